@@ -1,0 +1,417 @@
+//! The one type that names an entry's path, and the one parser that makes it.
+//!
+//! Invariants of an [`EntryPath`]: relative, `/`-separated, no empty, `.` or `..` component, no NUL or other
+//! control character, no component over 255 bytes, at most 64 components, and the first component is none of our
+//! own names. Under [`NamePolicy::Portable`], the default, it can also be held by Windows and macOS, so that a game
+//! that installs here installs there.
+//!
+//! Names are judged in one form, as given: nothing is normalised, replaced or stripped to make a name fit.
+//! (`\` is refused rather than converted: CVE-2022-30333 is what happens when the judged and the used form differ.)
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::fmt;
+
+use sha2::{Digest, Sha256};
+use unicode_normalization::UnicodeNormalization;
+
+use crate::game::printable;
+use crate::library::layout;
+use crate::limits;
+
+/// Which names are accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum NamePolicy {
+    /// What every system can hold; two names that any of them would take for one are refused.
+    #[default]
+    Portable,
+    /// What this system can hold safely; for trees that were never meant for Windows.
+    Native,
+}
+
+/// A checked path of an entry, relative to the installed tree.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EntryPath(String);
+
+/// Why a name was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("entry name `{name}` is refused: {problem}")]
+pub struct NameError {
+    /// The name, escaped and cut for display.
+    pub name: String,
+    /// The rule it breaks.
+    pub problem: NameProblem,
+}
+
+/// The rules a name can break.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)] // the message of each variant is its documentation
+pub enum NameProblem {
+    #[error("it is empty")]
+    Empty,
+    #[error("it is an absolute path")]
+    Absolute,
+    #[error("it holds an empty, `.` or `..` component")]
+    Traversal,
+    #[error("it holds a control character")]
+    ControlCharacter,
+    #[error("it is not valid UTF-8")]
+    NotUnicode,
+    #[error("a component is longer than {} bytes", limits::COMPONENT_BYTES_MAX)]
+    ComponentTooLong,
+    #[error("the path is longer than {} bytes", limits::PATH_BYTES_MAX)]
+    PathTooLong,
+    #[error("it is nested deeper than {} folders", limits::PATH_DEPTH_MAX)]
+    TooDeep,
+    #[error("this name is reserved for lanspread")]
+    OurOwn,
+    #[error(
+        "it holds `{0}`, which Windows cannot hold (use `--names native` if this tree is not meant for it)"
+    )]
+    NotPortableCharacter(char),
+    #[error("it is a Windows device name (use `--names native` if this tree is not meant for Windows)")]
+    DeviceName,
+    #[error(
+        "a component ends in a dot or space (use `--names native` if this tree is not meant for Windows)"
+    )]
+    TrailingDotOrSpace,
+    #[error("another entry has the same name")]
+    Duplicate,
+    #[error("another entry's name differs only in letter case or Unicode form (see `--names native`)")]
+    Collision,
+}
+
+impl EntryPath {
+    /// Checks a name that came from an archive or a source.
+    pub fn parse(name: &str, policy: NamePolicy) -> Result<Self, NameError> {
+        match check(name, policy) {
+            Ok(()) => Ok(Self(name.to_owned())),
+            Err(problem) => Err(NameError::new(name, problem)),
+        }
+    }
+
+    /// The path, `/`-separated.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The paths of the folders above, outermost first.
+    pub fn parents(&self) -> impl Iterator<Item = &str> {
+        self.0.match_indices('/').map(|(index, _)| &self.0[..index])
+    }
+}
+
+impl fmt::Display for EntryPath {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&printable(&self.0, 512))
+    }
+}
+
+impl NameError {
+    /// A refusal of `name`.
+    pub fn new(name: &str, problem: NameProblem) -> Self {
+        Self { name: printable(name, 200), problem }
+    }
+}
+
+fn check(name: &str, policy: NamePolicy) -> Result<(), NameProblem> {
+    if name.is_empty() {
+        return Err(NameProblem::Empty);
+    }
+    if name.len() > limits::PATH_BYTES_MAX {
+        return Err(NameProblem::PathTooLong);
+    }
+    if name.starts_with('/') || name.starts_with('\\') {
+        return Err(NameProblem::Absolute);
+    }
+    if name.chars().any(char::is_control) {
+        return Err(NameProblem::ControlCharacter);
+    }
+    for (index, component) in name.split('/').enumerate() {
+        if index >= limits::PATH_DEPTH_MAX {
+            return Err(NameProblem::TooDeep);
+        }
+        if matches!(component, "" | "." | "..") {
+            return Err(NameProblem::Traversal);
+        }
+        if component.len() > limits::COMPONENT_BYTES_MAX {
+            return Err(NameProblem::ComponentTooLong);
+        }
+        if index == 0 && is_our_own(component) {
+            return Err(NameProblem::OurOwn);
+        }
+        if policy == NamePolicy::Portable {
+            check_portable(component)?;
+        }
+    }
+    Ok(())
+}
+
+fn is_our_own(component: &str) -> bool {
+    let key = folded(component);
+    [layout::STAGING_DIR, layout::BACKUP_DIR, layout::STATE_DIR].iter().any(|own| *own == key)
+}
+
+fn check_portable(component: &str) -> Result<(), NameProblem> {
+    // `:` begins drives and NTFS streams; the others are separators or wildcards to Windows.
+    if let Some(character) =
+        component.chars().find(|c| matches!(c, '\\' | ':' | '<' | '>' | '"' | '|' | '?' | '*'))
+    {
+        return Err(NameProblem::NotPortableCharacter(character));
+    }
+    if component.ends_with('.') || component.ends_with(' ') {
+        return Err(NameProblem::TrailingDotOrSpace);
+    }
+    if is_device_name(component) {
+        return Err(NameProblem::DeviceName);
+    }
+    Ok(())
+}
+
+/// Device names of Windows, with or without an extension, superscript digits included.
+/// Source: Microsoft, "Naming Files, Paths, and Namespaces".
+fn is_device_name(component: &str) -> bool {
+    let stem = component.split('.').next().unwrap_or_default().trim_end_matches(' ').to_ascii_uppercase();
+    if matches!(stem.as_str(), "CON" | "PRN" | "AUX" | "NUL" | "CONIN$" | "CONOUT$") {
+        return true;
+    }
+    let Some(unit) = stem.strip_prefix("COM").or_else(|| stem.strip_prefix("LPT")) else {
+        return false;
+    };
+    let mut characters = unit.chars();
+    let is_unit = characters.next().is_some_and(|c| c.is_ascii_digit() || matches!(c, '¹' | '²' | '³'));
+    is_unit && characters.next().is_none()
+}
+
+/// NFC, full case folding, NFC again (folding can undo it): equal for names that some file system takes for one.
+fn folded(name: &str) -> String {
+    let composed: String = name.nfc().collect();
+    caseless::default_case_fold_str(&composed).nfc().collect()
+}
+
+/// All paths of one tree, so that no two entries stand in each other's way.
+///
+/// Holds a fixed 32 bytes per path instead of the path, so that a tree of 100,000 files costs a few MiB.
+#[derive(Debug)]
+pub struct PathIndex {
+    policy: NamePolicy,
+    seen: HashMap<[u8; 16], Seen>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Seen {
+    kind: EntryKind,
+    /// Digest of the exact spelling, to tell a repeated folder from a colliding one.
+    spelling: [u8; 8],
+}
+
+/// What stands at a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EntryKind {
+    /// A file, or a copy of one.
+    File,
+    /// A folder.
+    Directory,
+}
+
+impl PathIndex {
+    /// An empty tree.
+    pub fn new(policy: NamePolicy) -> Self {
+        Self { policy, seen: HashMap::new() }
+    }
+
+    /// Adds an entry and the folders above it. Returns the folders that are new, outermost first, the entry
+    /// itself included when it is one; the caller creates exactly these.
+    ///
+    /// # Errors
+    /// [`NameProblem::Duplicate`] or [`NameProblem::Collision`] when another entry has the name already; a folder
+    /// may be named twice in the same spelling.
+    pub fn insert<'p>(&mut self, path: &'p EntryPath, kind: EntryKind) -> Result<Vec<&'p str>, NameError> {
+        let mut created = Vec::new();
+        for parent in path.parents() {
+            if self.insert_one(parent, EntryKind::Directory)? {
+                created.push(parent);
+            }
+        }
+        if self.insert_one(path.as_str(), kind)? && kind == EntryKind::Directory {
+            created.push(path.as_str());
+        }
+        Ok(created)
+    }
+
+    fn insert_one(&mut self, path: &str, kind: EntryKind) -> Result<bool, NameError> {
+        let key = match self.policy {
+            NamePolicy::Portable => digest(&folded(path)),
+            NamePolicy::Native => digest(path),
+        };
+        let seen = Seen { kind, spelling: digest(path) };
+        let before = match self.seen.entry(key) {
+            Entry::Occupied(before) => *before.get(),
+            Entry::Vacant(place) => {
+                place.insert(seen);
+                return Ok(true);
+            }
+        };
+        if before.spelling != seen.spelling {
+            return Err(NameError::new(path, NameProblem::Collision));
+        }
+        if before.kind == EntryKind::File || kind == EntryKind::File {
+            return Err(NameError::new(path, NameProblem::Duplicate));
+        }
+        Ok(false)
+    }
+}
+
+fn digest<const N: usize>(text: &str) -> [u8; N] {
+    let full = Sha256::digest(text.as_bytes());
+    std::array::from_fn(|index| full[index])
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn problem(name: &str, policy: NamePolicy) -> Option<NameProblem> {
+        EntryPath::parse(name, policy).err().map(|error| error.problem)
+    }
+
+    /// Each row is a fault some extractor had, or a rule of some file system.
+    #[test]
+    fn hostile_names_are_refused_under_both_policies() {
+        use NameProblem::*;
+        let long = "x".repeat(256);
+        let deep = vec!["d"; 65].join("/");
+        let endless = vec!["dddddddd"; 600].join("/");
+        let table: &[(&str, NameProblem, &str)] = &[
+            ("", Empty, "no name at all"),
+            ("/etc/passwd", Absolute, "zip-slip"),
+            ("\\windows", Absolute, "rooted on Windows"),
+            ("\\\\server\\share", Absolute, "UNC"),
+            ("../x", Traversal, "zip-slip"),
+            ("a/../../x", Traversal, "zip-slip behind a folder"),
+            ("a/./b", Traversal, "second spelling of a/b"),
+            ("a//b", Traversal, "empty component"),
+            ("a/", Traversal, "trailing separator"),
+            (".", Traversal, "staging itself"),
+            ("a\0b", ControlCharacter, "C string cut"),
+            ("a\nb", ControlCharacter, "log injection"),
+            ("a\u{7f}", ControlCharacter, "DEL"),
+            ("a\u{85}", ControlCharacter, "C1"),
+            (&long, ComponentTooLong, "NAME_MAX"),
+            (&deep, TooDeep, "nesting bomb"),
+            (&endless, PathTooLong, "PATH_MAX"),
+            (".local.installing/x", OurOwn, "staging"),
+            (".LOCAL.Backup/x", OurOwn, "backup on a case-insensitive disk"),
+            (".lanspread", OurOwn, "state"),
+        ];
+        for (name, expected, why) in table {
+            for policy in [NamePolicy::Portable, NamePolicy::Native] {
+                assert_eq!(problem(name, policy), Some(*expected), "{why}: {name:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn names_windows_cannot_hold_are_refused_by_default_only() {
+        use NameProblem::*;
+        let table = [
+            ("C:x", NotPortableCharacter(':')),
+            ("file:stream", NotPortableCharacter(':')),
+            ("a\\..\\b", NotPortableCharacter('\\')),
+            ("what?", NotPortableCharacter('?')),
+            ("a/end.", TrailingDotOrSpace),
+            ("a /b", TrailingDotOrSpace),
+            ("CON", DeviceName),
+            ("a/nul.txt", DeviceName),
+            ("aux .c", DeviceName),
+            ("com0", DeviceName),
+            ("LPT9.tar.gz", DeviceName),
+            ("COM¹", DeviceName),
+            ("conin$", DeviceName),
+        ];
+        for (name, expected) in table {
+            assert_eq!(problem(name, NamePolicy::Portable), Some(expected), "{name}");
+            assert_eq!(problem(name, NamePolicy::Native), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn ordinary_names_pass() {
+        let names = [
+            "a",
+            "Data/Maps/de_dust2.bsp",
+            "COM10",
+            "console.log",
+            "…/ü/日本語.txt",
+            "a b/.hidden",
+            "local/x",
+            "~1",
+            "LOCAL~1",
+        ];
+        for name in names {
+            assert_eq!(problem(name, NamePolicy::Portable), None, "{name}");
+        }
+        let parents: Vec<_> =
+            EntryPath::parse("a/b/c", NamePolicy::Native).unwrap().parents().map(String::from).collect();
+        assert_eq!(parents, ["a", "a/b"]);
+    }
+
+    fn insert(index: &mut PathIndex, name: &str, kind: EntryKind) -> Result<usize, NameProblem> {
+        let path = EntryPath::parse(name, NamePolicy::Native).unwrap();
+        index.insert(&path, kind).map(|created| created.len()).map_err(|error| error.problem)
+    }
+
+    #[test]
+    fn two_entries_never_share_a_name() {
+        use EntryKind::{Directory, File};
+        let mut index = PathIndex::new(NamePolicy::Portable);
+        assert_eq!(insert(&mut index, "a/b/c", File), Ok(2));
+        assert_eq!(insert(&mut index, "a/b", Directory), Ok(0), "named before by its file");
+        assert_eq!(insert(&mut index, "a/b/c", File), Err(NameProblem::Duplicate));
+        assert_eq!(insert(&mut index, "a/b/c/d", File), Err(NameProblem::Duplicate), "a file is no folder");
+        assert_eq!(insert(&mut index, "a/b", File), Err(NameProblem::Duplicate), "a folder is no file");
+        assert_eq!(
+            insert(&mut index, "A/other", File),
+            Err(NameProblem::Collision),
+            "folder in another case"
+        );
+        assert_eq!(insert(&mut index, "a/stra\u{df}e", File), Ok(0));
+        assert_eq!(insert(&mut index, "a/STRASSE", File), Err(NameProblem::Collision), "full folding");
+        assert_eq!(insert(&mut index, "e\u{301}", File), Ok(0));
+        assert_eq!(insert(&mut index, "\u{e9}", File), Err(NameProblem::Collision), "NFC");
+    }
+
+    #[test]
+    fn native_policy_tells_case_apart_but_not_duplicates() {
+        let mut index = PathIndex::new(NamePolicy::Native);
+        assert_eq!(insert(&mut index, "a", EntryKind::File), Ok(0));
+        assert_eq!(insert(&mut index, "A", EntryKind::File), Ok(0));
+        assert_eq!(insert(&mut index, "a", EntryKind::File), Err(NameProblem::Duplicate));
+    }
+
+    proptest! {
+        /// Whatever passes stays below the folder it is joined to.
+        #[test]
+        fn accepted_paths_never_leave_their_folder(name in "[a./\\\\: C\u{0}-\u{ff}]{0,24}") {
+            for policy in [NamePolicy::Portable, NamePolicy::Native] {
+                if let Ok(path) = EntryPath::parse(&name, policy) {
+                    let only_names = std::path::Path::new(path.as_str())
+                        .components()
+                        .all(|component| matches!(component, std::path::Component::Normal(_)));
+                    prop_assert!(only_names);
+                    prop_assert_eq!(path.as_str(), name.as_str());
+                }
+            }
+        }
+
+        /// Portable accepts a subset of native.
+        #[test]
+        fn portable_implies_native(name in "\\PC{0,40}") {
+            if EntryPath::parse(&name, NamePolicy::Portable).is_ok() {
+                prop_assert!(EntryPath::parse(&name, NamePolicy::Native).is_ok());
+            }
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! What can go wrong with an archive, and what a sink can object to.
+
+use std::io;
+use std::path::PathBuf;
+
+use super::entry::NameError;
+use crate::error::{ContentError, LocalError};
+
+/// An archive that cannot be listed or decoded.
+#[derive(Debug, thiserror::Error)]
+pub enum ArchiveError {
+    /// The file cannot be opened or read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// The archive file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file is no RAR archive, or a version of RAR we do not decode.
+    #[error("{archive} is not a RAR archive that can be read: {reason}")]
+    NotAnArchive {
+        /// File name of the archive.
+        archive: String,
+        /// What the decoder said.
+        reason: String,
+    },
+    /// Headers or packed data are damaged.
+    #[error("{archive} is damaged{}: {reason}", at(entry.as_deref()))]
+    Corrupt {
+        /// File name of the archive.
+        archive: String,
+        /// The entry being decoded, if any.
+        entry: Option<String>,
+        /// What the decoder said.
+        reason: String,
+    },
+    /// Content that decodes to another CRC-32 than the archive's own.
+    #[error("{archive} is damaged{}: CRC-32 is {got:08x}, the archive says {expected:08x}", at(Some(entry)))]
+    Checksum {
+        /// File name of the archive.
+        archive: String,
+        /// The entry.
+        entry: String,
+        /// CRC-32 in the archive.
+        expected: u32,
+        /// CRC-32 of the decoded bytes.
+        got: u32,
+    },
+    /// An entry that yields fewer or more bytes than listed.
+    #[error("{archive} is damaged{}: {got} bytes decoded, {expected} listed", at(Some(entry)))]
+    Size {
+        /// File name of the archive.
+        archive: String,
+        /// The entry.
+        entry: String,
+        /// Bytes listed.
+        expected: u64,
+        /// Bytes decoded.
+        got: u64,
+    },
+    /// Entries or headers are encrypted.
+    #[error("{archive} is encrypted; lanspread does not ask for passwords")]
+    Encrypted {
+        /// File name of the archive.
+        archive: String,
+    },
+    /// A link or another entry that is neither file nor folder.
+    #[error("{archive} holds {what} `{entry}`, which is never installed")]
+    UnsupportedEntry {
+        /// File name of the archive.
+        archive: String,
+        /// What it is, such as `the symbolic link`.
+        what: &'static str,
+        /// Name of the entry, escaped.
+        entry: String,
+    },
+    /// A name that cannot be installed safely.
+    #[error("{archive}: {source}")]
+    Name {
+        /// File name of the archive.
+        archive: String,
+        /// The name and the rule it breaks.
+        source: NameError,
+    },
+    /// A reference to a file that no earlier entry of the archive made.
+    #[error("{archive} is damaged: `{entry}` refers to `{original}`, which is no earlier file")]
+    DanglingCopy {
+        /// File name of the archive.
+        archive: String,
+        /// Name of the referring entry.
+        entry: String,
+        /// Name it refers to.
+        original: String,
+    },
+    /// A volume of a set is missing.
+    #[error("{archive} is one volume of a set and another volume is missing: {reason}")]
+    VolumeMissing {
+        /// File name of the first volume.
+        archive: String,
+        /// What the decoder said.
+        reason: String,
+    },
+    /// The archive claims more than `limits.rs` allows.
+    #[error("{archive} claims {got} {what}; the limit is {limit}")]
+    Limit {
+        /// File name of the archive.
+        archive: String,
+        /// What is limited, with its unit.
+        what: &'static str,
+        /// The bound.
+        limit: u64,
+        /// The claim.
+        got: u64,
+    },
+    /// The external decoder cannot be run.
+    #[error("cannot run the archive program {}: {source}", program.display())]
+    ProgramMissing {
+        /// The program as given.
+        program: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The external decoder failed in a way that is not the archive's.
+    #[error("{} failed on {archive}: {reason}", program.display())]
+    ProgramFailed {
+        /// The program.
+        program: PathBuf,
+        /// File name of the archive.
+        archive: String,
+        /// Exit status and first lines of its stderr.
+        reason: String,
+    },
+    /// The operation was cancelled.
+    #[error("cancelled")]
+    Cancelled,
+    /// The sink refused an entry or is gone.
+    #[error(transparent)]
+    Sink(#[from] SinkError),
+}
+
+fn at(entry: Option<&str>) -> String {
+    entry.map(|name| format!(" at `{name}`")).unwrap_or_default()
+}
+
+/// Why a sink takes no more.
+#[derive(Debug, thiserror::Error)]
+pub enum SinkError {
+    /// The other end is gone; nobody is interested any more.
+    #[error("the receiving end is closed")]
+    Closed,
+    /// The content breaks a rule.
+    #[error(transparent)]
+    Content(#[from] ContentError),
+    /// This machine's disk failed.
+    #[error(transparent)]
+    Local(#[from] LocalError),
+}

@@ -1,0 +1,177 @@
+//! The `native` provider: the pure-Rust `rars` crate, in process.
+//!
+//! `rars` is young and its limits default to none, so every call passes limits, what it yields is held to the
+//! listing by the feed, and nothing of it leaves this folder.
+
+mod list;
+mod reader;
+mod translate;
+
+use std::cell::RefCell;
+use std::io::{self, Write};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use self::reader::ArchiveReaderFile;
+use super::error::ArchiveError;
+use super::feed::EntryFeed;
+use super::provider::{ArchiveListing, ArchiveProvider, SharedSink};
+use super::set::ArchiveSet;
+use crate::limits;
+
+/// Decodes with `rars`.
+pub(super) struct NativeProvider;
+
+impl ArchiveProvider for NativeProvider {
+    fn inspect(
+        &self,
+        archive: &ArchiveSet,
+        cancel: &CancellationToken,
+    ) -> Result<ArchiveListing, ArchiveError> {
+        list::list(archive, &open(archive, cancel)?)
+    }
+
+    fn extract(
+        &self,
+        archive: &ArchiveSet,
+        listing: &Arc<ArchiveListing>,
+        sink: SharedSink,
+        cancel: &CancellationToken,
+    ) -> Result<(), ArchiveError> {
+        let volumes = open(archive, cancel)?;
+        // Opened anew: what is decoded must be what was listed.
+        if list::list(archive, &volumes)? != **listing {
+            return Err(translate::changed(archive.name()));
+        }
+        let feed = EntryFeed::begin(Arc::clone(listing), sink)?;
+        let shared = Rc::new(RefCell::new(Decoding { feed, failure: None, cancel: cancel.clone() }));
+        let decoded = decode(&volumes, &shared, listing);
+        // The decoder has returned, so its writers are gone and this is the last handle.
+        let Some(decoding) = Rc::into_inner(shared).map(RefCell::into_inner) else {
+            return Err(translate::corrupt(archive.name(), "the decoder kept a writer"));
+        };
+        if cancel.is_cancelled() {
+            return Err(ArchiveError::Cancelled);
+        }
+        if let Some(failure) = decoding.failure {
+            return Err(failure);
+        }
+        decoded.map_err(|error| translate::error(archive, &error))?;
+        decoding.feed.finish()
+    }
+}
+
+/// Opens and parses every volume, headers only.
+fn open(archive: &ArchiveSet, cancel: &CancellationToken) -> Result<Vec<rars::Archive>, ArchiveError> {
+    let options = rars::ArchiveReadOptions::new()
+        .with_max_header_count(limits::ARCHIVE_HEADERS_MAX)
+        .with_max_header_bytes(limits::ARCHIVE_HEADER_BYTES_MAX);
+    let mut volumes = Vec::new();
+    for path in archive.paths() {
+        let reader = ArchiveReaderFile::open(&path, cancel.clone())
+            .map_err(|source| ArchiveError::Read { path: path.clone(), source })?;
+        let volume = rars::ArchiveReader::read_reader_with_options(reader, options).map_err(|error| {
+            if cancel.is_cancelled() { ArchiveError::Cancelled } else { translate::error(archive, &error) }
+        })?;
+        volumes.push(volume);
+    }
+    Ok(volumes)
+}
+
+/// What the decoder's writers share.
+struct Decoding {
+    feed: EntryFeed,
+    /// Why a writer refused, which the decoder would only report as an I/O error.
+    failure: Option<ArchiveError>,
+    cancel: CancellationToken,
+}
+
+fn decode(
+    volumes: &[rars::Archive],
+    shared: &Rc<RefCell<Decoding>>,
+    listing: &ArchiveListing,
+) -> Result<(), rars::Error> {
+    let options = rars::ArchiveReadOptions::new()
+        .with_rar50_buffered_decode_limit(limits::BUFFERED_MEMBER_BYTES_MAX)
+        .with_rar50_dictionary_size_limit(limits::DICTIONARY_BYTES_MAX)
+        // A dictionary is held twice while it grows.
+        .with_max_reader_workspace_bytes(2 * limits::DICTIONARY_BYTES_MAX + limits::DECODER_WORKSPACE_BYTES)
+        // Also makes decoding strictly sequential.
+        .with_max_total_output_bytes(listing.summary.totals.bytes);
+    let open = |meta: &rars::ExtractedEntryMeta| -> rars::Result<Box<dyn Write>> {
+        if meta.is_directory {
+            return Ok(Box::new(io::empty()));
+        }
+        let is_expected = shared.borrow().expects(&meta.name);
+        if is_expected { Ok(Box::new(EntryWriter(Rc::clone(shared)))) } else { Ok(Box::new(EmptyFileWriter)) }
+    };
+    // Copies are entries of the listing; symbolic links were refused by it.
+    let link = |_: &rars::ExtractedEntryMeta, _: rars::ExtractedLink<'_>| Ok(());
+    match volumes {
+        [archive] => archive.extract_with_links(options, open, link),
+        _ => rars::extract_volumes_with_links(volumes, options, open, link),
+    }
+}
+
+impl Decoding {
+    /// Whether the next listed content is that of the entry the decoder is about to write.
+    fn expects(&self, stored_name: &[u8]) -> bool {
+        let Some((file, 0)) = self.feed.expected() else { return false };
+        let path = file.path.as_str().as_bytes();
+        // RAR 4 separates with `\`; the listing has it translated.
+        path.len() == stored_name.len()
+            && path
+                .iter()
+                .zip(stored_name)
+                .all(|(one, other)| one == other || (*one == b'/' && *other == b'\\'))
+    }
+
+    fn push(&mut self, bytes: &[u8]) -> Result<(), ArchiveError> {
+        if self.cancel.is_cancelled() {
+            return Err(ArchiveError::Cancelled);
+        }
+        self.feed.push(bytes)
+    }
+}
+
+/// Passes a file's bytes to the feed.
+struct EntryWriter(Rc<RefCell<Decoding>>);
+
+impl Write for EntryWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut decoding = self.0.borrow_mut();
+        match decoding.push(bytes) {
+            Ok(()) => Ok(bytes.len()),
+            Err(error) => {
+                decoding.failure = Some(error);
+                Err(io::Error::other("refused by the sink"))
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Stands for an entry listed without content: the decoder may open it but not write.
+struct EmptyFileWriter;
+
+impl Write for EmptyFileWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if bytes.is_empty() {
+            Ok(0)
+        } else {
+            Err(io::Error::other("content for an entry that was listed as empty"))
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,216 @@
+//! The native provider on the fixtures. What the trees must look like is compared with the real `unrar` in
+//! `tests/archives.rs`; here stand the refusals and the ways a decoder can be interrupted.
+
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::NativeProvider;
+use crate::archive::error::{ArchiveError, SinkError};
+use crate::archive::provider::{
+    ArchiveListing, ArchiveProvider, ArchiveSummary, CopyEntry, DirectoryEntry, EntrySink, FileEntry,
+};
+use crate::archive::set::ArchiveSet;
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures")
+}
+
+fn archive(folder: &Path) -> ArchiveSet {
+    let names: Vec<String> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.ends_with(".eti"))
+        .collect();
+    ArchiveSet::group(folder, names.iter().map(String::as_str)).unwrap().remove(0)
+}
+
+fn inspect(archive: &ArchiveSet) -> Result<ArchiveListing, ArchiveError> {
+    NativeProvider.inspect(archive, &CancellationToken::new())
+}
+
+/// Counts what arrives and refuses at a chosen chunk.
+#[derive(Default)]
+struct CountingSink {
+    files: u64,
+    copies: u64,
+    directories: u64,
+    bytes: u64,
+    chunks: u64,
+    refuse_at_chunk: Option<u64>,
+    cancel_at_chunk: Option<(u64, CancellationToken)>,
+}
+
+impl EntrySink for CountingSink {
+    fn archive_begin(&mut self, _: &ArchiveSummary) -> Result<(), SinkError> {
+        Ok(())
+    }
+    fn directory(&mut self, _: &DirectoryEntry) -> Result<(), SinkError> {
+        self.directories += 1;
+        Ok(())
+    }
+    fn file_begin(&mut self, _: &FileEntry) -> Result<(), SinkError> {
+        Ok(())
+    }
+    fn chunk(&mut self, bytes: &[u8]) -> Result<(), SinkError> {
+        assert!(!bytes.is_empty());
+        self.bytes += bytes.len() as u64;
+        self.chunks += 1;
+        if let Some((at, cancel)) = &self.cancel_at_chunk
+            && self.chunks == *at
+        {
+            cancel.cancel();
+        }
+        if self.refuse_at_chunk == Some(self.chunks) { Err(SinkError::Closed) } else { Ok(()) }
+    }
+    fn file_end(&mut self, _: u32) -> Result<(), SinkError> {
+        self.files += 1;
+        Ok(())
+    }
+    fn copy(&mut self, copy: &CopyEntry) -> Result<(), SinkError> {
+        self.copies += 1;
+        self.bytes += copy.size;
+        Ok(())
+    }
+    fn archive_end(&mut self) -> Result<(), SinkError> {
+        Ok(())
+    }
+}
+
+fn extract(archive: &ArchiveSet, sink: CountingSink) -> (CountingSink, Result<(), ArchiveError>) {
+    let cancel =
+        sink.cancel_at_chunk.as_ref().map_or_else(CancellationToken::new, |(_, cancel)| cancel.clone());
+    let listing = Arc::new(inspect(archive).unwrap());
+    let shared = Rc::new(RefCell::new(sink));
+    let result = NativeProvider.extract(archive, &listing, shared.clone(), &cancel);
+    let sink = Rc::into_inner(shared).expect("the provider keeps no handle").into_inner();
+    (sink, result)
+}
+
+#[test]
+fn every_good_fixture_yields_exactly_what_it_lists() {
+    let mut seen = 0;
+    for fixture in std::fs::read_dir(fixtures()).unwrap() {
+        let fixture = fixture.unwrap().path();
+        let name = fixture.file_name().unwrap().to_string_lossy().into_owned();
+        if !name.starts_with("fixture-") || name.contains("encrypted") || name.contains("hostile") {
+            continue;
+        }
+        for game in std::fs::read_dir(&fixture).unwrap() {
+            let archive = archive(&game.unwrap().path());
+            let totals = inspect(&archive).unwrap().summary.totals;
+            let (sink, result) = extract(&archive, CountingSink::default());
+            result.unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert_eq!(
+                (sink.files + sink.copies, sink.directories, sink.bytes),
+                (totals.files, totals.directories, totals.bytes),
+                "{name}"
+            );
+            seen += 1;
+        }
+    }
+    assert!(seen >= 15, "only {seen} fixtures found");
+}
+
+#[test]
+fn what_must_not_be_installed_is_refused_while_listing() {
+    for (game, expected) in [
+        ("fixture-encrypted/encrypted-data", "encrypted"),
+        ("fixture-encrypted/encrypted-headers", "encrypted"),
+        ("fixture-hostile/hostile-symlink", "symbolic link"),
+        ("fixture-hostile/hostile-parent", "`.` or `..`"),
+        ("fixture-hostile/hostile-parent-inside", "`.` or `..`"),
+        ("fixture-hostile/hostile-absolute", "absolute"),
+    ] {
+        let error = inspect(&archive(&fixtures().join(game))).unwrap_err().to_string();
+        assert!(error.contains(expected), "{game}: {error}");
+    }
+}
+
+/// A damaged copy of the solid fixture.
+fn damaged(damage: impl FnOnce(&mut Vec<u8>)) -> (tempfile::TempDir, ArchiveSet) {
+    let folder = tempfile::tempdir().unwrap();
+    let original = archive(&fixtures().join("fixture-solid/cnctw"));
+    let mut bytes = std::fs::read(original.first_path()).unwrap();
+    damage(&mut bytes);
+    std::fs::write(folder.path().join("x.eti"), bytes).unwrap();
+    let set = ArchiveSet::single(folder.path(), "x.eti");
+    (folder, set)
+}
+
+/// Listing or decoding fails; whichever is first.
+fn failure(archive: &ArchiveSet) -> ArchiveError {
+    match inspect(archive) {
+        Err(error) => error,
+        Ok(_) => extract(archive, CountingSink::default()).1.expect_err("damage goes unnoticed"),
+    }
+}
+
+#[test]
+fn damage_anywhere_is_noticed() {
+    let length =
+        archive(&fixtures().join("fixture-solid/cnctw")).first_path().metadata().unwrap().len() as usize;
+    for at in [length / 3, length / 2, length * 9 / 10] {
+        let (_folder, archive) = damaged(|bytes| bytes[at] ^= 0x10);
+        let error = failure(&archive);
+        assert!(
+            matches!(error, ArchiveError::Corrupt { .. } | ArchiveError::Checksum { .. }),
+            "flip at {at}: {error}"
+        );
+    }
+    for cut in [7, 8, 20, length / 2, length - 1000, length - 8, length - 1] {
+        let (_folder, archive) = damaged(|bytes| bytes.truncate(cut));
+        failure(&archive);
+    }
+    let (_folder, archive) = damaged(|bytes| bytes.clear());
+    assert!(matches!(failure(&archive), ArchiveError::NotAnArchive { .. }));
+}
+
+#[test]
+fn a_set_without_all_its_volumes_is_refused() {
+    let folder = fixtures().join("fixture-volumes/volumes-many");
+    for keep in [1, 2, 5, 10] {
+        let names: Vec<String> = (1..=keep)
+            .map(|n| {
+                let first = archive(&folder);
+                first.name().replace("part1", &format!("part{n}"))
+            })
+            .collect();
+        let set = ArchiveSet::group(&folder, names.iter().map(String::as_str)).unwrap().remove(0);
+        let error = inspect(&set).unwrap_err();
+        assert!(matches!(error, ArchiveError::VolumeMissing { .. }), "first {keep} volumes: {error}");
+    }
+}
+
+#[test]
+fn a_sink_that_refuses_stops_the_decoder() {
+    let archive = archive(&fixtures().join("fixture-solid/cnctw"));
+    let (sink, result) = extract(&archive, CountingSink { refuse_at_chunk: Some(3), ..Default::default() });
+    assert!(matches!(result, Err(ArchiveError::Sink(SinkError::Closed))), "{result:?}");
+    assert_eq!(sink.chunks, 3);
+}
+
+#[test]
+fn cancelling_stops_the_decoder() {
+    let archive = archive(&fixtures().join("fixture-solid/cnctw"));
+    let cancel = CancellationToken::new();
+    let (sink, result) =
+        extract(&archive, CountingSink { cancel_at_chunk: Some((2, cancel)), ..Default::default() });
+    assert!(matches!(result, Err(ArchiveError::Cancelled)), "{result:?}");
+    assert_eq!(sink.chunks, 2);
+}
+
+#[test]
+fn an_archive_that_changed_since_it_was_listed_is_refused() {
+    let (folder, archive) = damaged(|_| {});
+    let listing = Arc::new(inspect(&archive).unwrap());
+    let other = super::tests::archive(&fixtures().join("fixture-alpha/alpha-arena"));
+    std::fs::copy(other.first_path(), folder.path().join("x.eti")).unwrap();
+    let sink = Rc::new(RefCell::new(CountingSink::default()));
+    let result = NativeProvider.extract(&archive, &listing, sink.clone(), &CancellationToken::new());
+    assert!(result.unwrap_err().to_string().contains("changed"));
+    assert_eq!(sink.borrow().chunks, 0);
+}

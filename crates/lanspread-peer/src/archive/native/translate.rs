@@ -1,0 +1,64 @@
+//! From the decoder's errors to ours.
+
+use std::io;
+
+use crate::archive::error::ArchiveError;
+use crate::archive::set::ArchiveSet;
+use crate::game::printable;
+
+/// The error of ours that says what the decoder found.
+pub(super) fn error(archive: &ArchiveSet, error: &rars::Error) -> ArchiveError {
+    let name = archive.name().to_owned();
+    match error.root_cause() {
+        rars::Error::NeedPassword
+        | rars::Error::WrongPasswordOrCorruptData
+        | rars::Error::UnsupportedEncryption { .. }
+        | rars::Error::FeatureDisabled { feature: "encryption" } => ArchiveError::Encrypted { archive: name },
+        rars::Error::UnsupportedSignature | rars::Error::UnsupportedVersion(_) | rars::Error::TooShort => {
+            ArchiveError::NotAnArchive { archive: name, reason: error.root_cause().to_string() }
+        }
+        rars::Error::Io(io_error) if io_error.kind != io::ErrorKind::UnexpectedEof => ArchiveError::Read {
+            path: archive.first_path(),
+            source: io::Error::new(io_error.kind, io_error.message.clone()),
+        },
+        rars::Error::HeaderCountLimitExceeded { limit, required } => {
+            ArchiveError::Limit { archive: name, what: "headers", limit: *limit, got: *required }
+        }
+        rars::Error::HeaderBytesLimitExceeded { limit, required } => {
+            ArchiveError::Limit { archive: name, what: "header bytes", limit: *limit, got: *required }
+        }
+        rars::Error::Rar50DictionaryLimitExceeded { limit, required } => {
+            ArchiveError::Limit { archive: name, what: "bytes of dictionary", limit: *limit, got: *required }
+        }
+        rars::Error::Crc32Mismatch { expected, actual } if error.entry_context().is_some() => {
+            ArchiveError::Checksum {
+                archive: name,
+                entry: entry_name(error).unwrap_or_default(),
+                expected: *expected,
+                got: *actual,
+            }
+        }
+        root => ArchiveError::Corrupt {
+            archive: name,
+            entry: entry_name(error),
+            reason: match root.kind() {
+                rars::ErrorKind::Io => "it ends too early".to_owned(),
+                _ => root.to_string(),
+            },
+        },
+    }
+}
+
+/// Damage that the decoder did not report.
+pub(super) fn corrupt(archive: &str, reason: &str) -> ArchiveError {
+    ArchiveError::Corrupt { archive: archive.to_owned(), entry: None, reason: reason.to_owned() }
+}
+
+/// An archive that is not the one listed a moment ago.
+pub(super) fn changed(archive: &str) -> ArchiveError {
+    corrupt(archive, "it changed while it was being served")
+}
+
+fn entry_name(error: &rars::Error) -> Option<String> {
+    error.entry_context().map(|(name, _)| printable(&String::from_utf8_lossy(name), 200))
+}

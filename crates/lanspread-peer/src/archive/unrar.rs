@@ -1,0 +1,182 @@
+//! The external program `unrar` as a provider: `unrar lt` lists an archive, one `unrar p` prints all its
+//! content.
+//!
+//! Invariants: the program runs in the folder of the archive and is given the plain name of the first volume,
+//! never names of entries, which it would take for wildcards. It asks nothing, reads no configuration and no
+//! environment of ours. What it prints is held to the listing by [`EntryFeed`], and an archive ends only
+//! after the program has ended without a fault. No process outlives a call (`unrar/child.rs`).
+//!
+//! Facts about `unrar` 6.21 and `rar` 7.01 that this relies on, held by tests: `p` prints nothing for
+//! directories, empty files, file references and hard links, so its output is the content of all other files,
+//! end to end; `*` and `?` in the name of an archive are wildcards, `[` is not. Not held by a test: the locale
+//! must be a UTF-8 one, or names are printed with `?` for what it cannot hold (`C.UTF-8` comes with glibc 2.35,
+//! with Debian's before that, and with musl).
+
+mod child;
+mod listing_text;
+mod verdict;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use self::child::{Interruption, Run};
+use self::listing_text::ListingText;
+use super::error::ArchiveError;
+use super::feed::EntryFeed;
+use super::provider::{ArchiveListing, ArchiveProvider, SharedSink};
+use super::set::ArchiveSet;
+use crate::limits;
+
+/// Lists all volumes (`-v`) in full; see [`SAFE_SWITCHES`] for the others.
+const LIST: [&str; 2] = ["lt", "-v"];
+/// Prints content and, on stderr, nothing but faults (`-idq`).
+const PRINT: [&str; 2] = ["p", "-idq"];
+/// No configuration file, no password, no archive comment, no questions; what follows is no switch.
+const SAFE_SWITCHES: [&str; 5] = ["-cfg-", "-p-", "-c-", "-y", "--"];
+/// Taken from the pipe at once; more than it usually holds.
+const READ_BYTES: usize = 256 * 1024;
+
+/// Lists and decodes with an external `unrar`.
+pub(super) struct UnrarProvider {
+    program: PathBuf,
+}
+
+impl UnrarProvider {
+    /// `program` is a path, or a name to look for on `PATH`.
+    pub(super) fn new(program: PathBuf) -> Self {
+        // The program runs in another folder than ours, where a relative path would mean something else.
+        let is_path = program.components().count() > 1;
+        let program = if is_path { std::path::absolute(&program).unwrap_or(program) } else { program };
+        Self { program }
+    }
+
+    fn start(&self, archive: &ArchiveSet, command: [&str; 2]) -> Result<Run, ArchiveError> {
+        let name = archive.name();
+        if let Some(odd) = name.chars().find(|character| character.is_control() || "*?".contains(*character))
+        {
+            let reason =
+                format!("it would take {odd:?} in the name of the archive for a wildcard; rename the file");
+            return Err(self.failed(archive, reason));
+        }
+        // The system says better than the program which file cannot be read and why.
+        for path in archive.paths() {
+            File::open(&path).map_err(|source| ArchiveError::Read { path, source })?;
+        }
+        let first = archive.first_path();
+        let folder = match first.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        let arguments: Vec<&str> = command.into_iter().chain(SAFE_SWITCHES).chain([name]).collect();
+        Run::start(&self.program, &arguments, folder)
+            .map_err(|source| ArchiveError::ProgramMissing { program: self.program.clone(), source })
+    }
+
+    /// Waits for the end of a run whose output has ended, and reports its fault.
+    fn finish(
+        &self,
+        archive: &ArchiveSet,
+        run: Run,
+        empty: bool,
+        cancel: &CancellationToken,
+    ) -> Result<(), ArchiveError> {
+        let outcome = run.finish(cancel).map_err(|source| self.interrupted(archive, source))?;
+        let name = archive.name();
+        match verdict::of_ended_run(&self.program, name, outcome.status, &outcome.complaints, empty) {
+            Some(fault) => Err(fault),
+            None => Ok(()),
+        }
+    }
+
+    fn failed(&self, archive: &ArchiveSet, reason: String) -> ArchiveError {
+        ArchiveError::ProgramFailed {
+            program: self.program.clone(),
+            archive: archive.name().to_owned(),
+            reason,
+        }
+    }
+
+    fn interrupted(&self, archive: &ArchiveSet, interruption: Interruption) -> ArchiveError {
+        match interruption {
+            Interruption::Cancelled => ArchiveError::Cancelled,
+            Interruption::System(source) => self.failed(archive, format!("cannot watch it: {source}")),
+        }
+    }
+}
+
+impl ArchiveProvider for UnrarProvider {
+    fn inspect(
+        &self,
+        archive: &ArchiveSet,
+        cancel: &CancellationToken,
+    ) -> Result<ArchiveListing, ArchiveError> {
+        let mut run = self.start(archive, LIST)?;
+        let mut text = ListingText::new(&self.program, archive.name());
+        let mut buffer = vec![0; READ_BYTES];
+        let mut bytes: u64 = 0;
+        loop {
+            let count = run.read(&mut buffer, cancel).map_err(|source| self.interrupted(archive, source))?;
+            if count == 0 {
+                break;
+            }
+            bytes += count as u64;
+            if bytes > limits::LISTING_BYTES_MAX {
+                let (what, limit) = ("bytes of listing", limits::LISTING_BYTES_MAX);
+                return Err(ArchiveError::Limit {
+                    archive: archive.name().to_owned(),
+                    what,
+                    limit,
+                    got: bytes,
+                });
+            }
+            text.push(&buffer[..count])?;
+        }
+        self.finish(archive, run, true, cancel)?;
+        let files: Vec<PathBuf> = archive.paths().collect();
+        text.finish(files.iter().filter_map(|path| path.file_name()?.to_str()))
+    }
+
+    fn extract(
+        &self,
+        archive: &ArchiveSet,
+        listing: &Arc<ArchiveListing>,
+        sink: SharedSink,
+        cancel: &CancellationToken,
+    ) -> Result<(), ArchiveError> {
+        let mut run = self.start(archive, PRINT)?;
+        let mut feed = EntryFeed::begin(Arc::clone(listing), sink)?;
+        let empty = feed.expected().is_none();
+        let mut buffer = vec![0; READ_BYTES];
+        loop {
+            let count = run.read(&mut buffer, cancel).map_err(|source| self.interrupted(archive, source))?;
+            if count == 0 {
+                break;
+            }
+            if let Err(misfit) = feed.push(&buffer[..count]) {
+                return Err(self.explain(archive, run, misfit));
+            }
+        }
+        self.finish(archive, run, empty, cancel)?;
+        feed.finish()
+    }
+}
+
+impl UnrarProvider {
+    /// Stops a run whose output was not accepted. When it was the archive's fault, the program may have said
+    /// so in better words.
+    fn explain(&self, archive: &ArchiveSet, run: Run, misfit: ArchiveError) -> ArchiveError {
+        if matches!(misfit, ArchiveError::Sink(_)) {
+            return misfit;
+        }
+        match run.stop() {
+            Ok(complaints) => verdict::of_stopped_run(archive.name(), &complaints).unwrap_or(misfit),
+            Err(source) => self.interrupted(archive, Interruption::System(source)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,260 @@
+//! One block of the listing: the fields of one entry, or of its part in one volume. Pure.
+
+use crate::archive::error::ArchiveError;
+use crate::archive::listing::{Common, ListingBuilder};
+use crate::archive::provider::UnixSeconds;
+use crate::archive::time;
+use crate::limits;
+
+/// Field names stand right-aligned in this many columns, followed by `: `.
+const LABEL_BYTES: usize = 12;
+/// `unrar` and `rar` put this in front of a name whose stored bytes are no text, and map those bytes behind
+/// it.
+const NOT_TEXT_MARK: char = '\u{fffe}';
+
+/// The fields of one entry as far as they count.
+pub(super) struct Block {
+    name: Vec<u8>,
+    kind: Option<Kind>,
+    target: Option<Vec<u8>>,
+    size: Option<u64>,
+    part: Option<Part>,
+    modified: Option<String>,
+    executable: Option<bool>,
+    crc32: Option<u32>,
+    dictionary_bytes: Option<u64>,
+    encrypted: bool,
+    old_version: bool,
+}
+
+/// What an entry is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    File,
+    Directory,
+    /// A file reference or hard link: a copy of its target.
+    Copy,
+    /// Never installed; the words name it in the refusal.
+    Unsupported(&'static str),
+}
+
+/// Which part of a file stands in this volume.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    Whole,
+    First,
+    Middle,
+    Last,
+}
+
+/// Why a line does not fit.
+type Problem = &'static str;
+
+const TWICE: Problem = "this field comes twice";
+
+impl Block {
+    /// A block begins with its name.
+    pub(super) fn begin(line: &[u8]) -> Option<Self> {
+        let (label, name) = field(line)?;
+        (label == "Name").then(|| Self {
+            name: name.to_owned(),
+            kind: None,
+            target: None,
+            size: None,
+            part: None,
+            modified: None,
+            executable: None,
+            crc32: None,
+            dictionary_bytes: None,
+            encrypted: false,
+            old_version: false,
+        })
+    }
+
+    /// Takes the next line.
+    pub(super) fn take(&mut self, line: &[u8]) -> Result<(), Problem> {
+        let (label, value) = field(line).ok_or("no field looks like this")?;
+        if self.kind.is_none() != (label == "Type") {
+            return Err("`Type` must come first and once");
+        }
+        // Everything but names is ASCII.
+        let text = std::str::from_utf8(value).unwrap_or_default();
+        match label {
+            "Name" => Err(TWICE),
+            "Type" => set(&mut self.kind, Kind::parse(text)),
+            "Target" => set(&mut self.target, value.to_owned()),
+            "Size" => set(&mut self.size, text.parse().map_err(|_| "the size is unknown")?),
+            "Ratio" => set(&mut self.part, Part::parse(text)),
+            "mtime" | "Modified" => set(&mut self.modified, text.to_owned()),
+            "Attributes" => set(&mut self.executable, is_executable(text)),
+            "CRC32" => set(&mut self.crc32, parse_crc32(text).ok_or("this is no CRC-32")?),
+            "Compression" => {
+                set(&mut self.dictionary_bytes, parse_dictionary(text).ok_or("the dictionary is unknown")?)
+            }
+            "CRC32 MAC" | "BLAKE2 MAC" => {
+                self.encrypted = true;
+                Ok(())
+            }
+            "Flags" => {
+                self.encrypted |= text.split(' ').any(|flag| flag == "encrypted");
+                Ok(())
+            }
+            "File version" => {
+                self.old_version = true;
+                Ok(())
+            }
+            // Other times, owners, packed sizes, checksums of parts, BLAKE2sp and what later versions add.
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn name(&self) -> &[u8] {
+        &self.name
+    }
+
+    pub(super) fn part(&self) -> Part {
+        self.part.unwrap_or(Part::Whole)
+    }
+
+    /// Whether two parts in neighbouring volumes can be of one file.
+    pub(super) fn is_same_file(&self, other: &Self) -> bool {
+        self.name == other.name && self.kind == other.kind && self.size == other.size
+    }
+
+    /// Refuses what needs a password or too much memory.
+    pub(super) fn check_claims(&self, archive: &str) -> Result<(), ArchiveError> {
+        let archive = || archive.to_owned();
+        if self.encrypted {
+            return Err(ArchiveError::Encrypted { archive: archive() });
+        }
+        match self.dictionary_bytes {
+            Some(got) if got > limits::DICTIONARY_BYTES_MAX => {
+                let limit = limits::DICTIONARY_BYTES_MAX;
+                Err(ArchiveError::Limit { archive: archive(), what: "bytes of dictionary", limit, got })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Adds the entry to the listing; the inner result tells what the block lacks.
+    pub(super) fn add_to(&self, builder: &mut ListingBuilder) -> Result<Option<Problem>, ArchiveError> {
+        // The last field that every block has.
+        if self.dictionary_bytes.is_none() {
+            return Ok(Some("the block is cut short"));
+        }
+        let name = text(builder, &self.name)?;
+        let modified = self.modified.as_deref().and_then(parse_time);
+        let common = Common { name, modified, executable: self.executable.unwrap_or(false) };
+        match (self.kind, &self.target, self.size) {
+            (Some(Kind::Unsupported(what)), ..) => return Err(builder.unsupported(what, name)),
+            (Some(_), ..) if self.old_version => {
+                return Err(builder.unsupported("the old file version", name));
+            }
+            (Some(Kind::Directory), None, _) => builder.directory(name)?,
+            (Some(Kind::File), None, Some(size)) => builder.file(&common, size, self.crc32)?,
+            (Some(Kind::Copy), Some(target), Some(_)) => {
+                let original = text(builder, target)?;
+                builder.copy(&common, original)?;
+            }
+            // That is how the program shows a kind of link it does not know.
+            (Some(Kind::File | Kind::Directory), Some(_), _) => {
+                return Err(builder.unsupported("the link of an unknown kind", name));
+            }
+            (None | Some(Kind::File | Kind::Copy), ..) => return Ok(Some("a field is missing")),
+        }
+        Ok(None)
+    }
+}
+
+impl Kind {
+    fn parse(text: &str) -> Self {
+        match text {
+            "File" => Self::File,
+            "Directory" => Self::Directory,
+            "File reference" | "Hard link" => Self::Copy,
+            "Unix symbolic link" | "Windows symbolic link" => Self::Unsupported("the symbolic link"),
+            "NTFS junction point" => Self::Unsupported("the junction"),
+            _ => Self::Unsupported("the entry of an unknown kind"),
+        }
+    }
+}
+
+impl Part {
+    fn parse(text: &str) -> Self {
+        match text {
+            "-->" => Self::First,
+            "<->" => Self::Middle,
+            "<--" => Self::Last,
+            _ => Self::Whole,
+        }
+    }
+}
+
+fn set<T>(field: &mut Option<T>, value: T) -> Result<(), Problem> {
+    match field.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(TWICE),
+    }
+}
+
+/// Splits a line into label and value.
+fn field(line: &[u8]) -> Option<(&str, &[u8])> {
+    let (label, value) = line.split_at_checked(LABEL_BYTES)?;
+    let label = std::str::from_utf8(label).ok()?.trim_start_matches(' ');
+    let plain = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b" -".contains(&byte));
+    // The value begins right behind the blank: names may begin with blanks of their own.
+    (plain && !label.is_empty()).then_some((label, value.strip_prefix(b": ")?))
+}
+
+fn text<'n>(builder: &ListingBuilder, name: &'n [u8]) -> Result<&'n str, ArchiveError> {
+    match std::str::from_utf8(name) {
+        Ok(text) if !text.contains(NOT_TEXT_MARK) => Ok(text),
+        _ => Err(builder.not_unicode(name)),
+    }
+}
+
+/// `2025-01-31 23:59:59,123456789`; a date that no calendar has is no date.
+fn parse_time(text: &str) -> Option<UnixSeconds> {
+    let (seconds, _fraction) = text.split_once([',', '.']).unwrap_or((text, ""));
+    let mut numbers = seconds.split(['-', ' ', ':']).map(|number| number.parse::<u32>().ok());
+    let mut next = || numbers.next().flatten();
+    let year = i64::from(next()?);
+    time::unix_seconds(time::Fields {
+        year,
+        month: next()?,
+        day: next()?,
+        hour: next()?,
+        minute: next()?,
+        second: next()?,
+    })
+}
+
+/// `-rwxr-xr-x` of Unix; the attributes of Windows know no such thing.
+fn is_executable(attributes: &str) -> bool {
+    attributes.len() == 10 && attributes.bytes().skip(1).any(|byte| b"xst".contains(&byte))
+}
+
+fn parse_crc32(text: &str) -> Option<u32> {
+    (text.len() == 8).then(|| u32::from_str_radix(text, 16).ok()).flatten()
+}
+
+/// `RAR 5.0(v50) -m3 -md=32M`; 7.x writes `32m`, `4g`, and nothing for directories, which have none.
+fn parse_dictionary(text: &str) -> Option<u64> {
+    let Some((_, size)) = text.rsplit_once(" -md=") else { return Some(0) };
+    let digits = size.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = size.split_at(digits);
+    // A fraction is rounded up.
+    let (fraction, unit) = match unit.strip_prefix('.') {
+        Some(rest) => (1, rest.trim_start_matches(|character: char| character.is_ascii_digit())),
+        None => (0, unit),
+    };
+    let unit_bytes: u64 = match unit {
+        "" | "b" | "B" => 1,
+        "k" | "K" => 1 << 10,
+        "m" | "M" => 1 << 20,
+        "g" | "G" => 1 << 30,
+        "t" | "T" => 1 << 40,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_add(fraction)?.checked_mul(unit_bytes)
+}

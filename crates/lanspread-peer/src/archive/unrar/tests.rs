@@ -1,0 +1,163 @@
+//! The provider against the real `unrar` on every fixture, and against programs that misbehave.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::MetadataExt;
+use std::process::{Command, Stdio};
+use std::rc::Rc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::*;
+use crate::archive::error::SinkError;
+use crate::archive::provider::{ArchiveSummary, CopyEntry, DirectoryEntry, EntrySink, FileEntry};
+
+mod misbehaving;
+mod real;
+
+/// A workspace folder, whichever way the tests are run.
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// The real program; tests that need it fail without it, so that no run passes by skipping them.
+fn real_program(name: &str) -> PathBuf {
+    let chosen = std::env::var_os("LANSPREAD_TEST_UNRAR").filter(|_| name == "unrar").map(PathBuf::from);
+    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    let tools = [target, Some(workspace().join("target"))].into_iter().flatten();
+    let places = chosen.map_or_else(
+        || tools.map(|target| target.join("tools/bin").join(name)).collect(),
+        |chosen| vec![chosen],
+    );
+    let found = places.iter().find(|program| program.is_file()).cloned();
+    found.unwrap_or_else(|| panic!("{name} is not among {places:?}: run scripts/fetch_tools.sh"))
+}
+
+/// A tree as installed: directories, and files with content, executable bit and modification time.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+struct Tree {
+    directories: std::collections::BTreeSet<String>,
+    files: BTreeMap<String, TreeFile>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct TreeFile {
+    content: Vec<u8>,
+    executable: bool,
+    modified: Option<i64>,
+}
+
+impl Tree {
+    fn add_parents(&mut self, path: &str) {
+        let parents = path.match_indices('/').map(|(index, _)| path[..index].to_owned());
+        self.directories.extend(parents);
+    }
+
+    /// Reads what the real program extracted.
+    fn read(root: &Path) -> Self {
+        let mut tree = Self::default();
+        tree.read_folder(root, root);
+        tree
+    }
+
+    fn read_folder(&mut self, root: &Path, folder: &Path) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+            let metadata = fs::symlink_metadata(&path).unwrap();
+            if metadata.is_dir() {
+                self.directories.insert(name);
+                self.read_folder(root, &path);
+            } else {
+                let executable = metadata.mode() & 0o111 != 0;
+                let content = fs::read(&path).unwrap();
+                let file = TreeFile { content, executable, modified: Some(metadata.mtime()) };
+                self.files.insert(name, file);
+            }
+        }
+    }
+}
+
+/// Builds a [`Tree`] and holds the provider to the grammar of [`EntrySink`].
+#[derive(Default)]
+struct TreeSink {
+    tree: Tree,
+    open: Option<(FileEntry, Vec<u8>)>,
+    ended: bool,
+    /// Refuses the first chunk once set, as a sink whose other end is gone.
+    closed: bool,
+}
+
+impl EntrySink for TreeSink {
+    fn archive_begin(&mut self, _: &ArchiveSummary) -> Result<(), SinkError> {
+        assert!(self.open.is_none());
+        self.ended = false;
+        Ok(())
+    }
+
+    fn directory(&mut self, directory: &DirectoryEntry) -> Result<(), SinkError> {
+        assert!(self.open.is_none());
+        self.tree.add_parents(directory.path.as_str());
+        self.tree.directories.insert(directory.path.as_str().to_owned());
+        Ok(())
+    }
+
+    fn file_begin(&mut self, file: &FileEntry) -> Result<(), SinkError> {
+        assert!(self.open.replace((file.clone(), Vec::new())).is_none());
+        Ok(())
+    }
+
+    fn chunk(&mut self, bytes: &[u8]) -> Result<(), SinkError> {
+        assert!(!bytes.is_empty());
+        self.open.as_mut().unwrap().1.extend_from_slice(bytes);
+        if self.closed { Err(SinkError::Closed) } else { Ok(()) }
+    }
+
+    fn file_end(&mut self, crc32: u32) -> Result<(), SinkError> {
+        let (file, content) = self.open.take().unwrap();
+        assert_eq!(crc32, crc32fast::hash(&content));
+        assert_eq!(file.size, content.len() as u64);
+        self.tree.add_parents(file.path.as_str());
+        let entry = TreeFile { content, executable: file.executable, modified: file.modified };
+        assert!(self.tree.files.insert(file.path.as_str().to_owned(), entry).is_none());
+        Ok(())
+    }
+
+    fn copy(&mut self, copy: &CopyEntry) -> Result<(), SinkError> {
+        let content = self.tree.files[copy.original.as_str()].content.clone();
+        assert_eq!(copy.size, content.len() as u64);
+        self.tree.add_parents(copy.path.as_str());
+        let entry = TreeFile { content, executable: copy.executable, modified: copy.modified };
+        assert!(self.tree.files.insert(copy.path.as_str().to_owned(), entry).is_none());
+        Ok(())
+    }
+
+    fn archive_end(&mut self) -> Result<(), SinkError> {
+        assert!(self.open.is_none());
+        self.ended = true;
+        Ok(())
+    }
+}
+
+/// Inspects and extracts into `sink`.
+fn run(
+    provider: &UnrarProvider,
+    archive: &ArchiveSet,
+    sink: &Rc<RefCell<TreeSink>>,
+) -> Result<(), ArchiveError> {
+    let cancel = CancellationToken::new();
+    let listing = Arc::new(provider.inspect(archive, &cancel)?);
+    let shared: SharedSink = Rc::<RefCell<TreeSink>>::clone(sink);
+    provider.extract(archive, &listing, shared, &cancel)
+}
+
+/// Inspects and extracts into a tree.
+fn decode(provider: &UnrarProvider, archive: &ArchiveSet) -> Result<Tree, ArchiveError> {
+    let sink = Rc::new(RefCell::new(TreeSink::default()));
+    let result = run(provider, archive, &sink);
+    let sink = sink.take();
+    assert_eq!(sink.ended, result.is_ok(), "an archive ends exactly when it is whole");
+    result.map(|()| sink.tree)
+}

@@ -1,0 +1,228 @@
+//! The small checked words that name things: games, versions, peers.
+//!
+//! Each type has one parser; a value of the type cannot be bad. They are shown to users as they are, so
+//! none of them may hold a control character.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::limits;
+
+/// A word from outside that does not fit its type.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{value}` is not a {what}: {rule}")]
+pub struct WordError {
+    /// What it should have been, such as `game id`.
+    pub what: &'static str,
+    /// What was given, escaped and cut for display.
+    pub value: String,
+    /// The rule it breaks.
+    pub rule: &'static str,
+}
+
+impl WordError {
+    fn new(what: &'static str, value: &str, rule: &'static str) -> Self {
+        Self { what, value: printable(value, 80), rule }
+    }
+}
+
+/// Escapes control characters and cuts at `chars_max` characters, for words that came from outside.
+pub fn printable(text: &str, chars_max: usize) -> String {
+    let mut shown = String::new();
+    for (index, character) in text.chars().enumerate() {
+        if index == chars_max {
+            shown.push('…');
+            break;
+        }
+        if is_display_hazard(character) {
+            shown.extend(character.escape_unicode());
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
+}
+
+/// Control characters and the invisible ones that reorder or hide text in a terminal.
+fn is_display_hazard(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+macro_rules! checked_word {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// The word itself.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+        impl fmt::Display for $name {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str(&self.0)
+            }
+        }
+        impl TryFrom<String> for $name {
+            type Error = WordError;
+            fn try_from(value: String) -> Result<Self, WordError> {
+                Self::check(&value)?;
+                Ok(Self(value))
+            }
+        }
+        impl FromStr for $name {
+            type Err = WordError;
+            fn from_str(value: &str) -> Result<Self, WordError> {
+                Self::try_from(value.to_owned())
+            }
+        }
+        impl From<$name> for String {
+            fn from(word: $name) -> Self {
+                word.0
+            }
+        }
+    };
+}
+
+checked_word! {
+    /// Folder name of a game: `[A-Za-z0-9._-]{1,64}`, never `.` or `..`.
+    GameId
+}
+checked_word! {
+    /// Version of a game: one trimmed line of at most 64 bytes, compared for equality only.
+    GameVersion
+}
+checked_word! {
+    /// Name a peer gives itself, for people: one trimmed line of at most 64 bytes.
+    PeerName
+}
+
+impl GameId {
+    fn check(value: &str) -> Result<(), WordError> {
+        let fail = |rule| Err(WordError::new("game id", value, rule));
+        if value.is_empty() || value.len() > limits::GAME_ID_BYTES_MAX {
+            return fail("it must have 1 to 64 characters");
+        }
+        if !value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte)) {
+            return fail("only letters, digits, `.`, `_` and `-` are allowed");
+        }
+        if value == "." || value == ".." || value == crate::library::layout::STATE_DIR {
+            return fail("this name is reserved");
+        }
+        Ok(())
+    }
+}
+
+fn check_label(what: &'static str, value: &str) -> Result<(), WordError> {
+    let fail = |rule| Err(WordError::new(what, value, rule));
+    if value.is_empty() || value.len() > limits::LABEL_BYTES_MAX {
+        return fail("it must have 1 to 64 bytes");
+    }
+    if value.trim() != value {
+        return fail("it must not begin or end with white space");
+    }
+    if value.chars().any(is_display_hazard) {
+        return fail("it must not hold control characters");
+    }
+    Ok(())
+}
+
+impl GameVersion {
+    fn check(value: &str) -> Result<(), WordError> {
+        check_label("version", value)
+    }
+}
+
+impl PeerName {
+    fn check(value: &str) -> Result<(), WordError> {
+        check_label("peer name", value)
+    }
+}
+
+/// Identity of a peer: 128 random bits, made once and kept in the state directory.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PeerId([u8; 16]);
+
+impl PeerId {
+    /// A new random identity.
+    ///
+    /// # Errors
+    /// When the system has no random numbers to give.
+    pub fn random() -> Result<Self, getrandom::Error> {
+        let mut bytes = [0; 16];
+        getrandom::fill(&mut bytes)?;
+        Ok(Self(bytes))
+    }
+}
+
+impl fmt::Display for PeerId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for PeerId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, formatter)
+    }
+}
+
+impl FromStr for PeerId {
+    type Err = WordError;
+    fn from_str(value: &str) -> Result<Self, WordError> {
+        let fail = || WordError::new("peer id", value, "it must be 32 hexadecimal digits");
+        if value.len() != 32 || !value.is_ascii() {
+            return Err(fail());
+        }
+        let mut bytes = [0; 16];
+        for (index, byte) in bytes.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(&value[2 * index..2 * index + 2], 16).map_err(|_| fail())?;
+        }
+        Ok(Self(bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn game_ids_are_plain_folder_names() {
+        for good in ["cnctw", "A.b-c_9", "...", &"x".repeat(64)] {
+            assert!(good.parse::<GameId>().is_ok(), "{good}");
+        }
+        for bad in ["", ".", "..", "a/b", "a b", "ä", "a\0", ".lanspread", &"x".repeat(65)] {
+            assert!(bad.parse::<GameId>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn labels_cannot_disturb_a_terminal() {
+        assert!("20250101".parse::<GameVersion>().is_ok());
+        assert!("party pc 7".parse::<PeerName>().is_ok());
+        for bad in ["", " x", "x\n", "a\u{1b}[2J", "a\u{202e}b", &"x".repeat(65)] {
+            assert!(bad.parse::<PeerName>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn peer_id_prints_and_parses() {
+        let id = PeerId::random().unwrap();
+        assert_eq!(id.to_string().parse::<PeerId>(), Ok(id));
+        assert!("zz".repeat(16).parse::<PeerId>().is_err());
+        assert!("é".repeat(16).parse::<PeerId>().is_err());
+    }
+
+    #[test]
+    fn wire_words_are_checked_while_decoding() {
+        assert!(serde_json::from_str::<GameId>("\"ok\"").is_ok());
+        assert!(serde_json::from_str::<GameId>("\"../x\"").is_err());
+    }
+}

@@ -1,0 +1,233 @@
+//! One try of a whole stream from one source: begin, receive, verify, commit — or roll everything back.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::games_dir::GamesDir;
+use super::lock::GameLock;
+use super::select::PeerOffer;
+use super::space;
+use super::staging::StagingSink;
+use super::stream::{StagingStep, StreamObserver, receive, stage};
+use super::transaction::{Origin, Transaction};
+use crate::archive::SinkError;
+use crate::archive::entry::NamePolicy;
+use crate::archive::provider::{ArchiveSummary, Totals};
+use crate::error::{ContentError, LocalError};
+use crate::event::{EventSender, PeerEvent};
+use crate::game::{GameId, GameVersion, PeerName, printable};
+use crate::limits;
+use crate::net::dial::dial;
+use crate::task::Tasks;
+use crate::wire::WireError;
+use crate::wire::message::Hello;
+
+/// A failed attempt, as it is reported.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AttemptFailure {
+    /// Name of the source.
+    pub peer: PeerName,
+    /// Stable kebab-case code.
+    pub code: &'static str,
+    /// Why, in one line.
+    pub message: String,
+}
+
+/// Why an attempt failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AttemptError {
+    /// The connection, the protocol, or the source's own refusal.
+    #[error(transparent)]
+    Wire(#[from] WireError),
+    /// What the source sent breaks a rule.
+    #[error(transparent)]
+    Content(ContentError),
+    /// This machine's disk: no other source can help.
+    #[error(transparent)]
+    Local(#[from] LocalError),
+    /// The user cancelled.
+    #[error("cancelled")]
+    Cancelled,
+    /// The staging thread takes no more; replaced by its own error where that is known.
+    #[error("the staging thread stopped")]
+    StagingStopped,
+}
+
+impl AttemptError {
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            Self::Wire(error) => error.code(),
+            Self::Content(error) => error.code(),
+            Self::Local(error) => error.code(),
+            Self::Cancelled => "cancelled",
+            Self::StagingStopped => "internal",
+        }
+    }
+}
+
+/// What every attempt of one install has in common.
+pub(crate) struct AttemptContext {
+    pub(crate) games: Arc<GamesDir>,
+    pub(crate) lock: Arc<GameLock>,
+    pub(crate) game: GameId,
+    pub(crate) version: GameVersion,
+    pub(crate) policy: NamePolicy,
+    pub(crate) ours: Hello,
+    pub(crate) events: EventSender,
+    pub(crate) tasks: Tasks,
+    pub(crate) cancel: CancellationToken,
+}
+
+/// Tries one source. On success the game is installed; on failure nothing of the attempt is left.
+pub(crate) async fn attempt(context: &AttemptContext, source: &PeerOffer) -> Result<Totals, AttemptError> {
+    let (transaction, sink) = begin(context, source).await?;
+    let received = transfer(context, source, sink).await;
+    let ended = blocking(context, "commit", move || match received {
+        Ok(totals) => match transaction.commit() {
+            Ok(()) => Ok(totals),
+            Err((transaction, error)) => {
+                transaction.roll_back_or_log();
+                Err(error.into())
+            }
+        },
+        Err(error) => {
+            transaction.roll_back_or_log();
+            Err(error)
+        }
+    });
+    ended.await?
+}
+
+async fn begin(
+    context: &AttemptContext,
+    source: &PeerOffer,
+) -> Result<(Transaction, StagingSink), AttemptError> {
+    let origin =
+        Origin { version: context.version.clone(), source: source.name.clone(), source_id: source.id };
+    let (games, game, policy) = (Arc::clone(&context.games), context.game.clone(), context.policy);
+    Ok(blocking(context, "begin", move || Transaction::begin(&games, &game, &origin, policy)).await??)
+}
+
+/// Runs disk work on a blocking thread. The thread keeps the game locked until it is done, even when nobody waits
+/// for it any more.
+async fn blocking<T: Send + 'static>(
+    context: &AttemptContext,
+    name: &'static str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, AttemptError> {
+    let lock = Arc::clone(&context.lock);
+    let working = context.tasks.spawn_blocking(name, move || {
+        let done = work();
+        drop(lock);
+        done
+    });
+    working.await.map_err(|error| {
+        tracing::error!("the {name} thread ended abnormally: {error}");
+        AttemptError::StagingStopped
+    })
+}
+
+/// Receives the whole stream into staging and waits until the staging thread has ended.
+async fn transfer(
+    context: &AttemptContext,
+    source: &PeerOffer,
+    sink: StagingSink,
+) -> Result<Totals, AttemptError> {
+    let (steps, queue) = mpsc::channel(limits::STREAM_QUEUE_ITEMS);
+    let mut progress = Progress::new(context, source);
+    let receiving = async {
+        // Both ways out drop the channel's end, so the staging thread comes to its end too.
+        let received = tokio::select! {
+            received = request(context, source, steps, &mut progress) => received,
+            () = context.cancel.cancelled() => Err(AttemptError::Cancelled),
+        };
+        progress.finish();
+        received
+    };
+    let (staged, received) =
+        tokio::join!(blocking(context, "staging", move || stage(sink, queue)), receiving);
+    match (staged?, received) {
+        (Ok(sink), Ok(())) => Ok(blocking(context, "receipt", move || sink.complete()).await??),
+        (Err(SinkError::Content(error)), _) => Err(AttemptError::Content(error)),
+        (Err(SinkError::Local(error)), _) => Err(AttemptError::Local(error)),
+        (Err(SinkError::Closed), Ok(())) => Err(AttemptError::StagingStopped),
+        (Ok(_) | Err(SinkError::Closed), Err(error)) => Err(error),
+    }
+}
+
+async fn request(
+    context: &AttemptContext,
+    source: &PeerOffer,
+    steps: mpsc::Sender<StagingStep>,
+    progress: &mut Progress<'_>,
+) -> Result<(), AttemptError> {
+    let mut dialled = dial(&source.address.into(), &context.ours).await?;
+    if dialled.connection.theirs.peer != source.id {
+        return Err(WireError::OtherPeer.into());
+    }
+    dialled.stream_install(&context.game, &context.version).await?;
+    receive(&mut dialled.connection, context.policy, steps, progress).await
+}
+
+/// Reports the progress of one attempt, not too often, and once at its end if any byte moved.
+struct Progress<'a> {
+    context: &'a AttemptContext,
+    source: &'a PeerOffer,
+    bytes: u64,
+    bytes_total: u64,
+    reported: Option<(Instant, u64)>,
+}
+
+impl<'a> Progress<'a> {
+    fn new(context: &'a AttemptContext, source: &'a PeerOffer) -> Self {
+        Self { context, source, bytes: 0, bytes_total: 0, reported: None }
+    }
+
+    fn report(&mut self) {
+        self.reported = Some((Instant::now(), self.bytes));
+        self.context.events.report(PeerEvent::StreamProgress {
+            game: self.context.game.clone(),
+            peer: self.source.name.clone(),
+            bytes: self.bytes,
+            bytes_total: self.bytes_total,
+        });
+    }
+
+    fn finish(&mut self) {
+        let is_news = self.reported.is_none_or(|(_, bytes)| bytes != self.bytes);
+        if self.bytes > 0 && is_news {
+            self.report();
+        }
+    }
+}
+
+impl StreamObserver for Progress<'_> {
+    fn announced(&mut self, totals: Totals) -> Result<(), LocalError> {
+        self.bytes_total = totals.bytes;
+        space::check(&self.context.games, totals)
+    }
+
+    fn archive(&mut self, archive: &ArchiveSummary) {
+        self.context.events.report(PeerEvent::ArchiveBegin {
+            game: self.context.game.clone(),
+            peer: self.source.name.clone(),
+            name: printable(&archive.name, limits::COMPONENT_BYTES_MAX),
+            format: archive.format,
+            solid: archive.solid,
+            files: archive.totals.files,
+            bytes: archive.totals.bytes,
+        });
+    }
+
+    fn progress(&mut self, bytes: u64) {
+        self.bytes = bytes;
+        let due = self.reported.is_none_or(|(at, _)| at.elapsed() >= limits::PROGRESS_INTERVAL);
+        if bytes > 0 && due {
+            self.report();
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! A handle to the games directory: everything this machine changes is changed beneath it.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use cap_std::ambient_authority;
+use cap_std::fs::Dir;
+use rustix::fs::{Mode, OFlags};
+
+use crate::error::LocalError;
+use crate::game::GameId;
+use crate::library::layout;
+
+/// The games directory, opened once; links that lead out of it are not followed.
+#[derive(Debug)]
+pub(crate) struct GamesDir {
+    path: PathBuf,
+    dir: Dir,
+}
+
+impl GamesDir {
+    pub(crate) fn open(path: &Path) -> Result<Self, LocalError> {
+        let dir = Dir::open_ambient_dir(path, ambient_authority())
+            .map_err(LocalError::io("open the games folder", path))?;
+        Ok(Self { path: path.to_owned(), dir })
+    }
+
+    /// Its path, for messages.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its handle.
+    pub(crate) fn dir(&self) -> &Dir {
+        &self.dir
+    }
+
+    /// Path of a game root, for messages.
+    pub(crate) fn root_path(&self, game: &GameId) -> PathBuf {
+        self.path.join(game.as_str())
+    }
+
+    /// Opens a folder below `.lanspread/`, making both when they are missing.
+    pub(crate) fn state_folder(&self, folder: &str) -> Result<Dir, LocalError> {
+        let relative = Path::new(layout::STATE_DIR).join(folder);
+        let shown = self.path.join(&relative);
+        self.dir.create_dir_all(&relative).map_err(LocalError::io("create", &shown))?;
+        self.dir.open_dir(&relative).map_err(LocalError::io("open", &shown))
+    }
+
+    /// Opens a folder below `.lanspread/` if it is there.
+    pub(crate) fn existing_state_folder(&self, folder: &str) -> Result<Option<Dir>, LocalError> {
+        let relative = Path::new(layout::STATE_DIR).join(folder);
+        match self.dir.open_dir(&relative) {
+            Ok(dir) => Ok(Some(dir)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(LocalError::io("open", self.path.join(&relative))(error)),
+        }
+    }
+
+    /// Path of a file below `.lanspread/`, for messages.
+    pub(crate) fn state_path(&self, folder: &str, file: &str) -> PathBuf {
+        self.path.join(layout::STATE_DIR).join(folder).join(file)
+    }
+
+    /// Removes the folders of `.lanspread/` that are empty, so that a refused install leaves the machine as it was.
+    pub(crate) fn remove_empty_state_folders(&self) {
+        for folder in [layout::LOCKS_DIR, layout::INTENTS_DIR, layout::RECEIPTS_DIR] {
+            // Fails when it is not empty or not there, and both are fine.
+            let _ = self.dir.remove_dir(Path::new(layout::STATE_DIR).join(folder));
+        }
+        let _ = self.dir.remove_dir(layout::STATE_DIR);
+    }
+}
+
+/// Makes the entries of a folder durable.
+pub(crate) fn sync_folder(dir: &Dir, shown: &Path) -> Result<(), LocalError> {
+    let synced = readable(dir).and_then(|folder| rustix::fs::fsync(&folder));
+    synced.map_err(|error| LocalError::io("sync", shown)(error.into()))
+}
+
+/// Makes everything on the file system of a folder durable.
+pub(crate) fn sync_file_system(dir: &Dir, shown: &Path) -> Result<(), LocalError> {
+    let synced = readable(dir).and_then(|folder| rustix::fs::syncfs(&folder));
+    synced.map_err(|error| LocalError::io("sync", shown)(error.into()))
+}
+
+/// A folder handle as it is held (`O_PATH`) can be walked from but not synced.
+fn readable(dir: &Dir) -> rustix::io::Result<OwnedFd> {
+    rustix::fs::openat(dir, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+}

@@ -1,0 +1,141 @@
+//! Receives a stream: frames are judged by the grammar, names by the policy, and what passes goes through a bounded
+//! channel to the staging thread. Runs over any `AsyncRead + AsyncWrite`.
+
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::attempt::AttemptError;
+use super::staging::StagingSink;
+use crate::archive::SinkError;
+use crate::archive::entry::{EntryPath, NameError, NamePolicy};
+use crate::archive::provider::{ArchiveSummary, CopyEntry, DirectoryEntry, EntrySink, FileEntry, Totals};
+use crate::error::{ContentError, LocalError};
+use crate::limits;
+use crate::wire::WireError;
+use crate::wire::connection::Connection;
+use crate::wire::grammar::StreamGrammar;
+use crate::wire::message::{StreamItem, StreamMessage};
+
+/// One judged step of a stream, on its way to the staging thread.
+#[derive(Debug)]
+pub(crate) enum StagingStep {
+    ArchiveBegin(ArchiveSummary),
+    Directory(DirectoryEntry),
+    FileBegin(FileEntry),
+    Data(Bytes),
+    FileEnd { crc32: u32 },
+    Copy(CopyEntry),
+    ArchiveEnd,
+}
+
+/// What the receiver of a stream wants to know and decide while it runs.
+pub(crate) trait StreamObserver {
+    /// The totals are known and nothing was written yet; an error refuses the stream.
+    fn announced(&mut self, totals: Totals) -> Result<(), LocalError>;
+    /// An archive begins.
+    fn archive(&mut self, archive: &ArchiveSummary);
+    /// `bytes` were received so far.
+    fn progress(&mut self, bytes: u64);
+}
+
+/// Receives one whole stream. Returns when the source said *complete* and everything it announced has come.
+///
+/// # Errors
+/// [`AttemptError::StagingStopped`] when the staging thread takes no more; its own result says why.
+pub(crate) async fn receive<S: AsyncRead + AsyncWrite>(
+    connection: &mut Connection<S>,
+    policy: NamePolicy,
+    steps: mpsc::Sender<StagingStep>,
+    observer: &mut impl StreamObserver,
+) -> Result<(), AttemptError> {
+    let mut grammar = StreamGrammar::new();
+    let mut last_advance = Instant::now();
+    loop {
+        let step = match connection.receive_item().await? {
+            StreamItem::Data(bytes) => {
+                grammar.data(bytes.len())?;
+                StagingStep::Data(bytes)
+            }
+            StreamItem::Control(StreamMessage::KeepAlive) => {
+                grammar.control(&StreamMessage::KeepAlive)?;
+                let after = limits::STREAM_STALL_DEADLINE;
+                if last_advance.elapsed() > after {
+                    return Err(WireError::Timeout { what: "progress", after }.into());
+                }
+                continue;
+            }
+            StreamItem::Control(message) => {
+                grammar.control(&message)?;
+                match message {
+                    StreamMessage::Begin { totals, .. } => {
+                        observer.announced(totals)?;
+                        continue;
+                    }
+                    StreamMessage::Complete => return Ok(()),
+                    StreamMessage::Failed(refusal) => return Err(WireError::Refused(refusal).into()),
+                    StreamMessage::ArchiveBegin(summary) => {
+                        observer.archive(&summary);
+                        StagingStep::ArchiveBegin(summary)
+                    }
+                    entry => checked(entry, policy).map_err(|error| AttemptError::Content(error.into()))?,
+                }
+            }
+        };
+        // Waiting for a busy disk is not the source's fault: the clocks of the source stand still meanwhile.
+        steps.send(step).await.map_err(|_| AttemptError::StagingStopped)?;
+        last_advance = Instant::now();
+        observer.progress(grammar.received().bytes);
+    }
+}
+
+/// Turns an entry's message into an entry with checked names.
+fn checked(message: StreamMessage, policy: NamePolicy) -> Result<StagingStep, NameError> {
+    let parse = |name: &str| EntryPath::parse(name, policy);
+    Ok(match message {
+        StreamMessage::Directory { path } => StagingStep::Directory(DirectoryEntry { path: parse(&path)? }),
+        StreamMessage::FileBegin { path, size, crc32, modified, executable } => {
+            StagingStep::FileBegin(FileEntry { path: parse(&path)?, size, crc32, modified, executable })
+        }
+        StreamMessage::FileEnd { crc32 } => StagingStep::FileEnd { crc32 },
+        StreamMessage::Copy { path, original, size, modified, executable } => StagingStep::Copy(CopyEntry {
+            path: parse(&path)?,
+            original: parse(&original)?,
+            size,
+            modified,
+            executable,
+        }),
+        StreamMessage::ArchiveEnd => StagingStep::ArchiveEnd,
+        StreamMessage::ArchiveBegin(summary) => StagingStep::ArchiveBegin(summary),
+        StreamMessage::Begin { .. }
+        | StreamMessage::Complete
+        | StreamMessage::Failed(_)
+        | StreamMessage::KeepAlive => unreachable!("handled where they are received"),
+    })
+}
+
+/// The staging thread: applies steps until the channel closes. Returns the sink for its completion.
+pub(crate) fn stage(
+    mut sink: StagingSink,
+    mut steps: mpsc::Receiver<StagingStep>,
+) -> Result<StagingSink, SinkError> {
+    while let Some(step) = steps.blocking_recv() {
+        match step {
+            StagingStep::ArchiveBegin(summary) => sink.archive_begin(&summary)?,
+            StagingStep::Directory(directory) => sink.directory(&directory)?,
+            StagingStep::FileBegin(file) => sink.file_begin(&file)?,
+            StagingStep::Data(bytes) => sink.chunk(&bytes)?,
+            StagingStep::FileEnd { crc32 } => sink.file_end(crc32)?,
+            StagingStep::Copy(copy) => sink.copy(&copy)?,
+            StagingStep::ArchiveEnd => sink.archive_end()?,
+        }
+    }
+    Ok(sink)
+}
+
+impl From<ContentError> for AttemptError {
+    fn from(error: ContentError) -> Self {
+        Self::Content(error)
+    }
+}

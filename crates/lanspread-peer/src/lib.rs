@@ -1,0 +1,49 @@
+//! lanspread as a library: serve games to a LAN, and install a game straight from another peer's archive.
+//!
+//! The archive is decoded at the source, its entries are streamed, checked and staged here, and the whole tree is
+//! promoted to `local/` in one rename. The archive itself is never stored. A source that fails is answered by a fresh
+//! whole attempt from the next validated peer.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), lanspread_peer::PeerError> {
+//! use lanspread_peer::{Peer, StreamInstallOptions};
+//!
+//! let peer = Peer::builder("/srv/games").build()?;
+//! let options = StreamInstallOptions { peers: vec!["10.0.0.5:4100".parse()?], ..Default::default() };
+//! let report = peer.stream_install_game(&"cnctw".parse()?, options).await?;
+//! println!("{} files from {}", report.totals.files, report.source.name);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The modules follow the words of the project: [`archive`] (what archives hold), `wire` (how peers talk), `source`
+//! (answering others), [`install`] (changing this machine), [`library`] (what is on disk). `ARCHITECTURE.md` in the
+//! repository follows one request through them.
+
+pub mod archive;
+pub mod catalog;
+pub mod error;
+pub mod event;
+pub mod game;
+mod identity;
+pub mod install;
+pub mod library;
+pub mod limits;
+mod net;
+mod peer;
+mod source;
+mod task;
+mod wire;
+
+pub use archive::entry::NamePolicy;
+pub use archive::provider::ProviderChoice;
+pub use error::{ErrorCategory, PeerError};
+pub use event::{PeerEvent, PeerEvents};
+pub use game::{GameId, GameVersion, PeerId, PeerName};
+pub use net::dial::PeerAddress;
+pub use peer::{
+    Peer, PeerBuilder, PeerConfig, PeerOffers, PeerStatus, SourcePeer, StreamInstallOptions,
+    StreamInstallPlan, StreamInstallReport,
+};
+pub use wire::WireError;
+pub use wire::message::{GameOffer, PROTOCOL_VERSION};

@@ -1,0 +1,178 @@
+//! Connects to a peer and asks it.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::str::FromStr;
+
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::game::{GameId, GameVersion, WordError, printable};
+use crate::limits;
+use crate::wire::WireError;
+use crate::wire::connection::{Connection, within};
+use crate::wire::message::{GameOffer, Hello, Reply, Request, RootFile, SourceStatus};
+
+/// Where a peer listens: `HOST:PORT`, an IPv6 address in brackets. Names are resolved when it is dialled.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PeerAddress(String);
+
+impl FromStr for PeerAddress {
+    type Err = WordError;
+    fn from_str(value: &str) -> Result<Self, WordError> {
+        let fail = |rule| WordError { what: "peer address", value: printable(value, 80), rule };
+        let (host, port) = value.rsplit_once(':').ok_or_else(|| fail("it must be HOST:PORT"))?;
+        if port.parse::<u16>().map_or(true, |port| port == 0) {
+            return Err(fail("its port must be a number from 1 to 65535"));
+        }
+        let bracketed = host.starts_with('[') && host.ends_with(']');
+        let plain =
+            !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+        if host.len() > 255 || !(plain || bracketed && value.parse::<SocketAddr>().is_ok()) {
+            return Err(fail("its host must be a name, an IPv4 address or an IPv6 address in brackets"));
+        }
+        Ok(Self(value.to_owned()))
+    }
+}
+
+impl fmt::Display for PeerAddress {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl From<SocketAddr> for PeerAddress {
+    fn from(address: SocketAddr) -> Self {
+        Self(address.to_string())
+    }
+}
+
+/// A connection to a peer over TCP, and where it really went.
+pub(crate) struct Dialled {
+    pub(crate) connection: Connection<TcpStream>,
+    pub(crate) address: SocketAddr,
+}
+
+/// Connects to the first of the peer's addresses that answers, and says hello.
+pub(crate) async fn dial(peer: &PeerAddress, ours: &Hello) -> Result<Dialled, WireError> {
+    let resolve = async { tokio::net::lookup_host(&peer.0).await.map_err(WireError::Connect) };
+    let addresses: Vec<SocketAddr> =
+        within(limits::CONNECT_DEADLINE, "address for the name", resolve).await?.collect();
+    let mut failure = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for address in addresses {
+        match timeout(limits::CONNECT_DEADLINE, TcpStream::connect(address)).await {
+            Ok(Ok(socket)) => {
+                socket.set_nodelay(true)?;
+                return Ok(Dialled { connection: Connection::open(socket, ours).await?, address });
+            }
+            Ok(Err(error)) => failure = error,
+            Err(_) => failure = io::Error::new(io::ErrorKind::TimedOut, "no answer"),
+        }
+    }
+    Err(WireError::Connect(failure))
+}
+
+/// What a stream of a game would carry.
+pub(crate) type StreamTotals = (u64, crate::archive::provider::Totals);
+
+impl Dialled {
+    async fn ask(&mut self, request: &Request) -> Result<(), WireError> {
+        self.connection.send(request).await
+    }
+
+    async fn reply(&mut self) -> Result<Reply, WireError> {
+        match self.connection.receive("reply", limits::REPLY_DEADLINE).await? {
+            Some(Reply::Refused(refusal)) => Err(WireError::Refused(refusal)),
+            Some(reply) => Ok(reply),
+            None => Err(WireError::Closed),
+        }
+    }
+
+    /// Every game that the peer offers.
+    pub(crate) async fn games(&mut self) -> Result<Vec<GameOffer>, WireError> {
+        self.ask(&Request::Games).await?;
+        let mut all = Vec::new();
+        loop {
+            let Reply::Games { games, more } = self.reply().await? else { return Err(other("games")) };
+            all.extend(games);
+            check_count("games", all.len(), limits::GAMES_MAX)?;
+            if !more {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// Version and root files of one game.
+    pub(crate) async fn details(&mut self, game: &GameId) -> Result<(GameVersion, Vec<RootFile>), WireError> {
+        self.ask(&Request::Details { game: game.clone() }).await?;
+        let mut all = Vec::new();
+        loop {
+            let Reply::Details { version, files, more } = self.reply().await? else {
+                return Err(other("details"));
+            };
+            all.extend(files);
+            check_count("root files", all.len(), limits::ROOT_FILES_MAX)?;
+            if !more {
+                return Ok((version, all));
+            }
+        }
+    }
+
+    /// What a stream of a game would carry.
+    pub(crate) async fn totals(
+        &mut self,
+        game: &GameId,
+        version: &GameVersion,
+    ) -> Result<StreamTotals, WireError> {
+        self.ask(&Request::Totals { game: game.clone(), version: version.clone() }).await?;
+        match self.reply().await? {
+            Reply::Totals { archives, totals } => Ok((archives, totals)),
+            _ => Err(other("totals")),
+        }
+    }
+
+    /// What the peer is doing.
+    pub(crate) async fn status(&mut self) -> Result<SourceStatus, WireError> {
+        self.ask(&Request::Status).await?;
+        match self.reply().await? {
+            Reply::Status(status) => Ok(status),
+            _ => Err(other("status")),
+        }
+    }
+
+    /// Asks for the stream of a game; its items follow.
+    pub(crate) async fn stream_install(
+        &mut self,
+        game: &GameId,
+        version: &GameVersion,
+    ) -> Result<(), WireError> {
+        self.ask(&Request::StreamInstall { game: game.clone(), version: version.clone() }).await
+    }
+}
+
+fn other(expected: &'static str) -> WireError {
+    WireError::Unexpected { expected, got: "another reply" }
+}
+
+fn check_count(what: &str, got: usize, limit: usize) -> Result<(), WireError> {
+    if got > limit {
+        return Err(WireError::Malformed(format!("more than {limit} {what}")));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn peer_addresses_are_host_and_port() {
+        for good in ["10.0.0.1:4000", "pc-7.lan:1", "[fe80::1]:65535", "a:1"] {
+            assert!(good.parse::<PeerAddress>().is_ok(), "{good}");
+        }
+        for bad in ["", "x", "x:", "x:0", "x:65536", ":1", "fe80::1:4000", "[x]:1", "a b:1", "x:+1a"] {
+            assert!(bad.parse::<PeerAddress>().is_err(), "{bad}");
+        }
+    }
+}

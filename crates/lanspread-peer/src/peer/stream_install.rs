@@ -1,0 +1,327 @@
+//! `install --stream`: the straight road from the request to the report.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+
+use super::Peer;
+use crate::archive::entry::NamePolicy;
+use crate::archive::provider::Totals;
+use crate::error::{LocalError, PeerAnswer, PeerError};
+use crate::event::PeerEvent;
+use crate::game::{GameId, GameVersion, PeerId, PeerName};
+use crate::install::attempt::{AttemptContext, AttemptError, AttemptFailure, attempt};
+use crate::install::games_dir::GamesDir;
+use crate::install::lock::GameLock;
+use crate::install::recovery::{self, Standing};
+use crate::install::select::{PeerOffer, SelectError, Selection, select};
+use crate::install::{gather, space};
+use crate::library::layout::LOCAL_DIR;
+use crate::limits;
+use crate::net::dial::{PeerAddress, dial};
+
+/// How a game is to be installed.
+#[derive(Debug, Clone, Default)]
+pub struct StreamInstallOptions {
+    /// The peers to ask.
+    pub peers: Vec<PeerAddress>,
+    /// Which names are accepted.
+    pub names: NamePolicy,
+    /// Cancels the install: staging is removed and [`PeerError::Cancelled`] returned.
+    pub cancel: CancellationToken,
+}
+
+/// The source of an installed game.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourcePeer {
+    /// Its name.
+    pub name: PeerName,
+    /// Its identity.
+    pub id: PeerId,
+    /// Its address.
+    pub address: SocketAddr,
+}
+
+/// A finished install.
+#[derive(Debug, Clone)]
+pub struct StreamInstallReport {
+    /// Which game.
+    pub game: GameId,
+    /// In which version.
+    pub version: GameVersion,
+    /// The peer it came from.
+    pub source: SourcePeer,
+    /// The attempts before it, with the reason of each.
+    pub attempts: Vec<AttemptFailure>,
+    /// What was installed.
+    pub totals: Totals,
+    /// From the request to the durable rename.
+    pub duration: Duration,
+}
+
+/// What an install would do.
+#[derive(Debug, Clone)]
+pub struct StreamInstallPlan {
+    /// Which game.
+    pub game: GameId,
+    /// In which version.
+    pub version: GameVersion,
+    /// The validated peers, in the order in which they would be tried.
+    pub sources: Vec<SourcePeer>,
+    /// The other peers, and why they are none.
+    pub dropped: Vec<PeerAnswer>,
+    /// What the first source that answered would stream.
+    pub totals: Totals,
+    /// Bytes it takes, with room for names and a margin.
+    pub needed_bytes: u64,
+    /// Bytes that may still be written beneath the games directory.
+    pub free_bytes: u64,
+}
+
+impl From<&PeerOffer> for SourcePeer {
+    fn from(offer: &PeerOffer) -> Self {
+        Self { name: offer.name.clone(), id: offer.id, address: offer.address }
+    }
+}
+
+impl Peer {
+    /// Installs a game by streaming it from the first validated peer that delivers it whole.
+    ///
+    /// Ends with `local/` promoted in one rename, or with the machine as it was. Dropping the future instead of
+    /// cancelling through the options leaves staging to the next command.
+    ///
+    /// # Errors
+    /// Every variant of [`PeerError`] that is not about serving; its category says what kind of failure it is.
+    pub async fn stream_install_game(
+        &self,
+        game: &GameId,
+        options: StreamInstallOptions,
+    ) -> Result<StreamInstallReport, PeerError> {
+        let begun = Instant::now();
+        let mut failures = Vec::new();
+        match self.stream_install(game, &options, &mut failures).await {
+            Ok((version, source, totals)) => {
+                let duration = begun.elapsed();
+                self.inner.events.report(PeerEvent::StreamInstallFinished {
+                    game: game.clone(),
+                    version: version.clone(),
+                    peer: source.name.clone(),
+                    files: totals.files,
+                    bytes: totals.bytes,
+                    duration_ms: u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
+                });
+                Ok(StreamInstallReport {
+                    game: game.clone(),
+                    version,
+                    source,
+                    attempts: failures,
+                    totals,
+                    duration,
+                })
+            }
+            Err(error) => {
+                self.inner.events.report(PeerEvent::StreamInstallFailed {
+                    game: game.clone(),
+                    code: error.code(),
+                    message: error.to_string(),
+                    attempts: failures,
+                });
+                Err(error)
+            }
+        }
+    }
+
+    async fn stream_install(
+        &self,
+        game: &GameId,
+        options: &StreamInstallOptions,
+        failures: &mut Vec<AttemptFailure>,
+    ) -> Result<(GameVersion, SourcePeer, Totals), PeerError> {
+        self.check_request(game, options)?;
+        let (games, lock) = self.prepare(game).await?;
+        let selection = self.choose(game, options).await?;
+        self.inner.events.report(PeerEvent::StreamInstallBegin {
+            game: game.clone(),
+            version: selection.version.clone(),
+            sources: selection.sources.iter().map(|source| source.name.clone()).collect(),
+        });
+        let context = AttemptContext {
+            games,
+            lock,
+            game: game.clone(),
+            version: selection.version,
+            policy: options.names,
+            ours: self.hello(),
+            events: self.inner.events.clone(),
+            tasks: self.inner.tasks.clone(),
+            cancel: options.cancel.clone(),
+        };
+        for source in &selection.sources {
+            match self.attempt(&context, source, failures).await? {
+                Some(totals) => return Ok((context.version, source.into(), totals)),
+                None => {}
+            }
+        }
+        Err(PeerError::AllSourcesFailed { game: game.clone(), attempts: failures.clone() })
+    }
+
+    /// One attempt: its totals, or nothing when the next source should be tried.
+    async fn attempt(
+        &self,
+        context: &AttemptContext,
+        source: &PeerOffer,
+        failures: &mut Vec<AttemptFailure>,
+    ) -> Result<Option<Totals>, PeerError> {
+        let number = failures.len() + 1;
+        self.inner.events.report(PeerEvent::StreamAttemptBegin {
+            game: context.game.clone(),
+            attempt: number,
+            peer: source.name.clone(),
+            addr: source.address,
+        });
+        let error = match attempt(context, source).await {
+            Ok(totals) => return Ok(Some(totals)),
+            Err(error) => error,
+        };
+        let failure =
+            AttemptFailure { peer: source.name.clone(), code: error.code(), message: error.to_string() };
+        self.inner.events.report(PeerEvent::StreamAttemptFailed {
+            game: context.game.clone(),
+            attempt: number,
+            peer: failure.peer.clone(),
+            code: failure.code,
+            message: failure.message.clone(),
+        });
+        failures.push(failure);
+        match error {
+            AttemptError::Local(error) => Err(error.into()),
+            AttemptError::Cancelled => Err(PeerError::Cancelled),
+            AttemptError::StagingStopped => Err(PeerError::Internal(error.to_string())),
+            AttemptError::Wire(_) | AttemptError::Content(_) => Ok(None),
+        }
+    }
+
+    /// What can be refused without touching anything.
+    fn check_request(&self, game: &GameId, options: &StreamInstallOptions) -> Result<(), PeerError> {
+        if let Some(catalog) = &self.inner.catalog
+            && catalog.game(game).is_none()
+        {
+            return Err(PeerError::NotInCatalog { game: game.clone(), catalog: catalog.path().to_owned() });
+        }
+        if options.peers.is_empty() {
+            return Err(PeerError::NoPeers);
+        }
+        if options.peers.len() > limits::PEERS_MAX {
+            return Err(PeerError::Config(format!(
+                "{} peers; the limit is {}",
+                options.peers.len(),
+                limits::PEERS_MAX
+            )));
+        }
+        Ok(())
+    }
+
+    /// Locks the game, recovers what a crash left, and refuses when it is installed already.
+    async fn prepare(&self, game: &GameId) -> Result<(Arc<GamesDir>, Arc<GameLock>), PeerError> {
+        let (peer, game) = (self.clone(), game.clone());
+        self.blocking("prepare", move || {
+            let games = Arc::new(GamesDir::open(&peer.inner.games_dir)?);
+            let lock = GameLock::acquire(&games, &game)?;
+            if let Some(action) = recovery::recover(&games, &game)? {
+                peer.inner.events.report(PeerEvent::GameRecovered { game: game.clone(), action });
+            }
+            refuse_installed(&games, &game)?;
+            Ok((games, Arc::new(lock)))
+        })
+        .await
+    }
+
+    /// Asks the peers and chooses the validated ones.
+    async fn choose(&self, game: &GameId, options: &StreamInstallOptions) -> Result<Selection, PeerError> {
+        let wanted =
+            self.inner.catalog.as_ref().and_then(|catalog| catalog.game(game)).map(|known| &known.version);
+        let ours = self.hello();
+        let asking = gather::details(&options.peers, &ours, game);
+        let Some((offers, mut answers)) = options.cancel.run_until_cancelled(asking).await else {
+            return Err(PeerError::Cancelled);
+        };
+        match select(offers, wanted) {
+            Ok(mut selection) => {
+                selection.dropped.append(&mut answers);
+                for answer in &selection.dropped {
+                    tracing::info!("{} is no source of {game}: {}", answer.peer, answer.reason);
+                }
+                Ok(selection)
+            }
+            Err(SelectError::NotOffered(dropped)) => {
+                answers.extend(dropped);
+                Err(PeerError::NotOffered { game: game.clone(), peers: answers })
+            }
+            Err(SelectError::Ambiguous(groups)) => Err(PeerError::Ambiguous { game: game.clone(), groups }),
+        }
+    }
+
+    /// Says what [`Self::stream_install_game`] would do, and changes nothing.
+    ///
+    /// # Errors
+    /// As for the install itself; too little space is no error here but a number in the plan.
+    pub async fn plan_stream_install(
+        &self,
+        game: &GameId,
+        options: &StreamInstallOptions,
+    ) -> Result<StreamInstallPlan, PeerError> {
+        self.check_request(game, options)?;
+        let (games_dir, wanted) = (self.inner.games_dir.clone(), game.clone());
+        let games = self
+            .blocking("plan", move || {
+                let games = GamesDir::open(&games_dir)?;
+                refuse_installed(&games, &wanted)?;
+                Ok(games)
+            })
+            .await?;
+        let selection = self.choose(game, options).await?;
+        let totals = self.totals(game, &selection).await?;
+        Ok(StreamInstallPlan {
+            game: game.clone(),
+            version: selection.version,
+            sources: selection.sources.iter().map(SourcePeer::from).collect(),
+            dropped: selection.dropped,
+            totals,
+            needed_bytes: space::needed_bytes(totals),
+            free_bytes: space::free_bytes(&games)?,
+        })
+    }
+
+    /// Asks the validated peers in order until one says what it would stream.
+    async fn totals(&self, game: &GameId, selection: &Selection) -> Result<Totals, PeerError> {
+        let mut attempts = Vec::new();
+        for source in &selection.sources {
+            let ask = async {
+                let mut dialled = dial(&source.address.into(), &self.hello()).await?;
+                dialled.totals(game, &selection.version).await
+            };
+            match ask.await {
+                Ok((_archives, totals)) => return Ok(totals),
+                Err(error) => attempts.push(AttemptFailure {
+                    peer: source.name.clone(),
+                    code: error.code(),
+                    message: error.to_string(),
+                }),
+            }
+        }
+        Err(PeerError::AllSourcesFailed { game: game.clone(), attempts })
+    }
+}
+
+fn refuse_installed(games: &GamesDir, game: &GameId) -> Result<(), PeerError> {
+    let path = games.root_path(game).join(LOCAL_DIR);
+    match recovery::standing(games, game, LOCAL_DIR).map_err(|error: LocalError| PeerError::from(error))? {
+        Standing::Nothing => Ok(()),
+        Standing::Folder => Err(PeerError::AlreadyInstalled { game: game.clone(), path }),
+        Standing::Other => {
+            Err(PeerError::ForeignState { path, what: "stands where the installed tree belongs".to_owned() })
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! May this game be served? Pure.
+
+use crate::game::{GameId, GameVersion};
+use crate::wire::message::{Refusal, RefusalCode};
+
+/// Everything the decision depends on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct GateInput<'a> {
+    pub(crate) game: &'a GameId,
+    /// Whether a catalog is in use, and the version it has for the game.
+    pub(crate) catalog: CatalogSays<'a>,
+    /// Version in the sentinel; nothing when the game is not downloaded here.
+    pub(crate) sentinel: Option<&'a GameVersion>,
+    /// Whether an operation of this machine holds the game.
+    pub(crate) operation: bool,
+    /// Version the receiver wants; nothing when any will do.
+    pub(crate) wanted: Option<&'a GameVersion>,
+}
+
+/// What the catalog says about a game.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum CatalogSays<'a> {
+    /// There is no catalog.
+    Nothing,
+    /// There is one and the game is not in it.
+    Unknown,
+    /// The game's version.
+    Version(&'a GameVersion),
+}
+
+/// The version that may be served, or why none may.
+pub(crate) fn decide(input: GateInput<'_>) -> Result<&GameVersion, Refusal> {
+    let refuse = |code, message: String| Err(Refusal::new(code, &message));
+    let game = input.game;
+    let Some(sentinel) = input.sentinel else {
+        return refuse(RefusalCode::NotOffered, format!("{game} is not downloaded here"));
+    };
+    match input.catalog {
+        CatalogSays::Unknown => {
+            return refuse(RefusalCode::NotOffered, format!("{game} is not in this peer's catalog"));
+        }
+        CatalogSays::Version(version) if version != sentinel => {
+            return refuse(
+                RefusalCode::OtherVersion,
+                format!("{game} is here in version {sentinel}, this peer's catalog says {version}"),
+            );
+        }
+        CatalogSays::Version(_) | CatalogSays::Nothing => {}
+    }
+    if input.operation {
+        return refuse(RefusalCode::NotOffered, format!("an operation on {game} is in progress here"));
+    }
+    match input.wanted {
+        Some(wanted) if wanted != sentinel => {
+            refuse(RefusalCode::OtherVersion, format!("{game} is here in version {sentinel}, not {wanted}"))
+        }
+        _ => Ok(sentinel),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every combination: served exactly when the catalog agrees, the sentinel is there, nothing holds the game and
+    /// the wanted version is the one here.
+    #[test]
+    fn served_only_when_every_condition_holds() {
+        let game: GameId = "g".parse().unwrap();
+        let (one, two): (GameVersion, GameVersion) = ("1".parse().unwrap(), "2".parse().unwrap());
+        let catalogs = [
+            (CatalogSays::Nothing, true),
+            (CatalogSays::Unknown, false),
+            (CatalogSays::Version(&one), true),
+            (CatalogSays::Version(&two), false),
+        ];
+        for (catalog, catalog_agrees) in catalogs {
+            for sentinel in [None, Some(&one)] {
+                for operation in [false, true] {
+                    for (wanted, wanted_agrees) in [(None, true), (Some(&one), true), (Some(&two), false)] {
+                        let input = GateInput { game: &game, catalog, sentinel, operation, wanted };
+                        let expected = catalog_agrees && sentinel.is_some() && !operation && wanted_agrees;
+                        assert_eq!(decide(input).is_ok(), expected, "{input:?}");
+                    }
+                }
+            }
+        }
+    }
+}

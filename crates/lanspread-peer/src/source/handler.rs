@@ -1,0 +1,225 @@
+//! One connection: hello, then one request at a time until the other side closes or a stream ends it.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::sync::CancellationToken;
+
+use super::{Source, refusal, stream};
+use crate::archive::set::ArchiveSet;
+use crate::event::PeerEvent;
+use crate::game::{GameId, GameVersion};
+use crate::library::state::GameState;
+use crate::limits;
+use crate::wire::WireError;
+use crate::wire::connection::Connection;
+use crate::wire::message::{Hello, Refusal, RefusalCode, Reply, Request, StreamMessage};
+
+/// Offers in one message: 200 bytes each at most.
+const OFFERS_PER_MESSAGE: usize = 256;
+/// Root files in one message: 270 bytes each at most.
+const FILES_PER_MESSAGE: usize = 192;
+
+/// Serves one connection to its end. When the peer stops, a stream tells its receiver; everything else is cut.
+pub(crate) async fn serve<S: AsyncRead + AsyncWrite>(
+    source: &Arc<Source>,
+    socket: S,
+    ours: &Hello,
+    stop: &CancellationToken,
+) {
+    let _open = OpenConnection::count(source);
+    if let Err(error) = converse(source, socket, ours, stop).await {
+        tracing::debug!("a connection ended: {error}");
+    }
+}
+
+/// Counts an open connection, however it ends.
+struct OpenConnection<'s>(&'s Source);
+
+impl<'s> OpenConnection<'s> {
+    fn count(source: &'s Source) -> Self {
+        source.connections.fetch_add(1, Ordering::Relaxed);
+        Self(source)
+    }
+}
+
+impl Drop for OpenConnection<'_> {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+async fn converse<S: AsyncRead + AsyncWrite>(
+    source: &Arc<Source>,
+    socket: S,
+    ours: &Hello,
+    stop: &CancellationToken,
+) -> Result<(), WireError> {
+    let Some(opened) = stop.run_until_cancelled(Connection::open(socket, ours)).await else { return Ok(()) };
+    let mut connection = opened?;
+    loop {
+        let next = connection.receive("request", limits::REQUEST_IDLE_DEADLINE);
+        let Some(request) = stop.run_until_cancelled(next).await.transpose()?.flatten() else {
+            return Ok(());
+        };
+        match request {
+            Request::StreamInstall { game, version } => {
+                return stream_install(source, &mut connection, game, version, stop).await;
+            }
+            listing => {
+                let Some(replies) = stop.run_until_cancelled(answer(source, listing)).await else {
+                    return Ok(());
+                };
+                for reply in replies {
+                    connection.send(&reply).await?;
+                }
+            }
+        }
+    }
+}
+
+/// Answers a request that is not a stream, on a blocking thread because it reads the disk.
+async fn answer(source: &Arc<Source>, request: Request) -> Vec<Reply> {
+    let Ok(_place) = source.inspections.acquire().await else {
+        return vec![refused(RefusalCode::Stopping, "the source is stopping")];
+    };
+    let worker = Arc::clone(source);
+    let cancel = source.tasks.cancel_token();
+    let cancel_on_drop = cancel.clone().drop_guard();
+    let answered =
+        source.tasks.spawn_blocking("answer", move || answer_blocking(&worker, request, &cancel)).await;
+    drop(cancel_on_drop);
+    match answered {
+        Ok(Ok(replies)) => replies,
+        Ok(Err(refusal)) => vec![Reply::Refused(refusal)],
+        Err(error) => {
+            tracing::error!("answering a request ended abnormally: {error}");
+            vec![refused(RefusalCode::Internal, "the source failed")]
+        }
+    }
+}
+
+fn answer_blocking(
+    source: &Source,
+    request: Request,
+    cancel: &CancellationToken,
+) -> Result<Vec<Reply>, Refusal> {
+    let failed = |error| {
+        tracing::warn!("the games directory cannot be read: {error}");
+        Refusal::new(RefusalCode::Internal, "the games directory cannot be read")
+    };
+    match request {
+        Request::Games => {
+            let offers = source.offers().map_err(failed)?;
+            Ok(in_parts(&offers, OFFERS_PER_MESSAGE, |games, more| Reply::Games {
+                games: games.to_vec(),
+                more,
+            }))
+        }
+        Request::Status => Ok(vec![Reply::Status(source.status().map_err(failed)?)]),
+        Request::Details { game } => {
+            let state = source.offered(&game, None)?;
+            let Some(version) = state.version else {
+                return Ok(vec![refused(RefusalCode::NotOffered, "no version")]);
+            };
+            Ok(in_parts(&state.root_files, FILES_PER_MESSAGE, |files, more| Reply::Details {
+                version: version.clone(),
+                files: files.to_vec(),
+                more,
+            }))
+        }
+        Request::Totals { game, version } => {
+            let archives = archives(&source.offered(&game, Some(&version))?)?;
+            let (_, totals) = stream::list(source.provider.as_ref(), &archives, cancel).map_err(|error| {
+                tracing::warn!("{game} cannot be listed: {error}");
+                refusal::of_archive(&error)
+            })?;
+            Ok(vec![Reply::Totals { archives: archives.len() as u64, totals }])
+        }
+        Request::StreamInstall { .. } => Err(Refusal::new(RefusalCode::BadRequest, "a stream is no listing")),
+    }
+}
+
+/// Cuts a list into messages; an empty list is one message.
+fn in_parts<T>(items: &[T], per_message: usize, reply: impl Fn(&[T], bool) -> Reply) -> Vec<Reply> {
+    let mut parts = items.chunks(per_message).peekable();
+    let mut replies = Vec::new();
+    while let Some(part) = parts.next() {
+        replies.push(reply(part, parts.peek().is_some()));
+    }
+    if replies.is_empty() {
+        replies.push(reply(&[], false));
+    }
+    replies
+}
+
+fn refused(code: RefusalCode, message: &str) -> Reply {
+    Reply::Refused(Refusal::new(code, message))
+}
+
+/// The archives of a game, or why they do not form whole sets.
+fn archives(state: &GameState) -> Result<Vec<ArchiveSet>, Refusal> {
+    let archives =
+        state.archives().map_err(|gap| Refusal::new(RefusalCode::ArchiveDamaged, &gap.to_string()))?;
+    if archives.is_empty() {
+        return Err(Refusal::new(RefusalCode::NotOffered, &format!("{} has no archive here", state.game)));
+    }
+    Ok(archives)
+}
+
+async fn stream_install<S: AsyncRead + AsyncWrite>(
+    source: &Arc<Source>,
+    connection: &mut Connection<S>,
+    game: GameId,
+    version: GameVersion,
+    stop: &CancellationToken,
+) -> Result<(), WireError> {
+    let refuse = |refusal| StreamMessage::Failed(refusal);
+    // The place is taken before the gate is asked, so that an operation that waits for zero streams sees this one.
+    let _place = match source.stream_place() {
+        Ok(place) => place,
+        Err(refusal) => return connection.send(&refuse(refusal)).await,
+    };
+    let worker = Arc::clone(source);
+    let wanted = game.clone();
+    let judged = source
+        .tasks
+        .spawn_blocking("gate", move || archives(&worker.offered(&wanted, Some(&version))?))
+        .await;
+    let archives = match judged {
+        Ok(Ok(archives)) => archives,
+        Ok(Err(refusal)) => return connection.send(&refuse(refusal)).await,
+        Err(error) => {
+            tracing::error!("the serve gate ended abnormally: {error}");
+            return connection.send(&refuse(Refusal::new(RefusalCode::Internal, "the source failed"))).await;
+        }
+    };
+    let peer = connection.theirs.name.clone();
+    source.events.report(PeerEvent::TransferBegin {
+        game: game.clone(),
+        peer: peer.clone(),
+        peer_id: connection.theirs.peer,
+    });
+    let end = stream::send(connection, Arc::clone(&source.provider), archives, &source.tasks, stop).await;
+    source.events.report(PeerEvent::TransferEnd { game, peer, outcome: end.outcome, bytes: end.bytes });
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_lists_travel_in_parts_and_say_when_they_end() {
+        let reply = |part: &[u8], more| Reply::Totals { archives: part.len() as u64, totals: totals(more) };
+        fn totals(more: bool) -> crate::archive::provider::Totals {
+            crate::archive::provider::Totals { files: u64::from(more), ..Default::default() }
+        }
+        assert_eq!(in_parts(&[], 2, reply).len(), 1);
+        assert_eq!(in_parts(&[1, 2], 2, reply), [Reply::Totals { archives: 2, totals: totals(false) }]);
+        let parts = in_parts(&[1, 2, 3], 2, reply);
+        assert_eq!(parts[0], Reply::Totals { archives: 2, totals: totals(true) });
+        assert_eq!(parts[1], Reply::Totals { archives: 1, totals: totals(false) });
+    }
+}

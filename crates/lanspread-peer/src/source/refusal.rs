@@ -1,0 +1,34 @@
+//! Few codes outside, detail in the log: what a receiver is told about an archive that cannot be served.
+//!
+//! File names of archives and entries are told, paths of this machine are not.
+
+use crate::archive::ArchiveError;
+use crate::wire::message::{Refusal, RefusalCode};
+
+pub(super) fn of_archive(error: &ArchiveError) -> Refusal {
+    let (code, message) = match error {
+        ArchiveError::Read { path, source } => {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            (RefusalCode::ArchiveDamaged, format!("cannot read {name}: {}", source.kind()))
+        }
+        ArchiveError::NotAnArchive { .. }
+        | ArchiveError::Corrupt { .. }
+        | ArchiveError::Checksum { .. }
+        | ArchiveError::Size { .. }
+        | ArchiveError::DanglingCopy { .. }
+        | ArchiveError::VolumeMissing { .. } => (RefusalCode::ArchiveDamaged, error.to_string()),
+        ArchiveError::Encrypted { .. }
+        | ArchiveError::UnsupportedEntry { .. }
+        | ArchiveError::Name { .. }
+        | ArchiveError::Limit { .. } => (RefusalCode::ArchiveRefused, error.to_string()),
+        ArchiveError::ProgramMissing { .. } => {
+            (RefusalCode::DecoderUnavailable, "the source cannot run its archive program".to_owned())
+        }
+        ArchiveError::ProgramFailed { archive, .. } => {
+            (RefusalCode::DecoderUnavailable, format!("the source's archive program failed on {archive}"))
+        }
+        ArchiveError::Cancelled => (RefusalCode::Stopping, "the source is stopping".to_owned()),
+        ArchiveError::Sink(_) => (RefusalCode::Internal, "the source failed".to_owned()),
+    };
+    Refusal::new(code, &message)
+}

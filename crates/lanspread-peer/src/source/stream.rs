@@ -1,0 +1,171 @@
+//! Sends one game as one stream: a decoder on a blocking thread, a bounded channel, the socket.
+//!
+//! Shutdown promise: however the stream ends — complete, failed, receiver gone, peer stopping — the decoder is
+//! cancelled, unblocked and joined before [`send`] returns, so that no thread, child or count outlives it.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::refusal;
+use super::sink::WireSink;
+use crate::archive::ArchiveError;
+use crate::archive::provider::{ArchiveListing, ArchiveProvider, SharedSink, Totals};
+use crate::archive::set::ArchiveSet;
+use crate::limits;
+use crate::task::Tasks;
+use crate::wire::WireError;
+use crate::wire::connection::Connection;
+use crate::wire::message::{Refusal, RefusalCode, StreamItem, StreamMessage};
+
+/// How a stream ended.
+#[derive(Debug)]
+pub(crate) struct StreamEnd {
+    /// `complete`, or the stable code of what ended it.
+    pub(crate) outcome: &'static str,
+    /// Data bytes handed to the socket.
+    pub(crate) bytes: u64,
+}
+
+/// Why the socket's side of a stream stopped before the decoder did.
+enum Interruption {
+    ReceiverGone,
+    Stopping,
+    Wire(WireError),
+}
+
+/// Streams the archives over the connection.
+pub(crate) async fn send<S: AsyncRead + AsyncWrite>(
+    connection: &mut Connection<S>,
+    provider: Arc<dyn ArchiveProvider>,
+    archives: Vec<ArchiveSet>,
+    tasks: &Tasks,
+    stop: &CancellationToken,
+) -> StreamEnd {
+    let (items, mut queue) = mpsc::channel(limits::STREAM_QUEUE_ITEMS);
+    let cancel = CancellationToken::new();
+    // Also when this future is dropped half-way.
+    let cancel_on_drop = cancel.clone().drop_guard();
+    let decoder =
+        tasks.spawn_blocking("decoder", move || decode(provider.as_ref(), &archives, &items, &cancel));
+
+    let mut bytes = 0;
+    let interrupted = forward(connection, &mut queue, stop, &mut bytes).await;
+    drop(cancel_on_drop);
+    drop(queue);
+    let decoded = decoder.await;
+
+    let outcome = match (interrupted, decoded) {
+        (Err(Interruption::ReceiverGone), _) => "receiver-gone",
+        (Err(Interruption::Wire(error)), _) => {
+            tracing::info!("the stream to {} ended: {error}", connection.theirs.name);
+            error.code()
+        }
+        (Err(Interruption::Stopping), _) => {
+            fail(connection, Refusal::new(RefusalCode::Stopping, "the source is stopping")).await
+        }
+        (Ok(()), Ok(Ok(()))) => "complete",
+        (Ok(()), Ok(Err(error))) => {
+            tracing::warn!("a stream to {} failed: {error}", connection.theirs.name);
+            fail(connection, refusal::of_archive(&error)).await
+        }
+        (Ok(()), Err(error)) => {
+            tracing::error!("the decoder of a stream ended abnormally: {error}");
+            fail(connection, Refusal::new(RefusalCode::Internal, "the decoder failed")).await
+        }
+    };
+    StreamEnd { outcome, bytes }
+}
+
+/// Tells the receiver why there is no more, as far as it still listens.
+async fn fail<S: AsyncRead + AsyncWrite>(connection: &mut Connection<S>, refusal: Refusal) -> &'static str {
+    let code = refusal.code.as_str();
+    if let Err(error) = connection.send(&StreamMessage::Failed(refusal)).await {
+        tracing::debug!("the receiver could not be told: {error}");
+    }
+    code
+}
+
+/// Moves items from the decoder to the socket until the decoder has no more.
+async fn forward<S: AsyncRead + AsyncWrite>(
+    connection: &mut Connection<S>,
+    queue: &mut mpsc::Receiver<StreamItem>,
+    stop: &CancellationToken,
+    bytes: &mut u64,
+) -> Result<(), Interruption> {
+    let mut last_sent = Instant::now();
+    loop {
+        let item = tokio::select! {
+            item = queue.recv() => match item {
+                Some(item) => item,
+                None => break,
+            },
+            () = connection.gone() => return Err(Interruption::ReceiverGone),
+            () = stop.cancelled() => return Err(Interruption::Stopping),
+            () = sleep_until(last_sent + limits::KEEP_ALIVE_INTERVAL) => StreamItem::Control(StreamMessage::KeepAlive),
+        };
+        if let StreamItem::Data(data) = &item {
+            *bytes += data.len() as u64;
+        }
+        let write = async {
+            connection.write_item(item).await?;
+            // Small frames travel together as long as more are waiting.
+            if queue.is_empty() { connection.flush().await } else { Ok(()) }
+        };
+        tokio::select! {
+            written = write => written.map_err(Interruption::Wire)?,
+            () = stop.cancelled() => return Err(Interruption::Stopping),
+        }
+        last_sent = Instant::now();
+    }
+    connection.flush().await.map_err(Interruption::Wire)
+}
+
+/// The decoder's thread: lists everything, announces the totals, then decodes archive by archive.
+fn decode(
+    provider: &dyn ArchiveProvider,
+    archives: &[ArchiveSet],
+    items: &mpsc::Sender<StreamItem>,
+    cancel: &CancellationToken,
+) -> Result<(), ArchiveError> {
+    let (listings, totals) = list(provider, archives, cancel)?;
+    let control = |message| WireSink::new(items.clone()).send(StreamItem::Control(message));
+    control(StreamMessage::Begin { archives: archives.len() as u64, totals })?;
+    for (archive, listing) in archives.iter().zip(listings) {
+        let sink: SharedSink = Rc::new(RefCell::new(WireSink::new(items.clone())));
+        provider.extract(archive, &listing, sink, cancel)?;
+    }
+    control(StreamMessage::Complete)?;
+    Ok(())
+}
+
+/// Lists all archives of a game and sums them up.
+pub(super) fn list(
+    provider: &dyn ArchiveProvider,
+    archives: &[ArchiveSet],
+    cancel: &CancellationToken,
+) -> Result<(Vec<Arc<ArchiveListing>>, Totals), ArchiveError> {
+    let mut totals = Totals::default();
+    let mut listings = Vec::with_capacity(archives.len());
+    for archive in archives {
+        let listing = provider.inspect(archive, cancel)?;
+        totals = totals
+            .checked_add(listing.summary.totals)
+            .filter(|totals| {
+                totals.entries() <= limits::ENTRIES_MAX && totals.bytes <= limits::GAME_BYTES_MAX
+            })
+            .ok_or_else(|| ArchiveError::Limit {
+                archive: archive.name().to_owned(),
+                what: "entries, with the archives before it",
+                limit: limits::ENTRIES_MAX,
+                got: totals.entries().saturating_add(listing.summary.totals.entries()),
+            })?;
+        listings.push(Arc::new(listing));
+    }
+    Ok((listings, totals))
+}

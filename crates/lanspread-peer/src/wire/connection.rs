@@ -1,0 +1,249 @@
+//! One connection after its handshake: messages with deadlines, over any `AsyncRead + AsyncWrite`.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::io::{
+    AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, BufWriter, ReadHalf,
+    WriteHalf,
+};
+use tokio::time::timeout;
+
+use super::codec;
+use super::error::WireError;
+use super::frame::{self, Frame};
+use super::message::{Hello, PROTOCOL_VERSION, StreamItem, StreamMessage};
+use crate::limits;
+
+const MAGIC: &[u8; 8] = b"LANSPRD\n";
+/// Small frames are gathered and read ahead in buffers of this size; bulk data passes them by.
+const BUFFER_BYTES: usize = 64 * 1024;
+
+/// A connection on which both sides have said who they are.
+pub(crate) struct Connection<S> {
+    reader: BufReader<ReadHalf<S>>,
+    writer: BufWriter<WriteHalf<S>>,
+    /// Who is at the other end.
+    pub(crate) theirs: Hello,
+}
+
+impl<S: AsyncRead + AsyncWrite> Connection<S> {
+    /// Exchanges preambles and hellos; both sides speak first, so neither waits for the other.
+    pub(crate) async fn open(stream: S, ours: &Hello) -> Result<Self, WireError> {
+        let exchange = async {
+            let (reader, writer) = tokio::io::split(stream);
+            let mut reader = BufReader::with_capacity(BUFFER_BYTES, reader);
+            let mut writer = BufWriter::with_capacity(BUFFER_BYTES, writer);
+            writer.write_all(MAGIC).await?;
+            writer.write_u16(PROTOCOL_VERSION).await?;
+            frame::write_frame(&mut writer, &Frame::Control(codec::encode(ours)?.into())).await?;
+            writer.flush().await?;
+            let theirs = read_hello(&mut reader).await?;
+            Ok(Self { reader, writer, theirs })
+        };
+        within(limits::HELLO_DEADLINE, "hello", exchange).await
+    }
+
+    /// Sends one control message.
+    pub(crate) async fn send(&mut self, message: &impl Serialize) -> Result<(), WireError> {
+        let frame = Frame::Control(codec::encode(message)?.into());
+        let write = async {
+            frame::write_frame(&mut self.writer, &frame).await?;
+            Ok(self.writer.flush().await?)
+        };
+        within(limits::FRAME_WRITE_DEADLINE, "room for a message", write).await
+    }
+
+    /// Writes one item of a stream without flushing, so that small ones travel together.
+    pub(crate) async fn write_item(&mut self, item: StreamItem) -> Result<(), WireError> {
+        let frame = match item {
+            StreamItem::Control(message) => Frame::Control(codec::encode(&message)?.into()),
+            StreamItem::Data(bytes) => Frame::Data(bytes),
+        };
+        let write = frame::write_frame(&mut self.writer, &frame);
+        within(limits::FRAME_WRITE_DEADLINE, "room for a frame", write).await
+    }
+
+    /// Sends what was written.
+    pub(crate) async fn flush(&mut self) -> Result<(), WireError> {
+        let flush = async { Ok(self.writer.flush().await?) };
+        within(limits::FRAME_WRITE_DEADLINE, "room for a frame", flush).await
+    }
+
+    /// Receives one control message; nothing when the other side closed between two messages.
+    pub(crate) async fn receive<M: DeserializeOwned>(
+        &mut self,
+        what: &'static str,
+        idle: Duration,
+    ) -> Result<Option<M>, WireError> {
+        match self.frame(what, idle).await? {
+            None => Ok(None),
+            Some(Frame::Control(payload)) => codec::decode(&payload).map(Some),
+            Some(Frame::Data(_)) => Err(WireError::Unexpected { expected: what, got: "data" }),
+        }
+    }
+
+    /// Receives the next item of a stream.
+    pub(crate) async fn receive_item(&mut self) -> Result<StreamItem, WireError> {
+        match self.frame("frame", limits::STREAM_IDLE_DEADLINE).await? {
+            None => Err(WireError::Closed),
+            Some(Frame::Control(payload)) => {
+                Ok(StreamItem::Control(codec::decode::<StreamMessage>(&payload)?))
+            }
+            Some(Frame::Data(bytes)) => Ok(StreamItem::Data(bytes)),
+        }
+    }
+
+    /// Waits until the other side closes or says something, which it must not while it receives a stream.
+    /// Loses nothing when it is not awaited to its end.
+    pub(crate) async fn gone(&mut self) {
+        // Bytes, end of file and a broken connection all mean the same here.
+        let _ = self.reader.fill_buf().await;
+    }
+
+    /// One frame: `idle` until it begins, then a deadline for the whole of it, not per byte.
+    async fn frame(&mut self, what: &'static str, idle: Duration) -> Result<Option<Frame>, WireError> {
+        let begins = async { Ok(self.reader.fill_buf().await?.is_empty()) };
+        if within(idle, what, begins).await? {
+            return Ok(None);
+        }
+        let whole = async {
+            match frame::read_header(&mut self.reader).await? {
+                Some(header) => frame::read_payload(&mut self.reader, header).await.map(Some),
+                None => Ok(None),
+            }
+        };
+        within(limits::FRAME_DEADLINE, "rest of a frame", whole).await
+    }
+}
+
+async fn read_hello(reader: &mut (impl AsyncRead + Unpin)) -> Result<Hello, WireError> {
+    let mut magic = [0; MAGIC.len()];
+    let mut filled = 0;
+    while filled < magic.len() {
+        match reader.read(&mut magic[filled..]).await? {
+            0 => return Err(WireError::Closed),
+            count => filled += count,
+        }
+        // Judged byte by byte, so that a short greeting of another protocol is told at once.
+        if !MAGIC.starts_with(&magic[..filled]) {
+            return Err(WireError::NotLanspread);
+        }
+    }
+    let theirs = reader.read_u16().await.map_err(|_| WireError::Closed)?;
+    if theirs != PROTOCOL_VERSION {
+        return Err(WireError::Version { ours: PROTOCOL_VERSION, theirs });
+    }
+    let header = frame::read_header(reader).await?.ok_or(WireError::Closed)?;
+    match frame::read_payload(reader, header).await? {
+        Frame::Control(payload) => codec::decode(&payload),
+        Frame::Data(_) => Err(WireError::Unexpected { expected: "hello", got: "data" }),
+    }
+}
+
+/// Gives `future` a deadline and names what was awaited.
+pub(crate) async fn within<T>(
+    after: Duration,
+    what: &'static str,
+    future: impl Future<Output = Result<T, WireError>>,
+) -> Result<T, WireError> {
+    timeout(after, future).await.unwrap_or(Err(WireError::Timeout { what, after }))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{DuplexStream, duplex};
+
+    use super::*;
+    use crate::game::PeerId;
+    use crate::wire::message::Request;
+
+    fn hello(name: &str) -> Hello {
+        Hello { peer: PeerId::random().unwrap(), name: name.parse().unwrap(), listen_port: None }
+    }
+
+    async fn pair() -> (Connection<DuplexStream>, Connection<DuplexStream>) {
+        let (left, right) = duplex(64);
+        let (one, other) = (hello("one"), hello("other"));
+        let (left, right) = tokio::join!(Connection::open(left, &one), Connection::open(right, &other));
+        (left.unwrap(), right.unwrap())
+    }
+
+    #[tokio::test]
+    async fn both_sides_learn_who_the_other_is() {
+        let (left, right) = pair().await;
+        assert_eq!(left.theirs.name.as_str(), "other");
+        assert_eq!(right.theirs.name.as_str(), "one");
+    }
+
+    #[tokio::test]
+    async fn another_version_is_told_with_both_numbers() {
+        let (ours, mut theirs) = duplex(4096);
+        theirs.write_all(b"LANSPRD\n\x00\x63").await.unwrap();
+        let result = Connection::open(ours, &hello("x")).await;
+        assert!(matches!(result, Err(WireError::Version { ours: PROTOCOL_VERSION, theirs: 0x63 })));
+    }
+
+    #[tokio::test]
+    async fn other_protocols_are_told_at_their_first_bytes() {
+        for greeting in [&b"GET / HTTP/1.1\r\n"[..], b"\x16\x03\x01", b"LANX"] {
+            let (ours, mut theirs) = duplex(4096);
+            theirs.write_all(greeting).await.unwrap();
+            let result = Connection::open(ours, &hello("x")).await;
+            assert!(matches!(result, Err(WireError::NotLanspread)), "{greeting:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_and_dripping_end_at_the_deadline() {
+        let (ours, mut theirs) = duplex(4096);
+        let drip = async {
+            for byte in MAGIC {
+                theirs.write_all(&[*byte]).await.unwrap();
+                tokio::time::advance(Duration::from_secs(2)).await;
+            }
+            std::future::pending::<()>().await;
+        };
+        let ours_hello = hello("x");
+        tokio::select! {
+            () = drip => unreachable!(),
+            result = Connection::open(ours, &ours_hello) => {
+                assert!(matches!(result, Err(WireError::Timeout { what: "hello", .. })));
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_frame_has_one_deadline_for_all_its_bytes() {
+        let (mut left, right) = pair().await;
+        let (_, mut raw) = tokio::io::split(right.reader.into_inner().unsplit(right.writer.into_inner()));
+        raw.write_all(&[0, 0, 0, 20, 0]).await.unwrap();
+        let drip = async {
+            loop {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                if raw.write_all(&[0]).await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            }
+        };
+        tokio::select! {
+            () = drip => unreachable!(),
+            result = left.receive::<Request>("request", Duration::from_secs(60)) => {
+                assert!(matches!(result, Err(WireError::Timeout { what: "rest of a frame", .. })), "{result:?}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn closing_between_messages_is_the_end_and_data_is_no_message() {
+        let (mut left, mut right) = pair().await;
+        right.send(&Request::Games).await.unwrap();
+        assert_eq!(left.receive("request", Duration::from_secs(1)).await.unwrap(), Some(Request::Games));
+        right.write_item(StreamItem::Data(bytes::Bytes::from_static(b"x"))).await.unwrap();
+        right.flush().await.unwrap();
+        assert!(left.receive::<Request>("request", Duration::from_secs(1)).await.is_err());
+        drop(right);
+        assert_eq!(left.receive::<Request>("request", Duration::from_secs(1)).await.unwrap(), None);
+    }
+}

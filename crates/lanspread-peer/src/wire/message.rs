@@ -1,0 +1,269 @@
+//! Frames ↔ meaning: what peers say to each other.
+//!
+//! Enums are append-only: bincode numbers their variants. Words that have a checked type are checked while they are
+//! decoded; entry paths stay text here because what is acceptable is the receiver's policy.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::archive::provider::{ArchiveSummary, Totals, UnixSeconds};
+use crate::game::{GameId, GameVersion, PeerId, PeerName, printable};
+use crate::limits;
+
+/// Version of everything in this module. One exists, the current one.
+pub const PROTOCOL_VERSION: u16 = 1;
+
+/// Who is speaking; the first message of each side.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Hello {
+    /// Identity of the peer.
+    pub peer: PeerId,
+    /// Its name, for people.
+    pub name: PeerName,
+    /// Port it serves on; nothing when it does not serve. The port of the connection is never an address.
+    pub listen_port: Option<u16>,
+}
+
+/// What a receiver asks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Request {
+    /// Every game that is offered. Answer: [`Reply::Games`], in parts.
+    Games,
+    /// The root files of one game. Answer: [`Reply::Details`], in parts.
+    Details { game: GameId },
+    /// What a stream of the game would carry. Answer: [`Reply::Totals`].
+    Totals { game: GameId, version: GameVersion },
+    /// What the peer is doing. Answer: [`Reply::Status`].
+    Status,
+    /// The game, decoded. Answer: a stream, then the connection ends.
+    StreamInstall { game: GameId, version: GameVersion },
+}
+
+/// What a source answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Reply {
+    /// Some of the games offered; `more` when another part follows.
+    Games { games: Vec<GameOffer>, more: bool },
+    /// Some of the root files of a game.
+    Details { version: GameVersion, files: Vec<RootFile>, more: bool },
+    /// What a stream would carry.
+    Totals { archives: u64, totals: Totals },
+    /// What the peer is doing.
+    Status(SourceStatus),
+    /// The request is understood and refused.
+    Refused(Refusal),
+}
+
+/// A game that a peer offers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GameOffer {
+    /// Which game.
+    pub game: GameId,
+    /// In which version.
+    pub version: GameVersion,
+    /// Bytes of its root files.
+    pub bytes: u64,
+}
+
+/// A file in a game root that is offered: an archive, a volume or the sentinel.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct RootFile {
+    /// File name.
+    pub name: String,
+    /// Length in bytes.
+    pub size: u64,
+}
+
+/// What a serving peer is doing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SourceStatus {
+    /// Games it offers.
+    pub games: u64,
+    /// Streams it is sending.
+    pub active_outbound_transfers: u64,
+    /// Streams it sends at most at once.
+    pub streams_max: u64,
+    /// Connections open to it, the one that asks included.
+    pub connections: u64,
+}
+
+/// Why a source does not do what it was asked: a short fixed list of codes, and a text without local paths.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "RawRefusal")]
+pub struct Refusal {
+    /// Why, for programs.
+    pub code: RefusalCode,
+    /// Why, for people; one line, safe to print.
+    pub message: String,
+}
+
+/// A refusal as it arrives.
+#[derive(Deserialize)]
+struct RawRefusal {
+    code: RefusalCode,
+    message: String,
+}
+
+impl From<RawRefusal> for Refusal {
+    fn from(raw: RawRefusal) -> Self {
+        Self::new(raw.code, &raw.message)
+    }
+}
+
+impl Refusal {
+    /// A refusal whose text is one printable line within its limit.
+    pub(crate) fn new(code: RefusalCode, message: &str) -> Self {
+        Self { code, message: printable(message, limits::MESSAGE_BYTES_MAX / 4) }
+    }
+}
+
+/// Why a source refuses or fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RefusalCode {
+    /// The game is not offered here.
+    NotOffered,
+    /// It is offered in another version.
+    OtherVersion,
+    /// The source serves as many streams as it may.
+    Busy,
+    /// An archive is damaged or incomplete.
+    ArchiveDamaged,
+    /// An archive holds what must not be installed.
+    ArchiveRefused,
+    /// The source cannot decode: its decoder cannot be run.
+    DecoderUnavailable,
+    /// The source is stopping.
+    Stopping,
+    /// The request breaks the protocol.
+    BadRequest,
+    /// Anything else; the cause is in the source's log.
+    Internal,
+}
+
+impl RefusalCode {
+    /// Stable kebab-case code.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NotOffered => "not-offered",
+            Self::OtherVersion => "other-version",
+            Self::Busy => "busy",
+            Self::ArchiveDamaged => "archive-damaged",
+            Self::ArchiveRefused => "archive-refused",
+            Self::DecoderUnavailable => "decoder-unavailable",
+            Self::Stopping => "source-stopping",
+            Self::BadRequest => "bad-request",
+            Self::Internal => "source-internal",
+        }
+    }
+}
+
+impl fmt::Display for RefusalCode {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+/// Control frames of a stream; data frames stand between [`Self::FileBegin`] and [`Self::FileEnd`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum StreamMessage {
+    /// Sums over all archives, first of all, so that the receiver can check its disk.
+    Begin { archives: u64, totals: Totals },
+    /// An archive begins.
+    ArchiveBegin(ArchiveSummary),
+    /// A folder.
+    Directory { path: String },
+    /// A file begins; `size` bytes of data follow.
+    FileBegin { path: String, size: u64, crc32: Option<u32>, modified: Option<UnixSeconds>, executable: bool },
+    /// The file is complete; CRC-32 of its bytes as the source decoded them.
+    FileEnd { crc32: u32 },
+    /// A file equal to an earlier one of the same archive.
+    Copy { path: String, original: String, size: u64, modified: Option<UnixSeconds>, executable: bool },
+    /// The archive is complete.
+    ArchiveEnd,
+    /// Everything was sent.
+    Complete,
+    /// The source cannot go on.
+    Failed(Refusal),
+    /// The source lives but has nothing to send yet.
+    KeepAlive,
+}
+
+impl StreamMessage {
+    /// Its name, for errors.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Begin { .. } => "stream begin",
+            Self::ArchiveBegin(_) => "archive begin",
+            Self::Directory { .. } => "directory",
+            Self::FileBegin { .. } => "file begin",
+            Self::FileEnd { .. } => "file end",
+            Self::Copy { .. } => "copy",
+            Self::ArchiveEnd => "archive end",
+            Self::Complete => "complete",
+            Self::Failed(_) => "failed",
+            Self::KeepAlive => "keep-alive",
+        }
+    }
+}
+
+/// What a source sends: control messages and raw bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum StreamItem {
+    /// A control message.
+    Control(StreamMessage),
+    /// Bytes of the open file.
+    Data(bytes::Bytes),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::archive::provider::ArchiveFormat;
+    use crate::wire::codec;
+
+    /// Golden bytes: a change here is a change of the protocol and needs a new [`PROTOCOL_VERSION`].
+    #[test]
+    fn messages_have_fixed_bytes() {
+        let game: GameId = "g".parse().unwrap();
+        let version: GameVersion = "1".parse().unwrap();
+        let request = Request::StreamInstall { game, version };
+        assert_eq!(codec::encode(&request).unwrap(), [4, 1, b'g', 1, b'1']);
+        assert_eq!(codec::encode(&StreamMessage::KeepAlive).unwrap(), [9]);
+        assert_eq!(
+            codec::encode(&StreamMessage::FileEnd { crc32: 0x0102_0304 }).unwrap(),
+            [4, 252, 4, 3, 2, 1]
+        );
+        let begin = StreamMessage::FileBegin {
+            path: "a".to_owned(),
+            size: 300,
+            crc32: None,
+            modified: Some(-1),
+            executable: true,
+        };
+        assert_eq!(codec::encode(&begin).unwrap(), [3, 1, b'a', 251, 44, 1, 0, 1, 1, 1]);
+        let summary = ArchiveSummary {
+            name: "x".to_owned(),
+            format: ArchiveFormat::Rar5,
+            solid: true,
+            totals: Totals { files: 1, directories: 2, bytes: 3 },
+        };
+        let archive = codec::encode(&StreamMessage::ArchiveBegin(summary)).unwrap();
+        assert_eq!(archive, [1, 1, b'x', 1, 1, 1, 2, 3]);
+    }
+
+    #[test]
+    fn words_are_checked_while_they_are_decoded() {
+        // Request::Details with a game id that is a path.
+        assert!(codec::decode::<Request>(&[1, 2, b'.', b'.']).is_err());
+        assert!(codec::decode::<Request>(&[1, 2, b'.', b'x']).is_ok());
+    }
+
+    #[test]
+    fn a_refusal_s_text_cannot_disturb_a_terminal() {
+        let hostile = Refusal { code: RefusalCode::Busy, message: "a\u{1b}[2J\n".repeat(400) };
+        let refusal: Refusal = codec::decode(&codec::encode(&hostile).unwrap()).unwrap();
+        assert!(!refusal.message.contains(['\u{1b}', '\n']));
+        assert!(refusal.message.chars().count() < 2000);
+    }
+}

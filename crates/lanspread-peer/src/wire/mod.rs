@@ -1,0 +1,25 @@
+//! The wire: how two peers talk over one TCP connection.
+//!
+//! Goals: bounded before anything is allocated, one straight grammar, bulk bytes never re-encoded.
+//! Not goals: compatibility with other versions (there is one, the current), encryption (comes with TLS).
+//!
+//! ```text
+//! connection  = preamble hello  (request reply)*  [ stream-install stream ]       each side sends preamble, hello
+//! preamble    = "LANSPRD\n"  u16 protocol version                                 outside the codec, so that a
+//!                                                                                 mismatch can name both versions
+//! frame       = u32 payload length  u8 kind  payload                              integers are big endian
+//! kind 0      = control, at most 64 KiB of bincode            kind 1 = data, 1 byte to 1 MiB of raw content
+//! stream      = begin (archive-begin (directory | copy | file-begin data* file-end)* archive-end)* complete
+//!               with keep-alive between any two frames, and failed instead of any control frame
+//! ```
+//!
+//! A connection carries one request at a time. A stream ends its connection.
+
+pub(crate) mod codec;
+pub(crate) mod connection;
+pub(crate) mod error;
+pub(crate) mod frame;
+pub(crate) mod grammar;
+pub(crate) mod message;
+
+pub use error::WireError;

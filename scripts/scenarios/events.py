@@ -1,0 +1,92 @@
+"""The whole event log of one process, and waiting on it.
+
+Nothing is ever consumed: a wait looks at everything from its start on, so an event that arrived before the wait began
+is found, and a later check sees what an earlier wait saw.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from .contract import CheckFailed, Deadline
+
+Event = dict[str, Any]
+Predicate = Callable[[Event], bool]
+
+
+def named(name: str, **fields: Any) -> Predicate:
+    """Matches events of one name whose given fields have the given values."""
+
+    def matches(event: Event) -> bool:
+        return event.get("event") == name and all(event.get(key) == value for key, value in fields.items())
+
+    return matches
+
+
+class EventLog:
+    """Filled by one reader thread, read by the scenario."""
+
+    def __init__(self, owner: str) -> None:
+        self.owner = owner
+        self._changed = threading.Condition()
+        self._events: list[Event] = []
+        self._complaints: list[str] = []
+        self._closed = False
+
+    def add_line(self, line: str) -> None:
+        """Takes one line of standard output, which holds events and nothing else."""
+        complaint = None
+        event: Event = {}
+        try:
+            event = json.loads(line)
+            if not isinstance(event, dict) or not isinstance(event.get("event"), str) or "time" not in event:
+                complaint = f"without `event` and `time`: {line!r}"
+        except ValueError:
+            complaint = f"not JSON: {line!r}"
+        with self._changed:
+            if complaint:
+                self._complaints.append(complaint)
+            else:
+                self._events.append(event)
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """No more lines will come."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def mark(self) -> int:
+        """The position behind the newest event, to begin a window with."""
+        with self._changed:
+            return len(self._events)
+
+    def window(self, start: int = 0, end: int | None = None) -> list[Event]:
+        with self._changed:
+            return self._events[start:end]
+
+    def all(self, predicate: Predicate, start: int = 0) -> list[Event]:
+        return [event for event in self.window(start) if predicate(event)]
+
+    def complaints(self) -> list[str]:
+        """Lines that were not events."""
+        with self._changed:
+            return list(self._complaints)
+
+    def wait_for(self, predicate: Predicate, deadline: Deadline, what: str, start: int = 0) -> Event:
+        """The first matching event at or behind `start`; fails when the process ends without one."""
+        waiting_for = f"{what} from {self.owner}"
+        with self._changed:
+            looked_at = start
+            while True:
+                while looked_at < len(self._events):
+                    event = self._events[looked_at]
+                    looked_at += 1
+                    if predicate(event):
+                        return event
+                if self._closed:
+                    raise CheckFailed(f"{self.owner} ended without {what}")
+                self._changed.wait(deadline.check(waiting_for))

@@ -1,0 +1,53 @@
+"""Archives that try to write where they must not."""
+
+from __future__ import annotations
+
+from .. import archives, checks
+from ..contract import expect, expect_equal, scenario
+from ..events import named
+from ..peer import TOOLS
+from ..stage import Stage
+from ..tools import FIXTURES_DIR
+
+HOSTILE = FIXTURES_DIR / "fixture-hostile"
+
+# What every hostile name would create if it were obeyed.
+ESCAPED = "*escaped*"
+
+
+@scenario(
+    "S50",
+    "Hostile archive",
+    claim="An archive with `..`, an absolute name, a drive, a backslash, a link or a write through one, a device "
+    "name, two names that are one, a name of our own, or a header that lies is refused; nothing is outside staging, "
+    "and nothing is left.",
+    conditions="Every game of fixture-hostile, from one source for each decoder; the receiver's whole file system is "
+    "looked at. A harmless game from the same source still installs afterwards.",
+    time_limit_s=240,
+)
+def hostile_archives(stage: Stage) -> None:
+    games = sorted(path.name for path in HOSTILE.iterdir())
+    expect(len(games) >= 10, "fixture-hostile is not complete")
+    harmless = "alpha-arena"
+    reference = archives.extract(FIXTURES_DIR / "fixture-alpha" / harmless, stage.dir / "reference")
+    for decoder, unrar in (("native", ""), ("unrar", f"{TOOLS}/bin/unrar")):
+        served = stage.games_from(decoder, "fixture-hostile", f"fixture-alpha/{harmless}")
+        served_before = checks.user_tree(served)
+        source = stage.start_source(decoder, served, unrar=unrar)
+        received = stage.games_dir(f"to-{decoder}")
+        before = checks.user_tree(received)
+        for game in games:
+            receiver = stage.install(game, received, [source], name=f"to-{decoder}", exit_status=4)
+            expect_equal(checks.failed_attempts(receiver), [source.name], f"{game}: sources that failed")
+            expect(not receiver.events.all(named("stream-install-finished")), f"{game} reported success")
+            expect(receiver.stderr().strip(), f"{game}: nothing on standard error says why it was refused")
+            checks.games_dir_as_before(before, received)
+            changed = receiver.changed_outside_mounts()
+            expect(not changed, f"{game}: the receiver changed files outside its folders: {changed}")
+        escaped = [path for path in stage.dir.rglob(ESCAPED) if not path.is_relative_to(served)]
+        expect(not escaped, f"files outside the game root: {escaped}")
+        changed = source.changed_outside_mounts()
+        expect(not changed, f"the source changed files outside its folders: {changed}")
+        checks.games_dir_as_before(served_before, served)
+        receiver = stage.install(harmless, received, [source], name=f"to-{decoder}", exit_status=0)
+        checks.streamed_install_is_whole(stage, receiver, received, harmless, source, reference)

@@ -1,0 +1,142 @@
+"""Sources that cannot deliver: the attempt fails whole, and the next source gets a fresh one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from .. import archives, checks
+from ..contract import expect, expect_equal, scenario
+from ..events import named
+from ..peer import Peer
+from ..stage import Stage
+from ..trees import sha256
+
+SOLID_GAME = "cnctw"
+
+# Retry order is by peer name: these two put the one that must fail first.
+FIRST = "a-first"
+SECOND = "b-second"
+
+
+def add_marker(stage: Stage, game_root: Path, name: str) -> None:
+    """Gives a source's copy of a game one more archive, whose only file says which source it came from.
+
+    The file is stored uncompressed and the names are padded, so that all copies have the same names and sizes on disk
+    and the receiver takes the sources for equal.
+    """
+    tree = stage.payload(f"marker-{name}")
+    tree.file("served-by.txt", f"{name:-<64}\n".encode() * 4)
+    tree.settle()
+    archives.pack(game_root / "zz-marker.eti", tree.root, tree.names, ["-m0"])
+
+
+def served_by(games_dir: Path, game: str) -> str:
+    """The source that the marker in an installed tree names."""
+    return (games_dir / game / checks.LOCAL / "served-by.txt").read_text().split("-----")[0]
+
+
+def expect_equal_file_lists(*game_roots: Path) -> None:
+    """Copies that differ in names or sizes would be told apart before any byte flows."""
+    lists = [sorted((path.name, path.stat().st_size) for path in game_root.iterdir()) for game_root in game_roots]
+    for other in lists[1:]:
+        expect_equal(other, lists[0], "file list of the second source against the first")
+
+
+@scenario(
+    "S42",
+    "Retry fallback",
+    claim="When the first source in order fails before sending, the second completes a fresh stream: progress comes "
+    "only from the second, no staging is left, and all hashes are those of the second source's archives.",
+    conditions="Two sources with the solid game and equal file lists; the first in order has `--unrar /missing-unrar`. "
+    "A stored marker file differs between them.",
+    time_limit_s=60,
+)
+def retry_fallback(stage: Stage) -> None:
+    roots = {}
+    for name in (FIRST, SECOND):
+        roots[name] = stage.games_from(name, f"fixture-solid/{SOLID_GAME}") / SOLID_GAME
+        add_marker(stage, roots[name], name)
+    expect_equal_file_lists(roots[FIRST], roots[SECOND])
+    expect(
+        sha256(roots[FIRST] / "zz-marker.eti") != sha256(roots[SECOND] / "zz-marker.eti"), "the sources are the same"
+    )
+    broken = stage.start_source(FIRST, roots[FIRST].parent, unrar="/missing-unrar")
+    sound = stage.start_source(SECOND, roots[SECOND].parent)
+    received = stage.games_dir("receiver")
+    reference = archives.extract(roots[SECOND], stage.dir / "reference")
+    # Named in the wrong order on the command line: the order of attempts is the peers', not the user's.
+    receiver = stage.install(SOLID_GAME, received, [sound, broken], exit_status=0)
+    expect_equal(checks.attempts(receiver), [broken.name, sound.name], "sources tried, in order")
+    expect_equal(checks.failed_attempts(receiver), [broken.name], "sources that failed")
+    failure = receiver.events.all(named("stream-attempt-failed"))[0]
+    expect(failure.get("code") and failure.get("message"), f"the failed attempt has no code or no message: {failure}")
+    from_broken = receiver.events.all(named("stream-progress", peer=broken.name))
+    expect(not from_broken, f"progress was reported from the source that sent nothing: {from_broken[:1]}")
+    tree = checks.streamed_install_is_whole(stage, receiver, received, SOLID_GAME, sound, reference)
+    expect("served-by.txt" in tree, "the marker is not part of the installed tree")
+    expect_equal(served_by(received, SOLID_GAME), sound.name, "source named by the installed marker")
+    checks.sender_is_clean(stage, broken)
+
+
+def _broken_only_source(stage: Stage, breakage: str, damage: Callable[[Path, str], int]) -> None:
+    """One source whose archive is damaged in the middle of a late file: exit 4 and nothing left.
+
+    Three archives: a solid one and an ordinary one, where the decoder loses its way, and a stored one, where every
+    byte decodes and only the checksum tells.
+    """
+    for kind, switches in (("solid", ["-s"]), ("ordinary", []), ("stored", ["-m0"])):
+        game = f"{breakage}-{kind}"
+        tree = stage.payload(game)
+        # Early files arrive whole before the damage is met, so that there is something to roll back.
+        for index in range(4):
+            tree.prose(f"early/file-{index}.txt", 200_000)
+        tree.noise("early/noise.bin", 3_000_000)
+        tree.prose("late/damaged.txt", 400_000)
+        tree.prose("late/behind.txt", 50_000)
+        served = stage.games_dir(f"source-{kind}")
+        # Solid archives are sorted by `rar` unless told not to; the damage must come late.
+        game_root = stage.packed_game(served, game, tree, switches=[*switches, "-ds"])
+        archive = game_root / f"{game}.eti"
+        expect(archives.is_intact(archive), "the archive was not sound to begin with")
+        damage(archive, "late/damaged.txt")
+        expect(not archives.is_intact(archive), "the real `unrar` finds nothing wrong with the damaged archive")
+        catalog = stage.catalog(game)
+        source = stage.start_source(f"source-{kind}", served, catalog=catalog)
+        received = stage.games_dir(f"receiver-{kind}")
+        before = checks.user_tree(received)
+        receiver = stage.install(game, received, [source], name=f"receiver-{kind}", catalog=catalog, exit_status=4)
+        expect_equal(checks.failed_attempts(receiver), [source.name], "sources that failed")
+        checks.failed_install_left_nothing(stage, receiver, received, before)
+        if breakage == "corrupt":
+            _expect_bytes_before_failure(receiver, source)
+
+
+def _expect_bytes_before_failure(receiver: Peer, source: Peer) -> None:
+    """The damage was met in the middle of a stream, not while the archive was being listed."""
+    progress = receiver.events.all(named("stream-progress", peer=source.name))
+    expect(progress and progress[-1]["bytes"] > 0, "the attempt failed before any byte flowed")
+    expect(progress[-1]["bytes"] < progress[-1]["bytes_total"], "the attempt failed after the last byte")
+
+
+@scenario(
+    "S44",
+    "Corrupt archive",
+    claim="A flipped byte in the packed data of the only source's archive: exit 4, no local/, no staging.",
+    conditions="Three archives of one late damaged file each: solid, ordinary and stored; the last decodes to wrong "
+    "bytes of the right length, so that only the checksum tells.",
+    time_limit_s=120,
+)
+def corrupt_archive(stage: Stage) -> None:
+    _broken_only_source(stage, "corrupt", archives.flip_packed_byte)
+
+
+@scenario(
+    "S48",
+    "Truncated archive",
+    claim="An archive that ends in the middle of a file, on the only source: exit 4, no local/, no staging.",
+    conditions="Three archives cut in the packed data of a late file: solid, ordinary and stored.",
+    time_limit_s=120,
+)
+def truncated_archive(stage: Stage) -> None:
+    _broken_only_source(stage, "truncated", archives.truncate_in)

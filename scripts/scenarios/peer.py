@@ -1,0 +1,208 @@
+"""One `lanspread-peer-cli` process in a container of its own, with everything that it said."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from .contract import Deadline
+from .docker import RUN_LABEL, DockerError, docker
+from .events import Event, EventLog, Predicate, named
+
+# Every serving peer has a network name of its own, so all can listen on one port.
+PORT = 7300
+
+# Where things are inside every container.
+GAMES = "/games"
+STATE = "/state"
+CATALOG = "/catalog.toml"
+TOOLS = "/opt/tools"
+
+# What the engine itself puts into every container.
+_ENGINE_FILES = (
+    "/.dockerenv",
+    "/etc/hostname",
+    "/etc/hosts",
+    "/etc/mtab",
+    "/etc/resolv.conf",
+    "/dev/console",
+    "/proc",
+    "/sys",
+)
+
+# What `docker run` itself exits with when the container could not be started.
+_DOCKER_FAILED = 125
+
+
+@dataclass(frozen=True)
+class Mount:
+    source: Path | str
+    """A folder or file of this machine, or the name of a volume."""
+    target: str
+    read_only: bool = False
+
+    def argument(self) -> str:
+        kind = "bind" if isinstance(self.source, Path) else "volume"
+        option = f"type={kind},source={self.source},target={self.target}"
+        return f"{option},readonly" if self.read_only else option
+
+
+@dataclass(frozen=True)
+class ContainerSettings:
+    image: str
+    container: str
+    alias: str
+    """Its name on the network."""
+    network: str
+    run_lock: str
+    user: str
+    mounts: tuple[Mount, ...]
+    capabilities: tuple[str, ...] = ()
+    entrypoint: str = ""
+
+
+class Peer:
+    """A container, attached to: its standard output becomes events, both outputs are kept in files."""
+
+    def __init__(self, settings: ContainerSettings, arguments: Sequence[str], logs: Path) -> None:
+        """Starts it. `logs` is the path of its log files without their endings."""
+        self.name = settings.alias
+        self.container = settings.container
+        self.arguments = list(arguments)
+        self.events = EventLog(self.name)
+        self.stdout_file = logs.with_name(f"{logs.name}.stdout.jsonl")
+        self.stderr_file = logs.with_name(f"{logs.name}.stderr.log")
+        self.status: int | None = None
+        """The exit status, once `wait_for_exit` has returned."""
+        command = ["docker", "run", "--name", settings.container, "--network", settings.network]
+        command += ["--network-alias", settings.alias, "--hostname", settings.alias]
+        command += ["--label", f"{RUN_LABEL}={settings.run_lock}", "--user", settings.user]
+        # A signal goes where the scenario sends it, not where the terminal does.
+        command += ["--sig-proxy=false"]
+        for mount in settings.mounts:
+            command += ["--mount", mount.argument()]
+        for capability in settings.capabilities:
+            command += ["--cap-add", capability]
+        if settings.entrypoint:
+            command += ["--entrypoint", settings.entrypoint]
+        command += [settings.image, *arguments]
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            start_new_session=True,
+        )
+        self._readers = [
+            threading.Thread(target=self._read, args=args, name=f"{self.name} {args[1].name}", daemon=True)
+            for args in (
+                (self._process.stdout, self.stdout_file, True),
+                (self._process.stderr, self.stderr_file, False),
+            )
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    def _read(self, stream: IO[str], file: Path, is_events: bool) -> None:
+        with file.open("w", encoding="utf-8") as kept:
+            for line in stream:
+                kept.write(line)
+                kept.flush()
+                if is_events:
+                    self.events.add_line(line.rstrip("\n"))
+        if is_events:
+            self.events.close()
+
+    # --- waiting ---
+
+    def wait_for_event(self, event: str | Predicate, deadline: Deadline, what: str = "", start: int = 0) -> Event:
+        if isinstance(event, str):
+            return self.events.wait_for(named(event), deadline, what or f"`{event}`", start)
+        return self.events.wait_for(event, deadline, what or "an event", start)
+
+    def wait_for_exit(self, deadline: Deadline, what: str = "its end") -> int:
+        """The exit status, after all that it said has been read."""
+        try:
+            status = self._process.wait(deadline.check(f"{what} ({self.name})"))
+        except subprocess.TimeoutExpired:
+            deadline.check(f"{what} ({self.name})")
+            raise
+        for reader in self._readers:
+            reader.join()
+        if status == _DOCKER_FAILED:
+            raise DockerError(["run", self.container], status, self.stderr())
+        self.status = status
+        return status
+
+    def detach(self) -> None:
+        """Ends the command that is attached to the container; the container is left to the cleanup."""
+        self._process.kill()
+        self._process.wait()
+
+    @property
+    def is_running(self) -> bool:
+        return self._process.poll() is None
+
+    def stderr(self) -> str:
+        return self.stderr_file.read_text(encoding="utf-8") if self.stderr_file.exists() else ""
+
+    @property
+    def address(self) -> str:
+        return f"{self.name}:{PORT}"
+
+    # --- faults ---
+
+    def signal(self, name: str) -> None:
+        docker("kill", "--signal", name, self.container)
+
+    def kill(self) -> None:
+        """SIGKILL, and nothing of the process is left when this returns."""
+        self.signal("KILL")
+        docker("wait", self.container)
+
+    def pause(self) -> None:
+        docker("pause", self.container)
+
+    def unpause(self) -> None:
+        docker("unpause", self.container)
+
+    def limit_sending(self, bytes_per_second: int) -> None:
+        """Slows what the container sends; it must have been started with the capability for it."""
+        rate = f"{bytes_per_second * 8}bit"
+        queue = ["root", "tbf", "rate", rate, "burst", "128kb", "latency", "200ms"]
+        docker("exec", "--user", "0", self.container, "tc", "qdisc", "add", "dev", "eth0", *queue)
+
+    # --- looking inside ---
+
+    def processes(self) -> list[str]:
+        """The command line of every process in the container, zombies included."""
+        table = docker("top", self.container, "-eo", "pid,stat,args").splitlines()[1:]
+        return [" ".join(line.split()[1:]) for line in table]
+
+    def open_archives(self) -> list[str]:
+        """Every descriptor on an archive that any process in the container holds."""
+        search = ["find", "/proc", "-mindepth", "3", "-maxdepth", "3", "-path", "/proc/[0-9]*/fd/*"]
+        search += ["-lname", "*.eti*", "-printf", "%p -> %l\\n"]
+        try:
+            found = docker("exec", "--user", "0", self.container, *search)
+        except DockerError as error:
+            # `find` complains about processes that end while it looks, itself included; what it found still counts.
+            if error.status != 1:
+                raise
+            found = error.stdout
+        return found.splitlines()
+
+    def changed_outside_mounts(self) -> list[str]:
+        """Paths that the container's processes made or changed outside the mounted folders."""
+        mounts = docker("inspect", "--format", "{{range .Mounts}}{{.Destination}} {{end}}", self.container).split()
+        ignored = {*mounts, *_ENGINE_FILES}
+        for path in list(ignored):
+            ignored.update(str(parent) for parent in PurePosixPath(path).parents)
+        return [line for line in docker("diff", self.container).splitlines() if line.split(" ", 1)[1] not in ignored]

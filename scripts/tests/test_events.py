@@ -1,0 +1,70 @@
+"""The event log: nothing is consumed, waits end, and what is no event is noticed."""
+
+import json
+import threading
+import unittest
+
+from scenarios.contract import CheckFailed, Deadline, TimeLimitPassed
+from scenarios.events import EventLog, named
+
+
+def line(event: str, **fields: object) -> str:
+    return json.dumps({"event": event, "time": "2025-01-01T00:00:00Z", **fields})
+
+
+class EventLogTest(unittest.TestCase):
+    def setUp(self) -> None:
+        self.log = EventLog("a peer")
+
+    def test_a_wait_finds_what_came_before_it_and_consumes_nothing(self) -> None:
+        self.log.add_line(line("first", number=1))
+        self.log.add_line(line("second", number=2))
+        for _ in range(2):
+            self.assertEqual(self.log.wait_for(named("first"), Deadline(1), "first")["number"], 1)
+        self.assertEqual([event["event"] for event in self.log.window()], ["first", "second"])
+
+    def test_a_window_begins_where_it_was_marked(self) -> None:
+        self.log.add_line(line("progress", bytes=1))
+        mark = self.log.mark()
+        self.log.add_line(line("progress", bytes=2))
+        self.assertEqual(self.log.wait_for(named("progress"), Deadline(1), "progress", mark)["bytes"], 2)
+        self.assertEqual([event["bytes"] for event in self.log.all(named("progress"), mark)], [2])
+        self.assertEqual(len(self.log.all(named("progress"))), 2)
+
+    def test_named_compares_fields(self) -> None:
+        self.log.add_line(line("progress", peer="one"))
+        self.log.add_line(line("progress", peer="two"))
+        self.assertEqual(len(self.log.all(named("progress", peer="two"))), 1)
+        self.assertEqual(self.log.all(named("progress", peer="three")), [])
+
+    def test_a_wait_wakes_for_an_event_that_comes_later(self) -> None:
+        writer = threading.Timer(0.05, self.log.add_line, [line("late")])
+        writer.start()
+        self.addCleanup(writer.join)
+        self.assertEqual(self.log.wait_for(named("late"), Deadline(10), "late")["event"], "late")
+
+    def test_a_wait_fails_when_the_process_ends(self) -> None:
+        self.log.add_line(line("other"))
+        self.log.close()
+        with self.assertRaisesRegex(CheckFailed, "a peer ended without the event"):
+            self.log.wait_for(named("never"), Deadline(10), "the event")
+
+    def test_a_wait_fails_at_its_deadline(self) -> None:
+        with self.assertRaisesRegex(TimeLimitPassed, "the event from a peer"):
+            self.log.wait_for(named("never"), Deadline(0.01), "the event")
+
+    def test_lines_that_are_no_events_are_complaints(self) -> None:
+        for bad in ("human text", "[]", '{"event":"without-time"}', '{"time":"2025"}', ""):
+            self.log.add_line(bad)
+        self.assertEqual(len(self.log.complaints()), 5)
+        self.assertEqual(self.log.window(), [])
+
+
+class DeadlineTest(unittest.TestCase):
+    def test_a_sooner_deadline_never_lies_behind_the_first(self) -> None:
+        self.assertLessEqual(Deadline(1).sooner(100).remaining(), 1)
+        self.assertLessEqual(Deadline(100).sooner(1).remaining(), 1)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,74 @@
+"""The matrix is whole, and every written scenario states its contract."""
+
+import contextlib
+import io
+import os
+import tempfile
+import unittest
+from pathlib import Path
+
+from scenarios import runner
+from scenarios.cleanup import RunLock, is_dead
+from scenarios.contract import Outcome, Result, Scenario
+from scenarios.matrix import MATRIX
+
+
+class MatrixTest(unittest.TestCase):
+    def test_every_number_is_there_once(self) -> None:
+        self.assertEqual(list(MATRIX), [f"S{number}" for number in range(1, 58)])
+
+    def test_every_row_states_a_claim(self) -> None:
+        for row in MATRIX.values():
+            with self.subTest(row.id):
+                self.assertTrue(row.claim.endswith("."), row.claim)
+                if isinstance(row, Scenario):
+                    self.assertTrue(row.conditions.endswith("."), row.conditions)
+                    self.assertTrue(0 < row.time_limit_s <= 600)
+
+
+class RunnerTest(unittest.TestCase):
+    def run_main(self, *arguments: str) -> tuple[int, str]:
+        output = io.StringIO()
+        with contextlib.redirect_stdout(output):
+            status = runner.main(arguments)
+        return status, output.getvalue()
+
+    def test_unsupported_is_not_passed(self) -> None:
+        planned = next(row.id for row in MATRIX.values() if not isinstance(row, Scenario))
+        status, output = self.run_main(planned)
+        self.assertEqual(status, runner.EXIT_NOT_PASSED)
+        self.assertIn("0 passed, 0 failed, 1 unsupported", output)
+
+    def test_list_shows_every_row_and_runs_nothing(self) -> None:
+        status, output = self.run_main("--list")
+        self.assertEqual(status, 0)
+        for id in MATRIX:
+            self.assertIn(f"{id} ", output)
+
+    def test_an_unknown_id_is_a_usage_error(self) -> None:
+        with contextlib.redirect_stderr(io.StringIO()), self.assertRaises(SystemExit) as raised:
+            runner.main(["S999"])
+        self.assertEqual(raised.exception.code, runner.EXIT_USAGE)
+
+    def test_json_holds_every_result(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "results.json"
+            runner.write_json(file, [Result("S1", "Name", "Claim.", Outcome.FAILED, 1.5, "why")], 0)
+            self.assertIn('"outcome": "failed"', file.read_text())
+
+
+class RunLockTest(unittest.TestCase):
+    def test_a_run_is_dead_when_nobody_holds_its_lock(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "run.lock"
+            lock = RunLock(path)
+            self.assertFalse(is_dead(str(path)))
+            # A run that is killed leaves the file, but the kernel lets go of the lock.
+            os.close(lock._descriptor)
+            self.assertTrue(is_dead(str(path)))
+            path.unlink()
+            self.assertTrue(is_dead(str(path)))
+
+
+if __name__ == "__main__":
+    unittest.main()
