@@ -147,7 +147,7 @@ def _run_one(run: Run, scenario: Scenario, keep: bool) -> Result:
         raise
     duration_s = time.monotonic() - begun
     if stage is not None and not keep:
-        stage.remove_containers()
+        _remove(stage)
     evidence = evidence_dir if message or keep else None
     if evidence is None:
         shutil.rmtree(evidence_dir)
@@ -156,6 +156,15 @@ def _run_one(run: Run, scenario: Scenario, keep: bool) -> Result:
     if evidence:
         print(textwrap.indent(f"{message}\nlogs and trees: {evidence}".lstrip(), "    "), flush=True)
     return Result(scenario.id, scenario.name, scenario.claim, outcome, duration_s, message, evidence)
+
+
+def _remove(stage: Stage) -> None:
+    stage.abandon()
+    try:
+        stage.remove_containers()
+    except DockerError as error:
+        # Not the scenario's verdict; the end of the run removes everything once more, by label.
+        print(f"[{error}] ", end="", flush=True)
 
 
 def _unsupported(row: Planned | Scenario) -> Result:

@@ -303,6 +303,7 @@ class Stage:
             peer.detach()
 
     def remove_containers(self) -> None:
+        """Removes what was made in Docker for this scenario."""
         remove_containers(self._containers)
         self._containers.clear()
         remove_network(self._network)

@@ -12,6 +12,9 @@ use std::path::Path;
 
 use rars::{ArchiveVersion, Builder};
 
+/// 2025-01-02 03:04:06 in DOS fields, so that the archive comes out the same every time.
+const MODIFIED: u32 = (45 << 25) | (1 << 21) | (2 << 16) | (3 << 11) | (4 << 5) | 3;
+
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let (Some(folder), Some(archive), None) = (arguments.next(), arguments.next(), arguments.next()) else {
@@ -30,7 +33,7 @@ fn add_folder(builder: &mut Builder, folder: &Path, prefix: &str) -> Result<(), 
     for entry in entries {
         let name = format!("{prefix}{}", entry.file_name().to_str().ok_or("a name is not UTF-8")?);
         let metadata = entry.metadata()?;
-        let (modified, mode) = (Some(u32::try_from(metadata.mtime())?), Some(metadata.mode()));
+        let (modified, mode) = (Some(MODIFIED), Some(metadata.mode()));
         if metadata.is_dir() {
             builder.add_directory(name.clone().into_bytes(), modified, mode)?;
             add_folder(builder, &entry.path(), &format!("{name}/"))?;

@@ -312,7 +312,7 @@ fn list(parts: impl ExactSizeIterator<Item = String>) -> String {
     }
     let mut text = format!(": {}", parts.take(SHOWN).collect::<Vec<_>>().join("; "));
     if count > SHOWN {
-        text.push_str(&format!("; and {} more", count - SHOWN));
+        text += &format!("; and {} more", count - SHOWN);
     }
     text
 }

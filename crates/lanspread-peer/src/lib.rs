@@ -42,7 +42,7 @@ pub use event::{PeerEvent, PeerEvents};
 pub use game::{GameId, GameVersion, PeerId, PeerName};
 pub use net::dial::PeerAddress;
 pub use peer::{
-    Peer, PeerBuilder, PeerConfig, PeerOffers, PeerStatus, SourcePeer, StreamInstallOptions,
+    Peer, PeerBuilder, PeerClient, PeerConfig, PeerOffers, PeerStatus, SourcePeer, StreamInstallOptions,
     StreamInstallPlan, StreamInstallReport,
 };
 pub use wire::WireError;

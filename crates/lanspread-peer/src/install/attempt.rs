@@ -87,13 +87,7 @@ pub(crate) async fn attempt(context: &AttemptContext, source: &PeerOffer) -> Res
     let (transaction, sink) = begin(context, source).await?;
     let received = transfer(context, source, sink).await;
     let ended = blocking(context, "commit", move || match received {
-        Ok(totals) => match transaction.commit() {
-            Ok(()) => Ok(totals),
-            Err((transaction, error)) => {
-                transaction.roll_back_or_log();
-                Err(error.into())
-            }
-        },
+        Ok(totals) => Ok(transaction.commit().map(|()| totals)?),
         Err(error) => {
             transaction.roll_back_or_log();
             Err(error)

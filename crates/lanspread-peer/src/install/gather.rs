@@ -75,7 +75,7 @@ pub(crate) async fn details(
         match asked.answer {
             Ok(offer) => offers.push(offer),
             Err(error) => {
-                answers.push(PeerAnswer { peer: asked.peer.to_string(), reason: error.to_string() })
+                answers.push(PeerAnswer { peer: asked.peer.to_string(), reason: error.to_string() });
             }
         }
     }

@@ -167,7 +167,7 @@ mod tests {
             write(&games, &game, &intent).unwrap();
             assert_eq!(read(&games, &game).unwrap(), Some(intent));
             assert!(is_recorded(folder.path(), &game));
-            assert_eq!(recorded(&games).unwrap(), [game.clone()]);
+            assert_eq!(recorded(&games).unwrap(), std::slice::from_ref(&game));
         }
         clear(&games, &game).unwrap();
         clear(&games, &game).unwrap();

@@ -267,7 +267,7 @@ mod tests {
         {
             match put(&mut sink, &file(name, b"x"), b"x") {
                 Err(SinkError::Content(ContentError::Name(error))) => {
-                    assert_eq!(error.problem, expected, "{name}")
+                    assert_eq!(error.problem, expected, "{name}");
                 }
                 other => panic!("{name}: {other:?}"),
             }

@@ -79,17 +79,29 @@ impl Transaction {
         Ok(StagingSink::new(staging, shown, policy, receipt))
     }
 
-    /// Promotes a complete staging folder. After the rename it succeeds whatever happens behind it.
-    pub(crate) fn commit(self) -> Result<(), (Self, LocalError)> {
+    /// Promotes a complete staging folder, or rolls everything back. After the rename it succeeds whatever happens
+    /// behind it.
+    pub(crate) fn commit(&self) -> Result<(), LocalError> {
         for step in COMMIT_STEPS {
-            if let Err(error) = step(&self) {
-                return Err((self, error));
+            if let Err(error) = step(self) {
+                self.withdraw();
+                return Err(error);
             }
         }
         if let Err(error) = finish(&self.games, &self.game) {
             tracing::warn!("{} is installed, but its records are not in order yet: {error}", self.game);
         }
         Ok(())
+    }
+
+    /// Rolls back a commit that failed. The promotion is taken back first: killed in the middle of the removal,
+    /// recovery must not take the rest for a complete tree. Where that cannot be recorded the tree stays, and
+    /// recovery promotes it.
+    fn withdraw(&self) {
+        match intent::write(&self.games, &self.game, &self.intent) {
+            Ok(()) => self.roll_back_or_log(),
+            Err(error) => tracing::error!("{}: the commit is left to the next command: {error}", self.game),
+        }
     }
 
     fn sync_content(&self) -> Result<(), LocalError> {
@@ -119,8 +131,10 @@ impl Transaction {
     }
 }
 
+type CommitStep = fn(&Transaction) -> Result<(), LocalError>;
+
 /// The steps between a complete staging folder and an installed tree, one change of state each.
-const COMMIT_STEPS: [fn(&Transaction) -> Result<(), LocalError>; 3] =
+const COMMIT_STEPS: [CommitStep; 3] =
     [Transaction::sync_content, Transaction::record_promotion, Transaction::promote];
 
 fn open_root(games: &GamesDir, game: &GameId) -> Result<Dir, LocalError> {
@@ -252,7 +266,7 @@ mod tests {
     #[test]
     fn a_commit_leaves_the_tree_and_its_receipt_and_nothing_else() {
         let fixture = fixture();
-        fixture.fill().commit().map_err(|(_, error)| error).unwrap();
+        fixture.fill().commit().unwrap();
         assert_eq!(fixture.everything(), [".lanspread/receipts/g.jsonl", "g/local/data/file"]);
     }
 
@@ -307,10 +321,10 @@ mod tests {
         let fixture = fixture();
         let transaction = fixture.fill();
         fs::create_dir(fixture.folder.path().join("g/local")).unwrap();
-        let (transaction, error) = transaction.commit().unwrap_err();
+        let error = transaction.commit().unwrap_err();
         assert!(error.to_string().contains("local"), "{error}");
-        transaction.roll_back().unwrap();
         assert!(fixture.folder.path().join("g/local").is_dir());
+        assert_eq!(fixture.everything(), [""; 0], "rolled back");
     }
 
     #[test]

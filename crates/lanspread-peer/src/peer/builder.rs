@@ -8,7 +8,7 @@ use crate::archive::provider::ProviderChoice;
 use crate::catalog::Catalog;
 use crate::error::{LocalError, PeerError};
 use crate::event::EventSender;
-use crate::game::PeerName;
+use crate::game::{PeerId, PeerName};
 use crate::identity;
 use crate::limits;
 use crate::source::Source;
@@ -114,12 +114,7 @@ impl Peer {
             return Err(PeerError::Config(format!("{} is not a folder", config.games_dir.display())));
         }
         let catalog = config.catalog.as_deref().map(Catalog::load).transpose()?.map(Arc::new);
-        let state_dir = config.state_dir.or_else(identity::default_state_dir);
-        let state_dir = state_dir.ok_or_else(|| {
-            PeerError::Config("there is no home folder for the peer's identity; give --state-dir".to_owned())
-        })?;
-        let id = identity::load_or_create(&state_dir)?;
-        let name = config.name.unwrap_or_else(|| host_name(&id.to_string()));
+        let (id, name) = identity(config.state_dir, config.name)?;
         let (events, tasks) = (EventSender::new(), Tasks::default());
         let source = Source::new(
             config.games_dir.clone(),
@@ -141,6 +136,18 @@ impl Peer {
         };
         Ok(Self { inner: Arc::new(inner) })
     }
+}
+
+/// Identity and name from a state directory, the user's when nothing is said.
+pub(super) fn identity(
+    state_dir: Option<PathBuf>,
+    name: Option<PeerName>,
+) -> Result<(PeerId, PeerName), PeerError> {
+    let state_dir = state_dir.or_else(identity::default_state_dir).ok_or_else(|| {
+        PeerError::Config("there is no home folder for the peer's identity; give --state-dir".to_owned())
+    })?;
+    let id = identity::load_or_create(&state_dir)?;
+    Ok((id, name.unwrap_or_else(|| host_name(&id.to_string()))))
 }
 
 /// The host's name as far as it is one; else a name from the identity, so that two such peers can be told apart.

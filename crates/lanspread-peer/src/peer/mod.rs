@@ -1,7 +1,7 @@
 //! The front door: one peer, what it is made of, and what it can be asked to do.
 
 mod builder;
-mod operations;
+mod client;
 mod stream_install;
 
 use std::net::SocketAddr;
@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::net::TcpListener;
 
 pub use self::builder::{PeerBuilder, PeerConfig};
-pub use self::operations::{PeerOffers, PeerStatus};
+pub use self::client::{PeerClient, PeerOffers, PeerStatus};
 pub use self::stream_install::{SourcePeer, StreamInstallOptions, StreamInstallPlan, StreamInstallReport};
 use crate::catalog::Catalog;
 use crate::error::PeerError;
@@ -20,6 +20,8 @@ use crate::game::{PeerId, PeerName};
 use crate::install::games_dir::GamesDir;
 use crate::install::lock::GameLock;
 use crate::install::{intent, recovery};
+use crate::library::scan::scan;
+use crate::library::state::GameState;
 use crate::limits;
 use crate::net::listener;
 use crate::source::Source;
@@ -87,6 +89,15 @@ impl Peer {
             peer: inner.id.to_string(),
         });
         Ok(address)
+    }
+
+    /// The games on this machine, sorted by id.
+    ///
+    /// # Errors
+    /// [`PeerError::Local`] when the games directory cannot be read.
+    pub async fn local_games(&self) -> Result<Vec<GameState>, PeerError> {
+        let games_dir = self.inner.games_dir.clone();
+        self.blocking("scan", move || Ok(scan(&games_dir)?)).await
     }
 
     /// Streams this peer is sending.

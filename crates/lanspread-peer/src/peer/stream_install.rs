@@ -159,9 +159,8 @@ impl Peer {
             cancel: options.cancel.clone(),
         };
         for source in &selection.sources {
-            match self.attempt(&context, source, failures).await? {
-                Some(totals) => return Ok((context.version, source.into(), totals)),
-                None => {}
+            if let Some(totals) = self.attempt(&context, source, failures).await? {
+                return Ok((context.version, source.into(), totals));
             }
         }
         Err(PeerError::AllSourcesFailed { game: game.clone(), attempts: failures.clone() })

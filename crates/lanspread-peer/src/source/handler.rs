@@ -209,13 +209,15 @@ async fn stream_install<S: AsyncRead + AsyncWrite>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::archive::provider::Totals;
+
+    fn totals(more: bool) -> Totals {
+        Totals { files: u64::from(more), ..Totals::default() }
+    }
 
     #[test]
     fn long_lists_travel_in_parts_and_say_when_they_end() {
         let reply = |part: &[u8], more| Reply::Totals { archives: part.len() as u64, totals: totals(more) };
-        fn totals(more: bool) -> crate::archive::provider::Totals {
-            crate::archive::provider::Totals { files: u64::from(more), ..Default::default() }
-        }
         assert_eq!(in_parts(&[], 2, reply).len(), 1);
         assert_eq!(in_parts(&[1, 2], 2, reply), [Reply::Totals { archives: 2, totals: totals(false) }]);
         let parts = in_parts(&[1, 2, 3], 2, reply);

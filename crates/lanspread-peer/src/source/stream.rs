@@ -51,14 +51,14 @@ pub(crate) async fn send<S: AsyncRead + AsyncWrite>(
     let cancel = CancellationToken::new();
     // Also when this future is dropped half-way.
     let cancel_on_drop = cancel.clone().drop_guard();
-    let decoder =
+    let decoding =
         tasks.spawn_blocking("decoder", move || decode(provider.as_ref(), &archives, &items, &cancel));
 
     let mut bytes = 0;
     let interrupted = forward(connection, &mut queue, stop, &mut bytes).await;
     drop(cancel_on_drop);
     drop(queue);
-    let decoded = decoder.await;
+    let decoded = decoding.await;
 
     let outcome = match (interrupted, decoded) {
         (Err(Interruption::ReceiverGone), _) => "receiver-gone",

@@ -39,7 +39,10 @@ pub(super) fn list(archive: &ArchiveSet, volumes: &[rars::Archive]) -> Result<Ar
 
 /// The entries of all volumes, each once. The parts of a split file carry checksums of their own; that of the whole
 /// file stands in its last part.
-fn whole_members(archive: &ArchiveSet, volumes: &[rars::Archive]) -> Result<Vec<ArchiveMember>, ArchiveError> {
+fn whole_members(
+    archive: &ArchiveSet,
+    volumes: &[rars::Archive],
+) -> Result<Vec<ArchiveMember>, ArchiveError> {
     let mut members: Vec<ArchiveMember> = Vec::new();
     for member in volumes.iter().flat_map(rars::Archive::members) {
         if !member.meta.is_split_before {

@@ -99,7 +99,8 @@ mod tests {
     fn reads_the_file_s_bytes_wherever_it_seeks() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a");
-        let content: Vec<u8> = (0..2_000_000u32).map(|i| (i * 7 + i / 251) as u8).collect();
+        let content: Vec<u8> =
+            (0..2_000_000u32).map(|i| u8::try_from((i * 7 + i / 251) % 256).unwrap()).collect();
         std::fs::write(&path, &content).unwrap();
         let mut reader = ArchiveReaderFile::open(&path, CancellationToken::new()).unwrap();
         for (start, length) in
@@ -112,7 +113,7 @@ mod tests {
             assert_eq!(got, content[start.min(end)..end], "{start}+{length}");
         }
         assert_eq!(reader.seek(SeekFrom::End(-1)).unwrap(), content.len() as u64 - 1);
-        assert!(reader.seek(SeekFrom::Current(-(content.len() as i64))).is_err());
+        assert!(reader.seek(SeekFrom::Current(-2_000_000)).is_err());
     }
 
     #[test]

@@ -1,15 +1,14 @@
-//! Asking: what is here, what do others offer, what are they doing.
+//! Asking other peers: what do they offer, what are they doing. Needs an identity but no games.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
-use super::Peer;
+use super::builder::identity;
 use crate::error::PeerError;
 use crate::game::{PeerId, PeerName};
 use crate::install::gather::{Asked, ask_all};
-use crate::library::scan::scan;
-use crate::library::state::GameState;
 use crate::net::dial::{Dialled, PeerAddress, dial};
-use crate::wire::message::GameOffer;
+use crate::wire::message::{GameOffer, Hello};
 
 /// What one peer offers.
 #[derive(Debug, Clone)]
@@ -43,21 +42,26 @@ pub struct PeerStatus {
     pub connections: u64,
 }
 
-impl Peer {
-    /// The games on this machine, sorted by id.
+/// Asks other peers in the name of one identity.
+#[derive(Debug, Clone)]
+pub struct PeerClient {
+    ours: Hello,
+}
+
+impl PeerClient {
+    /// A client with the identity of a state directory, the user's when nothing is said.
     ///
     /// # Errors
-    /// [`PeerError::Local`] when the games directory cannot be read.
-    pub async fn local_games(&self) -> Result<Vec<GameState>, PeerError> {
-        let games_dir = self.inner.games_dir.clone();
-        self.blocking("scan", move || Ok(scan(&games_dir)?)).await
+    /// [`PeerError::Config`] or [`PeerError::Local`] when there is no identity to be had.
+    pub fn new(state_dir: Option<PathBuf>) -> Result<Self, PeerError> {
+        let (peer, name) = identity(state_dir, None)?;
+        Ok(Self { ours: Hello { peer, name, listen_port: None } })
     }
 
     /// What the given peers offer, in their order; a peer that cannot be asked has an error in its place. Peers that
     /// turn out to be this one are left out.
-    pub async fn peer_offers(&self, peers: &[PeerAddress]) -> Vec<Result<PeerOffers, PeerError>> {
-        let ours = self.hello();
-        let asked = ask_all(peers, &ours, |mut dialled: Dialled| async move {
+    pub async fn offers(&self, peers: &[PeerAddress]) -> Vec<Result<PeerOffers, PeerError>> {
+        let asked = ask_all(peers, &self.ours, |mut dialled: Dialled| async move {
             let games = dialled.games().await?;
             let theirs = dialled.connection.theirs;
             Ok(PeerOffers { name: theirs.name, id: theirs.peer, address: dialled.address, games })
@@ -68,13 +72,13 @@ impl Peer {
         asked.await.into_iter().map(answer).collect()
     }
 
-    /// What one peer is doing. It may be this one.
+    /// What one peer is doing. It may be the one whose identity this is.
     ///
     /// # Errors
     /// [`PeerError::Peer`] when it cannot be asked.
-    pub async fn peer_status(&self, peer: &PeerAddress) -> Result<PeerStatus, PeerError> {
+    pub async fn status(&self, peer: &PeerAddress) -> Result<PeerStatus, PeerError> {
         let ask = async {
-            let mut dialled = dial(peer, &self.hello()).await?;
+            let mut dialled = dial(peer, &self.ours).await?;
             let status = dialled.status().await?;
             let games = dialled.games().await?;
             let theirs = dialled.connection.theirs;

@@ -1,0 +1,59 @@
+//! From a failure to an exit status and one line on stderr.
+
+use std::process::ExitCode;
+
+use lanspread_peer::{ErrorCategory, PeerError};
+
+/// A failed command: what is printed, and the status it exits with.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) code: &'static str,
+    pub(crate) message: String,
+    pub(crate) hint: Option<&'static str>,
+    pub(crate) status: u8,
+}
+
+/// What every command ends with.
+pub(crate) type CommandResult = Result<(), Failure>;
+
+/// The exit status of each class of failure. 6, content that does not match, is for comparing an installed tree.
+fn status(category: ErrorCategory) -> u8 {
+    match category {
+        ErrorCategory::Unexpected => 1,
+        ErrorCategory::Usage => 2,
+        ErrorCategory::NotOffered => 3,
+        ErrorCategory::SourcesFailed => 4,
+        ErrorCategory::Refused => 5,
+        ErrorCategory::Local => 7,
+        ErrorCategory::Interrupted => 130,
+    }
+}
+
+impl Failure {
+    /// The one line: what, where, and what to do.
+    pub(crate) fn line(&self) -> String {
+        match self.hint {
+            Some(hint) => format!("error: {} ({hint})", self.message),
+            None => format!("error: {}", self.message),
+        }
+    }
+
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        ExitCode::from(self.status)
+    }
+}
+
+impl From<PeerError> for Failure {
+    fn from(error: PeerError) -> Self {
+        // One line whatever is in it: names come from outside.
+        let message = error.to_string().replace(['\n', '\r'], " ");
+        Self { code: error.code(), message, hint: error.hint(), status: status(error.category()) }
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        let message = format!("cannot write the output: {error}");
+        Self { code: "output", message, hint: None, status: status(ErrorCategory::Unexpected) }
+    }
+}

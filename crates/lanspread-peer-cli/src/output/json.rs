@@ -1,0 +1,60 @@
+//! One JSON object per line: `{"event": …, "time": …, …}`.
+
+use std::io::{self, Write};
+use std::time::SystemTime;
+
+use lanspread_peer::PeerEvent;
+use serde::Serialize;
+
+use super::Reporter;
+use crate::exit::Failure;
+
+/// An object with the time at which it is printed.
+#[derive(Serialize)]
+struct Stamped<'a, T> {
+    #[serde(flatten)]
+    object: &'a T,
+    /// RFC 3339, UTC, milliseconds.
+    time: String,
+}
+
+/// A failed command.
+#[derive(Serialize)]
+#[serde(tag = "event", rename = "error")]
+struct FailureObject<'a> {
+    code: &'a str,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<&'a str>,
+    exit_status: u8,
+}
+
+/// Prints one object as one line.
+pub(super) fn print(object: &impl Serialize) -> io::Result<()> {
+    let time = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
+    let mut line = serde_json::to_vec(&Stamped { object, time })?;
+    line.push(b'\n');
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(&line)?;
+    stdout.flush()
+}
+
+pub(super) fn print_failure(failure: &Failure) {
+    let Failure { code, message, hint, status } = failure;
+    let object = FailureObject { code, message, hint: *hint, exit_status: *status };
+    if let Err(error) = print(&object) {
+        tracing::debug!("stdout: {error}");
+    }
+}
+
+/// Prints every event.
+pub(super) struct JsonReporter;
+
+impl Reporter for JsonReporter {
+    fn event(&mut self, event: &PeerEvent) {
+        // A closed stdout must not stop an install half-way.
+        if let Err(error) = print(event) {
+            tracing::debug!("stdout: {error}");
+        }
+    }
+}
