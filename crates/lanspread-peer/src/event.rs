@@ -10,7 +10,7 @@ use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::archive::provider::ArchiveFormat;
-use crate::game::{GameId, GameVersion, PeerId, PeerName};
+use crate::game::{GameId, GameVersion, PeerName};
 use crate::install::attempt::AttemptFailure;
 use crate::limits;
 
@@ -129,7 +129,7 @@ pub enum PeerEvent {
         /// Name of the receiver.
         peer: PeerName,
         /// Identity of the receiver.
-        peer_id: PeerId,
+        peer_id: String,
     },
     /// A stream to another peer ended.
     TransferEnd {

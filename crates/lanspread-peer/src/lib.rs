@@ -33,6 +33,8 @@ mod net;
 mod peer;
 mod source;
 mod task;
+#[cfg(test)]
+pub(crate) mod testing;
 mod wire;
 
 pub use archive::entry::NamePolicy;

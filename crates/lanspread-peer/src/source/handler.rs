@@ -199,7 +199,7 @@ async fn stream_install<S: AsyncRead + AsyncWrite>(
     source.events.report(PeerEvent::TransferBegin {
         game: game.clone(),
         peer: peer.clone(),
-        peer_id: connection.theirs.peer,
+        peer_id: connection.theirs.peer.to_string(),
     });
     let end = stream::send(connection, Arc::clone(&source.provider), archives, &source.tasks, stop).await;
     source.events.report(PeerEvent::TransferEnd { game, peer, outcome: end.outcome, bytes: end.bytes });
