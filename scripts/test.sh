@@ -21,6 +21,15 @@ if [ "$docker" = yes ] && ! docker info > /dev/null 2>&1; then
     missing "Docker cannot be used here (docker info fails); the scenarios need it. --no-docker leaves them out"
 fi
 
+if [ "$docker" = yes ] && ! command -v mmdebstrap > /dev/null; then
+    # It makes the scenarios' base image where no registry can be reached.
+    if [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null; then
+        apt-get update --quiet && apt-get install --yes --quiet mmdebstrap
+    else
+        missing "mmdebstrap is needed for the scenarios' base image: apt-get install mmdebstrap"
+    fi
+fi
+
 step() { printf '\n== %s\n' "$1"; }
 
 step "the real rar and unrar, to compare with"

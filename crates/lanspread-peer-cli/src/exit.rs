@@ -51,6 +51,18 @@ impl From<PeerError> for Failure {
     }
 }
 
+impl From<clap::Error> for Failure {
+    fn from(error: clap::Error) -> Self {
+        // The first paragraph says what is wrong; usage and tips follow it.
+        let rendered = error.render().to_string();
+        let paragraph = rendered.split("\n\n").next().unwrap_or_default();
+        let words: Vec<&str> = paragraph.split_whitespace().collect();
+        let line = words.join(" ");
+        let message = line.strip_prefix("error: ").unwrap_or(&line).to_owned();
+        Self { code: "usage", message, hint: Some("see --help"), status: status(ErrorCategory::Usage) }
+    }
+}
+
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
         let message = format!("cannot write the output: {error}");

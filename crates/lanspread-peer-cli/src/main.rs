@@ -11,17 +11,28 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
+use clap::error::ErrorKind;
 use tracing_subscriber::EnvFilter;
 
 use crate::arguments::{Arguments, Command, Global};
-use crate::exit::CommandResult;
+use crate::exit::{CommandResult, Failure};
 use crate::output::Output;
 
 /// How long threads that ignore their cancellation may keep the process from ending.
 const RUNTIME_SHUTDOWN: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
-    let Arguments { global, command } = Arguments::parse();
+    let Arguments { global, command } = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) if is_help(&error) => error.exit(),
+        Err(error) => {
+            // What was asked for is not known yet, but scripts that say --json want JSON for this as well.
+            let json = std::env::args_os().any(|argument| argument == "--json");
+            let failure = Failure::from(error);
+            Output { json, quiet: false }.failure(&failure);
+            return failure.exit_code();
+        }
+    };
     start_log(&global);
     let output = Output { json: global.json, quiet: global.quiet };
     let ended = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -39,6 +50,11 @@ fn main() -> ExitCode {
             failure.exit_code()
         }
     }
+}
+
+/// `--help` and `--version`, and the help shown when nothing was asked.
+fn is_help(error: &clap::Error) -> bool {
+    !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
 }
 
 async fn run(global: &Global, output: Output, command: Command) -> CommandResult {

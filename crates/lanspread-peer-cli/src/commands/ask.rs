@@ -56,6 +56,9 @@ pub(crate) async fn list(global: &Global, output: Output, list: List) -> Command
     for state in scan(&list.games.games_dir).map_err(PeerError::from)? {
         print_local(output, &state)?;
     }
+    if list.peers.peers.is_empty() {
+        return Ok(());
+    }
     let client = PeerClient::new(global.state_dir.clone())?;
     let offers = ask(&client, output, &list.peers.peers).await?;
     let mut games: BTreeMap<(&GameId, &GameVersion), (u64, Vec<String>)> = BTreeMap::new();

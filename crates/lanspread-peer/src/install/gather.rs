@@ -22,7 +22,7 @@ pub(crate) struct Asked<T> {
 }
 
 /// Asks every peer the same question, a bounded number at a time; the answers come in the order of the peers.
-/// Peers that turn out to be this one are left out. Dropping the future drops every connection.
+/// Dropping the future drops every connection.
 pub(crate) async fn ask_all<T, Q, A>(peers: &[PeerAddress], ours: &Hello, question: Q) -> Vec<Asked<T>>
 where
     T: Send + 'static,
@@ -36,18 +36,17 @@ where
         asking.spawn(async move {
             let _place = places.acquire_owned().await;
             let answer = match dial(&peer, &ours).await {
-                Ok(dialled) if dialled.connection.theirs.peer == ours.peer => return (index, None),
+                Ok(dialled) if dialled.connection.theirs.peer == ours.peer => Err(WireError::SelfConnect),
                 Ok(dialled) => question(dialled).await,
                 Err(error) => Err(error),
             };
-            (index, Some(Asked { peer, answer }))
+            (index, Asked { peer, answer })
         });
     }
     let mut answers = Vec::with_capacity(peers.len());
     while let Some(asked) = asking.join_next().await {
         match asked {
-            Ok((index, Some(asked))) => answers.push((index, asked)),
-            Ok((_, None)) => {}
+            Ok(answer) => answers.push(answer),
             Err(error) => tracing::error!("asking a peer ended abnormally: {error}"),
         }
     }

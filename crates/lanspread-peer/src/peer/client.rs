@@ -58,8 +58,8 @@ impl PeerClient {
         Ok(Self { ours: Hello { peer, name, listen_port: None } })
     }
 
-    /// What the given peers offer, in their order; a peer that cannot be asked has an error in its place. Peers that
-    /// turn out to be this one are left out.
+    /// What the given peers offer, in their order; a peer that cannot be asked, or that is this one, has an error
+    /// in its place.
     pub async fn offers(&self, peers: &[PeerAddress]) -> Vec<Result<PeerOffers, PeerError>> {
         let asked = ask_all(peers, &self.ours, |mut dialled: Dialled| async move {
             let games = dialled.games().await?;

@@ -39,6 +39,9 @@ pub enum WireError {
     /// Another peer than the expected one answers at this address.
     #[error("another peer answers at this address now")]
     OtherPeer,
+    /// The peer at this address is the one that asks.
+    #[error("this is the asking peer itself; two peers on one machine need a --state-dir each")]
+    SelfConnect,
     /// A frame beyond the limits.
     #[error("a {kind} frame of {got} bytes; the limit is {limit}")]
     FrameTooLong {
@@ -85,6 +88,7 @@ impl WireError {
             Self::NotLanspread => "not-lanspread",
             Self::Version { .. } => "protocol-version",
             Self::OtherPeer => "other-peer",
+            Self::SelfConnect => "self-connect",
             Self::FrameTooLong { .. } | Self::Malformed(_) | Self::Unexpected { .. } => "protocol-violation",
             Self::Totals { .. } => "totals-mismatch",
             Self::Refused(refusal) => refusal.code.as_str(),
