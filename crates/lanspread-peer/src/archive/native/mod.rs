@@ -5,6 +5,7 @@
 
 mod list;
 mod reader;
+mod tail_blocks;
 mod translate;
 
 use std::cell::RefCell;
@@ -40,10 +41,13 @@ impl ArchiveProvider for NativeProvider {
         sink: SharedSink,
         cancel: &CancellationToken,
     ) -> Result<(), ArchiveError> {
-        let volumes = open(archive, cancel)?;
+        let mut volumes = open(archive, cancel)?;
         // Opened anew: what is decoded must be what was listed.
         if list::list(archive, &volumes)? != **listing {
             return Err(translate::changed(archive.name()));
+        }
+        if listing.summary.solid {
+            separate_tail_blocks(archive, &mut volumes, cancel)?;
         }
         let feed = EntryFeed::begin(Arc::clone(listing), sink)?;
         let shared = Rc::new(RefCell::new(Decoding { feed, failure: None, cancel: cancel.clone() }));
@@ -78,6 +82,20 @@ fn open(archive: &ArchiveSet, cancel: &CancellationToken) -> Result<Vec<rars::Ar
         volumes.push(volume);
     }
     Ok(volumes)
+}
+
+fn separate_tail_blocks(
+    archive: &ArchiveSet,
+    volumes: &mut [rars::Archive],
+    cancel: &CancellationToken,
+) -> Result<(), ArchiveError> {
+    for (path, volume) in archive.paths().zip(volumes) {
+        let rars::Archive::Rar50Plus(volume) = volume else { continue };
+        let separated = ArchiveReaderFile::open(&path, cancel.clone())
+            .and_then(|mut reader| tail_blocks::separate(volume, &mut reader));
+        separated.map_err(|source| ArchiveError::Read { path, source })?;
+    }
+    Ok(())
 }
 
 /// What the decoder's writers share.

@@ -213,3 +213,15 @@ fn an_archive_that_changed_since_it_was_listed_is_refused() {
     assert!(result.unwrap_err().to_string().contains("changed"));
     assert_eq!(sink.borrow().chunks, 0);
 }
+
+/// `fixture-tail`: the first file ends with a block of tables for the second, which the decoder by itself never reads.
+#[test]
+fn a_file_that_ends_with_the_tables_of_the_next_is_decoded() {
+    let archive = archive(&fixtures().join("fixture-tail/tail-tables"));
+    let (sink, result) = extract(&archive, CountingSink::default());
+    result.unwrap();
+    assert_eq!((sink.files, sink.bytes), (2, 18_059 + 300));
+    // The day this fails, `rars` reads such blocks itself and tail_blocks.rs can go.
+    let plain = rars::ArchiveReader::read_path(archive.first_path()).unwrap();
+    assert!(plain.test(None).is_err());
+}
