@@ -17,7 +17,7 @@
 //! ```
 //!
 //! The modules follow the words of the project: [`archive`] (what archives hold), `wire` (how peers talk), `source`
-//! (answering others), [`install`] (changing this machine), [`library`] (what is on disk). `ARCHITECTURE.md` in the
+//! (answering others), `install` (changing this machine), [`library`] (what is on disk). `ARCHITECTURE.md` in the
 //! repository follows one request through them.
 
 pub mod archive;
@@ -26,7 +26,7 @@ pub mod error;
 pub mod event;
 pub mod game;
 mod identity;
-pub mod install;
+mod install;
 pub mod library;
 pub mod limits;
 mod net;
@@ -42,6 +42,7 @@ pub use archive::provider::ProviderChoice;
 pub use error::{ErrorCategory, PeerError};
 pub use event::{PeerEvent, PeerEvents};
 pub use game::{GameId, GameVersion, PeerId, PeerName};
+pub use install::attempt::AttemptFailure;
 pub use net::dial::PeerAddress;
 pub use peer::{
     Peer, PeerBuilder, PeerClient, PeerConfig, PeerOffers, PeerStatus, SourcePeer, StreamInstallOptions,

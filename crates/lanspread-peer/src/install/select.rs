@@ -13,33 +13,33 @@ use crate::wire::message::RootFile;
 
 /// One peer's answer about one game.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PeerOffer {
+pub(crate) struct PeerOffer {
     /// Name of the peer.
-    pub name: PeerName,
+    pub(crate) name: PeerName,
     /// Its identity.
-    pub id: PeerId,
+    pub(crate) id: PeerId,
     /// Where it answered.
-    pub address: SocketAddr,
+    pub(crate) address: SocketAddr,
     /// The version it has.
-    pub version: GameVersion,
+    pub(crate) version: GameVersion,
     /// Its root files.
-    pub files: Vec<RootFile>,
+    pub(crate) files: Vec<RootFile>,
 }
 
 /// The validated peers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Selection {
+pub(crate) struct Selection {
     /// The version to install.
-    pub version: GameVersion,
+    pub(crate) version: GameVersion,
     /// The validated peers in the order in which they are tried; never empty.
-    pub sources: Vec<PeerOffer>,
+    pub(crate) sources: Vec<PeerOffer>,
     /// The others, and why.
-    pub dropped: Vec<PeerAnswer>,
+    pub(crate) dropped: Vec<PeerAnswer>,
 }
 
 /// Why no peer is validated.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SelectError {
+pub(crate) enum SelectError {
     /// Nobody has the game in the version.
     NotOffered(Vec<PeerAnswer>),
     /// The peers contradict each other with equal weight; one text per side.
@@ -47,7 +47,7 @@ pub enum SelectError {
 }
 
 /// Chooses the validated peers. Without `wanted` the version that most peers have is taken.
-pub fn select(offers: Vec<PeerOffer>, wanted: Option<&GameVersion>) -> Result<Selection, SelectError> {
+pub(crate) fn select(offers: Vec<PeerOffer>, wanted: Option<&GameVersion>) -> Result<Selection, SelectError> {
     let offers = one_per_identity(offers);
     let version = match wanted {
         Some(version) => version.clone(),
