@@ -21,16 +21,18 @@ pub const STREAM_QUEUE_ITEMS: usize = 16;
 pub const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 /// The whole `Hello` exchange, so that a silent or dripping connection cannot hold a place.
 pub const HELLO_DEADLINE: Duration = Duration::from_secs(10);
-/// One frame from its first byte to its last. With [`DATA_CHUNK_BYTES`] a link of 0.2 Mbit/s still passes.
-pub const FRAME_DEADLINE: Duration = Duration::from_secs(15);
+/// One frame from its first byte to its last, so that dripping bytes cannot hold a connection. Long enough for
+/// [`DATA_CHUNK_BYTES`] over one of many starved connections of a slow link, at 35 kbit/s.
+pub const FRAME_DEADLINE: Duration = Duration::from_secs(60);
 /// A served connection may sit idle this long between two requests.
 pub const REQUEST_IDLE_DEADLINE: Duration = Duration::from_secs(60);
 /// One complete reply to a listing request. Generous, for archives on slow disks.
 pub const REPLY_DEADLINE: Duration = Duration::from_secs(60);
 /// A source with nothing to send says so this often.
 pub const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(2);
-/// A receiver gives a source up after this long without any frame: five keep-alives in a row are missing.
-pub const STREAM_IDLE_DEADLINE: Duration = Duration::from_secs(10);
+/// A receiver gives a source up after this long without a single byte: ten keep-alives in a row are missing. On a
+/// crowded link TCP itself can be silent for over ten seconds before it sends a lost segment again.
+pub const STREAM_IDLE_DEADLINE: Duration = Duration::from_secs(20);
 /// A receiver gives a source up after this long with keep-alives but no progress: no honest decoder needs it.
 pub const STREAM_STALL_DEADLINE: Duration = Duration::from_secs(180);
 /// A source gives a receiver up when one frame cannot be written for this long (its disk may be busy).
@@ -52,6 +54,9 @@ pub const CONNECTIONS_MAX: usize = 256;
 pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 64;
 /// Archive listings computed at once for requests that do not stream.
 pub const INSPECTIONS_MAX: usize = 2;
+/// A stopping source waits this long for a receiver to take the rest of a frame, and once more to be told why there
+/// are no more. Both fit into [`SHUTDOWN_DEADLINE`] with room for the decoder to end.
+pub const FAREWELL_DEADLINE: Duration = Duration::from_secs(1);
 /// How long a stopping peer waits for its streams to end before it reports what is left.
 pub const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(4);
 
@@ -77,11 +82,9 @@ pub const ARCHIVE_HEADER_BYTES_MAX: u64 = 256 * 1024 * 1024;
 pub const GAME_BYTES_MAX: u64 = 16 * 1024 * 1024 * 1024 * 1024;
 /// Decoder dictionary: RAR 7 archives may claim 64 GiB, game archives use 4 MiB to 1 GiB.
 pub const DICTIONARY_BYTES_MAX: u64 = 1024 * 1024 * 1024;
-/// Members up to this size are decoded whole in memory: twice as fast for small files and, measured on a 32 MiB
-/// dictionary, still below 100 MiB in all. 0 makes the decoder many times slower on non-solid archives.
-pub const BUFFERED_MEMBER_BYTES_MAX: u64 = 16 * 1024 * 1024;
-/// Decoder memory beside the dictionary (which is held twice while it grows).
-pub const DECODER_WORKSPACE_BYTES: u64 = 128 * 1024 * 1024;
+/// Members up to this size are decoded whole in memory, which is faster; measured on a 32 MiB dictionary the peak stays
+/// near 100 MiB in all. 0 makes the decoder many times slower on non-solid archives.
+pub const BUFFERED_MEMBER_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// Text `unrar` may print for a listing, about 400 bytes an entry.
 pub const LISTING_BYTES_MAX: u64 = 512 * 1024 * 1024;
 /// How much of a program's stderr is kept for its error message.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::Instrument;
 
 /// The tasks of one owner.
@@ -40,6 +41,11 @@ impl Tasks {
     {
         let span = tracing::debug_span!("blocking", name);
         self.tracker.spawn_blocking(move || span.in_scope(work))
+    }
+
+    /// Counts an operation that runs in its caller's task, until the result is dropped.
+    pub(crate) fn hold(&self) -> TaskTrackerToken {
+        self.tracker.token()
     }
 
     /// Tasks that have not ended.

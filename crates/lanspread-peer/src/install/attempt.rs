@@ -225,3 +225,6 @@ impl StreamObserver for Progress<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

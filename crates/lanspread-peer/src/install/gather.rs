@@ -54,7 +54,7 @@ where
     answers.into_iter().map(|(_, asked)| asked).collect()
 }
 
-/// Asks every peer for the details of one game.
+/// Asks every peer for the details of one game: the offers, and why the other peers made none.
 pub(crate) async fn details(
     peers: &[PeerAddress],
     ours: &Hello,
@@ -64,18 +64,20 @@ pub(crate) async fn details(
     let asked = ask_all(peers, ours, move |mut dialled: Dialled| {
         let wanted = wanted.clone();
         async move {
-            let (version, files) = dialled.details(&wanted).await?;
-            let theirs = dialled.connection.theirs;
-            Ok(PeerOffer { name: theirs.name, id: theirs.peer, address: dialled.address, version, files })
+            let details = dialled.details(&wanted).await;
+            let Hello { peer: id, name, .. } = dialled.connection.theirs;
+            Ok(match details {
+                Ok((version, files)) => Ok(PeerOffer { name, id, address: dialled.address, version, files }),
+                Err(error) => Err(PeerAnswer { peer: name.to_string(), reason: error.to_string() }),
+            })
         }
     });
     let (mut offers, mut answers) = (Vec::new(), Vec::new());
-    for asked in asked.await {
-        match asked.answer {
-            Ok(offer) => offers.push(offer),
-            Err(error) => {
-                answers.push(PeerAnswer { peer: asked.peer.to_string(), reason: error.to_string() });
-            }
+    for Asked { peer, answer } in asked.await {
+        match answer {
+            Ok(Ok(offer)) => offers.push(offer),
+            Ok(Err(refused)) => answers.push(refused),
+            Err(error) => answers.push(PeerAnswer { peer: peer.to_string(), reason: error.to_string() }),
         }
     }
     (offers, answers)

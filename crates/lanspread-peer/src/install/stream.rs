@@ -139,3 +139,6 @@ impl From<ContentError> for AttemptError {
         Self::Content(error)
     }
 }
+
+#[cfg(test)]
+mod tests;

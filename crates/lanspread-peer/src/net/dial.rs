@@ -11,7 +11,8 @@ use tokio::time::timeout;
 use crate::game::{GameId, GameVersion, WordError, printable};
 use crate::limits;
 use crate::wire::WireError;
-use crate::wire::connection::{Connection, within};
+use crate::wire::connection::Connection;
+use crate::wire::error::within;
 use crate::wire::message::{GameOffer, Hello, Reply, Request, RootFile, SourceStatus};
 
 /// Where a peer listens: `HOST:PORT`, an IPv6 address in brackets. Names are resolved when it is dialled.

@@ -1,5 +1,6 @@
 //! `install --stream`: the straight road from the request to the report.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -101,7 +102,7 @@ impl Peer {
     ) -> Result<StreamInstallReport, PeerError> {
         let begun = Instant::now();
         let mut failures = Vec::new();
-        match self.stream_install(game, &options, &mut failures).await {
+        match self.stream_install_or_stop(game, options, &mut failures).await {
             Ok((version, source, totals)) => {
                 let duration = begun.elapsed();
                 self.inner.events.report(PeerEvent::StreamInstallFinished {
@@ -133,6 +134,28 @@ impl Peer {
         }
     }
 
+    /// The install as one counted operation of this peer, which a shutdown cancels and waits for.
+    async fn stream_install_or_stop(
+        &self,
+        game: &GameId,
+        options: StreamInstallOptions,
+        failures: &mut Vec<AttemptFailure>,
+    ) -> Result<(GameVersion, SourcePeer, Totals), PeerError> {
+        let _counted = self.inner.tasks.hold();
+        let stop = self.inner.tasks.cancel_token();
+        let cancel = options.cancel.child_token();
+        let options = StreamInstallOptions { cancel: cancel.clone(), ..options };
+        let cancelling = async {
+            stop.cancelled().await;
+            cancel.cancel();
+            std::future::pending::<Infallible>().await
+        };
+        tokio::select! {
+            installed = self.stream_install(game, &options, failures) => installed,
+            never = cancelling => match never {},
+        }
+    }
+
     async fn stream_install(
         &self,
         game: &GameId,
@@ -158,12 +181,20 @@ impl Peer {
             tasks: self.inner.tasks.clone(),
             cancel: options.cancel.clone(),
         };
+        let mut too_large = None;
         for source in &selection.sources {
-            if let Some(totals) = self.attempt(&context, source, failures).await? {
-                return Ok((context.version, source.into(), totals));
+            match self.attempt(&context, source, failures).await {
+                Ok(Some(totals)) => return Ok((context.version, source.into(), totals)),
+                Ok(None) => {}
+                // What it takes is that source's claim: another one may say otherwise.
+                Err(error @ PeerError::Local(LocalError::NotEnoughSpace { .. })) => too_large = Some(error),
+                Err(error) => return Err(error),
             }
         }
-        Err(PeerError::AllSourcesFailed { game: game.clone(), attempts: failures.clone() })
+        match too_large {
+            Some(error) if failures.iter().all(|failure| failure.code == error.code()) => Err(error),
+            _ => Err(PeerError::AllSourcesFailed { game: game.clone(), attempts: failures.clone() }),
+        }
     }
 
     /// One attempt: its totals, or nothing when the next source should be tried.

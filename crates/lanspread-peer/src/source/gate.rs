@@ -33,26 +33,26 @@ pub(crate) fn decide(input: GateInput<'_>) -> Result<&GameVersion, Refusal> {
     let refuse = |code, message: String| Err(Refusal::new(code, &message));
     let game = input.game;
     let Some(sentinel) = input.sentinel else {
-        return refuse(RefusalCode::NotOffered, format!("{game} is not downloaded here"));
+        return refuse(RefusalCode::NotOffered, format!("it does not have {game}"));
     };
     match input.catalog {
         CatalogSays::Unknown => {
-            return refuse(RefusalCode::NotOffered, format!("{game} is not in this peer's catalog"));
+            return refuse(RefusalCode::NotOffered, format!("{game} is not in its catalog"));
         }
         CatalogSays::Version(version) if version != sentinel => {
             return refuse(
                 RefusalCode::OtherVersion,
-                format!("{game} is here in version {sentinel}, this peer's catalog says {version}"),
+                format!("it has {game} in version {sentinel}, its catalog says {version}"),
             );
         }
         CatalogSays::Version(_) | CatalogSays::Nothing => {}
     }
     if input.operation {
-        return refuse(RefusalCode::NotOffered, format!("an operation on {game} is in progress here"));
+        return refuse(RefusalCode::NotOffered, format!("an operation on {game} is in progress there"));
     }
     match input.wanted {
         Some(wanted) if wanted != sentinel => {
-            refuse(RefusalCode::OtherVersion, format!("{game} is here in version {sentinel}, not {wanted}"))
+            refuse(RefusalCode::OtherVersion, format!("it has {game} in version {sentinel}, not {wanted}"))
         }
         _ => Ok(sentinel),
     }

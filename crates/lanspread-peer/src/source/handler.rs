@@ -72,7 +72,10 @@ async fn converse<S: AsyncRead + AsyncWrite>(
                     return Ok(());
                 };
                 for reply in replies {
-                    connection.send(&reply).await?;
+                    let Some(sent) = stop.run_until_cancelled(connection.send(&reply)).await else {
+                        return Ok(());
+                    };
+                    sent?;
                 }
             }
         }
@@ -163,7 +166,7 @@ fn archives(state: &GameState) -> Result<Vec<ArchiveSet>, Refusal> {
     let archives =
         state.archives().map_err(|gap| Refusal::new(RefusalCode::ArchiveDamaged, &gap.to_string()))?;
     if archives.is_empty() {
-        return Err(Refusal::new(RefusalCode::NotOffered, &format!("{} has no archive here", state.game)));
+        return Err(Refusal::new(RefusalCode::NotOffered, &format!("it has no archive of {}", state.game)));
     }
     Ok(archives)
 }

@@ -81,7 +81,7 @@ impl Source {
     fn offered(&self, game: &GameId, wanted: Option<&GameVersion>) -> Result<GameState, Refusal> {
         let state = GameState::read(&self.games_dir, game).map_err(|error| unreadable(game, &error))?;
         self.judge(game, state.as_ref(), wanted)?;
-        state.ok_or_else(|| Refusal::new(RefusalCode::NotOffered, &format!("{game} is not downloaded here")))
+        state.ok_or_else(|| Refusal::new(RefusalCode::NotOffered, &format!("it does not have {game}")))
     }
 
     fn judge(
@@ -128,5 +128,8 @@ impl Source {
 
 fn unreadable(game: &GameId, error: &LocalError) -> Refusal {
     tracing::warn!("{game} cannot be served: {error}");
-    Refusal::new(RefusalCode::Internal, &format!("{game} cannot be read here"))
+    Refusal::new(RefusalCode::Internal, &format!("it cannot read {game}"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::refusal;
@@ -21,6 +21,7 @@ use crate::limits;
 use crate::task::Tasks;
 use crate::wire::WireError;
 use crate::wire::connection::Connection;
+use crate::wire::error::within;
 use crate::wire::message::{Refusal, RefusalCode, StreamItem, StreamMessage};
 
 /// How a stream ended.
@@ -67,7 +68,8 @@ pub(crate) async fn send<S: AsyncRead + AsyncWrite>(
             error.code()
         }
         (Err(Interruption::Stopping), _) => {
-            fail(connection, Refusal::new(RefusalCode::Stopping, "the source is stopping")).await
+            let telling = fail(connection, Refusal::new(RefusalCode::Stopping, "the source is stopping"));
+            timeout(limits::FAREWELL_DEADLINE, telling).await.unwrap_or(RefusalCode::Stopping.as_str())
         }
         (Ok(()), Ok(Ok(()))) => "complete",
         (Ok(()), Ok(Err(error))) => {
@@ -112,14 +114,23 @@ async fn forward<S: AsyncRead + AsyncWrite>(
         if let StreamItem::Data(data) = &item {
             *bytes += data.len() as u64;
         }
-        let write = async {
+        // Behind it the receiver may leave at once, and that is no loss.
+        let is_last = matches!(item, StreamItem::Control(StreamMessage::Complete));
+        let mut write = std::pin::pin!(async {
             connection.write_item(item).await?;
             // Small frames travel together as long as more are waiting.
             if queue.is_empty() { connection.flush().await } else { Ok(()) }
-        };
+        });
         tokio::select! {
-            written = write => written.map_err(Interruption::Wire)?,
-            () = stop.cancelled() => return Err(Interruption::Stopping),
+            written = &mut write => written.map_err(Interruption::Wire)?,
+            () = stop.cancelled() => {
+                // Nothing can follow half a frame but its other half.
+                let written = within(limits::FAREWELL_DEADLINE, "room for a frame", write).await;
+                return Err(written.map_or_else(Interruption::Wire, |()| Interruption::Stopping));
+            }
+        }
+        if is_last {
+            break;
         }
         last_sent = Instant::now();
     }

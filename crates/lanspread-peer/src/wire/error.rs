@@ -3,6 +3,8 @@
 use std::io;
 use std::time::Duration;
 
+use tokio::time::timeout;
+
 use super::message::{Refusal, RefusalCode};
 
 /// A connection or message that is not as it should be.
@@ -99,4 +101,13 @@ impl WireError {
     pub fn is_busy(&self) -> bool {
         matches!(self, Self::Refused(refusal) if refusal.code == RefusalCode::Busy)
     }
+}
+
+/// Gives `future` a deadline and names what was awaited.
+pub(crate) async fn within<T>(
+    after: Duration,
+    what: &'static str,
+    future: impl Future<Output = Result<T, WireError>>,
+) -> Result<T, WireError> {
+    timeout(after, future).await.unwrap_or(Err(WireError::Timeout { what, after }))
 }

@@ -3,8 +3,8 @@
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use super::error::WireError;
-use crate::limits::{CONTROL_FRAME_BYTES_MAX, DATA_FRAME_BYTES_MAX};
+use super::error::{WireError, within};
+use crate::limits::{CONTROL_FRAME_BYTES_MAX, DATA_FRAME_BYTES_MAX, STREAM_IDLE_DEADLINE};
 
 const KIND_CONTROL: u8 = 0;
 const KIND_DATA: u8 = 1;
@@ -68,7 +68,10 @@ pub(crate) async fn read_payload(
     let mut payload = BytesMut::with_capacity(header.length);
     let mut limited = reader.take(header.length as u64);
     while payload.len() < header.length {
-        if limited.read_buf(&mut payload).await? == 0 {
+        // A frame that goes on at all has a deadline of its own, which the caller sets; one that stands still is
+        // given up earlier.
+        let next = async { Ok(limited.read_buf(&mut payload).await?) };
+        if within(STREAM_IDLE_DEADLINE, "next byte of a frame", next).await? == 0 {
             return Err(WireError::Closed);
         }
     }
@@ -100,7 +103,7 @@ mod tests {
     use super::*;
 
     fn block_on<F: Future>(future: F) -> F::Output {
-        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+        tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
     }
 
     async fn read_all(mut bytes: &[u8]) -> Result<Vec<Frame>, WireError> {

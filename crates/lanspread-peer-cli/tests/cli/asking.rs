@@ -1,0 +1,154 @@
+//! `--dry-run`, `list`, `peers`, `status`: they say and change nothing.
+
+use std::fs;
+
+use crate::support::{Receiver, Source, dead_address, finish, fixtures, peer};
+
+/// A dry run says sources, sizes and space, and changes nothing.
+#[test]
+fn a_dry_run_says_what_would_happen() {
+    let games = fixtures("fixture-solid");
+    let (b, a) = (Source::start("b", &games), Source::start("a", &games));
+    let receiver = Receiver::new();
+    let done = finish(receiver.install("cnctw", &[&b, &a]).arg("--dry-run"));
+    let plan = done.succeeded().one("stream-install-plan");
+    assert_eq!((&plan["game"], &plan["version"]), (&"cnctw".into(), &"20250101".into()));
+    let names: Vec<_> =
+        plan["sources"].as_array().unwrap().iter().map(|source| source["name"].clone()).collect();
+    assert_eq!(names, ["a", "b"]);
+    assert_eq!(
+        (&plan["files"], &plan["bytes"], &plan["fits"]),
+        (&62.into(), &1_407_710.into(), &true.into())
+    );
+    let number = |field: &str| plan[field].as_u64().unwrap();
+    assert!(
+        number("needed_bytes") > number("bytes") && number("free_bytes") > number("needed_bytes"),
+        "{plan}"
+    );
+    receiver.assert_untouched();
+
+    let mut command = peer();
+    command.args(["install", "--stream", "cnctw", "--dry-run", "--peer", &a.address, "--games-dir"]);
+    command.arg(receiver.games()).arg("--state-dir").arg(receiver.state());
+    let done = finish(&mut command);
+    assert!(
+        done.succeeded().stdout.contains("62 files") && done.stdout.contains(&a.address),
+        "{}",
+        done.stdout
+    );
+    receiver.assert_untouched();
+}
+
+/// A dry run fails as the install would.
+#[test]
+fn a_dry_run_of_what_cannot_be_fails() {
+    let source = Source::start("only", &fixtures("fixture-encrypted"));
+    let receiver = Receiver::new();
+    finish(receiver.install("no-such-game", &[&source]).arg("--dry-run")).failed(3, &["no-such-game"]);
+    finish(receiver.install("encrypted-data", &[&source]).arg("--dry-run")).failed(4, &["encrypted"]);
+    fs::create_dir_all(receiver.local("encrypted-data")).unwrap();
+    finish(receiver.install("encrypted-data", &[&source]).arg("--dry-run")).failed(5, &["already installed"]);
+}
+
+/// A streamed game is installed but not shareable, and is not offered; a source's games are.
+#[test]
+fn list_shows_local_and_offered_games() {
+    let source = Source::start("only", &fixtures("fixture-alpha"));
+    let receiver = Receiver::new();
+    receiver.run("alpha-arena", &[&source]).succeeded();
+    let list = |arguments: &[&str]| {
+        let mut command = peer();
+        command.args(["list", "--games-dir"]).arg(receiver.games()).arg("--state-dir").arg(receiver.state());
+        finish(command.args(arguments))
+    };
+    let done = list(&["--json", "--peer", &source.address]);
+    let local = done.succeeded().one("local-game");
+    assert_eq!((&local["game"], &local["state"]), (&"alpha-arena".into(), &"local-only".into()));
+    assert_eq!((&local["downloaded"], &local["installed"]), (&false.into(), &true.into()));
+    let offered: Vec<_> = done.named("offered-game").iter().map(|object| object["game"].clone()).collect();
+    assert_eq!(offered, ["alpha-arena", "alpha-racer", "common-quest"]);
+    assert!(done.named("offered-game").iter().all(|object| object["peers"] == serde_json::json!(["only"])));
+
+    let text = list(&[]).succeeded().stdout.clone();
+    assert!(text.contains("installed, not shareable"), "{text}");
+
+    // What is installed but not downloaded is offered to nobody.
+    let relay = Source::start("relay", &receiver.games());
+    assert_eq!(relay.status()["games"], serde_json::json!([]));
+    let second = Receiver::new();
+    second.run("alpha-arena", &[&relay]).failed(3, &["alpha-arena", "relay: it does not have alpha-arena"]);
+    second.assert_untouched();
+}
+
+/// A peer that does not answer is said on stderr; the others are listed all the same.
+#[test]
+fn one_dead_peer_does_not_hide_the_others() {
+    let source = Source::start("only", &fixtures("fixture-alpha"));
+    let (state, dead) = (tempfile::tempdir().unwrap(), dead_address());
+    let peers = |arguments: &[&str]| {
+        finish(peer().args(["peers", "--json", "--state-dir"]).arg(state.path()).args(arguments))
+    };
+    let done = peers(&["--peer", &dead, "--peer", &source.address]);
+    let found = done.succeeded().one("peer");
+    assert_eq!((&found["name"], &found["games"]), (&"only".into(), &3.into()));
+    assert_eq!((&found["addr"], &found["peer"]), (&source.ready["addr"], &source.ready["peer"]));
+    assert!(done.stderr.contains(&dead), "{}", done.stderr);
+    peers(&["--peer", &dead]).failed(3, &[&dead]);
+    peers(&[]).failed(2, &["--peer HOST:PORT"]);
+}
+
+/// `status` says what a source serves and does, to programs and to people.
+#[test]
+fn status_says_what_a_source_does() {
+    let source = Source::start_with("only", &fixtures("fixture-solid"), ["--max-streams", "3"]);
+    let status = source.status();
+    assert_eq!((&status["name"], &status["peer"]), (&"only".into(), &source.ready["peer"]));
+    assert_eq!(status["games"], serde_json::json!(["cnctw"]));
+    assert_eq!((&status["active_outbound_transfers"], &status["streams_max"]), (&0.into(), &3.into()));
+    let state = tempfile::tempdir().unwrap();
+    let ask =
+        |address: &str| finish(peer().args(["status", "--peer", address, "--state-dir"]).arg(state.path()));
+    let text = ask(&source.address).succeeded().stdout.clone();
+    assert!(
+        text.contains("only at ") && text.contains("1 games") && text.contains("0 of 3 streams"),
+        "{text}"
+    );
+    let dead = dead_address();
+    ask(&dead).failed(3, &[&dead]);
+}
+
+/// A failed command prints an `error` object on stdout for programs, beside the line on stderr for people.
+#[test]
+fn a_failure_is_an_object_too() {
+    let receiver = Receiver::new();
+    let done = receiver.run("cnctw", &[]);
+    done.failed(2, &[]);
+    let error = done.one("error");
+    assert_eq!((&error["code"], &error["exit_status"]), (&"no-peers".into(), &2.into()));
+    let told =
+        format!("error: {} ({})\n", error["message"].as_str().unwrap(), error["hint"].as_str().unwrap());
+    assert_eq!(done.stderr, told);
+}
+
+/// `--version` and `--help` are answers, not failures.
+#[test]
+fn version_and_help_are_answers() {
+    for argument in ["--version", "--help"] {
+        let done = finish(peer().arg(argument));
+        assert!(done.succeeded().stdout.contains("lanspread-peer-cli"), "{}", done.stdout);
+        assert_eq!(done.stderr, "");
+    }
+}
+
+/// A pipe that closes early ends a listing without a panic.
+#[test]
+fn a_closed_stdout_ends_a_listing_quietly() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let state = tempfile::tempdir().unwrap();
+    let mut command = peer();
+    command.args(["list", "--games-dir"]).arg(fixtures("fixture-alpha")).arg("--state-dir").arg(state.path());
+    let done = finish(command.stdout(writer));
+    assert!(matches!(done.status.code(), Some(0 | 1)), "{:?}", done.status);
+    assert!(!done.stderr.contains("panicked") && done.stderr.lines().count() <= 1, "{}", done.stderr);
+}

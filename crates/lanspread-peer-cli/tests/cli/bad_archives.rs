@@ -1,0 +1,169 @@
+//! Archives that are broken, locked away or hostile: refused as a whole, with nothing installed and nothing outside.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use crate::support::{Receiver, Source, Tree, finish, fixtures, tool};
+
+/// Every hostile fixture, and whether `--names native` accepts it: a name that Windows cannot hold, or would take for
+/// another one, is an ordinary name on Linux. What would leave the tree, or stand in its own way, is never accepted.
+const HOSTILE: [(&str, bool); 15] = [
+    ("hostile-absolute", false),
+    ("hostile-backslash", true),
+    ("hostile-case", true),
+    ("hostile-device", true),
+    ("hostile-dictionary", false),
+    ("hostile-drive", true),
+    ("hostile-duplicate", false),
+    ("hostile-file-as-directory", false),
+    ("hostile-normalisation", true),
+    ("hostile-own-name", false),
+    ("hostile-parent", false),
+    ("hostile-parent-inside", false),
+    ("hostile-size", false),
+    ("hostile-symlink", false),
+    ("hostile-symlink-through", false),
+];
+
+fn assert_nothing_escaped() {
+    for outside in ["/tmp/lanspread-escaped.txt", "/lanspread-escaped.txt", "/tmp/escaped.txt"] {
+        assert!(!Path::new(outside).exists(), "{outside}");
+    }
+}
+
+/// No hostile archive is forgotten above.
+#[test]
+fn every_hostile_fixture_is_known_here() {
+    let folder = fs::read_dir(fixtures("fixture-hostile")).unwrap();
+    let mut there: Vec<String> = folder.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    there.sort();
+    assert_eq!(there, HOSTILE.map(|(game, _)| game));
+}
+
+/// Portable names, both decoders: every hostile archive is refused as a whole.
+#[test]
+fn hostile_archives_are_refused_as_a_whole() {
+    let unrar = tool("unrar");
+    for options in [vec![], vec!["--unrar".as_ref(), unrar.as_os_str()]] {
+        let source = Source::start_with("hostile", &fixtures("fixture-hostile"), &options);
+        for (game, _) in HOSTILE {
+            let receiver = Receiver::new();
+            let done = receiver.run(game, &[&source]);
+            println!("{game}: {}", done.stderr);
+            done.failed(4, &[game, "hostile: "]);
+            receiver.assert_untouched();
+            assert_nothing_escaped();
+        }
+        source.assert_idle();
+    }
+}
+
+/// Native names: what this system can hold is installed under exactly its name; everything else is refused as before.
+#[test]
+fn native_names_accept_what_this_system_holds_and_nothing_more() {
+    let source = Source::start("hostile", &fixtures("fixture-hostile"));
+    for (game, accepted) in HOSTILE {
+        let receiver = Receiver::new();
+        let done = finish(receiver.install(game, &[&source]).args(["--names", "native"]));
+        println!("{game}: {}", done.stderr);
+        if accepted {
+            done.succeeded();
+        } else {
+            done.failed(4, &[game, "hostile: "]);
+            receiver.assert_untouched();
+        }
+        assert_nothing_escaped();
+    }
+    let installed = |game: &str, name: &str| {
+        let receiver = Receiver::new();
+        finish(receiver.install(game, &[&source]).args(["--names", "native"])).succeeded();
+        let tree = Tree::read(&receiver.local(game)).0;
+        assert!(tree.contains_key(name), "{game}: {:?}", tree.keys());
+    };
+    installed("hostile-backslash", r"..\..\lanspread-escaped.txt");
+    installed("hostile-drive", "C:/lanspread-escaped.txt");
+    installed("hostile-device", "data/CON.txt");
+    installed("hostile-case", "Readme.md");
+    installed("hostile-case", "README.MD");
+}
+
+/// Encrypted data and encrypted headers: refused, and said to be encrypted, by both decoders.
+#[test]
+fn encrypted_archives_are_refused() {
+    let unrar = tool("unrar");
+    for options in [vec![], vec!["--unrar".as_ref(), unrar.as_os_str()]] {
+        let source = Source::start_with("locked", &fixtures("fixture-encrypted"), &options);
+        for game in ["encrypted-data", "encrypted-headers"] {
+            let receiver = Receiver::new();
+            receiver.run(game, &[&source]).failed(4, &[game, "locked: ", "encrypted"]);
+            receiver.assert_untouched();
+        }
+        source.assert_idle();
+    }
+}
+
+/// A copy of the solid fixture with its archive changed.
+fn damaged(damage: impl FnOnce(&mut Vec<u8>)) -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("cnctw");
+    fs::create_dir(&root).unwrap();
+    fs::copy(fixtures("fixture-solid/cnctw/version.ini"), root.join("version.ini")).unwrap();
+    let mut archive = fs::read(fixtures("fixture-solid/cnctw/cnctw.eti")).unwrap();
+    damage(&mut archive);
+    fs::write(root.join("cnctw.eti"), archive).unwrap();
+    let games = folder.path().to_owned();
+    (folder, games)
+}
+
+/// A flipped bit, a missing end, no archive at all: both decoders notice, and nothing is installed.
+#[test]
+fn damaged_archives_are_refused() {
+    type Damage = fn(&mut Vec<u8>);
+    let damages: [(&str, Damage); 5] = [
+        ("a flipped bit in the middle", |bytes| {
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 0x10;
+        }),
+        ("cut in half", |bytes| bytes.truncate(bytes.len() / 2)),
+        ("one byte short", |bytes| bytes.truncate(bytes.len() - 1)),
+        ("text", |bytes| *bytes = b"this is no archive\n".to_vec()),
+        ("empty", Vec::clear),
+    ];
+    let unrar = tool("unrar");
+    for (what, damage) in damages {
+        let (_folder, games) = damaged(damage);
+        for options in [vec![], vec!["--unrar".as_ref(), unrar.as_os_str()]] {
+            let source = Source::start_with("damaged", &games, &options);
+            let receiver = Receiver::new();
+            let done = receiver.run("cnctw", &[&source]);
+            println!("{what}: {}", done.stderr);
+            done.failed(4, &["cnctw", "damaged: "]);
+            receiver.assert_untouched();
+            source.assert_idle();
+        }
+    }
+}
+
+/// A damaged archive at the first source does not spoil what comes whole from the second.
+#[test]
+fn a_damaged_source_is_answered_by_a_good_one() {
+    let (_folder, games) = damaged(|bytes| {
+        let at = bytes.len() * 9 / 10;
+        bytes[at] ^= 0x10;
+    });
+    let bad = Source::start("a-bad", &games);
+    let good = Source::start("b-good", &fixtures("fixture-solid"));
+    let receiver = Receiver::new();
+    let done = receiver.run("cnctw", &[&bad, &good]);
+    done.succeeded();
+    let failed = done.one("stream-attempt-failed");
+    assert_eq!((&failed["peer"], &failed["code"]), (&"a-bad".into(), &"archive-damaged".into()));
+    let moved: Vec<_> = done.named("stream-progress").iter().map(|event| event["peer"].clone()).collect();
+    assert!(moved.contains(&"a-bad".into()), "the damage was in the middle: {moved:?}");
+    assert_eq!(
+        Tree::read(&receiver.local("cnctw")),
+        crate::support::unrar_tree(&fixtures("fixture-solid/cnctw"))
+    );
+}

@@ -1,0 +1,208 @@
+//! What happens when a source or the receiver dies, stops or fails in the middle.
+
+use std::time::{Duration, Instant};
+
+use crate::support::{
+    BIG_BYTES, Receiver, Running, Source, Tree, big_games, eventually, finish, fixtures, unrar_tree,
+};
+
+/// The first source fails before its first byte: it is reported, moves no progress, and the next one delivers it all.
+#[test]
+fn a_failing_source_is_answered_by_the_next() {
+    let games = fixtures("fixture-solid");
+    let bad = Source::start_with("a-bad", &games, ["--unrar", "/missing-unrar"]);
+    let good = Source::start("b-good", &games);
+    let receiver = Receiver::new();
+    let done = receiver.run("cnctw", &[&good, &bad]);
+    done.succeeded();
+    assert_eq!(done.one("stream-install-begin")["sources"], serde_json::json!(["a-bad", "b-good"]));
+    let attempts: Vec<_> =
+        done.named("stream-attempt-begin").iter().map(|event| event["peer"].clone()).collect();
+    assert_eq!(attempts, ["a-bad", "b-good"]);
+    let failed = done.one("stream-attempt-failed");
+    assert_eq!(failed["peer"], "a-bad");
+    assert_eq!(failed["code"], "decoder-unavailable");
+    assert!(!failed["message"].as_str().unwrap().contains('\n'));
+    assert!(done.named("stream-progress").iter().all(|event| event["peer"] == "b-good"), "{}", done.stdout);
+    assert_eq!(done.one("stream-install-finished")["peer"], "b-good");
+    assert_eq!(Tree::read(&receiver.local("cnctw")), unrar_tree(&games.join("cnctw")));
+    bad.assert_idle();
+    good.assert_idle();
+}
+
+/// When every source fails the exit status says so, the line names each of them, and the disk is as before.
+#[test]
+fn all_sources_failing_leaves_nothing() {
+    let games = fixtures("fixture-solid");
+    let sources =
+        ["a-bad", "b-bad"].map(|name| Source::start_with(name, &games, ["--unrar", "/missing-unrar"]));
+    let receiver = Receiver::new();
+    let done = receiver.run("cnctw", &[&sources[0], &sources[1]]);
+    done.failed(4, &["cnctw", "a-bad", "b-bad"]);
+    let failed = done.one("stream-install-failed");
+    assert_eq!(failed["code"], "all-sources-failed");
+    assert_eq!(failed["attempts"].as_array().map(Vec::len), Some(2), "{failed}");
+    receiver.assert_untouched();
+}
+
+/// Ctrl-C in the middle of a stream: 130, one line, the disk as before, and the source is free again.
+#[test]
+fn an_interrupted_install_leaves_nothing() {
+    let mut source = Source::start("only", &big_games());
+    let receiver = Receiver::new();
+    let mut install = Running::start(&mut receiver.install("big", &[&source]));
+    install.wait_for("stream-progress");
+    install.signal("INT");
+    install.finish().failed(130, &["cancelled"]);
+    receiver.assert_untouched();
+    source.assert_idle();
+    let end = source.wait_for("transfer-end");
+    assert!(end["outcome"] != "complete" && end["bytes"].as_u64().unwrap() < BIG_BYTES, "{end}");
+}
+
+/// Killed in the middle, the receiver leaves staging behind; the next command says that it removed it and installs.
+#[test]
+fn a_killed_receiver_is_recovered_by_the_next_command() {
+    let games = big_games();
+    let source = Source::start("only", &games);
+    let receiver = Receiver::new();
+    let mut install = Running::start(&mut receiver.install("big", &[&source]));
+    install.wait_for("stream-progress");
+    install.signal("KILL");
+    assert!(!install.finish().stdout.contains("stream-install-finished"), "killed too late");
+    assert!(receiver.games().join("big/.local.installing").is_dir(), "there is something to recover");
+    assert!(!receiver.local("big").exists());
+    source.assert_idle();
+
+    let done = receiver.run("big", &[&source]);
+    let recovered = done.succeeded().one("game-recovered");
+    assert_eq!((&recovered["game"], &recovered["action"]), (&"big".into(), &"rolled-back".into()));
+    assert_eq!(Tree::read(&receiver.local("big")), unrar_tree(&games.join("big")));
+    let left = receiver.disk().0.into_keys().filter(|path| !path.starts_with("big/local"));
+    assert_eq!(
+        left.collect::<Vec<_>>(),
+        [".lanspread/", ".lanspread/receipts/", ".lanspread/receipts/big.jsonl", "big/"]
+    );
+}
+
+/// The only source is killed in the middle: every source failed, and the disk is as before.
+#[test]
+fn a_killed_source_without_another_fails_the_install() {
+    let mut source = Source::start("only", &big_games());
+    let receiver = Receiver::new();
+    let mut install = Running::start(&mut receiver.install("big", &[&source]));
+    install.wait_for("stream-progress");
+    source.signal("KILL");
+    source.wait();
+    install.finish().failed(4, &["big", "only"]);
+    receiver.assert_untouched();
+}
+
+/// The first source is killed in the middle: the second one starts again from the beginning, and every byte is right.
+#[test]
+fn a_killed_source_is_answered_by_the_next() {
+    let games = big_games();
+    let mut first = Source::start("a-first", &games);
+    let second = Source::start("b-second", &games);
+    let receiver = Receiver::new();
+    let mut install = Running::start(&mut receiver.install("big", &[&first, &second]));
+    assert_eq!(install.wait_for("stream-progress")["peer"], "a-first");
+    first.signal("KILL");
+    first.wait();
+    let done = install.finish();
+    done.succeeded();
+    assert_eq!(done.one("stream-attempt-failed")["peer"], "a-first");
+    let finished = done.one("stream-install-finished");
+    assert_eq!((&finished["peer"], &finished["bytes"]), (&"b-second".into(), &BIG_BYTES.into()));
+    assert_eq!(Tree::read(&receiver.local("big")), unrar_tree(&games.join("big")));
+    second.assert_idle();
+}
+
+/// SIGTERM ends a source that is streaming within its shutdown deadline, with success; the receiver tries the next one.
+#[test]
+fn a_stopping_source_tells_its_receiver_and_ends() {
+    let games = big_games();
+    let mut first = Source::start("a-first", &games);
+    let second = Source::start("b-second", &games);
+    let receiver = Receiver::new();
+    let mut install = Running::start(&mut receiver.install("big", &[&first, &second]));
+    install.wait_for("stream-progress");
+    let begun = Instant::now();
+    first.signal("TERM");
+    let status = first.wait();
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert_eq!(status.code(), Some(0));
+    let done = install.finish();
+    done.succeeded();
+    let failed = done.one("stream-attempt-failed");
+    assert_eq!((&failed["peer"], &failed["code"]), (&"a-first".into(), &"source-stopping".into()));
+    assert_eq!(done.one("stream-install-finished")["peer"], "b-second");
+}
+
+/// While one install of a game runs, a second one is refused with the process that holds it, and harms nothing.
+#[test]
+fn a_second_install_of_the_same_game_is_refused() {
+    let games = big_games();
+    let source = Source::start("only", &games);
+    let receiver = Receiver::new();
+    let mut first = Running::start(&mut receiver.install("big", &[&source]));
+    first.wait_for("stream-progress");
+    source.signal("STOP");
+    let holder = format!("process {}", first.pid());
+    let second = receiver.run("big", &[&source]);
+    source.signal("CONT");
+    second.failed(5, &["big", &holder]);
+    assert_eq!(second.one("error")["code"], "in-progress");
+    first.finish().succeeded();
+    assert_eq!(Tree::read(&receiver.local("big")), unrar_tree(&games.join("big")));
+}
+
+/// A receiver that goes away leaves no stream counted and no archive open at its source, with either decoder.
+#[test]
+fn a_source_is_free_again_after_its_receiver_is_gone() {
+    let unrar = crate::support::tool("unrar");
+    for options in [vec![], vec!["--unrar".as_ref(), unrar.as_os_str()]] {
+        let source = Source::start_with("only", &big_games(), &options);
+        let receiver = Receiver::new();
+        let mut install = Running::start(&mut receiver.install("big", &[&source]));
+        install.wait_for("stream-progress");
+        install.signal("STOP");
+        eventually("the stream is counted", || source.status()["active_outbound_transfers"] == 1);
+        install.signal("KILL");
+        install.finish();
+        source.assert_idle();
+    }
+}
+
+/// A reader of stdout that goes away does not stop an install half-way.
+#[test]
+fn a_closed_stdout_does_not_stop_an_install() {
+    let source = Source::start("only", &fixtures("fixture-solid"));
+    let receiver = Receiver::new();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let done = finish(receiver.install("cnctw", &[&source]).stdout(writer));
+    done.succeeded();
+    assert_eq!(done.stderr, "");
+    assert_eq!(Tree::read(&receiver.local("cnctw")), unrar_tree(&fixtures("fixture-solid/cnctw")));
+}
+
+/// A source that has no place for another stream says that it is busy; the receiver goes on to the next one.
+#[test]
+fn a_busy_source_is_answered_by_the_next() {
+    let games = big_games();
+    let busy = Source::start_with("a-busy", &games, ["--max-streams", "1"]);
+    let other = Source::start("b-other", &games);
+    let (first, second, third) = (Receiver::new(), Receiver::new(), Receiver::new());
+    let mut holding = Running::start(&mut first.install("big", &[&busy]));
+    holding.wait_for("stream-progress");
+    holding.signal("STOP");
+    let done = second.run("big", &[&busy, &other]);
+    let failed = done.succeeded().one("stream-attempt-failed");
+    assert_eq!((&failed["peer"], &failed["code"]), (&"a-busy".into(), &"busy".into()));
+    assert_eq!(done.one("stream-install-finished")["peer"], "b-other");
+    third.run("big", &[&busy]).failed(4, &["a-busy", "busy"]);
+    third.assert_untouched();
+    holding.signal("CONT");
+    holding.finish().succeeded();
+}

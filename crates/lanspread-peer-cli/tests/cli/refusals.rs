@@ -1,0 +1,284 @@
+//! Requests that cannot be met: one clear line, the right exit status, and the machine as it was.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+
+use crate::support::{Finished, Receiver, Source, Tree, dead_address, finish, fixtures, peer};
+
+fn solid_source() -> Source {
+    Source::start("only", &fixtures("fixture-solid"))
+}
+
+/// `install` with these arguments behind the usual ones.
+fn install_with(receiver: &Receiver, game: &str, arguments: &[&str]) -> Finished {
+    finish(receiver.install(game, &[]).args(arguments))
+}
+
+/// An installed game is not installed again, and its tree is not touched.
+#[test]
+fn an_installed_game_is_refused() {
+    let source = solid_source();
+    let receiver = Receiver::new();
+    fs::create_dir_all(receiver.local("cnctw")).unwrap();
+    fs::write(receiver.local("cnctw").join("save.dat"), "mine").unwrap();
+    let before = receiver.disk();
+    let done = receiver.run("cnctw", &[&source]);
+    done.failed(5, &["cnctw is already installed", receiver.local("cnctw").to_str().unwrap()]);
+    assert_eq!(done.one("stream-install-failed")["code"], "already-installed");
+    assert_eq!(receiver.disk(), before);
+}
+
+/// A link or a file where the installed tree belongs is not ours to judge: refused, and left alone.
+#[test]
+fn something_else_at_local_is_refused() {
+    let source = solid_source();
+    let receiver = Receiver::new();
+    fs::create_dir(receiver.games().join("cnctw")).unwrap();
+    fs::write(receiver.local("cnctw"), "").unwrap();
+    let before = receiver.disk();
+    receiver.run("cnctw", &[&source]).failed(5, &["cnctw/local"]);
+    assert_eq!(receiver.disk(), before);
+}
+
+/// A link to a folder at the place of staging is refused; nothing is written or removed through it.
+#[test]
+fn a_link_at_staging_is_refused() {
+    let source = solid_source();
+    let receiver = Receiver::new();
+    let elsewhere = tempfile::tempdir().unwrap();
+    fs::write(elsewhere.path().join("precious"), "kept").unwrap();
+    let root = receiver.games().join("cnctw");
+    fs::create_dir(&root).unwrap();
+    symlink(elsewhere.path(), root.join(".local.installing")).unwrap();
+    let before = (receiver.disk(), Tree::read(elsewhere.path()));
+    let done = receiver.run("cnctw", &[&source]);
+    done.failed(5, &[".local.installing"]);
+    assert_eq!(done.one("error")["code"], "foreign-state");
+    assert_eq!((receiver.disk(), Tree::read(elsewhere.path())), before);
+}
+
+/// A link at the game root that leads out of the games directory is not followed.
+#[test]
+fn a_game_root_that_is_a_link_out_is_not_followed() {
+    let source = solid_source();
+    let receiver = Receiver::new();
+    let elsewhere = tempfile::tempdir().unwrap();
+    symlink(elsewhere.path(), receiver.games().join("cnctw")).unwrap();
+    let before = receiver.disk();
+    let done = receiver.run("cnctw", &[&source]);
+    assert!(matches!(done.status.code(), Some(5 | 7)), "{:?} {}", done.status, done.stderr);
+    assert_eq!(done.stderr.lines().count(), 1, "{}", done.stderr);
+    assert_eq!((receiver.disk(), Tree::read(elsewhere.path())), (before, Tree::empty()));
+}
+
+/// Nobody offers the game: who was asked is named.
+#[test]
+fn a_missing_game_is_not_offered() {
+    let source = solid_source();
+    let receiver = Receiver::new();
+    let done = receiver.run("no-such-game", &[&source]);
+    done.failed(3, &["no peer offers no-such-game", "only: it does not have no-such-game"]);
+    assert_eq!(done.one("error")["code"], "not-offered");
+    receiver.assert_untouched();
+}
+
+/// A peer that is not there is named with its address.
+#[test]
+fn a_dead_peer_is_named() {
+    let receiver = Receiver::new();
+    let address = dead_address();
+    install_with(&receiver, "cnctw", &["--peer", &address]).failed(3, &["cnctw", &address]);
+    receiver.assert_untouched();
+}
+
+/// Another program at the address is told from a peer.
+#[test]
+fn another_program_is_told_from_a_peer() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let answering = std::thread::spawn(move || {
+        use std::io::{Read, Write};
+        let (mut connection, _) = listener.accept().unwrap();
+        connection.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
+        let _ = connection.read_to_end(&mut Vec::new());
+    });
+    let receiver = Receiver::new();
+    install_with(&receiver, "cnctw", &["--peer", &address]).failed(3, &[&address, "not a lanspread peer"]);
+    answering.join().unwrap();
+    receiver.assert_untouched();
+}
+
+/// Without a peer to ask it is said how to name one, and that none is found by itself yet.
+#[test]
+fn no_peer_is_a_usage_error() {
+    let receiver = Receiver::new();
+    let done = install_with(&receiver, "cnctw", &[]);
+    done.failed(2, &["--peer HOST:PORT", "not discovered yet"]);
+    assert_eq!(done.one("error")["code"], "no-peers");
+    receiver.assert_untouched();
+}
+
+fn catalog(folder: &Path, text: &str) -> String {
+    let path = folder.join("catalog.toml");
+    fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+/// A game that the catalog does not name is refused before anybody is asked.
+#[test]
+fn a_game_outside_the_catalog_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let receiver = Receiver::new();
+    let path = catalog(folder.path(), "schema = 1\n[games.other]\nname = \"Other\"\nversion = \"1\"\n");
+    let done = install_with(&receiver, "cnctw", &["--catalog", &path, "--peer", &dead_address()]);
+    done.failed(5, &["cnctw is not in the catalog", &path]);
+    assert_eq!(done.one("error")["code"], "not-in-catalog");
+    receiver.assert_untouched();
+}
+
+/// A source with another version than the catalog's is none; both versions are named.
+#[test]
+fn another_version_than_the_catalogs_is_not_offered() {
+    let source = solid_source();
+    let folder = tempfile::tempdir().unwrap();
+    let receiver = Receiver::new();
+    let path = catalog(folder.path(), "schema = 1\n[games.cnctw]\nname = \"C\"\nversion = \"20260606\"\n");
+    let done = install_with(&receiver, "cnctw", &["--catalog", &path, "--peer", &source.address]);
+    done.failed(3, &["cnctw", "only", "20250101", "20260606"]);
+    receiver.assert_untouched();
+}
+
+/// A catalog that cannot be used is named with the line that is wrong.
+#[test]
+fn a_broken_catalog_is_a_usage_error_with_its_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let receiver = Receiver::new();
+    for (text, line) in [
+        ("schema = 1\n[games.cnctw]\nname = \"C\"\nversion = 5 5\n", "line 4"),
+        ("schema = 1\n[games.cnctw]\nname = \"C\"\n", "line 2"),
+        ("schema = 1\n[games.\"../x\"]\nname = \"C\"\nversion = \"1\"\n", "line 2"),
+    ] {
+        let path = catalog(folder.path(), text);
+        let done = install_with(&receiver, "cnctw", &["--catalog", &path, "--peer", &dead_address()]);
+        done.failed(2, &[&path, line]);
+        assert_eq!(done.one("error")["code"], "catalog-unusable");
+    }
+    let path = catalog(folder.path(), "schema = 2\n");
+    install_with(&receiver, "cnctw", &["--catalog", &path]).failed(2, &[&path, "schema"]);
+    install_with(&receiver, "cnctw", &["--catalog", "/no/such/catalog.toml"])
+        .failed(2, &["/no/such/catalog.toml"]);
+    receiver.assert_untouched();
+}
+
+/// Words that are not what they should be: the word is named, and nothing is touched.
+#[test]
+fn bad_words_are_usage_errors() {
+    let receiver = Receiver::new();
+    let peer = &dead_address();
+    for game in ["..", ".", "a/b", "a b", "", &"x".repeat(65)] {
+        install_with(&receiver, game, &["--peer", peer]).failed(2, &["GAME"]);
+    }
+    for address in ["10.0.0.1", "10.0.0.1:", "10.0.0.1:99999", ":4107", "a b:1"] {
+        install_with(&receiver, "cnctw", &["--peer", address]).failed(2, &["--peer"]);
+    }
+    install_with(&receiver, "cnctw", &["--peer", peer, "--frobnicate"]).failed(2, &["--frobnicate"]);
+    install_with(&receiver, "cnctw", &["--peer", peer, "--names", "odd"]).failed(2, &["--names", "odd"]);
+    receiver.assert_untouched();
+}
+
+/// What a source is told to do and cannot, it says, and does not start.
+#[test]
+fn a_source_with_bad_options_does_not_start() {
+    let state = tempfile::tempdir().unwrap();
+    let games = fixtures("fixture-solid");
+    let serve = |arguments: &[&str]| {
+        let mut command = peer();
+        command
+            .args(["serve", "--games-dir"])
+            .arg(&games)
+            .arg("--state-dir")
+            .arg(state.path())
+            .args(arguments);
+        finish(&mut command)
+    };
+    serve(&["--listen", "nonsense"]).failed(2, &["--listen", "nonsense"]);
+    serve(&["--max-streams", "0"]).failed(2, &["--max-streams"]);
+    serve(&["--name", ""]).failed(2, &["--name"]);
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    serve(&["--listen", &address]).failed(2, &["cannot listen", &address]);
+}
+
+/// Peers that contradict each other, one against one, are not chosen between; both are named.
+#[test]
+fn ambiguous_sources_are_refused() {
+    let other = tempfile::tempdir().unwrap();
+    let root = other.path().join("cnctw");
+    fs::create_dir(&root).unwrap();
+    fs::copy(fixtures("fixture-alpha/alpha-arena/alpha-arena.eti"), root.join("cnctw.eti")).unwrap();
+    fs::write(root.join("version.ini"), "20250101\n").unwrap();
+    let (one, two) = (solid_source(), Source::start("odd", other.path()));
+    let receiver = Receiver::new();
+    let done = receiver.run("cnctw", &[&one, &two]);
+    done.failed(5, &["cnctw", "only", "odd"]);
+    assert_eq!(done.one("error")["code"], "ambiguous-metadata");
+    receiver.assert_untouched();
+
+    // A third peer makes a majority; the odd one is never asked for a byte.
+    let three = solid_source();
+    let done = receiver.run("cnctw", &[&one, &two, &three]);
+    assert_eq!(done.succeeded().one("stream-install-begin")["sources"], serde_json::json!(["only", "only"]));
+}
+
+/// A games directory that is not there, is a file, or cannot be written, is named.
+#[test]
+fn an_unusable_games_directory_is_named() {
+    let source = solid_source();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, "").unwrap();
+    let run = |games: &Path| {
+        let mut command = peer();
+        command.args(["install", "--stream", "cnctw", "--peer", &source.address, "--games-dir"]).arg(games);
+        finish(command.arg("--state-dir").arg(folder.path().join("state")))
+    };
+    let missing = folder.path().join("missing");
+    run(&missing).failed(7, &[missing.to_str().unwrap()]);
+    assert!(!missing.exists(), "it is not made");
+    run(&file).failed(2, &[file.to_str().unwrap(), "not a folder"]);
+    // Nobody, not even root, makes a folder there.
+    run(Path::new("/proc/self/fdinfo")).failed(7, &["/proc/self/fdinfo"]);
+}
+
+/// A games directory without permission to write: refused with its path before a byte is asked for. Root may write
+/// anywhere, so as root the command runs as nobody.
+#[test]
+fn a_games_directory_without_permission_is_refused() {
+    const NOBODY: u32 = 65534;
+    let source = solid_source();
+    let folder = tempfile::tempdir().unwrap();
+    let is_root = fs::metadata("/proc/self").unwrap().uid() == 0;
+    let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    let (games, state) = (folder.path().join("games"), folder.path().join("state"));
+    fs::create_dir(&games).unwrap();
+    fs::create_dir(&state).unwrap();
+    mode(folder.path(), 0o755);
+    mode(&games, 0o555);
+    mode(&state, 0o777);
+    // The build folder may be out of reach for nobody.
+    let program = folder.path().join("peer");
+    fs::copy(env!("CARGO_BIN_EXE_lanspread-peer-cli"), &program).unwrap();
+    let mut command = Command::new(&program);
+    command.args(["install", "--stream", "cnctw", "--peer", &source.address, "--games-dir"]).arg(&games);
+    command.arg("--state-dir").arg(&state).env_remove("LANSPREAD_CATALOG");
+    if is_root {
+        command.uid(NOBODY).gid(NOBODY);
+    }
+    let done = finish(command.current_dir("/"));
+    done.failed(7, &[games.to_str().unwrap(), "ermission denied"]);
+    assert_eq!(Tree::read(&games), Tree::empty());
+    source.assert_idle();
+}

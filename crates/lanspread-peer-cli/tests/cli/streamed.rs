@@ -1,0 +1,168 @@
+//! `install --stream` that works: the tree, the events, the sources in their order.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::support::{Receiver, Source, Tree, dead_address, finish, fixtures, peer, tool, unrar_tree};
+
+fn folders(folder: &Path) -> Vec<PathBuf> {
+    let mut found: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    found.retain(|path| path.is_dir());
+    found.sort();
+    found
+}
+
+/// A game ends as the tree that `unrar x` makes, with nothing but `local/` in its root; two archives become one tree.
+#[test]
+fn only_the_tree_is_left_of_solid_and_of_several_archives() {
+    for fixture in ["fixture-solid", "fixture-multi"] {
+        let games = fixtures(fixture);
+        let source = Source::start("only", &games);
+        let receiver = Receiver::new();
+        receiver.run("cnctw", &[&source]).succeeded();
+        assert_eq!(Tree::read(&receiver.local("cnctw")), unrar_tree(&games.join("cnctw")), "{fixture}");
+        let left = receiver.disk().0.into_keys().filter(|path| !path.starts_with("cnctw/local/"));
+        assert_eq!(
+            left.collect::<Vec<_>>(),
+            [".lanspread/", ".lanspread/receipts/", ".lanspread/receipts/cnctw.jsonl", "cnctw/"],
+            "{fixture}: no archive, no sentinel, no staging, no lock"
+        );
+        source.assert_idle();
+    }
+}
+
+/// Whatever `rar` made of a game: both decoders end with the tree that `unrar x` makes.
+#[test]
+fn every_good_fixture_is_installed_as_unrar_extracts_it_by_both_decoders() {
+    let unrar = tool("unrar");
+    let mut seen = 0;
+    for games in folders(&fixtures("")) {
+        let fixture = games.file_name().unwrap().to_string_lossy().into_owned();
+        if !fixture.starts_with("fixture-")
+            || ["fixture-encrypted", "fixture-hostile"].contains(&fixture.as_str())
+        {
+            continue;
+        }
+        for options in [vec![], vec!["--unrar".as_ref(), unrar.as_os_str()]] {
+            let source = Source::start_with("only", &games, &options);
+            for root in folders(&games) {
+                let game = root.file_name().unwrap().to_str().unwrap();
+                let receiver = Receiver::new();
+                let done = receiver.run(game, &[&source]);
+                assert_eq!(done.status.code(), Some(0), "{fixture}/{game} {options:?}: {}", done.stderr);
+                assert_eq!(
+                    Tree::read(&receiver.local(game)),
+                    unrar_tree(&root),
+                    "{fixture}/{game} {options:?}"
+                );
+                seen += 1;
+            }
+            source.assert_idle();
+        }
+    }
+    assert!(seen >= 2 * 20, "only {seen} installs");
+}
+
+/// Into a game root that is there already, with things of the user: they stay.
+#[test]
+fn what_stands_in_the_game_root_stays() {
+    let source = Source::start("only", &fixtures("fixture-solid"));
+    let receiver = Receiver::new();
+    let notes = receiver.games().join("cnctw/notes.txt");
+    fs::create_dir(notes.parent().unwrap()).unwrap();
+    fs::write(&notes, "mine").unwrap();
+    receiver.run("cnctw", &[&source]).succeeded();
+    assert_eq!(fs::read_to_string(notes).unwrap(), "mine");
+    assert!(receiver.local("cnctw").is_dir());
+}
+
+/// Several games in one command are installed one after the other; one that fails decides the exit status and does not
+/// keep the others from being installed.
+#[test]
+fn one_failing_game_does_not_keep_the_others_away() {
+    let source = Source::start("only", &fixtures("fixture-alpha"));
+    let receiver = Receiver::new();
+    let done = finish(receiver.install("alpha-arena", &[&source]).args(["no-such-game", "alpha-racer"]));
+    assert_eq!(done.status.code(), Some(3), "{}", done.stderr);
+    assert!(done.stderr.lines().all(|line| line.contains("no-such-game")), "{}", done.stderr);
+    assert!(receiver.local("alpha-arena").is_dir() && receiver.local("alpha-racer").is_dir());
+    assert!(!receiver.games().join("no-such-game").exists());
+}
+
+/// Options may be given as variables; the variable for peers takes a list.
+#[test]
+fn options_may_be_variables() {
+    let source = Source::start("only", &fixtures("fixture-solid"));
+    let receiver = Receiver::new();
+    let mut command = peer();
+    command.args(["install", "cnctw"]);
+    command.env("LANSPREAD_STREAM", "1").env("LANSPREAD_JSON", "true");
+    command.env("LANSPREAD_GAMES_DIR", receiver.games()).env("LANSPREAD_STATE_DIR", receiver.state());
+    command.env("LANSPREAD_PEER", format!("{},{}", dead_address(), source.address));
+    finish(&mut command).succeeded().one("stream-install-finished");
+    assert!(receiver.local("cnctw").is_dir());
+}
+
+/// Without --json stdout holds data only, of which an install has none; what happens is told on stderr.
+#[test]
+fn for_people_an_install_is_told_on_stderr() {
+    let source = Source::start("only", &fixtures("fixture-solid"));
+    let receiver = Receiver::new();
+    let mut command = peer();
+    command
+        .args(["install", "--stream", "cnctw", "--peer", &source.address, "--games-dir"])
+        .arg(receiver.games());
+    let done = finish(command.arg("--state-dir").arg(receiver.state()));
+    done.succeeded();
+    assert_eq!(done.stdout, "");
+    let last = done.stderr.lines().last().unwrap();
+    assert!(last.contains("cnctw 20250101 installed from only: 62 files"), "{}", done.stderr);
+}
+
+/// Events come in the documented order with the documented fields, and progress ends at the announced total.
+#[test]
+fn events_of_an_install_are_complete_and_in_order() {
+    let mut source = Source::start("source-one", &fixtures("fixture-solid"));
+    let done = Receiver::new().run("cnctw", &[&source]);
+    let objects = done.succeeded().objects();
+    let mut names: Vec<&str> = objects.iter().map(|object| object["event"].as_str().unwrap()).collect();
+    names.dedup();
+    assert_eq!(
+        names,
+        [
+            "stream-install-begin",
+            "stream-attempt-begin",
+            "archive-begin",
+            "stream-progress",
+            "stream-install-finished"
+        ]
+    );
+    assert!(objects.iter().all(|object| object["time"].as_str().is_some_and(|time| time.ends_with('Z'))));
+
+    let begin = done.one("stream-install-begin");
+    assert_eq!((&begin["game"], &begin["version"]), (&Value::from("cnctw"), &Value::from("20250101")));
+    assert_eq!(begin["sources"], serde_json::json!(["source-one"]));
+    let attempt = done.one("stream-attempt-begin");
+    assert_eq!((&attempt["attempt"], &attempt["peer"]), (&Value::from(1), &Value::from("source-one")));
+    let archive = done.one("archive-begin");
+    assert_eq!((&archive["name"], &archive["solid"]), (&Value::from("cnctw.eti"), &Value::from(true)));
+    let finished = done.one("stream-install-finished");
+    for (field, value) in [("game", "cnctw"), ("version", "20250101"), ("peer", "source-one")] {
+        assert_eq!(finished[field], value);
+    }
+    assert_eq!((&finished["files"], &finished["bytes"]), (&Value::from(62), &Value::from(1_407_710)));
+    assert!(finished["duration_ms"].is_u64());
+
+    let progress = done.named("stream-progress");
+    let bytes: Vec<u64> = progress.iter().map(|object| object["bytes"].as_u64().unwrap()).collect();
+    assert!(bytes.is_sorted(), "{bytes:?}");
+    assert_eq!(bytes.last(), Some(&1_407_710), "the last one has the whole game");
+    assert!(
+        progress.iter().all(|object| object["peer"] == "source-one" && object["bytes_total"] == 1_407_710)
+    );
+
+    let end = source.wait_for("transfer-end");
+    assert_eq!((&end["outcome"], &end["bytes"]), (&"complete".into(), &1_407_710.into()));
+}

@@ -1,0 +1,444 @@
+//! What every test here needs: folders, a running source, a finished command, a picture of the disk.
+//!
+//! Nothing sleeps to be in time: sources are awaited by their `peer-ready` line, streams by their events, and what
+//! has neither is polled with a deadline.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Generous: only a hang gets there, however slow the machine.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+
+pub(crate) fn project() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+pub(crate) fn fixtures(fixture: &str) -> PathBuf {
+    project().join("fixtures").join(fixture)
+}
+
+/// The real `rar` or `unrar`.
+pub(crate) fn tool(name: &str) -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| project().join("target"), PathBuf::from);
+    let path = target.join("tools/bin").join(name);
+    assert!(path.is_file(), "{} is missing: run scripts/fetch_tools.sh", path.display());
+    path
+}
+
+/// The peer with nothing of the caller's environment that could speak for it.
+pub(crate) fn peer() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lanspread-peer-cli"));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("LANSPREAD_"))
+    {
+        command.env_remove(name);
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// A finished command.
+pub(crate) struct Finished {
+    pub(crate) status: ExitStatus,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Finished {
+    /// The objects on stdout; every line must be one.
+    pub(crate) fn objects(&self) -> Vec<Value> {
+        self.stdout
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}")))
+            .collect()
+    }
+
+    pub(crate) fn named(&self, event: &str) -> Vec<Value> {
+        self.objects().into_iter().filter(|object| object["event"] == event).collect()
+    }
+
+    pub(crate) fn one(&self, event: &str) -> Value {
+        let mut found = self.named(event);
+        assert_eq!(found.len(), 1, "one {event} in:\n{}", self.stdout);
+        found.remove(0)
+    }
+
+    #[track_caller]
+    pub(crate) fn succeeded(&self) -> &Self {
+        assert_eq!(self.status.code(), Some(0), "stdout:\n{}stderr:\n{}", self.stdout, self.stderr);
+        self
+    }
+
+    /// It failed with this status and said so in exactly one line that names all of `parts`.
+    #[track_caller]
+    pub(crate) fn failed(&self, status: i32, parts: &[&str]) -> &Self {
+        let said = format!("stdout:\n{}stderr:\n{}", self.stdout, self.stderr);
+        assert_eq!(self.status.code(), Some(status), "{said}");
+        assert_eq!(self.stderr.lines().count(), 1, "one line on stderr; {said}");
+        assert!(self.stderr.starts_with("error: "), "{said}");
+        for part in parts {
+            assert!(self.stderr.contains(part), "`{part}` is not named; {said}");
+        }
+        self
+    }
+}
+
+pub(crate) fn finish(command: &mut Command) -> Finished {
+    let output = command.output().unwrap();
+    Finished {
+        status: output.status,
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// A receiver: its games directory and its state directory.
+pub(crate) struct Receiver {
+    folder: TempDir,
+}
+
+impl Receiver {
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("games")).unwrap();
+        Self { folder }
+    }
+
+    pub(crate) fn games(&self) -> PathBuf {
+        self.folder.path().join("games")
+    }
+
+    pub(crate) fn state(&self) -> PathBuf {
+        self.folder.path().join("state")
+    }
+
+    pub(crate) fn local(&self, game: &str) -> PathBuf {
+        self.games().join(game).join("local")
+    }
+
+    /// `install --json --stream GAME` from these sources, not started.
+    pub(crate) fn install(&self, game: &str, sources: &[&Source]) -> Command {
+        let mut command = peer();
+        command.args(["install", "--json", "--stream", game, "--games-dir"]).arg(self.games());
+        command.arg("--state-dir").arg(self.state());
+        for source in sources {
+            command.args(["--peer", &source.address]);
+        }
+        command
+    }
+
+    pub(crate) fn run(&self, game: &str, sources: &[&Source]) -> Finished {
+        finish(&mut self.install(game, sources))
+    }
+
+    /// Everything below the games directory.
+    pub(crate) fn disk(&self) -> Tree {
+        Tree::read(&self.games())
+    }
+
+    /// Nothing below the games directory, and beside it only what a peer keeps of itself.
+    #[track_caller]
+    pub(crate) fn assert_untouched(&self) {
+        assert_eq!(self.disk(), Tree::empty(), "the games directory is as before");
+        let beside: Vec<String> = Tree::read(self.folder.path()).0.into_keys().collect();
+        let expected = ["games/", "state/", "state/peer-id"];
+        assert!(beside.iter().all(|path| expected.contains(&path.as_str())), "{beside:?}");
+    }
+}
+
+/// A picture of a folder: paths with what stands there. Links are not followed.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Tree(pub(crate) BTreeMap<String, String>);
+
+impl Tree {
+    pub(crate) fn read(root: &Path) -> Self {
+        let mut found = BTreeMap::new();
+        walk(root, "", &mut found);
+        Self(found)
+    }
+
+    pub(crate) fn empty() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+fn walk(folder: &Path, prefix: &str, found: &mut BTreeMap<String, String>) {
+    for entry in fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
+        let path = entry.unwrap().path();
+        let name = format!("{prefix}{}", path.file_name().unwrap().to_string_lossy());
+        let metadata = path.symlink_metadata().unwrap();
+        if metadata.is_dir() {
+            found.insert(format!("{name}/"), String::new());
+            walk(&path, &format!("{name}/"), found);
+        } else if metadata.is_file() {
+            let content = digest(&fs::read(&path).unwrap());
+            let executable = metadata.permissions().mode() & 0o111 != 0;
+            found.insert(
+                name,
+                format!("{} bytes {content:016x} at {} x {executable}", metadata.len(), metadata.mtime()),
+            );
+        } else {
+            found.insert(name, format!("link to {}", fs::read_link(&path).unwrap().display()));
+        }
+    }
+}
+
+/// FNV-1a over words: enough to tell files apart in a test, and quick in a debug build.
+fn digest(bytes: &[u8]) -> u64 {
+    let (words, rest) = bytes.as_chunks::<8>();
+    let words = words.iter().map(|word| u64::from_le_bytes(*word));
+    words.chain(rest.iter().map(|byte| u64::from(*byte))).fold(0xcbf2_9ce4_8422_2325, |hash, word| {
+        (hash ^ word).wrapping_mul(0x0100_0000_01b3).rotate_left(23)
+    })
+}
+
+/// What the real `unrar` makes of the archives of a game root.
+pub(crate) fn unrar_tree(game_root: &Path) -> Tree {
+    let folder = tempfile::tempdir().unwrap();
+    let mut archives: Vec<_> = fs::read_dir(game_root).unwrap().map(|entry| entry.unwrap().path()).collect();
+    // Of a volume set the first one stands for all.
+    archives.retain(|path| {
+        let name = path.file_name().unwrap().to_string_lossy();
+        name.ends_with(".eti") && (!name.contains(".part") || name.ends_with(".part1.eti"))
+    });
+    archives.sort();
+    for archive in archives {
+        let extracted = Command::new(tool("unrar"))
+            .args(["x", "-cfg-", "-idq", "-o+"])
+            .arg(archive)
+            .arg(folder.path().join(""))
+            .env("LC_ALL", "C.UTF-8")
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        assert!(extracted.status.success(), "{}", String::from_utf8_lossy(&extracted.stderr));
+    }
+    Tree::read(folder.path())
+}
+
+/// An address at which nobody listens.
+pub(crate) fn dead_address() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().to_string()
+}
+
+/// A running source; killed when dropped.
+pub(crate) struct Source {
+    process: Child,
+    stdout: BufReader<ChildStdout>,
+    pub(crate) address: String,
+    pub(crate) ready: Value,
+    /// Its state directory, and what it says on stderr.
+    folder: TempDir,
+}
+
+impl Source {
+    pub(crate) fn start(name: &str, games: &Path) -> Self {
+        Self::start_with(name, games, [""; 0])
+    }
+
+    pub(crate) fn start_with(
+        name: &str,
+        games: &Path,
+        options: impl IntoIterator<Item = impl AsRef<OsStr>>,
+    ) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = peer();
+        command.args(["serve", "--json", "--listen", "127.0.0.1:0", "--no-discovery", "--name", name]);
+        command.arg("--games-dir").arg(games).arg("--state-dir").arg(folder.path()).args(options);
+        let log = fs::File::create(folder.path().join("stderr")).unwrap();
+        let mut process = command.stderr(log).spawn().unwrap();
+        let mut stdout = BufReader::new(process.stdout.take().unwrap());
+        let ready = next_object(&mut stdout).expect("the source ended before it was ready");
+        assert_eq!(ready["event"], "peer-ready", "{ready}");
+        let address = ready["addr"].as_str().unwrap().to_owned();
+        Self { process, stdout, address, ready, folder }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Reads its events up to the next one of this name.
+    pub(crate) fn wait_for(&mut self, event: &str) -> Value {
+        loop {
+            let object =
+                next_object(&mut self.stdout).unwrap_or_else(|| panic!("the source ended without {event}"));
+            if object["event"] == event {
+                return object;
+            }
+        }
+    }
+
+    /// What `status` says about it.
+    pub(crate) fn status(&self) -> Value {
+        let state = tempfile::tempdir().unwrap();
+        let mut command = peer();
+        command.args(["status", "--json", "--peer", &self.address, "--state-dir"]).arg(state.path());
+        finish(&mut command).succeeded().one("peer-status")
+    }
+
+    /// No stream, no open archive and no child of its own.
+    pub(crate) fn assert_idle(&self) {
+        eventually("the source is idle", || self.status()["active_outbound_transfers"] == 0);
+        eventually("the source has no archive open", || {
+            let folder = format!("/proc/{}/fd", self.pid());
+            let mut open =
+                fs::read_dir(folder).unwrap().filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+            !open.any(|path| path.to_string_lossy().contains(".eti"))
+        });
+        eventually("the source has no child", || {
+            let children = format!("/proc/{0}/task/{0}/children", self.pid());
+            fs::read_to_string(children).unwrap_or_default().trim().is_empty()
+        });
+    }
+
+    pub(crate) fn signal(&self, signal: &str) {
+        send_signal(self.pid(), signal);
+    }
+
+    /// Waits until it has ended by itself.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        wait(&mut self.process)
+    }
+}
+
+impl Drop for Source {
+    fn drop(&mut self) {
+        // Also one that was stopped: SIGKILL reaches it.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        if std::thread::panicking() {
+            let said = fs::read_to_string(self.folder.path().join("stderr")).unwrap_or_default();
+            println!("{} at {} said on stderr:\n{said}", self.ready["name"], self.address);
+        }
+    }
+}
+
+/// A command that runs while the test acts on it; killed when dropped.
+pub(crate) struct Running {
+    process: Child,
+    stdout: BufReader<ChildStdout>,
+    seen: String,
+}
+
+impl Running {
+    pub(crate) fn start(command: &mut Command) -> Self {
+        let mut process = command.spawn().unwrap();
+        let stdout = BufReader::new(process.stdout.take().unwrap());
+        Self { process, stdout, seen: String::new() }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Reads its events up to the next one of this name.
+    pub(crate) fn wait_for(&mut self, event: &str) -> Value {
+        loop {
+            let mut line = String::new();
+            assert!(self.stdout.read_line(&mut line).unwrap() > 0, "no {event} in:\n{}", self.seen);
+            self.seen += &line;
+            let object: Value = serde_json::from_str(&line).unwrap();
+            if object["event"] == event {
+                return object;
+            }
+        }
+    }
+
+    pub(crate) fn signal(&self, signal: &str) {
+        send_signal(self.pid(), signal);
+    }
+
+    /// Waits for its end and returns everything it printed.
+    pub(crate) fn finish(mut self) -> Finished {
+        let mut stdout = std::mem::take(&mut self.seen);
+        self.stdout.read_to_string(&mut stdout).unwrap();
+        let mut stderr = String::new();
+        self.process.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+        Finished { status: wait(&mut self.process), stdout, stderr }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn next_object(lines: &mut impl BufRead) -> Option<Value> {
+    let mut line = String::new();
+    (lines.read_line(&mut line).unwrap() > 0).then(|| serde_json::from_str(&line).unwrap())
+}
+
+fn wait(process: &mut Child) -> ExitStatus {
+    let mut ended = None;
+    eventually("the process has ended", || {
+        ended = process.try_wait().unwrap();
+        ended.is_some()
+    });
+    ended.unwrap()
+}
+
+fn send_signal(pid: u32, signal: &str) {
+    // std sends no signal but SIGKILL, and this crate forbids unsafe code.
+    let sent = Command::new("kill").args(["-s", signal, &pid.to_string()]).status().unwrap();
+    assert!(sent.success(), "kill -s {signal} {pid}");
+}
+
+/// Polls until it holds; only for what announces itself in no other way.
+#[track_caller]
+pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < DEADLINE, "after {} s not yet so: {what}", DEADLINE.as_secs());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// A games directory with one game of incompressible files in a stored archive, large enough that a test can act in
+/// the middle of its stream. Made once per target folder.
+pub(crate) fn big_games() -> PathBuf {
+    static MADE: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
+    MADE.get_or_init(make_big_games).clone()
+}
+
+pub(crate) const BIG_BYTES: u64 = 3 * BIG_FILE_BYTES;
+const BIG_FILE_BYTES: u64 = 50 * 1024 * 1024;
+
+fn make_big_games() -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("big-games");
+    if folder.is_dir() {
+        return folder;
+    }
+    let draft = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let root = draft.path().join("games/big");
+    fs::create_dir_all(&root).unwrap();
+    for name in ["one.bin", "three.bin", "two.bin"] {
+        let mut noise = fs::File::open("/dev/urandom").unwrap().take(BIG_FILE_BYTES);
+        std::io::copy(&mut noise, &mut fs::File::create(draft.path().join(name)).unwrap()).unwrap();
+    }
+    let packed = Command::new(tool("rar"))
+        .args(["a", "-cfg-", "-idq", "-y", "-m0", "games/big/big.rar", "one.bin", "two.bin", "three.bin"])
+        .current_dir(draft.path())
+        .stdin(Stdio::null())
+        .status()
+        .unwrap();
+    assert!(packed.success());
+    fs::rename(root.join("big.rar"), root.join("big.eti")).unwrap();
+    fs::write(root.join("version.ini"), "1\n").unwrap();
+    // Another run of these tests may have been first; what it made is as good.
+    if fs::rename(draft.path().join("games"), &folder).is_err() {
+        assert!(folder.is_dir());
+    }
+    folder
+}

@@ -1,0 +1,35 @@
+//! Embeds lanspread: serves a folder of games and, when told to, installs a game from another peer.
+//!
+//! ```text
+//! cargo run --example embed -- GAMES_DIR                       serves
+//! cargo run --example embed -- GAMES_DIR HOST:PORT GAME        serves and installs
+//! ```
+
+#![allow(clippy::print_stdout)] // an example shows what happens
+
+use lanspread_peer::{Peer, PeerEvent, StreamInstallOptions};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let peer = Peer::builder(arguments.next().ok_or("which folder?")?).build()?;
+
+    let mut events = peer.events();
+    let printing = tokio::spawn(async move {
+        while let Some(event) = events.next().await {
+            match event {
+                PeerEvent::PeerReady { addr, .. } => println!("serving at {addr}"),
+                other => println!("{other:?}"),
+            }
+        }
+    });
+
+    peer.serve("0.0.0.0:0".parse()?).await?;
+    if let (Some(source), Some(game)) = (arguments.next(), arguments.next()) {
+        let options = StreamInstallOptions { peers: vec![source.parse()?], ..Default::default() };
+        let report = peer.stream_install_game(&game.parse()?, options).await?;
+        println!("{} files, {} bytes from {}", report.totals.files, report.totals.bytes, report.source.name);
+    }
+    printing.await?;
+    Ok(())
+}

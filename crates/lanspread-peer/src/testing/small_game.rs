@@ -1,0 +1,147 @@
+//! One small game in three forms: as the tree it installs to, as the stream an honest source sends, and as a
+//! downloaded game with a real archive.
+//!
+//! It has one of everything a stream can carry: a folder, files, a copy, an empty file, an executable.
+
+use std::fs;
+use std::path::Path;
+
+use super::lying_source::Step;
+use super::machine::{Node, Tree};
+use crate::archive::provider::{ArchiveFormat, ArchiveSummary, Totals};
+use crate::game::{GameId, GameVersion};
+use crate::library::state::GameState;
+use crate::wire::message::{RootFile, StreamItem, StreamMessage};
+
+/// Modification time of every file: even, because RAR counts in steps of two seconds in some formats.
+pub(crate) const MODIFIED: i64 = 1_735_787_046;
+
+pub(crate) const EMPTY_FOLDER: &str = "saves";
+pub(crate) const FIRST_FILE: &str = "data/one.bin";
+pub(crate) const FIRST_CONTENT: &[u8] = b"the first file of the game, whose bytes matter\n";
+pub(crate) const COPY: &str = "data/two.bin";
+pub(crate) const EMPTY_FILE: &str = "data/zero";
+pub(crate) const LAST_FILE: &str = "run.sh";
+pub(crate) const LAST_CONTENT: &[u8] = b"#!/bin/sh\nexec ./game\n";
+
+pub(crate) fn game() -> GameId {
+    "small".parse().unwrap()
+}
+
+pub(crate) fn version() -> GameVersion {
+    "20250101".parse().unwrap()
+}
+
+/// The installed tree.
+pub(crate) fn tree() -> Tree {
+    let file = |content: &[u8], executable| Node::File(content.to_vec(), executable);
+    let nodes = [
+        (EMPTY_FOLDER, Node::Folder),
+        ("data", Node::Folder),
+        (FIRST_FILE, file(FIRST_CONTENT, false)),
+        (COPY, file(FIRST_CONTENT, false)),
+        (EMPTY_FILE, file(b"", false)),
+        (LAST_FILE, file(LAST_CONTENT, true)),
+    ];
+    nodes.into_iter().map(|(path, node)| (path.to_owned(), node)).collect()
+}
+
+pub(crate) fn totals() -> Totals {
+    let bytes = 2 * FIRST_CONTENT.len() + LAST_CONTENT.len();
+    Totals { files: 4, directories: 1, bytes: bytes as u64 }
+}
+
+pub(crate) fn say(message: StreamMessage) -> Step {
+    Step::Say(StreamItem::Control(message))
+}
+
+pub(crate) fn data(bytes: &[u8]) -> Step {
+    Step::Say(StreamItem::Data(bytes.to_vec().into()))
+}
+
+/// The frames of one whole file.
+pub(crate) fn file(path: &str, content: &[u8], executable: bool) -> Vec<Step> {
+    let crc32 = crc32fast::hash(content);
+    let mut steps = vec![say(StreamMessage::FileBegin {
+        path: path.to_owned(),
+        size: content.len() as u64,
+        crc32: Some(crc32),
+        modified: Some(MODIFIED),
+        executable,
+    })];
+    if !content.is_empty() {
+        steps.push(data(content));
+    }
+    steps.push(say(StreamMessage::FileEnd { crc32 }));
+    steps
+}
+
+pub(crate) fn copy(path: &str, original: &str, size: u64) -> Step {
+    say(StreamMessage::Copy {
+        path: path.to_owned(),
+        original: original.to_owned(),
+        size,
+        modified: Some(MODIFIED),
+        executable: false,
+    })
+}
+
+/// A whole stream of one archive around these entries.
+pub(crate) fn stream_of(entries: Vec<Step>, totals: Totals) -> Vec<Step> {
+    let summary =
+        ArchiveSummary { name: "small.eti".to_owned(), format: ArchiveFormat::Rar5, solid: false, totals };
+    let mut steps =
+        vec![say(StreamMessage::Begin { archives: 1, totals }), say(StreamMessage::ArchiveBegin(summary))];
+    steps.extend(entries);
+    steps.extend([say(StreamMessage::ArchiveEnd), say(StreamMessage::Complete)]);
+    steps
+}
+
+/// Places of frames in [`stream`].
+pub(crate) mod frame {
+    pub(crate) const BEGIN: usize = 0;
+    pub(crate) const ARCHIVE_BEGIN: usize = 1;
+    pub(crate) const DIRECTORY: usize = 2;
+    pub(crate) const FIRST_FILE_BEGIN: usize = 3;
+    pub(crate) const FIRST_DATA: usize = 4;
+    pub(crate) const FIRST_FILE_END: usize = 5;
+    pub(crate) const LAST_FILE_BEGIN: usize = 9;
+    pub(crate) const LAST_DATA: usize = 10;
+    pub(crate) const LAST_FILE_END: usize = 11;
+    pub(crate) const ARCHIVE_END: usize = 12;
+    pub(crate) const COMPLETE: usize = 13;
+}
+
+/// What an honest source sends.
+pub(crate) fn stream() -> Vec<Step> {
+    let mut entries = vec![say(StreamMessage::Directory { path: EMPTY_FOLDER.to_owned() })];
+    entries.extend(file(FIRST_FILE, FIRST_CONTENT, false));
+    entries.push(copy(COPY, FIRST_FILE, FIRST_CONTENT.len() as u64));
+    entries.extend(file(EMPTY_FILE, b"", false));
+    entries.extend(file(LAST_FILE, LAST_CONTENT, true));
+    stream_of(entries, totals())
+}
+
+/// Puts the downloaded game, sentinel and a real archive, into a games directory.
+pub(crate) fn download(games_dir: &Path) {
+    let root = games_dir.join(game().as_str());
+    fs::create_dir(&root).unwrap();
+    let mut archive = rars::Builder::new(rars::ArchiveVersion::Rar50);
+    let modified = Some(u32::try_from(MODIFIED).unwrap());
+    archive.add_directory(EMPTY_FOLDER.into(), modified, Some(0o40755)).unwrap();
+    for (path, content, mode) in [
+        (FIRST_FILE, FIRST_CONTENT, 0o100_644),
+        (COPY, FIRST_CONTENT, 0o100_644),
+        (EMPTY_FILE, &b""[..], 0o100_644),
+        (LAST_FILE, LAST_CONTENT, 0o100_755),
+    ] {
+        archive.add_bytes(path.into(), content.to_vec(), modified, Some(mode)).unwrap();
+    }
+    archive.write_to_path(&root.join("small.eti"), None).unwrap();
+    fs::write(root.join("version.ini"), version().as_str()).unwrap();
+}
+
+/// The root files of the game in a games directory, as its owner tells them.
+pub(crate) fn root_files(games_dir: &Path) -> Vec<RootFile> {
+    GameState::read(games_dir, &game()).unwrap().unwrap().root_files
+}
