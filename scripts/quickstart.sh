@@ -11,19 +11,14 @@ game=$(basename "$demo_game")
 source_pid=
 
 say() { printf '\n== %s\n' "$*"; }
-
-fail() {
-    echo "quickstart.sh: $*" >&2
-    exit 1
-}
-
+fail() { echo "quickstart.sh: $*" >&2; exit 1; }
 stop_source() {
     [[ -z $source_pid ]] || { kill "$source_pid" && wait "$source_pid"; } 2>/dev/null || true
 }
 trap stop_source EXIT
 trap 'exit 130' INT TERM
 
-command -v cargo >/dev/null || fail "cargo is missing; install Rust 1.89 or newer from https://rustup.rs"
+command -v cargo >/dev/null || fail "cargo is missing; install Rust 1.89 or newer"
 command -v cc >/dev/null || fail "cc is missing, which Rust links with; on Debian and Ubuntu: apt install gcc"
 [[ -f $demo_game/version.ini ]] || fail "$demo_game is missing; is this a complete checkout?"
 
@@ -57,5 +52,5 @@ tree=$work_dir/my-games/$game/local
 files=$(cd "$tree" && find . -type f | sort | sed 's|^\./||')
 say "Installed in $tree"
 head -n 8 <<<"$files"
-echo "… $(wc -l <<<"$files") files, $(du -sh "$tree" | cut -f 1) in all; no archive was stored:"
+echo "… $(wc -l <<<"$files") files in all. No archive was stored, so this game is not offered to others:"
 "$peer" list --games-dir "$work_dir/my-games" --state-dir "$work_dir/my-state"
