@@ -22,7 +22,7 @@ if [ "$docker" = yes ] && ! docker info > /dev/null 2>&1; then
 fi
 
 if [ "$docker" = yes ] && ! command -v mmdebstrap > /dev/null; then
-    # It makes the scenarios' base image where no registry can be reached.
+    # docker/make_base.sh makes the scenarios' base image with it where no registry can be reached.
     if [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null; then
         apt-get update --quiet && apt-get install --yes --quiet mmdebstrap
     else
@@ -56,7 +56,7 @@ fi
 "$tools/bin/ruff" check --config scripts/ruff.toml scripts fixtures
 "$tools/bin/ruff" format --check --config scripts/ruff.toml scripts fixtures
 "$tools/bin/shellcheck" scripts/*.sh docker/*.sh .ci/run
-python3 -m unittest discover --start-directory scripts/tests
+python3 -m unittest discover --start-directory scripts/tests --top-level-directory scripts
 
 step "the quickstart"
 scripts/quickstart.sh

@@ -5,6 +5,7 @@
     stage.py        what a scenario acts on: folders, sources, receivers, commands
     checks.py       what many scenarios check, on both sides
     peer.py         one process in its container, with its whole event log (events.py)
+    relay.py        a lying source: a relay that changes one thing on the way
     trees.py        full comparison of what is on disk
     archives.py     archives by the real `rar` and `unrar`; rar_format.py changes single header fields
     payload.py      synthetic content, the same on every run

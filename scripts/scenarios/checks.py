@@ -6,7 +6,7 @@ from pathlib import Path
 
 from .contract import CheckFailed, Deadline, expect, expect_equal
 from .events import Event, named
-from .peer import Peer
+from .peer import Peer, Reachable
 from .stage import Stage
 from .trees import DIRECTORY, Manifest, differences, file_count, manifest, total_size, write_manifest
 
@@ -74,7 +74,7 @@ def listed_as_not_shareable(stage: Stage, games_dir: Path, game: str) -> None:
     expect_equal(state, {"state": "local-only", "downloaded": False, "installed": True}, f"state of {game}")
 
 
-def finished_event(receiver: Peer, game: str, source: Peer, tree: Manifest) -> Event:
+def finished_event(receiver: Peer, game: str, source: Reachable, tree: Manifest) -> Event:
     """One `stream-install-finished`, from this source, whose numbers are those of the tree."""
     finished = receiver.events.all(named("stream-install-finished"))
     expect_equal(len(finished), 1, "`stream-install-finished` events")
@@ -95,7 +95,7 @@ def failed_event(receiver: Peer) -> Event:
     return failed[0]
 
 
-def progress_is_consistent(receiver: Peer, source: Peer, total: int, start: int = 0) -> None:
+def progress_is_consistent(receiver: Peer, source: Reachable, total: int, start: int = 0) -> None:
     """Progress came from this source only, never went back, and ended at the total."""
     progress = receiver.events.all(named("stream-progress"), start)
     expect(progress, "no `stream-progress` event")
@@ -130,7 +130,7 @@ def streamed_install_is_whole(
     return tree
 
 
-def progress_is_consistent_in_last_attempt(receiver: Peer, source: Peer, total: int) -> None:
+def progress_is_consistent_in_last_attempt(receiver: Peer, source: Reachable, total: int) -> None:
     begins = [index for index, event in enumerate(receiver.events.window()) if event["event"] == "stream-attempt-begin"]
     expect(begins, "no `stream-attempt-begin` event")
     progress_is_consistent(receiver, source, total, begins[-1])

@@ -102,5 +102,10 @@ def create_network(name: str, lock: str) -> None:
     docker("network", "create", "--driver", "bridge", "--label", f"{RUN_LABEL}={lock}", name)
 
 
+def network_gateway(name: str) -> str:
+    """The address of this machine on the network."""
+    return docker("network", "inspect", "--format", "{{(index .IPAM.Config 0).Gateway}}", name).strip()
+
+
 def remove_network(name: str) -> None:
     docker("network", "rm", name)

@@ -96,8 +96,9 @@ def _build_image(tag: str, base: str, program: Path, context: Path, rebuild: boo
 
 def _remove_other_images(current: str) -> None:
     """One image of a few hundred megabytes for every program ever built would fill a disk."""
-    for id, tag in labelled("image", IMAGE_LABEL):
-        if tag == current:
+    current_id = docker("image", "inspect", "--format", "{{.Id}}", current).strip()
+    for id, _ in labelled("image", IMAGE_LABEL):
+        if current_id.startswith(f"sha256:{id}"):
             continue
         try:
             # By id, which also removes what a rebuild under the same tag left without a name.

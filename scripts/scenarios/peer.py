@@ -7,7 +7,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Protocol
 
 from .contract import Deadline
 from .docker import RUN_LABEL, DockerError, docker
@@ -38,6 +38,16 @@ _ENGINE_FILES = (
 _DOCKER_FAILED = 125
 
 
+class Reachable(Protocol):
+    """Something that a receiver can be pointed at: a peer, or what stands in for one."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def address(self) -> str: ...
+
+
 @dataclass(frozen=True)
 class Mount:
     source: Path | str
@@ -60,38 +70,59 @@ class ContainerSettings:
     network: str
     run_lock: str
     user: str
-    mounts: tuple[Mount, ...]
+    mounts: tuple[Mount, ...] = ()
     capabilities: tuple[str, ...] = ()
     entrypoint: str = ""
 
+    def run_arguments(self, arguments: Sequence[str], *, detached: bool = False) -> list[str]:
+        """Arguments for `docker` that start the container with these arguments for its program."""
+        command = ["run", "--name", self.container, "--network", self.network]
+        command += ["--network-alias", self.alias, "--hostname", self.alias]
+        command += ["--label", f"{RUN_LABEL}={self.run_lock}", "--user", self.user]
+        # A signal goes where the scenario sends it, not where the terminal does.
+        command += ["--detach"] if detached else ["--sig-proxy=false"]
+        for mount in self.mounts:
+            command += ["--mount", mount.argument()]
+        for capability in self.capabilities:
+            command += ["--cap-add", capability]
+        if self.entrypoint:
+            command += ["--entrypoint", self.entrypoint]
+        return [*command, self.image, *arguments]
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A running container in which several commands can be run one after the other, or beside each other."""
+
+    container: str
+
+    def changed_outside_mounts(self) -> list[str]:
+        """Paths that processes in it made or changed outside the mounted folders."""
+        mounts = docker("inspect", "--format", "{{range .Mounts}}{{.Destination}} {{end}}", self.container).split()
+        ignored = {*mounts, *_ENGINE_FILES}
+        for path in list(ignored):
+            ignored.update(str(parent) for parent in PurePosixPath(path).parents)
+        return [line for line in docker("diff", self.container).splitlines() if line.split(" ", 1)[1] not in ignored]
+
 
 class Peer:
-    """A container, attached to: its standard output becomes events, both outputs are kept in files."""
+    """A process of the program, attached to: its standard output becomes events, both outputs are kept in files."""
 
-    def __init__(self, settings: ContainerSettings, arguments: Sequence[str], logs: Path) -> None:
-        """Starts it. `logs` is the path of its log files without their endings."""
-        self.name = settings.alias
-        self.container = settings.container
+    def __init__(
+        self, name: str, container: str, docker_arguments: Sequence[str], arguments: Sequence[str], logs: Path
+    ) -> None:
+        """Starts it with `docker_arguments`, which end in `arguments`. `logs` is the path of its log files without
+        their endings."""
+        self.name = name
+        self.container = container
         self.arguments = list(arguments)
         self.events = EventLog(self.name)
         self.stdout_file = logs.with_name(f"{logs.name}.stdout.jsonl")
         self.stderr_file = logs.with_name(f"{logs.name}.stderr.log")
         self.status: int | None = None
         """The exit status, once `wait_for_exit` has returned."""
-        command = ["docker", "run", "--name", settings.container, "--network", settings.network]
-        command += ["--network-alias", settings.alias, "--hostname", settings.alias]
-        command += ["--label", f"{RUN_LABEL}={settings.run_lock}", "--user", settings.user]
-        # A signal goes where the scenario sends it, not where the terminal does.
-        command += ["--sig-proxy=false"]
-        for mount in settings.mounts:
-            command += ["--mount", mount.argument()]
-        for capability in settings.capabilities:
-            command += ["--cap-add", capability]
-        if settings.entrypoint:
-            command += ["--entrypoint", settings.entrypoint]
-        command += [settings.image, *arguments]
         self._process = subprocess.Popen(
-            command,
+            ["docker", *docker_arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -157,6 +188,11 @@ class Peer:
     def address(self) -> str:
         return f"{self.name}:{PORT}"
 
+    def network_address(self) -> tuple[str, int]:
+        """Where this machine reaches it; its name is known only inside the private network."""
+        template = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
+        return docker("inspect", "--format", template, self.container).strip(), PORT
+
     # --- faults ---
 
     def signal(self, name: str) -> None:
@@ -174,10 +210,10 @@ class Peer:
         docker("unpause", self.container)
 
     def limit_sending(self, bytes_per_second: int) -> None:
-        """Slows what the container sends; it must have been started with the capability for it."""
+        """Slows what the container sends, from now on; it must have been started with the capability for it."""
         rate = f"{bytes_per_second * 8}bit"
         queue = ["root", "tbf", "rate", rate, "burst", "128kb", "latency", "200ms"]
-        docker("exec", "--user", "0", self.container, "tc", "qdisc", "add", "dev", "eth0", *queue)
+        docker("exec", "--user", "0", self.container, "tc", "qdisc", "replace", "dev", "eth0", *queue)
 
     # --- looking inside ---
 
@@ -199,10 +235,7 @@ class Peer:
             found = error.stdout
         return found.splitlines()
 
-    def changed_outside_mounts(self) -> list[str]:
-        """Paths that the container's processes made or changed outside the mounted folders."""
-        mounts = docker("inspect", "--format", "{{range .Mounts}}{{.Destination}} {{end}}", self.container).split()
-        ignored = {*mounts, *_ENGINE_FILES}
-        for path in list(ignored):
-            ignored.update(str(parent) for parent in PurePosixPath(path).parents)
-        return [line for line in docker("diff", self.container).splitlines() if line.split(" ", 1)[1] not in ignored]
+    @property
+    def machine(self) -> Machine:
+        """Its container, to run something beside it."""
+        return Machine(self.container)

@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.list:
         print_matrix(options.ids)
         return 0
-    ids = options.ids or list(SCENARIOS)
+    ids = options.ids or [id for id in MATRIX if id in SCENARIOS]
     wanted = [id for id in ids if id in SCENARIOS]
     results = [_unsupported(MATRIX[id]) for id in ids if id not in SCENARIOS]
     interrupted = None

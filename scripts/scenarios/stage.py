@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from . import peer as inside
@@ -14,18 +14,20 @@ from .archives import pack
 from .cleanup import RunLock
 from .contract import CheckFailed, Deadline, Scenario, expect_equal
 from .docker import (
-    RUN_LABEL,
     DockerError,
     create_network,
     create_small_disk,
     docker,
+    network_gateway,
     remove_containers,
     remove_network,
     remove_volume,
 )
 from .events import Event
+from .image import PROGRAM
 from .payload import PayloadTree
-from .peer import ContainerSettings, Mount, Peer
+from .peer import ContainerSettings, Machine, Mount, Peer, Reachable
+from .relay import Lie, Relay
 from .tools import CATALOG, FIXTURES_DIR, TOOLS_DIR
 
 # The version of every game that a scenario packs itself.
@@ -80,6 +82,7 @@ class Stage:
         self._containers: list[str] = []
         self._observer: str | None = None
         self._disks: list[str] = []
+        self._relays: list[Relay] = []
         self._network = f"lanspread-{run.id}-{scenario.id.lower()}"
         create_network(self._network, str(run.lock.path))
 
@@ -165,18 +168,18 @@ class Stage:
     def start_install(
         self,
         game: str,
-        games: Path | Mount,
-        sources: Sequence[Peer],
+        games: Path | Mount | Machine,
+        sources: Sequence[Reachable],
         *,
         name: str = "receiver",
         catalog: Path = CATALOG,
         options: Sequence[str] = (),
     ) -> Peer:
         """Begins a streamed install and returns at once."""
-        return self.start(name, self.install_arguments(game, sources, options), games, catalog=catalog)
+        return self.start(name, self._install_arguments(game, sources, options), games, catalog=catalog)
 
     @staticmethod
-    def install_arguments(game: str, sources: Sequence[Peer], options: Sequence[str] = ()) -> list[str]:
+    def _install_arguments(game: str, sources: Sequence[Reachable], options: Sequence[str] = ()) -> list[str]:
         arguments = ["--json", "--state-dir", inside.STATE, "install", "--stream", game, "--games-dir", inside.GAMES]
         arguments += ["--catalog", inside.CATALOG, "--no-discovery"]
         for source in sources:
@@ -186,8 +189,8 @@ class Stage:
     def install(
         self,
         game: str,
-        games: Path | Mount,
-        sources: Sequence[Peer],
+        games: Path | Mount | Machine,
+        sources: Sequence[Reachable],
         *,
         exit_status: int,
         name: str = "receiver",
@@ -211,43 +214,83 @@ class Stage:
         self,
         name: str,
         arguments: Sequence[str],
-        games: Path | Mount,
+        games: Path | Mount | Machine,
         *,
         catalog: Path = CATALOG,
         mounts: Sequence[Mount] = (),
         capabilities: Sequence[str] = (),
     ) -> Peer:
-        """Runs the program with these arguments in a container of its own. A peer of the same name later in the
-        scenario is the same machine again: it finds the same state directory."""
+        """Runs the program with these arguments: on a machine if one is given, otherwise in a container of its own with
+        this games directory. A peer of the same name later in the scenario is the same machine again: it finds the same
+        state directory."""
+        if isinstance(games, Machine):
+            container = games.container
+            docker_arguments = ["exec", container, PROGRAM, *arguments]
+        else:
+            settings = self._settings(name, games, catalog, mounts, capabilities)
+            container = settings.container
+            docker_arguments = settings.run_arguments(arguments)
+        process = Peer(name, container, docker_arguments, arguments, self.logs_dir / f"{len(self.peers) + 1:02}-{name}")
+        self.peers.append(process)
+        return process
+
+    def machine(self, name: str, games: Path | Mount, *, catalog: Path = CATALOG) -> Machine:
+        """A container for many commands on one games directory: quicker than a new one for each."""
+        return self._idle(self._settings(name, games, catalog))
+
+    def _settings(
+        self,
+        name: str,
+        games: Path | Mount,
+        catalog: Path,
+        mounts: Sequence[Mount] = (),
+        capabilities: Sequence[str] = (),
+    ) -> ContainerSettings:
         state_dir = self.dir / "state" / name
         state_dir.mkdir(parents=True, exist_ok=True)
+        return self._container(
+            name,
+            Mount(games, inside.GAMES) if isinstance(games, Path) else games,
+            Mount(state_dir, inside.STATE),
+            Mount(catalog, inside.CATALOG, read_only=True),
+            Mount(TOOLS_DIR, inside.TOOLS, read_only=True),
+            *mounts,
+            capabilities=capabilities,
+        )
+
+    def _container(self, name: str, *mounts: Mount, capabilities: Sequence[str] = ()) -> ContainerSettings:
+        """Settings under a container name that is used for nothing else."""
         self._containers.append(f"{self._network}-{len(self._containers)}-{name}")
-        settings = ContainerSettings(
+        return ContainerSettings(
             image=self.run.image,
             container=self._containers[-1],
             alias=name,
             network=self._network,
             run_lock=str(self.run.lock.path),
             user=f"{os.getuid()}:{os.getgid()}",
-            mounts=(
-                games if isinstance(games, Mount) else Mount(games, inside.GAMES),
-                Mount(state_dir, inside.STATE),
-                Mount(catalog, inside.CATALOG, read_only=True),
-                Mount(TOOLS_DIR, inside.TOOLS, read_only=True),
-                *mounts,
-            ),
+            mounts=mounts,
             capabilities=tuple(capabilities),
         )
-        process = Peer(settings, arguments, self.logs_dir / f"{len(self._containers):02}-{name}")
-        self.peers.append(process)
-        return process
+
+    @staticmethod
+    def _idle(settings: ContainerSettings) -> Machine:
+        """Starts a container that does nothing. It ignores signals, as process 1 does; removal kills it."""
+        idle = replace(settings, entrypoint="sleep")
+        docker(*idle.run_arguments(["infinity"], detached=True))
+        return Machine(idle.container)
+
+    def lying(self, source: Peer, lie: Lie) -> Relay:
+        """The same source as a receiver sees it through a relay that tells a lie."""
+        relay = Relay(network_gateway(self._network), source.name, source.network_address(), lie)
+        self._relays.append(relay)
+        return relay
 
     # --- asking ---
 
     def status_of(self, source: Peer) -> Event:
         """What the source answers to `status`, asked from a third machine."""
         answer = docker(
-            "exec", self._observe(), "lanspread-peer-cli", "--json", "--state-dir", "/tmp/observer",
+            "exec", self._observe(), PROGRAM, "--json", "--state-dir", "/tmp/observer",
             "status", "--peer", source.address,
             timeout_s=_COMMAND_TIME_LIMIT_S,
         )  # fmt: skip
@@ -257,7 +300,7 @@ class Stage:
                 return event
         raise CheckFailed(f"`status --peer {source.address}` printed no `peer-status`: {answer!r}")
 
-    def list_games(self, games_dir: Path, sources: Sequence[Peer] = (), *, name: str = "lister") -> list[Event]:
+    def list_games(self, games_dir: Path, sources: Sequence[Reachable] = (), *, name: str = "lister") -> list[Event]:
         """What `list` prints about a games directory and about these sources."""
         arguments = ["--json", "--state-dir", inside.STATE, "list", "--games-dir", inside.GAMES, "--no-discovery"]
         for source in sources:
@@ -270,7 +313,7 @@ class Stage:
     def _observe(self) -> str:
         """A container that only waits to have commands run in it: quicker than a new one for every question."""
         if self._observer is None:
-            self._observer = self._idle_container("observer")
+            self._observer = self._idle(self._container("observer")).container
         return self._observer
 
     def small_disk(self, size_bytes: int) -> SmallDisk:
@@ -279,18 +322,7 @@ class Stage:
         create_small_disk(volume, size_bytes, str(self.run.lock.path))
         self._disks.append(volume)
         mount = Mount(volume, inside.GAMES)
-        return SmallDisk(mount, self._idle_container(f"disk-{len(self._disks)}", mount))
-
-    def _idle_container(self, name: str, *mounts: Mount) -> str:
-        container = f"{self._network}-{name}"
-        self._containers.append(container)
-        options = ["--label", f"{RUN_LABEL}={self.run.lock.path}", "--user", f"{os.getuid()}:{os.getgid()}"]
-        for mount in mounts:
-            options += ["--mount", mount.argument()]
-        # Process 1 of a container ignores signals that it does not handle; removal kills it.
-        options += ["--name", container, "--network", self._network, "--entrypoint", "sleep"]
-        docker("run", "--detach", *options, self.run.image, "infinity")
-        return container
+        return SmallDisk(mount, self._idle(self._container(f"disk-{len(self._disks)}", mount)).container)
 
     # --- the end ---
 
@@ -298,7 +330,9 @@ class Stage:
         return [peer for peer in self.peers if peer.is_running and "serve" in peer.arguments]
 
     def abandon(self) -> None:
-        """Ends our attached commands, so that none of them starts a container behind the cleanup's back."""
+        """Ends our relays, and our attached commands, so that none starts a container behind the cleanup's back."""
+        for relay in self._relays:
+            relay.close()
         for peer in self.peers:
             peer.detach()
 

@@ -30,8 +30,9 @@ def fetch_tools() -> None:
 
 def run_tool(program: Path, *arguments: str | Path, cwd: Path | None = None, accept: tuple[int, ...] = (0,)) -> str:
     """Runs `rar` or `unrar` and returns what it printed."""
-    # Names go through the C library's multibyte conversion: without a UTF-8 locale they are mangled.
-    environment = {**os.environ, "LC_ALL": "C.UTF-8"}
+    # Names go through the C library's multibyte conversion: without a UTF-8 locale they are mangled. RAR 4 keeps local
+    # times without saying of which zone; the containers have none, so theirs is UTC.
+    environment = {**os.environ, "LC_ALL": "C.UTF-8", "TZ": "UTC"}
     command = [str(program), *map(str, arguments)]
     done = subprocess.run(
         command, cwd=cwd, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace"

@@ -12,7 +12,7 @@ import struct
 from .. import archives, checks
 from ..contract import CheckFailed, Deadline, expect, expect_equal, scenario
 from ..docker import docker
-from ..peer import PORT, Peer
+from ..peer import Peer
 from ..stage import Stage
 
 GAME = "alpha-arena"
@@ -27,11 +27,6 @@ HELLO_LIMIT_S = 20
 
 # More than a peer accepts from one address.
 IDLE_CONNECTIONS = 300
-
-
-def _address(peer: Peer) -> tuple[str, int]:
-    template = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
-    return docker("inspect", "--format", template, peer.container).strip(), PORT
 
 
 def _open_sockets(peer: Peer) -> int:
@@ -70,7 +65,7 @@ def _install_still_works(stage: Stage, source: Peer) -> None:
 )
 def malformed_bytes(stage: Stage) -> None:
     source = stage.start_source("source", stage.games_from("source", f"fixture-alpha/{GAME}"))
-    address = _address(source)
+    address = source.network_address()
     sockets_before = _open_sockets(source)
     with socket.create_connection(address, timeout=HELLO_LIMIT_S) as connection:
         greeting = connection.recv(len(MAGIC) + 2, socket.MSG_WAITALL)
@@ -118,7 +113,7 @@ def malformed_bytes(stage: Stage) -> None:
 )
 def many_idle_connections(stage: Stage) -> None:
     source = stage.start_source("source", stage.games_from("source", f"fixture-alpha/{GAME}"))
-    address = _address(source)
+    address = source.network_address()
     connections = []
     try:
         accepted = []

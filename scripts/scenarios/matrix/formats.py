@@ -6,7 +6,7 @@ from pathlib import Path
 
 from .. import archives, checks
 from ..contract import expect, expect_equal, scenario
-from ..peer import TOOLS, Mount, Peer
+from ..peer import TOOLS, Machine, Mount, Peer
 from ..stage import Stage
 from ..tools import FIXTURES_DIR
 
@@ -60,21 +60,25 @@ def unicode_names(stage: Stage) -> None:
 def both_providers_agree(stage: Stage) -> None:
     calls_dir = stage.dir / "unrar-calls"
     calls_dir.mkdir()
-    # Two games directories, because two fixtures have another payload under the same game id.
-    shelves: list[list[Path]] = [[], []]
-    for game_roots in _installable_games().values():
+    # More than one games directory, because two fixtures have another payload under the same game id.
+    games = _installable_games()
+    shelves: list[list[Path]] = [[] for _ in range(max(len(game_roots) for game_roots in games.values()))]
+    for game_roots in games.values():
         for shelf, game_root in zip(shelves, game_roots, strict=False):
             shelf.append(game_root)
     for number, shelf in enumerate(shelves):
         names = [f"{game_root.parent.name}/{game_root.name}" for game_root in shelf]
         native = stage.start_source(f"native-{number}", stage.games_from(f"native-{number}", *names))
         unrar = _start_recording_source(stage, f"unrar-{number}", names, calls_dir)
+        machines = {
+            source: stage.machine(f"to-{source.name}", stage.games_dir(f"to-{source.name}"))
+            for source in (native, unrar)
+        }
         for name, game_root in zip(names, shelf, strict=True):
-            game = game_root.name
             reference = archives.extract(game_root, stage.dir / "reference" / name)
             byte_counts = [
-                _install_and_count(stage, game, f"{source.name}-{game_root.parent.name}", source, reference)
-                for source in (native, unrar)
+                _install_and_count(stage, game_root.name, source, machine, reference)
+                for source, machine in machines.items()
             ]
             expect_equal(byte_counts[1], byte_counts[0], f"bytes reported for {name}: unrar against native")
         calls = (calls_dir / unrar.name).read_text().splitlines()
@@ -95,10 +99,10 @@ def _start_recording_source(stage: Stage, name: str, games: list[str], calls_dir
     )
 
 
-def _install_and_count(stage: Stage, game: str, receiver_name: str, source: Peer, reference: Path) -> int:
-    games_dir = stage.games_dir(f"to-{receiver_name}")
-    receiver = stage.install(game, games_dir, [source], name=f"to-{receiver_name}", exit_status=0)
-    tree = checks.streamed_install_is_whole(stage, receiver, games_dir, game, source, reference)
+def _install_and_count(stage: Stage, game: str, source: Peer, machine: Machine, reference: Path) -> int:
+    name = f"to-{source.name}"
+    receiver = stage.install(game, machine, [source], name=name, exit_status=0)
+    tree = checks.streamed_install_is_whole(stage, receiver, stage.games_dir(name), game, source, reference)
     return checks.finished_event(receiver, game, source, tree)["bytes"]
 
 
@@ -128,13 +132,14 @@ def special_formats(stage: Stage) -> None:
         served = stage.games_from(decoder, *fixtures, "fixture-encrypted")
         source = stage.start_source(decoder, served, unrar=unrar)
         received = stage.games_dir(f"to-{decoder}")
+        machine = stage.machine(f"to-{decoder}", received)
         for game_root in games:
             reference = archives.extract(game_root, stage.dir / "reference" / f"{decoder}-{game_root.name}")
-            receiver = stage.install(game_root.name, received, [source], name=f"to-{decoder}", exit_status=0)
+            receiver = stage.install(game_root.name, machine, [source], name=f"to-{decoder}", exit_status=0)
             checks.streamed_install_is_whole(stage, receiver, received, game_root.name, source, reference)
         for game in _ENCRYPTED:
             before = checks.user_tree(received)
-            refused = stage.install(game, received, [source], name=f"to-{decoder}", exit_status=4)
+            refused = stage.install(game, machine, [source], name=f"to-{decoder}", exit_status=4)
             checks.failed_install_left_nothing(stage, refused, received, before)
             expect("encrypt" in refused.stderr().lower(), f"{game}: the error does not say that it is encrypted")
 

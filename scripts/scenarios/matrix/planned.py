@@ -64,9 +64,4 @@ PLANNED = (
         "Single-source throughput",
         "A 2 GiB download's rate fields agree with each other, and stand beside a raw TCP copy of the same run.",
     ),
-    Planned(
-        "S57",
-        "Lying source",
-        "After a source that sends wrong bytes, a wrong size, extra files or no end, the next source is used.",
-    ),
 )

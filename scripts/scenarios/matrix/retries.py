@@ -8,7 +8,8 @@ from pathlib import Path
 from .. import archives, checks
 from ..contract import expect, expect_equal, scenario
 from ..events import named
-from ..peer import Peer
+from ..peer import Peer, Reachable
+from ..relay import Lie, add_a_byte, begin_the_file_again, drop_a_byte, flip_a_byte, say_nothing_more
 from ..stage import Stage
 from ..trees import sha256
 
@@ -17,6 +18,9 @@ SOLID_GAME = "cnctw"
 # Retry order is by peer name: these two put the one that must fail first.
 FIRST = "a-first"
 SECOND = "b-second"
+
+# About half of the solid game.
+LIE_AT_BYTES = 700_000
 
 
 def add_marker(stage: Stage, game_root: Path, name: str) -> None:
@@ -43,40 +47,96 @@ def expect_equal_file_lists(*game_roots: Path) -> None:
         expect_equal(other, lists[0], "file list of the second source against the first")
 
 
-@scenario(
-    "S42",
-    "Retry fallback",
-    claim="When the first source in order fails before sending, the second completes a fresh stream: progress comes "
-    "only from the second, no staging is left, and all hashes are those of the second source's archives.",
-    conditions="Two sources with the solid game and equal file lists; the first in order has `--unrar /missing-unrar`. "
-    "A stored marker file differs between them.",
-    time_limit_s=60,
-)
-def retry_fallback(stage: Stage) -> None:
+def _two_sources(stage: Stage) -> dict[str, Path]:
+    """Game roots of two sources of the solid game: equal file lists, and a marker that differs."""
     roots = {}
     for name in (FIRST, SECOND):
         roots[name] = stage.games_from(name, f"fixture-solid/{SOLID_GAME}") / SOLID_GAME
         add_marker(stage, roots[name], name)
     expect_equal_file_lists(roots[FIRST], roots[SECOND])
-    expect(
-        sha256(roots[FIRST] / "zz-marker.eti") != sha256(roots[SECOND] / "zz-marker.eti"), "the sources are the same"
-    )
-    broken = stage.start_source(FIRST, roots[FIRST].parent, unrar="/missing-unrar")
-    sound = stage.start_source(SECOND, roots[SECOND].parent)
-    received = stage.games_dir("receiver")
-    reference = archives.extract(roots[SECOND], stage.dir / "reference")
-    # Named in the wrong order on the command line: the order of attempts is the peers', not the user's.
-    receiver = stage.install(SOLID_GAME, received, [sound, broken], exit_status=0)
+    markers = [sha256(root / "zz-marker.eti") for root in roots.values()]
+    expect(markers[0] != markers[1], "the sources cannot be told apart")
+    return roots
+
+
+def _second_source_completed(
+    stage: Stage, receiver: Peer, received: Path, broken: Reachable, sound: Peer, reference: Path
+) -> None:
+    """The first source was tried and failed; all of what is installed came from the second."""
     expect_equal(checks.attempts(receiver), [broken.name, sound.name], "sources tried, in order")
     expect_equal(checks.failed_attempts(receiver), [broken.name], "sources that failed")
     failure = receiver.events.all(named("stream-attempt-failed"))[0]
     expect(failure.get("code") and failure.get("message"), f"the failed attempt has no code or no message: {failure}")
-    from_broken = receiver.events.all(named("stream-progress", peer=broken.name))
-    expect(not from_broken, f"progress was reported from the source that sent nothing: {from_broken[:1]}")
     tree = checks.streamed_install_is_whole(stage, receiver, received, SOLID_GAME, sound, reference)
     expect("served-by.txt" in tree, "the marker is not part of the installed tree")
     expect_equal(served_by(received, SOLID_GAME), sound.name, "source named by the installed marker")
+
+
+@scenario(
+    "S42",
+    "Retry fallback",
+    claim="When the first source in order fails before sending, the second completes a fresh stream: progress comes "
+    "only from the second, no staging is left, and all hashes are those of the second source's archives. The same "
+    "holds when the first one's bytes were damaged on the way, except that it then made progress too.",
+    conditions="Two sources with the solid game and equal file lists; the first in order has `--unrar /missing-unrar`, "
+    "and in a second round sends through a relay that flips one bit. A stored marker file differs between them.",
+    time_limit_s=60,
+)
+def retry_fallback(stage: Stage) -> None:
+    roots = _two_sources(stage)
+    reference = archives.extract(roots[SECOND], stage.dir / "reference")
+    broken = stage.start_source(FIRST, roots[FIRST].parent, unrar="/missing-unrar")
+    sound = stage.start_source(SECOND, roots[SECOND].parent)
+    received = stage.games_dir("receiver")
+    # Named in the wrong order on the command line: the order of attempts is the peers', not the user's.
+    receiver = stage.install(SOLID_GAME, received, [sound, broken], exit_status=0)
+    from_broken = receiver.events.all(named("stream-progress", peer=broken.name))
+    expect(not from_broken, f"progress was reported from the source that sent nothing: {from_broken[:1]}")
+    _second_source_completed(stage, receiver, received, broken, sound, reference)
     checks.sender_is_clean(stage, broken)
+    broken.signal("TERM")
+    broken.wait_for_exit(stage.deadline)
+
+    # This time there are files in staging when the attempt fails, and none of them may be in what is installed.
+    honest = stage.start_source(FIRST, roots[FIRST].parent)
+    relay = stage.lying(honest, Lie(LIE_AT_BYTES, flip_a_byte))
+    received = stage.games_dir("second-receiver")
+    receiver = stage.install(SOLID_GAME, received, [sound, relay], name="second-receiver", exit_status=0)
+    relay.expect_told()
+    expect(receiver.events.all(named("stream-progress", peer=honest.name)), "no byte came before the damaged one")
+    _second_source_completed(stage, receiver, received, relay, sound, reference)
+    checks.sender_is_clean(stage, honest)
+
+
+@scenario(
+    "S57",
+    "Lying source",
+    claim="After a source that sends wrong bytes, too few or too many, something that was not announced, or no end, "
+    "the attempt fails and the next source is used; as the only source it is exit 4 and nothing is left.",
+    conditions="Two sources with the solid game; the first in order sends through a relay that tells one lie in the "
+    "middle of the stream. Its frames are well-formed, so that only what they say is wrong.",
+    time_limit_s=180,
+)
+def lying_source(stage: Stage) -> None:
+    roots = _two_sources(stage)
+    reference = archives.extract(roots[SECOND], stage.dir / "reference")
+    honest = stage.start_source(FIRST, roots[FIRST].parent)
+    sound = stage.start_source(SECOND, roots[SECOND].parent)
+    for tell in (flip_a_byte, drop_a_byte, add_a_byte, begin_the_file_again, say_nothing_more):
+        alone = stage.lying(honest, Lie(LIE_AT_BYTES, tell))
+        nowhere_else = stage.games_dir("alone")
+        before = checks.user_tree(nowhere_else)
+        receiver = stage.install(SOLID_GAME, nowhere_else, [alone], name="alone", exit_status=4)
+        alone.expect_told()
+        expect_equal(checks.failed_attempts(receiver), [honest.name], f"{tell.__name__}: sources that failed")
+        checks.failed_install_left_nothing(stage, receiver, nowhere_else, before)
+
+        first = stage.lying(honest, Lie(LIE_AT_BYTES, tell))
+        name = f"receiver-{tell.__name__.replace('_', '-')}"
+        received = stage.games_dir(name)
+        receiver = stage.install(SOLID_GAME, received, [first, sound], name=name, exit_status=0)
+        first.expect_told()
+        _second_source_completed(stage, receiver, received, first, sound, reference)
 
 
 def _broken_only_source(stage: Stage, breakage: str, damage: Callable[[Path, str], int]) -> None:

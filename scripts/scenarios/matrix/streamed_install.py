@@ -5,6 +5,7 @@ from __future__ import annotations
 from .. import archives, checks
 from ..contract import expect, expect_equal, scenario
 from ..events import named
+from ..relay import Lie, flip_a_byte
 from ..stage import Stage
 
 SOLID_GAME = "cnctw"
@@ -63,9 +64,10 @@ def receiver_is_no_source(stage: Stage) -> None:
 @scenario(
     "S41",
     "Solid RAR",
-    claim="As S39 for a solid archive, and the reported byte count equals the sum of the files' sizes.",
-    conditions="One source with fixture-solid, which `unrar lt` calls solid and which does not extract member by "
-    "member: all files but the first need those before them.",
+    claim="As S39 for a solid archive, and the reported byte count equals the sum of the files' sizes; one byte that "
+    "was changed on the way is noticed, and then nothing is installed.",
+    conditions="One source with fixture-solid, which `unrar lt` calls solid and which packs as only a solid archive "
+    "does; before the sound install, the same stream comes through a relay that flips one bit in its second half.",
     time_limit_s=60,
 )
 def solid_archive(stage: Stage) -> None:
@@ -78,6 +80,13 @@ def solid_archive(stage: Stage) -> None:
     expect(archive.stat().st_size < unpacked / 5, "the fixture does not pack like a solid archive")
     source = stage.start_source("source", served)
     received = stage.games_dir("receiver")
+    before = checks.user_tree(received)
+    relay = stage.lying(source, Lie(unpacked // 2, flip_a_byte))
+    deceived = stage.install(SOLID_GAME, received, [relay], exit_status=4)
+    relay.expect_told()
+    expect_equal(checks.failed_attempts(deceived), [source.name], "sources that failed")
+    checks.failed_install_left_nothing(stage, deceived, received, before)
+
     reference = archives.extract(served / SOLID_GAME, stage.dir / "reference")
     receiver = stage.install(SOLID_GAME, received, [source], exit_status=0)
     checks.streamed_install_is_whole(stage, receiver, received, SOLID_GAME, source, reference)
