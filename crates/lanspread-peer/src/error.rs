@@ -1,104 +1,16 @@
-//! What can fail, with a stable code each and the evidence: expected, got, path.
+//! What an operation of a peer can fail with: a stable code each, the evidence, a category, a hint.
 //!
-//! Three kinds of fault are told apart because they are answered differently: a [`ContentError`] is the source's
-//! fault (the next source gets a fresh attempt), a [`LocalError`] is this machine's (no other source can help), and
-//! a refusal means that nothing was tried. Codes are kebab-case and never change; texts may.
+//! Codes are kebab-case and never change; texts may. What the layers below fail with stands in `fault.rs`,
+//! `archive/error.rs` and `wire/error.rs`.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::archive::entry::NameError;
-use crate::game::{GameId, WordError};
-use crate::install::attempt::AttemptFailure;
+use crate::fault::LocalError;
+use crate::game::{GameId, PeerName, WordError};
 use crate::wire::WireError;
-
-/// A failure of this machine: disk, permissions, space.
-#[derive(Debug, thiserror::Error)]
-pub enum LocalError {
-    /// A file operation failed.
-    #[error("cannot {action} {}: {source}", path.display())]
-    Io {
-        /// What was tried, as a verb phrase such as `create`.
-        action: &'static str,
-        /// On what.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The announced total does not fit.
-    #[error(
-        "{} has {free_bytes} bytes free but {needed_bytes} are needed; free some space or choose another --games-dir",
-        path.display()
-    )]
-    NotEnoughSpace {
-        /// The games directory.
-        path: PathBuf,
-        /// Bytes the install takes, with room for names and a margin.
-        needed_bytes: u64,
-        /// Bytes an ordinary user may still write.
-        free_bytes: u64,
-    },
-}
-
-impl LocalError {
-    /// Wraps what the system said about `path`.
-    pub(crate) fn io(action: &'static str, path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Self {
-        let path = path.as_ref().to_owned();
-        move |source| Self::Io { action, path, source }
-    }
-
-    /// Stable kebab-case code.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::NotEnoughSpace { .. } => "not-enough-space",
-            Self::Io { source, .. } => match source.kind() {
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "disk-full",
-                io::ErrorKind::PermissionDenied => "permission-denied",
-                io::ErrorKind::ReadOnlyFilesystem => "read-only",
-                _ => "local-io",
-            },
-        }
-    }
-}
-
-/// Content that a source sent and that breaks a rule.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ContentError {
-    /// A name that must not or cannot be installed.
-    #[error(transparent)]
-    Name(#[from] NameError),
-    /// Content with another CRC-32 than announced.
-    #[error("`{path}` has CRC-32 {got:08x}, expected {expected:08x}")]
-    Checksum {
-        /// Path of the entry.
-        path: String,
-        /// CRC-32 announced.
-        expected: u32,
-        /// CRC-32 of the bytes received.
-        got: u32,
-    },
-    /// A copy of a file that this archive did not bring.
-    #[error("`{path}` is a copy of `{original}`, which is no earlier file")]
-    UnknownOriginal {
-        /// Path of the copy.
-        path: String,
-        /// Path it refers to.
-        original: String,
-    },
-}
-
-impl ContentError {
-    /// Stable kebab-case code.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::Name(_) => "entry-name-refused",
-            Self::Checksum { .. } => "checksum-mismatch",
-            Self::UnknownOriginal { .. } => "copy-without-original",
-        }
-    }
-}
 
 /// How a failed operation is classed; the command line gives each class its exit status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,6 +38,17 @@ pub struct PeerAnswer {
     pub peer: String,
     /// Why it is no source.
     pub reason: String,
+}
+
+/// A failed attempt, as it is reported.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AttemptFailure {
+    /// Name of the source.
+    pub peer: PeerName,
+    /// Stable kebab-case code.
+    pub code: &'static str,
+    /// Why, in one line.
+    pub message: String,
 }
 
 /// Everything an operation of a [`crate::Peer`] can fail with.

@@ -10,8 +10,8 @@ use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::archive::provider::ArchiveFormat;
+use crate::error::AttemptFailure;
 use crate::game::{GameId, GameVersion, PeerName};
-use crate::install::attempt::AttemptFailure;
 use crate::limits;
 
 /// One event.

@@ -5,7 +5,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use crate::error::{LocalError, PeerError};
+use crate::error::PeerError;
+use crate::fault::LocalError;
 use crate::game::PeerId;
 
 const FILE: &str = "peer-id";

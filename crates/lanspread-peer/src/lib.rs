@@ -24,6 +24,7 @@ pub mod archive;
 pub mod catalog;
 pub mod error;
 pub mod event;
+pub mod fault;
 pub mod game;
 mod identity;
 mod install;
@@ -39,10 +40,9 @@ mod wire;
 
 pub use archive::entry::NamePolicy;
 pub use archive::provider::ProviderChoice;
-pub use error::{ErrorCategory, PeerError};
+pub use error::{AttemptFailure, ErrorCategory, PeerError};
 pub use event::{PeerEvent, PeerEvents};
 pub use game::{GameId, GameVersion, PeerId, PeerName};
-pub use install::attempt::AttemptFailure;
 pub use net::dial::PeerAddress;
 pub use peer::{
     Peer, PeerBuilder, PeerClient, PeerConfig, PeerOffers, PeerStatus, SourcePeer, StreamInstallOptions,

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::entry::NameError;
-use crate::error::{ContentError, LocalError};
+use crate::fault::{ContentError, LocalError};
 
 /// An archive that cannot be listed or decoded.
 #[derive(Debug, thiserror::Error)]

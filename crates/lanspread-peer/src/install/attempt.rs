@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -17,25 +16,14 @@ use super::transaction::{Origin, Transaction};
 use crate::archive::SinkError;
 use crate::archive::entry::NamePolicy;
 use crate::archive::provider::{ArchiveSummary, Totals};
-use crate::error::{ContentError, LocalError};
 use crate::event::{EventSender, PeerEvent};
-use crate::game::{GameId, GameVersion, PeerName, printable};
+use crate::fault::{ContentError, LocalError};
+use crate::game::{GameId, GameVersion, printable};
 use crate::limits;
 use crate::net::dial::dial;
 use crate::task::Tasks;
 use crate::wire::WireError;
 use crate::wire::message::Hello;
-
-/// A failed attempt, as it is reported.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct AttemptFailure {
-    /// Name of the source.
-    pub peer: PeerName,
-    /// Stable kebab-case code.
-    pub code: &'static str,
-    /// Why, in one line.
-    pub message: String,
-}
 
 /// Why an attempt failed.
 #[derive(Debug, thiserror::Error)]

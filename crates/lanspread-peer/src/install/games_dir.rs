@@ -8,7 +8,7 @@ use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use rustix::fs::{Mode, OFlags};
 
-use crate::error::LocalError;
+use crate::fault::LocalError;
 use crate::game::GameId;
 use crate::library::layout;
 

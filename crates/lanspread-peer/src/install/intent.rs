@@ -10,7 +10,8 @@ use cap_std::fs::OpenOptions;
 use serde::{Deserialize, Serialize};
 
 use super::games_dir::{GamesDir, sync_folder};
-use crate::error::{LocalError, PeerError};
+use crate::error::PeerError;
+use crate::fault::LocalError;
 use crate::game::{GameId, GameVersion, PeerId, PeerName};
 use crate::library::layout::{INTENTS_DIR, STATE_DIR};
 use crate::limits;

@@ -11,7 +11,8 @@ use std::sync::Arc;
 use cap_std::fs::{Dir, MetadataExt as _, OpenOptions};
 
 use super::games_dir::GamesDir;
-use crate::error::{LocalError, PeerError};
+use crate::error::PeerError;
+use crate::fault::LocalError;
 use crate::game::GameId;
 use crate::library::layout::LOCKS_DIR;
 

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::games_dir::{GamesDir, sync_folder};
 use crate::archive::provider::Totals;
-use crate::error::LocalError;
+use crate::fault::LocalError;
 use crate::game::{GameId, GameVersion, PeerId, PeerName};
 use crate::library::layout::RECEIPTS_DIR;
 

@@ -17,7 +17,8 @@ use std::io;
 use super::games_dir::GamesDir;
 use super::intent::{self, Phase};
 use super::transaction;
-use crate::error::{LocalError, PeerError};
+use crate::error::PeerError;
+use crate::fault::LocalError;
 use crate::game::GameId;
 use crate::library::layout::{LOCAL_DIR, STAGING_DIR};
 

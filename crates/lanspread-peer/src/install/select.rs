@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 
 use crate::error::PeerAnswer;
 use crate::game::{GameVersion, PeerId, PeerName};
-use crate::wire::message::RootFile;
+use crate::library::state::RootFile;
 
 /// One peer's answer about one game.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use super::games_dir::GamesDir;
 use crate::archive::provider::Totals;
-use crate::error::LocalError;
+use crate::fault::LocalError;
 use crate::limits::{SPACE_MARGIN_BYTES, SPACE_PER_ENTRY_BYTES};
 
 /// Bytes an install of these totals takes, with room for names and a margin. Pure.

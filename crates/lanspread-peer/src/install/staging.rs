@@ -17,7 +17,7 @@ use crate::archive::entry::{EntryKind, EntryPath, NamePolicy, PathIndex};
 use crate::archive::provider::{
     ArchiveSummary, CopyEntry, DirectoryEntry, EntrySink, FileEntry, Totals, UnixSeconds,
 };
-use crate::error::{ContentError, LocalError};
+use crate::fault::{ContentError, LocalError};
 use crate::limits::DATA_CHUNK_BYTES;
 
 const MODE_FILE: u32 = 0o644;

@@ -11,7 +11,7 @@ use super::staging::StagingSink;
 use crate::archive::SinkError;
 use crate::archive::entry::{EntryPath, NameError, NamePolicy};
 use crate::archive::provider::{ArchiveSummary, CopyEntry, DirectoryEntry, EntrySink, FileEntry, Totals};
-use crate::error::{ContentError, LocalError};
+use crate::fault::{ContentError, LocalError};
 use crate::limits;
 use crate::wire::WireError;
 use crate::wire::connection::Connection;

@@ -23,7 +23,7 @@ use super::intent::{self, Intent};
 use super::receipt::{self, ReceiptDraft};
 use super::staging::StagingSink;
 use crate::archive::entry::NamePolicy;
-use crate::error::LocalError;
+use crate::fault::LocalError;
 use crate::game::{GameId, GameVersion, PeerId, PeerName};
 use crate::library::layout::{LOCAL_DIR, STAGING_DIR};
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::state::GameState;
-use crate::error::LocalError;
+use crate::fault::LocalError;
 use crate::game::GameId;
 use crate::limits;
 

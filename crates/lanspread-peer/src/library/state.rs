@@ -4,14 +4,13 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::layout;
 use crate::archive::set::{ArchiveSet, VolumeGap, is_archive_name};
-use crate::error::LocalError;
+use crate::fault::LocalError;
 use crate::game::{GameId, GameVersion};
 use crate::limits;
-use crate::wire::message::RootFile;
 
 /// What this machine can do with a game.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -23,6 +22,15 @@ pub enum Availability {
     LocalOnly,
     /// Neither: a folder with something else in it.
     Incomplete,
+}
+
+/// A file in a game root that is offered: an archive, a volume or the sentinel.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct RootFile {
+    /// File name.
+    pub name: String,
+    /// Length in bytes.
+    pub size: u64,
 }
 
 /// One game as it stands on disk.

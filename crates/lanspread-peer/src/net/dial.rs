@@ -9,11 +9,12 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::game::{GameId, GameVersion, WordError, printable};
+use crate::library::state::RootFile;
 use crate::limits;
 use crate::wire::WireError;
 use crate::wire::connection::Connection;
 use crate::wire::error::within;
-use crate::wire::message::{GameOffer, Hello, Reply, Request, RootFile, SourceStatus};
+use crate::wire::message::{GameOffer, Hello, Reply, Request, SourceStatus};
 
 /// Where a peer listens: `HOST:PORT`, an IPv6 address in brackets. Names are resolved when it is dialled.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

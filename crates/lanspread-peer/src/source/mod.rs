@@ -17,8 +17,8 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::archive::provider::ArchiveProvider;
 use crate::catalog::Catalog;
-use crate::error::LocalError;
 use crate::event::EventSender;
+use crate::fault::LocalError;
 use crate::game::{GameId, GameVersion};
 use crate::install::intent;
 use crate::library::scan::scan;

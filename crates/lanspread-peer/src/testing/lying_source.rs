@@ -20,12 +20,13 @@ use super::fault_pipe::{Fault, FaultPipe};
 use super::small_game;
 use crate::archive::provider::Totals;
 use crate::game::{GameVersion, PeerId};
+use crate::library::state::RootFile;
 use crate::limits;
 use crate::wire::WireError;
 use crate::wire::codec;
 use crate::wire::frame::{Frame, read_header, read_payload};
 use crate::wire::message::{
-    GameOffer, Hello, PROTOCOL_VERSION, Reply, Request, RootFile, SourceStatus, StreamItem, StreamMessage,
+    GameOffer, Hello, PROTOCOL_VERSION, Reply, Request, SourceStatus, StreamItem, StreamMessage,
 };
 
 /// One thing it does in a stream. After the last one it closes the connection.

@@ -11,7 +11,8 @@ use super::machine::{Node, Tree};
 use crate::archive::provider::{ArchiveFormat, ArchiveSummary, Totals};
 use crate::game::{GameId, GameVersion};
 use crate::library::state::GameState;
-use crate::wire::message::{RootFile, StreamItem, StreamMessage};
+use crate::library::state::RootFile;
+use crate::wire::message::{StreamItem, StreamMessage};
 
 /// Modification time of every file: even, because RAR counts in steps of two seconds in some formats.
 pub(crate) const MODIFIED: i64 = 1_735_787_046;

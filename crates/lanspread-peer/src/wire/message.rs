@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::archive::provider::{ArchiveSummary, Totals, UnixSeconds};
 use crate::game::{GameId, GameVersion, PeerId, PeerName, printable};
+use crate::library::state::RootFile;
 use crate::limits;
 
 /// Version of everything in this module. One exists, the current one.
@@ -64,15 +65,6 @@ pub struct GameOffer {
     pub version: GameVersion,
     /// Bytes of its root files.
     pub bytes: u64,
-}
-
-/// A file in a game root that is offered: an archive, a volume or the sentinel.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct RootFile {
-    /// File name.
-    pub name: String,
-    /// Length in bytes.
-    pub size: u64,
 }
 
 /// What a serving peer is doing.

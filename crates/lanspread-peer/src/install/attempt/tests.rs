@@ -9,13 +9,14 @@ use tokio::sync::Barrier;
 
 use super::*;
 use crate::error::PeerError;
+use crate::library::state::RootFile;
 use crate::peer::{Peer, StreamInstallOptions, StreamInstallReport};
 use crate::testing::fault_pipe::Fault;
 use crate::testing::lies::{self, Lie};
 use crate::testing::lying_source::{Listening, LyingSource, Step};
 use crate::testing::machine::{Machine, Node, Tree};
 use crate::testing::small_game::{self, frame};
-use crate::wire::message::{RootFile, StreamItem, StreamMessage};
+use crate::wire::message::{StreamItem, StreamMessage};
 
 /// Installs the small game from these sources.
 async fn install(peer: &Peer, addresses: &[std::net::SocketAddr]) -> Result<StreamInstallReport, PeerError> {

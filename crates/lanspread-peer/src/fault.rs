@@ -1,0 +1,93 @@
+//! Two kinds of fault that are answered differently, wherever they come from: a [`ContentError`] is the source's (the
+//! next source gets a fresh attempt), a [`LocalError`] is this machine's (no other source can help).
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::archive::entry::NameError;
+
+/// A failure of this machine: disk, permissions, space.
+#[derive(Debug, thiserror::Error)]
+pub enum LocalError {
+    /// A file operation failed.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// What was tried, as a verb phrase such as `create`.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The announced total does not fit.
+    #[error(
+        "{} has {free_bytes} bytes free but {needed_bytes} are needed; free some space or choose another --games-dir",
+        path.display()
+    )]
+    NotEnoughSpace {
+        /// The games directory.
+        path: PathBuf,
+        /// Bytes the install takes, with room for names and a margin.
+        needed_bytes: u64,
+        /// Bytes an ordinary user may still write.
+        free_bytes: u64,
+    },
+}
+
+impl LocalError {
+    /// Wraps what the system said about `path`.
+    pub(crate) fn io(action: &'static str, path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.as_ref().to_owned();
+        move |source| Self::Io { action, path, source }
+    }
+
+    /// Stable kebab-case code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotEnoughSpace { .. } => "not-enough-space",
+            Self::Io { source, .. } => match source.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "disk-full",
+                io::ErrorKind::PermissionDenied => "permission-denied",
+                io::ErrorKind::ReadOnlyFilesystem => "read-only",
+                _ => "local-io",
+            },
+        }
+    }
+}
+
+/// Content that a source sent and that breaks a rule.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ContentError {
+    /// A name that must not or cannot be installed.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// Content with another CRC-32 than announced.
+    #[error("`{path}` has CRC-32 {got:08x}, expected {expected:08x}")]
+    Checksum {
+        /// Path of the entry.
+        path: String,
+        /// CRC-32 announced.
+        expected: u32,
+        /// CRC-32 of the bytes received.
+        got: u32,
+    },
+    /// A copy of a file that this archive did not bring.
+    #[error("`{path}` is a copy of `{original}`, which is no earlier file")]
+    UnknownOriginal {
+        /// Path of the copy.
+        path: String,
+        /// Path it refers to.
+        original: String,
+    },
+}
+
+impl ContentError {
+    /// Stable kebab-case code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Name(_) => "entry-name-refused",
+            Self::Checksum { .. } => "checksum-mismatch",
+            Self::UnknownOriginal { .. } => "copy-without-original",
+        }
+    }
+}
