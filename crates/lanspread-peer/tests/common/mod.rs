@@ -123,14 +123,7 @@ pub(crate) fn extracted_by_unrar(archives: &[PathBuf]) -> Tree {
             .unwrap();
         assert!(output.status.success(), "{}: {output:?}", archive.display());
     }
-    let mut tree = tree(folder.path());
-    // Folders have no time in our trees, and ours do not keep the archive's.
-    for node in tree.values_mut() {
-        if let Node::Other = node {
-            panic!("unrar made something that is neither file nor folder");
-        }
-    }
-    tree
+    tree(folder.path())
 }
 
 /// The archives of a game root: every `*.eti` that is no later volume, in byte-wise order.
