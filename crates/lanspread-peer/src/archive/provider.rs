@@ -171,17 +171,6 @@ pub enum ListedEntry {
     Copy(CopyEntry),
 }
 
-impl ListedEntry {
-    /// Where it stands in the installed tree.
-    pub fn path(&self) -> &EntryPath {
-        match self {
-            Self::Directory(entry) => &entry.path,
-            Self::File(entry) => &entry.path,
-            Self::Copy(entry) => &entry.path,
-        }
-    }
-}
-
 /// All entries of an archive, in archive order, within the limits and with sums that hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ArchiveListing {

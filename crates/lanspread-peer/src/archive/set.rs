@@ -51,11 +51,6 @@ impl ArchiveSet {
         self.root.join(self.name())
     }
 
-    /// Whether it is a set of several volumes.
-    pub fn is_multi_volume(&self) -> bool {
-        self.files.len() > 1
-    }
-
     /// Groups the archive files of one game root.
     pub fn group<'n>(root: &Path, names: impl IntoIterator<Item = &'n str>) -> Result<Vec<Self>, VolumeGap> {
         let mut sets: BTreeMap<String, Vec<(Option<u32>, String)>> = BTreeMap::new();

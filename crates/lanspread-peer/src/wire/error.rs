@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::message::{Refusal, RefusalCode};
+use super::message::Refusal;
 
 /// A connection or message that is not as it should be.
 #[derive(Debug, thiserror::Error)]
@@ -95,11 +95,6 @@ impl WireError {
             Self::Totals { .. } => "totals-mismatch",
             Self::Refused(refusal) => refusal.code.as_str(),
         }
-    }
-
-    /// Whether the peer said that it is busy.
-    pub fn is_busy(&self) -> bool {
-        matches!(self, Self::Refused(refusal) if refusal.code == RefusalCode::Busy)
     }
 }
 
