@@ -16,7 +16,7 @@ pub(crate) struct Failure {
 /// What every command ends with.
 pub(crate) type CommandResult = Result<(), Failure>;
 
-/// The exit status of each class of failure. 6, content that does not match, is for comparing an installed tree.
+/// The exit status of each class of failure.
 fn status(category: ErrorCategory) -> u8 {
     match category {
         ErrorCategory::Unexpected => 1,
@@ -24,6 +24,7 @@ fn status(category: ErrorCategory) -> u8 {
         ErrorCategory::NotOffered => 3,
         ErrorCategory::SourcesFailed => 4,
         ErrorCategory::Refused => 5,
+        ErrorCategory::Content => 6,
         ErrorCategory::Local => 7,
         ErrorCategory::Interrupted => 130,
     }

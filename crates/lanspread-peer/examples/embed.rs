@@ -7,7 +7,7 @@
 
 #![allow(clippy::print_stdout)] // an example shows what happens
 
-use lanspread_peer::{Peer, PeerEvent, StreamInstallOptions};
+use lanspread_peer::{CancellationToken, OperationOptions, Peer, PeerEvent};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -26,8 +26,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     peer.serve("0.0.0.0:0".parse()?).await?;
     if let (Some(source), Some(game)) = (arguments.next(), arguments.next()) {
-        let options = StreamInstallOptions { peers: vec![source.parse()?], ..Default::default() };
-        let report = peer.stream_install_game(&game.parse()?, options).await?;
+        let options = OperationOptions { peers: vec![source.parse()?], ..Default::default() };
+        let report = peer.stream_install_game(&game.parse()?, &options, CancellationToken::new()).await?;
         println!("{} files, {} bytes from {}", report.totals.files, report.totals.bytes, report.source.name);
     }
     printing.await?;

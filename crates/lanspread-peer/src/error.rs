@@ -6,10 +6,12 @@
 use std::io;
 use std::path::PathBuf;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use crate::archive::ArchiveError;
+use crate::event::Code;
 use crate::fault::LocalError;
-use crate::game::{GameId, PeerName, WordError};
+use crate::game::{GameId, GameVersion, PeerName, WordError};
 use crate::wire::WireError;
 
 /// How a failed operation is classed; the command line gives each class its exit status.
@@ -25,6 +27,8 @@ pub enum ErrorCategory {
     SourcesFailed,
     /// The request is understood and refused.
     Refused,
+    /// Content of this machine is not what it should be.
+    Content,
     /// The disk of this machine.
     Local,
     /// Cancelled by the user.
@@ -41,12 +45,12 @@ pub struct PeerAnswer {
 }
 
 /// A failed attempt, as it is reported.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttemptFailure {
     /// Name of the source.
     pub peer: PeerName,
     /// Stable kebab-case code.
-    pub code: &'static str,
+    pub code: Code,
     /// Why, in one line.
     pub message: String,
 }
@@ -83,6 +87,66 @@ pub enum PeerError {
         game: GameId,
         /// The installed tree.
         path: PathBuf,
+    },
+    /// The archives of this version are there already.
+    #[error("{game} is already downloaded in version {version}")]
+    AlreadyDownloaded {
+        /// The game asked for.
+        game: GameId,
+        /// The version of its sentinel.
+        version: GameVersion,
+    },
+    /// There is no `local/`.
+    #[error("{game} is not installed: there is no {}", path.display())]
+    NotInstalled {
+        /// The game asked for.
+        game: GameId,
+        /// Where the installed tree would be.
+        path: PathBuf,
+    },
+    /// There is nothing downloaded.
+    #[error("{game} is not downloaded: {} holds no archive with a version.ini", path.display())]
+    NotDownloaded {
+        /// The game asked for.
+        game: GameId,
+        /// Its game root.
+        path: PathBuf,
+    },
+    /// The installed tree holds files that nobody can bring back.
+    #[error("{count} files in {} are not part of {game} or were changed and would be lost: {}", path.display(), files.join(", "))]
+    UserFiles {
+        /// The game asked for.
+        game: GameId,
+        /// The installed tree.
+        path: PathBuf,
+        /// How many there are.
+        count: u64,
+        /// The first of them.
+        files: Vec<String>,
+    },
+    /// An archive of this machine cannot be unpacked.
+    #[error("{game} cannot be installed from its archives: {source}")]
+    Archive {
+        /// The game asked for.
+        game: GameId,
+        /// What is wrong with which archive.
+        source: ArchiveError,
+    },
+    /// What is on this machine differs from what was installed or downloaded.
+    #[error("{game}: {differences} files are missing or not as they were installed or downloaded")]
+    Differences {
+        /// The game that was compared.
+        game: GameId,
+        /// How many files.
+        differences: u64,
+    },
+    /// There is no record to compare with.
+    #[error("{game} cannot be verified: {reason}")]
+    NotVerifiable {
+        /// The game asked for.
+        game: GameId,
+        /// What is missing.
+        reason: String,
     },
     /// Another operation holds the game.
     #[error("another operation on {game} is in progress{}", pid(*holder_pid))]
@@ -163,6 +227,13 @@ impl PeerError {
             Self::Catalog { .. } => "catalog-unusable",
             Self::NotInCatalog { .. } => "not-in-catalog",
             Self::AlreadyInstalled { .. } => "already-installed",
+            Self::AlreadyDownloaded { .. } => "already-downloaded",
+            Self::NotInstalled { .. } => "not-installed",
+            Self::NotDownloaded { .. } => "not-downloaded",
+            Self::UserFiles { .. } => "user-files",
+            Self::Archive { source, .. } => source.code(),
+            Self::Differences { .. } => "differences",
+            Self::NotVerifiable { .. } => "not-verifiable",
             Self::InProgress { .. } => "in-progress",
             Self::ForeignState { .. } => "foreign-state",
             Self::NoPeers => "no-peers",
@@ -185,9 +256,15 @@ impl PeerError {
             }
             Self::NotInCatalog { .. }
             | Self::AlreadyInstalled { .. }
+            | Self::AlreadyDownloaded { .. }
+            | Self::NotInstalled { .. }
+            | Self::NotDownloaded { .. }
+            | Self::NotVerifiable { .. }
+            | Self::UserFiles { .. }
             | Self::InProgress { .. }
             | Self::ForeignState { .. }
             | Self::Ambiguous { .. } => ErrorCategory::Refused,
+            Self::Archive { .. } | Self::Differences { .. } => ErrorCategory::Content,
             Self::NotOffered { .. } | Self::Peer { .. } => ErrorCategory::NotOffered,
             Self::AllSourcesFailed { .. } => ErrorCategory::SourcesFailed,
             Self::Local(_) => ErrorCategory::Local,
@@ -199,7 +276,16 @@ impl PeerError {
     /// What the user can do about it, when there is something.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::AlreadyInstalled { .. } => Some("remove or rename that folder to install it again"),
+            Self::AlreadyInstalled { .. } => {
+                Some("`update` brings a newer version; `uninstall` removes it, to install it again")
+            }
+            Self::AlreadyDownloaded { .. } => {
+                Some("`update` brings a newer version, `verify` checks this one, `remove` removes it")
+            }
+            Self::UserFiles { .. } => Some("move them elsewhere, or give --force to lose them"),
+            Self::Differences { .. } => {
+                Some("`uninstall` and `install`, or `remove` and `download`, bring it back whole")
+            }
             Self::InProgress { .. } => Some("wait for it to end, or stop that process"),
             Self::ForeignState { .. } => Some("look at it, then move it away yourself"),
             Self::NoPeers => Some("name one with --peer HOST:PORT; peers are not discovered yet"),

@@ -38,6 +38,11 @@ pub(crate) fn load_or_create(state_dir: &Path) -> Result<PeerId, PeerError> {
     Err(LocalError::io("read", &path)(io::ErrorKind::NotFound.into()).into())
 }
 
+/// A random number for one run of a peer.
+pub(crate) fn instance() -> Result<u64, PeerError> {
+    getrandom::u64().map_err(|error| PeerError::Internal(format!("no random numbers: {error}")))
+}
+
 fn create(state_dir: &Path, path: &Path) -> Result<(), PeerError> {
     let id = PeerId::random().map_err(|error| PeerError::Internal(format!("no random numbers: {error}")))?;
     let made = DirBuilder::new().recursive(true).mode(0o700).create(state_dir);

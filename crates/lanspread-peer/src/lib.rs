@@ -6,11 +6,11 @@
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), lanspread_peer::PeerError> {
-//! use lanspread_peer::{Peer, StreamInstallOptions};
+//! use lanspread_peer::{OperationOptions, Peer};
 //!
 //! let peer = Peer::builder("/srv/games").build()?;
-//! let options = StreamInstallOptions { peers: vec!["10.0.0.5:4100".parse()?], ..Default::default() };
-//! let report = peer.stream_install_game(&"cnctw".parse()?, options).await?;
+//! let options = OperationOptions { peers: vec!["10.0.0.5:4100".parse()?], ..Default::default() };
+//! let report = peer.stream_install_game(&"cnctw".parse()?, &options, Default::default()).await?;
 //! println!("{} files from {}", report.totals.files, report.source.name);
 //! # Ok(())
 //! # }
@@ -31,6 +31,7 @@ mod install;
 pub mod library;
 pub mod limits;
 mod net;
+pub mod operation;
 mod peer;
 mod source;
 mod task;
@@ -44,9 +45,12 @@ pub use error::{AttemptFailure, ErrorCategory, PeerError};
 pub use event::{PeerEvent, PeerEvents};
 pub use game::{GameId, GameVersion, PeerId, PeerName};
 pub use net::dial::PeerAddress;
+pub use operation::{Discovery, OperationKind, OperationOptions};
 pub use peer::{
-    Peer, PeerBuilder, PeerClient, PeerConfig, PeerOffers, PeerStatus, SourcePeer, StreamInstallOptions,
-    StreamInstallPlan, StreamInstallReport,
+    Peer, PeerBuilder, PeerClient, PeerConfig, PeerOffers, PeerStatus, SourcePeer, StreamInstallPlan,
+    StreamInstallReport,
 };
+/// Cancels an operation.
+pub use tokio_util::sync::CancellationToken;
 pub use wire::WireError;
 pub use wire::message::{GameOffer, PROTOCOL_VERSION};

@@ -113,6 +113,8 @@ pub const SPACE_PER_ENTRY_BYTES: u64 = 4096;
 pub const SPACE_MARGIN_BYTES: u64 = 16 * 1024 * 1024;
 /// An intent file: one small JSON object.
 pub const INTENT_BYTES_MAX: u64 = 64 * 1024;
+/// Longest wait for discovery that may be asked for.
+pub const DISCOVERY_TIMEOUT_MAX: Duration = Duration::from_secs(60);
 /// Events a slow subscriber may lag behind before it is told that it lost some.
 pub const EVENT_QUEUE_ITEMS: usize = 4096;
 

@@ -45,7 +45,10 @@ fn story(events: &mut PeerEvents) -> Vec<(&'static str, String, String)> {
         PeerEvent::ArchiveBegin { game, peer, .. } => Some(("archive", game, peer.to_string())),
         PeerEvent::StreamInstallFinished { game, peer, .. } => Some(("finished", game, peer.to_string())),
         PeerEvent::TransferBegin { game, peer, .. } => Some(("transfer", game, peer.to_string())),
-        PeerEvent::TransferEnd { game, peer, outcome, .. } => Some((outcome, game, peer.to_string())),
+        PeerEvent::TransferEnd { game, peer, outcome, .. } => {
+            assert_eq!(outcome, "complete");
+            Some(("complete", game, peer.to_string()))
+        }
         PeerEvent::StreamProgress { .. } => None,
         other => panic!("{other:?}"),
     };

@@ -1,6 +1,6 @@
 //! `install --stream`: one game after the other; one that fails does not keep the next from being tried.
 
-use lanspread_peer::{GameId, Peer, PeerError, StreamInstallOptions, StreamInstallPlan};
+use lanspread_peer::{GameId, OperationOptions, Peer, PeerError, StreamInstallPlan};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
@@ -20,15 +20,16 @@ pub(crate) async fn run(global: &Global, output: Output, install: Install) -> Co
         builder = builder.catalog(catalog);
     }
     let peer = builder.build()?;
-    let options = StreamInstallOptions { peers: install.peers.peers, names: install.names.into(), cancel };
+    let options =
+        OperationOptions { peers: install.peers.peers, names: install.names.into(), ..Default::default() };
 
     let mut outcome = Ok(());
     let games = install.games_wanted.len();
     for game in &install.games_wanted {
         let done = if install.dry_run {
-            plan(&peer, output, game, &options).await
+            plan(&peer, output, game, &options, &cancel).await
         } else {
-            stream_install(&peer, output, game, &options).await
+            stream_install(&peer, output, game, &options, &cancel).await
         };
         let Err(failure) = done else { continue };
         if games > 1 {
@@ -36,7 +37,7 @@ pub(crate) async fn run(global: &Global, output: Output, install: Install) -> Co
         }
         // The first failure decides the exit status.
         outcome = outcome.and(Err(failure));
-        if options.cancel.is_cancelled() {
+        if cancel.is_cancelled() {
             break;
         }
     }
@@ -54,11 +55,12 @@ async fn stream_install(
     peer: &Peer,
     output: Output,
     game: &GameId,
-    options: &StreamInstallOptions,
+    options: &OperationOptions,
+    cancel: &CancellationToken,
 ) -> CommandResult {
     let mut events = peer.events();
     let mut reporter = output.reporter();
-    let operation = peer.stream_install_game(game, options.clone());
+    let operation = peer.stream_install_game(game, options, cancel.clone());
     tokio::pin!(operation);
     let result = loop {
         tokio::select! {
@@ -95,8 +97,14 @@ struct PlanSource<'a> {
     addr: String,
 }
 
-async fn plan(peer: &Peer, output: Output, game: &GameId, options: &StreamInstallOptions) -> CommandResult {
-    let planned = options.cancel.run_until_cancelled(peer.plan_stream_install(game, options)).await;
+async fn plan(
+    peer: &Peer,
+    output: Output,
+    game: &GameId,
+    options: &OperationOptions,
+    cancel: &CancellationToken,
+) -> CommandResult {
+    let planned = cancel.run_until_cancelled(peer.plan_stream_install(game, options, cancel)).await;
     let plan = planned.unwrap_or(Err(PeerError::Cancelled))?;
     let fits = plan.free_bytes >= plan.needed_bytes;
     let object = Plan {

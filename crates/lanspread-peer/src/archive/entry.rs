@@ -15,12 +15,15 @@ use std::fmt;
 use sha2::{Digest, Sha256};
 use unicode_normalization::UnicodeNormalization;
 
+use serde::{Deserialize, Serialize};
+
 use crate::game::printable;
 use crate::library::layout;
 use crate::limits;
 
 /// Which names are accepted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum NamePolicy {
     /// What every system can hold; two names that any of them would take for one are refused.
     #[default]

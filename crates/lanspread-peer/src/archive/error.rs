@@ -139,6 +139,30 @@ pub enum ArchiveError {
     Sink(#[from] SinkError),
 }
 
+impl ArchiveError {
+    /// Stable kebab-case code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Read { .. } => "archive-unreadable",
+            Self::NotAnArchive { .. }
+            | Self::Corrupt { .. }
+            | Self::Checksum { .. }
+            | Self::Size { .. }
+            | Self::DanglingCopy { .. }
+            | Self::VolumeMissing { .. } => "archive-damaged",
+            Self::Encrypted { .. }
+            | Self::UnsupportedEntry { .. }
+            | Self::Name { .. }
+            | Self::Limit { .. } => "archive-refused",
+            Self::ProgramMissing { .. } | Self::ProgramFailed { .. } => "decoder-unavailable",
+            Self::Cancelled => "cancelled",
+            Self::Sink(SinkError::Closed) => "internal",
+            Self::Sink(SinkError::Content(error)) => error.code(),
+            Self::Sink(SinkError::Local(error)) => error.code(),
+        }
+    }
+}
+
 fn at(entry: Option<&str>) -> String {
     entry.map(|name| format!(" at `{name}`")).unwrap_or_default()
 }

@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -17,8 +18,22 @@ use crate::wire::error::within;
 use crate::wire::message::{GameOffer, Hello, Reply, Request, SourceStatus};
 
 /// Where a peer listens: `HOST:PORT`, an IPv6 address in brackets. Names are resolved when it is dialled.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct PeerAddress(String);
+
+impl TryFrom<String> for PeerAddress {
+    type Error = WordError;
+    fn try_from(value: String) -> Result<Self, WordError> {
+        value.parse()
+    }
+}
+
+impl From<PeerAddress> for String {
+    fn from(address: PeerAddress) -> Self {
+        address.0
+    }
+}
 
 impl FromStr for PeerAddress {
     type Err = WordError;

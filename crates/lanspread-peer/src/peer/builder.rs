@@ -128,6 +128,7 @@ impl Peer {
         let inner = Inner {
             id,
             name,
+            instance: identity::instance()?,
             games_dir: config.games_dir,
             catalog,
             events,

@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::builder::identity;
+use super::builder;
 use crate::error::PeerError;
 use crate::game::{PeerId, PeerName};
+use crate::identity;
 use crate::install::gather::{Asked, ask_all};
 use crate::net::dial::{Dialled, PeerAddress, dial};
 use crate::wire::message::{GameOffer, Hello};
@@ -54,8 +55,8 @@ impl PeerClient {
     /// # Errors
     /// [`PeerError::Config`] or [`PeerError::Local`] when there is no identity to be had.
     pub fn new(state_dir: Option<PathBuf>) -> Result<Self, PeerError> {
-        let (peer, name) = identity(state_dir, None)?;
-        Ok(Self { ours: Hello { peer, name, listen_port: None } })
+        let (peer, name) = builder::identity(state_dir, None)?;
+        Ok(Self { ours: Hello { peer, name, listen_port: None, instance: identity::instance()? } })
     }
 
     /// What the given peers offer, in their order; a peer that cannot be asked, or that is this one, has an error

@@ -1,7 +1,9 @@
 //! The front door: one peer, what it is made of, and what it can be asked to do.
 
 mod builder;
+mod choose;
 mod client;
+mod operate;
 mod stream_install;
 
 use std::net::SocketAddr;
@@ -12,7 +14,7 @@ use tokio::net::TcpListener;
 
 pub use self::builder::{PeerBuilder, PeerConfig};
 pub use self::client::{PeerClient, PeerOffers, PeerStatus};
-pub use self::stream_install::{SourcePeer, StreamInstallOptions, StreamInstallPlan, StreamInstallReport};
+pub use self::stream_install::{SourcePeer, StreamInstallPlan, StreamInstallReport};
 use crate::catalog::Catalog;
 use crate::error::PeerError;
 use crate::event::{EventSender, PeerEvent, PeerEvents};
@@ -37,6 +39,8 @@ pub struct Peer {
 struct Inner {
     id: PeerId,
     name: PeerName,
+    /// Random for this run; see [`Hello::instance`].
+    instance: u64,
     games_dir: PathBuf,
     catalog: Option<Arc<Catalog>>,
     events: EventSender,
@@ -128,6 +132,7 @@ impl Peer {
             peer: self.inner.id,
             name: self.inner.name.clone(),
             listen_port: listening.map(|address| address.port()),
+            instance: self.inner.instance,
         }
     }
 
@@ -141,7 +146,9 @@ impl Peer {
                 let recovered =
                     GameLock::acquire(&games, &game).and_then(|_lock| recovery::recover(&games, &game));
                 match recovered {
-                    Ok(Some(action)) => peer.inner.events.report(PeerEvent::GameRecovered { game, action }),
+                    Ok(Some(action)) => {
+                        peer.inner.events.report(PeerEvent::GameRecovered { game, action: action.into() });
+                    }
                     Ok(None) => {}
                     Err(error) => tracing::warn!("{game} is left as it is: {error}"),
                 }

@@ -1,6 +1,5 @@
 //! `install --stream`: the straight road from the request to the report.
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,7 +7,6 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::Peer;
-use crate::archive::entry::NamePolicy;
 use crate::archive::provider::Totals;
 use crate::error::AttemptFailure;
 use crate::error::{PeerAnswer, PeerError};
@@ -19,22 +17,11 @@ use crate::install::attempt::{AttemptContext, AttemptError, attempt};
 use crate::install::games_dir::GamesDir;
 use crate::install::lock::GameLock;
 use crate::install::recovery::{self, Standing};
-use crate::install::select::{PeerOffer, SelectError, Selection, select};
-use crate::install::{gather, space};
+use crate::install::select::{PeerOffer, Selection};
+use crate::install::space;
 use crate::library::layout::LOCAL_DIR;
-use crate::limits;
-use crate::net::dial::{PeerAddress, dial};
-
-/// How a game is to be installed.
-#[derive(Debug, Clone, Default)]
-pub struct StreamInstallOptions {
-    /// The peers to ask.
-    pub peers: Vec<PeerAddress>,
-    /// Which names are accepted.
-    pub names: NamePolicy,
-    /// Cancels the install: staging is removed and [`PeerError::Cancelled`] returned.
-    pub cancel: CancellationToken,
-}
+use crate::net::dial::dial;
+use crate::operation::{OperationContext, OperationOptions};
 
 /// The source of an installed game.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,14 +87,24 @@ impl Peer {
     pub async fn stream_install_game(
         &self,
         game: &GameId,
-        options: StreamInstallOptions,
+        options: &OperationOptions,
+        cancel: CancellationToken,
+    ) -> Result<StreamInstallReport, PeerError> {
+        self.operate(game, options, &cancel, async |context| self.stream_install(&context).await).await
+    }
+
+    /// The streamed install as an operation that runs.
+    pub(super) async fn stream_install(
+        &self,
+        context: &OperationContext,
     ) -> Result<StreamInstallReport, PeerError> {
         let begun = Instant::now();
+        let game = &context.game;
         let mut failures = Vec::new();
-        match self.stream_install_or_stop(game, options, &mut failures).await {
+        match self.stream_from_sources(context, &mut failures).await {
             Ok((version, source, totals)) => {
                 let duration = begun.elapsed();
-                self.inner.events.report(PeerEvent::StreamInstallFinished {
+                context.events.report(PeerEvent::StreamInstallFinished {
                     game: game.clone(),
                     version: version.clone(),
                     peer: source.name.clone(),
@@ -125,9 +122,9 @@ impl Peer {
                 })
             }
             Err(error) => {
-                self.inner.events.report(PeerEvent::StreamInstallFailed {
+                context.events.report(PeerEvent::StreamInstallFailed {
                     game: game.clone(),
-                    code: error.code(),
+                    code: error.code().into(),
                     message: error.to_string(),
                     attempts: failures,
                 });
@@ -136,38 +133,16 @@ impl Peer {
         }
     }
 
-    /// The install as one counted operation of this peer, which a shutdown cancels and waits for.
-    async fn stream_install_or_stop(
+    async fn stream_from_sources(
         &self,
-        game: &GameId,
-        options: StreamInstallOptions,
+        operation: &OperationContext,
         failures: &mut Vec<AttemptFailure>,
     ) -> Result<(GameVersion, SourcePeer, Totals), PeerError> {
-        let _counted = self.inner.tasks.hold();
-        let stop = self.inner.tasks.cancel_token();
-        let cancel = options.cancel.child_token();
-        let options = StreamInstallOptions { cancel: cancel.clone(), ..options };
-        let cancelling = async {
-            stop.cancelled().await;
-            cancel.cancel();
-            std::future::pending::<Infallible>().await
-        };
-        tokio::select! {
-            installed = self.stream_install(game, &options, failures) => installed,
-            never = cancelling => match never {},
-        }
-    }
-
-    async fn stream_install(
-        &self,
-        game: &GameId,
-        options: &StreamInstallOptions,
-        failures: &mut Vec<AttemptFailure>,
-    ) -> Result<(GameVersion, SourcePeer, Totals), PeerError> {
-        self.check_request(game, options)?;
-        let (games, lock) = self.prepare(game).await?;
-        let selection = self.choose(game, options).await?;
-        self.inner.events.report(PeerEvent::StreamInstallBegin {
+        let OperationContext { game, options, events, cancel } = operation;
+        self.check_in_catalog(game)?;
+        let (games, lock) = self.prepare(operation).await?;
+        let selection = self.choose(game, options, cancel).await?;
+        events.report(PeerEvent::StreamInstallBegin {
             game: game.clone(),
             version: selection.version.clone(),
             sources: selection.sources.iter().map(|source| source.name.clone()).collect(),
@@ -179,9 +154,9 @@ impl Peer {
             version: selection.version,
             policy: options.names,
             ours: self.hello(),
-            events: self.inner.events.clone(),
+            events: events.clone(),
             tasks: self.inner.tasks.clone(),
-            cancel: options.cancel.clone(),
+            cancel: cancel.clone(),
         };
         let mut too_large = None;
         for source in &selection.sources {
@@ -207,7 +182,7 @@ impl Peer {
         failures: &mut Vec<AttemptFailure>,
     ) -> Result<Option<Totals>, PeerError> {
         let number = failures.len() + 1;
-        self.inner.events.report(PeerEvent::StreamAttemptBegin {
+        context.events.report(PeerEvent::StreamAttemptBegin {
             game: context.game.clone(),
             attempt: number,
             peer: source.name.clone(),
@@ -217,13 +192,16 @@ impl Peer {
             Ok(totals) => return Ok(Some(totals)),
             Err(error) => error,
         };
-        let failure =
-            AttemptFailure { peer: source.name.clone(), code: error.code(), message: error.to_string() };
-        self.inner.events.report(PeerEvent::StreamAttemptFailed {
+        let failure = AttemptFailure {
+            peer: source.name.clone(),
+            code: error.code().into(),
+            message: error.to_string(),
+        };
+        context.events.report(PeerEvent::StreamAttemptFailed {
             game: context.game.clone(),
             attempt: number,
             peer: failure.peer.clone(),
-            code: failure.code,
+            code: failure.code.clone(),
             message: failure.message.clone(),
         });
         failures.push(failure);
@@ -235,64 +213,15 @@ impl Peer {
         }
     }
 
-    /// What can be refused without touching anything.
-    fn check_request(&self, game: &GameId, options: &StreamInstallOptions) -> Result<(), PeerError> {
-        if let Some(catalog) = &self.inner.catalog
-            && catalog.game(game).is_none()
-        {
-            return Err(PeerError::NotInCatalog { game: game.clone(), catalog: catalog.path().to_owned() });
-        }
-        if options.peers.is_empty() {
-            return Err(PeerError::NoPeers);
-        }
-        if options.peers.len() > limits::PEERS_MAX {
-            return Err(PeerError::Config(format!(
-                "{} peers; the limit is {}",
-                options.peers.len(),
-                limits::PEERS_MAX
-            )));
-        }
-        Ok(())
-    }
-
     /// Locks the game, recovers what a crash left, and refuses when it is installed already.
-    async fn prepare(&self, game: &GameId) -> Result<(Arc<GamesDir>, Arc<GameLock>), PeerError> {
-        let (peer, game) = (self.clone(), game.clone());
-        self.blocking("prepare", move || {
-            let games = Arc::new(GamesDir::open(&peer.inner.games_dir)?);
-            let lock = GameLock::acquire(&games, &game)?;
-            if let Some(action) = recovery::recover(&games, &game)? {
-                peer.inner.events.report(PeerEvent::GameRecovered { game: game.clone(), action });
-            }
-            refuse_installed(&games, &game)?;
-            Ok((games, Arc::new(lock)))
-        })
-        .await
-    }
-
-    /// Asks the peers and chooses the validated ones.
-    async fn choose(&self, game: &GameId, options: &StreamInstallOptions) -> Result<Selection, PeerError> {
-        let wanted =
-            self.inner.catalog.as_ref().and_then(|catalog| catalog.game(game)).map(|known| &known.version);
-        let ours = self.hello();
-        let asking = gather::details(&options.peers, &ours, game);
-        let Some((offers, mut answers)) = options.cancel.run_until_cancelled(asking).await else {
-            return Err(PeerError::Cancelled);
-        };
-        match select(offers, wanted) {
-            Ok(mut selection) => {
-                selection.dropped.append(&mut answers);
-                for answer in &selection.dropped {
-                    tracing::info!("{} is no source of {game}: {}", answer.peer, answer.reason);
-                }
-                Ok(selection)
-            }
-            Err(SelectError::NotOffered(dropped)) => {
-                answers.extend(dropped);
-                Err(PeerError::NotOffered { game: game.clone(), peers: answers })
-            }
-            Err(SelectError::Ambiguous(groups)) => Err(PeerError::Ambiguous { game: game.clone(), groups }),
-        }
+    async fn prepare(
+        &self,
+        operation: &OperationContext,
+    ) -> Result<(Arc<GamesDir>, Arc<GameLock>), PeerError> {
+        let (games, lock) = self.lock_and_recover(operation).await?;
+        let (looking, game) = (Arc::clone(&games), operation.game.clone());
+        self.blocking("prepare", move || refuse_installed(&looking, &game)).await?;
+        Ok((games, lock))
     }
 
     /// Says what [`Self::stream_install_game`] would do, and changes nothing.
@@ -302,9 +231,10 @@ impl Peer {
     pub async fn plan_stream_install(
         &self,
         game: &GameId,
-        options: &StreamInstallOptions,
+        options: &OperationOptions,
+        cancel: &CancellationToken,
     ) -> Result<StreamInstallPlan, PeerError> {
-        self.check_request(game, options)?;
+        self.check_in_catalog(game)?;
         let (games_dir, wanted) = (self.inner.games_dir.clone(), game.clone());
         let games = self
             .blocking("plan", move || {
@@ -313,7 +243,7 @@ impl Peer {
                 Ok(games)
             })
             .await?;
-        let selection = self.choose(game, options).await?;
+        let selection = self.choose(game, options, cancel).await?;
         let totals = self.totals(game, &selection).await?;
         Ok(StreamInstallPlan {
             game: game.clone(),
@@ -338,7 +268,7 @@ impl Peer {
                 Ok((_archives, totals)) => return Ok(totals),
                 Err(error) => attempts.push(AttemptFailure {
                     peer: source.name.clone(),
-                    code: error.code(),
+                    code: error.code().into(),
                     message: error.to_string(),
                 }),
             }
@@ -347,7 +277,8 @@ impl Peer {
     }
 }
 
-fn refuse_installed(games: &GamesDir, game: &GameId) -> Result<(), PeerError> {
+/// Refuses when there is an installed tree.
+pub(super) fn refuse_installed(games: &GamesDir, game: &GameId) -> Result<(), PeerError> {
     let path = games.root_path(game).join(LOCAL_DIR);
     match recovery::standing(games, game, LOCAL_DIR).map_err(|error: LocalError| PeerError::from(error))? {
         Standing::Nothing => Ok(()),

@@ -205,7 +205,12 @@ async fn stream_install<S: AsyncRead + AsyncWrite>(
         peer_id: connection.theirs.peer.to_string(),
     });
     let end = stream::send(connection, Arc::clone(&source.provider), archives, &source.tasks, stop).await;
-    source.events.report(PeerEvent::TransferEnd { game, peer, outcome: end.outcome, bytes: end.bytes });
+    source.events.report(PeerEvent::TransferEnd {
+        game,
+        peer,
+        outcome: end.outcome.into(),
+        bytes: end.bytes,
+    });
     Ok(())
 }
 

@@ -116,7 +116,7 @@ impl ArchiveProvider for UntouchedProvider {
 }
 
 fn hello(name: &str) -> Hello {
-    Hello { peer: PeerId::random().unwrap(), name: name.parse().unwrap(), listen_port: None }
+    Hello { peer: PeerId::random().unwrap(), name: name.parse().unwrap(), listen_port: None, instance: 0 }
 }
 
 /// A source whose connections are pipes.
@@ -594,7 +594,7 @@ async fn when_the_receiver_goes_the_decoder_goes() {
         assert!(matches!(events.next().await, Some(PeerEvent::TransferBegin { .. })), "{name}");
         match events.next().await {
             Some(PeerEvent::TransferEnd { outcome, .. }) => {
-                assert!(matches!(outcome, "receiver-gone" | "connection-lost"), "{name}: {outcome}");
+                assert!(matches!(&*outcome, "receiver-gone" | "connection-lost"), "{name}: {outcome}");
             }
             other => panic!("{name}: {other:?}"),
         }
@@ -615,7 +615,7 @@ async fn a_delivered_stream_is_complete() {
         assert!(matches!(events.next().await, Some(PeerEvent::TransferBegin { .. })));
         match events.next().await {
             Some(PeerEvent::TransferEnd { outcome, bytes, .. }) => {
-                assert_eq!((outcome, bytes), ("complete", small_game::totals().bytes), "round {round}");
+                assert_eq!((&*outcome, bytes), ("complete", small_game::totals().bytes), "round {round}");
             }
             other => panic!("{other:?}"),
         }

@@ -76,7 +76,7 @@ impl LyingSource {
     pub(crate) fn new(name: &str, files: Vec<RootFile>, stream: Vec<Step>) -> Self {
         let peer = PeerId::random().unwrap();
         Self {
-            hello: Hello { peer, name: name.parse().unwrap(), listen_port: None },
+            hello: Hello { peer, name: name.parse().unwrap(), listen_port: None, instance: 0 },
             version: small_game::version(),
             files,
             totals: small_game::totals(),

@@ -150,7 +150,7 @@ mod tests {
     use crate::wire::message::Request;
 
     fn hello(name: &str) -> Hello {
-        Hello { peer: PeerId::random().unwrap(), name: name.parse().unwrap(), listen_port: None }
+        Hello { peer: PeerId::random().unwrap(), name: name.parse().unwrap(), listen_port: None, instance: 0 }
     }
 
     async fn pair() -> (Connection<DuplexStream>, Connection<DuplexStream>) {

@@ -24,6 +24,9 @@ pub(crate) struct Hello {
     pub name: PeerName,
     /// Port it serves on; nothing when it does not serve. The port of the connection is never an address.
     pub listen_port: Option<u16>,
+    /// Random for every start of a peer. One identity with two of them at one time is two machines, of which one was
+    /// copied from the other; one peer on two interfaces has one.
+    pub instance: u64,
 }
 
 /// What a receiver asks.

@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use lanspread_peer::{
-    Peer, PeerError, PeerEvent, PeerEvents, ProviderChoice, StreamInstallOptions, StreamInstallReport,
+    CancellationToken, OperationOptions, Peer, PeerError, PeerEvent, PeerEvents, ProviderChoice,
+    StreamInstallReport,
 };
 use tempfile::TempDir;
 
@@ -181,8 +182,8 @@ pub(crate) async fn install(
     sources: &[SocketAddr],
 ) -> Result<StreamInstallReport, PeerError> {
     let peers = sources.iter().map(|address| (*address).into()).collect();
-    let options = StreamInstallOptions { peers, ..StreamInstallOptions::default() };
-    peer.stream_install_game(&game.parse().unwrap(), options).await
+    let options = OperationOptions { peers, ..OperationOptions::default() };
+    peer.stream_install_game(&game.parse().unwrap(), &options, CancellationToken::new()).await
 }
 
 /// Every event that has happened.

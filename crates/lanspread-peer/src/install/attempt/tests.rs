@@ -10,7 +10,8 @@ use tokio::sync::Barrier;
 use super::*;
 use crate::error::PeerError;
 use crate::library::state::RootFile;
-use crate::peer::{Peer, StreamInstallOptions, StreamInstallReport};
+use crate::operation::OperationOptions;
+use crate::peer::{Peer, StreamInstallReport};
 use crate::testing::fault_pipe::Fault;
 use crate::testing::lies::{self, Lie};
 use crate::testing::lying_source::{Listening, LyingSource, Step};
@@ -21,8 +22,8 @@ use crate::wire::message::{StreamItem, StreamMessage};
 /// Installs the small game from these sources.
 async fn install(peer: &Peer, addresses: &[std::net::SocketAddr]) -> Result<StreamInstallReport, PeerError> {
     let peers = addresses.iter().map(|address| (*address).into()).collect();
-    let options = StreamInstallOptions { peers, ..StreamInstallOptions::default() };
-    peer.stream_install_game(&small_game::game(), options).await
+    let options = OperationOptions { peers, ..OperationOptions::default() };
+    peer.stream_install_game(&small_game::game(), &options, CancellationToken::new()).await
 }
 
 /// A machine that serves the small game.
@@ -64,9 +65,11 @@ fn assert_installed(machine: &Machine, why: &str) {
     assert_eq!(rest, expected, "{why}");
 }
 
-fn failed_attempts(error: &PeerError) -> Vec<&'static str> {
+fn failed_attempts(error: &PeerError) -> Vec<&str> {
     match error {
-        PeerError::AllSourcesFailed { attempts, .. } => attempts.iter().map(|attempt| attempt.code).collect(),
+        PeerError::AllSourcesFailed { attempts, .. } => {
+            attempts.iter().map(|attempt| &*attempt.code).collect()
+        }
         other => panic!("{other:?}"),
     }
 }
@@ -130,7 +133,7 @@ async fn after_every_lie_the_next_source_installs() {
         let report = install(&peer, &[honest.address, liar.address]).await;
         let report = report.unwrap_or_else(|error| panic!("{}: {error}", lie.name));
         assert_eq!(report.source.name.as_str(), "b-honest", "{}", lie.name);
-        let attempts: Vec<_> = report.attempts.iter().map(|a| (a.peer.as_str(), a.code)).collect();
+        let attempts: Vec<_> = report.attempts.iter().map(|a| (a.peer.as_str(), &*a.code)).collect();
         assert_eq!(attempts, [("a-liar", lie.code)], "{}", lie.name);
         assert_eq!(report.totals, small_game::totals(), "{}", lie.name);
         assert_installed(&machine, lie.name);
@@ -159,7 +162,7 @@ async fn one_attempt_each_in_order() {
     addresses.reverse();
     let machine = Machine::new();
     let report = install(&machine.peer("receiver"), &addresses).await.unwrap();
-    let attempts: Vec<_> = report.attempts.iter().map(|a| (a.peer.as_str(), a.code)).collect();
+    let attempts: Vec<_> = report.attempts.iter().map(|a| (a.peer.as_str(), &*a.code)).collect();
     let expected: Vec<_> = liars.iter().map(|(_, name, code)| (*name, *code)).collect();
     assert_eq!(attempts, expected);
     assert_installed(&machine, "after five liars");
@@ -372,10 +375,9 @@ async fn cancelling_leaves_nothing() {
     let second = LyingSource::new("b", Vec::new(), small_game::stream()).listen().await;
     let peer = machine.peer("receiver");
     let cancel = CancellationToken::new();
-    let options = StreamInstallOptions {
+    let options = OperationOptions {
         peers: vec![first.address.into(), second.address.into()],
-        cancel: cancel.clone(),
-        ..StreamInstallOptions::default()
+        ..OperationOptions::default()
     };
     let game = small_game::game();
     let cancelling = async {
@@ -383,7 +385,7 @@ async fn cancelling_leaves_nothing() {
         assert!(machine.games_dir().join("small/.local.installing").is_dir(), "it is in the middle");
         cancel.cancel();
     };
-    let (result, ()) = tokio::join!(peer.stream_install_game(&game, options), cancelling);
+    let (result, ()) = tokio::join!(peer.stream_install_game(&game, &options, cancel.clone()), cancelling);
     assert!(matches!(result, Err(PeerError::Cancelled)), "{result:?}");
     assert_eq!(machine.everything(), Tree::new());
     assert_eq!((peer.running_tasks(), second.connections()), (0, 1));

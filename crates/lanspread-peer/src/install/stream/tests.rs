@@ -47,8 +47,12 @@ impl Ended {
 }
 
 async fn opened<S: AsyncRead + AsyncWrite>(stream: S) -> Connection<S> {
-    let ours =
-        Hello { peer: PeerId::random().unwrap(), name: "receiver".parse().unwrap(), listen_port: None };
+    let ours = Hello {
+        peer: PeerId::random().unwrap(),
+        name: "receiver".parse().unwrap(),
+        listen_port: None,
+        instance: 0,
+    };
     Connection::open(stream, &ours).await.unwrap()
 }
 

@@ -1,0 +1,96 @@
+//! What a peer can be told to do with a game, as data: options and kinds travel over the control socket as they are.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+
+use crate::archive::entry::NamePolicy;
+use crate::event::EventSender;
+use crate::game::GameId;
+use crate::limits;
+use crate::net::dial::PeerAddress;
+
+/// What an operation does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OperationKind {
+    /// Installs straight from another peer's archive, which is never stored.
+    StreamInstall,
+    /// Brings the game root's files here as they are.
+    Download,
+    /// Installs from the archives of the game root, which are downloaded first where they are not here.
+    Install,
+    /// Replaces what is here by the version that is wanted: archives, installed tree, or both.
+    Update,
+    /// Removes `local/`.
+    Uninstall,
+    /// Removes the downloaded files.
+    Remove,
+    /// Compares what is here with what was installed and downloaded.
+    Verify,
+}
+
+impl fmt::Display for OperationKind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::StreamInstall => "install --stream",
+            Self::Download => "download",
+            Self::Install => "install",
+            Self::Update => "update",
+            Self::Uninstall => "uninstall",
+            Self::Remove => "remove",
+            Self::Verify => "verify",
+        })
+    }
+}
+
+/// How an operation is done.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OperationOptions {
+    /// Peers to ask beside those that are known or found.
+    pub peers: Vec<PeerAddress>,
+    /// How peers are found.
+    pub discovery: Discovery,
+    /// Which names are accepted.
+    pub names: NamePolicy,
+    /// Goes on although files that the user added or changed are lost.
+    pub force: bool,
+}
+
+/// How peers are found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Discovery {
+    /// Only peers that are named, saved, or known already.
+    #[default]
+    Off,
+    /// By DNS-SD over multicast DNS.
+    On {
+        /// Longest wait, milliseconds. It ends sooner when the peers heard of are enough to decide.
+        timeout_ms: u64,
+    },
+}
+
+impl Discovery {
+    /// The longest wait, within [`limits::DISCOVERY_TIMEOUT_MAX`]; nothing when it is off.
+    pub fn timeout(self) -> Option<Duration> {
+        match self {
+            Self::Off => None,
+            Self::On { timeout_ms } => {
+                Some(Duration::from_millis(timeout_ms).min(limits::DISCOVERY_TIMEOUT_MAX))
+            }
+        }
+    }
+}
+
+/// One operation that runs: what it is about, where it reports to, and how it is stopped.
+#[derive(Debug, Clone)]
+pub(crate) struct OperationContext {
+    pub(crate) game: GameId,
+    pub(crate) options: OperationOptions,
+    pub(crate) events: EventSender,
+    pub(crate) cancel: CancellationToken,
+}

@@ -1,0 +1,64 @@
+//! What every operation on a game shares: it is counted, a shutdown cancels and awaits it, and it begins by locking the
+//! game and putting in order what an earlier crash left.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::Peer;
+use crate::error::PeerError;
+use crate::event::PeerEvent;
+use crate::game::GameId;
+use crate::install::games_dir::GamesDir;
+use crate::install::lock::GameLock;
+use crate::install::recovery;
+use crate::operation::{OperationContext, OperationOptions};
+
+impl Peer {
+    /// Runs `work` as one operation of this peer, which a shutdown cancels and waits for.
+    pub(super) async fn operate<T>(
+        &self,
+        game: &GameId,
+        options: &OperationOptions,
+        cancel: &CancellationToken,
+        work: impl AsyncFnOnce(OperationContext) -> Result<T, PeerError>,
+    ) -> Result<T, PeerError> {
+        let _counted = self.inner.tasks.hold();
+        let stop = self.inner.tasks.cancel_token();
+        let cancel = cancel.child_token();
+        let context = OperationContext {
+            game: game.clone(),
+            options: options.clone(),
+            events: self.inner.events.of_operation(),
+            cancel: cancel.clone(),
+        };
+        let cancelling = async {
+            stop.cancelled().await;
+            cancel.cancel();
+            std::future::pending::<Infallible>().await
+        };
+        tokio::select! {
+            done = work(context) => done,
+            never = cancelling => match never {},
+        }
+    }
+
+    /// Locks the game and puts in order what an earlier operation left.
+    pub(super) async fn lock_and_recover(
+        &self,
+        operation: &OperationContext,
+    ) -> Result<(Arc<GamesDir>, Arc<GameLock>), PeerError> {
+        let games_dir = self.inner.games_dir.clone();
+        let (game, events) = (operation.game.clone(), operation.events.clone());
+        self.blocking("lock", move || {
+            let games = Arc::new(GamesDir::open(&games_dir)?);
+            let lock = GameLock::acquire(&games, &game)?;
+            if let Some(action) = recovery::recover(&games, &game)? {
+                events.report(PeerEvent::GameRecovered { game, action: action.into() });
+            }
+            Ok((games, Arc::new(lock)))
+        })
+        .await
+    }
+}
