@@ -4,14 +4,19 @@
     contract.py     what a scenario is, and how a check fails
     stage.py        what a scenario acts on: folders, sources, receivers, commands
     checks.py       what many scenarios check, on both sides
+    downloads.py    games to download, and what holds of every download, on both sides
+    watch.py        what happened in a folder, in its order
     peer.py         one process in its container, with its whole event log (events.py)
-    relay.py        a lying source: a relay that changes one thing on the way
+    doubles.py      programs that stand in for peers: sources that lie, a proxy that damages what passes
     trees.py        full comparison of what is on disk
     archives.py     archives by the real `rar` and `unrar`; rar_format.py changes single header fields
     payload.py      synthetic content, the same on every run
     image.py        the image with the program in it
+    crew.py         runs them side by side, those that need the machine for themselves alone
+    report.py       results on the terminal, as JSON and as JUnit's XML; the matrix as docs/scenarios.md
     docker.py, cleanup.py, runner.py, tools.py   the machinery around them
 
 A new scenario is one decorated function in a module of `matrix/`: its number leaves `planned.py`, its claim is one
-sentence, and it asserts that the mechanism under test has fired as well as what came of it.
+sentence, and it asserts that the mechanism under test has fired as well as what came of it. Scenarios run side by side:
+one that measures time, or needs the whole machine, says `alone=True`. docs/scenarios.md is generated again with it.
 """

@@ -13,6 +13,7 @@ from .trees import DIRECTORY, Manifest, differences, file_count, manifest, total
 # The names of the product's layout that a check looks for.
 LOCAL = "local"
 STAGING = ".local.installing"
+BACKUP = ".local.backup"
 OUR_STATE = ".lanspread"
 INTENTS = f"{OUR_STATE}/intents"
 
@@ -68,10 +69,15 @@ def games_dir_as_before(before: Manifest, games_dir: Path) -> None:
 
 def listed_as_not_shareable(stage: Stage, games_dir: Path, game: str) -> None:
     """`list` calls the game installed, not downloaded, local only."""
+    listed_as(stage, games_dir, game, state="local-only", downloaded=False, installed=True)
+
+
+def listed_as(stage: Stage, games_dir: Path, game: str, *, state: str, downloaded: bool, installed: bool) -> None:
+    """What `list` says of one game."""
     found = [event for event in stage.list_games(games_dir) if named("local-game", game=game)(event)]
     expect_equal(len(found), 1, f"`local-game` events for {game}")
-    state = {key: found[0].get(key) for key in ("state", "downloaded", "installed")}
-    expect_equal(state, {"state": "local-only", "downloaded": False, "installed": True}, f"state of {game}")
+    said = {key: found[0].get(key) for key in ("state", "downloaded", "installed")}
+    expect_equal(said, {"state": state, "downloaded": downloaded, "installed": installed}, f"state of {game}")
 
 
 def finished_event(receiver: Peer, game: str, source: Reachable, tree: Manifest) -> Event:

@@ -39,6 +39,8 @@ class Scenario:
     conditions: str
     time_limit_s: int
     run: Callable[[Stage], None]
+    alone: bool = False
+    """Whether no other scenario may run at the same time, because it measures time or needs the whole machine."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,8 @@ class Result:
     message: str = ""
     evidence: Path | None = None
     """Where logs and trees were kept; only after a failure, or when asked to keep everything."""
+    figures: tuple[str, ...] = ()
+    """What was measured on the way, for people."""
 
 
 class Deadline:
@@ -88,14 +92,14 @@ SCENARIOS: dict[str, Scenario] = {}
 
 
 def scenario(
-    id: str, name: str, *, claim: str, conditions: str, time_limit_s: int
+    id: str, name: str, *, claim: str, conditions: str, time_limit_s: int, alone: bool = False
 ) -> Callable[[Callable[[Stage], None]], Callable[[Stage], None]]:
     """Registers the decorated function as the run-and-check of a scenario."""
 
     def register(run: Callable[[Stage], None]) -> Callable[[Stage], None]:
         if id in SCENARIOS:
             raise ValueError(f"{id} is registered twice")
-        SCENARIOS[id] = Scenario(id, name, claim, conditions, time_limit_s, run)
+        SCENARIOS[id] = Scenario(id, name, claim, conditions, time_limit_s, run, alone)
         return run
 
     return register

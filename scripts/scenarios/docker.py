@@ -103,7 +103,7 @@ def create_network(name: str, lock: str) -> None:
 
 
 def network_gateway(name: str) -> str:
-    """The address of this machine on the network."""
+    """The address that this machine has on the network."""
     return docker("network", "inspect", "--format", "{{(index .IPAM.Config 0).Gateway}}", name).strip()
 
 

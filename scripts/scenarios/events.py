@@ -17,7 +17,7 @@ Event = dict[str, Any]
 Predicate = Callable[[Event], bool]
 
 
-def named(name: str, **fields: Any) -> Predicate:
+def named(name: str, /, **fields: Any) -> Predicate:
     """Matches events of one name whose given fields have the given values."""
 
     def matches(event: Event) -> bool:

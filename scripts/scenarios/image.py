@@ -11,7 +11,8 @@ from pathlib import Path
 from .docker import BUILD_TIMEOUT_S, DockerError, docker, image_exists, labelled
 from .tools import PROJECT_DIR, TARGET_DIR, ToolFailed
 
-# Marks our images, so that old ones can be told from everybody else's.
+# Marks our images with the build folder they came from, so that old ones can be told from everybody else's: those of
+# another checkout may be in use there, and are not ours to remove.
 IMAGE_LABEL = "lanspread.scenarios.image"
 REPOSITORY = "lanspread-scenarios"
 
@@ -55,7 +56,8 @@ def prepare_image(work_dir: Path, *, rebuild: bool) -> str:
     if not program.is_file():
         raise ToolFailed(f"there is no program at {program}")
     base = _base_image()
-    digest = hashlib.sha256(program.read_bytes() + DOCKERFILE.read_bytes() + base.encode()).hexdigest()[:16]
+    contents = (program.read_bytes(), DOCKERFILE.read_bytes(), base.encode(), str(TARGET_DIR).encode())
+    digest = hashlib.sha256(b"".join(contents)).hexdigest()[:16]
     tag = f"{REPOSITORY}:{digest}"
     if rebuild or not image_exists(tag):
         _build_image(tag, base, program, work_dir / "image", rebuild)
@@ -68,9 +70,11 @@ def _base_image() -> str:
     named = os.environ.get("LANSPREAD_BASE_IMAGE")
     if named:
         return named
-    tag = f"{REPOSITORY}-base:{_release_name()}"
+    script = PROJECT_DIR / "docker" / "make_base.sh"
+    # A script that makes something else makes another image.
+    recipe = hashlib.sha256(script.read_bytes()).hexdigest()[:8]
+    tag = f"{REPOSITORY}-base:{_release_name()}-{recipe}"
     if not image_exists(tag):
-        script = PROJECT_DIR / "docker" / "make_base.sh"
         done = subprocess.run([str(script), tag], stdin=subprocess.DEVNULL, capture_output=True, text=True)
         if done.returncode != 0:
             raise ToolFailed(done.stderr.strip())
@@ -87,7 +91,7 @@ def _build_image(tag: str, base: str, program: Path, context: Path, rebuild: boo
     context.mkdir(parents=True)
     shutil.copy2(program, context / PROGRAM)
     shutil.copy2(DOCKERFILE, context / "Dockerfile")
-    arguments = ["build", "--force-rm", "--build-arg", f"BASE={base}", "--label", f"{IMAGE_LABEL}={tag}"]
+    arguments = ["build", "--force-rm", "--build-arg", f"BASE={base}", "--label", f"{IMAGE_LABEL}={TARGET_DIR}"]
     if rebuild:
         arguments.append("--no-cache")
     docker(*arguments, "--tag", tag, str(context), timeout_s=BUILD_TIMEOUT_S)
@@ -97,8 +101,8 @@ def _build_image(tag: str, base: str, program: Path, context: Path, rebuild: boo
 def _remove_other_images(current: str) -> None:
     """One image of a few hundred megabytes for every program ever built would fill a disk."""
     current_id = docker("image", "inspect", "--format", "{{.Id}}", current).strip()
-    for id, _ in labelled("image", IMAGE_LABEL):
-        if current_id.startswith(f"sha256:{id}"):
+    for id, target_dir in labelled("image", IMAGE_LABEL):
+        if target_dir != str(TARGET_DIR) or current_id.startswith(f"sha256:{id}"):
             continue
         try:
             # By id, which also removes what a rebuild under the same tag left without a name.

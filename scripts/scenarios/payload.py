@@ -15,6 +15,10 @@ from pathlib import Path
 # Archives record modification times; a fixed start makes them the same on every run. 2025-01-01T00:00:00Z.
 FIRST_MODIFICATION_TIME = 1_735_689_600
 
+# Of a marked file.
+MARK_INTERVAL_BYTES = 64 * 1024
+MARK_BYTES = 64
+
 _SYLLABLES = "ba ce di fo gu ha je ki lo mu na pe ri so tu va we xi yo zu".split()
 
 
@@ -67,6 +71,21 @@ class PayloadTree:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.names.append(name)
         return path
+
+
+def marked_file(path: Path, size: int, label: str) -> Path:
+    """A file in which every place names itself and whose file this is, and which costs little to make: a mark in every
+    64 KiB and one at the end, nothing between them. So a byte that is elsewhere, or somebody else's, shows.
+
+    A file that is there is written over in place.
+    """
+    with path.open("r+b" if path.exists() else "xb") as file:
+        file.truncate(size)
+        for offset in [*range(0, size, MARK_INTERVAL_BYTES), max(0, size - MARK_BYTES)]:
+            file.seek(offset)
+            mark = f"{label} at {offset} of {path.name} ".encode().ljust(MARK_BYTES, b".")
+            file.write(mark[: min(MARK_BYTES, size - offset)])
+    return path
 
 
 def prose(generator: random.Random, size: int, heading: str) -> bytes:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Protocol
 
-from .contract import Deadline
+from .contract import Deadline, expect_equal
 from .docker import RUN_LABEL, DockerError, docker
 from .events import Event, EventLog, Predicate, named
 
@@ -21,6 +21,7 @@ GAMES = "/games"
 STATE = "/state"
 CATALOG = "/catalog.toml"
 TOOLS = "/opt/tools"
+DOUBLES = "/opt/doubles"
 
 # What the engine itself puts into every container.
 _ENGINE_FILES = (
@@ -79,6 +80,8 @@ class ContainerSettings:
         command = ["run", "--name", self.container, "--network", self.network]
         command += ["--network-alias", self.alias, "--hostname", self.alias]
         command += ["--label", f"{RUN_LABEL}={self.run_lock}", "--user", self.user]
+        # The image's own check would be a process beside the peer, and scenarios count those.
+        command += ["--no-healthcheck"]
         # A signal goes where the scenario sends it, not where the terminal does.
         command += ["--detach"] if detached else ["--sig-proxy=false"]
         for mount in self.mounts:
@@ -95,6 +98,22 @@ class Machine:
     """A running container in which several commands can be run one after the other, or beside each other."""
 
     container: str
+
+    def pid_of(self, arguments: Sequence[str]) -> int:
+        """The process in it that runs the program with these arguments, by its number there."""
+        script = (
+            "for each in /proc/[0-9]*; do tr '\\0' ' ' <$each/cmdline && echo \"|${each#/proc/}\"; done 2>/dev/null"
+        )
+        table = docker("exec", "--user", "0", self.container, "sh", "-c", script).splitlines()
+        processes = [line.rpartition("|") for line in table]
+        found = [int(pid) for command, _, pid in processes if command.endswith(f" {' '.join(arguments)} ")]
+        expect_equal(len(found), 1, f"processes that run {' '.join(arguments)}")
+        return found[0]
+
+    def signal(self, name: str, arguments: Sequence[str]) -> None:
+        """Signals the process in it that runs the program with these arguments."""
+        pid = str(self.pid_of(arguments))
+        docker("exec", "--user", "0", self.container, "sh", "-c", 'kill -s "$0" "$1"', name, pid)
 
     def changed_outside_mounts(self) -> list[str]:
         """Paths that processes in it made or changed outside the mounted folders."""
@@ -187,6 +206,10 @@ class Peer:
     @property
     def address(self) -> str:
         return f"{self.name}:{PORT}"
+
+    def ip_address(self) -> str:
+        """The IP address of its container on the private network."""
+        return self.network_address()[0]
 
     def network_address(self) -> tuple[str, int]:
         """Where this machine reaches it; its name is known only inside the private network."""

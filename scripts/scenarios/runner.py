@@ -1,26 +1,26 @@
-"""The command line of the harness: runs scenarios, shows a table, keeps the evidence of failures, cleans up."""
+"""The command line of the harness: what to run, what to say of it, and the life of a run."""
 
 from __future__ import annotations
 
 import argparse
-import json
+import os
 import secrets
 import shutil
 import signal
 import sys
-import textwrap
 import time
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import checks
+from . import report
 from .cleanup import RunLock, is_dead, remove_dead_runs, remove_run
-from .contract import SCENARIOS, CheckFailed, Outcome, Planned, Result, Scenario
+from .contract import SCENARIOS, Outcome, Planned, Result, Scenario
+from .crew import Crew
 from .docker import DockerError, engine_problem
+from .doubles import build_programs
 from .image import prepare_image
 from .matrix import MATRIX
-from .stage import Run, Stage
+from .stage import Run
 from .tools import TARGET_DIR, ToolFailed, fetch_tools
 
 RUNS_DIR = TARGET_DIR / "scenarios"
@@ -41,8 +41,12 @@ class Interrupted(BaseException):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parse(arguments)
+    rows = [MATRIX[id] for id in options.ids or MATRIX]
     if options.list:
-        print_matrix(options.ids)
+        report.show_matrix(rows)
+        return 0
+    if options.markdown:
+        print(report.matrix_page(rows), end="")
         return 0
     ids = options.ids or [id for id in MATRIX if id in SCENARIOS]
     wanted = [id for id in ids if id in SCENARIOS]
@@ -52,16 +56,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if wanted:
         try:
             _on_signals(_raise_interrupted)
-            run_scenarios(wanted, results, rebuild=options.build_image, keep=options.keep)
+            run_scenarios(wanted, results, jobs=options.jobs, rebuild=options.build_image, keep=options.keep)
         except Interrupted as error:
             interrupted = error
         except (ToolFailed, DockerError) as error:
             print(f"run_extended_scenarios.py: {error}", file=sys.stderr)
             return EXIT_CANNOT_RUN
     results.sort(key=lambda result: ids.index(result.id))
-    print_results(results)
+    report.show_results(results)
     if options.json:
-        write_json(options.json, results, started)
+        report.write_json(options.json, results, started)
+    if options.junit:
+        report.write_junit(options.junit, results, started)
     if interrupted:
         print(f"run_extended_scenarios.py: {interrupted}; cleaned up", file=sys.stderr)
         return 128 + interrupted.number
@@ -79,13 +85,22 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "ids", nargs="*", metavar="ID", help="scenarios to run, such as S41; all implemented ones without"
     )
     parser.add_argument("--build-image", action="store_true", help="build the program and the image afresh first")
+    parser.add_argument(
+        "--jobs",
+        type=_jobs,
+        default=default_jobs(),
+        metavar="N",
+        help="scenarios that run at the same time (%(default)s on this machine); some always run alone",
+    )
     parser.add_argument("--list", action="store_true", help="show the matrix and run nothing")
+    parser.add_argument("--markdown", action="store_true", help="show the matrix as Markdown and run nothing")
     parser.add_argument(
         "--keep",
         action="store_true",
         help="keep containers, logs and trees of passed scenarios too, until the next run",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the results there")
+    parser.add_argument("--junit", type=Path, metavar="FILE", help="also write the results there, as JUnit's XML")
     options = parser.parse_args(arguments)
     options.ids = list(dict.fromkeys(id.upper() for id in options.ids))
     unknown = [id for id in options.ids if id not in MATRIX]
@@ -94,77 +109,51 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-def run_scenarios(ids: Sequence[str], results: list[Result], *, rebuild: bool, keep: bool) -> None:
+def default_jobs() -> int:
+    """One more than the machine has cores: scenarios wait for each other's disks and time limits as well."""
+    return (os.cpu_count() or 1) + 1
+
+
+def _jobs(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("at least one scenario must run")
+    return number
+
+
+def run_scenarios(ids: Sequence[str], results: list[Result], *, jobs: int, rebuild: bool, keep: bool) -> None:
     """Appends a result for every id as it is known, so that an interruption loses none."""
     problem = engine_problem()
     if problem:
         raise ToolFailed(problem)
     fetch_tools()
+    build_programs()
     RUNS_DIR.mkdir(parents=True, exist_ok=True)
     _remove_old_folders()
     id = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
     run_dir = RUNS_DIR / id
     run_dir.mkdir()
     lock = RunLock(_lock_file(run_dir))
+    crew = None
     try:
         for dead in remove_dead_runs():
             print(f"removed what a run that died had left: {Path(dead).stem}", flush=True)
         run = Run(id, lock, prepare_image(run_dir, rebuild=rebuild), run_dir)
-        print(f"run {id}, image {run.image}", flush=True)
-        for scenario_id in ids:
-            results.append(_run_one(run, SCENARIOS[scenario_id], keep))
+        print(f"run {id}, image {run.image}, {len(ids)} scenarios, {jobs} at once", flush=True)
+        crew = Crew(run, keep)
+        for result in crew.results([SCENARIOS[id] for id in ids], jobs):
+            results.append(result)
+            report.show_result(result)
     finally:
         # A second Ctrl-C must not leave containers behind.
         _on_signals(signal.SIG_IGN)
+        if crew is not None:
+            results += crew.stop()
         if not keep:
             remove_run(str(lock.path))
         lock.release()
         if not any(result.evidence for result in results):
             shutil.rmtree(run_dir, ignore_errors=True)
-
-
-def _run_one(run: Run, scenario: Scenario, keep: bool) -> Result:
-    print(f"{scenario.id} {scenario.name} ... ", end="", flush=True)
-    begun = time.monotonic()
-    evidence_dir = run.dir / scenario.id
-    evidence_dir.mkdir()
-    message = ""
-    stage = None
-    try:
-        stage = Stage(run, scenario, evidence_dir)
-        scenario.run(stage)
-        for source in stage.running_sources():
-            checks.sender_is_clean(stage, source)
-        checks.outputs_are_sound(stage)
-    except CheckFailed as error:
-        message = str(error)
-    except Exception as error:  # a fault of the harness must not end the run, and must not pass
-        message = f"the scenario itself broke: {type(error).__name__}: {error}"
-        (evidence_dir / "traceback.txt").write_text(traceback.format_exc())
-    except BaseException:
-        if stage is not None:
-            stage.abandon()
-        raise
-    duration_s = time.monotonic() - begun
-    if stage is not None and not keep:
-        _remove(stage)
-    evidence = evidence_dir if message or keep else None
-    if evidence is None:
-        shutil.rmtree(evidence_dir)
-    outcome = Outcome.FAILED if message else Outcome.PASSED
-    print(f"{outcome.value} ({duration_s:.1f} s)", flush=True)
-    if evidence:
-        print(textwrap.indent(f"{message}\nlogs and trees: {evidence}".lstrip(), "    "), flush=True)
-    return Result(scenario.id, scenario.name, scenario.claim, outcome, duration_s, message, evidence)
-
-
-def _remove(stage: Stage) -> None:
-    stage.abandon()
-    try:
-        stage.remove_containers()
-    except DockerError as error:
-        # Not the scenario's verdict; the end of the run removes everything once more, by label.
-        print(f"[{error}] ", end="", flush=True)
 
 
 def _unsupported(row: Planned | Scenario) -> Result:
@@ -192,47 +181,3 @@ def _raise_interrupted(number: int, _frame: object) -> None:
 def _on_signals(handler: object) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, handler)
-
-
-def print_matrix(ids: Sequence[str]) -> None:
-    """The dry run: what is claimed, under which conditions, in what time, and what nobody checks yet."""
-    rows = [MATRIX[id] for id in ids or MATRIX]
-    for row in rows:
-        implemented = isinstance(row, Scenario)
-        print(f"{row.id:4} {row.name} [{'implemented' if implemented else 'planned, unsupported'}]")
-        print(textwrap.indent(textwrap.fill(row.claim, 110), "       "))
-        if implemented:
-            print(textwrap.indent(textwrap.fill(f"Conditions: {row.conditions}", 110), "       "))
-            print(f"       Time limit: {row.time_limit_s} s")
-    count = sum(isinstance(row, Scenario) for row in rows)
-    print(f"{len(rows)} scenarios, {count} implemented, {len(rows) - count} planned")
-
-
-def print_results(results: Sequence[Result]) -> None:
-    width = max((len(result.name) for result in results), default=0)
-    print()
-    for result in results:
-        reason = f"  {result.message.splitlines()[0][:120]}" if result.message else ""
-        print(f"{result.id:4} {result.name:{width}} {result.outcome.value:11} {result.duration_s:6.1f} s{reason}")
-    counts = {outcome: sum(result.outcome is outcome for result in results) for outcome in Outcome}
-    print(", ".join(f"{count} {outcome.value}" for outcome, count in counts.items()))
-
-
-def write_json(file: Path, results: Sequence[Result], started: float) -> None:
-    document = {
-        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
-        "counts": {outcome.value: sum(result.outcome is outcome for result in results) for outcome in Outcome},
-        "scenarios": [
-            {
-                "id": result.id,
-                "name": result.name,
-                "claim": result.claim,
-                "outcome": result.outcome.value,
-                "duration_s": round(result.duration_s, 3),
-                "message": result.message,
-                "evidence": str(result.evidence) if result.evidence else None,
-            }
-            for result in results
-        ],
-    }
-    file.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")

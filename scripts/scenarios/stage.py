@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,15 +25,18 @@ from .docker import (
     remove_network,
     remove_volume,
 )
-from .events import Event
+from .doubles import FAULT_PROXY, LYING_SOURCE, PROGRAMS_DIR, FaultProxy, LyingSource
+from .events import Event, named
 from .image import PROGRAM
 from .payload import PayloadTree
 from .peer import ContainerSettings, Machine, Mount, Peer, Reachable
-from .relay import Lie, Relay
 from .tools import CATALOG, FIXTURES_DIR, TOOLS_DIR
 
 # The version of every game that a scenario packs itself.
 VERSION = "20250601"
+
+# What concerns this machine only; these commands have no options about peers.
+_COMMANDS_WITHOUT_PEERS = ("uninstall", "remove", "verify")
 
 # A `status` or `list` is answered at once; this bounds one that hangs.
 _COMMAND_TIME_LIMIT_S = 20
@@ -70,6 +75,11 @@ class SmallDisk:
             raise CheckFailed("the small disk took everything: it is not small")
 
 
+class Abandoned(BaseException):
+    """The run is ending: nothing more is made in Docker. Not an `Exception`, so that no scenario takes it for a
+    failure."""
+
+
 class Stage:
     def __init__(self, run: Run, scenario: Scenario, dir: Path) -> None:
         self.run = run
@@ -79,10 +89,14 @@ class Stage:
         self.logs_dir = self.dir / "logs"
         self.logs_dir.mkdir()
         self.peers: list[Peer] = []
+        self.figures: list[str] = []
+        """What was measured, for people: it is shown beside the result and nothing is asserted about it."""
         self._containers: list[str] = []
         self._observer: str | None = None
         self._disks: list[str] = []
-        self._relays: list[Relay] = []
+        # Held while something is made in Docker, so that `abandon` leaves nothing behind that is half made.
+        self._guard = threading.Lock()
+        self._abandoned = False
         self._network = f"lanspread-{run.id}-{scenario.id.lower()}"
         create_network(self._network, str(run.lock.path))
 
@@ -119,12 +133,12 @@ class Stage:
         """A new folder to fill; `name` also seeds the content, so different names are different bytes."""
         return PayloadTree(self.dir / "payload" / name, seed=f"{self.scenario.id}/{name}")
 
-    def catalog(self, *games: str) -> Path:
-        """A catalog of games packed here."""
-        path = self.dir / "catalog.toml"
+    def catalog(self, *games: str, version: str = VERSION) -> Path:
+        """A catalog of games made here, which are all of this version."""
+        path = self.dir / f"catalog-{version}.toml"
         lines = ["schema = 1"]
         for game in games:
-            lines += [f"[games.{game}]", f'name = "Scenario game {game}"', f'version = "{VERSION}"']
+            lines += [f"[games.{game}]", f'name = "Scenario game {game}"', f'version = "{version}"']
         path.write_text("\n".join(lines) + "\n")
         return path
 
@@ -135,35 +149,50 @@ class Stage:
         name: str,
         games_dir: Path,
         *,
-        catalog: Path = CATALOG,
+        catalog: Path | None = CATALOG,
         unrar: str = "",
+        discovery: bool = False,
         options: Sequence[str] = (),
         mounts: Sequence[Mount] = (),
         can_be_slowed: bool = False,
     ) -> Peer:
         """Serves a games directory, and returns when the peer says that it is ready."""
-        arguments = ["--json", "--state-dir", inside.STATE, "serve", "--games-dir", inside.GAMES]
-        arguments += [
-            "--listen",
-            f"0.0.0.0:{inside.PORT}",
-            "--name",
-            name,
-            "--catalog",
-            inside.CATALOG,
-            "--no-discovery",
-        ]
+        arguments = self.serve_arguments(name, with_catalog=catalog is not None, discovery=discovery)
         if unrar:
             arguments += ["--unrar", unrar]
         source = self.start(
             name,
             [*arguments, *options],
             games_dir,
-            catalog=catalog,
+            catalog=catalog or CATALOG,
             mounts=mounts,
             capabilities=("NET_ADMIN",) if can_be_slowed else (),
         )
         source.wait_for_event("peer-ready", self.deadline)
         return source
+
+    @staticmethod
+    def serve_arguments(name: str, *, with_catalog: bool = True, discovery: bool = False) -> list[str]:
+        """The arguments of a peer that serves: the daemon of its games directory."""
+        arguments = ["--json", "--state-dir", inside.STATE, "serve", "--games-dir", inside.GAMES]
+        arguments += ["--listen", f"0.0.0.0:{inside.PORT}", "--name", name]
+        if with_catalog:
+            arguments += ["--catalog", inside.CATALOG]
+        if not discovery:
+            arguments.append("--no-discovery")
+        return arguments
+
+    def start_command(self, name: str, machine: Machine, *arguments: str) -> Peer:
+        """Begins a command on a machine, with the state directory that is there. Where a peer serves, its own daemon
+        does what is asked."""
+        return self.start(name, ["--json", "--state-dir", inside.STATE, *arguments], machine)
+
+    def command(self, name: str, machine: Machine, *arguments: str, exit_status: int = 0) -> Peer:
+        """A whole command on a machine, which must end with this exit status."""
+        done = self.start_command(name, machine, *arguments)
+        done.wait_for_exit(self.deadline, f"the end of `{arguments[0]}`")
+        self.expect_exit(done, exit_status)
+        return done
 
     def start_install(
         self,
@@ -176,15 +205,45 @@ class Stage:
         options: Sequence[str] = (),
     ) -> Peer:
         """Begins a streamed install and returns at once."""
-        return self.start(name, self._install_arguments(game, sources, options), games, catalog=catalog)
+        operation = ["install", "--stream", game]
+        return self.start_operation(operation, games, sources, name=name, catalog=catalog, options=options)
 
-    @staticmethod
-    def _install_arguments(game: str, sources: Sequence[Reachable], options: Sequence[str] = ()) -> list[str]:
-        arguments = ["--json", "--state-dir", inside.STATE, "install", "--stream", game, "--games-dir", inside.GAMES]
-        arguments += ["--catalog", inside.CATALOG, "--no-discovery"]
+    def start_operation(
+        self,
+        operation: Sequence[str],
+        games: Path | Mount | Machine,
+        sources: Sequence[Reachable] = (),
+        *,
+        name: str = "receiver",
+        catalog: Path = CATALOG,
+        options: Sequence[str] = (),
+        mounts: Sequence[Mount] = (),
+    ) -> Peer:
+        """Begins what a user does with games, such as `["download", game]`, and returns at once."""
+        arguments = ["--json", "--state-dir", inside.STATE, *operation, "--games-dir", inside.GAMES]
+        arguments += ["--catalog", inside.CATALOG]
+        if operation[0] not in _COMMANDS_WITHOUT_PEERS:
+            arguments.append("--no-discovery")
         for source in sources:
             arguments += ["--peer", source.address]
-        return [*arguments, *options]
+        return self.start(name, [*arguments, *options], games, catalog=catalog, mounts=mounts)
+
+    def operation(
+        self,
+        operation: Sequence[str],
+        games: Path | Mount | Machine,
+        sources: Sequence[Reachable] = (),
+        *,
+        exit_status: int,
+        name: str = "receiver",
+        catalog: Path = CATALOG,
+        options: Sequence[str] = (),
+    ) -> Peer:
+        """The whole of it, which must end with this exit status."""
+        peer = self.start_operation(operation, games, sources, name=name, catalog=catalog, options=options)
+        peer.wait_for_exit(self.deadline, f"the end of {' '.join(operation)}")
+        self.expect_exit(peer, exit_status)
+        return peer
 
     def install(
         self,
@@ -230,8 +289,13 @@ class Stage:
             settings = self._settings(name, games, catalog, mounts, capabilities)
             container = settings.container
             docker_arguments = settings.run_arguments(arguments)
-        process = Peer(name, container, docker_arguments, arguments, self.logs_dir / f"{len(self.peers) + 1:02}-{name}")
-        self.peers.append(process)
+        return self._begin(name, container, docker_arguments, arguments)
+
+    def _begin(self, name: str, container: str, docker_arguments: Sequence[str], arguments: Sequence[str]) -> Peer:
+        with self._making():
+            logs = self.logs_dir / f"{len(self.peers) + 1:02}-{name}"
+            process = Peer(name, container, docker_arguments, arguments, logs)
+            self.peers.append(process)
         return process
 
     def machine(self, name: str, games: Path | Mount, *, catalog: Path = CATALOG) -> Machine:
@@ -272,18 +336,58 @@ class Stage:
             capabilities=tuple(capabilities),
         )
 
-    @staticmethod
-    def _idle(settings: ContainerSettings) -> Machine:
+    def _idle(self, settings: ContainerSettings) -> Machine:
         """Starts a container that does nothing. It ignores signals, as process 1 does; removal kills it."""
         idle = replace(settings, entrypoint="sleep")
-        docker(*idle.run_arguments(["infinity"], detached=True))
+        with self._making():
+            docker(*idle.run_arguments(["infinity"], detached=True))
         return Machine(idle.container)
 
-    def lying(self, source: Peer, lie: Lie) -> Relay:
-        """The same source as a receiver sees it through a relay that tells a lie."""
-        relay = Relay(network_gateway(self._network), source.name, source.network_address(), lie)
-        self._relays.append(relay)
-        return relay
+    def gateway(self) -> str:
+        """The address at which containers of this scenario reach this machine."""
+        return network_gateway(self._network)
+
+    # --- doubles ---
+
+    def lying_sources(
+        self, game_root: Path, lies: Sequence[str] = (), *, slow: bool = False, name: str = "liar"
+    ) -> list[LyingSource]:
+        """Sources of the downloaded game in this folder, each with one lie and a name that begins with `name`. Without
+        `lies` these are all that are found out at once, or all that take as long as the idle limit if `slow`.
+
+        A lie about who the source is begins with its second connection, so one install can meet it.
+        """
+        mount = Mount(game_root, f"{inside.GAMES}/{game_root.name}", read_only=True)
+        arguments = ["--game-root", mount.target]
+        if not lies:
+            listing = self._start_double(f"{name}-list", LYING_SOURCE, [*arguments, "--list"], mount)
+            listing.wait_for_exit(self.deadline, "the list of lies")
+            self.expect_exit(listing, 0)
+            lies = [event["lie"] for event in listing.events.all(named("lie")) if event["slow"] is slow]
+        arguments += ["--listen", f"0.0.0.0:{inside.PORT}", "--name", name]
+        for lie in lies:
+            arguments += ["--lie", lie]
+        process = self._start_double(f"{name}-lying", LYING_SOURCE, arguments, mount)
+        process.wait_for_event("lying-source-ready", self.deadline)
+        liars = [LyingSource.from_event(event, process.name) for event in process.events.all(named("lying"))]
+        expect_equal(sorted(liar.lie for liar in liars), sorted(lies), "lies that are told")
+        return liars
+
+    def fault_proxy(
+        self, source: Peer, fault: str, *, direction: str = "to-client", after_connections: int = 0
+    ) -> FaultProxy:
+        """The same source as a receiver sees it through a fault: `delay=MS`, `cut=N`, `stall=N`, `flip=N:BIT` or
+        `trickle=BYTES:MS`, where N counts the bytes of one connection. The first connections may pass undisturbed."""
+        arguments = ["--listen", f"0.0.0.0:{inside.PORT}", "--to", source.address, "--fault", fault]
+        arguments += ["--direction", direction, "--after-connections", str(after_connections)]
+        process = self._start_double(f"proxy-{len(self._containers)}", FAULT_PROXY, arguments)
+        process.wait_for_event("fault-proxy-ready", self.deadline)
+        return FaultProxy(source.name, process)
+
+    def _start_double(self, name: str, program: str, arguments: Sequence[str], *mounts: Mount) -> Peer:
+        programs = Mount(PROGRAMS_DIR, inside.DOUBLES, read_only=True)
+        settings = replace(self._container(name, programs, *mounts), entrypoint=f"{inside.DOUBLES}/{program}")
+        return self._begin(name, settings.container, settings.run_arguments(arguments), arguments)
 
     # --- asking ---
 
@@ -319,8 +423,9 @@ class Stage:
     def small_disk(self, size_bytes: int) -> SmallDisk:
         """A games directory on a file system of its own that is really full at its size."""
         volume = f"{self._network}-disk-{len(self._disks)}"
-        create_small_disk(volume, size_bytes, str(self.run.lock.path))
-        self._disks.append(volume)
+        with self._making():
+            create_small_disk(volume, size_bytes, str(self.run.lock.path))
+            self._disks.append(volume)
         mount = Mount(volume, inside.GAMES)
         return SmallDisk(mount, self._idle(self._container(f"disk-{len(self._disks)}", mount)).container)
 
@@ -329,10 +434,18 @@ class Stage:
     def running_sources(self) -> list[Peer]:
         return [peer for peer in self.peers if peer.is_running and "serve" in peer.arguments]
 
+    @contextlib.contextmanager
+    def _making(self) -> Iterator[None]:
+        with self._guard:
+            if self._abandoned:
+                raise Abandoned
+            yield
+
     def abandon(self) -> None:
-        """Ends our relays, and our attached commands, so that none starts a container behind the cleanup's back."""
-        for relay in self._relays:
-            relay.close()
+        """Ends our attached commands, so that none starts a container behind the cleanup's back; none is started any
+        more."""
+        with self._guard:
+            self._abandoned = True
         for peer in self.peers:
             peer.detach()
 

@@ -1,24 +1,22 @@
-//! The command line. Every option is also a `LANSPREAD_*` variable; the command line wins.
+//! The command line. Every option is also a `LANSPREAD_*` variable and a key of the config file; the command line wins.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
-use lanspread_peer::limits::{STREAMS_MAX, STREAMS_MAX_DEFAULT};
-use lanspread_peer::{GameId, NamePolicy, PeerAddress, PeerName};
+use lanspread_peer::limits::{
+    DISCOVERY_TIMEOUT_MAX, OPERATIONS_RUNNING_DEFAULT, OPERATIONS_RUNNING_MAX, STREAMS_MAX,
+    STREAMS_MAX_DEFAULT,
+};
+use lanspread_peer::{Discovery, GameId, NamePolicy, PeerAddress, PeerName};
 
-const EXIT_STATUS: &str = "\
-Exit status:
-  0 done            1 unexpected          2 usage, configuration
-  3 nobody offers it, or the peer asked is not there
-  4 every source failed                   5 refused: installed already, busy, not in the catalog, ambiguous
-  6 content did not match                 7 local disk: space, permission
-  130 interrupted";
+use crate::commands::generate::{Completions, Manual};
+use crate::help::FIRST_STEPS_AND_EXIT_STATUS;
 
 /// Streamed game installs from peer to peer on a LAN.
 #[derive(Debug, Parser)]
-#[command(name = "lanspread-peer-cli", version, after_help = EXIT_STATUS, subcommand_required = true)]
+#[command(name = "lanspread-peer-cli", version, after_help = FIRST_STEPS_AND_EXIT_STATUS, subcommand_required = true)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -41,32 +39,90 @@ pub(crate) struct Global {
     /// Where this peer's identity lives [default: ~/.local/state/lanspread]
     #[arg(long, global = true, env = "LANSPREAD_STATE_DIR", value_name = "DIR")]
     pub(crate) state_dir: Option<PathBuf>,
+    /// Do not use the daemon of the games directory; work beside it
+    #[arg(long, global = true, env = "LANSPREAD_NO_DAEMON", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+    pub(crate) no_daemon: bool,
+    /// TOML file with defaults for the options, under their long names [default: ~/.config/lanspread/lanspread.toml, or else
+    /// /etc/lanspread/lanspread.toml]
+    #[arg(long, global = true, env = "LANSPREAD_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
 }
 
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Serve the games of a folder until SIGINT or SIGTERM
+    /// Serve the games of a folder until SIGINT or SIGTERM, and do what other commands say
     #[command(after_help = "\
 Example:
-  lanspread-peer-cli serve --games-dir /srv/games --listen 0.0.0.0:4107 --name party-server
+  lanspread-peer-cli serve --games-dir /srv/games --name party-server
 
-A game is served when its folder holds version.ini and its *.eti archives.")]
+A game is served when its folder holds version.ini and its *.eti archives. While this runs, every other command with
+the same --games-dir tells it what to do instead of doing it on its own.")]
     Serve(Serve),
-    /// Install games from other peers
+    /// Find peers, or keep a list of those that cannot be found
     #[command(after_help = "\
 Examples:
-  lanspread-peer-cli install --stream cnctw --games-dir ~/games --peer 10.0.0.5:4107
-  lanspread-peer-cli install --stream cnctw --games-dir ~/games --peer 10.0.0.5:4107 --dry-run
-
-The game ends in <games-dir>/<game>/local; its archive is never stored.")]
-    Install(Install),
-    /// List the games here and those that peers offer
-    List(List),
-    /// Show the peers that answer
+  lanspread-peer-cli peers                        who answers on this network
+  lanspread-peer-cli peers add 10.1.0.5:4107      also ask this one from now on: in another subnet, or multicast blocked
+  lanspread-peer-cli peers list                   the ones that were added")]
     Peers(Peers),
-    /// Show what one peer is doing
+    /// List the games here and those that peers offer
+    #[command(after_help = "\
+Example:
+  lanspread-peer-cli list --games-dir ~/games")]
+    List(List),
+    /// Install games
+    #[command(after_help = "\
+Examples:
+  lanspread-peer-cli install --stream cnctw --games-dir ~/games             straight from a peer's archive
+  lanspread-peer-cli install --stream cnctw --games-dir ~/games --dry-run   what that would do
+  lanspread-peer-cli install cnctw --games-dir ~/games                      download the archive, keep it, install from it
+
+The game ends in <games-dir>/<game>/local. With --stream its archive is never stored, and the game is not shared on.")]
+    Install(Install),
+    /// Download games: their archives as they are, to install and to share
+    #[command(after_help = "\
+Example:
+  lanspread-peer-cli download cnctw --games-dir ~/games
+
+Several peers send parts at the same time. What was interrupted goes on where it stopped.")]
+    Download(Operate),
+    /// Replace games by the version that the catalog wants, or without a catalog the one that most peers have
+    #[command(after_help = "\
+Example:
+  lanspread-peer-cli update cnctw --games-dir ~/games --catalog catalog.toml
+
+What is downloaded is downloaded anew, what is installed is installed anew; the old tree stays until the new one is
+complete. Files that you added to it would be lost: they are named, and --force goes on.")]
+    Update(Replace),
+    /// Remove the installed tree of games; archives stay
+    Uninstall(Discard),
+    /// Remove the downloaded files of games; the installed tree stays
+    Remove(Local),
+    /// Compare games with what was installed and downloaded
+    Verify(Local),
+    /// Cancel what a daemon is doing with games
+    Cancel(Local),
+    /// Show what a daemon is doing and what waits
+    Operations(OfDaemon),
+    /// Show what happened at a daemon
+    Events(Events),
+    /// Show what a peer is doing: the daemon of the games directory, or the one at --peer
     Status(Status),
+    /// Print the completion script of a shell
+    #[command(after_help = "\
+Examples:
+  lanspread-peer-cli completions bash > ~/.local/share/bash-completion/completions/lanspread-peer-cli
+  lanspread-peer-cli completions fish > ~/.config/fish/completions/lanspread-peer-cli.fish
+  lanspread-peer-cli completions zsh > \"${fpath[1]}/_lanspread-peer-cli\"")]
+    Completions(Completions),
+    /// Write the manual: one page for every command
+    #[command(after_help = "\
+Example:
+  lanspread-peer-cli manual --out-dir ~/.local/share/man/man1")]
+    Manual(Manual),
+    /// Print the reference of all commands as Markdown
+    Reference,
 }
 
 /// `serve`
@@ -82,40 +138,83 @@ pub(crate) struct Serve {
     pub(crate) name: Option<PeerName>,
     #[command(flatten)]
     pub(crate) catalog: CatalogFile,
-    /// Decode with this unrar program, a path or a name on PATH, instead of the built-in decoder
-    #[arg(long, env = "LANSPREAD_UNRAR", value_name = "PATH")]
-    pub(crate) unrar: Option<PathBuf>,
-    /// Streams served at once; a receiver beyond them is told that this peer is busy
+    #[command(flatten)]
+    pub(crate) decoder: Decoder,
+    /// Streams and downloads served at once; a receiver beyond them is told that this peer is busy
     #[arg(long, env = "LANSPREAD_MAX_STREAMS", value_name = "N", default_value_t = STREAMS_MAX_DEFAULT as u64,
         value_parser = clap::value_parser!(u64).range(1..=STREAMS_MAX as u64))]
     pub(crate) max_streams: u64,
     #[command(flatten)]
-    pub(crate) discovery: Discovery,
+    pub(crate) parallel: Parallel,
+    #[command(flatten)]
+    pub(crate) peers: PeerList,
+    /// Do not look for other peers and do not announce this one
+    #[arg(long, env = "LANSPREAD_NO_DISCOVERY", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+    pub(crate) no_discovery: bool,
 }
 
 /// `install`
 #[derive(Debug, Args)]
 pub(crate) struct Install {
-    /// Stream: decode at the source, never store the archive. The only way to install so far
-    #[arg(long, required = true, env = "LANSPREAD_STREAM", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+    /// Stream: decode at the source, never store the archive
+    #[arg(long, env = "LANSPREAD_STREAM", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub(crate) stream: bool,
-    /// Games to install, one after the other
+    #[command(flatten)]
+    pub(crate) operate: Operate,
+    #[command(flatten)]
+    pub(crate) names: NamesAccepted,
+    #[command(flatten)]
+    pub(crate) decoder: Decoder,
+    /// Say what would happen and change nothing; with --stream
+    #[arg(long, env = "LANSPREAD_DRY_RUN", action = ArgAction::SetTrue, requires = "stream", value_parser = BoolishValueParser::new())]
+    pub(crate) dry_run: bool,
+}
+
+/// `download`, and what `install` and `update` have in common with it
+#[derive(Debug, Args)]
+pub(crate) struct Operate {
+    #[command(flatten)]
+    pub(crate) local: Local,
+    #[command(flatten)]
+    pub(crate) peers: PeerList,
+    #[command(flatten)]
+    pub(crate) discovery: DiscoveryChoice,
+}
+
+/// `update`
+#[derive(Debug, Args)]
+pub(crate) struct Replace {
+    #[command(flatten)]
+    pub(crate) operate: Operate,
+    #[command(flatten)]
+    pub(crate) names: NamesAccepted,
+    #[command(flatten)]
+    pub(crate) decoder: Decoder,
+    #[command(flatten)]
+    pub(crate) force: Force,
+}
+
+/// `uninstall`
+#[derive(Debug, Args)]
+pub(crate) struct Discard {
+    #[command(flatten)]
+    pub(crate) local: Local,
+    #[command(flatten)]
+    pub(crate) force: Force,
+}
+
+/// Games, and the folder they are in
+#[derive(Debug, Args)]
+pub(crate) struct Local {
+    /// The games
     #[arg(required = true, value_name = "GAME")]
     pub(crate) games_wanted: Vec<GameId>,
     #[command(flatten)]
     pub(crate) games: GamesDir,
     #[command(flatten)]
-    pub(crate) peers: PeerList,
-    #[command(flatten)]
     pub(crate) catalog: CatalogFile,
     #[command(flatten)]
-    pub(crate) discovery: Discovery,
-    /// File names to accept: those every system can hold, or those this system can hold
-    #[arg(long, env = "LANSPREAD_NAMES", value_enum, default_value_t = Names::Portable)]
-    pub(crate) names: Names,
-    /// Say what would happen and change nothing
-    #[arg(long, env = "LANSPREAD_DRY_RUN", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
-    pub(crate) dry_run: bool,
+    pub(crate) parallel: Parallel,
 }
 
 /// `list`
@@ -126,16 +225,40 @@ pub(crate) struct List {
     #[command(flatten)]
     pub(crate) peers: PeerList,
     #[command(flatten)]
-    pub(crate) discovery: Discovery,
+    pub(crate) discovery: DiscoveryChoice,
 }
 
 /// `peers`
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Peers {
+    #[command(subcommand)]
+    pub(crate) saved: Option<SavedPeersCommand>,
     #[command(flatten)]
-    pub(crate) peers: PeerList,
+    pub(crate) games: OptionalGamesDir,
     #[command(flatten)]
-    pub(crate) discovery: Discovery,
+    pub(crate) named: PeerList,
+    #[command(flatten)]
+    pub(crate) discovery: DiscoveryChoice,
+}
+
+/// The list of peers that are always asked
+#[derive(Debug, Subcommand)]
+pub(crate) enum SavedPeersCommand {
+    /// Always ask these peers, from now on
+    Add(SavedPeers),
+    /// Do not ask these peers any more
+    Remove(SavedPeers),
+    /// Show the peers that were added
+    List,
+}
+
+/// Peers of the list
+#[derive(Debug, Args)]
+pub(crate) struct SavedPeers {
+    /// Where they listen
+    #[arg(required = true, value_name = "HOST:PORT")]
+    pub(crate) addresses: Vec<PeerAddress>,
 }
 
 /// `status`
@@ -143,7 +266,26 @@ pub(crate) struct Peers {
 pub(crate) struct Status {
     /// The peer to ask
     #[arg(long, env = "LANSPREAD_PEER", value_name = "HOST:PORT")]
-    pub(crate) peer: PeerAddress,
+    pub(crate) peer: Option<PeerAddress>,
+    #[command(flatten)]
+    pub(crate) games: OptionalGamesDir,
+}
+
+/// `operations`
+#[derive(Debug, Args)]
+pub(crate) struct OfDaemon {
+    #[command(flatten)]
+    pub(crate) games: GamesDir,
+}
+
+/// `events`
+#[derive(Debug, Args)]
+pub(crate) struct Events {
+    #[command(flatten)]
+    pub(crate) games: GamesDir,
+    /// Go on with what happens from now on
+    #[arg(short, long, env = "LANSPREAD_FOLLOW", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+    pub(crate) follow: bool,
 }
 
 /// The games directory.
@@ -152,6 +294,39 @@ pub(crate) struct GamesDir {
     /// Folder that holds one folder per game
     #[arg(long, env = "LANSPREAD_GAMES_DIR", value_name = "DIR")]
     pub(crate) games_dir: PathBuf,
+}
+
+/// The games directory, where it can be left out.
+#[derive(Debug, Args)]
+pub(crate) struct OptionalGamesDir {
+    /// Folder that holds one folder per game; its daemon answers, if it has one
+    #[arg(long, env = "LANSPREAD_GAMES_DIR", value_name = "DIR")]
+    pub(crate) games_dir: Option<PathBuf>,
+}
+
+/// How many operations run at once.
+#[derive(Debug, Args)]
+pub(crate) struct Parallel {
+    /// Operations that run at once; the others wait
+    #[arg(long, env = "LANSPREAD_MAX_OPERATIONS", value_name = "N", default_value_t = OPERATIONS_RUNNING_DEFAULT as u64,
+        value_parser = clap::value_parser!(u64).range(1..=OPERATIONS_RUNNING_MAX as u64))]
+    pub(crate) max_operations: u64,
+}
+
+/// The decoder.
+#[derive(Debug, Args)]
+pub(crate) struct Decoder {
+    /// Decode with this unrar program, a path or a name on PATH, instead of the built-in decoder
+    #[arg(long, env = "LANSPREAD_UNRAR", value_name = "PATH")]
+    pub(crate) unrar: Option<PathBuf>,
+}
+
+/// Going on although something is lost.
+#[derive(Debug, Args)]
+pub(crate) struct Force {
+    /// Lose files that you added to the installed tree
+    #[arg(long, env = "LANSPREAD_FORCE", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+    pub(crate) force: bool,
 }
 
 /// The catalog.
@@ -172,10 +347,28 @@ pub(crate) struct PeerList {
 
 /// Finding peers.
 #[derive(Debug, Args)]
-pub(crate) struct Discovery {
-    /// Use only the peers named with --peer. Peers are not discovered yet, so this is always so
+pub(crate) struct DiscoveryChoice {
+    /// Ask only the peers named with --peer and those saved with `peers add`
     #[arg(long, env = "LANSPREAD_NO_DISCOVERY", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub(crate) no_discovery: bool,
+    /// Longest wait for peers to be found; it ends sooner when those found are enough to decide
+    #[arg(long, env = "LANSPREAD_DISCOVER_TIMEOUT", value_name = "SECONDS", default_value_t = 3,
+        value_parser = clap::value_parser!(u64).range(1..=DISCOVERY_TIMEOUT_MAX.as_secs()))]
+    pub(crate) discover_timeout: u64,
+}
+
+impl From<&DiscoveryChoice> for Discovery {
+    fn from(choice: &DiscoveryChoice) -> Self {
+        if choice.no_discovery { Self::Off } else { Self::On { timeout_ms: choice.discover_timeout * 1000 } }
+    }
+}
+
+/// File names.
+#[derive(Debug, Args)]
+pub(crate) struct NamesAccepted {
+    /// File names to accept: those every system can hold, or those this system can hold
+    #[arg(long, env = "LANSPREAD_NAMES", value_enum, default_value_t = Names::Portable)]
+    pub(crate) names: Names,
 }
 
 /// Which file names are accepted.

@@ -2,14 +2,15 @@
 
 use std::process::ExitCode;
 
-use lanspread_peer::{ErrorCategory, PeerError};
+use lanspread_peer::event::Code;
+use lanspread_peer::{ErrorCategory, OperationFailure, PeerError};
 
 /// A failed command: what is printed, and the status it exits with.
 #[derive(Debug)]
 pub(crate) struct Failure {
-    pub(crate) code: &'static str,
+    pub(crate) code: Code,
     pub(crate) message: String,
-    pub(crate) hint: Option<&'static str>,
+    pub(crate) hint: Option<Code>,
     pub(crate) status: u8,
 }
 
@@ -33,7 +34,7 @@ fn status(category: ErrorCategory) -> u8 {
 impl Failure {
     /// The one line: what, where, and what to do.
     pub(crate) fn line(&self) -> String {
-        match self.hint {
+        match &self.hint {
             Some(hint) => format!("error: {} ({hint})", self.message),
             None => format!("error: {}", self.message),
         }
@@ -44,11 +45,16 @@ impl Failure {
     }
 }
 
+impl From<OperationFailure> for Failure {
+    fn from(failure: OperationFailure) -> Self {
+        let OperationFailure { code, message, hint, category } = failure;
+        Self { code, message, hint, status: status(category) }
+    }
+}
+
 impl From<PeerError> for Failure {
     fn from(error: PeerError) -> Self {
-        // One line whatever is in it: names come from outside.
-        let message = error.to_string().replace(['\n', '\r'], " ");
-        Self { code: error.code(), message, hint: error.hint(), status: status(error.category()) }
+        OperationFailure::from(error).into()
     }
 }
 
@@ -60,13 +66,18 @@ impl From<clap::Error> for Failure {
         let words: Vec<&str> = paragraph.split_whitespace().collect();
         let line = words.join(" ");
         let message = line.strip_prefix("error: ").unwrap_or(&line).to_owned();
-        Self { code: "usage", message, hint: Some("see --help"), status: status(ErrorCategory::Usage) }
+        Self {
+            code: "usage".into(),
+            message,
+            hint: Some("see --help".into()),
+            status: status(ErrorCategory::Usage),
+        }
     }
 }
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
         let message = format!("cannot write the output: {error}");
-        Self { code: "output", message, hint: None, status: status(ErrorCategory::Unexpected) }
+        Self { code: "output".into(), message, hint: None, status: status(ErrorCategory::Unexpected) }
     }
 }

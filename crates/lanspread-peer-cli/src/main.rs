@@ -1,20 +1,27 @@
 //! `lanspread-peer-cli`: arguments, output, exit status. Everything else is the library's.
 
 mod arguments;
+mod backend;
 mod commands;
+mod config;
 mod exit;
+mod help;
+mod notify;
 mod output;
+mod reference;
 mod signals;
 
-use std::io::IsTerminal;
+use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser;
 use clap::error::ErrorKind;
+use lanspread_peer::OperationKind;
 use tracing_subscriber::EnvFilter;
 
 use crate::arguments::{Arguments, Command, Global};
+use crate::commands::operate;
+use crate::config::{Asked, Refusal};
 use crate::exit::{CommandResult, Failure};
 use crate::output::Output;
 
@@ -22,18 +29,25 @@ use crate::output::Output;
 const RUNTIME_SHUTDOWN: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
-    let Arguments { global, command } = match Arguments::try_parse() {
-        Ok(arguments) => arguments,
-        Err(error) if is_help(&error) => error.exit(),
-        Err(error) => {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let Asked { arguments: Arguments { global, command }, config_file } = match config::ask(&words) {
+        Ok(asked) => asked,
+        Err(Refusal::Usage(error)) if is_help(&error) => error.exit(),
+        Err(refusal) => {
+            let failure = match refusal {
+                Refusal::Usage(error) => Failure::from(error),
+                Refusal::ConfigFile(failure) => failure,
+            };
             // What was asked for is not known yet, but scripts that say --json want JSON for this as well.
-            let json = std::env::args_os().any(|argument| argument == "--json");
-            let failure = Failure::from(error);
+            let json = words.iter().any(|word| word == "--json");
             Output { json, quiet: false }.failure(&failure);
             return failure.exit_code();
         }
     };
     start_log(&global);
+    if let Some(path) = config_file {
+        tracing::info!("defaults are from {}", path.display());
+    }
     let output = Output { json: global.json, quiet: global.quiet };
     let ended = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => {
@@ -60,10 +74,25 @@ fn is_help(error: &clap::Error) -> bool {
 async fn run(global: &Global, output: Output, command: Command) -> CommandResult {
     match command {
         Command::Serve(serve) => commands::serve::run(global, output, serve).await,
-        Command::Install(install) => commands::install::run(global, output, install).await,
-        Command::List(list) => commands::ask::list(global, output, list).await,
         Command::Peers(peers) => commands::ask::peers(global, output, peers).await,
+        Command::List(list) => commands::ask::list(global, output, list).await,
+        Command::Install(install) => operate::install(global, output, install).await,
+        Command::Download(download) => operate::download(global, output, download).await,
+        Command::Update(update) => operate::update(global, output, update).await,
+        Command::Uninstall(uninstall) => operate::uninstall(global, output, uninstall).await,
+        Command::Remove(local) => {
+            operate::on_this_machine(global, output, local, OperationKind::Remove).await
+        }
+        Command::Verify(local) => {
+            operate::on_this_machine(global, output, local, OperationKind::Verify).await
+        }
+        Command::Cancel(local) => operate::cancel(output, local).await,
+        Command::Operations(of) => commands::ask::operations(output, of).await,
+        Command::Events(events) => commands::ask::events(output, events).await,
         Command::Status(status) => commands::ask::status(global, output, status).await,
+        Command::Completions(completions) => commands::generate::completions(&completions),
+        Command::Manual(manual) => commands::generate::manual(&manual),
+        Command::Reference => commands::generate::reference(),
     }
 }
 
@@ -75,11 +104,10 @@ fn start_log(global: &Global) {
         (false, 1) => "info",
         (false, _) => "debug",
     };
-    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(level))
         .with_writer(std::io::stderr)
-        .with_ansi(!no_color && std::io::stderr().is_terminal())
+        .with_ansi(output::in_colour())
         .with_target(false)
         .init();
 }

@@ -12,10 +12,13 @@ use crate::archive::ArchiveError;
 use crate::event::Code;
 use crate::fault::LocalError;
 use crate::game::{GameId, GameVersion, PeerName, WordError};
+use crate::operation::OperationFailure;
+use crate::searched::{DiscoverySearch, Searched};
 use crate::wire::WireError;
 
 /// How a failed operation is classed; the command line gives each class its exit status.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum ErrorCategory {
     /// A bug or an unforeseen state.
     Unexpected,
@@ -36,7 +39,7 @@ pub enum ErrorCategory {
 }
 
 /// A peer that was asked and cannot be a source, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeerAnswer {
     /// Name of the peer, or the address when it never said its name.
     pub peer: String,
@@ -113,7 +116,7 @@ pub enum PeerError {
         path: PathBuf,
     },
     /// The installed tree holds files that nobody can bring back.
-    #[error("{count} files in {} are not part of {game} or were changed and would be lost: {}", path.display(), files.join(", "))]
+    #[error("{count} files in {} are not part of {game} or were changed and would be lost: {}", path.display(), first_of(files, *count))]
     UserFiles {
         /// The game asked for.
         game: GameId,
@@ -123,6 +126,16 @@ pub enum PeerError {
         count: u64,
         /// The first of them.
         files: Vec<String>,
+    },
+    /// The installed tree was not installed by lanspread, so that every file in it may be the user's.
+    #[error("nothing records how {game} was installed: all {count} files in {} would be lost", path.display())]
+    NoReceipt {
+        /// The game asked for.
+        game: GameId,
+        /// The installed tree.
+        path: PathBuf,
+        /// Files in it.
+        count: u64,
     },
     /// An archive of this machine cannot be unpacked.
     #[error("{game} cannot be installed from its archives: {source}")]
@@ -165,15 +178,20 @@ pub enum PeerError {
         what: String,
     },
     /// No peers to ask.
-    #[error("no peer was named")]
-    NoPeers,
+    #[error("{}", searched.why_nobody())]
+    NoPeers {
+        /// Where they were looked for.
+        searched: Box<Searched>,
+    },
     /// Nobody offers the game.
-    #[error("no peer offers {game}{}", answers(peers))]
+    #[error("no peer offers {game}{}{}", answers(peers), searched.remark())]
     NotOffered {
         /// The game asked for.
         game: GameId,
         /// Who was asked and why each is no source.
         peers: Vec<PeerAnswer>,
+        /// Where peers were looked for.
+        searched: Box<Searched>,
     },
     /// The peers contradict each other and no side has a majority.
     #[error("the peers disagree about {game} and no side is larger: {}", groups.join(" against "))]
@@ -210,6 +228,56 @@ pub enum PeerError {
         /// What the system said.
         source: io::Error,
     },
+    /// Another daemon is there already.
+    #[error("a daemon{} has {} already", pid(*holder_pid), path.display())]
+    DaemonRunning {
+        /// The games or state directory.
+        path: PathBuf,
+        /// Its process, when it could be read.
+        holder_pid: Option<u32>,
+    },
+    /// A daemon owns the games directory but does not answer.
+    #[error("the daemon{} of {} does not answer at {}: {source}", pid(*holder_pid), games_dir.display(), socket.display())]
+    DaemonUnreachable {
+        /// The games directory.
+        games_dir: PathBuf,
+        /// Its process, when it could be read.
+        holder_pid: Option<u32>,
+        /// Its control socket.
+        socket: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// What was asked needs a daemon.
+    #[error("no daemon serves {}", games_dir.display())]
+    NoDaemon {
+        /// The games directory.
+        games_dir: PathBuf,
+    },
+    /// Nothing to cancel.
+    #[error("no operation on {game} is running or waiting")]
+    NoOperation {
+        /// The game asked for.
+        game: GameId,
+    },
+    /// A peer that is not in the list of saved ones.
+    #[error("{peer} is not a saved peer")]
+    NotSaved {
+        /// The peer as given.
+        peer: String,
+    },
+    /// Too many operations wait.
+    #[error("{waiting} operations wait already, the limit")]
+    QueueFull {
+        /// How many wait.
+        waiting: usize,
+    },
+    /// The daemon failed the request; it says why.
+    #[error(transparent)]
+    Daemon(#[from] OperationFailure),
+    /// The control conversation is broken.
+    #[error("the daemon and this command do not understand each other: {0}")]
+    Control(String),
     /// Cancelled by the caller.
     #[error("cancelled")]
     Cancelled,
@@ -220,7 +288,14 @@ pub enum PeerError {
 
 impl PeerError {
     /// Stable kebab-case code.
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Daemon(failure) => failure.code.clone(),
+            other => other.fixed_code().into(),
+        }
+    }
+
+    fn fixed_code(&self) -> &'static str {
         match self {
             Self::Word(_) => "invalid-word",
             Self::Config(_) => "invalid-config",
@@ -230,19 +305,26 @@ impl PeerError {
             Self::AlreadyDownloaded { .. } => "already-downloaded",
             Self::NotInstalled { .. } => "not-installed",
             Self::NotDownloaded { .. } => "not-downloaded",
-            Self::UserFiles { .. } => "user-files",
+            Self::UserFiles { .. } | Self::NoReceipt { .. } => "user-files",
             Self::Archive { source, .. } => source.code(),
             Self::Differences { .. } => "differences",
             Self::NotVerifiable { .. } => "not-verifiable",
             Self::InProgress { .. } => "in-progress",
             Self::ForeignState { .. } => "foreign-state",
-            Self::NoPeers => "no-peers",
+            Self::NoPeers { .. } => "no-peers",
             Self::NotOffered { .. } => "not-offered",
             Self::Ambiguous { .. } => "ambiguous-metadata",
             Self::AllSourcesFailed { .. } => "all-sources-failed",
             Self::Local(local) => local.code(),
             Self::Peer { source, .. } => source.code(),
             Self::Listen { .. } => "cannot-listen",
+            Self::DaemonRunning { .. } => "daemon-running",
+            Self::DaemonUnreachable { .. } => "daemon-unreachable",
+            Self::NoDaemon { .. } => "no-daemon",
+            Self::NoOperation { .. } => "no-operation",
+            Self::NotSaved { .. } => "not-saved",
+            Self::QueueFull { .. } => "queue-full",
+            Self::Daemon(_) | Self::Control(_) => "control-protocol",
             Self::Cancelled => "cancelled",
             Self::Internal(_) => "internal",
         }
@@ -251,7 +333,9 @@ impl PeerError {
     /// How the failure is classed.
     pub fn category(&self) -> ErrorCategory {
         match self {
-            Self::Word(_) | Self::Config(_) | Self::Catalog { .. } | Self::NoPeers | Self::Listen { .. } => {
+            // Nobody was named and nobody was looked for: the request lacks something.
+            Self::NoPeers { searched } if searched.discovery == DiscoverySearch::Off => ErrorCategory::Usage,
+            Self::Word(_) | Self::Config(_) | Self::Catalog { .. } | Self::Listen { .. } => {
                 ErrorCategory::Usage
             }
             Self::NotInCatalog { .. }
@@ -261,20 +345,38 @@ impl PeerError {
             | Self::NotDownloaded { .. }
             | Self::NotVerifiable { .. }
             | Self::UserFiles { .. }
+            | Self::NoReceipt { .. }
             | Self::InProgress { .. }
+            | Self::DaemonRunning { .. }
+            | Self::NoOperation { .. }
+            | Self::NotSaved { .. }
+            | Self::QueueFull { .. }
             | Self::ForeignState { .. }
             | Self::Ambiguous { .. } => ErrorCategory::Refused,
+            Self::Archive { source: ArchiveError::ProgramMissing { .. }, .. } => ErrorCategory::Usage,
             Self::Archive { .. } | Self::Differences { .. } => ErrorCategory::Content,
-            Self::NotOffered { .. } | Self::Peer { .. } => ErrorCategory::NotOffered,
+            Self::NoPeers { .. }
+            | Self::NotOffered { .. }
+            | Self::Peer { .. }
+            | Self::NoDaemon { .. }
+            | Self::DaemonUnreachable { .. } => ErrorCategory::NotOffered,
+            Self::Daemon(failure) => failure.category,
             Self::AllSourcesFailed { .. } => ErrorCategory::SourcesFailed,
             Self::Local(_) => ErrorCategory::Local,
             Self::Cancelled => ErrorCategory::Interrupted,
-            Self::Internal(_) => ErrorCategory::Unexpected,
+            Self::Control(_) | Self::Internal(_) => ErrorCategory::Unexpected,
         }
     }
 
     /// What the user can do about it, when there is something.
-    pub fn hint(&self) -> Option<&'static str> {
+    pub fn hint(&self) -> Option<Code> {
+        if let Self::Daemon(failure) = self {
+            return failure.hint.clone();
+        }
+        self.fixed_hint().map(Code::from)
+    }
+
+    fn fixed_hint(&self) -> Option<&'static str> {
         match self {
             Self::AlreadyInstalled { .. } => {
                 Some("`update` brings a newer version; `uninstall` removes it, to install it again")
@@ -282,17 +384,30 @@ impl PeerError {
             Self::AlreadyDownloaded { .. } => {
                 Some("`update` brings a newer version, `verify` checks this one, `remove` removes it")
             }
-            Self::UserFiles { .. } => Some("move them elsewhere, or give --force to lose them"),
+            Self::UserFiles { .. } | Self::NoReceipt { .. } => {
+                Some("move them elsewhere, or give --force to lose them")
+            }
             Self::Differences { .. } => {
                 Some("`uninstall` and `install`, or `remove` and `download`, bring it back whole")
             }
             Self::InProgress { .. } => Some("wait for it to end, or stop that process"),
             Self::ForeignState { .. } => Some("look at it, then move it away yourself"),
-            Self::NoPeers => Some("name one with --peer HOST:PORT; peers are not discovered yet"),
+            Self::NoPeers { searched } => Some(searched.hint()),
+            Self::NotOffered { searched, .. } if searched.asked > 0 && searched.answered == 0 => {
+                Some(searched.hint())
+            }
             Self::NotOffered { .. } => {
                 Some("`lanspread-peer-cli list --peer HOST:PORT` shows what a peer offers")
             }
             Self::Ambiguous { .. } => Some("give --catalog, or only the peers you trust with --peer"),
+            Self::DaemonRunning { .. } => {
+                Some("it can be told what to do: run the command with the same --games-dir")
+            }
+            Self::DaemonUnreachable { .. } => {
+                Some("run the command as the daemon's user, or give --no-daemon to work beside it")
+            }
+            Self::NotSaved { .. } => Some("`lanspread-peer-cli peers list` shows them"),
+            Self::NoDaemon { .. } => Some("start one with `lanspread-peer-cli serve --games-dir DIR`"),
             Self::NotInCatalog { .. } => Some("check the spelling, or add the game to the catalog"),
             Self::Peer { .. } => Some("check that the peer runs, its address and port, and the firewall"),
             _ => None,
@@ -302,6 +417,12 @@ impl PeerError {
 
 fn pid(holder: Option<u32>) -> String {
     holder.map(|pid| format!(" (process {pid})")).unwrap_or_default()
+}
+
+/// The first names of a longer list, which says that it is longer.
+fn first_of(names: &[String], count: u64) -> String {
+    let more = if (names.len() as u64) < count { ", …" } else { "" };
+    format!("{}{more}", names.join(", "))
 }
 
 fn answers(peers: &[PeerAnswer]) -> String {

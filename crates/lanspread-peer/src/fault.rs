@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::archive::entry::NameError;
+use crate::game::GameVersion;
 
 /// A failure of this machine: disk, permissions, space.
 #[derive(Debug, thiserror::Error)]
@@ -21,8 +22,8 @@ pub enum LocalError {
     },
     /// The announced total does not fit.
     #[error(
-        "{} has {free_bytes} bytes free but {needed_bytes} are needed; free some space or choose another --games-dir",
-        path.display()
+        "{} has {free_bytes} bytes free{} but {needed_bytes} are needed; free some space or choose another --games-dir",
+        path.display(), booked(*booked_bytes)
     )]
     NotEnoughSpace {
         /// The games directory.
@@ -31,7 +32,13 @@ pub enum LocalError {
         needed_bytes: u64,
         /// Bytes an ordinary user may still write.
         free_bytes: u64,
+        /// Bytes of these that running operations have booked and not written yet.
+        booked_bytes: u64,
     },
+}
+
+fn booked(bytes: u64) -> String {
+    if bytes == 0 { String::new() } else { format!(", of which other operations have booked {bytes},") }
 }
 
 impl LocalError {
@@ -39,6 +46,11 @@ impl LocalError {
     pub(crate) fn io(action: &'static str, path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Self {
         let path = path.as_ref().to_owned();
         move |source| Self::Io { action, path, source }
+    }
+
+    /// Whether the place may not be written by us at all.
+    pub(crate) fn is_refused_write(&self) -> bool {
+        matches!(self.code(), "permission-denied" | "read-only")
     }
 
     /// Stable kebab-case code.
@@ -79,6 +91,15 @@ pub enum ContentError {
         /// Path it refers to.
         original: String,
     },
+    /// A list of root files that cannot be one game.
+    #[error("its list of files cannot be downloaded: {0}")]
+    RootFiles(String),
+    /// A sentinel that does not say the version it was offered as.
+    #[error("its version.ini does not say version {expected}")]
+    Sentinel {
+        /// The version offered.
+        expected: GameVersion,
+    },
 }
 
 impl ContentError {
@@ -88,6 +109,8 @@ impl ContentError {
             Self::Name(_) => "entry-name-refused",
             Self::Checksum { .. } => "checksum-mismatch",
             Self::UnknownOriginal { .. } => "copy-without-original",
+            Self::RootFiles(_) => "root-files-refused",
+            Self::Sentinel { .. } => "sentinel-mismatch",
         }
     }
 }

@@ -13,11 +13,18 @@ const FILE: &str = "peer-id";
 
 /// Where identity and settings live when nothing else was said: `$XDG_STATE_HOME/lanspread`, or
 /// `~/.local/state/lanspread`. Source: XDG Base Directory Specification 0.8.
-pub(crate) fn default_state_dir() -> Option<PathBuf> {
+fn default_state_dir() -> Option<PathBuf> {
     let absolute = |variable| std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
     absolute("XDG_STATE_HOME")
         .or_else(|| absolute("HOME").map(|home| home.join(".local/state")))
         .map(|state| state.join("lanspread"))
+}
+
+/// The state directory that was given, or the user's.
+pub(crate) fn state_dir(given: Option<PathBuf>) -> Result<PathBuf, PeerError> {
+    given.or_else(default_state_dir).ok_or_else(|| {
+        PeerError::Config("there is no home folder for the peer's identity; give --state-dir".to_owned())
+    })
 }
 
 /// Reads the identity, or makes one. Two programs that start at once end with the same one.

@@ -22,6 +22,8 @@
 
 pub mod archive;
 pub mod catalog;
+pub mod control;
+mod download;
 pub mod error;
 pub mod event;
 pub mod fault;
@@ -32,11 +34,16 @@ pub mod library;
 pub mod limits;
 mod net;
 pub mod operation;
+pub mod operations;
 mod peer;
+pub mod report;
+mod saved_peers;
+mod searched;
 mod source;
 mod task;
-#[cfg(test)]
-pub(crate) mod testing;
+#[cfg(any(test, feature = "testing"))]
+#[doc(hidden)]
+pub mod testing;
 mod wire;
 
 pub use archive::entry::NamePolicy;
@@ -45,11 +52,14 @@ pub use error::{AttemptFailure, ErrorCategory, PeerError};
 pub use event::{PeerEvent, PeerEvents};
 pub use game::{GameId, GameVersion, PeerId, PeerName};
 pub use net::dial::PeerAddress;
-pub use operation::{Discovery, OperationKind, OperationOptions};
+pub use net::directory::{HowKnown, KnownPeer};
+pub use operation::{Discovery, OperationFailure, OperationKind, OperationOptions, OperationRequest};
 pub use peer::{
-    Peer, PeerBuilder, PeerClient, PeerConfig, PeerOffers, PeerStatus, SourcePeer, StreamInstallPlan,
-    StreamInstallReport,
+    DiscoveredPeers, FailedPeer, OfferedGame, Peer, PeerBuilder, PeerClient, PeerConfig, PeerOffers,
+    PeerStatus, SourcePeer, StreamInstallPlan, StreamInstallReport,
 };
+pub use saved_peers::SavedPeers;
+pub use searched::{DiscoverySearch, OtherVersion, Searched};
 /// Cancels an operation.
 pub use tokio_util::sync::CancellationToken;
 pub use wire::WireError;

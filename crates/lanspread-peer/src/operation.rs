@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use crate::archive::entry::NamePolicy;
-use crate::event::EventSender;
+use crate::error::{ErrorCategory, PeerError};
+use crate::event::{Code, EventSender};
 use crate::game::GameId;
 use crate::limits;
 use crate::net::dial::PeerAddress;
@@ -43,6 +44,48 @@ impl fmt::Display for OperationKind {
             Self::Remove => "remove",
             Self::Verify => "verify",
         })
+    }
+}
+
+/// One operation as it is asked for. Two requests that are equal and come while one of them is not done are one
+/// operation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OperationRequest {
+    /// What is done.
+    pub kind: OperationKind,
+    /// With which game.
+    pub game: GameId,
+    /// How.
+    #[serde(default)]
+    pub options: OperationOptions,
+}
+
+/// Why an operation failed, as it can be told to several followers and over the control socket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct OperationFailure {
+    /// Stable kebab-case code.
+    pub code: Code,
+    /// Why, in one line.
+    pub message: String,
+    /// What the user can do about it, when there is something.
+    pub hint: Option<Code>,
+    /// How the failure is classed.
+    pub category: ErrorCategory,
+}
+
+impl From<&PeerError> for OperationFailure {
+    fn from(error: &PeerError) -> Self {
+        // One line whatever is in it: names come from outside.
+        let message = error.to_string().replace(['\n', '\r'], " ");
+        Self { code: error.code(), message, hint: error.hint(), category: error.category() }
+    }
+}
+
+impl From<PeerError> for OperationFailure {
+    fn from(error: PeerError) -> Self {
+        Self::from(&error)
     }
 }
 

@@ -1,16 +1,59 @@
-"""The matrix: one module for each group of scenarios, and the rows that are only planned."""
+"""The matrix: one module for each group of scenarios, and the rows that are only planned.
+
+An id is a letter and a number. S is the matrix that was planned from the start and whose numbers never change; D are
+scenarios of the daemon and its commands, O those that follow what somebody does with the whole program.
+"""
 
 from ..contract import SCENARIOS, Planned, Scenario
-from . import connections, formats, hostile, interruptions, local_disk, retries, selection, streamed_install
+from . import (
+    connections,
+    daemon,
+    discovery,
+    download_faults,
+    downloads,
+    formats,
+    hostile,
+    interruptions,
+    library,
+    local_disk,
+    local_operations,
+    organiser,
+    retries,
+    selection,
+    serve_gate,
+    streamed_install,
+    throughput,
+)
 from .planned import PLANNED
 
 # Importing a module registers its scenarios.
-_GROUPS = (streamed_install, formats, selection, retries, interruptions, hostile, local_disk, connections)
+_GROUPS = (
+    library,
+    streamed_install,
+    formats,
+    selection,
+    retries,
+    interruptions,
+    hostile,
+    local_disk,
+    connections,
+    serve_gate,
+    discovery,
+    downloads,
+    download_faults,
+    local_operations,
+    throughput,
+    daemon,
+    organiser,
+)
+
+# In this order on every page.
+SERIES = "SDO"
 
 
 def _gather() -> dict[str, Scenario | Planned]:
     rows: list[Scenario | Planned] = [*SCENARIOS.values(), *PLANNED]
-    rows.sort(key=lambda row: int(row.id[1:]))
+    rows.sort(key=lambda row: (SERIES.index(row.id[0]), int(row.id[1:])))
     matrix = {row.id: row for row in rows}
     if len(matrix) != len(rows):
         raise ValueError("a scenario is both written and planned")

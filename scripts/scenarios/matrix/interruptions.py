@@ -318,6 +318,7 @@ def source_stalls(stage: Stage) -> None:
     conditions="A source with its default limits, so slow that the first receiver cannot end before the last has "
     "begun; when every receiver has had bytes, the source counts eight transfers and may go faster.",
     time_limit_s=180,
+    alone=True,
 )
 def eight_receivers(stage: Stage) -> None:
     game = make_slow_game(stage, "source", size=GAME_BYTES // 2)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from .. import archives, checks
 from ..contract import expect, expect_equal, scenario
+from ..doubles import LyingSource
 from ..events import named
 from ..peer import Peer, Reachable
-from ..relay import Lie, add_a_byte, begin_the_file_again, drop_a_byte, flip_a_byte, say_nothing_more
 from ..stage import Stage
 from ..trees import sha256
 
@@ -20,7 +20,7 @@ FIRST = "a-first"
 SECOND = "b-second"
 
 # About half of the solid game.
-LIE_AT_BYTES = 700_000
+FAULT_AT_BYTES = 700_000
 
 
 def add_marker(stage: Stage, game_root: Path, name: str) -> None:
@@ -79,7 +79,7 @@ def _second_source_completed(
     "only from the second, no staging is left, and all hashes are those of the second source's archives. The same "
     "holds when the first one's bytes were damaged on the way, except that it then made progress too.",
     conditions="Two sources with the solid game and equal file lists; the first in order has `--unrar /missing-unrar`, "
-    "and in a second round sends through a relay that flips one bit. A stored marker file differs between them.",
+    "and in a second round sends through a proxy that flips one bit. A stored marker file differs between them.",
     time_limit_s=60,
 )
 def retry_fallback(stage: Stage) -> None:
@@ -99,44 +99,72 @@ def retry_fallback(stage: Stage) -> None:
 
     # This time there are files in staging when the attempt fails, and none of them may be in what is installed.
     honest = stage.start_source(FIRST, roots[FIRST].parent)
-    relay = stage.lying(honest, Lie(LIE_AT_BYTES, flip_a_byte))
+    proxy = stage.fault_proxy(honest, f"flip={FAULT_AT_BYTES}:0")
     received = stage.games_dir("second-receiver")
-    receiver = stage.install(SOLID_GAME, received, [sound, relay], name="second-receiver", exit_status=0)
-    relay.expect_told()
+    receiver = stage.install(SOLID_GAME, received, [sound, proxy], name="second-receiver", exit_status=0)
+    proxy.expect_felt()
     expect(receiver.events.all(named("stream-progress", peer=honest.name)), "no byte came before the damaged one")
-    _second_source_completed(stage, receiver, received, relay, sound, reference)
+    _second_source_completed(stage, receiver, received, proxy, sound, reference)
     checks.sender_is_clean(stage, honest)
 
 
 @scenario(
     "S57",
     "Lying source",
-    claim="After a source that sends wrong bytes, too few or too many, something that was not announced, or no end, "
-    "the attempt fails and the next source is used; as the only source it is exit 4 and nothing is left.",
-    conditions="Two sources with the solid game; the first in order sends through a relay that tells one lie in the "
-    "middle of the stream. Its frames are well-formed, so that only what they say is wrong.",
+    claim="After a source that sends wrong bytes, too few or too many, what was not announced, frames in the wrong "
+    "order or malformed, a forbidden name, a flood, another identity, or nothing, the attempt fails with the code of "
+    "that lie and the next source is used; where all sources lie it is exit 4 and nothing is left.",
+    conditions="One sound source of the solid game, and before it in order a source for every lie in the library's "
+    "list, with an equal file list: one install meets them all. Sources that fall silent are met by a receiver each.",
     time_limit_s=180,
 )
 def lying_source(stage: Stage) -> None:
     roots = _two_sources(stage)
     reference = archives.extract(roots[SECOND], stage.dir / "reference")
-    honest = stage.start_source(FIRST, roots[FIRST].parent)
     sound = stage.start_source(SECOND, roots[SECOND].parent)
-    for tell in (flip_a_byte, drop_a_byte, add_a_byte, begin_the_file_again, say_nothing_more):
-        alone = stage.lying(honest, Lie(LIE_AT_BYTES, tell))
-        nowhere_else = stage.games_dir("alone")
-        before = checks.user_tree(nowhere_else)
-        receiver = stage.install(SOLID_GAME, nowhere_else, [alone], name="alone", exit_status=4)
-        alone.expect_told()
-        expect_equal(checks.failed_attempts(receiver), [honest.name], f"{tell.__name__}: sources that failed")
-        checks.failed_install_left_nothing(stage, receiver, nowhere_else, before)
 
-        first = stage.lying(honest, Lie(LIE_AT_BYTES, tell))
-        name = f"receiver-{tell.__name__.replace('_', '-')}"
-        received = stage.games_dir(name)
-        receiver = stage.install(SOLID_GAME, received, [first, sound], name=name, exit_status=0)
-        first.expect_told()
-        _second_source_completed(stage, receiver, received, first, sound, reference)
+    silent = stage.lying_sources(roots[FIRST], slow=True, name=f"{FIRST}-silent")
+    expect(len(silent) >= 3, f"only {len(silent)} sources are silent")
+    waiting = {
+        liar: stage.start_install(SOLID_GAME, stage.games_dir(f"to-{liar.lie}"), [sound, liar], name=f"to-{liar.lie}")
+        for liar in silent
+    }
+
+    liars = stage.lying_sources(roots[FIRST], name=FIRST)
+    expect(len(liars) > 80, f"only {len(liars)} lies are told")
+    received = stage.games_dir("receiver")
+    receiver = stage.install(SOLID_GAME, received, [sound, *liars], exit_status=0)
+    _next_source_completed(stage, receiver, received, liars, sound, reference)
+
+    nowhere_else = stage.games_dir("alone")
+    before = checks.user_tree(nowhere_else)
+    alone = stage.lying_sources(roots[FIRST], name="only")
+    receiver = stage.install(SOLID_GAME, nowhere_else, alone, name="alone", exit_status=4)
+    _expect_found_out(receiver, alone)
+    checks.failed_install_left_nothing(stage, receiver, nowhere_else, before)
+
+    for liar, receiver in waiting.items():
+        receiver.wait_for_exit(stage.deadline, f"the install that met {liar.lie}")
+        stage.expect_exit(receiver, 0)
+        _next_source_completed(stage, receiver, stage.games_dir(receiver.name), [liar], sound, reference)
+
+
+def _expect_found_out(receiver: Peer, liars: list[LyingSource]) -> None:
+    """Every liar was tried once, in order, and failed with the code of its lie."""
+    failed = receiver.events.all(named("stream-attempt-failed"))
+    expect_equal(len(failed), len(liars), "failed attempts")
+    for event, liar in zip(failed, liars, strict=True):
+        expect_equal((event.get("peer"), event.get("code")), (liar.name, liar.code), "a source that lies, and its code")
+
+
+def _next_source_completed(
+    stage: Stage, receiver: Peer, received: Path, liars: list[LyingSource], sound: Peer, reference: Path
+) -> None:
+    """After the liars the sound source was tried, and all of what is installed came from there."""
+    _expect_found_out(receiver, liars)
+    expect_equal(checks.attempts(receiver)[len(liars) :], [sound.name], "sources tried after those that lie")
+    checks.streamed_install_is_whole(stage, receiver, received, SOLID_GAME, sound, reference)
+    expect_equal(served_by(received, SOLID_GAME), sound.name, "source named by the installed marker")
 
 
 def _broken_only_source(stage: Stage, breakage: str, damage: Callable[[Path, str], int]) -> None:

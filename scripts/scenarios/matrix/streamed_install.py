@@ -5,7 +5,6 @@ from __future__ import annotations
 from .. import archives, checks
 from ..contract import expect, expect_equal, scenario
 from ..events import named
-from ..relay import Lie, flip_a_byte
 from ..stage import Stage
 
 SOLID_GAME = "cnctw"
@@ -64,10 +63,10 @@ def receiver_is_no_source(stage: Stage) -> None:
 @scenario(
     "S41",
     "Solid RAR",
-    claim="As S39 for a solid archive, and the reported byte count equals the sum of the files' sizes; one byte that "
+    claim="As S39 for a solid archive, and the reported byte count equals the sum of the files' sizes; one bit that "
     "was changed on the way is noticed, and then nothing is installed.",
     conditions="One source with fixture-solid, which `unrar lt` calls solid and which packs as only a solid archive "
-    "does; before the sound install, the same stream comes through a relay that flips one bit in its second half.",
+    "does; before the sound install, the same stream comes through a proxy that flips one bit in its second half.",
     time_limit_s=60,
 )
 def solid_archive(stage: Stage) -> None:
@@ -81,9 +80,9 @@ def solid_archive(stage: Stage) -> None:
     source = stage.start_source("source", served)
     received = stage.games_dir("receiver")
     before = checks.user_tree(received)
-    relay = stage.lying(source, Lie(unpacked // 2, flip_a_byte))
-    deceived = stage.install(SOLID_GAME, received, [relay], exit_status=4)
-    relay.expect_told()
+    proxy = stage.fault_proxy(source, f"flip={unpacked // 2}:0")
+    deceived = stage.install(SOLID_GAME, received, [proxy], exit_status=4)
+    proxy.expect_felt()
     expect_equal(checks.failed_attempts(deceived), [source.name], "sources that failed")
     checks.failed_install_left_nothing(stage, deceived, received, before)
 

@@ -1,10 +1,11 @@
-//! `serve`: answers other peers until a signal comes.
+//! `serve`: answers other peers, and does what other commands say, until a signal comes.
 
-use lanspread_peer::{Peer, ProviderChoice};
-use tokio_util::sync::CancellationToken;
+use lanspread_peer::CancellationToken;
 
+use super::describe;
 use crate::arguments::{Global, Serve};
 use crate::exit::CommandResult;
+use crate::notify::ServiceManager;
 use crate::output::Output;
 use crate::signals::cancel_on_signal;
 
@@ -13,38 +14,38 @@ pub(crate) async fn run(global: &Global, output: Output, serve: Serve) -> Comman
     cancel_on_signal(stop.clone())?;
     let peer = build(global, &serve)?;
     let mut events = peer.events();
-    let mut reporter = output.reporter();
-    peer.serve(serve.listen).await?;
+    let mut reporter = output.listener();
+    peer.accept_commands().await?;
+    let manager = ServiceManager::from_environment();
+    let address = peer.serve(serve.listen).await?;
+    manager.ready(&format!("Serving {} on {address}", serve.games.games_dir.display()));
     loop {
         tokio::select! {
             event = events.next() => match event {
-                Some(event) => reporter.event(&event),
+                Some(event) => reporter.happened(event),
                 None => break,
             },
             () = stop.cancelled() => break,
         }
     }
+    manager.stopping("Ending what is being sent");
     let stopped = peer.shutdown().await;
     while let Some(event) = events.try_next() {
-        reporter.event(&event);
+        reporter.happened(event);
     }
     Ok(stopped?)
 }
 
-fn build(global: &Global, serve: &Serve) -> Result<Peer, lanspread_peer::PeerError> {
-    let mut builder = Peer::builder(&serve.games.games_dir);
-    if let Some(state_dir) = &global.state_dir {
-        builder = builder.state_dir(state_dir);
-    }
+fn build(global: &Global, serve: &Serve) -> Result<lanspread_peer::Peer, lanspread_peer::PeerError> {
+    let mut builder = describe(global, &serve.games, &serve.catalog, Some(&serve.decoder));
     if let Some(name) = &serve.name {
         builder = builder.name(name.clone());
     }
-    if let Some(catalog) = &serve.catalog.catalog {
-        builder = builder.catalog(catalog);
-    }
-    if let Some(unrar) = &serve.unrar {
-        builder = builder.provider(ProviderChoice::Unrar(unrar.clone()));
-    }
-    let streams_max = usize::try_from(serve.max_streams).unwrap_or(usize::MAX);
-    builder.streams_max(streams_max).build()
+    let count = |count| usize::try_from(count).unwrap_or(usize::MAX);
+    builder
+        .discovery(!serve.no_discovery)
+        .peers(serve.peers.peers.clone())
+        .streams_max(count(serve.max_streams))
+        .operations_max(count(serve.parallel.max_operations))
+        .build()
 }

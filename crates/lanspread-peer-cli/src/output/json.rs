@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::time::SystemTime;
 
-use lanspread_peer::PeerEvent;
+use lanspread_peer::control::ReportedEvent;
 use serde::Serialize;
 
 use super::Reporter;
@@ -30,8 +30,8 @@ struct FailureObject<'a> {
 }
 
 /// Prints one object as one line.
-pub(super) fn print(object: &impl Serialize) -> io::Result<()> {
-    let time = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
+pub(super) fn print(object: &impl Serialize, at: SystemTime) -> io::Result<()> {
+    let time = humantime::format_rfc3339_millis(at).to_string();
     let mut line = serde_json::to_vec(&Stamped { object, time })?;
     line.push(b'\n');
     let mut stdout = io::stdout().lock();
@@ -41,8 +41,8 @@ pub(super) fn print(object: &impl Serialize) -> io::Result<()> {
 
 pub(super) fn print_failure(failure: &Failure) {
     let Failure { code, message, hint, status } = failure;
-    let object = FailureObject { code, message, hint: *hint, exit_status: *status };
-    if let Err(error) = print(&object) {
+    let object = FailureObject { code, message, hint: hint.as_deref(), exit_status: *status };
+    if let Err(error) = print(&object, SystemTime::now()) {
         tracing::debug!("stdout: {error}");
     }
 }
@@ -51,9 +51,9 @@ pub(super) fn print_failure(failure: &Failure) {
 pub(super) struct JsonReporter;
 
 impl Reporter for JsonReporter {
-    fn event(&mut self, event: &PeerEvent) {
+    fn event(&mut self, event: &ReportedEvent) {
         // A closed stdout must not stop an install half-way.
-        if let Err(error) = print(event) {
+        if let Err(error) = print(&event.event, event.at) {
             tracing::debug!("stdout: {error}");
         }
     }

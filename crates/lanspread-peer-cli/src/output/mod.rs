@@ -2,20 +2,30 @@
 //!
 //! stdout holds data only; progress and messages for people go to stderr, logs too.
 
+mod bars;
 mod human;
 mod json;
+mod words;
 
 use lanspread_peer::PeerEvent;
-use serde::Serialize;
+use lanspread_peer::control::ReportedEvent;
+use lanspread_peer::report::Report;
 
 use crate::exit::Failure;
 
-pub(crate) use human::{bytes, state_words};
+pub(crate) use human::in_colour;
 
-/// Shows the events of a running operation.
+/// Shows events.
 pub(crate) trait Reporter {
     /// One event.
-    fn event(&mut self, event: &PeerEvent);
+    fn event(&mut self, event: &ReportedEvent);
+}
+
+impl dyn Reporter {
+    /// An event that happens now.
+    pub(crate) fn happened(&mut self, event: PeerEvent) {
+        self.event(&ReportedEvent::now(event));
+    }
 }
 
 /// How this run prints.
@@ -26,24 +36,40 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// The reporter for a running operation.
+    /// The reporter for the operations of this command: progress bars on a terminal.
     pub(crate) fn reporter(self) -> Box<dyn Reporter> {
+        self.choose(human::HumanReporter::of_operations)
+    }
+
+    /// The reporter for everything that happens at a peer: lines.
+    pub(crate) fn listener(self) -> Box<dyn Reporter> {
+        self.choose(human::HumanReporter::of_a_peer)
+    }
+
+    fn choose(self, human: impl FnOnce() -> human::HumanReporter) -> Box<dyn Reporter> {
         if self.json {
             Box::new(json::JsonReporter)
         } else if self.quiet {
             Box::new(Silence)
         } else {
-            Box::new(human::HumanReporter::new())
+            Box::new(human())
         }
     }
 
-    /// One object of a listing: as a JSON line, or as the text that people read.
-    pub(crate) fn object(
-        self,
-        object: &impl Serialize,
-        text: impl FnOnce() -> String,
-    ) -> std::io::Result<()> {
-        if self.json { json::print(object) } else { human::print(&text()) }
+    /// One object of an answer: as a JSON line, or as the text that people read. A peer that could not be asked is told
+    /// on stderr as well.
+    pub(crate) fn report(self, report: &Report) -> std::io::Result<()> {
+        let is_failure = matches!(report, Report::PeerUnavailable { .. } | Report::NobodyFound { .. });
+        if is_failure {
+            human::print_message(&words::report(report));
+        }
+        if self.json {
+            json::print(report, std::time::SystemTime::now())
+        } else if is_failure {
+            Ok(())
+        } else {
+            human::print(&words::report(report))
+        }
     }
 
     /// The end of a failed command.
@@ -59,5 +85,5 @@ impl Output {
 struct Silence;
 
 impl Reporter for Silence {
-    fn event(&mut self, _event: &PeerEvent) {}
+    fn event(&mut self, _event: &ReportedEvent) {}
 }

@@ -7,6 +7,10 @@ mod support;
 
 mod asking;
 mod bad_archives;
+mod config;
+mod daemon;
 mod failover;
+mod generated;
+mod packaging;
 mod refusals;
 mod streamed;

@@ -116,7 +116,7 @@ fn another_program_is_told_from_a_peer() {
 fn no_peer_is_a_usage_error() {
     let receiver = Receiver::new();
     let done = install_with(&receiver, "cnctw", &[]);
-    done.failed(2, &["--peer HOST:PORT", "not discovered yet"]);
+    done.failed(2, &["--peer HOST:PORT", "discovery is off"]);
     assert_eq!(done.one("error")["code"], "no-peers");
     receiver.assert_untouched();
 }
@@ -273,7 +273,11 @@ fn a_games_directory_without_permission_is_refused() {
     fs::copy(env!("CARGO_BIN_EXE_lanspread-peer-cli"), &program).unwrap();
     let mut command = Command::new(&program);
     command.args(["install", "--stream", "cnctw", "--peer", &source.address, "--games-dir"]).arg(&games);
-    command.arg("--state-dir").arg(&state).env_remove("LANSPREAD_CATALOG");
+    command
+        .arg("--state-dir")
+        .arg(&state)
+        .env_remove("LANSPREAD_CATALOG")
+        .env("LANSPREAD_CONFIG", "/dev/null");
     if is_root {
         command.uid(NOBODY).gid(NOBODY);
     }

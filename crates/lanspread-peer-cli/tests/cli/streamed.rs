@@ -132,11 +132,14 @@ fn events_of_an_install_are_complete_and_in_order() {
     assert_eq!(
         names,
         [
+            "operation-queued",
+            "operation-begin",
             "stream-install-begin",
             "stream-attempt-begin",
             "archive-begin",
             "stream-progress",
-            "stream-install-finished"
+            "stream-install-finished",
+            "operation-end"
         ]
     );
     assert!(objects.iter().all(|object| object["time"].as_str().is_some_and(|time| time.ends_with('Z'))));

@@ -41,6 +41,10 @@ pub(crate) fn peer() -> Command {
     {
         command.env_remove(name);
     }
+    // Tests name their peers; nothing of them goes to the network.
+    command.env("LANSPREAD_NO_DISCOVERY", "1");
+    // Nor with a config file of the caller's.
+    command.env("LANSPREAD_CONFIG", "/dev/null");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
@@ -230,6 +234,23 @@ pub(crate) fn dead_address() -> String {
     listener.local_addr().unwrap().to_string()
 }
 
+/// The same files again, without copying them where the file system can.
+pub(crate) fn link_tree(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_name() == ".lanspread" {
+            continue; // belongs to whoever serves the original
+        }
+        let (path, copy) = (entry.path(), to.join(entry.file_name()));
+        if entry.file_type().unwrap().is_dir() {
+            link_tree(&path, &copy);
+        } else if fs::hard_link(&path, &copy).is_err() {
+            fs::copy(&path, &copy).unwrap();
+        }
+    }
+}
+
 /// A running source; killed when dropped.
 pub(crate) struct Source {
     process: Child,
@@ -251,9 +272,12 @@ impl Source {
         options: impl IntoIterator<Item = impl AsRef<OsStr>>,
     ) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        // A daemon owns its games directory: each has its own, with the same files in it.
+        let own_games = folder.path().join("games");
+        link_tree(games, &own_games);
         let mut command = peer();
         command.args(["serve", "--json", "--listen", "127.0.0.1:0", "--no-discovery", "--name", name]);
-        command.arg("--games-dir").arg(games).arg("--state-dir").arg(folder.path()).args(options);
+        command.arg("--games-dir").arg(&own_games).arg("--state-dir").arg(folder.path()).args(options);
         let log = fs::File::create(folder.path().join("stderr")).unwrap();
         let mut process = command.stderr(log).spawn().unwrap();
         let mut stdout = BufReader::new(process.stdout.take().unwrap());
@@ -265,6 +289,15 @@ impl Source {
 
     pub(crate) fn pid(&self) -> u32 {
         self.process.id()
+    }
+
+    /// Its own games directory.
+    pub(crate) fn games(&self) -> PathBuf {
+        self.folder.path().join("games")
+    }
+
+    pub(crate) fn state(&self) -> PathBuf {
+        self.folder.path().to_owned()
     }
 
     /// Reads its events up to the next one of this name.

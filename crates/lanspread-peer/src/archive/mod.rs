@@ -3,6 +3,7 @@
 pub mod entry;
 pub mod error;
 mod feed;
+pub(crate) mod list;
 mod listing;
 mod native;
 pub mod provider;

@@ -4,6 +4,8 @@
 //! added. Bytes are unpacked bytes, durations milliseconds.
 
 mod channel;
+#[cfg(test)]
+mod schema_tests;
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -402,6 +404,60 @@ pub enum PeerEvent {
         /// How many.
         count: u64,
     },
+}
+
+impl PeerEvent {
+    /// The game that it is about, if it is about one.
+    pub fn game(&self) -> Option<&GameId> {
+        match self {
+            Self::GameRecovered { game, .. }
+            | Self::StreamInstallBegin { game, .. }
+            | Self::StreamAttemptBegin { game, .. }
+            | Self::ArchiveBegin { game, .. }
+            | Self::StreamProgress { game, .. }
+            | Self::StreamAttemptFailed { game, .. }
+            | Self::StreamInstallFinished { game, .. }
+            | Self::StreamInstallFailed { game, .. }
+            | Self::DownloadBegin { game, .. }
+            | Self::DownloadProgress { game, .. }
+            | Self::DownloadSourceFailed { game, .. }
+            | Self::DownloadFinished { game, .. }
+            | Self::DownloadFailed { game, .. }
+            | Self::InstallBegin { game, .. }
+            | Self::InstallProgress { game, .. }
+            | Self::InstallFinished { game, .. }
+            | Self::InstallFailed { game, .. }
+            | Self::AlreadyCurrent { game, .. }
+            | Self::UninstallFinished { game }
+            | Self::RemoveFinished { game, .. }
+            | Self::VerifyProgress { game, .. }
+            | Self::VerifyDifference { game, .. }
+            | Self::VerifyFinished { game, .. }
+            | Self::OperationQueued { game, .. }
+            | Self::OperationBegin { game, .. }
+            | Self::OperationEnd { game, .. }
+            | Self::TransferBegin { game, .. }
+            | Self::TransferEnd { game, .. } => Some(game),
+            Self::PeerReady { .. }
+            | Self::LibraryChanged { .. }
+            | Self::PeerFound { .. }
+            | Self::PeerLibraryChanged { .. }
+            | Self::PeerLost { .. }
+            | Self::DuplicateIdentity { .. }
+            | Self::EventsLost { .. } => None,
+        }
+    }
+
+    /// Whether it only says how far something is; another one follows soon.
+    pub fn is_progress(&self) -> bool {
+        matches!(
+            self,
+            Self::StreamProgress { .. }
+                | Self::DownloadProgress { .. }
+                | Self::InstallProgress { .. }
+                | Self::VerifyProgress { .. }
+        )
+    }
 }
 
 /// What one source contributed to a download.

@@ -8,15 +8,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::games_dir::GamesDir;
 use super::lock::GameLock;
+use super::replace::refuse_user_files;
 use super::select::PeerOffer;
-use super::space;
+use super::space::{self, Booking};
 use super::staging::StagingSink;
 use super::stream::{StagingStep, StreamObserver, receive, stage};
 use super::transaction::{Origin, Transaction};
 use crate::archive::SinkError;
 use crate::archive::entry::NamePolicy;
 use crate::archive::provider::{ArchiveSummary, Totals};
-use crate::event::{EventSender, PeerEvent};
+use crate::error::PeerError;
+use crate::event::{Code, EventSender, PeerEvent};
 use crate::fault::{ContentError, LocalError};
 use crate::game::{GameId, GameVersion, printable};
 use crate::limits;
@@ -40,19 +42,23 @@ pub(crate) enum AttemptError {
     /// The user cancelled.
     #[error("cancelled")]
     Cancelled,
+    /// Something of the user's stands in the way: no other source can help.
+    #[error(transparent)]
+    Refused(Box<PeerError>),
     /// The staging thread takes no more; replaced by its own error where that is known.
     #[error("the staging thread stopped")]
     StagingStopped,
 }
 
 impl AttemptError {
-    pub(crate) fn code(&self) -> &'static str {
+    pub(crate) fn code(&self) -> Code {
         match self {
-            Self::Wire(error) => error.code(),
-            Self::Content(error) => error.code(),
-            Self::Local(error) => error.code(),
-            Self::Cancelled => "cancelled",
-            Self::StagingStopped => "internal",
+            Self::Wire(error) => error.code().into(),
+            Self::Content(error) => error.code().into(),
+            Self::Local(error) => error.code().into(),
+            Self::Refused(error) => error.code(),
+            Self::Cancelled => "cancelled".into(),
+            Self::StagingStopped => "internal".into(),
         }
     }
 }
@@ -64,6 +70,10 @@ pub(crate) struct AttemptContext {
     pub(crate) game: GameId,
     pub(crate) version: GameVersion,
     pub(crate) policy: NamePolicy,
+    /// Whether there is an installed tree, whose place the new one takes.
+    pub(crate) replaces: bool,
+    /// Whether the user's files in it may be lost.
+    pub(crate) force: bool,
     pub(crate) ours: Hello,
     pub(crate) events: EventSender,
     pub(crate) tasks: Tasks,
@@ -74,11 +84,22 @@ pub(crate) struct AttemptContext {
 pub(crate) async fn attempt(context: &AttemptContext, source: &PeerOffer) -> Result<Totals, AttemptError> {
     let (transaction, sink) = begin(context, source).await?;
     let received = transfer(context, source, sink).await;
-    let ended = blocking(context, "commit", move || match received {
-        Ok(totals) => Ok(transaction.commit().map(|()| totals)?),
-        Err(error) => {
-            transaction.roll_back_or_log();
-            Err(error)
+    let (games, game) = (Arc::clone(&context.games), context.game.clone());
+    let looks_again = context.replaces && !context.force;
+    let ended = blocking(context, "commit", move || {
+        // The last look at the user's files comes as late as can be.
+        let complete = received.and_then(|totals| {
+            if looks_again {
+                refuse_user_files(&games, &game).map_err(|error| AttemptError::Refused(Box::new(error)))?;
+            }
+            Ok(totals)
+        });
+        match complete {
+            Ok(totals) => Ok(transaction.commit().map(|()| totals)?),
+            Err(error) => {
+                transaction.roll_back_or_log();
+                Err(error)
+            }
         }
     });
     ended.await?
@@ -90,8 +111,10 @@ async fn begin(
 ) -> Result<(Transaction, StagingSink), AttemptError> {
     let origin =
         Origin { version: context.version.clone(), source: source.name.clone(), source_id: source.id };
-    let (games, game, policy) = (Arc::clone(&context.games), context.game.clone(), context.policy);
-    Ok(blocking(context, "begin", move || Transaction::begin(&games, &game, &origin, policy)).await??)
+    let (games, game) = (Arc::clone(&context.games), context.game.clone());
+    let (policy, replaces) = (context.policy, context.replaces);
+    Ok(blocking(context, "begin", move || Transaction::begin(&games, &game, &origin, policy, replaces))
+        .await??)
 }
 
 /// Runs disk work on a blocking thread. The thread keeps the game locked until it is done, even when nobody waits
@@ -130,8 +153,10 @@ async fn transfer(
         progress.finish();
         received
     };
-    let (staged, received) =
-        tokio::join!(blocking(context, "staging", move || stage(sink, queue)), receiving);
+    let (games, game) = (Arc::clone(&context.games), context.game.clone());
+    let book = move |totals| Booking::take(&games, &game, space::needed_bytes(totals));
+    let staging = blocking(context, "staging", move || stage(sink, queue, book));
+    let (staged, received) = tokio::join!(staging, receiving);
     match (staged?, received) {
         (Ok(sink), Ok(())) => Ok(blocking(context, "receipt", move || sink.complete()).await??),
         (Err(SinkError::Content(error)), _) => Err(AttemptError::Content(error)),
@@ -188,9 +213,8 @@ impl<'a> Progress<'a> {
 }
 
 impl StreamObserver for Progress<'_> {
-    fn announced(&mut self, totals: Totals) -> Result<(), LocalError> {
+    fn announced(&mut self, totals: Totals) {
         self.bytes_total = totals.bytes;
-        space::check(&self.context.games, totals)
     }
 
     fn archive(&mut self, archive: &ArchiveSummary) {

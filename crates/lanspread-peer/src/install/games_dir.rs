@@ -1,16 +1,20 @@
 //! A handle to the games directory: everything this machine changes is changed beneath it.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use cap_std::ambient_authority;
-use cap_std::fs::Dir;
+use cap_std::fs::{Dir, OpenOptions};
 use rustix::fs::{Mode, OFlags};
 
 use crate::fault::LocalError;
 use crate::game::GameId;
 use crate::library::layout;
+
+/// Tries before giving up on a folder that keeps vanishing under operations that end.
+const TRIES: usize = 64;
 
 /// The games directory, opened once; links that lead out of it are not followed.
 #[derive(Debug)]
@@ -45,8 +49,38 @@ impl GamesDir {
     pub(crate) fn state_folder(&self, folder: &str) -> Result<Dir, LocalError> {
         let relative = Path::new(layout::STATE_DIR).join(folder);
         let shown = self.path.join(&relative);
-        self.dir.create_dir_all(&relative).map_err(LocalError::io("create", &shown))?;
-        self.dir.open_dir(&relative).map_err(LocalError::io("open", &shown))
+        Self::again(|| {
+            self.dir.create_dir_all(&relative)?;
+            self.dir.open_dir(&relative)
+        })
+        .map_err(LocalError::io("create", &shown))
+    }
+
+    /// Opens a file below `.lanspread/` for reading and writing, and its folder, making what is missing.
+    pub(crate) fn state_file(&self, folder: &str, name: &str) -> Result<(Dir, File), LocalError> {
+        let relative = Path::new(layout::STATE_DIR).join(folder);
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true);
+        Self::again(|| {
+            self.dir.create_dir_all(&relative)?;
+            let dir = self.dir.open_dir(&relative)?;
+            let file = dir.open_with(name, &options)?.into_std();
+            Ok((dir, file))
+        })
+        .map_err(LocalError::io("create", self.state_path(folder, name)))
+    }
+
+    /// Tries again what failed because an operation that just ended removed an empty folder of `.lanspread/`.
+    fn again<T>(attempt: impl Fn() -> io::Result<T>) -> io::Result<T> {
+        // A folder that vanishes between two looks was there for the first one, and is not for the second one.
+        let vanished = |kind| matches!(kind, io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists);
+        for _ in 0..TRIES {
+            match attempt() {
+                Err(error) if vanished(error.kind()) => {}
+                other => return other,
+            }
+        }
+        attempt()
     }
 
     /// Opens a folder below `.lanspread/` if it is there.
@@ -66,7 +100,13 @@ impl GamesDir {
 
     /// Removes the folders of `.lanspread/` that are empty, so that a refused install leaves the machine as it was.
     pub(crate) fn remove_empty_state_folders(&self) {
-        for folder in [layout::LOCKS_DIR, layout::INTENTS_DIR, layout::RECEIPTS_DIR] {
+        for folder in [
+            layout::LOCKS_DIR,
+            layout::INTENTS_DIR,
+            layout::RECEIPTS_DIR,
+            layout::DOWNLOADS_DIR,
+            layout::BOOKINGS_DIR,
+        ] {
             // Fails when it is not empty or not there, and both are fine.
             let _ = self.dir.remove_dir(Path::new(layout::STATE_DIR).join(folder));
         }
@@ -87,6 +127,6 @@ pub(crate) fn sync_file_system(dir: &Dir, shown: &Path) -> Result<(), LocalError
 }
 
 /// A folder handle as it is held (`O_PATH`) can be walked from but not synced.
-fn readable(dir: &Dir) -> rustix::io::Result<OwnedFd> {
+pub(crate) fn readable(dir: &Dir) -> rustix::io::Result<OwnedFd> {
     rustix::fs::openat(dir, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
 }

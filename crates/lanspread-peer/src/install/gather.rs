@@ -7,9 +7,11 @@ use tokio::task::JoinSet;
 
 use super::select::PeerOffer;
 use crate::error::PeerAnswer;
-use crate::game::GameId;
+use crate::game::{GameId, GameVersion};
 use crate::limits::PEERS_ASKED_AT_ONCE;
 use crate::net::dial::{Dialled, PeerAddress, dial};
+use crate::peer::finding::{Found, Search, find};
+use crate::searched::Searched;
 use crate::wire::WireError;
 use crate::wire::message::Hello;
 
@@ -54,31 +56,41 @@ where
     answers.into_iter().map(|(_, asked)| asked).collect()
 }
 
-/// Asks every peer for the details of one game: the offers, and why the other peers made none.
+/// Asks the peers at hand, and those that a search finds, for the details of one game: the offers, why the other peers
+/// made none, and where peers were looked for.
 pub(crate) async fn details(
-    peers: &[PeerAddress],
+    at_hand: &[PeerAddress],
     ours: &Hello,
     game: &GameId,
-) -> (Vec<PeerOffer>, Vec<PeerAnswer>) {
+    version: Option<&GameVersion>,
+    search: Search,
+) -> (Vec<PeerOffer>, Vec<PeerAnswer>, Searched) {
     let wanted = game.clone();
-    let asked = ask_all(peers, ours, move |mut dialled: Dialled| {
+    let question = move |mut dialled: Dialled| {
         let wanted = wanted.clone();
         async move {
             let details = dialled.details(&wanted).await;
-            let Hello { peer: id, name, .. } = dialled.connection.theirs;
+            let Hello { peer: id, name, instance, .. } = dialled.connection.theirs;
             Ok(match details {
-                Ok((version, files)) => Ok(PeerOffer { name, id, address: dialled.address, version, files }),
+                Ok((version, files)) => {
+                    Ok(PeerOffer { name, id, instance, address: dialled.address, version, files })
+                }
                 Err(error) => Err(PeerAnswer { peer: name.to_string(), reason: error.to_string() }),
             })
         }
-    });
+    };
+    let offered = |answer: &Result<PeerOffer, PeerAnswer>| match answer {
+        Ok(offer) => version.is_none_or(|version| offer.version == *version),
+        Err(_) => false,
+    };
+    let (found, searched) = find(at_hand, ours, search, question, offered).await;
     let (mut offers, mut answers) = (Vec::new(), Vec::new());
-    for Asked { peer, answer } in asked.await {
+    for Found { peer, answer } in found {
         match answer {
             Ok(Ok(offer)) => offers.push(offer),
             Ok(Err(refused)) => answers.push(refused),
-            Err(error) => answers.push(PeerAnswer { peer: peer.to_string(), reason: error.to_string() }),
+            Err(error) => answers.push(PeerAnswer { peer, reason: error.to_string() }),
         }
     }
-    (offers, answers)
+    (offers, answers, searched)
 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::games_dir::{GamesDir, sync_folder};
 use crate::error::PeerError;
 use crate::fault::LocalError;
-use crate::game::{GameId, GameVersion, PeerId, PeerName};
+use crate::game::GameId;
 use crate::library::layout::{INTENTS_DIR, STATE_DIR};
 use crate::limits;
 
@@ -24,47 +24,39 @@ const SCHEMA: u32 = 1;
 #[serde(deny_unknown_fields)]
 pub(crate) struct Intent {
     schema: u32,
-    /// How far the operation said it is.
-    pub(crate) phase: Phase,
+    /// Which operation, and how far it said it is.
+    pub(crate) step: Step,
     /// Whether the operation made the game root, so that a roll-back removes it again.
     pub(crate) created_root: bool,
-    /// What is being installed.
-    pub(crate) version: GameVersion,
-    /// From whom.
-    pub(crate) source: PeerName,
-    /// Identity of the source.
-    pub(crate) source_id: String,
 }
 
-/// How far an operation is.
+/// Which operation holds the game, and how far it is. What recovery does about each stands in
+/// [`super::recovery::decide`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Phase {
-    /// Staging may exist and may hold anything.
-    Begin,
+pub(crate) enum Step {
+    /// Staging may exist and may hold anything; there was no `local/`.
+    InstallBegin,
     /// Staging is complete, verified and durable, and is being renamed to `local/`.
-    Promote,
+    InstallPromote,
+    /// Staging may exist and may hold anything; `local/` is the old tree.
+    UpdateBegin,
+    /// Staging is complete, verified and durable: `local/` becomes the backup, staging `local/`, the backup goes.
+    UpdatePromote,
+    /// `local/` is being renamed to the backup, which is then removed.
+    Uninstall,
+    /// The sentinel is being removed, then the archives.
+    Remove,
 }
 
 impl Intent {
-    pub(crate) fn begin(
-        created_root: bool,
-        version: &GameVersion,
-        source: &PeerName,
-        source_id: PeerId,
-    ) -> Self {
-        Self {
-            schema: SCHEMA,
-            phase: Phase::Begin,
-            created_root,
-            version: version.clone(),
-            source: source.clone(),
-            source_id: source_id.to_string(),
-        }
+    pub(crate) fn new(step: Step) -> Self {
+        Self { schema: SCHEMA, step, created_root: false }
     }
 
-    pub(crate) fn promote(self) -> Self {
-        Self { phase: Phase::Promote, ..self }
+    /// The same operation at another step.
+    pub(crate) fn at(&self, step: Step) -> Self {
+        Self { step, ..self.clone() }
     }
 }
 
@@ -153,18 +145,14 @@ pub(crate) fn recorded(games: &GamesDir) -> Result<Vec<GameId>, LocalError> {
 mod tests {
     use super::*;
 
-    fn intent() -> Intent {
-        let id = PeerId::random().unwrap();
-        Intent::begin(true, &"1".parse().unwrap(), &"pc".parse().unwrap(), id)
-    }
-
     #[test]
     fn an_intent_is_read_as_it_was_written_until_it_is_cleared() {
         let folder = tempfile::tempdir().unwrap();
         let games = GamesDir::open(folder.path()).unwrap();
         let game: GameId = "g".parse().unwrap();
         assert_eq!(read(&games, &game).unwrap(), None);
-        for intent in [intent(), intent().promote()] {
+        for step in [Step::InstallBegin, Step::UpdatePromote, Step::Remove] {
+            let intent = Intent { created_root: step == Step::InstallBegin, ..Intent::new(step) };
             write(&games, &game, &intent).unwrap();
             assert_eq!(read(&games, &game).unwrap(), Some(intent));
             assert!(is_recorded(folder.path(), &game));
@@ -177,10 +165,11 @@ mod tests {
 
     #[test]
     fn what_is_no_intent_of_ours_is_reported_and_not_guessed() {
-        let mut other = intent();
+        let intent = Intent::new(Step::UpdateBegin);
+        let mut other = intent.clone();
         other.schema = 2;
         let other = serde_json::to_vec(&other).unwrap();
-        let valid = serde_json::to_vec(&intent()).unwrap();
+        let valid = serde_json::to_vec(&intent).unwrap();
         let cuts = (0..valid.len()).map(|cut| &valid[..cut]);
         for bytes in cuts.chain([&other[..], b"{}", b"[]", b"\0\0\0"]) {
             assert!(parse(bytes).is_err(), "{bytes:?}");

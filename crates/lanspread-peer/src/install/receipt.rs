@@ -3,12 +3,18 @@
 //! Written while files are verified, so that 100,000 files cost no memory: as `<game>.draft` during the attempt, and
 //! renamed to `<game>.jsonl` behind the promotion. First line: what and from whom. Then one line per file. Last line:
 //! the totals; a receipt without it is not whole.
+//!
+//! Read it is whole or refused: another schema, a line that is too long or none of these, a path that cannot be one of
+//! an installed tree, a path twice, totals that do not sum up, or anything behind them is an error with its line.
+
+mod read;
 
 use std::io::{self, BufWriter, Write};
 
 use cap_std::fs::{Dir, File, OpenOptions};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+pub(crate) use self::read::{InstalledFile, Receipt, ReceiptError, read, version};
 use super::games_dir::{GamesDir, sync_folder};
 use crate::archive::provider::Totals;
 use crate::fault::LocalError;
@@ -19,12 +25,13 @@ use crate::library::layout::RECEIPTS_DIR;
 const SCHEMA: u32 = 1;
 
 /// First line of a receipt.
-#[derive(Serialize)]
-struct Head<'a> {
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Head {
     schema: u32,
-    game: &'a GameId,
-    version: &'a GameVersion,
-    source: &'a PeerName,
+    game: GameId,
+    version: GameVersion,
+    source: PeerName,
     source_id: String,
 }
 
@@ -37,7 +44,8 @@ struct FileLine<'a> {
 }
 
 /// Last line of a receipt.
-#[derive(Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Tail {
     files: u64,
     directories: u64,
@@ -74,7 +82,13 @@ impl ReceiptDraft {
         let opened = receipts.open_with(&name, options.write(true).create(true).truncate(true));
         let file = BufWriter::new(opened.map_err(LocalError::io("create", &shown))?);
         let mut draft = Self { file, shown };
-        draft.line(&Head { schema: SCHEMA, game, version, source, source_id: source_id.to_string() })?;
+        draft.line(&Head {
+            schema: SCHEMA,
+            game: game.clone(),
+            version: version.clone(),
+            source: source.clone(),
+            source_id: source_id.to_string(),
+        })?;
         Ok(draft)
     }
 
@@ -108,11 +122,19 @@ pub(crate) fn publish(games: &GamesDir, game: &GameId) -> Result<(), LocalError>
 /// Removes the draft, if there is one.
 pub(crate) fn discard(games: &GamesDir, game: &GameId) -> Result<(), LocalError> {
     let Some(receipts) = games.existing_state_folder(RECEIPTS_DIR)? else { return Ok(()) };
-    remove(&receipts, &draft_name(game))
+    remove_file(&receipts, &draft_name(game))
         .map_err(LocalError::io("remove", games.state_path(RECEIPTS_DIR, &draft_name(game))))
 }
 
-fn remove(dir: &Dir, name: &str) -> io::Result<()> {
+/// Removes the receipt, durably, if there is one.
+pub(crate) fn remove(games: &GamesDir, game: &GameId) -> Result<(), LocalError> {
+    let Some(receipts) = games.existing_state_folder(RECEIPTS_DIR)? else { return Ok(()) };
+    let shown = games.state_path(RECEIPTS_DIR, &final_name(game));
+    remove_file(&receipts, &final_name(game)).map_err(LocalError::io("remove", &shown))?;
+    sync_folder(&receipts, &shown)
+}
+
+fn remove_file(dir: &Dir, name: &str) -> io::Result<()> {
     match dir.remove_file(name) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),

@@ -1,26 +1,40 @@
 //! What to do about an operation that never ended: a table from (intent, what is on disk) to an action. Pure and
-//! total; the doing stands below it.
+//! total; the doing stands in [`super::steps`].
 //!
-//! | intent  | staging | local/  | how it came to be                               | action            |
-//! |---------|---------|---------|-------------------------------------------------|-------------------|
-//! | none    | none    | any     | nothing happened                                | nothing           |
-//! | none    | there   | any     | not ours: staging never exists without intent   | report            |
-//! | begin   | any     | any     | crashed while receiving; `local/` is the user's | roll back         |
-//! | promote | there   | none    | crashed before the rename; staging is durable   | promote           |
-//! | promote | none    | there   | crashed behind the rename                       | finish            |
-//! | promote | none    | none    | crashed behind it, then the user removed it     | roll back         |
-//! | promote | there   | there   | the rename never replaces: not by a crash       | report            |
-//! | any     | no folder | any   | not ours                                        | report            |
+//! Whatever the intent, a file or link at the name of staging or backup is not ours and is reported. Otherwise:
+//!
+//! | intent          | staging | local/   | backup | how it came to be                                 | action       |
+//! |-----------------|---------|----------|--------|---------------------------------------------------|--------------|
+//! | none            | none    | any      | none   | nothing happened                                  | nothing      |
+//! | none            | there, or backup there     || not ours: neither exists without an intent        | report       |
+//! | install, update begin | any | any     | none   | crashed while unpacking; `local/` stays as it is  | roll back    |
+//! | install, update begin | any | any     | there  | not ours: nothing is set aside yet                | report       |
+//! | install promote | there   | none     | none   | crashed before the rename; staging is durable     | promote      |
+//! | install promote | none    | there    | none   | crashed behind the rename                         | finish       |
+//! | install promote | none    | not      | none   | crashed behind it, then the user removed it       | roll back    |
+//! | install promote | there   | there    | none   | the rename never replaces: not by a crash         | report       |
+//! | install promote | any     | any      | there  | an install sets nothing aside                     | report       |
+//! | update promote  | there   | there    | none   | crashed before the first rename                   | set aside, promote |
+//! | update promote  | there   | none     | any    | crashed between the renames                       | promote      |
+//! | update promote  | none    | there    | any    | crashed behind the second                         | finish       |
+//! | update promote  | none    | not      | none   | crashed at the end, then the user removed it      | roll back    |
+//! | update promote  | all three there, or backup alone || not by a crash                              | report       |
+//! | uninstall       | none    | there    | none   | crashed before the rename                         | abandon      |
+//! | uninstall       | none    | none     | any    | crashed behind the rename                         | uninstall    |
+//! | uninstall       | none    | there    | there  | the rename leaves no `local/`: not by a crash     | report       |
+//! | remove          | none    | any      | none   | the sentinel stands: crashed before its removal   | abandon      |
+//! | remove          | none    | any      | none   | the sentinel is gone                              | remove       |
+//! | uninstall, remove | staging there, or (remove) backup || neither makes them                          | report       |
 
 use std::io;
 
 use super::games_dir::GamesDir;
-use super::intent::{self, Phase};
-use super::transaction;
+use super::intent::{self, Intent, Step};
+use super::steps::{self, DiskStep};
 use crate::error::PeerError;
 use crate::fault::LocalError;
 use crate::game::GameId;
-use crate::library::layout::{LOCAL_DIR, STAGING_DIR};
+use crate::library::layout::{BACKUP_DIR, LOCAL_DIR, SENTINEL_FILE, STAGING_DIR};
 
 /// What stands at one of our names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +45,16 @@ pub(crate) enum Standing {
     Other,
 }
 
+/// What stands in a game root at the names that operations change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Standings {
+    pub(crate) staging: Standing,
+    pub(crate) local: Standing,
+    pub(crate) backup: Standing,
+    /// Whether anything stands at the sentinel's name.
+    pub(crate) sentinel: bool,
+}
+
 /// What recovery does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Action {
@@ -38,65 +62,116 @@ pub(crate) enum Action {
     Nothing,
     /// Remove staging, the game root if the operation made it and it is empty, the receipt's draft, the intent.
     RollBack,
+    /// Rename `local/` to the backup, staging to `local/`, then finish.
+    SetAsideAndPromote,
     /// Rename staging to `local/`, then finish.
     Promote,
-    /// Keep the receipt, clear the intent.
+    /// Publish the receipt, remove the backup, clear the intent.
     Finish,
+    /// Remove the receipt, the backup, an empty game root, the intent.
+    Uninstall,
+    /// Remove the archives, an empty game root, the intent.
+    Remove,
+    /// Clear the intent: nothing was changed.
+    Abandon,
     /// No crash of ours leaves this; touch nothing.
-    Report(&'static str),
+    Report {
+        /// The name at which it stands.
+        name: &'static str,
+        /// What is odd about it.
+        what: &'static str,
+    },
 }
 
 /// The table.
-pub(crate) fn decide(phase: Option<Phase>, staging: Standing, local: Standing) -> Action {
+pub(crate) fn decide(step: Option<Step>, found: Standings) -> Action {
     use Standing::{Folder, Nothing, Other};
-    match (phase, staging, local) {
-        (None, Nothing, _) => Action::Nothing,
-        (_, Other, _) => Action::Report("is not a folder made by lanspread"),
-        (None, Folder, _) => Action::Report("stands there but no install was recorded"),
-        (Some(Phase::Begin), Nothing | Folder, _) | (Some(Phase::Promote), Nothing, Nothing | Other) => {
-            Action::RollBack
+    let staging_is = |what| Action::Report { name: STAGING_DIR, what };
+    let backup_is = |what| Action::Report { name: BACKUP_DIR, what };
+    let Standings { staging, local, backup, sentinel } = found;
+    if staging == Other {
+        return staging_is("is not a folder made by lanspread");
+    }
+    if backup == Other {
+        return backup_is("is not a folder made by lanspread");
+    }
+    let Some(step) = step else {
+        return match (staging, backup) {
+            (Nothing, Nothing) => Action::Nothing,
+            (Nothing, _) => backup_is("stands there but no update or uninstall was recorded"),
+            _ => staging_is("stands there but no install was recorded"),
+        };
+    };
+    let installs_nothing = "stands there but the operation that was recorded installs nothing";
+    let sets_nothing_aside = "stands there but the operation that was recorded sets nothing aside";
+    match step {
+        Step::InstallBegin | Step::UpdateBegin if backup == Nothing => Action::RollBack,
+        Step::InstallBegin | Step::UpdateBegin => backup_is(sets_nothing_aside),
+        Step::InstallPromote if backup == Folder => backup_is(sets_nothing_aside),
+        Step::InstallPromote | Step::UpdatePromote => match (staging, local, backup) {
+            (Folder, Nothing, _) => Action::Promote,
+            (Folder, Folder, Nothing) if step == Step::UpdatePromote => Action::SetAsideAndPromote,
+            (Nothing, Folder, _) => Action::Finish,
+            (Nothing, _, Nothing) => Action::RollBack,
+            (Nothing, _, _) => backup_is("is the tree before an update, and the updated tree is gone"),
+            _ => staging_is("stands beside an installed tree that came from elsewhere"),
+        },
+        Step::Uninstall | Step::Remove if staging == Folder => staging_is(installs_nothing),
+        Step::Uninstall => match (local, backup) {
+            (Nothing, _) => Action::Uninstall,
+            (_, Nothing) => Action::Abandon,
+            _ => backup_is("was being removed, and there is an installed tree that came from elsewhere"),
+        },
+        Step::Remove if backup == Folder => backup_is(sets_nothing_aside),
+        Step::Remove if sentinel => Action::Abandon,
+        Step::Remove => Action::Remove,
+    }
+}
+
+/// How an action is told to the user, and the steps that do it: the rest of what the operation would have done.
+fn doing(action: Action, intent: &Intent) -> (&'static str, &'static [DiskStep]) {
+    let updates = intent.step == Step::UpdatePromote;
+    match action {
+        Action::Nothing | Action::Report { .. } => ("", &[]),
+        Action::RollBack if intent.created_root => ("rolled-back", steps::ROLL_BACK_WITH_ROOT),
+        Action::RollBack => ("rolled-back", steps::ROLL_BACK),
+        Action::SetAsideAndPromote => ("promoted", steps::UPDATE),
+        Action::Promote if updates => ("promoted", &steps::UPDATE[1..]),
+        Action::Promote => ("promoted", steps::INSTALL),
+        Action::Finish if updates => ("finished", &steps::UPDATE[steps::UPDATE_RENAMES..]),
+        Action::Finish => ("finished", &steps::INSTALL[steps::INSTALL_RENAMES..]),
+        Action::Uninstall => ("uninstalled", &steps::UNINSTALL[1..]),
+        Action::Remove => ("removed", &steps::REMOVE[1..]),
+        Action::Abandon => ("abandoned", steps::ABANDON),
+    }
+}
+
+/// What recovery would do about a locked game: how it is told, and the steps.
+pub(crate) fn plan(
+    games: &GamesDir,
+    game: &GameId,
+) -> Result<Option<(&'static str, &'static [DiskStep])>, PeerError> {
+    let intent = intent::read(games, game)?;
+    let found = Standings {
+        staging: standing(games, game, STAGING_DIR)?,
+        local: standing(games, game, LOCAL_DIR)?,
+        backup: standing(games, game, BACKUP_DIR)?,
+        sentinel: standing(games, game, SENTINEL_FILE)? != Standing::Nothing,
+    };
+    match (decide(intent.as_ref().map(|intent| intent.step), found), intent) {
+        (Action::Report { name, what }, _) => {
+            Err(PeerError::ForeignState { path: games.root_path(game).join(name), what: what.to_owned() })
         }
-        (Some(Phase::Promote), Folder, Nothing) => Action::Promote,
-        (Some(Phase::Promote), Nothing, Folder) => Action::Finish,
-        (Some(Phase::Promote), Folder, Folder | Other) => {
-            Action::Report("stands beside an installed tree that came from elsewhere")
-        }
+        (Action::Nothing, _) | (_, None) => Ok(None),
+        (action, Some(intent)) => Ok(Some(doing(action, &intent))),
     }
 }
 
 /// Puts in order what an earlier operation on a locked game left. Returns what was done, if anything.
 pub(crate) fn recover(games: &GamesDir, game: &GameId) -> Result<Option<&'static str>, PeerError> {
-    let intent = intent::read(games, game)?;
-    let staging = standing(games, game, STAGING_DIR)?;
-    let local = standing(games, game, LOCAL_DIR)?;
-    let action = decide(intent.as_ref().map(|intent| intent.phase), staging, local);
-    match (action, intent) {
-        (Action::Report(what), _) => Err(PeerError::ForeignState {
-            path: games.root_path(game).join(STAGING_DIR),
-            what: what.to_owned(),
-        }),
-        (Action::Nothing, _) | (_, None) => Ok(None),
-        (Action::RollBack, Some(intent)) => {
-            transaction::roll_back(games, game, intent.created_root)?;
-            Ok(Some("rolled-back"))
-        }
-        (Action::Promote, Some(_)) => {
-            transaction::promote(games, game)?;
-            finish(games, game);
-            Ok(Some("promoted"))
-        }
-        (Action::Finish, Some(_)) => {
-            finish(games, game);
-            Ok(Some("finished"))
-        }
-    }
-}
-
-/// The game is installed: what fails now is left to the next recovery.
-fn finish(games: &GamesDir, game: &GameId) {
-    if let Err(error) = transaction::finish(games, game) {
-        tracing::warn!("{game} is installed, but its records are not in order yet: {error}");
-    }
+    let Some((told, steps)) = plan(games, game)? else { return Ok(None) };
+    steps::run(steps, games, game)?;
+    Ok(Some(told))
 }
 
 /// What stands at a name in a game root, links not followed.
@@ -116,34 +191,80 @@ pub(crate) fn standing(games: &GamesDir, game: &GameId, name: &str) -> Result<St
 mod tests {
     use super::*;
 
-    /// No state leads to an action that could touch what is not ours.
+    const STEPS: [Option<Step>; 7] = [
+        None,
+        Some(Step::InstallBegin),
+        Some(Step::InstallPromote),
+        Some(Step::UpdateBegin),
+        Some(Step::UpdatePromote),
+        Some(Step::Uninstall),
+        Some(Step::Remove),
+    ];
+
+    fn every_state() -> impl Iterator<Item = (Option<Step>, Standings)> {
+        use Standing::{Folder, Nothing, Other};
+        let standings = [Nothing, Folder, Other];
+        STEPS.into_iter().flat_map(move |step| {
+            standings.into_iter().flat_map(move |staging| {
+                standings.into_iter().flat_map(move |local| {
+                    standings.into_iter().flat_map(move |backup| {
+                        [false, true].map(|sentinel| (step, Standings { staging, local, backup, sentinel }))
+                    })
+                })
+            })
+        })
+    }
+
+    /// The seven intents times everything that can stand there: no row leads to an action that could touch what is
+    /// not ours, or leave neither the old tree nor the new one.
     #[test]
     fn the_table_is_total_and_touches_only_what_is_ours() {
         use Standing::{Folder, Nothing, Other};
-        for phase in [None, Some(Phase::Begin), Some(Phase::Promote)] {
-            for staging in [Nothing, Folder, Other] {
-                for local in [Nothing, Folder, Other] {
-                    let action = decide(phase, staging, local);
-                    if phase.is_none() {
-                        assert!(
-                            matches!(action, Action::Nothing | Action::Report(_)),
-                            "no intent, no change"
-                        );
-                    }
-                    if staging == Other {
-                        assert!(matches!(action, Action::Report(_)), "never through a link or file");
-                    }
-                    if action == Action::Promote {
-                        assert_eq!((phase, staging, local), (Some(Phase::Promote), Folder, Nothing));
-                    }
-                    if action == Action::Finish {
-                        assert_eq!((phase, staging, local), (Some(Phase::Promote), Nothing, Folder));
-                    }
-                    if action == Action::RollBack && staging == Folder {
-                        assert_eq!(phase, Some(Phase::Begin), "a complete tree is never thrown away");
-                    }
+        let mut rows = 0;
+        for (step, found) in every_state() {
+            rows += 1;
+            let why = format!("{step:?} {found:?}");
+            let Standings { staging, local, backup, sentinel } = found;
+            let action = decide(step, found);
+            let reports = matches!(action, Action::Report { .. });
+            let promotes = matches!(step, Some(Step::InstallPromote | Step::UpdatePromote));
+            if step.is_none() {
+                assert!(reports || action == Action::Nothing, "no intent, no change: {why}");
+                assert_eq!(reports, staging != Nothing || backup != Nothing, "{why}");
+            }
+            if staging == Other || backup == Other {
+                assert!(reports, "never through a link or file: {why}");
+            }
+            match action {
+                Action::Nothing => assert_eq!(step, None, "an intent never stays: {why}"),
+                Action::RollBack => {
+                    assert!(staging == Nothing || !promotes, "no complete tree is thrown away: {why}");
+                    assert_eq!(backup, Nothing, "{why}");
+                }
+                Action::SetAsideAndPromote => {
+                    assert_eq!(step, Some(Step::UpdatePromote), "{why}");
+                    assert_eq!((staging, local, backup), (Folder, Folder, Nothing), "{why}");
+                }
+                Action::Promote => assert!(promotes && staging == Folder && local == Nothing, "{why}"),
+                Action::Finish => assert!(promotes && staging == Nothing && local == Folder, "{why}"),
+                Action::Uninstall => {
+                    assert_eq!((step, staging, local), (Some(Step::Uninstall), Nothing, Nothing), "{why}");
+                }
+                Action::Remove => assert!(step == Some(Step::Remove) && !sentinel, "{why}"),
+                Action::Abandon => {
+                    let untouched = match step {
+                        Some(Step::Uninstall) => local != Nothing,
+                        Some(Step::Remove) => sentinel,
+                        _ => false,
+                    };
+                    assert!(untouched && staging == Nothing && backup == Nothing, "{why}");
+                }
+                Action::Report { name, .. } => {
+                    let there = if name == STAGING_DIR { staging } else { backup };
+                    assert_ne!(there, Nothing, "what is reported is there: {why}");
                 }
             }
         }
+        assert_eq!(rows, 7 * 27 * 2);
     }
 }

@@ -18,6 +18,8 @@ pub(crate) struct PeerOffer {
     pub(crate) name: PeerName,
     /// Its identity.
     pub(crate) id: PeerId,
+    /// Random for this run of it.
+    pub(crate) instance: u64,
     /// Where it answered.
     pub(crate) address: SocketAddr,
     /// The version it has.
@@ -48,7 +50,10 @@ pub(crate) enum SelectError {
 
 /// Chooses the validated peers. Without `wanted` the version that most peers have is taken.
 pub(crate) fn select(offers: Vec<PeerOffer>, wanted: Option<&GameVersion>) -> Result<Selection, SelectError> {
-    let offers = one_per_identity(offers);
+    let (offers, doubtful) = one_per_identity(offers);
+    if offers.is_empty() {
+        return Err(SelectError::NotOffered(doubtful));
+    }
     let version = match wanted {
         Some(version) => version.clone(),
         None => most_common(&offers, |offer| offer.version.clone(), |version| format!("version {version}"))?,
@@ -57,6 +62,7 @@ pub(crate) fn select(offers: Vec<PeerOffer>, wanted: Option<&GameVersion>) -> Re
     let mut dropped: Vec<PeerAnswer> = others
         .into_iter()
         .map(|offer| dropped_because(&offer, format!("it has version {}, not {version}", offer.version)))
+        .chain(doubtful)
         .collect();
     if matching.is_empty() {
         return Err(SelectError::NotOffered(dropped));
@@ -71,10 +77,22 @@ pub(crate) fn select(offers: Vec<PeerOffer>, wanted: Option<&GameVersion>) -> Re
     Ok(Selection { version, sources, dropped })
 }
 
-/// A peer that answered on two addresses is one peer with one vote.
-fn one_per_identity(offers: Vec<PeerOffer>) -> Vec<PeerOffer> {
+/// A peer that answered on two addresses is one peer with one vote. Two running peers with one identity are none: which
+/// of them is the right one cannot be told.
+fn one_per_identity(offers: Vec<PeerOffer>) -> (Vec<PeerOffer>, Vec<PeerAnswer>) {
+    let mut instances: BTreeMap<PeerId, BTreeSet<u64>> = BTreeMap::new();
+    for offer in &offers {
+        instances.entry(offer.id).or_default().insert(offer.instance);
+    }
     let mut seen = BTreeSet::new();
-    offers.into_iter().filter(|offer| seen.insert(offer.id)).collect()
+    let once = offers.into_iter().filter(|offer| seen.insert((offer.id, offer.instance)));
+    let (alone, doubtful): (Vec<_>, Vec<_>) = once.partition(|offer| instances[&offer.id].len() == 1);
+    let reason = |offer: &PeerOffer| {
+        let reason = "another running peer has the same identity: one state directory was copied";
+        dropped_because(offer, format!("{reason} ({})", offer.address))
+    };
+    let doubtful = doubtful.iter().map(reason).collect();
+    (alone, doubtful)
 }
 
 /// The value most offers agree on, or the sides when there is a tie.
@@ -131,6 +149,7 @@ mod tests {
         PeerOffer {
             name: name.parse().unwrap(),
             id: PeerId::random().unwrap(),
+            instance: 1,
             address: ([127, 0, 0, 1], 1).into(),
             version: version.parse().unwrap(),
             files: files.collect(),
@@ -192,6 +211,21 @@ mod tests {
         reversed.files.reverse();
         let selection = select(vec![offer("a", "1", &[5, 6]), reversed], None).unwrap();
         assert_eq!(selection.sources.len(), 2);
+    }
+
+    #[test]
+    fn two_running_peers_with_one_identity_are_both_dropped() {
+        let one = offer("a", "1", &[1]);
+        let same_elsewhere = PeerOffer { address: ([127, 0, 0, 1], 2).into(), ..one.clone() };
+        let copied = PeerOffer { instance: 2, name: "b".parse().unwrap(), ..one.clone() };
+        let selection = select(vec![one.clone(), same_elsewhere.clone()], None).unwrap();
+        assert_eq!((names(&selection), selection.dropped.len()), (vec!["a"], 0), "two addresses are no copy");
+        let doubtful = vec![one, copied, same_elsewhere];
+        let Err(SelectError::NotOffered(dropped)) = select(doubtful.clone(), None) else { panic!() };
+        assert_eq!(dropped.len(), 2);
+        assert!(dropped.iter().all(|peer| peer.reason.contains("same identity")), "{dropped:?}");
+        let selection = select([doubtful, vec![offer("c", "1", &[2])]].concat(), None).unwrap();
+        assert_eq!((names(&selection), selection.dropped.len()), (vec!["c"], 2), "they have no vote");
     }
 
     proptest! {

@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::attempt::AttemptError;
+use super::space::Booking;
 use super::staging::StagingSink;
 use crate::archive::SinkError;
 use crate::archive::entry::{EntryPath, NameError, NamePolicy};
@@ -21,6 +22,8 @@ use crate::wire::message::{StreamItem, StreamMessage};
 /// One judged step of a stream, on its way to the staging thread.
 #[derive(Debug)]
 pub(crate) enum StagingStep {
+    /// The totals are known and nothing was written yet: space is booked, or the stream is refused.
+    Announced(Totals),
     ArchiveBegin(ArchiveSummary),
     Directory(DirectoryEntry),
     FileBegin(FileEntry),
@@ -32,8 +35,8 @@ pub(crate) enum StagingStep {
 
 /// What the receiver of a stream wants to know and decide while it runs.
 pub(crate) trait StreamObserver {
-    /// The totals are known and nothing was written yet; an error refuses the stream.
-    fn announced(&mut self, totals: Totals) -> Result<(), LocalError>;
+    /// The totals are known.
+    fn announced(&mut self, totals: Totals);
     /// An archive begins.
     fn archive(&mut self, archive: &ArchiveSummary);
     /// `bytes` were received so far.
@@ -53,7 +56,12 @@ pub(crate) async fn receive<S: AsyncRead + AsyncWrite>(
     let mut grammar = StreamGrammar::new();
     let mut last_advance = Instant::now();
     loop {
-        let step = match connection.receive_item().await? {
+        // The staging thread may refuse what was announced while the source is silent.
+        let item = tokio::select! {
+            item = connection.receive_item() => item?,
+            () = steps.closed() => return Err(AttemptError::StagingStopped),
+        };
+        let step = match item {
             StreamItem::Data(bytes) => {
                 grammar.data(bytes.len())?;
                 StagingStep::Data(bytes)
@@ -70,8 +78,8 @@ pub(crate) async fn receive<S: AsyncRead + AsyncWrite>(
                 grammar.control(&message)?;
                 match message {
                     StreamMessage::Begin { totals, .. } => {
-                        observer.announced(totals)?;
-                        continue;
+                        observer.announced(totals);
+                        StagingStep::Announced(totals)
                     }
                     StreamMessage::Complete => return Ok(()),
                     StreamMessage::Failed(refusal) => return Err(WireError::Refused(refusal).into()),
@@ -115,17 +123,28 @@ fn checked(message: StreamMessage, policy: NamePolicy) -> Result<StagingStep, Na
     })
 }
 
-/// The staging thread: applies steps until the channel closes. Returns the sink for its completion.
+/// The staging thread: applies steps until the channel closes. Returns the sink for its completion. The space that
+/// `book` books is held until then.
 pub(crate) fn stage(
     mut sink: StagingSink,
     mut steps: mpsc::Receiver<StagingStep>,
+    book: impl Fn(Totals) -> Result<Booking, LocalError>,
 ) -> Result<StagingSink, SinkError> {
+    let mut booking = None;
+    let mut written_bytes = 0;
     while let Some(step) = steps.blocking_recv() {
         match step {
+            StagingStep::Announced(totals) => booking = Some(book(totals)?),
             StagingStep::ArchiveBegin(summary) => sink.archive_begin(&summary)?,
             StagingStep::Directory(directory) => sink.directory(&directory)?,
             StagingStep::FileBegin(file) => sink.file_begin(&file)?,
-            StagingStep::Data(bytes) => sink.chunk(&bytes)?,
+            StagingStep::Data(bytes) => {
+                sink.chunk(&bytes)?;
+                written_bytes += bytes.len() as u64;
+                if let Some(booking) = &booking {
+                    booking.note_written(written_bytes);
+                }
+            }
             StagingStep::FileEnd { crc32 } => sink.file_end(crc32)?,
             StagingStep::Copy(copy) => sink.copy(&copy)?,
             StagingStep::ArchiveEnd => sink.archive_end()?,

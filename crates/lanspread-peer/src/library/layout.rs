@@ -7,7 +7,8 @@
 //!     local/                          the installed tree; belongs to the user
 //!     .local.installing/              staging; ours
 //!     .local.backup/                  the previous local/ during an update; ours
-//! <games-dir>/.lanspread/             locks, intents, receipts; ours
+//!     .downloading/                   root files that are not whole yet; ours
+//! <games-dir>/.lanspread/             locks, intents, receipts, download records, bookings; ours
 //! ```
 
 /// First line of this file, trimmed, is the version; its presence means *downloaded*.
@@ -18,6 +19,8 @@ pub const LOCAL_DIR: &str = "local";
 pub const STAGING_DIR: &str = ".local.installing";
 /// The previous installed tree while an update is promoted.
 pub const BACKUP_DIR: &str = ".local.backup";
+/// Where root files arrive; kept when a download fails, so that the next one goes on there.
+pub const DOWNLOADING_DIR: &str = ".downloading";
 /// State of the games directory, on the same file system so that renames are atomic.
 pub const STATE_DIR: &str = ".lanspread";
 /// Advisory locks, one file per game, below [`STATE_DIR`].
@@ -26,5 +29,13 @@ pub const LOCKS_DIR: &str = "locks";
 pub const INTENTS_DIR: &str = "intents";
 /// Receipts, one file per game, below [`STATE_DIR`].
 pub const RECEIPTS_DIR: &str = "receipts";
+/// Download records, one file per game, below [`STATE_DIR`].
+pub const DOWNLOADS_DIR: &str = "downloads";
+/// Space that running operations have booked, one file per game, below [`STATE_DIR`].
+pub const BOOKINGS_DIR: &str = "bookings";
 /// Extension of a root archive, without the dot; compared without regard to ASCII case.
 pub const ARCHIVE_EXTENSION: &str = "eti";
+/// Which daemon owns the games directory, below [`STATE_DIR`]; and which one uses a peer's state directory.
+pub const DAEMON_FILE: &str = "daemon.json";
+/// The control socket of a daemon, in the peer's state directory.
+pub const CONTROL_SOCKET: &str = "control.sock";

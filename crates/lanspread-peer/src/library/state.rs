@@ -10,10 +10,11 @@ use super::layout;
 use crate::archive::set::{ArchiveSet, VolumeGap, is_archive_name};
 use crate::fault::LocalError;
 use crate::game::{GameId, GameVersion};
+use crate::install::receipt;
 use crate::limits;
 
 /// What this machine can do with a game.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Availability {
     /// Downloaded: can be served.
@@ -44,6 +45,8 @@ pub struct GameState {
     pub version: Option<GameVersion>,
     /// Whether `local/` is there.
     pub installed: bool,
+    /// Version of the installed tree; nothing when it is not installed, or when no receipt says so.
+    pub installed_version: Option<GameVersion>,
     /// Root archives and sentinel, sorted by name; only read for downloaded games.
     pub root_files: Vec<RootFile>,
 }
@@ -62,7 +65,8 @@ impl GameState {
             fs::symlink_metadata(root.join(layout::LOCAL_DIR)).is_ok_and(|metadata| metadata.is_dir());
         let version = read_sentinel(&root.join(layout::SENTINEL_FILE))?;
         let root_files = if version.is_some() { read_root_files(&root)? } else { Vec::new() };
-        Ok(Some(Self { game: game.clone(), root, version, installed, root_files }))
+        let installed_version = if installed { read_installed_version(games_dir, game) } else { None };
+        Ok(Some(Self { game: game.clone(), root, version, installed, installed_version, root_files }))
     }
 
     /// Whether the sentinel is there.
@@ -92,8 +96,16 @@ impl GameState {
     }
 }
 
+/// The version in the receipt. One that cannot be read says nothing, and hides nothing else.
+fn read_installed_version(games_dir: &Path, game: &GameId) -> Option<GameVersion> {
+    receipt::version(games_dir, game).unwrap_or_else(|error| {
+        tracing::warn!("the installed version of {game} is not known: {error}");
+        None
+    })
+}
+
 /// First line of the sentinel, trimmed; nothing when it is absent or no version.
-fn read_sentinel(path: &Path) -> Result<Option<GameVersion>, LocalError> {
+pub(crate) fn read_sentinel(path: &Path) -> Result<Option<GameVersion>, LocalError> {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

@@ -76,8 +76,13 @@ pub(crate) async fn dial(peer: &PeerAddress, ours: &Hello) -> Result<Dialled, Wi
     let resolve = async { tokio::net::lookup_host(&peer.0).await.map_err(WireError::Connect) };
     let addresses: Vec<SocketAddr> =
         within(limits::CONNECT_DEADLINE, "address for the name", resolve).await?.collect();
+    dial_any(&addresses, ours).await
+}
+
+/// Connects to the first of these addresses that answers, and says hello.
+pub(crate) async fn dial_any(addresses: &[SocketAddr], ours: &Hello) -> Result<Dialled, WireError> {
     let mut failure = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for address in addresses {
+    for &address in addresses {
         match timeout(limits::CONNECT_DEADLINE, TcpStream::connect(address)).await {
             Ok(Ok(socket)) => {
                 socket.set_nodelay(true)?;
@@ -108,15 +113,44 @@ impl Dialled {
 
     /// Every game that the peer offers.
     pub(crate) async fn games(&mut self) -> Result<Vec<GameOffer>, WireError> {
-        self.ask(&Request::Games).await?;
+        self.ask(&Request::Games { known: None }).await?;
+        let first = self.reply().await?;
+        Ok(self.rest_of_games(first).await?.1)
+    }
+
+    /// The revision of the peer's library and its games, once it is another than the one that is known; nothing when it
+    /// has not changed for a while.
+    pub(crate) async fn games_since(
+        &mut self,
+        known: Option<u64>,
+    ) -> Result<Option<(u64, Vec<GameOffer>)>, WireError> {
+        self.ask(&Request::Games { known }).await?;
+        let answer = self.connection.receive("news of its library", limits::LIBRARY_REPLY_DEADLINE).await?;
+        match answer.ok_or(WireError::Closed)? {
+            Reply::Unchanged if known.is_some() => Ok(None),
+            Reply::Refused(refusal) => Err(WireError::Refused(refusal)),
+            first => self.rest_of_games(first).await.map(Some),
+        }
+    }
+
+    async fn rest_of_games(&mut self, first: Reply) -> Result<(u64, Vec<GameOffer>), WireError> {
+        let mut reply = first;
         let mut all = Vec::new();
+        let mut read = None;
         loop {
-            let Reply::Games { games, more } = self.reply().await? else { return Err(other("games")) };
+            let Reply::Games { revision, games, more } = reply else { return Err(other("games")) };
+            if *read.get_or_insert(revision) != revision {
+                return Err(WireError::Malformed("one list of two revisions".to_owned()));
+            }
+            if games.is_empty() && more {
+                return Err(WireError::Malformed("a list that goes on without end".to_owned()));
+            }
             all.extend(games);
             check_count("games", all.len(), limits::GAMES_MAX)?;
             if !more {
-                return Ok(all);
+                return Ok((revision, all));
             }
+            reply = self.reply().await?;
         }
     }
 

@@ -4,17 +4,13 @@ use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
-use crate::limits::{CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX};
+use crate::limits::{ACCEPT_BACK_OFF, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX};
 use crate::source::{Source, handler};
 use crate::wire::message::Hello;
-
-/// Wait after an accept error that may be a lack of descriptors, so that the loop does not spin.
-const ACCEPT_BACK_OFF: Duration = Duration::from_millis(100);
 
 /// Accepts until `stop`; connections run as tasks of the source.
 pub(crate) async fn accept(listener: TcpListener, source: Arc<Source>, ours: Hello, stop: CancellationToken) {
@@ -49,7 +45,7 @@ fn admit(
     }
     let (worker, ours, stop) = (Arc::clone(source), Arc::clone(ours), stop.clone());
     source.tasks.spawn("connection", async move {
-        handler::serve(&worker, socket, &ours, &stop).await;
+        handler::serve_from(&worker, socket, address, &ours, &stop).await;
         drop(place);
     });
 }

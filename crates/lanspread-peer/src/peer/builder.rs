@@ -1,9 +1,9 @@
 //! How a peer is described before it starts.
 
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock};
 
-use super::{Inner, Peer};
+use super::{Inner, Peer, finding};
 use crate::archive::provider::ProviderChoice;
 use crate::catalog::Catalog;
 use crate::error::PeerError;
@@ -12,6 +12,9 @@ use crate::fault::LocalError;
 use crate::game::{PeerId, PeerName};
 use crate::identity;
 use crate::limits;
+use crate::net::dial::PeerAddress;
+use crate::operations::Operations;
+use crate::saved_peers::SavedPeers;
 use crate::source::Source;
 use crate::task::Tasks;
 
@@ -26,10 +29,18 @@ pub struct PeerConfig {
     pub name: Option<PeerName>,
     /// The catalog file; without one every game with a sentinel is offered.
     pub catalog: Option<PathBuf>,
-    /// Which decoder is used for serving.
+    /// Which decoder is used for serving, and for installing from archives that are here.
     pub provider: ProviderChoice,
     /// Streams served at once, 1 to [`limits::STREAMS_MAX`].
     pub streams_max: usize,
+    /// Operations that run at once, 1 to [`limits::OPERATIONS_RUNNING_MAX`].
+    pub operations_max: usize,
+    /// Whether a serving peer announces itself on the network and finds others there.
+    pub discovery: bool,
+    /// Peers to which a serving peer keeps a connection, beside those that are saved or found.
+    pub peers: Vec<PeerAddress>,
+    /// Port of multicast DNS; tests have ports of their own.
+    pub(crate) discovery_port: u16,
 }
 
 /// Describes a peer step by step.
@@ -48,6 +59,10 @@ impl PeerBuilder {
                 catalog: None,
                 provider: ProviderChoice::Native,
                 streams_max: limits::STREAMS_MAX_DEFAULT,
+                operations_max: limits::OPERATIONS_RUNNING_DEFAULT,
+                discovery: false,
+                peers: Vec::new(),
+                discovery_port: finding::PORT,
             },
         }
     }
@@ -73,7 +88,7 @@ impl PeerBuilder {
         self
     }
 
-    /// Which decoder is used for serving.
+    /// Which decoder is used for serving, and for installing from archives that are here.
     #[must_use]
     pub fn provider(mut self, provider: ProviderChoice) -> Self {
         self.config.provider = provider;
@@ -84,6 +99,34 @@ impl PeerBuilder {
     #[must_use]
     pub fn streams_max(mut self, streams_max: usize) -> Self {
         self.config.streams_max = streams_max;
+        self
+    }
+
+    /// Operations that run at once.
+    #[must_use]
+    pub fn operations_max(mut self, operations_max: usize) -> Self {
+        self.config.operations_max = operations_max;
+        self
+    }
+
+    /// Whether a serving peer announces itself on the network and finds others there.
+    #[must_use]
+    pub fn discovery(mut self, discovery: bool) -> Self {
+        self.config.discovery = discovery;
+        self
+    }
+
+    /// Peers to which a serving peer keeps a connection, beside those that are saved or found.
+    #[must_use]
+    pub fn peers(mut self, peers: Vec<PeerAddress>) -> Self {
+        self.config.peers = peers;
+        self
+    }
+
+    /// Announces on, and searches, another port than that of multicast DNS.
+    #[cfg(test)]
+    pub(crate) fn discovery_port(mut self, port: u16) -> Self {
+        self.config.discovery_port = port;
         self
     }
 
@@ -102,20 +145,17 @@ impl Peer {
     /// # Errors
     /// [`PeerError::Config`], [`PeerError::Catalog`] or [`PeerError::Local`].
     pub fn from_config(config: PeerConfig) -> Result<Self, PeerError> {
-        if config.streams_max == 0 || config.streams_max > limits::STREAMS_MAX {
-            return Err(PeerError::Config(format!(
-                "the number of streams must be 1 to {}, not {}",
-                limits::STREAMS_MAX,
-                config.streams_max
-            )));
-        }
+        check_count("streams", config.streams_max, limits::STREAMS_MAX)?;
+        check_count("operations", config.operations_max, limits::OPERATIONS_RUNNING_MAX)?;
+        check_count("peers", config.peers.len().max(1), limits::PEERS_MAX)?;
         let metadata = std::fs::metadata(&config.games_dir);
         let metadata = metadata.map_err(LocalError::io("open the games folder", &config.games_dir))?;
         if !metadata.is_dir() {
             return Err(PeerError::Config(format!("{} is not a folder", config.games_dir.display())));
         }
         let catalog = config.catalog.as_deref().map(Catalog::load).transpose()?.map(Arc::new);
-        let (id, name) = identity(config.state_dir, config.name)?;
+        let state_dir = identity::state_dir(config.state_dir)?;
+        let (id, name) = identity(&state_dir, config.name)?;
         let (events, tasks) = (EventSender::new(), Tasks::default());
         let source = Source::new(
             config.games_dir.clone(),
@@ -134,21 +174,30 @@ impl Peer {
             events,
             tasks,
             source: Arc::new(source),
+            operations: Operations::new(config.operations_max),
+            state_dir: state_dir.clone(),
+            owned: Mutex::default(),
             listening: Mutex::new(None),
+            discovery: config.discovery,
+            discovery_port: config.discovery_port,
+            peers: config.peers,
+            saved_peers: SavedPeers::of(Some(state_dir))?,
+            neighbours: OnceLock::new(),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
 }
 
-/// Identity and name from a state directory, the user's when nothing is said.
-pub(super) fn identity(
-    state_dir: Option<PathBuf>,
-    name: Option<PeerName>,
-) -> Result<(PeerId, PeerName), PeerError> {
-    let state_dir = state_dir.or_else(identity::default_state_dir).ok_or_else(|| {
-        PeerError::Config("there is no home folder for the peer's identity; give --state-dir".to_owned())
-    })?;
-    let id = identity::load_or_create(&state_dir)?;
+fn check_count(what: &str, got: usize, limit: usize) -> Result<(), PeerError> {
+    if got == 0 || got > limit {
+        return Err(PeerError::Config(format!("the number of {what} must be 1 to {limit}, not {got}")));
+    }
+    Ok(())
+}
+
+/// Identity and name from a state directory.
+pub(super) fn identity(state_dir: &Path, name: Option<PeerName>) -> Result<(PeerId, PeerName), PeerError> {
+    let id = identity::load_or_create(state_dir)?;
     Ok((id, name.unwrap_or_else(|| host_name(&id.to_string()))))
 }
 

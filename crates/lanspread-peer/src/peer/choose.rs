@@ -3,11 +3,11 @@
 use tokio_util::sync::CancellationToken;
 
 use super::Peer;
+use super::finding::Search;
 use crate::error::PeerError;
 use crate::game::{GameId, GameVersion};
 use crate::install::gather;
 use crate::install::select::{SelectError, Selection, select};
-use crate::limits;
 use crate::operation::OperationOptions;
 
 impl Peer {
@@ -27,27 +27,22 @@ impl Peer {
     }
 
     /// Asks the peers and chooses the validated ones.
-    pub(super) async fn choose(
+    pub(crate) async fn choose(
         &self,
         game: &GameId,
         options: &OperationOptions,
         cancel: &CancellationToken,
     ) -> Result<Selection, PeerError> {
-        if options.peers.is_empty() {
-            return Err(PeerError::NoPeers);
-        }
-        if options.peers.len() > limits::PEERS_MAX {
-            return Err(PeerError::Config(format!(
-                "{} peers; the limit is {}",
-                options.peers.len(),
-                limits::PEERS_MAX
-            )));
-        }
+        let at_hand = self.peers_at_hand(&options.peers)?;
         let ours = self.hello();
-        let asking = gather::details(&options.peers, &ours, game);
-        let Some((offers, mut answers)) = cancel.run_until_cancelled(asking).await else {
+        let search = Search::for_game(options.discovery, self.inner.discovery_port);
+        let asking = gather::details(&at_hand, &ours, game, self.wanted_version(game), search);
+        let Some((offers, mut answers, searched)) = cancel.run_until_cancelled(asking).await else {
             return Err(PeerError::Cancelled);
         };
+        if searched.asked == 0 {
+            return Err(PeerError::NoPeers { searched: Box::new(searched) });
+        }
         match select(offers, self.wanted_version(game)) {
             Ok(mut selection) => {
                 selection.dropped.append(&mut answers);
@@ -58,7 +53,8 @@ impl Peer {
             }
             Err(SelectError::NotOffered(dropped)) => {
                 answers.extend(dropped);
-                Err(PeerError::NotOffered { game: game.clone(), peers: answers })
+                let (game, searched) = (game.clone(), Box::new(searched));
+                Err(PeerError::NotOffered { game, peers: answers, searched })
             }
             Err(SelectError::Ambiguous(groups)) => Err(PeerError::Ambiguous { game: game.clone(), groups }),
         }

@@ -1,14 +1,23 @@
 //! Asking other peers: what do they offer, what are they doing. Needs an identity but no games.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::builder;
+use super::finding::{self, Found, Search, find};
+use super::{Peer, builder};
+use crate::control::AskOptions;
 use crate::error::PeerError;
-use crate::game::{PeerId, PeerName};
+use crate::game::{GameId, GameVersion, PeerId, PeerName};
 use crate::identity;
 use crate::install::gather::{Asked, ask_all};
+use crate::limits;
 use crate::net::dial::{Dialled, PeerAddress, dial};
+use crate::operation::Discovery;
+use crate::report::Report;
+use crate::saved_peers::SavedPeers;
+use crate::searched::Searched;
+use crate::wire::WireError;
 use crate::wire::message::{GameOffer, Hello};
 
 /// What one peer offers.
@@ -18,10 +27,67 @@ pub struct PeerOffers {
     pub name: PeerName,
     /// Its identity.
     pub id: PeerId,
+    /// Random for this run of it: two peers with one identity have two.
+    pub instance: u64,
     /// Where it answered.
     pub address: SocketAddr,
     /// Its games.
     pub games: Vec<GameOffer>,
+}
+
+/// Everybody who was found.
+#[derive(Debug, Clone)]
+pub struct DiscoveredPeers {
+    /// The peers that answered, by name; never this one.
+    pub peers: Vec<PeerOffers>,
+    /// Peers that were named or heard of and cannot be asked, and why.
+    pub failed: Vec<FailedPeer>,
+    /// Where they were looked for.
+    pub searched: Searched,
+}
+
+/// A peer that cannot be asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailedPeer {
+    /// As it was named, or its announced name and address.
+    pub peer: String,
+    /// Stable kebab-case code.
+    pub code: &'static str,
+    /// Why, in one line.
+    pub reason: String,
+}
+
+/// A game that somebody offers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OfferedGame {
+    /// Which game.
+    pub game: GameId,
+    /// In which version.
+    pub version: GameVersion,
+    /// Bytes of its root files; the most that a peer says.
+    pub bytes: u64,
+    /// Names of the peers that offer it, one per peer.
+    pub peers: Vec<PeerName>,
+}
+
+impl DiscoveredPeers {
+    /// Each game and version once, with everybody who offers it.
+    pub fn games(&self) -> Vec<OfferedGame> {
+        let mut games: BTreeMap<(&GameId, &GameVersion), OfferedGame> = BTreeMap::new();
+        for peer in &self.peers {
+            for offer in &peer.games {
+                let game = games.entry((&offer.game, &offer.version)).or_insert_with(|| OfferedGame {
+                    game: offer.game.clone(),
+                    version: offer.version.clone(),
+                    bytes: 0,
+                    peers: Vec::new(),
+                });
+                game.bytes = game.bytes.max(offer.bytes);
+                game.peers.push(peer.name.clone());
+            }
+        }
+        games.into_values().collect()
+    }
 }
 
 /// What one peer is doing.
@@ -47,6 +113,8 @@ pub struct PeerStatus {
 #[derive(Debug, Clone)]
 pub struct PeerClient {
     ours: Hello,
+    saved_peers: SavedPeers,
+    discovery_port: u16,
 }
 
 impl PeerClient {
@@ -55,22 +123,75 @@ impl PeerClient {
     /// # Errors
     /// [`PeerError::Config`] or [`PeerError::Local`] when there is no identity to be had.
     pub fn new(state_dir: Option<PathBuf>) -> Result<Self, PeerError> {
-        let (peer, name) = builder::identity(state_dir, None)?;
-        Ok(Self { ours: Hello { peer, name, listen_port: None, instance: identity::instance()? } })
+        let state_dir = identity::state_dir(state_dir)?;
+        let (peer, name) = builder::identity(&state_dir, None)?;
+        let ours = Hello { peer, name, listen_port: None, instance: identity::instance()? };
+        let saved_peers = SavedPeers::of(Some(state_dir))?;
+        Ok(Self { ours, saved_peers, discovery_port: finding::PORT })
     }
 
     /// What the given peers offer, in their order; a peer that cannot be asked, or that is this one, has an error
     /// in its place.
     pub async fn offers(&self, peers: &[PeerAddress]) -> Vec<Result<PeerOffers, PeerError>> {
-        let asked = ask_all(peers, &self.ours, |mut dialled: Dialled| async move {
-            let games = dialled.games().await?;
-            let theirs = dialled.connection.theirs;
-            Ok(PeerOffers { name: theirs.name, id: theirs.peer, address: dialled.address, games })
-        });
+        let asked = ask_all(peers, &self.ours, offers_of);
         let answer = |asked: Asked<PeerOffers>| {
             asked.answer.map_err(|source| PeerError::Peer { peer: asked.peer.to_string(), source })
         };
         asked.await.into_iter().map(answer).collect()
+    }
+
+    /// Everybody who can be found: the peers given, and those that discovery hears of.
+    ///
+    /// # Errors
+    /// [`PeerError::NoPeers`], which says where was looked, when there is nobody to be asked; [`PeerError::Peer`] when
+    /// the only peer given cannot be.
+    pub async fn discover(
+        &self,
+        discovery: Discovery,
+        peers: &[PeerAddress],
+    ) -> Result<DiscoveredPeers, PeerError> {
+        let search = Search::for_list(discovery, self.discovery_port);
+        let (found, searched) = find(peers, &self.ours, search, offers_of, |_| true).await;
+        let (mut peers, mut failures) = (Vec::new(), Vec::new());
+        for Found { peer, answer } in found {
+            match answer {
+                Ok(offers) => peers.push(offers),
+                Err(source) => failures.push((peer, source)),
+            }
+        }
+        if peers.is_empty() && failures.is_empty() {
+            return Err(PeerError::NoPeers { searched: Box::new(searched) });
+        }
+        if peers.is_empty() && failures.len() == 1 {
+            return Err(match failures.pop() {
+                Some((peer, source)) => PeerError::Peer { peer, source },
+                None => PeerError::NoPeers { searched: Box::new(searched) },
+            });
+        }
+        peers.sort_by(|one, other| (&one.name, one.id).cmp(&(&other.name, other.id)));
+        let failed = |(peer, error): (String, WireError)| FailedPeer {
+            peer,
+            code: error.code(),
+            reason: error.to_string(),
+        };
+        let failed = failures.into_iter().map(failed).collect();
+        Ok(DiscoveredPeers { peers, failed, searched })
+    }
+
+    /// The peers that answer, those that are saved among them, and those that cannot be asked.
+    ///
+    /// # Errors
+    /// As for [`Self::discover`]; [`PeerError::Config`] when the saved peers cannot be read.
+    pub async fn peers(&self, options: &AskOptions) -> Result<Vec<Report>, PeerError> {
+        let peers = at_hand(&options.peers, self.saved_peers.load()?, [])?;
+        Ok(Report::peers(&self.discover(options.discovery, &peers).await?))
+    }
+
+    /// Searches another port than that of multicast DNS.
+    #[cfg(test)]
+    pub(crate) fn on_discovery_port(mut self, port: u16) -> Self {
+        self.discovery_port = port;
+        self
     }
 
     /// What one peer is doing. It may be the one whose identity this is.
@@ -94,5 +215,47 @@ impl PeerClient {
             })
         };
         ask.await.map_err(|source| PeerError::Peer { peer: peer.to_string(), source })
+    }
+}
+
+async fn offers_of(mut dialled: Dialled) -> Result<PeerOffers, WireError> {
+    let games = dialled.games().await?;
+    let Hello { peer: id, name, instance, .. } = dialled.connection.theirs;
+    Ok(PeerOffers { name, id, instance, address: dialled.address, games })
+}
+
+/// The peers that need not be found: each once, those named first.
+///
+/// # Errors
+/// [`PeerError::Config`] when more are named than [`limits::PEERS_MAX`].
+pub(super) fn at_hand(
+    named: &[PeerAddress],
+    saved: Vec<PeerAddress>,
+    known: impl IntoIterator<Item = PeerAddress>,
+) -> Result<Vec<PeerAddress>, PeerError> {
+    if named.len() > limits::PEERS_MAX {
+        return Err(PeerError::Config(format!("{} peers; the limit is {}", named.len(), limits::PEERS_MAX)));
+    }
+    let mut seen = BTreeSet::new();
+    let all = named.iter().cloned().chain(saved).chain(known);
+    Ok(all.filter(|peer| seen.insert(peer.clone())).take(limits::PEERS_MAX).collect())
+}
+
+impl Peer {
+    /// Everybody who can be found: named, saved, known to a peer that serves, or heard of.
+    pub(crate) async fn discover(&self, options: &AskOptions) -> Result<DiscoveredPeers, PeerError> {
+        let client = PeerClient {
+            ours: self.hello(),
+            saved_peers: self.inner.saved_peers.clone(),
+            discovery_port: self.inner.discovery_port,
+        };
+        client.discover(options.discovery, &self.peers_at_hand(&options.peers)?).await
+    }
+
+    /// The peers that need not be found: named, saved, or known to a peer that serves.
+    pub(super) fn peers_at_hand(&self, named: &[PeerAddress]) -> Result<Vec<PeerAddress>, PeerError> {
+        let known = self.known_peers().into_iter();
+        let known = known.filter_map(|peer| peer.addresses.first().copied()).map(PeerAddress::from);
+        at_hand(named, self.inner.saved_peers.load()?, known)
     }
 }

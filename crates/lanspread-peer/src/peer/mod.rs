@@ -3,29 +3,40 @@
 mod builder;
 mod choose;
 mod client;
+mod download;
+pub(crate) mod finding;
+mod install;
 mod operate;
+mod perform;
+mod remove;
+mod serve;
 mod stream_install;
+mod uninstall;
+mod update;
+mod verify;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
-
-use tokio::net::TcpListener;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 pub use self::builder::{PeerBuilder, PeerConfig};
-pub use self::client::{PeerClient, PeerOffers, PeerStatus};
+pub use self::client::{DiscoveredPeers, FailedPeer, OfferedGame, PeerClient, PeerOffers, PeerStatus};
 pub use self::stream_install::{SourcePeer, StreamInstallPlan, StreamInstallReport};
 use crate::catalog::Catalog;
+use crate::control::owner::Owned;
+use crate::control::{self, Daemon, owner};
 use crate::error::PeerError;
-use crate::event::{EventSender, PeerEvent, PeerEvents};
+use crate::event::{EventSender, PeerEvents};
 use crate::game::{PeerId, PeerName};
-use crate::install::games_dir::GamesDir;
-use crate::install::lock::GameLock;
-use crate::install::{intent, recovery};
+use crate::library::layout;
 use crate::library::scan::scan;
 use crate::library::state::GameState;
 use crate::limits;
-use crate::net::listener;
+use crate::net::dial::PeerAddress;
+use crate::net::neighbours::Neighbours;
+use crate::operations::Operations;
+use crate::report::Report;
+use crate::saved_peers::SavedPeers;
 use crate::source::Source;
 use crate::task::Tasks;
 use crate::wire::message::Hello;
@@ -46,8 +57,21 @@ struct Inner {
     events: EventSender,
     tasks: Tasks,
     source: Arc<Source>,
+    operations: Operations,
+    /// The peer's state directory.
+    state_dir: PathBuf,
+    /// What a daemon owns, once it is one.
+    owned: Mutex<Vec<Owned>>,
     /// Where it listens, once it serves.
     listening: Mutex<Option<SocketAddr>>,
+    /// Whether it announces itself and finds others once it serves.
+    discovery: bool,
+    discovery_port: u16,
+    /// Peers it was told of.
+    peers: Vec<PeerAddress>,
+    saved_peers: SavedPeers,
+    /// The peers around it, once it serves.
+    neighbours: OnceLock<Arc<Neighbours>>,
 }
 
 impl Peer {
@@ -71,30 +95,6 @@ impl Peer {
         self.inner.events.subscribe()
     }
 
-    /// Puts in order what earlier crashes left, opens the listener and serves until [`Self::shutdown`]. Returns the
-    /// address it listens on; port 0 asks the system for a free one.
-    ///
-    /// # Errors
-    /// [`PeerError::Listen`] when the address cannot be had, [`PeerError::Local`] when the games directory cannot be
-    /// read.
-    pub async fn serve(&self, address: SocketAddr) -> Result<SocketAddr, PeerError> {
-        self.recover_all().await?;
-        let listen = |source| PeerError::Listen { address: address.to_string(), source };
-        let listener = TcpListener::bind(address).await.map_err(listen)?;
-        let address = listener.local_addr().map_err(listen)?;
-        *self.inner.listening.lock().unwrap_or_else(PoisonError::into_inner) = Some(address);
-        let inner = &self.inner;
-        let accepting =
-            listener::accept(listener, Arc::clone(&inner.source), self.hello(), inner.tasks.cancel_token());
-        inner.tasks.spawn("listener", accepting);
-        inner.events.report(PeerEvent::PeerReady {
-            addr: address,
-            name: inner.name.clone(),
-            peer: inner.id.to_string(),
-        });
-        Ok(address)
-    }
-
     /// The games on this machine, sorted by id.
     ///
     /// # Errors
@@ -114,15 +114,101 @@ impl Peer {
         self.inner.tasks.running()
     }
 
+    /// Becomes the daemon of its games directory: takes ownership of it and of the state directory, and opens the
+    /// control socket there, which only this user may open. Where the games directory cannot be written, nothing can
+    /// be done to it and no command is taken.
+    ///
+    /// # Errors
+    /// [`PeerError::DaemonRunning`] when another daemon has either; [`PeerError::Local`].
+    pub async fn accept_commands(&self) -> Result<(), PeerError> {
+        let peer = self.clone();
+        let socket = self.inner.state_dir.join(layout::CONTROL_SOCKET);
+        let daemon = Daemon { pid: std::process::id(), socket: socket.clone() };
+        let is_found = self
+            .blocking("own", move || {
+                let (state_dir, games_dir) = (&peer.inner.state_dir, &peer.inner.games_dir);
+                let mut owned = vec![owner::own(state_dir, state_dir, &daemon)?];
+                let is_found = match owner::own(&games_dir.join(layout::STATE_DIR), games_dir, &daemon) {
+                    Ok(games) => {
+                        owned.push(games);
+                        true
+                    }
+                    Err(PeerError::Local(error)) if error.is_refused_write() => {
+                        tracing::info!(
+                            "games can be served but not changed, so no commands are taken: {error}"
+                        );
+                        false
+                    }
+                    Err(error) => return Err(error),
+                };
+                *peer.inner.owned.lock().unwrap_or_else(PoisonError::into_inner) = owned;
+                Ok(is_found)
+            })
+            .await?;
+        if is_found {
+            control::serve(self, &socket, self.inner.tasks.cancel_token())?;
+        }
+        Ok(())
+    }
+
+    /// What this peer is doing, as it would tell another one.
+    ///
+    /// # Errors
+    /// [`PeerError::NoDaemon`] when it does not serve; [`PeerError::Local`].
+    pub async fn status(&self) -> Result<Report, PeerError> {
+        let address = *self.inner.listening.lock().unwrap_or_else(PoisonError::into_inner);
+        let address =
+            address.ok_or_else(|| PeerError::NoDaemon { games_dir: self.inner.games_dir.clone() })?;
+        let source = Arc::clone(&self.inner.source);
+        let offers = self.blocking("status", move || Ok(source.offers()?)).await?;
+        let source = &self.inner.source;
+        Ok(Report::PeerStatus {
+            peer: self.inner.id.to_string(),
+            name: self.inner.name.clone(),
+            addr: address,
+            games: offers.into_iter().map(|offer| offer.game).collect(),
+            active_outbound_transfers: source.active_transfers() as u64,
+            streams_max: source.streams_max() as u64,
+            connections: source.connections.load(std::sync::atomic::Ordering::Relaxed),
+        })
+    }
+
     /// Stops serving and cancels everything; receivers of running streams are told.
     ///
     /// # Errors
     /// [`PeerError::Internal`] with the number of tasks that did not end within [`limits::SHUTDOWN_DEADLINE`].
     pub async fn shutdown(&self) -> Result<(), PeerError> {
-        match self.inner.tasks.stop(limits::SHUTDOWN_DEADLINE).await {
+        self.close_operations();
+        let left = self.inner.tasks.stop(limits::SHUTDOWN_DEADLINE).await;
+        self.inner.owned.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        match left {
             0 => Ok(()),
             left => Err(PeerError::Internal(format!("{left} tasks did not stop in time"))),
         }
+    }
+
+    pub(crate) fn operations(&self) -> &Operations {
+        &self.inner.operations
+    }
+
+    pub(crate) fn event_sender(&self) -> &EventSender {
+        &self.inner.events
+    }
+
+    pub(crate) fn tasks(&self) -> &Tasks {
+        &self.inner.tasks
+    }
+
+    /// Where it listens.
+    #[cfg(test)]
+    pub(crate) fn listening(&self) -> Option<SocketAddr> {
+        *self.inner.listening.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The peers around it.
+    #[cfg(test)]
+    pub(crate) fn neighbours(&self) -> Option<&Arc<Neighbours>> {
+        self.inner.neighbours.get()
     }
 
     /// Who this peer says it is.
@@ -134,28 +220,6 @@ impl Peer {
             listen_port: listening.map(|address| address.port()),
             instance: self.inner.instance,
         }
-    }
-
-    /// Recovers every game that has an intent. A game that another process is working on, or whose state is not
-    /// ours, is reported and left alone: it does not keep the others from being served.
-    async fn recover_all(&self) -> Result<(), PeerError> {
-        let peer = self.clone();
-        self.blocking("recovery", move || {
-            let games = Arc::new(GamesDir::open(&peer.inner.games_dir)?);
-            for game in intent::recorded(&games)? {
-                let recovered =
-                    GameLock::acquire(&games, &game).and_then(|_lock| recovery::recover(&games, &game));
-                match recovered {
-                    Ok(Some(action)) => {
-                        peer.inner.events.report(PeerEvent::GameRecovered { game, action: action.into() });
-                    }
-                    Ok(None) => {}
-                    Err(error) => tracing::warn!("{game} is left as it is: {error}"),
-                }
-            }
-            Ok(())
-        })
-        .await
     }
 
     /// Runs blocking work on a blocking thread of this peer.
@@ -170,3 +234,6 @@ impl Peer {
         })
     }
 }
+
+#[cfg(test)]
+mod local_tests;

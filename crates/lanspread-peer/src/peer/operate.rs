@@ -8,11 +8,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::Peer;
 use crate::error::PeerError;
-use crate::event::PeerEvent;
 use crate::game::GameId;
 use crate::install::games_dir::GamesDir;
 use crate::install::lock::GameLock;
-use crate::install::recovery;
+use crate::install::recover_recorded::lock_and_recover;
 use crate::operation::{OperationContext, OperationOptions};
 
 impl Peer {
@@ -53,10 +52,7 @@ impl Peer {
         let (game, events) = (operation.game.clone(), operation.events.clone());
         self.blocking("lock", move || {
             let games = Arc::new(GamesDir::open(&games_dir)?);
-            let lock = GameLock::acquire(&games, &game)?;
-            if let Some(action) = recovery::recover(&games, &game)? {
-                events.report(PeerEvent::GameRecovered { game, action: action.into() });
-            }
+            let lock = lock_and_recover(&games, &game, &events)?;
             Ok((games, Arc::new(lock)))
         })
         .await

@@ -1,6 +1,7 @@
 //! `install --stream`: the straight road from the request to the report.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,10 +17,9 @@ use crate::game::{GameId, GameVersion, PeerId, PeerName};
 use crate::install::attempt::{AttemptContext, AttemptError, attempt};
 use crate::install::games_dir::GamesDir;
 use crate::install::lock::GameLock;
-use crate::install::recovery::{self, Standing};
+use crate::install::replace::{Replace, permit};
 use crate::install::select::{PeerOffer, Selection};
 use crate::install::space;
-use crate::library::layout::LOCAL_DIR;
 use crate::net::dial::dial;
 use crate::operation::{OperationContext, OperationOptions};
 
@@ -68,6 +68,21 @@ pub struct StreamInstallPlan {
     pub needed_bytes: u64,
     /// Bytes that may still be written beneath the games directory.
     pub free_bytes: u64,
+    /// The games directory.
+    pub games_dir: PathBuf,
+}
+
+impl StreamInstallPlan {
+    /// The refusal that the install would end with, if it does not fit.
+    pub(crate) fn missing_space(&self) -> Option<LocalError> {
+        let Self { games_dir, needed_bytes, free_bytes, .. } = self;
+        (free_bytes < needed_bytes).then(|| LocalError::NotEnoughSpace {
+            path: games_dir.clone(),
+            needed_bytes: *needed_bytes,
+            free_bytes: *free_bytes,
+            booked_bytes: 0,
+        })
+    }
 }
 
 impl From<&PeerOffer> for SourcePeer {
@@ -90,18 +105,19 @@ impl Peer {
         options: &OperationOptions,
         cancel: CancellationToken,
     ) -> Result<StreamInstallReport, PeerError> {
-        self.operate(game, options, &cancel, async |context| self.stream_install(&context).await).await
+        self.operate(game, options, &cancel, async |context| self.stream_install(&context, false).await).await
     }
 
-    /// The streamed install as an operation that runs.
+    /// The streamed install as an operation that runs. With `replace` it takes the place of an installed tree.
     pub(super) async fn stream_install(
         &self,
         context: &OperationContext,
+        replace: bool,
     ) -> Result<StreamInstallReport, PeerError> {
         let begun = Instant::now();
         let game = &context.game;
         let mut failures = Vec::new();
-        match self.stream_from_sources(context, &mut failures).await {
+        match self.stream_from_sources(context, replace, &mut failures).await {
             Ok((version, source, totals)) => {
                 let duration = begun.elapsed();
                 context.events.report(PeerEvent::StreamInstallFinished {
@@ -124,7 +140,7 @@ impl Peer {
             Err(error) => {
                 context.events.report(PeerEvent::StreamInstallFailed {
                     game: game.clone(),
-                    code: error.code().into(),
+                    code: error.code(),
                     message: error.to_string(),
                     attempts: failures,
                 });
@@ -136,11 +152,12 @@ impl Peer {
     async fn stream_from_sources(
         &self,
         operation: &OperationContext,
+        replace: bool,
         failures: &mut Vec<AttemptFailure>,
     ) -> Result<(GameVersion, SourcePeer, Totals), PeerError> {
         let OperationContext { game, options, events, cancel } = operation;
         self.check_in_catalog(game)?;
-        let (games, lock) = self.prepare(operation).await?;
+        let (games, lock, replaces) = self.prepare(operation, replace).await?;
         let selection = self.choose(game, options, cancel).await?;
         events.report(PeerEvent::StreamInstallBegin {
             game: game.clone(),
@@ -153,6 +170,8 @@ impl Peer {
             game: game.clone(),
             version: selection.version,
             policy: options.names,
+            replaces,
+            force: options.force,
             ours: self.hello(),
             events: events.clone(),
             tasks: self.inner.tasks.clone(),
@@ -192,11 +211,8 @@ impl Peer {
             Ok(totals) => return Ok(Some(totals)),
             Err(error) => error,
         };
-        let failure = AttemptFailure {
-            peer: source.name.clone(),
-            code: error.code().into(),
-            message: error.to_string(),
-        };
+        let failure =
+            AttemptFailure { peer: source.name.clone(), code: error.code(), message: error.to_string() };
         context.events.report(PeerEvent::StreamAttemptFailed {
             game: context.game.clone(),
             attempt: number,
@@ -207,21 +223,25 @@ impl Peer {
         failures.push(failure);
         match error {
             AttemptError::Local(error) => Err(error.into()),
+            AttemptError::Refused(error) => Err(*error),
             AttemptError::Cancelled => Err(PeerError::Cancelled),
             AttemptError::StagingStopped => Err(PeerError::Internal(error.to_string())),
             AttemptError::Wire(_) | AttemptError::Content(_) => Ok(None),
         }
     }
 
-    /// Locks the game, recovers what a crash left, and refuses when it is installed already.
+    /// Locks the game, recovers what a crash left, and refuses when it is installed already or the user would lose
+    /// files. Tells whether there is an installed tree that will be replaced.
     async fn prepare(
         &self,
         operation: &OperationContext,
-    ) -> Result<(Arc<GamesDir>, Arc<GameLock>), PeerError> {
+        replace: bool,
+    ) -> Result<(Arc<GamesDir>, Arc<GameLock>, bool), PeerError> {
         let (games, lock) = self.lock_and_recover(operation).await?;
         let (looking, game) = (Arc::clone(&games), operation.game.clone());
-        self.blocking("prepare", move || refuse_installed(&looking, &game)).await?;
-        Ok((games, lock))
+        let replace = Replace { allowed: replace, force: operation.options.force };
+        let replaces = self.blocking("prepare", move || permit(&looking, &game, replace)).await?;
+        Ok((games, lock, replaces))
     }
 
     /// Says what [`Self::stream_install_game`] would do, and changes nothing.
@@ -239,7 +259,7 @@ impl Peer {
         let games = self
             .blocking("plan", move || {
                 let games = GamesDir::open(&games_dir)?;
-                refuse_installed(&games, &wanted)?;
+                permit(&games, &wanted, Replace { allowed: false, force: false })?;
                 Ok(games)
             })
             .await?;
@@ -253,6 +273,7 @@ impl Peer {
             totals,
             needed_bytes: space::needed_bytes(totals),
             free_bytes: space::free_bytes(&games)?,
+            games_dir: self.inner.games_dir.clone(),
         })
     }
 
@@ -274,17 +295,5 @@ impl Peer {
             }
         }
         Err(PeerError::AllSourcesFailed { game: game.clone(), attempts })
-    }
-}
-
-/// Refuses when there is an installed tree.
-pub(super) fn refuse_installed(games: &GamesDir, game: &GameId) -> Result<(), PeerError> {
-    let path = games.root_path(game).join(LOCAL_DIR);
-    match recovery::standing(games, game, LOCAL_DIR).map_err(|error: LocalError| PeerError::from(error))? {
-        Standing::Nothing => Ok(()),
-        Standing::Folder => Err(PeerError::AlreadyInstalled { game: game.clone(), path }),
-        Standing::Other => {
-            Err(PeerError::ForeignState { path, what: "stands where the installed tree belongs".to_owned() })
-        }
     }
 }

@@ -48,7 +48,7 @@ pub(crate) fn decide(input: GateInput<'_>) -> Result<&GameVersion, Refusal> {
         CatalogSays::Version(_) | CatalogSays::Nothing => {}
     }
     if input.operation {
-        return refuse(RefusalCode::NotOffered, format!("an operation on {game} is in progress there"));
+        return Err(in_progress(game));
     }
     match input.wanted {
         Some(wanted) if wanted != sentinel => {
@@ -56,6 +56,11 @@ pub(crate) fn decide(input: GateInput<'_>) -> Result<&GameVersion, Refusal> {
         }
         _ => Ok(sentinel),
     }
+}
+
+/// What a receiver is told while an operation holds the game.
+pub(crate) fn in_progress(game: &GameId) -> Refusal {
+    Refusal::new(RefusalCode::NotOffered, &format!("an operation on {game} is in progress there"))
 }
 
 #[cfg(test)]

@@ -1,12 +1,14 @@
 //! One connection: hello, then one request at a time until the other side closes or a stream ends it.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
-use super::{Source, refusal, stream};
+use super::{Source, Visitor, download, gate, poll, refusal, stream};
+use crate::archive::list::list;
 use crate::archive::set::ArchiveSet;
 use crate::event::PeerEvent;
 use crate::game::{GameId, GameVersion};
@@ -14,22 +16,51 @@ use crate::library::state::GameState;
 use crate::limits;
 use crate::wire::WireError;
 use crate::wire::connection::Connection;
-use crate::wire::message::{Hello, Refusal, RefusalCode, Reply, Request, StreamMessage};
+use crate::wire::message::{GameOffer, Hello, Refusal, RefusalCode, Reply, Request, StreamMessage};
 
 /// Offers in one message: 200 bytes each at most.
 const OFFERS_PER_MESSAGE: usize = 256;
-/// Root files in one message: 270 bytes each at most.
-const FILES_PER_MESSAGE: usize = 192;
+/// Root files in one message: 280 bytes each at most.
+pub(super) const FILES_PER_MESSAGE: usize = 192;
 
-/// Serves one connection to its end. When the peer stops, a stream tells its receiver; everything else is cut.
+/// Serves one connection that came from an address.
+pub(crate) async fn serve_from<S: AsyncRead + AsyncWrite>(
+    source: &Arc<Source>,
+    socket: S,
+    from: SocketAddr,
+    ours: &Hello,
+    stop: &CancellationToken,
+) {
+    let visited = |theirs: &Hello| {
+        if let Some(visitors) = source.visitors.get() {
+            // When too many come at once, the later ones are met at their next connection.
+            let _ = visitors.try_send(Visitor { from, hello: theirs.clone() });
+        }
+    };
+    serve_visitor(source, socket, ours, stop, visited).await;
+}
+
+/// Serves one connection whose other end has no address.
+#[cfg(test)]
 pub(crate) async fn serve<S: AsyncRead + AsyncWrite>(
     source: &Arc<Source>,
     socket: S,
     ours: &Hello,
     stop: &CancellationToken,
 ) {
+    serve_visitor(source, socket, ours, stop, |_| {}).await;
+}
+
+/// Serves one connection to its end. When the peer stops, a stream tells its receiver; everything else is cut.
+async fn serve_visitor<S: AsyncRead + AsyncWrite>(
+    source: &Arc<Source>,
+    socket: S,
+    ours: &Hello,
+    stop: &CancellationToken,
+    visited: impl FnOnce(&Hello),
+) {
     let _open = OpenConnection::count(source);
-    if let Err(error) = converse(source, socket, ours, stop).await {
+    if let Err(error) = converse(source, socket, ours, stop, visited).await {
         tracing::debug!("a connection ended: {error}");
     }
 }
@@ -55,9 +86,11 @@ async fn converse<S: AsyncRead + AsyncWrite>(
     socket: S,
     ours: &Hello,
     stop: &CancellationToken,
+    visited: impl FnOnce(&Hello),
 ) -> Result<(), WireError> {
     let Some(opened) = stop.run_until_cancelled(Connection::open(socket, ours)).await else { return Ok(()) };
     let mut connection = opened?;
+    visited(&connection.theirs);
     loop {
         let next = connection.receive("request", limits::REQUEST_IDLE_DEADLINE);
         let Some(request) = stop.run_until_cancelled(next).await.transpose()?.flatten() else {
@@ -67,8 +100,19 @@ async fn converse<S: AsyncRead + AsyncWrite>(
             Request::StreamInstall { game, version } => {
                 return stream_install(source, &mut connection, game, version, stop).await;
             }
+            Request::Download { game, version } => {
+                return download::serve(source, &mut connection, game, version, stop).await;
+            }
             listing => {
-                let Some(replies) = stop.run_until_cancelled(answer(source, listing)).await else {
+                let answering = async {
+                    if let Request::Games { known } = listing
+                        && let Some(replies) = poll::games(source, &mut connection, known).await
+                    {
+                        return replies;
+                    }
+                    answer(source, listing).await
+                };
+                let Some(replies) = stop.run_until_cancelled(answering).await else {
                     return Ok(());
                 };
                 for reply in replies {
@@ -113,13 +157,8 @@ fn answer_blocking(
         Refusal::new(RefusalCode::Internal, "the games directory cannot be read")
     };
     match request {
-        Request::Games => {
-            let offers = source.offers().map_err(failed)?;
-            Ok(in_parts(&offers, OFFERS_PER_MESSAGE, |games, more| Reply::Games {
-                games: games.to_vec(),
-                more,
-            }))
-        }
+        // Only before the index was read.
+        Request::Games { .. } => Ok(offers_in_parts(0, &source.offers().map_err(failed)?)),
         Request::Status => Ok(vec![Reply::Status(source.status().map_err(failed)?)]),
         Request::Details { game } => {
             let state = source.offered(&game, None)?;
@@ -134,18 +173,29 @@ fn answer_blocking(
         }
         Request::Totals { game, version } => {
             let archives = archives(&source.offered(&game, Some(&version))?)?;
-            let (_, totals) = stream::list(source.provider.as_ref(), &archives, cancel).map_err(|error| {
+            let (_, totals) = list(source.provider.as_ref(), &archives, cancel).map_err(|error| {
                 tracing::warn!("{game} cannot be listed: {error}");
                 refusal::of_archive(&error)
             })?;
             Ok(vec![Reply::Totals { archives: archives.len() as u64, totals }])
         }
-        Request::StreamInstall { .. } => Err(Refusal::new(RefusalCode::BadRequest, "a stream is no listing")),
+        Request::StreamInstall { .. } | Request::Download { .. } => {
+            Err(Refusal::new(RefusalCode::BadRequest, "a stream is no listing"))
+        }
     }
 }
 
+/// The offers of one revision as messages.
+pub(super) fn offers_in_parts(revision: u64, offers: &[GameOffer]) -> Vec<Reply> {
+    in_parts(offers, OFFERS_PER_MESSAGE, |games, more| Reply::Games { revision, games: games.to_vec(), more })
+}
+
 /// Cuts a list into messages; an empty list is one message.
-fn in_parts<T>(items: &[T], per_message: usize, reply: impl Fn(&[T], bool) -> Reply) -> Vec<Reply> {
+pub(super) fn in_parts<T>(
+    items: &[T],
+    per_message: usize,
+    reply: impl Fn(&[T], bool) -> Reply,
+) -> Vec<Reply> {
     let mut parts = items.chunks(per_message).peekable();
     let mut replies = Vec::new();
     while let Some(part) = parts.next() {
@@ -184,6 +234,11 @@ async fn stream_install<S: AsyncRead + AsyncWrite>(
         Ok(place) => place,
         Err(refusal) => return connection.send(&refuse(refusal)).await,
     };
+    // Registered before the gate is asked as well: an operation that takes the game's files away either waits for this
+    // transfer, or has recorded its intent, which the gate sees.
+    let Some(reader) = source.readers.register(&game) else {
+        return connection.send(&refuse(gate::in_progress(&game))).await;
+    };
     let worker = Arc::clone(source);
     let wanted = game.clone();
     let judged = source
@@ -204,7 +259,9 @@ async fn stream_install<S: AsyncRead + AsyncWrite>(
         peer: peer.clone(),
         peer_id: connection.theirs.peer.to_string(),
     });
-    let end = stream::send(connection, Arc::clone(&source.provider), archives, &source.tasks, stop).await;
+    let stop = stop.child_token();
+    let sending = stream::send(connection, Arc::clone(&source.provider), archives, &source.tasks, &stop);
+    let end = reader.run(&stop, sending).await;
     source.events.report(PeerEvent::TransferEnd {
         game,
         peer,

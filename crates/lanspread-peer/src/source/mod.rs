@@ -1,19 +1,23 @@
 //! Answering other peers: may a game be served ([`gate`]), one connection's requests ([`handler`]), one stream
-//! ([`stream`]).
+//! ([`stream`]), one download ([`download`]), and who reads which game just now ([`readers`]).
 //!
 //! Nothing under `local/`, staging, backup or `.lanspread/` can be asked for: requests name games, never paths.
 
+pub(crate) mod download;
 pub(crate) mod gate;
 pub(crate) mod handler;
+mod poll;
+pub(crate) mod readers;
 mod refusal;
 mod sink;
 pub(crate) mod stream;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
 
 use crate::archive::provider::ArchiveProvider;
 use crate::catalog::Catalog;
@@ -21,12 +25,14 @@ use crate::event::EventSender;
 use crate::fault::LocalError;
 use crate::game::{GameId, GameVersion};
 use crate::install::intent;
+use crate::library::index::LibraryIndex;
 use crate::library::scan::scan;
 use crate::library::state::GameState;
 use crate::limits;
 use crate::task::Tasks;
-use crate::wire::message::{GameOffer, Refusal, RefusalCode, SourceStatus};
+use crate::wire::message::{GameOffer, Hello, Refusal, RefusalCode, SourceStatus};
 use gate::{CatalogSays, GateInput};
+use readers::Readers;
 
 /// What a peer serves, and what it is doing about it.
 pub(crate) struct Source {
@@ -38,8 +44,25 @@ pub(crate) struct Source {
     streams: Semaphore,
     streams_max: usize,
     inspections: Semaphore,
+    /// Which transfers read which game.
+    pub(crate) readers: Readers,
+    /// Connections that may wait for the library to change.
+    polls: Semaphore,
+    /// What is offered, once the peer serves.
+    pub(crate) library: LibraryIndex,
+    /// Who is told of the peers that connect, once the peer serves.
+    pub(crate) visitors: OnceLock<mpsc::Sender<Visitor>>,
     /// Connections that are open.
     pub(crate) connections: AtomicU64,
+}
+
+/// A peer that connected to this one and said who it is.
+#[derive(Debug, Clone)]
+pub(crate) struct Visitor {
+    /// Where it connected from, from a port of no meaning.
+    pub(crate) from: SocketAddr,
+    /// Who it says it is.
+    pub(crate) hello: Hello,
 }
 
 impl Source {
@@ -51,6 +74,7 @@ impl Source {
         tasks: Tasks,
         streams_max: usize,
     ) -> Self {
+        let library = LibraryIndex::new(events.clone());
         Self {
             games_dir,
             catalog,
@@ -60,6 +84,10 @@ impl Source {
             streams: Semaphore::new(streams_max),
             streams_max,
             inspections: Semaphore::new(limits::INSPECTIONS_MAX),
+            readers: Readers::default(),
+            polls: Semaphore::new(limits::LIBRARY_POLLS_MAX),
+            library,
+            visitors: OnceLock::new(),
             connections: AtomicU64::new(0),
         }
     }
@@ -70,6 +98,11 @@ impl Source {
             let message = format!("it serves {} streams already, its limit", self.streams_max);
             Refusal::new(RefusalCode::Busy, &message)
         })
+    }
+
+    /// Streams that may run at once.
+    pub(crate) fn streams_max(&self) -> usize {
+        self.streams_max
     }
 
     /// Streams that are running.
@@ -101,19 +134,26 @@ impl Source {
         gate::decide(GateInput { game, catalog, sentinel, operation, wanted }).map(|_| ())
     }
 
-    /// Every game that may be served.
-    fn offers(&self) -> Result<Vec<GameOffer>, LocalError> {
-        let mut offers = Vec::new();
-        for state in scan(&self.games_dir)? {
-            if self.judge(&state.game, Some(&state), None).is_err() {
-                continue;
-            }
-            let bytes = state.root_bytes();
-            if let Some(version) = state.version {
-                offers.push(GameOffer { game: state.game, version, bytes });
-            }
-        }
-        Ok(offers)
+    /// Every game that may be served: as the index has it when the peer serves, else from the disk.
+    pub(crate) fn offers(&self) -> Result<Vec<GameOffer>, LocalError> {
+        let library = self.library.current();
+        if library.is_read() { Ok(library.list()) } else { self.scan_offers() }
+    }
+
+    /// Reads from the disk which games may be served.
+    pub(crate) fn scan_offers(&self) -> Result<Vec<GameOffer>, LocalError> {
+        Ok(scan(&self.games_dir)?.into_iter().filter_map(|state| self.offer(state)).collect())
+    }
+
+    /// Reads from the disk whether one game may be served.
+    pub(crate) fn scan_offer(&self, game: &GameId) -> Result<Option<GameOffer>, LocalError> {
+        Ok(GameState::read(&self.games_dir, game)?.and_then(|state| self.offer(state)))
+    }
+
+    fn offer(&self, state: GameState) -> Option<GameOffer> {
+        self.judge(&state.game, Some(&state), None).ok()?;
+        let bytes = state.root_bytes();
+        state.version.map(|version| GameOffer { game: state.game, version, bytes })
     }
 
     fn status(&self) -> Result<SourceStatus, LocalError> {

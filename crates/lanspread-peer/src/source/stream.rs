@@ -15,7 +15,8 @@ use tokio_util::sync::CancellationToken;
 use super::refusal;
 use super::sink::WireSink;
 use crate::archive::ArchiveError;
-use crate::archive::provider::{ArchiveListing, ArchiveProvider, SharedSink, Totals};
+use crate::archive::list::list;
+use crate::archive::provider::{ArchiveProvider, SharedSink};
 use crate::archive::set::ArchiveSet;
 use crate::limits;
 use crate::task::Tasks;
@@ -68,7 +69,8 @@ pub(crate) async fn send<S: AsyncRead + AsyncWrite>(
             error.code()
         }
         (Err(Interruption::Stopping), _) => {
-            let telling = fail(connection, Refusal::new(RefusalCode::Stopping, "the source is stopping"));
+            let telling =
+                fail(connection, Refusal::new(RefusalCode::Stopping, "the source stops sending it"));
             timeout(limits::FAREWELL_DEADLINE, telling).await.unwrap_or(RefusalCode::Stopping.as_str())
         }
         (Ok(()), Ok(Ok(()))) => "complete",
@@ -138,7 +140,7 @@ async fn forward<S: AsyncRead + AsyncWrite>(
 }
 
 /// The decoder's thread: lists everything, announces the totals, then decodes archive by archive.
-fn decode(
+pub(crate) fn decode(
     provider: &dyn ArchiveProvider,
     archives: &[ArchiveSet],
     items: &mpsc::Sender<StreamItem>,
@@ -153,30 +155,4 @@ fn decode(
     }
     control(StreamMessage::Complete)?;
     Ok(())
-}
-
-/// Lists all archives of a game and sums them up.
-pub(super) fn list(
-    provider: &dyn ArchiveProvider,
-    archives: &[ArchiveSet],
-    cancel: &CancellationToken,
-) -> Result<(Vec<Arc<ArchiveListing>>, Totals), ArchiveError> {
-    let mut totals = Totals::default();
-    let mut listings = Vec::with_capacity(archives.len());
-    for archive in archives {
-        let listing = provider.inspect(archive, cancel)?;
-        totals = totals
-            .checked_add(listing.summary.totals)
-            .filter(|totals| {
-                totals.entries() <= limits::ENTRIES_MAX && totals.bytes <= limits::GAME_BYTES_MAX
-            })
-            .ok_or_else(|| ArchiveError::Limit {
-                archive: archive.name().to_owned(),
-                what: "entries, with the archives before it",
-                limit: limits::ENTRIES_MAX,
-                got: totals.entries().saturating_add(listing.summary.totals.entries()),
-            })?;
-        listings.push(Arc::new(listing));
-    }
-    Ok((listings, totals))
 }

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::pin::Pin;
+use std::str::FromStr;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ const READ_BYTES: usize = 16 * 1024;
 
 /// What happens to one direction of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub enum Fault {
     /// Nothing: every byte passes.
     None,
     /// The first byte passes after this time.
@@ -26,13 +27,52 @@ pub(crate) enum Fault {
     /// After this many bytes nothing passes any more, and nothing ends either.
     StallAt(u64),
     /// One bit of the byte `at` is turned; bit 0 is the lowest.
-    FlipBit { at: u64, bit: u8 },
+    FlipBit {
+        /// Position of the byte.
+        at: u64,
+        /// Which of its bits.
+        bit: u8,
+    },
     /// At most `bytes` pass per `every`.
-    Trickle { bytes: usize, every: Duration },
+    Trickle {
+        /// How many at once.
+        bytes: usize,
+        /// How often.
+        every: Duration,
+    },
+}
+
+/// A text that names no [`Fault`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no fault: delay=MS, cut=N, stall=N, flip=N:BIT and trickle=BYTES:MS are")]
+pub struct NoFault(String);
+
+impl FromStr for Fault {
+    type Err = NoFault;
+
+    fn from_str(text: &str) -> Result<Self, NoFault> {
+        let no_fault = || NoFault(text.to_owned());
+        let (kind, values) = text.split_once('=').ok_or_else(no_fault)?;
+        let values: Result<Vec<u64>, _> = values.split(':').map(str::parse).collect();
+        let values = values.map_err(|_| no_fault())?;
+        Ok(match (kind, &values[..]) {
+            ("delay", &[ms]) => Self::Delay(Duration::from_millis(ms)),
+            ("cut", &[at]) => Self::CutAt(at),
+            ("stall", &[at]) => Self::StallAt(at),
+            ("flip", &[at, bit @ 0..8]) => {
+                Self::FlipBit { at, bit: u8::try_from(bit).map_err(|_| no_fault())? }
+            }
+            ("trickle", &[bytes, ms]) if bytes > 0 => Self::Trickle {
+                bytes: usize::try_from(bytes).map_err(|_| no_fault())?,
+                every: Duration::from_millis(ms),
+            },
+            _ => return Err(no_fault()),
+        })
+    }
 }
 
 /// A stream of which one or both directions have a fault.
-pub(crate) struct FaultPipe<S> {
+pub struct FaultPipe<S> {
     inner: S,
     reads: Lane,
     writes: Lane,
@@ -40,13 +80,21 @@ pub(crate) struct FaultPipe<S> {
 
 impl<S> FaultPipe<S> {
     /// Disturbs what is written into the wrapped stream.
-    pub(crate) fn on_writes(inner: S, fault: Fault) -> Self {
+    pub fn on_writes(inner: S, fault: Fault) -> Self {
         Self { inner, reads: Lane::new(Fault::None), writes: Lane::new(fault) }
     }
 
     /// Disturbs what is read from the wrapped stream.
-    pub(crate) fn on_reads(inner: S, fault: Fault) -> Self {
+    pub fn on_reads(inner: S, fault: Fault) -> Self {
         Self { inner, reads: Lane::new(fault), writes: Lane::new(Fault::None) }
+    }
+
+    /// Has `call` called when the fault is first felt.
+    #[must_use]
+    pub fn when_felt(mut self, call: impl FnOnce() + Send + 'static) -> Self {
+        let lane = if self.reads.fault == Fault::None { &mut self.writes } else { &mut self.reads };
+        lane.when_felt = Some(Box::new(call));
+        self
     }
 }
 
@@ -56,6 +104,7 @@ struct Lane {
     passed: u64,
     /// The wait before the next bytes, if one has begun.
     wait: Option<Pin<Box<Sleep>>>,
+    when_felt: Option<Box<dyn FnOnce() + Send>>,
 }
 
 /// What may pass next.
@@ -70,10 +119,18 @@ enum Verdict {
 
 impl Lane {
     fn new(fault: Fault) -> Self {
-        Self { fault, passed: 0, wait: None }
+        Self { fault, passed: 0, wait: None, when_felt: None }
     }
 
     fn judge(&mut self, context: &mut Context<'_>, wanted: usize) -> Poll<Verdict> {
+        let is_felt = match self.fault {
+            Fault::None => false,
+            Fault::Delay(_) | Fault::Trickle { .. } => true,
+            Fault::CutAt(at) | Fault::StallAt(at) | Fault::FlipBit { at, .. } => self.passed >= at,
+        };
+        if is_felt && let Some(call) = self.when_felt.take() {
+            call();
+        }
         let left = |at: u64| usize::try_from(at - self.passed).unwrap_or(usize::MAX).min(wanted);
         Poll::Ready(match self.fault {
             Fault::FlipBit { at, .. } if self.passed < at => Verdict::Pass(left(at)),
@@ -224,5 +281,50 @@ mod tests {
         assert_eq!(through(trickle, false).await, Some((TEXT.to_vec(), 5 * second)));
         // A reader waits once more, for the end.
         assert_eq!(through(trickle, true).await, Some((TEXT.to_vec(), 6 * second)));
+    }
+
+    /// Who asks is told of a fault once, when it is felt, and not before.
+    #[tokio::test(start_paused = true)]
+    async fn a_fault_is_told_when_it_is_felt() {
+        for (fault, felt_after) in [
+            (Fault::None, None),
+            (Fault::Delay(Duration::from_secs(1)), Some(0)),
+            (Fault::CutAt(4), Some(4)),
+            (Fault::StallAt(4), Some(4)),
+            (Fault::FlipBit { at: 4, bit: 0 }, Some(4)),
+            (Fault::Trickle { bytes: 1, every: Duration::from_secs(1) }, Some(0)),
+        ] {
+            let (near, _far) = duplex(64);
+            let (sender, mut felt) = tokio::sync::oneshot::channel();
+            let mut pipe = FaultPipe::on_writes(near, fault).when_felt(|| sender.send(()).unwrap());
+            for passed in 0..=4 {
+                let is_felt = felt.try_recv().is_ok();
+                assert!(!is_felt, "{fault:?} is told after {passed} bytes, and before the next is tried");
+                let _ = timeout(Duration::from_secs(10), pipe.write_all(b"x")).await;
+                if felt_after == Some(passed) {
+                    assert!(felt.try_recv().is_ok(), "{fault:?} is not told at byte {passed}");
+                    break;
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn faults_are_read_as_they_are_written() {
+        let ms = Duration::from_millis;
+        for (text, fault) in [
+            ("delay=1500", Fault::Delay(ms(1500))),
+            ("cut=0", Fault::CutAt(0)),
+            ("stall=700000", Fault::StallAt(700_000)),
+            ("flip=9:7", Fault::FlipBit { at: 9, bit: 7 }),
+            ("trickle=4096:100", Fault::Trickle { bytes: 4096, every: ms(100) }),
+        ] {
+            assert_eq!(text.parse(), Ok(fault));
+        }
+        for text in
+            ["", "cut", "cut=", "cut=x", "cut=-1", "cut=1:2", "flip=1", "flip=1:8", "trickle=0:1", "no=1"]
+        {
+            assert_eq!(text.parse::<Fault>(), Err(NoFault(text.to_owned())));
+        }
     }
 }

@@ -1,15 +1,12 @@
-//! What a lying source can say instead of the small game, and what each lie must be answered with.
+//! What a lying source can say instead of an honest story, and what each lie must be answered with.
 //!
-//! Every lie here is told in one go; the ones that are told by waiting stand in `install/stream/tests.rs`. Names are
-//! stable, so that a scenario can ask for one.
+//! The lies of [`all`] are told in one go; those of [`slow`] are told by waiting, and what else there is of that kind
+//! stands in `install/stream/tests.rs`. Names are stable, so that a scenario can ask for one.
 
 use super::lying_source::{Greeting, Step, raw_frame};
-use super::small_game::{
-    COPY, EMPTY_FOLDER, FIRST_CONTENT, FIRST_FILE, LAST_CONTENT, LAST_FILE, copy, data, file, frame, say,
-    stream, stream_of, totals,
-};
-use crate::archive::provider::Totals;
-use crate::limits::{CONTROL_FRAME_BYTES_MAX, DATA_FRAME_BYTES_MAX, GAME_BYTES_MAX};
+use super::story::{FilePlace, Story, copy, data, file, say};
+use crate::archive::provider::{ArchiveSummary, Totals};
+use crate::limits::{CONTROL_FRAME_BYTES_MAX, DATA_CHUNK_BYTES, DATA_FRAME_BYTES_MAX, GAME_BYTES_MAX};
 use crate::wire::codec;
 use crate::wire::message::{Refusal, RefusalCode, StreamItem, StreamMessage};
 
@@ -29,193 +26,241 @@ const TOTALS: &str = "totals-mismatch";
 const NAME: &str = "entry-name-refused";
 const COPIES: &str = "copy-without-original";
 const LOST: &str = "connection-lost";
+const TIMEOUT: &str = "timeout";
 
-/// All lies.
-pub(crate) fn all() -> Vec<Lie> {
+/// All lies that are told in one go.
+pub(crate) fn all(story: &Story) -> Vec<Lie> {
     let mut lies = Vec::new();
-    lies.extend(about_content());
-    lies.extend(about_order());
-    lies.extend(about_totals());
-    lies.extend(about_frames());
-    lies.extend(about_names());
-    lies.extend(about_copies());
-    lies.extend(refusals());
-    lies.extend(while_saying_hello());
+    lies.extend(about_content(story));
+    lies.extend(about_order(story));
+    lies.extend(about_totals(story));
+    lies.extend(about_frames(story));
+    lies.extend(about_names(story));
+    lies.extend(about_copies(story));
+    lies.extend(refusals(story));
+    lies.extend(while_saying_hello(story));
     lies
+}
+
+/// Lies that take as long as the idle deadline to be found out.
+pub(crate) fn slow(story: &Story) -> Vec<Lie> {
+    vec![
+        lie("silence", TIMEOUT, vec![Step::Silence]),
+        lie("silence-in-file", TIMEOUT, story.after(story.last.end(), Step::Silence)),
+        lie("silence-at-the-end", TIMEOUT, story.after(story.complete, Step::Silence)),
+    ]
 }
 
 fn lie(name: &'static str, code: &'static str, stream: Vec<Step>) -> Lie {
     Lie { name, code, greeting: Greeting::Honest, stream }
 }
 
-/// The honest stream with a change.
-fn changed(change: impl FnOnce(&mut Vec<Step>)) -> Vec<Step> {
-    let mut steps = stream();
-    change(&mut steps);
-    steps
-}
-
-/// The honest stream with one frame in place of another.
-fn replaced(at: usize, step: Step) -> Vec<Step> {
-    changed(|steps| steps[at] = step)
-}
-
-/// The honest stream with something else than its first frames of this many.
-fn after(frames: usize, step: Step) -> Vec<Step> {
-    changed(|steps| {
-        steps.truncate(frames);
-        steps.push(step);
-    })
-}
-
-/// The honest stream with more entries that its totals account for.
-fn with_entries(entries: Vec<Step>) -> Vec<Step> {
-    let mut sums = totals();
-    for entry in &entries {
-        let more = match entry {
-            Step::Say(StreamItem::Control(
-                StreamMessage::FileBegin { size, .. } | StreamMessage::Copy { size, .. },
-            )) => Totals { files: 1, directories: 0, bytes: *size },
-            Step::Say(StreamItem::Control(StreamMessage::Directory { .. })) => {
-                Totals { files: 0, directories: 1, bytes: 0 }
-            }
-            _ => Totals::default(),
-        };
-        sums = sums.checked_add(more).unwrap();
+/// The ways to change a story.
+impl Story {
+    /// With a change.
+    fn changed(&self, change: impl FnOnce(&mut Vec<Step>)) -> Vec<Step> {
+        let mut steps = self.steps.clone();
+        change(&mut steps);
+        steps
     }
-    let honest = &stream()[frame::DIRECTORY..frame::ARCHIVE_END];
-    stream_of(honest.iter().cloned().chain(entries).collect(), sums)
-}
 
-fn about_content() -> Vec<Lie> {
-    let mut wrong = FIRST_CONTENT.to_vec();
-    wrong[7] ^= 0x20;
-    let mut wrong_end = LAST_CONTENT.to_vec();
-    *wrong_end.last_mut().unwrap() ^= 1;
-    let end = |content: &[u8]| say(StreamMessage::FileEnd { crc32: crc32fast::hash(content) });
-    vec![
-        lie("wrong-bytes", CHECKSUM, replaced(frame::FIRST_DATA, data(&wrong))),
-        lie("wrong-last-byte", CHECKSUM, replaced(frame::LAST_DATA, data(&wrong_end))),
-        lie("wrong-checksum-at-end", CHECKSUM, replaced(frame::FIRST_FILE_END, end(&wrong))),
-        lie(
-            "other-content-with-its-checksum",
-            CHECKSUM,
-            changed(|steps| {
-                steps[frame::FIRST_DATA] = data(&wrong);
-                steps[frame::FIRST_FILE_END] = end(&wrong);
-            }),
-        ),
-        lie(
-            "wrong-checksum-at-begin",
-            CHECKSUM,
-            replaced(
-                frame::FIRST_FILE_BEGIN,
-                file(FIRST_FILE, &wrong, false).swap_remove(0), // same size, other checksum
-            ),
-        ),
-        lie("file-too-short", PROTOCOL, replaced(frame::FIRST_DATA, data(&FIRST_CONTENT[1..]))),
-        lie("file-too-long", PROTOCOL, replaced(frame::FIRST_DATA, data(&[FIRST_CONTENT, b"x"].concat()))),
-        lie("file-without-end", PROTOCOL, changed(|steps| drop(steps.remove(frame::FIRST_FILE_END)))),
-    ]
-}
+    /// With one frame in place of another.
+    fn replaced(&self, at: usize, step: Step) -> Vec<Step> {
+        self.changed(|steps| steps[at] = step)
+    }
 
-fn about_order() -> Vec<Lie> {
-    let begin = || stream().swap_remove(frame::BEGIN);
-    vec![
-        lie("nothing-before-begin", PROTOCOL, changed(|steps| drop(steps.remove(frame::BEGIN)))),
-        lie("data-first", PROTOCOL, vec![data(b"x")]),
-        lie("data-without-file", PROTOCOL, after(frame::FIRST_FILE_BEGIN, data(b"x"))),
-        lie("second-begin", PROTOCOL, after(frame::FIRST_FILE_BEGIN, begin())),
-        lie("begin-again-after-archive", PROTOCOL, after(frame::COMPLETE, begin())),
-        lie(
-            "end-before-data",
-            PROTOCOL,
-            changed(|steps| steps.swap(frame::FIRST_DATA, frame::FIRST_FILE_END)),
-        ),
-        lie("file-in-file", PROTOCOL, {
-            changed(|steps| steps.insert(frame::FIRST_DATA, steps[frame::LAST_FILE_BEGIN].clone()))
-        }),
-        lie("archive-in-archive", PROTOCOL, {
-            changed(|steps| steps.insert(frame::DIRECTORY, steps[frame::ARCHIVE_BEGIN].clone()))
-        }),
-        lie("complete-in-file", PROTOCOL, after(frame::FIRST_DATA, say(StreamMessage::Complete))),
-        lie("complete-in-archive", PROTOCOL, after(frame::ARCHIVE_END, say(StreamMessage::Complete))),
-        lie("closed-before-complete", LOST, changed(|steps| steps.truncate(frame::COMPLETE))),
-        lie("closed-in-file", LOST, changed(|steps| steps.truncate(frame::LAST_FILE_END))),
-        lie("closed-at-once", LOST, Vec::new()),
-    ]
-}
+    /// With this frame added before another.
+    fn inserted(&self, at: usize, step: Step) -> Vec<Step> {
+        self.changed(|steps| steps.insert(at, step))
+    }
 
-fn about_totals() -> Vec<Lie> {
-    let begin = |archives, totals| say(StreamMessage::Begin { archives, totals });
-    let more_bytes = Totals { bytes: totals().bytes + 1, ..totals() };
-    let fewer_bytes = Totals { bytes: totals().bytes - 1, ..totals() };
-    let fewer_files = Totals { files: totals().files - 1, ..totals() };
-    let fewer_folders = Totals { directories: 0, ..totals() };
-    let extra = |change: fn(&mut Vec<Step>)| {
-        changed(|steps| {
-            change(steps);
+    /// Without one frame.
+    fn without(&self, at: usize) -> Vec<Step> {
+        self.changed(|steps| drop(steps.remove(at)))
+    }
+
+    /// With something else than its end behind so many frames.
+    fn after(&self, frames: usize, step: Step) -> Vec<Step> {
+        let mut steps = self.cut(frames);
+        steps.push(step);
+        steps
+    }
+
+    /// Only so many frames.
+    fn cut(&self, frames: usize) -> Vec<Step> {
+        self.steps[..frames].to_vec()
+    }
+
+    /// With other claims at its begin.
+    fn begun_with(&self, archives: u64, totals: Totals) -> Vec<Step> {
+        self.replaced(0, say(StreamMessage::Begin { archives, totals }))
+    }
+
+    /// With more entries at its end, for which its totals account.
+    fn with_entries(&self, entries: Vec<Step>) -> Vec<Step> {
+        let mut more = Totals::default();
+        for entry in &entries {
+            more = more.checked_add(accounted_for(entry)).unwrap();
+        }
+        self.changed(|steps| {
+            for at in [0, self.last_archive.start] {
+                if let Step::Say(StreamItem::Control(
+                    StreamMessage::Begin { totals, .. }
+                    | StreamMessage::ArchiveBegin(ArchiveSummary { totals, .. }),
+                )) = &mut steps[at]
+                {
+                    *totals = totals.checked_add(more).unwrap();
+                }
+            }
+            steps.splice(self.last_archive.end..self.last_archive.end, entries);
         })
+    }
+
+    /// One byte of a file's content is another one: the frame, and its new content.
+    fn wrong(&self, file: &FilePlace, from_end: bool) -> (usize, Step) {
+        let at = if from_end { file.data.end - 1 } else { file.data.start };
+        let Step::Say(StreamItem::Data(bytes)) = &self.steps[at] else { unreachable!("a file's data") };
+        let mut bytes = bytes.to_vec();
+        let byte = if from_end { bytes.len() - 1 } else { bytes.len() / 2 };
+        bytes[byte] ^= 0x20;
+        (at, data(&bytes))
+    }
+}
+
+/// What an entry adds to the totals.
+fn accounted_for(entry: &Step) -> Totals {
+    let Step::Say(StreamItem::Control(message)) = entry else { return Totals::default() };
+    match message {
+        StreamMessage::FileBegin { size, .. } | StreamMessage::Copy { size, .. } => {
+            Totals { files: 1, directories: 0, bytes: *size }
+        }
+        StreamMessage::Directory { .. } => Totals { files: 0, directories: 1, bytes: 0 },
+        _ => Totals::default(),
+    }
+}
+
+fn about_content(story: &Story) -> Vec<Lie> {
+    let first = &story.first;
+    let content = story.content(first);
+    let (wrong_at, wrong_data) = story.wrong(first, false);
+    let (wrong_end_at, wrong_end) = story.wrong(&story.last, true);
+    let wrong_crc32 = crc32fast::hash(&content) ^ 1;
+    let begin = |crc32| {
+        let StreamMessage::FileBegin { path, size, modified, executable, .. } = story.message(first.begin)
+        else {
+            unreachable!("a file's begin")
+        };
+        say(StreamMessage::FileBegin { path, size, crc32: Some(crc32), modified, executable })
     };
+    let end = |crc32| say(StreamMessage::FileEnd { crc32 });
+    let data_at = first.data.start;
+    let Step::Say(StreamItem::Data(frame)) = &story.steps[data_at] else { unreachable!("a file's data") };
     vec![
-        lie("extra-file", PROTOCOL, {
-            extra(|steps| drop(steps.splice(frame::ARCHIVE_END..frame::ARCHIVE_END, file("x", b"", false))))
+        lie("wrong-bytes", CHECKSUM, story.replaced(wrong_at, wrong_data.clone())),
+        lie("wrong-last-byte", CHECKSUM, story.replaced(wrong_end_at, wrong_end)),
+        lie("wrong-checksum-at-end", CHECKSUM, story.replaced(first.end(), end(wrong_crc32))),
+        lie("other-content-with-its-checksum", CHECKSUM, {
+            let mut other = story.clone();
+            other.steps[wrong_at] = wrong_data;
+            other.steps[first.end()] = end(crc32fast::hash(&other.content(first)));
+            other.steps
         }),
-        lie("extra-folder", PROTOCOL, {
-            extra(|steps| steps.insert(frame::DIRECTORY, say(StreamMessage::Directory { path: "x".into() })))
+        lie("wrong-checksum-at-begin", CHECKSUM, story.replaced(first.begin, begin(wrong_crc32))),
+        lie("file-too-short", PROTOCOL, story.replaced(data_at, data(&frame[1..]))),
+        lie("file-too-long", PROTOCOL, story.inserted(first.end(), data(b"x"))),
+        lie("file-without-end", PROTOCOL, story.without(first.end())),
+    ]
+}
+
+fn about_order(story: &Story) -> Vec<Lie> {
+    let (first, last) = (&story.first, &story.last);
+    let begin = || story.steps[0].clone();
+    let complete = || say(StreamMessage::Complete);
+    vec![
+        lie("nothing-before-begin", PROTOCOL, story.without(0)),
+        lie("data-first", PROTOCOL, vec![data(b"x")]),
+        lie("data-without-file", PROTOCOL, story.after(first.begin, data(b"x"))),
+        lie("second-begin", PROTOCOL, story.after(first.begin, begin())),
+        lie("begin-again-after-archive", PROTOCOL, story.after(story.complete, begin())),
+        lie("end-before-data", PROTOCOL, {
+            story.changed(|steps| steps.swap(first.data.end - 1, first.data.end))
         }),
-        lie("same-folder-for-ever", PROTOCOL, {
-            extra(|steps| {
-                let again = steps[frame::DIRECTORY].clone();
-                drop(steps.splice(frame::FIRST_FILE_BEGIN.., vec![again; 1000]));
-            })
+        lie("file-in-file", PROTOCOL, story.inserted(first.data.start, story.steps[last.begin].clone())),
+        lie("archive-in-archive", PROTOCOL, {
+            story.inserted(story.last_archive.start + 1, story.steps[story.last_archive.start].clone())
         }),
-        lie("missing-file", PROTOCOL, {
-            extra(|steps| drop(steps.drain(frame::LAST_FILE_BEGIN..=frame::LAST_FILE_END)))
-        }),
-        lie("missing-folder", PROTOCOL, extra(|steps| drop(steps.remove(frame::DIRECTORY)))),
-        lie("missing-archive", TOTALS, replaced(frame::BEGIN, begin(2, totals()))),
-        lie("extra-archive", TOTALS, {
-            extra(|steps| steps.insert(frame::COMPLETE, steps[frame::ARCHIVE_BEGIN].clone()))
-        }),
-        lie("only-complete", TOTALS, vec![begin(1, totals()), say(StreamMessage::Complete)]),
-        lie("more-bytes-announced", TOTALS, replaced(frame::BEGIN, begin(1, more_bytes))),
-        lie("fewer-bytes-announced", PROTOCOL, replaced(frame::BEGIN, begin(1, fewer_bytes))),
-        lie("fewer-files-announced", PROTOCOL, replaced(frame::BEGIN, begin(1, fewer_files))),
-        lie("fewer-folders-announced", PROTOCOL, replaced(frame::BEGIN, begin(1, fewer_folders))),
-        lie("more-archives-than-possible", PROTOCOL, replaced(frame::BEGIN, begin(u64::MAX, totals()))),
-        lie("more-bytes-than-possible", PROTOCOL, {
-            replaced(frame::BEGIN, begin(1, Totals { bytes: GAME_BYTES_MAX + 1, ..totals() }))
-        }),
-        lie("more-files-than-possible", PROTOCOL, {
-            replaced(
-                frame::BEGIN,
-                begin(1, Totals { files: u64::MAX, directories: u64::MAX, bytes: u64::MAX }),
-            )
-        }),
-        lie("size-of-a-file-wraps", PROTOCOL, {
-            replaced(
-                frame::FIRST_FILE_BEGIN,
-                say(StreamMessage::FileBegin {
-                    path: FIRST_FILE.to_owned(),
-                    size: u64::MAX,
-                    crc32: None,
-                    modified: None,
-                    executable: false,
-                }),
-            )
+        lie("complete-in-file", PROTOCOL, story.after(first.data.start, complete())),
+        lie("complete-in-archive", PROTOCOL, story.after(story.last_archive.end, complete())),
+        lie("closed-before-complete", LOST, story.cut(story.complete)),
+        lie("closed-in-file", LOST, story.cut(last.end())),
+        lie("closed-at-once", LOST, Vec::new()),
+        lie("endless-data", PROTOCOL, {
+            story.after(first.data.start, Step::Flood(StreamItem::Data(vec![0x55; DATA_CHUNK_BYTES].into())))
         }),
     ]
+}
+
+fn about_totals(story: &Story) -> Vec<Lie> {
+    let totals = story.totals;
+    let more_bytes = Totals { bytes: totals.bytes + 1, ..totals };
+    let fewer_bytes = Totals { bytes: totals.bytes - 1, ..totals };
+    let fewer_files = Totals { files: totals.files - 1, ..totals };
+    let fewer_folders = Totals { directories: 0, ..totals };
+    let claims = |archives, totals| story.begun_with(archives, totals);
+    let archives = story.archives;
+    let (folder_at, end) = (story.folder.0, story.last_archive.end);
+    let (first, last) = (&story.first, &story.last);
+    let folder = |path: &str| say(StreamMessage::Directory { path: path.to_owned() });
+    let again = StreamMessage::Directory { path: story.folder.1.clone() };
+    let everything = Totals { files: u64::MAX, directories: u64::MAX, bytes: u64::MAX };
+    vec![
+        lie("extra-file", PROTOCOL, story.changed(|steps| drop(steps.splice(end..end, extra_file())))),
+        lie("extra-folder", PROTOCOL, story.inserted(folder_at, folder("x"))),
+        lie("same-folder-for-ever", PROTOCOL, {
+            story.after(folder_at, Step::Flood(StreamItem::Control(again)))
+        }),
+        lie("missing-file", PROTOCOL, story.changed(|steps| drop(steps.drain(last.begin..=last.end())))),
+        lie("missing-folder", PROTOCOL, story.without(folder_at)),
+        lie("missing-archive", TOTALS, claims(archives + 1, totals)),
+        lie("extra-archive", TOTALS, {
+            story.inserted(story.complete, story.steps[story.last_archive.start].clone())
+        }),
+        lie("only-complete", TOTALS, vec![story.steps[0].clone(), say(StreamMessage::Complete)]),
+        lie("more-bytes-announced", TOTALS, claims(archives, more_bytes)),
+        lie("fewer-bytes-announced", PROTOCOL, claims(archives, fewer_bytes)),
+        lie("fewer-files-announced", PROTOCOL, claims(archives, fewer_files)),
+        lie("fewer-folders-announced", PROTOCOL, claims(archives, fewer_folders)),
+        lie("more-archives-than-possible", PROTOCOL, claims(u64::MAX, totals)),
+        lie("more-bytes-than-possible", PROTOCOL, {
+            claims(archives, Totals { bytes: GAME_BYTES_MAX + 1, ..totals })
+        }),
+        lie("more-files-than-possible", PROTOCOL, claims(archives, everything)),
+        lie("size-of-a-file-wraps", PROTOCOL, {
+            let (path, size) = (first.path.clone(), u64::MAX);
+            let begin =
+                StreamMessage::FileBegin { path, size, crc32: None, modified: None, executable: false };
+            story.replaced(first.begin, say(begin))
+        }),
+    ]
+}
+
+fn extra_file() -> Vec<Step> {
+    named("x", b"")
+}
+
+fn named(path: &str, content: &[u8]) -> Vec<Step> {
+    file(path, content, None, false)
 }
 
 /// A source that claims more than any disk holds: within the limits, so only the disk can tell.
-pub(crate) fn more_than_fits() -> Lie {
-    let claimed = Totals { bytes: GAME_BYTES_MAX, ..totals() };
-    let begin = say(StreamMessage::Begin { archives: 1, totals: claimed });
-    lie("more-than-fits", "not-enough-space", replaced(frame::BEGIN, begin))
+#[cfg(test)]
+pub(crate) fn more_than_fits(story: &Story) -> Lie {
+    let claimed = Totals { bytes: GAME_BYTES_MAX, ..story.totals };
+    lie("more-than-fits", "not-enough-space", story.begun_with(story.archives, claimed))
 }
 
-fn about_frames() -> Vec<Lie> {
+fn about_frames(story: &Story) -> Vec<Lie> {
+    let after = |frames, step| story.after(frames, step);
     let long = |limit: usize, kind: u8| {
         let length = u32::try_from(limit + 1).unwrap();
         Step::Raw([&length.to_be_bytes()[..], &[kind]].concat())
@@ -223,7 +268,7 @@ fn about_frames() -> Vec<Lie> {
     let message = |message: &StreamMessage, extra: &[u8]| {
         Step::Raw(raw_frame(0, &[&codec::encode(message).unwrap()[..], extra].concat()))
     };
-    let file_begun = frame::FIRST_DATA;
+    let file_begun = story.first.data.start;
     vec![
         lie("long-control-frame", PROTOCOL, after(1, long(CONTROL_FRAME_BYTES_MAX, 0))),
         lie("long-data-frame", PROTOCOL, after(file_begun, long(DATA_FRAME_BYTES_MAX, 1))),
@@ -245,70 +290,89 @@ fn about_frames() -> Vec<Lie> {
     ]
 }
 
-fn about_names() -> Vec<Lie> {
-    let named = |path: &str| with_entries(file(path, b"escaped", false));
+fn about_names(story: &Story) -> Vec<Lie> {
+    let (first, last) = (&story.first.path, &story.last.path);
+    let folder = first.split('/').next().unwrap_or_default();
+    let named = |path: &str| story.with_entries(named(path, b"escaped"));
     let twice = |one: &str, other: &str| {
-        with_entries([file(one, b"one", false), file(other, b"two", false)].concat())
+        story.with_entries([file(one, b"one", None, false), file(other, b"two", None, false)].concat())
     };
     let long = "x".repeat(256);
     let deep = vec!["d"; 65].join("/");
     vec![
         lie("name-parent", NAME, named("../escaped.txt")),
-        lie("name-parent-inside", NAME, named("data/../../escaped.txt")),
+        lie("name-parent-inside", NAME, named(&format!("{folder}/../../escaped.txt"))),
         lie("name-absolute", NAME, named("/tmp/lanspread-escaped.txt")),
-        lie("name-device", NAME, named("data/CON.txt")),
+        lie("name-device", NAME, named(&format!("{folder}/CON.txt"))),
         lie("name-backslash", NAME, named("a\\b")),
         lie("name-drive", NAME, named("C:x")),
-        lie("name-stream", NAME, named("run.sh:hidden")),
+        lie("name-stream", NAME, named(&format!("{last}:hidden"))),
         lie("name-empty", NAME, named("")),
-        lie("name-empty-component", NAME, named("data//x")),
+        lie("name-empty-component", NAME, named(&format!("{folder}//x"))),
         lie("name-control-character", NAME, named("a\u{1b}[2Jb")),
         lie("name-nul", NAME, named("a\0b")),
-        lie("name-trailing-dot", NAME, named("data./x")),
+        lie("name-trailing-dot", NAME, named(&format!("{folder}./x"))),
         lie("name-long", NAME, named(&long)),
         lie("name-deep", NAME, named(&deep)),
         lie("name-staging", NAME, named(".local.installing/x")),
         lie("name-state", NAME, named(".lanspread/receipts/small.jsonl")),
-        lie("folder-parent", NAME, with_entries(vec![say(StreamMessage::Directory { path: "..".into() })])),
-        lie("name-twice", NAME, named(LAST_FILE)),
-        lie("name-of-copy", NAME, named(COPY)),
-        lie("name-case", NAME, named("RUN.SH")),
-        lie("name-folder-case", NAME, named("DATA/three.bin")),
+        lie("folder-parent", NAME, {
+            story.with_entries(vec![say(StreamMessage::Directory { path: "..".into() })])
+        }),
+        lie("name-twice", NAME, named(last)),
+        lie("name-of-copy", NAME, {
+            let copied = copy("x", first, story.first.size, None);
+            story.with_entries([vec![copied], file("x", b"other", None, false)].concat())
+        }),
+        lie("name-case", NAME, named(&swapped_case(last))),
+        lie("name-folder-case", NAME, named(&format!("{}/three.bin", swapped_case(folder)))),
         lie("name-normalisation", NAME, twice("caf\u{e9}", "cafe\u{301}")),
         lie("name-folding", NAME, twice("stra\u{df}e", "STRASSE")),
-        lie("file-as-folder", NAME, named("run.sh/x")),
-        lie("folder-as-file", NAME, named(EMPTY_FOLDER)),
+        lie("file-as-folder", NAME, named(&format!("{last}/x"))),
+        lie("folder-as-file", NAME, named(&story.folder.1)),
     ]
 }
 
-fn about_copies() -> Vec<Lie> {
-    let length = FIRST_CONTENT.len() as u64;
-    let copied = |path: &str, original: &str, size| with_entries(vec![copy(path, original, size)]);
+/// Another name that is the same one where case does not count.
+fn swapped_case(name: &str) -> String {
+    let swap = |c: char| if c.is_ascii_lowercase() { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() };
+    name.chars().map(swap).collect()
+}
+
+fn about_copies(story: &Story) -> Vec<Lie> {
+    let length = story.first.size;
+    let first = &story.first.path;
+    let copied =
+        |path: &str, original: &str, size| story.with_entries(vec![copy(path, original, size, None)]);
     vec![
-        lie("copy-of-unknown", COPIES, copied("x", "data/three.bin", length)),
+        lie("copy-of-unknown", COPIES, copied("x", "not/here.bin", length)),
         lie("copy-of-itself", COPIES, copied("x", "x", length)),
-        lie("copy-of-folder", COPIES, copied("x", EMPTY_FOLDER, 0)),
-        lie("copy-of-other-size", COPIES, copied("x", FIRST_FILE, length - 1)),
+        lie("copy-of-folder", COPIES, copied("x", &story.folder.1, 0)),
+        lie("copy-of-other-size", COPIES, copied("x", first, length - 1)),
         lie("copy-from-outside", NAME, copied("x", "../../etc/passwd", length)),
-        lie("copy-to-outside", NAME, copied("../x", FIRST_FILE, length)),
-        lie("copy-onto-file", NAME, copied(LAST_FILE, FIRST_FILE, length)),
+        lie("copy-to-outside", NAME, copied("../x", first, length)),
+        lie("copy-onto-file", NAME, copied(&story.last.path, first, length)),
     ]
 }
 
-fn refusals() -> Vec<Lie> {
+fn refusals(story: &Story) -> Vec<Lie> {
     let failed = |code| say(StreamMessage::Failed(Refusal::new(code, "no")));
     vec![
         lie("busy", "busy", vec![failed(RefusalCode::Busy)]),
         lie("not-offered-any-more", "not-offered", vec![failed(RefusalCode::NotOffered)]),
         lie("damaged-in-the-middle", "archive-damaged", {
-            after(frame::LAST_FILE_END, failed(RefusalCode::ArchiveDamaged))
+            story.after(story.last.end(), failed(RefusalCode::ArchiveDamaged))
         }),
-        lie("stopping-at-the-end", "source-stopping", after(frame::COMPLETE, failed(RefusalCode::Stopping))),
+        lie(
+            "stopping-at-the-end",
+            "source-stopping",
+            story.after(story.complete, failed(RefusalCode::Stopping)),
+        ),
     ]
 }
 
-fn while_saying_hello() -> Vec<Lie> {
-    let greeting = |name, code, greeting| Lie { name, code, greeting, stream: stream() };
+fn while_saying_hello(story: &Story) -> Vec<Lie> {
+    let greeting = |name, code, greeting| Lie { name, code, greeting, stream: story.steps.clone() };
     vec![
         greeting("another-peer", "other-peer", Greeting::AnotherPeer),
         greeting("another-version", "protocol-version", Greeting::AnotherVersion),

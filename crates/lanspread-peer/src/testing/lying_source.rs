@@ -12,22 +12,25 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
+#[cfg(test)]
 use tokio::sync::Barrier;
 use tokio::task::{AbortHandle, JoinSet};
-use tokio::time::sleep;
 
 use super::fault_pipe::{Fault, FaultPipe};
+#[cfg(test)]
 use super::small_game;
-use crate::archive::provider::Totals;
-use crate::game::{GameVersion, PeerId};
+use super::story::Offered;
+use crate::game::{PeerId, PeerName};
+#[cfg(test)]
 use crate::library::state::RootFile;
+#[cfg(test)]
 use crate::limits;
 use crate::wire::WireError;
 use crate::wire::codec;
 use crate::wire::frame::{Frame, read_header, read_payload};
-use crate::wire::message::{
-    GameOffer, Hello, PROTOCOL_VERSION, Reply, Request, SourceStatus, StreamItem, StreamMessage,
-};
+#[cfg(test)]
+use crate::wire::message::StreamMessage;
+use crate::wire::message::{GameOffer, Hello, PROTOCOL_VERSION, Reply, Request, SourceStatus, StreamItem};
 
 /// One thing it does in a stream. After the last one it closes the connection.
 #[derive(Debug, Clone)]
@@ -39,8 +42,12 @@ pub(crate) enum Step {
     /// Sends nothing any more and does not close either.
     Silence,
     /// Sends keep-alives as often as an honest source, for ever.
+    #[cfg(test)]
     KeepAlives,
+    /// Sends a well-formed frame again and again, for ever.
+    Flood(StreamItem),
     /// Waits until the test has come to the same point.
+    #[cfg(test)]
     Meet(Arc<Barrier>),
 }
 
@@ -63,30 +70,28 @@ pub(crate) enum Greeting {
 #[derive(Debug, Clone)]
 pub(crate) struct LyingSource {
     pub(crate) hello: Hello,
-    pub(crate) version: GameVersion,
-    pub(crate) files: Vec<RootFile>,
-    pub(crate) totals: Totals,
+    pub(crate) offered: Offered,
     pub(crate) stream: Vec<Step>,
     pub(crate) greeting: Greeting,
     pub(crate) fault: Fault,
 }
 
 impl LyingSource {
-    /// A source of the small game that lies in nothing but `stream`.
+    /// A source that lies in nothing but `stream`.
+    pub(crate) fn of(name: PeerName, offered: Offered, stream: Vec<Step>) -> Self {
+        let instance = 0; // told apart from nobody
+        let hello = Hello { peer: PeerId::random().unwrap(), name, listen_port: None, instance };
+        Self { hello, offered, stream, greeting: Greeting::Honest, fault: Fault::None }
+    }
+
+    /// The same of the small game.
+    #[cfg(test)]
     pub(crate) fn new(name: &str, files: Vec<RootFile>, stream: Vec<Step>) -> Self {
-        let peer = PeerId::random().unwrap();
-        Self {
-            hello: Hello { peer, name: name.parse().unwrap(), listen_port: None, instance: 0 },
-            version: small_game::version(),
-            files,
-            totals: small_game::totals(),
-            stream,
-            greeting: Greeting::Honest,
-            fault: Fault::None,
-        }
+        Self::of(name.parse().unwrap(), small_game::offered(files), stream)
     }
 
     /// Bytes it sends on a connection that asks for nothing but the stream; nothing when they do not end.
+    #[cfg(test)]
     pub(crate) fn stream_connection_bytes(&self) -> Option<u64> {
         let mut bytes = self.introduction(Greeting::Honest).len();
         for step in &self.stream {
@@ -126,18 +131,24 @@ impl LyingSource {
         read_control::<Hello>(&mut stream).await?;
         while let Some(request) = read_control::<Request>(&mut stream).await? {
             let reply = match request {
-                Request::Games => Reply::Games { games: vec![self.offer()], more: false },
+                Request::Games { .. } => Reply::Games { revision: 1, games: vec![self.offer()], more: false },
                 Request::Details { .. } => {
-                    Reply::Details { version: self.version.clone(), files: self.files.clone(), more: false }
+                    let Offered { version, files, .. } = self.offered.clone();
+                    Reply::Details { version, files, more: false }
                 }
-                Request::Totals { .. } => Reply::Totals { archives: 1, totals: self.totals },
+                Request::Totals { .. } => {
+                    Reply::Totals { archives: self.offered.archives, totals: self.offered.totals }
+                }
                 Request::Status => Reply::Status(SourceStatus {
                     games: 1,
                     active_outbound_transfers: 0,
                     streams_max: 1,
                     connections: 1,
                 }),
-                Request::StreamInstall { .. } => return self.stream(&mut stream).await,
+                // What is downloaded from a liar is told by the tests of downloads, over pipes of their own.
+                Request::StreamInstall { .. } | Request::Download { .. } => {
+                    return self.stream(&mut stream).await;
+                }
             };
             stream.write_all(&control_frame(&codec::encode(&reply)?)).await?;
         }
@@ -145,19 +156,27 @@ impl LyingSource {
     }
 
     fn offer(&self) -> GameOffer {
-        let bytes = self.files.iter().map(|file| file.size).sum();
-        GameOffer { game: small_game::game(), version: self.version.clone(), bytes }
+        let Offered { game, version, files, .. } = self.offered.clone();
+        GameOffer { game, version, bytes: files.iter().map(|file| file.size).sum() }
     }
 
     async fn stream(&self, stream: &mut (impl AsyncWrite + Unpin)) -> Result<(), WireError> {
         for step in &self.stream {
             match step {
                 Step::Silence => std::future::pending().await,
+                #[cfg(test)]
                 Step::KeepAlives => loop {
-                    sleep(limits::KEEP_ALIVE_INTERVAL).await;
+                    tokio::time::sleep(limits::KEEP_ALIVE_INTERVAL).await;
                     let keep_alive = StreamMessage::KeepAlive;
                     stream.write_all(&control_frame(&codec::encode(&keep_alive)?)).await?;
                 },
+                Step::Flood(item) => {
+                    let frame = encoded(&Step::Say(item.clone())).unwrap_or_default();
+                    loop {
+                        stream.write_all(&frame).await?;
+                    }
+                }
+                #[cfg(test)]
                 Step::Meet(barrier) => {
                     barrier.wait().await;
                 }
@@ -171,9 +190,15 @@ impl LyingSource {
     }
 
     /// Listens on a free port of this machine until the result is dropped.
+    #[cfg(test)]
     pub(crate) async fn listen(self) -> Listening {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+        self.listen_at(([127, 0, 0, 1], 0).into()).await.unwrap()
+    }
+
+    /// Listens there until the result is dropped.
+    pub(crate) async fn listen_at(self, address: SocketAddr) -> io::Result<Listening> {
+        let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
         let connections = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&connections);
         let source = Arc::new(self);
@@ -194,17 +219,24 @@ impl LyingSource {
                 });
             }
         });
-        Listening { address, connections, accepting: accepting.abort_handle() }
+        Ok(Listening {
+            address,
+            #[cfg(test)]
+            connections,
+            accepting: accepting.abort_handle(),
+        })
     }
 }
 
 /// A lying source on a port; it is gone when this is dropped.
 pub(crate) struct Listening {
     pub(crate) address: SocketAddr,
+    #[cfg(test)]
     connections: Arc<AtomicUsize>,
     accepting: AbortHandle,
 }
 
+#[cfg(test)]
 impl Listening {
     /// Connections it had, the one for the details included.
     pub(crate) fn connections(&self) -> usize {
@@ -234,7 +266,9 @@ fn encoded(step: &Step) -> Option<Vec<u8>> {
         Step::Say(StreamItem::Control(message)) => Some(control_frame(&codec::encode(message).ok()?)),
         Step::Say(StreamItem::Data(bytes)) => Some(raw_frame(1, bytes)),
         Step::Raw(bytes) => Some(bytes.clone()),
-        Step::Silence | Step::KeepAlives | Step::Meet(_) => None,
+        Step::Silence | Step::Flood(_) => None,
+        #[cfg(test)]
+        Step::KeepAlives | Step::Meet(_) => None,
     }
 }
 

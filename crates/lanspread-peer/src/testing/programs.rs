@@ -48,7 +48,7 @@ pub(crate) fn slow_unrar(folder: &Path, bytes: u64) -> PathBuf {
     program
 }
 
-/// The process ids that [`slow_unrar`] wrote down, once it has.
+/// The process ids that a program wrote down in `pids`, once it has.
 pub(crate) fn pids(folder: &Path) -> Vec<u32> {
     let text = fs::read_to_string(folder.join("pids")).unwrap_or_default();
     text.lines().map(|line| line.parse().unwrap()).collect()
@@ -60,11 +60,27 @@ pub(crate) fn is_gone(pid: u32) -> bool {
     stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('Z'))
 }
 
+/// How often something is looked for that another process does and tells nobody about.
+const LOOK_INTERVAL: Duration = Duration::from_millis(5);
+
+fn assert_in_time(begun: Instant, what: &str) {
+    assert!(begun.elapsed() < Duration::from_secs(10), "still waiting until {what}");
+}
+
 /// Waits for something that another process does and tells nobody about. Ten seconds are a failure.
 pub(crate) async fn until(what: &str, mut done: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !done() {
-        assert!(begun.elapsed() < Duration::from_secs(10), "still waiting until {what}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        assert_in_time(begun, what);
+        tokio::time::sleep(LOOK_INTERVAL).await;
+    }
+}
+
+/// The same on a thread that may block.
+pub(crate) fn block_until(what: &str, mut done: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !done() {
+        assert_in_time(begun, what);
+        std::thread::sleep(LOOK_INTERVAL);
     }
 }

@@ -8,11 +8,13 @@ use std::path::Path;
 
 use super::lying_source::Step;
 use super::machine::{Node, Tree};
+use super::story::{self, Offered, Story};
+pub(crate) use super::story::{data, say};
 use crate::archive::provider::{ArchiveFormat, ArchiveSummary, Totals};
 use crate::game::{GameId, GameVersion};
 use crate::library::state::GameState;
 use crate::library::state::RootFile;
-use crate::wire::message::{StreamItem, StreamMessage};
+use crate::wire::message::StreamMessage;
 
 /// Modification time of every file: even, because RAR counts in steps of two seconds in some formats.
 pub(crate) const MODIFIED: i64 = 1_735_787_046;
@@ -52,39 +54,9 @@ pub(crate) fn totals() -> Totals {
     Totals { files: 4, directories: 1, bytes: bytes as u64 }
 }
 
-pub(crate) fn say(message: StreamMessage) -> Step {
-    Step::Say(StreamItem::Control(message))
-}
-
-pub(crate) fn data(bytes: &[u8]) -> Step {
-    Step::Say(StreamItem::Data(bytes.to_vec().into()))
-}
-
 /// The frames of one whole file.
 pub(crate) fn file(path: &str, content: &[u8], executable: bool) -> Vec<Step> {
-    let crc32 = crc32fast::hash(content);
-    let mut steps = vec![say(StreamMessage::FileBegin {
-        path: path.to_owned(),
-        size: content.len() as u64,
-        crc32: Some(crc32),
-        modified: Some(MODIFIED),
-        executable,
-    })];
-    if !content.is_empty() {
-        steps.push(data(content));
-    }
-    steps.push(say(StreamMessage::FileEnd { crc32 }));
-    steps
-}
-
-pub(crate) fn copy(path: &str, original: &str, size: u64) -> Step {
-    say(StreamMessage::Copy {
-        path: path.to_owned(),
-        original: original.to_owned(),
-        size,
-        modified: Some(MODIFIED),
-        executable: false,
-    })
+    story::file(path, content, Some(MODIFIED), executable)
 }
 
 /// A whole stream of one archive around these entries.
@@ -117,10 +89,20 @@ pub(crate) mod frame {
 pub(crate) fn stream() -> Vec<Step> {
     let mut entries = vec![say(StreamMessage::Directory { path: EMPTY_FOLDER.to_owned() })];
     entries.extend(file(FIRST_FILE, FIRST_CONTENT, false));
-    entries.push(copy(COPY, FIRST_FILE, FIRST_CONTENT.len() as u64));
+    entries.push(story::copy(COPY, FIRST_FILE, FIRST_CONTENT.len() as u64, Some(MODIFIED)));
     entries.extend(file(EMPTY_FILE, b"", false));
     entries.extend(file(LAST_FILE, LAST_CONTENT, true));
     stream_of(entries, totals())
+}
+
+/// The same with its places.
+pub(crate) fn story() -> Story {
+    Story::of(stream()).unwrap()
+}
+
+/// What its owner offers.
+pub(crate) fn offered(files: Vec<RootFile>) -> Offered {
+    Offered { game: game(), version: version(), files, archives: 1, totals: totals() }
 }
 
 /// Puts the downloaded game, sentinel and a real archive, into a games directory.

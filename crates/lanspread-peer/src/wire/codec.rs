@@ -45,8 +45,8 @@ mod tests {
 
     #[test]
     fn a_claimed_length_allocates_nothing() {
-        // Reply::Games with 2^62 elements: the limit answers, not the allocator.
-        let payload = [&[0, 253][..], &(1u64 << 62).to_le_bytes()].concat();
+        // Reply::Games of revision 1 with 2^62 elements: the limit answers, not the allocator.
+        let payload = [&[0, 1, 253][..], &(1u64 << 62).to_le_bytes()].concat();
         assert!(decode::<Reply>(&payload).is_err());
     }
 

@@ -9,6 +9,7 @@ use tokio::io::{
     WriteHalf,
 };
 
+use super::chunk::{Incoming, Outgoing};
 use super::codec;
 use super::error::{WireError, within};
 use super::frame::{self, Frame};
@@ -92,6 +93,11 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
             }
             Some(Frame::Data(bytes)) => Ok(StreamItem::Data(bytes)),
         }
+    }
+
+    /// Both directions apart, for a download, in which both sides talk at the same time.
+    pub(crate) fn halves(&mut self) -> (Incoming<'_, S>, Outgoing<'_, S>) {
+        (Incoming::new(&mut self.reader), Outgoing::new(&mut self.writer))
     }
 
     /// Waits until the other side closes or says something, which it must not while it receives a stream.
@@ -228,8 +234,11 @@ mod tests {
     #[tokio::test]
     async fn closing_between_messages_is_the_end_and_data_is_no_message() {
         let (mut left, mut right) = pair().await;
-        right.send(&Request::Games).await.unwrap();
-        assert_eq!(left.receive("request", Duration::from_secs(1)).await.unwrap(), Some(Request::Games));
+        right.send(&Request::Games { known: None }).await.unwrap();
+        assert_eq!(
+            left.receive("request", Duration::from_secs(1)).await.unwrap(),
+            Some(Request::Games { known: None })
+        );
         right.write_item(StreamItem::Data(bytes::Bytes::from_static(b"x"))).await.unwrap();
         right.flush().await.unwrap();
         assert!(left.receive::<Request>("request", Duration::from_secs(1)).await.is_err());

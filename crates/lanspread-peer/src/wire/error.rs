@@ -44,6 +44,9 @@ pub enum WireError {
     /// The peer at this address is the one that asks.
     #[error("this is the asking peer itself; two peers on one machine need a --state-dir each")]
     SelfConnect,
+    /// Others had answered and this one was not waited for any longer.
+    #[error("it had not answered when others had")]
+    NotAwaited,
     /// A frame beyond the limits.
     #[error("a {kind} frame of {got} bytes; the limit is {limit}")]
     FrameTooLong {
@@ -86,7 +89,7 @@ impl WireError {
         match self {
             Self::Connect(_) => "unreachable",
             Self::Io(_) | Self::Closed => "connection-lost",
-            Self::Timeout { .. } => "timeout",
+            Self::Timeout { .. } | Self::NotAwaited => "timeout",
             Self::NotLanspread => "not-lanspread",
             Self::Version { .. } => "protocol-version",
             Self::OtherPeer => "other-peer",

@@ -1,6 +1,6 @@
 //! Bytes ↔ frames. Lengths are checked before anything is allocated.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::error::{WireError, within};
@@ -8,7 +8,7 @@ use crate::limits::{CONTROL_FRAME_BYTES_MAX, DATA_FRAME_BYTES_MAX, STREAM_IDLE_D
 
 const KIND_CONTROL: u8 = 0;
 const KIND_DATA: u8 = 1;
-const HEADER_BYTES: usize = 5;
+pub(super) const HEADER_BYTES: usize = 5;
 
 /// One frame's payload by kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,8 +39,24 @@ pub(crate) async fn read_header(
             count => filled += count,
         }
     }
+    parse_header(header).map(Some)
+}
+
+/// Judges a header.
+pub(super) fn parse_header(header: [u8; HEADER_BYTES]) -> Result<FrameHeader, WireError> {
     let [a, b, c, d, kind] = header;
-    check_header(kind, u32::from_be_bytes([a, b, c, d])).map(Some)
+    check_header(kind, u32::from_be_bytes([a, b, c, d]))
+}
+
+impl FrameHeader {
+    pub(super) fn is_control(self) -> bool {
+        self.kind == KIND_CONTROL
+    }
+
+    /// Bytes of the payload.
+    pub(super) fn length(self) -> usize {
+        self.length
+    }
 }
 
 fn check_header(kind: u8, claimed: u32) -> Result<FrameHeader, WireError> {
@@ -84,16 +100,31 @@ pub(crate) async fn write_frame(
     writer: &mut (impl AsyncWrite + Unpin),
     frame: &Frame,
 ) -> Result<(), WireError> {
-    let (kind, payload) = match frame {
-        Frame::Control(payload) => (KIND_CONTROL, payload),
-        Frame::Data(payload) => (KIND_DATA, payload),
-    };
+    match frame {
+        Frame::Control(payload) => write_payload(writer, KIND_CONTROL, payload).await,
+        Frame::Data(payload) => write_data(writer, payload).await,
+    }
+}
+
+/// Writes one frame of data. The caller flushes.
+pub(super) async fn write_data(
+    writer: &mut (impl AsyncWrite + Unpin),
+    payload: &[u8],
+) -> Result<(), WireError> {
+    write_payload(writer, KIND_DATA, payload).await
+}
+
+async fn write_payload(
+    writer: &mut (impl AsyncWrite + Unpin),
+    kind: u8,
+    payload: &[u8],
+) -> Result<(), WireError> {
     let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
     check_header(kind, length)?;
     let [a, b, c, d] = length.to_be_bytes();
-    writer.write_all(&[a, b, c, d, kind]).await?;
-    writer.write_all(payload).await?;
-    Ok(())
+    // Both in one system call where the writer can do that.
+    let header = [a, b, c, d, kind];
+    Ok(writer.write_all_buf(&mut Buf::chain(&header[..], payload)).await?)
 }
 
 #[cfg(test)]

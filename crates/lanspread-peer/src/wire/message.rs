@@ -32,8 +32,9 @@ pub(crate) struct Hello {
 /// What a receiver asks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Request {
-    /// Every game that is offered. Answer: [`Reply::Games`], in parts.
-    Games,
+    /// Every game that is offered. Answer: [`Reply::Games`], in parts. With a revision that is known already the answer
+    /// waits until there is another one, and is [`Reply::Unchanged`] when none comes for a while.
+    Games { known: Option<u64> },
     /// The root files of one game. Answer: [`Reply::Details`], in parts.
     Details { game: GameId },
     /// What a stream of the game would carry. Answer: [`Reply::Totals`].
@@ -42,13 +43,16 @@ pub(crate) enum Request {
     Status,
     /// The game, decoded. Answer: a stream, then the connection ends.
     StreamInstall { game: GameId, version: GameVersion },
+    /// The root files of the game as they are. Answer: [`Reply::DownloadReady`], in parts; then the connection carries
+    /// chunks until the receiver closes it. See [`super::chunk`].
+    Download { game: GameId, version: GameVersion },
 }
 
 /// What a source answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Reply {
-    /// Some of the games offered; `more` when another part follows.
-    Games { games: Vec<GameOffer>, more: bool },
+    /// Some of the games offered in one revision of the library; `more` when another part follows.
+    Games { revision: u64, games: Vec<GameOffer>, more: bool },
     /// Some of the root files of a game.
     Details { version: GameVersion, files: Vec<RootFile>, more: bool },
     /// What a stream would carry.
@@ -57,6 +61,19 @@ pub(crate) enum Reply {
     Status(SourceStatus),
     /// The request is understood and refused.
     Refused(Refusal),
+    /// Some of the files that chunks may be asked of, in the order in which requests number them.
+    DownloadReady { files: Vec<DownloadFile>, more: bool },
+    /// The library still has the revision that is known.
+    Unchanged,
+}
+
+/// A file that a receiver may ask chunks of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct DownloadFile {
+    /// Its name and size, so that a receiver never numbers files by a list that is no longer true.
+    pub file: RootFile,
+    /// Another number means that the content may be another: what came under the old one cannot be joined with it.
+    pub fingerprint: u64,
 }
 
 /// A game that a peer offers.
@@ -134,6 +151,8 @@ pub enum RefusalCode {
     BadRequest,
     /// Anything else; the cause is in the source's log.
     Internal,
+    /// A file changed while it was being sent.
+    Changed,
 }
 
 impl RefusalCode {
@@ -149,6 +168,7 @@ impl RefusalCode {
             Self::Stopping => "source-stopping",
             Self::BadRequest => "bad-request",
             Self::Internal => "source-internal",
+            Self::Changed => "source-changed",
         }
     }
 }
@@ -224,6 +244,9 @@ mod tests {
         let version: GameVersion = "1".parse().unwrap();
         let request = Request::StreamInstall { game, version };
         assert_eq!(codec::encode(&request).unwrap(), [4, 1, b'g', 1, b'1']);
+        assert_eq!(codec::encode(&Request::Games { known: None }).unwrap(), [0, 0]);
+        assert_eq!(codec::encode(&Request::Games { known: Some(7) }).unwrap(), [0, 1, 7]);
+        assert_eq!(codec::encode(&Reply::Unchanged).unwrap(), [6]);
         assert_eq!(codec::encode(&StreamMessage::KeepAlive).unwrap(), [9]);
         assert_eq!(
             codec::encode(&StreamMessage::FileEnd { crc32: 0x0102_0304 }).unwrap(),
@@ -245,6 +268,12 @@ mod tests {
         };
         let archive = codec::encode(&StreamMessage::ArchiveBegin(summary)).unwrap();
         assert_eq!(archive, [1, 1, b'x', 1, 1, 1, 2, 3]);
+        let request = Request::Download { game: "g".parse().unwrap(), version: "1".parse().unwrap() };
+        assert_eq!(codec::encode(&request).unwrap(), [5, 1, b'g', 1, b'1']);
+        let file = DownloadFile { file: RootFile { name: "a".to_owned(), size: 3 }, fingerprint: 300 };
+        let ready = Reply::DownloadReady { files: vec![file], more: true };
+        assert_eq!(codec::encode(&ready).unwrap(), [5, 1, 1, b'a', 3, 251, 44, 1, 1]);
+        assert_eq!(codec::encode(&RefusalCode::Changed).unwrap(), [9]);
     }
 
     #[test]

@@ -4,17 +4,22 @@
 //! Not goals: compatibility with other versions (there is one, the current), encryption (comes with TLS).
 //!
 //! ```text
-//! connection  = preamble hello  (request reply)*  [ stream-install stream ]       each side sends preamble, hello
+//! connection  = preamble hello  (request reply)*  [ stream-install stream | download download-ready+ chunks ]
+//!                                                                                 each side sends preamble, hello
 //! preamble    = "LANSPRD\n"  u16 protocol version                                 outside the codec, so that a
 //!                                                                                 mismatch can name both versions
 //! frame       = u32 payload length  u8 kind  payload                              integers are big endian
 //! kind 0      = control, at most 64 KiB of bincode            kind 1 = data, 1 byte to 1 MiB of raw content
 //! stream      = begin (archive-begin (directory | copy | file-begin data* file-end)* archive-end)* complete
 //!               with keep-alive between any two frames, and failed instead of any control frame
+//! chunks      = receiver: chunk-request*, sent ahead          source, in their order: (data+ end)*
+//!               with keep-alive between any two frames of the source, and failed, the last one, instead of end
 //! ```
 //!
-//! A connection carries one request at a time. A stream ends its connection.
+//! A connection carries one request at a time. A stream ends its connection; a download goes on until the receiver
+//! closes it.
 
+pub(crate) mod chunk;
 pub(crate) mod codec;
 pub(crate) mod connection;
 pub(crate) mod error;

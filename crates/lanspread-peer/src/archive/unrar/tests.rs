@@ -3,9 +3,8 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
 use std::os::unix::fs::MetadataExt;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::rc::Rc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,6 +12,7 @@ use std::time::{Duration, Instant};
 use super::*;
 use crate::archive::error::SinkError;
 use crate::archive::provider::{ArchiveSummary, CopyEntry, DirectoryEntry, EntrySink, FileEntry};
+use crate::testing::programs;
 
 mod misbehaving;
 mod real;
@@ -20,19 +20,6 @@ mod real;
 /// A workspace folder, whichever way the tests are run.
 fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
-/// The real program; tests that need it fail without it, so that no run passes by skipping them.
-fn real_program(name: &str) -> PathBuf {
-    let chosen = std::env::var_os("LANSPREAD_TEST_UNRAR").filter(|_| name == "unrar").map(PathBuf::from);
-    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-    let tools = [target, Some(workspace().join("target"))].into_iter().flatten();
-    let places = chosen.map_or_else(
-        || tools.map(|target| target.join("tools/bin").join(name)).collect(),
-        |chosen| vec![chosen],
-    );
-    let found = places.iter().find(|program| program.is_file()).cloned();
-    found.unwrap_or_else(|| panic!("{name} is not among {places:?}: run scripts/fetch_tools.sh"))
 }
 
 /// A tree as installed: directories, and files with content, executable bit and modification time.

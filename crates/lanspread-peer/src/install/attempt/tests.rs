@@ -104,7 +104,7 @@ async fn a_lying_source_that_tells_the_truth_installs() {
 /// there before.
 #[tokio::test]
 async fn every_lie_is_found_out_and_leaves_nothing() {
-    for lie in lies::all() {
+    for lie in lies::all(&small_game::story()) {
         for root_was_there in [false, true] {
             let machine = Machine::new();
             if root_was_there {
@@ -126,7 +126,7 @@ async fn every_lie_is_found_out_and_leaves_nothing() {
 async fn after_every_lie_the_next_source_installs() {
     let honest = Honest::serve("b-honest").await;
     let files = honest.root_files();
-    for lie in lies::all() {
+    for lie in lies::all(&small_game::story()) {
         let machine = Machine::new();
         let liar = listening("a-liar", &files, &lie).await;
         let peer = machine.peer("receiver");
@@ -148,7 +148,7 @@ async fn after_every_lie_the_next_source_installs() {
 async fn one_attempt_each_in_order() {
     let honest = Honest::serve("z-honest").await;
     let files = honest.root_files();
-    let all = lies::all();
+    let all = lies::all(&small_game::story());
     let chosen = ["wrong-last-byte", "closed-before-complete", "name-twice", "busy", "another-peer"];
     let mut liars = Vec::new();
     let mut addresses = vec![honest.address];
@@ -173,7 +173,7 @@ async fn one_attempt_each_in_order() {
 /// source's claim: another one may say otherwise.
 #[tokio::test]
 async fn a_claim_that_does_not_fit_is_one_source_s_claim() {
-    let lie = lies::more_than_fits();
+    let lie = lies::more_than_fits(&small_game::story());
     let machine = Machine::new();
     let liar = listening("a-liar", &[], &lie).await;
     let error = install(&machine.peer("receiver"), &[liar.address]).await.unwrap_err();
@@ -413,7 +413,7 @@ async fn shutting_down_cancels_a_running_install() {
 /// The events tell the same story as the report: begin, an attempt and its failure, an attempt, the end.
 #[tokio::test]
 async fn the_events_tell_what_happened() {
-    let lie = lies::all().into_iter().find(|lie| lie.name == "wrong-last-byte").unwrap();
+    let lie = lies::all(&small_game::story()).into_iter().find(|lie| lie.name == "wrong-last-byte").unwrap();
     let liar = listening("a", &[], &lie).await;
     let good = LyingSource::new("b", Vec::new(), small_game::stream()).listen().await;
     let machine = Machine::new();
@@ -476,4 +476,17 @@ fn the_frames_of_the_small_game_are_where_they_are_said_to_be() {
     assert_eq!((name(frame::ARCHIVE_END), name(frame::COMPLETE)), ("archive end", "complete"));
     assert!(matches!(stream[0], Step::Say(StreamItem::Control(StreamMessage::Begin { archives: 1, .. }))));
     assert_eq!(stream.len(), frame::COMPLETE + 1);
+
+    let story = small_game::story();
+    assert_eq!(story.folder, (frame::DIRECTORY, small_game::EMPTY_FOLDER.to_owned()));
+    assert_eq!(
+        (story.first.path.as_str(), story.first.begin),
+        (small_game::FIRST_FILE, frame::FIRST_FILE_BEGIN)
+    );
+    assert_eq!((story.first.data.start, story.first.end()), (frame::FIRST_DATA, frame::FIRST_FILE_END));
+    assert_eq!((story.last.path.as_str(), story.last.begin), (small_game::LAST_FILE, frame::LAST_FILE_BEGIN));
+    assert_eq!((story.last.data.start, story.last.end()), (frame::LAST_DATA, frame::LAST_FILE_END));
+    assert_eq!(story.last_archive, frame::ARCHIVE_BEGIN..frame::ARCHIVE_END);
+    assert_eq!((story.complete, story.totals), (frame::COMPLETE, small_game::totals()));
+    assert_eq!(story.content(&story.first), small_game::FIRST_CONTENT);
 }

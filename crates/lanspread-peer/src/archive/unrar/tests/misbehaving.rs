@@ -15,7 +15,7 @@ impl Stage {
     fn new(script: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let program = folder.path().join("program");
-        write_program(&program, script);
+        programs::script(&program, script);
         fs::write(folder.path().join("x.eti"), "not read").unwrap();
         let archive = ArchiveSet::single(folder.path(), "x.eti");
         Self { provider: UnrarProvider::new(program), archive, folder }
@@ -40,46 +40,15 @@ impl Stage {
         fs::read_to_string(self.folder.path().join(name)).unwrap_or_default()
     }
 
-    /// Process ids that the script wrote down.
-    fn pids(&self) -> Vec<u32> {
-        self.read("pids").lines().map(|line| line.parse().unwrap()).collect()
-    }
-
     fn wait_for_pids(&self, count: usize) {
-        wait_until("the program runs", || self.pids().len() == count);
+        programs::block_until("the program runs", || programs::pids(self.folder.path()).len() == count);
     }
 
     fn assert_gone(&self) {
-        for pid in self.pids() {
-            wait_until("its processes are gone", || is_gone(pid));
+        for pid in programs::pids(self.folder.path()) {
+            programs::block_until("its processes are gone", || programs::is_gone(pid));
         }
     }
-}
-
-/// A child writes the file: one that we hold open for writing while another test forks could not be executed.
-fn write_program(path: &Path, script: &str) {
-    let mut shell = Command::new("/bin/sh")
-        .args(["-c", "cat > \"$0\" && chmod 755 \"$0\""])
-        .arg(path)
-        .stdin(Stdio::piped())
-        .spawn()
-        .unwrap();
-    write!(shell.stdin.take().unwrap(), "#!/bin/sh\n{script}\n").unwrap();
-    assert!(shell.wait().unwrap().success());
-}
-
-fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !done() {
-        assert!(begun.elapsed() < Duration::from_secs(10), "still waiting until {what}");
-        thread::sleep(Duration::from_millis(5));
-    }
-}
-
-/// Gone, or dead and only waiting to be reaped by whoever inherited it.
-fn is_gone(pid: u32) -> bool {
-    let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { return true };
-    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('Z'))
 }
 
 /// Runs `work` and cancels it as soon as the script has written `pid_count` process ids.

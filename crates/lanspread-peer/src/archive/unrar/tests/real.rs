@@ -7,7 +7,7 @@ use super::*;
 use crate::archive::set::is_archive_name;
 
 fn provider() -> UnrarProvider {
-    UnrarProvider::new(real_program("unrar"))
+    UnrarProvider::new(programs::real("unrar"))
 }
 
 /// Every archive of every game of the fixtures, with the name of its fixture and game.
@@ -36,7 +36,7 @@ fn fixtures() -> Vec<(String, ArchiveSet)> {
 
 /// Makes an archive with the real `rar` from files in `folder`.
 fn pack(folder: &Path, switches: &[&str], archive: &str, names: &[&str]) {
-    let status = Command::new(real_program("rar"))
+    let status = Command::new(programs::real("rar"))
         .args(["a", "-cfg-", "-idq", "-r"])
         .args(switches)
         .args(["--", archive])
@@ -50,7 +50,7 @@ fn pack(folder: &Path, switches: &[&str], archive: &str, names: &[&str]) {
 /// What the real program extracts.
 fn extracted_by_program(archive: &ArchiveSet) -> Tree {
     let folder = tempfile::tempdir().unwrap();
-    let status = Command::new(real_program("unrar"))
+    let status = Command::new(programs::real("unrar"))
         .args(["x", "-cfg-", "-idq", "-p-", "-y", "--"])
         .arg(fs::canonicalize(archive.first_path()).unwrap())
         .env("TZ", "UTC")
@@ -82,7 +82,7 @@ fn assert_same_tree_as_the_program(provider: &UnrarProvider, label: &str, archiv
 #[test]
 fn every_fixture_decodes_to_what_the_program_itself_extracts() {
     for program in ["unrar", "rar"] {
-        let provider = UnrarProvider::new(real_program(program));
+        let provider = UnrarProvider::new(programs::real(program));
         let mut compared = 0;
         for (label, archive) in fixtures() {
             if label.starts_with("fixture-hostile/") || label.starts_with("fixture-encrypted/") {
@@ -100,7 +100,7 @@ fn every_fixture_decodes_to_what_the_program_itself_extracts() {
 #[test]
 fn hostile_and_encrypted_fixtures_are_refused() {
     for program in ["unrar", "rar"] {
-        assert_refusals(&UnrarProvider::new(real_program(program)));
+        assert_refusals(&UnrarProvider::new(programs::real(program)));
     }
 }
 

@@ -1,0 +1,105 @@
+//! Who does what a command asks: the daemon that owns the games directory, or a peer of this process where none does.
+//! Both answer the same requests with the same replies.
+
+use std::path::Path;
+
+use lanspread_peer::control::{Answers, ControlClient, ControlReply, ControlRequest, Daemon, find_daemon};
+use lanspread_peer::{CancellationToken, Peer, PeerError};
+
+use crate::exit::CommandResult;
+
+/// Who answers.
+pub(crate) enum Backend<'a> {
+    /// A peer of this process.
+    Own(Peer),
+    /// The daemon of the games directory.
+    Daemon { daemon: Daemon, games_dir: &'a Path },
+}
+
+impl<'a> Backend<'a> {
+    /// The daemon of a games directory if there is one, otherwise a peer that `build` makes.
+    pub(crate) fn open(
+        games_dir: &'a Path,
+        no_daemon: bool,
+        build: impl FnOnce() -> Result<Peer, PeerError>,
+    ) -> Result<Self, PeerError> {
+        let daemon = if no_daemon { None } else { find_daemon(games_dir)? };
+        match daemon {
+            Some(daemon) => Ok(Self::Daemon { daemon, games_dir }),
+            None => build().map(Self::Own),
+        }
+    }
+
+    /// The daemon of a games directory.
+    pub(crate) fn daemon(games_dir: &'a Path) -> Result<Self, PeerError> {
+        Self::open(games_dir, false, || Err(PeerError::NoDaemon { games_dir: games_dir.to_owned() }))
+    }
+
+    /// Asks.
+    pub(crate) async fn ask(&self, request: ControlRequest) -> Result<Replies, PeerError> {
+        Ok(match self {
+            Self::Own(peer) => Replies::Own(peer.answer(request)),
+            Self::Daemon { daemon, games_dir } => {
+                Replies::Daemon(ControlClient::ask(daemon, games_dir, &request).await?)
+            }
+        })
+    }
+
+    /// Ends what was made for this command.
+    pub(crate) async fn close(self) -> Result<(), PeerError> {
+        match self {
+            Self::Own(peer) => peer.shutdown().await,
+            Self::Daemon { .. } => Ok(()),
+        }
+    }
+}
+
+/// The replies to one request.
+pub(crate) enum Replies {
+    Own(Answers),
+    Daemon(ControlClient),
+}
+
+impl Replies {
+    /// Hands every reply to `take` until the last one, or until `take` fails. When `cancel` is cancelled the request is given up, and how it
+    /// ended is still awaited.
+    pub(crate) async fn each(
+        mut self,
+        cancel: &CancellationToken,
+        mut take: impl AsyncFnMut(ControlReply) -> CommandResult,
+    ) -> CommandResult {
+        let mut given_up = false;
+        loop {
+            let reply = tokio::select! {
+                reply = self.next() => reply?,
+                () = cancel.cancelled(), if !given_up => {
+                    given_up = true;
+                    self.give_up().await?;
+                    continue;
+                }
+            };
+            match reply {
+                ControlReply::Done => return Ok(()),
+                ControlReply::Failed(failure) => return Err(failure.into()),
+                reply => take(reply).await?,
+            }
+        }
+    }
+
+    async fn next(&mut self) -> Result<ControlReply, PeerError> {
+        match self {
+            Self::Own(answers) => Ok(answers.next().await),
+            Self::Daemon(client) => client.next().await,
+        }
+    }
+
+    async fn give_up(&mut self) -> Result<(), PeerError> {
+        match self {
+            Self::Own(answers) => {
+                answers.give_up();
+                Ok(())
+            }
+            Self::Daemon(client) => client.give_up().await,
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Operations on games: `install`, `download`, `update`, `uninstall`, `remove`, `verify`.
+//!
+//! All games are asked for at once and run within the limit of whoever does it; one that fails does not keep the
+//! others from being done.
+
+use lanspread_peer::control::{ControlReply, ControlRequest};
+use lanspread_peer::{CancellationToken, OperationKind, OperationOptions, OperationRequest};
+use tokio::sync::mpsc;
+
+use super::describe;
+use crate::arguments::{Decoder, Discard, Global, Install, Local, Operate, Replace};
+use crate::backend::Backend;
+use crate::exit::{CommandResult, Failure};
+use crate::output::Output;
+use crate::signals::cancel_on_signal;
+
+pub(crate) async fn install(global: &Global, output: Output, install: Install) -> CommandResult {
+    let Install { stream, operate, names, decoder, dry_run } = install;
+    let options = OperationOptions { names: names.names.into(), ..options(&operate) };
+    let kind = if stream { OperationKind::StreamInstall } else { OperationKind::Install };
+    if dry_run {
+        let plan = |game| ControlRequest::Plan { game, options: options.clone() };
+        return run(global, output, &operate.local, Some(&decoder), plan).await;
+    }
+    perform(global, output, &operate.local, Some(&decoder), kind, &options).await
+}
+
+pub(crate) async fn download(global: &Global, output: Output, operate: Operate) -> CommandResult {
+    perform(global, output, &operate.local, None, OperationKind::Download, &options(&operate)).await
+}
+
+pub(crate) async fn update(global: &Global, output: Output, replace: Replace) -> CommandResult {
+    let Replace { operate, names, decoder, force } = replace;
+    let options = OperationOptions { names: names.names.into(), force: force.force, ..options(&operate) };
+    perform(global, output, &operate.local, Some(&decoder), OperationKind::Update, &options).await
+}
+
+pub(crate) async fn uninstall(global: &Global, output: Output, discard: Discard) -> CommandResult {
+    let options = OperationOptions { force: discard.force.force, ..OperationOptions::default() };
+    perform(global, output, &discard.local, None, OperationKind::Uninstall, &options).await
+}
+
+pub(crate) async fn on_this_machine(
+    global: &Global,
+    output: Output,
+    local: Local,
+    kind: OperationKind,
+) -> CommandResult {
+    perform(global, output, &local, None, kind, &OperationOptions::default()).await
+}
+
+pub(crate) async fn cancel(output: Output, local: Local) -> CommandResult {
+    let backend = Backend::daemon(&local.games.games_dir)?;
+    follow(&backend, output, &local, |game| ControlRequest::Cancel { game }, &CancellationToken::new()).await
+}
+
+fn options(operate: &Operate) -> OperationOptions {
+    OperationOptions {
+        peers: operate.peers.peers.clone(),
+        discovery: (&operate.discovery).into(),
+        ..OperationOptions::default()
+    }
+}
+
+async fn perform(
+    global: &Global,
+    output: Output,
+    local: &Local,
+    decoder: Option<&Decoder>,
+    kind: OperationKind,
+    options: &OperationOptions,
+) -> CommandResult {
+    let request = |game| ControlRequest::Operate(OperationRequest { kind, game, options: options.clone() });
+    run(global, output, local, decoder, request).await
+}
+
+/// Asks for one request per game, of the daemon or of a peer of this process.
+async fn run(
+    global: &Global,
+    output: Output,
+    local: &Local,
+    decoder: Option<&Decoder>,
+    request: impl Fn(lanspread_peer::GameId) -> ControlRequest,
+) -> CommandResult {
+    let cancel = CancellationToken::new();
+    cancel_on_signal(cancel.clone())?;
+    let operations_max = usize::try_from(local.parallel.max_operations).unwrap_or(usize::MAX);
+    let build =
+        || describe(global, &local.games, &local.catalog, decoder).operations_max(operations_max).build();
+    let backend = Backend::open(&local.games.games_dir, global.no_daemon, build)?;
+    let outcome = follow(&backend, output, local, request, &cancel).await;
+    let stopped = backend.close().await;
+    outcome?;
+    Ok(stopped?)
+}
+
+/// Follows the requests of all games together. The first failure, in the order of the games, decides the exit status.
+async fn follow(
+    backend: &Backend<'_>,
+    output: Output,
+    local: &Local,
+    request: impl Fn(lanspread_peer::GameId) -> ControlRequest,
+    cancel: &CancellationToken,
+) -> CommandResult {
+    let games = &local.games_wanted;
+    let (replies, mut queue) = mpsc::channel::<ControlReply>(1);
+    let asking = games.iter().map(|game| {
+        let (replies, request) = (replies.clone(), request(game.clone()));
+        async move {
+            let answered = backend.ask(request).await?;
+            answered
+                .each(cancel, async |reply| {
+                    // The printer below lives as long as any of these.
+                    let _ = replies.send(reply).await;
+                    Ok(())
+                })
+                .await
+        }
+    });
+    let asking = futures_util::future::join_all(asking);
+    let mut reporter = output.reporter();
+    let printing = async {
+        while let Some(reply) = queue.recv().await {
+            match reply {
+                ControlReply::Event(event) => reporter.event(&event),
+                ControlReply::Report { report } => output.report(&report)?,
+                _ => {}
+            }
+        }
+        Ok::<(), std::io::Error>(())
+    };
+    let asking = async {
+        let results = asking.await;
+        drop(replies);
+        results
+    };
+    let (results, printed) = tokio::join!(asking, printing);
+    drop(reporter);
+    printed?;
+    let failures: Vec<Failure> = results.into_iter().filter_map(Result::err).collect();
+    first_failure(output, failures, games.len())
+}
+
+fn first_failure(output: Output, failures: Vec<Failure>, games: usize) -> CommandResult {
+    if games > 1 {
+        for failure in &failures {
+            output.failure(failure);
+        }
+    }
+    match failures.into_iter().next() {
+        None => Ok(()),
+        Some(first) if games > 1 => {
+            Err(Failure { message: format!("{} (first failure)", first.message), ..first })
+        }
+        Some(only) => Err(only),
+    }
+}

@@ -1,0 +1,37 @@
+//! `peers add|remove|list`: the peers that are always asked, wherever they are.
+
+use lanspread_peer::report::Report;
+use lanspread_peer::{PeerError, SavedPeers};
+
+use crate::arguments::{Global, SavedPeersCommand};
+use crate::exit::CommandResult;
+use crate::output::Output;
+
+pub(crate) fn run(global: &Global, output: Output, command: SavedPeersCommand) -> CommandResult {
+    let saved = SavedPeers::of(global.state_dir.clone())?;
+    let report = |peer: &lanspread_peer::PeerAddress, saved| {
+        output.report(&Report::SavedPeer { peer: peer.clone(), saved })
+    };
+    match command {
+        SavedPeersCommand::Add(peers) => {
+            for peer in &peers.addresses {
+                saved.add(peer)?;
+                report(peer, true)?;
+            }
+        }
+        SavedPeersCommand::Remove(peers) => {
+            for peer in &peers.addresses {
+                if !saved.remove(peer)? {
+                    return Err(PeerError::NotSaved { peer: peer.to_string() }.into());
+                }
+                report(peer, false)?;
+            }
+        }
+        SavedPeersCommand::List => {
+            for peer in saved.load()? {
+                report(&peer, true)?;
+            }
+        }
+    }
+    Ok(())
+}

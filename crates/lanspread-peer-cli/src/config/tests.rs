@@ -1,0 +1,152 @@
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+
+use super::*;
+
+/// One option of every kind, and one name that means one value here and several there.
+fn command() -> Command {
+    let flag = |name: &'static str| Arg::new(name).long(name).action(ArgAction::SetTrue);
+    let text = |name: &'static str| Arg::new(name).long(name);
+    let several = text("peer").action(ArgAction::Append).value_delimiter(',');
+    Command::new("root")
+        .arg(text("config"))
+        .arg(flag("json").global(true))
+        .arg(Arg::new("verbose").long("verbose").action(ArgAction::Count))
+        .subcommand(
+            Command::new("serve")
+                .arg(text("games-dir").required(true))
+                .arg(flag("stream").required(true))
+                .arg(text("max-streams").default_value("4").value_parser(value_parser!(u64).range(1..=64)))
+                .arg(text("names").value_parser(["portable", "native"])),
+        )
+        .subcommand(Command::new("list").arg(several.required(true)).arg(Arg::new("GAME")))
+        .subcommand(Command::new("status").arg(text("peer").required(true)))
+}
+
+fn run(text: &str, words: &[&str]) -> Result<ArgMatches, clap::Error> {
+    let settings = Settings::parse(text, &command()).expect("a good file");
+    settings.as_defaults(command()).try_get_matches_from([&["root"], words].concat())
+}
+
+fn of_subcommand(text: &str, words: &[&str], option: &str) -> Vec<String> {
+    let matches = run(text, words).unwrap();
+    let (_, matches) = matches.subcommand().unwrap();
+    let raw = matches.get_raw(option).into_iter().flatten();
+    raw.map(|value| value.to_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn a_file_supplies_what_a_command_requires() {
+    assert!(run("", &["serve"]).is_err());
+    let text = "games-dir = '/srv'\nstream = true\nmax-streams = 0x10\njson = true\nverbose = 2\n";
+    let matches = run(text, &["serve"]).unwrap();
+    assert_eq!(matches.get_count("verbose"), 2);
+    let (_, serve) = matches.subcommand().unwrap();
+    assert_eq!(serve.get_one::<String>("games-dir").unwrap(), "/srv");
+    assert_eq!(serve.get_one::<u64>("max-streams"), Some(&16));
+    assert!(serve.get_flag("stream") && serve.get_flag("json"));
+}
+
+#[test]
+fn the_command_line_wins_over_the_file() {
+    let text = "games-dir = '/srv'\nstream = true\nmax-streams = 5\npeer = ['a:1', 'b:2']\n";
+    let words = ["serve", "--games-dir", "/here", "--max-streams", "6"];
+    assert_eq!(of_subcommand(text, &words, "games-dir"), ["/here"]);
+    assert_eq!(of_subcommand(text, &words, "max-streams"), ["6"]);
+    assert_eq!(of_subcommand(text, &["list", "--peer", "c:3"], "peer"), ["c:3"], "it replaces the list");
+}
+
+#[test]
+fn a_list_goes_to_those_that_take_one() {
+    assert_eq!(of_subcommand("peer = ['a:1', 'b:2']", &["list"], "peer"), ["a:1", "b:2"]);
+    assert!(run("peer = ['a:1', 'b:2']", &["status"]).is_err(), "which of the two is not for us to say");
+    for one in ["peer = ['a:1']", "peer = 'a:1'"] {
+        assert_eq!(of_subcommand(one, &["status"], "peer"), ["a:1"]);
+        assert_eq!(of_subcommand(one, &["list"], "peer"), ["a:1"]);
+    }
+    assert!(run("peer = []", &["list"]).is_err(), "nothing is given");
+}
+
+#[test]
+fn a_flag_that_is_off_is_not_given() {
+    let text = "games-dir = '/srv'\nstream = false\n";
+    assert!(run(text, &["serve"]).is_err());
+    assert!(run(text, &["serve", "--stream"]).unwrap().subcommand().unwrap().1.get_flag("stream"));
+}
+
+#[test]
+fn a_wrong_file_is_refused_with_its_first_wrong_line() {
+    let table = [
+        ("json = true\nzeta = 1\nalpha = 1\n", "line 2: there is no option `zeta`"),
+        ("games_dir = '/srv'", "line 1: there is no option `games_dir`; it is `games-dir`"),
+        ("config = 'x'", "line 1: `config` chooses the file"),
+        ("\n[serve]\ngames-dir = 'x'\n", "line 2: there is no option `serve`"),
+        ("GAME = 'x'", "line 1: there is no option `GAME`"),
+        ("help = true", "line 1: there is no option `help`"),
+        ("json = 'yes'", "line 1: `json` must be true or false"),
+        ("json = [true]", "line 1: `json` must be true or false"),
+        ("max-streams = '4'", "line 1: `max-streams` must be a number"),
+        ("max-streams = 4.5", "line 1: `max-streams` must be a number"),
+        ("games-dir = 1", "line 1: `games-dir` must be a text in quotes"),
+        ("games-dir = 1979-05-27", "line 1: `games-dir` must be a text in quotes"),
+        ("games-dir = ['a', 'b']", "line 1: `games-dir` must be a text in quotes"),
+        ("games-dir.x = 1", "line 1: `games-dir` must be a text in quotes"),
+        ("peer = ['a',\n 1]", "must be a list of texts in quotes or a text in quotes"),
+        (
+            "\nmax-streams = 65",
+            "line 2: invalid value '65' for '--max-streams <max-streams>': 65 is not in 1..=64",
+        ),
+        ("verbose = 256", "line 1: invalid value '256' for '--verbose"),
+        ("names = 'odd'", "[possible values: portable, native]"),
+        ("json = true\njson = true", "line 2: duplicate key"),
+        ("json = true\njson", "line 2: "),
+        ("json = \"\n", "line 1: "),
+    ];
+    for (text, expected) in table {
+        let reason = Settings::parse(text, &command()).unwrap_err();
+        assert!(reason.contains(expected), "{text:?}: {reason}");
+    }
+}
+
+#[test]
+fn a_bad_element_is_named_with_its_own_line() {
+    let text = "peer = [\n  '10.0.0.5:4107',\n  'nonsense',\n]\n";
+    let reason = Settings::parse(text, &Arguments::command()).unwrap_err();
+    assert!(reason.starts_with("line 3: invalid value 'nonsense' for '--peer <HOST:PORT>'"), "{reason}");
+}
+
+/// Whatever is an option is a key; nobody has to remember this file when adding one.
+#[test]
+fn every_option_is_a_key() {
+    fn visit(command: &Command, root: &Command) {
+        for option in command.get_arguments().filter(|option| !option.is_positional()) {
+            let long = option.get_long().expect("a long name");
+            let text = match option.get_action() {
+                ArgAction::Help | ArgAction::Version => continue,
+                _ if long == "config" => continue,
+                ArgAction::Count => format!("{long} = 1"),
+                // Right for a flag; for others it is the value that is refused, and not the key.
+                _ => format!("{long} = true"),
+            };
+            let reason = Settings::parse(&text, root).err().unwrap_or_default();
+            assert!(reason.is_empty() || reason.contains(&format!("`{long}` must be")), "{text}: {reason}");
+        }
+        command.get_subcommands().for_each(|subcommand| visit(subcommand, root));
+    }
+    visit(&Arguments::command(), &Arguments::command());
+}
+
+#[test]
+fn the_users_file_is_looked_for_before_the_machines() {
+    let paths = |config_home: Option<&str>, home: Option<&str>| {
+        let paths = default_paths(config_home.map(Into::into), home.map(Into::into));
+        paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>()
+    };
+    let system = "/etc/lanspread/lanspread.toml";
+    assert_eq!(paths(Some("/x"), Some("/home/me")), ["/x/lanspread/lanspread.toml", system]);
+    assert_eq!(paths(None, Some("/home/me")), ["/home/me/.config/lanspread/lanspread.toml", system]);
+    assert_eq!(
+        paths(Some("relative"), Some("/home/me")),
+        ["/home/me/.config/lanspread/lanspread.toml", system]
+    );
+    assert_eq!(paths(None, None), [system]);
+}

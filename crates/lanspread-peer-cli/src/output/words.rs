@@ -1,0 +1,270 @@
+//! Events and reports in words. Pure.
+
+use std::time::Duration;
+
+use indicatif::HumanBytes;
+use lanspread_peer::event::SourceShare;
+use lanspread_peer::report::Report;
+use lanspread_peer::{GameVersion, PeerEvent, PeerName};
+
+/// A size in human units.
+pub(super) fn bytes(count: u64) -> String {
+    HumanBytes(count).to_string()
+}
+
+/// A duration in human units: tenths of a second below ten seconds, whole ones above.
+pub(super) fn duration(milliseconds: u64) -> String {
+    if milliseconds < 10_000 {
+        return format!("{}.{} s", milliseconds / 1000, milliseconds % 1000 / 100);
+    }
+    humantime::format_duration(Duration::from_secs(milliseconds / 1000)).to_string()
+}
+
+/// A rate in human units.
+fn rate(count: u64, milliseconds: u64) -> String {
+    let per_second = u128::from(count) * 1000 / u128::from(milliseconds.max(1));
+    format!("{}/s", bytes(u64::try_from(per_second).unwrap_or(u64::MAX)))
+}
+
+/// Whether an event ends what the bar of its game shows.
+pub(super) fn ends_progress(event: &PeerEvent) -> bool {
+    matches!(
+        event,
+        PeerEvent::StreamAttemptFailed { .. }
+            | PeerEvent::StreamInstallFinished { .. }
+            | PeerEvent::StreamInstallFailed { .. }
+            | PeerEvent::DownloadFinished { .. }
+            | PeerEvent::DownloadFailed { .. }
+            | PeerEvent::InstallFinished { .. }
+            | PeerEvent::InstallFailed { .. }
+            | PeerEvent::VerifyFinished { .. }
+    )
+}
+
+/// One line about an event; nothing for those that a line would not help.
+pub(super) fn event(event: &PeerEvent) -> Option<String> {
+    Some(match event {
+        PeerEvent::PeerReady { addr, name, .. } => format!("{name} listens on {addr}"),
+        PeerEvent::GameRecovered { game, action } => {
+            format!("{game}: an earlier operation was interrupted; {action}")
+        }
+        PeerEvent::StreamInstallBegin { game, version, sources } => {
+            format!("{game} {version}: sources in order: {}", names(sources))
+        }
+        PeerEvent::StreamAttemptBegin { game, peer, addr, attempt } => {
+            format!("{game}: attempt {attempt} from {peer} ({addr})")
+        }
+        PeerEvent::StreamAttemptFailed { game, peer, message, .. } => {
+            format!("{game}: {peer} failed: {message}")
+        }
+        PeerEvent::StreamInstallFinished { game, version, peer, files, bytes: count, duration_ms } => {
+            format!(
+                "{game} {version} installed from {peer}: {files} files, {} in {} ({})",
+                bytes(*count),
+                duration(*duration_ms),
+                rate(*count, *duration_ms)
+            )
+        }
+        PeerEvent::DownloadBegin { game, version, sources, files, bytes_total, bytes_kept } => {
+            let kept =
+                if *bytes_kept > 0 { format!(", {} are here", bytes(*bytes_kept)) } else { String::new() };
+            format!("{game} {version}: {files} files, {}{kept}; from {}", bytes(*bytes_total), names(sources))
+        }
+        PeerEvent::DownloadSourceFailed { game, peer, message, .. } => {
+            format!("{game}: {peer} failed, the others take over: {message}")
+        }
+        PeerEvent::DownloadFinished { game, version, bytes_fetched, sources, duration_ms, .. } => format!(
+            "{game} {version} downloaded: {} in {} ({}) from {}",
+            bytes(*bytes_fetched),
+            duration(*duration_ms),
+            rate(*bytes_fetched, *duration_ms),
+            shares(sources)
+        ),
+        PeerEvent::DownloadFailed { game, bytes_kept, .. } if *bytes_kept > 0 => {
+            format!("{game}: {} are kept for the next try", bytes(*bytes_kept))
+        }
+        PeerEvent::InstallFinished { game, version, files, bytes: count, duration_ms } => {
+            format!(
+                "{game} {version} installed: {files} files, {} in {}",
+                bytes(*count),
+                duration(*duration_ms)
+            )
+        }
+        PeerEvent::AlreadyCurrent { game, version } => {
+            format!("{game} has version {version}, which is wanted")
+        }
+        PeerEvent::UninstallFinished { game } => format!("{game} is uninstalled"),
+        PeerEvent::RemoveFinished { game, files, bytes: count } => {
+            format!("{game}: {files} downloaded files removed, {} are free again", bytes(*count))
+        }
+        PeerEvent::VerifyDifference { game, part, path, problem } => {
+            format!("{game}: {part} {path}: {}", problem_words(problem))
+        }
+        PeerEvent::VerifyFinished { game, files, bytes: count, differences, added } => {
+            let added = if *added > 0 { format!(", {added} added by you") } else { String::new() };
+            let found =
+                if *differences == 0 { "no difference".to_owned() } else { format!("{differences} differ") };
+            format!("{game}: {files} files, {} compared: {found}{added}", bytes(*count))
+        }
+        PeerEvent::LibraryChanged { revision, games, .. } => {
+            format!("{games} games are offered (revision {revision})")
+        }
+        PeerEvent::PeerFound { name, addr, .. } => format!("found {name} at {addr}"),
+        PeerEvent::PeerLibraryChanged { name, games, .. } => format!("{name} offers {games} games"),
+        PeerEvent::PeerLost { name, reason, .. } => format!("lost {name}: {reason}"),
+        PeerEvent::DuplicateIdentity { peer, names: peers, addrs } => {
+            let addresses: Vec<String> = addrs.iter().map(ToString::to_string).collect();
+            format!(
+                "the identity {peer} is used twice, by {} at {}: a state directory was copied; remove peer-id in one",
+                names(peers),
+                addresses.join(" and ")
+            )
+        }
+        PeerEvent::TransferBegin { game, peer, .. } => format!("{game} is being sent to {peer}"),
+        PeerEvent::TransferEnd { game, peer, outcome, bytes: count } => {
+            format!("{game} to {peer}: {outcome}, {} sent", bytes(*count))
+        }
+        PeerEvent::OperationBegin { kind, game, .. } => format!("{kind} {game} begins"),
+        PeerEvent::OperationEnd { kind, game, outcome, .. } => format!("{kind} {game}: {outcome}"),
+        PeerEvent::EventsLost { count } => format!("{count} events were lost: they came too fast"),
+        _ => return None,
+    })
+}
+
+/// Whether an event is about operations as such; their own commands do not need to be told.
+pub(super) fn is_about_operations(event: &PeerEvent) -> bool {
+    matches!(
+        event,
+        PeerEvent::OperationQueued { .. } | PeerEvent::OperationBegin { .. } | PeerEvent::OperationEnd { .. }
+    )
+}
+
+fn names(peers: &[PeerName]) -> String {
+    let names: Vec<&str> = peers.iter().map(PeerName::as_str).collect();
+    names.join(", ")
+}
+
+fn shares(sources: &[SourceShare]) -> String {
+    if sources.is_empty() {
+        return "what was here".to_owned();
+    }
+    let shares: Vec<String> =
+        sources.iter().map(|share| format!("{} ({})", share.peer, bytes(share.bytes))).collect();
+    shares.join(", ")
+}
+
+fn problem_words(problem: &str) -> &str {
+    match problem {
+        "missing" => "is missing",
+        "size" => "has another size",
+        "content" => "has other content",
+        "added" => "is not part of the game",
+        other => other,
+    }
+}
+
+/// A report in words.
+pub(super) fn report(report: &Report) -> String {
+    match report {
+        Report::LocalGame { game, version, installed_version, downloaded, installed, .. } => {
+            let version = version.as_ref().or(installed_version.as_ref()).map_or("-", GameVersion::as_str);
+            format!("{game}  {version}  {}", state_words(*downloaded, *installed))
+        }
+        Report::OfferedGame { game, version, bytes: count, peers, .. } => {
+            format!("{game}  {version}  offered by {}  {}", names(peers), bytes(*count))
+        }
+        Report::Peer { name, addr, games, .. } => format!("{name}  {addr}  {games} games"),
+        Report::PeerUnavailable { peer, message, .. } => format!("{peer}: {message}"),
+        Report::NobodyFound { message, hint } => match hint {
+            Some(hint) => format!("{message} ({hint})"),
+            None => message.clone(),
+        },
+        Report::SavedPeer { peer, saved: true } => format!("{peer}"),
+        Report::SavedPeer { peer, saved: false } => format!("{peer} is not asked any more"),
+        Report::PeerStatus {
+            name, addr, games, active_outbound_transfers, streams_max, connections, ..
+        } => {
+            format!(
+                "{name} at {addr}: {} games, {active_outbound_transfers} of {streams_max} streams, \
+                 {connections} connections",
+                games.len()
+            )
+        }
+        Report::Operation { kind, game, running, followers, .. } => {
+            let state = if *running { "runs" } else { "waits" };
+            format!("{kind} {game}  {state}  {followers} followers")
+        }
+        Report::OperationsCancelled { game, count } => format!("{game}: {count} operations cancelled"),
+        Report::StreamInstallPlan { .. } => plan(report),
+        other => format!("{other:?}"),
+    }
+}
+
+/// The state of a game in words.
+fn state_words(downloaded: bool, installed: bool) -> &'static str {
+    match (downloaded, installed) {
+        (true, true) => "downloaded and installed",
+        (true, false) => "downloaded",
+        (false, true) => "installed, not shareable",
+        (false, false) => "incomplete",
+    }
+}
+
+fn plan(report: &Report) -> String {
+    let Report::StreamInstallPlan {
+        game,
+        version,
+        sources,
+        dropped,
+        files,
+        bytes: count,
+        needed_bytes,
+        free_bytes,
+        fits,
+    } = report
+    else {
+        return String::new();
+    };
+    let mut text = format!(
+        "{game} {version}: {files} files, {}; needs {}, {} free{}",
+        bytes(*count),
+        bytes(*needed_bytes),
+        bytes(*free_bytes),
+        if *fits { "" } else { ": DOES NOT FIT" }
+    );
+    for (number, source) in (1..).zip(sources) {
+        text += &format!("\n  {number}. {} ({})", source.name, source.addr);
+    }
+    for peer in dropped {
+        text += &format!("\n  not a source: {}: {}", peer.peer, peer.reason);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_durations_and_rates_are_for_people() {
+        assert_eq!(bytes(3 * 1024 * 1024), "3.00 MiB");
+        assert_eq!(duration(1_234), "1.2 s");
+        assert_eq!(duration(75_900), "1m 15s");
+        assert_eq!(rate(10 << 20, 2_000), "5.00 MiB/s");
+        assert_eq!(rate(0, 0), "0 B/s");
+    }
+
+    #[test]
+    fn a_streamed_game_shows_the_version_of_its_receipt() {
+        let game = Report::LocalGame {
+            game: "g".parse().unwrap(),
+            version: None,
+            installed_version: Some("7".parse().unwrap()),
+            state: lanspread_peer::library::state::Availability::LocalOnly,
+            downloaded: false,
+            installed: true,
+            bytes: 0,
+        };
+        assert_eq!(report(&game), "g  7  installed, not shareable");
+    }
+}

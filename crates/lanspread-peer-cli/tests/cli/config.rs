@@ -1,0 +1,125 @@
+//! The config file as users meet it: where it is found, what wins over it, and how it is refused.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::support::{Finished, Receiver, Source, finish, fixtures, peer};
+
+/// A file of this text.
+fn file(folder: &Path, text: &str) -> PathBuf {
+    let path = folder.join("lanspread.toml");
+    fs::write(&path, text).unwrap();
+    path
+}
+
+/// `list --json`, with a config file of this text.
+fn list_with(folder: &Path, text: &str) -> Command {
+    let mut command = peer();
+    command.args(["list", "--json"]).env("LANSPREAD_CONFIG", file(folder, text));
+    command
+}
+
+fn local_games(done: &Finished) -> Vec<String> {
+    done.succeeded()
+        .named("local-game")
+        .iter()
+        .map(|game| game["game"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+/// A whole install whose options all stand in the file.
+#[test]
+fn an_install_needs_nothing_but_the_game_on_its_command_line() {
+    let source = Source::start("only", &fixtures("fixture-alpha"));
+    let receiver = Receiver::new();
+    let text = format!(
+        "games-dir = '{}'\nstate-dir = '{}'\npeer = ['{}']\nno-discovery = true\njson = true\n",
+        receiver.games().display(),
+        receiver.state().display(),
+        source.address
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = peer();
+    command.args(["install", "--stream", "alpha-arena", "--config"]).arg(file(folder.path(), &text));
+    finish(&mut command).succeeded().one("stream-install-finished");
+    assert!(receiver.local("alpha-arena").is_dir());
+}
+
+/// Command line, then variable, then file, then what is built in.
+#[test]
+fn the_command_line_wins_then_the_variable_then_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!("games-dir = '{}'\n", fixtures("fixture-solid").display());
+    let mut command = list_with(folder.path(), &text);
+    assert_eq!(local_games(&finish(&mut command)), ["cnctw"]);
+    command.env("LANSPREAD_GAMES_DIR", fixtures("fixture-rar4"));
+    assert_eq!(local_games(&finish(&mut command)), ["rar4-classic"]);
+    command.arg("--games-dir").arg(fixtures("fixture-edge"));
+    assert_eq!(local_games(&finish(&mut command)), ["edge-cases", "edge-stored"]);
+    command.env_remove("LANSPREAD_GAMES_DIR");
+    assert_eq!(local_games(&finish(&mut command)), ["edge-cases", "edge-stored"]);
+    // The built-in default, of a source that is asked.
+    let four = Source::start("four", &fixtures("fixture-solid"));
+    assert_eq!(four.status()["streams_max"], lanspread_peer::limits::STREAMS_MAX_DEFAULT);
+    let path = file(folder.path(), "max-streams = 2\n");
+    let two = Source::start_with("two", &fixtures("fixture-solid"), ["--config", path.to_str().unwrap()]);
+    assert_eq!(two.status()["streams_max"], 2);
+}
+
+/// Without `--config` the user's own file counts; one that is named and missing is an error, one that is not named is not.
+#[test]
+fn the_users_file_is_found_and_a_named_one_must_be_there() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join(".config/lanspread");
+    fs::create_dir_all(&folder).unwrap();
+    let path = file(&folder, &format!("games-dir = '{}'\n", fixtures("fixture-solid").display()));
+    let list = |home: &Path, arguments: &[&str]| {
+        let mut command = peer();
+        command.env_remove("LANSPREAD_CONFIG").env_remove("XDG_CONFIG_HOME").env("HOME", home);
+        finish(command.args(["list", "--json"]).args(arguments))
+    };
+    assert_eq!(local_games(&list(home.path(), &[])), ["cnctw"]);
+    assert_eq!(local_games(&list(Path::new("/nowhere"), &["--config", path.to_str().unwrap()])), ["cnctw"]);
+    list(home.path(), &["--config", "/dev/null"]).failed(2, &["--games-dir"]);
+    let done = list(home.path(), &["--config", "/no/such/lanspread.toml"]);
+    done.failed(2, &["/no/such/lanspread.toml", "No such file"]);
+    assert_eq!(done.one("error")["code"], "config-file");
+}
+
+/// What cannot be used is named with file and line, and nothing of it is used.
+#[test]
+fn a_wrong_file_is_one_line_with_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let large = "#".repeat(64 * 1024 + 1);
+    let table = [
+        ("games-dir = '/'\nfrobnicate = 1\n", ["line 2", "frobnicate"]),
+        ("max-streams = 'many'\n", ["line 1", "max-streams"]),
+        ("\npeer = ['nonsense']\n", ["line 2", "--peer <HOST:PORT>"]),
+        ("listen = '10.0.0.1'\n", ["line 1", "--listen <ADDR:PORT>"]),
+        ("games-dir\n", ["line 1", "config file"]),
+        (&large, ["larger than", "65536"]),
+    ];
+    for (text, parts) in table {
+        let done = finish(&mut list_with(folder.path(), text));
+        done.failed(2, &parts).failed(2, &[folder.path().to_str().unwrap()]);
+        assert_eq!(done.one("error")["code"], "config-file");
+    }
+    let path = folder.path().join("lanspread.toml");
+    fs::write(&path, b"name = 'a'\nname = '\xff'\n").unwrap();
+    finish(peer().args(["list", "--config"]).arg(&path)).failed(2, &["line 2", "UTF-8"]);
+    finish(peer().args(["list", "--config"]).arg(folder.path())).failed(2, &["Is a directory"]);
+}
+
+/// A wrong file does not keep anybody from the help, nor hide a word of the command line that is wrong.
+#[test]
+fn help_needs_no_config_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let broken = |arguments: &[&str]| {
+        let path = file(folder.path(), "broken");
+        finish(peer().args(arguments).env("LANSPREAD_CONFIG", path))
+    };
+    assert!(broken(&["serve", "--help"]).succeeded().stdout.contains("LANSPREAD_CONFIG"));
+    broken(&["list", "--frobnicate"]).failed(2, &["--frobnicate"]);
+    broken(&["list"]).failed(2, &["config file"]);
+}

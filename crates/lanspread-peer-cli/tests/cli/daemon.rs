@@ -1,0 +1,224 @@
+//! Commands against a running daemon: they do the same with the same output, several callers see one operation, and
+//! neither callers nor a second daemon can harm it.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::process::Command;
+
+use crate::support::{
+    BIG_BYTES, Finished, Receiver, Running, Source, Tree, big_games, eventually, finish, fixtures, peer,
+    unrar_tree,
+};
+
+/// A daemon without games of its own, and commands that tell it what to do.
+struct Daemon {
+    source: Source,
+}
+
+impl Daemon {
+    fn start() -> Self {
+        let empty = tempfile::tempdir().unwrap();
+        Self { source: Source::start("daemon", empty.path()) }
+    }
+
+    /// A command with the daemon's games directory, not started.
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = peer();
+        command.args(words).arg("--json").arg("--games-dir").arg(self.source.games());
+        command.arg("--state-dir").arg(self.source.state());
+        command
+    }
+
+    fn ask(&self, words: &[&str]) -> Finished {
+        finish(&mut self.command(words))
+    }
+
+    fn control(&self) -> UnixStream {
+        UnixStream::connect(self.source.state().join("control.sock")).unwrap()
+    }
+}
+
+/// The names of the events, each once, without those that say who does it.
+fn names(done: &Finished) -> Vec<String> {
+    let mut names: Vec<String> =
+        done.objects().iter().map(|object| object["event"].as_str().unwrap().to_owned()).collect();
+    names.dedup();
+    names
+}
+
+#[test]
+fn a_daemon_does_the_same_with_the_same_output() {
+    let source = Source::start("only", &fixtures("fixture-solid"));
+    let daemon = Daemon::start();
+    let by_daemon = daemon.ask(&["install", "--stream", "cnctw", "--peer", &source.address]);
+    let by_itself = Receiver::new().run("cnctw", &[&source]);
+    assert_eq!(names(by_daemon.succeeded()), names(by_itself.succeeded()));
+    let local = daemon.source.games().join("cnctw/local");
+    assert_eq!(Tree::read(&local), unrar_tree(&fixtures("fixture-solid").join("cnctw")));
+    let again = daemon.ask(&["install", "--stream", "cnctw", "--peer", &source.address]);
+    again.failed(5, &["already installed"]);
+    let listed = daemon.ask(&["list"]);
+    assert_eq!(listed.succeeded().one("local-game")["state"], "local-only");
+    let status = daemon.ask(&["status"]);
+    assert_eq!(status.succeeded().one("peer-status")["name"], "daemon");
+}
+
+#[test]
+fn two_callers_see_one_operation_and_one_of_them_may_go() {
+    let mut source = Source::start("only", &big_games());
+    let daemon = Daemon::start();
+    let install = ["install", "--stream", "big", "--peer", &source.address];
+    let mut first = Running::start(&mut daemon.command(&install));
+    first.wait_for("stream-progress");
+    let mut second = Running::start(&mut daemon.command(&install));
+    second.wait_for("stream-progress");
+    let listed = daemon.ask(&["operations"]).succeeded().one("operation");
+    assert_eq!((&listed["kind"], &listed["followers"]), (&"stream-install".into(), &2.into()));
+    first.signal("INT");
+    first.finish().failed(130, &["cancelled"]);
+    let done = second.finish();
+    assert_eq!(done.succeeded().one("stream-install-finished")["bytes"], BIG_BYTES);
+    source.assert_idle();
+    let end = source.wait_for("transfer-end");
+    assert_eq!(
+        (&end["outcome"], &end["bytes"]),
+        (&"complete".into(), &BIG_BYTES.into()),
+        "one stream, whole"
+    );
+}
+
+#[test]
+fn an_operation_survives_its_caller_s_death() {
+    let source = Source::start("only", &big_games());
+    let daemon = Daemon::start();
+    let mut caller =
+        Running::start(&mut daemon.command(&["install", "--stream", "big", "--peer", &source.address]));
+    caller.wait_for("stream-progress");
+    caller.signal("KILL");
+    drop(caller);
+    eventually("it is installed", || daemon.source.games().join("big/local").is_dir());
+}
+
+#[test]
+fn a_caller_s_interrupt_and_a_cancel_end_the_operation() {
+    let source = Source::start("only", &big_games());
+    let daemon = Daemon::start();
+    let install = ["install", "--stream", "big", "--peer", &source.address];
+    for by_interrupt in [true, false] {
+        let mut caller = Running::start(&mut daemon.command(&install));
+        caller.wait_for("stream-progress");
+        if by_interrupt {
+            caller.signal("INT");
+        } else {
+            let cancelled = daemon.ask(&["cancel", "big"]).succeeded().one("operations-cancelled");
+            assert_eq!(cancelled["count"], 1);
+        }
+        caller.finish().failed(130, &["cancelled"]);
+        assert!(!daemon.source.games().join("big").exists(), "nothing of it is left");
+        source.assert_idle();
+    }
+    daemon.ask(&["cancel", "big"]).failed(5, &["no operation on big"]);
+    assert_eq!(daemon.ask(&["operations"]).succeeded().stdout, "");
+}
+
+#[test]
+fn a_stopping_daemon_tells_its_callers() {
+    let source = Source::start("only", &big_games());
+    let mut daemon = Daemon::start();
+    let mut caller =
+        Running::start(&mut daemon.command(&["install", "--stream", "big", "--peer", &source.address]));
+    caller.wait_for("stream-progress");
+    daemon.source.signal("TERM");
+    caller.finish().failed(130, &["cancelled"]);
+    assert_eq!(daemon.source.wait().code(), Some(0));
+    assert!(!daemon.source.games().join("big").exists(), "nothing of it is left");
+    assert!(!daemon.source.state().join("control.sock").exists());
+}
+
+#[test]
+fn what_happened_can_be_asked_later_and_followed() {
+    let source = Source::start("only", &fixtures("fixture-solid"));
+    let daemon = Daemon::start();
+    let mut follower = Running::start(&mut daemon.command(&["events", "--follow"]));
+    follower.wait_for("peer-ready");
+    daemon.ask(&["install", "--stream", "cnctw", "--peer", &source.address]).succeeded();
+    assert_eq!(follower.wait_for("operation-end")["outcome"], "done");
+    let events = names(daemon.ask(&["events"]).succeeded());
+    for expected in ["peer-ready", "operation-begin", "stream-install-finished", "operation-end"] {
+        assert!(events.iter().any(|name| name == expected), "{expected}: {events:?}");
+    }
+}
+
+#[test]
+fn only_the_user_may_open_the_socket() {
+    let daemon = Daemon::start();
+    let mode = |path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(daemon.source.state().join("control.sock")), 0o600);
+}
+
+#[test]
+fn nonsense_and_floods_on_the_socket_harm_nobody() {
+    let daemon = Daemon::start();
+    let reply_to = |words: &[u8]| {
+        let mut control = daemon.control();
+        // It may have been given up before it has said everything.
+        let _ = control.write_all(words);
+        let mut said = String::new();
+        BufReader::new(control).read_line(&mut said).unwrap();
+        said
+    };
+    for nonsense in [&b"nonsense\n"[..], b"{}\n", b"{\"request\":\"no-such\"}\n", b"\xff\xfe\n", b"[[[[[[\n"]
+    {
+        assert!(reply_to(nonsense).contains("\"failed\""), "{nonsense:?}");
+    }
+    assert!(reply_to(&vec![b'x'; 2 << 20]).contains("too long"));
+    assert!(reply_to(b"{\"request\":\"give-up\"}\n").contains("\"failed\""));
+    // Many that say nothing: the ones beyond the limit are closed, the others time out; commands work again when
+    // they are gone.
+    let silent: Vec<UnixStream> = (0..200).map(|_| daemon.control()).collect();
+    let mut refused = daemon.control();
+    let _ = refused.read(&mut [0; 1]);
+    drop(silent);
+    eventually("it answers again", || daemon.ask(&["operations"]).status.success());
+    daemon.source.status();
+}
+
+#[test]
+fn a_games_directory_and_a_state_directory_have_one_daemon() {
+    let daemon = Daemon::start();
+    let pid = format!("process {}", daemon.source.pid());
+    let other = tempfile::tempdir().unwrap();
+    let serve = |games: &std::path::Path, state: &std::path::Path| {
+        let mut command = peer();
+        command
+            .args(["serve", "--listen", "127.0.0.1:0", "--games-dir"])
+            .arg(games)
+            .arg("--state-dir")
+            .arg(state);
+        finish(&mut command)
+    };
+    serve(&daemon.source.games(), other.path()).failed(5, &[&pid, "games"]);
+    serve(other.path(), &daemon.source.state()).failed(5, &[&pid]);
+    daemon.source.status();
+}
+
+#[test]
+fn a_killed_daemon_owns_nothing() {
+    let source = Source::start("only", &fixtures("fixture-solid"));
+    let mut daemon = Daemon::start();
+    daemon.source.signal("KILL");
+    daemon.source.wait();
+    daemon.ask(&["operations"]).failed(3, &["no daemon"]);
+    daemon.ask(&["install", "--stream", "cnctw", "--peer", &source.address]).succeeded();
+}
+
+#[test]
+fn a_daemon_that_cannot_be_reached_is_named_and_can_be_passed_by() {
+    let daemon = Daemon::start();
+    fs::remove_file(daemon.source.state().join("control.sock")).unwrap();
+    let pid = format!("process {}", daemon.source.pid());
+    daemon.ask(&["list"]).failed(3, &[&pid, "control.sock", "--no-daemon"]);
+    daemon.ask(&["list", "--no-daemon"]).succeeded();
+}

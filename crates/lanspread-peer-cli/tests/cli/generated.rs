@@ -1,0 +1,66 @@
+//! What is made of the arguments: completions, manual, reference.
+
+use std::fs;
+
+use crate::support::{finish, peer, project};
+
+const AGAIN: &str = "cargo run --quiet --package lanspread-peer-cli -- reference > docs/commands.md";
+
+/// The page in `docs/` is what the program prints, whatever the terminal and the variables of who asks.
+#[test]
+fn the_reference_in_docs_is_true() {
+    let reference = |width: &str| {
+        let mut command = peer();
+        command.arg("reference").env("COLUMNS", width).env("LANSPREAD_LISTEN", "127.0.0.1:1");
+        finish(&mut command).succeeded().stdout.clone()
+    };
+    let printed = reference("40");
+    assert_eq!(printed, reference("400"), "it depends on the terminal");
+    let kept = fs::read_to_string(project().join("docs/commands.md")).unwrap_or_default();
+    let different = kept.lines().zip(printed.lines()).find(|(kept, printed)| kept != printed);
+    assert!(
+        kept == printed,
+        "docs/commands.md is not what the program prints: {different:?}\nMake it again: {AGAIN}"
+    );
+}
+
+/// The commands as `--help` lists them.
+fn commands() -> Vec<String> {
+    let help = finish(peer().arg("--help")).succeeded().stdout.clone();
+    let listed =
+        help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let names = listed.filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+    let names: Vec<String> =
+        names.filter_map(|line| line.split_whitespace().next().map(str::to_owned)).collect();
+    assert!(names.len() > 5 && names.iter().any(|name| name == "serve"), "{help}");
+    names.into_iter().filter(|name| name != "help").collect()
+}
+
+/// Every shell's script knows every command.
+#[test]
+fn completions_know_every_command() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = finish(peer().args(["completions", shell])).succeeded().stdout.clone();
+        for command in commands() {
+            assert!(script.contains(&command), "{shell} does not complete {command}");
+        }
+        assert!(script.contains("games-dir"), "{shell} does not complete options");
+    }
+    finish(peer().args(["completions", "tcsh"])).failed(2, &["tcsh", "bash"]);
+}
+
+/// One page for every command, with its options and variables; a folder that cannot be written is named.
+#[test]
+fn the_manual_has_a_page_for_every_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let pages = folder.path().join("a/man1");
+    finish(peer().args(["manual", "--out-dir"]).arg(&pages)).succeeded();
+    assert!(pages.join("lanspread-peer-cli.1").is_file());
+    for command in commands() {
+        let page = pages.join(format!("lanspread-peer-cli-{command}.1"));
+        assert!(page.is_file(), "{}", page.display());
+    }
+    let serve = fs::read_to_string(pages.join("lanspread-peer-cli-serve.1")).unwrap();
+    assert!(serve.contains("games\\-dir") && serve.contains("LANSPREAD_GAMES_DIR"), "{serve}");
+    finish(peer().args(["manual", "--out-dir", "/proc/nowhere"])).failed(7, &["/proc/nowhere"]);
+}

@@ -1,0 +1,81 @@
+//! What a package relies on: the service manager is told, and the shipped configuration is good.
+
+use std::fs;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::process::Stdio;
+
+use crate::support::{DEADLINE, Running, finish, fixtures, peer, project};
+
+fn told(socket: &UnixDatagram) -> Vec<String> {
+    let mut buffer = [0; 4096];
+    let length = socket.recv(&mut buffer).expect("a message before the deadline");
+    String::from_utf8(buffer[..length].to_vec()).unwrap().lines().map(str::to_owned).collect()
+}
+
+/// Ready when peers can connect, stopping when the end begins; over both kinds of socket that systemd uses.
+#[test]
+fn serve_tells_the_service_manager() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notify");
+    let name = format!("lanspread-test-{}", std::process::id());
+    let abstract_address = SocketAddr::from_abstract_name(&name).unwrap();
+    for (socket, variable) in [
+        (UnixDatagram::bind(&path).unwrap(), path.to_str().unwrap().to_owned()),
+        (UnixDatagram::bind_addr(&abstract_address).unwrap(), format!("@{name}")),
+    ] {
+        socket.set_read_timeout(Some(DEADLINE)).unwrap();
+        let games = fixtures("fixture-solid");
+        let mut command = peer();
+        command
+            .args(["serve", "--json", "--listen", "127.0.0.1:0", "--no-discovery", "--games-dir"])
+            .arg(&games);
+        command.arg("--state-dir").arg(folder.path().join("state")).env("NOTIFY_SOCKET", variable);
+        let mut running = Running::start(command.stderr(Stdio::piped()));
+        let ready = told(&socket);
+        let address = running.wait_for("peer-ready")["addr"].as_str().unwrap().to_owned();
+        assert_eq!(ready, ["READY=1".to_owned(), format!("STATUS=Serving {} on {address}", games.display())]);
+        std::net::TcpStream::connect(address).expect("it is ready");
+        running.signal("TERM");
+        assert_eq!(told(&socket)[0], "STOPPING=1");
+        running.finish().succeeded();
+    }
+}
+
+/// A manager that is gone is no reason not to serve.
+#[test]
+fn serve_goes_on_when_the_service_manager_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = peer();
+    command.args(["serve", "--json", "--listen", "127.0.0.1:0", "--no-discovery", "--games-dir"]);
+    command.arg(fixtures("fixture-solid")).arg("--state-dir").arg(folder.path());
+    let mut running = Running::start(command.env("NOTIFY_SOCKET", folder.path().join("gone")));
+    running.wait_for("peer-ready");
+    running.signal("TERM");
+    let done = running.finish();
+    assert!(done.succeeded().stderr.contains("gone"), "{}", done.stderr);
+}
+
+/// An example that an operator may take the mark from: `# key = value`.
+fn is_example(line: &str) -> bool {
+    let key = line.strip_prefix("# ").and_then(|line| line.split_once(" = "));
+    key.is_some_and(|(key, _)| !key.contains(' '))
+}
+
+/// Every line of the shipped file, and every example in it, is accepted.
+#[test]
+fn the_shipped_config_file_is_good() {
+    let folder = tempfile::tempdir().unwrap();
+    let shipped = fs::read_to_string(project().join("packaging/lanspread.toml")).unwrap();
+    let examples = shipped.lines().filter(|line| is_example(line)).count();
+    assert!(examples > 3, "{shipped}");
+    let unmarked = shipped.lines().map(|line| if is_example(line) { &line[2..] } else { line });
+    for text in [unmarked.collect::<Vec<_>>().join("\n"), shipped.clone()] {
+        let path = folder.path().join("lanspread.toml");
+        fs::write(&path, text).unwrap();
+        let mut command = peer();
+        command.args(["status", "--peer", "127.0.0.1:1", "--config"]).arg(&path);
+        // Nobody is there, but all of the file has been read.
+        finish(command.arg("--state-dir").arg(folder.path())).failed(3, &["127.0.0.1:1"]);
+    }
+}

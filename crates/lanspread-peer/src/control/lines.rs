@@ -1,0 +1,90 @@
+//! JSON lines over any `AsyncRead + AsyncWrite`: bounded, with deadlines.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::time::timeout;
+
+use crate::error::PeerError;
+use crate::limits::{CONTROL_LINE_BYTES_MAX, CONTROL_WRITE_DEADLINE};
+
+fn broken(error: &std::io::Error) -> PeerError {
+    PeerError::Control(format!("the connection broke: {error}"))
+}
+
+/// Reads lines.
+pub(super) struct LineReader<R> {
+    reader: BufReader<R>,
+    /// What has come of the line that is being read, so that [`Self::next`] can be taken up again.
+    line: Vec<u8>,
+}
+
+impl<R: AsyncRead + Unpin> LineReader<R> {
+    pub(super) fn new(reader: R) -> Self {
+        Self { reader: BufReader::new(reader), line: Vec::new() }
+    }
+
+    /// The next line; nothing when the other side closed between two lines. Cancel-safe.
+    pub(super) async fn next<M: DeserializeOwned>(&mut self) -> Result<Option<M>, PeerError> {
+        let left = CONTROL_LINE_BYTES_MAX.saturating_sub(self.line.len()) as u64 + 1;
+        let mut limited = (&mut self.reader).take(left);
+        limited.read_until(b'\n', &mut self.line).await.map_err(|error| broken(&error))?;
+        let mut line = std::mem::take(&mut self.line);
+        if line.is_empty() {
+            return Ok(None);
+        }
+        if line.pop() != Some(b'\n') {
+            let too_long = line.len() >= CONTROL_LINE_BYTES_MAX;
+            let what = if too_long { "a line is too long" } else { "a line is cut off" };
+            return Err(PeerError::Control(what.to_owned()));
+        }
+        serde_json::from_slice(&line).map(Some).map_err(|error| PeerError::Control(error.to_string()))
+    }
+}
+
+/// Writes one line; a reader that takes nothing for [`CONTROL_WRITE_DEADLINE`] is given up.
+pub(super) async fn write(
+    writer: &mut (impl AsyncWrite + Unpin),
+    message: &impl Serialize,
+) -> Result<(), PeerError> {
+    let mut line = serde_json::to_vec(message).map_err(|error| PeerError::Control(error.to_string()))?;
+    line.push(b'\n');
+    let write = async {
+        writer.write_all(&line).await?;
+        writer.flush().await
+    };
+    match timeout(CONTROL_WRITE_DEADLINE, write).await {
+        Ok(written) => written.map_err(|error| broken(&error)),
+        Err(_) => Err(PeerError::Control("the other side does not read".to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::ControlRequest;
+
+    async fn read_request(bytes: &[u8]) -> Result<Option<ControlRequest>, PeerError> {
+        LineReader::new(bytes).next().await
+    }
+
+    #[tokio::test]
+    async fn lines_are_read_whole_or_refused() {
+        let mut line = Vec::new();
+        write(&mut line, &ControlRequest::Status).await.unwrap();
+        assert_eq!(read_request(&line).await.unwrap(), Some(ControlRequest::Status));
+        assert_eq!(read_request(b"").await.unwrap(), None);
+        for cut in 1..line.len() {
+            assert!(read_request(&line[..cut]).await.is_err(), "cut at {cut}");
+        }
+        let endless = vec![b' '; CONTROL_LINE_BYTES_MAX * 2];
+        assert!(read_request(&endless).await.unwrap_err().to_string().contains("too long"));
+        assert!(read_request(b"\xff\n").await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_that_takes_nothing_is_given_up() {
+        let (mut ours, _theirs) = tokio::io::duplex(4);
+        assert!(write(&mut ours, &ControlRequest::Operations).await.is_err());
+    }
+}

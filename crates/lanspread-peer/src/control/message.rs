@@ -1,0 +1,169 @@
+//! What is said over the control socket.
+
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::PeerEvent;
+use crate::game::GameId;
+use crate::net::dial::PeerAddress;
+use crate::operation::{Discovery, OperationFailure, OperationOptions, OperationRequest};
+use crate::report::Report;
+
+/// What a peer is asked. Every request but `events` comes to an end by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "request", rename_all = "kebab-case")]
+pub enum ControlRequest {
+    /// Runs an operation, or joins the same one; its events follow.
+    Operate(OperationRequest),
+    /// What a streamed install would do.
+    Plan {
+        /// Which game.
+        game: GameId,
+        /// How.
+        options: OperationOptions,
+    },
+    /// Cancels every operation on a game.
+    Cancel {
+        /// Which game.
+        game: GameId,
+    },
+    /// The operations that run and wait.
+    Operations,
+    /// The newest events.
+    Events {
+        /// Goes on with those that come.
+        follow: bool,
+    },
+    /// The games here and those that peers offer.
+    List(AskOptions),
+    /// The peers that answer.
+    Peers(AskOptions),
+    /// What this peer is doing.
+    Status,
+    /// Behind an `operate` on the same connection: cancels the operation unless somebody else follows it.
+    GiveUp,
+}
+
+/// Which other peers are asked.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AskOptions {
+    /// Peers to ask beside those that are known or found.
+    pub peers: Vec<PeerAddress>,
+    /// How peers are found.
+    pub discovery: Discovery,
+}
+
+/// What a peer answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "reply", rename_all = "kebab-case")]
+pub enum ControlReply {
+    /// The operation runs or waits.
+    Accepted {
+        /// Its number, in this run of the peer.
+        operation: u64,
+        /// Whether it had been asked for before.
+        joined: bool,
+    },
+    /// Something happened.
+    Event(ReportedEvent),
+    /// One object of the answer.
+    Report {
+        /// The object.
+        report: Report,
+    },
+    /// The request is done; the last reply.
+    Done,
+    /// The request failed; the last reply.
+    Failed(OperationFailure),
+}
+
+/// An event with the time at which it was reported.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReportedEvent {
+    /// When.
+    #[serde(with = "milliseconds")]
+    pub at: SystemTime,
+    /// What.
+    pub event: PeerEvent,
+}
+
+impl ReportedEvent {
+    /// An event that happens now.
+    pub fn now(event: PeerEvent) -> Self {
+        Self { at: SystemTime::now(), event }
+    }
+}
+
+/// Times as milliseconds since the Unix epoch.
+mod milliseconds {
+    use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(at: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+        let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SystemTime, D::Error> {
+        let since = Duration::from_millis(u64::deserialize(deserializer)?);
+        UNIX_EPOCH.checked_add(since).ok_or_else(|| serde::de::Error::custom("a time out of range"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorCategory;
+    use crate::operation::OperationKind;
+
+    #[test]
+    fn requests_read_as_documented() {
+        let request = r#"{"request":"operate","kind":"stream-install","game":"g"}"#;
+        let expected = OperationRequest {
+            kind: OperationKind::StreamInstall,
+            game: "g".parse().unwrap(),
+            options: OperationOptions::default(),
+        };
+        assert_eq!(
+            serde_json::from_str::<ControlRequest>(request).unwrap(),
+            ControlRequest::Operate(expected)
+        );
+        for bad in [
+            r#"{"request":"operate","kind":"stream-install","game":"../x"}"#,
+            r#"{"request":"operate","kind":"destroy","game":"g"}"#,
+            r#"{"request":"operate","kind":"verify","game":"g","options":{"froce":true}}"#,
+            r#"{"request":"list","paers":[]}"#,
+            r#"{"request":"no-such"}"#,
+            "[]",
+        ] {
+            assert!(serde_json::from_str::<ControlRequest>(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn replies_come_back_as_they_went() {
+        let event = PeerEvent::EventsLost { count: 3 };
+        let at = SystemTime::UNIX_EPOCH + std::time::Duration::from_millis(1_700_000_000_123);
+        let failure = OperationFailure {
+            code: "busy".into(),
+            message: "m".to_owned(),
+            hint: None,
+            category: ErrorCategory::Refused,
+        };
+        for reply in [
+            ControlReply::Accepted { operation: 1, joined: false },
+            ControlReply::Event(ReportedEvent { at, event }),
+            ControlReply::Report {
+                report: Report::OperationsCancelled { game: "g".parse().unwrap(), count: 1 },
+            },
+            ControlReply::Done,
+            ControlReply::Failed(failure),
+        ] {
+            let line = serde_json::to_string(&reply).unwrap();
+            assert_eq!(serde_json::from_str::<ControlReply>(&line).unwrap(), reply, "{line}");
+        }
+    }
+}

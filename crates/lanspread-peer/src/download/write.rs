@@ -1,0 +1,101 @@
+//! The writer of one source: puts bytes at their places, compares each chunk's CRC-32, records whole chunks.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use bytes::BytesMut;
+use tokio::sync::mpsc;
+
+use super::chunks::Chunk;
+use super::partials::Partials;
+use super::record::{Journal, Recorded};
+use crate::archive::SinkError;
+use crate::fault::{ContentError, LocalError};
+use crate::game::{PeerId, PeerName, printable};
+use crate::install::space::Booking;
+use crate::limits;
+use crate::wire::chunk::Buffers;
+
+/// One step of a chunk. Steps of different chunks never mix.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// Bytes of a chunk, at their place in the file.
+    Data { chunk: Chunk, offset: u64, data: BytesMut },
+    /// The chunk is whole; its CRC-32 as the source said it.
+    End { chunk: Chunk, crc32: u32 },
+}
+
+/// Where the chunks of a writer come from.
+#[derive(Debug, Clone)]
+pub(crate) struct Origin {
+    pub(crate) peer: PeerName,
+    pub(crate) peer_id: PeerId,
+    /// Of every file, in this machine's order.
+    pub(crate) fingerprints: Vec<u64>,
+}
+
+/// Where the writers of a download write.
+#[derive(Debug)]
+pub(crate) struct Target {
+    pub(crate) partials: Partials,
+    pub(crate) journal: Mutex<Journal>,
+    pub(crate) booking: Option<Booking>,
+    /// Bytes written by all writers.
+    pub(crate) written_bytes: AtomicU64,
+}
+
+impl Target {
+    /// The journal, for as long as the result lives.
+    pub(crate) fn journal(&self) -> std::sync::MutexGuard<'_, Journal> {
+        self.journal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Writes until the queue ends. `done` hears of every chunk that is recorded.
+pub(crate) fn write(
+    target: &Target,
+    origin: &Origin,
+    mut queue: mpsc::Receiver<Step>,
+    buffers: &Buffers,
+    done: impl Fn(Chunk),
+) -> Result<(), SinkError> {
+    let mut open: Option<(usize, File)> = None;
+    let mut hasher = crc32fast::Hasher::new();
+    while let Some(step) = queue.blocking_recv() {
+        match step {
+            Step::Data { chunk, offset, data } => {
+                let file = match open.take() {
+                    Some((number, file)) if number == chunk.file => file,
+                    _ => target.partials.open(chunk.file)?,
+                };
+                let written = file.write_all_at(&data, offset);
+                written.map_err(LocalError::io("write", target.partials.path(chunk.file)))?;
+                open = Some((chunk.file, file));
+                hasher.update(&data);
+                let bytes = data.len() as u64;
+                buffers.give(data);
+                let written_bytes = target.written_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+                if let Some(booking) = &target.booking {
+                    booking.note_written(written_bytes);
+                }
+            }
+            Step::End { chunk, crc32 } => {
+                let got = std::mem::take(&mut hasher).finalize();
+                if got != crc32 {
+                    let shown = target.partials.path(chunk.file);
+                    let name = shown.file_name().unwrap_or_default().to_string_lossy();
+                    let path = printable(&name, limits::COMPONENT_BYTES_MAX);
+                    return Err(ContentError::Checksum { path, expected: crc32, got }.into());
+                }
+                let Origin { peer, peer_id, fingerprints } = origin;
+                let fingerprint = fingerprints.get(chunk.file).copied().unwrap_or_default();
+                let recorded = Recorded { crc32, peer: peer.clone(), peer_id: *peer_id, fingerprint };
+                target.journal().chunk(chunk.id, recorded)?;
+                done(chunk);
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,189 @@
+//! Which operation runs when. Pure.
+//!
+//! Operations of one game run one after the other in the order in which they were asked for; operations of different
+//! games run beside each other up to a limit. An operation that is asked for again before it is done is one operation.
+
+use crate::game::GameId;
+use crate::operation::OperationRequest;
+
+/// Number of an operation, counted from 1 in this run of the peer.
+pub(crate) type OperationId = u64;
+
+/// The operations that run or wait, in the order in which they came.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    running_max: usize,
+    waiting_max: usize,
+    last: OperationId,
+    entries: Vec<Entry>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    pub(crate) id: OperationId,
+    pub(crate) request: OperationRequest,
+    pub(crate) running: bool,
+}
+
+/// What became of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Submitted {
+    /// The same operation runs or waits already.
+    Joined(OperationId),
+    /// It is a new one.
+    New(OperationId),
+}
+
+/// No more operations may wait; how many do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Full(pub(crate) usize);
+
+impl Queue {
+    pub(crate) fn new(running_max: usize, waiting_max: usize) -> Self {
+        Self { running_max, waiting_max, last: 0, entries: Vec::new() }
+    }
+
+    /// Takes a request; [`Self::start`] says when it may run.
+    pub(crate) fn submit(&mut self, request: &OperationRequest) -> Result<Submitted, Full> {
+        if let Some(same) = self.entries.iter().find(|entry| entry.request == *request) {
+            return Ok(Submitted::Joined(same.id));
+        }
+        let waiting = self.entries.iter().filter(|entry| !entry.running).count();
+        if waiting >= self.waiting_max {
+            return Err(Full(waiting));
+        }
+        self.last += 1;
+        self.entries.push(Entry { id: self.last, request: request.clone(), running: false });
+        Ok(Submitted::New(self.last))
+    }
+
+    /// The operations that may run from now on, each said once.
+    pub(crate) fn start(&mut self) -> Vec<OperationId> {
+        let mut free = self.running_max - self.entries.iter().filter(|entry| entry.running).count();
+        let mut started = Vec::new();
+        for index in 0..self.entries.len() {
+            let (earlier, rest) = self.entries.split_at_mut(index);
+            let entry = &mut rest[0];
+            // An earlier operation on the game, running or waiting, comes first.
+            let held = earlier.iter().any(|other| other.request.game == entry.request.game);
+            if free > 0 && !entry.running && !held {
+                entry.running = true;
+                free -= 1;
+                started.push(entry.id);
+            }
+        }
+        started
+    }
+
+    /// Forgets an operation that has ended or is not wanted any more.
+    pub(crate) fn remove(&mut self, id: OperationId) {
+        self.entries.retain(|entry| entry.id != id);
+    }
+
+    /// Everything that runs or waits.
+    pub(crate) fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The operations on one game.
+    pub(crate) fn of_game(&self, game: &GameId) -> Vec<Entry> {
+        self.entries.iter().filter(|entry| entry.request.game == *game).cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::operation::{OperationKind, OperationOptions};
+
+    fn request(kind: OperationKind, game: &str) -> OperationRequest {
+        OperationRequest { kind, game: game.parse().unwrap(), options: OperationOptions::default() }
+    }
+
+    fn new(queue: &mut Queue, kind: OperationKind, game: &str) -> OperationId {
+        match queue.submit(&request(kind, game)).unwrap() {
+            Submitted::New(id) => id,
+            Submitted::Joined(id) => panic!("joined {id}"),
+        }
+    }
+
+    #[test]
+    fn the_same_request_is_one_operation_until_it_is_done() {
+        let mut queue = Queue::new(2, 8);
+        let first = new(&mut queue, OperationKind::Download, "a");
+        assert_eq!(queue.submit(&request(OperationKind::Download, "a")), Ok(Submitted::Joined(first)));
+        queue.start();
+        assert_eq!(queue.submit(&request(OperationKind::Download, "a")), Ok(Submitted::Joined(first)));
+        let mut forced = request(OperationKind::Download, "a");
+        forced.options.force = true;
+        assert!(matches!(queue.submit(&forced), Ok(Submitted::New(_))), "other options, another operation");
+        queue.remove(first);
+        assert!(matches!(queue.submit(&request(OperationKind::Download, "a")), Ok(Submitted::New(_))));
+    }
+
+    #[test]
+    fn a_game_s_operations_keep_their_order_and_hinder_no_other_game() {
+        let mut queue = Queue::new(2, 8);
+        let download = new(&mut queue, OperationKind::Download, "a");
+        let remove = new(&mut queue, OperationKind::Remove, "a");
+        let verify = new(&mut queue, OperationKind::Verify, "a");
+        let other = new(&mut queue, OperationKind::Verify, "b");
+        assert_eq!(queue.start(), [download, other]);
+        queue.remove(other);
+        assert_eq!(queue.start(), [] as [u64; 0], "a place is free, but the game is held");
+        queue.remove(download);
+        assert_eq!(queue.start(), [remove]);
+        queue.remove(remove);
+        assert_eq!(queue.start(), [verify]);
+    }
+
+    #[test]
+    fn the_limits_hold() {
+        let mut queue = Queue::new(1, 2);
+        let first = new(&mut queue, OperationKind::Verify, "a");
+        assert_eq!(queue.start(), [first]);
+        new(&mut queue, OperationKind::Verify, "b");
+        new(&mut queue, OperationKind::Verify, "c");
+        assert_eq!(queue.start(), [] as [u64; 0]);
+        assert_eq!(queue.submit(&request(OperationKind::Verify, "d")), Err(Full(2)));
+    }
+
+    proptest! {
+        /// Whatever comes and ends: never more than the limit, never two of one game, and everything runs at last.
+        #[test]
+        fn everything_runs_once(steps in proptest::collection::vec((0u8..3, 0u8..4, any::<bool>()), 0..60)) {
+            let kinds = [OperationKind::Verify, OperationKind::Remove, OperationKind::Download];
+            let mut queue = Queue::new(2, 100);
+            let (mut begun, mut submitted) = (Vec::new(), 0);
+            let mut running: Vec<OperationId> = Vec::new();
+            for (kind, game, ends) in steps {
+                let request = request(kinds[usize::from(kind)], &format!("g{game}"));
+                if let Submitted::New(_) = queue.submit(&request).unwrap() {
+                    submitted += 1;
+                }
+                if ends && !running.is_empty() {
+                    queue.remove(running.remove(0));
+                }
+                running.extend(queue.start());
+                begun.extend(running.iter().copied());
+                prop_assert!(running.len() <= 2);
+                let mut games: Vec<_> = queue.entries().iter().filter(|e| e.running).map(|e| &e.request.game).collect();
+                games.sort();
+                let count = games.len();
+                games.dedup();
+                prop_assert_eq!(games.len(), count);
+            }
+            while let Some(id) = running.pop() {
+                queue.remove(id);
+                running.extend(queue.start());
+                begun.extend(running.iter().copied());
+            }
+            begun.sort_unstable();
+            begun.dedup();
+            prop_assert_eq!(begun.len(), submitted);
+            prop_assert!(queue.entries().is_empty());
+        }
+    }
+}

@@ -1,0 +1,157 @@
+use super::*;
+use crate::game::GameId;
+use crate::operation::{Discovery as HowFound, OperationOptions};
+use crate::peer::{Peer, PeerClient};
+use crate::testing::machine::Machine;
+use crate::{DiscoverySearch, PeerError};
+
+/// A port of multicast DNS that nobody else in this run uses.
+fn free_port() -> u16 {
+    std::net::UdpSocket::bind("0.0.0.0:0").unwrap().local_addr().unwrap().port()
+}
+
+fn offer(machine: &Machine, game: &str) {
+    let root = machine.games_dir().join(game);
+    std::fs::create_dir(&root).unwrap();
+    std::fs::write(root.join("a.eti"), "1").unwrap();
+    std::fs::write(root.join("version.ini"), "1").unwrap();
+}
+
+async fn announced(machine: &Machine, name: &str, port: u16) -> Peer {
+    let peer = machine.describe(name).discovery(true).discovery_port(port).build().unwrap();
+    peer.serve(([127, 0, 0, 1], 0).into()).await.unwrap();
+    peer
+}
+
+fn client(machine: &Machine, port: u16) -> PeerClient {
+    let state = machine.games_dir().parent().unwrap().join("state");
+    PeerClient::new(Some(state)).unwrap().on_discovery_port(port)
+}
+
+const LONG: HowFound = HowFound::On { timeout_ms: 20_000 };
+
+/// Every combination of the conditions: it goes on only when all of them hold.
+#[test]
+fn enough_is_when_all_have_answered_one_offers_it_and_nobody_new_comes() {
+    let quiet = Duration::from_millis(500);
+    for asked in 0..3 {
+        for answered in 0..=asked {
+            for offering in 0..=answered {
+                for milliseconds in [0, 499, 500, 9000] {
+                    let progress =
+                        Progress { asked, answered, offering, quiet: Duration::from_millis(milliseconds) };
+                    let expected = asked == answered && offering > 0 && milliseconds >= 500;
+                    assert_eq!(enough(progress, quiet), expected, "{progress:?}");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_list_finds_everybody_names_each_game_once_and_never_ourselves() {
+    let (one, other, ours) = (Machine::new(), Machine::new(), Machine::new());
+    let port = free_port();
+    offer(&one, "both");
+    offer(&one, "alone");
+    offer(&other, "both");
+    offer(&ours, "own");
+    let peers = [
+        announced(&one, "one", port).await,
+        announced(&other, "other", port).await,
+        announced(&ours, "ours", port).await,
+    ];
+    let begun = Instant::now();
+    let found = client(&ours, port).discover(LONG, &[]).await.unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(15), "it did not wait for its whole timeout");
+    let names: Vec<&str> = found.peers.iter().map(|peer| peer.name.as_str()).collect();
+    assert_eq!(names, ["one", "other"]);
+    let games = found.games();
+    let listed: Vec<_> = games.iter().map(|game| (game.game.as_str(), game.peers.len())).collect();
+    assert_eq!(listed, [("alone", 1), ("both", 2)]);
+    let DiscoverySearch::Done { heard, interfaces, .. } = found.searched.discovery else { panic!() };
+    assert_eq!(heard, 2);
+    assert!(interfaces.contains(&"lo".to_owned()));
+    for peer in peers {
+        peer.shutdown().await.unwrap();
+        assert_eq!(peer.running_tasks(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_named_peer_that_is_heard_of_too_is_one_peer() {
+    let (one, ours) = (Machine::new(), Machine::new());
+    let port = free_port();
+    let peer = announced(&one, "one", port).await;
+    let address = peer.listening().unwrap();
+    let found = client(&ours, port).discover(LONG, &[address.into()]).await.unwrap();
+    assert_eq!((found.peers.len(), found.failed.len()), (1, 0));
+    peer.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn nobody_there_is_explained() {
+    let ours = Machine::new();
+    let client = client(&ours, free_port());
+    match client.discover(HowFound::Off, &[]).await {
+        Err(PeerError::NoPeers { searched }) => assert_eq!(searched.discovery, DiscoverySearch::Off),
+        other => panic!("{other:?}"),
+    }
+    let short = HowFound::On { timeout_ms: 300 };
+    match client.discover(short, &[]).await {
+        Err(PeerError::NoPeers { searched }) => match searched.discovery {
+            DiscoverySearch::Done { waited_ms, interfaces, heard: 0, .. } => {
+                assert!(waited_ms >= 300 && !interfaces.is_empty());
+            }
+            other => panic!("{other:?}"),
+        },
+        other => panic!("{other:?}"),
+    }
+    // A port that nobody listens on: bound for a moment, so that it is free.
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let game: GameId = "g".parse().unwrap();
+    let options = OperationOptions { peers: vec![closed.into()], discovery: short, ..Default::default() };
+    let peer = ours.describe("ours").discovery_port(free_port()).build().unwrap();
+    match peer.plan_stream_install(&game, &options, &tokio_util::sync::CancellationToken::new()).await {
+        Err(error @ PeerError::NotOffered { .. }) => {
+            assert!(error.hint().unwrap().contains("firewall"), "{error}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The peer heard of is asked while discovery still runs, and its offer ends the wait.
+#[tokio::test]
+async fn an_operation_goes_on_when_the_game_is_found() {
+    let (one, ours) = (Machine::new(), Machine::new());
+    let port = free_port();
+    offer(&one, "g");
+    let source = announced(&one, "one", port).await;
+    let begun = Instant::now();
+    let asker = ours.describe("ours").discovery_port(port).build().unwrap();
+    let options = OperationOptions { discovery: LONG, ..Default::default() };
+    let cancel = tokio_util::sync::CancellationToken::new();
+    let selection = asker.choose(&"g".parse().unwrap(), &options, &cancel).await.unwrap();
+    assert_eq!(selection.sources[0].address, source.listening().unwrap());
+    assert!(begun.elapsed() < Duration::from_secs(15));
+    source.shutdown().await.unwrap();
+}
+
+#[test]
+fn one_peer_at_two_addresses_is_one_answer() {
+    let key = |id| PeerKey { id, instance: 1 };
+    let ids: Vec<_> = (0..3).map(|_| key(crate::game::PeerId::random().unwrap())).collect();
+    let whom: Vec<_> =
+        [(0, None), (1, Some(ids[0])), (2, Some(ids[0])), (3, Some(ids[1])), (4, Some(ids[2]))]
+            .map(|(index, key): (usize, Option<PeerKey>)| (index.to_string(), key))
+            .to_vec();
+    let answers: Vec<Answer<u8>> = vec![
+        (3, None, Err(WireError::Closed)),
+        (0, Some(ids[0]), Ok(0)),
+        (1, Some(ids[0]), Ok(1)),
+        (2, None, Err(WireError::Closed)),
+    ];
+    let found = sorted(&whom, answers);
+    let found: Vec<_> = found.iter().map(|found| (found.peer.as_str(), found.answer.is_ok())).collect();
+    assert_eq!(found, [("0", true), ("3", false), ("4", false)]);
+}

@@ -1,0 +1,91 @@
+//! `install`: from the archives of the game root to `local/`.
+
+use std::time::Instant;
+
+use tokio_util::sync::CancellationToken;
+
+use super::Peer;
+use crate::archive::provider::Totals;
+use crate::error::PeerError;
+use crate::event::PeerEvent;
+use crate::game::{GameId, GameVersion};
+use crate::install::local::{self, LocalInstall};
+use crate::install::replace::Replace;
+use crate::operation::{OperationContext, OperationOptions};
+
+impl Peer {
+    /// Installs a game from its archives, which are here. Nothing is downloaded.
+    ///
+    /// # Errors
+    /// [`PeerError::NotDownloaded`], [`PeerError::AlreadyInstalled`], [`PeerError::Archive`], [`PeerError::Local`], and
+    /// what every operation can fail with.
+    pub async fn install_game(
+        &self,
+        game: &GameId,
+        options: &OperationOptions,
+        cancel: CancellationToken,
+    ) -> Result<(), PeerError> {
+        self.operate(game, options, &cancel, async |context| {
+            self.install_from_archives(&context, false).await
+        })
+        .await
+    }
+
+    /// The install as an operation that runs. With `replace` it takes the place of an installed tree.
+    pub(super) async fn install_from_archives(
+        &self,
+        context: &OperationContext,
+        replace: bool,
+    ) -> Result<(), PeerError> {
+        let begun = Instant::now();
+        let game = context.game.clone();
+        match self.unpack(context, replace).await {
+            Ok((version, totals)) => {
+                context.events.report(PeerEvent::InstallFinished {
+                    game,
+                    version,
+                    files: totals.files,
+                    bytes: totals.bytes,
+                    duration_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+                });
+                Ok(())
+            }
+            Err(error) => {
+                context.events.report(PeerEvent::InstallFailed {
+                    game,
+                    code: error.code(),
+                    message: error.to_string(),
+                });
+                Err(error)
+            }
+        }
+    }
+
+    async fn unpack(
+        &self,
+        context: &OperationContext,
+        replace: bool,
+    ) -> Result<(GameVersion, Totals), PeerError> {
+        let (games, lock) = self.lock_and_recover(context).await?;
+        let cancel = context.cancel.child_token();
+        // Also when this future is dropped half-way.
+        let _cancel_on_drop = cancel.clone().drop_guard();
+        let install = LocalInstall {
+            games,
+            game: context.game.clone(),
+            policy: context.options.names,
+            replace: Replace { allowed: replace, force: context.options.force },
+            name: self.inner.name.clone(),
+            id: self.inner.id,
+            provider: self.inner.source.provider.clone(),
+            events: context.events.clone(),
+            cancel,
+        };
+        self.blocking("install", move || {
+            let installed = local::install(&install);
+            drop(lock);
+            installed
+        })
+        .await
+    }
+}

@@ -1,0 +1,111 @@
+//! Serving: what a peer starts when it begins to answer others, in an order in which nobody is told too much.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, PoisonError};
+
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+
+use super::Peer;
+use crate::error::PeerError;
+use crate::event::PeerEvent;
+use crate::install::recover_recorded::recover_recorded;
+use crate::library::watch::LibraryWatcher;
+use crate::limits;
+use crate::net::directory::{HowKnown, KnownPeer, PeerKey};
+use crate::net::discovery::{self, Advertised, Discovery, Heard};
+use crate::net::listener;
+use crate::net::neighbours::{Hint, Neighbours};
+
+impl Peer {
+    /// Puts in order what earlier crashes left, reads the library, opens the listener and serves until
+    /// [`Self::shutdown`]; it follows its library on disk, and the peers around it. Returns the address it listens on;
+    /// port 0 asks the system for a free one.
+    ///
+    /// # Errors
+    /// [`PeerError::Listen`] when the address cannot be had, [`PeerError::Local`] when the games directory or the saved
+    /// peers cannot be read, [`PeerError::Config`] when it serves already.
+    pub async fn serve(&self, address: SocketAddr) -> Result<SocketAddr, PeerError> {
+        let inner = &self.inner;
+        let saved = inner.saved_peers.load()?;
+        let listen = |source| PeerError::Listen { address: address.to_string(), source };
+        let listener = TcpListener::bind(address).await.map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
+        {
+            let mut listening = inner.listening.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(already) = *listening {
+                return Err(PeerError::Config(format!("this peer serves already, on {already}")));
+            }
+            *listening = Some(address);
+        }
+        let (games_dir, events) = (inner.games_dir.clone(), inner.events.clone());
+        self.blocking("recovery", move || recover_recorded(&games_dir, &events)).await?;
+        let source = Arc::clone(&inner.source);
+        let mut watcher = self.blocking("scan", move || Ok(LibraryWatcher::begin(source)?)).await?;
+        inner.events.report(PeerEvent::PeerReady {
+            addr: address,
+            name: inner.name.clone(),
+            peer: inner.id.to_string(),
+        });
+        watcher.publish();
+        inner.tasks.spawn("library", watcher.follow(inner.tasks.cancel_token()));
+        let (visits, visitors) = mpsc::channel(limits::HINT_QUEUE_ITEMS);
+        let _ = inner.source.visitors.set(visits);
+        let accepting =
+            listener::accept(listener, Arc::clone(&inner.source), self.hello(), inner.tasks.cancel_token());
+        inner.tasks.spawn("listener", accepting);
+        let neighbours = Neighbours::new(self.hello(), inner.events.clone(), inner.tasks.clone());
+        let _ = inner.neighbours.set(Arc::clone(&neighbours));
+        let (hints, heard) = mpsc::channel(limits::HINT_QUEUE_ITEMS);
+        let listening = Arc::clone(&neighbours).listen(heard, visitors, inner.tasks.cancel_token());
+        inner.tasks.spawn("neighbours", listening);
+        if inner.discovery {
+            self.find_others(address, hints);
+        }
+        for peer in &inner.peers {
+            neighbours.keep(peer.clone(), HowKnown::Named);
+        }
+        for peer in saved.into_iter().filter(|peer| !inner.peers.contains(peer)) {
+            neighbours.keep(peer, HowKnown::Saved);
+        }
+        Ok(address)
+    }
+
+    /// The peers around this one that answer, by name; nobody when it does not serve.
+    pub fn known_peers(&self) -> Vec<KnownPeer> {
+        self.inner.neighbours.get().map(|neighbours| neighbours.known()).unwrap_or_default()
+    }
+
+    /// Announces this peer and hears of others. Where that does not work, peers that are named or connect still are
+    /// found: it is said and no reason not to serve.
+    fn find_others(&self, listening: SocketAddr, hints: mpsc::Sender<Hint>) {
+        let inner = &self.inner;
+        let running = match Discovery::start(inner.discovery_port) {
+            Ok(running) => running,
+            Err(reason) => {
+                tracing::warn!("this peer is not announced and finds no others: {reason}");
+                return;
+            }
+        };
+        let key = PeerKey { id: inner.id, instance: inner.instance };
+        let advertised = Advertised { key, name: inner.name.clone(), listening };
+        let heard = move |heard| {
+            let hint = match heard {
+                Heard::Hint(hint) => {
+                    Hint::Found { key: hint.key, addresses: hint.addresses, how: HowKnown::Discovered }
+                }
+                Heard::Gone(key) => Hint::Gone(key),
+                Heard::OtherProtocol { protocol, name, address } => {
+                    let place = address.map(|address| format!(" at {address}")).unwrap_or_default();
+                    tracing::info!("{name}{place} speaks protocol version {protocol} and is left alone");
+                    return;
+                }
+            };
+            // Heard more than can be looked at: it will be said again.
+            let _ = hints.try_send(hint);
+        };
+        let library = inner.source.library.follow();
+        let finding = discovery::run(running, advertised, library, heard, inner.tasks.cancel_token());
+        inner.tasks.spawn("discovery", finding);
+    }
+}

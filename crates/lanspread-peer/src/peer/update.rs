@@ -1,0 +1,124 @@
+//! `update`: from what is here and what is wanted to what must be done, and the doing of it.
+
+use super::Peer;
+use crate::error::PeerError;
+use crate::event::PeerEvent;
+use crate::game::GameVersion;
+use crate::install::replace::Replace;
+use crate::library::layout::LOCAL_DIR;
+use crate::operation::OperationContext;
+
+/// What an update does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// Everything here has the wanted version.
+    Nothing,
+    /// The installed tree is streamed anew; there are no archives here.
+    Stream,
+    /// The archives are downloaded anew; nothing is installed.
+    Download,
+    /// The installed tree is behind the archives.
+    Install,
+    /// Both.
+    DownloadAndInstall,
+}
+
+/// What is here of a game.
+#[derive(Debug, Clone, Copy)]
+struct Here<'a> {
+    /// Version of the sentinel.
+    downloaded: Option<&'a GameVersion>,
+    installed: bool,
+    /// Version of the receipt; nothing for a tree that somebody else made.
+    installed_version: Option<&'a GameVersion>,
+}
+
+/// What must be done; nothing when there is nothing here that could be updated. Pure.
+fn decide(here: Here<'_>, wanted: &GameVersion) -> Option<Step> {
+    let is_wanted = |version: Option<&GameVersion>| version == Some(wanted);
+    match (here.downloaded, here.installed) {
+        (None, false) => None,
+        (None, true) if is_wanted(here.installed_version) => Some(Step::Nothing),
+        (None, true) => Some(Step::Stream),
+        (Some(_), false) if is_wanted(here.downloaded) => Some(Step::Nothing),
+        (Some(_), false) => Some(Step::Download),
+        (Some(_), true) if !is_wanted(here.downloaded) => Some(Step::DownloadAndInstall),
+        // A tree without a receipt beside the wanted archives is its owner's business.
+        (Some(_), true) if here.installed_version.is_none() || is_wanted(here.installed_version) => {
+            Some(Step::Nothing)
+        }
+        (Some(_), true) => Some(Step::Install),
+    }
+}
+
+impl Peer {
+    /// Brings what is here to the version that the catalog wants, or without a catalog to the one most peers have.
+    pub(super) async fn update(&self, context: &OperationContext) -> Result<(), PeerError> {
+        let OperationContext { game, options, events, cancel } = context;
+        self.check_in_catalog(game)?;
+        let state = self.game_state(game).await?;
+        let nothing_here = || PeerError::NotInstalled {
+            game: game.clone(),
+            path: self.inner.games_dir.join(game.as_str()).join(LOCAL_DIR),
+        };
+        let state = state.ok_or_else(nothing_here)?;
+        let here = Here {
+            downloaded: state.version.as_ref(),
+            installed: state.installed,
+            installed_version: state.installed_version.as_ref(),
+        };
+        let wanted = match self.wanted_version(game) {
+            Some(version) => version.clone(),
+            None => self.choose(game, options, cancel).await?.version,
+        };
+        let step = decide(here, &wanted).ok_or_else(nothing_here)?;
+        if matches!(step, Step::Stream | Step::Install | Step::DownloadAndInstall) {
+            // Before anything is fetched, because it may end here.
+            let replace = Replace { allowed: true, force: options.force };
+            self.permit_install(context, replace).await?;
+        }
+        match step {
+            Step::Nothing => {
+                events.report(PeerEvent::AlreadyCurrent { game: game.clone(), version: wanted });
+                Ok(())
+            }
+            Step::Stream => self.stream_install(context, true).await.map(|_| ()),
+            Step::Download => self.download(context).await,
+            Step::Install => self.install_from_archives(context, true).await,
+            Step::DownloadAndInstall => {
+                self.download(context).await?;
+                self.install_from_archives(context, true).await
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every combination of what can be here.
+    #[test]
+    fn only_what_is_behind_is_brought_anew() {
+        let (old, new): (GameVersion, GameVersion) = ("1".parse().unwrap(), "2".parse().unwrap());
+        let (old, new) = (Some(&old), Some(&new));
+        let table = [
+            (None, false, None, None),
+            (None, true, new, Some(Step::Nothing)),
+            (None, true, old, Some(Step::Stream)),
+            (None, true, None, Some(Step::Stream)),
+            (new, false, None, Some(Step::Nothing)),
+            (old, false, None, Some(Step::Download)),
+            (new, true, new, Some(Step::Nothing)),
+            (new, true, None, Some(Step::Nothing)),
+            (new, true, old, Some(Step::Install)),
+            (old, true, old, Some(Step::DownloadAndInstall)),
+            (old, true, new, Some(Step::DownloadAndInstall)),
+            (old, true, None, Some(Step::DownloadAndInstall)),
+        ];
+        for (downloaded, installed, installed_version, expected) in table {
+            let here = Here { downloaded, installed, installed_version };
+            assert_eq!(decide(here, &"2".parse().unwrap()), expected, "{here:?}");
+        }
+    }
+}

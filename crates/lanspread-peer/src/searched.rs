@@ -1,0 +1,153 @@
+//! Where peers were looked for, so that finding none can be explained.
+
+use std::net::SocketAddr;
+
+use serde::Serialize;
+
+use crate::wire::message::PROTOCOL_VERSION;
+
+/// What a search for peers did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Searched {
+    /// Peers that were asked: named, saved, known already, or heard of.
+    pub asked: usize,
+    /// Those of them that answered at all.
+    pub answered: usize,
+    /// What discovery did.
+    pub discovery: DiscoverySearch,
+}
+
+/// What discovery did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "state")]
+pub enum DiscoverySearch {
+    /// It was off.
+    #[default]
+    Off,
+    /// It could not run.
+    Failed {
+        /// Why.
+        reason: String,
+    },
+    /// It ran.
+    Done {
+        /// How long, milliseconds.
+        waited_ms: u64,
+        /// Interfaces on which it listened.
+        interfaces: Vec<String>,
+        /// Peers heard of that speak this protocol version.
+        heard: usize,
+        /// Peers heard of that speak another one.
+        other_versions: Vec<OtherVersion>,
+    },
+}
+
+/// A peer of another protocol version.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct OtherVersion {
+    /// Its name, as far as it can be read.
+    pub name: String,
+    /// One of its addresses.
+    pub address: Option<SocketAddr>,
+    /// The version it speaks.
+    pub protocol: u16,
+}
+
+impl Searched {
+    /// Why nobody was found, in one line.
+    pub(crate) fn why_nobody(&self) -> String {
+        if self.asked > 0 && self.answered == 0 {
+            return format!("none of {} peers answers", self.asked);
+        }
+        match &self.discovery {
+            DiscoverySearch::Off => "no peer was named and discovery is off".to_owned(),
+            DiscoverySearch::Failed { reason } => {
+                format!("no peer was named and discovery could not run: {reason}")
+            }
+            DiscoverySearch::Done { other_versions, .. } if !other_versions.is_empty() => {
+                format!("the only peers found speak another protocol version: {}", versions(other_versions))
+            }
+            DiscoverySearch::Done { waited_ms, interfaces, .. } => {
+                let (whole, tenth) = (waited_ms / 1000, waited_ms % 1000 / 100);
+                format!("nobody was heard in {whole}.{tenth} s on {}", interfaces.join(", "))
+            }
+        }
+    }
+
+    /// What else the search met, behind a list of answers.
+    pub(crate) fn remark(&self) -> String {
+        match &self.discovery {
+            DiscoverySearch::Failed { reason } => format!("; discovery could not run: {reason}"),
+            DiscoverySearch::Done { other_versions, .. } if !other_versions.is_empty() => {
+                format!("; others speak another protocol version: {}", versions(other_versions))
+            }
+            _ => String::new(),
+        }
+    }
+
+    /// What the user can try.
+    pub(crate) fn hint(&self) -> &'static str {
+        if self.asked > 0 && self.answered == 0 {
+            return "check that they run, and that their firewall lets TCP in on the port they serve on";
+        }
+        match &self.discovery {
+            DiscoverySearch::Off | DiscoverySearch::Failed { .. } => {
+                "name one with --peer HOST:PORT, or save one with `peers add HOST:PORT`"
+            }
+            DiscoverySearch::Done { other_versions, .. } if !other_versions.is_empty() => {
+                "use the same release on all machines"
+            }
+            DiscoverySearch::Done { .. } => {
+                "the network may block multicast: name a peer with --peer HOST:PORT, or save one with `peers add`"
+            }
+        }
+    }
+}
+
+fn versions(peers: &[OtherVersion]) -> String {
+    const SHOWN: usize = 6;
+    let shown = peers.iter().take(SHOWN).map(|peer| {
+        let address = peer.address.map(|address| format!(" at {address}")).unwrap_or_default();
+        format!("{}{address} (version {}, this program speaks {PROTOCOL_VERSION})", peer.name, peer.protocol)
+    });
+    let mut text = shown.collect::<Vec<_>>().join("; ");
+    if peers.len() > SHOWN {
+        text += &format!("; and {} more", peers.len() - SHOWN);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn done(heard: usize, other_versions: Vec<OtherVersion>) -> DiscoverySearch {
+        let interfaces = vec!["eth0".to_owned(), "lo".to_owned()];
+        DiscoverySearch::Done { waited_ms: 3040, interfaces, heard, other_versions }
+    }
+
+    #[test]
+    fn every_way_to_find_nobody_has_its_own_explanation_and_remedy() {
+        let other =
+            OtherVersion { name: "pc".to_owned(), address: Some(([10, 0, 0, 1], 4000).into()), protocol: 2 };
+        let failed = DiscoverySearch::Failed { reason: "permission denied".to_owned() };
+        for (searched, why, hint) in [
+            (Searched::default(), "discovery is off", "--peer"),
+            (Searched { discovery: failed, ..Searched::default() }, "permission denied", "peers add"),
+            (
+                Searched { discovery: done(0, vec![]), ..Searched::default() },
+                "3.0 s on eth0, lo",
+                "multicast",
+            ),
+            (
+                Searched { discovery: done(0, vec![other]), ..Searched::default() },
+                "pc at 10.0.0.1:4000 (version 2, this program speaks 1)",
+                "same release",
+            ),
+            (Searched { asked: 2, answered: 0, discovery: done(2, vec![]) }, "none of 2 peers", "firewall"),
+        ] {
+            assert!(searched.why_nobody().contains(why), "{}", searched.why_nobody());
+            assert!(searched.hint().contains(hint), "{}", searched.hint());
+        }
+    }
+}

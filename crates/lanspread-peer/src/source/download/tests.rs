@@ -1,0 +1,333 @@
+//! Serving chunks over an in-memory pipe: what is asked for comes, nothing else can be asked for, a changed file is
+//! told, and whatever happens nothing is left behind.
+
+use std::time::Duration;
+
+use tokio::io::{DuplexStream, duplex};
+use tokio::task::JoinHandle;
+
+use super::super::handler;
+use super::*;
+use crate::archive::provider::ProviderChoice;
+use crate::event::EventSender;
+use crate::game::PeerId;
+use crate::testing::machine::Machine;
+use crate::wire::chunk::ChunkItem;
+use crate::wire::message::{Hello, Request};
+
+const IDLE: Duration = limits::STREAM_IDLE_DEADLINE;
+
+fn hello() -> Hello {
+    Hello { peer: PeerId::random().unwrap(), name: "pc".parse().unwrap(), listen_port: None, instance: 0 }
+}
+
+fn content(length: usize) -> Vec<u8> {
+    (0..length).map(|place| u8::try_from(place * 7 % 251).unwrap()).collect()
+}
+
+struct Serving {
+    machine: Machine,
+    source: Arc<Source>,
+    stop: CancellationToken,
+}
+
+impl Serving {
+    fn new(streams_max: usize) -> Self {
+        let machine = Machine::new();
+        let root = machine.games_dir().join("g");
+        std::fs::create_dir(&root).unwrap();
+        std::fs::write(root.join("a.eti"), content(1_000_000)).unwrap();
+        std::fs::write(root.join("empty.eti"), "").unwrap();
+        std::fs::write(root.join("version.ini"), "1").unwrap();
+        std::fs::write(root.join("secret.txt"), "not offered").unwrap();
+        let provider = crate::archive::provider(&ProviderChoice::Native);
+        let (events, tasks) = (EventSender::new(), Tasks::default());
+        let source = Source::new(machine.games_dir(), None, provider, events, tasks, streams_max);
+        Self { machine, source: Arc::new(source), stop: CancellationToken::new() }
+    }
+
+    fn connect(&self, buffer_bytes: usize) -> (DuplexStream, JoinHandle<()>) {
+        let (near, far) = duplex(buffer_bytes);
+        let (source, stop) = (Arc::clone(&self.source), self.stop.clone());
+        let serving = self.source.tasks.spawn("connection", async move {
+            handler::serve(&source, far, &hello(), &stop).await;
+        });
+        (near, serving)
+    }
+
+    async fn request(
+        &self,
+        version: &str,
+        buffer_bytes: usize,
+    ) -> (Connection<DuplexStream>, JoinHandle<()>) {
+        let (near, serving) = self.connect(buffer_bytes);
+        let mut connection = Connection::open(near, &hello()).await.unwrap();
+        let request = Request::Download { game: "g".parse().unwrap(), version: version.parse().unwrap() };
+        connection.send(&request).await.unwrap();
+        (connection, serving)
+    }
+
+    /// A download that has begun, with the files it was told.
+    async fn begin(
+        &self,
+        buffer_bytes: usize,
+    ) -> (Connection<DuplexStream>, JoinHandle<()>, Vec<DownloadFile>) {
+        let (mut connection, serving) = self.request("1", buffer_bytes).await;
+        match reply(&mut connection).await {
+            Reply::DownloadReady { files, more: false } => (connection, serving, files),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn assert_over(
+        &self,
+        serving: JoinHandle<()>,
+        outcome: &str,
+        mut events: crate::event::PeerEvents,
+    ) {
+        tokio::time::timeout(Duration::from_secs(20), serving).await.expect("it does not end").unwrap();
+        assert_eq!((self.source.active_transfers(), self.source.tasks.running()), (0, 0), "{outcome}");
+        let ends = std::iter::from_fn(|| events.try_next()).filter_map(|event| match event {
+            PeerEvent::TransferEnd { outcome, .. } => Some(outcome.into_owned()),
+            _ => None,
+        });
+        assert_eq!(ends.collect::<Vec<_>>(), [outcome]);
+    }
+}
+
+async fn reply(connection: &mut Connection<DuplexStream>) -> Reply {
+    connection.receive("reply", limits::REPLY_DEADLINE).await.unwrap().unwrap()
+}
+
+async fn ask(connection: &mut Connection<DuplexStream>, file: u32, offset: u64, length: u64) {
+    connection.send(&ChunkRequest { file, offset, length }).await.unwrap();
+}
+
+/// The bytes of a chunk and the message behind them.
+async fn answer(connection: &mut Connection<DuplexStream>) -> (Vec<u8>, ChunkMessage) {
+    let mut bytes = Vec::new();
+    loop {
+        match connection.halves().0.item(IDLE, BytesMut::new()).await.unwrap() {
+            ChunkItem::Data(data) => bytes.extend_from_slice(&data),
+            ChunkItem::Control(ChunkMessage::KeepAlive) => {}
+            ChunkItem::Control(message) => return (bytes, message),
+        }
+    }
+}
+
+#[tokio::test]
+async fn chunks_come_in_the_order_in_which_they_were_asked_with_their_checksums() {
+    let serving = Serving::new(1);
+    let events = serving.source.events.subscribe();
+    let (mut connection, served, files) = serving.begin(64 * 1024).await;
+    let names: Vec<&str> = files.iter().map(|file| file.file.name.as_str()).collect();
+    assert_eq!(names, ["a.eti", "empty.eti", "version.ini"]);
+    let whole = content(1_000_000);
+    let parts = [(500_000_usize, 500_000_usize), (0, 500_000), (999_999, 1)];
+    for (offset, length) in parts {
+        ask(&mut connection, 0, offset as u64, length as u64).await;
+    }
+    ask(&mut connection, 2, 0, 1).await;
+    for (offset, length) in parts {
+        let expected = &whole[offset..offset + length];
+        let (bytes, end) = answer(&mut connection).await;
+        assert!(bytes == expected, "{length} bytes at {offset}");
+        assert_eq!(end, ChunkMessage::End { crc32: crc32fast::hash(expected) });
+    }
+    assert_eq!(answer(&mut connection).await.0, b"1");
+    drop(connection);
+    serving.assert_over(served, "complete", events).await;
+}
+
+/// Only bytes of the announced files can be asked for.
+#[tokio::test]
+async fn what_may_not_be_asked_for_is_refused_and_ends_the_download() {
+    for (file, offset, length) in [
+        (3, 0, 1),
+        (u32::MAX, 0, 1),
+        (0, 0, 0),
+        (0, 0, limits::CHUNK_BYTES + 1),
+        (0, 999_999, 2),
+        (0, 1_000_000, 1),
+        (0, u64::MAX, 2),
+        (1, 0, 1),
+    ] {
+        let serving = Serving::new(1);
+        let events = serving.source.events.subscribe();
+        let (mut connection, served, _) = serving.begin(64 * 1024).await;
+        ask(&mut connection, file, offset, length).await;
+        match answer(&mut connection).await {
+            (bytes, ChunkMessage::Failed(refusal)) => {
+                assert_eq!(
+                    (bytes.len(), refusal.code),
+                    (0, RefusalCode::BadRequest),
+                    "{file} {offset} {length}"
+                );
+            }
+            other => panic!("{other:?}"),
+        }
+        serving.assert_over(served, "bad-request", events).await;
+    }
+}
+
+#[tokio::test]
+async fn what_may_not_be_served_is_refused_and_places_are_bounded() {
+    let serving = Serving::new(1);
+    let (_held, _served, _) = serving.begin(64 * 1024).await;
+    let (mut second, _) = serving.request("1", 64 * 1024).await;
+    assert!(matches!(reply(&mut second).await, Reply::Refused(refusal) if refusal.code == RefusalCode::Busy));
+    let serving = Serving::new(1);
+    let (mut other, _) = serving.request("2", 64 * 1024).await;
+    assert!(
+        matches!(reply(&mut other).await, Reply::Refused(refusal) if refusal.code == RefusalCode::OtherVersion)
+    );
+    std::fs::remove_file(serving.machine.games_dir().join("g/version.ini")).unwrap();
+    let (mut gone, _) = serving.request("1", 64 * 1024).await;
+    assert!(
+        matches!(reply(&mut gone).await, Reply::Refused(refusal) if refusal.code == RefusalCode::NotOffered)
+    );
+}
+
+/// In place, replaced by another file of the same size, shorter, gone, a pipe: the chunk is never said to be whole.
+#[tokio::test]
+async fn a_file_that_changed_is_told_and_never_said_to_be_whole() {
+    type Change = fn(&Path);
+    let changes: [(&str, &str, Change); 5] = [
+        ("written in place", "source-changed", |path| {
+            let file = OpenOptions::new().write(true).open(path).unwrap();
+            file.write_at(b"changed", 5).unwrap();
+        }),
+        ("replaced", "source-changed", |path| {
+            let beside = path.with_extension("new");
+            std::fs::write(&beside, content(1_000_000)).unwrap();
+            std::fs::rename(beside, path).unwrap();
+        }),
+        ("shorter", "source-changed", |path| {
+            OpenOptions::new().write(true).open(path).unwrap().set_len(10).unwrap();
+        }),
+        ("gone", "source-internal", |path| std::fs::remove_file(path).unwrap()),
+        ("a pipe", "source-changed", |path| {
+            std::fs::remove_file(path).unwrap();
+            let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+            rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        }),
+    ];
+    for (name, code, change) in changes {
+        // Before the file was opened for the first chunk, and while it is open.
+        for chunks_before in [0, 1] {
+            let serving = Serving::new(1);
+            let events = serving.source.events.subscribe();
+            let (mut connection, served, files) = serving.begin(64 * 1024).await;
+            for _ in 0..chunks_before {
+                ask(&mut connection, 0, 0, 1000).await;
+                assert!(matches!(answer(&mut connection).await.1, ChunkMessage::End { .. }));
+            }
+            change(&serving.machine.games_dir().join("g/a.eti"));
+            ask(&mut connection, 0, 0, 1_000_000).await;
+            let code = if chunks_before > 0 { "source-changed" } else { code };
+            match answer(&mut connection).await.1 {
+                ChunkMessage::Failed(refusal) => assert_eq!(refusal.code.as_str(), code, "{name}"),
+                other => panic!("{name}: {other:?}"),
+            }
+            serving.assert_over(served, code, events).await;
+            if name != "gone" && name != "a pipe" && name != "shorter" {
+                let (_, _, again) = serving.begin(64 * 1024).await;
+                assert_ne!(again[0].fingerprint, files[0].fingerprint, "{name}");
+                assert_eq!(again[2].fingerprint, files[2].fingerprint, "{name}");
+            }
+        }
+    }
+}
+
+/// In the middle of a frame, of a chunk, or between two chunks: the reader goes with the receiver.
+#[tokio::test]
+async fn a_receiver_that_goes_leaves_nothing_behind() {
+    for frames in [0, 1, 2] {
+        let serving = Serving::new(1);
+        let events = serving.source.events.subscribe();
+        let (mut connection, served, _) = serving.begin(1000).await;
+        ask(&mut connection, 0, 0, 1_000_000).await;
+        for _ in 0..frames {
+            connection.halves().0.item(IDLE, BytesMut::new()).await.unwrap();
+        }
+        connection.gone().await;
+        drop(connection);
+        // Whichever side of the connection notices it first.
+        tokio::time::timeout(Duration::from_secs(20), served).await.expect("it does not end").unwrap();
+        assert_eq!((serving.source.active_transfers(), serving.source.tasks.running()), (0, 0));
+        drop(events);
+    }
+}
+
+#[tokio::test]
+async fn bytes_that_are_no_request_end_the_download() {
+    let serving = Serving::new(1);
+    let events = serving.source.events.subscribe();
+    let (near, served) = serving.connect(64 * 1024);
+    let mut near = {
+        let mut connection = Connection::open(near, &hello()).await.unwrap();
+        let request = Request::Download { game: "g".parse().unwrap(), version: "1".parse().unwrap() };
+        connection.send(&request).await.unwrap();
+        reply(&mut connection).await;
+        connection.send(&Request::Games { known: None }).await.unwrap();
+        connection
+    };
+    assert!(near.halves().0.item(IDLE, BytesMut::new()).await.is_err());
+    serving.assert_over(served, "protocol-violation", events).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_is_asked_nothing_gives_its_place_to_others() {
+    let serving = Serving::new(1);
+    let events = serving.source.events.subscribe();
+    let (connection, served, _) = serving.begin(64 * 1024).await;
+    // Time does not pass by itself while the reader's thread waits.
+    tokio::time::advance(limits::REQUEST_IDLE_DEADLINE / 2).await;
+    assert!(!served.is_finished());
+    tokio::time::advance(limits::REQUEST_IDLE_DEADLINE).await;
+    serving.assert_over(served, "timeout", events).await;
+    drop(connection);
+}
+
+/// Between two chunks and in the middle of one: the receiver hears why, behind a whole frame.
+#[tokio::test]
+async fn a_stopping_source_says_so_and_leaves_nothing_behind() {
+    for length in [0, 1_000_000] {
+        let serving = Serving::new(1);
+        let events = serving.source.events.subscribe();
+        let (mut connection, served, _) = serving.begin(1000).await;
+        if length > 0 {
+            ask(&mut connection, 0, 0, length).await;
+            connection.gone().await;
+        }
+        serving.stop.cancel();
+        match answer(&mut connection).await.1 {
+            ChunkMessage::Failed(refusal) => assert_eq!(refusal.code, RefusalCode::Stopping),
+            other => panic!("{other:?}"),
+        }
+        serving.assert_over(served, "source-stopping", events).await;
+    }
+}
+
+#[tokio::test]
+async fn a_receiver_that_takes_nothing_holds_a_stopping_source_up_only_briefly() {
+    let serving = Serving::new(1);
+    let events = serving.source.events.subscribe();
+    let (near, served) = serving.connect(1000);
+    let mut connection = Connection::open(near, &hello()).await.unwrap();
+    let request = Request::Download { game: "g".parse().unwrap(), version: "1".parse().unwrap() };
+    connection.send(&request).await.unwrap();
+    reply(&mut connection).await;
+    ask(&mut connection, 0, 0, 1_000_000).await;
+    connection.gone().await;
+    serving.stop.cancel();
+    tokio::time::timeout(limits::SHUTDOWN_DEADLINE, served).await.expect("it is held up").unwrap();
+    assert_eq!(serving.source.tasks.running(), 0);
+    drop(events);
+    // Half a frame may be all that came; nothing more does.
+    let (mut incoming, mut rest) = (connection.halves().0, 0);
+    while incoming.item(IDLE, BytesMut::new()).await.is_ok() {
+        rest += 1;
+    }
+    assert!(rest <= 1);
+}

@@ -1,0 +1,159 @@
+//! Answering who asks for the offers, at once or when they change.
+//!
+//! A connection that waits holds a place of its own kind, never one of those in which archives are listed, and gives it
+//! back when its library changes, its time is over, or its other side says something or goes.
+
+use std::sync::Arc;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::timeout;
+
+use super::Source;
+use super::handler::offers_in_parts;
+use crate::library::index::Library;
+use crate::limits;
+use crate::wire::connection::Connection;
+use crate::wire::message::{Refusal, RefusalCode, Reply};
+
+/// The answer to a question for the offers that are not known yet; nothing when the library was not read and the disk
+/// must be asked.
+pub(super) async fn games<S: AsyncRead + AsyncWrite>(
+    source: &Source,
+    connection: &mut Connection<S>,
+    known: Option<u64>,
+) -> Option<Vec<Reply>> {
+    let mut follower = source.library.follow();
+    let now = Arc::clone(&follower.borrow_and_update());
+    match known {
+        None => return now.is_read().then(|| listed(&now)),
+        Some(known) if known != now.revision && now.is_read() => return Some(listed(&now)),
+        Some(_) => {}
+    }
+    let Ok(_place) = source.polls.try_acquire() else {
+        let message = format!("{} peers wait for news of its library already", limits::LIBRARY_POLLS_MAX);
+        return Some(vec![Reply::Refused(Refusal::new(RefusalCode::Busy, &message))]);
+    };
+    let changed = timeout(limits::LIBRARY_WAIT, follower.changed());
+    tokio::select! {
+        changed = changed => match changed {
+            Ok(Ok(())) => Some(listed(&follower.borrow())),
+            _ => Some(vec![Reply::Unchanged]),
+        },
+        () = connection.gone() => Some(vec![Reply::Unchanged]),
+    }
+}
+
+fn listed(library: &Library) -> Vec<Reply> {
+    offers_in_parts(library.revision, &library.list())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::time::Duration;
+
+    use tokio::io::{DuplexStream, duplex};
+    use tokio::time::Instant;
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::archive::provider::ProviderChoice;
+    use crate::event::EventSender;
+    use crate::game::PeerId;
+    use crate::source::handler;
+    use crate::task::Tasks;
+    use crate::wire::message::{GameOffer, Hello, Request};
+
+    fn source() -> Arc<Source> {
+        let provider = crate::archive::provider(&ProviderChoice::Native);
+        let nowhere = PathBuf::from("/nonexistent");
+        Arc::new(Source::new(nowhere, None, provider, EventSender::new(), Tasks::default(), 1))
+    }
+
+    fn hello() -> Hello {
+        Hello { peer: PeerId::random().unwrap(), name: "pc".parse().unwrap(), listen_port: None, instance: 1 }
+    }
+
+    fn offers(count: usize) -> Vec<GameOffer> {
+        let offer = |index| GameOffer {
+            game: format!("g{index}").parse().unwrap(),
+            version: "1".parse().unwrap(),
+            bytes: 1,
+        };
+        (0..count).map(offer).collect()
+    }
+
+    async fn connect(source: &Arc<Source>) -> Connection<DuplexStream> {
+        let (near, far) = duplex(1 << 20);
+        let worker = Arc::clone(source);
+        source.tasks.spawn("connection", async move {
+            handler::serve(&worker, far, &hello(), &CancellationToken::new()).await;
+        });
+        Connection::open(near, &hello()).await.unwrap()
+    }
+
+    async fn ask(connection: &mut Connection<DuplexStream>, known: Option<u64>) {
+        connection.send(&Request::Games { known }).await.unwrap();
+    }
+
+    async fn answer(connection: &mut Connection<DuplexStream>) -> Reply {
+        connection.receive("reply", Duration::from_secs(3600)).await.unwrap().unwrap()
+    }
+
+    fn revision(reply: &Reply) -> Option<(u64, usize)> {
+        if let Reply::Games { revision, games, .. } = reply { Some((*revision, games.len())) } else { None }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn news_are_told_at_once_and_no_news_after_the_wait() {
+        let source = source();
+        source.library.replace(offers(1));
+        let mut connection = connect(&source).await;
+        for known in [None, Some(0), Some(7)] {
+            let begun = Instant::now();
+            ask(&mut connection, known).await;
+            assert_eq!(revision(&answer(&mut connection).await), Some((1, 1)), "{known:?}");
+            assert_eq!(begun.elapsed(), Duration::ZERO, "{known:?}");
+        }
+        let begun = Instant::now();
+        ask(&mut connection, Some(1)).await;
+        assert_eq!(answer(&mut connection).await, Reply::Unchanged);
+        assert_eq!(begun.elapsed().as_secs(), limits::LIBRARY_WAIT.as_secs());
+        ask(&mut connection, Some(1)).await;
+        // The question is being waited on when the library changes.
+        while source.polls.available_permits() == limits::LIBRARY_POLLS_MAX {
+            tokio::task::yield_now().await;
+        }
+        source.library.replace(offers(300));
+        assert_eq!(revision(&answer(&mut connection).await), Some((2, 256)));
+        assert_eq!(revision(&answer(&mut connection).await), Some((2, 44)), "one list, in parts");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_takes_no_place_of_a_listing_and_gives_its_own_back() {
+        let source = source();
+        source.library.replace(offers(1));
+        let mut waiting = Vec::new();
+        for _ in 0..limits::LIBRARY_POLLS_MAX {
+            let mut connection = connect(&source).await;
+            ask(&mut connection, Some(1)).await;
+            waiting.push(connection);
+        }
+        while source.polls.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(source.inspections.available_permits(), limits::INSPECTIONS_MAX);
+        let mut late = connect(&source).await;
+        ask(&mut late, Some(1)).await;
+        let refused = answer(&mut late).await;
+        assert!(matches!(refused, Reply::Refused(refusal) if refusal.code == RefusalCode::Busy));
+        ask(&mut late, None).await;
+        assert_eq!(revision(&answer(&mut late).await), Some((1, 1)), "a list is had all the same");
+        let begun = Instant::now();
+        drop(waiting);
+        while source.polls.available_permits() < limits::LIBRARY_POLLS_MAX {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(begun.elapsed(), Duration::ZERO, "who goes is noticed at once");
+    }
+}

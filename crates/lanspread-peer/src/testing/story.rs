@@ -1,0 +1,169 @@
+//! What an honest source says of one game, frame by frame, and where in it a lie can be told.
+
+use std::ops::Range;
+use std::path::Path;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::lying_source::Step;
+use crate::archive;
+use crate::archive::provider::{ProviderChoice, Totals};
+use crate::game::{GameId, GameVersion};
+use crate::library::state::{GameState, RootFile};
+use crate::limits;
+use crate::source::stream;
+use crate::wire::message::{StreamItem, StreamMessage};
+
+/// Sends a message.
+pub(crate) fn say(message: StreamMessage) -> Step {
+    Step::Say(StreamItem::Control(message))
+}
+
+/// Sends content.
+pub(crate) fn data(bytes: &[u8]) -> Step {
+    Step::Say(StreamItem::Data(bytes.to_vec().into()))
+}
+
+/// The frames of one whole file.
+pub(crate) fn file(path: &str, content: &[u8], modified: Option<i64>, executable: bool) -> Vec<Step> {
+    let crc32 = crc32fast::hash(content);
+    let size = content.len() as u64;
+    let path = path.to_owned();
+    let mut steps =
+        vec![say(StreamMessage::FileBegin { path, size, crc32: Some(crc32), modified, executable })];
+    if !content.is_empty() {
+        steps.push(data(content));
+    }
+    steps.push(say(StreamMessage::FileEnd { crc32 }));
+    steps
+}
+
+/// The frame of a copy.
+pub(crate) fn copy(path: &str, original: &str, size: u64, modified: Option<i64>) -> Step {
+    let (path, original) = (path.to_owned(), original.to_owned());
+    say(StreamMessage::Copy { path, original, size, modified, executable: false })
+}
+
+/// What a source offers of one game before it streams it.
+#[derive(Debug, Clone)]
+pub(crate) struct Offered {
+    pub(crate) game: GameId,
+    pub(crate) version: GameVersion,
+    pub(crate) files: Vec<RootFile>,
+    pub(crate) archives: u64,
+    pub(crate) totals: Totals,
+}
+
+/// Where the frames of a file are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FilePlace {
+    pub(crate) path: String,
+    pub(crate) size: u64,
+    pub(crate) begin: usize,
+    pub(crate) data: Range<usize>,
+}
+
+impl FilePlace {
+    /// The frame that ends the file.
+    pub(crate) fn end(&self) -> usize {
+        self.data.end
+    }
+}
+
+/// An honest stream. It begins with its totals and its first archive, and ends with *complete*.
+#[derive(Debug, Clone)]
+pub(crate) struct Story {
+    pub(crate) steps: Vec<Step>,
+    pub(crate) archives: u64,
+    pub(crate) totals: Totals,
+    /// A folder's frame and path.
+    pub(crate) folder: (usize, String),
+    /// The first file in a folder that has content.
+    pub(crate) first: FilePlace,
+    /// The last file that has content.
+    pub(crate) last: FilePlace,
+    /// The begin and the end of the last archive.
+    pub(crate) last_archive: Range<usize>,
+    pub(crate) complete: usize,
+}
+
+impl Story {
+    /// Finds its way in a stream; nothing when the game has no folder or no two files that differ.
+    pub(crate) fn of(steps: Vec<Step>) -> Option<Self> {
+        let message = |at: usize| match steps.get(at) {
+            Some(Step::Say(StreamItem::Control(message))) => Some(message),
+            _ => None,
+        };
+        let Some(&StreamMessage::Begin { archives, totals }) = message(0) else { return None };
+        let mut folder = None;
+        let mut files = Vec::new();
+        let mut archive = 0..0;
+        for at in 0..steps.len() {
+            match message(at) {
+                Some(StreamMessage::ArchiveBegin(_)) => archive.start = at,
+                Some(StreamMessage::ArchiveEnd) => archive.end = at,
+                Some(StreamMessage::Directory { path }) => drop(folder.get_or_insert((at, path.clone()))),
+                // A lie may leave a byte out, and what is left must be a frame.
+                Some(StreamMessage::FileBegin { path, size: size @ 2.., .. }) => {
+                    let end = (at + 1..steps.len()).find(|at| message(*at).is_some())?;
+                    files.push(FilePlace { path: path.clone(), size: *size, begin: at, data: at + 1..end });
+                }
+                _ => {}
+            }
+        }
+        let first = files.iter().find(|file| file.path.contains('/'))?.clone();
+        let last = files.pop().filter(|last| *last != first)?;
+        let complete = steps.len() - 1;
+        Some(Self { archives, totals, folder: folder?, first, last, last_archive: archive, complete, steps })
+    }
+
+    /// The message at a place where there is one.
+    pub(crate) fn message(&self, at: usize) -> StreamMessage {
+        match &self.steps[at] {
+            Step::Say(StreamItem::Control(message)) => message.clone(),
+            other => unreachable!("{other:?} is no message"),
+        }
+    }
+
+    /// Content of a file.
+    pub(crate) fn content(&self, file: &FilePlace) -> Vec<u8> {
+        let frames = self.steps[file.data.clone()].iter();
+        let bytes = frames.filter_map(|step| match step {
+            Step::Say(StreamItem::Data(bytes)) => Some(&bytes[..]),
+            _ => None,
+        });
+        bytes.collect::<Vec<_>>().concat()
+    }
+}
+
+/// What an honest source offers and says of the downloaded game in this game root; an error is for people.
+pub(crate) async fn of_game_root(game_root: &Path) -> Result<(Offered, Story), String> {
+    let here = |what: &str| format!("{}: {what}", game_root.display());
+    let name = game_root.file_name().and_then(|name| name.to_str());
+    let game: GameId =
+        name.and_then(|name| name.parse().ok()).ok_or_else(|| here("its name is no game id"))?;
+    let games_dir = game_root.parent().ok_or_else(|| here("it is in no folder"))?;
+    let state = GameState::read(games_dir, &game).map_err(|error| error.to_string())?;
+    let state = state.ok_or_else(|| here("there is no such folder"))?;
+    let version = state.version.clone().ok_or_else(|| here("the game is not downloaded"))?;
+    let archives = state.archives().map_err(|error| here(&error.to_string()))?;
+
+    let (items, mut queue) = mpsc::channel(limits::STREAM_QUEUE_ITEMS);
+    let decoding = tokio::task::spawn_blocking(move || {
+        let provider = archive::provider(&ProviderChoice::Native);
+        stream::decode(provider.as_ref(), &archives, &items, &CancellationToken::new())
+    });
+    let mut steps = Vec::new();
+    while let Some(item) = queue.recv().await {
+        steps.push(Step::Say(item));
+    }
+    let decoded = decoding.await.map_err(|_| here("the decoder panicked"))?;
+    decoded.map_err(|error| here(&error.to_string()))?;
+    let story = Story::of(steps).ok_or_else(|| {
+        here("to lie about it takes a folder, a file in a folder and another file, of two bytes at least")
+    })?;
+    let Story { archives, totals, .. } = story;
+    let offered = Offered { game, version, files: state.root_files, archives, totals };
+    Ok((offered, story))
+}

@@ -1,0 +1,250 @@
+//! The bulk part of a download: what follows [`super::message::Reply::DownloadReady`] on its connection.
+//!
+//! The receiver asks for chunks ahead of what has come, the source answers them in order. A request names a file by its
+//! place in the list the source has just sent, so nothing else can be asked for. Both directions are used at the same
+//! time, and data passes our own buffers by: one copy from the socket, one to it.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use tokio::io::{
+    AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, BufWriter, ReadHalf,
+    WriteHalf,
+};
+
+use super::codec;
+use super::error::{WireError, within};
+use super::frame::{self, Frame, HEADER_BYTES};
+use super::message::Refusal;
+use crate::limits;
+
+/// Bytes of one file, at most [`limits::CHUNK_BYTES`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ChunkRequest {
+    /// Place of the file in the source's list.
+    pub file: u32,
+    pub offset: u64,
+    /// At least 1.
+    pub length: u64,
+}
+
+/// Control frames of the source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum ChunkMessage {
+    /// The chunk is complete; CRC-32 of its bytes as the source read them.
+    End { crc32: u32 },
+    /// The source cannot go on.
+    Failed(Refusal),
+    /// The source lives but its disk has given nothing yet.
+    KeepAlive,
+}
+
+/// What a source sends.
+#[derive(Debug)]
+pub(crate) enum ChunkItem {
+    Data(BytesMut),
+    Control(ChunkMessage),
+}
+
+/// Buffers that wait for their next use. Memory that moves in circles is neither asked of the system nor cleared again.
+#[derive(Debug, Default)]
+pub(crate) struct Buffers(Mutex<Vec<BytesMut>>);
+
+impl Buffers {
+    /// A buffer with whatever it held before.
+    pub(crate) fn take(&self) -> BytesMut {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+    }
+
+    /// Keeps a buffer for its next use.
+    pub(crate) fn give(&self, buffer: BytesMut) {
+        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // One more on each side of the queue.
+        if waiting.len() < limits::CHUNK_QUEUE_ITEMS + 2 {
+            waiting.push(buffer);
+        }
+    }
+}
+
+/// What arrives on a connection.
+pub(crate) struct Incoming<'c, S> {
+    reader: &'c mut BufReader<ReadHalf<S>>,
+}
+
+/// What is sent on a connection.
+pub(crate) struct Outgoing<'c, S> {
+    writer: &'c mut BufWriter<WriteHalf<S>>,
+}
+
+impl<'c, S: AsyncRead> Incoming<'c, S> {
+    pub(super) fn new(reader: &'c mut BufReader<ReadHalf<S>>) -> Self {
+        Self { reader }
+    }
+
+    /// Waits until something arrives; false when the other side closed instead. Loses nothing when it is not awaited
+    /// to its end.
+    pub(crate) async fn begins(&mut self) -> Result<bool, WireError> {
+        Ok(!self.reader.fill_buf().await?.is_empty())
+    }
+
+    /// Receives a control message that has begun to arrive.
+    pub(crate) async fn message<M: DeserializeOwned>(&mut self, what: &'static str) -> Result<M, WireError> {
+        let whole = async {
+            let header = frame::read_header(self.reader).await?.ok_or(WireError::Closed)?;
+            match frame::read_payload(self.reader, header).await? {
+                Frame::Control(payload) => codec::decode(&payload),
+                Frame::Data(_) => Err(WireError::Unexpected { expected: what, got: "data" }),
+            }
+        };
+        within(limits::FRAME_DEADLINE, "rest of a frame", whole).await
+    }
+
+    /// Receives the next item of a chunk, data into `buffer`. It may take `idle` to begin, and then a deadline for the
+    /// whole of it.
+    pub(crate) async fn item(
+        &mut self,
+        idle: Duration,
+        mut buffer: BytesMut,
+    ) -> Result<ChunkItem, WireError> {
+        let mut header = [0; HEADER_BYTES];
+        let first = async { self.read(&mut header).await };
+        let mut filled = within(idle, "frame", first).await?;
+        let rest = async {
+            while filled < HEADER_BYTES {
+                filled += self.read(&mut header[filled..]).await?;
+            }
+            let header = frame::parse_header(header)?;
+            buffer.clear();
+            buffer.reserve(header.length());
+            self.payload(&mut buffer, header.length()).await?;
+            Ok(if header.is_control() {
+                ChunkItem::Control(codec::decode(&buffer)?)
+            } else {
+                ChunkItem::Data(buffer)
+            })
+        };
+        within(limits::FRAME_DEADLINE, "rest of a frame", rest).await
+    }
+
+    /// Reads past our buffer once it is empty: a small read must not fill it with bulk data.
+    async fn read(&mut self, into: &mut [u8]) -> Result<usize, WireError> {
+        let read = if self.reader.buffer().is_empty() {
+            self.reader.get_mut().read(into).await?
+        } else {
+            self.reader.read(into).await?
+        };
+        if read == 0 { Err(WireError::Closed) } else { Ok(read) }
+    }
+
+    async fn payload(&mut self, payload: &mut BytesMut, length: usize) -> Result<(), WireError> {
+        while payload.len() < length {
+            let missing = length - payload.len();
+            let here = self.reader.buffer().len().min(missing);
+            if here > 0 {
+                payload.extend_from_slice(&self.reader.buffer()[..here]);
+                self.reader.consume(here);
+                continue;
+            }
+            let mut limited = self.reader.get_mut().take(missing as u64);
+            let next = async { Ok(limited.read_buf(payload).await?) };
+            if within(limits::STREAM_IDLE_DEADLINE, "next byte of a frame", next).await? == 0 {
+                return Err(WireError::Closed);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<'c, S: AsyncWrite> Outgoing<'c, S> {
+    pub(super) fn new(writer: &'c mut BufWriter<WriteHalf<S>>) -> Self {
+        Self { writer }
+    }
+
+    /// Writes a control message without flushing.
+    pub(crate) async fn message(&mut self, message: &impl Serialize) -> Result<(), WireError> {
+        let frame = Frame::Control(codec::encode(message)?.into());
+        let write = frame::write_frame(self.writer, &frame);
+        within(limits::FRAME_WRITE_DEADLINE, "room for a message", write).await
+    }
+
+    /// Writes a frame of data without flushing.
+    pub(crate) async fn data(&mut self, data: &[u8]) -> Result<(), WireError> {
+        let write = frame::write_data(self.writer, data);
+        within(limits::FRAME_WRITE_DEADLINE, "room for a frame", write).await
+    }
+
+    /// Sends what was written.
+    pub(crate) async fn flush(&mut self) -> Result<(), WireError> {
+        let flush = async { Ok(self.writer.flush().await?) };
+        within(limits::FRAME_WRITE_DEADLINE, "room for a frame", flush).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Buf;
+    use tokio::io::duplex;
+
+    use super::*;
+    use crate::game::PeerId;
+    use crate::wire::connection::Connection;
+    use crate::wire::message::{Hello, RefusalCode};
+
+    /// Golden bytes: a change here is a change of the protocol.
+    #[test]
+    fn messages_have_fixed_bytes() {
+        let request = ChunkRequest { file: 1, offset: 300, length: 2 };
+        assert_eq!(codec::encode(&request).unwrap(), [1, 251, 44, 1, 2]);
+        assert_eq!(codec::encode(&ChunkMessage::End { crc32: 0x0102_0304 }).unwrap(), [0, 252, 4, 3, 2, 1]);
+        let failed = ChunkMessage::Failed(Refusal::new(RefusalCode::Changed, "x"));
+        assert_eq!(codec::encode(&failed).unwrap(), [1, 9, 1, b'x']);
+        assert_eq!(codec::encode(&ChunkMessage::KeepAlive).unwrap(), [2]);
+    }
+
+    /// Whatever the sizes, read-ahead and cuts of the pipe: items come as they went.
+    #[tokio::test]
+    async fn items_come_back_as_they_went() {
+        for pipe in [128, 1000, 64 * 1024, 1024 * 1024] {
+            let (left, right) = duplex(pipe);
+            let hello = Hello {
+                peer: PeerId::random().unwrap(),
+                name: "x".parse().unwrap(),
+                listen_port: None,
+                instance: 0,
+            };
+            let (left, right) = tokio::join!(Connection::open(left, &hello), Connection::open(right, &hello));
+            let (mut left, mut right) = (left.unwrap(), right.unwrap());
+            let sizes = [1, 5, 64 * 1024, 64 * 1024 + 1, 3];
+            let content = |size: usize| vec![u8::try_from(size % 251).unwrap(); size];
+            let sending = async {
+                let (_, mut outgoing) = left.halves();
+                for size in sizes {
+                    outgoing.data(&content(size)).await.unwrap();
+                    outgoing.message(&ChunkMessage::End { crc32: 7 }).await.unwrap();
+                }
+                outgoing.flush().await.unwrap();
+            };
+            let receiving = async {
+                let (mut incoming, _) = right.halves();
+                let mut buffer = BytesMut::new();
+                for size in sizes {
+                    match incoming.item(limits::STREAM_IDLE_DEADLINE, buffer).await.unwrap() {
+                        ChunkItem::Data(data) => {
+                            assert_eq!(data.chunk(), content(size));
+                            buffer = data;
+                        }
+                        other @ ChunkItem::Control(_) => panic!("{other:?}"),
+                    }
+                    match incoming.item(limits::STREAM_IDLE_DEADLINE, BytesMut::new()).await.unwrap() {
+                        ChunkItem::Control(ChunkMessage::End { crc32: 7 }) => {}
+                        other => panic!("{other:?}"),
+                    }
+                }
+            };
+            tokio::join!(sending, receiving);
+        }
+    }
+}

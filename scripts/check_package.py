@@ -1,0 +1,222 @@
+#!/usr/bin/env python3
+"""Builds the Debian package and uses it once as an operator would, in a container: install, serve as the service does,
+ask, upgrade, remove, purge. Takes some ten seconds beside the build."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from scenarios.cleanup import RunLock, remove_dead_runs, remove_run
+from scenarios.contract import CheckFailed, expect, expect_equal
+from scenarios.docker import RUN_LABEL, DockerError, docker, engine_problem
+from scenarios.image import PROGRAM, prepare_image
+from scenarios.tools import FIXTURES_DIR, PROJECT_DIR, TARGET_DIR, ToolFailed
+
+PACKAGE = "lanspread-peer"
+USER = "lanspread"
+UNIT = "/usr/lib/systemd/system/lanspread-peer.service"
+CONFIG = "/etc/lanspread/lanspread.toml"
+GAMES = "/srv/games"
+STATE = "/var/lib/lanspread"
+# Where the service of the shipped configuration listens, asked from inside the same container.
+ADDRESS = "127.0.0.1:4107"
+
+# The games that the operator puts there.
+FIXTURE = "fixture-alpha"
+
+# Far more than any step takes: only a hang gets there.
+STEP_TIME_LIMIT_S = 60
+
+# Slim images leave documentation out of what is installed; here it is part of what is looked at.
+DPKG = ("dpkg", "--path-include=/usr/share/*")
+
+SHIPPED = (
+    f"/usr/bin/{PROGRAM}",
+    UNIT,
+    CONFIG,
+    f"/usr/share/bash-completion/completions/{PROGRAM}",
+    f"/usr/share/zsh/vendor-completions/_{PROGRAM}",
+    f"/usr/share/fish/vendor_completions.d/{PROGRAM}.fish",
+    f"/usr/share/man/man1/{PROGRAM}.1.gz",
+    f"/usr/share/man/man1/{PROGRAM}-serve.1.gz",
+    f"/usr/share/doc/{PACKAGE}/copyright",
+    f"/usr/share/doc/{PACKAGE}/LICENSE-MIT",
+    f"/usr/share/doc/{PACKAGE}/LICENSE-APACHE",
+    f"/usr/share/doc/{PACKAGE}/README.md",
+    f"/usr/share/doc/{PACKAGE}/docs/commands.md",
+)
+
+
+# As on a machine: nothing of what the image says to its own program.
+ENVIRONMENT = ("env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin")
+
+
+class Container:
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def run(self, *command: str, user: str = "0") -> str:
+        return docker("exec", "--user", user, self.name, *ENVIRONMENT, *command, timeout_s=STEP_TIME_LIMIT_S)
+
+    def holds(self, path: str) -> bool:
+        return self.run("sh", "-c", f"test -e {shlex.quote(path)} && echo yes || echo no").strip() == "yes"
+
+    def digests(self, folder: str) -> str:
+        return self.run("sh", "-c", f"find {folder} -type f -exec sha256sum {{}} + | sort")
+
+
+@contextmanager
+def container(image: str, *mounts: tuple[Path, str]) -> Iterator[Container]:
+    """A container that does nothing by itself; removed at the end, and by the next run should this one be killed."""
+    name = f"lanspread-package-{secrets.token_hex(4)}"
+    lock = RunLock(TARGET_DIR / f"{name}.lock")
+    try:
+        arguments = ["--name", name, "--label", f"{RUN_LABEL}={lock.path}", "--user", "0", "--entrypoint", "sleep"]
+        for source, target in mounts:
+            arguments += ["--mount", f"type=bind,source={source},target={target}"]
+        docker("run", "--detach", *arguments, image, "infinity")
+        yield Container(name)
+    finally:
+        remove_run(str(lock.path))
+        lock.release()
+
+
+def build() -> Path:
+    script = PROJECT_DIR / "scripts" / "build_package.sh"
+    done = subprocess.run([str(script)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+    if done.returncode != 0:
+        raise ToolFailed(f"{script.name}: exit {done.returncode}")
+    return Path(done.stdout.splitlines()[-1])
+
+
+def check_unit(unit: str) -> None:
+    """Lets systemd read the unit, on a machine that has it; the program that it starts need not be installed there."""
+    if not shutil.which("systemd-analyze"):
+        print("no systemd-analyze here: the unit is not verified")
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / Path(UNIT).name
+        file.write_text(unit.replace(f"/usr/bin/{PROGRAM}", "/bin/true"))
+        command = ["systemd-analyze", "--man=no", "verify", str(file)]
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        said = [line for line in done.stderr.splitlines() if file.name in line]
+        expect_equal((done.returncode, said), (0, []), "what systemd-analyze verify says")
+
+
+def check_contents(box: Container) -> None:
+    installed = set(box.run("dpkg", "-L", PACKAGE).splitlines())
+    for path in SHIPPED:
+        expect(path in installed, f"{path} is not in the package")
+        expect(int(box.run("stat", "--format", "%s", path)) > 0, f"{path} is empty")
+    expect(CONFIG in box.run("dpkg-query", "--show", "--showformat", "${Conffiles}", PACKAGE), f"{CONFIG} no conffile")
+    version = tomllib.loads((PROJECT_DIR / "Cargo.toml").read_text())["workspace"]["package"]["version"]
+    expect_equal(box.run(PROGRAM, "--version").strip(), f"{PROGRAM} {version}", "--version")
+    box.run("bash", "-n", f"/usr/share/bash-completion/completions/{PROGRAM}")
+    expect_equal(box.run("stat", "--format", "%U %a", GAMES, STATE).split(), [USER, "2775", USER, "700"], "folders")
+
+
+def command_of(unit: str) -> str:
+    commands = [line.removeprefix("ExecStart=") for line in unit.splitlines() if line.startswith("ExecStart=")]
+    expect_equal(len(commands), 1, "ExecStart lines")
+    return commands[0]
+
+
+def told(manager: socket.socket) -> list[str]:
+    """The next message to the service manager."""
+    try:
+        return manager.recv(4096).decode().splitlines()
+    except TimeoutError as error:
+        raise CheckFailed(f"the service said nothing to its manager for {STEP_TIME_LIMIT_S} s") from error
+
+
+def check_service(box: Container, unit: str, manager: socket.socket, pid_file: Path) -> None:
+    """Starts what the unit starts, as its user; this script is the service manager."""
+    environment = [*ENVIRONMENT, "NOTIFY_SOCKET=/manager/notify", f"STATE_DIRECTORY={STATE}"]
+    # The shell fills in the same variable as systemd would.
+    shell = ["sh", "-c", f"echo $$ > /manager/{pid_file.name}; exec {command_of(unit)}"]
+    command = ["docker", "exec", "--user", USER, box.name, *environment, *shell]
+    service = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
+    try:
+        ready = ["READY=1", f"STATUS=Serving {GAMES} on 0.0.0.0:4107"]
+        expect_equal(told(manager), ready, "the service manager is told")
+        # As somebody else, who reads the same configuration.
+        asking = [PROGRAM, "--json", "--state-dir", "/tmp/nobody", "list", "--peer", ADDRESS]
+        listed = [json.loads(line) for line in box.run(*asking, user="nobody").splitlines()]
+        offered = sorted(game["game"] for game in listed if game["event"] == "offered-game")
+        games = sorted(path.name for path in (FIXTURES_DIR / FIXTURE).iterdir())
+        expect_equal(offered, games, "offered games")
+        box.run("sh", "-c", f"kill -TERM {pid_file.read_text().strip()}")
+        expect_equal(told(manager)[0], "STOPPING=1", "the service manager is told")
+        expect_equal(service.wait(STEP_TIME_LIMIT_S), 0, "exit status of the service after SIGTERM")
+    finally:
+        service.kill()
+        service.wait()
+
+
+def check_package(box: Container, manager: socket.socket, manager_dir: Path) -> None:
+    # The image's own program would be found first.
+    box.run("rm", f"/usr/local/bin/{PROGRAM}")
+    box.run(*DPKG, "--install", "/package.deb")
+    check_contents(box)
+    unit = box.run("cat", UNIT)
+    check_unit(unit)
+    box.run("sh", "-c", f"cp -R /fixture/. {GAMES} && chown -R {USER}: {GAMES}")
+    check_service(box, unit, manager, manager_dir / "pid")
+
+    # What the operator has put there survives an upgrade; the games survive everything.
+    games = box.digests(GAMES)
+    expect(games.count("\n") > 1, "there are games to lose")
+    box.run("sh", "-c", f"echo '# ours' >> {CONFIG}")
+    box.run(*DPKG, "--install", "/package.deb")
+    expect("# ours" in box.run("cat", CONFIG), "the upgrade replaced the configuration")
+    box.run("dpkg", "--remove", PACKAGE)
+    expect(not box.holds(f"/usr/bin/{PROGRAM}") and box.holds(CONFIG), "removal takes the program, not its settings")
+    box.run("dpkg", "--purge", PACKAGE)
+    expect(not box.holds(CONFIG) and not box.holds(STATE), "a purge takes settings and state")
+    expect_equal(box.digests(GAMES), games, "the games after the purge")
+
+
+def main() -> int:
+    begun = time.monotonic()
+    problem = engine_problem()
+    if problem:
+        raise ToolFailed(problem)
+    package = build()
+    built = time.monotonic()
+    remove_dead_runs()
+    # A path of a socket may have no more than 107 bytes, so it is not made below the project.
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager,
+    ):
+        manager_dir = Path(folder) / "manager"
+        manager_dir.mkdir()
+        manager_dir.chmod(0o777)
+        image = prepare_image(Path(folder), rebuild=False)
+        manager.bind(str(manager_dir / "notify"))
+        (manager_dir / "notify").chmod(0o666)
+        manager.settimeout(STEP_TIME_LIMIT_S)
+        mounts = (package, "/package.deb"), (FIXTURES_DIR / FIXTURE, "/fixture"), (manager_dir, "/manager")
+        with container(image, *mounts) as box:
+            check_package(box, manager, manager_dir)
+    print(f"{package.name}: passed; built in {built - begun:.0f} s, used in {time.monotonic() - built:.0f} s")
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (CheckFailed, DockerError, ToolFailed) as error:
+        sys.exit(f"check_package.py: {error}")

@@ -1,0 +1,72 @@
+"""The two programs that stand in for peers, each in a container of its own: sources that lie, and a proxy that damages.
+
+They are written in Rust below the library's tests (`crates/lanspread-peer/tests/programs/`), on the same test doubles
+as the library's own tests. A scenario makes them through its stage:
+
+    liars = stage.lying_sources(game_root, ["wrong-bytes", "silence"])     peers with the file list of that game root
+    proxy = stage.fault_proxy(source, "flip=700000:0")                     the same source, seen through the proxy
+    stage.install(game, received, [proxy, *liars, sound], exit_status=0)
+    proxy.expect_felt()
+"""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+
+from .contract import Deadline
+from .events import Event
+from .peer import PORT, Peer
+from .tools import PROJECT_DIR, TARGET_DIR, ToolFailed
+
+LYING_SOURCE = "lying_source"
+FAULT_PROXY = "fault_proxy"
+
+# Debug builds: they are not measured, and `cargo test` has built all that they need.
+PROGRAMS_DIR = TARGET_DIR / "debug" / "examples"
+
+# A fault that hits before the end of an install has been reported by then.
+_REPORT_LIMIT_S = 5.0
+
+
+def build_programs() -> None:
+    """Quick when they are up to date."""
+    command = ["cargo", "build", "--quiet", "--locked", "--package", "lanspread-peer", "--features", "testing"]
+    command += ["--example", LYING_SOURCE, "--example", FAULT_PROXY]
+    try:
+        status = subprocess.run(command, cwd=PROJECT_DIR, stdin=subprocess.DEVNULL).returncode
+    except FileNotFoundError as error:
+        raise ToolFailed("cargo is not here; install Rust, for the programs that stand in for peers") from error
+    if status != 0:
+        raise ToolFailed(f"{' '.join(command)}: exit {status}")
+
+
+@dataclass(frozen=True)
+class LyingSource:
+    """A peer that offers a game as an honest source does, and lies when it streams it."""
+
+    name: str
+    address: str
+    lie: str
+    code: str
+    """Of the failure that the lie must be answered with."""
+
+    @classmethod
+    def from_event(cls, event: Event, host: str) -> LyingSource:
+        return cls(event["peer"], f"{host}:{event['port']}", event["lie"], event["code"])
+
+
+@dataclass(frozen=True)
+class FaultProxy:
+    """A source as a receiver sees it through a fault: under its name, at another address."""
+
+    name: str
+    process: Peer
+
+    @property
+    def address(self) -> str:
+        return f"{self.process.name}:{PORT}"
+
+    def expect_felt(self) -> None:
+        """At least one connection has had the fault."""
+        self.process.wait_for_event("fault-felt", Deadline(_REPORT_LIMIT_S), f"the fault in front of {self.name}")

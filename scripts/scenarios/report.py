@@ -1,0 +1,153 @@
+"""What a run says: the table on the terminal, results for machines, the matrix as a page of the documentation."""
+
+from __future__ import annotations
+
+import json
+import re
+import textwrap
+import time
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from .contract import Outcome, Planned, Result, Scenario
+
+# XML 1.0 has no way to write these, escaped or not; what a program printed may hold any of them.
+_NO_XML_CHARACTER = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+# What is shown of a message where only one line is wanted.
+_FIRST_LINE_CHARACTERS = 120
+
+
+def show_matrix(rows: Sequence[Planned | Scenario]) -> None:
+    """The dry run: what is claimed, under which conditions, in what time, and what nobody checks yet."""
+    for row in rows:
+        implemented = isinstance(row, Scenario)
+        print(f"{row.id:4} {row.name} [{'implemented' if implemented else 'planned, unsupported'}]")
+        print(textwrap.indent(textwrap.fill(row.claim, 110), "       "))
+        if implemented:
+            print(textwrap.indent(textwrap.fill(f"Conditions: {row.conditions}", 110), "       "))
+            print(f"       Time limit: {row.time_limit_s} s{', runs alone' if row.alone else ''}")
+    count = _implemented(rows)
+    print(f"{len(rows)} scenarios, {count} implemented, {len(rows) - count} planned")
+
+
+def matrix_page(rows: Sequence[Planned | Scenario]) -> str:
+    """The matrix as Markdown: docs/scenarios.md is this text."""
+    count = _implemented(rows)
+    lines = [
+        "# Scenarios",
+        "",
+        "What is claimed of real peers in containers on a private network, driven through the command line that a user "
+        "has. `scripts/run_extended_scenarios.py` checks it; a planned scenario is never counted as passed. This page "
+        "is generated: `scripts/run_extended_scenarios.py --markdown > docs/scenarios.md`.",
+        "",
+        f"{len(rows)} scenarios: {count} implemented, {len(rows) - count} planned. A scenario that runs alone measures "
+        "time or needs the whole machine.",
+        "",
+        "| Id | Name | Claim | Conditions | Time limit | State |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        if isinstance(row, Scenario):
+            state = "implemented, runs alone" if row.alone else "implemented"
+            cells = [row.id, row.name, row.claim, row.conditions, f"{row.time_limit_s} s", state]
+        else:
+            cells = [row.id, row.name, row.claim, "", "", "planned"]
+        lines.append(f"| {' | '.join(_cell(text) for text in cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _implemented(rows: Iterable[Planned | Scenario]) -> int:
+    return sum(isinstance(row, Scenario) for row in rows)
+
+
+def show_result(result: Result) -> None:
+    """One result as it comes, with what helps to understand a failure."""
+    print(f"{result.id:4} {result.name}: {result.outcome.value} ({result.duration_s:.1f} s)", flush=True)
+    for figure in result.figures:
+        print(f"    {figure}", flush=True)
+    if result.evidence:
+        print(textwrap.indent(f"{result.message}\nlogs and trees: {result.evidence}".lstrip(), "    "), flush=True)
+
+
+def show_results(results: Sequence[Result]) -> None:
+    width = max((len(result.name) for result in results), default=0)
+    print()
+    for result in results:
+        reason = f"  {result.message.splitlines()[0][:_FIRST_LINE_CHARACTERS]}" if result.message else ""
+        print(f"{result.id:4} {result.name:{width}} {result.outcome.value:11} {result.duration_s:6.1f} s{reason}")
+    print(", ".join(f"{count} {outcome.value}" for outcome, count in _counts(results).items()))
+
+
+def _counts(results: Iterable[Result]) -> dict[Outcome, int]:
+    outcomes = [result.outcome for result in results]
+    return {outcome: outcomes.count(outcome) for outcome in Outcome}
+
+
+def write_json(file: Path, results: Sequence[Result], started: float) -> None:
+    document = {
+        "started": _utc(started),
+        "counts": {outcome.value: count for outcome, count in _counts(results).items()},
+        "scenarios": [
+            {
+                "id": result.id,
+                "name": result.name,
+                "claim": result.claim,
+                "outcome": result.outcome.value,
+                "duration_s": round(result.duration_s, 3),
+                "message": result.message,
+                "evidence": str(result.evidence) if result.evidence else None,
+                "figures": list(result.figures),
+            }
+            for result in results
+        ],
+    }
+    file.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+
+
+def write_junit(file: Path, results: Sequence[Result], started: float) -> None:
+    """JUnit's XML, which build servers read: an unsupported scenario is one that was skipped."""
+    counts = _counts(results)
+    suite = ElementTree.Element(
+        "testsuite",
+        name="scenarios",
+        timestamp=_utc(started).removesuffix("Z"),
+        tests=str(len(results)),
+        failures=str(counts[Outcome.FAILED]),
+        errors="0",
+        skipped=str(counts[Outcome.UNSUPPORTED]),
+        # The sum, as JUnit has it; scenarios that ran side by side took less.
+        time=f"{sum(result.duration_s for result in results):.3f}",
+    )
+    for result in results:
+        case = ElementTree.SubElement(
+            suite,
+            "testcase",
+            classname="lanspread.scenarios",
+            name=f"{result.id} {_xml_text(result.name)}",
+            time=f"{result.duration_s:.3f}",
+        )
+        message = _xml_text(result.message)
+        if result.outcome is Outcome.FAILED:
+            failure = ElementTree.SubElement(
+                case, "failure", message=message.split("\n", 1)[0][:_FIRST_LINE_CHARACTERS]
+            )
+            evidence = f"\nlogs and trees: {_xml_text(str(result.evidence))}" if result.evidence else ""
+            failure.text = f"{_xml_text(result.claim)}\n{message}{evidence}"
+        elif result.outcome is Outcome.UNSUPPORTED:
+            ElementTree.SubElement(case, "skipped", message=message)
+    ElementTree.indent(suite)
+    ElementTree.ElementTree(suite).write(file, encoding="utf-8", xml_declaration=True)
+
+
+def _xml_text(text: str) -> str:
+    return _NO_XML_CHARACTER.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def _utc(moment: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment))

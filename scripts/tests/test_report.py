@@ -1,0 +1,75 @@
+"""Every result reaches a machine that reads it, whatever is in its message."""
+
+import json
+import tempfile
+import unittest
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+from scenarios import report
+from scenarios.contract import Outcome, Planned, Result, Scenario
+
+RESULTS = (
+    Result("S1", "Good", "It works.", Outcome.PASSED, 1.25, figures=("3 things per second",)),
+    Result("S2", "Bad", "It <works>.", Outcome.FAILED, 2.5, "first & worst\n\x1b[2Jsecond\x00", Path("/kept/S2")),
+    Result("S3", "Open", "It will work.", Outcome.UNSUPPORTED, message="nothing checks this yet"),
+)
+
+
+class WriterTest(unittest.TestCase):
+    def setUp(self) -> None:
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.file = Path(folder.name) / "results"
+
+    def test_json_holds_every_result(self) -> None:
+        report.write_json(self.file, RESULTS, 0)
+        document = json.loads(self.file.read_text())
+        self.assertEqual(document["started"], "1970-01-01T00:00:00Z")
+        self.assertEqual(document["counts"], {"passed": 1, "failed": 1, "unsupported": 1})
+        self.assertEqual([row["outcome"] for row in document["scenarios"]], ["passed", "failed", "unsupported"])
+        self.assertEqual(document["scenarios"][1]["message"], RESULTS[1].message)
+        self.assertEqual(document["scenarios"][1]["evidence"], "/kept/S2")
+        self.assertEqual([row["figures"] for row in document["scenarios"]], [["3 things per second"], [], []])
+
+    def test_junit_holds_every_result(self) -> None:
+        report.write_junit(self.file, RESULTS, 0)
+        suite = ElementTree.parse(self.file).getroot()
+        self.assertEqual(suite.tag, "testsuite")
+        counts = {key: suite.get(key) for key in ("tests", "failures", "errors", "skipped", "time")}
+        self.assertEqual(counts, {"tests": "3", "failures": "1", "errors": "0", "skipped": "1", "time": "3.750"})
+        passed, failed, unsupported = suite
+        self.assertEqual((passed.get("name"), passed.get("time"), len(passed)), ("S1 Good", "1.250", 0))
+        self.assertEqual([child.tag for child in failed], ["failure"])
+        self.assertEqual([child.tag for child in unsupported], ["skipped"])
+        self.assertEqual(len({case.get("classname") for case in suite}), 1)
+
+    def test_a_failure_in_junit_has_claim_message_and_evidence(self) -> None:
+        report.write_junit(self.file, RESULTS, 0)
+        failure = ElementTree.parse(self.file).getroot().find("testcase/failure")
+        self.assertEqual(failure.get("message"), "first & worst")
+        # Control characters cannot be written in XML at all: they must not make the file unreadable.
+        for text in ("It <works>.", "first & worst", "\N{REPLACEMENT CHARACTER}[2Jsecond", "/kept/S2"):
+            self.assertIn(text, failure.text)
+
+
+class PageTest(unittest.TestCase):
+    def test_every_row_is_one_line_of_the_table(self) -> None:
+        rows = (
+            Planned("S1", "Later", "Not yet."),
+            Scenario("S2", "Now", "A | B.", "Always.", 30, lambda stage: None),
+            Scenario("S3", "Quiet", "C.", "Alone.", 60, lambda stage: None, alone=True),
+        )
+        table = [line for line in report.matrix_page(rows).splitlines() if line.startswith("| S")]
+        self.assertEqual(
+            table,
+            [
+                "| S1 | Later | Not yet. |  |  | planned |",
+                "| S2 | Now | A \\| B. | Always. | 30 s | implemented |",
+                "| S3 | Quiet | C. | Alone. | 60 s | implemented, runs alone |",
+            ],
+        )
+
+
+if __name__ == "__main__":
+    unittest.main()
