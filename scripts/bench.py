@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""Measures a streamed install against `unrar x` of the same archive from the local disk.
+"""Measures a streamed install against `unrar x`, and `bench.py download` a download against nginx and curl.
+
+A streamed install is measured against `unrar x` of the same archive from the local disk.
 
 A game-like solid archive is made once with the real `rar` and kept in target/bench. Each round then does, one after
 the other and with a warm page cache:
@@ -10,6 +12,8 @@ the other and with a warm page cache:
 
 `unrar x` leaves its bytes to the page cache, an install does not return before they are on the disk. So there are two
 ratios: against `unrar x` alone, and against `unrar x` + sync. Folders are emptied and synced outside the timed part.
+
+For downloads see bench_download.py.
 """
 
 from __future__ import annotations
@@ -19,25 +23,37 @@ import json
 import os
 import random
 import shutil
-import signal
 import statistics
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import bench_download
+from bench_tools import (
+    BENCH_DIR,
+    GAME,
+    KIB,
+    MIB,
+    PEER,
+    RECEIVER_STATE_DIR,
+    VERSION,
+    Aim,
+    Sample,
+    Source,
+    Spread,
+    emptied,
+    high_water_mark,
+    sync,
+    timed,
+    warm,
+)
 from scenarios.payload import prose, table
-from scenarios.tools import PROJECT_DIR, RAR, TARGET_DIR, UNRAR, ToolFailed, fetch_tools, run_tool
+from scenarios.tools import PROJECT_DIR, RAR, UNRAR, ToolFailed, fetch_tools, run_tool
 
-BENCH_DIR = TARGET_DIR / "bench"
-PEER = TARGET_DIR / "release" / "lanspread-peer-cli"
-GAME = "bench-game"
-VERSION = "1"
 DICTIONARY_MIB = 32
 
-KIB, MIB = 1024, 1024 * 1024
 # A kind of file and its share of the bytes, smallest and largest size: many small files, most bytes in few large ones.
 SIZE_CLASSES = [(0.05, KIB, 64 * KIB), (0.45, 64 * KIB, 4 * MIB), (0.50, 4 * MIB, 64 * MIB)]
 # Scripts and texts, vertex and unit tables, media that is compressed already.
@@ -46,7 +62,6 @@ KINDS = {"text": 0.25, "table": 0.35, "noise": 0.40}
 RATIO_AIM = 1.15
 RECEIVER_AIM_MIB = 64
 SOURCE_AIM_MIB = 128 + DICTIONARY_MIB
-SOURCE_START_SECONDS = 10
 
 
 # ---- The game --------------------------------------------------------------------------------------------------------
@@ -107,15 +122,6 @@ def write_file(path: Path, kind: str, length: int) -> None:
 
 
 @dataclass(frozen=True)
-class Sample:
-    """One timed process."""
-
-    wall_seconds: float
-    cpu_seconds: float
-    peak_bytes: int
-
-
-@dataclass(frozen=True)
 class StreamSample:
     """One streamed install: both peers."""
 
@@ -123,68 +129,15 @@ class StreamSample:
     source: Sample
 
 
-def timed(command: list[str | Path], **options) -> Sample:
-    """Runs a command to its end; its own output is kept for the case that it fails."""
-    with (BENCH_DIR / "output.txt").open("w+") as output:
-        started = time.perf_counter()
-        process = subprocess.Popen(
-            [str(part) for part in command], stdin=subprocess.DEVNULL, stdout=output, stderr=output, **options
-        )
-        _, status, usage = os.wait4(process.pid, 0)
-        wall = time.perf_counter() - started
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode != 0:
-            output.seek(0)
-            raise ToolFailed(f"{' '.join(map(str, command))}: exit {process.returncode}\n{output.read().strip()}")
-    return Sample(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * KIB)
-
-
-def high_water_mark(pid: int | str) -> int:
-    """VmHWM of a running process, in bytes."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * KIB
-    raise ToolFailed(f"/proc/{pid}/status has no VmHWM")
-
-
-def emptied(name: str) -> Path:
-    """A fresh folder on the disk that is measured, with nothing left to be written."""
-    folder = BENCH_DIR / "out" / name
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    subprocess.run(["sync", "-f", str(folder)], check=True)
-    return folder
-
-
 def stream(games: Path, provider: str) -> StreamSample:
     """One streamed install from a source of its own."""
-    state = BENCH_DIR / "state"
-    command = [PEER, "serve", "--json", "--games-dir", games, "--listen", "127.0.0.1:0", "--name", "bench-source"]
-    command += ["--no-discovery", "--state-dir", state / "source"]
-    if provider == "unrar":
-        command += ["--unrar", UNRAR]
-    source = subprocess.Popen([str(part) for part in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
-    try:
-        ready = json.loads(source.stdout.readline())
+    with Source(games, ["--unrar", UNRAR] if provider == "unrar" else []) as source:
         target = emptied("stream")
-        options = ["--games-dir", target, "--peer", ready["addr"], "--state-dir", state / "receiver", "--json"]
+        options = ["--games-dir", target, "--peer", source.address, "--state-dir", RECEIVER_STATE_DIR, "--json"]
         receiver = timed([PEER, "install", "--stream", GAME, *options])
-        peak = high_water_mark(source.pid)
-    finally:
-        source.send_signal(signal.SIGTERM)
-        source.stdout.read()
-        _, status, usage = os.wait4(source.pid, 0)
-        source.returncode = os.waitstatus_to_exitcode(status)
-    if source.returncode != 0:
-        raise ToolFailed(f"the source ended with exit status {source.returncode}")
     # With an external decoder: the larger of the two processes' peaks, and the processor time of both.
-    if provider == "unrar":
-        peak = max(peak, usage.ru_maxrss * KIB)
-    return StreamSample(receiver, Sample(receiver.wall_seconds, usage.ru_utime + usage.ru_stime, peak))
-
-
-def sync(folder: Path) -> Sample:
-    return timed(["sync", "-f", folder])
+    peak = max(source.peak_bytes, source.peak_of_children_bytes if provider == "unrar" else 0)
+    return StreamSample(receiver, Sample(receiver.wall_seconds, source.cpu_seconds, peak))
 
 
 def unrar(games: Path) -> tuple[Sample, Sample]:
@@ -202,41 +155,6 @@ def copy(tree: Path) -> tuple[Sample, Sample]:
 # ---- Report ----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Spread:
-    """The middle and the ends of several values."""
-
-    median: float
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, values: Iterator[float] | list[float]) -> Spread:
-        values = list(values)
-        return cls(statistics.median(values), min(values), max(values))
-
-    def seconds(self) -> str:
-        return f"{self.median:7.2f} s  ({self.low:.2f} … {self.high:.2f})"
-
-
-@dataclass(frozen=True)
-class Aim:
-    """A number of the issue and what was measured."""
-
-    what: str
-    got: float
-    limit: float
-    unit: str = ""
-
-    @property
-    def is_met(self) -> bool:
-        return self.got <= self.limit
-
-    def line(self) -> str:
-        verdict = "met" if self.is_met else "NOT MET"
-        return f"  {self.what:<42} {self.got:7.2f}{self.unit}  aim ≤ {self.limit:g}{self.unit}  {verdict}"
-
-
 def measure(games: Path, tree: Path, providers: list[str], runs: int) -> dict[str, list]:
     """All contenders once per round, so that a slow minute of the machine hits all of them."""
     contenders: dict[str, Callable[[], object]] = {
@@ -252,15 +170,6 @@ def measure(games: Path, tree: Path, providers: list[str], runs: int) -> dict[st
         latest = ", ".join(f"{name} {wall(found[-1]):.2f} s" for name, found in samples.items())
         print(f"round {number} of {runs}: {latest}", flush=True)
     return samples
-
-
-def warm(*folders: Path) -> None:
-    for folder in folders:
-        for path in folder.rglob("*"):
-            if path.is_file():
-                with path.open("rb") as file:
-                    while file.read(MIB):
-                        pass
 
 
 def wall(sample: StreamSample | tuple[Sample, Sample]) -> float:
@@ -303,22 +212,7 @@ def report(samples: dict[str, list], providers: list[str], unpacked: int, packed
             Aim(f"{provider}: peak memory of the receiver", receiver_peak, RECEIVER_AIM_MIB, " MiB"),
         ]
     print()
-    for aim in aims:
-        print(aim.line())
-    floor = high_water_mark("self") / MIB
-    print(f"\npeaks of the receiver and of unrar cannot be told below {floor:.0f} MiB, this program's own")
     return aims
-
-
-def as_json(samples: dict[str, list], aims: list[Aim], unpacked: int, packed: int) -> str:
-    plain = {
-        name: [asdict(s) if isinstance(s, StreamSample) else [asdict(part) for part in s] for s in found]
-        for name, found in samples.items()
-    }
-    verdicts = [{**asdict(aim), "is_met": aim.is_met} for aim in aims]
-    return json.dumps(
-        {"unpacked_bytes": unpacked, "packed_bytes": packed, "samples": plain, "aims": verdicts}, indent=2
-    )
 
 
 def bytes_below(folder: Path) -> int:
@@ -327,12 +221,15 @@ def bytes_below(folder: Path) -> int:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["install", "download"], nargs="?", default="install")
     parser.add_argument("--runs", type=int, default=5, metavar="N", help="rounds (default: 5)")
-    parser.add_argument("--size-mb", type=int, default=500, metavar="N", help="unpacked size (default: 500)")
+    sizes = "size of the game (default: 500 for an install, 2048 for a download)"
+    parser.add_argument("--size-mb", type=int, metavar="N", help=sizes)
     parser.add_argument("--provider", choices=["native", "unrar", "both"], default="both", help="decoder of the source")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample there")
     parser.add_argument("--check", action="store_true", help="exit 1 when an aim is not met")
     options = parser.parse_args()
+    options.size_mb = options.size_mb or {"install": 500, "download": 2048}[options.what]
     if options.runs < 1 or options.size_mb < 1:
         parser.error("--runs and --size-mb start at 1")
     return options
@@ -340,23 +237,44 @@ def arguments() -> argparse.Namespace:
 
 def main() -> int:
     options = arguments()
-    providers = ["native", "unrar"] if options.provider == "both" else [options.provider]
     try:
-        fetch_tools()
-        subprocess.run(["cargo", "build", "--release", "--quiet"], cwd=PROJECT_DIR, check=True)
+        subprocess.run(["cargo", "build", "--release", "--quiet", "--bins"], cwd=PROJECT_DIR, check=True)
         BENCH_DIR.mkdir(parents=True, exist_ok=True)
-        tree, games = make_game(options.size_mb * MIB)
-        unpacked, packed = bytes_below(tree), bytes_below(games)
-        samples = measure(games, tree, providers, options.runs)
+        aims, found = (install if options.what == "install" else download)(options)
     except (ToolFailed, OSError, subprocess.CalledProcessError) as error:
         print(f"bench.py: {error}", file=sys.stderr)
         return 2
     finally:
         shutil.rmtree(BENCH_DIR / "out", ignore_errors=True)
-    aims = report(samples, providers, unpacked, packed)
+    for aim in aims:
+        print(aim.line())
+    floor = high_water_mark("self") / MIB
+    print(f"\npeaks of programs that end cannot be told below {floor:.0f} MiB, this program's own")
     if options.json:
-        options.json.write_text(as_json(samples, aims, unpacked, packed) + "\n")
+        verdicts = [{**asdict(aim), "is_met": aim.is_met} for aim in aims]
+        options.json.write_text(json.dumps({**found, "aims": verdicts}, indent=2) + "\n")
     return 1 if options.check and not all(aim.is_met for aim in aims) else 0
+
+
+def install(options: argparse.Namespace) -> tuple[list[Aim], dict]:
+    providers = ["native", "unrar"] if options.provider == "both" else [options.provider]
+    fetch_tools()
+    tree, games = make_game(options.size_mb * MIB)
+    unpacked, packed = bytes_below(tree), bytes_below(games)
+    samples = measure(games, tree, providers, options.runs)
+    aims = report(samples, providers, unpacked, packed)
+    plain = {
+        name: [asdict(s) if isinstance(s, StreamSample) else [asdict(part) for part in s] for s in found]
+        for name, found in samples.items()
+    }
+    return aims, {"unpacked_bytes": unpacked, "packed_bytes": packed, "samples": plain}
+
+
+def download(options: argparse.Namespace) -> tuple[list[Aim], dict]:
+    samples = bench_download.measure(options.size_mb * MIB, options.runs)
+    aims = bench_download.report(samples, options.size_mb * MIB)
+    plain = {name: [[asdict(part) for part in parts] for parts in found] for name, found in samples.items()}
+    return aims, {"bytes": options.size_mb * MIB, "samples": plain}
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ for _ in {1..100}; do # 10 s
 done
 [[ -n $address ]] || fail "the source did not say that it is ready; see $work_dir/source.jsonl"
 
-install=(install --stream "$game" --games-dir "$work_dir/my-games" --peer "$address" --state-dir "$work_dir/my-state")
+install=(install --stream "$game" --games-dir "$work_dir/my-games" --peer "$address" --state-dir "$work_dir/my-state" --no-discovery)
 say "lanspread-peer-cli ${install[*]}"
 "$peer" "${install[@]}"
 
@@ -53,4 +53,4 @@ files=$(cd "$tree" && find . -type f | sort | sed 's|^\./||')
 say "Installed in $tree"
 head -n 8 <<<"$files"
 echo "… $(wc -l <<<"$files") files in all. No archive was stored, so this game is not offered to others:"
-"$peer" list --games-dir "$work_dir/my-games" --state-dir "$work_dir/my-state"
+"$peer" list --games-dir "$work_dir/my-games" --state-dir "$work_dir/my-state" --no-discovery

@@ -74,7 +74,8 @@ if [ "$docker" = no ]; then
     exit 0
 fi
 step "scenarios"
-python3 scripts/run_extended_scenarios.py --build-image
+mkdir -p target/scenarios
+python3 scripts/run_extended_scenarios.py --build-image --json target/scenarios/results.json --junit target/scenarios/junit.xml
 step "the Debian package, built and used once"
 python3 scripts/check_package.py
 printf '\ntest.sh: passed, scenarios and package included\n'

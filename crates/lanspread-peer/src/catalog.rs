@@ -11,7 +11,10 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use serde::Deserialize;
 
@@ -76,6 +79,53 @@ impl Catalog {
     }
 }
 
+/// A catalog file that is read again when it has changed, so that an organiser edits it while a daemon runs.
+#[derive(Debug)]
+pub(crate) struct LiveCatalog {
+    path: PathBuf,
+    read: Mutex<(Option<Stamp>, Arc<Catalog>)>,
+}
+
+/// Tells one state of a file from another.
+type Stamp = (SystemTime, u64, u64);
+
+fn stamp(path: &Path) -> Option<Stamp> {
+    let metadata = std::fs::metadata(path).ok()?;
+    Some((metadata.modified().ok()?, metadata.len(), metadata.ino()))
+}
+
+impl LiveCatalog {
+    /// Reads the file for the first time.
+    ///
+    /// # Errors
+    /// [`PeerError::Catalog`] with the line that is wrong.
+    pub(crate) fn load(path: &Path) -> Result<Self, PeerError> {
+        // Before it is read: what changes meanwhile is read once more.
+        let stamp = stamp(path);
+        let catalog = Arc::new(Catalog::load(path)?);
+        Ok(Self { path: path.to_owned(), read: Mutex::new((stamp, catalog)) })
+    }
+
+    /// Where it is read from.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The catalog as the file is now. A file that is gone or broken is told once, and the one before stays.
+    pub(crate) fn current(&self) -> Arc<Catalog> {
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = stamp(&self.path);
+        if now != read.0 {
+            read.0 = now;
+            match Catalog::load(&self.path) {
+                Ok(catalog) => read.1 = Arc::new(catalog),
+                Err(error) => tracing::warn!("the catalog that was read before stays: {error}"),
+            }
+        }
+        Arc::clone(&read.1)
+    }
+}
+
 fn parse(text: &str) -> Result<BTreeMap<GameId, CatalogGame>, String> {
     let file: CatalogFile = toml::from_str(text).map_err(|error| one_line(&error, text))?;
     if file.schema != SCHEMA {
@@ -106,6 +156,31 @@ mod tests {
     fn a_catalog_names_games_and_versions() {
         let games = parse("schema = 1\n[games.a]\nname = 'A'\nversion = '7'\n").unwrap();
         assert_eq!(games[&"a".parse().unwrap()].version.as_str(), "7");
+    }
+
+    #[test]
+    fn a_catalog_is_read_again_when_it_changes_and_stays_when_it_breaks() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("catalog.toml");
+        let write = |text: &str| {
+            // As an editor does: another file under the same name.
+            std::fs::write(folder.path().join("new"), text).unwrap();
+            std::fs::rename(folder.path().join("new"), &path).unwrap();
+        };
+        let game = "a".parse().unwrap();
+        let with = |version: &str| format!("schema = 1\n[games.a]\nname = 'A'\nversion = '{version}'\n");
+        write(&with("1"));
+        let live = LiveCatalog::load(&path).unwrap();
+        let version = || live.current().game(&game).map(|known| known.version.to_string());
+        assert_eq!(version().as_deref(), Some("1"));
+        write(&with("2"));
+        assert_eq!(version().as_deref(), Some("2"));
+        write("nonsense");
+        assert_eq!(version().as_deref(), Some("2"));
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(version().as_deref(), Some("2"));
+        write("schema = 1\n");
+        assert_eq!(version(), None);
     }
 
     #[test]

@@ -248,6 +248,12 @@ pub enum PeerError {
         /// What the system said.
         source: io::Error,
     },
+    /// The daemon ended before it was done.
+    #[error("the daemon of {} ended before this was done", games_dir.display())]
+    DaemonGone {
+        /// The games directory.
+        games_dir: PathBuf,
+    },
     /// What was asked needs a daemon.
     #[error("no daemon serves {}", games_dir.display())]
     NoDaemon {
@@ -320,6 +326,7 @@ impl PeerError {
             Self::Listen { .. } => "cannot-listen",
             Self::DaemonRunning { .. } => "daemon-running",
             Self::DaemonUnreachable { .. } => "daemon-unreachable",
+            Self::DaemonGone { .. } => "daemon-gone",
             Self::NoDaemon { .. } => "no-daemon",
             Self::NoOperation { .. } => "no-operation",
             Self::NotSaved { .. } => "not-saved",
@@ -361,10 +368,10 @@ impl PeerError {
             | Self::NoDaemon { .. }
             | Self::DaemonUnreachable { .. } => ErrorCategory::NotOffered,
             Self::Daemon(failure) => failure.category,
+            Self::Control(_) | Self::DaemonGone { .. } | Self::Internal(_) => ErrorCategory::Unexpected,
             Self::AllSourcesFailed { .. } => ErrorCategory::SourcesFailed,
             Self::Local(_) => ErrorCategory::Local,
             Self::Cancelled => ErrorCategory::Interrupted,
-            Self::Control(_) | Self::Internal(_) => ErrorCategory::Unexpected,
         }
     }
 
@@ -396,10 +403,8 @@ impl PeerError {
             Self::NotOffered { searched, .. } if searched.asked > 0 && searched.answered == 0 => {
                 Some(searched.hint())
             }
-            Self::NotOffered { .. } => {
-                Some("`lanspread-peer-cli list --peer HOST:PORT` shows what a peer offers")
-            }
-            Self::Ambiguous { .. } => Some("give --catalog, or only the peers you trust with --peer"),
+            Self::NotOffered { .. } => Some("`lanspread-peer-cli list` shows what is offered"),
+            Self::Ambiguous { .. } => Some("name the peers you trust: --no-discovery --peer HOST:PORT"),
             Self::DaemonRunning { .. } => {
                 Some("it can be told what to do: run the command with the same --games-dir")
             }
@@ -407,6 +412,7 @@ impl PeerError {
                 Some("run the command as the daemon's user, or give --no-daemon to work beside it")
             }
             Self::NotSaved { .. } => Some("`lanspread-peer-cli peers list` shows them"),
+            Self::DaemonGone { .. } => Some("start it again: it puts in order what was interrupted"),
             Self::NoDaemon { .. } => Some("start one with `lanspread-peer-cli serve --games-dir DIR`"),
             Self::NotInCatalog { .. } => Some("check the spelling, or add the game to the catalog"),
             Self::Peer { .. } => Some("check that the peer runs, its address and port, and the firewall"),

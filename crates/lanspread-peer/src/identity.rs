@@ -22,9 +22,11 @@ fn default_state_dir() -> Option<PathBuf> {
 
 /// The state directory that was given, or the user's.
 pub(crate) fn state_dir(given: Option<PathBuf>) -> Result<PathBuf, PeerError> {
-    given.or_else(default_state_dir).ok_or_else(|| {
+    let state_dir = given.or_else(default_state_dir).ok_or_else(|| {
         PeerError::Config("there is no home folder for the peer's identity; give --state-dir".to_owned())
-    })
+    })?;
+    // A daemon tells others where its socket is; they may stand in another folder.
+    Ok(std::path::absolute(&state_dir).map_err(LocalError::io("find", &state_dir))?)
 }
 
 /// Reads the identity, or makes one. Two programs that start at once end with the same one.

@@ -17,8 +17,8 @@
 //! ```
 //!
 //! The modules follow the words of the project: [`archive`] (what archives hold), `wire` (how peers talk), `source`
-//! (answering others), `install` (changing this machine), [`library`] (what is on disk). `ARCHITECTURE.md` in the
-//! repository follows one request through them.
+//! (answering others), `install` (changing this machine), `download` (root files as they are), [`library`] (what is on
+//! disk). `ARCHITECTURE.md` in the repository follows one request through them.
 
 pub mod archive;
 pub mod catalog;

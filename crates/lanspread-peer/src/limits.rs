@@ -133,6 +133,9 @@ pub const DISCOVERY_QUIET: Duration = Duration::from_millis(500);
 /// The same for a list of everybody, where the one missing counts: long enough for the second query, which follows the
 /// first after a second.
 pub const DISCOVERY_LIST_QUIET: Duration = Duration::from_millis(1500);
+/// A serving peer that has listened this long has heard everybody who answers: three queries went out, after 0, 1 and 3
+/// seconds (RFC 6762 section 5.2). Until then an operation searches on its own.
+pub const DISCOVERY_LISTENED: Duration = Duration::from_secs(5);
 /// A peer that was only heard of must answer within this: its address may be one that this machine cannot reach.
 pub const HINT_ANSWER_DEADLINE: Duration = Duration::from_secs(10);
 /// A thread that a library of others runs for us (mDNS, watching files) ends within this; it takes a few milliseconds.
@@ -197,8 +200,8 @@ pub const SPACE_PER_ENTRY_BYTES: u64 = 4096;
 pub const SPACE_MARGIN_BYTES: u64 = 16 * 1024 * 1024;
 /// An intent file: one small JSON object.
 pub const INTENT_BYTES_MAX: u64 = 64 * 1024;
-/// One line over the control socket, each way; a report of [`GAMES_MAX`] games comes as one line per game.
-pub const CONTROL_LINE_BYTES_MAX: usize = 1024 * 1024;
+/// One line over the control socket, each way. The longest names [`GAMES_MAX`] games of [`GAME_ID_BYTES_MAX`].
+pub const CONTROL_LINE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// A control client has this long to say what it wants.
 pub const CONTROL_REQUEST_DEADLINE: Duration = Duration::from_secs(10);
 /// A control client that reads nothing for this long is dropped.
@@ -240,3 +243,4 @@ const _: () = assert!(((ROOT_FILES_MAX * (COMPONENT_BYTES_MAX * 2 + 64)) as u64)
 const _: () = assert!(LIBRARY_WAIT.as_millis() < LIBRARY_REPLY_DEADLINE.as_millis());
 const _: () = assert!(LIBRARY_REPLY_DEADLINE.as_millis() < REPLY_DEADLINE.as_millis());
 const _: () = assert!(STREAM_IDLE_DEADLINE.as_millis() >= 4 * KEEP_ALIVE_INTERVAL.as_millis());
+const _: () = assert!(GAMES_MAX * (GAME_ID_BYTES_MAX + 8) < CONTROL_LINE_BYTES_MAX);

@@ -186,7 +186,8 @@ def _daemon_killed(stage: Stage, game: SlowGame, source: Peer, reference: Path) 
     _ends(stage, daemon, 128 + 9)
     caller.wait_for_exit(Deadline(_SOCKET_LIMIT_S), "its end without a daemon")
     stage.expect_exit(caller, 1)
-    expect("daemon" in caller.stderr(), f"the caller does not say what happened: {caller.stderr().strip()!r}")
+    codes = [event["code"] for event in caller.events.all(named("error"))]
+    expect_equal(codes, ["daemon-gone"], "what the caller says of its end")
     staging = games_dir / GAME / checks.STAGING
     expect(staging.is_dir() and any(staging.rglob("*.bin")), "the killed daemon left no staging to recover from")
     # Something that only the dead attempt can have left; a recovery that reuses its folder would keep it.

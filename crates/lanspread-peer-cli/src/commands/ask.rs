@@ -50,7 +50,11 @@ pub(crate) async fn operations(output: Output, of: OfDaemon) -> CommandResult {
 
 pub(crate) async fn events(output: Output, events: Events) -> CommandResult {
     let request = ControlRequest::Events { follow: events.follow };
-    answer(Backend::daemon(&events.games.games_dir)?, output, request).await
+    match answer(Backend::daemon(&events.games.games_dir)?, output, request).await {
+        // The way to stop following.
+        Err(failure) if failure.code == "cancelled" => Ok(()),
+        other => other,
+    }
 }
 
 fn options(peers: &PeerList, discovery: &DiscoveryChoice) -> AskOptions {

@@ -15,9 +15,19 @@ pub(crate) async fn run(global: &Global, output: Output, serve: Serve) -> Comman
     let peer = build(global, &serve)?;
     let mut events = peer.events();
     let mut reporter = output.listener();
-    peer.accept_commands().await?;
     let manager = ServiceManager::from_environment();
-    let address = peer.serve(serve.listen).await?;
+    let begun = async {
+        peer.accept_commands().await?;
+        peer.serve(serve.listen).await
+    };
+    let address = match begun.await {
+        Ok(address) => address,
+        Err(error) => {
+            // Takes back what has begun; why it ends is told.
+            let _ = peer.shutdown().await;
+            return Err(error.into());
+        }
+    };
     manager.ready(&format!("Serving {} on {address}", serve.games.games_dir.display()));
     loop {
         tokio::select! {

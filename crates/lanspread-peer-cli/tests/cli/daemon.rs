@@ -138,6 +138,17 @@ fn a_stopping_daemon_tells_its_callers() {
 }
 
 #[test]
+fn a_killed_daemon_s_callers_are_told() {
+    let source = Source::start("only", &big_games());
+    let daemon = Daemon::start();
+    let mut caller =
+        Running::start(&mut daemon.command(&["install", "--stream", "big", "--peer", &source.address]));
+    caller.wait_for("stream-progress");
+    daemon.source.signal("KILL");
+    caller.finish().failed(1, &["ended before this was done", "start it again"]);
+}
+
+#[test]
 fn what_happened_can_be_asked_later_and_followed() {
     let source = Source::start("only", &fixtures("fixture-solid"));
     let daemon = Daemon::start();
@@ -173,7 +184,7 @@ fn nonsense_and_floods_on_the_socket_harm_nobody() {
     {
         assert!(reply_to(nonsense).contains("\"failed\""), "{nonsense:?}");
     }
-    assert!(reply_to(&vec![b'x'; 2 << 20]).contains("too long"));
+    assert!(reply_to(&vec![b'x'; 5 << 20]).contains("too long"));
     assert!(reply_to(b"{\"request\":\"give-up\"}\n").contains("\"failed\""));
     // Many that say nothing: the ones beyond the limit are closed, the others time out; commands work again when
     // they are gone.

@@ -1,6 +1,6 @@
 //! Asks a daemon.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -14,6 +14,7 @@ use crate::error::PeerError;
 pub struct ControlClient {
     reader: LineReader<OwnedReadHalf>,
     writer: OwnedWriteHalf,
+    games_dir: PathBuf,
 }
 
 impl ControlClient {
@@ -31,17 +32,16 @@ impl ControlClient {
             })?;
         let (reader, mut writer) = stream.into_split();
         lines::write(&mut writer, request).await?;
-        Ok(Self { reader: LineReader::new(reader), writer })
+        Ok(Self { reader: LineReader::new(reader), writer, games_dir: games_dir.to_owned() })
     }
 
     /// The next reply. Cancel-safe.
     ///
     /// # Errors
-    /// [`PeerError::Control`] when the daemon goes away before it is done.
+    /// [`PeerError::DaemonGone`] when the daemon ends before it is done; [`PeerError::Control`].
     pub async fn next(&mut self) -> Result<ControlReply, PeerError> {
-        self.reader.next().await?.ok_or_else(|| {
-            PeerError::Control("the daemon went away; the operation may be unfinished".to_owned())
-        })
+        let reply = self.reader.next().await?;
+        reply.ok_or_else(|| PeerError::DaemonGone { games_dir: self.games_dir.clone() })
     }
 
     /// Says that nobody waits for the operation any more; it is cancelled unless somebody else follows it.

@@ -181,12 +181,14 @@ pub(crate) fn finish(games: &GamesDir, game: &GameId, journal: &mut Journal) -> 
     journal.complete()
 }
 
-/// Removes everything that a download of the game left or recorded, whole or not; the game root's own files are not
-/// touched. The game is locked.
-#[allow(dead_code, reason = "`remove` calls it once it is merged")]
-pub(crate) fn forget(games: &GamesDir, game: &GameId) -> Result<(), PeerError> {
-    partials::discard(games, game)?;
-    Ok(record::remove(games, game, Kind::Receipt)?)
+/// Removes what an unfinished download of the game has left. The game is locked.
+pub(crate) fn forget_partials(games: &GamesDir, game: &GameId) -> Result<(), PeerError> {
+    partials::discard(games, game)
+}
+
+/// Removes the receipt of a download whose files are gone. The game is locked.
+pub(crate) fn forget_receipt(games: &GamesDir, game: &GameId) -> Result<(), LocalError> {
+    record::remove(games, game, Kind::Receipt)
 }
 
 fn open_root(games: &GamesDir, game: &GameId) -> Result<Option<Dir>, LocalError> {

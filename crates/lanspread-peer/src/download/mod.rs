@@ -17,6 +17,5 @@ pub(crate) mod plan;
 pub(crate) mod record;
 pub(crate) mod root_files;
 pub(crate) mod transfer;
-#[allow(dead_code, reason = "`verify` calls it once it is merged")]
 pub(crate) mod verify;
 pub(crate) mod write;

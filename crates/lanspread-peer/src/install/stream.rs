@@ -28,7 +28,9 @@ pub(crate) enum StagingStep {
     Directory(DirectoryEntry),
     FileBegin(FileEntry),
     Data(Bytes),
-    FileEnd { crc32: u32 },
+    FileEnd {
+        crc32: u32,
+    },
     Copy(CopyEntry),
     ArchiveEnd,
 }

@@ -32,7 +32,10 @@ enum Touched {
 }
 
 /// Which games a change at `path` is about. Pure.
-fn touched(games_dir: &Path, path: &Path) -> Touched {
+fn touched(games_dir: &Path, catalog: Option<&Path>, path: &Path) -> Touched {
+    if catalog == Some(path) {
+        return Touched::Everything;
+    }
     let Ok(below) = path.strip_prefix(games_dir) else { return Touched::Nothing };
     let names: Vec<Option<&str>> = below.iter().map(OsStr::to_str).collect();
     match names[..] {
@@ -99,30 +102,37 @@ impl Seen {
 struct Watches {
     watcher: Option<RecommendedWatcher>,
     games_dir: PathBuf,
+    /// It decides what is offered.
+    catalog: Option<PathBuf>,
     complained: bool,
 }
 
 impl Watches {
     /// Watches beneath a games directory. The receiver hears nothing but the end of the watcher's thread.
-    fn begin(games_dir: &Path, seen: Arc<Seen>) -> (Self, oneshot::Receiver<()>) {
+    fn begin(games_dir: &Path, catalog: Option<&Path>, seen: Arc<Seen>) -> (Self, oneshot::Receiver<()>) {
         // Events carry absolute paths.
-        let games_dir = std::path::absolute(games_dir).unwrap_or_else(|_| games_dir.to_owned());
+        let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let (games_dir, catalog) = (absolute(games_dir), catalog.map(absolute));
         let (alive, ended) = oneshot::channel::<()>();
-        let watched_dir = games_dir.clone();
+        let (watched_dir, watched_catalog) = (games_dir.clone(), catalog.clone());
         let handler = move |event: notify::Result<notify::Event>| {
             let _alive = &alive;
             match event {
                 // Reading is no change, and we read ourselves.
                 Ok(event) if matches!(event.kind, EventKind::Access(_)) => {}
                 Ok(event) if event.need_rescan() => seen.add(Touched::Everything),
-                Ok(event) => event.paths.iter().for_each(|path| seen.add(touched(&watched_dir, path))),
+                Ok(event) => {
+                    for path in &event.paths {
+                        seen.add(touched(&watched_dir, watched_catalog.as_deref(), path));
+                    }
+                }
                 Err(error) => {
                     tracing::debug!("watching the games folder: {error}");
                     seen.add(Touched::Everything);
                 }
             }
         };
-        let mut begun = Self { watcher: None, games_dir, complained: false };
+        let mut begun = Self { watcher: None, games_dir, catalog, complained: false };
         match RecommendedWatcher::new(handler, Config::default()) {
             Ok(watcher) => begun.watcher = Some(watcher),
             Err(error) => begun.complain(&error),
@@ -139,6 +149,10 @@ impl Watches {
         let state_dir = games_dir.join(layout::STATE_DIR);
         for folder in [&games_dir, &state_dir, &state_dir.join(layout::INTENTS_DIR)] {
             self.cover(folder);
+        }
+        // Its folder: editors put another file in its place.
+        if let Some(folder) = self.catalog.as_ref().and_then(|catalog| catalog.parent()).map(Path::to_owned) {
+            self.cover(&folder);
         }
         let folders = std::fs::read_dir(&games_dir).map_err(LocalError::io("read", &games_dir))?;
         let games = folders.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<GameId>().ok());
@@ -191,7 +205,8 @@ impl LibraryWatcher {
     /// Watches, then reads everything once, so that no change falls between the two. Blocking.
     pub(crate) fn begin(source: Arc<Source>) -> Result<Self, LocalError> {
         let seen = Arc::new(Seen::default());
-        let (mut watches, ended) = Watches::begin(&source.games_dir, Arc::clone(&seen));
+        let catalog = source.catalog.as_ref().map(|catalog| catalog.path());
+        let (mut watches, ended) = Watches::begin(&source.games_dir, catalog, Arc::clone(&seen));
         watches.cover_everything()?;
         let first = source.scan_offers()?;
         Ok(Self { source, seen, watches, ended, first })

@@ -62,12 +62,18 @@ pub(crate) struct Neighbours {
     tasks: Tasks,
     directory: Mutex<Directory>,
     heard: Mutex<BTreeMap<PeerKey, Heard>>,
+    since: Instant,
 }
 
 impl Neighbours {
     pub(crate) fn new(ours: Hello, events: EventSender, tasks: Tasks) -> Arc<Self> {
         let (directory, heard) = (Mutex::default(), Mutex::default());
-        Arc::new(Self { ours, events, tasks, directory, heard })
+        Arc::new(Self { ours, events, tasks, directory, heard, since: Instant::now() })
+    }
+
+    /// When it began to look after peers.
+    pub(crate) fn since(&self) -> Instant {
+        self.since
     }
 
     /// The peers that answer.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use super::{Inner, Peer, finding};
 use crate::archive::provider::ProviderChoice;
-use crate::catalog::Catalog;
+use crate::catalog::LiveCatalog;
 use crate::error::PeerError;
 use crate::event::EventSender;
 use crate::fault::LocalError;
@@ -153,7 +153,7 @@ impl Peer {
         if !metadata.is_dir() {
             return Err(PeerError::Config(format!("{} is not a folder", config.games_dir.display())));
         }
-        let catalog = config.catalog.as_deref().map(Catalog::load).transpose()?.map(Arc::new);
+        let catalog = config.catalog.as_deref().map(LiveCatalog::load).transpose()?.map(Arc::new);
         let state_dir = identity::state_dir(config.state_dir)?;
         let (id, name) = identity(&state_dir, config.name)?;
         let (events, tasks) = (EventSender::new(), Tasks::default());

@@ -14,7 +14,7 @@ impl Peer {
     /// Refuses a game that is not one of the catalog.
     pub(super) fn check_in_catalog(&self, game: &GameId) -> Result<(), PeerError> {
         if let Some(catalog) = &self.inner.catalog
-            && catalog.game(game).is_none()
+            && catalog.current().game(game).is_none()
         {
             return Err(PeerError::NotInCatalog { game: game.clone(), catalog: catalog.path().to_owned() });
         }
@@ -22,8 +22,9 @@ impl Peer {
     }
 
     /// The version that the catalog wants, if it says so.
-    pub(super) fn wanted_version(&self, game: &GameId) -> Option<&GameVersion> {
-        self.inner.catalog.as_ref().and_then(|catalog| catalog.game(game)).map(|known| &known.version)
+    pub(super) fn wanted_version(&self, game: &GameId) -> Option<GameVersion> {
+        let catalog = self.inner.catalog.as_ref()?.current();
+        catalog.game(game).map(|known| known.version.clone())
     }
 
     /// Asks the peers and chooses the validated ones.
@@ -35,15 +36,16 @@ impl Peer {
     ) -> Result<Selection, PeerError> {
         let at_hand = self.peers_at_hand(&options.peers)?;
         let ours = self.hello();
-        let search = Search::for_game(options.discovery, self.inner.discovery_port);
-        let asking = gather::details(&at_hand, &ours, game, self.wanted_version(game), search);
+        let wanted = self.wanted_version(game);
+        let search = Search::for_game(self.discovery_for(options.discovery), self.inner.discovery_port);
+        let asking = gather::details(&at_hand, &ours, game, wanted.as_ref(), search);
         let Some((offers, mut answers, searched)) = cancel.run_until_cancelled(asking).await else {
             return Err(PeerError::Cancelled);
         };
         if searched.asked == 0 {
             return Err(PeerError::NoPeers { searched: Box::new(searched) });
         }
-        match select(offers, self.wanted_version(game)) {
+        match select(offers, wanted.as_ref()) {
             Ok(mut selection) => {
                 selection.dropped.append(&mut answers);
                 for answer in &selection.dropped {

@@ -249,7 +249,18 @@ impl Peer {
             saved_peers: self.inner.saved_peers.clone(),
             discovery_port: self.inner.discovery_port,
         };
-        client.discover(options.discovery, &self.peers_at_hand(&options.peers)?).await
+        client.discover(self.discovery_for(options.discovery), &self.peers_at_hand(&options.peers)?).await
+    }
+
+    /// How peers are found for one question: a peer that serves and has listened for a while knows its neighbours, and
+    /// another search would tell nothing new.
+    pub(super) fn discovery_for(&self, asked: Discovery) -> Discovery {
+        let knows = self.inner.neighbours.get().is_some_and(|neighbours| {
+            self.inner.discovery
+                && neighbours.since().elapsed() >= limits::DISCOVERY_LISTENED
+                && !neighbours.known().is_empty()
+        });
+        if knows { Discovery::Off } else { asked }
     }
 
     /// The peers that need not be found: named, saved, or known to a peer that serves.

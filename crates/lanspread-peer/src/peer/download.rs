@@ -98,7 +98,7 @@ impl Peer {
         let (games, lock) = self.lock_and_recover(context).await?;
         // Before anybody is asked, where the catalog says what would come of it.
         if let Some(wanted) = self.wanted_version(game) {
-            self.refuse_downloaded(&games, game, wanted).await?;
+            self.refuse_downloaded(&games, game, &wanted).await?;
         }
         let selection = self.choose(game, &context.options, &context.cancel).await?;
         self.refuse_downloaded(&games, game, &selection.version).await?;

@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 pub use self::builder::{PeerBuilder, PeerConfig};
 pub use self::client::{DiscoveredPeers, FailedPeer, OfferedGame, PeerClient, PeerOffers, PeerStatus};
 pub use self::stream_install::{SourcePeer, StreamInstallPlan, StreamInstallReport};
-use crate::catalog::Catalog;
+use crate::catalog::LiveCatalog;
 use crate::control::owner::Owned;
 use crate::control::{self, Daemon, owner};
 use crate::error::PeerError;
@@ -53,7 +53,7 @@ struct Inner {
     /// Random for this run; see [`Hello::instance`].
     instance: u64,
     games_dir: PathBuf,
-    catalog: Option<Arc<Catalog>>,
+    catalog: Option<Arc<LiveCatalog>>,
     events: EventSender,
     tasks: Tasks,
     source: Arc<Source>,

@@ -34,7 +34,7 @@ impl Peer {
         // Before anything is fetched, because it may end here.
         self.permit_install(context, Replace { allowed: false, force: false }).await?;
         let downloaded = self.game_state(game).await?.and_then(|state| state.version);
-        let is_wanted = |version| self.wanted_version(game).is_none_or(|wanted| *wanted == version);
+        let is_wanted = |version| self.wanted_version(game).is_none_or(|wanted| wanted == version);
         if !downloaded.is_some_and(is_wanted) {
             self.download(context).await?;
         }

@@ -62,8 +62,10 @@ struct Removed {
 
 fn remove(games: &GamesDir, game: &GameId) -> Result<Removed, PeerError> {
     let removed = downloaded(games, game)?;
-    commit::forget(games, game)?;
+    commit::forget_partials(games, game)?;
     transaction::run_without_return(games, game, Step::Remove, steps::REMOVE)?;
+    // Last: killed before, the files that are still here can be verified and removed again.
+    commit::forget_receipt(games, game)?;
     Ok(removed)
 }
 

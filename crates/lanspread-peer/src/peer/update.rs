@@ -68,7 +68,7 @@ impl Peer {
             installed_version: state.installed_version.as_ref(),
         };
         let wanted = match self.wanted_version(game) {
-            Some(version) => version.clone(),
+            Some(version) => version,
             None => self.choose(game, options, cancel).await?.version,
         };
         let step = decide(here, &wanted).ok_or_else(nothing_here)?;

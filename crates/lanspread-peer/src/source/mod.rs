@@ -20,7 +20,7 @@ use std::sync::{Arc, OnceLock};
 use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
 
 use crate::archive::provider::ArchiveProvider;
-use crate::catalog::Catalog;
+use crate::catalog::LiveCatalog;
 use crate::event::EventSender;
 use crate::fault::LocalError;
 use crate::game::{GameId, GameVersion};
@@ -37,7 +37,7 @@ use readers::Readers;
 /// What a peer serves, and what it is doing about it.
 pub(crate) struct Source {
     pub(crate) games_dir: PathBuf,
-    pub(crate) catalog: Option<Arc<Catalog>>,
+    pub(crate) catalog: Option<Arc<LiveCatalog>>,
     pub(crate) provider: Arc<dyn ArchiveProvider>,
     pub(crate) events: EventSender,
     pub(crate) tasks: Tasks,
@@ -68,7 +68,7 @@ pub(crate) struct Visitor {
 impl Source {
     pub(crate) fn new(
         games_dir: PathBuf,
-        catalog: Option<Arc<Catalog>>,
+        catalog: Option<Arc<LiveCatalog>>,
         provider: Arc<dyn ArchiveProvider>,
         events: EventSender,
         tasks: Tasks,
@@ -123,7 +123,8 @@ impl Source {
         state: Option<&GameState>,
         wanted: Option<&GameVersion>,
     ) -> Result<(), Refusal> {
-        let catalog = match &self.catalog {
+        let current = self.catalog.as_ref().map(|catalog| catalog.current());
+        let catalog = match &current {
             None => CatalogSays::Nothing,
             Some(catalog) => {
                 catalog.game(game).map_or(CatalogSays::Unknown, |known| CatalogSays::Version(&known.version))

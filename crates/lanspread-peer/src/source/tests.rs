@@ -142,7 +142,7 @@ impl Serving {
         let catalog = catalog.map(|text| {
             let path = machine.games_dir().join("catalog.toml");
             std::fs::write(&path, text).unwrap();
-            Arc::new(Catalog::load(&path).unwrap())
+            Arc::new(LiveCatalog::load(&path).unwrap())
         });
         let (events, tasks) = (EventSender::new(), Tasks::default());
         let source = Source::new(machine.games_dir(), catalog, provider, events, tasks, streams_max);

@@ -122,6 +122,12 @@ impl Fixture {
     }
 }
 
+/// What `remove` does about a download, before and behind the files themselves.
+fn forget(games: &GamesDir, game: &GameId) -> Result<(), PeerError> {
+    forget_partials(games, game)?;
+    Ok(forget_receipt(games, game)?)
+}
+
 #[test]
 fn a_commit_leaves_the_new_version_its_record_and_what_is_the_user_s() {
     for is_update in [false, true] {

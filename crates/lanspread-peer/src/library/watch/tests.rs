@@ -11,7 +11,7 @@ use crate::testing::machine::Machine;
 
 #[test]
 fn only_what_can_change_an_offer_is_read_again() {
-    let at = |path: &str| touched(Path::new("/games"), Path::new(path));
+    let at = |path: &str| touched(Path::new("/games"), Some(Path::new("/etc/catalog.toml")), Path::new(path));
     let game = |id: &str| Touched::Game(id.parse().unwrap());
     for (path, expected) in [
         ("/games", Touched::Everything),
@@ -164,7 +164,8 @@ fn a_slow_scan_finds_everything_and_recovers() {
     let followed = Followed::new(Machine::new());
     followed.add("g");
     let games_dir = followed.machine.games_dir();
-    let mut watches = Watches { watcher: None, games_dir: games_dir.clone(), complained: true };
+    let mut watches =
+        Watches { watcher: None, games_dir: games_dir.clone(), catalog: None, complained: true };
     read(&followed.source, &mut watches, Pending::default(), false);
     let all = || Pending { everything: true, games: BTreeSet::new() };
     read(&followed.source, &mut watches, all(), false);
@@ -188,7 +189,7 @@ async fn reading_the_library_is_no_change_of_it() {
     let followed = Followed::new(Machine::new());
     followed.add("g");
     let seen = Arc::new(Seen::default());
-    let (mut watches, ended) = Watches::begin(&followed.machine.games_dir(), Arc::clone(&seen));
+    let (mut watches, ended) = Watches::begin(&followed.machine.games_dir(), None, Arc::clone(&seen));
     read_everything(&followed.source, &mut watches).unwrap();
     // The watcher tells in order: when this change has come, everything before it has.
     fs::create_dir(followed.root("last")).unwrap();
