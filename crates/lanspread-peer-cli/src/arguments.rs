@@ -102,12 +102,12 @@ complete. Files that you added to it would be lost: they are named, and --force 
     /// Compare games with what was installed and downloaded
     Verify(Local),
     /// Cancel what a daemon is doing with games
-    Cancel(Local),
+    Cancel(Cancel),
     /// Show what a daemon is doing and what waits
     Operations(OfDaemon),
     /// Show what happened at a daemon
     Events(Events),
-    /// Show what a peer is doing: the daemon of the games directory, or the one at --peer
+    /// Show what peers are doing: those named with --peer, otherwise the daemon of the games directory
     Status(Status),
     /// Print the completion script of a shell
     #[command(after_help = "\
@@ -264,11 +264,20 @@ pub(crate) struct SavedPeers {
 /// `status`
 #[derive(Debug, Args)]
 pub(crate) struct Status {
-    /// The peer to ask
-    #[arg(long, env = "LANSPREAD_PEER", value_name = "HOST:PORT")]
-    pub(crate) peer: Option<PeerAddress>,
+    #[command(flatten)]
+    pub(crate) named: PeerList,
     #[command(flatten)]
     pub(crate) games: OptionalGamesDir,
+}
+
+/// `cancel`
+#[derive(Debug, Args)]
+pub(crate) struct Cancel {
+    /// The games
+    #[arg(required = true, value_name = "GAME")]
+    pub(crate) games_wanted: Vec<GameId>,
+    #[command(flatten)]
+    pub(crate) games: GamesDir,
 }
 
 /// `operations`

@@ -86,7 +86,7 @@ async fn run(global: &Global, output: Output, command: Command) -> CommandResult
         Command::Verify(local) => {
             operate::on_this_machine(global, output, local, OperationKind::Verify).await
         }
-        Command::Cancel(local) => operate::cancel(output, local).await,
+        Command::Cancel(cancel) => operate::cancel(output, cancel).await,
         Command::Operations(of) => commands::ask::operations(output, of).await,
         Command::Events(events) => commands::ask::events(output, events).await,
         Command::Status(status) => commands::ask::status(global, output, status).await,

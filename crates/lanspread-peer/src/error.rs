@@ -415,6 +415,7 @@ impl PeerError {
             Self::DaemonGone { .. } => Some("start it again: it puts in order what was interrupted"),
             Self::NoDaemon { .. } => Some("start one with `lanspread-peer-cli serve --games-dir DIR`"),
             Self::NotInCatalog { .. } => Some("check the spelling, or add the game to the catalog"),
+            Self::Peer { source: WireError::SelfConnect, .. } => None,
             Self::Peer { .. } => Some("check that the peer runs, its address and port, and the firewall"),
             _ => None,
         }

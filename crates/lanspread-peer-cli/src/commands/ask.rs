@@ -34,9 +34,12 @@ pub(crate) async fn peers(global: &Global, output: Output, peers: Peers) -> Comm
 }
 
 pub(crate) async fn status(global: &Global, output: Output, status: Status) -> CommandResult {
-    if let Some(peer) = &status.peer {
-        let status = PeerClient::new(global.state_dir.clone())?.status(peer).await?;
-        return Ok(output.report(&status.into())?);
+    if !status.named.peers.is_empty() {
+        let client = PeerClient::new(global.state_dir.clone())?;
+        for peer in &status.named.peers {
+            output.report(&client.status(peer).await?.into())?;
+        }
+        return Ok(());
     }
     let games_dir = status.games.games_dir.ok_or_else(|| {
         PeerError::Config("whose status? give --peer HOST:PORT, or --games-dir for its daemon".to_owned())

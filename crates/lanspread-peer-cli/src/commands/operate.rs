@@ -4,11 +4,11 @@
 //! others from being done.
 
 use lanspread_peer::control::{ControlReply, ControlRequest};
-use lanspread_peer::{CancellationToken, OperationKind, OperationOptions, OperationRequest};
+use lanspread_peer::{CancellationToken, GameId, OperationKind, OperationOptions, OperationRequest};
 use tokio::sync::mpsc;
 
 use super::describe;
-use crate::arguments::{Decoder, Discard, Global, Install, Local, Operate, Replace};
+use crate::arguments::{Cancel, Decoder, Discard, Global, Install, Local, Operate, Replace};
 use crate::backend::Backend;
 use crate::exit::{CommandResult, Failure};
 use crate::output::Output;
@@ -49,9 +49,10 @@ pub(crate) async fn on_this_machine(
     perform(global, output, &local, None, kind, &OperationOptions::default()).await
 }
 
-pub(crate) async fn cancel(output: Output, local: Local) -> CommandResult {
-    let backend = Backend::daemon(&local.games.games_dir)?;
-    follow(&backend, output, &local, |game| ControlRequest::Cancel { game }, &CancellationToken::new()).await
+pub(crate) async fn cancel(output: Output, cancel: Cancel) -> CommandResult {
+    let backend = Backend::daemon(&cancel.games.games_dir)?;
+    let request = |game| ControlRequest::Cancel { game };
+    follow(&backend, output, &cancel.games_wanted, request, &CancellationToken::new()).await
 }
 
 fn options(operate: &Operate) -> OperationOptions {
@@ -80,7 +81,7 @@ async fn run(
     output: Output,
     local: &Local,
     decoder: Option<&Decoder>,
-    request: impl Fn(lanspread_peer::GameId) -> ControlRequest,
+    request: impl Fn(GameId) -> ControlRequest,
 ) -> CommandResult {
     let cancel = CancellationToken::new();
     cancel_on_signal(cancel.clone())?;
@@ -88,7 +89,7 @@ async fn run(
     let build =
         || describe(global, &local.games, &local.catalog, decoder).operations_max(operations_max).build();
     let backend = Backend::open(&local.games.games_dir, global.no_daemon, build)?;
-    let outcome = follow(&backend, output, local, request, &cancel).await;
+    let outcome = follow(&backend, output, &local.games_wanted, request, &cancel).await;
     let stopped = backend.close().await;
     outcome?;
     Ok(stopped?)
@@ -98,11 +99,10 @@ async fn run(
 async fn follow(
     backend: &Backend<'_>,
     output: Output,
-    local: &Local,
-    request: impl Fn(lanspread_peer::GameId) -> ControlRequest,
+    games: &[GameId],
+    request: impl Fn(GameId) -> ControlRequest,
     cancel: &CancellationToken,
 ) -> CommandResult {
-    let games = &local.games_wanted;
     let (replies, mut queue) = mpsc::channel::<ControlReply>(1);
     let asking = games.iter().map(|game| {
         let (replies, request) = (replies.clone(), request(game.clone()));

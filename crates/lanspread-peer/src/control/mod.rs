@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Invariants: a line is bounded before it is read, a client that does not read is dropped and hinders nobody, and what
-//! a client has started goes on without it. [`answer`] is the one place that knows what a request means: commands
+//! a client has started goes on without it. `answer` is the one place that knows what a request means: commands
 //! without a daemon go through it in their own process, so that both ways say the same.
 
 pub(crate) mod answer;

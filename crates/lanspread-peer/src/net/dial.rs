@@ -79,20 +79,26 @@ pub(crate) async fn dial(peer: &PeerAddress, ours: &Hello) -> Result<Dialled, Wi
     dial_any(&addresses, ours).await
 }
 
-/// Connects to the first of these addresses that answers, and says hello.
+/// Connects to the first of these addresses where a peer answers, and says hello. An address may be another machine's
+/// by now; what the last one came to is the failure.
 pub(crate) async fn dial_any(addresses: &[SocketAddr], ours: &Hello) -> Result<Dialled, WireError> {
-    let mut failure = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    let none = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    let mut failure = WireError::Connect(none);
     for &address in addresses {
-        match timeout(limits::CONNECT_DEADLINE, TcpStream::connect(address)).await {
-            Ok(Ok(socket)) => {
-                socket.set_nodelay(true)?;
-                return Ok(Dialled { connection: Connection::open(socket, ours).await?, address });
-            }
-            Ok(Err(error)) => failure = error,
-            Err(_) => failure = io::Error::new(io::ErrorKind::TimedOut, "no answer"),
+        match dial_one(address, ours).await {
+            Ok(dialled) => return Ok(dialled),
+            Err(error) => failure = error,
         }
     }
-    Err(WireError::Connect(failure))
+    Err(failure)
+}
+
+async fn dial_one(address: SocketAddr, ours: &Hello) -> Result<Dialled, WireError> {
+    let connected = timeout(limits::CONNECT_DEADLINE, TcpStream::connect(address)).await;
+    let no_answer = || io::Error::new(io::ErrorKind::TimedOut, "no answer");
+    let socket = connected.unwrap_or_else(|_| Err(no_answer())).map_err(WireError::Connect)?;
+    socket.set_nodelay(true)?;
+    Ok(Dialled { connection: Connection::open(socket, ours).await?, address })
 }
 
 /// What a stream of a game would carry.

@@ -1,7 +1,7 @@
 //! The operations of one peer: they queue per game, run beside each other across games up to a limit, can be joined,
 //! followed, listed and cancelled.
 //!
-//! [`queue`] decides, this module runs. Every operation is one task of the peer; its followers share its events and
+//! `queue` decides, this module runs. Every operation is one task of the peer; its followers share its events and
 //! its outcome. A follower that goes leaves the operation running, unless it gives it up and nobody else follows.
 
 mod queue;
@@ -77,7 +77,11 @@ impl State {
         let Some(live) = self.live.get(&entry.id) else { return };
         live.cancel.cancel();
         if !entry.running {
-            self.end(entry.id, Err(PeerError::Cancelled.into()));
+            let OperationRequest { kind, game, .. } = entry.request.clone();
+            let failure = OperationFailure::from(PeerError::Cancelled);
+            let outcome = failure.code.clone();
+            live.events.report(PeerEvent::OperationEnd { operation: entry.id, kind, game, outcome });
+            self.end(entry.id, Err(failure));
         }
     }
 
@@ -137,11 +141,11 @@ impl OperationHandle {
         let mut state = self.peer.operations().state();
         let entry = state.queue.entries().iter().find(|entry| entry.id == self.id).cloned();
         let alone = state.live.get(&self.id).is_some_and(|live| live.followers == 1);
-        if let (Some(entry), true) = (entry, alone) {
-            state.cancel(&entry);
-            return true;
-        }
-        false
+        let (Some(entry), true) = (entry, alone) else { return false };
+        state.cancel(&entry);
+        // What waited behind it may begin.
+        self.peer.start_operations(&mut state);
+        true
     }
 }
 
@@ -260,3 +264,6 @@ impl Peer {
         self.start_operations(&mut state);
     }
 }
+
+#[cfg(test)]
+mod tests;
