@@ -132,7 +132,7 @@ def cancel(stage: Stage) -> None:
     for name in ("operation-begin", "stream-install-begin", "stream-progress"):
         expect(name in shown, f"`events --follow` has not shown `{name}`")
     daemon.machine.signal("INT", follower.arguments)
-    _ends(stage, follower, 130)
+    _ends(stage, follower, 0)
     checks.sender_is_clean(stage, daemon)
     # The daemon has been told to end an operation, not to end.
     again = _start_install(stage, "again", daemon.machine, source)

@@ -124,7 +124,10 @@ def not_in_the_catalog(stage: Stage) -> None:
     expect("catalog" in refused.stderr(), f"the error does not name the catalog: {refused.stderr().strip()!r}")
     checks.games_dir_as_before(before, received)
 
-    strict = stage.start_source("strict-source", root.parent, catalog=without_game)
+    # A games directory has one daemon: the same files once more.
+    stage.games_from("strict-source", f"fixture-alpha/{other}")
+    strict_root = _copy_of_game(stage, "strict-source")
+    strict = stage.start_source("strict-source", strict_root.parent, catalog=without_game)
     offered = [event["game"] for event in stage.list_games(received, [strict]) if named("offered-game")(event)]
     expect_equal(offered, [other], "games that the source offers")
     refused = stage.install(GAME, received, [strict], catalog=with_game, exit_status=3)
