@@ -5,7 +5,7 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::process::Stdio;
 
-use crate::support::{DEADLINE, Running, finish, fixtures, peer, project};
+use crate::support::{DEADLINE, Running, finish, fixtures, link_tree, peer, project};
 
 fn told(socket: &UnixDatagram) -> Vec<String> {
     let mut buffer = [0; 4096];
@@ -17,6 +17,9 @@ fn told(socket: &UnixDatagram) -> Vec<String> {
 #[test]
 fn serve_tells_the_service_manager() {
     let folder = tempfile::tempdir().unwrap();
+    // A daemon owns its games directory, and other tests serve the fixtures too.
+    let games = folder.path().join("games");
+    link_tree(&fixtures("fixture-solid"), &games);
     let path = folder.path().join("notify");
     let name = format!("lanspread-test-{}", std::process::id());
     let abstract_address = SocketAddr::from_abstract_name(&name).unwrap();
@@ -25,7 +28,6 @@ fn serve_tells_the_service_manager() {
         (UnixDatagram::bind_addr(&abstract_address).unwrap(), format!("@{name}")),
     ] {
         socket.set_read_timeout(Some(DEADLINE)).unwrap();
-        let games = fixtures("fixture-solid");
         let mut command = peer();
         command
             .args(["serve", "--json", "--listen", "127.0.0.1:0", "--no-discovery", "--games-dir"])
@@ -46,9 +48,11 @@ fn serve_tells_the_service_manager() {
 #[test]
 fn serve_goes_on_when_the_service_manager_is_gone() {
     let folder = tempfile::tempdir().unwrap();
+    let games = folder.path().join("games");
+    link_tree(&fixtures("fixture-solid"), &games);
     let mut command = peer();
     command.args(["serve", "--json", "--listen", "127.0.0.1:0", "--no-discovery", "--games-dir"]);
-    command.arg(fixtures("fixture-solid")).arg("--state-dir").arg(folder.path());
+    command.arg(&games).arg("--state-dir").arg(folder.path().join("state"));
     let mut running = Running::start(command.env("NOTIFY_SOCKET", folder.path().join("gone")));
     running.wait_for("peer-ready");
     running.signal("TERM");

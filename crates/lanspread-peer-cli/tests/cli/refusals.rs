@@ -270,7 +270,10 @@ fn a_games_directory_without_permission_is_refused() {
     mode(&state, 0o777);
     // The build folder may be out of reach for nobody.
     let program = folder.path().join("peer");
-    fs::copy(env!("CARGO_BIN_EXE_lanspread-peer-cli"), &program).unwrap();
+    // By another process: a child that a test beside this one forks would hold our own descriptor, and keep the copy busy.
+    let copied =
+        Command::new("cp").arg(env!("CARGO_BIN_EXE_lanspread-peer-cli")).arg(&program).status().unwrap();
+    assert!(copied.success());
     let mut command = Command::new(&program);
     command.args(["install", "--stream", "cnctw", "--peer", &source.address, "--games-dir"]).arg(&games);
     command
