@@ -151,8 +151,18 @@ def check_service(box: Container, unit: str, manager: socket.socket, pid_file: P
     try:
         ready = ["READY=1", f"STATUS=Serving {GAMES} on 0.0.0.0:4107"]
         expect_equal(told(manager), ready, "the service manager is told")
-        # As somebody else, who reads the same configuration.
-        asking = [PROGRAM, "--json", "--state-dir", "/tmp/nobody", "list", "--peer", ADDRESS]
+        # As somebody else, who reads the same configuration and may not command the daemon.
+        asking = [
+            PROGRAM,
+            "--json",
+            "--state-dir",
+            "/tmp/nobody",
+            "list",
+            "--peer",
+            ADDRESS,
+            "--no-daemon",
+            "--no-discovery",
+        ]
         listed = [json.loads(line) for line in box.run(*asking, user="nobody").splitlines()]
         offered = sorted(game["game"] for game in listed if game["event"] == "offered-game")
         games = sorted(path.name for path in (FIXTURES_DIR / FIXTURE).iterdir())
