@@ -418,16 +418,7 @@ pub(crate) fn remove(games: &GamesDir, game: &GameId, kind: Kind) -> Result<(), 
 
 /// Every game with a journal, for recovery at start-up.
 pub(crate) fn begun(games: &GamesDir) -> Result<Vec<GameId>, LocalError> {
-    let Some(downloads) = games.existing_state_folder(DOWNLOADS_DIR)? else { return Ok(Vec::new()) };
-    let shown = games.state_path(DOWNLOADS_DIR, "");
-    let mut begun = Vec::new();
-    for entry in downloads.entries().map_err(LocalError::io("read", &shown))? {
-        let name = entry.map_err(LocalError::io("read", &shown))?.file_name();
-        let game =
-            name.to_str().and_then(|name| name.strip_suffix(".draft")).and_then(|stem| stem.parse().ok());
-        begun.extend(game);
-    }
-    Ok(begun)
+    games.games_with_state(DOWNLOADS_DIR, ".draft")
 }
 
 #[cfg(test)]

@@ -93,6 +93,19 @@ impl GamesDir {
         }
     }
 
+    /// The games that have a file with this ending in a folder below `.lanspread/`.
+    pub(crate) fn games_with_state(&self, folder: &str, ending: &str) -> Result<Vec<GameId>, LocalError> {
+        let Some(dir) = self.existing_state_folder(folder)? else { return Ok(Vec::new()) };
+        let shown = self.state_path(folder, "");
+        let mut games = Vec::new();
+        for entry in dir.entries().map_err(LocalError::io("read", &shown))? {
+            let name = entry.map_err(LocalError::io("read", &shown))?.file_name();
+            let stem = name.to_str().and_then(|name| name.strip_suffix(ending));
+            games.extend(stem.and_then(|stem| stem.parse::<GameId>().ok()));
+        }
+        Ok(games)
+    }
+
     /// Path of a file below `.lanspread/`, for messages.
     pub(crate) fn state_path(&self, folder: &str, file: &str) -> PathBuf {
         self.path.join(layout::STATE_DIR).join(folder).join(file)

@@ -129,16 +129,7 @@ pub(crate) fn clear(games: &GamesDir, game: &GameId) -> Result<(), LocalError> {
 
 /// Every game that has an intent, for recovery at start-up.
 pub(crate) fn recorded(games: &GamesDir) -> Result<Vec<GameId>, LocalError> {
-    let Some(intents) = games.existing_state_folder(INTENTS_DIR)? else { return Ok(Vec::new()) };
-    let shown = games.state_path(INTENTS_DIR, "");
-    let mut recorded = Vec::new();
-    for entry in intents.entries().map_err(LocalError::io("read", &shown))? {
-        let name = entry.map_err(LocalError::io("read", &shown))?.file_name();
-        let game =
-            name.to_str().and_then(|name| name.strip_suffix(".json")).and_then(|stem| stem.parse().ok());
-        recorded.extend(game);
-    }
-    Ok(recorded)
+    games.games_with_state(INTENTS_DIR, ".json")
 }
 
 #[cfg(test)]

@@ -10,7 +10,6 @@ use crate::control::AskOptions;
 use crate::error::PeerError;
 use crate::game::{GameId, GameVersion, PeerId, PeerName};
 use crate::identity;
-use crate::install::gather::{Asked, ask_all};
 use crate::limits;
 use crate::net::dial::{Dialled, PeerAddress, dial};
 use crate::operation::Discovery;
@@ -128,16 +127,6 @@ impl PeerClient {
         let ours = Hello { peer, name, listen_port: None, instance: identity::instance()? };
         let saved_peers = SavedPeers::of(Some(state_dir))?;
         Ok(Self { ours, saved_peers, discovery_port: finding::PORT })
-    }
-
-    /// What the given peers offer, in their order; a peer that cannot be asked, or that is this one, has an error
-    /// in its place.
-    pub async fn offers(&self, peers: &[PeerAddress]) -> Vec<Result<PeerOffers, PeerError>> {
-        let asked = ask_all(peers, &self.ours, offers_of);
-        let answer = |asked: Asked<PeerOffers>| {
-            asked.answer.map_err(|source| PeerError::Peer { peer: asked.peer.to_string(), source })
-        };
-        asked.await.into_iter().map(answer).collect()
     }
 
     /// Everybody who can be found: the peers given, and those that discovery hears of.

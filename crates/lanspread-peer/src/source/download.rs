@@ -21,10 +21,9 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::Source;
 use super::handler::{FILES_PER_MESSAGE, in_parts};
 use super::stream::StreamEnd;
-use super::{Source, gate};
-use crate::event::PeerEvent;
 use crate::game::{GameId, GameVersion};
 use crate::library::state::{GameState, RootFile};
 use crate::limits;
@@ -50,48 +49,19 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite>(
     version: GameVersion,
     stop: &CancellationToken,
 ) -> Result<(), WireError> {
-    // The place is taken before the gate is asked, so that an operation that waits for zero streams sees this one.
-    let _place = match source.stream_place() {
-        Ok(place) => place,
+    let admitted = match source.admit(game, version, survey).await {
+        Ok(admitted) => admitted,
         Err(refusal) => return connection.send(&Reply::Refused(refusal)).await,
     };
-    // Registered before the gate is asked as well: an operation that takes the game's files away waits for it.
-    let Some(reader) = source.readers.register(&game) else {
-        return connection.send(&Reply::Refused(gate::in_progress(&game))).await;
-    };
-    let (worker, wanted) = (Arc::clone(source), game.clone());
-    let surveyed =
-        source.tasks.spawn_blocking("gate", move || survey(&worker.offered(&wanted, Some(&version))?)).await;
-    let files = match surveyed {
-        Ok(Ok(files)) => files,
-        Ok(Err(refusal)) => return connection.send(&Reply::Refused(refusal)).await,
-        Err(error) => {
-            tracing::error!("the serve gate ended abnormally: {error}");
-            let refusal = Refusal::new(RefusalCode::Internal, "the source failed");
-            return connection.send(&Reply::Refused(refusal)).await;
-        }
-    };
-    let announced: Vec<DownloadFile> = files.iter().map(|file| file.announced.clone()).collect();
+    let announced: Vec<DownloadFile> = admitted.what.iter().map(|file| file.announced.clone()).collect();
     for part in in_parts(&announced, FILES_PER_MESSAGE, |files, more| Reply::DownloadReady {
         files: files.to_vec(),
         more,
     }) {
         connection.send(&part).await?;
     }
-    let peer = connection.theirs.name.clone();
-    source.events.report(PeerEvent::TransferBegin {
-        game: game.clone(),
-        peer: peer.clone(),
-        peer_id: connection.theirs.peer.to_string(),
-    });
-    let stop = stop.child_token();
-    let end = reader.run(&stop, send(connection, files, &source.tasks, &stop)).await;
-    source.events.report(PeerEvent::TransferEnd {
-        game,
-        peer,
-        outcome: end.outcome.into(),
-        bytes: end.bytes,
-    });
+    let to = connection.theirs.clone();
+    admitted.run(to, stop, async |files, stop| send(connection, files, &source.tasks, stop).await).await;
     Ok(())
 }
 

@@ -7,10 +7,9 @@ use std::sync::atomic::Ordering;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
-use super::{Source, Visitor, download, gate, poll, refusal, stream};
+use super::{Source, Visitor, download, poll, refusal, stream};
 use crate::archive::list::list;
 use crate::archive::set::ArchiveSet;
-use crate::event::PeerEvent;
 use crate::game::{GameId, GameVersion};
 use crate::library::state::GameState;
 use crate::limits;
@@ -228,46 +227,17 @@ async fn stream_install<S: AsyncRead + AsyncWrite>(
     version: GameVersion,
     stop: &CancellationToken,
 ) -> Result<(), WireError> {
-    let refuse = |refusal| StreamMessage::Failed(refusal);
-    // The place is taken before the gate is asked, so that an operation that waits for zero streams sees this one.
-    let _place = match source.stream_place() {
-        Ok(place) => place,
-        Err(refusal) => return connection.send(&refuse(refusal)).await,
+    let admitted = match source.admit(game, version, archives).await {
+        Ok(admitted) => admitted,
+        Err(refusal) => return connection.send(&StreamMessage::Failed(refusal)).await,
     };
-    // Registered before the gate is asked as well: an operation that takes the game's files away either waits for this
-    // transfer, or has recorded its intent, which the gate sees.
-    let Some(reader) = source.readers.register(&game) else {
-        return connection.send(&refuse(gate::in_progress(&game))).await;
-    };
-    let worker = Arc::clone(source);
-    let wanted = game.clone();
-    let judged = source
-        .tasks
-        .spawn_blocking("gate", move || archives(&worker.offered(&wanted, Some(&version))?))
+    let to = connection.theirs.clone();
+    let provider = Arc::clone(&source.provider);
+    admitted
+        .run(to, stop, async |archives, stop| {
+            stream::send(connection, provider, archives, &source.tasks, stop).await
+        })
         .await;
-    let archives = match judged {
-        Ok(Ok(archives)) => archives,
-        Ok(Err(refusal)) => return connection.send(&refuse(refusal)).await,
-        Err(error) => {
-            tracing::error!("the serve gate ended abnormally: {error}");
-            return connection.send(&refuse(Refusal::new(RefusalCode::Internal, "the source failed"))).await;
-        }
-    };
-    let peer = connection.theirs.name.clone();
-    source.events.report(PeerEvent::TransferBegin {
-        game: game.clone(),
-        peer: peer.clone(),
-        peer_id: connection.theirs.peer.to_string(),
-    });
-    let stop = stop.child_token();
-    let sending = stream::send(connection, Arc::clone(&source.provider), archives, &source.tasks, &stop);
-    let end = reader.run(&stop, sending).await;
-    source.events.report(PeerEvent::TransferEnd {
-        game,
-        peer,
-        outcome: end.outcome.into(),
-        bytes: end.bytes,
-    });
     Ok(())
 }
 

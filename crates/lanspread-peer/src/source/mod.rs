@@ -3,6 +3,7 @@
 //!
 //! Nothing under `local/`, staging, backup or `.lanspread/` can be asked for: requests name games, never paths.
 
+mod admission;
 pub(crate) mod download;
 pub(crate) mod gate;
 pub(crate) mod handler;

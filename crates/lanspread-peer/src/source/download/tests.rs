@@ -10,6 +10,7 @@ use super::super::handler;
 use super::*;
 use crate::archive::provider::ProviderChoice;
 use crate::event::EventSender;
+use crate::event::PeerEvent;
 use crate::game::PeerId;
 use crate::testing::machine::Machine;
 use crate::wire::chunk::ChunkItem;

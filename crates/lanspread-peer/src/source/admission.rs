@@ -1,0 +1,74 @@
+//! From a request for bytes to a transfer that runs, the same for streams and downloads: a place, a reader, the gate, and
+//! the events around it.
+
+use std::sync::Arc;
+
+use tokio::sync::SemaphorePermit;
+use tokio_util::sync::CancellationToken;
+
+use super::readers::Reader;
+use super::stream::StreamEnd;
+use super::{Source, gate};
+use crate::event::PeerEvent;
+use crate::game::{GameId, GameVersion};
+use crate::library::state::GameState;
+use crate::wire::message::{Hello, Refusal, RefusalCode};
+
+/// A transfer that may run; it holds its place and its reader until it is dropped.
+pub(super) struct Admitted<'s, T> {
+    source: &'s Source,
+    game: GameId,
+    _place: SemaphorePermit<'s>,
+    reader: Reader,
+    /// What the gate let through.
+    pub(super) what: T,
+}
+
+impl Source {
+    /// Admits a transfer of a game in a version; `look` makes of its state what will be sent, on a blocking thread.
+    pub(super) async fn admit<T: Send + 'static>(
+        self: &Arc<Self>,
+        game: GameId,
+        version: GameVersion,
+        look: impl FnOnce(&GameState) -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<Admitted<'_, T>, Refusal> {
+        // The place is taken before the gate is asked, so that an operation that waits for zero streams sees this one.
+        let place = self.stream_place()?;
+        // Registered before the gate is asked as well: an operation that takes the game's files away either waits for
+        // this transfer, or has recorded its intent, which the gate sees.
+        let reader = self.readers.register(&game).ok_or_else(|| gate::in_progress(&game))?;
+        let (worker, wanted) = (Arc::clone(self), game.clone());
+        let judged =
+            self.tasks.spawn_blocking("gate", move || look(&worker.offered(&wanted, Some(&version))?)).await;
+        let what = judged.unwrap_or_else(|error| {
+            tracing::error!("the serve gate ended abnormally: {error}");
+            Err(Refusal::new(RefusalCode::Internal, "the source failed"))
+        })?;
+        Ok(Admitted { source: self, game, _place: place, reader, what })
+    }
+}
+
+impl<T> Admitted<'_, T> {
+    /// Runs the transfer to a receiver, between its two events. `stop` or a quiet game ends it.
+    pub(super) async fn run(
+        self,
+        to: Hello,
+        stop: &CancellationToken,
+        send: impl AsyncFnOnce(T, &CancellationToken) -> StreamEnd,
+    ) {
+        let Self { source, game, _place, reader, what } = self;
+        source.events.report(PeerEvent::TransferBegin {
+            game: game.clone(),
+            peer: to.name.clone(),
+            peer_id: to.peer.to_string(),
+        });
+        let stop = stop.child_token();
+        let end = reader.run(&stop, send(what, &stop)).await;
+        source.events.report(PeerEvent::TransferEnd {
+            game,
+            peer: to.name,
+            outcome: end.outcome.into(),
+            bytes: end.bytes,
+        });
+    }
+}
