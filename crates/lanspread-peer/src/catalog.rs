@@ -16,11 +16,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
+use lanspread_types::ids::{GameId, GameVersion};
+use lanspread_types::limits;
 use serde::Deserialize;
 
 use crate::error::PeerError;
-use crate::game::{GameId, GameVersion};
-use crate::limits;
 
 /// The one schema that exists.
 const SCHEMA: u32 = 1;

@@ -6,12 +6,12 @@
 use std::io;
 use std::path::PathBuf;
 
+use lanspread_types::fault::LocalError;
+use lanspread_types::ids::{GameId, GameVersion, PeerName, WordError};
 use serde::{Deserialize, Serialize};
 
 use crate::archive::ArchiveError;
 use crate::event::Code;
-use crate::fault::LocalError;
-use crate::game::{GameId, GameVersion, PeerName, WordError};
 use crate::operation::OperationFailure;
 use crate::searched::{DiscoverySearch, Searched};
 use crate::wire::WireError;

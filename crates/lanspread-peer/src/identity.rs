@@ -5,9 +5,10 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use lanspread_types::fault::LocalError;
+use lanspread_types::ids::PeerId;
+
 use crate::error::PeerError;
-use crate::fault::LocalError;
-use crate::game::PeerId;
 
 const FILE: &str = "peer-id";
 

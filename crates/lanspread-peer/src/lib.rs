@@ -26,12 +26,9 @@ pub mod control;
 mod download;
 pub mod error;
 pub mod event;
-pub mod fault;
-pub mod game;
 mod identity;
 mod install;
 pub mod library;
-pub mod limits;
 mod net;
 pub mod operation;
 pub mod operations;
@@ -46,12 +43,15 @@ mod task;
 pub mod testing;
 mod wire;
 
-pub use archive::entry::NamePolicy;
 pub use archive::provider::ProviderChoice;
 pub use error::{AttemptFailure, ErrorCategory, PeerError};
 pub use event::{PeerEvent, PeerEvents};
-pub use game::{GameId, GameVersion, PeerId, PeerName};
-pub use net::dial::PeerAddress;
+pub use lanspread_types::content::{ArchiveFormat, Availability, GameOffer, RootFile, Totals};
+pub use lanspread_types::entry_path::NamePolicy;
+pub use lanspread_types::fault::{ContentError, LocalError};
+pub use lanspread_types::ids::{GameId, GameVersion, PeerAddress, PeerId, PeerName, WordError};
+pub use lanspread_types::limits;
+pub use lanspread_types::text::printable;
 pub use net::directory::{HowKnown, KnownPeer};
 pub use operation::{Discovery, OperationFailure, OperationKind, OperationOptions, OperationRequest};
 pub use peer::{
@@ -63,4 +63,4 @@ pub use searched::{DiscoverySearch, OtherVersion, Searched};
 /// Cancels an operation.
 pub use tokio_util::sync::CancellationToken;
 pub use wire::WireError;
-pub use wire::message::{GameOffer, PROTOCOL_VERSION};
+pub use wire::message::PROTOCOL_VERSION;

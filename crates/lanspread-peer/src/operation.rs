@@ -3,15 +3,14 @@
 use std::fmt;
 use std::time::Duration;
 
+use lanspread_types::entry_path::NamePolicy;
+use lanspread_types::ids::{GameId, PeerAddress};
+use lanspread_types::limits;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use crate::archive::entry::NamePolicy;
 use crate::error::{ErrorCategory, PeerError};
 use crate::event::{Code, EventSender};
-use crate::game::GameId;
-use crate::limits;
-use crate::net::dial::PeerAddress;
 
 /// What an operation does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

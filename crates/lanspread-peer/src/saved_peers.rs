@@ -12,12 +12,12 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use lanspread_types::fault::LocalError;
+use lanspread_types::ids::PeerAddress;
+use lanspread_types::limits;
 use serde::Deserialize;
 
 use crate::error::PeerError;
-use crate::fault::LocalError;
-use crate::limits;
-use crate::net::dial::PeerAddress;
 
 const FILE: &str = "peers.toml";
 

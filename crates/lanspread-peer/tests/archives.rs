@@ -17,7 +17,7 @@ use common::{
     Machine, Tree, archives, difference, drain, extracted_by_unrar, install, program, providers, scratch,
     serve, sums, tree, workspace,
 };
-use lanspread_peer::archive::provider::Totals;
+use lanspread_peer::Totals;
 use lanspread_peer::{Peer, PeerError, PeerEvent};
 
 /// Every game of the fixtures whose folder passes, as (fixture, game).

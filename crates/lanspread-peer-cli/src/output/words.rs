@@ -260,7 +260,7 @@ mod tests {
             game: "g".parse().unwrap(),
             version: None,
             installed_version: Some("7".parse().unwrap()),
-            state: lanspread_peer::library::state::Availability::LocalOnly,
+            state: lanspread_peer::Availability::LocalOnly,
             downloaded: false,
             installed: true,
             bytes: 0,

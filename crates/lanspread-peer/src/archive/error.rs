@@ -3,8 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::entry::NameError;
-use crate::fault::{ContentError, LocalError};
+use lanspread_types::entry_path::NameError;
+use lanspread_types::fault::{ContentError, LocalError};
 
 /// An archive that cannot be listed or decoded.
 #[derive(Debug, thiserror::Error)]

@@ -5,8 +5,10 @@
 
 use std::sync::Arc;
 
+use lanspread_types::content::FileEntry;
+
 use super::error::ArchiveError;
-use super::provider::{ArchiveListing, FileEntry, ListedEntry, SharedSink};
+use super::provider::{ArchiveListing, ListedEntry, SharedSink};
 
 /// The way of one archive's bytes into a sink.
 pub(super) struct EntryFeed {

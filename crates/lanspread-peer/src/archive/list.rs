@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use lanspread_types::content::Totals;
+use lanspread_types::limits;
 use tokio_util::sync::CancellationToken;
 
 use super::error::ArchiveError;
-use super::provider::{ArchiveListing, ArchiveProvider, Totals};
+use super::provider::{ArchiveListing, ArchiveProvider};
 use super::set::ArchiveSet;
-use crate::limits;
 
 /// Lists all archives of a game and sums them up.
 pub(crate) fn list(

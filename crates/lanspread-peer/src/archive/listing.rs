@@ -2,14 +2,15 @@
 
 use std::collections::HashMap;
 
-use super::entry::{EntryPath, NameError, NamePolicy, NameProblem};
-use super::error::ArchiveError;
-use super::provider::{
-    ArchiveFormat, ArchiveListing, ArchiveSummary, CopyEntry, DirectoryEntry, FileEntry, ListedEntry, Totals,
-    UnixSeconds,
+use lanspread_types::content::{
+    ArchiveFormat, ArchiveSummary, CopyEntry, DirectoryEntry, FileEntry, Totals, UnixSeconds,
 };
-use crate::game::printable;
-use crate::limits;
+use lanspread_types::entry_path::{EntryPath, NameError, NamePolicy, NameProblem};
+use lanspread_types::limits;
+use lanspread_types::text::printable;
+
+use super::error::ArchiveError;
+use super::provider::{ArchiveListing, ListedEntry};
 
 /// Collects the entries of one archive.
 pub(super) struct ListingBuilder {

@@ -1,6 +1,5 @@
 //! The archive layer: what an archive holds, and how its entries reach a sink.
 
-pub mod entry;
 pub mod error;
 mod feed;
 pub(crate) mod list;

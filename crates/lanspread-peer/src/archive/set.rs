@@ -7,8 +7,6 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::library::layout::ARCHIVE_EXTENSION;
-
 /// One archive: one file, or all volumes of one set in volume order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ArchiveSet {
@@ -87,13 +85,6 @@ fn check_numbers(set: &str, volumes: &[(Option<u32>, String)]) -> Result<(), Vol
     Ok(())
 }
 
-/// Whether a file name is that of a root archive or volume.
-pub fn is_archive_name(name: &str) -> bool {
-    name.rsplit_once('.').is_some_and(|(stem, extension)| {
-        !stem.is_empty() && extension.eq_ignore_ascii_case(ARCHIVE_EXTENSION)
-    })
-}
-
 /// `game.part03.eti` → (`game`, 3).
 fn volume_number(name: &str) -> Option<(&str, u32)> {
     let (rest, _extension) = name.rsplit_once('.')?;
@@ -109,6 +100,8 @@ fn volume_number(name: &str) -> Option<(&str, u32)> {
 
 #[cfg(test)]
 mod tests {
+    use lanspread_types::layout::is_archive_name;
+
     use super::*;
 
     fn group(names: &[&str]) -> Result<Vec<Vec<String>>, VolumeGap> {

@@ -3,7 +3,7 @@
 //! RAR 5 stores instants. RAR 4 stores DOS fields with no zone; they are taken as UTC, so that one archive installs
 //! with the same times on every machine, wherever it stands.
 
-use super::provider::UnixSeconds;
+use lanspread_types::content::UnixSeconds;
 
 /// Fields of a date and time in the proleptic Gregorian calendar.
 #[derive(Debug, Clone, Copy)]

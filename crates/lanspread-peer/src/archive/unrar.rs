@@ -20,6 +20,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use lanspread_types::limits;
 use tokio_util::sync::CancellationToken;
 
 use self::child::{Interruption, Run};
@@ -28,7 +29,6 @@ use super::error::ArchiveError;
 use super::feed::EntryFeed;
 use super::provider::{ArchiveListing, ArchiveProvider, SharedSink};
 use super::set::ArchiveSet;
-use crate::limits;
 
 /// Lists all volumes (`-v`) in full; see [`SAFE_SWITCHES`] for the others.
 const LIST: [&str; 2] = ["lt", "-v"];

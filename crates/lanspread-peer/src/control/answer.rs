@@ -1,12 +1,12 @@
 //! What each request means: one place for the daemon's socket and for commands that run without a daemon.
 
+use lanspread_types::ids::GameId;
+use lanspread_types::limits;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::message::{AskOptions, ControlReply, ControlRequest, ReportedEvent};
 use crate::error::PeerError;
-use crate::game::GameId;
-use crate::limits;
 use crate::operation::{OperationFailure, OperationOptions, OperationRequest};
 use crate::operations::OperationInfo;
 use crate::peer::Peer;

@@ -1,12 +1,12 @@
 //! JSON lines over any `AsyncRead + AsyncWrite`: bounded, with deadlines.
 
+use lanspread_types::limits::{CONTROL_LINE_BYTES_MAX, CONTROL_WRITE_DEADLINE};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::time::timeout;
 
 use crate::error::PeerError;
-use crate::limits::{CONTROL_LINE_BYTES_MAX, CONTROL_WRITE_DEADLINE};
 
 fn broken(error: &std::io::Error) -> PeerError {
     PeerError::Control(format!("the connection broke: {error}"))

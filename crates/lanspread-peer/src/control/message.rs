@@ -2,11 +2,10 @@
 
 use std::time::SystemTime;
 
+use lanspread_types::ids::{GameId, PeerAddress};
 use serde::{Deserialize, Serialize};
 
 use crate::event::PeerEvent;
-use crate::game::GameId;
-use crate::net::dial::PeerAddress;
 use crate::operation::{Discovery, OperationFailure, OperationOptions, OperationRequest};
 use crate::report::Report;
 

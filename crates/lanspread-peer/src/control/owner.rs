@@ -9,12 +9,12 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use lanspread_types::fault::LocalError;
+use lanspread_types::layout::{DAEMON_FILE, STATE_DIR};
+use lanspread_types::limits;
 use serde::{Deserialize, Serialize};
 
 use crate::error::PeerError;
-use crate::fault::LocalError;
-use crate::library::layout::{DAEMON_FILE, STATE_DIR};
-use crate::limits;
 
 /// Tries to read what a daemon that is just starting has not written yet.
 const READ_TRIES: u32 = 50;

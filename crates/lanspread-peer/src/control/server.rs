@@ -4,6 +4,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use lanspread_types::fault::LocalError;
+use lanspread_types::limits;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixListener;
 use tokio::sync::Semaphore;
@@ -13,8 +15,6 @@ use tokio_util::sync::CancellationToken;
 use super::lines::{self, LineReader};
 use super::message::{ControlReply, ControlRequest};
 use crate::error::PeerError;
-use crate::fault::LocalError;
-use crate::limits;
 use crate::operation::OperationFailure;
 use crate::peer::Peer;
 

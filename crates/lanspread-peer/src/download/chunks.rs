@@ -1,6 +1,6 @@
 //! How the files of a game root are cut into chunks. Pure.
 
-use crate::library::state::RootFile;
+use lanspread_types::content::RootFile;
 
 /// A piece of one file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

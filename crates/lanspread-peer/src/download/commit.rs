@@ -25,16 +25,15 @@
 use std::io;
 
 use cap_std::fs::Dir;
+use lanspread_types::fault::LocalError;
+use lanspread_types::ids::GameId;
+use lanspread_types::layout::{DOWNLOADING_DIR, SENTINEL_FILE, is_archive_name};
 
 use super::partials;
 use super::record::{self, Journal, Kind, Progress, Record};
-use crate::archive::set::is_archive_name;
 use crate::error::PeerError;
-use crate::fault::LocalError;
-use crate::game::GameId;
 use crate::install::games_dir::{GamesDir, sync_file_system, sync_folder};
 use crate::install::recovery::{Standing, standing};
-use crate::library::layout::{DOWNLOADING_DIR, SENTINEL_FILE};
 
 /// What recovery does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,16 +6,16 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use lanspread_types::content::RootFile;
+use lanspread_types::fault::{ContentError, LocalError};
+use lanspread_types::ids::{GameId, GameVersion};
+use lanspread_types::limits;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::chunks::Chunk;
 use super::write::Step;
-use crate::fault::{ContentError, LocalError};
-use crate::game::{GameId, GameVersion};
-use crate::library::state::RootFile;
-use crate::limits;
 use crate::wire::WireError;
 use crate::wire::chunk::{Buffers, ChunkItem, ChunkMessage, ChunkRequest, Incoming, Outgoing};
 use crate::wire::connection::Connection;

@@ -8,16 +8,16 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use cap_std::fs::{Dir, OpenOptions};
+use lanspread_types::content::RootFile;
+use lanspread_types::fault::LocalError;
+use lanspread_types::ids::{GameId, GameVersion};
+use lanspread_types::layout::DOWNLOADING_DIR;
 use tokio_util::sync::CancellationToken;
 
 use super::record::{self, Head, Journal, Kind, Record};
 use crate::error::PeerError;
-use crate::fault::LocalError;
-use crate::game::{GameId, GameVersion};
 use crate::install::games_dir::GamesDir;
 use crate::install::recovery::{Standing, standing};
-use crate::library::layout::DOWNLOADING_DIR;
-use crate::library::state::RootFile;
 
 /// Bytes read at once where chunks are read again.
 const READ_BYTES: usize = 256 * 1024;

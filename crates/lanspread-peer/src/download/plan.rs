@@ -14,8 +14,9 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
+use lanspread_types::limits;
+
 use super::chunks::{Chunk, Chunks};
-use crate::limits;
 
 /// Place of a source in the list of validated peers.
 pub(crate) type SourceId = usize;

@@ -17,16 +17,16 @@ use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 
 use cap_std::fs::Dir;
+use lanspread_types::content::RootFile;
+use lanspread_types::fault::LocalError;
+use lanspread_types::ids::{GameId, GameVersion, PeerId, PeerName};
+use lanspread_types::layout::{DOWNLOADS_DIR, SENTINEL_FILE};
+use lanspread_types::limits;
 use serde::{Deserialize, Serialize};
 
 use super::chunks::Chunks;
 use crate::error::PeerError;
-use crate::fault::LocalError;
-use crate::game::{GameId, GameVersion, PeerId, PeerName};
 use crate::install::games_dir::{GamesDir, sync_folder};
-use crate::library::layout::{DOWNLOADS_DIR, SENTINEL_FILE};
-use crate::library::state::RootFile;
-use crate::limits;
 
 /// The one schema that exists.
 const SCHEMA: u32 = 1;

@@ -1,11 +1,10 @@
 //! Which lists of root files are accepted. Pure.
 
-use crate::archive::entry::{EntryKind, EntryPath, NamePolicy, PathIndex};
-use crate::archive::set::is_archive_name;
-use crate::fault::ContentError;
-use crate::library::layout::SENTINEL_FILE;
-use crate::library::state::RootFile;
-use crate::limits;
+use lanspread_types::content::RootFile;
+use lanspread_types::entry_path::{EntryKind, EntryPath, NamePolicy, PathIndex};
+use lanspread_types::fault::ContentError;
+use lanspread_types::layout::{SENTINEL_FILE, is_archive_name};
+use lanspread_types::limits;
 
 /// The list in the order in which this machine numbers the files, or why no game has such files.
 pub(crate) fn accept(files: &[RootFile], policy: NamePolicy) -> Result<Vec<RootFile>, ContentError> {

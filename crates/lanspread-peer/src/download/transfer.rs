@@ -7,6 +7,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use lanspread_types::content::RootFile;
+use lanspread_types::ids::{GameId, GameVersion};
+use lanspread_types::limits;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -20,11 +23,8 @@ use super::write::{Origin, Target, write};
 use crate::archive::SinkError;
 use crate::error::{AttemptFailure, PeerError};
 use crate::event::{EventSender, PeerEvent, SourceShare};
-use crate::game::{GameId, GameVersion};
 use crate::install::lock::GameLock;
 use crate::install::select::PeerOffer;
-use crate::library::state::RootFile;
-use crate::limits;
 use crate::net::dial::dial;
 use crate::task::Tasks;
 use crate::wire::WireError;

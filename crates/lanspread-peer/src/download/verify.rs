@@ -5,11 +5,11 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 
 use cap_std::fs::Dir;
+use lanspread_types::fault::LocalError;
+use lanspread_types::ids::GameId;
 
 use super::record::{Kind, Record};
 use crate::error::PeerError;
-use crate::fault::LocalError;
-use crate::game::GameId;
 use crate::install::games_dir::GamesDir;
 use crate::install::verify::{Comparison, Problem, VerifyPart};
 

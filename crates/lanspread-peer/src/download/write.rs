@@ -6,16 +6,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use bytes::BytesMut;
+use lanspread_types::fault::{ContentError, LocalError};
+use lanspread_types::ids::{PeerId, PeerName};
+use lanspread_types::limits;
+use lanspread_types::text::printable;
 use tokio::sync::mpsc;
 
 use super::chunks::Chunk;
 use super::partials::Partials;
 use super::record::{Journal, Recorded};
 use crate::archive::SinkError;
-use crate::fault::{ContentError, LocalError};
-use crate::game::{PeerId, PeerName, printable};
 use crate::install::space::Booking;
-use crate::limits;
 use crate::wire::chunk::Buffers;
 
 /// One step of a chunk. Steps of different chunks never mix.

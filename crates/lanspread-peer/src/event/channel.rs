@@ -3,12 +3,12 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use lanspread_types::limits;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::PeerEvent;
 use crate::control::ReportedEvent;
-use crate::limits;
 
 /// A subscription to a peer's events, from the moment it was made.
 #[derive(Debug)]

@@ -10,11 +10,11 @@ mod schema_tests;
 use std::borrow::Cow;
 use std::net::SocketAddr;
 
+use lanspread_types::content::ArchiveFormat;
+use lanspread_types::ids::{GameId, GameVersion, PeerName};
 use serde::{Deserialize, Serialize};
 
-use crate::archive::provider::ArchiveFormat;
 use crate::error::AttemptFailure;
-use crate::game::{GameId, GameVersion, PeerName};
 use crate::operation::OperationKind;
 
 pub(crate) use channel::EventSender;

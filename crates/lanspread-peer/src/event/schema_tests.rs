@@ -3,15 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use lanspread_types::content::{ArchiveFormat, Availability};
+use lanspread_types::ids::{GameId, GameVersion, PeerName};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{PeerEvent, SourceShare};
-use crate::archive::provider::ArchiveFormat;
 use crate::error::{AttemptFailure, PeerAnswer};
-use crate::game::{GameId, GameVersion, PeerName};
-use crate::library::state::Availability;
 use crate::operation::OperationKind;
 use crate::report::{PlannedSource, Report};
 

@@ -2,6 +2,12 @@
 
 use std::sync::Arc;
 
+use lanspread_types::content::{ArchiveSummary, Totals};
+use lanspread_types::entry_path::NamePolicy;
+use lanspread_types::fault::{ContentError, LocalError};
+use lanspread_types::ids::{GameId, GameVersion};
+use lanspread_types::limits;
+use lanspread_types::text::printable;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -15,13 +21,8 @@ use super::staging::StagingSink;
 use super::stream::{StagingStep, StreamObserver, receive, stage};
 use super::transaction::{Origin, Transaction};
 use crate::archive::SinkError;
-use crate::archive::entry::NamePolicy;
-use crate::archive::provider::{ArchiveSummary, Totals};
 use crate::error::PeerError;
 use crate::event::{Code, EventSender, PeerEvent};
-use crate::fault::{ContentError, LocalError};
-use crate::game::{GameId, GameVersion, printable};
-use crate::limits;
 use crate::net::dial::dial;
 use crate::task::Tasks;
 use crate::wire::WireError;

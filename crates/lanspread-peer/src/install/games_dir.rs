@@ -7,11 +7,10 @@ use std::path::{Path, PathBuf};
 
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions};
+use lanspread_types::fault::LocalError;
+use lanspread_types::ids::GameId;
+use lanspread_types::layout;
 use rustix::fs::{Mode, OFlags};
-
-use crate::fault::LocalError;
-use crate::game::GameId;
-use crate::library::layout;
 
 /// Tries before giving up on a folder that keeps vanishing under operations that end.
 const TRIES: usize = 64;

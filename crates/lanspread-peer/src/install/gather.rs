@@ -1,9 +1,10 @@
 //! Asks peers for one game, all at once and within deadlines.
 
+use lanspread_types::ids::{GameId, GameVersion, PeerAddress};
+
 use super::select::PeerOffer;
 use crate::error::PeerAnswer;
-use crate::game::{GameId, GameVersion};
-use crate::net::dial::{Dialled, PeerAddress};
+use crate::net::dial::Dialled;
 use crate::peer::finding::{Found, Search, find};
 use crate::searched::Searched;
 use crate::wire::message::Hello;

@@ -7,14 +7,14 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 
 use cap_std::fs::OpenOptions;
+use lanspread_types::fault::LocalError;
+use lanspread_types::ids::GameId;
+use lanspread_types::layout::{INTENTS_DIR, STATE_DIR};
+use lanspread_types::limits;
 use serde::{Deserialize, Serialize};
 
 use super::games_dir::{GamesDir, sync_folder};
 use crate::error::PeerError;
-use crate::fault::LocalError;
-use crate::game::GameId;
-use crate::library::layout::{INTENTS_DIR, STATE_DIR};
-use crate::limits;
 
 /// The one schema that exists.
 const SCHEMA: u32 = 1;

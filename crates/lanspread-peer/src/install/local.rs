@@ -8,6 +8,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
+use lanspread_types::content::{ArchiveSummary, CopyEntry, DirectoryEntry, FileEntry, Totals};
+use lanspread_types::entry_path::{EntryKind, EntryPath, NameError, NamePolicy, PathIndex};
+use lanspread_types::ids::{GameId, GameVersion, PeerId, PeerName};
+use lanspread_types::limits;
+use lanspread_types::text::printable;
 use tokio_util::sync::CancellationToken;
 
 use super::games_dir::GamesDir;
@@ -15,19 +20,13 @@ use super::replace::{Replace, permit, refuse_user_files};
 use super::space::{self, Booking};
 use super::staging::StagingSink;
 use super::transaction::{Origin, Transaction};
-use crate::archive::entry::{EntryKind, EntryPath, NameError, NamePolicy, PathIndex};
 use crate::archive::list::list;
-use crate::archive::provider::{
-    ArchiveListing, ArchiveProvider, ArchiveSummary, CopyEntry, DirectoryEntry, EntrySink, FileEntry,
-    ListedEntry, Totals,
-};
+use crate::archive::provider::{ArchiveListing, ArchiveProvider, EntrySink, ListedEntry};
 use crate::archive::set::ArchiveSet;
 use crate::archive::{ArchiveError, SinkError};
 use crate::error::PeerError;
 use crate::event::{EventSender, PeerEvent};
-use crate::game::{GameId, GameVersion, PeerId, PeerName, printable};
 use crate::library::state::GameState;
-use crate::limits;
 
 /// One install from archives that are here, of a game that is locked.
 pub(crate) struct LocalInstall {
@@ -243,8 +242,10 @@ mod tests {
     use std::path::PathBuf;
     use std::sync::Mutex;
 
+    use lanspread_types::content::ArchiveFormat;
+
     use super::*;
-    use crate::archive::provider::{ArchiveFormat, SharedSink};
+    use crate::archive::provider::SharedSink;
     use crate::testing::machine::{Machine, Tree, tree};
     use crate::testing::small_game;
 

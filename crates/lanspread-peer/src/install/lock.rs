@@ -9,12 +9,12 @@ use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
 use cap_std::fs::{Dir, MetadataExt as _, OpenOptions};
+use lanspread_types::fault::LocalError;
+use lanspread_types::ids::GameId;
+use lanspread_types::layout::LOCKS_DIR;
 
 use super::games_dir::GamesDir;
 use crate::error::PeerError;
-use crate::fault::LocalError;
-use crate::game::GameId;
-use crate::library::layout::LOCKS_DIR;
 
 /// Tries before giving up on a lock file that keeps vanishing under other holders.
 const TRIES: usize = 32;

@@ -15,11 +15,12 @@ use cap_std::fs::{Dir, File, OpenOptions};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::read::{InstalledFile, Receipt, ReceiptError, read, version};
+use lanspread_types::content::Totals;
+use lanspread_types::fault::LocalError;
+use lanspread_types::ids::{GameId, GameVersion, PeerId, PeerName};
+use lanspread_types::layout::RECEIPTS_DIR;
+
 use super::games_dir::{GamesDir, sync_folder};
-use crate::archive::provider::Totals;
-use crate::fault::LocalError;
-use crate::game::{GameId, GameVersion, PeerId, PeerName};
-use crate::library::layout::RECEIPTS_DIR;
 
 /// The one schema that exists.
 const SCHEMA: u32 = 1;

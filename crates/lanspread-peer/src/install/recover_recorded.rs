@@ -4,13 +4,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use lanspread_types::ids::GameId;
+
 use super::games_dir::GamesDir;
 use super::lock::GameLock;
 use super::{intent, recovery};
 use crate::download::{commit, record};
 use crate::error::PeerError;
 use crate::event::{EventSender, PeerEvent};
-use crate::game::GameId;
 
 /// Puts in order what crashes left. A game that an operation holds, or whose state is not ours, is left alone: it does
 /// not keep the others from being served.

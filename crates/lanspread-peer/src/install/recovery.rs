@@ -28,13 +28,14 @@
 
 use std::io;
 
+use lanspread_types::fault::LocalError;
+use lanspread_types::ids::GameId;
+use lanspread_types::layout::{BACKUP_DIR, LOCAL_DIR, SENTINEL_FILE, STAGING_DIR};
+
 use super::games_dir::GamesDir;
 use super::intent::{self, Intent, Step};
 use super::steps::{self, DiskStep};
 use crate::error::PeerError;
-use crate::fault::LocalError;
-use crate::game::GameId;
-use crate::library::layout::{BACKUP_DIR, LOCAL_DIR, SENTINEL_FILE, STAGING_DIR};
 
 /// What stands at one of our names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

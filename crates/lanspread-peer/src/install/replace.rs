@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 
+use lanspread_types::ids::GameId;
+use lanspread_types::layout::LOCAL_DIR;
+use lanspread_types::limits;
+
 use super::games_dir::GamesDir;
 use super::receipt::{self, Receipt};
 use super::tree::{Found, open_local, shown_path, walk};
 use crate::error::PeerError;
-use crate::game::GameId;
-use crate::library::layout::LOCAL_DIR;
-use crate::limits;
 
 /// What an install does where an installed tree stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,9 +85,10 @@ mod tests {
     use std::os::unix::fs::symlink;
     use std::path::Path;
 
+    use lanspread_types::content::Totals;
+    use lanspread_types::ids::PeerId;
+
     use super::*;
-    use crate::archive::provider::Totals;
-    use crate::game::PeerId;
     use crate::install::receipt::{ReceiptDraft, publish};
 
     const YES: Replace = Replace { allowed: true, force: false };

@@ -7,9 +7,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
+use lanspread_types::content::RootFile;
+use lanspread_types::ids::{GameVersion, PeerId, PeerName};
+
 use crate::error::PeerAnswer;
-use crate::game::{GameVersion, PeerId, PeerName};
-use crate::library::state::RootFile;
 
 /// One peer's answer about one game.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -12,15 +12,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use cap_std::fs::{Dir, OpenOptions};
+use lanspread_types::content::Totals;
+use lanspread_types::fault::LocalError;
+use lanspread_types::ids::GameId;
+use lanspread_types::layout::BOOKINGS_DIR;
+use lanspread_types::limits::{
+    BOOKING_BYTES_MAX, PROGRESS_INTERVAL, SPACE_MARGIN_BYTES, SPACE_PER_ENTRY_BYTES,
+};
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
 use super::games_dir::{GamesDir, readable};
-use crate::archive::provider::Totals;
-use crate::fault::LocalError;
-use crate::game::GameId;
-use crate::library::layout::BOOKINGS_DIR;
-use crate::limits::{BOOKING_BYTES_MAX, PROGRESS_INTERVAL, SPACE_MARGIN_BYTES, SPACE_PER_ENTRY_BYTES};
 
 /// Tries before giving up on a folder that keeps vanishing under other operations.
 const TRIES: usize = 64;

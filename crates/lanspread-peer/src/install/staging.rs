@@ -10,15 +10,14 @@ use std::path::PathBuf;
 use std::time::{Duration, UNIX_EPOCH};
 
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
+use lanspread_types::content::{ArchiveSummary, CopyEntry, DirectoryEntry, FileEntry, Totals, UnixSeconds};
+use lanspread_types::entry_path::{EntryKind, EntryPath, NamePolicy, PathIndex};
+use lanspread_types::fault::{ContentError, LocalError};
+use lanspread_types::limits::DATA_CHUNK_BYTES;
 
 use super::receipt::ReceiptDraft;
 use crate::archive::SinkError;
-use crate::archive::entry::{EntryKind, EntryPath, NamePolicy, PathIndex};
-use crate::archive::provider::{
-    ArchiveSummary, CopyEntry, DirectoryEntry, EntrySink, FileEntry, Totals, UnixSeconds,
-};
-use crate::fault::{ContentError, LocalError};
-use crate::limits::DATA_CHUNK_BYTES;
+use crate::archive::provider::EntrySink;
 
 const MODE_FILE: u32 = 0o644;
 const MODE_EXECUTABLE: u32 = 0o755;
@@ -169,9 +168,10 @@ fn set_modified(file: &File, modified: Option<UnixSeconds>) -> std::io::Result<(
 mod tests {
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
+    use lanspread_types::entry_path::NameProblem;
+    use lanspread_types::ids::PeerId;
+
     use super::*;
-    use crate::archive::entry::NameProblem;
-    use crate::game::PeerId;
     use crate::install::games_dir::GamesDir;
 
     struct Fixture {

@@ -9,16 +9,14 @@ use std::io;
 use std::path::Path;
 
 use cap_std::fs::Dir;
+use lanspread_types::fault::LocalError;
+use lanspread_types::ids::GameId;
+use lanspread_types::layout::{BACKUP_DIR, LOCAL_DIR, SENTINEL_FILE, STAGING_DIR, is_archive_name};
 use rustix::fs::RenameFlags;
 
 use super::games_dir::{GamesDir, sync_folder};
-use super::intent;
-use super::receipt;
 use super::recovery::{Standing, standing};
-use crate::archive::set::is_archive_name;
-use crate::fault::LocalError;
-use crate::game::GameId;
-use crate::library::layout::{BACKUP_DIR, LOCAL_DIR, SENTINEL_FILE, STAGING_DIR};
+use super::{intent, receipt};
 
 /// One change to a locked game.
 pub(crate) type DiskStep = fn(&GamesDir, &GameId) -> Result<(), LocalError>;

@@ -2,6 +2,10 @@
 //! channel to the staging thread. Runs over any `AsyncRead + AsyncWrite`.
 
 use bytes::Bytes;
+use lanspread_types::content::{ArchiveSummary, CopyEntry, DirectoryEntry, FileEntry, Totals};
+use lanspread_types::entry_path::{EntryPath, NameError, NamePolicy};
+use lanspread_types::fault::{ContentError, LocalError};
+use lanspread_types::limits;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -10,10 +14,7 @@ use super::attempt::AttemptError;
 use super::space::Booking;
 use super::staging::StagingSink;
 use crate::archive::SinkError;
-use crate::archive::entry::{EntryPath, NameError, NamePolicy};
-use crate::archive::provider::{ArchiveSummary, CopyEntry, DirectoryEntry, EntrySink, FileEntry, Totals};
-use crate::fault::{ContentError, LocalError};
-use crate::limits;
+use crate::archive::provider::EntrySink;
 use crate::wire::WireError;
 use crate::wire::connection::Connection;
 use crate::wire::grammar::StreamGrammar;

@@ -13,16 +13,17 @@
 
 use std::sync::Arc;
 
+use lanspread_types::entry_path::NamePolicy;
+use lanspread_types::fault::LocalError;
+use lanspread_types::ids::{GameId, GameVersion, PeerId, PeerName};
+use lanspread_types::layout::{BACKUP_DIR, LOCAL_DIR, STAGING_DIR};
+
 use super::games_dir::{GamesDir, sync_file_system};
 use super::intent::{self, Intent, Step};
 use super::receipt::ReceiptDraft;
 use super::recovery::{Standing, standing};
 use super::staging::StagingSink;
 use super::steps::{self, DiskStep, open_root};
-use crate::archive::entry::NamePolicy;
-use crate::fault::LocalError;
-use crate::game::{GameId, GameVersion, PeerId, PeerName};
-use crate::library::layout::{BACKUP_DIR, LOCAL_DIR, STAGING_DIR};
 
 /// An attempt that has begun on disk. It ends with [`Self::commit`] or [`Self::roll_back`]; one that is merely dropped
 /// is rolled back by the next recovery.

@@ -3,15 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use cap_std::fs::Dir;
+use lanspread_types::fault::LocalError;
+use lanspread_types::ids::GameId;
+use lanspread_types::layout::LOCAL_DIR;
+use lanspread_types::limits;
+use lanspread_types::text::printable;
 
 use super::games_dir::GamesDir;
 use super::recovery::{Standing, standing};
 use super::steps::open_root;
 use crate::error::PeerError;
-use crate::fault::LocalError;
-use crate::game::{GameId, printable};
-use crate::library::layout::LOCAL_DIR;
-use crate::limits;
 
 /// What stands at a path of a tree, folders apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

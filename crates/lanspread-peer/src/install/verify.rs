@@ -5,6 +5,11 @@ use std::io::Read;
 use std::time::Instant;
 
 use cap_std::fs::Dir;
+use lanspread_types::fault::LocalError;
+use lanspread_types::ids::GameId;
+use lanspread_types::layout::LOCAL_DIR;
+use lanspread_types::limits;
+use lanspread_types::text::printable;
 use tokio_util::sync::CancellationToken;
 
 use super::games_dir::GamesDir;
@@ -12,10 +17,6 @@ use super::receipt::{self, InstalledFile, Receipt, ReceiptError};
 use super::tree::{Found, open_local, shown_path, walk};
 use crate::error::PeerError;
 use crate::event::{EventSender, PeerEvent};
-use crate::fault::LocalError;
-use crate::game::{GameId, printable};
-use crate::library::layout::LOCAL_DIR;
-use crate::limits;
 
 /// Something that can be compared with its record.
 pub(crate) trait VerifyPart: Send {

@@ -6,11 +6,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use lanspread_types::content::GameOffer;
+use lanspread_types::ids::GameId;
 use tokio::sync::watch;
 
 use crate::event::{EventSender, PeerEvent};
-use crate::game::GameId;
-use crate::wire::message::GameOffer;
 
 /// The offers at one revision.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

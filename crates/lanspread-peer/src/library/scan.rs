@@ -3,10 +3,11 @@
 use std::fs;
 use std::path::Path;
 
+use lanspread_types::fault::LocalError;
+use lanspread_types::ids::GameId;
+use lanspread_types::limits;
+
 use super::state::GameState;
-use crate::fault::LocalError;
-use crate::game::GameId;
-use crate::limits;
 
 /// Reads the state of every game, sorted by id. A game that cannot be read is logged and left out, so that one bad
 /// folder does not hide the others.

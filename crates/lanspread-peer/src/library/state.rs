@@ -4,35 +4,14 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use lanspread_types::content::{Availability, RootFile};
+use lanspread_types::fault::LocalError;
+use lanspread_types::ids::{GameId, GameVersion};
+use lanspread_types::layout::is_archive_name;
+use lanspread_types::{layout, limits};
 
-use super::layout;
-use crate::archive::set::{ArchiveSet, VolumeGap, is_archive_name};
-use crate::fault::LocalError;
-use crate::game::{GameId, GameVersion};
+use crate::archive::set::{ArchiveSet, VolumeGap};
 use crate::install::receipt;
-use crate::limits;
-
-/// What this machine can do with a game.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Availability {
-    /// Downloaded: can be served.
-    Ready,
-    /// Installed, not shareable.
-    LocalOnly,
-    /// Neither: a folder with something else in it.
-    Incomplete,
-}
-
-/// A file in a game root that is offered: an archive, a volume or the sentinel.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct RootFile {
-    /// File name.
-    pub name: String,
-    /// Length in bytes.
-    pub size: u64,
-}
 
 /// One game as it stands on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]

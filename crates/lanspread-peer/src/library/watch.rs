@@ -9,19 +9,18 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use lanspread_types::content::GameOffer;
+use lanspread_types::fault::LocalError;
+use lanspread_types::ids::GameId;
+use lanspread_types::layout::is_archive_name;
+use lanspread_types::{layout, limits};
 use notify::{Config, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::layout;
-use crate::archive::set::is_archive_name;
-use crate::fault::LocalError;
-use crate::game::GameId;
 use crate::install::recover_recorded::recover_recorded;
-use crate::limits;
 use crate::source::Source;
-use crate::wire::message::GameOffer;
 
 /// What has to be read again because of one path.
 #[derive(Debug, Clone, PartialEq, Eq)]

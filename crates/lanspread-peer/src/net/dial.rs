@@ -1,69 +1,18 @@
 //! Connects to a peer and asks it.
 
-use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use lanspread_types::content::{GameOffer, RootFile};
+use lanspread_types::ids::{GameId, GameVersion, PeerAddress};
+use lanspread_types::limits;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::game::{GameId, GameVersion, WordError, printable};
-use crate::library::state::RootFile;
-use crate::limits;
 use crate::wire::WireError;
 use crate::wire::connection::Connection;
 use crate::wire::error::within;
-use crate::wire::message::{GameOffer, Hello, Reply, Request, SourceStatus};
-
-/// Where a peer listens: `HOST:PORT`, an IPv6 address in brackets. Names are resolved when it is dialled.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct PeerAddress(String);
-
-impl TryFrom<String> for PeerAddress {
-    type Error = WordError;
-    fn try_from(value: String) -> Result<Self, WordError> {
-        value.parse()
-    }
-}
-
-impl From<PeerAddress> for String {
-    fn from(address: PeerAddress) -> Self {
-        address.0
-    }
-}
-
-impl FromStr for PeerAddress {
-    type Err = WordError;
-    fn from_str(value: &str) -> Result<Self, WordError> {
-        let fail = |rule| WordError { what: "peer address", value: printable(value, 80), rule };
-        let (host, port) = value.rsplit_once(':').ok_or_else(|| fail("it must be HOST:PORT"))?;
-        if port.parse::<u16>().map_or(true, |port| port == 0) {
-            return Err(fail("its port must be a number from 1 to 65535"));
-        }
-        let bracketed = host.starts_with('[') && host.ends_with(']');
-        let plain =
-            !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
-        if host.len() > 255 || !(plain || bracketed && value.parse::<SocketAddr>().is_ok()) {
-            return Err(fail("its host must be a name, an IPv4 address or an IPv6 address in brackets"));
-        }
-        Ok(Self(value.to_owned()))
-    }
-}
-
-impl fmt::Display for PeerAddress {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
-    }
-}
-
-impl From<SocketAddr> for PeerAddress {
-    fn from(address: SocketAddr) -> Self {
-        Self(address.to_string())
-    }
-}
+use crate::wire::message::{Hello, Reply, Request, SourceStatus};
 
 /// A connection to a peer over TCP, and where it really went.
 pub(crate) struct Dialled {
@@ -73,7 +22,7 @@ pub(crate) struct Dialled {
 
 /// Connects to the first of the peer's addresses that answers, and says hello.
 pub(crate) async fn dial(peer: &PeerAddress, ours: &Hello) -> Result<Dialled, WireError> {
-    let resolve = async { tokio::net::lookup_host(&peer.0).await.map_err(WireError::Connect) };
+    let resolve = async { tokio::net::lookup_host(peer.as_str()).await.map_err(WireError::Connect) };
     let addresses: Vec<SocketAddr> =
         within(limits::CONNECT_DEADLINE, "address for the name", resolve).await?.collect();
     dial_any(&addresses, ours).await
@@ -102,7 +51,7 @@ async fn dial_one(address: SocketAddr, ours: &Hello) -> Result<Dialled, WireErro
 }
 
 /// What a stream of a game would carry.
-pub(crate) type StreamTotals = (u64, crate::archive::provider::Totals);
+pub(crate) type StreamTotals = (u64, lanspread_types::content::Totals);
 
 impl Dialled {
     async fn ask(&mut self, request: &Request) -> Result<(), WireError> {
@@ -217,19 +166,4 @@ fn check_count(what: &str, got: usize, limit: usize) -> Result<(), WireError> {
         return Err(WireError::Malformed(format!("more than {limit} {what}")));
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn peer_addresses_are_host_and_port() {
-        for good in ["10.0.0.1:4000", "pc-7.lan:1", "[fe80::1]:65535", "a:1"] {
-            assert!(good.parse::<PeerAddress>().is_ok(), "{good}");
-        }
-        for bad in ["", "x", "x:", "x:0", "x:65536", ":1", "fe80::1:4000", "[x]:1", "a b:1", "x:+1a"] {
-            assert!(bad.parse::<PeerAddress>().is_err(), "{bad}");
-        }
-    }
 }

@@ -8,9 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::SystemTime;
 
-use crate::game::{PeerId, PeerName};
-use crate::limits;
-use crate::wire::message::{GameOffer, Hello};
+use lanspread_types::content::GameOffer;
+use lanspread_types::ids::{PeerId, PeerName};
+use lanspread_types::limits;
+
+use crate::wire::message::Hello;
 
 /// One running peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

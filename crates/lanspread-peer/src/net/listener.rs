@@ -5,10 +5,10 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use lanspread_types::limits::{ACCEPT_BACK_OFF, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
-use crate::limits::{ACCEPT_BACK_OFF, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX};
 use crate::source::{Source, handler};
 use crate::wire::message::Hello;
 

@@ -9,14 +9,15 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use lanspread_types::ids::PeerAddress;
+use lanspread_types::limits;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::dial::{Dialled, PeerAddress, dial, dial_any};
+use super::dial::{Dialled, dial, dial_any};
 use super::directory::{Claim, Directory, HowKnown, KnownPeer, PeerKey};
 use crate::event::{EventSender, PeerEvent};
-use crate::limits;
 use crate::source::Visitor;
 use crate::task::Tasks;
 use crate::wire::WireError;

@@ -9,6 +9,8 @@ mod queue;
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use lanspread_types::ids::GameId;
+use lanspread_types::limits;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -16,8 +18,6 @@ use tokio_util::sync::CancellationToken;
 use self::queue::{Entry, Full, OperationId, Queue, Submitted};
 use crate::error::PeerError;
 use crate::event::{EventSender, PeerEvent, PeerEvents};
-use crate::game::GameId;
-use crate::limits;
 use crate::operation::{OperationContext, OperationFailure, OperationKind, OperationRequest};
 use crate::peer::Peer;
 

@@ -3,7 +3,8 @@
 //! Operations of one game run one after the other in the order in which they were asked for; operations of different
 //! games run beside each other up to a limit. An operation that is asked for again before it is done is one operation.
 
-use crate::game::GameId;
+use lanspread_types::ids::GameId;
+
 use crate::operation::OperationRequest;
 
 /// Number of an operation, counted from 1 in this run of the peer.

@@ -3,16 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 
+use lanspread_types::fault::LocalError;
+use lanspread_types::ids::{PeerAddress, PeerId, PeerName};
+use lanspread_types::limits;
+
 use super::{Inner, Peer, finding};
 use crate::archive::provider::ProviderChoice;
 use crate::catalog::LiveCatalog;
 use crate::error::PeerError;
 use crate::event::EventSender;
-use crate::fault::LocalError;
-use crate::game::{PeerId, PeerName};
 use crate::identity;
-use crate::limits;
-use crate::net::dial::PeerAddress;
 use crate::operations::Operations;
 use crate::saved_peers::SavedPeers;
 use crate::source::Source;

@@ -1,11 +1,11 @@
 //! Whom to ask, and whom to believe: from the peers at hand to the validated sources of one game.
 
+use lanspread_types::ids::{GameId, GameVersion};
 use tokio_util::sync::CancellationToken;
 
 use super::Peer;
 use super::finding::Search;
 use crate::error::PeerError;
-use crate::game::{GameId, GameVersion};
 use crate::install::gather;
 use crate::install::select::{SelectError, Selection, select};
 use crate::operation::OperationOptions;

@@ -4,20 +4,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use lanspread_types::content::GameOffer;
+use lanspread_types::ids::{GameId, GameVersion, PeerAddress, PeerId, PeerName};
+use lanspread_types::limits;
+
 use super::finding::{self, Found, Search, find};
 use super::{Peer, builder};
 use crate::control::AskOptions;
 use crate::error::PeerError;
-use crate::game::{GameId, GameVersion, PeerId, PeerName};
 use crate::identity;
-use crate::limits;
-use crate::net::dial::{Dialled, PeerAddress, dial};
+use crate::net::dial::{Dialled, dial};
 use crate::operation::Discovery;
 use crate::report::Report;
 use crate::saved_peers::SavedPeers;
 use crate::searched::Searched;
 use crate::wire::WireError;
-use crate::wire::message::{GameOffer, Hello};
+use crate::wire::message::Hello;
 
 /// What one peer offers.
 #[derive(Debug, Clone)]

@@ -1,28 +1,27 @@
 //! `download`: the straight road from the request to the sentinel.
 
-use std::sync::Arc;
-use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use lanspread_types::content::{RootFile, Totals};
+use lanspread_types::fault::ContentError;
+use lanspread_types::ids::{GameId, GameVersion};
+use lanspread_types::layout::SENTINEL_FILE;
+use lanspread_types::limits;
 use tokio_util::sync::CancellationToken;
 
 use super::Peer;
-use crate::archive::provider::Totals;
 use crate::download::transfer::{Dialling, TransferContext, transfer};
 use crate::download::write::Target;
 use crate::download::{commit, partials, root_files};
 use crate::error::{AttemptFailure, PeerError};
 use crate::event::{PeerEvent, SourceShare};
-use crate::fault::ContentError;
-use crate::game::{GameId, GameVersion};
 use crate::install::games_dir::GamesDir;
 use crate::install::lock::GameLock;
 use crate::install::select::Selection;
 use crate::install::space::{self, Booking};
-use crate::library::layout::SENTINEL_FILE;
-use crate::library::state::{GameState, RootFile, read_sentinel};
-use crate::limits;
+use crate::library::state::{GameState, read_sentinel};
 use crate::operation::{OperationContext, OperationOptions};
 
 /// A download that has been prepared: what is to be brought, from whom, and where to.
@@ -274,7 +273,7 @@ fn check_sentinel(
     target: &Target,
     version: &GameVersion,
 ) -> Result<(), PeerError> {
-    let path = games.root_path(game).join(crate::library::layout::DOWNLOADING_DIR).join(SENTINEL_FILE);
+    let path = games.root_path(game).join(lanspread_types::layout::DOWNLOADING_DIR).join(SENTINEL_FILE);
     if read_sentinel(&path)?.as_ref() == Some(version) {
         return Ok(());
     }

@@ -6,12 +6,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lanspread_types::ids::PeerAddress;
+use lanspread_types::limits;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::limits;
-use crate::net::dial::{Dialled, PeerAddress, dial, dial_any};
+use crate::net::dial::{Dialled, dial, dial_any};
 use crate::net::directory::PeerKey;
 use crate::net::discovery::announcement::PeerHint;
 use crate::net::discovery::{self, Discovery, Heard};

@@ -2,13 +2,13 @@
 
 use std::time::Instant;
 
+use lanspread_types::content::Totals;
+use lanspread_types::ids::{GameId, GameVersion};
 use tokio_util::sync::CancellationToken;
 
 use super::Peer;
-use crate::archive::provider::Totals;
 use crate::error::PeerError;
 use crate::event::PeerEvent;
-use crate::game::{GameId, GameVersion};
 use crate::install::local::{self, LocalInstall};
 use crate::install::replace::Replace;
 use crate::operation::{OperationContext, OperationOptions};

@@ -4,18 +4,18 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
+use lanspread_types::content::Availability;
+use lanspread_types::entry_path::NamePolicy;
+use lanspread_types::ids::GameId;
 use tokio::sync::Barrier;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::archive::ArchiveError;
-use crate::archive::entry::NamePolicy;
 use crate::error::ErrorCategory;
 use crate::event::PeerEvent;
-use crate::game::GameId;
 use crate::install::games_dir::GamesDir;
 use crate::install::lock::GameLock;
-use crate::library::state::Availability;
 use crate::operation::OperationOptions;
 use crate::testing::lying_source::{LyingSource, Step};
 use crate::testing::machine::{Machine, Node, Tree};

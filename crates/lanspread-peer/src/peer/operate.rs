@@ -4,11 +4,11 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use lanspread_types::ids::GameId;
 use tokio_util::sync::CancellationToken;
 
 use super::Peer;
 use crate::error::PeerError;
-use crate::game::GameId;
 use crate::install::games_dir::GamesDir;
 use crate::install::lock::GameLock;
 use crate::install::recover_recorded::lock_and_recover;

@@ -1,8 +1,9 @@
 //! From the kind of an operation to its road: the one place that knows them all.
 
+use lanspread_types::ids::GameId;
+
 use super::Peer;
 use crate::error::PeerError;
-use crate::game::GameId;
 use crate::install::games_dir::GamesDir;
 use crate::install::replace::{self, Replace};
 use crate::library::state::GameState;

@@ -1,19 +1,19 @@
 //! `remove`: the downloaded files go, `local/` stays.
 
+use lanspread_types::fault::LocalError;
+use lanspread_types::ids::GameId;
+use lanspread_types::layout::{DOWNLOADING_DIR, SENTINEL_FILE};
+use lanspread_types::limits;
 use tokio_util::sync::CancellationToken;
 
 use super::Peer;
 use crate::download::commit;
 use crate::error::PeerError;
 use crate::event::PeerEvent;
-use crate::fault::LocalError;
-use crate::game::GameId;
 use crate::install::games_dir::GamesDir;
 use crate::install::intent::Step;
 use crate::install::recovery::{Standing, standing};
 use crate::install::{steps, transaction};
-use crate::library::layout::{DOWNLOADING_DIR, SENTINEL_FILE};
-use crate::limits;
 use crate::operation::{OperationContext, OperationOptions};
 
 impl Peer {

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError};
 
+use lanspread_types::limits;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
@@ -11,7 +12,6 @@ use crate::error::PeerError;
 use crate::event::PeerEvent;
 use crate::install::recover_recorded::recover_recorded;
 use crate::library::watch::LibraryWatcher;
-use crate::limits;
 use crate::net::directory::{HowKnown, KnownPeer, PeerKey};
 use crate::net::discovery::{self, Advertised, Discovery, Heard};
 use crate::net::listener;

@@ -5,15 +5,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use lanspread_types::content::Totals;
+use lanspread_types::fault::LocalError;
+use lanspread_types::ids::{GameId, GameVersion, PeerId, PeerName};
 use tokio_util::sync::CancellationToken;
 
 use super::Peer;
-use crate::archive::provider::Totals;
-use crate::error::AttemptFailure;
-use crate::error::{PeerAnswer, PeerError};
+use crate::error::{AttemptFailure, PeerAnswer, PeerError};
 use crate::event::PeerEvent;
-use crate::fault::LocalError;
-use crate::game::{GameId, GameVersion, PeerId, PeerName};
 use crate::install::attempt::{AttemptContext, AttemptError, attempt};
 use crate::install::games_dir::GamesDir;
 use crate::install::lock::GameLock;

@@ -1,17 +1,17 @@
 //! `uninstall`: `local/` goes, unless the user would lose files of theirs.
 
+use lanspread_types::ids::GameId;
+use lanspread_types::layout::LOCAL_DIR;
 use tokio_util::sync::CancellationToken;
 
 use super::Peer;
 use crate::error::PeerError;
 use crate::event::PeerEvent;
-use crate::game::GameId;
 use crate::install::games_dir::GamesDir;
 use crate::install::intent::Step;
 use crate::install::replace::refuse_user_files;
 use crate::install::tree::open_local;
 use crate::install::{steps, transaction};
-use crate::library::layout::LOCAL_DIR;
 use crate::operation::{OperationContext, OperationOptions};
 
 impl Peer {

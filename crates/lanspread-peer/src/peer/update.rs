@@ -1,11 +1,12 @@
 //! `update`: from what is here and what is wanted to what must be done, and the doing of it.
 
+use lanspread_types::ids::GameVersion;
+use lanspread_types::layout::LOCAL_DIR;
+
 use super::Peer;
 use crate::error::PeerError;
 use crate::event::PeerEvent;
-use crate::game::GameVersion;
 use crate::install::replace::Replace;
-use crate::library::layout::LOCAL_DIR;
 use crate::operation::OperationContext;
 
 /// What an update does.

@@ -1,16 +1,16 @@
 //! `verify`: what is here against what was recorded.
 
+use lanspread_types::ids::GameId;
+use lanspread_types::layout::LOCAL_DIR;
 use tokio_util::sync::CancellationToken;
 
 use super::Peer;
 use crate::download::verify::DownloadedFiles;
 use crate::error::PeerError;
 use crate::event::PeerEvent;
-use crate::game::GameId;
 use crate::install::games_dir::GamesDir;
 use crate::install::tree::open_local;
 use crate::install::verify::{InstalledTree, VerifyPart, compare};
-use crate::library::layout::LOCAL_DIR;
 use crate::library::state::GameState;
 use crate::operation::{OperationContext, OperationOptions};
 

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use lanspread_types::ids::{GameId, GameVersion};
 use tokio::sync::SemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
@@ -10,7 +11,6 @@ use super::readers::Reader;
 use super::stream::StreamEnd;
 use super::{Source, gate};
 use crate::event::PeerEvent;
-use crate::game::{GameId, GameVersion};
 use crate::library::state::GameState;
 use crate::wire::message::{Hello, Refusal, RefusalCode};
 

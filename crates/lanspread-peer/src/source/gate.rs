@@ -1,6 +1,7 @@
 //! May this game be served? Pure.
 
-use crate::game::{GameId, GameVersion};
+use lanspread_types::ids::{GameId, GameVersion};
+
 use crate::wire::message::{Refusal, RefusalCode};
 
 /// Everything the decision depends on.

@@ -4,18 +4,19 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use lanspread_types::content::GameOffer;
+use lanspread_types::ids::{GameId, GameVersion};
+use lanspread_types::limits;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
 use super::{Source, Visitor, download, poll, refusal, stream};
 use crate::archive::list::list;
 use crate::archive::set::ArchiveSet;
-use crate::game::{GameId, GameVersion};
 use crate::library::state::GameState;
-use crate::limits;
 use crate::wire::WireError;
 use crate::wire::connection::Connection;
-use crate::wire::message::{GameOffer, Hello, Refusal, RefusalCode, Reply, Request, StreamMessage};
+use crate::wire::message::{Hello, Refusal, RefusalCode, Reply, Request, StreamMessage};
 
 /// Offers in one message: 200 bytes each at most.
 const OFFERS_PER_MESSAGE: usize = 256;
@@ -243,8 +244,9 @@ async fn stream_install<S: AsyncRead + AsyncWrite>(
 
 #[cfg(test)]
 mod tests {
+    use lanspread_types::content::Totals;
+
     use super::*;
-    use crate::archive::provider::Totals;
 
     fn totals(more: bool) -> Totals {
         Totals { files: u64::from(more), ..Totals::default() }

@@ -18,22 +18,23 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use gate::{CatalogSays, GateInput};
+use lanspread_types::content::GameOffer;
+use lanspread_types::fault::LocalError;
+use lanspread_types::ids::{GameId, GameVersion};
+use lanspread_types::limits;
+use readers::Readers;
 use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
 
 use crate::archive::provider::ArchiveProvider;
 use crate::catalog::LiveCatalog;
 use crate::event::EventSender;
-use crate::fault::LocalError;
-use crate::game::{GameId, GameVersion};
 use crate::install::intent;
 use crate::library::index::LibraryIndex;
 use crate::library::scan::scan;
 use crate::library::state::GameState;
-use crate::limits;
 use crate::task::Tasks;
-use crate::wire::message::{GameOffer, Hello, Refusal, RefusalCode, SourceStatus};
-use gate::{CatalogSays, GateInput};
-use readers::Readers;
+use crate::wire::message::{Hello, Refusal, RefusalCode, SourceStatus};
 
 /// What a peer serves, and what it is doing about it.
 pub(crate) struct Source {

@@ -5,13 +5,13 @@
 
 use std::sync::Arc;
 
+use lanspread_types::limits;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
 use super::Source;
 use super::handler::offers_in_parts;
 use crate::library::index::Library;
-use crate::limits;
 use crate::wire::connection::Connection;
 use crate::wire::message::{Refusal, RefusalCode, Reply};
 
@@ -52,6 +52,8 @@ mod tests {
     use std::path::PathBuf;
     use std::time::Duration;
 
+    use lanspread_types::content::GameOffer;
+    use lanspread_types::ids::PeerId;
     use tokio::io::{DuplexStream, duplex};
     use tokio::time::Instant;
     use tokio_util::sync::CancellationToken;
@@ -59,10 +61,9 @@ mod tests {
     use super::*;
     use crate::archive::provider::ProviderChoice;
     use crate::event::EventSender;
-    use crate::game::PeerId;
     use crate::source::handler;
     use crate::task::Tasks;
-    use crate::wire::message::{GameOffer, Hello, Request};
+    use crate::wire::message::{Hello, Request};
 
     fn source() -> Arc<Source> {
         let provider = crate::archive::provider(&ProviderChoice::Native);

@@ -7,11 +7,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use lanspread_types::ids::GameId;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-
-use crate::game::GameId;
 
 /// The games that are being read or held quiet.
 #[derive(Debug, Clone, Default)]

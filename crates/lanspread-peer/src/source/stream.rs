@@ -7,6 +7,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use lanspread_types::limits;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -18,7 +19,6 @@ use crate::archive::ArchiveError;
 use crate::archive::list::list;
 use crate::archive::provider::{ArchiveProvider, SharedSink};
 use crate::archive::set::ArchiveSet;
-use crate::limits;
 use crate::task::Tasks;
 use crate::wire::WireError;
 use crate::wire::connection::Connection;

@@ -4,10 +4,12 @@
 //! connection here is a counted task, so when it has ended and nothing is counted, its decoder has ended as well.
 
 use std::path::Path;
-use std::sync::Mutex;
-use std::sync::mpsc;
+use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
+use lanspread_types::content::{ArchiveFormat, ArchiveSummary, FileEntry, Totals};
+use lanspread_types::entry_path::{EntryPath, NamePolicy};
+use lanspread_types::ids::PeerId;
 use proptest::prelude::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::task::JoinHandle;
@@ -16,21 +18,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::archive::ArchiveError;
-use crate::archive::entry::{EntryPath, NamePolicy};
-use crate::archive::provider::{
-    ArchiveFormat, ArchiveListing, ArchiveSummary, FileEntry, ListedEntry, ProviderChoice, SharedSink, Totals,
-};
+use crate::archive::provider::{ArchiveListing, ListedEntry, ProviderChoice, SharedSink};
 use crate::archive::set::ArchiveSet;
 use crate::event::PeerEvent;
-use crate::game::PeerId;
 use crate::net::dial::dial;
 use crate::testing::lying_source::{control_frame, raw_frame};
 use crate::testing::machine::Machine;
 use crate::testing::small_game;
-use crate::wire::WireError;
-use crate::wire::codec;
 use crate::wire::connection::Connection;
 use crate::wire::message::{Hello, PROTOCOL_VERSION, Reply, Request, StreamItem, StreamMessage};
+use crate::wire::{WireError, codec};
 
 mod programs;
 mod quiet;

@@ -4,10 +4,11 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 
+use lanspread_types::ids::PeerName;
+
 use super::lies;
 use super::lying_source::{Listening, LyingSource};
 use super::story::{self, Offered, Story};
-use crate::game::PeerName;
 
 /// What can be said about one game.
 #[derive(Debug)]
@@ -68,10 +69,10 @@ impl Game {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::error::PeerError;
     use tokio_util::sync::CancellationToken;
 
+    use super::*;
+    use crate::error::PeerError;
     use crate::operation::OperationOptions;
     use crate::testing::machine::{Machine, Tree};
 

@@ -20,17 +20,18 @@ use super::fault_pipe::{Fault, FaultPipe};
 #[cfg(test)]
 use super::small_game;
 use super::story::Offered;
-use crate::game::{PeerId, PeerName};
-#[cfg(test)]
-use crate::library::state::RootFile;
-#[cfg(test)]
-use crate::limits;
 use crate::wire::WireError;
 use crate::wire::codec;
 use crate::wire::frame::{Frame, read_header, read_payload};
 #[cfg(test)]
 use crate::wire::message::StreamMessage;
-use crate::wire::message::{GameOffer, Hello, PROTOCOL_VERSION, Reply, Request, SourceStatus, StreamItem};
+use crate::wire::message::{Hello, PROTOCOL_VERSION, Reply, Request, SourceStatus, StreamItem};
+use lanspread_types::content::GameOffer;
+#[cfg(test)]
+use lanspread_types::content::RootFile;
+use lanspread_types::ids::{PeerId, PeerName};
+#[cfg(test)]
+use lanspread_types::limits;
 
 /// One thing it does in a stream. After the last one it closes the connection.
 #[derive(Debug, Clone)]

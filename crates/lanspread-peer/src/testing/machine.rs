@@ -5,9 +5,9 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use lanspread_types::ids::PeerName;
 use tempfile::TempDir;
 
-use crate::game::PeerName;
 use crate::peer::{Peer, PeerBuilder};
 
 /// What stands at one path.

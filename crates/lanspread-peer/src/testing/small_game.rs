@@ -10,10 +10,10 @@ use super::lying_source::Step;
 use super::machine::{Node, Tree};
 use super::story::{self, Offered, Story};
 pub(crate) use super::story::{data, say};
-use crate::archive::provider::{ArchiveFormat, ArchiveSummary, Totals};
-use crate::game::{GameId, GameVersion};
+use lanspread_types::content::{ArchiveFormat, ArchiveSummary, RootFile, Totals};
+use lanspread_types::ids::{GameId, GameVersion};
+
 use crate::library::state::GameState;
-use crate::library::state::RootFile;
 use crate::wire::message::StreamMessage;
 
 /// Modification time of every file: even, because RAR counts in steps of two seconds in some formats.

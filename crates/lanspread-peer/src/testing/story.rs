@@ -3,15 +3,16 @@
 use std::ops::Range;
 use std::path::Path;
 
+use lanspread_types::content::{RootFile, Totals};
+use lanspread_types::ids::{GameId, GameVersion};
+use lanspread_types::limits;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::lying_source::Step;
 use crate::archive;
-use crate::archive::provider::{ProviderChoice, Totals};
-use crate::game::{GameId, GameVersion};
-use crate::library::state::{GameState, RootFile};
-use crate::limits;
+use crate::archive::provider::ProviderChoice;
+use crate::library::state::GameState;
 use crate::source::stream;
 use crate::wire::message::{StreamItem, StreamMessage};
 

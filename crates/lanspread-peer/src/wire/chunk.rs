@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::BytesMut;
+use lanspread_types::limits;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::io::{
@@ -19,7 +20,6 @@ use super::codec;
 use super::error::{WireError, within};
 use super::frame::{self, Frame, HEADER_BYTES};
 use super::message::Refusal;
-use crate::limits;
 
 /// Bytes of one file, at most [`limits::CHUNK_BYTES`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -186,10 +186,10 @@ impl<'c, S: AsyncWrite> Outgoing<'c, S> {
 #[cfg(test)]
 mod tests {
     use bytes::Buf;
+    use lanspread_types::ids::PeerId;
     use tokio::io::duplex;
 
     use super::*;
-    use crate::game::PeerId;
     use crate::wire::connection::Connection;
     use crate::wire::message::{Hello, RefusalCode};
 

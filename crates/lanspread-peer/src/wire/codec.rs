@@ -3,11 +3,11 @@
 //! Rules that keep it safe (the crate is no longer maintained): decode only from a complete slice, with a byte limit,
 //! trailing bytes refused; no recursive types, no vectors of zero-size elements. Counts are checked again by the types.
 
+use lanspread_types::limits::CONTROL_FRAME_BYTES_MAX;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::error::WireError;
-use crate::limits::CONTROL_FRAME_BYTES_MAX;
 
 fn config() -> impl bincode::config::Config {
     bincode::config::standard().with_limit::<CONTROL_FRAME_BYTES_MAX>()

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use lanspread_types::limits;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::io::{
@@ -14,7 +15,6 @@ use super::codec;
 use super::error::{WireError, within};
 use super::frame::{self, Frame};
 use super::message::{Hello, PROTOCOL_VERSION, StreamItem, StreamMessage};
-use crate::limits;
 
 const MAGIC: &[u8; 8] = b"LANSPRD\n";
 /// Small frames are gathered and read ahead in buffers of this size; bulk data passes them by.
@@ -149,10 +149,10 @@ async fn read_hello(reader: &mut (impl AsyncRead + Unpin)) -> Result<Hello, Wire
 
 #[cfg(test)]
 mod tests {
+    use lanspread_types::ids::PeerId;
     use tokio::io::{DuplexStream, duplex};
 
     use super::*;
-    use crate::game::PeerId;
     use crate::wire::message::Request;
 
     fn hello(name: &str) -> Hello {

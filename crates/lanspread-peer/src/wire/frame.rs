@@ -1,10 +1,10 @@
 //! Bytes ↔ frames. Lengths are checked before anything is allocated.
 
 use bytes::{Buf, Bytes, BytesMut};
+use lanspread_types::limits::{CONTROL_FRAME_BYTES_MAX, DATA_FRAME_BYTES_MAX, STREAM_IDLE_DEADLINE};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::error::{WireError, within};
-use crate::limits::{CONTROL_FRAME_BYTES_MAX, DATA_FRAME_BYTES_MAX, STREAM_IDLE_DEADLINE};
 
 const KIND_CONTROL: u8 = 0;
 const KIND_DATA: u8 = 1;

@@ -4,10 +4,11 @@
 //! after complete, and more or less than the totals that the stream and each archive announced. So a lying source
 //! can waste at most what it announced, and the receiver checked that against its disk before the first byte.
 
+use lanspread_types::content::{ArchiveSummary, Totals};
+use lanspread_types::limits;
+
 use super::error::WireError;
 use super::message::StreamMessage;
-use crate::archive::provider::{ArchiveSummary, Totals};
-use crate::limits;
 
 /// The state of one stream as its reader sees it.
 #[derive(Debug)]
@@ -185,8 +186,9 @@ fn subtract(from: Totals, entry: Totals) -> Option<Totals> {
 
 #[cfg(test)]
 mod tests {
+    use lanspread_types::content::ArchiveFormat;
+
     use super::*;
-    use crate::archive::provider::ArchiveFormat;
     use crate::wire::message::{Refusal, RefusalCode};
 
     #[derive(Debug, Clone)]

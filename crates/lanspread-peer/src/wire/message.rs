@@ -5,12 +5,11 @@
 
 use std::fmt;
 
+use lanspread_types::content::{ArchiveSummary, GameOffer, RootFile, Totals, UnixSeconds};
+use lanspread_types::ids::{GameId, GameVersion, PeerId, PeerName};
+use lanspread_types::limits;
+use lanspread_types::text::printable;
 use serde::{Deserialize, Serialize};
-
-use crate::archive::provider::{ArchiveSummary, Totals, UnixSeconds};
-use crate::game::{GameId, GameVersion, PeerId, PeerName, printable};
-use crate::library::state::RootFile;
-use crate::limits;
 
 /// Version of everything in this module. One exists, the current one.
 pub const PROTOCOL_VERSION: u16 = 1;
@@ -74,17 +73,6 @@ pub(crate) struct DownloadFile {
     pub file: RootFile,
     /// Another number means that the content may be another: what came under the old one cannot be joined with it.
     pub fingerprint: u64,
-}
-
-/// A game that a peer offers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct GameOffer {
-    /// Which game.
-    pub game: GameId,
-    /// In which version.
-    pub version: GameVersion,
-    /// Bytes of its root files.
-    pub bytes: u64,
 }
 
 /// What a serving peer is doing.
@@ -233,8 +221,9 @@ pub(crate) enum StreamItem {
 
 #[cfg(test)]
 mod tests {
+    use lanspread_types::content::ArchiveFormat;
+
     use super::*;
-    use crate::archive::provider::ArchiveFormat;
     use crate::wire::codec;
 
     /// Golden bytes: a change here is a change of the protocol and needs a new [`PROTOCOL_VERSION`].

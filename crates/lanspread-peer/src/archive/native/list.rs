@@ -1,14 +1,15 @@
 //! From parsed headers to a checked listing.
 
+use lanspread_types::content::{ArchiveFormat, UnixSeconds};
+use lanspread_types::limits;
 use rars::{ArchiveFamily, ArchiveMember, ArchiveMemberDetail, AttrSource};
 
 use super::translate;
 use crate::archive::error::ArchiveError;
 use crate::archive::listing::{Common, ListingBuilder};
-use crate::archive::provider::{ArchiveFormat, ArchiveListing, UnixSeconds};
+use crate::archive::provider::ArchiveListing;
 use crate::archive::set::ArchiveSet;
 use crate::archive::time;
-use crate::limits;
 
 // File types of `st_mode` (POSIX `<sys/stat.h>`).
 const MODE_TYPE: u64 = 0o170_000;

@@ -13,6 +13,7 @@ use std::io::{self, Write};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use lanspread_types::limits;
 use tokio_util::sync::CancellationToken;
 
 use self::reader::ArchiveReaderFile;
@@ -20,7 +21,6 @@ use super::error::ArchiveError;
 use super::feed::EntryFeed;
 use super::provider::{ArchiveListing, ArchiveProvider, SharedSink};
 use super::set::ArchiveSet;
-use crate::limits;
 
 /// Decodes with `rars`.
 pub(super) struct NativeProvider;

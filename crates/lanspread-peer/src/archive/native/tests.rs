@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use lanspread_types::content::{ArchiveSummary, CopyEntry, DirectoryEntry, FileEntry};
+use lanspread_types::layout::is_archive_name;
 use tokio_util::sync::CancellationToken;
 
 use super::NativeProvider;
 use crate::archive::error::{ArchiveError, SinkError};
-use crate::archive::provider::{
-    ArchiveListing, ArchiveProvider, ArchiveSummary, CopyEntry, DirectoryEntry, EntrySink, FileEntry,
-};
-use crate::archive::set::{ArchiveSet, is_archive_name};
+use crate::archive::provider::{ArchiveListing, ArchiveProvider, EntrySink};
+use crate::archive::set::ArchiveSet;
 
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures")

@@ -7,21 +7,19 @@
 //! other, and the wait ends every [`CANCEL_CHECK_INTERVAL`] to look for cancellation even when the child
 //! prints nothing.
 
-use std::env;
 use std::ffi::OsString;
 use std::io::{self, Read};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
-use std::thread;
 use std::time::Duration;
+use std::{env, thread};
 
+use lanspread_types::limits;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 use tokio_util::sync::CancellationToken;
-
-use crate::limits;
 
 /// How long cancellation may go unnoticed while the child is silent.
 const CANCEL_CHECK_INTERVAL: Duration = Duration::from_millis(100);

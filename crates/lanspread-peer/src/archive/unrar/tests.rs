@@ -2,16 +2,17 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 use std::rc::Rc;
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{fs, thread};
+
+use lanspread_types::content::{ArchiveSummary, CopyEntry, DirectoryEntry, FileEntry};
 
 use super::*;
 use crate::archive::error::SinkError;
-use crate::archive::provider::{ArchiveSummary, CopyEntry, DirectoryEntry, EntrySink, FileEntry};
+use crate::archive::provider::EntrySink;
 use crate::testing::programs;
 
 mod misbehaving;

@@ -7,9 +7,10 @@
 use std::path::Path;
 use std::process::ExitStatus;
 
+use lanspread_types::limits;
+use lanspread_types::text::printable;
+
 use crate::archive::error::ArchiveError;
-use crate::game::printable;
-use crate::limits;
 
 /// Lines of stderr that are shown; the first one is the cause.
 const LINES_SHOWN: usize = 3;

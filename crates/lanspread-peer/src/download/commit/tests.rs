@@ -4,12 +4,13 @@ use std::fs;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
+use lanspread_types::content::RootFile;
+use lanspread_types::ids::{GameVersion, PeerId};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::download::record::Recorded;
-use crate::game::{GameVersion, PeerId};
-use crate::library::state::{GameState, RootFile};
+use crate::library::state::GameState;
 use crate::testing::machine::{Machine, Node, Tree};
 
 const OLD: [(&str, &str); 3] = [("a.eti", "old"), ("gone.eti", "old"), ("version.ini", "1")];

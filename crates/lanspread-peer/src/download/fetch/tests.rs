@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
+use lanspread_types::ids::PeerId;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
 use super::*;
 use crate::download::chunks::Chunks;
-use crate::game::PeerId;
 use crate::testing::lying_source::{control_frame, raw_frame};
 use crate::wire::codec;
 use crate::wire::message::{DownloadFile, Hello, Refusal};

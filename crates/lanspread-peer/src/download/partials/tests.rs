@@ -4,12 +4,13 @@ use std::fs;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
+use lanspread_types::ids::PeerId;
+
 use super::*;
 use crate::download::record::Recorded;
-use crate::game::PeerId;
 use crate::testing::machine::Machine;
 
-const CHUNK: u64 = crate::limits::CHUNK_BYTES;
+const CHUNK: u64 = lanspread_types::limits::CHUNK_BYTES;
 
 struct Fixture {
     machine: Machine,

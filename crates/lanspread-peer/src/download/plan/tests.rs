@@ -1,9 +1,9 @@
 //! The plan under every order of events: every chunk done exactly once, and an end as long as one source lives.
 
+use lanspread_types::content::RootFile;
 use proptest::prelude::*;
 
 use super::*;
-use crate::library::state::RootFile;
 
 const SECOND: Duration = Duration::from_secs(1);
 

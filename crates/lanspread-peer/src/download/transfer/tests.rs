@@ -5,16 +5,16 @@ use std::fs;
 use std::os::unix::fs::FileExt;
 use std::sync::Mutex;
 
+use lanspread_types::ids::PeerId;
+use lanspread_types::limits::CHUNK_BYTES;
 use tokio::io::{DuplexStream, duplex};
 
 use super::*;
 use crate::archive::provider::ProviderChoice;
 use crate::download::partials;
 use crate::event::PeerEvents;
-use crate::game::PeerId;
 use crate::install::games_dir::GamesDir;
 use crate::library::state::GameState;
-use crate::limits::CHUNK_BYTES;
 use crate::source::{Source, handler};
 use crate::testing::fault_pipe::{Fault, FaultPipe};
 use crate::testing::machine::Machine;

@@ -4,15 +4,15 @@ use std::fs;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
+use lanspread_types::content::RootFile;
+use lanspread_types::ids::PeerId;
+use lanspread_types::limits::CHUNK_BYTES;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::download::record::{Head, Journal, Recorded};
 use crate::event::{EventSender, PeerEvent};
-use crate::game::PeerId;
 use crate::install::verify::compare;
-use crate::library::state::RootFile;
-use crate::limits::CHUNK_BYTES;
 use crate::testing::machine::Machine;
 
 /// A downloaded game of two chunks, an empty archive and a sentinel, with its receipt.

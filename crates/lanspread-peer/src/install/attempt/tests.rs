@@ -5,11 +5,11 @@
 
 use std::sync::Arc;
 
+use lanspread_types::content::RootFile;
 use tokio::sync::Barrier;
 
 use super::*;
 use crate::error::PeerError;
-use crate::library::state::RootFile;
 use crate::operation::OperationOptions;
 use crate::peer::{Peer, StreamInstallReport};
 use crate::testing::fault_pipe::Fault;

@@ -5,17 +5,17 @@ use std::fs;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
+use lanspread_types::content::Totals;
+use lanspread_types::entry_path::{EntryPath, NamePolicy};
+use lanspread_types::fault::LocalError;
+use lanspread_types::ids::{GameId, GameVersion};
+use lanspread_types::layout::{RECEIPTS_DIR, STATE_DIR};
+use lanspread_types::limits;
 use serde::Deserialize;
 
 use super::{Head, SCHEMA, Tail, final_name};
-use crate::archive::entry::{EntryPath, NamePolicy};
-use crate::archive::provider::Totals;
 use crate::error::PeerError;
-use crate::fault::LocalError;
-use crate::game::{GameId, GameVersion};
 use crate::install::games_dir::GamesDir;
-use crate::library::layout::{RECEIPTS_DIR, STATE_DIR};
-use crate::limits;
 
 /// One file of a receipt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -195,8 +195,9 @@ impl<'a, R: BufRead> Lines<'a, R> {
 
 #[cfg(test)]
 mod tests {
+    use lanspread_types::ids::PeerId;
+
     use super::*;
-    use crate::game::PeerId;
     use crate::install::receipt::{ReceiptDraft, publish};
 
     fn game() -> GameId {

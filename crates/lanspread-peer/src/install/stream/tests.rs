@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
+use lanspread_types::ids::PeerId;
 use tokio::io::{AsyncRead, AsyncWrite, duplex};
 
 use super::*;
-use crate::game::PeerId;
 use crate::testing::fault_pipe::{Fault, FaultPipe};
 use crate::testing::lying_source::{Greeting, LyingSource, Step};
 use crate::testing::small_game::{self, data, frame, say};

@@ -2,9 +2,11 @@
 
 use std::fs;
 
+use lanspread_types::content::FileEntry;
+use lanspread_types::entry_path::EntryPath;
+
 use super::*;
-use crate::archive::entry::EntryPath;
-use crate::archive::provider::{EntrySink, FileEntry};
+use crate::archive::provider::EntrySink;
 use crate::error::PeerError;
 use crate::install::recovery::{plan, recover};
 use crate::testing::machine::{Node, Tree, scratch, tree};

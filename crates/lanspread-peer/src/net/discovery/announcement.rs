@@ -6,8 +6,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
-use crate::game::{PeerId, PeerName};
-use crate::limits;
+use lanspread_types::ids::{PeerId, PeerName};
+use lanspread_types::limits;
+
 use crate::net::directory::PeerKey;
 use crate::wire::message::PROTOCOL_VERSION;
 

@@ -9,6 +9,9 @@ pub(crate) mod announcement;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
+use lanspread_types::ids::PeerName;
+use lanspread_types::limits;
+use lanspread_types::text::printable;
 use mdns_sd::{
     DaemonEvent, DaemonStatus, IfKind, MDNS_PORT, Receiver, ResolvedService, ScopedIp, ServiceDaemon,
     ServiceEvent, ServiceInfo,
@@ -18,9 +21,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use self::announcement::{Announcement, HeardAddress, PeerHint, Unusable};
-use crate::game::{PeerName, printable};
 use crate::library::index::Library;
-use crate::limits;
 use crate::net::directory::PeerKey;
 use crate::wire::message::PROTOCOL_VERSION;
 

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use lanspread_types::ids::PeerId;
+
 use super::*;
 use crate::event::EventSender;
-use crate::game::PeerId;
 use crate::library::index::LibraryIndex;
 use crate::task::Tasks;
 
@@ -42,7 +43,7 @@ async fn an_announcement_is_heard_followed_and_taken_back() {
         PeerHint { key: ours.key, name: ours.name.clone(), revision: 1, addresses: vec![ours.listening] };
     assert_eq!(next(&mut listener).await, Heard::Hint(hint.clone()));
     assert!(listener.interfaces().iter().any(|name| name == "lo"), "{:?}", listener.interfaces());
-    let game = crate::wire::message::GameOffer {
+    let game = lanspread_types::content::GameOffer {
         game: "g".parse().unwrap(),
         version: "1".parse().unwrap(),
         bytes: 1,

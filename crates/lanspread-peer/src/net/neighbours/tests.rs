@@ -182,7 +182,7 @@ fn only_a_visitor_that_serves_is_a_hint_and_its_own_port_is_never_taken() {
     let visitor = |from: &str, listen_port| Visitor {
         from: from.parse().unwrap(),
         hello: Hello {
-            peer: crate::game::PeerId::random().unwrap(),
+            peer: lanspread_types::ids::PeerId::random().unwrap(),
             name: "pc".parse().unwrap(),
             listen_port,
             instance: 1,

@@ -1,5 +1,6 @@
+use lanspread_types::ids::GameId;
+
 use super::*;
-use crate::game::GameId;
 use crate::operation::{Discovery as HowFound, OperationOptions};
 use crate::peer::{Peer, PeerClient};
 use crate::testing::machine::Machine;
@@ -140,7 +141,7 @@ async fn an_operation_goes_on_when_the_game_is_found() {
 #[test]
 fn one_peer_at_two_addresses_is_one_answer() {
     let key = |id| PeerKey { id, instance: 1 };
-    let ids: Vec<_> = (0..3).map(|_| key(crate::game::PeerId::random().unwrap())).collect();
+    let ids: Vec<_> = (0..3).map(|_| key(lanspread_types::ids::PeerId::random().unwrap())).collect();
     let whom: Vec<_> =
         [(0, None), (1, Some(ids[0])), (2, Some(ids[0])), (3, Some(ids[1])), (4, Some(ids[2]))]
             .map(|(index, key): (usize, Option<PeerKey>)| (index.to_string(), key))

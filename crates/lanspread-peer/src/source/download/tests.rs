@@ -3,15 +3,14 @@
 
 use std::time::Duration;
 
+use lanspread_types::ids::PeerId;
 use tokio::io::{DuplexStream, duplex};
 use tokio::task::JoinHandle;
 
 use super::super::handler;
 use super::*;
 use crate::archive::provider::ProviderChoice;
-use crate::event::EventSender;
-use crate::event::PeerEvent;
-use crate::game::PeerId;
+use crate::event::{EventSender, PeerEvent};
 use crate::testing::machine::Machine;
 use crate::wire::chunk::ChunkItem;
 use crate::wire::message::{Hello, Request};

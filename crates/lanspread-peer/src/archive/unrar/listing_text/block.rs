@@ -1,10 +1,11 @@
 //! One block of the listing: the fields of one entry, or of its part in one volume. Pure.
 
+use lanspread_types::content::UnixSeconds;
+use lanspread_types::limits;
+
 use crate::archive::error::ArchiveError;
 use crate::archive::listing::{Common, ListingBuilder};
-use crate::archive::provider::UnixSeconds;
 use crate::archive::time;
-use crate::limits;
 
 /// Field names stand right-aligned in this many columns, followed by `: `.
 const LABEL_BYTES: usize = 12;

@@ -1,9 +1,11 @@
 //! Captured listings: those marked 6.21 are what `unrar` 6.21 prints, those marked 7.01 what `rar` 7.01
 //! prints (the same code). Blocks are cut to the fields that matter where that does not matter.
 
+use lanspread_types::content::Totals;
+use lanspread_types::entry_path::NameProblem;
+
 use super::*;
-use crate::archive::entry::NameProblem;
-use crate::archive::provider::{ListedEntry, Totals};
+use crate::archive::provider::ListedEntry;
 
 const BANNER: &str = "\nUNRAR 6.21 freeware      Copyright (c) 1993-2023 Alexander Roshal\n";
 

@@ -1,8 +1,10 @@
 //! Programs that hang, fail or are not there. Each is a shell script in a folder of its own.
 
+use lanspread_types::content::{ArchiveFormat, Totals};
+use lanspread_types::entry_path::{EntryPath, NamePolicy};
+
 use super::*;
-use crate::archive::entry::{EntryPath, NamePolicy};
-use crate::archive::provider::{ArchiveFormat, ListedEntry, Totals};
+use crate::archive::provider::ListedEntry;
 
 /// A folder with a program and an archive-to-be.
 struct Stage {

@@ -3,8 +3,9 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
+use lanspread_types::layout::is_archive_name;
+
 use super::*;
-use crate::archive::set::is_archive_name;
 
 fn provider() -> UnrarProvider {
     UnrarProvider::new(programs::real("unrar"))

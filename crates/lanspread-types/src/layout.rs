@@ -39,3 +39,10 @@ pub const ARCHIVE_EXTENSION: &str = "eti";
 pub const DAEMON_FILE: &str = "daemon.json";
 /// The control socket of a daemon, in the peer's state directory.
 pub const CONTROL_SOCKET: &str = "control.sock";
+
+/// Whether a file name is that of a root archive or volume.
+pub fn is_archive_name(name: &str) -> bool {
+    name.rsplit_once('.').is_some_and(|(stem, extension)| {
+        !stem.is_empty() && extension.eq_ignore_ascii_case(ARCHIVE_EXTENSION)
+    })
+}

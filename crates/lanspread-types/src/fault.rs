@@ -4,8 +4,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::archive::entry::NameError;
-use crate::game::GameVersion;
+use crate::entry_path::NameError;
+use crate::ids::GameVersion;
 
 /// A failure of this machine: disk, permissions, space.
 #[derive(Debug, thiserror::Error)]
@@ -43,13 +43,13 @@ fn booked(bytes: u64) -> String {
 
 impl LocalError {
     /// Wraps what the system said about `path`.
-    pub(crate) fn io(action: &'static str, path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Self {
+    pub fn io(action: &'static str, path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Self {
         let path = path.as_ref().to_owned();
         move |source| Self::Io { action, path, source }
     }
 
     /// Whether the place may not be written by us at all.
-    pub(crate) fn is_refused_write(&self) -> bool {
+    pub fn is_refused_write(&self) -> bool {
         matches!(self.code(), "permission-denied" | "read-only")
     }
 

@@ -4,11 +4,13 @@
 //! none of them may hold a control character.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use crate::limits;
+use crate::text::{is_display_hazard, printable};
 
 /// A word from outside that does not fit its type.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -26,29 +28,6 @@ impl WordError {
     fn new(what: &'static str, value: &str, rule: &'static str) -> Self {
         Self { what, value: printable(value, 80), rule }
     }
-}
-
-/// Escapes control characters and cuts at `chars_max` characters, for words that came from outside.
-pub fn printable(text: &str, chars_max: usize) -> String {
-    let mut shown = String::new();
-    for (index, character) in text.chars().enumerate() {
-        if index == chars_max {
-            shown.push('…');
-            break;
-        }
-        if is_display_hazard(character) {
-            shown.extend(character.escape_unicode());
-        } else {
-            shown.push(character);
-        }
-    }
-    shown
-}
-
-/// Control characters and the invisible ones that reorder or hide text in a terminal.
-fn is_display_hazard(character: char) -> bool {
-    character.is_control()
-        || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
 macro_rules! checked_word {
@@ -112,7 +91,7 @@ impl GameId {
         if !value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte)) {
             return fail("only letters, digits, `.`, `_` and `-` are allowed");
         }
-        if value == "." || value == ".." || value == crate::library::layout::STATE_DIR {
+        if value == "." || value == ".." || value == crate::layout::STATE_DIR {
             return fail("this name is reserved");
         }
         Ok(())
@@ -189,6 +168,61 @@ impl FromStr for PeerId {
     }
 }
 
+/// Where a peer listens: `HOST:PORT`, an IPv6 address in brackets. Names are resolved when it is dialled.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct PeerAddress(String);
+
+impl PeerAddress {
+    /// The address as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for PeerAddress {
+    type Error = WordError;
+    fn try_from(value: String) -> Result<Self, WordError> {
+        value.parse()
+    }
+}
+
+impl From<PeerAddress> for String {
+    fn from(address: PeerAddress) -> Self {
+        address.0
+    }
+}
+
+impl FromStr for PeerAddress {
+    type Err = WordError;
+    fn from_str(value: &str) -> Result<Self, WordError> {
+        let fail = |rule| WordError { what: "peer address", value: printable(value, 80), rule };
+        let (host, port) = value.rsplit_once(':').ok_or_else(|| fail("it must be HOST:PORT"))?;
+        if port.parse::<u16>().map_or(true, |port| port == 0) {
+            return Err(fail("its port must be a number from 1 to 65535"));
+        }
+        let bracketed = host.starts_with('[') && host.ends_with(']');
+        let plain =
+            !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+        if host.len() > 255 || !(plain || bracketed && value.parse::<SocketAddr>().is_ok()) {
+            return Err(fail("its host must be a name, an IPv4 address or an IPv6 address in brackets"));
+        }
+        Ok(Self(value.to_owned()))
+    }
+}
+
+impl fmt::Display for PeerAddress {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl From<SocketAddr> for PeerAddress {
+    fn from(address: SocketAddr) -> Self {
+        Self(address.to_string())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -218,6 +252,16 @@ mod tests {
         assert_eq!(id.to_string().parse::<PeerId>(), Ok(id));
         assert!("zz".repeat(16).parse::<PeerId>().is_err());
         assert!("é".repeat(16).parse::<PeerId>().is_err());
+    }
+
+    #[test]
+    fn peer_addresses_are_host_and_port() {
+        for good in ["10.0.0.1:4000", "pc-7.lan:1", "[fe80::1]:65535", "a:1"] {
+            assert!(good.parse::<PeerAddress>().is_ok(), "{good}");
+        }
+        for bad in ["", "x", "x:", "x:0", "x:65536", ":1", "fe80::1:4000", "[x]:1", "a b:1", "x:+1a"] {
+            assert!(bad.parse::<PeerAddress>().is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -12,14 +12,12 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use unicode_normalization::UnicodeNormalization;
 
-use serde::{Deserialize, Serialize};
-
-use crate::game::printable;
-use crate::library::layout;
-use crate::limits;
+use crate::text::printable;
+use crate::{layout, limits};
 
 /// Which names are accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
