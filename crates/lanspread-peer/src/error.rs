@@ -6,11 +6,11 @@
 use std::io;
 use std::path::PathBuf;
 
+use lanspread_archive::ArchiveError;
 use lanspread_types::fault::LocalError;
 use lanspread_types::ids::{GameId, GameVersion, PeerName, WordError};
 use serde::{Deserialize, Serialize};
 
-use crate::archive::ArchiveError;
 use crate::event::Code;
 use crate::operation::OperationFailure;
 use crate::searched::{DiscoverySearch, Searched};

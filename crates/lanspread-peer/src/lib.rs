@@ -16,11 +16,10 @@
 //! # }
 //! ```
 //!
-//! The modules follow the words of the project: [`archive`] (what archives hold), `wire` (how peers talk), `source`
+//! The modules follow the words of the project: `wire` (how peers talk), `source`
 //! (answering others), `install` (changing this machine), `download` (root files as they are), [`library`] (what is on
 //! disk). `ARCHITECTURE.md` in the repository follows one request through them.
 
-pub mod archive;
 pub mod catalog;
 pub mod control;
 mod download;
@@ -43,9 +42,10 @@ mod task;
 pub mod testing;
 mod wire;
 
-pub use archive::provider::ProviderChoice;
 pub use error::{AttemptFailure, ErrorCategory, PeerError};
 pub use event::{PeerEvent, PeerEvents};
+pub use lanspread_archive::ArchiveError;
+pub use lanspread_archive::provider::ProviderChoice;
 pub use lanspread_types::content::{ArchiveFormat, Availability, GameOffer, RootFile, Totals};
 pub use lanspread_types::entry_path::NamePolicy;
 pub use lanspread_types::fault::{ContentError, LocalError};

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use lanspread_archive::SinkError;
 use lanspread_types::content::RootFile;
 use lanspread_types::ids::{GameId, GameVersion};
 use lanspread_types::limits;
@@ -20,7 +21,6 @@ use super::chunks::Chunk;
 use super::fetch::{FetchError, agree, fetch};
 use super::plan::{Ending, Plan, SourceId};
 use super::write::{Origin, Target, write};
-use crate::archive::SinkError;
 use crate::error::{AttemptFailure, PeerError};
 use crate::event::{EventSender, PeerEvent, SourceShare};
 use crate::install::lock::GameLock;

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use bytes::BytesMut;
+use lanspread_archive::SinkError;
 use lanspread_types::fault::{ContentError, LocalError};
 use lanspread_types::ids::{PeerId, PeerName};
 use lanspread_types::limits;
@@ -15,7 +16,6 @@ use tokio::sync::mpsc;
 use super::chunks::Chunk;
 use super::partials::Partials;
 use super::record::{Journal, Recorded};
-use crate::archive::SinkError;
 use crate::install::space::Booking;
 use crate::wire::chunk::Buffers;
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use lanspread_archive::SinkError;
 use lanspread_types::content::{ArchiveSummary, Totals};
 use lanspread_types::entry_path::NamePolicy;
 use lanspread_types::fault::{ContentError, LocalError};
@@ -20,7 +21,6 @@ use super::space::{self, Booking};
 use super::staging::StagingSink;
 use super::stream::{StagingStep, StreamObserver, receive, stage};
 use super::transaction::{Origin, Transaction};
-use crate::archive::SinkError;
 use crate::error::PeerError;
 use crate::event::{Code, EventSender, PeerEvent};
 use crate::net::dial::dial;

@@ -8,6 +8,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
+use lanspread_archive::list::list;
+use lanspread_archive::provider::{ArchiveListing, ArchiveProvider, EntrySink, ListedEntry};
+use lanspread_archive::set::ArchiveSet;
+use lanspread_archive::{ArchiveError, SinkError};
 use lanspread_types::content::{ArchiveSummary, CopyEntry, DirectoryEntry, FileEntry, Totals};
 use lanspread_types::entry_path::{EntryKind, EntryPath, NameError, NamePolicy, PathIndex};
 use lanspread_types::ids::{GameId, GameVersion, PeerId, PeerName};
@@ -20,10 +24,6 @@ use super::replace::{Replace, permit, refuse_user_files};
 use super::space::{self, Booking};
 use super::staging::StagingSink;
 use super::transaction::{Origin, Transaction};
-use crate::archive::list::list;
-use crate::archive::provider::{ArchiveListing, ArchiveProvider, EntrySink, ListedEntry};
-use crate::archive::set::ArchiveSet;
-use crate::archive::{ArchiveError, SinkError};
 use crate::error::PeerError;
 use crate::event::{EventSender, PeerEvent};
 use crate::library::state::GameState;
@@ -242,10 +242,10 @@ mod tests {
     use std::path::PathBuf;
     use std::sync::Mutex;
 
+    use lanspread_archive::provider::SharedSink;
     use lanspread_types::content::ArchiveFormat;
 
     use super::*;
-    use crate::archive::provider::SharedSink;
     use crate::testing::machine::{Machine, Tree, tree};
     use crate::testing::small_game;
 

@@ -10,14 +10,14 @@ use std::path::PathBuf;
 use std::time::{Duration, UNIX_EPOCH};
 
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
+use lanspread_archive::SinkError;
+use lanspread_archive::provider::EntrySink;
 use lanspread_types::content::{ArchiveSummary, CopyEntry, DirectoryEntry, FileEntry, Totals, UnixSeconds};
 use lanspread_types::entry_path::{EntryKind, EntryPath, NamePolicy, PathIndex};
 use lanspread_types::fault::{ContentError, LocalError};
 use lanspread_types::limits::DATA_CHUNK_BYTES;
 
 use super::receipt::ReceiptDraft;
-use crate::archive::SinkError;
-use crate::archive::provider::EntrySink;
 
 const MODE_FILE: u32 = 0o644;
 const MODE_EXECUTABLE: u32 = 0o755;

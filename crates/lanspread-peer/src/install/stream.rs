@@ -2,6 +2,8 @@
 //! channel to the staging thread. Runs over any `AsyncRead + AsyncWrite`.
 
 use bytes::Bytes;
+use lanspread_archive::SinkError;
+use lanspread_archive::provider::EntrySink;
 use lanspread_types::content::{ArchiveSummary, CopyEntry, DirectoryEntry, FileEntry, Totals};
 use lanspread_types::entry_path::{EntryPath, NameError, NamePolicy};
 use lanspread_types::fault::{ContentError, LocalError};
@@ -13,8 +15,6 @@ use tokio::time::Instant;
 use super::attempt::AttemptError;
 use super::space::Booking;
 use super::staging::StagingSink;
-use crate::archive::SinkError;
-use crate::archive::provider::EntrySink;
 use crate::wire::WireError;
 use crate::wire::connection::Connection;
 use crate::wire::grammar::StreamGrammar;

@@ -4,13 +4,13 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use lanspread_archive::set::{ArchiveSet, VolumeGap};
 use lanspread_types::content::{Availability, RootFile};
 use lanspread_types::fault::LocalError;
 use lanspread_types::ids::{GameId, GameVersion};
 use lanspread_types::layout::is_archive_name;
 use lanspread_types::{layout, limits};
 
-use crate::archive::set::{ArchiveSet, VolumeGap};
 use crate::install::receipt;
 
 /// One game as it stands on disk.

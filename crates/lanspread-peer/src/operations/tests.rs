@@ -7,7 +7,7 @@ use super::*;
 use crate::event::PeerEvent;
 use crate::operation::OperationOptions;
 use crate::testing::lying_source::{Listening, LyingSource, Step};
-use crate::testing::machine::Machine;
+use crate::testing::machine::{Machine, PeerOf};
 use crate::testing::small_game;
 
 /// A source that stands still in the middle of its stream, and says when it has come there.

@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 
+use lanspread_archive::provider::ProviderChoice;
 use lanspread_types::fault::LocalError;
 use lanspread_types::ids::{PeerAddress, PeerId, PeerName};
 use lanspread_types::limits;
 
 use super::{Inner, Peer, finding};
-use crate::archive::provider::ProviderChoice;
 use crate::catalog::LiveCatalog;
 use crate::error::PeerError;
 use crate::event::EventSender;
@@ -160,7 +160,7 @@ impl Peer {
         let source = Source::new(
             config.games_dir.clone(),
             catalog.clone(),
-            crate::archive::provider(&config.provider),
+            lanspread_archive::provider(&config.provider),
             events.clone(),
             tasks.clone(),
             config.streams_max,

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
+use lanspread_archive::ArchiveError;
 use lanspread_types::content::Availability;
 use lanspread_types::entry_path::NamePolicy;
 use lanspread_types::ids::GameId;
@@ -11,14 +12,13 @@ use tokio::sync::Barrier;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::archive::ArchiveError;
 use crate::error::ErrorCategory;
 use crate::event::PeerEvent;
 use crate::install::games_dir::GamesDir;
 use crate::install::lock::GameLock;
 use crate::operation::OperationOptions;
 use crate::testing::lying_source::{LyingSource, Step};
-use crate::testing::machine::{Machine, Node, Tree};
+use crate::testing::machine::{Machine, Node, PeerOf, Tree};
 use crate::testing::small_game;
 
 const FORCE: OperationOptions = OperationOptions {

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use lanspread_archive::list::list;
+use lanspread_archive::set::ArchiveSet;
 use lanspread_types::content::GameOffer;
 use lanspread_types::ids::{GameId, GameVersion};
 use lanspread_types::limits;
@@ -11,8 +13,6 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
 use super::{Source, Visitor, download, poll, refusal, stream};
-use crate::archive::list::list;
-use crate::archive::set::ArchiveSet;
 use crate::library::state::GameState;
 use crate::wire::WireError;
 use crate::wire::connection::Connection;

@@ -19,6 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use gate::{CatalogSays, GateInput};
+use lanspread_archive::provider::ArchiveProvider;
 use lanspread_types::content::GameOffer;
 use lanspread_types::fault::LocalError;
 use lanspread_types::ids::{GameId, GameVersion};
@@ -26,7 +27,6 @@ use lanspread_types::limits;
 use readers::Readers;
 use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
 
-use crate::archive::provider::ArchiveProvider;
 use crate::catalog::LiveCatalog;
 use crate::event::EventSender;
 use crate::install::intent;

@@ -52,6 +52,7 @@ mod tests {
     use std::path::PathBuf;
     use std::time::Duration;
 
+    use lanspread_archive::provider::ProviderChoice;
     use lanspread_types::content::GameOffer;
     use lanspread_types::ids::PeerId;
     use tokio::io::{DuplexStream, duplex};
@@ -59,14 +60,13 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::*;
-    use crate::archive::provider::ProviderChoice;
     use crate::event::EventSender;
     use crate::source::handler;
     use crate::task::Tasks;
     use crate::wire::message::{Hello, Request};
 
     fn source() -> Arc<Source> {
-        let provider = crate::archive::provider(&ProviderChoice::Native);
+        let provider = lanspread_archive::provider(&ProviderChoice::Native);
         let nowhere = PathBuf::from("/nonexistent");
         Arc::new(Source::new(nowhere, None, provider, EventSender::new(), Tasks::default(), 1))
     }

@@ -2,7 +2,8 @@
 //!
 //! File names of archives and entries are told, paths of this machine are not.
 
-use crate::archive::ArchiveError;
+use lanspread_archive::ArchiveError;
+
 use crate::wire::message::{Refusal, RefusalCode};
 
 pub(super) fn of_archive(error: &ArchiveError) -> Refusal {

@@ -1,12 +1,12 @@
 //! A sink that turns entries into the items of a stream and hands them to the socket's task.
 
 use bytes::{Bytes, BytesMut};
+use lanspread_archive::SinkError;
+use lanspread_archive::provider::EntrySink;
 use lanspread_types::content::{ArchiveSummary, CopyEntry, DirectoryEntry, FileEntry};
 use lanspread_types::limits::DATA_CHUNK_BYTES;
 use tokio::sync::mpsc;
 
-use crate::archive::SinkError;
-use crate::archive::provider::EntrySink;
 use crate::wire::message::{StreamItem, StreamMessage};
 
 /// Sends entries into a bounded channel; blocks while it is full, which is the back-pressure.

@@ -7,6 +7,10 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use lanspread_archive::ArchiveError;
+use lanspread_archive::list::list;
+use lanspread_archive::provider::{ArchiveProvider, SharedSink};
+use lanspread_archive::set::ArchiveSet;
 use lanspread_types::limits;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
@@ -15,10 +19,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::refusal;
 use super::sink::WireSink;
-use crate::archive::ArchiveError;
-use crate::archive::list::list;
-use crate::archive::provider::{ArchiveProvider, SharedSink};
-use crate::archive::set::ArchiveSet;
 use crate::task::Tasks;
 use crate::wire::WireError;
 use crate::wire::connection::Connection;

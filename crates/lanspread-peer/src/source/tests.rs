@@ -7,6 +7,9 @@ use std::path::Path;
 use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
+use lanspread_archive::ArchiveError;
+use lanspread_archive::provider::{ArchiveListing, ListedEntry, ProviderChoice, SharedSink};
+use lanspread_archive::set::ArchiveSet;
 use lanspread_types::content::{ArchiveFormat, ArchiveSummary, FileEntry, Totals};
 use lanspread_types::entry_path::{EntryPath, NamePolicy};
 use lanspread_types::ids::PeerId;
@@ -17,9 +20,6 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::archive::ArchiveError;
-use crate::archive::provider::{ArchiveListing, ListedEntry, ProviderChoice, SharedSink};
-use crate::archive::set::ArchiveSet;
 use crate::event::PeerEvent;
 use crate::net::dial::dial;
 use crate::testing::lying_source::{control_frame, raw_frame};

@@ -74,7 +74,7 @@ mod tests {
     use super::*;
     use crate::error::PeerError;
     use crate::operation::OperationOptions;
-    use crate::testing::machine::{Machine, Tree};
+    use crate::testing::machine::{Machine, PeerOf, Tree};
 
     fn any_port() -> SocketAddr {
         ([127, 0, 0, 1], 0).into()

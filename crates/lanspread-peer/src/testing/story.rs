@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::path::Path;
 
+use lanspread_archive::provider::ProviderChoice;
 use lanspread_types::content::{RootFile, Totals};
 use lanspread_types::ids::{GameId, GameVersion};
 use lanspread_types::limits;
@@ -10,8 +11,6 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::lying_source::Step;
-use crate::archive;
-use crate::archive::provider::ProviderChoice;
 use crate::library::state::GameState;
 use crate::source::stream;
 use crate::wire::message::{StreamItem, StreamMessage};
@@ -152,7 +151,7 @@ pub(crate) async fn of_game_root(game_root: &Path) -> Result<(Offered, Story), S
 
     let (items, mut queue) = mpsc::channel(limits::STREAM_QUEUE_ITEMS);
     let decoding = tokio::task::spawn_blocking(move || {
-        let provider = archive::provider(&ProviderChoice::Native);
+        let provider = lanspread_archive::provider(&ProviderChoice::Native);
         stream::decode(provider.as_ref(), &archives, &items, &CancellationToken::new())
     });
     let mut steps = Vec::new();

@@ -5,12 +5,12 @@ use std::fs;
 use std::os::unix::fs::FileExt;
 use std::sync::Mutex;
 
+use lanspread_archive::provider::ProviderChoice;
 use lanspread_types::ids::PeerId;
 use lanspread_types::limits::CHUNK_BYTES;
 use tokio::io::{DuplexStream, duplex};
 
 use super::*;
-use crate::archive::provider::ProviderChoice;
 use crate::download::partials;
 use crate::event::PeerEvents;
 use crate::install::games_dir::GamesDir;
@@ -44,7 +44,7 @@ impl Served {
             archive.write_all_at(format!("this is chunk {chunk}").as_bytes(), chunk * CHUNK_BYTES).unwrap();
         }
         fs::write(root.join("version.ini"), "1").unwrap();
-        let provider = crate::archive::provider(&ProviderChoice::Native);
+        let provider = lanspread_archive::provider(&ProviderChoice::Native);
         let (events, tasks) = (EventSender::new(), Tasks::default());
         let source = Arc::new(Source::new(machine.games_dir(), None, provider, events, tasks, 8));
         let hello = Hello {

@@ -15,7 +15,7 @@ use crate::peer::{Peer, StreamInstallReport};
 use crate::testing::fault_pipe::Fault;
 use crate::testing::lies::{self, Lie};
 use crate::testing::lying_source::{Listening, LyingSource, Step};
-use crate::testing::machine::{Machine, Node, Tree};
+use crate::testing::machine::{Machine, Node, PeerOf, Tree};
 use crate::testing::small_game::{self, frame};
 use crate::wire::message::{StreamItem, StreamMessage};
 

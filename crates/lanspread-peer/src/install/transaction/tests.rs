@@ -2,11 +2,11 @@
 
 use std::fs;
 
+use lanspread_archive::provider::EntrySink;
 use lanspread_types::content::FileEntry;
 use lanspread_types::entry_path::EntryPath;
 
 use super::*;
-use crate::archive::provider::EntrySink;
 use crate::error::PeerError;
 use crate::install::recovery::{plan, recover};
 use crate::testing::machine::{Node, Tree, scratch, tree};

@@ -77,7 +77,7 @@ struct Followed {
 
 impl Followed {
     fn new(machine: Machine) -> Self {
-        let provider = crate::archive::provider(&crate::ProviderChoice::Native);
+        let provider = lanspread_archive::provider(&crate::ProviderChoice::Native);
         let (events, tasks) = (EventSender::new(), Tasks::default());
         let source = Arc::new(Source::new(machine.games_dir(), None, provider, events, tasks, 1));
         let index = source.library.follow();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::event::PeerEvents;
 use crate::peer::Peer;
-use crate::testing::machine::Machine;
+use crate::testing::machine::{Machine, PeerOf};
 
 /// Far above what a machine under load needs; a test that waits this long has failed.
 const DEADLINE: Duration = Duration::from_secs(30);

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use super::*;
 use crate::event::PeerEvents;
-use crate::testing::machine::{Machine, Node, Tree};
+use crate::testing::machine::{Machine, Node, PeerOf, Tree};
 use crate::testing::small_game;
 
 async fn source(name: &str) -> (Machine, Peer, SocketAddr) {

@@ -3,13 +3,13 @@
 
 use std::time::Duration;
 
+use lanspread_archive::provider::ProviderChoice;
 use lanspread_types::ids::PeerId;
 use tokio::io::{DuplexStream, duplex};
 use tokio::task::JoinHandle;
 
 use super::super::handler;
 use super::*;
-use crate::archive::provider::ProviderChoice;
 use crate::event::{EventSender, PeerEvent};
 use crate::testing::machine::Machine;
 use crate::wire::chunk::ChunkItem;
@@ -40,7 +40,7 @@ impl Serving {
         std::fs::write(root.join("empty.eti"), "").unwrap();
         std::fs::write(root.join("version.ini"), "1").unwrap();
         std::fs::write(root.join("secret.txt"), "not offered").unwrap();
-        let provider = crate::archive::provider(&ProviderChoice::Native);
+        let provider = lanspread_archive::provider(&ProviderChoice::Native);
         let (events, tasks) = (EventSender::new(), Tasks::default());
         let source = Source::new(machine.games_dir(), None, provider, events, tasks, streams_max);
         Self { machine, source: Arc::new(source), stop: CancellationToken::new() }

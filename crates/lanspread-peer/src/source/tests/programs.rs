@@ -1,7 +1,9 @@
 //! Real peers with a program that hangs.
 
+use lanspread_testing::programs;
+
 use super::*;
-use crate::testing::programs;
+use crate::testing::machine::PeerOf;
 
 /// A peer that serves the small game through a program that lists well, prints some bytes and then hangs.
 async fn hanging_peer(machine: &Machine, bytes: u64) -> (crate::Peer, std::net::SocketAddr) {

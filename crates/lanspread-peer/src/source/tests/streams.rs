@@ -42,7 +42,7 @@ async fn when_the_receiver_goes_the_decoder_goes() {
 /// A stream that was delivered whole is reported as complete, however soon its receiver leaves behind the last frame.
 #[tokio::test]
 async fn a_delivered_stream_is_complete() {
-    let serving = Serving::with(crate::archive::provider(&ProviderChoice::Native), None, 1);
+    let serving = Serving::with(lanspread_archive::provider(&ProviderChoice::Native), None, 1);
     for round in 0..300 {
         let mut events = serving.source.events.subscribe();
         let (mut connection, served) = serving.small_stream(4096).await;

@@ -10,7 +10,7 @@ use std::process::ExitStatus;
 use lanspread_types::limits;
 use lanspread_types::text::printable;
 
-use crate::archive::error::ArchiveError;
+use crate::error::ArchiveError;
 
 /// Lines of stderr that are shown; the first one is the cause.
 const LINES_SHOWN: usize = 3;

@@ -8,12 +8,12 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
+use lanspread_testing::programs;
 use lanspread_types::content::{ArchiveSummary, CopyEntry, DirectoryEntry, FileEntry};
 
 use super::*;
-use crate::archive::error::SinkError;
-use crate::archive::provider::EntrySink;
-use crate::testing::programs;
+use crate::error::SinkError;
+use crate::provider::EntrySink;
 
 mod misbehaving;
 mod real;

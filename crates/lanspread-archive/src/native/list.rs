@@ -4,12 +4,12 @@ use lanspread_types::content::{ArchiveFormat, UnixSeconds};
 use lanspread_types::limits;
 use rars::{ArchiveFamily, ArchiveMember, ArchiveMemberDetail, AttrSource};
 
-use super::translate;
-use crate::archive::error::ArchiveError;
-use crate::archive::listing::{Common, ListingBuilder};
-use crate::archive::provider::ArchiveListing;
-use crate::archive::set::ArchiveSet;
-use crate::archive::time;
+use crate::error::ArchiveError;
+use crate::listing::{Common, ListingBuilder};
+use crate::native::translate;
+use crate::provider::ArchiveListing;
+use crate::set::ArchiveSet;
+use crate::time;
 
 // File types of `st_mode` (POSIX `<sys/stat.h>`).
 const MODE_TYPE: u64 = 0o170_000;

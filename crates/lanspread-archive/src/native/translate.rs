@@ -4,8 +4,8 @@ use std::io;
 
 use lanspread_types::text::printable;
 
-use crate::archive::error::ArchiveError;
-use crate::archive::set::ArchiveSet;
+use crate::error::ArchiveError;
+use crate::set::ArchiveSet;
 
 /// The error of ours that says what the decoder found.
 pub(super) fn error(archive: &ArchiveSet, error: &rars::Error) -> ArchiveError {

@@ -9,8 +9,8 @@ use lanspread_types::entry_path::{EntryPath, NameError, NamePolicy, NameProblem}
 use lanspread_types::limits;
 use lanspread_types::text::printable;
 
-use super::error::ArchiveError;
-use super::provider::{ArchiveListing, ListedEntry};
+use crate::error::ArchiveError;
+use crate::provider::{ArchiveListing, ListedEntry};
 
 /// Collects the entries of one archive.
 pub(super) struct ListingBuilder {

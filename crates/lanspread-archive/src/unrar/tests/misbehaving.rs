@@ -4,7 +4,7 @@ use lanspread_types::content::{ArchiveFormat, Totals};
 use lanspread_types::entry_path::{EntryPath, NamePolicy};
 
 use super::*;
-use crate::archive::provider::ListedEntry;
+use crate::provider::ListedEntry;
 
 /// A folder with a program and an archive-to-be.
 struct Stage {

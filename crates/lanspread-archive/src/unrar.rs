@@ -3,7 +3,7 @@
 //!
 //! Invariants: the program runs in the folder of the archive and is given the plain name of the first volume,
 //! never names of entries, which it would take for wildcards. It asks nothing, reads no configuration and no
-//! environment of ours. What it prints is held to the listing by [`EntryFeed`], and an archive ends only
+//! environment of ours. What it prints is held to the listing by [`ListingGuard`], and an archive ends only
 //! after the program has ended without a fault. No process outlives a call (`unrar/child.rs`).
 //!
 //! Facts about `unrar` 6.21 and `rar` 7.01 that this relies on, held by tests: `p` prints nothing for
@@ -23,12 +23,12 @@ use std::sync::Arc;
 use lanspread_types::limits;
 use tokio_util::sync::CancellationToken;
 
-use self::child::{Interruption, Run};
-use self::listing_text::ListingText;
-use super::error::ArchiveError;
-use super::feed::EntryFeed;
-use super::provider::{ArchiveListing, ArchiveProvider, SharedSink};
-use super::set::ArchiveSet;
+use crate::error::ArchiveError;
+use crate::listing_guard::ListingGuard;
+use crate::provider::{ArchiveListing, ArchiveProvider, SharedSink};
+use crate::set::ArchiveSet;
+use crate::unrar::child::{Interruption, Run};
+use crate::unrar::listing_text::ListingText;
 
 /// Lists all volumes (`-v`) in full; see [`SAFE_SWITCHES`] for the others.
 const LIST: [&str; 2] = ["lt", "-v"];
@@ -147,7 +147,7 @@ impl ArchiveProvider for UnrarProvider {
         cancel: &CancellationToken,
     ) -> Result<(), ArchiveError> {
         let mut run = self.start(archive, PRINT)?;
-        let mut feed = EntryFeed::begin(Arc::clone(listing), sink)?;
+        let mut feed = ListingGuard::begin(Arc::clone(listing), sink)?;
         let empty = feed.expected().is_none();
         let mut buffer = vec![0; READ_BYTES];
         loop {

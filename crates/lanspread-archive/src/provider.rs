@@ -17,8 +17,8 @@ use std::sync::Arc;
 use lanspread_types::content::{ArchiveSummary, CopyEntry, DirectoryEntry, FileEntry};
 use tokio_util::sync::CancellationToken;
 
-use super::error::{ArchiveError, SinkError};
-use super::set::ArchiveSet;
+use crate::error::{ArchiveError, SinkError};
+use crate::set::ArchiveSet;
 
 /// Decodes archives.
 pub trait ArchiveProvider: Send + Sync {

@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use lanspread_types::content::FileEntry;
 
-use super::error::ArchiveError;
-use super::provider::{ArchiveListing, ListedEntry, SharedSink};
+use crate::error::ArchiveError;
+use crate::provider::{ArchiveListing, ListedEntry, SharedSink};
 
 /// The way of one archive's bytes into a sink.
-pub(super) struct EntryFeed {
+pub(super) struct ListingGuard {
     listing: Arc<ArchiveListing>,
     /// Index of the next entry to begin.
     next: usize,
@@ -27,7 +27,7 @@ struct OpenFile {
     crc32: crc32fast::Hasher,
 }
 
-impl EntryFeed {
+impl ListingGuard {
     /// Begins the archive and every entry before the first byte of content.
     pub(super) fn begin(listing: Arc<ArchiveListing>, sink: SharedSink) -> Result<Self, ArchiveError> {
         sink.borrow_mut().archive_begin(&listing.summary)?;

@@ -16,11 +16,11 @@ use std::sync::Arc;
 use lanspread_types::limits;
 use tokio_util::sync::CancellationToken;
 
-use self::reader::ArchiveReaderFile;
-use super::error::ArchiveError;
-use super::feed::EntryFeed;
-use super::provider::{ArchiveListing, ArchiveProvider, SharedSink};
-use super::set::ArchiveSet;
+use crate::error::ArchiveError;
+use crate::listing_guard::ListingGuard;
+use crate::native::reader::ArchiveReaderFile;
+use crate::provider::{ArchiveListing, ArchiveProvider, SharedSink};
+use crate::set::ArchiveSet;
 
 /// Decodes with `rars`.
 pub(super) struct NativeProvider;
@@ -49,7 +49,7 @@ impl ArchiveProvider for NativeProvider {
         if listing.summary.solid {
             separate_tail_blocks(archive, &mut volumes, cancel)?;
         }
-        let feed = EntryFeed::begin(Arc::clone(listing), sink)?;
+        let feed = ListingGuard::begin(Arc::clone(listing), sink)?;
         let shared = Rc::new(RefCell::new(Decoding { feed, failure: None, cancel: cancel.clone() }));
         let decoded = decode(&volumes, &shared, listing);
         // The decoder has returned, so its writers are gone and this is the last handle.
@@ -100,7 +100,7 @@ fn separate_tail_blocks(
 
 /// What the decoder's writers share.
 struct Decoding {
-    feed: EntryFeed,
+    feed: ListingGuard,
     /// Why a writer refused, which the decoder would only report as an I/O error.
     failure: Option<ArchiveError>,
     cancel: CancellationToken,

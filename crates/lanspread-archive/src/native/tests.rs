@@ -10,10 +10,10 @@ use lanspread_types::content::{ArchiveSummary, CopyEntry, DirectoryEntry, FileEn
 use lanspread_types::layout::is_archive_name;
 use tokio_util::sync::CancellationToken;
 
-use super::NativeProvider;
-use crate::archive::error::{ArchiveError, SinkError};
-use crate::archive::provider::{ArchiveListing, ArchiveProvider, EntrySink};
-use crate::archive::set::ArchiveSet;
+use crate::error::{ArchiveError, SinkError};
+use crate::native::NativeProvider;
+use crate::provider::{ArchiveListing, ArchiveProvider, EntrySink};
+use crate::set::ArchiveSet;
 
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures")

@@ -29,9 +29,9 @@ use block::{Block, Part};
 use lanspread_types::content::ArchiveFormat;
 use lanspread_types::text::printable;
 
-use crate::archive::error::ArchiveError;
-use crate::archive::listing::ListingBuilder;
-use crate::archive::provider::ArchiveListing;
+use crate::error::ArchiveError;
+use crate::listing::ListingBuilder;
+use crate::provider::ArchiveListing;
 
 /// Longest line: `unrar` cuts names at 2048 characters of at most 4 bytes, the rest is for its other fields.
 const LINE_BYTES_MAX: usize = 64 * 1024;

@@ -5,7 +5,7 @@ use lanspread_types::content::Totals;
 use lanspread_types::entry_path::NameProblem;
 
 use super::*;
-use crate::archive::provider::ListedEntry;
+use crate::provider::ListedEntry;
 
 const BANNER: &str = "\nUNRAR 6.21 freeware      Copyright (c) 1993-2023 Alexander Roshal\n";
 

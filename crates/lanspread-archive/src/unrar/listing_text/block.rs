@@ -3,9 +3,9 @@
 use lanspread_types::content::UnixSeconds;
 use lanspread_types::limits;
 
-use crate::archive::error::ArchiveError;
-use crate::archive::listing::{Common, ListingBuilder};
-use crate::archive::time;
+use crate::error::ArchiveError;
+use crate::listing::{Common, ListingBuilder};
+use crate::time;
 
 /// Field names stand right-aligned in this many columns, followed by `: `.
 const LABEL_BYTES: usize = 12;

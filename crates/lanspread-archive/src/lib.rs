@@ -1,9 +1,18 @@
-//! The archive layer: what an archive holds, and how its entries reach a sink.
+//! RAR archives: what an archive holds, and how its entries reach a sink.
+//!
+//! A provider lists an archive without decoding it, refuses what cannot be installed, and then pushes its entries into
+//! a sink in one sequential pass. Two providers exist: one decodes in this process, one runs an external `unrar`. This
+//! crate knows nothing of games, peers, sockets or installed trees.
+//!
+//! - [`provider`]: the two traits, and what a listing is
+//! - [`set`]: which files form which archive
+//! - [`list`]: the listings and the sum of several archives
+//! - [`error`]: what can go wrong
 
 pub mod error;
-mod feed;
-pub(crate) mod list;
+pub mod list;
 mod listing;
+mod listing_guard;
 mod native;
 pub mod provider;
 pub mod set;

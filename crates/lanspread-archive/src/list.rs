@@ -6,12 +6,12 @@ use lanspread_types::content::Totals;
 use lanspread_types::limits;
 use tokio_util::sync::CancellationToken;
 
-use super::error::ArchiveError;
-use super::provider::{ArchiveListing, ArchiveProvider};
-use super::set::ArchiveSet;
+use crate::error::ArchiveError;
+use crate::provider::{ArchiveListing, ArchiveProvider};
+use crate::set::ArchiveSet;
 
 /// Lists all archives of a game and sums them up.
-pub(crate) fn list(
+pub fn list(
     provider: &dyn ArchiveProvider,
     archives: &[ArchiveSet],
     cancel: &CancellationToken,

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// The real `unrar` or `rar`; tests that need one fail without it, so that no run passes by skipping them.
-pub(crate) fn real(name: &str) -> PathBuf {
+pub fn real(name: &str) -> PathBuf {
     let variable = format!("LANSPREAD_TEST_{}", name.to_uppercase());
     let chosen = std::env::var_os(variable).map(PathBuf::from);
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
@@ -19,7 +19,7 @@ pub(crate) fn real(name: &str) -> PathBuf {
 
 /// Makes a shell script into a program. A child writes the file: one that we hold open for writing while another test
 /// forks could not be executed.
-pub(crate) fn script(path: &Path, text: &str) {
+pub fn script(path: &Path, text: &str) {
     let mut shell = Command::new("/bin/sh")
         .args(["-c", "cat > \"$0\" && chmod 755 \"$0\""])
         .arg(path)
@@ -32,7 +32,7 @@ pub(crate) fn script(path: &Path, text: &str) {
 
 /// An `unrar` that lists as the real one does, and instead of printing content writes its process id and that of a
 /// child into `pids` beside itself, prints `bytes` zero bytes and then hangs.
-pub(crate) fn slow_unrar(folder: &Path, bytes: u64) -> PathBuf {
+pub fn slow_unrar(folder: &Path, bytes: u64) -> PathBuf {
     let program = folder.join("slow-unrar");
     let real = real("unrar");
     let text = format!(
@@ -49,13 +49,13 @@ pub(crate) fn slow_unrar(folder: &Path, bytes: u64) -> PathBuf {
 }
 
 /// The process ids that a program wrote down in `pids`, once it has.
-pub(crate) fn pids(folder: &Path) -> Vec<u32> {
+pub fn pids(folder: &Path) -> Vec<u32> {
     let text = fs::read_to_string(folder.join("pids")).unwrap_or_default();
     text.lines().map(|line| line.parse().unwrap()).collect()
 }
 
 /// Whether a process is gone, or dead and only waiting to be reaped by whoever inherited it.
-pub(crate) fn is_gone(pid: u32) -> bool {
+pub fn is_gone(pid: u32) -> bool {
     let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { return true };
     stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('Z'))
 }
@@ -68,7 +68,7 @@ fn assert_in_time(begun: Instant, what: &str) {
 }
 
 /// Waits for something that another process does and tells nobody about. Ten seconds are a failure.
-pub(crate) async fn until(what: &str, mut done: impl FnMut() -> bool) {
+pub async fn until(what: &str, mut done: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !done() {
         assert_in_time(begun, what);
@@ -77,7 +77,7 @@ pub(crate) async fn until(what: &str, mut done: impl FnMut() -> bool) {
 }
 
 /// The same on a thread that may block.
-pub(crate) fn block_until(what: &str, mut done: impl FnMut() -> bool) {
+pub fn block_until(what: &str, mut done: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !done() {
         assert_in_time(begun, what);
