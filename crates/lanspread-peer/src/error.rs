@@ -7,6 +7,7 @@ use std::io;
 use std::path::PathBuf;
 
 use lanspread_archive::ArchiveError;
+use lanspread_proto::WireError;
 use lanspread_types::fault::LocalError;
 use lanspread_types::ids::{GameId, GameVersion, PeerName, WordError};
 use serde::{Deserialize, Serialize};
@@ -14,7 +15,6 @@ use serde::{Deserialize, Serialize};
 use crate::event::Code;
 use crate::operation::OperationFailure;
 use crate::searched::{DiscoverySearch, Searched};
-use crate::wire::WireError;
 
 /// How a failed operation is classed; the command line gives each class its exit status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

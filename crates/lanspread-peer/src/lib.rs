@@ -16,7 +16,7 @@
 //! # }
 //! ```
 //!
-//! The modules follow the words of the project: `wire` (how peers talk), `source`
+//! The modules follow the words of the project: `source`
 //! (answering others), `install` (changing this machine), `download` (root files as they are), [`library`] (what is on
 //! disk). `ARCHITECTURE.md` in the repository follows one request through them.
 
@@ -40,12 +40,13 @@ mod task;
 #[cfg(any(test, feature = "testing"))]
 #[doc(hidden)]
 pub mod testing;
-mod wire;
 
 pub use error::{AttemptFailure, ErrorCategory, PeerError};
 pub use event::{PeerEvent, PeerEvents};
 pub use lanspread_archive::ArchiveError;
 pub use lanspread_archive::provider::ProviderChoice;
+pub use lanspread_proto::WireError;
+pub use lanspread_proto::message::PROTOCOL_VERSION;
 pub use lanspread_types::content::{ArchiveFormat, Availability, GameOffer, RootFile, Totals};
 pub use lanspread_types::entry_path::NamePolicy;
 pub use lanspread_types::fault::{ContentError, LocalError};
@@ -62,5 +63,3 @@ pub use saved_peers::SavedPeers;
 pub use searched::{DiscoverySearch, OtherVersion, Searched};
 /// Cancels an operation.
 pub use tokio_util::sync::CancellationToken;
-pub use wire::WireError;
-pub use wire::message::PROTOCOL_VERSION;

@@ -2,9 +2,8 @@
 
 use std::net::SocketAddr;
 
+use lanspread_proto::message::PROTOCOL_VERSION;
 use serde::Serialize;
-
-use crate::wire::message::PROTOCOL_VERSION;
 
 /// What a search for peers did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]

@@ -6,6 +6,10 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use lanspread_proto::WireError;
+use lanspread_proto::chunk::{Buffers, ChunkItem, ChunkMessage, ChunkRequest, Incoming, Outgoing};
+use lanspread_proto::connection::Connection;
+use lanspread_proto::message::{RefusalCode, Reply, Request};
 use lanspread_types::content::RootFile;
 use lanspread_types::fault::{ContentError, LocalError};
 use lanspread_types::ids::{GameId, GameVersion};
@@ -16,10 +20,6 @@ use tokio::time::Instant;
 
 use super::chunks::Chunk;
 use super::write::Step;
-use crate::wire::WireError;
-use crate::wire::chunk::{Buffers, ChunkItem, ChunkMessage, ChunkRequest, Incoming, Outgoing};
-use crate::wire::connection::Connection;
-use crate::wire::message::{RefusalCode, Reply, Request};
 
 /// Why a source ended before it was told to.
 #[derive(Debug, thiserror::Error)]

@@ -8,6 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use lanspread_archive::SinkError;
+use lanspread_proto::WireError;
+use lanspread_proto::chunk::Buffers;
+use lanspread_proto::connection::Connection;
+use lanspread_proto::message::Hello;
 use lanspread_types::content::RootFile;
 use lanspread_types::ids::{GameId, GameVersion};
 use lanspread_types::limits;
@@ -27,10 +31,6 @@ use crate::install::lock::GameLock;
 use crate::install::select::PeerOffer;
 use crate::net::dial::dial;
 use crate::task::Tasks;
-use crate::wire::WireError;
-use crate::wire::chunk::Buffers;
-use crate::wire::connection::Connection;
-use crate::wire::message::Hello;
 
 /// How a source is reached.
 pub(crate) trait Connect: Send + Sync + 'static {

@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use bytes::BytesMut;
 use lanspread_archive::SinkError;
+use lanspread_proto::chunk::Buffers;
 use lanspread_types::fault::{ContentError, LocalError};
 use lanspread_types::ids::{PeerId, PeerName};
 use lanspread_types::limits;
@@ -17,7 +18,6 @@ use super::chunks::Chunk;
 use super::partials::Partials;
 use super::record::{Journal, Recorded};
 use crate::install::space::Booking;
-use crate::wire::chunk::Buffers;
 
 /// One step of a chunk. Steps of different chunks never mix.
 #[derive(Debug)]

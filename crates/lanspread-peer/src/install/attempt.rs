@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use lanspread_archive::SinkError;
+use lanspread_proto::WireError;
+use lanspread_proto::message::Hello;
 use lanspread_types::content::{ArchiveSummary, Totals};
 use lanspread_types::entry_path::NamePolicy;
 use lanspread_types::fault::{ContentError, LocalError};
@@ -25,8 +27,6 @@ use crate::error::PeerError;
 use crate::event::{Code, EventSender, PeerEvent};
 use crate::net::dial::dial;
 use crate::task::Tasks;
-use crate::wire::WireError;
-use crate::wire::message::Hello;
 
 /// Why an attempt failed.
 #[derive(Debug, thiserror::Error)]

@@ -1,5 +1,6 @@
 //! Asks peers for one game, all at once and within deadlines.
 
+use lanspread_proto::message::Hello;
 use lanspread_types::ids::{GameId, GameVersion, PeerAddress};
 
 use super::select::PeerOffer;
@@ -7,7 +8,6 @@ use crate::error::PeerAnswer;
 use crate::net::dial::Dialled;
 use crate::peer::finding::{Found, Search, find};
 use crate::searched::Searched;
-use crate::wire::message::Hello;
 
 /// Asks the peers at hand, and those that a search finds, for the details of one game: the offers, why the other peers
 /// made none, and where peers were looked for.

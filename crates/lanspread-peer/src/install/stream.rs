@@ -4,6 +4,10 @@
 use bytes::Bytes;
 use lanspread_archive::SinkError;
 use lanspread_archive::provider::EntrySink;
+use lanspread_proto::WireError;
+use lanspread_proto::connection::Connection;
+use lanspread_proto::grammar::StreamGrammar;
+use lanspread_proto::message::{StreamItem, StreamMessage};
 use lanspread_types::content::{ArchiveSummary, CopyEntry, DirectoryEntry, FileEntry, Totals};
 use lanspread_types::entry_path::{EntryPath, NameError, NamePolicy};
 use lanspread_types::fault::{ContentError, LocalError};
@@ -15,10 +19,6 @@ use tokio::time::Instant;
 use super::attempt::AttemptError;
 use super::space::Booking;
 use super::staging::StagingSink;
-use crate::wire::WireError;
-use crate::wire::connection::Connection;
-use crate::wire::grammar::StreamGrammar;
-use crate::wire::message::{StreamItem, StreamMessage};
 
 /// One judged step of a stream, on its way to the staging thread.
 #[derive(Debug)]
@@ -56,7 +56,7 @@ pub(crate) async fn receive<S: AsyncRead + AsyncWrite>(
     steps: mpsc::Sender<StagingStep>,
     observer: &mut impl StreamObserver,
 ) -> Result<(), AttemptError> {
-    let mut grammar = StreamGrammar::new();
+    let mut grammar = StreamGrammar::default();
     let mut last_advance = Instant::now();
     loop {
         // The staging thread may refuse what was announced while the source is silent.

@@ -3,16 +3,15 @@
 use std::io;
 use std::net::SocketAddr;
 
+use lanspread_proto::WireError;
+use lanspread_proto::connection::Connection;
+use lanspread_proto::error::within;
+use lanspread_proto::message::{Hello, Reply, Request, SourceStatus};
 use lanspread_types::content::{GameOffer, RootFile};
 use lanspread_types::ids::{GameId, GameVersion, PeerAddress};
 use lanspread_types::limits;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-
-use crate::wire::WireError;
-use crate::wire::connection::Connection;
-use crate::wire::error::within;
-use crate::wire::message::{Hello, Reply, Request, SourceStatus};
 
 /// A connection to a peer over TCP, and where it really went.
 pub(crate) struct Dialled {

@@ -8,11 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::SystemTime;
 
+use lanspread_proto::message::Hello;
 use lanspread_types::content::GameOffer;
 use lanspread_types::ids::{PeerId, PeerName};
 use lanspread_types::limits;
-
-use crate::wire::message::Hello;
 
 /// One running peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

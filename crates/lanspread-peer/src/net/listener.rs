@@ -5,12 +5,12 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use lanspread_proto::message::Hello;
 use lanspread_types::limits::{ACCEPT_BACK_OFF, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 use crate::source::{Source, handler};
-use crate::wire::message::Hello;
 
 /// Accepts until `stop`; connections run as tasks of the source.
 pub(crate) async fn accept(listener: TcpListener, source: Arc<Source>, ours: Hello, stop: CancellationToken) {

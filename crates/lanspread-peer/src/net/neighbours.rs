@@ -9,6 +9,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use lanspread_proto::WireError;
+use lanspread_proto::message::{Hello, RefusalCode};
 use lanspread_types::ids::PeerAddress;
 use lanspread_types::limits;
 use tokio::sync::{Notify, mpsc};
@@ -20,8 +22,6 @@ use super::directory::{Claim, Directory, HowKnown, KnownPeer, PeerKey};
 use crate::event::{EventSender, PeerEvent};
 use crate::source::Visitor;
 use crate::task::Tasks;
-use crate::wire::WireError;
-use crate::wire::message::{Hello, RefusalCode};
 
 /// Something heard about a peer.
 #[derive(Debug, Clone, PartialEq, Eq)]

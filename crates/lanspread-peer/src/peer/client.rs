@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use lanspread_proto::WireError;
+use lanspread_proto::message::Hello;
 use lanspread_types::content::GameOffer;
 use lanspread_types::ids::{GameId, GameVersion, PeerAddress, PeerId, PeerName};
 use lanspread_types::limits;
@@ -18,8 +20,6 @@ use crate::operation::Discovery;
 use crate::report::Report;
 use crate::saved_peers::SavedPeers;
 use crate::searched::Searched;
-use crate::wire::WireError;
-use crate::wire::message::Hello;
 
 /// What one peer offers.
 #[derive(Debug, Clone)]

@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lanspread_proto::WireError;
+use lanspread_proto::message::Hello;
 use lanspread_types::ids::PeerAddress;
 use lanspread_types::limits;
 use tokio::sync::Semaphore;
@@ -17,8 +19,6 @@ use crate::net::directory::PeerKey;
 use crate::net::discovery::announcement::PeerHint;
 use crate::net::discovery::{self, Discovery, Heard};
 use crate::searched::{DiscoverySearch, OtherVersion, Searched};
-use crate::wire::WireError;
-use crate::wire::message::Hello;
 
 /// How far a search is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

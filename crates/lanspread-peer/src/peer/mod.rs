@@ -22,6 +22,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 pub use self::builder::{PeerBuilder, PeerConfig};
 pub use self::client::{DiscoveredPeers, FailedPeer, OfferedGame, PeerClient, PeerOffers, PeerStatus};
 pub use self::stream_install::{SourcePeer, StreamInstallPlan, StreamInstallReport};
+use lanspread_proto::message::Hello;
 use lanspread_types::ids::{PeerAddress, PeerId, PeerName};
 use lanspread_types::{layout, limits};
 
@@ -38,7 +39,6 @@ use crate::report::Report;
 use crate::saved_peers::SavedPeers;
 use crate::source::Source;
 use crate::task::Tasks;
-use crate::wire::message::Hello;
 
 /// A running peer. Clones are handles to the same peer.
 #[derive(Clone)]

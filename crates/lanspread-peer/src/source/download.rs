@@ -14,6 +14,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::BytesMut;
+use lanspread_proto::WireError;
+use lanspread_proto::chunk::{Buffers, ChunkMessage, ChunkRequest, Incoming, Outgoing};
+use lanspread_proto::connection::Connection;
+use lanspread_proto::error::within;
+use lanspread_proto::message::{DownloadFile, Refusal, RefusalCode, Reply};
 use lanspread_types::content::RootFile;
 use lanspread_types::ids::{GameId, GameVersion};
 use lanspread_types::limits;
@@ -29,11 +34,6 @@ use super::handler::{FILES_PER_MESSAGE, in_parts};
 use super::stream::StreamEnd;
 use crate::library::state::GameState;
 use crate::task::Tasks;
-use crate::wire::WireError;
-use crate::wire::chunk::{Buffers, ChunkMessage, ChunkRequest, Incoming, Outgoing};
-use crate::wire::connection::Connection;
-use crate::wire::error::within;
-use crate::wire::message::{DownloadFile, Refusal, RefusalCode, Reply};
 
 /// A file that chunks may be asked of, as it was when the download began.
 #[derive(Debug, Clone, PartialEq, Eq)]

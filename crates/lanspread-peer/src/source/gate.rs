@@ -1,8 +1,7 @@
 //! May this game be served? Pure.
 
+use lanspread_proto::message::{Refusal, RefusalCode};
 use lanspread_types::ids::{GameId, GameVersion};
-
-use crate::wire::message::{Refusal, RefusalCode};
 
 /// Everything the decision depends on.
 #[derive(Debug, Clone, Copy)]

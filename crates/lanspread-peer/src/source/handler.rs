@@ -6,6 +6,9 @@ use std::sync::atomic::Ordering;
 
 use lanspread_archive::list::list;
 use lanspread_archive::set::ArchiveSet;
+use lanspread_proto::WireError;
+use lanspread_proto::connection::Connection;
+use lanspread_proto::message::{Hello, Refusal, RefusalCode, Reply, Request, StreamMessage};
 use lanspread_types::content::GameOffer;
 use lanspread_types::ids::{GameId, GameVersion};
 use lanspread_types::limits;
@@ -14,9 +17,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Source, Visitor, download, poll, refusal, stream};
 use crate::library::state::GameState;
-use crate::wire::WireError;
-use crate::wire::connection::Connection;
-use crate::wire::message::{Hello, Refusal, RefusalCode, Reply, Request, StreamMessage};
 
 /// Offers in one message: 200 bytes each at most.
 const OFFERS_PER_MESSAGE: usize = 256;

@@ -20,6 +20,7 @@ use std::sync::{Arc, OnceLock};
 
 use gate::{CatalogSays, GateInput};
 use lanspread_archive::provider::ArchiveProvider;
+use lanspread_proto::message::{Hello, Refusal, RefusalCode, SourceStatus};
 use lanspread_types::content::GameOffer;
 use lanspread_types::fault::LocalError;
 use lanspread_types::ids::{GameId, GameVersion};
@@ -34,7 +35,6 @@ use crate::library::index::LibraryIndex;
 use crate::library::scan::scan;
 use crate::library::state::GameState;
 use crate::task::Tasks;
-use crate::wire::message::{Hello, Refusal, RefusalCode, SourceStatus};
 
 /// What a peer serves, and what it is doing about it.
 pub(crate) struct Source {

@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use lanspread_proto::connection::Connection;
+use lanspread_proto::message::{Refusal, RefusalCode, Reply};
 use lanspread_types::limits;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
@@ -12,8 +14,6 @@ use tokio::time::timeout;
 use super::Source;
 use super::handler::offers_in_parts;
 use crate::library::index::Library;
-use crate::wire::connection::Connection;
-use crate::wire::message::{Refusal, RefusalCode, Reply};
 
 /// The answer to a question for the offers that are not known yet; nothing when the library was not read and the disk
 /// must be asked.
@@ -53,6 +53,7 @@ mod tests {
     use std::time::Duration;
 
     use lanspread_archive::provider::ProviderChoice;
+    use lanspread_proto::message::{Hello, Request};
     use lanspread_types::content::GameOffer;
     use lanspread_types::ids::PeerId;
     use tokio::io::{DuplexStream, duplex};
@@ -63,7 +64,6 @@ mod tests {
     use crate::event::EventSender;
     use crate::source::handler;
     use crate::task::Tasks;
-    use crate::wire::message::{Hello, Request};
 
     fn source() -> Arc<Source> {
         let provider = lanspread_archive::provider(&ProviderChoice::Native);

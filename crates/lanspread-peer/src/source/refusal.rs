@@ -3,8 +3,7 @@
 //! File names of archives and entries are told, paths of this machine are not.
 
 use lanspread_archive::ArchiveError;
-
-use crate::wire::message::{Refusal, RefusalCode};
+use lanspread_proto::message::{Refusal, RefusalCode};
 
 pub(super) fn of_archive(error: &ArchiveError) -> Refusal {
     let (code, message) = match error {

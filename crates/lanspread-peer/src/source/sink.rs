@@ -3,11 +3,10 @@
 use bytes::{Bytes, BytesMut};
 use lanspread_archive::SinkError;
 use lanspread_archive::provider::EntrySink;
+use lanspread_proto::message::{StreamItem, StreamMessage};
 use lanspread_types::content::{ArchiveSummary, CopyEntry, DirectoryEntry, FileEntry};
 use lanspread_types::limits::DATA_CHUNK_BYTES;
 use tokio::sync::mpsc;
-
-use crate::wire::message::{StreamItem, StreamMessage};
 
 /// Sends entries into a bounded channel; blocks while it is full, which is the back-pressure.
 pub(super) struct WireSink {

@@ -11,6 +11,10 @@ use lanspread_archive::ArchiveError;
 use lanspread_archive::list::list;
 use lanspread_archive::provider::{ArchiveProvider, SharedSink};
 use lanspread_archive::set::ArchiveSet;
+use lanspread_proto::WireError;
+use lanspread_proto::connection::Connection;
+use lanspread_proto::error::within;
+use lanspread_proto::message::{Refusal, RefusalCode, StreamItem, StreamMessage};
 use lanspread_types::limits;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
@@ -20,10 +24,6 @@ use tokio_util::sync::CancellationToken;
 use super::refusal;
 use super::sink::WireSink;
 use crate::task::Tasks;
-use crate::wire::WireError;
-use crate::wire::connection::Connection;
-use crate::wire::error::within;
-use crate::wire::message::{Refusal, RefusalCode, StreamItem, StreamMessage};
 
 /// How a stream ended.
 #[derive(Debug)]

@@ -3,6 +3,8 @@
 //! The lies of [`all`] are told in one go; those of [`slow`] are told by waiting, and what else there is of that kind
 //! stands in `install/stream/tests.rs`. Names are stable, so that a scenario can ask for one.
 
+use lanspread_proto::codec;
+use lanspread_proto::message::{Refusal, RefusalCode, StreamItem, StreamMessage};
 use lanspread_types::content::{ArchiveSummary, Totals};
 use lanspread_types::limits::{
     CONTROL_FRAME_BYTES_MAX, DATA_CHUNK_BYTES, DATA_FRAME_BYTES_MAX, GAME_BYTES_MAX,
@@ -10,8 +12,6 @@ use lanspread_types::limits::{
 
 use super::lying_source::{Greeting, Step, raw_frame};
 use super::story::{FilePlace, Story, copy, data, file, say};
-use crate::wire::codec;
-use crate::wire::message::{Refusal, RefusalCode, StreamItem, StreamMessage};
 
 /// One lie.
 #[derive(Debug, Clone)]

@@ -19,13 +19,13 @@ use tokio::task::{AbortHandle, JoinSet};
 use super::fault_pipe::{Fault, FaultPipe};
 #[cfg(test)]
 use super::small_game;
+use lanspread_proto::frame::{Frame, read_header, read_payload};
+use lanspread_proto::{WireError, codec};
+
 use super::story::Offered;
-use crate::wire::WireError;
-use crate::wire::codec;
-use crate::wire::frame::{Frame, read_header, read_payload};
 #[cfg(test)]
-use crate::wire::message::StreamMessage;
-use crate::wire::message::{Hello, PROTOCOL_VERSION, Reply, Request, SourceStatus, StreamItem};
+use lanspread_proto::message::StreamMessage;
+use lanspread_proto::message::{Hello, PROTOCOL_VERSION, Reply, Request, SourceStatus, StreamItem};
 use lanspread_types::content::GameOffer;
 #[cfg(test)]
 use lanspread_types::content::RootFile;

@@ -10,11 +10,11 @@ use super::lying_source::Step;
 use super::machine::{Node, Tree};
 use super::story::{self, Offered, Story};
 pub(crate) use super::story::{data, say};
+use lanspread_proto::message::StreamMessage;
 use lanspread_types::content::{ArchiveFormat, ArchiveSummary, RootFile, Totals};
 use lanspread_types::ids::{GameId, GameVersion};
 
 use crate::library::state::GameState;
-use crate::wire::message::StreamMessage;
 
 /// Modification time of every file: even, because RAR counts in steps of two seconds in some formats.
 pub(crate) const MODIFIED: i64 = 1_735_787_046;

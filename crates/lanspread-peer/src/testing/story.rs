@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use lanspread_archive::provider::ProviderChoice;
+use lanspread_proto::message::{StreamItem, StreamMessage};
 use lanspread_types::content::{RootFile, Totals};
 use lanspread_types::ids::{GameId, GameVersion};
 use lanspread_types::limits;
@@ -13,7 +14,6 @@ use tokio_util::sync::CancellationToken;
 use super::lying_source::Step;
 use crate::library::state::GameState;
 use crate::source::stream;
-use crate::wire::message::{StreamItem, StreamMessage};
 
 /// Sends a message.
 pub(crate) fn say(message: StreamMessage) -> Step {

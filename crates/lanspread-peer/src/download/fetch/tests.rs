@@ -3,14 +3,14 @@
 
 use std::time::Duration;
 
+use lanspread_proto::codec;
+use lanspread_proto::message::{DownloadFile, Hello, Refusal};
 use lanspread_types::ids::PeerId;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
 use super::*;
 use crate::download::chunks::Chunks;
 use crate::testing::lying_source::{control_frame, raw_frame};
-use crate::wire::codec;
-use crate::wire::message::{DownloadFile, Hello, Refusal};
 
 fn hello() -> Hello {
     Hello { peer: PeerId::random().unwrap(), name: "pc".parse().unwrap(), listen_port: None, instance: 0 }

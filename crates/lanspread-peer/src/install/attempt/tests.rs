@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use lanspread_proto::message::{StreamItem, StreamMessage};
 use lanspread_types::content::RootFile;
 use tokio::sync::Barrier;
 
@@ -17,7 +18,6 @@ use crate::testing::lies::{self, Lie};
 use crate::testing::lying_source::{Listening, LyingSource, Step};
 use crate::testing::machine::{Machine, Node, PeerOf, Tree};
 use crate::testing::small_game::{self, frame};
-use crate::wire::message::{StreamItem, StreamMessage};
 
 /// Installs the small game from these sources.
 async fn install(peer: &Peer, addresses: &[std::net::SocketAddr]) -> Result<StreamInstallReport, PeerError> {

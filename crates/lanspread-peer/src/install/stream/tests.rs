@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use lanspread_proto::message::Hello;
 use lanspread_types::ids::PeerId;
 use tokio::io::{AsyncRead, AsyncWrite, duplex};
 
@@ -10,7 +11,6 @@ use super::*;
 use crate::testing::fault_pipe::{Fault, FaultPipe};
 use crate::testing::lying_source::{Greeting, LyingSource, Step};
 use crate::testing::small_game::{self, data, frame, say};
-use crate::wire::message::Hello;
 
 /// An observer that accepts every claim.
 #[derive(Default)]
@@ -68,7 +68,7 @@ async fn receive_from(stream: Vec<Step>, fault: Fault, disk_busy: Duration) -> E
     let (steps, mut queue) = mpsc::channel(limits::STREAM_QUEUE_ITEMS);
     let receiving = async {
         let mut connection = opened(near).await;
-        let request = crate::wire::message::Request::StreamInstall {
+        let request = lanspread_proto::message::Request::StreamInstall {
             game: small_game::game(),
             version: small_game::version(),
         };
@@ -208,7 +208,7 @@ async fn a_staging_thread_that_is_gone_ends_the_stream() {
     drop(queue);
     let receiving = async {
         let mut connection = opened(near).await;
-        let request = crate::wire::message::Request::StreamInstall {
+        let request = lanspread_proto::message::Request::StreamInstall {
             game: small_game::game(),
             version: small_game::version(),
         };

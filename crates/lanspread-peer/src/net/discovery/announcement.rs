@@ -6,11 +6,11 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
+use lanspread_proto::message::PROTOCOL_VERSION;
 use lanspread_types::ids::{PeerId, PeerName};
 use lanspread_types::limits;
 
 use crate::net::directory::PeerKey;
-use crate::wire::message::PROTOCOL_VERSION;
 
 /// An announcement as it came.
 #[derive(Debug, Clone, Default)]

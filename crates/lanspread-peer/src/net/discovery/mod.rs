@@ -9,6 +9,7 @@ pub(crate) mod announcement;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
+use lanspread_proto::message::PROTOCOL_VERSION;
 use lanspread_types::ids::PeerName;
 use lanspread_types::limits;
 use lanspread_types::text::printable;
@@ -23,7 +24,6 @@ use tokio_util::sync::CancellationToken;
 use self::announcement::{Announcement, HeardAddress, PeerHint, Unusable};
 use crate::library::index::Library;
 use crate::net::directory::PeerKey;
-use crate::wire::message::PROTOCOL_VERSION;
 
 const SERVICE: &str = "_lanspread._tcp.local.";
 /// The port of multicast DNS.

@@ -4,6 +4,8 @@
 use std::time::Duration;
 
 use lanspread_archive::provider::ProviderChoice;
+use lanspread_proto::chunk::ChunkItem;
+use lanspread_proto::message::{Hello, Request};
 use lanspread_types::ids::PeerId;
 use tokio::io::{DuplexStream, duplex};
 use tokio::task::JoinHandle;
@@ -12,8 +14,6 @@ use super::super::handler;
 use super::*;
 use crate::event::{EventSender, PeerEvent};
 use crate::testing::machine::Machine;
-use crate::wire::chunk::ChunkItem;
-use crate::wire::message::{Hello, Request};
 
 const IDLE: Duration = limits::STREAM_IDLE_DEADLINE;
 

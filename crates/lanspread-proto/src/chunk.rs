@@ -1,4 +1,4 @@
-//! The bulk part of a download: what follows [`super::message::Reply::DownloadReady`] on its connection.
+//! The bulk part of a download: what follows [`crate::message::Reply::DownloadReady`] on its connection.
 //!
 //! The receiver asks for chunks ahead of what has come, the source answers them in order. A request names a file by its
 //! place in the list the source has just sent, so nothing else can be asked for. Both directions are used at the same
@@ -16,16 +16,17 @@ use tokio::io::{
     WriteHalf,
 };
 
-use super::codec;
-use super::error::{WireError, within};
-use super::frame::{self, Frame, HEADER_BYTES};
-use super::message::Refusal;
+use crate::error::{WireError, within};
+use crate::frame::{Frame, HEADER_BYTES};
+use crate::message::Refusal;
+use crate::{codec, frame};
 
 /// Bytes of one file, at most [`limits::CHUNK_BYTES`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct ChunkRequest {
+pub struct ChunkRequest {
     /// Place of the file in the source's list.
     pub file: u32,
+    /// Place of the first byte in the file.
     pub offset: u64,
     /// At least 1.
     pub length: u64,
@@ -33,7 +34,8 @@ pub(crate) struct ChunkRequest {
 
 /// Control frames of the source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum ChunkMessage {
+#[allow(missing_docs, reason = "a variant's text names its fields")]
+pub enum ChunkMessage {
     /// The chunk is complete; CRC-32 of its bytes as the source read them.
     End { crc32: u32 },
     /// The source cannot go on.
@@ -44,23 +46,25 @@ pub(crate) enum ChunkMessage {
 
 /// What a source sends.
 #[derive(Debug)]
-pub(crate) enum ChunkItem {
+pub enum ChunkItem {
+    /// The next bytes of the chunk that is due.
     Data(BytesMut),
+    /// Its end, a failure, or a sign of life.
     Control(ChunkMessage),
 }
 
 /// Buffers that wait for their next use. Memory that moves in circles is neither asked of the system nor cleared again.
 #[derive(Debug, Default)]
-pub(crate) struct Buffers(Mutex<Vec<BytesMut>>);
+pub struct Buffers(Mutex<Vec<BytesMut>>);
 
 impl Buffers {
     /// A buffer with whatever it held before.
-    pub(crate) fn take(&self) -> BytesMut {
+    pub fn take(&self) -> BytesMut {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
     }
 
     /// Keeps a buffer for its next use.
-    pub(crate) fn give(&self, buffer: BytesMut) {
+    pub fn give(&self, buffer: BytesMut) {
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // One more on each side of the queue.
         if waiting.len() < limits::CHUNK_QUEUE_ITEMS + 2 {
@@ -70,12 +74,12 @@ impl Buffers {
 }
 
 /// What arrives on a connection.
-pub(crate) struct Incoming<'c, S> {
+pub struct Incoming<'c, S> {
     reader: &'c mut BufReader<ReadHalf<S>>,
 }
 
 /// What is sent on a connection.
-pub(crate) struct Outgoing<'c, S> {
+pub struct Outgoing<'c, S> {
     writer: &'c mut BufWriter<WriteHalf<S>>,
 }
 
@@ -86,12 +90,12 @@ impl<'c, S: AsyncRead> Incoming<'c, S> {
 
     /// Waits until something arrives; false when the other side closed instead. Loses nothing when it is not awaited
     /// to its end.
-    pub(crate) async fn begins(&mut self) -> Result<bool, WireError> {
+    pub async fn begins(&mut self) -> Result<bool, WireError> {
         Ok(!self.reader.fill_buf().await?.is_empty())
     }
 
     /// Receives a control message that has begun to arrive.
-    pub(crate) async fn message<M: DeserializeOwned>(&mut self, what: &'static str) -> Result<M, WireError> {
+    pub async fn message<M: DeserializeOwned>(&mut self, what: &'static str) -> Result<M, WireError> {
         let whole = async {
             let header = frame::read_header(self.reader).await?.ok_or(WireError::Closed)?;
             match frame::read_payload(self.reader, header).await? {
@@ -104,11 +108,7 @@ impl<'c, S: AsyncRead> Incoming<'c, S> {
 
     /// Receives the next item of a chunk, data into `buffer`. It may take `idle` to begin, and then a deadline for the
     /// whole of it.
-    pub(crate) async fn item(
-        &mut self,
-        idle: Duration,
-        mut buffer: BytesMut,
-    ) -> Result<ChunkItem, WireError> {
+    pub async fn item(&mut self, idle: Duration, mut buffer: BytesMut) -> Result<ChunkItem, WireError> {
         let mut header = [0; HEADER_BYTES];
         let first = async { self.read(&mut header).await };
         let mut filled = within(idle, "frame", first).await?;
@@ -164,20 +164,20 @@ impl<'c, S: AsyncWrite> Outgoing<'c, S> {
     }
 
     /// Writes a control message without flushing.
-    pub(crate) async fn message(&mut self, message: &impl Serialize) -> Result<(), WireError> {
+    pub async fn message(&mut self, message: &impl Serialize) -> Result<(), WireError> {
         let frame = Frame::Control(codec::encode(message)?.into());
         let write = frame::write_frame(self.writer, &frame);
         within(limits::FRAME_WRITE_DEADLINE, "room for a message", write).await
     }
 
     /// Writes a frame of data without flushing.
-    pub(crate) async fn data(&mut self, data: &[u8]) -> Result<(), WireError> {
+    pub async fn data(&mut self, data: &[u8]) -> Result<(), WireError> {
         let write = frame::write_data(self.writer, data);
         within(limits::FRAME_WRITE_DEADLINE, "room for a frame", write).await
     }
 
     /// Sends what was written.
-    pub(crate) async fn flush(&mut self) -> Result<(), WireError> {
+    pub async fn flush(&mut self) -> Result<(), WireError> {
         let flush = async { Ok(self.writer.flush().await?) };
         within(limits::FRAME_WRITE_DEADLINE, "room for a frame", flush).await
     }
@@ -190,8 +190,8 @@ mod tests {
     use tokio::io::duplex;
 
     use super::*;
-    use crate::wire::connection::Connection;
-    use crate::wire::message::{Hello, RefusalCode};
+    use crate::connection::Connection;
+    use crate::message::{Hello, RefusalCode};
 
     /// Golden bytes: a change here is a change of the protocol.
     #[test]

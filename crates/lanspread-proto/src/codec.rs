@@ -7,19 +7,19 @@ use lanspread_types::limits::CONTROL_FRAME_BYTES_MAX;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::error::WireError;
+use crate::error::WireError;
 
 fn config() -> impl bincode::config::Config {
     bincode::config::standard().with_limit::<CONTROL_FRAME_BYTES_MAX>()
 }
 
 /// Encodes a control message.
-pub(crate) fn encode(message: &impl Serialize) -> Result<Vec<u8>, WireError> {
+pub fn encode(message: &impl Serialize) -> Result<Vec<u8>, WireError> {
     bincode::serde::encode_to_vec(message, config()).map_err(|error| WireError::Malformed(error.to_string()))
 }
 
 /// Decodes a control message; every byte must belong to it.
-pub(crate) fn decode<M: DeserializeOwned>(payload: &[u8]) -> Result<M, WireError> {
+pub fn decode<M: DeserializeOwned>(payload: &[u8]) -> Result<M, WireError> {
     let (message, used) = bincode::serde::decode_from_slice(payload, config())
         .map_err(|error| WireError::Malformed(error.to_string()))?;
     if used != payload.len() {
@@ -33,7 +33,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::wire::message::{Reply, Request, StreamMessage};
+    use crate::message::{Reply, Request, StreamMessage};
 
     #[test]
     fn trailing_bytes_are_refused() {

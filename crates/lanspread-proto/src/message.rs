@@ -16,7 +16,7 @@ pub const PROTOCOL_VERSION: u16 = 1;
 
 /// Who is speaking; the first message of each side.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Hello {
+pub struct Hello {
     /// Identity of the peer.
     pub peer: PeerId,
     /// Its name, for people.
@@ -30,7 +30,8 @@ pub(crate) struct Hello {
 
 /// What a receiver asks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Request {
+#[allow(missing_docs, reason = "a variant's text names its fields")]
+pub enum Request {
     /// Every game that is offered. Answer: [`Reply::Games`], in parts. With a revision that is known already the answer
     /// waits until there is another one, and is [`Reply::Unchanged`] when none comes for a while.
     Games { known: Option<u64> },
@@ -43,13 +44,14 @@ pub(crate) enum Request {
     /// The game, decoded. Answer: a stream, then the connection ends.
     StreamInstall { game: GameId, version: GameVersion },
     /// The root files of the game as they are. Answer: [`Reply::DownloadReady`], in parts; then the connection carries
-    /// chunks until the receiver closes it. See [`super::chunk`].
+    /// chunks until the receiver closes it. See [`crate::chunk`].
     Download { game: GameId, version: GameVersion },
 }
 
 /// What a source answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Reply {
+#[allow(missing_docs, reason = "a variant's text names its fields")]
+pub enum Reply {
     /// Some of the games offered in one revision of the library; `more` when another part follows.
     Games { revision: u64, games: Vec<GameOffer>, more: bool },
     /// Some of the root files of a game.
@@ -68,7 +70,7 @@ pub(crate) enum Reply {
 
 /// A file that a receiver may ask chunks of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct DownloadFile {
+pub struct DownloadFile {
     /// Its name and size, so that a receiver never numbers files by a list that is no longer true.
     pub file: RootFile,
     /// Another number means that the content may be another: what came under the old one cannot be joined with it.
@@ -77,7 +79,7 @@ pub(crate) struct DownloadFile {
 
 /// What a serving peer is doing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct SourceStatus {
+pub struct SourceStatus {
     /// Games it offers.
     pub games: u64,
     /// Streams it is sending.
@@ -113,7 +115,7 @@ impl From<RawRefusal> for Refusal {
 
 impl Refusal {
     /// A refusal whose text is one printable line within its limit.
-    pub(crate) fn new(code: RefusalCode, message: &str) -> Self {
+    pub fn new(code: RefusalCode, message: &str) -> Self {
         Self { code, message: printable(message, limits::MESSAGE_BYTES_MAX / 4) }
     }
 }
@@ -169,7 +171,8 @@ impl fmt::Display for RefusalCode {
 
 /// Control frames of a stream; data frames stand between [`Self::FileBegin`] and [`Self::FileEnd`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum StreamMessage {
+#[allow(missing_docs, reason = "a variant's text names its fields")]
+pub enum StreamMessage {
     /// Sums over all archives, first of all, so that the receiver can check its disk.
     Begin { archives: u64, totals: Totals },
     /// An archive begins.
@@ -194,7 +197,7 @@ pub(crate) enum StreamMessage {
 
 impl StreamMessage {
     /// Its name, for errors.
-    pub(crate) fn name(&self) -> &'static str {
+    pub fn name(&self) -> &'static str {
         match self {
             Self::Begin { .. } => "stream begin",
             Self::ArchiveBegin(_) => "archive begin",
@@ -212,7 +215,7 @@ impl StreamMessage {
 
 /// What a source sends: control messages and raw bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum StreamItem {
+pub enum StreamItem {
     /// A control message.
     Control(StreamMessage),
     /// Bytes of the open file.
@@ -224,7 +227,7 @@ mod tests {
     use lanspread_types::content::ArchiveFormat;
 
     use super::*;
-    use crate::wire::codec;
+    use crate::codec;
 
     /// Golden bytes: a change here is a change of the protocol and needs a new [`PROTOCOL_VERSION`].
     #[test]

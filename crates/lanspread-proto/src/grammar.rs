@@ -7,12 +7,12 @@
 use lanspread_types::content::{ArchiveSummary, Totals};
 use lanspread_types::limits;
 
-use super::error::WireError;
-use super::message::StreamMessage;
+use crate::error::WireError;
+use crate::message::StreamMessage;
 
-/// The state of one stream as its reader sees it.
-#[derive(Debug)]
-pub(crate) struct StreamGrammar {
+/// The state of one stream as its reader sees it; the default is the state before the first frame.
+#[derive(Debug, Default)]
+pub struct StreamGrammar {
     state: State,
     announced: Announced,
     /// Everything received so far, the open archive included.
@@ -26,9 +26,10 @@ struct Announced {
     totals: Totals,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum State {
     /// Nothing came yet.
+    #[default]
     Start,
     /// Between two archives.
     Between,
@@ -41,23 +42,13 @@ enum State {
 }
 
 impl StreamGrammar {
-    /// Before the first frame.
-    pub(crate) fn new() -> Self {
-        Self {
-            state: State::Start,
-            announced: Announced::default(),
-            received: Totals::default(),
-            archives_received: 0,
-        }
-    }
-
     /// What was received so far; bytes of copies count when the copy is announced.
-    pub(crate) fn received(&self) -> Totals {
+    pub fn received(&self) -> Totals {
         self.received
     }
 
     /// Judges a control message.
-    pub(crate) fn control(&mut self, message: &StreamMessage) -> Result<(), WireError> {
+    pub fn control(&mut self, message: &StreamMessage) -> Result<(), WireError> {
         self.state = match (self.state, message) {
             (State::Ended, _) => return Err(self.unexpected(message.name())),
             (state, StreamMessage::KeepAlive) => state,
@@ -86,7 +77,7 @@ impl StreamGrammar {
     }
 
     /// Judges `length` bytes of data.
-    pub(crate) fn data(&mut self, length: usize) -> Result<(), WireError> {
+    pub fn data(&mut self, length: usize) -> Result<(), WireError> {
         let State::File { left, missing } = self.state else { return Err(self.unexpected("data")) };
         let Some(missing) = missing.checked_sub(length as u64) else {
             return Err(self.unexpected("data past the announced size"));
@@ -189,7 +180,7 @@ mod tests {
     use lanspread_types::content::ArchiveFormat;
 
     use super::*;
-    use crate::wire::message::{Refusal, RefusalCode};
+    use crate::message::{Refusal, RefusalCode};
 
     #[derive(Debug, Clone)]
     enum Step {
@@ -244,7 +235,7 @@ mod tests {
 
     /// Index of the first refused step.
     fn refused_at(steps: &[Step]) -> Option<usize> {
-        let mut grammar = StreamGrammar::new();
+        let mut grammar = StreamGrammar::default();
         steps.iter().position(|step| {
             match step {
                 Control(message) => grammar.control(message),

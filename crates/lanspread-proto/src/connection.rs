@@ -10,27 +10,27 @@ use tokio::io::{
     WriteHalf,
 };
 
-use super::chunk::{Incoming, Outgoing};
-use super::codec;
-use super::error::{WireError, within};
-use super::frame::{self, Frame};
-use super::message::{Hello, PROTOCOL_VERSION, StreamItem, StreamMessage};
+use crate::chunk::{Incoming, Outgoing};
+use crate::error::{WireError, within};
+use crate::frame::Frame;
+use crate::message::{Hello, PROTOCOL_VERSION, StreamItem, StreamMessage};
+use crate::{codec, frame};
 
 const MAGIC: &[u8; 8] = b"LANSPRD\n";
 /// Small frames are gathered and read ahead in buffers of this size; bulk data passes them by.
 const BUFFER_BYTES: usize = 64 * 1024;
 
 /// A connection on which both sides have said who they are.
-pub(crate) struct Connection<S> {
+pub struct Connection<S> {
     reader: BufReader<ReadHalf<S>>,
     writer: BufWriter<WriteHalf<S>>,
     /// Who is at the other end.
-    pub(crate) theirs: Hello,
+    pub theirs: Hello,
 }
 
 impl<S: AsyncRead + AsyncWrite> Connection<S> {
     /// Exchanges preambles and hellos; both sides speak first, so neither waits for the other.
-    pub(crate) async fn open(stream: S, ours: &Hello) -> Result<Self, WireError> {
+    pub async fn open(stream: S, ours: &Hello) -> Result<Self, WireError> {
         let exchange = async {
             let (reader, writer) = tokio::io::split(stream);
             let mut reader = BufReader::with_capacity(BUFFER_BYTES, reader);
@@ -46,7 +46,7 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
     }
 
     /// Sends one control message.
-    pub(crate) async fn send(&mut self, message: &impl Serialize) -> Result<(), WireError> {
+    pub async fn send(&mut self, message: &impl Serialize) -> Result<(), WireError> {
         let frame = Frame::Control(codec::encode(message)?.into());
         let write = async {
             frame::write_frame(&mut self.writer, &frame).await?;
@@ -56,7 +56,7 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
     }
 
     /// Writes one item of a stream without flushing, so that small ones travel together.
-    pub(crate) async fn write_item(&mut self, item: StreamItem) -> Result<(), WireError> {
+    pub async fn write_item(&mut self, item: StreamItem) -> Result<(), WireError> {
         let frame = match item {
             StreamItem::Control(message) => Frame::Control(codec::encode(&message)?.into()),
             StreamItem::Data(bytes) => Frame::Data(bytes),
@@ -66,13 +66,13 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
     }
 
     /// Sends what was written.
-    pub(crate) async fn flush(&mut self) -> Result<(), WireError> {
+    pub async fn flush(&mut self) -> Result<(), WireError> {
         let flush = async { Ok(self.writer.flush().await?) };
         within(limits::FRAME_WRITE_DEADLINE, "room for a frame", flush).await
     }
 
     /// Receives one control message; nothing when the other side closed between two messages.
-    pub(crate) async fn receive<M: DeserializeOwned>(
+    pub async fn receive<M: DeserializeOwned>(
         &mut self,
         what: &'static str,
         idle: Duration,
@@ -85,7 +85,7 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
     }
 
     /// Receives the next item of a stream.
-    pub(crate) async fn receive_item(&mut self) -> Result<StreamItem, WireError> {
+    pub async fn receive_item(&mut self) -> Result<StreamItem, WireError> {
         match self.frame("frame", limits::STREAM_IDLE_DEADLINE).await? {
             None => Err(WireError::Closed),
             Some(Frame::Control(payload)) => {
@@ -96,13 +96,13 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
     }
 
     /// Both directions apart, for a download, in which both sides talk at the same time.
-    pub(crate) fn halves(&mut self) -> (Incoming<'_, S>, Outgoing<'_, S>) {
+    pub fn halves(&mut self) -> (Incoming<'_, S>, Outgoing<'_, S>) {
         (Incoming::new(&mut self.reader), Outgoing::new(&mut self.writer))
     }
 
     /// Waits until the other side closes or says something, which it must not while it receives a stream.
     /// Loses nothing when it is not awaited to its end.
-    pub(crate) async fn gone(&mut self) {
+    pub async fn gone(&mut self) {
         // Bytes, end of file and a broken connection all mean the same here.
         let _ = self.reader.fill_buf().await;
     }
@@ -153,7 +153,7 @@ mod tests {
     use tokio::io::{DuplexStream, duplex};
 
     use super::*;
-    use crate::wire::message::Request;
+    use crate::message::Request;
 
     fn hello(name: &str) -> Hello {
         Hello { peer: PeerId::random().unwrap(), name: name.parse().unwrap(), listen_port: None, instance: 0 }

@@ -1,4 +1,14 @@
-//! The wire: how two peers talk over one TCP connection.
+//! The wire: how two peers talk over one connection.
+//!
+//! Everything runs over any `AsyncRead + AsyncWrite`: this crate opens no sockets, reads no files and knows no games
+//! directory. It judges what arrives and hands on values that are checked.
+//!
+//! - [`connection`]: preambles, hellos, messages with deadlines
+//! - [`message`]: requests, replies, and the messages of a stream
+//! - [`grammar`]: which message of a stream may follow which
+//! - [`chunk`]: the chunks of a download
+//! - [`frame`], [`codec`]: how a message becomes bytes
+//! - [`error`]: what can go wrong
 //!
 //! Goals: bounded before anything is allocated, one straight grammar, bulk bytes never re-encoded.
 //! Not goals: compatibility with other versions (there is one, the current), encryption (comes with TLS).
@@ -19,12 +29,12 @@
 //! A connection carries one request at a time. A stream ends its connection; a download goes on until the receiver
 //! closes it.
 
-pub(crate) mod chunk;
-pub(crate) mod codec;
-pub(crate) mod connection;
-pub(crate) mod error;
-pub(crate) mod frame;
-pub(crate) mod grammar;
-pub(crate) mod message;
+pub mod chunk;
+pub mod codec;
+pub mod connection;
+pub mod error;
+pub mod frame;
+pub mod grammar;
+pub mod message;
 
 pub use error::WireError;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::message::Refusal;
+use crate::message::Refusal;
 
 /// A connection or message that is not as it should be.
 #[derive(Debug, thiserror::Error)]
@@ -102,7 +102,7 @@ impl WireError {
 }
 
 /// Gives `future` a deadline and names what was awaited.
-pub(crate) async fn within<T>(
+pub async fn within<T>(
     after: Duration,
     what: &'static str,
     future: impl Future<Output = Result<T, WireError>>,

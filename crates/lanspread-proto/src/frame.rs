@@ -4,7 +4,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use lanspread_types::limits::{CONTROL_FRAME_BYTES_MAX, DATA_FRAME_BYTES_MAX, STREAM_IDLE_DEADLINE};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use super::error::{WireError, within};
+use crate::error::{WireError, within};
 
 const KIND_CONTROL: u8 = 0;
 const KIND_DATA: u8 = 1;
@@ -12,7 +12,7 @@ pub(super) const HEADER_BYTES: usize = 5;
 
 /// One frame's payload by kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Frame {
+pub enum Frame {
     /// An encoded control message.
     Control(Bytes),
     /// Raw content, never empty.
@@ -21,15 +21,13 @@ pub(crate) enum Frame {
 
 /// A checked frame header.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct FrameHeader {
+pub struct FrameHeader {
     kind: u8,
     length: usize,
 }
 
 /// Reads the next header, or nothing when the other side closed between two frames.
-pub(crate) async fn read_header(
-    reader: &mut (impl AsyncRead + Unpin),
-) -> Result<Option<FrameHeader>, WireError> {
+pub async fn read_header(reader: &mut (impl AsyncRead + Unpin)) -> Result<Option<FrameHeader>, WireError> {
     let mut header = [0; HEADER_BYTES];
     let mut filled = 0;
     while filled < HEADER_BYTES {
@@ -77,7 +75,7 @@ fn check_header(kind: u8, claimed: u32) -> Result<FrameHeader, WireError> {
 }
 
 /// Reads the payload that a header announced.
-pub(crate) async fn read_payload(
+pub async fn read_payload(
     reader: &mut (impl AsyncRead + Unpin),
     header: FrameHeader,
 ) -> Result<Frame, WireError> {
