@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use lanspread_types::checksum::Checksum;
 use lanspread_types::entry_path::NameError;
 use lanspread_types::fault::{ContentError, LocalError};
 
@@ -36,16 +37,16 @@ pub enum ArchiveError {
         reason: String,
     },
     /// Content that decodes to another CRC-32 than the archive's own.
-    #[error("{archive} is damaged{}: CRC-32 is {got:08x}, the archive says {expected:08x}", at(Some(entry)))]
+    #[error("{archive} is damaged{}: CRC-32 is {got}, the archive says {expected}", at(Some(entry)))]
     Checksum {
         /// File name of the archive.
         archive: String,
         /// The entry.
         entry: String,
         /// CRC-32 in the archive.
-        expected: u32,
+        expected: Checksum,
         /// CRC-32 of the decoded bytes.
-        got: u32,
+        got: Checksum,
     },
     /// An entry that yields fewer or more bytes than listed.
     #[error("{archive} is damaged{}: {got} bytes decoded, {expected} listed", at(Some(entry)))]
@@ -140,6 +141,16 @@ pub enum ArchiveError {
 }
 
 impl ArchiveError {
+    /// Damage that no decoder named.
+    pub(crate) fn corrupt(archive: &str, reason: &str) -> Self {
+        Self::Corrupt { archive: archive.to_owned(), entry: None, reason: reason.to_owned() }
+    }
+
+    /// An archive that is not the one listed a moment ago.
+    pub(crate) fn changed(archive: &str) -> Self {
+        Self::corrupt(archive, "it changed while it was being served")
+    }
+
     /// Stable kebab-case code.
     pub fn code(&self) -> &'static str {
         match self {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use lanspread_types::checksum::Checksum;
 use lanspread_types::content::{
     ArchiveFormat, ArchiveSummary, CopyEntry, DirectoryEntry, FileEntry, Totals, UnixSeconds,
 };
@@ -45,13 +46,14 @@ impl ListingBuilder {
         &mut self,
         common: &Common<'_>,
         size: u64,
-        crc32: Option<u32>,
+        checksum: Option<Checksum>,
     ) -> Result<(), ArchiveError> {
         let path = self.path(common.name)?;
         if let Some(files) = &mut self.files {
             files.insert(path.clone(), size);
         }
-        let file = FileEntry { path, size, crc32, modified: common.modified, executable: common.executable };
+        let file =
+            FileEntry { path, size, checksum, modified: common.modified, executable: common.executable };
         self.add(ListedEntry::File(file), Totals { files: 1, bytes: size, ..Totals::default() })
     }
 

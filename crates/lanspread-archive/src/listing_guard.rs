@@ -5,9 +5,10 @@
 
 use std::sync::Arc;
 
-use lanspread_types::content::FileEntry;
+use lanspread_types::checksum::ChecksumHasher;
+use lanspread_types::content::{EntryStep, FileEntry};
 
-use crate::error::ArchiveError;
+use crate::error::{ArchiveError, SinkError};
 use crate::provider::{ArchiveListing, ListedEntry, SharedSink};
 
 /// The way of one archive's bytes into a sink.
@@ -24,13 +25,13 @@ struct OpenFile {
     index: usize,
     size: u64,
     received: u64,
-    crc32: crc32fast::Hasher,
+    checksum: ChecksumHasher,
 }
 
 impl ListingGuard {
     /// Begins the archive and every entry before the first byte of content.
     pub(super) fn begin(listing: Arc<ArchiveListing>, sink: SharedSink) -> Result<Self, ArchiveError> {
-        sink.borrow_mut().archive_begin(&listing.summary)?;
+        sink.borrow_mut().take(EntryStep::ArchiveBegin(listing.summary.clone()))?;
         let mut feed = Self { listing, next: 0, sink, open: None };
         feed.advance()?;
         Ok(feed)
@@ -50,10 +51,10 @@ impl ListingGuard {
             let missing = open.size - open.received;
             let take = usize::try_from(missing).map_or(bytes.len(), |missing| missing.min(bytes.len()));
             let (chunk, rest) = bytes.split_at(take);
-            open.crc32.update(chunk);
+            open.checksum.update(chunk);
             open.received += take as u64;
             let complete = open.received == open.size;
-            self.sink.borrow_mut().chunk(chunk)?;
+            self.sink.borrow_mut().take(EntryStep::Data(chunk))?;
             bytes = rest;
             if complete {
                 self.end_file()?;
@@ -73,7 +74,7 @@ impl ListingGuard {
                 got,
             });
         }
-        self.sink.borrow_mut().archive_end()?;
+        self.sink.borrow_mut().take(EntryStep::ArchiveEnd)?;
         Ok(())
     }
 
@@ -84,12 +85,14 @@ impl ListingGuard {
             let index = self.next;
             self.next += 1;
             match entry {
-                ListedEntry::Directory(directory) => self.sink.borrow_mut().directory(directory)?,
-                ListedEntry::Copy(copy) => self.sink.borrow_mut().copy(copy)?,
+                ListedEntry::Directory(directory) => {
+                    self.push_step(EntryStep::Directory(directory.clone()))?;
+                }
+                ListedEntry::Copy(copy) => self.push_step(EntryStep::Copy(copy.clone()))?,
                 ListedEntry::File(file) => {
-                    self.sink.borrow_mut().file_begin(file)?;
-                    let crc32 = crc32fast::Hasher::new();
-                    self.open = Some(OpenFile { index, size: file.size, received: 0, crc32 });
+                    self.push_step(EntryStep::FileBegin(file.clone()))?;
+                    let checksum = ChecksumHasher::default();
+                    self.open = Some(OpenFile { index, size: file.size, received: 0, checksum });
                     if file.size > 0 {
                         return Ok(());
                     }
@@ -102,17 +105,21 @@ impl ListingGuard {
 
     fn end_file(&mut self) -> Result<(), ArchiveError> {
         let Some(open) = self.open.take() else { return Ok(()) };
-        let got = open.crc32.finalize();
+        let got = open.checksum.finish();
         let file = self.file(open.index);
-        match file.crc32 {
+        match file.checksum {
             Some(expected) if expected != got => Err(ArchiveError::Checksum {
                 archive: self.listing.summary.name.clone(),
                 entry: file.path.to_string(),
                 expected,
                 got,
             }),
-            _ => Ok(self.sink.borrow_mut().file_end(got)?),
+            _ => Ok(self.push_step(EntryStep::FileEnd(got))?),
         }
+    }
+
+    fn push_step(&self, step: EntryStep<&[u8]>) -> Result<(), SinkError> {
+        self.sink.borrow_mut().take(step)
     }
 
     fn file(&self, index: usize) -> &FileEntry {

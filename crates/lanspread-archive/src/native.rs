@@ -1,7 +1,7 @@
 //! The `native` provider: the pure-Rust `rars` crate, in process.
 //!
 //! `rars` is young and its limits default to none, so every call passes limits, what it yields is held to the
-//! listing by the feed, and nothing of it leaves this folder.
+//! listing by the listing guard, and nothing of it leaves this folder.
 
 mod list;
 mod reader;
@@ -18,43 +18,48 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::ArchiveError;
 use crate::listing_guard::ListingGuard;
-use crate::native::reader::ArchiveReaderFile;
-use crate::provider::{ArchiveListing, ArchiveProvider, SharedSink};
+use crate::native::reader::VolumeReader;
+use crate::provider::{ArchiveListing, ArchiveProvider, OpenArchive, SharedSink};
 use crate::set::ArchiveSet;
 
 /// Decodes with `rars`.
 pub(super) struct NativeProvider;
 
 impl ArchiveProvider for NativeProvider {
-    fn inspect(
+    fn open(
         &self,
         archive: &ArchiveSet,
         cancel: &CancellationToken,
-    ) -> Result<ArchiveListing, ArchiveError> {
-        list::list(archive, &open(archive, cancel)?)
+    ) -> Result<Box<dyn OpenArchive>, ArchiveError> {
+        let volumes = open(archive, cancel)?;
+        let listing = Arc::new(list::list(archive, &volumes)?);
+        Ok(Box::new(NativeArchive { set: archive.clone(), volumes, listing }))
+    }
+}
+
+/// An archive whose headers are parsed and whose volumes are open.
+struct NativeArchive {
+    set: ArchiveSet,
+    volumes: Vec<rars::Archive>,
+    listing: Arc<ArchiveListing>,
+}
+
+impl OpenArchive for NativeArchive {
+    fn listing(&self) -> &Arc<ArchiveListing> {
+        &self.listing
     }
 
-    fn extract(
-        &self,
-        archive: &ArchiveSet,
-        listing: &Arc<ArchiveListing>,
-        sink: SharedSink,
-        cancel: &CancellationToken,
-    ) -> Result<(), ArchiveError> {
-        let mut volumes = open(archive, cancel)?;
-        // Opened anew: what is decoded must be what was listed.
-        if list::list(archive, &volumes)? != **listing {
-            return Err(translate::changed(archive.name()));
-        }
+    fn extract(self: Box<Self>, sink: SharedSink, cancel: &CancellationToken) -> Result<(), ArchiveError> {
+        let Self { set: archive, mut volumes, listing } = *self;
         if listing.summary.solid {
-            separate_tail_blocks(archive, &mut volumes, cancel)?;
+            separate_tail_blocks(&archive, &mut volumes, cancel)?;
         }
-        let feed = ListingGuard::begin(Arc::clone(listing), sink)?;
-        let shared = Rc::new(RefCell::new(Decoding { feed, failure: None, cancel: cancel.clone() }));
-        let decoded = decode(&volumes, &shared, listing);
+        let guard = ListingGuard::begin(Arc::clone(&listing), sink)?;
+        let shared = Rc::new(RefCell::new(Decoding { guard, failure: None, cancel: cancel.clone() }));
+        let decoded = decode(&volumes, &shared, &listing);
         // The decoder has returned, so its writers are gone and this is the last handle.
         let Some(decoding) = Rc::into_inner(shared).map(RefCell::into_inner) else {
-            return Err(translate::corrupt(archive.name(), "the decoder kept a writer"));
+            return Err(ArchiveError::corrupt(archive.name(), "the decoder kept a writer"));
         };
         if cancel.is_cancelled() {
             return Err(ArchiveError::Cancelled);
@@ -62,8 +67,8 @@ impl ArchiveProvider for NativeProvider {
         if let Some(failure) = decoding.failure {
             return Err(failure);
         }
-        decoded.map_err(|error| translate::error(archive, &error))?;
-        decoding.feed.finish()
+        decoded.map_err(|error| translate::error(&archive, &error))?;
+        decoding.guard.finish()
     }
 }
 
@@ -73,9 +78,8 @@ fn open(archive: &ArchiveSet, cancel: &CancellationToken) -> Result<Vec<rars::Ar
         .with_max_header_count(limits::ARCHIVE_HEADERS_MAX)
         .with_max_header_bytes(limits::ARCHIVE_HEADER_BYTES_MAX);
     let mut volumes = Vec::new();
-    for path in archive.paths() {
-        let reader = ArchiveReaderFile::open(&path, cancel.clone())
-            .map_err(|source| ArchiveError::Read { path: path.clone(), source })?;
+    for volume in 0..archive.volumes() {
+        let reader = open_volume(archive, volume, cancel)?;
         let volume = rars::ArchiveReader::read_reader_with_options(reader, options).map_err(|error| {
             if cancel.is_cancelled() { ArchiveError::Cancelled } else { translate::error(archive, &error) }
         })?;
@@ -89,18 +93,31 @@ fn separate_tail_blocks(
     volumes: &mut [rars::Archive],
     cancel: &CancellationToken,
 ) -> Result<(), ArchiveError> {
-    for (path, volume) in archive.paths().zip(volumes) {
+    for (number, volume) in volumes.iter_mut().enumerate() {
         let rars::Archive::Rar50Plus(volume) = volume else { continue };
-        let separated = ArchiveReaderFile::open(&path, cancel.clone())
-            .and_then(|mut reader| tail_blocks::separate(volume, &mut reader));
-        separated.map_err(|source| ArchiveError::Read { path, source })?;
+        let mut reader = open_volume(archive, number, cancel)?;
+        tail_blocks::separate(volume, &mut reader).map_err(|source| match source.kind() {
+            io::ErrorKind::UnexpectedEof => ArchiveError::corrupt(archive.name(), "it ends too early"),
+            _ => ArchiveError::Read { path: archive.path(number), source },
+        })?;
     }
     Ok(())
 }
 
+fn open_volume(
+    archive: &ArchiveSet,
+    volume: usize,
+    cancel: &CancellationToken,
+) -> Result<VolumeReader, ArchiveError> {
+    archive
+        .open(volume)
+        .and_then(|file| VolumeReader::new(file, cancel.clone()))
+        .map_err(|source| ArchiveError::Read { path: archive.path(volume), source })
+}
+
 /// What the decoder's writers share.
 struct Decoding {
-    feed: ListingGuard,
+    guard: ListingGuard,
     /// Why a writer refused, which the decoder would only report as an I/O error.
     failure: Option<ArchiveError>,
     cancel: CancellationToken,
@@ -136,7 +153,7 @@ fn decode(
 impl Decoding {
     /// Whether the next listed content is that of the entry the decoder is about to write.
     fn expects(&self, stored_name: &[u8]) -> bool {
-        let Some((file, 0)) = self.feed.expected() else { return false };
+        let Some((file, 0)) = self.guard.expected() else { return false };
         let path = file.path.as_str().as_bytes();
         // RAR 4 separates with `\`; the listing has it translated.
         path.len() == stored_name.len()
@@ -150,11 +167,11 @@ impl Decoding {
         if self.cancel.is_cancelled() {
             return Err(ArchiveError::Cancelled);
         }
-        self.feed.push(bytes)
+        self.guard.push(bytes)
     }
 }
 
-/// Passes a file's bytes to the feed.
+/// Passes a file's bytes to the listing guard.
 struct EntryWriter(Rc<RefCell<Decoding>>);
 
 impl Write for EntryWriter {

@@ -1,7 +1,8 @@
-//! The two traits of the archive layer: a provider decodes archives, a sink takes their entries.
+//! The traits of the archive layer: a provider opens archives, an open archive decodes, a sink takes the entries.
 //!
 //! ```text
-//! provider.extract(archive, sink)      sink = WireSink ── wire ──▶ StagingSink      streamed install
+//! provider.open(archive).extract(sink)      sink = WireSink ── wire ──▶ StagingSink      streamed install
+//!                                           sink = StagingSink                        install from archives here
 //! ```
 //!
 //! Invariants: entries are pushed in archive order in one sequential pass, so solid archives are the normal case.
@@ -14,7 +15,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use lanspread_types::content::{ArchiveSummary, CopyEntry, DirectoryEntry, FileEntry};
+use lanspread_types::content::{ArchiveSummary, CopyEntry, DirectoryEntry, EntryStep, FileEntry};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{ArchiveError, SinkError};
@@ -22,51 +23,37 @@ use crate::set::ArchiveSet;
 
 /// Decodes archives.
 pub trait ArchiveProvider: Send + Sync {
-    /// Lists an archive without decoding it and refuses what cannot be installed: encryption, symbolic links,
-    /// unsafe names, claims beyond `limits.rs`.
+    /// Opens an archive and lists it without decoding it. Refuses what cannot be installed: encryption, symbolic links,
+    /// unsafe names, claims beyond the limits.
     ///
     /// # Errors
     /// Every variant of [`ArchiveError`] but `Sink`.
-    fn inspect(
+    fn open(
         &self,
         archive: &ArchiveSet,
         cancel: &CancellationToken,
-    ) -> Result<ArchiveListing, ArchiveError>;
+    ) -> Result<Box<dyn OpenArchive>, ArchiveError>;
+}
 
-    /// Decodes an archive that [`Self::inspect`] listed and pushes its entries into `sink`.
+/// An archive that was opened and listed, and can be decoded once.
+pub trait OpenArchive {
+    /// Everything in it.
+    fn listing(&self) -> &Arc<ArchiveListing>;
+
+    /// Decodes the archive and pushes its entries into `sink`.
     ///
     /// # Errors
     /// [`ArchiveError::Sink`] when the sink refused an entry, any other variant when the archive is at fault.
-    fn extract(
-        &self,
-        archive: &ArchiveSet,
-        listing: &Arc<ArchiveListing>,
-        sink: SharedSink,
-        cancel: &CancellationToken,
-    ) -> Result<(), ArchiveError>;
+    fn extract(self: Box<Self>, sink: SharedSink, cancel: &CancellationToken) -> Result<(), ArchiveError>;
 }
 
 /// A sink and its owner's handle to it, on one thread: decoders keep their writers longer than a borrow lasts.
 pub type SharedSink = Rc<RefCell<dyn EntrySink>>;
 
-/// Takes the entries of archives, in archive order.
-///
-/// Calls follow one grammar: `archive_begin (directory | copy | file_begin chunk* file_end)* archive_end`, repeated.
+/// Takes the content of archives, in archive order and in the grammar of [`EntryStep`].
 pub trait EntrySink {
-    /// An archive begins.
-    fn archive_begin(&mut self, archive: &ArchiveSummary) -> Result<(), SinkError>;
-    /// A folder; it may be named again and its parents may never be named.
-    fn directory(&mut self, directory: &DirectoryEntry) -> Result<(), SinkError>;
-    /// A file begins; exactly `file.size` bytes follow in chunks.
-    fn file_begin(&mut self, file: &FileEntry) -> Result<(), SinkError>;
-    /// The next bytes of the open file, never empty.
-    fn chunk(&mut self, bytes: &[u8]) -> Result<(), SinkError>;
-    /// The open file is complete; `crc32` is the CRC-32 (IEEE 802.3) of its bytes as decoded.
-    fn file_end(&mut self, crc32: u32) -> Result<(), SinkError>;
-    /// A file that is identical to an earlier one of this archive.
-    fn copy(&mut self, copy: &CopyEntry) -> Result<(), SinkError>;
-    /// The archive is complete.
-    fn archive_end(&mut self) -> Result<(), SinkError>;
+    /// Takes the next step.
+    fn take(&mut self, step: EntryStep<&[u8]>) -> Result<(), SinkError>;
 }
 
 /// One entry as listed.

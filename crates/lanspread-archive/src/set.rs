@@ -1,10 +1,12 @@
-//! Which files of a game root form which archive. Pure.
+//! Which files of a game root form which archive, and how their bytes are reached.
 //!
 //! `NAME.partN.eti` files of one `NAME` are the volumes of one archive, in volume order (`N` counts from 1, leading
 //! zeros allowed); every other `*.eti` file is an archive of its own. Archives stream in byte-wise order of the
 //! name of their first file.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
 
 /// One archive: one file, or all volumes of one set in volume order.
@@ -15,6 +17,11 @@ pub struct ArchiveSet {
     /// File names, first volume first; never empty.
     files: Vec<String>,
 }
+
+/// The bytes of one volume, wherever they come from.
+pub trait Volume: Read + Seek + Send {}
+
+impl<T: Read + Seek + Send> Volume for T {}
 
 /// A volume set with a gap or a volume that is named twice.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -39,6 +46,19 @@ impl ArchiveSet {
         &self.files[0]
     }
 
+    /// How many volumes there are, at least one.
+    pub fn volumes(&self) -> usize {
+        self.files.len()
+    }
+
+    /// Path of a volume, which counts from 0.
+    ///
+    /// # Panics
+    /// When there is no such volume.
+    pub fn path(&self, volume: usize) -> PathBuf {
+        self.root.join(&self.files[volume])
+    }
+
     /// Paths of the files, first volume first.
     pub fn paths(&self) -> impl Iterator<Item = PathBuf> {
         self.files.iter().map(|file| self.root.join(file))
@@ -47,6 +67,21 @@ impl ArchiveSet {
     /// Path of the archive, or of its first volume.
     pub fn first_path(&self) -> PathBuf {
         self.root.join(self.name())
+    }
+
+    /// Opens a volume for reading. Decoders in this process get at the bytes of an archive in no other way.
+    ///
+    /// # Errors
+    /// When the system refuses, or when it is no regular file.
+    ///
+    /// # Panics
+    /// When there is no such volume.
+    pub fn open(&self, volume: usize) -> io::Result<Box<dyn Volume>> {
+        let file = File::open(self.path(volume))?;
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
+        }
+        Ok(Box::new(file))
     }
 
     /// Groups the archive files of one game root.

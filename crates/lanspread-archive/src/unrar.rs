@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::ArchiveError;
 use crate::listing_guard::ListingGuard;
-use crate::provider::{ArchiveListing, ArchiveProvider, SharedSink};
+use crate::provider::{ArchiveListing, ArchiveProvider, OpenArchive, SharedSink};
 use crate::set::ArchiveSet;
 use crate::unrar::child::{Interruption, Run};
 use crate::unrar::listing_text::ListingText;
@@ -40,6 +40,7 @@ const SAFE_SWITCHES: [&str; 5] = ["-cfg-", "-p-", "-c-", "-y", "--"];
 const READ_BYTES: usize = 256 * 1024;
 
 /// Lists and decodes with an external `unrar`.
+#[derive(Clone)]
 pub(super) struct UnrarProvider {
     program: PathBuf,
 }
@@ -108,6 +109,34 @@ impl UnrarProvider {
 }
 
 impl ArchiveProvider for UnrarProvider {
+    fn open(
+        &self,
+        archive: &ArchiveSet,
+        cancel: &CancellationToken,
+    ) -> Result<Box<dyn OpenArchive>, ArchiveError> {
+        let listing = Arc::new(self.inspect(archive, cancel)?);
+        Ok(Box::new(UnrarArchive { provider: self.clone(), set: archive.clone(), listing }))
+    }
+}
+
+/// An archive that the program has listed.
+struct UnrarArchive {
+    provider: UnrarProvider,
+    set: ArchiveSet,
+    listing: Arc<ArchiveListing>,
+}
+
+impl OpenArchive for UnrarArchive {
+    fn listing(&self) -> &Arc<ArchiveListing> {
+        &self.listing
+    }
+
+    fn extract(self: Box<Self>, sink: SharedSink, cancel: &CancellationToken) -> Result<(), ArchiveError> {
+        self.provider.extract(&self.set, &self.listing, sink, cancel)
+    }
+}
+
+impl UnrarProvider {
     fn inspect(
         &self,
         archive: &ArchiveSet,
@@ -147,24 +176,22 @@ impl ArchiveProvider for UnrarProvider {
         cancel: &CancellationToken,
     ) -> Result<(), ArchiveError> {
         let mut run = self.start(archive, PRINT)?;
-        let mut feed = ListingGuard::begin(Arc::clone(listing), sink)?;
-        let empty = feed.expected().is_none();
+        let mut guard = ListingGuard::begin(Arc::clone(listing), sink)?;
+        let empty = guard.expected().is_none();
         let mut buffer = vec![0; READ_BYTES];
         loop {
             let count = run.read(&mut buffer, cancel).map_err(|source| self.interrupted(archive, source))?;
             if count == 0 {
                 break;
             }
-            if let Err(misfit) = feed.push(&buffer[..count]) {
+            if let Err(misfit) = guard.push(&buffer[..count]) {
                 return Err(self.explain(archive, run, misfit));
             }
         }
         self.finish(archive, run, empty, cancel)?;
-        feed.finish()
+        guard.finish()
     }
-}
 
-impl UnrarProvider {
     /// Stops a run whose output was not accepted. When it was the archive's fault, the program may have said
     /// so in better words.
     fn explain(&self, archive: &ArchiveSet, run: Run, misfit: ArchiveError) -> ArchiveError {

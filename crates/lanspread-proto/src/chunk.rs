@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::BytesMut;
+use lanspread_types::checksum::Checksum;
 use lanspread_types::limits;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -37,7 +38,7 @@ pub struct ChunkRequest {
 #[allow(missing_docs, reason = "a variant's text names its fields")]
 pub enum ChunkMessage {
     /// The chunk is complete; CRC-32 of its bytes as the source read them.
-    End { crc32: u32 },
+    End { checksum: Checksum },
     /// The source cannot go on.
     Failed(Refusal),
     /// The source lives but its disk has given nothing yet.
@@ -198,7 +199,10 @@ mod tests {
     fn messages_have_fixed_bytes() {
         let request = ChunkRequest { file: 1, offset: 300, length: 2 };
         assert_eq!(codec::encode(&request).unwrap(), [1, 251, 44, 1, 2]);
-        assert_eq!(codec::encode(&ChunkMessage::End { crc32: 0x0102_0304 }).unwrap(), [0, 252, 4, 3, 2, 1]);
+        assert_eq!(
+            codec::encode(&ChunkMessage::End { checksum: Checksum::from_crc32(0x0102_0304) }).unwrap(),
+            [0, 252, 4, 3, 2, 1]
+        );
         let failed = ChunkMessage::Failed(Refusal::new(RefusalCode::Changed, "x"));
         assert_eq!(codec::encode(&failed).unwrap(), [1, 9, 1, b'x']);
         assert_eq!(codec::encode(&ChunkMessage::KeepAlive).unwrap(), [2]);
@@ -223,7 +227,7 @@ mod tests {
                 let (_, mut outgoing) = left.halves();
                 for size in sizes {
                     outgoing.data(&content(size)).await.unwrap();
-                    outgoing.message(&ChunkMessage::End { crc32: 7 }).await.unwrap();
+                    outgoing.message(&ChunkMessage::End { checksum: Checksum::from_crc32(7) }).await.unwrap();
                 }
                 outgoing.flush().await.unwrap();
             };
@@ -239,7 +243,9 @@ mod tests {
                         other @ ChunkItem::Control(_) => panic!("{other:?}"),
                     }
                     match incoming.item(limits::STREAM_IDLE_DEADLINE, BytesMut::new()).await.unwrap() {
-                        ChunkItem::Control(ChunkMessage::End { crc32: 7 }) => {}
+                        ChunkItem::Control(ChunkMessage::End { checksum }) => {
+                            assert_eq!(checksum, Checksum::from_crc32(7));
+                        }
                         other => panic!("{other:?}"),
                     }
                 }

@@ -177,6 +177,7 @@ fn subtract(from: Totals, entry: Totals) -> Option<Totals> {
 
 #[cfg(test)]
 mod tests {
+    use lanspread_types::checksum::Checksum;
     use lanspread_types::content::ArchiveFormat;
 
     use super::*;
@@ -205,7 +206,7 @@ mod tests {
 
     fn file(size: u64) -> Step {
         let path = "f".to_owned();
-        Control(StreamMessage::FileBegin { path, size, crc32: None, modified: None, executable: false })
+        Control(StreamMessage::FileBegin { path, size, checksum: None, modified: None, executable: false })
     }
 
     fn copy(size: u64) -> Step {
@@ -222,7 +223,7 @@ mod tests {
     }
 
     fn file_end() -> Step {
-        Control(StreamMessage::FileEnd { crc32: 0 })
+        Control(StreamMessage::FileEnd { checksum: Checksum::of(b"") })
     }
 
     fn archive_end() -> Step {

@@ -5,6 +5,7 @@
 //!
 //! - [`connection`]: preambles, hellos, messages with deadlines
 //! - [`message`]: requests, replies, and the messages of a stream
+//! - [`entry`]: the content of archives as messages, and back
 //! - [`grammar`]: which message of a stream may follow which
 //! - [`chunk`]: the chunks of a download
 //! - [`frame`], [`codec`]: how a message becomes bytes
@@ -32,6 +33,7 @@
 pub mod chunk;
 pub mod codec;
 pub mod connection;
+pub mod entry;
 pub mod error;
 pub mod frame;
 pub mod grammar;

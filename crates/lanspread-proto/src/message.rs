@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use lanspread_types::checksum::Checksum;
 use lanspread_types::content::{ArchiveSummary, GameOffer, RootFile, Totals, UnixSeconds};
 use lanspread_types::ids::{GameId, GameVersion, PeerId, PeerName};
 use lanspread_types::limits;
@@ -180,9 +181,15 @@ pub enum StreamMessage {
     /// A folder.
     Directory { path: String },
     /// A file begins; `size` bytes of data follow.
-    FileBegin { path: String, size: u64, crc32: Option<u32>, modified: Option<UnixSeconds>, executable: bool },
+    FileBegin {
+        path: String,
+        size: u64,
+        checksum: Option<Checksum>,
+        modified: Option<UnixSeconds>,
+        executable: bool,
+    },
     /// The file is complete; CRC-32 of its bytes as the source decoded them.
-    FileEnd { crc32: u32 },
+    FileEnd { checksum: Checksum },
     /// A file equal to an earlier one of the same archive.
     Copy { path: String, original: String, size: u64, modified: Option<UnixSeconds>, executable: bool },
     /// The archive is complete.
@@ -241,13 +248,13 @@ mod tests {
         assert_eq!(codec::encode(&Reply::Unchanged).unwrap(), [6]);
         assert_eq!(codec::encode(&StreamMessage::KeepAlive).unwrap(), [9]);
         assert_eq!(
-            codec::encode(&StreamMessage::FileEnd { crc32: 0x0102_0304 }).unwrap(),
+            codec::encode(&StreamMessage::FileEnd { checksum: Checksum::from_crc32(0x0102_0304) }).unwrap(),
             [4, 252, 4, 3, 2, 1]
         );
         let begin = StreamMessage::FileBegin {
             path: "a".to_owned(),
             size: 300,
-            crc32: None,
+            checksum: None,
             modified: Some(-1),
             executable: true,
         };

@@ -1,7 +1,17 @@
 //! What archives and games hold.
+//!
+//! The content of archives travels as [`EntryStep`]s, in one order:
+//!
+//! ```text
+//! archive = ArchiveBegin (Directory | Copy | FileBegin Data* FileEnd)* ArchiveEnd
+//! ```
+//!
+//! That order has three spellings and no more: this enum, which decoders push, sinks take and the receiver's queue
+//! holds; the messages of the wire, whose bytes are fixed; and the grammar that judges what a source sends.
 
 use serde::{Deserialize, Serialize};
 
+use crate::checksum::Checksum;
 use crate::entry_path::EntryPath;
 use crate::ids::{GameId, GameVersion};
 
@@ -73,7 +83,7 @@ pub struct FileEntry {
     /// Unpacked bytes.
     pub size: u64,
     /// CRC-32 of the unpacked bytes when the archive has one.
-    pub crc32: Option<u32>,
+    pub checksum: Option<Checksum>,
     /// Modification time.
     pub modified: Option<UnixSeconds>,
     /// Whether anyone may execute it; nothing else of its mode survives.
@@ -125,4 +135,39 @@ pub struct GameOffer {
     pub version: GameVersion,
     /// Bytes of its root files.
     pub bytes: u64,
+}
+
+/// One step of an archive's content. `D` is how its bytes are held: `&[u8]` while they are pushed, an owned buffer
+/// where they wait.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EntryStep<D> {
+    /// An archive begins.
+    ArchiveBegin(ArchiveSummary),
+    /// A folder; it may be named again and its parents may never be named.
+    Directory(DirectoryEntry),
+    /// A file begins; exactly [`FileEntry::size`] bytes follow as data.
+    FileBegin(FileEntry),
+    /// The next bytes of the open file, never empty.
+    Data(D),
+    /// The open file is complete; the checksum of its bytes as decoded.
+    FileEnd(Checksum),
+    /// A file that is identical to an earlier one of this archive.
+    Copy(CopyEntry),
+    /// The archive is complete.
+    ArchiveEnd,
+}
+
+impl<D> EntryStep<D> {
+    /// The same step, with its bytes held otherwise.
+    pub fn map_data<E>(self, hold: impl FnOnce(D) -> E) -> EntryStep<E> {
+        match self {
+            Self::ArchiveBegin(archive) => EntryStep::ArchiveBegin(archive),
+            Self::Directory(directory) => EntryStep::Directory(directory),
+            Self::FileBegin(file) => EntryStep::FileBegin(file),
+            Self::Data(bytes) => EntryStep::Data(hold(bytes)),
+            Self::FileEnd(checksum) => EntryStep::FileEnd(checksum),
+            Self::Copy(copy) => EntryStep::Copy(copy),
+            Self::ArchiveEnd => EntryStep::ArchiveEnd,
+        }
+    }
 }

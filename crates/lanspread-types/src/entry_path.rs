@@ -102,6 +102,12 @@ impl EntryPath {
     }
 }
 
+impl From<EntryPath> for String {
+    fn from(path: EntryPath) -> Self {
+        path.0
+    }
+}
+
 impl fmt::Display for EntryPath {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&printable(&self.0, 512))

@@ -4,6 +4,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::checksum::Checksum;
 use crate::entry_path::NameError;
 use crate::ids::GameVersion;
 
@@ -74,14 +75,14 @@ pub enum ContentError {
     #[error(transparent)]
     Name(#[from] NameError),
     /// Content with another CRC-32 than announced.
-    #[error("`{path}` has CRC-32 {got:08x}, expected {expected:08x}")]
+    #[error("`{path}` has CRC-32 {got}, expected {expected}")]
     Checksum {
         /// Path of the entry.
         path: String,
         /// CRC-32 announced.
-        expected: u32,
+        expected: Checksum,
         /// CRC-32 of the bytes received.
-        got: u32,
+        got: Checksum,
     },
     /// A copy of a file that this archive did not bring.
     #[error("`{path}` is a copy of `{original}`, which is no earlier file")]

@@ -6,12 +6,14 @@
 //!
 //! - [`ids`]: games, versions, peers and their addresses as checked words
 //! - [`entry_path`]: paths of entries inside an archive, and which names are refused
+//! - [`checksum`]: the checksum of bytes
 //! - [`content`]: what archives and games hold: entries, totals, root files, offers
 //! - [`layout`]: names of files and folders on disk
 //! - [`limits`]: every bound, with its reason
 //! - [`fault`]: whose fault a failure is: the source's content or this machine
 //! - [`text`]: text from outside, made safe to show
 
+pub mod checksum;
 pub mod content;
 pub mod entry_path;
 pub mod fault;

@@ -157,6 +157,9 @@ pub const CATALOG_BYTES_MAX: u64 = 4 * 1024 * 1024;
 pub const CONFIG_FILE_BYTES_MAX: u64 = 64 * 1024;
 /// How much of a sentinel is read for its first line.
 pub const SENTINEL_BYTES_MAX: u64 = 4096;
+/// Volumes of one game that stay open between listing and decoding: enough for ordinary games, few enough that many
+/// streams of sets with many volumes do not use up the descriptors of a process.
+pub const VOLUMES_KEPT_OPEN: usize = 64;
 /// Files in one game root that are offered (archives, volumes, sentinel).
 pub const ROOT_FILES_MAX: usize = 4096;
 /// Entries of one game, over all archives: headers are held in memory while a source decodes.

@@ -1,5 +1,6 @@
 //! From parsed headers to a checked listing.
 
+use lanspread_types::checksum::Checksum;
 use lanspread_types::content::{ArchiveFormat, UnixSeconds};
 use lanspread_types::limits;
 use rars::{ArchiveFamily, ArchiveMember, ArchiveMemberDetail, AttrSource};
@@ -86,16 +87,18 @@ fn check_volumes(archive: &ArchiveSet, volumes: &[rars::Archive]) -> Result<Arch
             ArchiveFormat::Rar4
         };
         if *format.get_or_insert(this) != this {
-            return Err(translate::corrupt(archive.name(), "its volumes are of different formats"));
+            return Err(ArchiveError::corrupt(archive.name(), "its volumes are of different formats"));
         }
         match end {
             // Cut exactly between two entries: everything listed would decode, and some of it be missing.
-            End::Missing => return Err(translate::corrupt(archive.name(), "it ends before its end record")),
+            End::Missing => {
+                return Err(ArchiveError::corrupt(archive.name(), "it ends before its end record"));
+            }
             End::NextVolume if is_last => {
                 return Err(volume_missing(archive, "the last volume found says that another follows"));
             }
             End::Last if !is_last => {
-                return Err(translate::corrupt(
+                return Err(ArchiveError::corrupt(
                     archive.name(),
                     "a volume in the middle says that it is the last",
                 ));
@@ -103,7 +106,7 @@ fn check_volumes(archive: &ArchiveSet, volumes: &[rars::Archive]) -> Result<Arch
             End::NextVolume | End::Last | End::Unknown => {}
         }
     }
-    format.ok_or_else(|| translate::corrupt(archive.name(), "it has no volumes"))
+    format.ok_or_else(|| ArchiveError::corrupt(archive.name(), "it has no volumes"))
 }
 
 fn check_rar5(archive: &ArchiveSet, rar5: &rars::rar50::Archive, index: usize) -> Result<(), ArchiveError> {
@@ -195,16 +198,17 @@ fn add(
     if meta.is_directory {
         return builder.directory(&name);
     }
-    builder.file(&common, meta.unpacked_size, stored_crc32(member))
+    builder.file(&common, meta.unpacked_size, stored_checksum(member))
 }
 
 /// The stored CRC-32, where there is one to compare with.
-fn stored_crc32(member: &ArchiveMember) -> Option<u32> {
-    match &member.detail {
+fn stored_checksum(member: &ArchiveMember) -> Option<Checksum> {
+    let crc32 = match &member.detail {
         ArchiveMemberDetail::Rar15To40 { crc32, .. } => Some(*crc32),
         ArchiveMemberDetail::Rar50Plus { crc32, .. } => *crc32,
         _ => None,
-    }
+    };
+    crc32.map(Checksum::from_crc32)
 }
 
 fn modified(member: &ArchiveMember) -> Option<UnixSeconds> {

@@ -3,19 +3,20 @@
 //! The decoder asks for about 9 KiB at a time and seeks before each; headers are read far apart. So a read that
 //! continues the last one fills a large buffer, any other a small one.
 
-use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::fs::FileExt;
-use std::path::Path;
 
 use tokio_util::sync::CancellationToken;
+
+use crate::set::Volume;
 
 const SCATTERED_READ_BYTES: usize = 8 * 1024;
 const SEQUENTIAL_READ_BYTES: usize = 512 * 1024;
 
-/// One archive file.
-pub(super) struct ArchiveReaderFile {
-    file: File,
+/// One volume.
+pub(super) struct VolumeReader {
+    volume: Box<dyn Volume>,
+    /// Where the volume stands: the next read of it begins here.
+    volume_position: u64,
     length: u64,
     cancel: CancellationToken,
     position: u64,
@@ -24,14 +25,18 @@ pub(super) struct ArchiveReaderFile {
     buffer_start: u64,
 }
 
-impl ArchiveReaderFile {
-    pub(super) fn open(path: &Path, cancel: CancellationToken) -> io::Result<Self> {
-        let file = File::open(path)?;
-        let metadata = file.metadata()?;
-        if !metadata.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
-        }
-        Ok(Self { file, length: metadata.len(), cancel, position: 0, buffer: Vec::new(), buffer_start: 0 })
+impl VolumeReader {
+    pub(super) fn new(mut volume: Box<dyn Volume>, cancel: CancellationToken) -> io::Result<Self> {
+        let length = volume.seek(SeekFrom::End(0))?;
+        Ok(Self {
+            volume,
+            volume_position: length,
+            length,
+            cancel,
+            position: 0,
+            buffer: Vec::new(),
+            buffer_start: 0,
+        })
     }
 
     fn buffered(&self) -> &[u8] {
@@ -47,25 +52,39 @@ impl ArchiveReaderFile {
         let sequential = self.position == self.buffer_start + self.buffer.len() as u64;
         let wanted = if sequential { SEQUENTIAL_READ_BYTES } else { SCATTERED_READ_BYTES };
         self.buffer.resize(wanted, 0);
-        let mut filled = 0;
-        while filled < wanted {
-            match self.file.read_at(&mut self.buffer[filled..], self.position + filled as u64) {
-                Ok(0) => break,
-                Ok(count) => filled += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    self.buffer.clear();
-                    return Err(error);
-                }
+        match read_at(&mut *self.volume, &mut self.volume_position, self.position, &mut self.buffer) {
+            Ok(filled) => {
+                self.buffer.truncate(filled);
+                self.buffer_start = self.position;
+                Ok(())
+            }
+            Err(error) => {
+                self.buffer.clear();
+                Err(error)
             }
         }
-        self.buffer.truncate(filled);
-        self.buffer_start = self.position;
-        Ok(())
     }
 }
 
-impl Read for ArchiveReaderFile {
+/// Fills `out` from `wanted` on, as far as there are bytes; seeks only when the volume stands elsewhere.
+fn read_at(volume: &mut dyn Volume, position: &mut u64, wanted: u64, out: &mut [u8]) -> io::Result<usize> {
+    if *position != wanted {
+        *position = volume.seek(SeekFrom::Start(wanted))?;
+    }
+    let mut filled = 0;
+    while filled < out.len() {
+        match volume.read(&mut out[filled..]) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+        *position = wanted + filled as u64;
+    }
+    Ok(filled)
+}
+
+impl Read for VolumeReader {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         if self.buffered().is_empty() && !out.is_empty() {
             self.fill()?;
@@ -78,7 +97,7 @@ impl Read for ArchiveReaderFile {
     }
 }
 
-impl Seek for ArchiveReaderFile {
+impl Seek for VolumeReader {
     fn seek(&mut self, target: SeekFrom) -> io::Result<u64> {
         let position = match target {
             SeekFrom::Start(position) => Some(position),
@@ -93,6 +112,8 @@ impl Seek for ArchiveReaderFile {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+
     use super::*;
 
     #[test]
@@ -102,7 +123,8 @@ mod tests {
         let content: Vec<u8> =
             (0..2_000_000u32).map(|i| u8::try_from((i * 7 + i / 251) % 256).unwrap()).collect();
         std::fs::write(&path, &content).unwrap();
-        let mut reader = ArchiveReaderFile::open(&path, CancellationToken::new()).unwrap();
+        let mut reader =
+            VolumeReader::new(Box::new(File::open(&path).unwrap()), CancellationToken::new()).unwrap();
         for (start, length) in
             [(0, 10), (10, 600_000), (1_999_000, 5000), (5, 20_000), (600_010, 1_000_000), (3_000_000, 1)]
         {
@@ -122,7 +144,7 @@ mod tests {
         let path = folder.path().join("a");
         std::fs::write(&path, b"x").unwrap();
         let cancel = CancellationToken::new();
-        let mut reader = ArchiveReaderFile::open(&path, cancel.clone()).unwrap();
+        let mut reader = VolumeReader::new(Box::new(File::open(&path).unwrap()), cancel.clone()).unwrap();
         cancel.cancel();
         assert!(reader.read(&mut [0]).is_err());
     }

@@ -4,13 +4,14 @@
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::Arc;
 
-use lanspread_types::content::{ArchiveSummary, CopyEntry, DirectoryEntry, FileEntry};
+use lanspread_types::content::EntryStep;
 use lanspread_types::layout::is_archive_name;
+use lanspread_types::limits;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{ArchiveError, SinkError};
+use crate::list::list;
 use crate::native::NativeProvider;
 use crate::provider::{ArchiveListing, ArchiveProvider, EntrySink};
 use crate::set::ArchiveSet;
@@ -29,7 +30,8 @@ fn archive(folder: &Path) -> ArchiveSet {
 }
 
 fn inspect(archive: &ArchiveSet) -> Result<ArchiveListing, ArchiveError> {
-    NativeProvider.inspect(archive, &CancellationToken::new())
+    let open = NativeProvider.open(archive, &CancellationToken::new())?;
+    Ok(ArchiveListing::clone(open.listing()))
 }
 
 /// Counts what arrives and refuses at a chosen chunk.
@@ -45,16 +47,22 @@ struct CountingSink {
 }
 
 impl EntrySink for CountingSink {
-    fn archive_begin(&mut self, _: &ArchiveSummary) -> Result<(), SinkError> {
+    fn take(&mut self, step: EntryStep<&[u8]>) -> Result<(), SinkError> {
+        match step {
+            EntryStep::ArchiveBegin(_) | EntryStep::FileBegin(_) | EntryStep::ArchiveEnd => {}
+            EntryStep::Directory(_) => self.directories += 1,
+            EntryStep::FileEnd(_) => self.files += 1,
+            EntryStep::Copy(copy) => {
+                self.copies += 1;
+                self.bytes += copy.size;
+            }
+            EntryStep::Data(bytes) => return self.chunk(bytes),
+        }
         Ok(())
     }
-    fn directory(&mut self, _: &DirectoryEntry) -> Result<(), SinkError> {
-        self.directories += 1;
-        Ok(())
-    }
-    fn file_begin(&mut self, _: &FileEntry) -> Result<(), SinkError> {
-        Ok(())
-    }
+}
+
+impl CountingSink {
     fn chunk(&mut self, bytes: &[u8]) -> Result<(), SinkError> {
         assert!(!bytes.is_empty());
         self.bytes += bytes.len() as u64;
@@ -66,26 +74,14 @@ impl EntrySink for CountingSink {
         }
         if self.refuse_at_chunk == Some(self.chunks) { Err(SinkError::Closed) } else { Ok(()) }
     }
-    fn file_end(&mut self, _: u32) -> Result<(), SinkError> {
-        self.files += 1;
-        Ok(())
-    }
-    fn copy(&mut self, copy: &CopyEntry) -> Result<(), SinkError> {
-        self.copies += 1;
-        self.bytes += copy.size;
-        Ok(())
-    }
-    fn archive_end(&mut self) -> Result<(), SinkError> {
-        Ok(())
-    }
 }
 
 fn extract(archive: &ArchiveSet, sink: CountingSink) -> (CountingSink, Result<(), ArchiveError>) {
     let cancel =
         sink.cancel_at_chunk.as_ref().map_or_else(CancellationToken::new, |(_, cancel)| cancel.clone());
-    let listing = Arc::new(inspect(archive).unwrap());
+    let open = NativeProvider.open(archive, &cancel).unwrap();
     let shared = Rc::new(RefCell::new(sink));
-    let result = NativeProvider.extract(archive, &listing, shared.clone(), &cancel);
+    let result = open.extract(shared.clone(), &cancel);
     let sink = Rc::into_inner(shared).expect("the provider keeps no handle").into_inner();
     (sink, result)
 }
@@ -202,16 +198,23 @@ fn cancelling_stops_the_decoder() {
     assert_eq!(sink.chunks, 2);
 }
 
+/// Written over in place, a listed archive yields an error, whether it stayed open or is opened again.
 #[test]
 fn an_archive_that_changed_since_it_was_listed_is_refused() {
     let (folder, archive) = damaged(|_| {});
-    let listing = Arc::new(inspect(&archive).unwrap());
     let other = super::tests::archive(&fixtures().join("fixture-alpha/alpha-arena"));
+    let cancel = CancellationToken::new();
+    let many = vec![archive.clone(); limits::VOLUMES_KEPT_OPEN + 1];
+    let (mut listed, _) = list(&NativeProvider, &many, &cancel).unwrap();
     std::fs::copy(other.first_path(), folder.path().join("x.eti")).unwrap();
+    let closed = listed.pop().unwrap();
     let sink = Rc::new(RefCell::new(CountingSink::default()));
-    let result = NativeProvider.extract(&archive, &listing, sink.clone(), &CancellationToken::new());
-    assert!(result.unwrap_err().to_string().contains("changed"));
+    let error = closed.extract(&NativeProvider, sink.clone(), &cancel).unwrap_err();
+    assert!(error.to_string().contains("changed"), "{error}");
     assert_eq!(sink.borrow().chunks, 0);
+    let open = listed.pop().unwrap();
+    let error = open.extract(&NativeProvider, sink, &cancel).unwrap_err();
+    assert_eq!(error.code(), "archive-damaged", "{error}");
 }
 
 /// `fixture-tail`: the first file ends with a block of tables for the second, which the decoder by itself never reads.

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use lanspread_types::checksum::Checksum;
 use lanspread_types::text::printable;
 
 use crate::error::ArchiveError;
@@ -35,8 +36,8 @@ pub(super) fn error(archive: &ArchiveSet, error: &rars::Error) -> ArchiveError {
             ArchiveError::Checksum {
                 archive: name,
                 entry: entry_name(error).unwrap_or_default(),
-                expected: *expected,
-                got: *actual,
+                expected: Checksum::from_crc32(*expected),
+                got: Checksum::from_crc32(*actual),
             }
         }
         root => ArchiveError::Corrupt {
@@ -48,16 +49,6 @@ pub(super) fn error(archive: &ArchiveSet, error: &rars::Error) -> ArchiveError {
             },
         },
     }
-}
-
-/// Damage that the decoder did not report.
-pub(super) fn corrupt(archive: &str, reason: &str) -> ArchiveError {
-    ArchiveError::Corrupt { archive: archive.to_owned(), entry: None, reason: reason.to_owned() }
-}
-
-/// An archive that is not the one listed a moment ago.
-pub(super) fn changed(archive: &str) -> ArchiveError {
-    corrupt(archive, "it changed while it was being served")
 }
 
 fn entry_name(error: &rars::Error) -> Option<String> {

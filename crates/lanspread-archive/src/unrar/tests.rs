@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use std::{fs, thread};
 
 use lanspread_testing::programs;
-use lanspread_types::content::{ArchiveSummary, CopyEntry, DirectoryEntry, FileEntry};
+use lanspread_types::checksum::Checksum;
+use lanspread_types::content::{ArchiveSummary, CopyEntry, DirectoryEntry, EntryStep, FileEntry};
 
 use super::*;
 use crate::error::SinkError;
@@ -79,22 +80,35 @@ struct TreeSink {
 }
 
 impl EntrySink for TreeSink {
-    fn archive_begin(&mut self, _: &ArchiveSummary) -> Result<(), SinkError> {
-        assert!(self.open.is_none());
-        self.ended = false;
+    fn take(&mut self, step: EntryStep<&[u8]>) -> Result<(), SinkError> {
+        match step {
+            EntryStep::ArchiveBegin(_) => {
+                assert!(self.open.is_none());
+                self.ended = false;
+            }
+            EntryStep::Directory(directory) => self.directory(&directory),
+            EntryStep::FileBegin(file) => self.file_begin(&file),
+            EntryStep::Data(bytes) => return self.chunk(bytes),
+            EntryStep::FileEnd(checksum) => self.file_end(checksum),
+            EntryStep::Copy(copy) => self.copy(&copy),
+            EntryStep::ArchiveEnd => {
+                assert!(self.open.is_none());
+                self.ended = true;
+            }
+        }
         Ok(())
     }
+}
 
-    fn directory(&mut self, directory: &DirectoryEntry) -> Result<(), SinkError> {
+impl TreeSink {
+    fn directory(&mut self, directory: &DirectoryEntry) {
         assert!(self.open.is_none());
         self.tree.add_parents(directory.path.as_str());
         self.tree.directories.insert(directory.path.as_str().to_owned());
-        Ok(())
     }
 
-    fn file_begin(&mut self, file: &FileEntry) -> Result<(), SinkError> {
+    fn file_begin(&mut self, file: &FileEntry) {
         assert!(self.open.replace((file.clone(), Vec::new())).is_none());
-        Ok(())
     }
 
     fn chunk(&mut self, bytes: &[u8]) -> Result<(), SinkError> {
@@ -103,29 +117,21 @@ impl EntrySink for TreeSink {
         if self.closed { Err(SinkError::Closed) } else { Ok(()) }
     }
 
-    fn file_end(&mut self, crc32: u32) -> Result<(), SinkError> {
+    fn file_end(&mut self, checksum: Checksum) {
         let (file, content) = self.open.take().unwrap();
-        assert_eq!(crc32, crc32fast::hash(&content));
+        assert_eq!(checksum, Checksum::of(&content));
         assert_eq!(file.size, content.len() as u64);
         self.tree.add_parents(file.path.as_str());
         let entry = TreeFile { content, executable: file.executable, modified: file.modified };
         assert!(self.tree.files.insert(file.path.as_str().to_owned(), entry).is_none());
-        Ok(())
     }
 
-    fn copy(&mut self, copy: &CopyEntry) -> Result<(), SinkError> {
+    fn copy(&mut self, copy: &CopyEntry) {
         let content = self.tree.files[copy.original.as_str()].content.clone();
         assert_eq!(copy.size, content.len() as u64);
         self.tree.add_parents(copy.path.as_str());
         let entry = TreeFile { content, executable: copy.executable, modified: copy.modified };
         assert!(self.tree.files.insert(copy.path.as_str().to_owned(), entry).is_none());
-        Ok(())
-    }
-
-    fn archive_end(&mut self) -> Result<(), SinkError> {
-        assert!(self.open.is_none());
-        self.ended = true;
-        Ok(())
     }
 }
 

@@ -200,8 +200,8 @@ async fn take_chunk<S: AsyncRead>(
                 moved = Instant::now();
                 Step::Data { chunk, offset, data }
             }
-            ChunkItem::Control(ChunkMessage::End { crc32 }) if received == chunk.length => {
-                Step::End { chunk, crc32 }
+            ChunkItem::Control(ChunkMessage::End { checksum }) if received == chunk.length => {
+                Step::End { chunk, checksum }
             }
             ChunkItem::Control(ChunkMessage::End { .. }) => return Err(wrong(received).into()),
             ChunkItem::Control(ChunkMessage::Failed(refusal)) => {

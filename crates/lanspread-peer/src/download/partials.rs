@@ -8,6 +8,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use cap_std::fs::{Dir, OpenOptions};
+use lanspread_types::checksum::{Checksum, ChecksumHasher};
 use lanspread_types::content::RootFile;
 use lanspread_types::fault::LocalError;
 use lanspread_types::ids::{GameId, GameVersion};
@@ -139,14 +140,14 @@ fn check_content(
     cancel: &CancellationToken,
 ) -> Result<(), PeerError> {
     for chunk in journal.record.chunks.all().to_vec() {
-        let Some(expected) = journal.record.here[chunk.id].as_ref().map(|recorded| recorded.crc32) else {
+        let Some(expected) = journal.record.here[chunk.id].as_ref().map(|recorded| recorded.checksum) else {
             continue;
         };
         if cancel.is_cancelled() {
             return Err(PeerError::Cancelled);
         }
         let mut file = partials.open(chunk.file)?;
-        let read = crc32_of(&mut file, chunk.offset, chunk.length);
+        let read = checksum_of(&mut file, chunk.offset, chunk.length);
         let found = read.map_err(LocalError::io("read", partials.path(chunk.file)))?;
         if found != Some(expected) {
             tracing::info!("{}: the bytes at {} are lost", partials.path(chunk.file).display(), chunk.offset);
@@ -157,8 +158,8 @@ fn check_content(
 }
 
 /// CRC-32 of a part of a file; nothing when the file is too short.
-pub(super) fn crc32_of(file: &mut File, offset: u64, length: u64) -> io::Result<Option<u32>> {
-    let mut hasher = crc32fast::Hasher::new();
+pub(super) fn checksum_of(file: &mut File, offset: u64, length: u64) -> io::Result<Option<Checksum>> {
+    let mut hasher = ChecksumHasher::default();
     let mut buffer = vec![0; READ_BYTES];
     let mut left = length;
     file.seek(SeekFrom::Start(offset))?;
@@ -172,7 +173,7 @@ pub(super) fn crc32_of(file: &mut File, offset: u64, length: u64) -> io::Result<
             }
         }
     }
-    Ok(Some(hasher.finalize()))
+    Ok(Some(hasher.finish()))
 }
 
 /// Removes everything an unfinished download left: its files, a game root that it made and that is empty, and last its

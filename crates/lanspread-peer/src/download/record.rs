@@ -17,6 +17,7 @@ use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 
 use cap_std::fs::Dir;
+use lanspread_types::checksum::Checksum;
 use lanspread_types::content::RootFile;
 use lanspread_types::fault::LocalError;
 use lanspread_types::ids::{GameId, GameVersion, PeerId, PeerName};
@@ -50,7 +51,7 @@ pub(crate) struct Head {
 /// A chunk that is here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Recorded {
-    pub(crate) crc32: u32,
+    pub(crate) checksum: Checksum,
     pub(crate) peer: PeerName,
     pub(crate) peer_id: PeerId,
     /// What the source said about the file it came from.
@@ -230,7 +231,7 @@ impl Record {
                 let chunk = self.chunks.at(line.file, line.chunk).ok_or_else(no_chunk)?;
                 let number = |_| "holds a number that is none".to_owned();
                 self.here[chunk.id] = Some(Recorded {
-                    crc32: u32::from_str_radix(&line.crc32, 16).map_err(number)?,
+                    checksum: line.crc32.parse().map_err(|_| "holds a number that is none".to_owned())?,
                     peer: line.peer,
                     peer_id: line.peer_id.parse().map_err(|_| "holds an identity that is none".to_owned())?,
                     fingerprint: u64::from_str_radix(&line.fingerprint, 16).map_err(number)?,
@@ -322,7 +323,7 @@ impl Journal {
         self.write(&Line::Chunk(ChunkLine {
             file: chunk.file,
             chunk: chunk.index,
-            crc32: format!("{:08x}", recorded.crc32),
+            crc32: recorded.checksum.to_string(),
             peer: recorded.peer.clone(),
             peer_id: recorded.peer_id.to_string(),
             fingerprint: format!("{:016x}", recorded.fingerprint),

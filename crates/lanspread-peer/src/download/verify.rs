@@ -66,9 +66,9 @@ impl DownloadedFiles {
         for chunk in self.record.chunks.of_file(file) {
             let part = (&mut content).take(chunk.length);
             let read = comparison.read(part)?;
-            let (length, crc32) = read.map_err(LocalError::io("read", self.shown.join(&expected.name)))?;
-            let recorded = self.record.here[chunk.id].as_ref().map(|recorded| recorded.crc32);
-            if length != chunk.length || recorded != Some(crc32) {
+            let (length, checksum) = read.map_err(LocalError::io("read", self.shown.join(&expected.name)))?;
+            let recorded = self.record.here[chunk.id].as_ref().map(|recorded| recorded.checksum);
+            if length != chunk.length || recorded != Some(checksum) {
                 return Ok(Some(Problem::Content));
             }
         }

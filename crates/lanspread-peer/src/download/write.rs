@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use bytes::BytesMut;
 use lanspread_archive::SinkError;
 use lanspread_proto::chunk::Buffers;
+use lanspread_types::checksum::{Checksum, ChecksumHasher};
 use lanspread_types::fault::{ContentError, LocalError};
 use lanspread_types::ids::{PeerId, PeerName};
 use lanspread_types::limits;
@@ -25,7 +26,7 @@ pub(crate) enum Step {
     /// Bytes of a chunk, at their place in the file.
     Data { chunk: Chunk, offset: u64, data: BytesMut },
     /// The chunk is whole; its CRC-32 as the source said it.
-    End { chunk: Chunk, crc32: u32 },
+    End { chunk: Chunk, checksum: Checksum },
 }
 
 /// Where the chunks of a writer come from.
@@ -63,7 +64,7 @@ pub(crate) fn write(
     done: impl Fn(Chunk),
 ) -> Result<(), SinkError> {
     let mut open: Option<(usize, File)> = None;
-    let mut hasher = crc32fast::Hasher::new();
+    let mut hasher = ChecksumHasher::default();
     while let Some(step) = queue.blocking_recv() {
         match step {
             Step::Data { chunk, offset, data } => {
@@ -82,17 +83,17 @@ pub(crate) fn write(
                     booking.note_written(written_bytes);
                 }
             }
-            Step::End { chunk, crc32 } => {
-                let got = std::mem::take(&mut hasher).finalize();
-                if got != crc32 {
+            Step::End { chunk, checksum } => {
+                let got = std::mem::take(&mut hasher).finish();
+                if got != checksum {
                     let shown = target.partials.path(chunk.file);
                     let name = shown.file_name().unwrap_or_default().to_string_lossy();
                     let path = printable(&name, limits::COMPONENT_BYTES_MAX);
-                    return Err(ContentError::Checksum { path, expected: crc32, got }.into());
+                    return Err(ContentError::Checksum { path, expected: checksum, got }.into());
                 }
                 let Origin { peer, peer_id, fingerprints } = origin;
                 let fingerprint = fingerprints.get(chunk.file).copied().unwrap_or_default();
-                let recorded = Recorded { crc32, peer: peer.clone(), peer_id: *peer_id, fingerprint };
+                let recorded = Recorded { checksum, peer: peer.clone(), peer_id: *peer_id, fingerprint };
                 target.journal().chunk(chunk.id, recorded)?;
                 done(chunk);
             }

@@ -8,11 +8,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use lanspread_archive::list::list;
-use lanspread_archive::provider::{ArchiveListing, ArchiveProvider, EntrySink, ListedEntry};
+use lanspread_archive::list::{ListedArchive, list};
+use lanspread_archive::provider::{ArchiveProvider, EntrySink, ListedEntry};
 use lanspread_archive::set::ArchiveSet;
 use lanspread_archive::{ArchiveError, SinkError};
-use lanspread_types::content::{ArchiveSummary, CopyEntry, DirectoryEntry, FileEntry, Totals};
+use lanspread_types::content::{ArchiveSummary, EntryStep, Totals};
 use lanspread_types::entry_path::{EntryKind, EntryPath, NameError, NamePolicy, PathIndex};
 use lanspread_types::ids::{GameId, GameVersion, PeerId, PeerName};
 use lanspread_types::limits;
@@ -53,9 +53,9 @@ pub(crate) fn install(install: &LocalInstall) -> Result<(GameVersion, Totals), P
     let LocalInstall { games, game, policy, replace, .. } = install;
     let Downloaded { version, archives } = install.downloaded()?;
     let replaces = permit(games, game, *replace)?;
-    let (listings, totals) =
+    let (listed, totals) =
         list(install.provider.as_ref(), &archives, &install.cancel).map_err(|error| install.failed(error))?;
-    check_names(&listings, *policy).map_err(|error| install.failed(error))?;
+    check_names(&listed, *policy).map_err(|error| install.failed(error))?;
     let booking = Booking::take(games, game, space::needed_bytes(totals))?;
     install.events.report(PeerEvent::InstallBegin {
         game: game.clone(),
@@ -66,7 +66,7 @@ pub(crate) fn install(install: &LocalInstall) -> Result<(GameVersion, Totals), P
     let origin = Origin { version: version.clone(), source: install.name.clone(), source_id: install.id };
     let (transaction, sink) = Transaction::begin(games, game, &origin, *policy, replaces)?;
     let sink = LocalSink::new(install, sink, totals, booking);
-    match install.unpack(&archives, listings, sink, replaces) {
+    match install.unpack(listed, sink, replaces) {
         Ok(installed) => {
             transaction.commit()?;
             Ok((version, installed))
@@ -96,16 +96,15 @@ impl LocalInstall {
     /// Decodes every archive into staging; the last look at the user's files comes behind it, as late as can be.
     fn unpack(
         &self,
-        archives: &[ArchiveSet],
-        listings: Vec<Arc<ArchiveListing>>,
+        archives: Vec<ListedArchive>,
         sink: LocalSink,
         replaces: bool,
     ) -> Result<Totals, PeerError> {
         let sink = Rc::new(RefCell::new(sink));
-        for (archive, listing) in archives.iter().zip(listings) {
+        for archive in archives {
             let shared = Rc::clone(&sink);
-            self.provider
-                .extract(archive, &listing, shared, &self.cancel)
+            archive
+                .extract(self.provider.as_ref(), shared, &self.cancel)
                 .map_err(|error| self.failed(error))?;
         }
         let Some(sink) = Rc::into_inner(sink).map(RefCell::into_inner) else {
@@ -132,9 +131,9 @@ impl LocalInstall {
 }
 
 /// Judges every name of a game under a policy, before anything is written.
-fn check_names(listings: &[Arc<ArchiveListing>], policy: NamePolicy) -> Result<(), ArchiveError> {
+fn check_names(archives: &[ListedArchive], policy: NamePolicy) -> Result<(), ArchiveError> {
     let mut paths = PathIndex::new(policy);
-    for listing in listings {
+    for listing in archives.iter().map(ListedArchive::listing) {
         let refused =
             |source: NameError| ArchiveError::Name { archive: listing.summary.name.clone(), source };
         for entry in &listing.entries {
@@ -177,6 +176,18 @@ impl LocalSink {
         }
     }
 
+    fn tell_archive(&self, archive: &ArchiveSummary) {
+        self.events.report(PeerEvent::ArchiveBegin {
+            game: self.game.clone(),
+            peer: self.peer.clone(),
+            name: printable(&archive.name, limits::COMPONENT_BYTES_MAX),
+            format: archive.format,
+            solid: archive.solid,
+            files: archive.totals.files,
+            bytes: archive.totals.bytes,
+        });
+    }
+
     /// Counts bytes, and tells of them not too often and when they are the last.
     fn advance(&mut self, bytes: u64) {
         self.bytes += bytes;
@@ -194,45 +205,21 @@ impl LocalSink {
 }
 
 impl EntrySink for LocalSink {
-    fn archive_begin(&mut self, archive: &ArchiveSummary) -> Result<(), SinkError> {
-        self.events.report(PeerEvent::ArchiveBegin {
-            game: self.game.clone(),
-            peer: self.peer.clone(),
-            name: printable(&archive.name, limits::COMPONENT_BYTES_MAX),
-            format: archive.format,
-            solid: archive.solid,
-            files: archive.totals.files,
-            bytes: archive.totals.bytes,
-        });
-        self.staging.archive_begin(archive)
-    }
-
-    fn directory(&mut self, directory: &DirectoryEntry) -> Result<(), SinkError> {
-        self.staging.directory(directory)
-    }
-
-    fn file_begin(&mut self, file: &FileEntry) -> Result<(), SinkError> {
-        self.staging.file_begin(file)
-    }
-
-    fn chunk(&mut self, bytes: &[u8]) -> Result<(), SinkError> {
-        self.staging.chunk(bytes)?;
-        self.advance(bytes.len() as u64);
+    fn take(&mut self, step: EntryStep<&[u8]>) -> Result<(), SinkError> {
+        let bytes = match &step {
+            EntryStep::ArchiveBegin(archive) => {
+                self.tell_archive(archive);
+                0
+            }
+            EntryStep::Data(bytes) => bytes.len() as u64,
+            EntryStep::Copy(copy) => copy.size,
+            _ => 0,
+        };
+        self.staging.take(step)?;
+        if bytes > 0 {
+            self.advance(bytes);
+        }
         Ok(())
-    }
-
-    fn file_end(&mut self, crc32: u32) -> Result<(), SinkError> {
-        self.staging.file_end(crc32)
-    }
-
-    fn copy(&mut self, copy: &CopyEntry) -> Result<(), SinkError> {
-        self.staging.copy(copy)?;
-        self.advance(copy.size);
-        Ok(())
-    }
-
-    fn archive_end(&mut self) -> Result<(), SinkError> {
-        self.staging.archive_end()
     }
 }
 
@@ -242,8 +229,9 @@ mod tests {
     use std::path::PathBuf;
     use std::sync::Mutex;
 
-    use lanspread_archive::provider::SharedSink;
-    use lanspread_types::content::ArchiveFormat;
+    use lanspread_archive::provider::OpenArchive;
+    use lanspread_testing::fake_archive::FakeArchive;
+    use lanspread_types::content::FileEntry;
 
     use super::*;
     use crate::testing::machine::{Machine, Tree, tree};
@@ -256,36 +244,21 @@ mod tests {
 
     fn file() -> FileEntry {
         let path = EntryPath::parse("file", NamePolicy::Portable).unwrap();
-        FileEntry { path, size: CONTENT.len() as u64, crc32: None, modified: None, executable: false }
+        FileEntry { path, size: CONTENT.len() as u64, checksum: None, modified: None, executable: false }
     }
 
-    impl<F: FnMut() -> Result<(), ArchiveError> + Send> ArchiveProvider for Meddling<F> {
-        fn inspect(
+    impl<F: FnMut() -> Result<(), ArchiveError> + Send + Clone + 'static> ArchiveProvider for Meddling<F> {
+        fn open(
             &self,
-            archive: &ArchiveSet,
+            set: &ArchiveSet,
             _: &CancellationToken,
-        ) -> Result<ArchiveListing, ArchiveError> {
-            let totals = Totals { files: 1, directories: 0, bytes: CONTENT.len() as u64 };
-            let name = archive.name().to_owned();
-            let summary = ArchiveSummary { name, format: ArchiveFormat::Rar5, solid: false, totals };
-            Ok(ArchiveListing { summary, entries: vec![ListedEntry::File(file())] })
-        }
-
-        fn extract(
-            &self,
-            _: &ArchiveSet,
-            listing: &Arc<ArchiveListing>,
-            sink: SharedSink,
-            _: &CancellationToken,
-        ) -> Result<(), ArchiveError> {
-            let mut sink = sink.borrow_mut();
-            sink.archive_begin(&listing.summary)?;
-            sink.file_begin(&file())?;
-            sink.chunk(&CONTENT[..2])?;
-            (self.0.lock().unwrap())()?;
-            sink.chunk(&CONTENT[2..])?;
-            sink.file_end(crc32fast::hash(CONTENT))?;
-            Ok(sink.archive_end()?)
+        ) -> Result<Box<dyn OpenArchive>, ArchiveError> {
+            let mut meddle = self.0.lock().unwrap().clone();
+            Ok(FakeArchive::of_file(set.name(), file(), move |push, _| {
+                push(EntryStep::Data(&CONTENT[..2]))?;
+                meddle()?;
+                Ok(push(EntryStep::Data(&CONTENT[2..]))?)
+            }))
         }
     }
 
@@ -304,7 +277,7 @@ mod tests {
         fn install(
             &self,
             replace: Replace,
-            meddle: impl FnMut() -> Result<(), ArchiveError> + Send + 'static,
+            meddle: impl FnMut() -> Result<(), ArchiveError> + Send + Clone + 'static,
         ) -> Result<(GameVersion, Totals), PeerError> {
             install(&LocalInstall {
                 games: Arc::new(GamesDir::open(&self.machine.games_dir()).unwrap()),

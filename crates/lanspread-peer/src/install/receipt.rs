@@ -12,6 +12,7 @@ mod read;
 use std::io::{self, BufWriter, Write};
 
 use cap_std::fs::{Dir, File, OpenOptions};
+use lanspread_types::checksum::Checksum;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::read::{InstalledFile, Receipt, ReceiptError, read, version};
@@ -93,8 +94,8 @@ impl ReceiptDraft {
         Ok(draft)
     }
 
-    pub(crate) fn file(&mut self, path: &str, size: u64, crc32: u32) -> Result<(), LocalError> {
-        self.line(&FileLine { path, size, crc32: format!("{crc32:08x}") })
+    pub(crate) fn file(&mut self, path: &str, size: u64, checksum: Checksum) -> Result<(), LocalError> {
+        self.line(&FileLine { path, size, crc32: checksum.to_string() })
     }
 
     /// Completes the draft; the caller makes it durable with everything else.

@@ -85,6 +85,7 @@ mod tests {
     use std::os::unix::fs::symlink;
     use std::path::Path;
 
+    use lanspread_types::checksum::Checksum;
     use lanspread_types::content::Totals;
     use lanspread_types::ids::PeerId;
 
@@ -106,8 +107,8 @@ mod tests {
             let (version, name) = ("1".parse().unwrap(), "pc".parse().unwrap());
             let id = PeerId::random().unwrap();
             let mut draft = ReceiptDraft::create(&games, &game, &version, &name, id).unwrap();
-            draft.file("data/one", 3, crc32fast::hash(b"abc")).unwrap();
-            draft.file("two", 0, 0).unwrap();
+            draft.file("data/one", 3, Checksum::of(b"abc")).unwrap();
+            draft.file("two", 0, Checksum::of(b"")).unwrap();
             draft.complete(Totals { files: 2, directories: 0, bytes: 3 }).unwrap();
             publish(&games, &game).unwrap();
         }

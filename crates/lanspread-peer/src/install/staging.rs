@@ -12,7 +12,8 @@ use std::time::{Duration, UNIX_EPOCH};
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
 use lanspread_archive::SinkError;
 use lanspread_archive::provider::EntrySink;
-use lanspread_types::content::{ArchiveSummary, CopyEntry, DirectoryEntry, FileEntry, Totals, UnixSeconds};
+use lanspread_types::checksum::{Checksum, ChecksumHasher};
+use lanspread_types::content::{CopyEntry, DirectoryEntry, EntryStep, FileEntry, Totals, UnixSeconds};
 use lanspread_types::entry_path::{EntryKind, EntryPath, NamePolicy, PathIndex};
 use lanspread_types::fault::{ContentError, LocalError};
 use lanspread_types::limits::DATA_CHUNK_BYTES;
@@ -39,7 +40,7 @@ pub(crate) struct StagingSink {
 struct OpenFile {
     entry: FileEntry,
     file: File,
-    crc32: crc32fast::Hasher,
+    checksum: ChecksumHasher,
 }
 
 impl StagingSink {
@@ -78,35 +79,44 @@ impl StagingSink {
         LocalError::io(action, self.shown.join(path.as_str()))
     }
 
-    fn record(&mut self, path: &EntryPath, size: u64, crc32: u32) -> Result<(), LocalError> {
+    fn record(&mut self, path: &EntryPath, size: u64, checksum: Checksum) -> Result<(), LocalError> {
         self.totals.files += 1;
         self.totals.bytes += size;
-        self.receipt.file(path.as_str(), size, crc32)
+        self.receipt.file(path.as_str(), size, checksum)
     }
 }
 
 impl EntrySink for StagingSink {
-    fn archive_begin(&mut self, _archive: &ArchiveSummary) -> Result<(), SinkError> {
-        Ok(())
+    fn take(&mut self, step: EntryStep<&[u8]>) -> Result<(), SinkError> {
+        match step {
+            EntryStep::ArchiveBegin(_) | EntryStep::ArchiveEnd => Ok(()),
+            EntryStep::Directory(directory) => self.directory(&directory),
+            EntryStep::FileBegin(file) => self.file_begin(file),
+            EntryStep::Data(bytes) => self.data(bytes),
+            EntryStep::FileEnd(checksum) => self.file_end(checksum),
+            EntryStep::Copy(copy) => self.copy(&copy),
+        }
     }
+}
 
+impl StagingSink {
     fn directory(&mut self, directory: &DirectoryEntry) -> Result<(), SinkError> {
         self.place(&directory.path, EntryKind::Directory)?;
         self.totals.directories += 1;
         Ok(())
     }
 
-    fn file_begin(&mut self, file: &FileEntry) -> Result<(), SinkError> {
+    fn file_begin(&mut self, file: FileEntry) -> Result<(), SinkError> {
         self.place(&file.path, EntryKind::File)?;
         let created = self.create(&file.path, file.executable)?;
-        self.open = Some(OpenFile { entry: file.clone(), file: created, crc32: crc32fast::Hasher::new() });
+        self.open = Some(OpenFile { entry: file, file: created, checksum: ChecksumHasher::default() });
         Ok(())
     }
 
-    fn chunk(&mut self, bytes: &[u8]) -> Result<(), SinkError> {
+    fn data(&mut self, bytes: &[u8]) -> Result<(), SinkError> {
         // The grammar lets no data through without an open file.
         let Some(open) = &mut self.open else { return Err(SinkError::Closed) };
-        open.crc32.update(bytes);
+        open.checksum.update(bytes);
         if let Err(error) = open.file.write_all(bytes) {
             let path = open.entry.path.clone();
             return Err(self.io("write", &path)(error).into());
@@ -114,11 +124,11 @@ impl EntrySink for StagingSink {
         Ok(())
     }
 
-    fn file_end(&mut self, crc32: u32) -> Result<(), SinkError> {
+    fn file_end(&mut self, checksum: Checksum) -> Result<(), SinkError> {
         let Some(open) = self.open.take() else { return Err(SinkError::Closed) };
-        let got = open.crc32.finalize();
+        let got = open.checksum.finish();
         let entry = open.entry;
-        for expected in [Some(crc32), entry.crc32].into_iter().flatten() {
+        for expected in [Some(checksum), entry.checksum].into_iter().flatten() {
             if expected != got {
                 return Err(ContentError::Checksum { path: entry.path.to_string(), expected, got }.into());
             }
@@ -139,22 +149,18 @@ impl EntrySink for StagingSink {
             return Err(unknown().into());
         }
         let mut file = self.create(&copy.path, copy.executable)?;
-        let mut crc32 = crc32fast::Hasher::new();
+        let mut checksum = ChecksumHasher::default();
         let mut buffer = vec![0; DATA_CHUNK_BYTES];
         loop {
             let count = original.read(&mut buffer).map_err(self.io("read", &copy.original))?;
             if count == 0 {
                 break;
             }
-            crc32.update(&buffer[..count]);
+            checksum.update(&buffer[..count]);
             file.write_all(&buffer[..count]).map_err(self.io("write", &copy.path))?;
         }
         set_modified(&file, copy.modified).map_err(self.io("set the time of", &copy.path))?;
-        Ok(self.record(&copy.path, copy.size, crc32.finalize())?)
-    }
-
-    fn archive_end(&mut self) -> Result<(), SinkError> {
-        Ok(())
+        Ok(self.record(&copy.path, copy.size, checksum.finish())?)
     }
 }
 
@@ -196,16 +202,22 @@ mod tests {
     }
 
     fn file(name: &str, content: &[u8]) -> FileEntry {
-        let crc32 = Some(crc32fast::hash(content));
-        FileEntry { path: path(name), size: content.len() as u64, crc32, modified: None, executable: false }
+        let checksum = Some(Checksum::of(content));
+        FileEntry {
+            path: path(name),
+            size: content.len() as u64,
+            checksum,
+            modified: None,
+            executable: false,
+        }
     }
 
     fn put(sink: &mut StagingSink, entry: &FileEntry, content: &[u8]) -> Result<(), SinkError> {
-        sink.file_begin(entry)?;
+        sink.file_begin(entry.clone())?;
         if !content.is_empty() {
-            sink.chunk(content)?;
+            sink.data(content)?;
         }
-        sink.file_end(crc32fast::hash(content))
+        sink.file_end(Checksum::of(content))
     }
 
     #[test]
@@ -242,16 +254,16 @@ mod tests {
     fn content_with_another_checksum_is_refused_whoever_lies() {
         let Fixture { folder: _folder, mut sink } = fixture();
         let entry = file("a", b"good");
-        sink.file_begin(&entry).unwrap();
-        sink.chunk(b"evil").unwrap();
-        let error = sink.file_end(crc32fast::hash(b"evil")).unwrap_err();
+        sink.file_begin(entry).unwrap();
+        sink.data(b"evil").unwrap();
+        let error = sink.file_end(Checksum::of(b"evil")).unwrap_err();
         assert!(
             matches!(error, SinkError::Content(ContentError::Checksum { .. })),
             "the archive's CRC-32: {error}"
         );
-        sink.file_begin(&FileEntry { crc32: None, ..file("b", b"good") }).unwrap();
-        sink.chunk(b"evil").unwrap();
-        let error = sink.file_end(crc32fast::hash(b"good")).unwrap_err();
+        sink.file_begin(FileEntry { checksum: None, ..file("b", b"good") }).unwrap();
+        sink.data(b"evil").unwrap();
+        let error = sink.file_end(Checksum::of(b"good")).unwrap_err();
         assert!(
             matches!(error, SinkError::Content(ContentError::Checksum { .. })),
             "the source's CRC-32: {error}"

@@ -6,10 +6,11 @@ use lanspread_archive::SinkError;
 use lanspread_archive::provider::EntrySink;
 use lanspread_proto::WireError;
 use lanspread_proto::connection::Connection;
+use lanspread_proto::entry::{Sorted, sort};
 use lanspread_proto::grammar::StreamGrammar;
 use lanspread_proto::message::{StreamItem, StreamMessage};
-use lanspread_types::content::{ArchiveSummary, CopyEntry, DirectoryEntry, FileEntry, Totals};
-use lanspread_types::entry_path::{EntryPath, NameError, NamePolicy};
+use lanspread_types::content::{ArchiveSummary, EntryStep, Totals};
+use lanspread_types::entry_path::NamePolicy;
 use lanspread_types::fault::{ContentError, LocalError};
 use lanspread_types::limits;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -25,15 +26,8 @@ use super::staging::StagingSink;
 pub(crate) enum StagingStep {
     /// The totals are known and nothing was written yet: space is booked, or the stream is refused.
     Announced(Totals),
-    ArchiveBegin(ArchiveSummary),
-    Directory(DirectoryEntry),
-    FileBegin(FileEntry),
-    Data(Bytes),
-    FileEnd {
-        crc32: u32,
-    },
-    Copy(CopyEntry),
-    ArchiveEnd,
+    /// Content of an archive.
+    Entry(EntryStep<Bytes>),
 }
 
 /// What the receiver of a stream wants to know and decide while it runs.
@@ -64,34 +58,33 @@ pub(crate) async fn receive<S: AsyncRead + AsyncWrite>(
             item = connection.receive_item() => item?,
             () = steps.closed() => return Err(AttemptError::StagingStopped),
         };
-        let step = match item {
-            StreamItem::Data(bytes) => {
-                grammar.data(bytes.len())?;
-                StagingStep::Data(bytes)
-            }
-            StreamItem::Control(StreamMessage::KeepAlive) => {
-                grammar.control(&StreamMessage::KeepAlive)?;
+        match &item {
+            StreamItem::Data(bytes) => grammar.data(bytes.len())?,
+            StreamItem::Control(message) => grammar.control(message)?,
+        }
+        let step = match sort(item, policy).map_err(|error| AttemptError::Content(error.into()))? {
+            Sorted::Stream(StreamMessage::KeepAlive) => {
                 let after = limits::STREAM_STALL_DEADLINE;
                 if last_advance.elapsed() > after {
                     return Err(WireError::Timeout { what: "progress", after }.into());
                 }
                 continue;
             }
-            StreamItem::Control(message) => {
-                grammar.control(&message)?;
-                match message {
-                    StreamMessage::Begin { totals, .. } => {
-                        observer.announced(totals);
-                        StagingStep::Announced(totals)
-                    }
-                    StreamMessage::Complete => return Ok(()),
-                    StreamMessage::Failed(refusal) => return Err(WireError::Refused(refusal).into()),
-                    StreamMessage::ArchiveBegin(summary) => {
-                        observer.archive(&summary);
-                        StagingStep::ArchiveBegin(summary)
-                    }
-                    entry => checked(entry, policy).map_err(|error| AttemptError::Content(error.into()))?,
+            Sorted::Stream(StreamMessage::Complete) => return Ok(()),
+            Sorted::Stream(StreamMessage::Failed(refusal)) => return Err(WireError::Refused(refusal).into()),
+            Sorted::Stream(StreamMessage::Begin { totals, .. }) => {
+                observer.announced(totals);
+                StagingStep::Announced(totals)
+            }
+            Sorted::Stream(message) => {
+                let got = message.name();
+                return Err(WireError::Unexpected { expected: "an entry", got }.into());
+            }
+            Sorted::Entry(step) => {
+                if let EntryStep::ArchiveBegin(summary) = &step {
+                    observer.archive(summary);
                 }
+                StagingStep::Entry(step)
             }
         };
         // Waiting for a busy disk is not the source's fault: the clocks of the source stand still meanwhile.
@@ -99,31 +92,6 @@ pub(crate) async fn receive<S: AsyncRead + AsyncWrite>(
         last_advance = Instant::now();
         observer.progress(grammar.received().bytes);
     }
-}
-
-/// Turns an entry's message into an entry with checked names.
-fn checked(message: StreamMessage, policy: NamePolicy) -> Result<StagingStep, NameError> {
-    let parse = |name: &str| EntryPath::parse(name, policy);
-    Ok(match message {
-        StreamMessage::Directory { path } => StagingStep::Directory(DirectoryEntry { path: parse(&path)? }),
-        StreamMessage::FileBegin { path, size, crc32, modified, executable } => {
-            StagingStep::FileBegin(FileEntry { path: parse(&path)?, size, crc32, modified, executable })
-        }
-        StreamMessage::FileEnd { crc32 } => StagingStep::FileEnd { crc32 },
-        StreamMessage::Copy { path, original, size, modified, executable } => StagingStep::Copy(CopyEntry {
-            path: parse(&path)?,
-            original: parse(&original)?,
-            size,
-            modified,
-            executable,
-        }),
-        StreamMessage::ArchiveEnd => StagingStep::ArchiveEnd,
-        StreamMessage::ArchiveBegin(summary) => StagingStep::ArchiveBegin(summary),
-        StreamMessage::Begin { .. }
-        | StreamMessage::Complete
-        | StreamMessage::Failed(_)
-        | StreamMessage::KeepAlive => unreachable!("handled where they are received"),
-    })
 }
 
 /// The staging thread: applies steps until the channel closes. Returns the sink for its completion. The space that
@@ -138,19 +106,17 @@ pub(crate) fn stage(
     while let Some(step) = steps.blocking_recv() {
         match step {
             StagingStep::Announced(totals) => booking = Some(book(totals)?),
-            StagingStep::ArchiveBegin(summary) => sink.archive_begin(&summary)?,
-            StagingStep::Directory(directory) => sink.directory(&directory)?,
-            StagingStep::FileBegin(file) => sink.file_begin(&file)?,
-            StagingStep::Data(bytes) => {
-                sink.chunk(&bytes)?;
+            StagingStep::Entry(step) => {
+                let bytes = match &step {
+                    EntryStep::Data(bytes) => bytes.clone(),
+                    _ => Bytes::new(),
+                };
+                sink.take(step.map_data(|_| &bytes[..]))?;
                 written_bytes += bytes.len() as u64;
                 if let Some(booking) = &booking {
                     booking.note_written(written_bytes);
                 }
             }
-            StagingStep::FileEnd { crc32 } => sink.file_end(crc32)?,
-            StagingStep::Copy(copy) => sink.copy(&copy)?,
-            StagingStep::ArchiveEnd => sink.archive_end()?,
         }
     }
     Ok(sink)

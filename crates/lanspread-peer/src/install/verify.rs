@@ -5,6 +5,7 @@ use std::io::Read;
 use std::time::Instant;
 
 use cap_std::fs::Dir;
+use lanspread_types::checksum::{Checksum, ChecksumHasher};
 use lanspread_types::fault::LocalError;
 use lanspread_types::ids::GameId;
 use lanspread_types::layout::LOCAL_DIR;
@@ -97,18 +98,21 @@ pub(crate) fn compare(
 
 impl Comparison {
     /// Reads a file to its end and returns its length and its CRC-32, telling of the progress.
-    pub(crate) fn read(&mut self, mut file: impl Read) -> Result<std::io::Result<(u64, u32)>, PeerError> {
-        let (mut buffer, mut length, mut crc32) =
-            (vec![0; limits::DATA_CHUNK_BYTES], 0, crc32fast::Hasher::new());
+    pub(crate) fn read(
+        &mut self,
+        mut file: impl Read,
+    ) -> Result<std::io::Result<(u64, Checksum)>, PeerError> {
+        let (mut buffer, mut length, mut checksum) =
+            (vec![0; limits::DATA_CHUNK_BYTES], 0, ChecksumHasher::default());
         loop {
             self.go_on()?;
             let count = match file.read(&mut buffer) {
-                Ok(0) => return Ok(Ok((length, crc32.finalize()))),
+                Ok(0) => return Ok(Ok((length, checksum.finish()))),
                 Ok(count) => count,
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
                 Err(error) => return Ok(Err(error)),
             };
-            crc32.update(&buffer[..count]);
+            checksum.update(&buffer[..count]);
             length += count as u64;
             self.advance(count as u64);
         }
@@ -193,10 +197,10 @@ impl InstalledTree {
         }
         let io = |action| LocalError::io(action, self.shown.join(path));
         let file = self.local.open(path).map_err(io("open"))?;
-        let (length, crc32) = comparison.read(file)?.map_err(io("read"))?;
+        let (length, checksum) = comparison.read(file)?.map_err(io("read"))?;
         Ok(if length != installed.size {
             Some(Problem::Size)
-        } else if crc32 != installed.crc32 {
+        } else if checksum != installed.checksum {
             Some(Problem::Content)
         } else {
             None

@@ -19,6 +19,7 @@ use lanspread_proto::chunk::{Buffers, ChunkMessage, ChunkRequest, Incoming, Outg
 use lanspread_proto::connection::Connection;
 use lanspread_proto::error::within;
 use lanspread_proto::message::{DownloadFile, Refusal, RefusalCode, Reply};
+use lanspread_types::checksum::{Checksum, ChecksumHasher};
 use lanspread_types::content::RootFile;
 use lanspread_types::ids::{GameId, GameVersion};
 use lanspread_types::limits;
@@ -311,13 +312,13 @@ impl Reader {
             Some((number, file)) if number == request.file => file,
             _ => open(&served.path).map_err(Stop::Refused)?.0,
         };
-        let crc32 = self.read(&file, &served, request)?;
+        let checksum = self.read(&file, &served, request)?;
         self.open = Some((request.file, file));
-        self.push(Item::Control(ChunkMessage::End { crc32 }))
+        self.push(Item::Control(ChunkMessage::End { checksum }))
     }
 
     /// Pushes the bytes of a chunk; their CRC-32 if the file was the announced one all the time.
-    fn read(&self, file: &File, served: &ServedFile, request: ChunkRequest) -> Result<u32, Stop> {
+    fn read(&self, file: &File, served: &ServedFile, request: ChunkRequest) -> Result<Checksum, Stop> {
         let failed = |error| {
             tracing::warn!("{} cannot be read: {error}", served.path.display());
             Stop::Refused(Refusal::new(RefusalCode::Internal, "it cannot read one of its files"))
@@ -329,7 +330,7 @@ impl Reader {
             Err(Stop::Refused(changed(&served.announced.file)))
         };
         check_unchanged()?;
-        let mut hasher = crc32fast::Hasher::new();
+        let mut hasher = ChecksumHasher::default();
         let (mut offset, end) = (request.offset, request.offset + request.length);
         while offset < end {
             let length = usize::try_from(end - offset).unwrap_or(usize::MAX).min(limits::DATA_CHUNK_BYTES);
@@ -345,7 +346,7 @@ impl Reader {
             self.push(Item::Data { buffer, length: read })?;
         }
         check_unchanged()?;
-        Ok(hasher.finalize())
+        Ok(hasher.finish())
     }
 }
 

@@ -146,12 +146,12 @@ pub(crate) fn decode(
     items: &mpsc::Sender<StreamItem>,
     cancel: &CancellationToken,
 ) -> Result<(), ArchiveError> {
-    let (listings, totals) = list(provider, archives, cancel)?;
+    let (listed, totals) = list(provider, archives, cancel)?;
     let control = |message| WireSink::new(items.clone()).send(StreamItem::Control(message));
     control(StreamMessage::Begin { archives: archives.len() as u64, totals })?;
-    for (archive, listing) in archives.iter().zip(listings) {
+    for archive in listed {
         let sink: SharedSink = Rc::new(RefCell::new(WireSink::new(items.clone())));
-        provider.extract(archive, &listing, sink, cancel)?;
+        archive.extract(provider, sink, cancel)?;
     }
     control(StreamMessage::Complete)?;
     Ok(())

@@ -8,12 +8,13 @@ use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
 use lanspread_archive::ArchiveError;
-use lanspread_archive::provider::{ArchiveListing, ListedEntry, ProviderChoice, SharedSink};
+use lanspread_archive::provider::{OpenArchive, ProviderChoice};
 use lanspread_archive::set::ArchiveSet;
 use lanspread_proto::connection::Connection;
 use lanspread_proto::message::{Hello, PROTOCOL_VERSION, Reply, Request, StreamItem, StreamMessage};
 use lanspread_proto::{WireError, codec};
-use lanspread_types::content::{ArchiveFormat, ArchiveSummary, FileEntry, Totals};
+use lanspread_testing::fake_archive::FakeArchive;
+use lanspread_types::content::{EntryStep, FileEntry};
 use lanspread_types::entry_path::{EntryPath, NamePolicy};
 use lanspread_types::ids::PeerId;
 use proptest::prelude::*;
@@ -49,52 +50,44 @@ enum Order {
 
 /// A provider that has nothing to say until it is told. Like a real one it notices soon that it is cancelled.
 struct ToldProvider {
-    orders: Mutex<mpsc::Receiver<Order>>,
+    orders: Arc<Mutex<mpsc::Receiver<Order>>>,
 }
 
 fn told() -> (mpsc::Sender<Order>, Arc<ToldProvider>) {
     let (sender, orders) = mpsc::channel();
-    (sender, Arc::new(ToldProvider { orders: Mutex::new(orders) }))
+    (sender, Arc::new(ToldProvider { orders: Arc::new(Mutex::new(orders)) }))
 }
 
 impl ToldProvider {
     fn file() -> FileEntry {
         let path = EntryPath::parse("endless.bin", NamePolicy::Portable).unwrap();
-        FileEntry { path, size: LISTED_BYTES, crc32: None, modified: None, executable: false }
+        FileEntry { path, size: LISTED_BYTES, checksum: None, modified: None, executable: false }
     }
 }
 
 impl ArchiveProvider for ToldProvider {
-    fn inspect(&self, archive: &ArchiveSet, _: &CancellationToken) -> Result<ArchiveListing, ArchiveError> {
-        let totals = Totals { files: 1, directories: 0, bytes: LISTED_BYTES };
-        let name = archive.name().to_owned();
-        let summary = ArchiveSummary { name, format: ArchiveFormat::Rar5, solid: false, totals };
-        Ok(ArchiveListing { summary, entries: vec![ListedEntry::File(Self::file())] })
-    }
-
-    fn extract(
+    fn open(
         &self,
-        _: &ArchiveSet,
-        listing: &Arc<ArchiveListing>,
-        sink: SharedSink,
-        cancel: &CancellationToken,
-    ) -> Result<(), ArchiveError> {
-        sink.borrow_mut().archive_begin(&listing.summary)?;
-        sink.borrow_mut().file_begin(&Self::file())?;
-        let orders = self.orders.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let chunk = vec![7; limits::DATA_CHUNK_BYTES];
-        loop {
-            match orders.recv_timeout(Duration::from_millis(5)) {
-                Ok(Order::Push(bytes)) => sink.borrow_mut().chunk(&chunk[..bytes])?,
-                Ok(Order::Flood) => loop {
-                    sink.borrow_mut().chunk(&chunk)?;
-                },
-                Ok(Order::Panic) => panic!("told to"),
-                Err(mpsc::RecvTimeoutError::Timeout) if !cancel.is_cancelled() => {}
-                // Also when the test is gone: no thread of a failed test goes on.
-                Err(_) => return Err(ArchiveError::Cancelled),
+        archive: &ArchiveSet,
+        _: &CancellationToken,
+    ) -> Result<Box<dyn OpenArchive>, ArchiveError> {
+        let orders = Arc::clone(&self.orders);
+        Ok(FakeArchive::of_file(archive.name(), Self::file(), move |push, cancel| {
+            let orders = orders.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let chunk = vec![7; limits::DATA_CHUNK_BYTES];
+            loop {
+                match orders.recv_timeout(Duration::from_millis(5)) {
+                    Ok(Order::Push(bytes)) => push(EntryStep::Data(&chunk[..bytes]))?,
+                    Ok(Order::Flood) => loop {
+                        push(EntryStep::Data(&chunk))?;
+                    },
+                    Ok(Order::Panic) => panic!("told to"),
+                    Err(mpsc::RecvTimeoutError::Timeout) if !cancel.is_cancelled() => {}
+                    // Also when the test is gone: no thread of a failed test goes on.
+                    Err(_) => return Err(ArchiveError::Cancelled),
+                }
             }
-        }
+        }))
     }
 }
 
@@ -102,18 +95,8 @@ impl ArchiveProvider for ToldProvider {
 struct UntouchedProvider;
 
 impl ArchiveProvider for UntouchedProvider {
-    fn inspect(&self, _: &ArchiveSet, _: &CancellationToken) -> Result<ArchiveListing, ArchiveError> {
-        unreachable!("a refused game is not listed")
-    }
-
-    fn extract(
-        &self,
-        _: &ArchiveSet,
-        _: &Arc<ArchiveListing>,
-        _: SharedSink,
-        _: &CancellationToken,
-    ) -> Result<(), ArchiveError> {
-        unreachable!("a refused game is not decoded")
+    fn open(&self, _: &ArchiveSet, _: &CancellationToken) -> Result<Box<dyn OpenArchive>, ArchiveError> {
+        unreachable!("a refused game is not opened")
     }
 }
 

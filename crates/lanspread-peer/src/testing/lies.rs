@@ -5,6 +5,7 @@
 
 use lanspread_proto::codec;
 use lanspread_proto::message::{Refusal, RefusalCode, StreamItem, StreamMessage};
+use lanspread_types::checksum::Checksum;
 use lanspread_types::content::{ArchiveSummary, Totals};
 use lanspread_types::limits::{
     CONTROL_FRAME_BYTES_MAX, DATA_CHUNK_BYTES, DATA_FRAME_BYTES_MAX, GAME_BYTES_MAX,
@@ -147,28 +148,28 @@ fn about_content(story: &Story) -> Vec<Lie> {
     let content = story.content(first);
     let (wrong_at, wrong_data) = story.wrong(first, false);
     let (wrong_end_at, wrong_end) = story.wrong(&story.last, true);
-    let wrong_crc32 = crc32fast::hash(&content) ^ 1;
-    let begin = |crc32| {
+    let wrong_checksum = Checksum::of(&[&content[..], b"x"].concat());
+    let begin = |checksum| {
         let StreamMessage::FileBegin { path, size, modified, executable, .. } = story.message(first.begin)
         else {
             unreachable!("a file's begin")
         };
-        say(StreamMessage::FileBegin { path, size, crc32: Some(crc32), modified, executable })
+        say(StreamMessage::FileBegin { path, size, checksum: Some(checksum), modified, executable })
     };
-    let end = |crc32| say(StreamMessage::FileEnd { crc32 });
+    let end = |checksum| say(StreamMessage::FileEnd { checksum });
     let data_at = first.data.start;
     let Step::Say(StreamItem::Data(frame)) = &story.steps[data_at] else { unreachable!("a file's data") };
     vec![
         lie("wrong-bytes", CHECKSUM, story.replaced(wrong_at, wrong_data.clone())),
         lie("wrong-last-byte", CHECKSUM, story.replaced(wrong_end_at, wrong_end)),
-        lie("wrong-checksum-at-end", CHECKSUM, story.replaced(first.end(), end(wrong_crc32))),
+        lie("wrong-checksum-at-end", CHECKSUM, story.replaced(first.end(), end(wrong_checksum))),
         lie("other-content-with-its-checksum", CHECKSUM, {
             let mut other = story.clone();
             other.steps[wrong_at] = wrong_data;
-            other.steps[first.end()] = end(crc32fast::hash(&other.content(first)));
+            other.steps[first.end()] = end(Checksum::of(&other.content(first)));
             other.steps
         }),
-        lie("wrong-checksum-at-begin", CHECKSUM, story.replaced(first.begin, begin(wrong_crc32))),
+        lie("wrong-checksum-at-begin", CHECKSUM, story.replaced(first.begin, begin(wrong_checksum))),
         lie("file-too-short", PROTOCOL, story.replaced(data_at, data(&frame[1..]))),
         lie("file-too-long", PROTOCOL, story.inserted(first.end(), data(b"x"))),
         lie("file-without-end", PROTOCOL, story.without(first.end())),
@@ -241,7 +242,7 @@ fn about_totals(story: &Story) -> Vec<Lie> {
         lie("size-of-a-file-wraps", PROTOCOL, {
             let (path, size) = (first.path.clone(), u64::MAX);
             let begin =
-                StreamMessage::FileBegin { path, size, crc32: None, modified: None, executable: false };
+                StreamMessage::FileBegin { path, size, checksum: None, modified: None, executable: false };
             story.replaced(first.begin, say(begin))
         }),
     ]

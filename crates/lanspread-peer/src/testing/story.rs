@@ -5,6 +5,7 @@ use std::path::Path;
 
 use lanspread_archive::provider::ProviderChoice;
 use lanspread_proto::message::{StreamItem, StreamMessage};
+use lanspread_types::checksum::Checksum;
 use lanspread_types::content::{RootFile, Totals};
 use lanspread_types::ids::{GameId, GameVersion};
 use lanspread_types::limits;
@@ -27,15 +28,15 @@ pub(crate) fn data(bytes: &[u8]) -> Step {
 
 /// The frames of one whole file.
 pub(crate) fn file(path: &str, content: &[u8], modified: Option<i64>, executable: bool) -> Vec<Step> {
-    let crc32 = crc32fast::hash(content);
+    let checksum = Checksum::of(content);
     let size = content.len() as u64;
     let path = path.to_owned();
     let mut steps =
-        vec![say(StreamMessage::FileBegin { path, size, crc32: Some(crc32), modified, executable })];
+        vec![say(StreamMessage::FileBegin { path, size, checksum: Some(checksum), modified, executable })];
     if !content.is_empty() {
         steps.push(data(content));
     }
-    steps.push(say(StreamMessage::FileEnd { crc32 }));
+    steps.push(say(StreamMessage::FileEnd { checksum }));
     steps
 }
 

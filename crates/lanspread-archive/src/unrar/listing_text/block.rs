@@ -1,5 +1,6 @@
 //! One block of the listing: the fields of one entry, or of its part in one volume. Pure.
 
+use lanspread_types::checksum::Checksum;
 use lanspread_types::content::UnixSeconds;
 use lanspread_types::limits;
 
@@ -22,7 +23,7 @@ pub(super) struct Block {
     part: Option<Part>,
     modified: Option<String>,
     executable: Option<bool>,
-    crc32: Option<u32>,
+    checksum: Option<Checksum>,
     dictionary_bytes: Option<u64>,
     encrypted: bool,
     old_version: bool,
@@ -65,7 +66,7 @@ impl Block {
             part: None,
             modified: None,
             executable: None,
-            crc32: None,
+            checksum: None,
             dictionary_bytes: None,
             encrypted: false,
             old_version: false,
@@ -88,7 +89,7 @@ impl Block {
             "Ratio" => set(&mut self.part, Part::parse(text)),
             "mtime" | "Modified" => set(&mut self.modified, text.to_owned()),
             "Attributes" => set(&mut self.executable, is_executable(text)),
-            "CRC32" => set(&mut self.crc32, parse_crc32(text).ok_or("this is no CRC-32")?),
+            "CRC32" => set(&mut self.checksum, text.parse().map_err(|_| "this is no CRC-32")?),
             "Compression" => {
                 set(&mut self.dictionary_bytes, parse_dictionary(text).ok_or("the dictionary is unknown")?)
             }
@@ -152,7 +153,7 @@ impl Block {
                 return Err(builder.unsupported("the old file version", name));
             }
             (Some(Kind::Directory), None, _) => builder.directory(name)?,
-            (Some(Kind::File), None, Some(size)) => builder.file(&common, size, self.crc32)?,
+            (Some(Kind::File), None, Some(size)) => builder.file(&common, size, self.checksum)?,
             (Some(Kind::Copy), Some(target), Some(_)) => {
                 let original = text(builder, target)?;
                 builder.copy(&common, original)?;
@@ -233,10 +234,6 @@ fn parse_time(text: &str) -> Option<UnixSeconds> {
 /// `-rwxr-xr-x` of Unix; the attributes of Windows know no such thing.
 fn is_executable(attributes: &str) -> bool {
     attributes.len() == 10 && attributes.bytes().skip(1).any(|byte| b"xst".contains(&byte))
-}
-
-fn parse_crc32(text: &str) -> Option<u32> {
-    (text.len() == 8).then(|| u32::from_str_radix(text, 16).ok()).flatten()
 }
 
 /// `RAR 5.0(v50) -m3 -md=32M`; 7.x writes `32m`, `4g`, and nothing for directories, which have none.

@@ -1,6 +1,7 @@
 //! Captured listings: those marked 6.21 are what `unrar` 6.21 prints, those marked 7.01 what `rar` 7.01
 //! prints (the same code). Blocks are cut to the fields that matter where that does not matter.
 
+use lanspread_types::checksum::Checksum;
 use lanspread_types::content::Totals;
 use lanspread_types::entry_path::NameProblem;
 
@@ -70,9 +71,13 @@ fn every_field_of_a_rar5_archive_is_read() {
         panic!("{listing:?}")
     };
     assert_eq!((arena.path.as_str(), arena.size, arena.executable), ("bin/arena.exe", 60000, true));
-    assert_eq!((arena.crc32, arena.modified), (Some(0xb601_7472), Some(1_735_689_660)), "whole seconds");
+    assert_eq!(
+        (arena.checksum, arena.modified),
+        (Some(Checksum::from_crc32(0xb601_7472)), Some(1_735_689_660)),
+        "whole seconds"
+    );
     assert_eq!((blanks.path.as_str(), blanks.size, blanks.executable), (" two  blanks ", 0, false));
-    assert_eq!((blanks.crc32, blanks.modified), (None, None));
+    assert_eq!((blanks.checksum, blanks.modified), (None, None));
     assert_eq!(directory.path.as_str(), "empty directory");
 }
 
@@ -183,8 +188,8 @@ fn encryption_is_told_from_every_sign_of_it() {
 /// Three volumes, the middle one holding nothing but a part; CRC-32 of the whole file stands with its last
 /// part.
 fn three_volumes() -> String {
-    let part = |name: &str, arrow: &str, label: &str, crc32: &str| {
-        block(name, "File", &format!("{label:>12}: {crc32}\n")).replace("100%", arrow)
+    let part = |name: &str, arrow: &str, label: &str, checksum: &str| {
+        block(name, "File", &format!("{label:>12}: {checksum}\n")).replace("100%", arrow)
     };
     [
         format!("{BANNER}\nArchive: x.part1.eti\nDetails: RAR 5, volume 1\n"),
@@ -205,10 +210,11 @@ fn a_split_file_is_one_entry() {
     let volumes = ["x.part1.eti", "x.part2.eti", "x.part3.eti"];
     let listing = read_set(three_volumes().as_bytes(), &volumes).unwrap();
     let files = listing.entries.iter().map(|entry| match entry {
-        ListedEntry::File(file) => (file.path.as_str(), file.size, file.crc32),
+        ListedEntry::File(file) => (file.path.as_str(), file.size, file.checksum),
         other => panic!("{other:?}"),
     });
-    assert_eq!(files.collect::<Vec<_>>(), [("small", 5, Some(1)), ("big", 5, Some(4)), ("last", 5, Some(5))]);
+    let crc = |value| Some(Checksum::from_crc32(value));
+    assert_eq!(files.collect::<Vec<_>>(), [("small", 5, crc(1)), ("big", 5, crc(4)), ("last", 5, crc(5))]);
 }
 
 #[test]

@@ -30,7 +30,7 @@ impl Stage {
     /// Extracts with a listing of one file of `size` bytes.
     fn extract(&self, size: u64, sink: TreeSink, cancel: &CancellationToken) -> Result<(), ArchiveError> {
         let path = EntryPath::parse("a", NamePolicy::Portable).unwrap();
-        let file = FileEntry { path, size, crc32: None, modified: None, executable: false };
+        let file = FileEntry { path, size, checksum: None, modified: None, executable: false };
         let totals = Totals { files: 1, directories: 0, bytes: size };
         let summary =
             ArchiveSummary { name: "x.eti".into(), format: ArchiveFormat::Rar5, solid: false, totals };

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
+use lanspread_types::checksum::Checksum;
 use lanspread_types::content::RootFile;
 use lanspread_types::ids::{GameVersion, PeerId};
 use tokio_util::sync::CancellationToken;
@@ -59,7 +60,7 @@ impl Fixture {
             let content = NEW[chunk.file].1.as_bytes();
             partials.open(chunk.file).unwrap().write_all_at(content, 0).unwrap();
             let recorded = Recorded {
-                crc32: crc32fast::hash(content),
+                checksum: Checksum::of(content),
                 peer: "pc".parse().unwrap(),
                 peer_id: PeerId::random().unwrap(),
                 fingerprint: 1,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use lanspread_proto::codec;
 use lanspread_proto::message::{DownloadFile, Hello, Refusal};
+use lanspread_types::checksum::Checksum;
 use lanspread_types::ids::PeerId;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
@@ -29,7 +30,7 @@ fn say(message: &ChunkMessage) -> Vec<u8> {
 }
 
 fn end(bytes: &[u8]) -> Vec<u8> {
-    say(&ChunkMessage::End { crc32: crc32fast::hash(bytes) })
+    say(&ChunkMessage::End { checksum: Checksum::of(bytes) })
 }
 
 /// Our connection, and the other end behind its hello.
@@ -66,9 +67,9 @@ async fn fetched(said: Vec<u8>, closes: bool) -> (Result<(), FetchError>, Vec<u8
                 assert_eq!(offset, bytes.len() as u64, "bytes go to their places");
                 bytes.extend_from_slice(&data);
             }
-            Step::End { chunk, crc32 } => {
+            Step::End { chunk, checksum } => {
                 let begin = usize::try_from(chunk.offset).unwrap();
-                assert_eq!(crc32, crc32fast::hash(&bytes[begin..]));
+                assert_eq!(checksum, Checksum::of(&bytes[begin..]));
                 whole += 1;
             }
         }
@@ -250,7 +251,8 @@ fn what_may_pass_is_tried_again_and_a_liar_is_not() {
     {
         assert!(error.may_pass(), "{error:?}");
     }
-    let checksum = ContentError::Checksum { path: String::new(), expected: 1, got: 2 };
+    let checksum =
+        ContentError::Checksum { path: String::new(), expected: Checksum::of(b"1"), got: Checksum::of(b"2") };
     for error in [
         FetchError::Wire(WireError::OtherPeer),
         FetchError::Wire(WireError::Malformed(String::new())),

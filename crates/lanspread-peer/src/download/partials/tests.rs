@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
+use lanspread_types::checksum::Checksum;
 use lanspread_types::ids::PeerId;
 
 use super::*;
@@ -45,9 +46,9 @@ impl Fixture {
         for (id, content) in [(1, &b"abc"[..]), (2, b"1")] {
             let chunk = journal.record.chunks.all()[id];
             partials.open(chunk.file).unwrap().write_all_at(content, chunk.offset).unwrap();
-            let crc32 = crc32fast::hash(content);
+            let checksum = Checksum::of(content);
             let (peer, peer_id) = ("pc".parse().unwrap(), PeerId::random().unwrap());
-            journal.chunk(id, Recorded { crc32, peer, peer_id, fingerprint: 1 }).unwrap();
+            journal.chunk(id, Recorded { checksum, peer, peer_id, fingerprint: 1 }).unwrap();
         }
     }
 
@@ -75,7 +76,7 @@ fn what_came_is_kept_and_only_the_rest_is_fetched() {
     fixture.leave_some();
     let (partials, journal) = fixture.prepare();
     assert_eq!(here(&journal), [false, true, true]);
-    assert_eq!(crc32_of(&mut partials.open(0).unwrap(), CHUNK, 3).unwrap(), Some(crc32fast::hash(b"abc")));
+    assert_eq!(checksum_of(&mut partials.open(0).unwrap(), CHUNK, 3).unwrap(), Some(Checksum::of(b"abc")));
 }
 
 #[test]

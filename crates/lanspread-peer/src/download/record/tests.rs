@@ -16,7 +16,7 @@ fn head() -> Head {
 }
 
 fn recorded(crc32: u32, peer_id: PeerId, fingerprint: u64) -> Recorded {
-    Recorded { crc32, peer: "pc".parse().unwrap(), peer_id, fingerprint }
+    Recorded { checksum: Checksum::from_crc32(crc32), peer: "pc".parse().unwrap(), peer_id, fingerprint }
 }
 
 fn machine() -> (tempfile::TempDir, GamesDir) {
@@ -86,7 +86,7 @@ fn a_torn_line_never_happened() {
         let mut journal = Journal::resume(&games, &game(), record).unwrap();
         journal.chunk(1, recorded(7, PeerId::random().unwrap(), 7)).unwrap();
         let resumed = read(&games).unwrap();
-        assert_eq!(resumed.here[1].as_ref().unwrap().crc32, 7, "cut at {cut}");
+        assert_eq!(resumed.here[1].as_ref().unwrap().checksum, Checksum::from_crc32(7), "cut at {cut}");
     }
     assert_eq!(seen, [0, 1, 2, 3, 4, 3]);
 }

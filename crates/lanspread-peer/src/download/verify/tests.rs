@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
+use lanspread_types::checksum::Checksum;
 use lanspread_types::content::RootFile;
 use lanspread_types::ids::PeerId;
 use lanspread_types::limits::CHUNK_BYTES;
@@ -35,7 +36,7 @@ fn downloaded() -> (Machine, Arc<GamesDir>, GameId) {
         let begin = usize::try_from(chunk.offset).unwrap();
         let bytes = &named[chunk.file].1[begin..begin + usize::try_from(chunk.length).unwrap()];
         let (peer, peer_id) = ("pc".parse().unwrap(), PeerId::random().unwrap());
-        let recorded = Recorded { crc32: crc32fast::hash(bytes), peer, peer_id, fingerprint: 1 };
+        let recorded = Recorded { checksum: Checksum::of(bytes), peer, peer_id, fingerprint: 1 };
         journal.chunk(chunk.id, recorded).unwrap();
     }
     journal.complete().unwrap();

@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
+use lanspread_types::checksum::Checksum;
 use lanspread_types::content::Totals;
 use lanspread_types::entry_path::{EntryPath, NamePolicy};
 use lanspread_types::fault::LocalError;
@@ -21,7 +22,7 @@ use crate::install::games_dir::GamesDir;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct InstalledFile {
     pub(crate) size: u64,
-    pub(crate) crc32: u32,
+    pub(crate) checksum: Checksum,
 }
 
 /// A whole receipt.
@@ -112,10 +113,10 @@ fn parse(input: impl BufRead, path: &Path, game: &GameId) -> Result<Receipt, Rec
         }
         let name = EntryPath::parse(&file.path, NamePolicy::Native)
             .map_err(|error| lines.malformed(error.to_string()))?;
-        let crc32 = parse_crc32(&file.crc32)
-            .ok_or_else(|| lines.malformed("the CRC-32 is not 8 hexadecimal digits"))?;
+        let checksum =
+            file.crc32.parse().map_err(|_| lines.malformed("the CRC-32 is not 8 hexadecimal digits"))?;
         bytes = bytes.checked_add(file.size).ok_or_else(|| lines.malformed("the sizes overflow"))?;
-        if files.insert(name.as_str().to_owned(), InstalledFile { size: file.size, crc32 }).is_some() {
+        if files.insert(name.as_str().to_owned(), InstalledFile { size: file.size, checksum }).is_some() {
             return Err(lines.malformed(format!("`{name}` is there twice")));
         }
     };
@@ -132,11 +133,6 @@ fn parse(input: impl BufRead, path: &Path, game: &GameId) -> Result<Receipt, Rec
     }
     let totals = Totals { files: tail.files, directories: tail.directories, bytes };
     Ok(Receipt { files, totals })
-}
-
-fn parse_crc32(text: &str) -> Option<u32> {
-    let plain = text.len() == 8 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    plain.then(|| u32::from_str_radix(text, 16).ok()).flatten()
 }
 
 /// The lines of a receipt, counted and bounded.
@@ -210,8 +206,8 @@ mod tests {
         let (version, name) = ("20250101".parse().unwrap(), "pc".parse().unwrap());
         let mut draft =
             ReceiptDraft::create(&games, &game(), &version, &name, PeerId::random().unwrap()).unwrap();
-        draft.file("b/\"quoted\" \\ name", 3, 0xdead_beef).unwrap();
-        draft.file("a", 0, 0).unwrap();
+        draft.file("b/\"quoted\" \\ name", 3, Checksum::from_crc32(0xdead_beef)).unwrap();
+        draft.file("a", 0, Checksum::of(b"")).unwrap();
         draft.complete(Totals { files: 2, directories: 7, bytes: 3 }).unwrap();
         publish(&games, &game()).unwrap();
         (folder, games)
@@ -227,8 +223,11 @@ mod tests {
         let receipt = read(&games, &game()).unwrap().unwrap();
         assert_eq!(receipt.totals, Totals { files: 2, directories: 7, bytes: 3 });
         let files: Vec<_> =
-            receipt.files.iter().map(|(path, file)| (path.as_str(), file.size, file.crc32)).collect();
-        assert_eq!(files, [("a", 0, 0), ("b/\"quoted\" \\ name", 3, 0xdead_beef)]);
+            receipt.files.iter().map(|(path, file)| (path.as_str(), file.size, file.checksum)).collect();
+        assert_eq!(
+            files,
+            [("a", 0, Checksum::of(b"")), ("b/\"quoted\" \\ name", 3, Checksum::from_crc32(0xdead_beef))]
+        );
         assert_eq!(version(folder.path(), &game()).unwrap().unwrap().as_str(), "20250101");
         assert!(read(&games, &"other".parse().unwrap()).unwrap().is_none());
         assert!(version(folder.path(), &"other".parse().unwrap()).unwrap().is_none());

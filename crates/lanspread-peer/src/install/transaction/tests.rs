@@ -3,7 +3,8 @@
 use std::fs;
 
 use lanspread_archive::provider::EntrySink;
-use lanspread_types::content::FileEntry;
+use lanspread_types::checksum::Checksum;
+use lanspread_types::content::{EntryStep, FileEntry};
 use lanspread_types::entry_path::EntryPath;
 
 use super::*;
@@ -48,10 +49,10 @@ impl Fixture {
         for path in ["data/file".to_owned(), format!("only-in-{version}")] {
             let path = EntryPath::parse(&path, NamePolicy::Portable).unwrap();
             let size = version.len() as u64;
-            let entry = FileEntry { path, size, crc32: None, modified: None, executable: false };
-            sink.file_begin(&entry).unwrap();
-            sink.chunk(version.as_bytes()).unwrap();
-            sink.file_end(crc32fast::hash(version.as_bytes())).unwrap();
+            let entry = FileEntry { path, size, checksum: None, modified: None, executable: false };
+            sink.take(EntryStep::FileBegin(entry)).unwrap();
+            sink.take(EntryStep::Data(version.as_bytes())).unwrap();
+            sink.take(EntryStep::FileEnd(Checksum::of(version.as_bytes()))).unwrap();
         }
         sink.complete().unwrap();
         transaction
@@ -274,9 +275,9 @@ fn killed_in_the_middle_of_a_file_recovery_rolls_back() {
         let before = fixture.everything();
         let (transaction, mut sink) = fixture.begin("2", replace);
         let path = EntryPath::parse("half", NamePolicy::Portable).unwrap();
-        let entry = FileEntry { path, size: 9, crc32: None, modified: None, executable: false };
-        sink.file_begin(&entry).unwrap();
-        sink.chunk(b"abc").unwrap();
+        let entry = FileEntry { path, size: 9, checksum: None, modified: None, executable: false };
+        sink.take(EntryStep::FileBegin(entry)).unwrap();
+        sink.take(EntryStep::Data(b"abc")).unwrap();
         drop((transaction, sink));
         assert_eq!(recover(&fixture.games, &fixture.game).unwrap(), Some("rolled-back"));
         assert_eq!(fixture.everything(), before);

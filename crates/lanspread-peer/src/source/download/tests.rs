@@ -6,6 +6,7 @@ use std::time::Duration;
 use lanspread_archive::provider::ProviderChoice;
 use lanspread_proto::chunk::ChunkItem;
 use lanspread_proto::message::{Hello, Request};
+use lanspread_types::checksum::Checksum;
 use lanspread_types::ids::PeerId;
 use tokio::io::{DuplexStream, duplex};
 use tokio::task::JoinHandle;
@@ -132,7 +133,7 @@ async fn chunks_come_in_the_order_in_which_they_were_asked_with_their_checksums(
         let expected = &whole[offset..offset + length];
         let (bytes, end) = answer(&mut connection).await;
         assert!(bytes == expected, "{length} bytes at {offset}");
-        assert_eq!(end, ChunkMessage::End { crc32: crc32fast::hash(expected) });
+        assert_eq!(end, ChunkMessage::End { checksum: Checksum::of(expected) });
     }
     assert_eq!(answer(&mut connection).await.0, b"1");
     drop(connection);
