@@ -191,7 +191,7 @@ pub(crate) struct Replace {
     #[command(flatten)]
     pub(crate) decoder: Decoder,
     #[command(flatten)]
-    pub(crate) force: Force,
+    pub force: Force,
 }
 
 /// `uninstall`

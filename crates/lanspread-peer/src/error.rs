@@ -9,12 +9,14 @@ use std::path::PathBuf;
 use lanspread_archive::ArchiveError;
 use lanspread_proto::WireError;
 use lanspread_types::fault::LocalError;
-use lanspread_types::ids::{GameId, GameVersion, PeerName, WordError};
+use lanspread_types::ids::{GameId, PeerName, WordError};
 use serde::{Deserialize, Serialize};
 
 use crate::event::Code;
 use crate::operation::OperationFailure;
 use crate::searched::{DiscoverySearch, Searched};
+use lanspread_store::StoreError;
+use lanspread_types::fault::ForeignState;
 
 /// How a failed operation is classed; the command line gives each class its exit status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,100 +85,12 @@ pub enum PeerError {
         /// The catalog file.
         catalog: PathBuf,
     },
-    /// `local/` is there already.
-    #[error("{game} is already installed in {}", path.display())]
-    AlreadyInstalled {
-        /// The game asked for.
-        game: GameId,
-        /// The installed tree.
-        path: PathBuf,
-    },
-    /// The archives of this version are there already.
-    #[error("{game} is already downloaded in version {version}")]
-    AlreadyDownloaded {
-        /// The game asked for.
-        game: GameId,
-        /// The version of its sentinel.
-        version: GameVersion,
-    },
-    /// There is no `local/`.
-    #[error("{game} is not installed: there is no {}", path.display())]
-    NotInstalled {
-        /// The game asked for.
-        game: GameId,
-        /// Where the installed tree would be.
-        path: PathBuf,
-    },
-    /// There is nothing downloaded.
-    #[error("{game} is not downloaded: {} holds no archive with a version.ini", path.display())]
-    NotDownloaded {
-        /// The game asked for.
-        game: GameId,
-        /// Its game root.
-        path: PathBuf,
-    },
-    /// The installed tree holds files that nobody can bring back.
-    #[error("{count} files in {} are not part of {game} or were changed and would be lost: {}", path.display(), first_of(files, *count))]
-    UserFiles {
-        /// The game asked for.
-        game: GameId,
-        /// The installed tree.
-        path: PathBuf,
-        /// How many there are.
-        count: u64,
-        /// The first of them.
-        files: Vec<String>,
-    },
-    /// The installed tree was not installed by lanspread, so that every file in it may be the user's.
-    #[error("nothing records how {game} was installed: all {count} files in {} would be lost", path.display())]
-    NoReceipt {
-        /// The game asked for.
-        game: GameId,
-        /// The installed tree.
-        path: PathBuf,
-        /// Files in it.
-        count: u64,
-    },
-    /// An archive of this machine cannot be unpacked.
-    #[error("{game} cannot be installed from its archives: {source}")]
-    Archive {
-        /// The game asked for.
-        game: GameId,
-        /// What is wrong with which archive.
-        source: ArchiveError,
-    },
-    /// What is on this machine differs from what was installed or downloaded.
-    #[error("{game}: {differences} files are missing or not as they were installed or downloaded")]
-    Differences {
-        /// The game that was compared.
-        game: GameId,
-        /// How many files.
-        differences: u64,
-    },
-    /// There is no record to compare with.
-    #[error("{game} cannot be verified: {reason}")]
-    NotVerifiable {
-        /// The game asked for.
-        game: GameId,
-        /// What is missing.
-        reason: String,
-    },
-    /// Another operation holds the game.
-    #[error("another operation on {game} is in progress{}", pid(*holder_pid))]
-    InProgress {
-        /// The game asked for.
-        game: GameId,
-        /// Process that holds the lock, when it could be read.
-        holder_pid: Option<u32>,
-    },
-    /// Something stands where only we write, and no crash of ours leaves it there.
-    #[error("{} {what}; lanspread leaves it alone", path.display())]
-    ForeignState {
-        /// What stands in the way.
-        path: PathBuf,
-        /// What is odd about it.
-        what: String,
-    },
+    /// What stands on this machine's disk refuses the operation.
+    #[error(transparent)]
+    Store(StoreError),
+    /// Something stands where only we write.
+    #[error(transparent)]
+    Foreign(#[from] ForeignState),
     /// No peers to ask.
     #[error("{}", searched.why_nobody())]
     NoPeers {
@@ -292,6 +206,19 @@ pub enum PeerError {
     Internal(String),
 }
 
+impl From<StoreError> for PeerError {
+    /// The side errors and a cancellation are what they are, whichever layer met them.
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Local(error) => Self::Local(error),
+            StoreError::Foreign(error) => Self::Foreign(error),
+            StoreError::Cancelled => Self::Cancelled,
+            StoreError::Internal(what) => Self::Internal(what),
+            error => Self::Store(error),
+        }
+    }
+}
+
 impl PeerError {
     /// Stable kebab-case code.
     pub fn code(&self) -> Code {
@@ -307,16 +234,8 @@ impl PeerError {
             Self::Config(_) => "invalid-config",
             Self::Catalog { .. } => "catalog-unusable",
             Self::NotInCatalog { .. } => "not-in-catalog",
-            Self::AlreadyInstalled { .. } => "already-installed",
-            Self::AlreadyDownloaded { .. } => "already-downloaded",
-            Self::NotInstalled { .. } => "not-installed",
-            Self::NotDownloaded { .. } => "not-downloaded",
-            Self::UserFiles { .. } | Self::NoReceipt { .. } => "user-files",
-            Self::Archive { source, .. } => source.code(),
-            Self::Differences { .. } => "differences",
-            Self::NotVerifiable { .. } => "not-verifiable",
-            Self::InProgress { .. } => "in-progress",
-            Self::ForeignState { .. } => "foreign-state",
+            Self::Store(error) => error.code(),
+            Self::Foreign(_) => "foreign-state",
             Self::NoPeers { .. } => "no-peers",
             Self::NotOffered { .. } => "not-offered",
             Self::Ambiguous { .. } => "ambiguous-metadata",
@@ -342,26 +261,24 @@ impl PeerError {
         match self {
             // Nobody was named and nobody was looked for: the request lacks something.
             Self::NoPeers { searched } if searched.discovery == DiscoverySearch::Off => ErrorCategory::Usage,
-            Self::Word(_) | Self::Config(_) | Self::Catalog { .. } | Self::Listen { .. } => {
+            Self::Word(_)
+            | Self::Config(_)
+            | Self::Catalog { .. }
+            | Self::Listen { .. }
+            | Self::Store(StoreError::Archive { source: ArchiveError::ProgramMissing { .. }, .. }) => {
                 ErrorCategory::Usage
             }
+            Self::Store(StoreError::Archive { .. } | StoreError::Differences { .. }) => {
+                ErrorCategory::Content
+            }
             Self::NotInCatalog { .. }
-            | Self::AlreadyInstalled { .. }
-            | Self::AlreadyDownloaded { .. }
-            | Self::NotInstalled { .. }
-            | Self::NotDownloaded { .. }
-            | Self::NotVerifiable { .. }
-            | Self::UserFiles { .. }
-            | Self::NoReceipt { .. }
-            | Self::InProgress { .. }
             | Self::DaemonRunning { .. }
             | Self::NoOperation { .. }
             | Self::NotSaved { .. }
             | Self::QueueFull { .. }
-            | Self::ForeignState { .. }
+            | Self::Foreign(_)
+            | Self::Store(_)
             | Self::Ambiguous { .. } => ErrorCategory::Refused,
-            Self::Archive { source: ArchiveError::ProgramMissing { .. }, .. } => ErrorCategory::Usage,
-            Self::Archive { .. } | Self::Differences { .. } => ErrorCategory::Content,
             Self::NoPeers { .. }
             | Self::NotOffered { .. }
             | Self::Peer { .. }
@@ -385,20 +302,20 @@ impl PeerError {
 
     fn fixed_hint(&self) -> Option<&'static str> {
         match self {
-            Self::AlreadyInstalled { .. } => {
+            Self::Store(StoreError::AlreadyInstalled { .. }) => {
                 Some("`update` brings a newer version; `uninstall` removes it, to install it again")
             }
-            Self::AlreadyDownloaded { .. } => {
+            Self::Store(StoreError::AlreadyDownloaded { .. }) => {
                 Some("`update` brings a newer version, `verify` checks this one, `remove` removes it")
             }
-            Self::UserFiles { .. } | Self::NoReceipt { .. } => {
+            Self::Store(StoreError::UserFiles { .. } | StoreError::NoReceipt { .. }) => {
                 Some("move them elsewhere, or give --force to lose them")
             }
-            Self::Differences { .. } => {
+            Self::Store(StoreError::Differences { .. }) => {
                 Some("`uninstall` and `install`, or `remove` and `download`, bring it back whole")
             }
-            Self::InProgress { .. } => Some("wait for it to end, or stop that process"),
-            Self::ForeignState { .. } => Some("look at it, then move it away yourself"),
+            Self::Store(StoreError::InProgress { .. }) => Some("wait for it to end, or stop that process"),
+            Self::Foreign(_) => Some("look at it, then move it away yourself"),
             Self::NoPeers { searched } => Some(searched.hint()),
             Self::NotOffered { searched, .. } if searched.asked > 0 && searched.answered == 0 => {
                 Some(searched.hint())
@@ -424,12 +341,6 @@ impl PeerError {
 
 fn pid(holder: Option<u32>) -> String {
     holder.map(|pid| format!(" (process {pid})")).unwrap_or_default()
-}
-
-/// The first names of a longer list, which says that it is longer.
-fn first_of(names: &[String], count: u64) -> String {
-    let more = if (names.len() as u64) < count { ", …" } else { "" };
-    format!("{}{more}", names.join(", "))
 }
 
 fn answers(peers: &[PeerAnswer]) -> String {

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use lanspread_types::fault::LocalError;
+use lanspread_types::fault::{ForeignState, LocalError};
 use lanspread_types::ids::PeerId;
 
 use crate::error::PeerError;
@@ -36,9 +36,9 @@ pub(crate) fn load_or_create(state_dir: &Path) -> Result<PeerId, PeerError> {
     for _ in 0..2 {
         match fs::read_to_string(&path) {
             Ok(text) => {
-                return text.trim().parse().map_err(|_| PeerError::ForeignState {
-                    path: path.clone(),
-                    what: "holds no peer identity; remove it and this peer gets a new one".to_owned(),
+                return text.trim().parse().map_err(|_| {
+                    let what = "holds no peer identity; remove it and this peer gets a new one".to_owned();
+                    ForeignState { path: path.clone(), what }.into()
                 });
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => create(state_dir, &path)?,
@@ -94,7 +94,7 @@ mod tests {
     fn a_broken_identity_is_reported_not_replaced() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join(FILE), "nonsense").unwrap();
-        assert!(matches!(load_or_create(folder.path()), Err(PeerError::ForeignState { .. })));
+        assert!(matches!(load_or_create(folder.path()), Err(PeerError::Foreign(_))));
         assert_eq!(fs::read_to_string(folder.path().join(FILE)).unwrap(), "nonsense");
     }
 }

@@ -37,9 +37,8 @@ mod saved_peers;
 mod searched;
 mod source;
 mod task;
-#[cfg(any(test, feature = "testing"))]
-#[doc(hidden)]
-pub mod testing;
+#[cfg(test)]
+mod testing;
 
 pub use error::{AttemptFailure, ErrorCategory, PeerError};
 pub use event::{PeerEvent, PeerEvents};

@@ -5,13 +5,13 @@
 
 use std::net::SocketAddr;
 
+use lanspread_store::state::game_state::GameState;
 use lanspread_types::content::Availability;
 use lanspread_types::ids::{GameId, GameVersion, PeerAddress, PeerName};
 use serde::{Deserialize, Serialize};
 
 use crate::error::PeerAnswer;
 use crate::event::Code;
-use crate::library::state::GameState;
 use crate::operation::OperationKind;
 use crate::peer::{DiscoveredPeers, OfferedGame, PeerOffers, PeerStatus, SourcePeer, StreamInstallPlan};
 

@@ -12,7 +12,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use lanspread_types::fault::LocalError;
+use lanspread_types::fault::{ForeignState, LocalError};
 use lanspread_types::ids::PeerAddress;
 use lanspread_types::limits;
 use serde::Deserialize;
@@ -55,7 +55,7 @@ impl SavedPeers {
         };
         let mut text = String::new();
         let read = file.take(limits::SAVED_PEERS_BYTES_MAX + 1).read_to_string(&mut text);
-        let foreign = |what| PeerError::ForeignState { path: path.clone(), what };
+        let foreign = |what| PeerError::from(ForeignState { path: path.clone(), what });
         match read {
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                 return Err(foreign("is not text".to_owned()));
@@ -198,7 +198,7 @@ mod tests {
         for text in ["peers = [\"x\"]", "peer = []", "peers = []\nother = 1", "", "\u{0}", &long] {
             fs::write(saved.path(), text).unwrap();
             let result = saved.add(&peer("a:1"));
-            assert!(matches!(result, Err(PeerError::ForeignState { .. })), "{text:.20}: {result:?}");
+            assert!(matches!(result, Err(PeerError::Foreign(_))), "{text:.20}: {result:?}");
             assert_eq!(fs::read_to_string(saved.path()).unwrap(), text);
         }
     }

@@ -68,6 +68,16 @@ impl LocalError {
     }
 }
 
+/// Something stands where only we write, and no crash of ours leaves it there.
+#[derive(Debug, thiserror::Error)]
+#[error("{} {what}; lanspread leaves it alone", path.display())]
+pub struct ForeignState {
+    /// What stands in the way.
+    pub path: PathBuf,
+    /// What is odd about it.
+    pub what: String,
+}
+
 /// Content that a source sent and that breaks a rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ContentError {

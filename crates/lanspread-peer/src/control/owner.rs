@@ -9,7 +9,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use lanspread_types::fault::LocalError;
+use lanspread_types::fault::{ForeignState, LocalError};
 use lanspread_types::layout::{DAEMON_FILE, STATE_DIR};
 use lanspread_types::limits;
 use serde::{Deserialize, Serialize};
@@ -105,7 +105,7 @@ pub fn find_daemon(games_dir: &Path) -> Result<Option<Daemon>, PeerError> {
         std::thread::sleep(READ_WAIT);
     }
     let what = "is held by a process that is no daemon of lanspread".to_owned();
-    Err(PeerError::ForeignState { path, what })
+    Err(ForeignState { path, what }.into())
 }
 
 fn read(file: &mut File) -> io::Result<Daemon> {

@@ -10,6 +10,7 @@ use lanspread_proto::WireError;
 use lanspread_proto::chunk::{Buffers, ChunkItem, ChunkMessage, ChunkRequest, Incoming, Outgoing};
 use lanspread_proto::connection::Connection;
 use lanspread_proto::message::{RefusalCode, Reply, Request};
+use lanspread_store::state::chunks::Chunk;
 use lanspread_types::content::RootFile;
 use lanspread_types::fault::{ContentError, LocalError};
 use lanspread_types::ids::{GameId, GameVersion};
@@ -18,7 +19,6 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::chunks::Chunk;
 use super::write::Step;
 
 /// Why a source ended before it was told to.

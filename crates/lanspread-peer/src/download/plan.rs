@@ -14,9 +14,8 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
+use lanspread_store::state::chunks::{Chunk, Chunks};
 use lanspread_types::limits;
-
-use super::chunks::{Chunk, Chunks};
 
 /// Place of a source in the list of validated peers.
 pub(crate) type SourceId = usize;

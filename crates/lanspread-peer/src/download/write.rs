@@ -8,17 +8,16 @@ use std::sync::{Mutex, PoisonError};
 use bytes::BytesMut;
 use lanspread_archive::SinkError;
 use lanspread_proto::chunk::Buffers;
+use lanspread_store::download::partials::Partials;
+use lanspread_store::state::booking::Booking;
+use lanspread_store::state::chunks::Chunk;
+use lanspread_store::state::record::{Journal, Recorded};
 use lanspread_types::checksum::{Checksum, ChecksumHasher};
 use lanspread_types::fault::{ContentError, LocalError};
 use lanspread_types::ids::{PeerId, PeerName};
 use lanspread_types::limits;
 use lanspread_types::text::printable;
 use tokio::sync::mpsc;
-
-use super::chunks::Chunk;
-use super::partials::Partials;
-use super::record::{Journal, Recorded};
-use crate::install::space::Booking;
 
 /// One step of a chunk. Steps of different chunks never mix.
 #[derive(Debug)]

@@ -10,8 +10,10 @@ mod schema_tests;
 use std::borrow::Cow;
 use std::net::SocketAddr;
 
-use lanspread_types::content::ArchiveFormat;
+use lanspread_types::content::{ArchiveFormat, ArchiveSummary};
 use lanspread_types::ids::{GameId, GameVersion, PeerName};
+use lanspread_types::limits;
+use lanspread_types::text::printable;
 use serde::{Deserialize, Serialize};
 
 use crate::error::AttemptFailure;
@@ -407,6 +409,19 @@ pub enum PeerEvent {
 }
 
 impl PeerEvent {
+    /// An archive begins to arrive from `peer`.
+    pub(crate) fn archive_begin(game: &GameId, peer: &PeerName, archive: &ArchiveSummary) -> Self {
+        Self::ArchiveBegin {
+            game: game.clone(),
+            peer: peer.clone(),
+            name: printable(&archive.name, limits::COMPONENT_BYTES_MAX),
+            format: archive.format,
+            solid: archive.solid,
+            files: archive.totals.files,
+            bytes: archive.totals.bytes,
+        }
+    }
+
     /// The game that it is about, if it is about one.
     pub fn game(&self) -> Option<&GameId> {
         match self {

@@ -5,28 +5,28 @@ use std::sync::Arc;
 use lanspread_archive::SinkError;
 use lanspread_proto::WireError;
 use lanspread_proto::message::Hello;
+use lanspread_store::install::replace::refuse_user_files;
+use lanspread_store::install::staging::StagingSink;
+use lanspread_store::install::transaction::{InstallOrigin, Transaction};
+use lanspread_store::state::booking;
+use lanspread_store::state::booking::Booking;
+use lanspread_store::state::games_dir::GamesDir;
+use lanspread_store::state::lock::GameLock;
 use lanspread_types::content::{ArchiveSummary, Totals};
 use lanspread_types::entry_path::NamePolicy;
 use lanspread_types::fault::{ContentError, LocalError};
 use lanspread_types::ids::{GameId, GameVersion};
 use lanspread_types::limits;
-use lanspread_types::text::printable;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::games_dir::GamesDir;
-use super::lock::GameLock;
-use super::replace::refuse_user_files;
 use super::select::PeerOffer;
-use super::space::{self, Booking};
-use super::staging::StagingSink;
 use super::stream::{StagingStep, StreamObserver, receive, stage};
-use super::transaction::{Origin, Transaction};
-use crate::error::PeerError;
 use crate::event::{Code, EventSender, PeerEvent};
 use crate::net::dial::dial;
 use crate::task::Tasks;
+use lanspread_store::StoreError;
 
 /// Why an attempt failed.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +45,7 @@ pub(crate) enum AttemptError {
     Cancelled,
     /// Something of the user's stands in the way: no other source can help.
     #[error(transparent)]
-    Refused(Box<PeerError>),
+    Refused(StoreError),
     /// The staging thread takes no more; replaced by its own error where that is known.
     #[error("the staging thread stopped")]
     StagingStopped,
@@ -57,7 +57,7 @@ impl AttemptError {
             Self::Wire(error) => error.code().into(),
             Self::Content(error) => error.code().into(),
             Self::Local(error) => error.code().into(),
-            Self::Refused(error) => error.code(),
+            Self::Refused(error) => error.code().into(),
             Self::Cancelled => "cancelled".into(),
             Self::StagingStopped => "internal".into(),
         }
@@ -91,7 +91,7 @@ pub(crate) async fn attempt(context: &AttemptContext, source: &PeerOffer) -> Res
         // The last look at the user's files comes as late as can be.
         let complete = received.and_then(|totals| {
             if looks_again {
-                refuse_user_files(&games, &game).map_err(|error| AttemptError::Refused(Box::new(error)))?;
+                refuse_user_files(&games, &game).map_err(AttemptError::Refused)?;
             }
             Ok(totals)
         });
@@ -111,7 +111,7 @@ async fn begin(
     source: &PeerOffer,
 ) -> Result<(Transaction, StagingSink), AttemptError> {
     let origin =
-        Origin { version: context.version.clone(), source: source.name.clone(), source_id: source.id };
+        InstallOrigin { version: context.version.clone(), source: source.name.clone(), source_id: source.id };
     let (games, game) = (Arc::clone(&context.games), context.game.clone());
     let (policy, replaces) = (context.policy, context.replaces);
     Ok(blocking(context, "begin", move || Transaction::begin(&games, &game, &origin, policy, replaces))
@@ -155,7 +155,7 @@ async fn transfer(
         received
     };
     let (games, game) = (Arc::clone(&context.games), context.game.clone());
-    let book = move |totals| Booking::take(&games, &game, space::needed_bytes(totals));
+    let book = move |totals| Booking::take(&games, &game, booking::needed_bytes(totals));
     let staging = blocking(context, "staging", move || stage(sink, queue, book));
     let (staged, received) = tokio::join!(staging, receiving);
     match (staged?, received) {
@@ -219,15 +219,8 @@ impl StreamObserver for Progress<'_> {
     }
 
     fn archive(&mut self, archive: &ArchiveSummary) {
-        self.context.events.report(PeerEvent::ArchiveBegin {
-            game: self.context.game.clone(),
-            peer: self.source.name.clone(),
-            name: printable(&archive.name, limits::COMPONENT_BYTES_MAX),
-            format: archive.format,
-            solid: archive.solid,
-            files: archive.totals.files,
-            bytes: archive.totals.bytes,
-        });
+        let event = PeerEvent::archive_begin(&self.context.game, &self.source.name, archive);
+        self.context.events.report(event);
     }
 
     fn progress(&mut self, bytes: u64) {

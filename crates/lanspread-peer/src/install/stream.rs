@@ -9,6 +9,8 @@ use lanspread_proto::connection::Connection;
 use lanspread_proto::entry::{Sorted, sort};
 use lanspread_proto::grammar::StreamGrammar;
 use lanspread_proto::message::{StreamItem, StreamMessage};
+use lanspread_store::install::staging::StagingSink;
+use lanspread_store::state::booking::Booking;
 use lanspread_types::content::{ArchiveSummary, EntryStep, Totals};
 use lanspread_types::entry_path::NamePolicy;
 use lanspread_types::fault::{ContentError, LocalError};
@@ -18,8 +20,6 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::attempt::AttemptError;
-use super::space::Booking;
-use super::staging::StagingSink;
 
 /// One judged step of a stream, on its way to the staging thread.
 #[derive(Debug)]

@@ -1,6 +1,4 @@
-//! What is on disk below the games directory.
+//! What this peer offers.
 
 pub(crate) mod index;
-pub mod scan;
-pub mod state;
 pub(crate) mod watch;

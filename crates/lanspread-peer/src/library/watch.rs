@@ -19,7 +19,6 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::install::recover_recorded::recover_recorded;
 use crate::source::Source;
 
 /// What has to be read again because of one path.
@@ -254,7 +253,7 @@ impl LibraryWatcher {
 
 /// Reads again what is pending; a slow scan also puts in order what crashed operations left. Blocking.
 fn read(source: &Source, watches: &mut Watches, pending: Pending, scan: bool) {
-    if scan && let Err(error) = recover_recorded(&source.games_dir, &source.events) {
+    if scan && let Err(error) = source.recover() {
         tracing::warn!("{error}");
     }
     if pending.everything {

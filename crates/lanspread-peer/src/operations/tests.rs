@@ -1,14 +1,15 @@
 //! Operations of a real peer. What runs is a streamed install from a source that never ends, so that every test decides
 //! itself when something ends.
 
+use lanspread_testing::lying_source::{Listening, LyingSource, Step};
+use lanspread_testing::machine::Machine;
+use lanspread_testing::small_game;
 use tokio::sync::Barrier;
 
 use super::*;
 use crate::event::PeerEvent;
 use crate::operation::OperationOptions;
-use crate::testing::lying_source::{Listening, LyingSource, Step};
-use crate::testing::machine::{Machine, PeerOf};
-use crate::testing::small_game;
+use crate::testing::machine::PeerOf;
 
 /// A source that stands still in the middle of its stream, and says when it has come there.
 async fn standing_still() -> (Listening, std::sync::Arc<Barrier>) {

@@ -4,6 +4,13 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use lanspread_store::download::{commit, partials, root_files};
+use lanspread_store::error::StoreError;
+use lanspread_store::state::booking;
+use lanspread_store::state::booking::Booking;
+use lanspread_store::state::game_state::{GameState, read_sentinel};
+use lanspread_store::state::games_dir::GamesDir;
+use lanspread_store::state::lock::GameLock;
 use lanspread_types::content::{RootFile, Totals};
 use lanspread_types::fault::ContentError;
 use lanspread_types::ids::{GameId, GameVersion};
@@ -14,14 +21,9 @@ use tokio_util::sync::CancellationToken;
 use super::Peer;
 use crate::download::transfer::{Dialling, TransferContext, transfer};
 use crate::download::write::Target;
-use crate::download::{commit, partials, root_files};
 use crate::error::{AttemptFailure, PeerError};
 use crate::event::{PeerEvent, SourceShare};
-use crate::install::games_dir::GamesDir;
-use crate::install::lock::GameLock;
 use crate::install::select::Selection;
-use crate::install::space::{self, Booking};
-use crate::library::state::{GameState, read_sentinel};
 use crate::operation::{OperationContext, OperationOptions};
 
 /// A download that has been prepared: what is to be brought, from whom, and where to.
@@ -122,7 +124,7 @@ impl Peer {
         let state = self.blocking("look", move || Ok(GameState::read(games.path(), &looked_for)?)).await?;
         match state.and_then(|state| state.version) {
             Some(here) if here == *version => {
-                Err(PeerError::AlreadyDownloaded { game: game.clone(), version: here })
+                Err(StoreError::AlreadyDownloaded { game: game.clone(), version: here }.into())
             }
             _ => Ok(()),
         }
@@ -148,7 +150,7 @@ impl Peer {
                 let bytes: u64 = wanted.iter().map(|file| file.size).sum();
                 let missing =
                     Totals { files: wanted.len() as u64, directories: 1, bytes: bytes - bytes_kept };
-                let booking = match Booking::take(&preparing, &game, space::needed_bytes(missing)) {
+                let booking = match Booking::take(&preparing, &game, booking::needed_bytes(missing)) {
                     Ok(booking) => Some(booking),
                     Err(error) if bytes_kept == 0 => {
                         partials::discard(&preparing, &game)?;

@@ -2,22 +2,23 @@
 
 use std::time::Instant;
 
-use lanspread_types::content::Totals;
-use lanspread_types::ids::{GameId, GameVersion};
+use lanspread_store::install::replace::Replace;
+use lanspread_store::install::unpack::{Unpack, UnpackObserver, unpack};
+use lanspread_types::content::{ArchiveSummary, Totals};
+use lanspread_types::ids::{GameId, GameVersion, PeerName};
 use tokio_util::sync::CancellationToken;
 
 use super::Peer;
 use crate::error::PeerError;
+use crate::event::EventSender;
 use crate::event::PeerEvent;
-use crate::install::local::{self, LocalInstall};
-use crate::install::replace::Replace;
 use crate::operation::{OperationContext, OperationOptions};
 
 impl Peer {
     /// Installs a game from its archives, which are here. Nothing is downloaded.
     ///
     /// # Errors
-    /// [`PeerError::NotDownloaded`], [`PeerError::AlreadyInstalled`], [`PeerError::Archive`], [`PeerError::Local`], and
+    /// [`StoreError::NotDownloaded`], [`StoreError::AlreadyInstalled`], [`StoreError::Archive`], [`PeerError::Local`], and
     /// what every operation can fail with.
     pub async fn install_game(
         &self,
@@ -70,7 +71,7 @@ impl Peer {
         let cancel = context.cancel.child_token();
         // Also when this future is dropped half-way.
         let _cancel_on_drop = cancel.clone().drop_guard();
-        let install = LocalInstall {
+        let install = Unpack {
             games,
             game: context.game.clone(),
             policy: context.options.names,
@@ -78,14 +79,44 @@ impl Peer {
             name: self.inner.name.clone(),
             id: self.inner.id,
             provider: self.inner.source.provider.clone(),
-            events: context.events.clone(),
             cancel,
         };
+        let told = Told {
+            game: context.game.clone(),
+            peer: self.inner.name.clone(),
+            events: context.events.clone(),
+        };
         self.blocking("install", move || {
-            let installed = local::install(&install);
+            let installed = unpack(&install, told);
             drop(lock);
-            installed
+            Ok(installed?)
         })
         .await
+    }
+}
+
+/// Reports an install from archives as events.
+struct Told {
+    game: GameId,
+    peer: PeerName,
+    events: EventSender,
+}
+
+impl UnpackObserver for Told {
+    fn begun(&mut self, version: &GameVersion, totals: Totals, replaces: bool) {
+        self.events.report(PeerEvent::InstallBegin {
+            game: self.game.clone(),
+            version: version.clone(),
+            bytes_total: totals.bytes,
+            replaces,
+        });
+    }
+
+    fn archive(&mut self, archive: &ArchiveSummary) {
+        self.events.report(PeerEvent::archive_begin(&self.game, &self.peer, archive));
+    }
+
+    fn progress(&mut self, bytes: u64, bytes_total: u64) {
+        self.events.report(PeerEvent::InstallProgress { game: self.game.clone(), bytes, bytes_total });
     }
 }

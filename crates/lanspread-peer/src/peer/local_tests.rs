@@ -5,6 +5,12 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use lanspread_archive::ArchiveError;
+use lanspread_store::error::StoreError;
+use lanspread_store::state::games_dir::GamesDir;
+use lanspread_store::state::lock::GameLock;
+use lanspread_testing::lying_source::{LyingSource, Step};
+use lanspread_testing::machine::{Machine, Node, Tree};
+use lanspread_testing::small_game;
 use lanspread_types::content::Availability;
 use lanspread_types::entry_path::NamePolicy;
 use lanspread_types::ids::GameId;
@@ -14,12 +20,8 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::error::ErrorCategory;
 use crate::event::PeerEvent;
-use crate::install::games_dir::GamesDir;
-use crate::install::lock::GameLock;
 use crate::operation::OperationOptions;
-use crate::testing::lying_source::{LyingSource, Step};
-use crate::testing::machine::{Machine, Node, PeerOf, Tree};
-use crate::testing::small_game;
+use crate::testing::machine::PeerOf;
 
 const FORCE: OperationOptions = OperationOptions {
     peers: Vec::new(),
@@ -76,7 +78,7 @@ fn local(machine: &Machine) -> std::path::PathBuf {
 }
 
 fn installed_tree(machine: &Machine) -> Tree {
-    crate::testing::machine::tree(&local(machine))
+    lanspread_testing::machine::tree(&local(machine))
 }
 
 fn archive(path: &Path, files: &[(&str, &[u8])]) {
@@ -152,13 +154,19 @@ async fn an_install_from_archives_leaves_the_tree_the_receipt_and_the_archives()
 async fn what_is_not_downloaded_or_is_installed_already_is_refused() {
     let machine = Machine::new();
     let peer = machine.peer("here");
-    assert!(matches!(install(&peer, &polite(), false).await, Err(PeerError::NotDownloaded { .. })));
+    assert!(matches!(
+        install(&peer, &polite(), false).await,
+        Err(PeerError::Store(StoreError::NotDownloaded { .. }))
+    ));
     assert_eq!(machine.everything(), Tree::new());
     fs::create_dir(root(&machine)).unwrap();
     archive(&root(&machine).join("a.eti"), &[("a", b"1")]);
     let told = Told::by(&peer);
     assert!(
-        matches!(install(&peer, &polite(), false).await, Err(PeerError::NotDownloaded { .. })),
+        matches!(
+            install(&peer, &polite(), false).await,
+            Err(PeerError::Store(StoreError::NotDownloaded { .. }))
+        ),
         "an archive without a sentinel"
     );
     assert_eq!(told.all(), ["failed not-downloaded"]);
@@ -166,9 +174,12 @@ async fn what_is_not_downloaded_or_is_installed_already_is_refused() {
     let (machine, peer) = installed().await;
     let before = machine.everything();
     let error = install(&peer, &FORCE, false).await.unwrap_err();
-    assert!(matches!(error, PeerError::AlreadyInstalled { .. }), "{error:?}");
+    assert!(matches!(error, PeerError::Store(StoreError::AlreadyInstalled { .. })), "{error:?}");
     fs::remove_file(root(&machine).join("version.ini")).unwrap();
-    assert!(matches!(install(&peer, &FORCE, true).await, Err(PeerError::NotDownloaded { .. })));
+    assert!(matches!(
+        install(&peer, &FORCE, true).await,
+        Err(PeerError::Store(StoreError::NotDownloaded { .. }))
+    ));
     fs::write(root(&machine).join("version.ini"), small_game::version().as_str()).unwrap();
     assert_eq!(machine.everything(), before);
 }
@@ -201,7 +212,7 @@ async fn names_that_cannot_be_installed_are_refused_before_anything_is_written()
         let told = Told::by(&peer);
         let error = install(&peer, &polite(), false).await.unwrap_err();
         assert!(
-            matches!(&error, PeerError::Archive { source: ArchiveError::Name { archive, .. }, .. } if !archive.is_empty()),
+            matches!(&error, PeerError::Store(StoreError::Archive { source: ArchiveError::Name { archive, .. }, .. }) if !archive.is_empty()),
             "{error:?}"
         );
         assert_eq!(error.category(), ErrorCategory::Content);
@@ -268,7 +279,7 @@ async fn nothing_of_the_user_s_is_lost_without_force() {
         [install(&peer, &polite(), true).await.unwrap_err(), uninstall(&peer, &polite()).await.unwrap_err()]
     {
         match &error {
-            PeerError::UserFiles { count, files, .. } => {
+            PeerError::Store(StoreError::UserFiles { count, files, .. }) => {
                 assert_eq!(
                     (*count, &files[..]),
                     (2, &[small_game::LAST_FILE.to_owned(), "saves/slot1".to_owned()][..])
@@ -307,7 +318,7 @@ async fn a_streamed_update_replaces_the_tree_and_keeps_the_user_s_files() {
     };
     let before = machine.everything();
     let error = stream(&polite()).await.unwrap_err();
-    assert!(matches!(error, PeerError::UserFiles { .. }), "{error:?}");
+    assert!(matches!(error, PeerError::Store(StoreError::UserFiles { .. })), "{error:?}");
     assert_eq!(machine.everything(), before);
     stream(&FORCE).await.unwrap();
     assert_eq!(installed_tree(&machine), small_game::tree());
@@ -341,7 +352,7 @@ async fn a_file_saved_during_a_streamed_update_is_not_lost() {
         peer.operate(&game, &options, &cancel, async |context| peer.stream_install(&context, true).await);
     let (updated, ()) = tokio::join!(update, playing);
     let error = updated.unwrap_err();
-    assert!(matches!(error, PeerError::UserFiles { count: 1, .. }), "{error:?}");
+    assert!(matches!(error, PeerError::Store(StoreError::UserFiles { count: 1, .. })), "{error:?}");
     assert_eq!(second.connections(), 1, "asked for its details and never tried");
     assert_eq!(fs::read(&saved).unwrap(), b"mine");
     fs::remove_file(&saved).unwrap();
@@ -353,7 +364,7 @@ async fn an_uninstall_leaves_the_downloaded_files_and_can_be_installed_again() {
     let (machine, peer) = downloaded();
     let before = machine.everything();
     let error = uninstall(&peer, &polite()).await.unwrap_err();
-    assert!(matches!(error, PeerError::NotInstalled { .. }), "{error:?}");
+    assert!(matches!(error, PeerError::Store(StoreError::NotInstalled { .. })), "{error:?}");
     for _ in 0..2 {
         install(&peer, &polite(), false).await.unwrap();
         let told = Told::by(&peer);
@@ -368,9 +379,9 @@ async fn a_tree_that_nobody_recorded_is_the_user_s() {
     let (machine, peer) = installed().await;
     fs::remove_dir_all(machine.games_dir().join(".lanspread")).unwrap();
     let error = uninstall(&peer, &polite()).await.unwrap_err();
-    assert!(matches!(error, PeerError::NoReceipt { count: 4, .. }), "{error:?}");
+    assert!(matches!(error, PeerError::Store(StoreError::NoReceipt { count: 4, .. })), "{error:?}");
     let error = verify(&peer).await.unwrap_err();
-    assert!(matches!(error, PeerError::NotVerifiable { .. }), "{error:?}");
+    assert!(matches!(error, PeerError::Store(StoreError::NotVerifiable { .. })), "{error:?}");
     let state = &peer.local_games().await.unwrap()[0];
     assert_eq!((state.installed, &state.installed_version), (true, &None));
     uninstall(&peer, &FORCE).await.unwrap();
@@ -393,11 +404,11 @@ async fn removing_leaves_the_installed_tree_only() {
     assert_eq!(fs::read_dir(root(&machine)).unwrap().count(), 1);
     assert_eq!(installed_tree(&machine), small_game::tree());
     let error = remove(&peer).await.unwrap_err();
-    assert!(matches!(error, PeerError::NotDownloaded { .. }), "{error:?}");
+    assert!(matches!(error, PeerError::Store(StoreError::NotDownloaded { .. })), "{error:?}");
     uninstall(&peer, &polite()).await.unwrap();
     assert_eq!(machine.everything(), Tree::new());
-    assert!(matches!(remove(&peer).await, Err(PeerError::NotDownloaded { .. })));
-    assert!(matches!(verify(&peer).await, Err(PeerError::NotInstalled { .. })));
+    assert!(matches!(remove(&peer).await, Err(PeerError::Store(StoreError::NotDownloaded { .. }))));
+    assert!(matches!(verify(&peer).await, Err(PeerError::Store(StoreError::NotInstalled { .. }))));
 }
 
 /// Archives may lie elsewhere behind links: the links are removed, what they lead to is not. No sentinel is needed:
@@ -483,7 +494,7 @@ async fn a_comparison_names_every_difference() {
     let before = machine.everything();
     let told = Told::by(&peer);
     let error = verify(&peer).await.unwrap_err();
-    assert!(matches!(error, PeerError::Differences { differences: 3, .. }), "{error:?}");
+    assert!(matches!(error, PeerError::Store(StoreError::Differences { differences: 3, .. })), "{error:?}");
     assert_eq!(error.category(), ErrorCategory::Content);
     let bytes = small_game::FIRST_CONTENT.len() + small_game::LAST_CONTENT.len();
     let expected = [
@@ -512,7 +523,7 @@ async fn a_torn_receipt_is_nothing_to_compare_with() {
     let whole = fs::read(&receipt).unwrap();
     fs::write(&receipt, &whole[..whole.len() - 5]).unwrap();
     let error = verify(&peer).await.unwrap_err();
-    assert!(matches!(error, PeerError::NotVerifiable { .. }), "{error:?}");
+    assert!(matches!(error, PeerError::Store(StoreError::NotVerifiable { .. })), "{error:?}");
     assert!(error.to_string().contains("line 6"), "{error}");
 }
 
@@ -548,6 +559,6 @@ async fn a_held_game_is_refused_to_every_operation() {
         remove(&peer).await,
         verify(&peer).await,
     ] {
-        assert!(matches!(result, Err(PeerError::InProgress { .. })), "{result:?}");
+        assert!(matches!(result, Err(PeerError::Store(StoreError::InProgress { .. }))), "{result:?}");
     }
 }

@@ -23,6 +23,8 @@ pub use self::builder::{PeerBuilder, PeerConfig};
 pub use self::client::{DiscoveredPeers, FailedPeer, OfferedGame, PeerClient, PeerOffers, PeerStatus};
 pub use self::stream_install::{SourcePeer, StreamInstallPlan, StreamInstallReport};
 use lanspread_proto::message::Hello;
+use lanspread_store::state::game_state::GameState;
+use lanspread_store::state::scan::scan;
 use lanspread_types::ids::{PeerAddress, PeerId, PeerName};
 use lanspread_types::{layout, limits};
 
@@ -31,8 +33,6 @@ use crate::control::owner::Owned;
 use crate::control::{self, Daemon, owner};
 use crate::error::PeerError;
 use crate::event::{EventSender, PeerEvents};
-use crate::library::scan::scan;
-use crate::library::state::GameState;
 use crate::net::neighbours::Neighbours;
 use crate::operations::Operations;
 use crate::report::Report;

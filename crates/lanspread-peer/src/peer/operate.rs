@@ -4,14 +4,15 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use lanspread_store::recover::{Recovered, lock_and_recover};
+use lanspread_store::state::games_dir::GamesDir;
+use lanspread_store::state::lock::GameLock;
 use lanspread_types::ids::GameId;
 use tokio_util::sync::CancellationToken;
 
 use super::Peer;
 use crate::error::PeerError;
-use crate::install::games_dir::GamesDir;
-use crate::install::lock::GameLock;
-use crate::install::recover_recorded::lock_and_recover;
+use crate::event::PeerEvent;
 use crate::operation::{OperationContext, OperationOptions};
 
 impl Peer {
@@ -52,7 +53,10 @@ impl Peer {
         let (game, events) = (operation.game.clone(), operation.events.clone());
         self.blocking("lock", move || {
             let games = Arc::new(GamesDir::open(&games_dir)?);
-            let lock = lock_and_recover(&games, &game, &events)?;
+            let Recovered { lock, actions } = lock_and_recover(&games, &game)?;
+            for action in actions {
+                events.report(PeerEvent::GameRecovered { game: game.clone(), action: action.into() });
+            }
             Ok((games, Arc::new(lock)))
         })
         .await

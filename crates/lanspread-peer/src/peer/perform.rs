@@ -1,12 +1,13 @@
 //! From the kind of an operation to its road: the one place that knows them all.
 
+use lanspread_store::install::replace;
+use lanspread_store::install::replace::Replace;
+use lanspread_store::state::game_state::GameState;
+use lanspread_store::state::games_dir::GamesDir;
 use lanspread_types::ids::GameId;
 
 use super::Peer;
 use crate::error::PeerError;
-use crate::install::games_dir::GamesDir;
-use crate::install::replace::{self, Replace};
-use crate::library::state::GameState;
 use crate::operation::{OperationContext, OperationKind};
 
 impl Peer {
@@ -50,7 +51,8 @@ impl Peer {
     ) -> Result<(), PeerError> {
         let (games_dir, game) = (self.inner.games_dir.clone(), context.game.clone());
         self.blocking("permit", move || {
-            replace::permit(&GamesDir::open(&games_dir)?, &game, replace).map(|_| ())
+            replace::permit(&GamesDir::open(&games_dir)?, &game, replace)?;
+            Ok(())
         })
         .await
     }

@@ -10,7 +10,6 @@ use tokio::sync::mpsc;
 use super::Peer;
 use crate::error::PeerError;
 use crate::event::PeerEvent;
-use crate::install::recover_recorded::recover_recorded;
 use crate::library::watch::LibraryWatcher;
 use crate::net::directory::{HowKnown, KnownPeer, PeerKey};
 use crate::net::discovery::{self, Advertised, Discovery, Heard};
@@ -38,8 +37,8 @@ impl Peer {
             }
             *listening = Some(address);
         }
-        let (games_dir, events) = (inner.games_dir.clone(), inner.events.clone());
-        self.blocking("recovery", move || recover_recorded(&games_dir, &events)).await?;
+        let source = Arc::clone(&inner.source);
+        self.blocking("recovery", move || Ok(source.recover()?)).await?;
         let source = Arc::clone(&inner.source);
         let mut watcher = self.blocking("scan", move || Ok(LibraryWatcher::begin(source)?)).await?;
         inner.events.report(PeerEvent::PeerReady {

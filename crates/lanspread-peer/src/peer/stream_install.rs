@@ -5,6 +5,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use lanspread_store::install::replace::{Replace, permit};
+use lanspread_store::state::booking;
+use lanspread_store::state::games_dir::GamesDir;
+use lanspread_store::state::lock::GameLock;
 use lanspread_types::content::Totals;
 use lanspread_types::fault::LocalError;
 use lanspread_types::ids::{GameId, GameVersion, PeerId, PeerName};
@@ -14,11 +18,7 @@ use super::Peer;
 use crate::error::{AttemptFailure, PeerAnswer, PeerError};
 use crate::event::PeerEvent;
 use crate::install::attempt::{AttemptContext, AttemptError, attempt};
-use crate::install::games_dir::GamesDir;
-use crate::install::lock::GameLock;
-use crate::install::replace::{Replace, permit};
 use crate::install::select::{PeerOffer, Selection};
-use crate::install::space;
 use crate::net::dial::dial;
 use crate::operation::{OperationContext, OperationOptions};
 
@@ -222,7 +222,7 @@ impl Peer {
         failures.push(failure);
         match error {
             AttemptError::Local(error) => Err(error.into()),
-            AttemptError::Refused(error) => Err(*error),
+            AttemptError::Refused(error) => Err(error.into()),
             AttemptError::Cancelled => Err(PeerError::Cancelled),
             AttemptError::StagingStopped => Err(PeerError::Internal(error.to_string())),
             AttemptError::Wire(_) | AttemptError::Content(_) => Ok(None),
@@ -239,7 +239,7 @@ impl Peer {
         let (games, lock) = self.lock_and_recover(operation).await?;
         let (looking, game) = (Arc::clone(&games), operation.game.clone());
         let replace = Replace { allowed: replace, force: operation.options.force };
-        let replaces = self.blocking("prepare", move || permit(&looking, &game, replace)).await?;
+        let replaces = self.blocking("prepare", move || Ok(permit(&looking, &game, replace)?)).await?;
         Ok((games, lock, replaces))
     }
 
@@ -270,8 +270,8 @@ impl Peer {
             sources: selection.sources.iter().map(SourcePeer::from).collect(),
             dropped: selection.dropped,
             totals,
-            needed_bytes: space::needed_bytes(totals),
-            free_bytes: space::free_bytes(&games)?,
+            needed_bytes: booking::needed_bytes(totals),
+            free_bytes: booking::free_bytes(&games)?,
             games_dir: self.inner.games_dir.clone(),
         })
     }

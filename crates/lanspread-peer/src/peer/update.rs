@@ -1,17 +1,18 @@
 //! `update`: from what is here and what is wanted to what must be done, and the doing of it.
 
+use lanspread_store::error::StoreError;
+use lanspread_store::install::replace::Replace;
 use lanspread_types::ids::GameVersion;
 use lanspread_types::layout::LOCAL_DIR;
 
 use super::Peer;
 use crate::error::PeerError;
 use crate::event::PeerEvent;
-use crate::install::replace::Replace;
 use crate::operation::OperationContext;
 
 /// What an update does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Step {
+enum UpdatePlan {
     /// Everything here has the wanted version.
     Nothing,
     /// The installed tree is streamed anew; there are no archives here.
@@ -35,20 +36,20 @@ struct Here<'a> {
 }
 
 /// What must be done; nothing when there is nothing here that could be updated. Pure.
-fn decide(here: Here<'_>, wanted: &GameVersion) -> Option<Step> {
+fn decide(here: Here<'_>, wanted: &GameVersion) -> Option<UpdatePlan> {
     let is_wanted = |version: Option<&GameVersion>| version == Some(wanted);
     match (here.downloaded, here.installed) {
         (None, false) => None,
-        (None, true) if is_wanted(here.installed_version) => Some(Step::Nothing),
-        (None, true) => Some(Step::Stream),
-        (Some(_), false) if is_wanted(here.downloaded) => Some(Step::Nothing),
-        (Some(_), false) => Some(Step::Download),
-        (Some(_), true) if !is_wanted(here.downloaded) => Some(Step::DownloadAndInstall),
+        (None, true) if is_wanted(here.installed_version) => Some(UpdatePlan::Nothing),
+        (None, true) => Some(UpdatePlan::Stream),
+        (Some(_), false) if is_wanted(here.downloaded) => Some(UpdatePlan::Nothing),
+        (Some(_), false) => Some(UpdatePlan::Download),
+        (Some(_), true) if !is_wanted(here.downloaded) => Some(UpdatePlan::DownloadAndInstall),
         // A tree without a receipt beside the wanted archives is its owner's business.
         (Some(_), true) if here.installed_version.is_none() || is_wanted(here.installed_version) => {
-            Some(Step::Nothing)
+            Some(UpdatePlan::Nothing)
         }
-        (Some(_), true) => Some(Step::Install),
+        (Some(_), true) => Some(UpdatePlan::Install),
     }
 }
 
@@ -58,7 +59,7 @@ impl Peer {
         let OperationContext { game, options, events, cancel } = context;
         self.check_in_catalog(game)?;
         let state = self.game_state(game).await?;
-        let nothing_here = || PeerError::NotInstalled {
+        let nothing_here = || StoreError::NotInstalled {
             game: game.clone(),
             path: self.inner.games_dir.join(game.as_str()).join(LOCAL_DIR),
         };
@@ -73,20 +74,20 @@ impl Peer {
             None => self.choose(game, options, cancel).await?.version,
         };
         let step = decide(here, &wanted).ok_or_else(nothing_here)?;
-        if matches!(step, Step::Stream | Step::Install | Step::DownloadAndInstall) {
+        if matches!(step, UpdatePlan::Stream | UpdatePlan::Install | UpdatePlan::DownloadAndInstall) {
             // Before anything is fetched, because it may end here.
             let replace = Replace { allowed: true, force: options.force };
             self.permit_install(context, replace).await?;
         }
         match step {
-            Step::Nothing => {
+            UpdatePlan::Nothing => {
                 events.report(PeerEvent::AlreadyCurrent { game: game.clone(), version: wanted });
                 Ok(())
             }
-            Step::Stream => self.stream_install(context, true).await.map(|_| ()),
-            Step::Download => self.download(context).await,
-            Step::Install => self.install_from_archives(context, true).await,
-            Step::DownloadAndInstall => {
+            UpdatePlan::Stream => self.stream_install(context, true).await.map(|_| ()),
+            UpdatePlan::Download => self.download(context).await,
+            UpdatePlan::Install => self.install_from_archives(context, true).await,
+            UpdatePlan::DownloadAndInstall => {
                 self.download(context).await?;
                 self.install_from_archives(context, true).await
             }
@@ -105,17 +106,17 @@ mod tests {
         let (old, new) = (Some(&old), Some(&new));
         let table = [
             (None, false, None, None),
-            (None, true, new, Some(Step::Nothing)),
-            (None, true, old, Some(Step::Stream)),
-            (None, true, None, Some(Step::Stream)),
-            (new, false, None, Some(Step::Nothing)),
-            (old, false, None, Some(Step::Download)),
-            (new, true, new, Some(Step::Nothing)),
-            (new, true, None, Some(Step::Nothing)),
-            (new, true, old, Some(Step::Install)),
-            (old, true, old, Some(Step::DownloadAndInstall)),
-            (old, true, new, Some(Step::DownloadAndInstall)),
-            (old, true, None, Some(Step::DownloadAndInstall)),
+            (None, true, new, Some(UpdatePlan::Nothing)),
+            (None, true, old, Some(UpdatePlan::Stream)),
+            (None, true, None, Some(UpdatePlan::Stream)),
+            (new, false, None, Some(UpdatePlan::Nothing)),
+            (old, false, None, Some(UpdatePlan::Download)),
+            (new, true, new, Some(UpdatePlan::Nothing)),
+            (new, true, None, Some(UpdatePlan::Nothing)),
+            (new, true, old, Some(UpdatePlan::Install)),
+            (old, true, old, Some(UpdatePlan::DownloadAndInstall)),
+            (old, true, new, Some(UpdatePlan::DownloadAndInstall)),
+            (old, true, None, Some(UpdatePlan::DownloadAndInstall)),
         ];
         for (downloaded, installed, installed_version, expected) in table {
             let here = Here { downloaded, installed, installed_version };

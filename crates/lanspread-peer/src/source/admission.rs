@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use lanspread_proto::message::{Hello, Refusal, RefusalCode};
+use lanspread_store::state::game_state::GameState;
 use lanspread_types::ids::{GameId, GameVersion};
 use tokio::sync::SemaphorePermit;
 use tokio_util::sync::CancellationToken;
@@ -12,7 +13,6 @@ use super::readers::Reader;
 use super::stream::StreamEnd;
 use super::{Source, gate};
 use crate::event::PeerEvent;
-use crate::library::state::GameState;
 
 /// A transfer that may run; it holds its place and its reader until it is dropped.
 pub(super) struct Admitted<'s, T> {

@@ -19,6 +19,7 @@ use lanspread_proto::chunk::{Buffers, ChunkMessage, ChunkRequest, Incoming, Outg
 use lanspread_proto::connection::Connection;
 use lanspread_proto::error::within;
 use lanspread_proto::message::{DownloadFile, Refusal, RefusalCode, Reply};
+use lanspread_store::state::game_state::GameState;
 use lanspread_types::checksum::{Checksum, ChecksumHasher};
 use lanspread_types::content::RootFile;
 use lanspread_types::ids::{GameId, GameVersion};
@@ -33,7 +34,6 @@ use tokio_util::sync::CancellationToken;
 use super::Source;
 use super::handler::{FILES_PER_MESSAGE, in_parts};
 use super::stream::StreamEnd;
-use crate::library::state::GameState;
 use crate::task::Tasks;
 
 /// A file that chunks may be asked of, as it was when the download began.

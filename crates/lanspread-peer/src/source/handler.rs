@@ -9,6 +9,7 @@ use lanspread_archive::set::ArchiveSet;
 use lanspread_proto::WireError;
 use lanspread_proto::connection::Connection;
 use lanspread_proto::message::{Hello, Refusal, RefusalCode, Reply, Request, StreamMessage};
+use lanspread_store::state::game_state::GameState;
 use lanspread_types::content::GameOffer;
 use lanspread_types::ids::{GameId, GameVersion};
 use lanspread_types::limits;
@@ -16,7 +17,6 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
 use super::{Source, Visitor, download, poll, refusal, stream};
-use crate::library::state::GameState;
 
 /// Offers in one message: 200 bytes each at most.
 const OFFERS_PER_MESSAGE: usize = 256;

@@ -21,6 +21,11 @@ use std::sync::{Arc, OnceLock};
 use gate::{CatalogSays, GateInput};
 use lanspread_archive::provider::ArchiveProvider;
 use lanspread_proto::message::{Hello, Refusal, RefusalCode, SourceStatus};
+use lanspread_store::error::StoreError;
+use lanspread_store::recover::recover_all;
+use lanspread_store::state::game_state::GameState;
+use lanspread_store::state::intent;
+use lanspread_store::state::scan::scan;
 use lanspread_types::content::GameOffer;
 use lanspread_types::fault::LocalError;
 use lanspread_types::ids::{GameId, GameVersion};
@@ -29,11 +34,8 @@ use readers::Readers;
 use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
 
 use crate::catalog::LiveCatalog;
-use crate::event::EventSender;
-use crate::install::intent;
+use crate::event::{EventSender, PeerEvent};
 use crate::library::index::LibraryIndex;
-use crate::library::scan::scan;
-use crate::library::state::GameState;
 use crate::task::Tasks;
 
 /// What a peer serves, and what it is doing about it.
@@ -135,6 +137,13 @@ impl Source {
         let operation = intent::is_recorded(&self.games_dir, game);
         let sentinel = state.and_then(|state| state.version.as_ref());
         gate::decide(GateInput { game, catalog, sentinel, operation, wanted }).map(|_| ())
+    }
+
+    /// Puts in order what crashed operations left, and reports what was done.
+    pub(crate) fn recover(&self) -> Result<(), StoreError> {
+        recover_all(&self.games_dir, |game, action| {
+            self.events.report(PeerEvent::GameRecovered { game: game.clone(), action: action.into() });
+        })
     }
 
     /// Every game that may be served: as the index has it when the peer serves, else from the disk.

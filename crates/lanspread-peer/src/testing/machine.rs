@@ -1,6 +1,6 @@
 //! Peers of a machine.
 
-pub(crate) use lanspread_testing::machine::{Machine, Node, Tree, scratch, tree};
+use lanspread_testing::machine::Machine;
 
 use crate::peer::{Peer, PeerBuilder};
 

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used)] // helpers of tests, and not every test uses all
 
+use lanspread_types::checksum::Checksum;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
@@ -30,9 +31,9 @@ impl std::fmt::Debug for Node {
         match self {
             Self::Folder => write!(formatter, "folder"),
             Self::File { content, executable, modified } => {
-                let crc32 = crc32fast::hash(content);
+                let checksum = Checksum::of(content);
                 let bytes = content.len();
-                write!(formatter, "{bytes} bytes, CRC-32 {crc32:08x}, executable {executable}, {modified} s")
+                write!(formatter, "{bytes} bytes, CRC-32 {checksum}, executable {executable}, {modified} s")
             }
             Self::Other => write!(formatter, "neither file nor folder"),
         }

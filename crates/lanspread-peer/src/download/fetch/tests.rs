@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use lanspread_proto::codec;
 use lanspread_proto::message::{DownloadFile, Hello, Refusal};
+use lanspread_store::state::chunks::Chunks;
+use lanspread_testing::lying_source::{control_frame, raw_frame};
 use lanspread_types::checksum::Checksum;
 use lanspread_types::ids::PeerId;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
 use super::*;
-use crate::download::chunks::Chunks;
-use crate::testing::lying_source::{control_frame, raw_frame};
 
 fn hello() -> Hello {
     Hello { peer: PeerId::random().unwrap(), name: "pc".parse().unwrap(), listen_port: None, instance: 0 }

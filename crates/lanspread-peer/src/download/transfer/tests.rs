@@ -6,18 +6,18 @@ use std::os::unix::fs::FileExt;
 use std::sync::Mutex;
 
 use lanspread_archive::provider::ProviderChoice;
+use lanspread_store::download::partials;
+use lanspread_store::state::game_state::GameState;
+use lanspread_store::state::games_dir::GamesDir;
+use lanspread_testing::fault_pipe::{Fault, FaultPipe};
+use lanspread_testing::machine::Machine;
 use lanspread_types::ids::PeerId;
 use lanspread_types::limits::CHUNK_BYTES;
 use tokio::io::{DuplexStream, duplex};
 
 use super::*;
-use crate::download::partials;
 use crate::event::PeerEvents;
-use crate::install::games_dir::GamesDir;
-use crate::library::state::GameState;
 use crate::source::{Source, handler};
-use crate::testing::fault_pipe::{Fault, FaultPipe};
-use crate::testing::machine::Machine;
 
 /// Three chunks of the archive, one of the sentinel.
 const ARCHIVE_BYTES: u64 = 3 * CHUNK_BYTES;

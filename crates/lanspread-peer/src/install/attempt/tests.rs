@@ -6,6 +6,12 @@
 use std::sync::Arc;
 
 use lanspread_proto::message::{StreamItem, StreamMessage};
+use lanspread_testing::fault_pipe::Fault;
+use lanspread_testing::lies::Lie;
+use lanspread_testing::lying_source::{Listening, LyingSource, Step};
+use lanspread_testing::machine::{Machine, Node, Tree};
+use lanspread_testing::small_game::frame;
+use lanspread_testing::{lies, small_game};
 use lanspread_types::content::RootFile;
 use tokio::sync::Barrier;
 
@@ -13,11 +19,7 @@ use super::*;
 use crate::error::PeerError;
 use crate::operation::OperationOptions;
 use crate::peer::{Peer, StreamInstallReport};
-use crate::testing::fault_pipe::Fault;
-use crate::testing::lies::{self, Lie};
-use crate::testing::lying_source::{Listening, LyingSource, Step};
-use crate::testing::machine::{Machine, Node, PeerOf, Tree};
-use crate::testing::small_game::{self, frame};
+use crate::testing::machine::PeerOf;
 
 /// Installs the small game from these sources.
 async fn install(peer: &Peer, addresses: &[std::net::SocketAddr]) -> Result<StreamInstallReport, PeerError> {

@@ -4,13 +4,14 @@
 use std::time::Duration;
 
 use lanspread_proto::message::Hello;
+use lanspread_testing::fault_pipe::{Fault, FaultPipe};
+use lanspread_testing::lying_source::{Greeting, LyingSource, Step};
+use lanspread_testing::small_game;
+use lanspread_testing::small_game::{data, frame, say};
 use lanspread_types::ids::PeerId;
 use tokio::io::{AsyncRead, AsyncWrite, duplex};
 
 use super::*;
-use crate::testing::fault_pipe::{Fault, FaultPipe};
-use crate::testing::lying_source::{Greeting, LyingSource, Step};
-use crate::testing::small_game::{self, data, frame, say};
 
 /// An observer that accepts every claim.
 #[derive(Default)]

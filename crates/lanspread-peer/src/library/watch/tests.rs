@@ -1,13 +1,15 @@
 use std::fs;
 
+use lanspread_store::state::games_dir::GamesDir;
+use lanspread_store::state::intent;
+use lanspread_store::state::intent::{Intent, IntentStep};
+use lanspread_store::state::lock::GameLock;
+use lanspread_testing::machine::Machine;
+
 use super::*;
 use crate::event::EventSender;
-use crate::install::games_dir::GamesDir;
-use crate::install::intent::{self, Intent, Step};
-use crate::install::lock::GameLock;
 use crate::library::index::Library;
 use crate::task::Tasks;
-use crate::testing::machine::Machine;
 
 #[test]
 fn only_what_can_change_an_offer_is_read_again() {
@@ -147,7 +149,7 @@ async fn a_game_is_not_offered_while_an_intent_is_recorded() {
         let games = Arc::new(GamesDir::open(&followed.machine.games_dir()).unwrap());
         let game: GameId = "g".parse().unwrap();
         let lock = GameLock::acquire(&games, &game).unwrap();
-        let begun = Intent::new(Step::InstallBegin);
+        let begun = Intent::new(IntentStep::InstallBegin);
         intent::write(&games, &game, &begun).unwrap();
         followed.until(&[]).await;
         intent::clear(&games, &game).unwrap();
@@ -172,7 +174,7 @@ fn a_slow_scan_finds_everything_and_recovers() {
     assert_eq!(followed.source.library.current().offers.len(), 1);
     let games = Arc::new(GamesDir::open(&games_dir).unwrap());
     let game: GameId = "g".parse().unwrap();
-    let begun = Intent::new(Step::InstallBegin);
+    let begun = Intent::new(IntentStep::InstallBegin);
     intent::write(&games, &game, &begun).unwrap();
     let lock = GameLock::acquire(&games, &game).unwrap();
     read(&followed.source, &mut watches, all(), true);

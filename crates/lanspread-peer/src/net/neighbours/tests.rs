@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use lanspread_testing::machine::Machine;
+
 use super::*;
 use crate::event::PeerEvents;
 use crate::peer::Peer;
-use crate::testing::machine::{Machine, PeerOf};
+use crate::testing::machine::PeerOf;
 
 /// Far above what a machine under load needs; a test that waits this long has failed.
 const DEADLINE: Duration = Duration::from_secs(30);

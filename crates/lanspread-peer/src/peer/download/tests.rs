@@ -3,10 +3,12 @@
 use std::fs;
 use std::net::SocketAddr;
 
+use lanspread_testing::machine::{Machine, Node, Tree};
+use lanspread_testing::small_game;
+
 use super::*;
 use crate::event::PeerEvents;
-use crate::testing::machine::{Machine, Node, PeerOf, Tree};
-use crate::testing::small_game;
+use crate::testing::machine::PeerOf;
 
 async fn source(name: &str) -> (Machine, Peer, SocketAddr) {
     let machine = Machine::new();
@@ -87,7 +89,9 @@ async fn what_is_here_already_is_refused_and_nobody_is_blamed() {
     download(&receiver, &[address]).await.unwrap();
     let before = machine.everything();
     match download(&receiver, &[address]).await {
-        Err(PeerError::AlreadyDownloaded { version, .. }) => assert_eq!(version, small_game::version()),
+        Err(PeerError::Store(StoreError::AlreadyDownloaded { version, .. })) => {
+            assert_eq!(version, small_game::version());
+        }
         other => panic!("{other:?}"),
     }
     assert_eq!(machine.everything(), before);
@@ -137,7 +141,10 @@ async fn a_game_that_another_operation_holds_is_refused() {
     let receiver = machine.peer("receiver");
     let games = Arc::new(GamesDir::open(&machine.games_dir()).unwrap());
     let held = GameLock::acquire(&games, &small_game::game()).unwrap();
-    assert!(matches!(download(&receiver, &[address]).await, Err(PeerError::InProgress { .. })));
+    assert!(matches!(
+        download(&receiver, &[address]).await,
+        Err(PeerError::Store(StoreError::InProgress { .. }))
+    ));
     drop(held);
     download(&receiver, &[address]).await.unwrap();
 }
@@ -168,7 +175,10 @@ async fn a_promotion_that_was_killed_is_finished_by_whoever_comes_next() {
             peer.serve(([127, 0, 0, 1], 0).into()).await.unwrap();
         } else {
             let refused = peer.download_game(&game, &options(&[address]), CancellationToken::new()).await;
-            assert!(matches!(refused, Err(PeerError::AlreadyDownloaded { .. })), "{refused:?}");
+            assert!(
+                matches!(refused, Err(PeerError::Store(StoreError::AlreadyDownloaded { .. }))),
+                "{refused:?}"
+            );
         }
         let recovered = drain(&mut events).into_iter().any(
             |event| matches!(event, PeerEvent::GameRecovered { action, .. } if action == "download-promoted"),
@@ -182,7 +192,7 @@ async fn a_promotion_that_was_killed_is_finished_by_whoever_comes_next() {
 /// Where the validated peers agree on a list that no game has, no byte is fetched.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_of_files_that_no_game_has_is_refused() {
-    use crate::testing::lying_source::LyingSource;
+    use lanspread_testing::lying_source::LyingSource;
     let evil = vec![
         RootFile { name: "../evil.eti".to_owned(), size: 1 },
         RootFile { name: "version.ini".to_owned(), size: 8 },

@@ -1,9 +1,10 @@
+use lanspread_testing::machine::Machine;
 use lanspread_types::ids::GameId;
 
 use super::*;
 use crate::operation::{Discovery as HowFound, OperationOptions};
 use crate::peer::{Peer, PeerClient};
-use crate::testing::machine::{Machine, PeerOf};
+use crate::testing::machine::PeerOf;
 use crate::{DiscoverySearch, PeerError};
 
 /// A port of multicast DNS that nobody else in this run uses.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use lanspread_archive::provider::ProviderChoice;
 use lanspread_proto::chunk::ChunkItem;
 use lanspread_proto::message::{Hello, Request};
+use lanspread_testing::machine::Machine;
 use lanspread_types::checksum::Checksum;
 use lanspread_types::ids::PeerId;
 use tokio::io::{DuplexStream, duplex};
@@ -14,7 +15,6 @@ use tokio::task::JoinHandle;
 use super::super::handler;
 use super::*;
 use crate::event::{EventSender, PeerEvent};
-use crate::testing::machine::Machine;
 
 const IDLE: Duration = limits::STREAM_IDLE_DEADLINE;
 

@@ -1,0 +1,33 @@
+//! Every lie that can be told about a real game, told to a peer.
+
+use std::path::Path;
+
+use lanspread_testing::liars::Game;
+use lanspread_testing::machine::{Machine, Tree};
+use tokio_util::sync::CancellationToken;
+
+use crate::error::PeerError;
+use crate::operation::OperationOptions;
+use crate::testing::machine::PeerOf;
+
+/// Told of a real archive, every lie is answered as it is when told of the small game, and nothing is left.
+#[tokio::test]
+async fn every_lie_about_a_real_game_is_found_out() {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures");
+    let game = Game::read(&fixtures.join("fixture-solid/cnctw")).await.unwrap();
+    for lie in game.lies().filter(|lie| !lie.slow) {
+        let machine = Machine::new();
+        let liar = game.tell(lie.name, "liar".parse().unwrap(), ([127, 0, 0, 1], 0).into()).await.unwrap();
+        let options = OperationOptions { peers: vec![liar.address.into()], ..Default::default() };
+        let result = machine
+            .peer("receiver")
+            .stream_install_game(game.game(), &options, CancellationToken::new())
+            .await;
+        let Err(PeerError::AllSourcesFailed { attempts, .. }) = result else {
+            panic!("{}: {result:?}", lie.name)
+        };
+        let codes: Vec<_> = attempts.iter().map(|attempt| attempt.code.clone()).collect();
+        assert_eq!(codes, [lie.code], "{}: {attempts:?}", lie.name);
+        assert_eq!(machine.everything(), Tree::new(), "{}", lie.name);
+    }
+}
