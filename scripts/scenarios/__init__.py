@@ -6,7 +6,9 @@
     checks.py       what many scenarios check, on both sides
     downloads.py    games to download, and what holds of every download, on both sides
     watch.py        what happened in a folder, in its order
-    peer.py         one process in its container, with its whole event log (events.py)
+    process.py      one attached process, with its whole event log (events.py)
+    peer.py         one process in its container
+    host_peer.py    a peer on this machine, from which the scenarios must be isolated
     doubles.py      programs that stand in for peers: sources that lie, a proxy that damages what passes
     trees.py        full comparison of what is on disk
     archives.py     archives by the real `rar` and `unrar`; rar_format.py changes single header fields

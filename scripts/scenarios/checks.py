@@ -177,6 +177,14 @@ def _sender_findings(stage: Stage, source: Peer) -> list[str]:
     return findings
 
 
+def sources_still_run(stage: Stage) -> None:
+    """Every serving peer that the scenario did not end, and whose end it did not wait for, is still there."""
+    for peer in stage.peers:
+        if "serve" in peer.arguments and not peer.is_running and not peer.end_is_wanted:
+            last_words = peer.stderr().strip().splitlines()[-1:]
+            raise CheckFailed(f"{peer.name} ended by itself; its last words: {''.join(last_words) or 'none'}")
+
+
 def outputs_are_sound(stage: Stage) -> None:
     """Standard output held events only, and nothing panicked, in any process of the scenario."""
     for peer in stage.peers:

@@ -8,6 +8,7 @@ import textwrap
 import time
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from .contract import Outcome, Planned, Result, Scenario
@@ -89,9 +90,25 @@ def _counts(results: Iterable[Result]) -> dict[Outcome, int]:
     return {outcome: outcomes.count(outcome) for outcome in Outcome}
 
 
-def write_json(file: Path, results: Sequence[Result], started: float) -> None:
+@dataclass(frozen=True)
+class RunRecord:
+    """What is known of a run, whole or not."""
+
+    started: float
+    results: Sequence[Result]
+    problem: str = ""
+    """Why the run ended early; empty if it did not."""
+    not_run: Sequence[str] = ()
+    """The scenarios that were asked for and have no result."""
+
+
+def write_json(file: Path, record: RunRecord) -> None:
+    results = record.results
     document = {
-        "started": _utc(started),
+        "started": _utc(record.started),
+        "complete": not record.problem,
+        "problem": record.problem or None,
+        "not_run": list(record.not_run),
         "counts": {outcome.value: count for outcome, count in _counts(results).items()},
         "scenarios": [
             {
@@ -110,16 +127,18 @@ def write_json(file: Path, results: Sequence[Result], started: float) -> None:
     file.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
 
 
-def write_junit(file: Path, results: Sequence[Result], started: float) -> None:
-    """JUnit's XML, which build servers read: an unsupported scenario is one that was skipped."""
+def write_junit(file: Path, record: RunRecord) -> None:
+    """JUnit's XML, which build servers read. An unsupported scenario is one that was skipped; a run that ended early
+    has an error of its own."""
+    results = record.results
     counts = _counts(results)
     suite = ElementTree.Element(
         "testsuite",
         name="scenarios",
-        timestamp=_utc(started).removesuffix("Z"),
-        tests=str(len(results)),
+        timestamp=_utc(record.started).removesuffix("Z"),
+        tests=str(len(results) + bool(record.problem)),
         failures=str(counts[Outcome.FAILED]),
-        errors="0",
+        errors=str(int(bool(record.problem))),
         skipped=str(counts[Outcome.UNSUPPORTED]),
         # The sum, as JUnit has it; scenarios that ran side by side took less.
         time=f"{sum(result.duration_s for result in results):.3f}",
@@ -134,15 +153,22 @@ def write_junit(file: Path, results: Sequence[Result], started: float) -> None:
         )
         message = _xml_text(result.message)
         if result.outcome is Outcome.FAILED:
-            failure = ElementTree.SubElement(
-                case, "failure", message=message.split("\n", 1)[0][:_FIRST_LINE_CHARACTERS]
-            )
+            failure = ElementTree.SubElement(case, "failure", message=_first_line(message))
             evidence = f"\nlogs and trees: {_xml_text(str(result.evidence))}" if result.evidence else ""
             failure.text = f"{_xml_text(result.claim)}\n{message}{evidence}"
         elif result.outcome is Outcome.UNSUPPORTED:
             ElementTree.SubElement(case, "skipped", message=message)
+    if record.problem:
+        case = ElementTree.SubElement(suite, "testcase", classname="lanspread.scenarios", name="the run itself")
+        text = f"{record.problem}\nnot run: {', '.join(record.not_run) or 'none'}"
+        error = ElementTree.SubElement(case, "error", message=_first_line(_xml_text(record.problem)))
+        error.text = _xml_text(text)
     ElementTree.indent(suite)
     ElementTree.ElementTree(suite).write(file, encoding="utf-8", xml_declaration=True)
+
+
+def _first_line(text: str) -> str:
+    return text.split("\n", 1)[0][:_FIRST_LINE_CHARACTERS]
 
 
 def _xml_text(text: str) -> str:

@@ -2,7 +2,9 @@
 
 import contextlib
 import io
+import json
 import os
+import signal
 import tempfile
 import unittest
 from pathlib import Path
@@ -10,9 +12,10 @@ from unittest import mock
 
 from scenarios import runner
 from scenarios.cleanup import RunLock, is_dead
-from scenarios.contract import Planned, Scenario
+from scenarios.contract import Outcome, Planned, Result, Scenario
+from scenarios.docker import DockerError
 from scenarios.matrix import MATRIX, SERIES
-from scenarios.tools import PROJECT_DIR
+from scenarios.tools import PROJECT_DIR, ToolFailed
 
 
 class MatrixTest(unittest.TestCase):
@@ -71,6 +74,50 @@ class RunnerTest(unittest.TestCase):
             with contextlib.redirect_stderr(io.StringIO()), self.assertRaises(SystemExit) as raised:
                 runner.main(["--jobs", jobs, "--list"])
             self.assertEqual(raised.exception.code, runner.EXIT_USAGE)
+
+
+class EarlyEndTest(unittest.TestCase):
+    """A run that ends early leaves no results of an earlier one behind, and loses none of its own."""
+
+    def run_and_end(self, error: BaseException) -> tuple[int | None, dict]:
+        def run(ids: list[str], results: list[Result], options: object) -> None:
+            results.append(Result("S2", "", "", Outcome.PASSED))
+            raise error
+
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "results.json"
+            file.write_text('{"complete": true}')
+            arguments = ["S1", "S2", "--json", str(file), "--junit", f"{file}.xml"]
+            status = None
+            with (
+                contextlib.redirect_stdout(io.StringIO()),
+                contextlib.redirect_stderr(io.StringIO()) as said,
+                mock.patch.object(runner, "run_scenarios", run),
+                mock.patch.object(runner, "_on_signals"),
+            ):
+                if isinstance(error, ZeroDivisionError):
+                    with self.assertRaises(ZeroDivisionError):
+                        runner.main(arguments)
+                else:
+                    status = runner.main(arguments)
+            self.assertTrue(Path(f"{file}.xml").is_file())
+            document = json.loads(file.read_text())
+            self.assertIn(document["problem"], said.getvalue())
+            return status, document
+
+    def test_results_are_written_however_it_ends(self) -> None:
+        for error, status, problem in (
+            (ToolFailed("no rar"), runner.EXIT_CANNOT_RUN, "no rar"),
+            (DockerError(["run"], 125, "gone"), runner.EXIT_CANNOT_RUN, "docker run: exit 125: gone"),
+            (runner.Interrupted(signal.SIGINT), 130, "interrupted by SIGINT; cleaned up"),
+            (ZeroDivisionError("x"), None, "the harness itself broke: ZeroDivisionError: x"),
+        ):
+            with self.subTest(problem):
+                ended, document = self.run_and_end(error)
+                self.assertEqual(ended, status)
+                self.assertEqual((document["complete"], document["problem"]), (False, problem))
+                self.assertEqual(document["not_run"], ["S1"])
+                self.assertEqual([row["id"] for row in document["scenarios"]], ["S2"])
 
 
 class RunLockTest(unittest.TestCase):

@@ -62,6 +62,7 @@ def _install_still_works(stage: Stage, source: Peer) -> None:
     conditions="All of these at once against one source, which then serves a real install and has no more sockets open "
     "than before.",
     time_limit_s=90,
+    with_this_machine=True,
 )
 def malformed_bytes(stage: Stage) -> None:
     source = stage.start_source("source", stage.games_from("source", f"fixture-alpha/{GAME}"))
@@ -110,6 +111,7 @@ def malformed_bytes(stage: Stage) -> None:
     claim="Past the limit new connections are refused; a real install still works.",
     conditions=f"{IDLE_CONNECTIONS} connections from one address that say nothing; the receiver is another machine.",
     time_limit_s=60,
+    with_this_machine=True,
 )
 def many_idle_connections(stage: Stage) -> None:
     source = stage.start_source("source", stage.games_from("source", f"fixture-alpha/{GAME}"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 from .. import checks
@@ -43,11 +44,6 @@ def _story(peer: Peer) -> list[Event]:
     return story
 
 
-def _ends(stage: Stage, command: Peer, status: int) -> None:
-    command.wait_for_exit(stage.deadline, "its end")
-    stage.expect_exit(command, status)
-
-
 @scenario(
     "D1",
     "A command and its daemon",
@@ -80,7 +76,7 @@ def command_and_daemon(stage: Stage) -> None:
     expect_equal(running, [expected], "operations in the middle")
     expect(first.is_running, "the install was over before the operations were asked for: nothing was tested")
     for caller in (first, second):
-        _ends(stage, caller, 0)
+        stage.finish(caller, 0)
     tree = checks.streamed_install_is_whole(stage, first, games_dir, GAME, source, reference)
     # Who joins in the middle is told what happens from then on.
     checks.finished_event(second, GAME, source, tree)
@@ -120,7 +116,7 @@ def cancel(stage: Stage) -> None:
     cancelled = stage.command("canceller", daemon.machine, "cancel", GAME, "--games-dir", GAMES)
     counts = [event["count"] for event in cancelled.events.all(named("operations-cancelled", game=GAME))]
     expect_equal(counts, [1], "operations that were cancelled")
-    _ends(stage, caller, 130)
+    stage.finish(caller, 130)
     checks.sender_is_clean(stage, source)
     expect(not caller.events.all(named("stream-install-finished")), "the cancelled install reported success")
     expect_equal(_operations(stage, daemon.machine, "operations-after"), [], "operations afterwards")
@@ -131,12 +127,12 @@ def cancel(stage: Stage) -> None:
     shown = [event["event"] for event in follower.events.all(lambda event: event.get("game") == GAME)]
     for name in ("operation-begin", "stream-install-begin", "stream-progress"):
         expect(name in shown, f"`events --follow` has not shown `{name}`")
-    daemon.machine.signal("INT", follower.arguments)
-    _ends(stage, follower, 0)
+    daemon.machine.signal(signal.SIGINT, follower.arguments)
+    stage.finish(follower, 0)
     checks.sender_is_clean(stage, daemon)
     # The daemon has been told to end an operation, not to end.
     again = _start_install(stage, "again", daemon.machine, source)
-    _ends(stage, again, 0)
+    stage.finish(again, 0)
     checks.streamed_install_is_whole(stage, again, games_dir, GAME, source, game.reference(stage, "source"))
 
 
@@ -163,8 +159,8 @@ def _caller_killed(stage: Stage, game: SlowGame, source: Peer, reference: Path) 
     daemon = stage.start_source("steady", games_dir, catalog=game.catalog)
     caller = _start_install(stage, "killed-caller", daemon.machine, source)
     wait_for_fault_point(stage, caller, source)
-    daemon.machine.signal("KILL", caller.arguments)
-    _ends(stage, caller, 128 + 9)
+    daemon.machine.signal(signal.SIGKILL, caller.arguments)
+    stage.finish(caller, 128 + 9)
     expect(not daemon.events.all(named("stream-install-finished")), "the install ended before its caller was killed")
     left = _operations(stage, daemon.machine, "operations-without-caller")
     expect_equal([(event["game"], event["followers"]) for event in left], [(GAME, 0)], "operations without the caller")
@@ -182,10 +178,10 @@ def _daemon_killed(stage: Stage, game: SlowGame, source: Peer, reference: Path) 
     wait_for_fault_point(stage, caller, source)
     _second_daemon_refused(stage, machine, pid)
     expect(caller.is_running, "the install had ended before the daemon was killed")
-    machine.signal("KILL", daemon.arguments)
-    _ends(stage, daemon, 128 + 9)
+    machine.signal(signal.SIGKILL, daemon.arguments)
+    stage.finish(daemon, 128 + 9)
     caller.wait_for_exit(Deadline(_SOCKET_LIMIT_S), "its end without a daemon")
-    stage.expect_exit(caller, 1)
+    caller.expect_exit(1)
     codes = [event["code"] for event in caller.events.all(named("error"))]
     expect_equal(codes, ["daemon-gone"], "what the caller says of its end")
     staging = games_dir / GAME / checks.STAGING
@@ -199,11 +195,11 @@ def _daemon_killed(stage: Stage, game: SlowGame, source: Peer, reference: Path) 
     expect_equal(recovered, [GAME], "games that were put in order at the start")
     checks.no_operation_left(games_dir)
     again = _start_install(stage, "again", machine, source)
-    _ends(stage, again, 0)
+    stage.finish(again, 0)
     checks.streamed_install_is_whole(stage, again, games_dir, GAME, source, reference)
     expect(restarted.events.all(named("stream-install-finished")), "it was not the daemon that installed")
-    machine.signal("TERM", restarted.arguments)
-    _ends(stage, restarted, 0)
+    machine.signal(signal.SIGTERM, restarted.arguments)
+    stage.finish(restarted, 0)
 
 
 def _second_daemon_refused(stage: Stage, machine: Machine, pid: int) -> None:
@@ -212,6 +208,6 @@ def _second_daemon_refused(stage: Stage, machine: Machine, pid: int) -> None:
     arguments[arguments.index("--state-dir") + 1] = "/tmp/second-daemon"
     arguments[arguments.index("--listen") + 1] = "0.0.0.0:7301"
     second = stage.start("second-daemon", arguments, machine)
-    _ends(stage, second, 5)
+    stage.finish(second, 5)
     expect(f"{pid}" in second.stderr(), f"no pid {pid} in {second.stderr().strip()!r}")
     expect(not second.events.all(named("peer-ready")), "the second daemon served before it was refused")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 from pathlib import Path
 
 from .. import archives, checks
@@ -62,9 +63,8 @@ def discovery(stage: Stage) -> None:
     seen = sorted((event["peer"], event["name"]) for event in asked.events.all(named("peer")))
     expect_equal(seen, sorted((identity(peer), peer.name) for peer in peers), "peers that a command finds")
 
-    two.signal("TERM")
-    two.wait_for_exit(stage.deadline, "the end of the peer that was stopped")
-    stage.expect_exit(two, 0)
+    two.signal(signal.SIGTERM)
+    stage.finish(two, 0, "the end of the peer that was stopped")
     _wait_until_lost(stage, two, [one, three])
     three.kill()
     _wait_until_lost(stage, three, [one])
@@ -166,7 +166,7 @@ def self_connect(stage: Stage) -> None:
 def duplicate_identity(stage: Stage) -> None:
     games_dir = stage.games_from("original", f"fixture-alpha/{GAME}")
     first = stage.start_source("original", games_dir)
-    first.signal("TERM")
+    first.signal(signal.SIGTERM)
     first.wait_for_exit(stage.deadline, "the end of the peer that is copied")
     _copy_state(stage.dir / "state" / "original", stage.dir / "state" / "copy")
     original = stage.start_source("original", games_dir, discovery=True)
@@ -187,7 +187,7 @@ def duplicate_identity(stage: Stage) -> None:
     expect("identity" in refused.stderr(), f"it does not say why: {refused.stderr().strip()!r}")
     checks.games_dir_as_before(before, stage.games_dir("third"))
 
-    copy.signal("TERM")
+    copy.signal(signal.SIGTERM)
     copy.wait_for_exit(stage.deadline, "the end of the copy")
     third.wait_for_event(named("peer-lost", name="copy"), stage.deadline.sooner(LOSS_LIMIT_S), "the loss of the copy")
     installed = stage.command("installer", third.machine, *install)
@@ -235,8 +235,7 @@ def mesh_of_six(stage: Stage) -> None:
     expect_equal(stage.status_of(source).get("active_outbound_transfers"), 5, "transfers in the middle")
     source.limit_sending(8 * RATE_BYTES_PER_SECOND)
     for receiver in receivers:
-        receiver.wait_for_exit(stage.deadline, "one of five installs")
-        stage.expect_exit(receiver, 0)
+        stage.finish(receiver, 0, "one of five installs")
     reference = game.reference(stage, "source")
     for peer, receiver in zip(others, receivers, strict=True):
         games_dir = stage.games_dir(peer.name)

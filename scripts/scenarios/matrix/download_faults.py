@@ -112,8 +112,7 @@ def source_killed(stage: Stage) -> None:
     progress = wait_for_bytes(stage, receiver, FAULT_AT_BYTES)
     expect_equal(progress["sources"], 2, "sources that were sending when one was killed")
     killed.kill()
-    receiver.wait_for_exit(stage.deadline, "the end of the download that lost a source")
-    stage.expect_exit(receiver, 0)
+    stage.finish(receiver, 0, "the end of the download that lost a source")
     owners = download_is_whole(stage, receiver, received, game, [killed, survivor])
     failed = {event["peer"] for event in receiver.events.all(named("download-source-failed"))}
     expect_equal(failed, {killed.name}, "sources that failed")
@@ -137,8 +136,7 @@ def every_source_gone(stage: Stage) -> None:
     wait_for_bytes(stage, receiver, FAULT_AT_BYTES)
     for source in sources:
         source.kill()
-    receiver.wait_for_exit(stage.deadline, "the end of the download that lost every source")
-    stage.expect_exit(receiver, 4)
+    stage.finish(receiver, 4, "the end of the download that lost every source")
     failed = failed_download_is_kept(receiver, received, game, "all-sources-failed")
     for name in game.roots:
         expect(name in receiver.stderr(), f"the error does not name {name}: {receiver.stderr().strip()!r}")
@@ -205,5 +203,5 @@ def _finished_with_new_file_or_not_at_all(stage: Stage, receiver: Peer, received
     if receiver.status == 0:
         _is_whole_and_recorded(received, game)
     else:
-        stage.expect_exit(receiver, 4)
+        receiver.expect_exit(4)
         unfinished_download_is_kept(received, game)

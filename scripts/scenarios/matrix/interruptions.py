@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -119,8 +120,7 @@ def second_command(stage: Stage) -> None:
     )
     expect("progress" in second.stderr(), f"not refused as in progress: {second.stderr().strip()!r}")
     expect(first.is_running, "the first command had ended before the second was answered")
-    first.wait_for_exit(stage.deadline, "the first install")
-    stage.expect_exit(first, 0)
+    stage.finish(first, 0, "the first install")
     reference = game.reference(stage, "source")
     checks.streamed_install_is_whole(stage, first, received, GAME, source, reference)
 
@@ -147,8 +147,7 @@ def busy_source(stage: Stage) -> None:
     codes = [event.get("code") for event in receiver.events.all(named("stream-attempt-failed"))]
     expect(len(codes) == 1 and "busy" in str(codes[0]), f"the first source did not say busy: {codes}")
     checks.streamed_install_is_whole(stage, receiver, received, GAME, free, game.reference(stage, SECOND))
-    occupier.wait_for_exit(stage.deadline, "the install that kept the first source busy")
-    stage.expect_exit(occupier, 0)
+    stage.finish(occupier, 0, "the install that kept the first source busy")
     checks.streamed_install_is_whole(stage, occupier, occupied, GAME, busy, game.reference(stage, FIRST))
 
 
@@ -168,11 +167,10 @@ def graceful_stop(stage: Stage) -> None:
         before = checks.user_tree(received)
         receiver = stage.start_install(GAME, received, [source], name=f"to-{name}", catalog=game.catalog)
         wait_for_fault_point(stage, receiver, source)
-        source.signal("TERM")
+        source.signal(signal.SIGTERM)
         source.wait_for_exit(stage.deadline.sooner(STOP_LIMIT_S), "its end after SIGTERM")
-        stage.expect_exit(source, 0)
-        receiver.wait_for_exit(stage.deadline, "the end of the install whose source stopped")
-        stage.expect_exit(receiver, 4)
+        source.expect_exit(0)
+        stage.finish(receiver, 4, "the end of the install whose source stopped")
         expect_interrupted_stream(receiver, source)
         checks.failed_install_left_nothing(stage, receiver, received, before)
 
@@ -194,8 +192,7 @@ def source_killed(stage: Stage) -> None:
     receiver = stage.start_install(GAME, nowhere_else, [alone], name="alone", catalog=game.catalog)
     wait_for_fault_point(stage, receiver, alone)
     alone.kill()
-    receiver.wait_for_exit(stage.deadline, "the end of the install whose only source was killed")
-    stage.expect_exit(receiver, 4)
+    stage.finish(receiver, 4, "the end of the install whose only source was killed")
     expect_interrupted_stream(receiver, alone)
     checks.failed_install_left_nothing(stage, receiver, nowhere_else, before)
 
@@ -205,8 +202,7 @@ def source_killed(stage: Stage) -> None:
     receiver = stage.start_install(GAME, received, [killed, survivor], catalog=game.catalog)
     wait_for_fault_point(stage, receiver, killed)
     killed.kill()
-    receiver.wait_for_exit(stage.deadline, "the end of the install that has a second source")
-    stage.expect_exit(receiver, 0)
+    stage.finish(receiver, 0, "the end of the install that has a second source")
     expect_equal(checks.attempts(receiver), [killed.name, survivor.name], "sources tried, in order")
     expect_interrupted_stream(receiver, killed)
     checks.streamed_install_is_whole(stage, receiver, received, GAME, survivor, game.reference(stage, SECOND))
@@ -230,10 +226,10 @@ def receiver_cancelled(stage: Stage) -> None:
         receiver = stage.start_install(GAME, received, [source], name=f"to-{name}", catalog=game.catalog)
         wait_for_fault_point(stage, receiver, source)
         _expect_busy(stage, source, children=1 if unrar else 0)
-        receiver.signal("INT")
+        receiver.signal(signal.SIGINT)
         receiver.wait_for_exit(stage.deadline, "the end of the cancelled install")
         checks.sender_is_clean(stage, source)
-        stage.expect_exit(receiver, 130)
+        receiver.expect_exit(130)
         expect(not receiver.events.all(named("stream-install-finished")), "the cancelled install reported success")
         checks.games_dir_as_before(before, received)
 
@@ -290,7 +286,7 @@ def source_stalls(stage: Stage) -> None:
     paused.pause()
     receiver.wait_for_exit(stage.deadline, "the end of the install whose first source stalled")
     paused.unpause()
-    stage.expect_exit(receiver, 0)
+    receiver.expect_exit(0)
     expect_interrupted_stream(receiver, paused)
     checks.streamed_install_is_whole(stage, receiver, received, GAME, other, game.reference(stage, SECOND))
     checks.sender_is_clean(stage, paused)
@@ -333,8 +329,7 @@ def eight_receivers(stage: Stage) -> None:
     expect_equal(stage.status_of(source).get("active_outbound_transfers"), 8, "transfers in the middle")
     source.limit_sending(8 * RATE_BYTES_PER_SECOND)
     for receiver in receivers:
-        receiver.wait_for_exit(stage.deadline, "one of eight installs")
-        stage.expect_exit(receiver, 0)
+        stage.finish(receiver, 0, "one of eight installs")
     reference = game.reference(stage, "source")
     for receiver in receivers:
         checks.streamed_install_is_whole(stage, receiver, folders[receiver.name], GAME, source, reference)

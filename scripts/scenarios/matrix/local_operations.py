@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import select
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -88,7 +89,7 @@ def download_and_install(stage: Stage) -> None:
 def install_then_uninstall(stage: Stage) -> None:
     source, served, machine, received = _start_with(stage, f"fixture-alpha/{GAME}")
     stage.operation(["download", GAME], machine, [source], exit_status=0)
-    source.signal("TERM")
+    source.signal(signal.SIGTERM)
     source.wait_for_exit(stage.deadline)
     downloaded = checks.user_tree(received)
     inodes = _inodes(received / GAME)
@@ -168,8 +169,7 @@ def update(stage: Stage) -> None:
         expect(manifest(local) == old_tree, "the old tree is not whole while the new one is being staged")
         expect(receiver.is_running, "the update had ended while its decoder was held")
         release.go_on()
-        receiver.wait_for_exit(stage.deadline, "the update")
-        stage.expect_exit(receiver, 0)
+        stage.finish(receiver, 0, "the update")
         changes = watch.changes()
     reference = archives.extract(new_served / UPDATED, stage.dir / "reference")
     tree = _installed_from_archives(stage, receiver, received, UPDATED, new_served, reference)
@@ -318,7 +318,7 @@ def verify(stage: Stage) -> None:
     game = "volumes-few"
     source, _, machine, received = _start_with(stage, f"fixture-volumes/{game}")
     stage.operation(["install", game], machine, [source], exit_status=0)
-    source.signal("TERM")
+    source.signal(signal.SIGTERM)
     source.wait_for_exit(stage.deadline)
     root = received / game
     files = {path: node for path, node in manifest(root).items() if node.sha256}

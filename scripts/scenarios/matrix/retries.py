@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -94,7 +95,7 @@ def retry_fallback(stage: Stage) -> None:
     expect(not from_broken, f"progress was reported from the source that sent nothing: {from_broken[:1]}")
     _second_source_completed(stage, receiver, received, broken, sound, reference)
     checks.sender_is_clean(stage, broken)
-    broken.signal("TERM")
+    broken.signal(signal.SIGTERM)
     broken.wait_for_exit(stage.deadline)
 
     # This time there are files in staging when the attempt fails, and none of them may be in what is installed.
@@ -144,8 +145,7 @@ def lying_source(stage: Stage) -> None:
     checks.failed_install_left_nothing(stage, receiver, nowhere_else, before)
 
     for liar, receiver in waiting.items():
-        receiver.wait_for_exit(stage.deadline, f"the install that met {liar.lie}")
-        stage.expect_exit(receiver, 0)
+        stage.finish(receiver, 0, f"the install that met {liar.lie}")
         _next_source_completed(stage, receiver, stage.games_dir(receiver.name), [liar], sound, reference)
 
 

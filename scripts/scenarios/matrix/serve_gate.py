@@ -47,6 +47,7 @@ _ABOUT_GAMES = (Request.DETAILS, Request.TOTALS, Request.STREAM_INSTALL, Request
     "a sentinel with an intact archive. Every request about a game is sent for each of them, and chunk requests with "
     "numbers out of range; the same requests for the game that is offered bring what is on disk.",
     time_limit_s=120,
+    with_this_machine=True,
 )
 def serve_gate(stage: Stage) -> None:
     games_dir = stage.games_from("source", f"fixture-alpha/{GAME}", f"fixture-bravo/{OTHER_GAME}")

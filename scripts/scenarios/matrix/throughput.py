@@ -45,6 +45,7 @@ echo done >&3
     "network, to the same disk, and is synced as the download is.",
     time_limit_s=240,
     alone=True,
+    with_this_machine=True,
 )
 def throughput(stage: Stage) -> None:
     game = marked_game(stage, ["source"], {"archive.eti": ARCHIVE_BYTES})
@@ -54,7 +55,7 @@ def throughput(stage: Stage) -> None:
     receiver = start_download(stage, game, received, [source])
     receiver.wait_for_exit(stage.deadline, "the download")
     elapsed_s = time.monotonic() - begun
-    stage.expect_exit(receiver, 0)
+    receiver.expect_exit(0)
     download_is_whole(stage, receiver, received, game, [source])
     finished = receiver.events.all(named("download-finished"))[0]
     _figures_agree(receiver.events.window(), finished, elapsed_s)
