@@ -71,11 +71,11 @@ http {{
 def programs() -> tuple[str, str]:
     """nginx and curl, or what to install."""
     path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin"])
-    found = {name: shutil.which(name, path=path) for name in ("nginx", "curl")}
-    missing = [name for name, where in found.items() if where is None]
-    if missing:
+    nginx, curl = (shutil.which(name, path=path) for name in ("nginx", "curl"))
+    if nginx is None or curl is None:
+        missing = [name for name, where in (("nginx", nginx), ("curl", curl)) if where is None]
         raise ToolFailed(f"not installed: {', '.join(missing)}; `apt-get install {' '.join(missing)}` brings them")
-    return found["nginx"], found["curl"]
+    return nginx, curl
 
 
 def make_game(size: int) -> Path:
@@ -130,7 +130,7 @@ def curl(games: Path, nginx: str, program: str) -> tuple[Sample, Sample, Sample]
     return receiver, synced, Sample(receiver.wall_seconds, usage.ru_utime + usage.ru_stime, peak)
 
 
-def wait_for(port: int, server: subprocess.Popen) -> None:
+def wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + NGINX_START_SECONDS
     while time.monotonic() < deadline and server.poll() is None:
         with socket.socket() as probe:
@@ -180,8 +180,8 @@ def report(samples: dict[str, list[tuple[Sample, ...]]], size: int) -> list[Aim]
     ours = line("download", [found[0].wall_seconds for found in samples["download"]], both)
     both = f"cpu nginx {cpu('curl', 2)}, curl {cpu('curl', 0)}"
     alone = line("curl", [found[0].wall_seconds for found in samples["curl"]], both)
-    synced = [receiver.wall_seconds + sync.wall_seconds for receiver, sync, _ in samples["curl"]]
-    synced = line("curl + sync", synced, f"sync cpu {cpu('curl', 1)}")
+    with_sync = [receiver.wall_seconds + sync.wall_seconds for receiver, sync, _ in samples["curl"]]
+    synced = line("curl + sync", with_sync, f"sync cpu {cpu('curl', 1)}")
     line("cp", [found[0].wall_seconds for found in samples["copy"]], "")
     line("cp + sync", [sum(part.wall_seconds for part in found) for found in samples["copy"]], "")
     print()

@@ -4,7 +4,9 @@
     contract.py     what a scenario is, and how a check fails
     stage.py        what a scenario acts on: folders, sources, receivers, commands
     checks.py       what many scenarios check, on both sides
-    downloads.py    games to download, and what holds of every download, on both sides
+    games.py        games that many scenarios use: slow ones to stream, marked ones to download
+    listings.py     what `list` and `peers` print
+    download_checks.py   what holds of every download, on both sides
     watch.py        what happened in a folder, in its order
     process.py      one attached process, with its whole event log (events.py)
     peer.py         one process in its container

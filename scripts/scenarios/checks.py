@@ -115,11 +115,11 @@ def progress_is_consistent(receiver: Peer, source: Reachable, total: int, start:
 
 def attempts(receiver: Peer, start: int = 0) -> list[str]:
     """The sources that were tried, in order."""
-    return [event.get("peer") for event in receiver.events.all(named("stream-attempt-begin"), start)]
+    return [event["peer"] for event in receiver.events.all(named("stream-attempt-begin"), start)]
 
 
 def failed_attempts(receiver: Peer, start: int = 0) -> list[str]:
-    return [event.get("peer") for event in receiver.events.all(named("stream-attempt-failed"), start)]
+    return [event["peer"] for event in receiver.events.all(named("stream-attempt-failed"), start)]
 
 
 def streamed_install_is_whole(

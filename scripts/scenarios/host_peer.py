@@ -52,7 +52,7 @@ class HostPeer:
 
     def expect_to_find(self, peer: Peer) -> None:
         """The control: this peer is on a network in which this machine takes part."""
-        found = named("peer-found", peer=_identity(peer))
+        found = named("peer-found", peer=peer.identity)
         try:
             self._process.wait_for_event(found, Deadline(_FIND_LIMIT_S), f"`peer-found` of {peer.name}")
         except CheckFailed as error:
@@ -82,10 +82,6 @@ class HostPeer:
     def terminate(self) -> None:
         """Makes sure that it has ended, however the run has ended."""
         self._process.terminate()
-
-
-def _identity(peer: Peer) -> str:
-    return peer.events.all(named("peer-ready"))[-1]["peer"]
 
 
 def prove_that_it_hears(host_peer: HostPeer, run: Run) -> None:

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from .contract import Deadline, expect_equal
 from .docker import RUN_LABEL, DockerError, docker
+from .events import named
 from .process import Process
 
 # Every serving peer has a network name of its own, so all can listen on one port.
@@ -153,6 +154,12 @@ class Peer(Process):
     @property
     def address(self) -> str:
         return f"{self.name}:{PORT}"
+
+    @property
+    def identity(self) -> str:
+        """Of a peer that serves."""
+        ready: str = self.events.all(named("peer-ready"))[-1]["peer"]
+        return ready
 
     def ip_address(self) -> str:
         """The IP address of its container on the private network."""

@@ -23,10 +23,10 @@ _FIRST_LINE_CHARACTERS = 120
 def show_matrix(rows: Sequence[Planned | Scenario]) -> None:
     """The dry run: what is claimed, under which conditions, in what time, and what nobody checks yet."""
     for row in rows:
-        implemented = isinstance(row, Scenario)
-        print(f"{row.id:4} {row.name} [{'implemented' if implemented else 'planned, unsupported'}]")
+        state = "implemented" if isinstance(row, Scenario) else "planned, unsupported"
+        print(f"{row.id:4} {row.name} [{state}]")
         print(textwrap.indent(textwrap.fill(row.claim, 110), "       "))
-        if implemented:
+        if isinstance(row, Scenario):
             print(textwrap.indent(textwrap.fill(f"Conditions: {row.conditions}", 110), "       "))
             print(f"       Time limit: {row.time_limit_s} s{', runs alone' if row.alone else ''}")
     count = _implemented(rows)

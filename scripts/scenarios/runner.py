@@ -9,8 +9,9 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import FrameType
 
 from . import report
 from .cleanup import RunLock, is_dead, remove_dead_runs, remove_run
@@ -205,6 +206,6 @@ def _raise_interrupted(number: int, _frame: object) -> None:
     raise Interrupted(number)
 
 
-def _on_signals(handler: object) -> None:
+def _on_signals(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, handler)

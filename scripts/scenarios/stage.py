@@ -217,8 +217,14 @@ class Stage:
             arguments.append("--no-discovery")
         for source in sources:
             arguments += ["--peer", source.address]
-        arguments += settings.pop("options", ())
-        return self.start(settings.pop("name", "receiver"), arguments, games, **settings)
+        arguments += settings.get("options", ())
+        return self.start(
+            settings.get("name", "receiver"),
+            arguments,
+            games,
+            catalog=settings.get("catalog", CATALOG),
+            mounts=settings.get("mounts", ()),
+        )
 
     def operation(
         self,

@@ -7,12 +7,13 @@ import unittest
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import cast
 from unittest import mock
 
 from scenarios import crew
 from scenarios.contract import CheckFailed, Deadline, Outcome, Result, Scenario, expect
 from scenarios.events import EventLog
-from scenarios.stage import Abandoned
+from scenarios.stage import Abandoned, Run, Stage
 
 # Nothing here takes long; this ends a test that would wait for ever.
 LIMIT_S = 10
@@ -39,10 +40,10 @@ class EmptyStage:
         self.scenario = scenario
         self.deadline = Deadline(scenario.time_limit_s)
         self.peers: list[FakePeer] = []
-        self.figures = []
+        self.figures: list[str] = []
         self.abandoned = threading.Event()
 
-    def running_sources(self) -> list:
+    def running_sources(self) -> list[FakePeer]:
         return []
 
     def abandon(self) -> None:
@@ -52,8 +53,8 @@ class EmptyStage:
         pass
 
 
-def scenario(id: str, run: Callable[[EmptyStage], None], *, time_limit_s: int = 30, alone: bool = False) -> Scenario:
-    return Scenario(id, id, "Claim.", "Conditions.", time_limit_s, run, alone)
+def scenario(id: str, run: Callable[[EmptyStage], object], *, time_limit_s: int = 30, alone: bool = False) -> Scenario:
+    return Scenario(id, id, "Claim.", "Conditions.", time_limit_s, cast(Callable[[Stage], None], run), alone)
 
 
 def pass_at_once(stage: EmptyStage) -> None:
@@ -81,7 +82,7 @@ class CrewTest(unittest.TestCase):
         self.addCleanup(stack.close)
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         stack.enter_context(mock.patch("scenarios.crew.Stage", EmptyStage))
-        self.crew = crew.Crew(SimpleNamespace(dir=Path(folder)), keep=False)
+        self.crew = crew.Crew(cast(Run, SimpleNamespace(dir=Path(folder))), keep=False)
         self.addCleanup(self.crew.stop)
 
     def outcomes(self, scenarios: list[Scenario], jobs: int) -> dict[str, Outcome]:
@@ -129,7 +130,8 @@ class CrewTest(unittest.TestCase):
         )
         self.assertEqual(results["S1"].message, "expected")
         self.assertIn("ZeroDivisionError", results["S2"].message)
-        self.assertTrue((results["S2"].evidence / "traceback.txt").is_file())
+        evidence = results["S2"].evidence
+        self.assertTrue(evidence and (evidence / "traceback.txt").is_file())
         self.assertIsNone(results["S3"].evidence)
 
     def test_a_failure_that_says_nothing_is_a_failure(self) -> None:

@@ -6,12 +6,14 @@ import tempfile
 import unittest
 from pathlib import Path
 from types import SimpleNamespace
+from typing import cast
 from unittest import mock
 
 from scenarios import docker
 from scenarios.contract import CheckFailed
 from scenarios.events import EventLog
 from scenarios.host_peer import HostPeer
+from scenarios.peer import Peer
 from scenarios.tools import ToolFailed
 
 # Plays the program: it says that it is ready and whom it has found, and ends with status 0 when it is asked to.
@@ -24,11 +26,11 @@ signal.pause()
 """
 
 
-def peer(identity: str, *found: str) -> SimpleNamespace:
+def peer(identity: str, *found: str) -> Peer:
     log = EventLog(identity)
     for event in ({"event": "peer-ready", "peer": identity}, *({"event": "peer-found", "peer": id} for id in found)):
         log.add_line(json.dumps({**event, "time": "t"}))
-    return SimpleNamespace(name=identity, events=log)
+    return cast(Peer, SimpleNamespace(name=identity, identity=identity, events=log))
 
 
 class HostPeerTest(unittest.TestCase):

@@ -8,6 +8,7 @@ import signal
 import tempfile
 import unittest
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 from scenarios import runner
@@ -34,6 +35,22 @@ class MatrixTest(unittest.TestCase):
                 if isinstance(row, Scenario):
                     self.assertTrue(row.conditions.endswith("."), row.conditions)
                     self.assertTrue(0 < row.time_limit_s <= 600)
+
+
+class ModulesTest(unittest.TestCase):
+    FOLDER = PROJECT_DIR / "scripts" / "scenarios"
+
+    def test_scenario_modules_do_not_import_each_other(self) -> None:
+        for file in sorted((self.FOLDER / "matrix").glob("*.py")):
+            if file.name != "__init__.py":
+                with self.subTest(file.name):
+                    self.assertNotRegex(
+                        file.read_text(), r"(?m)^from \.\w* import", "shared things belong one level up"
+                    )
+
+    def test_every_module_has_a_name_of_its_own(self) -> None:
+        names = [file.name for file in self.FOLDER.rglob("*.py") if file.name != "__init__.py"]
+        self.assertEqual(sorted(names), sorted(set(names)))
 
 
 class RunnerTest(unittest.TestCase):
@@ -79,7 +96,7 @@ class RunnerTest(unittest.TestCase):
 class EarlyEndTest(unittest.TestCase):
     """A run that ends early leaves no results of an earlier one behind, and loses none of its own."""
 
-    def run_and_end(self, error: BaseException) -> tuple[int | None, dict]:
+    def run_and_end(self, error: BaseException) -> tuple[int | None, dict[str, Any]]:
         def run(ids: list[str], results: list[Result], options: object) -> None:
             results.append(Result("S2", "", "", Outcome.PASSED))
             raise error

@@ -17,6 +17,12 @@ RESULTS = (
 )
 
 
+def found(suite: ElementTree.Element, path: str) -> ElementTree.Element:
+    element = suite.find(path)
+    assert element is not None, f"no {path}"
+    return element
+
+
 class WriterTest(unittest.TestCase):
     def setUp(self) -> None:
         folder = tempfile.TemporaryDirectory()
@@ -47,11 +53,11 @@ class WriterTest(unittest.TestCase):
 
     def test_a_failure_in_junit_has_claim_message_and_evidence(self) -> None:
         report.write_junit(self.file, RunRecord(0, RESULTS))
-        failure = ElementTree.parse(self.file).getroot().find("testcase/failure")
+        failure = found(ElementTree.parse(self.file).getroot(), "testcase/failure")
         self.assertEqual(failure.get("message"), "first & worst")
         # Control characters cannot be written in XML at all: they must not make the file unreadable.
         for text in ("It <works>.", "first & worst", "\N{REPLACEMENT CHARACTER}[2Jsecond", "/kept/S2"):
-            self.assertIn(text, failure.text)
+            self.assertIn(text, failure.text or "")
 
 
 class EarlyEndTest(WriterTest):
@@ -68,9 +74,9 @@ class EarlyEndTest(WriterTest):
         report.write_junit(self.file, self.RECORD)
         suite = ElementTree.parse(self.file).getroot()
         self.assertEqual((suite.get("tests"), suite.get("errors")), ("2", "1"))
-        error = suite.find("testcase/error")
+        error = found(suite, "testcase/error")
         self.assertEqual(error.get("message"), "the engine <went> away")
-        self.assertIn("S2, S3", error.text)
+        self.assertIn("S2, S3", error.text or "")
 
 
 class PageTest(unittest.TestCase):

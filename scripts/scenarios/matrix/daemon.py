@@ -8,11 +8,10 @@ from pathlib import Path
 from .. import checks
 from ..contract import Deadline, expect, expect_equal, scenario
 from ..events import Event, named
+from ..games import SLOW_GAME, SlowGame, make_slow_game, wait_for_fault_point
 from ..peer import GAMES, Machine, Peer
 from ..stage import Stage
 from ..trees import total_size
-from .interruptions import GAME, SlowGame, make_slow_game, wait_for_fault_point
-from .library import identity
 
 # What differs between two runs of the same thing.
 _OF_THIS_RUN = ("time", "duration_ms")
@@ -23,7 +22,7 @@ _SOCKET_LIMIT_S = 5.0
 
 def _start_install(stage: Stage, name: str, machine: Machine, source: Peer) -> Peer:
     options = ["--games-dir", GAMES, "--no-discovery", "--peer", source.address]
-    return stage.start_command(name, machine, "install", "--stream", GAME, *options)
+    return stage.start_command(name, machine, "install", "--stream", SLOW_GAME, *options)
 
 
 def _operations(stage: Stage, machine: Machine, name: str) -> list[Event]:
@@ -58,8 +57,8 @@ def command_and_daemon(stage: Stage) -> None:
     source = game.start(stage, "source", slow=True)
     reference = game.reference(stage, "source")
     alone_dir = stage.games_dir("alone")
-    alone = stage.install(GAME, alone_dir, [source], name="alone", catalog=game.catalog, exit_status=0)
-    checks.streamed_install_is_whole(stage, alone, alone_dir, GAME, source, reference)
+    alone = stage.install(SLOW_GAME, alone_dir, [source], name="alone", catalog=game.catalog, exit_status=0)
+    checks.streamed_install_is_whole(stage, alone, alone_dir, SLOW_GAME, source, reference)
 
     games_dir = stage.games_dir("daemon")
     daemon = stage.start_source("daemon", games_dir, catalog=game.catalog)
@@ -72,19 +71,19 @@ def command_and_daemon(stage: Stage) -> None:
         {key: event.get(key) for key in ("kind", "game", "running", "followers")}
         for event in _operations(stage, daemon.machine, "operations")
     ]
-    expected = {"kind": "stream-install", "game": GAME, "running": True, "followers": 2}
+    expected = {"kind": "stream-install", "game": SLOW_GAME, "running": True, "followers": 2}
     expect_equal(running, [expected], "operations in the middle")
     expect(first.is_running, "the install was over before the operations were asked for: nothing was tested")
     for caller in (first, second):
         stage.finish(caller, 0)
-    tree = checks.streamed_install_is_whole(stage, first, games_dir, GAME, source, reference)
+    tree = checks.streamed_install_is_whole(stage, first, games_dir, SLOW_GAME, source, reference)
     # Who joins in the middle is told what happens from then on.
-    checks.finished_event(second, GAME, source, tree)
+    checks.finished_event(second, SLOW_GAME, source, tree)
     checks.progress_is_consistent(second, source, total_size(tree))
     # The command on its own is another peer with another name, which none of the events tells.
     expect_equal(_story(first), _story(alone), "events of an install, by a daemon and without one")
     begun = source.events.all(named("transfer-begin"), mark)
-    expect_equal([event["peer_id"] for event in begun], [identity(daemon)], "receivers that the source has served")
+    expect_equal([event["peer_id"] for event in begun], [daemon.identity], "receivers that the source has served")
     ended = source.events.all(named("transfer-end"), mark)
     expect_equal([event["outcome"] for event in ended], ["complete"], "transfers that ended")
     expect_equal(_operations(stage, daemon.machine, "operations-after"), [], "operations afterwards")
@@ -111,10 +110,12 @@ def cancel(stage: Stage) -> None:
     caller = _start_install(stage, "caller", daemon.machine, source)
     wait_for_fault_point(stage, caller, source)
     listed = _operations(stage, daemon.machine, "operations")
-    expect_equal([(event["kind"], event["game"]) for event in listed], [("stream-install", GAME)], "operations before")
+    expect_equal(
+        [(event["kind"], event["game"]) for event in listed], [("stream-install", SLOW_GAME)], "operations before"
+    )
     number = listed[0]["operation"]
-    cancelled = stage.command("canceller", daemon.machine, "cancel", GAME, "--games-dir", GAMES)
-    counts = [event["count"] for event in cancelled.events.all(named("operations-cancelled", game=GAME))]
+    cancelled = stage.command("canceller", daemon.machine, "cancel", SLOW_GAME, "--games-dir", GAMES)
+    counts = [event["count"] for event in cancelled.events.all(named("operations-cancelled", game=SLOW_GAME))]
     expect_equal(counts, [1], "operations that were cancelled")
     stage.finish(caller, 130)
     checks.sender_is_clean(stage, source)
@@ -124,7 +125,7 @@ def cancel(stage: Stage) -> None:
 
     deadline = stage.deadline.sooner(_SOCKET_LIMIT_S)
     follower.wait_for_event(named("operation-end", operation=number, outcome="cancelled"), deadline, "its end")
-    shown = [event["event"] for event in follower.events.all(lambda event: event.get("game") == GAME)]
+    shown = [event["event"] for event in follower.events.all(lambda event: event.get("game") == SLOW_GAME)]
     for name in ("operation-begin", "stream-install-begin", "stream-progress"):
         expect(name in shown, f"`events --follow` has not shown `{name}`")
     daemon.machine.signal(signal.SIGINT, follower.arguments)
@@ -133,7 +134,7 @@ def cancel(stage: Stage) -> None:
     # The daemon has been told to end an operation, not to end.
     again = _start_install(stage, "again", daemon.machine, source)
     stage.finish(again, 0)
-    checks.streamed_install_is_whole(stage, again, games_dir, GAME, source, game.reference(stage, "source"))
+    checks.streamed_install_is_whole(stage, again, games_dir, SLOW_GAME, source, game.reference(stage, "source"))
 
 
 @scenario(
@@ -163,9 +164,11 @@ def _caller_killed(stage: Stage, game: SlowGame, source: Peer, reference: Path) 
     stage.finish(caller, 128 + 9)
     expect(not daemon.events.all(named("stream-install-finished")), "the install ended before its caller was killed")
     left = _operations(stage, daemon.machine, "operations-without-caller")
-    expect_equal([(event["game"], event["followers"]) for event in left], [(GAME, 0)], "operations without the caller")
+    expect_equal(
+        [(event["game"], event["followers"]) for event in left], [(SLOW_GAME, 0)], "operations without the caller"
+    )
     daemon.wait_for_event("operation-end", stage.deadline)
-    checks.streamed_install_is_whole(stage, daemon, games_dir, GAME, source, reference)
+    checks.streamed_install_is_whole(stage, daemon, games_dir, SLOW_GAME, source, reference)
 
 
 def _daemon_killed(stage: Stage, game: SlowGame, source: Peer, reference: Path) -> None:
@@ -184,7 +187,7 @@ def _daemon_killed(stage: Stage, game: SlowGame, source: Peer, reference: Path) 
     caller.expect_exit(1)
     codes = [event["code"] for event in caller.events.all(named("error"))]
     expect_equal(codes, ["daemon-gone"], "what the caller says of its end")
-    staging = games_dir / GAME / checks.STAGING
+    staging = games_dir / SLOW_GAME / checks.STAGING
     expect(staging.is_dir() and any(staging.rglob("*.bin")), "the killed daemon left no staging to recover from")
     # Something that only the dead attempt can have left; a recovery that reuses its folder would keep it.
     (staging / "left-by-the-dead.txt").write_text("must not be installed\n")
@@ -192,11 +195,11 @@ def _daemon_killed(stage: Stage, game: SlowGame, source: Peer, reference: Path) 
     restarted = stage.start("struck", stage.serve_arguments("struck"), machine)
     restarted.wait_for_event("peer-ready", stage.deadline)
     recovered = [event["game"] for event in restarted.events.all(named("game-recovered"))]
-    expect_equal(recovered, [GAME], "games that were put in order at the start")
+    expect_equal(recovered, [SLOW_GAME], "games that were put in order at the start")
     checks.no_operation_left(games_dir)
     again = _start_install(stage, "again", machine, source)
     stage.finish(again, 0)
-    checks.streamed_install_is_whole(stage, again, games_dir, GAME, source, reference)
+    checks.streamed_install_is_whole(stage, again, games_dir, SLOW_GAME, source, reference)
     expect(restarted.events.all(named("stream-install-finished")), "it was not the daemon that installed")
     machine.signal(signal.SIGTERM, restarted.arguments)
     stage.finish(restarted, 0)

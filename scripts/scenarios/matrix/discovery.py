@@ -9,11 +9,10 @@ from pathlib import Path
 from .. import archives, checks
 from ..contract import expect, expect_equal, scenario
 from ..events import named
+from ..games import SLOW_GAME, STREAM_RATE_BYTES_PER_SECOND, make_slow_game
+from ..listings import listed, offers, peers_listed
 from ..peer import GAMES, Peer
 from ..stage import Stage
-from .interruptions import GAME as SLOW_GAME
-from .interruptions import RATE_BYTES_PER_SECOND, make_slow_game
-from .library import identity, listed, offers, peers_listed
 
 # Peers announce themselves at their start and answer questions at once; a slow machine gets some more time.
 FIND_LIMIT_S = 20.0
@@ -32,7 +31,7 @@ def wait_until_found(stage: Stage, peers: list[Peer]) -> None:
         for other in peers:
             if other is not peer:
                 what = f"the library of {other.name}"
-                peer.wait_for_event(named("peer-library-changed", peer=identity(other)), deadline, what)
+                peer.wait_for_event(named("peer-library-changed", peer=other.identity), deadline, what)
 
 
 def names_listed(stage: Stage, peer: Peer, name: str) -> list[str]:
@@ -61,7 +60,7 @@ def discovery(stage: Stage) -> None:
     observer = stage.machine("passer-by", stage.games_dir("passer-by"))
     asked = stage.command("before", observer, "peers")
     seen = sorted((event["peer"], event["name"]) for event in asked.events.all(named("peer")))
-    expect_equal(seen, sorted((identity(peer), peer.name) for peer in peers), "peers that a command finds")
+    expect_equal(seen, sorted((peer.identity, peer.name) for peer in peers), "peers that a command finds")
 
     two.signal(signal.SIGTERM)
     stage.finish(two, 0, "the end of the peer that was stopped")
@@ -82,7 +81,7 @@ def discovery(stage: Stage) -> None:
 def _wait_until_lost(stage: Stage, gone: Peer, others: list[Peer]) -> None:
     deadline = stage.deadline.sooner(LOSS_LIMIT_S)
     for other in others:
-        lost = other.wait_for_event(named("peer-lost", peer=identity(gone)), deadline, f"the loss of {gone.name}")
+        lost = other.wait_for_event(named("peer-lost", peer=gone.identity), deadline, f"the loss of {gone.name}")
         expect_equal(lost["name"], gone.name, "name of the lost peer")
         expect(lost["reason"], "a loss without a reason")
 
@@ -107,14 +106,14 @@ def address_change(stage: Stage) -> None:
     stage.machine("newcomer", stage.games_dir("newcomer"))
     after = stage.start_source("mover", games_dir, discovery=True)
     expect(after.ip_address() != old_address, f"it came back at {old_address}: nothing was tested")
-    expect_equal(identity(after), identity(before), "identity of the peer that came back")
+    expect_equal(after.identity, before.identity, "identity of the peer that came back")
     deadline = stage.deadline.sooner(FIND_LIMIT_S + LOSS_LIMIT_S)
-    observer.wait_for_event(named("peer-found", peer=identity(after)), deadline, "its return", start=mark)
-    observer.wait_for_event(named("peer-library-changed", peer=identity(after)), deadline, "its library", start=mark)
+    observer.wait_for_event(named("peer-found", peer=after.identity), deadline, "its return", start=mark)
+    observer.wait_for_event(named("peer-library-changed", peer=after.identity), deadline, "its library", start=mark)
 
     shown = [(event["peer"], event["addr"]) for event in peers_listed(stage, observer.machine)]
     address = f"{after.ip_address()}:{after.network_address()[1]}"
-    expect_equal(shown, [(identity(after), address)], "peers that the observer lists")
+    expect_equal(shown, [(after.identity, address)], "peers that the observer lists")
     expect_equal(offers(listed(stage, observer.machine)), {GAME: (1, ["mover"])}, "games that the observer sees")
     story = [
         event["event"]
@@ -172,12 +171,12 @@ def duplicate_identity(stage: Stage) -> None:
     original = stage.start_source("original", games_dir, discovery=True)
     copy = stage.start_source("copy", stage.games_from("copy", f"fixture-alpha/{GAME}"), discovery=True)
     third = stage.start_source("third", stage.games_dir("third"), discovery=True)
-    expect_equal(identity(copy), identity(original), "identity of the copy")
+    expect_equal(copy.identity, original.identity, "identity of the copy")
     addresses = {peer.name: f"{peer.ip_address()}:{peer.network_address()[1]}" for peer in (original, copy)}
     deadline = stage.deadline.sooner(FIND_LIMIT_S)
     for peer in (original, copy, third):
         reported = peer.wait_for_event("duplicate-identity", deadline)
-        expect_equal(reported["peer"], identity(original), f"identity that {peer.name} reports")
+        expect_equal(reported["peer"], original.identity, f"identity that {peer.name} reports")
         expect_equal(sorted(reported["names"]), ["copy", "original"], f"names that {peer.name} reports")
         elsewhere = sorted(address for name, address in addresses.items() if name != peer.name)
         expect_equal(sorted(reported["addrs"]), elsewhere, f"addresses that {peer.name} reports")
@@ -227,13 +226,13 @@ def mesh_of_six(stage: Stage) -> None:
     for peer in everybody:
         names = sorted(other.name for other in everybody if other is not peer)
         expect_equal(names_listed(stage, peer, f"asks-{peer.name}"), names, f"peers that {peer.name} lists")
-    source.limit_sending(RATE_BYTES_PER_SECOND // 4)
+    source.limit_sending(STREAM_RATE_BYTES_PER_SECOND // 4)
     install = ["install", "--stream", SLOW_GAME, "--games-dir", GAMES]
     receivers = [stage.start_command(f"to-{peer.name}", peer.machine, *install) for peer in others]
     for receiver in receivers:
         receiver.wait_for_event("stream-progress", stage.deadline)
     expect_equal(stage.status_of(source).get("active_outbound_transfers"), 5, "transfers in the middle")
-    source.limit_sending(8 * RATE_BYTES_PER_SECOND)
+    source.limit_sending(8 * STREAM_RATE_BYTES_PER_SECOND)
     for receiver in receivers:
         stage.finish(receiver, 0, "one of five installs")
     reference = game.reference(stage, "source")

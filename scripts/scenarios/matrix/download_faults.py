@@ -7,16 +7,13 @@ from pathlib import Path
 
 from .. import checks
 from ..contract import expect, expect_equal, scenario
-from ..downloads import (
+from ..download_checks import (
     CHUNK_BYTES,
-    RATE_BYTES_PER_SECOND,
-    MarkedGame,
     chunk_owners,
     download,
     download_is_whole,
     failed_download_is_kept,
     fetched_once,
-    marked_game,
     nothing_is_left,
     record_is_complete,
     record_lines,
@@ -26,10 +23,10 @@ from ..downloads import (
     wait_for_bytes,
 )
 from ..events import named
+from ..games import DOWNLOAD_RATE_BYTES_PER_SECOND, FIRST, SECOND, MarkedGame, marked_game
 from ..payload import marked_file
 from ..peer import Peer
 from ..stage import Stage
-from .retries import FIRST, SECOND
 
 ARCHIVE = "archive.eti"
 
@@ -42,14 +39,14 @@ FAULT_AT_BYTES = 2 * CHUNK_BYTES + CHUNK_BYTES // 2
     "Slow peer",
     claim="With one of two sources throttled to a tenth, the download ends in less than a third of what the slow one "
     "alone would need, and the fast one serves most.",
-    conditions=f"Two sources; the first in order sends {RATE_BYTES_PER_SECOND // 10} bytes a second and is sending "
-    f"from the beginning on, the other one {RATE_BYTES_PER_SECOND}.",
+    conditions=f"Two sources. The first in order sends {DOWNLOAD_RATE_BYTES_PER_SECOND // 10} bytes a second, from the "
+    f"start; the other sends {DOWNLOAD_RATE_BYTES_PER_SECOND}.",
     time_limit_s=120,
 )
 def slow_peer(stage: Stage) -> None:
     game = marked_game(stage, [FIRST, SECOND], {ARCHIVE: 6 * CHUNK_BYTES})
-    slow = game.start(stage, FIRST, rate=RATE_BYTES_PER_SECOND // 10)
-    fast = game.start(stage, SECOND, rate=RATE_BYTES_PER_SECOND)
+    slow = game.start(stage, FIRST, rate=DOWNLOAD_RATE_BYTES_PER_SECOND // 10)
+    fast = game.start(stage, SECOND, rate=DOWNLOAD_RATE_BYTES_PER_SECOND)
     received = stage.games_dir("receiver")
     receiver = download(stage, game, received, [slow, fast])
     owners = download_is_whole(stage, receiver, received, game, [slow, fast])
@@ -57,7 +54,7 @@ def slow_peer(stage: Stage) -> None:
     of_fast = sum(owner == fast.name for owner in owners.values())
     expect(of_fast > len(owners) / 2, f"the fast source sent {of_fast} of {len(owners)} chunks")
     duration_s = receiver.events.all(named("download-finished"))[0]["duration_ms"] / 1000
-    alone_s = game.bytes_total / (RATE_BYTES_PER_SECOND / 10)
+    alone_s = game.bytes_total / (DOWNLOAD_RATE_BYTES_PER_SECOND / 10)
     expect(duration_s < alone_s / 3, f"it took {duration_s:.1f} s; the slow source alone needs {alone_s:.1f} s")
 
 
@@ -71,7 +68,7 @@ def slow_peer(stage: Stage) -> None:
 )
 def resume_a_download(stage: Stage) -> None:
     game = marked_game(stage, ["source"], {ARCHIVE: 5 * CHUNK_BYTES + 7})
-    source = game.start(stage, "source", rate=RATE_BYTES_PER_SECOND)
+    source = game.start(stage, "source", rate=DOWNLOAD_RATE_BYTES_PER_SECOND)
     received = stage.games_dir("receiver")
     killed = _kill_half_way(stage, game, received, [source])
     expect(not killed.events.all(named("download-finished")), "the killed receiver had finished")
@@ -106,7 +103,7 @@ def _kill_half_way(stage: Stage, game: MarkedGame, received: Path, sources: list
 )
 def source_killed(stage: Stage) -> None:
     game = marked_game(stage, [FIRST, SECOND], {ARCHIVE: 8 * CHUNK_BYTES})
-    killed, survivor = (game.start(stage, name, rate=RATE_BYTES_PER_SECOND) for name in game.roots)
+    killed, survivor = (game.start(stage, name, rate=DOWNLOAD_RATE_BYTES_PER_SECOND) for name in game.roots)
     received = stage.games_dir("receiver")
     receiver = start_download(stage, game, received, [killed, survivor])
     progress = wait_for_bytes(stage, receiver, FAULT_AT_BYTES)
@@ -130,7 +127,7 @@ def source_killed(stage: Stage) -> None:
 )
 def every_source_gone(stage: Stage) -> None:
     game = marked_game(stage, [FIRST, SECOND], {ARCHIVE: 8 * CHUNK_BYTES})
-    sources = [game.start(stage, name, rate=RATE_BYTES_PER_SECOND) for name in game.roots]
+    sources = [game.start(stage, name, rate=DOWNLOAD_RATE_BYTES_PER_SECOND) for name in game.roots]
     received = stage.games_dir("receiver")
     receiver = start_download(stage, game, received, sources)
     wait_for_bytes(stage, receiver, FAULT_AT_BYTES)
@@ -170,7 +167,7 @@ def _is_whole_and_recorded(received: Path, game: MarkedGame) -> None:
 )
 def source_file_changed(stage: Stage) -> None:
     game = marked_game(stage, ["source"], {ARCHIVE: 6 * CHUNK_BYTES})
-    source = game.start(stage, "source", rate=RATE_BYTES_PER_SECOND)
+    source = game.start(stage, "source", rate=DOWNLOAD_RATE_BYTES_PER_SECOND)
     received = stage.games_dir("receiver")
     receiver = start_download(stage, game, received, [source])
     wait_for_bytes(stage, receiver, FAULT_AT_BYTES)

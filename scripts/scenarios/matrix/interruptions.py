@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import re
 import signal
-from dataclasses import dataclass
-from pathlib import Path
 
 from .. import archives, checks
 from ..contract import expect, expect_equal, scenario
-from ..events import Event, named
+from ..events import named
+from ..games import (
+    FAULT_AT_BYTES,
+    FIRST,
+    SECOND,
+    SLOW_GAME,
+    SLOW_GAME_BYTES,
+    STREAM_RATE_BYTES_PER_SECOND,
+    make_slow_game,
+    served_by,
+    wait_for_fault_point,
+)
 from ..peer import TOOLS, Peer
 from ..stage import Stage
-from .retries import FIRST, SECOND, add_marker, expect_equal_file_lists, served_by
-
-GAME = "slow-game"
-
-# At this rate a stream of this game takes six seconds: long enough for a fault to be answered in the middle of it,
-# however slow the machine that runs the scenario is.
-GAME_BYTES = 48_000_000
-RATE_BYTES_PER_SECOND = 8_000_000
-
-# Where faults hit. Far more than the buffers between a source's disk and a receiver's, far less than the game.
-FAULT_AT_BYTES = 8_000_000
 
 # What the design promises about a source that is asked to stop.
 STOP_LIMIT_S = 5.0
@@ -32,63 +30,6 @@ STOP_LIMIT_S = 5.0
 IDLE_LIMIT_S = 20
 CRAWL_GAME_BYTES = 900_000
 CRAWL_BYTES_PER_SECOND = 40_000
-
-
-@dataclass(frozen=True)
-class SlowGame:
-    """One game on several sources, with equal file lists and a marker that differs."""
-
-    catalog: Path
-    roots: dict[str, Path]
-
-    def start(self, stage: Stage, name: str, *, slow: bool, unrar: str = "", options: tuple[str, ...] = ()) -> Peer:
-        source = stage.start_source(
-            name,
-            self.roots[name].parent,
-            catalog=self.catalog,
-            unrar=unrar,
-            options=options,
-            can_be_slowed=slow,
-        )
-        if slow:
-            source.limit_sending(RATE_BYTES_PER_SECOND)
-        return source
-
-    def reference(self, stage: Stage, name: str) -> Path:
-        return archives.extract(self.roots[name], stage.dir / "reference" / name)
-
-
-def make_slow_game(stage: Stage, *names: str, size: int = GAME_BYTES) -> SlowGame:
-    tree = stage.payload(GAME)
-    # Noise does not compress, so the bytes on the wire are as many on a link that compresses.
-    for index in range(6):
-        tree.noise(f"data/noise-{index}.bin", size // 6)
-    roots: dict[str, Path] = {}
-    for name in names:
-        games_dir = stage.games_dir(name)
-        if not roots:
-            roots[name] = stage.packed_game(games_dir, GAME, tree, switches=["-m0"])
-        else:
-            roots[name] = games_dir / GAME
-            roots[name].mkdir()
-            first = next(iter(roots.values()))
-            for file in (f"{GAME}.eti", "version.ini"):
-                (roots[name] / file).hardlink_to(first / file)
-    for name, root in roots.items():
-        add_marker(stage, root, name)
-    expect_equal_file_lists(*roots.values())
-    return SlowGame(stage.catalog(GAME), roots)
-
-
-def wait_for_fault_point(stage: Stage, receiver: Peer, source: Peer) -> Event:
-    """The first progress at or behind the fault point. Bytes were flowing, and most were still to come."""
-
-    def reached(event: Event) -> bool:
-        return named("stream-progress", peer=source.name)(event) and event["bytes"] >= FAULT_AT_BYTES
-
-    progress = receiver.wait_for_event(reached, stage.deadline, f"{FAULT_AT_BYTES} bytes received from {source.name}")
-    expect(progress["bytes"] < progress["bytes_total"] * 3 / 4, f"the stream was all but over: {progress}")
-    return progress
 
 
 def expect_interrupted_stream(receiver: Peer, source: Peer) -> None:
@@ -111,9 +52,9 @@ def second_command(stage: Stage) -> None:
     game = make_slow_game(stage, "source")
     source = game.start(stage, "source", slow=True)
     received = stage.games_dir("receiver")
-    first = stage.start_install(GAME, received, [source], catalog=game.catalog)
+    first = stage.start_install(SLOW_GAME, received, [source], catalog=game.catalog)
     wait_for_fault_point(stage, first, source)
-    second = stage.install(GAME, first.machine, [source], name="second", exit_status=5)
+    second = stage.install(SLOW_GAME, first.machine, [source], name="second", exit_status=5)
     # Both run in one container, where the first command is process 1.
     expect(
         re.search(r"\b(pid|process)\b\D{0,3}1\b", second.stderr()), f"no holder's pid in {second.stderr().strip()!r}"
@@ -122,7 +63,7 @@ def second_command(stage: Stage) -> None:
     expect(first.is_running, "the first command had ended before the second was answered")
     stage.finish(first, 0, "the first install")
     reference = game.reference(stage, "source")
-    checks.streamed_install_is_whole(stage, first, received, GAME, source, reference)
+    checks.streamed_install_is_whole(stage, first, received, SLOW_GAME, source, reference)
 
 
 @scenario(
@@ -137,18 +78,18 @@ def busy_source(stage: Stage) -> None:
     busy = game.start(stage, FIRST, slow=True, options=("--max-streams", "1"))
     free = game.start(stage, SECOND, slow=False)
     occupied = stage.games_dir("occupier")
-    occupier = stage.start_install(GAME, occupied, [busy], name="occupier", catalog=game.catalog)
+    occupier = stage.start_install(SLOW_GAME, occupied, [busy], name="occupier", catalog=game.catalog)
     wait_for_fault_point(stage, occupier, busy)
     expect_equal(stage.status_of(busy).get("active_outbound_transfers"), 1, "transfers of the busy source")
     received = stage.games_dir("receiver")
-    receiver = stage.install(GAME, received, [busy, free], catalog=game.catalog, exit_status=0)
+    receiver = stage.install(SLOW_GAME, received, [busy, free], catalog=game.catalog, exit_status=0)
     expect(occupier.is_running, "the first source was no longer busy when the second receiver was done")
     expect_equal(checks.attempts(receiver), [busy.name, free.name], "sources tried, in order")
     codes = [event.get("code") for event in receiver.events.all(named("stream-attempt-failed"))]
     expect(len(codes) == 1 and "busy" in str(codes[0]), f"the first source did not say busy: {codes}")
-    checks.streamed_install_is_whole(stage, receiver, received, GAME, free, game.reference(stage, SECOND))
+    checks.streamed_install_is_whole(stage, receiver, received, SLOW_GAME, free, game.reference(stage, SECOND))
     stage.finish(occupier, 0, "the install that kept the first source busy")
-    checks.streamed_install_is_whole(stage, occupier, occupied, GAME, busy, game.reference(stage, FIRST))
+    checks.streamed_install_is_whole(stage, occupier, occupied, SLOW_GAME, busy, game.reference(stage, FIRST))
 
 
 @scenario(
@@ -165,7 +106,7 @@ def graceful_stop(stage: Stage) -> None:
         source = game.start(stage, name, slow=True, unrar=unrar)
         received = stage.games_dir(f"to-{name}")
         before = checks.user_tree(received)
-        receiver = stage.start_install(GAME, received, [source], name=f"to-{name}", catalog=game.catalog)
+        receiver = stage.start_install(SLOW_GAME, received, [source], name=f"to-{name}", catalog=game.catalog)
         wait_for_fault_point(stage, receiver, source)
         source.signal(signal.SIGTERM)
         source.wait_for_exit(stage.deadline.sooner(STOP_LIMIT_S), "its end after SIGTERM")
@@ -189,7 +130,7 @@ def source_killed(stage: Stage) -> None:
     alone = game.start(stage, FIRST, slow=True)
     nowhere_else = stage.games_dir("alone")
     before = checks.user_tree(nowhere_else)
-    receiver = stage.start_install(GAME, nowhere_else, [alone], name="alone", catalog=game.catalog)
+    receiver = stage.start_install(SLOW_GAME, nowhere_else, [alone], name="alone", catalog=game.catalog)
     wait_for_fault_point(stage, receiver, alone)
     alone.kill()
     stage.finish(receiver, 4, "the end of the install whose only source was killed")
@@ -199,14 +140,14 @@ def source_killed(stage: Stage) -> None:
     killed = game.start(stage, FIRST, slow=True)
     survivor = game.start(stage, SECOND, slow=False)
     received = stage.games_dir("receiver")
-    receiver = stage.start_install(GAME, received, [killed, survivor], catalog=game.catalog)
+    receiver = stage.start_install(SLOW_GAME, received, [killed, survivor], catalog=game.catalog)
     wait_for_fault_point(stage, receiver, killed)
     killed.kill()
     stage.finish(receiver, 0, "the end of the install that has a second source")
     expect_equal(checks.attempts(receiver), [killed.name, survivor.name], "sources tried, in order")
     expect_interrupted_stream(receiver, killed)
-    checks.streamed_install_is_whole(stage, receiver, received, GAME, survivor, game.reference(stage, SECOND))
-    expect_equal(served_by(received, GAME), survivor.name, "source named by the installed marker")
+    checks.streamed_install_is_whole(stage, receiver, received, SLOW_GAME, survivor, game.reference(stage, SECOND))
+    expect_equal(served_by(received, SLOW_GAME), survivor.name, "source named by the installed marker")
 
 
 @scenario(
@@ -223,7 +164,7 @@ def receiver_cancelled(stage: Stage) -> None:
         source = game.start(stage, name, slow=True, unrar=unrar)
         received = stage.games_dir(f"to-{name}")
         before = checks.user_tree(received)
-        receiver = stage.start_install(GAME, received, [source], name=f"to-{name}", catalog=game.catalog)
+        receiver = stage.start_install(SLOW_GAME, received, [source], name=f"to-{name}", catalog=game.catalog)
         wait_for_fault_point(stage, receiver, source)
         _expect_busy(stage, source, children=1 if unrar else 0)
         receiver.signal(signal.SIGINT)
@@ -254,17 +195,17 @@ def receiver_killed(stage: Stage) -> None:
     game = make_slow_game(stage, "source")
     source = game.start(stage, "source", slow=True)
     received = stage.games_dir("receiver")
-    killed = stage.start_install(GAME, received, [source], catalog=game.catalog)
+    killed = stage.start_install(SLOW_GAME, received, [source], catalog=game.catalog)
     wait_for_fault_point(stage, killed, source)
     killed.kill()
     killed.wait_for_exit(stage.deadline)
-    staging = received / GAME / checks.STAGING
+    staging = received / SLOW_GAME / checks.STAGING
     expect(staging.is_dir() and any(staging.rglob("*.bin")), "the killed receiver left no staging to recover from")
-    expect(not (received / GAME / checks.LOCAL).exists(), "the killed receiver had a local/ already")
+    expect(not (received / SLOW_GAME / checks.LOCAL).exists(), "the killed receiver had a local/ already")
     # Something that only the dead attempt can have left; a recovery that reuses its folder would keep it.
     (staging / "left-by-the-dead.txt").write_text("must not be installed\n")
-    receiver = stage.install(GAME, received, [source], catalog=game.catalog, exit_status=0)
-    checks.streamed_install_is_whole(stage, receiver, received, GAME, source, game.reference(stage, "source"))
+    receiver = stage.install(SLOW_GAME, received, [source], catalog=game.catalog, exit_status=0)
+    checks.streamed_install_is_whole(stage, receiver, received, SLOW_GAME, source, game.reference(stage, "source"))
 
 
 @scenario(
@@ -281,14 +222,14 @@ def source_stalls(stage: Stage) -> None:
     paused = game.start(stage, FIRST, slow=True)
     other = game.start(stage, SECOND, slow=False)
     received = stage.games_dir("receiver")
-    receiver = stage.start_install(GAME, received, [paused, other], catalog=game.catalog)
+    receiver = stage.start_install(SLOW_GAME, received, [paused, other], catalog=game.catalog)
     wait_for_fault_point(stage, receiver, paused)
     paused.pause()
     receiver.wait_for_exit(stage.deadline, "the end of the install whose first source stalled")
     paused.unpause()
     receiver.expect_exit(0)
     expect_interrupted_stream(receiver, paused)
-    checks.streamed_install_is_whole(stage, receiver, received, GAME, other, game.reference(stage, SECOND))
+    checks.streamed_install_is_whole(stage, receiver, received, SLOW_GAME, other, game.reference(stage, SECOND))
     checks.sender_is_clean(stage, paused)
 
     small = "crawling-game"
@@ -317,19 +258,20 @@ def source_stalls(stage: Stage) -> None:
     alone=True,
 )
 def eight_receivers(stage: Stage) -> None:
-    game = make_slow_game(stage, "source", size=GAME_BYTES // 2)
+    game = make_slow_game(stage, "source", size=SLOW_GAME_BYTES // 2)
     source = game.start(stage, "source", slow=True)
-    source.limit_sending(RATE_BYTES_PER_SECOND // 4)
+    source.limit_sending(STREAM_RATE_BYTES_PER_SECOND // 4)
     folders = {name: stage.games_dir(name) for name in (f"receiver-{number}" for number in range(8))}
     receivers = [
-        stage.start_install(GAME, folder, [source], name=name, catalog=game.catalog) for name, folder in folders.items()
+        stage.start_install(SLOW_GAME, folder, [source], name=name, catalog=game.catalog)
+        for name, folder in folders.items()
     ]
     for receiver in receivers:
         receiver.wait_for_event("stream-progress", stage.deadline)
     expect_equal(stage.status_of(source).get("active_outbound_transfers"), 8, "transfers in the middle")
-    source.limit_sending(8 * RATE_BYTES_PER_SECOND)
+    source.limit_sending(8 * STREAM_RATE_BYTES_PER_SECOND)
     for receiver in receivers:
         stage.finish(receiver, 0, "one of eight installs")
     reference = game.reference(stage, "source")
     for receiver in receivers:
-        checks.streamed_install_is_whole(stage, receiver, folders[receiver.name], GAME, source, reference)
+        checks.streamed_install_is_whole(stage, receiver, folders[receiver.name], SLOW_GAME, source, reference)

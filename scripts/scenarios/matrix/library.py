@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 
 from ..contract import Deadline, expect_equal, scenario
 from ..events import Event, named
-from ..peer import GAMES, Machine, Peer
+from ..games import root_bytes
+from ..listings import listed, offers, peers_listed
+from ..peer import Peer
 from ..stage import Stage
 
 # How long a change on disk may take to be announced: it is read when the folder has come to rest, and told at once.
@@ -15,34 +16,6 @@ ANNOUNCE_LIMIT_S = 10.0
 
 ALPHA_GAMES = ["alpha-arena", "alpha-racer", "common-quest"]
 BRAVO_GAMES = ["bravo-blocks", "bravo-tactics", "common-quest"]
-
-
-def listed(stage: Stage, machine: Machine, *options: str, name: str = "lister") -> list[Event]:
-    """What `list` says on a machine."""
-    return stage.command(name, machine, "list", "--games-dir", GAMES, *options).events.window()
-
-
-def offers(events: list[Event]) -> dict[str, tuple[int, list[str]]]:
-    """Each game that peers offer, with how many do and their names; every game must be listed once."""
-    offered = [event for event in events if named("offered-game")(event)]
-    games = [event["game"] for event in offered]
-    expect_equal(games, sorted(set(games)), "games that are offered, each once")
-    return {event["game"]: (event["peer_count"], sorted(event["peers"])) for event in offered}
-
-
-def peers_listed(stage: Stage, machine: Machine, *options: str, name: str = "asker") -> list[Event]:
-    """The other peers that `peers` shows on the machine of a serving peer."""
-    asked = stage.command(name, machine, "peers", "--games-dir", GAMES, *options)
-    return asked.events.all(named("peer"))
-
-
-def identity(peer: Peer) -> str:
-    return peer.events.all(named("peer-ready"))[-1]["peer"]
-
-
-def root_bytes(game_root: Path) -> int:
-    """What a peer offers of a game: its archives and its sentinel."""
-    return sum(path.stat().st_size for path in [*game_root.glob("*.eti"), game_root / "version.ini"])
 
 
 @scenario(
@@ -87,10 +60,10 @@ def direct_connect(stage: Stage) -> None:
     two = stage.start_source("two", stage.games_from("two", "fixture-bravo"), options=["--peer", one.address])
     for peer, other, games in ((one, two, BRAVO_GAMES), (two, one, ALPHA_GAMES)):
         told = peer.wait_for_event(named("peer-library-changed", name=other.name), stage.deadline)
-        expect_equal((told["peer"], told["games"]), (identity(other), len(games)), f"what {peer.name} was told")
+        expect_equal((told["peer"], told["games"]), (other.identity, len(games)), f"what {peer.name} was told")
         listing = peers_listed(stage, peer.machine, "--no-discovery", name=f"asks-{peer.name}")
         shown = [(event["peer"], event["name"], event["games"]) for event in listing]
-        expect_equal(shown, [(identity(other), other.name, len(games))], f"peers that {peer.name} lists")
+        expect_equal(shown, [(other.identity, other.name, len(games))], f"peers that {peer.name} lists")
         address = f"{other.ip_address()}:{other.address.rpartition(':')[2]}"
         expect_equal(listing[0]["addr"], address, f"where {other.name} answers")
         offered = offers(listed(stage, peer.machine, "--no-discovery", name=f"lists-{peer.name}"))

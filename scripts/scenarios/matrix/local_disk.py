@@ -7,10 +7,9 @@ import re
 from .. import checks
 from ..contract import expect, expect_equal, scenario
 from ..events import named
+from ..games import FIRST, SECOND, SLOW_GAME, SLOW_GAME_BYTES, make_slow_game, wait_for_fault_point
 from ..peer import GAMES, Mount
 from ..stage import Stage
-from .interruptions import GAME, GAME_BYTES, make_slow_game, wait_for_fault_point
-from .retries import FIRST, SECOND
 
 
 @scenario(
@@ -45,19 +44,22 @@ def read_only_games_folder(stage: Stage) -> None:
 def disk_too_small(stage: Stage) -> None:
     game = make_slow_game(stage, FIRST, SECOND)
     sources = [game.start(stage, FIRST, slow=True), game.start(stage, SECOND, slow=True)]
-    small = stage.small_disk(GAME_BYTES // 2)
-    refused = stage.install(GAME, small.mount, sources, name="small", catalog=game.catalog, exit_status=7)
+    small = stage.small_disk(SLOW_GAME_BYTES // 2)
+    refused = stage.install(SLOW_GAME, small.mount, sources, name="small", catalog=game.catalog, exit_status=7)
     expect(not refused.events.all(named("stream-progress")), "bytes were received before the refusal")
     numbers = [int(number) for number in re.findall(r"\d+", refused.stderr())]
-    expect(any(number >= GAME_BYTES for number in numbers), f"needed bytes are not named: {refused.stderr().strip()!r}")
     expect(
-        any(GAME_BYTES // 4 < number <= GAME_BYTES // 2 for number in numbers),
+        any(number >= SLOW_GAME_BYTES for number in numbers),
+        f"needed bytes are not named: {refused.stderr().strip()!r}",
+    )
+    expect(
+        any(SLOW_GAME_BYTES // 4 < number <= SLOW_GAME_BYTES // 2 for number in numbers),
         f"free bytes are not named: {refused.stderr().strip()!r}",
     )
     expect_equal(small.names(), [], "left on the small disk")
 
-    filled = stage.small_disk(GAME_BYTES * 3)
-    receiver = stage.start_install(GAME, filled.mount, sources, name="filled", catalog=game.catalog)
+    filled = stage.small_disk(SLOW_GAME_BYTES * 3)
+    receiver = stage.start_install(SLOW_GAME, filled.mount, sources, name="filled", catalog=game.catalog)
     wait_for_fault_point(stage, receiver, sources[0])
     filled.fill("somebody-elses-file")
     stage.finish(receiver, 7, "the end of the install whose disk was filled")

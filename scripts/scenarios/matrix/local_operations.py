@@ -12,8 +12,9 @@ from pathlib import Path
 
 from .. import archives, checks
 from ..contract import Deadline, expect, expect_equal, scenario
-from ..downloads import SENTINEL, nothing_is_left, record_lines, sentinel_came_last
+from ..download_checks import nothing_is_left, record_lines, sentinel_came_last
 from ..events import named
+from ..games import SENTINEL
 from ..peer import TOOLS, Machine, Mount, Peer
 from ..stage import VERSION, Stage
 from ..trees import Manifest, file_count, manifest, total_size

@@ -9,10 +9,11 @@ from .. import archives, checks
 from ..contract import expect, expect_equal, scenario
 from ..docker import docker
 from ..events import Event, named
+from ..games import root_bytes
 from ..image import PROGRAM
+from ..listings import listed
 from ..peer import GAMES, STATE, Machine
 from ..stage import Stage
-from .library import listed, root_bytes
 
 GAME = "tournament"
 NEWER_VERSION = "20250915"

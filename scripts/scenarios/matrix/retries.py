@@ -10,42 +10,15 @@ from .. import archives, checks
 from ..contract import expect, expect_equal, scenario
 from ..doubles import LyingSource
 from ..events import named
+from ..games import FIRST, SECOND, add_marker, expect_equal_file_lists, served_by
 from ..peer import Peer, Reachable
 from ..stage import Stage
 from ..trees import sha256
 
 SOLID_GAME = "cnctw"
 
-# Retry order is by peer name: these two put the one that must fail first.
-FIRST = "a-first"
-SECOND = "b-second"
-
 # About half of the solid game.
 FAULT_AT_BYTES = 700_000
-
-
-def add_marker(stage: Stage, game_root: Path, name: str) -> None:
-    """Gives a source's copy of a game one more archive, whose only file says which source it came from.
-
-    The file is stored uncompressed and the names are padded, so that all copies have the same names and sizes on disk
-    and the receiver takes the sources for equal.
-    """
-    tree = stage.payload(f"marker-{name}")
-    tree.file("served-by.txt", f"{name:-<64}\n".encode() * 4)
-    tree.settle()
-    archives.pack(game_root / "zz-marker.eti", tree.root, tree.names, ["-m0"])
-
-
-def served_by(games_dir: Path, game: str) -> str:
-    """The source that the marker in an installed tree names."""
-    return (games_dir / game / checks.LOCAL / "served-by.txt").read_text().split("-----")[0]
-
-
-def expect_equal_file_lists(*game_roots: Path) -> None:
-    """Copies that differ in names or sizes would be told apart before any byte flows."""
-    lists = [sorted((path.name, path.stat().st_size) for path in game_root.iterdir()) for game_root in game_roots]
-    for other in lists[1:]:
-        expect_equal(other, lists[0], "file list of the second source against the first")
 
 
 def _two_sources(stage: Stage) -> dict[str, Path]:

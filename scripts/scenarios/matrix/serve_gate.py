@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from .. import archives, checks
-from ..contract import Deadline, expect, expect_equal, scenario
+from ..contract import CheckFailed, Deadline, expect, expect_equal, scenario
 from ..peer import Mount, Peer
 from ..stage import VERSION, Stage
 from ..trees import manifest
@@ -197,7 +197,8 @@ def _frames(connection: RawConnection) -> Iterator[Frame]:
 def _expect_reply(connection: RawConnection, expected: Reply) -> Reader:
     """One answer that has only one part; what stands behind its number."""
     frame = connection.frame()
-    expect(frame is not None and frame.kind != DATA, f"no {expected.name} but {frame}")
+    if frame is None or frame.kind == DATA:
+        raise CheckFailed(f"no {expected.name} but {frame}")
     reader = Reader(frame.payload)
     expect_equal(Reply(reader.number()), expected, "answer")
     return reader
@@ -212,7 +213,8 @@ def _chunk(connection: RawConnection) -> bytes:
     content = bytearray()
     while True:
         frame = connection.frame()
-        expect(frame is not None, "the connection ended in the middle of a chunk")
+        if frame is None:
+            raise CheckFailed("the connection ended in the middle of a chunk")
         if frame.kind == DATA:
             content += frame.payload
         elif frame.number == ChunkReply.END:

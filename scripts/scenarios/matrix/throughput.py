@@ -10,8 +10,9 @@ from pathlib import Path
 
 from ..contract import CheckFailed, Deadline, expect, expect_equal, scenario
 from ..docker import docker
-from ..downloads import CHUNK_BYTES, MarkedGame, download_is_whole, marked_game, start_download
+from ..download_checks import CHUNK_BYTES, download_is_whole, start_download
 from ..events import Event, named
+from ..games import MarkedGame, marked_game
 from ..peer import GAMES
 from ..stage import Stage
 

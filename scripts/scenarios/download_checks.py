@@ -11,25 +11,21 @@ import json
 import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from . import checks
 from .contract import Deadline, expect, expect_equal
 from .events import Event, named
-from .payload import marked_file
+from .games import SENTINEL, MarkedGame
 from .peer import Peer
-from .stage import VERSION, Stage
+from .stage import Stage
 from .trees import sha256
 from .watch import Change
 
 # What the product asks for at once.
 CHUNK_BYTES = 16 * 1024 * 1024
 
-# At this rate a chunk takes a second: a fault hits in the middle of one, however slow the machine is.
-RATE_BYTES_PER_SECOND = 16_000_000
-
-SENTINEL = "version.ini"
 DOWNLOADING = ".downloading"
 RECORDS = f"{checks.OUR_STATE}/downloads"
 BOOKINGS = f"{checks.OUR_STATE}/bookings"
@@ -39,41 +35,6 @@ _REPORT_LIMIT_S = 5.0
 
 # (file, number of the chunk in it)
 Place = tuple[str, int]
-
-
-@dataclass(frozen=True)
-class MarkedGame:
-    """One game on several sources, with equal file lists and other bytes at each."""
-
-    game: str
-    catalog: Path
-    roots: dict[str, Path]
-
-    @property
-    def bytes_total(self) -> int:
-        return sum(path.stat().st_size for path in next(iter(self.roots.values())).iterdir())
-
-    def start(self, stage: Stage, name: str, *, rate: int = 0) -> Peer:
-        """Serves the copy of this name, slowed to so many bytes a second if a rate is given."""
-        source = stage.start_source(name, self.roots[name].parent, catalog=self.catalog, can_be_slowed=rate > 0)
-        if rate:
-            source.limit_sending(rate)
-        return source
-
-
-def marked_game(
-    stage: Stage, names: Sequence[str], sizes: Mapping[str, int], *, game: str = "marked-game", version: str = VERSION
-) -> MarkedGame:
-    """Makes a game of archives of these sizes for the sources of these names."""
-    roots = {}
-    for name in names:
-        roots[name] = stage.games_dir(name) / game
-        roots[name].mkdir()
-        for file, size in sizes.items():
-            marked_file(roots[name] / file, size, name)
-        # The version is the first line only.
-        (roots[name] / SENTINEL).write_text(f"{version}\n{name:-<32}\n")
-    return MarkedGame(game, stage.catalog(game, version=version), roots)
 
 
 def start_download(stage: Stage, game: MarkedGame, received: Path, sources: Sequence[Peer]) -> Peer:
@@ -125,7 +86,7 @@ def _chunk(path: Path, offset: int) -> bytes:
         return file.read(CHUNK_BYTES)
 
 
-def record_lines(games_dir: Path, game: str, ending: str = "jsonl") -> list[dict]:
+def record_lines(games_dir: Path, game: str, ending: str = "jsonl") -> list[dict[str, Any]]:
     """What the program recorded of a download: `jsonl` of one that is complete, `draft` of one that is not."""
     file = games_dir / RECORDS / f"{game}.{ending}"
     expect(file.is_file(), f"there is no {file}")
@@ -136,7 +97,7 @@ def record_is_complete(games_dir: Path, game: str, owners: Mapping[Place, str]) 
     """The record says of every chunk who sent it and with which CRC-32, as it is on disk."""
     head, *lines = record_lines(games_dir, game)
     files = [file["name"] for file in head["files"]]
-    recorded: dict[Place, dict] = {}
+    recorded: dict[Place, dict[str, Any]] = {}
     for line in lines:
         for kind, value in line.items():
             if kind == "chunk":

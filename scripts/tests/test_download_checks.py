@@ -2,10 +2,12 @@
 
 import tempfile
 import unittest
+from collections.abc import Callable
 from pathlib import Path
 
 from scenarios.contract import CheckFailed
-from scenarios.downloads import CHUNK_BYTES, SENTINEL, chunk_owners, sentinel_came_last
+from scenarios.download_checks import CHUNK_BYTES, chunk_owners, sentinel_came_last
+from scenarios.games import SENTINEL
 from scenarios.payload import MARK_BYTES, marked_file
 from scenarios.watch import Change
 
@@ -46,11 +48,12 @@ class ChunkOwnersTest(unittest.TestCase):
             chunk_owners(self.received, self.roots)
 
     def test_missing_extra_and_short_files_fail(self) -> None:
-        for break_it in (
+        breaks: tuple[Callable[[Path], object], ...] = (
             lambda file: file.unlink(),
             lambda file: file.write_bytes(b"short"),
             lambda file: file.with_name("extra").touch(),
-        ):
+        )
+        for break_it in breaks:
             self.receive("one", "one")
             break_it(self.received / "a.eti")
             with self.assertRaises(CheckFailed):
