@@ -7,7 +7,7 @@ A game-like solid archive is made once with the real `rar` and kept in target/be
 the other and with a warm page cache:
 
     install --stream    from a fresh source on loopback into a fresh folder; ends with syncfs, as every install does
-    unrar x             from the local disk into a fresh folder, and behind it, timed apart, `sync -f`
+    unrar x             from the local disk into a fresh folder, and then, timed apart, `sync -f`
     cp -r               of the unpacked tree into a fresh folder, then `sync -f`: the disk's share of both
 
 `unrar x` leaves its bytes to the page cache, an install does not return before they are on the disk. So there are two
@@ -251,7 +251,7 @@ def main() -> int:
     for aim in aims:
         print(aim.line())
     floor = high_water_mark("self") / MIB
-    print(f"\npeaks of programs that end cannot be told below {floor:.0f} MiB, this program's own")
+    print(f"\npeaks of programs that have ended are not known below {floor:.0f} MiB, this program's own peak")
     if options.json:
         verdicts = [{**asdict(aim), "is_met": aim.is_met} for aim in aims]
         options.json.write_text(json.dumps({**found, "aims": verdicts}, indent=2) + "\n")

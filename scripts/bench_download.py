@@ -4,7 +4,7 @@ A game of one archive of random bytes is made once and kept in target/bench. Eac
 and with a warm page cache:
 
     download        from a fresh source into a fresh folder; checks every chunk, and ends with syncfs, as every download
-    curl            the same file from nginx (sendfile, one worker, no log) into a fresh folder; behind it, timed apart,
+    curl            the same file from nginx (sendfile, one worker, no log) into a fresh folder; then, timed apart,
                     `sync -f`
     cp              of the file, then `sync -f`: the disk's share of both
 
@@ -106,7 +106,7 @@ def download(games: Path) -> tuple[Sample, Sample]:
 
 
 def curl(games: Path, nginx: str, program: str) -> tuple[Sample, Sample, Sample]:
-    """curl, the sync behind it, and nginx."""
+    """curl, the sync after it, and nginx."""
     folder = BENCH_DIR / "nginx"
     folder.mkdir(exist_ok=True)
     with socket.socket() as probe:
@@ -114,7 +114,7 @@ def curl(games: Path, nginx: str, program: str) -> tuple[Sample, Sample, Sample]
         port = probe.getsockname()[1]
     conf = folder / "nginx.conf"
     conf.write_text(NGINX_CONF.format(folder=folder, port=port, root=games))
-    # Its built-in name for the log of its first moments lies outside; it says so and goes on.
+    # Its built-in name for the log of its first moments is outside; it warns and continues.
     server = subprocess.Popen([nginx, "-p", folder, "-c", conf], stderr=subprocess.DEVNULL)
     try:
         wait_for(port, server)

@@ -66,7 +66,7 @@ def emptied(name: str) -> Path:
 
 
 class Source:
-    """A serving peer of its own while the block runs; behind it, what it took."""
+    """A serving peer that runs as long as the block; afterwards, what it used."""
 
     def __init__(self, games: Path, options: list[str | Path]):
         state = BENCH_DIR / "state" / "source"

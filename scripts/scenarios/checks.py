@@ -20,12 +20,12 @@ INTENTS = f"{OUR_STATE}/intents"
 # How long a source may take to let go of a stream that has ended.
 SOURCE_RELEASE_LIMIT_S = 2.0
 
-# More lines than this of a tree's differences help nobody; the manifests are kept in full.
+# More lines than this of a tree's differences do not help; the manifests are kept in full.
 _DIFFERENCES_SHOWN = 8
 
 
 def trees_equal(stage: Stage, expected: Path, actual: Path, what: str) -> Manifest:
-    """Full comparison; leaves both manifests behind for a failure. Returns the common manifest."""
+    """Full comparison; keeps both manifests for the case of a failure. Returns the common manifest."""
     wanted, found = manifest(expected), manifest(actual)
     slug = what.replace("/", "-").replace(" ", "-")
     write_manifest(wanted, stage.dir / f"{slug}.expected.json")
@@ -51,7 +51,7 @@ def no_operation_left(games_dir: Path) -> None:
     left = [path for path in games_dir.glob(f"*/{STAGING}")]
     intents = games_dir / INTENTS
     left += [path for path in intents.rglob("*") if path.is_file()] if intents.is_dir() else []
-    expect(not left, f"left behind: {', '.join(str(path) for path in left)}")
+    expect(not left, f"left over: {', '.join(str(path) for path in left)}")
 
 
 def user_tree(games_dir: Path) -> Manifest:

@@ -87,7 +87,7 @@ class Deadline:
         return remaining
 
     def sooner(self, seconds: float) -> Deadline:
-        """A deadline at most `seconds` away and not behind this one."""
+        """A deadline at most `seconds` away and not after this one."""
         return Deadline(max(0.0, min(seconds, self.remaining())))
 
 

@@ -1,4 +1,4 @@
-"""Runs scenarios side by side: a few workers, each result as it comes, and an end that leaves nobody at work.
+"""Runs scenarios side by side: a few workers, each result as it comes, and an end after which none is at work.
 
 Scenarios share nothing but the image and the fixtures, which are only read: each has its own network, its own folder
 and names of its own in Docker. What they do share is the machine, so those that measure time run alone.
@@ -21,8 +21,8 @@ from .docker import DockerError
 from .host_peer import HostPeer
 from .stage import Abandoned, Run, Stage
 
-# How long workers that were told to stop may take to notice: one that packs an archive notices only behind it. One
-# that takes longer is left behind; it can make nothing in Docker any more.
+# How long workers that are to stop may take to notice: one that packs an archive notices only after that. One that
+# takes longer is left running; it can make nothing in Docker any more.
 _STOP_LIMIT_S = 15
 
 
@@ -56,7 +56,7 @@ class Crew:
         for at_once, together in in_rounds(scenarios, jobs):
             waiting = deque(together)
             for number in range(min(at_once, len(together))):
-                # Daemons: one that is left behind must not keep the harness from ending.
+                # Daemons: one that is left running must not keep the harness from ending.
                 worker = threading.Thread(target=self._work, args=(waiting,), name=f"worker {number}", daemon=True)
                 self._workers.append(worker)
                 worker.start()
@@ -67,7 +67,7 @@ class Crew:
                 yield result
 
     def stop(self) -> list[Result]:
-        """Ends what is running, and returns the results that nobody has taken yet. Nothing more is made in Docker when
+        """Ends what is running, and returns the results that were not taken yet. Nothing more is made in Docker when
         this returns."""
         with self._guard:
             self._stopped = True

@@ -50,7 +50,7 @@ def served_by(games_dir: Path, game: str) -> str:
 
 
 def expect_equal_file_lists(*game_roots: Path) -> None:
-    """Copies that differ in names or sizes would be told apart before any byte flows."""
+    """Copies that differ in names or sizes would be recognised as different before any byte flows."""
     lists = [sorted((path.name, path.stat().st_size) for path in game_root.iterdir()) for game_root in game_roots]
     for other in lists[1:]:
         expect_equal(other, lists[0], "file list of the second source against the first")
@@ -116,7 +116,7 @@ def make_slow_game(stage: Stage, *names: str, size: int = SLOW_GAME_BYTES) -> Sl
 
 
 def wait_for_fault_point(stage: Stage, receiver: Peer, source: Peer) -> Event:
-    """The first progress at or behind the fault point. Bytes were flowing, and most were still to come."""
+    """The first progress at or after the fault point. Bytes were flowing, and most were still to come."""
 
     def reached(event: Event) -> bool:
         return named("stream-progress", peer=source.name)(event) and event["bytes"] >= FAULT_AT_BYTES

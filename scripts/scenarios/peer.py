@@ -43,7 +43,7 @@ _DOCKER_FAILED = 125
 
 
 class Reachable(Protocol):
-    """Something that a receiver can be pointed at: a peer, or what stands in for one."""
+    """Something that a receiver can be pointed at: a peer, or a stand-in for one."""
 
     @property
     def name(self) -> str: ...

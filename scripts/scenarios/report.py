@@ -21,7 +21,7 @@ _FIRST_LINE_CHARACTERS = 120
 
 
 def show_matrix(rows: Sequence[Planned | Scenario]) -> None:
-    """The dry run: what is claimed, under which conditions, in what time, and what nobody checks yet."""
+    """The dry run: what is claimed, under which conditions, in what time, and what is not checked yet."""
     for row in rows:
         state = "implemented" if isinstance(row, Scenario) else "planned, unsupported"
         print(f"{row.id:4} {row.name} [{state}]")
@@ -39,9 +39,9 @@ def matrix_page(rows: Sequence[Planned | Scenario]) -> str:
     lines = [
         "# Scenarios",
         "",
-        "What is claimed of real peers in containers on a private network, driven through the command line that a user "
-        "has. `scripts/run_extended_scenarios.py` checks it; a planned scenario is never counted as passed. This page "
-        "is generated: `scripts/run_extended_scenarios.py --markdown > docs/scenarios.md`.",
+        "These scenarios run real peers in containers on private networks and drive them through the command line "
+        "that users have. `scripts/run_extended_scenarios.py` runs them. A planned scenario never counts as passed. "
+        "This page is generated: `scripts/run_extended_scenarios.py --markdown > docs/scenarios.md`.",
         "",
         f"{len(rows)} scenarios: {count} implemented, {len(rows) - count} planned. A scenario that runs alone measures "
         "time or needs the whole machine.",

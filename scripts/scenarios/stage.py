@@ -1,4 +1,4 @@
-"""What a scenario acts on: folders, sources, receivers and commands, made for it and removed behind it."""
+"""What a scenario acts on: folders, sources, receivers and commands, made for it and removed after it."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class Stage:
         self._containers: list[str] = []
         self._observer: str | None = None
         self._disks: list[str] = []
-        # Held while something is made in Docker, so that `abandon` leaves nothing behind that is half made.
+        # Held while something is made in Docker, so that `abandon` leaves nothing half made.
         self._guard = threading.Lock()
         self._abandoned = False
         self._network = f"lanspread-{run.id}-{scenario.id.lower()}"
@@ -370,7 +370,7 @@ class Stage:
         process = self._start_double(f"{name}-lying", LYING_SOURCE, arguments, mount)
         process.wait_for_event("lying-source-ready", self.deadline)
         liars = [LyingSource.from_event(event, process.name) for event in process.events.all(named("lying"))]
-        expect_equal(sorted(liar.lie for liar in liars), sorted(lies), "lies that are told")
+        expect_equal(sorted(liar.lie for liar in liars), sorted(lies), "lies of the sources")
         return liars
 
     def fault_proxy(
@@ -442,8 +442,7 @@ class Stage:
             yield
 
     def abandon(self) -> None:
-        """Ends our attached commands, so that none starts a container behind the cleanup's back; none is started any
-        more."""
+        """Ends our attached commands, so that none starts a container after the cleanup; no other is started."""
         with self._guard:
             self._abandoned = True
         for peer in self.peers:

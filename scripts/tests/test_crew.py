@@ -198,8 +198,8 @@ class CrewTest(unittest.TestCase):
 
         known: list[Result] = []
         scenarios = [scenario("S1", wait, time_limit_s=99), scenario("S2", pass_at_once), scenario("S3", pass_at_once)]
-        # One worker is held up by the first scenario while the other ends the other two; nobody has taken the second
-        # of their results when the interruption comes.
+        # One worker is held up by the first scenario while the other ends the other two; the second of their results
+        # is not taken yet when the interruption comes.
         for result in self.crew.results(scenarios, 2):
             known.append(result)
             self.assertTrue(blocked.wait(LIMIT_S))

@@ -1,4 +1,4 @@
-"""Who sent what must be told from the bytes, and bytes that nobody sent must not pass."""
+"""The bytes say which source sent them, and bytes that no source sent do not pass."""
 
 import tempfile
 import unittest
@@ -32,14 +32,14 @@ class ChunkOwnersTest(unittest.TestCase):
         self.receive("other", "one")
         self.assertEqual(chunk_owners(self.received, self.roots), {("a.eti", 0): "other", ("a.eti", 1): "one"})
 
-    def test_a_chunk_of_two_senders_is_nobodys(self) -> None:
+    def test_a_chunk_of_two_senders_fails(self) -> None:
         self.receive("one", "one")
         with (self.received / "a.eti").open("r+b") as file, (self.roots["other"] / "a.eti").open("rb") as other:
             file.write(other.read(MARK_BYTES))
         with self.assertRaises(CheckFailed):
             chunk_owners(self.received, self.roots)
 
-    def test_a_chunk_in_another_ones_place_is_nobodys(self) -> None:
+    def test_a_chunk_in_the_place_of_another_fails(self) -> None:
         self.receive("one", "one")
         content = bytearray((self.received / "a.eti").read_bytes())
         content[65_536:131_072] = content[:65_536]

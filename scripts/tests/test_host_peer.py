@@ -16,7 +16,7 @@ from scenarios.host_peer import HostPeer
 from scenarios.peer import Peer
 from scenarios.tools import ToolFailed
 
-# Plays the program: it says that it is ready and whom it has found, and ends with status 0 when it is asked to.
+# Plays the program: it reports that it is ready and that it has found a peer, and ends with status 0 when asked to.
 _PROGRAM = f"""#!{sys.executable}
 import signal, sys
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))

@@ -94,7 +94,7 @@ class RunnerTest(unittest.TestCase):
 
 
 class EarlyEndTest(unittest.TestCase):
-    """A run that ends early leaves no results of an earlier one behind, and loses none of its own."""
+    """A run that ends early leaves no results of an earlier one, and loses none of its own."""
 
     def run_and_end(self, error: BaseException) -> tuple[int | None, dict[str, Any]]:
         def run(ids: list[str], results: list[Result], options: object) -> None:
@@ -138,7 +138,7 @@ class EarlyEndTest(unittest.TestCase):
 
 
 class RunLockTest(unittest.TestCase):
-    def test_a_run_is_dead_when_nobody_holds_its_lock(self) -> None:
+    def test_a_run_is_dead_when_no_process_holds_its_lock(self) -> None:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "run.lock"
             lock = RunLock(path)

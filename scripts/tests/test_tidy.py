@@ -373,6 +373,10 @@ class ProseTest(TreeTest):
         text = '"""One\n\nWhoever."""\nnobody = 1  # anew\n'
         self.assertEqual(self.found("a.py", text), [3, 4])
 
+    def test_a_string_of_one_word_is_a_name(self) -> None:
+        self.assertEqual(self.found("a.py", 'user = "nobody"\ntext = "is nobody"\n'), [2])
+        self.assertEqual(self.found("a.rs", 'let user = "nobody";\nlet text = "is nobody";\n'), [2])
+
     def test_comments_of_the_shell_are_read(self) -> None:
         self.assertEqual(self.found("a.sh", "echo $nobody\ntrue # somebody\n# Anew\n"), [2, 3])
 

@@ -8,7 +8,7 @@ import tokenize
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from .rust import scan
+from .rust import Token, scan
 
 # What is banned, and what to write instead. Keep it short: an entry must never be right anywhere in this project.
 BANNED = {
@@ -18,7 +18,6 @@ BANNED = {
     "somebody": "name the actor: a peer, a user, another process",
     "nobody": "no peer, no user, no process",
     "what stands there": "what is there",
-    "what stands in": "what is in",
     "what stands at": "what is at",
     "what stands below": "what is below",
 }
@@ -26,6 +25,8 @@ BANNED = {
 _FINDERS = {word: re.compile(rf"\b{re.escape(word)}\b", re.IGNORECASE) for word in BANNED}
 _FENCE = re.compile(r"^\s*(```|~~~)")
 _INLINE_CODE = re.compile(r"`[^`\n]*`")
+# Newer versions of Python have tokens of their own for what is between the braces of an f-string.
+_PYTHON_STRINGS = (tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING))
 _HASH_COMMENT = re.compile(r"(?:^|\s)#(.*)")
 
 
@@ -34,7 +35,7 @@ def prose(file: Path, text: str) -> Iterator[tuple[int, str]]:
     if file.suffix == ".md":
         lines = _markdown(text)
     elif file.suffix == ".rs":
-        lines = _lines((token.line, token.text) for token in scan(text) if token.kind in ("comment", "string", "raw"))
+        lines = _lines((token.line, token.text) for token in scan(text) if _is_prose(token))
     elif file.suffix == ".py":
         lines = _python(text)
     else:
@@ -45,6 +46,15 @@ def prose(file: Path, text: str) -> Iterator[tuple[int, str]]:
         )
     for number, line in lines:
         yield number, _INLINE_CODE.sub("`", line)
+
+
+def _is_prose(token: Token) -> bool:
+    return token.kind == "comment" or (token.kind in ("string", "raw") and _is_phrase(token.text))
+
+
+def _is_phrase(text: str) -> bool:
+    """A string of one word is a name: of a user, an option, a file."""
+    return len(text.split()) > 1
 
 
 def _markdown(text: str) -> Iterator[tuple[int, str]]:
@@ -58,7 +68,7 @@ def _markdown(text: str) -> Iterator[tuple[int, str]]:
 
 def _python(text: str) -> Iterator[tuple[int, str]]:
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        if token.type in (tokenize.COMMENT, tokenize.STRING):
+        if token.type == tokenize.COMMENT or (token.type in _PYTHON_STRINGS and _is_phrase(token.string)):
             yield from _lines([(token.start[0], token.string)])
 
 

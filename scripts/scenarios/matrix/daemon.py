@@ -1,4 +1,4 @@
-"""Commands that a daemon does for them: what they see, who hears of it, and what happens when one of the two goes."""
+"""Commands that a daemon performs: what they see, which others see it, and what happens when one of the two ends."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..trees import total_size
 # What differs between two runs of the same thing.
 _OF_THIS_RUN = ("time", "duration_ms")
 
-# What was told to a socket arrives at once.
+# What is written to a socket arrives at once.
 _SOCKET_LIMIT_S = 5.0
 
 
@@ -34,21 +34,21 @@ def _story(peer: Peer) -> list[Event]:
     came."""
     story: list[Event] = []
     for event in peer.events.window():
-        told = {key: value for key, value in event.items() if key not in _OF_THIS_RUN}
+        said = {key: value for key, value in event.items() if key not in _OF_THIS_RUN}
         if event["event"] == "stream-progress":
-            told.pop("bytes")
-            if story and story[-1] == told:
+            said.pop("bytes")
+            if story and story[-1] == said:
                 continue
-        story.append(told)
+        story.append(said)
     return story
 
 
 @scenario(
     "D1",
     "A command and its daemon",
-    claim="A streamed install that a daemon does gives the same tree and the same events as one without a daemon; two "
+    claim="A streamed install by a daemon gives the same tree and the same events as one without a daemon. Two "
     "callers at once see one operation: one transfer at the source, and both exit 0.",
-    conditions="A slowed source; one receiver without a daemon, and one whose daemon is asked by two commands, the "
+    conditions="A slowed source, one receiver without a daemon, and one whose daemon is asked by two commands, the "
     "second when the first has received some bytes.",
     time_limit_s=120,
 )
@@ -77,10 +77,10 @@ def command_and_daemon(stage: Stage) -> None:
     for caller in (first, second):
         stage.finish(caller, 0)
     tree = checks.streamed_install_is_whole(stage, first, games_dir, SLOW_GAME, source, reference)
-    # Who joins in the middle is told what happens from then on.
+    # A caller that joins in the middle sees what happens from then on.
     checks.finished_event(second, SLOW_GAME, source, tree)
     checks.progress_is_consistent(second, source, total_size(tree))
-    # The command on its own is another peer with another name, which none of the events tells.
+    # Without a daemon the command is another peer with another name, which none of the events contains.
     expect_equal(_story(first), _story(alone), "events of an install, by a daemon and without one")
     begun = source.events.all(named("transfer-begin"), mark)
     expect_equal([event["peer_id"] for event in begun], [daemon.identity], "receivers that the source has served")
@@ -93,10 +93,9 @@ def command_and_daemon(stage: Stage) -> None:
 @scenario(
     "D2",
     "Cancel",
-    claim="`cancel` ends a running operation: the caller exits 130, nothing is left, and the source is clean; "
-    "`operations` lists it before, and `events --follow` shows it.",
-    conditions="A slowed source and a daemon; the cancel comes from a third command when the caller has received some "
-    "bytes.",
+    claim="`cancel` ends a running operation: the caller exits 130, nothing is left, and the source is clean. "
+    "`operations` lists the operation before that, and `events --follow` shows it.",
+    conditions="A slowed source and a daemon. A third command cancels when the caller has received some bytes.",
     time_limit_s=90,
 )
 def cancel(stage: Stage) -> None:
@@ -131,7 +130,7 @@ def cancel(stage: Stage) -> None:
     daemon.machine.signal(signal.SIGINT, follower.arguments)
     stage.finish(follower, 0)
     checks.sender_is_clean(stage, daemon)
-    # The daemon has been told to end an operation, not to end.
+    # The cancel ended an operation, not the daemon.
     again = _start_install(stage, "again", daemon.machine, source)
     stage.finish(again, 0)
     checks.streamed_install_is_whole(stage, again, games_dir, SLOW_GAME, source, game.reference(stage, "source"))
@@ -140,11 +139,11 @@ def cancel(stage: Stage) -> None:
 @scenario(
     "D3",
     "Daemon and caller killed",
-    claim="A command that is killed leaves the operation running to its end. A daemon that is killed in the middle is "
-    "started again, has put its games directory in order, and installs; a second daemon on one games directory is "
-    "refused with exit 5 and the pid of the first.",
-    conditions="A slowed source; each is killed with SIGKILL when the caller has received some bytes. The daemon that "
-    "is killed is not the first process of its container, so that the caller lives on and sees its end.",
+    claim="If a command is killed, its operation runs to its end. A daemon that is killed in the middle and started "
+    "again puts its games directory in order and installs. A second daemon on one games directory is refused with "
+    "exit 5 and the pid of the first.",
+    conditions="A slowed source. Each is killed with SIGKILL when the caller has received some bytes. The killed "
+    "daemon is not the first process of its container, so that the caller survives and sees the daemon end.",
     time_limit_s=150,
 )
 def killed(stage: Stage) -> None:

@@ -1,4 +1,4 @@
-"""Who is on the network: peers that find each other, go, come back elsewhere, or have one identity twice."""
+"""Peers that find each other, leave, come back on another address, or share one identity."""
 
 from __future__ import annotations
 
@@ -41,9 +41,10 @@ def names_listed(stage: Stage, peer: Peer, name: str) -> list[str]:
 @scenario(
     "S27",
     "Discovery",
-    claim="Peers on one network find each other without --peer; leaving is noticed.",
-    conditions="Three peers, none of which was told of another, and a fourth without discovery, which nobody finds. "
-    "One is stopped and another killed; a command on a machine of its own lists those that are there before and after.",
+    claim="Peers on one network find each other without --peer, and notice when one leaves.",
+    conditions="Three peers, none of which is given another's address, and a fourth without discovery, which no peer "
+    "finds. One is stopped and another killed. A command on a separate machine lists the peers that are there, "
+    "before and after.",
     time_limit_s=120,
 )
 def discovery(stage: Stage) -> None:
@@ -75,7 +76,7 @@ def discovery(stage: Stage) -> None:
     for peer in peers:
         found = [event["name"] for event in peer.events.all(named("peer-found"))]
         expect(hidden.name not in found, f"{peer.name} has found a peer without discovery")
-    expect(not hidden.events.all(named("peer-found")), "a peer without discovery has found somebody")
+    expect(not hidden.events.all(named("peer-found")), "a peer without discovery has found another")
 
 
 def _wait_until_lost(stage: Stage, gone: Peer, others: list[Peer]) -> None:
@@ -89,9 +90,9 @@ def _wait_until_lost(stage: Stage, gone: Peer, others: list[Peer]) -> None:
 @scenario(
     "S28",
     "Address change",
-    claim="A peer that comes back on another address keeps its identity; no duplicate.",
-    conditions="A peer is killed and its state directory comes back in a container with another address; a peer that "
-    "has known it before installs from it without being told where it is.",
+    claim="A peer that comes back on another address keeps its identity, and is not listed twice.",
+    conditions="A peer is killed, and its state directory comes back in a container with another address. A peer "
+    "that knew it before installs from it without being given the new address.",
     time_limit_s=120,
 )
 def address_change(stage: Stage) -> None:
@@ -102,7 +103,7 @@ def address_change(stage: Stage) -> None:
     old_address = before.ip_address()
     mark = observer.events.mark()
     before.kill()
-    # Somebody else may get the address that is free now, so that the peer does not.
+    # Another container takes the address that is free now, so that the peer does not get it again.
     stage.machine("newcomer", stage.games_dir("newcomer"))
     after = stage.start_source("mover", games_dir, discovery=True)
     expect(after.ip_address() != old_address, f"it came back at {old_address}: nothing was tested")
@@ -129,9 +130,9 @@ def address_change(stage: Stage) -> None:
 @scenario(
     "S29",
     "Self-connect",
-    claim="A connection to oneself is refused.",
-    conditions="A peer that was told its own address serves a game; it is asked to install that game from itself: by a "
-    "command that its daemon does, and by one beside the daemon with the same identity.",
+    claim="A peer refuses to connect to itself.",
+    conditions="A peer that serves a game and was given its own address. It is asked to install that game from "
+    "itself by a command that its daemon performs, and by a command beside the daemon with the same identity.",
     time_limit_s=60,
 )
 def self_connect(stage: Stage) -> None:
@@ -156,10 +157,10 @@ def self_connect(stage: Stage) -> None:
 @scenario(
     "S30",
     "Duplicate identity",
-    claim="Two peers with one copied identity are detected and reported: by each other and by a third, which uses "
-    "neither.",
-    conditions="The state directory of a peer is copied as a user would; both run on the network with a third, and "
-    "both offer a game. When one of them has gone, the other is used again.",
+    claim="Two peers with one copied identity are detected and reported: by each other, and by a third peer, which "
+    "uses neither.",
+    conditions="The state directory of a peer is copied as a user would copy it. Both run on the network with a "
+    "third, and both offer a game. When one of them has left, the other is used again.",
     time_limit_s=120,
 )
 def duplicate_identity(stage: Stage) -> None:
@@ -206,9 +207,9 @@ def _copy_state(source: Path, target: Path) -> None:
 @scenario(
     "S36",
     "Mesh of six",
-    claim="Every peer sees every other; one game goes from one peer to all five others.",
-    conditions="Six daemons, none of which was told of another. The one with a game is so slow that the first receiver "
-    "cannot end before the last has begun; when it counts five transfers it may go faster.",
+    claim="Every peer sees every other. One game goes from one peer to all five others.",
+    conditions="Six daemons, none of which is given another's address. The one with a game is so slow that the first "
+    "receiver cannot end before the last has begun; it may go faster when it counts five transfers.",
     time_limit_s=180,
     alone=True,
 )
@@ -242,4 +243,4 @@ def mesh_of_six(stage: Stage) -> None:
     begun = sorted(event["peer"] for event in source.events.all(named("transfer-begin")))
     expect_equal(begun, [peer.name for peer in others], "receivers that the source has served")
     for peer in everybody:
-        expect(not peer.events.all(named("peer-lost")), f"{peer.name} has lost somebody")
+        expect(not peer.events.all(named("peer-lost")), f"{peer.name} has lost a peer")

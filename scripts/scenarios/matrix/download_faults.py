@@ -37,10 +37,10 @@ FAULT_AT_BYTES = 2 * CHUNK_BYTES + CHUNK_BYTES // 2
 @scenario(
     "S15",
     "Slow peer",
-    claim="With one of two sources throttled to a tenth, the download ends in less than a third of what the slow one "
-    "alone would need, and the fast one serves most.",
-    conditions=f"Two sources. The first in order sends {DOWNLOAD_RATE_BYTES_PER_SECOND // 10} bytes a second, from the "
-    f"start; the other sends {DOWNLOAD_RATE_BYTES_PER_SECOND}.",
+    claim="With one of two sources throttled to a tenth, the download takes less than a third of what the slow "
+    "source alone would need, and the fast one serves most of it.",
+    conditions=f"Two sources. The first in order sends {DOWNLOAD_RATE_BYTES_PER_SECOND // 10} bytes a second from the "
+    f"start, the other {DOWNLOAD_RATE_BYTES_PER_SECOND}.",
     time_limit_s=120,
 )
 def slow_peer(stage: Stage) -> None:
@@ -61,9 +61,10 @@ def slow_peer(stage: Stage) -> None:
 @scenario(
     "S17",
     "Resume a download",
-    claim="After the receiver was killed half-way the next run fetches only what is missing, and the result is "
+    claim="After the receiver was killed half-way, the next run fetches only what is missing, and the result is "
     "identical.",
-    conditions=f"A slowed source; SIGKILL when the receiver has {FAULT_AT_BYTES} bytes, then the same command again.",
+    conditions=f"A slowed source. The receiver gets SIGKILL when it has {FAULT_AT_BYTES} bytes; then the same command "
+    "runs again.",
     time_limit_s=90,
 )
 def resume_a_download(stage: Stage) -> None:
@@ -96,9 +97,9 @@ def _kill_half_way(stage: Stage, game: MarkedGame, received: Path, sources: list
 @scenario(
     "S18",
     "Source killed mid-download",
-    claim="All bytes arrive, the survivor finishes, and there is no failure event of the download.",
-    conditions=f"Two slowed sources; the first in order is killed (SIGKILL) when the receiver has {FAULT_AT_BYTES} "
-    "bytes, while it is sending.",
+    claim="All bytes arrive, the surviving source finishes, and the download reports no failure.",
+    conditions="Two slowed sources. The first in order is killed (SIGKILL) while it is sending, when the receiver "
+    f"has {FAULT_AT_BYTES} bytes.",
     time_limit_s=90,
 )
 def source_killed(stage: Stage) -> None:
@@ -120,9 +121,9 @@ def source_killed(stage: Stage) -> None:
 @scenario(
     "S19",
     "Every source gone mid-download",
-    claim="Clear failure with exit 4, no sentinel, and the next run goes on where this one stopped.",
-    conditions=f"Two slowed sources, both killed (SIGKILL) when the receiver has {FAULT_AT_BYTES} bytes; then one of "
-    "them is back.",
+    claim="The download fails clearly with exit 4 and without a sentinel. The next run continues where it stopped.",
+    conditions=f"Two slowed sources, both killed (SIGKILL) when the receiver has {FAULT_AT_BYTES} bytes. Then one of "
+    "them comes back.",
     time_limit_s=120,
 )
 def every_source_gone(stage: Stage) -> None:
@@ -160,9 +161,9 @@ def _is_whole_and_recorded(received: Path, game: MarkedGame) -> None:
 @scenario(
     "S25",
     "Source file changed while serving",
-    claim="The receiver fails that attempt and finishes with the new file or not at all; a file is never mixed.",
-    conditions=f"A slowed source whose archive is written over in place, with its size and time as before, when the "
-    f"receiver has {FAULT_AT_BYTES} bytes; in a second round while the killed receiver is away.",
+    claim="The receiver fails that attempt, and finishes with the new file or not at all. It never mixes two files.",
+    conditions="A slowed source whose archive is overwritten in place, with size and time as before, when the "
+    f"receiver has {FAULT_AT_BYTES} bytes; in a second round, between two runs of the receiver.",
     time_limit_s=120,
 )
 def source_file_changed(stage: Stage) -> None:

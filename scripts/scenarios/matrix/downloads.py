@@ -28,14 +28,14 @@ OTHER_VERSION = "20240101"
 @scenario(
     "S4",
     "Download, no install",
-    claim="Archives and sentinel are identical to the source's; the sentinel appears last; there is no local/, and "
-    "the game is Ready.",
-    conditions="One source with a game of two archives; the kernel tells of every name that comes and goes in the "
-    "receiver's game root.",
+    claim="Archives and sentinel are identical to those of the source. The sentinel appears last. There is no "
+    "local/, and the game is Ready.",
+    conditions="One source with a game of two archives. The kernel reports every name that appears in or disappears "
+    "from the receiver's game root.",
     time_limit_s=60,
 )
 def download_without_install(stage: Stage) -> None:
-    # Archives whose names stand on either side of the sentinel's, so that no order of names puts it last.
+    # Archives whose names sort on either side of the sentinel's, so that no order of names puts it last.
     game = marked_game(stage, ["source"], {"archive.eti": 2 * CHUNK_BYTES + 12_345, "zz-archive.eti": 54_321})
     source = game.start(stage, "source")
     served_before = checks.user_tree(stage.games_dir("source"))
@@ -54,8 +54,8 @@ def download_without_install(stage: Stage) -> None:
 @scenario(
     "S7",
     "Two agreeing sources",
-    claim="The game is committed once; both sources served; no chunk was fetched twice.",
-    conditions="Two sources at one rate, with equal file lists; every chunk's bytes say which source it came from.",
+    claim="The game is committed once, both sources serve it, and no chunk is fetched twice.",
+    conditions="Two sources of equal speed, with equal file lists. The bytes of every chunk say which source sent it.",
     time_limit_s=60,
 )
 def two_agreeing_sources(stage: Stage) -> None:
@@ -75,8 +75,9 @@ def two_agreeing_sources(stage: Stage) -> None:
 @scenario(
     "S13",
     "Byte-exact transfer",
-    claim="SHA-256 manifests are equal, for archives of 0, 1, chunk - 1, chunk and chunk + 1 bytes.",
-    conditions="One source; the sentinel has a byte order mark, more than one line, and no end of line at its end.",
+    claim="SHA-256 manifests are equal for archives of 0, 1, chunk - 1, chunk and chunk + 1 bytes.",
+    conditions="One source. Its sentinel has a byte order mark and more than one line, and does not end with a line "
+    "break.",
     time_limit_s=60,
 )
 def byte_exact_transfer(stage: Stage) -> None:
@@ -94,9 +95,9 @@ def byte_exact_transfer(stage: Stage) -> None:
 @scenario(
     "S14",
     "Chunk balance",
-    claim="Of one archive of 4 chunks on two equal peers, each sends 2.",
-    conditions=f"Both sources send {DOWNLOAD_RATE_BYTES_PER_SECOND} bytes a second, so that neither can run ahead. The "
-    "bytes of every chunk say which source sent it.",
+    claim="Of one archive of 4 chunks on two equal peers, each peer sends 2.",
+    conditions=f"Both sources send {DOWNLOAD_RATE_BYTES_PER_SECOND} bytes a second, so that neither can run ahead. "
+    "The bytes of every chunk say which source sent it.",
     time_limit_s=60,
 )
 def chunk_balance(stage: Stage) -> None:
@@ -113,9 +114,9 @@ def chunk_balance(stage: Stage) -> None:
 @scenario(
     "S16",
     "Fan-out over versions",
-    claim="Only peers at the catalog's version take part, and all of these do.",
-    conditions="Three sources with equal file names and sizes; the first in order has an older version, which its own "
-    "catalog wants and which it does offer.",
+    claim="Only peers at the catalog's version take part, and all of them do.",
+    conditions="Three sources with equal file names and sizes. The first in order has an older version, which its "
+    "own catalog names and which it does offer.",
     time_limit_s=60,
 )
 def fan_out_over_versions(stage: Stage) -> None:
@@ -139,9 +140,9 @@ def fan_out_over_versions(stage: Stage) -> None:
 @scenario(
     "S21",
     "Two games at once",
-    claim="Both complete, at the same time; their events never mix.",
-    conditions="One command for two games of different sizes, from one slowed source: each has progress while the "
-    "other has not ended.",
+    claim="Both downloads run at the same time and complete. Their events never mix.",
+    conditions="One command for two games of different sizes, from one slowed source. Each makes progress before the "
+    "other has ended.",
     time_limit_s=60,
 )
 def two_games_at_once(stage: Stage) -> None:

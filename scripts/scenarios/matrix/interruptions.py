@@ -42,9 +42,9 @@ def expect_interrupted_stream(receiver: Peer, source: Peer) -> None:
 @scenario(
     "S20",
     "Second same-game command",
-    claim="A second install of a game that is being installed is refused as in progress, with the holder's pid; the "
-    "first is unharmed.",
-    conditions="A slowed source; the second command runs on the receiver's machine when the first has received "
+    claim="A second install of a game that is being installed is refused as in progress and names the holder's pid. "
+    "The first is unharmed.",
+    conditions="A slowed source. The second command runs on the receiver's machine when the first has received "
     f"{FAULT_AT_BYTES} bytes.",
     time_limit_s=90,
 )
@@ -69,8 +69,8 @@ def second_command(stage: Stage) -> None:
 @scenario(
     "S31",
     "Busy source",
-    claim="Past its stream limit a source says busy, and the receiver uses the next one.",
-    conditions="Two sources; the first in order is slowed, allows one stream, and is serving it to another receiver.",
+    claim="A source that has reached its stream limit answers that it is busy, and the receiver uses the next one.",
+    conditions="Two sources. The first in order is slowed, allows one stream, and is serving it to another receiver.",
     time_limit_s=90,
 )
 def busy_source(stage: Stage) -> None:
@@ -119,10 +119,10 @@ def graceful_stop(stage: Stage) -> None:
 @scenario(
     "S45",
     "Source killed mid-stream",
-    claim="Killed as the only source: exit 4 and nothing left. With a second source: the install completes from that "
-    "one, byte-exact.",
-    conditions="The source first in order is slowed and killed (SIGKILL) when the receiver has "
-    f"{FAULT_AT_BYTES} bytes; a stored marker file differs between the sources.",
+    claim="If the only source is killed, the install exits 4 and leaves nothing. With a second source, the install "
+    "completes from that one, byte-exact.",
+    conditions=f"The source first in order is slowed, and killed (SIGKILL) when the receiver has {FAULT_AT_BYTES} "
+    "bytes. A stored marker file differs between the sources.",
     time_limit_s=180,
 )
 def source_killed(stage: Stage) -> None:
@@ -153,9 +153,9 @@ def source_killed(stage: Stage) -> None:
 @scenario(
     "S46",
     "Receiver cancelled mid-stream",
-    claim="SIGINT to the receiver: exit 130 and nothing left; the source is back to zero transfers, no child process "
-    "and no open archive within 2 s.",
-    conditions=f"One slowed source for each decoder; the signal comes when the receiver has {FAULT_AT_BYTES} bytes.",
+    claim="After SIGINT the receiver exits 130 and leaves nothing. Within 2 s the source has no transfers, no child "
+    "process and no open archive.",
+    conditions=f"One slowed source for each decoder. The signal comes when the receiver has {FAULT_AT_BYTES} bytes.",
     time_limit_s=120,
 )
 def receiver_cancelled(stage: Stage) -> None:
@@ -185,9 +185,9 @@ def _expect_busy(stage: Stage, source: Peer, children: int) -> None:
 @scenario(
     "S49",
     "Receiver killed mid-stream",
-    claim="After SIGKILL to the receiver the next command recovers: the staging folder of the dead one is gone, and "
-    "the game is installed.",
-    conditions=f"A slowed source; the receiver is killed when it has {FAULT_AT_BYTES} bytes, and started again on the "
+    claim="After SIGKILL to the receiver, the next command recovers: the staging folder of the killed one is gone, "
+    "and the game is installed.",
+    conditions=f"A slowed source. The receiver is killed when it has {FAULT_AT_BYTES} bytes, and started again on the "
     "same folders.",
     time_limit_s=120,
 )
@@ -211,10 +211,11 @@ def receiver_killed(stage: Stage) -> None:
 @scenario(
     "S52",
     "Source stalls",
-    claim="A source that stops answering is given up after the idle limit and the next one is used; a source that is "
-    "slow but alive is not abandoned.",
-    conditions=f"First: the source first in order is paused when the receiver has {FAULT_AT_BYTES} bytes. Then: one "
-    f"source at {CRAWL_BYTES_PER_SECOND} bytes a second, which takes longer than the idle limit of {IDLE_LIMIT_S} s.",
+    claim="A source that stops answering is given up after the idle limit, and the next one is used. A source that "
+    "is slow but alive is not abandoned.",
+    conditions=f"First, the source first in order is paused when the receiver has {FAULT_AT_BYTES} bytes. Then one "
+    f"source sends {CRAWL_BYTES_PER_SECOND} bytes a second, which takes longer than the idle limit of {IDLE_LIMIT_S} "
+    "s.",
     time_limit_s=180,
 )
 def source_stalls(stage: Stage) -> None:
@@ -253,7 +254,7 @@ def source_stalls(stage: Stage) -> None:
     "Eight receivers at once",
     claim="Eight receivers that stream one game from one source at the same time are all byte-exact.",
     conditions="A source with its default limits, so slow that the first receiver cannot end before the last has "
-    "begun; when every receiver has had bytes, the source counts eight transfers and may go faster.",
+    "begun. When every receiver has some bytes, the source counts eight transfers and may go faster.",
     time_limit_s=180,
     alone=True,
 )

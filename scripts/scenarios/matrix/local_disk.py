@@ -15,8 +15,9 @@ from ..stage import Stage
 @scenario(
     "S35",
     "Read-only games folder",
-    claim="An install into a games folder that cannot be written is a clear error with exit 7, and no source is tried.",
-    conditions="Two sources, so that a second attempt would show; the games folder is mounted read-only.",
+    claim="An install into a games directory that cannot be written fails with a clear error and exit 7, and no "
+    "source is tried.",
+    conditions="Two sources, so that a second attempt would show. The games directory is mounted read-only.",
     time_limit_s=60,
 )
 def read_only_games_folder(stage: Stage) -> None:
@@ -35,10 +36,10 @@ def read_only_games_folder(stage: Stage) -> None:
 @scenario(
     "S51",
     "Disk too small",
-    claim="Too little space is refused before the first byte with both numbers and exit 7; when the disk fills "
-    "mid-way, the attempt is rolled back, exit 7, and no other source is tried.",
-    conditions="The receiver's games folder is a file system of its own: first one smaller than the game, then one "
-    "large enough that is filled by somebody else in the middle of the stream.",
+    claim="Too little space is refused before the first byte, with both numbers and exit 7. When the disk fills "
+    "mid-way, the attempt is rolled back with exit 7, and no other source is tried.",
+    conditions="The receiver's games directory is a file system of its own: first one that is smaller than the game, "
+    "then a larger one that another program fills in the middle of the stream.",
     time_limit_s=120,
 )
 def disk_too_small(stage: Stage) -> None:
@@ -61,10 +62,10 @@ def disk_too_small(stage: Stage) -> None:
     filled = stage.small_disk(SLOW_GAME_BYTES * 3)
     receiver = stage.start_install(SLOW_GAME, filled.mount, sources, name="filled", catalog=game.catalog)
     wait_for_fault_point(stage, receiver, sources[0])
-    filled.fill("somebody-elses-file")
+    filled.fill("another-programs-file")
     stage.finish(receiver, 7, "the end of the install whose disk was filled")
     expect_equal(checks.attempts(receiver), [FIRST], "sources tried: a full disk is no source's fault")
     checks.failed_event(receiver)
-    expect_equal(filled.names(), ["somebody-elses-file"], "left on the filled disk")
+    expect_equal(filled.names(), ["another-programs-file"], "left on the filled disk")
     for source in sources:
         checks.sender_is_clean(stage, source)

@@ -29,7 +29,7 @@ GAME = "alpha-arena"
 OTHER_GAME = "bravo-blocks"
 UNFINISHED_GAME = "unfinished"
 
-# Longer than the silence after which a peer gives up on somebody who asks nothing.
+# Longer than the silence after which a peer gives up on a connection without requests.
 ANSWER_LIMIT_S = 20.0
 
 # What a receiver asks for at most at once.
@@ -41,11 +41,11 @@ _ABOUT_GAMES = (Request.DETAILS, Request.TOTALS, Request.STREAM_INSTALL, Request
 @scenario(
     "S12",
     "Serve gate",
-    claim="Raw requests for local/, staging, .lanspread/, `..` and another game's path, and for bytes outside a file, "
-    "are refused; the connection survives or closes cleanly; the peer lives, and no byte of those files comes back.",
-    conditions="A source without a catalog, which serves whatever passes as a game. Behind each of those paths stands "
-    "a sentinel with an intact archive. Every request about a game is sent for each of them, and chunk requests with "
-    "numbers out of range; the same requests for the game that is offered bring what is on disk.",
+    claim="Raw requests for local/, staging, .lanspread/, `..`, another game's path, and bytes outside a file are "
+    "refused. The connection survives or closes cleanly, the peer lives, and no byte of those files comes back.",
+    conditions="A source without a catalog, which serves whatever passes as a game. At each of those paths is a "
+    "sentinel with an intact archive. Every request about a game is sent for each of them, as well as chunk requests "
+    "with numbers out of range. The same requests for the offered game return what is on disk.",
     time_limit_s=120,
     with_this_machine=True,
 )
@@ -122,7 +122,7 @@ class _Gate:
             connection.send(about_game(Request.DETAILS, GAME, self._version))
             files = _root_files(_expect_reply(connection, Reply.DETAILS))
             expected = {name: (self._root / name).stat().st_size for name in (f"{GAME}.eti", "version.ini")}
-            expect_equal(files, expected, f"root files of {GAME} as the source tells them")
+            expect_equal(files, expected, f"root files of {GAME} as the source lists them")
             connection.send(about_game(Request.TOTALS, GAME, self._version))
             _expect_reply(connection, Reply.TOTALS)
         with self._connect() as connection:
@@ -146,12 +146,12 @@ class _Gate:
             expect(frame.kind != DATA, f"{what} brought {len(frame.payload)} bytes of data")
             refusal = StreamReply.FAILED if request is Request.STREAM_INSTALL else Reply.REFUSED
             expect_equal(frame.number, refusal, f"first number of the answer to {what}")
-            # It may go on or end here, also while the next request is on its way; when it goes on, it works.
+            # It may continue or end here, also while the next request is on its way; if it continues, it works.
             with contextlib.suppress(ConnectionError):
                 connection.send(about_game(Request.DETAILS, GAME, self._version))
                 frame = connection.frame()
                 if frame is not None:
-                    expect_equal(Reply(frame.number), Reply.DETAILS, f"answer to the request behind {what}")
+                    expect_equal(Reply(frame.number), Reply.DETAILS, f"answer to the request after {what}")
         expect(self._source.is_running, f"{what} has ended the source")
 
     def expect_bad_chunks_refused(self) -> None:
@@ -195,7 +195,7 @@ def _frames(connection: RawConnection) -> Iterator[Frame]:
 
 
 def _expect_reply(connection: RawConnection, expected: Reply) -> Reader:
-    """One answer that has only one part; what stands behind its number."""
+    """One answer that has only one part; what follows its number."""
     frame = connection.frame()
     if frame is None or frame.kind == DATA:
         raise CheckFailed(f"no {expected.name} but {frame}")
