@@ -216,6 +216,27 @@ class ArrowsTest(TreeTest):
         )
         self.assertEqual(self.arrows(), set())
 
+    def test_globs_in_a_circle_end(self) -> None:
+        files = {"lib.rs": "mod a; mod b; mod c;", "a.rs": "pub use crate::b::*;", "b.rs": "pub use crate::a::*;"}
+        self.crate("one", {**files, "c.rs": "fn f() { crate::a::nothing() }"})
+        self.assertEqual(self.arrows(), {"a.rs → b.rs", "b.rs → a.rs", "c.rs → a.rs"})
+
+    def test_a_path_attribute_names_the_file(self) -> None:
+        self.crate("one", {"lib.rs": '#[path = "deep/x.rs"] mod b; mod a;', "a.rs": "use crate::b::B;"})
+        self.write({"crates/one/src/deep/x.rs": "pub struct B;"})
+        self.assertEqual(self.arrows(), {"a.rs → deep/x.rs"})
+
+    def test_a_use_in_a_macro_may_have_holes(self) -> None:
+        self.crate(
+            "one",
+            {
+                "lib.rs": "mod a; mod b;",
+                "a.rs": "macro_rules! m { ($x:ident) => { use $crate::b::B; use other::$x; $crate::b::$x } }",
+                "b.rs": "pub struct B;",
+            },
+        )
+        self.assertEqual(self.arrows(), {"a.rs → b.rs"})
+
     def test_a_re_export_in_a_circle_ends(self) -> None:
         self.crate("one", {"lib.rs": "mod a; mod b;", "a.rs": "pub use crate::b::X;", "b.rs": "pub use crate::a::X;"})
         self.assertEqual(self.arrows(), set())

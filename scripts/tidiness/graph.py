@@ -71,10 +71,11 @@ def _read_tree(name: str, file: Path, folder: Path, parent: Module | None) -> Mo
 def _read_declared(module: Module, folder: Path) -> None:
     for child in module.children.values():
         _read_declared(child, folder / child.name)
-    for name in module.declared:
-        files = [file for file in (folder / f"{name}.rs", folder / name / "mod.rs") if file.exists()]
+    for name, path in module.declared.items():
+        candidates = [module.file.parent / path] if path else [folder / f"{name}.rs", folder / name / "mod.rs"]
+        files = [file for file in candidates if file.exists()]
         if len(files) != 1:
-            expected = f"{folder}/{name}.rs or {name}/mod.rs"
+            expected = " or ".join(str(file) for file in candidates)
             raise RustError(f"{module.file}: `mod {name};` has {len(files)} files: expected one, {expected}")
         if not is_test_file(files[0]):
             module.children[name] = _read_tree(name, files[0], folder / name, module)
@@ -97,6 +98,10 @@ class _Place:
     is_item: bool
 
 
+# A path in a module: what was followed once is not followed again, so that circles of re-exports end.
+_Step = tuple[int, tuple[str, ...]]
+
+
 class Resolver:
     """Follows paths as the compiler does, as far as files go."""
 
@@ -106,19 +111,17 @@ class Resolver:
     def file_of(self, module: Module, path: tuple[str, ...]) -> Path | None:
         """The file that defines what the path leads to; None for other people's crates, and for a path that ends at a
         module: what is used of it is in the paths that go on from there."""
-        place = self._resolve(module, path, frozenset())
+        place = self._resolve(module, path, set())
         return place.module.file if place and place.is_item else None
 
     def module_of(self, module: Module, path: tuple[str, ...]) -> Module | None:
-        place = self._resolve(module, path, frozenset())
+        place = self._resolve(module, path, set())
         return place.module if place and not place.is_item else None
 
-    def _resolve(
-        self, module: Module, path: tuple[str, ...], seen: frozenset[tuple[int, tuple[str, ...]]]
-    ) -> _Place | None:
+    def _resolve(self, module: Module, path: tuple[str, ...], seen: set[_Step]) -> _Place | None:
         if (id(module), path) in seen:
             return None
-        seen |= {(id(module), path)}
+        seen.add((id(module), path))
         first, rest = path[0], path[1:]
         here: _Place | None
         if first == "crate":
@@ -148,9 +151,7 @@ class Resolver:
         library = self._libraries.get(name)
         return _Place(library, False) if library else None
 
-    def _member(
-        self, module: Module, name: str, goes_on: bool, seen: frozenset[tuple[int, tuple[str, ...]]]
-    ) -> _Place | None:
+    def _member(self, module: Module, name: str, goes_on: bool, seen: set[_Step]) -> _Place | None:
         """What a name means in a module. A function may have the name of a module: `list::list`."""
         is_defined = any(
             definition.name == name and not (goes_on and definition.kind in VALUES) for definition in module.definitions
@@ -164,12 +165,12 @@ class Resolver:
             if use.name == name and use.path != (name,):
                 return self._resolve(module, use.path, seen) or _Place(module, True)
         for use in module.uses:
-            if use.is_glob:
+            step = (id(module), (*use.path, "*", name))
+            if use.is_glob and step not in seen:
+                seen.add(step)
                 place = self._resolve(module, use.path, seen)
-                if place and not place.is_item and place.module is not module:
-                    found = self._member(place.module, name, goes_on, seen | {(id(module), (*use.path, "*", name))})
-                    if found and (id(module), (*use.path, "*", name)) not in seen:
-                        return found
+                if place and not place.is_item and (found := self._member(place.module, name, goes_on, seen)):
+                    return found
         return None
 
 

@@ -6,6 +6,7 @@ macro defines counts as defined by the file of its module.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -76,8 +77,8 @@ class Module:
     file: Path
     parent: Module | None
     children: dict[str, Module] = field(default_factory=dict)
-    # `mod x;`: modules whose text is in a file of its own.
-    declared: list[str] = field(default_factory=list)
+    # `mod x;`: modules whose text is in a file of its own, with what a `#[path]` before it says.
+    declared: dict[str, str] = field(default_factory=dict)
     definitions: list[Definition] = field(default_factory=list)
     uses: list[Use] = field(default_factory=list)
     # Paths of two segments and more in the code, with their lines.
@@ -209,9 +210,13 @@ def read_module(name: str, file: Path, text: str, parent: Module | None) -> Modu
 
 def _read_items(module: Module, tokens: Sequence[Token]) -> None:
     position = 0
+    path_attribute = ""
     while position < len(tokens):
         if end := _end_of_attribute(tokens, position):
             _read_code(module, tokens[position:end])
+            words = [token.text for token in tokens[position:end]]
+            if words[2:4] == ["path", "="]:
+                path_attribute = words[4].strip('"')
             position = end
             continue
         start = position
@@ -224,7 +229,7 @@ def _read_items(module: Module, tokens: Sequence[Token]) -> None:
         if word == "use":
             module.uses += _read_use(body, is_public=bool(visibility))
         elif word == "mod" and body[-1].text == ";":
-            module.declared.append(name)
+            module.declared[name] = path_attribute
         elif word == "mod":
             child = Module(name, module.file, module)
             _read_items(child, body[3:-1])
@@ -238,6 +243,7 @@ def _read_items(module: Module, tokens: Sequence[Token]) -> None:
                     Definition(tokens[position + 2].text, word, visibility, tokens[position].line)
                 )
             _read_code(module, body)
+        path_attribute = ""
         position = max(end, position + 1)
 
 
@@ -279,8 +285,12 @@ def _read_code(module: Module, tokens: Sequence[Token]) -> None:
         # `impl Trait + use<'a>` says what a type captures.
         if token.text == "use" and token.kind == "word" and following != "<":
             end = _end_of_item(tokens, position)
-            module.uses += _read_use(tokens[position:end], is_public=False)
-            position = end
+            # In a macro a `use` may have parts that only its caller knows: what follows is read as code.
+            with contextlib.suppress(RustError, IndexError):
+                module.uses += _read_use(tokens[position:end], is_public=False)
+                position = end
+                continue
+            position += 1
         elif token.kind == "word" or token.text == "::":
             position = _read_path(module, tokens, position)
         else:
