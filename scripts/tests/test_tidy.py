@@ -208,9 +208,9 @@ class ArrowsTest(TreeTest):
             "one",
             {
                 "lib.rs": "mod a; mod b; #[cfg(test)] mod helper;",
-                "a.rs": "#[cfg(test)] mod tests { use crate::b::B; } #[cfg(test)] use crate::b;",
+                "a.rs": "#[cfg(test)] mod tests { use crate::b::B; } #[cfg(test)] use crate::b::B; pub struct A;",
                 "b.rs": "pub struct B; mod tests;",
-                "b/tests.rs": "use crate::a;",
+                "b/tests.rs": "use crate::a::A;",
                 "helper.rs": "use crate::b::B;",
             },
         )
@@ -328,6 +328,15 @@ class RoomsTest(TreeTest):
         )
         named = self.GOOD.replace("ground = []", 'ground = ["door"]')
         self.assertEqual(self.problems(named), ["[top.rooms] ground may use door, which is not below it in the table"])
+
+    def test_what_is_used_everywhere_is_used_from_above_only(self) -> None:
+        self.write({"crates/top/src/ground.rs": "use crate::engine::Engine; pub struct G;"})
+        self.write({"crates/top/src/engine.rs": "use low::Low; pub struct Engine;"})
+        table = self.GOOD.replace('["ground"]', '["engine", "ground"]').replace('door = ["engine"]', "door = []")
+        self.assertEqual(
+            self.problems(table),
+            ["top: ground may not use engine: crates/top/src/ground.rs:1 uses crate::engine::Engine"],
+        )
 
     def test_nothing_uses_the_root_of_its_crate(self) -> None:
         self.write({"crates/top/src/lib.rs": "mod door; mod engine; mod ground; pub struct Here;"})
