@@ -10,12 +10,13 @@ from pathlib import Path
 
 from .rust import Token, scan
 
-# What is banned, and what to write instead. Keep it short: an entry must never be right anywhere in this project.
+# What is banned, and what to write instead: name the actor. Keep the list short: an entry must never be right anywhere
+# in this project.
 BANNED = {
     "anew": "again, or a new one",
-    "whoever": "name the actor: the peer that, a client that",
-    "whomever": "name the actor: the peer that, a client that",
-    "somebody": "name the actor: a peer, a user, another process",
+    "whoever": "the peer that, a client that",
+    "whomever": "the peer that, a client that",
+    "somebody": "a peer, a user, another process",
     "nobody": "no peer, no user, no process",
     "what stands there": "what is there",
     "what stands at": "what is at",
@@ -82,4 +83,4 @@ def banned_words(files: Iterable[Path], root: Path) -> Iterator[str]:
         for number, line in prose(file, file.read_text()):
             for word, instead in BANNED.items():
                 if _FINDERS[word].search(line):
-                    yield f"{file.relative_to(root)}:{number}: “{word}”: write {instead}"
+                    yield f"{file.relative_to(root)}:{number}: “{word}”: write “{instead}”"
