@@ -1,4 +1,4 @@
-"""What a scenario acts on: folders, sources, receivers and commands, made for it and removed behind it."""
+"""What a scenario acts on: folders, sources, receivers and commands, made for it and removed after it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 from . import peer as inside
 from .archives import pack
@@ -75,6 +76,17 @@ class SmallDisk:
             raise CheckFailed("the small disk took everything: it is not small")
 
 
+class OperationSettings(TypedDict, total=False):
+    """What a scenario may say of an operation that it starts."""
+
+    name: str
+    """Of the machine; `receiver` without."""
+    catalog: Path
+    options: Sequence[str]
+    """More options for its command line."""
+    mounts: Sequence[Mount]
+
+
 class Abandoned(BaseException):
     """The run is ending: nothing more is made in Docker. Not an `Exception`, so that no scenario takes it for a
     failure."""
@@ -94,11 +106,11 @@ class Stage:
         self._containers: list[str] = []
         self._observer: str | None = None
         self._disks: list[str] = []
-        # Held while something is made in Docker, so that `abandon` leaves nothing behind that is half made.
+        # Held while something is made in Docker, so that `abandon` leaves nothing half made.
         self._guard = threading.Lock()
         self._abandoned = False
         self._network = f"lanspread-{run.id}-{scenario.id.lower()}"
-        create_network(self._network, str(run.lock.path))
+        create_network(self._network, str(run.lock.path), with_this_machine=scenario.with_this_machine)
 
     # --- games ---
 
@@ -189,35 +201,14 @@ class Stage:
 
     def command(self, name: str, machine: Machine, *arguments: str, exit_status: int = 0) -> Peer:
         """A whole command on a machine, which must end with this exit status."""
-        done = self.start_command(name, machine, *arguments)
-        done.wait_for_exit(self.deadline, f"the end of `{arguments[0]}`")
-        self.expect_exit(done, exit_status)
-        return done
-
-    def start_install(
-        self,
-        game: str,
-        games: Path | Mount | Machine,
-        sources: Sequence[Reachable],
-        *,
-        name: str = "receiver",
-        catalog: Path = CATALOG,
-        options: Sequence[str] = (),
-    ) -> Peer:
-        """Begins a streamed install and returns at once."""
-        operation = ["install", "--stream", game]
-        return self.start_operation(operation, games, sources, name=name, catalog=catalog, options=options)
+        return self.finish(self.start_command(name, machine, *arguments), exit_status, f"the end of `{arguments[0]}`")
 
     def start_operation(
         self,
         operation: Sequence[str],
         games: Path | Mount | Machine,
         sources: Sequence[Reachable] = (),
-        *,
-        name: str = "receiver",
-        catalog: Path = CATALOG,
-        options: Sequence[str] = (),
-        mounts: Sequence[Mount] = (),
+        **settings: Unpack[OperationSettings],
     ) -> Peer:
         """Begins what a user does with games, such as `["download", game]`, and returns at once."""
         arguments = ["--json", "--state-dir", inside.STATE, *operation, "--games-dir", inside.GAMES]
@@ -226,7 +217,14 @@ class Stage:
             arguments.append("--no-discovery")
         for source in sources:
             arguments += ["--peer", source.address]
-        return self.start(name, [*arguments, *options], games, catalog=catalog, mounts=mounts)
+        arguments += settings.get("options", ())
+        return self.start(
+            settings.get("name", "receiver"),
+            arguments,
+            games,
+            catalog=settings.get("catalog", CATALOG),
+            mounts=settings.get("mounts", ()),
+        )
 
     def operation(
         self,
@@ -235,15 +233,21 @@ class Stage:
         sources: Sequence[Reachable] = (),
         *,
         exit_status: int,
-        name: str = "receiver",
-        catalog: Path = CATALOG,
-        options: Sequence[str] = (),
+        **settings: Unpack[OperationSettings],
     ) -> Peer:
-        """The whole of it, which must end with this exit status."""
-        peer = self.start_operation(operation, games, sources, name=name, catalog=catalog, options=options)
-        peer.wait_for_exit(self.deadline, f"the end of {' '.join(operation)}")
-        self.expect_exit(peer, exit_status)
-        return peer
+        """A whole operation, which must end with this exit status."""
+        begun = self.start_operation(operation, games, sources, **settings)
+        return self.finish(begun, exit_status, f"the end of {' '.join(operation)}")
+
+    def start_install(
+        self,
+        game: str,
+        games: Path | Mount | Machine,
+        sources: Sequence[Reachable],
+        **settings: Unpack[OperationSettings],
+    ) -> Peer:
+        """Begins a streamed install and returns at once."""
+        return self.start_operation(["install", "--stream", game], games, sources, **settings)
 
     def install(
         self,
@@ -252,22 +256,17 @@ class Stage:
         sources: Sequence[Reachable],
         *,
         exit_status: int,
-        name: str = "receiver",
-        catalog: Path = CATALOG,
-        options: Sequence[str] = (),
+        **settings: Unpack[OperationSettings],
     ) -> Peer:
         """A whole streamed install, which must end with this exit status."""
-        receiver = self.start_install(game, games, sources, name=name, catalog=catalog, options=options)
-        receiver.wait_for_exit(self.deadline, f"the install of {game}")
-        self.expect_exit(receiver, exit_status)
-        return receiver
+        begun = self.start_install(game, games, sources, **settings)
+        return self.finish(begun, exit_status, f"the install of {game}")
 
-    @staticmethod
-    def expect_exit(peer: Peer, status: int) -> None:
-        last_words = peer.stderr().strip().splitlines()[-3:]
-        expect_equal(
-            peer.status, status, f"exit status of {peer.name} (it said: {' / '.join(last_words) or 'nothing'})"
-        )
+    def finish(self, peer: Peer, exit_status: int, what: str = "its end") -> Peer:
+        """Waits for the end of a process, which must have this exit status."""
+        peer.wait_for_exit(self.deadline, what)
+        peer.expect_exit(exit_status)
+        return peer
 
     def start(
         self,
@@ -344,7 +343,9 @@ class Stage:
         return Machine(idle.container)
 
     def gateway(self) -> str:
-        """The address at which containers of this scenario reach this machine."""
+        """The address at which containers of this scenario reach this machine; it must be on their network."""
+        if not self.scenario.with_this_machine:
+            raise ValueError(f"{self.scenario.id} does not say `with_this_machine`")
         return network_gateway(self._network)
 
     # --- doubles ---
@@ -361,8 +362,7 @@ class Stage:
         arguments = ["--game-root", mount.target]
         if not lies:
             listing = self._start_double(f"{name}-list", LYING_SOURCE, [*arguments, "--list"], mount)
-            listing.wait_for_exit(self.deadline, "the list of lies")
-            self.expect_exit(listing, 0)
+            self.finish(listing, 0, "the list of lies")
             lies = [event["lie"] for event in listing.events.all(named("lie")) if event["slow"] is slow]
         arguments += ["--listen", f"0.0.0.0:{inside.PORT}", "--name", name]
         for lie in lies:
@@ -370,7 +370,7 @@ class Stage:
         process = self._start_double(f"{name}-lying", LYING_SOURCE, arguments, mount)
         process.wait_for_event("lying-source-ready", self.deadline)
         liars = [LyingSource.from_event(event, process.name) for event in process.events.all(named("lying"))]
-        expect_equal(sorted(liar.lie for liar in liars), sorted(lies), "lies that are told")
+        expect_equal(sorted(liar.lie for liar in liars), sorted(lies), "lies of the sources")
         return liars
 
     def fault_proxy(
@@ -411,7 +411,7 @@ class Stage:
             arguments += ["--peer", source.address]
         lister = self.start(name, arguments, games_dir)
         lister.wait_for_exit(self.deadline.sooner(_COMMAND_TIME_LIMIT_S), "the end of `list`")
-        self.expect_exit(lister, 0)
+        lister.expect_exit(0)
         return lister.events.window()
 
     def _observe(self) -> str:
@@ -442,8 +442,7 @@ class Stage:
             yield
 
     def abandon(self) -> None:
-        """Ends our attached commands, so that none starts a container behind the cleanup's back; none is started any
-        more."""
+        """Ends our attached commands, so that none starts a container after the cleanup; no other is started."""
         with self._guard:
             self._abandoned = True
         for peer in self.peers:

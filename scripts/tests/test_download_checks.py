@@ -1,11 +1,13 @@
-"""Who sent what must be told from the bytes, and bytes that nobody sent must not pass."""
+"""The bytes say which source sent them, and bytes that no source sent do not pass."""
 
 import tempfile
 import unittest
+from collections.abc import Callable
 from pathlib import Path
 
 from scenarios.contract import CheckFailed
-from scenarios.downloads import CHUNK_BYTES, SENTINEL, chunk_owners, sentinel_came_last
+from scenarios.download_checks import CHUNK_BYTES, chunk_owners, sentinel_came_last
+from scenarios.games import SENTINEL
 from scenarios.payload import MARK_BYTES, marked_file
 from scenarios.watch import Change
 
@@ -30,14 +32,14 @@ class ChunkOwnersTest(unittest.TestCase):
         self.receive("other", "one")
         self.assertEqual(chunk_owners(self.received, self.roots), {("a.eti", 0): "other", ("a.eti", 1): "one"})
 
-    def test_a_chunk_of_two_senders_is_nobodys(self) -> None:
+    def test_a_chunk_of_two_senders_fails(self) -> None:
         self.receive("one", "one")
         with (self.received / "a.eti").open("r+b") as file, (self.roots["other"] / "a.eti").open("rb") as other:
             file.write(other.read(MARK_BYTES))
         with self.assertRaises(CheckFailed):
             chunk_owners(self.received, self.roots)
 
-    def test_a_chunk_in_another_ones_place_is_nobodys(self) -> None:
+    def test_a_chunk_in_the_place_of_another_fails(self) -> None:
         self.receive("one", "one")
         content = bytearray((self.received / "a.eti").read_bytes())
         content[65_536:131_072] = content[:65_536]
@@ -46,11 +48,12 @@ class ChunkOwnersTest(unittest.TestCase):
             chunk_owners(self.received, self.roots)
 
     def test_missing_extra_and_short_files_fail(self) -> None:
-        for break_it in (
+        breaks: tuple[Callable[[Path], object], ...] = (
             lambda file: file.unlink(),
             lambda file: file.write_bytes(b"short"),
             lambda file: file.with_name("extra").touch(),
-        ):
+        )
+        for break_it in breaks:
             self.receive("one", "one")
             break_it(self.received / "a.eti")
             with self.assertRaises(CheckFailed):

@@ -1,4 +1,4 @@
-"""Games to download, and what holds of every download on both sides.
+"""What holds of every download, on both sides.
 
 Each source's copy of a game is marked with the source's name (`payload.marked_file`), under equal names and sizes: the
 receiver takes the copies for one game, and every chunk of the result says who sent it. What the program says of itself,
@@ -11,69 +11,30 @@ import json
 import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from . import checks
 from .contract import Deadline, expect, expect_equal
 from .events import Event, named
-from .payload import marked_file
+from .games import SENTINEL, MarkedGame
 from .peer import Peer
-from .stage import VERSION, Stage
+from .stage import Stage
 from .trees import sha256
 from .watch import Change
 
 # What the product asks for at once.
 CHUNK_BYTES = 16 * 1024 * 1024
 
-# At this rate a chunk takes a second: a fault hits in the middle of one, however slow the machine is.
-RATE_BYTES_PER_SECOND = 16_000_000
-
-SENTINEL = "version.ini"
 DOWNLOADING = ".downloading"
 RECORDS = f"{checks.OUR_STATE}/downloads"
 BOOKINGS = f"{checks.OUR_STATE}/bookings"
 
-# How long the event of a transfer's end may take behind its end.
+# How long after the end of a transfer its event may come.
 _REPORT_LIMIT_S = 5.0
 
 # (file, number of the chunk in it)
 Place = tuple[str, int]
-
-
-@dataclass(frozen=True)
-class MarkedGame:
-    """One game on several sources, with equal file lists and other bytes at each."""
-
-    game: str
-    catalog: Path
-    roots: dict[str, Path]
-
-    @property
-    def bytes_total(self) -> int:
-        return sum(path.stat().st_size for path in next(iter(self.roots.values())).iterdir())
-
-    def start(self, stage: Stage, name: str, *, rate: int = 0) -> Peer:
-        """Serves the copy of this name, slowed to so many bytes a second if a rate is given."""
-        source = stage.start_source(name, self.roots[name].parent, catalog=self.catalog, can_be_slowed=rate > 0)
-        if rate:
-            source.limit_sending(rate)
-        return source
-
-
-def marked_game(
-    stage: Stage, names: Sequence[str], sizes: Mapping[str, int], *, game: str = "marked-game", version: str = VERSION
-) -> MarkedGame:
-    """Makes a game of archives of these sizes for the sources of these names."""
-    roots = {}
-    for name in names:
-        roots[name] = stage.games_dir(name) / game
-        roots[name].mkdir()
-        for file, size in sizes.items():
-            marked_file(roots[name] / file, size, name)
-        # The version is the first line only.
-        (roots[name] / SENTINEL).write_text(f"{version}\n{name:-<32}\n")
-    return MarkedGame(game, stage.catalog(game, version=version), roots)
 
 
 def start_download(stage: Stage, game: MarkedGame, received: Path, sources: Sequence[Peer]) -> Peer:
@@ -85,7 +46,7 @@ def download(stage: Stage, game: MarkedGame, received: Path, sources: Sequence[P
 
 
 def wait_for_bytes(stage: Stage, receiver: Peer, bytes: int) -> Event:
-    """The first progress at or behind this count. Bytes were flowing, and many are still to come."""
+    """The first progress at or after this count. Bytes were flowing, and many are still to come."""
 
     def reached(event: Event) -> bool:
         return named("download-progress")(event) and event["bytes"] >= bytes
@@ -99,8 +60,8 @@ def wait_for_bytes(stage: Stage, receiver: Peer, bytes: int) -> Event:
 
 
 def chunk_owners(received: Path, roots: Mapping[str, Path]) -> dict[Place, str]:
-    """Who sent each chunk of a downloaded game, told by the bytes. A chunk that is nobody's, as one of two sources'
-    bytes is, fails, and so does every file that is missing, extra, or of another size."""
+    """Which source sent each chunk of a downloaded game, as its bytes say. Fails for a chunk that no single source has,
+    such as one with bytes of two, and for a file that is missing, extra, or of another size."""
     first = next(iter(roots.values()))
     wanted = {path.name: path.stat().st_size for path in first.iterdir()}
     found = {path.name: path.stat().st_size for path in received.iterdir() if path.is_file()}
@@ -125,7 +86,7 @@ def _chunk(path: Path, offset: int) -> bytes:
         return file.read(CHUNK_BYTES)
 
 
-def record_lines(games_dir: Path, game: str, ending: str = "jsonl") -> list[dict]:
+def record_lines(games_dir: Path, game: str, ending: str = "jsonl") -> list[dict[str, Any]]:
     """What the program recorded of a download: `jsonl` of one that is complete, `draft` of one that is not."""
     file = games_dir / RECORDS / f"{game}.{ending}"
     expect(file.is_file(), f"there is no {file}")
@@ -136,7 +97,7 @@ def record_is_complete(games_dir: Path, game: str, owners: Mapping[Place, str]) 
     """The record says of every chunk who sent it and with which CRC-32, as it is on disk."""
     head, *lines = record_lines(games_dir, game)
     files = [file["name"] for file in head["files"]]
-    recorded: dict[Place, dict] = {}
+    recorded: dict[Place, dict[str, Any]] = {}
     for line in lines:
         for kind, value in line.items():
             if kind == "chunk":
@@ -155,7 +116,7 @@ def nothing_is_left(games_dir: Path) -> None:
     checks.no_operation_left(games_dir)
     left = [*games_dir.glob(f"*/{DOWNLOADING}"), *games_dir.glob(f"*/{checks.BACKUP}")]
     left += [*games_dir.glob(f"{RECORDS}/*.draft"), *games_dir.glob(f"{BOOKINGS}/*")]
-    expect(not left, f"left behind: {', '.join(str(path) for path in left)}")
+    expect(not left, f"left over: {', '.join(str(path) for path in left)}")
 
 
 def sentinel_came_last(changes: Sequence[Change], root: Path) -> None:
@@ -169,7 +130,7 @@ def sentinel_came_last(changes: Sequence[Change], root: Path) -> None:
 
 
 def sent_bytes(source: Peer, game: str, start: int = 0) -> int:
-    """Bytes of the game that the source says it sent, behind `start` in its events; all its transfers have ended."""
+    """Bytes of the game that the source says it sent, from `start` in its events on; all its transfers have ended."""
     begun = len(source.events.all(named("transfer-begin", game=game), start))
     seen = 0
 
@@ -205,7 +166,7 @@ def download_is_whole(
     expect(not (games_dir / game.game / checks.LOCAL).exists(), f"a download made {checks.LOCAL}/")
     sentinel = (games_dir / game.game / SENTINEL).stat()
     late = [path.name for path in (games_dir / game.game).iterdir() if path.stat().st_ctime_ns > sentinel.st_ctime_ns]
-    expect(not late, f"changed behind the sentinel: {', '.join(late)}")
+    expect(not late, f"changed after the sentinel: {', '.join(late)}")
     finished = downloaded_events(receiver, game.game, game.bytes_total, len(list(_root(game).iterdir())), kept_is_good)
     shares = {share["peer"]: (share["chunks"], share["bytes"]) for share in finished["sources"]}
     if finished["bytes_fetched"] == game.bytes_total:
