@@ -5,13 +5,13 @@ use std::path::PathBuf;
 
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use lanspread_peer::limits::{
     DISCOVERY_TIMEOUT_MAX, OPERATIONS_RUNNING_DEFAULT, OPERATIONS_RUNNING_MAX, STREAMS_MAX,
     STREAMS_MAX_DEFAULT,
 };
 use lanspread_peer::{Discovery, GameId, NamePolicy, PeerAddress, PeerName};
 
-use crate::commands::generate::{Completions, Manual};
 use crate::help::FIRST_STEPS_AND_EXIT_STATUS;
 
 /// Streamed game installs from peer to peer on a LAN.
@@ -295,6 +295,22 @@ pub(crate) struct Events {
     /// Go on with what happens from now on
     #[arg(short, long, env = "LANSPREAD_FOLLOW", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub(crate) follow: bool,
+}
+
+/// `completions`
+#[derive(Debug, Args)]
+pub(crate) struct Completions {
+    /// The shell
+    #[arg(value_name = "SHELL", value_enum)]
+    pub(crate) shell: Shell,
+}
+
+/// `manual`
+#[derive(Debug, Args)]
+pub(crate) struct Manual {
+    /// Folder for the pages; made if it is not there
+    #[arg(long, env = "LANSPREAD_OUT_DIR", value_name = "DIR")]
+    pub(crate) out_dir: PathBuf,
 }
 
 /// The games directory.

@@ -2,30 +2,12 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::path::PathBuf;
 
-use clap::{Args, CommandFactory};
-use clap_complete::Shell;
+use clap::CommandFactory;
 
-use crate::arguments::Arguments;
+use crate::arguments::{Arguments, Completions, Manual};
 use crate::exit::{CommandResult, Failure};
 use crate::reference;
-
-/// `completions`
-#[derive(Debug, Args)]
-pub(crate) struct Completions {
-    /// The shell
-    #[arg(value_name = "SHELL", value_enum)]
-    shell: Shell,
-}
-
-/// `manual`
-#[derive(Debug, Args)]
-pub(crate) struct Manual {
-    /// Folder for the pages; made if it is not there
-    #[arg(long, env = "LANSPREAD_OUT_DIR", value_name = "DIR")]
-    out_dir: PathBuf,
-}
 
 pub(crate) fn completions(completions: &Completions) -> CommandResult {
     let mut command = Arguments::command();

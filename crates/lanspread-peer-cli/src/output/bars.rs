@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use lanspread_peer::{GameId, PeerEvent};
 
-use super::human::print_message;
+use super::lines::print_message;
 use super::words;
 
 /// Without a terminal a line about one game comes at most this often.

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use lanspread_peer::control::ReportedEvent;
 use serde::Serialize;
 
-use super::Reporter;
+use super::reporter::Reporter;
 use crate::exit::Failure;
 
 /// An object with the time at which it is printed.

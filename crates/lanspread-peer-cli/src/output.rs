@@ -5,28 +5,16 @@
 mod bars;
 mod human;
 mod json;
+mod lines;
+mod reporter;
 mod words;
 
-use lanspread_peer::PeerEvent;
-use lanspread_peer::control::ReportedEvent;
 use lanspread_peer::report::Report;
 
 use crate::exit::Failure;
 
-pub(crate) use human::in_colour;
-
-/// Shows events.
-pub(crate) trait Reporter {
-    /// One event.
-    fn event(&mut self, event: &ReportedEvent);
-}
-
-impl dyn Reporter {
-    /// An event that happens now.
-    pub(crate) fn happened(&mut self, event: PeerEvent) {
-        self.event(&ReportedEvent::now(event));
-    }
-}
+pub(crate) use lines::in_colour;
+pub(crate) use reporter::Reporter;
 
 /// How this run prints.
 #[derive(Debug, Clone, Copy)]
@@ -50,7 +38,7 @@ impl Output {
         if self.json {
             Box::new(json::JsonReporter)
         } else if self.quiet {
-            Box::new(Silence)
+            Box::new(reporter::Silence)
         } else {
             Box::new(human())
         }
@@ -61,14 +49,14 @@ impl Output {
     pub(crate) fn report(self, report: &Report) -> std::io::Result<()> {
         let is_failure = matches!(report, Report::PeerUnavailable { .. } | Report::NobodyFound { .. });
         if is_failure {
-            human::print_message(&words::report(report));
+            lines::print_message(&words::report(report));
         }
         if self.json {
             json::print(report, std::time::SystemTime::now())
         } else if is_failure {
             Ok(())
         } else {
-            human::print(&words::report(report))
+            lines::print(&words::report(report))
         }
     }
 
@@ -77,13 +65,6 @@ impl Output {
         if self.json {
             json::print_failure(failure);
         }
-        human::print_error(&failure.line());
+        lines::print_error(&failure.line());
     }
-}
-
-/// Shows nothing.
-struct Silence;
-
-impl Reporter for Silence {
-    fn event(&mut self, _event: &ReportedEvent) {}
 }
