@@ -14,17 +14,18 @@ use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use clap::{CommandFactory, FromArgMatches};
+use lanspread_peer::ErrorCategory;
 use lanspread_peer::limits::CONFIG_FILE_BYTES_MAX;
 
 use self::settings::Settings;
 use crate::arguments::{Arguments, Global};
 use crate::exit::Failure;
+use crate::hints;
 
 /// Its name in each of the folders where it is looked for.
 const FILE_NAME: &str = "lanspread/lanspread.toml";
 /// The folder of the settings that hold for the whole machine.
 const SYSTEM_DIR: &str = "/etc";
-const KEYS_HINT: &str = "its keys are the long names of the options; see --help";
 
 /// What the command line, the variables and the config file together ask for.
 pub(crate) struct Asked {
@@ -76,7 +77,8 @@ fn load(named: Option<&Path>) -> Result<Option<(PathBuf, Settings)>, Failure> {
         match read(&path) {
             Ok(text) => {
                 let checked = Settings::parse(&text, &Arguments::command());
-                let settings = checked.map_err(|reason| failure(&path, &reason, Some(KEYS_HINT)))?;
+                let settings =
+                    checked.map_err(|reason| failure(&path, &reason, Some(hints::WRONG_SETTING)))?;
                 return Ok(Some((path, settings)));
             }
             Err(ReadError::Missing(_)) if named.is_none() => {}
@@ -127,7 +129,7 @@ fn read(path: &Path) -> Result<String, ReadError> {
     })
 }
 
-fn failure(path: &Path, reason: &str, hint: Option<&'static str>) -> Failure {
+fn failure(path: &Path, reason: &str, cause: Option<&'static str>) -> Failure {
     let message = format!("config file {}: {reason}", path.display()).replace(['\n', '\r'], " ");
-    Failure { code: "config-file".into(), message, hint: hint.map(Into::into), status: 2 }
+    Failure::new("config-file", cause, message, ErrorCategory::Usage)
 }

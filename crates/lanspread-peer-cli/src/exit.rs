@@ -5,6 +5,8 @@ use std::process::ExitCode;
 use lanspread_peer::event::Code;
 use lanspread_peer::{ErrorCategory, OperationFailure, PeerError};
 
+use crate::hints;
+
 /// A failed command: what is printed, and the status it exits with.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -32,6 +34,17 @@ fn status(category: ErrorCategory) -> u8 {
 }
 
 impl Failure {
+    /// A failure that the command itself found.
+    pub(crate) fn new(
+        code: &'static str,
+        cause: Option<&str>,
+        message: String,
+        category: ErrorCategory,
+    ) -> Self {
+        let hint = hints::hint(code, cause).map(Code::from);
+        Self { code: code.into(), message, hint, status: status(category) }
+    }
+
     /// The one line: what, where, and what to do.
     pub(crate) fn line(&self) -> String {
         match &self.hint {
@@ -48,6 +61,8 @@ impl Failure {
 impl From<OperationFailure> for Failure {
     fn from(failure: OperationFailure) -> Self {
         let OperationFailure { code, message, hint, category } = failure;
+        // Once failures carry a cause instead of a hint, this line replaces the field above:
+        // let hint = hints::hint(&code, cause.as_deref()).map(Code::from);
         Self { code, message, hint, status: status(category) }
     }
 }
@@ -66,18 +81,13 @@ impl From<clap::Error> for Failure {
         let words: Vec<&str> = paragraph.split_whitespace().collect();
         let line = words.join(" ");
         let message = line.strip_prefix("error: ").unwrap_or(&line).to_owned();
-        Self {
-            code: "usage".into(),
-            message,
-            hint: Some("see --help".into()),
-            status: status(ErrorCategory::Usage),
-        }
+        Self::new("usage", None, message, ErrorCategory::Usage)
     }
 }
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
         let message = format!("cannot write the output: {error}");
-        Self { code: "output".into(), message, hint: None, status: status(ErrorCategory::Unexpected) }
+        Self::new("output", None, message, ErrorCategory::Unexpected)
     }
 }

@@ -6,6 +6,7 @@ mod commands;
 mod config;
 mod exit;
 mod help;
+mod hints;
 mod notify;
 mod output;
 mod reference;

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{self, Write};
 
 use clap::CommandFactory;
+use lanspread_peer::ErrorCategory;
 
 use crate::arguments::{Arguments, Completions, Manual};
 use crate::exit::{CommandResult, Failure};
@@ -23,7 +24,7 @@ pub(crate) fn manual(manual: &Manual) -> CommandResult {
         .and_then(|()| clap_mangen::generate_to(Arguments::command(), &manual.out_dir));
     written.map_err(|error| {
         let message = format!("cannot write the pages to {}: {error}", manual.out_dir.display());
-        Failure { code: "local-io".into(), message, hint: None, status: 7 }
+        Failure::new("local-io", None, message, ErrorCategory::Local)
     })
 }
 
