@@ -1,5 +1,5 @@
-//! Who does what a command asks: the daemon that owns the games directory, or a peer of this process where none does.
-//! Both answer the same requests with the same replies.
+//! The peer that does the work of a command: the daemon that owns the games directory or, if there is none, a peer of
+//! this process. Both answer the same requests with the same replies.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use lanspread_peer::{CancellationToken, Peer, PeerError};
 
 use crate::exit::CommandResult;
 
-/// Who answers.
+/// The peer that answers a command.
 pub(crate) enum Backend<'a> {
     /// A peer of this process.
     Own(Peer),
@@ -35,7 +35,7 @@ impl<'a> Backend<'a> {
         Self::open(games_dir, false, || Err(PeerError::NoDaemon { games_dir: games_dir.to_owned() }))
     }
 
-    /// Asks.
+    /// Sends a request.
     pub(crate) async fn ask(&self, request: ControlRequest) -> Result<Replies, PeerError> {
         Ok(match self {
             Self::Own(peer) => Replies::Own(peer.answer(request)),
@@ -45,7 +45,7 @@ impl<'a> Backend<'a> {
         })
     }
 
-    /// Ends what was made for this command.
+    /// Shuts down the peer of this process, if there is one.
     pub(crate) async fn close(self) -> Result<(), PeerError> {
         match self {
             Self::Own(peer) => peer.shutdown().await,
@@ -61,8 +61,8 @@ pub(crate) enum Replies {
 }
 
 impl Replies {
-    /// Hands every reply to `take` until the last one, or until `take` fails. When `cancel` is cancelled the request is given up, and how it
-    /// ended is still awaited.
+    /// Passes every reply to `take`, up to the last one or until `take` fails. If `cancel` is cancelled, this gives up
+    /// the request and still waits for its end.
     pub(crate) async fn each(
         mut self,
         cancel: &CancellationToken,

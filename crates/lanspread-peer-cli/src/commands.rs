@@ -1,4 +1,4 @@
-//! One file per kind of command: from arguments to requests, and from replies to output.
+//! One file for each kind of command: it turns arguments into requests, and replies into output.
 
 pub(crate) mod ask;
 pub(crate) mod generate;
@@ -10,7 +10,7 @@ use lanspread_peer::{Peer, PeerBuilder, ProviderChoice};
 
 use crate::arguments::{CatalogFile, Decoder, GamesDir, Global};
 
-/// A peer over a games directory, as far as all commands describe it alike.
+/// A peer of a games directory, with the settings that all commands have in common.
 fn describe(
     global: &Global,
     games: &GamesDir,

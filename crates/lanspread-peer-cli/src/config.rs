@@ -1,8 +1,8 @@
-//! The config file: defaults for options, in TOML, under the options' own long names.
+//! The config file: defaults for options, in TOML, under the long names of the options.
 //!
-//! What it says becomes the default of every option of that name in every command, before the command line is read.
-//! The order "command line, variable, file, built-in" is therefore the parser's own, and a new option needs nothing
-//! here. An option that *another* option or a group asks for must still be given outside the file.
+//! Each value becomes the default of every option of that name in every command, before the command line is read. The
+//! order "command line, variable, file, built-in" is therefore the parser's own, and a new option needs no code here.
+//! An option that *another* option or a group requires must still be given outside the file.
 
 mod settings;
 #[cfg(test)]
@@ -22,19 +22,19 @@ use crate::arguments::{Arguments, Global};
 use crate::exit::Failure;
 use crate::hints;
 
-/// Its name in each of the folders where it is looked for.
+/// Path of the file below each folder of config files.
 const FILE_NAME: &str = "lanspread/lanspread.toml";
-/// The folder of the settings that hold for the whole machine.
+/// Folder of the settings for the whole machine.
 const SYSTEM_DIR: &str = "/etc";
 
-/// What the command line, the variables and the config file together ask for.
+/// The request that the command line, the variables and the config file make together.
 pub(crate) struct Asked {
     pub(crate) arguments: Arguments,
     /// The config file that was read.
     pub(crate) config_file: Option<PathBuf>,
 }
 
-/// Why there is nothing to do.
+/// Why no command runs.
 pub(crate) enum Refusal {
     /// The command line is wrong, or asks for help.
     Usage(clap::Error),
@@ -50,8 +50,8 @@ impl From<clap::Error> for Refusal {
 
 /// Reads the command line, with the config file as its defaults.
 pub(crate) fn ask(words: &[OsString]) -> Result<Asked, Refusal> {
-    // Once without regard to what is missing, for it may stand in the file. Help and misspelt options end here, whatever
-    // the file says.
+    // The first pass requires nothing, because the file can give what is missing. Help and misspelt options end here,
+    // whatever the file contains.
     let global = Global::from_arg_matches(&relaxed(Arguments::command()).try_get_matches_from(words)?)?;
     let loaded = load(global.config.as_deref()).map_err(Refusal::ConfigFile)?;
     let (config_file, settings) = loaded.unzip();
@@ -61,13 +61,13 @@ pub(crate) fn ask(words: &[OsString]) -> Result<Asked, Refusal> {
 }
 
 fn relaxed(command: clap::Command) -> clap::Command {
-    // Games and the like have no long name and cannot stand in the file.
+    // Arguments without a long name, such as games, cannot be in the file.
     let relax =
         |argument: clap::Arg| if argument.is_positional() { argument } else { argument.required(false) };
     command.mut_args(relax).mut_subcommands(relaxed)
 }
 
-/// The file that is named, or else the first that is found, read and checked.
+/// Reads and checks the file that was named, or else the first of the default files that exists.
 fn load(named: Option<&Path>) -> Result<Option<(PathBuf, Settings)>, Failure> {
     let candidates = match named {
         Some(path) => vec![path.to_owned()],
@@ -90,7 +90,7 @@ fn load(named: Option<&Path>) -> Result<Option<(PathBuf, Settings)>, Failure> {
     Ok(None)
 }
 
-/// Where a file is looked for that nobody named: the user's, then the machine's. Relative folders do not count.
+/// The files to try if none was named: the user's, then the machine's. Relative folders do not count.
 fn default_paths(config_home: Option<OsString>, home: Option<OsString>) -> Vec<PathBuf> {
     let absolute = |folder: OsString| Some(PathBuf::from(folder)).filter(|folder| folder.is_absolute());
     let of_user = config_home.and_then(absolute).or_else(|| Some(home.and_then(absolute)?.join(".config")));
@@ -105,8 +105,8 @@ enum ReadError {
 
 fn read(path: &Path) -> Result<String, ReadError> {
     let unreadable = |error: std::io::Error| {
-        // A folder that this user cannot even look into (the HOME that `su` left behind) holds nothing of theirs; a file
-        // that is there and cannot be read is not passed over.
+        // A folder that this user cannot look into (such as a HOME that `su` kept) does not hold the user's settings.
+        // But a file that exists and cannot be read is an error.
         let is_out_of_sight =
             || path.metadata().is_err_and(|error| error.kind() == ErrorKind::PermissionDenied);
         match error.kind() {

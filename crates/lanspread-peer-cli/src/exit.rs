@@ -1,4 +1,4 @@
-//! From a failure to an exit status and one line on stderr.
+//! A failed command: its exit status, and its one line on stderr.
 
 use std::process::ExitCode;
 
@@ -7,7 +7,7 @@ use lanspread_peer::{ErrorCategory, OperationFailure, PeerError};
 
 use crate::hints;
 
-/// A failed command: what is printed, and the status it exits with.
+/// A failed command, as it is printed.
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) code: Code,
@@ -16,7 +16,7 @@ pub(crate) struct Failure {
     pub(crate) status: u8,
 }
 
-/// What every command ends with.
+/// The result of every command.
 pub(crate) type CommandResult = Result<(), Failure>;
 
 /// The exit status of each class of failure.
@@ -75,7 +75,7 @@ impl From<PeerError> for Failure {
 
 impl From<clap::Error> for Failure {
     fn from(error: clap::Error) -> Self {
-        // The first paragraph says what is wrong; usage and tips follow it.
+        // The first paragraph says what is wrong. Usage and tips follow.
         let rendered = error.render().to_string();
         let paragraph = rendered.split("\n\n").next().unwrap_or_default();
         let words: Vec<&str> = paragraph.split_whitespace().collect();

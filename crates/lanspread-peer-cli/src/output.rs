@@ -1,6 +1,6 @@
-//! What is printed: JSON lines for programs, plain lines or progress bars for people.
+//! The output of commands: JSON lines for programs, plain lines or progress bars for people.
 //!
-//! stdout holds data only; progress and messages for people go to stderr, logs too.
+//! Data goes to stdout. Progress, messages for people and logs go to stderr.
 
 mod bars;
 mod human;
@@ -24,12 +24,12 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// The reporter for the operations of this command: progress bars on a terminal.
+    /// The reporter for the operations of this command. On a terminal it shows progress bars.
     pub(crate) fn reporter(self) -> Box<dyn Reporter> {
         self.choose(human::HumanReporter::of_operations)
     }
 
-    /// The reporter for everything that happens at a peer: lines.
+    /// The reporter for everything that happens at a peer. It shows lines.
     pub(crate) fn listener(self) -> Box<dyn Reporter> {
         self.choose(human::HumanReporter::of_a_peer)
     }
@@ -44,8 +44,8 @@ impl Output {
         }
     }
 
-    /// One object of an answer: as a JSON line, or as the text that people read. A peer that could not be asked is told
-    /// on stderr as well.
+    /// Prints one object of an answer, as a JSON line or as text for people. A peer that could not be asked is also
+    /// reported on stderr.
     pub(crate) fn report(self, report: &Report) -> std::io::Result<()> {
         let is_failure = matches!(report, Report::PeerUnavailable { .. } | Report::NobodyFound { .. });
         if is_failure {
@@ -60,7 +60,7 @@ impl Output {
         }
     }
 
-    /// The end of a failed command.
+    /// Prints the failure that ended a command.
     pub(crate) fn failure(self, failure: &Failure) {
         if self.json {
             json::print_failure(failure);

@@ -1,4 +1,4 @@
-//! `completions`, `manual`, `reference`: what is made of the arguments themselves, so that none of it can be out of date.
+//! `completions`, `manual` and `reference`: they are generated from the arguments, so they are never out of date.
 
 use std::fs;
 use std::io::{self, Write};

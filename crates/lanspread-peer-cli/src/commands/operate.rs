@@ -1,7 +1,7 @@
 //! Operations on games: `install`, `download`, `update`, `uninstall`, `remove`, `verify`.
 //!
-//! All games are asked for at once and run within the limit of whoever does it; one that fails does not keep the
-//! others from being done.
+//! A command requests the operations on all its games at once. The daemon, or the peer of this process, runs as many of
+//! them together as its limit allows. If one fails, the others still run.
 
 use lanspread_peer::control::{ControlReply, ControlRequest};
 use lanspread_peer::{CancellationToken, GameId, OperationKind, OperationOptions, OperationRequest};
@@ -75,7 +75,7 @@ async fn perform(
     run(global, output, local, decoder, request).await
 }
 
-/// Asks for one request per game, of the daemon or of a peer of this process.
+/// Sends one request for each game, to the daemon or to a peer of this process.
 async fn run(
     global: &Global,
     output: Output,
@@ -110,7 +110,7 @@ async fn follow(
             let answered = backend.ask(request).await?;
             answered
                 .each(cancel, async |reply| {
-                    // The printer below lives as long as any of these.
+                    // The printer below receives until the last of these senders is dropped.
                     let _ = replies.send(reply).await;
                     Ok(())
                 })

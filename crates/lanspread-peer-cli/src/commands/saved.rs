@@ -1,4 +1,4 @@
-//! `peers add|remove|list`: the peers that are always asked, wherever they are.
+//! `peers add|remove|list`: the saved peers, which are always asked.
 
 use lanspread_peer::report::Report;
 use lanspread_peer::{PeerError, SavedPeers};

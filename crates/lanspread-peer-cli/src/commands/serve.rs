@@ -1,4 +1,4 @@
-//! `serve`: answers other peers, and does what other commands say, until a signal comes.
+//! `serve`: answers other peers and runs the operations that other commands request, until a signal arrives.
 
 use lanspread_peer::CancellationToken;
 
@@ -23,7 +23,7 @@ pub(crate) async fn run(global: &Global, output: Output, serve: Serve) -> Comman
     let address = match begun.await {
         Ok(address) => address,
         Err(error) => {
-            // Takes back what has begun; why it ends is told.
+            // Undoes what has begun. The first error is the one to report.
             let _ = peer.shutdown().await;
             return Err(error.into());
         }
@@ -38,7 +38,7 @@ pub(crate) async fn run(global: &Global, output: Output, serve: Serve) -> Comman
             () = stop.cancelled() => break,
         }
     }
-    manager.stopping("Ending what is being sent");
+    manager.stopping("Ending streams and downloads");
     let stopped = peer.shutdown().await;
     while let Some(event) = events.try_next() {
         reporter.happened(event);

@@ -52,7 +52,7 @@ pub(super) struct JsonReporter;
 
 impl Reporter for JsonReporter {
     fn event(&mut self, event: &ReportedEvent) {
-        // A closed stdout must not stop an install half-way.
+        // A closed stdout must not stop an install midway.
         if let Err(error) = print(&event.event, event.at) {
             tracing::debug!("stdout: {error}");
         }

@@ -1,4 +1,4 @@
-//! Events and reports in words. Pure.
+//! Events and reports in words. Nothing here does I/O.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use lanspread_peer::event::SourceShare;
 use lanspread_peer::report::Report;
 use lanspread_peer::{GameVersion, PeerEvent, PeerName};
 
-/// A size in human units.
+/// A size in the largest unit that fits.
 pub(super) fn bytes(count: u64) -> String {
     HumanBytes(count).to_string()
 }
 
-/// A duration in human units: tenths of a second below ten seconds, whole ones above.
+/// A duration: with tenths of a second below ten seconds, in whole seconds above.
 pub(super) fn duration(milliseconds: u64) -> String {
     if milliseconds < 10_000 {
         return format!("{}.{} s", milliseconds / 1000, milliseconds % 1000 / 100);
@@ -20,7 +20,7 @@ pub(super) fn duration(milliseconds: u64) -> String {
     humantime::format_duration(Duration::from_secs(milliseconds / 1000)).to_string()
 }
 
-/// A rate in human units.
+/// A rate in the largest unit that fits.
 fn rate(count: u64, milliseconds: u64) -> String {
     let per_second = u128::from(count) * 1000 / u128::from(milliseconds.max(1));
     format!("{}/s", bytes(u64::try_from(per_second).unwrap_or(u64::MAX)))
@@ -41,7 +41,7 @@ pub(super) fn ends_progress(event: &PeerEvent) -> bool {
     )
 }
 
-/// One line about an event; nothing for those that a line would not help.
+/// One line about an event; nothing for an event that people need no line about.
 pub(super) fn event(event: &PeerEvent) -> Option<String> {
     Some(match event {
         PeerEvent::PeerReady { addr, name, .. } => format!("{name} listens on {addr}"),
@@ -66,8 +66,11 @@ pub(super) fn event(event: &PeerEvent) -> Option<String> {
             )
         }
         PeerEvent::DownloadBegin { game, version, sources, files, bytes_total, bytes_kept } => {
-            let kept =
-                if *bytes_kept > 0 { format!(", {} are here", bytes(*bytes_kept)) } else { String::new() };
+            let kept = if *bytes_kept > 0 {
+                format!(", {} already fetched", bytes(*bytes_kept))
+            } else {
+                String::new()
+            };
             format!("{game} {version}: {files} files, {}{kept}; from {}", bytes(*bytes_total), names(sources))
         }
         PeerEvent::DownloadSourceFailed { game, peer, message, .. } => {
@@ -81,7 +84,7 @@ pub(super) fn event(event: &PeerEvent) -> Option<String> {
             shares(sources)
         ),
         PeerEvent::DownloadFailed { game, bytes_kept, .. } if *bytes_kept > 0 => {
-            format!("{game}: {} are kept for the next try", bytes(*bytes_kept))
+            format!("{game}: {} are kept for the next download", bytes(*bytes_kept))
         }
         PeerEvent::InstallFinished { game, version, files, bytes: count, duration_ms } => {
             format!(
@@ -91,11 +94,11 @@ pub(super) fn event(event: &PeerEvent) -> Option<String> {
             )
         }
         PeerEvent::AlreadyCurrent { game, version } => {
-            format!("{game} has version {version}, which is wanted")
+            format!("{game} is already at version {version}")
         }
         PeerEvent::UninstallFinished { game } => format!("{game} is uninstalled"),
         PeerEvent::RemoveFinished { game, files, bytes: count } => {
-            format!("{game}: {files} downloaded files removed, {} are free again", bytes(*count))
+            format!("{game}: {files} downloaded files removed, {} freed", bytes(*count))
         }
         PeerEvent::VerifyDifference { game, part, path, problem } => {
             format!("{game}: {part} {path}: {}", problem_words(problem))
@@ -103,7 +106,7 @@ pub(super) fn event(event: &PeerEvent) -> Option<String> {
         PeerEvent::VerifyFinished { game, files, bytes: count, differences, added } => {
             let added = if *added > 0 { format!(", {added} added by you") } else { String::new() };
             let found =
-                if *differences == 0 { "no difference".to_owned() } else { format!("{differences} differ") };
+                if *differences == 0 { "no differences".to_owned() } else { format!("{differences} differ") };
             format!("{game}: {files} files, {} compared: {found}{added}", bytes(*count))
         }
         PeerEvent::LibraryChanged { revision, games, .. } => {
@@ -115,7 +118,7 @@ pub(super) fn event(event: &PeerEvent) -> Option<String> {
         PeerEvent::DuplicateIdentity { peer, names: peers, addrs } => {
             let addresses: Vec<String> = addrs.iter().map(ToString::to_string).collect();
             format!(
-                "the identity {peer} is used twice, by {} at {}: a state directory was copied; remove peer-id in one",
+                "two running peers have the identity {peer}: {} at {}; a state directory was copied, so remove peer-id from one of them",
                 names(peers),
                 addresses.join(" and ")
             )
@@ -126,12 +129,12 @@ pub(super) fn event(event: &PeerEvent) -> Option<String> {
         }
         PeerEvent::OperationBegin { kind, game, .. } => format!("{kind} {game} begins"),
         PeerEvent::OperationEnd { kind, game, outcome, .. } => format!("{kind} {game}: {outcome}"),
-        PeerEvent::EventsLost { count } => format!("{count} events were lost: they came too fast"),
+        PeerEvent::EventsLost { count } => format!("{count} events were lost: they arrived too fast"),
         _ => return None,
     })
 }
 
-/// Whether an event is about operations as such; their own commands do not need to be told.
+/// Whether an event is about operations as such. A command that runs operations does not show these.
 pub(super) fn is_about_operations(event: &PeerEvent) -> bool {
     matches!(
         event,
@@ -146,7 +149,7 @@ fn names(peers: &[PeerName]) -> String {
 
 fn shares(sources: &[SourceShare]) -> String {
     if sources.is_empty() {
-        return "what was here".to_owned();
+        return "an earlier attempt".to_owned();
     }
     let shares: Vec<String> =
         sources.iter().map(|share| format!("{} ({})", share.peer, bytes(share.bytes))).collect();
@@ -156,8 +159,8 @@ fn shares(sources: &[SourceShare]) -> String {
 fn problem_words(problem: &str) -> &str {
     match problem {
         "missing" => "is missing",
-        "size" => "has another size",
-        "content" => "has other content",
+        "size" => "has a different size",
+        "content" => "has different content",
         "added" => "is not part of the game",
         other => other,
     }
@@ -180,7 +183,7 @@ pub(super) fn report(report: &Report) -> String {
             None => message.clone(),
         },
         Report::SavedPeer { peer, saved: true } => format!("{peer}"),
-        Report::SavedPeer { peer, saved: false } => format!("{peer} is not asked any more"),
+        Report::SavedPeer { peer, saved: false } => format!("{peer} is no longer saved"),
         Report::PeerStatus {
             name, addr, games, active_outbound_transfers, streams_max, connections, ..
         } => {
@@ -191,7 +194,7 @@ pub(super) fn report(report: &Report) -> String {
             )
         }
         Report::Operation { kind, game, running, followers, .. } => {
-            let state = if *running { "runs" } else { "waits" };
+            let state = if *running { "running" } else { "waiting" };
             format!("{kind} {game}  {state}  {followers} followers")
         }
         Report::OperationsCancelled { game, count } => format!("{game}: {count} operations cancelled"),
