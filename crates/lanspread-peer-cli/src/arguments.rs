@@ -97,9 +97,9 @@ Example:
 A downloaded game is downloaded again, and an installed game is installed again. The old tree stays
 until the new one is complete. If files that you added to it would be lost, the command names them
 and stops; with --force it deletes them.")]
-    Update(Replace),
+    Update(Update),
     /// Remove the installed tree of games and keep their archives
-    Uninstall(Discard),
+    Uninstall(Uninstall),
     /// Remove the downloaded files of games and keep their installed tree
     Remove(Local),
     /// Compare games with the records of what was installed and downloaded
@@ -132,7 +132,7 @@ Example:
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
     #[command(flatten)]
-    pub(crate) games: GamesDir,
+    pub(crate) games: GamesDirOption,
     /// Address and port to listen on; port 0 chooses a free one
     #[arg(long, env = "LANSPREAD_LISTEN", value_name = "ADDR:PORT", default_value = "0.0.0.0:4107")]
     pub(crate) listen: SocketAddr,
@@ -186,7 +186,7 @@ pub(crate) struct Operate {
 
 /// `update`
 #[derive(Debug, Args)]
-pub(crate) struct Replace {
+pub(crate) struct Update {
     #[command(flatten)]
     pub(crate) operate: Operate,
     #[command(flatten)]
@@ -194,12 +194,12 @@ pub(crate) struct Replace {
     #[command(flatten)]
     pub(crate) decoder: Decoder,
     #[command(flatten)]
-    pub force: Force,
+    pub(crate) force: Force,
 }
 
 /// `uninstall`
 #[derive(Debug, Args)]
-pub(crate) struct Discard {
+pub(crate) struct Uninstall {
     #[command(flatten)]
     pub(crate) local: Local,
     #[command(flatten)]
@@ -213,7 +213,7 @@ pub(crate) struct Local {
     #[arg(required = true, value_name = "GAME")]
     pub(crate) games_wanted: Vec<GameId>,
     #[command(flatten)]
-    pub(crate) games: GamesDir,
+    pub(crate) games: GamesDirOption,
     #[command(flatten)]
     pub(crate) catalog: CatalogFile,
     #[command(flatten)]
@@ -224,7 +224,7 @@ pub(crate) struct Local {
 #[derive(Debug, Args)]
 pub(crate) struct List {
     #[command(flatten)]
-    pub(crate) games: GamesDir,
+    pub(crate) games: GamesDirOption,
     #[command(flatten)]
     pub(crate) peers: PeerList,
     #[command(flatten)]
@@ -249,16 +249,16 @@ pub(crate) struct Peers {
 #[derive(Debug, Subcommand)]
 pub(crate) enum SavedPeersCommand {
     /// Save peers, so that they are always asked
-    Add(SavedPeers),
+    Add(PeerAddresses),
     /// Remove saved peers
-    Remove(SavedPeers),
+    Remove(PeerAddresses),
     /// Show the saved peers
     List,
 }
 
 /// Peers to save or remove
 #[derive(Debug, Args)]
-pub(crate) struct SavedPeers {
+pub(crate) struct PeerAddresses {
     /// Addresses on which the peers listen
     #[arg(required = true, value_name = "HOST:PORT")]
     pub(crate) addresses: Vec<PeerAddress>,
@@ -280,21 +280,21 @@ pub(crate) struct Cancel {
     #[arg(required = true, value_name = "GAME")]
     pub(crate) games_wanted: Vec<GameId>,
     #[command(flatten)]
-    pub(crate) games: GamesDir,
+    pub(crate) games: GamesDirOption,
 }
 
 /// `operations`
 #[derive(Debug, Args)]
 pub(crate) struct OfDaemon {
     #[command(flatten)]
-    pub(crate) games: GamesDir,
+    pub(crate) games: GamesDirOption,
 }
 
 /// `events`
 #[derive(Debug, Args)]
 pub(crate) struct Events {
     #[command(flatten)]
-    pub(crate) games: GamesDir,
+    pub(crate) games: GamesDirOption,
     /// Keep running and show new events as they happen
     #[arg(short, long, env = "LANSPREAD_FOLLOW", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub(crate) follow: bool,
@@ -318,7 +318,7 @@ pub(crate) struct Manual {
 
 /// The games directory.
 #[derive(Debug, Args)]
-pub(crate) struct GamesDir {
+pub(crate) struct GamesDirOption {
     /// Folder that holds one folder per game
     #[arg(long, env = "LANSPREAD_GAMES_DIR", value_name = "DIR")]
     pub(crate) games_dir: PathBuf,

@@ -8,12 +8,12 @@ pub(crate) mod serve;
 
 use lanspread_peer::{Peer, PeerBuilder, ProviderChoice};
 
-use crate::arguments::{CatalogFile, Decoder, GamesDir, Global};
+use crate::arguments::{CatalogFile, Decoder, GamesDirOption, Global};
 
 /// A peer of a games directory, with the settings that all commands have in common.
 fn describe(
     global: &Global,
-    games: &GamesDir,
+    games: &GamesDirOption,
     catalog: &CatalogFile,
     decoder: Option<&Decoder>,
 ) -> PeerBuilder {

@@ -35,25 +35,25 @@ pub(crate) struct Asked {
 }
 
 /// Why no command runs.
-pub(crate) enum Refusal {
+pub(crate) enum ArgumentsError {
     /// The command line is wrong, or asks for help.
     Usage(clap::Error),
     /// The config file is wrong.
     ConfigFile(Failure),
 }
 
-impl From<clap::Error> for Refusal {
+impl From<clap::Error> for ArgumentsError {
     fn from(error: clap::Error) -> Self {
         Self::Usage(error)
     }
 }
 
 /// Reads the command line, with the config file as its defaults.
-pub(crate) fn ask(words: &[OsString]) -> Result<Asked, Refusal> {
+pub(crate) fn ask(words: &[OsString]) -> Result<Asked, ArgumentsError> {
     // The first pass requires nothing, because the file can give what is missing. Help and misspelt options end here,
     // whatever the file contains.
     let global = Global::from_arg_matches(&relaxed(Arguments::command()).try_get_matches_from(words)?)?;
-    let loaded = load(global.config.as_deref()).map_err(Refusal::ConfigFile)?;
+    let loaded = load(global.config.as_deref()).map_err(ArgumentsError::ConfigFile)?;
     let (config_file, settings) = loaded.unzip();
     let command = settings.unwrap_or_default().as_defaults(Arguments::command());
     let arguments = Arguments::from_arg_matches(&command.try_get_matches_from(words)?)?;

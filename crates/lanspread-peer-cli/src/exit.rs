@@ -47,10 +47,7 @@ impl Failure {
 
     /// The one line: what, where, and what to do.
     pub(crate) fn line(&self) -> String {
-        match &self.hint {
-            Some(hint) => format!("error: {} ({hint})", self.message),
-            None => format!("error: {}", self.message),
-        }
+        format!("error: {}", hints::with_hint(&self.message, self.hint.as_deref()))
     }
 
     pub(crate) fn exit_code(&self) -> ExitCode {

@@ -2,6 +2,8 @@
 //!
 //! Hints name commands and options, so they belong to the command: a program that embeds the library cannot follow them.
 
+use lanspread_peer::report::Report;
+
 /// A hint, and the failures that it helps with.
 struct Row {
     codes: &'static [&'static str],
@@ -95,6 +97,24 @@ pub(crate) fn hint(code: &str, cause: Option<&str>) -> Option<&'static str> {
     exact.or_else(|| rows().find(|row| row.cause.is_none())).map(|row| row.hint)
 }
 
+/// The hint for a report that something failed.
+pub(crate) fn of_report(report: &Report) -> Option<&str> {
+    match report {
+        Report::PeerUnavailable { code, .. } => hint(code, None),
+        // Once this report carries a cause instead of a hint: hint("no-peers", cause.as_deref())
+        Report::NobodyFound { hint, .. } => hint.as_deref(),
+        _ => None,
+    }
+}
+
+/// A message for people with its hint, if it has one: what failed and where, then what to do.
+pub(crate) fn with_hint(message: &str, hint: Option<&str>) -> String {
+    match hint {
+        Some(hint) => format!("{message} ({hint})"),
+        None => message.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -137,6 +157,18 @@ mod tests {
         ] {
             assert_eq!(hint(code, cause), None, "{code} {cause:?}");
         }
+    }
+
+    #[test]
+    fn a_peer_that_does_not_answer_is_reported_with_a_hint() {
+        let report = Report::PeerUnavailable {
+            peer: "10.0.0.5:4107".to_owned(),
+            code: "unreachable".into(),
+            message: "cannot connect".to_owned(),
+        };
+        assert!(of_report(&report).is_some_and(|hint| hint.contains("firewall")));
+        assert_eq!(with_hint("cannot connect", Some("try again")), "cannot connect (try again)");
+        assert_eq!(with_hint("cannot connect", None), "cannot connect");
     }
 
     /// Otherwise one of the two could never be shown.

@@ -28,7 +28,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::arguments::{Arguments, Command, Global};
 use crate::commands::operate;
-use crate::config::{Asked, Refusal};
+use crate::config::{ArgumentsError, Asked};
 use crate::exit::{CommandResult, Failure};
 use crate::output::Output;
 
@@ -39,11 +39,11 @@ fn main() -> ExitCode {
     let words: Vec<OsString> = std::env::args_os().collect();
     let Asked { arguments: Arguments { global, command }, config_file } = match config::ask(&words) {
         Ok(asked) => asked,
-        Err(Refusal::Usage(error)) if is_help(&error) => error.exit(),
-        Err(refusal) => {
-            let failure = match refusal {
-                Refusal::Usage(error) => Failure::from(error),
-                Refusal::ConfigFile(failure) => failure,
+        Err(ArgumentsError::Usage(error)) if is_help(&error) => error.exit(),
+        Err(error) => {
+            let failure = match error {
+                ArgumentsError::Usage(error) => Failure::from(error),
+                ArgumentsError::ConfigFile(failure) => failure,
             };
             // The command line is not parsed yet, but a script that passes --json wants this failure as JSON too.
             let json = words.iter().any(|word| word == "--json");

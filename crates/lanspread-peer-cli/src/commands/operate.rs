@@ -8,7 +8,7 @@ use lanspread_peer::{CancellationToken, GameId, OperationKind, OperationOptions,
 use tokio::sync::mpsc;
 
 use super::describe;
-use crate::arguments::{Cancel, Decoder, Discard, Global, Install, Local, Operate, Replace};
+use crate::arguments::{Cancel, Decoder, Global, Install, Local, Operate, Uninstall, Update};
 use crate::backend::Backend;
 use crate::exit::{CommandResult, Failure};
 use crate::output::Output;
@@ -29,15 +29,15 @@ pub(crate) async fn download(global: &Global, output: Output, operate: Operate) 
     perform(global, output, &operate.local, None, OperationKind::Download, &options(&operate)).await
 }
 
-pub(crate) async fn update(global: &Global, output: Output, replace: Replace) -> CommandResult {
-    let Replace { operate, names, decoder, force } = replace;
+pub(crate) async fn update(global: &Global, output: Output, update: Update) -> CommandResult {
+    let Update { operate, names, decoder, force } = update;
     let options = OperationOptions { names: names.names.into(), force: force.force, ..options(&operate) };
     perform(global, output, &operate.local, Some(&decoder), OperationKind::Update, &options).await
 }
 
-pub(crate) async fn uninstall(global: &Global, output: Output, discard: Discard) -> CommandResult {
-    let options = OperationOptions { force: discard.force.force, ..OperationOptions::default() };
-    perform(global, output, &discard.local, None, OperationKind::Uninstall, &options).await
+pub(crate) async fn uninstall(global: &Global, output: Output, uninstall: Uninstall) -> CommandResult {
+    let options = OperationOptions { force: uninstall.force.force, ..OperationOptions::default() };
+    perform(global, output, &uninstall.local, None, OperationKind::Uninstall, &options).await
 }
 
 pub(crate) async fn on_this_machine(

@@ -7,6 +7,8 @@ use lanspread_peer::event::SourceShare;
 use lanspread_peer::report::Report;
 use lanspread_peer::{GameVersion, PeerEvent, PeerName};
 
+use crate::hints;
+
 /// A size in the largest unit that fits.
 pub(super) fn bytes(count: u64) -> String {
     HumanBytes(count).to_string()
@@ -177,11 +179,10 @@ pub(super) fn report(report: &Report) -> String {
             format!("{game}  {version}  offered by {}  {}", names(peers), bytes(*count))
         }
         Report::Peer { name, addr, games, .. } => format!("{name}  {addr}  {games} games"),
-        Report::PeerUnavailable { peer, message, .. } => format!("{peer}: {message}"),
-        Report::NobodyFound { message, hint } => match hint {
-            Some(hint) => format!("{message} ({hint})"),
-            None => message.clone(),
-        },
+        Report::PeerUnavailable { peer, message, .. } => {
+            format!("{peer}: {}", hints::with_hint(message, hints::of_report(report)))
+        }
+        Report::NobodyFound { message, .. } => hints::with_hint(message, hints::of_report(report)),
         Report::SavedPeer { peer, saved: true } => format!("{peer}"),
         Report::SavedPeer { peer, saved: false } => format!("{peer} is no longer saved"),
         Report::PeerStatus {
