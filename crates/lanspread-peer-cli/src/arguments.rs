@@ -11,7 +11,7 @@ use lanspread_peer::limits::{
     DISCOVERY_TIMEOUT_MAX, OPERATIONS_RUNNING_DEFAULT, OPERATIONS_RUNNING_MAX, STREAMS_MAX,
     STREAMS_MAX_DEFAULT,
 };
-use lanspread_peer::{Discovery, GameId, NamePolicy, PeerAddress, PeerName};
+use lanspread_peer::{DiscoveryMode, GameId, NamePolicy, PeerAddress, PeerName};
 
 use crate::help::FIRST_STEPS_AND_EXIT_STATUS;
 
@@ -385,7 +385,7 @@ pub(crate) struct DiscoveryChoice {
     pub(crate) discover_timeout: u64,
 }
 
-impl From<&DiscoveryChoice> for Discovery {
+impl From<&DiscoveryChoice> for DiscoveryMode {
     fn from(choice: &DiscoveryChoice) -> Self {
         if choice.no_discovery { Self::Off } else { Self::On { timeout_ms: choice.discover_timeout * 1000 } }
     }

@@ -3,8 +3,10 @@
 
 use std::path::Path;
 
-use lanspread_peer::control::{Answers, ControlClient, ControlReply, ControlRequest, Daemon, find_daemon};
-use lanspread_peer::{CancellationToken, Peer, PeerError};
+use lanspread_peer::{
+    CancellationToken, ControlClient, ControlError, ControlReply, ControlRequest, Daemon, Peer, PeerError,
+    ReplyStream, answer, find_daemon,
+};
 
 use crate::exit::CommandResult;
 
@@ -32,13 +34,17 @@ impl<'a> Backend<'a> {
 
     /// The daemon of a games directory.
     pub(crate) fn daemon(games_dir: &'a Path) -> Result<Self, PeerError> {
-        Self::open(games_dir, false, || Err(PeerError::NoDaemon { games_dir: games_dir.to_owned() }))
+        Self::open(
+            games_dir,
+            false,
+            || Err(ControlError::NoDaemon { games_dir: games_dir.to_owned() }.into()),
+        )
     }
 
     /// Sends a request.
-    pub(crate) async fn ask(&self, request: ControlRequest) -> Result<Replies, PeerError> {
+    pub(crate) async fn ask(&self, request: ControlRequest) -> Result<Replies, ControlError> {
         Ok(match self {
-            Self::Own(peer) => Replies::Own(peer.answer(request)),
+            Self::Own(peer) => Replies::Own(answer(peer, request)),
             Self::Daemon { daemon, games_dir } => {
                 Replies::Daemon(ControlClient::ask(daemon, games_dir, &request).await?)
             }
@@ -56,7 +62,7 @@ impl<'a> Backend<'a> {
 
 /// The replies to one request.
 pub(crate) enum Replies {
-    Own(Answers),
+    Own(ReplyStream),
     Daemon(ControlClient),
 }
 
@@ -86,17 +92,17 @@ impl Replies {
         }
     }
 
-    async fn next(&mut self) -> Result<ControlReply, PeerError> {
+    async fn next(&mut self) -> Result<ControlReply, ControlError> {
         match self {
-            Self::Own(answers) => Ok(answers.next().await),
+            Self::Own(replies) => Ok(replies.next().await),
             Self::Daemon(client) => client.next().await,
         }
     }
 
-    async fn give_up(&mut self) -> Result<(), PeerError> {
+    async fn give_up(&mut self) -> Result<(), ControlError> {
         match self {
-            Self::Own(answers) => {
-                answers.give_up();
+            Self::Own(replies) => {
+                replies.give_up();
                 Ok(())
             }
             Self::Daemon(client) => client.give_up().await,

@@ -2,8 +2,7 @@
 
 use std::process::ExitCode;
 
-use lanspread_peer::event::Code;
-use lanspread_peer::{ErrorCategory, OperationFailure, PeerError};
+use lanspread_peer::{Code, ControlError, ErrorCategory, OperationFailure, PeerError, SavedPeersError};
 
 use crate::hints;
 
@@ -12,7 +11,7 @@ use crate::hints;
 pub(crate) struct Failure {
     pub(crate) code: Code,
     pub(crate) message: String,
-    pub(crate) hint: Option<Code>,
+    pub(crate) hint: Option<&'static str>,
     pub(crate) status: u8,
 }
 
@@ -41,13 +40,13 @@ impl Failure {
         message: String,
         category: ErrorCategory,
     ) -> Self {
-        let hint = hints::hint(code, cause).map(Code::from);
+        let hint = hints::hint(code, cause);
         Self { code: code.into(), message, hint, status: status(category) }
     }
 
     /// The one line: what, where, and what to do.
     pub(crate) fn line(&self) -> String {
-        format!("error: {}", hints::with_hint(&self.message, self.hint.as_deref()))
+        format!("error: {}", hints::with_hint(&self.message, self.hint))
     }
 
     pub(crate) fn exit_code(&self) -> ExitCode {
@@ -57,9 +56,8 @@ impl Failure {
 
 impl From<OperationFailure> for Failure {
     fn from(failure: OperationFailure) -> Self {
-        let OperationFailure { code, message, hint, category } = failure;
-        // Once failures carry a cause instead of a hint, this line replaces the field above:
-        // let hint = hints::hint(&code, cause.as_deref()).map(Code::from);
+        let OperationFailure { code, message, cause, category, .. } = failure;
+        let hint = hints::hint(&code, cause.as_deref());
         Self { code, message, hint, status: status(category) }
     }
 }
@@ -67,6 +65,18 @@ impl From<OperationFailure> for Failure {
 impl From<PeerError> for Failure {
     fn from(error: PeerError) -> Self {
         OperationFailure::from(error).into()
+    }
+}
+
+impl From<ControlError> for Failure {
+    fn from(error: ControlError) -> Self {
+        OperationFailure::from(error).into()
+    }
+}
+
+impl From<SavedPeersError> for Failure {
+    fn from(error: SavedPeersError) -> Self {
+        PeerError::from(error).into()
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Hints name commands and options, so they belong to the command: a program that embeds the library cannot follow them.
 
-use lanspread_peer::report::Report;
+use lanspread_peer::Answer;
 
 /// A hint, and the failures that it helps with.
 struct Row {
@@ -98,11 +98,10 @@ pub(crate) fn hint(code: &str, cause: Option<&str>) -> Option<&'static str> {
 }
 
 /// The hint for a report that something failed.
-pub(crate) fn of_report(report: &Report) -> Option<&str> {
+pub(crate) fn of_report(report: &Answer) -> Option<&'static str> {
     match report {
-        Report::PeerUnavailable { code, .. } => hint(code, None),
-        // Once this report carries a cause instead of a hint: hint("no-peers", cause.as_deref())
-        Report::NobodyFound { hint, .. } => hint.as_deref(),
+        Answer::PeerUnavailable { code, .. } => hint(code, None),
+        Answer::NobodyFound { cause, .. } => hint("no-peers", cause.as_deref()),
         _ => None,
     }
 }
@@ -161,7 +160,7 @@ mod tests {
 
     #[test]
     fn a_peer_that_does_not_answer_is_reported_with_a_hint() {
-        let report = Report::PeerUnavailable {
+        let report = Answer::PeerUnavailable {
             peer: "10.0.0.5:4107".to_owned(),
             code: "unreachable".into(),
             message: "cannot connect".to_owned(),

@@ -9,7 +9,7 @@ mod lines;
 mod reporter;
 mod words;
 
-use lanspread_peer::report::Report;
+use lanspread_peer::Answer;
 
 use crate::exit::Failure;
 
@@ -46,13 +46,13 @@ impl Output {
 
     /// Prints one object of an answer, as a JSON line or as text for people. A peer that could not be asked is also
     /// reported on stderr.
-    pub(crate) fn report(self, report: &Report) -> std::io::Result<()> {
-        let is_failure = matches!(report, Report::PeerUnavailable { .. } | Report::NobodyFound { .. });
+    pub(crate) fn report(self, report: &Answer) -> std::io::Result<()> {
+        let is_failure = matches!(report, Answer::PeerUnavailable { .. } | Answer::NobodyFound { .. });
         if is_failure {
             lines::print_message(&words::report(report));
         }
         if self.json {
-            json::print(report, std::time::SystemTime::now())
+            json::print_answer(report)
         } else if is_failure {
             Ok(())
         } else {

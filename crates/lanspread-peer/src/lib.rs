@@ -16,49 +16,72 @@
 //! # }
 //! ```
 //!
-//! The modules follow the words of the project: `source`
-//! (answering others), `install` (changing this machine), `download` (root files as they are), [`library`] (what is on
-//! disk). `ARCHITECTURE.md` in the repository follows one request through them.
+//! The rooms, from the top down: `daemon` (commands over a socket) and `control` (what they say), `peer` (the front
+//! door, one file a road), `operations` (which runs when), `receive` (streams and chunks from others), `discovery` (which
+//! peers there are), `source` (answering others), `transport` (sockets), `trust` (identity, catalog, whom to believe),
+//! `report` (events, answers and failures as data). Below this crate: `lanspread-store` (disk), `lanspread-proto` (wire),
+//! `lanspread-archive` (RAR) and `lanspread-types` (words and limits). `ARCHITECTURE.md` in the repository follows one
+//! request through them.
+//!
+//! This crate knows no command line: its texts name no options, and it never prints.
 
-pub mod catalog;
-pub mod control;
-mod download;
-pub mod error;
-pub mod event;
-mod identity;
-mod install;
-pub mod library;
-mod net;
-pub mod operation;
-pub mod operations;
+mod control;
+mod daemon;
+mod discovery;
+mod operations;
 mod peer;
-pub mod report;
-mod saved_peers;
-mod searched;
+mod receive;
+mod report;
 mod source;
 mod task;
 #[cfg(test)]
 mod testing;
+mod transport;
+mod trust;
 
-pub use error::{AttemptFailure, ErrorCategory, PeerError};
-pub use event::{PeerEvent, PeerEvents};
+// A peer and its roads.
+pub use peer::builder::{PeerBuilder, PeerConfig};
+pub use peer::client::{DiscoveredPeers, FailedPeer, OfferedGame, PeerClient, PeerOffers, PeerStatus};
+pub use peer::core::Peer;
+pub use peer::error::PeerError;
+pub use peer::stream_install::{SourcePeer, StreamInstallPlan, StreamInstallReport};
+/// Cancels an operation.
+pub use tokio_util::sync::CancellationToken;
+
+// What it reports, and how it is told what to do.
+pub use operations::{OperationHandle, OperationInfo, OperationOutcome, OperationsError};
+pub use report::answer::{Answer, PlannedSource};
+pub use report::channel::PeerEvents;
+pub use report::event::{PeerEvent, ReportedEvent, SourceShare};
+pub use report::failure::{AttemptFailure, Code, ErrorCategory, OperationFailure, PeerAnswer};
+pub use report::operation::{AskOptions, DiscoveryMode, OperationKind, OperationOptions, OperationRequest};
+
+// The peers around it, and what it believes.
+pub use discovery::directory::{HowKnown, KnownPeer};
+pub use discovery::saved_peers::{SavedPeers, SavedPeersError};
+pub use discovery::search_outcome::{DiscoverySearch, OtherVersion, SearchOutcome};
+pub use trust::catalog::{Catalog, CatalogGame};
+pub use trust::error::TrustError;
+
+// Commands for a daemon.
+pub use control::client::ControlClient;
+pub use control::error::ControlError;
+pub use control::message::{ControlReply, ControlRequest};
+pub use control::ownership::{Daemon, find_daemon};
+pub use daemon::accept_commands::accept_commands;
+pub use daemon::answer::{ReplyStream, answer};
+
+// What the layers below give to the front door.
 pub use lanspread_archive::ArchiveError;
 pub use lanspread_archive::provider::ProviderChoice;
 pub use lanspread_proto::WireError;
 pub use lanspread_proto::message::PROTOCOL_VERSION;
+pub use lanspread_store::StoreError;
+pub use lanspread_store::state::game_state::GameState;
+pub use lanspread_types::checksum::Checksum;
 pub use lanspread_types::content::{ArchiveFormat, Availability, GameOffer, RootFile, Totals};
 pub use lanspread_types::entry_path::NamePolicy;
-pub use lanspread_types::fault::{ContentError, LocalError};
+pub use lanspread_types::fault::{ContentError, ForeignState, LocalError};
 pub use lanspread_types::ids::{GameId, GameVersion, PeerAddress, PeerId, PeerName, WordError};
 pub use lanspread_types::limits;
 pub use lanspread_types::text::printable;
-pub use net::directory::{HowKnown, KnownPeer};
-pub use operation::{Discovery, OperationFailure, OperationKind, OperationOptions, OperationRequest};
-pub use peer::{
-    DiscoveredPeers, FailedPeer, OfferedGame, Peer, PeerBuilder, PeerClient, PeerConfig, PeerOffers,
-    PeerStatus, SourcePeer, StreamInstallPlan, StreamInstallReport,
-};
-pub use saved_peers::SavedPeers;
-pub use searched::{DiscoverySearch, OtherVersion, Searched};
-/// Cancels an operation.
-pub use tokio_util::sync::CancellationToken;

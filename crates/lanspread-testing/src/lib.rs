@@ -5,6 +5,7 @@
 //! - [`fake_archive`]: an archive whose content a test pushes
 //! - [`fault_pipe`]: disturbs the bytes of any stream
 //! - [`lying_source`]: speaks the wire and says what it is told to
+//! - [`step`]: what a source can be told to do
 //! - [`story`]: what an honest source says of a game
 //! - [`lies`]: what can be said instead
 //! - [`liars`]: tells those lies about any downloaded game
@@ -28,4 +29,5 @@ pub mod lying_source;
 pub mod machine;
 pub mod programs;
 pub mod small_game;
+pub mod step;
 pub mod story;

@@ -11,7 +11,8 @@ use lanspread_types::limits::{
     CONTROL_FRAME_BYTES_MAX, DATA_CHUNK_BYTES, DATA_FRAME_BYTES_MAX, GAME_BYTES_MAX,
 };
 
-use crate::lying_source::{Greeting, Step, raw_frame};
+use crate::lying_source::{Greeting, raw_frame};
+use crate::step::Step;
 use crate::story::{FilePlace, Story, copy, data, file, say};
 
 /// One lie.

@@ -10,40 +10,22 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use lanspread_proto::frame::{Frame, read_header, read_payload};
+use lanspread_proto::message::{
+    Hello, PROTOCOL_VERSION, Reply, Request, SourceStatus, StreamItem, StreamMessage,
+};
+use lanspread_proto::{WireError, codec};
+use lanspread_types::content::{GameOffer, RootFile};
+use lanspread_types::ids::{PeerId, PeerName};
+use lanspread_types::limits;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
-use tokio::sync::Barrier;
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::fault_pipe::{Fault, FaultPipe};
 use crate::small_game;
-use lanspread_proto::frame::{Frame, read_header, read_payload};
-use lanspread_proto::{WireError, codec};
-
+use crate::step::Step;
 use crate::story::Offered;
-use lanspread_proto::message::StreamMessage;
-use lanspread_proto::message::{Hello, PROTOCOL_VERSION, Reply, Request, SourceStatus, StreamItem};
-use lanspread_types::content::GameOffer;
-use lanspread_types::content::RootFile;
-use lanspread_types::ids::{PeerId, PeerName};
-use lanspread_types::limits;
-
-/// One thing it does in a stream. After the last one it closes the connection.
-#[derive(Debug, Clone)]
-pub enum Step {
-    /// Sends a well-formed frame.
-    Say(StreamItem),
-    /// Sends bytes as they are.
-    Raw(Vec<u8>),
-    /// Sends nothing any more and does not close either.
-    Silence,
-    /// Sends keep-alives as often as an honest source, for ever.
-    KeepAlives,
-    /// Sends a well-formed frame again and again, for ever.
-    Flood(StreamItem),
-    /// Waits until the test has come to the same point.
-    Meet(Arc<Barrier>),
-}
 
 /// How it introduces itself where it streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,8 +6,8 @@
 use std::fs;
 use std::path::Path;
 
-use crate::lying_source::Step;
 use crate::machine::{Node, Tree};
+use crate::step::Step;
 use crate::story;
 use crate::story::{Offered, Story};
 pub use crate::story::{data, say};

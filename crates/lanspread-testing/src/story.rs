@@ -21,7 +21,7 @@ use lanspread_types::ids::{GameId, GameVersion};
 use lanspread_types::limits;
 use tokio_util::sync::CancellationToken;
 
-use crate::lying_source::Step;
+use crate::step::Step;
 
 /// Sends a message.
 pub fn say(message: StreamMessage) -> Step {

@@ -82,6 +82,16 @@ pub enum NameProblem {
     Collision,
 }
 
+impl NameProblem {
+    /// Whether this system could hold the name and only another one cannot.
+    pub fn is_about_other_systems(self) -> bool {
+        matches!(
+            self,
+            Self::NotPortableCharacter(_) | Self::DeviceName | Self::TrailingDotOrSpace | Self::Collision
+        )
+    }
+}
+
 impl EntryPath {
     /// Checks a name that came from an archive or a source.
     pub fn parse(name: &str, policy: NamePolicy) -> Result<Self, NameError> {

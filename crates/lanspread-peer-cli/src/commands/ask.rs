@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use lanspread_peer::control::{AskOptions, ControlReply, ControlRequest};
+use lanspread_peer::{AskOptions, ControlReply, ControlRequest};
 use lanspread_peer::{CancellationToken, Peer, PeerClient, PeerError};
 
 use super::saved;

@@ -3,8 +3,8 @@
 //! A command requests the operations on all its games at once. The daemon, or the peer of this process, runs as many of
 //! them together as its limit allows. If one fails, the others still run.
 
-use lanspread_peer::control::{ControlReply, ControlRequest};
 use lanspread_peer::{CancellationToken, GameId, OperationKind, OperationOptions, OperationRequest};
+use lanspread_peer::{ControlReply, ControlRequest};
 use tokio::sync::mpsc;
 
 use super::describe;

@@ -1,6 +1,6 @@
 //! `serve`: answers other peers and runs the operations that other commands request, until a signal arrives.
 
-use lanspread_peer::CancellationToken;
+use lanspread_peer::{CancellationToken, accept_commands};
 
 use super::describe;
 use crate::arguments::{Global, Serve};
@@ -17,7 +17,7 @@ pub(crate) async fn run(global: &Global, output: Output, serve: Serve) -> Comman
     let mut reporter = output.listener();
     let manager = ServiceManager::from_environment();
     let begun = async {
-        peer.accept_commands().await?;
+        accept_commands(&peer).await?;
         peer.serve(serve.listen).await
     };
     let address = match begun.await {

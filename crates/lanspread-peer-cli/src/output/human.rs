@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal};
 
 use lanspread_peer::PeerEvent;
-use lanspread_peer::control::ReportedEvent;
+use lanspread_peer::ReportedEvent;
 
 use super::bars::{Bars, Progress};
 use super::reporter::Reporter;

@@ -1,7 +1,7 @@
 //! The interface through which commands show events, whatever form the output has.
 
 use lanspread_peer::PeerEvent;
-use lanspread_peer::control::ReportedEvent;
+use lanspread_peer::ReportedEvent;
 
 /// Shows events.
 pub(crate) trait Reporter {

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use indicatif::HumanBytes;
-use lanspread_peer::event::SourceShare;
-use lanspread_peer::report::Report;
+use lanspread_peer::Answer;
+use lanspread_peer::SourceShare;
 use lanspread_peer::{GameVersion, PeerEvent, PeerName};
 
 use crate::hints;
@@ -169,23 +169,23 @@ fn problem_words(problem: &str) -> &str {
 }
 
 /// A report in words.
-pub(super) fn report(report: &Report) -> String {
+pub(super) fn report(report: &Answer) -> String {
     match report {
-        Report::LocalGame { game, version, installed_version, downloaded, installed, .. } => {
+        Answer::LocalGame { game, version, installed_version, downloaded, installed, .. } => {
             let version = version.as_ref().or(installed_version.as_ref()).map_or("-", GameVersion::as_str);
             format!("{game}  {version}  {}", state_words(*downloaded, *installed))
         }
-        Report::OfferedGame { game, version, bytes: count, peers, .. } => {
+        Answer::OfferedGame { game, version, bytes: count, peers, .. } => {
             format!("{game}  {version}  offered by {}  {}", names(peers), bytes(*count))
         }
-        Report::Peer { name, addr, games, .. } => format!("{name}  {addr}  {games} games"),
-        Report::PeerUnavailable { peer, message, .. } => {
+        Answer::Peer { name, addr, games, .. } => format!("{name}  {addr}  {games} games"),
+        Answer::PeerUnavailable { peer, message, .. } => {
             format!("{peer}: {}", hints::with_hint(message, hints::of_report(report)))
         }
-        Report::NobodyFound { message, .. } => hints::with_hint(message, hints::of_report(report)),
-        Report::SavedPeer { peer, saved: true } => format!("{peer}"),
-        Report::SavedPeer { peer, saved: false } => format!("{peer} is no longer saved"),
-        Report::PeerStatus {
+        Answer::NobodyFound { message, .. } => hints::with_hint(message, hints::of_report(report)),
+        Answer::SavedPeer { peer, saved: true } => format!("{peer}"),
+        Answer::SavedPeer { peer, saved: false } => format!("{peer} is no longer saved"),
+        Answer::PeerStatus {
             name, addr, games, active_outbound_transfers, streams_max, connections, ..
         } => {
             format!(
@@ -194,12 +194,12 @@ pub(super) fn report(report: &Report) -> String {
                 games.len()
             )
         }
-        Report::Operation { kind, game, running, followers, .. } => {
+        Answer::Operation { kind, game, running, followers, .. } => {
             let state = if *running { "running" } else { "waiting" };
             format!("{kind} {game}  {state}  {followers} followers")
         }
-        Report::OperationsCancelled { game, count } => format!("{game}: {count} operations cancelled"),
-        Report::StreamInstallPlan { .. } => plan(report),
+        Answer::OperationsCancelled { game, count } => format!("{game}: {count} operations cancelled"),
+        Answer::StreamInstallPlan { .. } => plan(report),
         other => format!("{other:?}"),
     }
 }
@@ -214,8 +214,8 @@ fn state_words(downloaded: bool, installed: bool) -> &'static str {
     }
 }
 
-fn plan(report: &Report) -> String {
-    let Report::StreamInstallPlan {
+fn plan(report: &Answer) -> String {
+    let Answer::StreamInstallPlan {
         game,
         version,
         sources,
@@ -260,7 +260,7 @@ mod tests {
 
     #[test]
     fn a_streamed_game_shows_the_version_of_its_receipt() {
-        let game = Report::LocalGame {
+        let game = Answer::LocalGame {
             game: "g".parse().unwrap(),
             version: None,
             installed_version: Some("7".parse().unwrap()),

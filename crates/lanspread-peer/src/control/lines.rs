@@ -6,26 +6,26 @@ use serde::de::DeserializeOwned;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::time::timeout;
 
-use crate::error::PeerError;
+use crate::control::error::ControlError;
 
-fn broken(error: &std::io::Error) -> PeerError {
-    PeerError::Control(format!("the connection broke: {error}"))
+fn broken(error: &std::io::Error) -> ControlError {
+    ControlError::Broken(format!("the connection broke: {error}"))
 }
 
 /// Reads lines.
-pub(super) struct LineReader<R> {
+pub(crate) struct LineReader<R> {
     reader: BufReader<R>,
     /// What has come of the line that is being read, so that [`Self::next`] can be taken up again.
     line: Vec<u8>,
 }
 
 impl<R: AsyncRead + Unpin> LineReader<R> {
-    pub(super) fn new(reader: R) -> Self {
+    pub(crate) fn new(reader: R) -> Self {
         Self { reader: BufReader::new(reader), line: Vec::new() }
     }
 
     /// The next line; nothing when the other side closed between two lines. Cancel-safe.
-    pub(super) async fn next<M: DeserializeOwned>(&mut self) -> Result<Option<M>, PeerError> {
+    pub(crate) async fn next<M: DeserializeOwned>(&mut self) -> Result<Option<M>, ControlError> {
         let left = CONTROL_LINE_BYTES_MAX.saturating_sub(self.line.len()) as u64 + 1;
         let mut limited = (&mut self.reader).take(left);
         limited.read_until(b'\n', &mut self.line).await.map_err(|error| broken(&error))?;
@@ -36,18 +36,18 @@ impl<R: AsyncRead + Unpin> LineReader<R> {
         if line.pop() != Some(b'\n') {
             let too_long = line.len() >= CONTROL_LINE_BYTES_MAX;
             let what = if too_long { "a line is too long" } else { "a line is cut off" };
-            return Err(PeerError::Control(what.to_owned()));
+            return Err(ControlError::Broken(what.to_owned()));
         }
-        serde_json::from_slice(&line).map(Some).map_err(|error| PeerError::Control(error.to_string()))
+        serde_json::from_slice(&line).map(Some).map_err(|error| ControlError::Broken(error.to_string()))
     }
 }
 
 /// Writes one line; a reader that takes nothing for [`CONTROL_WRITE_DEADLINE`] is given up.
-pub(super) async fn write(
+pub(crate) async fn write(
     writer: &mut (impl AsyncWrite + Unpin),
     message: &impl Serialize,
-) -> Result<(), PeerError> {
-    let mut line = serde_json::to_vec(message).map_err(|error| PeerError::Control(error.to_string()))?;
+) -> Result<(), ControlError> {
+    let mut line = serde_json::to_vec(message).map_err(|error| ControlError::Broken(error.to_string()))?;
     line.push(b'\n');
     let write = async {
         writer.write_all(&line).await?;
@@ -55,16 +55,16 @@ pub(super) async fn write(
     };
     match timeout(CONTROL_WRITE_DEADLINE, write).await {
         Ok(written) => written.map_err(|error| broken(&error)),
-        Err(_) => Err(PeerError::Control("the other side does not read".to_owned())),
+        Err(_) => Err(ControlError::Broken("the other side does not read".to_owned())),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::ControlRequest;
+    use crate::control::message::ControlRequest;
 
-    async fn read_request(bytes: &[u8]) -> Result<Option<ControlRequest>, PeerError> {
+    async fn read_request(bytes: &[u8]) -> Result<Option<ControlRequest>, ControlError> {
         LineReader::new(bytes).next().await
     }
 

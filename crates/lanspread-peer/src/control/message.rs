@@ -1,13 +1,12 @@
 //! What is said over the control socket.
 
-use std::time::SystemTime;
-
-use lanspread_types::ids::{GameId, PeerAddress};
+use lanspread_types::ids::GameId;
 use serde::{Deserialize, Serialize};
 
-use crate::event::PeerEvent;
-use crate::operation::{Discovery, OperationFailure, OperationOptions, OperationRequest};
-use crate::report::Report;
+use crate::report::answer::Answer;
+use crate::report::event::ReportedEvent;
+use crate::report::failure::OperationFailure;
+use crate::report::operation::{AskOptions, OperationOptions, OperationRequest};
 
 /// What a peer is asked. Every request but `events` comes to an end by itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,16 +43,6 @@ pub enum ControlRequest {
     GiveUp,
 }
 
-/// Which other peers are asked.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct AskOptions {
-    /// Peers to ask beside those that are known or found.
-    pub peers: Vec<PeerAddress>,
-    /// How peers are found.
-    pub discovery: Discovery,
-}
-
 /// What a peer answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "reply", rename_all = "kebab-case")]
@@ -70,7 +59,7 @@ pub enum ControlReply {
     /// One object of the answer.
     Report {
         /// The object.
-        report: Report,
+        report: Answer,
     },
     /// The request is done; the last reply.
     Done,
@@ -78,45 +67,14 @@ pub enum ControlReply {
     Failed(OperationFailure),
 }
 
-/// An event with the time at which it was reported.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ReportedEvent {
-    /// When.
-    #[serde(with = "milliseconds")]
-    pub at: SystemTime,
-    /// What.
-    pub event: PeerEvent,
-}
-
-impl ReportedEvent {
-    /// An event that happens now.
-    pub fn now(event: PeerEvent) -> Self {
-        Self { at: SystemTime::now(), event }
-    }
-}
-
-/// Times as milliseconds since the Unix epoch.
-mod milliseconds {
-    use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(at: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
-        let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
-        u64::try_from(since.as_millis()).unwrap_or(u64::MAX).serialize(serializer)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SystemTime, D::Error> {
-        let since = Duration::from_millis(u64::deserialize(deserializer)?);
-        UNIX_EPOCH.checked_add(since).ok_or_else(|| serde::de::Error::custom("a time out of range"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use super::*;
-    use crate::error::ErrorCategory;
-    use crate::operation::OperationKind;
+    use crate::report::event::PeerEvent;
+    use crate::report::failure::ErrorCategory;
+    use crate::report::operation::OperationKind;
 
     #[test]
     fn requests_read_as_documented() {
@@ -149,14 +107,14 @@ mod tests {
         let failure = OperationFailure {
             code: "busy".into(),
             message: "m".to_owned(),
-            hint: None,
+            cause: None,
             category: ErrorCategory::Refused,
         };
         for reply in [
             ControlReply::Accepted { operation: 1, joined: false },
             ControlReply::Event(ReportedEvent { at, event }),
             ControlReply::Report {
-                report: Report::OperationsCancelled { game: "g".parse().unwrap(), count: 1 },
+                report: Answer::OperationsCancelled { game: "g".parse().unwrap(), count: 1 },
             },
             ControlReply::Done,
             ControlReply::Failed(failure),

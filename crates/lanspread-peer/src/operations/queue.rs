@@ -5,7 +5,7 @@
 
 use lanspread_types::ids::GameId;
 
-use crate::operation::OperationRequest;
+use crate::report::operation::OperationRequest;
 
 /// Number of an operation, counted from 1 in this run of the peer.
 pub(crate) type OperationId = u64;
@@ -97,7 +97,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::operation::{OperationKind, OperationOptions};
+    use crate::report::operation::{OperationKind, OperationOptions};
 
     fn request(kind: OperationKind, game: &str) -> OperationRequest {
         OperationRequest { kind, game: game.parse().unwrap(), options: OperationOptions::default() }

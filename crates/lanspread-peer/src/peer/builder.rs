@@ -8,15 +8,16 @@ use lanspread_types::fault::LocalError;
 use lanspread_types::ids::{PeerAddress, PeerId, PeerName};
 use lanspread_types::limits;
 
-use super::{Inner, Peer, finding};
-use crate::catalog::LiveCatalog;
-use crate::error::PeerError;
-use crate::event::EventSender;
-use crate::identity;
+use crate::discovery::saved_peers::SavedPeers;
+use crate::discovery::search;
 use crate::operations::Operations;
-use crate::saved_peers::SavedPeers;
+use crate::peer::core::{Inner, Peer};
+use crate::peer::error::PeerError;
+use crate::report::channel::EventSender;
 use crate::source::Source;
 use crate::task::Tasks;
+use crate::trust::catalog::LiveCatalog;
+use crate::trust::identity;
 
 /// Everything a peer can be told.
 #[derive(Debug, Clone)]
@@ -50,7 +51,7 @@ pub struct PeerBuilder {
 }
 
 impl PeerBuilder {
-    pub(super) fn new(games_dir: PathBuf) -> Self {
+    fn new(games_dir: PathBuf) -> Self {
         Self {
             config: PeerConfig {
                 games_dir,
@@ -62,7 +63,7 @@ impl PeerBuilder {
                 operations_max: limits::OPERATIONS_RUNNING_DEFAULT,
                 discovery: false,
                 peers: Vec::new(),
-                discovery_port: finding::PORT,
+                discovery_port: search::PORT,
             },
         }
     }
@@ -133,17 +134,22 @@ impl PeerBuilder {
     /// Makes the peer: reads the catalog, reads or makes its identity. It serves nothing yet.
     ///
     /// # Errors
-    /// [`PeerError::Config`], [`PeerError::Catalog`] or [`PeerError::Local`].
+    /// [`PeerError::Config`], [`TrustError::Catalog`] or [`PeerError::Local`].
     pub fn build(self) -> Result<Peer, PeerError> {
         Peer::from_config(self.config)
     }
 }
 
 impl Peer {
+    /// Starts the description of a peer over this games directory.
+    pub fn builder(games_dir: impl Into<PathBuf>) -> PeerBuilder {
+        PeerBuilder::new(games_dir.into())
+    }
+
     /// Makes a peer from its description; see [`PeerBuilder::build`].
     ///
     /// # Errors
-    /// [`PeerError::Config`], [`PeerError::Catalog`] or [`PeerError::Local`].
+    /// [`PeerError::Config`], [`TrustError::Catalog`] or [`PeerError::Local`].
     pub fn from_config(config: PeerConfig) -> Result<Self, PeerError> {
         check_count("streams", config.streams_max, limits::STREAMS_MAX)?;
         check_count("operations", config.operations_max, limits::OPERATIONS_RUNNING_MAX)?;
@@ -165,6 +171,7 @@ impl Peer {
             tasks.clone(),
             config.streams_max,
         );
+        let operations = Operations::new(config.operations_max, events.clone(), tasks.clone());
         let inner = Inner {
             id,
             name,
@@ -174,9 +181,9 @@ impl Peer {
             events,
             tasks,
             source: Arc::new(source),
-            operations: Operations::new(config.operations_max),
+            operations,
             state_dir: state_dir.clone(),
-            owned: Mutex::default(),
+            held: Mutex::default(),
             listening: Mutex::new(None),
             discovery: config.discovery,
             discovery_port: config.discovery_port,

@@ -3,12 +3,12 @@
 use lanspread_types::ids::{GameId, GameVersion};
 use tokio_util::sync::CancellationToken;
 
-use super::Peer;
-use super::finding::Search;
-use crate::error::PeerError;
-use crate::install::gather;
-use crate::install::select::{SelectError, Selection, select};
-use crate::operation::OperationOptions;
+use crate::discovery::ask;
+use crate::discovery::search::Search;
+use crate::peer::core::Peer;
+use crate::peer::error::PeerError;
+use crate::report::operation::OperationOptions;
+use crate::trust::select::{SelectError, Selection, select};
 
 impl Peer {
     /// Refuses a game that is not one of the catalog.
@@ -38,7 +38,7 @@ impl Peer {
         let ours = self.hello();
         let wanted = self.wanted_version(game);
         let search = Search::for_game(self.discovery_for(options.discovery), self.inner.discovery_port);
-        let asking = gather::details(&at_hand, &ours, game, wanted.as_ref(), search);
+        let asking = ask::details(&at_hand, &ours, game, wanted.as_ref(), search);
         let Some((offers, mut answers, searched)) = cancel.run_until_cancelled(asking).await else {
             return Err(PeerError::Cancelled);
         };

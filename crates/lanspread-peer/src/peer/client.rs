@@ -10,16 +10,17 @@ use lanspread_types::content::GameOffer;
 use lanspread_types::ids::{GameId, GameVersion, PeerAddress, PeerId, PeerName};
 use lanspread_types::limits;
 
-use super::finding::{self, Found, Search, find};
-use super::{Peer, builder};
-use crate::control::AskOptions;
-use crate::error::PeerError;
-use crate::identity;
-use crate::net::dial::{Dialled, dial};
-use crate::operation::Discovery;
-use crate::report::Report;
-use crate::saved_peers::SavedPeers;
-use crate::searched::Searched;
+use crate::discovery::saved_peers::SavedPeers;
+use crate::discovery::search;
+use crate::discovery::search::{Found, Search, find};
+use crate::discovery::search_outcome::SearchOutcome;
+use crate::peer::builder;
+use crate::peer::core::Peer;
+use crate::peer::error::PeerError;
+use crate::report::answer::Answer;
+use crate::report::operation::{AskOptions, DiscoveryMode};
+use crate::transport::dial::{Dialled, dial};
+use crate::trust::identity;
 
 /// What one peer offers.
 #[derive(Debug, Clone)]
@@ -44,7 +45,7 @@ pub struct DiscoveredPeers {
     /// Peers that were named or heard of and cannot be asked, and why.
     pub failed: Vec<FailedPeer>,
     /// Where they were looked for.
-    pub searched: Searched,
+    pub searched: SearchOutcome,
 }
 
 /// A peer that cannot be asked.
@@ -128,7 +129,7 @@ impl PeerClient {
         let (peer, name) = builder::identity(&state_dir, None)?;
         let ours = Hello { peer, name, listen_port: None, instance: identity::instance()? };
         let saved_peers = SavedPeers::of(Some(state_dir))?;
-        Ok(Self { ours, saved_peers, discovery_port: finding::PORT })
+        Ok(Self { ours, saved_peers, discovery_port: search::PORT })
     }
 
     /// Everybody who can be found: the peers given, and those that discovery hears of.
@@ -138,7 +139,7 @@ impl PeerClient {
     /// the only peer given cannot be.
     pub async fn discover(
         &self,
-        discovery: Discovery,
+        discovery: DiscoveryMode,
         peers: &[PeerAddress],
     ) -> Result<DiscoveredPeers, PeerError> {
         let search = Search::for_list(discovery, self.discovery_port);
@@ -173,9 +174,9 @@ impl PeerClient {
     ///
     /// # Errors
     /// As for [`Self::discover`]; [`PeerError::Config`] when the saved peers cannot be read.
-    pub async fn peers(&self, options: &AskOptions) -> Result<Vec<Report>, PeerError> {
+    pub async fn peers(&self, options: &AskOptions) -> Result<Vec<Answer>, PeerError> {
         let peers = at_hand(&options.peers, self.saved_peers.load()?, [])?;
-        Ok(Report::peers(&self.discover(options.discovery, &peers).await?))
+        Ok(Answer::peers(&self.discover(options.discovery, &peers).await?))
     }
 
     /// Searches another port than that of multicast DNS.
@@ -245,13 +246,13 @@ impl Peer {
 
     /// How peers are found for one question: a peer that serves and has listened for a while knows its neighbours, and
     /// another search would tell nothing new.
-    pub(super) fn discovery_for(&self, asked: Discovery) -> Discovery {
+    pub(super) fn discovery_for(&self, asked: DiscoveryMode) -> DiscoveryMode {
         let knows = self.inner.neighbours.get().is_some_and(|neighbours| {
             self.inner.discovery
                 && neighbours.since().elapsed() >= limits::DISCOVERY_LISTENED
                 && !neighbours.known().is_empty()
         });
-        if knows { Discovery::Off } else { asked }
+        if knows { DiscoveryMode::Off } else { asked }
     }
 
     /// The peers that need not be found: named, saved, or known to a peer that serves.

@@ -18,13 +18,15 @@ use lanspread_types::layout::SENTINEL_FILE;
 use lanspread_types::limits;
 use tokio_util::sync::CancellationToken;
 
-use super::Peer;
-use crate::download::transfer::{Dialling, TransferContext, transfer};
-use crate::download::write::Target;
-use crate::error::{AttemptFailure, PeerError};
-use crate::event::{PeerEvent, SourceShare};
-use crate::install::select::Selection;
-use crate::operation::{OperationContext, OperationOptions};
+use crate::operations::OperationContext;
+use crate::peer::core::Peer;
+use crate::peer::error::PeerError;
+use crate::receive::chunk_writer::Target;
+use crate::receive::transfer::{Dialling, TransferContext, transfer};
+use crate::report::event::{PeerEvent, SourceShare};
+use crate::report::failure::AttemptFailure;
+use crate::report::operation::OperationOptions;
+use crate::trust::select::Selection;
 
 /// A download that has been prepared: what is to be brought, from whom, and where to.
 struct Prepared {
@@ -80,7 +82,7 @@ impl Peer {
             Err(error) => {
                 context.events.report(PeerEvent::DownloadFailed {
                     game: game.clone(),
-                    code: error.code(),
+                    code: error.code().into(),
                     message: error.to_string(),
                     bytes_kept,
                 });
@@ -259,11 +261,10 @@ impl Peer {
 
 /// All validated peers tell the same list, so it is the fault of all of them.
 fn refused_by_all(game: &GameId, selection: &Selection, error: &ContentError) -> PeerError {
-    let attempts = selection.sources.iter().map(|source| AttemptFailure {
-        peer: source.name.clone(),
-        code: error.code().into(),
-        message: error.to_string(),
-    });
+    let attempts = selection
+        .sources
+        .iter()
+        .map(|source| AttemptFailure::new(&source.name, error.code(), error.to_string()));
     PeerError::AllSourcesFailed { game: game.clone(), attempts: attempts.collect() }
 }
 
@@ -285,8 +286,7 @@ fn check_sentinel(
     for chunk in chunks.unwrap_or_default() {
         if let Some(recorded) = journal.record.here[chunk.id].clone() {
             let error = ContentError::Sentinel { expected: version.clone() };
-            let (code, message) = (error.code().into(), error.to_string());
-            attempts.push(AttemptFailure { peer: recorded.peer, code, message });
+            attempts.push(AttemptFailure::new(&recorded.peer, error.code(), error.to_string()));
             journal.drop_chunk(chunk.id)?;
         }
     }

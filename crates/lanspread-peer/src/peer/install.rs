@@ -8,11 +8,12 @@ use lanspread_types::content::{ArchiveSummary, Totals};
 use lanspread_types::ids::{GameId, GameVersion, PeerName};
 use tokio_util::sync::CancellationToken;
 
-use super::Peer;
-use crate::error::PeerError;
-use crate::event::EventSender;
-use crate::event::PeerEvent;
-use crate::operation::{OperationContext, OperationOptions};
+use crate::operations::OperationContext;
+use crate::peer::core::Peer;
+use crate::peer::error::PeerError;
+use crate::report::channel::EventSender;
+use crate::report::event::PeerEvent;
+use crate::report::operation::OperationOptions;
 
 impl Peer {
     /// Installs a game from its archives, which are here. Nothing is downloaded.
@@ -54,7 +55,7 @@ impl Peer {
             Err(error) => {
                 context.events.report(PeerEvent::InstallFailed {
                     game,
-                    code: error.code(),
+                    code: error.code().into(),
                     message: error.to_string(),
                 });
                 Err(error)

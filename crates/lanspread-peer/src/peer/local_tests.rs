@@ -3,29 +3,33 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::sync::Arc;
 
 use lanspread_archive::ArchiveError;
 use lanspread_store::error::StoreError;
 use lanspread_store::state::games_dir::GamesDir;
 use lanspread_store::state::lock::GameLock;
-use lanspread_testing::lying_source::{LyingSource, Step};
+use lanspread_testing::lying_source::LyingSource;
 use lanspread_testing::machine::{Machine, Node, Tree};
 use lanspread_testing::small_game;
+use lanspread_testing::step::Step;
 use lanspread_types::content::Availability;
 use lanspread_types::entry_path::NamePolicy;
 use lanspread_types::ids::GameId;
 use tokio::sync::Barrier;
 use tokio_util::sync::CancellationToken;
 
-use super::*;
-use crate::error::ErrorCategory;
-use crate::event::PeerEvent;
-use crate::operation::OperationOptions;
+use crate::peer::core::Peer;
+use crate::peer::error::PeerError;
+use crate::report::channel::PeerEvents;
+use crate::report::event::PeerEvent;
+use crate::report::failure::ErrorCategory;
+use crate::report::operation::OperationOptions;
 use crate::testing::machine::PeerOf;
 
 const FORCE: OperationOptions = OperationOptions {
     peers: Vec::new(),
-    discovery: crate::operation::Discovery::Off,
+    discovery: crate::report::operation::DiscoveryMode::Off,
     names: NamePolicy::Portable,
     force: true,
 };
@@ -233,7 +237,7 @@ async fn a_damaged_archive_leaves_the_machine_as_it_was() {
     fs::write(&path, bytes).unwrap();
     let before = machine.everything();
     let error = install(&peer, &polite(), false).await.unwrap_err();
-    assert_eq!((&*error.code(), error.category()), ("archive-damaged", ErrorCategory::Content), "{error}");
+    assert_eq!((error.code(), error.category()), ("archive-damaged", ErrorCategory::Content), "{error}");
     assert_eq!(machine.everything(), before);
 
     fs::rename(&path, root(&machine).join("small.part2.eti")).unwrap();

@@ -10,10 +10,11 @@ use lanspread_store::state::lock::GameLock;
 use lanspread_types::ids::GameId;
 use tokio_util::sync::CancellationToken;
 
-use super::Peer;
-use crate::error::PeerError;
-use crate::event::PeerEvent;
-use crate::operation::{OperationContext, OperationOptions};
+use crate::operations::OperationContext;
+use crate::peer::core::Peer;
+use crate::peer::error::PeerError;
+use crate::report::event::PeerEvent;
+use crate::report::operation::OperationOptions;
 
 impl Peer {
     /// Runs `work` as one operation of this peer, which a shutdown cancels and waits for.

@@ -6,13 +6,14 @@ use lanspread_store::state::game_state::GameState;
 use lanspread_store::state::games_dir::GamesDir;
 use lanspread_types::ids::GameId;
 
-use super::Peer;
-use crate::error::PeerError;
-use crate::operation::{OperationContext, OperationKind};
+use crate::operations::OperationContext;
+use crate::peer::core::Peer;
+use crate::peer::error::PeerError;
+use crate::report::operation::OperationKind;
 
 impl Peer {
     /// Performs one operation to its end.
-    pub(crate) async fn perform(
+    pub(super) async fn perform_kind(
         &self,
         kind: OperationKind,
         context: &OperationContext,

@@ -4,17 +4,19 @@ use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError};
 
 use lanspread_types::limits;
-use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
-use super::Peer;
-use crate::error::PeerError;
-use crate::event::PeerEvent;
-use crate::library::watch::LibraryWatcher;
-use crate::net::directory::{HowKnown, KnownPeer, PeerKey};
-use crate::net::discovery::{self, Advertised, Discovery, Heard};
-use crate::net::listener;
-use crate::net::neighbours::{Hint, Neighbours};
+use crate::discovery::directory::{HowKnown, KnownPeer, PeerKey};
+use crate::discovery::multicast;
+use crate::discovery::multicast::{Advertised, Discovery, Heard};
+use crate::discovery::neighbours::{Hint, Neighbours};
+use crate::peer::core::Peer;
+use crate::peer::error::PeerError;
+use crate::report::event::PeerEvent;
+use crate::source::handler;
+use crate::source::watch::LibraryWatcher;
+use crate::transport::listener;
+use crate::transport::socket::Listener;
 
 impl Peer {
     /// Puts in order what earlier crashes left, reads the library, opens the listener and serves until
@@ -28,7 +30,7 @@ impl Peer {
         let inner = &self.inner;
         let saved = inner.saved_peers.load()?;
         let listen = |source| PeerError::Listen { address: address.to_string(), source };
-        let listener = TcpListener::bind(address).await.map_err(listen)?;
+        let listener = Listener::bind(address).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         {
             let mut listening = inner.listening.lock().unwrap_or_else(PoisonError::into_inner);
@@ -41,17 +43,18 @@ impl Peer {
         self.blocking("recovery", move || Ok(source.recover()?)).await?;
         let source = Arc::clone(&inner.source);
         let mut watcher = self.blocking("scan", move || Ok(LibraryWatcher::begin(source)?)).await?;
-        inner.events.report(PeerEvent::PeerReady {
-            addr: address,
-            name: inner.name.clone(),
-            peer: inner.id.to_string(),
-        });
+        inner.events.report(PeerEvent::PeerReady { addr: address, name: inner.name.clone(), peer: inner.id });
         watcher.publish();
         inner.tasks.spawn("library", watcher.follow(inner.tasks.cancel_token()));
         let (visits, visitors) = mpsc::channel(limits::HINT_QUEUE_ITEMS);
         let _ = inner.source.visitors.set(visits);
-        let accepting =
-            listener::accept(listener, Arc::clone(&inner.source), self.hello(), inner.tasks.cancel_token());
+        let (source, ours, stop) = (Arc::clone(&inner.source), self.hello(), inner.tasks.cancel_token());
+        let accepting = listener::accept(
+            listener,
+            inner.tasks.clone(),
+            handler::serve_each(source, ours, stop),
+            inner.tasks.cancel_token(),
+        );
         inner.tasks.spawn("listener", accepting);
         let neighbours = Neighbours::new(self.hello(), inner.events.clone(), inner.tasks.clone());
         let _ = inner.neighbours.set(Arc::clone(&neighbours));
@@ -104,7 +107,7 @@ impl Peer {
             let _ = hints.try_send(hint);
         };
         let library = inner.source.library.follow();
-        let finding = discovery::run(running, advertised, library, heard, inner.tasks.cancel_token());
+        let finding = multicast::run(running, advertised, library, heard, inner.tasks.cancel_token());
         inner.tasks.spawn("discovery", finding);
     }
 }

@@ -14,13 +14,16 @@ use lanspread_types::fault::LocalError;
 use lanspread_types::ids::{GameId, GameVersion, PeerId, PeerName};
 use tokio_util::sync::CancellationToken;
 
-use super::Peer;
-use crate::error::{AttemptFailure, PeerAnswer, PeerError};
-use crate::event::PeerEvent;
-use crate::install::attempt::{AttemptContext, AttemptError, attempt};
-use crate::install::select::{PeerOffer, Selection};
-use crate::net::dial::dial;
-use crate::operation::{OperationContext, OperationOptions};
+use crate::operations::OperationContext;
+use crate::peer::core::Peer;
+use crate::peer::error::PeerError;
+use crate::receive::attempt::{AttemptContext, attempt};
+use crate::receive::error::AttemptError;
+use crate::report::event::PeerEvent;
+use crate::report::failure::{AttemptFailure, PeerAnswer};
+use crate::report::operation::OperationOptions;
+use crate::transport::dial::dial;
+use crate::trust::select::{PeerOffer, Selection};
 
 /// The source of an installed game.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,7 +142,7 @@ impl Peer {
             Err(error) => {
                 context.events.report(PeerEvent::StreamInstallFailed {
                     game: game.clone(),
-                    code: error.code(),
+                    code: error.code().into(),
                     message: error.to_string(),
                     attempts: failures,
                 });
@@ -210,8 +213,10 @@ impl Peer {
             Ok(totals) => return Ok(Some(totals)),
             Err(error) => error,
         };
-        let failure =
-            AttemptFailure { peer: source.name.clone(), code: error.code(), message: error.to_string() };
+        let failure = AttemptFailure {
+            cause: error.cause().map(Into::into),
+            ..AttemptFailure::new(&source.name, error.code(), error.to_string())
+        };
         context.events.report(PeerEvent::StreamAttemptFailed {
             game: context.game.clone(),
             attempt: number,
@@ -286,11 +291,9 @@ impl Peer {
             };
             match ask.await {
                 Ok((_archives, totals)) => return Ok(totals),
-                Err(error) => attempts.push(AttemptFailure {
-                    peer: source.name.clone(),
-                    code: error.code().into(),
-                    message: error.to_string(),
-                }),
+                Err(error) => {
+                    attempts.push(AttemptFailure::new(&source.name, error.code(), error.to_string()));
+                }
             }
         }
         Err(PeerError::AllSourcesFailed { game: game.clone(), attempts })

@@ -5,10 +5,10 @@ use lanspread_store::install::replace::Replace;
 use lanspread_types::ids::GameVersion;
 use lanspread_types::layout::LOCAL_DIR;
 
-use super::Peer;
-use crate::error::PeerError;
-use crate::event::PeerEvent;
-use crate::operation::OperationContext;
+use crate::operations::OperationContext;
+use crate::peer::core::Peer;
+use crate::peer::error::PeerError;
+use crate::report::event::PeerEvent;
 
 /// What an update does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,11 +6,12 @@ use lanspread_store::verify::parts;
 use lanspread_types::ids::GameId;
 use tokio_util::sync::CancellationToken;
 
-use super::Peer;
-use crate::error::PeerError;
-use crate::event::EventSender;
-use crate::event::PeerEvent;
-use crate::operation::{OperationContext, OperationOptions};
+use crate::operations::OperationContext;
+use crate::peer::core::Peer;
+use crate::peer::error::PeerError;
+use crate::report::channel::EventSender;
+use crate::report::event::PeerEvent;
+use crate::report::operation::OperationOptions;
 
 impl Peer {
     /// Compares a game with what was recorded when it came here.

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::readers::Reader;
 use super::stream::StreamEnd;
 use super::{Source, gate};
-use crate::event::PeerEvent;
+use crate::report::event::PeerEvent;
 
 /// A transfer that may run; it holds its place and its reader until it is dropped.
 pub(super) struct Admitted<'s, T> {
@@ -60,7 +60,7 @@ impl<T> Admitted<'_, T> {
         source.events.report(PeerEvent::TransferBegin {
             game: game.clone(),
             peer: to.name.clone(),
-            peer_id: to.peer.to_string(),
+            peer_id: to.peer,
         });
         let stop = stop.child_token();
         let end = reader.run(&stop, send(what, &stop)).await;

@@ -32,8 +32,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::Source;
-use super::handler::{FILES_PER_MESSAGE, in_parts};
 use super::stream::StreamEnd;
+use crate::source::parts::{FILES_PER_MESSAGE, in_parts};
 use crate::task::Tasks;
 
 /// A file that chunks may be asked of, as it was when the download began.

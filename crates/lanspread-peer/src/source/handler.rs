@@ -1,6 +1,5 @@
 //! One connection: hello, then one request at a time until the other side closes or a stream ends it.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -10,34 +9,31 @@ use lanspread_proto::WireError;
 use lanspread_proto::connection::Connection;
 use lanspread_proto::message::{Hello, Refusal, RefusalCode, Reply, Request, StreamMessage};
 use lanspread_store::state::game_state::GameState;
-use lanspread_types::content::GameOffer;
 use lanspread_types::ids::{GameId, GameVersion};
 use lanspread_types::limits;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
-use super::{Source, Visitor, download, poll, refusal, stream};
+use super::{Source, download, poll, refusal, stream};
+use crate::source::parts::{FILES_PER_MESSAGE, in_parts, offers_in_parts};
+use crate::source::visitor::Visitor;
+use crate::transport::listener::Serve;
 
-/// Offers in one message: 200 bytes each at most.
-const OFFERS_PER_MESSAGE: usize = 256;
-/// Root files in one message: 280 bytes each at most.
-pub(super) const FILES_PER_MESSAGE: usize = 192;
-
-/// Serves one connection that came from an address.
-pub(crate) async fn serve_from<S: AsyncRead + AsyncWrite>(
-    source: &Arc<Source>,
-    socket: S,
-    from: SocketAddr,
-    ours: &Hello,
-    stop: &CancellationToken,
-) {
-    let visited = |theirs: &Hello| {
-        if let Some(visitors) = source.visitors.get() {
-            // When too many come at once, the later ones are met at their next connection.
-            let _ = visitors.try_send(Visitor { from, hello: theirs.clone() });
-        }
-    };
-    serve_visitor(source, socket, ours, stop, visited).await;
+/// Serves every connection that comes from an address, until `stop`.
+pub(crate) fn serve_each(source: Arc<Source>, ours: Hello, stop: CancellationToken) -> Arc<Serve> {
+    let ours = Arc::new(ours);
+    Arc::new(move |socket, from| {
+        let (source, ours, stop) = (Arc::clone(&source), Arc::clone(&ours), stop.clone());
+        Box::pin(async move {
+            let visited = |theirs: &Hello| {
+                if let Some(visitors) = source.visitors.get() {
+                    // When too many come at once, the later ones are met at their next connection.
+                    let _ = visitors.try_send(Visitor { from, hello: theirs.clone() });
+                }
+            };
+            serve_visitor(&source, socket, &ours, &stop, visited).await;
+        })
+    })
 }
 
 /// Serves one connection whose other end has no address.
@@ -183,28 +179,6 @@ fn answer_blocking(
             Err(Refusal::new(RefusalCode::BadRequest, "a stream is no listing"))
         }
     }
-}
-
-/// The offers of one revision as messages.
-pub(super) fn offers_in_parts(revision: u64, offers: &[GameOffer]) -> Vec<Reply> {
-    in_parts(offers, OFFERS_PER_MESSAGE, |games, more| Reply::Games { revision, games: games.to_vec(), more })
-}
-
-/// Cuts a list into messages; an empty list is one message.
-pub(super) fn in_parts<T>(
-    items: &[T],
-    per_message: usize,
-    reply: impl Fn(&[T], bool) -> Reply,
-) -> Vec<Reply> {
-    let mut parts = items.chunks(per_message).peekable();
-    let mut replies = Vec::new();
-    while let Some(part) = parts.next() {
-        replies.push(reply(part, parts.peek().is_some()));
-    }
-    if replies.is_empty() {
-        replies.push(reply(&[], false));
-    }
-    replies
 }
 
 fn refused(code: RefusalCode, message: &str) -> Reply {

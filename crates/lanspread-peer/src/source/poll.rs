@@ -12,8 +12,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
 use super::Source;
-use super::handler::offers_in_parts;
-use crate::library::index::Library;
+use crate::source::library_index::Library;
+use crate::source::parts::offers_in_parts;
 
 /// The answer to a question for the offers that are not known yet; nothing when the library was not read and the disk
 /// must be asked.
@@ -61,7 +61,7 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::*;
-    use crate::event::EventSender;
+    use crate::report::channel::EventSender;
     use crate::source::handler;
     use crate::task::Tasks;
 

@@ -27,8 +27,8 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::event::PeerEvent;
-use crate::net::dial::dial;
+use crate::report::event::PeerEvent;
+use crate::transport::dial::dial;
 
 mod programs;
 mod quiet;

@@ -6,8 +6,8 @@ use lanspread_testing::liars::Game;
 use lanspread_testing::machine::{Machine, Tree};
 use tokio_util::sync::CancellationToken;
 
-use crate::error::PeerError;
-use crate::operation::OperationOptions;
+use crate::peer::error::PeerError;
+use crate::report::operation::OperationOptions;
 use crate::testing::machine::PeerOf;
 
 /// Told of a real archive, every lie is answered as it is when told of the small game, and nothing is left.

@@ -2,7 +2,8 @@
 
 use lanspread_testing::machine::Machine;
 
-use crate::peer::{Peer, PeerBuilder};
+use crate::peer::builder::PeerBuilder;
+use crate::peer::core::Peer;
 
 /// The peers that run on a machine.
 pub(crate) trait PeerOf {

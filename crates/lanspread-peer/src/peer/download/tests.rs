@@ -7,7 +7,7 @@ use lanspread_testing::machine::{Machine, Node, Tree};
 use lanspread_testing::small_game;
 
 use super::*;
-use crate::event::PeerEvents;
+use crate::report::channel::PeerEvents;
 use crate::testing::machine::PeerOf;
 
 async fn source(name: &str) -> (Machine, Peer, SocketAddr) {

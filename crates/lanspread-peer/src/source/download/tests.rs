@@ -14,7 +14,8 @@ use tokio::task::JoinHandle;
 
 use super::super::handler;
 use super::*;
-use crate::event::{EventSender, PeerEvent};
+use crate::report::channel::EventSender;
+use crate::report::event::PeerEvent;
 
 const IDLE: Duration = limits::STREAM_IDLE_DEADLINE;
 
@@ -84,7 +85,7 @@ impl Serving {
         &self,
         serving: JoinHandle<()>,
         outcome: &str,
-        mut events: crate::event::PeerEvents,
+        mut events: crate::report::channel::PeerEvents,
     ) {
         tokio::time::timeout(Duration::from_secs(20), serving).await.expect("it does not end").unwrap();
         assert_eq!((self.source.active_transfers(), self.source.tasks.running()), (0, 0), "{outcome}");

@@ -14,7 +14,7 @@ async fn hanging_peer(machine: &Machine, bytes: u64) -> (crate::Peer, std::net::
     (peer, address)
 }
 
-async fn begin_stream(address: std::net::SocketAddr) -> crate::net::dial::Dialled {
+async fn begin_stream(address: std::net::SocketAddr) -> crate::transport::dial::Dialled {
     let mut dialled = dial(&address.into(), &hello("receiver")).await.unwrap();
     dialled.stream_install(&small_game::game(), &small_game::version()).await.unwrap();
     dialled

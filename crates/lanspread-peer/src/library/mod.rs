@@ -1,4 +1,0 @@
-//! What this peer offers.
-
-pub(crate) mod index;
-pub(crate) mod watch;

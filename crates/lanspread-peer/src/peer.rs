@@ -1,0 +1,28 @@
+//! The front door: what a peer can be asked to do, one file a road.
+
+pub(crate) mod answers;
+pub(crate) mod builder;
+mod choose;
+pub(crate) mod client;
+pub(crate) mod core;
+mod download;
+pub(crate) mod error;
+mod install;
+mod operate;
+mod operations;
+mod perform;
+mod remove;
+mod serve;
+pub(crate) mod stream_install;
+mod uninstall;
+mod update;
+mod verify;
+
+#[cfg(test)]
+mod attempt_tests;
+#[cfg(test)]
+mod local_tests;
+#[cfg(test)]
+mod operations_tests;
+#[cfg(test)]
+mod search_tests;

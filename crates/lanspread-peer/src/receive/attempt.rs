@@ -1,0 +1,197 @@
+//! One try of a whole stream from one source: begin, receive, verify, commit — or roll everything back.
+
+use std::sync::Arc;
+
+use lanspread_archive::SinkError;
+use lanspread_proto::WireError;
+use lanspread_proto::message::Hello;
+use lanspread_store::install::replace::refuse_user_files;
+use lanspread_store::install::staging::StagingSink;
+use lanspread_store::install::transaction::{InstallOrigin, Transaction};
+use lanspread_store::state::booking;
+use lanspread_store::state::booking::Booking;
+use lanspread_store::state::games_dir::GamesDir;
+use lanspread_store::state::lock::GameLock;
+use lanspread_types::content::{ArchiveSummary, Totals};
+use lanspread_types::entry_path::NamePolicy;
+use lanspread_types::ids::{GameId, GameVersion};
+use lanspread_types::limits;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::receive::error::AttemptError;
+use crate::receive::stream::{StagingStep, StreamObserver, receive, stage};
+use crate::report::channel::EventSender;
+use crate::report::event::PeerEvent;
+use crate::task::Tasks;
+use crate::transport::dial::dial;
+use crate::trust::select::PeerOffer;
+
+/// What every attempt of one install has in common.
+pub(crate) struct AttemptContext {
+    pub(crate) games: Arc<GamesDir>,
+    pub(crate) lock: Arc<GameLock>,
+    pub(crate) game: GameId,
+    pub(crate) version: GameVersion,
+    pub(crate) policy: NamePolicy,
+    /// Whether there is an installed tree, whose place the new one takes.
+    pub(crate) replaces: bool,
+    /// Whether the user's files in it may be lost.
+    pub(crate) force: bool,
+    pub(crate) ours: Hello,
+    pub(crate) events: EventSender,
+    pub(crate) tasks: Tasks,
+    pub(crate) cancel: CancellationToken,
+}
+
+/// Tries one source. On success the game is installed; on failure nothing of the attempt is left.
+pub(crate) async fn attempt(context: &AttemptContext, source: &PeerOffer) -> Result<Totals, AttemptError> {
+    let (transaction, sink) = begin(context, source).await?;
+    let received = transfer(context, source, sink).await;
+    let (games, game) = (Arc::clone(&context.games), context.game.clone());
+    let looks_again = context.replaces && !context.force;
+    let ended = blocking(context, "commit", move || {
+        // The last look at the user's files comes as late as can be.
+        let complete = received.and_then(|totals| {
+            if looks_again {
+                refuse_user_files(&games, &game).map_err(AttemptError::Refused)?;
+            }
+            Ok(totals)
+        });
+        match complete {
+            Ok(totals) => Ok(transaction.commit().map(|()| totals)?),
+            Err(error) => {
+                transaction.roll_back_or_log();
+                Err(error)
+            }
+        }
+    });
+    ended.await?
+}
+
+async fn begin(
+    context: &AttemptContext,
+    source: &PeerOffer,
+) -> Result<(Transaction, StagingSink), AttemptError> {
+    let origin =
+        InstallOrigin { version: context.version.clone(), source: source.name.clone(), source_id: source.id };
+    let (games, game) = (Arc::clone(&context.games), context.game.clone());
+    let (policy, replaces) = (context.policy, context.replaces);
+    Ok(blocking(context, "begin", move || Transaction::begin(&games, &game, &origin, policy, replaces))
+        .await??)
+}
+
+/// Runs disk work on a blocking thread. The thread keeps the game locked until it is done, even when nobody waits
+/// for it any more.
+async fn blocking<T: Send + 'static>(
+    context: &AttemptContext,
+    name: &'static str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, AttemptError> {
+    let lock = Arc::clone(&context.lock);
+    let working = context.tasks.spawn_blocking(name, move || {
+        let done = work();
+        drop(lock);
+        done
+    });
+    working.await.map_err(|error| {
+        tracing::error!("the {name} thread ended abnormally: {error}");
+        AttemptError::StagingStopped
+    })
+}
+
+/// Receives the whole stream into staging and waits until the staging thread has ended.
+async fn transfer(
+    context: &AttemptContext,
+    source: &PeerOffer,
+    sink: StagingSink,
+) -> Result<Totals, AttemptError> {
+    let (steps, queue) = mpsc::channel(limits::STREAM_QUEUE_ITEMS);
+    let mut progress = Progress::new(context, source);
+    let receiving = async {
+        // Both ways out drop the channel's end, so the staging thread comes to its end too.
+        let received = tokio::select! {
+            received = request(context, source, steps, &mut progress) => received,
+            () = context.cancel.cancelled() => Err(AttemptError::Cancelled),
+        };
+        progress.finish();
+        received
+    };
+    let (games, game) = (Arc::clone(&context.games), context.game.clone());
+    let book = move |totals| Booking::take(&games, &game, booking::needed_bytes(totals));
+    let staging = blocking(context, "staging", move || stage(sink, queue, book));
+    let (staged, received) = tokio::join!(staging, receiving);
+    match (staged?, received) {
+        (Ok(sink), Ok(())) => Ok(blocking(context, "receipt", move || sink.complete()).await??),
+        (Err(SinkError::Content(error)), _) => Err(AttemptError::Content(error)),
+        (Err(SinkError::Local(error)), _) => Err(AttemptError::Local(error)),
+        (Err(SinkError::Closed), Ok(())) => Err(AttemptError::StagingStopped),
+        (Ok(_) | Err(SinkError::Closed), Err(error)) => Err(error),
+    }
+}
+
+async fn request(
+    context: &AttemptContext,
+    source: &PeerOffer,
+    steps: mpsc::Sender<StagingStep>,
+    progress: &mut Progress<'_>,
+) -> Result<(), AttemptError> {
+    let mut dialled = dial(&source.address.into(), &context.ours).await?;
+    if dialled.connection.theirs.peer != source.id {
+        return Err(WireError::OtherPeer.into());
+    }
+    dialled.stream_install(&context.game, &context.version).await?;
+    receive(&mut dialled.connection, context.policy, steps, progress).await
+}
+
+/// Reports the progress of one attempt, not too often, and once at its end if any byte moved.
+struct Progress<'a> {
+    context: &'a AttemptContext,
+    source: &'a PeerOffer,
+    bytes: u64,
+    bytes_total: u64,
+    reported: Option<(Instant, u64)>,
+}
+
+impl<'a> Progress<'a> {
+    fn new(context: &'a AttemptContext, source: &'a PeerOffer) -> Self {
+        Self { context, source, bytes: 0, bytes_total: 0, reported: None }
+    }
+
+    fn report(&mut self) {
+        self.reported = Some((Instant::now(), self.bytes));
+        self.context.events.report(PeerEvent::StreamProgress {
+            game: self.context.game.clone(),
+            peer: self.source.name.clone(),
+            bytes: self.bytes,
+            bytes_total: self.bytes_total,
+        });
+    }
+
+    fn finish(&mut self) {
+        let is_news = self.reported.is_none_or(|(_, bytes)| bytes != self.bytes);
+        if self.bytes > 0 && is_news {
+            self.report();
+        }
+    }
+}
+
+impl StreamObserver for Progress<'_> {
+    fn announced(&mut self, totals: Totals) {
+        self.bytes_total = totals.bytes;
+    }
+
+    fn archive(&mut self, archive: &ArchiveSummary) {
+        let event = PeerEvent::archive_begin(&self.context.game, &self.source.name, archive);
+        self.context.events.report(event);
+    }
+
+    fn progress(&mut self, bytes: u64) {
+        self.bytes = bytes;
+        let due = self.reported.is_none_or(|(at, _)| at.elapsed() >= limits::PROGRESS_INTERVAL);
+        if bytes > 0 && due {
+            self.report();
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Why an attempt, or a whole download, failed.
+
+use lanspread_proto::WireError;
+use lanspread_store::StoreError;
+use lanspread_types::fault::{ContentError, LocalError};
+use lanspread_types::ids::GameId;
+
+use crate::report::failure::{AttemptFailure, Code};
+
+/// Why an attempt failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AttemptError {
+    /// The connection, the protocol, or the source's own refusal.
+    #[error(transparent)]
+    Wire(#[from] WireError),
+    /// What the source sent breaks a rule.
+    #[error(transparent)]
+    Content(ContentError),
+    /// This machine's disk: no other source can help.
+    #[error(transparent)]
+    Local(#[from] LocalError),
+    /// The user cancelled.
+    #[error("cancelled")]
+    Cancelled,
+    /// Something of the user's stands in the way: no other source can help.
+    #[error(transparent)]
+    Refused(StoreError),
+    /// The staging thread takes no more; replaced by its own error where that is known.
+    #[error("the staging thread stopped")]
+    StagingStopped,
+}
+
+impl AttemptError {
+    /// What the code alone does not say; see `PeerError::cause`.
+    pub(crate) fn cause(&self) -> Option<&'static str> {
+        match self {
+            Self::Content(ContentError::Name(error)) if error.problem.is_about_other_systems() => {
+                Some("not-portable")
+            }
+            _ => None,
+        }
+    }
+
+    pub(crate) fn code(&self) -> Code {
+        match self {
+            Self::Wire(error) => error.code().into(),
+            Self::Content(error) => error.code().into(),
+            Self::Local(error) => error.code().into(),
+            Self::Refused(error) => error.code().into(),
+            Self::Cancelled => "cancelled".into(),
+            Self::StagingStopped => "internal".into(),
+        }
+    }
+}
+
+impl From<ContentError> for AttemptError {
+    fn from(error: ContentError) -> Self {
+        Self::Content(error)
+    }
+}
+
+/// Why a download failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReceiveError {
+    /// Every validated source failed.
+    #[error("every source of {game} failed")]
+    AllSourcesFailed {
+        /// The game asked for.
+        game: GameId,
+        /// One failure per attempt, in order.
+        attempts: Vec<AttemptFailure>,
+    },
+    /// This machine's disk.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Cancelled by the caller.
+    #[error("cancelled")]
+    Cancelled,
+    /// A task of ours ended in a way it must not.
+    #[error("internal fault: {0}")]
+    Internal(String),
+}
+
+impl From<LocalError> for ReceiveError {
+    fn from(error: LocalError) -> Self {
+        Self::Store(error.into())
+    }
+}

@@ -1,0 +1,227 @@
+//! Talks to one source: agrees on the files, asks for chunks ahead of what has come, and takes them.
+//!
+//! What it cannot take is an end, never a shorter or longer chunk: more or fewer bytes than asked for, data that nobody
+//! asked for, silence, keep-alives without progress.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use lanspread_proto::WireError;
+use lanspread_proto::chunk::{Buffers, ChunkItem, ChunkMessage, ChunkRequest, Incoming, Outgoing};
+use lanspread_proto::connection::Connection;
+use lanspread_proto::message::{RefusalCode, Reply, Request};
+use lanspread_store::state::chunks::Chunk;
+use lanspread_types::content::RootFile;
+use lanspread_types::fault::{ContentError, LocalError};
+use lanspread_types::ids::{GameId, GameVersion};
+use lanspread_types::limits;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::receive::chunk_writer::Step;
+
+/// Why a source ended before it was told to.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FetchError {
+    /// The connection, the protocol, or the source's own refusal.
+    #[error(transparent)]
+    Wire(#[from] WireError),
+    /// What it sent is not what it said it is.
+    #[error(transparent)]
+    Content(ContentError),
+    /// This machine's disk: no other source can help.
+    #[error(transparent)]
+    Local(LocalError),
+    /// The writer ended abnormally; replaced by its own error where that is known.
+    #[error("the writer stopped")]
+    WriterStopped,
+}
+
+impl FetchError {
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            Self::Wire(error) => error.code(),
+            Self::Content(error) => error.code(),
+            Self::Local(error) => error.code(),
+            Self::WriterStopped => "internal",
+        }
+    }
+
+    /// Whether the same source may do better next time. Pure.
+    pub(crate) fn may_pass(&self) -> bool {
+        use RefusalCode::{Busy, Changed, Internal, Stopping};
+        match self {
+            Self::Wire(
+                WireError::Connect(_) | WireError::Io(_) | WireError::Closed | WireError::Timeout { .. },
+            ) => true,
+            Self::Wire(WireError::Refused(refusal)) => {
+                matches!(refusal.code, Busy | Changed | Internal | Stopping)
+            }
+            _ => false,
+        }
+    }
+}
+
+/// What a source and this machine agreed on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Agreement {
+    /// Per file of ours, its number at the source.
+    numbers: Vec<u32>,
+    /// Per file of ours, its fingerprint at the source.
+    pub(crate) fingerprints: Vec<u64>,
+}
+
+/// Asks for the files and compares them with those that are downloaded: a source whose files are others by now is none.
+pub(crate) async fn agree<S: AsyncRead + AsyncWrite>(
+    connection: &mut Connection<S>,
+    game: &GameId,
+    version: &GameVersion,
+    files: &[RootFile],
+) -> Result<Agreement, WireError> {
+    connection.send(&Request::Download { game: game.clone(), version: version.clone() }).await?;
+    let mut theirs = BTreeMap::new();
+    let mut count: u32 = 0;
+    loop {
+        let (part, more) = match connection.receive("reply", limits::REPLY_DEADLINE).await? {
+            Some(Reply::DownloadReady { files, more }) => (files, more),
+            Some(Reply::Refused(refusal)) => return Err(WireError::Refused(refusal)),
+            Some(_) => {
+                return Err(WireError::Unexpected { expected: "download ready", got: "another reply" });
+            }
+            None => return Err(WireError::Closed),
+        };
+        for offered in part {
+            theirs.insert(offered.file, (count, offered.fingerprint));
+            count += 1;
+            if count as usize > files.len() {
+                break;
+            }
+        }
+        if !more || count as usize > files.len() {
+            break;
+        }
+    }
+    let agreed: Option<Vec<(u32, u64)>> = files.iter().map(|file| theirs.get(file).copied()).collect();
+    match agreed {
+        Some(agreed) if count as usize == files.len() => {
+            let (numbers, fingerprints) = agreed.into_iter().unzip();
+            Ok(Agreement { numbers, fingerprints })
+        }
+        _ => Err(WireError::Unexpected { expected: "the files it told before", got: "other files" }),
+    }
+}
+
+/// Fetches chunks as they are ordered, until no more orders can come and everything asked for is here.
+pub(crate) async fn fetch<S: AsyncRead + AsyncWrite>(
+    connection: &mut Connection<S>,
+    agreement: &Agreement,
+    orders: &mut mpsc::Receiver<Chunk>,
+    steps: mpsc::Sender<Step>,
+    buffers: &Buffers,
+    arrived_bytes: &AtomicU64,
+) -> Result<(), FetchError> {
+    let (mut incoming, mut outgoing) = connection.halves();
+    let (asked, expected) = mpsc::channel(limits::CHUNKS_AHEAD);
+    tokio::try_join!(
+        ask(&mut outgoing, &agreement.numbers, orders, asked),
+        take(&mut incoming, expected, steps, buffers, arrived_bytes),
+    )?;
+    Ok(())
+}
+
+async fn ask<S: AsyncWrite>(
+    outgoing: &mut Outgoing<'_, S>,
+    numbers: &[u32],
+    orders: &mut mpsc::Receiver<Chunk>,
+    asked: mpsc::Sender<Chunk>,
+) -> Result<(), FetchError> {
+    while let Some(chunk) = orders.recv().await {
+        let file = numbers.get(chunk.file).copied().unwrap_or(u32::MAX);
+        // Told first what will come: the answer may be here before the request has left our hands.
+        if asked.send(chunk).await.is_err() {
+            return Ok(());
+        }
+        outgoing.message(&ChunkRequest { file, offset: chunk.offset, length: chunk.length }).await?;
+        outgoing.flush().await?;
+    }
+    Ok(())
+}
+
+async fn take<S: AsyncRead>(
+    incoming: &mut Incoming<'_, S>,
+    mut expected: mpsc::Receiver<Chunk>,
+    steps: mpsc::Sender<Step>,
+    buffers: &Buffers,
+    arrived_bytes: &AtomicU64,
+) -> Result<(), FetchError> {
+    loop {
+        let chunk = tokio::select! {
+            biased;
+            chunk = expected.recv() => match chunk {
+                Some(chunk) => chunk,
+                None => return Ok(()),
+            },
+            // The last bytes were not what they should be, and nobody is sent any more to notice it by.
+            () = steps.closed() => return Err(FetchError::WriterStopped),
+            begins = incoming.begins() => {
+                let got = "data that nobody asked for";
+                return Err(if begins? {
+                    WireError::Unexpected { expected: "nothing", got }
+                } else {
+                    WireError::Closed
+                }
+                .into());
+            }
+        };
+        take_chunk(incoming, chunk, &steps, buffers, arrived_bytes).await?;
+    }
+}
+
+async fn take_chunk<S: AsyncRead>(
+    incoming: &mut Incoming<'_, S>,
+    chunk: Chunk,
+    steps: &mpsc::Sender<Step>,
+    buffers: &Buffers,
+    arrived_bytes: &AtomicU64,
+) -> Result<(), FetchError> {
+    let wrong = |got| WireError::Totals { what: "bytes of a chunk", expected: chunk.length, got };
+    let mut received = 0;
+    let mut moved = Instant::now();
+    loop {
+        let step = match incoming.item(limits::STREAM_IDLE_DEADLINE, buffers.take()).await? {
+            ChunkItem::Data(data) => {
+                let offset = chunk.offset + received;
+                received += data.len() as u64;
+                if received > chunk.length {
+                    return Err(wrong(received).into());
+                }
+                arrived_bytes.fetch_add(data.len() as u64, Ordering::Relaxed);
+                moved = Instant::now();
+                Step::Data { chunk, offset, data }
+            }
+            ChunkItem::Control(ChunkMessage::End { checksum }) if received == chunk.length => {
+                Step::End { chunk, checksum }
+            }
+            ChunkItem::Control(ChunkMessage::End { .. }) => return Err(wrong(received).into()),
+            ChunkItem::Control(ChunkMessage::Failed(refusal)) => {
+                return Err(WireError::Refused(refusal).into());
+            }
+            ChunkItem::Control(ChunkMessage::KeepAlive) => {
+                if moved.elapsed() > limits::STREAM_STALL_DEADLINE {
+                    let after = limits::STREAM_STALL_DEADLINE;
+                    return Err(WireError::Timeout { what: "progress", after }.into());
+                }
+                continue;
+            }
+        };
+        let is_last = matches!(step, Step::End { .. });
+        steps.send(step).await.map_err(|_| FetchError::WriterStopped)?;
+        if is_last {
+            return Ok(());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

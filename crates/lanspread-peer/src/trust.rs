@@ -1,0 +1,6 @@
+//! Whom and what to believe: this peer's own identity, the catalog, and which of the peers' answers are true.
+
+pub(crate) mod catalog;
+pub(crate) mod error;
+pub(crate) mod identity;
+pub(crate) mod select;
