@@ -78,9 +78,13 @@ class Layout:
         return found
 
     def crate_arrows(self) -> dict[tuple[str, str], list[Arrow]]:
+        """The arrows between two crates. A crate that hands on a name of another crate is the one that is used: who
+        embeds it depends on nothing else."""
+        names = {crate.name.replace("-", "_"): crate.name for crate in self.crates}
         found: dict[tuple[str, str], list[Arrow]] = {}
         for arrow in self.arrows:
-            source, target = self.crate_of(arrow.source).name, self.crate_of(arrow.target).name
+            source = self.crate_of(arrow.source).name
+            target = names.get(arrow.path.split("::")[0], source)
             if source != target:
                 found.setdefault((source, target), []).append(arrow)
         return found

@@ -28,6 +28,7 @@
 mod control;
 mod daemon;
 mod discovery;
+mod locked_game;
 mod operations;
 mod peer;
 mod receive;

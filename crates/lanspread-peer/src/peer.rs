@@ -10,6 +10,7 @@ pub(crate) mod error;
 mod install;
 mod operate;
 mod operations;
+mod outcome;
 mod perform;
 mod remove;
 mod serve;

@@ -5,6 +5,7 @@
 //! durable. What has come is kept when a download fails, so there is no roll-back: the record is where the next begins.
 
 pub(crate) mod attempt;
+pub(crate) mod chunk_source;
 pub(crate) mod chunk_writer;
 pub(crate) mod error;
 pub(crate) mod fetch;

@@ -10,7 +10,6 @@ use lanspread_store::state::booking;
 use lanspread_store::state::booking::Booking;
 use lanspread_store::state::game_state::{GameState, read_sentinel};
 use lanspread_store::state::games_dir::GamesDir;
-use lanspread_store::state::lock::GameLock;
 use lanspread_types::content::{RootFile, Totals};
 use lanspread_types::fault::ContentError;
 use lanspread_types::ids::{GameId, GameVersion};
@@ -18,11 +17,14 @@ use lanspread_types::layout::SENTINEL_FILE;
 use lanspread_types::limits;
 use tokio_util::sync::CancellationToken;
 
+use crate::locked_game::LockedGame;
 use crate::operations::OperationContext;
 use crate::peer::core::Peer;
 use crate::peer::error::PeerError;
-use crate::receive::chunk_writer::Target;
-use crate::receive::transfer::{Dialling, TransferContext, transfer};
+use crate::peer::outcome::{milliseconds, reported};
+use crate::receive::chunk_writer::DownloadTarget;
+use crate::receive::fetch::Dialling;
+use crate::receive::transfer::{TransferContext, transfer};
 use crate::report::event::{PeerEvent, SourceShare};
 use crate::report::failure::AttemptFailure;
 use crate::report::operation::OperationOptions;
@@ -30,11 +32,10 @@ use crate::trust::select::Selection;
 
 /// A download that has been prepared: what is to be brought, from whom, and where to.
 struct Prepared {
-    games: Arc<GamesDir>,
-    lock: Arc<GameLock>,
+    locked: LockedGame,
     selection: Selection,
     files: Vec<RootFile>,
-    target: Arc<Target>,
+    target: Arc<DownloadTarget>,
     /// Bytes that need not be fetched.
     bytes_kept: u64,
 }
@@ -61,34 +62,28 @@ impl Peer {
         let begun = Instant::now();
         let game = &context.game;
         let mut bytes_kept = 0;
-        match self.download_from_sources(context, &mut bytes_kept).await {
-            Ok((version, files, sources)) => {
-                let duration = begun.elapsed();
+        let downloaded = self.download_from_sources(context, &mut bytes_kept).await;
+        let duration = begun.elapsed();
+        reported(
+            &context.events,
+            downloaded,
+            |(version, files, sources)| {
                 let bytes_fetched = sources.iter().map(|share| share.bytes).sum();
-                let micros = duration.as_micros().max(1);
-                let rate = u128::from(bytes_fetched) * 1_000_000 / micros;
-                context.events.report(PeerEvent::DownloadFinished {
+                let rate = u128::from(bytes_fetched) * 1_000_000 / duration.as_micros().max(1);
+                PeerEvent::DownloadFinished {
                     game: game.clone(),
-                    version,
+                    version: version.clone(),
                     files: files.len() as u64,
                     bytes: files.iter().map(|file| file.size).sum(),
                     bytes_fetched,
-                    sources,
-                    duration_ms: u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
+                    sources: sources.clone(),
+                    duration_ms: milliseconds(duration),
                     bytes_per_second: u64::try_from(rate).unwrap_or(u64::MAX),
-                });
-                Ok(())
-            }
-            Err(error) => {
-                context.events.report(PeerEvent::DownloadFailed {
-                    game: game.clone(),
-                    code: error.code().into(),
-                    message: error.to_string(),
-                    bytes_kept,
-                });
-                Err(error)
-            }
-        }
+                }
+            },
+            |code, message| PeerEvent::DownloadFailed { game: game.clone(), code, message, bytes_kept },
+        )
+        .map(|_| ())
     }
 
     async fn download_from_sources(
@@ -98,82 +93,22 @@ impl Peer {
     ) -> Result<(GameVersion, Vec<RootFile>, Vec<SourceShare>), PeerError> {
         let game = &context.game;
         self.check_in_catalog(game)?;
-        let (games, lock) = self.lock_and_recover(context).await?;
+        let locked = self.lock_and_recover(context).await?;
         // Before anybody is asked, where the catalog says what would come of it.
         if let Some(wanted) = self.wanted_version(game) {
-            self.refuse_downloaded(&games, game, &wanted).await?;
+            refuse_downloaded(&locked, &wanted).await?;
         }
         let selection = self.choose(game, &context.options, &context.cancel).await?;
-        self.refuse_downloaded(&games, game, &selection.version).await?;
+        refuse_downloaded(&locked, &selection.version).await?;
         let files = root_files::accept(&selection.sources[0].files, context.options.names)
             .map_err(|error| refused_by_all(game, &selection, &error))?;
-        let prepared = self.prepare_download(context, games, lock, selection, files).await?;
+        let prepared = prepare_download(context, locked, selection, files).await?;
         let ended = self.transfer_and_commit(context, &prepared).await;
         if ended.is_err() {
-            *bytes_kept = self.keep_or_discard(game, &prepared).await;
+            *bytes_kept = keep_or_discard(&prepared).await;
         }
         let Prepared { selection, files, .. } = prepared;
         ended.map(|sources| (selection.version, files, sources))
-    }
-
-    async fn refuse_downloaded(
-        &self,
-        games: &Arc<GamesDir>,
-        game: &GameId,
-        version: &GameVersion,
-    ) -> Result<(), PeerError> {
-        let (games, looked_for) = (Arc::clone(games), game.clone());
-        let state = self.blocking("look", move || Ok(GameState::read(games.path(), &looked_for)?)).await?;
-        match state.and_then(|state| state.version) {
-            Some(here) if here == *version => {
-                Err(StoreError::AlreadyDownloaded { game: game.clone(), version: here }.into())
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Finds what is here already and books space for the rest.
-    async fn prepare_download(
-        &self,
-        context: &OperationContext,
-        games: Arc<GamesDir>,
-        lock: Arc<GameLock>,
-        selection: Selection,
-        files: Vec<RootFile>,
-    ) -> Result<Prepared, PeerError> {
-        let game = context.game.clone();
-        let (version, cancel) = (selection.version.clone(), context.cancel.clone());
-        let (preparing, held, wanted) = (Arc::clone(&games), Arc::clone(&lock), files.clone());
-        let (target, bytes_kept) = self
-            .blocking("prepare", move || {
-                let _held = held;
-                let (partials, journal) = partials::prepare(&preparing, &game, &version, &wanted, &cancel)?;
-                let bytes_kept = journal.record.here_bytes();
-                let bytes: u64 = wanted.iter().map(|file| file.size).sum();
-                let missing =
-                    Totals { files: wanted.len() as u64, directories: 1, bytes: bytes - bytes_kept };
-                let booking = match Booking::take(&preparing, &game, booking::needed_bytes(missing)) {
-                    Ok(booking) => Some(booking),
-                    Err(error) if bytes_kept == 0 => {
-                        partials::discard(&preparing, &game)?;
-                        return Err(error.into());
-                    }
-                    Err(error) => return Err(error.into()),
-                };
-                let journal = Mutex::new(journal);
-                let written_bytes = AtomicU64::new(0);
-                Ok((Arc::new(Target { partials, journal, booking, written_bytes }), bytes_kept))
-            })
-            .await?;
-        context.events.report(PeerEvent::DownloadBegin {
-            game: context.game.clone(),
-            version: selection.version.clone(),
-            sources: selection.sources.iter().map(|source| source.name.clone()).collect(),
-            files: files.len() as u64,
-            bytes_total: files.iter().map(|file| file.size).sum(),
-            bytes_kept,
-        });
-        Ok(Prepared { games, lock, selection, files, target, bytes_kept })
     }
 
     async fn transfer_and_commit(
@@ -188,7 +123,7 @@ impl Peer {
             files: prepared.files.clone(),
             sources: prepared.selection.sources.clone(),
             target: Arc::clone(&prepared.target),
-            lock: Some(Arc::clone(&prepared.lock)),
+            locked: Some(prepared.locked.clone()),
             connect: Dialling { ours: self.hello() },
             events: context.events.clone(),
             tasks: self.inner.tasks.clone(),
@@ -196,67 +131,110 @@ impl Peer {
         })
         .await?;
         let version = prepared.selection.version.clone();
-        self.on_disk("check", game, prepared, move |games, game, target| {
-            check_sentinel(games, game, target, &version)
-        })
-        .await?;
+        prepared
+            .on_disk("check", move |games, game, target| check_sentinel(games, game, target, &version))
+            .await?;
         // From here on nobody new is given the old files; those who read them have them to the end.
         let quiesce = self.inner.source.readers.quiesce(game, limits::QUIESCE_DEADLINE);
         let Some(_quiet) = context.cancel.run_until_cancelled(quiesce).await else {
             return Err(PeerError::Cancelled);
         };
-        self.on_disk("promote", game, prepared, |games, game, target| {
-            Ok(commit::begin(games, game, &mut target.journal())?)
-        })
-        .await?;
-        self.on_disk("promote", game, prepared, |games, game, target| {
-            Ok(commit::promote(games, game, &target.journal().record)?)
-        })
-        .await?;
-        let finished = self
-            .on_disk("finish", game, prepared, |games, game, target| {
-                Ok(commit::finish(games, game, &mut target.journal())?)
+        prepared
+            .on_disk("promote", |games, game, target| Ok(commit::begin(games, game, &mut target.journal())?))
+            .await?;
+        prepared
+            .on_disk("promote", |games, game, target| {
+                Ok(commit::promote(games, game, &target.journal().record)?)
             })
+            .await?;
+        let finished = prepared
+            .on_disk("finish", |games, game, target| Ok(commit::finish(games, game, &mut target.journal())?))
             .await;
         if let Err(error) = finished {
             tracing::warn!("{game} is downloaded, but its records are not in order yet: {error}");
         }
         Ok(shares)
     }
+}
 
-    /// Runs disk work of a download on a blocking thread, which keeps the game locked until it is done.
+/// Refuses a version whose archives are here already.
+async fn refuse_downloaded(locked: &LockedGame, version: &GameVersion) -> Result<(), PeerError> {
+    let version = version.clone();
+    let looking = locked.run("look", move |games, game, _| {
+        let state = GameState::read(games.path(), game)?;
+        match state.and_then(|state| state.version) {
+            Some(here) if here == version => {
+                Err(StoreError::AlreadyDownloaded { game: game.clone(), version: here }.into())
+            }
+            _ => Ok(()),
+        }
+    });
+    looking.await
+}
+
+/// Finds what is here already and books space for the rest.
+async fn prepare_download(
+    context: &OperationContext,
+    locked: LockedGame,
+    selection: Selection,
+    files: Vec<RootFile>,
+) -> Result<Prepared, PeerError> {
+    let (version, wanted) = (selection.version.clone(), files.clone());
+    let preparing = locked.run("prepare", move |games, game, cancel| {
+        let (partials, journal) = partials::prepare(games, game, &version, &wanted, cancel)?;
+        let bytes_kept = journal.record.here_bytes();
+        let bytes: u64 = wanted.iter().map(|file| file.size).sum();
+        let missing = Totals { files: wanted.len() as u64, directories: 1, bytes: bytes - bytes_kept };
+        let booking = match Booking::take(games, game, booking::needed_bytes(missing)) {
+            Ok(booking) => Some(booking),
+            Err(error) if bytes_kept == 0 => {
+                partials::discard(games, game)?;
+                return Err(PeerError::from(error));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let journal = Mutex::new(journal);
+        let written_bytes = AtomicU64::new(0);
+        Ok((Arc::new(DownloadTarget { partials, journal, booking, written_bytes }), bytes_kept))
+    });
+    let (target, bytes_kept) = preparing.await?;
+    context.events.report(PeerEvent::DownloadBegin {
+        game: context.game.clone(),
+        version: selection.version.clone(),
+        sources: selection.sources.iter().map(|source| source.name.clone()).collect(),
+        files: files.len() as u64,
+        bytes_total: files.iter().map(|file| file.size).sum(),
+        bytes_kept,
+    });
+    Ok(Prepared { locked, selection, files, target, bytes_kept })
+}
+
+impl Prepared {
+    /// Runs disk work of the download.
     async fn on_disk<T: Send + 'static>(
         &self,
         name: &'static str,
-        game: &GameId,
-        prepared: &Prepared,
-        work: impl FnOnce(&GamesDir, &GameId, &Target) -> Result<T, PeerError> + Send + 'static,
+        work: impl FnOnce(&GamesDir, &GameId, &DownloadTarget) -> Result<T, PeerError> + Send + 'static,
     ) -> Result<T, PeerError> {
-        let (games, lock) = (Arc::clone(&prepared.games), Arc::clone(&prepared.lock));
-        let (target, game) = (Arc::clone(&prepared.target), game.clone());
-        self.blocking(name, move || {
-            let _locked = lock;
-            work(&games, &game, &target)
-        })
-        .await
+        let target = Arc::clone(&self.target);
+        self.locked.run(name, move |games, game, _| work(games, game, &target)).await
     }
+}
 
-    /// Behind a failure: bytes that the next download need not fetch. When there are none, nothing is left at all.
-    async fn keep_or_discard(&self, game: &GameId, prepared: &Prepared) -> u64 {
-        let cleaned = self
-            .on_disk("keep", game, prepared, |games, game, target| {
-                let bytes_kept = target.journal().record.here_bytes();
-                if bytes_kept == 0 {
-                    partials::discard(games, game)?;
-                }
-                Ok(bytes_kept)
-            })
-            .await;
-        cleaned.unwrap_or_else(|error| {
-            tracing::warn!("{game}: what is left of the download is for the next command: {error}");
-            prepared.bytes_kept
-        })
-    }
+/// After a failure: bytes that the next download need not fetch. When there are none, nothing is left at all.
+async fn keep_or_discard(prepared: &Prepared) -> u64 {
+    let cleaned = prepared.on_disk("keep", |games, game, target| {
+        let bytes_kept = target.journal().record.here_bytes();
+        if bytes_kept == 0 {
+            partials::discard(games, game)?;
+        }
+        Ok(bytes_kept)
+    });
+    cleaned.await.unwrap_or_else(|error| {
+        let game = prepared.locked.game();
+        tracing::warn!("{game}: what is left of the download is for the next command: {error}");
+        prepared.bytes_kept
+    })
 }
 
 /// All validated peers tell the same list, so it is the fault of all of them.
@@ -273,7 +251,7 @@ fn refused_by_all(game: &GameId, selection: &Selection, error: &ContentError) ->
 fn check_sentinel(
     games: &GamesDir,
     game: &GameId,
-    target: &Target,
+    target: &DownloadTarget,
     version: &GameVersion,
 ) -> Result<(), PeerError> {
     let path = games.root_path(game).join(lanspread_types::layout::DOWNLOADING_DIR).join(SENTINEL_FILE);

@@ -15,6 +15,7 @@ use lanspread_types::ids::{GameId, WordError};
 use crate::control::error::ControlError;
 use crate::discovery::saved_peers::SavedPeersError;
 use crate::discovery::search_outcome::{DiscoverySearch, SearchOutcome};
+use crate::locked_game::ThreadEnded;
 use crate::operations::OperationsError;
 use crate::receive::error::ReceiveError;
 use crate::report::failure::{AttemptFailure, Code, ErrorCategory, OperationFailure, PeerAnswer};
@@ -131,6 +132,12 @@ impl From<StoreError> for PeerError {
             StoreError::Internal(what) => Self::Internal(what),
             error => Self::Store(error),
         }
+    }
+}
+
+impl From<ThreadEnded> for PeerError {
+    fn from(error: ThreadEnded) -> Self {
+        Self::Internal(error.to_string())
     }
 }
 

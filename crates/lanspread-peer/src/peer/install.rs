@@ -1,5 +1,6 @@
 //! `install`: from the archives of the game root to `local/`.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use lanspread_store::install::replace::Replace;
@@ -11,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::operations::OperationContext;
 use crate::peer::core::Peer;
 use crate::peer::error::PeerError;
+use crate::peer::outcome::{milliseconds, reported};
 use crate::report::channel::EventSender;
 use crate::report::event::PeerEvent;
 use crate::report::operation::OperationOptions;
@@ -40,27 +42,21 @@ impl Peer {
         replace: bool,
     ) -> Result<(), PeerError> {
         let begun = Instant::now();
-        let game = context.game.clone();
-        match self.unpack(context, replace).await {
-            Ok((version, totals)) => {
-                context.events.report(PeerEvent::InstallFinished {
-                    game,
-                    version,
-                    files: totals.files,
-                    bytes: totals.bytes,
-                    duration_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
-                });
-                Ok(())
-            }
-            Err(error) => {
-                context.events.report(PeerEvent::InstallFailed {
-                    game,
-                    code: error.code().into(),
-                    message: error.to_string(),
-                });
-                Err(error)
-            }
-        }
+        let game = &context.game;
+        let unpacked = self.unpack(context, replace).await;
+        reported(
+            &context.events,
+            unpacked,
+            |(version, totals)| PeerEvent::InstallFinished {
+                game: game.clone(),
+                version: version.clone(),
+                files: totals.files,
+                bytes: totals.bytes,
+                duration_ms: milliseconds(begun.elapsed()),
+            },
+            |code, message| PeerEvent::InstallFailed { game: game.clone(), code, message },
+        )
+        .map(|_| ())
     }
 
     async fn unpack(
@@ -68,31 +64,17 @@ impl Peer {
         context: &OperationContext,
         replace: bool,
     ) -> Result<(GameVersion, Totals), PeerError> {
-        let (games, lock) = self.lock_and_recover(context).await?;
-        let cancel = context.cancel.child_token();
-        // Also when this future is dropped half-way.
-        let _cancel_on_drop = cancel.clone().drop_guard();
-        let install = Unpack {
-            games,
-            game: context.game.clone(),
-            policy: context.options.names,
-            replace: Replace { allowed: replace, force: context.options.force },
-            name: self.inner.name.clone(),
-            id: self.inner.id,
-            provider: self.inner.source.provider.clone(),
-            cancel,
-        };
-        let told = Told {
-            game: context.game.clone(),
-            peer: self.inner.name.clone(),
-            events: context.events.clone(),
-        };
-        self.blocking("install", move || {
-            let installed = unpack(&install, told);
-            drop(lock);
-            Ok(installed?)
-        })
-        .await
+        let locked = self.lock_and_recover(context).await?;
+        let (policy, replace) =
+            (context.options.names, Replace { allowed: replace, force: context.options.force });
+        let (name, id) = (self.inner.name.clone(), self.inner.id);
+        let provider = self.inner.source.provider.clone();
+        let told = Told { game: context.game.clone(), peer: name.clone(), events: context.events.clone() };
+        let unpacking = locked.run("install", move |games, game, cancel| {
+            let (games, game, cancel) = (Arc::clone(games), game.clone(), cancel.clone());
+            Ok(unpack(&Unpack { games, game, policy, replace, name, id, provider, cancel }, told)?)
+        });
+        unpacking.await
     }
 }
 

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use lanspread_store::recover::{Recovered, lock_and_recover};
 use lanspread_store::state::games_dir::GamesDir;
-use lanspread_store::state::lock::GameLock;
 use lanspread_types::ids::GameId;
 use tokio_util::sync::CancellationToken;
 
+use crate::locked_game::LockedGame;
 use crate::operations::OperationContext;
 use crate::peer::core::Peer;
 use crate::peer::error::PeerError;
@@ -49,16 +49,17 @@ impl Peer {
     pub(super) async fn lock_and_recover(
         &self,
         operation: &OperationContext,
-    ) -> Result<(Arc<GamesDir>, Arc<GameLock>), PeerError> {
-        let games_dir = self.inner.games_dir.clone();
+    ) -> Result<LockedGame, PeerError> {
+        let (games_dir, tasks) = (self.inner.games_dir.clone(), self.inner.tasks.clone());
         let (game, events) = (operation.game.clone(), operation.events.clone());
+        let cancel = operation.cancel.clone();
         self.blocking("lock", move || {
             let games = Arc::new(GamesDir::open(&games_dir)?);
             let Recovered { lock, actions } = lock_and_recover(&games, &game)?;
             for action in actions {
                 events.report(PeerEvent::GameRecovered { game: game.clone(), action: action.into() });
             }
-            Ok((games, Arc::new(lock)))
+            Ok(LockedGame::new(games, game, lock, tasks, cancel))
         })
         .await
     }

@@ -28,18 +28,17 @@ impl Peer {
     /// The removal as an operation that runs.
     pub(super) async fn remove(&self, context: &OperationContext) -> Result<(), PeerError> {
         let game = context.game.clone();
-        let (games, lock) = self.lock_and_recover(context).await?;
+        let locked = self.lock_and_recover(context).await?;
         let quiesce = self.inner.source.readers.quiesce(&game, limits::QUIESCE_DEADLINE);
         let Some(quiet) = context.cancel.run_until_cancelled(quiesce).await else {
             return Err(PeerError::Cancelled);
         };
-        let removed = self
-            .blocking("remove", move || {
-                let removed = remove(&games, &game);
-                drop((quiet, lock));
-                Ok(removed?)
-            })
-            .await?;
+        let removing = locked.run("remove", move |games, game, _| {
+            let removed = remove(games, game);
+            drop(quiet);
+            Ok::<_, PeerError>(removed?)
+        });
+        let removed = removing.await?;
         context.events.report(PeerEvent::RemoveFinished {
             game: context.game.clone(),
             files: removed.files,

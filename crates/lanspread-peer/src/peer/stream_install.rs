@@ -2,21 +2,21 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lanspread_store::install::replace::{Replace, permit};
 use lanspread_store::state::booking;
 use lanspread_store::state::games_dir::GamesDir;
-use lanspread_store::state::lock::GameLock;
 use lanspread_types::content::Totals;
 use lanspread_types::fault::LocalError;
 use lanspread_types::ids::{GameId, GameVersion, PeerId, PeerName};
 use tokio_util::sync::CancellationToken;
 
+use crate::locked_game::LockedGame;
 use crate::operations::OperationContext;
 use crate::peer::core::Peer;
 use crate::peer::error::PeerError;
+use crate::peer::outcome::{milliseconds, reported};
 use crate::receive::attempt::{AttemptContext, attempt};
 use crate::receive::error::AttemptError;
 use crate::report::event::PeerEvent;
@@ -119,36 +119,28 @@ impl Peer {
         let begun = Instant::now();
         let game = &context.game;
         let mut failures = Vec::new();
-        match self.stream_from_sources(context, replace, &mut failures).await {
-            Ok((version, source, totals)) => {
-                let duration = begun.elapsed();
-                context.events.report(PeerEvent::StreamInstallFinished {
-                    game: game.clone(),
-                    version: version.clone(),
-                    peer: source.name.clone(),
-                    files: totals.files,
-                    bytes: totals.bytes,
-                    duration_ms: u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
-                });
-                Ok(StreamInstallReport {
-                    game: game.clone(),
-                    version,
-                    source,
-                    attempts: failures,
-                    totals,
-                    duration,
-                })
-            }
-            Err(error) => {
-                context.events.report(PeerEvent::StreamInstallFailed {
-                    game: game.clone(),
-                    code: error.code().into(),
-                    message: error.to_string(),
-                    attempts: failures,
-                });
-                Err(error)
-            }
-        }
+        let streamed = self.stream_from_sources(context, replace, &mut failures).await;
+        let duration = begun.elapsed();
+        let attempts = failures.clone();
+        let (version, source, totals) = reported(
+            &context.events,
+            streamed,
+            |(version, source, totals)| PeerEvent::StreamInstallFinished {
+                game: game.clone(),
+                version: version.clone(),
+                peer: source.name.clone(),
+                files: totals.files,
+                bytes: totals.bytes,
+                duration_ms: milliseconds(duration),
+            },
+            |code, message| PeerEvent::StreamInstallFailed {
+                game: game.clone(),
+                code,
+                message,
+                attempts: failures,
+            },
+        )?;
+        Ok(StreamInstallReport { game: game.clone(), version, source, attempts, totals, duration })
     }
 
     async fn stream_from_sources(
@@ -159,7 +151,7 @@ impl Peer {
     ) -> Result<(GameVersion, SourcePeer, Totals), PeerError> {
         let OperationContext { game, options, events, cancel } = operation;
         self.check_in_catalog(game)?;
-        let (games, lock, replaces) = self.prepare(operation, replace).await?;
+        let (locked, replaces) = self.prepare(operation, replace).await?;
         let selection = self.choose(game, options, cancel).await?;
         events.report(PeerEvent::StreamInstallBegin {
             game: game.clone(),
@@ -167,16 +159,13 @@ impl Peer {
             sources: selection.sources.iter().map(|source| source.name.clone()).collect(),
         });
         let context = AttemptContext {
-            games,
-            lock,
-            game: game.clone(),
+            locked,
             version: selection.version,
             policy: options.names,
             replaces,
             force: options.force,
             ours: self.hello(),
             events: events.clone(),
-            tasks: self.inner.tasks.clone(),
             cancel: cancel.clone(),
         };
         let mut too_large = None;
@@ -204,7 +193,7 @@ impl Peer {
     ) -> Result<Option<Totals>, PeerError> {
         let number = failures.len() + 1;
         context.events.report(PeerEvent::StreamAttemptBegin {
-            game: context.game.clone(),
+            game: context.locked.game().clone(),
             attempt: number,
             peer: source.name.clone(),
             addr: source.address,
@@ -218,7 +207,7 @@ impl Peer {
             ..AttemptFailure::new(&source.name, error.code(), error.to_string())
         };
         context.events.report(PeerEvent::StreamAttemptFailed {
-            game: context.game.clone(),
+            game: context.locked.game().clone(),
             attempt: number,
             peer: failure.peer.clone(),
             code: failure.code.clone(),
@@ -240,12 +229,13 @@ impl Peer {
         &self,
         operation: &OperationContext,
         replace: bool,
-    ) -> Result<(Arc<GamesDir>, Arc<GameLock>, bool), PeerError> {
-        let (games, lock) = self.lock_and_recover(operation).await?;
-        let (looking, game) = (Arc::clone(&games), operation.game.clone());
+    ) -> Result<(LockedGame, bool), PeerError> {
+        let locked = self.lock_and_recover(operation).await?;
         let replace = Replace { allowed: replace, force: operation.options.force };
-        let replaces = self.blocking("prepare", move || Ok(permit(&looking, &game, replace)?)).await?;
-        Ok((games, lock, replaces))
+        let permitted =
+            locked.run("prepare", move |games, game, _| Ok::<_, PeerError>(permit(games, game, replace)?));
+        let replaces = permitted.await?;
+        Ok((locked, replaces))
     }
 
     /// Says what [`Self::stream_install_game`] would do, and changes nothing.

@@ -27,17 +27,14 @@ impl Peer {
 
     /// The uninstall as an operation that runs.
     pub(super) async fn uninstall(&self, context: &OperationContext) -> Result<(), PeerError> {
-        let (games, lock) = self.lock_and_recover(context).await?;
+        let locked = self.lock_and_recover(context).await?;
         if context.cancel.is_cancelled() {
             return Err(PeerError::Cancelled);
         }
-        let (game, force) = (context.game.clone(), context.options.force);
-        self.blocking("uninstall", move || {
-            let done = uninstall(&games, &game, force);
-            drop(lock);
-            Ok(done?)
-        })
-        .await?;
+        let force = context.options.force;
+        locked
+            .run("uninstall", move |games, game, _| Ok::<_, PeerError>(uninstall(games, game, force)?))
+            .await?;
         context.events.report(PeerEvent::UninstallFinished { game: context.game.clone() });
         Ok(())
     }

@@ -30,19 +30,13 @@ impl Peer {
 
     /// The comparison as an operation that runs.
     pub(super) async fn verify(&self, context: &OperationContext) -> Result<(), PeerError> {
-        let (games, lock) = self.lock_and_recover(context).await?;
+        let locked = self.lock_and_recover(context).await?;
         let mut told = Told { game: context.game.clone(), events: context.events.clone() };
-        let cancel = context.cancel.child_token();
-        // Also when this future is dropped half-way.
-        let _cancel_on_drop = cancel.clone().drop_guard();
-        let counts = self
-            .blocking("verify", move || {
-                let compared =
-                    parts(&games, &told.game).and_then(|parts| compare(&parts, &mut told, &cancel));
-                drop(lock);
-                Ok(compared?)
-            })
-            .await?;
+        let comparing = locked.run("verify", move |games, game, cancel| {
+            let parts = parts(games, game)?;
+            Ok::<_, PeerError>(compare(&parts, &mut told, cancel)?)
+        });
+        let counts = comparing.await?;
         let game = context.game.clone();
         context.events.report(PeerEvent::VerifyFinished {
             game: game.clone(),

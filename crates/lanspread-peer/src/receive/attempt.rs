@@ -1,7 +1,5 @@
 //! One try of a whole stream from one source: begin, receive, verify, commit — or roll everything back.
 
-use std::sync::Arc;
-
 use lanspread_archive::SinkError;
 use lanspread_proto::WireError;
 use lanspread_proto::message::Hello;
@@ -10,29 +8,25 @@ use lanspread_store::install::staging::StagingSink;
 use lanspread_store::install::transaction::{InstallOrigin, Transaction};
 use lanspread_store::state::booking;
 use lanspread_store::state::booking::Booking;
-use lanspread_store::state::games_dir::GamesDir;
-use lanspread_store::state::lock::GameLock;
 use lanspread_types::content::{ArchiveSummary, Totals};
 use lanspread_types::entry_path::NamePolicy;
-use lanspread_types::ids::{GameId, GameVersion};
+use lanspread_types::ids::GameVersion;
 use lanspread_types::limits;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::locked_game::LockedGame;
 use crate::receive::error::AttemptError;
 use crate::receive::stream::{StagingStep, StreamObserver, receive, stage};
 use crate::report::channel::EventSender;
 use crate::report::event::PeerEvent;
-use crate::task::Tasks;
 use crate::transport::dial::dial;
 use crate::trust::select::PeerOffer;
 
 /// What every attempt of one install has in common.
 pub(crate) struct AttemptContext {
-    pub(crate) games: Arc<GamesDir>,
-    pub(crate) lock: Arc<GameLock>,
-    pub(crate) game: GameId,
+    pub(crate) locked: LockedGame,
     pub(crate) version: GameVersion,
     pub(crate) policy: NamePolicy,
     /// Whether there is an installed tree, whose place the new one takes.
@@ -41,7 +35,6 @@ pub(crate) struct AttemptContext {
     pub(crate) force: bool,
     pub(crate) ours: Hello,
     pub(crate) events: EventSender,
-    pub(crate) tasks: Tasks,
     pub(crate) cancel: CancellationToken,
 }
 
@@ -49,13 +42,12 @@ pub(crate) struct AttemptContext {
 pub(crate) async fn attempt(context: &AttemptContext, source: &PeerOffer) -> Result<Totals, AttemptError> {
     let (transaction, sink) = begin(context, source).await?;
     let received = transfer(context, source, sink).await;
-    let (games, game) = (Arc::clone(&context.games), context.game.clone());
     let looks_again = context.replaces && !context.force;
-    let ended = blocking(context, "commit", move || {
+    let ended = context.locked.run("commit", move |games, game, _| {
         // The last look at the user's files comes as late as can be.
         let complete = received.and_then(|totals| {
             if looks_again {
-                refuse_user_files(&games, &game).map_err(AttemptError::Refused)?;
+                refuse_user_files(games, game).map_err(AttemptError::Refused)?;
             }
             Ok(totals)
         });
@@ -67,7 +59,7 @@ pub(crate) async fn attempt(context: &AttemptContext, source: &PeerOffer) -> Res
             }
         }
     });
-    ended.await?
+    ended.await
 }
 
 async fn begin(
@@ -76,29 +68,11 @@ async fn begin(
 ) -> Result<(Transaction, StagingSink), AttemptError> {
     let origin =
         InstallOrigin { version: context.version.clone(), source: source.name.clone(), source_id: source.id };
-    let (games, game) = (Arc::clone(&context.games), context.game.clone());
     let (policy, replaces) = (context.policy, context.replaces);
-    Ok(blocking(context, "begin", move || Transaction::begin(&games, &game, &origin, policy, replaces))
-        .await??)
-}
-
-/// Runs disk work on a blocking thread. The thread keeps the game locked until it is done, even when nobody waits
-/// for it any more.
-async fn blocking<T: Send + 'static>(
-    context: &AttemptContext,
-    name: &'static str,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, AttemptError> {
-    let lock = Arc::clone(&context.lock);
-    let working = context.tasks.spawn_blocking(name, move || {
-        let done = work();
-        drop(lock);
-        done
-    });
-    working.await.map_err(|error| {
-        tracing::error!("the {name} thread ended abnormally: {error}");
-        AttemptError::StagingStopped
-    })
+    let begin = context
+        .locked
+        .run("begin", move |games, game, _| Ok(Transaction::begin(games, game, &origin, policy, replaces)?));
+    begin.await
 }
 
 /// Receives the whole stream into staging and waits until the staging thread has ended.
@@ -108,7 +82,7 @@ async fn transfer(
     sink: StagingSink,
 ) -> Result<Totals, AttemptError> {
     let (steps, queue) = mpsc::channel(limits::STREAM_QUEUE_ITEMS);
-    let mut progress = Progress::new(context, source);
+    let mut progress = AttemptProgress::new(context, source);
     let receiving = async {
         // Both ways out drop the channel's end, so the staging thread comes to its end too.
         let received = tokio::select! {
@@ -118,12 +92,13 @@ async fn transfer(
         progress.finish();
         received
     };
-    let (games, game) = (Arc::clone(&context.games), context.game.clone());
-    let book = move |totals| Booking::take(&games, &game, booking::needed_bytes(totals));
-    let staging = blocking(context, "staging", move || stage(sink, queue, book));
+    let staging = context.locked.run("staging", move |games, game, _| {
+        let book = |totals| Booking::take(games, game, booking::needed_bytes(totals));
+        Ok::<_, AttemptError>(stage(sink, queue, book))
+    });
     let (staged, received) = tokio::join!(staging, receiving);
     match (staged?, received) {
-        (Ok(sink), Ok(())) => Ok(blocking(context, "receipt", move || sink.complete()).await??),
+        (Ok(sink), Ok(())) => context.locked.run("receipt", move |_, _, _| Ok(sink.complete()?)).await,
         (Err(SinkError::Content(error)), _) => Err(AttemptError::Content(error)),
         (Err(SinkError::Local(error)), _) => Err(AttemptError::Local(error)),
         (Err(SinkError::Closed), Ok(())) => Err(AttemptError::StagingStopped),
@@ -135,18 +110,18 @@ async fn request(
     context: &AttemptContext,
     source: &PeerOffer,
     steps: mpsc::Sender<StagingStep>,
-    progress: &mut Progress<'_>,
+    progress: &mut AttemptProgress<'_>,
 ) -> Result<(), AttemptError> {
     let mut dialled = dial(&source.address.into(), &context.ours).await?;
     if dialled.connection.theirs.peer != source.id {
         return Err(WireError::OtherPeer.into());
     }
-    dialled.stream_install(&context.game, &context.version).await?;
+    dialled.stream_install(context.locked.game(), &context.version).await?;
     receive(&mut dialled.connection, context.policy, steps, progress).await
 }
 
 /// Reports the progress of one attempt, not too often, and once at its end if any byte moved.
-struct Progress<'a> {
+struct AttemptProgress<'a> {
     context: &'a AttemptContext,
     source: &'a PeerOffer,
     bytes: u64,
@@ -154,7 +129,7 @@ struct Progress<'a> {
     reported: Option<(Instant, u64)>,
 }
 
-impl<'a> Progress<'a> {
+impl<'a> AttemptProgress<'a> {
     fn new(context: &'a AttemptContext, source: &'a PeerOffer) -> Self {
         Self { context, source, bytes: 0, bytes_total: 0, reported: None }
     }
@@ -162,7 +137,7 @@ impl<'a> Progress<'a> {
     fn report(&mut self) {
         self.reported = Some((Instant::now(), self.bytes));
         self.context.events.report(PeerEvent::StreamProgress {
-            game: self.context.game.clone(),
+            game: self.context.locked.game().clone(),
             peer: self.source.name.clone(),
             bytes: self.bytes,
             bytes_total: self.bytes_total,
@@ -177,13 +152,13 @@ impl<'a> Progress<'a> {
     }
 }
 
-impl StreamObserver for Progress<'_> {
+impl StreamObserver for AttemptProgress<'_> {
     fn announced(&mut self, totals: Totals) {
         self.bytes_total = totals.bytes;
     }
 
     fn archive(&mut self, archive: &ArchiveSummary) {
-        let event = PeerEvent::archive_begin(&self.context.game, &self.source.name, archive);
+        let event = PeerEvent::archive_begin(self.context.locked.game(), &self.source.name, archive);
         self.context.events.report(event);
     }
 

@@ -19,9 +19,9 @@ use lanspread_types::limits;
 use lanspread_types::text::printable;
 use tokio::sync::mpsc;
 
-/// One step of a chunk. Steps of different chunks never mix.
+/// One write of a chunk. Writes of different chunks never mix.
 #[derive(Debug)]
-pub(crate) enum Step {
+pub(crate) enum ChunkWrite {
     /// Bytes of a chunk, at their place in the file.
     Data { chunk: Chunk, offset: u64, data: BytesMut },
     /// The chunk is whole; its CRC-32 as the source said it.
@@ -30,7 +30,7 @@ pub(crate) enum Step {
 
 /// Where the chunks of a writer come from.
 #[derive(Debug, Clone)]
-pub(crate) struct Origin {
+pub(crate) struct ChunkOrigin {
     pub(crate) peer: PeerName,
     pub(crate) peer_id: PeerId,
     /// Of every file, in this machine's order.
@@ -39,7 +39,7 @@ pub(crate) struct Origin {
 
 /// Where the writers of a download write.
 #[derive(Debug)]
-pub(crate) struct Target {
+pub(crate) struct DownloadTarget {
     pub(crate) partials: Partials,
     pub(crate) journal: Mutex<Journal>,
     pub(crate) booking: Option<Booking>,
@@ -47,7 +47,7 @@ pub(crate) struct Target {
     pub(crate) written_bytes: AtomicU64,
 }
 
-impl Target {
+impl DownloadTarget {
     /// The journal, for as long as the result lives.
     pub(crate) fn journal(&self) -> std::sync::MutexGuard<'_, Journal> {
         self.journal.lock().unwrap_or_else(PoisonError::into_inner)
@@ -56,9 +56,9 @@ impl Target {
 
 /// Writes until the queue ends. `done` hears of every chunk that is recorded.
 pub(crate) fn write(
-    target: &Target,
-    origin: &Origin,
-    mut queue: mpsc::Receiver<Step>,
+    target: &DownloadTarget,
+    origin: &ChunkOrigin,
+    mut queue: mpsc::Receiver<ChunkWrite>,
     buffers: &Buffers,
     done: impl Fn(Chunk),
 ) -> Result<(), SinkError> {
@@ -66,7 +66,7 @@ pub(crate) fn write(
     let mut hasher = ChecksumHasher::default();
     while let Some(step) = queue.blocking_recv() {
         match step {
-            Step::Data { chunk, offset, data } => {
+            ChunkWrite::Data { chunk, offset, data } => {
                 let file = match open.take() {
                     Some((number, file)) if number == chunk.file => file,
                     _ => target.partials.open(chunk.file)?,
@@ -82,7 +82,7 @@ pub(crate) fn write(
                     booking.note_written(written_bytes);
                 }
             }
-            Step::End { chunk, checksum } => {
+            ChunkWrite::End { chunk, checksum } => {
                 let got = std::mem::take(&mut hasher).finish();
                 if got != checksum {
                     let shown = target.partials.path(chunk.file);
@@ -90,7 +90,7 @@ pub(crate) fn write(
                     let path = printable(&name, limits::COMPONENT_BYTES_MAX);
                     return Err(ContentError::Checksum { path, expected: checksum, got }.into());
                 }
-                let Origin { peer, peer_id, fingerprints } = origin;
+                let ChunkOrigin { peer, peer_id, fingerprints } = origin;
                 let fingerprint = fingerprints.get(chunk.file).copied().unwrap_or_default();
                 let recorded = Recorded { checksum, peer: peer.clone(), peer_id: *peer_id, fingerprint };
                 target.journal().chunk(chunk.id, recorded)?;

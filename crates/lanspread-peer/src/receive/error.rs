@@ -5,6 +5,7 @@ use lanspread_store::StoreError;
 use lanspread_types::fault::{ContentError, LocalError};
 use lanspread_types::ids::GameId;
 
+use crate::locked_game::ThreadEnded;
 use crate::report::failure::{AttemptFailure, Code};
 
 /// Why an attempt failed.
@@ -56,6 +57,12 @@ impl AttemptError {
 impl From<ContentError> for AttemptError {
     fn from(error: ContentError) -> Self {
         Self::Content(error)
+    }
+}
+
+impl From<ThreadEnded> for AttemptError {
+    fn from(_: ThreadEnded) -> Self {
+        Self::StagingStopped
     }
 }
 

@@ -1,4 +1,4 @@
-//! Talks to one source: agrees on the files, asks for chunks ahead of what has come, and takes them.
+//! A peer as a source of chunks: agrees on the files, asks for chunks ahead of what has come, and takes them.
 //!
 //! What it cannot take is an end, never a shorter or longer chunk: more or fewer bytes than asked for, data that nobody
 //! asked for, silence, keep-alives without progress.
@@ -9,57 +9,69 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use lanspread_proto::WireError;
 use lanspread_proto::chunk::{Buffers, ChunkItem, ChunkMessage, ChunkRequest, Incoming, Outgoing};
 use lanspread_proto::connection::Connection;
-use lanspread_proto::message::{RefusalCode, Reply, Request};
+use lanspread_proto::message::{Hello, Reply, Request};
 use lanspread_store::state::chunks::Chunk;
 use lanspread_types::content::RootFile;
-use lanspread_types::fault::{ContentError, LocalError};
-use lanspread_types::ids::{GameId, GameVersion};
+use lanspread_types::ids::{GameId, GameVersion, PeerId};
 use lanspread_types::limits;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::receive::chunk_writer::Step;
+use crate::receive::chunk_source::{ChunkSource, FetchError, OpenSource, Wanted};
+use crate::receive::chunk_writer::ChunkWrite;
+use crate::transport::dial::dial;
+use crate::transport::socket::Socket;
+use crate::trust::select::PeerOffer;
 
-/// Why a source ended before it was told to.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum FetchError {
-    /// The connection, the protocol, or the source's own refusal.
-    #[error(transparent)]
-    Wire(#[from] WireError),
-    /// What it sent is not what it said it is.
-    #[error(transparent)]
-    Content(ContentError),
-    /// This machine's disk: no other source can help.
-    #[error(transparent)]
-    Local(LocalError),
-    /// The writer ended abnormally; replaced by its own error where that is known.
-    #[error("the writer stopped")]
-    WriterStopped,
+/// Peers, as sources of chunks.
+pub(crate) struct Dialling {
+    pub(crate) ours: Hello,
 }
 
-impl FetchError {
-    pub(crate) fn code(&self) -> &'static str {
-        match self {
-            Self::Wire(error) => error.code(),
-            Self::Content(error) => error.code(),
-            Self::Local(error) => error.code(),
-            Self::WriterStopped => "internal",
+impl OpenSource for Dialling {
+    type Source = PeerChunks<Socket>;
+
+    async fn open(&self, source: &PeerOffer, wanted: Wanted<'_>) -> Result<Self::Source, WireError> {
+        let connection = dial(&source.address.into(), &self.ours).await?.connection;
+        PeerChunks::agree(connection, source.id, wanted).await
+    }
+}
+
+/// A peer that has agreed to send chunks.
+pub(crate) struct PeerChunks<S> {
+    connection: Connection<S>,
+    agreement: Agreement,
+}
+
+impl<S: AsyncRead + AsyncWrite> PeerChunks<S> {
+    /// Makes sure who it is, and that its files are those that are wanted.
+    pub(crate) async fn agree(
+        mut connection: Connection<S>,
+        id: PeerId,
+        wanted: Wanted<'_>,
+    ) -> Result<Self, WireError> {
+        if connection.theirs.peer != id {
+            return Err(WireError::OtherPeer);
         }
+        let agreement = agree(&mut connection, wanted.game, wanted.version, wanted.files).await?;
+        Ok(Self { connection, agreement })
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Send + 'static> ChunkSource for PeerChunks<S> {
+    fn fingerprints(&self) -> &[u64] {
+        &self.agreement.fingerprints
     }
 
-    /// Whether the same source may do better next time. Pure.
-    pub(crate) fn may_pass(&self) -> bool {
-        use RefusalCode::{Busy, Changed, Internal, Stopping};
-        match self {
-            Self::Wire(
-                WireError::Connect(_) | WireError::Io(_) | WireError::Closed | WireError::Timeout { .. },
-            ) => true,
-            Self::Wire(WireError::Refused(refusal)) => {
-                matches!(refusal.code, Busy | Changed | Internal | Stopping)
-            }
-            _ => false,
-        }
+    async fn fetch(
+        &mut self,
+        orders: &mut mpsc::Receiver<Chunk>,
+        writes: mpsc::Sender<ChunkWrite>,
+        buffers: &Buffers,
+        arrived_bytes: &AtomicU64,
+    ) -> Result<(), FetchError> {
+        fetch(&mut self.connection, &self.agreement, orders, writes, buffers, arrived_bytes).await
     }
 }
 
@@ -73,7 +85,7 @@ pub(crate) struct Agreement {
 }
 
 /// Asks for the files and compares them with those that are downloaded: a source whose files are others by now is none.
-pub(crate) async fn agree<S: AsyncRead + AsyncWrite>(
+async fn agree<S: AsyncRead + AsyncWrite>(
     connection: &mut Connection<S>,
     game: &GameId,
     version: &GameVersion,
@@ -113,11 +125,11 @@ pub(crate) async fn agree<S: AsyncRead + AsyncWrite>(
 }
 
 /// Fetches chunks as they are ordered, until no more orders can come and everything asked for is here.
-pub(crate) async fn fetch<S: AsyncRead + AsyncWrite>(
+async fn fetch<S: AsyncRead + AsyncWrite>(
     connection: &mut Connection<S>,
     agreement: &Agreement,
     orders: &mut mpsc::Receiver<Chunk>,
-    steps: mpsc::Sender<Step>,
+    writes: mpsc::Sender<ChunkWrite>,
     buffers: &Buffers,
     arrived_bytes: &AtomicU64,
 ) -> Result<(), FetchError> {
@@ -125,7 +137,7 @@ pub(crate) async fn fetch<S: AsyncRead + AsyncWrite>(
     let (asked, expected) = mpsc::channel(limits::CHUNKS_AHEAD);
     tokio::try_join!(
         ask(&mut outgoing, &agreement.numbers, orders, asked),
-        take(&mut incoming, expected, steps, buffers, arrived_bytes),
+        take(&mut incoming, expected, writes, buffers, arrived_bytes),
     )?;
     Ok(())
 }
@@ -151,7 +163,7 @@ async fn ask<S: AsyncWrite>(
 async fn take<S: AsyncRead>(
     incoming: &mut Incoming<'_, S>,
     mut expected: mpsc::Receiver<Chunk>,
-    steps: mpsc::Sender<Step>,
+    writes: mpsc::Sender<ChunkWrite>,
     buffers: &Buffers,
     arrived_bytes: &AtomicU64,
 ) -> Result<(), FetchError> {
@@ -163,7 +175,7 @@ async fn take<S: AsyncRead>(
                 None => return Ok(()),
             },
             // The last bytes were not what they should be, and nobody is sent any more to notice it by.
-            () = steps.closed() => return Err(FetchError::WriterStopped),
+            () = writes.closed() => return Err(FetchError::WriterStopped),
             begins = incoming.begins() => {
                 let got = "data that nobody asked for";
                 return Err(if begins? {
@@ -174,14 +186,14 @@ async fn take<S: AsyncRead>(
                 .into());
             }
         };
-        take_chunk(incoming, chunk, &steps, buffers, arrived_bytes).await?;
+        take_chunk(incoming, chunk, &writes, buffers, arrived_bytes).await?;
     }
 }
 
 async fn take_chunk<S: AsyncRead>(
     incoming: &mut Incoming<'_, S>,
     chunk: Chunk,
-    steps: &mpsc::Sender<Step>,
+    writes: &mpsc::Sender<ChunkWrite>,
     buffers: &Buffers,
     arrived_bytes: &AtomicU64,
 ) -> Result<(), FetchError> {
@@ -189,7 +201,7 @@ async fn take_chunk<S: AsyncRead>(
     let mut received = 0;
     let mut moved = Instant::now();
     loop {
-        let step = match incoming.item(limits::STREAM_IDLE_DEADLINE, buffers.take()).await? {
+        let write = match incoming.item(limits::STREAM_IDLE_DEADLINE, buffers.take()).await? {
             ChunkItem::Data(data) => {
                 let offset = chunk.offset + received;
                 received += data.len() as u64;
@@ -198,10 +210,10 @@ async fn take_chunk<S: AsyncRead>(
                 }
                 arrived_bytes.fetch_add(data.len() as u64, Ordering::Relaxed);
                 moved = Instant::now();
-                Step::Data { chunk, offset, data }
+                ChunkWrite::Data { chunk, offset, data }
             }
             ChunkItem::Control(ChunkMessage::End { checksum }) if received == chunk.length => {
-                Step::End { chunk, checksum }
+                ChunkWrite::End { chunk, checksum }
             }
             ChunkItem::Control(ChunkMessage::End { .. }) => return Err(wrong(received).into()),
             ChunkItem::Control(ChunkMessage::Failed(refusal)) => {
@@ -215,8 +227,8 @@ async fn take_chunk<S: AsyncRead>(
                 continue;
             }
         };
-        let is_last = matches!(step, Step::End { .. });
-        steps.send(step).await.map_err(|_| FetchError::WriterStopped)?;
+        let is_last = matches!(write, ChunkWrite::End { .. });
+        writes.send(write).await.map_err(|_| FetchError::WriterStopped)?;
         if is_last {
             return Ok(());
         }

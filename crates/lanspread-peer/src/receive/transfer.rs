@@ -8,54 +8,26 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use lanspread_archive::SinkError;
-use lanspread_proto::WireError;
 use lanspread_proto::chunk::Buffers;
-use lanspread_proto::connection::Connection;
-use lanspread_proto::message::Hello;
 use lanspread_store::state::chunks::Chunk;
-use lanspread_store::state::lock::GameLock;
 use lanspread_types::content::RootFile;
 use lanspread_types::ids::{GameId, GameVersion};
 use lanspread_types::limits;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::receive::chunk_writer::{Origin, Target, write};
+use crate::locked_game::LockedGame;
+use crate::receive::chunk_source::{ChunkSource, FetchError, OpenSource, Wanted};
+use crate::receive::chunk_writer::{ChunkOrigin, DownloadTarget, write};
 use crate::receive::error::ReceiveError;
-use crate::receive::fetch::{FetchError, agree, fetch};
 use crate::receive::plan::{Ending, Plan, SourceId};
 use crate::report::channel::EventSender;
 use crate::report::event::{PeerEvent, SourceShare};
 use crate::report::failure::AttemptFailure;
 use crate::task::Tasks;
-use crate::transport::dial::dial;
 use crate::trust::select::PeerOffer;
-
-/// How a source is reached.
-pub(crate) trait Connect: Send + Sync + 'static {
-    type Stream: AsyncRead + AsyncWrite + Send + 'static;
-
-    fn connect(
-        &self,
-        source: &PeerOffer,
-    ) -> impl Future<Output = Result<Connection<Self::Stream>, WireError>> + Send;
-}
-
-/// Over TCP, as this peer.
-pub(crate) struct Dialling {
-    pub(crate) ours: Hello,
-}
-
-impl Connect for Dialling {
-    type Stream = tokio::net::TcpStream;
-
-    async fn connect(&self, source: &PeerOffer) -> Result<Connection<Self::Stream>, WireError> {
-        Ok(dial(&source.address.into(), &self.ours).await?.connection)
-    }
-}
 
 /// What the tasks of one transfer have in common.
 pub(crate) struct TransferContext<C> {
@@ -64,9 +36,9 @@ pub(crate) struct TransferContext<C> {
     pub(crate) files: Vec<RootFile>,
     /// The validated peers.
     pub(crate) sources: Vec<PeerOffer>,
-    pub(crate) target: Arc<Target>,
+    pub(crate) target: Arc<DownloadTarget>,
     /// Held by every writer, so that nobody else begins with this game while one still writes.
-    pub(crate) lock: Option<Arc<GameLock>>,
+    pub(crate) locked: Option<LockedGame>,
     pub(crate) connect: C,
     pub(crate) events: EventSender,
     pub(crate) tasks: Tasks,
@@ -74,7 +46,7 @@ pub(crate) struct TransferContext<C> {
 }
 
 /// What a source's task tells.
-enum News {
+enum SourceNews {
     /// It is connected and agrees about the files; what it brought earlier and has changed since.
     Opened(SourceId, Vec<usize>),
     Done(SourceId, Chunk),
@@ -108,7 +80,7 @@ struct Transfer<C> {
     context: Arc<TransferContext<C>>,
     plan: Plan,
     sources: Vec<SourceState>,
-    news: mpsc::Sender<News>,
+    news: mpsc::Sender<SourceNews>,
     /// Tasks that may still run.
     tasks: Vec<JoinHandle<()>>,
     bytes_total: u64,
@@ -116,7 +88,7 @@ struct Transfer<C> {
 }
 
 /// Fetches everything that is not here yet. Who sent what; also when it fails what has come is recorded.
-pub(crate) async fn transfer<C: Connect>(
+pub(crate) async fn transfer<C: OpenSource>(
     context: TransferContext<C>,
 ) -> Result<Vec<SourceShare>, ReceiveError> {
     let (news, mut heard) = mpsc::channel(limits::CHUNKS_AHEAD * limits::DOWNLOAD_SOURCES_MAX);
@@ -143,8 +115,8 @@ pub(crate) async fn transfer<C: Connect>(
     ended.map(|()| transfer.shares())
 }
 
-impl<C: Connect> Transfer<C> {
-    async fn run(&mut self, heard: &mut mpsc::Receiver<News>) -> Result<(), ReceiveError> {
+impl<C: OpenSource> Transfer<C> {
+    async fn run(&mut self, heard: &mut mpsc::Receiver<SourceNews>) -> Result<(), ReceiveError> {
         let cancel = self.context.cancel.clone();
         let mut ticked = Instant::now();
         loop {
@@ -243,17 +215,17 @@ impl<C: Connect> Transfer<C> {
         self.sources[source].session = None;
     }
 
-    fn hear(&mut self, news: News) -> Result<(), ReceiveError> {
+    fn hear(&mut self, news: SourceNews) -> Result<(), ReceiveError> {
         match news {
-            News::Opened(source, dropped) => self.plan.opened(source, &dropped),
-            News::Done(source, chunk) => {
+            SourceNews::Opened(source, dropped) => self.plan.opened(source, &dropped),
+            SourceNews::Done(source, chunk) => {
                 self.tell_arrived(source);
                 if !self.plan.finished(source, chunk.id) {
                     return Err(ReceiveError::Internal(format!("chunk {} came twice", chunk.id)));
                 }
                 self.measure(source);
             }
-            News::Ended(source, result) => {
+            SourceNews::Ended(source, result) => {
                 self.tell_arrived(source);
                 self.sources[source].session = None;
                 self.sources[source].measured_at = None;
@@ -355,58 +327,52 @@ impl<C: Connect> Transfer<C> {
 }
 
 /// The task of one source.
-async fn run_session<C: Connect>(
+async fn run_session<C: OpenSource>(
     context: Arc<TransferContext<C>>,
     id: SourceId,
     orders: mpsc::Receiver<Chunk>,
     arrived_bytes: Arc<AtomicU64>,
     cancel: CancellationToken,
-    news: mpsc::Sender<News>,
+    news: mpsc::Sender<SourceNews>,
 ) {
     let ended = converse(&context, id, orders, &arrived_bytes, &cancel, &news).await;
     // Nobody hears it when the transfer has come to its end.
-    let _ = news.send(News::Ended(id, ended)).await;
+    let _ = news.send(SourceNews::Ended(id, ended)).await;
 }
 
-async fn converse<C: Connect>(
+async fn converse<C: OpenSource>(
     context: &Arc<TransferContext<C>>,
     id: SourceId,
     mut orders: mpsc::Receiver<Chunk>,
     arrived_bytes: &AtomicU64,
     cancel: &CancellationToken,
-    news: &mpsc::Sender<News>,
+    news: &mpsc::Sender<SourceNews>,
 ) -> Result<(), FetchError> {
     let source = &context.sources[id];
-    let opening = async {
-        let mut connection = context.connect.connect(source).await?;
-        if connection.theirs.peer != source.id {
-            return Err(WireError::OtherPeer);
-        }
-        let agreement = agree(&mut connection, &context.game, &context.version, &context.files).await?;
-        Ok((connection, agreement))
-    };
+    let wanted = Wanted { game: &context.game, version: &context.version, files: &context.files };
+    let opening = context.connect.open(source, wanted);
     let Some(opened) = cancel.run_until_cancelled(opening).await else { return Ok(()) };
-    let (mut connection, agreement) = opened?;
+    let mut chunks = opened?;
 
-    let origin = Origin {
+    let origin = ChunkOrigin {
         peer: source.name.clone(),
         peer_id: source.id,
-        fingerprints: agreement.fingerprints.clone(),
+        fingerprints: chunks.fingerprints().to_vec(),
     };
-    let (steps, queue) = mpsc::channel(limits::CHUNK_QUEUE_ITEMS);
+    let (writes, queue) = mpsc::channel(limits::CHUNK_QUEUE_ITEMS);
     let (opened, released) = tokio::sync::oneshot::channel();
     let buffers = Arc::new(Buffers::default());
     let writing = {
         let (context, buffers, news) = (Arc::clone(context), Arc::clone(&buffers), news.clone());
         context.tasks.clone().spawn_blocking("chunk-writer", move || {
             // With the context the game stays locked until the last byte is written.
-            let _locked = context.lock.as_ref();
+            let _locked = context.locked.as_ref();
             let dropped = context.target.journal().drop_changed(origin.peer_id, &origin.fingerprints)?;
             // Both fail only when the transfer has come to its end.
-            let _ = news.blocking_send(News::Opened(id, dropped));
+            let _ = news.blocking_send(SourceNews::Opened(id, dropped));
             let _ = opened.send(());
             write(&context.target, &origin, queue, &buffers, |chunk| {
-                let _ = news.blocking_send(News::Done(id, chunk));
+                let _ = news.blocking_send(SourceNews::Done(id, chunk));
             })
         })
     };
@@ -415,7 +381,7 @@ async fn converse<C: Connect>(
         if released.await.is_err() {
             return Err(FetchError::WriterStopped);
         }
-        fetch(&mut connection, &agreement, &mut orders, steps, &buffers, arrived_bytes).await
+        chunks.fetch(&mut orders, writes, &buffers, arrived_bytes).await
     };
     let fetched = cancel.run_until_cancelled(fetching).await.unwrap_or(Ok(()));
     // The writer's end of the queue has gone with the future, so it writes what it has and ends.

@@ -17,10 +17,10 @@ use tokio_util::sync::CancellationToken;
 use super::{Source, download, poll, refusal, stream};
 use crate::source::parts::{FILES_PER_MESSAGE, in_parts, offers_in_parts};
 use crate::source::visitor::Visitor;
-use crate::transport::listener::Serve;
+use crate::transport::listener::ServeConnection;
 
 /// Serves every connection that comes from an address, until `stop`.
-pub(crate) fn serve_each(source: Arc<Source>, ours: Hello, stop: CancellationToken) -> Arc<Serve> {
+pub(crate) fn serve_each(source: Arc<Source>, ours: Hello, stop: CancellationToken) -> Arc<ServeConnection> {
     let ours = Arc::new(ours);
     Arc::new(move |socket, from| {
         let (source, ours, stop) = (Arc::clone(&source), Arc::clone(&ours), stop.clone());

@@ -13,10 +13,16 @@ use crate::task::Tasks;
 use crate::transport::socket::{Listener, Socket};
 
 /// Serves one connection to its end.
-pub(crate) type Serve = dyn Fn(Socket, SocketAddr) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync;
+pub(crate) type ServeConnection =
+    dyn Fn(Socket, SocketAddr) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync;
 
 /// Accepts until `stop`; each connection within the limits is served as one of `tasks`.
-pub(crate) async fn accept(listener: Listener, tasks: Tasks, serve: Arc<Serve>, stop: CancellationToken) {
+pub(crate) async fn accept(
+    listener: Listener,
+    tasks: Tasks,
+    serve: Arc<ServeConnection>,
+    stop: CancellationToken,
+) {
     let places = Places::default();
     while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
         match accepted {
@@ -30,7 +36,7 @@ pub(crate) async fn accept(listener: Listener, tasks: Tasks, serve: Arc<Serve>, 
     }
 }
 
-fn admit(socket: Socket, address: SocketAddr, places: &Places, tasks: &Tasks, serve: &Serve) {
+fn admit(socket: Socket, address: SocketAddr, places: &Places, tasks: &Tasks, serve: &ServeConnection) {
     let Some(place) = places.take(address.ip()) else {
         tracing::info!("too many connections; one from {address} is closed");
         return;

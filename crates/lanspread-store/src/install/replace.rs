@@ -11,7 +11,7 @@ use crate::state::games_dir::GamesDir;
 use crate::state::receipt_reader;
 use crate::state::receipt_reader::Receipt;
 
-use crate::state::tree::{Found, open_local, shown_path, walk};
+use crate::state::tree::{FoundFile, open_local, shown_path, walk};
 
 /// What an install does where an installed tree stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,9 +59,9 @@ pub fn refuse_user_files(games: &GamesDir, game: &GameId) -> Result<(), StoreErr
     users.refuse(game, path, receipt.is_some())
 }
 
-fn is_as_installed(receipt: Option<&Receipt>, path: Option<&str>, found: Found) -> bool {
+fn is_as_installed(receipt: Option<&Receipt>, path: Option<&str>, found: FoundFile) -> bool {
     let installed = receipt.zip(path).and_then(|(receipt, path)| receipt.files.get(path));
-    matches!((installed, found), (Some(installed), Found::File(size)) if installed.size == size)
+    matches!((installed, found), (Some(installed), FoundFile::File(size)) if installed.size == size)
 }
 
 struct UserFiles {

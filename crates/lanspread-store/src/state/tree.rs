@@ -15,7 +15,7 @@ use crate::state::standing::{Standing, standing};
 
 /// What stands at a path of a tree, folders apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Found {
+pub(crate) enum FoundFile {
     /// A file of this many bytes.
     File(u64),
     /// A link, pipe, socket or device.
@@ -44,7 +44,7 @@ pub fn open_local(games: &GamesDir, game: &GameId) -> Result<Option<Dir>, StoreE
 pub(crate) fn walk(
     top: &Dir,
     shown: &Path,
-    visit: &mut dyn FnMut(&Path, Found) -> Result<(), StoreError>,
+    visit: &mut dyn FnMut(&Path, FoundFile) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
     let mut waiting = vec![PathBuf::new()];
     while let Some(folder) = waiting.pop() {
@@ -64,9 +64,9 @@ pub(crate) fn walk(
             if metadata.is_dir() {
                 folders.push(path);
             } else if metadata.is_file() {
-                visit(&path, Found::File(metadata.len()))?;
+                visit(&path, FoundFile::File(metadata.len()))?;
             } else {
-                visit(&path, Found::Other)?;
+                visit(&path, FoundFile::Other)?;
             }
         }
         waiting.extend(folders.into_iter().rev());
@@ -109,11 +109,11 @@ mod tests {
         })
         .unwrap();
         let expected = [
-            ("top", Found::File(1)),
-            ("a/door", Found::Other),
-            ("a/x", Found::File(0)),
-            ("b/loop", Found::Other),
-            ("b/deep/er/file", Found::File(3)),
+            ("top", FoundFile::File(1)),
+            ("a/door", FoundFile::Other),
+            ("a/x", FoundFile::File(0)),
+            ("b/loop", FoundFile::Other),
+            ("b/deep/er/file", FoundFile::File(3)),
         ];
         assert_eq!(seen, expected.map(|(path, found)| (path.to_owned(), found)));
     }

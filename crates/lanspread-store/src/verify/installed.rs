@@ -12,7 +12,7 @@ use crate::state::receipt_reader::InstalledFile;
 use crate::state::receipt_reader::Receipt;
 use crate::state::receipt_reader::ReceiptError;
 
-use crate::state::tree::{Found, open_local, shown_path, walk};
+use crate::state::tree::{FoundFile, open_local, shown_path, walk};
 use crate::verify::comparison::{Comparison, Problem, VerifyPart};
 
 /// An installed tree and its receipt.
@@ -77,10 +77,10 @@ impl VerifyPart for InstalledTree {
             comparison.go_on()?;
             // A link in the place of a file is not that file.
             let installed = match found {
-                Found::File(size) => {
+                FoundFile::File(size) => {
                     path.to_str().and_then(|name| missing.remove(name)).map(|installed| (size, installed))
                 }
-                Found::Other => None,
+                FoundFile::Other => None,
             };
             let problem = match installed {
                 Some((size, installed)) => self.judge(path, size, installed, comparison)?,

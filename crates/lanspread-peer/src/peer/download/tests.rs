@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::SocketAddr;
 
+use lanspread_store::state::lock::GameLock;
 use lanspread_testing::machine::{Machine, Node, Tree};
 use lanspread_testing::small_game;
 

@@ -4,14 +4,16 @@
 use std::time::Duration;
 
 use lanspread_proto::codec;
-use lanspread_proto::message::{DownloadFile, Hello, Refusal};
+use lanspread_proto::message::{DownloadFile, Hello, Refusal, RefusalCode};
 use lanspread_store::state::chunks::Chunks;
 use lanspread_testing::lying_source::{control_frame, raw_frame};
 use lanspread_types::checksum::Checksum;
+use lanspread_types::fault::ContentError;
 use lanspread_types::ids::PeerId;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
 use super::*;
+use crate::receive::chunk_source::FetchError;
 
 fn hello() -> Hello {
     Hello { peer: PeerId::random().unwrap(), name: "pc".parse().unwrap(), listen_port: None, instance: 0 }
@@ -63,11 +65,11 @@ async fn fetched(said: Vec<u8>, closes: bool) -> (Result<(), FetchError>, Vec<u8
     let (mut bytes, mut whole) = (Vec::new(), 0);
     while let Ok(step) = queue.try_recv() {
         match step {
-            Step::Data { offset, data, .. } => {
+            ChunkWrite::Data { offset, data, .. } => {
                 assert_eq!(offset, bytes.len() as u64, "bytes go to their places");
                 bytes.extend_from_slice(&data);
             }
-            Step::End { chunk, checksum } => {
+            ChunkWrite::End { chunk, checksum } => {
                 let begin = usize::try_from(chunk.offset).unwrap();
                 assert_eq!(checksum, Checksum::of(&bytes[begin..]));
                 whole += 1;

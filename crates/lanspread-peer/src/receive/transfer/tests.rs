@@ -6,6 +6,9 @@ use std::os::unix::fs::FileExt;
 use std::sync::Mutex;
 
 use lanspread_archive::provider::ProviderChoice;
+use lanspread_proto::connection::Connection;
+use lanspread_proto::error::WireError;
+use lanspread_proto::message::Hello;
 use lanspread_store::download::partials;
 use lanspread_store::state::game_state::GameState;
 use lanspread_store::state::games_dir::GamesDir;
@@ -16,6 +19,8 @@ use lanspread_types::limits::CHUNK_BYTES;
 use tokio::io::{DuplexStream, duplex};
 
 use super::*;
+use crate::receive::chunk_source::{OpenSource, Wanted};
+use crate::receive::fetch::PeerChunks;
 use crate::report::channel::PeerEvents;
 use crate::source::{Source, handler};
 
@@ -64,10 +69,11 @@ impl Served {
 
 struct Pipes(Vec<Arc<Served>>);
 
-impl Connect for Pipes {
-    type Stream = FaultPipe<DuplexStream>;
+impl OpenSource for Pipes {
+    type Source = PeerChunks<FaultPipe<DuplexStream>>;
 
-    async fn connect(&self, source: &PeerOffer) -> Result<Connection<Self::Stream>, WireError> {
+    async fn open(&self, source: &PeerOffer, wanted: Wanted<'_>) -> Result<Self::Source, WireError> {
+        let source_id = source.id;
         let served = self.0.iter().find(|served| served.hello.name == source.name).unwrap();
         let left = served.connections_left.load(Ordering::Relaxed);
         if left == 0 {
@@ -81,7 +87,8 @@ impl Connect for Pipes {
             handler::serve(&source, far, &hello, &CancellationToken::new()).await;
         });
         let ours = Hello { peer: PeerId::random().unwrap(), ..served.hello.clone() };
-        Connection::open(FaultPipe::on_reads(near, fault), &ours).await
+        let connection = Connection::open(FaultPipe::on_reads(near, fault), &ours).await?;
+        PeerChunks::agree(connection, source_id, wanted).await
     }
 }
 
@@ -128,7 +135,7 @@ impl Receiver {
         let (game, version): (GameId, GameVersion) = ("g".parse().unwrap(), "1".parse().unwrap());
         let files = offers[0].files.clone();
         let (partials, journal) = partials::prepare(&games, &game, &version, &files, &self.cancel).unwrap();
-        let target = Target {
+        let target = DownloadTarget {
             partials,
             journal: Mutex::new(journal),
             booking: None,
@@ -140,7 +147,7 @@ impl Receiver {
             files,
             sources: offers,
             target: Arc::new(target),
-            lock: None,
+            locked: None,
             connect: Pipes(sources.iter().map(|served| Arc::clone(served)).collect()),
             events: self.events.clone(),
             tasks: self.tasks.clone(),
