@@ -1,14 +1,14 @@
-//! The checksum of a file's or chunk's bytes: CRC-32 as in IEEE 802.3, which is what RAR archives store.
+//! Checksums of files and chunks: CRC-32 as in IEEE 802.3, which is what RAR archives store.
 //!
-//! It finds damage, not lies. Everything that compares, carries or records a checksum uses these two types, so that
-//! another digest is a change of this file and of the places where bytes meet a format.
+//! A checksum finds damage, not lies. All code that compares, carries or records one uses these two types, so that
+//! adding another digest changes only this file and the places that read or write a format.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// The checksum of some bytes; shown and written as eight hexadecimal digits.
+/// The checksum of some bytes; shown and parsed as eight hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Checksum(u32);
@@ -19,7 +19,7 @@ impl Checksum {
         Self(crc32)
     }
 
-    /// The checksum of bytes that are all at hand.
+    /// Computes the checksum of bytes that are all in memory.
     pub fn of(bytes: &[u8]) -> Self {
         Self(crc32fast::hash(bytes))
     }
@@ -31,7 +31,7 @@ impl fmt::Display for Checksum {
     }
 }
 
-/// Text that is no checksum.
+/// The text is not a checksum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a checksum is eight hexadecimal digits")]
 pub struct NoChecksum;
@@ -47,7 +47,7 @@ impl FromStr for Checksum {
     }
 }
 
-/// Computes a [`Checksum`] while bytes pass by.
+/// Computes a [`Checksum`] from bytes that arrive in parts.
 #[derive(Debug, Clone, Default)]
 pub struct ChecksumHasher(crc32fast::Hasher);
 

@@ -6,8 +6,9 @@
 //! archive = ArchiveBegin (Directory | Copy | FileBegin Data* FileEnd)* ArchiveEnd
 //! ```
 //!
-//! That order has three spellings and no more: this enum, which decoders push, sinks take and the receiver's queue
-//! holds; the messages of the wire, whose bytes are fixed; and the grammar that judges what a source sends.
+//! That order is written down three times and no more: in this enum, which decoders push, sinks take and the receiver's
+//! queue holds; in the messages of the protocol, whose bytes are fixed; and in the grammar that checks what a source
+//! sends.
 
 use serde::{Deserialize, Serialize};
 
@@ -38,7 +39,7 @@ pub enum ArchiveFormat {
     Rar5,
 }
 
-/// How much there is.
+/// Counts and bytes of entries.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Totals {
     /// Files, copies included.
@@ -50,7 +51,7 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// Sum of two totals, or nothing on overflow.
+    /// Sum of two totals; `None` on overflow.
     pub fn checked_add(self, other: Self) -> Option<Self> {
         Some(Self {
             files: self.files.checked_add(other.files)?,
@@ -65,47 +66,47 @@ impl Totals {
     }
 }
 
-/// Seconds since the Unix epoch, UTC; negative before 1970. Finer detail is not kept.
+/// Seconds since the Unix epoch, UTC; negative before 1970. Fractions of a second are not kept.
 pub type UnixSeconds = i64;
 
 /// A folder inside an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DirectoryEntry {
-    /// Where it stands in the installed tree.
+    /// Its place in the installed tree.
     pub path: EntryPath,
 }
 
 /// A file inside an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileEntry {
-    /// Where it stands in the installed tree.
+    /// Its place in the installed tree.
     pub path: EntryPath,
     /// Unpacked bytes.
     pub size: u64,
-    /// CRC-32 of the unpacked bytes when the archive has one.
+    /// CRC-32 of the unpacked bytes, if the archive stores one.
     pub checksum: Option<Checksum>,
-    /// Modification time.
+    /// Modification time, if the archive stores one.
     pub modified: Option<UnixSeconds>,
-    /// Whether anyone may execute it; nothing else of its mode survives.
+    /// Whether its owner, its group or anyone else may execute it; the rest of its mode is dropped.
     pub executable: bool,
 }
 
 /// A file that the archive stores as a reference to an earlier one: RAR 5 file references and hard links.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CopyEntry {
-    /// Where it stands in the installed tree.
+    /// Its place in the installed tree.
     pub path: EntryPath,
     /// The earlier file of the same archive.
     pub original: EntryPath,
     /// Unpacked bytes: those of the original.
     pub size: u64,
-    /// Modification time.
+    /// Modification time, if the archive stores one.
     pub modified: Option<UnixSeconds>,
-    /// Whether anyone may execute it.
+    /// Whether its owner, its group or anyone else may execute it.
     pub executable: bool,
 }
 
-/// A file in a game root that is offered: an archive, a volume or the sentinel.
+/// A file in a game root that a peer offers: an archive, a volume or the sentinel.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RootFile {
     /// File name.
@@ -118,11 +119,11 @@ pub struct RootFile {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Availability {
-    /// Downloaded: can be served.
+    /// Downloaded: it can be served.
     Ready,
-    /// Installed, not shareable.
+    /// Installed, but not downloaded: it cannot be served.
     LocalOnly,
-    /// Neither: a folder with something else in it.
+    /// Neither: the folder holds something else.
     Incomplete,
 }
 
@@ -143,13 +144,13 @@ pub struct GameOffer {
 pub enum EntryStep<D> {
     /// An archive begins.
     ArchiveBegin(ArchiveSummary),
-    /// A folder; it may be named again and its parents may never be named.
+    /// A folder. It may be named more than once, and its parents need not be named at all.
     Directory(DirectoryEntry),
     /// A file begins; exactly [`FileEntry::size`] bytes follow as data.
     FileBegin(FileEntry),
     /// The next bytes of the open file, never empty.
     Data(D),
-    /// The open file is complete; the checksum of its bytes as decoded.
+    /// The open file is complete; carries the checksum of its decoded bytes.
     FileEnd(Checksum),
     /// A file that is identical to an earlier one of this archive.
     Copy(CopyEntry),
@@ -158,7 +159,7 @@ pub enum EntryStep<D> {
 }
 
 impl<D> EntryStep<D> {
-    /// The same step, with its bytes held otherwise.
+    /// Converts how the bytes are held and keeps the rest of the step.
     pub fn map_data<E>(self, hold: impl FnOnce(D) -> E) -> EntryStep<E> {
         match self {
             Self::ArchiveBegin(archive) => EntryStep::ArchiveBegin(archive),

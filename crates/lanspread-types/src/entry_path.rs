@@ -1,12 +1,12 @@
-//! The one type that names an entry's path, and the one parser that makes it.
+//! The one type for the path of an entry, and the one parser that makes it.
 //!
-//! Invariants of an [`EntryPath`]: relative, `/`-separated, no empty, `.` or `..` component, no NUL or other
-//! control character, no component over 255 bytes, at most 64 components, and the first component is none of our
-//! own names. Under [`NamePolicy::Portable`], the default, it can also be held by Windows and macOS, so that a game
-//! that installs here installs there.
+//! Invariants of an [`EntryPath`]: it is relative and `/`-separated. It has no empty, `.` or `..` component and no NUL
+//! or other control character. It has at most 64 components of at most 255 bytes each and 4095 bytes in all, and its
+//! first component is not a name that lanspread uses itself. Under [`NamePolicy::Portable`], the default, Windows and
+//! macOS can hold it too, so that a game installs on every system or on none.
 //!
-//! Names are judged in one form, as given: nothing is normalised, replaced or stripped to make a name fit.
-//! (`\` is refused rather than converted: CVE-2022-30333 is what happens when the judged and the used form differ.)
+//! A name is checked exactly as it is used: nothing is normalised, replaced or stripped to make it fit.
+//! (`\` is refused rather than converted: CVE-2022-30333 is what happens when the checked and the used form differ.)
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -23,10 +23,10 @@ use crate::{layout, limits};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum NamePolicy {
-    /// What every system can hold; two names that any of them would take for one are refused.
+    /// Names that every system can hold. Two names that some system treats as the same are refused.
     #[default]
     Portable,
-    /// What this system can hold safely; for trees that were never meant for Windows.
+    /// Names that this system can hold safely, for trees that are not meant for Windows.
     Native,
 }
 
@@ -66,19 +66,15 @@ pub enum NameProblem {
     TooDeep,
     #[error("this name is reserved for lanspread")]
     OurOwn,
-    #[error(
-        "it holds `{0}`, which Windows cannot hold (use `--names native` if this tree is not meant for it)"
-    )]
+    #[error("it holds `{0}`, which Windows does not allow")]
     NotPortableCharacter(char),
-    #[error("it is a Windows device name (use `--names native` if this tree is not meant for Windows)")]
+    #[error("a component is a Windows device name")]
     DeviceName,
-    #[error(
-        "a component ends in a dot or space (use `--names native` if this tree is not meant for Windows)"
-    )]
+    #[error("a component ends in a dot or space, which Windows does not allow")]
     TrailingDotOrSpace,
     #[error("another entry has the same name")]
     Duplicate,
-    #[error("another entry's name differs only in letter case or Unicode form (see `--names native`)")]
+    #[error("another entry's name differs only in letter case or Unicode form")]
     Collision,
 }
 
@@ -101,12 +97,12 @@ impl EntryPath {
         }
     }
 
-    /// The path, `/`-separated.
+    /// The path as text, `/`-separated.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The paths of the folders above, outermost first.
+    /// The paths of its parent folders, outermost first.
     pub fn parents(&self) -> impl Iterator<Item = &str> {
         self.0.match_indices('/').map(|(index, _)| &self.0[..index])
     }
@@ -170,7 +166,7 @@ fn is_our_own(component: &str) -> bool {
 }
 
 fn check_portable(component: &str) -> Result<(), NameProblem> {
-    // `:` begins drives and NTFS streams; the others are separators or wildcards to Windows.
+    // `:` marks drives and NTFS streams; Windows reserves the others.
     if let Some(character) =
         component.chars().find(|c| matches!(c, '\\' | ':' | '<' | '>' | '"' | '|' | '?' | '*'))
     {
@@ -185,7 +181,7 @@ fn check_portable(component: &str) -> Result<(), NameProblem> {
     Ok(())
 }
 
-/// Device names of Windows, with or without an extension, superscript digits included.
+/// Whether this is a device name of Windows, with or without an extension; superscript digits count.
 /// Source: Microsoft, "Naming Files, Paths, and Namespaces".
 fn is_device_name(component: &str) -> bool {
     let stem = component.split('.').next().unwrap_or_default().trim_end_matches(' ').to_ascii_uppercase();
@@ -200,15 +196,15 @@ fn is_device_name(component: &str) -> bool {
     is_unit && characters.next().is_none()
 }
 
-/// NFC, full case folding, NFC again (folding can undo it): equal for names that some file system takes for one.
+/// NFC, full case folding, NFC again (folding can undo it): equal for names that some file system treats as the same.
 fn folded(name: &str) -> String {
     let composed: String = name.nfc().collect();
     caseless::default_case_fold_str(&composed).nfc().collect()
 }
 
-/// All paths of one tree, so that no two entries stand in each other's way.
+/// All paths of one tree, so that no two entries collide.
 ///
-/// Holds a fixed 32 bytes per path instead of the path, so that a tree of 100,000 files costs a few MiB.
+/// Holds digests of a fixed length instead of the paths, so that a tree of 100,000 files costs a few MiB.
 #[derive(Debug)]
 pub struct PathIndex {
     policy: NamePolicy,
@@ -218,11 +214,11 @@ pub struct PathIndex {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Seen {
     kind: EntryKind,
-    /// Digest of the exact spelling, to tell a repeated folder from a colliding one.
+    /// Digest of the exact spelling: a repeated folder has the same one, a colliding folder has not.
     spelling: [u8; 8],
 }
 
-/// What stands at a path.
+/// What is at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EntryKind {
     /// A file, or a copy of one.
@@ -237,12 +233,12 @@ impl PathIndex {
         Self { policy, seen: HashMap::new() }
     }
 
-    /// Adds an entry and the folders above it. Returns the folders that are new, outermost first, the entry
-    /// itself included when it is one; the caller creates exactly these.
+    /// Adds an entry and its parent folders. Returns the folders that are new, outermost first, including the entry
+    /// itself if it is a new folder. The caller creates exactly these.
     ///
     /// # Errors
-    /// [`NameProblem::Duplicate`] or [`NameProblem::Collision`] when another entry has the name already; a folder
-    /// may be named twice in the same spelling.
+    /// [`NameProblem::Duplicate`] or [`NameProblem::Collision`] if another entry already has the name. A folder may
+    /// be named again in the same spelling.
     pub fn insert<'p>(&mut self, path: &'p EntryPath, kind: EntryKind) -> Result<Vec<&'p str>, NameError> {
         let mut created = Vec::new();
         for parent in path.parents() {
@@ -294,7 +290,7 @@ mod tests {
         EntryPath::parse(name, policy).err().map(|error| error.problem)
     }
 
-    /// Each row is a fault some extractor had, or a rule of some file system.
+    /// Each row is a fault that some extractor had, or a rule of some file system.
     #[test]
     fn hostile_names_are_refused_under_both_policies() {
         use NameProblem::*;
@@ -307,12 +303,12 @@ mod tests {
             ("\\windows", Absolute, "rooted on Windows"),
             ("\\\\server\\share", Absolute, "UNC"),
             ("../x", Traversal, "zip-slip"),
-            ("a/../../x", Traversal, "zip-slip behind a folder"),
+            ("a/../../x", Traversal, "zip-slip below a folder"),
             ("a/./b", Traversal, "second spelling of a/b"),
             ("a//b", Traversal, "empty component"),
             ("a/", Traversal, "trailing separator"),
             (".", Traversal, "staging itself"),
-            ("a\0b", ControlCharacter, "C string cut"),
+            ("a\0b", ControlCharacter, "a C string ends here"),
             ("a\nb", ControlCharacter, "log injection"),
             ("a\u{7f}", ControlCharacter, "DEL"),
             ("a\u{85}", ControlCharacter, "C1"),
@@ -385,14 +381,18 @@ mod tests {
         use EntryKind::{Directory, File};
         let mut index = PathIndex::new(NamePolicy::Portable);
         assert_eq!(insert(&mut index, "a/b/c", File), Ok(2));
-        assert_eq!(insert(&mut index, "a/b", Directory), Ok(0), "named before by its file");
+        assert_eq!(insert(&mut index, "a/b", Directory), Ok(0), "already added as a parent of its file");
         assert_eq!(insert(&mut index, "a/b/c", File), Err(NameProblem::Duplicate));
-        assert_eq!(insert(&mut index, "a/b/c/d", File), Err(NameProblem::Duplicate), "a file is no folder");
-        assert_eq!(insert(&mut index, "a/b", File), Err(NameProblem::Duplicate), "a folder is no file");
+        assert_eq!(
+            insert(&mut index, "a/b/c/d", File),
+            Err(NameProblem::Duplicate),
+            "a file is not a folder"
+        );
+        assert_eq!(insert(&mut index, "a/b", File), Err(NameProblem::Duplicate), "a folder is not a file");
         assert_eq!(
             insert(&mut index, "A/other", File),
             Err(NameProblem::Collision),
-            "folder in another case"
+            "the folder in another case"
         );
         assert_eq!(insert(&mut index, "a/stra\u{df}e", File), Ok(0));
         assert_eq!(insert(&mut index, "a/STRASSE", File), Err(NameProblem::Collision), "full folding");
@@ -409,7 +409,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever passes stays below the folder it is joined to.
+        /// A path that is accepted stays below the folder it is joined to.
         #[test]
         fn accepted_paths_never_leave_their_folder(name in "[a./\\\\: C\u{0}-\u{ff}]{0,24}") {
             for policy in [NamePolicy::Portable, NamePolicy::Native] {
@@ -423,7 +423,7 @@ mod tests {
             }
         }
 
-        /// Portable accepts a subset of native.
+        /// The portable policy accepts a subset of the native one.
         #[test]
         fn portable_implies_native(name in "\\PC{0,40}") {
             if EntryPath::parse(&name, NamePolicy::Portable).is_ok() {

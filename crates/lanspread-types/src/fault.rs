@@ -1,5 +1,5 @@
-//! Two kinds of fault that are answered differently, wherever they come from: a [`ContentError`] is the source's (the
-//! next source gets a fresh attempt), a [`LocalError`] is this machine's (no other source can help).
+//! Errors by whose fault they are, because that decides what happens next. A [`ContentError`] is the source's fault,
+//! and another source can be tried. A [`LocalError`] is this machine's, and no other source can help.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,26 +14,23 @@ pub enum LocalError {
     /// A file operation failed.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {
-        /// What was tried, as a verb phrase such as `create`.
+        /// What was attempted, as a verb phrase such as `create`.
         action: &'static str,
-        /// On what.
+        /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
-    /// The announced total does not fit.
-    #[error(
-        "{} has {free_bytes} bytes free{} but {needed_bytes} are needed; free some space or choose another --games-dir",
-        path.display(), booked(*booked_bytes)
-    )]
+    /// The operation does not fit on the disk.
+    #[error("{} has {free_bytes} bytes free{} but {needed_bytes} are needed", path.display(), booked(*booked_bytes))]
     NotEnoughSpace {
         /// The games directory.
         path: PathBuf,
-        /// Bytes the install takes, with room for names and a margin.
+        /// Bytes that the operation takes, including names and a margin.
         needed_bytes: u64,
-        /// Bytes an ordinary user may still write.
+        /// Bytes that an ordinary user may still write.
         free_bytes: u64,
-        /// Bytes of these that running operations have booked and not written yet.
+        /// Bytes of these that running operations have booked but not written yet.
         booked_bytes: u64,
     },
 }
@@ -43,13 +40,13 @@ fn booked(bytes: u64) -> String {
 }
 
 impl LocalError {
-    /// Wraps what the system said about `path`.
+    /// Wraps an error of the system about `path`.
     pub fn io(action: &'static str, path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Self {
         let path = path.as_ref().to_owned();
         move |source| Self::Io { action, path, source }
     }
 
-    /// Whether the place may not be written by us at all.
+    /// Whether the system does not let this process write to the place at all.
     pub fn is_refused_write(&self) -> bool {
         matches!(self.code(), "permission-denied" | "read-only")
     }
@@ -68,23 +65,23 @@ impl LocalError {
     }
 }
 
-/// Something stands where only we write, and no crash of ours leaves it there.
+/// Something is in a place where only lanspread writes, and no crash of lanspread can have left it.
 #[derive(Debug, thiserror::Error)]
 #[error("{} {what}; lanspread leaves it alone", path.display())]
 pub struct ForeignState {
-    /// What stands in the way.
+    /// The file or folder.
     pub path: PathBuf,
-    /// What is odd about it.
+    /// What is wrong with it, as a verb phrase that follows the path.
     pub what: String,
 }
 
-/// Content that a source sent and that breaks a rule.
+/// Content from a source that breaks a rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ContentError {
-    /// A name that must not or cannot be installed.
+    /// A name that cannot be installed, or not safely.
     #[error(transparent)]
     Name(#[from] NameError),
-    /// Content with another CRC-32 than announced.
+    /// Content whose CRC-32 differs from the announced one.
     #[error("`{path}` has CRC-32 {got}, expected {expected}")]
     Checksum {
         /// Path of the entry.
@@ -94,21 +91,21 @@ pub enum ContentError {
         /// CRC-32 of the bytes received.
         got: Checksum,
     },
-    /// A copy of a file that this archive did not bring.
-    #[error("`{path}` is a copy of `{original}`, which is no earlier file")]
+    /// A copy of a file that this archive has not contained so far.
+    #[error("`{path}` is a copy of `{original}`, which is not an earlier file")]
     UnknownOriginal {
         /// Path of the copy.
         path: String,
         /// Path it refers to.
         original: String,
     },
-    /// A list of root files that cannot be one game.
+    /// A list of root files that cannot be those of one game.
     #[error("its list of files cannot be downloaded: {0}")]
     RootFiles(String),
-    /// A sentinel that does not say the version it was offered as.
+    /// A sentinel whose version is not the offered one.
     #[error("its version.ini does not say version {expected}")]
     Sentinel {
-        /// The version offered.
+        /// The offered version.
         expected: GameVersion,
     },
 }

@@ -1,7 +1,7 @@
-//! The small checked words that name things: games, versions, peers.
+//! Checked words that name things: games, versions, peers.
 //!
-//! Each type has one parser; a value of the type cannot be bad. They are shown to users as they are, so
-//! none of them may hold a control character.
+//! Each type has one parser, so a value of the type is always valid. The words are shown to users as they are, so none
+//! of them may hold a control character.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::limits;
 use crate::text::{is_display_hazard, printable};
 
-/// A word from outside that does not fit its type.
+/// A word from outside that breaks a rule of its type.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{value}` is not a {what}: {rule}")]
 pub struct WordError {
@@ -70,7 +70,7 @@ macro_rules! checked_word {
 }
 
 checked_word! {
-    /// Folder name of a game: `[A-Za-z0-9._-]{1,64}`, never `.` or `..`.
+    /// Folder name of a game: `[A-Za-z0-9._-]{1,64}`, but not `.`, `..` or `.lanspread`.
     GameId
 }
 checked_word! {
@@ -78,7 +78,7 @@ checked_word! {
     GameVersion
 }
 checked_word! {
-    /// Name a peer gives itself, for people: one trimmed line of at most 64 bytes.
+    /// The name that a peer shows to people: one trimmed line of at most 64 bytes.
     PeerName
 }
 
@@ -124,9 +124,9 @@ impl PeerName {
     }
 }
 
-/// Identity of a peer: 128 random bits, made once and kept in the state directory.
+/// Identity of a peer: 128 random bits, generated once and kept in the state directory.
 ///
-/// Shown and written as 32 hexadecimal digits; on the wire it is its 16 bytes.
+/// Shown and written as 32 hexadecimal digits, and sent to peers as 16 bytes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PeerId([u8; 16]);
 
@@ -154,7 +154,7 @@ impl PeerId {
     /// A new random identity.
     ///
     /// # Errors
-    /// When the system has no random numbers to give.
+    /// If the system cannot provide random numbers.
     pub fn random() -> Result<Self, getrandom::Error> {
         let mut bytes = [0; 16];
         getrandom::fill(&mut bytes)?;
@@ -189,7 +189,7 @@ impl FromStr for PeerId {
     }
 }
 
-/// Where a peer listens: `HOST:PORT`, an IPv6 address in brackets. Names are resolved when it is dialled.
+/// Where a peer listens: `HOST:PORT`, with an IPv6 address in brackets. A name is resolved when the peer is dialled.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct PeerAddress(String);

@@ -1,16 +1,16 @@
-//! The vocabulary of lanspread: what things are called, which values are good, and how much of anything is allowed.
+//! The vocabulary of lanspread: what things are called, which values are valid, and how much of anything is allowed.
 //!
-//! Every value from outside is checked once, at the edge, into one of these types, so that the code behind the edge
-//! cannot hold a bad one. This crate knows no sockets, no runtime and no files: it depends on nothing of ours, and
-//! everything of ours depends on it.
+//! Every value from outside is checked once, at the edge, into one of these types, so that the code inside the edge
+//! cannot hold a bad one. This crate knows no sockets, no runtime and no files. It depends on no other crate of this
+//! project, and all of them depend on it.
 //!
 //! - [`ids`]: games, versions, peers and their addresses as checked words
 //! - [`entry_path`]: paths of entries inside an archive, and which names are refused
-//! - [`checksum`]: the checksum of bytes
+//! - [`checksum`]: checksums of bytes
 //! - [`content`]: what archives and games hold: entries, totals, root files, offers
-//! - [`layout`]: names of files and folders on disk
+//! - [`layout`]: names of files and folders in a games directory
 //! - [`limits`]: every bound, with its reason
-//! - [`fault`]: whose fault a failure is: the source's content or this machine
+//! - [`fault`]: errors by whose fault they are: the source's content or this machine
 //! - [`text`]: text from outside, made safe to show
 
 pub mod checksum;

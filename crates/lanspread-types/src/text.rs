@@ -1,6 +1,6 @@
 //! Text from outside, made safe to show to people.
 
-/// Escapes control characters and cuts at `chars_max` characters, for words that came from outside.
+/// Escapes what [`is_display_hazard`] names and cuts the text after `chars_max` characters of the original.
 pub fn printable(text: &str, chars_max: usize) -> String {
     let mut shown = String::new();
     for (index, character) in text.chars().enumerate() {
@@ -17,7 +17,7 @@ pub fn printable(text: &str, chars_max: usize) -> String {
     shown
 }
 
-/// Control characters and the invisible ones that reorder or hide text in a terminal.
+/// Whether this is a control character, or an invisible one that reorders or hides text in a terminal.
 pub fn is_display_hazard(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
