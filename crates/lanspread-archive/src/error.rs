@@ -1,4 +1,4 @@
-//! What can go wrong with an archive, and what a sink can object to.
+//! What can go wrong with an archive, and why a sink can refuse content.
 
 use std::io;
 use std::path::PathBuf;
@@ -15,15 +15,15 @@ pub enum ArchiveError {
     Read {
         /// The archive file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
-    /// The file is no RAR archive, or a version of RAR we do not decode.
+    /// The file is not a RAR archive, or its version of RAR is not supported.
     #[error("{archive} is not a RAR archive that can be read: {reason}")]
     NotAnArchive {
         /// File name of the archive.
         archive: String,
-        /// What the decoder said.
+        /// The message of the decoder.
         reason: String,
     },
     /// Headers or packed data are damaged.
@@ -33,11 +33,11 @@ pub enum ArchiveError {
         archive: String,
         /// The entry being decoded, if any.
         entry: Option<String>,
-        /// What the decoder said.
+        /// The message of the decoder.
         reason: String,
     },
-    /// Content that decodes to another CRC-32 than the archive's own.
-    #[error("{archive} is damaged{}: CRC-32 is {got}, the archive says {expected}", at(Some(entry)))]
+    /// The CRC-32 of decoded content differs from the one in the archive.
+    #[error("{archive} is damaged{}: CRC-32 is {got}, expected {expected}", at(Some(entry)))]
     Checksum {
         /// File name of the archive.
         archive: String,
@@ -48,7 +48,7 @@ pub enum ArchiveError {
         /// CRC-32 of the decoded bytes.
         got: Checksum,
     },
-    /// An entry that yields fewer or more bytes than listed.
+    /// An entry decodes to fewer or more bytes than listed.
     #[error("{archive} is damaged{}: {got} bytes decoded, {expected} listed", at(Some(entry)))]
     Size {
         /// File name of the archive.
@@ -66,7 +66,7 @@ pub enum ArchiveError {
         /// File name of the archive.
         archive: String,
     },
-    /// A link or another entry that is neither file nor folder.
+    /// The archive holds a link or another entry that is neither a file nor a folder.
     #[error("{archive} holds {what} `{entry}`, which is never installed")]
     UnsupportedEntry {
         /// File name of the archive.
@@ -76,7 +76,7 @@ pub enum ArchiveError {
         /// Name of the entry, escaped.
         entry: String,
     },
-    /// A name that cannot be installed safely.
+    /// A name in the archive cannot be installed, or not safely.
     #[error("{archive}: {source}")]
     Name {
         /// File name of the archive.
@@ -84,8 +84,8 @@ pub enum ArchiveError {
         /// The name and the rule it breaks.
         source: NameError,
     },
-    /// A reference to a file that no earlier entry of the archive made.
-    #[error("{archive} is damaged: `{entry}` refers to `{original}`, which is no earlier file")]
+    /// A copy refers to a file that is not an earlier entry of the archive.
+    #[error("{archive} is damaged: `{entry}` refers to `{original}`, which is not an earlier file")]
     DanglingCopy {
         /// File name of the archive.
         archive: String,
@@ -99,10 +99,10 @@ pub enum ArchiveError {
     VolumeMissing {
         /// File name of the first volume.
         archive: String,
-        /// What the decoder said.
+        /// The message of the decoder.
         reason: String,
     },
-    /// The archive claims more than `limits.rs` allows.
+    /// The archive claims more than [`lanspread_types::limits`] allow.
     #[error("{archive} claims {got} {what}; the limit is {limit}")]
     Limit {
         /// File name of the archive.
@@ -119,10 +119,10 @@ pub enum ArchiveError {
     ProgramMissing {
         /// The program as given.
         program: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
-    /// The external decoder failed in a way that is not the archive's.
+    /// The external decoder failed, and not because of the archive.
     #[error("{} failed on {archive}: {reason}", program.display())]
     ProgramFailed {
         /// The program.
@@ -141,12 +141,12 @@ pub enum ArchiveError {
 }
 
 impl ArchiveError {
-    /// Damage that no decoder named.
+    /// An archive that is damaged, for a reason of our own.
     pub(crate) fn corrupt(archive: &str, reason: &str) -> Self {
         Self::Corrupt { archive: archive.to_owned(), entry: None, reason: reason.to_owned() }
     }
 
-    /// An archive that is not the one listed a moment ago.
+    /// An archive that is no longer the listed one.
     pub(crate) fn changed(archive: &str) -> Self {
         Self::corrupt(archive, "it changed while it was being served")
     }
@@ -181,7 +181,7 @@ fn at(entry: Option<&str>) -> String {
 /// Why a sink takes no more.
 #[derive(Debug, thiserror::Error)]
 pub enum SinkError {
-    /// The other end is gone; nobody is interested any more.
+    /// The other end is gone, so there is nothing more to decode for.
     #[error("the receiving end is closed")]
     Closed,
     /// The content breaks a rule.

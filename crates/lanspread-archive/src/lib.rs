@@ -1,12 +1,12 @@
 //! RAR archives: what an archive holds, and how its entries reach a sink.
 //!
 //! A provider lists an archive without decoding it, refuses what cannot be installed, and then pushes its entries into
-//! a sink in one sequential pass. Two providers exist: one decodes in this process, one runs an external `unrar`. This
-//! crate knows nothing of games, peers, sockets or installed trees.
+//! a sink in one sequential pass. There are two providers: one decodes in this process, one runs an external `unrar`.
+//! This crate knows nothing of games, peers, sockets or installed trees.
 //!
-//! - [`provider`]: the two traits, and what a listing is
+//! - [`provider`]: the traits of the crate, and what a listing is
 //! - [`set`]: which files form which archive
-//! - [`list`]: the listings and the sum of several archives
+//! - [`list`]: lists several archives and sums them up
 //! - [`error`]: what can go wrong
 
 pub mod error;
@@ -26,8 +26,8 @@ use provider::{ArchiveProvider, ProviderChoice};
 
 /// Makes the chosen provider.
 ///
-/// A program that cannot be run is reported by the first request that needs it, not here: a peer whose decoder is
-/// missing still answers everything else.
+/// It does not check that an external program can be run. The first request that needs the program reports that, so
+/// that a peer whose decoder is missing can still answer everything else.
 pub fn provider(choice: &ProviderChoice) -> Arc<dyn ArchiveProvider> {
     match choice {
         ProviderChoice::Native => Arc::new(native::NativeProvider),

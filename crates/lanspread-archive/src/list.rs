@@ -10,16 +10,19 @@ use crate::error::ArchiveError;
 use crate::provider::{ArchiveListing, ArchiveProvider, OpenArchive, SharedSink};
 use crate::set::ArchiveSet;
 
-/// An archive that is listed, and open as long as few others are.
+/// An archive that is listed. It stays open unless too many volumes are open already.
 pub struct ListedArchive {
     set: ArchiveSet,
     listing: Arc<ArchiveListing>,
-    /// Nothing when too many volumes were open already; the archive is then opened again to be decoded.
+    /// `None` if too many volumes were open already; the archive is then opened again to be decoded.
     open: Option<Box<dyn OpenArchive>>,
 }
 
-/// Opens and lists all archives of a game and sums them up. Each is opened once, unless together they have more than
-/// [`limits::VOLUMES_KEPT_OPEN`] volumes.
+/// Opens and lists all archives of a game and sums them up. Each one is opened only once, unless together they have
+/// more than [`limits::VOLUMES_KEPT_OPEN`] volumes.
+///
+/// # Errors
+/// As [`ArchiveProvider::open`]; also [`ArchiveError::Limit`] if the sums exceed the limits of a game.
 pub fn list(
     provider: &dyn ArchiveProvider,
     archives: &[ArchiveSet],
@@ -58,7 +61,8 @@ impl ListedArchive {
     /// Decodes the archive and pushes its entries into `sink`.
     ///
     /// # Errors
-    /// As [`OpenArchive::extract`]; also when the archive had to be opened again and is not the one that was listed.
+    /// As [`OpenArchive::extract`]. If the archive has to be opened again, also as [`ArchiveProvider::open`], and
+    /// [`ArchiveError::Corrupt`] if it is no longer the listed one.
     pub fn extract(
         self,
         provider: &dyn ArchiveProvider,

@@ -18,7 +18,7 @@ pub(super) struct ListingBuilder {
     archive: String,
     entries: Vec<ListedEntry>,
     totals: Totals,
-    /// Index of each file, for copies; filled on the first copy, so that most archives pay nothing for it.
+    /// Size of each file by its path, for copies; filled on the first copy, so that most archives pay nothing for it.
     files: Option<HashMap<EntryPath, u64>>,
 }
 
@@ -105,7 +105,7 @@ impl ListingBuilder {
         }
     }
 
-    /// A source keeps to what is safe anywhere; what is portable is the receiver's decision.
+    /// Accepts every name that is safe. Whether a name is portable is the receiver's decision.
     fn path(&self, name: &str) -> Result<EntryPath, ArchiveError> {
         EntryPath::parse(name, NamePolicy::Native)
             .map_err(|source| ArchiveError::Name { archive: self.archive.clone(), source })

@@ -1,7 +1,7 @@
 //! Walks a listing while decoded bytes arrive, and holds the decoder to it.
 //!
-//! Both providers push plain bytes in archive order; the feed cuts them at the listed sizes, names the entries,
-//! computes CRC-32, compares it with the listed one, and reports fewer or more bytes than listed as an error.
+//! Both providers push plain bytes in archive order. The guard cuts them at the listed sizes, names the entries,
+//! computes each CRC-32, compares it with the listed one, and reports fewer or more bytes than listed as an error.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use lanspread_types::content::{EntryStep, FileEntry};
 use crate::error::{ArchiveError, SinkError};
 use crate::provider::{ArchiveListing, ListedEntry, SharedSink};
 
-/// The way of one archive's bytes into a sink.
+/// Passes the bytes of one archive to a sink.
 pub(super) struct ListingGuard {
     listing: Arc<ArchiveListing>,
     /// Index of the next entry to begin.
@@ -29,7 +29,7 @@ struct OpenFile {
 }
 
 impl ListingGuard {
-    /// Begins the archive and every entry before the first byte of content.
+    /// Begins the archive and pushes every entry before the first byte of content.
     pub(super) fn begin(listing: Arc<ArchiveListing>, sink: SharedSink) -> Result<Self, ArchiveError> {
         sink.borrow_mut().take(EntryStep::ArchiveBegin(listing.summary.clone()))?;
         let mut feed = Self { listing, next: 0, sink, open: None };
@@ -37,7 +37,7 @@ impl ListingGuard {
         Ok(feed)
     }
 
-    /// The file whose bytes come next, and how many of them have come; nothing when all content has arrived.
+    /// The file whose bytes are due next, and how many of them have arrived; `None` if all content has arrived.
     pub(super) fn expected(&self) -> Option<(&FileEntry, u64)> {
         self.open.as_ref().map(|open| (self.file(open.index), open.received))
     }

@@ -1,7 +1,7 @@
 //! The `native` provider: the pure-Rust `rars` crate, in process.
 //!
-//! `rars` is young and its limits default to none, so every call passes limits, what it yields is held to the
-//! listing by the listing guard, and nothing of it leaves this folder.
+//! `rars` is young, and by default it has no limits. So every call passes limits, the listing guard holds what `rars`
+//! yields to the listing, and none of its types leave this folder.
 
 mod list;
 mod reader;
@@ -57,7 +57,7 @@ impl OpenArchive for NativeArchive {
         let guard = ListingGuard::begin(Arc::clone(&listing), sink)?;
         let shared = Rc::new(RefCell::new(Decoding { guard, failure: None, cancel: cancel.clone() }));
         let decoded = decode(&volumes, &shared, &listing);
-        // The decoder has returned, so its writers are gone and this is the last handle.
+        // The decoder has returned and dropped its writers, so this is the last handle.
         let Some(decoding) = Rc::into_inner(shared).map(RefCell::into_inner) else {
             return Err(ArchiveError::corrupt(archive.name(), "the decoder kept a writer"));
         };
@@ -118,7 +118,7 @@ fn open_volume(
 /// What the decoder's writers share.
 struct Decoding {
     guard: ListingGuard,
-    /// Why a writer refused, which the decoder would only report as an I/O error.
+    /// Why a writer refused: the decoder only reports an I/O error.
     failure: Option<ArchiveError>,
     cancel: CancellationToken,
 }
@@ -132,8 +132,8 @@ fn decode(
         .with_rar50_buffered_decode_limit(limits::BUFFERED_MEMBER_BYTES_MAX)
         .with_rar50_dictionary_size_limit(limits::DICTIONARY_BYTES_MAX)
         // No limit on the decoder's whole workspace: with one, it moves its dictionary for every small file and takes
-        // twice the time. The dictionary is what an archive can claim, and that is bounded.
-        // Also makes decoding strictly sequential.
+        // twice the time. An archive can only claim a dictionary, and that is bounded.
+        // The next limit also makes decoding strictly sequential.
         .with_max_total_output_bytes(listing.summary.totals.bytes);
     let open = |meta: &rars::ExtractedEntryMeta| -> rars::Result<Box<dyn Write>> {
         if meta.is_directory {
@@ -142,7 +142,7 @@ fn decode(
         let is_expected = shared.borrow().expects(&meta.name);
         if is_expected { Ok(Box::new(EntryWriter(Rc::clone(shared)))) } else { Ok(Box::new(EmptyFileWriter)) }
     };
-    // Copies are entries of the listing; symbolic links were refused by it.
+    // Copies are entries of the listing, which has already refused symbolic links.
     let link = |_: &rars::ExtractedEntryMeta, _: rars::ExtractedLink<'_>| Ok(());
     match volumes {
         [archive] => archive.extract_with_links(options, open, link),
@@ -151,11 +151,11 @@ fn decode(
 }
 
 impl Decoding {
-    /// Whether the next listed content is that of the entry the decoder is about to write.
+    /// Whether the entry that the decoder is about to write is the next one listed with content.
     fn expects(&self, stored_name: &[u8]) -> bool {
         let Some((file, 0)) = self.guard.expected() else { return false };
         let path = file.path.as_str().as_bytes();
-        // RAR 4 separates with `\`; the listing has it translated.
+        // RAR 4 separates with `\`, which the listing has translated.
         path.len() == stored_name.len()
             && path
                 .iter()
@@ -191,7 +191,7 @@ impl Write for EntryWriter {
     }
 }
 
-/// Stands for an entry listed without content: the decoder may open it but not write.
+/// The writer of an entry that is listed without content: the decoder may open it but not write.
 struct EmptyFileWriter;
 
 impl Write for EmptyFileWriter {

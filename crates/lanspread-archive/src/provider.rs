@@ -2,13 +2,13 @@
 //!
 //! ```text
 //! provider.open(archive).extract(sink)      sink = WireSink ── wire ──▶ StagingSink      streamed install
-//!                                           sink = StagingSink                        install from archives here
+//!                                           sink = StagingSink                           install from own archives
 //! ```
 //!
 //! Invariants: entries are pushed in archive order in one sequential pass, so solid archives are the normal case.
 //! A provider pushes exactly what it listed: fewer or more bytes, another order or another CRC-32 is an error and
-//! never a shorter file. Both traits are synchronous and run on blocking threads; cancelling makes a provider
-//! return soon, with its child process killed and reaped.
+//! never a shorter file. The traits are synchronous and run on blocking threads. If a call is cancelled, it returns
+//! soon, and its child process, if any, is killed and reaped.
 
 use std::cell::RefCell;
 use std::path::PathBuf;
@@ -24,10 +24,10 @@ use crate::set::ArchiveSet;
 /// Decodes archives.
 pub trait ArchiveProvider: Send + Sync {
     /// Opens an archive and lists it without decoding it. Refuses what cannot be installed: encryption, symbolic links,
-    /// unsafe names, claims beyond the limits.
+    /// unsafe names, and sizes or counts beyond the limits.
     ///
     /// # Errors
-    /// Every variant of [`ArchiveError`] but `Sink`.
+    /// Every variant of [`ArchiveError`] except `Sink`.
     fn open(
         &self,
         archive: &ArchiveSet,
@@ -43,16 +43,20 @@ pub trait OpenArchive {
     /// Decodes the archive and pushes its entries into `sink`.
     ///
     /// # Errors
-    /// [`ArchiveError::Sink`] when the sink refused an entry, any other variant when the archive is at fault.
+    /// [`ArchiveError::Sink`] if the sink refused an entry, [`ArchiveError::Cancelled`] if the call was cancelled, and
+    /// any other variant if the archive or the decoder is at fault.
     fn extract(self: Box<Self>, sink: SharedSink, cancel: &CancellationToken) -> Result<(), ArchiveError>;
 }
 
-/// A sink and its owner's handle to it, on one thread: decoders keep their writers longer than a borrow lasts.
+/// A sink that its owner and the decoder share on one thread: decoders keep their writers longer than a borrow lasts.
 pub type SharedSink = Rc<RefCell<dyn EntrySink>>;
 
 /// Takes the content of archives, in archive order and in the grammar of [`EntryStep`].
 pub trait EntrySink {
     /// Takes the next step.
+    ///
+    /// # Errors
+    /// [`SinkError`] if the sink takes no more; the decoder then stops.
     fn take(&mut self, step: EntryStep<&[u8]>) -> Result<(), SinkError>;
 }
 
@@ -67,10 +71,10 @@ pub enum ListedEntry {
     Copy(CopyEntry),
 }
 
-/// All entries of an archive, in archive order, within the limits and with sums that hold.
+/// All entries of an archive, within the limits. The totals are the sums over the entries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ArchiveListing {
-    /// What is announced to the sink.
+    /// The summary that is announced to the sink.
     pub summary: ArchiveSummary,
     /// The entries, in archive order.
     pub entries: Vec<ListedEntry>,

@@ -1,7 +1,7 @@
-//! Which files of a game root form which archive, and how their bytes are reached.
+//! Which files of a folder form which archive, and how to open them.
 //!
 //! `NAME.partN.eti` files of one `NAME` are the volumes of one archive, in volume order (`N` counts from 1, leading
-//! zeros allowed); every other `*.eti` file is an archive of its own. Archives stream in byte-wise order of the
+//! zeros are allowed). Every other `*.eti` file is an archive of its own. Archives stream in byte-wise order of the
 //! name of their first file.
 
 use std::collections::BTreeMap;
@@ -18,18 +18,18 @@ pub struct ArchiveSet {
     files: Vec<String>,
 }
 
-/// The bytes of one volume, wherever they come from.
+/// The bytes of one volume, from a file or another source.
 pub trait Volume: Read + Seek + Send {}
 
 impl<T: Read + Seek + Send> Volume for T {}
 
-/// A volume set with a gap or a volume that is named twice.
+/// A volume set in which a volume is missing or there twice.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("volume {missing} of the archive set {set} is missing or ambiguous; found {found:?}")]
 pub struct VolumeGap {
     /// Common name of the set.
     pub set: String,
-    /// The volume number that is not there exactly once.
+    /// The first volume number that does not occur exactly once.
     pub missing: u32,
     /// The files of the set.
     pub found: Vec<String>,
@@ -51,10 +51,10 @@ impl ArchiveSet {
         self.files.len()
     }
 
-    /// Path of a volume, which counts from 0.
+    /// Path of a volume; volumes count from 0.
     ///
     /// # Panics
-    /// When there is no such volume.
+    /// If there is no such volume.
     pub fn path(&self, volume: usize) -> PathBuf {
         self.root.join(&self.files[volume])
     }
@@ -69,13 +69,13 @@ impl ArchiveSet {
         self.root.join(self.name())
     }
 
-    /// Opens a volume for reading. Decoders in this process get at the bytes of an archive in no other way.
+    /// Opens a volume for reading; volumes count from 0. Decoders in this process have no other access to an archive.
     ///
     /// # Errors
-    /// When the system refuses, or when it is no regular file.
+    /// If the system refuses, or if it is not a regular file.
     ///
     /// # Panics
-    /// When there is no such volume.
+    /// If there is no such volume.
     pub fn open(&self, volume: usize) -> io::Result<Box<dyn Volume>> {
         let file = File::open(self.path(volume))?;
         if !file.metadata()?.is_file() {
@@ -84,7 +84,10 @@ impl ArchiveSet {
         Ok(Box::new(file))
     }
 
-    /// Groups the archive files of one game root.
+    /// Groups the archive files of one folder.
+    ///
+    /// # Errors
+    /// [`VolumeGap`] for the first incomplete set.
     pub fn group<'n>(root: &Path, names: impl IntoIterator<Item = &'n str>) -> Result<Vec<Self>, VolumeGap> {
         let mut sets: BTreeMap<String, Vec<(Option<u32>, String)>> = BTreeMap::new();
         for name in names {
@@ -162,14 +165,14 @@ mod tests {
     }
 
     #[test]
-    fn gaps_and_doubles_are_refused() {
+    fn missing_and_repeated_volumes_are_refused() {
         assert_eq!(group(&["x.part2.eti"]).unwrap_err().missing, 1);
         assert_eq!(group(&["x.part1.eti", "x.part01.eti"]).unwrap_err().missing, 2);
         assert_eq!(group(&["x.part0.eti", "x.part1.eti"]).unwrap_err().missing, 1);
     }
 
     #[test]
-    fn names_that_only_look_like_volumes_stand_alone() {
+    fn names_that_only_look_like_volumes_are_single_archives() {
         assert_eq!(group(&["x.part.eti", "x.partA.eti", "part1.eti"]).unwrap().len(), 3);
         assert!(is_archive_name("x.ETI") && !is_archive_name(".eti") && !is_archive_name("x.rar"));
     }

@@ -1,7 +1,7 @@
-//! Wall-clock fields to Unix seconds. Pure.
+//! Converts wall-clock fields to Unix seconds. Pure.
 //!
-//! RAR 5 stores instants. RAR 4 stores DOS fields with no zone; they are taken as UTC, so that one archive installs
-//! with the same times on every machine, wherever it stands.
+//! RAR 5 stores instants. RAR 4 stores DOS fields without a time zone. They are taken as UTC, so that an archive
+//! installs with the same times on every machine.
 
 use lanspread_types::content::UnixSeconds;
 
@@ -16,7 +16,7 @@ pub(super) struct Fields {
     pub(super) second: u32,
 }
 
-/// Unix seconds of a UTC date and time, or nothing when a field is out of range.
+/// Unix seconds of a UTC date and time; `None` if a field is out of range.
 pub(super) fn unix_seconds(fields: Fields) -> Option<UnixSeconds> {
     let Fields { year, month, day, hour, minute, second } = fields;
     let in_range =

@@ -1,16 +1,16 @@
 //! The external program `unrar` as a provider: `unrar lt` lists an archive, one `unrar p` prints all its
 //! content.
 //!
-//! Invariants: the program runs in the folder of the archive and is given the plain name of the first volume,
-//! never names of entries, which it would take for wildcards. It asks nothing, reads no configuration and no
-//! environment of ours. What it prints is held to the listing by [`ListingGuard`], and an archive ends only
-//! after the program has ended without a fault. No process outlives a call (`unrar/child.rs`).
+//! Invariants: the program runs in the folder of the archive and gets the plain name of the first volume, never names
+//! of entries, which it would take for wildcards. It asks no questions and reads neither a configuration file nor our
+//! environment. [`ListingGuard`] holds what it prints to the listing, and an archive ends only after the program has
+//! ended without a fault. No process outlives a call (`unrar/child.rs`).
 //!
-//! Facts about `unrar` 6.21 and `rar` 7.01 that this relies on, held by tests: `p` prints nothing for
-//! directories, empty files, file references and hard links, so its output is the content of all other files,
-//! end to end; `*` and `?` in the name of an archive are wildcards, `[` is not. Not held by a test: the locale
-//! must be a UTF-8 one, or names are printed with `?` for what it cannot hold (`C.UTF-8` comes with glibc 2.35,
-//! with Debian's before that, and with musl).
+//! This relies on facts about `unrar` 6.21 and `rar` 7.01 that tests check: `p` prints nothing for directories, empty
+//! files, file references and hard links, so its output is the content of all other files, end to end; `*` and `?` in
+//! the name of an archive are wildcards, `[` is not. No test checks that the locale must be a UTF-8 one: in any other,
+//! the program prints `?` for characters that the locale cannot hold. glibc has `C.UTF-8` since 2.35, Debian's glibc
+//! since earlier versions, and musl has it too.
 
 mod child;
 mod listing_text;
@@ -30,13 +30,13 @@ use crate::set::ArchiveSet;
 use crate::unrar::child::{Interruption, Run};
 use crate::unrar::listing_text::ListingText;
 
-/// Lists all volumes (`-v`) in full; see [`SAFE_SWITCHES`] for the others.
+/// Lists all volumes (`-v`) with all fields (`lt`); [`SAFE_SWITCHES`] follow.
 const LIST: [&str; 2] = ["lt", "-v"];
-/// Prints content and, on stderr, nothing but faults (`-idq`).
+/// Prints content, and nothing but faults on stderr (`-idq`).
 const PRINT: [&str; 2] = ["p", "-idq"];
-/// No configuration file, no password, no archive comment, no questions; what follows is no switch.
+/// No configuration file, no password, no archive comment, no questions, no further switches.
 const SAFE_SWITCHES: [&str; 5] = ["-cfg-", "-p-", "-c-", "-y", "--"];
-/// Taken from the pipe at once; more than it usually holds.
+/// Most bytes read from the pipe at once; more than it usually holds.
 const READ_BYTES: usize = 256 * 1024;
 
 /// Lists and decodes with an external `unrar`.
@@ -48,7 +48,7 @@ pub(super) struct UnrarProvider {
 impl UnrarProvider {
     /// `program` is a path, or a name to look for on `PATH`.
     pub(super) fn new(program: PathBuf) -> Self {
-        // The program runs in another folder than ours, where a relative path would mean something else.
+        // The program runs in the folder of the archive, where a relative path would mean something else.
         let is_path = program.components().count() > 1;
         let program = if is_path { std::path::absolute(&program).unwrap_or(program) } else { program };
         Self { program }
@@ -62,7 +62,7 @@ impl UnrarProvider {
                 format!("it would take {odd:?} in the name of the archive for a wildcard; rename the file");
             return Err(self.failed(archive, reason));
         }
-        // The system says better than the program which file cannot be read and why.
+        // The error of the system is clearer than the program's about which file cannot be read, and why.
         for path in archive.paths() {
             File::open(&path).map_err(|source| ArchiveError::Read { path, source })?;
         }
@@ -76,7 +76,7 @@ impl UnrarProvider {
             .map_err(|source| ArchiveError::ProgramMissing { program: self.program.clone(), source })
     }
 
-    /// Waits for the end of a run whose output has ended, and reports its fault.
+    /// Waits until a run whose output has ended exits, and reports its fault.
     fn finish(
         &self,
         archive: &ArchiveSet,
@@ -192,8 +192,8 @@ impl UnrarProvider {
         guard.finish()
     }
 
-    /// Stops a run whose output was not accepted. When it was the archive's fault, the program may have said
-    /// so in better words.
+    /// Stops a run whose output was not accepted. If the archive is at fault, the program's own message may explain it
+    /// better.
     fn explain(&self, archive: &ArchiveSet, run: Run, misfit: ArchiveError) -> ArchiveError {
         if matches!(misfit, ArchiveError::Sink(_)) {
             return misfit;

@@ -1,4 +1,4 @@
-//! From parsed headers to a checked listing.
+//! Turns parsed headers into a checked listing.
 
 use lanspread_types::checksum::Checksum;
 use lanspread_types::content::{ArchiveFormat, UnixSeconds};
@@ -28,7 +28,7 @@ pub(super) fn list(archive: &ArchiveSet, volumes: &[rars::Archive]) -> Result<Ar
     let format = check_volumes(archive, volumes)?;
     let members = whole_members(archive, volumes)?;
     if members.last().is_some_and(|member| member.meta.is_split_after) {
-        return Err(volume_missing(archive, "its last file goes on in another volume"));
+        return Err(volume_missing(archive, "its last file continues in another volume"));
     }
     let mut builder = ListingBuilder::new(archive.name());
     let mut solid = is_solid(&volumes[0]);
@@ -39,8 +39,8 @@ pub(super) fn list(archive: &ArchiveSet, volumes: &[rars::Archive]) -> Result<Ar
     Ok(builder.finish(format, solid))
 }
 
-/// The entries of all volumes, each once. The parts of a split file carry checksums of their own; that of the whole
-/// file stands in its last part.
+/// The entries of all volumes, each once. The parts of a split file have checksums of their own; the last part has that
+/// of the whole file.
 fn whole_members(
     archive: &ArchiveSet,
     volumes: &[rars::Archive],
@@ -56,13 +56,13 @@ fn whole_members(
                 first.meta.is_split_after = member.meta.is_split_after;
                 first.detail = member.detail;
             }
-            _ => return Err(volume_missing(archive, "a file begins in a volume that is not there")),
+            _ => return Err(volume_missing(archive, "a file begins in a volume that is missing")),
         }
     }
     Ok(members)
 }
 
-/// Checks each volume's frame: format, encryption, end record, place in its set.
+/// Checks each volume as a whole: format, end record, place in its set, dictionary size.
 fn check_volumes(archive: &ArchiveSet, volumes: &[rars::Archive]) -> Result<ArchiveFormat, ArchiveError> {
     let mut format = None;
     for (index, volume) in volumes.iter().enumerate() {
@@ -73,7 +73,7 @@ fn check_volumes(archive: &ArchiveSet, volumes: &[rars::Archive]) -> Result<Arch
                 check_rar5(archive, rar5, index)?;
                 end_of_rar5(rar5)
             }
-            // RAR 1.3 has no CRC-32 to hold its content to.
+            // RAR 1.3 has no CRC-32 to compare its content with.
             other => {
                 return Err(ArchiveError::NotAnArchive {
                     archive: archive.name().to_owned(),
@@ -90,17 +90,20 @@ fn check_volumes(archive: &ArchiveSet, volumes: &[rars::Archive]) -> Result<Arch
             return Err(ArchiveError::corrupt(archive.name(), "its volumes are of different formats"));
         }
         match end {
-            // Cut exactly between two entries: everything listed would decode, and some of it be missing.
+            // An archive cut exactly between two entries would decode as listed, and the rest would be missing.
             End::Missing => {
                 return Err(ArchiveError::corrupt(archive.name(), "it ends before its end record"));
             }
             End::NextVolume if is_last => {
-                return Err(volume_missing(archive, "the last volume found says that another follows"));
+                return Err(volume_missing(
+                    archive,
+                    "the last volume found is marked as followed by another",
+                ));
             }
             End::Last if !is_last => {
                 return Err(ArchiveError::corrupt(
                     archive.name(),
-                    "a volume in the middle says that it is the last",
+                    "a volume before the last one is marked as the last",
                 ));
             }
             End::NextVolume | End::Last | End::Unknown => {}
@@ -201,7 +204,7 @@ fn add(
     builder.file(&common, meta.unpacked_size, stored_checksum(member))
 }
 
-/// The stored CRC-32, where there is one to compare with.
+/// The stored CRC-32, if there is one.
 fn stored_checksum(member: &ArchiveMember) -> Option<Checksum> {
     let crc32 = match &member.detail {
         ArchiveMemberDetail::Rar15To40 { crc32, .. } => Some(*crc32),
@@ -219,8 +222,8 @@ fn modified(member: &ArchiveMember) -> Option<UnixSeconds> {
     }
 }
 
-/// Names of RAR 5 are UTF-8 with `/`; those of RAR 4 separate with `\`, which none of its names can hold. `rar` marks
-/// bytes that were no text with U+FFFE and private characters; what they meant is lost to us.
+/// Names of RAR 5 are UTF-8 with `/`; those of RAR 4 separate with `\`, which no name in RAR 4 can hold. `rar` stores
+/// bytes that were not text as U+FFFE and private characters, so their meaning is lost.
 fn name_text(builder: &ListingBuilder, format: ArchiveFormat, raw: &[u8]) -> Result<String, ArchiveError> {
     let text = std::str::from_utf8(raw).map_err(|_| builder.not_unicode(raw))?;
     if text.contains('\u{fffe}') {

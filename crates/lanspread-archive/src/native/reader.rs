@@ -1,7 +1,7 @@
-//! Read access for the decoder: cancellable, and in large reads once it reads in sequence.
+//! Read access for the decoder: cancellable, and with large reads where the decoder reads in sequence.
 //!
-//! The decoder asks for about 9 KiB at a time and seeks before each; headers are read far apart. So a read that
-//! continues the last one fills a large buffer, any other a small one.
+//! The decoder reads about 9 KiB at a time and seeks before each read; headers are far apart. So a read that continues
+//! the last one fills a large buffer, and any other read a small one.
 
 use std::io::{self, Read, Seek, SeekFrom};
 
@@ -15,7 +15,7 @@ const SEQUENTIAL_READ_BYTES: usize = 512 * 1024;
 /// One volume.
 pub(super) struct VolumeReader {
     volume: Box<dyn Volume>,
-    /// Where the volume stands: the next read of it begins here.
+    /// Position of the volume: its next read begins here.
     volume_position: u64,
     length: u64,
     cancel: CancellationToken,
@@ -66,7 +66,7 @@ impl VolumeReader {
     }
 }
 
-/// Fills `out` from `wanted` on, as far as there are bytes; seeks only when the volume stands elsewhere.
+/// Fills `out` from position `wanted` as far as there are bytes. Seeks only if the volume is at another position.
 fn read_at(volume: &mut dyn Volume, position: &mut u64, wanted: u64, out: &mut [u8]) -> io::Result<usize> {
     if *position != wanted {
         *position = volume.seek(SeekFrom::Start(wanted))?;

@@ -1,14 +1,15 @@
-//! Gives the table blocks at the end of files a member of their own, for `rars` 0.12.3.
+//! Turns table blocks at the end of files into members of their own, for `rars` 0.12.3.
 //!
 //! Packed data of RAR 5 is a chain of blocks. In a solid archive a file may end with a block that holds no content,
-//! only the Huffman tables with which the next file begins. `rars` leaves a file as soon as its last byte is out and
-//! never reads that block, so the next file fails: about one file in 8,000 of real solid archives. Here such a block
-//! is shown to the decoder as one more, empty, file behind the one that it ends: the decoder reads the tables and
-//! writes nothing. The listing does not know of it; the archive as parsed is what is changed, before decoding.
+//! only the Huffman tables with which the next file begins. `rars` leaves a file after its last byte and never reads
+//! that block, so the next file fails: about one file in 8,000 of real solid archives. This module shows such a block
+//! to the decoder as one more, empty file that follows the file it ends: the decoder reads the tables and writes
+//! nothing. Only the parsed archive is changed, before decoding; the listing does not contain the extra file.
 //!
-//! The block is found from its end, so that finding it costs one small read beside the next header: it is the last of
-//! its chain, has tables, ends exactly where the packed data ends, and its tables take exactly its bits. Block
-//! layout: RARLAB's UnRAR source, `unpack50.cpp`, `ReadBlockHeader`; parsed with the decoder's own functions.
+//! The block is searched from the end of the packed data, close to the next header, so that finding it costs one small
+//! read. It is the last of its chain, has tables, ends exactly where the packed data ends, and its tables take exactly
+//! its bits. Block layout: RARLAB's UnRAR source, `unpack50.cpp`, `ReadBlockHeader`; parsed with the decoder's own
+//! functions.
 
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
@@ -55,13 +56,13 @@ fn table_block(file: &FileHeader, reader: &mut (impl Read + Seek)) -> io::Result
     reader.seek(SeekFrom::Start(tail_start as u64))?;
     reader.read_exact(&mut tail)?;
     let is_table_block = |candidate: &[u8]| ends_in_tables_only(candidate, info.algorithm_version);
-    // A file that is nothing but such a block has no byte that the decoder could stop at.
+    // If a file is nothing but such a block, the decoder has no last byte to stop at, and reads the block itself.
     let first = usize::from(tail_start == start);
     let found = (first..tail.len()).find(|offset| is_table_block(&tail[*offset..]));
     Ok(found.map(|offset| tail_start + offset..end))
 }
 
-/// Whether these bytes are one block that is the last, fills them exactly, and holds tables and nothing else.
+/// Whether these bytes are exactly one block that is the last of its chain and holds nothing but tables.
 fn ends_in_tables_only(bytes: &[u8], algorithm_version: u8) -> bool {
     let Ok(block) = parse_compressed_block(bytes) else { return false };
     if !block.header.is_last || !block.header.has_tables || block.payload.end != bytes.len() {

@@ -1,5 +1,5 @@
-//! The native provider on the fixtures. What the trees must look like is compared with the real `unrar` in
-//! `tests/archives.rs`; here stand the refusals and the ways a decoder can be interrupted.
+//! The native provider on the fixtures: refusals, and the ways to interrupt a decoder. `tests/archives.rs` of
+//! `lanspread-peer` compares the trees with those of the real `unrar`.
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
@@ -137,7 +137,7 @@ fn damaged(damage: impl FnOnce(&mut Vec<u8>)) -> (tempfile::TempDir, ArchiveSet)
     (folder, set)
 }
 
-/// Listing or decoding fails; whichever is first.
+/// The error of listing, or else of decoding.
 fn failure(archive: &ArchiveSet) -> ArchiveError {
     match inspect(archive) {
         Err(error) => error,
@@ -198,7 +198,7 @@ fn cancelling_stops_the_decoder() {
     assert_eq!(sink.chunks, 2);
 }
 
-/// Written over in place, a listed archive yields an error, whether it stayed open or is opened again.
+/// A listed archive that is overwritten in place yields an error, whether it stayed open or is opened again.
 #[test]
 fn an_archive_that_changed_since_it_was_listed_is_refused() {
     let (folder, archive) = damaged(|_| {});
@@ -217,14 +217,14 @@ fn an_archive_that_changed_since_it_was_listed_is_refused() {
     assert_eq!(error.code(), "archive-damaged", "{error}");
 }
 
-/// `fixture-tail`: the first file ends with a block of tables for the second, which the decoder by itself never reads.
+/// `fixture-tail`: the first file ends with a block of tables for the second one, which the decoder itself never reads.
 #[test]
 fn a_file_that_ends_with_the_tables_of_the_next_is_decoded() {
     let archive = archive(&fixtures().join("fixture-tail/tail-tables"));
     let (sink, result) = extract(&archive, CountingSink::default());
     result.unwrap();
     assert_eq!((sink.files, sink.bytes), (2, 18_059 + 300));
-    // The day this fails, `rars` reads such blocks itself and tail_blocks.rs can go.
+    // If this fails, `rars` reads such blocks itself, and tail_blocks.rs can be removed.
     let plain = rars::ArchiveReader::read_path(archive.first_path()).unwrap();
     assert!(plain.test(None).is_err());
 }

@@ -1,4 +1,4 @@
-//! From the decoder's errors to ours.
+//! Translates the decoder's errors to ours.
 
 use std::io;
 
@@ -8,7 +8,7 @@ use lanspread_types::text::printable;
 use crate::error::ArchiveError;
 use crate::set::ArchiveSet;
 
-/// The error of ours that says what the decoder found.
+/// Our error for what the decoder found.
 pub(super) fn error(archive: &ArchiveSet, error: &rars::Error) -> ArchiveError {
     let name = archive.name().to_owned();
     match error.root_cause() {

@@ -1,11 +1,10 @@
 //! Runs the archive program as a child that never outlives the call.
 //!
-//! Invariants: the child leads a process group of its own; whatever way a [`Run`] ends, by end, error,
-//! cancellation or panic, its whole group is killed and the child is reaped before the [`Run`] is gone. It
-//! gets no terminal, no input and no environment that could add switches. One thread does it all: standard
-//! output and standard error are polled together, so the child cannot block on one while we wait for the
-//! other, and the wait ends every [`CANCEL_CHECK_INTERVAL`] to look for cancellation even when the child
-//! prints nothing.
+//! Invariants: the child leads a process group of its own. However a [`Run`] ends (success, error, cancellation or
+//! panic), its whole group is killed and the child is reaped before the [`Run`] is gone. The child gets no terminal, no
+//! input and no environment that could add switches. One thread does all the work: it polls standard output and
+//! standard error together, so the child cannot block on one while we wait for the other. It checks for cancellation
+//! every [`CANCEL_CHECK_INTERVAL`], even if the child prints nothing.
 
 use std::ffi::OsString;
 use std::io::{self, Read};
@@ -29,7 +28,7 @@ pub(super) struct Run {
     child: Child,
     stdout: Option<ChildStdout>,
     stderr: Option<ChildStderr>,
-    /// The beginning of what it wrote to stderr: the first complaint is the cause, the rest follows from it.
+    /// The beginning of its stderr: the first complaint is the cause, the rest follows from it.
     complaints: Vec<u8>,
     reaped: bool,
 }
@@ -65,10 +64,10 @@ impl Run {
         let mut child = Command::new(program)
             .args(arguments)
             .current_dir(folder)
-            // `UNRAR` and `RAR` hold switches; nothing else of ours is its business either.
+            // `UNRAR` and `RAR` can hold switches; it does not need our other variables either.
             .env_clear()
             .env("PATH", search_path())
-            // Names come out as UTF-8 and times as UTC, whatever this machine is set to.
+            // Names are printed as UTF-8 and times as UTC, whatever the settings of this machine.
             .env("LC_ALL", "C.UTF-8")
             .env("TZ", "UTC")
             .stdin(Stdio::null())
@@ -80,7 +79,7 @@ impl Run {
         Ok(Self { child, stdout, stderr, complaints: Vec::new(), reaped: false })
     }
 
-    /// Waits for the next bytes of standard output; 0 is its end.
+    /// Waits for the next bytes of standard output; returns 0 at its end.
     pub(super) fn read(
         &mut self,
         buffer: &mut [u8],
@@ -104,9 +103,9 @@ impl Run {
         Ok(0)
     }
 
-    /// Waits for the program's own end, after the end of its standard output.
+    /// Waits until the program exits, after its standard output has ended.
     pub(super) fn finish(mut self, cancel: &CancellationToken) -> Result<Outcome, Interruption> {
-        // It usually ends at once, so the first waits are short.
+        // It usually exits immediately, so the first waits are short.
         let mut pause = Duration::from_millis(1);
         while !self.has_exited()? {
             if cancel.is_cancelled() {
@@ -131,7 +130,7 @@ impl Run {
         Ok(std::mem::take(&mut self.complaints))
     }
 
-    /// Waits until a pipe has something, or for `patience`.
+    /// Waits until a pipe has something to read, but at most for `patience`.
     fn poll(&self, patience: Duration) -> io::Result<Ready> {
         let timeout = Timespec { tv_sec: 0, tv_nsec: patience.subsec_nanos().into() };
         let mut pipes = Vec::with_capacity(2);
@@ -141,14 +140,14 @@ impl Run {
             Ok(_) | Err(Errno::INTR) => {}
             Err(source) => return Err(source.into()),
         }
-        // End and error of a pipe count as something: reading it tells which.
+        // A closed or broken pipe counts as ready: reading it shows which.
         let mut ready = pipes.iter().map(|pipe| !pipe.revents().is_empty());
         let stdout = self.stdout.is_some() && ready.next().unwrap_or(false);
         let stderr = self.stderr.is_some() && ready.next().unwrap_or(false);
         Ok(Ready { stdout, stderr })
     }
 
-    /// Reads what is waiting on stderr; everything is read, the beginning is kept.
+    /// Reads what is waiting on stderr and keeps only the beginning.
     fn read_complaints(&mut self) -> io::Result<()> {
         let Some(stderr) = &mut self.stderr else { return Ok(()) };
         let mut buffer = [0; 4096];
@@ -165,8 +164,8 @@ impl Run {
         Ok(())
     }
 
-    /// Reads what a dead child left on stderr, without waiting for an end that a runaway descendant may hold
-    /// back.
+    /// Reads what a dead child left on stderr. Does not wait for its end, because a runaway descendant may hold the
+    /// pipe open.
     fn read_last_complaints(&mut self) -> io::Result<()> {
         self.stdout = None;
         while (self.complaints.len() as u64) < limits::STDERR_BYTES_MAX && self.poll(Duration::ZERO)?.stderr {
@@ -175,8 +174,7 @@ impl Run {
         Ok(())
     }
 
-    /// Whether the child has ended. It stays unreaped, so that its process id cannot belong to anyone else
-    /// yet.
+    /// Whether the child has exited. It is not reaped yet, so that no other process can get its process id.
     fn has_exited(&self) -> Result<bool, Errno> {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
         match waitid(WaitId::Pid(Pid::from_child(&self.child)), options) {
@@ -186,10 +184,10 @@ impl Run {
         }
     }
 
-    /// Kills the group, which a program that is a script may have filled with children of its own.
+    /// Kills the whole group: a program that is a script may have children of its own. Then reaps the child.
     fn kill_and_reap(&mut self) -> io::Result<ExitStatus> {
         if !self.reaped {
-            // Not found means that all of it has ended, which is what we want.
+            // If there is no such group, all of it has ended already.
             let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
         }
         let status = self.child.wait()?;

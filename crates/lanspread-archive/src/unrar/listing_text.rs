@@ -9,16 +9,16 @@
 //!         Name: data/big.bin              one block per entry and volume, ended by an empty line
 //!         Type: File
 //!         Size: 150000
-//!        Ratio: -->                       goes on in the next volume; there `<->` or `<--`
+//!        Ratio: -->                       continues in the next volume, which has `<->` or `<--`
 //! ```
 //!
-//! Invariants: a line that fits no place of this form, a field that comes twice or before `Type`, and a block
-//! without its last field end the listing as not understood; only fields of unknown names are passed over.
-//! Memory is bounded by one line and the entries.
+//! Invariants: a line that does not match this form, a field that occurs twice or before `Type`, and a block without
+//! its last field make the listing fail as not understood. Only fields with unknown names are ignored. Memory is
+//! bounded by one line and the entries.
 //!
-//! Names are printed raw, line feeds included, so a name can imitate further lines. It gains nothing that an
-//! ordinary archive could not have: whatever is listed passes the same checks, and the printed bytes are held
-//! to it.
+//! The program prints names raw, including line feeds, so a name can imitate further lines. That gains nothing that an
+//! ordinary archive could not have: every listed entry passes the same checks, and the decoded bytes must match the
+//! listing.
 
 mod block;
 
@@ -46,19 +46,19 @@ pub(super) struct ListingText {
     format: Option<ArchiveFormat>,
     solid: bool,
     place: Place,
-    /// A file whose last part is still to come.
+    /// A file whose last part is in a later volume.
     split: Option<Block>,
-    /// The beginning of a line.
+    /// The beginning of a line whose rest has not arrived.
     partial: Vec<u8>,
     lines: u64,
-    /// Why the text is not understood. The rest of it is then ignored: the program may yet say itself what is
+    /// Why the text is not understood. Its rest is then ignored, because the program itself may still report what is
     /// wrong.
     trouble: Option<ArchiveError>,
 }
 
-/// Where the next line stands.
+/// Where in the listing the next line is.
 enum Place {
-    /// Before the first heading; whether the program has introduced itself.
+    /// Before the first heading; `introduced` if the program has printed its name.
     Banner { introduced: bool },
     /// After `Archive:`.
     Details,
@@ -90,7 +90,7 @@ impl ListingText {
     /// Takes the next bytes of the text.
     ///
     /// # Errors
-    /// When the archive is to be refused, whatever follows.
+    /// If the archive is refused, whatever follows.
     pub(super) fn push(&mut self, bytes: &[u8]) -> Result<(), ArchiveError> {
         let mut pieces = bytes.split(|byte| *byte == b'\n').peekable();
         while let Some(piece) = pieces.next() {
@@ -133,7 +133,7 @@ impl ListingText {
         };
         if let Some(block) = self.split {
             let name = printable(&String::from_utf8_lossy(block.name()), 200);
-            let reason = format!("`{name}` goes on in a volume that is not there");
+            let reason = format!("`{name}` continues in a volume that is missing");
             return Err(ArchiveError::VolumeMissing { archive: self.archive, reason });
         }
         check_volumes(self.archive, &self.volumes, volumes)?;
@@ -146,7 +146,7 @@ impl ListingText {
             Place::Banner { introduced } => self.banner(line, introduced),
             Place::Details => return self.details(line),
             Place::Heading if line.is_empty() => {}
-            // Such as `Original name:`, which tells nothing that counts.
+            // Such as `Original name:`, which does not matter.
             Place::Heading => self.place = Place::Heading,
             Place::Between => self.begin(line),
             Place::Entry(block) if line.is_empty() => return self.end_entry(block),
@@ -210,8 +210,7 @@ impl ListingText {
             match word {
                 "encrypted headers" => return Err(ArchiveError::Encrypted { archive: self.archive.clone() }),
                 "solid" if first_volume => self.solid = true,
-                // Recovery records, locks, volume numbers and what later versions add do not change the
-                // content.
+                // Recovery records, locks, volume numbers and words of later versions do not change the content.
                 _ => {}
             }
         }
@@ -243,7 +242,7 @@ impl ListingText {
             self.split = Some(block);
             return Ok(());
         }
-        // Only the last part carries the CRC-32 of the whole file.
+        // Only the last part has the CRC-32 of the whole file.
         if let Some(problem) = block.add_to(&mut self.builder)? {
             self.not_understood(block.name(), problem);
         }
@@ -258,7 +257,7 @@ impl ListingText {
     }
 }
 
-/// The program finds the volumes itself, by name; it must have found those of the set and no others.
+/// Checks that the program, which finds the volumes itself by name, has read those of the set and no others.
 fn check_volumes<'v>(
     archive: String,
     read: &[String],
@@ -274,7 +273,7 @@ fn check_volumes<'v>(
                 return Err(ArchiveError::VolumeMissing { archive, reason });
             }
             None => {
-                let reason = format!("`{}` is no part of this set", printable(volume, 200));
+                let reason = format!("`{}` is not part of this set", printable(volume, 200));
                 return Err(ArchiveError::Corrupt { archive, entry: None, reason });
             }
         }
@@ -282,7 +281,7 @@ fn check_volumes<'v>(
     match read.next() {
         None => Ok(()),
         Some(name) => {
-            let reason = format!("it needs `{}`, which is not named as a volume of it", printable(name, 200));
+            let reason = format!("it needs `{}`, which is not a volume of this set", printable(name, 200));
             Err(ArchiveError::VolumeMissing { archive, reason })
         }
     }

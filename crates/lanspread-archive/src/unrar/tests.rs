@@ -75,7 +75,7 @@ struct TreeSink {
     tree: Tree,
     open: Option<(FileEntry, Vec<u8>)>,
     ended: bool,
-    /// Refuses the first chunk once set, as a sink whose other end is gone.
+    /// If set, refuses the first chunk, like a sink whose other end is gone.
     closed: bool,
 }
 
@@ -152,6 +152,6 @@ fn decode(provider: &UnrarProvider, archive: &ArchiveSet) -> Result<Tree, Archiv
     let sink = Rc::new(RefCell::new(TreeSink::default()));
     let result = run(provider, archive, &sink);
     let sink = sink.take();
-    assert_eq!(sink.ended, result.is_ok(), "an archive ends exactly when it is whole");
+    assert_eq!(sink.ended, result.is_ok(), "an archive ends exactly if it is complete");
     result.map(|()| sink.tree)
 }

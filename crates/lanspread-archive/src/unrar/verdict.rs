@@ -1,8 +1,8 @@
 //! Turns a program's exit status and complaints into an error. Pure.
 //!
-//! `unrar` speaks English only. The words decide first where they are more exact than the status: listing a
-//! set with a missing volume exits with 0. A name inside the archive can imitate these words; all it gains is
-//! another kind of refusal.
+//! `unrar` speaks English only. Where its words are more exact than its exit status, they count first: it exits with 0
+//! after listing a set with a missing volume. A name inside the archive can imitate these words, but only changes the
+//! kind of refusal.
 
 use std::path::Path;
 use std::process::ExitStatus;
@@ -22,13 +22,13 @@ mod status {
     pub(super) const CHECKSUM: i32 = 3;
     pub(super) const NO_FILES: i32 = 10;
     pub(super) const PASSWORD: i32 = 11;
-    /// Not in the manual of 7.01; later versions say it of a file that is no archive.
+    /// Not in the manual of 7.01; later versions use it for a file that is not an archive.
     pub(super) const BAD_ARCHIVE: i32 = 13;
 }
 
-/// What went wrong in a run that ended by itself, if anything.
+/// The fault of a run that ended by itself, if there was one.
 ///
-/// `empty` tells that no content was to be printed, which the program reports as a fault of the request.
+/// `empty` means that there was no content to print, which the program reports as a fault of the request.
 pub(super) fn of_ended_run(
     program: &Path,
     archive: &str,
@@ -57,7 +57,7 @@ pub(super) fn of_ended_run(
     }
 }
 
-/// What the program had said when it was stopped because its output did not fit the listing.
+/// The fault that a program had reported before it was stopped because its output did not match the listing.
 pub(super) fn of_stopped_run(archive: &str, complaints: &[u8]) -> Option<ArchiveError> {
     let archive = archive.to_owned();
     let reason = shown(complaints);
@@ -69,7 +69,7 @@ pub(super) fn of_stopped_run(archive: &str, complaints: &[u8]) -> Option<Archive
     })
 }
 
-/// What the complaints say, where they are understood; the most particular one counts.
+/// The meaning of a complaint, if it is known. The later variant is the more specific one and counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Told {
     Corrupt,
@@ -143,8 +143,8 @@ mod tests {
         let encrypted = "\nChecksum error in the encrypted file x.eti. Corrupt file or wrong password.";
         assert!(matches!(verdict(3, encrypted), Some(Encrypted { .. })));
         let volume = "\nCannot find volume x.part3.eti\ndata/big.bin         - checksum error";
-        assert!(matches!(verdict(0, volume), Some(VolumeMissing { .. })), "as listing says it");
-        assert!(matches!(verdict(3, volume), Some(VolumeMissing { .. })), "as printing says it");
+        assert!(matches!(verdict(0, volume), Some(VolumeMissing { .. })), "as reported while listing");
+        assert!(matches!(verdict(3, volume), Some(VolumeMissing { .. })), "as reported while printing");
         assert!(matches!(verdict(1, "\nUnexpected end of archive"), Some(Corrupt { .. })));
         assert!(matches!(verdict(3, ""), Some(Corrupt { .. })));
         assert!(matches!(verdict(13, "no archive"), Some(NotAnArchive { .. })));

@@ -8,13 +8,12 @@ use crate::error::ArchiveError;
 use crate::listing::{Common, ListingBuilder};
 use crate::time;
 
-/// Field names stand right-aligned in this many columns, followed by `: `.
+/// Field names are right-aligned in this many columns, followed by `: `.
 const LABEL_BYTES: usize = 12;
-/// `unrar` and `rar` put this in front of a name whose stored bytes are no text, and map those bytes behind
-/// it.
+/// `unrar` and `rar` put this before a name whose stored bytes are not text, and map those bytes after it.
 const NOT_TEXT_MARK: char = '\u{fffe}';
 
-/// The fields of one entry as far as they count.
+/// The fields of one entry that matter.
 pub(super) struct Block {
     name: Vec<u8>,
     kind: Option<Kind>,
@@ -36,11 +35,11 @@ enum Kind {
     Directory,
     /// A file reference or hard link: a copy of its target.
     Copy,
-    /// Never installed; the words name it in the refusal.
+    /// Never installed; the text names it in the refusal.
     Unsupported(&'static str),
 }
 
-/// Which part of a file stands in this volume.
+/// Which part of a file is in this volume.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part {
     Whole,
@@ -49,10 +48,10 @@ pub(super) enum Part {
     Last,
 }
 
-/// Why a line does not fit.
+/// Why a line is not understood.
 type Problem = &'static str;
 
-const TWICE: Problem = "this field comes twice";
+const TWICE: Problem = "this field occurs twice";
 
 impl Block {
     /// A block begins with its name.
@@ -77,9 +76,9 @@ impl Block {
     pub(super) fn take(&mut self, line: &[u8]) -> Result<(), Problem> {
         let (label, value) = field(line).ok_or("no field looks like this")?;
         if self.kind.is_none() != (label == "Type") {
-            return Err("`Type` must come first and once");
+            return Err("`Type` must be the first field and occur once");
         }
-        // Everything but names is ASCII.
+        // All values except names are ASCII.
         let text = std::str::from_utf8(value).unwrap_or_default();
         match label {
             "Name" => Err(TWICE),
@@ -89,7 +88,7 @@ impl Block {
             "Ratio" => set(&mut self.part, Part::parse(text)),
             "mtime" | "Modified" => set(&mut self.modified, text.to_owned()),
             "Attributes" => set(&mut self.executable, is_executable(text)),
-            "CRC32" => set(&mut self.checksum, text.parse().map_err(|_| "this is no CRC-32")?),
+            "CRC32" => set(&mut self.checksum, text.parse().map_err(|_| "this is not a CRC-32")?),
             "Compression" => {
                 set(&mut self.dictionary_bytes, parse_dictionary(text).ok_or("the dictionary is unknown")?)
             }
@@ -105,7 +104,7 @@ impl Block {
                 self.old_version = true;
                 Ok(())
             }
-            // Other times, owners, packed sizes, checksums of parts, BLAKE2sp and what later versions add.
+            // Other times, owners, packed sizes, checksums of parts, BLAKE2sp and fields of later versions.
             _ => Ok(()),
         }
     }
@@ -118,12 +117,12 @@ impl Block {
         self.part.unwrap_or(Part::Whole)
     }
 
-    /// Whether two parts in neighbouring volumes can be of one file.
+    /// Whether two parts in neighbouring volumes can belong to one file.
     pub(super) fn is_same_file(&self, other: &Self) -> bool {
         self.name == other.name && self.kind == other.kind && self.size == other.size
     }
 
-    /// Refuses what needs a password or too much memory.
+    /// Refuses an entry that needs a password or too much memory.
     pub(super) fn check_claims(&self, archive: &str) -> Result<(), ArchiveError> {
         let archive = || archive.to_owned();
         if self.encrypted {
@@ -138,9 +137,9 @@ impl Block {
         }
     }
 
-    /// Adds the entry to the listing; the inner result tells what the block lacks.
+    /// Adds the entry to the listing, or returns what the block lacks.
     pub(super) fn add_to(&self, builder: &mut ListingBuilder) -> Result<Option<Problem>, ArchiveError> {
-        // The last field that every block has.
+        // This is the last field that every block has.
         if self.dictionary_bytes.is_none() {
             return Ok(Some("the block is cut short"));
         }
@@ -158,7 +157,7 @@ impl Block {
                 let original = text(builder, target)?;
                 builder.copy(&common, original)?;
             }
-            // That is how the program shows a kind of link it does not know.
+            // The program shows kinds of links that it does not know like this.
             (Some(Kind::File | Kind::Directory), Some(_), _) => {
                 return Err(builder.unsupported("the link of an unknown kind", name));
             }
@@ -204,7 +203,7 @@ fn field(line: &[u8]) -> Option<(&str, &[u8])> {
     let (label, value) = line.split_at_checked(LABEL_BYTES)?;
     let label = std::str::from_utf8(label).ok()?.trim_start_matches(' ');
     let plain = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b" -".contains(&byte));
-    // The value begins right behind the blank: names may begin with blanks of their own.
+    // The value begins right after the blank: names may begin with blanks of their own.
     (plain && !label.is_empty()).then_some((label, value.strip_prefix(b": ")?))
 }
 
@@ -215,7 +214,7 @@ fn text<'n>(builder: &ListingBuilder, name: &'n [u8]) -> Result<&'n str, Archive
     }
 }
 
-/// `2025-01-31 23:59:59,123456789`; a date that no calendar has is no date.
+/// Parses `2025-01-31 23:59:59,123456789`; `None` for a date that does not exist.
 fn parse_time(text: &str) -> Option<UnixSeconds> {
     let (seconds, _fraction) = text.split_once([',', '.']).unwrap_or((text, ""));
     let mut numbers = seconds.split(['-', ' ', ':']).map(|number| number.parse::<u32>().ok());
@@ -231,12 +230,13 @@ fn parse_time(text: &str) -> Option<UnixSeconds> {
     })
 }
 
-/// `-rwxr-xr-x` of Unix; the attributes of Windows know no such thing.
+/// Whether attributes such as `-rwxr-xr-x` allow execution; Windows has no such attribute.
 fn is_executable(attributes: &str) -> bool {
     attributes.len() == 10 && attributes.bytes().skip(1).any(|byte| b"xst".contains(&byte))
 }
 
-/// `RAR 5.0(v50) -m3 -md=32M`; 7.x writes `32m`, `4g`, and nothing for directories, which have none.
+/// Parses the dictionary size of `RAR 5.0(v50) -m3 -md=32M`, in bytes. 7.x writes `32m` or `4g`, and no size for
+/// directories, which have no dictionary.
 fn parse_dictionary(text: &str) -> Option<u64> {
     let Some((_, size)) = text.rsplit_once(" -md=") else { return Some(0) };
     let digits = size.bytes().take_while(u8::is_ascii_digit).count();

@@ -1,5 +1,5 @@
-//! Captured listings: those marked 6.21 are what `unrar` 6.21 prints, those marked 7.01 what `rar` 7.01
-//! prints (the same code). Blocks are cut to the fields that matter where that does not matter.
+//! Captured listings: `unrar` 6.21 prints those marked 6.21, `rar` 7.01 (the same code) those marked 7.01. Some blocks
+//! are cut to the fields that matter.
 
 use lanspread_types::checksum::Checksum;
 use lanspread_types::content::Totals;
@@ -10,7 +10,7 @@ use crate::provider::ListedEntry;
 
 const BANNER: &str = "\nUNRAR 6.21 freeware      Copyright (c) 1993-2023 Alexander Roshal\n";
 
-/// One block with the fields every entry has; `more` goes where checksums stand.
+/// One block with the fields that every entry has, and `more` in the place of checksums.
 fn block(name: &str, kind: &str, more: &str) -> String {
     format!(
         "\n        Name: {name}\n        Type: {kind}\n        Size: 5\n Packed size: 5\n       Ratio: 100%\n       \
@@ -23,7 +23,7 @@ fn listing(details: &str, blocks: &[String]) -> String {
     format!("{BANNER}\nArchive: x.eti\nDetails: {details}\n{}\n", blocks.concat())
 }
 
-/// Pushes the text in pieces of every awkward size, which must make no difference.
+/// Pushes the text in pieces of awkward sizes, which must make no difference.
 fn read_set(text: &[u8], volumes: &[&str]) -> Result<ArchiveListing, ArchiveError> {
     let mut results = [1, 7, 4096, usize::MAX].map(|piece_bytes| {
         let mut reader = ListingText::new(Path::new("/opt/unrar"), volumes[0]);
@@ -100,10 +100,10 @@ fn rar4_archives_are_read() {
     };
     assert_eq!((first.modified, first.executable), (Some(1_288_813_772), false));
     assert_eq!(second.path.as_str(), "уииоотивл.txt");
-    assert_eq!((second.modified, second.executable), (None, true), "a date of zeros is no date");
+    assert_eq!((second.modified, second.executable), (None, true), "a date of zeros is not a date");
 }
 
-/// 7.01: small letters for units, gigabytes, metadata behind `Details`; 7.x may call its own format RAR 7.
+/// 7.01: small letters for units, gigabytes, metadata after `Details`; 7.x may call its own format RAR 7.
 #[test]
 fn version_7_listings_are_read() {
     let text = "\nRAR 7.01   Copyright (c) 1993-2024 Alexander Roshal   12 May 2024\n\
@@ -115,7 +115,7 @@ fn version_7_listings_are_read() {
                      Attributes: drwxr-xr-x\n     Host OS: Unix\n Compression: RAR 5.0(v50) -m0\n\n";
     let text = text + directory;
     let totals = read(&text).unwrap().summary.totals;
-    assert_eq!((totals.files, totals.directories), (1, 1), "a field that later versions add is passed over");
+    assert_eq!((totals.files, totals.directories), (1, 1), "an unknown field of a later version is ignored");
     assert!(read(&text.replace("RAR 5\n", "RAR 7, something new\n")).is_ok());
     assert!(read(&text.replace("RAR 5\n", "RAR 8\n")).is_err());
 }
@@ -172,7 +172,7 @@ fn links_and_unknown_kinds_are_refused() {
 
 /// 6.21: `-p` shows names, `-hp` shows nothing.
 #[test]
-fn encryption_is_told_from_every_sign_of_it() {
+fn every_sign_of_encryption_is_recognised() {
     let flag = block("a", "File", "").trim_end().to_owned() + "\n       Flags: solid encrypted \n";
     for text in [
         listing("RAR 5, encrypted headers", &[]),
@@ -185,8 +185,7 @@ fn encryption_is_told_from_every_sign_of_it() {
     }
 }
 
-/// Three volumes, the middle one holding nothing but a part; CRC-32 of the whole file stands with its last
-/// part.
+/// Three volumes, of which the middle one holds nothing but a part. The last part has the CRC-32 of the whole file.
 fn three_volumes() -> String {
     let part = |name: &str, arrow: &str, label: &str, checksum: &str| {
         block(name, "File", &format!("{label:>12}: {checksum}\n")).replace("100%", arrow)
@@ -233,14 +232,17 @@ fn volumes_that_do_not_fit_are_refused() {
         matches!(read(from_second, &[two, three]), ArchiveError::VolumeMissing { .. }),
         "the start is missing"
     );
-    assert!(matches!(read(&text, &[one, two]), ArchiveError::VolumeMissing { .. }), "one too many was read");
+    assert!(
+        matches!(read(&text, &[one, two]), ArchiveError::VolumeMissing { .. }),
+        "one volume too many was read"
+    );
     assert!(
         matches!(read(&text, &[one, three, two]), ArchiveError::VolumeMissing { .. }),
-        "another one was read"
+        "another volume was read"
     );
     assert!(
         matches!(read(&text, &[one, two, three, four]), ArchiveError::Corrupt { .. }),
-        "one was not read"
+        "one volume was not read"
     );
     let other_file = text.replace(
         "big\n        Type: File\n        Size: 5\n Packed size: 5\n       Ratio: <--",
@@ -277,15 +279,18 @@ fn hostile_names_are_refused() {
 }
 
 #[test]
-fn names_that_imitate_lines_are_found_out_or_gain_nothing() {
+fn names_that_imitate_lines_are_detected_or_gain_nothing() {
     let imitates_fields = block("x\n        Type: File\n        Size: 0", "File", "");
-    assert!(refusal(&listing("RAR 5", &[imitates_fields])).contains("`Type` must come first and once"));
+    assert!(
+        refusal(&listing("RAR 5", &[imitates_fields]))
+            .contains("`Type` must be the first field and occur once")
+    );
     let imitates_an_end = block("x\n\nArchive: y", "File", "");
     assert!(refusal(&listing("RAR 5", &[imitates_an_end])).contains("the block is cut short"));
     let plain_line_feed = block("x\ny", "File", "");
     assert!(refusal(&listing("RAR 5", &[plain_line_feed])).contains("no field looks like this"));
-    // A perfect imitation lists two entries, as an archive with two entries would. What is in front of the
-    // real entry passes the same checks, and a link stays a link.
+    // A perfect imitation lists two entries, as an archive with two entries would. The entry before the real one passes
+    // the same checks, and a link stays a link.
     let imitation = block("a", "File", "").trim().to_owned() + "\n\n        Name: b";
     let perfect = |kind| listing("RAR 5", &[block(imitation.strip_prefix("Name: ").unwrap(), kind, "")]);
     assert_eq!(read(&perfect("File")).unwrap().summary.totals.files, 2);
@@ -302,9 +307,9 @@ fn texts_of_another_form_are_refused() {
         (good.replace("Size: 5\n Packed", "Size: ?\n Packed"), "the size is unknown"),
         (good.replace("Size: 5\n Packed", "Size: -5\n Packed"), "the size is unknown"),
         (good.replace("        Size: 5\n", ""), "a field is missing"),
-        (good.replace("        Type: File\n", ""), "`Type` must come first and once"),
+        (good.replace("        Type: File\n", ""), "`Type` must be the first field and occur once"),
         (good.replace("        Name: a\n", ""), "no entry begins like this"),
-        (good.replace("CRC32: 363A3020", "CRC32: 363A302"), "this is no CRC-32"),
+        (good.replace("CRC32: 363A3020", "CRC32: 363A302"), "this is not a CRC-32"),
         (good.replace("     Host OS: Unix", "       CRC32: 363A3020"), "twice"),
         (good.replace("     Host OS: Unix", "Host OS: Unix"), "no field looks like this"),
         (good.replace(" Compression", "       mtime"), "twice"),

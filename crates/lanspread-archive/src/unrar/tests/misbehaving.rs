@@ -1,4 +1,4 @@
-//! Programs that hang, fail or are not there. Each is a shell script in a folder of its own.
+//! Programs that hang, fail or are missing. Each is a shell script in a folder of its own.
 
 use lanspread_types::content::{ArchiveFormat, Totals};
 use lanspread_types::entry_path::{EntryPath, NamePolicy};
@@ -6,7 +6,7 @@ use lanspread_types::entry_path::{EntryPath, NamePolicy};
 use super::*;
 use crate::provider::ListedEntry;
 
-/// A folder with a program and an archive-to-be.
+/// A folder with a program and a file in the place of an archive.
 struct Stage {
     folder: tempfile::TempDir,
     provider: UnrarProvider,
@@ -93,7 +93,7 @@ fn extraction_is_cancelled_too() {
     stage.assert_gone();
 }
 
-/// It closes its output and stays: the wait for its end must be cancellable as well.
+/// The program closes its output and keeps running: the wait for its exit must be cancellable as well.
 #[test]
 fn a_program_that_does_not_end_is_cancelled() {
     let stage = Stage::new(&format!("exec >&-; {SILENT}"));
@@ -140,12 +140,13 @@ fn too_few_bytes_are_an_error_with_the_reason_of_the_program() {
     assert!(matches!(extract("exit 10"), Err(ArchiveError::ProgramFailed { .. })));
     let error = extract("printf hell; echo 'Unexpected end of archive' >&2; exit 3").unwrap_err();
     assert_eq!(error.to_string(), "x.eti is damaged: Unexpected end of archive");
-    // All bytes are there, but the program is not content with them.
+    // All bytes are there, but the program reports a fault.
     assert!(matches!(extract("printf hello; exit 3"), Err(ArchiveError::Corrupt { .. })));
     assert!(matches!(extract("printf hello; kill -9 $$"), Err(ArchiveError::ProgramFailed { .. })));
 }
 
-/// Far more on stderr than a pipe holds, before any output: neither side may block, and memory stays bounded.
+/// The program writes far more to stderr than a pipe holds, before any output: neither side may block, and memory
+/// stays bounded.
 #[test]
 fn a_flood_of_complaints_blocks_nothing() {
     let stage =
@@ -155,7 +156,7 @@ fn a_flood_of_complaints_blocks_nothing() {
     assert!(error.to_string().len() < 1000);
 }
 
-/// An `unrar` variable in the environment can hold switches; a relative folder on `PATH` would be the game's.
+/// The variable `UNRAR` can hold switches, and a relative folder on `PATH` would be relative to the game.
 #[test]
 fn the_program_gets_safe_arguments_and_no_environment() {
     let stage = Stage::new(
@@ -166,7 +167,7 @@ fn the_program_gets_safe_arguments_and_no_environment() {
     assert_eq!(stage.read("input"), "", "nothing to read from us");
     let environment = stage.read("environment");
     let mut names: Vec<&str> = environment.lines().filter_map(|line| line.split('=').next()).collect();
-    // The shell's own.
+    // The shell sets these itself.
     names.retain(|name| !["PWD", "OLDPWD", "SHLVL", "_"].contains(name));
     names.sort_unstable();
     assert_eq!(names, ["LC_ALL", "PATH", "TZ"]);

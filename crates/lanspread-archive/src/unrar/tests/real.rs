@@ -79,7 +79,7 @@ fn assert_same_tree_as_the_program(provider: &UnrarProvider, label: &str, archiv
     }
 }
 
-/// `rar` 7 lists and prints as `unrar` 7 does, and stands in for it.
+/// `rar` 7 lists and prints as `unrar` 7 does, and replaces it in this test.
 #[test]
 fn every_fixture_decodes_to_what_the_program_itself_extracts() {
     for program in ["unrar", "rar"] {
@@ -96,8 +96,7 @@ fn every_fixture_decodes_to_what_the_program_itself_extracts() {
     }
 }
 
-/// Names that only a receiver can judge (`NamePolicy::Portable`, collisions) are listed; all else is refused
-/// here.
+/// Names that only a receiver can judge (`NamePolicy::Portable`, collisions) are listed; everything else is refused.
 #[test]
 fn hostile_and_encrypted_fixtures_are_refused() {
     for program in ["unrar", "rar"] {
@@ -128,7 +127,7 @@ fn assert_refusals(provider: &UnrarProvider) {
                 assert!(matches!(inspected, Err(ArchiveError::Limit { .. })), "{label}: {inspected:?}");
             }
             "size" => {
-                assert!(inspected.is_ok(), "only decoding shows it");
+                assert!(inspected.is_ok(), "only decoding finds it");
                 let decoded = decode(provider, &archive);
                 let kind = matches!(
                     decoded,
@@ -163,7 +162,7 @@ fn damaged_archives_are_reported_in_the_words_of_the_program() {
     let whole = fs::read(archive.first_path()).unwrap();
     let listing = Arc::new(provider.inspect(&archive, &CancellationToken::new()).unwrap());
 
-    // Cut short: the listing shows it, and so does decoding with a listing from before.
+    // An archive cut short: listing reports it, and so does decoding with an earlier listing.
     fs::write(archive.first_path(), &whole[..100_000]).unwrap();
     let error = provider.inspect(&archive, &CancellationToken::new()).unwrap_err();
     assert_eq!(error.to_string(), "cnctw.eti is damaged: Unexpected end of archive");
@@ -174,7 +173,7 @@ fn damaged_archives_are_reported_in_the_words_of_the_program() {
         "{error}"
     );
 
-    // One byte is wrong: what decodes to something else is found by us or by the program, whoever is first.
+    // One byte is wrong: either the guard or the program finds the wrong content first.
     let mut damaged = whole.clone();
     damaged[80_000] ^= 0xff;
     fs::write(archive.first_path(), damaged).unwrap();
@@ -237,8 +236,7 @@ fn volumes_that_are_not_of_the_set_are_never_read_for_it() {
     assert!(matches!(error, ArchiveError::VolumeMissing { .. }), "{error}");
 }
 
-/// The program rebuilds missing volumes from `.rev` files if it can; it must not write into a game root for
-/// us.
+/// The program rebuilds missing volumes from `.rev` files if it can, but it must not write into a game root.
 #[test]
 fn recovery_volumes_are_not_used() {
     let folder = tempfile::tempdir().unwrap();
@@ -265,7 +263,7 @@ fn recovery_volumes_are_not_used() {
     assert_eq!(files(), before);
 }
 
-/// Each name would be a switch, a list, a wildcard or several words to some program.
+/// Some program would take each of these names for a switch, a list, a wildcard or several words.
 #[test]
 fn archives_with_odd_names_are_read_and_wildcards_are_refused() {
     let provider = provider();
@@ -294,9 +292,9 @@ fn archives_with_odd_names_are_read_and_wildcards_are_refused() {
     }
 }
 
-/// The program ends with a fault of its own when there is nothing to print.
+/// The program exits with a fault if there is nothing to print.
 #[test]
-fn archives_without_content_are_no_fault() {
+fn archives_without_content_are_not_a_fault() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir_all(folder.path().join("d/e")).unwrap();
     pack(folder.path(), &[], "directories.rar", &["d"]);
@@ -329,7 +327,7 @@ fn names_the_program_prints_raw_are_refused() {
     assert!(error.to_string().contains("not valid UTF-8"), "{error}");
 }
 
-/// `p` prints only the newest version, so older ones could never arrive.
+/// `p` prints only the newest version of a file, so older ones could never arrive.
 #[test]
 fn archives_with_old_file_versions_are_refused() {
     let folder = tempfile::tempdir().unwrap();
