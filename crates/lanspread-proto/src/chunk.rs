@@ -1,8 +1,8 @@
 //! The bulk part of a download: what follows [`crate::message::Reply::DownloadReady`] on its connection.
 //!
-//! The receiver asks for chunks ahead of what has come, the source answers them in order. A request names a file by its
-//! place in the list the source has just sent, so nothing else can be asked for. Both directions are used at the same
-//! time, and data passes our own buffers by: one copy from the socket, one to it.
+//! The receiver requests chunks ahead of what has arrived, and the source answers in the same order. A request names a
+//! file by its place in the list that the source has just sent, so nothing else can be requested. Both directions are
+//! used at the same time, and data bypasses our own buffers: it is copied once from the socket and once to it.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -22,44 +22,44 @@ use crate::frame::{Frame, HEADER_BYTES};
 use crate::message::Refusal;
 use crate::{codec, frame};
 
-/// Bytes of one file, at most [`limits::CHUNK_BYTES`].
+/// Requests bytes of one file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChunkRequest {
     /// Place of the file in the source's list.
     pub file: u32,
     /// Place of the first byte in the file.
     pub offset: u64,
-    /// At least 1.
+    /// Number of bytes: 1 to [`limits::CHUNK_BYTES`].
     pub length: u64,
 }
 
-/// Control frames of the source.
+/// Control frames that a source sends in a download.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "a variant's text names its fields")]
 pub enum ChunkMessage {
-    /// The chunk is complete; CRC-32 of its bytes as the source read them.
+    /// The chunk is complete; `checksum` is the CRC-32 of its bytes as the source read them.
     End { checksum: Checksum },
-    /// The source cannot go on.
+    /// The source cannot continue.
     Failed(Refusal),
-    /// The source lives but its disk has given nothing yet.
+    /// The source is alive but has read nothing from its disk yet.
     KeepAlive,
 }
 
-/// What a source sends.
+/// What a source sends in a download.
 #[derive(Debug)]
 pub enum ChunkItem {
     /// The next bytes of the chunk that is due.
     Data(BytesMut),
-    /// Its end, a failure, or a sign of life.
+    /// Its end, a failure, or a keep-alive.
     Control(ChunkMessage),
 }
 
-/// Buffers that wait for their next use. Memory that moves in circles is neither asked of the system nor cleared again.
+/// Buffers that wait for their next use. Reused memory is neither requested from the system nor cleared again.
 #[derive(Debug, Default)]
 pub struct Buffers(Mutex<Vec<BytesMut>>);
 
 impl Buffers {
-    /// A buffer with whatever it held before.
+    /// Takes a buffer, which may still hold its old content.
     pub fn take(&self) -> BytesMut {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
     }
@@ -67,19 +67,19 @@ impl Buffers {
     /// Keeps a buffer for its next use.
     pub fn give(&self, buffer: BytesMut) {
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // One more on each side of the queue.
+        // One for each place of the queue, and one on each side of it.
         if waiting.len() < limits::CHUNK_QUEUE_ITEMS + 2 {
             waiting.push(buffer);
         }
     }
 }
 
-/// What arrives on a connection.
+/// The incoming half of a connection.
 pub struct Incoming<'c, S> {
     reader: &'c mut BufReader<ReadHalf<S>>,
 }
 
-/// What is sent on a connection.
+/// The outgoing half of a connection.
 pub struct Outgoing<'c, S> {
     writer: &'c mut BufWriter<WriteHalf<S>>,
 }
@@ -89,13 +89,13 @@ impl<'c, S: AsyncRead> Incoming<'c, S> {
         Self { reader }
     }
 
-    /// Waits until something arrives; false when the other side closed instead. Loses nothing when it is not awaited
-    /// to its end.
+    /// Waits until something arrives; returns false if the other side closed instead. Cancel safe: nothing is lost if
+    /// it is dropped early.
     pub async fn begins(&mut self) -> Result<bool, WireError> {
         Ok(!self.reader.fill_buf().await?.is_empty())
     }
 
-    /// Receives a control message that has begun to arrive.
+    /// Receives a control message that has begun to arrive, within [`limits::FRAME_DEADLINE`].
     pub async fn message<M: DeserializeOwned>(&mut self, what: &'static str) -> Result<M, WireError> {
         let whole = async {
             let header = frame::read_header(self.reader).await?.ok_or(WireError::Closed)?;
@@ -107,8 +107,8 @@ impl<'c, S: AsyncRead> Incoming<'c, S> {
         within(limits::FRAME_DEADLINE, "rest of a frame", whole).await
     }
 
-    /// Receives the next item of a chunk, data into `buffer`. It may take `idle` to begin, and then a deadline for the
-    /// whole of it.
+    /// Receives the next item of a chunk; data goes into `buffer`. The item must begin within `idle`, and then end
+    /// within [`limits::FRAME_DEADLINE`].
     pub async fn item(&mut self, idle: Duration, mut buffer: BytesMut) -> Result<ChunkItem, WireError> {
         let mut header = [0; HEADER_BYTES];
         let first = async { self.read(&mut header).await };
@@ -130,7 +130,7 @@ impl<'c, S: AsyncRead> Incoming<'c, S> {
         within(limits::FRAME_DEADLINE, "rest of a frame", rest).await
     }
 
-    /// Reads past our buffer once it is empty: a small read must not fill it with bulk data.
+    /// Bypasses our buffer once it is empty: a small read must not fill it with bulk data.
     async fn read(&mut self, into: &mut [u8]) -> Result<usize, WireError> {
         let read = if self.reader.buffer().is_empty() {
             self.reader.get_mut().read(into).await?
@@ -194,7 +194,7 @@ mod tests {
     use crate::connection::Connection;
     use crate::message::{Hello, RefusalCode};
 
-    /// Golden bytes: a change here is a change of the protocol.
+    /// Golden bytes: a change of these is a change of the protocol.
     #[test]
     fn messages_have_fixed_bytes() {
         let request = ChunkRequest { file: 1, offset: 300, length: 2 };
@@ -208,9 +208,9 @@ mod tests {
         assert_eq!(codec::encode(&ChunkMessage::KeepAlive).unwrap(), [2]);
     }
 
-    /// Whatever the sizes, read-ahead and cuts of the pipe: items come as they went.
+    /// Items arrive as they were sent, whatever the sizes, the read-ahead and the cuts of the pipe.
     #[tokio::test]
-    async fn items_come_back_as_they_went() {
+    async fn items_arrive_as_they_were_sent() {
         for pipe in [128, 1000, 64 * 1024, 1024 * 1024] {
             let (left, right) = duplex(pipe);
             let hello = Hello {

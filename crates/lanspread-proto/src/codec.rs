@@ -1,7 +1,8 @@
-//! Control payloads: bincode 2, and only here.
+//! Control payloads as bincode 2. No other module uses bincode.
 //!
-//! Rules that keep it safe (the crate is no longer maintained): decode only from a complete slice, with a byte limit,
-//! trailing bytes refused; no recursive types, no vectors of zero-size elements. Counts are checked again by the types.
+//! bincode is no longer maintained. These rules keep its use safe: it decodes only from a complete slice, with a byte
+//! limit, and refuses trailing bytes; messages have no recursive types and no vectors of zero-size elements. The types
+//! check counts again.
 
 use lanspread_types::limits::CONTROL_FRAME_BYTES_MAX;
 use serde::Serialize;
@@ -45,7 +46,7 @@ mod tests {
 
     #[test]
     fn a_claimed_length_allocates_nothing() {
-        // Reply::Games of revision 1 with 2^62 elements: the limit answers, not the allocator.
+        // Reply::Games of revision 1 with 2^62 elements: the limit refuses it, not the allocator.
         let payload = [&[0, 1, 253][..], &(1u64 << 62).to_le_bytes()].concat();
         assert!(decode::<Reply>(&payload).is_err());
     }

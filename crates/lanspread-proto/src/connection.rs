@@ -1,4 +1,4 @@
-//! One connection after its handshake: messages with deadlines, over any `AsyncRead + AsyncWrite`.
+//! One connection: its handshake, then messages with deadlines, over any `AsyncRead + AsyncWrite`.
 
 use std::time::Duration;
 
@@ -17,19 +17,20 @@ use crate::message::{Hello, PROTOCOL_VERSION, StreamItem, StreamMessage};
 use crate::{codec, frame};
 
 const MAGIC: &[u8; 8] = b"LANSPRD\n";
-/// Small frames are gathered and read ahead in buffers of this size; bulk data passes them by.
+/// Size of the buffers that gather small frames and read ahead; bulk data bypasses them.
 const BUFFER_BYTES: usize = 64 * 1024;
 
-/// A connection on which both sides have said who they are.
+/// A connection on which both sides have introduced themselves.
 pub struct Connection<S> {
     reader: BufReader<ReadHalf<S>>,
     writer: BufWriter<WriteHalf<S>>,
-    /// Who is at the other end.
+    /// The hello of the other side.
     pub theirs: Hello,
 }
 
 impl<S: AsyncRead + AsyncWrite> Connection<S> {
-    /// Exchanges preambles and hellos; both sides speak first, so neither waits for the other.
+    /// Exchanges preambles and hellos within [`limits::HELLO_DEADLINE`]. Both sides send first, so neither waits for
+    /// the other.
     pub async fn open(stream: S, ours: &Hello) -> Result<Self, WireError> {
         let exchange = async {
             let (reader, writer) = tokio::io::split(stream);
@@ -71,7 +72,8 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
         within(limits::FRAME_WRITE_DEADLINE, "room for a frame", flush).await
     }
 
-    /// Receives one control message; nothing when the other side closed between two messages.
+    /// Receives one control message, which must begin within `idle`; `None` if the other side closed between two
+    /// messages.
     pub async fn receive<M: DeserializeOwned>(
         &mut self,
         what: &'static str,
@@ -84,7 +86,7 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
         }
     }
 
-    /// Receives the next item of a stream.
+    /// Receives the next item of a stream, which must begin within [`limits::STREAM_IDLE_DEADLINE`].
     pub async fn receive_item(&mut self) -> Result<StreamItem, WireError> {
         match self.frame("frame", limits::STREAM_IDLE_DEADLINE).await? {
             None => Err(WireError::Closed),
@@ -95,19 +97,19 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
         }
     }
 
-    /// Both directions apart, for a download, in which both sides talk at the same time.
+    /// Splits the connection, for a download, in which both sides send at the same time.
     pub fn halves(&mut self) -> (Incoming<'_, S>, Outgoing<'_, S>) {
         (Incoming::new(&mut self.reader), Outgoing::new(&mut self.writer))
     }
 
-    /// Waits until the other side closes or says something, which it must not while it receives a stream.
-    /// Loses nothing when it is not awaited to its end.
+    /// Waits until the other side closes or sends something, which it must not do while it receives a stream.
+    /// Cancel safe: nothing is lost if it is dropped early.
     pub async fn gone(&mut self) {
-        // Bytes, end of file and a broken connection all mean the same here.
+        // Bytes, the end and a broken connection all mean the same.
         let _ = self.reader.fill_buf().await;
     }
 
-    /// One frame: `idle` until it begins, then a deadline for the whole of it, not per byte.
+    /// Receives one frame. It must begin within `idle`; then one deadline holds for the whole frame, not for each byte.
     async fn frame(&mut self, what: &'static str, idle: Duration) -> Result<Option<Frame>, WireError> {
         let begins = async { Ok(self.reader.fill_buf().await?.is_empty()) };
         if within(idle, what, begins).await? {
@@ -131,7 +133,7 @@ async fn read_hello(reader: &mut (impl AsyncRead + Unpin)) -> Result<Hello, Wire
             0 => return Err(WireError::Closed),
             count => filled += count,
         }
-        // Judged byte by byte, so that a short greeting of another protocol is told at once.
+        // Checked after each read, so that a short greeting of another protocol is recognised immediately.
         if !MAGIC.starts_with(&magic[..filled]) {
             return Err(WireError::NotLanspread);
         }
@@ -167,14 +169,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn both_sides_learn_who_the_other_is() {
+    async fn each_side_learns_who_the_other_is() {
         let (left, right) = pair().await;
         assert_eq!(left.theirs.name.as_str(), "other");
         assert_eq!(right.theirs.name.as_str(), "one");
     }
 
     #[tokio::test]
-    async fn another_version_is_told_with_both_numbers() {
+    async fn another_version_is_reported_with_both_numbers() {
         let (ours, mut theirs) = duplex(4096);
         theirs.write_all(b"LANSPRD\n\x00\x63").await.unwrap();
         let result = Connection::open(ours, &hello("x")).await;
@@ -182,7 +184,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn other_protocols_are_told_at_their_first_bytes() {
+    async fn other_protocols_are_recognised_by_their_first_bytes() {
         for greeting in [&b"GET / HTTP/1.1\r\n"[..], b"\x16\x03\x01", b"LANX"] {
             let (ours, mut theirs) = duplex(4096);
             theirs.write_all(greeting).await.unwrap();
@@ -232,7 +234,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn closing_between_messages_is_the_end_and_data_is_no_message() {
+    async fn closing_between_messages_is_the_end_and_data_is_not_a_message() {
         let (mut left, mut right) = pair().await;
         right.send(&Request::Games { known: None }).await.unwrap();
         assert_eq!(

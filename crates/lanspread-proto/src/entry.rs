@@ -1,4 +1,4 @@
-//! From the content of archives to the messages that carry it, and back with every name checked.
+//! Converts the content of archives to the messages that carry it, and back with every name checked.
 
 use bytes::Bytes;
 use lanspread_types::content::{CopyEntry, DirectoryEntry, EntryStep, FileEntry};
@@ -30,7 +30,7 @@ impl From<EntryStep<Bytes>> for StreamItem {
     }
 }
 
-/// An item of a stream, sorted: content of an archive with checked names, or a message about the stream itself.
+/// An item of a stream by kind: content of an archive with checked names, or a message about the stream itself.
 #[derive(Debug)]
 pub enum Sorted {
     /// Content of an archive.
@@ -39,10 +39,10 @@ pub enum Sorted {
     Stream(StreamMessage),
 }
 
-/// Sorts an item that the grammar has accepted.
+/// Checks the names of an item that the grammar has accepted, and tells content from messages about the stream.
 ///
 /// # Errors
-/// For a name that breaks a rule of `policy`.
+/// [`NameError`] if a name breaks a rule of `policy`.
 pub fn sort(item: StreamItem, policy: NamePolicy) -> Result<Sorted, NameError> {
     let parse = |name: &str| EntryPath::parse(name, policy);
     let message = match item {
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_about_the_stream_are_no_entries() {
+    fn messages_about_the_stream_are_not_entries() {
         let complete = StreamItem::Control(StreamMessage::Complete);
         assert!(matches!(sort(complete, NamePolicy::Portable), Ok(Sorted::Stream(StreamMessage::Complete))));
     }

@@ -7,10 +7,10 @@ use tokio::time::timeout;
 
 use crate::message::Refusal;
 
-/// A connection or message that is not as it should be.
+/// What is wrong with a connection or a message.
 #[derive(Debug, thiserror::Error)]
 pub enum WireError {
-    /// No connection to any address of the peer.
+    /// No address of the peer accepted a connection.
     #[error("cannot connect: {0}")]
     Connect(io::Error),
     /// The connection broke.
@@ -22,54 +22,54 @@ pub enum WireError {
     /// The other side took too long.
     #[error("no {what} within {} s", after.as_secs())]
     Timeout {
-        /// What was awaited.
+        /// What did not arrive.
         what: &'static str,
-        /// How long.
+        /// The deadline.
         after: Duration,
     },
     /// The other side is not a lanspread peer.
     #[error("this is not a lanspread peer")]
     NotLanspread,
     /// The other side speaks another protocol version.
-    #[error("it speaks protocol version {theirs}, this program speaks {ours}; use the same release on both")]
+    #[error("it speaks protocol version {theirs}, this program speaks {ours}")]
     Version {
-        /// Our version.
+        /// The version of this program.
         ours: u16,
-        /// Its version.
+        /// The version of the other side.
         theirs: u16,
     },
-    /// Another peer than the expected one answers at this address.
+    /// A peer other than the expected one answered at this address.
     #[error("another peer answers at this address now")]
     OtherPeer,
-    /// The peer at this address is the one that asks.
-    #[error("this is the asking peer itself; two peers on one machine need a --state-dir each")]
+    /// The peer at this address has the identity of the peer that asks.
+    #[error("this is the asking peer itself")]
     SelfConnect,
-    /// Others had answered and this one was not waited for any longer.
-    #[error("it had not answered when others had")]
+    /// Other peers had answered, so that this one was no longer waited for.
+    #[error("it had not answered when the other peers had")]
     NotAwaited,
-    /// A frame beyond the limits.
+    /// A frame is longer than its limit.
     #[error("a {kind} frame of {got} bytes; the limit is {limit}")]
     FrameTooLong {
         /// Kind of the frame.
         kind: &'static str,
-        /// The bound.
+        /// The longest payload, in bytes.
         limit: usize,
-        /// The length it claims.
+        /// The claimed length, in bytes.
         got: u64,
     },
-    /// Bytes that do not decode.
+    /// Bytes that cannot be decoded, or values beyond the limits.
     #[error("a malformed message: {0}")]
     Malformed(String),
     /// A message that does not fit the state of the conversation.
-    #[error("{got} where {expected} belongs")]
+    #[error("got {got}, expected {expected}")]
     Unexpected {
-        /// What fits.
+        /// What is allowed.
         expected: &'static str,
-        /// What came.
+        /// What arrived.
         got: &'static str,
     },
-    /// More or less than was announced.
-    #[error("{got} {what} where {expected} were announced")]
+    /// More or less content arrived than was announced.
+    #[error("got {got} {what}, {expected} were announced")]
     Totals {
         /// What is counted.
         what: &'static str,
@@ -78,7 +78,7 @@ pub enum WireError {
         /// Number received.
         got: u64,
     },
-    /// The peer understood and refused, or its stream failed.
+    /// The peer refused the request, or its stream failed.
     #[error("{}", .0.message)]
     Refused(Refusal),
 }
@@ -101,7 +101,7 @@ impl WireError {
     }
 }
 
-/// Gives `future` a deadline and names what was awaited.
+/// Gives `future` a deadline; `what` names in the error what did not arrive.
 pub async fn within<T>(
     after: Duration,
     what: &'static str,

@@ -1,4 +1,4 @@
-//! Bytes ↔ frames. Lengths are checked before anything is allocated.
+//! Converts between bytes and frames. Lengths are checked before anything is allocated.
 
 use bytes::{Buf, Bytes, BytesMut};
 use lanspread_types::limits::{CONTROL_FRAME_BYTES_MAX, DATA_FRAME_BYTES_MAX, STREAM_IDLE_DEADLINE};
@@ -26,7 +26,7 @@ pub struct FrameHeader {
     length: usize,
 }
 
-/// Reads the next header, or nothing when the other side closed between two frames.
+/// Reads the next header; `None` if the other side closed between two frames.
 pub async fn read_header(reader: &mut (impl AsyncRead + Unpin)) -> Result<Option<FrameHeader>, WireError> {
     let mut header = [0; HEADER_BYTES];
     let mut filled = 0;
@@ -40,7 +40,7 @@ pub async fn read_header(reader: &mut (impl AsyncRead + Unpin)) -> Result<Option
     parse_header(header).map(Some)
 }
 
-/// Judges a header.
+/// Checks a header.
 pub(super) fn parse_header(header: [u8; HEADER_BYTES]) -> Result<FrameHeader, WireError> {
     let [a, b, c, d, kind] = header;
     check_header(kind, u32::from_be_bytes([a, b, c, d]))
@@ -68,7 +68,7 @@ fn check_header(kind: u8, claimed: u32) -> Result<FrameHeader, WireError> {
         return Err(WireError::FrameTooLong { kind: name, limit, got: claimed.into() });
     }
     if length == 0 {
-        // An endless row of empty frames would cost time without ever moving a byte.
+        // An endless series of empty frames would cost time without moving a byte.
         return Err(WireError::Malformed(format!("an empty {name} frame")));
     }
     Ok(FrameHeader { kind, length })
@@ -82,8 +82,7 @@ pub async fn read_payload(
     let mut payload = BytesMut::with_capacity(header.length);
     let mut limited = reader.take(header.length as u64);
     while payload.len() < header.length {
-        // A frame that goes on at all has a deadline of its own, which the caller sets; one that stands still is
-        // given up earlier.
+        // The caller sets a deadline for the whole frame. A frame of which no byte arrives is given up earlier.
         let next = async { Ok(limited.read_buf(&mut payload).await?) };
         if within(STREAM_IDLE_DEADLINE, "next byte of a frame", next).await? == 0 {
             return Err(WireError::Closed);
@@ -120,7 +119,7 @@ async fn write_payload(
     let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
     check_header(kind, length)?;
     let [a, b, c, d] = length.to_be_bytes();
-    // Both in one system call where the writer can do that.
+    // Header and payload in one system call, if the writer can do that.
     let header = [a, b, c, d, kind];
     Ok(writer.write_all_buf(&mut Buf::chain(&header[..], payload)).await?)
 }
@@ -147,9 +146,9 @@ mod tests {
         [&length.to_be_bytes()[..], &[kind]].concat()
     }
 
-    /// The lengths around each bound, with the reason of each refusal.
+    /// The lengths around each bound.
     #[test]
-    fn lengths_are_judged_before_the_payload_arrives() {
+    fn lengths_are_checked_before_the_payload_arrives() {
         let limit = u32::try_from(DATA_FRAME_BYTES_MAX).unwrap();
         let control = u32::try_from(CONTROL_FRAME_BYTES_MAX).unwrap();
         for (bytes, refused) in [
@@ -179,7 +178,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn frames_come_back_as_they_went(payloads in proptest::collection::vec(
+        fn frames_are_read_as_they_were_written(payloads in proptest::collection::vec(
             (any::<bool>(), proptest::collection::vec(any::<u8>(), 1..300)), 0..8)
         ) {
             let frames: Vec<Frame> = payloads

@@ -1,8 +1,9 @@
 //! Which frame may follow which in a stream. Pure: frames in, verdict out.
 //!
-//! Refused: data with no open file, bytes past the announced size, a file that ends early, a second begin, anything
-//! after complete, and more or less than the totals that the stream and each archive announced. So a lying source
-//! can waste at most what it announced, and the receiver checked that against its disk before the first byte.
+//! It refuses data without an open file, bytes past the announced size, a file that ends early, a second begin,
+//! anything after complete, and more or less than the totals that the stream and each archive announced. So a lying
+//! source can waste at most what it announced, and the receiver has checked that against its disk before the first
+//! byte.
 
 use lanspread_types::content::{ArchiveSummary, Totals};
 use lanspread_types::limits;
@@ -10,12 +11,12 @@ use lanspread_types::limits;
 use crate::error::WireError;
 use crate::message::StreamMessage;
 
-/// The state of one stream as its reader sees it; the default is the state before the first frame.
+/// The state of one stream as its reader sees it. The default is the state before the first frame.
 #[derive(Debug, Default)]
 pub struct StreamGrammar {
     state: State,
     announced: Announced,
-    /// Everything received so far, the open archive included.
+    /// Everything received so far, including the open archive.
     received: Totals,
     archives_received: u64,
 }
@@ -28,26 +29,29 @@ struct Announced {
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum State {
-    /// Nothing came yet.
+    /// Nothing has arrived yet.
     #[default]
     Start,
     /// Between two archives.
     Between,
-    /// Inside an archive that announced `left` more.
+    /// Inside an archive, of whose totals `left` is still due.
     Archive { left: Totals },
-    /// Inside a file that still misses bytes.
+    /// Inside a file, of which `missing` bytes are still due.
     File { left: Totals, missing: u64 },
     /// Complete or failed.
     Ended,
 }
 
 impl StreamGrammar {
-    /// What was received so far; bytes of copies count when the copy is announced.
+    /// What was received so far. The bytes of a copy count when the copy is announced.
     pub fn received(&self) -> Totals {
         self.received
     }
 
-    /// Judges a control message.
+    /// Checks a control message.
+    ///
+    /// # Errors
+    /// If it may not follow, or exceeds what was announced or the limits.
     pub fn control(&mut self, message: &StreamMessage) -> Result<(), WireError> {
         self.state = match (self.state, message) {
             (State::Ended, _) => return Err(self.unexpected(message.name())),
@@ -64,7 +68,7 @@ impl StreamGrammar {
             (State::Archive { left }, StreamMessage::FileBegin { size, .. }) => {
                 let file = Totals { files: 1, bytes: *size, ..Totals::default() };
                 let left = self.take(left, file)?;
-                // Bytes of a file count when they arrive.
+                // The bytes of a file count when they arrive.
                 self.received.bytes -= *size;
                 State::File { left, missing: *size }
             }
@@ -76,7 +80,10 @@ impl StreamGrammar {
         Ok(())
     }
 
-    /// Judges `length` bytes of data.
+    /// Checks `length` bytes of data.
+    ///
+    /// # Errors
+    /// If no file is open, or the open file has fewer bytes left.
     pub fn data(&mut self, length: usize) -> Result<(), WireError> {
         let State::File { left, missing } = self.state else { return Err(self.unexpected("data")) };
         let Some(missing) = missing.checked_sub(length as u64) else {
@@ -271,9 +278,9 @@ mod tests {
         assert_eq!(refused_at(&with_keep_alives), None);
     }
 
-    /// Leaving out, doubling or swapping any frame of a good stream is noticed by its end at the latest.
+    /// A good stream with any frame left out or repeated is refused by its end at the latest.
     #[test]
-    fn every_single_change_of_a_good_stream_is_refused() {
+    fn a_stream_without_a_frame_or_with_one_twice_is_refused() {
         let good = good();
         for index in 0..good.len() {
             let mut missing = good.clone();

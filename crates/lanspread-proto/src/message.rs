@@ -1,7 +1,7 @@
-//! Frames ↔ meaning: what peers say to each other.
+//! The messages that peers send to each other.
 //!
-//! Enums are append-only: bincode numbers their variants. Words that have a checked type are checked while they are
-//! decoded; entry paths stay text here because what is acceptable is the receiver's policy.
+//! Enums are append-only, because bincode numbers their variants. Words with a checked type are checked while they are
+//! decoded. Entry paths are text here, because the receiver's policy decides which are accepted.
 
 use std::fmt;
 
@@ -12,39 +12,39 @@ use lanspread_types::limits;
 use lanspread_types::text::printable;
 use serde::{Deserialize, Serialize};
 
-/// Version of everything in this module. One exists, the current one.
+/// Version of the protocol. Only the current one exists.
 pub const PROTOCOL_VERSION: u16 = 1;
 
-/// Who is speaking; the first message of each side.
+/// Introduces a peer; the first message of each side.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
     /// Identity of the peer.
     pub peer: PeerId,
     /// Its name, for people.
     pub name: PeerName,
-    /// Port it serves on; nothing when it does not serve. The port of the connection is never an address.
+    /// Port it serves on; `None` if it does not serve. The port of the connection is not one that it listens on.
     pub listen_port: Option<u16>,
-    /// Random for every start of a peer. One identity with two of them at one time is two machines, of which one was
-    /// copied from the other; one peer on two interfaces has one.
+    /// A random number for each start of a peer. Two of them at a time under one identity mean that a state directory
+    /// was copied; one peer on two interfaces has only one.
     pub instance: u64,
 }
 
-/// What a receiver asks.
+/// What a peer asks another one for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "a variant's text names its fields")]
 pub enum Request {
-    /// Every game that is offered. Answer: [`Reply::Games`], in parts. With a revision that is known already the answer
-    /// waits until there is another one, and is [`Reply::Unchanged`] when none comes for a while.
+    /// All games that are offered. Answer: [`Reply::Games`], in parts. If the revision is the `known` one, the source
+    /// waits until it changes, and answers [`Reply::Unchanged`] if it does not change for a while.
     Games { known: Option<u64> },
     /// The root files of one game. Answer: [`Reply::Details`], in parts.
     Details { game: GameId },
-    /// What a stream of the game would carry. Answer: [`Reply::Totals`].
+    /// The totals of a stream of the game. Answer: [`Reply::Totals`].
     Totals { game: GameId, version: GameVersion },
     /// What the peer is doing. Answer: [`Reply::Status`].
     Status,
     /// The game, decoded. Answer: a stream, then the connection ends.
     StreamInstall { game: GameId, version: GameVersion },
-    /// The root files of the game as they are. Answer: [`Reply::DownloadReady`], in parts; then the connection carries
+    /// The root files of the game, as they are. Answer: [`Reply::DownloadReady`], in parts; then the connection carries
     /// chunks until the receiver closes it. See [`crate::chunk`].
     Download { game: GameId, version: GameVersion },
 }
@@ -53,28 +53,29 @@ pub enum Request {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "a variant's text names its fields")]
 pub enum Reply {
-    /// Some of the games offered in one revision of the library; `more` when another part follows.
+    /// Some of the games that one revision of the library offers; `more` if another part follows.
     Games { revision: u64, games: Vec<GameOffer>, more: bool },
-    /// Some of the root files of a game.
+    /// Some of the root files of a game; `more` if another part follows.
     Details { version: GameVersion, files: Vec<RootFile>, more: bool },
-    /// What a stream would carry.
+    /// The totals of a stream.
     Totals { archives: u64, totals: Totals },
     /// What the peer is doing.
     Status(SourceStatus),
-    /// The request is understood and refused.
+    /// The source refuses the request.
     Refused(Refusal),
-    /// Some of the files that chunks may be asked of, in the order in which requests number them.
+    /// Some of the files whose chunks may be requested, in the order in which requests number them; `more` if another
+    /// part follows.
     DownloadReady { files: Vec<DownloadFile>, more: bool },
-    /// The library still has the revision that is known.
+    /// The library still has the known revision.
     Unchanged,
 }
 
-/// A file that a receiver may ask chunks of.
+/// A file whose chunks a receiver may request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DownloadFile {
-    /// Its name and size, so that a receiver never numbers files by a list that is no longer true.
+    /// Its name and size, so that a receiver never numbers files by an outdated list.
     pub file: RootFile,
-    /// Another number means that the content may be another: what came under the old one cannot be joined with it.
+    /// If this number differs, the content may differ: chunks received under two numbers must not be joined.
     pub fingerprint: u64,
 }
 
@@ -83,21 +84,21 @@ pub struct DownloadFile {
 pub struct SourceStatus {
     /// Games it offers.
     pub games: u64,
-    /// Streams it is sending.
+    /// Streams and downloads it is sending.
     pub active_outbound_transfers: u64,
-    /// Streams it sends at most at once.
+    /// The most transfers that it sends at once.
     pub streams_max: u64,
-    /// Connections open to it, the one that asks included.
+    /// Connections open to it, including the one of this request.
     pub connections: u64,
 }
 
-/// Why a source does not do what it was asked: a short fixed list of codes, and a text without local paths.
+/// Why a source refuses or fails: one of a short list of codes, and a text without local paths.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "RawRefusal")]
 pub struct Refusal {
-    /// Why, for programs.
+    /// The reason, for programs.
     pub code: RefusalCode,
-    /// Why, for people; one line, safe to print.
+    /// The reason, for people: one line, safe to print.
     pub message: String,
 }
 
@@ -115,7 +116,7 @@ impl From<RawRefusal> for Refusal {
 }
 
 impl Refusal {
-    /// A refusal whose text is one printable line within its limit.
+    /// A refusal with this text, made printable and cut to its limit.
     pub fn new(code: RefusalCode, message: &str) -> Self {
         Self { code, message: printable(message, limits::MESSAGE_BYTES_MAX / 4) }
     }
@@ -124,15 +125,15 @@ impl Refusal {
 /// Why a source refuses or fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RefusalCode {
-    /// The game is not offered here.
+    /// The source does not offer the game.
     NotOffered,
-    /// It is offered in another version.
+    /// The source offers the game in another version.
     OtherVersion,
-    /// The source serves as many streams as it may.
+    /// The source already serves as many streams as it may.
     Busy,
     /// An archive is damaged or incomplete.
     ArchiveDamaged,
-    /// An archive holds what must not be installed.
+    /// An archive holds something that must not be installed.
     ArchiveRefused,
     /// The source cannot decode: its decoder cannot be run.
     DecoderUnavailable,
@@ -170,11 +171,11 @@ impl fmt::Display for RefusalCode {
     }
 }
 
-/// Control frames of a stream; data frames stand between [`Self::FileBegin`] and [`Self::FileEnd`].
+/// Control frames of a stream; data frames are sent between [`Self::FileBegin`] and [`Self::FileEnd`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "a variant's text names its fields")]
 pub enum StreamMessage {
-    /// Sums over all archives, first of all, so that the receiver can check its disk.
+    /// The sums over all archives. Sent first, so that the receiver can check its disk.
     Begin { archives: u64, totals: Totals },
     /// An archive begins.
     ArchiveBegin(ArchiveSummary),
@@ -188,7 +189,7 @@ pub enum StreamMessage {
         modified: Option<UnixSeconds>,
         executable: bool,
     },
-    /// The file is complete; CRC-32 of its bytes as the source decoded them.
+    /// The file is complete; `checksum` is the CRC-32 of its bytes as the source decoded them.
     FileEnd { checksum: Checksum },
     /// A file equal to an earlier one of the same archive.
     Copy { path: String, original: String, size: u64, modified: Option<UnixSeconds>, executable: bool },
@@ -196,9 +197,9 @@ pub enum StreamMessage {
     ArchiveEnd,
     /// Everything was sent.
     Complete,
-    /// The source cannot go on.
+    /// The source cannot continue.
     Failed(Refusal),
-    /// The source lives but has nothing to send yet.
+    /// The source is alive but has nothing to send yet.
     KeepAlive,
 }
 
@@ -220,7 +221,7 @@ impl StreamMessage {
     }
 }
 
-/// What a source sends: control messages and raw bytes.
+/// What a source sends in a stream: control messages and raw bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StreamItem {
     /// A control message.
@@ -236,7 +237,7 @@ mod tests {
     use super::*;
     use crate::codec;
 
-    /// Golden bytes: a change here is a change of the protocol and needs a new [`PROTOCOL_VERSION`].
+    /// Golden bytes: a change of these is a change of the protocol and needs a new [`PROTOCOL_VERSION`].
     #[test]
     fn messages_have_fixed_bytes() {
         let game: GameId = "g".parse().unwrap();
@@ -277,7 +278,7 @@ mod tests {
 
     #[test]
     fn words_are_checked_while_they_are_decoded() {
-        // Request::Details with a game id that is a path.
+        // Request::Details with the game ids `..` and `.x`.
         assert!(codec::decode::<Request>(&[1, 2, b'.', b'.']).is_err());
         assert!(codec::decode::<Request>(&[1, 2, b'.', b'x']).is_ok());
     }
