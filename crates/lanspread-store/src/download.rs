@@ -1,4 +1,4 @@
-//! From chunks to the files of a game root: what has come, and its way to its place.
+//! From chunks to the files of a game root: what has arrived, and how it gets into its place.
 
 pub mod commit;
 pub mod partials;

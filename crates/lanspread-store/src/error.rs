@@ -1,4 +1,4 @@
-//! What a change to a game, or a look at it, can fail with.
+//! Why reading or changing a game on disk can fail.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use lanspread_types::ids::{GameId, GameVersion};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// `local/` is there already.
+    /// `local/` already exists.
     #[error("{game} is already installed in {}", path.display())]
     AlreadyInstalled {
         /// The game asked for.
@@ -18,7 +18,7 @@ pub enum StoreError {
         /// The installed tree.
         path: PathBuf,
     },
-    /// The archives of this version are there already.
+    /// The archives of this version are already downloaded.
     #[error("{game} is already downloaded in version {version}")]
     AlreadyDownloaded {
         /// The game asked for.
@@ -34,7 +34,7 @@ pub enum StoreError {
         /// Where the installed tree would be.
         path: PathBuf,
     },
-    /// There is nothing downloaded.
+    /// The game is not downloaded.
     #[error("{game} is not downloaded: {} holds no archive with a version.ini", path.display())]
     NotDownloaded {
         /// The game asked for.
@@ -42,42 +42,42 @@ pub enum StoreError {
         /// Its game root.
         path: PathBuf,
     },
-    /// The installed tree holds files that nobody can bring back.
+    /// The installed tree holds files that cannot be fetched again.
     #[error("{count} files in {} are not part of {game} or were changed and would be lost: {}", path.display(), first_of(files, *count))]
     UserFiles {
         /// The game asked for.
         game: GameId,
         /// The installed tree.
         path: PathBuf,
-        /// How many there are.
+        /// Number of these files.
         count: u64,
         /// The first of them.
         files: Vec<String>,
     },
-    /// The installed tree was not installed by lanspread, so that every file in it may be the user's.
+    /// There is no receipt of the installed tree, so every file in it may be the user's.
     #[error("nothing records how {game} was installed: all {count} files in {} would be lost", path.display())]
     NoReceipt {
         /// The game asked for.
         game: GameId,
         /// The installed tree.
         path: PathBuf,
-        /// Files in it.
+        /// Number of files in it.
         count: u64,
     },
-    /// An archive of this machine cannot be unpacked.
+    /// An archive on this machine cannot be unpacked.
     #[error("{game} cannot be installed from its archives: {source}")]
     Archive {
         /// The game asked for.
         game: GameId,
-        /// What is wrong with which archive.
+        /// Which archive, and what is wrong with it.
         source: ArchiveError,
     },
-    /// What is on this machine differs from what was installed or downloaded.
-    #[error("{game}: {differences} files are missing or not as they were installed or downloaded")]
+    /// Files on this machine differ from what was installed or downloaded.
+    #[error("{game}: {differences} files are missing or differ from what was installed or downloaded")]
     Differences {
         /// The game that was compared.
         game: GameId,
-        /// How many files.
+        /// Number of these files.
         differences: u64,
     },
     /// There is no record to compare with.
@@ -93,19 +93,19 @@ pub enum StoreError {
     InProgress {
         /// The game asked for.
         game: GameId,
-        /// Process that holds the lock, when it could be read.
+        /// Process that holds the lock, if it could be read.
         holder_pid: Option<u32>,
     },
-    /// Something stands where only we write.
+    /// Something is in a place where only lanspread writes.
     #[error(transparent)]
     Foreign(#[from] ForeignState),
-    /// This machine's disk.
+    /// This machine's disk failed.
     #[error(transparent)]
     Local(#[from] LocalError),
     /// Cancelled by the caller.
     #[error("cancelled")]
     Cancelled,
-    /// A fault of ours.
+    /// A bug in lanspread.
     #[error("internal fault: {0}")]
     Internal(String),
 }
@@ -135,7 +135,7 @@ fn pid(holder: Option<u32>) -> String {
     holder.map(|pid| format!(" (process {pid})")).unwrap_or_default()
 }
 
-/// The first names of a longer list, which says that it is longer.
+/// Names in one line, with `…` if there are more than these.
 fn first_of(names: &[String], count: u64) -> String {
     let more = if (names.len() as u64) < count { ", …" } else { "" };
     format!("{}{more}", names.join(", "))

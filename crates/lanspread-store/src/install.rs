@@ -1,4 +1,4 @@
-//! From entries to an installed tree: staged, checked, promoted in one rename; and the disk steps of every operation.
+//! From entries to an installed tree (staged, checked, promoted in one rename), and the disk steps of every operation.
 
 pub mod recovery;
 pub mod replace;

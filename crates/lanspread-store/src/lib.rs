@@ -1,15 +1,15 @@
-//! What is on disk of a machine's games, and every change to it.
+//! The games on a machine's disk, and every change to them.
 //!
-//! All of it is synchronous and runs on whatever thread calls it. This crate knows no sockets, no peers and no
-//! operations: it is told what to do with one locked game, says what it found or did, and leaves a state that the
-//! next run can put in order.
+//! All of it is synchronous and runs on the thread that calls it. This crate knows no sockets, no peers and no
+//! operations: it does one thing to one locked game, returns what it found or did, and leaves a state that the next
+//! run can recover.
 //!
-//! - [`state`]: the games directory, locks, records, bookings, and what stands where
-//! - [`install`]: from entries or archives to an installed tree, and the steps of every operation
+//! - [`state`]: the games directory, locks, records, bookings, and the state of each game
+//! - [`install`]: from entries or archives to an installed tree, and the disk steps of every operation
 //! - [`download`]: from chunks to the files of a game root
-//! - [`verify`]: what is here against what was recorded
-//! - [`remove`]: the downloaded files go
-//! - [`recover`]: what operations left that never ended
+//! - [`verify`]: compares games with their records
+//! - [`remove`]: removes the downloaded files of a game
+//! - [`recover`]: repairs what interrupted operations left
 //! - [`error`]: what can go wrong
 
 pub mod download;

@@ -1,5 +1,5 @@
-//! Recovery of games that an operation left half-way: of one before every operation on it, of all when a peer starts
-//! and again from time to time while it serves.
+//! Recovers games that an interrupted operation left half done: one game before every operation on it, all of them when
+//! a peer starts to serve, and again from time to time while it serves.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,17 +13,20 @@ use crate::state::games_dir::GamesDir;
 use crate::state::lock::GameLock;
 use crate::state::{intent, record};
 
-/// A locked game whose state is in order.
+/// A locked game that is in a consistent state.
 #[derive(Debug)]
 pub struct Recovered {
     /// The lock.
     pub lock: GameLock,
-    /// What was done to put it in order, as stable kebab-case codes; most often nothing.
+    /// What recovery did, as stable kebab-case codes; usually nothing.
     pub actions: Vec<&'static str>,
 }
 
-/// Puts in order what crashes left, and calls `done` with every action. A game that an operation holds, or whose state
-/// is not ours, is left alone: it does not keep the others from being served.
+/// Recovers all games that crashes left half done, and calls `done` with every action. A game that an operation holds
+/// or that cannot be recovered is left alone, so that the others can still be served.
+///
+/// # Errors
+/// If the games directory or its state cannot be read.
 pub fn recover_all(games_dir: &Path, mut done: impl FnMut(&GameId, &'static str)) -> Result<(), StoreError> {
     let games = Arc::new(GamesDir::open(games_dir)?);
     let mut unfinished = intent::recorded(&games)?;
@@ -40,7 +43,11 @@ pub fn recover_all(games_dir: &Path, mut done: impl FnMut(&GameId, &'static str)
     Ok(())
 }
 
-/// Locks a game and puts in order what an earlier operation left of it.
+/// Locks a game and recovers it from an earlier operation that did not end.
+///
+/// # Errors
+/// [`StoreError::InProgress`] if another operation holds the game, [`StoreError::Foreign`] if no crash of lanspread
+/// explains its state; failures of this machine's disk.
 pub fn lock_and_recover(games: &Arc<GamesDir>, game: &GameId) -> Result<Recovered, StoreError> {
     let lock = GameLock::acquire(games, game)?;
     let actions = [recovery::recover(games, game)?, commit::recover(games, game)?];

@@ -14,26 +14,26 @@ use crate::state::standing::{Standing, standing};
 /// What was removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Removed {
-    /// Files of the game root.
+    /// Number of files in the game root.
     pub files: u64,
-    /// Bytes of them.
+    /// Their bytes.
     pub bytes: u64,
 }
 
-/// Removes the downloaded files of a locked game that nobody reads any more.
+/// Removes the downloaded files of a locked game. No transfer may still read them.
 ///
 /// # Errors
-/// [`StoreError::NotDownloaded`] when there is nothing to remove; this machine's disk.
+/// [`StoreError::NotDownloaded`] if there is nothing to remove; failures of this machine's disk.
 pub fn remove(games: &GamesDir, game: &GameId) -> Result<Removed, StoreError> {
     let removed = downloaded(games, game)?;
     commit::forget_partials(games, game)?;
     transaction::run_without_return(games, game, IntentStep::Remove, steps::REMOVE)?;
-    // Last: killed before, the files that are still here can be verified and removed again.
+    // Last: if the process is killed before, the files that are left can still be verified and removed.
     commit::forget_receipt(games, game)?;
     Ok(removed)
 }
 
-/// What there is to remove: the sentinel, archives also without it, and what an unfinished download has left.
+/// What there is to remove: the sentinel, archives with or without it, and what an unfinished download has left.
 fn downloaded(games: &GamesDir, game: &GameId) -> Result<Removed, StoreError> {
     let not_downloaded = || StoreError::NotDownloaded { game: game.clone(), path: games.root_path(game) };
     if standing(games, game, ".")? != Standing::Folder {

@@ -1,4 +1,4 @@
-//! What stands in a games directory: our own records, and the state of each game.
+//! What is in a games directory: our own records, and the state of each game.
 
 pub mod booking;
 pub mod chunks;

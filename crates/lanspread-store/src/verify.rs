@@ -1,4 +1,4 @@
-//! What is here of a game against what was recorded when it came here.
+//! Compares a game with what was recorded when it was installed or downloaded.
 
 pub mod comparison;
 mod downloaded;
@@ -15,10 +15,11 @@ use crate::state::game_state::GameState;
 use crate::state::games_dir::GamesDir;
 use crate::state::tree::open_local;
 
-/// Everything of a locked game that has a record to be compared with; never empty.
+/// The parts of a locked game that can be compared with a record; never empty.
 ///
 /// # Errors
-/// [`StoreError::NotInstalled`] when nothing is here, [`StoreError::NotVerifiable`] when nothing records what is.
+/// [`StoreError::NotInstalled`] if the game is neither installed nor downloaded, [`StoreError::NotVerifiable`] if it
+/// is, but has no usable record; also [`StoreError::Foreign`] and failures of this machine's disk.
 pub fn parts(games: &GamesDir, game: &GameId) -> Result<Vec<Box<dyn VerifyPart>>, StoreError> {
     let mut parts: Vec<Box<dyn VerifyPart>> = Vec::new();
     if let Some(tree) = InstalledTree::find(games, game)? {

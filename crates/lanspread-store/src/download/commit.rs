@@ -1,25 +1,25 @@
-//! From whole files in `.downloading/` to a downloaded game.
+//! From complete files in `.downloading/` to a downloaded game.
 //!
-//! Invariant: killed between any two steps, the game is what it was before, or [`recover`] makes it the new one; never is
-//! a sentinel there beside archives that are not its own. The order that makes it so:
+//! Invariant: if the process is killed between any two steps, the game is unchanged, or [`recover`] makes it the new
+//! version. A sentinel is never beside archives that do not belong to it. The order of the steps ensures this:
 //!
-//! 1. everything synced, then *promote* in the record, durable    — a promoted record means whole and durable files
-//! 2. the old sentinel removed, durable                           — from here on the game is not offered
+//! 1. everything synced, then *promote* in the record, durable. A promoted record means complete and durable files.
+//! 2. the old sentinel removed, durable. From then on the game is not offered.
 //! 3. archives that are not in the new list removed
-//! 4. every file but the sentinel renamed into the game root, durable
-//! 5. the sentinel renamed, durable                               — from here on the game is downloaded
-//! 6. `.downloading/` removed, the record completed               — failures are left to recovery
+//! 4. every file except the sentinel renamed into the game root, durable
+//! 5. the sentinel renamed, durable. From then on the game is downloaded.
+//! 6. `.downloading/` removed, the record completed. Failures are left to recovery.
 //!
-//! The table of recovery, from (record, what is on disk) to an action:
+//! The table of recovery, from (record, state on disk) to an action:
 //!
-//! | record    | .downloading | files          | how it came to be                              | action   |
+//! | record    | .downloading | files          | cause                                          | action   |
 //! |-----------|--------------|----------------|------------------------------------------------|----------|
 //! | none      | none         |                | nothing happened                               | nothing  |
-//! | none      | there        |                | not ours: it never exists without a record     | report   |
-//! | fetching  | any          |                | crashed or failed while fetching; is gone on   | keep     |
-//! | promoting | any          | all are here   | crashed in steps 1 to 6                        | promote  |
-//! | promoting | any          | some are gone  | crashed, then the user removed some            | discard  |
-//! | complete  | any          |                | crashed in step 6                              | finish   |
+//! | none      | exists       |                | not ours: it never exists without a record     | report   |
+//! | fetching  | any          |                | crash or failure while fetching; can resume    | keep     |
+//! | promoting | any          | all exist      | crash in steps 1 to 6                          | promote  |
+//! | promoting | any          | some are gone  | crash, then the user removed some              | discard  |
+//! | complete  | any          |                | crash in step 6                                | finish   |
 //! | any       | no folder    |                | not ours                                       | report   |
 
 use std::io;
@@ -53,7 +53,7 @@ enum Action {
 fn decide(record: Option<RecordProgress>, downloading: Standing, all_are_here: bool) -> Action {
     match (record, downloading) {
         (_, Standing::Other) => Action::Report("is not a folder made by lanspread"),
-        (None, Standing::Folder) => Action::Report("stands there but no download was recorded"),
+        (None, Standing::Folder) => Action::Report("exists, but no download was recorded"),
         (None, Standing::Nothing) | (Some(RecordProgress::Fetching), _) => Action::Nothing,
         (Some(RecordProgress::Promoting), _) if all_are_here => Action::Promote,
         (Some(RecordProgress::Promoting), _) => Action::Discard,
@@ -61,8 +61,8 @@ fn decide(record: Option<RecordProgress>, downloading: Standing, all_are_here: b
     }
 }
 
-/// Puts in order what a crash in a promotion left; what a download is still fetching is left as it is. Returns what
-/// was done, if anything. The game is locked.
+/// Recovers a locked game from a crash during a promotion. The files of an unfinished download are left as they are.
+/// Returns the code of what was done, if anything.
 pub(crate) fn recover(games: &GamesDir, game: &GameId) -> Result<Option<&'static str>, StoreError> {
     let record = Record::read(games, game, RecordKind::Journal)?;
     let downloading = standing(games, game, DOWNLOADING_DIR)?;
@@ -106,15 +106,15 @@ fn all_are_here(games: &GamesDir, game: &GameId, record: &Record) -> Result<bool
     }))
 }
 
-/// Steps 1 and 2: from here on the files are those of the new version, and the old one is not offered any more.
+/// Steps 1 and 2: after them only the new version can result, and the old one is no longer offered.
 pub fn begin(games: &GamesDir, game: &GameId, journal: &mut Journal) -> Result<(), LocalError> {
-    // One syncfs stands for an fsync of every file, of the folder and of the record.
+    // One syncfs replaces an fsync of every file, of the folder and of the record.
     sync_file_system(games.dir(), games.path())?;
     journal.promote()?;
     remove_old_sentinel(games, game)
 }
 
-/// Removes a sentinel that stands in the game root while the new one has not been put there.
+/// Removes the sentinel in the game root, as long as the new one is still in `.downloading/`.
 fn remove_old_sentinel(games: &GamesDir, game: &GameId) -> Result<(), LocalError> {
     let Some(root) = open_root(games, game)? else { return Ok(()) };
     let shown = games.root_path(game);
@@ -127,7 +127,7 @@ fn remove_old_sentinel(games: &GamesDir, game: &GameId) -> Result<(), LocalError
     Ok(())
 }
 
-/// Steps 3 to 5. What is in its place already stays.
+/// Steps 3 to 5. Files that are already in their places stay there.
 pub fn promote(games: &GamesDir, game: &GameId, record: &Record) -> Result<(), LocalError> {
     let shown = games.root_path(game);
     let vanished = || LocalError::io("open", &shown)(io::ErrorKind::NotFound.into());
@@ -168,7 +168,7 @@ fn remove_other_archives(
     Ok(())
 }
 
-/// `IntentStep` 6.
+/// Step 6.
 pub fn finish(games: &GamesDir, game: &GameId, journal: &mut Journal) -> Result<(), LocalError> {
     if let Some(root) = open_root(games, game)? {
         match root.remove_dir_all(DOWNLOADING_DIR) {
@@ -181,12 +181,12 @@ pub fn finish(games: &GamesDir, game: &GameId, journal: &mut Journal) -> Result<
     journal.complete()
 }
 
-/// Removes what an unfinished download of the game has left. The game is locked.
+/// Removes what an unfinished download of a locked game has left.
 pub fn forget_partials(games: &GamesDir, game: &GameId) -> Result<(), StoreError> {
     partials::discard(games, game)
 }
 
-/// Removes the receipt of a download whose files are gone. The game is locked.
+/// Removes the receipt of a download of a locked game whose files are gone.
 pub fn forget_receipt(games: &GamesDir, game: &GameId) -> Result<(), LocalError> {
     record::remove(games, game, RecordKind::Receipt)
 }

@@ -1,7 +1,7 @@
 //! Files that are arriving, in `.downloading/` of the game root, and what an earlier download left there.
 //!
 //! The record exists, durably, before the folder does. So a folder without a record is not ours, and a record without
-//! the folder only means that everything is to be fetched.
+//! the folder only means that everything must be fetched.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -21,7 +21,7 @@ use crate::state::record;
 use crate::state::record::{Journal, Record, RecordHead, RecordKind};
 use crate::state::standing::{Standing, standing};
 
-/// Bytes read at once where chunks are read again.
+/// Bytes read at once when chunks are read again.
 const READ_BYTES: usize = 256 * 1024;
 
 /// The files that are arriving.
@@ -33,7 +33,7 @@ pub struct Partials {
 }
 
 impl Partials {
-    /// Opens one of the files for reading and writing at any place.
+    /// Opens one of the files, by its index, for reading and writing.
     pub fn open(&self, file: usize) -> Result<File, LocalError> {
         let RootFile { name, .. } = &self.files[file];
         let mut options = OpenOptions::new();
@@ -46,13 +46,13 @@ impl Partials {
         self.shown.join(&self.files[file].name)
     }
 
-    /// Whether a file is there in its full length.
+    /// Whether a file exists in its full length.
     fn is_there(&self, file: usize) -> bool {
         let RootFile { name, size } = &self.files[file];
         self.folder.symlink_metadata(name).is_ok_and(|found| found.is_file() && found.len() == *size)
     }
 
-    /// Makes a file new, in its full length and empty of content.
+    /// Creates a file in its full length, without content. An old one is removed.
     fn make(&self, file: usize) -> Result<(), LocalError> {
         let RootFile { name, size } = &self.files[file];
         let shown = self.path(file);
@@ -69,7 +69,12 @@ impl Partials {
     }
 }
 
-/// Finds what an earlier download of the same files left, or begins anew. Bytes that cannot be trusted are read again.
+/// Continues an earlier download of the same files, or begins a new one. After a reboot, recorded chunks are read
+/// again.
+///
+/// # Errors
+/// [`StoreError::Foreign`] if `.downloading/` is not ours or the record is malformed, [`StoreError::Cancelled`];
+/// failures of this machine's disk.
 pub fn prepare(
     games: &GamesDir,
     game: &GameId,
@@ -82,12 +87,15 @@ pub fn prepare(
         match (Record::read(games, game, RecordKind::Journal)?, standing(games, game, DOWNLOADING_DIR)?) {
             (_, Standing::Other) => return Err(foreign(games, game, "is not a folder made by lanspread")),
             (None, Standing::Folder) => {
-                return Err(foreign(games, game, "stands there but no download was recorded"));
+                return Err(foreign(games, game, "exists, but no download was recorded"));
             }
             (None, Standing::Nothing) => None,
             (Some(record), _) if record.head.is_same_download(&head(games)) => Some(record),
             (Some(record), _) => {
-                tracing::info!("{game}: what was downloaded of version {} is removed", record.head.version);
+                tracing::info!(
+                    "{game}: the unfinished download of version {} is removed",
+                    record.head.version
+                );
                 discard(games, game)?;
                 None
             }
@@ -95,7 +103,7 @@ pub fn prepare(
     let is_trusted = earlier.as_ref().is_none_or(Record::is_of_this_boot);
     let mut journal = match earlier {
         Some(record) => Journal::resume(games, game, record)?,
-        // Discarding may have removed the game root that the earlier download had made.
+        // Discarding may have removed the game root that the earlier download had created.
         None => Journal::create(games, &head(games))?,
     };
     let partials = open_folder(games, game, files)?;
@@ -119,7 +127,7 @@ fn open_folder(games: &GamesDir, game: &GameId, files: &[RootFile]) -> Result<Pa
     Ok(Partials { folder, shown, files: files.to_vec() })
 }
 
-/// Makes every file that is not there as it should be; what was recorded of it is to be fetched again.
+/// Creates every file that is missing or has another length; its recorded chunks must be fetched again.
 fn check_files(partials: &Partials, journal: &mut Journal) -> Result<(), LocalError> {
     for file in 0..partials.files.len() {
         if partials.is_there(file) {
@@ -135,7 +143,7 @@ fn check_files(partials: &Partials, journal: &mut Journal) -> Result<(), LocalEr
     Ok(())
 }
 
-/// Reads what was recorded before the machine was started anew; what is not as it was is to be fetched again.
+/// Reads the chunks that were recorded before a reboot; those that differ must be fetched again.
 fn check_content(
     partials: &Partials,
     journal: &mut Journal,
@@ -152,14 +160,14 @@ fn check_content(
         let read = checksum_of(&mut file, chunk.offset, chunk.length);
         let found = read.map_err(LocalError::io("read", partials.path(chunk.file)))?;
         if found != Some(expected) {
-            tracing::info!("{}: the bytes at {} are lost", partials.path(chunk.file).display(), chunk.offset);
+            tracing::info!("{}: the chunk at {} is lost", partials.path(chunk.file).display(), chunk.offset);
             journal.drop_chunk(chunk.id)?;
         }
     }
     Ok(())
 }
 
-/// CRC-32 of a part of a file; nothing when the file is too short.
+/// CRC-32 of a part of a file; `None` if the file is too short.
 pub(super) fn checksum_of(file: &mut File, offset: u64, length: u64) -> io::Result<Option<Checksum>> {
     let mut hasher = ChecksumHasher::default();
     let mut buffer = vec![0; READ_BYTES];
@@ -178,8 +186,12 @@ pub(super) fn checksum_of(file: &mut File, offset: u64, length: u64) -> io::Resu
     Ok(Some(hasher.finish()))
 }
 
-/// Removes everything an unfinished download left: its files, a game root that it made and that is empty, and last its
-/// record.
+/// Removes everything that an unfinished download left: its files, the game root if the download created it and it is
+/// empty, and last its record.
+///
+/// # Errors
+/// [`StoreError::Foreign`] if `.downloading/` is not a folder or the record is malformed; failures of this machine's
+/// disk.
 pub fn discard(games: &GamesDir, game: &GameId) -> Result<(), StoreError> {
     let record = Record::read(games, game, RecordKind::Journal)?;
     let path = Path::new(game.as_str()).join(DOWNLOADING_DIR);

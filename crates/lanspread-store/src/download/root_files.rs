@@ -6,7 +6,10 @@ use lanspread_types::fault::ContentError;
 use lanspread_types::layout::{SENTINEL_FILE, is_archive_name};
 use lanspread_types::limits;
 
-/// The list in the order in which this machine numbers the files, or why no game has such files.
+/// Checks a list of root files, and sorts it into the order in which a download numbers the files.
+///
+/// # Errors
+/// [`ContentError::Name`] or [`ContentError::RootFiles`] if no game can have these files.
 pub fn accept(files: &[RootFile], policy: NamePolicy) -> Result<Vec<RootFile>, ContentError> {
     let refuse = |why: String| Err(ContentError::RootFiles(why));
     let mut sorted = files.to_vec();
@@ -49,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_be_written_elsewhere_or_is_no_game_is_refused() {
+    fn names_that_lead_elsewhere_and_lists_that_are_not_a_game_are_refused() {
         let sentinel = ("version.ini", 1);
         for (files, code) in [
             (vec![sentinel, ("../a.eti", 1)], "entry-name-refused"),

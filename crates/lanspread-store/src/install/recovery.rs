@@ -1,30 +1,30 @@
-//! What to do about an operation that never ended: a table from (intent, what is on disk) to an action. Pure and
-//! total; the doing stands in [`crate::install::steps`].
+//! Decides what to do about an operation that never ended: a table from (intent, state on disk) to an action. The table
+//! is pure and total; [`crate::install::steps`] has the steps of each action.
 //!
-//! Whatever the intent, a file or link at the name of staging or backup is not ours and is reported. Otherwise:
+//! Whatever the intent, a file or link in the place of staging or backup is not ours and is reported. Otherwise:
 //!
-//! | intent          | staging | local/   | backup | how it came to be                                 | action       |
+//! | intent          | staging | local/   | backup | cause                                             | action       |
 //! |-----------------|---------|----------|--------|---------------------------------------------------|--------------|
 //! | none            | none    | any      | none   | nothing happened                                  | nothing      |
-//! | none            | there, or backup there     || not ours: neither exists without an intent        | report       |
-//! | install, update begin | any | any     | none   | crashed while unpacking; `local/` stays as it is  | roll back    |
-//! | install, update begin | any | any     | there  | not ours: nothing is set aside yet                | report       |
-//! | install promote | there   | none     | none   | crashed before the rename; staging is durable     | promote      |
-//! | install promote | none    | there    | none   | crashed behind the rename                         | finish       |
-//! | install promote | none    | not      | none   | crashed behind it, then the user removed it       | roll back    |
-//! | install promote | there   | there    | none   | the rename never replaces: not by a crash         | report       |
-//! | install promote | any     | any      | there  | an install sets nothing aside                     | report       |
-//! | update promote  | there   | there    | none   | crashed before the first rename                   | set aside, promote |
-//! | update promote  | there   | none     | any    | crashed between the renames                       | promote      |
-//! | update promote  | none    | there    | any    | crashed behind the second                         | finish       |
-//! | update promote  | none    | not      | none   | crashed at the end, then the user removed it      | roll back    |
-//! | update promote  | all three there, or backup alone || not by a crash                              | report       |
-//! | uninstall       | none    | there    | none   | crashed before the rename                         | abandon      |
-//! | uninstall       | none    | none     | any    | crashed behind the rename                         | uninstall    |
-//! | uninstall       | none    | there    | there  | the rename leaves no `local/`: not by a crash     | report       |
-//! | remove          | none    | any      | none   | the sentinel stands: crashed before its removal   | abandon      |
+//! | none            | exists, or backup exists   || not ours: neither exists without an intent        | report       |
+//! | install, update begin | any | any     | none   | crash while unpacking; `local/` stays as it is    | roll back    |
+//! | install, update begin | any | any     | exists | not ours: nothing is set aside yet                | report       |
+//! | install promote | exists  | none     | none   | crash before the rename; staging is durable       | promote      |
+//! | install promote | none    | exists   | none   | crash after the rename                            | finish       |
+//! | install promote | none    | no folder | none  | crash after it, then the user removed it          | roll back    |
+//! | install promote | exists  | exists   | none   | the rename never replaces: not from a crash       | report       |
+//! | install promote | any     | any      | exists | an install sets nothing aside                     | report       |
+//! | update promote  | exists  | exists   | none   | crash before the first rename                     | set aside, promote |
+//! | update promote  | exists  | none     | any    | crash between the renames                         | promote      |
+//! | update promote  | none    | exists   | any    | crash after the second                            | finish       |
+//! | update promote  | none    | no folder | none  | crash at the end, then the user removed it        | roll back    |
+//! | update promote  | all three exist, or only the backup || not from a crash                         | report       |
+//! | uninstall       | none    | exists   | none   | crash before the rename                           | abandon      |
+//! | uninstall       | none    | none     | any    | crash after the rename                            | uninstall    |
+//! | uninstall       | none    | exists   | exists | the rename leaves no `local/`: not from a crash   | report       |
+//! | remove          | none    | any      | none   | the sentinel exists: crash before its removal     | abandon      |
 //! | remove          | none    | any      | none   | the sentinel is gone                              | remove       |
-//! | uninstall, remove | staging there, or (remove) backup || neither makes them                          | report       |
+//! | uninstall, remove | staging exists, or (remove) backup || neither creates them                      | report       |
 
 use lanspread_types::fault::ForeignState;
 use lanspread_types::ids::GameId;
@@ -38,13 +38,13 @@ use crate::state::intent;
 use crate::state::intent::{Intent, IntentStep};
 use crate::state::standing::{Standing, standing};
 
-/// What stands in a game root at the names that operations change.
+/// What is in a game root under the names that operations change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Standings {
     pub(crate) staging: Standing,
     pub(crate) local: Standing,
     pub(crate) backup: Standing,
-    /// Whether anything stands at the sentinel's name.
+    /// Whether there is anything under the sentinel's name.
     pub(crate) sentinel: bool,
 }
 
@@ -53,7 +53,7 @@ pub(crate) struct Standings {
 pub(crate) enum RecoveryAction {
     /// Nothing to do.
     Nothing,
-    /// Remove staging, the game root if the operation made it and it is empty, the receipt's draft, the intent.
+    /// Remove staging, the receipt's draft, the game root if the operation created it and it is empty, the intent.
     RollBack,
     /// Rename `local/` to the backup, staging to `local/`, then finish.
     SetAsideAndPromote,
@@ -67,11 +67,11 @@ pub(crate) enum RecoveryAction {
     Remove,
     /// Clear the intent: nothing was changed.
     Abandon,
-    /// No crash of ours leaves this; touch nothing.
+    /// No crash of lanspread leaves this; touch nothing.
     Report {
-        /// The name at which it stands.
+        /// Its name in the game root.
         name: &'static str,
-        /// What is odd about it.
+        /// What is wrong with it, as a verb phrase that follows its path.
         what: &'static str,
     },
 }
@@ -91,12 +91,12 @@ pub(crate) fn decide(step: Option<IntentStep>, found: Standings) -> RecoveryActi
     let Some(step) = step else {
         return match (staging, backup) {
             (Nothing, Nothing) => RecoveryAction::Nothing,
-            (Nothing, _) => backup_is("stands there but no update or uninstall was recorded"),
-            _ => staging_is("stands there but no install was recorded"),
+            (Nothing, _) => backup_is("exists, but no update or uninstall was recorded"),
+            _ => staging_is("exists, but no install was recorded"),
         };
     };
-    let installs_nothing = "stands there but the operation that was recorded installs nothing";
-    let sets_nothing_aside = "stands there but the operation that was recorded sets nothing aside";
+    let installs_nothing = "exists, but the recorded operation installs nothing";
+    let sets_nothing_aside = "exists, but the recorded operation sets nothing aside";
     match step {
         IntentStep::InstallBegin | IntentStep::UpdateBegin if backup == Nothing => RecoveryAction::RollBack,
         IntentStep::InstallBegin | IntentStep::UpdateBegin => backup_is(sets_nothing_aside),
@@ -108,14 +108,14 @@ pub(crate) fn decide(step: Option<IntentStep>, found: Standings) -> RecoveryActi
             }
             (Nothing, Folder, _) => RecoveryAction::Finish,
             (Nothing, _, Nothing) => RecoveryAction::RollBack,
-            (Nothing, _, _) => backup_is("is the tree before an update, and the updated tree is gone"),
-            _ => staging_is("stands beside an installed tree that came from elsewhere"),
+            (Nothing, _, _) => backup_is("is the tree from before an update, and the updated tree is gone"),
+            _ => staging_is("exists beside an installed tree from elsewhere"),
         },
         IntentStep::Uninstall | IntentStep::Remove if staging == Folder => staging_is(installs_nothing),
         IntentStep::Uninstall => match (local, backup) {
             (Nothing, _) => RecoveryAction::Uninstall,
             (_, Nothing) => RecoveryAction::Abandon,
-            _ => backup_is("was being removed, and there is an installed tree that came from elsewhere"),
+            _ => backup_is("was being removed, and there is an installed tree from elsewhere"),
         },
         IntentStep::Remove if backup == Folder => backup_is(sets_nothing_aside),
         IntentStep::Remove if sentinel => RecoveryAction::Abandon,
@@ -123,7 +123,7 @@ pub(crate) fn decide(step: Option<IntentStep>, found: Standings) -> RecoveryActi
     }
 }
 
-/// How an action is told to the user, and the steps that do it: the rest of what the operation would have done.
+/// The code that reports an action, and its steps: those that the operation had left to do.
 fn doing(action: RecoveryAction, intent: &Intent) -> (&'static str, &'static [DiskStep]) {
     let updates = intent.step == IntentStep::UpdatePromote;
     match action {
@@ -141,7 +141,7 @@ fn doing(action: RecoveryAction, intent: &Intent) -> (&'static str, &'static [Di
     }
 }
 
-/// What recovery would do about a locked game: how it is told, and the steps.
+/// What recovery would do about a locked game: the code that reports it, and the steps.
 pub(crate) fn plan(
     games: &GamesDir,
     game: &GameId,
@@ -162,7 +162,7 @@ pub(crate) fn plan(
     }
 }
 
-/// Puts in order what an earlier operation on a locked game left. Returns what was done, if anything.
+/// Recovers a locked game from an earlier operation. Returns the code of what was done, if anything.
 pub(crate) fn recover(games: &GamesDir, game: &GameId) -> Result<Option<&'static str>, StoreError> {
     let Some((told, steps)) = plan(games, game)? else { return Ok(None) };
     steps::run(steps, games, game)?;
@@ -197,8 +197,8 @@ mod tests {
         })
     }
 
-    /// The seven intents times everything that can stand there: no row leads to an action that could touch what is
-    /// not ours, or leave neither the old tree nor the new one.
+    /// All intents times all states on disk: no row leads to an action that could touch what is not ours, or leave
+    /// neither the old tree nor the new one.
     #[test]
     fn the_table_is_total_and_touches_only_what_is_ours() {
         use Standing::{Folder, Nothing, Other};
@@ -218,9 +218,9 @@ mod tests {
                 assert!(reports, "never through a link or file: {why}");
             }
             match action {
-                RecoveryAction::Nothing => assert_eq!(step, None, "an intent never stays: {why}"),
+                RecoveryAction::Nothing => assert_eq!(step, None, "an intent never remains: {why}"),
                 RecoveryAction::RollBack => {
-                    assert!(staging == Nothing || !promotes, "no complete tree is thrown away: {why}");
+                    assert!(staging == Nothing || !promotes, "no complete tree is discarded: {why}");
                     assert_eq!(backup, Nothing, "{why}");
                 }
                 RecoveryAction::SetAsideAndPromote => {
@@ -249,7 +249,7 @@ mod tests {
                 }
                 RecoveryAction::Report { name, .. } => {
                     let there = if name == STAGING_DIR { staging } else { backup };
-                    assert_ne!(there, Nothing, "what is reported is there: {why}");
+                    assert_ne!(there, Nothing, "what is reported exists: {why}");
                 }
             }
         }

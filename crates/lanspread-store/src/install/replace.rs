@@ -1,4 +1,5 @@
-//! May a tree be installed here? Where none stands, or in place of one whose loss costs the user nothing.
+//! Decides whether a tree may be installed: if there is none yet, or if replacing the old one loses no file of the
+//! user.
 
 use std::path::PathBuf;
 
@@ -13,7 +14,7 @@ use crate::state::receipt_reader::Receipt;
 
 use crate::state::tree::{FoundFile, open_local, shown_path, walk};
 
-/// What an install does where an installed tree stands.
+/// What an install does if there is an installed tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Replace {
     /// Whether the tree may be replaced at all.
@@ -25,7 +26,7 @@ pub struct Replace {
 /// Whether there is an installed tree that will be replaced.
 ///
 /// # Errors
-/// [`StoreError::AlreadyInstalled`], or what [`refuse_user_files`] says.
+/// [`StoreError::AlreadyInstalled`] if it may not be replaced, and the errors of [`refuse_user_files`].
 pub fn permit(games: &GamesDir, game: &GameId, replace: Replace) -> Result<bool, StoreError> {
     if open_local(games, game)?.is_none() {
         return Ok(false);
@@ -40,8 +41,12 @@ pub fn permit(games: &GamesDir, game: &GameId, replace: Replace) -> Result<bool,
     Ok(true)
 }
 
-/// Refuses when `local/` holds files that the user added or changed: what is not in the receipt, and files of another
-/// size. Without a receipt every file is the user's.
+/// Refuses if `local/` holds files that the user added or changed: those that are not in the receipt or have another
+/// size. Without a receipt, every file counts as the user's.
+///
+/// # Errors
+/// [`StoreError::UserFiles`], or [`StoreError::NoReceipt`] if there is no receipt; [`StoreError::Foreign`] for a
+/// receipt that cannot be read; failures of this machine's disk.
 pub fn refuse_user_files(games: &GamesDir, game: &GameId) -> Result<(), StoreError> {
     let Some(local) = open_local(games, game)? else { return Ok(()) };
     let receipt = receipt_reader::read(games, game)?;
@@ -123,7 +128,7 @@ mod tests {
         let (folder, games, game) = installed(true);
         assert!(permit(&games, &game, YES).unwrap());
         fs::remove_file(folder.path().join("g/local/two")).unwrap();
-        assert!(permit(&games, &game, YES).unwrap(), "what is missing cannot be lost");
+        assert!(permit(&games, &game, YES).unwrap(), "a missing file cannot be lost");
         let no = Replace { allowed: false, force: true };
         assert!(matches!(permit(&games, &game, no), Err(StoreError::AlreadyInstalled { .. })));
         assert!(!permit(&games, &"other".parse().unwrap(), no).unwrap());
@@ -179,11 +184,11 @@ mod tests {
         assert_eq!(error.code(), "user-files");
         fs::remove_dir_all(folder.path().join("g/local")).unwrap();
         fs::create_dir_all(folder.path().join("g/local/empty")).unwrap();
-        assert!(permit(&games, &game, YES).unwrap(), "no file, no loss");
+        assert!(permit(&games, &game, YES).unwrap(), "without files nothing is lost");
     }
 
     #[test]
-    fn a_receipt_that_cannot_be_read_is_no_permission() {
+    fn a_receipt_that_cannot_be_read_permits_nothing() {
         let (folder, games, game) = installed(true);
         fs::write(folder.path().join(".lanspread/receipts/g.jsonl"), "{\"schema\":9}\n").unwrap();
         let error = permit(&games, &game, YES).unwrap_err();

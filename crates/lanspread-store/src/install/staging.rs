@@ -1,8 +1,8 @@
-//! A sink that writes entries beneath the staging folder's handle and verifies every file.
+//! A sink that writes entries below the handle of the staging folder and verifies every file.
 //!
-//! Invariants: files are only ever created new; nothing is opened through a link, because nothing here makes one;
-//! a file counts only when its CRC-32 equals both what the source computed and what the archive says; of its mode
-//! only *executable* survives, within the user's umask; times are clamped to what every file system can hold.
+//! Invariants: every file is newly created. No link is created, and none is followed out of the staging folder. A file
+//! counts only if its CRC-32 equals the one that the source computed and the one in the archive, if it has one. Of its
+//! mode only *executable* is kept, within the user's umask. Times are clamped to what every file system can hold.
 
 use std::fs::{File, FileTimes};
 use std::io::{Read, Write};
@@ -48,13 +48,13 @@ impl StagingSink {
         Self { staging, shown, paths: PathIndex::new(policy), receipt, open: None, totals: Totals::default() }
     }
 
-    /// Ends the tree: completes the receipt's draft and returns what was written.
+    /// Completes the draft of the receipt and returns what was written.
     pub fn complete(self) -> Result<Totals, LocalError> {
         self.receipt.complete(self.totals)?;
         Ok(self.totals)
     }
 
-    /// Makes the entry's place: its folders, and that nothing stands there.
+    /// Checks that the entry's path is free, and creates its folders.
     fn place(&mut self, path: &EntryPath, kind: EntryKind) -> Result<(), SinkError> {
         let new_folders = self.paths.insert(path, kind).map_err(ContentError::Name)?;
         for folder in new_folders {
@@ -114,7 +114,7 @@ impl StagingSink {
     }
 
     fn data(&mut self, bytes: &[u8]) -> Result<(), SinkError> {
-        // The grammar lets no data through without an open file.
+        // The grammar passes no data without an open file.
         let Some(open) = &mut self.open else { return Err(SinkError::Closed) };
         open.checksum.update(bytes);
         if let Err(error) = open.file.write_all(bytes) {
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn content_with_another_checksum_is_refused_whoever_lies() {
+    fn content_is_compared_with_the_checksums_of_archive_and_source() {
         let Fixture { folder: _folder, mut sink } = fixture();
         let entry = file("a", b"good");
         sink.file_begin(entry).unwrap();
@@ -308,7 +308,7 @@ mod tests {
         }
     }
 
-    /// A link that someone plants in staging while it fills is never written through.
+    /// A link that is planted in staging while it is filled is never written through.
     #[test]
     fn a_planted_link_leads_nowhere() {
         let Fixture { folder, mut sink } = fixture();

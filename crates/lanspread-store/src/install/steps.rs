@@ -1,9 +1,9 @@
 //! Every change that an operation makes to a game, as one function each.
 //!
-//! Operations run them in their order, and recovery runs the rest of the same list; what can be done already is done
-//! again without harm. A kill between any two of them
-//! therefore leaves a state that the table of [`crate::install::recovery`] knows. Everything is done beneath directory handles;
-//! what should be a folder of ours and is not one is never followed.
+//! An operation runs its list of steps in order, and recovery runs the rest of the same list; a step that may already
+//! have run can run again without harm. A kill between any two steps therefore leaves a state that the table of
+//! [`crate::install::recovery`] knows. All steps work below directory handles. A link or file in the place of a folder
+//! of ours is never followed.
 
 use std::io;
 use std::path::Path;
@@ -21,35 +21,36 @@ use crate::state::{intent, receipt};
 /// One change to a locked game.
 pub(crate) type DiskStep = fn(&GamesDir, &GameId) -> Result<(), LocalError>;
 
-/// Runs steps in their order, up to the first that fails.
+/// Runs steps in order, up to the first one that fails.
 pub(crate) fn run(steps: &[DiskStep], games: &GamesDir, game: &GameId) -> Result<(), LocalError> {
     steps.iter().try_for_each(|step| step(games, game))
 }
 
 /// From a durable staging folder to an installed tree.
 pub(crate) const INSTALL: &[DiskStep] = &[promote, sync_root, receipt::publish, intent::clear];
-/// How many steps of [`INSTALL`] are renames: when one fails, all is taken back; behind them the install has succeeded.
+/// How many of the first steps of [`INSTALL`] are renames. If one fails, everything is undone; after them the install
+/// has succeeded.
 pub(crate) const INSTALL_RENAMES: usize = 1;
-/// The same in place of an old tree, of which nothing goes before the new one is durable.
+/// The same in place of an old tree, which is kept until the new one is durable.
 pub(crate) const UPDATE: &[DiskStep] =
     &[set_aside, promote, sync_root, receipt::publish, remove_backup, intent::clear];
 /// As [`INSTALL_RENAMES`].
 pub(crate) const UPDATE_RENAMES: usize = 2;
-/// From an installed tree to none. Behind the first step, the rename, there is no way back.
+/// From an installed tree to none. After the first step, the rename, there is no way back.
 pub const UNINSTALL: &[DiskStep] =
     &[set_aside, sync_root, receipt::remove, remove_backup, remove_empty_root, intent::clear];
-/// From downloaded files to none. Behind the first step there is no way back.
+/// From downloaded files to none. After the first step there is no way back.
 pub const REMOVE: &[DiskStep] =
     &[remove_sentinel, sync_root, remove_archives, remove_empty_root, intent::clear];
-/// Everything of an attempt goes.
+/// Removes everything that an install created.
 pub(crate) const ROLL_BACK: &[DiskStep] = &[remove_staging, receipt::discard, intent::clear];
-/// The same where the attempt made the game root.
+/// The same for an install that also created the game root.
 pub(crate) const ROLL_BACK_WITH_ROOT: &[DiskStep] =
     &[remove_staging, receipt::discard, remove_empty_root, intent::clear];
-/// Nothing was changed.
+/// Ends an operation that changed nothing.
 pub(crate) const ABANDON: &[DiskStep] = &[intent::clear];
 
-/// Opens a game root if it is there.
+/// Opens a game root if it exists.
 fn existing_root(games: &GamesDir, game: &GameId) -> Result<Option<Dir>, LocalError> {
     match games.dir().open_dir(game.as_str()) {
         Ok(root) => Ok(Some(root)),
@@ -58,7 +59,7 @@ fn existing_root(games: &GamesDir, game: &GameId) -> Result<Option<Dir>, LocalEr
     }
 }
 
-/// Makes the names in the game root, and its own, durable. It may be gone already.
+/// Makes the names in the game root, and its own name, durable. The game root may already be gone.
 pub(crate) fn sync_root(games: &GamesDir, game: &GameId) -> Result<(), LocalError> {
     let Some(root) = existing_root(games, game)? else { return Ok(()) };
     sync_folder(&root, &games.root_path(game))?;
@@ -70,7 +71,7 @@ pub(crate) fn promote(games: &GamesDir, game: &GameId) -> Result<(), LocalError>
     rename_folder(games, game, STAGING_DIR, LOCAL_DIR)
 }
 
-/// Renames `local/` to the backup, unless its owner removed it meanwhile.
+/// Renames `local/` to the backup, unless the user has removed it meanwhile.
 pub(crate) fn set_aside(games: &GamesDir, game: &GameId) -> Result<(), LocalError> {
     if standing(games, game, LOCAL_DIR)? == Standing::Nothing {
         return Ok(());
@@ -78,7 +79,7 @@ pub(crate) fn set_aside(games: &GamesDir, game: &GameId) -> Result<(), LocalErro
     rename_folder(games, game, LOCAL_DIR, BACKUP_DIR)
 }
 
-/// Renames the backup to `local/` again.
+/// Renames the backup back to `local/`.
 pub(crate) fn put_back(games: &GamesDir, game: &GameId) -> Result<(), LocalError> {
     rename_folder(games, game, BACKUP_DIR, LOCAL_DIR)
 }
@@ -91,7 +92,7 @@ fn rename_folder(games: &GamesDir, game: &GameId, from: &str, to: &str) -> Resul
         return Err(LocalError::io("rename", source)(io::ErrorKind::NotADirectory.into()));
     }
     match rustix::fs::renameat_with(&root, from, &root, to, RenameFlags::NOREPLACE) {
-        // Some file systems cannot promise not to replace; the game is locked, so looking first is enough for us.
+        // Some file systems do not support this flag. The game is locked, so checking first is enough.
         Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
             if root.symlink_metadata(to).is_ok() {
                 return Err(LocalError::io("create", target)(io::ErrorKind::AlreadyExists.into()));
@@ -102,12 +103,12 @@ fn rename_folder(games: &GamesDir, game: &GameId, from: &str, to: &str) -> Resul
     }
 }
 
-/// Removes staging, if it is there.
+/// Removes staging, if it exists.
 pub(crate) fn remove_staging(games: &GamesDir, game: &GameId) -> Result<(), LocalError> {
     remove_folder(games, game, STAGING_DIR)
 }
 
-/// Removes the backup, if it is there.
+/// Removes the backup, if it exists.
 pub(crate) fn remove_backup(games: &GamesDir, game: &GameId) -> Result<(), LocalError> {
     remove_folder(games, game, BACKUP_DIR)
 }
@@ -118,10 +119,10 @@ fn remove_folder(games: &GamesDir, game: &GameId, name: &str) -> Result<(), Loca
     absent_is_fine(games.dir().remove_dir_all(&path)).map_err(LocalError::io("remove", shown))
 }
 
-/// Removes the game root if nothing is in it.
+/// Removes the game root if it is empty.
 pub(crate) fn remove_empty_root(games: &GamesDir, game: &GameId) -> Result<(), LocalError> {
     match games.dir().remove_dir(game.as_str()) {
-        // Something else is in it, or its owner keeps the game elsewhere behind a link.
+        // Something else is in it, or it is a link: the user keeps the game elsewhere.
         Err(error)
             if matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::NotADirectory) =>
         {
@@ -131,14 +132,14 @@ pub(crate) fn remove_empty_root(games: &GamesDir, game: &GameId) -> Result<(), L
     }
 }
 
-/// Removes the sentinel: from here on the game is not downloaded.
+/// Removes the sentinel: from then on the game does not count as downloaded.
 pub(crate) fn remove_sentinel(games: &GamesDir, game: &GameId) -> Result<(), LocalError> {
     let Some(root) = existing_root(games, game)? else { return Ok(()) };
     let shown = games.root_path(game).join(SENTINEL_FILE);
     absent_is_fine(root.remove_file(SENTINEL_FILE)).map_err(LocalError::io("remove", shown))
 }
 
-/// Removes every root archive. Of a link the link is removed, not what it leads to.
+/// Removes every root archive. If it is a link, the link is removed and not its target.
 pub(crate) fn remove_archives(games: &GamesDir, game: &GameId) -> Result<(), LocalError> {
     let Some(root) = existing_root(games, game)? else { return Ok(()) };
     for (name, _) in archives(&root, &games.root_path(game))? {
@@ -148,7 +149,7 @@ pub(crate) fn remove_archives(games: &GamesDir, game: &GameId) -> Result<(), Loc
     Ok(())
 }
 
-/// The archives of a game root with the bytes that each of them takes there: none for a link.
+/// The archives of a game root, with the bytes that each one takes there: 0 for a link.
 pub fn archives(root: &Dir, shown: &Path) -> Result<Vec<(String, u64)>, LocalError> {
     let mut found = Vec::new();
     for entry in root.entries().map_err(LocalError::io("read", shown))? {

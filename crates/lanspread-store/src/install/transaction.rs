@@ -1,13 +1,13 @@
-//! From an intent to an installed tree, or back to what was there.
+//! From an intent to an installed tree, or back to the state before.
 //!
-//! Invariant: killed between any two steps, the next [`crate::install::recovery::recover`] leads to exactly the old state or
-//! exactly the new one. The order that makes it so:
+//! Invariant: if the process is killed between any two steps, the next [`crate::install::recovery::recover`] restores
+//! exactly the old state or completes exactly the new one. The order of the steps ensures this:
 //!
-//! 1. intent *begin*, durable; game root; staging                        — nothing is ours without an intent
-//! 2. content into staging, verified; receipt draft
-//! 3. everything synced, then intent *promote*, durable                   — a promoted intent means a durable tree
-//! 4. an old `local/` renamed to the backup, staging renamed to `local/`, never replacing — the install has succeeded
-//! 5. game root synced; receipt published; backup removed; intent cleared — failures are left to recovery
+//! 1. intent *begin*, durable; game root; staging. Without an intent nothing is ours.
+//! 2. content into staging, verified; draft of the receipt
+//! 3. everything synced, then intent *promote*, durable. A promoted intent means a durable tree.
+//! 4. an old `local/` renamed to the backup, staging renamed to `local/`, never replacing. The install has succeeded.
+//! 5. game root synced; receipt published; backup removed; intent cleared. Failures are left to recovery.
 //!
 //! A rename alone is not durable: an unsynced staging folder and its rename have been seen to vanish together.
 
@@ -27,8 +27,8 @@ use crate::state::intent::{Intent, IntentStep};
 use crate::state::receipt::ReceiptDraft;
 use crate::state::standing::{Standing, standing};
 
-/// An attempt that has begun on disk. It ends with [`Self::commit`] or [`Self::roll_back`]; one that is merely dropped
-/// is rolled back by the next recovery.
+/// An install that has begun on disk. It ends with [`Self::commit`] or [`Self::roll_back`]. If it is only dropped, the
+/// next recovery rolls it back.
 #[derive(Debug)]
 pub struct Transaction {
     games: Arc<GamesDir>,
@@ -48,8 +48,8 @@ pub struct InstallOrigin {
 }
 
 impl Transaction {
-    /// Records the intent and makes the staging folder. `replace` says that there is an installed tree, whose place
-    /// the new one takes. On an error nothing is left.
+    /// Records the intent and creates the staging folder. `replace` means that the new tree replaces an installed one.
+    /// On an error, everything is rolled back.
     pub fn begin(
         games: &Arc<GamesDir>,
         game: &GameId,
@@ -85,8 +85,11 @@ impl Transaction {
         Ok(StagingSink::new(staging, shown, policy, receipt))
     }
 
-    /// Promotes a complete staging folder, or rolls everything back. After the rename it succeeds whatever happens
-    /// behind it.
+    /// Promotes a complete staging folder, or rolls everything back. After the renames it succeeds, and what fails then
+    /// is left to recovery.
+    ///
+    /// # Errors
+    /// If syncing, recording the promotion or a rename failed.
     pub fn commit(&self) -> Result<(), LocalError> {
         let (renames, behind) = self.promotion();
         let promoted = self
@@ -98,12 +101,12 @@ impl Transaction {
             return Err(error);
         }
         if let Err(error) = steps::run(behind, &self.games, &self.game) {
-            tracing::warn!("{} is installed, but its records are not in order yet: {error}", self.game);
+            tracing::warn!("{} is installed, but its records are not complete yet: {error}", self.game);
         }
         Ok(())
     }
 
-    /// The steps that can be taken back, and those behind them.
+    /// The steps that can be undone, and those after them.
     fn promotion(&self) -> (&'static [DiskStep], &'static [DiskStep]) {
         if self.replaces() {
             steps::UPDATE.split_at(steps::UPDATE_RENAMES)
@@ -116,14 +119,14 @@ impl Transaction {
         self.intent.step == IntentStep::UpdateBegin
     }
 
-    /// Rolls back a commit that failed. The old tree is put back and the promotion taken back first: killed in the
-    /// middle of the removal, recovery must not take the rest for a complete tree. Where that cannot be done or
-    /// recorded the tree stays, and recovery promotes it.
+    /// Rolls back a commit that failed. First the old tree is put back and the promotion is withdrawn: if the process
+    /// is killed in the middle of the removal, recovery must not take the rest for a complete tree. If that cannot be
+    /// done or recorded, the tree stays, and recovery promotes it.
     fn withdraw(&self) {
         let withdrawn = self.put_back().and_then(|()| intent::write(&self.games, &self.game, &self.intent));
         match withdrawn {
             Ok(()) => self.roll_back_or_log(),
-            Err(error) => tracing::error!("{}: the commit is left to the next command: {error}", self.game),
+            Err(error) => tracing::error!("{}: the commit is left to recovery: {error}", self.game),
         }
     }
 
@@ -140,7 +143,7 @@ impl Transaction {
     }
 
     fn sync_content(&self) -> Result<(), LocalError> {
-        // One syncfs stands for an fsync of every file and folder of the tree, and of the receipt's draft.
+        // One syncfs replaces an fsync of every file and folder of the tree and of the receipt's draft.
         let root = open_root(&self.games, &self.game)?;
         sync_file_system(&root, &self.games.root_path(&self.game))
     }
@@ -150,22 +153,22 @@ impl Transaction {
         intent::write(&self.games, &self.game, &self.intent.at(step))
     }
 
-    /// Removes everything the attempt made.
+    /// Removes everything that this install created.
     pub(crate) fn roll_back(&self) -> Result<(), LocalError> {
         let steps = if self.intent.created_root { steps::ROLL_BACK_WITH_ROOT } else { steps::ROLL_BACK };
         steps::run(steps, &self.games, &self.game)
     }
 
-    /// Rolls back where another error is being reported already.
+    /// Rolls back while another error is already being reported; a failure is only logged.
     pub fn roll_back_or_log(&self) {
         if let Err(error) = self.roll_back() {
-            tracing::error!("{}: the roll-back is left to the next command: {error}", self.game);
+            tracing::error!("{}: the roll-back is left to recovery: {error}", self.game);
         }
     }
 }
 
-/// Runs an operation that needs no staging: the intent, then its steps. Until the first of them is done it can be taken
-/// back; behind it there is no return, and what fails is left to recovery.
+/// Runs an operation that needs no staging: the intent, then its steps. Until the first step is done, the operation can
+/// be abandoned. After it there is no return, and what fails is left to recovery.
 pub fn run_without_return(
     games: &GamesDir,
     game: &GameId,

@@ -10,10 +10,11 @@ use crate::state::games_dir::GamesDir;
 use crate::state::intent::IntentStep;
 use crate::state::tree::open_local;
 
-/// Removes the installed tree of a locked game; with `force` also files that the user added or changed.
+/// Removes the installed tree of a locked game; with `force`, also files that the user added or changed.
 ///
 /// # Errors
-/// [`StoreError::NotInstalled`], [`StoreError::UserFiles`], [`StoreError::NoReceipt`]; this machine's disk.
+/// [`StoreError::NotInstalled`]; without `force`, [`StoreError::UserFiles`] and [`StoreError::NoReceipt`]; failures of
+/// this machine's disk.
 pub fn uninstall(games: &GamesDir, game: &GameId, force: bool) -> Result<(), StoreError> {
     if open_local(games, game)?.is_none() {
         let path = games.root_path(game).join(LOCAL_DIR);

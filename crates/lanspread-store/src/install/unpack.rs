@@ -1,7 +1,7 @@
-//! Installs from the archives of the game root: list, check, stage, promote — or leave everything as it was.
+//! Installs from the archives of the game root: lists, checks, stages and promotes, or leaves everything as it was.
 //!
-//! Everything that can be refused without unpacking is refused before anything is written: volumes, names, space, and
-//! the user's files in an old tree.
+//! Whatever can be refused without unpacking is refused before anything is written: missing volumes, bad names, too
+//! little space, and the loss of the user's files in an old tree.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -27,17 +27,18 @@ use crate::state::booking::Booking;
 use crate::state::game_state::GameState;
 use crate::state::games_dir::GamesDir;
 
-/// Hears of an install from archives while it runs.
+/// Receives the progress of an install from archives.
 pub trait UnpackObserver {
-    /// Everything that can be refused before was not; unpacking begins.
+    /// Nothing was refused beforehand; unpacking begins.
     fn begun(&mut self, version: &GameVersion, totals: Totals, replaces: bool);
     /// An archive begins.
     fn archive(&mut self, archive: &ArchiveSummary);
-    /// So many bytes were written of so many; not too often, and once at the end.
+    /// `bytes` of `bytes_total` were written. Called at most every [`limits::PROGRESS_INTERVAL`], and for the last
+    /// byte.
     fn progress(&mut self, bytes: u64, bytes_total: u64);
 }
 
-/// One install from archives that are here, of a game that is locked.
+/// One install of a locked game from its archives on this machine.
 pub struct Unpack {
     /// The games directory.
     pub games: Arc<GamesDir>,
@@ -45,25 +46,29 @@ pub struct Unpack {
     pub game: GameId,
     /// Which names are accepted.
     pub policy: NamePolicy,
-    /// What is done with an installed tree.
+    /// What is done about an installed tree.
     pub replace: Replace,
-    /// This peer, the origin of what it unpacks.
+    /// Name of this peer, which the receipt gives as the source.
     pub name: PeerName,
     /// Identity of this peer.
     pub id: PeerId,
-    /// What decodes.
+    /// Decodes the archives.
     pub provider: Arc<dyn ArchiveProvider>,
-    /// Makes it return soon, with everything as it was.
+    /// Cancels the install, which then returns soon and leaves everything as it was.
     pub cancel: CancellationToken,
 }
 
-/// A game whose archives are here.
+/// A game with its archives.
 struct Downloaded {
     version: GameVersion,
     archives: Vec<ArchiveSet>,
 }
 
-/// Installs the game. Runs on a blocking thread; cancelling makes it return soon.
+/// Installs the game and returns its version and what was written. Runs on a blocking thread.
+///
+/// # Errors
+/// [`StoreError::NotDownloaded`], [`StoreError::Archive`], [`StoreError::Cancelled`], what [`permit`] refuses, and
+/// failures of this machine's disk. Everything is then as it was.
 pub fn unpack(
     install: &Unpack,
     mut observer: impl UnpackObserver + 'static,
@@ -114,7 +119,7 @@ impl Unpack {
         }
     }
 
-    /// Decodes every archive into staging; the last look at the user's files comes behind it, as late as can be.
+    /// Decodes every archive into staging. Then checks the user's files once more, as late as possible.
     fn unpack(
         &self,
         archives: Vec<ListedArchive>,
@@ -141,7 +146,7 @@ impl Unpack {
         Ok(installed)
     }
 
-    /// Sorts a failure of the archive layer: this machine's disk and a cancellation are no fault of the archive.
+    /// Tells faults of the archive from those of this machine's disk and from a cancellation.
     fn failed(&self, error: ArchiveError) -> StoreError {
         match error {
             ArchiveError::Cancelled => StoreError::Cancelled,
@@ -151,7 +156,7 @@ impl Unpack {
     }
 }
 
-/// Judges every name of a game under a policy, before anything is written.
+/// Checks every name of a game under a policy, before anything is written.
 fn check_names(archives: &[ListedArchive], policy: NamePolicy) -> Result<(), ArchiveError> {
     let mut paths = PathIndex::new(policy);
     for listing in archives.iter().map(ListedArchive::listing) {
@@ -163,7 +168,7 @@ fn check_names(archives: &[ListedArchive], policy: NamePolicy) -> Result<(), Arc
                 ListedEntry::File(file) => (&file.path, EntryKind::File),
                 ListedEntry::Copy(copy) => (&copy.path, EntryKind::File),
             };
-            // Listed under the provider's own policy, which is only about safety.
+            // The provider has only checked that the name is safe.
             EntryPath::parse(path.as_str(), policy).map_err(refused)?;
             paths.insert(path, kind).map_err(refused)?;
         }
@@ -171,7 +176,7 @@ fn check_names(archives: &[ListedArchive], policy: NamePolicy) -> Result<(), Arc
     Ok(())
 }
 
-/// The staging sink, and what is reported of its progress.
+/// The staging sink, with reports of its progress.
 struct ObservedSink<O> {
     staging: StagingSink,
     booking: Booking,
@@ -182,7 +187,7 @@ struct ObservedSink<O> {
 }
 
 impl<O: UnpackObserver> ObservedSink<O> {
-    /// Counts bytes, and reports them not too often and when they are the last.
+    /// Counts bytes. Reports them if the last report is long enough ago, or if they are the last.
     fn advance(&mut self, bytes: u64) {
         self.bytes += bytes;
         let due = self.reported.is_none_or(|at| at.elapsed() >= limits::PROGRESS_INTERVAL);
@@ -229,7 +234,7 @@ mod tests {
 
     const CONTENT: &[u8] = b"four";
 
-    /// Nobody listens.
+    /// Ignores all reports.
     struct Unheard;
 
     impl UnpackObserver for Unheard {
@@ -238,7 +243,7 @@ mod tests {
         fn progress(&mut self, _: u64, _: u64) {}
     }
 
-    /// Unpacks one file, and does something in the middle of it.
+    /// Unpacks one file, and calls a function in the middle of it.
     struct Meddling<F>(Mutex<F>);
 
     fn file() -> FileEntry {
@@ -297,7 +302,7 @@ mod tests {
 
         fn everything(&self) -> Tree {
             let mut everything = self.machine.everything();
-            // The lock of an operation tidies up empty folders of our state; there is none here.
+            // The lock of an operation removes empty folders of our state; this test has no lock.
             everything.remove(".lanspread/intents");
             everything
         }
@@ -306,7 +311,7 @@ mod tests {
     const NEW: Replace = Replace { allowed: false, force: false };
     const UPDATE: Replace = Replace { allowed: true, force: false };
 
-    /// The user goes on playing while an update is unpacked.
+    /// The user keeps playing while an update is unpacked.
     #[test]
     fn a_file_that_the_user_saves_during_an_update_is_not_lost() {
         let fixture = Fixture::new();
@@ -326,7 +331,7 @@ mod tests {
         assert_eq!(tree(&fixture.local()).into_keys().collect::<Vec<_>>(), ["file"]);
     }
 
-    /// Cancelled or failed in the middle of a file, whether or not a tree stands there.
+    /// Cancelled or failed in the middle of a file, with and without an installed tree.
     #[test]
     fn a_failure_in_the_middle_leaves_everything_as_it_was() {
         let fixture = Fixture::new();
@@ -349,7 +354,7 @@ mod tests {
         }
     }
 
-    /// A cancellation that comes behind the last byte is one too: nothing is promoted.
+    /// A cancellation after the last byte counts too: nothing is promoted.
     #[test]
     fn cancelled_before_the_commit_nothing_is_installed() {
         let fixture = Fixture::new();

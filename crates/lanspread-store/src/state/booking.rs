@@ -1,9 +1,10 @@
-//! Does it fit? Needed space against free space on the games directory's file system, less what others have booked.
+//! Decides whether an operation fits: compares the space it needs with the free space on the file system of the games
+//! directory, less what other operations have booked.
 //!
-//! Every operation that brings bytes books them first, so that two that fit alone and not together are not both begun.
-//! A booking is one small file below `.lanspread/bookings/`, locked (`flock`) by its operation for as long as it runs:
-//! a booking whose lock can be had is of an operation that was killed, and does not count. Whoever books or looks
-//! holds the lock of the folder, so that sums are never made while a booking is being written.
+//! Every operation that writes a game books its space first, so that two operations that fit alone but not together are
+//! not both begun. A booking is one small file below `.lanspread/bookings/`, which its operation keeps locked (`flock`)
+//! while it runs. If the lock is free, the operation was killed, and its booking does not count. Bookings are read and
+//! written under a lock of the folder, so that no sum is computed while a booking is being written.
 
 use std::fs::{File, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -24,10 +25,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::state::games_dir::{GamesDir, readable};
 
-/// Tries before giving up on a folder that keeps vanishing under other operations.
+/// Tries before giving up on a folder that other operations keep removing.
 const TRIES: usize = 64;
 
-/// Bytes an install of these totals takes, with room for names and a margin. Pure.
+/// Bytes that an install of these totals takes, including names and a margin. Pure.
 pub fn needed_bytes(totals: Totals) -> u64 {
     totals
         .bytes
@@ -35,14 +36,17 @@ pub fn needed_bytes(totals: Totals) -> u64 {
         .saturating_add(SPACE_MARGIN_BYTES)
 }
 
-/// Bytes an ordinary user may still write beneath the games directory.
+/// Bytes that an ordinary user may still write to the file system of the games directory.
+///
+/// # Errors
+/// If the system does not report them.
 pub fn free_bytes(games: &GamesDir) -> Result<u64, LocalError> {
     let stat = rustix::fs::fstatvfs(games.dir())
         .map_err(|error| LocalError::io("read the free space of", games.path())(error.into()))?;
     Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
-/// What one operation has booked, as it stands in its file.
+/// What one operation has booked: the content of its file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Booked {
@@ -51,31 +55,34 @@ struct Booked {
 }
 
 impl Booked {
-    /// Bytes that will still be taken.
+    /// Bytes that the operation will still write.
     fn open_bytes(self) -> u64 {
         self.needed_bytes.saturating_sub(self.written_bytes)
     }
 }
 
-/// Whether it fits beside what others will still take. Pure.
+/// Whether an operation fits beside what the others will still write; if not, returns that sum. Pure.
 fn fits(free_bytes: u64, needed_bytes: u64, others: impl Iterator<Item = Booked>) -> Result<(), u64> {
     let booked_bytes = others.map(Booked::open_bytes).fold(0, u64::saturating_add);
     if free_bytes.saturating_sub(booked_bytes) >= needed_bytes { Ok(()) } else { Err(booked_bytes) }
 }
 
-/// Space that an operation has booked, until it is dropped.
+/// Space that an operation has booked. Dropping it ends the booking.
 #[derive(Debug)]
 pub struct Booking {
     games: Arc<GamesDir>,
     bookings: Dir,
     name: String,
     needed_bytes: u64,
-    /// The locked file, and when it was written last.
+    /// The locked file, and when it was last written.
     state: Mutex<(File, Instant)>,
 }
 
 impl Booking {
-    /// Books space for an operation that holds the game's lock, or says with all numbers why there is none.
+    /// Books space for an operation that holds the game's lock.
+    ///
+    /// # Errors
+    /// [`LocalError::NotEnoughSpace`], with all numbers; other failures of this machine's disk.
     pub fn take(games: &Arc<GamesDir>, game: &GameId, needed_bytes: u64) -> Result<Self, LocalError> {
         let name = format!("{game}.json");
         let shown = games.state_path(BOOKINGS_DIR, &name);
@@ -94,21 +101,22 @@ impl Booking {
             let opened = bookings.open_with(&name, options.read(true).write(true).create(true));
             let mut file = match opened {
                 Ok(file) => file.into_std(),
-                // An operation that just ended removed the empty folder before we had its lock.
+                // Another operation just ended and removed the empty folder before we had locked it.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(LocalError::io("create", &shown)(error)),
             };
             file.lock().map_err(LocalError::io("lock", &shown))?;
             let written = write(&mut file, Booked { needed_bytes, written_bytes: 0 });
             let (games, state) = (Arc::clone(games), Mutex::new((file, Instant::now())));
-            // Dropped when it could not be written, which removes the file.
+            // If writing failed, the booking is dropped, which removes the file.
             let booking = Self { games, bookings, name, needed_bytes, state };
             return written.map(|()| booking).map_err(LocalError::io("write", &shown));
         }
         Err(LocalError::io("create", shown)(io::ErrorKind::NotFound.into()))
     }
 
-    /// Says how much has been written, not too often: what is on the disk is no longer free, and must not count twice.
+    /// Records how much has been written, at most every [`PROGRESS_INTERVAL`]. Written bytes are no longer free, and
+    /// must not count twice.
     pub fn note_written(&self, written_bytes: u64) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let (file, renewed) = &mut *state;
@@ -118,8 +126,8 @@ impl Booking {
         *renewed = Instant::now();
         let booked = Booked { needed_bytes: self.needed_bytes, written_bytes };
         if let Err(error) = lock_folder(&self.bookings).and_then(|_all| write(file, booked)) {
-            // The booking then counts more than it should, which can only refuse others too early.
-            tracing::debug!("the booking {} is not renewed: {error}", self.name);
+            // The booking then counts more than it should, so others can only be refused too early.
+            tracing::debug!("the booking {} cannot be renewed: {error}", self.name);
         }
     }
 }
@@ -127,13 +135,13 @@ impl Booking {
 impl Drop for Booking {
     fn drop(&mut self) {
         if let Err(error) = self.bookings.remove_file(&self.name) {
-            tracing::debug!("the booking {} stays: {error}", self.name);
+            tracing::debug!("the booking {} cannot be removed: {error}", self.name);
         }
         self.games.remove_empty_state_folders();
     }
 }
 
-/// Held until the result is dropped.
+/// Locks the folder until the result is dropped.
 fn lock_folder(bookings: &Dir) -> io::Result<OwnedFd> {
     let folder = readable(bookings)?;
     flock(&folder, FlockOperation::LockExclusive)?;
@@ -146,7 +154,7 @@ fn write(file: &mut File, booked: Booked) -> io::Result<()> {
     file.write_all(&serde_json::to_vec(&booked)?)
 }
 
-/// The bookings of other operations that still run. What killed ones left is removed.
+/// The bookings of other operations that still run. Bookings of killed operations are removed.
 fn others(games: &GamesDir, bookings: &Dir, ours: &str) -> Result<Vec<Booked>, LocalError> {
     let folder = games.state_path(BOOKINGS_DIR, "");
     let mut booked = Vec::new();
@@ -177,7 +185,7 @@ fn others(games: &GamesDir, bookings: &Dir, ours: &str) -> Result<Vec<Booked>, L
             .map_err(LocalError::io("read", folder.join(&name)))?;
         match serde_json::from_slice(&bytes) {
             Ok(other) => booked.push(other),
-            // A disk that was full when it was written. Its operation is about to fail.
+            // The disk was full when it was written, and its operation is about to fail.
             Err(error) => tracing::warn!("the booking {} does not count: {error}", name.display()),
         }
     }
@@ -226,7 +234,7 @@ mod tests {
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left");
     }
 
-    /// Two that fit alone and not together: the second one is refused as long as the first one runs.
+    /// Of two operations that fit alone but not together, the second one is refused as long as the first one runs.
     #[test]
     fn what_another_operation_has_booked_is_not_free() {
         let (folder, games) = games();
@@ -240,7 +248,7 @@ mod tests {
             "{error}"
         );
         assert!(error.to_string().contains("booked"), "{error}");
-        assert!(Booking::take(&theirs, &id("b"), 1).is_ok(), "what fits beside it is taken");
+        assert!(Booking::take(&theirs, &id("b"), 1).is_ok(), "a booking that fits beside it is accepted");
         drop(first);
         drop(Booking::take(&theirs, &id("b"), most).unwrap());
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left");
@@ -283,9 +291,9 @@ mod tests {
     }
 
     proptest! {
-        /// What is accepted never takes more than is free together with what others will still take.
+        /// An accepted operation never needs more than is left beside what the others will still write.
         #[test]
-        fn nothing_is_given_out_twice(free in any::<u64>(), needed in any::<u64>(), others in proptest::collection::vec(any::<(u64, u64)>(), 0..4)) {
+        fn no_space_is_booked_twice(free in any::<u64>(), needed in any::<u64>(), others in proptest::collection::vec(any::<(u64, u64)>(), 0..4)) {
             let booked = || others.iter().map(|(needed, written)| Booked { needed_bytes: *needed, written_bytes: *written });
             let open: u128 = booked().map(|other| u128::from(other.open_bytes())).sum();
             let expected = open + u128::from(needed) <= u128::from(free) || needed == 0;

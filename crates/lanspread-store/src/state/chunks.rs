@@ -2,18 +2,18 @@
 
 use lanspread_types::content::RootFile;
 
-/// A piece of one file.
+/// A part of one file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Chunk {
-    /// Its place among all chunks of the download.
+    /// Its index among all chunks of the download.
     pub id: usize,
-    /// Place of its file in the list of files.
+    /// Index of its file in the list of files.
     pub file: usize,
-    /// Its place in its file.
+    /// Its index among the chunks of its file.
     pub(crate) index: u64,
-    /// Place of its first byte in the file.
+    /// Position of its first byte in the file.
     pub offset: u64,
-    /// At least 1.
+    /// Number of bytes, at least 1.
     pub length: u64,
 }
 
@@ -21,12 +21,12 @@ pub struct Chunk {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chunks {
     list: Vec<Chunk>,
-    /// Per file, the id of its first chunk; one more at the end.
+    /// For each file the id of its first chunk, and the number of chunks at the end.
     first: Vec<usize>,
 }
 
 impl Chunks {
-    /// Cuts files into chunks of `chunk_bytes`, the last one of each file being what is left.
+    /// Cuts files into chunks of `chunk_bytes`. The last chunk of a file is what is left.
     pub fn of(files: &[RootFile], chunk_bytes: u64) -> Self {
         let chunk_bytes = chunk_bytes.max(1);
         let (mut list, mut first) = (Vec::new(), Vec::with_capacity(files.len() + 1));
@@ -42,7 +42,7 @@ impl Chunks {
         Self { list, first }
     }
 
-    /// All chunks, file by file, in the order of their numbers.
+    /// All chunks, in the order of their ids.
     pub fn all(&self) -> &[Chunk] {
         &self.list
     }
@@ -55,7 +55,7 @@ impl Chunks {
         }
     }
 
-    /// The chunk at a place in a file, if there is one.
+    /// The chunk with this index in a file, if there is one.
     pub(crate) fn at(&self, file: usize, index: u64) -> Option<Chunk> {
         self.of_file(file).get(usize::try_from(index).ok()?).copied()
     }

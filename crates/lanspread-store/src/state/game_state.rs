@@ -1,4 +1,4 @@
-//! What state one game is in, read from its game root.
+//! The state of one game, read from its game root and its receipt.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -13,25 +13,28 @@ use lanspread_types::{layout, limits};
 
 use crate::state::receipt_reader;
 
-/// One game as it stands on disk.
+/// The state of one game on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GameState {
     /// Which game.
     pub game: GameId,
     /// Its game root.
     pub root: PathBuf,
-    /// Version in the sentinel; nothing without a readable sentinel.
+    /// Version in the sentinel; `None` without a valid sentinel.
     pub version: Option<GameVersion>,
-    /// Whether `local/` is there.
+    /// Whether `local/` exists and is a folder.
     pub installed: bool,
-    /// Version of the installed tree; nothing when it is not installed, or when no receipt says so.
+    /// Version of the installed tree; `None` if there is no tree or no receipt with its version.
     pub installed_version: Option<GameVersion>,
-    /// Root archives and sentinel, sorted by name; only read for downloaded games.
+    /// Root archives and sentinel, sorted by name; empty if the game is not downloaded.
     pub root_files: Vec<RootFile>,
 }
 
 impl GameState {
-    /// Reads the state of one game; nothing when it has no game root.
+    /// Reads the state of one game; `None` if it has no game root.
+    ///
+    /// # Errors
+    /// If the game root or a file in it cannot be read.
     pub fn read(games_dir: &Path, game: &GameId) -> Result<Option<Self>, LocalError> {
         let root = games_dir.join(game.as_str());
         match fs::metadata(&root) {
@@ -48,7 +51,7 @@ impl GameState {
         Ok(Some(Self { game: game.clone(), root, version, installed, installed_version, root_files }))
     }
 
-    /// Whether the sentinel is there.
+    /// Whether there is a valid sentinel.
     pub fn downloaded(&self) -> bool {
         self.version.is_some()
     }
@@ -63,6 +66,9 @@ impl GameState {
     }
 
     /// Its archives, in the order in which they are streamed.
+    ///
+    /// # Errors
+    /// [`VolumeGap`] if a volume is missing or there twice.
     pub fn archives(&self) -> Result<Vec<ArchiveSet>, VolumeGap> {
         let names =
             self.root_files.iter().map(|file| file.name.as_str()).filter(|name| is_archive_name(name));
@@ -75,7 +81,7 @@ impl GameState {
     }
 }
 
-/// The version in the receipt. One that cannot be read says nothing, and hides nothing else.
+/// The version in the receipt. A receipt that cannot be read is logged, and hides nothing else.
 fn read_installed_version(games_dir: &Path, game: &GameId) -> Option<GameVersion> {
     receipt_reader::version(games_dir, game).unwrap_or_else(|error| {
         tracing::warn!("the installed version of {game} is not known: {error}");
@@ -83,7 +89,10 @@ fn read_installed_version(games_dir: &Path, game: &GameId) -> Option<GameVersion
     })
 }
 
-/// First line of the sentinel, trimmed; nothing when it is absent or no version.
+/// First line of the sentinel, trimmed; `None` if there is no sentinel or the line is not a version.
+///
+/// # Errors
+/// If the sentinel cannot be read.
 pub fn read_sentinel(path: &Path) -> Result<Option<GameVersion>, LocalError> {
     let file = match File::open(path) {
         Ok(file) => file,
@@ -112,7 +121,7 @@ fn read_root_files(root: &Path) -> Result<Vec<RootFile>, LocalError> {
         if name != layout::SENTINEL_FILE && !is_archive_name(&name) {
             continue;
         }
-        // Follows links: where an archive really lies is its owner's business.
+        // Follows links: the user may keep an archive elsewhere.
         let metadata = fs::metadata(entry.path()).map_err(LocalError::io("read", entry.path()))?;
         if metadata.is_file() {
             files.push(RootFile { name, size: metadata.len() });
@@ -182,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_or_file_named_local_is_no_installed_tree() {
+    fn a_link_named_local_is_not_an_installed_tree() {
         let state = state(|root| std::os::unix::fs::symlink("/", root.join("local")).unwrap());
         assert!(!state.installed);
     }

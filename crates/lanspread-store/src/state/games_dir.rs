@@ -1,4 +1,4 @@
-//! A handle to the games directory: everything this machine changes is changed beneath it.
+//! A handle to the games directory, below which all changes are made.
 
 use std::fs::File;
 use std::io;
@@ -12,7 +12,7 @@ use lanspread_types::ids::GameId;
 use lanspread_types::layout;
 use rustix::fs::{Mode, OFlags};
 
-/// Tries before giving up on a folder that keeps vanishing under operations that end.
+/// Tries before giving up on a folder that ending operations keep removing.
 const TRIES: usize = 64;
 
 /// The games directory, opened once; links that lead out of it are not followed.
@@ -23,7 +23,7 @@ pub struct GamesDir {
 }
 
 impl GamesDir {
-    /// Opens a folder that is there.
+    /// Opens an existing folder.
     pub fn open(path: &Path) -> Result<Self, LocalError> {
         let dir = Dir::open_ambient_dir(path, ambient_authority())
             .map_err(LocalError::io("open the games folder", path))?;
@@ -45,7 +45,7 @@ impl GamesDir {
         self.path.join(game.as_str())
     }
 
-    /// Opens a folder below `.lanspread/`, making both when they are missing.
+    /// Opens a folder below `.lanspread/` and creates what is missing.
     pub(crate) fn state_folder(&self, folder: &str) -> Result<Dir, LocalError> {
         let relative = Path::new(layout::STATE_DIR).join(folder);
         let shown = self.path.join(&relative);
@@ -56,7 +56,7 @@ impl GamesDir {
         .map_err(LocalError::io("create", &shown))
     }
 
-    /// Opens a file below `.lanspread/` for reading and writing, and its folder, making what is missing.
+    /// Opens a file below `.lanspread/` for reading and writing, and its folder, and creates what is missing.
     pub(crate) fn state_file(&self, folder: &str, name: &str) -> Result<(Dir, File), LocalError> {
         let relative = Path::new(layout::STATE_DIR).join(folder);
         let mut options = OpenOptions::new();
@@ -70,9 +70,10 @@ impl GamesDir {
         .map_err(LocalError::io("create", self.state_path(folder, name)))
     }
 
-    /// Tries again what failed because an operation that just ended removed an empty folder of `.lanspread/`.
+    /// Repeats an attempt that failed because another operation just ended and removed an empty folder of
+    /// `.lanspread/`.
     fn again<T>(attempt: impl Fn() -> io::Result<T>) -> io::Result<T> {
-        // A folder that vanishes between two looks was there for the first one, and is not for the second one.
+        // If the folder vanishes during an attempt, one call still finds it and the next one does not.
         let vanished = |kind| matches!(kind, io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists);
         for _ in 0..TRIES {
             match attempt() {
@@ -83,7 +84,7 @@ impl GamesDir {
         attempt()
     }
 
-    /// Opens a folder below `.lanspread/` if it is there.
+    /// Opens a folder below `.lanspread/` if it exists.
     pub(crate) fn existing_state_folder(&self, folder: &str) -> Result<Option<Dir>, LocalError> {
         let relative = Path::new(layout::STATE_DIR).join(folder);
         match self.dir.open_dir(&relative) {
@@ -93,7 +94,7 @@ impl GamesDir {
         }
     }
 
-    /// The games that have a file with this ending in a folder below `.lanspread/`.
+    /// The games that have a file with this ending in this folder below `.lanspread/`.
     pub(crate) fn games_with_state(&self, folder: &str, ending: &str) -> Result<Vec<GameId>, LocalError> {
         let Some(dir) = self.existing_state_folder(folder)? else { return Ok(Vec::new()) };
         let shown = self.state_path(folder, "");
@@ -111,7 +112,7 @@ impl GamesDir {
         self.path.join(layout::STATE_DIR).join(folder).join(file)
     }
 
-    /// Removes the folders of `.lanspread/` that are empty, so that a refused install leaves the machine as it was.
+    /// Removes the empty folders of `.lanspread/`, so that a refused install leaves the machine as it was.
     pub(crate) fn remove_empty_state_folders(&self) {
         for folder in [
             layout::LOCKS_DIR,
@@ -120,7 +121,7 @@ impl GamesDir {
             layout::DOWNLOADS_DIR,
             layout::BOOKINGS_DIR,
         ] {
-            // Fails when it is not empty or not there, and both are fine.
+            // It fails if the folder is not empty or does not exist; both are fine.
             let _ = self.dir.remove_dir(Path::new(layout::STATE_DIR).join(folder));
         }
         let _ = self.dir.remove_dir(layout::STATE_DIR);
@@ -139,7 +140,7 @@ pub(crate) fn sync_file_system(dir: &Dir, shown: &Path) -> Result<(), LocalError
     synced.map_err(|error| LocalError::io("sync", shown)(error.into()))
 }
 
-/// A folder handle as it is held (`O_PATH`) can be walked from but not synced.
+/// Opens a folder for syncing: the handle that we hold (`O_PATH`) cannot be synced.
 pub(crate) fn readable(dir: &Dir) -> rustix::io::Result<OwnedFd> {
     rustix::fs::openat(dir, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
 }

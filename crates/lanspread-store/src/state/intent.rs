@@ -1,7 +1,8 @@
-//! What an operation has said it is about to do, on disk before it does it.
+//! What an operation is about to do, recorded on disk before it does it.
 //!
-//! One small JSON file per game below `.lanspread/intents/`. It is replaced atomically and durably: written beside,
-//! synced, renamed, folder synced. It exists from before the first change of an operation until after its last.
+//! An intent is one small JSON file per game below `.lanspread/intents/`. It is replaced atomically and durably: a new
+//! file is written and synced, then renamed over the old one, and the folder is synced. It exists from before the first
+//! change of an operation until after its last one.
 
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -24,14 +25,13 @@ const SCHEMA: u32 = 1;
 #[serde(deny_unknown_fields)]
 pub struct Intent {
     schema: u32,
-    /// Which operation, and how far it said it is.
+    /// The operation and its recorded step.
     pub(crate) step: IntentStep,
-    /// Whether the operation made the game root, so that a roll-back removes it again.
+    /// Whether the operation created the game root, so that a roll-back removes it again.
     pub(crate) created_root: bool,
 }
 
-/// Which operation holds the game, and how far it is. What recovery does about each stands in
-/// [`crate::install::recovery::decide`].
+/// An operation and how far it is. [`crate::install::recovery::decide`] has what recovery does about each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum IntentStep {
@@ -41,7 +41,8 @@ pub enum IntentStep {
     InstallPromote,
     /// Staging may exist and may hold anything; `local/` is the old tree.
     UpdateBegin,
-    /// Staging is complete, verified and durable: `local/` becomes the backup, staging `local/`, the backup goes.
+    /// Staging is complete, verified and durable: `local/` becomes the backup, staging becomes `local/`, and the backup
+    /// is removed.
     UpdatePromote,
     /// `local/` is being renamed to the backup, which is then removed.
     Uninstall,
@@ -50,7 +51,7 @@ pub enum IntentStep {
 }
 
 impl Intent {
-    /// An intent of this process, at this step.
+    /// An intent at this step, of an operation that has not created the game root.
     pub fn new(step: IntentStep) -> Self {
         Self { schema: SCHEMA, step, created_root: false }
     }
@@ -65,7 +66,7 @@ fn file_name(game: &GameId) -> String {
     format!("{game}.json")
 }
 
-/// Whether an operation of any process of this machine has recorded an intent for the game.
+/// Whether an operation, in this or another process, has recorded an intent for the game.
 pub fn is_recorded(games_dir: &Path, game: &GameId) -> bool {
     games_dir.join(STATE_DIR).join(INTENTS_DIR).join(file_name(game)).exists()
 }
@@ -89,15 +90,15 @@ pub(crate) fn read(games: &GamesDir, game: &GameId) -> Result<Option<Intent>, St
 }
 
 fn parse(bytes: &[u8]) -> Result<Intent, String> {
-    let intent: Intent =
-        serde_json::from_slice(bytes).map_err(|error| format!("is no intent of this version ({error})"))?;
+    let intent: Intent = serde_json::from_slice(bytes)
+        .map_err(|error| format!("is not an intent of this version ({error})"))?;
     if intent.schema != SCHEMA {
         return Err(format!("has schema {}, this program writes schema {SCHEMA}", intent.schema));
     }
     Ok(intent)
 }
 
-/// Records an intent, durably, in place of the one before.
+/// Records an intent, durably. It replaces an earlier one.
 pub fn write(games: &GamesDir, game: &GameId, intent: &Intent) -> Result<(), LocalError> {
     let name = file_name(game);
     let beside = format!("{name}.new");
@@ -113,7 +114,7 @@ pub fn write(games: &GamesDir, game: &GameId, intent: &Intent) -> Result<(), Loc
     sync_folder(&intents, &shown)
 }
 
-/// Removes the intent of a game, durably. There may be none.
+/// Removes the intent of a game, durably, if there is one.
 pub fn clear(games: &GamesDir, game: &GameId) -> Result<(), LocalError> {
     let name = file_name(game);
     let shown = games.state_path(INTENTS_DIR, &name);
@@ -128,7 +129,7 @@ pub fn clear(games: &GamesDir, game: &GameId) -> Result<(), LocalError> {
     sync_folder(&intents, &shown)
 }
 
-/// Every game that has an intent, for recovery at start-up.
+/// All games with an intent, for recovery.
 pub(crate) fn recorded(games: &GamesDir) -> Result<Vec<GameId>, LocalError> {
     games.games_with_state(INTENTS_DIR, ".json")
 }
@@ -156,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_intent_of_ours_is_reported_and_not_guessed() {
+    fn a_malformed_or_newer_intent_is_reported_and_not_guessed() {
         let intent = Intent::new(IntentStep::UpdateBegin);
         let mut other = intent.clone();
         other.schema = 2;

@@ -1,7 +1,7 @@
-//! One operation per game, across processes: an advisory lock with the holder's process id in it.
+//! One operation per game, across processes: an advisory lock on a file that holds the holder's process id.
 //!
-//! The lock is the kernel's (`flock`), so a killed holder holds nothing. The file is removed by its holder while it
-//! still holds it; an acquirer therefore checks that what it locked is still what stands at the path.
+//! The kernel keeps the lock (`flock`) and releases it if the holder is killed. The holder removes the file while it
+//! still holds the lock, so a process that acquires a lock checks that the locked file is still the one at the path.
 
 use std::fs::{File, TryLockError};
 use std::io::{self, Read, Write};
@@ -16,7 +16,7 @@ use lanspread_types::layout::LOCKS_DIR;
 
 use crate::state::games_dir::GamesDir;
 
-/// Tries before giving up on a lock file that keeps vanishing under other holders.
+/// Tries before giving up on a lock file that other holders keep removing.
 const TRIES: usize = 32;
 
 /// The lock of one game, held until dropped.
@@ -25,12 +25,15 @@ pub struct GameLock {
     games: Arc<GamesDir>,
     locks: Dir,
     name: String,
-    /// Closing it releases the lock.
+    /// The lock is released when this is closed.
     _file: File,
 }
 
 impl GameLock {
-    /// Takes the lock or says who holds it.
+    /// Takes the lock.
+    ///
+    /// # Errors
+    /// [`StoreError::InProgress`], with the process that holds it; failures of this machine's disk.
     pub fn acquire(games: &Arc<GamesDir>, game: &GameId) -> Result<Self, StoreError> {
         let name = format!("{game}.lock");
         let shown = games.state_path(LOCKS_DIR, &name);
@@ -67,7 +70,7 @@ impl GameLock {
 impl Drop for GameLock {
     fn drop(&mut self) {
         if let Err(error) = self.locks.remove_file(&self.name) {
-            tracing::debug!("the lock file {} stays: {error}", self.name);
+            tracing::debug!("the lock file {} cannot be removed: {error}", self.name);
         }
         self.games.remove_empty_state_folders();
     }
@@ -97,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_operation_is_told_who_holds_the_game() {
+    fn a_second_operation_is_refused_with_the_process_that_holds_the_game() {
         let (_folder, games) = games();
         let game: GameId = "g".parse().unwrap();
         let _held = GameLock::acquire(&games, &game).unwrap();
@@ -109,7 +112,7 @@ mod tests {
         }
         assert!(
             GameLock::acquire(&games, &"other".parse().unwrap()).is_ok(),
-            "games do not hinder each other"
+            "games do not block each other"
         );
     }
 

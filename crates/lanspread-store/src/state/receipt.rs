@@ -1,11 +1,11 @@
-//! What was installed, from whom, with which digests: one JSON object a line.
+//! The receipt of an install: what was installed, from which peer, with which checksums. One JSON object per line.
 //!
-//! Written while files are verified, so that 100,000 files cost no memory: as `<game>.draft` during the attempt, and
-//! renamed to `<game>.jsonl` behind the promotion. First line: what and from whom. Then one line per file. Last line:
-//! the totals; a receipt without it is not whole.
+//! A receipt is written while files are verified, so that 100,000 files cost no memory: as `<game>.draft` during the
+//! install, and renamed to `<game>.jsonl` after the promotion. The first line says what was installed and from which
+//! peer. Then there is one line per file. The last line has the totals; without it a receipt is incomplete.
 //!
-//! Read it is whole or refused: another schema, a line that is too long or none of these, a path that cannot be one of
-//! an installed tree, a path twice, totals that do not sum up, or anything behind them is an error with its line.
+//! A receipt is read completely or refused. Another schema, an unknown or too long line, a path that an installed tree
+//! cannot have, a path twice, totals that are not the sums, or anything after them is an error that names its line.
 
 use std::io::{self, BufWriter, Write};
 
@@ -51,7 +51,7 @@ pub(super) struct ReceiptTail {
     pub(super) bytes: u64,
 }
 
-/// A receipt being written.
+/// A receipt that is being written.
 #[derive(Debug)]
 pub(crate) struct ReceiptDraft {
     file: BufWriter<File>,
@@ -111,7 +111,7 @@ impl ReceiptDraft {
     }
 }
 
-/// Makes the draft the receipt. There may be none when an earlier recovery got this far.
+/// Makes the draft the receipt. There is no draft if an earlier recovery got this far.
 pub(crate) fn publish(games: &GamesDir, game: &GameId) -> Result<(), LocalError> {
     let Some(receipts) = games.existing_state_folder(RECEIPTS_DIR)? else { return Ok(()) };
     let shown = games.state_path(RECEIPTS_DIR, &final_name(game));

@@ -1,4 +1,4 @@
-//! Reading a receipt back, whole or not at all.
+//! Reads a receipt, completely or not at all.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -28,7 +28,7 @@ pub(crate) struct InstalledFile {
     pub(crate) checksum: Checksum,
 }
 
-/// A whole receipt.
+/// A complete receipt.
 #[derive(Debug)]
 pub(crate) struct Receipt {
     /// By path below `local/`, sorted.
@@ -42,7 +42,7 @@ pub(crate) enum ReceiptError {
     /// The file cannot be read.
     #[error(transparent)]
     Local(#[from] LocalError),
-    /// It is not what a receipt must be.
+    /// It is not a valid receipt.
     #[error("{}, line {line}: {problem}", path.display())]
     Malformed { path: PathBuf, line: u64, problem: String },
 }
@@ -53,13 +53,13 @@ impl From<ReceiptError> for StoreError {
             ReceiptError::Local(error) => Self::Local(error),
             ReceiptError::Malformed { path, line, problem } => Self::Foreign(ForeignState {
                 path,
-                what: format!("is no receipt that can be read: line {line}: {problem}"),
+                what: format!("is not a valid receipt: line {line}: {problem}"),
             }),
         }
     }
 }
 
-/// A file's line as it stands there, unchecked.
+/// The line of a file, unchecked.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawFile {
@@ -68,7 +68,7 @@ struct RawFile {
     crc32: String,
 }
 
-/// A line behind the first.
+/// A line after the first one.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Line {
@@ -120,19 +120,19 @@ fn parse(input: impl BufRead, path: &Path, game: &GameId) -> Result<Receipt, Rec
             file.crc32.parse().map_err(|_| lines.malformed("the CRC-32 is not 8 hexadecimal digits"))?;
         bytes = bytes.checked_add(file.size).ok_or_else(|| lines.malformed("the sizes overflow"))?;
         if files.insert(name.as_str().to_owned(), InstalledFile { size: file.size, checksum }).is_some() {
-            return Err(lines.malformed(format!("`{name}` is there twice")));
+            return Err(lines.malformed(format!("`{name}` is listed twice")));
         }
     };
     if (tail.files, tail.bytes) != (files.len() as u64, bytes) {
         return Err(lines.malformed(format!(
-            "its totals say {} files and {} bytes, its lines sum up to {} and {bytes}",
+            "the totals are {} files and {} bytes, but the lines sum up to {} and {bytes}",
             tail.files,
             tail.bytes,
             files.len()
         )));
     }
     if lines.next()?.is_some() {
-        return Err(lines.malformed("there is something behind the totals"));
+        return Err(lines.malformed("something follows the totals"));
     }
     let totals = Totals { files: tail.files, directories: tail.directories, bytes };
     Ok(Receipt { files, totals })
@@ -150,7 +150,7 @@ impl<'a, R: BufRead> Lines<'a, R> {
         Self { input, path, number: 0 }
     }
 
-    /// The next line without its end, or nothing behind the last.
+    /// The next line without its line feed; `None` after the last one.
     fn next(&mut self) -> Result<Option<Vec<u8>>, ReceiptError> {
         self.number += 1;
         let mut line = Vec::new();
@@ -183,7 +183,7 @@ impl<'a, R: BufRead> Lines<'a, R> {
         let head: ReceiptHead =
             serde_json::from_slice(&line).map_err(|error| self.malformed(error.to_string()))?;
         if head.game != *game {
-            return Err(self.malformed(format!("it is about {}", head.game)));
+            return Err(self.malformed(format!("it belongs to {}", head.game)));
         }
         Ok(head)
     }
@@ -239,7 +239,7 @@ mod tests {
         assert!(version(folder.path(), &"other".parse().unwrap()).unwrap().is_none());
     }
 
-    /// Cut at any byte it is no receipt: a prefix never passes for the whole.
+    /// A receipt that is cut at any byte is refused: a prefix never passes for the whole.
     #[test]
     fn a_torn_receipt_is_refused() {
         let (folder, _games) = written();
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_receipt_is_refused_with_its_line() {
+    fn a_malformed_receipt_is_refused_with_its_line() {
         let head = r#"{"schema":1,"game":"g","version":"1","source":"pc","source_id":"0"}"#;
         let file = r#"{"path":"a","size":3,"crc32":"00000000"}"#;
         let tail = r#"{"files":1,"directories":0,"bytes":3}"#;
@@ -264,12 +264,12 @@ mod tests {
         let replaced = |what: &str, with: &str| file.replace(what, with);
         let table: &[(&[&str], u64, &str)] = &[
             (&[&head.replace("\"schema\":1", "\"schema\":2"), file, tail], 1, "schema 2"),
-            (&[&head.replace("\"game\":\"g\"", "\"game\":\"h\""), file, tail], 1, "about h"),
+            (&[&head.replace("\"game\":\"g\"", "\"game\":\"h\""), file, tail], 1, "belongs to h"),
             (&["[]", file, tail], 1, "no schema"),
             (&[head, file, file, tail], 3, "twice"),
             (&[head, file, &tail.replace(":3", ":4")], 3, "totals"),
             (&[head, tail], 2, "totals"),
-            (&[head, file, tail, file], 4, "behind"),
+            (&[head, file, tail, file], 4, "follows"),
             (&[head, "{}", tail], 2, "neither"),
             (&[head, &long, tail], 2, "longer"),
             (&[head, &replaced("\"a\"", "\"../a\""), tail], 2, "refused"),

@@ -1,16 +1,17 @@
-//! What a download has brought, from whom, with which checksums: one JSON object a line.
+//! The record of a download: what has arrived, from which peer, with which checksums. One JSON object per line.
 //!
-//! One form, two names below `.lanspread/downloads/`: `<game>.draft` is the journal of a download that is going on, and
-//! `<game>.jsonl` the receipt of the game that is downloaded. So an update does not lose the receipt of what it replaces
-//! before it has replaced it.
+//! One format has two names below `.lanspread/downloads/`: `<game>.draft` is the journal of an unfinished download, and
+//! `<game>.jsonl` the receipt of a downloaded game. So an update keeps the receipt of the old version until it has
+//! replaced that version.
 //!
-//! First line: what is downloaded and how it is cut. Then what happened, in its order: a chunk is written and its
-//! CRC-32 is right, a chunk is no longer good, the machine was started anew and everything so far was read again, the
-//! files are whole and durable and are being put in their places, everything is in its place.
+//! The first line says what is downloaded and how it is cut into chunks. Each further line says what happened, in
+//! order: a chunk is written and its CRC-32 is right; a chunk is no longer valid; after a reboot, everything recorded
+//! so far was read again; the files are complete and durable and are being put in their places; everything is in its
+//! place.
 //!
-//! Invariants: a chunk is recorded behind its last byte, so that the record of a killed process is true as long as the
-//! machine runs; on another boot it is a claim that is checked. *Promote* is written and synced behind the bytes, so it is
-//! the intent of the promotion. A last line that is torn never happened.
+//! Invariants: a chunk is recorded after its last byte was written, so the record of a killed process is true as long
+//! as the machine runs. After a reboot it is only a claim, and is checked. *Promote* is written and synced after all
+//! bytes, so it is the intent of the promotion. A torn last line does not count.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
@@ -39,16 +40,16 @@ pub(crate) struct RecordHead {
     schema: u32,
     game: GameId,
     pub(crate) version: GameVersion,
-    /// Sorted by name; the places in this list number the files.
+    /// Sorted by name; a file is identified by its index in this list.
     pub(crate) files: Vec<RootFile>,
     chunk_bytes: u64,
-    /// Whether the download made the game root.
+    /// Whether the download created the game root.
     pub(crate) created_root: bool,
-    /// The boot of this machine in which it began; nothing where the system does not say.
+    /// The boot of this machine in which the download began; `None` if the system does not identify boots.
     boot_id: Option<String>,
 }
 
-/// A chunk that is here.
+/// A chunk that has arrived.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recorded {
     /// Checksum of its bytes.
@@ -57,7 +58,7 @@ pub struct Recorded {
     pub peer: PeerName,
     /// Identity of that peer.
     pub peer_id: PeerId,
-    /// What the source said about the file it came from.
+    /// Fingerprint that the source gave for the file.
     pub fingerprint: u64,
 }
 
@@ -67,7 +68,7 @@ pub struct Recorded {
 enum Line {
     Chunk(ChunkLine),
     Dropped(Place),
-    /// Everything recorded so far was read again and is right, in this boot.
+    /// Everything recorded so far was read again in this boot; what was wrong has been dropped.
     Checked {
         boot_id: Option<String>,
     },
@@ -93,18 +94,18 @@ struct Place {
     chunk: u64,
 }
 
-/// How far a download said it is.
+/// The recorded progress of a download.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum RecordProgress {
     /// Chunks are arriving.
     Fetching,
-    /// Everything is here and durable, and is being put in its place.
+    /// Everything has arrived and is durable, and is being put in its place.
     Promoting,
     /// Everything is in its place.
     Complete,
 }
 
-/// Journal or receipt.
+/// The two names of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RecordKind {
     Journal,
@@ -115,13 +116,13 @@ pub(crate) enum RecordKind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
     pub(crate) head: RecordHead,
-    /// How the files are cut.
+    /// The chunks of the files.
     pub chunks: Chunks,
-    /// What is here, by the id of its chunk.
+    /// What has arrived, by the id of its chunk.
     pub here: Vec<Option<Recorded>>,
     pub(crate) progress: RecordProgress,
     boot_id: Option<String>,
-    /// Bytes of its whole lines.
+    /// Bytes of its complete lines.
     whole_bytes: u64,
 }
 
@@ -148,18 +149,18 @@ impl RecordHead {
             return Err(format!("has schema {}, this program writes schema {SCHEMA}", self.schema));
         }
         if self.game != *game {
-            return Err(format!("is about {}", self.game));
+            return Err(format!("belongs to {}", self.game));
         }
         let bytes = self.files.iter().try_fold(0_u64, |sum, file| sum.checked_add(file.size));
         let too_many_chunks = limits::GAME_BYTES_MAX / limits::CHUNK_BYTES + limits::ROOT_FILES_MAX as u64;
         if bytes.is_none_or(|bytes| bytes / self.chunk_bytes.max(1) > too_many_chunks) {
-            return Err("is about more than any game".to_owned());
+            return Err("lists more than any game has".to_owned());
         }
         Ok(self)
     }
 }
 
-/// This boot of the machine, where the system tells them apart.
+/// Identifies this boot of the machine, if the system does so.
 fn boot_id() -> Option<String> {
     let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     Some(id.trim().to_owned())
@@ -172,7 +173,7 @@ fn file_name(game: &GameId, kind: RecordKind) -> String {
     }
 }
 
-/// Where a record is, for messages.
+/// Path of a record, for messages.
 pub(crate) fn shown(games: &GamesDir, game: &GameId, kind: RecordKind) -> PathBuf {
     games.state_path(DOWNLOADS_DIR, &file_name(game, kind))
 }
@@ -185,7 +186,7 @@ impl Record {
         Self { head, chunks, here, progress: RecordProgress::Fetching, boot_id, whole_bytes: 0 }
     }
 
-    /// Reads the record of a game. One whose first line is torn never was.
+    /// Reads the record of a game. A record whose first line is torn does not count.
     pub(crate) fn read(
         games: &GamesDir,
         game: &GameId,
@@ -202,7 +203,7 @@ impl Record {
             Ok(record) => Ok(record),
             Err(ReadError::Io(error)) => Err(LocalError::io("read", &shown)(error).into()),
             Err(ReadError::Foreign(what)) => {
-                let what = format!("{what}; remove it, and the folder .downloading of the game");
+                let what = format!("{what}; remove it and the folder .downloading of the game");
                 Err(ForeignState { path: shown, what }.into())
             }
         }
@@ -211,18 +212,18 @@ impl Record {
     fn parse(mut reader: impl BufRead, game: &GameId) -> Result<Option<Self>, ReadError> {
         let Some(first) = next_line(&mut reader)? else { return Ok(None) };
         let head: RecordHead = serde_json::from_slice(&first).map_err(|error| {
-            ReadError::Foreign(format!("is no download record of this version ({error})"))
+            ReadError::Foreign(format!("is not a download record of this version ({error})"))
         })?;
         let mut record = Self::new(head.check(game).map_err(ReadError::Foreign)?);
         record.whole_bytes = first.len() as u64;
         let mut broken: Option<String> = None;
         while let Some(line) = next_line(&mut reader)? {
-            // A line that is broken and not the last one was not torn by a crash.
+            // A crash can only tear the last line.
             if let Some(error) = broken {
                 return Err(ReadError::Foreign(error));
             }
             let applied = serde_json::from_slice(&line)
-                .map_err(|error| format!("holds a line of another version ({error})"))
+                .map_err(|error| format!("has a line of another version ({error})"))
                 .and_then(|line| record.apply(line));
             match applied {
                 Ok(()) => record.whole_bytes += line.len() as u64,
@@ -233,15 +234,15 @@ impl Record {
     }
 
     fn apply(&mut self, line: Line) -> Result<(), String> {
-        let no_chunk = || "holds a chunk that there is not".to_owned();
+        let no_chunk = || "lists a chunk that does not exist".to_owned();
         match line {
             Line::Chunk(line) => {
                 let chunk = self.chunks.at(line.file, line.chunk).ok_or_else(no_chunk)?;
-                let number = |_| "holds a number that is none".to_owned();
+                let number = |_| "has a malformed number".to_owned();
                 self.here[chunk.id] = Some(Recorded {
-                    checksum: line.crc32.parse().map_err(|_| "holds a number that is none".to_owned())?,
+                    checksum: line.crc32.parse().map_err(|_| "has a malformed number".to_owned())?,
                     peer: line.peer,
-                    peer_id: line.peer_id.parse().map_err(|_| "holds an identity that is none".to_owned())?,
+                    peer_id: line.peer_id.parse().map_err(|_| "has a malformed peer id".to_owned())?,
                     fingerprint: u64::from_str_radix(&line.fingerprint, 16).map_err(number)?,
                 });
             }
@@ -256,18 +257,18 @@ impl Record {
         Ok(())
     }
 
-    /// Whether what it says was written in this boot of the machine, and so is true without reading it.
+    /// Whether it was written or checked in this boot of the machine, so that its chunks need not be read again.
     pub(crate) fn is_of_this_boot(&self) -> bool {
         self.boot_id.is_some() && self.boot_id == boot_id()
     }
 
-    /// Bytes of the chunks that are here.
+    /// Bytes of the chunks that have arrived.
     pub fn here_bytes(&self) -> u64 {
         let here = self.chunks.all().iter().filter(|chunk| self.here[chunk.id].is_some());
         here.map(|chunk| chunk.length).sum()
     }
 
-    /// Place of the sentinel in the list of files.
+    /// Index of the sentinel in the list of files.
     pub fn sentinel(&self) -> Option<usize> {
         self.head.files.iter().position(|file| file.name == SENTINEL_FILE)
     }
@@ -284,20 +285,20 @@ impl From<io::Error> for ReadError {
     }
 }
 
-/// The next whole line with its end, or nothing where there is none. Bytes behind the last line's end were torn.
+/// The next complete line with its line feed, or `None`. Bytes after the last line feed belong to a torn line.
 fn next_line(reader: &mut impl BufRead) -> Result<Option<Vec<u8>>, ReadError> {
     let mut line = Vec::new();
     reader.take(limits::RECORD_LINE_BYTES_MAX).read_until(b'\n', &mut line)?;
     if line.len() as u64 == limits::RECORD_LINE_BYTES_MAX {
-        return Err(ReadError::Foreign("holds a line that is too long".to_owned()));
+        return Err(ReadError::Foreign("has a line that is too long".to_owned()));
     }
     Ok(line.ends_with(b"\n").then_some(line))
 }
 
-/// The journal of a download that is going on.
+/// The journal of an unfinished download.
 #[derive(Debug)]
 pub struct Journal {
-    /// What it says so far.
+    /// What is recorded so far.
     pub record: Record,
     file: File,
     folder: Dir,
@@ -305,7 +306,7 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Begins a journal, durably: what is in the game root from here on has a record.
+    /// Begins a journal, durably, so that everything the download then creates has a record.
     pub(crate) fn create(games: &GamesDir, head: &RecordHead) -> Result<Self, LocalError> {
         let shown = shown(games, &head.game, RecordKind::Journal);
         let (folder, file) = games.state_file(DOWNLOADS_DIR, &file_name(&head.game, RecordKind::Journal))?;
@@ -317,7 +318,7 @@ impl Journal {
         Ok(journal)
     }
 
-    /// Goes on with a journal behind its last whole line.
+    /// Continues a journal after its last complete line.
     pub(crate) fn resume(games: &GamesDir, game: &GameId, record: Record) -> Result<Self, LocalError> {
         let shown = shown(games, game, RecordKind::Journal);
         let (folder, mut file) = games.state_file(DOWNLOADS_DIR, &file_name(game, RecordKind::Journal))?;
@@ -326,7 +327,7 @@ impl Journal {
         Ok(Self { record, file, folder, shown })
     }
 
-    /// A chunk is written and its CRC-32 is right.
+    /// Records that a chunk is written and its CRC-32 is right.
     pub fn chunk(&mut self, id: usize, recorded: Recorded) -> Result<(), LocalError> {
         let chunk = self.record.chunks.all()[id];
         self.write(&Line::Chunk(ChunkLine {
@@ -341,7 +342,7 @@ impl Journal {
         Ok(())
     }
 
-    /// A chunk is no longer good.
+    /// Records that a chunk is no longer valid.
     pub fn drop_chunk(&mut self, id: usize) -> Result<(), LocalError> {
         let chunk = self.record.chunks.all()[id];
         self.write(&Line::Dropped(Place { file: chunk.file, chunk: chunk.index }))?;
@@ -349,7 +350,7 @@ impl Journal {
         Ok(())
     }
 
-    /// Everything recorded was read again.
+    /// Records that everything recorded so far was read again in this boot.
     pub(crate) fn checked(&mut self) -> Result<(), LocalError> {
         let boot_id = boot_id();
         self.write(&Line::Checked { boot_id: boot_id.clone() })?;
@@ -357,7 +358,8 @@ impl Journal {
         Ok(())
     }
 
-    /// Drops what a source brought from files that are others now; the chunks that are to be fetched again.
+    /// Drops the chunks that `source` sent from files whose fingerprints have changed. Returns their ids: they must be
+    /// fetched again.
     pub fn drop_changed(&mut self, source: PeerId, fingerprints: &[u64]) -> Result<Vec<usize>, LocalError> {
         let changed = |id: &usize| {
             let file = self.record.chunks.all()[*id].file;
@@ -372,14 +374,14 @@ impl Journal {
         Ok(changed)
     }
 
-    /// The files are whole and durable: records the promotion, durably.
+    /// Records, durably, that the files are complete and durable and are being promoted.
     pub(crate) fn promote(&mut self) -> Result<(), LocalError> {
         self.write(&Line::Promote(true))?;
         self.record.progress = RecordProgress::Promoting;
         self.sync()
     }
 
-    /// Everything is in its place: completes the record, durably, and makes it the receipt.
+    /// Completes the record when everything is in its place, durably, and makes it the receipt.
     pub(crate) fn complete(&mut self) -> Result<(), LocalError> {
         if self.record.progress < RecordProgress::Complete {
             self.write(&Line::Complete(true))?;
@@ -398,7 +400,8 @@ impl Journal {
             bytes.push(b'\n');
             let begun = self.file.stream_position()?;
             self.file.write_all(&bytes).inspect_err(|_| {
-                // Half a line in front of a whole one could not be read. Where this fails too, nothing follows it.
+                // Half a line before a complete one could not be read. If this fails too, the torn line is the last
+                // one.
                 let _ = self.file.set_len(begun).and_then(|()| self.file.seek(SeekFrom::Start(begun)));
             })
         });
@@ -410,7 +413,7 @@ impl Journal {
     }
 }
 
-/// Removes a record. There may be none.
+/// Removes a record, durably, if there is one.
 pub(crate) fn remove(games: &GamesDir, game: &GameId, kind: RecordKind) -> Result<(), LocalError> {
     let Some(downloads) = games.existing_state_folder(DOWNLOADS_DIR)? else { return Ok(()) };
     match downloads.remove_file(file_name(game, kind)) {
@@ -422,7 +425,7 @@ pub(crate) fn remove(games: &GamesDir, game: &GameId, kind: RecordKind) -> Resul
     }
 }
 
-/// Every game with a journal, for recovery at start-up.
+/// All games with a journal, for recovery.
 pub(crate) fn begun(games: &GamesDir) -> Result<Vec<GameId>, LocalError> {
     games.games_with_state(DOWNLOADS_DIR, ".draft")
 }

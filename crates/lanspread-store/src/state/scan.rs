@@ -11,6 +11,9 @@ use crate::state::game_state::GameState;
 
 /// Reads the state of every game, sorted by id. A game that cannot be read is logged and left out, so that one bad
 /// folder does not hide the others.
+///
+/// # Errors
+/// If the games directory itself cannot be read.
 pub fn scan(games_dir: &Path) -> Result<Vec<GameState>, LocalError> {
     let mut games = Vec::new();
     for entry in fs::read_dir(games_dir).map_err(LocalError::io("read", games_dir))? {
@@ -24,7 +27,7 @@ pub fn scan(games_dir: &Path) -> Result<Vec<GameState>, LocalError> {
             Err(error) => tracing::warn!("{game} is left out: {error}"),
         }
         if games.len() >= limits::GAMES_MAX {
-            tracing::warn!("{} holds more than {} games", games_dir.display(), limits::GAMES_MAX);
+            tracing::warn!("only {} games of {} are read", limits::GAMES_MAX, games_dir.display());
             break;
         }
     }

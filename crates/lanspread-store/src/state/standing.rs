@@ -1,4 +1,4 @@
-//! What stands at one of our names in a game root.
+//! What is in a game root under one of our names.
 
 use std::io;
 
@@ -7,7 +7,7 @@ use lanspread_types::ids::GameId;
 
 use crate::state::games_dir::GamesDir;
 
-/// What stands at one of our names.
+/// What is under a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
     /// Nothing.
@@ -18,7 +18,7 @@ pub enum Standing {
     Other,
 }
 
-/// What stands at a name in a game root, links not followed.
+/// What is under a name in a game root. A link under this name is not followed.
 pub fn standing(games: &GamesDir, game: &GameId, name: &str) -> Result<Standing, LocalError> {
     let path = std::path::Path::new(game.as_str()).join(name);
     match games.dir().symlink_metadata(&path) {

@@ -13,7 +13,7 @@ use crate::error::StoreError;
 use crate::state::games_dir::{GamesDir, open_root};
 use crate::state::standing::{Standing, standing};
 
-/// What stands at a path of a tree, folders apart.
+/// What is at a path of a tree, except folders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FoundFile {
     /// A file of this many bytes.
@@ -22,16 +22,16 @@ pub(crate) enum FoundFile {
     Other,
 }
 
-/// Opens `local/` when it is a folder; nothing when there is none.
+/// Opens `local/` if it is a folder; `None` if it does not exist.
 ///
 /// # Errors
-/// [`StoreError::Foreign`] when something else stands there.
+/// [`StoreError::Foreign`] if it is something else; failures of this machine's disk.
 pub fn open_local(games: &GamesDir, game: &GameId) -> Result<Option<Dir>, StoreError> {
     let path = games.root_path(game).join(LOCAL_DIR);
     match standing(games, game, LOCAL_DIR)? {
         Standing::Nothing => Ok(None),
         Standing::Other => {
-            Err(ForeignState { path, what: "stands where the installed tree belongs".to_owned() }.into())
+            Err(ForeignState { path, what: "is not a folder made by lanspread".to_owned() }.into())
         }
         Standing::Folder => {
             let local = open_root(games, game)?.open_dir(LOCAL_DIR).map_err(LocalError::io("open", path))?;
@@ -40,7 +40,7 @@ pub fn open_local(games: &GamesDir, game: &GameId) -> Result<Option<Dir>, StoreE
     }
 }
 
-/// Visits everything in a tree but its folders, with its path below `top`. The first error of the visitor ends it.
+/// Visits everything in a tree except its folders, with its path below `top`, up to the first error.
 pub(crate) fn walk(
     top: &Dir,
     shown: &Path,
@@ -54,7 +54,7 @@ pub(crate) fn walk(
         for entry in entries {
             let entry = entry.map_err(LocalError::io("read", shown.join(&folder)))?;
             let path = folder.join(entry.file_name());
-            // Of the entry itself: a link is not followed.
+            // The metadata of the entry itself: a link is not followed.
             let metadata = entry.metadata().map_err(LocalError::io("read", shown.join(&path)))?;
             names.push((path, metadata));
         }
@@ -74,7 +74,7 @@ pub(crate) fn walk(
     Ok(())
 }
 
-/// A path as it is shown to people.
+/// A path, made printable for people.
 pub(crate) fn shown_path(path: &Path) -> String {
     printable(&path.to_string_lossy(), limits::PATH_BYTES_MAX)
 }

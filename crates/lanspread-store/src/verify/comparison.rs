@@ -1,5 +1,5 @@
-//! Compares what is here with what was recorded, part by part. What a part is made of is its own business; counting,
-//! telling and stopping are done here.
+//! Compares a game with its records, part by part. Each part knows what it consists of; this module counts, reports and
+//! stops.
 
 use std::io::Read;
 use std::time::Instant;
@@ -12,18 +12,18 @@ use tokio_util::sync::CancellationToken;
 
 /// Something that can be compared with its record.
 pub trait VerifyPart: Send {
-    /// Bytes it should have.
+    /// Bytes that it should have.
     fn bytes(&self) -> u64;
-    /// Compares it, and tells `comparison` of every file and every difference.
+    /// Compares it, and reports every file and every difference to `comparison`.
     ///
     /// # Errors
-    /// [`StoreError::Cancelled`] as `comparison` says so, or this machine's disk.
+    /// [`StoreError::Cancelled`], or a failure of this machine's disk.
     fn compare(&self, comparison: &mut Comparison<'_>) -> Result<(), StoreError>;
 }
 
-/// Hears of a comparison while it runs.
+/// Receives the progress of a comparison.
 pub trait VerifyObserver {
-    /// So many bytes were read of so many; not too often.
+    /// `bytes` of `bytes_total` were read. Called at most every [`limits::PROGRESS_INTERVAL`].
     fn progress(&mut self, bytes: u64, bytes_total: u64);
     /// A file is not as it was recorded, or was never recorded.
     fn difference(&mut self, difference: Difference);
@@ -47,9 +47,9 @@ pub enum Problem {
     Missing,
     /// It has another size.
     Size,
-    /// It has the size and other content.
+    /// It has the right size but other content.
     Content,
-    /// Nobody installed it: told, and no fault.
+    /// It was not installed by lanspread: it is reported, but not as a fault.
     Added,
 }
 
@@ -65,7 +65,7 @@ impl Problem {
     }
 }
 
-/// One comparison of one game.
+/// A running comparison of one game.
 pub struct Comparison<'a> {
     observer: &'a mut dyn VerifyObserver,
     cancel: CancellationToken,
@@ -77,17 +77,20 @@ pub struct Comparison<'a> {
 /// What a comparison has found.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Files compared, missing ones included.
+    /// Files compared, including missing ones.
     pub files: u64,
     /// Bytes read.
     pub bytes: u64,
     /// Files that are missing or differ.
     pub differences: u64,
-    /// Files that nobody installed.
+    /// Files that lanspread did not install.
     pub added: u64,
 }
 
-/// Compares every part, and tells of the result.
+/// Compares every part, and returns the counts.
+///
+/// # Errors
+/// [`StoreError::Cancelled`], or a failure of this machine's disk. Differences are not an error.
 pub fn compare(
     parts: &[Box<dyn VerifyPart>],
     observer: &mut dyn VerifyObserver,
@@ -107,7 +110,7 @@ pub fn compare(
 }
 
 impl Comparison<'_> {
-    /// Reads a file to its end and returns its length and its CRC-32, telling of the progress.
+    /// Reads a file to its end, reports the progress, and returns its length and its CRC-32.
     pub(crate) fn read(
         &mut self,
         mut file: impl Read,
@@ -128,12 +131,12 @@ impl Comparison<'_> {
         }
     }
 
-    /// Whether nobody has cancelled.
+    /// Fails if the comparison was cancelled.
     pub(crate) fn go_on(&self) -> Result<(), StoreError> {
         if self.cancel.is_cancelled() { Err(StoreError::Cancelled) } else { Ok(()) }
     }
 
-    /// Counts bytes that were compared.
+    /// Counts bytes that were read.
     pub(crate) fn advance(&mut self, bytes: u64) {
         self.counts.bytes += bytes;
         if self.reported.elapsed() >= limits::PROGRESS_INTERVAL {
@@ -142,7 +145,8 @@ impl Comparison<'_> {
         }
     }
 
-    /// Counts a file that was compared and is as it should be, or is not; `part` is `local` or `download`.
+    /// Counts a file that was compared, and reports what is wrong with it, if anything; `part` is `local` or
+    /// `download`.
     pub(crate) fn file(&mut self, part: &'static str, path: &str, problem: Option<Problem>) {
         match problem {
             Some(Problem::Added) => self.counts.added += 1,

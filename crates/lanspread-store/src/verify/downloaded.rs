@@ -18,17 +18,17 @@ const PART: &str = "download";
 
 /// The downloaded files of a game and the record of their download.
 pub(crate) struct DownloadedFiles {
-    /// Nothing when the game root is gone.
+    /// `None` if the game root is gone.
     root: Option<Dir>,
     shown: PathBuf,
     record: Record,
 }
 
 impl DownloadedFiles {
-    /// The downloaded files of a locked game; nothing when they were not downloaded by this program.
+    /// The downloaded files of a locked game; `None` if lanspread did not download them.
     ///
     /// # Errors
-    /// [`StoreError::Foreign`] for a record of another version of this program, or this machine's disk.
+    /// [`StoreError::Foreign`] for a record that is malformed or of another version; failures of this machine's disk.
     pub(crate) fn find(games: &GamesDir, game: &GameId) -> Result<Option<Self>, StoreError> {
         let Some(record) = Record::read(games, game, RecordKind::Receipt)? else { return Ok(None) };
         let shown = games.root_path(game);
@@ -40,7 +40,7 @@ impl DownloadedFiles {
         Ok(Some(Self { root, shown, record }))
     }
 
-    /// A regular file of the game root and its length. A link may lead to it, as where it is served from.
+    /// A regular file of the game root and its length. It may be a link, as when it is served.
     fn open(&self, name: &str) -> Result<Option<(File, u64)>, LocalError> {
         let open = || {
             let Some(root) = &self.root else { return Ok(None) };
@@ -62,7 +62,7 @@ impl DownloadedFiles {
             Some(found) => found,
         };
         debug_assert_eq!(size, expected.size);
-        // The chunks of a file follow each other.
+        // The chunks of a file are contiguous, so the file is read once from start to end.
         for chunk in self.record.chunks.of_file(file) {
             let part = (&mut content).take(chunk.length);
             let read = comparison.read(part)?;

@@ -26,10 +26,11 @@ pub(crate) struct InstalledTree {
 const PART: &str = "local";
 
 impl InstalledTree {
-    /// The installed tree of a locked game: nothing without `local/`, or without a receipt.
+    /// The installed tree of a locked game; `None` without `local/` or without a receipt.
     ///
     /// # Errors
-    /// [`StoreError::NotVerifiable`] for a receipt that cannot be read.
+    /// [`StoreError::NotVerifiable`] for a malformed receipt, [`StoreError::Foreign`] if `local/` is not a folder;
+    /// failures of this machine's disk.
     pub(crate) fn find(games: &GamesDir, game: &GameId) -> Result<Option<Self>, StoreError> {
         let Some(local) = open_local(games, game)? else { return Ok(None) };
         let receipt = receipt_reader::read(games, game).map_err(|error| match error {
@@ -75,7 +76,7 @@ impl VerifyPart for InstalledTree {
         let mut missing = self.receipt.files.clone();
         walk(&self.local, &self.shown, &mut |path, found| {
             comparison.go_on()?;
-            // A link in the place of a file is not that file.
+            // A link in the place of a file does not count as the file.
             let installed = match found {
                 FoundFile::File(size) => {
                     path.to_str().and_then(|name| missing.remove(name)).map(|installed| (size, installed))

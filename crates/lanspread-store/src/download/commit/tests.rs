@@ -1,4 +1,5 @@
-//! Killed between any two steps of a promotion, it is the old version or, behind recovery, the new one.
+//! If the process is killed between any two steps of a promotion, the game is the old version or, after recovery, the
+//! new one.
 
 use std::fs;
 use std::os::unix::fs::FileExt;
@@ -26,7 +27,7 @@ struct Fixture {
 }
 
 impl Fixture {
-    /// A game root, of the old version or with nothing but a file of the user's.
+    /// A game root with the old version, or with nothing but a file of the user.
     fn new(is_update: bool) -> Self {
         let machine = Machine::new();
         let root = machine.games_dir().join("g");
@@ -106,7 +107,7 @@ impl Fixture {
         Some(version.to_string())
     }
 
-    /// One change of the disk after the other, as a promotion makes them; true when there was one more.
+    /// Makes the change of this number that a promotion makes on disk; false if there is none.
     fn step(&self, number: usize, journal: &mut Journal) -> bool {
         let (games, game) = (&self.games, &self.game);
         let root = open_root(games, game).unwrap().unwrap();
@@ -124,7 +125,7 @@ impl Fixture {
     }
 }
 
-/// What `remove` does about a download, before and behind the files themselves.
+/// What `remove` does about a download, before and after it removes the files themselves.
 fn forget(games: &GamesDir, game: &GameId) -> Result<(), StoreError> {
     forget_partials(games, game)?;
     Ok(forget_receipt(games, game)?)
@@ -162,7 +163,10 @@ fn killed_between_any_two_steps_recovery_gives_old_or_new_and_a_mix_is_never_off
             if steps == 0 {
                 assert_eq!((done, fixture.offered()), (None, is_update.then(|| "1".to_owned())));
                 let mut root = fixture.root();
-                assert!(root.keys().any(|path| path.starts_with(DOWNLOADING_DIR)), "what has come is kept");
+                assert!(
+                    root.keys().any(|path| path.starts_with(DOWNLOADING_DIR)),
+                    "what has arrived is kept"
+                );
                 root.retain(|path, _| !path.starts_with(DOWNLOADING_DIR));
                 assert_eq!(root, fixture.old());
             } else {
@@ -180,7 +184,7 @@ fn killed_between_any_two_steps_recovery_gives_old_or_new_and_a_mix_is_never_off
 }
 
 #[test]
-fn files_that_somebody_removed_meanwhile_are_not_promoted_around() {
+fn a_promotion_whose_files_the_user_removed_meanwhile_is_discarded() {
     let fixture = Fixture::new(true);
     let mut journal = fixture.fetched();
     begin(&fixture.games, &fixture.game, &mut journal).unwrap();

@@ -70,7 +70,7 @@ fn here(journal: &Journal) -> Vec<bool> {
 }
 
 #[test]
-fn what_came_is_kept_and_only_the_rest_is_fetched() {
+fn what_has_arrived_is_kept_and_only_the_rest_is_fetched() {
     let fixture = fixture();
     assert_eq!(here(&fixture.prepare().1), [false; 3]);
     fixture.leave_some();
@@ -80,7 +80,7 @@ fn what_came_is_kept_and_only_the_rest_is_fetched() {
 }
 
 #[test]
-fn another_version_or_list_of_files_begins_anew_and_leaves_nothing_of_the_old() {
+fn another_version_or_list_of_files_starts_over_and_leaves_nothing_of_the_old() {
     let more = [files(), vec![RootFile { name: "z.eti".to_owned(), size: 1 }]].concat();
     for (version, files) in [("2", files()), ("1", more)] {
         let fixture = fixture();
@@ -93,7 +93,7 @@ fn another_version_or_list_of_files_begins_anew_and_leaves_nothing_of_the_old() 
     }
 }
 
-/// Behind a power failure the record is a claim: what is as it was is kept, what is not is fetched again.
+/// After a power failure the record is only a claim: chunks that match it are kept, and the others are fetched again.
 #[test]
 fn on_another_boot_every_recorded_chunk_is_read_again() {
     let fixture = fixture();

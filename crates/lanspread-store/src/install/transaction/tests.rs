@@ -65,7 +65,7 @@ impl Fixture {
         }
     }
 
-    /// Everything but the folders of our own state, which an operation's lock tidies up.
+    /// Everything except the folders of our own state, which an operation's lock removes.
     fn everything(&self) -> Tree {
         let mut everything = tree(self.folder.path());
         everything.retain(|path, node| *node != Node::Folder || !path.starts_with(".lanspread"));
@@ -92,7 +92,7 @@ enum Operation {
 impl Operation {
     const ALL: [Self; 4] = [Self::Install, Self::Update, Self::Uninstall, Self::Remove];
 
-    /// What is there before it.
+    /// Creates the state before it.
     fn prepare(self, fixture: &Fixture, downloaded: bool) {
         if self == Self::Remove || downloaded {
             fixture.download();
@@ -116,12 +116,13 @@ impl Operation {
         if matches!(self, Self::Install | Self::Update) { 3 } else { 1 }
     }
 
-    /// From how many steps on recovery leads to the new state: the promotion is recorded, or the first step is done.
+    /// The number of steps after which recovery leads to the new state: the promotion is recorded, or the first step is
+    /// done.
     fn is_new_from(self) -> usize {
         if matches!(self, Self::Install | Self::Update) { 3 } else { 2 }
     }
 
-    /// Does its first `count` steps, and no more.
+    /// Runs its first `count` steps, and no more.
     fn run(self, fixture: &Fixture, count: usize) {
         let before = self.steps_before();
         if count == 0 {
@@ -152,7 +153,7 @@ impl Operation {
         self.steps_before() + self.steps().len()
     }
 
-    /// What is there before and behind it.
+    /// The state before and after it.
     fn states(self, downloaded: bool) -> (Tree, Tree) {
         let fixture = fixture();
         self.prepare(&fixture, downloaded);
@@ -175,7 +176,7 @@ fn a_commit_leaves_the_tree_and_its_receipt_and_nothing_else() {
 }
 
 #[test]
-fn uninstall_and_remove_take_what_is_theirs_and_nothing_else() {
+fn uninstall_and_remove_take_their_own_files_and_nothing_else() {
     let fixture = fixture();
     fixture.download();
     fixture.fill("1", false).commit().unwrap();
@@ -187,7 +188,7 @@ fn uninstall_and_remove_take_what_is_theirs_and_nothing_else() {
 }
 
 #[test]
-fn an_empty_game_root_goes_with_the_last_of_its_files() {
+fn an_empty_game_root_is_removed_with_the_last_of_its_files() {
     for operation in [Operation::Uninstall, Operation::Remove] {
         let (_, new) = operation.states(false);
         assert_eq!(new, Tree::new(), "{operation:?}");
@@ -212,7 +213,8 @@ fn a_roll_back_leaves_the_machine_as_it_was() {
     }
 }
 
-/// Killed after any number of steps, and in recovery after any number of its steps, it is the old state or the new one.
+/// Killed after any number of steps, and in recovery after any number of its steps, an operation leaves the old state
+/// or the new one.
 #[test]
 fn killed_between_any_two_steps_recovery_gives_old_or_new() {
     let mut kills = 0;
@@ -243,9 +245,9 @@ fn killed_between_any_two_steps_recovery_gives_old_or_new() {
     assert!(kills > 100, "{kills}");
 }
 
-/// Killed in the middle of a removal, the rest of it is removed.
+/// If a removal is interrupted, recovery removes the rest.
 #[test]
-fn killed_in_the_middle_of_a_removal_recovery_goes_on() {
+fn killed_in_the_middle_of_a_removal_recovery_continues() {
     for (operation, count, torn) in [
         (Operation::Install, 1, ".local.installing/data/file"),
         (Operation::Update, 1, ".local.installing/data/file"),
@@ -264,7 +266,7 @@ fn killed_in_the_middle_of_a_removal_recovery_goes_on() {
     }
 }
 
-/// Killed while receiving, nothing of the half is left.
+/// If the process is killed while it receives, nothing of the half file is left.
 #[test]
 fn killed_in_the_middle_of_a_file_recovery_rolls_back() {
     for replace in [false, true] {
@@ -299,7 +301,7 @@ fn an_update_that_fails_half_way_puts_the_old_tree_back() {
     assert_eq!(recover(&fixture.games, &fixture.game).unwrap(), None);
 }
 
-/// A backup that somebody made while an update ran is neither replaced nor removed.
+/// A backup that another program creates while an update runs is neither replaced nor removed.
 #[test]
 fn a_foreign_backup_stops_an_update_and_is_left_alone() {
     let fixture = fixture();
@@ -316,7 +318,7 @@ fn a_foreign_backup_stops_an_update_and_is_left_alone() {
 }
 
 #[test]
-fn a_local_folder_made_meanwhile_is_never_replaced() {
+fn a_local_folder_created_meanwhile_is_never_replaced() {
     let fixture = fixture();
     let transaction = fixture.fill("1", false);
     fs::create_dir(fixture.root().join("local")).unwrap();

@@ -1,4 +1,4 @@
-//! The record is read as it was written, whatever a crash cut off, and what is not ours is told.
+//! A record is read as it was written, whatever a crash cut off, and a record that is not ours is reported.
 
 use super::*;
 
@@ -29,7 +29,7 @@ fn read(games: &GamesDir) -> Option<Record> {
     Record::read(games, &game(), RecordKind::Journal).unwrap()
 }
 
-/// A journal with something of everything.
+/// A journal with one of each kind of line.
 fn journal(games: &GamesDir) -> Journal {
     let mut journal = Journal::create(games, &head()).unwrap();
     let peer = PeerId::random().unwrap();
@@ -65,9 +65,9 @@ fn a_record_is_read_as_it_was_written() {
     assert_eq!(std::fs::read_dir(folder.path().join(".lanspread/downloads")).unwrap().count(), 0);
 }
 
-/// Cut at any byte it is the record of an earlier moment, and can be gone on with.
+/// A record that is cut at any byte is the record of an earlier moment, and can be continued.
 #[test]
-fn a_torn_line_never_happened() {
+fn a_torn_line_does_not_count() {
     let (folder, games) = machine();
     drop(journal(&games));
     let path = folder.path().join(".lanspread/downloads/g.draft");
@@ -91,9 +91,9 @@ fn a_torn_line_never_happened() {
     assert_eq!(seen, [0, 1, 2, 3, 4, 3]);
 }
 
-/// Zeros are what a file system may leave behind the last line when the power fails.
+/// A file system may leave zeros after the last line when the power fails.
 #[test]
-fn what_a_power_failure_leaves_behind_the_last_line_never_happened() {
+fn what_a_power_failure_leaves_after_the_last_line_does_not_count() {
     let (folder, games) = machine();
     let journal = journal(&games);
     let path = folder.path().join(".lanspread/downloads/g.draft");
@@ -118,10 +118,10 @@ fn what_is_not_ours_is_reported_with_what_to_do() {
         ("no record", "hello\n".to_owned()),
         ("more than any game", whole.replace("\"size\":3", &many)),
         ("a chunk of no file", whole.replacen("\"file\":0", "\"file\":9", 1)),
-        ("a chunk behind the end", whole.replacen("\"chunk\":1,", "\"chunk\":9,", 1)),
+        ("a chunk past the end", whole.replacen("\"chunk\":1,", "\"chunk\":9,", 1)),
         ("an unknown line", whole.replacen("{\"dropped\"", "{\"shuffled\"", 1)),
-        ("a number that is none", whole.replacen("\"crc32\":\"ffffffff\"", "\"crc32\":\"xyz\"", 1)),
-        ("an identity that is none", whole.replacen("\"peer_id\":\"", "\"peer_id\":\"z", 1)),
+        ("a malformed number", whole.replacen("\"crc32\":\"ffffffff\"", "\"crc32\":\"xyz\"", 1)),
+        ("a malformed identity", whole.replacen("\"peer_id\":\"", "\"peer_id\":\"z", 1)),
     ] {
         assert_ne!(text, whole, "{name}");
         std::fs::write(&path, text).unwrap();
@@ -132,7 +132,7 @@ fn what_is_not_ours_is_reported_with_what_to_do() {
 }
 
 #[test]
-fn what_came_from_a_file_that_changed_is_dropped_and_nothing_else() {
+fn chunks_of_a_file_that_changed_are_dropped_and_nothing_else() {
     let (_folder, games) = machine();
     let mut journal = Journal::create(&games, &head()).unwrap();
     let (one, other) = (PeerId::random().unwrap(), PeerId::random().unwrap());
@@ -163,7 +163,7 @@ fn a_record_of_another_boot_is_not_trusted_until_it_was_checked() {
     }
 }
 
-/// A journal on a full disk: the line fails as a fault of the disk, and what was recorded before is still there.
+/// A journal on a full disk: writing a line fails as a fault of the disk, and all earlier lines are still there.
 #[test]
 fn a_full_disk_loses_nothing_that_was_recorded() {
     let (_folder, games) = machine();
@@ -172,6 +172,6 @@ fn a_full_disk_loses_nothing_that_was_recorded() {
     journal.file = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let error = journal.chunk(1, recorded(1, PeerId::random().unwrap(), 1)).unwrap_err();
     assert_eq!(error.code(), "disk-full");
-    assert!(journal.record.here[1].is_none(), "what is not recorded is not here");
+    assert!(journal.record.here[1].is_none(), "a chunk that is not recorded does not count");
     assert_eq!(read(&games).unwrap().whole_bytes, whole_bytes);
 }

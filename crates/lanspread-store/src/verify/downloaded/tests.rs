@@ -1,4 +1,4 @@
-//! Every difference of every file is told once, and nothing else.
+//! Every difference of every file is reported once, and nothing else.
 
 use std::fs;
 use std::os::unix::fs::FileExt;
@@ -54,7 +54,7 @@ impl VerifyObserver for Heard {
 }
 
 #[test]
-fn every_difference_is_told_once() {
+fn every_difference_is_reported_once() {
     type Case = (&'static str, &'static [(&'static str, &'static str)], fn(&std::path::Path));
     let table: [Case; 8] = [
         ("nothing", &[], |_| {}),
@@ -102,7 +102,7 @@ fn change_byte(root: &std::path::Path, offset: u64) {
 }
 
 #[test]
-fn it_ends_when_it_is_cancelled_and_knows_what_was_not_downloaded_by_us() {
+fn it_ends_if_cancelled_and_skips_games_that_lanspread_did_not_download() {
     let (_machine, games, game) = downloaded();
     let cancel = CancellationToken::new();
     cancel.cancel();
