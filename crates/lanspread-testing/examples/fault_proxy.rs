@@ -1,14 +1,15 @@
-//! Stands between two peers and disturbs what passes.
+//! Relays connections between two peers and disturbs what passes.
 //!
 //! ```text
 //! fault_proxy --listen ADDR --to HOST:PORT --fault FAULT [--direction to-client|to-server] [--after-connections N]
 //! ```
 //!
 //! FAULT is one of `delay=MS`, `cut=N`, `stall=N`, `flip=N:BIT` and `trickle=BYTES:MS`; N counts the bytes of one
-//! connection in the disturbed direction, which is to the client without `--direction`. The first `--after-connections`
-//! pass undisturbed. Prints one line of JSON when it is ready and one when a connection first feels its fault.
+//! connection in the disturbed direction, by default to the client. The first N connections of `--after-connections`
+//! pass undisturbed. It prints one line of JSON when it is ready, and one when a fault first takes effect on a
+//! connection.
 
-#![allow(clippy::print_stdout)] // its output is read by the scenarios
+#![allow(clippy::print_stdout)] // scenarios read its output
 
 use std::net::SocketAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -43,9 +44,9 @@ fn arguments() -> Result<Arguments, Box<dyn std::error::Error>> {
         }
     }
     Ok(Arguments {
-        listen: listen.ok_or("--listen says where")?,
-        to: to.ok_or("--to says where to")?,
-        fault: fault.ok_or("--fault says what to do")?,
+        listen: listen.ok_or("--listen ADDR is missing")?,
+        to: to.ok_or("--to HOST:PORT is missing")?,
+        fault: fault.ok_or("--fault FAULT is missing")?,
         to_client,
         after_connections,
     })
@@ -64,7 +65,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let fault = if connection > after_connections { fault } else { Fault::None };
         let to = to.clone();
         tokio::spawn(async move {
-            // Either side may go whenever it likes; the other one sees it go.
+            // Either side may close at any time, and the other side sees it.
             let Ok(mut server) = TcpStream::connect(to).await else { return };
             let _ = client.set_nodelay(true).and(server.set_nodelay(true));
             let felt = move || {
@@ -82,7 +83,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Seconds since 1970: every event of the scenarios has a time.
+/// Seconds since the Unix epoch: every event of the scenarios has a time.
 fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64())
 }

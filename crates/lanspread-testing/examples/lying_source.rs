@@ -5,11 +5,11 @@
 //! lying_source --game-root DIR --listen ADDR [--name NAME] [--lie LIE]...
 //! ```
 //!
-//! Every `--lie` gets a port of its own, counted from that of `--listen`, and a peer's name of its own, `NAME-NNN-LIE`,
-//! so that one install meets them all in this order. Without `--lie` every lie is told that does not have to be waited
-//! for. Each is printed as one line of JSON, with the code by which its attempt must fail.
+//! Every lie gets a port of its own, counted up from that of `--listen`, and a peer name of its own, `NAME-NNN-LIE`, so
+//! that one install tries them all in this order. Without `--lie`, it tells every lie that needs no waiting. It prints
+//! one line of JSON for each, with the code with which the attempt must fail.
 
-#![allow(clippy::print_stdout)] // its output is read by the scenarios
+#![allow(clippy::print_stdout)] // scenarios read its output
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -50,7 +50,7 @@ fn arguments() -> Result<Arguments, Box<dyn std::error::Error>> {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments = arguments()?;
-    let game_root = arguments.game_root.ok_or("--game-root says which game")?;
+    let game_root = arguments.game_root.ok_or("--game-root DIR is missing")?;
     let game = Game::read(&game_root).await?;
     if arguments.list {
         for KnownLie { name, code, slow } in game.lies() {
@@ -58,7 +58,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
         return Ok(());
     }
-    let mut address = arguments.listen.ok_or("--listen says where")?;
+    let mut address = arguments.listen.ok_or("--listen ADDR is missing")?;
     let prefix = arguments.name.unwrap_or_else(|| "liar".to_owned());
     for name in &arguments.lies {
         game.lies().find(|lie| lie.name == name).ok_or_else(|| format!("there is no lie {name}"))?;
@@ -86,7 +86,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     std::future::pending().await
 }
 
-/// Seconds since 1970: every event of the scenarios has a time.
+/// Seconds since the Unix epoch: every event of the scenarios has a time.
 fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64())
 }

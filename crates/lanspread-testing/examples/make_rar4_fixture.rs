@@ -12,7 +12,7 @@ use std::path::Path;
 
 use rars::{ArchiveVersion, Builder};
 
-/// 2025-01-02 03:04:06 in DOS fields, so that the archive comes out the same every time.
+/// 2025-01-02 03:04:06 in DOS fields, so that the archive is the same every time.
 const MODIFIED: u32 = (45 << 25) | (1 << 21) | (2 << 16) | (3 << 11) | (4 << 5) | 3;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -26,7 +26,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Adds what a folder holds, sorted, with names below `prefix`.
+/// Adds the content of a folder, sorted, with `prefix` before the names.
 fn add_folder(builder: &mut Builder, folder: &Path, prefix: &str) -> Result<(), Box<dyn Error>> {
     let mut entries: Vec<_> = fs::read_dir(folder)?.collect::<Result<_, _>>()?;
     entries.sort_by_key(fs::DirEntry::file_name);

@@ -24,9 +24,9 @@ pub enum Fault {
     Delay(Duration),
     /// The stream ends after this many bytes: a reader sees the end, a writer a broken pipe.
     CutAt(u64),
-    /// After this many bytes nothing passes any more, and nothing ends either.
+    /// After this many bytes nothing passes any more, and the stream does not end.
     StallAt(u64),
-    /// One bit of the byte `at` is turned; bit 0 is the lowest.
+    /// One bit of the byte `at` is flipped; bit 0 is the lowest.
     FlipBit {
         /// Position of the byte.
         at: u64,
@@ -35,16 +35,16 @@ pub enum Fault {
     },
     /// At most `bytes` pass per `every`.
     Trickle {
-        /// How many at once.
+        /// Bytes at once.
         bytes: usize,
-        /// How often.
+        /// The interval.
         every: Duration,
     },
 }
 
-/// A text that names no [`Fault`].
+/// The text does not name a [`Fault`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no fault: delay=MS, cut=N, stall=N, flip=N:BIT and trickle=BYTES:MS are")]
+#[error("{0:?} is not a fault: expected delay=MS, cut=N, stall=N, flip=N:BIT or trickle=BYTES:MS")]
 pub struct NoFault(String);
 
 impl FromStr for Fault {
@@ -71,7 +71,7 @@ impl FromStr for Fault {
     }
 }
 
-/// A stream of which one or both directions have a fault.
+/// A stream of which one direction has a fault.
 pub struct FaultPipe<S> {
     inner: S,
     reads: Lane,
@@ -89,7 +89,7 @@ impl<S> FaultPipe<S> {
         Self { inner, reads: Lane::new(fault), writes: Lane::new(Fault::None) }
     }
 
-    /// Has `call` called when the fault is first felt.
+    /// Calls `call` when the fault first takes effect.
     #[must_use]
     pub fn when_felt(mut self, call: impl FnOnce() + Send + 'static) -> Self {
         let lane = if self.reads.fault == Fault::None { &mut self.writes } else { &mut self.reads };
@@ -109,11 +109,11 @@ struct Lane {
 
 /// What may pass next.
 enum Verdict {
-    /// This many bytes at most, as they are.
+    /// At most this many bytes, unchanged.
     Pass(usize),
     /// One byte, changed by this mask.
     Change(u8),
-    /// None any more.
+    /// Nothing more.
     End,
 }
 
@@ -136,7 +136,7 @@ impl Lane {
             Fault::FlipBit { at, .. } if self.passed < at => Verdict::Pass(left(at)),
             Fault::FlipBit { at, bit } if self.passed == at => Verdict::Change(1 << bit),
             Fault::CutAt(at) if self.passed >= at => Verdict::End,
-            // Nobody is woken: this direction is dead.
+            // No task is woken: this direction is dead.
             Fault::StallAt(at) if self.passed >= at => return Poll::Pending,
             Fault::CutAt(at) | Fault::StallAt(at) => Verdict::Pass(left(at)),
             Fault::Delay(time) if self.passed == 0 => {
@@ -225,7 +225,7 @@ mod tests {
 
     const TEXT: &[u8] = b"0123456789";
 
-    /// What arrives of [`TEXT`], and how long it took. `None` when nothing ends within an hour.
+    /// What arrives of [`TEXT`], and how long it took. `None` if it does not end within an hour.
     async fn through(fault: Fault, faulty_reader: bool) -> Option<(Vec<u8>, Duration)> {
         let (near, far) = duplex(4);
         let begun = Instant::now();
@@ -254,10 +254,10 @@ mod tests {
         Some((arrived, begun.elapsed()))
     }
 
-    /// What arrives and after how long, or nothing when it does not end.
+    /// What arrives and after how long; `None` if it does not end.
     type Arrival = Option<(&'static [u8], Duration)>;
 
-    /// Each fault does what it says, in both directions, and nothing else.
+    /// Each fault does exactly what its name says, in both directions.
     #[tokio::test(start_paused = true)]
     async fn each_fault_does_what_it_says() {
         let second = Duration::from_secs(1);
@@ -283,9 +283,9 @@ mod tests {
         assert_eq!(through(trickle, true).await, Some((TEXT.to_vec(), 6 * second)));
     }
 
-    /// Who asks is told of a fault once, when it is felt, and not before.
+    /// A fault is reported once, when it takes effect, and not before.
     #[tokio::test(start_paused = true)]
-    async fn a_fault_is_told_when_it_is_felt() {
+    async fn a_fault_is_reported_when_it_takes_effect() {
         for (fault, felt_after) in [
             (Fault::None, None),
             (Fault::Delay(Duration::from_secs(1)), Some(0)),
@@ -299,10 +299,10 @@ mod tests {
             let mut pipe = FaultPipe::on_writes(near, fault).when_felt(|| sender.send(()).unwrap());
             for passed in 0..=4 {
                 let is_felt = felt.try_recv().is_ok();
-                assert!(!is_felt, "{fault:?} is told after {passed} bytes, and before the next is tried");
+                assert!(!is_felt, "{fault:?} is reported after {passed} bytes, before the next is tried");
                 let _ = timeout(Duration::from_secs(10), pipe.write_all(b"x")).await;
                 if felt_after == Some(passed) {
-                    assert!(felt.try_recv().is_ok(), "{fault:?} is not told at byte {passed}");
+                    assert!(felt.try_recv().is_ok(), "{fault:?} is not reported at byte {passed}");
                     break;
                 }
             }

@@ -1,4 +1,4 @@
-//! Lying sources of any downloaded game, each on a port of its own: what `tests/programs/lying_source.rs` runs.
+//! Lying sources of any downloaded game, each on a port of its own. `examples/lying_source.rs` runs them.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,7 +10,7 @@ use crate::lying_source::{Listening, LyingSource};
 use crate::story::{Offered, Story};
 use crate::{lies, story};
 
-/// What can be said about one game.
+/// A downloaded game and the lies about it.
 #[derive(Debug)]
 pub struct Game {
     offered: Offered,
@@ -18,18 +18,18 @@ pub struct Game {
     slow: Vec<&'static str>,
 }
 
-/// A lie that can be asked for.
+/// A lie that can be chosen by its name.
 #[derive(Debug, Clone, Copy)]
 pub struct KnownLie {
     /// Its name.
     pub name: &'static str,
     /// Code with which the attempt must fail.
     pub code: &'static str,
-    /// Whether that takes as long as the idle deadline.
+    /// Whether this takes as long as the idle deadline.
     pub slow: bool,
 }
 
-/// A lying source that listens, until it is dropped.
+/// A lying source that listens until it is dropped.
 pub struct Liar {
     /// Where it listens.
     pub address: SocketAddr,
@@ -37,12 +37,12 @@ pub struct Liar {
 }
 
 impl Game {
-    /// Which game it is.
+    /// The id of the game.
     pub fn game(&self) -> &GameId {
         &self.offered.game
     }
 
-    /// Decodes the game in a game root; an error is for people.
+    /// Decodes the game in a game root; errors are texts for people.
     pub async fn read(game_root: &Path) -> Result<Self, String> {
         let (offered, story): (Offered, Story) = story::of_game_root(game_root).await?;
         let slow = lies::slow(&story);
@@ -59,11 +59,11 @@ impl Game {
         })
     }
 
-    /// Begins to tell a lie, under this name and at this address. A lie about who it is begins with its second
-    /// connection, as the first is the one that asks what it offers.
+    /// Starts a source of this name that tells a lie at this address. A lie about its identity begins with its second
+    /// connection, because the first one asks what it offers.
     ///
     /// # Errors
-    /// Where it cannot listen, and when there is no such lie.
+    /// If it cannot listen, or there is no such lie.
     pub async fn tell(&self, lie: &str, name: PeerName, address: SocketAddr) -> io::Result<Liar> {
         let lie = self.lies.iter().find(|known| known.name == lie).ok_or(io::ErrorKind::NotFound)?;
         let source = LyingSource::of(name, self.offered.clone(), lie.stream.clone());
@@ -87,7 +87,7 @@ mod tests {
         Game::read(&fixtures.join("fixture-solid/cnctw")).await.unwrap()
     }
 
-    /// Names are asked for, so there is one lie for each.
+    /// Lies are chosen by name, so no two may share one.
     #[tokio::test]
     async fn every_lie_has_a_name_of_its_own() {
         let game = solid_game().await;
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_downloaded_game_is_refused() {
+    async fn a_folder_that_is_not_a_downloaded_game_is_refused() {
         let machine = Machine::new();
         let root = machine.games_dir().join("g");
         assert!(Game::read(&root).await.unwrap_err().contains("no such folder"));

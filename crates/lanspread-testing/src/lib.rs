@@ -1,18 +1,18 @@
-//! Test doubles that several crates share. Not for users: only tests depend on it, and nothing here is stable.
+//! Test doubles that several crates share. Not for users: only tests depend on this crate, and nothing in it is stable.
+//!
+//! It knows archives, the protocol and the disk, but no peer: test doubles that need one are in the peer's own tests.
+//! None of them sleeps to synchronise.
 //!
 //! - [`machine`]: a games directory whose every file can be compared
-//! - [`programs`]: real and false archive programs
+//! - [`programs`]: real and fake archive programs
 //! - [`fake_archive`]: an archive whose content a test pushes
 //! - [`fault_pipe`]: disturbs the bytes of any stream
-//! - [`lying_source`]: speaks the wire and says what it is told to
-//! - [`step`]: what a source can be told to do
-//! - [`story`]: what an honest source says of a game
-//! - [`lies`]: what can be said instead
-//! - [`liars`]: tells those lies about any downloaded game
+//! - [`lying_source`]: speaks the protocol and sends what a script says
+//! - [`step`]: the steps of such a script
+//! - [`story`]: what an honest source sends of a game
+//! - [`lies`]: what a lying source can send instead
+//! - [`liars`]: sources that send these lies about any downloaded game
 //! - [`small_game`]: one game as a tree, as its honest stream and as an archive
-//!
-//! None of them sleeps to synchronise. It knows archives, the wire and the disk, and no peer: what needs one is beside
-//! the peer's own tests.
 
 #![allow(
     clippy::unwrap_used,

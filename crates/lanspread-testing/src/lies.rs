@@ -1,7 +1,7 @@
-//! What a lying source can say instead of an honest story, and what each lie must be answered with.
+//! What a lying source can send instead of an honest story, and the code with which each lie must be refused.
 //!
-//! The lies of [`all`] are told in one go; those of [`slow`] are told by waiting, and what else there is of that kind
-//! stands in `install/stream/tests.rs`. Names are stable, so that a scenario can ask for one.
+//! The lies of [`all`] are sent without waiting. Those of [`slow`] consist of waiting; the receiver's own tests have
+//! more of that kind. Names are stable, so that a scenario can choose a lie.
 
 use lanspread_proto::codec;
 use lanspread_proto::message::{Refusal, RefusalCode, StreamItem, StreamMessage};
@@ -33,7 +33,7 @@ const COPIES: &str = "copy-without-original";
 const LOST: &str = "connection-lost";
 const TIMEOUT: &str = "timeout";
 
-/// All lies that are told in one go.
+/// All lies that are sent without waiting.
 pub fn all(story: &Story) -> Vec<Lie> {
     let mut lies = Vec::new();
     lies.extend(about_content(story));
@@ -47,7 +47,7 @@ pub fn all(story: &Story) -> Vec<Lie> {
     lies
 }
 
-/// Lies that take as long as the idle deadline to be found out.
+/// Lies that a receiver only detects at its idle deadline.
 pub fn slow(story: &Story) -> Vec<Lie> {
     vec![
         lie("silence", TIMEOUT, vec![Step::Silence]),
@@ -62,7 +62,7 @@ fn lie(name: &'static str, code: &'static str, stream: Vec<Step>) -> Lie {
 
 /// The ways to change a story.
 impl Story {
-    /// With a change.
+    /// With any change.
     fn changed(&self, change: impl FnOnce(&mut Vec<Step>)) -> Vec<Step> {
         let mut steps = self.steps.clone();
         change(&mut steps);
@@ -74,7 +74,7 @@ impl Story {
         self.changed(|steps| steps[at] = step)
     }
 
-    /// With this frame added before another.
+    /// With this frame inserted before another.
     fn inserted(&self, at: usize, step: Step) -> Vec<Step> {
         self.changed(|steps| steps.insert(at, step))
     }
@@ -84,24 +84,24 @@ impl Story {
         self.changed(|steps| drop(steps.remove(at)))
     }
 
-    /// With something else than its end behind so many frames.
+    /// Only this many frames, and then this step.
     fn after(&self, frames: usize, step: Step) -> Vec<Step> {
         let mut steps = self.cut(frames);
         steps.push(step);
         steps
     }
 
-    /// Only so many frames.
+    /// Only this many frames.
     fn cut(&self, frames: usize) -> Vec<Step> {
         self.steps[..frames].to_vec()
     }
 
-    /// With other claims at its begin.
+    /// With other totals at its beginning.
     fn begun_with(&self, archives: u64, totals: Totals) -> Vec<Step> {
         self.replaced(0, say(StreamMessage::Begin { archives, totals }))
     }
 
-    /// With more entries at its end, for which its totals account.
+    /// With more entries at its end, which its totals include.
     fn with_entries(&self, entries: Vec<Step>) -> Vec<Step> {
         let mut more = Totals::default();
         for entry in &entries {
@@ -121,7 +121,7 @@ impl Story {
         })
     }
 
-    /// One byte of a file's content is another one: the frame, and its new content.
+    /// Changes one byte of a file's content; returns the number of the frame and its new content.
     fn wrong(&self, file: &FilePlace, from_end: bool) -> (usize, Step) {
         let at = if from_end { file.data.end - 1 } else { file.data.start };
         let Step::Say(StreamItem::Data(bytes)) = &self.steps[at] else { unreachable!("a file's data") };
@@ -132,7 +132,7 @@ impl Story {
     }
 }
 
-/// What an entry adds to the totals.
+/// What a frame adds to the totals.
 fn accounted_for(entry: &Step) -> Totals {
     let Step::Say(StreamItem::Control(message)) = entry else { return Totals::default() };
     match message {
@@ -257,7 +257,7 @@ fn named(path: &str, content: &[u8]) -> Vec<Step> {
     file(path, content, None, false)
 }
 
-/// A source that claims more than any disk holds: within the limits, so only the disk can tell.
+/// A source that claims more than any disk holds, but within the limits, so only a check of the disk can refuse it.
 pub fn more_than_fits(story: &Story) -> Lie {
     let claimed = Totals { bytes: GAME_BYTES_MAX, ..story.totals };
     lie("more-than-fits", "not-enough-space", story.begun_with(story.archives, claimed))
@@ -337,7 +337,7 @@ fn about_names(story: &Story) -> Vec<Lie> {
     ]
 }
 
-/// Another name that is the same one where case does not count.
+/// Another name that a file system without case takes for the same.
 fn swapped_case(name: &str) -> String {
     let swap = |c: char| if c.is_ascii_lowercase() { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() };
     name.chars().map(swap).collect()

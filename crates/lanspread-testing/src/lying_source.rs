@@ -1,9 +1,9 @@
-//! A source that speaks our wire and says what it is told to, over any `AsyncRead + AsyncWrite`.
+//! A source that speaks our protocol and sends what a script says, over any `AsyncRead + AsyncWrite`.
 //!
 //! It answers every listing with what it was given, so that it is validated beside honest peers, and a stream request
-//! with a script: well-formed frames, raw bytes, silence. It writes frames on its own, so that a fault of our writer
-//! cannot hide one of our reader. Over TCP it can also lie while it says hello, and have a [`Fault`] in its socket;
-//! both begin with its second connection, because the first is the one that asks for the details.
+//! with a script: well-formed frames, raw bytes, silence. It encodes frames itself, so that a fault of our writer
+//! cannot hide one of our reader. Over TCP it can also lie in its hello and have a [`Fault`] in its socket. Both begin
+//! with its second connection, because the first one asks for the details.
 
 use std::io;
 use std::net::SocketAddr;
@@ -27,22 +27,22 @@ use crate::small_game;
 use crate::step::Step;
 use crate::story::Offered;
 
-/// How it introduces itself where it streams.
+/// How it introduces itself on the connections on which it streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Greeting {
-    /// As it is.
+    /// Truthfully.
     Honest,
-    /// As somebody else than it was when it was asked.
+    /// With another identity than on its first connection.
     AnotherPeer,
     /// In a version of the protocol that does not exist.
     AnotherVersion,
     /// In another protocol.
     AnotherProtocol,
-    /// Not at all: it closes.
+    /// Not at all: it closes the connection.
     Nothing,
 }
 
-/// What it says.
+/// A source with its script.
 #[derive(Debug, Clone)]
 pub struct LyingSource {
     pub hello: Hello,
@@ -55,17 +55,17 @@ pub struct LyingSource {
 impl LyingSource {
     /// A source that lies in nothing but `stream`.
     pub fn of(name: PeerName, offered: Offered, stream: Vec<Step>) -> Self {
-        let instance = 0; // told apart from nobody
+        let instance = 0; // no test compares it with another instance
         let hello = Hello { peer: PeerId::random().unwrap(), name, listen_port: None, instance };
         Self { hello, offered, stream, greeting: Greeting::Honest, fault: Fault::None }
     }
 
-    /// The same of the small game.
+    /// The same for the small game.
     pub fn new(name: &str, files: Vec<RootFile>, stream: Vec<Step>) -> Self {
         Self::of(name.parse().unwrap(), small_game::offered(files), stream)
     }
 
-    /// Bytes it sends on a connection that asks for nothing but the stream; nothing when they do not end.
+    /// Bytes that it sends on a connection that requests nothing but the stream; `None` if they do not end.
     pub fn stream_connection_bytes(&self) -> Option<u64> {
         let mut bytes = self.introduction(Greeting::Honest).len();
         for step in &self.stream {
@@ -96,7 +96,7 @@ impl LyingSource {
         stream.write_all(&self.introduction(greeting)).await?;
         if !matches!(greeting, Greeting::Honest | Greeting::AnotherPeer) {
             stream.shutdown().await?;
-            // Closing with unread bytes would reset the connection and could overtake what was said.
+            // Closing with unread bytes would reset the connection, and what was sent could be lost.
             tokio::io::copy(&mut stream, &mut tokio::io::sink()).await?;
             return Ok(());
         }
@@ -119,7 +119,7 @@ impl LyingSource {
                     streams_max: 1,
                     connections: 1,
                 }),
-                // What is downloaded from a liar is told by the tests of downloads, over pipes of their own.
+                // The tests of downloads have lying sources of their own.
                 Request::StreamInstall { .. } | Request::Download { .. } => {
                     return self.stream(&mut stream).await;
                 }
@@ -157,16 +157,16 @@ impl LyingSource {
                 }
             }
         }
-        // Over TCP: what was sent must arrive although the connection is dropped.
+        // Over TCP, what was sent must arrive although the connection is then dropped.
         Ok(stream.shutdown().await?)
     }
 
-    /// Listens on a free port of this machine until the result is dropped.
+    /// Listens on a free port of 127.0.0.1 until the result is dropped.
     pub async fn listen(self) -> Listening {
         self.listen_at(([127, 0, 0, 1], 0).into()).await.unwrap()
     }
 
-    /// Listens there until the result is dropped.
+    /// Listens on `address` until the result is dropped.
     pub async fn listen_at(self, address: SocketAddr) -> io::Result<Listening> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
@@ -174,7 +174,7 @@ impl LyingSource {
         let counter = Arc::clone(&connections);
         let source = Arc::new(self);
         let accepting = tokio::spawn(async move {
-            // Dropped with this task, and all conversations with it.
+            // Dropped with this task, which ends all conversations.
             let mut conversations = JoinSet::new();
             while let Ok((socket, _)) = listener.accept().await {
                 let is_first = counter.fetch_add(1, Ordering::Relaxed) == 0;
@@ -185,7 +185,7 @@ impl LyingSource {
                     } else {
                         (source.greeting, source.fault)
                     };
-                    // How a receiver ends a conversation with a liar is its own business.
+                    // A receiver may end a conversation with a liar in any way.
                     let _ = source.speak(FaultPipe::on_writes(socket, fault), greeting).await;
                 });
             }
@@ -202,7 +202,7 @@ pub struct Listening {
 }
 
 impl Listening {
-    /// Connections it had, the one for the details included.
+    /// Connections that it has accepted, including the first one.
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
     }
@@ -214,7 +214,7 @@ impl Drop for Listening {
     }
 }
 
-/// A frame with a true length.
+/// A frame with a correct length.
 pub fn raw_frame(kind: u8, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap();
     [&length.to_be_bytes()[..], &[kind], payload].concat()
@@ -224,7 +224,7 @@ pub fn control_frame(payload: &[u8]) -> Vec<u8> {
     raw_frame(0, payload)
 }
 
-/// The bytes of a step that is nothing but bytes.
+/// The bytes of a step that sends bytes and ends; `None` for the others.
 fn encoded(step: &Step) -> Option<Vec<u8>> {
     match step {
         Step::Say(StreamItem::Control(message)) => Some(control_frame(&codec::encode(message).ok()?)),

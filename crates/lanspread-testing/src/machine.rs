@@ -7,7 +7,7 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-/// What stands at one path.
+/// What is at one path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Node {
     /// A folder.
@@ -44,7 +44,7 @@ pub fn tree(folder: &Path) -> Tree {
     found
 }
 
-/// A folder that is gone with its owner, in memory where that is possible: hundreds of installs sync to it.
+/// A folder that is removed when it is dropped. It is in memory if possible, because hundreds of installs sync to it.
 pub fn scratch() -> TempDir {
     let memory = Path::new("/dev/shm");
     if memory.is_dir()
@@ -63,7 +63,7 @@ pub struct Machine {
 
 impl Machine {
     /// A machine in a scratch folder.
-    #[allow(clippy::new_without_default, reason = "a fresh machine is made on purpose")]
+    #[allow(clippy::new_without_default, reason = "a new machine is created on purpose")]
     pub fn new() -> Self {
         let folder = scratch();
         fs::create_dir(folder.path().join("games")).unwrap();
@@ -75,12 +75,12 @@ impl Machine {
         self.folder.path().join("games")
     }
 
-    /// Where its peer keeps its identity.
+    /// The state directory of its peer.
     pub fn state_dir(&self) -> std::path::PathBuf {
         self.folder.path().join("state")
     }
 
-    /// Everything in the games directory, our own state included.
+    /// Everything in the games directory, including lanspread's own state.
     pub fn everything(&self) -> Tree {
         tree(&self.games_dir())
     }

@@ -1,4 +1,4 @@
-//! The real archive programs, and false ones that do what a test needs.
+//! The real archive programs, and fake ones that do what a test needs.
 
 use std::fs;
 use std::io::Write;
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// The real `unrar` or `rar`; tests that need one fail without it, so that no run passes by skipping them.
+/// The real `unrar` or `rar`. A test that needs one fails without it, so that no run passes by skipping tests.
 pub fn real(name: &str) -> PathBuf {
     let variable = format!("LANSPREAD_TEST_{}", name.to_uppercase());
     let chosen = std::env::var_os(variable).map(PathBuf::from);
@@ -17,8 +17,8 @@ pub fn real(name: &str) -> PathBuf {
     program
 }
 
-/// Makes a shell script into a program. A child writes the file: one that we hold open for writing while another test
-/// forks could not be executed.
+/// Makes a program of a shell script. A child process writes the file: if this process had it open for writing while
+/// another test forks, it could not be executed.
 pub fn script(path: &Path, text: &str) {
     let mut shell = Command::new("/bin/sh")
         .args(["-c", "cat > \"$0\" && chmod 755 \"$0\""])
@@ -48,26 +48,26 @@ pub fn slow_unrar(folder: &Path, bytes: u64) -> PathBuf {
     program
 }
 
-/// The process ids that a program wrote down in `pids`, once it has.
+/// The process ids that a program has written to `pids` so far.
 pub fn pids(folder: &Path) -> Vec<u32> {
     let text = fs::read_to_string(folder.join("pids")).unwrap_or_default();
     text.lines().map(|line| line.parse().unwrap()).collect()
 }
 
-/// Whether a process is gone, or dead and only waiting to be reaped by whoever inherited it.
+/// Whether a process is gone, or dead and only waiting to be reaped by its parent.
 pub fn is_gone(pid: u32) -> bool {
     let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { return true };
     stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('Z'))
 }
 
-/// How often something is looked for that another process does and tells nobody about.
+/// How often to check for something that another process does without a notification.
 const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 
 fn assert_in_time(begun: Instant, what: &str) {
     assert!(begun.elapsed() < Duration::from_secs(10), "still waiting until {what}");
 }
 
-/// Waits for something that another process does and tells nobody about. Ten seconds are a failure.
+/// Waits for something that another process does without a notification. Fails after ten seconds.
 pub async fn until(what: &str, mut done: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !done() {

@@ -1,7 +1,7 @@
-//! One small game in three forms: as the tree it installs to, as the stream an honest source sends, and as a
-//! downloaded game with a real archive.
+//! One small game in three forms: as the installed tree, as the stream of an honest source, and as a downloaded game
+//! with a real archive.
 //!
-//! It has one of everything a stream can carry: a folder, files, a copy, an empty file, an executable.
+//! It has one of everything that a stream can carry: a folder, files, a copy, an empty file, an executable.
 
 use std::fs;
 use std::path::Path;
@@ -16,7 +16,7 @@ use lanspread_store::state::game_state::GameState;
 use lanspread_types::content::{ArchiveFormat, ArchiveSummary, RootFile, Totals};
 use lanspread_types::ids::{GameId, GameVersion};
 
-/// Modification time of every file: even, because RAR counts in steps of two seconds in some formats.
+/// Modification time of every file, in Unix seconds: even, because some RAR formats count in steps of two seconds.
 pub const MODIFIED: i64 = 1_735_787_046;
 
 pub const EMPTY_FOLDER: &str = "saves";
@@ -70,7 +70,7 @@ pub fn stream_of(entries: Vec<Step>, totals: Totals) -> Vec<Step> {
     steps
 }
 
-/// Places of frames in [`stream`].
+/// Indexes of frames in [`stream`].
 pub mod frame {
     pub const BEGIN: usize = 0;
     pub const ARCHIVE_BEGIN: usize = 1;
@@ -95,12 +95,12 @@ pub fn stream() -> Vec<Step> {
     stream_of(entries, totals())
 }
 
-/// The same with its places.
+/// The same stream as a [`Story`].
 pub fn story() -> Story {
     Story::of(stream()).unwrap()
 }
 
-/// What its owner offers.
+/// What a source of it offers.
 pub fn offered(files: Vec<RootFile>) -> Offered {
     Offered { game: game(), version: version(), files, archives: 1, totals: totals() }
 }
@@ -124,7 +124,7 @@ pub fn download(games_dir: &Path) {
     fs::write(root.join("version.ini"), version().as_str()).unwrap();
 }
 
-/// The root files of the game in a games directory, as its owner tells them.
+/// The root files of the game in a games directory, as a source offers them.
 pub fn root_files(games_dir: &Path) -> Vec<RootFile> {
     GameState::read(games_dir, &game()).unwrap().unwrap().root_files
 }

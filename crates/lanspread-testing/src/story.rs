@@ -1,4 +1,4 @@
-//! What an honest source says of one game, frame by frame, and where in it a lie can be told.
+//! What an honest source sends of one game, frame by frame, and where in it a lie can be told.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -53,7 +53,7 @@ pub fn copy(path: &str, original: &str, size: u64, modified: Option<i64>) -> Ste
     say(StreamMessage::Copy { path, original, size, modified, executable: false })
 }
 
-/// What a source offers of one game before it streams it.
+/// What a source reports about one game before it streams it.
 #[derive(Debug, Clone)]
 pub struct Offered {
     pub game: GameId,
@@ -63,7 +63,7 @@ pub struct Offered {
     pub totals: Totals,
 }
 
-/// Where the frames of a file are.
+/// The indexes of a file's frames.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FilePlace {
     pub path: String,
@@ -73,7 +73,7 @@ pub struct FilePlace {
 }
 
 impl FilePlace {
-    /// The frame that ends the file.
+    /// Index of the frame that ends the file.
     pub fn end(&self) -> usize {
         self.data.end
     }
@@ -85,19 +85,20 @@ pub struct Story {
     pub steps: Vec<Step>,
     pub archives: u64,
     pub totals: Totals,
-    /// A folder's frame and path.
+    /// Index and path of a folder's frame.
     pub folder: (usize, String),
     /// The first file in a folder that has content.
     pub first: FilePlace,
     /// The last file that has content.
     pub last: FilePlace,
-    /// The begin and the end of the last archive.
+    /// Indexes of the first and the last frame of the last archive.
     pub last_archive: Range<usize>,
     pub complete: usize,
 }
 
 impl Story {
-    /// Finds its way in a stream; nothing when the game has no folder or no two files that differ.
+    /// Finds these places in a stream. `None` if the game has no folder, no file in a folder, or no second file, of at
+    /// least two bytes each.
     pub fn of(steps: Vec<Step>) -> Option<Self> {
         let message = |at: usize| match steps.get(at) {
             Some(Step::Say(StreamItem::Control(message))) => Some(message),
@@ -126,15 +127,15 @@ impl Story {
         Some(Self { archives, totals, folder: folder?, first, last, last_archive: archive, complete, steps })
     }
 
-    /// The message at a place where there is one.
+    /// The message with this index, which must not be data.
     pub fn message(&self, at: usize) -> StreamMessage {
         match &self.steps[at] {
             Step::Say(StreamItem::Control(message)) => message.clone(),
-            other => unreachable!("{other:?} is no message"),
+            other => unreachable!("{other:?} is not a message"),
         }
     }
 
-    /// Content of a file.
+    /// The content of a file.
     pub fn content(&self, file: &FilePlace) -> Vec<u8> {
         let frames = self.steps[file.data.clone()].iter();
         let bytes = frames.filter_map(|step| match step {
@@ -145,12 +146,12 @@ impl Story {
     }
 }
 
-/// What an honest source offers and says of the downloaded game in this game root; an error is for people.
+/// What an honest source offers and sends of the downloaded game in this game root; errors are texts for people.
 pub async fn of_game_root(game_root: &Path) -> Result<(Offered, Story), String> {
     let here = |what: &str| format!("{}: {what}", game_root.display());
     let name = game_root.file_name().and_then(|name| name.to_str());
     let game: GameId =
-        name.and_then(|name| name.parse().ok()).ok_or_else(|| here("its name is no game id"))?;
+        name.and_then(|name| name.parse().ok()).ok_or_else(|| here("its name is not a game id"))?;
     let games_dir = game_root.parent().ok_or_else(|| here("it is in no folder"))?;
     let state = GameState::read(games_dir, &game).map_err(|error| error.to_string())?;
     let state = state.ok_or_else(|| here("there is no such folder"))?;
@@ -162,14 +163,16 @@ pub async fn of_game_root(game_root: &Path) -> Result<(Offered, Story), String> 
     let items = decoded.map_err(|error| here(&error.to_string()))?;
     let steps = items.into_iter().map(Step::Say).collect();
     let story = Story::of(steps).ok_or_else(|| {
-        here("to lie about it takes a folder, a file in a folder and another file, of two bytes at least")
+        here(
+            "to lie about it takes a folder, a file in a folder and another file, of at least two bytes each",
+        )
     })?;
     let Story { archives, totals, .. } = story;
     let offered = Offered { game, version, files: state.root_files, archives, totals };
     Ok((offered, story))
 }
 
-/// Everything an honest source says of these archives.
+/// Everything that an honest source sends of these archives.
 fn said(archives: &[ArchiveSet]) -> Result<Vec<StreamItem>, ArchiveError> {
     let provider = lanspread_archive::provider(&ProviderChoice::Native);
     let cancel = CancellationToken::new();
@@ -185,7 +188,7 @@ fn said(archives: &[ArchiveSet]) -> Result<Vec<StreamItem>, ArchiveError> {
     Ok(items)
 }
 
-/// Keeps what is said; the bytes of a file in frames of the size that a source sends.
+/// Collects what is sent, the bytes of a file in frames of the size that a source sends.
 #[derive(Default)]
 struct Said(Vec<StreamItem>);
 
