@@ -79,7 +79,7 @@ pub enum NameProblem {
 }
 
 impl NameProblem {
-    /// Whether this system could hold the name and only another one cannot.
+    /// Whether this system could hold the name, and only another system cannot.
     pub fn is_about_other_systems(self) -> bool {
         matches!(
             self,

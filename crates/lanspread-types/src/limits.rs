@@ -74,9 +74,9 @@ pub const BOOKING_BYTES_MAX: u64 = 4096;
 
 // ---- Serving ---------------------------------------------------------------------------------------------------------
 
-/// Streams that a source serves at once by default; each costs a decoder and its dictionary.
+/// Streams and downloads that a source serves at once by default; a stream costs a decoder and its dictionary.
 pub const STREAMS_MAX_DEFAULT: usize = 8;
-/// The most streams at once that a source can be configured to serve.
+/// The most of them that a source can be configured to serve at once.
 pub const STREAMS_MAX: usize = 256;
 /// Connections open at the same time. Further ones are closed immediately, so that running streams keep their
 /// descriptors.
