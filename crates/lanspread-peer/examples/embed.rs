@@ -1,4 +1,4 @@
-//! Embeds lanspread: serves a folder of games and, when told to, installs a game from another peer.
+//! Embeds lanspread: serves a games directory and, if a source and a game are given, installs the game from it.
 //!
 //! ```text
 //! cargo run --example embed -- GAMES_DIR                       serves

@@ -1,4 +1,5 @@
-//! Telling a running peer what to do: a Unix socket in its state directory, which only its user may open.
+//! The protocol in which commands ask a running daemon: a Unix socket in its state directory, which only its user may
+//! open.
 //!
 //! ```text
 //! connection = request reply* end            one JSON object a line, each way
@@ -8,9 +9,9 @@
 //! give up    = {"request": "give-up"}        the one line that may follow a request; a broken connection gives up nothing
 //! ```
 //!
-//! Invariants: a line is bounded before it is read, a client that does not read is dropped and hinders nobody, and what
-//! a client has started goes on without it. `answer` is the one place that knows what a request means: commands
-//! without a daemon go through it in their own process, so that both ways say the same.
+//! Invariants: a line is bounded before it is read. A client that does not read is dropped and delays no other client.
+//! An operation that a client started continues without it. `daemon/answer.rs` is the one place that knows what a
+//! request means: a command without a daemon uses it in its own process, so both ways give the same replies.
 
 pub(crate) mod client;
 pub(crate) mod error;

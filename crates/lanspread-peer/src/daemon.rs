@@ -1,4 +1,4 @@
-//! The daemon: a peer that owns a games directory and does what it is asked over a socket.
+//! The daemon: a peer that owns a games directory and takes commands over a socket.
 
 pub(crate) mod accept_commands;
 pub(crate) mod answer;

@@ -1,4 +1,4 @@
-//! Which peers there are: named, saved, announced, met, and asked.
+//! Finds peers that are named, saved, announced or connect to this one, and asks them.
 
 pub(crate) mod announcement;
 pub(crate) mod ask;

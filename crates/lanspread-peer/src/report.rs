@@ -1,5 +1,5 @@
-//! What a peer reports: events while it works, answers to questions, failures, and the options of operations. Data, and
-//! the channel on which events travel; nothing here knows how anything is done.
+//! What a peer reports: events while it works, answers to requests, failures, and the options of operations. This
+//! module is data and the channel for events; it does not know how anything is done.
 
 pub(crate) mod answer;
 pub(crate) mod channel;

@@ -1,7 +1,8 @@
-//! Answering other peers: may a game be served ([`gate`]), one connection's requests ([`handler`]), one stream
-//! ([`stream`]), one download ([`download`]), and who reads which game just now ([`readers`]).
+//! Answers other peers: whether a game may be served ([`gate`]), the requests of one connection ([`handler`]), one
+//! stream ([`stream`]), one download ([`download`]), and which transfers are reading which game ([`readers`]).
 //!
-//! Nothing under `local/`, staging, backup or `.lanspread/` can be asked for: requests name games, never paths.
+//! A request names a game, never a path, so no peer can ask for anything under `local/`, staging, backup or
+//! `.lanspread/`.
 
 mod admission;
 pub(crate) mod download;
@@ -43,7 +44,7 @@ use crate::source::visitor::Visitor;
 use crate::task::Tasks;
 use crate::trust::catalog::LiveCatalog;
 
-/// What a peer serves, and what it is doing about it.
+/// What a peer serves, and the transfers and connections that are running.
 pub(crate) struct Source {
     pub(crate) games_dir: PathBuf,
     pub(crate) catalog: Option<Arc<LiveCatalog>>,
@@ -59,7 +60,7 @@ pub(crate) struct Source {
     polls: Semaphore,
     /// What is offered, once the peer serves.
     pub(crate) library: LibraryIndex,
-    /// Who is told of the peers that connect, once the peer serves.
+    /// Receives each peer that connects, once this peer serves.
     pub(crate) visitors: OnceLock<mpsc::Sender<Visitor>>,
     /// Connections that are open.
     pub(crate) connections: AtomicU64,
@@ -92,20 +93,20 @@ impl Source {
         }
     }
 
-    /// A place for one stream, held as long as it runs.
+    /// Takes a place for one transfer, which holds it as long as it runs.
     pub(super) fn stream_place(&self) -> Result<SemaphorePermit<'_>, Refusal> {
         self.streams.try_acquire().map_err(|_| {
-            let message = format!("it serves {} streams already, its limit", self.streams_max);
+            let message = format!("it already serves {} streams, its limit", self.streams_max);
             Refusal::new(RefusalCode::Busy, &message)
         })
     }
 
-    /// Streams that may run at once.
+    /// Transfers that may run at once.
     pub(crate) fn streams_max(&self) -> usize {
         self.streams_max
     }
 
-    /// Streams that are running.
+    /// Transfers that are running.
     pub(crate) fn active_transfers(&self) -> usize {
         self.streams_max - self.streams.available_permits()
     }
@@ -135,14 +136,14 @@ impl Source {
         gate::decide(GateInput { game, catalog, sentinel, operation, wanted }).map(|_| ())
     }
 
-    /// Puts in order what crashed operations left, and reports what was done.
+    /// Recovers the games that crashed operations left, and reports what was done.
     pub(crate) fn recover(&self) -> Result<(), StoreError> {
         recover_all(&self.games_dir, |game, action| {
             self.events.report(PeerEvent::GameRecovered { game: game.clone(), action: action.into() });
         })
     }
 
-    /// Every game that may be served: as the index has it when the peer serves, else from the disk.
+    /// Every game that may be served: from the index if the peer serves, else from the disk.
     pub(crate) fn offers(&self) -> Result<Vec<GameOffer>, LocalError> {
         let library = self.library.current();
         if library.is_read() { Ok(library.list()) } else { self.scan_offers() }

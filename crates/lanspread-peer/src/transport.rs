@@ -1,4 +1,4 @@
-//! Sockets between peers: the only room that names them.
+//! Sockets between peers: no other module names them.
 
 pub(crate) mod dial;
 pub(crate) mod listener;

@@ -1,4 +1,4 @@
-//! Whom and what to believe: this peer's own identity, the catalog, and which of the peers' answers are true.
+//! What to believe: this peer's own identity, the catalog, and which of the peers' answers.
 
 pub(crate) mod catalog;
 pub(crate) mod error;

@@ -1,4 +1,4 @@
-//! Asks a daemon.
+//! The client of a daemon.
 
 use std::path::{Path, PathBuf};
 
@@ -18,7 +18,7 @@ pub struct ControlClient {
 }
 
 impl ControlClient {
-    /// Connects to the daemon of a games directory and asks.
+    /// Connects to the daemon of a games directory and sends a request.
     ///
     /// # Errors
     /// [`ControlError::DaemonUnreachable`] or [`ControlError::Broken`].
@@ -42,13 +42,13 @@ impl ControlClient {
     /// The next reply. Cancel-safe.
     ///
     /// # Errors
-    /// [`ControlError::DaemonGone`] when the daemon ends before it is done; [`ControlError::Broken`].
+    /// [`ControlError::DaemonGone`] if the daemon ends before it is done; [`ControlError::Broken`].
     pub async fn next(&mut self) -> Result<ControlReply, ControlError> {
         let reply = self.reader.next().await?;
         reply.ok_or_else(|| ControlError::DaemonGone { games_dir: self.games_dir.clone() })
     }
 
-    /// Says that nobody waits for the operation any more; it is cancelled unless somebody else follows it.
+    /// Gives up the operation: the daemon cancels it unless another client follows it.
     ///
     /// # Errors
     /// [`ControlError::Broken`].

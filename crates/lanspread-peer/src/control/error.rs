@@ -1,4 +1,4 @@
-//! What can go wrong between a command and a daemon.
+//! Errors between a command and a daemon.
 
 use std::io;
 use std::path::PathBuf;
@@ -7,16 +7,16 @@ use lanspread_types::fault::{ForeignState, LocalError};
 
 use crate::report::failure::{ErrorCategory, OperationFailure};
 
-/// A daemon that is not there, is there already, or cannot be talked to.
+/// A daemon that does not run, runs already, or cannot be talked to.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ControlError {
-    /// Another daemon is there already.
-    #[error("a daemon{} has {} already", pid(*holder_pid), path.display())]
+    /// Another daemon already owns the folder.
+    #[error("a daemon{} already owns {}", pid(*holder_pid), path.display())]
     DaemonRunning {
         /// The games or state directory.
         path: PathBuf,
-        /// Its process, when it could be read.
+        /// Its process, if it could be read.
         holder_pid: Option<u32>,
     },
     /// A daemon owns the games directory but does not answer.
@@ -24,29 +24,29 @@ pub enum ControlError {
     DaemonUnreachable {
         /// The games directory.
         games_dir: PathBuf,
-        /// Its process, when it could be read.
+        /// Its process, if it could be read.
         holder_pid: Option<u32>,
         /// Its control socket.
         socket: PathBuf,
         /// What the system said.
         source: io::Error,
     },
-    /// The daemon ended before it was done.
+    /// The daemon ended before the request was done.
     #[error("the daemon of {} ended before this was done", games_dir.display())]
     DaemonGone {
         /// The games directory.
         games_dir: PathBuf,
     },
-    /// What was asked needs a daemon.
+    /// The request needs a daemon.
     #[error("no daemon serves {}", games_dir.display())]
     NoDaemon {
         /// The games directory.
         games_dir: PathBuf,
     },
-    /// The control conversation is broken.
+    /// The other side does not keep to the protocol, or the connection broke.
     #[error("the daemon and this command do not understand each other: {0}")]
     Broken(String),
-    /// A file of a daemon is held by something else.
+    /// Another program holds the lock file of a daemon.
     #[error(transparent)]
     Foreign(#[from] ForeignState),
     /// This machine's disk.
@@ -68,7 +68,7 @@ impl ControlError {
         }
     }
 
-    /// How the failure is classed.
+    /// Class of the failure.
     pub fn category(&self) -> ErrorCategory {
         match self {
             Self::DaemonRunning { .. } | Self::Foreign(_) => ErrorCategory::Refused,

@@ -15,7 +15,7 @@ fn broken(error: &std::io::Error) -> ControlError {
 /// Reads lines.
 pub(crate) struct LineReader<R> {
     reader: BufReader<R>,
-    /// What has come of the line that is being read, so that [`Self::next`] can be taken up again.
+    /// The part of a line that has arrived, so that [`Self::next`] can resume.
     line: Vec<u8>,
 }
 
@@ -24,7 +24,7 @@ impl<R: AsyncRead + Unpin> LineReader<R> {
         Self { reader: BufReader::new(reader), line: Vec::new() }
     }
 
-    /// The next line; nothing when the other side closed between two lines. Cancel-safe.
+    /// The next line; none if the other side closed the connection between two lines. Cancel-safe.
     pub(crate) async fn next<M: DeserializeOwned>(&mut self) -> Result<Option<M>, ControlError> {
         let left = CONTROL_LINE_BYTES_MAX.saturating_sub(self.line.len()) as u64 + 1;
         let mut limited = (&mut self.reader).take(left);
@@ -42,7 +42,7 @@ impl<R: AsyncRead + Unpin> LineReader<R> {
     }
 }
 
-/// Writes one line; a reader that takes nothing for [`CONTROL_WRITE_DEADLINE`] is given up.
+/// Writes one line. Fails if the other side does not take it within [`CONTROL_WRITE_DEADLINE`].
 pub(crate) async fn write(
     writer: &mut (impl AsyncWrite + Unpin),
     message: &impl Serialize,
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_reader_that_takes_nothing_is_given_up() {
+    async fn a_client_that_does_not_read_is_given_up() {
         let (mut ours, _theirs) = tokio::io::duplex(4);
         assert!(write(&mut ours, &ControlRequest::Operations).await.is_err());
     }

@@ -1,4 +1,4 @@
-//! What is said over the control socket.
+//! The messages of the control socket.
 
 use lanspread_types::ids::GameId;
 use serde::{Deserialize, Serialize};
@@ -8,13 +8,13 @@ use crate::report::event::ReportedEvent;
 use crate::report::failure::OperationFailure;
 use crate::report::operation::{AskOptions, OperationOptions, OperationRequest};
 
-/// What a peer is asked. Every request but `events` comes to an end by itself.
+/// A request to a peer. Every request ends by itself, except `events` with `follow`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "request", rename_all = "kebab-case")]
 pub enum ControlRequest {
-    /// Runs an operation, or joins the same one; its events follow.
+    /// Runs an operation, or joins an equal one; its events follow.
     Operate(OperationRequest),
-    /// What a streamed install would do.
+    /// Reports what a streamed install would do.
     Plan {
         /// Which game.
         game: GameId,
@@ -26,24 +26,24 @@ pub enum ControlRequest {
         /// Which game.
         game: GameId,
     },
-    /// The operations that run and wait.
+    /// Lists the operations that run or wait.
     Operations,
-    /// The newest events.
+    /// Reports the newest events.
     Events {
-        /// Goes on with those that come.
+        /// Continues with the events that follow.
         follow: bool,
     },
-    /// The games here and those that peers offer.
+    /// Lists the games of this peer and those that other peers offer.
     List(AskOptions),
-    /// The peers that answer.
+    /// Lists the peers that answer.
     Peers(AskOptions),
-    /// What this peer is doing.
+    /// Reports what this peer is doing.
     Status,
-    /// Behind an `operate` on the same connection: cancels the operation unless somebody else follows it.
+    /// After an `operate` on the same connection: cancels the operation unless another client follows it.
     GiveUp,
 }
 
-/// What a peer answers.
+/// A reply of a peer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "reply", rename_all = "kebab-case")]
 pub enum ControlReply {
@@ -51,7 +51,7 @@ pub enum ControlReply {
     Accepted {
         /// Its number, in this run of the peer.
         operation: u64,
-        /// Whether it had been asked for before.
+        /// Whether the request joined an operation that was already there.
         joined: bool,
     },
     /// Something happened.
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn replies_come_back_as_they_went() {
+    fn replies_survive_encoding_and_decoding() {
         let event = PeerEvent::EventsLost { count: 3 };
         let at = SystemTime::UNIX_EPOCH + std::time::Duration::from_millis(1_700_000_000_123);
         let failure = OperationFailure {

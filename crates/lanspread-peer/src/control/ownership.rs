@@ -1,7 +1,7 @@
-//! Which daemon owns a games directory: a lock file in it that says where the daemon's control socket is.
+//! Ownership of a games directory by a daemon: a lock file in it names the daemon's control socket.
 //!
-//! The lock is the kernel's (`flock`), so a killed daemon owns nothing. The daemon removes the file while it still holds
-//! it; whoever locks it checks that what was locked is what stands there.
+//! The lock is the kernel's (`flock`), so a killed daemon owns nothing. The daemon removes the file while it still
+//! holds the lock. A process that locks the file therefore checks that the locked file is still the one at the path.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::control::error::ControlError;
 
-/// Tries to read what a daemon that is just starting has not written yet.
+/// How often to try to read the file of a daemon that is just starting and has not written it yet.
 const READ_TRIES: u32 = 50;
 const READ_WAIT: Duration = Duration::from_millis(20);
 
@@ -37,8 +37,8 @@ pub(crate) struct Owned {
     _file: File,
 }
 
-/// Takes a folder for the daemon of this process. The folder is the games directory's state folder or the peer's state
-/// directory; it is made when it is missing.
+/// Takes ownership of a folder for the daemon of this process. The folder is `.lanspread/` of a games directory or the
+/// peer's state directory; it is created if it is missing.
 pub(crate) fn own(folder: &Path, shown: &Path, daemon: &Daemon) -> Result<Owned, ControlError> {
     fs::create_dir_all(folder).map_err(LocalError::io("create", folder))?;
     let path = folder.join(DAEMON_FILE);
@@ -54,7 +54,7 @@ pub(crate) fn own(folder: &Path, shown: &Path, daemon: &Daemon) -> Result<Owned,
             Err(TryLockError::Error(error)) => return Err(LocalError::io("lock", &path)(error).into()),
         }
         if !stands_at(&file, &path) {
-            continue; // the daemon before us removed it just now
+            continue; // the previous daemon has just removed it
         }
         let written = (|| {
             file.set_len(0)?;
@@ -68,32 +68,32 @@ pub(crate) fn own(folder: &Path, shown: &Path, daemon: &Daemon) -> Result<Owned,
 impl Drop for Owned {
     fn drop(&mut self) {
         if let Err(error) = fs::remove_file(&self.path) {
-            tracing::debug!("{} stays: {error}", self.path.display());
+            tracing::debug!("cannot remove {}: {error}", self.path.display());
         }
         if let Some(folder) = self.path.parent().filter(|folder| folder.ends_with(STATE_DIR)) {
-            // Fails when something else is in it, and that is fine.
+            // Fails if the folder holds something else, which is fine.
             let _ = fs::remove_dir(folder);
         }
     }
 }
 
-/// The daemon that owns a games directory, if one does. Reads only.
+/// Finds the daemon that owns a games directory, if there is one. Changes nothing.
 ///
 /// # Errors
-/// [`ControlError::Local`] when that cannot be told.
+/// [`ControlError::Local`] if the lock file cannot be read, [`ControlError::Foreign`] if another program holds it.
 pub fn find_daemon(games_dir: &Path) -> Result<Option<Daemon>, ControlError> {
     let path = games_dir.join(STATE_DIR).join(DAEMON_FILE);
     for _ in 0..READ_TRIES {
         let mut file = match File::open(&path) {
             Ok(file) => file,
-            // What is wrong with the games directory itself is told by whoever opens it.
+            // A fault of the games directory itself is reported when the directory is opened.
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
                 return Ok(None);
             }
             Err(error) => return Err(LocalError::io("read", &path)(error).into()),
         };
         match file.try_lock_shared() {
-            // Nobody holds it: a daemon was killed.
+            // No process holds it: a daemon was killed.
             Ok(()) => return Ok(None),
             Err(TryLockError::WouldBlock) => {}
             Err(TryLockError::Error(error)) => return Err(LocalError::io("lock", &path)(error).into()),
@@ -101,10 +101,10 @@ pub fn find_daemon(games_dir: &Path) -> Result<Option<Daemon>, ControlError> {
         if let Ok(daemon) = read(&mut file) {
             return Ok(Some(daemon));
         }
-        // It holds the lock and has not written yet, or is just going.
+        // The daemon holds the lock and has not written the file yet, or is just ending.
         std::thread::sleep(READ_WAIT);
     }
-    let what = "is held by a process that is no daemon of lanspread".to_owned();
+    let what = "is held by a process that is not a lanspread daemon".to_owned();
     Err(ForeignState { path, what }.into())
 }
 
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_killed_daemon_left_owns_nothing() {
+    fn the_file_of_a_killed_daemon_owns_nothing() {
         let games = tempfile::tempdir().unwrap();
         let folder = games.path().join(STATE_DIR);
         fs::create_dir(&folder).unwrap();

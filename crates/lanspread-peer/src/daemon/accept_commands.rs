@@ -1,4 +1,4 @@
-//! Becoming a daemon.
+//! Makes a peer a daemon.
 
 use lanspread_types::layout;
 
@@ -8,12 +8,12 @@ use crate::daemon::server;
 use crate::peer::core::Peer;
 use crate::peer::error::PeerError;
 
-/// Makes a peer the daemon of its games directory: it takes ownership of it and of the state directory, and opens the
-/// control socket there, which only this user may open. Where the games directory cannot be written, nothing can be done
-/// to it and no command is taken.
+/// Makes a peer the daemon of its games directory: it takes ownership of the games directory and of the state
+/// directory, and opens the control socket in the state directory, for this user only. If the games directory cannot be
+/// written, no game in it can be changed, so the peer takes no commands.
 ///
 /// # Errors
-/// [`ControlError::DaemonRunning`] when another daemon has either; [`PeerError::Local`].
+/// [`ControlError::DaemonRunning`] if another daemon owns either directory; [`PeerError::Local`].
 pub async fn accept_commands(peer: &Peer) -> Result<(), PeerError> {
     let socket = peer.state_dir().join(layout::CONTROL_SOCKET);
     let daemon = Daemon { pid: std::process::id(), socket: socket.clone() };
@@ -28,7 +28,9 @@ pub async fn accept_commands(peer: &Peer) -> Result<(), PeerError> {
                     true
                 }
                 Err(ControlError::Local(error)) if error.is_refused_write() => {
-                    tracing::info!("games can be served but not changed, so no commands are taken: {error}");
+                    tracing::info!(
+                        "games can be served but not changed, so this peer takes no commands: {error}"
+                    );
                     false
                 }
                 Err(error) => return Err(error.into()),

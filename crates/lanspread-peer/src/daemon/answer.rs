@@ -1,4 +1,4 @@
-//! What each request means: one place for the daemon's socket and for commands that run without a daemon.
+//! Answers each request, in one place for the daemon's socket and for commands that run without a daemon.
 
 use lanspread_types::ids::GameId;
 use lanspread_types::limits;
@@ -21,12 +21,12 @@ pub struct ReplyStream {
 }
 
 impl ReplyStream {
-    /// The next reply; behind the last one, and when the peer stops, a failure. Cancel-safe.
+    /// The next reply. After the last one, and when the peer stops, a failure. Cancel-safe.
     pub async fn next(&mut self) -> ControlReply {
         self.replies.recv().await.unwrap_or_else(|| ControlReply::Failed(PeerError::Cancelled.into()))
     }
 
-    /// Says that nobody waits for the operation any more; it is cancelled unless somebody else follows it.
+    /// Gives up the operation: it is cancelled unless another client follows it.
     pub fn give_up(&self) {
         self.give_up.cancel();
     }
@@ -34,7 +34,7 @@ impl ReplyStream {
 
 /// Why an answer ends before it is done.
 enum End {
-    /// Nobody listens any more.
+    /// The client is gone.
     Unheard,
     Failed(OperationFailure),
 }
@@ -58,7 +58,7 @@ impl ReplySender {
     }
 }
 
-/// `ReplyStream` a request, as a task of the peer.
+/// Answers a request, as a task of the peer.
 pub fn answer(peer: &Peer, request: ControlRequest) -> ReplyStream {
     let (replies, queue) = mpsc::channel(limits::CONTROL_QUEUE_ITEMS);
     let give_up = CancellationToken::new();
@@ -75,7 +75,7 @@ pub fn answer(peer: &Peer, request: ControlRequest) -> ReplyStream {
     ReplyStream { replies: queue, give_up }
 }
 
-/// The peer as one request sees it.
+/// The peer that answers one request.
 struct Answering(Peer);
 
 impl Answering {
@@ -85,7 +85,7 @@ impl Answering {
         replies: &ReplySender,
         give_up: &CancellationToken,
     ) -> Result<(), End> {
-        // An operation is ended by its own cancellation, so that it says how it ended.
+        // An operation ends by its own cancellation, so that it reports how it ended.
         if let ControlRequest::Operate(request) = request {
             return self.reply_operate(request, replies, give_up).await;
         }
@@ -141,7 +141,7 @@ impl Answering {
                 () = give_up.cancelled(), if waiting => {
                     waiting = false;
                     if !operation.give_up() && !operation.has_ended() {
-                        // Somebody else follows it.
+                        // Another client follows it.
                         return Err(PeerError::Cancelled.into());
                     }
                 }

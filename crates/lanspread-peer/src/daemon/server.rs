@@ -20,7 +20,7 @@ use crate::daemon::answer;
 use crate::peer::core::Peer;
 use crate::report::failure::OperationFailure;
 
-/// Opens the socket for this user alone, in place of one that a killed daemon has left.
+/// Opens the socket for this user only, and replaces one that a killed daemon left.
 pub(super) fn listen(path: &Path) -> Result<UnixListener, ControlError> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -30,7 +30,7 @@ pub(super) fn listen(path: &Path) -> Result<UnixListener, ControlError> {
     }
     let open = || {
         let listener = UnixListener::bind(path)?;
-        // The folder is the user's alone too; this is for folders that were made by somebody else.
+        // The state directory is private too, unless it was created by other means.
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
         Ok(listener)
     };
@@ -44,7 +44,7 @@ pub(crate) fn serve(peer: &Peer, path: &Path, stop: CancellationToken) -> Result
     peer.tasks().spawn("control", async move {
         accept(&accepting, &listener, &stop).await;
         if let Err(error) = std::fs::remove_file(&path) {
-            tracing::debug!("{} stays: {error}", path.display());
+            tracing::debug!("cannot remove {}: {error}", path.display());
         }
     });
     Ok(())
@@ -54,15 +54,15 @@ async fn accept(peer: &Peer, listener: &UnixListener, stop: &CancellationToken) 
     let places = Arc::new(Semaphore::new(limits::CONTROL_CLIENTS_MAX));
     while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
         let Ok((stream, _)) = accepted else {
-            tracing::warn!("the control socket accepts nothing: {accepted:?}");
+            tracing::warn!("the control socket cannot accept a connection: {accepted:?}");
             tokio::time::sleep(limits::ACCEPT_BACK_OFF).await;
             continue;
         };
-        // Beyond the limit a client is closed unheard: nothing that it could do may cost us more.
+        // Beyond the limit a connection is closed without reading from it, so that it costs nothing more.
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
         let (peer, stop) = (peer.clone(), stop.clone());
         peer.clone().tasks().spawn("control client", async move {
-            // Time for the last word, and no more.
+            // A stopping daemon leaves time for the last reply, and no more.
             let stopped = async {
                 stop.cancelled().await;
                 tokio::time::sleep(limits::CONTROL_FAREWELL_DEADLINE).await;
@@ -80,7 +80,7 @@ async fn accept(peer: &Peer, listener: &UnixListener, stop: &CancellationToken) 
     }
 }
 
-/// One request and its replies.
+/// Handles one request and its replies.
 async fn converse<S: AsyncRead + AsyncWrite>(peer: &Peer, stream: S) -> Result<(), ControlError> {
     let (reader, mut writer) = tokio::io::split(stream);
     let mut reader = LineReader::new(reader);
@@ -93,7 +93,7 @@ async fn converse<S: AsyncRead + AsyncWrite>(peer: &Peer, stream: S) -> Result<(
         Ok(Err(error)) => return lines::write(&mut writer, &refusal(&error)).await,
     };
     let mut answers = answer::answer(peer, request);
-    // One line may follow.
+    // One more line may follow.
     let mut listening = true;
     loop {
         tokio::select! {
@@ -102,7 +102,7 @@ async fn converse<S: AsyncRead + AsyncWrite>(peer: &Peer, stream: S) -> Result<(
                 match said {
                     Ok(Some(ControlRequest::GiveUp)) => answers.give_up(),
                     Ok(Some(_)) => return lines::write(&mut writer, &refusal(&out_of_turn())).await,
-                    // The client went, or talks nonsense; what it started goes on.
+                    // The client is gone. What it started continues.
                     Ok(None) => return Ok(()),
                     Err(error) => return lines::write(&mut writer, &refusal(&error)).await,
                 }

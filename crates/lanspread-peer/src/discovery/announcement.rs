@@ -1,8 +1,8 @@
-//! What an announcement says, checked: bytes that anybody on the network can send become a bounded hint or a reason why
-//! they are none. Pure.
+//! Checks announcements: bytes that anyone on the network can send become a bounded hint, or a reason why they cannot
+//! be used. Pure.
 //!
 //! TXT keys: `proto` (wire protocol version), `id` (32 hexadecimal digits), `inst` (instance, hexadecimal), `name`,
-//! `rev` (library revision). Unknown keys are left to later versions.
+//! `rev` (library revision). Unknown keys are ignored: a later version may add some.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
@@ -12,7 +12,7 @@ use lanspread_types::limits;
 
 use crate::discovery::directory::PeerKey;
 
-/// An announcement as it came.
+/// An announcement as it was received.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Announcement {
     pub(crate) port: u16,
@@ -24,30 +24,30 @@ pub(crate) struct Announcement {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct HeardAddress {
     pub(crate) ip: IpAddr,
-    /// Index of the interface, for addresses that mean nothing without; 0 when it is not known.
+    /// Index of the interface, which a link-local address needs; 0 if it is not known.
     pub(crate) scope_id: u32,
-    /// Whether it was heard on the loopback interface, so from this machine.
+    /// Whether it was heard on the loopback interface, which means from this machine.
     pub(crate) on_loopback: bool,
 }
 
-/// A peer that may answer somewhere.
+/// A peer that may answer at these addresses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PeerHint {
     pub(crate) key: PeerKey,
     pub(crate) name: PeerName,
     /// Revision of its library.
     pub(crate) revision: u64,
-    /// One at least, [`limits::PEER_ADDRESSES_MAX`] at most; the most promising first.
+    /// At least one, at most [`limits::PEER_ADDRESSES_MAX`]; the most promising first.
     pub(crate) addresses: Vec<SocketAddr>,
 }
 
-/// Why an announcement is no hint.
+/// Why an announcement is not a hint.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Unusable {
-    /// Its text lacks a key or has something else there.
-    #[error("its `{0}` is missing or odd")]
+    /// Its text lacks a key, or the value is malformed.
+    #[error("its `{0}` is missing or malformed")]
     Text(&'static str),
-    /// Another protocol version, which is worth telling the user.
+    /// Another protocol version, which is worth reporting to the user.
     #[error("it speaks protocol version {0}, this program speaks {PROTOCOL_VERSION}")]
     Protocol(u16),
     /// Port 0.
@@ -58,7 +58,7 @@ pub(crate) enum Unusable {
     Address(&'static str),
 }
 
-/// Text values are short words; longer ones are not looked at.
+/// Longest text value that is read: all of them are short words.
 const TEXT_BYTES_MAX: usize = 255;
 
 /// Checks an announcement.
@@ -100,7 +100,7 @@ pub(crate) fn addresses(announcement: &Announcement) -> Result<Vec<SocketAddr>, 
 
 fn word<'a>(announcement: &'a Announcement, key: &'static str) -> Result<&'a str, Unusable> {
     let mut values = announcement.text.iter().filter(|(name, _)| name.eq_ignore_ascii_case(key));
-    // RFC 6763 section 6.4: of a key that comes twice the first counts.
+    // RFC 6763 section 6.4: if a key appears twice, the first one counts.
     let (_, value) = values.next().ok_or(Unusable::Text(key))?;
     if value.len() > TEXT_BYTES_MAX {
         return Err(Unusable::Text(key));
@@ -126,7 +126,7 @@ fn judge(heard: HeardAddress) -> Result<u8, &'static str> {
     match heard.ip {
         IpAddr::V4(ip) => judge_v4(ip, heard.on_loopback),
         IpAddr::V6(ip) => match ip.to_ipv4_mapped() {
-            Some(_) => Err("it is an IPv4 address in disguise"),
+            Some(_) => Err("it is an IPv4-mapped address"),
             None => judge_v6(ip, heard),
         },
     }
@@ -157,7 +157,7 @@ fn judge_v6(ip: Ipv6Addr, heard: HeardAddress) -> Result<u8, &'static str> {
 }
 
 fn loopback(on_loopback: bool) -> Result<u8, &'static str> {
-    if on_loopback { Ok(0) } else { Err("it is this machine's own, heard from elsewhere") }
+    if on_loopback { Ok(0) } else { Err("it is a loopback address, heard from another machine") }
 }
 
 fn socket(heard: HeardAddress, port: u16) -> SocketAddr {
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_or_odd_is_named() {
+    fn a_missing_or_malformed_key_is_named() {
         let long = [b'x'; 300];
         let cases: [(&'static str, &[u8]); 14] = [
             ("id", b""),
@@ -278,7 +278,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is said, nothing panics, and a hint stays within every bound.
+        /// No announcement causes a panic, and every hint stays within the bounds.
         #[test]
         fn hostile_announcements_are_bounded_or_refused(
             port in any::<u16>(),

@@ -9,8 +9,8 @@ use crate::report::failure::PeerAnswer;
 use crate::transport::dial::Dialled;
 use crate::trust::select::PeerOffer;
 
-/// Asks the peers at hand, and those that a search finds, for the details of one game: the offers, why the other peers
-/// made none, and where peers were looked for.
+/// Asks the peers at hand, and those that a search finds, for the details of one game. Returns the offers, why the
+/// other peers made none, and what the search did.
 pub(crate) async fn details(
     at_hand: &[PeerAddress],
     ours: &Hello,

@@ -1,8 +1,8 @@
-//! The peer table: which peers answer, where, with which games. Decisions only; the sockets are in `net/neighbours.rs`.
+//! The peer table: which peers answer, where, with which games. Decisions only; the sockets are in `neighbours.rs`.
 //!
-//! An entry is one running peer: an identity and its instance. It is here while a connection to it is held or is being
-//! won back. One peer on two interfaces is one entry with two addresses; two instances of one identity are two entries,
-//! of which neither is preferred.
+//! An entry is one running peer: an identity and its instance. It exists while a task holds a connection to the peer or
+//! tries to reconnect. One peer on two interfaces is one entry with two addresses. Two instances of one identity are
+//! two entries, and neither is preferred.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -34,7 +34,7 @@ pub enum HowKnown {
     Named,
     /// One of the saved peers.
     Saved,
-    /// Heard of by multicast DNS.
+    /// Found by multicast DNS.
     Discovered,
     /// It connected to this peer.
     Connected,
@@ -47,13 +47,13 @@ pub struct KnownPeer {
     pub id: PeerId,
     /// Its name.
     pub name: PeerName,
-    /// Where it answers; the first is in use.
+    /// Where it answers; the first address is in use.
     pub addresses: Vec<SocketAddr>,
     /// How it became known.
     pub how_known: BTreeSet<HowKnown>,
-    /// Random for this run of it.
+    /// Random number of this run of the peer.
     pub instance: u64,
-    /// Revision of its library; nothing until it was told.
+    /// Revision of its library; none until the peer has reported it.
     pub revision: Option<u64>,
     /// Games it offers.
     pub games: Vec<GameOffer>,
@@ -66,19 +66,19 @@ pub struct KnownPeer {
 #[derive(Debug)]
 struct Entry {
     peer: KnownPeer,
-    /// Whether its loss is being made good: it does not answer at the moment.
+    /// Whether its connection is broken and its task tries to reconnect.
     lost: bool,
 }
 
-/// What comes of an answer.
+/// The result of a claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Claim {
-    /// A new entry, held by who claims. `others` are entries with the same identity and another instance: to be asked
-    /// whether they still answer.
+    /// A new entry, held by the task that claims it. `others` are the entries with the same identity and another
+    /// instance, which must be asked whether they still answer.
     New { others: Vec<(PeerKey, Vec<SocketAddr>)> },
-    /// The entry is held already, over another connection; it has learnt the address.
+    /// Another task already holds the entry, over another connection; the entry has learnt the address.
     Held,
-    /// There is no room.
+    /// The table is full.
     Full,
 }
 
@@ -91,7 +91,7 @@ pub(crate) struct Directory {
 }
 
 impl Directory {
-    /// A peer has answered at an address.
+    /// Claims the entry of a peer that has answered at an address.
     pub(crate) fn claim(
         &mut self,
         hello: &Hello,
@@ -125,7 +125,7 @@ impl Directory {
         Claim::New { others }
     }
 
-    /// The entry is held over this address now.
+    /// Records that the entry is now held over this address.
     pub(crate) fn answers(&mut self, key: PeerKey, address: SocketAddr, now: SystemTime) {
         if let Some(entry) = self.entries.get_mut(&key) {
             entry.lost = false;
@@ -136,14 +136,14 @@ impl Directory {
         }
     }
 
-    /// The connection broke; the entry stays while its holder tries to get it back.
+    /// Records that the connection broke; the entry stays while its task tries to reconnect.
     pub(crate) fn lose(&mut self, key: PeerKey) {
         if let Some(entry) = self.entries.get_mut(&key) {
             entry.lost = true;
         }
     }
 
-    /// Forgets a peer that does not answer any more. Gives its name back, once.
+    /// Removes a peer that no longer answers. Returns its name, once.
     pub(crate) fn remove(&mut self, key: PeerKey) -> Option<PeerName> {
         let removed = self.entries.remove(&key)?;
         let left: Vec<PeerKey> = self.entries.keys().filter(|other| other.id == key.id).copied().collect();
@@ -158,7 +158,7 @@ impl Directory {
         Some(removed.peer.name)
     }
 
-    /// A peer has told its library. Whether it has another revision than before.
+    /// Records the library that a peer reported. Returns whether its revision differs from the known one.
     pub(crate) fn told(
         &mut self,
         key: PeerKey,
@@ -179,20 +179,24 @@ impl Directory {
         entry.peer.games = if elsewhere + games.len() <= limits::DIRECTORY_OFFERS_MAX {
             games
         } else {
-            tracing::warn!("the games of {} are not kept: the peers offer too many", entry.peer.name);
+            tracing::warn!(
+                "the games of {} are left out: together the peers offer too many",
+                entry.peer.name
+            );
             Vec::new()
         };
         changed
     }
 
-    /// A peer said that it is still there.
+    /// Records that a peer still answers.
     pub(crate) fn seen(&mut self, key: PeerKey, now: SystemTime) {
         if let Some(entry) = self.entries.get_mut(&key) {
             entry.peer.last_seen = now;
         }
     }
 
-    /// Every entry of the identity answers at this moment. Names and addresses when that was not reported yet.
+    /// Marks all entries of an identity as duplicates, because they all answer. Returns their names and addresses if
+    /// this was not reported yet.
     pub(crate) fn duplicate(&mut self, id: PeerId) -> Option<(Vec<PeerName>, Vec<SocketAddr>)> {
         let mut told = (Vec::new(), Vec::new());
         for entry in self.entries.iter_mut().filter(|(key, _)| key.id == id).map(|(_, entry)| entry) {
@@ -203,17 +207,17 @@ impl Directory {
         self.duplicates.insert(id).then_some(told)
     }
 
-    /// A machine with the identity of this peer itself answers. Whether that was not reported yet.
+    /// Records that another peer answers with the identity of this one. Returns whether this was not reported yet.
     pub(crate) fn ours_elsewhere(&mut self, id: PeerId) -> bool {
         self.duplicates.insert(id)
     }
 
-    /// Where an entry could be reached beside the addresses tried already.
+    /// The known addresses of an entry.
     pub(crate) fn addresses(&self, key: PeerKey) -> Vec<SocketAddr> {
         self.entries.get(&key).map(|entry| entry.peer.addresses.clone()).unwrap_or_default()
     }
 
-    /// Whether a peer is held or being won back.
+    /// Whether the table has an entry for a peer.
     pub(crate) fn holds(&self, key: PeerKey) -> bool {
         self.entries.contains_key(&key)
     }
@@ -229,7 +233,7 @@ impl Directory {
     }
 }
 
-/// Adds an address behind those that are known.
+/// Adds an address after the known ones, if there is room.
 pub(crate) fn learn(addresses: &mut Vec<SocketAddr>, address: SocketAddr) {
     if !addresses.contains(&address) && addresses.len() < limits::PEER_ADDRESSES_MAX {
         addresses.push(address);
@@ -290,7 +294,7 @@ mod tests {
         directory.claim(&hello(id, 1), address(1), HowKnown::Discovered, now);
         let claim = directory.claim(&hello(id, 2), address(2), HowKnown::Discovered, now);
         assert_eq!(claim, Claim::New { others: vec![(one, vec![address(1)])] });
-        assert!(directory.known().iter().all(|peer| !peer.duplicate), "the first may have gone");
+        assert!(directory.known().iter().all(|peer| !peer.duplicate), "the first may be gone");
         let (names, addresses) = directory.duplicate(id).unwrap();
         assert_eq!((names.len(), addresses), (2, vec![address(1), address(2)]));
         assert!(directory.known().iter().all(|peer| peer.duplicate));
@@ -298,7 +302,7 @@ mod tests {
         assert!(directory.remove(one).is_some() && directory.remove(one).is_none());
         assert!(!directory.known()[0].duplicate);
         directory.claim(&hello(id, 1), address(1), HowKnown::Discovered, now);
-        assert!(directory.duplicate(id).is_some(), "again when it comes again");
+        assert!(directory.duplicate(id).is_some(), "reported again when it is back");
         assert!(directory.holds(other));
     }
 
@@ -324,7 +328,7 @@ mod tests {
             assert!(directory.told(*key, 1, offers(limits::GAMES_MAX), now));
             assert!(
                 !directory.told(*key, 1, offers(limits::GAMES_MAX), now),
-                "the same revision is no change"
+                "the same revision is not a change"
             );
         }
         let kept: usize = directory.known().iter().map(|peer| peer.games.len()).sum();

@@ -1,8 +1,8 @@
 //! Finding peers by DNS-SD over multicast DNS (RFC 6762, RFC 6763): `_lanspread._tcp.local.`
 //!
 //! The `mdns-sd` crate owns the sockets and one thread; [`Discovery`] owns that thread. An instance of the service is
-//! one run of a peer, so its name (`IDENTITY-INSTANCE`) never collides and an old announcement in somebody's cache is
-//! never taken for the peer that runs now. What is heard is a hint: the handshake decides who answers.
+//! one run of a peer, so its name (`IDENTITY-INSTANCE`) never collides, and an old announcement in a cache is never
+//! taken for the peer that runs now. What is heard is a hint: the handshake decides which peer answers.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -37,12 +37,12 @@ pub(crate) enum Heard {
     OtherProtocol {
         /// Its version.
         protocol: u16,
-        /// Its name as far as it can be read.
+        /// Its name, as far as it can be read.
         name: String,
         /// One of its addresses.
         address: Option<SocketAddr>,
     },
-    /// A peer said goodbye, or its announcement is too old.
+    /// A peer said goodbye, or its announcement expired.
     Gone(PeerKey),
 }
 
@@ -54,7 +54,7 @@ pub(crate) struct Advertised {
     pub(crate) listening: SocketAddr,
 }
 
-/// Multicast DNS at work. Dropping it ends its thread without waiting; [`Self::stop`] says goodbye and waits.
+/// Running multicast DNS. Dropping it ends its thread without waiting; [`Self::stop`] says goodbye and waits.
 pub(crate) struct Discovery {
     daemon: Option<ServiceDaemon>,
     browsing: Receiver<ServiceEvent>,
@@ -65,7 +65,7 @@ pub(crate) struct Discovery {
 }
 
 impl Discovery {
-    /// Starts to listen, on every interface that can; the reason when nothing works.
+    /// Starts to listen on every interface that takes part in multicast. Returns the reason if nothing works.
     pub(crate) fn start(port: u16) -> Result<Self, String> {
         let daemon = ServiceDaemon::new_with_port(port).map_err(|error| error.to_string())?;
         let asked = daemon.monitor().and_then(|troubles| Ok((troubles, daemon.browse(SERVICE)?)));
@@ -84,7 +84,7 @@ impl Discovery {
         }
     }
 
-    /// Announces this peer, or that its library has another revision now.
+    /// Announces this peer, or a new revision of its library.
     pub(crate) fn advertise(&mut self, advertised: &Advertised, revision: u64) -> Result<(), String> {
         let Some(daemon) = &self.daemon else { return Ok(()) };
         let service = service(advertised, revision).map_err(|error| error.to_string())?;
@@ -93,12 +93,12 @@ impl Discovery {
         Ok(())
     }
 
-    /// The interfaces in use, once the search has begun; empty when there is none.
+    /// The interfaces in use, once the search has begun; empty if there are none.
     pub(crate) fn interfaces(&self) -> &[String] {
         &self.interfaces
     }
 
-    /// The next thing heard; nothing when multicast DNS has ended. Loses nothing when it is not awaited to its end.
+    /// The next thing heard; none when multicast DNS has ended. Cancel-safe.
     pub(crate) async fn next(&mut self) -> Option<Heard> {
         loop {
             let event = tokio::select! {
@@ -136,7 +136,7 @@ impl Discovery {
             {
                 let _ = said.recv_async().await;
             }
-            // The last act of the thread is to say so.
+            // The last thing that the thread does is to report its end.
             let ended = daemon.shutdown().map_err(|error| error.to_string())?;
             match ended.recv_async().await {
                 Ok(DaemonStatus::Shutdown) | Err(_) => Ok(()),
@@ -159,7 +159,7 @@ impl Drop for Discovery {
     }
 }
 
-/// Announces a peer and tells `heard` of the others, until `stop`; then says goodbye.
+/// Announces a peer and passes what it hears of others to `heard`, until `stop`. Then says goodbye.
 pub(crate) async fn run(
     mut discovery: Discovery,
     advertised: Advertised,
@@ -173,14 +173,14 @@ pub(crate) async fn run(
             if let Err(error) = discovery.advertise(&advertised, revision) {
                 tracing::warn!("this peer is not announced: {error}");
             }
-            // Changes are announced at most this often, and the last one always.
             let hear = async {
                 while let Some(something) = discovery.next().await {
                     heard(something);
                 }
-                tracing::warn!("multicast DNS ended; peers are not found any more");
+                tracing::warn!("multicast DNS ended; no more peers are found");
                 std::future::pending::<()>().await;
             };
+            // Announces changes at most this often, and always the last one.
             let changed = async {
                 sleep(limits::ANNOUNCE_INTERVAL).await;
                 library.changed().await
@@ -199,7 +199,7 @@ fn instance_name(key: PeerKey) -> String {
     format!("{}-{:016x}", key.id, key.instance)
 }
 
-/// The peer that an instance of the service is, from its full name.
+/// The peer that an instance of the service announces, from its full name.
 fn instance_key(full_name: &str) -> Option<PeerKey> {
     let (id, instance) = full_name.split('.').next()?.split_once('-')?;
     let digits = instance.len() == 16 && instance.bytes().all(|digit| digit.is_ascii_hexdigit());
@@ -224,7 +224,7 @@ fn service(advertised: &Advertised, revision: u64) -> mdns_sd::Result<ServiceInf
     } else {
         ServiceInfo::new(SERVICE, &instance, &host, ip, port, &text[..])?
     };
-    // The name is random: nobody else has it, and asking around would only delay the first announcement.
+    // The name is random, so no other peer has it, and probing would only delay the first announcement.
     service.set_requires_probe(false);
     if ip.is_ipv4() && ip.is_unspecified() {
         service.set_interfaces(vec![IfKind::IPv4]);
@@ -235,7 +235,7 @@ fn service(advertised: &Advertised, revision: u64) -> mdns_sd::Result<ServiceInf
     Ok(service)
 }
 
-/// What an announcement says; nothing when it says nothing that could be used.
+/// What an announcement says; none if it cannot be used.
 fn resolved(service: &ResolvedService) -> Option<Heard> {
     let addresses = service.addresses.iter().flat_map(heard_addresses).collect();
     let text = service.txt_properties.iter();
@@ -259,7 +259,7 @@ fn resolved(service: &ResolvedService) -> Option<Heard> {
     }
 }
 
-/// One address as often as it was heard on another interface.
+/// One address, once for each interface on which it was heard.
 fn heard_addresses(scoped: &ScopedIp) -> Vec<HeardAddress> {
     let heard = |ip: IpAddr, index: u32, interface: &str| HeardAddress {
         ip,
@@ -279,8 +279,8 @@ fn heard_addresses(scoped: &ScopedIp) -> Vec<HeardAddress> {
     }
 }
 
-/// The interfaces named at the end of the event that tells of the search's begin: `… [eth0 (2), lo (1)]`. The crate says
-/// it nowhere else; where the text is another, no interface is named.
+/// The interfaces named at the end of the event that reports the start of the search: `… [eth0 (2), lo (1)]`. The crate
+/// reports them nowhere else. If the text has another form, no interface is named.
 fn interfaces(text: &str) -> Vec<String> {
     let list = text.rsplit_once('[').and_then(|(_, list)| list.strip_suffix(']')).unwrap_or_default();
     let names =

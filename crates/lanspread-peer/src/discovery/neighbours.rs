@@ -1,8 +1,9 @@
-//! Keeps a connection to every peer that is named, saved, found or met, and tells when peers come, change and go.
+//! Keeps a connection to every peer that is named, saved, found or has connected, and reports when peers appear, change
+//! and disappear.
 //!
-//! One task per peer: it connects, lets the handshake decide who answers, follows the peer's library, and wins a broken
-//! connection back. What was only heard (an announcement, the port that a visitor claims) is a hint: it makes somebody
-//! be asked, and nothing else.
+//! One task per peer connects, lets the handshake decide which peer answers, follows the peer's library, and restores a
+//! broken connection. An announcement, or the port that a visitor claims, is only a hint: it says which address to ask,
+//! and nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -29,31 +30,31 @@ use crate::transport::dial::{Dialled, dial, dial_any};
 pub(crate) enum Hint {
     /// It may answer at these addresses.
     Found { key: PeerKey, addresses: Vec<SocketAddr>, how: HowKnown },
-    /// It said that it goes.
+    /// It said goodbye, or its announcement expired.
     Gone(PeerKey),
 }
 
-/// What was heard of a peer that nobody named, while a task looks after it.
+/// What was heard of a peer that is neither named nor saved, while a task looks after it.
 #[derive(Debug)]
 struct Heard {
     /// The latest first.
     addresses: Vec<SocketAddr>,
-    /// When it was last heard of; nothing since it said goodbye.
+    /// When it was last heard of; none after it said goodbye.
     at: Option<Instant>,
     poke: Arc<Notify>,
 }
 
-/// Whom a task looks after.
+/// The peer that a task looks after.
 #[derive(Debug, Clone)]
 enum Target {
     Address(PeerAddress, HowKnown),
     Found(PeerKey, HowKnown),
 }
 
-/// What a connection ended with.
+/// How a connection to a neighbour ended.
 enum End {
     Broken(String),
-    /// The peer answers at another address now and no longer at the one before.
+    /// The peer now answers at another address and no longer at the previous one.
     Moved(Dialled),
 }
 
@@ -132,7 +133,7 @@ impl Neighbours {
                 let known = heard.get_mut(&key);
                 if known.is_none() && full {
                     tracing::debug!(
-                        "{} neighbours are enough; {} is left out",
+                        "there are already {} neighbours, the limit; {} is left out",
                         limits::NEIGHBOURS_MAX,
                         key.id
                     );
@@ -163,10 +164,10 @@ impl Neighbours {
         });
     }
 
-    /// Looks after one peer until there is no reason to any more.
+    /// Looks after one peer until there is no more reason to.
     async fn look_after(self: &Arc<Self>, target: &Target, poke: &Notify) {
         let mut held: Option<PeerKey> = None;
-        // The peer of this target while another task holds it.
+        // The peer of this target, while another task holds its entry.
         let mut elsewhere: Option<PeerKey> = None;
         let mut tries = 0;
         let mut next = None;
@@ -196,7 +197,7 @@ impl Neighbours {
                         return;
                     }
                     if let Some(before) = held.take_if(|before| *before != key) {
-                        self.lost(before, "another run of it answers there now");
+                        self.lost(before, "another run of it now answers there");
                     }
                     if theirs.peer == self.ours.peer {
                         self.report_ours_elsewhere(&theirs, dialled.address);
@@ -214,7 +215,7 @@ impl Neighbours {
                         }
                     } else {
                         elsewhere = Some(key);
-                        "it is connected already".to_owned()
+                        "it is already connected".to_owned()
                     }
                 }
                 Err(error) => error.to_string(),
@@ -245,7 +246,7 @@ impl Neighbours {
                 for address in self.directory().addresses(*key) {
                     crate::discovery::directory::learn(&mut addresses, address);
                 }
-                // Not longer than one address that swallows everything, and another.
+                // Long enough for one address that does not answer at all and another one that does.
                 let (after, dialling) = (limits::HINT_ANSWER_DEADLINE, dial_any(&addresses, &self.ours));
                 let late = WireError::Timeout { what: "answer", after };
                 timeout(after, dialling).await.unwrap_or(Err(late))
@@ -253,8 +254,8 @@ impl Neighbours {
         }
     }
 
-    /// Whether somebody answers whom this task does not look after: this peer itself, or at a hint's address another
-    /// peer than the one heard of, who becomes a hint of its own.
+    /// Whether the peer that answered is not the one that this task looks after: either this peer itself, or, at the
+    /// address of a hint, another peer than the one heard of, which then becomes a hint of its own.
     fn is_of_another(self: &Arc<Self>, target: &Target, key: PeerKey, dialled: &Dialled) -> bool {
         if key == PeerKey::from(&self.ours) {
             if let Target::Address(peer, _) = target {
@@ -264,7 +265,7 @@ impl Neighbours {
         }
         match target {
             Target::Found(expected, how) if *expected != key => {
-                self.lost(*expected, "another peer answers at its address now");
+                self.lost(*expected, "another peer now answers at its address");
                 self.take(Hint::Found { key, addresses: vec![dialled.address], how: *how });
                 true
             }
@@ -272,7 +273,7 @@ impl Neighbours {
         }
     }
 
-    /// Enters a peer that answers into the table; whether it was not in it already.
+    /// Enters a peer that answers into the table. Returns whether it was not in it yet.
     async fn take_hold(&self, theirs: &Hello, address: SocketAddr, target: &Target) -> bool {
         let (Target::Address(_, how) | Target::Found(_, how)) = target;
         let claim = self.directory().claim(theirs, address, *how, SystemTime::now());
@@ -282,7 +283,7 @@ impl Neighbours {
             if self.still_answers(other, &addresses).await {
                 duplicate = true;
             } else {
-                self.lost(other, &format!("another run of it answers at {address} now"));
+                self.lost(other, &format!("another run of it now answers at {address}"));
             }
         }
         self.events.report(PeerEvent::PeerFound {
@@ -297,7 +298,7 @@ impl Neighbours {
         true
     }
 
-    /// Asks again, over a new connection: an old one may belong to a machine that is gone.
+    /// Asks again over a new connection, because an old one may lead to a machine that is gone.
     async fn still_answers(&self, key: PeerKey, addresses: &[SocketAddr]) -> bool {
         let asked = timeout(limits::HINT_ANSWER_DEADLINE, dial_any(addresses, &self.ours)).await;
         matches!(asked, Ok(Ok(dialled)) if PeerKey::from(&dialled.connection.theirs) == key)
@@ -352,8 +353,7 @@ impl Neighbours {
         }
     }
 
-    /// Waits until a peer answers at an address it was not known by and no longer at `current`. Nothing when its entry
-    /// was taken from it.
+    /// Waits until a peer answers at a new address and no longer at `current`. None if its entry was removed.
     async fn moved(&self, key: PeerKey, current: SocketAddr, poke: &Notify) -> Option<Dialled> {
         let mut tried = BTreeSet::from([current]);
         loop {
@@ -393,7 +393,7 @@ impl Neighbours {
         }
     }
 
-    /// It was there until now, which is as good as having been heard of.
+    /// The peer answered until now, which counts like hearing of it.
     fn answered(&self, target: &Target) {
         if let Target::Found(key, _) = target
             && let Some(heard) = self.heard().get_mut(key)
@@ -418,10 +418,10 @@ impl Neighbours {
     }
 }
 
-/// A visitor that serves is a peer to be asked: its own port, at the address it came from.
+/// A visitor that serves is a peer to ask, at the address it came from and the port it claims.
 fn visited(visitor: &Visitor) -> Option<Hint> {
     let port = visitor.hello.listen_port.filter(|port| *port != 0)?;
-    // The scope of a link-local address stays with it.
+    // The port is replaced in place, so that a link-local address keeps its scope.
     let mut address = visitor.from;
     address.set_port(port);
     if let SocketAddr::V6(wide) = address
@@ -436,7 +436,8 @@ fn visited(visitor: &Visitor) -> Option<Hint> {
     })
 }
 
-/// Wait before the next try, beyond the pause that stands before each: longer each time at first, then slow.
+/// Wait before the next try, in addition to the pause before every try. Together they double for the first tries; later
+/// tries are rare.
 fn pause(tries: u32) -> Duration {
     match tries {
         0 | 1 => Duration::ZERO,

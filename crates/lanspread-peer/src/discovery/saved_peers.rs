@@ -1,11 +1,11 @@
-//! Peers that the user wants to be asked each time: `peers.toml` in the state directory.
+//! Peers that the user wants to ask each time: `peers.toml` in the state directory.
 //!
 //! ```toml
 //! peers = [
 //!     "10.0.0.5:4100",
 //! ]
 //! ```
-//! The file is replaced as a whole; the state directory itself is the lock between two programs that change it.
+//! The file is replaced as a whole. A program that changes it locks the state directory itself.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -33,8 +33,8 @@ struct SavedFile {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SavedPeersError {
-    /// No more can be saved.
-    #[error("{} peers are saved already, the limit", limits::SAVED_PEERS_MAX)]
+    /// The limit is reached.
+    #[error("{} peers are already saved, the limit", limits::SAVED_PEERS_MAX)]
     TooMany,
     /// A peer that is not in the list.
     #[error("{peer} is not a saved peer")]
@@ -42,10 +42,10 @@ pub enum SavedPeersError {
         /// The peer as given.
         peer: String,
     },
-    /// There is no state directory to look in.
+    /// There is no state directory.
     #[error(transparent)]
     Trust(#[from] TrustError),
-    /// The file is not one of ours.
+    /// The file is not a list of saved peers.
     #[error(transparent)]
     Foreign(#[from] ForeignState),
     /// This machine's disk.
@@ -65,7 +65,7 @@ impl SavedPeersError {
         }
     }
 
-    /// How the failure is classed.
+    /// Class of the failure.
     pub fn category(&self) -> ErrorCategory {
         match self {
             Self::TooMany => ErrorCategory::Usage,
@@ -83,10 +83,10 @@ pub struct SavedPeers {
 }
 
 impl SavedPeers {
-    /// Those of a state directory, the user's when nothing is said.
+    /// The saved peers of a state directory; without one, of the user's.
     ///
     /// # Errors
-    /// [`SavedPeersError::Trust`] when there is no home folder to look in.
+    /// [`SavedPeersError::Trust`] if there is no home folder to look in.
     pub fn of(state_dir: Option<PathBuf>) -> Result<Self, SavedPeersError> {
         Ok(Self { state_dir: identity::state_dir(state_dir)? })
     }
@@ -94,7 +94,8 @@ impl SavedPeers {
     /// The saved peers, in the order in which they were added.
     ///
     /// # Errors
-    /// [`SavedPeersError::Foreign`] when the file is not one of ours, [`SavedPeersError::Local`] when it cannot be read.
+    /// [`SavedPeersError::Foreign`] if the file is not a list of saved peers, [`SavedPeersError::Local`] if it cannot
+    /// be read.
     pub fn load(&self) -> Result<Vec<PeerAddress>, SavedPeersError> {
         let path = self.path();
         let file = match File::open(&path) {
@@ -118,7 +119,7 @@ impl SavedPeers {
         parse(&text).map_err(foreign)
     }
 
-    /// Saves a peer. Whether it was not saved already.
+    /// Saves a peer. Returns whether it was not saved yet.
     ///
     /// # Errors
     /// [`SavedPeersError::TooMany`], and as for [`Self::load`].
@@ -135,7 +136,7 @@ impl SavedPeers {
         })
     }
 
-    /// Removes a saved peer. Whether it was there.
+    /// Removes a saved peer. Returns whether it was saved.
     ///
     /// # Errors
     /// As for [`Self::load`].
@@ -180,7 +181,7 @@ fn parse(text: &str) -> Result<Vec<PeerAddress>, String> {
     Ok(file.peers)
 }
 
-/// Addresses hold no character that a TOML string would have to escape.
+/// Addresses contain no character that a TOML string must escape.
 fn write(peers: &[PeerAddress]) -> String {
     let mut text = "peers = [\n".to_owned();
     for peer in peers {
@@ -238,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_ours_is_reported_and_not_replaced() {
+    fn a_file_that_is_not_ours_is_reported_and_not_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let saved = saved(folder.path());
         fs::create_dir(folder.path().join("state")).unwrap();
@@ -252,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn the_number_is_bounded() {
+    fn the_number_of_saved_peers_is_bounded() {
         let folder = tempfile::tempdir().unwrap();
         let saved = saved(folder.path());
         fs::create_dir(folder.path().join("state")).unwrap();

@@ -1,5 +1,4 @@
-//! Finding peers for one question: those at hand are asked at once, those heard of as they are heard of, and it goes on
-//! when waiting longer would not help.
+//! Asks peers one question: the peers at hand at once, others as they are found, until waiting longer would not help.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -21,21 +20,21 @@ use crate::discovery::multicast::{Discovery, Heard};
 use crate::discovery::search_outcome::{DiscoverySearch, OtherVersion, SearchOutcome};
 use crate::transport::dial::{Dialled, dial, dial_any};
 
-/// How far a search is.
+/// The progress of a search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SearchProgress {
-    /// Peers asked, all of them.
+    /// All peers that were asked.
     pub(crate) asked: usize,
     /// Those that have answered or failed.
     pub(crate) answered: usize,
-    /// Those that have what is wanted.
+    /// Those that offer what is wanted.
     pub(crate) offering: usize,
-    /// Since somebody new was heard of.
+    /// Time since a new peer was last heard of.
     pub(crate) quiet: Duration,
 }
 
-/// Whether to go on without waiting for more peers to be heard of: everybody has answered, somebody has what is wanted,
-/// and nobody new came for a while. Pure.
+/// Whether the search need not wait for more peers: every peer asked has answered, at least one offers what is wanted,
+/// and no new peer was heard of for a while. Pure.
 pub(crate) fn enough(progress: SearchProgress, quiet: Duration) -> bool {
     progress.offering > 0 && progress.answered == progress.asked && progress.quiet >= quiet
 }
@@ -43,9 +42,9 @@ pub(crate) fn enough(progress: SearchProgress, quiet: Duration) -> bool {
 /// How peers that are not at hand are searched for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Search {
-    /// Longest wait; nothing when discovery is off.
+    /// Longest wait; none if discovery is off.
     pub(crate) timeout: Option<Duration>,
-    /// Time without anybody new after which it ends sooner.
+    /// Time without a new peer after which the search ends sooner.
     pub(crate) quiet: Duration,
     /// Port of multicast DNS.
     pub(crate) port: u16,
@@ -82,17 +81,17 @@ impl Whom {
     }
 }
 
-/// What one asking came to, and who was there.
+/// The number of a peer that was asked, the running peer that answered, and its answer.
 type Asked<T> = (usize, Option<PeerKey>, Result<T, WireError>);
 
-/// A search that runs.
+/// A running search.
 struct Asking<'a, Q> {
     ours: &'a Hello,
     question: Q,
     places: Arc<Semaphore>,
-    /// Everybody asked, in order.
+    /// All peers asked, in order.
     whom: Vec<(String, Option<PeerKey>)>,
-    /// Addresses already asked of peers heard of.
+    /// Addresses already tried of the peers heard of.
     tried: BTreeMap<PeerKey, BTreeSet<SocketAddr>>,
 }
 
@@ -130,7 +129,7 @@ impl<Q> Asking<'_, Q> {
         });
     }
 
-    /// What of a hint is worth asking: addresses that were not asked yet of a peer that is not this one.
+    /// The part of a hint that is worth asking: addresses not tried yet, of a peer that is not this one.
     fn news(&mut self, mut hint: PeerHint, named: &BTreeSet<String>) -> Option<PeerHint> {
         if hint.key.id == self.ours.peer || self.whom.len() >= limits::PEERS_MAX {
             return None;
@@ -141,7 +140,7 @@ impl<Q> Asking<'_, Q> {
     }
 }
 
-/// Asks the peers at hand, and those that are heard of within the search. Dropping the future drops every connection.
+/// Asks the peers at hand, and those that are heard of during the search. Dropping the future drops every connection.
 pub(crate) async fn find<T, Q, A>(
     at_hand: &[PeerAddress],
     ours: &Hello,
@@ -179,7 +178,7 @@ where
         let done = if waiting {
             enough(SearchProgress { asked, answered, offering, quiet }, search.quiet)
         } else {
-            // After the longest wait, who offers it is not kept waiting by who does not answer.
+            // After the longest wait, one offer is enough: peers that do not answer must not delay it.
             complete || search.timeout.is_some() && failed.is_none() && offering > 0
         };
         if done {
@@ -199,7 +198,7 @@ where
                         offering += usize::from(answer.as_ref().is_ok_and(&offers));
                         answers.push((index, key, answer));
                     }
-                    Err(error) => tracing::error!("asking a peer ended abnormally: {error}"),
+                    Err(error) => tracing::error!("the question to a peer ended abnormally: {error}"),
                 }
             }
             heard = heard, if waiting => match heard {
@@ -248,14 +247,14 @@ where
     (sorted(&state.whom, answers), searched)
 }
 
-/// Whether somebody is there, whatever he said.
+/// Whether a peer answered, even if with a failure.
 fn is_answer<T>(answer: &Result<T, WireError>) -> bool {
     use WireError::{Closed, Connect, Io, NotAwaited, Timeout};
     !matches!(answer, Err(Connect(_) | Io(_) | Closed | Timeout { .. } | NotAwaited))
 }
 
-/// One answer per peer, in the order of asking: who answered at one address is not counted as failed at another, and who
-/// answered at two, once.
+/// One answer per peer, in the order of asking. A peer that answered at one address does not count as failed at
+/// another, and a peer that answered at two addresses counts once. Peers that were not awaited come last.
 fn sorted<T>(whom: &[(String, Option<PeerKey>)], mut answers: Vec<Asked<T>>) -> Vec<Found<T>> {
     answers.sort_by_key(|(index, ..)| *index);
     let there: BTreeSet<PeerKey> = answers.iter().filter_map(|(_, key, _)| *key).collect();
@@ -281,18 +280,18 @@ fn sorted<T>(whom: &[(String, Option<PeerKey>)], mut answers: Vec<Asked<T>>) -> 
 }
 
 impl Search {
-    /// For one game: who offers it is enough.
+    /// For one game: peers that offer it are enough.
     pub(crate) fn for_game(discovery: crate::report::operation::DiscoveryMode, port: u16) -> Self {
         Self { timeout: discovery.timeout(), quiet: limits::DISCOVERY_QUIET, port }
     }
 
-    /// For a list of everybody.
+    /// For a list of all peers.
     pub(crate) fn for_list(discovery: crate::report::operation::DiscoveryMode, port: u16) -> Self {
         Self { timeout: discovery.timeout(), quiet: limits::DISCOVERY_LIST_QUIET, port }
     }
 }
 
-/// The port that is searched unless a test says otherwise.
+/// The port of the search, unless a test chooses another.
 pub(crate) const PORT: u16 = multicast::PORT;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Where peers were looked for, so that finding none can be explained.
+//! What a search for peers did, so that finding none can be explained.
 
 use std::net::SocketAddr;
 
@@ -8,7 +8,7 @@ use serde::Serialize;
 /// What a search for peers did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct SearchOutcome {
-    /// Peers that were asked: named, saved, known already, or heard of.
+    /// Peers that were asked: named, saved, already known, or heard of.
     pub asked: usize,
     /// Those of them that answered at all.
     pub answered: usize,
@@ -36,7 +36,7 @@ pub enum DiscoverySearch {
         interfaces: Vec<String>,
         /// Peers heard of that speak this protocol version.
         heard: usize,
-        /// Peers heard of that speak another one.
+        /// Peers heard of that speak another version.
         other_versions: Vec<OtherVersion>,
     },
 }
@@ -53,7 +53,7 @@ pub struct OtherVersion {
 }
 
 impl SearchOutcome {
-    /// Why nobody was found, in one line.
+    /// Why no peer was found, in one line.
     pub(crate) fn why_nobody(&self) -> String {
         if self.asked > 0 && self.answered == 0 {
             return format!("none of {} peers answered", self.asked);
@@ -68,12 +68,12 @@ impl SearchOutcome {
             }
             DiscoverySearch::Done { waited_ms, interfaces, .. } => {
                 let (whole, tenth) = (waited_ms / 1000, waited_ms % 1000 / 100);
-                format!("nobody was heard in {whole}.{tenth} s on {}", interfaces.join(", "))
+                format!("no peer was found within {whole}.{tenth} s on {}", interfaces.join(", "))
             }
         }
     }
 
-    /// What else the search met, behind a list of answers.
+    /// What else happened during the search, to append to a list of answers.
     pub(crate) fn remark(&self) -> String {
         match &self.discovery {
             DiscoverySearch::Failed { reason } => format!("; discovery could not run: {reason}"),
@@ -84,7 +84,7 @@ impl SearchOutcome {
         }
     }
 
-    /// Which of the reasons it was, as a stable kebab-case word.
+    /// The reason as a stable kebab-case word.
     pub(crate) fn cause(&self) -> &'static str {
         if self.asked > 0 && self.answered == 0 {
             return "no-answer";
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn every_way_to_find_nobody_has_its_own_explanation_and_cause() {
+    fn every_way_to_find_no_peer_has_its_own_explanation_and_cause() {
         let other =
             OtherVersion { name: "pc".to_owned(), address: Some(([10, 0, 0, 1], 4000).into()), protocol: 2 };
         let failed = DiscoverySearch::Failed { reason: "permission denied".to_owned() };

@@ -1,7 +1,7 @@
-//! Answers to questions, as data: what a peer says of itself, its games, its operations and other peers.
+//! Answers to requests, as data: what a peer reports about itself, its games, its operations and other peers.
 //!
-//! Like events they print as one JSON object a line, with a stable kebab-case `event` name, and travel over the control
-//! socket as they are.
+//! Like events, they are printed as one JSON object a line, with a stable kebab-case `event` name, and are sent over
+//! the control socket unchanged.
 
 use std::net::SocketAddr;
 
@@ -23,13 +23,13 @@ pub enum Answer {
         game: GameId,
         /// Version that is downloaded.
         version: Option<GameVersion>,
-        /// Version that is installed, as far as its receipt says.
+        /// Version that is installed, according to its receipt.
         installed_version: Option<GameVersion>,
         /// What this machine can do with it.
         state: Availability,
-        /// Whether the sentinel is there.
+        /// Whether the sentinel exists.
         downloaded: bool,
-        /// Whether `local/` is there.
+        /// Whether `local/` exists.
         installed: bool,
         /// Bytes of its root files.
         bytes: u64,
@@ -58,7 +58,7 @@ pub enum Answer {
         /// How many games it offers.
         games: u64,
     },
-    /// A peer that was asked and did not answer as it should.
+    /// A peer that was asked and did not answer as expected.
     PeerUnavailable {
         /// The peer as it was named.
         peer: String,
@@ -67,14 +67,14 @@ pub enum Answer {
         /// Why, in one line.
         message: String,
     },
-    /// No peer was found that could be asked; what is here was told all the same.
+    /// No peer was found that could be asked. The games of this machine were reported nevertheless.
     NobodyFound {
-        /// Where was looked, and why nobody may have been found.
+        /// Where the search looked, and why it found no peer.
         message: String,
-        /// Which of the reasons it was: `no-answer`, `nobody-named`, `other-version` or `nobody-heard`.
+        /// The reason: `no-answer`, `nobody-named`, `other-version` or `nobody-heard`.
         cause: Option<Code>,
     },
-    /// A peer that is always asked, or not any more.
+    /// A peer that is always asked, or no longer.
     SavedPeer {
         /// Where it listens.
         peer: PeerAddress,
@@ -93,9 +93,9 @@ pub enum Answer {
         games: Vec<GameId>,
         /// Streams and downloads it is sending.
         active_outbound_transfers: u64,
-        /// How many it sends at most at once.
+        /// How many it sends at once, at most.
         streams_max: u64,
-        /// Connections open to it, the one that asks included.
+        /// Open connections to it, including the one that asks.
         connections: u64,
     },
     /// An operation that runs or waits.
@@ -108,7 +108,7 @@ pub enum Answer {
         game: GameId,
         /// Whether it runs; it waits otherwise.
         running: bool,
-        /// How many follow it.
+        /// How many clients follow it.
         followers: u64,
     },
     /// Operations were cancelled.
@@ -126,13 +126,13 @@ pub enum Answer {
         version: GameVersion,
         /// The sources, in the order in which they would be tried.
         sources: Vec<PlannedSource>,
-        /// The other peers, and why they are none.
+        /// The other peers, and why they are not sources.
         dropped: Vec<PeerAnswer>,
         /// Files it would install.
         files: u64,
         /// Unpacked bytes.
         bytes: u64,
-        /// Bytes it takes, with room for names and a margin.
+        /// Bytes that it needs, with room for names and a margin.
         needed_bytes: u64,
         /// Bytes that are free.
         free_bytes: u64,

@@ -1,4 +1,4 @@
-//! How events travel: from the parts of a peer to whoever subscribed.
+//! Carries events from the parts of a peer to its subscribers.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,7 +14,7 @@ use crate::report::event::{PeerEvent, ReportedEvent};
 pub struct PeerEvents(broadcast::Receiver<PeerEvent>);
 
 impl PeerEvents {
-    /// The next event, or nothing when the peer is gone.
+    /// The next event; none when the peer is gone.
     pub async fn next(&mut self) -> Option<PeerEvent> {
         match self.0.recv().await {
             Ok(event) => Some(event),
@@ -23,7 +23,7 @@ impl PeerEvents {
         }
     }
 
-    /// An event that has happened already, if there is one.
+    /// An event that has already happened, if there is one.
     pub fn try_next(&mut self) -> Option<PeerEvent> {
         match self.0.try_recv() {
             Ok(event) => Some(event),
@@ -33,13 +33,13 @@ impl PeerEvents {
     }
 }
 
-/// Where the parts of a peer report to.
+/// Where the parts of a peer report events.
 #[derive(Debug, Clone)]
 pub(crate) struct EventSender {
     peer: broadcast::Sender<PeerEvent>,
-    /// The newest events of the peer, progress left out.
+    /// The newest events of the peer, without progress.
     history: Arc<Mutex<VecDeque<ReportedEvent>>>,
-    /// The followers of one operation, who hear nothing else.
+    /// The followers of one operation, which receive only its events.
     operation: Option<broadcast::Sender<PeerEvent>>,
 }
 
@@ -61,13 +61,14 @@ impl EventSender {
         }
     }
 
-    /// What is reported from now on: of the operation if it is one's sender, otherwise of the whole peer.
+    /// Subscribes to the events from now on: of the operation, if this is the sender of one, otherwise of the whole
+    /// peer.
     pub(crate) fn subscribe(&self) -> PeerEvents {
         PeerEvents(self.operation.as_ref().unwrap_or(&self.peer).subscribe())
     }
 
     pub(crate) fn report(&self, event: PeerEvent) {
-        // Nobody listening is fine: events are for whoever wants them.
+        // No subscriber is fine: events are optional.
         if let Some(operation) = &self.operation {
             let _ = operation.send(event.clone());
         }
@@ -82,7 +83,7 @@ impl EventSender {
         let _ = self.peer.send(event);
     }
 
-    /// The newest events of the peer, and a subscription that goes on where they end.
+    /// The newest events of the peer, and a subscription that continues where they end.
     pub(crate) fn history_and_rest(&self) -> (Vec<ReportedEvent>, PeerEvents) {
         let history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
         (history.iter().cloned().collect(), PeerEvents(self.peer.subscribe()))
@@ -98,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn an_operation_s_followers_hear_nothing_else() {
+    fn the_followers_of_an_operation_receive_only_its_events() {
         let peer = EventSender::new();
         let operation = peer.of_operation();
         let (mut all, mut own) = (peer.subscribe(), operation.subscribe());
@@ -118,7 +119,11 @@ mod tests {
         }
         let (history, mut rest) = peer.history_and_rest();
         assert_eq!(history.len(), limits::EVENT_HISTORY_ITEMS);
-        assert_eq!(history[0].event, event(1), "the oldest went first, progress took no place");
+        assert_eq!(
+            history[0].event,
+            event(1),
+            "the oldest event was dropped first, and progress took no place"
+        );
         peer.report(event(7));
         assert_eq!(rest.try_next(), Some(event(7)));
     }

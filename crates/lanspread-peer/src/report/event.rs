@@ -29,7 +29,7 @@ pub enum PeerEvent {
         /// Identity of this peer.
         peer: PeerId,
     },
-    /// What an earlier crash left of an operation was put in order.
+    /// What a crash left of an earlier operation was recovered.
     GameRecovered {
         /// Which game.
         game: GameId,
@@ -66,7 +66,7 @@ pub enum PeerEvent {
         name: String,
         /// Container format.
         format: ArchiveFormat,
-        /// Whether its files depend on the ones before them.
+        /// Whether decoding a file needs the files before it.
         solid: bool,
         /// Files in it.
         files: u64,
@@ -136,14 +136,14 @@ pub enum PeerEvent {
         files: u64,
         /// Bytes of these files.
         bytes_total: u64,
-        /// Bytes that an earlier download has left and that are known to be good.
+        /// Bytes that an earlier download left and that are known to be good.
         bytes_kept: u64,
     },
     /// Bytes arrived.
     DownloadProgress {
         /// Which game.
         game: GameId,
-        /// Bytes that are here, those kept from earlier included.
+        /// Bytes that are on this machine, including those kept from earlier.
         bytes: u64,
         /// Bytes of the game root's files.
         bytes_total: u64,
@@ -173,14 +173,14 @@ pub enum PeerEvent {
         bytes: u64,
         /// Bytes that this run fetched.
         bytes_fetched: u64,
-        /// Who sent what.
+        /// What each source sent.
         sources: Vec<SourceShare>,
         /// From the command to the durable sentinel.
         duration_ms: u64,
         /// `bytes_fetched` per second of `duration_ms`.
         bytes_per_second: u64,
     },
-    /// The game is not downloaded; what has come is kept for the next try.
+    /// The game is not downloaded; what has arrived is kept for the next try.
     DownloadFailed {
         /// Which game.
         game: GameId,
@@ -192,7 +192,7 @@ pub enum PeerEvent {
         bytes_kept: u64,
     },
 
-    // ---- Installs from archives that are here, and their end ----
+    // ---- Installs from local archives, removal, verification ----
     /// An install from the archives of the game root begins.
     InstallBegin {
         /// Which game.
@@ -201,7 +201,7 @@ pub enum PeerEvent {
         version: GameVersion,
         /// Unpacked bytes of the game.
         bytes_total: u64,
-        /// Whether an installed tree is replaced.
+        /// Whether it replaces an installed tree.
         replaces: bool,
     },
     /// Bytes were unpacked.
@@ -239,7 +239,7 @@ pub enum PeerEvent {
     AlreadyCurrent {
         /// Which game.
         game: GameId,
-        /// The version that is here and wanted.
+        /// The version that is wanted and already on this machine.
         version: GameVersion,
     },
     /// `local/` is gone.
@@ -265,7 +265,7 @@ pub enum PeerEvent {
         /// Bytes to compare.
         bytes_total: u64,
     },
-    /// Something is not as it was installed or downloaded.
+    /// A file is not as it was installed or downloaded.
     VerifyDifference {
         /// Which game.
         game: GameId,
@@ -273,7 +273,7 @@ pub enum PeerEvent {
         part: Code,
         /// Path below `local/` or the game root.
         path: String,
-        /// `missing`, `size`, `content`, or `added` (not ours, so no fault).
+        /// `missing`, `size`, `content`, or `added` (a file of the user, which is not a fault).
         problem: Code,
     },
     /// Everything was compared.
@@ -286,7 +286,7 @@ pub enum PeerEvent {
         bytes: u64,
         /// Files that are missing or differ.
         differences: u64,
-        /// Files in `local/` that nobody installed.
+        /// Files in `local/` that no install put there.
         added: u64,
     },
 
@@ -328,7 +328,7 @@ pub enum PeerEvent {
         revision: u64,
         /// Games that are offered.
         games: u64,
-        /// Games whose offer is new, other or gone; all of them at the start.
+        /// Games whose offer is new, different or gone; all games at the start.
         changed: Vec<GameId>,
     },
     /// A peer was found and answers.
@@ -340,7 +340,7 @@ pub enum PeerEvent {
         /// Where it answers.
         addr: SocketAddr,
     },
-    /// A peer has told its library.
+    /// A peer reported its library, for the first time or because it changed.
     PeerLibraryChanged {
         /// Its identity.
         peer: PeerId,
@@ -351,7 +351,7 @@ pub enum PeerEvent {
         /// Games that it offers.
         games: u64,
     },
-    /// A peer does not answer any more.
+    /// A peer no longer answers.
     PeerLost {
         /// Its identity.
         peer: PeerId,
@@ -360,7 +360,7 @@ pub enum PeerEvent {
         /// Why, in one line.
         reason: String,
     },
-    /// Two running peers have the same identity: one state directory was copied.
+    /// Two running peers have the same identity, because a state directory was copied.
     DuplicateIdentity {
         /// The identity.
         peer: PeerId,
@@ -380,7 +380,7 @@ pub enum PeerEvent {
         /// Identity of the receiver.
         peer_id: PeerId,
     },
-    /// It ended.
+    /// A stream or download to another peer ended.
     TransferEnd {
         /// Which game.
         game: GameId,
@@ -388,7 +388,7 @@ pub enum PeerEvent {
         peer: PeerName,
         /// `complete`, or the stable code of what ended it.
         outcome: Code,
-        /// Bytes sent: unpacked ones of a stream, bytes of the files of a download.
+        /// Bytes sent: unpacked bytes of a stream, file bytes of a download.
         bytes: u64,
     },
     /// The subscriber was too slow and lost events.
@@ -412,7 +412,7 @@ impl PeerEvent {
         }
     }
 
-    /// The game that it is about, if it is about one.
+    /// The game that the event is about, if there is one.
     pub fn game(&self) -> Option<&GameId> {
         match self {
             Self::GameRecovered { game, .. }
@@ -453,7 +453,7 @@ impl PeerEvent {
         }
     }
 
-    /// Whether it only says how far something is; another one follows soon.
+    /// Whether the event only reports progress, so that another one follows soon.
     pub fn is_progress(&self) -> bool {
         matches!(
             self,
@@ -470,7 +470,7 @@ impl PeerEvent {
 pub struct SourceShare {
     /// Name of the source.
     pub peer: PeerName,
-    /// Chunks it sent whole.
+    /// Whole chunks that it sent.
     pub chunks: u64,
     /// Bytes of these chunks.
     pub bytes: u64,

@@ -1,7 +1,8 @@
-//! Failures as data: what an operation, an attempt or a peer's answer came to, for events, followers and sockets.
+//! Failures as data: why an operation or an attempt failed, or a peer is not a source, for events, followers and the
+//! control socket.
 //!
-//! Codes are kebab-case and never change; texts may. Advice is not among this: whoever shows a failure knows best what
-//! its user can do.
+//! Codes are kebab-case and never change; texts may. Failures contain no advice: the program that shows a failure knows
+//! what its user can do.
 
 use std::borrow::Cow;
 
@@ -11,7 +12,7 @@ use serde::{Deserialize, Serialize};
 /// A word of a short, fixed, documented list.
 pub type Code = Cow<'static, str>;
 
-/// How a failed operation is classed; the command line gives each class its exit status.
+/// Class of a failure; the command line program has an exit status for each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ErrorCategory {
@@ -19,13 +20,13 @@ pub enum ErrorCategory {
     Unexpected,
     /// The request itself is wrong.
     Usage,
-    /// Nobody offers what was asked for, or the peer asked is not there.
+    /// No peer offers what was asked for, or the peer asked does not answer.
     NotOffered,
     /// Every source was tried and failed.
     SourcesFailed,
-    /// The request is understood and refused.
+    /// The request was understood and refused.
     Refused,
-    /// Content of this machine is not what it should be.
+    /// Content on this machine is not as expected.
     Content,
     /// The disk of this machine.
     Local,
@@ -36,9 +37,9 @@ pub enum ErrorCategory {
 /// A peer that was asked and cannot be a source, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeerAnswer {
-    /// Name of the peer, or the address when it never said its name.
+    /// Name of the peer, or its address if its name is not known.
     pub peer: String,
-    /// Why it is no source.
+    /// Why it is not a source.
     pub reason: String,
 }
 
@@ -56,7 +57,7 @@ pub struct AttemptFailure {
     pub cause: Option<Code>,
 }
 
-/// Why an operation failed, as it can be told to several followers and over the control socket.
+/// Why an operation failed, in a form for several followers and the control socket.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{message}")]
 pub struct OperationFailure {
@@ -66,19 +67,20 @@ pub struct OperationFailure {
     pub message: String,
     /// What the code alone does not say, kebab-case; see `docs/events.md` for the words of each code.
     pub cause: Option<Code>,
-    /// How the failure is classed.
+    /// Class of the failure.
     pub category: ErrorCategory,
 }
 
 impl AttemptFailure {
-    /// A failure whose code says it all.
+    /// A failure without a cause beyond its code.
     pub fn new(peer: &PeerName, code: impl Into<Code>, message: String) -> Self {
         Self { peer: peer.clone(), code: code.into(), message, cause: None }
     }
 }
 
 impl OperationFailure {
-    /// A failure as a layer describes it; its text becomes one line whatever is in it, because names come from outside.
+    /// A failure as a layer describes it. Line breaks in the text are replaced, because it may contain names from
+    /// outside.
     pub fn new(code: impl Into<Code>, category: ErrorCategory, message: &str) -> Self {
         let message = message.replace(['\n', '\r'], " ");
         Self { code: code.into(), message, cause: None, category }

@@ -1,4 +1,4 @@
-//! What a peer can be told to do with a game, as data: options and kinds travel over the control socket as they are.
+//! What a peer can do with a game, as data: kinds and options are sent over the control socket unchanged.
 
 use std::fmt;
 use std::time::Duration;
@@ -14,17 +14,17 @@ use serde::{Deserialize, Serialize};
 pub enum OperationKind {
     /// Installs straight from another peer's archive, which is never stored.
     StreamInstall,
-    /// Brings the game root's files here as they are.
+    /// Fetches the files of the game root as they are.
     Download,
-    /// Installs from the archives of the game root, which are downloaded first where they are not here.
+    /// Installs from the archives of the game root, and downloads them first if they are missing.
     Install,
-    /// Replaces what is here by the version that is wanted: archives, installed tree, or both.
+    /// Replaces the archives, the installed tree, or both with the wanted version.
     Update,
     /// Removes `local/`.
     Uninstall,
     /// Removes the downloaded files.
     Remove,
-    /// Compares what is here with what was installed and downloaded.
+    /// Compares the files on disk with what was installed and downloaded.
     Verify,
 }
 
@@ -42,12 +42,11 @@ impl fmt::Display for OperationKind {
     }
 }
 
-/// One operation as it is asked for. Two requests that are equal and come while one of them is not done are one
-/// operation.
+/// A request for one operation. A request that equals one that is not done yet joins its operation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OperationRequest {
-    /// What is done.
+    /// What to do.
     pub kind: OperationKind,
     /// With which game.
     pub game: GameId,
@@ -60,13 +59,13 @@ pub struct OperationRequest {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OperationOptions {
-    /// Peers to ask beside those that are known or found.
+    /// Peers to ask in addition to those that are known or found.
     pub peers: Vec<PeerAddress>,
     /// How peers are found.
     pub discovery: DiscoveryMode,
     /// Which names are accepted.
     pub names: NamePolicy,
-    /// Goes on although files that the user added or changed are lost.
+    /// Continues even if files that the user added or changed are lost.
     pub force: bool,
 }
 
@@ -74,18 +73,18 @@ pub struct OperationOptions {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum DiscoveryMode {
-    /// Only peers that are named, saved, or known already.
+    /// Only peers that are named, saved, or already known.
     #[default]
     Off,
     /// By DNS-SD over multicast DNS.
     On {
-        /// Longest wait, milliseconds. It ends sooner when the peers heard of are enough to decide.
+        /// Longest wait, milliseconds. The search ends sooner if the peers heard of are enough to decide.
         timeout_ms: u64,
     },
 }
 
 impl DiscoveryMode {
-    /// The longest wait, within [`limits::DISCOVERY_TIMEOUT_MAX`]; nothing when it is off.
+    /// The longest wait, at most [`limits::DISCOVERY_TIMEOUT_MAX`]; none if discovery is off.
     pub fn timeout(self) -> Option<Duration> {
         match self {
             Self::Off => None,
@@ -100,7 +99,7 @@ impl DiscoveryMode {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AskOptions {
-    /// Peers to ask beside those that are known or found.
+    /// Peers to ask in addition to those that are known or found.
     pub peers: Vec<PeerAddress>,
     /// How peers are found.
     pub discovery: DiscoveryMode,

@@ -1,4 +1,4 @@
-//! Holds the schema of events and reports to `docs/event-schema.json`, and `docs/events.md` to the schema.
+//! Checks the schema of events and answers against `docs/event-schema.json`, and `docs/events.md` against the schema.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -141,7 +141,7 @@ fn events() -> Vec<PeerEvent> {
     ]
 }
 
-/// One of each kind of report.
+/// One of each kind of answer.
 fn reports() -> Vec<Answer> {
     use Answer as R;
     let id = || "00".repeat(16).parse().unwrap();
@@ -200,8 +200,8 @@ fn type_name(value: &Value) -> String {
     }
 }
 
-/// Adds what one object of each kind looks like, and proves that none is missing: the decoder lists them all when it
-/// is asked for one that does not exist.
+/// Adds the form of one object of each kind, and proves that none is missing: the decoder lists all kinds when it meets
+/// an unknown one.
 fn add<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(samples: Vec<T>, schema: &mut Schema) {
     let mut names = Vec::new();
     for sample in samples {
@@ -226,9 +226,9 @@ fn docs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs")
 }
 
-/// A change of the schema must be meant: run the test with `LANSPREAD_WRITE_SCHEMA=1` to accept it.
+/// Catches unintended changes of the schema: to accept a change, run the test with `LANSPREAD_WRITE_SCHEMA=1`.
 #[test]
-fn events_and_reports_have_the_documented_schema() {
+fn events_and_answers_have_the_documented_schema() {
     let mut schema = Schema::new();
     add(events(), &mut schema);
     add(reports(), &mut schema);
@@ -238,7 +238,7 @@ fn events_and_reports_have_the_documented_schema() {
         std::fs::write(&path, &written).unwrap();
     }
     let expected = std::fs::read_to_string(&path).unwrap();
-    assert_eq!(written, expected, "run it with LANSPREAD_WRITE_SCHEMA=1 if the change is meant");
+    assert_eq!(written, expected, "run it with LANSPREAD_WRITE_SCHEMA=1 if the change is intended");
 
     let text = std::fs::read_to_string(docs().join("events.md")).unwrap();
     for (event, fields) in &schema {

@@ -1,11 +1,11 @@
 //! Sends the root files of one game as they are, chunk by chunk: a reader on a blocking thread, bounded channels, the
 //! socket.
 //!
-//! A file is known by the fingerprint that was announced for it: a chunk is only said to be whole when the file had this
-//! fingerprint before and behind its reading. Files that are not in the announced list cannot be named.
+//! Each file is announced with a fingerprint. The source reports a chunk as whole only if the file had this fingerprint
+//! before and after it was read. A request can name only files of the announced list.
 //!
 //! Shutdown promise, as for streams: however a download ends, the reader is unblocked and joined before [`serve`]
-//! returns, so that no thread, open file or count outlives it.
+//! returns, so no thread, open file or count outlives it.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
@@ -36,7 +36,7 @@ use super::stream::StreamEnd;
 use crate::source::parts::{FILES_PER_MESSAGE, in_parts};
 use crate::task::Tasks;
 
-/// A file that chunks may be asked of, as it was when the download began.
+/// A file of which the receiver may ask for chunks, as it was when the download began.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct ServedFile {
     path: PathBuf,
@@ -82,7 +82,7 @@ fn survey(state: &GameState) -> Result<Vec<ServedFile>, Refusal> {
     Ok(files)
 }
 
-/// Opens a regular file. Something else that took its name meanwhile, a pipe for example, must not hold us up.
+/// Opens a regular file, without blocking if something else has taken its name meanwhile, for example a pipe.
 fn open(path: &Path) -> Result<(File, Metadata), Refusal> {
     let failed = |error| {
         tracing::warn!("{} cannot be served: {error}", path.display());
@@ -92,13 +92,13 @@ fn open(path: &Path) -> Result<(File, Metadata), Refusal> {
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(failed)?;
     let metadata = file.metadata().map_err(failed)?;
     if !metadata.is_file() {
-        tracing::warn!("{} cannot be served: it is no regular file", path.display());
-        return Err(Refusal::new(RefusalCode::Changed, "one of its files is none any more"));
+        tracing::warn!("{} cannot be served: it is not a regular file", path.display());
+        return Err(Refusal::new(RefusalCode::Changed, "one of its files is no longer a regular file"));
     }
     Ok((file, metadata))
 }
 
-/// One number for which file this is and when it was changed last; the same in every run of the program.
+/// Identifies a file and its last change in one number, the same in every run of the program.
 fn fingerprint(metadata: &Metadata) -> u64 {
     let mut hash = Sha256::new();
     for part in [metadata.dev(), metadata.ino(), metadata.size()] {
@@ -120,13 +120,13 @@ enum Item {
     Control(ChunkMessage),
 }
 
-/// How the socket's side of a download came to its end.
+/// How the socket's side of a download ended.
 enum End {
-    /// The receiver closed and owed nothing was left.
+    /// The receiver closed the connection, and no chunk was owed.
     Complete,
     ReceiverGone,
     Stopping,
-    /// The reader failed, and the receiver was told why.
+    /// The reader failed, and the receiver knows why.
     Failed(RefusalCode),
     Wire(WireError),
 }
@@ -170,7 +170,7 @@ async fn send<S: AsyncRead + AsyncWrite>(
                 outgoing.flush().await
             };
             if !matches!(timeout(limits::FAREWELL_DEADLINE, telling).await, Ok(Ok(()))) {
-                tracing::debug!("{name} could not be told that this source stops");
+                tracing::debug!("cannot tell {name} that this source is stopping");
             }
             RefusalCode::Stopping.as_str()
         }
@@ -189,7 +189,7 @@ async fn take_requests<S: AsyncRead>(
             Ok(Ok(true)) => {}
             Ok(Ok(false)) if unanswered.load(Ordering::Relaxed) == 0 => return End::Complete,
             Ok(_) => return End::ReceiverGone,
-            // It has nothing to ask while it is being sent what it asked for.
+            // A receiver need not ask while it is still waiting for chunks.
             Err(_) if unanswered.load(Ordering::Relaxed) > 0 => continue,
             Err(_) => {
                 return End::Wire(WireError::Timeout {
@@ -204,7 +204,7 @@ async fn take_requests<S: AsyncRead>(
         };
         unanswered.fetch_add(1, Ordering::Relaxed);
         if requests.send(request).await.is_err() {
-            // The reader has failed; what it said about it is on its way.
+            // The reader has failed, and its reason is on its way to the socket.
             return std::future::pending().await;
         }
     }
@@ -257,7 +257,7 @@ async fn send_items<S: AsyncWrite>(
         let written = tokio::select! {
             written = &mut write => written,
             () = stop.cancelled() => {
-                // Nothing can follow half a frame but its other half.
+                // Only its other half can follow half a frame.
                 let written = within(limits::FAREWELL_DEADLINE, "room for a frame", write).await;
                 return written.map_or_else(End::Wire, |()| End::Stopping);
             }
@@ -270,9 +270,9 @@ async fn send_items<S: AsyncWrite>(
     }
 }
 
-/// Why the reader reads no further.
+/// Why the reader stops.
 enum Stop {
-    /// Nobody takes what it reads.
+    /// The socket's side has ended.
     Gone,
     Refused(Refusal),
 }
@@ -293,8 +293,8 @@ impl Reader {
                 Ok(()) => {}
                 Err(Stop::Gone) => return,
                 Err(Stop::Refused(refusal)) => {
-                    tracing::info!("a download ends here: {}", refusal.message);
-                    // Nobody listens any more: then nobody need be told.
+                    tracing::info!("a download ended: {}", refusal.message);
+                    // If the socket's side has ended, no one is left to tell.
                     let _ = self.push(Item::Control(ChunkMessage::Failed(refusal)));
                     return;
                 }
@@ -317,7 +317,7 @@ impl Reader {
         self.push(Item::Control(ChunkMessage::End { checksum }))
     }
 
-    /// Pushes the bytes of a chunk; their CRC-32 if the file was the announced one all the time.
+    /// Pushes the bytes of a chunk and returns their CRC-32, if the file was the announced one throughout.
     fn read(&self, file: &File, served: &ServedFile, request: ChunkRequest) -> Result<Checksum, Stop> {
         let failed = |error| {
             tracing::warn!("{} cannot be read: {error}", served.path.display());
@@ -350,12 +350,12 @@ impl Reader {
     }
 }
 
-/// The file of a request, if the request is one that may be made. Pure.
+/// The file of a request, if the request is allowed. Pure.
 fn check(request: ChunkRequest, files: &[ServedFile]) -> Result<&ServedFile, Refusal> {
     let refuse = |message: String| Err(Refusal::new(RefusalCode::BadRequest, &message));
     let place = usize::try_from(request.file).unwrap_or(usize::MAX);
     let Some(served) = files.get(place) else {
-        return refuse(format!("it has {} files, none of number {}", files.len(), request.file));
+        return refuse(format!("it has {} files, but no file number {}", files.len(), request.file));
     };
     if request.length == 0 || request.length > limits::CHUNK_BYTES {
         return refuse(format!("a chunk of {} bytes", request.length));

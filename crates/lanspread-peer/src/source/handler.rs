@@ -1,4 +1,5 @@
-//! One connection: hello, then one request at a time until the other side closes or a stream ends it.
+//! Serves one connection: hello, then one request at a time until the other side closes the connection or a transfer
+//! ends it.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -19,7 +20,7 @@ use crate::source::parts::{FILES_PER_MESSAGE, in_parts, offers_in_parts};
 use crate::source::visitor::Visitor;
 use crate::transport::listener::ServeConnection;
 
-/// Serves every connection that comes from an address, until `stop`.
+/// Serves every connection from an address, until `stop`.
 pub(crate) fn serve_each(source: Arc<Source>, ours: Hello, stop: CancellationToken) -> Arc<ServeConnection> {
     let ours = Arc::new(ours);
     Arc::new(move |socket, from| {
@@ -27,7 +28,7 @@ pub(crate) fn serve_each(source: Arc<Source>, ours: Hello, stop: CancellationTok
         Box::pin(async move {
             let visited = |theirs: &Hello| {
                 if let Some(visitors) = source.visitors.get() {
-                    // When too many come at once, the later ones are met at their next connection.
+                    // If too many peers connect at once, the later ones are noticed at their next connection.
                     let _ = visitors.try_send(Visitor { from, hello: theirs.clone() });
                 }
             };
@@ -47,7 +48,7 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite>(
     serve_visitor(source, socket, ours, stop, |_| {}).await;
 }
 
-/// Serves one connection to its end. When the peer stops, a stream tells its receiver; everything else is cut.
+/// Serves one connection to its end. When the peer stops, a transfer tells its receiver so; everything else is cut off.
 async fn serve_visitor<S: AsyncRead + AsyncWrite>(
     source: &Arc<Source>,
     socket: S,
@@ -122,7 +123,7 @@ async fn converse<S: AsyncRead + AsyncWrite>(
     }
 }
 
-/// Answers a request that is not a stream, on a blocking thread because it reads the disk.
+/// Answers a request that is not a transfer, on a blocking thread because it reads the disk.
 async fn answer(source: &Arc<Source>, request: Request) -> Vec<Reply> {
     let Ok(_place) = source.inspections.acquire().await else {
         return vec![refused(RefusalCode::Stopping, "the source is stopping")];
@@ -137,7 +138,7 @@ async fn answer(source: &Arc<Source>, request: Request) -> Vec<Reply> {
         Ok(Ok(replies)) => replies,
         Ok(Err(refusal)) => vec![Reply::Refused(refusal)],
         Err(error) => {
-            tracing::error!("answering a request ended abnormally: {error}");
+            tracing::error!("the answer to a request ended abnormally: {error}");
             vec![refused(RefusalCode::Internal, "the source failed")]
         }
     }
@@ -153,7 +154,7 @@ fn answer_blocking(
         Refusal::new(RefusalCode::Internal, "the games directory cannot be read")
     };
     match request {
-        // Only before the index was read.
+        // Only while the index has not been read.
         Request::Games { .. } => Ok(offers_in_parts(0, &source.offers().map_err(failed)?)),
         Request::Status => Ok(vec![Reply::Status(source.status().map_err(failed)?)]),
         Request::Details { game } => {
@@ -176,7 +177,7 @@ fn answer_blocking(
             Ok(vec![Reply::Totals { archives: archives.len() as u64, totals }])
         }
         Request::StreamInstall { .. } | Request::Download { .. } => {
-            Err(Refusal::new(RefusalCode::BadRequest, "a stream is no listing"))
+            Err(Refusal::new(RefusalCode::BadRequest, "a transfer is not a listing"))
         }
     }
 }
@@ -227,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn long_lists_travel_in_parts_and_say_when_they_end() {
+    fn long_lists_travel_in_parts_that_say_whether_more_follow() {
         let reply = |part: &[u8], more| Reply::Totals { archives: part.len() as u64, totals: totals(more) };
         assert_eq!(in_parts(&[], 2, reply).len(), 1);
         assert_eq!(in_parts(&[1, 2], 2, reply), [Reply::Totals { archives: 2, totals: totals(false) }]);

@@ -1,7 +1,7 @@
 //! What this peer offers, in memory: one list with a revision that grows with every change.
 //!
-//! A serving peer answers lists, long polls and announcements from here. What is really sent is judged against the disk
-//! by the gate each time, so an index that is behind can offer too much for a moment but never serve it.
+//! A serving peer answers lists and long polls and fills announcements from this index. The gate judges each transfer
+//! against the disk, so an outdated index can offer too much for a moment, but the peer never serves it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,14 +16,14 @@ use crate::report::event::PeerEvent;
 /// The offers at one revision.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Library {
-    /// Counts the changes in this run of the peer; 0 when nothing was read yet.
+    /// Counts the changes in this run of the peer; 0 until the games directory has been read.
     pub(crate) revision: u64,
     /// The offers, by game.
     pub(crate) offers: BTreeMap<GameId, GameOffer>,
 }
 
 impl Library {
-    /// Whether the games directory was read at all.
+    /// Whether the games directory has been read.
     pub(crate) fn is_read(&self) -> bool {
         self.revision > 0
     }
@@ -33,7 +33,7 @@ impl Library {
         self.offers.values().cloned().collect()
     }
 
-    /// The library after its offers became `offers`, and the games that differ; nothing when none does.
+    /// The library with these offers, and the games that differ; none if it was read before and nothing changed.
     fn with(&self, offers: BTreeMap<GameId, GameOffer>) -> Option<(Self, Vec<GameId>)> {
         let changed = changed(&self.offers, &offers);
         if changed.is_empty() && self.is_read() {
@@ -43,7 +43,7 @@ impl Library {
     }
 }
 
-/// Games whose offer is new, other or gone, sorted.
+/// Games whose offer is new, different or gone, sorted.
 fn changed(before: &BTreeMap<GameId, GameOffer>, after: &BTreeMap<GameId, GameOffer>) -> Vec<GameId> {
     let gone = before.keys().filter(|game| !after.contains_key(*game));
     let other = after.iter().filter(|(game, offer)| before.get(*game) != Some(offer)).map(|(game, _)| game);
@@ -52,7 +52,7 @@ fn changed(before: &BTreeMap<GameId, GameOffer>, after: &BTreeMap<GameId, GameOf
     games
 }
 
-/// The library of a peer, for everyone who follows it.
+/// The library of a peer, which others can follow.
 #[derive(Debug)]
 pub(crate) struct LibraryIndex {
     current: watch::Sender<Arc<Library>>,
@@ -74,12 +74,12 @@ impl LibraryIndex {
         self.current.subscribe()
     }
 
-    /// Everything was read again.
+    /// Replaces all offers, after everything was read again.
     pub(crate) fn replace(&self, offers: Vec<GameOffer>) {
         self.update(|_| offers.into_iter().map(|offer| (offer.game.clone(), offer)).collect());
     }
 
-    /// Some games were read again: their offers, or that there is none.
+    /// Replaces the offers of some games that were read again; none means that the game is not offered.
     pub(crate) fn replace_games(&self, read: Vec<(GameId, Option<GameOffer>)>) {
         self.update(|library| {
             let mut offers = library.offers.clone();
@@ -93,7 +93,7 @@ impl LibraryIndex {
         });
     }
 
-    /// Changes are made and reported one at a time, so that events come in the order of their revisions.
+    /// Makes and reports one change at a time, so events are in the order of their revisions.
     fn update(&self, change: impl FnOnce(&Library) -> BTreeMap<GameId, GameOffer>) {
         self.current.send_if_modified(|current| {
             let offers = change(current);
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn every_change_is_one_revision_and_one_event_with_the_games_it_is_about() {
+    fn every_change_is_one_revision_and_one_event_that_names_the_changed_games() {
         let events = EventSender::new();
         let mut heard = events.subscribe();
         let index = LibraryIndex::new(events);
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn reading_the_same_again_is_no_change_but_the_first_reading_always_is_one() {
+    fn reading_the_same_again_is_no_change_but_the_first_reading_always_is() {
         let events = EventSender::new();
         let mut heard = events.subscribe();
         let index = LibraryIndex::new(events);

@@ -1,4 +1,4 @@
-//! Lists in messages of a size that the wire takes.
+//! Cuts lists into messages that fit into a frame.
 
 use lanspread_proto::message::Reply;
 use lanspread_types::content::GameOffer;

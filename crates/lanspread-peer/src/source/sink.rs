@@ -1,4 +1,4 @@
-//! A sink that turns entries into the items of a stream and hands them to the socket's task.
+//! Turns entries into the items of a stream and hands them to the socket's task.
 
 use bytes::{Bytes, BytesMut};
 use lanspread_archive::SinkError;
@@ -8,7 +8,7 @@ use lanspread_types::content::EntryStep;
 use lanspread_types::limits::DATA_CHUNK_BYTES;
 use tokio::sync::mpsc;
 
-/// Sends entries into a bounded channel; blocks while it is full, which is the back-pressure.
+/// Sends entries into a bounded channel, and blocks while it is full: that is the back-pressure.
 pub(super) struct WireSink {
     items: mpsc::Sender<StreamItem>,
     /// Bytes of the open file that do not fill a frame yet.
@@ -60,7 +60,7 @@ impl EntrySink for WireSink {
         if let EntryStep::Data(bytes) = step {
             return self.gather(bytes);
         }
-        // Only the end of a file finds bytes that wait.
+        // Bytes are pending only at the end of a file.
         self.send_pending()?;
         self.send(step.map_data(Bytes::copy_from_slice).into())
     }

@@ -1,7 +1,8 @@
-//! Serving over an in-memory pipe: bad bytes, refusals, streams whose receiver goes away, and stopping.
+//! Serving over an in-memory pipe: bad bytes, refusals, streams whose receiver disappears, and stopping.
 //!
-//! Whatever happens on one connection, the others go on, and at its end no task, thread, child or count is left: a
-//! connection here is a counted task, so when it has ended and nothing is counted, its decoder has ended as well.
+//! Whatever happens on one connection, the others continue, and when it ends, no task, thread, child or count is left.
+//! A connection in these tests is a counted task: when it has ended and nothing is counted, its decoder has ended as
+//! well.
 
 use std::path::Path;
 use std::sync::{Mutex, mpsc};
@@ -44,11 +45,11 @@ enum Order {
     Push(usize),
     /// Pushes until the sink takes no more.
     Flood,
-    /// Ends in a way it must not.
+    /// Panics, which a decoder must not do.
     Panic,
 }
 
-/// A provider that has nothing to say until it is told. Like a real one it notices soon that it is cancelled.
+/// A provider that does nothing without an order. Like a real one, it soon notices that it is cancelled.
 struct ToldProvider {
     orders: Arc<Mutex<mpsc::Receiver<Order>>>,
 }
@@ -81,9 +82,9 @@ impl ArchiveProvider for ToldProvider {
                     Ok(Order::Flood) => loop {
                         push(EntryStep::Data(&chunk))?;
                     },
-                    Ok(Order::Panic) => panic!("told to"),
+                    Ok(Order::Panic) => panic!("ordered to"),
                     Err(mpsc::RecvTimeoutError::Timeout) if !cancel.is_cancelled() => {}
-                    // Also when the test is gone: no thread of a failed test goes on.
+                    // Also when the test has ended: no thread outlives a failed test.
                     Err(_) => return Err(ArchiveError::Cancelled),
                 }
             }
@@ -91,7 +92,7 @@ impl ArchiveProvider for ToldProvider {
     }
 }
 
-/// A provider that must never be asked.
+/// A provider that must never be used.
 struct UntouchedProvider;
 
 impl ArchiveProvider for UntouchedProvider {
@@ -133,7 +134,7 @@ impl Serving {
         self.machine.games_dir().join(game)
     }
 
-    /// A new connection: our end of it, and the task that serves the other.
+    /// A new connection: our end, and the task that serves the other end.
     fn connect(&self, buffer_bytes: usize) -> (DuplexStream, JoinHandle<()>) {
         let (near, far) = duplex(buffer_bytes);
         let (source, stop) = (Arc::clone(&self.source), self.stop.clone());
@@ -168,13 +169,13 @@ impl Serving {
         self.stream(small_game::game().as_str(), small_game::version().as_str(), buffer_bytes).await
     }
 
-    /// The connection ends by itself, and soon.
+    /// Asserts that the connection ends by itself, and soon.
     async fn assert_ends(&self, serving: JoinHandle<()>, why: &str) {
         let ended = timeout(Duration::from_secs(20), serving).await;
-        ended.unwrap_or_else(|_| panic!("the connection does not end: {why}")).unwrap();
+        ended.unwrap_or_else(|_| panic!("the connection did not end: {why}")).unwrap();
     }
 
-    /// Nothing is left of anything.
+    /// No stream, connection or task is left.
     fn assert_quiet(&self, why: &str) {
         assert_eq!(self.source.active_transfers(), 0, "streams: {why}");
         assert_eq!(self.source.connections.load(Ordering::Relaxed), 0, "connections: {why}");
@@ -182,7 +183,7 @@ impl Serving {
     }
 }
 
-/// Frames until the first data, which proves that the decoder runs.
+/// Reads frames until the first data, which proves that the decoder runs.
 async fn read_until_data(connection: &mut Connection<DuplexStream>) {
     loop {
         if let StreamItem::Data(_) = connection.receive_item().await.unwrap() {
@@ -191,14 +192,14 @@ async fn read_until_data(connection: &mut Connection<DuplexStream>) {
     }
 }
 
-/// Frames until the first data, and then until the next one has begun to arrive: through a pipe that holds less than a
+/// Reads frames until the first data, and then until the next frame has begun to arrive. If the pipe holds less than a
 /// frame, the source is now in the middle of one.
 async fn read_into_a_frame(connection: &mut Connection<DuplexStream>) {
     read_until_data(connection).await;
     connection.gone().await;
 }
 
-/// Frames until the file is open.
+/// Reads frames until a file begins.
 async fn read_until_file(connection: &mut Connection<DuplexStream>) {
     loop {
         if let StreamItem::Control(StreamMessage::FileBegin { .. }) = connection.receive_item().await.unwrap()
@@ -208,8 +209,8 @@ async fn read_until_file(connection: &mut Connection<DuplexStream>) {
     }
 }
 
-/// What a future comes to without time passing: all other tasks have had many turns. Deadlines are no help where time
-/// stands still.
+/// The result of a future without time passing, after all other tasks have had many turns. A deadline does not help
+/// where time is paused.
 async fn at_this_moment<T>(future: impl Future<Output = T>) -> Option<T> {
     let others = async {
         for _ in 0..1000 {
@@ -223,7 +224,7 @@ async fn at_this_moment<T>(future: impl Future<Output = T>) -> Option<T> {
     }
 }
 
-/// Frames until there is none; the last one.
+/// Reads all frames; returns the last one and the error that ended them.
 async fn read_to_end<S: tokio::io::AsyncRead + tokio::io::AsyncWrite>(
     connection: &mut Connection<S>,
 ) -> (Option<StreamItem>, WireError) {

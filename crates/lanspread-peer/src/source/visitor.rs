@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 
 use lanspread_proto::message::Hello;
 
-/// A peer that connected to this one and said who it is.
+/// A peer that connected to this one and sent its hello.
 #[derive(Debug, Clone)]
 pub(crate) struct Visitor {
-    /// Where it connected from, from a port of no meaning.
+    /// Where it connected from; the port means nothing.
     pub(crate) from: SocketAddr,
-    /// Who it says it is.
+    /// What it says about itself.
     pub(crate) hello: Hello,
 }

@@ -1,8 +1,10 @@
-//! Keeps the index true: what the file system says has changed is read again, and everything is from time to time.
+//! Keeps the index up to date: it reads again what the file system reports as changed, and from time to time
+//! everything.
 //!
-//! A change is only a hint to look. Watched are the games directory, each game root and our intents, none of them with
-//! what lies below, so that an installed tree of a hundred thousand files costs nothing. Without a watcher (the system
-//! has too few watches, or none on this file system) the slow scan alone finds every change.
+//! A reported change only says where to look. The watcher covers the games directory, each game root, our intents and
+//! the folder of the catalog, but nothing below them, so an installed tree of a hundred thousand files costs nothing.
+//! Without a watcher (the system has too few watches, or none on this file system), the slow scan alone finds every
+//! change.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -58,7 +60,7 @@ struct Pending {
     games: BTreeSet<GameId>,
 }
 
-/// Where the watcher's thread leaves what it saw; never more than [`limits::GAMES_MAX`] names.
+/// What the watcher's thread has seen; never more than [`limits::GAMES_MAX`] names.
 #[derive(Debug, Default)]
 struct Seen {
     pending: Mutex<Pending>,
@@ -84,7 +86,7 @@ impl Seen {
         std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Waits for something to be seen, and then until it has come to rest.
+    /// Waits for a change, and then until changes pause, but no longer than [`limits::LIBRARY_RESTLESS_INTERVAL`].
     async fn settled(&self) {
         self.woken.notified().await;
         let restless = sleep(limits::LIBRARY_RESTLESS_INTERVAL);
@@ -96,17 +98,17 @@ impl Seen {
     }
 }
 
-/// The watches of the system, as far as it gives any.
+/// The watches that the system granted.
 struct Watches {
     watcher: Option<RecommendedWatcher>,
     games_dir: PathBuf,
-    /// It decides what is offered.
+    /// Watched because it decides what is offered.
     catalog: Option<PathBuf>,
     complained: bool,
 }
 
 impl Watches {
-    /// Watches beneath a games directory. The receiver hears nothing but the end of the watcher's thread.
+    /// Begins to watch for a games directory. The receiver of the result reports only the end of the watcher's thread.
     fn begin(games_dir: &Path, catalog: Option<&Path>, seen: Arc<Seen>) -> (Self, oneshot::Receiver<()>) {
         // Events carry absolute paths.
         let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
@@ -116,7 +118,7 @@ impl Watches {
         let handler = move |event: notify::Result<notify::Event>| {
             let _alive = &alive;
             match event {
-                // Reading is no change, and we read ourselves.
+                // Reading is not a change, and this peer itself reads.
                 Ok(event) if matches!(event.kind, EventKind::Access(_)) => {}
                 Ok(event) if event.need_rescan() => seen.add(Touched::Everything),
                 Ok(event) => {
@@ -125,7 +127,7 @@ impl Watches {
                     }
                 }
                 Err(error) => {
-                    tracing::debug!("watching the games folder: {error}");
+                    tracing::debug!("the watcher of the games directory reports: {error}");
                     seen.add(Touched::Everything);
                 }
             }
@@ -138,7 +140,7 @@ impl Watches {
         (begun, ended)
     }
 
-    /// Watches everything that is worth it, new folders too. Watching a folder again changes nothing.
+    /// Watches every folder that matters, including new ones. Watching a folder again changes nothing.
     fn cover_everything(&mut self) -> Result<(), LocalError> {
         if self.watcher.is_none() {
             return Ok(());
@@ -148,7 +150,7 @@ impl Watches {
         for folder in [&games_dir, &state_dir, &state_dir.join(layout::INTENTS_DIR)] {
             self.cover(folder);
         }
-        // Its folder: editors put another file in its place.
+        // The catalog's folder, because editors replace the file.
         if let Some(folder) = self.catalog.as_ref().and_then(|catalog| catalog.parent()).map(Path::to_owned) {
             self.cover(&folder);
         }
@@ -171,17 +173,17 @@ impl Watches {
         }
         match watcher.watch(folder, RecursiveMode::NonRecursive) {
             Ok(()) => {}
-            // It went in this moment; its parent tells when it comes again.
+            // The folder has just been removed. Its parent reports when it is back.
             Err(_) if !folder.is_dir() => {}
             Err(error) => self.complain(&error),
         }
     }
 
-    /// Once: the same reason holds for every other folder.
+    /// Warns once: the same reason holds for every other folder.
     fn complain(&mut self, error: &notify::Error) {
         if !std::mem::replace(&mut self.complained, true) {
             tracing::warn!(
-                "changes in {} are noticed every {} s only: {error}",
+                "changes in {} are noticed only every {} s: {error}",
                 self.games_dir.display(),
                 limits::LIBRARY_SCAN_INTERVAL.as_secs()
             );
@@ -195,7 +197,7 @@ pub(crate) struct LibraryWatcher {
     seen: Arc<Seen>,
     watches: Watches,
     ended: oneshot::Receiver<()>,
-    /// What was read at the begin.
+    /// What was read at the beginning.
     first: Vec<GameOffer>,
 }
 
@@ -210,12 +212,12 @@ impl LibraryWatcher {
         Ok(Self { source, seen, watches, ended, first })
     }
 
-    /// Offers what was read at the begin.
+    /// Offers what was read at the beginning.
     pub(crate) fn publish(&mut self) {
         self.source.library.replace(std::mem::take(&mut self.first));
     }
 
-    /// Keeps the index true until `stop`; when it returns the watcher's thread has ended.
+    /// Keeps the index up to date until `stop`. When it returns, the watcher's thread has ended.
     pub(crate) async fn follow(self, stop: CancellationToken) {
         let Self { source, seen, mut watches, ended, .. } = self;
         let watching = watches.watcher.is_some();
@@ -239,33 +241,33 @@ impl LibraryWatcher {
             match reading.await {
                 Ok(read) => watches = read,
                 Err(error) => {
-                    tracing::error!("the library is not followed any more: {error}");
+                    tracing::error!("the library is no longer followed: {error}");
                     return;
                 }
             }
         }
         drop(watches);
         if watching && timeout(limits::HELPER_STOP_DEADLINE, ended).await.is_err() {
-            tracing::error!("the watcher of the games folder did not end");
+            tracing::error!("the watcher of the games directory did not end");
         }
     }
 }
 
-/// Reads again what is pending; a slow scan also puts in order what crashed operations left. Blocking.
+/// Reads again what is pending. A slow scan also recovers what crashed operations left. Blocking.
 fn read(source: &Source, watches: &mut Watches, pending: Pending, scan: bool) {
     if scan && let Err(error) = source.recover() {
         tracing::warn!("{error}");
     }
     if pending.everything {
         if let Err(error) = read_everything(source, watches) {
-            tracing::warn!("the library is as it was: {error}");
+            tracing::warn!("the library is unchanged: {error}");
         }
         return;
     }
     let read = pending.games.into_iter().map(|game| {
         watches.cover_game(&game);
         let offer = source.scan_offer(&game).unwrap_or_else(|error| {
-            tracing::warn!("{game} is left out: {error}");
+            tracing::warn!("{game} is not offered: {error}");
             None
         });
         (game, offer)

@@ -1,4 +1,4 @@
-//! Every lie that can be told about a real game, told to a peer.
+//! Every lie about a real game, told to a peer.
 
 use std::path::Path;
 
@@ -10,9 +10,9 @@ use crate::peer::error::PeerError;
 use crate::report::operation::OperationOptions;
 use crate::testing::machine::PeerOf;
 
-/// Told of a real archive, every lie is answered as it is when told of the small game, and nothing is left.
+/// A lie about a real archive has the same result as one about the small game, and nothing is left.
 #[tokio::test]
-async fn every_lie_about_a_real_game_is_found_out() {
+async fn every_lie_about_a_real_game_is_detected() {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures");
     let game = Game::read(&fixtures.join("fixture-solid/cnctw")).await.unwrap();
     for lie in game.lies().filter(|lie| !lie.slow) {

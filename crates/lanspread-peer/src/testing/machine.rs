@@ -1,11 +1,11 @@
-//! Peers of a machine.
+//! Peers of a test machine.
 
 use lanspread_testing::machine::Machine;
 
 use crate::peer::builder::PeerBuilder;
 use crate::peer::core::Peer;
 
-/// The peers that run on a machine.
+/// Makes the peers of a machine.
 pub(crate) trait PeerOf {
     /// A peer of this machine, not built yet.
     fn describe(&self, name: &str) -> PeerBuilder;

@@ -1,4 +1,4 @@
-//! Connects to a peer and asks it.
+//! Connects to a peer and sends it requests.
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use crate::transport::socket::{Socket, connect};
 
-/// A connection to a peer over TCP, and where it really went.
+/// A connection to a peer over TCP, and the address that answered.
 pub(crate) struct Dialled {
     pub(crate) connection: Connection<Socket>,
     pub(crate) address: SocketAddr,
@@ -28,8 +28,8 @@ pub(crate) async fn dial(peer: &PeerAddress, ours: &Hello) -> Result<Dialled, Wi
     dial_any(&addresses, ours).await
 }
 
-/// Connects to the first of these addresses where a peer answers, and says hello. An address may be another machine's
-/// by now; what the last one came to is the failure.
+/// Connects to the first of these addresses where a peer answers, and says hello. An address may now belong to another
+/// machine. If no peer answers, returns the failure of the last address.
 pub(crate) async fn dial_any(addresses: &[SocketAddr], ours: &Hello) -> Result<Dialled, WireError> {
     let none = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     let mut failure = WireError::Connect(none);
@@ -72,14 +72,15 @@ impl Dialled {
         Ok(self.rest_of_games(first).await?.1)
     }
 
-    /// The revision of the peer's library and its games, once it is another than the one that is known; nothing when it
-    /// has not changed for a while.
+    /// The revision of the peer's library and its games, as soon as it differs from the known revision; none if it has
+    /// not changed for a while.
     pub(crate) async fn games_since(
         &mut self,
         known: Option<u64>,
     ) -> Result<Option<(u64, Vec<GameOffer>)>, WireError> {
         self.ask(&Request::Games { known }).await?;
-        let answer = self.connection.receive("news of its library", limits::LIBRARY_REPLY_DEADLINE).await?;
+        let answer =
+            self.connection.receive("answer about its library", limits::LIBRARY_REPLY_DEADLINE).await?;
         match answer.ok_or(WireError::Closed)? {
             Reply::Unchanged if known.is_some() => Ok(None),
             Reply::Refused(refusal) => Err(WireError::Refused(refusal)),
@@ -94,10 +95,12 @@ impl Dialled {
         loop {
             let Reply::Games { revision, games, more } = reply else { return Err(other("games")) };
             if *read.get_or_insert(revision) != revision {
-                return Err(WireError::Malformed("one list of two revisions".to_owned()));
+                return Err(WireError::Malformed("a list of games from two revisions".to_owned()));
             }
             if games.is_empty() && more {
-                return Err(WireError::Malformed("a list that goes on without end".to_owned()));
+                return Err(WireError::Malformed(
+                    "a part of a list of games is empty, and more follow".to_owned(),
+                ));
             }
             all.extend(games);
             check_count("games", all.len(), limits::GAMES_MAX)?;

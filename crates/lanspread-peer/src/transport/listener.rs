@@ -16,7 +16,7 @@ use crate::transport::socket::{Listener, Socket};
 pub(crate) type ServeConnection =
     dyn Fn(Socket, SocketAddr) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync;
 
-/// Accepts until `stop`; each connection within the limits is served as one of `tasks`.
+/// Accepts connections until `stop`. Each one within the limits is served as one of `tasks`.
 pub(crate) async fn accept(
     listener: Listener,
     tasks: Tasks,
@@ -38,7 +38,7 @@ pub(crate) async fn accept(
 
 fn admit(socket: Socket, address: SocketAddr, places: &Places, tasks: &Tasks, serve: &ServeConnection) {
     let Some(place) = places.take(address.ip()) else {
-        tracing::info!("too many connections; one from {address} is closed");
+        tracing::info!("too many connections: one from {address} is closed");
         return;
     };
     if let Err(error) = socket.set_nodelay(true) {
@@ -51,16 +51,16 @@ fn admit(socket: Socket, address: SocketAddr, places: &Places, tasks: &Tasks, se
     });
 }
 
-/// Errors that concern the connection that was about to be accepted, not the listener.
+/// Whether an error concerns the connection that was about to be accepted, not the listener.
 fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset)
 }
 
-/// Connections open per address; entries are gone when their last connection is.
+/// Open connections per address. An entry is removed with its last connection.
 #[derive(Debug, Clone, Default)]
 struct Places(Arc<Mutex<HashMap<IpAddr, usize>>>);
 
-/// The place of one connection; dropping it gives it back.
+/// The place of one connection. Dropping it gives the place back.
 #[derive(Debug)]
 struct Place {
     places: Places,

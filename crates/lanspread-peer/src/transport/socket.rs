@@ -1,4 +1,4 @@
-//! What connects two peers.
+//! The sockets that connect two peers.
 
 use std::io;
 use std::net::SocketAddr;

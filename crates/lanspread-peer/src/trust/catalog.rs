@@ -1,4 +1,4 @@
-//! Which games there are, and in which version.
+//! The catalog: the known games and their expected versions.
 //!
 //! ```toml
 //! schema = 1
@@ -79,14 +79,14 @@ impl Catalog {
     }
 }
 
-/// A catalog file that is read again when it has changed, so that an organiser edits it while a daemon runs.
+/// A catalog file that is read again after it changes, so that an organiser can edit it while a daemon runs.
 #[derive(Debug)]
 pub(crate) struct LiveCatalog {
     path: PathBuf,
     read: Mutex<(Option<Stamp>, Arc<Catalog>)>,
 }
 
-/// Tells one state of a file from another.
+/// Identifies one state of a file.
 type Stamp = (SystemTime, u64, u64);
 
 fn stamp(path: &Path) -> Option<Stamp> {
@@ -100,7 +100,7 @@ impl LiveCatalog {
     /// # Errors
     /// [`TrustError::Catalog`] with the line that is wrong.
     pub(crate) fn load(path: &Path) -> Result<Self, TrustError> {
-        // Before it is read: what changes meanwhile is read once more.
+        // Taken before the file is read: a change in the meantime causes another read.
         let stamp = stamp(path);
         let catalog = Arc::new(Catalog::load(path)?);
         Ok(Self { path: path.to_owned(), read: Mutex::new((stamp, catalog)) })
@@ -111,7 +111,8 @@ impl LiveCatalog {
         &self.path
     }
 
-    /// The catalog as the file is now. A file that is gone or broken is told once, and the one before stays.
+    /// The catalog as the file is now. If the file is gone or invalid, that is logged once and the previous catalog
+    /// stays in force.
     pub(crate) fn current(&self) -> Arc<Catalog> {
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         let now = stamp(&self.path);
@@ -119,7 +120,7 @@ impl LiveCatalog {
             read.0 = now;
             match Catalog::load(&self.path) {
                 Ok(catalog) => read.1 = Arc::new(catalog),
-                Err(error) => tracing::warn!("the catalog that was read before stays: {error}"),
+                Err(error) => tracing::warn!("the previous catalog stays in force: {error}"),
             }
         }
         Arc::clone(&read.1)
@@ -132,7 +133,7 @@ fn parse(text: &str) -> Result<BTreeMap<GameId, CatalogGame>, String> {
         return Err(format!("it has schema {}, this program reads schema {SCHEMA}", file.schema));
     }
     if file.games.len() > limits::GAMES_MAX {
-        return Err(format!("it names {} games; the limit is {}", file.games.len(), limits::GAMES_MAX));
+        return Err(format!("it names {} games, the limit is {}", file.games.len(), limits::GAMES_MAX));
     }
     Ok(file.games)
 }
@@ -159,11 +160,11 @@ mod tests {
     }
 
     #[test]
-    fn a_catalog_is_read_again_when_it_changes_and_stays_when_it_breaks() {
+    fn a_catalog_is_read_again_after_a_change_and_stays_in_force_after_an_invalid_one() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("catalog.toml");
         let write = |text: &str| {
-            // As an editor does: another file under the same name.
+            // As an editor does: replaces the file by another one.
             std::fs::write(folder.path().join("new"), text).unwrap();
             std::fs::rename(folder.path().join("new"), &path).unwrap();
         };

@@ -1,4 +1,4 @@
-//! What can be wrong with an identity or a catalog.
+//! Errors of the identity and the catalog.
 
 use std::path::PathBuf;
 
@@ -21,10 +21,10 @@ pub enum TrustError {
     /// No state directory was given and the user has no home folder.
     #[error("there is no home folder for the peer's identity")]
     NoStateDir,
-    /// The system gives no random numbers.
-    #[error("internal fault: no random numbers: {0}")]
+    /// The system provides no random numbers.
+    #[error("internal fault: the system provides no random numbers: {0}")]
     NoRandomNumbers(getrandom::Error),
-    /// Something else than an identity stands in its place.
+    /// The identity file does not hold an identity.
     #[error(transparent)]
     Foreign(#[from] ForeignState),
     /// This machine's disk.
@@ -44,7 +44,7 @@ impl TrustError {
         }
     }
 
-    /// How the failure is classed.
+    /// Class of the failure.
     pub fn category(&self) -> ErrorCategory {
         match self {
             Self::Catalog { .. } | Self::NoStateDir => ErrorCategory::Usage,

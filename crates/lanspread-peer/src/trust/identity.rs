@@ -1,4 +1,4 @@
-//! The identity of this peer: made once, kept in the user's state directory.
+//! The identity of this peer: created once and kept in the user's state directory.
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
@@ -12,8 +12,8 @@ use crate::trust::error::TrustError;
 
 const FILE: &str = "peer-id";
 
-/// Where identity and settings live when nothing else was said: `$XDG_STATE_HOME/lanspread`, or
-/// `~/.local/state/lanspread`. Source: XDG Base Directory Specification 0.8.
+/// The default folder for the identity and the settings: `$XDG_STATE_HOME/lanspread`, or `~/.local/state/lanspread`.
+/// Source: XDG Base Directory Specification 0.8.
 fn default_state_dir() -> Option<PathBuf> {
     let absolute = |variable| std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
     absolute("XDG_STATE_HOME")
@@ -21,14 +21,14 @@ fn default_state_dir() -> Option<PathBuf> {
         .map(|state| state.join("lanspread"))
 }
 
-/// The state directory that was given, or the user's.
+/// The state directory that was given, or the default one.
 pub(crate) fn state_dir(given: Option<PathBuf>) -> Result<PathBuf, TrustError> {
     let state_dir = given.or_else(default_state_dir).ok_or(TrustError::NoStateDir)?;
-    // A daemon tells others where its socket is; they may stand in another folder.
+    // Absolute, because a daemon publishes the path of its socket, and other programs may run in another folder.
     Ok(std::path::absolute(&state_dir).map_err(LocalError::io("find", &state_dir))?)
 }
 
-/// Reads the identity, or makes one. Two programs that start at once end with the same one.
+/// Reads the identity, or creates one. Two programs that start at once get the same one.
 pub(crate) fn load_or_create(state_dir: &Path) -> Result<PeerId, TrustError> {
     let path = state_dir.join(FILE);
     for _ in 0..2 {
@@ -55,7 +55,7 @@ fn create(state_dir: &Path, path: &Path) -> Result<(), TrustError> {
     let id = PeerId::random().map_err(TrustError::NoRandomNumbers)?;
     let made = DirBuilder::new().recursive(true).mode(0o700).create(state_dir);
     made.map_err(LocalError::io("create the state folder", state_dir))?;
-    // Written whole under a name of its own, then linked: whoever links first decides.
+    // Written completely under a name of its own, then linked: the first link wins.
     let draft = state_dir.join(format!("{FILE}.{}.{id}", std::process::id()));
     let written = (|| {
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_identity_is_made_once() {
+    fn an_identity_is_created_once() {
         let folder = tempfile::tempdir().unwrap();
         let state_dir = folder.path().join("a/b");
         let ids: Vec<PeerId> = std::thread::scope(|scope| {
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_identity_is_reported_not_replaced() {
+    fn a_broken_identity_is_reported_and_not_replaced() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join(FILE), "nonsense").unwrap();
         assert!(matches!(load_or_create(folder.path()), Err(TrustError::Foreign(_))));

@@ -1,8 +1,8 @@
-//! Which of the peers' answers to believe. Pure.
+//! Decides which of the peers' answers to believe. Pure.
 //!
-//! Peers with another version are dropped; the rest is grouped by identical root file list (names and sizes); the
-//! largest group is validated and tried in order of name, then id. Two largest groups of equal size are refused: with
-//! nothing but the peers' word there is no telling who is right.
+//! Peers with another version are dropped. The rest is grouped by identical root file lists (names and sizes). The
+//! largest group is validated and tried in order of name, then identity. If two largest groups have equal size, both
+//! are refused: nothing but the peers' word shows which one is right.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -19,7 +19,7 @@ pub(crate) struct PeerOffer {
     pub(crate) name: PeerName,
     /// Its identity.
     pub(crate) id: PeerId,
-    /// Random for this run of it.
+    /// Random number of this run of the peer.
     pub(crate) instance: u64,
     /// Where it answered.
     pub(crate) address: SocketAddr,
@@ -36,20 +36,20 @@ pub(crate) struct Selection {
     pub(crate) version: GameVersion,
     /// The validated peers in the order in which they are tried; never empty.
     pub(crate) sources: Vec<PeerOffer>,
-    /// The others, and why.
+    /// The other peers, and why they were dropped.
     pub(crate) dropped: Vec<PeerAnswer>,
 }
 
 /// Why no peer is validated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum SelectError {
-    /// Nobody has the game in the version.
+    /// No peer has the game in the wanted version.
     NotOffered(Vec<PeerAnswer>),
     /// The peers contradict each other with equal weight; one text per side.
     Ambiguous(Vec<String>),
 }
 
-/// Chooses the validated peers. Without `wanted` the version that most peers have is taken.
+/// Chooses the validated peers. Without `wanted`, the version that most peers have is taken.
 pub(crate) fn select(offers: Vec<PeerOffer>, wanted: Option<&GameVersion>) -> Result<Selection, SelectError> {
     let (offers, doubtful) = one_per_identity(offers);
     if offers.is_empty() {
@@ -78,8 +78,8 @@ pub(crate) fn select(offers: Vec<PeerOffer>, wanted: Option<&GameVersion>) -> Re
     Ok(Selection { version, sources, dropped })
 }
 
-/// A peer that answered on two addresses is one peer with one vote. Two running peers with one identity are none: which
-/// of them is the right one cannot be told.
+/// A peer that answered on two addresses has one vote. Two running peers with one identity have none, because nothing
+/// shows which of them is the right one.
 fn one_per_identity(offers: Vec<PeerOffer>) -> (Vec<PeerOffer>, Vec<PeerAnswer>) {
     let mut instances: BTreeMap<PeerId, BTreeSet<u64>> = BTreeMap::new();
     for offer in &offers {
@@ -96,7 +96,7 @@ fn one_per_identity(offers: Vec<PeerOffer>) -> (Vec<PeerOffer>, Vec<PeerAnswer>)
     (alone, doubtful)
 }
 
-/// The value most offers agree on, or the sides when there is a tie.
+/// The value on which most offers agree, or the sides if there is a tie.
 fn most_common<K: Ord + Clone>(
     offers: &[PeerOffer],
     key: impl Fn(&PeerOffer) -> K,
@@ -220,17 +220,25 @@ mod tests {
         let same_elsewhere = PeerOffer { address: ([127, 0, 0, 1], 2).into(), ..one.clone() };
         let copied = PeerOffer { instance: 2, name: "b".parse().unwrap(), ..one.clone() };
         let selection = select(vec![one.clone(), same_elsewhere.clone()], None).unwrap();
-        assert_eq!((names(&selection), selection.dropped.len()), (vec!["a"], 0), "two addresses are no copy");
+        assert_eq!(
+            (names(&selection), selection.dropped.len()),
+            (vec!["a"], 0),
+            "two addresses are not a copied identity"
+        );
         let doubtful = vec![one, copied, same_elsewhere];
         let Err(SelectError::NotOffered(dropped)) = select(doubtful.clone(), None) else { panic!() };
         assert_eq!(dropped.len(), 2);
         assert!(dropped.iter().all(|peer| peer.reason.contains("same identity")), "{dropped:?}");
         let selection = select([doubtful, vec![offer("c", "1", &[2])]].concat(), None).unwrap();
-        assert_eq!((names(&selection), selection.dropped.len()), (vec!["c"], 2), "they have no vote");
+        assert_eq!(
+            (names(&selection), selection.dropped.len()),
+            (vec!["c"], 2),
+            "peers with one identity have no vote"
+        );
     }
 
     proptest! {
-        /// The result does not depend on who answered first, and a validated group is larger than any other.
+        /// The result does not depend on which peer answered first, and a validated group is larger than any other.
         #[test]
         fn the_order_of_answers_does_not_matter(
             sizes in proptest::collection::vec(0u64..3, 0..8),

@@ -1,4 +1,4 @@
-//! What the integration tests share: trees, real archive programs, peers on loopback.
+//! Helpers that the integration tests share: trees, real archive programs, peers on loopback.
 
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used)] // helpers of tests, and not every test uses all
 
@@ -17,7 +17,7 @@ use lanspread_peer::{
 };
 use tempfile::TempDir;
 
-/// What stands at one path of a tree.
+/// What is at one path of a tree.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Node {
     Folder,
@@ -40,7 +40,7 @@ impl std::fmt::Debug for Node {
     }
 }
 
-/// Everything below a folder, by its path relative to it.
+/// Everything below a folder, by relative path.
 pub(crate) type Tree = BTreeMap<PathBuf, Node>;
 
 /// Reads everything below a folder; no link is followed.
@@ -106,12 +106,13 @@ pub(crate) fn providers() -> [(&'static str, ProviderChoice); 2] {
     [("native", ProviderChoice::Native), ("unrar", ProviderChoice::Unrar(program("unrar")))]
 }
 
-/// A folder that is gone with its owner, in memory where that is possible.
+/// A folder that is removed with its owner, in memory if possible.
 pub(crate) fn scratch() -> TempDir {
     tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| tempfile::tempdir().unwrap())
 }
 
-/// What the real `unrar x` makes of archives, one after the other into one folder; of a set its first volume.
+/// What the real `unrar x` extracts from archives, one after the other into one folder. For a set of volumes, pass the
+/// first one.
 pub(crate) fn extracted_by_unrar(archives: &[PathBuf]) -> Tree {
     let folder = scratch();
     for archive in archives {
@@ -128,7 +129,7 @@ pub(crate) fn extracted_by_unrar(archives: &[PathBuf]) -> Tree {
     tree(folder.path())
 }
 
-/// The archives of a game root: every `*.eti` that is no later volume, in byte-wise order.
+/// The archives of a game root: every `*.eti` that is not a later volume, in bytewise order.
 pub(crate) fn archives(game_root: &Path) -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = fs::read_dir(game_root)
         .unwrap()
@@ -187,7 +188,7 @@ pub(crate) async fn install(
     peer.stream_install_game(&game.parse().unwrap(), &options, CancellationToken::new()).await
 }
 
-/// Every event that has happened.
+/// Every event that has happened so far.
 pub(crate) fn drain(events: &mut PeerEvents) -> Vec<PeerEvent> {
     std::iter::from_fn(|| events.try_next()).collect()
 }

@@ -1,4 +1,4 @@
-//! On the loopback interface and on ports of their own, so that no test hears another or the network.
+//! The tests use the loopback interface and ports of their own, so that no test hears another one or the network.
 
 use std::time::Duration;
 
@@ -20,17 +20,17 @@ fn advertised(name: &str) -> Advertised {
     }
 }
 
-/// A port that nobody else in this run uses.
+/// A port that no other program uses at this moment.
 fn free_port() -> u16 {
     std::net::UdpSocket::bind("0.0.0.0:0").unwrap().local_addr().unwrap().port()
 }
 
 async fn next(discovery: &mut Discovery) -> Heard {
-    timeout(DEADLINE, discovery.next()).await.expect("something is heard").expect("it runs")
+    timeout(DEADLINE, discovery.next()).await.expect("something is heard").expect("multicast DNS runs")
 }
 
 #[tokio::test]
-async fn an_announcement_is_heard_followed_and_taken_back() {
+async fn an_announcement_is_heard_updated_and_withdrawn() {
     let port = free_port();
     let index = LibraryIndex::new(EventSender::new());
     index.replace(Vec::new());
@@ -56,7 +56,7 @@ async fn an_announcement_is_heard_followed_and_taken_back() {
     listener.stop().await;
 }
 
-/// The thread's end is what stopping waits for; its last message is the proof.
+/// Stopping waits for the thread to end: afterwards it takes no more commands.
 #[tokio::test]
 async fn stopping_ends_the_thread() {
     let discovery = Discovery::start(free_port()).unwrap();
@@ -75,7 +75,7 @@ async fn stopping_ends_the_thread() {
 }
 
 #[test]
-fn an_instance_s_name_says_which_run_of_which_peer_it_is() {
+fn the_name_of_an_instance_says_which_run_of_which_peer_it_is() {
     let key = PeerKey { id: PeerId::random().unwrap(), instance: 7 };
     assert_eq!(instance_key(&format!("{}.{SERVICE}", instance_name(key))), Some(key));
     for bad in ["", "x", "x-y", "printer._lanspread._tcp.local.", &format!("{}-+000000000000007.x", key.id)] {

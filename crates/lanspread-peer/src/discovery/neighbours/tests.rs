@@ -1,4 +1,4 @@
-//! Whole peers over loopback TCP: who knows whom, and what is told when.
+//! Whole peers over loopback TCP: which peers know each other, and what they report when.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ async fn until<T>(events: &mut PeerEvents, mut wanted: impl FnMut(&PeerEvent) ->
             }
         }
     };
-    timeout(DEADLINE, wait).await.expect("the event comes")
+    timeout(DEADLINE, wait).await.expect("the event is reported")
 }
 
 fn found(event: &PeerEvent) -> Option<(String, SocketAddr)> {
@@ -60,7 +60,7 @@ async fn stop(peer: Peer) {
     assert_eq!(peer.running_tasks(), 0);
 }
 
-/// One side names the other; both know each other, once, and neither itself.
+/// One side names the other. Both know each other, once, and neither knows itself.
 #[tokio::test]
 async fn naming_a_peer_makes_both_sides_know_each_other() {
     let (one, other) = (Machine::new(), Machine::new());
@@ -82,7 +82,7 @@ async fn naming_a_peer_makes_both_sides_know_each_other() {
     stop(first).await;
 }
 
-/// A game that appears on disk is heard of at the other side without anybody asking again; so is its end.
+/// The other side learns that a game appears on disk, or disappears, without any new request.
 #[tokio::test]
 async fn a_change_on_disk_reaches_the_neighbours() {
     let (one, other) = (Machine::new(), Machine::new());
@@ -98,9 +98,9 @@ async fn a_change_on_disk_reaches_the_neighbours() {
     stop(follower).await;
 }
 
-/// A peer that comes back elsewhere with its identity is found there, after the old one is reported lost.
+/// A peer that restarts at another address with its identity is found there, after the old run is reported lost.
 #[tokio::test]
-async fn a_peer_that_comes_back_at_another_address_is_no_duplicate() {
+async fn a_peer_that_restarts_at_another_address_is_not_a_duplicate() {
     let (one, other) = (Machine::new(), Machine::new());
     let (observer, mut hears, address) = serve(&one, "observer", &[]).await;
     let (before, _, old) = serve(&other, "mover", &[address]).await;
@@ -124,7 +124,8 @@ async fn a_peer_that_comes_back_at_another_address_is_no_duplicate() {
     stop(observer).await;
 }
 
-/// Two machines with one copied state directory: said once to a third, which prefers neither, and to themselves.
+/// Two machines have one copied state directory. A third peer reports it once and prefers neither, and the copy reports
+/// it too.
 #[tokio::test]
 async fn a_copied_identity_is_reported_and_neither_is_preferred() {
     let (one, first, second) = (Machine::new(), Machine::new(), Machine::new());
@@ -162,9 +163,9 @@ async fn a_copied_identity_is_reported_and_neither_is_preferred() {
     stop(observer).await;
 }
 
-/// It neither knows itself nor goes on asking.
+/// A peer that is given its own address does not list itself and stops asking.
 #[tokio::test]
-async fn a_peer_that_is_named_to_itself_is_left_alone() {
+async fn a_peer_that_is_given_its_own_address_ignores_it() {
     let machine = Machine::new();
     let (peer, _, address) = serve(&machine, "self", &[]).await;
     let before = peer.running_tasks();
@@ -180,7 +181,7 @@ async fn a_peer_that_is_named_to_itself_is_left_alone() {
 }
 
 #[test]
-fn only_a_visitor_that_serves_is_a_hint_and_its_own_port_is_never_taken() {
+fn only_a_visitor_that_serves_is_a_hint_and_the_port_it_came_from_is_never_used() {
     let visitor = |from: &str, listen_port| Visitor {
         from: from.parse().unwrap(),
         hello: Hello {

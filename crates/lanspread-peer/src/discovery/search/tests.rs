@@ -2,9 +2,9 @@ use lanspread_types::ids::PeerId;
 
 use super::*;
 
-/// Every combination of the conditions: it goes on only when all of them hold.
+/// Every combination of the conditions: the search ends early only if all of them hold.
 #[test]
-fn enough_is_when_all_have_answered_one_offers_it_and_nobody_new_comes() {
+fn a_search_is_enough_when_all_have_answered_one_offers_it_and_no_new_peer_appears() {
     let quiet = Duration::from_millis(500);
     for asked in 0..3 {
         for answered in 0..=asked {

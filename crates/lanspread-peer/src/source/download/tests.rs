@@ -1,5 +1,5 @@
-//! Serving chunks over an in-memory pipe: what is asked for comes, nothing else can be asked for, a changed file is
-//! told, and whatever happens nothing is left behind.
+//! Serving chunks over an in-memory pipe: requested chunks arrive, nothing else can be requested, a changed file is
+//! reported, and nothing is ever left running.
 
 use std::time::Duration;
 
@@ -69,7 +69,7 @@ impl Serving {
         (connection, serving)
     }
 
-    /// A download that has begun, with the files it was told.
+    /// A download that has begun, with the files that the source announced.
     async fn begin(
         &self,
         buffer_bytes: usize,
@@ -87,7 +87,7 @@ impl Serving {
         outcome: &str,
         mut events: crate::report::channel::PeerEvents,
     ) {
-        tokio::time::timeout(Duration::from_secs(20), serving).await.expect("it does not end").unwrap();
+        tokio::time::timeout(Duration::from_secs(20), serving).await.expect("the download ends").unwrap();
         assert_eq!((self.source.active_transfers(), self.source.tasks.running()), (0, 0), "{outcome}");
         let ends = std::iter::from_fn(|| events.try_next()).filter_map(|event| match event {
             PeerEvent::TransferEnd { outcome, .. } => Some(outcome.into_owned()),
@@ -105,7 +105,7 @@ async fn ask(connection: &mut Connection<DuplexStream>, file: u32, offset: u64, 
     connection.send(&ChunkRequest { file, offset, length }).await.unwrap();
 }
 
-/// The bytes of a chunk and the message behind them.
+/// The bytes of a chunk and the message after them.
 async fn answer(connection: &mut Connection<DuplexStream>) -> (Vec<u8>, ChunkMessage) {
     let mut bytes = Vec::new();
     loop {
@@ -118,7 +118,7 @@ async fn answer(connection: &mut Connection<DuplexStream>) -> (Vec<u8>, ChunkMes
 }
 
 #[tokio::test]
-async fn chunks_come_in_the_order_in_which_they_were_asked_with_their_checksums() {
+async fn chunks_arrive_in_the_order_of_their_requests_with_their_checksums() {
     let serving = Serving::new(1);
     let events = serving.source.events.subscribe();
     let (mut connection, served, files) = serving.begin(64 * 1024).await;
@@ -141,9 +141,9 @@ async fn chunks_come_in_the_order_in_which_they_were_asked_with_their_checksums(
     serving.assert_over(served, "complete", events).await;
 }
 
-/// Only bytes of the announced files can be asked for.
+/// A receiver can ask only for bytes of the announced files.
 #[tokio::test]
-async fn what_may_not_be_asked_for_is_refused_and_ends_the_download() {
+async fn a_request_that_is_not_allowed_is_refused_and_ends_the_download() {
     for (file, offset, length) in [
         (3, 0, 1),
         (u32::MAX, 0, 1),
@@ -190,9 +190,10 @@ async fn what_may_not_be_served_is_refused_and_places_are_bounded() {
     );
 }
 
-/// In place, replaced by another file of the same size, shorter, gone, a pipe: the chunk is never said to be whole.
+/// Written in place, replaced by another file of the same size, shorter, gone, a pipe: the chunk is never reported as
+/// whole.
 #[tokio::test]
-async fn a_file_that_changed_is_told_and_never_said_to_be_whole() {
+async fn a_changed_file_is_reported_and_its_chunk_is_never_whole() {
     type Change = fn(&Path);
     let changes: [(&str, &str, Change); 5] = [
         ("written in place", "source-changed", |path| {
@@ -215,7 +216,7 @@ async fn a_file_that_changed_is_told_and_never_said_to_be_whole() {
         }),
     ];
     for (name, code, change) in changes {
-        // Before the file was opened for the first chunk, and while it is open.
+        // Changed before the file is opened for the first chunk, and while it is open.
         for chunks_before in [0, 1] {
             let serving = Serving::new(1);
             let events = serving.source.events.subscribe();
@@ -241,9 +242,9 @@ async fn a_file_that_changed_is_told_and_never_said_to_be_whole() {
     }
 }
 
-/// In the middle of a frame, of a chunk, or between two chunks: the reader goes with the receiver.
+/// In the middle of a frame or of a chunk, the reader ends with its receiver.
 #[tokio::test]
-async fn a_receiver_that_goes_leaves_nothing_behind() {
+async fn a_receiver_that_disappears_leaves_nothing_running() {
     for frames in [0, 1, 2] {
         let serving = Serving::new(1);
         let events = serving.source.events.subscribe();
@@ -254,15 +255,15 @@ async fn a_receiver_that_goes_leaves_nothing_behind() {
         }
         connection.gone().await;
         drop(connection);
-        // Whichever side of the connection notices it first.
-        tokio::time::timeout(Duration::from_secs(20), served).await.expect("it does not end").unwrap();
+        // The outcome depends on which side of the connection notices it first.
+        tokio::time::timeout(Duration::from_secs(20), served).await.expect("the download ends").unwrap();
         assert_eq!((serving.source.active_transfers(), serving.source.tasks.running()), (0, 0));
         drop(events);
     }
 }
 
 #[tokio::test]
-async fn bytes_that_are_no_request_end_the_download() {
+async fn bytes_that_are_not_a_request_end_the_download() {
     let serving = Serving::new(1);
     let events = serving.source.events.subscribe();
     let (near, served) = serving.connect(64 * 1024);
@@ -279,11 +280,11 @@ async fn bytes_that_are_no_request_end_the_download() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_source_that_is_asked_nothing_gives_its_place_to_others() {
+async fn a_download_without_requests_gives_its_place_back() {
     let serving = Serving::new(1);
     let events = serving.source.events.subscribe();
     let (connection, served, _) = serving.begin(64 * 1024).await;
-    // Time does not pass by itself while the reader's thread waits.
+    // Paused time does not advance by itself while the reader's thread waits.
     tokio::time::advance(limits::REQUEST_IDLE_DEADLINE / 2).await;
     assert!(!served.is_finished());
     tokio::time::advance(limits::REQUEST_IDLE_DEADLINE).await;
@@ -291,9 +292,9 @@ async fn a_source_that_is_asked_nothing_gives_its_place_to_others() {
     drop(connection);
 }
 
-/// Between two chunks and in the middle of one: the receiver hears why, behind a whole frame.
+/// Between two chunks and in the middle of one: the receiver learns why, after a whole frame.
 #[tokio::test]
-async fn a_stopping_source_says_so_and_leaves_nothing_behind() {
+async fn a_stopping_source_says_so_and_leaves_nothing_running() {
     for length in [0, 1_000_000] {
         let serving = Serving::new(1);
         let events = serving.source.events.subscribe();
@@ -312,7 +313,7 @@ async fn a_stopping_source_says_so_and_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn a_receiver_that_takes_nothing_holds_a_stopping_source_up_only_briefly() {
+async fn a_receiver_that_does_not_read_holds_up_a_stopping_source_only_briefly() {
     let serving = Serving::new(1);
     let events = serving.source.events.subscribe();
     let (near, served) = serving.connect(1000);
@@ -323,10 +324,10 @@ async fn a_receiver_that_takes_nothing_holds_a_stopping_source_up_only_briefly()
     ask(&mut connection, 0, 0, 1_000_000).await;
     connection.gone().await;
     serving.stop.cancel();
-    tokio::time::timeout(limits::SHUTDOWN_DEADLINE, served).await.expect("it is held up").unwrap();
+    tokio::time::timeout(limits::SHUTDOWN_DEADLINE, served).await.expect("the source ends in time").unwrap();
     assert_eq!(serving.source.tasks.running(), 0);
     drop(events);
-    // Half a frame may be all that came; nothing more does.
+    // Half a frame may be all that arrived; nothing follows it.
     let (mut incoming, mut rest) = (connection.halves().0, 0);
     while incoming.item(IDLE, BytesMut::new()).await.is_ok() {
         rest += 1;

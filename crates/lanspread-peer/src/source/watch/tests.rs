@@ -37,7 +37,7 @@ fn only_what_can_change_an_offer_is_read_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_game_at_rest_is_read_soon_and_a_restless_one_from_time_to_time() {
+async fn a_game_is_read_soon_after_its_last_change_and_regularly_while_it_changes() {
     let seen = Seen::default();
     let begun = Instant::now();
     seen.add(Touched::Game("g".parse().unwrap()));
@@ -59,7 +59,7 @@ async fn a_game_at_rest_is_read_soon_and_a_restless_one_from_time_to_time() {
 }
 
 #[test]
-fn what_is_seen_is_bounded() {
+fn pending_games_are_bounded() {
     let seen = Seen::default();
     for index in 0..=limits::GAMES_MAX {
         seen.add(Touched::Game(format!("g{index}").parse().unwrap()));
@@ -70,7 +70,7 @@ fn what_is_seen_is_bounded() {
 
 const DEADLINE: std::time::Duration = std::time::Duration::from_secs(30);
 
-/// A library that is followed on disk.
+/// A games directory on disk whose library is followed.
 struct Followed {
     machine: Machine,
     source: Arc<Source>,
@@ -106,8 +106,10 @@ impl Followed {
         let is = |library: &Arc<Library>| {
             library.is_read() && library.offers.keys().map(GameId::as_str).eq(games.iter().copied())
         };
-        let found =
-            timeout(DEADLINE, self.index.wait_for(is)).await.expect("the library becomes so").unwrap();
+        let found = timeout(DEADLINE, self.index.wait_for(is))
+            .await
+            .expect("the library offers these games")
+            .unwrap();
         found.revision
     }
 
@@ -138,7 +140,7 @@ async fn what_is_added_changed_and_removed_on_disk_is_noticed() {
     followed.stop().await;
 }
 
-/// While an operation holds a game nothing is announced of it, although our folder of intents comes and goes.
+/// While an operation holds a game, the game is not offered, although our folder of intents is created and removed.
 #[tokio::test]
 async fn a_game_is_not_offered_while_an_intent_is_recorded() {
     let mut followed = Followed::new(Machine::new());
@@ -159,8 +161,8 @@ async fn a_game_is_not_offered_while_an_intent_is_recorded() {
     followed.stop().await;
 }
 
-/// Without any watch the slow scan notices changes, and puts in order what a crashed operation left. Time is not waited
-/// for here: the scan is run as the loop runs it.
+/// Without any watch, the slow scan notices changes and recovers what a crashed operation left. The test does not wait
+/// for time to pass: it runs the scan as the loop does.
 #[test]
 fn a_slow_scan_finds_everything_and_recovers() {
     let followed = Followed::new(Machine::new());
@@ -178,22 +180,25 @@ fn a_slow_scan_finds_everything_and_recovers() {
     intent::write(&games, &game, &begun).unwrap();
     let lock = GameLock::acquire(&games, &game).unwrap();
     read(&followed.source, &mut watches, all(), true);
-    assert!(followed.source.library.current().offers.is_empty(), "it is held, so it is left alone");
+    assert!(
+        followed.source.library.current().offers.is_empty(),
+        "an operation holds the game, so the scan leaves it alone"
+    );
     assert!(intent::is_recorded(&games_dir, &game));
     drop(lock);
     read(&followed.source, &mut watches, all(), true);
-    assert!(!intent::is_recorded(&games_dir, &game), "nobody holds it: it is rolled back");
+    assert!(!intent::is_recorded(&games_dir, &game), "no operation holds the game: it is rolled back");
     assert_eq!(followed.source.library.current().offers.len(), 1);
 }
 
 #[tokio::test]
-async fn reading_the_library_is_no_change_of_it() {
+async fn reading_the_library_does_not_count_as_a_change() {
     let followed = Followed::new(Machine::new());
     followed.add("g");
     let seen = Arc::new(Seen::default());
     let (mut watches, ended) = Watches::begin(&followed.machine.games_dir(), None, Arc::clone(&seen));
     read_everything(&followed.source, &mut watches).unwrap();
-    // The watcher tells in order: when this change has come, everything before it has.
+    // The watcher reports in order: when this change arrives, every earlier one has arrived.
     fs::create_dir(followed.root("last")).unwrap();
     timeout(DEADLINE, seen.woken.notified()).await.unwrap();
     let pending = seen.take();
