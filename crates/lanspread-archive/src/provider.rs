@@ -82,6 +82,7 @@ pub struct ArchiveListing {
 
 /// Which provider decodes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum ProviderChoice {
     /// `rars`, in process.
     #[default]

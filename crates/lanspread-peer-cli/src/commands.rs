@@ -6,6 +6,8 @@ pub(crate) mod operate;
 pub(crate) mod saved;
 pub(crate) mod serve;
 
+use std::time::Duration;
+
 use lanspread_peer::{Peer, PeerBuilder, ProviderChoice};
 
 use crate::arguments::{CatalogFile, Decoder, GamesDirOption, Global};
@@ -27,5 +29,20 @@ fn describe(
     if let Some(unrar) = decoder.and_then(|decoder| decoder.unrar.as_ref()) {
         builder = builder.provider(ProviderChoice::Unrar(unrar.clone()));
     }
+    if let Some(idle_timeout) = idle_timeout_of_tests() {
+        builder = builder.idle_timeout(idle_timeout);
+    }
     builder
+}
+
+/// The scenarios cannot wait 20 s for each source that falls silent. Not for users: it is no option and no setting.
+fn idle_timeout_of_tests() -> Option<Duration> {
+    let milliseconds = std::env::var("LANSPREAD_TEST_IDLE_TIMEOUT_MS").ok()?;
+    match milliseconds.parse() {
+        Ok(milliseconds) => Some(Duration::from_millis(milliseconds)),
+        Err(error) => {
+            tracing::warn!("LANSPREAD_TEST_IDLE_TIMEOUT_MS is ignored: {error}");
+            None
+        }
+    }
 }

@@ -1,29 +1,29 @@
 //! lanspread as a library: serve games to a LAN, and install a game straight from another peer's archive.
 //!
-//! The archive is decoded at the source, its entries are streamed, checked and staged here, and the whole tree is
-//! promoted to `local/` in one rename. The archive itself is never stored. A source that fails is answered by a fresh
-//! whole attempt from the next validated peer.
+//! The source decodes the archive and streams its entries. The receiver checks and stages them, and promotes the whole
+//! tree to `local/` in one rename. The archive itself is never stored. If a source fails, the whole install is retried
+//! from the next validated peer.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), lanspread_peer::PeerError> {
 //! use lanspread_peer::{OperationOptions, Peer};
 //!
 //! let peer = Peer::builder("/srv/games").build()?;
-//! let options = OperationOptions { peers: vec!["10.0.0.5:4100".parse()?], ..Default::default() };
+//! let options = OperationOptions::default().with_peers(vec!["10.0.0.5:4100".parse()?]);
 //! let report = peer.stream_install_game(&"cnctw".parse()?, &options, Default::default()).await?;
 //! println!("{} files from {}", report.totals.files, report.source.name);
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! The rooms, from the top down: `daemon` (commands over a socket) and `control` (what they say), `peer` (the front
-//! door, one file a road), `operations` (which runs when), `receive` (streams and chunks from others), `discovery` (which
-//! peers there are), `source` (answering others), `transport` (sockets), `trust` (identity, catalog, whom to believe),
-//! `report` (events, answers and failures as data). Below this crate: `lanspread-store` (disk), `lanspread-proto` (wire),
-//! `lanspread-archive` (RAR) and `lanspread-types` (words and limits). `ARCHITECTURE.md` in the repository follows one
-//! request through them.
+//! The modules, from the top down: `daemon` (serves commands over a socket) and `control` (their protocol), `peer` (the
+//! public interface, one file per operation), `operations` (which one runs when), `receive` (streams and chunks from
+//! other peers), `discovery` (which peers there are), `source` (answers other peers), `transport` (sockets), `trust`
+//! (identity, catalog, which peers to believe), `report` (events, answers and failures as data). Below this crate are
+//! `lanspread-store` (disk), `lanspread-proto` (wire), `lanspread-archive` (RAR) and `lanspread-types` (terms and
+//! limits). `ARCHITECTURE.md` in the repository follows one request through them.
 //!
-//! This crate knows no command line: its texts name no options, and it never prints.
+//! This crate knows no command line: its messages name no options, and it never prints.
 
 mod control;
 mod daemon;
@@ -40,7 +40,7 @@ mod testing;
 mod transport;
 mod trust;
 
-// A peer and its roads.
+// A peer and its operations.
 pub use peer::builder::{PeerBuilder, PeerConfig};
 pub use peer::client::{DiscoveredPeers, FailedPeer, OfferedGame, PeerClient, PeerOffers, PeerStatus};
 pub use peer::core::Peer;
@@ -49,15 +49,16 @@ pub use peer::stream_install::{SourcePeer, StreamInstallPlan, StreamInstallRepor
 /// Cancels an operation.
 pub use tokio_util::sync::CancellationToken;
 
-// What it reports, and how it is told what to do.
+// What a peer reports, and how you request operations.
 pub use operations::{OperationHandle, OperationInfo, OperationOutcome, OperationsError};
 pub use report::answer::{Answer, PlannedSource};
 pub use report::channel::PeerEvents;
-pub use report::event::{PeerEvent, ReportedEvent, SourceShare};
+pub use report::event::{PeerEvent, SourceShare};
 pub use report::failure::{AttemptFailure, Code, ErrorCategory, OperationFailure, PeerAnswer};
 pub use report::operation::{AskOptions, DiscoveryMode, OperationKind, OperationOptions, OperationRequest};
+pub use report::reported_event::ReportedEvent;
 
-// The peers around it, and what it believes.
+// The peers around it, and what it trusts.
 pub use discovery::directory::{HowKnown, KnownPeer};
 pub use discovery::saved_peers::{SavedPeers, SavedPeersError};
 pub use discovery::search_outcome::{DiscoverySearch, OtherVersion, SearchOutcome};
@@ -72,7 +73,7 @@ pub use control::ownership::{Daemon, find_daemon};
 pub use daemon::accept_commands::accept_commands;
 pub use daemon::answer::{ReplyStream, answer};
 
-// What the layers below give to the front door.
+// What the public interface needs from the layers below.
 pub use lanspread_archive::ArchiveError;
 pub use lanspread_archive::provider::ProviderChoice;
 pub use lanspread_proto::WireError;

@@ -1,4 +1,4 @@
-//! A game that an operation has locked, and the one way to work on its disk.
+//! A game that an operation has locked, and the one way to work on its files.
 
 use std::sync::Arc;
 
@@ -14,13 +14,13 @@ use crate::task::Tasks;
 pub(crate) struct LockedGame {
     games: Arc<GamesDir>,
     game: GameId,
-    /// Only held.
+    /// Never read: holding it keeps the game locked.
     _lock: Arc<GameLock>,
     tasks: Tasks,
     cancel: CancellationToken,
 }
 
-/// A thread that worked on a game ended in a way it must not.
+/// A thread that worked on a game panicked or was aborted.
 #[derive(Debug, thiserror::Error)]
 #[error("the {name} thread ended abnormally")]
 pub(crate) struct ThreadEnded {
@@ -28,7 +28,7 @@ pub(crate) struct ThreadEnded {
 }
 
 impl LockedGame {
-    /// `cancel` is the operation's.
+    /// `cancel` is the token of the operation.
     pub(crate) fn new(
         games: Arc<GamesDir>,
         game: GameId,
@@ -44,8 +44,8 @@ impl LockedGame {
         &self.game
     }
 
-    /// Runs disk work on a blocking thread. The thread keeps the game locked until it is done, even when the result is
-    /// no longer awaited; then, and when the operation is cancelled, the token that it is given is cancelled.
+    /// Runs disk work on a blocking thread. The thread keeps the game locked until the work is done, even if the future
+    /// is dropped. The token that `work` gets is cancelled when the future is dropped or the operation is cancelled.
     pub(crate) async fn run<T, E>(
         &self,
         name: &'static str,

@@ -1,8 +1,8 @@
-//! The operations of one peer: they queue per game, run beside each other across games up to a limit, can be joined,
-//! followed, listed and cancelled.
+//! The operations of one peer. Operations on one game queue; operations on different games run in parallel up to a
+//! limit. Clients can join, follow, list and cancel them.
 //!
-//! `queue` decides, this module runs. Every operation is one task of the peer; its followers share its events and
-//! its outcome. A follower that goes leaves the operation running, unless it gives it up and nobody else follows.
+//! `queue` decides, this module runs. Every operation is one task of the peer, and its followers share its events and
+//! its outcome. When a follower leaves, the operation keeps running; only the last follower can give it up.
 
 mod queue;
 
@@ -23,7 +23,7 @@ use crate::report::failure::{ErrorCategory, OperationFailure};
 use crate::report::operation::{OperationKind, OperationOptions, OperationRequest};
 use crate::task::Tasks;
 
-/// One operation that runs: what it is about, where it reports to, and how it is stopped.
+/// What a running operation works on, where it reports, and how it is stopped.
 #[derive(Debug, Clone)]
 pub(crate) struct OperationContext {
     pub(crate) game: GameId,
@@ -32,26 +32,26 @@ pub(crate) struct OperationContext {
     pub(crate) cancel: CancellationToken,
 }
 
-/// Does operations: the peer, and in tests whatever a test wants.
+/// Performs operations. The peer implements it.
 pub(crate) trait Perform: Send + Sync {
     /// Performs one operation to its end.
     fn perform(&self, kind: OperationKind, context: OperationContext) -> Performing<'_>;
 }
 
-/// An operation that runs.
+/// A running operation.
 pub(crate) type Performing<'a> = Pin<Box<dyn Future<Output = Result<(), OperationFailure>> + Send + 'a>>;
 
-/// Why an operation is not taken, or not cancelled.
+/// Why an operation was not accepted, or not cancelled.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OperationsError {
-    /// Too many operations wait.
-    #[error("{waiting} operations wait already, the limit")]
+    /// Too many operations are waiting.
+    #[error("{waiting} operations are already waiting, the limit")]
     QueueFull {
-        /// How many wait.
+        /// How many are waiting.
         waiting: usize,
     },
-    /// Nothing to cancel.
+    /// There is nothing to cancel.
     #[error("no operation on {game} is running or waiting")]
     NoOperation {
         /// The game asked for.
@@ -72,7 +72,7 @@ impl OperationsError {
         }
     }
 
-    /// How the failure is classed.
+    /// Category of the failure.
     pub fn category(&self) -> ErrorCategory {
         match self {
             Self::QueueFull { .. } | Self::NoOperation { .. } => ErrorCategory::Refused,
@@ -90,7 +90,7 @@ impl From<OperationsError> for OperationFailure {
 /// How an operation ended.
 pub type OperationOutcome = Result<(), OperationFailure>;
 
-/// An operation that runs or waits.
+/// An operation that is running or waiting.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OperationInfo {
     /// Its number, in this run of the peer.
@@ -99,9 +99,9 @@ pub struct OperationInfo {
     pub kind: OperationKind,
     /// With which game.
     pub game: GameId,
-    /// Whether it runs; it waits otherwise.
+    /// Whether it is running; otherwise it is waiting.
     pub running: bool,
-    /// How many follow it.
+    /// How many followers it has.
     pub followers: usize,
 }
 
@@ -113,7 +113,7 @@ pub(crate) struct Operations {
 }
 
 struct State {
-    /// None begins any more.
+    /// No more operations begin.
     closed: bool,
     queue: Queue,
     live: HashMap<OperationId, Live>,
@@ -141,7 +141,7 @@ impl Operations {
 }
 
 impl State {
-    /// Ends what waits, and tells what runs to end.
+    /// Ends an operation that waits, and cancels one that runs.
     fn cancel(&mut self, entry: &Entry) {
         let Some(live) = self.live.get(&entry.id) else { return };
         live.cancel.cancel();
@@ -177,17 +177,17 @@ impl OperationHandle {
         self.id
     }
 
-    /// Whether it had been asked for before.
+    /// Whether the request joined an operation that was already running or waiting.
     pub fn joined(&self) -> bool {
         self.joined
     }
 
-    /// The next event of the operation; nothing when it has ended and everything was told.
+    /// The next event of the operation; nothing when it has ended and every event was returned.
     pub async fn next_event(&mut self) -> Option<PeerEvent> {
         tokio::select! {
             biased;
             event = self.events.next() => event,
-            // The sender of its events may live on in a thread that is just ending.
+            // A thread that is about to end may still hold a sender of these events.
             _ = self.outcome.wait_for(Option::is_some) => self.events.try_next(),
         }
     }
@@ -209,14 +209,14 @@ impl OperationHandle {
         self.outcome.borrow().is_some()
     }
 
-    /// Cancels the operation unless somebody else follows it. Returns whether it is cancelled.
+    /// Cancels the operation unless it has another follower. Returns whether it was cancelled.
     pub fn give_up(&self) -> bool {
         let mut state = self.operations.state();
         let entry = state.queue.entries().iter().find(|entry| entry.id == self.id).cloned();
         let alone = state.live.get(&self.id).is_some_and(|live| live.followers == 1);
         let (Some(entry), true) = (entry, alone) else { return false };
         state.cancel(&entry);
-        // What waited behind it may begin.
+        // An operation that waited for it may begin.
         self.operations.start(&mut state);
         true
     }
@@ -231,11 +231,11 @@ impl Drop for OperationHandle {
 }
 
 impl Operations {
-    /// Asks for an operation. It runs when its turn comes, whether or not anybody follows it; the same request before
-    /// it is done joins it.
+    /// Requests an operation. It runs when its turn comes, even if it has lost its followers. An equal request joins it
+    /// until it is done.
     ///
     /// # Errors
-    /// [`OperationsError::QueueFull`]; [`OperationsError::Closed`] when the peer stops.
+    /// [`OperationsError::QueueFull`]; [`OperationsError::Closed`] if the peer is stopping.
     pub(crate) fn submit(
         self: &Arc<Self>,
         request: OperationRequest,
@@ -274,7 +274,7 @@ impl Operations {
         Ok(handle)
     }
 
-    /// What runs and waits, in the order in which it was asked for.
+    /// The running and waiting operations, in the order of their requests.
     pub(crate) fn running(&self) -> Vec<OperationInfo> {
         let state = self.state();
         let info = |entry: &Entry| OperationInfo {
@@ -287,10 +287,10 @@ impl Operations {
         state.queue.entries().iter().map(info).collect()
     }
 
-    /// Cancels every operation on a game, whoever asked for it; returns how many.
+    /// Cancels every operation on a game, no matter which client requested it. Returns how many there were.
     ///
     /// # Errors
-    /// [`OperationsError::NoOperation`] when there is none.
+    /// [`OperationsError::NoOperation`] if there is none.
     pub(crate) fn cancel(self: &Arc<Self>, game: &GameId) -> Result<usize, OperationsError> {
         let mut state = self.state();
         let entries = state.queue.of_game(game);
@@ -304,7 +304,7 @@ impl Operations {
         Ok(entries.len())
     }
 
-    /// Cancels all operations; none begins any more.
+    /// Cancels all operations. No more operations begin.
     pub(crate) fn close(&self) {
         let mut state = self.state();
         state.closed = true;

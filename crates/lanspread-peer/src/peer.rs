@@ -1,4 +1,4 @@
-//! The front door: what a peer can be asked to do, one file a road.
+//! The public interface of a peer, one file per operation.
 
 pub(crate) mod answers;
 pub(crate) mod builder;

@@ -1,8 +1,9 @@
-//! Receiving: a stream into a staged tree, or chunks into the files of a game root.
+//! Receives a stream into a staged tree, or chunks into the files of a game root.
 //!
-//! Invariants of a download: a chunk is recorded only after its last byte and with the checksum its source gave; a source
-//! that has not stopped writing still owes its chunks; nothing in the game root changes before everything is here and
-//! durable. What has come is kept when a download fails, so there is no roll-back: the record is where the next begins.
+//! Invariants of a download: A chunk is recorded only after its last byte, and with the checksum that its source gave.
+//! A source owes its chunks until its writer has stopped. The files in the game root do not change before the download
+//! is complete and durable. A failed download keeps the chunks that have arrived, so it has no rollback: the next
+//! download resumes from the record.
 
 pub(crate) mod attempt;
 pub(crate) mod chunk_source;

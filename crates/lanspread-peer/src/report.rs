@@ -6,5 +6,6 @@ pub(crate) mod channel;
 pub(crate) mod event;
 pub(crate) mod failure;
 pub(crate) mod operation;
+pub(crate) mod reported_event;
 #[cfg(test)]
 mod schema_tests;

@@ -13,6 +13,7 @@ mod parts;
 mod poll;
 pub(crate) mod readers;
 mod refusal;
+mod served_chunks;
 mod sink;
 pub(crate) mod stream;
 pub(crate) mod visitor;

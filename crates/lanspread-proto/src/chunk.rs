@@ -77,6 +77,7 @@ impl Buffers {
 /// The incoming half of a connection.
 pub struct Incoming<'c, S> {
     reader: &'c mut BufReader<ReadHalf<S>>,
+    idle_timeout: Duration,
 }
 
 /// The outgoing half of a connection.
@@ -85,8 +86,8 @@ pub struct Outgoing<'c, S> {
 }
 
 impl<'c, S: AsyncRead> Incoming<'c, S> {
-    pub(super) fn new(reader: &'c mut BufReader<ReadHalf<S>>) -> Self {
-        Self { reader }
+    pub(super) fn new(reader: &'c mut BufReader<ReadHalf<S>>, idle_timeout: Duration) -> Self {
+        Self { reader, idle_timeout }
     }
 
     /// Waits until something arrives; returns false if the other side closed instead. Cancel safe: nothing is lost if
@@ -99,7 +100,7 @@ impl<'c, S: AsyncRead> Incoming<'c, S> {
     pub async fn message<M: DeserializeOwned>(&mut self, what: &'static str) -> Result<M, WireError> {
         let whole = async {
             let header = frame::read_header(self.reader).await?.ok_or(WireError::Closed)?;
-            match frame::read_payload(self.reader, header).await? {
+            match frame::read_payload(self.reader, header, self.idle_timeout).await? {
                 Frame::Control(payload) => codec::decode(&payload),
                 Frame::Data(_) => Err(WireError::Unexpected { expected: what, got: "data" }),
             }
@@ -107,12 +108,13 @@ impl<'c, S: AsyncRead> Incoming<'c, S> {
         within(limits::FRAME_DEADLINE, "rest of a frame", whole).await
     }
 
-    /// Receives the next item of a chunk; data goes into `buffer`. The item must begin within `idle`, and then end
+    /// Receives the next item of a chunk; data goes into `buffer`. The item must begin within the idle timeout of the connection, and then end
     /// within [`limits::FRAME_DEADLINE`].
-    pub async fn item(&mut self, idle: Duration, mut buffer: BytesMut) -> Result<ChunkItem, WireError> {
+    pub async fn item(&mut self, mut buffer: BytesMut) -> Result<ChunkItem, WireError> {
         let mut header = [0; HEADER_BYTES];
+        let idle_timeout = self.idle_timeout;
         let first = async { self.read(&mut header).await };
-        let mut filled = within(idle, "frame", first).await?;
+        let mut filled = within(idle_timeout, "frame", first).await?;
         let rest = async {
             while filled < HEADER_BYTES {
                 filled += self.read(&mut header[filled..]).await?;
@@ -151,7 +153,7 @@ impl<'c, S: AsyncRead> Incoming<'c, S> {
             }
             let mut limited = self.reader.get_mut().take(missing as u64);
             let next = async { Ok(limited.read_buf(payload).await?) };
-            if within(limits::STREAM_IDLE_DEADLINE, "next byte of a frame", next).await? == 0 {
+            if within(self.idle_timeout, "next byte of a frame", next).await? == 0 {
                 return Err(WireError::Closed);
             }
         }
@@ -235,14 +237,14 @@ mod tests {
                 let (mut incoming, _) = right.halves();
                 let mut buffer = BytesMut::new();
                 for size in sizes {
-                    match incoming.item(limits::STREAM_IDLE_DEADLINE, buffer).await.unwrap() {
+                    match incoming.item(buffer).await.unwrap() {
                         ChunkItem::Data(data) => {
                             assert_eq!(data.chunk(), content(size));
                             buffer = data;
                         }
                         other @ ChunkItem::Control(_) => panic!("{other:?}"),
                     }
-                    match incoming.item(limits::STREAM_IDLE_DEADLINE, BytesMut::new()).await.unwrap() {
+                    match incoming.item(BytesMut::new()).await.unwrap() {
                         ChunkItem::Control(ChunkMessage::End { checksum }) => {
                             assert_eq!(checksum, Checksum::from_crc32(7));
                         }

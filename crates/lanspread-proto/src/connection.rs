@@ -24,6 +24,8 @@ const BUFFER_BYTES: usize = 64 * 1024;
 pub struct Connection<S> {
     reader: BufReader<ReadHalf<S>>,
     writer: BufWriter<WriteHalf<S>>,
+    /// How long the other side may send no byte of an item.
+    idle_timeout: Duration,
     /// The hello of the other side.
     pub theirs: Hello,
 }
@@ -41,7 +43,7 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
             frame::write_frame(&mut writer, &Frame::Control(codec::encode(ours)?.into())).await?;
             writer.flush().await?;
             let theirs = read_hello(&mut reader).await?;
-            Ok(Self { reader, writer, theirs })
+            Ok(Self { reader, writer, idle_timeout: limits::STREAM_IDLE_DEADLINE, theirs })
         };
         within(limits::HELLO_DEADLINE, "hello", exchange).await
     }
@@ -86,9 +88,14 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
         }
     }
 
-    /// Receives the next item of a stream, which must begin within [`limits::STREAM_IDLE_DEADLINE`].
+    /// Sets how long the other side may send no byte of an item, [`limits::STREAM_IDLE_DEADLINE`] at first.
+    pub fn set_idle_timeout(&mut self, idle_timeout: Duration) {
+        self.idle_timeout = idle_timeout;
+    }
+
+    /// Receives the next item of a stream, which must begin within the idle timeout.
     pub async fn receive_item(&mut self) -> Result<StreamItem, WireError> {
-        match self.frame("frame", limits::STREAM_IDLE_DEADLINE).await? {
+        match self.frame("frame", self.idle_timeout).await? {
             None => Err(WireError::Closed),
             Some(Frame::Control(payload)) => {
                 Ok(StreamItem::Control(codec::decode::<StreamMessage>(&payload)?))
@@ -99,7 +106,7 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
 
     /// Splits the connection, for a download, in which both sides send at the same time.
     pub fn halves(&mut self) -> (Incoming<'_, S>, Outgoing<'_, S>) {
-        (Incoming::new(&mut self.reader), Outgoing::new(&mut self.writer))
+        (Incoming::new(&mut self.reader, self.idle_timeout), Outgoing::new(&mut self.writer))
     }
 
     /// Waits until the other side closes or sends something, which it must not do while it receives a stream.
@@ -117,7 +124,9 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
         }
         let whole = async {
             match frame::read_header(&mut self.reader).await? {
-                Some(header) => frame::read_payload(&mut self.reader, header).await.map(Some),
+                Some(header) => {
+                    frame::read_payload(&mut self.reader, header, self.idle_timeout).await.map(Some)
+                }
                 None => Ok(None),
             }
         };
@@ -143,7 +152,7 @@ async fn read_hello(reader: &mut (impl AsyncRead + Unpin)) -> Result<Hello, Wire
         return Err(WireError::Version { ours: PROTOCOL_VERSION, theirs });
     }
     let header = frame::read_header(reader).await?.ok_or(WireError::Closed)?;
-    match frame::read_payload(reader, header).await? {
+    match frame::read_payload(reader, header, limits::STREAM_IDLE_DEADLINE).await? {
         Frame::Control(payload) => codec::decode(&payload),
         Frame::Data(_) => Err(WireError::Unexpected { expected: "hello", got: "data" }),
     }

@@ -1,7 +1,9 @@
 //! Converts between bytes and frames. Lengths are checked before anything is allocated.
 
+use std::time::Duration;
+
 use bytes::{Buf, Bytes, BytesMut};
-use lanspread_types::limits::{CONTROL_FRAME_BYTES_MAX, DATA_FRAME_BYTES_MAX, STREAM_IDLE_DEADLINE};
+use lanspread_types::limits::{CONTROL_FRAME_BYTES_MAX, DATA_FRAME_BYTES_MAX};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::error::{WireError, within};
@@ -74,17 +76,18 @@ fn check_header(kind: u8, claimed: u32) -> Result<FrameHeader, WireError> {
     Ok(FrameHeader { kind, length })
 }
 
-/// Reads the payload that a header announced.
+/// Reads the payload that a header announced. A frame of which no byte arrives within `idle_timeout` is given up.
 pub async fn read_payload(
     reader: &mut (impl AsyncRead + Unpin),
     header: FrameHeader,
+    idle_timeout: Duration,
 ) -> Result<Frame, WireError> {
     let mut payload = BytesMut::with_capacity(header.length);
     let mut limited = reader.take(header.length as u64);
     while payload.len() < header.length {
         // The caller sets a deadline for the whole frame. A frame of which no byte arrives is given up earlier.
         let next = async { Ok(limited.read_buf(&mut payload).await?) };
-        if within(STREAM_IDLE_DEADLINE, "next byte of a frame", next).await? == 0 {
+        if within(idle_timeout, "next byte of a frame", next).await? == 0 {
             return Err(WireError::Closed);
         }
     }
@@ -137,7 +140,7 @@ mod tests {
     async fn read_all(mut bytes: &[u8]) -> Result<Vec<Frame>, WireError> {
         let mut frames = Vec::new();
         while let Some(header) = read_header(&mut bytes).await? {
-            frames.push(read_payload(&mut bytes, header).await?);
+            frames.push(read_payload(&mut bytes, header, Duration::from_secs(1)).await?);
         }
         Ok(frames)
     }

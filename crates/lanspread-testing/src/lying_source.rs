@@ -238,7 +238,7 @@ async fn read_control<M: serde::de::DeserializeOwned>(
     stream: &mut (impl AsyncRead + Unpin),
 ) -> Result<Option<M>, WireError> {
     let Some(header) = read_header(stream).await? else { return Ok(None) };
-    match read_payload(stream, header).await? {
+    match read_payload(stream, header, limits::STREAM_IDLE_DEADLINE).await? {
         Frame::Control(payload) => codec::decode(&payload).map(Some),
         Frame::Data(_) => Err(io::Error::from(io::ErrorKind::InvalidData).into()),
     }

@@ -61,7 +61,7 @@ pub(crate) async fn events(output: Output, events: Events) -> CommandResult {
 }
 
 fn options(peers: &PeerList, discovery: &DiscoveryChoice) -> AskOptions {
-    AskOptions { peers: peers.peers.clone(), discovery: discovery.into() }
+    AskOptions::default().with_peers(peers.peers.clone()).with_discovery(discovery.into())
 }
 
 /// The daemon of the games directory, or else a peer of this process that only asks.

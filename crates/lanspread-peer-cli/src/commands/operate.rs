@@ -16,7 +16,7 @@ use crate::signals::cancel_on_signal;
 
 pub(crate) async fn install(global: &Global, output: Output, install: Install) -> CommandResult {
     let Install { stream, operate, names, decoder, dry_run } = install;
-    let options = OperationOptions { names: names.names.into(), ..options(&operate) };
+    let options = options(&operate).with_names(names.names.into());
     let kind = if stream { OperationKind::StreamInstall } else { OperationKind::Install };
     if dry_run {
         let plan = |game| ControlRequest::Plan { game, options: options.clone() };
@@ -31,12 +31,12 @@ pub(crate) async fn download(global: &Global, output: Output, operate: Operate) 
 
 pub(crate) async fn update(global: &Global, output: Output, update: Update) -> CommandResult {
     let Update { operate, names, decoder, force } = update;
-    let options = OperationOptions { names: names.names.into(), force: force.force, ..options(&operate) };
+    let options = options(&operate).with_names(names.names.into()).with_force(force.force);
     perform(global, output, &operate.local, Some(&decoder), OperationKind::Update, &options).await
 }
 
 pub(crate) async fn uninstall(global: &Global, output: Output, uninstall: Uninstall) -> CommandResult {
-    let options = OperationOptions { force: uninstall.force.force, ..OperationOptions::default() };
+    let options = OperationOptions::default().with_force(uninstall.force.force);
     perform(global, output, &uninstall.local, None, OperationKind::Uninstall, &options).await
 }
 
@@ -56,11 +56,9 @@ pub(crate) async fn cancel(output: Output, cancel: Cancel) -> CommandResult {
 }
 
 fn options(operate: &Operate) -> OperationOptions {
-    OperationOptions {
-        peers: operate.peers.peers.clone(),
-        discovery: (&operate.discovery).into(),
-        ..OperationOptions::default()
-    }
+    OperationOptions::default()
+        .with_peers(operate.peers.peers.clone())
+        .with_discovery((&operate.discovery).into())
 }
 
 async fn perform(

@@ -4,13 +4,14 @@ use lanspread_types::ids::GameId;
 use serde::{Deserialize, Serialize};
 
 use crate::report::answer::Answer;
-use crate::report::event::ReportedEvent;
 use crate::report::failure::OperationFailure;
 use crate::report::operation::{AskOptions, OperationOptions, OperationRequest};
+use crate::report::reported_event::ReportedEvent;
 
 /// A request to a peer. Every request ends by itself, except `events` with `follow`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "request", rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum ControlRequest {
     /// Runs an operation, or joins an equal one; its events follow.
     Operate(OperationRequest),
@@ -46,6 +47,7 @@ pub enum ControlRequest {
 /// A reply of a peer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "reply", rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum ControlReply {
     /// The operation runs or waits.
     Accepted {

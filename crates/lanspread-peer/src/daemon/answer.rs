@@ -10,9 +10,9 @@ use crate::control::message::{ControlReply, ControlRequest};
 use crate::peer::core::Peer;
 use crate::peer::error::PeerError;
 use crate::report::answer::Answer;
-use crate::report::event::ReportedEvent;
 use crate::report::failure::OperationFailure;
 use crate::report::operation::{AskOptions, OperationOptions, OperationRequest};
+use crate::report::reported_event::ReportedEvent;
 
 /// The replies to one request. Dropping it ends the answer, but no operation.
 pub struct ReplyStream {

@@ -19,6 +19,7 @@ pub struct SearchOutcome {
 /// What discovery did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "state")]
+#[non_exhaustive]
 pub enum DiscoverySearch {
     /// It was off.
     #[default]

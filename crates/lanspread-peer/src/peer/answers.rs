@@ -1,4 +1,4 @@
-//! From what this peer knows to the answers that report it.
+//! Converts what this peer knows to the answers that report it.
 
 use lanspread_store::state::game_state::GameState;
 
@@ -8,7 +8,7 @@ use crate::peer::stream_install::{SourcePeer, StreamInstallPlan};
 use crate::report::answer::{Answer, PlannedSource};
 
 impl Answer {
-    /// The games of several peers: each game and version once, with the peers that offer it.
+    /// The games that the found peers offer: each game and version once, with the peers that offer it.
     pub(crate) fn offered_games(found: &DiscoveredPeers) -> Vec<Self> {
         let report = |offered: OfferedGame| Self::OfferedGame {
             game: offered.game,
@@ -20,7 +20,7 @@ impl Answer {
         Self::unavailable(found).chain(found.games().into_iter().map(report)).collect()
     }
 
-    /// The peers themselves.
+    /// The found peers themselves.
     pub(crate) fn peers(found: &DiscoveredPeers) -> Vec<Self> {
         Self::unavailable(found).chain(found.peers.iter().map(Self::from)).collect()
     }

@@ -1,7 +1,7 @@
-//! Whole attempts: a real receiving peer, a lying source, sometimes an honest one behind it, on loopback.
+//! Whole attempts on loopback: a real receiving peer, a lying source, and in some tests an honest source after it.
 //!
-//! The claim of every test here is about the machine: after a failed install everything in the games directory is
-//! as it was, byte for byte and name for name, and after a good one there is the game, its receipt and nothing else.
+//! Every test here checks the machine: after a failed install, everything in the games directory is as it was, byte for
+//! byte and name for name. After a successful one, it holds the game, its receipt and nothing else.
 
 use std::sync::Arc;
 
@@ -53,7 +53,7 @@ impl Honest {
     }
 }
 
-/// The installed tree as it stands on the machine, and what else is there.
+/// The installed tree on the machine, and everything else in the games directory.
 fn installed(machine: &Machine) -> (Tree, Tree) {
     let prefix = format!("{}/local/", small_game::game());
     let (inside, outside): (Tree, Tree) =
@@ -61,7 +61,7 @@ fn installed(machine: &Machine) -> (Tree, Tree) {
     (inside.into_iter().map(|(path, node)| (path[prefix.len()..].to_owned(), node)).collect(), outside)
 }
 
-/// The game, its receipt and nothing else.
+/// Asserts that the machine has the game, its receipt and nothing else.
 fn assert_installed(machine: &Machine, why: &str) {
     let (tree, rest) = installed(machine);
     assert_eq!(tree, small_game::tree(), "{why}");
@@ -85,14 +85,14 @@ async fn listening(name: &str, files: &[RootFile], lie: &Lie) -> Listening {
     LyingSource { greeting: lie.greeting, ..source }.listen().await
 }
 
-/// A game root that was there before, with something of the user's in it.
+/// Makes a game root with a file of the user in it.
 fn put_notes(machine: &Machine) {
     let root = machine.games_dir().join("small");
     std::fs::create_dir(&root).unwrap();
     std::fs::write(root.join("notes.txt"), "mine").unwrap();
 }
 
-/// The double itself is right: telling the truth, it is a good source, and what is said after *complete* is not heard.
+/// Checks the test double: without a lie it is a good source, and what it sends after *complete* is ignored.
 #[tokio::test]
 async fn a_lying_source_that_tells_the_truth_installs() {
     let mut chatty = small_game::stream();
@@ -106,10 +106,10 @@ async fn a_lying_source_that_tells_the_truth_installs() {
     }
 }
 
-/// Every lie fails the attempt with its own code and leaves the machine as it was, whether or not a game root was
-/// there before.
+/// Every lie fails the attempt with its own code and leaves the machine as it was, with and without an earlier game
+/// root.
 #[tokio::test]
-async fn every_lie_is_found_out_and_leaves_nothing() {
+async fn every_lie_is_detected_and_leaves_nothing() {
     for lie in lies::all(&small_game::story()) {
         for root_was_there in [false, true] {
             let machine = Machine::new();
@@ -127,7 +127,7 @@ async fn every_lie_is_found_out_and_leaves_nothing() {
     }
 }
 
-/// After every lie the next validated source is used, and what it brings is installed byte for byte.
+/// After every lie the next validated source is used, and its content is installed byte for byte.
 #[tokio::test]
 async fn after_every_lie_the_next_source_installs() {
     let honest = Honest::serve("b-honest").await;
@@ -149,9 +149,9 @@ async fn after_every_lie_the_next_source_installs() {
     assert_eq!((honest.peer.running_tasks(), honest.peer.active_outbound_transfers()), (0, 0));
 }
 
-/// Several liars in a row: one attempt each, in the order of their names, and nothing of one attempt in the next.
+/// Several liars in a row: one attempt each, in the order of their names, and no attempt leaves anything for the next.
 #[tokio::test]
-async fn one_attempt_each_in_order() {
+async fn each_source_gets_one_attempt_in_order_of_names() {
     let honest = Honest::serve("z-honest").await;
     let files = honest.root_files();
     let all = lies::all(&small_game::story());
@@ -164,7 +164,7 @@ async fn one_attempt_each_in_order() {
         addresses.push(liar.address);
         liars.push((liar, name, lie.code));
     }
-    // The order in which they are named has no say.
+    // The order in which the addresses are given does not matter.
     addresses.reverse();
     let machine = Machine::new();
     let report = install(&machine.peer("receiver"), &addresses).await.unwrap();
@@ -175,8 +175,8 @@ async fn one_attempt_each_in_order() {
     honest.peer.shutdown().await.unwrap();
 }
 
-/// A claim that does not fit the disk is refused with both numbers before anything is written, and it is only that
-/// source's claim: another one may say otherwise.
+/// A claim that does not fit the disk is refused with both numbers before anything is written. It is only that
+/// source's claim, so the next source is tried.
 #[tokio::test]
 async fn a_claim_that_does_not_fit_is_one_source_s_claim() {
     let lie = lies::more_than_fits(&small_game::story());
@@ -195,7 +195,7 @@ async fn a_claim_that_does_not_fit_is_one_source_s_claim() {
     honest.peer.shutdown().await.unwrap();
 }
 
-/// The connection ends after any number of bytes: never an installed tree, never anything left.
+/// A connection that ends after any number of bytes installs nothing and leaves nothing.
 #[tokio::test]
 async fn a_cut_at_any_byte_leaves_nothing() {
     let source = LyingSource::new("a", Vec::new(), small_game::stream());
@@ -204,7 +204,7 @@ async fn a_cut_at_any_byte_leaves_nothing() {
     let peer = machine.peer("receiver");
     for at in 0..length {
         let listening = LyingSource { fault: Fault::CutAt(at), ..source.clone() }.listen().await;
-        let error = install(&peer, &[listening.address]).await.expect_err("a cut stream installs");
+        let error = install(&peer, &[listening.address]).await.expect_err("a cut stream was installed");
         assert_eq!(failed_attempts(&error), ["connection-lost"], "cut at {at} of {length}: {error}");
         assert_eq!(machine.everything(), Tree::new(), "cut at {at} of {length}");
     }
@@ -214,7 +214,7 @@ async fn a_cut_at_any_byte_leaves_nothing() {
     assert_eq!(peer.running_tasks(), 0);
 }
 
-/// Cut after every frame too, with content that takes many frames.
+/// The same with a cut after every frame, and content that takes many frames.
 #[tokio::test]
 async fn a_cut_after_any_frame_leaves_nothing() {
     let content: Vec<u8> = (0..=255).cycle().take(10_000).collect();
@@ -226,17 +226,17 @@ async fn a_cut_after_any_frame_leaves_nothing() {
     let peer = machine.peer("receiver");
     for frames in 0..whole.len() {
         let listening = LyingSource::new("a", Vec::new(), whole[..frames].to_vec()).listen().await;
-        let error = install(&peer, &[listening.address]).await.expect_err("a cut stream installs");
+        let error = install(&peer, &[listening.address]).await.expect_err("a cut stream was installed");
         assert_eq!(failed_attempts(&error), ["connection-lost"], "after {frames} frames");
         assert_eq!(machine.everything(), Tree::new(), "after {frames} frames");
     }
 }
 
-/// The bytes of [`small_game::stream`] that no checksum covers, by what a flip in them changes.
+/// Whether a tree differs from the small game only in what no checksum covers.
 ///
-/// Names, times and the executable bit travel without one (the content of files has two), so a flip in them passes
-/// when the result is still well-formed. A checksum over all control frames would close this; until then it is
-/// written down here, and nothing else may pass.
+/// Names, times and the executable bit are sent without a checksum (the content of files has two), so a flip in them
+/// passes if the result is still well-formed. A checksum over all control frames would close this gap. Until then this
+/// function documents it, and no other change may pass.
 fn is_unprotected(tree: &Tree) -> bool {
     let contents = |tree: &Tree| {
         let mut contents: Vec<Vec<u8>> = tree
@@ -252,14 +252,14 @@ fn is_unprotected(tree: &Tree) -> bool {
     contents(tree) == contents(&small_game::tree())
 }
 
-/// One bit is wrong anywhere on the way: the attempt fails and leaves nothing, or the content of every file is right.
+/// If any bit of the stream is flipped, the attempt fails and leaves nothing, or the content of every file is right.
 #[tokio::test]
 async fn a_flipped_bit_never_installs_other_content() {
     let source = LyingSource::new("a", Vec::new(), small_game::stream());
     let length = source.stream_connection_bytes().unwrap();
     let (mut failed, mut harmless, mut unprotected) = (0, 0, Vec::new());
     for at in 0..length {
-        // Another bit at each byte: over the stream every place of a bit has its turn.
+        // A different bit in each byte, so that over the stream every bit position is tried.
         let fault = Fault::FlipBit { at, bit: u8::try_from(at * 5 % 8).unwrap() };
         let listening = LyingSource { fault, ..source.clone() }.listen().await;
         let machine = Machine::new();
@@ -271,15 +271,15 @@ async fn a_flipped_bit_never_installs_other_content() {
             continue;
         }
         let (tree, _) = installed(&machine);
-        assert!(is_unprotected(&tree), "{fault:?} installs other content: {tree:?}");
+        assert!(is_unprotected(&tree), "{fault:?} installed other content: {tree:?}");
         if tree == small_game::tree() {
             harmless += 1;
         } else {
             unprotected.push(at);
         }
     }
-    println!("{failed} flips found out, {harmless} without effect, unprotected: {unprotected:?}");
-    // Only what is known to be unprotected, so that more of it does not go unnoticed.
+    println!("{failed} flips detected, {harmless} without effect, unprotected: {unprotected:?}");
+    // No more than the bytes known to be unprotected, so that a new gap is noticed.
     let names: usize = [small_game::EMPTY_FOLDER, small_game::FIRST_FILE, small_game::COPY]
         .iter()
         .chain(&[small_game::EMPTY_FILE, small_game::LAST_FILE])
@@ -290,7 +290,7 @@ async fn a_flipped_bit_never_installs_other_content() {
     assert!(failed > harmless + unprotected.len(), "{failed} failed, {harmless} harmless, {unprotected:?}");
 }
 
-/// Stops the source in the middle of the stream, where the game's staging folder stands and holds the first file.
+/// A source that pauses in the middle of the stream, when the staging folder exists and holds the first file.
 struct Paused {
     source: LyingSource,
     barrier: Arc<Barrier>,
@@ -306,7 +306,7 @@ fn paused(name: &str, files: Vec<RootFile>) -> Paused {
     Paused { source: LyingSource::new(name, files, stream), barrier }
 }
 
-/// A disk that fails in the middle is no reason to try the next source: nothing another source says can help.
+/// If the disk fails in the middle, the next source is not tried: no other source can help.
 #[tokio::test]
 async fn a_failing_disk_ends_the_install() {
     let machine = Machine::new();
@@ -319,7 +319,7 @@ async fn a_failing_disk_ends_the_install() {
     let addresses = [first.address, second.address];
     let disturbing = async {
         paused.barrier.wait().await;
-        // Something stands where the next file belongs.
+        // A file is already in the place of the next one.
         let staging = machine.games_dir().join("small/.local.installing");
         std::fs::write(staging.join(small_game::LAST_FILE), "in the way").unwrap();
         paused.barrier.wait().await;
@@ -333,7 +333,7 @@ async fn a_failing_disk_ends_the_install() {
     assert_eq!(peer.running_tasks(), 0);
 }
 
-/// The same with a disk that is really full, where this machine lets us mount one.
+/// The same with a disk that is really full, if this machine lets the test mount one.
 #[tokio::test]
 async fn a_full_disk_ends_the_install() {
     let machine = Machine::new();
@@ -343,7 +343,7 @@ async fn a_full_disk_ends_the_install() {
         done.is_ok_and(|done| done.status.success())
     };
     if !run("mount", &["-t", "tmpfs", "-o", "size=24m", "lanspread-test"]) {
-        println!("not tried: no right to mount a small disk; a_failing_disk_ends_the_install stands for it");
+        println!("not tried: no right to mount a small disk; see a_failing_disk_ends_the_install instead");
         return;
     }
     let paused = paused("a", Vec::new());
@@ -354,7 +354,7 @@ async fn a_full_disk_ends_the_install() {
     let mut events = peer.events();
     let filling = async {
         paused.barrier.wait().await;
-        // The claim was accepted; what fills the disk from here on is not the source's.
+        // The claim was accepted; the test, not the source, fills the disk from here on.
         while !matches!(events.next().await, Some(PeerEvent::ArchiveBegin { .. })) {}
         let ballast = mount.join("ballast");
         let filled = std::io::copy(&mut std::io::repeat(1), &mut std::fs::File::create(&ballast).unwrap());
@@ -364,7 +364,7 @@ async fn a_full_disk_ends_the_install() {
     let (result, ()) = tokio::join!(install(&peer, &addresses), filling);
     let left: Vec<String> = machine.everything().into_keys().collect();
     drop(peer);
-    assert!(run("umount", &[]), "the small disk stays mounted");
+    assert!(run("umount", &[]), "the small disk is still mounted");
     let error = result.unwrap_err();
     assert!(matches!(error, PeerError::Local(_)), "{error:?}");
     assert_eq!(error.code(), "disk-full", "{error}");
@@ -388,7 +388,10 @@ async fn cancelling_leaves_nothing() {
     let game = small_game::game();
     let cancelling = async {
         paused.barrier.wait().await;
-        assert!(machine.games_dir().join("small/.local.installing").is_dir(), "it is in the middle");
+        assert!(
+            machine.games_dir().join("small/.local.installing").is_dir(),
+            "it was cancelled before it began"
+        );
         cancel.cancel();
     };
     let (result, ()) = tokio::join!(peer.stream_install_game(&game, &options, cancel.clone()), cancelling);
@@ -397,7 +400,7 @@ async fn cancelling_leaves_nothing() {
     assert_eq!((peer.running_tasks(), second.connections()), (0, 1));
 }
 
-/// A peer that is shut down while it installs cancels the install: `shutdown` promises to cancel everything.
+/// A peer that is shut down cancels its install: `shutdown` promises to cancel everything.
 #[tokio::test]
 async fn shutting_down_cancels_a_running_install() {
     let machine = Machine::new();
@@ -416,9 +419,9 @@ async fn shutting_down_cancels_a_running_install() {
     assert_eq!(peer.running_tasks(), 0);
 }
 
-/// The events tell the same story as the report: begin, an attempt and its failure, an attempt, the end.
+/// The events match the report: begin, an attempt and its failure, an attempt, the end.
 #[tokio::test]
-async fn the_events_tell_what_happened() {
+async fn the_events_match_the_report() {
     let lie = lies::all(&small_game::story()).into_iter().find(|lie| lie.name == "wrong-last-byte").unwrap();
     let liar = listening("a", &[], &lie).await;
     let good = LyingSource::new("b", Vec::new(), small_game::stream()).listen().await;
@@ -433,7 +436,7 @@ async fn the_events_tell_what_happened() {
             PeerEvent::StreamAttemptBegin { attempt, peer, .. } => format!("attempt {attempt} {peer}"),
             PeerEvent::ArchiveBegin { peer, name, .. } => format!("archive {peer} {name}"),
             PeerEvent::StreamProgress { peer, bytes, bytes_total, .. } => {
-                // How many there are in between depends on the time it takes.
+                // The number of progress events in between depends on timing.
                 if bytes != bytes_total {
                     continue;
                 }
@@ -464,9 +467,9 @@ async fn the_events_tell_what_happened() {
     assert_eq!(told, expected);
 }
 
-/// The script of the small game is what its frames' names say.
+/// The named frames of the small game's script are what their names say.
 #[test]
-fn the_frames_of_the_small_game_are_where_they_are_said_to_be() {
+fn the_named_frames_of_the_small_game_have_the_right_kind() {
     let stream = small_game::stream();
     let name = |at: usize| match &stream[at] {
         Step::Say(StreamItem::Control(message)) => message.name(),

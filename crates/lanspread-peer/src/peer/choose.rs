@@ -1,4 +1,4 @@
-//! Whom to ask, and whom to believe: from the peers at hand to the validated sources of one game.
+//! Chooses the validated sources of one game from the peers that are known or discovered.
 
 use lanspread_types::ids::{GameId, GameVersion};
 use tokio_util::sync::CancellationToken;
@@ -11,7 +11,7 @@ use crate::report::operation::OperationOptions;
 use crate::trust::select::{SelectError, Selection, select};
 
 impl Peer {
-    /// Refuses a game that is not one of the catalog.
+    /// Refuses a game that is not in the catalog.
     pub(super) fn check_in_catalog(&self, game: &GameId) -> Result<(), PeerError> {
         if let Some(catalog) = &self.inner.catalog
             && catalog.current().game(game).is_none()
@@ -21,13 +21,13 @@ impl Peer {
         Ok(())
     }
 
-    /// The version that the catalog wants, if it says so.
+    /// The version that the catalog expects, if there is a catalog and the game is in it.
     pub(super) fn wanted_version(&self, game: &GameId) -> Option<GameVersion> {
         let catalog = self.inner.catalog.as_ref()?.current();
         catalog.game(game).map(|known| known.version.clone())
     }
 
-    /// Asks the peers and chooses the validated ones.
+    /// Asks the peers for the game and chooses the validated ones.
     pub(crate) async fn choose(
         &self,
         game: &GameId,
@@ -49,7 +49,7 @@ impl Peer {
             Ok(mut selection) => {
                 selection.dropped.append(&mut answers);
                 for answer in &selection.dropped {
-                    tracing::info!("{} is no source of {game}: {}", answer.peer, answer.reason);
+                    tracing::info!("{} is not a source of {game}: {}", answer.peer, answer.reason);
                 }
                 Ok(selection)
             }

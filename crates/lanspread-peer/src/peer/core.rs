@@ -1,8 +1,9 @@
-//! One peer: what it is made of, and the life of it as a whole.
+//! One peer: its parts, its status and its shutdown.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use lanspread_proto::message::Hello;
 use lanspread_store::state::game_state::GameState;
@@ -39,14 +40,16 @@ pub(super) struct Inner {
     pub(super) operations: Arc<Operations>,
     /// The peer's state directory.
     pub(super) state_dir: PathBuf,
-    /// What is released when it has stopped.
+    /// Released when the peer has stopped.
     pub(super) held: Mutex<Vec<Box<dyn Send>>>,
-    /// Where it listens, once it serves.
+    /// The address it listens on, once it serves.
     pub(super) listening: Mutex<Option<SocketAddr>>,
-    /// Whether it announces itself and finds others once it serves.
+    /// Whether it announces itself and discovers others once it serves.
     pub(super) discovery: bool,
     pub(super) discovery_port: u16,
-    /// Peers it was told of.
+    /// How long a source may send nothing before it is given up.
+    pub(super) idle_timeout: Duration,
+    /// Peers from its configuration.
     pub(super) peers: Vec<PeerAddress>,
     pub(super) saved_peers: SavedPeers,
     /// The peers around it, once it serves.
@@ -78,20 +81,20 @@ impl Peer {
         self.blocking("scan", move || Ok(scan(&games_dir)?)).await
     }
 
-    /// Streams this peer is sending.
+    /// Number of streams that this peer is sending.
     pub fn active_outbound_transfers(&self) -> usize {
         self.inner.source.active_transfers()
     }
 
-    /// Tasks and threads of this peer that have not ended.
+    /// Number of tasks and threads of this peer that have not ended.
     pub fn running_tasks(&self) -> usize {
         self.inner.tasks.running()
     }
 
-    /// What this peer is doing, as it would tell another one.
+    /// What this peer is doing, as it reports it to other peers.
     ///
     /// # Errors
-    /// [`PeerError::NotServing`] when it does not serve; [`PeerError::Local`].
+    /// [`PeerError::NotServing`] if it does not serve; [`PeerError::Local`] if the games directory cannot be read.
     pub async fn status(&self) -> Result<Answer, PeerError> {
         let address = *self.inner.listening.lock().unwrap_or_else(PoisonError::into_inner);
         let address =
@@ -110,10 +113,10 @@ impl Peer {
         })
     }
 
-    /// Stops serving and cancels everything; receivers of running streams are told.
+    /// Stops serving and cancels everything. Receivers of running streams are notified.
     ///
     /// # Errors
-    /// [`PeerError::Internal`] with the number of tasks that did not end within [`limits::SHUTDOWN_DEADLINE`].
+    /// [`PeerError::Internal`], with the number of tasks that did not end within [`limits::SHUTDOWN_DEADLINE`].
     pub async fn shutdown(&self) -> Result<(), PeerError> {
         self.inner.operations.close();
         let left = self.inner.tasks.stop(limits::SHUTDOWN_DEADLINE).await;
@@ -136,7 +139,7 @@ impl Peer {
         &self.inner.games_dir
     }
 
-    /// Keeps something until the peer has stopped.
+    /// Keeps a value until the peer has stopped, and then drops it.
     pub(crate) fn hold_until_shutdown(&self, held: Box<dyn Send>) {
         self.inner.held.lock().unwrap_or_else(PoisonError::into_inner).push(held);
     }
@@ -145,7 +148,7 @@ impl Peer {
         &self.inner.tasks
     }
 
-    /// Where it listens.
+    /// The address it listens on.
     #[cfg(test)]
     pub(crate) fn listening(&self) -> Option<SocketAddr> {
         *self.inner.listening.lock().unwrap_or_else(PoisonError::into_inner)
@@ -157,7 +160,7 @@ impl Peer {
         self.inner.neighbours.get()
     }
 
-    /// Who this peer says it is.
+    /// The hello with which this peer introduces itself.
     pub(super) fn hello(&self) -> Hello {
         let listening = *self.inner.listening.lock().unwrap_or_else(PoisonError::into_inner);
         Hello {
@@ -168,7 +171,7 @@ impl Peer {
         }
     }
 
-    /// Runs blocking work on a blocking thread of this peer.
+    /// Runs work on a blocking thread of this peer.
     pub(crate) async fn blocking<T: Send + 'static>(
         &self,
         name: &'static str,

@@ -1,4 +1,4 @@
-//! `download`: the straight road from the request to the sentinel.
+//! `download`: all steps from the request to the sentinel, in order.
 
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
@@ -30,7 +30,7 @@ use crate::report::failure::AttemptFailure;
 use crate::report::operation::OperationOptions;
 use crate::trust::select::Selection;
 
-/// A download that has been prepared: what is to be brought, from whom, and where to.
+/// A prepared download: which files it fetches, from which sources, and where to.
 struct Prepared {
     locked: LockedGame,
     selection: Selection,
@@ -43,11 +43,11 @@ struct Prepared {
 impl Peer {
     /// Downloads the files of a game root as they are, from all validated peers at once.
     ///
-    /// Ends with the sentinel in its place, or with the game root as it was and what has come kept beside it, where the
-    /// next download goes on.
+    /// On success, the sentinel is in its place. On failure, the files in the game root are as they were, and what has
+    /// arrived is kept in a folder of its own, from which the next download resumes.
     ///
     /// # Errors
-    /// Every variant of [`PeerError`] that is not about serving; its category says what kind of failure it is.
+    /// Every variant of [`PeerError`] that is not about serving. Its category is the kind of failure.
     pub async fn download_game(
         &self,
         game: &GameId,
@@ -57,7 +57,7 @@ impl Peer {
         self.operate(game, options, &cancel, async |context| self.download(&context).await).await
     }
 
-    /// The download as an operation that runs.
+    /// Runs the download as part of an operation.
     pub(super) async fn download(&self, context: &OperationContext) -> Result<(), PeerError> {
         let begun = Instant::now();
         let game = &context.game;
@@ -94,7 +94,7 @@ impl Peer {
         let game = &context.game;
         self.check_in_catalog(game)?;
         let locked = self.lock_and_recover(context).await?;
-        // Before anybody is asked, where the catalog says what would come of it.
+        // If the catalog names the version, a refusal needs no peer.
         if let Some(wanted) = self.wanted_version(game) {
             refuse_downloaded(&locked, &wanted).await?;
         }
@@ -124,7 +124,7 @@ impl Peer {
             sources: prepared.selection.sources.clone(),
             target: Arc::clone(&prepared.target),
             locked: Some(prepared.locked.clone()),
-            connect: Dialling { ours: self.hello() },
+            connect: Dialling { ours: self.hello(), idle_timeout: self.inner.idle_timeout },
             events: context.events.clone(),
             tasks: self.inner.tasks.clone(),
             cancel: context.cancel.clone(),
@@ -134,7 +134,7 @@ impl Peer {
         prepared
             .on_disk("check", move |games, game, target| check_sentinel(games, game, target, &version))
             .await?;
-        // From here on nobody new is given the old files; those who read them have them to the end.
+        // From here on no new transfer gets the old files; those that read them may finish.
         let quiesce = self.inner.source.readers.quiesce(game, limits::QUIESCE_DEADLINE);
         let Some(_quiet) = context.cancel.run_until_cancelled(quiesce).await else {
             return Err(PeerError::Cancelled);
@@ -151,13 +151,13 @@ impl Peer {
             .on_disk("finish", |games, game, target| Ok(commit::finish(games, game, &mut target.journal())?))
             .await;
         if let Err(error) = finished {
-            tracing::warn!("{game} is downloaded, but its records are not in order yet: {error}");
+            tracing::warn!("{game} is downloaded, but its records are not complete yet: {error}");
         }
         Ok(shares)
     }
 }
 
-/// Refuses a version whose archives are here already.
+/// Refuses a version that is already downloaded.
 async fn refuse_downloaded(locked: &LockedGame, version: &GameVersion) -> Result<(), PeerError> {
     let version = version.clone();
     let looking = locked.run("look", move |games, game, _| {
@@ -172,7 +172,7 @@ async fn refuse_downloaded(locked: &LockedGame, version: &GameVersion) -> Result
     looking.await
 }
 
-/// Finds what is here already and books space for the rest.
+/// Finds the chunks that have already arrived and books space for the rest.
 async fn prepare_download(
     context: &OperationContext,
     locked: LockedGame,
@@ -221,7 +221,8 @@ impl Prepared {
     }
 }
 
-/// After a failure: bytes that the next download need not fetch. When there are none, nothing is left at all.
+/// After a failure, returns how many bytes the next download need not fetch. If there are none, it removes the folder
+/// and the record of the download.
 async fn keep_or_discard(prepared: &Prepared) -> u64 {
     let cleaned = prepared.on_disk("keep", |games, game, target| {
         let bytes_kept = target.journal().record.here_bytes();
@@ -232,12 +233,12 @@ async fn keep_or_discard(prepared: &Prepared) -> u64 {
     });
     cleaned.await.unwrap_or_else(|error| {
         let game = prepared.locked.game();
-        tracing::warn!("{game}: what is left of the download is for the next command: {error}");
+        tracing::warn!("{game}: the rest of the failed download is left to the next command: {error}");
         prepared.bytes_kept
     })
 }
 
-/// All validated peers tell the same list, so it is the fault of all of them.
+/// All validated peers report the same list, so every one of them is at fault.
 fn refused_by_all(game: &GameId, selection: &Selection, error: &ContentError) -> PeerError {
     let attempts = selection
         .sources
@@ -246,8 +247,8 @@ fn refused_by_all(game: &GameId, selection: &Selection, error: &ContentError) ->
     PeerError::AllSourcesFailed { game: game.clone(), attempts: attempts.collect() }
 }
 
-/// The sentinel that came must say the version that was offered; one that does not is fetched again by the next
-/// download.
+/// Refuses a sentinel that does not contain the offered version. Its chunks are dropped, so that the next download
+/// fetches them again.
 fn check_sentinel(
     games: &GamesDir,
     game: &GameId,

@@ -1,7 +1,7 @@
-//! What a peer can fail with: the sum of the layers' errors and what only the peer as a whole can fail with.
+//! The errors of a peer: the sum of its layers' errors, and those of the peer as a whole.
 //!
-//! Every error has a stable kebab-case code, a category and the evidence in its text. What a user can do about it is not
-//! here: whoever shows the error knows that best, and finds it by code and [`PeerError::cause`].
+//! Every error has a stable kebab-case code, a category and the evidence in its text. It does not say what a user can
+//! do: the program that shows the error knows that best, and looks it up by code and [`PeerError::cause`].
 
 use std::io;
 use std::path::PathBuf;
@@ -21,17 +21,17 @@ use crate::receive::error::ReceiveError;
 use crate::report::failure::{AttemptFailure, Code, ErrorCategory, OperationFailure, PeerAnswer};
 use crate::trust::error::TrustError;
 
-/// Everything an operation of a [`crate::Peer`] can fail with.
+/// Why an operation of a [`crate::Peer`] failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PeerError {
-    /// A word from outside is not what it should be.
+    /// A name, id, version or address from outside is not valid.
     #[error(transparent)]
     Word(#[from] WordError),
     /// The configuration cannot work.
     #[error("{0}")]
     Config(String),
-    /// The game is not one of the catalog.
+    /// The game is not in the catalog.
     #[error("{game} is not in the catalog {}", catalog.display())]
     NotInCatalog {
         /// The game asked for.
@@ -39,34 +39,34 @@ pub enum PeerError {
         /// The catalog file.
         catalog: PathBuf,
     },
-    /// What stands on this machine's disk refuses the operation.
+    /// The state of the game on this machine's disk does not allow the operation.
     #[error(transparent)]
     Store(StoreError),
-    /// Something stands where only we write.
+    /// A file or folder that lanspread did not make is in a place that only lanspread writes.
     #[error(transparent)]
     Foreign(#[from] ForeignState),
-    /// No peers to ask.
+    /// There are no peers to ask.
     #[error("{}", searched.why_nobody())]
     NoPeers {
-        /// Where they were looked for.
+        /// How and where peers were searched for.
         searched: Box<SearchOutcome>,
     },
-    /// Nobody offers the game.
+    /// No peer offers the game.
     #[error("no peer offers {game}{}{}", answers(peers), searched.remark())]
     NotOffered {
         /// The game asked for.
         game: GameId,
-        /// Who was asked and why each is no source.
+        /// The peers that were asked, and why each is not a source.
         peers: Vec<PeerAnswer>,
-        /// Where peers were looked for.
+        /// How and where peers were searched for.
         searched: Box<SearchOutcome>,
     },
-    /// The peers contradict each other and no side has a majority.
+    /// The peers contradict each other and no side is larger than the others.
     #[error("the peers disagree about {game} and no side is larger: {}", groups.join(" against "))]
     Ambiguous {
         /// The game asked for.
         game: GameId,
-        /// The sides: which peers say what.
+        /// The sides: what each says, and which peers say it.
         groups: Vec<String>,
     },
     /// Every validated source failed.
@@ -77,7 +77,7 @@ pub enum PeerError {
         /// One failure per attempt, in order.
         attempts: Vec<AttemptFailure>,
     },
-    /// This machine's disk.
+    /// This machine's disk failed or is full.
     #[error(transparent)]
     Local(#[from] LocalError),
     /// One named peer cannot be asked.
@@ -93,37 +93,37 @@ pub enum PeerError {
     Listen {
         /// The address as given.
         address: String,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// It does not serve.
+    /// The peer does not serve.
     #[error("no daemon serves {}", games_dir.display())]
     NotServing {
         /// The games directory.
         games_dir: PathBuf,
     },
-    /// An identity or a catalog.
+    /// The identity or the catalog is not usable.
     #[error(transparent)]
     Trust(#[from] TrustError),
-    /// The saved peers.
+    /// The saved peers are not usable.
     #[error(transparent)]
     SavedPeers(#[from] SavedPeersError),
-    /// Operations.
+    /// The operation was not accepted, or not cancelled.
     #[error(transparent)]
     Operations(#[from] OperationsError),
-    /// A daemon.
+    /// A daemon, or the connection to it, failed.
     #[error(transparent)]
     Control(#[from] ControlError),
-    /// Cancelled by the caller.
+    /// The caller cancelled, or the peer is stopping.
     #[error("cancelled")]
     Cancelled,
-    /// A task of ours ended in a way it must not.
+    /// A fault inside lanspread, such as a task that ended abnormally.
     #[error("internal fault: {0}")]
     Internal(String),
 }
 
 impl From<StoreError> for PeerError {
-    /// The side errors and a cancellation are what they are, whichever layer met them.
+    /// Local errors, foreign state and cancellation keep their own variant, whichever layer reports them.
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Local(error) => Self::Local(error),
@@ -191,10 +191,10 @@ impl PeerError {
         }
     }
 
-    /// How the failure is classed.
+    /// Category of the failure.
     pub fn category(&self) -> ErrorCategory {
         match self {
-            // Nobody was named and nobody was looked for: the request lacks something.
+            // No peer was named and discovery was off: the request is incomplete.
             Self::NoPeers { searched } if searched.discovery == DiscoverySearch::Off => ErrorCategory::Usage,
             Self::Word(_)
             | Self::Config(_)
@@ -222,8 +222,8 @@ impl PeerError {
         }
     }
 
-    /// What the code alone does not say, kebab-case: why there are no peers, or that names are refused only because
-    /// another system could not hold them.
+    /// Detail beyond the code, in kebab-case: why there are no peers, or that names are refused only because other
+    /// systems cannot store them.
     pub fn cause(&self) -> Option<&'static str> {
         match self {
             Self::NoPeers { searched } => Some(searched.cause()),
@@ -254,7 +254,7 @@ fn attempts_list(attempts: &[AttemptFailure]) -> String {
     list(attempts.iter().map(|attempt| format!("{}: {}", attempt.peer, attempt.message)))
 }
 
-/// Joins reasons into one line; one long line is still one line, a hundred peers are not shown.
+/// Joins reasons into one line. Only the first few are shown, because there may be a hundred peers.
 fn list(parts: impl ExactSizeIterator<Item = String>) -> String {
     const SHOWN: usize = 6;
     let count = parts.len();

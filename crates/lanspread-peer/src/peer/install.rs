@@ -1,4 +1,4 @@
-//! `install`: from the archives of the game root to `local/`.
+//! `install`: unpacks the archives of the game root to `local/`.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -18,11 +18,11 @@ use crate::report::event::PeerEvent;
 use crate::report::operation::OperationOptions;
 
 impl Peer {
-    /// Installs a game from its archives, which are here. Nothing is downloaded.
+    /// Installs a game from its archives on this machine. Nothing is downloaded.
     ///
     /// # Errors
-    /// [`StoreError::NotDownloaded`], [`StoreError::AlreadyInstalled`], [`StoreError::Archive`], [`PeerError::Local`], and
-    /// what every operation can fail with.
+    /// [`PeerError::Store`] if the game is not downloaded, is already installed, or has an archive that cannot be
+    /// unpacked; [`PeerError::Local`]; and the errors of every operation.
     pub async fn install_game(
         &self,
         game: &GameId,
@@ -35,7 +35,7 @@ impl Peer {
         .await
     }
 
-    /// The install as an operation that runs. With `replace` it takes the place of an installed tree.
+    /// Runs the install as part of an operation. With `replace`, it may replace an installed tree.
     pub(super) async fn install_from_archives(
         &self,
         context: &OperationContext,
@@ -78,7 +78,7 @@ impl Peer {
     }
 }
 
-/// Reports an install from archives as events.
+/// Reports the steps of an install from archives as events.
 struct Told {
     game: GameId,
     peer: PeerName,

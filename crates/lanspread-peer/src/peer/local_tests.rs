@@ -1,4 +1,4 @@
-//! Installs from archives, uninstalls, removals and comparisons, by a peer on a machine whose every file is compared.
+//! Installs from archives, uninstalls, removals and comparisons on one machine. The tests compare every file on it.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -93,7 +93,7 @@ fn archive(path: &Path, files: &[(&str, &[u8])]) {
     archive.write_to_path(path, None).unwrap();
 }
 
-/// Events of a peer from now on, in short.
+/// The events of a peer from now on, as short strings.
 struct Told(PeerEvents);
 
 impl Told {
@@ -108,7 +108,7 @@ impl Told {
                 PeerEvent::InstallBegin { version, bytes_total, replaces, .. } => {
                     format!("begin {version} {bytes_total} {replaces}")
                 }
-                // How many there are in between depends on the time it takes.
+                // The number of progress events in between depends on timing.
                 PeerEvent::InstallProgress { bytes, bytes_total, .. } if bytes != bytes_total => continue,
                 PeerEvent::InstallProgress { bytes, .. } => format!("all bytes {bytes}"),
                 PeerEvent::ArchiveBegin { name, .. } => format!("archive {name}"),
@@ -155,7 +155,7 @@ async fn an_install_from_archives_leaves_the_tree_the_receipt_and_the_archives()
 }
 
 #[tokio::test]
-async fn what_is_not_downloaded_or_is_installed_already_is_refused() {
+async fn a_game_that_is_not_downloaded_or_already_installed_is_refused() {
     let machine = Machine::new();
     let peer = machine.peer("here");
     assert!(matches!(
@@ -189,7 +189,7 @@ async fn what_is_not_downloaded_or_is_installed_already_is_refused() {
 }
 
 #[tokio::test]
-async fn several_archives_install_in_byte_wise_order_of_their_names() {
+async fn several_archives_are_installed_in_byte_order_of_their_names() {
     let (machine, peer) = downloaded();
     archive(&root(&machine).join("b.eti"), &[("b", b"22")]);
     archive(&root(&machine).join("Z.eti"), &[("z/last", b"")]);
@@ -201,7 +201,7 @@ async fn several_archives_install_in_byte_wise_order_of_their_names() {
     assert!(local(&machine).join("z/last").is_file());
 }
 
-/// Everything that can be known from the listings is refused before anything is written or announced.
+/// What the listings show to be wrong is refused before anything is written or announced.
 #[tokio::test]
 async fn names_that_cannot_be_installed_are_refused_before_anything_is_written() {
     for (files, native_is_fine) in [
@@ -274,7 +274,7 @@ async fn an_update_replaces_the_whole_tree() {
 }
 
 #[tokio::test]
-async fn nothing_of_the_user_s_is_lost_without_force() {
+async fn no_file_of_the_user_is_lost_without_force() {
     let (machine, peer) = installed().await;
     fs::write(local(&machine).join("saves/slot1"), "mine").unwrap();
     fs::write(local(&machine).join(small_game::LAST_FILE), "changed").unwrap();
@@ -300,7 +300,7 @@ async fn nothing_of_the_user_s_is_lost_without_force() {
     assert!(!local(&machine).exists());
 }
 
-/// A streamed install replaces a tree in the same way, and asks no peer while the user would lose files.
+/// A streamed install replaces a tree in the same way, and asks no peer if the user would lose files.
 #[tokio::test]
 async fn a_streamed_update_replaces_the_tree_and_keeps_the_user_s_files() {
     let source = Machine::new();
@@ -332,7 +332,8 @@ async fn a_streamed_update_replaces_the_tree_and_keeps_the_user_s_files() {
     serving.shutdown().await.unwrap();
 }
 
-/// What the user saves while the stream runs is found before the old tree goes, and no other source is tried.
+/// A file that the user saves while the stream runs is found before the old tree is removed, and no other source is
+/// tried.
 #[tokio::test]
 async fn a_file_saved_during_a_streamed_update_is_not_lost() {
     let (machine, peer) = installed().await;
@@ -379,7 +380,7 @@ async fn an_uninstall_leaves_the_downloaded_files_and_can_be_installed_again() {
 }
 
 #[tokio::test]
-async fn a_tree_that_nobody_recorded_is_the_user_s() {
+async fn a_tree_without_a_record_belongs_to_the_user() {
     let (machine, peer) = installed().await;
     fs::remove_dir_all(machine.games_dir().join(".lanspread")).unwrap();
     let error = uninstall(&peer, &polite()).await.unwrap_err();
@@ -415,10 +416,10 @@ async fn removing_leaves_the_installed_tree_only() {
     assert!(matches!(verify(&peer).await, Err(PeerError::Store(StoreError::NotInstalled { .. }))));
 }
 
-/// Archives may lie elsewhere behind links: the links are removed, what they lead to is not. No sentinel is needed:
-/// what a broken download left can be removed as well.
+/// Archives may be links: the links are removed, their targets are not. No sentinel is needed, so the rest of a broken
+/// download can be removed as well.
 #[tokio::test]
-async fn removing_a_linked_archive_keeps_what_it_leads_to() {
+async fn removing_a_linked_archive_keeps_its_target() {
     let (machine, peer) = downloaded();
     let elsewhere = tempfile::tempdir().unwrap();
     let kept = elsewhere.path().join("kept");
@@ -433,7 +434,7 @@ async fn removing_a_linked_archive_keeps_what_it_leads_to() {
     assert_eq!(left, ["folder.eti"]);
 }
 
-/// Files are taken away only when nobody reads them any more, and nobody begins to meanwhile.
+/// Files are removed only when no transfer reads them any more, and no new transfer begins to read them meanwhile.
 #[tokio::test]
 async fn a_removal_waits_for_the_transfers_that_read_the_game() {
     let (machine, peer) = downloaded();
@@ -442,7 +443,7 @@ async fn a_removal_waits_for_the_transfers_that_read_the_game() {
     let reader = readers.register(&game).unwrap();
     let before = machine.everything();
     let ending = async {
-        // Refused from the moment at which the removal waits.
+        // New readers are refused as soon as the removal waits.
         while readers.register(&game).is_some() {
             tokio::task::yield_now().await;
         }
@@ -476,7 +477,7 @@ async fn a_removal_that_is_cancelled_while_it_waits_removes_nothing() {
     let (removed, ()) = tokio::join!(removing, cancelling);
     assert!(matches!(removed, Err(PeerError::Cancelled)), "{removed:?}");
     assert_eq!(machine.everything(), before);
-    assert!(readers.register(&game).is_some(), "it is let go");
+    assert!(readers.register(&game).is_some(), "the game can be read again");
 }
 
 #[tokio::test]
@@ -514,14 +515,14 @@ async fn a_comparison_names_every_difference() {
 }
 
 #[tokio::test]
-async fn added_files_are_no_difference() {
+async fn added_files_are_not_differences() {
     let (machine, peer) = installed().await;
     fs::write(local(&machine).join("saves/slot1"), "mine").unwrap();
     verify(&peer).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_torn_receipt_is_nothing_to_compare_with() {
+async fn a_torn_receipt_cannot_be_compared_with() {
     let (machine, peer) = installed().await;
     let receipt = machine.games_dir().join(".lanspread/receipts/small.jsonl");
     let whole = fs::read(&receipt).unwrap();
@@ -552,7 +553,7 @@ async fn a_cancelled_operation_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_held_game_is_refused_to_every_operation() {
+async fn every_operation_on_a_locked_game_is_refused() {
     let (machine, peer) = installed().await;
     let games = Arc::new(GamesDir::open(&machine.games_dir()).unwrap());
     let game: GameId = small_game::game();

@@ -1,5 +1,5 @@
-//! What every operation on a game shares: it is counted, a shutdown cancels and awaits it, and it begins by locking the
-//! game and putting in order what an earlier crash left.
+//! What all operations on a game share. Each is counted, so that a shutdown cancels it and waits for it. Those that
+//! change or compare a game first lock it and repair what an earlier crash left.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::report::event::PeerEvent;
 use crate::report::operation::OperationOptions;
 
 impl Peer {
-    /// Runs `work` as one operation of this peer, which a shutdown cancels and waits for.
+    /// Runs `work` as one operation of this peer. A shutdown cancels it and waits for it.
     pub(super) async fn operate<T>(
         &self,
         game: &GameId,
@@ -45,7 +45,7 @@ impl Peer {
         }
     }
 
-    /// Locks the game and puts in order what an earlier operation left.
+    /// Locks the game and repairs what an interrupted operation left.
     pub(super) async fn lock_and_recover(
         &self,
         operation: &OperationContext,

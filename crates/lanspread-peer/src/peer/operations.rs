@@ -1,4 +1,4 @@
-//! Operations as a peer takes them: queued, joined, followed, cancelled.
+//! Submits, lists and cancels the operations of a peer.
 
 use std::sync::Arc;
 
@@ -18,24 +18,24 @@ impl Perform for Peer {
 }
 
 impl Peer {
-    /// Asks for an operation. It runs when its turn comes, whether or not anybody follows it; the same request before
-    /// it is done joins it.
+    /// Requests an operation. It runs when its turn comes, even if it has lost its followers. An equal request joins it
+    /// until it is done.
     ///
     /// # Errors
-    /// [`OperationsError::QueueFull`]; [`OperationsError::Closed`] when the peer stops.
+    /// [`OperationsError::QueueFull`]; [`OperationsError::Closed`] if the peer is stopping.
     pub fn submit(&self, request: OperationRequest) -> Result<OperationHandle, OperationsError> {
         self.inner.operations.submit(request, Arc::new(self.clone()))
     }
 
-    /// What runs and waits, in the order in which it was asked for.
+    /// The running and waiting operations, in the order of their requests.
     pub fn running_operations(&self) -> Vec<OperationInfo> {
         self.inner.operations.running()
     }
 
-    /// Cancels every operation on a game, whoever asked for it; returns how many.
+    /// Cancels every operation on a game, no matter which client requested it. Returns how many there were.
     ///
     /// # Errors
-    /// [`OperationsError::NoOperation`] when there is none.
+    /// [`OperationsError::NoOperation`] if there is none.
     pub fn cancel_operations(&self, game: &GameId) -> Result<usize, OperationsError> {
         self.inner.operations.cancel(game)
     }

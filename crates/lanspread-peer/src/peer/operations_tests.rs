@@ -1,5 +1,5 @@
-//! Operations of a real peer. What runs is a streamed install from a source that never ends, so that every test decides
-//! itself when something ends.
+//! Operations of a real peer. They run a streamed install from a source that never ends, so that each test decides when
+//! an operation ends.
 
 use lanspread_testing::lying_source::{Listening, LyingSource};
 use lanspread_testing::machine::Machine;
@@ -12,7 +12,7 @@ use crate::report::event::PeerEvent;
 use crate::report::operation::{OperationKind, OperationOptions, OperationRequest};
 use crate::testing::machine::PeerOf;
 
-/// A source that stands still in the middle of its stream, and says when it has come there.
+/// A source that pauses for ever in its stream, and a barrier that it reaches when it pauses.
 async fn standing_still() -> (Listening, std::sync::Arc<Barrier>) {
     let barrier = std::sync::Arc::new(Barrier::new(2));
     let stream = vec![Step::Meet(std::sync::Arc::clone(&barrier)), Step::KeepAlives];
@@ -28,8 +28,8 @@ fn code(outcome: &OperationOutcome) -> &str {
     outcome.as_ref().map_or_else(|failure| &*failure.code, |()| "done")
 }
 
-/// The second one that asks for the same sees the same; when one of them gives up the operation goes on, when the
-/// last one does it ends.
+/// An equal second request joins the operation. If one follower gives up, the operation continues. If the last one
+/// does, it ends.
 #[tokio::test]
 async fn equal_requests_are_one_operation_that_ends_with_its_last_follower() {
     let machine = Machine::new();
@@ -41,7 +41,7 @@ async fn equal_requests_are_one_operation_that_ends_with_its_last_follower() {
     assert_eq!((first.joined(), second.joined()), (false, true));
     assert_eq!(first.operation(), second.operation());
     assert_eq!(peer.running_operations()[0].followers, 2);
-    assert!(!first.give_up(), "somebody else follows it");
+    assert!(!first.give_up(), "it has another follower");
     drop(first);
     assert!(second.give_up());
     assert_eq!(code(&second.outcome().await), "cancelled");
@@ -51,9 +51,9 @@ async fn equal_requests_are_one_operation_that_ends_with_its_last_follower() {
     assert_eq!(peer.running_tasks(), 0);
 }
 
-/// What waits behind an operation on the same game is cancelled with it, and both followers are told.
+/// An operation that waits for another one on the same game is cancelled with it, and both followers get the outcome.
 #[tokio::test]
-async fn a_cancelled_game_has_nothing_that_runs_or_waits() {
+async fn cancelling_a_game_ends_its_running_and_waiting_operations() {
     let machine = Machine::new();
     let (source, barrier) = standing_still().await;
     let peer = machine.peer("receiver");
@@ -78,13 +78,13 @@ async fn a_cancelled_game_has_nothing_that_runs_or_waits() {
     assert_eq!(
         ended,
         [(OperationKind::Verify, cancelled.clone()), (OperationKind::StreamInstall, cancelled)],
-        "the one that waited ended at once"
+        "the waiting operation ended at once"
     );
 }
 
-/// A follower that gives up a waiting operation does not hold up what waits behind it.
+/// A waiting operation that is given up does not delay the operations after it.
 #[tokio::test]
-async fn what_waits_behind_one_that_is_given_up_has_its_turn() {
+async fn the_operation_after_one_that_is_given_up_runs() {
     let machine = Machine::new();
     let (source, barrier) = standing_still().await;
     let peer = machine.describe("receiver").operations_max(2).build().unwrap();
@@ -96,12 +96,12 @@ async fn what_waits_behind_one_that_is_given_up_has_its_turn() {
     assert_eq!(code(&given_up.outcome().await), "cancelled");
     assert!(running.give_up());
     assert_eq!(code(&running.outcome().await), "cancelled");
-    assert_eq!(code(&last.outcome().await), "not-installed", "it ran: nothing is here to be verified");
+    assert_eq!(code(&last.outcome().await), "not-installed", "it ran, and found nothing to verify");
     peer.shutdown().await.unwrap();
 }
 
 #[tokio::test]
-async fn a_stopping_peer_cancels_what_runs_and_takes_no_more() {
+async fn a_stopping_peer_cancels_running_operations_and_accepts_no_more() {
     let machine = Machine::new();
     let (source, barrier) = standing_still().await;
     let peer = machine.peer("receiver");
@@ -111,5 +111,5 @@ async fn a_stopping_peer_cancels_what_runs_and_takes_no_more() {
     assert_eq!(code(&running.outcome().await), "cancelled");
     assert!(matches!(peer.submit(request(OperationKind::Verify, &source)), Err(OperationsError::Closed)));
     assert_eq!(peer.running_tasks(), 0);
-    assert!(machine.everything().is_empty(), "nothing of it is left");
+    assert!(machine.everything().is_empty(), "the install leaves nothing");
 }

@@ -1,4 +1,4 @@
-//! How an operation's end is reported.
+//! Reports how an operation ended.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::report::channel::EventSender;
 use crate::report::event::PeerEvent;
 use crate::report::failure::Code;
 
-/// Reports how the work of an operation ended, as the one event or the other, and passes the result on.
+/// Reports the result of an operation's work as a *finished* or a *failed* event, and returns it.
 pub(super) fn reported<T>(
     events: &EventSender,
     result: Result<T, PeerError>,
@@ -21,7 +21,7 @@ pub(super) fn reported<T>(
     result
 }
 
-/// A duration as events carry it.
+/// A duration in the unit of the events.
 pub(super) fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,4 +1,4 @@
-//! `remove`: the downloaded files go, `local/` stays.
+//! `remove`: removes the downloaded files and keeps `local/`.
 
 use lanspread_store::remove::remove;
 use lanspread_types::ids::GameId;
@@ -12,10 +12,10 @@ use crate::report::event::PeerEvent;
 use crate::report::operation::OperationOptions;
 
 impl Peer {
-    /// Removes the downloaded files of a game, after the transfers that read them.
+    /// Removes the downloaded files of a game after the transfers that read them have ended.
     ///
     /// # Errors
-    /// [`StoreError::NotDownloaded`], [`PeerError::Local`], and what every operation can fail with.
+    /// [`PeerError::Store`] if the game is not downloaded; [`PeerError::Local`]; and the errors of every operation.
     pub async fn remove_game(
         &self,
         game: &GameId,
@@ -25,7 +25,7 @@ impl Peer {
         self.operate(game, options, &cancel, async |context| self.remove(&context).await).await
     }
 
-    /// The removal as an operation that runs.
+    /// Runs the removal as part of an operation.
     pub(super) async fn remove(&self, context: &OperationContext) -> Result<(), PeerError> {
         let game = context.game.clone();
         let locked = self.lock_and_recover(context).await?;

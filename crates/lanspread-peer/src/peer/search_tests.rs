@@ -9,7 +9,7 @@ use crate::report::operation::{DiscoveryMode as HowFound, OperationOptions};
 use crate::testing::machine::PeerOf;
 use crate::{DiscoverySearch, PeerError};
 
-/// A port of multicast DNS that nobody else in this run uses.
+/// A multicast DNS port that no other test in this run uses.
 fn free_port() -> u16 {
     std::net::UdpSocket::bind("0.0.0.0:0").unwrap().local_addr().unwrap().port()
 }
@@ -35,7 +35,7 @@ fn client(machine: &Machine, port: u16) -> PeerClient {
 const LONG: HowFound = HowFound::On { timeout_ms: 20_000 };
 
 #[tokio::test]
-async fn a_list_finds_everybody_names_each_game_once_and_never_ourselves() {
+async fn a_list_finds_all_other_peers_and_names_each_game_once() {
     let (one, other, ours) = (Machine::new(), Machine::new(), Machine::new());
     let port = free_port();
     offer(&one, "both");
@@ -65,7 +65,7 @@ async fn a_list_finds_everybody_names_each_game_once_and_never_ourselves() {
 }
 
 #[tokio::test]
-async fn a_named_peer_that_is_heard_of_too_is_one_peer() {
+async fn a_named_peer_that_is_also_discovered_is_one_peer() {
     let (one, ours) = (Machine::new(), Machine::new());
     let port = free_port();
     let peer = announced(&one, "one", port).await;
@@ -76,7 +76,7 @@ async fn a_named_peer_that_is_heard_of_too_is_one_peer() {
 }
 
 #[tokio::test]
-async fn nobody_there_is_explained() {
+async fn a_search_without_result_is_explained() {
     let ours = Machine::new();
     let client = client(&ours, free_port());
     match client.discover(HowFound::Off, &[]).await {
@@ -93,7 +93,7 @@ async fn nobody_there_is_explained() {
         },
         other => panic!("{other:?}"),
     }
-    // A port that nobody listens on: bound for a moment, so that it is free.
+    // A port without a listener: bound for a moment, so that it is free.
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let game: GameId = "g".parse().unwrap();
     let options = OperationOptions { peers: vec![closed.into()], discovery: short, ..Default::default() };
@@ -106,9 +106,9 @@ async fn nobody_there_is_explained() {
     }
 }
 
-/// The peer heard of is asked while discovery still runs, and its offer ends the wait.
+/// A discovered peer is asked while discovery still runs, and its offer ends the wait.
 #[tokio::test]
-async fn an_operation_goes_on_when_the_game_is_found() {
+async fn an_operation_continues_as_soon_as_the_game_is_found() {
     let (one, ours) = (Machine::new(), Machine::new());
     let port = free_port();
     offer(&one, "g");

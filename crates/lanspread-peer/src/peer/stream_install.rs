@@ -1,4 +1,4 @@
-//! `install --stream`: the straight road from the request to the report.
+//! `install --stream`: all steps from the request to the report, in order.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -43,9 +43,9 @@ pub struct StreamInstallReport {
     pub game: GameId,
     /// In which version.
     pub version: GameVersion,
-    /// The peer it came from.
+    /// The peer that sent it.
     pub source: SourcePeer,
-    /// The attempts before it, with the reason of each.
+    /// The failed attempts before it, with their reasons.
     pub attempts: Vec<AttemptFailure>,
     /// What was installed.
     pub totals: Totals,
@@ -53,7 +53,7 @@ pub struct StreamInstallReport {
     pub duration: Duration,
 }
 
-/// What an install would do.
+/// What a streamed install would do.
 #[derive(Debug, Clone)]
 pub struct StreamInstallPlan {
     /// Which game.
@@ -62,20 +62,20 @@ pub struct StreamInstallPlan {
     pub version: GameVersion,
     /// The validated peers, in the order in which they would be tried.
     pub sources: Vec<SourcePeer>,
-    /// The other peers, and why they are none.
+    /// The other peers, and why they are not sources.
     pub dropped: Vec<PeerAnswer>,
-    /// What the first source that answered would stream.
+    /// What the first source that answers would stream.
     pub totals: Totals,
-    /// Bytes it takes, with room for names and a margin.
+    /// Bytes that the install needs, with room for names and a margin.
     pub needed_bytes: u64,
-    /// Bytes that may still be written beneath the games directory.
+    /// Bytes that may still be written below the games directory.
     pub free_bytes: u64,
     /// The games directory.
     pub games_dir: PathBuf,
 }
 
 impl StreamInstallPlan {
-    /// The refusal that the install would end with, if it does not fit.
+    /// The error with which the install would end, if it does not fit.
     pub(crate) fn missing_space(&self) -> Option<LocalError> {
         let Self { games_dir, needed_bytes, free_bytes, .. } = self;
         (free_bytes < needed_bytes).then(|| LocalError::NotEnoughSpace {
@@ -94,13 +94,13 @@ impl From<&PeerOffer> for SourcePeer {
 }
 
 impl Peer {
-    /// Installs a game by streaming it from the first validated peer that delivers it whole.
+    /// Installs a game by streaming it from the first validated peer that delivers the whole game.
     ///
-    /// Ends with `local/` promoted in one rename, or with the machine as it was. Dropping the future instead of
-    /// cancelling through the options leaves staging to the next command.
+    /// On success, `local/` was promoted in one rename. On failure, the machine is as it was. If you drop the future
+    /// instead of cancelling the token, the next command cleans up the staging folder.
     ///
     /// # Errors
-    /// Every variant of [`PeerError`] that is not about serving; its category says what kind of failure it is.
+    /// Every variant of [`PeerError`] that is not about serving. Its category is the kind of failure.
     pub async fn stream_install_game(
         &self,
         game: &GameId,
@@ -110,7 +110,7 @@ impl Peer {
         self.operate(game, options, &cancel, async |context| self.stream_install(&context, false).await).await
     }
 
-    /// The streamed install as an operation that runs. With `replace` it takes the place of an installed tree.
+    /// Runs the streamed install as part of an operation. With `replace`, it may replace an installed tree.
     pub(super) async fn stream_install(
         &self,
         context: &OperationContext,
@@ -165,6 +165,7 @@ impl Peer {
             replaces,
             force: options.force,
             ours: self.hello(),
+            idle_timeout: self.inner.idle_timeout,
             events: events.clone(),
             cancel: cancel.clone(),
         };
@@ -173,7 +174,7 @@ impl Peer {
             match self.attempt(&context, source, failures).await {
                 Ok(Some(totals)) => return Ok((context.version, source.into(), totals)),
                 Ok(None) => {}
-                // What it takes is that source's claim: another one may say otherwise.
+                // The size is this source's claim; another source may claim less.
                 Err(error @ PeerError::Local(LocalError::NotEnoughSpace { .. })) => too_large = Some(error),
                 Err(error) => return Err(error),
             }
@@ -184,7 +185,7 @@ impl Peer {
         }
     }
 
-    /// One attempt: its totals, or nothing when the next source should be tried.
+    /// Makes one attempt. Returns its totals, or nothing if the next source should be tried.
     async fn attempt(
         &self,
         context: &AttemptContext,
@@ -223,8 +224,8 @@ impl Peer {
         }
     }
 
-    /// Locks the game, recovers what a crash left, and refuses when it is installed already or the user would lose
-    /// files. Tells whether there is an installed tree that will be replaced.
+    /// Locks the game, repairs what a crash left, and refuses if the game is already installed or the user would lose
+    /// files. Returns whether the install replaces an installed tree.
     async fn prepare(
         &self,
         operation: &OperationContext,
@@ -238,10 +239,10 @@ impl Peer {
         Ok((locked, replaces))
     }
 
-    /// Says what [`Self::stream_install_game`] would do, and changes nothing.
+    /// Returns what [`Self::stream_install_game`] would do, and changes nothing.
     ///
     /// # Errors
-    /// As for the install itself; too little space is no error here but a number in the plan.
+    /// As for the install itself, except that too little space is not an error but shows in the plan.
     pub async fn plan_stream_install(
         &self,
         game: &GameId,
@@ -271,7 +272,7 @@ impl Peer {
         })
     }
 
-    /// Asks the validated peers in order until one says what it would stream.
+    /// Asks the validated peers in order until one answers with the totals of its stream.
     async fn totals(&self, game: &GameId, selection: &Selection) -> Result<Totals, PeerError> {
         let mut attempts = Vec::new();
         for source in &selection.sources {

@@ -1,4 +1,4 @@
-//! `uninstall`: `local/` goes, unless the user would lose files of theirs.
+//! `uninstall`: removes `local/`, unless the user would lose their own files.
 
 use lanspread_store::install::uninstall::uninstall;
 use lanspread_types::ids::GameId;
@@ -14,8 +14,8 @@ impl Peer {
     /// Removes the installed tree of a game.
     ///
     /// # Errors
-    /// [`StoreError::NotInstalled`], [`StoreError::UserFiles`] or [`StoreError::NoReceipt`] without
-    /// [`OperationOptions::force`], [`PeerError::Local`], and what every operation can fail with.
+    /// [`PeerError::Store`] if the game is not installed, or if the user would lose files and
+    /// [`OperationOptions::force`] is off; [`PeerError::Local`]; and the errors of every operation.
     pub async fn uninstall_game(
         &self,
         game: &GameId,
@@ -25,7 +25,7 @@ impl Peer {
         self.operate(game, options, &cancel, async |context| self.uninstall(&context).await).await
     }
 
-    /// The uninstall as an operation that runs.
+    /// Runs the uninstall as part of an operation.
     pub(super) async fn uninstall(&self, context: &OperationContext) -> Result<(), PeerError> {
         let locked = self.lock_and_recover(context).await?;
         if context.cancel.is_cancelled() {

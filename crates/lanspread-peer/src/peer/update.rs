@@ -1,4 +1,4 @@
-//! `update`: from what is here and what is wanted to what must be done, and the doing of it.
+//! `update`: decides from the state on this machine and the wanted version what to do, and does it.
 
 use lanspread_store::error::StoreError;
 use lanspread_store::install::replace::Replace;
@@ -13,29 +13,29 @@ use crate::report::event::PeerEvent;
 /// What an update does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum UpdatePlan {
-    /// Everything here has the wanted version.
+    /// Everything on this machine has the wanted version, as far as it is recorded.
     Nothing,
-    /// The installed tree is streamed anew; there are no archives here.
+    /// Stream the installed tree again, because there are no archives on this machine.
     Stream,
-    /// The archives are downloaded anew; nothing is installed.
+    /// Download the archives again; nothing is installed.
     Download,
-    /// The installed tree is behind the archives.
+    /// Install from the archives, whose version the installed tree does not have.
     Install,
-    /// Both.
+    /// Download the archives, then install from them.
     DownloadAndInstall,
 }
 
-/// What is here of a game.
+/// The state of a game on this machine.
 #[derive(Debug, Clone, Copy)]
 struct Here<'a> {
     /// Version of the sentinel.
     downloaded: Option<&'a GameVersion>,
     installed: bool,
-    /// Version of the receipt; nothing for a tree that somebody else made.
+    /// Version of the receipt; nothing for a tree that lanspread did not install.
     installed_version: Option<&'a GameVersion>,
 }
 
-/// What must be done; nothing when there is nothing here that could be updated. Pure.
+/// What an update does; nothing if the game is neither downloaded nor installed. Pure.
 fn decide(here: Here<'_>, wanted: &GameVersion) -> Option<UpdatePlan> {
     let is_wanted = |version: Option<&GameVersion>| version == Some(wanted);
     match (here.downloaded, here.installed) {
@@ -45,7 +45,7 @@ fn decide(here: Here<'_>, wanted: &GameVersion) -> Option<UpdatePlan> {
         (Some(_), false) if is_wanted(here.downloaded) => Some(UpdatePlan::Nothing),
         (Some(_), false) => Some(UpdatePlan::Download),
         (Some(_), true) if !is_wanted(here.downloaded) => Some(UpdatePlan::DownloadAndInstall),
-        // A tree without a receipt beside the wanted archives is its owner's business.
+        // If the archives are current, a tree without a receipt is left to the user who made it.
         (Some(_), true) if here.installed_version.is_none() || is_wanted(here.installed_version) => {
             Some(UpdatePlan::Nothing)
         }
@@ -54,7 +54,7 @@ fn decide(here: Here<'_>, wanted: &GameVersion) -> Option<UpdatePlan> {
 }
 
 impl Peer {
-    /// Brings what is here to the version that the catalog wants, or without a catalog to the one most peers have.
+    /// Updates the game to the version that the catalog expects, or without a catalog to the one that most peers have.
     pub(super) async fn update(&self, context: &OperationContext) -> Result<(), PeerError> {
         let OperationContext { game, options, events, cancel } = context;
         self.check_in_catalog(game)?;
@@ -75,7 +75,7 @@ impl Peer {
         };
         let step = decide(here, &wanted).ok_or_else(nothing_here)?;
         if matches!(step, UpdatePlan::Stream | UpdatePlan::Install | UpdatePlan::DownloadAndInstall) {
-            // Before anything is fetched, because it may end here.
+            // Checked before the download, because a refusal would make it useless.
             let replace = Replace { allowed: true, force: options.force };
             self.permit_install(context, replace).await?;
         }
@@ -99,9 +99,9 @@ impl Peer {
 mod tests {
     use super::*;
 
-    /// Every combination of what can be here.
+    /// One row for every combination of states.
     #[test]
-    fn only_what_is_behind_is_brought_anew() {
+    fn only_what_is_outdated_is_fetched_or_installed_again() {
         let (old, new): (GameVersion, GameVersion) = ("1".parse().unwrap(), "2".parse().unwrap());
         let (old, new) = (Some(&old), Some(&new));
         let table = [

@@ -1,4 +1,4 @@
-//! `verify`: what is here against what was recorded.
+//! `verify`: compares the files on this machine with what was recorded.
 
 use lanspread_store::StoreError;
 use lanspread_store::verify::comparison::{Difference, VerifyObserver, compare};
@@ -14,11 +14,12 @@ use crate::report::event::PeerEvent;
 use crate::report::operation::OperationOptions;
 
 impl Peer {
-    /// Compares a game with what was recorded when it came here.
+    /// Compares a game with what was recorded when it was downloaded or installed.
     ///
     /// # Errors
-    /// [`StoreError::Differences`] when files are missing or differ, [`StoreError::NotVerifiable`] without a record,
-    /// [`StoreError::NotInstalled`] when nothing is here, [`PeerError::Local`], and what every operation can fail with.
+    /// [`StoreError::Differences`] if files are missing or differ, [`StoreError::NotVerifiable`] without a record,
+    /// [`StoreError::NotInstalled`] if there is nothing to compare, [`PeerError::Local`], and the errors of every
+    /// operation.
     pub async fn verify_game(
         &self,
         game: &GameId,
@@ -28,7 +29,7 @@ impl Peer {
         self.operate(game, options, &cancel, async |context| self.verify(&context).await).await
     }
 
-    /// The comparison as an operation that runs.
+    /// Runs the comparison as part of an operation.
     pub(super) async fn verify(&self, context: &OperationContext) -> Result<(), PeerError> {
         let locked = self.lock_and_recover(context).await?;
         let mut told = Told { game: context.game.clone(), events: context.events.clone() };

@@ -1,4 +1,7 @@
-//! One try of a whole stream from one source: begin, receive, verify, commit — or roll everything back.
+//! One attempt: tries a whole stream from one source. It begins, receives, verifies and commits, or rolls everything
+//! back.
+
+use std::time::Duration;
 
 use lanspread_archive::SinkError;
 use lanspread_proto::WireError;
@@ -24,16 +27,18 @@ use crate::report::event::PeerEvent;
 use crate::transport::dial::dial;
 use crate::trust::select::PeerOffer;
 
-/// What every attempt of one install has in common.
+/// What all attempts of one install share.
 pub(crate) struct AttemptContext {
     pub(crate) locked: LockedGame,
     pub(crate) version: GameVersion,
     pub(crate) policy: NamePolicy,
-    /// Whether there is an installed tree, whose place the new one takes.
+    /// Whether there is an installed tree, which the new one replaces.
     pub(crate) replaces: bool,
-    /// Whether the user's files in it may be lost.
+    /// Whether files of the user in the installed tree may be lost.
     pub(crate) force: bool,
     pub(crate) ours: Hello,
+    /// How long a source may send nothing before it is given up.
+    pub(crate) idle_timeout: Duration,
     pub(crate) events: EventSender,
     pub(crate) cancel: CancellationToken,
 }
@@ -44,7 +49,7 @@ pub(crate) async fn attempt(context: &AttemptContext, source: &PeerOffer) -> Res
     let received = transfer(context, source, sink).await;
     let looks_again = context.replaces && !context.force;
     let ended = context.locked.run("commit", move |games, game, _| {
-        // The last look at the user's files comes as late as can be.
+        // The last check for files of the user is as late as possible: they may save while the stream runs.
         let complete = received.and_then(|totals| {
             if looks_again {
                 refuse_user_files(games, game).map_err(AttemptError::Refused)?;
@@ -84,7 +89,7 @@ async fn transfer(
     let (steps, queue) = mpsc::channel(limits::STREAM_QUEUE_ITEMS);
     let mut progress = AttemptProgress::new(context, source);
     let receiving = async {
-        // Both ways out drop the channel's end, so the staging thread comes to its end too.
+        // Both branches drop the sender of the channel, so the staging thread ends too.
         let received = tokio::select! {
             received = request(context, source, steps, &mut progress) => received,
             () = context.cancel.cancelled() => Err(AttemptError::Cancelled),
@@ -113,6 +118,7 @@ async fn request(
     progress: &mut AttemptProgress<'_>,
 ) -> Result<(), AttemptError> {
     let mut dialled = dial(&source.address.into(), &context.ours).await?;
+    dialled.connection.set_idle_timeout(context.idle_timeout);
     if dialled.connection.theirs.peer != source.id {
         return Err(WireError::OtherPeer.into());
     }
@@ -120,7 +126,7 @@ async fn request(
     receive(&mut dialled.connection, context.policy, steps, progress).await
 }
 
-/// Reports the progress of one attempt, not too often, and once at its end if any byte moved.
+/// Reports the progress of one attempt: at intervals, and at its end if bytes have arrived since the last report.
 struct AttemptProgress<'a> {
     context: &'a AttemptContext,
     source: &'a PeerOffer,

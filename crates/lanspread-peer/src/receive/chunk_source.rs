@@ -1,5 +1,5 @@
-//! What a transfer asks for chunks. A peer is one kind; whatever else can send bytes of a file that is known will be
-//! another, and the transfer need not know.
+//! The sources from which a transfer fetches chunks. A peer is one kind of source. Other kinds can be added without
+//! changes to the transfer.
 
 use std::sync::atomic::AtomicU64;
 
@@ -15,16 +15,16 @@ use tokio::sync::mpsc;
 use crate::receive::chunk_writer::ChunkWrite;
 use crate::trust::select::PeerOffer;
 
-/// Which files chunks are wanted of.
+/// The files whose chunks are wanted.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Wanted<'a> {
     pub(crate) game: &'a GameId,
     pub(crate) version: &'a GameVersion,
-    /// In this machine's order, which numbers them.
+    /// In the receiver's order, which gives the files their numbers.
     pub(crate) files: &'a [RootFile],
 }
 
-/// How a source is reached.
+/// Opens sources.
 pub(crate) trait OpenSource: Send + Sync + 'static {
     type Source: ChunkSource;
 
@@ -38,14 +38,15 @@ pub(crate) trait OpenSource: Send + Sync + 'static {
 
 /// An open source of the chunks of one game.
 pub(crate) trait ChunkSource: Send + 'static {
-    /// Per wanted file, a number that changes when the file does: chunks of two fingerprints never go together.
+    /// One number per wanted file, which changes when the file changes. Chunks with different fingerprints are never
+    /// combined.
     fn fingerprints(&self) -> &[u64];
 
-    /// Fetches chunks as they are ordered and passes them on, until no more orders can come and everything asked for is
-    /// here. Counts bytes in `arrived_bytes` as they arrive.
+    /// Fetches the chunks in `orders` and passes them to `writes`, until `orders` is closed and every ordered chunk has
+    /// arrived. Counts bytes in `arrived_bytes` as they arrive.
     ///
     /// # Errors
-    /// [`FetchError::WriterStopped`] when `writes` takes no more.
+    /// [`FetchError::WriterStopped`] if the receiver of `writes` is closed.
     fn fetch(
         &mut self,
         orders: &mut mpsc::Receiver<Chunk>,
@@ -55,19 +56,19 @@ pub(crate) trait ChunkSource: Send + 'static {
     ) -> impl Future<Output = Result<(), FetchError>> + Send;
 }
 
-/// Why a source ended before it was told to.
+/// Why a source ended before it was asked to.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FetchError {
     /// The connection, the protocol, or the source's own refusal.
     #[error(transparent)]
     Wire(#[from] WireError),
-    /// What it sent is not what it said it is.
+    /// What it sent does not match its checksum or breaks another rule.
     #[error(transparent)]
     Content(ContentError),
-    /// This machine's disk: no other source can help.
+    /// This machine's disk failed: no other source can help.
     #[error(transparent)]
     Local(LocalError),
-    /// The writer ended abnormally; replaced by its own error where that is known.
+    /// The writer ended abnormally; if its own error is known, that error takes precedence.
     #[error("the writer stopped")]
     WriterStopped,
 }
@@ -82,7 +83,7 @@ impl FetchError {
         }
     }
 
-    /// Whether the same source may do better next time. Pure.
+    /// Whether another try from the same source may succeed. Pure.
     pub(crate) fn may_pass(&self) -> bool {
         use RefusalCode::{Busy, Changed, Internal, Stopping};
         match self {

@@ -1,4 +1,4 @@
-//! The writer of one source: puts bytes at their places, compares each chunk's CRC-32, records whole chunks.
+//! The writer of one source: writes bytes at their offsets, checks each chunk's CRC-32 and records whole chunks.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -19,25 +19,25 @@ use lanspread_types::limits;
 use lanspread_types::text::printable;
 use tokio::sync::mpsc;
 
-/// One write of a chunk. Writes of different chunks never mix.
+/// One write of a chunk. The writes of one chunk are contiguous in the queue.
 #[derive(Debug)]
 pub(crate) enum ChunkWrite {
-    /// Bytes of a chunk, at their place in the file.
+    /// Bytes of a chunk, with their offset in the file.
     Data { chunk: Chunk, offset: u64, data: BytesMut },
-    /// The chunk is whole; its CRC-32 as the source said it.
+    /// The end of a whole chunk, with the CRC-32 that the source gave.
     End { chunk: Chunk, checksum: Checksum },
 }
 
-/// Where the chunks of a writer come from.
+/// The source of a writer's chunks.
 #[derive(Debug, Clone)]
 pub(crate) struct ChunkOrigin {
     pub(crate) peer: PeerName,
     pub(crate) peer_id: PeerId,
-    /// Of every file, in this machine's order.
+    /// Fingerprint of every file, in the receiver's order of files.
     pub(crate) fingerprints: Vec<u64>,
 }
 
-/// Where the writers of a download write.
+/// What the writers of a download write to.
 #[derive(Debug)]
 pub(crate) struct DownloadTarget {
     pub(crate) partials: Partials,
@@ -48,13 +48,13 @@ pub(crate) struct DownloadTarget {
 }
 
 impl DownloadTarget {
-    /// The journal, for as long as the result lives.
+    /// Locks the journal for as long as the guard lives.
     pub(crate) fn journal(&self) -> std::sync::MutexGuard<'_, Journal> {
         self.journal.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Writes until the queue ends. `done` hears of every chunk that is recorded.
+/// Writes until the queue ends. Calls `done` for every chunk that it has recorded.
 pub(crate) fn write(
     target: &DownloadTarget,
     origin: &ChunkOrigin,

@@ -1,4 +1,4 @@
-//! Why an attempt, or a whole download, failed.
+//! The errors of an attempt and of a whole download.
 
 use lanspread_proto::WireError;
 use lanspread_store::StoreError;
@@ -17,22 +17,22 @@ pub(crate) enum AttemptError {
     /// What the source sent breaks a rule.
     #[error(transparent)]
     Content(ContentError),
-    /// This machine's disk: no other source can help.
+    /// This machine's disk failed or is full.
     #[error(transparent)]
     Local(#[from] LocalError),
-    /// The user cancelled.
+    /// The operation was cancelled.
     #[error("cancelled")]
     Cancelled,
-    /// Something of the user's stands in the way: no other source can help.
+    /// The install would lose files of the user, or a foreign file is in the way: no other source can help.
     #[error(transparent)]
     Refused(StoreError),
-    /// The staging thread takes no more; replaced by its own error where that is known.
+    /// The staging thread ended early; if its own error is known, that error takes precedence.
     #[error("the staging thread stopped")]
     StagingStopped,
 }
 
 impl AttemptError {
-    /// What the code alone does not say; see `PeerError::cause`.
+    /// Detail beyond the code; see `PeerError::cause`.
     pub(crate) fn cause(&self) -> Option<&'static str> {
         match self {
             Self::Content(ContentError::Name(error)) if error.problem.is_about_other_systems() => {
@@ -78,13 +78,13 @@ pub enum ReceiveError {
         /// One failure per attempt, in order.
         attempts: Vec<AttemptFailure>,
     },
-    /// This machine's disk.
+    /// The state on this machine's disk, or the disk itself.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Cancelled by the caller.
+    /// The operation was cancelled.
     #[error("cancelled")]
     Cancelled,
-    /// A task of ours ended in a way it must not.
+    /// A fault inside lanspread, such as a task that ended abnormally.
     #[error("internal fault: {0}")]
     Internal(String),
 }

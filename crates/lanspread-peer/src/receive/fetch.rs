@@ -1,10 +1,12 @@
-//! A peer as a source of chunks: agrees on the files, asks for chunks ahead of what has come, and takes them.
+//! A peer as a source of chunks: agrees on the files, requests chunks ahead of those that have arrived, and receives
+//! them.
 //!
-//! What it cannot take is an end, never a shorter or longer chunk: more or fewer bytes than asked for, data that nobody
-//! asked for, silence, keep-alives without progress.
+//! Anything that does not match the requests ends the source, so a chunk is never shorter or longer than requested:
+//! more or fewer bytes, data that was not requested, silence, and keep-alives without progress.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use lanspread_proto::WireError;
 use lanspread_proto::chunk::{Buffers, ChunkItem, ChunkMessage, ChunkRequest, Incoming, Outgoing};
@@ -24,16 +26,19 @@ use crate::transport::dial::dial;
 use crate::transport::socket::Socket;
 use crate::trust::select::PeerOffer;
 
-/// Peers, as sources of chunks.
+/// Opens peers as sources of chunks.
 pub(crate) struct Dialling {
     pub(crate) ours: Hello,
+    /// How long a peer may send nothing before it is given up.
+    pub(crate) idle_timeout: Duration,
 }
 
 impl OpenSource for Dialling {
     type Source = PeerChunks<Socket>;
 
     async fn open(&self, source: &PeerOffer, wanted: Wanted<'_>) -> Result<Self::Source, WireError> {
-        let connection = dial(&source.address.into(), &self.ours).await?.connection;
+        let mut connection = dial(&source.address.into(), &self.ours).await?.connection;
+        connection.set_idle_timeout(self.idle_timeout);
         PeerChunks::agree(connection, source.id, wanted).await
     }
 }
@@ -45,7 +50,7 @@ pub(crate) struct PeerChunks<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite> PeerChunks<S> {
-    /// Makes sure who it is, and that its files are those that are wanted.
+    /// Checks the peer's identity, and that its files are the wanted ones.
     pub(crate) async fn agree(
         mut connection: Connection<S>,
         id: PeerId,
@@ -75,16 +80,17 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> ChunkSource for PeerChunks<S> {
     }
 }
 
-/// What a source and this machine agreed on.
+/// What a source and the receiver agreed on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Agreement {
-    /// Per file of ours, its number at the source.
+    /// The source's number of each wanted file.
     numbers: Vec<u32>,
-    /// Per file of ours, its fingerprint at the source.
+    /// The source's fingerprint of each wanted file.
     pub(crate) fingerprints: Vec<u64>,
 }
 
-/// Asks for the files and compares them with those that are downloaded: a source whose files are others by now is none.
+/// Asks for the list of files and compares it with the files of the download. If they differ by now, the peer is
+/// refused as a source.
 async fn agree<S: AsyncRead + AsyncWrite>(
     connection: &mut Connection<S>,
     game: &GameId,
@@ -120,11 +126,11 @@ async fn agree<S: AsyncRead + AsyncWrite>(
             let (numbers, fingerprints) = agreed.into_iter().unzip();
             Ok(Agreement { numbers, fingerprints })
         }
-        _ => Err(WireError::Unexpected { expected: "the files it told before", got: "other files" }),
+        _ => Err(WireError::Unexpected { expected: "the files it reported before", got: "other files" }),
     }
 }
 
-/// Fetches chunks as they are ordered, until no more orders can come and everything asked for is here.
+/// Fetches the chunks in `orders`, until `orders` is closed and every ordered chunk has arrived.
 async fn fetch<S: AsyncRead + AsyncWrite>(
     connection: &mut Connection<S>,
     agreement: &Agreement,
@@ -150,7 +156,7 @@ async fn ask<S: AsyncWrite>(
 ) -> Result<(), FetchError> {
     while let Some(chunk) = orders.recv().await {
         let file = numbers.get(chunk.file).copied().unwrap_or(u32::MAX);
-        // Told first what will come: the answer may be here before the request has left our hands.
+        // The receiving half must expect the chunk first: the answer may arrive before this task continues.
         if asked.send(chunk).await.is_err() {
             return Ok(());
         }
@@ -174,10 +180,10 @@ async fn take<S: AsyncRead>(
                 Some(chunk) => chunk,
                 None => return Ok(()),
             },
-            // The last bytes were not what they should be, and nobody is sent any more to notice it by.
+            // The writer refused the last chunk, and without a next one no failed send would show it.
             () = writes.closed() => return Err(FetchError::WriterStopped),
             begins = incoming.begins() => {
-                let got = "data that nobody asked for";
+                let got = "data that was not requested";
                 return Err(if begins? {
                     WireError::Unexpected { expected: "nothing", got }
                 } else {
@@ -201,7 +207,7 @@ async fn take_chunk<S: AsyncRead>(
     let mut received = 0;
     let mut moved = Instant::now();
     loop {
-        let write = match incoming.item(limits::STREAM_IDLE_DEADLINE, buffers.take()).await? {
+        let write = match incoming.item(buffers.take()).await? {
             ChunkItem::Data(data) => {
                 let offset = chunk.offset + received;
                 received += data.len() as u64;

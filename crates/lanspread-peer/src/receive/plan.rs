@@ -1,15 +1,15 @@
-//! Who fetches which chunk. Pure: events go in, decisions come out; no socket, disk or clock.
+//! Decides which source sends which chunk. Pure: it turns events into decisions, without socket, disk or clock.
 //!
 //! Rules:
-//! - A chunk is with at most one source at a time, and done at most once. What a source owes when it goes away returns
-//!   to the pool, so one living source is enough to come to the end.
-//! - The source with the least to do gets the next chunk, the first one that is waiting; never more than
-//!   [`limits::CHUNKS_AHEAD`] at a time. While a source opens for the first time nobody takes more than its share, so
-//!   that the one that answers first does not take everything; one that is late is not waited for.
-//! - A source that has nothing to do any more is closed: its place there is for others.
-//! - When nothing is waiting, a source that owes more than another one would need half the time for, from the beginning,
-//!   is interrupted. Each chunk is taken over once at most, and does not go back to the source it was taken from as
-//!   long as another one lives: so nothing is passed to and fro.
+//! - A chunk is assigned to at most one source at a time, and is fetched once unless its source's file changes. When a
+//!   source ends, the chunks that it owes return to the pool, so one working source is enough to complete the download.
+//! - The source that owes the fewest chunks gets the first waiting one. No source owes more than
+//!   [`limits::CHUNKS_AHEAD`] chunks. While a source opens for the first time, no source takes more than its share, so
+//!   that the first one to answer does not take everything. A source that is late is no longer waited for.
+//! - An open source for which there is no more work is closed, which frees its place for other receivers.
+//! - When no chunk is waiting, a slow source is interrupted if an idle one could fetch all chunks that it owes, from
+//!   their beginning, in less than half the time. Each chunk is taken over at most once, and does not return to the
+//!   source that it was taken from while another one is left, so chunks do not move back and forth.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
@@ -17,7 +17,7 @@ use std::time::Duration;
 use lanspread_store::state::chunks::{Chunk, Chunks};
 use lanspread_types::limits;
 
-/// Place of a source in the list of validated peers.
+/// Index of a source in the list of validated peers.
 pub(crate) type SourceId = usize;
 
 /// What a source is doing.
@@ -28,9 +28,9 @@ enum Phase {
     Opening,
     /// May be given chunks.
     Open,
-    /// Told to end; what it owes comes back when it has.
+    /// Asked to end; the chunks that it owes return when it has ended.
     Closing,
-    /// Failed; is tried again later.
+    /// Failed; will be tried again later.
     Waiting,
     /// Never tried again.
     Gone,
@@ -39,17 +39,17 @@ enum Phase {
 #[derive(Debug, Clone)]
 struct Source {
     phase: Phase,
-    /// Whether it was ever open, or is late and nobody waits for it.
+    /// Whether it was ever open, or is late and no longer waited for.
     known: bool,
-    /// What it owes, in the order in which it was asked.
+    /// The chunks that it owes, in the order of the requests.
     owed: VecDeque<usize>,
-    /// Chunks it was given, less those that came back.
+    /// Number of chunks that it was given, without those that returned.
     taken: usize,
     /// Failures in a row, without a whole chunk between them.
     failures: u32,
-    /// Bytes that have arrived of what it owes.
+    /// Bytes of the owed chunks that have arrived.
     arrived: u64,
-    /// Bytes per second, once it was measured; and the highest it ever was.
+    /// Bytes per second, once measured; and the highest rate so far.
     rate: Option<u64>,
     best_rate: u64,
     done_chunks: u64,
@@ -66,11 +66,11 @@ enum State {
 /// Why a source ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ending {
-    /// It was told to.
+    /// It was asked to.
     Asked,
     /// It failed and may be tried again.
     Failed,
-    /// It failed in a way that trying again cannot change.
+    /// It failed in a way that another try cannot change.
     Hopeless,
 }
 
@@ -79,18 +79,18 @@ pub(crate) enum Ending {
 pub(crate) struct Plan {
     chunks: Vec<Chunk>,
     states: Vec<State>,
-    /// Where a chunk was taken from because of the time it would have needed there.
+    /// The source from which a chunk was taken because it was too slow.
     taken_from: Vec<Option<SourceId>>,
     waiting: BTreeSet<usize>,
     done: usize,
-    /// Chunks that were not here when the plan was made.
+    /// Number of chunks that were missing when the plan was made.
     missing_at_first: usize,
     sources: Vec<Source>,
     open_max: usize,
 }
 
 impl Plan {
-    /// A plan for chunks of which some are here already; at most `open_max` sources are open at a time.
+    /// Makes a plan for chunks, of which some may be done already. At most `open_max` sources are open at a time.
     pub(crate) fn new(
         chunks: &Chunks,
         is_here: impl Fn(&Chunk) -> bool,
@@ -126,17 +126,17 @@ impl Plan {
         }
     }
 
-    /// Everything is here.
+    /// Whether all chunks are done.
     pub(crate) fn is_complete(&self) -> bool {
         self.done == self.chunks.len()
     }
 
-    /// Something is missing and nobody is left to bring it.
+    /// Whether chunks are missing and no source is left to fetch them from.
     pub(crate) fn is_hopeless(&self) -> bool {
         !self.is_complete() && self.sources.iter().all(|source| source.phase == Phase::Gone)
     }
 
-    /// Bytes that are here, those of chunks that are not whole yet included.
+    /// Bytes that have arrived, including those of incomplete chunks.
     pub(crate) fn here_bytes(&self) -> u64 {
         let done = self.chunks.iter().filter(|chunk| self.states[chunk.id] == State::Done);
         let whole: u64 = done.map(|chunk| chunk.length).sum();
@@ -147,22 +147,23 @@ impl Plan {
         source.owed.iter().map(|chunk| self.chunks[*chunk].length).sum()
     }
 
-    /// Chunks a source brought, and their bytes.
+    /// Number of chunks that a source has delivered, and their bytes.
     pub(crate) fn share(&self, source: SourceId) -> (u64, u64) {
         (self.sources[source].done_chunks, self.sources[source].done_bytes)
     }
 
-    /// Sources that are sending.
+    /// Number of sources that are sending.
     pub(crate) fn sending(&self) -> usize {
         self.sources.iter().filter(|source| source.phase == Phase::Open && !source.owed.is_empty()).count()
     }
 
-    /// Failures in a row of a source.
+    /// Failures of a source in a row.
     pub(crate) fn failures(&self, source: SourceId) -> u32 {
         self.sources[source].failures
     }
 
-    /// The next source to connect to, if there is work for one more: the most reliable one, then the fastest.
+    /// The next source to connect to, if there is work for one more: the one with the fewest failures in a row, then
+    /// the fastest.
     pub(crate) fn open_next(&mut self) -> Option<SourceId> {
         let active = self.count(|source| matches!(source.phase, Phase::Opening | Phase::Open));
         if active >= self.open_max || active >= self.chunks.len() - self.done {
@@ -179,7 +180,8 @@ impl Plan {
         Some(next)
     }
 
-    /// A source is connected. What it brought earlier and is no longer good comes back.
+    /// A source is connected. The chunks in `dropped`, which it delivered from files that have changed since, must be
+    /// fetched again.
     pub(crate) fn opened(&mut self, source: SourceId, dropped: &[usize]) {
         for chunk in dropped {
             if self.states[*chunk] == State::Done {
@@ -195,12 +197,12 @@ impl Plan {
         opened.known = true;
     }
 
-    /// A source takes too long to open: its share is for the others.
+    /// A source takes too long to open: the others may take its share.
     pub(crate) fn late(&mut self, source: SourceId) {
         self.sources[source].known = true;
     }
 
-    /// The next chunk that is to be asked for, and of whom.
+    /// Assigns the next chunk: returns it and the source to request it from.
     pub(crate) fn assign(&mut self) -> Option<(SourceId, Chunk)> {
         let active = self.count(|source| matches!(source.phase, Phase::Opening | Phase::Open));
         let is_opening = self.sources.iter().any(|source| source.phase == Phase::Opening && !source.known);
@@ -227,7 +229,7 @@ impl Plan {
         None
     }
 
-    /// A source that is open and will not be given anything: to be closed.
+    /// Marks one open source that has no more work as closing, and returns it.
     pub(crate) fn close_next(&mut self) -> Option<SourceId> {
         let idle = (0..self.sources.len()).find(|id| {
             let source = &self.sources[*id];
@@ -239,7 +241,8 @@ impl Plan {
         Some(idle)
     }
 
-    /// A source has brought a whole chunk. False when it did not owe it, which would be a fault of ours.
+    /// A source has delivered a whole chunk. Returns false if it did not owe the chunk, which would be an internal
+    /// fault.
     pub(crate) fn finished(&mut self, source: SourceId, chunk: usize) -> bool {
         if self.states.get(chunk) != Some(&State::With(source)) {
             return false;
@@ -256,13 +259,13 @@ impl Plan {
         true
     }
 
-    /// A source has ended: nothing of it is being written any more. What it owes returns to the pool.
+    /// A source has ended, its writer included. The chunks that it owes return to the pool.
     pub(crate) fn ended(&mut self, source: SourceId, ending: Ending) {
         let ended = &mut self.sources[source];
         let owed = std::mem::take(&mut ended.owed);
         ended.taken -= owed.len();
         ended.arrived = 0;
-        // Was it told to end, what came of it in the meantime does not matter.
+        // If the source was asked to end, a failure in the meantime does not count against it.
         let asked = ending == Ending::Asked || ended.phase == Phase::Closing;
         ended.phase = match ending {
             Ending::Hopeless => Phase::Gone,
@@ -278,7 +281,7 @@ impl Plan {
         }
     }
 
-    /// Whether a source waits to be tried again.
+    /// Whether a source failed and will be tried again.
     pub(crate) fn is_waiting(&self, source: SourceId) -> bool {
         self.sources[source].phase == Phase::Waiting
     }
@@ -290,13 +293,13 @@ impl Plan {
         }
     }
 
-    /// Bytes of what a source owes have arrived.
+    /// Bytes of the chunks that a source owes have arrived.
     pub(crate) fn arrived(&mut self, source: SourceId, bytes: u64) {
         let source = &mut self.sources[source];
         source.arrived = source.arrived.saturating_add(bytes);
     }
 
-    /// So many bytes arrived from a source within some time in which it owed something.
+    /// `bytes` arrived from a source `within` a time in which it owed chunks.
     pub(crate) fn measured(&mut self, source: SourceId, bytes: u64, within: Duration) {
         let source = &mut self.sources[source];
         let rate = blend(source.rate, bytes, within);
@@ -304,12 +307,12 @@ impl Plan {
         source.best_rate = source.best_rate.max(rate);
     }
 
-    /// Whether a source owes something.
+    /// Whether a source owes chunks.
     pub(crate) fn is_busy(&self, source: SourceId) -> bool {
         !self.sources[source].owed.is_empty()
     }
 
-    /// A source that needs too long for what it owes while another one has nothing to do: to be interrupted.
+    /// Marks one source that is too slow as closing while another source is idle, and returns it.
     pub(crate) fn take_over(&mut self) -> Option<SourceId> {
         if !self.waiting.is_empty() {
             return None;
@@ -319,7 +322,7 @@ impl Plan {
             .sources
             .iter()
             .filter(|source| matches!(source.phase, Phase::Resting | Phase::Open) && source.owed.is_empty())
-            // One that never had enough to do is taken for as good as any was at its best.
+            // A source that was never measured is assumed to be as fast as the best rate so far.
             .map(|source| source.rate.unwrap_or(best_rate))
             .max()?;
         let slow = (0..self.sources.len()).find(|id| {
@@ -349,15 +352,15 @@ impl Plan {
     }
 }
 
-/// Mixes a measurement into a rate, so that a short pause changes little and a long one much.
+/// Blends a measurement into a rate, so that a short pause changes it little and a long one much.
 fn blend(rate: Option<u64>, bytes: u64, within: Duration) -> u64 {
     let micros = within.as_micros().max(1);
     let now = u64::try_from(u128::from(bytes) * 1_000_000 / micros).unwrap_or(u64::MAX);
     rate.map_or(now, |rate| rate - rate / 8 + now / 8)
 }
 
-/// Whether `all` bytes at `fast` bytes per second take less than half the time of what is `left` at `slow` — and whether
-/// that time is worth a new connection at all.
+/// Whether `all` bytes at `fast` bytes per second take less than half the time of the bytes `left` at `slow`, and
+/// whether that time is long enough to be worth a new connection.
 fn is_worth_taking(all: u64, fast: u64, left: u64, slow: u64) -> bool {
     let [all, fast, left, slow] = [all, fast, left, slow].map(u128::from);
     let needs_long = left > slow * u128::from(limits::TAKEOVER_MIN.as_secs());

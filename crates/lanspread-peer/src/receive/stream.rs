@@ -1,5 +1,5 @@
-//! Receives a stream: frames are judged by the grammar, names by the policy, and what passes goes through a bounded
-//! channel to the staging thread. Runs over any `AsyncRead + AsyncWrite`.
+//! Receives a stream. The grammar checks the frames, the policy checks the names, and accepted steps pass through a
+//! bounded channel to the staging thread. This runs over any `AsyncRead + AsyncWrite`.
 
 use bytes::Bytes;
 use lanspread_archive::SinkError;
@@ -21,29 +21,29 @@ use tokio::time::Instant;
 
 use crate::receive::error::AttemptError;
 
-/// One judged step of a stream, on its way to the staging thread.
+/// One accepted step of a stream, on its way to the staging thread.
 #[derive(Debug)]
 pub(crate) enum StagingStep {
-    /// The totals are known and nothing was written yet: space is booked, or the stream is refused.
+    /// The totals, before anything is written: the staging thread books the space or refuses the stream.
     Announced(Totals),
     /// Content of an archive.
     Entry(EntryStep<Bytes>),
 }
 
-/// What the receiver of a stream wants to know and decide while it runs.
+/// Observes a stream while it runs.
 pub(crate) trait StreamObserver {
     /// The totals are known.
     fn announced(&mut self, totals: Totals);
     /// An archive begins.
     fn archive(&mut self, archive: &ArchiveSummary);
-    /// `bytes` were received so far.
+    /// `bytes` have been received so far.
     fn progress(&mut self, bytes: u64);
 }
 
-/// Receives one whole stream. Returns when the source said *complete* and everything it announced has come.
+/// Receives one whole stream. Returns when the source has sent *complete* and everything that it announced.
 ///
 /// # Errors
-/// [`AttemptError::StagingStopped`] when the staging thread takes no more; its own result says why.
+/// [`AttemptError::StagingStopped`] if the staging thread has ended; its own result is the reason.
 pub(crate) async fn receive<S: AsyncRead + AsyncWrite>(
     connection: &mut Connection<S>,
     policy: NamePolicy,
@@ -53,7 +53,7 @@ pub(crate) async fn receive<S: AsyncRead + AsyncWrite>(
     let mut grammar = StreamGrammar::default();
     let mut last_advance = Instant::now();
     loop {
-        // The staging thread may refuse what was announced while the source is silent.
+        // The staging thread may refuse the announced totals while the source is silent.
         let item = tokio::select! {
             item = connection.receive_item() => item?,
             () = steps.closed() => return Err(AttemptError::StagingStopped),
@@ -87,15 +87,15 @@ pub(crate) async fn receive<S: AsyncRead + AsyncWrite>(
                 StagingStep::Entry(step)
             }
         };
-        // Waiting for a busy disk is not the source's fault: the clocks of the source stand still meanwhile.
+        // Waiting for a busy disk is not the source's fault, so that time does not count against it.
         steps.send(step).await.map_err(|_| AttemptError::StagingStopped)?;
         last_advance = Instant::now();
         observer.progress(grammar.received().bytes);
     }
 }
 
-/// The staging thread: applies steps until the channel closes. Returns the sink for its completion. The space that
-/// `book` books is held until then.
+/// The staging thread: applies steps until the channel closes, and then returns the sink to be completed. The space
+/// that `book` booked is released when this function returns.
 pub(crate) fn stage(
     mut sink: StagingSink,
     mut steps: mpsc::Receiver<StagingStep>,

@@ -1,8 +1,8 @@
-//! The transfer: opens the sources that the plan asks for, gives them the chunks it assigns, tells it what comes of it.
+//! The transfer: opens the sources that the plan chooses, orders the chunks that it assigns, and reports events to it.
 //!
-//! One task per source, which ends only when its writer has ended: what a source owes comes back to the plan behind the
-//! last byte it could write. All tasks have ended when [`transfer`] returns, unless it is dropped; then they end by
-//! themselves, because nobody takes their news.
+//! Each source has one task. It ends only after its writer has ended, so the chunks that a source owes return to the
+//! plan after the last byte that it could write. All tasks have ended when [`transfer`] returns. If its future is
+//! dropped, the tasks are interrupted and end on their own.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,7 +29,7 @@ use crate::report::failure::AttemptFailure;
 use crate::task::Tasks;
 use crate::trust::select::PeerOffer;
 
-/// What the tasks of one transfer have in common.
+/// What all tasks of one transfer share.
 pub(crate) struct TransferContext<C> {
     pub(crate) game: GameId,
     pub(crate) version: GameVersion,
@@ -37,7 +37,7 @@ pub(crate) struct TransferContext<C> {
     /// The validated peers.
     pub(crate) sources: Vec<PeerOffer>,
     pub(crate) target: Arc<DownloadTarget>,
-    /// Held by every writer, so that nobody else begins with this game while one still writes.
+    /// Held by every writer, so that no other operation begins on this game while one still writes.
     pub(crate) locked: Option<LockedGame>,
     pub(crate) connect: C,
     pub(crate) events: EventSender,
@@ -45,31 +45,31 @@ pub(crate) struct TransferContext<C> {
     pub(crate) cancel: CancellationToken,
 }
 
-/// What a source's task tells.
+/// What the task of a source reports.
 enum SourceNews {
-    /// It is connected and agrees about the files; what it brought earlier and has changed since.
+    /// It is connected and agrees on the files; the chunks that it delivered from files that have changed since.
     Opened(SourceId, Vec<usize>),
     Done(SourceId, Chunk),
-    /// Its task, its writer included, has ended.
+    /// It has ended, its writer included.
     Ended(SourceId, Result<(), FetchError>),
 }
 
-/// A source whose task runs.
+/// A running task of a source.
 struct Session {
     orders: mpsc::Sender<Chunk>,
-    /// Interrupts it when dropped.
+    /// Interrupts the task when dropped.
     _interrupt: DropGuard,
 }
 
-/// One source between its sessions.
+/// The state of one source across its sessions.
 #[derive(Default)]
 struct SourceState {
     session: Option<Session>,
-    /// Bytes it sent in this transfer, and how many of them the plan and the last measurement know.
+    /// Bytes it sent in this transfer, and how many of them the plan and the last measurement have counted.
     arrived_bytes: Arc<AtomicU64>,
     told_bytes: u64,
     measured_bytes: u64,
-    /// Since when that measurement is; nothing while it owes nothing.
+    /// When the current measurement began; nothing while the source owes no chunks.
     measured_at: Option<Instant>,
     opened_at: Option<Instant>,
     retry_at: Option<Instant>,
@@ -81,13 +81,13 @@ struct Transfer<C> {
     plan: Plan,
     sources: Vec<SourceState>,
     news: mpsc::Sender<SourceNews>,
-    /// Tasks that may still run.
+    /// Tasks that may still be running.
     tasks: Vec<JoinHandle<()>>,
     bytes_total: u64,
     reported_bytes: Option<u64>,
 }
 
-/// Fetches everything that is not here yet. Who sent what; also when it fails what has come is recorded.
+/// Fetches all missing chunks. Returns which source sent how much. Chunks that arrived before a failure stay recorded.
 pub(crate) async fn transfer<C: OpenSource>(
     context: TransferContext<C>,
 ) -> Result<Vec<SourceShare>, ReceiveError> {
@@ -108,7 +108,7 @@ pub(crate) async fn transfer<C: OpenSource>(
         reported_bytes: None,
     };
     let ended = transfer.run(&mut heard).await;
-    // Nobody waits for room in a channel that nobody empties any more.
+    // Closes the channel, so that no task waits for room in it.
     drop(heard);
     transfer.stop().await;
     transfer.report_progress();
@@ -135,7 +135,7 @@ impl<C: OpenSource> Transfer<C> {
                 () = cancel.cancelled() => return Err(ReceiveError::Cancelled),
                 news = heard.recv() => match news {
                     Some(news) => self.hear(news)?,
-                    None => return Err(ReceiveError::Internal("the news of a download ended".to_owned())),
+                    None => return Err(ReceiveError::Internal("the channel of a download closed".to_owned())),
                 },
                 () = sleep_until(retry_at.map_or(tick_at, |at| at.min(tick_at))) => {}
             }
@@ -154,7 +154,7 @@ impl<C: OpenSource> Transfer<C> {
         }
     }
 
-    /// Does what the plan says until it says nothing more.
+    /// Carries out the plan's decisions until there are none left.
     fn act(&mut self) {
         while let Some(source) = self.plan.open_next() {
             self.open(source);
@@ -162,7 +162,7 @@ impl<C: OpenSource> Transfer<C> {
         while let Some((source, chunk)) = self.plan.assign() {
             let ordered = self.sources[source].session.as_ref().map(|session| session.orders.try_send(chunk));
             if !matches!(ordered, Some(Ok(()))) {
-                // Its task is ending; the chunk comes back with the news of it.
+                // Its task is ending; the chunk returns to the plan when the end is reported.
                 tracing::debug!("{} takes no more orders", self.context.sources[source].name);
             }
             self.tell_arrived(source);
@@ -178,8 +178,7 @@ impl<C: OpenSource> Transfer<C> {
                 game: self.context.game.clone(),
                 peer,
                 code: "too-slow".into(),
-                message: "another source would take less than half the time for what it still owes"
-                    .to_owned(),
+                message: "another source would send what it still owes in less than half the time".to_owned(),
             });
             self.interrupt(source);
         }
@@ -210,7 +209,7 @@ impl<C: OpenSource> Transfer<C> {
         self.tasks.push(task);
     }
 
-    /// Ends a session; the news of its end follows.
+    /// Ends a session. Its task reports the end later.
     fn interrupt(&mut self, source: SourceId) {
         self.sources[source].session = None;
     }
@@ -221,7 +220,8 @@ impl<C: OpenSource> Transfer<C> {
             SourceNews::Done(source, chunk) => {
                 self.tell_arrived(source);
                 if !self.plan.finished(source, chunk.id) {
-                    return Err(ReceiveError::Internal(format!("chunk {} came twice", chunk.id)));
+                    let what = format!("chunk {} came from a source that did not owe it", chunk.id);
+                    return Err(ReceiveError::Internal(what));
                 }
                 self.measure(source);
             }
@@ -268,7 +268,7 @@ impl<C: OpenSource> Transfer<C> {
         }
     }
 
-    /// Tells the plan what has arrived from a source since it was told last.
+    /// Reports to the plan how many bytes have arrived from a source since the last report.
     fn tell_arrived(&mut self, id: SourceId) {
         let source = &mut self.sources[id];
         let arrived = source.arrived_bytes.load(Ordering::Relaxed);
@@ -276,7 +276,7 @@ impl<C: OpenSource> Transfer<C> {
         source.told_bytes = arrived;
     }
 
-    /// Tells the plan how fast a source is, as far as it has had something to do for long enough to say.
+    /// Reports the rate of a source to the plan, if the source has owed chunks for long enough to be measured.
     fn measure(&mut self, id: SourceId) {
         self.tell_arrived(id);
         let source = &mut self.sources[id];
@@ -305,7 +305,7 @@ impl<C: OpenSource> Transfer<C> {
         });
     }
 
-    /// Ends every session and waits for its writer.
+    /// Ends every session and waits for its task, which includes the writer.
     async fn stop(&mut self) {
         for source in &mut self.sources {
             source.session = None;
@@ -336,7 +336,7 @@ async fn run_session<C: OpenSource>(
     news: mpsc::Sender<SourceNews>,
 ) {
     let ended = converse(&context, id, orders, &arrived_bytes, &cancel, &news).await;
-    // Nobody hears it when the transfer has come to its end.
+    // This fails only if the transfer has already ended.
     let _ = news.send(SourceNews::Ended(id, ended)).await;
 }
 
@@ -365,10 +365,10 @@ async fn converse<C: OpenSource>(
     let writing = {
         let (context, buffers, news) = (Arc::clone(context), Arc::clone(&buffers), news.clone());
         context.tasks.clone().spawn_blocking("chunk-writer", move || {
-            // With the context the game stays locked until the last byte is written.
+            // The lock in the context keeps the game locked until the last byte is written.
             let _locked = context.locked.as_ref();
             let dropped = context.target.journal().drop_changed(origin.peer_id, &origin.fingerprints)?;
-            // Both fail only when the transfer has come to its end.
+            // Both fail only if the session or the transfer has already ended.
             let _ = news.blocking_send(SourceNews::Opened(id, dropped));
             let _ = opened.send(());
             write(&context.target, &origin, queue, &buffers, |chunk| {
@@ -377,16 +377,16 @@ async fn converse<C: OpenSource>(
         })
     };
     let fetching = async {
-        // Nothing is asked for before the plan knows what is no longer good.
+        // No chunk is requested before the writer has dropped the chunks of changed files.
         if released.await.is_err() {
             return Err(FetchError::WriterStopped);
         }
         chunks.fetch(&mut orders, writes, &buffers, arrived_bytes).await
     };
     let fetched = cancel.run_until_cancelled(fetching).await.unwrap_or(Ok(()));
-    // The writer's end of the queue has gone with the future, so it writes what it has and ends.
+    // The sender of the queue was dropped with the future, so the writer writes what is queued and ends.
     let written = writing.await.map_err(|error| {
-        tracing::error!("a writer ended abnormally: {error}");
+        tracing::error!("the writer of a source ended abnormally: {error}");
         FetchError::WriterStopped
     })?;
     match (written, fetched) {

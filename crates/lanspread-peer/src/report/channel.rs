@@ -7,7 +7,8 @@ use lanspread_types::limits;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
-use crate::report::event::{PeerEvent, ReportedEvent};
+use crate::report::event::PeerEvent;
+use crate::report::reported_event::ReportedEvent;
 
 /// A subscription to a peer's events, from the moment it was made.
 #[derive(Debug)]

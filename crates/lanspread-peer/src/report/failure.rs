@@ -45,6 +45,7 @@ pub struct PeerAnswer {
 
 /// A failed attempt, as it is reported.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct AttemptFailure {
     /// Name of the source.
     pub peer: PeerName,
@@ -60,6 +61,7 @@ pub struct AttemptFailure {
 /// Why an operation failed, in a form for several followers and the control socket.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{message}")]
+#[non_exhaustive]
 pub struct OperationFailure {
     /// Stable kebab-case code.
     pub code: Code,

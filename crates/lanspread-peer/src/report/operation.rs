@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 /// What an operation does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum OperationKind {
     /// Installs straight from another peer's archive, which is never stored.
     StreamInstall,
@@ -58,6 +59,7 @@ pub struct OperationRequest {
 /// How an operation is done.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct OperationOptions {
     /// Peers to ask in addition to those that are known or found.
     pub peers: Vec<PeerAddress>,
@@ -72,6 +74,7 @@ pub struct OperationOptions {
 /// How peers are found.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[non_exhaustive]
 pub enum DiscoveryMode {
     /// Only peers that are named, saved, or already known.
     #[default]
@@ -98,9 +101,56 @@ impl DiscoveryMode {
 /// Which other peers are asked.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct AskOptions {
     /// Peers to ask in addition to those that are known or found.
     pub peers: Vec<PeerAddress>,
     /// How peers are found.
     pub discovery: DiscoveryMode,
+}
+
+impl OperationOptions {
+    /// The same, with these peers to ask beside those that are known or found.
+    #[must_use]
+    pub fn with_peers(mut self, peers: Vec<PeerAddress>) -> Self {
+        self.peers = peers;
+        self
+    }
+
+    /// The same, with this way to find peers.
+    #[must_use]
+    pub fn with_discovery(mut self, discovery: DiscoveryMode) -> Self {
+        self.discovery = discovery;
+        self
+    }
+
+    /// The same, with these names accepted.
+    #[must_use]
+    pub fn with_names(mut self, names: NamePolicy) -> Self {
+        self.names = names;
+        self
+    }
+
+    /// The same, with the loss of user files permitted or not.
+    #[must_use]
+    pub fn with_force(mut self, force: bool) -> Self {
+        self.force = force;
+        self
+    }
+}
+
+impl AskOptions {
+    /// The same, with these peers to ask beside those that are known or found.
+    #[must_use]
+    pub fn with_peers(mut self, peers: Vec<PeerAddress>) -> Self {
+        self.peers = peers;
+        self
+    }
+
+    /// The same, with this way to find peers.
+    #[must_use]
+    pub fn with_discovery(mut self, discovery: DiscoveryMode) -> Self {
+        self.discovery = discovery;
+        self
+    }
 }

@@ -7,9 +7,6 @@
 //! Shutdown promise, as for streams: however a download ends, the reader is unblocked and joined before [`serve`]
 //! returns, so no thread, open file or count outlives it.
 
-use std::fs::{File, Metadata, OpenOptions};
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -19,13 +16,9 @@ use lanspread_proto::chunk::{Buffers, ChunkMessage, ChunkRequest, Incoming, Outg
 use lanspread_proto::connection::Connection;
 use lanspread_proto::error::within;
 use lanspread_proto::message::{DownloadFile, Refusal, RefusalCode, Reply};
-use lanspread_store::state::game_state::GameState;
 use lanspread_types::checksum::{Checksum, ChecksumHasher};
-use lanspread_types::content::RootFile;
 use lanspread_types::ids::{GameId, GameVersion};
 use lanspread_types::limits;
-use rustix::fs::OFlags;
-use sha2::{Digest, Sha256};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -34,14 +27,8 @@ use tokio_util::sync::CancellationToken;
 use super::Source;
 use super::stream::StreamEnd;
 use crate::source::parts::{FILES_PER_MESSAGE, in_parts};
+use crate::source::served_chunks::{FilesOnDisk, ServedChunks, changed};
 use crate::task::Tasks;
-
-/// A file of which the receiver may ask for chunks, as it was when the download began.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct ServedFile {
-    path: PathBuf,
-    announced: DownloadFile,
-}
 
 /// Serves one download to its end, refusals included.
 pub(super) async fn serve<S: AsyncRead + AsyncWrite>(
@@ -51,67 +38,19 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite>(
     version: GameVersion,
     stop: &CancellationToken,
 ) -> Result<(), WireError> {
-    let admitted = match source.admit(game, version, survey).await {
+    let admitted = match source.admit(game, version, FilesOnDisk::survey).await {
         Ok(admitted) => admitted,
         Err(refusal) => return connection.send(&Reply::Refused(refusal)).await,
     };
-    let announced: Vec<DownloadFile> = admitted.what.iter().map(|file| file.announced.clone()).collect();
-    for part in in_parts(&announced, FILES_PER_MESSAGE, |files, more| Reply::DownloadReady {
+    for part in in_parts(admitted.what.files(), FILES_PER_MESSAGE, |files, more| Reply::DownloadReady {
         files: files.to_vec(),
         more,
     }) {
         connection.send(&part).await?;
     }
     let to = connection.theirs.clone();
-    admitted.run(to, stop, async |files, stop| send(connection, files, &source.tasks, stop).await).await;
+    admitted.run(to, stop, async |chunks, stop| send(connection, chunks, &source.tasks, stop).await).await;
     Ok(())
-}
-
-/// Takes the fingerprint of every root file.
-fn survey(state: &GameState) -> Result<Vec<ServedFile>, Refusal> {
-    let mut files = Vec::with_capacity(state.root_files.len());
-    for file in &state.root_files {
-        let path = state.root.join(&file.name);
-        let (_, metadata) = open(&path)?;
-        if metadata.len() != file.size {
-            return Err(changed(file));
-        }
-        let announced = DownloadFile { file: file.clone(), fingerprint: fingerprint(&metadata) };
-        files.push(ServedFile { path, announced });
-    }
-    Ok(files)
-}
-
-/// Opens a regular file, without blocking if something else has taken its name meanwhile, for example a pipe.
-fn open(path: &Path) -> Result<(File, Metadata), Refusal> {
-    let failed = |error| {
-        tracing::warn!("{} cannot be served: {error}", path.display());
-        Refusal::new(RefusalCode::Internal, "it cannot read one of its files")
-    };
-    let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(failed)?;
-    let metadata = file.metadata().map_err(failed)?;
-    if !metadata.is_file() {
-        tracing::warn!("{} cannot be served: it is not a regular file", path.display());
-        return Err(Refusal::new(RefusalCode::Changed, "one of its files is no longer a regular file"));
-    }
-    Ok((file, metadata))
-}
-
-/// Identifies a file and its last change in one number, the same in every run of the program.
-fn fingerprint(metadata: &Metadata) -> u64 {
-    let mut hash = Sha256::new();
-    for part in [metadata.dev(), metadata.ino(), metadata.size()] {
-        hash.update(part.to_be_bytes());
-    }
-    for part in [metadata.mtime(), metadata.mtime_nsec(), metadata.ctime(), metadata.ctime_nsec()] {
-        hash.update(part.to_be_bytes());
-    }
-    hash.finalize().iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
-}
-
-fn changed(file: &RootFile) -> Refusal {
-    Refusal::new(RefusalCode::Changed, &format!("its {} has changed", file.name))
 }
 
 /// What the reader hands to the socket.
@@ -133,14 +72,14 @@ enum End {
 
 async fn send<S: AsyncRead + AsyncWrite>(
     connection: &mut Connection<S>,
-    files: Vec<ServedFile>,
+    chunks: impl ServedChunks,
     tasks: &Tasks,
     stop: &CancellationToken,
 ) -> StreamEnd {
     let (requests, wanted) = mpsc::channel(limits::CHUNK_REQUESTS_MAX);
     let (items, mut queue) = mpsc::channel(limits::CHUNK_QUEUE_ITEMS);
     let buffers = Arc::new(Buffers::default());
-    let reader = Reader { files, open: None, items, buffers: Arc::clone(&buffers) };
+    let reader = Reader { chunks, items, buffers: Arc::clone(&buffers) };
     let reading = tasks.spawn_blocking("chunk-reader", move || reader.run(wanted));
 
     let unanswered = AtomicU64::new(0);
@@ -278,15 +217,13 @@ enum Stop {
 }
 
 /// The reader's thread.
-struct Reader {
-    files: Vec<ServedFile>,
-    /// The file that was read last: most requests are for the same one.
-    open: Option<(u32, File)>,
+struct Reader<C> {
+    chunks: C,
     items: mpsc::Sender<Item>,
     buffers: Arc<Buffers>,
 }
 
-impl Reader {
+impl<C: ServedChunks> Reader<C> {
     fn run(mut self, mut requests: mpsc::Receiver<ChunkRequest>) {
         while let Some(request) = requests.blocking_recv() {
             match self.answer(request) {
@@ -307,29 +244,14 @@ impl Reader {
     }
 
     fn answer(&mut self, request: ChunkRequest) -> Result<(), Stop> {
-        let served = check(request, &self.files).map_err(Stop::Refused)?.clone();
-        let file = match self.open.take() {
-            Some((number, file)) if number == request.file => file,
-            _ => open(&served.path).map_err(Stop::Refused)?.0,
-        };
-        let checksum = self.read(&file, &served, request)?;
-        self.open = Some((request.file, file));
+        let file = check(request, self.chunks.files()).map_err(Stop::Refused)?;
+        let checksum = self.read(file, request)?;
         self.push(Item::Control(ChunkMessage::End { checksum }))
     }
 
-    /// Pushes the bytes of a chunk and returns their CRC-32, if the file was the announced one throughout.
-    fn read(&self, file: &File, served: &ServedFile, request: ChunkRequest) -> Result<Checksum, Stop> {
-        let failed = |error| {
-            tracing::warn!("{} cannot be read: {error}", served.path.display());
-            Stop::Refused(Refusal::new(RefusalCode::Internal, "it cannot read one of its files"))
-        };
-        let check_unchanged = || {
-            if fingerprint(&file.metadata().map_err(failed)?) == served.announced.fingerprint {
-                return Ok(());
-            }
-            Err(Stop::Refused(changed(&served.announced.file)))
-        };
-        check_unchanged()?;
+    /// Pushes the bytes of a chunk and returns their checksum, if the file was the announced one throughout.
+    fn read(&mut self, file: usize, request: ChunkRequest) -> Result<Checksum, Stop> {
+        self.chunks.check_unchanged(file).map_err(Stop::Refused)?;
         let mut hasher = ChecksumHasher::default();
         let (mut offset, end) = (request.offset, request.offset + request.length);
         while offset < end {
@@ -337,21 +259,21 @@ impl Reader {
             let mut buffer = self.buffers.take();
             // Only the first use of a buffer clears it.
             buffer.resize(limits::DATA_CHUNK_BYTES, 0);
-            let read = file.read_at(&mut buffer[..length], offset).map_err(failed)?;
+            let read = self.chunks.read_at(file, offset, &mut buffer[..length]).map_err(Stop::Refused)?;
             if read == 0 {
-                return Err(Stop::Refused(changed(&served.announced.file)));
+                return Err(Stop::Refused(changed(&self.chunks.files()[file].file)));
             }
             hasher.update(&buffer[..read]);
             offset += read as u64;
             self.push(Item::Data { buffer, length: read })?;
         }
-        check_unchanged()?;
+        self.chunks.check_unchanged(file).map_err(Stop::Refused)?;
         Ok(hasher.finish())
     }
 }
 
-/// The file of a request, if the request is allowed. Pure.
-fn check(request: ChunkRequest, files: &[ServedFile]) -> Result<&ServedFile, Refusal> {
+/// The place of a request's file in the list, if the request is allowed. Pure.
+fn check(request: ChunkRequest, files: &[DownloadFile]) -> Result<usize, Refusal> {
     let refuse = |message: String| Err(Refusal::new(RefusalCode::BadRequest, &message));
     let place = usize::try_from(request.file).unwrap_or(usize::MAX);
     let Some(served) = files.get(place) else {
@@ -361,10 +283,10 @@ fn check(request: ChunkRequest, files: &[ServedFile]) -> Result<&ServedFile, Ref
         return refuse(format!("a chunk of {} bytes", request.length));
     }
     match request.offset.checked_add(request.length) {
-        Some(end) if end <= served.announced.file.size => Ok(served),
+        Some(end) if end <= served.file.size => Ok(place),
         _ => refuse(format!(
             "{} bytes at {} of a file of {}",
-            request.length, request.offset, served.announced.file.size
+            request.length, request.offset, served.file.size
         )),
     }
 }

@@ -184,7 +184,7 @@ pub(crate) async fn install(
     sources: &[SocketAddr],
 ) -> Result<StreamInstallReport, PeerError> {
     let peers = sources.iter().map(|address| (*address).into()).collect();
-    let options = OperationOptions { peers, ..OperationOptions::default() };
+    let options = OperationOptions::default().with_peers(peers);
     peer.stream_install_game(&game.parse().unwrap(), &options, CancellationToken::new()).await
 }
 

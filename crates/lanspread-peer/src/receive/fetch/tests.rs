@@ -1,5 +1,5 @@
-//! One source over an in-memory pipe, honest in everything but one thing: what it sends is taken whole or refused, and
-//! nothing is taken that was not asked for.
+//! One source over an in-memory pipe that is honest except for one thing. The receiver accepts whole chunks or refuses
+//! them, and accepts nothing that it did not request.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ fn end(bytes: &[u8]) -> Vec<u8> {
     say(&ChunkMessage::End { checksum: Checksum::of(bytes) })
 }
 
-/// Our connection, and the other end behind its hello.
+/// The receiver's connection, and the other end of the pipe after the hellos.
 async fn connected() -> (Connection<DuplexStream>, DuplexStream) {
     let (near, mut far) = duplex(64 * 1024);
     let theirs = control_frame(&codec::encode(&hello()).unwrap());
@@ -43,7 +43,8 @@ async fn connected() -> (Connection<DuplexStream>, DuplexStream) {
     (Connection::open(near, &hello()).await.unwrap(), far)
 }
 
-/// What comes of fetching two chunks, of 6 and 4 bytes, of a source that says this; and what reached the writer.
+/// Fetches two chunks, of 6 and 4 bytes, from a source that sends `said`. Returns the result, and the bytes and the
+/// number of whole chunks that reached the writer.
 async fn fetched(said: Vec<u8>, closes: bool) -> (Result<(), FetchError>, Vec<u8>, usize) {
     let (mut connection, mut far) = connected().await;
     let chunks = Chunks::of(&[file("a.eti", 10)], 6);
@@ -66,7 +67,7 @@ async fn fetched(said: Vec<u8>, closes: bool) -> (Result<(), FetchError>, Vec<u8
     while let Ok(step) = queue.try_recv() {
         match step {
             ChunkWrite::Data { offset, data, .. } => {
-                assert_eq!(offset, bytes.len() as u64, "bytes go to their places");
+                assert_eq!(offset, bytes.len() as u64, "bytes are written at their offsets");
                 bytes.extend_from_slice(&data);
             }
             ChunkWrite::End { chunk, checksum } => {
@@ -76,7 +77,7 @@ async fn fetched(said: Vec<u8>, closes: bool) -> (Result<(), FetchError>, Vec<u8
             }
         }
     }
-    // What was asked, behind the hello: both requests at once, before anything had to come.
+    // After the hello, both requests were sent.
     let mut asked = Vec::new();
     far.read_to_end(&mut asked).await.unwrap();
     let request =
@@ -91,15 +92,15 @@ fn honest() -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn chunks_are_asked_for_ahead_and_taken_in_order() {
+async fn chunks_are_requested_ahead_and_accepted_in_order() {
     let (result, bytes, whole) = fetched(honest(), false).await;
     result.unwrap();
     assert_eq!((&bytes[..], whole), (&b"0123456789"[..], 2));
 }
 
-/// Every lie has its code, and no chunk is said to be whole that is not.
+/// Every lie has its code, and no incomplete chunk is passed on as whole.
 #[tokio::test]
-async fn what_is_not_what_was_asked_for_is_refused() {
+async fn anything_but_the_requested_chunks_is_refused() {
     let refusal = |code| say(&ChunkMessage::Failed(Refusal::new(code, "no")));
     let table: Vec<(&str, Vec<u8>, &str, usize)> = vec![
         ("too long", [data(b"0123456"), end(b"0123456")].concat(), "totals-mismatch", 0),
@@ -132,9 +133,9 @@ async fn what_is_not_what_was_asked_for_is_refused() {
     }
 }
 
-/// Data behind the last chunk, where nothing is asked for.
+/// Data after the last chunk, when no chunk is requested.
 #[tokio::test]
-async fn data_that_nobody_asked_for_ends_the_source() {
+async fn data_that_was_not_requested_ends_the_source() {
     for (said, code) in [(data(b"x"), "protocol-violation"), (Vec::new(), "connection-lost")] {
         let (mut connection, mut far) = connected().await;
         let (_orders, mut ordered) = mpsc::channel(2);
@@ -148,9 +149,9 @@ async fn data_that_nobody_asked_for_ends_the_source() {
     }
 }
 
-/// Also when it waits for orders: a chunk may turn out to be wrong behind its last byte.
+/// Also while the source waits for orders: the writer may find a chunk wrong after its last byte.
 #[tokio::test]
-async fn it_ends_with_its_writer() {
+async fn a_source_ends_with_its_writer() {
     let (mut connection, _far) = connected().await;
     let (_orders, mut ordered) = mpsc::channel(2);
     let (steps, queue) = mpsc::channel(2);
@@ -161,7 +162,7 @@ async fn it_ends_with_its_writer() {
     assert!(matches!(fetching.await, Err(FetchError::WriterStopped)));
 }
 
-/// The connection cut or standing still at any byte.
+/// The connection is cut, or stalls, at any byte.
 #[tokio::test(start_paused = true)]
 async fn a_cut_or_a_stall_at_any_byte_is_noticed_in_time() {
     let whole_bytes = honest().len();
@@ -201,12 +202,12 @@ async fn keep_alives_without_progress_end_in_time() {
     assert!(begun.elapsed() <= limits::STREAM_STALL_DEADLINE + 2 * limits::KEEP_ALIVE_INTERVAL);
 }
 
-/// What is said, and what is agreed on or the code of why not.
+/// The replies of a source, and the agreement or the code of the refusal.
 type Agreeing = (Vec<Reply>, Result<(Vec<u32>, Vec<u64>), &'static str>);
 
-/// What a source says about its files, in whatever order, is compared with what is downloaded.
+/// The files that a source reports, in any order, are compared with those of the download.
 #[tokio::test]
-async fn a_source_whose_files_are_others_by_now_is_none() {
+async fn a_source_whose_files_have_changed_is_refused() {
     let ours = [file("a.eti", 3), file("version.ini", 1)];
     let offered = |file: &RootFile, fingerprint| DownloadFile { file: file.clone(), fingerprint };
     let (a, sentinel) = (offered(&ours[0], 10), offered(&ours[1], 20));
@@ -246,7 +247,7 @@ async fn a_source_whose_files_are_others_by_now_is_none() {
 }
 
 #[test]
-fn what_may_pass_is_tried_again_and_a_liar_is_not() {
+fn a_source_is_tried_again_after_passing_faults_but_not_after_lies() {
     let refused = |code| FetchError::Wire(WireError::Refused(Refusal::new(code, "")));
     for error in
         [FetchError::Wire(WireError::Closed), refused(RefusalCode::Busy), refused(RefusalCode::Changed)]

@@ -1,4 +1,4 @@
-//! The plan under every order of events: every chunk done exactly once, and an end as long as one source lives.
+//! The plan under any order of events: every chunk is done exactly once, and the download ends while one source works.
 
 use lanspread_types::content::RootFile;
 use proptest::prelude::*;
@@ -28,18 +28,18 @@ fn assign_all(plan: &mut Plan) -> Vec<(SourceId, usize)> {
 }
 
 #[test]
-fn four_chunks_over_two_equal_sources_are_two_each_whoever_answers_first() {
+fn two_equal_sources_get_two_of_four_chunks_each_no_matter_which_answers_first() {
     for first in [0, 1] {
         let mut plan = plan(4, 2);
         assert_eq!([plan.open_next(), plan.open_next()], [Some(0), Some(1)]);
         plan.opened(first, &[]);
         assert_eq!(assign_all(&mut plan), [(first, 0), (first, 1)]);
-        // Fast enough to be done with both before the other one has said hello.
+        // The first source is done with both chunks before the other one has opened.
         assert!(plan.finished(first, 0) && plan.finished(first, 1));
         assert_eq!(assign_all(&mut plan), []);
         assert_eq!(plan.close_next(), None, "chunks are waiting, so it may still be needed");
         plan.opened(1 - first, &[]);
-        // Both are open now; the one that has less goes first.
+        // Both are open now, and the source with fewer chunks gets the next one.
         assert_eq!(plan.assign().map(|(source, chunk)| (source, chunk.id)), Some((1 - first, 2)));
     }
     let mut plan = plan(4, 2);
@@ -48,7 +48,7 @@ fn four_chunks_over_two_equal_sources_are_two_each_whoever_answers_first() {
 }
 
 #[test]
-fn when_the_one_that_was_waited_for_fails_the_other_takes_its_share() {
+fn when_an_awaited_source_fails_the_other_takes_its_share() {
     let mut plan = plan(4, 2);
     while plan.open_next().is_some() {}
     plan.opened(0, &[]);
@@ -59,7 +59,7 @@ fn when_the_one_that_was_waited_for_fails_the_other_takes_its_share() {
 }
 
 #[test]
-fn one_that_is_late_is_not_waited_for_and_still_welcome() {
+fn a_late_source_is_not_waited_for_but_still_used() {
     let mut plan = plan(6, 2);
     while plan.open_next().is_some() {}
     plan.opened(0, &[]);
@@ -74,7 +74,7 @@ fn one_that_is_late_is_not_waited_for_and_still_welcome() {
 }
 
 #[test]
-fn a_source_that_fails_gives_back_what_it_owes_and_is_tried_a_bounded_number_of_times() {
+fn a_failed_source_returns_its_chunks_and_is_tried_a_limited_number_of_times() {
     let mut plan = plan(3, 2);
     open_all(&mut plan);
     assert_eq!(assign_all(&mut plan), [(0, 0), (1, 1), (0, 2)]);
@@ -94,7 +94,7 @@ fn a_source_that_fails_gives_back_what_it_owes_and_is_tried_a_bounded_number_of_
 }
 
 #[test]
-fn a_source_that_brought_something_between_two_failures_is_not_given_up() {
+fn a_source_that_delivers_a_chunk_between_failures_is_not_given_up() {
     let mut plan = plan(20, 1);
     for round in 0..10 {
         plan.wake(0);
@@ -115,7 +115,7 @@ fn no_more_sources_are_opened_than_there_are_chunks_or_places() {
 }
 
 #[test]
-fn what_a_changed_source_had_brought_is_fetched_again() {
+fn chunks_from_a_changed_source_are_fetched_again() {
     let mut plan = plan(2, 2);
     open_all(&mut plan);
     assign_all(&mut plan);
@@ -157,12 +157,12 @@ fn an_idle_source_takes_over_from_a_much_slower_one_once() {
     plan.measured(0, 0, 100 * SECOND);
     assert_eq!(plan.take_over(), None, "a chunk is taken over once");
     plan.ended(0, Ending::Hopeless);
-    assert_eq!(open_all(&mut plan), [1], "it is the last one that lives");
+    assert_eq!(open_all(&mut plan), [1], "it is the last source left");
     assert_eq!(assign_all(&mut plan), [(1, 1)]);
 }
 
 #[test]
-fn a_chunk_that_came_whole_before_its_source_was_stopped_is_done() {
+fn a_chunk_that_was_complete_before_its_source_stopped_is_done() {
     let mut plan = slow_and_idle(500, 10);
     assert_eq!(plan.take_over(), Some(1));
     assert!(plan.finished(1, 1));
@@ -171,7 +171,7 @@ fn a_chunk_that_came_whole_before_its_source_was_stopped_is_done() {
     assert!(!plan.finished(1, 1), "and only once");
 }
 
-/// The rule around its edges: bytes to fetch anew, rate of the idle one, bytes left, rate of the slow one.
+/// The rule at its limits: bytes to fetch again, rate of the idle source, bytes left, rate of the slow source.
 #[test]
 fn taking_over_pays_only_when_it_takes_less_than_half_the_time() {
     for (all, fast, left, slow, expected) in [
@@ -194,7 +194,7 @@ fn taking_over_pays_only_when_it_takes_less_than_half_the_time() {
     for (fast, slow, expected) in [(500, 10, Some(1)), (19, 10, None)] {
         assert_eq!(slow_and_idle(fast, slow).take_over(), expected);
     }
-    // One that was never measured is taken for as good as any was at its best.
+    // A source that was never measured is assumed to be as fast as the best rate so far.
     let files = [RootFile { name: String::new(), size: 2000 }];
     let mut plan = Plan::new(&Chunks::of(&files, 1000), |_| false, 2, 8);
     open_all(&mut plan);
@@ -218,7 +218,7 @@ fn a_rate_forgets_a_short_pause_and_not_a_long_one() {
     assert!(rate < 100, "{rate}");
 }
 
-/// One thing that happens, as far as it can happen at that moment.
+/// One event, which is ignored if it cannot happen at that moment.
 #[derive(Debug, Clone, Copy)]
 enum Event {
     Opened(usize),
@@ -227,7 +227,7 @@ enum Event {
     Hopeless(usize),
     Measured(usize, u64),
     Woken(usize),
-    /// A source opens and its files have changed: what it brought is dropped.
+    /// A source opens and its files have changed: the chunks that it delivered are dropped.
     Changed(usize),
 }
 
@@ -243,13 +243,13 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// A world around a plan: what the sources do is up to the events, what they are told is up to the plan.
+/// The world around a plan: the events decide what the sources do, the plan decides what they are asked to do.
 struct World {
     plan: Plan,
-    /// Told to open and not answered yet.
+    /// Asked to open and not answered yet.
     opening: BTreeSet<usize>,
     open: BTreeSet<usize>,
-    /// Told to close or stop.
+    /// Asked to close.
     closing: BTreeSet<usize>,
     owed: Vec<VecDeque<usize>>,
     brought: Vec<Option<usize>>,
@@ -267,15 +267,18 @@ impl World {
         }
     }
 
-    /// Everything that follows from what has happened, as the program does it.
+    /// Carries out the plan's decisions, as the transfer does.
     fn settle(&mut self) {
         while let Some(source) = self.plan.open_next() {
             assert!(!self.open.contains(&source) && self.opening.insert(source));
         }
         while let Some((source, chunk)) = self.plan.assign() {
             assert!(self.open.contains(&source) && !self.closing.contains(&source));
-            assert!(self.owed.iter().all(|owed| !owed.contains(&chunk.id)), "with one source at a time");
-            assert_eq!(self.brought[chunk.id], None, "what is done is not fetched again");
+            assert!(
+                self.owed.iter().all(|owed| !owed.contains(&chunk.id)),
+                "a chunk is with one source at a time"
+            );
+            assert_eq!(self.brought[chunk.id], None, "a chunk that is done is not fetched again");
             self.owed[source].push_back(chunk.id);
             assert!(self.owed[source].len() <= limits::CHUNKS_AHEAD);
         }
@@ -334,10 +337,10 @@ impl World {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
-    /// Whatever happens in whatever order, no chunk is with two sources or fetched again when it is done; and once
-    /// nothing goes wrong any more, every chunk comes — or no source is left.
+    /// Under any order of events, no chunk is with two sources or fetched again when it is done. Once no more faults
+    /// happen, every chunk arrives or no source is left.
     #[test]
-    fn every_chunk_comes_once_under_any_order_of_events(
+    fn every_chunk_arrives_once_under_any_order_of_events(
         chunk_count in 0u64..12,
         sources in 1usize..5,
         events in proptest::collection::vec(event(), 0..120),
@@ -352,7 +355,7 @@ proptest! {
                 world.settle();
             }
         }
-        // From here on every source does what it should.
+        // From here on every source works without faults.
         for _ in 0..1000 {
             if world.plan.is_complete() || world.plan.is_hopeless() {
                 break;
@@ -364,7 +367,7 @@ proptest! {
                 }
             }
         }
-        prop_assert!(world.plan.is_complete() || world.plan.is_hopeless(), "it stands still: {:?}", world.plan);
+        prop_assert!(world.plan.is_complete() || world.plan.is_hopeless(), "the plan is stuck: {:?}", world.plan);
         if world.plan.is_complete() {
             prop_assert!(world.brought.iter().all(Option::is_some));
             let shares: u64 = (0..sources).map(|source| world.plan.share(source).0).sum();

@@ -1,5 +1,5 @@
-//! The receiver's loop over an in-memory pipe with time standing still: how long a source may be silent, slow or
-//! merely alive. What a source says in one go is tested through whole attempts (`install/attempt/tests.rs`).
+//! The receiver's loop over an in-memory pipe with a paused clock: how long a source may be silent, slow or merely
+//! alive. The content of streams is tested through whole attempts (`peer/attempt_tests.rs`).
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, duplex};
 
 use super::*;
 
-/// An observer that accepts every claim.
+/// An observer that keeps the number of received bytes.
 #[derive(Default)]
 struct Watching {
     bytes: u64,
@@ -28,7 +28,7 @@ impl StreamObserver for Watching {
     }
 }
 
-/// How one stream ended: its result, after how long, and what it brought.
+/// How one stream ended: its result, its duration and what was received.
 #[derive(Debug)]
 struct Ended {
     result: Result<(), AttemptError>,
@@ -56,8 +56,8 @@ async fn opened<S: AsyncRead + AsyncWrite>(stream: S) -> Connection<S> {
     Connection::open(stream, &ours).await.unwrap()
 }
 
-/// Receives the script of a source through a pipe with a fault, which begins with the stream; the disk takes its
-/// first step after `disk_busy`.
+/// Receives the script of a source through a pipe whose fault begins with the stream. The disk takes its first step
+/// after `disk_busy`.
 async fn receive_from(stream: Vec<Step>, fault: Fault, disk_busy: Duration) -> Ended {
     let source = LyingSource::new("source", Vec::new(), stream);
     let said_before = LyingSource { stream: Vec::new(), ..source.clone() }.stream_connection_bytes().unwrap();
@@ -95,7 +95,7 @@ async fn receive_from(stream: Vec<Step>, fault: Fault, disk_busy: Duration) -> E
     tokio::select! {
         () = speaking => unreachable!(),
         (ended, steps) = async { tokio::join!(receiving, staging) } => Ended { steps, ..ended },
-        // Time jumps when nothing else happens: a receiver that waits for ever gets here at once.
+        // The paused clock jumps when all tasks wait, so a receiver that waits for ever gets here at once.
         () = tokio::time::sleep(Duration::from_secs(86_400)) => panic!("it would wait for ever"),
     }
 }
@@ -116,7 +116,7 @@ fn honest_then(frames: usize, step: Step) -> Vec<Step> {
     steps
 }
 
-/// The honest stream passes whole; the tests below differ from it in what they say they differ in.
+/// The honest stream passes whole. Each test below differs from it only in the fault that it names.
 #[tokio::test(start_paused = true)]
 async fn an_honest_stream_is_received_whole() {
     let ended = receive_from(small_game::stream(), Fault::None, Duration::ZERO).await;
@@ -126,7 +126,7 @@ async fn an_honest_stream_is_received_whole() {
     assert_eq!(ended.after, Duration::ZERO);
 }
 
-/// A source that falls silent, at whatever frame, is given up exactly at the idle deadline.
+/// A source that falls silent after any frame is given up exactly at the idle deadline.
 #[tokio::test(start_paused = true)]
 async fn silence_is_given_up_at_the_idle_deadline() {
     for frames in 0..=frame::COMPLETE {
@@ -142,7 +142,7 @@ async fn silence_is_given_up_at_the_idle_deadline() {
     }
 }
 
-/// A connection that stops in the middle, at whatever byte of the stream, is given up at a deadline too.
+/// A connection that stalls at any byte of the stream is given up at a deadline too.
 #[tokio::test(start_paused = true)]
 async fn a_stall_at_any_byte_is_given_up() {
     let source = LyingSource::new("source", Vec::new(), small_game::stream());
@@ -159,7 +159,7 @@ async fn a_stall_at_any_byte_is_given_up() {
     }
 }
 
-/// A source that only ever says that it lives is given up when no honest decoder would need longer.
+/// A source that sends only keep-alives is given up when no honest decoder would need longer.
 #[tokio::test(start_paused = true)]
 async fn keep_alives_for_ever_are_given_up_at_the_stall_deadline() {
     for frames in [0, 1, frame::FIRST_DATA, frame::COMPLETE] {
@@ -170,7 +170,7 @@ async fn keep_alives_for_ever_are_given_up_at_the_stall_deadline() {
     }
 }
 
-/// A living source on a bad link is not given up: 12.5 kB/s in frames of full size, far beyond the idle deadline.
+/// A working source on a bad link is not given up: 12.5 kB/s in frames of full size, far beyond the idle deadline.
 #[tokio::test(start_paused = true)]
 async fn a_slow_trickle_is_not_abandoned() {
     let bytes = 4 * limits::DATA_CHUNK_BYTES;
@@ -181,7 +181,7 @@ async fn a_slow_trickle_is_not_abandoned() {
     assert!(ended.after > 3 * limits::STREAM_IDLE_DEADLINE, "the test is too quick to mean anything");
 }
 
-/// Nor is one that is far away.
+/// A source with a long delay is not given up either.
 #[tokio::test(start_paused = true)]
 async fn a_long_delay_is_not_abandoned() {
     let delay = Fault::Delay(limits::HELLO_DEADLINE.mul_f32(0.9));
@@ -194,16 +194,16 @@ async fn a_long_delay_is_not_abandoned() {
 async fn a_busy_disk_is_not_the_source_s_fault() {
     let busy = 2 * limits::STREAM_STALL_DEADLINE;
     let mut steps = large_file(100_000, 100);
-    // Keep-alives that were waiting in the meantime are no reason either.
+    // Keep-alives that queued in the meantime do not fail the stream either.
     steps.insert(steps.len() / 2, say(StreamMessage::KeepAlive));
     let ended = receive_from(steps, Fault::None, busy).await;
     assert!(ended.result.is_ok(), "{ended:?}");
     assert!(ended.after >= busy);
 }
 
-/// When the staging thread is gone the stream ends at once and says so.
+/// When the staging thread has ended, the stream ends at once and reports that.
 #[tokio::test(start_paused = true)]
-async fn a_staging_thread_that_is_gone_ends_the_stream() {
+async fn the_stream_ends_when_the_staging_thread_has_ended() {
     let source = LyingSource::new("source", Vec::new(), honest_then(frame::FIRST_DATA, Step::KeepAlives));
     let (near, far) = duplex(4096);
     let (steps, queue) = mpsc::channel(limits::STREAM_QUEUE_ITEMS);
@@ -218,7 +218,7 @@ async fn a_staging_thread_that_is_gone_ends_the_stream() {
         receive(&mut connection, NamePolicy::Portable, steps, &mut Watching::default()).await
     };
     tokio::select! {
-        _ = source.speak(far, Greeting::Honest) => unreachable!("it says keep-alives for ever"),
+        _ = source.speak(far, Greeting::Honest) => unreachable!("it sends keep-alives for ever"),
         result = receiving => assert!(matches!(result, Err(AttemptError::StagingStopped)), "{result:?}"),
     }
 }

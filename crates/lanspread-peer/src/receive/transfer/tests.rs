@@ -1,5 +1,5 @@
-//! Several real sources over in-memory pipes with faults in them: whatever one of them does, the others bring the rest,
-//! and what is here at the end is what the sources have.
+//! Several real sources over in-memory pipes with faults. If one of them fails, the others send the rest, and the
+//! receiver ends with the files of the sources.
 
 use std::fs;
 use std::os::unix::fs::FileExt;
@@ -28,13 +28,13 @@ use crate::source::{Source, handler};
 const ARCHIVE_BYTES: u64 = 3 * CHUNK_BYTES;
 const CHUNK_COUNT: u64 = 4;
 
-/// One source, and what is wrong with each of its connections, the first one first; behind these all are whole.
+/// One source, and the fault of each of its connections in order. All later connections are good.
 struct Served {
     machine: Machine,
     source: Arc<Source>,
     hello: Hello,
     faults: Mutex<Vec<Fault>>,
-    /// Connections after which nobody answers any more.
+    /// Connections that are still answered.
     connections_left: AtomicU64,
 }
 
@@ -120,7 +120,7 @@ impl Receiver {
         }
     }
 
-    /// Transfers what is missing, and says what came of it: who sent how many chunks.
+    /// Transfers the missing chunks and returns how many each source sent.
     async fn transfer(&self, sources: &[&Arc<Served>]) -> Result<Vec<(String, u64)>, ReceiveError> {
         let offers = sources.iter().map(|served| Self::offer(served)).collect();
         self.transfer_from(sources, offers).await
@@ -158,7 +158,7 @@ impl Receiver {
         Ok(shares?.into_iter().map(|share| (share.peer.to_string(), share.chunks)).collect())
     }
 
-    /// Sources that failed, with the code of each.
+    /// The failures of sources, with the code of each.
     fn failures(&mut self) -> Vec<(String, String)> {
         let heard = std::iter::from_fn(|| self.heard.try_next());
         heard
@@ -171,7 +171,7 @@ impl Receiver {
             .collect()
     }
 
-    /// Whether everything here is what a source has.
+    /// Whether the receiver's files equal those of a source.
     fn has_all_of(&self, served: &Served) -> bool {
         let here = |name: &str| fs::read(self.machine.games_dir().join("g/.downloading").join(name)).unwrap();
         here("a.eti") == fs::read(served.archive()).unwrap() && here("version.ini") == b"1"
@@ -187,7 +187,7 @@ fn strings<const N: usize>(pairs: [(&str, &str); N]) -> Vec<(String, String)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_equal_sources_bring_half_of_the_chunks_each() {
+async fn two_equal_sources_send_half_of_the_chunks_each() {
     let (one, two) = (served("one", &[]), served("two", &[]));
     let mut receiver = Receiver::new();
     let shares = receiver.transfer(&[&one, &two]).await.unwrap();
@@ -200,10 +200,9 @@ async fn two_equal_sources_bring_half_of_the_chunks_each() {
     }
 }
 
-/// Every fault of one source, with the code of its failure: the other one brings what is missing, and the content is
-/// right.
+/// For every fault of one source, the failure has its code, the other source sends the rest, and the content is right.
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_one_source_does_the_other_brings_the_rest() {
+async fn when_one_source_fails_the_other_sends_the_rest() {
     for (fault, code) in [
         (Fault::CutAt(0), "connection-lost"),
         (Fault::CutAt(1000), "connection-lost"),
@@ -221,17 +220,17 @@ async fn whatever_one_source_does_the_other_brings_the_rest() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_source_that_breaks_off_is_asked_again_for_what_is_missing_only() {
+async fn an_interrupted_source_is_asked_again_only_for_the_missing_chunks() {
     let one = served("one", &[Fault::CutAt(CHUNK_BYTES + 300_000)]);
     let mut receiver = Receiver::new();
     let shares = receiver.transfer(&[&one]).await.unwrap();
-    assert_eq!(shares, [("one".to_owned(), CHUNK_COUNT)], "no chunk came twice");
+    assert_eq!(shares, [("one".to_owned(), CHUNK_COUNT)], "no chunk was sent twice");
     assert_eq!(receiver.failures(), strings([("one", "connection-lost")]));
     assert!(receiver.has_all_of(&one));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn when_all_sources_are_gone_what_came_is_kept_for_the_next_run() {
+async fn when_all_sources_fail_their_chunks_are_kept_for_the_next_run() {
     let one = served("one", &[Fault::CutAt(CHUNK_BYTES + 300_000)]);
     one.connections_left.store(1, Ordering::Relaxed);
     let mut receiver = Receiver::new();
@@ -240,16 +239,16 @@ async fn when_all_sources_are_gone_what_came_is_kept_for_the_next_run() {
         other => panic!("{other:?}"),
     }
     let tries = limits::SOURCE_FAILURES_MAX as usize;
-    // The first one brought a chunk, so counting began anew behind it.
+    // A delivered chunk resets the count, so the break after it is the first failure.
     assert_eq!(receiver.failures().len(), tries);
     one.connections_left.store(9, Ordering::Relaxed);
     assert_eq!(receiver.transfer(&[&one]).await.unwrap(), [("one".to_owned(), CHUNK_COUNT - 1)]);
     assert!(receiver.has_all_of(&one));
 }
 
-/// What came from the old file is thrown away: a file is never put together from two.
+/// The chunks of the old file are dropped, because a file is never combined from two.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_source_whose_file_changed_brings_all_of_it_again() {
+async fn a_source_whose_file_changed_sends_all_of_it_again() {
     let one = served("one", &[Fault::CutAt(CHUNK_BYTES + 300_000)]);
     one.connections_left.store(1, Ordering::Relaxed);
     let receiver = Receiver::new();
@@ -272,9 +271,9 @@ async fn another_peer_at_the_address_is_never_a_source() {
     assert_eq!(receiver.failures(), strings([("one", "other-peer")]));
 }
 
-/// It does not end and it does not send: long before it is given up, the other one takes over what it owes.
+/// A stalled source neither ends nor sends. Long before its deadline, the other one takes over its chunks.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_source_that_stands_still_is_relieved() {
+async fn a_stalled_source_is_relieved() {
     let (slow, fast) = (served("slow", &[Fault::StallAt(500_000)]), served("fast", &[]));
     let mut receiver = Receiver::new();
     let shares = receiver.transfer(&[&slow, &fast]).await.unwrap();
@@ -289,7 +288,7 @@ async fn a_cancelled_transfer_ends_at_once_with_every_task() {
     let receiver = Receiver::new();
     let cancel = receiver.cancel.clone();
     let (one, others) = ([&stalled], async {
-        // As soon as bytes have come.
+        // As soon as the source is sending.
         while stalled.source.active_transfers() == 0 {
             tokio::task::yield_now().await;
         }
@@ -306,7 +305,7 @@ async fn a_disk_that_fails_ends_the_transfer_and_no_source_is_blamed() {
     let removing = receiver.machine.games_dir().join("g/.downloading/a.eti");
     let mut offers = vec![Receiver::offer(&one)];
     offers[0].files.reverse();
-    // Whatever is opened here for writing is not there.
+    // The receiver's file is removed, so that opening it for writing fails.
     let connect = async {
         loop {
             if fs::remove_file(&removing).is_ok() {

@@ -1,6 +1,9 @@
 //! Serving chunks over an in-memory pipe: requested chunks arrive, nothing else can be requested, a changed file is
 //! reported, and nothing is ever left running.
 
+use std::fs::OpenOptions;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::time::Duration;
 
 use lanspread_archive::provider::ProviderChoice;
@@ -16,8 +19,6 @@ use super::super::handler;
 use super::*;
 use crate::report::channel::EventSender;
 use crate::report::event::PeerEvent;
-
-const IDLE: Duration = limits::STREAM_IDLE_DEADLINE;
 
 fn hello() -> Hello {
     Hello { peer: PeerId::random().unwrap(), name: "pc".parse().unwrap(), listen_port: None, instance: 0 }
@@ -109,7 +110,7 @@ async fn ask(connection: &mut Connection<DuplexStream>, file: u32, offset: u64, 
 async fn answer(connection: &mut Connection<DuplexStream>) -> (Vec<u8>, ChunkMessage) {
     let mut bytes = Vec::new();
     loop {
-        match connection.halves().0.item(IDLE, BytesMut::new()).await.unwrap() {
+        match connection.halves().0.item(BytesMut::new()).await.unwrap() {
             ChunkItem::Data(data) => bytes.extend_from_slice(&data),
             ChunkItem::Control(ChunkMessage::KeepAlive) => {}
             ChunkItem::Control(message) => return (bytes, message),
@@ -251,7 +252,7 @@ async fn a_receiver_that_disappears_leaves_nothing_running() {
         let (mut connection, served, _) = serving.begin(1000).await;
         ask(&mut connection, 0, 0, 1_000_000).await;
         for _ in 0..frames {
-            connection.halves().0.item(IDLE, BytesMut::new()).await.unwrap();
+            connection.halves().0.item(BytesMut::new()).await.unwrap();
         }
         connection.gone().await;
         drop(connection);
@@ -275,7 +276,7 @@ async fn bytes_that_are_not_a_request_end_the_download() {
         connection.send(&Request::Games { known: None }).await.unwrap();
         connection
     };
-    assert!(near.halves().0.item(IDLE, BytesMut::new()).await.is_err());
+    assert!(near.halves().0.item(BytesMut::new()).await.is_err());
     serving.assert_over(served, "protocol-violation", events).await;
 }
 
@@ -329,7 +330,7 @@ async fn a_receiver_that_does_not_read_holds_up_a_stopping_source_only_briefly()
     drop(events);
     // Half a frame may be all that arrived; nothing follows it.
     let (mut incoming, mut rest) = (connection.halves().0, 0);
-    while incoming.item(IDLE, BytesMut::new()).await.is_ok() {
+    while incoming.item(BytesMut::new()).await.is_ok() {
         rest += 1;
     }
     assert!(rest <= 1);
