@@ -12,14 +12,14 @@ import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from . import checks
 from .contract import Deadline, expect, expect_equal
 from .events import Event, named
 from .games import SENTINEL, MarkedGame
 from .peer import Peer
-from .stage import Stage
+from .stage import OperationSettings, Stage
 from .trees import sha256
 from .watch import Change
 
@@ -37,8 +37,15 @@ _REPORT_LIMIT_S = 5.0
 Place = tuple[str, int]
 
 
-def start_download(stage: Stage, game: MarkedGame, received: Path, sources: Sequence[Peer]) -> Peer:
-    return stage.start_operation(["download", game.game], received, sources, catalog=game.catalog)
+def start_download(
+    stage: Stage,
+    game: MarkedGame,
+    received: Path,
+    sources: Sequence[Peer],
+    **settings: Unpack[OperationSettings],
+) -> Peer:
+    settings["catalog"] = game.catalog
+    return stage.start_operation(["download", game.game], received, sources, **settings)
 
 
 def download(stage: Stage, game: MarkedGame, received: Path, sources: Sequence[Peer], *, exit_status: int = 0) -> Peer:

@@ -68,6 +68,10 @@ STREAM_RATE_BYTES_PER_SECOND = 8_000_000
 # Where faults hit. Far more than the buffers between a source's disk and a receiver's, far less than the game.
 FAULT_AT_BYTES = 8_000_000
 
+# A receiver gives a silent source up after 20 s. Where a scenario waits for that, it sets this limit: four of the
+# keep-alives that a source sends every 2 s must be missing, so that a busy machine is not taken for a silent source.
+IDLE_LIMIT_S = 8
+
 
 @dataclass(frozen=True)
 class SlowGame:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
@@ -76,6 +76,7 @@ class ContainerSettings:
     user: str
     mounts: tuple[Mount, ...] = ()
     capabilities: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
     entrypoint: str = ""
 
     def run_arguments(self, arguments: Sequence[str], *, detached: bool = False) -> list[str]:
@@ -91,9 +92,15 @@ class ContainerSettings:
             command += ["--mount", mount.argument()]
         for capability in self.capabilities:
             command += ["--cap-add", capability]
+        command += environment_arguments(self.environment)
         if self.entrypoint:
             command += ["--entrypoint", self.entrypoint]
         return [*command, self.image, *arguments]
+
+
+def environment_arguments(environment: Mapping[str, str]) -> list[str]:
+    """The options of `docker run` and `docker exec` that set these variables."""
+    return [argument for name, value in environment.items() for argument in ("--env", f"{name}={value}")]
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypedDict, Unpack
@@ -30,7 +30,7 @@ from .doubles import FAULT_PROXY, LYING_SOURCE, PROGRAMS_DIR, FaultProxy, LyingS
 from .events import Event, named
 from .image import PROGRAM
 from .payload import PayloadTree
-from .peer import ContainerSettings, Machine, Mount, Peer, Reachable
+from .peer import ContainerSettings, Machine, Mount, Peer, Reachable, environment_arguments
 from .tools import CATALOG, FIXTURES_DIR, TOOLS_DIR
 
 # The version of every game that a scenario packs itself.
@@ -38,6 +38,9 @@ VERSION = "20250601"
 
 # What concerns this machine only; these commands have no options about peers.
 _COMMANDS_WITHOUT_PEERS = ("uninstall", "remove", "verify")
+
+# Sets a limit of the program for tests; it is neither an option nor documented.
+_IDLE_TIMEOUT_MS = "LANSPREAD_TEST_IDLE_TIMEOUT_MS"
 
 # A `status` or `list` is answered at once; this bounds one that hangs.
 _COMMAND_TIME_LIMIT_S = 20
@@ -85,6 +88,8 @@ class OperationSettings(TypedDict, total=False):
     options: Sequence[str]
     """More options for its command line."""
     mounts: Sequence[Mount]
+    idle_limit_s: int
+    """After how long without a byte the receiver gives a source up: less than the product's own limit, to save time."""
 
 
 class Abandoned(BaseException):
@@ -218,12 +223,16 @@ class Stage:
         for source in sources:
             arguments += ["--peer", source.address]
         arguments += settings.get("options", ())
+        environment = {}
+        if "idle_limit_s" in settings:
+            environment[_IDLE_TIMEOUT_MS] = str(settings["idle_limit_s"] * 1000)
         return self.start(
             settings.get("name", "receiver"),
             arguments,
             games,
             catalog=settings.get("catalog", CATALOG),
             mounts=settings.get("mounts", ()),
+            environment=environment,
         )
 
     def operation(
@@ -277,15 +286,18 @@ class Stage:
         catalog: Path = CATALOG,
         mounts: Sequence[Mount] = (),
         capabilities: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
     ) -> Peer:
         """Runs the program with these arguments: on a machine if one is given, otherwise in a container of its own with
         this games directory. A peer of the same name later in the scenario is the same machine again: it finds the same
         state directory."""
         if isinstance(games, Machine):
             container = games.container
-            docker_arguments = ["exec", container, PROGRAM, *arguments]
+            docker_arguments = ["exec", *environment_arguments(environment or {}), container, PROGRAM, *arguments]
         else:
-            settings = self._settings(name, games, catalog, mounts, capabilities)
+            settings = replace(
+                self._settings(name, games, catalog, mounts, capabilities), environment=environment or {}
+            )
             container = settings.container
             docker_arguments = settings.run_arguments(arguments)
         return self._begin(name, container, docker_arguments, arguments)

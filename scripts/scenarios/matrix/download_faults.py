@@ -23,7 +23,7 @@ from ..download_checks import (
     wait_for_bytes,
 )
 from ..events import named
-from ..games import DOWNLOAD_RATE_BYTES_PER_SECOND, FIRST, SECOND, MarkedGame, marked_game
+from ..games import DOWNLOAD_RATE_BYTES_PER_SECOND, FIRST, IDLE_LIMIT_S, SECOND, MarkedGame, marked_game
 from ..payload import marked_file
 from ..peer import Peer
 from ..stage import Stage
@@ -130,7 +130,7 @@ def every_source_gone(stage: Stage) -> None:
     game = marked_game(stage, [FIRST, SECOND], {ARCHIVE: 8 * CHUNK_BYTES})
     sources = [game.start(stage, name, rate=DOWNLOAD_RATE_BYTES_PER_SECOND) for name in game.roots]
     received = stage.games_dir("receiver")
-    receiver = start_download(stage, game, received, sources)
+    receiver = start_download(stage, game, received, sources, idle_limit_s=IDLE_LIMIT_S)
     wait_for_bytes(stage, receiver, FAULT_AT_BYTES)
     for source in sources:
         source.kill()
