@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // tests
 
+#[path = "common/support.rs"]
 mod common;
 
 use std::fs;

@@ -91,22 +91,22 @@ fn check_volumes(archive: &ArchiveSet, volumes: &[rars::Archive]) -> Result<Arch
         }
         match end {
             // An archive cut exactly between two entries would decode as listed, and the rest would be missing.
-            End::Missing => {
+            EndRecord::Missing => {
                 return Err(ArchiveError::corrupt(archive.name(), "it ends before its end record"));
             }
-            End::NextVolume if is_last => {
+            EndRecord::NextVolume if is_last => {
                 return Err(volume_missing(
                     archive,
                     "the last volume found is marked as followed by another",
                 ));
             }
-            End::Last if !is_last => {
+            EndRecord::Last if !is_last => {
                 return Err(ArchiveError::corrupt(
                     archive.name(),
                     "a volume before the last one is marked as the last",
                 ));
             }
-            End::NextVolume | End::Last | End::Unknown => {}
+            EndRecord::NextVolume | EndRecord::Last | EndRecord::Unknown => {}
         }
     }
     format.ok_or_else(|| ArchiveError::corrupt(archive.name(), "it has no volumes"))
@@ -135,7 +135,7 @@ fn check_rar5(archive: &ArchiveSet, rar5: &rars::rar50::Archive, index: usize) -
 }
 
 /// How a volume ends.
-enum End {
+enum EndRecord {
     Missing,
     NextVolume,
     Last,
@@ -143,21 +143,21 @@ enum End {
     Unknown,
 }
 
-fn end_of_rar5(rar5: &rars::rar50::Archive) -> End {
+fn end_of_rar5(rar5: &rars::rar50::Archive) -> EndRecord {
     match rar5.blocks.last() {
-        Some(rars::rar50::Block::End(end)) if end.has_next_volume() => End::NextVolume,
-        Some(rars::rar50::Block::End(_)) => End::Last,
-        _ => End::Missing,
+        Some(rars::rar50::Block::End(end)) if end.has_next_volume() => EndRecord::NextVolume,
+        Some(rars::rar50::Block::End(_)) => EndRecord::Last,
+        _ => EndRecord::Missing,
     }
 }
 
-fn end_of_rar4(rar4: &rars::rar15_40::Archive) -> End {
+fn end_of_rar4(rar4: &rars::rar15_40::Archive) -> EndRecord {
     /// `EARC_NEXT_VOLUME` of the end-of-archive block.
     const NEXT_VOLUME: u16 = 1;
     match rar4.blocks.last() {
-        Some(rars::rar15_40::Block::End(end)) if end.flags & NEXT_VOLUME != 0 => End::NextVolume,
-        Some(rars::rar15_40::Block::End(_)) => End::Last,
-        _ => End::Unknown,
+        Some(rars::rar15_40::Block::End(end)) if end.flags & NEXT_VOLUME != 0 => EndRecord::NextVolume,
+        Some(rars::rar15_40::Block::End(_)) => EndRecord::Last,
+        _ => EndRecord::Unknown,
     }
 }
 

@@ -38,15 +38,17 @@ pub(super) fn of_ended_run(
 ) -> Option<ArchiveError> {
     let archive = archive.to_owned();
     let words = shown(complaints);
-    match (told(complaints), status.code()) {
-        (Some(Told::Encrypted), _) | (_, Some(status::PASSWORD)) => Some(ArchiveError::Encrypted { archive }),
-        (Some(Told::VolumeMissing), _) => Some(ArchiveError::VolumeMissing { archive, reason: words }),
-        (Some(Told::TooNew), _) | (_, Some(status::BAD_ARCHIVE)) => {
+    match (first_complaint(complaints), status.code()) {
+        (Some(Complaint::Encrypted), _) | (_, Some(status::PASSWORD)) => {
+            Some(ArchiveError::Encrypted { archive })
+        }
+        (Some(Complaint::VolumeMissing), _) => Some(ArchiveError::VolumeMissing { archive, reason: words }),
+        (Some(Complaint::TooNew), _) | (_, Some(status::BAD_ARCHIVE)) => {
             Some(ArchiveError::NotAnArchive { archive, reason: words })
         }
         (_, Some(status::SUCCESS)) => None,
         (_, Some(status::NO_FILES)) if empty => None,
-        (Some(Told::Corrupt), _) | (None, Some(status::WARNING | status::CHECKSUM)) => {
+        (Some(Complaint::Corrupt), _) | (None, Some(status::WARNING | status::CHECKSUM)) => {
             let reason = if words.is_empty() { format!("unrar ended with {status}") } else { words };
             Some(ArchiveError::Corrupt { archive, entry: None, reason })
         }
@@ -61,17 +63,17 @@ pub(super) fn of_ended_run(
 pub(super) fn of_stopped_run(archive: &str, complaints: &[u8]) -> Option<ArchiveError> {
     let archive = archive.to_owned();
     let reason = shown(complaints);
-    Some(match told(complaints)? {
-        Told::Encrypted => ArchiveError::Encrypted { archive },
-        Told::VolumeMissing => ArchiveError::VolumeMissing { archive, reason },
-        Told::TooNew => ArchiveError::NotAnArchive { archive, reason },
-        Told::Corrupt => ArchiveError::Corrupt { archive, entry: None, reason },
+    Some(match first_complaint(complaints)? {
+        Complaint::Encrypted => ArchiveError::Encrypted { archive },
+        Complaint::VolumeMissing => ArchiveError::VolumeMissing { archive, reason },
+        Complaint::TooNew => ArchiveError::NotAnArchive { archive, reason },
+        Complaint::Corrupt => ArchiveError::Corrupt { archive, entry: None, reason },
     })
 }
 
 /// The meaning of a complaint, if it is known. The later variant is the more specific one and counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Told {
+enum Complaint {
     Corrupt,
     /// Packed by a method that the program does not know.
     TooNew,
@@ -79,25 +81,25 @@ enum Told {
     Encrypted,
 }
 
-fn told(complaints: &[u8]) -> Option<Told> {
-    lines(complaints).filter_map(|line| told_by_line(&line)).max()
+fn first_complaint(complaints: &[u8]) -> Option<Complaint> {
+    lines(complaints).filter_map(|line| complaint_of_line(&line)).max()
 }
 
-fn told_by_line(line: &str) -> Option<Told> {
+fn complaint_of_line(line: &str) -> Option<Complaint> {
     let starts = |beginnings: &[&str]| beginnings.iter().any(|beginning| line.starts_with(beginning));
     if starts(&[
         "Incorrect password",
         "The specified password is incorrect",
         "Checksum error in the encrypted file",
     ]) {
-        Some(Told::Encrypted)
+        Some(Complaint::Encrypted)
     } else if starts(&["Cannot find volume", "WARNING: You need to start extraction from a previous volume"])
     {
-        Some(Told::VolumeMissing)
+        Some(Complaint::VolumeMissing)
     } else if starts(&["Unknown method in"]) {
-        Some(Told::TooNew)
+        Some(Complaint::TooNew)
     } else if line.ends_with("- checksum error") || starts(&["Unexpected end of archive", "Corrupt"]) {
-        Some(Told::Corrupt)
+        Some(Complaint::Corrupt)
     } else {
         None
     }

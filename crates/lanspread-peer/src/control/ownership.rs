@@ -53,7 +53,7 @@ pub(crate) fn own(folder: &Path, shown: &Path, daemon: &Daemon) -> Result<Owned,
             }
             Err(TryLockError::Error(error)) => return Err(LocalError::io("lock", &path)(error).into()),
         }
-        if !stands_at(&file, &path) {
+        if !is_at(&file, &path) {
             continue; // the previous daemon has just removed it
         }
         let written = (|| {
@@ -115,7 +115,7 @@ fn read(file: &mut File) -> io::Result<Daemon> {
     Ok(serde_json::from_slice(&bytes)?)
 }
 
-fn stands_at(file: &File, path: &Path) -> bool {
+fn is_at(file: &File, path: &Path) -> bool {
     match (file.metadata(), fs::metadata(path)) {
         (Ok(ours), Ok(there)) => ours.ino() == there.ino() && ours.dev() == there.dev(),
         _ => false,

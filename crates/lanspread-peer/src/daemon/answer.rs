@@ -33,13 +33,13 @@ impl ReplyStream {
 }
 
 /// Why an answer ends before it is done.
-enum End {
+enum AnswerEnd {
     /// The client is gone.
     Unheard,
     Failed(OperationFailure),
 }
 
-impl<E: Into<OperationFailure>> From<E> for End {
+impl<E: Into<OperationFailure>> From<E> for AnswerEnd {
     fn from(error: E) -> Self {
         Self::Failed(error.into())
     }
@@ -49,11 +49,11 @@ impl<E: Into<OperationFailure>> From<E> for End {
 struct ReplySender(mpsc::Sender<ControlReply>);
 
 impl ReplySender {
-    async fn say(&self, reply: ControlReply) -> Result<(), End> {
-        self.0.send(reply).await.map_err(|_| End::Unheard)
+    async fn say(&self, reply: ControlReply) -> Result<(), AnswerEnd> {
+        self.0.send(reply).await.map_err(|_| AnswerEnd::Unheard)
     }
 
-    async fn report(&self, report: impl Into<Answer>) -> Result<(), End> {
+    async fn report(&self, report: impl Into<Answer>) -> Result<(), AnswerEnd> {
         self.say(ControlReply::Report { report: report.into() }).await
     }
 }
@@ -67,8 +67,8 @@ pub fn answer(peer: &Peer, request: ControlRequest) -> ReplyStream {
         let replies = ReplySender(replies);
         let end = match answering.reply(request, &replies, &abandoned).await {
             Ok(()) => ControlReply::Done,
-            Err(End::Failed(failure)) => ControlReply::Failed(failure),
-            Err(End::Unheard) => return,
+            Err(AnswerEnd::Failed(failure)) => ControlReply::Failed(failure),
+            Err(AnswerEnd::Unheard) => return,
         };
         let _ = replies.say(end).await;
     });
@@ -84,7 +84,7 @@ impl Answering {
         request: ControlRequest,
         replies: &ReplySender,
         give_up: &CancellationToken,
-    ) -> Result<(), End> {
+    ) -> Result<(), AnswerEnd> {
         // An operation ends by its own cancellation, so that it reports how it ended.
         if let ControlRequest::Operate(request) = request {
             return self.reply_operate(request, replies, give_up).await;
@@ -126,7 +126,7 @@ impl Answering {
         request: OperationRequest,
         replies: &ReplySender,
         give_up: &CancellationToken,
-    ) -> Result<(), End> {
+    ) -> Result<(), AnswerEnd> {
         let mut operation = self.0.submit(request)?;
         replies
             .say(ControlReply::Accepted { operation: operation.operation(), joined: operation.joined() })
@@ -146,10 +146,10 @@ impl Answering {
                     }
                 }
                 // Also while the operation is silent.
-                () = replies.0.closed() => return Err(End::Unheard),
+                () = replies.0.closed() => return Err(AnswerEnd::Unheard),
             }
         }
-        operation.outcome().await.map_err(End::Failed)
+        operation.outcome().await.map_err(AnswerEnd::Failed)
     }
 
     async fn reply_plan(
@@ -158,14 +158,14 @@ impl Answering {
         options: &OperationOptions,
         replies: &ReplySender,
         give_up: &CancellationToken,
-    ) -> Result<(), End> {
+    ) -> Result<(), AnswerEnd> {
         let plan = self.0.plan_stream_install(game, options, give_up).await?;
         let missing = plan.missing_space();
         replies.report(plan).await?;
         missing.map_or(Ok(()), |error| Err(PeerError::from(error).into()))
     }
 
-    async fn reply_events(&self, follow: bool, replies: &ReplySender) -> Result<(), End> {
+    async fn reply_events(&self, follow: bool, replies: &ReplySender) -> Result<(), AnswerEnd> {
         let (history, mut events) = self.0.event_sender().history_and_rest();
         for event in history {
             replies.say(ControlReply::Event(event)).await?;
@@ -176,14 +176,14 @@ impl Answering {
         loop {
             let next = tokio::select! {
                 next = events.next() => next,
-                () = replies.0.closed() => return Err(End::Unheard),
+                () = replies.0.closed() => return Err(AnswerEnd::Unheard),
             };
             let Some(event) = next else { return Ok(()) };
             replies.say(ControlReply::Event(ReportedEvent::now(event))).await?;
         }
     }
 
-    async fn reply_list(&self, options: &AskOptions, replies: &ReplySender) -> Result<(), End> {
+    async fn reply_list(&self, options: &AskOptions, replies: &ReplySender) -> Result<(), AnswerEnd> {
         for state in self.0.local_games().await? {
             replies.report(&state).await?;
         }
@@ -200,7 +200,7 @@ impl Answering {
         Ok(())
     }
 
-    async fn reply_peers(&self, options: &AskOptions, replies: &ReplySender) -> Result<(), End> {
+    async fn reply_peers(&self, options: &AskOptions, replies: &ReplySender) -> Result<(), AnswerEnd> {
         for report in Answer::peers(&self.0.discover(options).await?) {
             replies.report(report).await?;
         }

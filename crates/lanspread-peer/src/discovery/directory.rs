@@ -159,7 +159,7 @@ impl Directory {
     }
 
     /// Records the library that a peer reported. Returns whether its revision differs from the known one.
-    pub(crate) fn told(
+    pub(crate) fn library_reported(
         &mut self,
         key: PeerKey,
         revision: u64,
@@ -325,9 +325,9 @@ mod tests {
         assert_eq!(claim, Claim::Full);
         let keys: Vec<PeerKey> = directory.entries.keys().copied().collect();
         for key in &keys[..limits::DIRECTORY_OFFERS_MAX / limits::GAMES_MAX + 2] {
-            assert!(directory.told(*key, 1, offers(limits::GAMES_MAX), now));
+            assert!(directory.library_reported(*key, 1, offers(limits::GAMES_MAX), now));
             assert!(
-                !directory.told(*key, 1, offers(limits::GAMES_MAX), now),
+                !directory.library_reported(*key, 1, offers(limits::GAMES_MAX), now),
                 "the same revision is not a change"
             );
         }

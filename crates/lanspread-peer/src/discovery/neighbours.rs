@@ -36,7 +36,7 @@ pub(crate) enum Hint {
 
 /// What was heard of a peer that is neither named nor saved, while a task looks after it.
 #[derive(Debug)]
-struct Heard {
+struct HeardPeer {
     /// The latest first.
     addresses: Vec<SocketAddr>,
     /// When it was last heard of; none after it said goodbye.
@@ -46,13 +46,13 @@ struct Heard {
 
 /// The peer that a task looks after.
 #[derive(Debug, Clone)]
-enum Target {
+enum Neighbour {
     Address(PeerAddress, HowKnown),
     Found(PeerKey, HowKnown),
 }
 
 /// How a connection to a neighbour ended.
-enum End {
+enum ConnectionEnd {
     Broken(String),
     /// The peer now answers at another address and no longer at the previous one.
     Moved(Dialled),
@@ -64,7 +64,7 @@ pub(crate) struct Neighbours {
     events: EventSender,
     tasks: Tasks,
     directory: Mutex<Directory>,
-    heard: Mutex<BTreeMap<PeerKey, Heard>>,
+    heard: Mutex<BTreeMap<PeerKey, HeardPeer>>,
     since: Instant,
 }
 
@@ -86,7 +86,7 @@ impl Neighbours {
 
     /// Looks after a named or saved peer for as long as this peer serves.
     pub(crate) fn keep(self: &Arc<Self>, peer: PeerAddress, how: HowKnown) {
-        self.spawn(Target::Address(peer, how), Arc::default());
+        self.spawn(Neighbour::Address(peer, how), Arc::default());
     }
 
     /// Takes hints and visitors until `stop`.
@@ -114,7 +114,7 @@ impl Neighbours {
         self.directory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn heard(&self) -> MutexGuard<'_, BTreeMap<PeerKey, Heard>> {
+    fn heard(&self) -> MutexGuard<'_, BTreeMap<PeerKey, HeardPeer>> {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -148,24 +148,24 @@ impl Neighbours {
                     return;
                 }
                 let poke: Arc<Notify> = Arc::default();
-                heard.insert(key, Heard { addresses, at: Some(Instant::now()), poke: Arc::clone(&poke) });
-                self.spawn(Target::Found(key, how), poke);
+                heard.insert(key, HeardPeer { addresses, at: Some(Instant::now()), poke: Arc::clone(&poke) });
+                self.spawn(Neighbour::Found(key, how), poke);
             }
         }
     }
 
-    fn spawn(self: &Arc<Self>, target: Target, poke: Arc<Notify>) {
+    fn spawn(self: &Arc<Self>, target: Neighbour, poke: Arc<Notify>) {
         let (neighbours, stop) = (Arc::clone(self), self.tasks.cancel_token());
         self.tasks.spawn("neighbour", async move {
             stop.run_until_cancelled(neighbours.look_after(&target, &poke)).await;
-            if let Target::Found(key, _) = target {
+            if let Neighbour::Found(key, _) = target {
                 neighbours.heard().remove(&key);
             }
         });
     }
 
     /// Looks after one peer until there is no more reason to.
-    async fn look_after(self: &Arc<Self>, target: &Target, poke: &Notify) {
+    async fn look_after(self: &Arc<Self>, target: &Neighbour, poke: &Notify) {
         let mut held: Option<PeerKey> = None;
         // The peer of this target, while another task holds its entry.
         let mut elsewhere: Option<PeerKey> = None;
@@ -207,8 +207,8 @@ impl Neighbours {
                         tries = 0;
                         self.directory().answers(key, dialled.address, SystemTime::now());
                         match self.follow(key, dialled, poke).await {
-                            End::Broken(reason) => reason,
-                            End::Moved(dialled) => {
+                            ConnectionEnd::Broken(reason) => reason,
+                            ConnectionEnd::Moved(dialled) => {
                                 next = Some(dialled);
                                 continue;
                             }
@@ -237,10 +237,10 @@ impl Neighbours {
         }
     }
 
-    async fn reach(&self, target: &Target) -> Result<Dialled, WireError> {
+    async fn reach(&self, target: &Neighbour) -> Result<Dialled, WireError> {
         match target {
-            Target::Address(peer, _) => dial(peer, &self.ours).await,
-            Target::Found(key, _) => {
+            Neighbour::Address(peer, _) => dial(peer, &self.ours).await,
+            Neighbour::Found(key, _) => {
                 let mut addresses =
                     self.heard().get(key).map(|heard| heard.addresses.clone()).unwrap_or_default();
                 for address in self.directory().addresses(*key) {
@@ -256,15 +256,15 @@ impl Neighbours {
 
     /// Whether the peer that answered is not the one that this task looks after: either this peer itself, or, at the
     /// address of a hint, another peer than the one heard of, which then becomes a hint of its own.
-    fn is_of_another(self: &Arc<Self>, target: &Target, key: PeerKey, dialled: &Dialled) -> bool {
+    fn is_of_another(self: &Arc<Self>, target: &Neighbour, key: PeerKey, dialled: &Dialled) -> bool {
         if key == PeerKey::from(&self.ours) {
-            if let Target::Address(peer, _) = target {
+            if let Neighbour::Address(peer, _) = target {
                 tracing::warn!("{peer} is this peer itself; it is not asked");
             }
             return true;
         }
         match target {
-            Target::Found(expected, how) if *expected != key => {
+            Neighbour::Found(expected, how) if *expected != key => {
                 self.lost(*expected, "another peer now answers at its address");
                 self.take(Hint::Found { key, addresses: vec![dialled.address], how: *how });
                 true
@@ -274,8 +274,8 @@ impl Neighbours {
     }
 
     /// Enters a peer that answers into the table. Returns whether it was not in it yet.
-    async fn take_hold(&self, theirs: &Hello, address: SocketAddr, target: &Target) -> bool {
-        let (Target::Address(_, how) | Target::Found(_, how)) = target;
+    async fn take_hold(&self, theirs: &Hello, address: SocketAddr, target: &Neighbour) -> bool {
+        let (Neighbour::Address(_, how) | Neighbour::Found(_, how)) = target;
         let claim = self.directory().claim(theirs, address, *how, SystemTime::now());
         let Claim::New { others } = claim else { return false };
         let mut duplicate = false;
@@ -315,13 +315,13 @@ impl Neighbours {
     }
 
     /// Follows a peer's library until the connection breaks or the peer has moved.
-    async fn follow(&self, key: PeerKey, mut dialled: Dialled, poke: &Notify) -> End {
+    async fn follow(&self, key: PeerKey, mut dialled: Dialled, poke: &Notify) -> ConnectionEnd {
         let address = dialled.address;
         tokio::select! {
-            error = self.poll(key, &mut dialled) => End::Broken(error.to_string()),
+            error = self.poll(key, &mut dialled) => ConnectionEnd::Broken(error.to_string()),
             moved = self.moved(key, address, poke) => match moved {
-                Some(dialled) => End::Moved(dialled),
-                None => End::Broken("another run of it answers elsewhere".to_owned()),
+                Some(dialled) => ConnectionEnd::Moved(dialled),
+                None => ConnectionEnd::Broken("another run of it answers elsewhere".to_owned()),
             },
         }
     }
@@ -334,7 +334,7 @@ impl Neighbours {
                 Ok(Some((revision, games))) => {
                     let count = games.len() as u64;
                     known = Some(revision);
-                    if self.directory().told(key, revision, games, SystemTime::now()) {
+                    if self.directory().library_reported(key, revision, games, SystemTime::now()) {
                         self.events.report(PeerEvent::PeerLibraryChanged {
                             peer: key.id,
                             name: name.clone(),
@@ -394,8 +394,8 @@ impl Neighbours {
     }
 
     /// The peer answered until now, which counts like hearing of it.
-    fn answered(&self, target: &Target) {
-        if let Target::Found(key, _) = target
+    fn answered(&self, target: &Neighbour) {
+        if let Neighbour::Found(key, _) = target
             && let Some(heard) = self.heard().get_mut(key)
             && heard.at.is_some()
         {
@@ -407,10 +407,10 @@ impl Neighbours {
         self.heard().get(&key).is_some_and(|heard| heard.at.is_none())
     }
 
-    fn is_forgotten(&self, target: &Target) -> bool {
+    fn is_forgotten(&self, target: &Neighbour) -> bool {
         match target {
-            Target::Address(..) => false,
-            Target::Found(key, _) => {
+            Neighbour::Address(..) => false,
+            Neighbour::Found(key, _) => {
                 let heard = self.heard().get(key).and_then(|heard| heard.at);
                 heard.is_none_or(|at| at.elapsed() >= limits::HINT_EXPIRY)
             }

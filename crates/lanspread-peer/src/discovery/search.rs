@@ -57,12 +57,12 @@ pub(crate) struct Found<T> {
     pub(crate) answer: Result<T, WireError>,
 }
 
-enum Whom {
+enum AskedPeer {
     Named(PeerAddress),
     Heard(PeerHint),
 }
 
-impl Whom {
+impl AskedPeer {
     fn shown(&self) -> String {
         match self {
             Self::Named(peer) => peer.to_string(),
@@ -96,19 +96,19 @@ struct Asking<'a, Q> {
 }
 
 impl<Q> Asking<'_, Q> {
-    fn ask<T, A>(&mut self, whom: Whom, asking: &mut JoinSet<Asked<T>>)
+    fn ask<T, A>(&mut self, whom: AskedPeer, asking: &mut JoinSet<Asked<T>>)
     where
         T: Send + 'static,
         Q: Fn(Dialled) -> A + Clone + Send + 'static,
         A: Future<Output = Result<T, WireError>> + Send,
     {
         let index = self.whom.len();
-        let key = if let Whom::Heard(hint) = &whom { Some(hint.key) } else { None };
+        let key = if let AskedPeer::Heard(hint) = &whom { Some(hint.key) } else { None };
         self.whom.push((whom.shown(), key));
         let (ours, places, question) = (self.ours.clone(), Arc::clone(&self.places), self.question.clone());
         asking.spawn(async move {
             let _place = places.acquire_owned().await;
-            let named = matches!(whom, Whom::Named(_));
+            let named = matches!(whom, AskedPeer::Named(_));
             let ask = async move {
                 let dialled = whom.dial(&ours).await?;
                 let key = PeerKey::from(&dialled.connection.theirs);
@@ -160,7 +160,7 @@ where
     let mut asking = JoinSet::new();
     let named: BTreeSet<String> = at_hand.iter().map(ToString::to_string).collect();
     for peer in at_hand {
-        state.ask(Whom::Named(peer.clone()), &mut asking);
+        state.ask(AskedPeer::Named(peer.clone()), &mut asking);
     }
     let (mut hearing, mut failed) = match search.timeout.map(|_| Discovery::start(search.port)) {
         None => (None, None),
@@ -204,7 +204,7 @@ where
             heard = heard, if waiting => match heard {
                 Some(Heard::Hint(hint)) => if let Some(hint) = state.news(hint, &named) {
                     news_at = Instant::now();
-                    state.ask(Whom::Heard(hint), &mut asking);
+                    state.ask(AskedPeer::Heard(hint), &mut asking);
                 },
                 Some(Heard::OtherProtocol { protocol, name, address }) => {
                     if other_versions.len() < limits::PEERS_MAX {

@@ -55,7 +55,7 @@ pub struct OtherVersion {
 
 impl SearchOutcome {
     /// Why no peer was found, in one line.
-    pub(crate) fn why_nobody(&self) -> String {
+    pub(crate) fn explanation(&self) -> String {
         if self.asked > 0 && self.answered == 0 {
             return format!("none of {} peers answered", self.asked);
         }
@@ -148,7 +148,7 @@ mod tests {
                 "no-answer",
             ),
         ] {
-            assert!(searched.why_nobody().contains(why), "{}", searched.why_nobody());
+            assert!(searched.explanation().contains(why), "{}", searched.explanation());
             assert_eq!(searched.cause(), cause);
         }
     }

@@ -46,7 +46,7 @@ pub enum PeerError {
     #[error(transparent)]
     Foreign(#[from] ForeignState),
     /// There are no peers to ask.
-    #[error("{}", searched.why_nobody())]
+    #[error("{}", searched.explanation())]
     NoPeers {
         /// How and where peers were searched for.
         searched: Box<SearchOutcome>,

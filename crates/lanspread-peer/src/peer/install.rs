@@ -69,7 +69,8 @@ impl Peer {
             (context.options.names, Replace { allowed: replace, force: context.options.force });
         let (name, id) = (self.inner.name.clone(), self.inner.id);
         let provider = self.inner.source.provider.clone();
-        let told = Told { game: context.game.clone(), peer: name.clone(), events: context.events.clone() };
+        let told =
+            UnpackEvents { game: context.game.clone(), peer: name.clone(), events: context.events.clone() };
         let unpacking = locked.run("install", move |games, game, cancel| {
             let (games, game, cancel) = (Arc::clone(games), game.clone(), cancel.clone());
             Ok(unpack(&Unpack { games, game, policy, replace, name, id, provider, cancel }, told)?)
@@ -79,13 +80,13 @@ impl Peer {
 }
 
 /// Reports the steps of an install from archives as events.
-struct Told {
+struct UnpackEvents {
     game: GameId,
     peer: PeerName,
     events: EventSender,
 }
 
-impl UnpackObserver for Told {
+impl UnpackObserver for UnpackEvents {
     fn begun(&mut self, version: &GameVersion, totals: Totals, replaces: bool) {
         self.events.report(PeerEvent::InstallBegin {
             game: self.game.clone(),

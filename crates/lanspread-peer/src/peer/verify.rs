@@ -32,7 +32,7 @@ impl Peer {
     /// Runs the comparison as part of an operation.
     pub(super) async fn verify(&self, context: &OperationContext) -> Result<(), PeerError> {
         let locked = self.lock_and_recover(context).await?;
-        let mut told = Told { game: context.game.clone(), events: context.events.clone() };
+        let mut told = VerifyEvents { game: context.game.clone(), events: context.events.clone() };
         let comparing = locked.run("verify", move |games, game, cancel| {
             let parts = parts(games, game)?;
             Ok::<_, PeerError>(compare(&parts, &mut told, cancel)?)
@@ -54,12 +54,12 @@ impl Peer {
 }
 
 /// Reports a comparison as events.
-struct Told {
+struct VerifyEvents {
     game: GameId,
     events: EventSender,
 }
 
-impl VerifyObserver for Told {
+impl VerifyObserver for VerifyEvents {
     fn progress(&mut self, bytes: u64, bytes_total: u64) {
         self.events.report(PeerEvent::VerifyProgress { game: self.game.clone(), bytes, bytes_total });
     }

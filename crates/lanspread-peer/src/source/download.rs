@@ -60,7 +60,7 @@ enum Item {
 }
 
 /// How the socket's side of a download ended.
-enum End {
+enum DownloadEnd {
     /// The receiver closed the connection, and no chunk was owed.
     Complete,
     ReceiverGone,
@@ -95,14 +95,14 @@ async fn send<S: AsyncRead + AsyncWrite>(
         tracing::error!("the reader of a download ended abnormally: {error}");
     }
     let outcome = match end {
-        End::Complete => "complete",
-        End::ReceiverGone => "receiver-gone",
-        End::Failed(code) => code.as_str(),
-        End::Wire(error) => {
+        DownloadEnd::Complete => "complete",
+        DownloadEnd::ReceiverGone => "receiver-gone",
+        DownloadEnd::Failed(code) => code.as_str(),
+        DownloadEnd::Wire(error) => {
             tracing::info!("the download of {name} ended: {error}");
             error.code()
         }
-        End::Stopping => {
+        DownloadEnd::Stopping => {
             let refusal = Refusal::new(RefusalCode::Stopping, "the source is stopping");
             let telling = async {
                 outgoing.message(&ChunkMessage::Failed(refusal)).await?;
@@ -122,16 +122,16 @@ async fn take_requests<S: AsyncRead>(
     incoming: &mut Incoming<'_, S>,
     requests: mpsc::Sender<ChunkRequest>,
     unanswered: &AtomicU64,
-) -> End {
+) -> DownloadEnd {
     loop {
         match timeout(limits::REQUEST_IDLE_DEADLINE, incoming.begins()).await {
             Ok(Ok(true)) => {}
-            Ok(Ok(false)) if unanswered.load(Ordering::Relaxed) == 0 => return End::Complete,
-            Ok(_) => return End::ReceiverGone,
+            Ok(Ok(false)) if unanswered.load(Ordering::Relaxed) == 0 => return DownloadEnd::Complete,
+            Ok(_) => return DownloadEnd::ReceiverGone,
             // A receiver need not ask while it is still waiting for chunks.
             Err(_) if unanswered.load(Ordering::Relaxed) > 0 => continue,
             Err(_) => {
-                return End::Wire(WireError::Timeout {
+                return DownloadEnd::Wire(WireError::Timeout {
                     what: "chunk request",
                     after: limits::REQUEST_IDLE_DEADLINE,
                 });
@@ -139,7 +139,7 @@ async fn take_requests<S: AsyncRead>(
         }
         let request = match incoming.message::<ChunkRequest>("chunk request").await {
             Ok(request) => request,
-            Err(error) => return End::Wire(error),
+            Err(error) => return DownloadEnd::Wire(error),
         };
         unanswered.fetch_add(1, Ordering::Relaxed);
         if requests.send(request).await.is_err() {
@@ -157,15 +157,15 @@ async fn send_items<S: AsyncWrite>(
     stop: &CancellationToken,
     unanswered: &AtomicU64,
     bytes: &mut u64,
-) -> End {
+) -> DownloadEnd {
     let mut last_sent = Instant::now();
     loop {
         let item = tokio::select! {
             item = queue.recv() => match item {
                 Some(item) => item,
-                None => return End::Failed(RefusalCode::Internal),
+                None => return DownloadEnd::Failed(RefusalCode::Internal),
             },
-            () = stop.cancelled() => return End::Stopping,
+            () = stop.cancelled() => return DownloadEnd::Stopping,
             () = sleep_until(last_sent + limits::KEEP_ALIVE_INTERVAL) => {
                 last_sent = Instant::now();
                 if unanswered.load(Ordering::Relaxed) == 0 {
@@ -198,12 +198,12 @@ async fn send_items<S: AsyncWrite>(
             () = stop.cancelled() => {
                 // Only its other half can follow half a frame.
                 let written = within(limits::FAREWELL_DEADLINE, "room for a frame", write).await;
-                return written.map_or_else(End::Wire, |()| End::Stopping);
+                return written.map_or_else(DownloadEnd::Wire, |()| DownloadEnd::Stopping);
             }
         };
         match (written, failed) {
-            (Err(error), _) => return End::Wire(error),
-            (Ok(()), Some(code)) => return End::Failed(code),
+            (Err(error), _) => return DownloadEnd::Wire(error),
+            (Ok(()), Some(code)) => return DownloadEnd::Failed(code),
             (Ok(()), None) => last_sent = Instant::now(),
         }
     }

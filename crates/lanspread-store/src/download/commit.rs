@@ -38,7 +38,7 @@ use crate::state::standing::{Standing, standing};
 
 /// What recovery does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Action {
+enum CommitAction {
     Nothing,
     /// Put the files in their places.
     Promote,
@@ -50,14 +50,14 @@ enum Action {
 }
 
 /// The table.
-fn decide(record: Option<RecordProgress>, downloading: Standing, all_are_here: bool) -> Action {
+fn decide(record: Option<RecordProgress>, downloading: Standing, all_are_here: bool) -> CommitAction {
     match (record, downloading) {
-        (_, Standing::Other) => Action::Report("is not a folder made by lanspread"),
-        (None, Standing::Folder) => Action::Report("exists, but no download was recorded"),
-        (None, Standing::Nothing) | (Some(RecordProgress::Fetching), _) => Action::Nothing,
-        (Some(RecordProgress::Promoting), _) if all_are_here => Action::Promote,
-        (Some(RecordProgress::Promoting), _) => Action::Discard,
-        (Some(RecordProgress::Complete), _) => Action::Finish,
+        (_, Standing::Other) => CommitAction::Report("is not a folder made by lanspread"),
+        (None, Standing::Folder) => CommitAction::Report("exists, but no download was recorded"),
+        (None, Standing::Nothing) | (Some(RecordProgress::Fetching), _) => CommitAction::Nothing,
+        (Some(RecordProgress::Promoting), _) if all_are_here => CommitAction::Promote,
+        (Some(RecordProgress::Promoting), _) => CommitAction::Discard,
+        (Some(RecordProgress::Complete), _) => CommitAction::Finish,
     }
 }
 
@@ -72,22 +72,22 @@ pub(crate) fn recover(games: &GamesDir, game: &GameId) -> Result<Option<&'static
         _ => false,
     };
     match (decide(progress, downloading, all_are_here), record) {
-        (Action::Report(what), _) => {
+        (CommitAction::Report(what), _) => {
             Err(ForeignState { path: games.root_path(game).join(DOWNLOADING_DIR), what: what.to_owned() }
                 .into())
         }
-        (Action::Nothing, _) | (_, None) => Ok(None),
-        (Action::Promote, Some(record)) => {
+        (CommitAction::Nothing, _) | (_, None) => Ok(None),
+        (CommitAction::Promote, Some(record)) => {
             remove_old_sentinel(games, game)?;
             promote(games, game, &record)?;
             finish(games, game, &mut Journal::resume(games, game, record)?)?;
             Ok(Some("download-promoted"))
         }
-        (Action::Finish, Some(record)) => {
+        (CommitAction::Finish, Some(record)) => {
             finish(games, game, &mut Journal::resume(games, game, record)?)?;
             Ok(Some("download-finished"))
         }
-        (Action::Discard, Some(_)) => {
+        (CommitAction::Discard, Some(_)) => {
             partials::discard(games, game)?;
             Ok(Some("download-discarded"))
         }

@@ -57,7 +57,7 @@ impl GameLock {
                 }
                 Err(TryLockError::Error(error)) => return Err(LocalError::io("lock", &shown)(error).into()),
             }
-            if stands_at(&file, &locks, &name) {
+            if is_at(&file, &locks, &name) {
                 file.set_len(0).map_err(LocalError::io("write", &shown))?;
                 writeln!(file, "{}", std::process::id()).map_err(LocalError::io("write", &shown))?;
                 return Ok(Self { games: Arc::clone(games), locks, name, _file: file });
@@ -76,7 +76,7 @@ impl Drop for GameLock {
     }
 }
 
-fn stands_at(file: &File, locks: &Dir, name: &str) -> bool {
+fn is_at(file: &File, locks: &Dir, name: &str) -> bool {
     match (file.metadata(), locks.metadata(name)) {
         (Ok(ours), Ok(there)) => ours.ino() == there.ino() && ours.dev() == there.dev(),
         _ => false,
