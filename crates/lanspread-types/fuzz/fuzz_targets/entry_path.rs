@@ -9,10 +9,10 @@ use lanspread_types::text::is_display_hazard;
 use lanspread_types::{layout, limits};
 use libfuzzer_sys::fuzz_target;
 
-/// The whole input is one name, and each line of it is one entry of a tree.
+/// The whole input is one name, each line of it is another, and all lines are the entries of a tree.
 fn fuzz(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
-    check_name(text);
+    [text].into_iter().chain(text.lines()).for_each(check_name);
     for policy in [NamePolicy::Portable, NamePolicy::Native] {
         check_tree(text, policy);
     }
