@@ -20,7 +20,10 @@ fn fuzz(input: &[u8]) {
         assert!((1..=limits::LABEL_BYTES_MAX).contains(&label.len()) && label.trim() == label);
         assert!(!label.contains(is_display_hazard), "{label:?}");
     }
-    parsed::<PeerAddress>(text);
+    if let Some(address) = parsed::<PeerAddress>(text) {
+        let (_, port) = address.rsplit_once(':').expect("a port");
+        assert!(port.bytes().all(|byte| byte.is_ascii_digit()), "{address:?}");
+    }
     parsed::<PeerId>(&text.to_ascii_lowercase());
     parsed::<Checksum>(&text.to_ascii_lowercase());
     let shown = printable(text, 80);
