@@ -13,7 +13,7 @@ cargo_deb_version=3.8.0
 
 fail() { echo "build_package.sh: $*" >&2; exit 1; }
 
-command -v cargo >/dev/null || fail "cargo is missing; install Rust 1.89 or newer"
+command -v cargo >/dev/null || fail "cargo is missing; install Rust 1.95 or newer"
 # It finds out which C library the program needs.
 command -v dpkg-shlibdeps >/dev/null || fail "dpkg-shlibdeps is missing: apt-get install dpkg-dev"
 

@@ -18,7 +18,7 @@ stop_source() {
 trap stop_source EXIT
 trap 'exit 130' INT TERM
 
-command -v cargo >/dev/null || fail "cargo is missing; install Rust 1.89 or newer"
+command -v cargo >/dev/null || fail "cargo is missing; install Rust 1.95 or newer"
 command -v cc >/dev/null || fail "cc is missing, which Rust links with; on Debian and Ubuntu: apt install gcc"
 [[ -f $demo_game/version.ini ]] || fail "$demo_game is missing; is this a complete checkout?"
 

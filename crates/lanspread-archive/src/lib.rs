@@ -4,7 +4,7 @@
 //! a sink in one sequential pass. There are two providers: one decodes in this process, one runs an external `unrar`.
 //! This crate knows nothing of games, peers, sockets or installed trees.
 //!
-//! - [`provider`]: the traits of the crate, and what a listing is
+//! - [`mod@provider`]: the traits of the crate, and what a listing is
 //! - [`set`]: which files form which archive
 //! - [`list`]: lists several archives and sums them up
 //! - [`error`]: what can go wrong

@@ -1,8 +1,8 @@
 //! The traits of the archive layer: a provider opens archives, an open archive decodes, a sink takes the entries.
 //!
 //! ```text
-//! provider.open(archive).extract(sink)      sink = WireSink ── wire ──▶ StagingSink      streamed install
-//!                                           sink = StagingSink                           install from own archives
+//! provider.open(archive).extract(sink)      sink = frames ── wire ──▶ staging      streamed install
+//!                                           sink = staging                         install from own archives
 //! ```
 //!
 //! Invariants: entries are pushed in archive order in one sequential pass, so solid archives are the normal case.

@@ -1,5 +1,5 @@
 //! The protocol in which commands ask a running daemon: a Unix socket in its state directory, which only its user may
-//! open.
+//! open. This room does not know what the requests mean.
 //!
 //! ```text
 //! connection = request reply* end            one JSON object a line, each way

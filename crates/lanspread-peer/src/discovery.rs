@@ -1,4 +1,5 @@
-//! Finds peers that are named, saved, announced or connect to this one, and asks them.
+//! Finds peers that are named, saved, announced or connect to this one, and asks them. It does not
+//! know what is done with the peers: it changes no game.
 
 pub(crate) mod announcement;
 pub(crate) mod ask;

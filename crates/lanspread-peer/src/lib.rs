@@ -1,8 +1,8 @@
-//! lanspread as a library: serve games to a LAN, and install a game straight from another peer's archive.
+//! lanspread as a library: serve games to a LAN, and stream, download, install, update, verify and remove them.
 //!
-//! The source decodes the archive and streams its entries. The receiver checks and stages them, and promotes the whole
-//! tree to `local/` in one rename. The archive itself is never stored. If a source fails, the whole install is retried
-//! from the next validated peer.
+//! In a streamed install, the source decodes the archive and streams its entries. The receiver checks and stages them,
+//! and promotes the whole tree to `local/` in one rename. The archive itself is never stored. If a source fails, the
+//! whole install is retried from the next validated peer.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), lanspread_peer::PeerError> {
@@ -16,10 +16,11 @@
 //! # }
 //! ```
 //!
-//! The modules, from the top down: `daemon` (serves commands over a socket) and `control` (their protocol), `peer` (the
-//! public interface, one file per operation), `operations` (which one runs when), `receive` (streams and chunks from
-//! other peers), `discovery` (which peers there are), `source` (answers other peers), `transport` (sockets), `trust`
-//! (identity, catalog, which peers to believe), `report` (events, answers and failures as data). Below this crate are
+//! The modules, from the top down: `daemon` (serves commands over a socket), `peer` (the public interface, one file per
+//! operation), `discovery` (which peers there are), `receive` (streams and chunks from other peers), `source` (answers
+//! other peers), `control` (the protocol of the commands), `operations` (which one runs when), `transport` (sockets),
+//! `trust` (identity, catalog, which peers to believe), `report` (events, answers and failures as data), `locked_game`
+//! (the one way to work on the files of a locked game), `task` (every task has an owner and an end). Below this crate are
 //! `lanspread-store` (disk), `lanspread-proto` (wire), `lanspread-archive` (RAR) and `lanspread-types` (terms and
 //! limits). `ARCHITECTURE.md` in the repository follows one request through them.
 //!

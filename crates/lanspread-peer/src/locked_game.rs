@@ -1,4 +1,4 @@
-//! A game that an operation has locked, and the one way to work on its files.
+//! A game that an operation has locked, and the one way to work on its files. It does not know the operations.
 
 use std::sync::Arc;
 

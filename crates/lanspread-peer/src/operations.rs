@@ -1,5 +1,6 @@
 //! The operations of one peer. Operations on one game queue; operations on different games run in parallel up to a
-//! limit. Clients can join, follow, list and cancel them.
+//! limit. Clients can join, follow, list and cancel them. This room does not know what an operation does, only that
+//! something performs it ([`Perform`]).
 //!
 //! `queue` decides, this module runs. Every operation is one task of the peer, and its followers share its events and
 //! its outcome. When a follower leaves, the operation keeps running; only the last follower can give it up.

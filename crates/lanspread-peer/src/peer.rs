@@ -1,4 +1,5 @@
-//! The public interface of a peer, one file per operation.
+//! The public interface of a peer, one file per operation. It joins the other rooms, and none of them but `daemon`
+//! knows it.
 
 pub(crate) mod answers;
 pub(crate) mod builder;

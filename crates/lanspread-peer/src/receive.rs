@@ -1,4 +1,5 @@
-//! Receives a stream into a staged tree, or chunks into the files of a game root.
+//! Receives a stream into a staged tree, or chunks into the files of a game root. It does not know how the
+//! sources were found or chosen.
 //!
 //! Invariants of a download: A chunk is recorded only after its last byte, and with the checksum that its source gave.
 //! A source owes its chunks until its writer has stopped. The files in the game root do not change before the download

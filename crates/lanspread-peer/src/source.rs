@@ -1,5 +1,6 @@
 //! Answers other peers: whether a game may be served ([`gate`]), the requests of one connection ([`handler`]), one
 //! stream ([`stream`]), one download ([`download`]), and which transfers are reading which game ([`readers`]).
+//! It does not know this peer's own operations: it learns of one from its intent on disk.
 //!
 //! A request names a game, never a path, so no peer can ask for anything under `local/`, staging, backup or
 //! `.lanspread/`.

@@ -1,7 +1,8 @@
 //! Every task has a name, an owner and an end.
 //!
 //! Tasks are spawned through [`Tasks`] only. Their owner cancels all of them with one token and then waits until the
-//! last one has ended. Tasks that are left at the deadline are counted and reported.
+//! last one has ended. Tasks that are left at the deadline are counted and reported. This
+//! room does not know what the tasks do.
 
 use std::time::Duration;
 

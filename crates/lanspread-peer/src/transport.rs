@@ -1,4 +1,4 @@
-//! Sockets between peers: no other module names them.
+//! TCP between peers: no other room names it. It does not know what the requests are for.
 
 pub(crate) mod dial;
 pub(crate) mod listener;

@@ -1,4 +1,4 @@
-//! What to believe: this peer's own identity, the catalog, and which of the peers' answers.
+//! What to believe: this peer's own identity, the catalog, and which of the peers' answers. It knows no socket.
 
 pub(crate) mod catalog;
 pub(crate) mod error;

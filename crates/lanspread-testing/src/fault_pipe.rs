@@ -250,7 +250,7 @@ mod tests {
             }
             arrived
         };
-        let arrived = timeout(Duration::from_secs(3600), transfer).await.ok()?;
+        let arrived = timeout(Duration::from_hours(1), transfer).await.ok()?;
         Some((arrived, begun.elapsed()))
     }
 

@@ -1,7 +1,7 @@
 //! Checksums of files and chunks: CRC-32 as in IEEE 802.3, which is what RAR archives store.
 //!
-//! A checksum finds damage, not lies. All code that compares, carries or records one uses these two types, so that
-//! adding another digest changes only this file and the places that read or write a format.
+//! A checksum finds damage, not lies. All code that compares, carries or records one uses these two types.
+//! Archives store CRC-32 only, so another digest is another type beside them.
 
 use std::fmt;
 use std::str::FromStr;

@@ -162,7 +162,9 @@ fn check(name: &str, policy: NamePolicy) -> Result<(), NameProblem> {
 
 fn is_our_own(component: &str) -> bool {
     let key = folded(component);
-    [layout::STAGING_DIR, layout::BACKUP_DIR, layout::STATE_DIR].iter().any(|own| *own == key)
+    [layout::STAGING_DIR, layout::BACKUP_DIR, layout::DOWNLOADING_DIR, layout::STATE_DIR]
+        .iter()
+        .any(|own| *own == key)
 }
 
 fn check_portable(component: &str) -> Result<(), NameProblem> {
@@ -317,6 +319,7 @@ mod tests {
             (&endless, PathTooLong, "PATH_MAX"),
             (".local.installing/x", OurOwn, "staging"),
             (".LOCAL.Backup/x", OurOwn, "backup on a case-insensitive disk"),
+            (".downloading/x", OurOwn, "partial downloads"),
             (".lanspread", OurOwn, "state"),
         ];
         for (name, expected, why) in table {

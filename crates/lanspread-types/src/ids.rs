@@ -178,7 +178,8 @@ impl FromStr for PeerId {
     type Err = WordError;
     fn from_str(value: &str) -> Result<Self, WordError> {
         let fail = || WordError::new("peer id", value, "it must be 32 hexadecimal digits");
-        if value.len() != 32 || !value.is_ascii() {
+        // `from_str_radix` also takes a sign.
+        if value.len() != 32 || !value.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(fail());
         }
         let mut bytes = [0; 16];
@@ -219,7 +220,9 @@ impl FromStr for PeerAddress {
     fn from_str(value: &str) -> Result<Self, WordError> {
         let fail = |rule| WordError { what: "peer address", value: printable(value, 80), rule };
         let (host, port) = value.rsplit_once(':').ok_or_else(|| fail("it must be HOST:PORT"))?;
-        if port.parse::<u16>().map_or(true, |port| port == 0) {
+        // `parse` also takes a sign.
+        let is_number = port.bytes().all(|byte| byte.is_ascii_digit());
+        if !is_number || port.parse::<u16>().map_or(true, |port| port == 0) {
             return Err(fail("its port must be a number from 1 to 65535"));
         }
         let bracketed = host.starts_with('[') && host.ends_with(']');
@@ -273,6 +276,7 @@ mod tests {
         assert_eq!(id.to_string().parse::<PeerId>(), Ok(id));
         assert!("zz".repeat(16).parse::<PeerId>().is_err());
         assert!("é".repeat(16).parse::<PeerId>().is_err());
+        assert!("+1".repeat(16).parse::<PeerId>().is_err());
         let json = serde_json::to_string(&id).unwrap();
         assert_eq!(json, format!("\"{id}\""));
         assert_eq!(serde_json::from_str::<PeerId>(&json).unwrap(), id);
@@ -283,7 +287,7 @@ mod tests {
         for good in ["10.0.0.1:4000", "pc-7.lan:1", "[fe80::1]:65535", "a:1"] {
             assert!(good.parse::<PeerAddress>().is_ok(), "{good}");
         }
-        for bad in ["", "x", "x:", "x:0", "x:65536", ":1", "fe80::1:4000", "[x]:1", "a b:1", "x:+1a"] {
+        for bad in ["", "x", "x:", "x:0", "x:65536", ":1", "fe80::1:4000", "[x]:1", "a b:1", "x:+1"] {
             assert!(bad.parse::<PeerAddress>().is_err(), "{bad}");
         }
     }

@@ -23,20 +23,20 @@ pub const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 pub const HELLO_DEADLINE: Duration = Duration::from_secs(10);
 /// For one frame from its first byte to its last, so that dripping bytes cannot hold a connection. Long enough for
 /// [`DATA_CHUNK_BYTES`] over one of many starved connections of a slow link, at 35 kbit/s.
-pub const FRAME_DEADLINE: Duration = Duration::from_secs(60);
+pub const FRAME_DEADLINE: Duration = Duration::from_mins(1);
 /// A served connection may be idle this long between two requests.
-pub const REQUEST_IDLE_DEADLINE: Duration = Duration::from_secs(60);
+pub const REQUEST_IDLE_DEADLINE: Duration = Duration::from_mins(1);
 /// For one complete reply to a listing request. Generous, for archives on slow disks.
-pub const REPLY_DEADLINE: Duration = Duration::from_secs(60);
+pub const REPLY_DEADLINE: Duration = Duration::from_mins(1);
 /// A source that has nothing to send sends a keep-alive this often.
 pub const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(2);
 /// A receiver gives up on a source after this long without a single byte: ten keep-alives in a row are missing. On a
 /// crowded link TCP itself can be silent for over ten seconds before it retransmits a lost segment.
 pub const STREAM_IDLE_DEADLINE: Duration = Duration::from_secs(20);
 /// A receiver gives up on a source after this long with keep-alives but no progress: no honest decoder needs it.
-pub const STREAM_STALL_DEADLINE: Duration = Duration::from_secs(180);
+pub const STREAM_STALL_DEADLINE: Duration = Duration::from_mins(3);
 /// A source gives up on a receiver if one frame cannot be written for this long. The receiver's disk may be busy.
-pub const FRAME_WRITE_DEADLINE: Duration = Duration::from_secs(60);
+pub const FRAME_WRITE_DEADLINE: Duration = Duration::from_mins(1);
 /// Length of a peer's name and of a game's version, in bytes: they are shown in one line.
 pub const LABEL_BYTES_MAX: usize = 64;
 /// Length of a message that explains a refusal or failure, in bytes; longer ones are cut.
@@ -92,7 +92,7 @@ pub const FAREWELL_DEADLINE: Duration = Duration::from_secs(1);
 pub const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(4);
 /// An operation that removes files waits this long for the transfers that read them, and then ends them: a stream near
 /// its end is not lost, and a receiver on a slow link cannot delay the operation for hours.
-pub const QUIESCE_DEADLINE: Duration = Duration::from_secs(60);
+pub const QUIESCE_DEADLINE: Duration = Duration::from_mins(1);
 
 // ---- Library and peers -----------------------------------------------------------------------------------------------
 
@@ -106,7 +106,7 @@ pub const LIBRARY_REPLY_DEADLINE: Duration = Duration::from_secs(30);
 /// is for installs.
 pub const LIBRARY_POLLS_MAX: usize = 128;
 /// All games are read again this often, to find changes that the watcher of the file system missed or could not watch.
-pub const LIBRARY_SCAN_INTERVAL: Duration = Duration::from_secs(300);
+pub const LIBRARY_SCAN_INTERVAL: Duration = Duration::from_mins(5);
 /// A game is read again after nothing in it has changed for this long: while a copy runs, it is not read at every
 /// write.
 pub const LIBRARY_QUIET: Duration = Duration::from_millis(300);
@@ -127,7 +127,7 @@ pub const NEIGHBOUR_RETRY_PAUSE: Duration = Duration::from_millis(500);
 pub const NEIGHBOUR_SLOW_RETRY: Duration = Duration::from_secs(15);
 /// A discovered peer that neither answers nor said goodbye is forgotten this long after its last announcement:
 /// multicast DNS keeps the record for as long and does not report it again meanwhile (RFC 6762 section 10).
-pub const HINT_EXPIRY: Duration = Duration::from_secs(75 * 60);
+pub const HINT_EXPIRY: Duration = Duration::from_mins(75);
 /// Hints that wait to be processed; more are dropped, because they will be announced again.
 pub const HINT_QUEUE_ITEMS: usize = 256;
 /// A changed library is announced to the network at most this often; connected peers are notified immediately.
@@ -240,7 +240,7 @@ pub const RECEIPT_LINE_BYTES_MAX: usize = 16 * 1024;
 /// Files that are listed when an operation is refused because the user would lose them.
 pub const USER_FILES_SHOWN: usize = 5;
 /// The longest that discovery can be configured to wait.
-pub const DISCOVERY_TIMEOUT_MAX: Duration = Duration::from_secs(60);
+pub const DISCOVERY_TIMEOUT_MAX: Duration = Duration::from_mins(1);
 /// Events that a slow subscriber may lag behind before it loses some, which is reported to it.
 pub const EVENT_QUEUE_ITEMS: usize = 4096;
 

@@ -47,7 +47,7 @@ def _story(peer: Peer) -> list[Event]:
     "D1",
     "A command and its daemon",
     claim="A streamed install by a daemon gives the same tree and the same events as one without a daemon. Two "
-    "callers at once see one operation: one transfer at the source, and both exit 0.",
+    "clients at once see one operation: one transfer at the source, and both exit 0.",
     conditions="A slowed source, one receiver without a daemon, and one whose daemon is asked by two commands, the "
     "second when the first has received some bytes.",
     time_limit_s=120,
@@ -74,10 +74,10 @@ def command_and_daemon(stage: Stage) -> None:
     expected = {"kind": "stream-install", "game": SLOW_GAME, "running": True, "followers": 2}
     expect_equal(running, [expected], "operations in the middle")
     expect(first.is_running, "the install was over before the operations were asked for: nothing was tested")
-    for caller in (first, second):
-        stage.finish(caller, 0)
+    for client in (first, second):
+        stage.finish(client, 0)
     tree = checks.streamed_install_is_whole(stage, first, games_dir, SLOW_GAME, source, reference)
-    # A caller that joins in the middle sees what happens from then on.
+    # A client that joins in the middle sees what happens from then on.
     checks.finished_event(second, SLOW_GAME, source, tree)
     checks.progress_is_consistent(second, source, total_size(tree))
     # Without a daemon the command is another peer with another name, which none of the events contains.
@@ -93,9 +93,9 @@ def command_and_daemon(stage: Stage) -> None:
 @scenario(
     "D2",
     "Cancel",
-    claim="`cancel` ends a running operation: the caller exits 130, nothing is left, and the source is clean. "
+    claim="`cancel` ends a running operation: the client exits 130, nothing is left, and the source is clean. "
     "`operations` lists the operation before that, and `events --follow` shows it.",
-    conditions="A slowed source and a daemon. A third command cancels when the caller has received some bytes.",
+    conditions="A slowed source and a daemon. A third command cancels when the client has received some bytes.",
     time_limit_s=90,
 )
 def cancel(stage: Stage) -> None:
@@ -106,8 +106,8 @@ def cancel(stage: Stage) -> None:
     daemon = stage.start_source("daemon", games_dir, catalog=game.catalog)
     follower = stage.start_command("follower", daemon.machine, "events", "--follow", "--games-dir", GAMES)
     follower.wait_for_event("peer-ready", stage.deadline)
-    caller = _start_install(stage, "caller", daemon.machine, source)
-    wait_for_fault_point(stage, caller, source)
+    client = _start_install(stage, "client", daemon.machine, source)
+    wait_for_fault_point(stage, client, source)
     listed = _operations(stage, daemon.machine, "operations")
     expect_equal(
         [(event["kind"], event["game"]) for event in listed], [("stream-install", SLOW_GAME)], "operations before"
@@ -116,9 +116,9 @@ def cancel(stage: Stage) -> None:
     cancelled = stage.command("canceller", daemon.machine, "cancel", SLOW_GAME, "--games-dir", GAMES)
     counts = [event["count"] for event in cancelled.events.all(named("operations-cancelled", game=SLOW_GAME))]
     expect_equal(counts, [1], "operations that were cancelled")
-    stage.finish(caller, 130)
+    stage.finish(client, 130)
     checks.sender_is_clean(stage, source)
-    expect(not caller.events.all(named("stream-install-finished")), "the cancelled install reported success")
+    expect(not client.events.all(named("stream-install-finished")), "the cancelled install reported success")
     expect_equal(_operations(stage, daemon.machine, "operations-after"), [], "operations afterwards")
     checks.games_dir_as_before(before, games_dir)
 
@@ -138,33 +138,33 @@ def cancel(stage: Stage) -> None:
 
 @scenario(
     "D3",
-    "Daemon and caller killed",
+    "Daemon and client killed",
     claim="If a command is killed, its operation runs to its end. A daemon that is killed in the middle and started "
-    "again puts its games directory in order and installs. A second daemon on one games directory is refused with "
+    "again repairs its games directory and installs. A second daemon on one games directory is refused with "
     "exit 5 and the pid of the first.",
-    conditions="A slowed source. Each is killed with SIGKILL when the caller has received some bytes. The killed "
-    "daemon is not the first process of its container, so that the caller survives and sees the daemon end.",
+    conditions="A slowed source. Each is killed with SIGKILL when the client has received some bytes. The killed "
+    "daemon is not the first process of its container, so that the client survives and sees the daemon end.",
     time_limit_s=150,
 )
 def killed(stage: Stage) -> None:
     game = make_slow_game(stage, "source")
     source = game.start(stage, "source", slow=True)
     reference = game.reference(stage, "source")
-    _caller_killed(stage, game, source, reference)
+    _client_killed(stage, game, source, reference)
     _daemon_killed(stage, game, source, reference)
 
 
-def _caller_killed(stage: Stage, game: SlowGame, source: Peer, reference: Path) -> None:
+def _client_killed(stage: Stage, game: SlowGame, source: Peer, reference: Path) -> None:
     games_dir = stage.games_dir("steady")
     daemon = stage.start_source("steady", games_dir, catalog=game.catalog)
-    caller = _start_install(stage, "killed-caller", daemon.machine, source)
-    wait_for_fault_point(stage, caller, source)
-    daemon.machine.signal(signal.SIGKILL, caller.arguments)
-    stage.finish(caller, 128 + 9)
-    expect(not daemon.events.all(named("stream-install-finished")), "the install ended before its caller was killed")
-    left = _operations(stage, daemon.machine, "operations-without-caller")
+    client = _start_install(stage, "killed-client", daemon.machine, source)
+    wait_for_fault_point(stage, client, source)
+    daemon.machine.signal(signal.SIGKILL, client.arguments)
+    stage.finish(client, 128 + 9)
+    expect(not daemon.events.all(named("stream-install-finished")), "the install ended before its client was killed")
+    left = _operations(stage, daemon.machine, "operations-without-client")
     expect_equal(
-        [(event["game"], event["followers"]) for event in left], [(SLOW_GAME, 0)], "operations without the caller"
+        [(event["game"], event["followers"]) for event in left], [(SLOW_GAME, 0)], "operations without the client"
     )
     daemon.wait_for_event("operation-end", stage.deadline)
     checks.streamed_install_is_whole(stage, daemon, games_dir, SLOW_GAME, source, reference)
@@ -176,16 +176,16 @@ def _daemon_killed(stage: Stage, game: SlowGame, source: Peer, reference: Path) 
     daemon = stage.start("struck", stage.serve_arguments("struck"), machine)
     daemon.wait_for_event("peer-ready", stage.deadline)
     pid = machine.pid_of(daemon.arguments)
-    caller = _start_install(stage, "caller", machine, source)
-    wait_for_fault_point(stage, caller, source)
+    client = _start_install(stage, "client", machine, source)
+    wait_for_fault_point(stage, client, source)
     _second_daemon_refused(stage, machine, pid)
-    expect(caller.is_running, "the install had ended before the daemon was killed")
+    expect(client.is_running, "the install had ended before the daemon was killed")
     machine.signal(signal.SIGKILL, daemon.arguments)
     stage.finish(daemon, 128 + 9)
-    caller.wait_for_exit(Deadline(_SOCKET_LIMIT_S), "its end without a daemon")
-    caller.expect_exit(1)
-    codes = [event["code"] for event in caller.events.all(named("error"))]
-    expect_equal(codes, ["daemon-gone"], "what the caller says of its end")
+    client.wait_for_exit(Deadline(_SOCKET_LIMIT_S), "its end without a daemon")
+    client.expect_exit(1)
+    codes = [event["code"] for event in client.events.all(named("error"))]
+    expect_equal(codes, ["daemon-gone"], "what the client says of its end")
     staging = games_dir / SLOW_GAME / checks.STAGING
     expect(staging.is_dir() and any(staging.rglob("*.bin")), "the killed daemon left no staging to recover from")
     # Something that only the dead attempt can have left; a recovery that reuses its folder would keep it.

@@ -91,8 +91,8 @@ def retry_fallback(stage: Stage) -> None:
     "the wrong order or malformed, a forbidden name, a flood, another identity, or nothing, the attempt fails with "
     "the code of that lie, and the next source is used. If all sources lie, the install exits 4 and leaves nothing.",
     conditions="One sound source of the solid game, and ahead of it in order one source for every lie in the "
-    "library's list, with an equal file list: one install meets them all. Each source that falls silent is met by a "
-    "receiver of its own.",
+    "list of `lanspread-testing`, with an equal file list: one install meets them all. Each source that falls silent "
+    "is met by a receiver of its own.",
     time_limit_s=180,
 )
 def lying_source(stage: Stage) -> None:

@@ -98,7 +98,7 @@ mod tests {
     }
 
     async fn answer(connection: &mut Connection<DuplexStream>) -> Reply {
-        connection.receive("reply", Duration::from_secs(3600)).await.unwrap().unwrap()
+        connection.receive("reply", Duration::from_hours(1)).await.unwrap().unwrap()
     }
 
     fn revision(reply: &Reply) -> Option<(u64, usize)> {

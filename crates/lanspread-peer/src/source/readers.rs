@@ -144,7 +144,7 @@ impl Drop for Quiet {
 mod tests {
     use super::*;
 
-    const LONG: Duration = Duration::from_secs(3600);
+    const LONG: Duration = Duration::from_hours(1);
 
     fn game() -> GameId {
         "g".parse().unwrap()
@@ -193,7 +193,7 @@ mod tests {
         };
         let mut transfer = Box::pin(transfer);
         let game_id = game();
-        let mut waiting = Box::pin(readers.quiesce(&game_id, Duration::from_secs(60)));
+        let mut waiting = Box::pin(readers.quiesce(&game_id, Duration::from_mins(1)));
         tokio::select! {
             _ = &mut transfer => panic!("the transfer says farewell first"),
             _ = &mut waiting => panic!("the transfer still runs"),

@@ -1,6 +1,6 @@
 //! From complete files in `.downloading/` to a downloaded game.
 //!
-//! Invariant: if the process is killed between any two steps, the game is unchanged, or [`recover`] makes it the new
+//! Invariant: if the process is killed between any two steps, the game is unchanged, or `recover` makes it the new
 //! version. A sentinel is never beside archives that do not belong to it. The order of the steps ensures this:
 //!
 //! 1. everything synced, then *promote* in the record, durable. A promoted record means complete and durable files.

@@ -61,7 +61,7 @@ mod tests {
             (vec![sentinel, ("a\n.eti", 1)], "entry-name-refused"),
             (vec![sentinel, ("a.exe", 1)], "root-files-refused"),
             (vec![sentinel, ("local", 1)], "root-files-refused"),
-            (vec![sentinel, (".downloading", 1)], "root-files-refused"),
+            (vec![sentinel, (".downloading", 1)], "entry-name-refused"),
             (vec![sentinel, ("a.eti", 1), ("A.eti", 1)], "entry-name-refused"),
             (vec![sentinel, ("a.eti", 1), ("a.eti", 1)], "entry-name-refused"),
             (vec![sentinel, sentinel, ("a.eti", 1)], "entry-name-refused"),

@@ -1,6 +1,6 @@
 //! From an intent to an installed tree, or back to the state before.
 //!
-//! Invariant: if the process is killed between any two steps, the next [`crate::install::recovery::recover`] restores
+//! Invariant: if the process is killed between any two steps, the next `recovery::recover` restores
 //! exactly the old state or completes exactly the new one. The order of the steps ensures this:
 //!
 //! 1. intent *begin*, durable; game root; staging. Without an intent nothing is ours.
@@ -27,7 +27,7 @@ use crate::state::intent::{Intent, IntentStep};
 use crate::state::receipt::ReceiptDraft;
 use crate::state::standing::{Standing, standing};
 
-/// An install that has begun on disk. It ends with [`Self::commit`] or [`Self::roll_back`]. If it is only dropped, the
+/// An install that has begun on disk. It ends with [`Self::commit`] or `roll_back`. If it is only dropped, the
 /// next recovery rolls it back.
 #[derive(Debug)]
 pub struct Transaction {

@@ -31,7 +31,7 @@ pub struct Intent {
     pub(crate) created_root: bool,
 }
 
-/// An operation and how far it is. [`crate::install::recovery::decide`] has what recovery does about each.
+/// An operation and how far it is. `install::recovery` decides what becomes of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum IntentStep {

@@ -96,7 +96,7 @@ async fn receive_from(stream: Vec<Step>, fault: Fault, disk_busy: Duration) -> E
         () = speaking => unreachable!(),
         (ended, steps) = async { tokio::join!(receiving, staging) } => Ended { steps, ..ended },
         // The paused clock jumps when all tasks wait, so a receiver that waits for ever gets here at once.
-        () = tokio::time::sleep(Duration::from_secs(86_400)) => panic!("it would wait for ever"),
+        () = tokio::time::sleep(Duration::from_hours(24)) => panic!("it would wait for ever"),
     }
 }
 

@@ -250,15 +250,18 @@ fn the_table_is_total_and_touches_only_what_is_ours() {
             for all_are_here in [false, true] {
                 let action = decide(record, downloading, all_are_here);
                 if downloading == Standing::Other {
-                    assert!(matches!(action, Action::Report(_)), "never through a link or file");
+                    assert!(matches!(action, CommitAction::Report(_)), "never through a link or file");
                 }
                 if record.is_none() {
-                    assert!(matches!(action, Action::Nothing | Action::Report(_)), "no record, no change");
+                    assert!(
+                        matches!(action, CommitAction::Nothing | CommitAction::Report(_)),
+                        "no record, no change"
+                    );
                 }
-                if action == Action::Promote {
+                if action == CommitAction::Promote {
                     assert_eq!((record, all_are_here), (Some(RecordProgress::Promoting), true));
                 }
-                if action == Action::Discard {
+                if action == CommitAction::Discard {
                     assert_eq!((record, all_are_here), (Some(RecordProgress::Promoting), false));
                 }
             }
