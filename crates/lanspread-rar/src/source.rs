@@ -1,0 +1,339 @@
+//! From an archive to jobs: pieces of packed data, in order, that can be decoded independently.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::bits::PADDING_BYTES;
+use crate::block::{self, BlockHeader};
+use crate::entropy::{self, Batch, Cursor, Mark, Repeats};
+use crate::error::{DataError, Error, Result};
+use crate::header::FileHeader;
+use crate::tables::Tables;
+use crate::volume::Archive;
+
+/// A job takes blocks until it has this much packed data. Less makes threads wait for each other more often; more makes
+/// the last of an archive's jobs take longer while the other threads have nothing to do.
+const JOB_BYTES: usize = 128 * 1024;
+/// Items in a job: each may have tables of its own, at 17 KiB.
+const JOB_ITEMS: usize = 192;
+/// A larger block is a job of its own, and is decoded in parts on the thread that uses it up. Those of `rar` have less
+/// than 64 KiB; the format allows 16 MiB.
+pub(crate) const LARGE_BLOCK_BYTES: usize = 256 * 1024;
+/// Stored data comes in pieces of this size.
+const STORED_BYTES: usize = 64 * 1024;
+/// Memory of a job that held a large block is given back instead of being used again.
+const KEPT_BYTES: usize = 2 * LARGE_BLOCK_BYTES;
+
+/// Part of an archive.
+pub(crate) enum Item {
+    /// A member begins.
+    Member(Box<FileHeader>),
+    /// Data that is packed.
+    Block(Box<Block>),
+    /// Data that is not packed.
+    Stored(Range<usize>),
+    /// Packed data that cannot be read.
+    Damaged(DataError),
+    /// The member ends; the header of its last part has its checksums.
+    MemberEnd(Box<FileHeader>),
+    /// Nothing can be read from here on.
+    Failed(Error),
+    /// The archive ends.
+    End,
+}
+
+/// A block, not decoded or decoded.
+pub(crate) struct Block {
+    /// Its place in the job's packed bytes.
+    bytes: Range<usize>,
+    tables: Arc<Tables>,
+    pub(crate) cursor: Cursor,
+    /// The part of the job's batch that was decoded from it.
+    pub(crate) decoded: Option<(Mark, Mark)>,
+    /// Why decoding did not go on.
+    pub(crate) failure: Option<DataError>,
+}
+
+/// Items that one thread reads and decodes at once.
+#[derive(Default)]
+pub(crate) struct Job {
+    pub(crate) items: Vec<Item>,
+    packed: Vec<u8>,
+    batch: Option<Box<Batch>>,
+}
+
+impl Job {
+    /// Bytes of packed data.
+    pub(crate) fn packed_bytes(&self) -> usize {
+        self.packed.len()
+    }
+
+    pub(crate) fn stored(&self, range: Range<usize>) -> &[u8] {
+        &self.packed[range]
+    }
+
+    /// The literals and operations of decoded blocks.
+    pub(crate) fn batch(&self) -> Option<&Batch> {
+        self.batch.as_deref()
+    }
+
+    /// Decodes as many blocks as the batch has room for.
+    pub(crate) fn decode(&mut self) {
+        let batch = self.batch.get_or_insert_with(|| Box::new(Batch::new()));
+        batch.clear();
+        for item in &mut self.items {
+            let Item::Block(block) = item else { continue };
+            if block.bytes.len() > LARGE_BLOCK_BYTES {
+                return;
+            }
+            let start = batch.end();
+            block.cursor.repeats = Repeats::INHERITED;
+            block.decode(&self.packed, batch);
+            block.decoded = Some((start, batch.end()));
+            // Without room for all of it, there is none for the next either.
+            if block.failure.is_some() || !block.cursor.is_at_end() {
+                return;
+            }
+        }
+    }
+
+    /// Decodes a block of this job, or as much of it as there is room for, into a batch that is used for nothing else.
+    pub(crate) fn decode_block(&mut self, item: usize, batch: &mut Batch) {
+        batch.clear();
+        if let Some(Item::Block(block)) = self.items.get_mut(item) {
+            block.decode(&self.packed, batch);
+        }
+    }
+
+    fn clear(&mut self) {
+        self.items.clear();
+        self.packed.clear();
+        if self.packed.capacity() > KEPT_BYTES {
+            self.packed = Vec::new();
+        }
+    }
+}
+
+impl Block {
+    fn decode(&mut self, packed: &[u8], batch: &mut Batch) {
+        let bytes = &packed[self.bytes.start..self.bytes.end + PADDING_BYTES];
+        self.failure = entropy::decode(bytes, &self.tables, &mut self.cursor, batch).err();
+    }
+}
+
+/// Reads an archive's packed data, block by block.
+pub(crate) struct Source {
+    archive: Archive,
+    place: Place,
+    /// Tables of the last block that had any, of this member or a solid one's predecessors.
+    tables: Option<Arc<Tables>>,
+    /// Tables that may be free for others.
+    used_tables: Vec<Arc<Tables>>,
+    /// The header of a large block that did not fit into a job.
+    waiting: Option<BlockHeader>,
+}
+
+/// Where in the archive the source is.
+enum Place {
+    BeforeMember,
+    InStored(Box<FileHeader>),
+    InBlocks(Box<FileHeader>),
+    /// Behind the last byte of a member's data that is used.
+    BehindData(Box<FileHeader>),
+    AtEnd,
+}
+
+impl Source {
+    pub(crate) fn new(archive: Archive) -> Self {
+        Self { archive, place: Place::BeforeMember, tables: None, used_tables: Vec::new(), waiting: None }
+    }
+
+    pub(crate) fn is_at_end(&self) -> bool {
+        matches!(self.place, Place::AtEnd)
+    }
+
+    /// Fills a job with what comes next.
+    pub(crate) fn fill(&mut self, job: &mut Job) {
+        job.clear();
+        while job.packed.len() < JOB_BYTES && job.items.len() < JOB_ITEMS && !self.is_at_end() {
+            match self.step(job) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => {
+                    job.items.push(Item::Failed(error));
+                    self.place = Place::AtEnd;
+                }
+            }
+        }
+        job.packed.resize(job.packed.len() + PADDING_BYTES, 0);
+    }
+
+    /// Adds to the job. `false` if what comes next is a job of its own.
+    fn step(&mut self, job: &mut Job) -> Result<bool> {
+        match std::mem::replace(&mut self.place, Place::AtEnd) {
+            Place::BeforeMember => match self.archive.next_member()? {
+                Some(file) => {
+                    job.items.push(Item::Member(file.clone()));
+                    self.place = self.begin(file)?;
+                }
+                None => job.items.push(Item::End),
+            },
+            Place::InStored(file) => {
+                let start = job.packed.len();
+                job.packed.resize(start + STORED_BYTES, 0);
+                let count = self.archive.read_packed(&mut job.packed[start..])?;
+                job.packed.truncate(start + count);
+                if count == 0 {
+                    self.place = Place::BehindData(file);
+                } else {
+                    job.items.push(Item::Stored(start..start + count));
+                    self.place = Place::InStored(file);
+                }
+            }
+            Place::InBlocks(file) => return self.block(job, file),
+            Place::BehindData(first) => {
+                let last = self.archive.last_part()?.unwrap_or_else(|| first.clone());
+                if first.crc32.is_some() != last.crc32.is_some()
+                    || first.blake2sp.is_some() != last.blake2sp.is_some()
+                {
+                    let reason = "the parts of a split file have different checksums";
+                    return Err(Error::Header { offset: last.block.offset, reason });
+                }
+                job.items.push(Item::MemberEnd(last));
+                self.place = Place::BeforeMember;
+            }
+            Place::AtEnd => {}
+        }
+        Ok(true)
+    }
+
+    fn begin(&mut self, file: Box<FileHeader>) -> Result<Place> {
+        if file.is_directory || file.redirection.is_some() {
+            return Ok(Place::BehindData(file));
+        }
+        if file.is_encrypted {
+            return Err(Error::Encrypted { name: file.name_lossy() });
+        }
+        let limits = self.archive.limits();
+        let bytes = file.unpacked_bytes.unwrap_or(0);
+        if bytes > limits.member_bytes {
+            return Err(Error::Limit { what: "bytes in a member", limit: limits.member_bytes, got: bytes });
+        }
+        if file.compression.is_stored() {
+            return Ok(Place::InStored(file));
+        }
+        let dictionary = file.compression.dictionary_bytes;
+        if dictionary > limits.dictionary_bytes {
+            let limit = limits.dictionary_bytes;
+            return Err(Error::Limit { what: "bytes of dictionary", limit, got: dictionary });
+        }
+        if !file.compression.is_solid {
+            self.tables = None;
+        }
+        Ok(Place::InBlocks(file))
+    }
+
+    fn block(&mut self, job: &mut Job, file: Box<FileHeader>) -> Result<bool> {
+        let header = match self.waiting.take() {
+            Some(header) => Ok(Some(header)),
+            None => self.block_header()?,
+        };
+        let header = match header {
+            Ok(Some(header)) => header,
+            Ok(None) => {
+                self.place = Place::BehindData(file);
+                return Ok(true);
+            }
+            Err(damage) => return Ok(self.damaged(job, damage)),
+        };
+        if header.bytes > LARGE_BLOCK_BYTES && !job.items.is_empty() {
+            self.waiting = Some(header);
+            self.place = Place::InBlocks(file);
+            return Ok(false);
+        }
+        let start = job.packed.len();
+        job.packed.resize(start + header.bytes + PADDING_BYTES, 0);
+        let count = self.archive.read_packed(&mut job.packed[start..start + header.bytes])?;
+        if count < header.bytes {
+            return Ok(self.damaged(job, DataError::BlockTruncated));
+        }
+        let large = file.compression.has_large_distances;
+        match self.tables_of(&job.packed[start..], header, large) {
+            Ok((tables, position)) => {
+                job.packed.truncate(start + header.bytes);
+                let cursor = Cursor { position, end: header.bits, repeats: Repeats::UNSET };
+                let bytes = start..start + header.bytes;
+                let block = Block { bytes, tables, cursor, decoded: None, failure: None };
+                job.items.push(Item::Block(Box::new(block)));
+            }
+            Err(damage) => return Ok(self.damaged(job, damage)),
+        }
+        self.place = if header.is_last { Place::BehindData(file) } else { Place::InBlocks(file) };
+        // A large block is a job of its own.
+        Ok(header.bytes <= LARGE_BLOCK_BYTES)
+    }
+
+    /// What can be read ends here; the items before it are good.
+    fn damaged(&mut self, job: &mut Job, damage: DataError) -> bool {
+        job.items.push(Item::Damaged(damage));
+        self.place = Place::AtEnd;
+        true
+    }
+
+    /// The next block's header; `None` at the end of the member's packed data.
+    fn block_header(&mut self) -> Result<Result<Option<BlockHeader>, DataError>> {
+        let mut header = [0; block::HEADER_BYTES_MAX];
+        let count = self.archive.read_packed(&mut header[..block::HEADER_BYTES_MIN])?;
+        if count == 0 {
+            return Ok(Ok(None));
+        }
+        if count < block::HEADER_BYTES_MIN {
+            return Ok(Err(DataError::BlockTruncated));
+        }
+        let whole = match block::header_bytes(header[0]) {
+            Ok(whole) => whole,
+            Err(damage) => return Ok(Err(damage)),
+        };
+        let more = &mut header[block::HEADER_BYTES_MIN..whole];
+        if self.archive.read_packed(more)? < more.len() {
+            return Ok(Err(DataError::BlockTruncated));
+        }
+        Ok(block::parse(&header[..whole]).map(Some))
+    }
+
+    /// The tables of a block, and the bit behind them.
+    fn tables_of(
+        &mut self,
+        bytes: &[u8],
+        header: BlockHeader,
+        has_large_distances: bool,
+    ) -> Result<(Arc<Tables>, usize), DataError> {
+        if !header.has_tables {
+            let tables = self.tables.clone().ok_or(DataError::TablesMissing)?;
+            return Ok((tables, 0));
+        }
+        let (tables, position) = self.read_tables(bytes, header, has_large_distances)?;
+        if let Some(before) = self.tables.replace(Arc::clone(&tables)) {
+            self.used_tables.push(before);
+        }
+        Ok((tables, position))
+    }
+
+    /// Reads tables into memory that no block uses any more, if there is some.
+    fn read_tables(
+        &mut self,
+        bytes: &[u8],
+        header: BlockHeader,
+        has_large_distances: bool,
+    ) -> Result<(Arc<Tables>, usize), DataError> {
+        let free = self.used_tables.iter_mut().position(|tables| Arc::get_mut(tables).is_some());
+        let mut tables =
+            free.map_or_else(|| Arc::new(Tables::EMPTY), |free| self.used_tables.swap_remove(free));
+        let Some(own) = Arc::get_mut(&mut tables) else {
+            // Not reached: they are new, or were found to be free, and nothing gives them away in between.
+            return Err(DataError::TablesMissing);
+        };
+        let position = own.read(bytes, header.bits, has_large_distances)?;
+        Ok((tables, position))
+    }
+}
