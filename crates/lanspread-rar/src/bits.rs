@@ -17,8 +17,9 @@ pub(crate) struct Bits<'a> {
     next: usize,
     /// The next bits, at the top. Bits below the valid ones are those that follow, or zero.
     window: u64,
-    /// How many bits of the window are valid.
-    valid: u32,
+    /// How many bits of the window are valid. Eight bits wide like the counts in table entries, so that neither needs
+    /// a mask.
+    valid: u8,
 }
 
 impl<'a> Bits<'a> {
@@ -28,20 +29,18 @@ impl<'a> Bits<'a> {
         bits.refill();
         // Less than 8.
         #[allow(clippy::cast_possible_truncation)]
-        bits.consume((position % 8) as u32);
+        bits.consume((position % 8) as u8);
         bits
+    }
+
+    pub(crate) fn bytes(&self) -> &'a [u8] {
+        self.bytes
     }
 
     /// Bits consumed, counted from the first of `bytes`.
     #[inline(always)]
     pub(crate) fn position(&self) -> usize {
-        self.next * 8 - self.valid as usize
-    }
-
-    /// The byte with which the next refill begins; at most 8 more than those consumed.
-    #[inline(always)]
-    pub(crate) fn next_byte(&self) -> usize {
-        self.next
+        self.next * 8 - usize::from(self.valid)
     }
 
     /// Fills the window with whole bytes, so that 56 bits or more are valid.
@@ -52,20 +51,25 @@ impl<'a> Bits<'a> {
     pub(crate) fn refill(&mut self) {
         let word = match self.bytes.get(self.next..).and_then(<[u8]>::first_chunk) {
             Some(chunk) => u64::from_be_bytes(*chunk),
-            None => self.last_word(),
+            None => last_word(self.bytes, self.next),
         };
-        self.window |= word >> self.valid;
-        self.next += ((63 - self.valid) >> 3) as usize;
-        self.valid |= 0b11_1000;
+        self.add(word);
     }
 
-    #[cold]
-    fn last_word(&self) -> u64 {
-        let mut chunk = [0; 8];
-        if let Some(rest) = self.bytes.get(self.next..) {
-            chunk[..rest.len()].copy_from_slice(rest);
-        }
-        u64::from_be_bytes(chunk)
+    /// [`Bits::refill`] for as long as there are whole words before the end of `bytes`, which can be before the reader's
+    /// own.
+    #[inline(always)]
+    pub(crate) fn refill_within(&mut self, bytes: &[u8]) -> bool {
+        let Some(chunk) = bytes.get(self.next..).and_then(<[u8]>::first_chunk) else { return false };
+        self.add(u64::from_be_bytes(*chunk));
+        true
+    }
+
+    #[inline(always)]
+    fn add(&mut self, word: u64) {
+        self.window |= word >> (self.valid & 63);
+        self.next += usize::from((63 - self.valid) >> 3);
+        self.valid |= 0b11_1000;
     }
 
     /// The next 64 bits, of which those of the last refill are right.
@@ -76,14 +80,20 @@ impl<'a> Bits<'a> {
 
     /// Leaves out bits, of which there must be as many since the last refill.
     #[inline(always)]
-    pub(crate) fn consume(&mut self, count: u32) {
+    pub(crate) fn consume(&mut self, count: u8) {
         debug_assert!(count <= self.valid, "consumes more bits than a refill gives");
-        self.window <<= count;
+        self.window <<= count & 63;
         self.valid = self.valid.wrapping_sub(count);
     }
 
+    /// Goes back to bits that were consumed.
+    #[cold]
+    pub(crate) fn back(self, count: usize) -> Self {
+        Self::at(self.bytes, self.position().saturating_sub(count))
+    }
+
     /// Takes up to 40 bits, refilling first.
-    pub(crate) fn take(&mut self, count: u32) -> u64 {
+    pub(crate) fn take(&mut self, count: u8) -> u64 {
         debug_assert!(count <= 40);
         self.refill();
         let value = top(self.window, count);
@@ -92,10 +102,20 @@ impl<'a> Bits<'a> {
     }
 }
 
+/// The bytes from `next` on, and zeros behind them. Takes no reference to the reader, which would force it into memory.
+#[cold]
+fn last_word(bytes: &[u8], next: usize) -> u64 {
+    let mut chunk = [0; 8];
+    if let Some(rest) = bytes.get(next..) {
+        chunk[..rest.len()].copy_from_slice(rest);
+    }
+    u64::from_be_bytes(chunk)
+}
+
 /// The top `count` bits of a window, 0 to 63 of them.
 #[inline(always)]
-pub(crate) fn top(window: u64, count: u32) -> u64 {
-    (window >> 1) >> (63 - count)
+pub(crate) fn top(window: u64, count: u8) -> u64 {
+    (window >> 1) >> (63 - (count & 63))
 }
 
 #[cfg(test)]
@@ -110,9 +130,9 @@ mod tests {
             let mut bits = Bits::at(&bytes, start);
             let mut at = start;
             for count in (1..=40).cycle().take(60) {
-                let expected = (at..at + count as usize).fold(0, |value, at| value << 1 | bit(at));
+                let expected = (at..at + usize::from(count)).fold(0, |value, at| value << 1 | bit(at));
                 assert_eq!(bits.take(count), expected, "{count} bits at {at}");
-                at += count as usize;
+                at += usize::from(count);
                 assert_eq!(bits.position(), at);
             }
         }

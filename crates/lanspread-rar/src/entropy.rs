@@ -154,8 +154,8 @@ impl Repeats {
 
 /// Decoded literals and operations of one or more blocks. Its memory does not grow.
 pub(crate) struct Batch {
-    literals: Box<[u8]>,
-    operations: Box<[u64]>,
+    literals: Box<[u8; BATCH_LITERALS + 64]>,
+    operations: Box<[u64; BATCH_OPERATIONS]>,
     pub(crate) specials: Vec<Special>,
     literal_count: usize,
     operation_count: usize,
@@ -165,8 +165,8 @@ impl Batch {
     pub(crate) fn new() -> Self {
         Self {
             // The second stage copies 32 literals at once.
-            literals: vec![0; BATCH_LITERALS + 64].into(),
-            operations: vec![0; BATCH_OPERATIONS].into(),
+            literals: zeroed(),
+            operations: zeroed(),
             specials: Vec::new(),
             literal_count: 0,
             operation_count: 0,
@@ -186,7 +186,7 @@ impl Batch {
 
     /// All literals, with room behind them to copy in large pieces.
     pub(crate) fn literals(&self) -> &[u8] {
-        &self.literals
+        &self.literals[..]
     }
 
     pub(crate) fn operation(&self, index: usize) -> Operation {
@@ -201,6 +201,17 @@ impl Batch {
     fn push(&mut self, literals: usize, length: u32, distance_less_1: u64) {
         self.operations[self.operation_count] = Operation::new(literals, length, distance_less_1).0;
         self.operation_count += 1;
+    }
+}
+
+/// An array on the heap that was never on the stack.
+// Boxed on purpose: half a MiB does not belong on the stack.
+#[allow(clippy::unnecessary_box_returns)]
+fn zeroed<T: Copy + Default, const COUNT: usize>() -> Box<[T; COUNT]> {
+    match vec![T::default(); COUNT].into_boxed_slice().try_into() {
+        Ok(array) => array,
+        // Not reached: it has just this length.
+        Err(_) => Box::new([T::default(); COUNT]),
     }
 }
 
@@ -239,7 +250,7 @@ pub(crate) fn decode(
     let mut run = 0;
     let mut turn = Turn { bits: Bits::at(bytes, cursor.position), repeats: cursor.repeats };
     while turn.bits.position() < cursor.end && has_room(batch) {
-        fast(tables, &mut turn, cursor.end, batch, &mut run)?;
+        fast(tables, &mut turn, cursor.end, batch, &mut run);
         // What the fast loop does not do: a symbol that is neither literal nor new match, or the block's last bits.
         if turn.bits.position() < cursor.end && has_room(batch) {
             slow(tables, &mut turn, batch, &mut run)?;
@@ -268,26 +279,24 @@ struct Turn<'a> {
     repeats: Repeats,
 }
 
-/// Decodes literals and new matches until the block or the batch is nearly at its end or something else comes.
-/// `run` counts literals since the last operation.
+/// Decodes literals and new matches until the block or the batch is nearly at its end or something else comes, which
+/// is left for [`slow`]. `run` counts literals since the last operation.
 #[inline]
-fn fast(
-    tables: &Tables,
-    turn: &mut Turn<'_>,
-    end: usize,
-    batch: &mut Batch,
-    run: &mut usize,
-) -> Result<(), DataError> {
-    let Some(last_byte) = end.checked_sub(TURN_BITS).map(|bit| bit / 8) else { return Ok(()) };
-    let Turn { mut bits, mut repeats } = *turn;
-    let literals = &mut batch.literals[..];
-    let operations = &mut batch.operations[..];
+fn fast(tables: &Tables, turn: &mut Turn<'_>, end: usize, batch: &mut Batch, run: &mut usize) {
+    // A turn that begins with a whole word before this does not reach the end of the block.
+    let Some(bytes) = end.checked_sub(TURN_BITS).and_then(|bit| turn.bits.bytes().get(..bit / 8)) else {
+        return;
+    };
+    let mut bits = turn.bits;
+    let literals = &mut *batch.literals;
+    let operations = &mut *batch.operations;
+    let first_operation = batch.operation_count;
     let mut literal = batch.literal_count;
-    let mut operation = batch.operation_count;
+    let mut operation = first_operation;
     let mut run_start = literal - *run;
-    let mut result = Ok(());
-    while bits.next_byte() <= last_byte && literal + SLACK <= BATCH_LITERALS && operation < BATCH_OPERATIONS {
-        bits.refill();
+    // Bits of a symbol that was begun but cannot be finished here.
+    let mut begun_bits = 0;
+    while literal + SLACK <= BATCH_LITERALS && bits.refill_within(bytes) {
         let mut entry = tables.main(bits.window());
         if entry.is_literals() {
             // Up to six literals leave with one store. Their words have at most 33 bits, which leaves enough for the
@@ -313,71 +322,63 @@ fn fast(
             store(literals, literal, collected);
             literal += count as usize;
         }
-        if entry.is_long() {
-            match tables.main_single(bits.window()) {
-                Ok(single) => entry = single,
-                Err(error) => {
-                    result = Err(error);
-                    break;
-                }
+        if !entry.is_length() {
+            if !entry.is_long() {
+                break;
             }
+            let Some(single) = tables.main_single(bits.window()) else { break };
+            entry = single;
             if entry.is_literals() {
                 bits.consume(entry.bits());
                 store(literals, literal, entry.literals());
                 literal += 1;
                 continue;
             }
-        }
-        if !entry.is_length() {
-            break;
-        }
-        let (length, length_bits) = entry.length_from(bits.window());
-        bits.consume(length_bits);
-        match new_match(tables, bits, length) {
-            Ok((after, length, distance_less_1)) => {
-                bits = after;
-                repeats.push(distance_less_1 + 1, length);
-                if distance_less_1 > u64::from(u32::MAX) {
-                    // Rare, and only in archives of RAR 7.
-                    operations[operation] = Operation::new(literal - run_start, 0, 0).0;
-                    let kind = SpecialKind::Match {
-                        distance: Distance(distance_less_1 + 1),
-                        length: Length(length),
-                    };
-                    batch.specials.push(Special { operation, kind });
-                } else {
-                    operations[operation] = Operation::new(literal - run_start, length, distance_less_1).0;
-                }
-                operation += 1;
-                run_start = literal;
-            }
-            Err(error) => {
-                result = Err(error);
+            if !entry.is_length() {
                 break;
             }
         }
+        let Some(place) = operations.get_mut(operation) else { break };
+        let (length, length_bits) = entry.length_from(bits.window());
+        bits.consume(length_bits);
+        let Some((after, length, distance_less_1)) = new_match(tables, bits, length) else {
+            begun_bits = length_bits;
+            break;
+        };
+        if distance_less_1 > u64::from(u32::MAX) {
+            begun_bits = length_bits;
+            break;
+        }
+        bits = after;
+        *place = Operation::new(literal - run_start, length, distance_less_1).0;
+        operation += 1;
+        run_start = literal;
+    }
+    if begun_bits > 0 {
+        bits = bits.back(usize::from(begun_bits));
+    }
+    // All operations here are new matches, so the last four are what can be repeated.
+    for word in &operations[first_operation.max(operation.saturating_sub(4))..operation] {
+        let operation = Operation(*word);
+        turn.repeats.push(operation.distance() as u64, operation.length() as u32);
     }
     batch.literal_count = literal;
     batch.operation_count = operation;
     *run = literal - run_start;
-    *turn = Turn { bits, repeats };
-    result
+    turn.bits = bits;
 }
 
 #[inline(always)]
-fn store(literals: &mut [u8], at: usize, collected: u64) {
+fn store(literals: &mut [u8; BATCH_LITERALS + 64], at: usize, collected: u64) {
     if let Some(room) = literals.get_mut(at..at + 8) {
         room.copy_from_slice(&collected.to_le_bytes());
     }
 }
 
-/// The distance of a match behind its length. Gives the final length and the distance less 1.
+/// The distance of a match behind its length. Gives the final length and the distance less 1, or `None` if a word is
+/// not defined.
 #[inline(always)]
-fn new_match<'a>(
-    tables: &Tables,
-    mut bits: Bits<'a>,
-    length: u32,
-) -> Result<(Bits<'a>, u32, u64), DataError> {
+fn new_match<'a>(tables: &Tables, mut bits: Bits<'a>, length: u32) -> Option<(Bits<'a>, u32, u64)> {
     bits.refill();
     let entry = tables.distance(bits.window())?;
     bits.consume(entry.bits());
@@ -396,13 +397,16 @@ fn new_match<'a>(
     } else {
         distance_less_1 += added;
     }
-    Ok((bits, length + entry.length_bonus(), distance_less_1))
+    Some((bits, length + entry.length_bonus(), distance_less_1))
 }
 
 /// Decodes one symbol of any kind.
 fn slow(tables: &Tables, turn: &mut Turn<'_>, batch: &mut Batch, run: &mut usize) -> Result<(), DataError> {
     turn.bits.refill();
-    let entry = tables.main_single(turn.bits.window())?;
+    let mut entry = tables.main(turn.bits.window());
+    if entry.is_long() || entry.is_pair() {
+        entry = tables.main_single(turn.bits.window()).ok_or(DataError::CodeUndefined)?;
+    }
     if entry.is_literals() {
         turn.bits.consume(entry.bits());
         batch.literals[batch.literal_count] = entry.literals() as u8;
@@ -413,7 +417,8 @@ fn slow(tables: &Tables, turn: &mut Turn<'_>, batch: &mut Batch, run: &mut usize
     let kind = if entry.is_length() {
         let (length, bits) = entry.length_from(turn.bits.window());
         turn.bits.consume(bits);
-        let (bits, length, distance_less_1) = new_match(tables, turn.bits, length)?;
+        let (bits, length, distance_less_1) =
+            new_match(tables, turn.bits, length).ok_or(DataError::CodeUndefined)?;
         turn.bits = bits;
         turn.repeats.push(distance_less_1 + 1, length);
         SpecialKind::Match { distance: Distance(distance_less_1 + 1), length: Length(length) }
@@ -449,7 +454,7 @@ fn other(tables: &Tables, turn: &mut Turn<'_>, entry: Entry) -> Result<Option<Sp
         symbol => {
             let distance = turn.repeats.touch(symbol - 258);
             turn.bits.refill();
-            let entry = tables.length(turn.bits.window())?;
+            let entry = tables.length(turn.bits.window()).ok_or(DataError::CodeUndefined)?;
             let (length, bits) = entry.length_from(turn.bits.window());
             turn.bits.consume(bits);
             turn.repeats.length = Length(length);
@@ -474,6 +479,6 @@ fn read_filter(bits: &mut Bits<'_>) -> Result<Filter, DataError> {
 
 /// Two bits say how many bytes follow; these are the number, the lowest first.
 fn read_filter_number(bits: &mut Bits<'_>) -> u32 {
-    let bytes = bits.take(2) as u32 + 1;
+    let bytes = bits.take(2) as u8 + 1;
     (0..bytes).fold(0, |number, nth| number | (bits.take(8) as u32) << (8 * nth))
 }

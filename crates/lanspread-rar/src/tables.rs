@@ -87,13 +87,13 @@ impl Code {
 
     /// The symbol at the top of the window and the length of its word, without a table.
     #[inline]
-    pub(crate) fn decode(&self, window: u64) -> Option<(usize, u32)> {
+    pub(crate) fn decode(&self, window: u64) -> Option<(usize, u8)> {
         let word = (window >> (64 - WORD_BITS)) as u32;
         for length in 1..=15usize {
             if word < self.limit[length] {
                 let nth = (word - self.first[length]) >> (WORD_BITS as usize - length);
                 let at = usize::from(self.index[length]) + nth as usize;
-                return self.symbols.get(at).map(|symbol| (usize::from(*symbol), length as u32));
+                return self.symbols.get(at).map(|symbol| (usize::from(*symbol), length as u8));
             }
         }
         None
@@ -118,9 +118,10 @@ impl Code {
 /// An entry of the main and the length table.
 ///
 /// ```text
-/// literals  bits 0-7 first, 8-15 second, 16-17 how many, 24-27 bits of their words
-/// length    bit 31; bits 0-12 base, 16-19 how many bits are added, 24-27 bits of the word
-/// other     bits 31 and 30; 0-8 symbol, 24-27 bits of the word
+/// all       bits 0-7 bits of the word, or of the words of two literals
+/// literals  bits 8-15 first, 16-23 second, 24-25 how many
+/// length    bit 31; bits 8-20 base, 24-27 how many bits are added
+/// other     bits 31 and 30; 8-16 symbol
 /// long      bits 31, 30 and 29: the word is longer than the table looks, or undefined
 /// ```
 #[derive(Clone, Copy)]
@@ -130,15 +131,15 @@ impl Entry {
     const LONG: Self = Self(7 << 29);
 
     fn literal(byte: usize, bits: u32) -> Self {
-        Self(byte as u32 | 1 << 16 | bits << 24)
+        Self(bits | (byte as u32) << 8 | 1 << 24)
     }
 
     fn pair(first: usize, second: usize, bits: u32) -> Self {
-        Self((first | second << 8) as u32 | 2 << 16 | bits << 24)
+        Self(bits | ((first | second << 8) as u32) << 8 | 2 << 24)
     }
 
     fn other(symbol: usize, bits: u32) -> Self {
-        Self(3 << 30 | symbol as u32 | bits << 24)
+        Self(bits | (symbol as u32) << 8 | 3 << 30)
     }
 
     /// A length of a match. Slots below 8 are lengths; from then on four slots share a number of additional bits.
@@ -149,7 +150,7 @@ impl Entry {
             let added = slot / 4 - 1;
             ((4 | (slot % 4)) << added, added)
         };
-        Self(1 << 31 | (base as u32 + 2) | (added as u32) << 16 | bits << 24)
+        Self(bits | (base as u32 + 2) << 8 | (added as u32) << 24 | 1 << 31)
     }
 
     fn main(symbol: usize, bits: u32) -> Self {
@@ -175,41 +176,46 @@ impl Entry {
         self.0 >> 29 == 7
     }
 
+    #[inline(always)]
+    pub(crate) fn is_pair(self) -> bool {
+        self.0 >> 24 == 2
+    }
+
     /// One or two literals, the first lowest.
     #[inline(always)]
     pub(crate) fn literals(self) -> u64 {
-        u64::from(self.0 & 0xffff)
+        u64::from((self.0 >> 8) as u16)
     }
 
     #[inline(always)]
     pub(crate) fn literal_count(self) -> u32 {
-        self.0 >> 16 & 3
+        self.0 >> 24
     }
 
     #[inline(always)]
-    pub(crate) fn bits(self) -> u32 {
-        self.0 >> 24 & 15
+    pub(crate) fn bits(self) -> u8 {
+        self.0 as u8
     }
 
     /// The length, and the bits that it takes from this window, those of its word included.
     #[inline(always)]
-    pub(crate) fn length_from(self, window: u64) -> (u32, u32) {
-        let bits = self.bits();
-        let added = self.0 >> 16 & 15;
-        ((self.0 & 0x1fff) + top(window << bits, added) as u32, bits + added)
+    pub(crate) fn length_from(self, window: u64) -> (u32, u8) {
+        let added = (self.0 >> 24 & 15) as u8;
+        let length = (self.0 >> 8 & 0x1fff) + top(window << (self.bits() & 63), added) as u32;
+        (length, self.bits() + added)
     }
 
     #[inline(always)]
     pub(crate) fn symbol(self) -> usize {
-        (self.0 & 0x1ff) as usize
+        (self.0 >> 8 & 0x1ff) as usize
     }
 }
 
 /// An entry of the distance table.
 ///
 /// ```text
-/// bits 0-3 bits of the word, 0 if it is longer than the table looks or undefined; 4-9 how many bits are added;
-/// 10 four more come through the align code; 11-12 how much is added to the length; from 16 base of the distance less 1
+/// bits 0-7 bits of the word, 0 if it is longer than the table looks or undefined; 8-13 how many bits are added;
+/// 14 four more come through the align code; 16-17 how much is added to the length; from 20 base of the distance less 1
 /// ```
 #[derive(Clone, Copy)]
 pub(crate) struct DistanceEntry(u64);
@@ -229,39 +235,39 @@ impl DistanceEntry {
         // Matches from far away are longer by one from distances above 256, 8 Ki and 256 Ki on, which are borders of
         // slots.
         let bonus = u64::from(base >= 0x100) + u64::from(base >= 0x2000) + u64::from(base >= 0x4_0000);
-        Self(u64::from(bits) | added << 4 | u64::from(align) << 10 | bonus << 11 | base << 16)
+        Self(u64::from(bits) | added << 8 | u64::from(align) << 14 | bonus << 16 | base << 20)
     }
 
     #[inline(always)]
     pub(crate) fn is_long(self) -> bool {
-        self.0 & 15 == 0
+        self.0 as u8 == 0
     }
 
     /// Bits of the word.
     #[inline(always)]
-    pub(crate) fn bits(self) -> u32 {
-        self.0 as u32 & 15
+    pub(crate) fn bits(self) -> u8 {
+        self.0 as u8
     }
 
     #[inline(always)]
-    pub(crate) fn added_bits(self) -> u32 {
-        self.0 as u32 >> 4 & 63
+    pub(crate) fn added_bits(self) -> u8 {
+        (self.0 >> 8) as u8 & 63
     }
 
     #[inline(always)]
     pub(crate) fn has_align(self) -> bool {
-        self.0 >> 10 & 1 != 0
+        self.0 & 1 << 14 != 0
     }
 
     #[inline(always)]
     pub(crate) fn length_bonus(self) -> u32 {
-        self.0 as u32 >> 11 & 3
+        self.0 as u32 >> 16 & 3
     }
 
     /// The distance less 1 without what is added.
     #[inline(always)]
     pub(crate) fn base(self) -> u64 {
-        self.0 >> 16
+        self.0 >> 20
     }
 }
 
@@ -339,46 +345,50 @@ impl Tables {
         self.main[(window >> (64 - MAIN_BITS)) as usize]
     }
 
-    /// Entry for a single main symbol, however long its word.
-    #[inline]
-    pub(crate) fn main_single(&self, window: u64) -> Result<Entry, DataError> {
-        let (symbol, bits) = self.main_code.decode(window).ok_or(DataError::CodeUndefined)?;
-        Ok(Entry::main(symbol, bits))
+    /// Entry for a single main symbol, however long its word; `None` for a word that is not defined.
+    #[cold]
+    pub(crate) fn main_single(&self, window: u64) -> Option<Entry> {
+        let (symbol, bits) = self.main_code.decode(window)?;
+        Some(Entry::main(symbol, u32::from(bits)))
     }
 
+    /// Entry for a distance; `None` for a word that is not defined.
     #[inline(always)]
-    pub(crate) fn distance(&self, window: u64) -> Result<DistanceEntry, DataError> {
+    pub(crate) fn distance(&self, window: u64) -> Option<DistanceEntry> {
         let entry = self.distance[(window >> (64 - DISTANCE_BITS)) as usize];
-        if entry.is_long() { self.long_distance(window) } else { Ok(entry) }
+        if entry.is_long() { self.long_distance(window) } else { Some(entry) }
     }
 
     #[cold]
-    fn long_distance(&self, window: u64) -> Result<DistanceEntry, DataError> {
-        let (slot, bits) = self.distance_code.decode(window).ok_or(DataError::CodeUndefined)?;
-        Ok(DistanceEntry::new(slot, bits, self.has_align))
+    fn long_distance(&self, window: u64) -> Option<DistanceEntry> {
+        let (slot, bits) = self.distance_code.decode(window)?;
+        Some(DistanceEntry::new(slot, u32::from(bits), self.has_align))
     }
 
-    #[inline(always)]
-    pub(crate) fn length(&self, window: u64) -> Result<Entry, DataError> {
+    /// Entry for the length of a match with one of the last distances; `None` for a word that is not defined.
+    pub(crate) fn length(&self, window: u64) -> Option<Entry> {
         let entry = self.length[(window >> (64 - LENGTH_BITS)) as usize];
-        if entry.is_long() { self.long_length(window) } else { Ok(entry) }
+        if entry.is_long() {
+            let (slot, bits) = self.length_code.decode(window)?;
+            return Some(Entry::length(slot, u32::from(bits)));
+        }
+        Some(entry)
     }
 
-    #[cold]
-    fn long_length(&self, window: u64) -> Result<Entry, DataError> {
-        let (slot, bits) = self.length_code.decode(window).ok_or(DataError::CodeUndefined)?;
-        Ok(Entry::length(slot, bits))
-    }
-
-    /// The four lowest bits of a distance, and the bits of their word.
+    /// The four lowest bits of a distance, and the bits of their word; `None` for a word that is not defined.
     #[inline(always)]
-    pub(crate) fn align(&self, window: u64) -> Result<(u64, u32), DataError> {
+    pub(crate) fn align(&self, window: u64) -> Option<(u64, u8)> {
         let entry = self.align[(window >> (64 - ALIGN_BITS)) as usize];
         if entry & 15 == 0 {
-            let (symbol, bits) = self.align_code.decode(window).ok_or(DataError::CodeUndefined)?;
-            return Ok((symbol as u64, bits));
+            return self.long_align(window);
         }
-        Ok((u64::from(entry >> 4), u32::from(entry & 15)))
+        Some((u64::from(entry >> 4), entry & 15))
+    }
+
+    #[cold]
+    fn long_align(&self, window: u64) -> Option<(u64, u8)> {
+        let (symbol, bits) = self.align_code.decode(window)?;
+        Some((symbol as u64, bits))
     }
 }
 
@@ -432,7 +442,7 @@ fn read_lengths(lengths: &mut [u8], bytes: &[u8], end: usize) -> Result<usize, D
         let (symbol, word_bits) = if entry == 0 {
             level_code.decode(bits.window()).ok_or(DataError::CodeUndefined)?
         } else {
-            (usize::from(entry >> 4), u32::from(entry & 15))
+            (usize::from(entry >> 4), entry as u8 & 15)
         };
         bits.consume(word_bits);
         if symbol < 16 {

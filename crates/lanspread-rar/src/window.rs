@@ -216,6 +216,7 @@ impl Window {
         let mut at = self.at;
         let mut literal = from.literal;
         let end = at + room;
+        let dictionary = self.dictionary;
         let mut result = Ok(());
         let mut done = 0;
         for operation in batch.operations(from.operation..stop) {
@@ -233,15 +234,18 @@ impl Window {
             at += run;
             if length > 0 {
                 let distance = operation.distance();
-                let reach = if self.is_full { self.dictionary } else { self.dictionary.min(at) };
-                if distance > reach {
-                    result = Err(DataError::Distance { distance: distance as u64, available: reach as u64 });
-                    break;
-                }
-                let source = if distance <= at { at - distance } else { at + size - distance };
-                if source + length > last {
-                    at -= run;
-                    break;
+                let mut source = at.wrapping_sub(distance);
+                if distance > dictionary || source > at {
+                    if distance > dictionary || !self.is_full {
+                        let available = if self.is_full { dictionary } else { dictionary.min(at) };
+                        result = Err((distance, available));
+                        break;
+                    }
+                    source = source.wrapping_add(size);
+                    if source + length > last {
+                        at -= run;
+                        break;
+                    }
                 }
                 repeat(ring, source, at, distance, length);
             }
@@ -252,7 +256,7 @@ impl Window {
         self.at = at;
         from.operation += done;
         from.literal = literal;
-        result
+        result.map_err(|(distance, available)| too_far(distance, available))
     }
 
     /// Executes one operation that may reach over the end of the ring.
@@ -271,7 +275,7 @@ impl Window {
         if length > 0 {
             let (distance, available) = (operation.distance(), self.available());
             if distance > available {
-                return Err(DataError::Distance { distance: distance as u64, available: available as u64 });
+                return Err(too_far(distance, available));
             }
             self.repeat_around(distance, length);
         }
@@ -363,6 +367,10 @@ impl Window {
         };
         filter.kind.undo(data, filter.start, &mut self.filtered);
     }
+}
+
+fn too_far(distance: usize, available: usize) -> DataError {
+    DataError::Distance { distance: distance as u64, available: available as u64 }
 }
 
 /// Repeats bytes forward. Neither range comes nearer than 32 bytes to the end of the ring, so that copies can go over.
