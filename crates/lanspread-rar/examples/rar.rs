@@ -58,9 +58,9 @@ fn unpack(volumes: &[&str], folder: Option<&Path>) -> Result<(), Box<dyn Error>>
     let mut decoder = Decoder::with_volumes(open, limits, threads)?;
     let (mut members, mut bytes) = (0u64, 0u64);
     while let Some(member) = decoder.next_member()? {
-        let target = match (folder, member.header()) {
-            (Some(folder), Some(header)) => make_target(folder, header)?,
-            _ => None,
+        let target = match folder {
+            Some(folder) => make_target(folder, member.header())?,
+            None => None,
         };
         members += 1;
         member.copy_to(|piece| {

@@ -149,12 +149,16 @@ fn find_signature<R: Read>(input: &mut Input<R>, prefix_bytes: u64) -> Result<()
     loop {
         let offset = input.offset();
         let seen = input.peek(LOOK_AHEAD_BYTES)?;
-        if seen.starts_with(SIGNATURE) && (offset == 0 || begins_archive(&seen[SIGNATURE.len()..])) {
+        let is_within = offset <= prefix_bytes;
+        if is_within
+            && seen.starts_with(SIGNATURE)
+            && (offset == 0 || begins_archive(&seen[SIGNATURE.len()..]))
+        {
             input.consume(SIGNATURE.len());
             return Ok(());
         }
         saw_rar_4 |= seen.starts_with(SIGNATURE_OF_RAR_4);
-        if seen.is_empty() || offset >= prefix_bytes || (offset == 0 && saw_rar_4) {
+        if seen.is_empty() || !is_within || (offset == 0 && saw_rar_4) {
             return Err(if saw_rar_4 { Error::Rar4 } else { Error::NotRar { searched: offset } });
         }
         let next = seen[1..].iter().position(|byte| *byte == SIGNATURE[0]).map_or(seen.len(), |at| at + 1);

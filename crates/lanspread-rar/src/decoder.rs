@@ -56,10 +56,9 @@ impl Decoder {
     ///
     /// Whatever is wrong with the archive up to this member. After an error, no further member can be had.
     pub fn next_member(&mut self) -> Result<Option<Member<'_>>> {
-        if self.engine.next_member(self.main.is_solid)?.is_none() {
-            return Ok(None);
-        }
-        Ok(Some(Member { engine: &mut self.engine, unread: None }))
+        let Some(header) = self.engine.next_member(self.main.is_solid)? else { return Ok(None) };
+        let header = Box::new(header.clone());
+        Ok(Some(Member { engine: &mut self.engine, header, unread: None }))
     }
 }
 
@@ -72,14 +71,15 @@ impl std::fmt::Debug for Decoder {
 /// A member of the archive, whose data can be read once.
 pub struct Member<'a> {
     engine: &'a mut Engine,
+    header: Box<FileHeader>,
     /// A piece that [`Read`] has given only the beginning of, and how much.
     unread: Option<(Piece, usize)>,
 }
 
 impl Member<'_> {
-    /// What the archive says about it. `None` once all of it was read.
-    pub fn header(&self) -> Option<&FileHeader> {
-        self.engine.file()
+    /// What the archive says about it.
+    pub fn header(&self) -> &FileHeader {
+        &self.header
     }
 
     /// The next piece of its data, or `None` at its end, when size and checksums have been compared.
@@ -148,6 +148,6 @@ fn into_io(error: Error) -> io::Error {
 
 impl std::fmt::Debug for Member<'_> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Member").field("header", &self.header()).finish_non_exhaustive()
+        formatter.debug_struct("Member").field("header", &self.header).finish_non_exhaustive()
     }
 }

@@ -15,7 +15,7 @@ const SEEKING_BUFFER_BYTES: usize = 8 * 1024;
 ///
 /// The limits on headers count for each volume alone here.
 ///
-/// A *header map* is the concatenation of the signature and of all headers of a volume, as [`Headers::map`] collects
+/// A *header map* is the concatenation of the signature and of all headers of a volume, as [`Headers::header_map`] collects
 /// them. It takes the place of the volume for everything that needs no data.
 pub struct Headers<'a> {
     container: Container<Box<dyn Skip + 'a>>,
@@ -69,7 +69,7 @@ impl<'a> Headers<'a> {
     }
 
     /// The header map of the headers that were read so far; at most [`Limits::header_bytes`].
-    pub fn map(&self) -> &[u8] {
+    pub fn header_map(&self) -> &[u8] {
         &self.map
     }
 }

@@ -11,12 +11,13 @@
 //! let archive = std::fs::File::open("game.rar")?;
 //! let mut decoder = Decoder::new(archive, Limits::default(), 2)?;
 //! while let Some(member) = decoder.next_member()? {
+//!     let name = member.header().name_lossy();
 //!     let mut bytes = 0;
 //!     member.copy_to(|piece| {
 //!         bytes += piece.len();
 //!         Ok(())
 //!     })?;
-//!     println!("{bytes} bytes, verified");
+//!     println!("{name}: {bytes} bytes, verified");
 //! }
 //! # Ok(())
 //! # }

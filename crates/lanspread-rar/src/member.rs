@@ -100,11 +100,6 @@ impl Engine {
         Ok(self.member.as_ref().map(|member| &*member.file))
     }
 
-    /// The header of the current member.
-    pub(crate) fn file(&self) -> Option<&FileHeader> {
-        self.member.as_ref().map(|member| &*member.file)
-    }
-
     /// The next piece of the current member, `None` at its end, when it has been verified.
     pub(crate) fn next_piece(&mut self) -> Result<Option<Piece>> {
         if self.has_failed {
@@ -267,7 +262,12 @@ impl Engine {
     /// Leaves the rest of a member out without decoding it.
     fn skip_over(&mut self) -> Result<()> {
         self.playing = None;
-        let is_compressed = self.member.take().is_some_and(|member| !member.file.compression.is_stored());
+        let Some(member) = self.member.take() else { return Ok(()) };
+        self.has_gap |= !member.file.compression.is_stored();
+        if member.last.is_some() {
+            // All of it was decoded, only not handed on.
+            return Ok(());
+        }
         loop {
             match self.job.items.get_mut(self.item) {
                 None => {
@@ -276,13 +276,12 @@ impl Engine {
                 }
                 Some(Item::MemberEnd(_)) => break,
                 Some(item @ Item::Failed(_)) => return Err(take_failure(item)),
-                Some(Item::Damaged(_)) => return Err(Error::Failed),
+                Some(Item::Damaged(damage)) => return Err(member.damaged(*damage)),
                 Some(_) => {}
             }
             self.item += 1;
         }
         self.item += 1;
-        self.has_gap |= is_compressed;
         Ok(())
     }
 

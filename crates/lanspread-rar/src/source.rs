@@ -173,8 +173,9 @@ impl Source {
         match std::mem::replace(&mut self.place, Place::AtEnd) {
             Place::BeforeMember => match self.archive.next_member()? {
                 Some(file) => {
-                    job.items.push(Item::Member(file.clone()));
-                    self.place = self.begin(file)?;
+                    // Checked first: who takes the item allocates what the header asks for.
+                    self.place = self.begin(file.clone())?;
+                    job.items.push(Item::Member(file));
                 }
                 None => job.items.push(Item::End),
             },
