@@ -9,219 +9,20 @@
 // Fields of an operation are masked to their width.
 #![allow(clippy::cast_possible_truncation)]
 
-use std::ops::Range;
-
+use crate::batch::{
+    BATCH_LITERALS, BATCH_OPERATIONS, Batch, Distance, Length, Operation, Repeats, SpecialKind,
+};
+use crate::batch::{LITERALS_ROOM, Special};
 use crate::bits::{Bits, PADDING_BYTES, top};
 use crate::error::DataError;
 use crate::filter::{Filter, FilterKind};
+use crate::interleave;
 use crate::tables::{Entry, Tables};
 
-/// Operations that a batch holds, at 8 bytes. Blocks of `rar` have a few thousand.
-pub(crate) const BATCH_OPERATIONS: usize = 64 * 1024;
-/// Literals that a batch holds.
-pub(crate) const BATCH_LITERALS: usize = 256 * 1024;
-/// Literals and operations that one turn of the fast loop can add.
+/// Literals that one turn of the fast loop can add, and operations that it leaves room for.
 const SLACK: usize = 8;
 /// Bits that one turn of the fast loop can take, with a margin: three literal entries, a length and a distance.
 const TURN_BITS: usize = 128;
-
-/// A run of literals and then a match:
-///
-/// ```text
-/// bits 0-18 literals, 19-31 length of the match or 0 for none, 32-63 its distance less 1
-/// ```
-#[derive(Clone, Copy)]
-pub(crate) struct Operation(u64);
-
-impl Operation {
-    #[inline(always)]
-    fn new(literals: usize, length: u32, distance_less_1: u64) -> Self {
-        Self(literals as u64 | u64::from(length) << 19 | distance_less_1 << 32)
-    }
-
-    #[inline(always)]
-    pub(crate) fn literals(self) -> usize {
-        (self.0 & 0x7_ffff) as usize
-    }
-
-    #[inline(always)]
-    pub(crate) fn length(self) -> usize {
-        (self.0 >> 19 & 0x1fff) as usize
-    }
-
-    #[inline(always)]
-    pub(crate) fn distance(self) -> usize {
-        (self.0 >> 32) as usize + 1
-    }
-}
-
-/// What comes behind an operation that does not fit into one.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Special {
-    /// Index of the operation in its batch.
-    pub(crate) operation: usize,
-    pub(crate) kind: SpecialKind,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum SpecialKind {
-    /// A match with a distance above 4 GiB, or with one or a length from before the block.
-    Match { distance: Distance, length: Length },
-    /// A filter, whose start counts from here.
-    Filter(Filter),
-}
-
-/// A distance: a number, or the nth of those before the block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Distance(u64);
-
-impl Distance {
-    /// No distance was set: none that a match could have.
-    pub(crate) const UNSET: Self = Self(0);
-    const INHERITED: u64 = 1 << 63;
-
-    /// Its value, when `before` is what was known before the block.
-    pub(crate) fn resolve(self, before: &Repeats) -> Self {
-        if self.0 & Self::INHERITED == 0 { self } else { before.distances[(self.0 & 3) as usize] }
-    }
-
-    /// The number of bytes, 0 if it is not set.
-    pub(crate) fn bytes(self) -> u64 {
-        self.0
-    }
-}
-
-/// A length: a number, 0 if none was set, or that before the block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Length(u32);
-
-impl Length {
-    const INHERITED: Self = Self(u32::MAX);
-
-    /// Its value, when `before` is what was known before the block.
-    pub(crate) fn resolve(self, before: &Repeats) -> Self {
-        if self == Self::INHERITED { before.length } else { self }
-    }
-
-    pub(crate) fn bytes(self) -> usize {
-        self.0 as usize
-    }
-}
-
-/// The last four distances, the newest first, and the last length.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Repeats {
-    distances: [Distance; 4],
-    length: Length,
-}
-
-impl Repeats {
-    /// Those at the beginning of a member that is not solid.
-    pub(crate) const UNSET: Self = Self { distances: [Distance::UNSET; 4], length: Length(0) };
-
-    /// Those of a block whose predecessors are not decoded.
-    pub(crate) const INHERITED: Self = Self {
-        distances: [
-            Distance(Distance::INHERITED),
-            Distance(Distance::INHERITED | 1),
-            Distance(Distance::INHERITED | 2),
-            Distance(Distance::INHERITED | 3),
-        ],
-        length: Length::INHERITED,
-    };
-
-    /// Their values, when `before` is what was known before the block.
-    pub(crate) fn resolve(&self, before: &Self) -> Self {
-        Self {
-            distances: self.distances.map(|distance| distance.resolve(before)),
-            length: self.length.resolve(before),
-        }
-    }
-
-    #[inline(always)]
-    fn push(&mut self, distance: u64, length: u32) {
-        let [first, second, third, _] = self.distances;
-        self.distances = [Distance(distance), first, second, third];
-        self.length = Length(length);
-    }
-
-    /// Makes the nth the newest.
-    fn touch(&mut self, nth: usize) -> Distance {
-        self.distances[..=nth].rotate_right(1);
-        self.distances[0]
-    }
-}
-
-/// Decoded literals and operations of one or more blocks. Its memory does not grow.
-pub(crate) struct Batch {
-    literals: Box<[u8; BATCH_LITERALS + 64]>,
-    operations: Box<[u64; BATCH_OPERATIONS]>,
-    pub(crate) specials: Vec<Special>,
-    literal_count: usize,
-    operation_count: usize,
-}
-
-impl Batch {
-    pub(crate) fn new() -> Self {
-        Self {
-            // The second stage copies 32 literals at once.
-            literals: zeroed(),
-            operations: zeroed(),
-            specials: Vec::new(),
-            literal_count: 0,
-            operation_count: 0,
-        }
-    }
-
-    pub(crate) fn clear(&mut self) {
-        self.literal_count = 0;
-        self.operation_count = 0;
-        self.specials.clear();
-    }
-
-    /// Where the next block's part begins.
-    pub(crate) fn end(&self) -> Mark {
-        Mark { literal: self.literal_count, operation: self.operation_count, special: self.specials.len() }
-    }
-
-    /// All literals, with room behind them to copy in large pieces.
-    pub(crate) fn literals(&self) -> &[u8] {
-        &self.literals[..]
-    }
-
-    pub(crate) fn operation(&self, index: usize) -> Operation {
-        Operation(self.operations[index])
-    }
-
-    #[inline(always)]
-    pub(crate) fn operations(&self, range: Range<usize>) -> impl Iterator<Item = Operation> {
-        self.operations[range].iter().map(|word| Operation(*word))
-    }
-
-    fn push(&mut self, literals: usize, length: u32, distance_less_1: u64) {
-        self.operations[self.operation_count] = Operation::new(literals, length, distance_less_1).0;
-        self.operation_count += 1;
-    }
-}
-
-/// An array on the heap that was never on the stack.
-// Boxed on purpose: half a MiB does not belong on the stack.
-#[allow(clippy::unnecessary_box_returns)]
-fn zeroed<T: Copy + Default, const COUNT: usize>() -> Box<[T; COUNT]> {
-    match vec![T::default(); COUNT].into_boxed_slice().try_into() {
-        Ok(array) => array,
-        // Not reached: it has just this length.
-        Err(_) => Box::new([T::default(); COUNT]),
-    }
-}
-
-/// A place in a batch.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Mark {
-    pub(crate) literal: usize,
-    pub(crate) operation: usize,
-    pub(crate) special: usize,
-}
 
 /// A block that is being decoded.
 #[derive(Clone, Copy, Debug)]
@@ -239,32 +40,58 @@ impl Cursor {
     }
 }
 
-/// Decodes a block, or as much of it as the batch has room for. `bytes` has padding behind the block.
-pub(crate) fn decode(
-    bytes: &[u8],
-    tables: &Tables,
-    cursor: &mut Cursor,
-    batch: &mut Batch,
-) -> Result<(), DataError> {
-    debug_assert!(cursor.end.div_ceil(8) + PADDING_BYTES <= bytes.len());
-    let mut run = 0;
-    let mut turn = Turn { bits: Bits::at(bytes, cursor.position), repeats: cursor.repeats };
-    while turn.bits.position() < cursor.end && has_room(batch) {
-        fast(tables, &mut turn, cursor.end, batch, &mut run);
-        // What the fast loop does not do: a symbol that is neither literal nor new match, or the block's last bits.
-        if turn.bits.position() < cursor.end && has_room(batch) {
-            slow(tables, &mut turn, batch, &mut run)?;
-        }
-    }
-    if turn.bits.position() > cursor.end {
-        return Err(DataError::BlockOverrun);
-    }
-    if run > 0 {
-        batch.push(run, 0, 0);
-    }
-    cursor.position = turn.bits.position();
-    cursor.repeats = turn.repeats;
+/// A block and what it takes to decode it. `bytes` has padding behind the block.
+pub(crate) struct Work<'a> {
+    pub(crate) bytes: &'a [u8],
+    pub(crate) tables: &'a Tables,
+    pub(crate) cursor: &'a mut Cursor,
+}
+
+/// Decodes a block, or as much of it as the batch has room for.
+pub(crate) fn decode(work: &mut Work<'_>, batch: &mut Batch) -> Result<(), DataError> {
+    let mut turn = Turn::begin(work);
+    turn.go_on(batch)?;
+    turn.end(work.cursor, batch);
     Ok(())
+}
+
+/// Decodes two blocks at the same time, of which both consist mostly of literals. Their look-ups depend on one another
+/// within a block, so that a processor has room for those of another between them.
+pub(crate) fn decode_two(
+    first: &mut Work<'_>,
+    second: &mut Work<'_>,
+    batch: &mut Batch,
+    second_batch: &mut Batch,
+) -> [Result<(), DataError>; 2] {
+    let (mut one, mut other) = (Turn::begin(first), Turn::begin(second));
+    let mut stuck = [Ok(()); 2];
+    while one.is_far_from_end()
+        && other.is_far_from_end()
+        && has_room(batch)
+        && has_room(second_batch)
+        && stuck == [Ok(()); 2]
+    {
+        let mut bits = [one.bits, other.bits];
+        let counts = interleave::literals(
+            [first.tables, second.tables],
+            &mut bits,
+            [one.end, other.end].map(|end| (end - TURN_BITS) / 8),
+            [
+                (&mut *batch.literals, batch.literal_count),
+                (&mut *second_batch.literals, second_batch.literal_count),
+            ],
+        );
+        [one.bits, other.bits] = bits;
+        stuck = [one.go_over(counts[0], batch), other.go_over(counts[1], second_batch)];
+    }
+    let finish =
+        |mut turn: Turn<'_>, work: &mut Work<'_>, stuck: Result<(), DataError>, batch: &mut Batch| {
+            stuck?;
+            turn.go_on(batch)?;
+            turn.end(work.cursor, batch);
+            Ok(())
+        };
+    [finish(one, first, stuck[0], batch), finish(other, second, stuck[1], second_batch)]
 }
 
 /// Room for one turn of the fast loop and the end of a run.
@@ -273,27 +100,69 @@ fn has_room(batch: &Batch) -> bool {
 }
 
 /// What changes with every symbol.
-#[derive(Clone, Copy)]
 struct Turn<'a> {
+    tables: &'a Tables,
     bits: Bits<'a>,
+    /// The first bit behind the block.
+    end: usize,
     repeats: Repeats,
+    /// Literals since the last operation.
+    run: usize,
+}
+
+impl<'a> Turn<'a> {
+    fn begin(work: &Work<'a>) -> Self {
+        debug_assert!(work.cursor.end.div_ceil(8) + PADDING_BYTES <= work.bytes.len());
+        let bits = Bits::at(work.bytes, work.cursor.position);
+        Self { tables: work.tables, bits, end: work.cursor.end, repeats: work.cursor.repeats, run: 0 }
+    }
+
+    fn is_far_from_end(&self) -> bool {
+        self.bits.position() + 2 * TURN_BITS < self.end
+    }
+
+    /// Takes over literals that were decoded elsewhere, and decodes the symbol after them.
+    fn go_over(&mut self, literals: usize, batch: &mut Batch) -> Result<(), DataError> {
+        batch.literal_count += literals;
+        self.run += literals;
+        if self.is_far_from_end() && has_room(batch) { slow(self, batch) } else { Ok(()) }
+    }
+
+    fn go_on(&mut self, batch: &mut Batch) -> Result<(), DataError> {
+        while self.bits.position() < self.end && has_room(batch) {
+            fast(self, batch);
+            // What the fast loop does not do: a symbol that is neither literal nor new match, or the block's last bits.
+            if self.bits.position() < self.end && has_room(batch) {
+                slow(self, batch)?;
+            }
+        }
+        if self.bits.position() > self.end { Err(DataError::BlockOverrun) } else { Ok(()) }
+    }
+
+    fn end(self, cursor: &mut Cursor, batch: &mut Batch) {
+        if self.run > 0 {
+            batch.push(self.run, 0, 0);
+        }
+        cursor.position = self.bits.position();
+        cursor.repeats = self.repeats;
+    }
 }
 
 /// Decodes literals and new matches until the block or the batch is nearly at its end or something else comes, which
-/// is left for [`slow`]. `run` counts literals since the last operation.
-#[inline]
-fn fast(tables: &Tables, turn: &mut Turn<'_>, end: usize, batch: &mut Batch, run: &mut usize) {
+/// is left for [`slow`].
+fn fast(turn: &mut Turn<'_>, batch: &mut Batch) {
+    let tables = turn.tables;
     // A turn that begins with a whole word before this does not reach the end of the block.
-    let Some(bytes) = end.checked_sub(TURN_BITS).and_then(|bit| turn.bits.bytes().get(..bit / 8)) else {
+    let Some(bytes) = turn.end.checked_sub(TURN_BITS).and_then(|bit| turn.bits.bytes().get(..bit / 8)) else {
         return;
     };
     let mut bits = turn.bits;
     let literals = &mut *batch.literals;
     let operations = &mut *batch.operations;
-    let first_operation = batch.operation_count;
     let mut literal = batch.literal_count;
+    let first_operation = batch.operation_count;
     let mut operation = first_operation;
-    let mut run_start = literal - *run;
+    let mut run_start = literal - turn.run;
     // Bits of a symbol that was begun but cannot be finished here.
     let mut begun_bits = 0;
     while literal + SLACK <= BATCH_LITERALS && bits.refill_within(bytes) {
@@ -338,7 +207,9 @@ fn fast(tables: &Tables, turn: &mut Turn<'_>, end: usize, batch: &mut Batch, run
                 break;
             }
         }
-        let Some(place) = operations.get_mut(operation) else { break };
+        if operation >= BATCH_OPERATIONS {
+            break;
+        }
         let (length, length_bits) = entry.length_from(bits.window());
         bits.consume(length_bits);
         let Some((after, length, distance_less_1)) = new_match(tables, bits, length) else {
@@ -350,7 +221,7 @@ fn fast(tables: &Tables, turn: &mut Turn<'_>, end: usize, batch: &mut Batch, run
             break;
         }
         bits = after;
-        *place = Operation::new(literal - run_start, length, distance_less_1).0;
+        operations[operation] = Operation::new(literal - run_start, length, distance_less_1).0;
         operation += 1;
         run_start = literal;
     }
@@ -364,12 +235,12 @@ fn fast(tables: &Tables, turn: &mut Turn<'_>, end: usize, batch: &mut Batch, run
     }
     batch.literal_count = literal;
     batch.operation_count = operation;
-    *run = literal - run_start;
+    turn.run = literal - run_start;
     turn.bits = bits;
 }
 
 #[inline(always)]
-fn store(literals: &mut [u8; BATCH_LITERALS + 64], at: usize, collected: u64) {
+fn store(literals: &mut [u8; LITERALS_ROOM], at: usize, collected: u64) {
     if let Some(room) = literals.get_mut(at..at + 8) {
         room.copy_from_slice(&collected.to_le_bytes());
     }
@@ -401,7 +272,8 @@ fn new_match<'a>(tables: &Tables, mut bits: Bits<'a>, length: u32) -> Option<(Bi
 }
 
 /// Decodes one symbol of any kind.
-fn slow(tables: &Tables, turn: &mut Turn<'_>, batch: &mut Batch, run: &mut usize) -> Result<(), DataError> {
+fn slow(turn: &mut Turn<'_>, batch: &mut Batch) -> Result<(), DataError> {
+    let tables = turn.tables;
     turn.bits.refill();
     let mut entry = tables.main(turn.bits.window());
     if entry.is_long() || entry.is_pair() {
@@ -411,7 +283,7 @@ fn slow(tables: &Tables, turn: &mut Turn<'_>, batch: &mut Batch, run: &mut usize
         turn.bits.consume(entry.bits());
         batch.literals[batch.literal_count] = entry.literals() as u8;
         batch.literal_count += 1;
-        *run += 1;
+        turn.run += 1;
         return Ok(());
     }
     let kind = if entry.is_length() {
@@ -433,12 +305,12 @@ fn slow(tables: &Tables, turn: &mut Turn<'_>, batch: &mut Batch, run: &mut usize
         && u32::try_from(distance.0.wrapping_sub(1)).is_ok()
         && length != Length::INHERITED
     {
-        batch.push(*run, length.0, distance.0 - 1);
+        batch.push(turn.run, length.0, distance.0 - 1);
     } else {
         batch.specials.push(Special { operation: batch.operation_count, kind });
-        batch.push(*run, 0, 0);
+        batch.push(turn.run, 0, 0);
     }
-    *run = 0;
+    turn.run = 0;
     Ok(())
 }
 

@@ -49,6 +49,7 @@
 
 #![forbid(unsafe_code)]
 
+mod batch;
 mod bits;
 mod block;
 mod checksum;
@@ -62,6 +63,7 @@ mod filter;
 mod header;
 mod headers;
 mod input;
+mod interleave;
 mod limits;
 mod member;
 mod schedule;

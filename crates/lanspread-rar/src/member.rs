@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
+use crate::batch::{Batch, Mark, Repeats};
 use crate::checksum::Checksums;
-use crate::entropy::{Batch, Mark, Repeats};
 use crate::error::{DataError, Error, Result};
 use crate::header::FileHeader;
 use crate::schedule::Schedule;

@@ -2,7 +2,7 @@
 //!
 //! The consumer's thread executes operations, which has to go in order. Workers take jobs from the source in order and
 //! decode them; when the next job is not ready, the consumer does the same instead of waiting. Without workers, it
-//! decodes every block just before it needs it.
+//! always does.
 //!
 //! Locks: the source's lock is held while a job is read, the state's lock only for moments. Who holds the source's may
 //! take the state's, never the other way round. The consumer never waits for the source's lock: a worker that holds it
@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::{self, JoinHandle};
 
+use crate::batch::Batch;
 use crate::error::{Error, Result};
 use crate::source::{Job, Source};
 
@@ -25,6 +26,8 @@ pub(crate) struct Schedule {
     workers: Vec<JoinHandle<()>>,
     /// Number of the next job to give out.
     next: u64,
+    /// For the second of two blocks that this thread decodes at the same time.
+    aside: Box<Batch>,
 }
 
 struct Shared {
@@ -75,7 +78,7 @@ impl Schedule {
                 thread::Builder::new().name("rar".to_owned()).spawn(move || shared.work()).ok()
             })
             .collect();
-        Self { shared, workers, next: 0 }
+        Self { shared, workers, next: 0, aside: Box::new(Batch::new()) }
     }
 
     /// The next job, in exchange for the last one. Its blocks may be decoded or not.
@@ -92,11 +95,13 @@ impl Schedule {
                     source.next += 1;
                     let mut job = self.shared.state().spare.pop().unwrap_or_default();
                     source.source.fill(&mut job);
+                    drop(source);
+                    job.decode(&mut self.aside);
                     return Ok(job);
                 }
                 // A worker decodes it. Rather than wait, decode one of those after it.
                 if self.shared.reserve_now() {
-                    self.shared.decode_next(source);
+                    self.shared.decode_next(source, &mut self.aside);
                     continue;
                 }
             }
@@ -125,13 +130,14 @@ impl Shared {
     /// A worker's whole life.
     fn work(&self) {
         let _alarm = Alarm(self);
+        let mut aside = Box::new(Batch::new());
         while self.reserve() {
             let source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
             if source.source.is_at_end() {
                 self.state().reserved -= 1;
                 return;
             }
-            self.decode_next(source);
+            self.decode_next(source, &mut aside);
         }
     }
 
@@ -157,7 +163,7 @@ impl Shared {
     }
 
     /// Reads the next job and decodes it, in a place that was reserved.
-    fn decode_next(&self, mut source: MutexGuard<'_, Numbered>) {
+    fn decode_next(&self, mut source: MutexGuard<'_, Numbered>, aside: &mut Batch) {
         if source.source.is_at_end() {
             self.state().reserved -= 1;
             return;
@@ -168,7 +174,7 @@ impl Shared {
         source.source.fill(&mut job);
         self.state().packed_bytes += job.packed_bytes();
         drop(source);
-        job.decode();
+        job.decode(aside);
         self.state().ready.insert(number, job);
         self.ready.notify_one();
     }

@@ -3,9 +3,10 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::batch::{Batch, Mark, Repeats};
 use crate::bits::PADDING_BYTES;
 use crate::block::{self, BlockHeader};
-use crate::entropy::{self, Batch, Cursor, Mark, Repeats};
+use crate::entropy::{self, Cursor, Work};
 use crate::error::{DataError, Error, Result};
 use crate::header::FileHeader;
 use crate::tables::Tables;
@@ -77,31 +78,44 @@ impl Job {
         self.batch.as_deref()
     }
 
-    /// Decodes as many blocks as the batch has room for.
-    pub(crate) fn decode(&mut self) {
+    /// Decodes as many blocks as the batch has room for. `aside` is for the second of two at the same time.
+    pub(crate) fn decode(&mut self, aside: &mut Batch) {
         let batch = self.batch.get_or_insert_with(|| Box::new(Batch::new()));
         batch.clear();
-        for item in &mut self.items {
-            let Item::Block(block) = item else { continue };
+        let mut blocks = self.items.iter_mut().filter_map(|item| match item {
+            Item::Block(block) => Some(block),
+            _ => None,
+        });
+        let mut taken = blocks.next();
+        while let Some(block) = taken.take() {
             if block.bytes.len() > LARGE_BLOCK_BYTES {
                 return;
             }
-            let start = batch.end();
-            block.cursor.repeats = Repeats::INHERITED;
-            block.decode(&self.packed, batch);
-            block.decoded = Some((start, batch.end()));
-            // Without room for all of it, there is none for the next either.
-            if block.failure.is_some() || !block.cursor.is_at_end() {
+            let mut next = blocks.next();
+            let is_good = match &mut next {
+                Some(next) if block.can_interleave() && next.can_interleave() => {
+                    let is_good = block.decode_with(next, &self.packed, batch, aside);
+                    taken = blocks.next();
+                    is_good
+                }
+                _ => {
+                    taken = next;
+                    block.decode(&self.packed, batch)
+                }
+            };
+            // Without room for all of a block, there is none for the next either.
+            if !is_good {
                 return;
             }
         }
     }
 
     /// Decodes a block of this job, or as much of it as there is room for, into a batch that is used for nothing else.
+    /// What it may repeat must be known.
     pub(crate) fn decode_block(&mut self, item: usize, batch: &mut Batch) {
         batch.clear();
         if let Some(Item::Block(block)) = self.items.get_mut(item) {
-            block.decode(&self.packed, batch);
+            block.failure = entropy::decode(&mut block.work(&self.packed), batch).err();
         }
     }
 
@@ -115,9 +129,44 @@ impl Job {
 }
 
 impl Block {
-    fn decode(&mut self, packed: &[u8], batch: &mut Batch) {
+    /// Decodes the block behind what is in the batch. `false` if that was not possible to its end.
+    fn decode(&mut self, packed: &[u8], batch: &mut Batch) -> bool {
+        self.cursor.repeats = Repeats::INHERITED;
+        let start = batch.end();
+        self.failure = entropy::decode(&mut self.work(packed), batch).err();
+        self.decoded = Some((start, batch.end()));
+        self.failure.is_none() && self.cursor.is_at_end()
+    }
+
+    fn can_interleave(&self) -> bool {
+        self.tables.is_mostly_literals && self.bytes.len() <= LARGE_BLOCK_BYTES
+    }
+
+    /// Decodes the block and the next one at the same time.
+    fn decode_with(&mut self, next: &mut Self, packed: &[u8], batch: &mut Batch, aside: &mut Batch) -> bool {
+        aside.clear();
+        let start = batch.end();
+        let begun = next.cursor;
+        self.cursor.repeats = Repeats::INHERITED;
+        next.cursor.repeats = Repeats::INHERITED;
+        let [first, second] =
+            entropy::decode_two(&mut self.work(packed), &mut next.work(packed), batch, aside);
+        let middle = batch.end();
+        self.failure = first.err();
+        self.decoded = Some((start, middle));
+        if self.failure.is_some() || !self.cursor.is_at_end() || !batch.append(aside) {
+            // The next one is decoded again when its turn comes.
+            next.cursor = begun;
+            return false;
+        }
+        next.failure = second.err();
+        next.decoded = Some((middle, batch.end()));
+        next.failure.is_none() && next.cursor.is_at_end()
+    }
+
+    fn work<'a>(&'a mut self, packed: &'a [u8]) -> Work<'a> {
         let bytes = &packed[self.bytes.start..self.bytes.end + PADDING_BYTES];
-        self.failure = entropy::decode(bytes, &self.tables, &mut self.cursor, batch).err();
+        Work { bytes, tables: &self.tables, cursor: &mut self.cursor }
     }
 }
 

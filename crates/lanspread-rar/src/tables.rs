@@ -280,6 +280,8 @@ pub(crate) struct Tables {
     align: [u8; 1 << ALIGN_BITS],
     /// Distances use the align code. Otherwise all its words have four bits, so that it changes nothing.
     has_align: bool,
+    /// Nearly all words of the main code are literals.
+    pub(crate) is_mostly_literals: bool,
     pub(crate) main_code: Code,
     distance_code: Code,
     length_code: Code,
@@ -293,6 +295,7 @@ impl Tables {
         length: [Entry::LONG; 1 << LENGTH_BITS],
         align: [0; 1 << ALIGN_BITS],
         has_align: false,
+        is_mostly_literals: false,
         main_code: Code::EMPTY,
         distance_code: Code::EMPTY,
         length_code: Code::EMPTY,
@@ -325,6 +328,10 @@ impl Tables {
         self.distance_code.set(distance)?;
         self.align_code.set(align)?;
         self.length_code.set(length)?;
+        // Of the 32,768 words of 15 bits, less than 1 in 64 begin another symbol.
+        let others = main[256..].iter().filter(|length| **length > 0);
+        let space: u32 = others.map(|length| 1 << (WORD_BITS - u32::from(*length))).sum();
+        self.is_mostly_literals = space < (1 << WORD_BITS) / 64;
         fill_main(&mut self.main, &self.main_code);
         self.has_align = align.iter().any(|length| *length != 4);
         let has_align = self.has_align;

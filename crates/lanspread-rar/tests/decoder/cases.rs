@@ -552,11 +552,30 @@ fn blocks_larger_than_a_job() {
     assert!(members[0].data == bytes);
     let matches: Vec<Op> = [
         text(b"abcdefgh"),
-        [Op::Match { distance: 8, length: 2 }, Op::Again, Op::Repeat { nth: 0, length: 3 }]
-            .repeat(100_000),
+        [Op::Match { distance: 8, length: 2 }, Op::Again, Op::Repeat { nth: 0, length: 3 }].repeat(100_000),
     ]
     .concat();
     let (long, lengths) = block(&matches, TablesFrom::New { others: &[] }, false, false);
     let used = block(&[Op::Again, Op::Literal(b'a')], TablesFrom::Before(&lengths), false, true).0;
     agree(&[entry([long, used].concat(), 8 + 700_000 + 4), entry(packed, 2 << 20)]).1.unwrap();
+}
+
+#[test]
+fn a_batch_that_is_full_of_operations() {
+    // The batch's last operation comes with literals behind it, and in every other place of the pattern.
+    for pattern in [
+        vec![Op::Literal(b'a'), Op::Match { distance: 3, length: 4 }],
+        vec![Op::Match { distance: 3, length: 4 }, Op::Literal(b'b'), Op::Literal(b'c'), Op::Literal(b'd')],
+        vec![Op::Match { distance: 2, length: 2 }],
+        vec![Op::Repeat { nth: 0, length: 2 }, Op::Literal(b'a'), Op::Match { distance: 1, length: 2 }],
+    ] {
+        for shift in 1..4 {
+            let start = [text(b"abcdefgh"), vec![Op::Match { distance: 8, length: 3 }; shift]].concat();
+            let ops = [start, pattern.repeat(70_000)].concat();
+            let (packed, lengths) = block(&ops, TablesFrom::New { others: &[Op::Again] }, false, false);
+            let used = block(&[Op::Again], TablesFrom::Before(&lengths), false, true).0;
+            let member = Entry { size: None, ..entry([packed, used].concat(), 0) };
+            agree(&[member]).1.unwrap();
+        }
+    }
 }
