@@ -3,8 +3,8 @@
 /// Bounds on everything an archive can claim. Each is checked before anything is allocated or read for the claim.
 ///
 /// The decoder's memory is the dictionary, up to [`dictionary_bytes`](Self::dictionary_bytes) and touched only as far
-/// as data was unpacked, plus about 8 MiB, plus about 1 MiB for each thread and each batch read ahead. A block that no
-/// known writer makes can take up to 32 MiB more.
+/// as data was unpacked, plus about 12 MiB, plus about 5 MiB for each further thread. Blocks that no known writer makes
+/// can take up to 36 MiB more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {

@@ -82,7 +82,8 @@ impl Schedule {
     }
 
     /// The next job, in exchange for the last one. Its blocks may be decoded or not.
-    pub(crate) fn next(&mut self, used: Job) -> Result<Job> {
+    pub(crate) fn next(&mut self, mut used: Job) -> Result<Job> {
+        used.clear();
         let number = self.next;
         self.next += 1;
         self.shared.state().spare.push(used);
@@ -136,6 +137,11 @@ impl Shared {
             if source.source.is_at_end() {
                 self.state().reserved -= 1;
                 return;
+            }
+            // Others may have read large blocks in the meantime.
+            if self.state().packed_bytes >= PACKED_BYTES_MAX {
+                self.state().reserved -= 1;
+                continue;
             }
             self.decode_next(source, &mut aside);
         }

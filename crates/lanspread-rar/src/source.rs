@@ -119,7 +119,8 @@ impl Job {
         }
     }
 
-    fn clear(&mut self) {
+    /// Empties the job, and gives back the memory of a large block.
+    pub(crate) fn clear(&mut self) {
         self.items.clear();
         self.packed.clear();
         if self.packed.capacity() > KEPT_BYTES {
@@ -203,7 +204,7 @@ impl Source {
 
     /// Fills a job with what comes next.
     pub(crate) fn fill(&mut self, job: &mut Job) {
-        job.clear();
+        debug_assert!(job.items.is_empty() && job.packed.is_empty());
         while job.packed.len() < JOB_BYTES && job.items.len() < JOB_ITEMS && !self.is_at_end() {
             match self.step(job) {
                 Ok(true) => {}

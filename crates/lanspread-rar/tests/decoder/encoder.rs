@@ -182,7 +182,8 @@ fn parts(op: Op) -> Vec<Part> {
 }
 
 fn length_slot(length: u32) -> (usize, Part) {
-    let value = length.checked_sub(2).expect("a match has two bytes at least");
+    assert!(length >= 2, "a match has two bytes at least");
+    let value = length - 2;
     if value < 8 {
         return (value as usize, Part::Bits(0, 0));
     }
