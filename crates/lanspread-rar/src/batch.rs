@@ -47,7 +47,7 @@ impl Operation {
     }
 }
 
-/// What comes behind an operation that does not fit into one.
+/// What follows an operation and does not fit into one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Special {
     /// Index of the operation in its batch.
@@ -196,7 +196,7 @@ impl Batch {
         Mark { literal: self.literal_count, operation: self.operation_count, special: self.specials.len() }
     }
 
-    /// All literals, with room behind them to copy in large pieces.
+    /// All literals, followed by room to copy in large pieces.
     pub(crate) fn literals(&self) -> &[u8] {
         &self.literals[..]
     }

@@ -3,11 +3,11 @@
 // Called for every symbol, and measurably slower as calls.
 #![allow(clippy::inline_always)]
 
-/// Bytes behind the last block of a buffer, so that whole words can be read at its end.
+/// Bytes after the last block of a buffer, so that whole words can be read at its end.
 pub(crate) const PADDING_BYTES: usize = 64;
 
-/// Reads bits through a 64-bit window. Never fails: behind the end of the bytes there are zeros, and who reads
-/// compares [`Bits::position`] with the end of its block.
+/// Reads bits through a 64-bit window. Never fails: after the end of the bytes it reads zeros, and the caller
+/// compares [`Bits::position`] with the end of the block.
 ///
 /// A value, not a reference, goes through the slow functions, so that the fast loop keeps it in registers.
 #[derive(Clone, Copy)]
@@ -102,7 +102,7 @@ impl<'a> Bits<'a> {
     }
 }
 
-/// The bytes from `next` on, and zeros behind them. Takes no reference to the reader, which would force it into memory.
+/// The bytes from `next` on, and zeros after them. Takes no reference to the reader, which would force it into memory.
 #[cold]
 fn last_word(bytes: &[u8], next: usize) -> u64 {
     let mut chunk = [0; 8];
@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bits_come_in_order_and_are_zero_behind_the_end() {
+    fn bits_come_in_order_and_are_zero_after_the_end() {
         let bytes: Vec<u8> = (0..40u8).map(|i| i.wrapping_mul(37)).collect();
         let bit = |at: usize| bytes.get(at / 8).map_or(0, |byte| u64::from(byte >> (7 - at % 8) & 1));
         for start in 0..64 {

@@ -12,7 +12,7 @@ pub(crate) const HEADER_BYTES_MAX: usize = 5;
 /// What a block header says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BlockHeader {
-    /// Bytes of the block behind its header; at most 16 MiB.
+    /// Bytes of the block after its header; at most 16 MiB.
     pub(crate) bytes: usize,
     /// Bits of these that count.
     pub(crate) bits: usize,

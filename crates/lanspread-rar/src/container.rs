@@ -34,7 +34,7 @@ pub(crate) struct Container<R> {
 }
 
 impl<R: Read> Container<R> {
-    /// Goes to the signature and behind it.
+    /// Finds the signature and consumes it.
     pub(crate) fn open(mut input: Input<R>, limits: &Limits, spent: Spent) -> Result<Self> {
         find_signature(&mut input, limits.prefix_bytes)?;
         Ok(Self { input, data_left: 0, spent, header: Vec::new(), has_ended: false })
@@ -69,7 +69,7 @@ impl<R: Read> Container<R> {
 }
 
 impl<R: Skip> Container<R> {
-    /// The next header; `None` behind the end record.
+    /// The next header; `None` after the end record.
     pub(crate) fn next_header(&mut self, limits: &Limits) -> Result<Option<Header>> {
         if self.has_ended {
             return Ok(None);
@@ -116,7 +116,7 @@ fn check_limit(what: &'static str, limit: u64, got: u64) -> Result<()> {
 #[derive(Clone, Copy)]
 struct Frame {
     crc32: u32,
-    /// Where the bytes behind the size begin.
+    /// Where the bytes after the size begin.
     content: usize,
     /// Bytes of the header, CRC-32 and size included.
     whole: usize,
@@ -140,7 +140,7 @@ fn frame(start: &[u8], offset: u64) -> Result<Frame> {
     Ok(Frame { crc32, content, whole: content + size as usize })
 }
 
-/// Goes behind the signature. Bytes before it are a self-extracting archive's program, which may contain a signature
+/// Finds the signature and consumes it. Bytes before it are a self-extracting archive's program, which may contain a signature
 /// by chance: one that is not at the very beginning counts only before a header with the right CRC-32.
 fn find_signature<R: Read>(input: &mut Input<R>, prefix_bytes: u64) -> Result<()> {
     // Enough for the first headers that `rar` writes: a main header, or one that says that the others are encrypted.

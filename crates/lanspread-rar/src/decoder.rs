@@ -47,7 +47,7 @@ impl Decoder {
         &self.main
     }
 
-    /// The next member, or `None` behind the archive's end record.
+    /// The next member, or `None` after the archive's end record.
     ///
     /// What was not read of the member before is left out. In a solid archive it has to be decoded nevertheless. It is
     /// not verified.
@@ -97,7 +97,7 @@ impl Member<'_> {
         })
     }
 
-    /// Gives all its data to `sink`, in order and in pieces of up to a few MiB, and verifies it.
+    /// Returns all its data to `sink`, in order and in pieces of up to a few MiB, and verifies it.
     ///
     /// # Errors
     ///

@@ -29,7 +29,7 @@ const TURN_BITS: usize = 128;
 pub(crate) struct Cursor {
     /// The next bit.
     pub(crate) position: usize,
-    /// The first bit behind the block.
+    /// The first bit after the block.
     pub(crate) end: usize,
     pub(crate) repeats: Repeats,
 }
@@ -40,7 +40,7 @@ impl Cursor {
     }
 }
 
-/// A block and what it takes to decode it. `bytes` has padding behind the block.
+/// A block and what it takes to decode it. `bytes` has padding after the block.
 pub(crate) struct Work<'a> {
     pub(crate) bytes: &'a [u8],
     pub(crate) tables: &'a Tables,
@@ -103,7 +103,7 @@ fn has_room(batch: &Batch) -> bool {
 struct Turn<'a> {
     tables: &'a Tables,
     bits: Bits<'a>,
-    /// The first bit behind the block.
+    /// The first bit after the block.
     end: usize,
     repeats: Repeats,
     /// Literals since the last operation.
@@ -246,7 +246,7 @@ fn store(literals: &mut [u8; LITERALS_ROOM], at: usize, collected: u64) {
     }
 }
 
-/// The distance of a match behind its length. Gives the final length and the distance less 1, or `None` if a word is
+/// The distance of a match, which follows its length. Returns the final length and the distance less 1, or `None` if a word is
 /// not defined.
 #[inline(always)]
 fn new_match<'a>(tables: &Tables, mut bits: Bits<'a>, length: u32) -> Option<(Bits<'a>, u32, u64)> {

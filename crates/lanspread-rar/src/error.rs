@@ -94,7 +94,7 @@ pub enum Error {
         /// Number that the volume states, counted from 1.
         got: u64,
     },
-    /// A member that is split over volumes does not go on, or goes on without a beginning.
+    /// A member that is split over volumes does not continue, or continues without a beginning.
     #[error("'{name}' is split over volumes, and volume {number} does not fit: {reason}")]
     Split {
         /// Name of the member.
@@ -230,8 +230,8 @@ pub enum DataError {
         /// The most that may wait.
         limit: usize,
     },
-    /// A filter covers bytes behind the end of the member.
-    #[error("a filter ends behind the end of the member")]
+    /// A filter covers bytes after the end of the member.
+    #[error("a filter ends after the end of the member")]
     FilterEnd,
 }
 

@@ -40,7 +40,7 @@ pub(crate) fn read(extra: &[u8], file: &mut FileHeader) -> Result<()> {
     Ok(())
 }
 
-/// The time of the last change, which comes first, and its nanoseconds, which come behind all whole seconds.
+/// The time of the last change, which comes first, and its nanoseconds, which follow all whole seconds.
 fn modified(mut record: Fields<'_>) -> Field<Option<Timestamp>> {
     let flags = record.vint()?;
     let [is_unix, has_modified, has_created, has_accessed, has_nanoseconds] =

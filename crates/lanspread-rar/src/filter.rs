@@ -59,7 +59,7 @@ impl FilterKind {
     }
 }
 
-/// `data` has the channels one behind the other, `out` gets them interleaved.
+/// `data` has the channels one after the other, `out` gets them interleaved.
 fn delta(data: &[u8], channels: usize, out: &mut [u8]) {
     match channels {
         1 => delta_of::<1>(data, out),
@@ -76,8 +76,8 @@ fn delta_of<const CHANNELS: usize>(data: &[u8], out: &mut [u8]) {
     let longer = data.len() % CHANNELS;
     let mut rest = data;
     let planes: [&[u8]; CHANNELS] = std::array::from_fn(|channel| {
-        let (plane, behind) = rest.split_at(whole + usize::from(channel < longer));
-        rest = behind;
+        let (plane, others) = rest.split_at(whole + usize::from(channel < longer));
+        rest = others;
         plane
     });
     let mut last = [0u8; CHANNELS];

@@ -31,11 +31,11 @@ pub struct Block {
     pub kind: u64,
     /// Bytes of the header itself.
     pub header_bytes: u64,
-    /// Bytes of data behind the header.
+    /// Bytes of data after the header.
     pub data_bytes: u64,
     /// The data began in the volume before.
     pub split_before: bool,
-    /// The data goes on in the next volume.
+    /// The data continues in the next volume.
     pub split_after: bool,
 }
 
@@ -76,7 +76,7 @@ pub struct FileHeader {
     pub host: Host,
     /// Time of the last change.
     pub modified: Option<Timestamp>,
-    /// CRC-32 of the unpacked data; of the packed data of this volume if the data goes on in the next.
+    /// CRC-32 of the unpacked data; of the packed data of this volume if the data continues in the next.
     pub crc32: Option<u32>,
     /// BLAKE2sp digest of the same.
     pub blake2sp: Option<[u8; 32]>,
@@ -197,7 +197,7 @@ const HAS_DATA: u64 = 0x02;
 const SPLIT_BEFORE: u64 = 0x08;
 const SPLIT_AFTER: u64 = 0x10;
 
-/// Reads a header from its bytes behind CRC-32 and size. `block` has its offset and size.
+/// Reads a header from its bytes after CRC-32 and size. `block` has its offset and size.
 pub(crate) fn parse(bytes: &[u8], mut block: Block) -> Result<Header> {
     let offset = block.offset;
     let invalid = |reason| Error::Header { offset, reason };
@@ -216,7 +216,7 @@ pub(crate) fn parse(bytes: &[u8], mut block: Block) -> Result<Header> {
     }
 }
 
-/// The fields that all headers have. Leaves those of the header's type in `fields`, and gives the extra area.
+/// The fields that all headers have. Leaves those of the header's type in `fields`, and returns the extra area.
 fn common<'a>(fields: &mut Fields<'a>, block: &mut Block) -> Field<&'a [u8]> {
     block.kind = fields.vint()?;
     let flags = fields.vint()?;

@@ -8,7 +8,7 @@ use crate::header::Header;
 use crate::input::{Forward, Input, Seeking, Skip, WithoutData};
 use crate::limits::Limits;
 
-/// Headers are far apart, so that reading much of what is behind each would be in vain.
+/// Headers are far apart, so it would be wasteful to read much of the data after each.
 const SEEKING_BUFFER_BYTES: usize = 8 * 1024;
 
 /// Reads the headers of one volume and leaves out all data.
@@ -59,7 +59,7 @@ impl<'a> Headers<'a> {
         Ok(Self { container, limits, map, is_done: false })
     }
 
-    /// The next header; `None` behind the end record, and after an error.
+    /// The next header; `None` after the end record, and after an error.
     fn next_header(&mut self) -> Result<Option<Header>> {
         let header = self.container.next_header(&self.limits)?;
         if header.is_some() {

@@ -9,7 +9,7 @@ const BUFFER_BYTES: usize = 256 * 1024;
 
 /// A reader that can leave bytes out.
 pub(crate) trait Skip: Read {
-    /// Goes forward by `count` bytes. Gives how many of them were there.
+    /// Goes forward by `count` bytes. Returns how many of them were there.
     fn skip(&mut self, count: u64) -> io::Result<u64>;
 }
 

@@ -11,7 +11,7 @@ use crate::tables::{Entry, Tables};
 const ENTRIES: usize = 4;
 
 /// Decodes literals of two blocks for as long as both have nothing else, are before `ends` in their bytes, and have
-/// room. Gives how many they were.
+/// room. Returns how many they were.
 pub(crate) fn literals(
     tables: [&Tables; 2],
     bits: &mut [Bits<'_>; 2],

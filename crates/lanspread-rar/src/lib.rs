@@ -28,7 +28,7 @@
 //! # What it reads
 //!
 //! All of RAR 5 except encryption: every method, solid or not, all filters, volumes, self-extracting archives, CRC-32 and
-//! BLAKE2sp, links and references (which are told, not followed), archives with comments, recovery records and
+//! BLAKE2sp, links and references (which are reported, not followed), archives with comments, recovery records and
 //! quick-open lists (which are skipped). Of RAR 7 its dictionaries of any size and its larger distances, within
 //! [`Limits::dictionary_bytes`]. An archive of RAR 4 or older is refused with an error of its own, and so is an
 //! encrypted one.

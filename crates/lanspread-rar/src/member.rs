@@ -17,7 +17,7 @@ pub(crate) enum Piece {
     Stored(Range<usize>),
 }
 
-/// The engine behind the decoder: all of an archive's items, one after the other.
+/// What drives the decoder: all of an archive's items, one after the other.
 pub(crate) struct Engine {
     schedule: Schedule,
     job: Job,
@@ -164,7 +164,7 @@ impl Engine {
         checksums.verify(&last)
     }
 
-    /// Does the next bit of work: executes operations, decodes a block, or goes to the next item. Gives stored data.
+    /// Does the next bit of work: executes operations, decodes a block, or goes to the next item. Returns stored data.
     fn advance(&mut self) -> Result<Option<Range<usize>>> {
         if self.playing.is_some() {
             self.play()?;
@@ -209,7 +209,7 @@ impl Engine {
         self.playing = Some(Playing { is_own: true, from: Mark::default(), until: self.batch.end() });
     }
 
-    /// Executes operations, and at their end goes on with the block.
+    /// Executes operations, and at their end continues with the block.
     fn play(&mut self) -> Result<()> {
         let (Some(playing), Some(member)) = (&mut self.playing, &self.member) else { return Ok(()) };
         let batch = if playing.is_own { Some(&*self.batch) } else { self.job.batch() };

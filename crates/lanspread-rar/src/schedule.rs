@@ -4,8 +4,8 @@
 //! decode them; when the next job is not ready, the consumer does the same instead of waiting. Without workers, it
 //! always does.
 //!
-//! Locks: the source's lock is held while a job is read, the state's lock only for moments. Who holds the source's may
-//! take the state's, never the other way round. The consumer never waits for the source's lock: a worker that holds it
+//! Locks: the source's lock is held while a job is read, the state's lock only for moments. A thread that holds the source's
+//! may take the state's, never the other way round. The consumer never waits for the source's lock: a worker that holds it
 //! brings a job, and the consumer waits for that. A worker reserves its place among the jobs before it takes the
 //! source's lock, so that it never waits for the consumer while it holds it.
 
@@ -20,7 +20,7 @@ use crate::source::{Job, Source};
 /// Packed bytes in jobs that are ready or being decoded. Reached only with blocks that no known writer makes.
 const PACKED_BYTES_MAX: usize = 2 << 20;
 
-/// Gives out the jobs of a source.
+/// Returns out the jobs of a source.
 pub(crate) struct Schedule {
     shared: Arc<Shared>,
     workers: Vec<JoinHandle<()>>,
@@ -101,7 +101,7 @@ impl Schedule {
                     return Ok(job);
                 }
                 // A worker decodes it. Rather than wait, decode one of those after it.
-                if self.shared.reserve_now() {
+                if !source.source.is_at_end() && self.shared.reserve_now() {
                     self.shared.decode_next(source, &mut self.aside);
                     continue;
                 }

@@ -130,7 +130,7 @@ impl Job {
 }
 
 impl Block {
-    /// Decodes the block behind what is in the batch. `false` if that was not possible to its end.
+    /// Decodes the block and adds it to the batch. `false` if that was not possible to its end.
     fn decode(&mut self, packed: &[u8], batch: &mut Batch) -> bool {
         self.cursor.repeats = Repeats::INHERITED;
         let start = batch.end();
@@ -188,8 +188,8 @@ enum Place {
     BeforeMember,
     InStored(Box<FileHeader>),
     InBlocks(Box<FileHeader>),
-    /// Behind the last byte of a member's data that is used.
-    BehindData(Box<FileHeader>),
+    /// After the last byte of a member's data that is used.
+    AfterData(Box<FileHeader>),
     AtEnd,
 }
 
@@ -223,7 +223,7 @@ impl Source {
         match std::mem::replace(&mut self.place, Place::AtEnd) {
             Place::BeforeMember => match self.archive.next_member()? {
                 Some(file) => {
-                    // Checked first: who takes the item allocates what the header asks for.
+                    // Checked first: the consumer of the item allocates what the header asks for.
                     self.place = self.begin(file.clone())?;
                     job.items.push(Item::Member(file));
                 }
@@ -235,14 +235,14 @@ impl Source {
                 let count = self.archive.read_packed(&mut job.packed[start..])?;
                 job.packed.truncate(start + count);
                 if count == 0 {
-                    self.place = Place::BehindData(file);
+                    self.place = Place::AfterData(file);
                 } else {
                     job.items.push(Item::Stored(start..start + count));
                     self.place = Place::InStored(file);
                 }
             }
             Place::InBlocks(file) => return self.block(job, file),
-            Place::BehindData(first) => {
+            Place::AfterData(first) => {
                 let last = self.archive.last_part()?.unwrap_or_else(|| first.clone());
                 if first.crc32.is_some() != last.crc32.is_some()
                     || first.blake2sp.is_some() != last.blake2sp.is_some()
@@ -260,7 +260,7 @@ impl Source {
 
     fn begin(&mut self, file: Box<FileHeader>) -> Result<Place> {
         if file.is_directory || file.redirection.is_some() {
-            return Ok(Place::BehindData(file));
+            return Ok(Place::AfterData(file));
         }
         if file.is_encrypted {
             return Err(Error::Encrypted { name: file.name_lossy() });
@@ -292,7 +292,7 @@ impl Source {
         let header = match header {
             Ok(Some(header)) => header,
             Ok(None) => {
-                self.place = Place::BehindData(file);
+                self.place = Place::AfterData(file);
                 return Ok(true);
             }
             Err(damage) => return Ok(self.damaged(job, damage)),
@@ -319,7 +319,7 @@ impl Source {
             }
             Err(damage) => return Ok(self.damaged(job, damage)),
         }
-        self.place = if header.is_last { Place::BehindData(file) } else { Place::InBlocks(file) };
+        self.place = if header.is_last { Place::AfterData(file) } else { Place::InBlocks(file) };
         // A large block is a job of its own.
         Ok(header.bytes <= LARGE_BLOCK_BYTES)
     }
@@ -352,7 +352,7 @@ impl Source {
         Ok(block::parse(&header[..whole]).map(Some))
     }
 
-    /// The tables of a block, and the bit behind them.
+    /// The tables of a block, and the bit after them.
     fn tables_of(
         &mut self,
         bytes: &[u8],

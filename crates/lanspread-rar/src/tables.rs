@@ -302,9 +302,9 @@ impl Tables {
         align_code: Code::EMPTY,
     };
 
-    /// Reads the tables at the beginning of a block of `end` bits and makes these them. Gives the bits they take.
+    /// Reads the tables at the beginning of a block of `end` bits and makes these them. Returns the bits they take.
     ///
-    /// `bytes` has [`PADDING_BYTES`] behind the block.
+    /// `bytes` has [`PADDING_BYTES`] after the block.
     pub(crate) fn read(
         &mut self,
         bytes: &[u8],
@@ -434,7 +434,7 @@ fn fill_pairs(entries: &mut [Entry], code: &Code, first: usize, first_bits: u32,
     }
 }
 
-/// Reads the code lengths of all alphabets, one behind the other, written with a code of their own.
+/// Reads the code lengths of all alphabets, one after the other, written with a code of their own.
 fn read_lengths(lengths: &mut [u8], bytes: &[u8], end: usize) -> Result<usize, DataError> {
     let mut bits = Bits::at(bytes, 0);
     let mut level_code = Code::EMPTY;

@@ -81,7 +81,7 @@ impl Archive {
         }
     }
 
-    /// Reads packed data of the member, over the ends of volumes. Gives less than `out` only at its end.
+    /// Reads packed data of the member, over the ends of volumes. Returns less than `out` only at its end.
     pub(crate) fn read_packed(&mut self, out: &mut [u8]) -> Result<usize> {
         let mut filled = 0;
         while filled < out.len() {
@@ -108,12 +108,12 @@ impl Archive {
     /// Goes to the member's part in the next volume, if it has one.
     fn next_part(&mut self) -> Result<bool> {
         let Some(part) = self.part.take_if(|part| part.block.split_after) else { return Ok(false) };
-        // Behind the data of a member that goes on, there is nothing but the end record and service records.
+        // After the data of a member that continues, only service records and the end record can follow.
         loop {
             match self.container.next_header(&self.limits)? {
                 Some(Header::End(EndHeader { has_next_volume: true, .. })) => break,
                 Some(Header::Service(_) | Header::Unknown(_)) => {}
-                _ => return Err(self.split_error(&part, "it goes on, but the volume does not end there")),
+                _ => return Err(self.split_error(&part, "it continues, but the volume does not end there")),
             }
         }
         self.next_volume()?;
@@ -127,7 +127,7 @@ impl Archive {
                     return Ok(true);
                 }
                 Some(Header::Service(_) | Header::Unknown(_)) => {}
-                _ => return Err(self.split_error(&part, "it does not go on there")),
+                _ => return Err(self.split_error(&part, "it does not continue there")),
             }
         }
     }

@@ -90,7 +90,7 @@ impl Window {
         Ok(())
     }
 
-    /// Goes on in a larger ring, which takes the dictionary with it.
+    /// Continues in a larger ring, which takes the dictionary with it.
     fn grow(&mut self, ring: Vec<u8>) {
         let history = self.available();
         let old = std::mem::replace(&mut self.ring, ring);

@@ -1,4 +1,4 @@
-//! Packed data behind valid headers, so that the fuzzer need not find checksums: the payload of a block, a solid second
+//! Packed data with valid headers, so that the fuzzer need not find checksums: the payload of a block, a solid second
 //! member, and the reference decoder of the tests as oracle.
 
 #![no_main]

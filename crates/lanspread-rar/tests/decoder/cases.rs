@@ -562,7 +562,7 @@ fn blocks_larger_than_a_job() {
 
 #[test]
 fn a_batch_that_is_full_of_operations() {
-    // The batch's last operation comes with literals behind it, and in every other place of the pattern.
+    // The batch's last operation is followed by literals, and in every other place of the pattern.
     for pattern in [
         vec![Op::Literal(b'a'), Op::Match { distance: 3, length: 4 }],
         vec![Op::Match { distance: 3, length: 4 }, Op::Literal(b'b'), Op::Literal(b'c'), Op::Literal(b'd')],

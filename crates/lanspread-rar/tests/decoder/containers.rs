@@ -1,4 +1,4 @@
-//! Signatures, headers, volumes, listings; and who may end a decoder.
+//! Signatures, headers, volumes, listings; and how a caller ends a decoder.
 
 use std::io::{self, Cursor, Read};
 use std::sync::Arc;
@@ -222,7 +222,7 @@ fn volumes_may_be_cut_at_any_byte_of_a_block() {
         for more in [1, 2, 3, 5] {
             let parts = volumes(&entry, &[cut, (cut + more).min(length)]);
             let (members, result) = decode_volumes(&parts, 2, Limits::default());
-            result.unwrap_or_else(|error| panic!("cut at {cut} and {more} behind: {error}"));
+            result.unwrap_or_else(|error| panic!("cut at {cut} and {more} later: {error}"));
             assert!(members[0].data == data);
         }
     }
@@ -247,7 +247,7 @@ fn a_set_of_volumes_must_be_whole_and_in_order() {
     let mut limits = Limits::default();
     limits.volumes = 3;
     assert!(matches!(decode_volumes(&parts, 1, limits).1, Err(Error::Limit { what: "volumes", .. })));
-    // A volume that ends although the member goes on.
+    // A volume that ends although the member continues.
     let (header, last) = (entry.header(10, false, true), end(false));
     let ended = [begin(false, Some(0)), header, entry.packed[..10].to_vec(), last].concat();
     assert!(matches!(decode_volumes(&[ended], 1, Limits::default()).1, Err(Error::Split { .. })));
@@ -283,7 +283,7 @@ fn members_can_be_left_out() {
 }
 
 #[test]
-fn a_solid_member_behind_a_gap_is_refused() {
+fn a_solid_member_after_a_gap_is_refused() {
     // The archive does not say that it is solid, so that the first member is not decoded.
     let solid = packed("two", b"abc").solid();
     let mut bytes = begin(false, None);

@@ -39,7 +39,7 @@ pub struct Lengths {
     pub length: Vec<u8>,
 }
 
-/// One symbol of an alphabet and bits behind it.
+/// One symbol of an alphabet, or bits.
 #[derive(Clone, Copy)]
 enum Part {
     Main(usize),
@@ -97,7 +97,7 @@ pub enum TablesFrom<'a> {
     Before(&'a Lengths),
 }
 
-/// Packs a block. Gives its bytes and the lengths it was packed with.
+/// Packs a block. Returns its bytes and the lengths it was packed with.
 pub fn block(ops: &[Op], tables: TablesFrom<'_>, large: bool, is_last: bool) -> (Vec<u8>, Lengths) {
     let parts: Vec<Part> = ops.iter().flat_map(|op| parts(*op)).collect();
     let (lengths, has_tables) = match tables {

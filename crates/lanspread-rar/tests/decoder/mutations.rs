@@ -61,7 +61,7 @@ proptest! {
         let _ = agree(&entries);
     }
 
-    /// Packed data with wrong bytes, behind headers that are right: what both decode is the same, and both refuse the
+    /// Packed data with wrong bytes and right headers: what both decode is the same, and both refuse the
     /// same.
     #[test]
     fn damaged_blocks(

@@ -62,7 +62,7 @@ fn payload(folder: &Path) {
     }
 }
 
-/// Packs `folder/in` with these switches. Gives the volumes in order.
+/// Packs `folder/in` with these switches. Returns the volumes in order.
 fn pack(rar: &Path, folder: &Path, switches: &[&str]) -> Vec<Vec<u8>> {
     let output = Command::new(rar)
         .current_dir(folder.join("in"))
@@ -238,7 +238,7 @@ fn self_extracting_archives_are_unpacked() {
 }
 
 #[test]
-fn versions_of_a_file_are_told_apart() {
+fn versions_of_a_file_can_be_distinguished() {
     let Some(rar) = tool("rar") else { return };
     let folder = tempfile::tempdir().unwrap();
     for version in 1..=3 {

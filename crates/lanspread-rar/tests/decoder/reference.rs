@@ -99,8 +99,8 @@ fn read_tables(bits: &mut Bits<'_>, large: bool) -> Outcome<[Vec<u8>; 4]> {
     all.truncate(total);
     let mut rest = all.as_slice();
     let tables = sizes.map(|size| {
-        let (own, behind) = rest.split_at(size);
-        rest = behind;
+        let (own, others) = rest.split_at(size);
+        rest = others;
         own.to_vec()
     });
     tables.iter().try_for_each(|code| check_code(code))?;

@@ -107,7 +107,7 @@ pub fn end(has_next: bool) -> Vec<u8> {
 pub fn service(name: &str, data: &[u8]) -> Vec<u8> {
     let entry = Entry::stored(name, data);
     let mut record = entry.header(data.len(), false, false);
-    // The type is behind CRC-32 and size, which has one byte here.
+    // The type follows CRC-32 and size, which has one byte here.
     record[5] = 3;
     let crc32 = crc32fast::hash(&record[4..]);
     record[..4].copy_from_slice(&crc32.to_le_bytes());
