@@ -139,8 +139,12 @@ impl Repeats {
 
     /// Makes the nth the newest.
     pub(crate) fn touch(&mut self, nth: usize) -> Distance {
-        self.distances[..=nth].rotate_right(1);
-        self.distances[0]
+        let distance = self.distances[nth];
+        for place in (0..nth).rev() {
+            self.distances[place + 1] = self.distances[place];
+        }
+        self.distances[0] = distance;
+        distance
     }
 }
 

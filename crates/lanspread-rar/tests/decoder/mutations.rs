@@ -99,7 +99,7 @@ proptest! {
 #[test]
 fn damaged_archives_give_no_wrong_data() {
     let Some(archives) = real::archives_to_damage() else { return };
-    let runner_config = ProptestConfig { cases: 1500, ..ProptestConfig::default() };
+    let runner_config = ProptestConfig { cases: 500, ..ProptestConfig::default() };
     for (name, bytes) in archives {
         let (originals, result) = decode(&bytes, 1);
         result.unwrap_or_else(|error| panic!("{name}: {error}"));

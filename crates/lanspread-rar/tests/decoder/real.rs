@@ -10,7 +10,9 @@ use std::process::{Command, Stdio};
 
 use lanspread_rar::{Header, Headers, Limits, RedirectionKind};
 
+use crate::encoder::{self, Op, literals};
 use crate::payload::{code, noise, prose, sound, table};
+use crate::writer::{self, Entry};
 use crate::{Outcome, Unpacked, decode_volumes};
 
 fn workspace() -> PathBuf {
@@ -383,4 +385,100 @@ pub fn archives_to_damage() -> Option<Vec<(String, Vec<u8>)>> {
             .map(|switches| (switches.join(" "), pack(&rar, folder.path(), switches).remove(0)))
             .collect(),
     )
+}
+
+/// The archive if the real `rar` finds nothing wrong with it.
+fn assert_rar_tests(rar: &Path, bytes: &[u8], what: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.rar");
+    fs::write(&path, bytes).unwrap();
+    let output = Command::new(rar).args(["t", "-cfg-", "-idq", "-y", "-mdx16g"]).arg(&path).output().unwrap();
+    let text =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{what}: {text}");
+}
+
+/// The reference decoder and the encoder of these tests could share a mistake about the format; `rar` would notice it.
+#[test]
+fn what_the_tests_pack_is_read_by_rar() {
+    let Some(rar) = tool("rar") else { return };
+    let data = noise(40, 150_000);
+    let ops: Vec<Op> = [
+        literals(&data).collect(),
+        vec![
+            Op::Match { distance: 140_000, length: 40 },
+            Op::Again,
+            Op::Match { distance: 3, length: 4097 },
+            Op::Repeat { nth: 1, length: 300 },
+            Op::Match { distance: 9, length: 17 },
+            Op::Repeat { nth: 2, length: 4096 },
+            Op::Again,
+        ],
+    ]
+    .concat();
+    let filters: Vec<Op> = (0..4)
+        .flat_map(|kind| {
+            let filter = Op::Filter { start: 100, length: 9000, kind, channels: 3 };
+            [vec![filter], literals(&code(41, 10_000)).collect()].concat()
+        })
+        .collect();
+    for (version_1, large) in [(None, false), (Some((16, true)), false), (Some((16, false)), true)] {
+        let member = |name: &str, ops: &[Op], exponent, solid| {
+            let packed = encoder::pack(ops, 7000, large);
+            let unknown =
+                Entry { size: None, crc32: None, exponent, version_1, ..Entry::packed(name, packed, &[]) };
+            let alone = writer::archive(std::slice::from_ref(&unknown));
+            let (members, result) = crate::decode(&alone, 1);
+            result.unwrap();
+            let data = &members[0].data;
+            Entry { size: Some(data.len() as u64), crc32: Some(crc32fast::hash(data)), solid, ..unknown }
+        };
+        let entries = [member("matches", &ops, 1, false), member("filters", &filters, 1, true)];
+        assert_rar_tests(&rar, &writer::archive(&entries), &format!("{version_1:?}"));
+    }
+}
+
+/// Needs 11 GiB of memory and a minute, so it runs only by hand: `cargo test --release -- --ignored 4_gib`.
+#[test]
+#[ignore = "takes 11 GiB of memory"]
+fn a_match_from_more_than_4_gib_back() {
+    const FILLED: u64 = (4 << 30) + 123_456;
+    let Some(rar) = tool("rar") else { return };
+    let start = noise(42, 5000);
+    let mut ops: Vec<Op> = literals(&start).collect();
+    // Nothing of the start is repeated but its last 1000 bytes.
+    ops.resize(ops.len() + FILLED.div_ceil(4098) as usize, Op::Match { distance: 1000, length: 4098 });
+    let filled = 5000 + FILLED.div_ceil(4098) * 4098;
+    ops.push(Op::Match { distance: filled, length: 3000 });
+    let size = filled + 3000;
+    let packed = encoder::pack(&ops, 100_000, true);
+    // 32 << (12 + 16) bytes of dictionary: 8 GiB.
+    let unchecked = Entry {
+        size: Some(size),
+        crc32: None,
+        exponent: 16,
+        version_1: Some((0, false)),
+        ..Entry::packed("far", packed, &[])
+    };
+    let mut limits = Limits::default();
+    limits.dictionary_bytes = 8 << 30;
+    let reader = std::io::Cursor::new(writer::archive(std::slice::from_ref(&unchecked)));
+    let mut decoder = lanspread_rar::Decoder::new(reader, limits, 2).unwrap();
+    let mut sum = crc32fast::Hasher::new();
+    let mut last = Vec::new();
+    decoder
+        .next_member()
+        .unwrap()
+        .unwrap()
+        .copy_to(|piece| {
+            sum.update(piece);
+            last.extend_from_slice(piece);
+            last.drain(..last.len().saturating_sub(3000));
+            Ok(())
+        })
+        .unwrap();
+    assert!(last == start[..3000], "the far match has other bytes");
+    drop(decoder);
+    let checked = Entry { crc32: Some(sum.finalize()), ..unchecked };
+    assert_rar_tests(&rar, &writer::archive(&[checked]), "far");
 }
