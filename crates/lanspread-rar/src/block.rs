@@ -6,8 +6,6 @@ use crate::error::DataError;
 
 /// The part of a block header that is always there: flags, checksum and the first byte of the size.
 pub(crate) const HEADER_BYTES_MIN: usize = 3;
-/// A header with a size of three bytes.
-pub(crate) const HEADER_BYTES_MAX: usize = 5;
 
 /// What a block header says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +55,7 @@ mod tests {
         assert_eq!(parse_sealed(0x08 | 7, &[1, 2]).unwrap().bits, 0x201 * 8);
         assert_eq!(parse_sealed(0x10, &[1, 2, 3]).unwrap().bytes, 0x03_0201);
         assert_eq!(parse_sealed(0, &[0]).unwrap().bits, 0);
-        assert_eq!((header_bytes(0), header_bytes(0x10)), (Ok(3), Ok(HEADER_BYTES_MAX)));
+        assert_eq!((header_bytes(0), header_bytes(0x10)), (Ok(3), Ok(5)));
         assert_eq!(header_bytes(0x18), Err(DataError::BlockSizeField));
         assert!(matches!(parse(&[0, 0, 0]), Err(DataError::BlockChecksum { expected: 0, got: 0x5a })));
     }

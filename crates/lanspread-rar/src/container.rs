@@ -59,11 +59,11 @@ impl<R: Read> Container<R> {
         self.input.offset()
     }
 
-    /// Reads data of the last header: all of `out`, of which there must be enough.
-    pub(crate) fn read_data(&mut self, out: &mut [u8]) -> Result<()> {
-        debug_assert!(out.len() as u64 <= self.data_left, "reads more data than a header has");
-        self.input.read_exact(out, "the data of a member")?;
-        self.data_left -= out.len() as u64;
+    /// Adds `count` bytes of the last header's data to `out`. There must be as many.
+    pub(crate) fn append_data(&mut self, out: &mut Vec<u8>, count: usize) -> Result<()> {
+        debug_assert!(count as u64 <= self.data_left, "reads more data than a header has");
+        self.input.append(out, count, "the data of a member")?;
+        self.data_left -= count as u64;
         Ok(())
     }
 }
@@ -86,8 +86,8 @@ impl<R: Skip> Container<R> {
         check_limit("headers", limits.headers, self.spent.headers)?;
         self.spent.header_bytes += frame.whole as u64;
         check_limit("bytes of headers", limits.header_bytes, self.spent.header_bytes)?;
-        self.header.resize(frame.whole, 0);
-        self.input.read_exact(&mut self.header, "a header")?;
+        self.header.clear();
+        self.input.append(&mut self.header, frame.whole, "a header")?;
         let got = crc32fast::hash(&self.header[4..]);
         if got != frame.crc32 {
             return Err(Error::HeaderChecksum { offset, expected: frame.crc32, got });

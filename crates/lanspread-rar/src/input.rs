@@ -128,28 +128,17 @@ impl<R: Read> Input<R> {
         self.offset += count as u64;
     }
 
-    /// Reads all of `out`; `what` names it if the input ends before.
-    pub(crate) fn read_exact(&mut self, mut out: &mut [u8], what: &'static str) -> Result<()> {
-        while !out.is_empty() {
-            if self.start == self.end {
-                if out.len() >= self.buffer.len() {
-                    let got = read_some(&mut self.reader, out)?;
-                    if got == 0 {
-                        return Err(Error::Truncated { what, offset: self.offset });
-                    }
-                    self.offset += got as u64;
-                    out = &mut out[got..];
-                    continue;
-                }
-                if self.peek(1)?.is_empty() {
-                    return Err(Error::Truncated { what, offset: self.offset });
-                }
+    /// Adds `count` bytes to `out`; `what` names them if the input ends before. `out` grows only with what was read, not
+    /// with what was claimed.
+    pub(crate) fn append(&mut self, out: &mut Vec<u8>, mut count: usize, what: &'static str) -> Result<()> {
+        while count > 0 {
+            if self.start == self.end && self.peek(1)?.is_empty() {
+                return Err(Error::Truncated { what, offset: self.offset });
             }
-            let count = out.len().min(self.end - self.start);
-            let (now, later) = out.split_at_mut(count);
-            now.copy_from_slice(&self.buffer[self.start..self.start + count]);
-            self.consume(count);
-            out = later;
+            let now = count.min(self.end - self.start);
+            out.extend_from_slice(&self.buffer[self.start..self.start + now]);
+            self.consume(now);
+            count -= now;
         }
         Ok(())
     }

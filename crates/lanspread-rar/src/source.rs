@@ -181,6 +181,8 @@ pub(crate) struct Source {
     used_tables: Vec<Arc<Tables>>,
     /// The header of a large block that did not fit into a job.
     waiting: Option<BlockHeader>,
+    /// The bytes of the last block's header.
+    block_header: Vec<u8>,
 }
 
 /// Where in the archive the source is.
@@ -195,7 +197,14 @@ enum Place {
 
 impl Source {
     pub(crate) fn new(archive: Archive) -> Self {
-        Self { archive, place: Place::BeforeMember, tables: None, used_tables: Vec::new(), waiting: None }
+        Self {
+            archive,
+            place: Place::BeforeMember,
+            tables: None,
+            used_tables: Vec::new(),
+            waiting: None,
+            block_header: Vec::new(),
+        }
     }
 
     pub(crate) fn is_at_end(&self) -> bool {
@@ -231,9 +240,7 @@ impl Source {
             },
             Place::InStored(file) => {
                 let start = job.packed.len();
-                job.packed.resize(start + STORED_BYTES, 0);
-                let count = self.archive.read_packed(&mut job.packed[start..])?;
-                job.packed.truncate(start + count);
+                let count = self.archive.append_packed(&mut job.packed, STORED_BYTES)?;
                 if count == 0 {
                     self.place = Place::AfterData(file);
                 } else {
@@ -303,11 +310,11 @@ impl Source {
             return Ok(false);
         }
         let start = job.packed.len();
-        job.packed.resize(start + header.bytes + PADDING_BYTES, 0);
-        let count = self.archive.read_packed(&mut job.packed[start..start + header.bytes])?;
+        let count = self.archive.append_packed(&mut job.packed, header.bytes)?;
         if count < header.bytes {
             return Ok(self.damaged(job, DataError::BlockTruncated));
         }
+        job.packed.resize(start + header.bytes + PADDING_BYTES, 0);
         let large = file.compression.has_large_distances;
         match self.tables_of(&job.packed[start..], header, large) {
             Ok((tables, position)) => {
@@ -333,8 +340,18 @@ impl Source {
 
     /// The next block's header; `None` at the end of the member's packed data.
     fn block_header(&mut self) -> Result<Result<Option<BlockHeader>, DataError>> {
-        let mut header = [0; block::HEADER_BYTES_MAX];
-        let count = self.archive.read_packed(&mut header[..block::HEADER_BYTES_MIN])?;
+        let mut header = std::mem::take(&mut self.block_header);
+        header.clear();
+        let result = self.append_block_header(&mut header);
+        self.block_header = header;
+        result
+    }
+
+    fn append_block_header(
+        &mut self,
+        header: &mut Vec<u8>,
+    ) -> Result<Result<Option<BlockHeader>, DataError>> {
+        let count = self.archive.append_packed(header, block::HEADER_BYTES_MIN)?;
         if count == 0 {
             return Ok(Ok(None));
         }
@@ -345,11 +362,11 @@ impl Source {
             Ok(whole) => whole,
             Err(damage) => return Ok(Err(damage)),
         };
-        let more = &mut header[block::HEADER_BYTES_MIN..whole];
-        if self.archive.read_packed(more)? < more.len() {
+        let more = whole - block::HEADER_BYTES_MIN;
+        if self.archive.append_packed(header, more)? < more {
             return Ok(Err(DataError::BlockTruncated));
         }
-        Ok(block::parse(&header[..whole]).map(Some))
+        Ok(block::parse(header).map(Some))
     }
 
     /// The tables of a block, and the bit after them.

@@ -81,22 +81,20 @@ impl Archive {
         }
     }
 
-    /// Reads packed data of the member, over the ends of volumes. Returns less than `out` only at its end.
-    pub(crate) fn read_packed(&mut self, out: &mut [u8]) -> Result<usize> {
-        let mut filled = 0;
-        while filled < out.len() {
+    /// Adds `count` bytes of the member's packed data to `out`, over the ends of volumes. Returns how many they were:
+    /// less only at the end of the data.
+    pub(crate) fn append_packed(&mut self, out: &mut Vec<u8>, count: usize) -> Result<usize> {
+        let mut wanted = count;
+        while wanted > 0 {
             let left = usize::try_from(self.container.data_left()).unwrap_or(usize::MAX);
-            if left == 0 {
-                if !self.next_part()? {
-                    break;
-                }
-                continue;
+            if left == 0 && !self.next_part()? {
+                break;
             }
-            let count = left.min(out.len() - filled);
-            self.container.read_data(&mut out[filled..filled + count])?;
-            filled += count;
+            let now = left.min(wanted);
+            self.container.append_data(out, now)?;
+            wanted -= now;
         }
-        Ok(filled)
+        Ok(count - wanted)
     }
 
     /// The header of the member's last part, whose checksums are those of the whole. Leaves out unread data.
