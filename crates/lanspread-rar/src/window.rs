@@ -219,14 +219,7 @@ impl Window {
         let dictionary = self.dictionary;
         let mut result = Ok(());
         let mut done = 0;
-        // Within the last MiB, sources are in a cache.
-        let reaches_far = self.is_full || at > 1 << 20;
-        let mut touched = from.operation;
-        for (next, operation) in (from.operation..).zip(batch.operations(from.operation..stop)) {
-            if next == touched && reaches_far {
-                touched = stop.min(next + TOUCHED);
-                touch(ring, at, batch.operations(next..touched));
-            }
+        for operation in batch.operations(from.operation..stop) {
             let run = operation.literals();
             let length = operation.length();
             let after = at + run + length;
@@ -374,21 +367,6 @@ impl Window {
         };
         filter.kind.undo(data, filter.start, &mut self.filtered);
     }
-}
-
-/// How many operations ahead their sources are touched.
-const TOUCHED: usize = 24;
-
-/// Reads a byte of the source of each match, so that the processor fetches them at the same time.
-#[inline(always)]
-fn touch(ring: &[u8], mut at: usize, operations: impl Iterator<Item = Operation>) {
-    let mut sum = 0;
-    for operation in operations {
-        at += operation.literals();
-        sum ^= ring.get(at.wrapping_sub(operation.distance())).copied().unwrap_or(0);
-        at += operation.length();
-    }
-    std::hint::black_box(sum);
 }
 
 fn too_far(distance: usize, available: usize) -> DataError {
