@@ -7,7 +7,7 @@ A game-like solid archive is made once with the real `rar` and kept in target/be
 the other and with a warm page cache:
 
     install --stream    from a fresh source on loopback into a fresh folder; ends with syncfs, as every install does
-    unrar x             from the local disk into a fresh folder, and behind it, timed apart, `sync -f`
+    unrar x             from the local disk into a fresh folder, and then, timed apart, `sync -f`
     cp -r               of the unpacked tree into a fresh folder, then `sync -f`: the disk's share of both
 
 `unrar x` leaves its bytes to the page cache, an install does not return before they are on the disk. So there are two
@@ -19,6 +19,7 @@ For downloads see bench_download.py.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import random
@@ -29,6 +30,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import bench_download
 from bench_tools import (
@@ -96,7 +98,7 @@ def plan_files(size: int) -> list[tuple[str, int]]:
         left = int(size * share)
         while left > 0:
             length = min(left, int(smallest * (largest / smallest) ** generator.random()))
-            files.append((generator.choices(list(KINDS), KINDS.values())[0], length))
+            files.append((generator.choices(list(KINDS), list(KINDS.values()))[0], length))
             left -= length
     generator.shuffle(files)
     return files
@@ -155,14 +157,14 @@ def copy(tree: Path) -> tuple[Sample, Sample]:
 # ---- Report ----------------------------------------------------------------------------------------------------------
 
 
-def measure(games: Path, tree: Path, providers: list[str], runs: int) -> dict[str, list]:
+def measure(games: Path, tree: Path, providers: list[str], runs: int) -> dict[str, list[Any]]:
     """All contenders once per round, so that a slow minute of the machine hits all of them."""
     contenders: dict[str, Callable[[], object]] = {
-        **{f"stream-{provider}": lambda provider=provider: stream(games, provider) for provider in providers},
+        **{f"stream-{provider}": functools.partial(stream, games, provider) for provider in providers},
         "unrar": lambda: unrar(games),
         "copy": lambda: copy(tree),
     }
-    samples: dict[str, list] = {name: [] for name in contenders}
+    samples: dict[str, list[Any]] = {name: [] for name in contenders}
     warm(games, tree)
     for number in range(1, runs + 1):
         for name, contender in contenders.items():
@@ -176,7 +178,7 @@ def wall(sample: StreamSample | tuple[Sample, Sample]) -> float:
     return sample.receiver.wall_seconds if isinstance(sample, StreamSample) else sample[0].wall_seconds
 
 
-def report(samples: dict[str, list], providers: list[str], unpacked: int, packed: int) -> list[Aim]:
+def report(samples: dict[str, list[Any]], providers: list[str], unpacked: int, packed: int) -> list[Aim]:
     rounds = len(samples["unrar"])
     print(
         f"\n{unpacked / MIB:.0f} MiB unpacked, {packed / MIB:.0f} MiB packed, medians of {rounds} rounds (low … high)\n"
@@ -249,14 +251,14 @@ def main() -> int:
     for aim in aims:
         print(aim.line())
     floor = high_water_mark("self") / MIB
-    print(f"\npeaks of programs that end cannot be told below {floor:.0f} MiB, this program's own")
+    print(f"\npeaks of programs that have ended are not known below {floor:.0f} MiB, this program's own peak")
     if options.json:
         verdicts = [{**asdict(aim), "is_met": aim.is_met} for aim in aims]
         options.json.write_text(json.dumps({**found, "aims": verdicts}, indent=2) + "\n")
     return 1 if options.check and not all(aim.is_met for aim in aims) else 0
 
 
-def install(options: argparse.Namespace) -> tuple[list[Aim], dict]:
+def install(options: argparse.Namespace) -> tuple[list[Aim], dict[str, Any]]:
     providers = ["native", "unrar"] if options.provider == "both" else [options.provider]
     fetch_tools()
     tree, games = make_game(options.size_mb * MIB)
@@ -270,7 +272,7 @@ def install(options: argparse.Namespace) -> tuple[list[Aim], dict]:
     return aims, {"unpacked_bytes": unpacked, "packed_bytes": packed, "samples": plain}
 
 
-def download(options: argparse.Namespace) -> tuple[list[Aim], dict]:
+def download(options: argparse.Namespace) -> tuple[list[Aim], dict[str, Any]]:
     samples = bench_download.measure(options.size_mb * MIB, options.runs)
     aims = bench_download.report(samples, options.size_mb * MIB)
     plain = {name: [[asdict(part) for part in parts] for parts in found] for name, found in samples.items()}

@@ -4,7 +4,7 @@ A game of one archive of random bytes is made once and kept in target/bench. Eac
 and with a warm page cache:
 
     download        from a fresh source into a fresh folder; checks every chunk, and ends with syncfs, as every download
-    curl            the same file from nginx (sendfile, one worker, no log) into a fresh folder; behind it, timed apart,
+    curl            the same file from nginx (sendfile, one worker, no log) into a fresh folder; then, timed apart,
                     `sync -f`
     cp              of the file, then `sync -f`: the disk's share of both
 
@@ -71,11 +71,11 @@ http {{
 def programs() -> tuple[str, str]:
     """nginx and curl, or what to install."""
     path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin"])
-    found = {name: shutil.which(name, path=path) for name in ("nginx", "curl")}
-    missing = [name for name, where in found.items() if where is None]
-    if missing:
+    nginx, curl = (shutil.which(name, path=path) for name in ("nginx", "curl"))
+    if nginx is None or curl is None:
+        missing = [name for name, where in (("nginx", nginx), ("curl", curl)) if where is None]
         raise ToolFailed(f"not installed: {', '.join(missing)}; `apt-get install {' '.join(missing)}` brings them")
-    return found["nginx"], found["curl"]
+    return nginx, curl
 
 
 def make_game(size: int) -> Path:
@@ -106,7 +106,7 @@ def download(games: Path) -> tuple[Sample, Sample]:
 
 
 def curl(games: Path, nginx: str, program: str) -> tuple[Sample, Sample, Sample]:
-    """curl, the sync behind it, and nginx."""
+    """curl, the sync after it, and nginx."""
     folder = BENCH_DIR / "nginx"
     folder.mkdir(exist_ok=True)
     with socket.socket() as probe:
@@ -114,7 +114,7 @@ def curl(games: Path, nginx: str, program: str) -> tuple[Sample, Sample, Sample]
         port = probe.getsockname()[1]
     conf = folder / "nginx.conf"
     conf.write_text(NGINX_CONF.format(folder=folder, port=port, root=games))
-    # Its built-in name for the log of its first moments lies outside; it says so and goes on.
+    # Its built-in name for the log of its first moments is outside; it warns and continues.
     server = subprocess.Popen([nginx, "-p", folder, "-c", conf], stderr=subprocess.DEVNULL)
     try:
         wait_for(port, server)
@@ -130,7 +130,7 @@ def curl(games: Path, nginx: str, program: str) -> tuple[Sample, Sample, Sample]
     return receiver, synced, Sample(receiver.wall_seconds, usage.ru_utime + usage.ru_stime, peak)
 
 
-def wait_for(port: int, server: subprocess.Popen) -> None:
+def wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + NGINX_START_SECONDS
     while time.monotonic() < deadline and server.poll() is None:
         with socket.socket() as probe:
@@ -180,8 +180,8 @@ def report(samples: dict[str, list[tuple[Sample, ...]]], size: int) -> list[Aim]
     ours = line("download", [found[0].wall_seconds for found in samples["download"]], both)
     both = f"cpu nginx {cpu('curl', 2)}, curl {cpu('curl', 0)}"
     alone = line("curl", [found[0].wall_seconds for found in samples["curl"]], both)
-    synced = [receiver.wall_seconds + sync.wall_seconds for receiver, sync, _ in samples["curl"]]
-    synced = line("curl + sync", synced, f"sync cpu {cpu('curl', 1)}")
+    with_sync = [receiver.wall_seconds + sync.wall_seconds for receiver, sync, _ in samples["curl"]]
+    synced = line("curl + sync", with_sync, f"sync cpu {cpu('curl', 1)}")
     line("cp", [found[0].wall_seconds for found in samples["copy"]], "")
     line("cp + sync", [sum(part.wall_seconds for part in found) for found in samples["copy"]], "")
     print()

@@ -32,12 +32,12 @@ class Sample:
     peak_bytes: int
 
 
-def timed(command: list[str | Path], **options) -> Sample:
+def timed(command: list[str | Path], *, env: dict[str, str] | None = None) -> Sample:
     """Runs a command to its end; its own output is kept for the case that it fails."""
     with (BENCH_DIR / "output.txt").open("w+") as output:
         started = time.perf_counter()
         process = subprocess.Popen(
-            [str(part) for part in command], stdin=subprocess.DEVNULL, stdout=output, stderr=output, **options
+            [str(part) for part in command], stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=env
         )
         _, status, usage = os.wait4(process.pid, 0)
         wall = time.perf_counter() - started
@@ -66,7 +66,7 @@ def emptied(name: str) -> Path:
 
 
 class Source:
-    """A serving peer of its own while the block runs; behind it, what it took."""
+    """A serving peer that runs as long as the block; afterwards, what it used."""
 
     def __init__(self, games: Path, options: list[str | Path]):
         state = BENCH_DIR / "state" / "source"
@@ -75,15 +75,17 @@ class Source:
 
     def __enter__(self) -> Source:
         self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        assert self.process.stdout  # a pipe
         self.address = json.loads(self.process.stdout.readline())["addr"]
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_of_exception: object) -> None:
         self.peak_bytes = high_water_mark(self.process.pid)
         self.process.send_signal(signal.SIGTERM)
+        assert self.process.stdout  # a pipe
         self.process.stdout.read()
-        _, status, usage = os.wait4(self.process.pid, 0)
-        self.process.returncode = os.waitstatus_to_exitcode(status)
+        _, wait_status, usage = os.wait4(self.process.pid, 0)
+        self.process.returncode = os.waitstatus_to_exitcode(wait_status)
         self.cpu_seconds = usage.ru_utime + usage.ru_stime
         self.peak_of_children_bytes = usage.ru_maxrss * KIB
         if self.process.returncode != 0:

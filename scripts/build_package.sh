@@ -31,7 +31,7 @@ program=$target_dir/release/lanspread-peer-cli
 # Nothing of an earlier build may get into this one.
 rm -rf "$package_dir"
 mkdir -p "$package_dir"/completions/{bash,zsh,fish}
-# Whoever builds may have settings of their own; these files are the same for all.
+# The user who builds may have a mask of their own; these files are the same for all.
 export LANSPREAD_CONFIG=/dev/null
 "$program" completions bash >"$package_dir/completions/bash/lanspread-peer-cli"
 "$program" completions zsh >"$package_dir/completions/zsh/_lanspread-peer-cli"

@@ -133,7 +133,7 @@ def command_of(unit: str) -> str:
     return commands[0]
 
 
-def told(manager: socket.socket) -> list[str]:
+def messages(manager: socket.socket) -> list[str]:
     """The next message to the service manager."""
     try:
         return manager.recv(4096).decode().splitlines()
@@ -150,8 +150,8 @@ def check_service(box: Container, unit: str, manager: socket.socket, pid_file: P
     service = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
     try:
         ready = ["READY=1", f"STATUS=Serving {GAMES} on 0.0.0.0:4107"]
-        expect_equal(told(manager), ready, "the service manager is told")
-        # As somebody else, who reads the same configuration and may not command the daemon.
+        expect_equal(messages(manager), ready, "messages to the service manager at the start")
+        # As another user, who reads the same configuration and may not command the daemon.
         asking = [
             PROGRAM,
             "--json",
@@ -168,7 +168,7 @@ def check_service(box: Container, unit: str, manager: socket.socket, pid_file: P
         games = sorted(path.name for path in (FIXTURES_DIR / FIXTURE).iterdir())
         expect_equal(offered, games, "offered games")
         box.run("sh", "-c", f"kill -TERM {pid_file.read_text().strip()}")
-        expect_equal(told(manager)[0], "STOPPING=1", "the service manager is told")
+        expect_equal(messages(manager)[0], "STOPPING=1", "message to the service manager at the end")
         expect_equal(service.wait(STEP_TIME_LIMIT_S), 0, "exit status of the service after SIGTERM")
     finally:
         service.kill()

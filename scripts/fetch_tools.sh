@@ -4,7 +4,7 @@
 # Both are Debian packages of a component that most machines do not have switched on. They are fetched through a
 # private apt: its own source list (the machine's mirrors with that component named), its own lists and cache, so no
 # package source is changed, nothing is installed, and no root is needed. The result is published with one rename;
-# whoever finds target/tools finds all of it.
+# if target/tools is there, all of it is there.
 set -euo pipefail
 
 project_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -17,7 +17,7 @@ fail() {
     exit 1
 }
 
-# The banner tells the real program from `unrar-free`, which answers to the same name and reads few archives.
+# The banner distinguishes the real program from `unrar-free`, which has the same name and reads few archives.
 is_real() {
     local output
     output=$("$1" 2>/dev/null </dev/null || true)
@@ -116,7 +116,7 @@ fetch_packages() { # COMPONENT PACKAGE...
     local component=$1 archive
     shift
     "$project_root/scripts/distribution_sources.sh" "$component" >"$partial_dir/apt/distribution.sources" ||
-        fail "cannot tell this machine's own package sources (see above)"
+        fail "cannot find this machine's own package sources (see above)"
     private_apt update
     private_apt download "$@"
     for archive in "$partial_dir"/deb/*.deb; do

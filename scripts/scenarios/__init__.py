@@ -4,9 +4,13 @@
     contract.py     what a scenario is, and how a check fails
     stage.py        what a scenario acts on: folders, sources, receivers, commands
     checks.py       what many scenarios check, on both sides
-    downloads.py    games to download, and what holds of every download, on both sides
+    download_checks.py  what holds of every download, on both sides
+    games.py        games that many scenarios use: slow ones to stream, marked ones to download
+    listings.py     what `list` and `peers` print
     watch.py        what happened in a folder, in its order
-    peer.py         one process in its container, with its whole event log (events.py)
+    process.py      one attached process, with its whole event log (events.py)
+    peer.py         one process in its container
+    host_peer.py    a peer on this machine, from which the scenarios must be isolated
     doubles.py      programs that stand in for peers: sources that lie, a proxy that damages what passes
     trees.py        full comparison of what is on disk
     archives.py     archives by the real `rar` and `unrar`; rar_format.py changes single header fields
@@ -16,7 +20,9 @@
     report.py       results on the terminal, as JSON and as JUnit's XML; the matrix as docs/scenarios.md
     docker.py, cleanup.py, runner.py, tools.py   the machinery around them
 
-A new scenario is one decorated function in a module of `matrix/`: its number leaves `planned.py`, its claim is one
-sentence, and it asserts that the mechanism under test has fired as well as what came of it. Scenarios run side by side:
-one that measures time, or needs the whole machine, says `alone=True`. docs/scenarios.md is generated again with it.
+To add a scenario, write one decorated function in a module of `matrix/`, remove its number from `planned.py`, and
+generate docs/scenarios.md again. Its claim is a sentence or two. It asserts the result, and also that the mechanism
+under test was at work. Scenarios run side by side: one that measures time, or needs the whole machine, says
+`alone=True`. One in which the harness itself connects to peers says `with_this_machine=True`: otherwise this machine
+has no address on its network.
 """

@@ -13,7 +13,7 @@ from . import rar_format
 from .tools import RAR, UNRAR, ToolFailed, run_tool
 
 # One thread and no user settings: the bytes must not depend on the machine. Names in list files are UTF-8. No
-# recursion: the list names every entry, in the order in which it shall stand.
+# recursion: the list names every entry, in the order that it should have.
 PACK_SWITCHES = ("-cfg-", "-idq", "-y", "-mt1", "-r-", "-scfl", "-tsm")
 
 # No questions, no password prompt, no progress; existing files are never met, the target is fresh.

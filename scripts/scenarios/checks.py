@@ -20,12 +20,12 @@ INTENTS = f"{OUR_STATE}/intents"
 # How long a source may take to let go of a stream that has ended.
 SOURCE_RELEASE_LIMIT_S = 2.0
 
-# More lines than this of a tree's differences help nobody; the manifests are kept in full.
+# More lines than this of a tree's differences do not help; the manifests are kept in full.
 _DIFFERENCES_SHOWN = 8
 
 
 def trees_equal(stage: Stage, expected: Path, actual: Path, what: str) -> Manifest:
-    """Full comparison; leaves both manifests behind for a failure. Returns the common manifest."""
+    """Full comparison; keeps both manifests for the case of a failure. Returns the common manifest."""
     wanted, found = manifest(expected), manifest(actual)
     slug = what.replace("/", "-").replace(" ", "-")
     write_manifest(wanted, stage.dir / f"{slug}.expected.json")
@@ -51,7 +51,7 @@ def no_operation_left(games_dir: Path) -> None:
     left = [path for path in games_dir.glob(f"*/{STAGING}")]
     intents = games_dir / INTENTS
     left += [path for path in intents.rglob("*") if path.is_file()] if intents.is_dir() else []
-    expect(not left, f"left behind: {', '.join(str(path) for path in left)}")
+    expect(not left, f"left over: {', '.join(str(path) for path in left)}")
 
 
 def user_tree(games_dir: Path) -> Manifest:
@@ -115,11 +115,11 @@ def progress_is_consistent(receiver: Peer, source: Reachable, total: int, start:
 
 def attempts(receiver: Peer, start: int = 0) -> list[str]:
     """The sources that were tried, in order."""
-    return [event.get("peer") for event in receiver.events.all(named("stream-attempt-begin"), start)]
+    return [event["peer"] for event in receiver.events.all(named("stream-attempt-begin"), start)]
 
 
 def failed_attempts(receiver: Peer, start: int = 0) -> list[str]:
-    return [event.get("peer") for event in receiver.events.all(named("stream-attempt-failed"), start)]
+    return [event["peer"] for event in receiver.events.all(named("stream-attempt-failed"), start)]
 
 
 def streamed_install_is_whole(
@@ -175,6 +175,14 @@ def _sender_findings(stage: Stage, source: Peer) -> list[str]:
     if descriptors:
         findings.append(f"open archives: {descriptors}")
     return findings
+
+
+def sources_still_run(stage: Stage) -> None:
+    """Every serving peer that the scenario did not end, and whose end it did not wait for, is still there."""
+    for peer in stage.peers:
+        if "serve" in peer.arguments and not peer.is_running and not peer.end_is_wanted:
+            last_words = peer.stderr().strip().splitlines()[-1:]
+            raise CheckFailed(f"{peer.name} ended by itself; its last words: {''.join(last_words) or 'none'}")
 
 
 def outputs_are_sound(stage: Stage) -> None:

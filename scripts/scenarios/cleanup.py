@@ -34,7 +34,7 @@ def is_dead(lock: str) -> bool:
     except FileNotFoundError:
         return True
     except OSError:
-        return False  # somebody else's, and not ours to judge
+        return False  # another user's, and not ours to judge
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -56,7 +56,7 @@ def remove_run(lock: str) -> None:
 
 
 def remove_dead_runs() -> list[str]:
-    """Removes what killed runs left behind; returns their lock files."""
+    """Removes what killed runs have left; returns their lock files."""
     owners = {owner for kind in ("container", "network", "volume") for _, owner in labelled(kind, RUN_LABEL)}
     dead = sorted(owner for owner in owners if is_dead(owner))
     removed = []

@@ -41,6 +41,9 @@ class Scenario:
     run: Callable[[Stage], None]
     alone: bool = False
     """Whether no other scenario may run at the same time, because it measures time or needs the whole machine."""
+    with_this_machine: bool = False
+    """Whether this machine takes part in the scenario's network, because the harness itself opens connections to peers
+    or takes some. Peers of such a scenario do without discovery: they would find a peer that serves on this machine."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ class Deadline:
         return remaining
 
     def sooner(self, seconds: float) -> Deadline:
-        """A deadline at most `seconds` away and not behind this one."""
+        """A deadline at most `seconds` away and not after this one."""
         return Deadline(max(0.0, min(seconds, self.remaining())))
 
 
@@ -92,14 +95,21 @@ SCENARIOS: dict[str, Scenario] = {}
 
 
 def scenario(
-    id: str, name: str, *, claim: str, conditions: str, time_limit_s: int, alone: bool = False
+    id: str,
+    name: str,
+    *,
+    claim: str,
+    conditions: str,
+    time_limit_s: int,
+    alone: bool = False,
+    with_this_machine: bool = False,
 ) -> Callable[[Callable[[Stage], None]], Callable[[Stage], None]]:
     """Registers the decorated function as the run-and-check of a scenario."""
 
     def register(run: Callable[[Stage], None]) -> Callable[[Stage], None]:
         if id in SCENARIOS:
             raise ValueError(f"{id} is registered twice")
-        SCENARIOS[id] = Scenario(id, name, claim, conditions, time_limit_s, run, alone)
+        SCENARIOS[id] = Scenario(id, name, claim, conditions, time_limit_s, run, alone, with_this_machine)
         return run
 
     return register

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import socket
 import subprocess
 from collections.abc import Iterable, Sequence
 
@@ -98,12 +100,34 @@ def remove_volume(name: str) -> None:
     docker("volume", "rm", name)
 
 
-def create_network(name: str, lock: str) -> None:
-    docker("network", "create", "--driver", "bridge", "--label", f"{RUN_LABEL}={lock}", name)
+def create_network(name: str, lock: str, *, with_this_machine: bool) -> None:
+    """A bridge. This machine gets an address on it only if asked to: with one it takes part in the network, and a peer
+    that serves on this machine would find the peers there and be found."""
+    arguments = ["--driver", "bridge", "--label", f"{RUN_LABEL}={lock}"]
+    if not with_this_machine:
+        arguments += ["--opt", "com.docker.network.bridge.inhibit_ipv4=true"]
+    docker("network", "create", *arguments, name)
+    gateway = network_gateway(name)
+    # An engine that does not know the option ignores it.
+    if not with_this_machine and is_address_of_this_machine(gateway):
+        docker("network", "rm", name)
+        problem = f"this machine has the address {gateway} on a network that was asked for without one"
+        raise DockerError(["network", "create", *arguments, name], 0, problem)
+
+
+def is_address_of_this_machine(address: str) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((address, 0))
+        except OSError as error:
+            if error.errno == errno.EADDRNOTAVAIL:
+                return False
+            raise
+    return True
 
 
 def network_gateway(name: str) -> str:
-    """The address that this machine has on the network."""
+    """The address that this machine has on the network, if it has one."""
     return docker("network", "inspect", "--format", "{{(index .IPAM.Config 0).Gateway}}", name).strip()
 
 

@@ -1,6 +1,6 @@
 """The two programs that stand in for peers, each in a container of its own: sources that lie, and a proxy that damages.
 
-They are written in Rust below the library's tests (`crates/lanspread-peer/tests/programs/`), on the same test doubles
+They are written in Rust below the library's tests (`crates/lanspread-testing/examples/`), on the same test doubles
 as the library's own tests. A scenario makes them through its stage:
 
     liars = stage.lying_sources(game_root, ["wrong-bytes", "silence"])     peers with the file list of that game root
@@ -31,7 +31,7 @@ _REPORT_LIMIT_S = 5.0
 
 def build_programs() -> None:
     """Quick when they are up to date."""
-    command = ["cargo", "build", "--quiet", "--locked", "--package", "lanspread-peer", "--features", "testing"]
+    command = ["cargo", "build", "--quiet", "--locked", "--package", "lanspread-testing"]
     command += ["--example", LYING_SOURCE, "--example", FAULT_PROXY]
     try:
         status = subprocess.run(command, cwd=PROJECT_DIR, stdin=subprocess.DEVNULL).returncode

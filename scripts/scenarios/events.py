@@ -60,7 +60,7 @@ class EventLog:
             self._changed.notify_all()
 
     def mark(self) -> int:
-        """The position behind the newest event, to begin a window with."""
+        """The position after the newest event, to begin a window with."""
         with self._changed:
             return len(self._events)
 
@@ -77,7 +77,7 @@ class EventLog:
             return list(self._complaints)
 
     def wait_for(self, predicate: Predicate, deadline: Deadline, what: str, start: int = 0) -> Event:
-        """The first matching event at or behind `start`; fails when the process ends without one."""
+        """The first matching event at or after `start`; fails when the process ends without one."""
         waiting_for = f"{what} from {self.owner}"
         with self._changed:
             looked_at = start

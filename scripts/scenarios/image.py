@@ -11,7 +11,7 @@ from pathlib import Path
 from .docker import BUILD_TIMEOUT_S, DockerError, docker, image_exists, labelled
 from .tools import PROJECT_DIR, TARGET_DIR, ToolFailed
 
-# Marks our images with the build folder they came from, so that old ones can be told from everybody else's: those of
+# Marks our images with the build folder they came from, so that old ones of this checkout can be recognised. Those of
 # another checkout may be in use there, and are not ours to remove.
 IMAGE_LABEL = "lanspread.scenarios.image"
 REPOSITORY = "lanspread-scenarios"

@@ -75,7 +75,7 @@ class PayloadTree:
 
 def marked_file(path: Path, size: int, label: str) -> Path:
     """A file in which every place names itself and whose file this is, and which costs little to make: a mark in every
-    64 KiB and one at the end, nothing between them. So a byte that is elsewhere, or somebody else's, shows.
+    64 KiB and one at the end, nothing between them. So a byte in another place, or of another source, shows.
 
     A file that is there is written over in place.
     """

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
-import threading
-from collections.abc import Sequence
-from dataclasses import dataclass
+import signal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import IO, Protocol
+from typing import Protocol
 
 from .contract import Deadline, expect_equal
 from .docker import RUN_LABEL, DockerError, docker
-from .events import Event, EventLog, Predicate, named
+from .events import named
+from .process import Process
 
 # Every serving peer has a network name of its own, so all can listen on one port.
 PORT = 7300
@@ -35,12 +35,15 @@ _ENGINE_FILES = (
     "/sys",
 )
 
+# The signals that end the program.
+_ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGKILL)
+
 # What `docker run` itself exits with when the container could not be started.
 _DOCKER_FAILED = 125
 
 
 class Reachable(Protocol):
-    """Something that a receiver can be pointed at: a peer, or what stands in for one."""
+    """Something that a receiver can be pointed at: a peer, or a stand-in for one."""
 
     @property
     def name(self) -> str: ...
@@ -73,6 +76,7 @@ class ContainerSettings:
     user: str
     mounts: tuple[Mount, ...] = ()
     capabilities: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
     entrypoint: str = ""
 
     def run_arguments(self, arguments: Sequence[str], *, detached: bool = False) -> list[str]:
@@ -88,9 +92,15 @@ class ContainerSettings:
             command += ["--mount", mount.argument()]
         for capability in self.capabilities:
             command += ["--cap-add", capability]
+        command += environment_arguments(self.environment)
         if self.entrypoint:
             command += ["--entrypoint", self.entrypoint]
         return [*command, self.image, *arguments]
+
+
+def environment_arguments(environment: Mapping[str, str]) -> list[str]:
+    """The options of `docker run` and `docker exec` that set these variables."""
+    return [argument for name, value in environment.items() for argument in ("--env", f"{name}={value}")]
 
 
 @dataclass(frozen=True)
@@ -110,10 +120,10 @@ class Machine:
         expect_equal(len(found), 1, f"processes that run {' '.join(arguments)}")
         return found[0]
 
-    def signal(self, name: str, arguments: Sequence[str]) -> None:
+    def signal(self, number: int, arguments: Sequence[str]) -> None:
         """Signals the process in it that runs the program with these arguments."""
         pid = str(self.pid_of(arguments))
-        docker("exec", "--user", "0", self.container, "sh", "-c", 'kill -s "$0" "$1"', name, pid)
+        docker("exec", "--user", "0", self.container, "sh", "-c", 'kill -s "$0" "$1"', str(int(number)), pid)
 
     def changed_outside_mounts(self) -> list[str]:
         """Paths that processes in it made or changed outside the mounted folders."""
@@ -124,88 +134,39 @@ class Machine:
         return [line for line in docker("diff", self.container).splitlines() if line.split(" ", 1)[1] not in ignored]
 
 
-class Peer:
-    """A process of the program, attached to: its standard output becomes events, both outputs are kept in files."""
+class Peer(Process):
+    """A process of the program in a container, or of a double."""
 
     def __init__(
         self, name: str, container: str, docker_arguments: Sequence[str], arguments: Sequence[str], logs: Path
     ) -> None:
-        """Starts it with `docker_arguments`, which end in `arguments`. `logs` is the path of its log files without
-        their endings."""
-        self.name = name
+        """Starts it with `docker_arguments`, which end in `arguments`."""
+        super().__init__(name, ["docker", *docker_arguments], logs)
         self.container = container
         self.arguments = list(arguments)
-        self.events = EventLog(self.name)
-        self.stdout_file = logs.with_name(f"{logs.name}.stdout.jsonl")
-        self.stderr_file = logs.with_name(f"{logs.name}.stderr.log")
-        self.status: int | None = None
-        """The exit status, once `wait_for_exit` has returned."""
-        self._process = subprocess.Popen(
-            ["docker", *docker_arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            start_new_session=True,
-        )
-        self._readers = [
-            threading.Thread(target=self._read, args=args, name=f"{self.name} {args[1].name}", daemon=True)
-            for args in (
-                (self._process.stdout, self.stdout_file, True),
-                (self._process.stderr, self.stderr_file, False),
-            )
-        ]
-        for reader in self._readers:
-            reader.start()
-
-    def _read(self, stream: IO[str], file: Path, is_events: bool) -> None:
-        with file.open("w", encoding="utf-8") as kept:
-            for line in stream:
-                kept.write(line)
-                kept.flush()
-                if is_events:
-                    self.events.add_line(line.rstrip("\n"))
-        if is_events:
-            self.events.close()
-
-    # --- waiting ---
-
-    def wait_for_event(self, event: str | Predicate, deadline: Deadline, what: str = "", start: int = 0) -> Event:
-        if isinstance(event, str):
-            return self.events.wait_for(named(event), deadline, what or f"`{event}`", start)
-        return self.events.wait_for(event, deadline, what or "an event", start)
+        self.end_is_wanted = False
+        """Whether the scenario ended it, or waited for its end."""
 
     def wait_for_exit(self, deadline: Deadline, what: str = "its end") -> int:
-        """The exit status, after all that it said has been read."""
-        try:
-            status = self._process.wait(deadline.check(f"{what} ({self.name})"))
-        except subprocess.TimeoutExpired:
-            deadline.check(f"{what} ({self.name})")
-            raise
-        for reader in self._readers:
-            reader.join()
+        status = super().wait_for_exit(deadline, what)
         if status == _DOCKER_FAILED:
             raise DockerError(["run", self.container], status, self.stderr())
-        self.status = status
+        self.end_is_wanted = True
         return status
 
     def detach(self) -> None:
         """Ends the command that is attached to the container; the container is left to the cleanup."""
-        self._process.kill()
-        self._process.wait()
-
-    @property
-    def is_running(self) -> bool:
-        return self._process.poll() is None
-
-    def stderr(self) -> str:
-        return self.stderr_file.read_text(encoding="utf-8") if self.stderr_file.exists() else ""
+        self.terminate()
 
     @property
     def address(self) -> str:
         return f"{self.name}:{PORT}"
+
+    @property
+    def identity(self) -> str:
+        """Of a peer that serves."""
+        ready: str = self.events.all(named("peer-ready"))[-1]["peer"]
+        return ready
 
     def ip_address(self) -> str:
         """The IP address of its container on the private network."""
@@ -218,12 +179,14 @@ class Peer:
 
     # --- faults ---
 
-    def signal(self, name: str) -> None:
-        docker("kill", "--signal", name, self.container)
+    def signal(self, number: int) -> None:
+        """Signals the program in the container."""
+        self.end_is_wanted |= number in _ENDING_SIGNALS
+        docker("kill", "--signal", signal.Signals(number).name, self.container)
 
     def kill(self) -> None:
         """SIGKILL, and nothing of the process is left when this returns."""
-        self.signal("KILL")
+        self.signal(signal.SIGKILL)
         docker("wait", self.container)
 
     def pause(self) -> None:

@@ -26,7 +26,7 @@ _FILE_FLAG_CRC = 0x0004
 
 @dataclass(frozen=True)
 class Field:
-    """Where a value stands in the archive."""
+    """Where a value is in the archive."""
 
     start: int
     end: int
@@ -48,7 +48,7 @@ class FileBlock:
 
 
 def read_vint(archive: bytes, offset: int) -> tuple[int, int]:
-    """The number at `offset` and the offset behind it."""
+    """The number at `offset` and the offset after it."""
     value = 0
     for index in range(10):
         byte = archive[offset + index]

@@ -8,6 +8,7 @@ import textwrap
 import time
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from .contract import Outcome, Planned, Result, Scenario
@@ -20,12 +21,12 @@ _FIRST_LINE_CHARACTERS = 120
 
 
 def show_matrix(rows: Sequence[Planned | Scenario]) -> None:
-    """The dry run: what is claimed, under which conditions, in what time, and what nobody checks yet."""
+    """The dry run: what is claimed, under which conditions, in what time, and what is not checked yet."""
     for row in rows:
-        implemented = isinstance(row, Scenario)
-        print(f"{row.id:4} {row.name} [{'implemented' if implemented else 'planned, unsupported'}]")
+        state = "implemented" if isinstance(row, Scenario) else "planned, unsupported"
+        print(f"{row.id:4} {row.name} [{state}]")
         print(textwrap.indent(textwrap.fill(row.claim, 110), "       "))
-        if implemented:
+        if isinstance(row, Scenario):
             print(textwrap.indent(textwrap.fill(f"Conditions: {row.conditions}", 110), "       "))
             print(f"       Time limit: {row.time_limit_s} s{', runs alone' if row.alone else ''}")
     count = _implemented(rows)
@@ -38,9 +39,9 @@ def matrix_page(rows: Sequence[Planned | Scenario]) -> str:
     lines = [
         "# Scenarios",
         "",
-        "What is claimed of real peers in containers on a private network, driven through the command line that a user "
-        "has. `scripts/run_extended_scenarios.py` checks it; a planned scenario is never counted as passed. This page "
-        "is generated: `scripts/run_extended_scenarios.py --markdown > docs/scenarios.md`.",
+        "These scenarios run real peers in containers on private networks and drive them through the command line "
+        "that users have. `scripts/run_extended_scenarios.py` runs them. A planned scenario never counts as passed. "
+        "This page is generated: `scripts/run_extended_scenarios.py --markdown > docs/scenarios.md`.",
         "",
         f"{len(rows)} scenarios: {count} implemented, {len(rows) - count} planned. A scenario that runs alone measures "
         "time or needs the whole machine.",
@@ -89,9 +90,25 @@ def _counts(results: Iterable[Result]) -> dict[Outcome, int]:
     return {outcome: outcomes.count(outcome) for outcome in Outcome}
 
 
-def write_json(file: Path, results: Sequence[Result], started: float) -> None:
+@dataclass(frozen=True)
+class RunRecord:
+    """What is known of a run, whole or not."""
+
+    started: float
+    results: Sequence[Result]
+    problem: str = ""
+    """Why the run ended early; empty if it did not."""
+    not_run: Sequence[str] = ()
+    """The scenarios that were asked for and have no result."""
+
+
+def write_json(file: Path, record: RunRecord) -> None:
+    results = record.results
     document = {
-        "started": _utc(started),
+        "started": _utc(record.started),
+        "complete": not record.problem,
+        "problem": record.problem or None,
+        "not_run": list(record.not_run),
         "counts": {outcome.value: count for outcome, count in _counts(results).items()},
         "scenarios": [
             {
@@ -110,16 +127,18 @@ def write_json(file: Path, results: Sequence[Result], started: float) -> None:
     file.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
 
 
-def write_junit(file: Path, results: Sequence[Result], started: float) -> None:
-    """JUnit's XML, which build servers read: an unsupported scenario is one that was skipped."""
+def write_junit(file: Path, record: RunRecord) -> None:
+    """JUnit's XML, which build servers read. An unsupported scenario is one that was skipped; a run that ended early
+    has an error of its own."""
+    results = record.results
     counts = _counts(results)
     suite = ElementTree.Element(
         "testsuite",
         name="scenarios",
-        timestamp=_utc(started).removesuffix("Z"),
-        tests=str(len(results)),
+        timestamp=_utc(record.started).removesuffix("Z"),
+        tests=str(len(results) + bool(record.problem)),
         failures=str(counts[Outcome.FAILED]),
-        errors="0",
+        errors=str(int(bool(record.problem))),
         skipped=str(counts[Outcome.UNSUPPORTED]),
         # The sum, as JUnit has it; scenarios that ran side by side took less.
         time=f"{sum(result.duration_s for result in results):.3f}",
@@ -134,15 +153,22 @@ def write_junit(file: Path, results: Sequence[Result], started: float) -> None:
         )
         message = _xml_text(result.message)
         if result.outcome is Outcome.FAILED:
-            failure = ElementTree.SubElement(
-                case, "failure", message=message.split("\n", 1)[0][:_FIRST_LINE_CHARACTERS]
-            )
+            failure = ElementTree.SubElement(case, "failure", message=_first_line(message))
             evidence = f"\nlogs and trees: {_xml_text(str(result.evidence))}" if result.evidence else ""
             failure.text = f"{_xml_text(result.claim)}\n{message}{evidence}"
         elif result.outcome is Outcome.UNSUPPORTED:
             ElementTree.SubElement(case, "skipped", message=message)
+    if record.problem:
+        case = ElementTree.SubElement(suite, "testcase", classname="lanspread.scenarios", name="the run itself")
+        text = f"{record.problem}\nnot run: {', '.join(record.not_run) or 'none'}"
+        error = ElementTree.SubElement(case, "error", message=_first_line(_xml_text(record.problem)))
+        error.text = _xml_text(text)
     ElementTree.indent(suite)
     ElementTree.ElementTree(suite).write(file, encoding="utf-8", xml_declaration=True)
+
+
+def _first_line(text: str) -> str:
+    return text.split("\n", 1)[0][:_FIRST_LINE_CHARACTERS]
 
 
 def _xml_text(text: str) -> str:

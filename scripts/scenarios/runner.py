@@ -9,8 +9,9 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import FrameType
 
 from . import report
 from .cleanup import RunLock, is_dead, remove_dead_runs, remove_run
@@ -18,8 +19,10 @@ from .contract import SCENARIOS, Outcome, Planned, Result, Scenario
 from .crew import Crew
 from .docker import DockerError, engine_problem
 from .doubles import build_programs
-from .image import prepare_image
+from .host_peer import HostPeer, prove_that_it_hears
+from .image import prepare_image, program_path
 from .matrix import MATRIX
+from .report import RunRecord
 from .stage import Run
 from .tools import TARGET_DIR, ToolFailed, fetch_tools
 
@@ -51,27 +54,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ids = options.ids or [id for id in MATRIX if id in SCENARIOS]
     wanted = [id for id in ids if id in SCENARIOS]
     results = [_unsupported(MATRIX[id]) for id in ids if id not in SCENARIOS]
-    interrupted = None
     started = time.time()
-    if wanted:
-        try:
+    status, problem = 0, ""
+    try:
+        if wanted:
             _on_signals(_raise_interrupted)
-            run_scenarios(wanted, results, jobs=options.jobs, rebuild=options.build_image, keep=options.keep)
-        except Interrupted as error:
-            interrupted = error
-        except (ToolFailed, DockerError) as error:
-            print(f"run_extended_scenarios.py: {error}", file=sys.stderr)
-            return EXIT_CANNOT_RUN
-    results.sort(key=lambda result: ids.index(result.id))
-    report.show_results(results)
+            run_scenarios(wanted, results, options)
+    except Interrupted as error:
+        status, problem = 128 + error.number, f"{error}; cleaned up"
+    except (ToolFailed, DockerError) as error:
+        status, problem = EXIT_CANNOT_RUN, str(error)
+    except BaseException as error:
+        problem = f"the harness itself broke: {type(error).__name__}: {error}"
+        raise
+    finally:
+        # Also of a run that ended early: a file of an earlier run must not be taken for this one's.
+        results.sort(key=lambda result: ids.index(result.id))
+        known = {result.id for result in results}
+        _report(RunRecord(started, results, problem, [id for id in ids if id not in known]), options)
+    if status == 0 and any(result.outcome is not Outcome.PASSED for result in results):
+        status = EXIT_NOT_PASSED
+    return status
+
+
+def _report(record: RunRecord, options: argparse.Namespace) -> None:
+    report.show_results(record.results)
     if options.json:
-        report.write_json(options.json, results, started)
+        report.write_json(options.json, record)
     if options.junit:
-        report.write_junit(options.junit, results, started)
-    if interrupted:
-        print(f"run_extended_scenarios.py: {interrupted}; cleaned up", file=sys.stderr)
-        return 128 + interrupted.number
-    return 0 if all(result.outcome is Outcome.PASSED for result in results) else EXIT_NOT_PASSED
+        report.write_junit(options.junit, record)
+    if record.problem:
+        print(f"run_extended_scenarios.py: {record.problem}", file=sys.stderr)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -99,6 +112,12 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         action="store_true",
         help="keep containers, logs and trees of passed scenarios too, until the next run",
     )
+    parser.add_argument(
+        "--host-peer",
+        action="store_true",
+        help="also run a peer with discovery on this machine, which announces itself on all its networks, and fail "
+        "scenarios that are not isolated from it",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the results there")
     parser.add_argument("--junit", type=Path, metavar="FILE", help="also write the results there, as JUnit's XML")
     options = parser.parse_args(arguments)
@@ -121,7 +140,7 @@ def _jobs(text: str) -> int:
     return number
 
 
-def run_scenarios(ids: Sequence[str], results: list[Result], *, jobs: int, rebuild: bool, keep: bool) -> None:
+def run_scenarios(ids: Sequence[str], results: list[Result], options: argparse.Namespace) -> None:
     """Appends a result for every id as it is known, so that an interruption loses none."""
     problem = engine_problem()
     if problem:
@@ -135,21 +154,30 @@ def run_scenarios(ids: Sequence[str], results: list[Result], *, jobs: int, rebui
     run_dir.mkdir()
     lock = RunLock(_lock_file(run_dir))
     crew = None
+    host_peer = None
     try:
         for dead in remove_dead_runs():
             print(f"removed what a run that died had left: {Path(dead).stem}", flush=True)
-        run = Run(id, lock, prepare_image(run_dir, rebuild=rebuild), run_dir)
-        print(f"run {id}, image {run.image}, {len(ids)} scenarios, {jobs} at once", flush=True)
-        crew = Crew(run, keep)
-        for result in crew.results([SCENARIOS[id] for id in ids], jobs):
+        run = Run(id, lock, prepare_image(run_dir, rebuild=options.build_image), run_dir)
+        print(f"run {id}, image {run.image}, {len(ids)} scenarios, {options.jobs} at once", flush=True)
+        if options.host_peer:
+            host_peer = HostPeer(run_dir / "host-peer", program_path())
+            prove_that_it_hears(host_peer, run)
+            print("a peer runs on this machine; it has found the peer of the control", flush=True)
+        crew = Crew(run, options.keep, host_peer)
+        for result in crew.results([SCENARIOS[id] for id in ids], options.jobs):
             results.append(result)
             report.show_result(result)
+        if host_peer is not None:
+            host_peer.stop()
     finally:
         # A second Ctrl-C must not leave containers behind.
         _on_signals(signal.SIG_IGN)
         if crew is not None:
             results += crew.stop()
-        if not keep:
+        if host_peer is not None:
+            host_peer.terminate()
+        if not options.keep:
             remove_run(str(lock.path))
         lock.release()
         if not any(result.evidence for result in results):
@@ -178,6 +206,6 @@ def _raise_interrupted(number: int, _frame: object) -> None:
     raise Interrupted(number)
 
 
-def _on_signals(handler: object) -> None:
+def _on_signals(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, handler)

@@ -1,4 +1,4 @@
-"""What a scenario acts on: folders, sources, receivers and commands, made for it and removed behind it."""
+"""What a scenario acts on: folders, sources, receivers and commands, made for it and removed after it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import json
 import os
 import shutil
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 from . import peer as inside
 from .archives import pack
@@ -29,7 +30,7 @@ from .doubles import FAULT_PROXY, LYING_SOURCE, PROGRAMS_DIR, FaultProxy, LyingS
 from .events import Event, named
 from .image import PROGRAM
 from .payload import PayloadTree
-from .peer import ContainerSettings, Machine, Mount, Peer, Reachable
+from .peer import ContainerSettings, Machine, Mount, Peer, Reachable, environment_arguments
 from .tools import CATALOG, FIXTURES_DIR, TOOLS_DIR
 
 # The version of every game that a scenario packs itself.
@@ -37,6 +38,9 @@ VERSION = "20250601"
 
 # What concerns this machine only; these commands have no options about peers.
 _COMMANDS_WITHOUT_PEERS = ("uninstall", "remove", "verify")
+
+# Sets a limit of the program for tests; it is neither an option nor documented.
+_IDLE_TIMEOUT_MS = "LANSPREAD_TEST_IDLE_TIMEOUT_MS"
 
 # A `status` or `list` is answered at once; this bounds one that hangs.
 _COMMAND_TIME_LIMIT_S = 20
@@ -75,6 +79,19 @@ class SmallDisk:
             raise CheckFailed("the small disk took everything: it is not small")
 
 
+class OperationSettings(TypedDict, total=False):
+    """What a scenario may say of an operation that it starts."""
+
+    name: str
+    """Of the machine; `receiver` without."""
+    catalog: Path
+    options: Sequence[str]
+    """More options for its command line."""
+    mounts: Sequence[Mount]
+    idle_limit_s: int
+    """After how long without a byte the receiver gives a source up: less than the product's own limit, to save time."""
+
+
 class Abandoned(BaseException):
     """The run is ending: nothing more is made in Docker. Not an `Exception`, so that no scenario takes it for a
     failure."""
@@ -94,11 +111,11 @@ class Stage:
         self._containers: list[str] = []
         self._observer: str | None = None
         self._disks: list[str] = []
-        # Held while something is made in Docker, so that `abandon` leaves nothing behind that is half made.
+        # Held while something is made in Docker, so that `abandon` leaves nothing half made.
         self._guard = threading.Lock()
         self._abandoned = False
         self._network = f"lanspread-{run.id}-{scenario.id.lower()}"
-        create_network(self._network, str(run.lock.path))
+        create_network(self._network, str(run.lock.path), with_this_machine=scenario.with_this_machine)
 
     # --- games ---
 
@@ -189,35 +206,14 @@ class Stage:
 
     def command(self, name: str, machine: Machine, *arguments: str, exit_status: int = 0) -> Peer:
         """A whole command on a machine, which must end with this exit status."""
-        done = self.start_command(name, machine, *arguments)
-        done.wait_for_exit(self.deadline, f"the end of `{arguments[0]}`")
-        self.expect_exit(done, exit_status)
-        return done
-
-    def start_install(
-        self,
-        game: str,
-        games: Path | Mount | Machine,
-        sources: Sequence[Reachable],
-        *,
-        name: str = "receiver",
-        catalog: Path = CATALOG,
-        options: Sequence[str] = (),
-    ) -> Peer:
-        """Begins a streamed install and returns at once."""
-        operation = ["install", "--stream", game]
-        return self.start_operation(operation, games, sources, name=name, catalog=catalog, options=options)
+        return self.finish(self.start_command(name, machine, *arguments), exit_status, f"the end of `{arguments[0]}`")
 
     def start_operation(
         self,
         operation: Sequence[str],
         games: Path | Mount | Machine,
         sources: Sequence[Reachable] = (),
-        *,
-        name: str = "receiver",
-        catalog: Path = CATALOG,
-        options: Sequence[str] = (),
-        mounts: Sequence[Mount] = (),
+        **settings: Unpack[OperationSettings],
     ) -> Peer:
         """Begins what a user does with games, such as `["download", game]`, and returns at once."""
         arguments = ["--json", "--state-dir", inside.STATE, *operation, "--games-dir", inside.GAMES]
@@ -226,7 +222,18 @@ class Stage:
             arguments.append("--no-discovery")
         for source in sources:
             arguments += ["--peer", source.address]
-        return self.start(name, [*arguments, *options], games, catalog=catalog, mounts=mounts)
+        arguments += settings.get("options", ())
+        environment = {}
+        if "idle_limit_s" in settings:
+            environment[_IDLE_TIMEOUT_MS] = str(settings["idle_limit_s"] * 1000)
+        return self.start(
+            settings.get("name", "receiver"),
+            arguments,
+            games,
+            catalog=settings.get("catalog", CATALOG),
+            mounts=settings.get("mounts", ()),
+            environment=environment,
+        )
 
     def operation(
         self,
@@ -235,15 +242,21 @@ class Stage:
         sources: Sequence[Reachable] = (),
         *,
         exit_status: int,
-        name: str = "receiver",
-        catalog: Path = CATALOG,
-        options: Sequence[str] = (),
+        **settings: Unpack[OperationSettings],
     ) -> Peer:
-        """The whole of it, which must end with this exit status."""
-        peer = self.start_operation(operation, games, sources, name=name, catalog=catalog, options=options)
-        peer.wait_for_exit(self.deadline, f"the end of {' '.join(operation)}")
-        self.expect_exit(peer, exit_status)
-        return peer
+        """A whole operation, which must end with this exit status."""
+        begun = self.start_operation(operation, games, sources, **settings)
+        return self.finish(begun, exit_status, f"the end of {' '.join(operation)}")
+
+    def start_install(
+        self,
+        game: str,
+        games: Path | Mount | Machine,
+        sources: Sequence[Reachable],
+        **settings: Unpack[OperationSettings],
+    ) -> Peer:
+        """Begins a streamed install and returns at once."""
+        return self.start_operation(["install", "--stream", game], games, sources, **settings)
 
     def install(
         self,
@@ -252,22 +265,17 @@ class Stage:
         sources: Sequence[Reachable],
         *,
         exit_status: int,
-        name: str = "receiver",
-        catalog: Path = CATALOG,
-        options: Sequence[str] = (),
+        **settings: Unpack[OperationSettings],
     ) -> Peer:
         """A whole streamed install, which must end with this exit status."""
-        receiver = self.start_install(game, games, sources, name=name, catalog=catalog, options=options)
-        receiver.wait_for_exit(self.deadline, f"the install of {game}")
-        self.expect_exit(receiver, exit_status)
-        return receiver
+        begun = self.start_install(game, games, sources, **settings)
+        return self.finish(begun, exit_status, f"the install of {game}")
 
-    @staticmethod
-    def expect_exit(peer: Peer, status: int) -> None:
-        last_words = peer.stderr().strip().splitlines()[-3:]
-        expect_equal(
-            peer.status, status, f"exit status of {peer.name} (it said: {' / '.join(last_words) or 'nothing'})"
-        )
+    def finish(self, peer: Peer, exit_status: int, what: str = "its end") -> Peer:
+        """Waits for the end of a process, which must have this exit status."""
+        peer.wait_for_exit(self.deadline, what)
+        peer.expect_exit(exit_status)
+        return peer
 
     def start(
         self,
@@ -278,15 +286,18 @@ class Stage:
         catalog: Path = CATALOG,
         mounts: Sequence[Mount] = (),
         capabilities: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
     ) -> Peer:
         """Runs the program with these arguments: on a machine if one is given, otherwise in a container of its own with
         this games directory. A peer of the same name later in the scenario is the same machine again: it finds the same
         state directory."""
         if isinstance(games, Machine):
             container = games.container
-            docker_arguments = ["exec", container, PROGRAM, *arguments]
+            docker_arguments = ["exec", *environment_arguments(environment or {}), container, PROGRAM, *arguments]
         else:
-            settings = self._settings(name, games, catalog, mounts, capabilities)
+            settings = replace(
+                self._settings(name, games, catalog, mounts, capabilities), environment=environment or {}
+            )
             container = settings.container
             docker_arguments = settings.run_arguments(arguments)
         return self._begin(name, container, docker_arguments, arguments)
@@ -344,7 +355,9 @@ class Stage:
         return Machine(idle.container)
 
     def gateway(self) -> str:
-        """The address at which containers of this scenario reach this machine."""
+        """The address at which containers of this scenario reach this machine; it must be on their network."""
+        if not self.scenario.with_this_machine:
+            raise ValueError(f"{self.scenario.id} does not say `with_this_machine`")
         return network_gateway(self._network)
 
     # --- doubles ---
@@ -361,8 +374,7 @@ class Stage:
         arguments = ["--game-root", mount.target]
         if not lies:
             listing = self._start_double(f"{name}-list", LYING_SOURCE, [*arguments, "--list"], mount)
-            listing.wait_for_exit(self.deadline, "the list of lies")
-            self.expect_exit(listing, 0)
+            self.finish(listing, 0, "the list of lies")
             lies = [event["lie"] for event in listing.events.all(named("lie")) if event["slow"] is slow]
         arguments += ["--listen", f"0.0.0.0:{inside.PORT}", "--name", name]
         for lie in lies:
@@ -370,7 +382,7 @@ class Stage:
         process = self._start_double(f"{name}-lying", LYING_SOURCE, arguments, mount)
         process.wait_for_event("lying-source-ready", self.deadline)
         liars = [LyingSource.from_event(event, process.name) for event in process.events.all(named("lying"))]
-        expect_equal(sorted(liar.lie for liar in liars), sorted(lies), "lies that are told")
+        expect_equal(sorted(liar.lie for liar in liars), sorted(lies), "lies of the sources")
         return liars
 
     def fault_proxy(
@@ -411,7 +423,7 @@ class Stage:
             arguments += ["--peer", source.address]
         lister = self.start(name, arguments, games_dir)
         lister.wait_for_exit(self.deadline.sooner(_COMMAND_TIME_LIMIT_S), "the end of `list`")
-        self.expect_exit(lister, 0)
+        lister.expect_exit(0)
         return lister.events.window()
 
     def _observe(self) -> str:
@@ -442,8 +454,7 @@ class Stage:
             yield
 
     def abandon(self) -> None:
-        """Ends our attached commands, so that none starts a container behind the cleanup's back; none is started any
-        more."""
+        """Ends our attached commands, so that none starts a container after the cleanup; no other is started."""
         with self._guard:
             self._abandoned = True
         for peer in self.peers:

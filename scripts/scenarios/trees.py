@@ -64,10 +64,10 @@ def differences(expected: Manifest, actual: Manifest) -> list[str]:
     lines = []
     for path in sorted(expected.keys() | actual.keys()):
         wanted, found = expected.get(path), actual.get(path)
-        if found is None:
+        if wanted is None:
+            lines.append(f"extra: {path} ({actual[path].kind})")
+        elif found is None:
             lines.append(f"missing: {path} ({wanted.kind})")
-        elif wanted is None:
-            lines.append(f"extra: {path} ({found.kind})")
         elif wanted != found:
             changes = [
                 f"{field} {getattr(wanted, field)} -> {getattr(found, field)}"

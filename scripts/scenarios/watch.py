@@ -1,4 +1,4 @@
-"""What happens to the names in one folder, in the order in which it happens, told by the kernel.
+"""What happens to the names in one folder, in order, as the kernel reports it.
 
 Bind mounts share inodes with this machine, so what a container does in them is seen here. Looking again and again would
 miss what is between two looks; this misses nothing.

@@ -1,4 +1,4 @@
-"""The wire protocol as far as somebody needs it who asks for what no receiver would.
+"""The wire protocol, as far as the harness needs it to ask for what no receiver would ask for.
 
 Numbers and order are those of the library's `wire` module, whose tests hold them fixed; `test_wire.py` has the same
 bytes. Requests are put together here by hand, so that they can say what the library's types cannot.
@@ -53,7 +53,7 @@ class StreamReply(enum.IntEnum):
 
 
 class ChunkReply(enum.IntEnum):
-    """What stands behind and between the data of chunks."""
+    """What comes after and between the data of chunks."""
 
     END = 0
     FAILED = 1
@@ -118,7 +118,7 @@ class Frame:
 
 
 class RawConnection:
-    """A connection behind its greetings, on which anything can be said."""
+    """A connection after its greetings, on which anything can be said."""
 
     def __init__(self, address: tuple[str, int], deadline: Deadline) -> None:
         self._deadline = deadline
@@ -157,7 +157,7 @@ class RawConnection:
             self._socket.settimeout(self._deadline.check("an answer to a raw request"))
             part = self._socket.recv(count - len(read))
             if not part and read:
-                raise ConnectionError(f"the connection ended behind {len(read)} of {count} bytes")
+                raise ConnectionError(f"the connection ended after {len(read)} of {count} bytes")
             if not part:
                 break
             read += part

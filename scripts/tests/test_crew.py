@@ -7,14 +7,30 @@ import unittest
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import cast
 from unittest import mock
 
 from scenarios import crew
-from scenarios.contract import CheckFailed, Outcome, Result, Scenario
-from scenarios.stage import Abandoned
+from scenarios.contract import CheckFailed, Deadline, Outcome, Result, Scenario, expect
+from scenarios.events import EventLog
+from scenarios.stage import Abandoned, Run, Stage
 
 # Nothing here takes long; this ends a test that would wait for ever.
 LIMIT_S = 10
+
+
+class FakePeer:
+    """A peer whose process is in any state that a test asks for."""
+
+    def __init__(self, *arguments: str, is_running: bool, end_is_wanted: bool = False) -> None:
+        self.name = "fake"
+        self.arguments = arguments
+        self.is_running = is_running
+        self.end_is_wanted = end_is_wanted
+        self.events = EventLog(self.name)
+
+    def stderr(self) -> str:
+        return "first\nlast words\n"
 
 
 class EmptyStage:
@@ -22,11 +38,12 @@ class EmptyStage:
 
     def __init__(self, run: object, scenario: Scenario, dir: Path) -> None:
         self.scenario = scenario
-        self.peers = []
-        self.figures = []
+        self.deadline = Deadline(scenario.time_limit_s)
+        self.peers: list[FakePeer] = []
+        self.figures: list[str] = []
         self.abandoned = threading.Event()
 
-    def running_sources(self) -> list:
+    def running_sources(self) -> list[FakePeer]:
         return []
 
     def abandon(self) -> None:
@@ -36,8 +53,8 @@ class EmptyStage:
         pass
 
 
-def scenario(id: str, run: Callable[[EmptyStage], None], *, time_limit_s: int = 30, alone: bool = False) -> Scenario:
-    return Scenario(id, id, "Claim.", "Conditions.", time_limit_s, run, alone)
+def scenario(id: str, run: Callable[[EmptyStage], object], *, time_limit_s: int = 30, alone: bool = False) -> Scenario:
+    return Scenario(id, id, "Claim.", "Conditions.", time_limit_s, cast(Callable[[Stage], None], run), alone)
 
 
 def pass_at_once(stage: EmptyStage) -> None:
@@ -65,7 +82,7 @@ class CrewTest(unittest.TestCase):
         self.addCleanup(stack.close)
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         stack.enter_context(mock.patch("scenarios.crew.Stage", EmptyStage))
-        self.crew = crew.Crew(SimpleNamespace(dir=Path(folder)), keep=False)
+        self.crew = crew.Crew(cast(Run, SimpleNamespace(dir=Path(folder))), keep=False)
         self.addCleanup(self.crew.stop)
 
     def outcomes(self, scenarios: list[Scenario], jobs: int) -> dict[str, Outcome]:
@@ -113,8 +130,56 @@ class CrewTest(unittest.TestCase):
         )
         self.assertEqual(results["S1"].message, "expected")
         self.assertIn("ZeroDivisionError", results["S2"].message)
-        self.assertTrue((results["S2"].evidence / "traceback.txt").is_file())
+        evidence = results["S2"].evidence
+        self.assertTrue(evidence and (evidence / "traceback.txt").is_file())
         self.assertIsNone(results["S3"].evidence)
+
+    def test_a_failure_that_says_nothing_is_a_failure(self) -> None:
+        result = self.result_of(lambda stage: expect(False, ""))
+        self.assertEqual(result.outcome, Outcome.FAILED)
+        self.assertRegex(result.message, r"^a check failed without saying why: contract\.py:\d+$")
+        self.assertIsNotNone(result.evidence)
+
+    def test_a_source_that_ended_by_itself_is_a_failure(self) -> None:
+        result = self.result_of(lambda stage: stage.peers.append(FakePeer("serve", is_running=False)))
+        self.assertEqual(result.outcome, Outcome.FAILED)
+        self.assertEqual(result.message, "fake ended by itself; its last words: last words")
+
+    def test_a_source_that_the_scenario_ended_and_a_command_that_ended_are_none(self) -> None:
+        def end_them(stage: EmptyStage) -> None:
+            stage.peers += [
+                FakePeer("serve", is_running=False, end_is_wanted=True),
+                FakePeer("install", is_running=False),
+                FakePeer("serve", is_running=True),
+            ]
+
+        with mock.patch.object(FakePeer, "stderr", return_value=""):
+            self.assertEqual(self.result_of(end_them).outcome, Outcome.PASSED)
+
+    def test_a_scenario_that_ends_too_late_fails_without_a_wait_too(self) -> None:
+        def outlast(stage: EmptyStage) -> None:
+            while stage.deadline.remaining() > 0:
+                pass
+
+        result = self.result_of(outlast, time_limit_s=0)
+        self.assertEqual(result.outcome, Outcome.FAILED)
+        self.assertIn("0 s passed while waiting for the end of the scenario", result.message)
+
+    def test_an_index_error_of_the_harness_reaches_the_one_who_waits_for_results(self) -> None:
+        with mock.patch.object(self.crew, "_run_one", side_effect=IndexError), self.assertRaises(IndexError):
+            self.outcomes([scenario("S1", pass_at_once)], 1)
+
+    def result_of(self, run: Callable[[EmptyStage], None], time_limit_s: int = 30) -> Result:
+        (result,) = self.crew.results([scenario("S1", run, time_limit_s=time_limit_s)], 1)
+        return result
+
+    def test_a_peer_on_this_machine_that_noticed_something_fails_the_scenario(self) -> None:
+        host_peer = mock.Mock()
+        host_peer.expect_unnoticed.side_effect = [None, CheckFailed("not isolated")]
+        self.crew = crew.Crew(self.crew._run, keep=False, host_peer=host_peer)
+        self.addCleanup(self.crew.stop)
+        scenarios = [scenario("S1", pass_at_once, time_limit_s=2), scenario("S2", pass_at_once, time_limit_s=1)]
+        self.assertEqual(self.outcomes(scenarios, 1), {"S1": Outcome.PASSED, "S2": Outcome.FAILED})
 
     def test_a_worker_that_breaks_ends_the_run_instead_of_its_results(self) -> None:
         def exit(stage: EmptyStage) -> None:
@@ -133,8 +198,8 @@ class CrewTest(unittest.TestCase):
 
         known: list[Result] = []
         scenarios = [scenario("S1", wait, time_limit_s=99), scenario("S2", pass_at_once), scenario("S3", pass_at_once)]
-        # One worker is held up by the first scenario while the other ends the other two; nobody has taken the second
-        # of their results when the interruption comes.
+        # One worker is held up by the first scenario while the other ends the other two; the second of their results
+        # is not taken yet when the interruption comes.
         for result in self.crew.results(scenarios, 2):
             known.append(result)
             self.assertTrue(blocked.wait(LIMIT_S))

@@ -2,17 +2,21 @@
 
 import contextlib
 import io
+import json
 import os
+import signal
 import tempfile
 import unittest
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 from scenarios import runner
 from scenarios.cleanup import RunLock, is_dead
-from scenarios.contract import Planned, Scenario
+from scenarios.contract import Outcome, Planned, Result, Scenario
+from scenarios.docker import DockerError
 from scenarios.matrix import MATRIX, SERIES
-from scenarios.tools import PROJECT_DIR
+from scenarios.tools import PROJECT_DIR, ToolFailed
 
 
 class MatrixTest(unittest.TestCase):
@@ -31,6 +35,22 @@ class MatrixTest(unittest.TestCase):
                 if isinstance(row, Scenario):
                     self.assertTrue(row.conditions.endswith("."), row.conditions)
                     self.assertTrue(0 < row.time_limit_s <= 600)
+
+
+class ModulesTest(unittest.TestCase):
+    FOLDER = PROJECT_DIR / "scripts" / "scenarios"
+
+    def test_scenario_modules_do_not_import_each_other(self) -> None:
+        for file in sorted((self.FOLDER / "matrix").glob("*.py")):
+            if file.name != "__init__.py":
+                with self.subTest(file.name):
+                    self.assertNotRegex(
+                        file.read_text(), r"(?m)^from \.\w* import", "shared things belong one level up"
+                    )
+
+    def test_every_module_has_a_name_of_its_own(self) -> None:
+        names = [file.name for file in self.FOLDER.rglob("*.py") if file.name != "__init__.py"]
+        self.assertEqual(sorted(names), sorted(set(names)))
 
 
 class RunnerTest(unittest.TestCase):
@@ -73,8 +93,52 @@ class RunnerTest(unittest.TestCase):
             self.assertEqual(raised.exception.code, runner.EXIT_USAGE)
 
 
+class EarlyEndTest(unittest.TestCase):
+    """A run that ends early leaves no results of an earlier one, and loses none of its own."""
+
+    def run_and_end(self, error: BaseException) -> tuple[int | None, dict[str, Any]]:
+        def run(ids: list[str], results: list[Result], options: object) -> None:
+            results.append(Result("S2", "", "", Outcome.PASSED))
+            raise error
+
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "results.json"
+            file.write_text('{"complete": true}')
+            arguments = ["S1", "S2", "--json", str(file), "--junit", f"{file}.xml"]
+            status = None
+            with (
+                contextlib.redirect_stdout(io.StringIO()),
+                contextlib.redirect_stderr(io.StringIO()) as said,
+                mock.patch.object(runner, "run_scenarios", run),
+                mock.patch.object(runner, "_on_signals"),
+            ):
+                if isinstance(error, ZeroDivisionError):
+                    with self.assertRaises(ZeroDivisionError):
+                        runner.main(arguments)
+                else:
+                    status = runner.main(arguments)
+            self.assertTrue(Path(f"{file}.xml").is_file())
+            document = json.loads(file.read_text())
+            self.assertIn(document["problem"], said.getvalue())
+            return status, document
+
+    def test_results_are_written_however_it_ends(self) -> None:
+        for error, status, problem in (
+            (ToolFailed("no rar"), runner.EXIT_CANNOT_RUN, "no rar"),
+            (DockerError(["run"], 125, "gone"), runner.EXIT_CANNOT_RUN, "docker run: exit 125: gone"),
+            (runner.Interrupted(signal.SIGINT), 130, "interrupted by SIGINT; cleaned up"),
+            (ZeroDivisionError("x"), None, "the harness itself broke: ZeroDivisionError: x"),
+        ):
+            with self.subTest(problem):
+                ended, document = self.run_and_end(error)
+                self.assertEqual(ended, status)
+                self.assertEqual((document["complete"], document["problem"]), (False, problem))
+                self.assertEqual(document["not_run"], ["S1"])
+                self.assertEqual([row["id"] for row in document["scenarios"]], ["S2"])
+
+
 class RunLockTest(unittest.TestCase):
-    def test_a_run_is_dead_when_nobody_holds_its_lock(self) -> None:
+    def test_a_run_is_dead_when_no_process_holds_its_lock(self) -> None:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "run.lock"
             lock = RunLock(path)

@@ -8,12 +8,19 @@ from pathlib import Path
 
 from scenarios import report
 from scenarios.contract import Outcome, Planned, Result, Scenario
+from scenarios.report import RunRecord
 
 RESULTS = (
     Result("S1", "Good", "It works.", Outcome.PASSED, 1.25, figures=("3 things per second",)),
     Result("S2", "Bad", "It <works>.", Outcome.FAILED, 2.5, "first & worst\n\x1b[2Jsecond\x00", Path("/kept/S2")),
     Result("S3", "Open", "It will work.", Outcome.UNSUPPORTED, message="nothing checks this yet"),
 )
+
+
+def found(suite: ElementTree.Element, path: str) -> ElementTree.Element:
+    element = suite.find(path)
+    assert element is not None, f"no {path}"
+    return element
 
 
 class WriterTest(unittest.TestCase):
@@ -23,7 +30,7 @@ class WriterTest(unittest.TestCase):
         self.file = Path(folder.name) / "results"
 
     def test_json_holds_every_result(self) -> None:
-        report.write_json(self.file, RESULTS, 0)
+        report.write_json(self.file, RunRecord(0, RESULTS))
         document = json.loads(self.file.read_text())
         self.assertEqual(document["started"], "1970-01-01T00:00:00Z")
         self.assertEqual(document["counts"], {"passed": 1, "failed": 1, "unsupported": 1})
@@ -33,7 +40,7 @@ class WriterTest(unittest.TestCase):
         self.assertEqual([row["figures"] for row in document["scenarios"]], [["3 things per second"], [], []])
 
     def test_junit_holds_every_result(self) -> None:
-        report.write_junit(self.file, RESULTS, 0)
+        report.write_junit(self.file, RunRecord(0, RESULTS))
         suite = ElementTree.parse(self.file).getroot()
         self.assertEqual(suite.tag, "testsuite")
         counts = {key: suite.get(key) for key in ("tests", "failures", "errors", "skipped", "time")}
@@ -45,12 +52,31 @@ class WriterTest(unittest.TestCase):
         self.assertEqual(len({case.get("classname") for case in suite}), 1)
 
     def test_a_failure_in_junit_has_claim_message_and_evidence(self) -> None:
-        report.write_junit(self.file, RESULTS, 0)
-        failure = ElementTree.parse(self.file).getroot().find("testcase/failure")
+        report.write_junit(self.file, RunRecord(0, RESULTS))
+        failure = found(ElementTree.parse(self.file).getroot(), "testcase/failure")
         self.assertEqual(failure.get("message"), "first & worst")
         # Control characters cannot be written in XML at all: they must not make the file unreadable.
         for text in ("It <works>.", "first & worst", "\N{REPLACEMENT CHARACTER}[2Jsecond", "/kept/S2"):
-            self.assertIn(text, failure.text)
+            self.assertIn(text, failure.text or "")
+
+
+class EarlyEndTest(WriterTest):
+    RECORD = RunRecord(0, RESULTS[:1], "the engine <went> away", ["S2", "S3"])
+
+    def test_json_says_why_and_what_has_not_run(self) -> None:
+        report.write_json(self.file, self.RECORD)
+        document = json.loads(self.file.read_text())
+        said = {key: document[key] for key in ("complete", "problem", "not_run")}
+        self.assertEqual(said, {"complete": False, "problem": "the engine <went> away", "not_run": ["S2", "S3"]})
+        self.assertEqual([row["id"] for row in document["scenarios"]], ["S1"])
+
+    def test_junit_has_an_error_for_it(self) -> None:
+        report.write_junit(self.file, self.RECORD)
+        suite = ElementTree.parse(self.file).getroot()
+        self.assertEqual((suite.get("tests"), suite.get("errors")), ("2", "1"))
+        error = found(suite, "testcase/error")
+        self.assertEqual(error.get("message"), "the engine <went> away")
+        self.assertIn("S2, S3", error.text or "")
 
 
 class PageTest(unittest.TestCase):

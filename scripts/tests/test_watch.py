@@ -1,4 +1,4 @@
-"""The watch tells what happened, in its order: scenarios conclude from it what came last."""
+"""The watch reports what happened, in order: scenarios conclude from it what came last."""
 
 import os
 import tempfile

@@ -1,17 +1,18 @@
-//! The command line. Every option is also a `LANSPREAD_*` variable and a key of the config file; the command line wins.
+//! The command line. Every option is also a `LANSPREAD_*` variable and a key of the config file. The command line wins
+//! over the variable, and the variable over the file.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use lanspread_peer::limits::{
     DISCOVERY_TIMEOUT_MAX, OPERATIONS_RUNNING_DEFAULT, OPERATIONS_RUNNING_MAX, STREAMS_MAX,
     STREAMS_MAX_DEFAULT,
 };
-use lanspread_peer::{Discovery, GameId, NamePolicy, PeerAddress, PeerName};
+use lanspread_peer::{DiscoveryMode, GameId, NamePolicy, PeerAddress, PeerName};
 
-use crate::commands::generate::{Completions, Manual};
 use crate::help::FIRST_STEPS_AND_EXIT_STATUS;
 
 /// Streamed game installs from peer to peer on a LAN.
@@ -24,7 +25,7 @@ pub(crate) struct Arguments {
     pub(crate) command: Command,
 }
 
-/// Options of every command; they may stand before or after it.
+/// Options of every command; they can be given before or after its name.
 #[derive(Debug, Args)]
 pub(crate) struct Global {
     /// Print one JSON object per line on stdout
@@ -36,10 +37,10 @@ pub(crate) struct Global {
     /// Log errors only, and show no progress
     #[arg(short, long, global = true, env = "LANSPREAD_QUIET", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub(crate) quiet: bool,
-    /// Where this peer's identity lives [default: ~/.local/state/lanspread]
+    /// Folder for this peer's identity and saved peers [default: ~/.local/state/lanspread]
     #[arg(long, global = true, env = "LANSPREAD_STATE_DIR", value_name = "DIR")]
     pub(crate) state_dir: Option<PathBuf>,
-    /// Do not use the daemon of the games directory; work beside it
+    /// Do not use the daemon of the games directory: work beside it
     #[arg(long, global = true, env = "LANSPREAD_NO_DAEMON", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub(crate) no_daemon: bool,
     /// TOML file with defaults for the options, under their long names [default: ~/.config/lanspread/lanspread.toml, or else
@@ -51,22 +52,22 @@ pub(crate) struct Global {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Serve the games of a folder until SIGINT or SIGTERM, and do what other commands say
+    /// Serve the games of a folder and run the operations that other commands request, until SIGINT or SIGTERM
     #[command(after_help = "\
 Example:
   lanspread-peer-cli serve --games-dir /srv/games --name party-server
 
-A game is served when its folder holds version.ini and its *.eti archives. While this runs, every other command with
-the same --games-dir tells it what to do instead of doing it on its own.")]
+A game is served once its folder holds version.ini and its *.eti archives. While this command runs,
+every other command with the same --games-dir asks it to do the work.")]
     Serve(Serve),
-    /// Find peers, or keep a list of those that cannot be found
+    /// Find peers, or save the peers that cannot be found
     #[command(after_help = "\
 Examples:
-  lanspread-peer-cli peers                        who answers on this network
-  lanspread-peer-cli peers add 10.1.0.5:4107      also ask this one from now on: in another subnet, or multicast blocked
-  lanspread-peer-cli peers list                   the ones that were added")]
+  lanspread-peer-cli peers                     show the peers that answer
+  lanspread-peer-cli peers add 10.1.0.5:4107   always ask this peer too: multicast does not reach it
+  lanspread-peer-cli peers list                show the saved peers")]
     Peers(Peers),
-    /// List the games here and those that peers offer
+    /// List the games on this machine and the games that peers offer
     #[command(after_help = "\
 Example:
   lanspread-peer-cli list --games-dir ~/games")]
@@ -74,40 +75,42 @@ Example:
     /// Install games
     #[command(after_help = "\
 Examples:
-  lanspread-peer-cli install --stream cnctw --games-dir ~/games             straight from a peer's archive
-  lanspread-peer-cli install --stream cnctw --games-dir ~/games --dry-run   what that would do
+  lanspread-peer-cli install --stream cnctw --games-dir ~/games             install straight from a peer's archive
+  lanspread-peer-cli install --stream cnctw --games-dir ~/games --dry-run   show what that would do
   lanspread-peer-cli install cnctw --games-dir ~/games                      download the archive, keep it, install from it
 
-The game ends in <games-dir>/<game>/local. With --stream its archive is never stored, and the game is not shared on.")]
+The installed tree is <games-dir>/<game>/local. With --stream, the archive is never stored on this
+machine, so the game cannot be shared on.")]
     Install(Install),
-    /// Download games: their archives as they are, to install and to share
+    /// Download the archives of games, to install from them and to share them
     #[command(after_help = "\
 Example:
   lanspread-peer-cli download cnctw --games-dir ~/games
 
-Several peers send parts at the same time. What was interrupted goes on where it stopped.")]
+Several peers send parts at the same time. An interrupted download resumes where it stopped.")]
     Download(Operate),
-    /// Replace games by the version that the catalog wants, or without a catalog the one that most peers have
+    /// Replace games with the version in the catalog or, without a catalog, the version that most peers have
     #[command(after_help = "\
 Example:
   lanspread-peer-cli update cnctw --games-dir ~/games --catalog catalog.toml
 
-What is downloaded is downloaded anew, what is installed is installed anew; the old tree stays until the new one is
-complete. Files that you added to it would be lost: they are named, and --force goes on.")]
-    Update(Replace),
-    /// Remove the installed tree of games; archives stay
-    Uninstall(Discard),
-    /// Remove the downloaded files of games; the installed tree stays
+A downloaded game is downloaded again, and an installed game is installed again. The old tree stays
+until the new one is complete. If files that you added to it would be lost, the command names them
+and stops; with --force it deletes them.")]
+    Update(Update),
+    /// Remove the installed tree of games and keep their archives
+    Uninstall(Uninstall),
+    /// Remove the downloaded files of games and keep their installed tree
     Remove(Local),
-    /// Compare games with what was installed and downloaded
+    /// Compare games with the records of what was installed and downloaded
     Verify(Local),
-    /// Cancel what a daemon is doing with games
+    /// Cancel the operations of a daemon on games
     Cancel(Cancel),
-    /// Show what a daemon is doing and what waits
+    /// Show the operations of a daemon: those that run and those that wait
     Operations(OfDaemon),
-    /// Show what happened at a daemon
+    /// Show the newest events of a daemon
     Events(Events),
-    /// Show what peers are doing: those named with --peer, otherwise the daemon of the games directory
+    /// Show the status of the peers named with --peer, or else of the daemon of the games directory
     Status(Status),
     /// Print the completion script of a shell
     #[command(after_help = "\
@@ -116,7 +119,7 @@ Examples:
   lanspread-peer-cli completions fish > ~/.config/fish/completions/lanspread-peer-cli.fish
   lanspread-peer-cli completions zsh > \"${fpath[1]}/_lanspread-peer-cli\"")]
     Completions(Completions),
-    /// Write the manual: one page for every command
+    /// Write the manual pages, one for each command
     #[command(after_help = "\
 Example:
   lanspread-peer-cli manual --out-dir ~/.local/share/man/man1")]
@@ -129,8 +132,8 @@ Example:
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
     #[command(flatten)]
-    pub(crate) games: GamesDir,
-    /// Address and port to listen on; port 0 takes a free one
+    pub(crate) games: GamesDirOption,
+    /// Address and port to listen on; port 0 chooses a free one
     #[arg(long, env = "LANSPREAD_LISTEN", value_name = "ADDR:PORT", default_value = "0.0.0.0:4107")]
     pub(crate) listen: SocketAddr,
     /// Name of this peer, for people [default: the host's name]
@@ -140,7 +143,7 @@ pub(crate) struct Serve {
     pub(crate) catalog: CatalogFile,
     #[command(flatten)]
     pub(crate) decoder: Decoder,
-    /// Streams and downloads served at once; a receiver beyond them is told that this peer is busy
+    /// Streams and downloads served at once; further receivers are refused as busy
     #[arg(long, env = "LANSPREAD_MAX_STREAMS", value_name = "N", default_value_t = STREAMS_MAX_DEFAULT as u64,
         value_parser = clap::value_parser!(u64).range(1..=STREAMS_MAX as u64))]
     pub(crate) max_streams: u64,
@@ -156,7 +159,7 @@ pub(crate) struct Serve {
 /// `install`
 #[derive(Debug, Args)]
 pub(crate) struct Install {
-    /// Stream: decode at the source, never store the archive
+    /// Stream the game: the source decodes the archive, and this machine never stores it
     #[arg(long, env = "LANSPREAD_STREAM", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub(crate) stream: bool,
     #[command(flatten)]
@@ -165,12 +168,12 @@ pub(crate) struct Install {
     pub(crate) names: NamesAccepted,
     #[command(flatten)]
     pub(crate) decoder: Decoder,
-    /// Say what would happen and change nothing; with --stream
+    /// Show what would happen and change nothing; needs --stream
     #[arg(long, env = "LANSPREAD_DRY_RUN", action = ArgAction::SetTrue, requires = "stream", value_parser = BoolishValueParser::new())]
     pub(crate) dry_run: bool,
 }
 
-/// `download`, and what `install` and `update` have in common with it
+/// `download`, and the options that `install` and `update` share with it
 #[derive(Debug, Args)]
 pub(crate) struct Operate {
     #[command(flatten)]
@@ -183,7 +186,7 @@ pub(crate) struct Operate {
 
 /// `update`
 #[derive(Debug, Args)]
-pub(crate) struct Replace {
+pub(crate) struct Update {
     #[command(flatten)]
     pub(crate) operate: Operate,
     #[command(flatten)]
@@ -196,21 +199,21 @@ pub(crate) struct Replace {
 
 /// `uninstall`
 #[derive(Debug, Args)]
-pub(crate) struct Discard {
+pub(crate) struct Uninstall {
     #[command(flatten)]
     pub(crate) local: Local,
     #[command(flatten)]
     pub(crate) force: Force,
 }
 
-/// Games, and the folder they are in
+/// Games, and the folder that holds them
 #[derive(Debug, Args)]
 pub(crate) struct Local {
-    /// The games
+    /// Ids of the games
     #[arg(required = true, value_name = "GAME")]
     pub(crate) games_wanted: Vec<GameId>,
     #[command(flatten)]
-    pub(crate) games: GamesDir,
+    pub(crate) games: GamesDirOption,
     #[command(flatten)]
     pub(crate) catalog: CatalogFile,
     #[command(flatten)]
@@ -221,7 +224,7 @@ pub(crate) struct Local {
 #[derive(Debug, Args)]
 pub(crate) struct List {
     #[command(flatten)]
-    pub(crate) games: GamesDir,
+    pub(crate) games: GamesDirOption,
     #[command(flatten)]
     pub(crate) peers: PeerList,
     #[command(flatten)]
@@ -242,21 +245,21 @@ pub(crate) struct Peers {
     pub(crate) discovery: DiscoveryChoice,
 }
 
-/// The list of peers that are always asked
+/// The saved peers, which are always asked
 #[derive(Debug, Subcommand)]
 pub(crate) enum SavedPeersCommand {
-    /// Always ask these peers, from now on
-    Add(SavedPeers),
-    /// Do not ask these peers any more
-    Remove(SavedPeers),
-    /// Show the peers that were added
+    /// Save peers, so that they are always asked
+    Add(PeerAddresses),
+    /// Remove saved peers
+    Remove(PeerAddresses),
+    /// Show the saved peers
     List,
 }
 
-/// Peers of the list
+/// Peers to save or remove
 #[derive(Debug, Args)]
-pub(crate) struct SavedPeers {
-    /// Where they listen
+pub(crate) struct PeerAddresses {
+    /// Addresses on which the peers listen
     #[arg(required = true, value_name = "HOST:PORT")]
     pub(crate) addresses: Vec<PeerAddress>,
 }
@@ -273,33 +276,49 @@ pub(crate) struct Status {
 /// `cancel`
 #[derive(Debug, Args)]
 pub(crate) struct Cancel {
-    /// The games
+    /// Ids of the games
     #[arg(required = true, value_name = "GAME")]
     pub(crate) games_wanted: Vec<GameId>,
     #[command(flatten)]
-    pub(crate) games: GamesDir,
+    pub(crate) games: GamesDirOption,
 }
 
 /// `operations`
 #[derive(Debug, Args)]
 pub(crate) struct OfDaemon {
     #[command(flatten)]
-    pub(crate) games: GamesDir,
+    pub(crate) games: GamesDirOption,
 }
 
 /// `events`
 #[derive(Debug, Args)]
 pub(crate) struct Events {
     #[command(flatten)]
-    pub(crate) games: GamesDir,
-    /// Go on with what happens from now on
+    pub(crate) games: GamesDirOption,
+    /// Keep running and show new events as they happen
     #[arg(short, long, env = "LANSPREAD_FOLLOW", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub(crate) follow: bool,
 }
 
+/// `completions`
+#[derive(Debug, Args)]
+pub(crate) struct Completions {
+    /// The shell
+    #[arg(value_name = "SHELL", value_enum)]
+    pub(crate) shell: Shell,
+}
+
+/// `manual`
+#[derive(Debug, Args)]
+pub(crate) struct Manual {
+    /// Folder for the pages; created if it does not exist
+    #[arg(long, env = "LANSPREAD_OUT_DIR", value_name = "DIR")]
+    pub(crate) out_dir: PathBuf,
+}
+
 /// The games directory.
 #[derive(Debug, Args)]
-pub(crate) struct GamesDir {
+pub(crate) struct GamesDirOption {
     /// Folder that holds one folder per game
     #[arg(long, env = "LANSPREAD_GAMES_DIR", value_name = "DIR")]
     pub(crate) games_dir: PathBuf,
@@ -325,15 +344,15 @@ pub(crate) struct Parallel {
 /// The decoder.
 #[derive(Debug, Args)]
 pub(crate) struct Decoder {
-    /// Decode with this unrar program, a path or a name on PATH, instead of the built-in decoder
+    /// Decode with this unrar program (a path, or a name on PATH) instead of the built-in decoder
     #[arg(long, env = "LANSPREAD_UNRAR", value_name = "PATH")]
     pub(crate) unrar: Option<PathBuf>,
 }
 
-/// Going on although something is lost.
+/// Consent to the loss of files.
 #[derive(Debug, Args)]
 pub(crate) struct Force {
-    /// Lose files that you added to the installed tree
+    /// Go ahead even if files that you added to the installed tree are lost
     #[arg(long, env = "LANSPREAD_FORCE", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub(crate) force: bool,
 }
@@ -360,13 +379,13 @@ pub(crate) struct DiscoveryChoice {
     /// Ask only the peers named with --peer and those saved with `peers add`
     #[arg(long, env = "LANSPREAD_NO_DISCOVERY", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub(crate) no_discovery: bool,
-    /// Longest wait for peers to be found; it ends sooner when those found are enough to decide
+    /// Longest time to look for peers; the search ends sooner if it has found enough peers to decide
     #[arg(long, env = "LANSPREAD_DISCOVER_TIMEOUT", value_name = "SECONDS", default_value_t = 3,
         value_parser = clap::value_parser!(u64).range(1..=DISCOVERY_TIMEOUT_MAX.as_secs()))]
     pub(crate) discover_timeout: u64,
 }
 
-impl From<&DiscoveryChoice> for Discovery {
+impl From<&DiscoveryChoice> for DiscoveryMode {
     fn from(choice: &DiscoveryChoice) -> Self {
         if choice.no_discovery { Self::Off } else { Self::On { timeout_ms: choice.discover_timeout * 1000 } }
     }
@@ -409,7 +428,7 @@ mod tests {
         Arguments::command().debug_assert();
     }
 
-    /// Scripts rely on it: whatever can be said as an option can be said as a variable.
+    /// Scripts rely on this.
     #[test]
     fn every_option_has_a_variable() {
         let root = Arguments::command();

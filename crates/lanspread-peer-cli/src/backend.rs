@@ -1,14 +1,16 @@
-//! Who does what a command asks: the daemon that owns the games directory, or a peer of this process where none does.
-//! Both answer the same requests with the same replies.
+//! The peer that does the work of a command: the daemon that owns the games directory or, if there is none, a peer of
+//! this process. Both answer the same requests with the same replies.
 
 use std::path::Path;
 
-use lanspread_peer::control::{Answers, ControlClient, ControlReply, ControlRequest, Daemon, find_daemon};
-use lanspread_peer::{CancellationToken, Peer, PeerError};
+use lanspread_peer::{
+    CancellationToken, ControlClient, ControlError, ControlReply, ControlRequest, Daemon, Peer, PeerError,
+    ReplyStream, answer, find_daemon,
+};
 
 use crate::exit::CommandResult;
 
-/// Who answers.
+/// The peer that answers a command.
 pub(crate) enum Backend<'a> {
     /// A peer of this process.
     Own(Peer),
@@ -32,20 +34,24 @@ impl<'a> Backend<'a> {
 
     /// The daemon of a games directory.
     pub(crate) fn daemon(games_dir: &'a Path) -> Result<Self, PeerError> {
-        Self::open(games_dir, false, || Err(PeerError::NoDaemon { games_dir: games_dir.to_owned() }))
+        Self::open(
+            games_dir,
+            false,
+            || Err(ControlError::NoDaemon { games_dir: games_dir.to_owned() }.into()),
+        )
     }
 
-    /// Asks.
-    pub(crate) async fn ask(&self, request: ControlRequest) -> Result<Replies, PeerError> {
+    /// Sends a request.
+    pub(crate) async fn ask(&self, request: ControlRequest) -> Result<Replies, ControlError> {
         Ok(match self {
-            Self::Own(peer) => Replies::Own(peer.answer(request)),
+            Self::Own(peer) => Replies::Own(answer(peer, request)),
             Self::Daemon { daemon, games_dir } => {
                 Replies::Daemon(ControlClient::ask(daemon, games_dir, &request).await?)
             }
         })
     }
 
-    /// Ends what was made for this command.
+    /// Shuts down the peer of this process, if there is one.
     pub(crate) async fn close(self) -> Result<(), PeerError> {
         match self {
             Self::Own(peer) => peer.shutdown().await,
@@ -56,13 +62,13 @@ impl<'a> Backend<'a> {
 
 /// The replies to one request.
 pub(crate) enum Replies {
-    Own(Answers),
+    Own(ReplyStream),
     Daemon(ControlClient),
 }
 
 impl Replies {
-    /// Hands every reply to `take` until the last one, or until `take` fails. When `cancel` is cancelled the request is given up, and how it
-    /// ended is still awaited.
+    /// Passes every reply to `take`, up to the last one or until `take` fails. If `cancel` is cancelled, this gives up
+    /// the request and still waits for its end.
     pub(crate) async fn each(
         mut self,
         cancel: &CancellationToken,
@@ -86,17 +92,17 @@ impl Replies {
         }
     }
 
-    async fn next(&mut self) -> Result<ControlReply, PeerError> {
+    async fn next(&mut self) -> Result<ControlReply, ControlError> {
         match self {
-            Self::Own(answers) => Ok(answers.next().await),
+            Self::Own(replies) => Ok(replies.next().await),
             Self::Daemon(client) => client.next().await,
         }
     }
 
-    async fn give_up(&mut self) -> Result<(), PeerError> {
+    async fn give_up(&mut self) -> Result<(), ControlError> {
         match self {
-            Self::Own(answers) => {
-                answers.give_up();
+            Self::Own(replies) => {
+                replies.give_up();
                 Ok(())
             }
             Self::Daemon(client) => client.give_up().await,

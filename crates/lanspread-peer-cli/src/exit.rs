@@ -1,20 +1,21 @@
-//! From a failure to an exit status and one line on stderr.
+//! A failed command: its exit status, and its one line on stderr.
 
 use std::process::ExitCode;
 
-use lanspread_peer::event::Code;
-use lanspread_peer::{ErrorCategory, OperationFailure, PeerError};
+use lanspread_peer::{Code, ControlError, ErrorCategory, OperationFailure, PeerError, SavedPeersError};
 
-/// A failed command: what is printed, and the status it exits with.
+use crate::hints;
+
+/// A failed command, as it is printed.
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) code: Code,
     pub(crate) message: String,
-    pub(crate) hint: Option<Code>,
+    pub(crate) hint: Option<&'static str>,
     pub(crate) status: u8,
 }
 
-/// What every command ends with.
+/// The result of every command.
 pub(crate) type CommandResult = Result<(), Failure>;
 
 /// The exit status of each class of failure.
@@ -32,12 +33,20 @@ fn status(category: ErrorCategory) -> u8 {
 }
 
 impl Failure {
+    /// A failure that the command itself found.
+    pub(crate) fn new(
+        code: &'static str,
+        cause: Option<&str>,
+        message: String,
+        category: ErrorCategory,
+    ) -> Self {
+        let hint = hints::hint(code, cause);
+        Self { code: code.into(), message, hint, status: status(category) }
+    }
+
     /// The one line: what, where, and what to do.
     pub(crate) fn line(&self) -> String {
-        match &self.hint {
-            Some(hint) => format!("error: {} ({hint})", self.message),
-            None => format!("error: {}", self.message),
-        }
+        format!("error: {}", hints::with_hint(&self.message, self.hint))
     }
 
     pub(crate) fn exit_code(&self) -> ExitCode {
@@ -47,7 +56,8 @@ impl Failure {
 
 impl From<OperationFailure> for Failure {
     fn from(failure: OperationFailure) -> Self {
-        let OperationFailure { code, message, hint, category } = failure;
+        let OperationFailure { code, message, cause, category, .. } = failure;
+        let hint = hints::hint(&code, cause.as_deref());
         Self { code, message, hint, status: status(category) }
     }
 }
@@ -58,26 +68,33 @@ impl From<PeerError> for Failure {
     }
 }
 
+impl From<ControlError> for Failure {
+    fn from(error: ControlError) -> Self {
+        OperationFailure::from(error).into()
+    }
+}
+
+impl From<SavedPeersError> for Failure {
+    fn from(error: SavedPeersError) -> Self {
+        PeerError::from(error).into()
+    }
+}
+
 impl From<clap::Error> for Failure {
     fn from(error: clap::Error) -> Self {
-        // The first paragraph says what is wrong; usage and tips follow it.
+        // The first paragraph says what is wrong. Usage and tips follow.
         let rendered = error.render().to_string();
         let paragraph = rendered.split("\n\n").next().unwrap_or_default();
         let words: Vec<&str> = paragraph.split_whitespace().collect();
         let line = words.join(" ");
         let message = line.strip_prefix("error: ").unwrap_or(&line).to_owned();
-        Self {
-            code: "usage".into(),
-            message,
-            hint: Some("see --help".into()),
-            status: status(ErrorCategory::Usage),
-        }
+        Self::new("usage", None, message, ErrorCategory::Usage)
     }
 }
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
         let message = format!("cannot write the output: {error}");
-        Self { code: "output".into(), message, hint: None, status: status(ErrorCategory::Unexpected) }
+        Self::new("output", None, message, ErrorCategory::Unexpected)
     }
 }

@@ -1,4 +1,10 @@
-//! `lanspread-peer-cli`: arguments, output, exit status. Everything else is the library's.
+//! `lanspread-peer-cli`: the lanspread peer as a command.
+//!
+//! This crate turns a command line, variables and a config file into requests to a peer, and its replies into lines, JSON
+//! and an exit status. It also owns the hints, because only a command has options to name in them.
+//!
+//! It knows the front door of `lanspread-peer` and nothing below it: no wire format, no archive, and nothing of how state
+//! is kept on disk.
 
 mod arguments;
 mod backend;
@@ -6,6 +12,7 @@ mod commands;
 mod config;
 mod exit;
 mod help;
+mod hints;
 mod notify;
 mod output;
 mod reference;
@@ -21,24 +28,24 @@ use tracing_subscriber::EnvFilter;
 
 use crate::arguments::{Arguments, Command, Global};
 use crate::commands::operate;
-use crate::config::{Asked, Refusal};
+use crate::config::{ArgumentsError, Asked};
 use crate::exit::{CommandResult, Failure};
 use crate::output::Output;
 
-/// How long threads that ignore their cancellation may keep the process from ending.
+/// How long threads that ignore their cancellation can delay the end of the process.
 const RUNTIME_SHUTDOWN: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let words: Vec<OsString> = std::env::args_os().collect();
     let Asked { arguments: Arguments { global, command }, config_file } = match config::ask(&words) {
         Ok(asked) => asked,
-        Err(Refusal::Usage(error)) if is_help(&error) => error.exit(),
-        Err(refusal) => {
-            let failure = match refusal {
-                Refusal::Usage(error) => Failure::from(error),
-                Refusal::ConfigFile(failure) => failure,
+        Err(ArgumentsError::Usage(error)) if is_help(&error) => error.exit(),
+        Err(error) => {
+            let failure = match error {
+                ArgumentsError::Usage(error) => Failure::from(error),
+                ArgumentsError::ConfigFile(failure) => failure,
             };
-            // What was asked for is not known yet, but scripts that say --json want JSON for this as well.
+            // The command line is not parsed yet, but a script that passes --json wants this failure as JSON too.
             let json = words.iter().any(|word| word == "--json");
             Output { json, quiet: false }.failure(&failure);
             return failure.exit_code();
@@ -46,7 +53,7 @@ fn main() -> ExitCode {
     };
     start_log(&global);
     if let Some(path) = config_file {
-        tracing::info!("defaults are from {}", path.display());
+        tracing::info!("config file {}: it gives the defaults", path.display());
     }
     let output = Output { json: global.json, quiet: global.quiet };
     let ended = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -66,7 +73,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// `--help` and `--version`, and the help shown when nothing was asked.
+/// Whether this is `--help` or `--version`, or the help that an empty command line gets.
 fn is_help(error: &clap::Error) -> bool {
     !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
 }
@@ -96,7 +103,7 @@ async fn run(global: &Global, output: Output, command: Command) -> CommandResult
     }
 }
 
-/// Logs go to stderr; `-v` and `-q` choose how much.
+/// Starts the log on stderr; `-v` and `-q` choose its level.
 fn start_log(global: &Global) {
     let level = match (global.quiet, global.verbose) {
         (true, _) => "error",

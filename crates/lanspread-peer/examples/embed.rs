@@ -1,4 +1,4 @@
-//! Embeds lanspread: serves a folder of games and, when told to, installs a game from another peer.
+//! Embeds lanspread: serves a games directory and, if a source and a game are given, installs the game from it.
 //!
 //! ```text
 //! cargo run --example embed -- GAMES_DIR                       serves
@@ -26,7 +26,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     peer.serve("0.0.0.0:0".parse()?).await?;
     if let (Some(source), Some(game)) = (arguments.next(), arguments.next()) {
-        let options = OperationOptions { peers: vec![source.parse()?], ..Default::default() };
+        let options = OperationOptions::default().with_peers(vec![source.parse()?]);
         let report = peer.stream_install_game(&game.parse()?, &options, CancellationToken::new()).await?;
         println!("{} files, {} bytes from {}", report.totals.files, report.totals.bytes, report.source.name);
     }

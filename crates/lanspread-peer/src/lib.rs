@@ -1,66 +1,89 @@
 //! lanspread as a library: serve games to a LAN, and install a game straight from another peer's archive.
 //!
-//! The archive is decoded at the source, its entries are streamed, checked and staged here, and the whole tree is
-//! promoted to `local/` in one rename. The archive itself is never stored. A source that fails is answered by a fresh
-//! whole attempt from the next validated peer.
+//! The source decodes the archive and streams its entries. The receiver checks and stages them, and promotes the whole
+//! tree to `local/` in one rename. The archive itself is never stored. If a source fails, the whole install is retried
+//! from the next validated peer.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), lanspread_peer::PeerError> {
 //! use lanspread_peer::{OperationOptions, Peer};
 //!
 //! let peer = Peer::builder("/srv/games").build()?;
-//! let options = OperationOptions { peers: vec!["10.0.0.5:4100".parse()?], ..Default::default() };
+//! let options = OperationOptions::default().with_peers(vec!["10.0.0.5:4100".parse()?]);
 //! let report = peer.stream_install_game(&"cnctw".parse()?, &options, Default::default()).await?;
 //! println!("{} files from {}", report.totals.files, report.source.name);
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! The modules follow the words of the project: [`archive`] (what archives hold), `wire` (how peers talk), `source`
-//! (answering others), `install` (changing this machine), `download` (root files as they are), [`library`] (what is on
-//! disk). `ARCHITECTURE.md` in the repository follows one request through them.
+//! The modules, from the top down: `daemon` (serves commands over a socket) and `control` (their protocol), `peer` (the
+//! public interface, one file per operation), `operations` (which one runs when), `receive` (streams and chunks from
+//! other peers), `discovery` (which peers there are), `source` (answers other peers), `transport` (sockets), `trust`
+//! (identity, catalog, which peers to believe), `report` (events, answers and failures as data). Below this crate are
+//! `lanspread-store` (disk), `lanspread-proto` (wire), `lanspread-archive` (RAR) and `lanspread-types` (terms and
+//! limits). `ARCHITECTURE.md` in the repository follows one request through them.
+//!
+//! This crate knows no command line: its messages name no options, and it never prints.
 
-pub mod archive;
-pub mod catalog;
-pub mod control;
-mod download;
-pub mod error;
-pub mod event;
-pub mod fault;
-pub mod game;
-mod identity;
-mod install;
-pub mod library;
-pub mod limits;
-mod net;
-pub mod operation;
-pub mod operations;
+mod control;
+mod daemon;
+mod discovery;
+mod locked_game;
+mod operations;
 mod peer;
-pub mod report;
-mod saved_peers;
-mod searched;
+mod receive;
+mod report;
 mod source;
 mod task;
-#[cfg(any(test, feature = "testing"))]
-#[doc(hidden)]
-pub mod testing;
-mod wire;
+#[cfg(test)]
+mod testing;
+mod transport;
+mod trust;
 
-pub use archive::entry::NamePolicy;
-pub use archive::provider::ProviderChoice;
-pub use error::{AttemptFailure, ErrorCategory, PeerError};
-pub use event::{PeerEvent, PeerEvents};
-pub use game::{GameId, GameVersion, PeerId, PeerName};
-pub use net::dial::PeerAddress;
-pub use net::directory::{HowKnown, KnownPeer};
-pub use operation::{Discovery, OperationFailure, OperationKind, OperationOptions, OperationRequest};
-pub use peer::{
-    DiscoveredPeers, FailedPeer, OfferedGame, Peer, PeerBuilder, PeerClient, PeerConfig, PeerOffers,
-    PeerStatus, SourcePeer, StreamInstallPlan, StreamInstallReport,
-};
-pub use saved_peers::SavedPeers;
-pub use searched::{DiscoverySearch, OtherVersion, Searched};
+// A peer and its operations.
+pub use peer::builder::{PeerBuilder, PeerConfig};
+pub use peer::client::{DiscoveredPeers, FailedPeer, OfferedGame, PeerClient, PeerOffers, PeerStatus};
+pub use peer::core::Peer;
+pub use peer::error::PeerError;
+pub use peer::stream_install::{SourcePeer, StreamInstallPlan, StreamInstallReport};
 /// Cancels an operation.
 pub use tokio_util::sync::CancellationToken;
-pub use wire::WireError;
-pub use wire::message::{GameOffer, PROTOCOL_VERSION};
+
+// What a peer reports, and how you request operations.
+pub use operations::{OperationHandle, OperationInfo, OperationOutcome, OperationsError};
+pub use report::answer::{Answer, PlannedSource};
+pub use report::channel::PeerEvents;
+pub use report::event::{PeerEvent, SourceShare};
+pub use report::failure::{AttemptFailure, Code, ErrorCategory, OperationFailure, PeerAnswer};
+pub use report::operation::{AskOptions, DiscoveryMode, OperationKind, OperationOptions, OperationRequest};
+pub use report::reported_event::ReportedEvent;
+
+// The peers around it, and what it trusts.
+pub use discovery::directory::{HowKnown, KnownPeer};
+pub use discovery::saved_peers::{SavedPeers, SavedPeersError};
+pub use discovery::search_outcome::{DiscoverySearch, OtherVersion, SearchOutcome};
+pub use trust::catalog::{Catalog, CatalogGame};
+pub use trust::error::TrustError;
+
+// Commands for a daemon.
+pub use control::client::ControlClient;
+pub use control::error::ControlError;
+pub use control::message::{ControlReply, ControlRequest};
+pub use control::ownership::{Daemon, find_daemon};
+pub use daemon::accept_commands::accept_commands;
+pub use daemon::answer::{ReplyStream, answer};
+
+// What the public interface needs from the layers below.
+pub use lanspread_archive::ArchiveError;
+pub use lanspread_archive::provider::ProviderChoice;
+pub use lanspread_proto::WireError;
+pub use lanspread_proto::message::PROTOCOL_VERSION;
+pub use lanspread_store::StoreError;
+pub use lanspread_store::state::game_state::GameState;
+pub use lanspread_types::checksum::Checksum;
+pub use lanspread_types::content::{ArchiveFormat, Availability, GameOffer, RootFile, Totals};
+pub use lanspread_types::entry_path::NamePolicy;
+pub use lanspread_types::fault::{ContentError, ForeignState, LocalError};
+pub use lanspread_types::ids::{GameId, GameVersion, PeerAddress, PeerId, PeerName, WordError};
+pub use lanspread_types::limits;
+pub use lanspread_types::text::printable;

@@ -1,7 +1,7 @@
 //! Every task has a name, an owner and an end.
 //!
-//! Tasks are spawned through [`Tasks`] only. Its owner cancels them all with one token and then waits until the last
-//! one is gone; what is left after the deadline is counted and reported.
+//! Tasks are spawned through [`Tasks`] only. Their owner cancels all of them with one token and then waits until the
+//! last one has ended. Tasks that are left at the deadline are counted and reported.
 
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ impl Tasks {
         self.tracker.spawn_blocking(move || span.in_scope(work))
     }
 
-    /// Counts an operation that runs in its caller's task, until the result is dropped.
+    /// Counts an operation that runs in its caller's task, until the token is dropped.
     pub(crate) fn hold(&self) -> TaskTrackerToken {
         self.tracker.token()
     }

@@ -1,10 +1,12 @@
-//! Real archives through two real peers: what a streamed install leaves on the receiver is what the real `unrar x`
-//! makes of the same archive, with both providers at the source.
+//! Real archives through two real peers: with either provider at the source, a streamed install leaves on the receiver
+//! what the real `unrar x` extracts from the same archive.
 //!
-//! Compared are paths, folders (empty ones too), bytes, the executable bit and the modification time of every file.
+//! The tests compare paths, folders (including empty ones), and the bytes, executable bit and modification time of
+//! every file.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // tests
 
+#[path = "common/support.rs"]
 mod common;
 
 use std::fs;
@@ -17,10 +19,10 @@ use common::{
     Machine, Tree, archives, difference, drain, extracted_by_unrar, install, program, providers, scratch,
     serve, sums, tree, workspace,
 };
-use lanspread_peer::archive::provider::Totals;
+use lanspread_peer::Totals;
 use lanspread_peer::{Peer, PeerError, PeerEvent};
 
-/// Every game of the fixtures whose folder passes, as (fixture, game).
+/// Every game of the fixtures that `wanted` accepts, as (fixture, game).
 fn fixtures(wanted: impl Fn(&str) -> bool) -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
     for fixture in fs::read_dir(workspace().join("fixtures")).unwrap() {
@@ -56,14 +58,14 @@ async fn assert_installs(label: &str, game: &str, source: SocketAddr, expected: 
         panic!("{label}: {difference}");
     }
     assert_eq!((report.totals.files, report.totals.bytes), sums(&installed), "{label}");
-    // Installed, not shareable: no archive, no sentinel, nothing of ours but the receipt.
+    // Installed, not shareable: the game root has no archive, no sentinel and nothing of ours.
     let beside: Vec<_> = fs::read_dir(&root).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(beside, ["local"], "{label}");
     assert_eq!(receiver.running_tasks(), 0, "{label}");
     report.totals
 }
 
-/// Every good fixture installs to what `unrar x` makes of it, with both providers, which report the same totals.
+/// With either provider, every good fixture installs as `unrar x` extracts it, and both report the same totals.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_good_fixture_installs_as_unrar_extracts_it() {
     let source = Machine::new();
@@ -84,7 +86,8 @@ async fn every_good_fixture_installs_as_unrar_extracts_it() {
     }
 }
 
-/// The archives of a game arrive one after the other in the order of their names, each with what it announces.
+/// The archives of a game arrive one after the other in the order of their names, and their announced bytes add up to
+/// the total.
 #[tokio::test(flavor = "multi_thread")]
 async fn several_archives_arrive_in_the_order_of_their_names() {
     for (name, provider) in providers() {
@@ -109,7 +112,7 @@ async fn several_archives_arrive_in_the_order_of_their_names() {
     }
 }
 
-/// The code with which each hostile or encrypted game is refused, whoever decodes.
+/// The code with which each hostile or encrypted game is refused, with either provider.
 const REFUSALS: [(&str, &str); 17] = [
     ("encrypted-data", "archive-refused"),
     ("encrypted-headers", "archive-refused"),
@@ -130,13 +133,13 @@ const REFUSALS: [(&str, &str); 17] = [
     ("hostile-symlink-through", "archive-refused"),
 ];
 
-/// Hostile and encrypted games are refused with the same code by both providers, and nothing is left: not in the games
-/// directory, not beside it.
+/// Both providers refuse hostile and encrypted games with the same code, and nothing is left in the games directory or
+/// beside it.
 #[tokio::test(flavor = "multi_thread")]
 async fn hostile_and_encrypted_fixtures_are_refused_alike() {
     let games = fixtures(is_refused);
     let names: Vec<&str> = games.iter().map(|(_, game)| game.as_str()).collect();
-    assert_eq!(names, REFUSALS.map(|(game, _)| game), "every such fixture has its code here");
+    assert_eq!(names, REFUSALS.map(|(game, _)| game), "every such fixture has its code in the table");
     let source = Machine::new();
     let mut wrong = Vec::new();
     for ((fixture, game), (_, expected)) in games.iter().zip(REFUSALS) {
@@ -162,7 +165,7 @@ async fn hostile_and_encrypted_fixtures_are_refused_alike() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-// ---- Archives made here ----------------------------------------------------------------------------------------------
+// ---- Archives made by the tests -------------------------------------------------------------------------------------
 
 /// Random-looking bytes that are the same every time.
 fn noise(seed: u64, length: usize) -> Vec<u8> {
@@ -178,7 +181,7 @@ fn noise(seed: u64, length: usize) -> Vec<u8> {
     bytes
 }
 
-/// Text with repetitions near and far, so that dictionaries matter.
+/// Text with near and distant repetitions, so that the dictionary matters.
 fn text(seed: u64, lines: usize) -> Vec<u8> {
     let words = ["unit", "tile", "sound", "script", "level", "menu", "texture", "mesh", "armour", "river"];
     let noise = noise(seed, lines * 4);
@@ -189,7 +192,7 @@ fn text(seed: u64, lines: usize) -> Vec<u8> {
     noise.chunks(4).map(line).collect::<String>().into_bytes()
 }
 
-/// What programs look like to a compressor: calls whose targets are relative, which it makes absolute.
+/// Bytes that look like a program to a compressor: calls with relative targets, which it makes absolute.
 fn machine_code(length: usize) -> Vec<u8> {
     let mut code = b"MZ\x90\0".to_vec();
     for index in 0u32.. {
@@ -204,7 +207,7 @@ fn machine_code(length: usize) -> Vec<u8> {
     code
 }
 
-/// A slow wave in 16-bit stereo and a bitmap of three bytes a pixel: what delta filters are for.
+/// A slow wave in 16-bit stereo, for which delta filters are made.
 fn wave(samples: i32) -> Vec<u8> {
     (0..samples)
         .flat_map(|at| {
@@ -226,7 +229,7 @@ fn put(folder: &Path, path: &str, content: &[u8]) {
     file.set_times(fs::FileTimes::new().set_modified(modified)).unwrap();
 }
 
-/// A game of about 2 MB with everything that a setting of `rar` can concern.
+/// A game of about 2 MB with content for every setting of `rar`.
 fn game_payload(folder: &Path) {
     put(folder, "bin/game.exe", &machine_code(200_000));
     put(folder, "bin/engine.dll", &machine_code(90_001));
@@ -250,7 +253,8 @@ fn game_payload(folder: &Path) {
     put(folder, "readme with spaces, and - signs.txt", &text(3, 40));
 }
 
-/// More than half a dictionary of 64 MiB, which `rar` would not use for less, and matches across all of it.
+/// More than half a dictionary of 64 MiB, because `rar` would choose a smaller one for less, with matches across all of
+/// it.
 fn a_large_file(folder: &Path) {
     let (begin, middle) = (noise(5, 2 << 20), text(6, 30_000));
     let mut content = begin.clone();
@@ -313,7 +317,7 @@ const fn setting(name: &'static str, switches: &'static [&'static str]) -> Setti
     Setting { name, switches, payload: game_payload }
 }
 
-/// The settings of `rar` that change what is in an archive, one or a few at a time.
+/// The settings of `rar` that change the content of an archive, one or a few at a time.
 const SETTINGS: &[Setting] = &[
     setting("m0", &["-m0"]),
     setting("m1", &["-m1"]),
@@ -359,7 +363,7 @@ const SETTINGS: &[Setting] = &[
     setting("volumes-recovery", &["-v400k", "-rr3p"]),
 ];
 
-/// What a game can consist of besides.
+/// Games of other shapes.
 const PAYLOADS: &[Setting] = &[
     Setting { name: "md64m", switches: &["-md64m", "-m1"], payload: a_large_file },
     Setting { name: "md64m-solid", switches: &["-md64m", "-m2", "-s"], payload: a_large_file },
@@ -370,7 +374,7 @@ const PAYLOADS: &[Setting] = &[
     Setting { name: "scripts-solid-references", switches: &["-s", "-oi:1"], payload: names_in_many_scripts },
 ];
 
-/// Packs a payload as a downloaded game with a comment on every third one.
+/// Packs a payload as a downloaded game. Every third archive gets a comment.
 fn pack(games_dir: &Path, index: usize, setting: &Setting, payload: &Path) {
     let root = games_dir.join(setting.name);
     fs::create_dir(&root).unwrap();
@@ -405,7 +409,7 @@ fn pack(games_dir: &Path, index: usize, setting: &Setting, payload: &Path) {
     fs::write(root.join("version.ini"), "1\n").unwrap();
 }
 
-/// The archive really has what its switches ask for: `rar` quietly leaves out what a payload does not need.
+/// Asserts that the archive has what its switches ask for, because `rar` silently omits what a payload does not need.
 fn assert_shows(setting: &Setting, root: &Path) {
     let first = archives(root).remove(0);
     let output = Command::new(program("unrar"))
@@ -427,7 +431,7 @@ fn assert_shows(setting: &Setting, root: &Path) {
             _ if switch.starts_with("-v") => ", volume 2".to_owned(),
             _ => continue,
         };
-        assert!(listing.contains(&shown), "rar {:?} gives no `{shown}`:\n{listing}", setting.switches);
+        assert!(listing.contains(&shown), "rar {:?} shows no `{shown}`:\n{listing}", setting.switches);
     }
 }
 
@@ -470,13 +474,13 @@ async fn assert_all_install(settings: &[Setting]) {
     assert_installs_with_both(&games_dir, settings).await;
 }
 
-/// Archives made here with the real `rar`, one for each setting, install byte for byte as `unrar x` extracts them.
+/// Archives made with the real `rar`, one for each setting, install byte for byte as `unrar x` extracts them.
 #[tokio::test(flavor = "multi_thread")]
 async fn archives_of_every_setting_install_as_unrar_extracts_them() {
     assert_all_install(SETTINGS).await;
 }
 
-/// So do a large file, thousands of small ones, and names in many scripts.
+/// A large file, thousands of small ones, and names in many scripts install as `unrar x` extracts them.
 #[tokio::test(flavor = "multi_thread")]
 async fn games_of_every_shape_install_as_unrar_extracts_them() {
     assert_all_install(PAYLOADS).await;

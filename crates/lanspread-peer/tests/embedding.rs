@@ -1,10 +1,11 @@
-//! The library inside another program: several peers in one process do not see each other's events, and when they are
-//! shut down nothing of them is left.
+//! The library inside another program: several peers in one process do not see each other's events, and nothing is left
+//! after they shut down.
 //!
-//! One test alone, because it counts the descriptors of the whole process.
+//! This file has only one test, because it counts the descriptors of the whole process.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // tests
 
+#[path = "common/support.rs"]
 mod common;
 
 use std::fs;
@@ -17,7 +18,7 @@ fn open_descriptors() -> Vec<String> {
     let mut open: Vec<String> = entries
         .filter_map(|entry| fs::read_link(entry.unwrap().path()).ok())
         .map(|target| target.display().to_string())
-        // The folder that is being read right now.
+        // The folder that this function is reading.
         .filter(|target| !target.ends_with("/fd"))
         .collect();
     open.sort();
@@ -37,7 +38,7 @@ fn downloaded(fixture: &str, game: &str) -> Machine {
     machine
 }
 
-/// One peer's events as (what, game, the other peer), progress left out.
+/// The events of one peer as (what, game, the other peer), without progress.
 fn story(events: &mut PeerEvents) -> Vec<(&'static str, String, String)> {
     let tell = |event| match event {
         PeerEvent::StreamInstallBegin { game, sources, .. } => Some(("begin", game, sources[0].to_string())),
@@ -50,7 +51,7 @@ fn story(events: &mut PeerEvents) -> Vec<(&'static str, String, String)> {
             Some(("complete", game, peer.to_string()))
         }
         PeerEvent::StreamProgress { .. } | PeerEvent::LibraryChanged { .. } => None,
-        // A receiver that serves too is known to the source that it has asked.
+        // A receiver that also serves becomes known to the source that it asks.
         PeerEvent::PeerFound { .. } | PeerEvent::PeerLibraryChanged { .. } | PeerEvent::PeerLost { .. } => {
             None
         }
@@ -76,7 +77,7 @@ async fn install_and_compare(
     assert_eq!(difference(&installed, &expected), None);
 }
 
-/// Two peers, each serving a game and installing the other's, at the same time; a third installs both at once.
+/// Two peers each serve a game and install the other's at the same time, while a third peer installs both.
 #[tokio::test(flavor = "multi_thread")]
 async fn peers_in_one_process_keep_to_themselves_and_leave_nothing() {
     let before = open_descriptors();
@@ -107,7 +108,7 @@ async fn peers_in_one_process_keep_to_themselves_and_leave_nothing() {
             "a peer that does not serve runs nothing between two installs"
         );
         for peer in [&one_peer, &other_peer, &third_peer] {
-            // A receiver is done before its source has noticed.
+            // A receiver is done before its source notices.
             while peer.active_outbound_transfers() > 0 {
                 tokio::task::yield_now().await;
             }
@@ -122,7 +123,7 @@ async fn peers_in_one_process_keep_to_themselves_and_leave_nothing() {
         assert_eq!(of_game(&other_story, "cnctw"), installed_from("one"));
         assert_eq!(of_game(&third_story, "alpha-racer"), installed_from("other"));
         assert_eq!(of_game(&third_story, "cnctw"), installed_from("one"));
-        assert_eq!(third_story.len(), 8, "it serves nothing: {third_story:?}");
+        assert_eq!(third_story.len(), 8, "the third peer serves nothing: {third_story:?}");
         for (story, own, receivers) in
             [(&one_story, "cnctw", ["other", "third"]), (&other_story, "alpha-racer", ["one", "third"])]
         {
@@ -132,7 +133,7 @@ async fn peers_in_one_process_keep_to_themselves_and_leave_nothing() {
                     served.iter().filter(|(_, peer)| *peer == receiver).map(|(what, _)| *what).collect();
                 assert_eq!(about, ["transfer", "complete"], "{story:?}");
             }
-            assert_eq!(story.len(), 8, "four of its install, two of each transfer: {story:?}");
+            assert_eq!(story.len(), 8, "four events of its install, two of each transfer: {story:?}");
         }
     }
     assert_eq!(open_descriptors(), before, "descriptors are left open");

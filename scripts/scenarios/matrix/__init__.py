@@ -1,7 +1,7 @@
 """The matrix: one module for each group of scenarios, and the rows that are only planned.
 
 An id is a letter and a number. S is the matrix that was planned from the start and whose numbers never change; D are
-scenarios of the daemon and its commands, O those that follow what somebody does with the whole program.
+scenarios of the daemon and its commands, O those that follow what a user does with the whole program.
 """
 
 from ..contract import SCENARIOS, Planned, Scenario

@@ -57,11 +57,12 @@ def _install_still_works(stage: Stage, source: Peer) -> None:
 @scenario(
     "S32",
     "Malformed bytes",
-    claim="Random bytes, another protocol, a wrong version, an oversized or unknown frame, half a frame and silence: "
-    "that connection ends, the peer lives.",
-    conditions="All of these at once against one source, which then serves a real install and has no more sockets open "
-    "than before.",
+    claim="After random bytes, another protocol, a wrong version, an oversized or unknown frame, half a frame or "
+    "silence, the connection ends and the peer lives.",
+    conditions="One source gets all of these at once. Afterwards it serves a real install and has no more sockets "
+    "open than before.",
     time_limit_s=90,
+    with_this_machine=True,
 )
 def malformed_bytes(stage: Stage) -> None:
     source = stage.start_source("source", stage.games_from("source", f"fixture-alpha/{GAME}"))
@@ -107,9 +108,10 @@ def malformed_bytes(stage: Stage) -> None:
 @scenario(
     "S33",
     "Many idle connections",
-    claim="Past the limit new connections are refused; a real install still works.",
-    conditions=f"{IDLE_CONNECTIONS} connections from one address that say nothing; the receiver is another machine.",
+    claim="Past the limit, new connections are refused. A real install still works.",
+    conditions=f"{IDLE_CONNECTIONS} connections from one address that send nothing. The receiver is another machine.",
     time_limit_s=60,
+    with_this_machine=True,
 )
 def many_idle_connections(stage: Stage) -> None:
     source = stage.start_source("source", stage.games_from("source", f"fixture-alpha/{GAME}"))
@@ -120,7 +122,7 @@ def many_idle_connections(stage: Stage) -> None:
         for _ in range(IDLE_CONNECTIONS):
             connections.append(socket.create_connection(address, timeout=HELLO_LIMIT_S))
             try:
-                # A peer greets whom it accepts.
+                # A peer greets on the connections that it accepts.
                 if connections[-1].recv(1):
                     accepted.append(connections[-1])
             except ConnectionError:

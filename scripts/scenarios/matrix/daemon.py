@@ -1,28 +1,28 @@
-"""Commands that a daemon does for them: what they see, who hears of it, and what happens when one of the two goes."""
+"""Commands that a daemon performs: what they see, which others see it, and what happens when one of the two ends."""
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 from .. import checks
 from ..contract import Deadline, expect, expect_equal, scenario
 from ..events import Event, named
+from ..games import SLOW_GAME, SlowGame, make_slow_game, wait_for_fault_point
 from ..peer import GAMES, Machine, Peer
 from ..stage import Stage
 from ..trees import total_size
-from .interruptions import GAME, SlowGame, make_slow_game, wait_for_fault_point
-from .library import identity
 
 # What differs between two runs of the same thing.
 _OF_THIS_RUN = ("time", "duration_ms")
 
-# What was told to a socket arrives at once.
+# What is written to a socket arrives at once.
 _SOCKET_LIMIT_S = 5.0
 
 
 def _start_install(stage: Stage, name: str, machine: Machine, source: Peer) -> Peer:
     options = ["--games-dir", GAMES, "--no-discovery", "--peer", source.address]
-    return stage.start_command(name, machine, "install", "--stream", GAME, *options)
+    return stage.start_command(name, machine, "install", "--stream", SLOW_GAME, *options)
 
 
 def _operations(stage: Stage, machine: Machine, name: str) -> list[Event]:
@@ -34,26 +34,21 @@ def _story(peer: Peer) -> list[Event]:
     came."""
     story: list[Event] = []
     for event in peer.events.window():
-        told = {key: value for key, value in event.items() if key not in _OF_THIS_RUN}
+        said = {key: value for key, value in event.items() if key not in _OF_THIS_RUN}
         if event["event"] == "stream-progress":
-            told.pop("bytes")
-            if story and story[-1] == told:
+            said.pop("bytes")
+            if story and story[-1] == said:
                 continue
-        story.append(told)
+        story.append(said)
     return story
-
-
-def _ends(stage: Stage, command: Peer, status: int) -> None:
-    command.wait_for_exit(stage.deadline, "its end")
-    stage.expect_exit(command, status)
 
 
 @scenario(
     "D1",
     "A command and its daemon",
-    claim="A streamed install that a daemon does gives the same tree and the same events as one without a daemon; two "
+    claim="A streamed install by a daemon gives the same tree and the same events as one without a daemon. Two "
     "callers at once see one operation: one transfer at the source, and both exit 0.",
-    conditions="A slowed source; one receiver without a daemon, and one whose daemon is asked by two commands, the "
+    conditions="A slowed source, one receiver without a daemon, and one whose daemon is asked by two commands, the "
     "second when the first has received some bytes.",
     time_limit_s=120,
 )
@@ -62,8 +57,8 @@ def command_and_daemon(stage: Stage) -> None:
     source = game.start(stage, "source", slow=True)
     reference = game.reference(stage, "source")
     alone_dir = stage.games_dir("alone")
-    alone = stage.install(GAME, alone_dir, [source], name="alone", catalog=game.catalog, exit_status=0)
-    checks.streamed_install_is_whole(stage, alone, alone_dir, GAME, source, reference)
+    alone = stage.install(SLOW_GAME, alone_dir, [source], name="alone", catalog=game.catalog, exit_status=0)
+    checks.streamed_install_is_whole(stage, alone, alone_dir, SLOW_GAME, source, reference)
 
     games_dir = stage.games_dir("daemon")
     daemon = stage.start_source("daemon", games_dir, catalog=game.catalog)
@@ -76,19 +71,19 @@ def command_and_daemon(stage: Stage) -> None:
         {key: event.get(key) for key in ("kind", "game", "running", "followers")}
         for event in _operations(stage, daemon.machine, "operations")
     ]
-    expected = {"kind": "stream-install", "game": GAME, "running": True, "followers": 2}
+    expected = {"kind": "stream-install", "game": SLOW_GAME, "running": True, "followers": 2}
     expect_equal(running, [expected], "operations in the middle")
     expect(first.is_running, "the install was over before the operations were asked for: nothing was tested")
     for caller in (first, second):
-        _ends(stage, caller, 0)
-    tree = checks.streamed_install_is_whole(stage, first, games_dir, GAME, source, reference)
-    # Who joins in the middle is told what happens from then on.
-    checks.finished_event(second, GAME, source, tree)
+        stage.finish(caller, 0)
+    tree = checks.streamed_install_is_whole(stage, first, games_dir, SLOW_GAME, source, reference)
+    # A caller that joins in the middle sees what happens from then on.
+    checks.finished_event(second, SLOW_GAME, source, tree)
     checks.progress_is_consistent(second, source, total_size(tree))
-    # The command on its own is another peer with another name, which none of the events tells.
+    # Without a daemon the command is another peer with another name, which none of the events contains.
     expect_equal(_story(first), _story(alone), "events of an install, by a daemon and without one")
     begun = source.events.all(named("transfer-begin"), mark)
-    expect_equal([event["peer_id"] for event in begun], [identity(daemon)], "receivers that the source has served")
+    expect_equal([event["peer_id"] for event in begun], [daemon.identity], "receivers that the source has served")
     ended = source.events.all(named("transfer-end"), mark)
     expect_equal([event["outcome"] for event in ended], ["complete"], "transfers that ended")
     expect_equal(_operations(stage, daemon.machine, "operations-after"), [], "operations afterwards")
@@ -98,10 +93,9 @@ def command_and_daemon(stage: Stage) -> None:
 @scenario(
     "D2",
     "Cancel",
-    claim="`cancel` ends a running operation: the caller exits 130, nothing is left, and the source is clean; "
-    "`operations` lists it before, and `events --follow` shows it.",
-    conditions="A slowed source and a daemon; the cancel comes from a third command when the caller has received some "
-    "bytes.",
+    claim="`cancel` ends a running operation: the caller exits 130, nothing is left, and the source is clean. "
+    "`operations` lists the operation before that, and `events --follow` shows it.",
+    conditions="A slowed source and a daemon. A third command cancels when the caller has received some bytes.",
     time_limit_s=90,
 )
 def cancel(stage: Stage) -> None:
@@ -115,12 +109,14 @@ def cancel(stage: Stage) -> None:
     caller = _start_install(stage, "caller", daemon.machine, source)
     wait_for_fault_point(stage, caller, source)
     listed = _operations(stage, daemon.machine, "operations")
-    expect_equal([(event["kind"], event["game"]) for event in listed], [("stream-install", GAME)], "operations before")
+    expect_equal(
+        [(event["kind"], event["game"]) for event in listed], [("stream-install", SLOW_GAME)], "operations before"
+    )
     number = listed[0]["operation"]
-    cancelled = stage.command("canceller", daemon.machine, "cancel", GAME, "--games-dir", GAMES)
-    counts = [event["count"] for event in cancelled.events.all(named("operations-cancelled", game=GAME))]
+    cancelled = stage.command("canceller", daemon.machine, "cancel", SLOW_GAME, "--games-dir", GAMES)
+    counts = [event["count"] for event in cancelled.events.all(named("operations-cancelled", game=SLOW_GAME))]
     expect_equal(counts, [1], "operations that were cancelled")
-    _ends(stage, caller, 130)
+    stage.finish(caller, 130)
     checks.sender_is_clean(stage, source)
     expect(not caller.events.all(named("stream-install-finished")), "the cancelled install reported success")
     expect_equal(_operations(stage, daemon.machine, "operations-after"), [], "operations afterwards")
@@ -128,26 +124,26 @@ def cancel(stage: Stage) -> None:
 
     deadline = stage.deadline.sooner(_SOCKET_LIMIT_S)
     follower.wait_for_event(named("operation-end", operation=number, outcome="cancelled"), deadline, "its end")
-    shown = [event["event"] for event in follower.events.all(lambda event: event.get("game") == GAME)]
+    shown = [event["event"] for event in follower.events.all(lambda event: event.get("game") == SLOW_GAME)]
     for name in ("operation-begin", "stream-install-begin", "stream-progress"):
         expect(name in shown, f"`events --follow` has not shown `{name}`")
-    daemon.machine.signal("INT", follower.arguments)
-    _ends(stage, follower, 0)
+    daemon.machine.signal(signal.SIGINT, follower.arguments)
+    stage.finish(follower, 0)
     checks.sender_is_clean(stage, daemon)
-    # The daemon has been told to end an operation, not to end.
+    # The cancel ended an operation, not the daemon.
     again = _start_install(stage, "again", daemon.machine, source)
-    _ends(stage, again, 0)
-    checks.streamed_install_is_whole(stage, again, games_dir, GAME, source, game.reference(stage, "source"))
+    stage.finish(again, 0)
+    checks.streamed_install_is_whole(stage, again, games_dir, SLOW_GAME, source, game.reference(stage, "source"))
 
 
 @scenario(
     "D3",
     "Daemon and caller killed",
-    claim="A command that is killed leaves the operation running to its end. A daemon that is killed in the middle is "
-    "started again, has put its games directory in order, and installs; a second daemon on one games directory is "
-    "refused with exit 5 and the pid of the first.",
-    conditions="A slowed source; each is killed with SIGKILL when the caller has received some bytes. The daemon that "
-    "is killed is not the first process of its container, so that the caller lives on and sees its end.",
+    claim="If a command is killed, its operation runs to its end. A daemon that is killed in the middle and started "
+    "again puts its games directory in order and installs. A second daemon on one games directory is refused with "
+    "exit 5 and the pid of the first.",
+    conditions="A slowed source. Each is killed with SIGKILL when the caller has received some bytes. The killed "
+    "daemon is not the first process of its container, so that the caller survives and sees the daemon end.",
     time_limit_s=150,
 )
 def killed(stage: Stage) -> None:
@@ -163,13 +159,15 @@ def _caller_killed(stage: Stage, game: SlowGame, source: Peer, reference: Path) 
     daemon = stage.start_source("steady", games_dir, catalog=game.catalog)
     caller = _start_install(stage, "killed-caller", daemon.machine, source)
     wait_for_fault_point(stage, caller, source)
-    daemon.machine.signal("KILL", caller.arguments)
-    _ends(stage, caller, 128 + 9)
+    daemon.machine.signal(signal.SIGKILL, caller.arguments)
+    stage.finish(caller, 128 + 9)
     expect(not daemon.events.all(named("stream-install-finished")), "the install ended before its caller was killed")
     left = _operations(stage, daemon.machine, "operations-without-caller")
-    expect_equal([(event["game"], event["followers"]) for event in left], [(GAME, 0)], "operations without the caller")
+    expect_equal(
+        [(event["game"], event["followers"]) for event in left], [(SLOW_GAME, 0)], "operations without the caller"
+    )
     daemon.wait_for_event("operation-end", stage.deadline)
-    checks.streamed_install_is_whole(stage, daemon, games_dir, GAME, source, reference)
+    checks.streamed_install_is_whole(stage, daemon, games_dir, SLOW_GAME, source, reference)
 
 
 def _daemon_killed(stage: Stage, game: SlowGame, source: Peer, reference: Path) -> None:
@@ -182,13 +180,13 @@ def _daemon_killed(stage: Stage, game: SlowGame, source: Peer, reference: Path) 
     wait_for_fault_point(stage, caller, source)
     _second_daemon_refused(stage, machine, pid)
     expect(caller.is_running, "the install had ended before the daemon was killed")
-    machine.signal("KILL", daemon.arguments)
-    _ends(stage, daemon, 128 + 9)
+    machine.signal(signal.SIGKILL, daemon.arguments)
+    stage.finish(daemon, 128 + 9)
     caller.wait_for_exit(Deadline(_SOCKET_LIMIT_S), "its end without a daemon")
-    stage.expect_exit(caller, 1)
+    caller.expect_exit(1)
     codes = [event["code"] for event in caller.events.all(named("error"))]
     expect_equal(codes, ["daemon-gone"], "what the caller says of its end")
-    staging = games_dir / GAME / checks.STAGING
+    staging = games_dir / SLOW_GAME / checks.STAGING
     expect(staging.is_dir() and any(staging.rglob("*.bin")), "the killed daemon left no staging to recover from")
     # Something that only the dead attempt can have left; a recovery that reuses its folder would keep it.
     (staging / "left-by-the-dead.txt").write_text("must not be installed\n")
@@ -196,14 +194,14 @@ def _daemon_killed(stage: Stage, game: SlowGame, source: Peer, reference: Path) 
     restarted = stage.start("struck", stage.serve_arguments("struck"), machine)
     restarted.wait_for_event("peer-ready", stage.deadline)
     recovered = [event["game"] for event in restarted.events.all(named("game-recovered"))]
-    expect_equal(recovered, [GAME], "games that were put in order at the start")
+    expect_equal(recovered, [SLOW_GAME], "games that were put in order at the start")
     checks.no_operation_left(games_dir)
     again = _start_install(stage, "again", machine, source)
-    _ends(stage, again, 0)
-    checks.streamed_install_is_whole(stage, again, games_dir, GAME, source, reference)
+    stage.finish(again, 0)
+    checks.streamed_install_is_whole(stage, again, games_dir, SLOW_GAME, source, reference)
     expect(restarted.events.all(named("stream-install-finished")), "it was not the daemon that installed")
-    machine.signal("TERM", restarted.arguments)
-    _ends(stage, restarted, 0)
+    machine.signal(signal.SIGTERM, restarted.arguments)
+    stage.finish(restarted, 0)
 
 
 def _second_daemon_refused(stage: Stage, machine: Machine, pid: int) -> None:
@@ -212,6 +210,6 @@ def _second_daemon_refused(stage: Stage, machine: Machine, pid: int) -> None:
     arguments[arguments.index("--state-dir") + 1] = "/tmp/second-daemon"
     arguments[arguments.index("--listen") + 1] = "0.0.0.0:7301"
     second = stage.start("second-daemon", arguments, machine)
-    _ends(stage, second, 5)
+    stage.finish(second, 5)
     expect(f"{pid}" in second.stderr(), f"no pid {pid} in {second.stderr().strip()!r}")
     expect(not second.events.all(named("peer-ready")), "the second daemon served before it was refused")

@@ -1,18 +1,18 @@
-"""Who is on the network: peers that find each other, go, come back elsewhere, or have one identity twice."""
+"""Peers that find each other, leave, come back on another address, or share one identity."""
 
 from __future__ import annotations
 
 import shutil
+import signal
 from pathlib import Path
 
 from .. import archives, checks
 from ..contract import expect, expect_equal, scenario
 from ..events import named
+from ..games import SLOW_GAME, STREAM_RATE_BYTES_PER_SECOND, make_slow_game
+from ..listings import listed, offers, peers_listed
 from ..peer import GAMES, Peer
 from ..stage import Stage
-from .interruptions import GAME as SLOW_GAME
-from .interruptions import RATE_BYTES_PER_SECOND, make_slow_game
-from .library import identity, listed, offers, peers_listed
 
 # Peers announce themselves at their start and answer questions at once; a slow machine gets some more time.
 FIND_LIMIT_S = 20.0
@@ -31,7 +31,7 @@ def wait_until_found(stage: Stage, peers: list[Peer]) -> None:
         for other in peers:
             if other is not peer:
                 what = f"the library of {other.name}"
-                peer.wait_for_event(named("peer-library-changed", peer=identity(other)), deadline, what)
+                peer.wait_for_event(named("peer-library-changed", peer=other.identity), deadline, what)
 
 
 def names_listed(stage: Stage, peer: Peer, name: str) -> list[str]:
@@ -41,9 +41,10 @@ def names_listed(stage: Stage, peer: Peer, name: str) -> list[str]:
 @scenario(
     "S27",
     "Discovery",
-    claim="Peers on one network find each other without --peer; leaving is noticed.",
-    conditions="Three peers, none of which was told of another, and a fourth without discovery, which nobody finds. "
-    "One is stopped and another killed; a command on a machine of its own lists those that are there before and after.",
+    claim="Peers on one network find each other without --peer, and notice when one leaves.",
+    conditions="Three peers, none of which is given another's address, and a fourth without discovery, which no peer "
+    "finds. One is stopped and another killed. A command on a separate machine lists the peers that are there, "
+    "before and after.",
     time_limit_s=120,
 )
 def discovery(stage: Stage) -> None:
@@ -60,11 +61,10 @@ def discovery(stage: Stage) -> None:
     observer = stage.machine("passer-by", stage.games_dir("passer-by"))
     asked = stage.command("before", observer, "peers")
     seen = sorted((event["peer"], event["name"]) for event in asked.events.all(named("peer")))
-    expect_equal(seen, sorted((identity(peer), peer.name) for peer in peers), "peers that a command finds")
+    expect_equal(seen, sorted((peer.identity, peer.name) for peer in peers), "peers that a command finds")
 
-    two.signal("TERM")
-    two.wait_for_exit(stage.deadline, "the end of the peer that was stopped")
-    stage.expect_exit(two, 0)
+    two.signal(signal.SIGTERM)
+    stage.finish(two, 0, "the end of the peer that was stopped")
     _wait_until_lost(stage, two, [one, three])
     three.kill()
     _wait_until_lost(stage, three, [one])
@@ -76,13 +76,13 @@ def discovery(stage: Stage) -> None:
     for peer in peers:
         found = [event["name"] for event in peer.events.all(named("peer-found"))]
         expect(hidden.name not in found, f"{peer.name} has found a peer without discovery")
-    expect(not hidden.events.all(named("peer-found")), "a peer without discovery has found somebody")
+    expect(not hidden.events.all(named("peer-found")), "a peer without discovery has found another")
 
 
 def _wait_until_lost(stage: Stage, gone: Peer, others: list[Peer]) -> None:
     deadline = stage.deadline.sooner(LOSS_LIMIT_S)
     for other in others:
-        lost = other.wait_for_event(named("peer-lost", peer=identity(gone)), deadline, f"the loss of {gone.name}")
+        lost = other.wait_for_event(named("peer-lost", peer=gone.identity), deadline, f"the loss of {gone.name}")
         expect_equal(lost["name"], gone.name, "name of the lost peer")
         expect(lost["reason"], "a loss without a reason")
 
@@ -90,9 +90,9 @@ def _wait_until_lost(stage: Stage, gone: Peer, others: list[Peer]) -> None:
 @scenario(
     "S28",
     "Address change",
-    claim="A peer that comes back on another address keeps its identity; no duplicate.",
-    conditions="A peer is killed and its state directory comes back in a container with another address; a peer that "
-    "has known it before installs from it without being told where it is.",
+    claim="A peer that comes back on another address keeps its identity, and is not listed twice.",
+    conditions="A peer is killed, and its state directory comes back in a container with another address. A peer "
+    "that knew it before installs from it without being given the new address.",
     time_limit_s=120,
 )
 def address_change(stage: Stage) -> None:
@@ -103,18 +103,18 @@ def address_change(stage: Stage) -> None:
     old_address = before.ip_address()
     mark = observer.events.mark()
     before.kill()
-    # Somebody else may get the address that is free now, so that the peer does not.
+    # Another container takes the address that is free now, so that the peer does not get it again.
     stage.machine("newcomer", stage.games_dir("newcomer"))
     after = stage.start_source("mover", games_dir, discovery=True)
     expect(after.ip_address() != old_address, f"it came back at {old_address}: nothing was tested")
-    expect_equal(identity(after), identity(before), "identity of the peer that came back")
+    expect_equal(after.identity, before.identity, "identity of the peer that came back")
     deadline = stage.deadline.sooner(FIND_LIMIT_S + LOSS_LIMIT_S)
-    observer.wait_for_event(named("peer-found", peer=identity(after)), deadline, "its return", start=mark)
-    observer.wait_for_event(named("peer-library-changed", peer=identity(after)), deadline, "its library", start=mark)
+    observer.wait_for_event(named("peer-found", peer=after.identity), deadline, "its return", start=mark)
+    observer.wait_for_event(named("peer-library-changed", peer=after.identity), deadline, "its library", start=mark)
 
     shown = [(event["peer"], event["addr"]) for event in peers_listed(stage, observer.machine)]
     address = f"{after.ip_address()}:{after.network_address()[1]}"
-    expect_equal(shown, [(identity(after), address)], "peers that the observer lists")
+    expect_equal(shown, [(after.identity, address)], "peers that the observer lists")
     expect_equal(offers(listed(stage, observer.machine)), {GAME: (1, ["mover"])}, "games that the observer sees")
     story = [
         event["event"]
@@ -130,9 +130,9 @@ def address_change(stage: Stage) -> None:
 @scenario(
     "S29",
     "Self-connect",
-    claim="A connection to oneself is refused.",
-    conditions="A peer that was told its own address serves a game; it is asked to install that game from itself: by a "
-    "command that its daemon does, and by one beside the daemon with the same identity.",
+    claim="A peer refuses to connect to itself.",
+    conditions="A peer that serves a game and was given its own address. It is asked to install that game from "
+    "itself by a command that its daemon performs, and by a command beside the daemon with the same identity.",
     time_limit_s=60,
 )
 def self_connect(stage: Stage) -> None:
@@ -157,27 +157,27 @@ def self_connect(stage: Stage) -> None:
 @scenario(
     "S30",
     "Duplicate identity",
-    claim="Two peers with one copied identity are detected and reported: by each other and by a third, which uses "
-    "neither.",
-    conditions="The state directory of a peer is copied as a user would; both run on the network with a third, and "
-    "both offer a game. When one of them has gone, the other is used again.",
+    claim="Two peers with one copied identity are detected and reported: by each other, and by a third peer, which "
+    "uses neither.",
+    conditions="The state directory of a peer is copied as a user would copy it. Both run on the network with a "
+    "third, and both offer a game. When one of them has left, the other is used again.",
     time_limit_s=120,
 )
 def duplicate_identity(stage: Stage) -> None:
     games_dir = stage.games_from("original", f"fixture-alpha/{GAME}")
     first = stage.start_source("original", games_dir)
-    first.signal("TERM")
+    first.signal(signal.SIGTERM)
     first.wait_for_exit(stage.deadline, "the end of the peer that is copied")
     _copy_state(stage.dir / "state" / "original", stage.dir / "state" / "copy")
     original = stage.start_source("original", games_dir, discovery=True)
     copy = stage.start_source("copy", stage.games_from("copy", f"fixture-alpha/{GAME}"), discovery=True)
     third = stage.start_source("third", stage.games_dir("third"), discovery=True)
-    expect_equal(identity(copy), identity(original), "identity of the copy")
+    expect_equal(copy.identity, original.identity, "identity of the copy")
     addresses = {peer.name: f"{peer.ip_address()}:{peer.network_address()[1]}" for peer in (original, copy)}
     deadline = stage.deadline.sooner(FIND_LIMIT_S)
     for peer in (original, copy, third):
         reported = peer.wait_for_event("duplicate-identity", deadline)
-        expect_equal(reported["peer"], identity(original), f"identity that {peer.name} reports")
+        expect_equal(reported["peer"], original.identity, f"identity that {peer.name} reports")
         expect_equal(sorted(reported["names"]), ["copy", "original"], f"names that {peer.name} reports")
         elsewhere = sorted(address for name, address in addresses.items() if name != peer.name)
         expect_equal(sorted(reported["addrs"]), elsewhere, f"addresses that {peer.name} reports")
@@ -187,7 +187,7 @@ def duplicate_identity(stage: Stage) -> None:
     expect("identity" in refused.stderr(), f"it does not say why: {refused.stderr().strip()!r}")
     checks.games_dir_as_before(before, stage.games_dir("third"))
 
-    copy.signal("TERM")
+    copy.signal(signal.SIGTERM)
     copy.wait_for_exit(stage.deadline, "the end of the copy")
     third.wait_for_event(named("peer-lost", name="copy"), stage.deadline.sooner(LOSS_LIMIT_S), "the loss of the copy")
     installed = stage.command("installer", third.machine, *install)
@@ -207,9 +207,9 @@ def _copy_state(source: Path, target: Path) -> None:
 @scenario(
     "S36",
     "Mesh of six",
-    claim="Every peer sees every other; one game goes from one peer to all five others.",
-    conditions="Six daemons, none of which was told of another. The one with a game is so slow that the first receiver "
-    "cannot end before the last has begun; when it counts five transfers it may go faster.",
+    claim="Every peer sees every other. One game goes from one peer to all five others.",
+    conditions="Six daemons, none of which is given another's address. The one with a game is so slow that the first "
+    "receiver cannot end before the last has begun; it may go faster when it counts five transfers.",
     time_limit_s=180,
     alone=True,
 )
@@ -227,16 +227,15 @@ def mesh_of_six(stage: Stage) -> None:
     for peer in everybody:
         names = sorted(other.name for other in everybody if other is not peer)
         expect_equal(names_listed(stage, peer, f"asks-{peer.name}"), names, f"peers that {peer.name} lists")
-    source.limit_sending(RATE_BYTES_PER_SECOND // 4)
+    source.limit_sending(STREAM_RATE_BYTES_PER_SECOND // 4)
     install = ["install", "--stream", SLOW_GAME, "--games-dir", GAMES]
     receivers = [stage.start_command(f"to-{peer.name}", peer.machine, *install) for peer in others]
     for receiver in receivers:
         receiver.wait_for_event("stream-progress", stage.deadline)
     expect_equal(stage.status_of(source).get("active_outbound_transfers"), 5, "transfers in the middle")
-    source.limit_sending(8 * RATE_BYTES_PER_SECOND)
+    source.limit_sending(8 * STREAM_RATE_BYTES_PER_SECOND)
     for receiver in receivers:
-        receiver.wait_for_exit(stage.deadline, "one of five installs")
-        stage.expect_exit(receiver, 0)
+        stage.finish(receiver, 0, "one of five installs")
     reference = game.reference(stage, "source")
     for peer, receiver in zip(others, receivers, strict=True):
         games_dir = stage.games_dir(peer.name)
@@ -244,4 +243,4 @@ def mesh_of_six(stage: Stage) -> None:
     begun = sorted(event["peer"] for event in source.events.all(named("transfer-begin")))
     expect_equal(begun, [peer.name for peer in others], "receivers that the source has served")
     for peer in everybody:
-        expect(not peer.events.all(named("peer-lost")), f"{peer.name} has lost somebody")
+        expect(not peer.events.all(named("peer-lost")), f"{peer.name} has lost a peer")

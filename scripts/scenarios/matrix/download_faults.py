@@ -7,16 +7,13 @@ from pathlib import Path
 
 from .. import checks
 from ..contract import expect, expect_equal, scenario
-from ..downloads import (
+from ..download_checks import (
     CHUNK_BYTES,
-    RATE_BYTES_PER_SECOND,
-    MarkedGame,
     chunk_owners,
     download,
     download_is_whole,
     failed_download_is_kept,
     fetched_once,
-    marked_game,
     nothing_is_left,
     record_is_complete,
     record_lines,
@@ -26,10 +23,10 @@ from ..downloads import (
     wait_for_bytes,
 )
 from ..events import named
+from ..games import DOWNLOAD_RATE_BYTES_PER_SECOND, FIRST, IDLE_LIMIT_S, SECOND, MarkedGame, marked_game
 from ..payload import marked_file
 from ..peer import Peer
 from ..stage import Stage
-from .retries import FIRST, SECOND
 
 ARCHIVE = "archive.eti"
 
@@ -40,16 +37,16 @@ FAULT_AT_BYTES = 2 * CHUNK_BYTES + CHUNK_BYTES // 2
 @scenario(
     "S15",
     "Slow peer",
-    claim="With one of two sources throttled to a tenth, the download ends in less than a third of what the slow one "
-    "alone would need, and the fast one serves most.",
-    conditions=f"Two sources; the first in order sends {RATE_BYTES_PER_SECOND // 10} bytes a second and is sending "
-    f"from the beginning on, the other one {RATE_BYTES_PER_SECOND}.",
+    claim="With one of two sources throttled to a tenth, the download takes less than a third of what the slow "
+    "source alone would need, and the fast one serves most of it.",
+    conditions=f"Two sources. The first in order sends {DOWNLOAD_RATE_BYTES_PER_SECOND // 10} bytes a second from the "
+    f"start, the other {DOWNLOAD_RATE_BYTES_PER_SECOND}.",
     time_limit_s=120,
 )
 def slow_peer(stage: Stage) -> None:
     game = marked_game(stage, [FIRST, SECOND], {ARCHIVE: 6 * CHUNK_BYTES})
-    slow = game.start(stage, FIRST, rate=RATE_BYTES_PER_SECOND // 10)
-    fast = game.start(stage, SECOND, rate=RATE_BYTES_PER_SECOND)
+    slow = game.start(stage, FIRST, rate=DOWNLOAD_RATE_BYTES_PER_SECOND // 10)
+    fast = game.start(stage, SECOND, rate=DOWNLOAD_RATE_BYTES_PER_SECOND)
     received = stage.games_dir("receiver")
     receiver = download(stage, game, received, [slow, fast])
     owners = download_is_whole(stage, receiver, received, game, [slow, fast])
@@ -57,21 +54,22 @@ def slow_peer(stage: Stage) -> None:
     of_fast = sum(owner == fast.name for owner in owners.values())
     expect(of_fast > len(owners) / 2, f"the fast source sent {of_fast} of {len(owners)} chunks")
     duration_s = receiver.events.all(named("download-finished"))[0]["duration_ms"] / 1000
-    alone_s = game.bytes_total / (RATE_BYTES_PER_SECOND / 10)
+    alone_s = game.bytes_total / (DOWNLOAD_RATE_BYTES_PER_SECOND / 10)
     expect(duration_s < alone_s / 3, f"it took {duration_s:.1f} s; the slow source alone needs {alone_s:.1f} s")
 
 
 @scenario(
     "S17",
     "Resume a download",
-    claim="After the receiver was killed half-way the next run fetches only what is missing, and the result is "
+    claim="After the receiver was killed half-way, the next run fetches only what is missing, and the result is "
     "identical.",
-    conditions=f"A slowed source; SIGKILL when the receiver has {FAULT_AT_BYTES} bytes, then the same command again.",
+    conditions=f"A slowed source. The receiver gets SIGKILL when it has {FAULT_AT_BYTES} bytes; then the same command "
+    "runs again.",
     time_limit_s=90,
 )
 def resume_a_download(stage: Stage) -> None:
     game = marked_game(stage, ["source"], {ARCHIVE: 5 * CHUNK_BYTES + 7})
-    source = game.start(stage, "source", rate=RATE_BYTES_PER_SECOND)
+    source = game.start(stage, "source", rate=DOWNLOAD_RATE_BYTES_PER_SECOND)
     received = stage.games_dir("receiver")
     killed = _kill_half_way(stage, game, received, [source])
     expect(not killed.events.all(named("download-finished")), "the killed receiver had finished")
@@ -99,21 +97,20 @@ def _kill_half_way(stage: Stage, game: MarkedGame, received: Path, sources: list
 @scenario(
     "S18",
     "Source killed mid-download",
-    claim="All bytes arrive, the survivor finishes, and there is no failure event of the download.",
-    conditions=f"Two slowed sources; the first in order is killed (SIGKILL) when the receiver has {FAULT_AT_BYTES} "
-    "bytes, while it is sending.",
+    claim="All bytes arrive, the surviving source finishes, and the download reports no failure.",
+    conditions="Two slowed sources. The first in order is killed (SIGKILL) while it is sending, when the receiver "
+    f"has {FAULT_AT_BYTES} bytes.",
     time_limit_s=90,
 )
 def source_killed(stage: Stage) -> None:
     game = marked_game(stage, [FIRST, SECOND], {ARCHIVE: 8 * CHUNK_BYTES})
-    killed, survivor = (game.start(stage, name, rate=RATE_BYTES_PER_SECOND) for name in game.roots)
+    killed, survivor = (game.start(stage, name, rate=DOWNLOAD_RATE_BYTES_PER_SECOND) for name in game.roots)
     received = stage.games_dir("receiver")
     receiver = start_download(stage, game, received, [killed, survivor])
     progress = wait_for_bytes(stage, receiver, FAULT_AT_BYTES)
     expect_equal(progress["sources"], 2, "sources that were sending when one was killed")
     killed.kill()
-    receiver.wait_for_exit(stage.deadline, "the end of the download that lost a source")
-    stage.expect_exit(receiver, 0)
+    stage.finish(receiver, 0, "the end of the download that lost a source")
     owners = download_is_whole(stage, receiver, received, game, [killed, survivor])
     failed = {event["peer"] for event in receiver.events.all(named("download-source-failed"))}
     expect_equal(failed, {killed.name}, "sources that failed")
@@ -124,21 +121,20 @@ def source_killed(stage: Stage) -> None:
 @scenario(
     "S19",
     "Every source gone mid-download",
-    claim="Clear failure with exit 4, no sentinel, and the next run goes on where this one stopped.",
-    conditions=f"Two slowed sources, both killed (SIGKILL) when the receiver has {FAULT_AT_BYTES} bytes; then one of "
-    "them is back.",
+    claim="The download fails clearly with exit 4 and without a sentinel. The next run continues where it stopped.",
+    conditions=f"Two slowed sources, both killed (SIGKILL) when the receiver has {FAULT_AT_BYTES} bytes. Then one of "
+    "them comes back.",
     time_limit_s=120,
 )
 def every_source_gone(stage: Stage) -> None:
     game = marked_game(stage, [FIRST, SECOND], {ARCHIVE: 8 * CHUNK_BYTES})
-    sources = [game.start(stage, name, rate=RATE_BYTES_PER_SECOND) for name in game.roots]
+    sources = [game.start(stage, name, rate=DOWNLOAD_RATE_BYTES_PER_SECOND) for name in game.roots]
     received = stage.games_dir("receiver")
-    receiver = start_download(stage, game, received, sources)
+    receiver = start_download(stage, game, received, sources, idle_limit_s=IDLE_LIMIT_S)
     wait_for_bytes(stage, receiver, FAULT_AT_BYTES)
     for source in sources:
         source.kill()
-    receiver.wait_for_exit(stage.deadline, "the end of the download that lost every source")
-    stage.expect_exit(receiver, 4)
+    stage.finish(receiver, 4, "the end of the download that lost every source")
     failed = failed_download_is_kept(receiver, received, game, "all-sources-failed")
     for name in game.roots:
         expect(name in receiver.stderr(), f"the error does not name {name}: {receiver.stderr().strip()!r}")
@@ -165,14 +161,14 @@ def _is_whole_and_recorded(received: Path, game: MarkedGame) -> None:
 @scenario(
     "S25",
     "Source file changed while serving",
-    claim="The receiver fails that attempt and finishes with the new file or not at all; a file is never mixed.",
-    conditions=f"A slowed source whose archive is written over in place, with its size and time as before, when the "
-    f"receiver has {FAULT_AT_BYTES} bytes; in a second round while the killed receiver is away.",
+    claim="The receiver fails that attempt, and finishes with the new file or not at all. It never mixes two files.",
+    conditions="A slowed source whose archive is overwritten in place, with size and time as before, when the "
+    f"receiver has {FAULT_AT_BYTES} bytes; in a second round, between two runs of the receiver.",
     time_limit_s=120,
 )
 def source_file_changed(stage: Stage) -> None:
     game = marked_game(stage, ["source"], {ARCHIVE: 6 * CHUNK_BYTES})
-    source = game.start(stage, "source", rate=RATE_BYTES_PER_SECOND)
+    source = game.start(stage, "source", rate=DOWNLOAD_RATE_BYTES_PER_SECOND)
     received = stage.games_dir("receiver")
     receiver = start_download(stage, game, received, [source])
     wait_for_bytes(stage, receiver, FAULT_AT_BYTES)
@@ -205,5 +201,5 @@ def _finished_with_new_file_or_not_at_all(stage: Stage, receiver: Peer, received
     if receiver.status == 0:
         _is_whole_and_recorded(received, game)
     else:
-        stage.expect_exit(receiver, 4)
+        receiver.expect_exit(4)
         unfinished_download_is_kept(received, game)

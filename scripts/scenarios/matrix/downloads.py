@@ -6,24 +6,20 @@ from collections import Counter
 
 from .. import checks
 from ..contract import expect, expect_equal, scenario
-from ..downloads import (
+from ..download_checks import (
     CHUNK_BYTES,
-    RATE_BYTES_PER_SECOND,
-    SENTINEL,
-    MarkedGame,
     download,
     download_is_whole,
     downloaded_events,
     fetched_once,
-    marked_game,
     nothing_is_left,
     progress_never_went_back,
     sentinel_came_last,
 )
-from ..events import named
+from ..events import Event, named
+from ..games import DOWNLOAD_RATE_BYTES_PER_SECOND, FIRST, SECOND, SENTINEL, MarkedGame, marked_game
 from ..stage import Stage
 from ..watch import FolderWatch
-from .retries import FIRST, SECOND
 
 # A version that the catalog does not want.
 OTHER_VERSION = "20240101"
@@ -32,14 +28,14 @@ OTHER_VERSION = "20240101"
 @scenario(
     "S4",
     "Download, no install",
-    claim="Archives and sentinel are identical to the source's; the sentinel appears last; there is no local/, and "
-    "the game is Ready.",
-    conditions="One source with a game of two archives; the kernel tells of every name that comes and goes in the "
-    "receiver's game root.",
+    claim="Archives and sentinel are identical to those of the source. The sentinel appears last. There is no "
+    "local/, and the game is Ready.",
+    conditions="One source with a game of two archives. The kernel reports every name that appears in or disappears "
+    "from the receiver's game root.",
     time_limit_s=60,
 )
 def download_without_install(stage: Stage) -> None:
-    # Archives whose names stand on either side of the sentinel's, so that no order of names puts it last.
+    # Archives whose names sort on either side of the sentinel's, so that no order of names puts it last.
     game = marked_game(stage, ["source"], {"archive.eti": 2 * CHUNK_BYTES + 12_345, "zz-archive.eti": 54_321})
     source = game.start(stage, "source")
     served_before = checks.user_tree(stage.games_dir("source"))
@@ -58,13 +54,13 @@ def download_without_install(stage: Stage) -> None:
 @scenario(
     "S7",
     "Two agreeing sources",
-    claim="The game is committed once; both sources served; no chunk was fetched twice.",
-    conditions="Two sources at one rate, with equal file lists; every chunk's bytes say which source it came from.",
+    claim="The game is committed once, both sources serve it, and no chunk is fetched twice.",
+    conditions="Two sources of equal speed, with equal file lists. The bytes of every chunk say which source sent it.",
     time_limit_s=60,
 )
 def two_agreeing_sources(stage: Stage) -> None:
     game = marked_game(stage, [FIRST, SECOND], {"archive.eti": 3 * CHUNK_BYTES, "more.eti": CHUNK_BYTES + 1_001})
-    sources = [game.start(stage, name, rate=RATE_BYTES_PER_SECOND) for name in game.roots]
+    sources = [game.start(stage, name, rate=DOWNLOAD_RATE_BYTES_PER_SECOND) for name in game.roots]
     received = stage.games_dir("receiver")
     (received / game.game).mkdir()
     with FolderWatch(received / game.game) as watch:
@@ -79,8 +75,9 @@ def two_agreeing_sources(stage: Stage) -> None:
 @scenario(
     "S13",
     "Byte-exact transfer",
-    claim="SHA-256 manifests are equal, for archives of 0, 1, chunk - 1, chunk and chunk + 1 bytes.",
-    conditions="One source; the sentinel has a byte order mark, more than one line, and no end of line at its end.",
+    claim="SHA-256 manifests are equal for archives of 0, 1, chunk - 1, chunk and chunk + 1 bytes.",
+    conditions="One source. Its sentinel has a byte order mark and more than one line, and does not end with a line "
+    "break.",
     time_limit_s=60,
 )
 def byte_exact_transfer(stage: Stage) -> None:
@@ -98,14 +95,14 @@ def byte_exact_transfer(stage: Stage) -> None:
 @scenario(
     "S14",
     "Chunk balance",
-    claim="Of one archive of 4 chunks on two equal peers, each sends 2.",
-    conditions=f"Both sources send {RATE_BYTES_PER_SECOND} bytes a second, so that neither can run ahead; every "
-    "chunk's bytes say which source it came from.",
+    claim="Of one archive of 4 chunks on two equal peers, each peer sends 2.",
+    conditions=f"Both sources send {DOWNLOAD_RATE_BYTES_PER_SECOND} bytes a second, so that neither can run ahead. "
+    "The bytes of every chunk say which source sent it.",
     time_limit_s=60,
 )
 def chunk_balance(stage: Stage) -> None:
     game = marked_game(stage, [FIRST, SECOND], {"archive.eti": 4 * CHUNK_BYTES})
-    sources = [game.start(stage, name, rate=RATE_BYTES_PER_SECOND) for name in game.roots]
+    sources = [game.start(stage, name, rate=DOWNLOAD_RATE_BYTES_PER_SECOND) for name in game.roots]
     received = stage.games_dir("receiver")
     receiver = download(stage, game, received, sources)
     owners = download_is_whole(stage, receiver, received, game, sources)
@@ -117,15 +114,15 @@ def chunk_balance(stage: Stage) -> None:
 @scenario(
     "S16",
     "Fan-out over versions",
-    claim="Only peers at the catalog's version take part, and all of these do.",
-    conditions="Three sources with equal file names and sizes; the first in order has an older version, which its own "
-    "catalog wants and which it does offer.",
+    claim="Only peers at the catalog's version take part, and all of them do.",
+    conditions="Three sources with equal file names and sizes. The first in order has an older version, which its "
+    "own catalog names and which it does offer.",
     time_limit_s=60,
 )
 def fan_out_over_versions(stage: Stage) -> None:
     older = marked_game(stage, ["a-older"], {"archive.eti": 4 * CHUNK_BYTES}, version=OTHER_VERSION)
     game = marked_game(stage, ["b-one", "c-other"], {"archive.eti": 4 * CHUNK_BYTES})
-    sources = [game.start(stage, name, rate=RATE_BYTES_PER_SECOND) for name in game.roots]
+    sources = [game.start(stage, name, rate=DOWNLOAD_RATE_BYTES_PER_SECOND) for name in game.roots]
     odd = older.start(stage, "a-older")
     received = stage.games_dir("receiver")
     listed = [event for event in stage.list_games(received, [odd, *sources]) if named("offered-game")(event)]
@@ -143,23 +140,23 @@ def fan_out_over_versions(stage: Stage) -> None:
 @scenario(
     "S21",
     "Two games at once",
-    claim="Both complete, at the same time; their events never mix.",
-    conditions="One command for two games of different sizes, from one slowed source: each has progress while the "
-    "other has not ended.",
+    claim="Both downloads run at the same time and complete. Their events never mix.",
+    conditions="One command for two games of different sizes, from one slowed source. Each makes progress before the "
+    "other has ended.",
     time_limit_s=60,
 )
 def two_games_at_once(stage: Stage) -> None:
     sizes = {"one-game": CHUNK_BYTES + 111, "other-game": 2 * CHUNK_BYTES + 222}
-    games = [marked_game(stage, ["source"], {"archive.eti": size}, game=game) for game, size in sizes.items()]
+    made = [marked_game(stage, ["source"], {"archive.eti": size}, game=game) for game, size in sizes.items()]
     catalog = stage.catalog(*sizes)
-    games = [MarkedGame(game.game, catalog, game.roots) for game in games]
-    source = games[0].start(stage, "source", rate=RATE_BYTES_PER_SECOND)
+    games = [MarkedGame(each.game, catalog, each.roots) for each in made]
+    source = games[0].start(stage, "source", rate=DOWNLOAD_RATE_BYTES_PER_SECOND)
     received = stage.games_dir("receiver")
     receiver = stage.operation(["download", *sizes], received, [source], catalog=catalog, exit_status=0)
-    for game in games:
-        download_is_whole(stage, receiver, received, game, [source])
-        progress_never_went_back(receiver, game.game)
-        downloaded_events(receiver, game.game, game.bytes_total, files=2)
+    for each in games:
+        download_is_whole(stage, receiver, received, each, [source])
+        progress_never_went_back(receiver, each.game)
+        downloaded_events(receiver, each.game, each.bytes_total, files=2)
     of_games = {event["game"] for event in receiver.events.window() if "game" in event}
     expect_equal(of_games, set(sizes), "games that events are about")
     spans = {game: _span_of_events(receiver.events.window(), game) for game in sizes}
@@ -176,7 +173,7 @@ def two_games_at_once(stage: Stage) -> None:
     nothing_is_left(received)
 
 
-def _span_of_events(events: list[dict], game: str) -> range:
+def _span_of_events(events: list[Event], game: str) -> range:
     """The positions of a game's events, which begin with its begin and end with its end."""
     of_download = [
         (position, event["event"])

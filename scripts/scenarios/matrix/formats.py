@@ -31,9 +31,9 @@ def _installable_games() -> dict[str, list[Path]]:
 @scenario(
     "S38",
     "Unicode and long names",
-    claim="Names in many scripts, with spaces and punctuation and up to 200 bytes long, are installed as `unrar x` has "
-    "them.",
-    conditions="fixture-unicode from one source for each decoder; both run without a UTF-8 locale, as a service does.",
+    claim="Names in many scripts, with spaces and punctuation and up to 200 bytes long, are installed as `unrar x` "
+    "installs them.",
+    conditions="fixture-unicode from one source for each decoder. Both run without a UTF-8 locale, as a service does.",
     time_limit_s=60,
 )
 def unicode_names(stage: Stage) -> None:
@@ -52,8 +52,8 @@ def unicode_names(stage: Stage) -> None:
 @scenario(
     "S54",
     "Both providers agree",
-    claim="`native` and `unrar` give the same tree and byte count on every fixture, and it is the tree of `unrar x`.",
-    conditions="Every fixture that can be installed, from two sources: one decodes by itself and has no `unrar`, the "
+    claim="`native` and `unrar` give the same tree and byte count on every fixture, and the tree is that of `unrar x`.",
+    conditions="Every fixture that can be installed, from two sources: one decodes by itself and has no `unrar`; the "
     "other runs the real `unrar` through a wrapper that records each call.",
     time_limit_s=300,
 )
@@ -86,7 +86,7 @@ def both_providers_agree(stage: Stage) -> None:
 
 
 def _start_recording_source(stage: Stage, name: str, games: list[str], calls_dir: Path) -> Peer:
-    """A source whose `unrar` is the real one behind a few lines that write down how it was called."""
+    """A source whose `unrar` is the real one, called through a few lines that record how it was called."""
     wrapper = calls_dir / f"{name}.sh"
     wrapper.write_text(f'#!/bin/sh\nprintf "%s\\n" "$*" >>/unrar-calls/{name}\nexec {TOOLS}/bin/unrar "$@"\n')
     wrapper.chmod(0o755)
@@ -119,8 +119,8 @@ def _expect_calls(calls: list[str], shelf: list[Path]) -> None:
 @scenario(
     "S55",
     "BLAKE2sp, file references, multi-volume, RAR 4, encrypted",
-    claim="Each of these formats is installed byte-exact; an encrypted archive is a clear error and leaves nothing.",
-    conditions="One source for each decoder. `unrar lt` proves of each fixture that it is what its name says.",
+    claim="Each of these formats is installed byte-exact. An encrypted archive is a clear error and leaves nothing.",
+    conditions="One source for each decoder. `unrar lt` proves that each fixture is what its name says.",
     time_limit_s=180,
 )
 def special_formats(stage: Stage) -> None:

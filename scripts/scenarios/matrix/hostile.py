@@ -19,10 +19,10 @@ ESCAPED = "*escaped*"
     "S50",
     "Hostile archive",
     claim="An archive with `..`, an absolute name, a drive, a backslash, a link or a write through one, a device "
-    "name, two names that are one, a name of our own, or a header that lies is refused; nothing is outside staging, "
-    "and nothing is left.",
-    conditions="Every game of fixture-hostile, from one source for each decoder; the receiver's whole file system is "
-    "looked at. A harmless game from the same source still installs afterwards.",
+    "name, two names that are one, a reserved name, or a header that lies is refused. Nothing is written "
+    "outside staging, and nothing is left.",
+    conditions="Every game of fixture-hostile, from one source for each decoder. The receiver's whole file system is "
+    "examined. A harmless game from the same source still installs afterwards.",
     time_limit_s=300,
 )
 def hostile_archives(stage: Stage) -> None:

@@ -1,55 +1,30 @@
-"""What peers say of their games: to a user, to each other, and when the games on disk change."""
+"""What peers report about their games: to a user, to each other, and when the games on disk change."""
 
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 
 from ..contract import Deadline, expect_equal, scenario
 from ..events import Event, named
-from ..peer import GAMES, Machine, Peer
+from ..games import root_bytes
+from ..listings import listed, offers, peers_listed
+from ..peer import Peer
 from ..stage import Stage
 
-# How long a change on disk may take to be announced: it is read when the folder has come to rest, and told at once.
+# How long a change on disk may take to be announced: it is read when the folder has come to rest, and then announced.
 ANNOUNCE_LIMIT_S = 10.0
 
 ALPHA_GAMES = ["alpha-arena", "alpha-racer", "common-quest"]
 BRAVO_GAMES = ["bravo-blocks", "bravo-tactics", "common-quest"]
 
 
-def listed(stage: Stage, machine: Machine, *options: str, name: str = "lister") -> list[Event]:
-    """What `list` says on a machine."""
-    return stage.command(name, machine, "list", "--games-dir", GAMES, *options).events.window()
-
-
-def offers(events: list[Event]) -> dict[str, tuple[int, list[str]]]:
-    """Each game that peers offer, with how many do and their names; every game must be listed once."""
-    offered = [event for event in events if named("offered-game")(event)]
-    games = [event["game"] for event in offered]
-    expect_equal(games, sorted(set(games)), "games that are offered, each once")
-    return {event["game"]: (event["peer_count"], sorted(event["peers"])) for event in offered}
-
-
-def peers_listed(stage: Stage, machine: Machine, *options: str, name: str = "asker") -> list[Event]:
-    """The other peers that `peers` shows on the machine of a serving peer."""
-    asked = stage.command(name, machine, "peers", "--games-dir", GAMES, *options)
-    return asked.events.all(named("peer"))
-
-
-def identity(peer: Peer) -> str:
-    return peer.events.all(named("peer-ready"))[-1]["peer"]
-
-
-def root_bytes(game_root: Path) -> int:
-    """What a peer offers of a game: its archives and its sentinel."""
-    return sum(path.stat().st_size for path in [*game_root.glob("*.eti"), game_root / "version.ini"])
-
-
 @scenario(
     "S1",
     "Start-up scan",
-    claim="Ready and library events come; fixture games are downloaded, not installed, Ready.",
-    conditions="A games directory with the games of two fixtures and one game without a sentinel, which is none.",
+    claim="The peer reports that it is ready and what its library holds. Games of fixtures are listed as downloaded, "
+    "not installed and Ready.",
+    conditions="A games directory with the games of two fixtures, and one game without a sentinel, which does not "
+    "count as one.",
     time_limit_s=30,
 )
 def start_up_scan(stage: Stage) -> None:
@@ -62,8 +37,8 @@ def start_up_scan(stage: Stage) -> None:
     ready = source.wait_for_event("peer-ready", stage.deadline)
     expect_equal(ready["name"], "source", "name of the peer that is ready")
     library = source.wait_for_event("library-changed", stage.deadline)
-    told = {key: library.get(key) for key in ("revision", "games", "changed")}
-    expect_equal(told, {"revision": 1, "games": len(complete), "changed": complete}, "the library at the start")
+    reported = {key: library.get(key) for key in ("revision", "games", "changed")}
+    expect_equal(reported, {"revision": 1, "games": len(complete), "changed": complete}, "the library at the start")
     found = {event["game"]: event for event in listed(stage, source.machine) if named("local-game")(event)}
     expect_equal(sorted(found), sorted([*complete, half_copied.name]), "games that are listed")
     for game in complete:
@@ -78,19 +53,20 @@ def start_up_scan(stage: Stage) -> None:
 @scenario(
     "S2",
     "Direct connect",
-    claim="Each side lists exactly one remote peer, never itself; libraries are exchanged.",
-    conditions="Two serving peers with different games and without discovery; only the second was told of the first.",
+    claim="Each side lists exactly one remote peer and never itself. Both learn each other's library.",
+    conditions="Two serving peers with different games and without discovery. Only the second is given the address "
+    "of the first.",
     time_limit_s=30,
 )
 def direct_connect(stage: Stage) -> None:
     one = stage.start_source("one", stage.games_from("one", "fixture-alpha"))
     two = stage.start_source("two", stage.games_from("two", "fixture-bravo"), options=["--peer", one.address])
     for peer, other, games in ((one, two, BRAVO_GAMES), (two, one, ALPHA_GAMES)):
-        told = peer.wait_for_event(named("peer-library-changed", name=other.name), stage.deadline)
-        expect_equal((told["peer"], told["games"]), (identity(other), len(games)), f"what {peer.name} was told")
+        changed = peer.wait_for_event(named("peer-library-changed", name=other.name), stage.deadline)
+        expect_equal((changed["peer"], changed["games"]), (other.identity, len(games)), f"what {peer.name} has learned")
         listing = peers_listed(stage, peer.machine, "--no-discovery", name=f"asks-{peer.name}")
         shown = [(event["peer"], event["name"], event["games"]) for event in listing]
-        expect_equal(shown, [(identity(other), other.name, len(games))], f"peers that {peer.name} lists")
+        expect_equal(shown, [(other.identity, other.name, len(games))], f"peers that {peer.name} lists")
         address = f"{other.ip_address()}:{other.address.rpartition(':')[2]}"
         expect_equal(listing[0]["addr"], address, f"where {other.name} answers")
         offered = offers(listed(stage, peer.machine, "--no-discovery", name=f"lists-{peer.name}"))
@@ -102,9 +78,9 @@ def direct_connect(stage: Stage) -> None:
 @scenario(
     "S3",
     "Aggregation",
-    claim="A game on two peers is listed once with peer count 2; unique games with 1.",
-    conditions="Two sources with one game in common and two of their own; asked by a command on its own, and by the "
-    "daemon of a third machine that knows both.",
+    claim="A game on two peers is listed once, with peer count 2; a game on one peer has peer count 1.",
+    conditions="Two sources with one game in common and two of their own each. They are asked by a command without a "
+    "daemon, and by the daemon of a third machine that knows both.",
     time_limit_s=30,
 )
 def aggregation(stage: Stage) -> None:
@@ -127,10 +103,10 @@ def aggregation(stage: Stage) -> None:
 @scenario(
     "S26",
     "Library watch",
-    claim="A game added, changed or removed on disk is announced without a restart.",
+    claim="A game that is added, changed or removed on disk is announced without a restart.",
     conditions="A source, and a second peer that follows it. A game is copied in, sentinel last; it gets another "
-    "archive; its sentinel gets another version than the catalog's and the right one again; the folder is removed. "
-    f"Each is told within {ANNOUNCE_LIMIT_S:g} s.",
+    "archive; its sentinel changes to a version that the catalog does not have, and back; its folder is removed. "
+    f"Each change is announced within {ANNOUNCE_LIMIT_S:g} s.",
     time_limit_s=90,
 )
 def library_watch(stage: Stage) -> None:
@@ -138,30 +114,30 @@ def library_watch(stage: Stage) -> None:
     source = stage.start_source("source", games_dir)
     follower = stage.start_source("follower", stage.games_dir("follower"), options=["--peer", source.address])
     watch = _Watch(stage, source, follower)
-    watch.expect_told("at the start", ["alpha-arena"], games=1)
+    watch.expect_announced("at the start", ["alpha-arena"], games=1)
 
     added = stage.games_from("elsewhere", "fixture-alpha/alpha-racer") / "alpha-racer"
     game_root = games_dir / added.name
     game_root.mkdir()
     shutil.copy2(added / "alpha-racer.eti", game_root)
     shutil.copy2(added / "version.ini", game_root)
-    watch.expect_told("a game that was copied in", [added.name], games=2)
+    watch.expect_announced("a game that was copied in", [added.name], games=2)
     expect_equal(watch.offered(), {"alpha-arena", added.name}, "games offered after one was added")
 
     before = watch.offered_bytes(added.name)
     (game_root / "more.eti").write_bytes((added / "alpha-racer.eti").read_bytes())
-    watch.expect_told("another archive", [added.name], games=2)
+    watch.expect_announced("another archive", [added.name], games=2)
     expect_equal(watch.offered_bytes(added.name), before + (game_root / "more.eti").stat().st_size, "bytes offered")
 
     sentinel = (game_root / "version.ini").read_text()
     (game_root / "version.ini").write_text("20190101\n")
-    watch.expect_told("a version that is not the catalog's", [added.name], games=1)
+    watch.expect_announced("a version that is not the catalog's", [added.name], games=1)
     expect_equal(watch.offered(), {"alpha-arena"}, "games offered at the catalog's version")
     (game_root / "version.ini").write_text(sentinel)
-    watch.expect_told("the right version", [added.name], games=2)
+    watch.expect_announced("the right version", [added.name], games=2)
 
     shutil.rmtree(game_root)
-    watch.expect_told("a game that was removed", [added.name], games=1)
+    watch.expect_announced("a game that was removed", [added.name], games=1)
     expect_equal(watch.offered(), {"alpha-arena"}, "games offered after one was removed")
     expect_equal(len(source.events.all(named("peer-ready"))), 1, "starts of the source")
 
@@ -176,20 +152,22 @@ class _Watch:
         self._revision = 0
         self._asked = 0
 
-    def expect_told(self, what: str, changed: list[str], games: int) -> None:
+    def expect_announced(self, what: str, changed: list[str], games: int) -> None:
         """The next change of the library, which is about these games, has reached the other side."""
         self._revision += 1
         deadline = self._deadline()
-        told = self.source.wait_for_event(
+        reported = self.source.wait_for_event(
             named("library-changed", revision=self._revision), deadline, f"library-changed for {what}"
         )
-        expect_equal((told["changed"], told["games"]), (changed, games), f"{what}: what has changed, games offered")
-        heard = self.follower.wait_for_event(
+        expect_equal(
+            (reported["changed"], reported["games"]), (changed, games), f"{what}: what has changed, games offered"
+        )
+        arrived = self.follower.wait_for_event(
             named("peer-library-changed", name=self.source.name, revision=self._revision),
             deadline,
             f"peer-library-changed for {what}",
         )
-        expect_equal(heard["games"], games, f"{what}: games that the other peer was told of")
+        expect_equal(arrived["games"], games, f"{what}: games that the other peer knows of")
 
     def offered(self) -> set[str]:
         return {event["game"] for event in self._offers()}

@@ -7,17 +7,17 @@ import re
 from .. import checks
 from ..contract import expect, expect_equal, scenario
 from ..events import named
+from ..games import FIRST, SECOND, SLOW_GAME, SLOW_GAME_BYTES, make_slow_game, wait_for_fault_point
 from ..peer import GAMES, Mount
 from ..stage import Stage
-from .interruptions import GAME, GAME_BYTES, make_slow_game, wait_for_fault_point
-from .retries import FIRST, SECOND
 
 
 @scenario(
     "S35",
     "Read-only games folder",
-    claim="An install into a games folder that cannot be written is a clear error with exit 7, and no source is tried.",
-    conditions="Two sources, so that a second attempt would show; the games folder is mounted read-only.",
+    claim="An install into a games directory that cannot be written fails with a clear error and exit 7, and no "
+    "source is tried.",
+    conditions="Two sources, so that a second attempt would show. The games directory is mounted read-only.",
     time_limit_s=60,
 )
 def read_only_games_folder(stage: Stage) -> None:
@@ -36,34 +36,36 @@ def read_only_games_folder(stage: Stage) -> None:
 @scenario(
     "S51",
     "Disk too small",
-    claim="Too little space is refused before the first byte with both numbers and exit 7; when the disk fills "
-    "mid-way, the attempt is rolled back, exit 7, and no other source is tried.",
-    conditions="The receiver's games folder is a file system of its own: first one smaller than the game, then one "
-    "large enough that is filled by somebody else in the middle of the stream.",
+    claim="Too little space is refused before the first byte, with both numbers and exit 7. When the disk fills "
+    "mid-way, the attempt is rolled back with exit 7, and no other source is tried.",
+    conditions="The receiver's games directory is a file system of its own: first one that is smaller than the game, "
+    "then a larger one that another program fills in the middle of the stream.",
     time_limit_s=120,
 )
 def disk_too_small(stage: Stage) -> None:
     game = make_slow_game(stage, FIRST, SECOND)
     sources = [game.start(stage, FIRST, slow=True), game.start(stage, SECOND, slow=True)]
-    small = stage.small_disk(GAME_BYTES // 2)
-    refused = stage.install(GAME, small.mount, sources, name="small", catalog=game.catalog, exit_status=7)
+    small = stage.small_disk(SLOW_GAME_BYTES // 2)
+    refused = stage.install(SLOW_GAME, small.mount, sources, name="small", catalog=game.catalog, exit_status=7)
     expect(not refused.events.all(named("stream-progress")), "bytes were received before the refusal")
     numbers = [int(number) for number in re.findall(r"\d+", refused.stderr())]
-    expect(any(number >= GAME_BYTES for number in numbers), f"needed bytes are not named: {refused.stderr().strip()!r}")
     expect(
-        any(GAME_BYTES // 4 < number <= GAME_BYTES // 2 for number in numbers),
+        any(number >= SLOW_GAME_BYTES for number in numbers),
+        f"needed bytes are not named: {refused.stderr().strip()!r}",
+    )
+    expect(
+        any(SLOW_GAME_BYTES // 4 < number <= SLOW_GAME_BYTES // 2 for number in numbers),
         f"free bytes are not named: {refused.stderr().strip()!r}",
     )
     expect_equal(small.names(), [], "left on the small disk")
 
-    filled = stage.small_disk(GAME_BYTES * 3)
-    receiver = stage.start_install(GAME, filled.mount, sources, name="filled", catalog=game.catalog)
+    filled = stage.small_disk(SLOW_GAME_BYTES * 3)
+    receiver = stage.start_install(SLOW_GAME, filled.mount, sources, name="filled", catalog=game.catalog)
     wait_for_fault_point(stage, receiver, sources[0])
-    filled.fill("somebody-elses-file")
-    receiver.wait_for_exit(stage.deadline, "the end of the install whose disk was filled")
-    stage.expect_exit(receiver, 7)
+    filled.fill("another-programs-file")
+    stage.finish(receiver, 7, "the end of the install whose disk was filled")
     expect_equal(checks.attempts(receiver), [FIRST], "sources tried: a full disk is no source's fault")
     checks.failed_event(receiver)
-    expect_equal(filled.names(), ["somebody-elses-file"], "left on the filled disk")
+    expect_equal(filled.names(), ["another-programs-file"], "left on the filled disk")
     for source in sources:
         checks.sender_is_clean(stage, source)

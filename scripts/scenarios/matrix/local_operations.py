@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import re
 import select
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from .. import archives, checks
 from ..contract import Deadline, expect, expect_equal, scenario
-from ..downloads import SENTINEL, nothing_is_left, record_lines, sentinel_came_last
+from ..download_checks import nothing_is_left, record_lines, sentinel_came_last
 from ..events import named
+from ..games import SENTINEL
 from ..peer import TOOLS, Machine, Mount, Peer
 from ..stage import VERSION, Stage
 from ..trees import Manifest, file_count, manifest, total_size
@@ -58,8 +60,9 @@ def _start_with(stage: Stage, *games: str) -> tuple[Peer, Path, Machine, Path]:
 @scenario(
     "S5",
     "Download and install",
-    claim="The game is downloaded and then installed; its tree equals `unrar x`, and it is Ready.",
-    conditions="One source; an ordinary game, a really solid one and one of several volumes, one after the other.",
+    claim="The game is downloaded and then installed. Its tree equals that of `unrar x`, and it is Ready.",
+    conditions="One source. An ordinary game, a game that is really solid, and one of several volumes, one after the "
+    "other.",
     time_limit_s=60,
 )
 def download_and_install(stage: Stage) -> None:
@@ -80,15 +83,15 @@ def download_and_install(stage: Stage) -> None:
 @scenario(
     "S6",
     "Install, then uninstall",
-    claim="local/ comes and goes; archives and sentinel stay as they are. What the user added to local/ is not lost "
-    "without --force.",
-    conditions="A downloaded game; every command but the download is run without any peer.",
+    claim="local/ is made and removed; archives and sentinel stay as they are. What the user added to local/ is not "
+    "lost without --force.",
+    conditions="A downloaded game. Every command except the download runs without any peer.",
     time_limit_s=60,
 )
 def install_then_uninstall(stage: Stage) -> None:
     source, served, machine, received = _start_with(stage, f"fixture-alpha/{GAME}")
     stage.operation(["download", GAME], machine, [source], exit_status=0)
-    source.signal("TERM")
+    source.signal(signal.SIGTERM)
     source.wait_for_exit(stage.deadline)
     downloaded = checks.user_tree(received)
     inodes = _inodes(received / GAME)
@@ -129,10 +132,11 @@ HELD_AFTER_BYTES = 2_000_000
 @scenario(
     "S22",
     "Update",
-    claim="A newer catalog version replaces archives and local/; the old tree is whole until the new one is promoted. "
-    "With a file that the user added, an update without --force is refused with exit 5, names it, and touches nothing.",
+    claim="A newer catalog version replaces archives and local/. The old tree is whole until the new one is "
+    "promoted. If the user added a file, an update without --force is refused with exit 5, names the file, and "
+    "touches nothing.",
     conditions="A game installed from its archives, and a source of its next version, in which files and an archive "
-    f"are added, changed and gone; the decoder is held when it has sent {HELD_AFTER_BYTES} bytes of the new tree.",
+    f"are added, changed and removed. The decoder is held when it has sent {HELD_AFTER_BYTES} bytes of the new tree.",
     time_limit_s=90,
 )
 def update(stage: Stage) -> None:
@@ -149,7 +153,7 @@ def update(stage: Stage) -> None:
     new_source = stage.start_source("new-source", new_served, catalog=new_catalog)
     refused = stage.operation(["update", UPDATED], received, [new_source], catalog=new_catalog, exit_status=5)
     expect(SAVED in refused.stderr(), f"the user's file is not named: {refused.stderr().strip()!r}")
-    expect_equal(manifest(received), everything, "games directory, our own state included, behind the refusal")
+    expect_equal(manifest(received), everything, "games directory, our own state included, after the refusal")
     expect(not new_source.events.all(named("transfer-begin")), "archives were fetched before the refusal")
 
     with FolderWatch(received / UPDATED) as watch, _held_decoder(stage) as (mount, release):
@@ -168,8 +172,7 @@ def update(stage: Stage) -> None:
         expect(manifest(local) == old_tree, "the old tree is not whole while the new one is being staged")
         expect(receiver.is_running, "the update had ended while its decoder was held")
         release.go_on()
-        receiver.wait_for_exit(stage.deadline, "the update")
-        stage.expect_exit(receiver, 0)
+        stage.finish(receiver, 0, "the update")
         changes = watch.changes()
     reference = archives.extract(new_served / UPDATED, stage.dir / "reference")
     tree = _installed_from_archives(stage, receiver, received, UPDATED, new_served, reference)
@@ -222,14 +225,14 @@ def _new_version(stage: Stage) -> Path:
     stage.packed_game(served, UPDATED, tree, "data.eti")
     more = stage.payload("new-more")
     more.prose("more/added.txt", 10_000)
-    # Behind the other one in every order, so that the decoder is held in that one.
+    # After the other one in every order, so that the decoder is held in that one.
     root = stage.packed_game(served, UPDATED, more, "zz-added.eti")
     expect((root / SENTINEL).read_text() == f"{VERSION}\n", "the two versions are one")
     (root / SENTINEL).write_text(f"{NEW_VERSION}\n")
     return served
 
 
-# Stands in for `unrar`: lists as it does, but stops in the middle of an archive's content until it is told to go on.
+# Stands in for `unrar`: lists as it does, but stops in the middle of an archive's content until it may continue.
 _HELD_UNRAR = f"""#!/bin/sh
 if [ "$1" != p ]; then
     exec {TOOLS}/bin/unrar "$@"
@@ -247,7 +250,7 @@ class _Release:
     """Both ends of the two pipes that the held decoder waits at."""
 
     def __init__(self, gate: Path) -> None:
-        # Opened for both directions, so that nobody waits for the other side to open.
+        # Opened for both directions, so that neither side waits for the other to open.
         self._held, self._go_on = (os.open(gate / name, os.O_RDWR) for name in ("held", "go-on"))
 
     def wait_until_held(self, deadline: Deadline) -> None:
@@ -280,8 +283,9 @@ def _held_decoder(stage: Stage) -> Iterator[tuple[Mount, _Release]]:
 @scenario(
     "S23",
     "Remove downloaded files",
-    claim="Archives and sentinel are gone, local/ stays as it is, the state is LocalOnly, and the bytes are counted.",
-    conditions="A game that was downloaded and installed; a second removal is refused.",
+    claim="Archives and sentinel are removed, local/ stays as it is, the state is LocalOnly, and the freed bytes are "
+    "counted.",
+    conditions="A game that was downloaded and installed. A second removal is refused.",
     time_limit_s=60,
 )
 def remove_downloaded_files(stage: Stage) -> None:
@@ -296,7 +300,7 @@ def remove_downloaded_files(stage: Stage) -> None:
     expect_equal(said, [(GAME, len(files), total_size(files))], "what was removed")
     checks.only_local_tree(received, GAME)
     reference = archives.extract(served / GAME, stage.dir / "reference")
-    checks.trees_equal(stage, reference, received / GAME / checks.LOCAL, f"local tree of {GAME} behind the removal")
+    checks.trees_equal(stage, reference, received / GAME / checks.LOCAL, f"local tree of {GAME} after the removal")
     nothing_is_left(received)
     checks.listed_as_not_shareable(stage, received, GAME)
     expect_equal(manifest(received / "bravo-blocks"), other, "the game beside it")
@@ -308,17 +312,17 @@ def remove_downloaded_files(stage: Stage) -> None:
 @scenario(
     "S24",
     "Verify",
-    claim="A flipped byte in local/ or in an archive is found and named, with exit 6; an untouched game exits 0, and "
+    claim="A flipped byte in local/ or in an archive is found and named, with exit 6. An untouched game exits 0, and "
     "so does one to which the user added a file.",
-    conditions="A game of several volumes that was downloaded and installed; sizes and times are as before behind each "
-    "change, and each is taken back before the next.",
+    conditions="A game of several volumes that was downloaded and installed. Every change keeps sizes and times as "
+    "they were, and is undone before the next.",
     time_limit_s=60,
 )
 def verify(stage: Stage) -> None:
     game = "volumes-few"
     source, _, machine, received = _start_with(stage, f"fixture-volumes/{game}")
     stage.operation(["install", game], machine, [source], exit_status=0)
-    source.signal("TERM")
+    source.signal(signal.SIGTERM)
     source.wait_for_exit(stage.deadline)
     root = received / game
     files = {path: node for path, node in manifest(root).items() if node.sha256}
@@ -326,7 +330,7 @@ def verify(stage: Stage) -> None:
 
     sound = stage.operation(["verify", game], machine, exit_status=0, name="sound")
     _found(sound, [], files)
-    expect_equal(manifest(received), before, "games directory behind a comparison")
+    expect_equal(manifest(received), before, "games directory after a comparison")
     in_local = max(path for path, node in files.items() if path.startswith(f"{checks.LOCAL}/") and node.size > 1000)
     in_archive = f"{game}.part2.eti"
     expect(in_archive in files, f"there is no {in_archive} among {', '.join(files)}")
@@ -348,10 +352,10 @@ def verify(stage: Stage) -> None:
 
 def _found(verified: Peer, differences: list[tuple[str, str, str]], files: Manifest) -> None:
     """These differences and no others, and everything was looked at."""
-    told = [
+    reported = [
         (event["part"], event["path"], event["problem"]) for event in verified.events.all(named("verify-difference"))
     ]
-    expect_equal(told, differences, "differences that were told")
+    expect_equal(reported, differences, "differences that were reported")
     finished = verified.events.all(named("verify-finished"))
     expect_equal(len(finished), 1, "`verify-finished` events")
     faults = sum(problem != "added" for _, _, problem in differences)
@@ -364,7 +368,7 @@ def _found(verified: Peer, differences: list[tuple[str, str, str]], files: Manif
 
 @contextmanager
 def _flipped_byte(path: Path, offset: int) -> Iterator[None]:
-    """One bit is another one, and nothing else tells."""
+    """Flips one bit, and changes neither size nor times."""
 
     def flip() -> None:
         before = path.stat()

@@ -1,4 +1,4 @@
-"""What somebody does with the whole program, from the first command on, with nothing but what `--help` says."""
+"""What a user does with the whole program, from the first command on, with only `--help` to go by."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from .. import archives, checks
 from ..contract import expect, expect_equal, scenario
 from ..docker import docker
 from ..events import Event, named
+from ..games import root_bytes
 from ..image import PROGRAM
+from ..listings import listed
 from ..peer import GAMES, STATE, Machine
 from ..stage import Stage
-from .library import listed, root_bytes
 
 GAME = "tournament"
 NEWER_VERSION = "20250915"
@@ -45,11 +46,11 @@ def _last(events: list[Event], name: str) -> Event:
 @scenario(
     "O1",
     "What an organiser does first",
-    claim="Two machines on one network, no --peer and no catalog: peers, list, install --stream, download and update "
-    "do what their help says, all by discovery.",
-    conditions="One machine serves a game; on the other the commands of `--help` are typed one after the other. The "
-    "first two are also read as a person reads them. Then the first machine gets a newer version of the game, without "
-    "being started again.",
+    claim="On two machines on one network, without --peer and without a catalog, peers, list, install --stream, "
+    "download and update do what their help says, all by discovery.",
+    conditions="One machine serves a game. On the other, the commands of `--help` are typed one after the other; the "
+    "first two are also read as a person reads them. Then the first machine gets a newer version of the game, "
+    "without a restart.",
     time_limit_s=120,
 )
 def organiser(stage: Stage) -> None:
@@ -74,21 +75,21 @@ def organiser(stage: Stage) -> None:
     finished = _last(downloaded.events.window(), "download-finished")
     expect_equal((finished["version"], finished["bytes"]), ("20250601", root_bytes(old_root)), "what was downloaded")
     _expect_root_files(stage, old_root, games_dir, "download")
-    checks.trees_equal(stage, reference, games_dir / GAME / checks.LOCAL, "local tree behind the download")
+    checks.trees_equal(stage, reference, games_dir / GAME / checks.LOCAL, "local tree after the download")
 
     mark = source.events.mark()
     newer_root = _pack(stage, "next-version", NEWER_VERSION)
     for name in (f"{GAME}.eti", "version.ini"):
         shutil.copy2(newer_root / name, old_root / f".{name}.new")
         (old_root / f".{name}.new").rename(old_root / name)
-    told = named("library-changed", changed=[GAME])
-    source.wait_for_event(told, stage.deadline, "the newer version to be offered", start=mark)
+    offered = named("library-changed", changed=[GAME])
+    source.wait_for_event(offered, stage.deadline, "the newer version to be offered", start=mark)
     updated = stage.command("updater", machine, "update", GAME, "--games-dir", GAMES)
     expect_equal(_last(updated.events.window(), "download-finished")["version"], NEWER_VERSION, "version downloaded")
     expect_equal(_last(updated.events.window(), "install-finished")["version"], NEWER_VERSION, "version installed")
     _expect_root_files(stage, newer_root, games_dir, "update")
     newer = archives.extract(newer_root, stage.dir / "reference" / "newer")
-    checks.trees_equal(stage, newer, games_dir / GAME / checks.LOCAL, "local tree behind the update")
+    checks.trees_equal(stage, newer, games_dir / GAME / checks.LOCAL, "local tree after the update")
     expected = {
         "state": "ready",
         "version": NEWER_VERSION,
@@ -102,11 +103,11 @@ def organiser(stage: Stage) -> None:
     checks.no_operation_left(games_dir)
 
 
-def _expect_root_files(stage: Stage, expected: Path, games_dir: Path, behind: str) -> None:
+def _expect_root_files(stage: Stage, expected: Path, games_dir: Path, operation: str) -> None:
     """The root files are the source's, byte for byte; of our own there is nothing but local/."""
     found = games_dir / GAME
     names = sorted(path.name for path in found.iterdir())
-    expect_equal(names, sorted([f"{GAME}.eti", checks.LOCAL, "version.ini"]), f"the game root behind the {behind}")
+    expect_equal(names, sorted([f"{GAME}.eti", checks.LOCAL, "version.ini"]), f"the game root after the {operation}")
     for name in (f"{GAME}.eti", "version.ini"):
         same = (found / name).read_bytes() == (expected / name).read_bytes()
-        expect(same, f"{name} is not the source's behind the {behind}")
+        expect(same, f"{name} is not the source's after the {operation}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,42 +10,15 @@ from .. import archives, checks
 from ..contract import expect, expect_equal, scenario
 from ..doubles import LyingSource
 from ..events import named
+from ..games import FIRST, SECOND, add_marker, expect_equal_file_lists, served_by
 from ..peer import Peer, Reachable
 from ..stage import Stage
 from ..trees import sha256
 
 SOLID_GAME = "cnctw"
 
-# Retry order is by peer name: these two put the one that must fail first.
-FIRST = "a-first"
-SECOND = "b-second"
-
 # About half of the solid game.
 FAULT_AT_BYTES = 700_000
-
-
-def add_marker(stage: Stage, game_root: Path, name: str) -> None:
-    """Gives a source's copy of a game one more archive, whose only file says which source it came from.
-
-    The file is stored uncompressed and the names are padded, so that all copies have the same names and sizes on disk
-    and the receiver takes the sources for equal.
-    """
-    tree = stage.payload(f"marker-{name}")
-    tree.file("served-by.txt", f"{name:-<64}\n".encode() * 4)
-    tree.settle()
-    archives.pack(game_root / "zz-marker.eti", tree.root, tree.names, ["-m0"])
-
-
-def served_by(games_dir: Path, game: str) -> str:
-    """The source that the marker in an installed tree names."""
-    return (games_dir / game / checks.LOCAL / "served-by.txt").read_text().split("-----")[0]
-
-
-def expect_equal_file_lists(*game_roots: Path) -> None:
-    """Copies that differ in names or sizes would be told apart before any byte flows."""
-    lists = [sorted((path.name, path.stat().st_size) for path in game_root.iterdir()) for game_root in game_roots]
-    for other in lists[1:]:
-        expect_equal(other, lists[0], "file list of the second source against the first")
 
 
 def _two_sources(stage: Stage) -> dict[str, Path]:
@@ -55,7 +29,7 @@ def _two_sources(stage: Stage) -> dict[str, Path]:
         add_marker(stage, roots[name], name)
     expect_equal_file_lists(roots[FIRST], roots[SECOND])
     markers = [sha256(root / "zz-marker.eti") for root in roots.values()]
-    expect(markers[0] != markers[1], "the sources cannot be told apart")
+    expect(markers[0] != markers[1], "the sources do not differ")
     return roots
 
 
@@ -75,11 +49,13 @@ def _second_source_completed(
 @scenario(
     "S42",
     "Retry fallback",
-    claim="When the first source in order fails before sending, the second completes a fresh stream: progress comes "
-    "only from the second, no staging is left, and all hashes are those of the second source's archives. The same "
-    "holds when the first one's bytes were damaged on the way, except that it then made progress too.",
-    conditions="Two sources with the solid game and equal file lists; the first in order has `--unrar /missing-unrar`, "
-    "and in a second round sends through a proxy that flips one bit. A stored marker file differs between them.",
+    claim="When the first source in order fails before it sends anything, the second completes a fresh stream: "
+    "progress comes only from the second, no staging is left, and all hashes are those of the second source's "
+    "archives. The same holds when bytes of the first source were damaged on the way, except that it then made "
+    "progress too.",
+    conditions="Two sources with the solid game and equal file lists. The first in order has `--unrar "
+    "/missing-unrar`, and in a second round sends through a proxy that flips one bit. A stored marker file differs "
+    "between them.",
     time_limit_s=60,
 )
 def retry_fallback(stage: Stage) -> None:
@@ -94,7 +70,7 @@ def retry_fallback(stage: Stage) -> None:
     expect(not from_broken, f"progress was reported from the source that sent nothing: {from_broken[:1]}")
     _second_source_completed(stage, receiver, received, broken, sound, reference)
     checks.sender_is_clean(stage, broken)
-    broken.signal("TERM")
+    broken.signal(signal.SIGTERM)
     broken.wait_for_exit(stage.deadline)
 
     # This time there are files in staging when the attempt fails, and none of them may be in what is installed.
@@ -111,11 +87,12 @@ def retry_fallback(stage: Stage) -> None:
 @scenario(
     "S57",
     "Lying source",
-    claim="After a source that sends wrong bytes, too few or too many, what was not announced, frames in the wrong "
-    "order or malformed, a forbidden name, a flood, another identity, or nothing, the attempt fails with the code of "
-    "that lie and the next source is used; where all sources lie it is exit 4 and nothing is left.",
-    conditions="One sound source of the solid game, and before it in order a source for every lie in the library's "
-    "list, with an equal file list: one install meets them all. Sources that fall silent are met by a receiver each.",
+    claim="After a source that sends wrong bytes, too few or too many, something that was not announced, frames in "
+    "the wrong order or malformed, a forbidden name, a flood, another identity, or nothing, the attempt fails with "
+    "the code of that lie, and the next source is used. If all sources lie, the install exits 4 and leaves nothing.",
+    conditions="One sound source of the solid game, and ahead of it in order one source for every lie in the "
+    "library's list, with an equal file list: one install meets them all. Each source that falls silent is met by a "
+    "receiver of its own.",
     time_limit_s=180,
 )
 def lying_source(stage: Stage) -> None:
@@ -131,7 +108,7 @@ def lying_source(stage: Stage) -> None:
     }
 
     liars = stage.lying_sources(roots[FIRST], name=FIRST)
-    expect(len(liars) > 80, f"only {len(liars)} lies are told")
+    expect(len(liars) > 80, f"there are only {len(liars)} lies")
     received = stage.games_dir("receiver")
     receiver = stage.install(SOLID_GAME, received, [sound, *liars], exit_status=0)
     _next_source_completed(stage, receiver, received, liars, sound, reference)
@@ -144,8 +121,7 @@ def lying_source(stage: Stage) -> None:
     checks.failed_install_left_nothing(stage, receiver, nowhere_else, before)
 
     for liar, receiver in waiting.items():
-        receiver.wait_for_exit(stage.deadline, f"the install that met {liar.lie}")
-        stage.expect_exit(receiver, 0)
+        stage.finish(receiver, 0, f"the install that met {liar.lie}")
         _next_source_completed(stage, receiver, stage.games_dir(receiver.name), [liar], sound, reference)
 
 
@@ -171,7 +147,7 @@ def _broken_only_source(stage: Stage, breakage: str, damage: Callable[[Path, str
     """One source whose archive is damaged in the middle of a late file: exit 4 and nothing left.
 
     Three archives: a solid one and an ordinary one, where the decoder loses its way, and a stored one, where every
-    byte decodes and only the checksum tells.
+    byte decodes and only the checksum shows the damage.
     """
     for kind, switches in (("solid", ["-s"]), ("ordinary", []), ("stored", ["-m0"])):
         game = f"{breakage}-{kind}"
@@ -181,9 +157,9 @@ def _broken_only_source(stage: Stage, breakage: str, damage: Callable[[Path, str
             tree.prose(f"early/file-{index}.txt", 200_000)
         tree.noise("early/noise.bin", 3_000_000)
         tree.prose("late/damaged.txt", 400_000)
-        tree.prose("late/behind.txt", 50_000)
+        tree.prose("late/after.txt", 50_000)
         served = stage.games_dir(f"source-{kind}")
-        # Solid archives are sorted by `rar` unless told not to; the damage must come late.
+        # Unless -ds is given, `rar` sorts solid archives; the damage must come late.
         game_root = stage.packed_game(served, game, tree, switches=[*switches, "-ds"])
         archive = game_root / f"{game}.eti"
         expect(archives.is_intact(archive), "the archive was not sound to begin with")
@@ -210,9 +186,10 @@ def _expect_bytes_before_failure(receiver: Peer, source: Peer) -> None:
 @scenario(
     "S44",
     "Corrupt archive",
-    claim="A flipped byte in the packed data of the only source's archive: exit 4, no local/, no staging.",
-    conditions="Three archives of one late damaged file each: solid, ordinary and stored; the last decodes to wrong "
-    "bytes of the right length, so that only the checksum tells.",
+    claim="With a flipped byte in the packed data of the only source's archive, the install exits 4 and leaves "
+    "neither local/ nor staging.",
+    conditions="Three archives with one late damaged file each: solid, ordinary and stored. The last decodes to "
+    "wrong bytes of the right length, so that only the checksum shows the damage.",
     time_limit_s=120,
 )
 def corrupt_archive(stage: Stage) -> None:
@@ -222,7 +199,8 @@ def corrupt_archive(stage: Stage) -> None:
 @scenario(
     "S48",
     "Truncated archive",
-    claim="An archive that ends in the middle of a file, on the only source: exit 4, no local/, no staging.",
+    claim="With an archive that ends in the middle of a file on the only source, the install exits 4 and leaves "
+    "neither local/ nor staging.",
     conditions="Three archives cut in the packed data of a late file: solid, ordinary and stored.",
     time_limit_s=120,
 )

@@ -26,9 +26,9 @@ def _copy_of_game(stage: Stage, name: str, *, length: int = 20_000, version: str
 @scenario(
     "S8",
     "Ambiguous metadata",
-    claim="Two sources that disagree one to one are refused with exit 5; nothing is written.",
-    conditions="Two sources of one game and version whose archives differ in size; a third command with only one of "
-    "them succeeds, so each alone is a good source.",
+    claim="If two sources disagree one to one, the install is refused with exit 5 and nothing is written.",
+    conditions="Two sources of one game and version whose archives differ in size. A third command with only one of "
+    "them succeeds, so each is a good source on its own.",
     time_limit_s=60,
 )
 def ambiguous_metadata(stage: Stage) -> None:
@@ -51,9 +51,9 @@ def ambiguous_metadata(stage: Stage) -> None:
 @scenario(
     "S9",
     "Majority wins",
-    claim="Of three sources, one differs: the odd one serves nothing.",
-    conditions="Three sources of one game and version; the archive of the first in name order has another size, so it "
-    "would be tried first if it were not left out. The installed marker says who served.",
+    claim="If one of three sources differs, it serves nothing.",
+    conditions="Three sources of one game and version. The archive of the first in name order has another size; it "
+    "would be tried first if it were not left out. The installed marker says which source served.",
     time_limit_s=60,
 )
 def majority_wins(stage: Stage) -> None:
@@ -72,9 +72,9 @@ def majority_wins(stage: Stage) -> None:
 @scenario(
     "S10",
     "Wrong version",
-    claim="A source with another version than the catalog's is never asked for bytes.",
-    conditions="A source whose own catalog and sentinel agree on an older version than the receiver's catalog; first "
-    "alone, then before a source of the right version.",
+    claim="A source whose version differs from the catalog's is never asked for bytes.",
+    conditions="A source whose own catalog and sentinel agree on an older version than the receiver's catalog: first "
+    "as the only source, then ahead of a source of the right version.",
     time_limit_s=60,
 )
 def wrong_version(stage: Stage) -> None:
@@ -103,8 +103,8 @@ def wrong_version(stage: Stage) -> None:
 @scenario(
     "S11",
     "Not in the catalog",
-    claim="A game that is not in the catalog is refused on the receiver, and neither announced nor served by a source.",
-    conditions="A source with the game and one other; first the receiver's catalog lacks the game, then the source's.",
+    claim="A game that is not in the catalog is refused by the receiver, and a source neither announces nor serves it.",
+    conditions="A source with that game and one other. First the receiver's catalog lacks the game, then the source's.",
     time_limit_s=60,
 )
 def not_in_the_catalog(stage: Stage) -> None:
@@ -131,5 +131,5 @@ def not_in_the_catalog(stage: Stage) -> None:
     offered = [event["game"] for event in stage.list_games(received, [strict]) if named("offered-game")(event)]
     expect_equal(offered, [other], "games that the source offers")
     refused = stage.install(GAME, received, [strict], catalog=with_game, exit_status=3)
-    expect_equal(checks.attempts(refused), [], "attempts for a game that nobody offers")
+    expect_equal(checks.attempts(refused), [], "attempts for a game that no peer offers")
     checks.games_dir_as_before(before, received)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from .. import archives, checks
-from ..contract import Deadline, expect, expect_equal, scenario
+from ..contract import CheckFailed, Deadline, expect, expect_equal, scenario
 from ..peer import Mount, Peer
 from ..stage import VERSION, Stage
 from ..trees import manifest
@@ -29,7 +29,7 @@ GAME = "alpha-arena"
 OTHER_GAME = "bravo-blocks"
 UNFINISHED_GAME = "unfinished"
 
-# Longer than the silence after which a peer gives up on somebody who asks nothing.
+# Longer than the silence after which a peer gives up on a connection without requests.
 ANSWER_LIMIT_S = 20.0
 
 # What a receiver asks for at most at once.
@@ -41,12 +41,13 @@ _ABOUT_GAMES = (Request.DETAILS, Request.TOTALS, Request.STREAM_INSTALL, Request
 @scenario(
     "S12",
     "Serve gate",
-    claim="Raw requests for local/, staging, .lanspread/, `..` and another game's path, and for bytes outside a file, "
-    "are refused; the connection survives or closes cleanly; the peer lives, and no byte of those files comes back.",
-    conditions="A source without a catalog, which serves whatever passes as a game. Behind each of those paths stands "
-    "a sentinel with an intact archive. Every request about a game is sent for each of them, and chunk requests with "
-    "numbers out of range; the same requests for the game that is offered bring what is on disk.",
+    claim="Raw requests for local/, staging, .lanspread/, `..`, another game's path, and bytes outside a file are "
+    "refused. The connection survives or closes cleanly, the peer lives, and no byte of those files comes back.",
+    conditions="A source without a catalog, which serves whatever passes as a game. At each of those paths is a "
+    "sentinel with an intact archive. Every request about a game is sent for each of them, as well as chunk requests "
+    "with numbers out of range. The same requests for the offered game return what is on disk.",
     time_limit_s=120,
+    with_this_machine=True,
 )
 def serve_gate(stage: Stage) -> None:
     games_dir = stage.games_from("source", f"fixture-alpha/{GAME}", f"fixture-bravo/{OTHER_GAME}")
@@ -121,7 +122,7 @@ class _Gate:
             connection.send(about_game(Request.DETAILS, GAME, self._version))
             files = _root_files(_expect_reply(connection, Reply.DETAILS))
             expected = {name: (self._root / name).stat().st_size for name in (f"{GAME}.eti", "version.ini")}
-            expect_equal(files, expected, f"root files of {GAME} as the source tells them")
+            expect_equal(files, expected, f"root files of {GAME} as the source lists them")
             connection.send(about_game(Request.TOTALS, GAME, self._version))
             _expect_reply(connection, Reply.TOTALS)
         with self._connect() as connection:
@@ -145,12 +146,12 @@ class _Gate:
             expect(frame.kind != DATA, f"{what} brought {len(frame.payload)} bytes of data")
             refusal = StreamReply.FAILED if request is Request.STREAM_INSTALL else Reply.REFUSED
             expect_equal(frame.number, refusal, f"first number of the answer to {what}")
-            # It may go on or end here, also while the next request is on its way; when it goes on, it works.
+            # It may continue or end here, also while the next request is on its way; if it continues, it works.
             with contextlib.suppress(ConnectionError):
                 connection.send(about_game(Request.DETAILS, GAME, self._version))
                 frame = connection.frame()
                 if frame is not None:
-                    expect_equal(Reply(frame.number), Reply.DETAILS, f"answer to the request behind {what}")
+                    expect_equal(Reply(frame.number), Reply.DETAILS, f"answer to the request after {what}")
         expect(self._source.is_running, f"{what} has ended the source")
 
     def expect_bad_chunks_refused(self) -> None:
@@ -194,9 +195,10 @@ def _frames(connection: RawConnection) -> Iterator[Frame]:
 
 
 def _expect_reply(connection: RawConnection, expected: Reply) -> Reader:
-    """One answer that has only one part; what stands behind its number."""
+    """One answer that has only one part; what follows its number."""
     frame = connection.frame()
-    expect(frame is not None and frame.kind != DATA, f"no {expected.name} but {frame}")
+    if frame is None or frame.kind == DATA:
+        raise CheckFailed(f"no {expected.name} but {frame}")
     reader = Reader(frame.payload)
     expect_equal(Reply(reader.number()), expected, "answer")
     return reader
@@ -211,7 +213,8 @@ def _chunk(connection: RawConnection) -> bytes:
     content = bytearray()
     while True:
         frame = connection.frame()
-        expect(frame is not None, "the connection ended in the middle of a chunk")
+        if frame is None:
+            raise CheckFailed("the connection ended in the middle of a chunk")
         if frame.kind == DATA:
             content += frame.payload
         elif frame.number == ChunkReply.END:

@@ -1,4 +1,4 @@
-"""What a streamed install leaves behind when everything goes well, and when there is nothing to do."""
+"""What a streamed install leaves when everything goes well, and when there is nothing to do."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ SOLID_GAME = "cnctw"
 @scenario(
     "S39",
     "Streamed install",
-    claim="local/ equals `unrar x`; there is no archive, no sentinel and no staging; the game is LocalOnly; the source "
-    "has zero outbound transfers afterwards.",
-    conditions="One source with the games of fixture-alpha; one of them is installed, and then another.",
+    claim="local/ equals that of `unrar x`. There is no archive, no sentinel and no staging, the game is LocalOnly, "
+    "and the source has no outbound transfers afterwards.",
+    conditions="One source with the games of fixture-alpha. One of them is installed, and then another.",
     time_limit_s=60,
 )
 def streamed_install(stage: Stage) -> None:
@@ -36,10 +36,11 @@ def streamed_install(stage: Stage) -> None:
 @scenario(
     "S40",
     "Streamed receiver is no source",
-    claim="A third peer sees no downloadable entry of a streamed game; installing it from the receiver exits 3 and "
-    "makes no files.",
-    conditions="A source, a receiver that streamed a game from it and now serves its own games directory, and a third "
-    "peer that knows only the receiver. The receiver also serves one downloaded game, which the third peer does see.",
+    claim="A third peer sees no downloadable entry of a streamed game. Installing it from the receiver exits 3 and "
+    "creates no files.",
+    conditions="A source, a receiver that streamed a game from it and now serves its own games directory, and a "
+    "third peer that knows only the receiver. The receiver also serves one downloaded game, which the third peer "
+    "does see.",
     time_limit_s=60,
 )
 def receiver_is_no_source(stage: Stage) -> None:
@@ -63,10 +64,10 @@ def receiver_is_no_source(stage: Stage) -> None:
 @scenario(
     "S41",
     "Solid RAR",
-    claim="As S39 for a solid archive, and the reported byte count equals the sum of the files' sizes; one bit that "
-    "was changed on the way is noticed, and then nothing is installed.",
+    claim="As S39 for a solid archive; the reported byte count equals the sum of the files' sizes. One bit that is "
+    "changed on the way is noticed, and then nothing is installed.",
     conditions="One source with fixture-solid, which `unrar lt` calls solid and which packs as only a solid archive "
-    "does; before the sound install, the same stream comes through a proxy that flips one bit in its second half.",
+    "does. Before the sound install, the same stream comes through a proxy that flips one bit in its second half.",
     time_limit_s=60,
 )
 def solid_archive(stage: Stage) -> None:
@@ -97,9 +98,9 @@ def solid_archive(stage: Stage) -> None:
 @scenario(
     "S43",
     "Already installed",
-    claim="A streamed install of an installed game is refused with exit 5; local/ is untouched.",
-    conditions="A source that could serve; a receiver whose local/ holds other files than the game's, once made by "
-    "hand and once by a streamed install before.",
+    claim="A streamed install of an installed game is refused with exit 5, and local/ is untouched.",
+    conditions="A source that could serve the game, and receivers whose local/ holds other files than the game's: "
+    "one made by hand, one by an earlier streamed install.",
     time_limit_s=60,
 )
 def already_installed(stage: Stage) -> None:
@@ -123,8 +124,8 @@ def already_installed(stage: Stage) -> None:
 @scenario(
     "S47",
     "Several root archives",
-    claim="Root archives are streamed in byte-wise sorted name order, and all payloads are in local/.",
-    conditions="fixture-multi with three more archives, made in another order and named so that byte-wise order "
+    claim="Root archives are streamed in byte-wise order of their names, and all their contents are in local/.",
+    conditions="fixture-multi with three more archives, made in another order, with names whose byte-wise order "
     "differs from alphabetical, numerical and creation order.",
     time_limit_s=60,
 )
@@ -151,7 +152,7 @@ def several_root_archives(stage: Stage) -> None:
     "S56",
     "Many small files",
     claim="A game of 20,000 small files is installed with an equal tree.",
-    conditions="One source; files of 0 to 300 bytes in 200 directories, in one solid archive made for the test.",
+    conditions="One source. Files of 0 to 300 bytes in 200 directories, in one solid archive made for the test.",
     time_limit_s=240,
 )
 def many_small_files(stage: Stage) -> None:

@@ -1,4 +1,4 @@
-"""How fast one download is: told, not judged. What is judged is that the program's own figures are true."""
+"""How fast one download is. The speed is reported, not judged; what is judged is whether the figures are true."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from pathlib import Path
 
 from ..contract import CheckFailed, Deadline, expect, expect_equal, scenario
 from ..docker import docker
-from ..downloads import CHUNK_BYTES, MarkedGame, download_is_whole, marked_game, start_download
+from ..download_checks import CHUNK_BYTES, download_is_whole, start_download
 from ..events import Event, named
+from ..games import MarkedGame, marked_game
 from ..peer import GAMES
 from ..stage import Stage
 
 # 2 GiB.
 ARCHIVE_BYTES = 128 * CHUNK_BYTES
 
-# An event says when it was printed, which may be this much behind what it is about.
+# An event says when it was printed, which may be this long after what it is about.
 _PRINTING_S = 1.0
 
 # Of one figure against another one that was rounded to milliseconds.
@@ -38,13 +39,14 @@ echo done >&3
 @scenario(
     "S37",
     "Single-source throughput",
-    claim="A 2 GiB download's duration, rate and byte counts agree with each other and with the clock of this "
-    "machine; the rate stands beside that of a raw TCP copy of the same run.",
-    conditions="One source and one receiver, and nothing else is running; the archive is sparse at the source, marked "
-    "every 64 KiB, and is written to the receiver's disk in full. The raw copy is of the same file, over the same "
+    claim="Duration, rate and byte counts of a 2 GiB download agree with each other and with the clock of this "
+    "machine. The rate is reported beside that of a raw TCP copy in the same run.",
+    conditions="One source and one receiver, while nothing else runs. The archive is sparse at the source, marked "
+    "every 64 KiB, and written to the receiver's disk in full. The raw copy is of the same file, over the same "
     "network, to the same disk, and is synced as the download is.",
     time_limit_s=240,
     alone=True,
+    with_this_machine=True,
 )
 def throughput(stage: Stage) -> None:
     game = marked_game(stage, ["source"], {"archive.eti": ARCHIVE_BYTES})
@@ -54,7 +56,7 @@ def throughput(stage: Stage) -> None:
     receiver = start_download(stage, game, received, [source])
     receiver.wait_for_exit(stage.deadline, "the download")
     elapsed_s = time.monotonic() - begun
-    stage.expect_exit(receiver, 0)
+    receiver.expect_exit(0)
     download_is_whole(stage, receiver, received, game, [source])
     finished = receiver.events.all(named("download-finished"))[0]
     _figures_agree(receiver.events.window(), finished, elapsed_s)
@@ -85,11 +87,11 @@ def _figures_agree(events: list[Event], finished: Event, elapsed_s: float) -> No
         f"it says {duration_s} s, and begin and end are {between_s:.3f} s apart",
     )
     progress = [event for event in events if event["event"] == "download-progress"]
-    expect(len(progress) >= 2, "too little progress was told to compare the rate with")
+    expect(len(progress) >= 2, "too little progress was reported to compare the rate with")
     counts = [event["bytes"] for event in progress]
     expect_equal(counts, sorted(counts), "order of the byte counts")
     for earlier, later in zip(progress, progress[1:], strict=False):
-        expect(_time_of(later) >= _time_of(earlier), "progress was told out of its order")
+        expect(_time_of(later) >= _time_of(earlier), "progress was reported out of order")
 
 
 def _time_of(event: Event) -> float:

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use lanspread_peer::control::{AskOptions, ControlReply, ControlRequest};
+use lanspread_peer::{AskOptions, ControlReply, ControlRequest};
 use lanspread_peer::{CancellationToken, Peer, PeerClient, PeerError};
 
 use super::saved;
@@ -42,7 +42,7 @@ pub(crate) async fn status(global: &Global, output: Output, status: Status) -> C
         return Ok(());
     }
     let games_dir = status.games.games_dir.ok_or_else(|| {
-        PeerError::Config("whose status? give --peer HOST:PORT, or --games-dir for its daemon".to_owned())
+        PeerError::Config("`status` needs --peer HOST:PORT, or --games-dir to ask its daemon".to_owned())
     })?;
     answer(Backend::daemon(&games_dir)?, output, ControlRequest::Status).await
 }
@@ -54,17 +54,17 @@ pub(crate) async fn operations(output: Output, of: OfDaemon) -> CommandResult {
 pub(crate) async fn events(output: Output, events: Events) -> CommandResult {
     let request = ControlRequest::Events { follow: events.follow };
     match answer(Backend::daemon(&events.games.games_dir)?, output, request).await {
-        // The way to stop following.
+        // Ctrl-C is how a user stops following.
         Err(failure) if failure.code == "cancelled" => Ok(()),
         other => other,
     }
 }
 
 fn options(peers: &PeerList, discovery: &DiscoveryChoice) -> AskOptions {
-    AskOptions { peers: peers.peers.clone(), discovery: discovery.into() }
+    AskOptions::default().with_peers(peers.peers.clone()).with_discovery(discovery.into())
 }
 
-/// The daemon, or a peer that serves nothing and only asks.
+/// The daemon of the games directory, or else a peer of this process that only asks.
 fn backend<'a>(global: &Global, games_dir: &'a Path) -> Result<Backend<'a>, PeerError> {
     Backend::open(games_dir, global.no_daemon, || {
         let mut builder = Peer::builder(games_dir);

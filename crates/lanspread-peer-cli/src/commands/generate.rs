@@ -1,31 +1,14 @@
-//! `completions`, `manual`, `reference`: what is made of the arguments themselves, so that none of it can be out of date.
+//! `completions`, `manual` and `reference`: they are generated from the arguments, so they are never out of date.
 
 use std::fs;
 use std::io::{self, Write};
-use std::path::PathBuf;
 
-use clap::{Args, CommandFactory};
-use clap_complete::Shell;
+use clap::CommandFactory;
+use lanspread_peer::ErrorCategory;
 
-use crate::arguments::Arguments;
+use crate::arguments::{Arguments, Completions, Manual};
 use crate::exit::{CommandResult, Failure};
 use crate::reference;
-
-/// `completions`
-#[derive(Debug, Args)]
-pub(crate) struct Completions {
-    /// The shell
-    #[arg(value_name = "SHELL", value_enum)]
-    shell: Shell,
-}
-
-/// `manual`
-#[derive(Debug, Args)]
-pub(crate) struct Manual {
-    /// Folder for the pages; made if it is not there
-    #[arg(long, env = "LANSPREAD_OUT_DIR", value_name = "DIR")]
-    out_dir: PathBuf,
-}
 
 pub(crate) fn completions(completions: &Completions) -> CommandResult {
     let mut command = Arguments::command();
@@ -41,7 +24,7 @@ pub(crate) fn manual(manual: &Manual) -> CommandResult {
         .and_then(|()| clap_mangen::generate_to(Arguments::command(), &manual.out_dir));
     written.map_err(|error| {
         let message = format!("cannot write the pages to {}: {error}", manual.out_dir.display());
-        Failure { code: "local-io".into(), message, hint: None, status: 7 }
+        Failure::new("local-io", None, message, ErrorCategory::Local)
     })
 }
 

@@ -1,14 +1,14 @@
 //! Operations on games: `install`, `download`, `update`, `uninstall`, `remove`, `verify`.
 //!
-//! All games are asked for at once and run within the limit of whoever does it; one that fails does not keep the
-//! others from being done.
+//! A command requests the operations on all its games at once. The daemon, or the peer of this process, runs as many of
+//! them together as its limit allows. If one fails, the others still run.
 
-use lanspread_peer::control::{ControlReply, ControlRequest};
 use lanspread_peer::{CancellationToken, GameId, OperationKind, OperationOptions, OperationRequest};
+use lanspread_peer::{ControlReply, ControlRequest};
 use tokio::sync::mpsc;
 
 use super::describe;
-use crate::arguments::{Cancel, Decoder, Discard, Global, Install, Local, Operate, Replace};
+use crate::arguments::{Cancel, Decoder, Global, Install, Local, Operate, Uninstall, Update};
 use crate::backend::Backend;
 use crate::exit::{CommandResult, Failure};
 use crate::output::Output;
@@ -16,7 +16,7 @@ use crate::signals::cancel_on_signal;
 
 pub(crate) async fn install(global: &Global, output: Output, install: Install) -> CommandResult {
     let Install { stream, operate, names, decoder, dry_run } = install;
-    let options = OperationOptions { names: names.names.into(), ..options(&operate) };
+    let options = options(&operate).with_names(names.names.into());
     let kind = if stream { OperationKind::StreamInstall } else { OperationKind::Install };
     if dry_run {
         let plan = |game| ControlRequest::Plan { game, options: options.clone() };
@@ -29,15 +29,15 @@ pub(crate) async fn download(global: &Global, output: Output, operate: Operate) 
     perform(global, output, &operate.local, None, OperationKind::Download, &options(&operate)).await
 }
 
-pub(crate) async fn update(global: &Global, output: Output, replace: Replace) -> CommandResult {
-    let Replace { operate, names, decoder, force } = replace;
-    let options = OperationOptions { names: names.names.into(), force: force.force, ..options(&operate) };
+pub(crate) async fn update(global: &Global, output: Output, update: Update) -> CommandResult {
+    let Update { operate, names, decoder, force } = update;
+    let options = options(&operate).with_names(names.names.into()).with_force(force.force);
     perform(global, output, &operate.local, Some(&decoder), OperationKind::Update, &options).await
 }
 
-pub(crate) async fn uninstall(global: &Global, output: Output, discard: Discard) -> CommandResult {
-    let options = OperationOptions { force: discard.force.force, ..OperationOptions::default() };
-    perform(global, output, &discard.local, None, OperationKind::Uninstall, &options).await
+pub(crate) async fn uninstall(global: &Global, output: Output, uninstall: Uninstall) -> CommandResult {
+    let options = OperationOptions::default().with_force(uninstall.force.force);
+    perform(global, output, &uninstall.local, None, OperationKind::Uninstall, &options).await
 }
 
 pub(crate) async fn on_this_machine(
@@ -56,11 +56,9 @@ pub(crate) async fn cancel(output: Output, cancel: Cancel) -> CommandResult {
 }
 
 fn options(operate: &Operate) -> OperationOptions {
-    OperationOptions {
-        peers: operate.peers.peers.clone(),
-        discovery: (&operate.discovery).into(),
-        ..OperationOptions::default()
-    }
+    OperationOptions::default()
+        .with_peers(operate.peers.peers.clone())
+        .with_discovery((&operate.discovery).into())
 }
 
 async fn perform(
@@ -75,7 +73,7 @@ async fn perform(
     run(global, output, local, decoder, request).await
 }
 
-/// Asks for one request per game, of the daemon or of a peer of this process.
+/// Sends one request for each game, to the daemon or to a peer of this process.
 async fn run(
     global: &Global,
     output: Output,
@@ -110,7 +108,7 @@ async fn follow(
             let answered = backend.ask(request).await?;
             answered
                 .each(cancel, async |reply| {
-                    // The printer below lives as long as any of these.
+                    // The printer below receives until the last of these senders is dropped.
                     let _ = replies.send(reply).await;
                     Ok(())
                 })

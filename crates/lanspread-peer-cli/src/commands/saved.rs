@@ -1,7 +1,6 @@
-//! `peers add|remove|list`: the peers that are always asked, wherever they are.
+//! `peers add|remove|list`: the saved peers, which are always asked.
 
-use lanspread_peer::report::Report;
-use lanspread_peer::{PeerError, SavedPeers};
+use lanspread_peer::{Answer, SavedPeers, SavedPeersError};
 
 use crate::arguments::{Global, SavedPeersCommand};
 use crate::exit::CommandResult;
@@ -10,7 +9,7 @@ use crate::output::Output;
 pub(crate) fn run(global: &Global, output: Output, command: SavedPeersCommand) -> CommandResult {
     let saved = SavedPeers::of(global.state_dir.clone())?;
     let report = |peer: &lanspread_peer::PeerAddress, saved| {
-        output.report(&Report::SavedPeer { peer: peer.clone(), saved })
+        output.report(&Answer::SavedPeer { peer: peer.clone(), saved })
     };
     match command {
         SavedPeersCommand::Add(peers) => {
@@ -22,7 +21,7 @@ pub(crate) fn run(global: &Global, output: Output, command: SavedPeersCommand) -
         SavedPeersCommand::Remove(peers) => {
             for peer in &peers.addresses {
                 if !saved.remove(peer)? {
-                    return Err(PeerError::NotSaved { peer: peer.to_string() }.into());
+                    return Err(SavedPeersError::NotSaved { peer: peer.to_string() }.into());
                 }
                 report(peer, false)?;
             }

@@ -1,6 +1,6 @@
-//! `serve`: answers other peers, and does what other commands say, until a signal comes.
+//! `serve`: answers other peers and runs the operations that other commands request, until a signal arrives.
 
-use lanspread_peer::CancellationToken;
+use lanspread_peer::{CancellationToken, accept_commands};
 
 use super::describe;
 use crate::arguments::{Global, Serve};
@@ -17,13 +17,13 @@ pub(crate) async fn run(global: &Global, output: Output, serve: Serve) -> Comman
     let mut reporter = output.listener();
     let manager = ServiceManager::from_environment();
     let begun = async {
-        peer.accept_commands().await?;
+        accept_commands(&peer).await?;
         peer.serve(serve.listen).await
     };
     let address = match begun.await {
         Ok(address) => address,
         Err(error) => {
-            // Takes back what has begun; why it ends is told.
+            // Undoes what has begun. The first error is the one to report.
             let _ = peer.shutdown().await;
             return Err(error.into());
         }
@@ -38,7 +38,7 @@ pub(crate) async fn run(global: &Global, output: Output, serve: Serve) -> Comman
             () = stop.cancelled() => break,
         }
     }
-    manager.stopping("Ending what is being sent");
+    manager.stopping("Ending streams and downloads");
     let stopped = peer.shutdown().await;
     while let Some(event) = events.try_next() {
         reporter.happened(event);

@@ -1,4 +1,4 @@
-//! What stands in a config file, checked against the options that there are.
+//! The content of a config file, checked against the options of all commands.
 
 use std::any::TypeId;
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::exit::Failure;
 
-/// Options that choose the file cannot stand in it.
+/// Options that choose the file cannot be in it.
 const NOT_IN_THE_FILE: [&str; 1] = ["config"];
 
 /// Every key of a config file with its value; each fits at least one option.
@@ -30,7 +30,7 @@ enum Scalar {
     Text(String),
 }
 
-/// What an option takes.
+/// The kind of value that an option takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Flag,
@@ -39,13 +39,13 @@ enum Kind {
 }
 
 impl Settings {
-    /// Reads the text of a file; a reason begins with the line that is wrong.
+    /// Reads the text of a file. The reason of a refusal begins with the line that is wrong.
     pub(super) fn parse(text: &str, command: &Command) -> Result<Self, String> {
         let table = DeTable::parse(text).map_err(|error| match error.span() {
             Some(span) => at_line(text, &span, error.message()),
             None => error.message().to_owned(),
         })?;
-        // The table is sorted by key, but the first wrong line should be the one that is told.
+        // The table is sorted by key, but the first wrong line is the one to report.
         let mut entries: Vec<_> = table.into_inner().into_iter().collect();
         entries.sort_by_key(|(key, _)| key.span().start);
         let mut settings = BTreeMap::new();
@@ -69,17 +69,17 @@ impl Settings {
     fn with_default(&self, option: Arg) -> Arg {
         let Some(value) = key_of(&option).and_then(|key| self.0.get(key)) else { return option };
         let Some(texts) = texts(&option, value) else { return option };
-        // An empty list gives nothing, and a flag that is off is no more given than one that is not there.
+        // An empty list gives no value, and a flag that is off counts as not given.
         let is_given = !texts.is_empty() && *value != Value::One(Scalar::Flag(false));
         let is_required = option.is_required_set() && !is_given;
         option.default_values(texts).required(is_required)
     }
 }
 
-/// What is wrong, and where.
+/// The place of what is wrong, and the reason.
 type Wrong = (Range<usize>, String);
 
-/// The value of a key, if some option of that name takes it and none of those that take its kind refuse it.
+/// The value of a key, if an option of that name takes values of its kind and every option that does accepts it.
 fn check(
     command: &Command,
     key: &str,
@@ -105,7 +105,7 @@ fn check(
     Ok(value)
 }
 
-/// The value without its place, and the place of each of its elements; or the place of what no option takes.
+/// The value without its place, and the place of each element; or the place of a value that no option takes.
 fn convert(value: &Spanned<DeValue<'_>>) -> Result<(Value, Vec<Range<usize>>), Range<usize>> {
     if let DeValue::Array(elements) = value.get_ref() {
         let scalars: Result<_, _> = elements.iter().map(scalar).collect();
@@ -126,7 +126,7 @@ fn scalar(value: &Spanned<DeValue<'_>>) -> Result<Scalar, Range<usize>> {
     }
 }
 
-/// The option's name in a config file, if it has one.
+/// The key of an option in a config file, if it has one.
 fn key_of(option: &Arg) -> Option<&str> {
     let is_setting = matches!(
         option.get_action(),
@@ -135,7 +135,7 @@ fn key_of(option: &Arg) -> Option<&str> {
     option.get_long().filter(|long| is_setting && !NOT_IN_THE_FILE.contains(long))
 }
 
-/// The options of that name, in whichever commands.
+/// The options of that name in all commands.
 fn options_named<'a>(command: &'a Command, key: &str) -> Vec<&'a Arg> {
     let own = command.get_arguments().filter(|option| key_of(option) == Some(key));
     own.chain(command.get_subcommands().flat_map(|subcommand| options_named(subcommand, key))).collect()
@@ -160,8 +160,8 @@ fn takes_several(option: &Arg) -> bool {
     matches!(option.get_action(), ArgAction::Append) || values_max > 1
 }
 
-/// The words that give an option this value, if it is of the option's kind. An option that takes one value takes a list
-/// of one; given more, it has to be named on the command line.
+/// The words that give an option this value, if the value is of the option's kind. An option that takes one value also
+/// takes a list of one. A longer list does not apply to it, so it must be given on the command line.
 fn texts(option: &Arg, value: &Value) -> Option<Vec<String>> {
     let scalars = match value {
         Value::One(scalar) => std::slice::from_ref(scalar),
@@ -178,12 +178,12 @@ fn texts(option: &Arg, value: &Value) -> Option<Vec<String>> {
     scalars.iter().map(text).collect()
 }
 
-/// Lets the option's own parser judge a value, on a command line of nothing else.
+/// Lets the option's own parser judge a value, on a command line with nothing else.
 fn accept(option: &Arg, text: &str) -> Result<(), String> {
     if kind(option) == Kind::Flag {
         return Ok(());
     }
-    // What is counted gets its parser only when the command is built.
+    // An option that is counted gets its parser only when the command is built.
     let parser = match option.get_action() {
         ArgAction::Count => value_parser!(u8).into(),
         _ => option.get_value_parser().clone(),
@@ -200,7 +200,7 @@ fn accept(option: &Arg, text: &str) -> Result<(), String> {
     parsed.map(|_| ()).map_err(|error| Failure::from(error).message)
 }
 
-/// What the options of one name take, in words.
+/// The values that the options of one name take, in words.
 fn wanted(options: &[&Arg]) -> String {
     let mut kinds: Vec<&str> = Vec::new();
     for option in options {
@@ -221,7 +221,7 @@ fn wanted(options: &[&Arg]) -> String {
 fn unknown(command: &Command, key: &str) -> String {
     let with_dashes = key.replace('_', "-");
     if NOT_IN_THE_FILE.contains(&key) {
-        format!("`{key}` chooses the file and cannot stand in it")
+        format!("`{key}` chooses the file and cannot be in it")
     } else if with_dashes != key && !options_named(command, &with_dashes).is_empty() {
         format!("there is no option `{key}`; it is `{with_dashes}`")
     } else {

@@ -2,7 +2,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use super::*;
 
-/// One option of every kind, and one name that means one value here and several there.
+/// One option of every kind, and one name whose option takes one value in one command and several in another.
 fn command() -> Command {
     let flag = |name: &'static str| Arg::new(name).long(name).action(ArgAction::SetTrue);
     let text = |name: &'static str| Arg::new(name).long(name);
@@ -52,18 +52,22 @@ fn the_command_line_wins_over_the_file() {
     let words = ["serve", "--games-dir", "/here", "--max-streams", "6"];
     assert_eq!(of_subcommand(text, &words, "games-dir"), ["/here"]);
     assert_eq!(of_subcommand(text, &words, "max-streams"), ["6"]);
-    assert_eq!(of_subcommand(text, &["list", "--peer", "c:3"], "peer"), ["c:3"], "it replaces the list");
+    assert_eq!(
+        of_subcommand(text, &["list", "--peer", "c:3"], "peer"),
+        ["c:3"],
+        "the command line replaces the list"
+    );
 }
 
 #[test]
-fn a_list_goes_to_those_that_take_one() {
+fn a_list_applies_to_options_that_take_one() {
     assert_eq!(of_subcommand("peer = ['a:1', 'b:2']", &["list"], "peer"), ["a:1", "b:2"]);
-    assert!(run("peer = ['a:1', 'b:2']", &["status"]).is_err(), "which of the two is not for us to say");
+    assert!(run("peer = ['a:1', 'b:2']", &["status"]).is_err(), "a list of two was taken for one value");
     for one in ["peer = ['a:1']", "peer = 'a:1'"] {
         assert_eq!(of_subcommand(one, &["status"], "peer"), ["a:1"]);
         assert_eq!(of_subcommand(one, &["list"], "peer"), ["a:1"]);
     }
-    assert!(run("peer = []", &["list"]).is_err(), "nothing is given");
+    assert!(run("peer = []", &["list"]).is_err(), "an empty list was taken for a value");
 }
 
 #[test]
@@ -114,7 +118,7 @@ fn a_bad_element_is_named_with_its_own_line() {
     assert!(reason.starts_with("line 3: invalid value 'nonsense' for '--peer <HOST:PORT>'"), "{reason}");
 }
 
-/// Whatever is an option is a key; nobody has to remember this file when adding one.
+/// A new option becomes a key without a change here.
 #[test]
 fn every_option_is_a_key() {
     fn visit(command: &Command, root: &Command) {
@@ -124,7 +128,7 @@ fn every_option_is_a_key() {
                 ArgAction::Help | ArgAction::Version => continue,
                 _ if long == "config" => continue,
                 ArgAction::Count => format!("{long} = 1"),
-                // Right for a flag; for others it is the value that is refused, and not the key.
+                // This suits a flag. For other options the value is refused, but not the key.
                 _ => format!("{long} = true"),
             };
             let reason = Settings::parse(&text, root).err().unwrap_or_default();
@@ -136,7 +140,7 @@ fn every_option_is_a_key() {
 }
 
 #[test]
-fn the_users_file_is_looked_for_before_the_machines() {
+fn the_users_file_is_tried_before_the_machines() {
     let paths = |config_home: Option<&str>, home: Option<&str>| {
         let paths = default_paths(config_home.map(Into::into), home.map(Into::into));
         paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>()

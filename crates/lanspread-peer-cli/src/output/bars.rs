@@ -1,4 +1,4 @@
-//! Progress for people: one bar per game on a terminal, a line now and then elsewhere.
+//! Progress for people: one bar for each game on a terminal, and an occasional line elsewhere.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -6,24 +6,24 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use lanspread_peer::{GameId, PeerEvent};
 
-use super::human::print_message;
+use super::lines::print_message;
 use super::words;
 
-/// Without a terminal a line about one game comes at most this often.
+/// Without a terminal, a game gets at most one line in this time.
 const LINE_INTERVAL: Duration = Duration::from_secs(15);
 const TEMPLATE: &str = "{prefix} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} ETA {eta} {msg}";
 
-/// How far one game is.
+/// The progress of one game.
 pub(super) struct Progress<'e> {
     game: &'e GameId,
     bytes: u64,
     bytes_total: u64,
-    /// What is going on, or from whom.
+    /// What is being done, or which peers send.
     what: String,
 }
 
 impl<'e> Progress<'e> {
-    /// What an event says about progress.
+    /// The progress that an event reports, if it reports any.
     pub(super) fn of(event: &'e PeerEvent) -> Option<Self> {
         let (game, bytes, bytes_total, what) = match event {
             PeerEvent::StreamProgress { game, peer, bytes, bytes_total } => {
@@ -45,7 +45,7 @@ impl<'e> Progress<'e> {
     }
 }
 
-/// Where progress is shown.
+/// The place where progress is shown.
 pub(super) enum Bars {
     Terminal { all: MultiProgress, of_game: HashMap<GameId, ProgressBar>, attempts: HashMap<GameId, usize> },
     Lines(HashMap<GameId, Instant>),
@@ -60,18 +60,18 @@ impl Bars {
         }
     }
 
-    /// A line above the bars.
+    /// Prints a line above the bars.
     pub(super) fn line(&self, text: &str) {
         match self {
             Self::Terminal { all, of_game, .. } if !of_game.is_empty() => {
-                // A terminal that is gone has no reader to tell.
+                // If the terminal is gone, there is no reader to report that to.
                 let _ = all.println(text);
             }
             _ => print_message(text),
         }
     }
 
-    /// Remembers which attempt a game is at, to show it beside its bar.
+    /// Remembers the number of a game's attempt, to show it beside the bar.
     pub(super) fn attempt(&mut self, game: &GameId, attempt: usize) {
         if let Self::Terminal { attempts, .. } = self {
             attempts.insert(game.clone(), attempt);
@@ -88,7 +88,7 @@ impl Bars {
                         bar.set_style(style);
                     }
                     bar.set_prefix(game.to_string());
-                    // What was here already did not come at any rate.
+                    // Bytes that were already on this machine do not count for the rate.
                     bar.set_position(*bytes);
                     bar.reset_eta();
                     bar
@@ -98,20 +98,20 @@ impl Bars {
                 bar.set_length(*bytes_total);
                 bar.set_position(*bytes);
             }
-            Self::Lines(told) => {
+            Self::Lines(shown) => {
                 let now = Instant::now();
-                let last = *told.entry((*game).clone()).or_insert(now);
+                let last = *shown.entry((*game).clone()).or_insert(now);
                 if now.duration_since(last) >= LINE_INTERVAL {
-                    told.insert((*game).clone(), now);
+                    shown.insert((*game).clone(), now);
                     let percent = u128::from(*bytes) * 100 / u128::from((*bytes_total).max(1));
-                    let (here, total) = (words::bytes(*bytes), words::bytes(*bytes_total));
-                    print_message(&format!("{game}: {percent} %, {here} of {total} {what}"));
+                    let (done, total) = (words::bytes(*bytes), words::bytes(*bytes_total));
+                    print_message(&format!("{game}: {percent} %, {done} of {total} {what}"));
                 }
             }
         }
     }
 
-    /// The game's bar is done.
+    /// Removes the game's bar.
     pub(super) fn end(&mut self, game: &GameId) {
         match self {
             Self::Terminal { of_game, .. } => {
@@ -119,8 +119,8 @@ impl Bars {
                     bar.finish_and_clear();
                 }
             }
-            Self::Lines(told) => {
-                told.remove(game);
+            Self::Lines(shown) => {
+                shown.remove(game);
             }
         }
     }

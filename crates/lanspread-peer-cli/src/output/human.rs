@@ -1,45 +1,18 @@
-//! Lines and progress bars for people.
+//! Events for people: lines, and progress bars on a terminal.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 
 use lanspread_peer::PeerEvent;
-use lanspread_peer::control::ReportedEvent;
+use lanspread_peer::ReportedEvent;
 
 use super::bars::{Bars, Progress};
-use super::{Reporter, words};
-
-/// Prints a line of data.
-pub(super) fn print(text: &str) -> io::Result<()> {
-    let mut stdout = io::stdout().lock();
-    writeln!(stdout, "{text}")?;
-    stdout.flush()
-}
-
-/// Prints a line that is no data.
-pub(super) fn print_message(line: &str) {
-    // When even stderr is gone there is nobody left to tell.
-    let _ = writeln!(io::stderr().lock(), "{line}");
-}
-
-/// Prints the one line of a failed command.
-pub(super) fn print_error(line: &str) {
-    let rest = line.strip_prefix("error:").filter(|_| in_colour());
-    match rest {
-        Some(rest) => print_message(&format!("\u{1b}[1;31merror:\u{1b}[0m{rest}")),
-        None => print_message(line),
-    }
-}
-
-/// Whether stderr may be coloured: a terminal, and no `NO_COLOR` (<https://no-color.org>).
-pub(crate) fn in_colour() -> bool {
-    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    !refused && io::stderr().is_terminal()
-}
+use super::reporter::Reporter;
+use super::words;
 
 /// Shows events as lines, and progress as bars on a terminal.
 pub(super) struct HumanReporter {
     bars: Bars,
-    /// Everything that happens at a peer is shown, not the operations of this command.
+    /// Whether everything that happens at a peer is shown, and not only the operations of this command.
     is_listener: bool,
 }
 

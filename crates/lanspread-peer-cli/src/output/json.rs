@@ -3,11 +3,12 @@
 use std::io::{self, Write};
 use std::time::SystemTime;
 
-use lanspread_peer::control::ReportedEvent;
+use lanspread_peer::{Answer, ReportedEvent};
 use serde::Serialize;
 
-use super::Reporter;
+use super::reporter::Reporter;
 use crate::exit::Failure;
+use crate::hints;
 
 /// An object with the time at which it is printed.
 #[derive(Serialize)]
@@ -16,6 +17,14 @@ struct Stamped<'a, T> {
     object: &'a T,
     /// RFC 3339, UTC, milliseconds.
     time: String,
+}
+
+/// An answer with the hint that the command adds to it.
+#[derive(Serialize)]
+struct Hinted<'a> {
+    #[serde(flatten)]
+    answer: &'a Answer,
+    hint: Option<&'static str>,
 }
 
 /// A failed command.
@@ -30,7 +39,7 @@ struct FailureObject<'a> {
 }
 
 /// Prints one object as one line.
-pub(super) fn print(object: &impl Serialize, at: SystemTime) -> io::Result<()> {
+fn print(object: &impl Serialize, at: SystemTime) -> io::Result<()> {
     let time = humantime::format_rfc3339_millis(at).to_string();
     let mut line = serde_json::to_vec(&Stamped { object, time })?;
     line.push(b'\n');
@@ -39,9 +48,18 @@ pub(super) fn print(object: &impl Serialize, at: SystemTime) -> io::Result<()> {
     stdout.flush()
 }
 
+/// Prints one object of an answer.
+pub(super) fn print_answer(answer: &Answer) -> io::Result<()> {
+    let now = SystemTime::now();
+    match answer {
+        Answer::NobodyFound { .. } => print(&Hinted { answer, hint: hints::of_report(answer) }, now),
+        _ => print(answer, now),
+    }
+}
+
 pub(super) fn print_failure(failure: &Failure) {
     let Failure { code, message, hint, status } = failure;
-    let object = FailureObject { code, message, hint: hint.as_deref(), exit_status: *status };
+    let object = FailureObject { code, message, hint: *hint, exit_status: *status };
     if let Err(error) = print(&object, SystemTime::now()) {
         tracing::debug!("stdout: {error}");
     }
@@ -52,7 +70,7 @@ pub(super) struct JsonReporter;
 
 impl Reporter for JsonReporter {
     fn event(&mut self, event: &ReportedEvent) {
-        // A closed stdout must not stop an install half-way.
+        // A closed stdout must not stop an install midway.
         if let Err(error) = print(&event.event, event.at) {
             tracing::debug!("stdout: {error}");
         }

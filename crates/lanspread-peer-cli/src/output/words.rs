@@ -1,18 +1,20 @@
-//! Events and reports in words. Pure.
+//! Events and reports in words. Nothing here does I/O.
 
 use std::time::Duration;
 
 use indicatif::HumanBytes;
-use lanspread_peer::event::SourceShare;
-use lanspread_peer::report::Report;
+use lanspread_peer::Answer;
+use lanspread_peer::SourceShare;
 use lanspread_peer::{GameVersion, PeerEvent, PeerName};
 
-/// A size in human units.
+use crate::hints;
+
+/// A size in the largest unit that fits.
 pub(super) fn bytes(count: u64) -> String {
     HumanBytes(count).to_string()
 }
 
-/// A duration in human units: tenths of a second below ten seconds, whole ones above.
+/// A duration: with tenths of a second below ten seconds, in whole seconds above.
 pub(super) fn duration(milliseconds: u64) -> String {
     if milliseconds < 10_000 {
         return format!("{}.{} s", milliseconds / 1000, milliseconds % 1000 / 100);
@@ -20,7 +22,7 @@ pub(super) fn duration(milliseconds: u64) -> String {
     humantime::format_duration(Duration::from_secs(milliseconds / 1000)).to_string()
 }
 
-/// A rate in human units.
+/// A rate in the largest unit that fits.
 fn rate(count: u64, milliseconds: u64) -> String {
     let per_second = u128::from(count) * 1000 / u128::from(milliseconds.max(1));
     format!("{}/s", bytes(u64::try_from(per_second).unwrap_or(u64::MAX)))
@@ -41,7 +43,7 @@ pub(super) fn ends_progress(event: &PeerEvent) -> bool {
     )
 }
 
-/// One line about an event; nothing for those that a line would not help.
+/// One line about an event; nothing for an event that people need no line about.
 pub(super) fn event(event: &PeerEvent) -> Option<String> {
     Some(match event {
         PeerEvent::PeerReady { addr, name, .. } => format!("{name} listens on {addr}"),
@@ -66,8 +68,11 @@ pub(super) fn event(event: &PeerEvent) -> Option<String> {
             )
         }
         PeerEvent::DownloadBegin { game, version, sources, files, bytes_total, bytes_kept } => {
-            let kept =
-                if *bytes_kept > 0 { format!(", {} are here", bytes(*bytes_kept)) } else { String::new() };
+            let kept = if *bytes_kept > 0 {
+                format!(", {} already fetched", bytes(*bytes_kept))
+            } else {
+                String::new()
+            };
             format!("{game} {version}: {files} files, {}{kept}; from {}", bytes(*bytes_total), names(sources))
         }
         PeerEvent::DownloadSourceFailed { game, peer, message, .. } => {
@@ -81,7 +86,7 @@ pub(super) fn event(event: &PeerEvent) -> Option<String> {
             shares(sources)
         ),
         PeerEvent::DownloadFailed { game, bytes_kept, .. } if *bytes_kept > 0 => {
-            format!("{game}: {} are kept for the next try", bytes(*bytes_kept))
+            format!("{game}: {} are kept for the next download", bytes(*bytes_kept))
         }
         PeerEvent::InstallFinished { game, version, files, bytes: count, duration_ms } => {
             format!(
@@ -91,11 +96,11 @@ pub(super) fn event(event: &PeerEvent) -> Option<String> {
             )
         }
         PeerEvent::AlreadyCurrent { game, version } => {
-            format!("{game} has version {version}, which is wanted")
+            format!("{game} is already at version {version}")
         }
         PeerEvent::UninstallFinished { game } => format!("{game} is uninstalled"),
         PeerEvent::RemoveFinished { game, files, bytes: count } => {
-            format!("{game}: {files} downloaded files removed, {} are free again", bytes(*count))
+            format!("{game}: {files} downloaded files removed, {} freed", bytes(*count))
         }
         PeerEvent::VerifyDifference { game, part, path, problem } => {
             format!("{game}: {part} {path}: {}", problem_words(problem))
@@ -103,7 +108,7 @@ pub(super) fn event(event: &PeerEvent) -> Option<String> {
         PeerEvent::VerifyFinished { game, files, bytes: count, differences, added } => {
             let added = if *added > 0 { format!(", {added} added by you") } else { String::new() };
             let found =
-                if *differences == 0 { "no difference".to_owned() } else { format!("{differences} differ") };
+                if *differences == 0 { "no differences".to_owned() } else { format!("{differences} differ") };
             format!("{game}: {files} files, {} compared: {found}{added}", bytes(*count))
         }
         PeerEvent::LibraryChanged { revision, games, .. } => {
@@ -115,7 +120,7 @@ pub(super) fn event(event: &PeerEvent) -> Option<String> {
         PeerEvent::DuplicateIdentity { peer, names: peers, addrs } => {
             let addresses: Vec<String> = addrs.iter().map(ToString::to_string).collect();
             format!(
-                "the identity {peer} is used twice, by {} at {}: a state directory was copied; remove peer-id in one",
+                "two running peers have the identity {peer}: {} at {}; a state directory was copied, so remove peer-id from one of them",
                 names(peers),
                 addresses.join(" and ")
             )
@@ -126,12 +131,12 @@ pub(super) fn event(event: &PeerEvent) -> Option<String> {
         }
         PeerEvent::OperationBegin { kind, game, .. } => format!("{kind} {game} begins"),
         PeerEvent::OperationEnd { kind, game, outcome, .. } => format!("{kind} {game}: {outcome}"),
-        PeerEvent::EventsLost { count } => format!("{count} events were lost: they came too fast"),
+        PeerEvent::EventsLost { count } => format!("{count} events were lost: they arrived too fast"),
         _ => return None,
     })
 }
 
-/// Whether an event is about operations as such; their own commands do not need to be told.
+/// Whether an event is about operations as such. A command that runs operations does not show these.
 pub(super) fn is_about_operations(event: &PeerEvent) -> bool {
     matches!(
         event,
@@ -146,7 +151,7 @@ fn names(peers: &[PeerName]) -> String {
 
 fn shares(sources: &[SourceShare]) -> String {
     if sources.is_empty() {
-        return "what was here".to_owned();
+        return "an earlier attempt".to_owned();
     }
     let shares: Vec<String> =
         sources.iter().map(|share| format!("{} ({})", share.peer, bytes(share.bytes))).collect();
@@ -156,32 +161,31 @@ fn shares(sources: &[SourceShare]) -> String {
 fn problem_words(problem: &str) -> &str {
     match problem {
         "missing" => "is missing",
-        "size" => "has another size",
-        "content" => "has other content",
+        "size" => "has a different size",
+        "content" => "has different content",
         "added" => "is not part of the game",
         other => other,
     }
 }
 
 /// A report in words.
-pub(super) fn report(report: &Report) -> String {
+pub(super) fn report(report: &Answer) -> String {
     match report {
-        Report::LocalGame { game, version, installed_version, downloaded, installed, .. } => {
+        Answer::LocalGame { game, version, installed_version, downloaded, installed, .. } => {
             let version = version.as_ref().or(installed_version.as_ref()).map_or("-", GameVersion::as_str);
             format!("{game}  {version}  {}", state_words(*downloaded, *installed))
         }
-        Report::OfferedGame { game, version, bytes: count, peers, .. } => {
+        Answer::OfferedGame { game, version, bytes: count, peers, .. } => {
             format!("{game}  {version}  offered by {}  {}", names(peers), bytes(*count))
         }
-        Report::Peer { name, addr, games, .. } => format!("{name}  {addr}  {games} games"),
-        Report::PeerUnavailable { peer, message, .. } => format!("{peer}: {message}"),
-        Report::NobodyFound { message, hint } => match hint {
-            Some(hint) => format!("{message} ({hint})"),
-            None => message.clone(),
-        },
-        Report::SavedPeer { peer, saved: true } => format!("{peer}"),
-        Report::SavedPeer { peer, saved: false } => format!("{peer} is not asked any more"),
-        Report::PeerStatus {
+        Answer::Peer { name, addr, games, .. } => format!("{name}  {addr}  {games} games"),
+        Answer::PeerUnavailable { peer, message, .. } => {
+            format!("{peer}: {}", hints::with_hint(message, hints::of_report(report)))
+        }
+        Answer::NobodyFound { message, .. } => hints::with_hint(message, hints::of_report(report)),
+        Answer::SavedPeer { peer, saved: true } => format!("{peer}"),
+        Answer::SavedPeer { peer, saved: false } => format!("{peer} is no longer saved"),
+        Answer::PeerStatus {
             name, addr, games, active_outbound_transfers, streams_max, connections, ..
         } => {
             format!(
@@ -190,12 +194,12 @@ pub(super) fn report(report: &Report) -> String {
                 games.len()
             )
         }
-        Report::Operation { kind, game, running, followers, .. } => {
-            let state = if *running { "runs" } else { "waits" };
+        Answer::Operation { kind, game, running, followers, .. } => {
+            let state = if *running { "running" } else { "waiting" };
             format!("{kind} {game}  {state}  {followers} followers")
         }
-        Report::OperationsCancelled { game, count } => format!("{game}: {count} operations cancelled"),
-        Report::StreamInstallPlan { .. } => plan(report),
+        Answer::OperationsCancelled { game, count } => format!("{game}: {count} operations cancelled"),
+        Answer::StreamInstallPlan { .. } => plan(report),
         other => format!("{other:?}"),
     }
 }
@@ -210,8 +214,8 @@ fn state_words(downloaded: bool, installed: bool) -> &'static str {
     }
 }
 
-fn plan(report: &Report) -> String {
-    let Report::StreamInstallPlan {
+fn plan(report: &Answer) -> String {
+    let Answer::StreamInstallPlan {
         game,
         version,
         sources,
@@ -256,11 +260,11 @@ mod tests {
 
     #[test]
     fn a_streamed_game_shows_the_version_of_its_receipt() {
-        let game = Report::LocalGame {
+        let game = Answer::LocalGame {
             game: "g".parse().unwrap(),
             version: None,
             installed_version: Some("7".parse().unwrap()),
-            state: lanspread_peer::library::state::Availability::LocalOnly,
+            state: lanspread_peer::Availability::LocalOnly,
             downloaded: false,
             installed: true,
             bytes: 0,

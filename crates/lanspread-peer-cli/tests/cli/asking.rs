@@ -1,12 +1,12 @@
-//! `--dry-run`, `list`, `peers`, `status`: they say and change nothing.
+//! `--dry-run`, `list`, `peers` and `status`: they print answers and change nothing.
 
 use std::fs;
 
 use crate::support::{Receiver, Source, dead_address, finish, fixtures, peer};
 
-/// A dry run says sources, sizes and space, and changes nothing.
+/// It prints sources, sizes and space, and changes nothing.
 #[test]
-fn a_dry_run_says_what_would_happen() {
+fn a_dry_run_shows_what_would_happen() {
     let games = fixtures("fixture-solid");
     let (b, a) = (Source::start("b", &games), Source::start("a", &games));
     let receiver = Receiver::new();
@@ -39,9 +39,9 @@ fn a_dry_run_says_what_would_happen() {
     receiver.assert_untouched();
 }
 
-/// A dry run fails as the install would.
+/// It fails as the install would.
 #[test]
-fn a_dry_run_of_what_cannot_be_fails() {
+fn a_dry_run_of_an_impossible_install_fails() {
     let source = Source::start("only", &fixtures("fixture-encrypted"));
     let receiver = Receiver::new();
     finish(receiver.install("no-such-game", &[&source]).arg("--dry-run")).failed(3, &["no-such-game"]);
@@ -50,7 +50,7 @@ fn a_dry_run_of_what_cannot_be_fails() {
     finish(receiver.install("encrypted-data", &[&source]).arg("--dry-run")).failed(5, &["already installed"]);
 }
 
-/// A streamed game is installed but not shareable, and is not offered; a source's games are.
+/// A streamed game is installed but not shareable, so it is not offered. The games of a source are offered.
 #[test]
 fn list_shows_local_and_offered_games() {
     let source = Source::start("only", &fixtures("fixture-alpha"));
@@ -72,7 +72,7 @@ fn list_shows_local_and_offered_games() {
     let text = list(&[]).succeeded().stdout.clone();
     assert!(text.contains("installed, not shareable"), "{text}");
 
-    // What is installed but not downloaded is offered to nobody.
+    // A game that is installed but not downloaded is not offered.
     let relay = Source::start("relay", &receiver.games());
     assert_eq!(relay.status()["games"], serde_json::json!([]));
     let second = Receiver::new();
@@ -80,7 +80,7 @@ fn list_shows_local_and_offered_games() {
     second.assert_untouched();
 }
 
-/// A peer that does not answer is said on stderr; the others are listed all the same.
+/// A peer that does not answer is reported on stderr, and the others are still listed.
 #[test]
 fn one_dead_peer_does_not_hide_the_others() {
     let source = Source::start("only", &fixtures("fixture-alpha"));
@@ -97,9 +97,9 @@ fn one_dead_peer_does_not_hide_the_others() {
     peers(&[]).failed(2, &["--peer HOST:PORT"]);
 }
 
-/// `status` says what a source serves and does, to programs and to people.
+/// `status` shows programs and people what a source serves and does.
 #[test]
-fn status_says_what_a_source_does() {
+fn status_shows_what_a_source_does() {
     let source = Source::start_with("only", &fixtures("fixture-solid"), ["--max-streams", "3"]);
     let status = source.status();
     assert_eq!((&status["name"], &status["peer"]), (&"only".into(), &source.ready["peer"]));
@@ -117,7 +117,7 @@ fn status_says_what_a_source_does() {
     ask(&dead).failed(3, &[&dead]);
 }
 
-/// A failed command prints an `error` object on stdout for programs, beside the line on stderr for people.
+/// A failed command prints an `error` object for programs on stdout and a line for people on stderr.
 #[test]
 fn a_failure_is_an_object_too() {
     let receiver = Receiver::new();
@@ -125,9 +125,9 @@ fn a_failure_is_an_object_too() {
     done.failed(2, &[]);
     let error = done.one("error");
     assert_eq!((&error["code"], &error["exit_status"]), (&"no-peers".into(), &2.into()));
-    let told =
+    let line =
         format!("error: {} ({})\n", error["message"].as_str().unwrap(), error["hint"].as_str().unwrap());
-    assert_eq!(done.stderr, told);
+    assert_eq!(done.stderr, line);
 }
 
 /// `--version` and `--help` are answers, not failures.

@@ -1,4 +1,5 @@
-//! Archives that are broken, locked away or hostile: refused as a whole, with nothing installed and nothing outside.
+//! Archives that are damaged, encrypted or hostile are refused as a whole: nothing is installed, and nothing is written
+//! elsewhere.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,8 +8,9 @@ use tempfile::TempDir;
 
 use crate::support::{Receiver, Source, Tree, finish, fixtures, tool};
 
-/// Every hostile fixture, and whether `--names native` accepts it: a name that Windows cannot hold, or would take for
-/// another one, is an ordinary name on Linux. What would leave the tree, or stand in its own way, is never accepted.
+/// Every hostile fixture, and whether `--names native` accepts it. A name that Windows cannot hold, or cannot tell from
+/// another one, is an ordinary name on Linux. A name that leads out of the tree, or conflicts with another entry, is
+/// never accepted.
 const HOSTILE: [(&str, bool); 15] = [
     ("hostile-absolute", false),
     ("hostile-backslash", true),
@@ -33,16 +35,16 @@ fn assert_nothing_escaped() {
     }
 }
 
-/// No hostile archive is forgotten above.
+/// The table above is complete.
 #[test]
-fn every_hostile_fixture_is_known_here() {
+fn the_table_has_every_hostile_fixture() {
     let folder = fs::read_dir(fixtures("fixture-hostile")).unwrap();
-    let mut there: Vec<String> = folder.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
-    there.sort();
-    assert_eq!(there, HOSTILE.map(|(game, _)| game));
+    let mut found: Vec<String> = folder.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    found.sort();
+    assert_eq!(found, HOSTILE.map(|(game, _)| game));
 }
 
-/// Portable names, both decoders: every hostile archive is refused as a whole.
+/// With portable names and either decoder.
 #[test]
 fn hostile_archives_are_refused_as_a_whole() {
     let unrar = tool("unrar");
@@ -60,9 +62,9 @@ fn hostile_archives_are_refused_as_a_whole() {
     }
 }
 
-/// Native names: what this system can hold is installed under exactly its name; everything else is refused as before.
+/// A name that this system can hold is installed exactly. Every other name is refused as before.
 #[test]
-fn native_names_accept_what_this_system_holds_and_nothing_more() {
+fn native_names_accept_only_what_this_system_can_hold() {
     let source = Source::start("hostile", &fixtures("fixture-hostile"));
     for (game, accepted) in HOSTILE {
         let receiver = Receiver::new();
@@ -89,7 +91,7 @@ fn native_names_accept_what_this_system_holds_and_nothing_more() {
     installed("hostile-case", "README.MD");
 }
 
-/// Encrypted data and encrypted headers: refused, and said to be encrypted, by both decoders.
+/// With encrypted data or encrypted headers, and either decoder, the message says that the archive is encrypted.
 #[test]
 fn encrypted_archives_are_refused() {
     let unrar = tool("unrar");
@@ -104,7 +106,7 @@ fn encrypted_archives_are_refused() {
     }
 }
 
-/// A copy of the solid fixture with its archive changed.
+/// A copy of the solid fixture with a damaged archive.
 fn damaged(damage: impl FnOnce(&mut Vec<u8>)) -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("cnctw");
@@ -117,7 +119,7 @@ fn damaged(damage: impl FnOnce(&mut Vec<u8>)) -> (TempDir, PathBuf) {
     (folder, games)
 }
 
-/// A flipped bit, a missing end, no archive at all: both decoders notice, and nothing is installed.
+/// A flipped bit, a missing end, no archive at all: both decoders detect it, and nothing is installed.
 #[test]
 fn damaged_archives_are_refused() {
     type Damage = fn(&mut Vec<u8>);
@@ -146,9 +148,9 @@ fn damaged_archives_are_refused() {
     }
 }
 
-/// A damaged archive at the first source does not spoil what comes whole from the second.
+/// If the archive of the first source is damaged, the second source delivers the whole game.
 #[test]
-fn a_damaged_source_is_answered_by_a_good_one() {
+fn a_good_source_replaces_a_damaged_one() {
     let (_folder, games) = damaged(|bytes| {
         let at = bytes.len() * 9 / 10;
         bytes[at] ^= 0x10;

@@ -1,4 +1,4 @@
-//! The config file as users meet it: where it is found, what wins over it, and how it is refused.
+//! The config file: where it is found, what wins over it, and how a wrong one is refused.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,14 +6,14 @@ use std::process::Command;
 
 use crate::support::{Finished, Receiver, Source, finish, fixtures, peer};
 
-/// A file of this text.
+/// A config file with this text.
 fn file(folder: &Path, text: &str) -> PathBuf {
     let path = folder.join("lanspread.toml");
     fs::write(&path, text).unwrap();
     path
 }
 
-/// `list --json`, with a config file of this text.
+/// `list --json`, with this text as its config file.
 fn list_with(folder: &Path, text: &str) -> Command {
     let mut command = peer();
     command.args(["list", "--json"]).env("LANSPREAD_CONFIG", file(folder, text));
@@ -28,7 +28,7 @@ fn local_games(done: &Finished) -> Vec<String> {
         .collect()
 }
 
-/// A whole install whose options all stand in the file.
+/// The config file gives every option of an install.
 #[test]
 fn an_install_needs_nothing_but_the_game_on_its_command_line() {
     let source = Source::start("only", &fixtures("fixture-alpha"));
@@ -46,7 +46,7 @@ fn an_install_needs_nothing_but_the_game_on_its_command_line() {
     assert!(receiver.local("alpha-arena").is_dir());
 }
 
-/// Command line, then variable, then file, then what is built in.
+/// The order is command line, variable, file, built-in default.
 #[test]
 fn the_command_line_wins_then_the_variable_then_the_file() {
     let folder = tempfile::tempdir().unwrap();
@@ -59,7 +59,7 @@ fn the_command_line_wins_then_the_variable_then_the_file() {
     assert_eq!(local_games(&finish(&mut command)), ["edge-cases", "edge-stored"]);
     command.env_remove("LANSPREAD_GAMES_DIR");
     assert_eq!(local_games(&finish(&mut command)), ["edge-cases", "edge-stored"]);
-    // The built-in default, of a source that is asked.
+    // The built-in default.
     let four = Source::start("four", &fixtures("fixture-solid"));
     assert_eq!(four.status()["streams_max"], lanspread_peer::limits::STREAMS_MAX_DEFAULT);
     let path = file(folder.path(), "max-streams = 2\n");
@@ -67,9 +67,9 @@ fn the_command_line_wins_then_the_variable_then_the_file() {
     assert_eq!(two.status()["streams_max"], 2);
 }
 
-/// Without `--config` the user's own file counts; one that is named and missing is an error, one that is not named is not.
+/// Without `--config`, the user's own file is read if it exists. A file that is named and missing is an error.
 #[test]
-fn the_users_file_is_found_and_a_named_one_must_be_there() {
+fn the_users_file_is_found_and_a_named_one_must_exist() {
     let home = tempfile::tempdir().unwrap();
     let folder = home.path().join(".config/lanspread");
     fs::create_dir_all(&folder).unwrap();
@@ -87,9 +87,9 @@ fn the_users_file_is_found_and_a_named_one_must_be_there() {
     assert_eq!(done.one("error")["code"], "config-file");
 }
 
-/// What cannot be used is named with file and line, and nothing of it is used.
+/// The message names the file and the line, and no value of the file is used.
 #[test]
-fn a_wrong_file_is_one_line_with_its_place() {
+fn a_wrong_file_is_refused_with_file_and_line() {
     let folder = tempfile::tempdir().unwrap();
     let large = "#".repeat(64 * 1024 + 1);
     let table = [
@@ -111,7 +111,7 @@ fn a_wrong_file_is_one_line_with_its_place() {
     finish(peer().args(["list", "--config"]).arg(folder.path())).failed(2, &["Is a directory"]);
 }
 
-/// A wrong file does not keep anybody from the help, nor hide a word of the command line that is wrong.
+/// A wrong file hides neither the help nor a mistake on the command line.
 #[test]
 fn help_needs_no_config_file() {
     let folder = tempfile::tempdir().unwrap();

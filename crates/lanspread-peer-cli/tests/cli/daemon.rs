@@ -1,5 +1,5 @@
-//! Commands against a running daemon: they do the same with the same output, several callers see one operation, and
-//! neither callers nor a second daemon can harm it.
+//! Commands that use a running daemon: they do the same and print the same, several commands share one operation, and
+//! neither commands nor a second daemon can harm the daemon.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -12,7 +12,7 @@ use crate::support::{
     unrar_tree,
 };
 
-/// A daemon without games of its own, and commands that tell it what to do.
+/// A daemon without games, and commands that use it.
 struct Daemon {
     source: Source,
 }
@@ -40,7 +40,7 @@ impl Daemon {
     }
 }
 
-/// The names of the events, each once, without those that say who does it.
+/// The names of the events, without repetitions in a row.
 fn names(done: &Finished) -> Vec<String> {
     let mut names: Vec<String> =
         done.objects().iter().map(|object| object["event"].as_str().unwrap().to_owned()).collect();
@@ -49,7 +49,7 @@ fn names(done: &Finished) -> Vec<String> {
 }
 
 #[test]
-fn a_daemon_does_the_same_with_the_same_output() {
+fn a_command_prints_the_same_with_and_without_a_daemon() {
     let source = Source::start("only", &fixtures("fixture-solid"));
     let daemon = Daemon::start();
     let by_daemon = daemon.ask(&["install", "--stream", "cnctw", "--peer", &source.address]);
@@ -66,7 +66,7 @@ fn a_daemon_does_the_same_with_the_same_output() {
 }
 
 #[test]
-fn two_callers_see_one_operation_and_one_of_them_may_go() {
+fn two_commands_share_one_operation_and_one_of_them_can_leave() {
     let mut source = Source::start("only", &big_games());
     let daemon = Daemon::start();
     let install = ["install", "--stream", "big", "--peer", &source.address];
@@ -90,32 +90,32 @@ fn two_callers_see_one_operation_and_one_of_them_may_go() {
 }
 
 #[test]
-fn an_operation_survives_its_caller_s_death() {
+fn an_operation_survives_a_killed_command() {
     let source = Source::start("only", &big_games());
     let daemon = Daemon::start();
-    let mut caller =
+    let mut command =
         Running::start(&mut daemon.command(&["install", "--stream", "big", "--peer", &source.address]));
-    caller.wait_for("stream-progress");
-    caller.signal("KILL");
-    drop(caller);
+    command.wait_for("stream-progress");
+    command.signal("KILL");
+    drop(command);
     eventually("it is installed", || daemon.source.games().join("big/local").is_dir());
 }
 
 #[test]
-fn a_caller_s_interrupt_and_a_cancel_end_the_operation() {
+fn an_interrupt_of_the_command_and_a_cancel_end_the_operation() {
     let source = Source::start("only", &big_games());
     let daemon = Daemon::start();
     let install = ["install", "--stream", "big", "--peer", &source.address];
     for by_interrupt in [true, false] {
-        let mut caller = Running::start(&mut daemon.command(&install));
-        caller.wait_for("stream-progress");
+        let mut command = Running::start(&mut daemon.command(&install));
+        command.wait_for("stream-progress");
         if by_interrupt {
-            caller.signal("INT");
+            command.signal("INT");
         } else {
             let cancelled = daemon.ask(&["cancel", "big"]).succeeded().one("operations-cancelled");
             assert_eq!(cancelled["count"], 1);
         }
-        caller.finish().failed(130, &["cancelled"]);
+        command.finish().failed(130, &["cancelled"]);
         assert!(!daemon.source.games().join("big").exists(), "nothing of it is left");
         source.assert_idle();
     }
@@ -124,32 +124,32 @@ fn a_caller_s_interrupt_and_a_cancel_end_the_operation() {
 }
 
 #[test]
-fn a_stopping_daemon_tells_its_callers() {
+fn a_command_reports_that_its_daemon_is_stopping() {
     let source = Source::start("only", &big_games());
     let mut daemon = Daemon::start();
-    let mut caller =
+    let mut command =
         Running::start(&mut daemon.command(&["install", "--stream", "big", "--peer", &source.address]));
-    caller.wait_for("stream-progress");
+    command.wait_for("stream-progress");
     daemon.source.signal("TERM");
-    caller.finish().failed(130, &["cancelled"]);
+    command.finish().failed(130, &["cancelled"]);
     assert_eq!(daemon.source.wait().code(), Some(0));
     assert!(!daemon.source.games().join("big").exists(), "nothing of it is left");
     assert!(!daemon.source.state().join("control.sock").exists());
 }
 
 #[test]
-fn a_killed_daemon_s_callers_are_told() {
+fn a_command_reports_that_its_daemon_was_killed() {
     let source = Source::start("only", &big_games());
     let daemon = Daemon::start();
-    let mut caller =
+    let mut command =
         Running::start(&mut daemon.command(&["install", "--stream", "big", "--peer", &source.address]));
-    caller.wait_for("stream-progress");
+    command.wait_for("stream-progress");
     daemon.source.signal("KILL");
-    caller.finish().failed(1, &["ended before this was done", "start it again"]);
+    command.finish().failed(1, &["ended before this was done", "start it again"]);
 }
 
 #[test]
-fn what_happened_can_be_asked_later_and_followed() {
+fn events_can_be_read_later_and_followed() {
     let source = Source::start("only", &fixtures("fixture-solid"));
     let daemon = Daemon::start();
     let mut follower = Running::start(&mut daemon.command(&["events", "--follow"]));
@@ -170,15 +170,15 @@ fn only_the_user_may_open_the_socket() {
 }
 
 #[test]
-fn nonsense_and_floods_on_the_socket_harm_nobody() {
+fn nonsense_and_floods_on_the_socket_do_no_harm() {
     let daemon = Daemon::start();
     let reply_to = |words: &[u8]| {
         let mut control = daemon.control();
-        // It may have been given up before it has said everything.
+        // The daemon may close the connection before it has read everything.
         let _ = control.write_all(words);
-        let mut said = String::new();
-        BufReader::new(control).read_line(&mut said).unwrap();
-        said
+        let mut reply = String::new();
+        BufReader::new(control).read_line(&mut reply).unwrap();
+        reply
     };
     for nonsense in [&b"nonsense\n"[..], b"{}\n", b"{\"request\":\"no-such\"}\n", b"\xff\xfe\n", b"[[[[[[\n"]
     {
@@ -186,8 +186,8 @@ fn nonsense_and_floods_on_the_socket_harm_nobody() {
     }
     assert!(reply_to(&vec![b'x'; 5 << 20]).contains("too long"));
     assert!(reply_to(b"{\"request\":\"give-up\"}\n").contains("\"failed\""));
-    // Many that say nothing: the ones beyond the limit are closed, the others time out; commands work again when
-    // they are gone.
+    // Many connections that send nothing: the daemon closes those beyond its limit, and the others time out. Once they
+    // are closed, commands work again.
     let silent: Vec<UnixStream> = (0..200).map(|_| daemon.control()).collect();
     let mut refused = daemon.control();
     let _ = refused.read(&mut [0; 1]);
@@ -216,7 +216,7 @@ fn a_games_directory_and_a_state_directory_have_one_daemon() {
 }
 
 #[test]
-fn a_killed_daemon_owns_nothing() {
+fn a_killed_daemon_no_longer_owns_its_directories() {
     let source = Source::start("only", &fixtures("fixture-solid"));
     let mut daemon = Daemon::start();
     daemon.source.signal("KILL");
@@ -226,7 +226,7 @@ fn a_killed_daemon_owns_nothing() {
 }
 
 #[test]
-fn a_daemon_that_cannot_be_reached_is_named_and_can_be_passed_by() {
+fn an_unreachable_daemon_is_named_and_no_daemon_works_beside_it() {
     let daemon = Daemon::start();
     fs::remove_file(daemon.source.state().join("control.sock")).unwrap();
     let pid = format!("process {}", daemon.source.pid());

@@ -1,4 +1,4 @@
-//! What happens when a source or the receiver dies, stops or fails in the middle.
+//! A source or the receiver is killed, stops or fails during an install.
 
 use std::time::{Duration, Instant};
 
@@ -6,9 +6,9 @@ use crate::support::{
     BIG_BYTES, Receiver, Running, Source, Tree, big_games, eventually, finish, fixtures, unrar_tree,
 };
 
-/// The first source fails before its first byte: it is reported, moves no progress, and the next one delivers it all.
+/// The first source fails before its first byte. It is reported, and the next source delivers the whole game.
 #[test]
-fn a_failing_source_is_answered_by_the_next() {
+fn the_next_source_replaces_a_failing_one() {
     let games = fixtures("fixture-solid");
     let bad = Source::start_with("a-bad", &games, ["--unrar", "/missing-unrar"]);
     let good = Source::start("b-good", &games);
@@ -30,9 +30,9 @@ fn a_failing_source_is_answered_by_the_next() {
     good.assert_idle();
 }
 
-/// When every source fails the exit status says so, the line names each of them, and the disk is as before.
+/// The exit status says that every source failed, the line names each of them, and the disk is as before.
 #[test]
-fn all_sources_failing_leaves_nothing() {
+fn an_install_that_fails_at_every_source_leaves_nothing() {
     let games = fixtures("fixture-solid");
     let sources =
         ["a-bad", "b-bad"].map(|name| Source::start_with(name, &games, ["--unrar", "/missing-unrar"]));
@@ -45,7 +45,7 @@ fn all_sources_failing_leaves_nothing() {
     receiver.assert_untouched();
 }
 
-/// Ctrl-C in the middle of a stream: 130, one line, the disk as before, and the source is free again.
+/// Ctrl-C during a stream: exit status 130, one line, the disk as before, and the source is idle again.
 #[test]
 fn an_interrupted_install_leaves_nothing() {
     let mut source = Source::start("only", &big_games());
@@ -60,7 +60,8 @@ fn an_interrupted_install_leaves_nothing() {
     assert!(end["outcome"] != "complete" && end["bytes"].as_u64().unwrap() < BIG_BYTES, "{end}");
 }
 
-/// Killed in the middle, the receiver leaves staging behind; the next command says that it removed it and installs.
+/// A receiver that is killed during a stream leaves its staging folder. The next command removes that, reports it and
+/// installs the game.
 #[test]
 fn a_killed_receiver_is_recovered_by_the_next_command() {
     let games = big_games();
@@ -85,7 +86,7 @@ fn a_killed_receiver_is_recovered_by_the_next_command() {
     );
 }
 
-/// The only source is killed in the middle: every source failed, and the disk is as before.
+/// The only source is killed during a stream: every source failed, and the disk is as before.
 #[test]
 fn a_killed_source_without_another_fails_the_install() {
     let mut source = Source::start("only", &big_games());
@@ -98,9 +99,9 @@ fn a_killed_source_without_another_fails_the_install() {
     receiver.assert_untouched();
 }
 
-/// The first source is killed in the middle: the second one starts again from the beginning, and every byte is right.
+/// The first source is killed during a stream. The second one starts from the beginning, and every byte is right.
 #[test]
-fn a_killed_source_is_answered_by_the_next() {
+fn the_next_source_replaces_a_killed_one() {
     let games = big_games();
     let mut first = Source::start("a-first", &games);
     let second = Source::start("b-second", &games);
@@ -118,9 +119,10 @@ fn a_killed_source_is_answered_by_the_next() {
     second.assert_idle();
 }
 
-/// SIGTERM ends a source that is streaming within its shutdown deadline, with success; the receiver tries the next one.
+/// A source that is streaming when SIGTERM arrives exits within its shutdown deadline, with status 0. The receiver tries
+/// the next source.
 #[test]
-fn a_stopping_source_tells_its_receiver_and_ends() {
+fn a_stopping_source_informs_its_receiver_and_exits() {
     let games = big_games();
     let mut first = Source::start("a-first", &games);
     let second = Source::start("b-second", &games);
@@ -139,7 +141,7 @@ fn a_stopping_source_tells_its_receiver_and_ends() {
     assert_eq!(done.one("stream-install-finished")["peer"], "b-second");
 }
 
-/// While one install of a game runs, a second one is refused with the process that holds it, and harms nothing.
+/// While one install of a game runs, a second one is refused, names the process of the first, and does not harm it.
 #[test]
 fn a_second_install_of_the_same_game_is_refused() {
     let games = big_games();
@@ -157,9 +159,9 @@ fn a_second_install_of_the_same_game_is_refused() {
     assert_eq!(Tree::read(&receiver.local("big")), unrar_tree(&games.join("big")));
 }
 
-/// A receiver that goes away leaves no stream counted and no archive open at its source, with either decoder.
+/// When a receiver is killed, its source no longer counts the stream and closes the archive, with either decoder.
 #[test]
-fn a_source_is_free_again_after_its_receiver_is_gone() {
+fn a_source_is_idle_after_its_receiver_was_killed() {
     let unrar = crate::support::tool("unrar");
     for options in [vec![], vec!["--unrar".as_ref(), unrar.as_os_str()]] {
         let source = Source::start_with("only", &big_games(), &options);
@@ -174,7 +176,7 @@ fn a_source_is_free_again_after_its_receiver_is_gone() {
     }
 }
 
-/// A reader of stdout that goes away does not stop an install half-way.
+/// An install continues after the reader of its stdout has closed the pipe.
 #[test]
 fn a_closed_stdout_does_not_stop_an_install() {
     let source = Source::start("only", &fixtures("fixture-solid"));
@@ -187,9 +189,9 @@ fn a_closed_stdout_does_not_stop_an_install() {
     assert_eq!(Tree::read(&receiver.local("cnctw")), unrar_tree(&fixtures("fixture-solid/cnctw")));
 }
 
-/// A source that has no place for another stream says that it is busy; the receiver goes on to the next one.
+/// A source with no place for another stream refuses the receiver as busy, and the receiver tries the next source.
 #[test]
-fn a_busy_source_is_answered_by_the_next() {
+fn the_next_source_replaces_a_busy_one() {
     let games = big_games();
     let busy = Source::start_with("a-busy", &games, ["--max-streams", "1"]);
     let other = Source::start("b-other", &games);

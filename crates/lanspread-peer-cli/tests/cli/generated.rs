@@ -1,4 +1,4 @@
-//! What is made of the arguments: completions, manual, reference.
+//! The pages and scripts that are generated from the arguments: completions, manual, reference.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use crate::support::{finish, peer, project};
 
 const AGAIN: &str = "cargo run --quiet --package lanspread-peer-cli -- reference > docs/commands.md";
 
-/// The page in `docs/` is what the program prints, whatever the terminal and the variables of who asks.
+/// The page in `docs/` is what the program prints, whatever the terminal and the variables.
 #[test]
 fn the_reference_in_docs_is_true() {
     let reference = |width: &str| {
@@ -20,7 +20,7 @@ fn the_reference_in_docs_is_true() {
     let different = kept.lines().zip(printed.lines()).find(|(kept, printed)| kept != printed);
     assert!(
         kept == printed,
-        "docs/commands.md is not what the program prints: {different:?}\nMake it again: {AGAIN}"
+        "docs/commands.md is not what the program prints: {different:?}\nGenerate it again: {AGAIN}"
     );
 }
 
@@ -36,7 +36,7 @@ fn commands() -> Vec<String> {
     names.into_iter().filter(|name| name != "help").collect()
 }
 
-/// Every shell's script knows every command.
+/// The script of every shell completes every command.
 #[test]
 fn completions_know_every_command() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
@@ -49,7 +49,7 @@ fn completions_know_every_command() {
     finish(peer().args(["completions", "tcsh"])).failed(2, &["tcsh", "bash"]);
 }
 
-/// One page for every command, with its options and variables; a folder that cannot be written is named.
+/// Each page has options and variables. A folder that cannot be written is named.
 #[test]
 fn the_manual_has_a_page_for_every_command() {
     let folder = tempfile::tempdir().unwrap();

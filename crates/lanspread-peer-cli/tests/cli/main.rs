@@ -1,6 +1,6 @@
-//! The built binary as its users meet it: exit status, stdout, stderr, and the disk afterwards.
+//! The built binary from the outside: exit status, stdout, stderr, and the disk afterwards.
 
-// Clippy takes helpers of integration tests for ordinary code: here too a panic is a failed test with a line number.
+// Clippy treats helpers of integration tests as ordinary code, but here too a panic is a failed test with a line number.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
 mod support;

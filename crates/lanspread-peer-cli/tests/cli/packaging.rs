@@ -1,4 +1,4 @@
-//! What a package relies on: the service manager is told, and the shipped configuration is good.
+//! What a package relies on: `serve` notifies the service manager, and the shipped config file is valid.
 
 use std::fs;
 use std::os::linux::net::SocketAddrExt;
@@ -7,15 +7,16 @@ use std::process::Stdio;
 
 use crate::support::{DEADLINE, Running, finish, fixtures, link_tree, peer, project};
 
-fn told(socket: &UnixDatagram) -> Vec<String> {
+fn notified(socket: &UnixDatagram) -> Vec<String> {
     let mut buffer = [0; 4096];
     let length = socket.recv(&mut buffer).expect("a message before the deadline");
     String::from_utf8(buffer[..length].to_vec()).unwrap().lines().map(str::to_owned).collect()
 }
 
-/// Ready when peers can connect, stopping when the end begins; over both kinds of socket that systemd uses.
+/// It reports *ready* when peers can connect and *stopping* when it begins to stop, over both kinds of socket that systemd
+/// uses.
 #[test]
-fn serve_tells_the_service_manager() {
+fn serve_notifies_the_service_manager() {
     let folder = tempfile::tempdir().unwrap();
     // A daemon owns its games directory, and other tests serve the fixtures too.
     let games = folder.path().join("games");
@@ -34,19 +35,18 @@ fn serve_tells_the_service_manager() {
             .arg(&games);
         command.arg("--state-dir").arg(folder.path().join("state")).env("NOTIFY_SOCKET", variable);
         let mut running = Running::start(command.stderr(Stdio::piped()));
-        let ready = told(&socket);
+        let ready = notified(&socket);
         let address = running.wait_for("peer-ready")["addr"].as_str().unwrap().to_owned();
         assert_eq!(ready, ["READY=1".to_owned(), format!("STATUS=Serving {} on {address}", games.display())]);
         std::net::TcpStream::connect(address).expect("it is ready");
         running.signal("TERM");
-        assert_eq!(told(&socket)[0], "STOPPING=1");
+        assert_eq!(notified(&socket)[0], "STOPPING=1");
         running.finish().succeeded();
     }
 }
 
-/// A manager that is gone is no reason not to serve.
 #[test]
-fn serve_goes_on_when_the_service_manager_is_gone() {
+fn serve_continues_without_its_service_manager() {
     let folder = tempfile::tempdir().unwrap();
     let games = folder.path().join("games");
     link_tree(&fixtures("fixture-solid"), &games);
@@ -60,7 +60,7 @@ fn serve_goes_on_when_the_service_manager_is_gone() {
     assert!(done.succeeded().stderr.contains("gone"), "{}", done.stderr);
 }
 
-/// An example that an operator may take the mark from: `# key = value`.
+/// Whether a line is an example from which an operator can remove the mark: `# key = value`.
 fn is_example(line: &str) -> bool {
     let key = line.strip_prefix("# ").and_then(|line| line.split_once(" = "));
     key.is_some_and(|(key, _)| !key.contains(' '))
@@ -68,7 +68,7 @@ fn is_example(line: &str) -> bool {
 
 /// Every line of the shipped file, and every example in it, is accepted.
 #[test]
-fn the_shipped_config_file_is_good() {
+fn the_shipped_config_file_is_valid() {
     let folder = tempfile::tempdir().unwrap();
     let shipped = fs::read_to_string(project().join("packaging/lanspread.toml")).unwrap();
     let examples = shipped.lines().filter(|line| is_example(line)).count();
@@ -79,7 +79,7 @@ fn the_shipped_config_file_is_good() {
         fs::write(&path, text).unwrap();
         let mut command = peer();
         command.args(["status", "--peer", "127.0.0.1:1", "--config"]).arg(&path);
-        // Nobody is there, but all of the file has been read.
+        // No peer listens there, but the whole file has been read.
         finish(command.arg("--state-dir").arg(folder.path())).failed(3, &["127.0.0.1:1"]);
     }
 }

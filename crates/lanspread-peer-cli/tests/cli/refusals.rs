@@ -1,4 +1,4 @@
-//! Requests that cannot be met: one clear line, the right exit status, and the machine as it was.
+//! Requests that are refused: one clear line, the right exit status, and the machine as it was.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -12,7 +12,7 @@ fn solid_source() -> Source {
     Source::start("only", &fixtures("fixture-solid"))
 }
 
-/// `install` with these arguments behind the usual ones.
+/// `install` with these arguments after the usual ones.
 fn install_with(receiver: &Receiver, game: &str, arguments: &[&str]) -> Finished {
     finish(receiver.install(game, &[]).args(arguments))
 }
@@ -31,7 +31,7 @@ fn an_installed_game_is_refused() {
     assert_eq!(receiver.disk(), before);
 }
 
-/// A link or a file where the installed tree belongs is not ours to judge: refused, and left alone.
+/// A link or a file in the place of the installed tree is refused and left alone.
 #[test]
 fn something_else_at_local_is_refused() {
     let source = solid_source();
@@ -74,7 +74,7 @@ fn a_game_root_that_is_a_link_out_is_not_followed() {
     assert_eq!((receiver.disk(), Tree::read(elsewhere.path())), (before, Tree::empty()));
 }
 
-/// Nobody offers the game: who was asked is named.
+/// The message names the peers that were asked.
 #[test]
 fn a_missing_game_is_not_offered() {
     let source = solid_source();
@@ -85,7 +85,7 @@ fn a_missing_game_is_not_offered() {
     receiver.assert_untouched();
 }
 
-/// A peer that is not there is named with its address.
+/// The message names the address of a peer that does not answer.
 #[test]
 fn a_dead_peer_is_named() {
     let receiver = Receiver::new();
@@ -94,9 +94,9 @@ fn a_dead_peer_is_named() {
     receiver.assert_untouched();
 }
 
-/// Another program at the address is told from a peer.
+/// If another program listens at the address, the message says so.
 #[test]
-fn another_program_is_told_from_a_peer() {
+fn another_program_is_not_taken_for_a_peer() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let answering = std::thread::spawn(move || {
@@ -111,7 +111,7 @@ fn another_program_is_told_from_a_peer() {
     receiver.assert_untouched();
 }
 
-/// Without a peer to ask it is said how to name one, and that none is found by itself yet.
+/// Without a peer to ask, the line says that discovery is off and how to name a peer.
 #[test]
 fn no_peer_is_a_usage_error() {
     let receiver = Receiver::new();
@@ -127,7 +127,7 @@ fn catalog(folder: &Path, text: &str) -> String {
     path.to_str().unwrap().to_owned()
 }
 
-/// A game that the catalog does not name is refused before anybody is asked.
+/// A game that the catalog does not name is refused before any peer is asked.
 #[test]
 fn a_game_outside_the_catalog_is_refused() {
     let folder = tempfile::tempdir().unwrap();
@@ -139,7 +139,7 @@ fn a_game_outside_the_catalog_is_refused() {
     receiver.assert_untouched();
 }
 
-/// A source with another version than the catalog's is none; both versions are named.
+/// A peer with another version than the catalog's is not a source. The message names both versions.
 #[test]
 fn another_version_than_the_catalogs_is_not_offered() {
     let source = solid_source();
@@ -151,7 +151,7 @@ fn another_version_than_the_catalogs_is_not_offered() {
     receiver.assert_untouched();
 }
 
-/// A catalog that cannot be used is named with the line that is wrong.
+/// The message names the catalog and the line that is wrong.
 #[test]
 fn a_broken_catalog_is_a_usage_error_with_its_line() {
     let folder = tempfile::tempdir().unwrap();
@@ -173,7 +173,7 @@ fn a_broken_catalog_is_a_usage_error_with_its_line() {
     receiver.assert_untouched();
 }
 
-/// Words that are not what they should be: the word is named, and nothing is touched.
+/// The message names the bad word, and nothing is touched.
 #[test]
 fn bad_words_are_usage_errors() {
     let receiver = Receiver::new();
@@ -189,7 +189,7 @@ fn bad_words_are_usage_errors() {
     receiver.assert_untouched();
 }
 
-/// What a source is told to do and cannot, it says, and does not start.
+/// It reports the bad option instead.
 #[test]
 fn a_source_with_bad_options_does_not_start() {
     let state = tempfile::tempdir().unwrap();
@@ -212,7 +212,7 @@ fn a_source_with_bad_options_does_not_start() {
     serve(&["--listen", &address]).failed(2, &["cannot listen", &address]);
 }
 
-/// Peers that contradict each other, one against one, are not chosen between; both are named.
+/// If two peers contradict each other, neither is chosen, and the message names both.
 #[test]
 fn ambiguous_sources_are_refused() {
     let other = tempfile::tempdir().unwrap();
@@ -227,13 +227,13 @@ fn ambiguous_sources_are_refused() {
     assert_eq!(done.one("error")["code"], "ambiguous-metadata");
     receiver.assert_untouched();
 
-    // A third peer makes a majority; the odd one is never asked for a byte.
+    // A third peer makes a majority. The odd one is not a source.
     let three = solid_source();
     let done = receiver.run("cnctw", &[&one, &two, &three]);
     assert_eq!(done.succeeded().one("stream-install-begin")["sources"], serde_json::json!(["only", "only"]));
 }
 
-/// A games directory that is not there, is a file, or cannot be written, is named.
+/// It is missing, is a file, or cannot be written.
 #[test]
 fn an_unusable_games_directory_is_named() {
     let source = solid_source();
@@ -247,14 +247,14 @@ fn an_unusable_games_directory_is_named() {
     };
     let missing = folder.path().join("missing");
     run(&missing).failed(7, &[missing.to_str().unwrap()]);
-    assert!(!missing.exists(), "it is not made");
+    assert!(!missing.exists(), "it was created");
     run(&file).failed(2, &[file.to_str().unwrap(), "not a folder"]);
-    // Nobody, not even root, makes a folder there.
+    // Not even root can create a folder there.
     run(Path::new("/proc/self/fdinfo")).failed(7, &["/proc/self/fdinfo"]);
 }
 
-/// A games directory without permission to write: refused with its path before a byte is asked for. Root may write
-/// anywhere, so as root the command runs as nobody.
+/// It is refused with its path before a byte is requested. Root can write anywhere, so as root the command runs as the
+/// user `nobody`.
 #[test]
 fn a_games_directory_without_permission_is_refused() {
     const NOBODY: u32 = 65534;
@@ -268,9 +268,10 @@ fn a_games_directory_without_permission_is_refused() {
     mode(folder.path(), 0o755);
     mode(&games, 0o555);
     mode(&state, 0o777);
-    // The build folder may be out of reach for nobody.
+    // The user `nobody` may not be able to read the build folder.
     let program = folder.path().join("peer");
-    // By another process: a child that a test beside this one forks would hold our own descriptor, and keep the copy busy.
+    // Another process copies: a child that a test beside this one forks could hold our own descriptor open, and a file
+    // that is open for writing cannot be run.
     let copied =
         Command::new("cp").arg(env!("CARGO_BIN_EXE_lanspread-peer-cli")).arg(&program).status().unwrap();
     assert!(copied.success());

@@ -1,4 +1,4 @@
-//! `install --stream` that works: the tree, the events, the sources in their order.
+//! `install --stream` that succeeds: the tree, the events, the order of the sources.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ fn folders(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// A game ends as the tree that `unrar x` makes, with nothing but `local/` in its root; two archives become one tree.
+/// The tree is the one that `unrar x` makes, and the game root holds only `local/`. Two archives become one tree.
 #[test]
 fn only_the_tree_is_left_of_solid_and_of_several_archives() {
     for fixture in ["fixture-solid", "fixture-multi"] {
@@ -33,7 +33,6 @@ fn only_the_tree_is_left_of_solid_and_of_several_archives() {
     }
 }
 
-/// Whatever `rar` made of a game: both decoders end with the tree that `unrar x` makes.
 #[test]
 fn every_good_fixture_is_installed_as_unrar_extracts_it_by_both_decoders() {
     let unrar = tool("unrar");
@@ -65,9 +64,9 @@ fn every_good_fixture_is_installed_as_unrar_extracts_it_by_both_decoders() {
     assert!(seen >= 2 * 20, "only {seen} installs");
 }
 
-/// Into a game root that is there already, with things of the user: they stay.
+/// The game root already exists and holds a file of the user.
 #[test]
-fn what_stands_in_the_game_root_stays() {
+fn files_in_the_game_root_are_kept() {
     let source = Source::start("only", &fixtures("fixture-solid"));
     let receiver = Receiver::new();
     let notes = receiver.games().join("cnctw/notes.txt");
@@ -78,10 +77,9 @@ fn what_stands_in_the_game_root_stays() {
     assert!(receiver.local("cnctw").is_dir());
 }
 
-/// Several games in one command are installed one after the other; one that fails decides the exit status and does not
-/// keep the others from being installed.
+/// If one of several games fails, it decides the exit status, and the others are still installed.
 #[test]
-fn one_failing_game_does_not_keep_the_others_away() {
+fn one_failing_game_does_not_prevent_the_others() {
     let source = Source::start("only", &fixtures("fixture-alpha"));
     let receiver = Receiver::new();
     let done = finish(receiver.install("alpha-arena", &[&source]).args(["no-such-game", "alpha-racer"]));
@@ -91,9 +89,9 @@ fn one_failing_game_does_not_keep_the_others_away() {
     assert!(!receiver.games().join("no-such-game").exists());
 }
 
-/// Options may be given as variables; the variable for peers takes a list.
+/// The variable for peers takes a list.
 #[test]
-fn options_may_be_variables() {
+fn variables_can_replace_options() {
     let source = Source::start("only", &fixtures("fixture-solid"));
     let receiver = Receiver::new();
     let mut command = peer();
@@ -105,9 +103,9 @@ fn options_may_be_variables() {
     assert!(receiver.local("cnctw").is_dir());
 }
 
-/// Without --json stdout holds data only, of which an install has none; what happens is told on stderr.
+/// Without --json, stdout holds data only, and an install has none. Events are reported on stderr.
 #[test]
-fn for_people_an_install_is_told_on_stderr() {
+fn an_install_for_people_is_reported_on_stderr() {
     let source = Source::start("only", &fixtures("fixture-solid"));
     let receiver = Receiver::new();
     let mut command = peer();
@@ -121,7 +119,7 @@ fn for_people_an_install_is_told_on_stderr() {
     assert!(last.contains("cnctw 20250101 installed from only: 62 files"), "{}", done.stderr);
 }
 
-/// Events come in the documented order with the documented fields, and progress ends at the announced total.
+/// Events have the documented order and fields, and progress ends at the announced total.
 #[test]
 fn events_of_an_install_are_complete_and_in_order() {
     let mut source = Source::start("source-one", &fixtures("fixture-solid"));
@@ -161,7 +159,7 @@ fn events_of_an_install_are_complete_and_in_order() {
     let progress = done.named("stream-progress");
     let bytes: Vec<u64> = progress.iter().map(|object| object["bytes"].as_u64().unwrap()).collect();
     assert!(bytes.is_sorted(), "{bytes:?}");
-    assert_eq!(bytes.last(), Some(&1_407_710), "the last one has the whole game");
+    assert_eq!(bytes.last(), Some(&1_407_710), "the last event does not report the whole game");
     assert!(
         progress.iter().all(|object| object["peer"] == "source-one" && object["bytes_total"] == 1_407_710)
     );

@@ -1,7 +1,7 @@
-//! What every test here needs: folders, a running source, a finished command, a picture of the disk.
+//! Helpers of all these tests: folders, a running source, a finished command, a picture of the disk.
 //!
-//! Nothing sleeps to be in time: sources are awaited by their `peer-ready` line, streams by their events, and what
-//! has neither is polled with a deadline.
+//! No test sleeps to be in time. Tests wait for the `peer-ready` line of a source and for the events of a stream, and
+//! poll everything else with a deadline.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// Generous: only a hang gets there, however slow the machine.
+/// Generous: only a hang reaches it, however slow the machine is.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 pub(crate) fn project() -> PathBuf {
@@ -34,16 +34,15 @@ pub(crate) fn tool(name: &str) -> PathBuf {
     path
 }
 
-/// The peer with nothing of the caller's environment that could speak for it.
+/// The peer, without the variables and the config file of the user who runs the tests.
 pub(crate) fn peer() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lanspread-peer-cli"));
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("LANSPREAD_"))
     {
         command.env_remove(name);
     }
-    // Tests name their peers; nothing of them goes to the network.
+    // Tests name their peers, so none of their traffic leaves this machine.
     command.env("LANSPREAD_NO_DISCOVERY", "1");
-    // Nor with a config file of the caller's.
     command.env("LANSPREAD_CONFIG", "/dev/null");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
@@ -81,15 +80,15 @@ impl Finished {
         self
     }
 
-    /// It failed with this status and said so in exactly one line that names all of `parts`.
+    /// Checks that it failed with this status, in exactly one line that names all of `parts`.
     #[track_caller]
     pub(crate) fn failed(&self, status: i32, parts: &[&str]) -> &Self {
-        let said = format!("stdout:\n{}stderr:\n{}", self.stdout, self.stderr);
-        assert_eq!(self.status.code(), Some(status), "{said}");
-        assert_eq!(self.stderr.lines().count(), 1, "one line on stderr; {said}");
-        assert!(self.stderr.starts_with("error: "), "{said}");
+        let output = format!("stdout:\n{}stderr:\n{}", self.stdout, self.stderr);
+        assert_eq!(self.status.code(), Some(status), "{output}");
+        assert_eq!(self.stderr.lines().count(), 1, "one line on stderr; {output}");
+        assert!(self.stderr.starts_with("error: "), "{output}");
         for part in parts {
-            assert!(self.stderr.contains(part), "`{part}` is not named; {said}");
+            assert!(self.stderr.contains(part), "`{part}` is not named; {output}");
         }
         self
     }
@@ -158,7 +157,7 @@ impl Receiver {
     }
 }
 
-/// A picture of a folder: paths with what stands there. Links are not followed.
+/// A picture of a folder: each path with its content. Links are not followed.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Tree(pub(crate) BTreeMap<String, String>);
 
@@ -208,7 +207,7 @@ fn digest(bytes: &[u8]) -> u64 {
 pub(crate) fn unrar_tree(game_root: &Path) -> Tree {
     let folder = tempfile::tempdir().unwrap();
     let mut archives: Vec<_> = fs::read_dir(game_root).unwrap().map(|entry| entry.unwrap().path()).collect();
-    // Of a volume set the first one stands for all.
+    // `unrar` finds the other volumes of a set by its first one.
     archives.retain(|path| {
         let name = path.file_name().unwrap().to_string_lossy();
         name.ends_with(".eti") && (!name.contains(".part") || name.ends_with(".part1.eti"))
@@ -228,7 +227,7 @@ pub(crate) fn unrar_tree(game_root: &Path) -> Tree {
     Tree::read(folder.path())
 }
 
-/// An address at which nobody listens.
+/// An address at which no program listens.
 pub(crate) fn dead_address() -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().to_string()
@@ -240,7 +239,7 @@ pub(crate) fn link_tree(from: &Path, to: &Path) {
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
         if entry.file_name() == ".lanspread" {
-            continue; // belongs to whoever serves the original
+            continue; // belongs to the peer that serves the original
         }
         let (path, copy) = (entry.path(), to.join(entry.file_name()));
         if entry.file_type().unwrap().is_dir() {
@@ -257,7 +256,7 @@ pub(crate) struct Source {
     stdout: BufReader<ChildStdout>,
     pub(crate) address: String,
     pub(crate) ready: Value,
-    /// Its state directory, and what it says on stderr.
+    /// Its state directory, which also holds its stderr.
     folder: TempDir,
 }
 
@@ -311,7 +310,7 @@ impl Source {
         }
     }
 
-    /// What `status` says about it.
+    /// Its `status`.
     pub(crate) fn status(&self) -> Value {
         let state = tempfile::tempdir().unwrap();
         let mut command = peer();
@@ -319,7 +318,7 @@ impl Source {
         finish(&mut command).succeeded().one("peer-status")
     }
 
-    /// No stream, no open archive and no child of its own.
+    /// Checks that it has no stream, no open archive and no child.
     pub(crate) fn assert_idle(&self) {
         eventually("the source is idle", || self.status()["active_outbound_transfers"] == 0);
         eventually("the source has no archive open", || {
@@ -338,7 +337,7 @@ impl Source {
         send_signal(self.pid(), signal);
     }
 
-    /// Waits until it has ended by itself.
+    /// Waits until it exits.
     pub(crate) fn wait(&mut self) -> ExitStatus {
         wait(&mut self.process)
     }
@@ -346,12 +345,12 @@ impl Source {
 
 impl Drop for Source {
     fn drop(&mut self) {
-        // Also one that was stopped: SIGKILL reaches it.
+        // SIGKILL also ends a process that was stopped.
         let _ = self.process.kill();
         let _ = self.process.wait();
         if std::thread::panicking() {
-            let said = fs::read_to_string(self.folder.path().join("stderr")).unwrap_or_default();
-            println!("{} at {} said on stderr:\n{said}", self.ready["name"], self.address);
+            let output = fs::read_to_string(self.folder.path().join("stderr")).unwrap_or_default();
+            println!("{} at {} printed on stderr:\n{output}", self.ready["name"], self.address);
         }
     }
 }
@@ -428,7 +427,7 @@ fn send_signal(pid: u32, signal: &str) {
     assert!(sent.success(), "kill -s {signal} {pid}");
 }
 
-/// Polls until it holds; only for what announces itself in no other way.
+/// Polls until it holds. Use it only for what announces itself in no other way.
 #[track_caller]
 pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let begun = Instant::now();
@@ -469,7 +468,7 @@ fn make_big_games() -> PathBuf {
     assert!(packed.success());
     fs::rename(root.join("big.rar"), root.join("big.eti")).unwrap();
     fs::write(root.join("version.ini"), "1\n").unwrap();
-    // Another run of these tests may have been first; what it made is as good.
+    // Another run of these tests may have been first. Its folder is as good.
     if fs::rename(draft.path().join("games"), &folder).is_err() {
         assert!(folder.is_dir());
     }

@@ -1,4 +1,4 @@
-//! Asks a daemon.
+//! The client of a daemon.
 
 use std::path::{Path, PathBuf};
 
@@ -7,8 +7,8 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 
 use super::lines::{self, LineReader};
 use super::message::{ControlReply, ControlRequest};
-use super::owner::Daemon;
-use crate::error::PeerError;
+use crate::control::error::ControlError;
+use crate::control::ownership::Daemon;
 
 /// One request to a daemon, and its replies.
 pub struct ControlClient {
@@ -18,13 +18,17 @@ pub struct ControlClient {
 }
 
 impl ControlClient {
-    /// Connects to the daemon of a games directory and asks.
+    /// Connects to the daemon of a games directory and sends a request.
     ///
     /// # Errors
-    /// [`PeerError::DaemonUnreachable`] or [`PeerError::Control`].
-    pub async fn ask(daemon: &Daemon, games_dir: &Path, request: &ControlRequest) -> Result<Self, PeerError> {
+    /// [`ControlError::DaemonUnreachable`] or [`ControlError::Broken`].
+    pub async fn ask(
+        daemon: &Daemon,
+        games_dir: &Path,
+        request: &ControlRequest,
+    ) -> Result<Self, ControlError> {
         let stream =
-            UnixStream::connect(&daemon.socket).await.map_err(|source| PeerError::DaemonUnreachable {
+            UnixStream::connect(&daemon.socket).await.map_err(|source| ControlError::DaemonUnreachable {
                 games_dir: games_dir.to_owned(),
                 holder_pid: Some(daemon.pid),
                 socket: daemon.socket.clone(),
@@ -38,17 +42,17 @@ impl ControlClient {
     /// The next reply. Cancel-safe.
     ///
     /// # Errors
-    /// [`PeerError::DaemonGone`] when the daemon ends before it is done; [`PeerError::Control`].
-    pub async fn next(&mut self) -> Result<ControlReply, PeerError> {
+    /// [`ControlError::DaemonGone`] if the daemon ends before it is done; [`ControlError::Broken`].
+    pub async fn next(&mut self) -> Result<ControlReply, ControlError> {
         let reply = self.reader.next().await?;
-        reply.ok_or_else(|| PeerError::DaemonGone { games_dir: self.games_dir.clone() })
+        reply.ok_or_else(|| ControlError::DaemonGone { games_dir: self.games_dir.clone() })
     }
 
-    /// Says that nobody waits for the operation any more; it is cancelled unless somebody else follows it.
+    /// Gives up the operation: the daemon cancels it unless another client follows it.
     ///
     /// # Errors
-    /// [`PeerError::Control`].
-    pub async fn give_up(&mut self) -> Result<(), PeerError> {
+    /// [`ControlError::Broken`].
+    pub async fn give_up(&mut self) -> Result<(), ControlError> {
         lines::write(&mut self.writer, &ControlRequest::GiveUp).await
     }
 }

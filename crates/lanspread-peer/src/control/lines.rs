@@ -1,31 +1,31 @@
 //! JSON lines over any `AsyncRead + AsyncWrite`: bounded, with deadlines.
 
+use lanspread_types::limits::{CONTROL_LINE_BYTES_MAX, CONTROL_WRITE_DEADLINE};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::time::timeout;
 
-use crate::error::PeerError;
-use crate::limits::{CONTROL_LINE_BYTES_MAX, CONTROL_WRITE_DEADLINE};
+use crate::control::error::ControlError;
 
-fn broken(error: &std::io::Error) -> PeerError {
-    PeerError::Control(format!("the connection broke: {error}"))
+fn broken(error: &std::io::Error) -> ControlError {
+    ControlError::Broken(format!("the connection broke: {error}"))
 }
 
 /// Reads lines.
-pub(super) struct LineReader<R> {
+pub(crate) struct LineReader<R> {
     reader: BufReader<R>,
-    /// What has come of the line that is being read, so that [`Self::next`] can be taken up again.
+    /// The part of a line that has arrived, so that [`Self::next`] can resume.
     line: Vec<u8>,
 }
 
 impl<R: AsyncRead + Unpin> LineReader<R> {
-    pub(super) fn new(reader: R) -> Self {
+    pub(crate) fn new(reader: R) -> Self {
         Self { reader: BufReader::new(reader), line: Vec::new() }
     }
 
-    /// The next line; nothing when the other side closed between two lines. Cancel-safe.
-    pub(super) async fn next<M: DeserializeOwned>(&mut self) -> Result<Option<M>, PeerError> {
+    /// The next line; none if the other side closed the connection between two lines. Cancel-safe.
+    pub(crate) async fn next<M: DeserializeOwned>(&mut self) -> Result<Option<M>, ControlError> {
         let left = CONTROL_LINE_BYTES_MAX.saturating_sub(self.line.len()) as u64 + 1;
         let mut limited = (&mut self.reader).take(left);
         limited.read_until(b'\n', &mut self.line).await.map_err(|error| broken(&error))?;
@@ -36,18 +36,18 @@ impl<R: AsyncRead + Unpin> LineReader<R> {
         if line.pop() != Some(b'\n') {
             let too_long = line.len() >= CONTROL_LINE_BYTES_MAX;
             let what = if too_long { "a line is too long" } else { "a line is cut off" };
-            return Err(PeerError::Control(what.to_owned()));
+            return Err(ControlError::Broken(what.to_owned()));
         }
-        serde_json::from_slice(&line).map(Some).map_err(|error| PeerError::Control(error.to_string()))
+        serde_json::from_slice(&line).map(Some).map_err(|error| ControlError::Broken(error.to_string()))
     }
 }
 
-/// Writes one line; a reader that takes nothing for [`CONTROL_WRITE_DEADLINE`] is given up.
-pub(super) async fn write(
+/// Writes one line. Fails if the other side does not take it within [`CONTROL_WRITE_DEADLINE`].
+pub(crate) async fn write(
     writer: &mut (impl AsyncWrite + Unpin),
     message: &impl Serialize,
-) -> Result<(), PeerError> {
-    let mut line = serde_json::to_vec(message).map_err(|error| PeerError::Control(error.to_string()))?;
+) -> Result<(), ControlError> {
+    let mut line = serde_json::to_vec(message).map_err(|error| ControlError::Broken(error.to_string()))?;
     line.push(b'\n');
     let write = async {
         writer.write_all(&line).await?;
@@ -55,16 +55,16 @@ pub(super) async fn write(
     };
     match timeout(CONTROL_WRITE_DEADLINE, write).await {
         Ok(written) => written.map_err(|error| broken(&error)),
-        Err(_) => Err(PeerError::Control("the other side does not read".to_owned())),
+        Err(_) => Err(ControlError::Broken("the other side does not read".to_owned())),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::ControlRequest;
+    use crate::control::message::ControlRequest;
 
-    async fn read_request(bytes: &[u8]) -> Result<Option<ControlRequest>, PeerError> {
+    async fn read_request(bytes: &[u8]) -> Result<Option<ControlRequest>, ControlError> {
         LineReader::new(bytes).next().await
     }
 
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_reader_that_takes_nothing_is_given_up() {
+    async fn a_client_that_does_not_read_is_given_up() {
         let (mut ours, _theirs) = tokio::io::duplex(4);
         assert!(write(&mut ours, &ControlRequest::Operations).await.is_err());
     }

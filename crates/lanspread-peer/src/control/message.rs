@@ -1,22 +1,21 @@
-//! What is said over the control socket.
+//! The messages of the control socket.
 
-use std::time::SystemTime;
-
+use lanspread_types::ids::GameId;
 use serde::{Deserialize, Serialize};
 
-use crate::event::PeerEvent;
-use crate::game::GameId;
-use crate::net::dial::PeerAddress;
-use crate::operation::{Discovery, OperationFailure, OperationOptions, OperationRequest};
-use crate::report::Report;
+use crate::report::answer::Answer;
+use crate::report::failure::OperationFailure;
+use crate::report::operation::{AskOptions, OperationOptions, OperationRequest};
+use crate::report::reported_event::ReportedEvent;
 
-/// What a peer is asked. Every request but `events` comes to an end by itself.
+/// A request to a peer. Every request ends by itself, except `events` with `follow`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "request", rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum ControlRequest {
-    /// Runs an operation, or joins the same one; its events follow.
+    /// Runs an operation, or joins an equal one; its events follow.
     Operate(OperationRequest),
-    /// What a streamed install would do.
+    /// Reports what a streamed install would do.
     Plan {
         /// Which game.
         game: GameId,
@@ -28,42 +27,33 @@ pub enum ControlRequest {
         /// Which game.
         game: GameId,
     },
-    /// The operations that run and wait.
+    /// Lists the operations that run or wait.
     Operations,
-    /// The newest events.
+    /// Reports the newest events.
     Events {
-        /// Goes on with those that come.
+        /// Continues with the events that follow.
         follow: bool,
     },
-    /// The games here and those that peers offer.
+    /// Lists the games of this peer and those that other peers offer.
     List(AskOptions),
-    /// The peers that answer.
+    /// Lists the peers that answer.
     Peers(AskOptions),
-    /// What this peer is doing.
+    /// Reports what this peer is doing.
     Status,
-    /// Behind an `operate` on the same connection: cancels the operation unless somebody else follows it.
+    /// After an `operate` on the same connection: cancels the operation unless another client follows it.
     GiveUp,
 }
 
-/// Which other peers are asked.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct AskOptions {
-    /// Peers to ask beside those that are known or found.
-    pub peers: Vec<PeerAddress>,
-    /// How peers are found.
-    pub discovery: Discovery,
-}
-
-/// What a peer answers.
+/// A reply of a peer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "reply", rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum ControlReply {
     /// The operation runs or waits.
     Accepted {
         /// Its number, in this run of the peer.
         operation: u64,
-        /// Whether it had been asked for before.
+        /// Whether the request joined an operation that was already there.
         joined: bool,
     },
     /// Something happened.
@@ -71,7 +61,7 @@ pub enum ControlReply {
     /// One object of the answer.
     Report {
         /// The object.
-        report: Report,
+        report: Answer,
     },
     /// The request is done; the last reply.
     Done,
@@ -79,45 +69,14 @@ pub enum ControlReply {
     Failed(OperationFailure),
 }
 
-/// An event with the time at which it was reported.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ReportedEvent {
-    /// When.
-    #[serde(with = "milliseconds")]
-    pub at: SystemTime,
-    /// What.
-    pub event: PeerEvent,
-}
-
-impl ReportedEvent {
-    /// An event that happens now.
-    pub fn now(event: PeerEvent) -> Self {
-        Self { at: SystemTime::now(), event }
-    }
-}
-
-/// Times as milliseconds since the Unix epoch.
-mod milliseconds {
-    use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(at: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
-        let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
-        u64::try_from(since.as_millis()).unwrap_or(u64::MAX).serialize(serializer)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SystemTime, D::Error> {
-        let since = Duration::from_millis(u64::deserialize(deserializer)?);
-        UNIX_EPOCH.checked_add(since).ok_or_else(|| serde::de::Error::custom("a time out of range"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use super::*;
-    use crate::error::ErrorCategory;
-    use crate::operation::OperationKind;
+    use crate::report::event::PeerEvent;
+    use crate::report::failure::ErrorCategory;
+    use crate::report::operation::OperationKind;
 
     #[test]
     fn requests_read_as_documented() {
@@ -144,20 +103,20 @@ mod tests {
     }
 
     #[test]
-    fn replies_come_back_as_they_went() {
+    fn replies_survive_encoding_and_decoding() {
         let event = PeerEvent::EventsLost { count: 3 };
         let at = SystemTime::UNIX_EPOCH + std::time::Duration::from_millis(1_700_000_000_123);
         let failure = OperationFailure {
             code: "busy".into(),
             message: "m".to_owned(),
-            hint: None,
+            cause: None,
             category: ErrorCategory::Refused,
         };
         for reply in [
             ControlReply::Accepted { operation: 1, joined: false },
             ControlReply::Event(ReportedEvent { at, event }),
             ControlReply::Report {
-                report: Report::OperationsCancelled { game: "g".parse().unwrap(), count: 1 },
+                report: Answer::OperationsCancelled { game: "g".parse().unwrap(), count: 1 },
             },
             ControlReply::Done,
             ControlReply::Failed(failure),

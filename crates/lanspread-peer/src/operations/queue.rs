@@ -1,15 +1,16 @@
 //! Which operation runs when. Pure.
 //!
-//! Operations of one game run one after the other in the order in which they were asked for; operations of different
-//! games run beside each other up to a limit. An operation that is asked for again before it is done is one operation.
+//! Operations on one game run one after the other, in the order of their requests. Operations on different games run in
+//! parallel up to a limit. A request that equals an unfinished operation joins it.
 
-use crate::game::GameId;
-use crate::operation::OperationRequest;
+use lanspread_types::ids::GameId;
 
-/// Number of an operation, counted from 1 in this run of the peer.
+use crate::report::operation::OperationRequest;
+
+/// Number of an operation, counted from 1 in each run of the peer.
 pub(crate) type OperationId = u64;
 
-/// The operations that run or wait, in the order in which they came.
+/// The running and waiting operations, in the order of their requests.
 #[derive(Debug)]
 pub(crate) struct Queue {
     running_max: usize,
@@ -28,13 +29,13 @@ pub(crate) struct Entry {
 /// What became of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Submitted {
-    /// The same operation runs or waits already.
+    /// An equal operation is already running or waiting.
     Joined(OperationId),
-    /// It is a new one.
+    /// The request is a new operation.
     New(OperationId),
 }
 
-/// No more operations may wait; how many do.
+/// The queue is full; the number of waiting operations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Full(pub(crate) usize);
 
@@ -43,7 +44,7 @@ impl Queue {
         Self { running_max, waiting_max, last: 0, entries: Vec::new() }
     }
 
-    /// Takes a request; [`Self::start`] says when it may run.
+    /// Adds a request; [`Self::start`] returns it when it may run.
     pub(crate) fn submit(&mut self, request: &OperationRequest) -> Result<Submitted, Full> {
         if let Some(same) = self.entries.iter().find(|entry| entry.request == *request) {
             return Ok(Submitted::Joined(same.id));
@@ -57,14 +58,14 @@ impl Queue {
         Ok(Submitted::New(self.last))
     }
 
-    /// The operations that may run from now on, each said once.
+    /// Starts and returns the operations that may run now. Each operation is returned once.
     pub(crate) fn start(&mut self) -> Vec<OperationId> {
         let mut free = self.running_max - self.entries.iter().filter(|entry| entry.running).count();
         let mut started = Vec::new();
         for index in 0..self.entries.len() {
             let (earlier, rest) = self.entries.split_at_mut(index);
             let entry = &mut rest[0];
-            // An earlier operation on the game, running or waiting, comes first.
+            // An earlier operation on the same game, running or waiting, has precedence.
             let held = earlier.iter().any(|other| other.request.game == entry.request.game);
             if free > 0 && !entry.running && !held {
                 entry.running = true;
@@ -75,12 +76,12 @@ impl Queue {
         started
     }
 
-    /// Forgets an operation that has ended or is not wanted any more.
+    /// Removes an operation that has ended or was cancelled.
     pub(crate) fn remove(&mut self, id: OperationId) {
         self.entries.retain(|entry| entry.id != id);
     }
 
-    /// Everything that runs or waits.
+    /// All running and waiting operations.
     pub(crate) fn entries(&self) -> &[Entry] {
         &self.entries
     }
@@ -96,7 +97,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::operation::{OperationKind, OperationOptions};
+    use crate::report::operation::{OperationKind, OperationOptions};
 
     fn request(kind: OperationKind, game: &str) -> OperationRequest {
         OperationRequest { kind, game: game.parse().unwrap(), options: OperationOptions::default() }
@@ -118,13 +119,16 @@ mod tests {
         assert_eq!(queue.submit(&request(OperationKind::Download, "a")), Ok(Submitted::Joined(first)));
         let mut forced = request(OperationKind::Download, "a");
         forced.options.force = true;
-        assert!(matches!(queue.submit(&forced), Ok(Submitted::New(_))), "other options, another operation");
+        assert!(
+            matches!(queue.submit(&forced), Ok(Submitted::New(_))),
+            "different options make a different operation"
+        );
         queue.remove(first);
         assert!(matches!(queue.submit(&request(OperationKind::Download, "a")), Ok(Submitted::New(_))));
     }
 
     #[test]
-    fn a_game_s_operations_keep_their_order_and_hinder_no_other_game() {
+    fn operations_on_one_game_keep_their_order_and_do_not_delay_other_games() {
         let mut queue = Queue::new(2, 8);
         let download = new(&mut queue, OperationKind::Download, "a");
         let remove = new(&mut queue, OperationKind::Remove, "a");
@@ -132,7 +136,11 @@ mod tests {
         let other = new(&mut queue, OperationKind::Verify, "b");
         assert_eq!(queue.start(), [download, other]);
         queue.remove(other);
-        assert_eq!(queue.start(), [] as [u64; 0], "a place is free, but the game is held");
+        assert_eq!(
+            queue.start(),
+            [] as [u64; 0],
+            "one more may run, but an earlier operation holds the game"
+        );
         queue.remove(download);
         assert_eq!(queue.start(), [remove]);
         queue.remove(remove);
@@ -140,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limits_hold() {
+    fn running_and_waiting_operations_are_limited() {
         let mut queue = Queue::new(1, 2);
         let first = new(&mut queue, OperationKind::Verify, "a");
         assert_eq!(queue.start(), [first]);
@@ -151,7 +159,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever comes and ends: never more than the limit, never two of one game, and everything runs at last.
+        /// For any order of requests and ends, the limit holds, no two operations on one game run at once, and every
+        /// operation runs in the end.
         #[test]
         fn everything_runs_once(steps in proptest::collection::vec((0u8..3, 0u8..4, any::<bool>()), 0..60)) {
             let kinds = [OperationKind::Verify, OperationKind::Remove, OperationKind::Download];

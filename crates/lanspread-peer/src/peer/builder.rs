@@ -1,56 +1,62 @@
-//! How a peer is described before it starts.
+//! The configuration of a peer, and how to build one from it.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
-use super::{Inner, Peer, finding};
-use crate::archive::provider::ProviderChoice;
-use crate::catalog::LiveCatalog;
-use crate::error::PeerError;
-use crate::event::EventSender;
-use crate::fault::LocalError;
-use crate::game::{PeerId, PeerName};
-use crate::identity;
-use crate::limits;
-use crate::net::dial::PeerAddress;
+use lanspread_archive::provider::ProviderChoice;
+use lanspread_types::fault::LocalError;
+use lanspread_types::ids::{PeerAddress, PeerId, PeerName};
+use lanspread_types::limits;
+
+use crate::discovery::saved_peers::SavedPeers;
+use crate::discovery::search;
 use crate::operations::Operations;
-use crate::saved_peers::SavedPeers;
+use crate::peer::core::{Inner, Peer};
+use crate::peer::error::PeerError;
+use crate::report::channel::EventSender;
 use crate::source::Source;
 use crate::task::Tasks;
+use crate::trust::catalog::LiveCatalog;
+use crate::trust::identity;
 
-/// Everything a peer can be told.
+/// The configuration of a peer.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct PeerConfig {
-    /// Where the games are.
+    /// The games directory.
     pub games_dir: PathBuf,
-    /// Where identity and settings live; the user's state directory when nothing is said.
+    /// The state directory, with identity and settings; by default that of the user.
     pub state_dir: Option<PathBuf>,
-    /// Name shown to people; the host's name when nothing is said.
+    /// Name shown to people; by default the host name.
     pub name: Option<PeerName>,
-    /// The catalog file; without one every game with a sentinel is offered.
+    /// The catalog file. Without one, the peer offers every game that has a sentinel.
     pub catalog: Option<PathBuf>,
-    /// Which decoder is used for serving, and for installing from archives that are here.
+    /// The decoder for serving, and for installing from local archives.
     pub provider: ProviderChoice,
-    /// Streams served at once, 1 to [`limits::STREAMS_MAX`].
+    /// Most streams served at once, 1 to [`limits::STREAMS_MAX`].
     pub streams_max: usize,
-    /// Operations that run at once, 1 to [`limits::OPERATIONS_RUNNING_MAX`].
+    /// Most operations that run at once, 1 to [`limits::OPERATIONS_RUNNING_MAX`].
     pub operations_max: usize,
-    /// Whether a serving peer announces itself on the network and finds others there.
+    /// Whether a serving peer announces itself on the network and discovers others there.
     pub discovery: bool,
-    /// Peers to which a serving peer keeps a connection, beside those that are saved or found.
+    /// Peers to which a serving peer keeps a connection, in addition to those that are saved or discovered.
     pub peers: Vec<PeerAddress>,
-    /// Port of multicast DNS; tests have ports of their own.
+    /// How long a source may send nothing before it is given up; [`limits::STREAM_IDLE_DEADLINE`] unless a test cannot
+    /// wait that long.
+    pub idle_timeout: Duration,
+    /// Port of multicast DNS; tests use ports of their own.
     pub(crate) discovery_port: u16,
 }
 
-/// Describes a peer step by step.
+/// Configures a peer step by step.
 #[derive(Debug, Clone)]
 pub struct PeerBuilder {
     config: PeerConfig,
 }
 
 impl PeerBuilder {
-    pub(super) fn new(games_dir: PathBuf) -> Self {
+    fn new(games_dir: PathBuf) -> Self {
         Self {
             config: PeerConfig {
                 games_dir,
@@ -62,88 +68,101 @@ impl PeerBuilder {
                 operations_max: limits::OPERATIONS_RUNNING_DEFAULT,
                 discovery: false,
                 peers: Vec::new(),
-                discovery_port: finding::PORT,
+                idle_timeout: limits::STREAM_IDLE_DEADLINE,
+                discovery_port: search::PORT,
             },
         }
     }
 
-    /// Where identity and settings live.
+    /// Sets the state directory, with identity and settings.
     #[must_use]
     pub fn state_dir(mut self, state_dir: impl Into<PathBuf>) -> Self {
         self.config.state_dir = Some(state_dir.into());
         self
     }
 
-    /// Name shown to people.
+    /// Sets the name shown to people.
     #[must_use]
     pub fn name(mut self, name: PeerName) -> Self {
         self.config.name = Some(name);
         self
     }
 
-    /// The catalog file.
+    /// Sets the catalog file.
     #[must_use]
     pub fn catalog(mut self, catalog: impl Into<PathBuf>) -> Self {
         self.config.catalog = Some(catalog.into());
         self
     }
 
-    /// Which decoder is used for serving, and for installing from archives that are here.
+    /// Sets the decoder for serving, and for installing from local archives.
     #[must_use]
     pub fn provider(mut self, provider: ProviderChoice) -> Self {
         self.config.provider = provider;
         self
     }
 
-    /// Streams served at once.
+    /// Sets how many streams are served at once at most.
     #[must_use]
     pub fn streams_max(mut self, streams_max: usize) -> Self {
         self.config.streams_max = streams_max;
         self
     }
 
-    /// Operations that run at once.
+    /// Sets how many operations run at once at most.
     #[must_use]
     pub fn operations_max(mut self, operations_max: usize) -> Self {
         self.config.operations_max = operations_max;
         self
     }
 
-    /// Whether a serving peer announces itself on the network and finds others there.
+    /// Sets whether a serving peer announces itself on the network and discovers others there.
     #[must_use]
     pub fn discovery(mut self, discovery: bool) -> Self {
         self.config.discovery = discovery;
         self
     }
 
-    /// Peers to which a serving peer keeps a connection, beside those that are saved or found.
+    /// Sets peers to which a serving peer keeps a connection, in addition to those that are saved or discovered.
     #[must_use]
     pub fn peers(mut self, peers: Vec<PeerAddress>) -> Self {
         self.config.peers = peers;
         self
     }
 
-    /// Announces on, and searches, another port than that of multicast DNS.
+    /// How long a source may send nothing before it is given up.
+    #[must_use]
+    pub fn idle_timeout(mut self, idle_timeout: Duration) -> Self {
+        self.config.idle_timeout = idle_timeout;
+        self
+    }
+
+    /// Announces and searches on another port than that of multicast DNS.
     #[cfg(test)]
     pub(crate) fn discovery_port(mut self, port: u16) -> Self {
         self.config.discovery_port = port;
         self
     }
 
-    /// Makes the peer: reads the catalog, reads or makes its identity. It serves nothing yet.
+    /// Makes the peer: reads the catalog, and reads or creates the identity. The peer does not serve yet.
     ///
     /// # Errors
-    /// [`PeerError::Config`], [`PeerError::Catalog`] or [`PeerError::Local`].
+    /// [`PeerError::Config`], [`PeerError::Trust`] for the catalog or the identity, or [`PeerError::Local`].
     pub fn build(self) -> Result<Peer, PeerError> {
         Peer::from_config(self.config)
     }
 }
 
 impl Peer {
-    /// Makes a peer from its description; see [`PeerBuilder::build`].
+    /// Starts the configuration of a peer with this games directory.
+    pub fn builder(games_dir: impl Into<PathBuf>) -> PeerBuilder {
+        PeerBuilder::new(games_dir.into())
+    }
+
+    /// Makes a peer from its configuration; see [`PeerBuilder::build`].
     ///
     /// # Errors
-    /// [`PeerError::Config`], [`PeerError::Catalog`] or [`PeerError::Local`].
+    /// [`PeerError::Config`], [`PeerError::Trust`] for the catalog or the identity, or [`PeerError::Local`].
     pub fn from_config(config: PeerConfig) -> Result<Self, PeerError> {
         check_count("streams", config.streams_max, limits::STREAMS_MAX)?;
         check_count("operations", config.operations_max, limits::OPERATIONS_RUNNING_MAX)?;
@@ -160,11 +179,12 @@ impl Peer {
         let source = Source::new(
             config.games_dir.clone(),
             catalog.clone(),
-            crate::archive::provider(&config.provider),
+            lanspread_archive::provider(&config.provider),
             events.clone(),
             tasks.clone(),
             config.streams_max,
         );
+        let operations = Operations::new(config.operations_max, events.clone(), tasks.clone());
         let inner = Inner {
             id,
             name,
@@ -174,12 +194,13 @@ impl Peer {
             events,
             tasks,
             source: Arc::new(source),
-            operations: Operations::new(config.operations_max),
+            operations,
             state_dir: state_dir.clone(),
-            owned: Mutex::default(),
+            held: Mutex::default(),
             listening: Mutex::new(None),
             discovery: config.discovery,
             discovery_port: config.discovery_port,
+            idle_timeout: config.idle_timeout,
             peers: config.peers,
             saved_peers: SavedPeers::of(Some(state_dir))?,
             neighbours: OnceLock::new(),
@@ -195,13 +216,13 @@ fn check_count(what: &str, got: usize, limit: usize) -> Result<(), PeerError> {
     Ok(())
 }
 
-/// Identity and name from a state directory.
+/// Reads or creates the identity in a state directory, and chooses a name if none is given.
 pub(super) fn identity(state_dir: &Path, name: Option<PeerName>) -> Result<(PeerId, PeerName), PeerError> {
     let id = identity::load_or_create(state_dir)?;
     Ok((id, name.unwrap_or_else(|| host_name(&id.to_string()))))
 }
 
-/// The host's name as far as it is one; else a name from the identity, so that two such peers can be told apart.
+/// The host name if it is a valid peer name; otherwise a name from the identity, which tells such peers apart.
 fn host_name(id: &str) -> PeerName {
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let named = host.parse().or_else(|_| format!("peer-{}", id.get(..8).unwrap_or(id)).parse());

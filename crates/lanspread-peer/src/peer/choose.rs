@@ -1,17 +1,17 @@
-//! Whom to ask, and whom to believe: from the peers at hand to the validated sources of one game.
+//! Chooses the validated sources of one game from the peers that are known or discovered.
 
+use lanspread_types::ids::{GameId, GameVersion};
 use tokio_util::sync::CancellationToken;
 
-use super::Peer;
-use super::finding::Search;
-use crate::error::PeerError;
-use crate::game::{GameId, GameVersion};
-use crate::install::gather;
-use crate::install::select::{SelectError, Selection, select};
-use crate::operation::OperationOptions;
+use crate::discovery::ask;
+use crate::discovery::search::Search;
+use crate::peer::core::Peer;
+use crate::peer::error::PeerError;
+use crate::report::operation::OperationOptions;
+use crate::trust::select::{SelectError, Selection, select};
 
 impl Peer {
-    /// Refuses a game that is not one of the catalog.
+    /// Refuses a game that is not in the catalog.
     pub(super) fn check_in_catalog(&self, game: &GameId) -> Result<(), PeerError> {
         if let Some(catalog) = &self.inner.catalog
             && catalog.current().game(game).is_none()
@@ -21,13 +21,13 @@ impl Peer {
         Ok(())
     }
 
-    /// The version that the catalog wants, if it says so.
+    /// The version that the catalog expects, if there is a catalog and the game is in it.
     pub(super) fn wanted_version(&self, game: &GameId) -> Option<GameVersion> {
         let catalog = self.inner.catalog.as_ref()?.current();
         catalog.game(game).map(|known| known.version.clone())
     }
 
-    /// Asks the peers and chooses the validated ones.
+    /// Asks the peers for the game and chooses the validated ones.
     pub(crate) async fn choose(
         &self,
         game: &GameId,
@@ -38,7 +38,7 @@ impl Peer {
         let ours = self.hello();
         let wanted = self.wanted_version(game);
         let search = Search::for_game(self.discovery_for(options.discovery), self.inner.discovery_port);
-        let asking = gather::details(&at_hand, &ours, game, wanted.as_ref(), search);
+        let asking = ask::details(&at_hand, &ours, game, wanted.as_ref(), search);
         let Some((offers, mut answers, searched)) = cancel.run_until_cancelled(asking).await else {
             return Err(PeerError::Cancelled);
         };
@@ -49,7 +49,7 @@ impl Peer {
             Ok(mut selection) => {
                 selection.dropped.append(&mut answers);
                 for answer in &selection.dropped {
-                    tracing::info!("{} is no source of {game}: {}", answer.peer, answer.reason);
+                    tracing::info!("{} is not a source of {game}: {}", answer.peer, answer.reason);
                 }
                 Ok(selection)
             }

@@ -1,23 +1,26 @@
-//! Asking other peers: what do they offer, what are they doing. Needs an identity but no games.
+//! Asks other peers what they offer and what they are doing. This needs an identity but no games.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::finding::{self, Found, Search, find};
-use super::{Peer, builder};
-use crate::control::AskOptions;
-use crate::error::PeerError;
-use crate::game::{GameId, GameVersion, PeerId, PeerName};
-use crate::identity;
-use crate::limits;
-use crate::net::dial::{Dialled, PeerAddress, dial};
-use crate::operation::Discovery;
-use crate::report::Report;
-use crate::saved_peers::SavedPeers;
-use crate::searched::Searched;
-use crate::wire::WireError;
-use crate::wire::message::{GameOffer, Hello};
+use lanspread_proto::WireError;
+use lanspread_proto::message::Hello;
+use lanspread_types::content::GameOffer;
+use lanspread_types::ids::{GameId, GameVersion, PeerAddress, PeerId, PeerName};
+use lanspread_types::limits;
+
+use crate::discovery::saved_peers::SavedPeers;
+use crate::discovery::search;
+use crate::discovery::search::{Found, Search, find};
+use crate::discovery::search_outcome::SearchOutcome;
+use crate::peer::builder;
+use crate::peer::core::Peer;
+use crate::peer::error::PeerError;
+use crate::report::answer::Answer;
+use crate::report::operation::{AskOptions, DiscoveryMode};
+use crate::transport::dial::{Dialled, dial};
+use crate::trust::identity;
 
 /// What one peer offers.
 #[derive(Debug, Clone)]
@@ -26,7 +29,7 @@ pub struct PeerOffers {
     pub name: PeerName,
     /// Its identity.
     pub id: PeerId,
-    /// Random for this run of it: two peers with one identity have two.
+    /// Random for each run of the peer, so two peers with one identity have different instances.
     pub instance: u64,
     /// Where it answered.
     pub address: SocketAddr,
@@ -34,43 +37,43 @@ pub struct PeerOffers {
     pub games: Vec<GameOffer>,
 }
 
-/// Everybody who was found.
+/// The peers that were found.
 #[derive(Debug, Clone)]
 pub struct DiscoveredPeers {
-    /// The peers that answered, by name; never this one.
+    /// The peers that answered, sorted by name; never this one.
     pub peers: Vec<PeerOffers>,
-    /// Peers that were named or heard of and cannot be asked, and why.
+    /// Peers that were named or discovered and could not be asked, with the reason.
     pub failed: Vec<FailedPeer>,
-    /// Where they were looked for.
-    pub searched: Searched,
+    /// How and where peers were searched for.
+    pub searched: SearchOutcome,
 }
 
-/// A peer that cannot be asked.
+/// A peer that could not be asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailedPeer {
-    /// As it was named, or its announced name and address.
+    /// The address as given, or the announced name and address.
     pub peer: String,
     /// Stable kebab-case code.
     pub code: &'static str,
-    /// Why, in one line.
+    /// The reason, in one line.
     pub reason: String,
 }
 
-/// A game that somebody offers.
+/// A game that at least one peer offers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OfferedGame {
     /// Which game.
     pub game: GameId,
     /// In which version.
     pub version: GameVersion,
-    /// Bytes of its root files; the most that a peer says.
+    /// Bytes of its root files; the largest number that a peer reports.
     pub bytes: u64,
     /// Names of the peers that offer it, one per peer.
     pub peers: Vec<PeerName>,
 }
 
 impl DiscoveredPeers {
-    /// Each game and version once, with everybody who offers it.
+    /// Each game and version once, with the peers that offer it.
     pub fn games(&self) -> Vec<OfferedGame> {
         let mut games: BTreeMap<(&GameId, &GameVersion), OfferedGame> = BTreeMap::new();
         for peer in &self.peers {
@@ -102,13 +105,13 @@ pub struct PeerStatus {
     pub games: Vec<GameOffer>,
     /// Streams it is sending.
     pub active_outbound_transfers: u64,
-    /// Streams it sends at most at once.
+    /// Most streams it sends at once.
     pub streams_max: u64,
-    /// Connections open to it, ours included.
+    /// Open connections to it, including this one.
     pub connections: u64,
 }
 
-/// Asks other peers in the name of one identity.
+/// Asks other peers on behalf of one identity.
 #[derive(Debug, Clone)]
 pub struct PeerClient {
     ours: Hello,
@@ -117,26 +120,26 @@ pub struct PeerClient {
 }
 
 impl PeerClient {
-    /// A client with the identity of a state directory, the user's when nothing is said.
+    /// Makes a client with the identity from a state directory, by default that of the user.
     ///
     /// # Errors
-    /// [`PeerError::Config`] or [`PeerError::Local`] when there is no identity to be had.
+    /// [`PeerError::Trust`] if the identity can be neither read nor created.
     pub fn new(state_dir: Option<PathBuf>) -> Result<Self, PeerError> {
         let state_dir = identity::state_dir(state_dir)?;
         let (peer, name) = builder::identity(&state_dir, None)?;
         let ours = Hello { peer, name, listen_port: None, instance: identity::instance()? };
         let saved_peers = SavedPeers::of(Some(state_dir))?;
-        Ok(Self { ours, saved_peers, discovery_port: finding::PORT })
+        Ok(Self { ours, saved_peers, discovery_port: search::PORT })
     }
 
-    /// Everybody who can be found: the peers given, and those that discovery hears of.
+    /// Asks the given peers and those that discovery finds what they offer.
     ///
     /// # Errors
-    /// [`PeerError::NoPeers`], which says where was looked, when there is nobody to be asked; [`PeerError::Peer`] when
-    /// the only peer given cannot be.
+    /// [`PeerError::NoPeers`], which describes the search, if there is no peer to ask; [`PeerError::Peer`] if there is
+    /// one peer and it cannot be asked.
     pub async fn discover(
         &self,
-        discovery: Discovery,
+        discovery: DiscoveryMode,
         peers: &[PeerAddress],
     ) -> Result<DiscoveredPeers, PeerError> {
         let search = Search::for_list(discovery, self.discovery_port);
@@ -167,26 +170,27 @@ impl PeerClient {
         Ok(DiscoveredPeers { peers, failed, searched })
     }
 
-    /// The peers that answer, those that are saved among them, and those that cannot be asked.
+    /// The peers that answer, including saved ones, and those that cannot be asked.
     ///
     /// # Errors
-    /// As for [`Self::discover`]; [`PeerError::Config`] when the saved peers cannot be read.
-    pub async fn peers(&self, options: &AskOptions) -> Result<Vec<Report>, PeerError> {
+    /// As for [`Self::discover`]; [`PeerError::SavedPeers`] if the saved peers cannot be read; [`PeerError::Config`] if
+    /// too many peers are named.
+    pub async fn peers(&self, options: &AskOptions) -> Result<Vec<Answer>, PeerError> {
         let peers = at_hand(&options.peers, self.saved_peers.load()?, [])?;
-        Ok(Report::peers(&self.discover(options.discovery, &peers).await?))
+        Ok(Answer::peers(&self.discover(options.discovery, &peers).await?))
     }
 
-    /// Searches another port than that of multicast DNS.
+    /// Searches on another port than that of multicast DNS.
     #[cfg(test)]
     pub(crate) fn on_discovery_port(mut self, port: u16) -> Self {
         self.discovery_port = port;
         self
     }
 
-    /// What one peer is doing. It may be the one whose identity this is.
+    /// Asks one peer what it is doing.
     ///
     /// # Errors
-    /// [`PeerError::Peer`] when it cannot be asked.
+    /// [`PeerError::Peer`] if it cannot be asked.
     pub async fn status(&self, peer: &PeerAddress) -> Result<PeerStatus, PeerError> {
         let ask = async {
             let mut dialled = dial(peer, &self.ours).await?;
@@ -213,17 +217,21 @@ async fn offers_of(mut dialled: Dialled) -> Result<PeerOffers, WireError> {
     Ok(PeerOffers { name, id, instance, address: dialled.address, games })
 }
 
-/// The peers that need not be found: each once, those named first.
+/// The peers that need no discovery: each once, named peers first.
 ///
 /// # Errors
-/// [`PeerError::Config`] when more are named than [`limits::PEERS_MAX`].
+/// [`PeerError::Config`] if more than [`limits::PEERS_MAX`] peers are named.
 pub(super) fn at_hand(
     named: &[PeerAddress],
     saved: Vec<PeerAddress>,
     known: impl IntoIterator<Item = PeerAddress>,
 ) -> Result<Vec<PeerAddress>, PeerError> {
     if named.len() > limits::PEERS_MAX {
-        return Err(PeerError::Config(format!("{} peers; the limit is {}", named.len(), limits::PEERS_MAX)));
+        return Err(PeerError::Config(format!(
+            "{} peers are named; the limit is {}",
+            named.len(),
+            limits::PEERS_MAX
+        )));
     }
     let mut seen = BTreeSet::new();
     let all = named.iter().cloned().chain(saved).chain(known);
@@ -231,7 +239,7 @@ pub(super) fn at_hand(
 }
 
 impl Peer {
-    /// Everybody who can be found: named, saved, known to a peer that serves, or heard of.
+    /// Asks all peers that are named, saved, known to this peer while it serves, or discovered.
     pub(crate) async fn discover(&self, options: &AskOptions) -> Result<DiscoveredPeers, PeerError> {
         let client = PeerClient {
             ours: self.hello(),
@@ -241,18 +249,18 @@ impl Peer {
         client.discover(self.discovery_for(options.discovery), &self.peers_at_hand(&options.peers)?).await
     }
 
-    /// How peers are found for one question: a peer that serves and has listened for a while knows its neighbours, and
-    /// another search would tell nothing new.
-    pub(super) fn discovery_for(&self, asked: Discovery) -> Discovery {
+    /// How peers are found for one request. A serving peer that has listened for a while knows its neighbours, so a
+    /// search would find nothing new.
+    pub(super) fn discovery_for(&self, asked: DiscoveryMode) -> DiscoveryMode {
         let knows = self.inner.neighbours.get().is_some_and(|neighbours| {
             self.inner.discovery
                 && neighbours.since().elapsed() >= limits::DISCOVERY_LISTENED
                 && !neighbours.known().is_empty()
         });
-        if knows { Discovery::Off } else { asked }
+        if knows { DiscoveryMode::Off } else { asked }
     }
 
-    /// The peers that need not be found: named, saved, or known to a peer that serves.
+    /// The peers that need no discovery: named, saved, or known to this peer while it serves.
     pub(super) fn peers_at_hand(&self, named: &[PeerAddress]) -> Result<Vec<PeerAddress>, PeerError> {
         let known = self.known_peers().into_iter();
         let known = known.filter_map(|peer| peer.addresses.first().copied()).map(PeerAddress::from);

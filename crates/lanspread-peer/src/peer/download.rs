@@ -1,37 +1,41 @@
-//! `download`: the straight road from the request to the sentinel.
+//! `download`: all steps from the request to the sentinel, in order.
 
-use std::sync::Arc;
-use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use lanspread_store::download::{commit, partials, root_files};
+use lanspread_store::error::StoreError;
+use lanspread_store::state::booking;
+use lanspread_store::state::booking::Booking;
+use lanspread_store::state::game_state::{GameState, read_sentinel};
+use lanspread_store::state::games_dir::GamesDir;
+use lanspread_types::content::{RootFile, Totals};
+use lanspread_types::fault::ContentError;
+use lanspread_types::ids::{GameId, GameVersion};
+use lanspread_types::layout::SENTINEL_FILE;
+use lanspread_types::limits;
 use tokio_util::sync::CancellationToken;
 
-use super::Peer;
-use crate::archive::provider::Totals;
-use crate::download::transfer::{Dialling, TransferContext, transfer};
-use crate::download::write::Target;
-use crate::download::{commit, partials, root_files};
-use crate::error::{AttemptFailure, PeerError};
-use crate::event::{PeerEvent, SourceShare};
-use crate::fault::ContentError;
-use crate::game::{GameId, GameVersion};
-use crate::install::games_dir::GamesDir;
-use crate::install::lock::GameLock;
-use crate::install::select::Selection;
-use crate::install::space::{self, Booking};
-use crate::library::layout::SENTINEL_FILE;
-use crate::library::state::{GameState, RootFile, read_sentinel};
-use crate::limits;
-use crate::operation::{OperationContext, OperationOptions};
+use crate::locked_game::LockedGame;
+use crate::operations::OperationContext;
+use crate::peer::core::Peer;
+use crate::peer::error::PeerError;
+use crate::peer::outcome::{milliseconds, reported};
+use crate::receive::chunk_writer::DownloadTarget;
+use crate::receive::fetch::Dialling;
+use crate::receive::transfer::{TransferContext, transfer};
+use crate::report::event::{PeerEvent, SourceShare};
+use crate::report::failure::AttemptFailure;
+use crate::report::operation::OperationOptions;
+use crate::trust::select::Selection;
 
-/// A download that has been prepared: what is to be brought, from whom, and where to.
+/// A prepared download: which files it fetches, from which sources, and where to.
 struct Prepared {
-    games: Arc<GamesDir>,
-    lock: Arc<GameLock>,
+    locked: LockedGame,
     selection: Selection,
     files: Vec<RootFile>,
-    target: Arc<Target>,
+    target: Arc<DownloadTarget>,
     /// Bytes that need not be fetched.
     bytes_kept: u64,
 }
@@ -39,11 +43,11 @@ struct Prepared {
 impl Peer {
     /// Downloads the files of a game root as they are, from all validated peers at once.
     ///
-    /// Ends with the sentinel in its place, or with the game root as it was and what has come kept beside it, where the
-    /// next download goes on.
+    /// On success, the sentinel is in its place. On failure, the files in the game root are as they were, and what has
+    /// arrived is kept in a folder of its own, from which the next download resumes.
     ///
     /// # Errors
-    /// Every variant of [`PeerError`] that is not about serving; its category says what kind of failure it is.
+    /// Every variant of [`PeerError`] that is not about serving. Its category is the kind of failure.
     pub async fn download_game(
         &self,
         game: &GameId,
@@ -53,39 +57,33 @@ impl Peer {
         self.operate(game, options, &cancel, async |context| self.download(&context).await).await
     }
 
-    /// The download as an operation that runs.
+    /// Runs the download as part of an operation.
     pub(super) async fn download(&self, context: &OperationContext) -> Result<(), PeerError> {
         let begun = Instant::now();
         let game = &context.game;
         let mut bytes_kept = 0;
-        match self.download_from_sources(context, &mut bytes_kept).await {
-            Ok((version, files, sources)) => {
-                let duration = begun.elapsed();
+        let downloaded = self.download_from_sources(context, &mut bytes_kept).await;
+        let duration = begun.elapsed();
+        reported(
+            &context.events,
+            downloaded,
+            |(version, files, sources)| {
                 let bytes_fetched = sources.iter().map(|share| share.bytes).sum();
-                let micros = duration.as_micros().max(1);
-                let rate = u128::from(bytes_fetched) * 1_000_000 / micros;
-                context.events.report(PeerEvent::DownloadFinished {
+                let rate = u128::from(bytes_fetched) * 1_000_000 / duration.as_micros().max(1);
+                PeerEvent::DownloadFinished {
                     game: game.clone(),
-                    version,
+                    version: version.clone(),
                     files: files.len() as u64,
                     bytes: files.iter().map(|file| file.size).sum(),
                     bytes_fetched,
-                    sources,
-                    duration_ms: u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
+                    sources: sources.clone(),
+                    duration_ms: milliseconds(duration),
                     bytes_per_second: u64::try_from(rate).unwrap_or(u64::MAX),
-                });
-                Ok(())
-            }
-            Err(error) => {
-                context.events.report(PeerEvent::DownloadFailed {
-                    game: game.clone(),
-                    code: error.code(),
-                    message: error.to_string(),
-                    bytes_kept,
-                });
-                Err(error)
-            }
-        }
+                }
+            },
+            |code, message| PeerEvent::DownloadFailed { game: game.clone(), code, message, bytes_kept },
+        )
+        .map(|_| ())
     }
 
     async fn download_from_sources(
@@ -95,82 +93,22 @@ impl Peer {
     ) -> Result<(GameVersion, Vec<RootFile>, Vec<SourceShare>), PeerError> {
         let game = &context.game;
         self.check_in_catalog(game)?;
-        let (games, lock) = self.lock_and_recover(context).await?;
-        // Before anybody is asked, where the catalog says what would come of it.
+        let locked = self.lock_and_recover(context).await?;
+        // If the catalog names the version, a refusal needs no peer.
         if let Some(wanted) = self.wanted_version(game) {
-            self.refuse_downloaded(&games, game, &wanted).await?;
+            refuse_downloaded(&locked, &wanted).await?;
         }
         let selection = self.choose(game, &context.options, &context.cancel).await?;
-        self.refuse_downloaded(&games, game, &selection.version).await?;
+        refuse_downloaded(&locked, &selection.version).await?;
         let files = root_files::accept(&selection.sources[0].files, context.options.names)
             .map_err(|error| refused_by_all(game, &selection, &error))?;
-        let prepared = self.prepare_download(context, games, lock, selection, files).await?;
+        let prepared = prepare_download(context, locked, selection, files).await?;
         let ended = self.transfer_and_commit(context, &prepared).await;
         if ended.is_err() {
-            *bytes_kept = self.keep_or_discard(game, &prepared).await;
+            *bytes_kept = keep_or_discard(&prepared).await;
         }
         let Prepared { selection, files, .. } = prepared;
         ended.map(|sources| (selection.version, files, sources))
-    }
-
-    async fn refuse_downloaded(
-        &self,
-        games: &Arc<GamesDir>,
-        game: &GameId,
-        version: &GameVersion,
-    ) -> Result<(), PeerError> {
-        let (games, looked_for) = (Arc::clone(games), game.clone());
-        let state = self.blocking("look", move || Ok(GameState::read(games.path(), &looked_for)?)).await?;
-        match state.and_then(|state| state.version) {
-            Some(here) if here == *version => {
-                Err(PeerError::AlreadyDownloaded { game: game.clone(), version: here })
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Finds what is here already and books space for the rest.
-    async fn prepare_download(
-        &self,
-        context: &OperationContext,
-        games: Arc<GamesDir>,
-        lock: Arc<GameLock>,
-        selection: Selection,
-        files: Vec<RootFile>,
-    ) -> Result<Prepared, PeerError> {
-        let game = context.game.clone();
-        let (version, cancel) = (selection.version.clone(), context.cancel.clone());
-        let (preparing, held, wanted) = (Arc::clone(&games), Arc::clone(&lock), files.clone());
-        let (target, bytes_kept) = self
-            .blocking("prepare", move || {
-                let _held = held;
-                let (partials, journal) = partials::prepare(&preparing, &game, &version, &wanted, &cancel)?;
-                let bytes_kept = journal.record.here_bytes();
-                let bytes: u64 = wanted.iter().map(|file| file.size).sum();
-                let missing =
-                    Totals { files: wanted.len() as u64, directories: 1, bytes: bytes - bytes_kept };
-                let booking = match Booking::take(&preparing, &game, space::needed_bytes(missing)) {
-                    Ok(booking) => Some(booking),
-                    Err(error) if bytes_kept == 0 => {
-                        partials::discard(&preparing, &game)?;
-                        return Err(error.into());
-                    }
-                    Err(error) => return Err(error.into()),
-                };
-                let journal = Mutex::new(journal);
-                let written_bytes = AtomicU64::new(0);
-                Ok((Arc::new(Target { partials, journal, booking, written_bytes }), bytes_kept))
-            })
-            .await?;
-        context.events.report(PeerEvent::DownloadBegin {
-            game: context.game.clone(),
-            version: selection.version.clone(),
-            sources: selection.sources.iter().map(|source| source.name.clone()).collect(),
-            files: files.len() as u64,
-            bytes_total: files.iter().map(|file| file.size).sum(),
-            bytes_kept,
-        });
-        Ok(Prepared { games, lock, selection, files, target, bytes_kept })
     }
 
     async fn transfer_and_commit(
@@ -185,96 +123,139 @@ impl Peer {
             files: prepared.files.clone(),
             sources: prepared.selection.sources.clone(),
             target: Arc::clone(&prepared.target),
-            lock: Some(Arc::clone(&prepared.lock)),
-            connect: Dialling { ours: self.hello() },
+            locked: Some(prepared.locked.clone()),
+            connect: Dialling { ours: self.hello(), idle_timeout: self.inner.idle_timeout },
             events: context.events.clone(),
             tasks: self.inner.tasks.clone(),
             cancel: context.cancel.clone(),
         })
         .await?;
         let version = prepared.selection.version.clone();
-        self.on_disk("check", game, prepared, move |games, game, target| {
-            check_sentinel(games, game, target, &version)
-        })
-        .await?;
-        // From here on nobody new is given the old files; those who read them have them to the end.
+        prepared
+            .on_disk("check", move |games, game, target| check_sentinel(games, game, target, &version))
+            .await?;
+        // From here on no new transfer gets the old files; those that read them may finish.
         let quiesce = self.inner.source.readers.quiesce(game, limits::QUIESCE_DEADLINE);
         let Some(_quiet) = context.cancel.run_until_cancelled(quiesce).await else {
             return Err(PeerError::Cancelled);
         };
-        self.on_disk("promote", game, prepared, |games, game, target| {
-            Ok(commit::begin(games, game, &mut target.journal())?)
-        })
-        .await?;
-        self.on_disk("promote", game, prepared, |games, game, target| {
-            Ok(commit::promote(games, game, &target.journal().record)?)
-        })
-        .await?;
-        let finished = self
-            .on_disk("finish", game, prepared, |games, game, target| {
-                Ok(commit::finish(games, game, &mut target.journal())?)
+        prepared
+            .on_disk("promote", |games, game, target| Ok(commit::begin(games, game, &mut target.journal())?))
+            .await?;
+        prepared
+            .on_disk("promote", |games, game, target| {
+                Ok(commit::promote(games, game, &target.journal().record)?)
             })
+            .await?;
+        let finished = prepared
+            .on_disk("finish", |games, game, target| Ok(commit::finish(games, game, &mut target.journal())?))
             .await;
         if let Err(error) = finished {
-            tracing::warn!("{game} is downloaded, but its records are not in order yet: {error}");
+            tracing::warn!("{game} is downloaded, but its records are not complete yet: {error}");
         }
         Ok(shares)
     }
+}
 
-    /// Runs disk work of a download on a blocking thread, which keeps the game locked until it is done.
+/// Refuses a version that is already downloaded.
+async fn refuse_downloaded(locked: &LockedGame, version: &GameVersion) -> Result<(), PeerError> {
+    let version = version.clone();
+    let looking = locked.run("look", move |games, game, _| {
+        let state = GameState::read(games.path(), game)?;
+        match state.and_then(|state| state.version) {
+            Some(here) if here == version => {
+                Err(StoreError::AlreadyDownloaded { game: game.clone(), version: here }.into())
+            }
+            _ => Ok(()),
+        }
+    });
+    looking.await
+}
+
+/// Finds the chunks that have already arrived and books space for the rest.
+async fn prepare_download(
+    context: &OperationContext,
+    locked: LockedGame,
+    selection: Selection,
+    files: Vec<RootFile>,
+) -> Result<Prepared, PeerError> {
+    let (version, wanted) = (selection.version.clone(), files.clone());
+    let preparing = locked.run("prepare", move |games, game, cancel| {
+        let (partials, journal) = partials::prepare(games, game, &version, &wanted, cancel)?;
+        let bytes_kept = journal.record.here_bytes();
+        let bytes: u64 = wanted.iter().map(|file| file.size).sum();
+        let missing = Totals { files: wanted.len() as u64, directories: 1, bytes: bytes - bytes_kept };
+        let booking = match Booking::take(games, game, booking::needed_bytes(missing)) {
+            Ok(booking) => Some(booking),
+            Err(error) if bytes_kept == 0 => {
+                partials::discard(games, game)?;
+                return Err(PeerError::from(error));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let journal = Mutex::new(journal);
+        let written_bytes = AtomicU64::new(0);
+        Ok((Arc::new(DownloadTarget { partials, journal, booking, written_bytes }), bytes_kept))
+    });
+    let (target, bytes_kept) = preparing.await?;
+    context.events.report(PeerEvent::DownloadBegin {
+        game: context.game.clone(),
+        version: selection.version.clone(),
+        sources: selection.sources.iter().map(|source| source.name.clone()).collect(),
+        files: files.len() as u64,
+        bytes_total: files.iter().map(|file| file.size).sum(),
+        bytes_kept,
+    });
+    Ok(Prepared { locked, selection, files, target, bytes_kept })
+}
+
+impl Prepared {
+    /// Runs disk work of the download.
     async fn on_disk<T: Send + 'static>(
         &self,
         name: &'static str,
-        game: &GameId,
-        prepared: &Prepared,
-        work: impl FnOnce(&GamesDir, &GameId, &Target) -> Result<T, PeerError> + Send + 'static,
+        work: impl FnOnce(&GamesDir, &GameId, &DownloadTarget) -> Result<T, PeerError> + Send + 'static,
     ) -> Result<T, PeerError> {
-        let (games, lock) = (Arc::clone(&prepared.games), Arc::clone(&prepared.lock));
-        let (target, game) = (Arc::clone(&prepared.target), game.clone());
-        self.blocking(name, move || {
-            let _locked = lock;
-            work(&games, &game, &target)
-        })
-        .await
-    }
-
-    /// Behind a failure: bytes that the next download need not fetch. When there are none, nothing is left at all.
-    async fn keep_or_discard(&self, game: &GameId, prepared: &Prepared) -> u64 {
-        let cleaned = self
-            .on_disk("keep", game, prepared, |games, game, target| {
-                let bytes_kept = target.journal().record.here_bytes();
-                if bytes_kept == 0 {
-                    partials::discard(games, game)?;
-                }
-                Ok(bytes_kept)
-            })
-            .await;
-        cleaned.unwrap_or_else(|error| {
-            tracing::warn!("{game}: what is left of the download is for the next command: {error}");
-            prepared.bytes_kept
-        })
+        let target = Arc::clone(&self.target);
+        self.locked.run(name, move |games, game, _| work(games, game, &target)).await
     }
 }
 
-/// All validated peers tell the same list, so it is the fault of all of them.
-fn refused_by_all(game: &GameId, selection: &Selection, error: &ContentError) -> PeerError {
-    let attempts = selection.sources.iter().map(|source| AttemptFailure {
-        peer: source.name.clone(),
-        code: error.code().into(),
-        message: error.to_string(),
+/// After a failure, returns how many bytes the next download need not fetch. If there are none, it removes the folder
+/// and the record of the download.
+async fn keep_or_discard(prepared: &Prepared) -> u64 {
+    let cleaned = prepared.on_disk("keep", |games, game, target| {
+        let bytes_kept = target.journal().record.here_bytes();
+        if bytes_kept == 0 {
+            partials::discard(games, game)?;
+        }
+        Ok(bytes_kept)
     });
+    cleaned.await.unwrap_or_else(|error| {
+        let game = prepared.locked.game();
+        tracing::warn!("{game}: the rest of the failed download is left to the next command: {error}");
+        prepared.bytes_kept
+    })
+}
+
+/// All validated peers report the same list, so every one of them is at fault.
+fn refused_by_all(game: &GameId, selection: &Selection, error: &ContentError) -> PeerError {
+    let attempts = selection
+        .sources
+        .iter()
+        .map(|source| AttemptFailure::new(&source.name, error.code(), error.to_string()));
     PeerError::AllSourcesFailed { game: game.clone(), attempts: attempts.collect() }
 }
 
-/// The sentinel that came must say the version that was offered; one that does not is fetched again by the next
-/// download.
+/// Refuses a sentinel that does not contain the offered version. Its chunks are dropped, so that the next download
+/// fetches them again.
 fn check_sentinel(
     games: &GamesDir,
     game: &GameId,
-    target: &Target,
+    target: &DownloadTarget,
     version: &GameVersion,
 ) -> Result<(), PeerError> {
-    let path = games.root_path(game).join(crate::library::layout::DOWNLOADING_DIR).join(SENTINEL_FILE);
+    let path = games.root_path(game).join(lanspread_types::layout::DOWNLOADING_DIR).join(SENTINEL_FILE);
     if read_sentinel(&path)?.as_ref() == Some(version) {
         return Ok(());
     }
@@ -284,8 +265,7 @@ fn check_sentinel(
     for chunk in chunks.unwrap_or_default() {
         if let Some(recorded) = journal.record.here[chunk.id].clone() {
             let error = ContentError::Sentinel { expected: version.clone() };
-            let (code, message) = (error.code().into(), error.to_string());
-            attempts.push(AttemptFailure { peer: recorded.peer, code, message });
+            attempts.push(AttemptFailure::new(&recorded.peer, error.code(), error.to_string()));
             journal.drop_chunk(chunk.id)?;
         }
     }

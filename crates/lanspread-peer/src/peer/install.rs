@@ -1,24 +1,28 @@
-//! `install`: from the archives of the game root to `local/`.
+//! `install`: unpacks the archives of the game root to `local/`.
 
+use std::sync::Arc;
 use std::time::Instant;
 
+use lanspread_store::install::replace::Replace;
+use lanspread_store::install::unpack::{Unpack, UnpackObserver, unpack};
+use lanspread_types::content::{ArchiveSummary, Totals};
+use lanspread_types::ids::{GameId, GameVersion, PeerName};
 use tokio_util::sync::CancellationToken;
 
-use super::Peer;
-use crate::archive::provider::Totals;
-use crate::error::PeerError;
-use crate::event::PeerEvent;
-use crate::game::{GameId, GameVersion};
-use crate::install::local::{self, LocalInstall};
-use crate::install::replace::Replace;
-use crate::operation::{OperationContext, OperationOptions};
+use crate::operations::OperationContext;
+use crate::peer::core::Peer;
+use crate::peer::error::PeerError;
+use crate::peer::outcome::{milliseconds, reported};
+use crate::report::channel::EventSender;
+use crate::report::event::PeerEvent;
+use crate::report::operation::OperationOptions;
 
 impl Peer {
-    /// Installs a game from its archives, which are here. Nothing is downloaded.
+    /// Installs a game from its archives on this machine. Nothing is downloaded.
     ///
     /// # Errors
-    /// [`PeerError::NotDownloaded`], [`PeerError::AlreadyInstalled`], [`PeerError::Archive`], [`PeerError::Local`], and
-    /// what every operation can fail with.
+    /// [`PeerError::Store`] if the game is not downloaded, is already installed, or has an archive that cannot be
+    /// unpacked; [`PeerError::Local`]; and the errors of every operation.
     pub async fn install_game(
         &self,
         game: &GameId,
@@ -31,34 +35,28 @@ impl Peer {
         .await
     }
 
-    /// The install as an operation that runs. With `replace` it takes the place of an installed tree.
+    /// Runs the install as part of an operation. With `replace`, it may replace an installed tree.
     pub(super) async fn install_from_archives(
         &self,
         context: &OperationContext,
         replace: bool,
     ) -> Result<(), PeerError> {
         let begun = Instant::now();
-        let game = context.game.clone();
-        match self.unpack(context, replace).await {
-            Ok((version, totals)) => {
-                context.events.report(PeerEvent::InstallFinished {
-                    game,
-                    version,
-                    files: totals.files,
-                    bytes: totals.bytes,
-                    duration_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
-                });
-                Ok(())
-            }
-            Err(error) => {
-                context.events.report(PeerEvent::InstallFailed {
-                    game,
-                    code: error.code(),
-                    message: error.to_string(),
-                });
-                Err(error)
-            }
-        }
+        let game = &context.game;
+        let unpacked = self.unpack(context, replace).await;
+        reported(
+            &context.events,
+            unpacked,
+            |(version, totals)| PeerEvent::InstallFinished {
+                game: game.clone(),
+                version: version.clone(),
+                files: totals.files,
+                bytes: totals.bytes,
+                duration_ms: milliseconds(begun.elapsed()),
+            },
+            |code, message| PeerEvent::InstallFailed { game: game.clone(), code, message },
+        )
+        .map(|_| ())
     }
 
     async fn unpack(
@@ -66,26 +64,43 @@ impl Peer {
         context: &OperationContext,
         replace: bool,
     ) -> Result<(GameVersion, Totals), PeerError> {
-        let (games, lock) = self.lock_and_recover(context).await?;
-        let cancel = context.cancel.child_token();
-        // Also when this future is dropped half-way.
-        let _cancel_on_drop = cancel.clone().drop_guard();
-        let install = LocalInstall {
-            games,
-            game: context.game.clone(),
-            policy: context.options.names,
-            replace: Replace { allowed: replace, force: context.options.force },
-            name: self.inner.name.clone(),
-            id: self.inner.id,
-            provider: self.inner.source.provider.clone(),
-            events: context.events.clone(),
-            cancel,
-        };
-        self.blocking("install", move || {
-            let installed = local::install(&install);
-            drop(lock);
-            installed
-        })
-        .await
+        let locked = self.lock_and_recover(context).await?;
+        let (policy, replace) =
+            (context.options.names, Replace { allowed: replace, force: context.options.force });
+        let (name, id) = (self.inner.name.clone(), self.inner.id);
+        let provider = self.inner.source.provider.clone();
+        let told =
+            UnpackEvents { game: context.game.clone(), peer: name.clone(), events: context.events.clone() };
+        let unpacking = locked.run("install", move |games, game, cancel| {
+            let (games, game, cancel) = (Arc::clone(games), game.clone(), cancel.clone());
+            Ok(unpack(&Unpack { games, game, policy, replace, name, id, provider, cancel }, told)?)
+        });
+        unpacking.await
+    }
+}
+
+/// Reports the steps of an install from archives as events.
+struct UnpackEvents {
+    game: GameId,
+    peer: PeerName,
+    events: EventSender,
+}
+
+impl UnpackObserver for UnpackEvents {
+    fn begun(&mut self, version: &GameVersion, totals: Totals, replaces: bool) {
+        self.events.report(PeerEvent::InstallBegin {
+            game: self.game.clone(),
+            version: version.clone(),
+            bytes_total: totals.bytes,
+            replaces,
+        });
+    }
+
+    fn archive(&mut self, archive: &ArchiveSummary) {
+        self.events.report(PeerEvent::archive_begin(&self.game, &self.peer, archive));
+    }
+
+    fn progress(&mut self, bytes: u64, bytes_total: u64) {
+        self.events.report(PeerEvent::InstallProgress { game: self.game.clone(), bytes, bytes_total });
     }
 }

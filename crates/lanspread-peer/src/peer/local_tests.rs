@@ -1,29 +1,35 @@
-//! Installs from archives, uninstalls, removals and comparisons, by a peer on a machine whose every file is compared.
+//! Installs from archives, uninstalls, removals and comparisons on one machine. The tests compare every file on it.
 
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::sync::Arc;
 
+use lanspread_archive::ArchiveError;
+use lanspread_store::error::StoreError;
+use lanspread_store::state::games_dir::GamesDir;
+use lanspread_store::state::lock::GameLock;
+use lanspread_testing::lying_source::LyingSource;
+use lanspread_testing::machine::{Machine, Node, Tree};
+use lanspread_testing::small_game;
+use lanspread_testing::step::Step;
+use lanspread_types::content::Availability;
+use lanspread_types::entry_path::NamePolicy;
+use lanspread_types::ids::GameId;
 use tokio::sync::Barrier;
 use tokio_util::sync::CancellationToken;
 
-use super::*;
-use crate::archive::ArchiveError;
-use crate::archive::entry::NamePolicy;
-use crate::error::ErrorCategory;
-use crate::event::PeerEvent;
-use crate::game::GameId;
-use crate::install::games_dir::GamesDir;
-use crate::install::lock::GameLock;
-use crate::library::state::Availability;
-use crate::operation::OperationOptions;
-use crate::testing::lying_source::{LyingSource, Step};
-use crate::testing::machine::{Machine, Node, Tree};
-use crate::testing::small_game;
+use crate::peer::core::Peer;
+use crate::peer::error::PeerError;
+use crate::report::channel::PeerEvents;
+use crate::report::event::PeerEvent;
+use crate::report::failure::ErrorCategory;
+use crate::report::operation::OperationOptions;
+use crate::testing::machine::PeerOf;
 
 const FORCE: OperationOptions = OperationOptions {
     peers: Vec::new(),
-    discovery: crate::operation::Discovery::Off,
+    discovery: crate::report::operation::DiscoveryMode::Off,
     names: NamePolicy::Portable,
     force: true,
 };
@@ -76,7 +82,7 @@ fn local(machine: &Machine) -> std::path::PathBuf {
 }
 
 fn installed_tree(machine: &Machine) -> Tree {
-    crate::testing::machine::tree(&local(machine))
+    lanspread_testing::machine::tree(&local(machine))
 }
 
 fn archive(path: &Path, files: &[(&str, &[u8])]) {
@@ -87,7 +93,7 @@ fn archive(path: &Path, files: &[(&str, &[u8])]) {
     archive.write_to_path(path, None).unwrap();
 }
 
-/// Events of a peer from now on, in short.
+/// The events of a peer from now on, as short strings.
 struct Told(PeerEvents);
 
 impl Told {
@@ -102,7 +108,7 @@ impl Told {
                 PeerEvent::InstallBegin { version, bytes_total, replaces, .. } => {
                     format!("begin {version} {bytes_total} {replaces}")
                 }
-                // How many there are in between depends on the time it takes.
+                // The number of progress events in between depends on timing.
                 PeerEvent::InstallProgress { bytes, bytes_total, .. } if bytes != bytes_total => continue,
                 PeerEvent::InstallProgress { bytes, .. } => format!("all bytes {bytes}"),
                 PeerEvent::ArchiveBegin { name, .. } => format!("archive {name}"),
@@ -149,16 +155,22 @@ async fn an_install_from_archives_leaves_the_tree_the_receipt_and_the_archives()
 }
 
 #[tokio::test]
-async fn what_is_not_downloaded_or_is_installed_already_is_refused() {
+async fn a_game_that_is_not_downloaded_or_already_installed_is_refused() {
     let machine = Machine::new();
     let peer = machine.peer("here");
-    assert!(matches!(install(&peer, &polite(), false).await, Err(PeerError::NotDownloaded { .. })));
+    assert!(matches!(
+        install(&peer, &polite(), false).await,
+        Err(PeerError::Store(StoreError::NotDownloaded { .. }))
+    ));
     assert_eq!(machine.everything(), Tree::new());
     fs::create_dir(root(&machine)).unwrap();
     archive(&root(&machine).join("a.eti"), &[("a", b"1")]);
     let told = Told::by(&peer);
     assert!(
-        matches!(install(&peer, &polite(), false).await, Err(PeerError::NotDownloaded { .. })),
+        matches!(
+            install(&peer, &polite(), false).await,
+            Err(PeerError::Store(StoreError::NotDownloaded { .. }))
+        ),
         "an archive without a sentinel"
     );
     assert_eq!(told.all(), ["failed not-downloaded"]);
@@ -166,15 +178,18 @@ async fn what_is_not_downloaded_or_is_installed_already_is_refused() {
     let (machine, peer) = installed().await;
     let before = machine.everything();
     let error = install(&peer, &FORCE, false).await.unwrap_err();
-    assert!(matches!(error, PeerError::AlreadyInstalled { .. }), "{error:?}");
+    assert!(matches!(error, PeerError::Store(StoreError::AlreadyInstalled { .. })), "{error:?}");
     fs::remove_file(root(&machine).join("version.ini")).unwrap();
-    assert!(matches!(install(&peer, &FORCE, true).await, Err(PeerError::NotDownloaded { .. })));
+    assert!(matches!(
+        install(&peer, &FORCE, true).await,
+        Err(PeerError::Store(StoreError::NotDownloaded { .. }))
+    ));
     fs::write(root(&machine).join("version.ini"), small_game::version().as_str()).unwrap();
     assert_eq!(machine.everything(), before);
 }
 
 #[tokio::test]
-async fn several_archives_install_in_byte_wise_order_of_their_names() {
+async fn several_archives_are_installed_in_byte_order_of_their_names() {
     let (machine, peer) = downloaded();
     archive(&root(&machine).join("b.eti"), &[("b", b"22")]);
     archive(&root(&machine).join("Z.eti"), &[("z/last", b"")]);
@@ -186,7 +201,7 @@ async fn several_archives_install_in_byte_wise_order_of_their_names() {
     assert!(local(&machine).join("z/last").is_file());
 }
 
-/// Everything that can be known from the listings is refused before anything is written or announced.
+/// What the listings show to be wrong is refused before anything is written or announced.
 #[tokio::test]
 async fn names_that_cannot_be_installed_are_refused_before_anything_is_written() {
     for (files, native_is_fine) in [
@@ -201,7 +216,7 @@ async fn names_that_cannot_be_installed_are_refused_before_anything_is_written()
         let told = Told::by(&peer);
         let error = install(&peer, &polite(), false).await.unwrap_err();
         assert!(
-            matches!(&error, PeerError::Archive { source: ArchiveError::Name { archive, .. }, .. } if !archive.is_empty()),
+            matches!(&error, PeerError::Store(StoreError::Archive { source: ArchiveError::Name { archive, .. }, .. }) if !archive.is_empty()),
             "{error:?}"
         );
         assert_eq!(error.category(), ErrorCategory::Content);
@@ -222,7 +237,7 @@ async fn a_damaged_archive_leaves_the_machine_as_it_was() {
     fs::write(&path, bytes).unwrap();
     let before = machine.everything();
     let error = install(&peer, &polite(), false).await.unwrap_err();
-    assert_eq!((&*error.code(), error.category()), ("archive-damaged", ErrorCategory::Content), "{error}");
+    assert_eq!((error.code(), error.category()), ("archive-damaged", ErrorCategory::Content), "{error}");
     assert_eq!(machine.everything(), before);
 
     fs::rename(&path, root(&machine).join("small.part2.eti")).unwrap();
@@ -259,7 +274,7 @@ async fn an_update_replaces_the_whole_tree() {
 }
 
 #[tokio::test]
-async fn nothing_of_the_user_s_is_lost_without_force() {
+async fn no_file_of_the_user_is_lost_without_force() {
     let (machine, peer) = installed().await;
     fs::write(local(&machine).join("saves/slot1"), "mine").unwrap();
     fs::write(local(&machine).join(small_game::LAST_FILE), "changed").unwrap();
@@ -268,7 +283,7 @@ async fn nothing_of_the_user_s_is_lost_without_force() {
         [install(&peer, &polite(), true).await.unwrap_err(), uninstall(&peer, &polite()).await.unwrap_err()]
     {
         match &error {
-            PeerError::UserFiles { count, files, .. } => {
+            PeerError::Store(StoreError::UserFiles { count, files, .. }) => {
                 assert_eq!(
                     (*count, &files[..]),
                     (2, &[small_game::LAST_FILE.to_owned(), "saves/slot1".to_owned()][..])
@@ -285,7 +300,7 @@ async fn nothing_of_the_user_s_is_lost_without_force() {
     assert!(!local(&machine).exists());
 }
 
-/// A streamed install replaces a tree in the same way, and asks no peer while the user would lose files.
+/// A streamed install replaces a tree in the same way, and asks no peer if the user would lose files.
 #[tokio::test]
 async fn a_streamed_update_replaces_the_tree_and_keeps_the_user_s_files() {
     let source = Machine::new();
@@ -307,7 +322,7 @@ async fn a_streamed_update_replaces_the_tree_and_keeps_the_user_s_files() {
     };
     let before = machine.everything();
     let error = stream(&polite()).await.unwrap_err();
-    assert!(matches!(error, PeerError::UserFiles { .. }), "{error:?}");
+    assert!(matches!(error, PeerError::Store(StoreError::UserFiles { .. })), "{error:?}");
     assert_eq!(machine.everything(), before);
     stream(&FORCE).await.unwrap();
     assert_eq!(installed_tree(&machine), small_game::tree());
@@ -317,7 +332,8 @@ async fn a_streamed_update_replaces_the_tree_and_keeps_the_user_s_files() {
     serving.shutdown().await.unwrap();
 }
 
-/// What the user saves while the stream runs is found before the old tree goes, and no other source is tried.
+/// A file that the user saves while the stream runs is found before the old tree is removed, and no other source is
+/// tried.
 #[tokio::test]
 async fn a_file_saved_during_a_streamed_update_is_not_lost() {
     let (machine, peer) = installed().await;
@@ -341,7 +357,7 @@ async fn a_file_saved_during_a_streamed_update_is_not_lost() {
         peer.operate(&game, &options, &cancel, async |context| peer.stream_install(&context, true).await);
     let (updated, ()) = tokio::join!(update, playing);
     let error = updated.unwrap_err();
-    assert!(matches!(error, PeerError::UserFiles { count: 1, .. }), "{error:?}");
+    assert!(matches!(error, PeerError::Store(StoreError::UserFiles { count: 1, .. })), "{error:?}");
     assert_eq!(second.connections(), 1, "asked for its details and never tried");
     assert_eq!(fs::read(&saved).unwrap(), b"mine");
     fs::remove_file(&saved).unwrap();
@@ -353,7 +369,7 @@ async fn an_uninstall_leaves_the_downloaded_files_and_can_be_installed_again() {
     let (machine, peer) = downloaded();
     let before = machine.everything();
     let error = uninstall(&peer, &polite()).await.unwrap_err();
-    assert!(matches!(error, PeerError::NotInstalled { .. }), "{error:?}");
+    assert!(matches!(error, PeerError::Store(StoreError::NotInstalled { .. })), "{error:?}");
     for _ in 0..2 {
         install(&peer, &polite(), false).await.unwrap();
         let told = Told::by(&peer);
@@ -364,13 +380,13 @@ async fn an_uninstall_leaves_the_downloaded_files_and_can_be_installed_again() {
 }
 
 #[tokio::test]
-async fn a_tree_that_nobody_recorded_is_the_user_s() {
+async fn a_tree_without_a_record_belongs_to_the_user() {
     let (machine, peer) = installed().await;
     fs::remove_dir_all(machine.games_dir().join(".lanspread")).unwrap();
     let error = uninstall(&peer, &polite()).await.unwrap_err();
-    assert!(matches!(error, PeerError::NoReceipt { count: 4, .. }), "{error:?}");
+    assert!(matches!(error, PeerError::Store(StoreError::NoReceipt { count: 4, .. })), "{error:?}");
     let error = verify(&peer).await.unwrap_err();
-    assert!(matches!(error, PeerError::NotVerifiable { .. }), "{error:?}");
+    assert!(matches!(error, PeerError::Store(StoreError::NotVerifiable { .. })), "{error:?}");
     let state = &peer.local_games().await.unwrap()[0];
     assert_eq!((state.installed, &state.installed_version), (true, &None));
     uninstall(&peer, &FORCE).await.unwrap();
@@ -393,17 +409,17 @@ async fn removing_leaves_the_installed_tree_only() {
     assert_eq!(fs::read_dir(root(&machine)).unwrap().count(), 1);
     assert_eq!(installed_tree(&machine), small_game::tree());
     let error = remove(&peer).await.unwrap_err();
-    assert!(matches!(error, PeerError::NotDownloaded { .. }), "{error:?}");
+    assert!(matches!(error, PeerError::Store(StoreError::NotDownloaded { .. })), "{error:?}");
     uninstall(&peer, &polite()).await.unwrap();
     assert_eq!(machine.everything(), Tree::new());
-    assert!(matches!(remove(&peer).await, Err(PeerError::NotDownloaded { .. })));
-    assert!(matches!(verify(&peer).await, Err(PeerError::NotInstalled { .. })));
+    assert!(matches!(remove(&peer).await, Err(PeerError::Store(StoreError::NotDownloaded { .. }))));
+    assert!(matches!(verify(&peer).await, Err(PeerError::Store(StoreError::NotInstalled { .. }))));
 }
 
-/// Archives may lie elsewhere behind links: the links are removed, what they lead to is not. No sentinel is needed:
-/// what a broken download left can be removed as well.
+/// Archives may be links: the links are removed, their targets are not. No sentinel is needed, so the rest of a broken
+/// download can be removed as well.
 #[tokio::test]
-async fn removing_a_linked_archive_keeps_what_it_leads_to() {
+async fn removing_a_linked_archive_keeps_its_target() {
     let (machine, peer) = downloaded();
     let elsewhere = tempfile::tempdir().unwrap();
     let kept = elsewhere.path().join("kept");
@@ -418,7 +434,7 @@ async fn removing_a_linked_archive_keeps_what_it_leads_to() {
     assert_eq!(left, ["folder.eti"]);
 }
 
-/// Files are taken away only when nobody reads them any more, and nobody begins to meanwhile.
+/// Files are removed only when no transfer reads them any more, and no new transfer begins to read them meanwhile.
 #[tokio::test]
 async fn a_removal_waits_for_the_transfers_that_read_the_game() {
     let (machine, peer) = downloaded();
@@ -427,7 +443,7 @@ async fn a_removal_waits_for_the_transfers_that_read_the_game() {
     let reader = readers.register(&game).unwrap();
     let before = machine.everything();
     let ending = async {
-        // Refused from the moment at which the removal waits.
+        // New readers are refused as soon as the removal waits.
         while readers.register(&game).is_some() {
             tokio::task::yield_now().await;
         }
@@ -461,7 +477,7 @@ async fn a_removal_that_is_cancelled_while_it_waits_removes_nothing() {
     let (removed, ()) = tokio::join!(removing, cancelling);
     assert!(matches!(removed, Err(PeerError::Cancelled)), "{removed:?}");
     assert_eq!(machine.everything(), before);
-    assert!(readers.register(&game).is_some(), "it is let go");
+    assert!(readers.register(&game).is_some(), "the game can be read again");
 }
 
 #[tokio::test]
@@ -483,7 +499,7 @@ async fn a_comparison_names_every_difference() {
     let before = machine.everything();
     let told = Told::by(&peer);
     let error = verify(&peer).await.unwrap_err();
-    assert!(matches!(error, PeerError::Differences { differences: 3, .. }), "{error:?}");
+    assert!(matches!(error, PeerError::Store(StoreError::Differences { differences: 3, .. })), "{error:?}");
     assert_eq!(error.category(), ErrorCategory::Content);
     let bytes = small_game::FIRST_CONTENT.len() + small_game::LAST_CONTENT.len();
     let expected = [
@@ -499,20 +515,20 @@ async fn a_comparison_names_every_difference() {
 }
 
 #[tokio::test]
-async fn added_files_are_no_difference() {
+async fn added_files_are_not_differences() {
     let (machine, peer) = installed().await;
     fs::write(local(&machine).join("saves/slot1"), "mine").unwrap();
     verify(&peer).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_torn_receipt_is_nothing_to_compare_with() {
+async fn a_torn_receipt_cannot_be_compared_with() {
     let (machine, peer) = installed().await;
     let receipt = machine.games_dir().join(".lanspread/receipts/small.jsonl");
     let whole = fs::read(&receipt).unwrap();
     fs::write(&receipt, &whole[..whole.len() - 5]).unwrap();
     let error = verify(&peer).await.unwrap_err();
-    assert!(matches!(error, PeerError::NotVerifiable { .. }), "{error:?}");
+    assert!(matches!(error, PeerError::Store(StoreError::NotVerifiable { .. })), "{error:?}");
     assert!(error.to_string().contains("line 6"), "{error}");
 }
 
@@ -537,7 +553,7 @@ async fn a_cancelled_operation_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_held_game_is_refused_to_every_operation() {
+async fn every_operation_on_a_locked_game_is_refused() {
     let (machine, peer) = installed().await;
     let games = Arc::new(GamesDir::open(&machine.games_dir()).unwrap());
     let game: GameId = small_game::game();
@@ -548,6 +564,6 @@ async fn a_held_game_is_refused_to_every_operation() {
         remove(&peer).await,
         verify(&peer).await,
     ] {
-        assert!(matches!(result, Err(PeerError::InProgress { .. })), "{result:?}");
+        assert!(matches!(result, Err(PeerError::Store(StoreError::InProgress { .. }))), "{result:?}");
     }
 }

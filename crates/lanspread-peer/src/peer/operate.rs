@@ -1,21 +1,23 @@
-//! What every operation on a game shares: it is counted, a shutdown cancels and awaits it, and it begins by locking the
-//! game and putting in order what an earlier crash left.
+//! What all operations on a game share. Each is counted, so that a shutdown cancels it and waits for it. Those that
+//! change or compare a game first lock it and repair what an earlier crash left.
 
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use lanspread_store::recover::{Recovered, lock_and_recover};
+use lanspread_store::state::games_dir::GamesDir;
+use lanspread_types::ids::GameId;
 use tokio_util::sync::CancellationToken;
 
-use super::Peer;
-use crate::error::PeerError;
-use crate::game::GameId;
-use crate::install::games_dir::GamesDir;
-use crate::install::lock::GameLock;
-use crate::install::recover_recorded::lock_and_recover;
-use crate::operation::{OperationContext, OperationOptions};
+use crate::locked_game::LockedGame;
+use crate::operations::OperationContext;
+use crate::peer::core::Peer;
+use crate::peer::error::PeerError;
+use crate::report::event::PeerEvent;
+use crate::report::operation::OperationOptions;
 
 impl Peer {
-    /// Runs `work` as one operation of this peer, which a shutdown cancels and waits for.
+    /// Runs `work` as one operation of this peer. A shutdown cancels it and waits for it.
     pub(super) async fn operate<T>(
         &self,
         game: &GameId,
@@ -43,17 +45,21 @@ impl Peer {
         }
     }
 
-    /// Locks the game and puts in order what an earlier operation left.
+    /// Locks the game and repairs what an interrupted operation left.
     pub(super) async fn lock_and_recover(
         &self,
         operation: &OperationContext,
-    ) -> Result<(Arc<GamesDir>, Arc<GameLock>), PeerError> {
-        let games_dir = self.inner.games_dir.clone();
+    ) -> Result<LockedGame, PeerError> {
+        let (games_dir, tasks) = (self.inner.games_dir.clone(), self.inner.tasks.clone());
         let (game, events) = (operation.game.clone(), operation.events.clone());
+        let cancel = operation.cancel.clone();
         self.blocking("lock", move || {
             let games = Arc::new(GamesDir::open(&games_dir)?);
-            let lock = lock_and_recover(&games, &game, &events)?;
-            Ok((games, Arc::new(lock)))
+            let Recovered { lock, actions } = lock_and_recover(&games, &game)?;
+            for action in actions {
+                events.report(PeerEvent::GameRecovered { game: game.clone(), action: action.into() });
+            }
+            Ok(LockedGame::new(games, game, lock, tasks, cancel))
         })
         .await
     }

@@ -1,16 +1,19 @@
-//! From the kind of an operation to its road: the one place that knows them all.
+//! Dispatches an operation by its kind: the one place that knows all kinds.
 
-use super::Peer;
-use crate::error::PeerError;
-use crate::game::GameId;
-use crate::install::games_dir::GamesDir;
-use crate::install::replace::{self, Replace};
-use crate::library::state::GameState;
-use crate::operation::{OperationContext, OperationKind};
+use lanspread_store::install::replace;
+use lanspread_store::install::replace::Replace;
+use lanspread_store::state::game_state::GameState;
+use lanspread_store::state::games_dir::GamesDir;
+use lanspread_types::ids::GameId;
+
+use crate::operations::OperationContext;
+use crate::peer::core::Peer;
+use crate::peer::error::PeerError;
+use crate::report::operation::OperationKind;
 
 impl Peer {
     /// Performs one operation to its end.
-    pub(crate) async fn perform(
+    pub(super) async fn perform_kind(
         &self,
         kind: OperationKind,
         context: &OperationContext,
@@ -26,12 +29,12 @@ impl Peer {
         }
     }
 
-    /// Installs from the archives that are here; those that are not, or not in the version that the catalog wants, are
-    /// downloaded first.
+    /// Installs from the archives on this machine. If there are none, or not in the version that the catalog expects,
+    /// they are downloaded first.
     async fn install(&self, context: &OperationContext) -> Result<(), PeerError> {
         let game = &context.game;
         self.check_in_catalog(game)?;
-        // Before anything is fetched, because it may end here.
+        // Checked before the download, because a refusal would make it useless.
         self.permit_install(context, Replace { allowed: false, force: false }).await?;
         let downloaded = self.game_state(game).await?.and_then(|state| state.version);
         let is_wanted = |version| self.wanted_version(game).is_none_or(|wanted| wanted == version);
@@ -41,7 +44,7 @@ impl Peer {
         self.install_from_archives(context, false).await
     }
 
-    /// Refuses an install that may not take the place of what is here.
+    /// Refuses an install that may not replace the installed tree.
     pub(super) async fn permit_install(
         &self,
         context: &OperationContext,
@@ -49,12 +52,13 @@ impl Peer {
     ) -> Result<(), PeerError> {
         let (games_dir, game) = (self.inner.games_dir.clone(), context.game.clone());
         self.blocking("permit", move || {
-            replace::permit(&GamesDir::open(&games_dir)?, &game, replace).map(|_| ())
+            replace::permit(&GamesDir::open(&games_dir)?, &game, replace)?;
+            Ok(())
         })
         .await
     }
 
-    /// What is here of a game.
+    /// The state of a game on this machine.
     pub(super) async fn game_state(&self, game: &GameId) -> Result<Option<GameState>, PeerError> {
         let (games_dir, game) = (self.inner.games_dir.clone(), game.clone());
         self.blocking("state", move || Ok(GameState::read(&games_dir, &game)?)).await

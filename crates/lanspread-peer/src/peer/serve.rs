@@ -1,58 +1,60 @@
-//! Serving: what a peer starts when it begins to answer others, in an order in which nobody is told too much.
+//! Starts everything that a serving peer needs. The order ensures that it offers nothing before recovery has ended.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError};
 
-use tokio::net::TcpListener;
+use lanspread_types::limits;
 use tokio::sync::mpsc;
 
-use super::Peer;
-use crate::error::PeerError;
-use crate::event::PeerEvent;
-use crate::install::recover_recorded::recover_recorded;
-use crate::library::watch::LibraryWatcher;
-use crate::limits;
-use crate::net::directory::{HowKnown, KnownPeer, PeerKey};
-use crate::net::discovery::{self, Advertised, Discovery, Heard};
-use crate::net::listener;
-use crate::net::neighbours::{Hint, Neighbours};
+use crate::discovery::directory::{HowKnown, KnownPeer, PeerKey};
+use crate::discovery::multicast;
+use crate::discovery::multicast::{Advertised, Discovery, Heard};
+use crate::discovery::neighbours::{Hint, Neighbours};
+use crate::peer::core::Peer;
+use crate::peer::error::PeerError;
+use crate::report::event::PeerEvent;
+use crate::source::handler;
+use crate::source::watch::LibraryWatcher;
+use crate::transport::listener;
+use crate::transport::socket::Listener;
 
 impl Peer {
-    /// Puts in order what earlier crashes left, reads the library, opens the listener and serves until
-    /// [`Self::shutdown`]; it follows its library on disk, and the peers around it. Returns the address it listens on;
-    /// port 0 asks the system for a free one.
+    /// Opens the listener, repairs what earlier crashes left, reads the library and serves until [`Self::shutdown`].
+    /// Meanwhile the peer follows changes of its library on disk and keeps track of the peers around it. Returns the
+    /// address it listens on; port 0 asks the system for a free one.
     ///
     /// # Errors
-    /// [`PeerError::Listen`] when the address cannot be had, [`PeerError::Local`] when the games directory or the saved
-    /// peers cannot be read, [`PeerError::Config`] when it serves already.
+    /// [`PeerError::Listen`] if the address cannot be used, [`PeerError::Local`] if the games directory cannot be read,
+    /// [`PeerError::SavedPeers`] if the saved peers cannot be read, [`PeerError::Config`] if the peer already serves.
     pub async fn serve(&self, address: SocketAddr) -> Result<SocketAddr, PeerError> {
         let inner = &self.inner;
         let saved = inner.saved_peers.load()?;
         let listen = |source| PeerError::Listen { address: address.to_string(), source };
-        let listener = TcpListener::bind(address).await.map_err(listen)?;
+        let listener = Listener::bind(address).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         {
             let mut listening = inner.listening.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(already) = *listening {
-                return Err(PeerError::Config(format!("this peer serves already, on {already}")));
+                return Err(PeerError::Config(format!("this peer already serves on {already}")));
             }
             *listening = Some(address);
         }
-        let (games_dir, events) = (inner.games_dir.clone(), inner.events.clone());
-        self.blocking("recovery", move || recover_recorded(&games_dir, &events)).await?;
+        let source = Arc::clone(&inner.source);
+        self.blocking("recovery", move || Ok(source.recover()?)).await?;
         let source = Arc::clone(&inner.source);
         let mut watcher = self.blocking("scan", move || Ok(LibraryWatcher::begin(source)?)).await?;
-        inner.events.report(PeerEvent::PeerReady {
-            addr: address,
-            name: inner.name.clone(),
-            peer: inner.id.to_string(),
-        });
+        inner.events.report(PeerEvent::PeerReady { addr: address, name: inner.name.clone(), peer: inner.id });
         watcher.publish();
         inner.tasks.spawn("library", watcher.follow(inner.tasks.cancel_token()));
         let (visits, visitors) = mpsc::channel(limits::HINT_QUEUE_ITEMS);
         let _ = inner.source.visitors.set(visits);
-        let accepting =
-            listener::accept(listener, Arc::clone(&inner.source), self.hello(), inner.tasks.cancel_token());
+        let (source, ours, stop) = (Arc::clone(&inner.source), self.hello(), inner.tasks.cancel_token());
+        let accepting = listener::accept(
+            listener,
+            inner.tasks.clone(),
+            handler::serve_each(source, ours, stop),
+            inner.tasks.cancel_token(),
+        );
         inner.tasks.spawn("listener", accepting);
         let neighbours = Neighbours::new(self.hello(), inner.events.clone(), inner.tasks.clone());
         let _ = inner.neighbours.set(Arc::clone(&neighbours));
@@ -71,19 +73,19 @@ impl Peer {
         Ok(address)
     }
 
-    /// The peers around this one that answer, by name; nobody when it does not serve.
+    /// The peers around this one that answer, sorted by name; empty if this peer does not serve.
     pub fn known_peers(&self) -> Vec<KnownPeer> {
         self.inner.neighbours.get().map(|neighbours| neighbours.known()).unwrap_or_default()
     }
 
-    /// Announces this peer and hears of others. Where that does not work, peers that are named or connect still are
-    /// found: it is said and no reason not to serve.
+    /// Announces this peer and discovers others. If discovery cannot start, that is logged and the peer serves without
+    /// it: peers that are named, or that connect, are still known.
     fn find_others(&self, listening: SocketAddr, hints: mpsc::Sender<Hint>) {
         let inner = &self.inner;
         let running = match Discovery::start(inner.discovery_port) {
             Ok(running) => running,
             Err(reason) => {
-                tracing::warn!("this peer is not announced and finds no others: {reason}");
+                tracing::warn!("this peer is not announced and cannot discover others: {reason}");
                 return;
             }
         };
@@ -97,15 +99,15 @@ impl Peer {
                 Heard::Gone(key) => Hint::Gone(key),
                 Heard::OtherProtocol { protocol, name, address } => {
                     let place = address.map(|address| format!(" at {address}")).unwrap_or_default();
-                    tracing::info!("{name}{place} speaks protocol version {protocol} and is left alone");
+                    tracing::info!("{name}{place} speaks protocol version {protocol} and is ignored");
                     return;
                 }
             };
-            // Heard more than can be looked at: it will be said again.
+            // If the queue is full, the hint is dropped: the peer will announce itself again.
             let _ = hints.try_send(hint);
         };
         let library = inner.source.library.follow();
-        let finding = discovery::run(running, advertised, library, heard, inner.tasks.cancel_token());
+        let finding = multicast::run(running, advertised, library, heard, inner.tasks.cancel_token());
         inner.tasks.spawn("discovery", finding);
     }
 }

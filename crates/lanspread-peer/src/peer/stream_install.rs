@@ -1,27 +1,29 @@
-//! `install --stream`: the straight road from the request to the report.
+//! `install --stream`: all steps from the request to the report, in order.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use lanspread_store::install::replace::{Replace, permit};
+use lanspread_store::state::booking;
+use lanspread_store::state::games_dir::GamesDir;
+use lanspread_types::content::Totals;
+use lanspread_types::fault::LocalError;
+use lanspread_types::ids::{GameId, GameVersion, PeerId, PeerName};
 use tokio_util::sync::CancellationToken;
 
-use super::Peer;
-use crate::archive::provider::Totals;
-use crate::error::AttemptFailure;
-use crate::error::{PeerAnswer, PeerError};
-use crate::event::PeerEvent;
-use crate::fault::LocalError;
-use crate::game::{GameId, GameVersion, PeerId, PeerName};
-use crate::install::attempt::{AttemptContext, AttemptError, attempt};
-use crate::install::games_dir::GamesDir;
-use crate::install::lock::GameLock;
-use crate::install::replace::{Replace, permit};
-use crate::install::select::{PeerOffer, Selection};
-use crate::install::space;
-use crate::net::dial::dial;
-use crate::operation::{OperationContext, OperationOptions};
+use crate::locked_game::LockedGame;
+use crate::operations::OperationContext;
+use crate::peer::core::Peer;
+use crate::peer::error::PeerError;
+use crate::peer::outcome::{milliseconds, reported};
+use crate::receive::attempt::{AttemptContext, attempt};
+use crate::receive::error::AttemptError;
+use crate::report::event::PeerEvent;
+use crate::report::failure::{AttemptFailure, PeerAnswer};
+use crate::report::operation::OperationOptions;
+use crate::transport::dial::dial;
+use crate::trust::select::{PeerOffer, Selection};
 
 /// The source of an installed game.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,9 +43,9 @@ pub struct StreamInstallReport {
     pub game: GameId,
     /// In which version.
     pub version: GameVersion,
-    /// The peer it came from.
+    /// The peer that sent it.
     pub source: SourcePeer,
-    /// The attempts before it, with the reason of each.
+    /// The failed attempts before it, with their reasons.
     pub attempts: Vec<AttemptFailure>,
     /// What was installed.
     pub totals: Totals,
@@ -51,7 +53,7 @@ pub struct StreamInstallReport {
     pub duration: Duration,
 }
 
-/// What an install would do.
+/// What a streamed install would do.
 #[derive(Debug, Clone)]
 pub struct StreamInstallPlan {
     /// Which game.
@@ -60,20 +62,20 @@ pub struct StreamInstallPlan {
     pub version: GameVersion,
     /// The validated peers, in the order in which they would be tried.
     pub sources: Vec<SourcePeer>,
-    /// The other peers, and why they are none.
+    /// The other peers, and why they are not sources.
     pub dropped: Vec<PeerAnswer>,
-    /// What the first source that answered would stream.
+    /// What the first source that answers would stream.
     pub totals: Totals,
-    /// Bytes it takes, with room for names and a margin.
+    /// Bytes that the install needs, with room for names and a margin.
     pub needed_bytes: u64,
-    /// Bytes that may still be written beneath the games directory.
+    /// Bytes that may still be written below the games directory.
     pub free_bytes: u64,
     /// The games directory.
     pub games_dir: PathBuf,
 }
 
 impl StreamInstallPlan {
-    /// The refusal that the install would end with, if it does not fit.
+    /// The error with which the install would end, if it does not fit.
     pub(crate) fn missing_space(&self) -> Option<LocalError> {
         let Self { games_dir, needed_bytes, free_bytes, .. } = self;
         (free_bytes < needed_bytes).then(|| LocalError::NotEnoughSpace {
@@ -92,13 +94,13 @@ impl From<&PeerOffer> for SourcePeer {
 }
 
 impl Peer {
-    /// Installs a game by streaming it from the first validated peer that delivers it whole.
+    /// Installs a game by streaming it from the first validated peer that delivers the whole game.
     ///
-    /// Ends with `local/` promoted in one rename, or with the machine as it was. Dropping the future instead of
-    /// cancelling through the options leaves staging to the next command.
+    /// On success, `local/` was promoted in one rename. On failure, the machine is as it was. If you drop the future
+    /// instead of cancelling the token, the next command cleans up the staging folder.
     ///
     /// # Errors
-    /// Every variant of [`PeerError`] that is not about serving; its category says what kind of failure it is.
+    /// Every variant of [`PeerError`] that is not about serving. Its category is the kind of failure.
     pub async fn stream_install_game(
         &self,
         game: &GameId,
@@ -108,7 +110,7 @@ impl Peer {
         self.operate(game, options, &cancel, async |context| self.stream_install(&context, false).await).await
     }
 
-    /// The streamed install as an operation that runs. With `replace` it takes the place of an installed tree.
+    /// Runs the streamed install as part of an operation. With `replace`, it may replace an installed tree.
     pub(super) async fn stream_install(
         &self,
         context: &OperationContext,
@@ -117,36 +119,28 @@ impl Peer {
         let begun = Instant::now();
         let game = &context.game;
         let mut failures = Vec::new();
-        match self.stream_from_sources(context, replace, &mut failures).await {
-            Ok((version, source, totals)) => {
-                let duration = begun.elapsed();
-                context.events.report(PeerEvent::StreamInstallFinished {
-                    game: game.clone(),
-                    version: version.clone(),
-                    peer: source.name.clone(),
-                    files: totals.files,
-                    bytes: totals.bytes,
-                    duration_ms: u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
-                });
-                Ok(StreamInstallReport {
-                    game: game.clone(),
-                    version,
-                    source,
-                    attempts: failures,
-                    totals,
-                    duration,
-                })
-            }
-            Err(error) => {
-                context.events.report(PeerEvent::StreamInstallFailed {
-                    game: game.clone(),
-                    code: error.code(),
-                    message: error.to_string(),
-                    attempts: failures,
-                });
-                Err(error)
-            }
-        }
+        let streamed = self.stream_from_sources(context, replace, &mut failures).await;
+        let duration = begun.elapsed();
+        let attempts = failures.clone();
+        let (version, source, totals) = reported(
+            &context.events,
+            streamed,
+            |(version, source, totals)| PeerEvent::StreamInstallFinished {
+                game: game.clone(),
+                version: version.clone(),
+                peer: source.name.clone(),
+                files: totals.files,
+                bytes: totals.bytes,
+                duration_ms: milliseconds(duration),
+            },
+            |code, message| PeerEvent::StreamInstallFailed {
+                game: game.clone(),
+                code,
+                message,
+                attempts: failures,
+            },
+        )?;
+        Ok(StreamInstallReport { game: game.clone(), version, source, attempts, totals, duration })
     }
 
     async fn stream_from_sources(
@@ -157,7 +151,7 @@ impl Peer {
     ) -> Result<(GameVersion, SourcePeer, Totals), PeerError> {
         let OperationContext { game, options, events, cancel } = operation;
         self.check_in_catalog(game)?;
-        let (games, lock, replaces) = self.prepare(operation, replace).await?;
+        let (locked, replaces) = self.prepare(operation, replace).await?;
         let selection = self.choose(game, options, cancel).await?;
         events.report(PeerEvent::StreamInstallBegin {
             game: game.clone(),
@@ -165,16 +159,14 @@ impl Peer {
             sources: selection.sources.iter().map(|source| source.name.clone()).collect(),
         });
         let context = AttemptContext {
-            games,
-            lock,
-            game: game.clone(),
+            locked,
             version: selection.version,
             policy: options.names,
             replaces,
             force: options.force,
             ours: self.hello(),
+            idle_timeout: self.inner.idle_timeout,
             events: events.clone(),
-            tasks: self.inner.tasks.clone(),
             cancel: cancel.clone(),
         };
         let mut too_large = None;
@@ -182,7 +174,7 @@ impl Peer {
             match self.attempt(&context, source, failures).await {
                 Ok(Some(totals)) => return Ok((context.version, source.into(), totals)),
                 Ok(None) => {}
-                // What it takes is that source's claim: another one may say otherwise.
+                // The size is this source's claim; another source may claim less.
                 Err(error @ PeerError::Local(LocalError::NotEnoughSpace { .. })) => too_large = Some(error),
                 Err(error) => return Err(error),
             }
@@ -193,7 +185,7 @@ impl Peer {
         }
     }
 
-    /// One attempt: its totals, or nothing when the next source should be tried.
+    /// Makes one attempt. Returns its totals, or nothing if the next source should be tried.
     async fn attempt(
         &self,
         context: &AttemptContext,
@@ -202,7 +194,7 @@ impl Peer {
     ) -> Result<Option<Totals>, PeerError> {
         let number = failures.len() + 1;
         context.events.report(PeerEvent::StreamAttemptBegin {
-            game: context.game.clone(),
+            game: context.locked.game().clone(),
             attempt: number,
             peer: source.name.clone(),
             addr: source.address,
@@ -211,10 +203,12 @@ impl Peer {
             Ok(totals) => return Ok(Some(totals)),
             Err(error) => error,
         };
-        let failure =
-            AttemptFailure { peer: source.name.clone(), code: error.code(), message: error.to_string() };
+        let failure = AttemptFailure {
+            cause: error.cause().map(Into::into),
+            ..AttemptFailure::new(&source.name, error.code(), error.to_string())
+        };
         context.events.report(PeerEvent::StreamAttemptFailed {
-            game: context.game.clone(),
+            game: context.locked.game().clone(),
             attempt: number,
             peer: failure.peer.clone(),
             code: failure.code.clone(),
@@ -223,31 +217,32 @@ impl Peer {
         failures.push(failure);
         match error {
             AttemptError::Local(error) => Err(error.into()),
-            AttemptError::Refused(error) => Err(*error),
+            AttemptError::Refused(error) => Err(error.into()),
             AttemptError::Cancelled => Err(PeerError::Cancelled),
             AttemptError::StagingStopped => Err(PeerError::Internal(error.to_string())),
             AttemptError::Wire(_) | AttemptError::Content(_) => Ok(None),
         }
     }
 
-    /// Locks the game, recovers what a crash left, and refuses when it is installed already or the user would lose
-    /// files. Tells whether there is an installed tree that will be replaced.
+    /// Locks the game, repairs what a crash left, and refuses if the game is already installed or the user would lose
+    /// files. Returns whether the install replaces an installed tree.
     async fn prepare(
         &self,
         operation: &OperationContext,
         replace: bool,
-    ) -> Result<(Arc<GamesDir>, Arc<GameLock>, bool), PeerError> {
-        let (games, lock) = self.lock_and_recover(operation).await?;
-        let (looking, game) = (Arc::clone(&games), operation.game.clone());
+    ) -> Result<(LockedGame, bool), PeerError> {
+        let locked = self.lock_and_recover(operation).await?;
         let replace = Replace { allowed: replace, force: operation.options.force };
-        let replaces = self.blocking("prepare", move || permit(&looking, &game, replace)).await?;
-        Ok((games, lock, replaces))
+        let permitted =
+            locked.run("prepare", move |games, game, _| Ok::<_, PeerError>(permit(games, game, replace)?));
+        let replaces = permitted.await?;
+        Ok((locked, replaces))
     }
 
-    /// Says what [`Self::stream_install_game`] would do, and changes nothing.
+    /// Returns what [`Self::stream_install_game`] would do, and changes nothing.
     ///
     /// # Errors
-    /// As for the install itself; too little space is no error here but a number in the plan.
+    /// As for the install itself, except that too little space is not an error but shows in the plan.
     pub async fn plan_stream_install(
         &self,
         game: &GameId,
@@ -271,13 +266,13 @@ impl Peer {
             sources: selection.sources.iter().map(SourcePeer::from).collect(),
             dropped: selection.dropped,
             totals,
-            needed_bytes: space::needed_bytes(totals),
-            free_bytes: space::free_bytes(&games)?,
+            needed_bytes: booking::needed_bytes(totals),
+            free_bytes: booking::free_bytes(&games)?,
             games_dir: self.inner.games_dir.clone(),
         })
     }
 
-    /// Asks the validated peers in order until one says what it would stream.
+    /// Asks the validated peers in order until one answers with the totals of its stream.
     async fn totals(&self, game: &GameId, selection: &Selection) -> Result<Totals, PeerError> {
         let mut attempts = Vec::new();
         for source in &selection.sources {
@@ -287,11 +282,9 @@ impl Peer {
             };
             match ask.await {
                 Ok((_archives, totals)) => return Ok(totals),
-                Err(error) => attempts.push(AttemptFailure {
-                    peer: source.name.clone(),
-                    code: error.code().into(),
-                    message: error.to_string(),
-                }),
+                Err(error) => {
+                    attempts.push(AttemptFailure::new(&source.name, error.code(), error.to_string()));
+                }
             }
         }
         Err(PeerError::AllSourcesFailed { game: game.clone(), attempts })

@@ -1,25 +1,21 @@
-//! `uninstall`: `local/` goes, unless the user would lose files of theirs.
+//! `uninstall`: removes `local/`, unless the user would lose their own files.
 
+use lanspread_store::install::uninstall::uninstall;
+use lanspread_types::ids::GameId;
 use tokio_util::sync::CancellationToken;
 
-use super::Peer;
-use crate::error::PeerError;
-use crate::event::PeerEvent;
-use crate::game::GameId;
-use crate::install::games_dir::GamesDir;
-use crate::install::intent::Step;
-use crate::install::replace::refuse_user_files;
-use crate::install::tree::open_local;
-use crate::install::{steps, transaction};
-use crate::library::layout::LOCAL_DIR;
-use crate::operation::{OperationContext, OperationOptions};
+use crate::operations::OperationContext;
+use crate::peer::core::Peer;
+use crate::peer::error::PeerError;
+use crate::report::event::PeerEvent;
+use crate::report::operation::OperationOptions;
 
 impl Peer {
     /// Removes the installed tree of a game.
     ///
     /// # Errors
-    /// [`PeerError::NotInstalled`], [`PeerError::UserFiles`] or [`PeerError::NoReceipt`] without
-    /// [`OperationOptions::force`], [`PeerError::Local`], and what every operation can fail with.
+    /// [`PeerError::Store`] if the game is not installed, or if the user would lose files and
+    /// [`OperationOptions::force`] is off; [`PeerError::Local`]; and the errors of every operation.
     pub async fn uninstall_game(
         &self,
         game: &GameId,
@@ -29,31 +25,17 @@ impl Peer {
         self.operate(game, options, &cancel, async |context| self.uninstall(&context).await).await
     }
 
-    /// The uninstall as an operation that runs.
+    /// Runs the uninstall as part of an operation.
     pub(super) async fn uninstall(&self, context: &OperationContext) -> Result<(), PeerError> {
-        let (games, lock) = self.lock_and_recover(context).await?;
+        let locked = self.lock_and_recover(context).await?;
         if context.cancel.is_cancelled() {
             return Err(PeerError::Cancelled);
         }
-        let (game, force) = (context.game.clone(), context.options.force);
-        self.blocking("uninstall", move || {
-            let done = uninstall(&games, &game, force);
-            drop(lock);
-            done
-        })
-        .await?;
+        let force = context.options.force;
+        locked
+            .run("uninstall", move |games, game, _| Ok::<_, PeerError>(uninstall(games, game, force)?))
+            .await?;
         context.events.report(PeerEvent::UninstallFinished { game: context.game.clone() });
         Ok(())
     }
-}
-
-fn uninstall(games: &GamesDir, game: &GameId, force: bool) -> Result<(), PeerError> {
-    if open_local(games, game)?.is_none() {
-        let path = games.root_path(game).join(LOCAL_DIR);
-        return Err(PeerError::NotInstalled { game: game.clone(), path });
-    }
-    if !force {
-        refuse_user_files(games, game)?;
-    }
-    Ok(transaction::run_without_return(games, game, Step::Uninstall, steps::UNINSTALL)?)
 }

@@ -1,63 +1,65 @@
-//! `update`: from what is here and what is wanted to what must be done, and the doing of it.
+//! `update`: decides from the state on this machine and the wanted version what to do, and does it.
 
-use super::Peer;
-use crate::error::PeerError;
-use crate::event::PeerEvent;
-use crate::game::GameVersion;
-use crate::install::replace::Replace;
-use crate::library::layout::LOCAL_DIR;
-use crate::operation::OperationContext;
+use lanspread_store::error::StoreError;
+use lanspread_store::install::replace::Replace;
+use lanspread_types::ids::GameVersion;
+use lanspread_types::layout::LOCAL_DIR;
+
+use crate::operations::OperationContext;
+use crate::peer::core::Peer;
+use crate::peer::error::PeerError;
+use crate::report::event::PeerEvent;
 
 /// What an update does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Step {
-    /// Everything here has the wanted version.
+enum UpdatePlan {
+    /// Everything on this machine has the wanted version, as far as it is recorded.
     Nothing,
-    /// The installed tree is streamed anew; there are no archives here.
+    /// Stream the installed tree again, because there are no archives on this machine.
     Stream,
-    /// The archives are downloaded anew; nothing is installed.
+    /// Download the archives again; nothing is installed.
     Download,
-    /// The installed tree is behind the archives.
+    /// Install from the archives, whose version the installed tree does not have.
     Install,
-    /// Both.
+    /// Download the archives, then install from them.
     DownloadAndInstall,
 }
 
-/// What is here of a game.
+/// The state of a game on this machine.
 #[derive(Debug, Clone, Copy)]
 struct Here<'a> {
     /// Version of the sentinel.
     downloaded: Option<&'a GameVersion>,
     installed: bool,
-    /// Version of the receipt; nothing for a tree that somebody else made.
+    /// Version of the receipt; nothing for a tree that lanspread did not install.
     installed_version: Option<&'a GameVersion>,
 }
 
-/// What must be done; nothing when there is nothing here that could be updated. Pure.
-fn decide(here: Here<'_>, wanted: &GameVersion) -> Option<Step> {
+/// What an update does; nothing if the game is neither downloaded nor installed. Pure.
+fn decide(here: Here<'_>, wanted: &GameVersion) -> Option<UpdatePlan> {
     let is_wanted = |version: Option<&GameVersion>| version == Some(wanted);
     match (here.downloaded, here.installed) {
         (None, false) => None,
-        (None, true) if is_wanted(here.installed_version) => Some(Step::Nothing),
-        (None, true) => Some(Step::Stream),
-        (Some(_), false) if is_wanted(here.downloaded) => Some(Step::Nothing),
-        (Some(_), false) => Some(Step::Download),
-        (Some(_), true) if !is_wanted(here.downloaded) => Some(Step::DownloadAndInstall),
-        // A tree without a receipt beside the wanted archives is its owner's business.
+        (None, true) if is_wanted(here.installed_version) => Some(UpdatePlan::Nothing),
+        (None, true) => Some(UpdatePlan::Stream),
+        (Some(_), false) if is_wanted(here.downloaded) => Some(UpdatePlan::Nothing),
+        (Some(_), false) => Some(UpdatePlan::Download),
+        (Some(_), true) if !is_wanted(here.downloaded) => Some(UpdatePlan::DownloadAndInstall),
+        // If the archives are current, a tree without a receipt is left to the user who made it.
         (Some(_), true) if here.installed_version.is_none() || is_wanted(here.installed_version) => {
-            Some(Step::Nothing)
+            Some(UpdatePlan::Nothing)
         }
-        (Some(_), true) => Some(Step::Install),
+        (Some(_), true) => Some(UpdatePlan::Install),
     }
 }
 
 impl Peer {
-    /// Brings what is here to the version that the catalog wants, or without a catalog to the one most peers have.
+    /// Updates the game to the version that the catalog expects, or without a catalog to the one that most peers have.
     pub(super) async fn update(&self, context: &OperationContext) -> Result<(), PeerError> {
         let OperationContext { game, options, events, cancel } = context;
         self.check_in_catalog(game)?;
         let state = self.game_state(game).await?;
-        let nothing_here = || PeerError::NotInstalled {
+        let nothing_here = || StoreError::NotInstalled {
             game: game.clone(),
             path: self.inner.games_dir.join(game.as_str()).join(LOCAL_DIR),
         };
@@ -72,20 +74,20 @@ impl Peer {
             None => self.choose(game, options, cancel).await?.version,
         };
         let step = decide(here, &wanted).ok_or_else(nothing_here)?;
-        if matches!(step, Step::Stream | Step::Install | Step::DownloadAndInstall) {
-            // Before anything is fetched, because it may end here.
+        if matches!(step, UpdatePlan::Stream | UpdatePlan::Install | UpdatePlan::DownloadAndInstall) {
+            // Checked before the download, because a refusal would make it useless.
             let replace = Replace { allowed: true, force: options.force };
             self.permit_install(context, replace).await?;
         }
         match step {
-            Step::Nothing => {
+            UpdatePlan::Nothing => {
                 events.report(PeerEvent::AlreadyCurrent { game: game.clone(), version: wanted });
                 Ok(())
             }
-            Step::Stream => self.stream_install(context, true).await.map(|_| ()),
-            Step::Download => self.download(context).await,
-            Step::Install => self.install_from_archives(context, true).await,
-            Step::DownloadAndInstall => {
+            UpdatePlan::Stream => self.stream_install(context, true).await.map(|_| ()),
+            UpdatePlan::Download => self.download(context).await,
+            UpdatePlan::Install => self.install_from_archives(context, true).await,
+            UpdatePlan::DownloadAndInstall => {
                 self.download(context).await?;
                 self.install_from_archives(context, true).await
             }
@@ -97,24 +99,24 @@ impl Peer {
 mod tests {
     use super::*;
 
-    /// Every combination of what can be here.
+    /// One row for every combination of states.
     #[test]
-    fn only_what_is_behind_is_brought_anew() {
+    fn only_what_is_outdated_is_fetched_or_installed_again() {
         let (old, new): (GameVersion, GameVersion) = ("1".parse().unwrap(), "2".parse().unwrap());
         let (old, new) = (Some(&old), Some(&new));
         let table = [
             (None, false, None, None),
-            (None, true, new, Some(Step::Nothing)),
-            (None, true, old, Some(Step::Stream)),
-            (None, true, None, Some(Step::Stream)),
-            (new, false, None, Some(Step::Nothing)),
-            (old, false, None, Some(Step::Download)),
-            (new, true, new, Some(Step::Nothing)),
-            (new, true, None, Some(Step::Nothing)),
-            (new, true, old, Some(Step::Install)),
-            (old, true, old, Some(Step::DownloadAndInstall)),
-            (old, true, new, Some(Step::DownloadAndInstall)),
-            (old, true, None, Some(Step::DownloadAndInstall)),
+            (None, true, new, Some(UpdatePlan::Nothing)),
+            (None, true, old, Some(UpdatePlan::Stream)),
+            (None, true, None, Some(UpdatePlan::Stream)),
+            (new, false, None, Some(UpdatePlan::Nothing)),
+            (old, false, None, Some(UpdatePlan::Download)),
+            (new, true, new, Some(UpdatePlan::Nothing)),
+            (new, true, None, Some(UpdatePlan::Nothing)),
+            (new, true, old, Some(UpdatePlan::Install)),
+            (old, true, old, Some(UpdatePlan::DownloadAndInstall)),
+            (old, true, new, Some(UpdatePlan::DownloadAndInstall)),
+            (old, true, None, Some(UpdatePlan::DownloadAndInstall)),
         ];
         for (downloaded, installed, installed_version, expected) in table {
             let here = Here { downloaded, installed, installed_version };

@@ -1,25 +1,25 @@
-//! `verify`: what is here against what was recorded.
+//! `verify`: compares the files on this machine with what was recorded.
 
+use lanspread_store::StoreError;
+use lanspread_store::verify::comparison::{Difference, VerifyObserver, compare};
+use lanspread_store::verify::parts;
+use lanspread_types::ids::GameId;
 use tokio_util::sync::CancellationToken;
 
-use super::Peer;
-use crate::download::verify::DownloadedFiles;
-use crate::error::PeerError;
-use crate::event::PeerEvent;
-use crate::game::GameId;
-use crate::install::games_dir::GamesDir;
-use crate::install::tree::open_local;
-use crate::install::verify::{InstalledTree, VerifyPart, compare};
-use crate::library::layout::LOCAL_DIR;
-use crate::library::state::GameState;
-use crate::operation::{OperationContext, OperationOptions};
+use crate::operations::OperationContext;
+use crate::peer::core::Peer;
+use crate::peer::error::PeerError;
+use crate::report::channel::EventSender;
+use crate::report::event::PeerEvent;
+use crate::report::operation::OperationOptions;
 
 impl Peer {
-    /// Compares a game with what was recorded when it came here.
+    /// Compares a game with what was recorded when it was downloaded or installed.
     ///
     /// # Errors
-    /// [`PeerError::Differences`] when files are missing or differ, [`PeerError::NotVerifiable`] without a record,
-    /// [`PeerError::NotInstalled`] when nothing is here, [`PeerError::Local`], and what every operation can fail with.
+    /// [`StoreError::Differences`] if files are missing or differ, [`StoreError::NotVerifiable`] without a record,
+    /// [`StoreError::NotInstalled`] if there is nothing to compare, [`PeerError::Local`], and the errors of every
+    /// operation.
     pub async fn verify_game(
         &self,
         game: &GameId,
@@ -29,21 +29,15 @@ impl Peer {
         self.operate(game, options, &cancel, async |context| self.verify(&context).await).await
     }
 
-    /// The comparison as an operation that runs.
+    /// Runs the comparison as part of an operation.
     pub(super) async fn verify(&self, context: &OperationContext) -> Result<(), PeerError> {
-        let (games, lock) = self.lock_and_recover(context).await?;
-        let (game, events) = (context.game.clone(), context.events.clone());
-        let cancel = context.cancel.child_token();
-        // Also when this future is dropped half-way.
-        let _cancel_on_drop = cancel.clone().drop_guard();
-        let counts = self
-            .blocking("verify", move || {
-                let compared =
-                    parts(&games, &game).and_then(|parts| compare(&game, &parts, &events, &cancel));
-                drop(lock);
-                compared
-            })
-            .await?;
+        let locked = self.lock_and_recover(context).await?;
+        let mut told = VerifyEvents { game: context.game.clone(), events: context.events.clone() };
+        let comparing = locked.run("verify", move |games, game, cancel| {
+            let parts = parts(games, game)?;
+            Ok::<_, PeerError>(compare(&parts, &mut told, cancel)?)
+        });
+        let counts = comparing.await?;
         let game = context.game.clone();
         context.events.report(PeerEvent::VerifyFinished {
             game: game.clone(),
@@ -54,28 +48,24 @@ impl Peer {
         });
         match counts.differences {
             0 => Ok(()),
-            differences => Err(PeerError::Differences { game, differences }),
+            differences => Err(StoreError::Differences { game, differences }.into()),
         }
     }
 }
 
-/// Everything of a locked game that has a record to be compared with; never empty.
-fn parts(games: &GamesDir, game: &GameId) -> Result<Vec<Box<dyn VerifyPart>>, PeerError> {
-    let mut parts: Vec<Box<dyn VerifyPart>> = Vec::new();
-    if let Some(tree) = InstalledTree::find(games, game)? {
-        parts.push(Box::new(tree));
+/// Reports a comparison as events.
+struct VerifyEvents {
+    game: GameId,
+    events: EventSender,
+}
+
+impl VerifyObserver for VerifyEvents {
+    fn progress(&mut self, bytes: u64, bytes_total: u64) {
+        self.events.report(PeerEvent::VerifyProgress { game: self.game.clone(), bytes, bytes_total });
     }
-    if let Some(files) = DownloadedFiles::find(games, game)? {
-        parts.push(Box::new(files));
+
+    fn difference(&mut self, Difference { part, path, problem }: Difference) {
+        let (game, problem) = (self.game.clone(), problem.code().into());
+        self.events.report(PeerEvent::VerifyDifference { game, part: part.into(), path, problem });
     }
-    if !parts.is_empty() {
-        return Ok(parts);
-    }
-    let installed = open_local(games, game)?.is_some();
-    let downloaded = GameState::read(games.path(), game)?.is_some_and(|state| state.downloaded());
-    if installed || downloaded {
-        let reason = "nothing records what was installed or downloaded".to_owned();
-        return Err(PeerError::NotVerifiable { game: game.clone(), reason });
-    }
-    Err(PeerError::NotInstalled { game: game.clone(), path: games.root_path(game).join(LOCAL_DIR) })
 }

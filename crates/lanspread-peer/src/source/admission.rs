@@ -1,20 +1,20 @@
-//! From a request for bytes to a transfer that runs, the same for streams and downloads: a place, a reader, the gate, and
+//! Turns a request for bytes into a running transfer, for streams and downloads alike: a place, a reader, the gate, and
 //! the events around it.
 
 use std::sync::Arc;
 
+use lanspread_proto::message::{Hello, Refusal, RefusalCode};
+use lanspread_store::state::game_state::GameState;
+use lanspread_types::ids::{GameId, GameVersion};
 use tokio::sync::SemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
 use super::readers::Reader;
 use super::stream::StreamEnd;
 use super::{Source, gate};
-use crate::event::PeerEvent;
-use crate::game::{GameId, GameVersion};
-use crate::library::state::GameState;
-use crate::wire::message::{Hello, Refusal, RefusalCode};
+use crate::report::event::PeerEvent;
 
-/// A transfer that may run; it holds its place and its reader until it is dropped.
+/// A transfer that may run. It holds its place and its reader until it is dropped.
 pub(super) struct Admitted<'s, T> {
     source: &'s Source,
     game: GameId,
@@ -25,17 +25,18 @@ pub(super) struct Admitted<'s, T> {
 }
 
 impl Source {
-    /// Admits a transfer of a game in a version; `look` makes of its state what will be sent, on a blocking thread.
+    /// Admits a transfer of one version of a game. `look` turns the game's state into what will be sent, on a blocking
+    /// thread.
     pub(super) async fn admit<T: Send + 'static>(
         self: &Arc<Self>,
         game: GameId,
         version: GameVersion,
         look: impl FnOnce(&GameState) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<Admitted<'_, T>, Refusal> {
-        // The place is taken before the gate is asked, so that an operation that waits for zero streams sees this one.
+        // The place is taken before the gate is asked: a transfer beyond the limit costs no look at the disk.
         let place = self.stream_place()?;
-        // Registered before the gate is asked as well: an operation that takes the game's files away either waits for
-        // this transfer, or has recorded its intent, which the gate sees.
+        // Registering also precedes the gate: an operation that takes the game's files away waits for this transfer, or
+        // keeps it from registering, or has left an intent, which the gate sees.
         let reader = self.readers.register(&game).ok_or_else(|| gate::in_progress(&game))?;
         let (worker, wanted) = (Arc::clone(self), game.clone());
         let judged =
@@ -49,7 +50,8 @@ impl Source {
 }
 
 impl<T> Admitted<'_, T> {
-    /// Runs the transfer to a receiver, between its two events. `stop` or a quiet game ends it.
+    /// Runs the transfer to a receiver, between its two events. It ends early when `stop` is cancelled or an operation
+    /// needs the game quiet.
     pub(super) async fn run(
         self,
         to: Hello,
@@ -60,7 +62,7 @@ impl<T> Admitted<'_, T> {
         source.events.report(PeerEvent::TransferBegin {
             game: game.clone(),
             peer: to.name.clone(),
-            peer_id: to.peer.to_string(),
+            peer_id: to.peer,
         });
         let stop = stop.child_token();
         let end = reader.run(&stop, send(what, &stop)).await;

@@ -1,45 +1,34 @@
 //! Sends the root files of one game as they are, chunk by chunk: a reader on a blocking thread, bounded channels, the
 //! socket.
 //!
-//! A file is known by the fingerprint that was announced for it: a chunk is only said to be whole when the file had this
-//! fingerprint before and behind its reading. Files that are not in the announced list cannot be named.
+//! Each file is announced with a fingerprint. The source reports a chunk as whole only if the file had this fingerprint
+//! before and after it was read. A request can name only files of the announced list.
 //!
 //! Shutdown promise, as for streams: however a download ends, the reader is unblocked and joined before [`serve`]
-//! returns, so that no thread, open file or count outlives it.
+//! returns, so no thread, open file or count outlives it.
 
-use std::fs::{File, Metadata, OpenOptions};
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::BytesMut;
-use rustix::fs::OFlags;
-use sha2::{Digest, Sha256};
+use lanspread_proto::WireError;
+use lanspread_proto::chunk::{Buffers, ChunkMessage, ChunkRequest, Incoming, Outgoing};
+use lanspread_proto::connection::Connection;
+use lanspread_proto::error::within;
+use lanspread_proto::message::{DownloadFile, Refusal, RefusalCode, Reply};
+use lanspread_types::checksum::{Checksum, ChecksumHasher};
+use lanspread_types::ids::{GameId, GameVersion};
+use lanspread_types::limits;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::Source;
-use super::handler::{FILES_PER_MESSAGE, in_parts};
 use super::stream::StreamEnd;
-use crate::game::{GameId, GameVersion};
-use crate::library::state::{GameState, RootFile};
-use crate::limits;
+use crate::source::parts::{FILES_PER_MESSAGE, in_parts};
+use crate::source::served_chunks::{FilesOnDisk, ServedChunks, changed};
 use crate::task::Tasks;
-use crate::wire::WireError;
-use crate::wire::chunk::{Buffers, ChunkMessage, ChunkRequest, Incoming, Outgoing};
-use crate::wire::connection::Connection;
-use crate::wire::error::within;
-use crate::wire::message::{DownloadFile, Refusal, RefusalCode, Reply};
-
-/// A file that chunks may be asked of, as it was when the download began.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct ServedFile {
-    path: PathBuf,
-    announced: DownloadFile,
-}
 
 /// Serves one download to its end, refusals included.
 pub(super) async fn serve<S: AsyncRead + AsyncWrite>(
@@ -49,67 +38,19 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite>(
     version: GameVersion,
     stop: &CancellationToken,
 ) -> Result<(), WireError> {
-    let admitted = match source.admit(game, version, survey).await {
+    let admitted = match source.admit(game, version, FilesOnDisk::survey).await {
         Ok(admitted) => admitted,
         Err(refusal) => return connection.send(&Reply::Refused(refusal)).await,
     };
-    let announced: Vec<DownloadFile> = admitted.what.iter().map(|file| file.announced.clone()).collect();
-    for part in in_parts(&announced, FILES_PER_MESSAGE, |files, more| Reply::DownloadReady {
+    for part in in_parts(admitted.what.files(), FILES_PER_MESSAGE, |files, more| Reply::DownloadReady {
         files: files.to_vec(),
         more,
     }) {
         connection.send(&part).await?;
     }
     let to = connection.theirs.clone();
-    admitted.run(to, stop, async |files, stop| send(connection, files, &source.tasks, stop).await).await;
+    admitted.run(to, stop, async |chunks, stop| send(connection, chunks, &source.tasks, stop).await).await;
     Ok(())
-}
-
-/// Takes the fingerprint of every root file.
-fn survey(state: &GameState) -> Result<Vec<ServedFile>, Refusal> {
-    let mut files = Vec::with_capacity(state.root_files.len());
-    for file in &state.root_files {
-        let path = state.root.join(&file.name);
-        let (_, metadata) = open(&path)?;
-        if metadata.len() != file.size {
-            return Err(changed(file));
-        }
-        let announced = DownloadFile { file: file.clone(), fingerprint: fingerprint(&metadata) };
-        files.push(ServedFile { path, announced });
-    }
-    Ok(files)
-}
-
-/// Opens a regular file. Something else that took its name meanwhile, a pipe for example, must not hold us up.
-fn open(path: &Path) -> Result<(File, Metadata), Refusal> {
-    let failed = |error| {
-        tracing::warn!("{} cannot be served: {error}", path.display());
-        Refusal::new(RefusalCode::Internal, "it cannot read one of its files")
-    };
-    let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(failed)?;
-    let metadata = file.metadata().map_err(failed)?;
-    if !metadata.is_file() {
-        tracing::warn!("{} cannot be served: it is no regular file", path.display());
-        return Err(Refusal::new(RefusalCode::Changed, "one of its files is none any more"));
-    }
-    Ok((file, metadata))
-}
-
-/// One number for which file this is and when it was changed last; the same in every run of the program.
-fn fingerprint(metadata: &Metadata) -> u64 {
-    let mut hash = Sha256::new();
-    for part in [metadata.dev(), metadata.ino(), metadata.size()] {
-        hash.update(part.to_be_bytes());
-    }
-    for part in [metadata.mtime(), metadata.mtime_nsec(), metadata.ctime(), metadata.ctime_nsec()] {
-        hash.update(part.to_be_bytes());
-    }
-    hash.finalize().iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
-}
-
-fn changed(file: &RootFile) -> Refusal {
-    Refusal::new(RefusalCode::Changed, &format!("its {} has changed", file.name))
 }
 
 /// What the reader hands to the socket.
@@ -118,27 +59,27 @@ enum Item {
     Control(ChunkMessage),
 }
 
-/// How the socket's side of a download came to its end.
-enum End {
-    /// The receiver closed and owed nothing was left.
+/// How the socket's side of a download ended.
+enum DownloadEnd {
+    /// The receiver closed the connection, and no chunk was owed.
     Complete,
     ReceiverGone,
     Stopping,
-    /// The reader failed, and the receiver was told why.
+    /// The reader failed, and the receiver knows why.
     Failed(RefusalCode),
     Wire(WireError),
 }
 
 async fn send<S: AsyncRead + AsyncWrite>(
     connection: &mut Connection<S>,
-    files: Vec<ServedFile>,
+    chunks: impl ServedChunks,
     tasks: &Tasks,
     stop: &CancellationToken,
 ) -> StreamEnd {
     let (requests, wanted) = mpsc::channel(limits::CHUNK_REQUESTS_MAX);
     let (items, mut queue) = mpsc::channel(limits::CHUNK_QUEUE_ITEMS);
     let buffers = Arc::new(Buffers::default());
-    let reader = Reader { files, open: None, items, buffers: Arc::clone(&buffers) };
+    let reader = Reader { chunks, items, buffers: Arc::clone(&buffers) };
     let reading = tasks.spawn_blocking("chunk-reader", move || reader.run(wanted));
 
     let unanswered = AtomicU64::new(0);
@@ -154,21 +95,21 @@ async fn send<S: AsyncRead + AsyncWrite>(
         tracing::error!("the reader of a download ended abnormally: {error}");
     }
     let outcome = match end {
-        End::Complete => "complete",
-        End::ReceiverGone => "receiver-gone",
-        End::Failed(code) => code.as_str(),
-        End::Wire(error) => {
+        DownloadEnd::Complete => "complete",
+        DownloadEnd::ReceiverGone => "receiver-gone",
+        DownloadEnd::Failed(code) => code.as_str(),
+        DownloadEnd::Wire(error) => {
             tracing::info!("the download of {name} ended: {error}");
             error.code()
         }
-        End::Stopping => {
+        DownloadEnd::Stopping => {
             let refusal = Refusal::new(RefusalCode::Stopping, "the source is stopping");
             let telling = async {
                 outgoing.message(&ChunkMessage::Failed(refusal)).await?;
                 outgoing.flush().await
             };
             if !matches!(timeout(limits::FAREWELL_DEADLINE, telling).await, Ok(Ok(()))) {
-                tracing::debug!("{name} could not be told that this source stops");
+                tracing::debug!("cannot tell {name} that this source is stopping");
             }
             RefusalCode::Stopping.as_str()
         }
@@ -181,16 +122,16 @@ async fn take_requests<S: AsyncRead>(
     incoming: &mut Incoming<'_, S>,
     requests: mpsc::Sender<ChunkRequest>,
     unanswered: &AtomicU64,
-) -> End {
+) -> DownloadEnd {
     loop {
         match timeout(limits::REQUEST_IDLE_DEADLINE, incoming.begins()).await {
             Ok(Ok(true)) => {}
-            Ok(Ok(false)) if unanswered.load(Ordering::Relaxed) == 0 => return End::Complete,
-            Ok(_) => return End::ReceiverGone,
-            // It has nothing to ask while it is being sent what it asked for.
+            Ok(Ok(false)) if unanswered.load(Ordering::Relaxed) == 0 => return DownloadEnd::Complete,
+            Ok(_) => return DownloadEnd::ReceiverGone,
+            // A receiver need not ask while it is still waiting for chunks.
             Err(_) if unanswered.load(Ordering::Relaxed) > 0 => continue,
             Err(_) => {
-                return End::Wire(WireError::Timeout {
+                return DownloadEnd::Wire(WireError::Timeout {
                     what: "chunk request",
                     after: limits::REQUEST_IDLE_DEADLINE,
                 });
@@ -198,11 +139,11 @@ async fn take_requests<S: AsyncRead>(
         }
         let request = match incoming.message::<ChunkRequest>("chunk request").await {
             Ok(request) => request,
-            Err(error) => return End::Wire(error),
+            Err(error) => return DownloadEnd::Wire(error),
         };
         unanswered.fetch_add(1, Ordering::Relaxed);
         if requests.send(request).await.is_err() {
-            // The reader has failed; what it said about it is on its way.
+            // The reader has failed, and its reason is on its way to the socket.
             return std::future::pending().await;
         }
     }
@@ -216,15 +157,15 @@ async fn send_items<S: AsyncWrite>(
     stop: &CancellationToken,
     unanswered: &AtomicU64,
     bytes: &mut u64,
-) -> End {
+) -> DownloadEnd {
     let mut last_sent = Instant::now();
     loop {
         let item = tokio::select! {
             item = queue.recv() => match item {
                 Some(item) => item,
-                None => return End::Failed(RefusalCode::Internal),
+                None => return DownloadEnd::Failed(RefusalCode::Internal),
             },
-            () = stop.cancelled() => return End::Stopping,
+            () = stop.cancelled() => return DownloadEnd::Stopping,
             () = sleep_until(last_sent + limits::KEEP_ALIVE_INTERVAL) => {
                 last_sent = Instant::now();
                 if unanswered.load(Ordering::Relaxed) == 0 {
@@ -255,44 +196,42 @@ async fn send_items<S: AsyncWrite>(
         let written = tokio::select! {
             written = &mut write => written,
             () = stop.cancelled() => {
-                // Nothing can follow half a frame but its other half.
+                // Only its other half can follow half a frame.
                 let written = within(limits::FAREWELL_DEADLINE, "room for a frame", write).await;
-                return written.map_or_else(End::Wire, |()| End::Stopping);
+                return written.map_or_else(DownloadEnd::Wire, |()| DownloadEnd::Stopping);
             }
         };
         match (written, failed) {
-            (Err(error), _) => return End::Wire(error),
-            (Ok(()), Some(code)) => return End::Failed(code),
+            (Err(error), _) => return DownloadEnd::Wire(error),
+            (Ok(()), Some(code)) => return DownloadEnd::Failed(code),
             (Ok(()), None) => last_sent = Instant::now(),
         }
     }
 }
 
-/// Why the reader reads no further.
+/// Why the reader stops.
 enum Stop {
-    /// Nobody takes what it reads.
+    /// The socket's side has ended.
     Gone,
     Refused(Refusal),
 }
 
 /// The reader's thread.
-struct Reader {
-    files: Vec<ServedFile>,
-    /// The file that was read last: most requests are for the same one.
-    open: Option<(u32, File)>,
+struct Reader<C> {
+    chunks: C,
     items: mpsc::Sender<Item>,
     buffers: Arc<Buffers>,
 }
 
-impl Reader {
+impl<C: ServedChunks> Reader<C> {
     fn run(mut self, mut requests: mpsc::Receiver<ChunkRequest>) {
         while let Some(request) = requests.blocking_recv() {
             match self.answer(request) {
                 Ok(()) => {}
                 Err(Stop::Gone) => return,
                 Err(Stop::Refused(refusal)) => {
-                    tracing::info!("a download ends here: {}", refusal.message);
-                    // Nobody listens any more: then nobody need be told.
+                    tracing::info!("a download ended: {}", refusal.message);
+                    // If the socket's side has ended, no one is left to tell.
                     let _ = self.push(Item::Control(ChunkMessage::Failed(refusal)));
                     return;
                 }
@@ -305,64 +244,49 @@ impl Reader {
     }
 
     fn answer(&mut self, request: ChunkRequest) -> Result<(), Stop> {
-        let served = check(request, &self.files).map_err(Stop::Refused)?.clone();
-        let file = match self.open.take() {
-            Some((number, file)) if number == request.file => file,
-            _ => open(&served.path).map_err(Stop::Refused)?.0,
-        };
-        let crc32 = self.read(&file, &served, request)?;
-        self.open = Some((request.file, file));
-        self.push(Item::Control(ChunkMessage::End { crc32 }))
+        let file = check(request, self.chunks.files()).map_err(Stop::Refused)?;
+        let checksum = self.read(file, request)?;
+        self.push(Item::Control(ChunkMessage::End { checksum }))
     }
 
-    /// Pushes the bytes of a chunk; their CRC-32 if the file was the announced one all the time.
-    fn read(&self, file: &File, served: &ServedFile, request: ChunkRequest) -> Result<u32, Stop> {
-        let failed = |error| {
-            tracing::warn!("{} cannot be read: {error}", served.path.display());
-            Stop::Refused(Refusal::new(RefusalCode::Internal, "it cannot read one of its files"))
-        };
-        let check_unchanged = || {
-            if fingerprint(&file.metadata().map_err(failed)?) == served.announced.fingerprint {
-                return Ok(());
-            }
-            Err(Stop::Refused(changed(&served.announced.file)))
-        };
-        check_unchanged()?;
-        let mut hasher = crc32fast::Hasher::new();
+    /// Pushes the bytes of a chunk and returns their checksum, if the file was the announced one throughout.
+    fn read(&mut self, file: usize, request: ChunkRequest) -> Result<Checksum, Stop> {
+        self.chunks.check_unchanged(file).map_err(Stop::Refused)?;
+        let mut hasher = ChecksumHasher::default();
         let (mut offset, end) = (request.offset, request.offset + request.length);
         while offset < end {
             let length = usize::try_from(end - offset).unwrap_or(usize::MAX).min(limits::DATA_CHUNK_BYTES);
             let mut buffer = self.buffers.take();
             // Only the first use of a buffer clears it.
             buffer.resize(limits::DATA_CHUNK_BYTES, 0);
-            let read = file.read_at(&mut buffer[..length], offset).map_err(failed)?;
+            let read = self.chunks.read_at(file, offset, &mut buffer[..length]).map_err(Stop::Refused)?;
             if read == 0 {
-                return Err(Stop::Refused(changed(&served.announced.file)));
+                return Err(Stop::Refused(changed(&self.chunks.files()[file].file)));
             }
             hasher.update(&buffer[..read]);
             offset += read as u64;
             self.push(Item::Data { buffer, length: read })?;
         }
-        check_unchanged()?;
-        Ok(hasher.finalize())
+        self.chunks.check_unchanged(file).map_err(Stop::Refused)?;
+        Ok(hasher.finish())
     }
 }
 
-/// The file of a request, if the request is one that may be made. Pure.
-fn check(request: ChunkRequest, files: &[ServedFile]) -> Result<&ServedFile, Refusal> {
+/// The place of a request's file in the list, if the request is allowed. Pure.
+fn check(request: ChunkRequest, files: &[DownloadFile]) -> Result<usize, Refusal> {
     let refuse = |message: String| Err(Refusal::new(RefusalCode::BadRequest, &message));
     let place = usize::try_from(request.file).unwrap_or(usize::MAX);
     let Some(served) = files.get(place) else {
-        return refuse(format!("it has {} files, none of number {}", files.len(), request.file));
+        return refuse(format!("it has {} files, but no file number {}", files.len(), request.file));
     };
     if request.length == 0 || request.length > limits::CHUNK_BYTES {
         return refuse(format!("a chunk of {} bytes", request.length));
     }
     match request.offset.checked_add(request.length) {
-        Some(end) if end <= served.announced.file.size => Ok(served),
+        Some(end) if end <= served.file.size => Ok(place),
         _ => refuse(format!(
             "{} bytes at {} of a file of {}",
-            request.length, request.offset, served.announced.file.size
+            request.length, request.offset, served.file.size
         )),
     }
 }

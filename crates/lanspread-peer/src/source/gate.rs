@@ -1,7 +1,7 @@
-//! May this game be served? Pure.
+//! Decides whether a game may be served. Pure.
 
-use crate::game::{GameId, GameVersion};
-use crate::wire::message::{Refusal, RefusalCode};
+use lanspread_proto::message::{Refusal, RefusalCode};
+use lanspread_types::ids::{GameId, GameVersion};
 
 /// Everything the decision depends on.
 #[derive(Debug, Clone, Copy)]
@@ -9,11 +9,11 @@ pub(crate) struct GateInput<'a> {
     pub(crate) game: &'a GameId,
     /// Whether a catalog is in use, and the version it has for the game.
     pub(crate) catalog: CatalogSays<'a>,
-    /// Version in the sentinel; nothing when the game is not downloaded here.
+    /// Version in the sentinel; none if the game is not downloaded on this machine.
     pub(crate) sentinel: Option<&'a GameVersion>,
-    /// Whether an operation of this machine holds the game.
+    /// Whether an operation on this machine holds the game.
     pub(crate) operation: bool,
-    /// Version the receiver wants; nothing when any will do.
+    /// Version the receiver wants; none if any will do.
     pub(crate) wanted: Option<&'a GameVersion>,
 }
 
@@ -22,7 +22,7 @@ pub(crate) struct GateInput<'a> {
 pub(crate) enum CatalogSays<'a> {
     /// There is no catalog.
     Nothing,
-    /// There is one and the game is not in it.
+    /// There is one, but the game is not in it.
     Unknown,
     /// The game's version.
     Version(&'a GameVersion),
@@ -58,17 +58,17 @@ pub(crate) fn decide(input: GateInput<'_>) -> Result<&GameVersion, Refusal> {
     }
 }
 
-/// What a receiver is told while an operation holds the game.
+/// The refusal while an operation holds the game.
 pub(crate) fn in_progress(game: &GameId) -> Refusal {
-    Refusal::new(RefusalCode::NotOffered, &format!("an operation on {game} is in progress there"))
+    Refusal::new(RefusalCode::NotOffered, &format!("an operation on {game} is in progress"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Every combination: served exactly when the catalog agrees, the sentinel is there, nothing holds the game and
-    /// the wanted version is the one here.
+    /// Every combination: a game is served exactly when the catalog agrees, the sentinel exists, no operation holds the
+    /// game and the wanted version is the one in the sentinel.
     #[test]
     fn served_only_when_every_condition_holds() {
         let game: GameId = "g".parse().unwrap();

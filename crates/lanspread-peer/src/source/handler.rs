@@ -1,42 +1,40 @@
-//! One connection: hello, then one request at a time until the other side closes or a stream ends it.
+//! Serves one connection: hello, then one request at a time until the other side closes the connection or a transfer
+//! ends it.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use lanspread_archive::list::list;
+use lanspread_archive::set::ArchiveSet;
+use lanspread_proto::WireError;
+use lanspread_proto::connection::Connection;
+use lanspread_proto::message::{Hello, Refusal, RefusalCode, Reply, Request, StreamMessage};
+use lanspread_store::state::game_state::GameState;
+use lanspread_types::ids::{GameId, GameVersion};
+use lanspread_types::limits;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
-use super::{Source, Visitor, download, poll, refusal, stream};
-use crate::archive::list::list;
-use crate::archive::set::ArchiveSet;
-use crate::game::{GameId, GameVersion};
-use crate::library::state::GameState;
-use crate::limits;
-use crate::wire::WireError;
-use crate::wire::connection::Connection;
-use crate::wire::message::{GameOffer, Hello, Refusal, RefusalCode, Reply, Request, StreamMessage};
+use super::{Source, download, poll, refusal, stream};
+use crate::source::parts::{FILES_PER_MESSAGE, in_parts, offers_in_parts};
+use crate::source::visitor::Visitor;
+use crate::transport::listener::ServeConnection;
 
-/// Offers in one message: 200 bytes each at most.
-const OFFERS_PER_MESSAGE: usize = 256;
-/// Root files in one message: 280 bytes each at most.
-pub(super) const FILES_PER_MESSAGE: usize = 192;
-
-/// Serves one connection that came from an address.
-pub(crate) async fn serve_from<S: AsyncRead + AsyncWrite>(
-    source: &Arc<Source>,
-    socket: S,
-    from: SocketAddr,
-    ours: &Hello,
-    stop: &CancellationToken,
-) {
-    let visited = |theirs: &Hello| {
-        if let Some(visitors) = source.visitors.get() {
-            // When too many come at once, the later ones are met at their next connection.
-            let _ = visitors.try_send(Visitor { from, hello: theirs.clone() });
-        }
-    };
-    serve_visitor(source, socket, ours, stop, visited).await;
+/// Serves every connection from an address, until `stop`.
+pub(crate) fn serve_each(source: Arc<Source>, ours: Hello, stop: CancellationToken) -> Arc<ServeConnection> {
+    let ours = Arc::new(ours);
+    Arc::new(move |socket, from| {
+        let (source, ours, stop) = (Arc::clone(&source), Arc::clone(&ours), stop.clone());
+        Box::pin(async move {
+            let visited = |theirs: &Hello| {
+                if let Some(visitors) = source.visitors.get() {
+                    // If too many peers connect at once, the later ones are noticed at their next connection.
+                    let _ = visitors.try_send(Visitor { from, hello: theirs.clone() });
+                }
+            };
+            serve_visitor(&source, socket, &ours, &stop, visited).await;
+        })
+    })
 }
 
 /// Serves one connection whose other end has no address.
@@ -50,7 +48,7 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite>(
     serve_visitor(source, socket, ours, stop, |_| {}).await;
 }
 
-/// Serves one connection to its end. When the peer stops, a stream tells its receiver; everything else is cut.
+/// Serves one connection to its end. When the peer stops, a transfer tells its receiver so; everything else is cut off.
 async fn serve_visitor<S: AsyncRead + AsyncWrite>(
     source: &Arc<Source>,
     socket: S,
@@ -125,7 +123,7 @@ async fn converse<S: AsyncRead + AsyncWrite>(
     }
 }
 
-/// Answers a request that is not a stream, on a blocking thread because it reads the disk.
+/// Answers a request that is not a transfer, on a blocking thread because it reads the disk.
 async fn answer(source: &Arc<Source>, request: Request) -> Vec<Reply> {
     let Ok(_place) = source.inspections.acquire().await else {
         return vec![refused(RefusalCode::Stopping, "the source is stopping")];
@@ -140,7 +138,7 @@ async fn answer(source: &Arc<Source>, request: Request) -> Vec<Reply> {
         Ok(Ok(replies)) => replies,
         Ok(Err(refusal)) => vec![Reply::Refused(refusal)],
         Err(error) => {
-            tracing::error!("answering a request ended abnormally: {error}");
+            tracing::error!("the answer to a request ended abnormally: {error}");
             vec![refused(RefusalCode::Internal, "the source failed")]
         }
     }
@@ -156,7 +154,7 @@ fn answer_blocking(
         Refusal::new(RefusalCode::Internal, "the games directory cannot be read")
     };
     match request {
-        // Only before the index was read.
+        // Only while the index has not been read.
         Request::Games { .. } => Ok(offers_in_parts(0, &source.offers().map_err(failed)?)),
         Request::Status => Ok(vec![Reply::Status(source.status().map_err(failed)?)]),
         Request::Details { game } => {
@@ -179,31 +177,9 @@ fn answer_blocking(
             Ok(vec![Reply::Totals { archives: archives.len() as u64, totals }])
         }
         Request::StreamInstall { .. } | Request::Download { .. } => {
-            Err(Refusal::new(RefusalCode::BadRequest, "a stream is no listing"))
+            Err(Refusal::new(RefusalCode::BadRequest, "a transfer is not a listing"))
         }
     }
-}
-
-/// The offers of one revision as messages.
-pub(super) fn offers_in_parts(revision: u64, offers: &[GameOffer]) -> Vec<Reply> {
-    in_parts(offers, OFFERS_PER_MESSAGE, |games, more| Reply::Games { revision, games: games.to_vec(), more })
-}
-
-/// Cuts a list into messages; an empty list is one message.
-pub(super) fn in_parts<T>(
-    items: &[T],
-    per_message: usize,
-    reply: impl Fn(&[T], bool) -> Reply,
-) -> Vec<Reply> {
-    let mut parts = items.chunks(per_message).peekable();
-    let mut replies = Vec::new();
-    while let Some(part) = parts.next() {
-        replies.push(reply(part, parts.peek().is_some()));
-    }
-    if replies.is_empty() {
-        replies.push(reply(&[], false));
-    }
-    replies
 }
 
 fn refused(code: RefusalCode, message: &str) -> Reply {
@@ -243,15 +219,16 @@ async fn stream_install<S: AsyncRead + AsyncWrite>(
 
 #[cfg(test)]
 mod tests {
+    use lanspread_types::content::Totals;
+
     use super::*;
-    use crate::archive::provider::Totals;
 
     fn totals(more: bool) -> Totals {
         Totals { files: u64::from(more), ..Totals::default() }
     }
 
     #[test]
-    fn long_lists_travel_in_parts_and_say_when_they_end() {
+    fn long_lists_travel_in_parts_that_say_whether_more_follow() {
         let reply = |part: &[u8], more| Reply::Totals { archives: part.len() as u64, totals: totals(more) };
         assert_eq!(in_parts(&[], 2, reply).len(), 1);
         assert_eq!(in_parts(&[1, 2], 2, reply), [Reply::Totals { archives: 2, totals: totals(false) }]);

@@ -1,22 +1,22 @@
-//! Answering who asks for the offers, at once or when they change.
+//! Answers requests for the offers, at once or when they change.
 //!
-//! A connection that waits holds a place of its own kind, never one of those in which archives are listed, and gives it
-//! back when its library changes, its time is over, or its other side says something or goes.
+//! A waiting connection holds a place of its own kind, never one for listing archives. It gives the place back when the
+//! library changes, the wait is over, or the other side sends something or closes the connection.
 
 use std::sync::Arc;
 
+use lanspread_proto::connection::Connection;
+use lanspread_proto::message::{Refusal, RefusalCode, Reply};
+use lanspread_types::limits;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
 use super::Source;
-use super::handler::offers_in_parts;
-use crate::library::index::Library;
-use crate::limits;
-use crate::wire::connection::Connection;
-use crate::wire::message::{Refusal, RefusalCode, Reply};
+use crate::source::library_index::Library;
+use crate::source::parts::offers_in_parts;
 
-/// The answer to a question for the offers that are not known yet; nothing when the library was not read and the disk
-/// must be asked.
+/// The answer to a request for offers newer than `known`; none if the library has not been read, so that the disk must
+/// be read.
 pub(super) async fn games<S: AsyncRead + AsyncWrite>(
     source: &Source,
     connection: &mut Connection<S>,
@@ -30,7 +30,7 @@ pub(super) async fn games<S: AsyncRead + AsyncWrite>(
         Some(_) => {}
     }
     let Ok(_place) = source.polls.try_acquire() else {
-        let message = format!("{} peers wait for news of its library already", limits::LIBRARY_POLLS_MAX);
+        let message = format!("{} peers already wait for changes of its library", limits::LIBRARY_POLLS_MAX);
         return Some(vec![Reply::Refused(Refusal::new(RefusalCode::Busy, &message))]);
     };
     let changed = timeout(limits::LIBRARY_WAIT, follower.changed());
@@ -52,20 +52,21 @@ mod tests {
     use std::path::PathBuf;
     use std::time::Duration;
 
+    use lanspread_archive::provider::ProviderChoice;
+    use lanspread_proto::message::{Hello, Request};
+    use lanspread_types::content::GameOffer;
+    use lanspread_types::ids::PeerId;
     use tokio::io::{DuplexStream, duplex};
     use tokio::time::Instant;
     use tokio_util::sync::CancellationToken;
 
     use super::*;
-    use crate::archive::provider::ProviderChoice;
-    use crate::event::EventSender;
-    use crate::game::PeerId;
+    use crate::report::channel::EventSender;
     use crate::source::handler;
     use crate::task::Tasks;
-    use crate::wire::message::{GameOffer, Hello, Request};
 
     fn source() -> Arc<Source> {
-        let provider = crate::archive::provider(&ProviderChoice::Native);
+        let provider = lanspread_archive::provider(&ProviderChoice::Native);
         let nowhere = PathBuf::from("/nonexistent");
         Arc::new(Source::new(nowhere, None, provider, EventSender::new(), Tasks::default(), 1))
     }
@@ -105,7 +106,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn news_are_told_at_once_and_no_news_after_the_wait() {
+    async fn a_change_is_reported_at_once_and_no_change_after_the_wait() {
         let source = source();
         source.library.replace(offers(1));
         let mut connection = connect(&source).await;
@@ -120,7 +121,7 @@ mod tests {
         assert_eq!(answer(&mut connection).await, Reply::Unchanged);
         assert_eq!(begun.elapsed().as_secs(), limits::LIBRARY_WAIT.as_secs());
         ask(&mut connection, Some(1)).await;
-        // The question is being waited on when the library changes.
+        // The request is waiting when the library changes.
         while source.polls.available_permits() == limits::LIBRARY_POLLS_MAX {
             tokio::task::yield_now().await;
         }
@@ -130,7 +131,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_waits_takes_no_place_of_a_listing_and_gives_its_own_back() {
+    async fn a_waiting_peer_takes_no_place_of_a_listing_and_gives_its_own_back() {
         let source = source();
         source.library.replace(offers(1));
         let mut waiting = Vec::new();
@@ -148,12 +149,12 @@ mod tests {
         let refused = answer(&mut late).await;
         assert!(matches!(refused, Reply::Refused(refusal) if refusal.code == RefusalCode::Busy));
         ask(&mut late, None).await;
-        assert_eq!(revision(&answer(&mut late).await), Some((1, 1)), "a list is had all the same");
+        assert_eq!(revision(&answer(&mut late).await), Some((1, 1)), "a list is still answered");
         let begun = Instant::now();
         drop(waiting);
         while source.polls.available_permits() < limits::LIBRARY_POLLS_MAX {
             tokio::task::yield_now().await;
         }
-        assert_eq!(begun.elapsed(), Duration::ZERO, "who goes is noticed at once");
+        assert_eq!(begun.elapsed(), Duration::ZERO, "a closed connection is noticed at once");
     }
 }

@@ -1,17 +1,16 @@
-//! Who reads which game just now, so that an operation that takes its files away can wait for them.
+//! Knows which transfers read which game, so that an operation that takes the game's files away can wait for them.
 //!
-//! Invariants: every outbound transfer is registered before it is judged by the gate, and until its last read; while an
-//! operation holds a game quiet, nothing registers for it.
+//! Invariants: every outbound transfer is registered from before the gate judges it until its last read. While an
+//! operation holds a game quiet, no transfer registers for it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use lanspread_types::ids::GameId;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-
-use crate::game::GameId;
 
 /// The games that are being read or held quiet.
 #[derive(Debug, Clone, Default)]
@@ -19,7 +18,7 @@ pub(crate) struct Readers {
     games: Arc<Mutex<BTreeMap<GameId, Reading>>>,
 }
 
-/// One game; gone from the map when nobody reads it and nobody holds it quiet.
+/// One game. It leaves the map when no transfer reads it and no operation holds it quiet.
 #[derive(Debug, Default)]
 struct Reading {
     transfers: usize,
@@ -27,7 +26,7 @@ struct Reading {
     quiet: usize,
     /// Ends the transfers that are running.
     end: CancellationToken,
-    /// Rung when the last transfer has ended.
+    /// Notified when the last transfer has ended.
     idle: Arc<Notify>,
 }
 
@@ -39,7 +38,7 @@ pub(crate) struct Reader {
     end: CancellationToken,
 }
 
-/// A game that nobody reads, and nobody begins to read until this is dropped.
+/// A game that no transfer reads or begins to read until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Quiet {
     readers: Readers,
@@ -47,7 +46,7 @@ pub(crate) struct Quiet {
 }
 
 impl Readers {
-    /// Registers a transfer; nothing while an operation holds the game quiet.
+    /// Registers a transfer; none while an operation holds the game quiet.
     pub(crate) fn register(&self, game: &GameId) -> Option<Reader> {
         let mut games = self.lock();
         let reading = games.entry(game.clone()).or_default();
@@ -59,8 +58,8 @@ impl Readers {
         Some(Reader { readers: self.clone(), game: game.clone(), end })
     }
 
-    /// Lets nobody begin to read the game, and waits until nobody does; after `deadline` running transfers are ended,
-    /// and waited for. Dropping the future lets the game go again.
+    /// Keeps new transfers from reading the game and waits until no transfer does. After `deadline` it ends the running
+    /// transfers and waits for them. Dropping the future releases the game.
     pub(crate) async fn quiesce(&self, game: &GameId, deadline: Duration) -> Quiet {
         let (end, idle) = {
             let mut games = self.lock();
@@ -71,7 +70,7 @@ impl Readers {
         let quiet = Quiet { readers: self.clone(), game: game.clone() };
         let ended = async {
             loop {
-                // Listens before it looks, so that no end is missed in between.
+                // Listens before it looks, so that it misses no end in between.
                 let mut rung = std::pin::pin!(idle.notified());
                 rung.as_mut().enable();
                 if self.transfers(game) == 0 {
@@ -82,7 +81,7 @@ impl Readers {
         };
         let mut ended = std::pin::pin!(ended);
         if timeout(deadline, &mut ended).await.is_err() {
-            tracing::warn!("{game}: {} transfers are ended", self.transfers(game));
+            tracing::warn!("{game}: an operation ends {} transfers that still read it", self.transfers(game));
             end.cancel();
             ended.await;
         }
@@ -93,7 +92,7 @@ impl Readers {
         self.lock().get(game).map_or(0, |reading| reading.transfers)
     }
 
-    /// Changes the counts of a game that is in the map, and forgets it when they are zero.
+    /// Changes the counts of a game in the map, and removes the game when they are zero.
     fn release(&self, game: &GameId, change: impl FnOnce(&mut Reading)) {
         let mut games = self.lock();
         let Some(reading) = games.get_mut(game) else { return };
@@ -102,7 +101,7 @@ impl Readers {
             reading.idle.notify_waiters();
         }
         if reading.quiet == 0 && reading.end.is_cancelled() {
-            // What registers from now on is not among those that were ended.
+            // A transfer that registers from now on is not one of those that were ended.
             reading.end = CancellationToken::new();
         }
         if reading.transfers == 0 && reading.quiet == 0 {
@@ -116,7 +115,7 @@ impl Readers {
 }
 
 impl Reader {
-    /// Runs a transfer that ends soon when `stop` is cancelled, and cancels `stop` when the game must be quiet.
+    /// Runs a transfer, which must end soon after `stop` is cancelled, and cancels `stop` when the game must be quiet.
     pub(crate) async fn run<T>(&self, stop: &CancellationToken, transfer: impl Future<Output = T>) -> T {
         let mut transfer = std::pin::pin!(transfer);
         tokio::select! {
@@ -152,25 +151,25 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nobody_reads_a_quiet_game_and_other_games_are_not_touched() {
+    async fn no_transfer_reads_a_quiet_game_and_other_games_are_not_touched() {
         let readers = Readers::default();
         let quiet = readers.quiesce(&game(), LONG).await;
         assert!(readers.register(&game()).is_none());
         assert!(readers.register(&"other".parse().unwrap()).is_some());
         drop(quiet);
         assert!(readers.register(&game()).is_some());
-        assert!(readers.lock().is_empty(), "nothing is kept of games that nobody reads");
+        assert!(readers.lock().is_empty(), "nothing is kept of games that no transfer reads");
     }
 
-    /// It ends with the last transfer, whichever that is, and not before; meanwhile none begins.
+    /// The wait ends with the last transfer, whichever that is, and not before. Meanwhile none begins.
     #[tokio::test]
-    async fn quiescing_waits_for_every_transfer_that_runs() {
+    async fn quiescing_waits_for_every_running_transfer() {
         let readers = Readers::default();
         let (one, other) = (readers.register(&game()).unwrap(), readers.register(&game()).unwrap());
         let game_id = game();
         let mut waiting = Box::pin(readers.quiesce(&game_id, LONG));
         assert!(polled(&mut waiting).await.is_none());
-        assert!(readers.register(&game()).is_none(), "refused while one waits");
+        assert!(readers.register(&game()).is_none(), "refused while an operation waits");
         drop(other);
         assert!(polled(&mut waiting).await.is_none());
         drop(one);
@@ -196,22 +195,22 @@ mod tests {
         let game_id = game();
         let mut waiting = Box::pin(readers.quiesce(&game_id, Duration::from_secs(60)));
         tokio::select! {
-            _ = &mut transfer => panic!("it says farewell first"),
+            _ = &mut transfer => panic!("the transfer says farewell first"),
             _ = &mut waiting => panic!("the transfer still runs"),
             () = stop.cancelled() => {}
         }
-        assert!(polled(&mut waiting).await.is_none(), "told to end is not ended");
+        assert!(polled(&mut waiting).await.is_none(), "asked to end is not ended");
         farewell.notify_one();
         assert_eq!(transfer.await, "ended");
         drop(reader);
         let quiet = waiting.await;
         drop(quiet);
         let next = readers.register(&game()).unwrap();
-        assert!(!next.end.is_cancelled(), "a later transfer is not among those that were ended");
+        assert!(!next.end.is_cancelled(), "a later transfer is not one of those that were ended");
     }
 
     #[tokio::test]
-    async fn an_operation_that_gives_up_waiting_lets_the_game_go() {
+    async fn an_operation_that_gives_up_waiting_releases_the_game() {
         let readers = Readers::default();
         let _reader = readers.register(&game()).unwrap();
         let game_id = game();
@@ -221,7 +220,7 @@ mod tests {
         assert!(readers.register(&game()).is_some());
     }
 
-    /// What a future has come to after one more poll.
+    /// The result of a future, if one more poll completes it.
     async fn polled<T>(future: &mut (impl Future<Output = T> + Unpin)) -> Option<T> {
         std::future::poll_fn(|context| match std::pin::Pin::new(&mut *future).poll(context) {
             std::task::Poll::Ready(done) => std::task::Poll::Ready(Some(done)),

@@ -1,9 +1,9 @@
-//! Few codes outside, detail in the log: what a receiver is told about an archive that cannot be served.
+//! What a receiver learns about an archive that cannot be served: one of a few codes; the details are in the log.
 //!
-//! File names of archives and entries are told, paths of this machine are not.
+//! A refusal may name archives and entries, but never a path of this machine.
 
-use crate::archive::ArchiveError;
-use crate::wire::message::{Refusal, RefusalCode};
+use lanspread_archive::ArchiveError;
+use lanspread_proto::message::{Refusal, RefusalCode};
 
 pub(super) fn of_archive(error: &ArchiveError) -> Refusal {
     let (code, message) = match error {

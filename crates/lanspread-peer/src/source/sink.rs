@@ -1,14 +1,14 @@
-//! A sink that turns entries into the items of a stream and hands them to the socket's task.
+//! Turns entries into the items of a stream and hands them to the socket's task.
 
 use bytes::{Bytes, BytesMut};
+use lanspread_archive::SinkError;
+use lanspread_archive::provider::EntrySink;
+use lanspread_proto::message::StreamItem;
+use lanspread_types::content::EntryStep;
+use lanspread_types::limits::DATA_CHUNK_BYTES;
 use tokio::sync::mpsc;
 
-use crate::archive::SinkError;
-use crate::archive::provider::{ArchiveSummary, CopyEntry, DirectoryEntry, EntrySink, FileEntry};
-use crate::limits::DATA_CHUNK_BYTES;
-use crate::wire::message::{StreamItem, StreamMessage};
-
-/// Sends entries into a bounded channel; blocks while it is full, which is the back-pressure.
+/// Sends entries into a bounded channel, and blocks while it is full: that is the back-pressure.
 pub(super) struct WireSink {
     items: mpsc::Sender<StreamItem>,
     /// Bytes of the open file that do not fill a frame yet.
@@ -24,39 +24,8 @@ impl WireSink {
         self.items.blocking_send(item).map_err(|_| SinkError::Closed)
     }
 
-    fn control(&self, message: StreamMessage) -> Result<(), SinkError> {
-        self.send(StreamItem::Control(message))
-    }
-
-    fn send_pending(&mut self) -> Result<(), SinkError> {
-        if self.pending.is_empty() {
-            return Ok(());
-        }
-        let bytes: Bytes = self.pending.split().freeze();
-        self.send(StreamItem::Data(bytes))
-    }
-}
-
-impl EntrySink for WireSink {
-    fn archive_begin(&mut self, archive: &ArchiveSummary) -> Result<(), SinkError> {
-        self.control(StreamMessage::ArchiveBegin(archive.clone()))
-    }
-
-    fn directory(&mut self, directory: &DirectoryEntry) -> Result<(), SinkError> {
-        self.control(StreamMessage::Directory { path: directory.path.as_str().to_owned() })
-    }
-
-    fn file_begin(&mut self, file: &FileEntry) -> Result<(), SinkError> {
-        self.control(StreamMessage::FileBegin {
-            path: file.path.as_str().to_owned(),
-            size: file.size,
-            crc32: file.crc32,
-            modified: file.modified,
-            executable: file.executable,
-        })
-    }
-
-    fn chunk(&mut self, mut bytes: &[u8]) -> Result<(), SinkError> {
+    /// Fills frames with content.
+    fn gather(&mut self, mut bytes: &[u8]) -> Result<(), SinkError> {
         while !bytes.is_empty() {
             if self.pending.is_empty() {
                 // Small files get small buffers.
@@ -77,22 +46,22 @@ impl EntrySink for WireSink {
         Ok(())
     }
 
-    fn file_end(&mut self, crc32: u32) -> Result<(), SinkError> {
+    fn send_pending(&mut self) -> Result<(), SinkError> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        let bytes: Bytes = self.pending.split().freeze();
+        self.send(StreamItem::Data(bytes))
+    }
+}
+
+impl EntrySink for WireSink {
+    fn take(&mut self, step: EntryStep<&[u8]>) -> Result<(), SinkError> {
+        if let EntryStep::Data(bytes) = step {
+            return self.gather(bytes);
+        }
+        // Bytes are pending only at the end of a file.
         self.send_pending()?;
-        self.control(StreamMessage::FileEnd { crc32 })
-    }
-
-    fn copy(&mut self, copy: &CopyEntry) -> Result<(), SinkError> {
-        self.control(StreamMessage::Copy {
-            path: copy.path.as_str().to_owned(),
-            original: copy.original.as_str().to_owned(),
-            size: copy.size,
-            modified: copy.modified,
-            executable: copy.executable,
-        })
-    }
-
-    fn archive_end(&mut self) -> Result<(), SinkError> {
-        self.control(StreamMessage::ArchiveEnd)
+        self.send(step.map_data(Bytes::copy_from_slice).into())
     }
 }

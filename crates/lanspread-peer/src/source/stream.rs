@@ -1,12 +1,21 @@
 //! Sends one game as one stream: a decoder on a blocking thread, a bounded channel, the socket.
 //!
-//! Shutdown promise: however the stream ends — complete, failed, receiver gone, peer stopping — the decoder is
-//! cancelled, unblocked and joined before [`send`] returns, so that no thread, child or count outlives it.
+//! Shutdown promise: however the stream ends (complete, failed, receiver gone, peer stopping), the decoder is
+//! cancelled, unblocked and joined before [`send`] returns, so no thread, child or count outlives it.
 
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use lanspread_archive::ArchiveError;
+use lanspread_archive::list::list;
+use lanspread_archive::provider::{ArchiveProvider, SharedSink};
+use lanspread_archive::set::ArchiveSet;
+use lanspread_proto::WireError;
+use lanspread_proto::connection::Connection;
+use lanspread_proto::error::within;
+use lanspread_proto::message::{Refusal, RefusalCode, StreamItem, StreamMessage};
+use lanspread_types::limits;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -14,16 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::refusal;
 use super::sink::WireSink;
-use crate::archive::ArchiveError;
-use crate::archive::list::list;
-use crate::archive::provider::{ArchiveProvider, SharedSink};
-use crate::archive::set::ArchiveSet;
-use crate::limits;
 use crate::task::Tasks;
-use crate::wire::WireError;
-use crate::wire::connection::Connection;
-use crate::wire::error::within;
-use crate::wire::message::{Refusal, RefusalCode, StreamItem, StreamMessage};
 
 /// How a stream ended.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ pub(crate) async fn send<S: AsyncRead + AsyncWrite>(
 ) -> StreamEnd {
     let (items, mut queue) = mpsc::channel(limits::STREAM_QUEUE_ITEMS);
     let cancel = CancellationToken::new();
-    // Also when this future is dropped half-way.
+    // The decoder is also cancelled if this future is dropped half-way.
     let cancel_on_drop = cancel.clone().drop_guard();
     let decoding =
         tasks.spawn_blocking("decoder", move || decode(provider.as_ref(), &archives, &items, &cancel));
@@ -70,7 +70,7 @@ pub(crate) async fn send<S: AsyncRead + AsyncWrite>(
         }
         (Err(Interruption::Stopping), _) => {
             let telling =
-                fail(connection, Refusal::new(RefusalCode::Stopping, "the source stops sending it"));
+                fail(connection, Refusal::new(RefusalCode::Stopping, "the source stopped sending it"));
             timeout(limits::FAREWELL_DEADLINE, telling).await.unwrap_or(RefusalCode::Stopping.as_str())
         }
         (Ok(()), Ok(Ok(()))) => "complete",
@@ -86,16 +86,16 @@ pub(crate) async fn send<S: AsyncRead + AsyncWrite>(
     StreamEnd { outcome, bytes }
 }
 
-/// Tells the receiver why there is no more, as far as it still listens.
+/// Tells the receiver why the stream ends, if it still listens.
 async fn fail<S: AsyncRead + AsyncWrite>(connection: &mut Connection<S>, refusal: Refusal) -> &'static str {
     let code = refusal.code.as_str();
     if let Err(error) = connection.send(&StreamMessage::Failed(refusal)).await {
-        tracing::debug!("the receiver could not be told: {error}");
+        tracing::debug!("cannot tell the receiver why the stream ended: {error}");
     }
     code
 }
 
-/// Moves items from the decoder to the socket until the decoder has no more.
+/// Moves items from the decoder to the socket until there are no more.
 async fn forward<S: AsyncRead + AsyncWrite>(
     connection: &mut Connection<S>,
     queue: &mut mpsc::Receiver<StreamItem>,
@@ -116,7 +116,7 @@ async fn forward<S: AsyncRead + AsyncWrite>(
         if let StreamItem::Data(data) = &item {
             *bytes += data.len() as u64;
         }
-        // Behind it the receiver may leave at once, and that is no loss.
+        // After the last item the receiver may close the connection at once, which is not a failure.
         let is_last = matches!(item, StreamItem::Control(StreamMessage::Complete));
         let mut write = std::pin::pin!(async {
             connection.write_item(item).await?;
@@ -126,7 +126,7 @@ async fn forward<S: AsyncRead + AsyncWrite>(
         tokio::select! {
             written = &mut write => written.map_err(Interruption::Wire)?,
             () = stop.cancelled() => {
-                // Nothing can follow half a frame but its other half.
+                // Only its other half can follow half a frame.
                 let written = within(limits::FAREWELL_DEADLINE, "room for a frame", write).await;
                 return Err(written.map_or_else(Interruption::Wire, |()| Interruption::Stopping));
             }
@@ -146,12 +146,12 @@ pub(crate) fn decode(
     items: &mpsc::Sender<StreamItem>,
     cancel: &CancellationToken,
 ) -> Result<(), ArchiveError> {
-    let (listings, totals) = list(provider, archives, cancel)?;
+    let (listed, totals) = list(provider, archives, cancel)?;
     let control = |message| WireSink::new(items.clone()).send(StreamItem::Control(message));
     control(StreamMessage::Begin { archives: archives.len() as u64, totals })?;
-    for (archive, listing) in archives.iter().zip(listings) {
+    for archive in listed {
         let sink: SharedSink = Rc::new(RefCell::new(WireSink::new(items.clone())));
-        provider.extract(archive, &listing, sink, cancel)?;
+        archive.extract(provider, sink, cancel)?;
     }
     control(StreamMessage::Complete)?;
     Ok(())

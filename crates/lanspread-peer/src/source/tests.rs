@@ -1,13 +1,26 @@
-//! Serving over an in-memory pipe: bad bytes, refusals, streams whose receiver goes away, and stopping.
+//! Serving over an in-memory pipe: bad bytes, refusals, streams whose receiver disappears, and stopping.
 //!
-//! Whatever happens on one connection, the others go on, and at its end no task, thread, child or count is left: a
-//! connection here is a counted task, so when it has ended and nothing is counted, its decoder has ended as well.
+//! Whatever happens on one connection, the others continue, and when it ends, no task, thread, child or count is left.
+//! A connection in these tests is a counted task: when it has ended and nothing is counted, its decoder has ended as
+//! well.
 
 use std::path::Path;
-use std::sync::Mutex;
-use std::sync::mpsc;
+use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
+use lanspread_archive::ArchiveError;
+use lanspread_archive::provider::{OpenArchive, ProviderChoice};
+use lanspread_archive::set::ArchiveSet;
+use lanspread_proto::connection::Connection;
+use lanspread_proto::message::{Hello, PROTOCOL_VERSION, Reply, Request, StreamItem, StreamMessage};
+use lanspread_proto::{WireError, codec};
+use lanspread_testing::fake_archive::FakeArchive;
+use lanspread_testing::lying_source::{control_frame, raw_frame};
+use lanspread_testing::machine::Machine;
+use lanspread_testing::small_game;
+use lanspread_types::content::{EntryStep, FileEntry};
+use lanspread_types::entry_path::{EntryPath, NamePolicy};
+use lanspread_types::ids::PeerId;
 use proptest::prelude::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::task::JoinHandle;
@@ -15,22 +28,8 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::archive::ArchiveError;
-use crate::archive::entry::{EntryPath, NamePolicy};
-use crate::archive::provider::{
-    ArchiveFormat, ArchiveListing, ArchiveSummary, FileEntry, ListedEntry, ProviderChoice, SharedSink, Totals,
-};
-use crate::archive::set::ArchiveSet;
-use crate::event::PeerEvent;
-use crate::game::PeerId;
-use crate::net::dial::dial;
-use crate::testing::lying_source::{control_frame, raw_frame};
-use crate::testing::machine::Machine;
-use crate::testing::small_game;
-use crate::wire::WireError;
-use crate::wire::codec;
-use crate::wire::connection::Connection;
-use crate::wire::message::{Hello, PROTOCOL_VERSION, Reply, Request, StreamItem, StreamMessage};
+use crate::report::event::PeerEvent;
+use crate::transport::dial::dial;
 
 mod programs;
 mod quiet;
@@ -46,77 +45,59 @@ enum Order {
     Push(usize),
     /// Pushes until the sink takes no more.
     Flood,
-    /// Ends in a way it must not.
+    /// Panics, which a decoder must not do.
     Panic,
 }
 
-/// A provider that has nothing to say until it is told. Like a real one it notices soon that it is cancelled.
+/// A provider that does nothing without an order. Like a real one, it soon notices that it is cancelled.
 struct ToldProvider {
-    orders: Mutex<mpsc::Receiver<Order>>,
+    orders: Arc<Mutex<mpsc::Receiver<Order>>>,
 }
 
 fn told() -> (mpsc::Sender<Order>, Arc<ToldProvider>) {
     let (sender, orders) = mpsc::channel();
-    (sender, Arc::new(ToldProvider { orders: Mutex::new(orders) }))
+    (sender, Arc::new(ToldProvider { orders: Arc::new(Mutex::new(orders)) }))
 }
 
 impl ToldProvider {
     fn file() -> FileEntry {
         let path = EntryPath::parse("endless.bin", NamePolicy::Portable).unwrap();
-        FileEntry { path, size: LISTED_BYTES, crc32: None, modified: None, executable: false }
+        FileEntry { path, size: LISTED_BYTES, checksum: None, modified: None, executable: false }
     }
 }
 
 impl ArchiveProvider for ToldProvider {
-    fn inspect(&self, archive: &ArchiveSet, _: &CancellationToken) -> Result<ArchiveListing, ArchiveError> {
-        let totals = Totals { files: 1, directories: 0, bytes: LISTED_BYTES };
-        let name = archive.name().to_owned();
-        let summary = ArchiveSummary { name, format: ArchiveFormat::Rar5, solid: false, totals };
-        Ok(ArchiveListing { summary, entries: vec![ListedEntry::File(Self::file())] })
-    }
-
-    fn extract(
+    fn open(
         &self,
-        _: &ArchiveSet,
-        listing: &Arc<ArchiveListing>,
-        sink: SharedSink,
-        cancel: &CancellationToken,
-    ) -> Result<(), ArchiveError> {
-        sink.borrow_mut().archive_begin(&listing.summary)?;
-        sink.borrow_mut().file_begin(&Self::file())?;
-        let orders = self.orders.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let chunk = vec![7; limits::DATA_CHUNK_BYTES];
-        loop {
-            match orders.recv_timeout(Duration::from_millis(5)) {
-                Ok(Order::Push(bytes)) => sink.borrow_mut().chunk(&chunk[..bytes])?,
-                Ok(Order::Flood) => loop {
-                    sink.borrow_mut().chunk(&chunk)?;
-                },
-                Ok(Order::Panic) => panic!("told to"),
-                Err(mpsc::RecvTimeoutError::Timeout) if !cancel.is_cancelled() => {}
-                // Also when the test is gone: no thread of a failed test goes on.
-                Err(_) => return Err(ArchiveError::Cancelled),
+        archive: &ArchiveSet,
+        _: &CancellationToken,
+    ) -> Result<Box<dyn OpenArchive>, ArchiveError> {
+        let orders = Arc::clone(&self.orders);
+        Ok(FakeArchive::of_file(archive.name(), Self::file(), move |push, cancel| {
+            let orders = orders.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let chunk = vec![7; limits::DATA_CHUNK_BYTES];
+            loop {
+                match orders.recv_timeout(Duration::from_millis(5)) {
+                    Ok(Order::Push(bytes)) => push(EntryStep::Data(&chunk[..bytes]))?,
+                    Ok(Order::Flood) => loop {
+                        push(EntryStep::Data(&chunk))?;
+                    },
+                    Ok(Order::Panic) => panic!("ordered to"),
+                    Err(mpsc::RecvTimeoutError::Timeout) if !cancel.is_cancelled() => {}
+                    // Also when the test has ended: no thread outlives a failed test.
+                    Err(_) => return Err(ArchiveError::Cancelled),
+                }
             }
-        }
+        }))
     }
 }
 
-/// A provider that must never be asked.
+/// A provider that must never be used.
 struct UntouchedProvider;
 
 impl ArchiveProvider for UntouchedProvider {
-    fn inspect(&self, _: &ArchiveSet, _: &CancellationToken) -> Result<ArchiveListing, ArchiveError> {
-        unreachable!("a refused game is not listed")
-    }
-
-    fn extract(
-        &self,
-        _: &ArchiveSet,
-        _: &Arc<ArchiveListing>,
-        _: SharedSink,
-        _: &CancellationToken,
-    ) -> Result<(), ArchiveError> {
-        unreachable!("a refused game is not decoded")
+    fn open(&self, _: &ArchiveSet, _: &CancellationToken) -> Result<Box<dyn OpenArchive>, ArchiveError> {
+        unreachable!("a refused game is not opened")
     }
 }
 
@@ -153,7 +134,7 @@ impl Serving {
         self.machine.games_dir().join(game)
     }
 
-    /// A new connection: our end of it, and the task that serves the other.
+    /// A new connection: our end, and the task that serves the other end.
     fn connect(&self, buffer_bytes: usize) -> (DuplexStream, JoinHandle<()>) {
         let (near, far) = duplex(buffer_bytes);
         let (source, stop) = (Arc::clone(&self.source), self.stop.clone());
@@ -188,13 +169,13 @@ impl Serving {
         self.stream(small_game::game().as_str(), small_game::version().as_str(), buffer_bytes).await
     }
 
-    /// The connection ends by itself, and soon.
+    /// Asserts that the connection ends by itself, and soon.
     async fn assert_ends(&self, serving: JoinHandle<()>, why: &str) {
         let ended = timeout(Duration::from_secs(20), serving).await;
-        ended.unwrap_or_else(|_| panic!("the connection does not end: {why}")).unwrap();
+        ended.unwrap_or_else(|_| panic!("the connection did not end: {why}")).unwrap();
     }
 
-    /// Nothing is left of anything.
+    /// No stream, connection or task is left.
     fn assert_quiet(&self, why: &str) {
         assert_eq!(self.source.active_transfers(), 0, "streams: {why}");
         assert_eq!(self.source.connections.load(Ordering::Relaxed), 0, "connections: {why}");
@@ -202,7 +183,7 @@ impl Serving {
     }
 }
 
-/// Frames until the first data, which proves that the decoder runs.
+/// Reads frames until the first data, which proves that the decoder runs.
 async fn read_until_data(connection: &mut Connection<DuplexStream>) {
     loop {
         if let StreamItem::Data(_) = connection.receive_item().await.unwrap() {
@@ -211,14 +192,14 @@ async fn read_until_data(connection: &mut Connection<DuplexStream>) {
     }
 }
 
-/// Frames until the first data, and then until the next one has begun to arrive: through a pipe that holds less than a
+/// Reads frames until the first data, and then until the next frame has begun to arrive. If the pipe holds less than a
 /// frame, the source is now in the middle of one.
 async fn read_into_a_frame(connection: &mut Connection<DuplexStream>) {
     read_until_data(connection).await;
     connection.gone().await;
 }
 
-/// Frames until the file is open.
+/// Reads frames until a file begins.
 async fn read_until_file(connection: &mut Connection<DuplexStream>) {
     loop {
         if let StreamItem::Control(StreamMessage::FileBegin { .. }) = connection.receive_item().await.unwrap()
@@ -228,8 +209,8 @@ async fn read_until_file(connection: &mut Connection<DuplexStream>) {
     }
 }
 
-/// What a future comes to without time passing: all other tasks have had many turns. Deadlines are no help where time
-/// stands still.
+/// The result of a future without time passing, after all other tasks have had many turns. A deadline does not help
+/// where time is paused.
 async fn at_this_moment<T>(future: impl Future<Output = T>) -> Option<T> {
     let others = async {
         for _ in 0..1000 {
@@ -243,7 +224,7 @@ async fn at_this_moment<T>(future: impl Future<Output = T>) -> Option<T> {
     }
 }
 
-/// Frames until there is none; the last one.
+/// Reads all frames; returns the last one and the error that ended them.
 async fn read_to_end<S: tokio::io::AsyncRead + tokio::io::AsyncWrite>(
     connection: &mut Connection<S>,
 ) -> (Option<StreamItem>, WireError) {

@@ -1,12 +1,15 @@
-//! Whole downloads between peers over TCP: what is on the disk afterwards, what was told, and what is refused.
+//! Whole downloads between peers over TCP: what is on the disk afterwards, what is reported, and what is refused.
 
 use std::fs;
 use std::net::SocketAddr;
 
+use lanspread_store::state::lock::GameLock;
+use lanspread_testing::machine::{Machine, Node, Tree};
+use lanspread_testing::small_game;
+
 use super::*;
-use crate::event::PeerEvents;
-use crate::testing::machine::{Machine, Node, Tree};
-use crate::testing::small_game;
+use crate::report::channel::PeerEvents;
+use crate::testing::machine::PeerOf;
 
 async fn source(name: &str) -> (Machine, Peer, SocketAddr) {
     let machine = Machine::new();
@@ -31,7 +34,7 @@ fn drain(events: &mut PeerEvents) -> Vec<PeerEvent> {
     std::iter::from_fn(|| events.try_next()).collect()
 }
 
-/// The game root, without what is not the game's.
+/// The tree in the game root.
 fn root(machine: &Machine) -> Tree {
     let tree = machine.everything().into_iter();
     tree.filter_map(|(path, node)| path.strip_prefix("small/").map(|path| (path.to_owned(), node))).collect()
@@ -48,7 +51,7 @@ fn assert_only_the_receipt_is_left(machine: &Machine) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_download_is_the_source_s_files_and_can_be_served_on() {
+async fn a_download_equals_the_source_and_can_be_served_to_others() {
     let (source_machine, _source, address) = source("source").await;
     let machine = Machine::new();
     let receiver = machine.peer("receiver");
@@ -80,21 +83,23 @@ async fn a_download_is_the_source_s_files_and_can_be_served_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_here_already_is_refused_and_nobody_is_blamed() {
+async fn a_version_that_is_already_downloaded_is_refused_without_blaming_a_source() {
     let (_source_machine, _source, address) = source("source").await;
     let machine = Machine::new();
     let receiver = machine.peer("receiver");
     download(&receiver, &[address]).await.unwrap();
     let before = machine.everything();
     match download(&receiver, &[address]).await {
-        Err(PeerError::AlreadyDownloaded { version, .. }) => assert_eq!(version, small_game::version()),
+        Err(PeerError::Store(StoreError::AlreadyDownloaded { version, .. })) => {
+            assert_eq!(version, small_game::version());
+        }
         other => panic!("{other:?}"),
     }
     assert_eq!(machine.everything(), before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_version_replaces_the_old_one_and_nothing_of_the_user_s() {
+async fn a_new_version_replaces_the_old_one_and_no_file_of_the_user() {
     let (source_machine, _source, address) = source("source").await;
     let machine = Machine::new();
     let there = machine.games_dir().join("small");
@@ -113,9 +118,9 @@ async fn a_new_version_replaces_the_old_one_and_nothing_of_the_user_s() {
     assert_only_the_receipt_is_left(&machine);
 }
 
-/// A failed download of which nothing came leaves the machine as it was.
+/// A download that fails before any chunk has arrived leaves the machine as it was.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_download_that_brought_nothing_leaves_nothing() {
+async fn a_download_that_fetched_nothing_leaves_nothing() {
     let (_source_machine, _source, address) = source("source").await;
     let machine = Machine::new();
     let receiver = machine.peer("receiver");
@@ -131,25 +136,28 @@ async fn a_download_that_brought_nothing_leaves_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_game_that_another_operation_holds_is_refused() {
+async fn a_game_that_another_operation_has_locked_is_refused() {
     let (_source_machine, _source, address) = source("source").await;
     let machine = Machine::new();
     let receiver = machine.peer("receiver");
     let games = Arc::new(GamesDir::open(&machine.games_dir()).unwrap());
     let held = GameLock::acquire(&games, &small_game::game()).unwrap();
-    assert!(matches!(download(&receiver, &[address]).await, Err(PeerError::InProgress { .. })));
+    assert!(matches!(
+        download(&receiver, &[address]).await,
+        Err(PeerError::Store(StoreError::InProgress { .. }))
+    ));
     drop(held);
     download(&receiver, &[address]).await.unwrap();
 }
 
-/// A crash in the middle of a promotion is put in order by the next command, and by a start.
+/// The next command repairs a crash in the middle of a promotion, and so does the next start.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_promotion_that_was_killed_is_finished_by_whoever_comes_next() {
+async fn a_promotion_that_was_killed_is_finished_by_the_next_command_or_start() {
     for by_starting in [false, true] {
         let (source_machine, _source, address) = source("source").await;
         let machine = Machine::new();
         download(&machine.peer("receiver"), &[address]).await.unwrap();
-        // As it was behind the promotion's record and before its first rename.
+        // The state after the promotion was recorded and before its first rename.
         let (games_dir, game) = (machine.games_dir(), small_game::game());
         let downloading = games_dir.join("small/.downloading");
         fs::create_dir(&downloading).unwrap();
@@ -168,7 +176,10 @@ async fn a_promotion_that_was_killed_is_finished_by_whoever_comes_next() {
             peer.serve(([127, 0, 0, 1], 0).into()).await.unwrap();
         } else {
             let refused = peer.download_game(&game, &options(&[address]), CancellationToken::new()).await;
-            assert!(matches!(refused, Err(PeerError::AlreadyDownloaded { .. })), "{refused:?}");
+            assert!(
+                matches!(refused, Err(PeerError::Store(StoreError::AlreadyDownloaded { .. }))),
+                "{refused:?}"
+            );
         }
         let recovered = drain(&mut events).into_iter().any(
             |event| matches!(event, PeerEvent::GameRecovered { action, .. } if action == "download-promoted"),
@@ -179,10 +190,10 @@ async fn a_promotion_that_was_killed_is_finished_by_whoever_comes_next() {
     }
 }
 
-/// Where the validated peers agree on a list that no game has, no byte is fetched.
+/// If the validated peers agree on a list of files that no game can have, no byte is fetched.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_list_of_files_that_no_game_has_is_refused() {
-    use crate::testing::lying_source::LyingSource;
+async fn a_list_of_files_that_no_game_can_have_is_refused() {
+    use lanspread_testing::lying_source::LyingSource;
     let evil = vec![
         RootFile { name: "../evil.eti".to_owned(), size: 1 },
         RootFile { name: "version.ini".to_owned(), size: 8 },

@@ -1,22 +1,24 @@
-//! Serving chunks over an in-memory pipe: what is asked for comes, nothing else can be asked for, a changed file is
-//! told, and whatever happens nothing is left behind.
+//! Serving chunks over an in-memory pipe: requested chunks arrive, nothing else can be requested, a changed file is
+//! reported, and nothing is ever left running.
 
+use std::fs::OpenOptions;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::time::Duration;
 
+use lanspread_archive::provider::ProviderChoice;
+use lanspread_proto::chunk::ChunkItem;
+use lanspread_proto::message::{Hello, Request};
+use lanspread_testing::machine::Machine;
+use lanspread_types::checksum::Checksum;
+use lanspread_types::ids::PeerId;
 use tokio::io::{DuplexStream, duplex};
 use tokio::task::JoinHandle;
 
 use super::super::handler;
 use super::*;
-use crate::archive::provider::ProviderChoice;
-use crate::event::EventSender;
-use crate::event::PeerEvent;
-use crate::game::PeerId;
-use crate::testing::machine::Machine;
-use crate::wire::chunk::ChunkItem;
-use crate::wire::message::{Hello, Request};
-
-const IDLE: Duration = limits::STREAM_IDLE_DEADLINE;
+use crate::report::channel::EventSender;
+use crate::report::event::PeerEvent;
 
 fn hello() -> Hello {
     Hello { peer: PeerId::random().unwrap(), name: "pc".parse().unwrap(), listen_port: None, instance: 0 }
@@ -41,7 +43,7 @@ impl Serving {
         std::fs::write(root.join("empty.eti"), "").unwrap();
         std::fs::write(root.join("version.ini"), "1").unwrap();
         std::fs::write(root.join("secret.txt"), "not offered").unwrap();
-        let provider = crate::archive::provider(&ProviderChoice::Native);
+        let provider = lanspread_archive::provider(&ProviderChoice::Native);
         let (events, tasks) = (EventSender::new(), Tasks::default());
         let source = Source::new(machine.games_dir(), None, provider, events, tasks, streams_max);
         Self { machine, source: Arc::new(source), stop: CancellationToken::new() }
@@ -68,7 +70,7 @@ impl Serving {
         (connection, serving)
     }
 
-    /// A download that has begun, with the files it was told.
+    /// A download that has begun, with the files that the source announced.
     async fn begin(
         &self,
         buffer_bytes: usize,
@@ -84,9 +86,9 @@ impl Serving {
         &self,
         serving: JoinHandle<()>,
         outcome: &str,
-        mut events: crate::event::PeerEvents,
+        mut events: crate::report::channel::PeerEvents,
     ) {
-        tokio::time::timeout(Duration::from_secs(20), serving).await.expect("it does not end").unwrap();
+        tokio::time::timeout(Duration::from_secs(20), serving).await.expect("the download ends").unwrap();
         assert_eq!((self.source.active_transfers(), self.source.tasks.running()), (0, 0), "{outcome}");
         let ends = std::iter::from_fn(|| events.try_next()).filter_map(|event| match event {
             PeerEvent::TransferEnd { outcome, .. } => Some(outcome.into_owned()),
@@ -104,11 +106,11 @@ async fn ask(connection: &mut Connection<DuplexStream>, file: u32, offset: u64, 
     connection.send(&ChunkRequest { file, offset, length }).await.unwrap();
 }
 
-/// The bytes of a chunk and the message behind them.
+/// The bytes of a chunk and the message after them.
 async fn answer(connection: &mut Connection<DuplexStream>) -> (Vec<u8>, ChunkMessage) {
     let mut bytes = Vec::new();
     loop {
-        match connection.halves().0.item(IDLE, BytesMut::new()).await.unwrap() {
+        match connection.halves().0.item(BytesMut::new()).await.unwrap() {
             ChunkItem::Data(data) => bytes.extend_from_slice(&data),
             ChunkItem::Control(ChunkMessage::KeepAlive) => {}
             ChunkItem::Control(message) => return (bytes, message),
@@ -117,7 +119,7 @@ async fn answer(connection: &mut Connection<DuplexStream>) -> (Vec<u8>, ChunkMes
 }
 
 #[tokio::test]
-async fn chunks_come_in_the_order_in_which_they_were_asked_with_their_checksums() {
+async fn chunks_arrive_in_the_order_of_their_requests_with_their_checksums() {
     let serving = Serving::new(1);
     let events = serving.source.events.subscribe();
     let (mut connection, served, files) = serving.begin(64 * 1024).await;
@@ -133,16 +135,16 @@ async fn chunks_come_in_the_order_in_which_they_were_asked_with_their_checksums(
         let expected = &whole[offset..offset + length];
         let (bytes, end) = answer(&mut connection).await;
         assert!(bytes == expected, "{length} bytes at {offset}");
-        assert_eq!(end, ChunkMessage::End { crc32: crc32fast::hash(expected) });
+        assert_eq!(end, ChunkMessage::End { checksum: Checksum::of(expected) });
     }
     assert_eq!(answer(&mut connection).await.0, b"1");
     drop(connection);
     serving.assert_over(served, "complete", events).await;
 }
 
-/// Only bytes of the announced files can be asked for.
+/// A receiver can ask only for bytes of the announced files.
 #[tokio::test]
-async fn what_may_not_be_asked_for_is_refused_and_ends_the_download() {
+async fn a_request_that_is_not_allowed_is_refused_and_ends_the_download() {
     for (file, offset, length) in [
         (3, 0, 1),
         (u32::MAX, 0, 1),
@@ -189,9 +191,10 @@ async fn what_may_not_be_served_is_refused_and_places_are_bounded() {
     );
 }
 
-/// In place, replaced by another file of the same size, shorter, gone, a pipe: the chunk is never said to be whole.
+/// Written in place, replaced by another file of the same size, shorter, gone, a pipe: the chunk is never reported as
+/// whole.
 #[tokio::test]
-async fn a_file_that_changed_is_told_and_never_said_to_be_whole() {
+async fn a_changed_file_is_reported_and_its_chunk_is_never_whole() {
     type Change = fn(&Path);
     let changes: [(&str, &str, Change); 5] = [
         ("written in place", "source-changed", |path| {
@@ -214,7 +217,7 @@ async fn a_file_that_changed_is_told_and_never_said_to_be_whole() {
         }),
     ];
     for (name, code, change) in changes {
-        // Before the file was opened for the first chunk, and while it is open.
+        // Changed before the file is opened for the first chunk, and while it is open.
         for chunks_before in [0, 1] {
             let serving = Serving::new(1);
             let events = serving.source.events.subscribe();
@@ -240,28 +243,28 @@ async fn a_file_that_changed_is_told_and_never_said_to_be_whole() {
     }
 }
 
-/// In the middle of a frame, of a chunk, or between two chunks: the reader goes with the receiver.
+/// In the middle of a frame or of a chunk, the reader ends with its receiver.
 #[tokio::test]
-async fn a_receiver_that_goes_leaves_nothing_behind() {
+async fn a_receiver_that_disappears_leaves_nothing_running() {
     for frames in [0, 1, 2] {
         let serving = Serving::new(1);
         let events = serving.source.events.subscribe();
         let (mut connection, served, _) = serving.begin(1000).await;
         ask(&mut connection, 0, 0, 1_000_000).await;
         for _ in 0..frames {
-            connection.halves().0.item(IDLE, BytesMut::new()).await.unwrap();
+            connection.halves().0.item(BytesMut::new()).await.unwrap();
         }
         connection.gone().await;
         drop(connection);
-        // Whichever side of the connection notices it first.
-        tokio::time::timeout(Duration::from_secs(20), served).await.expect("it does not end").unwrap();
+        // The outcome depends on which side of the connection notices it first.
+        tokio::time::timeout(Duration::from_secs(20), served).await.expect("the download ends").unwrap();
         assert_eq!((serving.source.active_transfers(), serving.source.tasks.running()), (0, 0));
         drop(events);
     }
 }
 
 #[tokio::test]
-async fn bytes_that_are_no_request_end_the_download() {
+async fn bytes_that_are_not_a_request_end_the_download() {
     let serving = Serving::new(1);
     let events = serving.source.events.subscribe();
     let (near, served) = serving.connect(64 * 1024);
@@ -273,16 +276,16 @@ async fn bytes_that_are_no_request_end_the_download() {
         connection.send(&Request::Games { known: None }).await.unwrap();
         connection
     };
-    assert!(near.halves().0.item(IDLE, BytesMut::new()).await.is_err());
+    assert!(near.halves().0.item(BytesMut::new()).await.is_err());
     serving.assert_over(served, "protocol-violation", events).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_source_that_is_asked_nothing_gives_its_place_to_others() {
+async fn a_download_without_requests_gives_its_place_back() {
     let serving = Serving::new(1);
     let events = serving.source.events.subscribe();
     let (connection, served, _) = serving.begin(64 * 1024).await;
-    // Time does not pass by itself while the reader's thread waits.
+    // Paused time does not advance by itself while the reader's thread waits.
     tokio::time::advance(limits::REQUEST_IDLE_DEADLINE / 2).await;
     assert!(!served.is_finished());
     tokio::time::advance(limits::REQUEST_IDLE_DEADLINE).await;
@@ -290,9 +293,9 @@ async fn a_source_that_is_asked_nothing_gives_its_place_to_others() {
     drop(connection);
 }
 
-/// Between two chunks and in the middle of one: the receiver hears why, behind a whole frame.
+/// Between two chunks and in the middle of one: the receiver learns why, after a whole frame.
 #[tokio::test]
-async fn a_stopping_source_says_so_and_leaves_nothing_behind() {
+async fn a_stopping_source_says_so_and_leaves_nothing_running() {
     for length in [0, 1_000_000] {
         let serving = Serving::new(1);
         let events = serving.source.events.subscribe();
@@ -311,7 +314,7 @@ async fn a_stopping_source_says_so_and_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn a_receiver_that_takes_nothing_holds_a_stopping_source_up_only_briefly() {
+async fn a_receiver_that_does_not_read_holds_up_a_stopping_source_only_briefly() {
     let serving = Serving::new(1);
     let events = serving.source.events.subscribe();
     let (near, served) = serving.connect(1000);
@@ -322,12 +325,12 @@ async fn a_receiver_that_takes_nothing_holds_a_stopping_source_up_only_briefly()
     ask(&mut connection, 0, 0, 1_000_000).await;
     connection.gone().await;
     serving.stop.cancel();
-    tokio::time::timeout(limits::SHUTDOWN_DEADLINE, served).await.expect("it is held up").unwrap();
+    tokio::time::timeout(limits::SHUTDOWN_DEADLINE, served).await.expect("the source ends in time").unwrap();
     assert_eq!(serving.source.tasks.running(), 0);
     drop(events);
-    // Half a frame may be all that came; nothing more does.
+    // Half a frame may be all that arrived; nothing follows it.
     let (mut incoming, mut rest) = (connection.halves().0, 0);
-    while incoming.item(IDLE, BytesMut::new()).await.is_ok() {
+    while incoming.item(BytesMut::new()).await.is_ok() {
         rest += 1;
     }
     assert!(rest <= 1);

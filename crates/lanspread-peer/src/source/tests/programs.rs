@@ -1,9 +1,11 @@
 //! Real peers with a program that hangs.
 
-use super::*;
-use crate::testing::programs;
+use lanspread_testing::programs;
 
-/// A peer that serves the small game through a program that lists well, prints some bytes and then hangs.
+use super::*;
+use crate::testing::machine::PeerOf;
+
+/// A peer that serves the small game through a program that lists correctly, prints some bytes and then hangs.
 async fn hanging_peer(machine: &Machine, bytes: u64) -> (crate::Peer, std::net::SocketAddr) {
     small_game::download(&machine.games_dir());
     let program = programs::slow_unrar(&machine.games_dir(), bytes);
@@ -12,22 +14,22 @@ async fn hanging_peer(machine: &Machine, bytes: u64) -> (crate::Peer, std::net::
     (peer, address)
 }
 
-async fn begin_stream(address: std::net::SocketAddr) -> crate::net::dial::Dialled {
+async fn begin_stream(address: std::net::SocketAddr) -> crate::transport::dial::Dialled {
     let mut dialled = dial(&address.into(), &hello("receiver")).await.unwrap();
     dialled.stream_install(&small_game::game(), &small_game::version()).await.unwrap();
     dialled
 }
 
-/// The process ids of so many running programs and of one child each.
+/// Waits for `count` running programs; the process ids of these programs and of one child each.
 async fn wait_for_programs(machine: &Machine, count: usize) -> Vec<u32> {
     let folder = machine.games_dir();
     programs::until("the program runs", || programs::pids(&folder).len() == 2 * count).await;
     programs::pids(&folder)
 }
 
-/// The receiver goes while an external program is silent: the program and its children are killed and reaped.
+/// The receiver disappears while an external program is silent: the program and its children are killed and reaped.
 #[tokio::test]
-async fn when_the_receiver_goes_the_program_is_killed() {
+async fn when_the_receiver_disappears_the_program_is_killed() {
     let machine = Machine::new();
     let (peer, address) = hanging_peer(&machine, 3).await;
     let serving = peer.running_tasks();
@@ -44,7 +46,7 @@ async fn when_the_receiver_goes_the_program_is_killed() {
     assert_eq!(peer.running_tasks(), 0);
 }
 
-/// Shutting down a peer while it streams: every receiver is told, every program killed, and no task is left.
+/// A peer that shuts down while it streams tells every receiver, kills every program and leaves no task.
 #[tokio::test]
 async fn shutting_down_during_streams_tells_receivers_and_leaves_nothing() {
     let machine = Machine::new();
@@ -71,9 +73,9 @@ async fn shutting_down_during_streams_tells_receivers_and_leaves_nothing() {
         }
     }
     for pid in pids {
-        // Killed before the stream ended; the system takes its moment to bury it.
+        // Killed before the stream ended; the system needs a moment to remove it.
         programs::until("the program is gone", || programs::is_gone(pid)).await;
     }
-    assert!(dial(&address.into(), &hello("late")).await.is_err(), "it listens no more");
+    assert!(dial(&address.into(), &hello("late")).await.is_err(), "it no longer listens");
     drop(idle);
 }

@@ -1,8 +1,8 @@
-//! An operation takes a game's files away: its streams are ended, new ones are refused, other games go on.
+//! An operation takes a game's files away: its streams are ended and new ones are refused.
 
 use super::*;
 
-/// A stream that outlives the deadline is told why there is no more, and has ended when the game is quiet.
+/// A stream that outlives the deadline is ended with a reason, and has ended when the game is quiet.
 #[tokio::test]
 async fn a_stream_is_ended_before_its_game_is_quiet() {
     let (orders, provider) = told();
@@ -22,7 +22,7 @@ async fn a_stream_is_ended_before_its_game_is_quiet() {
     serving.assert_ends(served, "its game is quiet").await;
     assert!(!serving.stop.is_cancelled(), "nothing else is stopped");
 
-    // New ones are refused although the game is downloaded and no intent is recorded yet.
+    // New streams are refused, although the game is downloaded and no intent is recorded yet.
     let (mut connection, served) = serving.small_stream(64 * 1024).await;
     match read_to_end(&mut connection).await.0 {
         Some(StreamItem::Control(StreamMessage::Failed(refusal))) => {
@@ -39,5 +39,5 @@ async fn a_stream_is_ended_before_its_game_is_quiet() {
     read_until_data(&mut connection).await;
     drop(connection);
     serving.assert_ends(served, "served again").await;
-    serving.assert_quiet("behind the operation");
+    serving.assert_quiet("after the operation");
 }

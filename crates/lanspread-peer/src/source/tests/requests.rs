@@ -1,8 +1,8 @@
-//! What is asked: bad bytes, silence, and requests for what may not be served.
+//! Requests: bad bytes, silence, and requests for what may not be served.
 
 use super::*;
 
-/// Bytes that are no request end their own connection, unanswered; a connection beside it goes on.
+/// Bytes that are not a request end their own connection without an answer. Another connection continues.
 #[tokio::test]
 async fn bad_bytes_end_their_own_connection_only() {
     let serving = Serving::new(Arc::new(UntouchedProvider));
@@ -39,12 +39,12 @@ async fn bad_bytes_end_their_own_connection_only() {
     ];
     for (name, bytes) in table {
         let (mut near, served) = serving.connect(64 * 1024);
-        // It may have given up before it has read all of it.
+        // The source may have given up before it has read all bytes.
         let _ = near.write_all(&bytes).await;
         let _ = near.shutdown().await;
         let mut said = Vec::new();
         near.read_to_end(&mut said).await.unwrap();
-        assert!(said.len() < 100, "{name}: it says its hello and nothing else: {said:?}");
+        assert!(said.len() < 100, "{name}: it sends its hello and nothing else: {said:?}");
         serving.assert_ends(served, name).await;
         neighbour.send(&Request::Status).await.unwrap();
         match neighbour.receive("reply", limits::REPLY_DEADLINE).await.unwrap() {
@@ -57,7 +57,7 @@ async fn bad_bytes_end_their_own_connection_only() {
     serving.assert_quiet("after bad bytes");
 }
 
-/// A connection that says nothing is given up: before its hello soon, between two requests later.
+/// A silent connection is given up: soon before its hello, later between two requests.
 #[tokio::test(start_paused = true)]
 async fn silent_connections_are_given_up() {
     let serving = Serving::new(Arc::new(UntouchedProvider));
@@ -80,7 +80,7 @@ async fn silent_connections_are_given_up() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
-    /// Random bytes, before, in or after the hello, end in a closed connection with nothing left.
+    /// Random bytes before, in or after the hello lead to a closed connection that leaves nothing.
     #[test]
     fn random_bytes_are_survived(
         cut in 0usize..80,
@@ -101,15 +101,15 @@ proptest! {
     }
 }
 
-/// What is not downloaded, not whole, not in the catalog or held by an operation is refused by every request, with
-/// the same code and without a look at any archive.
+/// A game that is not downloaded, not in the catalog, in another version than the catalog's, or held by an operation is
+/// refused for every request, with the same code and without opening any archive.
 #[tokio::test]
 async fn what_may_not_be_served_is_refused_by_every_request() {
     const CATALOG: &str = "schema = 1\n[games.small]\nname = 's'\nversion = '20250101'\n\
         [games.unknown]\nname = 'u'\nversion = '1'\n";
     const OTHER_CATALOG: &str = "schema = 1\n[games.small]\nname = 's'\nversion = '2'\n";
     const FOREIGN_CATALOG: &str = "schema = 1\n[games.other]\nname = 'o'\nversion = '1'\n";
-    /// What is asked for, under which catalog, and what is done to the games directory before.
+    /// A request, the catalog, and what is done to the games directory before.
     struct Case {
         name: &'static str,
         catalog: Option<&'static str>,
@@ -143,7 +143,7 @@ async fn what_may_not_be_served_is_refused_by_every_request() {
             ..known()
         },
         Case {
-            name: "a sentinel that is no version",
+            name: "a sentinel without a version",
             setup: |games| std::fs::write(games.join("small/version.ini"), "\n\n").unwrap(),
             ..known()
         },
@@ -188,7 +188,7 @@ async fn what_may_not_be_served_is_refused_by_every_request() {
                 assert_eq!(refusal.code.as_str(), code, "{name}");
                 let told = refusal.message;
                 let folder = serving.machine.games_dir();
-                assert!(!told.contains(folder.to_str().unwrap()), "{name} tells a local path: {told}");
+                assert!(!told.contains(folder.to_str().unwrap()), "{name} reveals a local path: {told}");
             }
             other => panic!("{name}: {other:?}"),
         }
@@ -202,7 +202,7 @@ async fn what_may_not_be_served_is_refused_by_every_request() {
     }
 }
 
-/// A version that is not the one here is refused where one is asked for.
+/// A request for a version is refused if the source has another one.
 #[tokio::test]
 async fn another_version_is_refused() {
     let serving = Serving::new(Arc::new(UntouchedProvider));
@@ -215,10 +215,10 @@ async fn another_version_is_refused() {
     );
 }
 
-/// Of a game root only the sentinel and the archives directly in it are offered; what lies in `local/`, in staging, in
-/// a backup or in our state is not, and neither is a game that exists only there.
+/// A source offers only the sentinel and the archives directly in a game root. It offers nothing in `local/`, in
+/// staging, in a backup or in our state, and no game that exists only there.
 #[tokio::test]
-async fn nothing_of_the_user_s_or_ours_is_ever_offered() {
+async fn no_files_of_the_user_or_of_our_state_are_ever_offered() {
     let serving = Serving::new(Arc::new(UntouchedProvider));
     let games = serving.machine.games_dir();
     for folder in ["local", ".local.installing", ".local.backup", "extra.eti", "sub"] {
@@ -270,9 +270,9 @@ async fn what_is_not_whole_cannot_be_streamed() {
     }
 }
 
-/// Past the limit the answer is *busy*, at once; a place that is given back can be taken again.
+/// Beyond the limit, a stream is refused as busy at once. A place that is given back can be taken again.
 #[tokio::test]
-async fn past_the_stream_limit_the_answer_is_busy() {
+async fn beyond_the_stream_limit_the_answer_is_busy() {
     let (orders, provider) = told();
     let serving = Serving::with(provider, None, 1);
     for round in 0..3 {
@@ -287,7 +287,7 @@ async fn past_the_stream_limit_the_answer_is_busy() {
             other => panic!("{other:?}"),
         }
         serving.assert_ends(second_served, "busy").await;
-        // The first one does not notice.
+        // The first stream is not affected.
         orders.send(Order::Push(10)).unwrap();
         orders.send(Order::Push(limits::DATA_CHUNK_BYTES)).unwrap();
         read_until_data(&mut first).await;

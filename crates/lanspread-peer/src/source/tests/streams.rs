@@ -2,14 +2,14 @@
 
 use super::*;
 
-/// The receiver goes away: while the decoder is blocked on a full channel, while it pushes, and while it is silent.
-/// Each time the stream ends, the decoder with it, and no count is left.
+/// The receiver disappears while the decoder is blocked on a full channel, while it pushes, and while it is silent.
+/// Each time, the stream and the decoder end and no count is left.
 #[tokio::test]
-async fn when_the_receiver_goes_the_decoder_goes() {
+async fn when_the_receiver_disappears_the_decoder_ends() {
     for (name, order, buffer_bytes) in [
         ("blocked on a small pipe", Some(Order::Flood), 1024),
         ("blocked on a large pipe", Some(Order::Flood), 4 * limits::DATA_CHUNK_BYTES),
-        ("something waits", Some(Order::Push(10)), 4096),
+        ("a few bytes wait", Some(Order::Push(10)), 4096),
         ("silent", None, 4096),
     ] {
         let (orders, provider) = told();
@@ -28,7 +28,7 @@ async fn when_the_receiver_goes_the_decoder_goes() {
         drop(connection);
         serving.assert_ends(served, name).await;
         serving.assert_quiet(name);
-        // The decoder was the only other owner: its thread is done with it.
+        // One begin and one end were reported.
         assert!(matches!(events.next().await, Some(PeerEvent::TransferBegin { .. })), "{name}");
         match events.next().await {
             Some(PeerEvent::TransferEnd { outcome, .. }) => {
@@ -39,10 +39,11 @@ async fn when_the_receiver_goes_the_decoder_goes() {
     }
 }
 
-/// A stream that was delivered whole is reported as complete, however soon its receiver leaves behind the last frame.
+/// A stream that was delivered whole is reported as complete, however soon its receiver closes the connection after the
+/// last frame.
 #[tokio::test]
 async fn a_delivered_stream_is_complete() {
-    let serving = Serving::with(crate::archive::provider(&ProviderChoice::Native), None, 1);
+    let serving = Serving::with(lanspread_archive::provider(&ProviderChoice::Native), None, 1);
     for round in 0..300 {
         let mut events = serving.source.events.subscribe();
         let (mut connection, served) = serving.small_stream(4096).await;
@@ -60,9 +61,9 @@ async fn a_delivered_stream_is_complete() {
     }
 }
 
-/// A receiver that speaks while it receives breaks the protocol and loses the stream.
+/// A receiver that sends while it receives breaks the protocol and loses the stream.
 #[tokio::test]
-async fn a_receiver_that_speaks_during_its_stream_loses_it() {
+async fn a_receiver_that_sends_during_its_stream_loses_it() {
     let (_orders, provider) = told();
     let serving = Serving::new(provider);
     let (mut connection, served) = serving.small_stream(4096).await;
@@ -72,7 +73,8 @@ async fn a_receiver_that_speaks_during_its_stream_loses_it() {
     serving.assert_quiet("spoke");
 }
 
-/// A receiver that takes nothing any more, and stays, is given up when one frame cannot be written for too long.
+/// The source gives up a receiver that stays connected but stops reading, when one frame cannot be written for too
+/// long.
 #[tokio::test(start_paused = true)]
 async fn a_receiver_that_does_not_read_is_given_up() {
     let (orders, provider) = told();
@@ -81,7 +83,7 @@ async fn a_receiver_that_does_not_read_is_given_up() {
     read_until_file(&mut connection).await;
     orders.send(Order::Flood).unwrap();
     read_into_a_frame(&mut connection).await;
-    // Time only moves on its own when no thread works; the decoder's does.
+    // Paused time advances by itself only while no thread works, and the decoder's thread does.
     let begun = Instant::now();
     while !served.is_finished() && begun.elapsed() < 3 * limits::FRAME_WRITE_DEADLINE {
         tokio::time::advance(Duration::from_secs(1)).await;
@@ -92,7 +94,7 @@ async fn a_receiver_that_does_not_read_is_given_up() {
     assert!(begun.elapsed() >= limits::FRAME_WRITE_DEADLINE);
 }
 
-/// A decoder that panics costs its own stream, which is told, and nothing else.
+/// A decoder that panics costs its own stream, whose receiver learns of it, and nothing else.
 #[tokio::test]
 async fn a_panicking_decoder_costs_one_stream() {
     let (orders, provider) = told();
@@ -111,7 +113,7 @@ async fn a_panicking_decoder_costs_one_stream() {
     assert!(matches!(serving.ask(&Request::Status).await, Ok(Reply::Status(_))), "it still serves");
 }
 
-/// While a decoder has nothing to say the source says that it lives, every interval, also before the first frame.
+/// While a decoder is silent, the source sends one keep-alive per interval.
 #[tokio::test(start_paused = true)]
 async fn a_slow_decoder_is_covered_by_keep_alives() {
     let (orders, provider) = told();
@@ -120,15 +122,15 @@ async fn a_slow_decoder_is_covered_by_keep_alives() {
     read_until_file(&mut connection).await;
     let begun = Instant::now();
     for round in 1..=60 {
-        // Time does not move on its own while the decoder's thread waits.
+        // Paused time does not advance by itself while the decoder's thread waits.
         tokio::time::advance(limits::KEEP_ALIVE_INTERVAL).await;
         let item = at_this_moment(connection.receive_item()).await;
-        let item = item.unwrap_or_else(|| panic!("round {round}: it says nothing")).unwrap();
+        let item = item.unwrap_or_else(|| panic!("round {round}: the source sends nothing")).unwrap();
         assert_eq!(item, StreamItem::Control(StreamMessage::KeepAlive), "round {round}");
         assert_eq!(begun.elapsed(), round * limits::KEEP_ALIVE_INTERVAL, "one per interval");
     }
     assert!(begun.elapsed() > 5 * limits::STREAM_IDLE_DEADLINE, "far beyond what a receiver would wait");
-    // And then it goes on where it was.
+    // Then the stream continues where it was.
     orders.send(Order::Push(limits::DATA_CHUNK_BYTES)).unwrap();
     assert!(matches!(connection.receive_item().await.unwrap(), StreamItem::Data(_)));
     drop(connection);
@@ -136,8 +138,8 @@ async fn a_slow_decoder_is_covered_by_keep_alives() {
     serving.assert_quiet("keep-alives");
 }
 
-/// The source stops while its decoder is silent or has filled the pipe: the receiver reads whole frames to the last,
-/// and the last one says why there are no more.
+/// The source stops while its decoder is silent or has filled the pipe. The receiver reads only whole frames, and the
+/// last one says why the stream ends.
 #[tokio::test]
 async fn a_stopping_source_tells_its_receivers() {
     for flood in [false, true] {
@@ -158,7 +160,7 @@ async fn a_stopping_source_tells_its_receivers() {
             }
             other => {
                 let kind = other.map(|item| std::mem::discriminant(&item));
-                panic!("flood: {flood}: the receiver is not told but cut off: {error} after {kind:?}");
+                panic!("flood: {flood}: the receiver is cut off without a reason: {error} after {kind:?}");
             }
         }
         serving.assert_ends(served, "stopping").await;
@@ -182,9 +184,9 @@ async fn a_receiver_that_does_not_read_cannot_hold_up_a_stop() {
     drop(connection);
 }
 
-/// Nor can an asker that does not read its answer.
+/// Neither can a peer that does not read the answer to its request.
 #[tokio::test]
-async fn an_asker_that_does_not_read_cannot_hold_up_a_stop() {
+async fn a_peer_that_does_not_read_its_answer_cannot_hold_up_a_stop() {
     let serving = Serving::new(Arc::new(UntouchedProvider));
     for index in 0..200 {
         let root = serving.root(&format!("game-{index}"));
@@ -194,7 +196,7 @@ async fn an_asker_that_does_not_read_cannot_hold_up_a_stop() {
     let (mut near, served) = serving.connect(256);
     let question = control_frame(&codec::encode(&Request::Games { known: None }).unwrap());
     near.write_all(&[introduction(), question].concat()).await.unwrap();
-    // Its hello is as long as ours; one byte more and the answer is on its way.
+    // Its hello is as long as ours. One more byte means that the answer is being sent.
     near.read_exact(&mut vec![0; introduction().len() + 1]).await.unwrap();
     serving.stop.cancel();
     let ended = timeout(limits::SHUTDOWN_DEADLINE, served).await;

@@ -1,0 +1,36 @@
+//! RAR archives: what an archive holds, and how its entries reach a sink.
+//!
+//! A provider lists an archive without decoding it, refuses what cannot be installed, and then pushes its entries into
+//! a sink in one sequential pass. There are two providers: one decodes in this process, one runs an external `unrar`.
+//! This crate knows nothing of games, peers, sockets or installed trees.
+//!
+//! - [`provider`]: the traits of the crate, and what a listing is
+//! - [`set`]: which files form which archive
+//! - [`list`]: lists several archives and sums them up
+//! - [`error`]: what can go wrong
+
+pub mod error;
+pub mod list;
+mod listing;
+mod listing_guard;
+mod native;
+pub mod provider;
+pub mod set;
+mod time;
+mod unrar;
+
+use std::sync::Arc;
+
+pub use error::{ArchiveError, SinkError};
+use provider::{ArchiveProvider, ProviderChoice};
+
+/// Makes the chosen provider.
+///
+/// It does not check that an external program can be run. The first request that needs the program reports that, so
+/// that a peer whose decoder is missing can still answer everything else.
+pub fn provider(choice: &ProviderChoice) -> Arc<dyn ArchiveProvider> {
+    match choice {
+        ProviderChoice::Native => Arc::new(native::NativeProvider),
+        ProviderChoice::Unrar(program) => Arc::new(unrar::UnrarProvider::new(program.clone())),
+    }
+}

@@ -1,0 +1,131 @@
+//! Builds a listing entry by entry and refuses what must not be installed, the same way for both providers.
+
+use std::collections::HashMap;
+
+use lanspread_types::checksum::Checksum;
+use lanspread_types::content::{
+    ArchiveFormat, ArchiveSummary, CopyEntry, DirectoryEntry, FileEntry, Totals, UnixSeconds,
+};
+use lanspread_types::entry_path::{EntryPath, NameError, NamePolicy, NameProblem};
+use lanspread_types::limits;
+use lanspread_types::text::printable;
+
+use crate::error::ArchiveError;
+use crate::provider::{ArchiveListing, ListedEntry};
+
+/// Collects the entries of one archive.
+pub(super) struct ListingBuilder {
+    archive: String,
+    entries: Vec<ListedEntry>,
+    totals: Totals,
+    /// Size of each file by its path, for copies; filled on the first copy, so that most archives pay nothing for it.
+    files: Option<HashMap<EntryPath, u64>>,
+}
+
+/// What every entry has.
+pub(super) struct Common<'n> {
+    pub(super) name: &'n str,
+    pub(super) modified: Option<UnixSeconds>,
+    pub(super) executable: bool,
+}
+
+impl ListingBuilder {
+    pub(super) fn new(archive: &str) -> Self {
+        Self { archive: archive.to_owned(), entries: Vec::new(), totals: Totals::default(), files: None }
+    }
+
+    pub(super) fn directory(&mut self, name: &str) -> Result<(), ArchiveError> {
+        let path = self.path(name.strip_suffix('/').unwrap_or(name))?;
+        self.add(
+            ListedEntry::Directory(DirectoryEntry { path }),
+            Totals { directories: 1, ..Totals::default() },
+        )
+    }
+
+    pub(super) fn file(
+        &mut self,
+        common: &Common<'_>,
+        size: u64,
+        checksum: Option<Checksum>,
+    ) -> Result<(), ArchiveError> {
+        let path = self.path(common.name)?;
+        if let Some(files) = &mut self.files {
+            files.insert(path.clone(), size);
+        }
+        let file =
+            FileEntry { path, size, checksum, modified: common.modified, executable: common.executable };
+        self.add(ListedEntry::File(file), Totals { files: 1, bytes: size, ..Totals::default() })
+    }
+
+    pub(super) fn copy(&mut self, common: &Common<'_>, original: &str) -> Result<(), ArchiveError> {
+        let path = self.path(common.name)?;
+        let original_path = self.path(original)?;
+        let files = self.files.get_or_insert_with(|| {
+            let sizes = self.entries.iter().filter_map(|entry| match entry {
+                ListedEntry::File(file) => Some((file.path.clone(), file.size)),
+                _ => None,
+            });
+            sizes.collect()
+        });
+        let Some(size) = files.get(&original_path).copied() else {
+            return Err(ArchiveError::DanglingCopy {
+                archive: self.archive.clone(),
+                entry: path.to_string(),
+                original: original_path.to_string(),
+            });
+        };
+        // A copy can be the original of a later one.
+        files.insert(path.clone(), size);
+        let copy = CopyEntry {
+            path,
+            original: original_path,
+            size,
+            modified: common.modified,
+            executable: common.executable,
+        };
+        self.add(ListedEntry::Copy(copy), Totals { files: 1, bytes: size, ..Totals::default() })
+    }
+
+    pub(super) fn finish(self, format: ArchiveFormat, solid: bool) -> ArchiveListing {
+        let summary = ArchiveSummary { name: self.archive, format, solid, totals: self.totals };
+        ArchiveListing { summary, entries: self.entries }
+    }
+
+    /// The refusal of an entry that is neither file nor folder.
+    pub(super) fn unsupported(&self, what: &'static str, name: &str) -> ArchiveError {
+        ArchiveError::UnsupportedEntry { archive: self.archive.clone(), what, entry: printable(name, 200) }
+    }
+
+    /// The refusal of a name that is not text.
+    pub(super) fn not_unicode(&self, name: &[u8]) -> ArchiveError {
+        let shown = String::from_utf8_lossy(name);
+        ArchiveError::Name {
+            archive: self.archive.clone(),
+            source: NameError::new(&shown, NameProblem::NotUnicode),
+        }
+    }
+
+    /// Accepts every name that is safe. Whether a name is portable is the receiver's decision.
+    fn path(&self, name: &str) -> Result<EntryPath, ArchiveError> {
+        EntryPath::parse(name, NamePolicy::Native)
+            .map_err(|source| ArchiveError::Name { archive: self.archive.clone(), source })
+    }
+
+    fn add(&mut self, entry: ListedEntry, more: Totals) -> Result<(), ArchiveError> {
+        let limit =
+            |what, limit, got| ArchiveError::Limit { archive: self.archive.clone(), what, limit, got };
+        let totals = self
+            .totals
+            .checked_add(more)
+            .filter(|totals| totals.bytes <= limits::GAME_BYTES_MAX)
+            .ok_or_else(|| {
+                limit("unpacked bytes", limits::GAME_BYTES_MAX, self.totals.bytes.saturating_add(more.bytes))
+            })?;
+        if totals.entries() > limits::ENTRIES_MAX {
+            return Err(limit("entries", limits::ENTRIES_MAX, totals.entries()));
+        }
+        self.totals = totals;
+        self.entries.push(entry);
+        Ok(())
+    }
+}

@@ -1,0 +1,92 @@
+//! The traits of the archive layer: a provider opens archives, an open archive decodes, a sink takes the entries.
+//!
+//! ```text
+//! provider.open(archive).extract(sink)      sink = WireSink ── wire ──▶ StagingSink      streamed install
+//!                                           sink = StagingSink                           install from own archives
+//! ```
+//!
+//! Invariants: entries are pushed in archive order in one sequential pass, so solid archives are the normal case.
+//! A provider pushes exactly what it listed: fewer or more bytes, another order or another CRC-32 is an error and
+//! never a shorter file. The traits are synchronous and run on blocking threads. If a call is cancelled, it returns
+//! soon, and its child process, if any, is killed and reaped.
+
+use std::cell::RefCell;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use lanspread_types::content::{ArchiveSummary, CopyEntry, DirectoryEntry, EntryStep, FileEntry};
+use tokio_util::sync::CancellationToken;
+
+use crate::error::{ArchiveError, SinkError};
+use crate::set::ArchiveSet;
+
+/// Decodes archives.
+pub trait ArchiveProvider: Send + Sync {
+    /// Opens an archive and lists it without decoding it. Refuses what cannot be installed: encryption, symbolic links,
+    /// unsafe names, and sizes or counts beyond the limits.
+    ///
+    /// # Errors
+    /// Every variant of [`ArchiveError`] except `Sink`.
+    fn open(
+        &self,
+        archive: &ArchiveSet,
+        cancel: &CancellationToken,
+    ) -> Result<Box<dyn OpenArchive>, ArchiveError>;
+}
+
+/// An archive that was opened and listed, and can be decoded once.
+pub trait OpenArchive {
+    /// Everything in it.
+    fn listing(&self) -> &Arc<ArchiveListing>;
+
+    /// Decodes the archive and pushes its entries into `sink`.
+    ///
+    /// # Errors
+    /// [`ArchiveError::Sink`] if the sink refused an entry, [`ArchiveError::Cancelled`] if the call was cancelled, and
+    /// any other variant if the archive or the decoder is at fault.
+    fn extract(self: Box<Self>, sink: SharedSink, cancel: &CancellationToken) -> Result<(), ArchiveError>;
+}
+
+/// A sink that its owner and the decoder share on one thread: decoders keep their writers longer than a borrow lasts.
+pub type SharedSink = Rc<RefCell<dyn EntrySink>>;
+
+/// Takes the content of archives, in archive order and in the grammar of [`EntryStep`].
+pub trait EntrySink {
+    /// Takes the next step.
+    ///
+    /// # Errors
+    /// [`SinkError`] if the sink takes no more; the decoder then stops.
+    fn take(&mut self, step: EntryStep<&[u8]>) -> Result<(), SinkError>;
+}
+
+/// One entry as listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ListedEntry {
+    /// A folder.
+    Directory(DirectoryEntry),
+    /// A file with bytes of its own, possibly none.
+    File(FileEntry),
+    /// A file equal to an earlier one.
+    Copy(CopyEntry),
+}
+
+/// All entries of an archive, within the limits. The totals are the sums over the entries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArchiveListing {
+    /// The summary that is announced to the sink.
+    pub summary: ArchiveSummary,
+    /// The entries, in archive order.
+    pub entries: Vec<ListedEntry>,
+}
+
+/// Which provider decodes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum ProviderChoice {
+    /// `rars`, in process.
+    #[default]
+    Native,
+    /// The external program at this path, or of this name on `PATH`.
+    Unrar(PathBuf),
+}

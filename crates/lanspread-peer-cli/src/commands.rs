@@ -1,0 +1,48 @@
+//! One file for each kind of command: it turns arguments into requests, and replies into output.
+
+pub(crate) mod ask;
+pub(crate) mod generate;
+pub(crate) mod operate;
+pub(crate) mod saved;
+pub(crate) mod serve;
+
+use std::time::Duration;
+
+use lanspread_peer::{Peer, PeerBuilder, ProviderChoice};
+
+use crate::arguments::{CatalogFile, Decoder, GamesDirOption, Global};
+
+/// A peer of a games directory, with the settings that all commands have in common.
+fn describe(
+    global: &Global,
+    games: &GamesDirOption,
+    catalog: &CatalogFile,
+    decoder: Option<&Decoder>,
+) -> PeerBuilder {
+    let mut builder = Peer::builder(&games.games_dir);
+    if let Some(state_dir) = &global.state_dir {
+        builder = builder.state_dir(state_dir);
+    }
+    if let Some(catalog) = &catalog.catalog {
+        builder = builder.catalog(catalog);
+    }
+    if let Some(unrar) = decoder.and_then(|decoder| decoder.unrar.as_ref()) {
+        builder = builder.provider(ProviderChoice::Unrar(unrar.clone()));
+    }
+    if let Some(idle_timeout) = idle_timeout_of_tests() {
+        builder = builder.idle_timeout(idle_timeout);
+    }
+    builder
+}
+
+/// The scenarios cannot wait 20 s for each source that falls silent. Not for users: it is no option and no setting.
+fn idle_timeout_of_tests() -> Option<Duration> {
+    let milliseconds = std::env::var("LANSPREAD_TEST_IDLE_TIMEOUT_MS").ok()?;
+    match milliseconds.parse() {
+        Ok(milliseconds) => Some(Duration::from_millis(milliseconds)),
+        Err(error) => {
+            tracing::warn!("LANSPREAD_TEST_IDLE_TIMEOUT_MS is ignored: {error}");
+            None
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! What a user can do about a failure, by its stable code.
+//!
+//! Hints name commands and options, so they belong to the command: a program that embeds the library cannot follow them.
+
+use lanspread_peer::Answer;
+
+/// A hint, and the failures that it helps with.
+struct Row {
+    codes: &'static [&'static str],
+    /// What the code alone does not say. A row without a cause holds for every cause that has no row of its own.
+    cause: Option<&'static str>,
+    hint: &'static str,
+}
+
+const fn row(codes: &'static [&'static str], hint: &'static str) -> Row {
+    Row { codes, cause: None, hint }
+}
+
+const fn row_of_cause(codes: &'static [&'static str], cause: &'static str, hint: &'static str) -> Row {
+    Row { codes, cause: Some(cause), hint }
+}
+
+/// The config file is readable, but a key or value in it is not one of an option.
+pub(crate) const WRONG_SETTING: &str = "wrong-setting";
+
+const NO_SOURCE: &[&str] = &["no-peers", "not-offered"];
+const SAME_RELEASE: &str = "use the same release on all machines";
+
+const HINTS: &[Row] = &[
+    // The request.
+    row(&["usage"], "see --help"),
+    row_of_cause(&["config-file"], WRONG_SETTING, "its keys are the long names of the options; see --help"),
+    row(&["not-in-catalog"], "check the spelling, or add the game to the catalog"),
+    row(&["not-saved"], "`lanspread-peer-cli peers list` shows the saved peers"),
+    // Finding peers.
+    row_of_cause(
+        NO_SOURCE,
+        "no-answer",
+        "check that they run, and that their firewalls allow TCP on the ports they listen on",
+    ),
+    row_of_cause(
+        NO_SOURCE,
+        "nobody-named",
+        "name a peer with --peer HOST:PORT, or save one with `peers add HOST:PORT`",
+    ),
+    row_of_cause(
+        NO_SOURCE,
+        "nobody-heard",
+        "the network may block multicast: name a peer with --peer HOST:PORT, or save one with `peers add HOST:PORT`",
+    ),
+    row_of_cause(NO_SOURCE, "other-version", SAME_RELEASE),
+    row(&["not-offered"], "`lanspread-peer-cli list` shows what is offered"),
+    row(&["ambiguous-metadata"], "name the peers you trust: --no-discovery --peer HOST:PORT"),
+    // Asking one peer.
+    row(
+        &["unreachable", "timeout", "connection-lost", "not-lanspread"],
+        "check that the peer runs, its address and port, and its firewall",
+    ),
+    row(&["protocol-version"], SAME_RELEASE),
+    row(&["self-connect"], "two peers on one machine need a --state-dir each"),
+    // The game as it is on this machine.
+    row(
+        &["already-installed"],
+        "`update` installs a newer version; to install this one again, `uninstall` it first",
+    ),
+    row(
+        &["already-downloaded"],
+        "`update` fetches a newer version, `verify` checks this one, `remove` deletes it",
+    ),
+    row(&["user-files"], "move them elsewhere, or pass --force to lose them"),
+    row(
+        &["differences"],
+        "to repair it, `uninstall` and `install` it again, or `remove` and `download` it again",
+    ),
+    row(&["in-progress"], "wait for it to end, or stop that process"),
+    row(&["foreign-state"], "look at it, then move it away yourself"),
+    row(&["not-enough-space"], "free some space, or choose another --games-dir"),
+    row_of_cause(
+        &["entry-name-refused", "archive-refused", "all-sources-failed"],
+        "not-portable",
+        "pass --names native if the tree is not meant for Windows",
+    ),
+    // Daemons.
+    row(&["no-daemon"], "start one with `lanspread-peer-cli serve --games-dir DIR`"),
+    row(&["daemon-running"], "to use that daemon, run commands with the same --games-dir"),
+    row(
+        &["daemon-unreachable"],
+        "run the command as the daemon's user, or pass --no-daemon to work beside it",
+    ),
+    row(&["daemon-gone"], "start it again: it repairs what was interrupted"),
+];
+
+/// The hint for a failure with this code, if there is one.
+pub(crate) fn hint(code: &str, cause: Option<&str>) -> Option<&'static str> {
+    let rows = || HINTS.iter().filter(|row| row.codes.contains(&code));
+    let exact = cause.and_then(|cause| rows().find(|row| row.cause == Some(cause)));
+    exact.or_else(|| rows().find(|row| row.cause.is_none())).map(|row| row.hint)
+}
+
+/// The hint for a report that something failed.
+pub(crate) fn of_report(report: &Answer) -> Option<&'static str> {
+    match report {
+        Answer::PeerUnavailable { code, .. } => hint(code, None),
+        Answer::NobodyFound { cause, .. } => hint("no-peers", cause.as_deref()),
+        _ => None,
+    }
+}
+
+/// A message for people with its hint, if it has one: what failed and where, then what to do.
+pub(crate) fn with_hint(message: &str, hint: Option<&str>) -> String {
+    match hint {
+        Some(hint) => format!("{message} ({hint})"),
+        None => message.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use clap::{Command, CommandFactory};
+
+    use super::*;
+    use crate::arguments::Arguments;
+
+    #[test]
+    fn a_cause_chooses_among_the_hints_of_a_code() {
+        for (code, cause, part) in [
+            ("no-peers", Some("no-answer"), "firewall"),
+            ("no-peers", Some("nobody-named"), "`peers add HOST:PORT`"),
+            ("no-peers", Some("nobody-heard"), "multicast"),
+            ("no-peers", Some("other-version"), "same release"),
+            ("not-offered", Some("no-answer"), "firewall"),
+            ("not-offered", None, "list"),
+            ("not-offered", Some("a-cause-of-a-newer-daemon"), "list"),
+            ("entry-name-refused", Some("not-portable"), "--names native"),
+            ("all-sources-failed", Some("not-portable"), "--names native"),
+            ("in-progress", Some("anything"), "wait"),
+            ("protocol-version", None, "same release"),
+            ("self-connect", None, "--state-dir"),
+        ] {
+            let hint = hint(code, cause);
+            assert!(hint.is_some_and(|hint| hint.contains(part)), "{code} {cause:?}: {hint:?}");
+        }
+    }
+
+    #[test]
+    fn a_failure_without_advice_has_no_hint() {
+        for (code, cause) in [
+            ("no-such-code", None),
+            ("cancelled", None),
+            ("no-peers", None),
+            ("all-sources-failed", None),
+            ("archive-refused", Some("no-answer")),
+            ("config-file", None),
+        ] {
+            assert_eq!(hint(code, cause), None, "{code} {cause:?}");
+        }
+    }
+
+    #[test]
+    fn a_peer_that_does_not_answer_is_reported_with_a_hint() {
+        let report = Answer::PeerUnavailable {
+            peer: "10.0.0.5:4107".to_owned(),
+            code: "unreachable".into(),
+            message: "cannot connect".to_owned(),
+        };
+        assert!(of_report(&report).is_some_and(|hint| hint.contains("firewall")));
+        assert_eq!(with_hint("cannot connect", Some("try again")), "cannot connect (try again)");
+        assert_eq!(with_hint("cannot connect", None), "cannot connect");
+    }
+
+    /// Otherwise one of the two could never be shown.
+    #[test]
+    fn no_two_rows_are_for_the_same_failure() {
+        let mut seen = BTreeSet::new();
+        for row in HINTS {
+            for code in row.codes {
+                assert!(seen.insert((code, row.cause)), "{code} {:?} has two rows", row.cause);
+            }
+        }
+    }
+
+    /// A hint for a code that does not exist, or was renamed, would never be shown.
+    #[test]
+    fn every_code_is_documented() {
+        let page = include_str!("../../../docs/events.md");
+        for code in HINTS.iter().flat_map(|row| row.codes) {
+            assert!(page.contains(&format!("`{code}`")), "docs/events.md does not list {code}");
+        }
+    }
+
+    fn names(command: &Command, commands: &mut BTreeSet<String>, options: &mut BTreeSet<String>) {
+        options
+            .extend(command.get_arguments().filter_map(|option| Some(format!("--{}", option.get_long()?))));
+        for subcommand in command.get_subcommands() {
+            commands.insert(subcommand.get_name().to_owned());
+            names(subcommand, commands, options);
+        }
+    }
+
+    /// The commands that a hint names in backticks, with their subcommands: `lanspread-peer-cli peers list`.
+    fn commands_in(hint: &str) -> impl Iterator<Item = &str> {
+        let quoted = hint.split('`').skip(1).step_by(2).flat_map(str::split_whitespace);
+        quoted.filter(|word| *word != "lanspread-peer-cli" && word.chars().all(|c| c.is_ascii_lowercase()))
+    }
+
+    #[test]
+    fn every_command_and_option_in_a_hint_exists() {
+        let mut command = Arguments::command();
+        command.build();
+        let (mut commands, mut options) = (BTreeSet::new(), BTreeSet::new());
+        names(&command, &mut commands, &mut options);
+        for Row { hint, .. } in HINTS {
+            let words = hint.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
+            for option in words.filter(|word| word.starts_with("--")) {
+                assert!(options.contains(option), "`{option}` in: {hint}");
+            }
+            for word in commands_in(hint) {
+                assert!(commands.contains(word), "`{word}` in: {hint}");
+            }
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! The output of commands: JSON lines for programs, plain lines or progress bars for people.
+//!
+//! Data goes to stdout. Progress, messages for people and logs go to stderr.
+
+mod bars;
+mod human;
+mod json;
+mod lines;
+mod reporter;
+mod words;
+
+use lanspread_peer::Answer;
+
+use crate::exit::Failure;
+
+pub(crate) use lines::in_colour;
+pub(crate) use reporter::Reporter;
+
+/// How this run prints.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Output {
+    pub(crate) json: bool,
+    pub(crate) quiet: bool,
+}
+
+impl Output {
+    /// The reporter for the operations of this command. On a terminal it shows progress bars.
+    pub(crate) fn reporter(self) -> Box<dyn Reporter> {
+        self.choose(human::HumanReporter::of_operations)
+    }
+
+    /// The reporter for everything that happens at a peer. It shows lines.
+    pub(crate) fn listener(self) -> Box<dyn Reporter> {
+        self.choose(human::HumanReporter::of_a_peer)
+    }
+
+    fn choose(self, human: impl FnOnce() -> human::HumanReporter) -> Box<dyn Reporter> {
+        if self.json {
+            Box::new(json::JsonReporter)
+        } else if self.quiet {
+            Box::new(reporter::Silence)
+        } else {
+            Box::new(human())
+        }
+    }
+
+    /// Prints one object of an answer, as a JSON line or as text for people. A peer that could not be asked is also
+    /// reported on stderr.
+    pub(crate) fn report(self, report: &Answer) -> std::io::Result<()> {
+        let is_failure = matches!(report, Answer::PeerUnavailable { .. } | Answer::NobodyFound { .. });
+        if is_failure {
+            lines::print_message(&words::report(report));
+        }
+        if self.json {
+            json::print_answer(report)
+        } else if is_failure {
+            Ok(())
+        } else {
+            lines::print(&words::report(report))
+        }
+    }
+
+    /// Prints the failure that ended a command.
+    pub(crate) fn failure(self, failure: &Failure) {
+        if self.json {
+            json::print_failure(failure);
+        }
+        lines::print_error(&failure.line());
+    }
+}

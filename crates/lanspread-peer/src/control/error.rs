@@ -1,0 +1,96 @@
+//! Errors between a command and a daemon.
+
+use std::io;
+use std::path::PathBuf;
+
+use lanspread_types::fault::{ForeignState, LocalError};
+
+use crate::report::failure::{ErrorCategory, OperationFailure};
+
+/// A daemon that does not run, runs already, or cannot be talked to.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ControlError {
+    /// Another daemon already owns the folder.
+    #[error("a daemon{} already owns {}", pid(*holder_pid), path.display())]
+    DaemonRunning {
+        /// The games or state directory.
+        path: PathBuf,
+        /// Its process, if it could be read.
+        holder_pid: Option<u32>,
+    },
+    /// A daemon owns the games directory but does not answer.
+    #[error("the daemon{} of {} does not answer at {}: {source}", pid(*holder_pid), games_dir.display(), socket.display())]
+    DaemonUnreachable {
+        /// The games directory.
+        games_dir: PathBuf,
+        /// Its process, if it could be read.
+        holder_pid: Option<u32>,
+        /// Its control socket.
+        socket: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The daemon ended before the request was done.
+    #[error("the daemon of {} ended before this was done", games_dir.display())]
+    DaemonGone {
+        /// The games directory.
+        games_dir: PathBuf,
+    },
+    /// The request needs a daemon.
+    #[error("no daemon serves {}", games_dir.display())]
+    NoDaemon {
+        /// The games directory.
+        games_dir: PathBuf,
+    },
+    /// The other side does not keep to the protocol, or the connection broke.
+    #[error("the daemon and this command do not understand each other: {0}")]
+    Broken(String),
+    /// Another program holds the lock file of a daemon.
+    #[error(transparent)]
+    Foreign(#[from] ForeignState),
+    /// This machine's disk.
+    #[error(transparent)]
+    Local(#[from] LocalError),
+}
+
+impl ControlError {
+    /// Stable kebab-case code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::DaemonRunning { .. } => "daemon-running",
+            Self::DaemonUnreachable { .. } => "daemon-unreachable",
+            Self::DaemonGone { .. } => "daemon-gone",
+            Self::NoDaemon { .. } => "no-daemon",
+            Self::Broken(_) => "control-protocol",
+            Self::Foreign(_) => "foreign-state",
+            Self::Local(error) => error.code(),
+        }
+    }
+
+    /// Class of the failure.
+    pub fn category(&self) -> ErrorCategory {
+        match self {
+            Self::DaemonRunning { .. } | Self::Foreign(_) => ErrorCategory::Refused,
+            Self::DaemonUnreachable { .. } | Self::NoDaemon { .. } => ErrorCategory::NotOffered,
+            Self::DaemonGone { .. } | Self::Broken(_) => ErrorCategory::Unexpected,
+            Self::Local(_) => ErrorCategory::Local,
+        }
+    }
+}
+
+impl From<&ControlError> for OperationFailure {
+    fn from(error: &ControlError) -> Self {
+        Self::new(error.code(), error.category(), &error.to_string())
+    }
+}
+
+impl From<ControlError> for OperationFailure {
+    fn from(error: ControlError) -> Self {
+        Self::from(&error)
+    }
+}
+
+fn pid(holder: Option<u32>) -> String {
+    holder.map(|pid| format!(" (process {pid})")).unwrap_or_default()
+}

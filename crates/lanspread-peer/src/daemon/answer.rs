@@ -1,0 +1,209 @@
+//! Answers each request, in one place for the daemon's socket and for commands that run without a daemon.
+
+use lanspread_types::ids::GameId;
+use lanspread_types::limits;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::control::error::ControlError;
+use crate::control::message::{ControlReply, ControlRequest};
+use crate::peer::core::Peer;
+use crate::peer::error::PeerError;
+use crate::report::answer::Answer;
+use crate::report::failure::OperationFailure;
+use crate::report::operation::{AskOptions, OperationOptions, OperationRequest};
+use crate::report::reported_event::ReportedEvent;
+
+/// The replies to one request. Dropping it ends the answer, but no operation.
+pub struct ReplyStream {
+    replies: mpsc::Receiver<ControlReply>,
+    give_up: CancellationToken,
+}
+
+impl ReplyStream {
+    /// The next reply. After the last one, and when the peer stops, a failure. Cancel-safe.
+    pub async fn next(&mut self) -> ControlReply {
+        self.replies.recv().await.unwrap_or_else(|| ControlReply::Failed(PeerError::Cancelled.into()))
+    }
+
+    /// Gives up the operation: it is cancelled unless another client follows it.
+    pub fn give_up(&self) {
+        self.give_up.cancel();
+    }
+}
+
+/// Why an answer ends before it is done.
+enum AnswerEnd {
+    /// The client is gone.
+    Unheard,
+    Failed(OperationFailure),
+}
+
+impl<E: Into<OperationFailure>> From<E> for AnswerEnd {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// Where replies go.
+struct ReplySender(mpsc::Sender<ControlReply>);
+
+impl ReplySender {
+    async fn say(&self, reply: ControlReply) -> Result<(), AnswerEnd> {
+        self.0.send(reply).await.map_err(|_| AnswerEnd::Unheard)
+    }
+
+    async fn report(&self, report: impl Into<Answer>) -> Result<(), AnswerEnd> {
+        self.say(ControlReply::Report { report: report.into() }).await
+    }
+}
+
+/// Answers a request, as a task of the peer.
+pub fn answer(peer: &Peer, request: ControlRequest) -> ReplyStream {
+    let (replies, queue) = mpsc::channel(limits::CONTROL_QUEUE_ITEMS);
+    let give_up = CancellationToken::new();
+    let (answering, abandoned) = (Answering(peer.clone()), give_up.clone());
+    peer.tasks().spawn("answer", async move {
+        let replies = ReplySender(replies);
+        let end = match answering.reply(request, &replies, &abandoned).await {
+            Ok(()) => ControlReply::Done,
+            Err(AnswerEnd::Failed(failure)) => ControlReply::Failed(failure),
+            Err(AnswerEnd::Unheard) => return,
+        };
+        let _ = replies.say(end).await;
+    });
+    ReplyStream { replies: queue, give_up }
+}
+
+/// The peer that answers one request.
+struct Answering(Peer);
+
+impl Answering {
+    async fn reply(
+        &self,
+        request: ControlRequest,
+        replies: &ReplySender,
+        give_up: &CancellationToken,
+    ) -> Result<(), AnswerEnd> {
+        // An operation ends by its own cancellation, so that it reports how it ended.
+        if let ControlRequest::Operate(request) = request {
+            return self.reply_operate(request, replies, give_up).await;
+        }
+        let stop = self.0.tasks().cancel_token();
+        let answering = async {
+            match request {
+                ControlRequest::Plan { game, options } => {
+                    self.reply_plan(&game, &options, replies, give_up).await
+                }
+                ControlRequest::Cancel { game } => {
+                    let count = self.0.cancel_operations(&game)? as u64;
+                    replies.report(Answer::OperationsCancelled { game, count }).await
+                }
+                ControlRequest::Operations => {
+                    for info in self.0.running_operations() {
+                        replies.report(info).await?;
+                    }
+                    Ok(())
+                }
+                ControlRequest::Events { follow } => self.reply_events(follow, replies).await,
+                ControlRequest::List(options) => self.reply_list(&options, replies).await,
+                ControlRequest::Peers(options) => self.reply_peers(&options, replies).await,
+                ControlRequest::Status => replies.report(self.0.status().await?).await,
+                ControlRequest::Operate(_) | ControlRequest::GiveUp => {
+                    Err(ControlError::Broken("there is nothing to give up".to_owned()).into())
+                }
+            }
+        };
+        tokio::select! {
+            answered = answering => answered,
+            () = stop.cancelled() => Err(PeerError::Cancelled.into()),
+            () = give_up.cancelled() => Err(PeerError::Cancelled.into()),
+        }
+    }
+
+    async fn reply_operate(
+        &self,
+        request: OperationRequest,
+        replies: &ReplySender,
+        give_up: &CancellationToken,
+    ) -> Result<(), AnswerEnd> {
+        let mut operation = self.0.submit(request)?;
+        replies
+            .say(ControlReply::Accepted { operation: operation.operation(), joined: operation.joined() })
+            .await?;
+        let mut waiting = true;
+        loop {
+            tokio::select! {
+                event = operation.next_event() => match event {
+                    Some(event) => replies.say(ControlReply::Event(ReportedEvent::now(event))).await?,
+                    None => break,
+                },
+                () = give_up.cancelled(), if waiting => {
+                    waiting = false;
+                    if !operation.give_up() && !operation.has_ended() {
+                        // Another client follows it.
+                        return Err(PeerError::Cancelled.into());
+                    }
+                }
+                // Also while the operation is silent.
+                () = replies.0.closed() => return Err(AnswerEnd::Unheard),
+            }
+        }
+        operation.outcome().await.map_err(AnswerEnd::Failed)
+    }
+
+    async fn reply_plan(
+        &self,
+        game: &GameId,
+        options: &OperationOptions,
+        replies: &ReplySender,
+        give_up: &CancellationToken,
+    ) -> Result<(), AnswerEnd> {
+        let plan = self.0.plan_stream_install(game, options, give_up).await?;
+        let missing = plan.missing_space();
+        replies.report(plan).await?;
+        missing.map_or(Ok(()), |error| Err(PeerError::from(error).into()))
+    }
+
+    async fn reply_events(&self, follow: bool, replies: &ReplySender) -> Result<(), AnswerEnd> {
+        let (history, mut events) = self.0.event_sender().history_and_rest();
+        for event in history {
+            replies.say(ControlReply::Event(event)).await?;
+        }
+        if !follow {
+            return Ok(());
+        }
+        loop {
+            let next = tokio::select! {
+                next = events.next() => next,
+                () = replies.0.closed() => return Err(AnswerEnd::Unheard),
+            };
+            let Some(event) = next else { return Ok(()) };
+            replies.say(ControlReply::Event(ReportedEvent::now(event))).await?;
+        }
+    }
+
+    async fn reply_list(&self, options: &AskOptions, replies: &ReplySender) -> Result<(), AnswerEnd> {
+        for state in self.0.local_games().await? {
+            replies.report(&state).await?;
+        }
+        let reports = match self.0.discover(options).await {
+            Ok(found) => Answer::offered_games(&found),
+            Err(error @ PeerError::NoPeers { .. }) => {
+                vec![Answer::NobodyFound { message: error.to_string(), cause: error.cause().map(Into::into) }]
+            }
+            Err(error) => return Err(error.into()),
+        };
+        for report in reports {
+            replies.report(report).await?;
+        }
+        Ok(())
+    }
+
+    async fn reply_peers(&self, options: &AskOptions, replies: &ReplySender) -> Result<(), AnswerEnd> {
+        for report in Answer::peers(&self.0.discover(options).await?) {
+            replies.report(report).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,309 @@
+//! Checks announcements: bytes that anyone on the network can send become a bounded hint, or a reason why they cannot
+//! be used. Pure.
+//!
+//! TXT keys: `proto` (wire protocol version), `id` (32 hexadecimal digits), `inst` (instance, hexadecimal), `name`,
+//! `rev` (library revision). Unknown keys are ignored: a later version may add some.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+
+use lanspread_proto::message::PROTOCOL_VERSION;
+use lanspread_types::ids::{PeerId, PeerName};
+use lanspread_types::limits;
+
+use crate::discovery::directory::PeerKey;
+
+/// An announcement as it was received.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Announcement {
+    pub(crate) port: u16,
+    pub(crate) addresses: Vec<HeardAddress>,
+    pub(crate) text: Vec<(String, Vec<u8>)>,
+}
+
+/// An address, and where it was heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct HeardAddress {
+    pub(crate) ip: IpAddr,
+    /// Index of the interface, which a link-local address needs; 0 if it is not known.
+    pub(crate) scope_id: u32,
+    /// Whether it was heard on the loopback interface, which means from this machine.
+    pub(crate) on_loopback: bool,
+}
+
+/// A peer that may answer at these addresses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PeerHint {
+    pub(crate) key: PeerKey,
+    pub(crate) name: PeerName,
+    /// Revision of its library.
+    pub(crate) revision: u64,
+    /// At least one, at most [`limits::PEER_ADDRESSES_MAX`]; the most promising first.
+    pub(crate) addresses: Vec<SocketAddr>,
+}
+
+/// Why an announcement is not a hint.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Unusable {
+    /// Its text lacks a key, or the value is malformed.
+    #[error("its `{0}` is missing or malformed")]
+    Text(&'static str),
+    /// Another protocol version, which is worth reporting to the user.
+    #[error("it speaks protocol version {0}, this program speaks {PROTOCOL_VERSION}")]
+    Protocol(u16),
+    /// Port 0.
+    #[error("it has no port")]
+    Port,
+    /// No address that could be a peer on this network; the reason of the last one.
+    #[error("it has no usable address: {0}")]
+    Address(&'static str),
+}
+
+/// Longest text value that is read: all of them are short words.
+const TEXT_BYTES_MAX: usize = 255;
+
+/// Checks an announcement.
+pub(crate) fn check(announcement: &Announcement) -> Result<PeerHint, Unusable> {
+    // First, because another version may have other keys.
+    let protocol: u16 = number(announcement, "proto", 10)?;
+    if protocol != PROTOCOL_VERSION {
+        return Err(Unusable::Protocol(protocol));
+    }
+    let id: PeerId = word(announcement, "id")?.parse().map_err(|_| Unusable::Text("id"))?;
+    let instance = number(announcement, "inst", 16)?;
+    let name: PeerName = word(announcement, "name")?.parse().map_err(|_| Unusable::Text("name"))?;
+    let revision = number(announcement, "rev", 10)?;
+    let addresses = addresses(announcement)?;
+    Ok(PeerHint { key: PeerKey { id, instance }, name, revision, addresses })
+}
+
+/// The addresses worth dialling, at most [`limits::PEER_ADDRESSES_MAX`], in a fixed order.
+pub(crate) fn addresses(announcement: &Announcement) -> Result<Vec<SocketAddr>, Unusable> {
+    if announcement.port == 0 {
+        return Err(Unusable::Port);
+    }
+    let mut reason = "there is none";
+    let mut usable = Vec::new();
+    for heard in &announcement.addresses {
+        match judge(*heard) {
+            Ok(rank) => usable.push((rank, socket(*heard, announcement.port))),
+            Err(why) => reason = why,
+        }
+    }
+    usable.sort_unstable();
+    usable.dedup();
+    usable.truncate(limits::PEER_ADDRESSES_MAX);
+    if usable.is_empty() {
+        return Err(Unusable::Address(reason));
+    }
+    Ok(usable.into_iter().map(|(_, address)| address).collect())
+}
+
+fn word<'a>(announcement: &'a Announcement, key: &'static str) -> Result<&'a str, Unusable> {
+    let mut values = announcement.text.iter().filter(|(name, _)| name.eq_ignore_ascii_case(key));
+    // RFC 6763 section 6.4: if a key appears twice, the first one counts.
+    let (_, value) = values.next().ok_or(Unusable::Text(key))?;
+    if value.len() > TEXT_BYTES_MAX {
+        return Err(Unusable::Text(key));
+    }
+    std::str::from_utf8(value).map_err(|_| Unusable::Text(key))
+}
+
+fn number<N: TryFrom<u64>>(
+    announcement: &Announcement,
+    key: &'static str,
+    radix: u32,
+) -> Result<N, Unusable> {
+    let digits = word(announcement, key)?;
+    if digits.starts_with('+') {
+        return Err(Unusable::Text(key));
+    }
+    let number = u64::from_str_radix(digits, radix).map_err(|_| Unusable::Text(key))?;
+    number.try_into().map_err(|_| Unusable::Text(key))
+}
+
+/// Whether an address can be a peer on this network; lower ranks are dialled first.
+fn judge(heard: HeardAddress) -> Result<u8, &'static str> {
+    match heard.ip {
+        IpAddr::V4(ip) => judge_v4(ip, heard.on_loopback),
+        IpAddr::V6(ip) => match ip.to_ipv4_mapped() {
+            Some(_) => Err("it is an IPv4-mapped address"),
+            None => judge_v6(ip, heard),
+        },
+    }
+}
+
+fn judge_v4(ip: Ipv4Addr, on_loopback: bool) -> Result<u8, &'static str> {
+    // RFC 6598: shared address space, used by overlay networks.
+    let shared = ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64;
+    match ip {
+        _ if ip.is_unspecified() || ip.is_broadcast() || ip.is_multicast() => Err("it names no machine"),
+        _ if ip.is_loopback() => loopback(on_loopback),
+        _ if ip.is_private() => Ok(1),
+        _ if shared => Ok(2),
+        _ if ip.is_link_local() => Ok(4),
+        _ => Err("it is a public address"),
+    }
+}
+
+fn judge_v6(ip: Ipv6Addr, heard: HeardAddress) -> Result<u8, &'static str> {
+    match ip {
+        _ if ip.is_unspecified() || ip.is_multicast() => Err("it names no machine"),
+        _ if ip.is_loopback() => loopback(heard.on_loopback),
+        _ if ip.is_unique_local() => Ok(3),
+        _ if ip.is_unicast_link_local() && heard.scope_id == 0 => Err("its interface is not known"),
+        _ if ip.is_unicast_link_local() => Ok(5),
+        _ => Err("it is a public address"),
+    }
+}
+
+fn loopback(on_loopback: bool) -> Result<u8, &'static str> {
+    if on_loopback { Ok(0) } else { Err("it is a loopback address, heard from another machine") }
+}
+
+fn socket(heard: HeardAddress, port: u16) -> SocketAddr {
+    match heard.ip {
+        IpAddr::V6(ip) if ip.is_unicast_link_local() => SocketAddrV6::new(ip, port, 0, heard.scope_id).into(),
+        ip => SocketAddr::new(ip, port),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const ID: &str = "000102030405060708090a0b0c0d0e0f";
+
+    fn heard(ip: &str) -> HeardAddress {
+        HeardAddress { ip: ip.parse().unwrap(), scope_id: 0, on_loopback: false }
+    }
+
+    fn announcement() -> Announcement {
+        let text = [("proto", "1"), ("id", ID), ("inst", "2a"), ("name", "pc 7"), ("rev", "3")];
+        Announcement {
+            port: 4000,
+            addresses: vec![heard("10.0.0.7")],
+            text: text.map(|(key, value)| (key.to_owned(), value.as_bytes().to_vec())).to_vec(),
+        }
+    }
+
+    fn with(key: &str, value: &[u8]) -> Announcement {
+        let mut announcement = announcement();
+        announcement.text.retain(|(name, _)| name != key);
+        announcement.text.push((key.to_owned(), value.to_vec()));
+        announcement
+    }
+
+    fn at(addresses: &[HeardAddress]) -> Result<Vec<SocketAddr>, Unusable> {
+        check(&Announcement { addresses: addresses.to_vec(), ..announcement() }).map(|hint| hint.addresses)
+    }
+
+    #[test]
+    fn a_whole_announcement_is_a_hint() {
+        let hint = check(&announcement()).unwrap();
+        assert_eq!(hint.key, PeerKey { id: ID.parse().unwrap(), instance: 42 });
+        assert_eq!((hint.name.as_str(), hint.revision), ("pc 7", 3));
+        assert_eq!(hint.addresses, [([10, 0, 0, 7], 4000).into()]);
+    }
+
+    #[test]
+    fn a_missing_or_malformed_key_is_named() {
+        let long = [b'x'; 300];
+        let cases: [(&'static str, &[u8]); 14] = [
+            ("id", b""),
+            ("id", b"0001"),
+            ("id", &[0xff; 32]),
+            ("inst", b"xyz"),
+            ("inst", b"+1"),
+            ("inst", b"10000000000000000"),
+            ("name", b""),
+            ("name", b"a\x1b[2Jb"),
+            ("name", "a\u{202e}b".as_bytes()),
+            ("name", &[0xc3]),
+            ("name", &long),
+            ("rev", b"-1"),
+            ("proto", b"65537"),
+            ("proto", b"one"),
+        ];
+        for (key, value) in cases {
+            assert_eq!(check(&with(key, value)), Err(Unusable::Text(key)), "{key} {value:?}");
+        }
+        for key in ["id", "inst", "name", "rev", "proto"] {
+            let mut announcement = announcement();
+            announcement.text.retain(|(name, _)| name != key);
+            assert_eq!(check(&announcement), Err(Unusable::Text(key)));
+        }
+        assert_eq!(check(&with("proto", b"2")), Err(Unusable::Protocol(2)));
+        assert_eq!(check(&Announcement { port: 0, ..announcement() }), Err(Unusable::Port));
+    }
+
+    #[test]
+    fn only_addresses_of_this_network_are_dialled() {
+        for good in ["10.1.2.3", "172.31.0.1", "192.168.1.1", "100.64.0.1", "169.254.9.9", "fd00::1"] {
+            assert!(at(&[heard(good)]).is_ok(), "{good}");
+        }
+        for bad in [
+            "0.0.0.0",
+            "255.255.255.255",
+            "224.0.0.251",
+            "8.8.8.8",
+            "172.32.0.1",
+            "100.128.0.1",
+            "127.0.0.1",
+            "::",
+            "::1",
+            "ff02::fb",
+            "2001:db8::1",
+            "::ffff:10.0.0.1",
+            "fe80::1",
+        ] {
+            assert!(matches!(at(&[heard(bad)]), Err(Unusable::Address(_))), "{bad}");
+        }
+        let own = HeardAddress { on_loopback: true, ..heard("127.0.0.1") };
+        assert_eq!(at(&[own]).unwrap(), [([127, 0, 0, 1], 4000).into()]);
+        let scoped = HeardAddress { scope_id: 3, ..heard("fe80::1") };
+        assert_eq!(at(&[scoped]).unwrap(), ["[fe80::1%3]:4000".parse().unwrap()]);
+        let mixed = at(&[scoped, heard("8.8.8.8"), heard("169.254.1.1"), heard("10.0.0.1")]).unwrap();
+        let shown: Vec<String> = mixed.iter().map(ToString::to_string).collect();
+        assert_eq!(shown, ["10.0.0.1:4000", "169.254.1.1:4000", "[fe80::1%3]:4000"], "the likeliest first");
+    }
+
+    fn any_address() -> impl Strategy<Value = HeardAddress> {
+        (any::<IpAddr>(), any::<u32>(), any::<bool>()).prop_map(|(ip, scope_id, on_loopback)| HeardAddress {
+            ip,
+            scope_id,
+            on_loopback,
+        })
+    }
+
+    proptest! {
+        /// No announcement causes a panic, and every hint stays within the bounds.
+        #[test]
+        fn hostile_announcements_are_bounded_or_refused(
+            port in any::<u16>(),
+            addresses in proptest::collection::vec(any_address(), 0..40),
+            kept in 0usize..6,
+            odd in proptest::collection::vec(("(id|inst|name|rev|proto|x)", proptest::collection::vec(any::<u8>(), 0..300)), 0..6),
+        ) {
+            let mut text = announcement().text;
+            text.truncate(kept);
+            text.extend(odd);
+            if let Ok(hint) = check(&Announcement { port, addresses, text }) {
+                prop_assert!((1..=limits::PEER_ADDRESSES_MAX).contains(&hint.addresses.len()));
+                for address in hint.addresses {
+                    prop_assert!(address.port() != 0);
+                    prop_assert!(!address.ip().is_unspecified() && !address.ip().is_multicast());
+                }
+            }
+        }
+
+        /// The order in which addresses arrive does not matter.
+        #[test]
+        fn the_order_of_addresses_is_fixed(lasts in proptest::collection::vec(any::<u8>(), 1..30)) {
+            let heard: Vec<_> = lasts.iter().map(|last| heard(&format!("10.0.0.{last}"))).collect();
+            let backwards: Vec<_> = heard.iter().rev().copied().collect();
+            prop_assert_eq!(at(&heard), at(&backwards));
+        }
+    }
+}

@@ -1,0 +1,337 @@
+//! The peer table: which peers answer, where, with which games. Decisions only; the sockets are in `neighbours.rs`.
+//!
+//! An entry is one running peer: an identity and its instance. It exists while a task holds a connection to the peer or
+//! tries to reconnect. One peer on two interfaces is one entry with two addresses. Two instances of one identity are
+//! two entries, and neither is preferred.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::time::SystemTime;
+
+use lanspread_proto::message::Hello;
+use lanspread_types::content::GameOffer;
+use lanspread_types::ids::{PeerId, PeerName};
+use lanspread_types::limits;
+
+/// One running peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct PeerKey {
+    pub(crate) id: PeerId,
+    pub(crate) instance: u64,
+}
+
+impl From<&Hello> for PeerKey {
+    fn from(hello: &Hello) -> Self {
+        Self { id: hello.peer, instance: hello.instance }
+    }
+}
+
+/// How a peer became known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HowKnown {
+    /// Named by the user.
+    Named,
+    /// One of the saved peers.
+    Saved,
+    /// Found by multicast DNS.
+    Discovered,
+    /// It connected to this peer.
+    Connected,
+}
+
+/// A peer that answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownPeer {
+    /// Its identity.
+    pub id: PeerId,
+    /// Its name.
+    pub name: PeerName,
+    /// Where it answers; the first address is in use.
+    pub addresses: Vec<SocketAddr>,
+    /// How it became known.
+    pub how_known: BTreeSet<HowKnown>,
+    /// Random number of this run of the peer.
+    pub instance: u64,
+    /// Revision of its library; none until the peer has reported it.
+    pub revision: Option<u64>,
+    /// Games it offers.
+    pub games: Vec<GameOffer>,
+    /// When it last answered.
+    pub last_seen: SystemTime,
+    /// Whether another peer that answers has the same identity.
+    pub duplicate: bool,
+}
+
+#[derive(Debug)]
+struct Entry {
+    peer: KnownPeer,
+    /// Whether its connection is broken and its task tries to reconnect.
+    lost: bool,
+}
+
+/// The result of a claim.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Claim {
+    /// A new entry, held by the task that claims it. `others` are the entries with the same identity and another
+    /// instance, which must be asked whether they still answer.
+    New { others: Vec<(PeerKey, Vec<SocketAddr>)> },
+    /// Another task already holds the entry, over another connection; the entry has learnt the address.
+    Held,
+    /// The table is full.
+    Full,
+}
+
+/// The table.
+#[derive(Debug, Default)]
+pub(crate) struct Directory {
+    entries: BTreeMap<PeerKey, Entry>,
+    /// Identities that were reported as duplicate and still are.
+    duplicates: BTreeSet<PeerId>,
+}
+
+impl Directory {
+    /// Claims the entry of a peer that has answered at an address.
+    pub(crate) fn claim(
+        &mut self,
+        hello: &Hello,
+        address: SocketAddr,
+        how: HowKnown,
+        now: SystemTime,
+    ) -> Claim {
+        let key = PeerKey::from(hello);
+        if let Some(entry) = self.entries.get_mut(&key) {
+            entry.peer.how_known.insert(how);
+            learn(&mut entry.peer.addresses, address);
+            return Claim::Held;
+        }
+        if self.entries.len() >= limits::PEERS_MAX {
+            return Claim::Full;
+        }
+        let others = self.entries.iter().filter(|(other, _)| other.id == key.id);
+        let others = others.map(|(other, entry)| (*other, entry.peer.addresses.clone())).collect();
+        let peer = KnownPeer {
+            id: key.id,
+            name: hello.name.clone(),
+            addresses: vec![address],
+            how_known: BTreeSet::from([how]),
+            instance: key.instance,
+            revision: None,
+            games: Vec::new(),
+            last_seen: now,
+            duplicate: false,
+        };
+        self.entries.insert(key, Entry { peer, lost: false });
+        Claim::New { others }
+    }
+
+    /// Records that the entry is now held over this address.
+    pub(crate) fn answers(&mut self, key: PeerKey, address: SocketAddr, now: SystemTime) {
+        if let Some(entry) = self.entries.get_mut(&key) {
+            entry.lost = false;
+            entry.peer.last_seen = now;
+            entry.peer.addresses.retain(|known| *known != address);
+            entry.peer.addresses.insert(0, address);
+            entry.peer.addresses.truncate(limits::PEER_ADDRESSES_MAX);
+        }
+    }
+
+    /// Records that the connection broke; the entry stays while its task tries to reconnect.
+    pub(crate) fn lose(&mut self, key: PeerKey) {
+        if let Some(entry) = self.entries.get_mut(&key) {
+            entry.lost = true;
+        }
+    }
+
+    /// Removes a peer that no longer answers. Returns its name, once.
+    pub(crate) fn remove(&mut self, key: PeerKey) -> Option<PeerName> {
+        let removed = self.entries.remove(&key)?;
+        let left: Vec<PeerKey> = self.entries.keys().filter(|other| other.id == key.id).copied().collect();
+        if left.len() < 2 {
+            self.duplicates.remove(&key.id);
+            for other in left {
+                if let Some(entry) = self.entries.get_mut(&other) {
+                    entry.peer.duplicate = false;
+                }
+            }
+        }
+        Some(removed.peer.name)
+    }
+
+    /// Records the library that a peer reported. Returns whether its revision differs from the known one.
+    pub(crate) fn library_reported(
+        &mut self,
+        key: PeerKey,
+        revision: u64,
+        games: Vec<GameOffer>,
+        now: SystemTime,
+    ) -> bool {
+        let elsewhere: usize = self
+            .entries
+            .iter()
+            .filter(|(other, _)| **other != key)
+            .map(|(_, entry)| entry.peer.games.len())
+            .sum();
+        let Some(entry) = self.entries.get_mut(&key) else { return false };
+        let changed = entry.peer.revision != Some(revision);
+        entry.peer.revision = Some(revision);
+        entry.peer.last_seen = now;
+        entry.peer.games = if elsewhere + games.len() <= limits::DIRECTORY_OFFERS_MAX {
+            games
+        } else {
+            tracing::warn!(
+                "the games of {} are left out: together the peers offer too many",
+                entry.peer.name
+            );
+            Vec::new()
+        };
+        changed
+    }
+
+    /// Records that a peer still answers.
+    pub(crate) fn seen(&mut self, key: PeerKey, now: SystemTime) {
+        if let Some(entry) = self.entries.get_mut(&key) {
+            entry.peer.last_seen = now;
+        }
+    }
+
+    /// Marks all entries of an identity as duplicates, because they all answer. Returns their names and addresses if
+    /// this was not reported yet.
+    pub(crate) fn duplicate(&mut self, id: PeerId) -> Option<(Vec<PeerName>, Vec<SocketAddr>)> {
+        let mut told = (Vec::new(), Vec::new());
+        for entry in self.entries.iter_mut().filter(|(key, _)| key.id == id).map(|(_, entry)| entry) {
+            entry.peer.duplicate = true;
+            told.0.push(entry.peer.name.clone());
+            told.1.extend(entry.peer.addresses.first());
+        }
+        self.duplicates.insert(id).then_some(told)
+    }
+
+    /// Records that another peer answers with the identity of this one. Returns whether this was not reported yet.
+    pub(crate) fn ours_elsewhere(&mut self, id: PeerId) -> bool {
+        self.duplicates.insert(id)
+    }
+
+    /// The known addresses of an entry.
+    pub(crate) fn addresses(&self, key: PeerKey) -> Vec<SocketAddr> {
+        self.entries.get(&key).map(|entry| entry.peer.addresses.clone()).unwrap_or_default()
+    }
+
+    /// Whether the table has an entry for a peer.
+    pub(crate) fn holds(&self, key: PeerKey) -> bool {
+        self.entries.contains_key(&key)
+    }
+
+    /// The peers that answer, by name.
+    pub(crate) fn known(&self) -> Vec<KnownPeer> {
+        let answering = self.entries.values().filter(|entry| !entry.lost);
+        let mut peers: Vec<KnownPeer> = answering.map(|entry| entry.peer.clone()).collect();
+        peers.sort_by(|one, other| {
+            (&one.name, one.id, one.instance).cmp(&(&other.name, other.id, other.instance))
+        });
+        peers
+    }
+}
+
+/// Adds an address after the known ones, if there is room.
+pub(crate) fn learn(addresses: &mut Vec<SocketAddr>, address: SocketAddr) {
+    if !addresses.contains(&address) && addresses.len() < limits::PEER_ADDRESSES_MAX {
+        addresses.push(address);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hello(id: PeerId, instance: u64) -> Hello {
+        Hello { peer: id, name: "pc".parse().unwrap(), listen_port: Some(1), instance }
+    }
+
+    fn address(last: u8) -> SocketAddr {
+        ([10, 0, 0, last], 4000).into()
+    }
+
+    fn offers(count: usize) -> Vec<GameOffer> {
+        let offer = |index| GameOffer {
+            game: format!("g{index}").parse().unwrap(),
+            version: "1".parse().unwrap(),
+            bytes: 1,
+        };
+        (0..count).map(offer).collect()
+    }
+
+    #[test]
+    fn one_peer_on_two_interfaces_is_one_entry() {
+        let (mut directory, id, now) = (Directory::default(), PeerId::random().unwrap(), SystemTime::now());
+        let first = directory.claim(&hello(id, 1), address(1), HowKnown::Discovered, now);
+        assert_eq!(first, Claim::New { others: Vec::new() });
+        assert_eq!(directory.claim(&hello(id, 1), address(2), HowKnown::Connected, now), Claim::Held);
+        let known = directory.known();
+        assert_eq!(known.len(), 1);
+        assert_eq!(known[0].addresses, [address(1), address(2)]);
+        assert_eq!(known[0].how_known.len(), 2);
+    }
+
+    #[test]
+    fn a_peer_that_moves_keeps_its_entry() {
+        let (mut directory, id, now) = (Directory::default(), PeerId::random().unwrap(), SystemTime::now());
+        let key = PeerKey { id, instance: 1 };
+        directory.claim(&hello(id, 1), address(1), HowKnown::Discovered, now);
+        directory.lose(key);
+        assert!(
+            directory.known().is_empty() && directory.holds(key),
+            "a lost peer is not offered as a source"
+        );
+        directory.answers(key, address(9), now);
+        assert_eq!(directory.known()[0].addresses, [address(9), address(1)]);
+    }
+
+    #[test]
+    fn two_instances_of_one_identity_are_reported_once_until_one_is_gone() {
+        let (mut directory, id, now) = (Directory::default(), PeerId::random().unwrap(), SystemTime::now());
+        let (one, other) = (PeerKey { id, instance: 1 }, PeerKey { id, instance: 2 });
+        directory.claim(&hello(id, 1), address(1), HowKnown::Discovered, now);
+        let claim = directory.claim(&hello(id, 2), address(2), HowKnown::Discovered, now);
+        assert_eq!(claim, Claim::New { others: vec![(one, vec![address(1)])] });
+        assert!(directory.known().iter().all(|peer| !peer.duplicate), "the first may be gone");
+        let (names, addresses) = directory.duplicate(id).unwrap();
+        assert_eq!((names.len(), addresses), (2, vec![address(1), address(2)]));
+        assert!(directory.known().iter().all(|peer| peer.duplicate));
+        assert_eq!(directory.duplicate(id), None, "reported once");
+        assert!(directory.remove(one).is_some() && directory.remove(one).is_none());
+        assert!(!directory.known()[0].duplicate);
+        directory.claim(&hello(id, 1), address(1), HowKnown::Discovered, now);
+        assert!(directory.duplicate(id).is_some(), "reported again when it is back");
+        assert!(directory.holds(other));
+    }
+
+    #[test]
+    fn addresses_entries_and_offers_are_bounded() {
+        let (mut directory, id, now) = (Directory::default(), PeerId::random().unwrap(), SystemTime::now());
+        let key = PeerKey { id, instance: 1 };
+        for last in 0..100 {
+            directory.claim(&hello(id, 1), address(last), HowKnown::Discovered, now);
+            directory.answers(key, address(last), now);
+        }
+        assert_eq!(directory.known()[0].addresses.len(), limits::PEER_ADDRESSES_MAX);
+        for instance in 2..=limits::PEERS_MAX as u64 {
+            let id = PeerId::random().unwrap();
+            let claim = directory.claim(&hello(id, instance), address(1), HowKnown::Discovered, now);
+            assert!(matches!(claim, Claim::New { .. }));
+        }
+        let claim =
+            directory.claim(&hello(PeerId::random().unwrap(), 1), address(1), HowKnown::Discovered, now);
+        assert_eq!(claim, Claim::Full);
+        let keys: Vec<PeerKey> = directory.entries.keys().copied().collect();
+        for key in &keys[..limits::DIRECTORY_OFFERS_MAX / limits::GAMES_MAX + 2] {
+            assert!(directory.library_reported(*key, 1, offers(limits::GAMES_MAX), now));
+            assert!(
+                !directory.library_reported(*key, 1, offers(limits::GAMES_MAX), now),
+                "the same revision is not a change"
+            );
+        }
+        let kept: usize = directory.known().iter().map(|peer| peer.games.len()).sum();
+        assert_eq!(kept, limits::DIRECTORY_OFFERS_MAX);
+    }
+}

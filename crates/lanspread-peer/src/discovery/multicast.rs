@@ -1,0 +1,295 @@
+//! Finding peers by DNS-SD over multicast DNS (RFC 6762, RFC 6763): `_lanspread._tcp.local.`
+//!
+//! The `mdns-sd` crate owns the sockets and one thread; [`Discovery`] owns that thread. An instance of the service is
+//! one run of a peer, so its name (`IDENTITY-INSTANCE`) never collides, and an old announcement in a cache is never
+//! taken for the peer that runs now. What is heard is a hint: the handshake decides which peer answers.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+
+use lanspread_proto::message::PROTOCOL_VERSION;
+use lanspread_types::ids::PeerName;
+use lanspread_types::limits;
+use lanspread_types::text::printable;
+use mdns_sd::{
+    DaemonEvent, DaemonStatus, IfKind, MDNS_PORT, Receiver, ResolvedService, ScopedIp, ServiceDaemon,
+    ServiceEvent, ServiceInfo,
+};
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::discovery::announcement;
+use crate::discovery::announcement::{Announcement, HeardAddress, PeerHint, Unusable};
+use crate::discovery::directory::PeerKey;
+use crate::source::library_index::Library;
+
+const SERVICE: &str = "_lanspread._tcp.local.";
+/// The port of multicast DNS.
+pub(crate) const PORT: u16 = MDNS_PORT;
+
+/// Something heard on the network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// A peer announced itself.
+    Hint(PeerHint),
+    /// A peer of another protocol version announced itself.
+    OtherProtocol {
+        /// Its version.
+        protocol: u16,
+        /// Its name, as far as it can be read.
+        name: String,
+        /// One of its addresses.
+        address: Option<SocketAddr>,
+    },
+    /// A peer said goodbye, or its announcement expired.
+    Gone(PeerKey),
+}
+
+/// What a serving peer says about itself.
+#[derive(Debug, Clone)]
+pub(crate) struct Advertised {
+    pub(crate) key: PeerKey,
+    pub(crate) name: PeerName,
+    pub(crate) listening: SocketAddr,
+}
+
+/// Running multicast DNS. Dropping it ends its thread without waiting; [`Self::stop`] says goodbye and waits.
+pub(crate) struct Discovery {
+    daemon: Option<ServiceDaemon>,
+    browsing: Receiver<ServiceEvent>,
+    troubles: Receiver<DaemonEvent>,
+    /// Interfaces in use, as the system names them.
+    interfaces: Vec<String>,
+    advertised: Option<(Advertised, u64)>,
+}
+
+impl Discovery {
+    /// Starts to listen on every interface that takes part in multicast. Returns the reason if nothing works.
+    pub(crate) fn start(port: u16) -> Result<Self, String> {
+        let daemon = ServiceDaemon::new_with_port(port).map_err(|error| error.to_string())?;
+        let asked = daemon.monitor().and_then(|troubles| Ok((troubles, daemon.browse(SERVICE)?)));
+        match asked {
+            Ok((troubles, browsing)) => Ok(Self {
+                daemon: Some(daemon),
+                browsing,
+                troubles,
+                interfaces: Vec::new(),
+                advertised: None,
+            }),
+            Err(error) => {
+                let _ = daemon.shutdown();
+                Err(error.to_string())
+            }
+        }
+    }
+
+    /// Announces this peer, or a new revision of its library.
+    pub(crate) fn advertise(&mut self, advertised: &Advertised, revision: u64) -> Result<(), String> {
+        let Some(daemon) = &self.daemon else { return Ok(()) };
+        let service = service(advertised, revision).map_err(|error| error.to_string())?;
+        daemon.register(service).map_err(|error| error.to_string())?;
+        self.advertised = Some((advertised.clone(), revision));
+        Ok(())
+    }
+
+    /// The interfaces in use, once the search has begun; empty if there are none.
+    pub(crate) fn interfaces(&self) -> &[String] {
+        &self.interfaces
+    }
+
+    /// The next thing heard; none when multicast DNS has ended. Cancel-safe.
+    pub(crate) async fn next(&mut self) -> Option<Heard> {
+        loop {
+            let event = tokio::select! {
+                event = self.browsing.recv_async() => event.ok()?,
+                Ok(trouble) = self.troubles.recv_async() => {
+                    if let DaemonEvent::Error(error) = trouble {
+                        tracing::warn!("multicast DNS: {error}");
+                    }
+                    continue;
+                }
+            };
+            match event {
+                ServiceEvent::SearchStarted(text) => self.interfaces = interfaces(&text),
+                ServiceEvent::ServiceResolved(service) => {
+                    if let Some(heard) = resolved(&service) {
+                        return Some(heard);
+                    }
+                }
+                ServiceEvent::ServiceRemoved(_, name) => {
+                    if let Some(key) = instance_key(&name) {
+                        return Some(Heard::Gone(key));
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Says goodbye and waits for the thread to end.
+    pub(crate) async fn stop(mut self) {
+        let Some(daemon) = self.daemon.take() else { return };
+        let ending = async {
+            if let Some((advertised, _)) = &self.advertised
+                && let Ok(said) = daemon.unregister(&format!("{}.{SERVICE}", instance_name(advertised.key)))
+            {
+                let _ = said.recv_async().await;
+            }
+            // The last thing that the thread does is to report its end.
+            let ended = daemon.shutdown().map_err(|error| error.to_string())?;
+            match ended.recv_async().await {
+                Ok(DaemonStatus::Shutdown) | Err(_) => Ok(()),
+                Ok(other) => Err(format!("{other:?}")),
+            }
+        };
+        match timeout(limits::HELPER_STOP_DEADLINE, ending).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!("multicast DNS did not end: {error}"),
+            Err(_) => tracing::error!("multicast DNS did not end in time"),
+        }
+    }
+}
+
+impl Drop for Discovery {
+    fn drop(&mut self) {
+        if let Some(daemon) = self.daemon.take() {
+            let _ = daemon.shutdown();
+        }
+    }
+}
+
+/// Announces a peer and passes what it hears of others to `heard`, until `stop`. Then says goodbye.
+pub(crate) async fn run(
+    mut discovery: Discovery,
+    advertised: Advertised,
+    mut library: watch::Receiver<Arc<Library>>,
+    heard: impl Fn(Heard),
+    stop: CancellationToken,
+) {
+    let follow = async {
+        loop {
+            let revision = library.borrow_and_update().revision;
+            if let Err(error) = discovery.advertise(&advertised, revision) {
+                tracing::warn!("this peer is not announced: {error}");
+            }
+            let hear = async {
+                while let Some(something) = discovery.next().await {
+                    heard(something);
+                }
+                tracing::warn!("multicast DNS ended; no more peers are found");
+                std::future::pending::<()>().await;
+            };
+            // Announces changes at most this often, and always the last one.
+            let changed = async {
+                sleep(limits::ANNOUNCE_INTERVAL).await;
+                library.changed().await
+            };
+            tokio::select! {
+                () = hear => {}
+                changed = changed => if changed.is_err() { return },
+            }
+        }
+    };
+    stop.run_until_cancelled(follow).await;
+    discovery.stop().await;
+}
+
+fn instance_name(key: PeerKey) -> String {
+    format!("{}-{:016x}", key.id, key.instance)
+}
+
+/// The peer that an instance of the service announces, from its full name.
+fn instance_key(full_name: &str) -> Option<PeerKey> {
+    let (id, instance) = full_name.split('.').next()?.split_once('-')?;
+    let digits = instance.len() == 16 && instance.bytes().all(|digit| digit.is_ascii_hexdigit());
+    let instance = digits.then(|| u64::from_str_radix(instance, 16).ok()).flatten()?;
+    Some(PeerKey { id: id.parse().ok()?, instance })
+}
+
+fn service(advertised: &Advertised, revision: u64) -> mdns_sd::Result<ServiceInfo> {
+    let Advertised { key, name, listening } = advertised;
+    let text = [
+        ("proto", PROTOCOL_VERSION.to_string()),
+        ("id", key.id.to_string()),
+        ("inst", format!("{:x}", key.instance)),
+        ("name", name.to_string()),
+        ("rev", revision.to_string()),
+    ];
+    let instance = instance_name(*key);
+    let host = format!("{instance}.local.");
+    let (port, ip) = (listening.port(), listening.ip());
+    let mut service = if ip.is_unspecified() {
+        ServiceInfo::new(SERVICE, &instance, &host, (), port, &text[..])?.enable_addr_auto()
+    } else {
+        ServiceInfo::new(SERVICE, &instance, &host, ip, port, &text[..])?
+    };
+    // The name is random, so no other peer has it, and probing would only delay the first announcement.
+    service.set_requires_probe(false);
+    if ip.is_ipv4() && ip.is_unspecified() {
+        service.set_interfaces(vec![IfKind::IPv4]);
+    } else if ip.is_loopback() {
+        let kind = if ip.is_ipv4() { IfKind::LoopbackV4 } else { IfKind::LoopbackV6 };
+        service.set_interfaces(vec![kind]);
+    }
+    Ok(service)
+}
+
+/// What an announcement says; none if it cannot be used.
+fn resolved(service: &ResolvedService) -> Option<Heard> {
+    let addresses = service.addresses.iter().flat_map(heard_addresses).collect();
+    let text = service.txt_properties.iter();
+    let text = text.map(|property| (property.key().to_owned(), property.val().unwrap_or_default().to_vec()));
+    let announcement = Announcement { port: service.port, addresses, text: text.collect() };
+    match announcement::check(&announcement) {
+        Ok(hint) => Some(Heard::Hint(hint)),
+        Err(Unusable::Protocol(protocol)) => {
+            let name = service.txt_properties.get_property_val_str("name").unwrap_or("a peer");
+            Some(Heard::OtherProtocol {
+                protocol,
+                name: printable(name, limits::LABEL_BYTES_MAX),
+                address: announcement::addresses(&announcement).ok().and_then(|found| found.first().copied()),
+            })
+        }
+        Err(reason) => {
+            let name = printable(&service.fullname, limits::LABEL_BYTES_MAX);
+            tracing::debug!("the announcement of {name} is not used: {reason}");
+            None
+        }
+    }
+}
+
+/// One address, once for each interface on which it was heard.
+fn heard_addresses(scoped: &ScopedIp) -> Vec<HeardAddress> {
+    let heard = |ip: IpAddr, index: u32, interface: &str| HeardAddress {
+        ip,
+        scope_id: index,
+        on_loopback: interface == "lo" || interface == "lo0",
+    };
+    match scoped {
+        ScopedIp::V4(v4) => {
+            let ids = v4.interface_ids().iter();
+            ids.map(|id| heard((*v4.addr()).into(), id.index, &id.name)).collect()
+        }
+        ScopedIp::V6(v6) => {
+            let id = v6.scope_id();
+            vec![heard((*v6.addr()).into(), id.index, &id.name)]
+        }
+        _ => vec![heard(Ipv6Addr::UNSPECIFIED.into(), 0, "")],
+    }
+}
+
+/// The interfaces named at the end of the event that reports the start of the search: `… [eth0 (2), lo (1)]`. The crate
+/// reports them nowhere else. If the text has another form, no interface is named.
+fn interfaces(text: &str) -> Vec<String> {
+    let list = text.rsplit_once('[').and_then(|(_, list)| list.strip_suffix(']')).unwrap_or_default();
+    let names =
+        list.split(", ").filter_map(|entry| entry.rsplit_once(" (")).map(|(name, _)| printable(name, 32));
+    let mut names: Vec<String> = names.collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,450 @@
+//! Keeps a connection to every peer that is named, saved, found or has connected, and reports when peers appear, change
+//! and disappear.
+//!
+//! One task per peer connects, lets the handshake decide which peer answers, follows the peer's library, and restores a
+//! broken connection. An announcement, or the port that a visitor claims, is only a hint: it says which address to ask,
+//! and nothing else.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use lanspread_proto::WireError;
+use lanspread_proto::message::{Hello, RefusalCode};
+use lanspread_types::ids::PeerAddress;
+use lanspread_types::limits;
+use tokio::sync::{Notify, mpsc};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::discovery::directory::{Claim, Directory, HowKnown, KnownPeer, PeerKey};
+use crate::report::channel::EventSender;
+use crate::report::event::PeerEvent;
+use crate::source::visitor::Visitor;
+use crate::task::Tasks;
+use crate::transport::dial::{Dialled, dial, dial_any};
+
+/// Something heard about a peer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Hint {
+    /// It may answer at these addresses.
+    Found { key: PeerKey, addresses: Vec<SocketAddr>, how: HowKnown },
+    /// It said goodbye, or its announcement expired.
+    Gone(PeerKey),
+}
+
+/// What was heard of a peer that is neither named nor saved, while a task looks after it.
+#[derive(Debug)]
+struct HeardPeer {
+    /// The latest first.
+    addresses: Vec<SocketAddr>,
+    /// When it was last heard of; none after it said goodbye.
+    at: Option<Instant>,
+    poke: Arc<Notify>,
+}
+
+/// The peer that a task looks after.
+#[derive(Debug, Clone)]
+enum Neighbour {
+    Address(PeerAddress, HowKnown),
+    Found(PeerKey, HowKnown),
+}
+
+/// How a connection to a neighbour ended.
+enum ConnectionEnd {
+    Broken(String),
+    /// The peer now answers at another address and no longer at the previous one.
+    Moved(Dialled),
+}
+
+/// The neighbours of a serving peer.
+pub(crate) struct Neighbours {
+    ours: Hello,
+    events: EventSender,
+    tasks: Tasks,
+    directory: Mutex<Directory>,
+    heard: Mutex<BTreeMap<PeerKey, HeardPeer>>,
+    since: Instant,
+}
+
+impl Neighbours {
+    pub(crate) fn new(ours: Hello, events: EventSender, tasks: Tasks) -> Arc<Self> {
+        let (directory, heard) = (Mutex::default(), Mutex::default());
+        Arc::new(Self { ours, events, tasks, directory, heard, since: Instant::now() })
+    }
+
+    /// When it began to look after peers.
+    pub(crate) fn since(&self) -> Instant {
+        self.since
+    }
+
+    /// The peers that answer.
+    pub(crate) fn known(&self) -> Vec<KnownPeer> {
+        self.directory().known()
+    }
+
+    /// Looks after a named or saved peer for as long as this peer serves.
+    pub(crate) fn keep(self: &Arc<Self>, peer: PeerAddress, how: HowKnown) {
+        self.spawn(Neighbour::Address(peer, how), Arc::default());
+    }
+
+    /// Takes hints and visitors until `stop`.
+    pub(crate) async fn listen(
+        self: Arc<Self>,
+        mut hints: mpsc::Receiver<Hint>,
+        mut visitors: mpsc::Receiver<Visitor>,
+        stop: CancellationToken,
+    ) {
+        loop {
+            let hint = tokio::select! {
+                () = stop.cancelled() => return,
+                Some(hint) = hints.recv() => hint,
+                Some(visitor) = visitors.recv() => match visited(&visitor) {
+                    Some(hint) => hint,
+                    None => continue,
+                },
+                else => return,
+            };
+            self.take(hint);
+        }
+    }
+
+    fn directory(&self) -> MutexGuard<'_, Directory> {
+        self.directory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn heard(&self) -> MutexGuard<'_, BTreeMap<PeerKey, HeardPeer>> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(self: &Arc<Self>, hint: Hint) {
+        let mut heard = self.heard();
+        match hint {
+            Hint::Gone(key) => {
+                if let Some(heard) = heard.get_mut(&key) {
+                    heard.at = None;
+                    heard.poke.notify_one();
+                }
+            }
+            Hint::Found { key, .. } if key == PeerKey::from(&self.ours) => {}
+            Hint::Found { key, addresses, how } => {
+                let full = heard.len() >= limits::NEIGHBOURS_MAX;
+                let known = heard.get_mut(&key);
+                if known.is_none() && full {
+                    tracing::debug!(
+                        "there are already {} neighbours, the limit; {} is left out",
+                        limits::NEIGHBOURS_MAX,
+                        key.id
+                    );
+                    return;
+                }
+                if let Some(known) = known {
+                    known.at = Some(Instant::now());
+                    known.addresses.retain(|address| !addresses.contains(address));
+                    known.addresses.splice(0..0, addresses);
+                    known.addresses.truncate(limits::PEER_ADDRESSES_MAX);
+                    known.poke.notify_one();
+                    return;
+                }
+                let poke: Arc<Notify> = Arc::default();
+                heard.insert(key, HeardPeer { addresses, at: Some(Instant::now()), poke: Arc::clone(&poke) });
+                self.spawn(Neighbour::Found(key, how), poke);
+            }
+        }
+    }
+
+    fn spawn(self: &Arc<Self>, target: Neighbour, poke: Arc<Notify>) {
+        let (neighbours, stop) = (Arc::clone(self), self.tasks.cancel_token());
+        self.tasks.spawn("neighbour", async move {
+            stop.run_until_cancelled(neighbours.look_after(&target, &poke)).await;
+            if let Neighbour::Found(key, _) = target {
+                neighbours.heard().remove(&key);
+            }
+        });
+    }
+
+    /// Looks after one peer until there is no more reason to.
+    async fn look_after(self: &Arc<Self>, target: &Neighbour, poke: &Notify) {
+        let mut held: Option<PeerKey> = None;
+        // The peer of this target, while another task holds its entry.
+        let mut elsewhere: Option<PeerKey> = None;
+        let mut tries = 0;
+        let mut next = None;
+        loop {
+            if elsewhere.is_some_and(|key| self.directory().holds(key)) {
+                let _ = timeout(limits::NEIGHBOUR_SLOW_RETRY, poke.notified()).await;
+                continue;
+            }
+            elsewhere = None;
+            if next.is_none() && held.is_some_and(|key| self.said_goodbye(key)) {
+                if let Some(key) = held.take() {
+                    self.lost(key, "it said goodbye");
+                }
+                if self.is_forgotten(target) {
+                    return;
+                }
+            }
+            let reached = match next.take() {
+                Some(dialled) => Ok(dialled),
+                None => self.reach(target).await,
+            };
+            let reason = match reached {
+                Ok(dialled) => {
+                    let theirs = dialled.connection.theirs.clone();
+                    let key = PeerKey::from(&theirs);
+                    if self.is_of_another(target, key, &dialled) {
+                        return;
+                    }
+                    if let Some(before) = held.take_if(|before| *before != key) {
+                        self.lost(before, "another run of it now answers there");
+                    }
+                    if theirs.peer == self.ours.peer {
+                        self.report_ours_elsewhere(&theirs, dialled.address);
+                        "another peer has the identity of this one".to_owned()
+                    } else if held.is_some() || self.take_hold(&theirs, dialled.address, target).await {
+                        held = Some(key);
+                        tries = 0;
+                        self.directory().answers(key, dialled.address, SystemTime::now());
+                        match self.follow(key, dialled, poke).await {
+                            ConnectionEnd::Broken(reason) => reason,
+                            ConnectionEnd::Moved(dialled) => {
+                                next = Some(dialled);
+                                continue;
+                            }
+                        }
+                    } else {
+                        elsewhere = Some(key);
+                        "it is already connected".to_owned()
+                    }
+                }
+                Err(error) => error.to_string(),
+            };
+            tries += 1;
+            if let Some(key) = held {
+                self.directory().lose(key);
+                self.answered(target);
+                if tries > limits::NEIGHBOUR_RETRIES || !self.directory().holds(key) {
+                    self.lost(key, &reason);
+                    held = None;
+                }
+            } else if self.is_forgotten(target) {
+                return;
+            }
+            // However often a peer is heard of, it is not dialled more often than this.
+            sleep(limits::NEIGHBOUR_RETRY_PAUSE).await;
+            let _ = timeout(pause(tries), poke.notified()).await;
+        }
+    }
+
+    async fn reach(&self, target: &Neighbour) -> Result<Dialled, WireError> {
+        match target {
+            Neighbour::Address(peer, _) => dial(peer, &self.ours).await,
+            Neighbour::Found(key, _) => {
+                let mut addresses =
+                    self.heard().get(key).map(|heard| heard.addresses.clone()).unwrap_or_default();
+                for address in self.directory().addresses(*key) {
+                    crate::discovery::directory::learn(&mut addresses, address);
+                }
+                // Long enough for one address that does not answer at all and another one that does.
+                let (after, dialling) = (limits::HINT_ANSWER_DEADLINE, dial_any(&addresses, &self.ours));
+                let late = WireError::Timeout { what: "answer", after };
+                timeout(after, dialling).await.unwrap_or(Err(late))
+            }
+        }
+    }
+
+    /// Whether the peer that answered is not the one that this task looks after: either this peer itself, or, at the
+    /// address of a hint, another peer than the one heard of, which then becomes a hint of its own.
+    fn is_of_another(self: &Arc<Self>, target: &Neighbour, key: PeerKey, dialled: &Dialled) -> bool {
+        if key == PeerKey::from(&self.ours) {
+            if let Neighbour::Address(peer, _) = target {
+                tracing::warn!("{peer} is this peer itself; it is not asked");
+            }
+            return true;
+        }
+        match target {
+            Neighbour::Found(expected, how) if *expected != key => {
+                self.lost(*expected, "another peer now answers at its address");
+                self.take(Hint::Found { key, addresses: vec![dialled.address], how: *how });
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Enters a peer that answers into the table. Returns whether it was not in it yet.
+    async fn take_hold(&self, theirs: &Hello, address: SocketAddr, target: &Neighbour) -> bool {
+        let (Neighbour::Address(_, how) | Neighbour::Found(_, how)) = target;
+        let claim = self.directory().claim(theirs, address, *how, SystemTime::now());
+        let Claim::New { others } = claim else { return false };
+        let mut duplicate = false;
+        for (other, addresses) in others {
+            if self.still_answers(other, &addresses).await {
+                duplicate = true;
+            } else {
+                self.lost(other, &format!("another run of it now answers at {address}"));
+            }
+        }
+        self.events.report(PeerEvent::PeerFound {
+            peer: theirs.peer,
+            name: theirs.name.clone(),
+            addr: address,
+        });
+        let told = if duplicate { self.directory().duplicate(theirs.peer) } else { None };
+        if let Some((names, addrs)) = told {
+            self.events.report(PeerEvent::DuplicateIdentity { peer: theirs.peer, names, addrs });
+        }
+        true
+    }
+
+    /// Asks again over a new connection, because an old one may lead to a machine that is gone.
+    async fn still_answers(&self, key: PeerKey, addresses: &[SocketAddr]) -> bool {
+        let asked = timeout(limits::HINT_ANSWER_DEADLINE, dial_any(addresses, &self.ours)).await;
+        matches!(asked, Ok(Ok(dialled)) if PeerKey::from(&dialled.connection.theirs) == key)
+    }
+
+    fn report_ours_elsewhere(&self, theirs: &Hello, address: SocketAddr) {
+        if self.directory().ours_elsewhere(theirs.peer) {
+            self.events.report(PeerEvent::DuplicateIdentity {
+                peer: theirs.peer,
+                names: vec![self.ours.name.clone(), theirs.name.clone()],
+                addrs: vec![address],
+            });
+        }
+    }
+
+    /// Follows a peer's library until the connection breaks or the peer has moved.
+    async fn follow(&self, key: PeerKey, mut dialled: Dialled, poke: &Notify) -> ConnectionEnd {
+        let address = dialled.address;
+        tokio::select! {
+            error = self.poll(key, &mut dialled) => ConnectionEnd::Broken(error.to_string()),
+            moved = self.moved(key, address, poke) => match moved {
+                Some(dialled) => ConnectionEnd::Moved(dialled),
+                None => ConnectionEnd::Broken("another run of it answers elsewhere".to_owned()),
+            },
+        }
+    }
+
+    async fn poll(&self, key: PeerKey, dialled: &mut Dialled) -> WireError {
+        let name = dialled.connection.theirs.name.clone();
+        let mut known = None;
+        loop {
+            match dialled.games_since(known).await {
+                Ok(Some((revision, games))) => {
+                    let count = games.len() as u64;
+                    known = Some(revision);
+                    if self.directory().library_reported(key, revision, games, SystemTime::now()) {
+                        self.events.report(PeerEvent::PeerLibraryChanged {
+                            peer: key.id,
+                            name: name.clone(),
+                            revision,
+                            games: count,
+                        });
+                    }
+                }
+                Ok(None) => self.directory().seen(key, SystemTime::now()),
+                Err(WireError::Refused(refusal)) if refusal.code == RefusalCode::Busy => {
+                    self.directory().seen(key, SystemTime::now());
+                    sleep(limits::LIBRARY_WAIT).await;
+                }
+                Err(error) => return error,
+            }
+        }
+    }
+
+    /// Waits until a peer answers at a new address and no longer at `current`. None if its entry was removed.
+    async fn moved(&self, key: PeerKey, current: SocketAddr, poke: &Notify) -> Option<Dialled> {
+        let mut tried = BTreeSet::from([current]);
+        loop {
+            let heard = self.heard().get(&key).map(|heard| heard.addresses.clone()).unwrap_or_default();
+            for address in heard {
+                if !tried.insert(address) {
+                    continue;
+                }
+                let Ok(dialled) = dial_any(&[address], &self.ours).await else { continue };
+                if PeerKey::from(&dialled.connection.theirs) != key {
+                    continue;
+                }
+                if !self.still_answers(key, &[current]).await {
+                    return Some(dialled);
+                }
+                let how = HowKnown::Discovered;
+                self.directory().claim(&dialled.connection.theirs, address, how, SystemTime::now());
+            }
+            if tried.len() > limits::PEERS_MAX {
+                tried = BTreeSet::from([current]);
+            }
+            poke.notified().await;
+            if !self.directory().holds(key) {
+                return None;
+            }
+        }
+    }
+
+    fn lost(&self, key: PeerKey, reason: &str) {
+        let removed = self.directory().remove(key);
+        if let Some(name) = removed {
+            let (peer, reason) = (key.id, reason.to_owned());
+            self.events.report(PeerEvent::PeerLost { peer, name, reason });
+        }
+        if let Some(heard) = self.heard().get(&key) {
+            heard.poke.notify_one();
+        }
+    }
+
+    /// The peer answered until now, which counts like hearing of it.
+    fn answered(&self, target: &Neighbour) {
+        if let Neighbour::Found(key, _) = target
+            && let Some(heard) = self.heard().get_mut(key)
+            && heard.at.is_some()
+        {
+            heard.at = Some(Instant::now());
+        }
+    }
+
+    fn said_goodbye(&self, key: PeerKey) -> bool {
+        self.heard().get(&key).is_some_and(|heard| heard.at.is_none())
+    }
+
+    fn is_forgotten(&self, target: &Neighbour) -> bool {
+        match target {
+            Neighbour::Address(..) => false,
+            Neighbour::Found(key, _) => {
+                let heard = self.heard().get(key).and_then(|heard| heard.at);
+                heard.is_none_or(|at| at.elapsed() >= limits::HINT_EXPIRY)
+            }
+        }
+    }
+}
+
+/// A visitor that serves is a peer to ask, at the address it came from and the port it claims.
+fn visited(visitor: &Visitor) -> Option<Hint> {
+    let port = visitor.hello.listen_port.filter(|port| *port != 0)?;
+    // The port is replaced in place, so that a link-local address keeps its scope.
+    let mut address = visitor.from;
+    address.set_port(port);
+    if let SocketAddr::V6(wide) = address
+        && let Some(narrow) = wide.ip().to_ipv4_mapped()
+    {
+        address.set_ip(narrow.into());
+    }
+    Some(Hint::Found {
+        key: PeerKey::from(&visitor.hello),
+        addresses: vec![address],
+        how: HowKnown::Connected,
+    })
+}
+
+/// Wait before the next try, in addition to the pause before every try. Together they double for the first tries; later
+/// tries are rare.
+fn pause(tries: u32) -> Duration {
+    match tries {
+        0 | 1 => Duration::ZERO,
+        _ if tries > limits::NEIGHBOUR_RETRIES => limits::NEIGHBOUR_SLOW_RETRY,
+        _ => limits::NEIGHBOUR_RETRY_PAUSE * (2u32.saturating_pow(tries - 1) - 1),
+    }
+}
+
+#[cfg(test)]
+mod tests;

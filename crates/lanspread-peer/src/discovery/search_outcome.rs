@@ -1,0 +1,155 @@
+//! What a search for peers did, so that finding none can be explained.
+
+use std::net::SocketAddr;
+
+use lanspread_proto::message::PROTOCOL_VERSION;
+use serde::Serialize;
+
+/// What a search for peers did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct SearchOutcome {
+    /// Peers that were asked: named, saved, already known, or heard of.
+    pub asked: usize,
+    /// Those of them that answered at all.
+    pub answered: usize,
+    /// What discovery did.
+    pub discovery: DiscoverySearch,
+}
+
+/// What discovery did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "state")]
+#[non_exhaustive]
+pub enum DiscoverySearch {
+    /// It was off.
+    #[default]
+    Off,
+    /// It could not run.
+    Failed {
+        /// Why.
+        reason: String,
+    },
+    /// It ran.
+    Done {
+        /// How long, milliseconds.
+        waited_ms: u64,
+        /// Interfaces on which it listened.
+        interfaces: Vec<String>,
+        /// Peers heard of that speak this protocol version.
+        heard: usize,
+        /// Peers heard of that speak another version.
+        other_versions: Vec<OtherVersion>,
+    },
+}
+
+/// A peer of another protocol version.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct OtherVersion {
+    /// Its name, as far as it can be read.
+    pub name: String,
+    /// One of its addresses.
+    pub address: Option<SocketAddr>,
+    /// The version it speaks.
+    pub protocol: u16,
+}
+
+impl SearchOutcome {
+    /// Why no peer was found, in one line.
+    pub(crate) fn explanation(&self) -> String {
+        if self.asked > 0 && self.answered == 0 {
+            return format!("none of {} peers answered", self.asked);
+        }
+        match &self.discovery {
+            DiscoverySearch::Off => "no peer was named and discovery is off".to_owned(),
+            DiscoverySearch::Failed { reason } => {
+                format!("no peer was named and discovery could not run: {reason}")
+            }
+            DiscoverySearch::Done { other_versions, .. } if !other_versions.is_empty() => {
+                format!("the only peers found speak another protocol version: {}", versions(other_versions))
+            }
+            DiscoverySearch::Done { waited_ms, interfaces, .. } => {
+                let (whole, tenth) = (waited_ms / 1000, waited_ms % 1000 / 100);
+                format!("no peer was found within {whole}.{tenth} s on {}", interfaces.join(", "))
+            }
+        }
+    }
+
+    /// What else happened during the search, to append to a list of answers.
+    pub(crate) fn remark(&self) -> String {
+        match &self.discovery {
+            DiscoverySearch::Failed { reason } => format!("; discovery could not run: {reason}"),
+            DiscoverySearch::Done { other_versions, .. } if !other_versions.is_empty() => {
+                format!("; others speak another protocol version: {}", versions(other_versions))
+            }
+            _ => String::new(),
+        }
+    }
+
+    /// The reason as a stable kebab-case word.
+    pub(crate) fn cause(&self) -> &'static str {
+        if self.asked > 0 && self.answered == 0 {
+            return "no-answer";
+        }
+        match &self.discovery {
+            DiscoverySearch::Off | DiscoverySearch::Failed { .. } => "nobody-named",
+            DiscoverySearch::Done { other_versions, .. } if !other_versions.is_empty() => "other-version",
+            DiscoverySearch::Done { .. } => "nobody-heard",
+        }
+    }
+}
+
+fn versions(peers: &[OtherVersion]) -> String {
+    const SHOWN: usize = 6;
+    let shown = peers.iter().take(SHOWN).map(|peer| {
+        let address = peer.address.map(|address| format!(" at {address}")).unwrap_or_default();
+        format!("{}{address} (version {}, this program speaks {PROTOCOL_VERSION})", peer.name, peer.protocol)
+    });
+    let mut text = shown.collect::<Vec<_>>().join("; ");
+    if peers.len() > SHOWN {
+        text += &format!("; and {} more", peers.len() - SHOWN);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn done(heard: usize, other_versions: Vec<OtherVersion>) -> DiscoverySearch {
+        let interfaces = vec!["eth0".to_owned(), "lo".to_owned()];
+        DiscoverySearch::Done { waited_ms: 3040, interfaces, heard, other_versions }
+    }
+
+    #[test]
+    fn every_way_to_find_no_peer_has_its_own_explanation_and_cause() {
+        let other =
+            OtherVersion { name: "pc".to_owned(), address: Some(([10, 0, 0, 1], 4000).into()), protocol: 2 };
+        let failed = DiscoverySearch::Failed { reason: "permission denied".to_owned() };
+        for (searched, why, cause) in [
+            (SearchOutcome::default(), "discovery is off", "nobody-named"),
+            (
+                SearchOutcome { discovery: failed, ..SearchOutcome::default() },
+                "permission denied",
+                "nobody-named",
+            ),
+            (
+                SearchOutcome { discovery: done(0, vec![]), ..SearchOutcome::default() },
+                "3.0 s on eth0, lo",
+                "nobody-heard",
+            ),
+            (
+                SearchOutcome { discovery: done(0, vec![other]), ..SearchOutcome::default() },
+                "pc at 10.0.0.1:4000 (version 2, this program speaks 1)",
+                "other-version",
+            ),
+            (
+                SearchOutcome { asked: 2, answered: 0, discovery: done(2, vec![]) },
+                "none of 2 peers answered",
+                "no-answer",
+            ),
+        ] {
+            assert!(searched.explanation().contains(why), "{}", searched.explanation());
+            assert_eq!(searched.cause(), cause);
+        }
+    }
+}

@@ -1,7 +1,0 @@
-//! What is on disk below the games directory.
-
-pub(crate) mod index;
-pub mod layout;
-pub mod scan;
-pub mod state;
-pub(crate) mod watch;

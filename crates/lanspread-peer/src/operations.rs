@@ -1,0 +1,345 @@
+//! The operations of one peer. Operations on one game queue; operations on different games run in parallel up to a
+//! limit. Clients can join, follow, list and cancel them.
+//!
+//! `queue` decides, this module runs. Every operation is one task of the peer, and its followers share its events and
+//! its outcome. When a follower leaves, the operation keeps running; only the last follower can give it up.
+
+mod queue;
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use lanspread_types::ids::GameId;
+use lanspread_types::limits;
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use self::queue::{Entry, Full, OperationId, Queue, Submitted};
+use crate::report::channel::{EventSender, PeerEvents};
+use crate::report::event::PeerEvent;
+use crate::report::failure::{ErrorCategory, OperationFailure};
+use crate::report::operation::{OperationKind, OperationOptions, OperationRequest};
+use crate::task::Tasks;
+
+/// What a running operation works on, where it reports, and how it is stopped.
+#[derive(Debug, Clone)]
+pub(crate) struct OperationContext {
+    pub(crate) game: GameId,
+    pub(crate) options: OperationOptions,
+    pub(crate) events: EventSender,
+    pub(crate) cancel: CancellationToken,
+}
+
+/// Performs operations. The peer implements it.
+pub(crate) trait Perform: Send + Sync {
+    /// Performs one operation to its end.
+    fn perform(&self, kind: OperationKind, context: OperationContext) -> Performing<'_>;
+}
+
+/// A running operation.
+pub(crate) type Performing<'a> = Pin<Box<dyn Future<Output = Result<(), OperationFailure>> + Send + 'a>>;
+
+/// Why an operation was not accepted, or not cancelled.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OperationsError {
+    /// Too many operations are waiting.
+    #[error("{waiting} operations are already waiting, the limit")]
+    QueueFull {
+        /// How many are waiting.
+        waiting: usize,
+    },
+    /// There is nothing to cancel.
+    #[error("no operation on {game} is running or waiting")]
+    NoOperation {
+        /// The game asked for.
+        game: GameId,
+    },
+    /// The peer is stopping.
+    #[error("cancelled")]
+    Closed,
+}
+
+impl OperationsError {
+    /// Stable kebab-case code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::QueueFull { .. } => "queue-full",
+            Self::NoOperation { .. } => "no-operation",
+            Self::Closed => "cancelled",
+        }
+    }
+
+    /// Category of the failure.
+    pub fn category(&self) -> ErrorCategory {
+        match self {
+            Self::QueueFull { .. } | Self::NoOperation { .. } => ErrorCategory::Refused,
+            Self::Closed => ErrorCategory::Interrupted,
+        }
+    }
+}
+
+impl From<OperationsError> for OperationFailure {
+    fn from(error: OperationsError) -> Self {
+        Self::new(error.code(), error.category(), &error.to_string())
+    }
+}
+
+/// How an operation ended.
+pub type OperationOutcome = Result<(), OperationFailure>;
+
+/// An operation that is running or waiting.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OperationInfo {
+    /// Its number, in this run of the peer.
+    pub operation: u64,
+    /// What it does.
+    pub kind: OperationKind,
+    /// With which game.
+    pub game: GameId,
+    /// Whether it is running; otherwise it is waiting.
+    pub running: bool,
+    /// How many followers it has.
+    pub followers: usize,
+}
+
+/// All operations of a peer.
+pub(crate) struct Operations {
+    events: EventSender,
+    tasks: Tasks,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// No more operations begin.
+    closed: bool,
+    queue: Queue,
+    live: HashMap<OperationId, Live>,
+}
+
+/// What the followers of one operation share.
+struct Live {
+    performer: Arc<dyn Perform>,
+    events: EventSender,
+    cancel: CancellationToken,
+    outcome: watch::Sender<Option<OperationOutcome>>,
+    followers: usize,
+}
+
+impl Operations {
+    pub(crate) fn new(running_max: usize, events: EventSender, tasks: Tasks) -> Arc<Self> {
+        let queue = Queue::new(running_max, limits::OPERATIONS_WAITING_MAX);
+        let state = Mutex::new(State { closed: false, queue, live: HashMap::new() });
+        Arc::new(Self { events, tasks, state })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Ends an operation that waits, and cancels one that runs.
+    fn cancel(&mut self, entry: &Entry) {
+        let Some(live) = self.live.get(&entry.id) else { return };
+        live.cancel.cancel();
+        if !entry.running {
+            let OperationRequest { kind, game, .. } = entry.request.clone();
+            let failure = OperationFailure::new("cancelled", ErrorCategory::Interrupted, "cancelled");
+            let outcome = failure.code.clone();
+            live.events.report(PeerEvent::OperationEnd { operation: entry.id, kind, game, outcome });
+            self.end(entry.id, Err(failure));
+        }
+    }
+
+    fn end(&mut self, id: OperationId, outcome: OperationOutcome) {
+        self.queue.remove(id);
+        if let Some(live) = self.live.remove(&id) {
+            live.outcome.send_replace(Some(outcome));
+        }
+    }
+}
+
+/// A follower of one operation. Dropping it leaves the operation running.
+pub struct OperationHandle {
+    operations: Arc<Operations>,
+    id: OperationId,
+    joined: bool,
+    events: PeerEvents,
+    outcome: watch::Receiver<Option<OperationOutcome>>,
+}
+
+impl OperationHandle {
+    /// Its number, in this run of the peer.
+    pub fn operation(&self) -> u64 {
+        self.id
+    }
+
+    /// Whether the request joined an operation that was already running or waiting.
+    pub fn joined(&self) -> bool {
+        self.joined
+    }
+
+    /// The next event of the operation; nothing when it has ended and every event was returned.
+    pub async fn next_event(&mut self) -> Option<PeerEvent> {
+        tokio::select! {
+            biased;
+            event = self.events.next() => event,
+            // A thread that is about to end may still hold a sender of these events.
+            _ = self.outcome.wait_for(Option::is_some) => self.events.try_next(),
+        }
+    }
+
+    /// How it ended. Cancel-safe.
+    pub async fn outcome(&mut self) -> OperationOutcome {
+        match self.outcome.wait_for(Option::is_some).await {
+            Ok(outcome) => outcome.clone().unwrap_or(Ok(())),
+            Err(_) => Err(OperationFailure::new(
+                "internal",
+                ErrorCategory::Unexpected,
+                "internal fault: an operation ended without an outcome",
+            )),
+        }
+    }
+
+    /// Whether it has ended.
+    pub fn has_ended(&self) -> bool {
+        self.outcome.borrow().is_some()
+    }
+
+    /// Cancels the operation unless it has another follower. Returns whether it was cancelled.
+    pub fn give_up(&self) -> bool {
+        let mut state = self.operations.state();
+        let entry = state.queue.entries().iter().find(|entry| entry.id == self.id).cloned();
+        let alone = state.live.get(&self.id).is_some_and(|live| live.followers == 1);
+        let (Some(entry), true) = (entry, alone) else { return false };
+        state.cancel(&entry);
+        // An operation that waited for it may begin.
+        self.operations.start(&mut state);
+        true
+    }
+}
+
+impl Drop for OperationHandle {
+    fn drop(&mut self) {
+        if let Some(live) = self.operations.state().live.get_mut(&self.id) {
+            live.followers -= 1;
+        }
+    }
+}
+
+impl Operations {
+    /// Requests an operation. It runs when its turn comes, even if it has lost its followers. An equal request joins it
+    /// until it is done.
+    ///
+    /// # Errors
+    /// [`OperationsError::QueueFull`]; [`OperationsError::Closed`] if the peer is stopping.
+    pub(crate) fn submit(
+        self: &Arc<Self>,
+        request: OperationRequest,
+        performer: Arc<dyn Perform>,
+    ) -> Result<OperationHandle, OperationsError> {
+        let mut state = self.state();
+        if state.closed {
+            return Err(OperationsError::Closed);
+        }
+        let submitted =
+            state.queue.submit(&request).map_err(|Full(waiting)| OperationsError::QueueFull { waiting })?;
+        let (id, joined) = match submitted {
+            Submitted::Joined(id) => (id, true),
+            Submitted::New(id) => (id, false),
+        };
+        let live = state.live.entry(id).or_insert_with(|| Live {
+            performer,
+            events: self.events.of_operation(),
+            cancel: CancellationToken::new(),
+            outcome: watch::Sender::new(None),
+            followers: 0,
+        });
+        live.followers += 1;
+        let handle = OperationHandle {
+            operations: Arc::clone(self),
+            id,
+            joined,
+            events: live.events.subscribe(),
+            outcome: live.outcome.subscribe(),
+        };
+        if !joined {
+            let OperationRequest { kind, game, .. } = request;
+            live.events.report(PeerEvent::OperationQueued { operation: id, kind, game });
+        }
+        self.start(&mut state);
+        Ok(handle)
+    }
+
+    /// The running and waiting operations, in the order of their requests.
+    pub(crate) fn running(&self) -> Vec<OperationInfo> {
+        let state = self.state();
+        let info = |entry: &Entry| OperationInfo {
+            operation: entry.id,
+            kind: entry.request.kind,
+            game: entry.request.game.clone(),
+            running: entry.running,
+            followers: state.live.get(&entry.id).map_or(0, |live| live.followers),
+        };
+        state.queue.entries().iter().map(info).collect()
+    }
+
+    /// Cancels every operation on a game, no matter which client requested it. Returns how many there were.
+    ///
+    /// # Errors
+    /// [`OperationsError::NoOperation`] if there is none.
+    pub(crate) fn cancel(self: &Arc<Self>, game: &GameId) -> Result<usize, OperationsError> {
+        let mut state = self.state();
+        let entries = state.queue.of_game(game);
+        if entries.is_empty() {
+            return Err(OperationsError::NoOperation { game: game.clone() });
+        }
+        for entry in &entries {
+            state.cancel(entry);
+        }
+        self.start(&mut state);
+        Ok(entries.len())
+    }
+
+    /// Cancels all operations. No more operations begin.
+    pub(crate) fn close(&self) {
+        let mut state = self.state();
+        state.closed = true;
+        for entry in state.queue.entries().to_vec() {
+            state.cancel(&entry);
+        }
+    }
+
+    fn start(self: &Arc<Self>, state: &mut State) {
+        for id in state.queue.start() {
+            let request =
+                state.queue.entries().iter().find(|entry| entry.id == id).map(|entry| &entry.request);
+            let (Some(request), Some(live)) = (request.cloned(), state.live.get(&id)) else { continue };
+            let (performer, events) = (Arc::clone(&live.performer), live.events.clone());
+            let running = Arc::clone(self).run(id, request, performer, events, live.cancel.clone());
+            self.tasks.spawn("operation", running);
+        }
+    }
+
+    async fn run(
+        self: Arc<Self>,
+        id: OperationId,
+        request: OperationRequest,
+        performer: Arc<dyn Perform>,
+        events: EventSender,
+        cancel: CancellationToken,
+    ) {
+        let OperationRequest { kind, game, options } = request;
+        events.report(PeerEvent::OperationBegin { operation: id, kind, game: game.clone() });
+        let context = OperationContext { game: game.clone(), options, events: events.clone(), cancel };
+        let outcome = performer.perform(kind, context).await;
+        let said = outcome.as_ref().map_or_else(|failure| failure.code.clone(), |()| "done".into());
+        events.report(PeerEvent::OperationEnd { operation: id, kind, game, outcome: said });
+        let mut state = self.state();
+        state.end(id, outcome);
+        self.start(&mut state);
+    }
+}

@@ -1,0 +1,29 @@
+//! The public interface of a peer, one file per operation.
+
+pub(crate) mod answers;
+pub(crate) mod builder;
+mod choose;
+pub(crate) mod client;
+pub(crate) mod core;
+mod download;
+pub(crate) mod error;
+mod install;
+mod operate;
+mod operations;
+mod outcome;
+mod perform;
+mod remove;
+mod serve;
+pub(crate) mod stream_install;
+mod uninstall;
+mod update;
+mod verify;
+
+#[cfg(test)]
+mod attempt_tests;
+#[cfg(test)]
+mod local_tests;
+#[cfg(test)]
+mod operations_tests;
+#[cfg(test)]
+mod search_tests;

@@ -1,0 +1,185 @@
+//! One peer: its parts, its status and its shutdown.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use lanspread_proto::message::Hello;
+use lanspread_store::state::game_state::GameState;
+use lanspread_store::state::scan::scan;
+use lanspread_types::ids::{PeerAddress, PeerId, PeerName};
+use lanspread_types::limits;
+
+use crate::discovery::neighbours::Neighbours;
+use crate::discovery::saved_peers::SavedPeers;
+use crate::operations::Operations;
+use crate::peer::error::PeerError;
+use crate::report::answer::Answer;
+use crate::report::channel::{EventSender, PeerEvents};
+use crate::source::Source;
+use crate::task::Tasks;
+use crate::trust::catalog::LiveCatalog;
+
+/// A running peer. Clones are handles to the same peer.
+#[derive(Clone)]
+pub struct Peer {
+    pub(super) inner: Arc<Inner>,
+}
+
+pub(super) struct Inner {
+    pub(super) id: PeerId,
+    pub(super) name: PeerName,
+    /// Random for this run; see [`Hello::instance`].
+    pub(super) instance: u64,
+    pub(super) games_dir: PathBuf,
+    pub(super) catalog: Option<Arc<LiveCatalog>>,
+    pub(super) events: EventSender,
+    pub(super) tasks: Tasks,
+    pub(super) source: Arc<Source>,
+    pub(super) operations: Arc<Operations>,
+    /// The peer's state directory.
+    pub(super) state_dir: PathBuf,
+    /// Released when the peer has stopped.
+    pub(super) held: Mutex<Vec<Box<dyn Send>>>,
+    /// The address it listens on, once it serves.
+    pub(super) listening: Mutex<Option<SocketAddr>>,
+    /// Whether it announces itself and discovers others once it serves.
+    pub(super) discovery: bool,
+    pub(super) discovery_port: u16,
+    /// How long a source may send nothing before it is given up.
+    pub(super) idle_timeout: Duration,
+    /// Peers from its configuration.
+    pub(super) peers: Vec<PeerAddress>,
+    pub(super) saved_peers: SavedPeers,
+    /// The peers around it, once it serves.
+    pub(super) neighbours: OnceLock<Arc<Neighbours>>,
+}
+
+impl Peer {
+    /// Its identity.
+    pub fn id(&self) -> PeerId {
+        self.inner.id
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &PeerName {
+        &self.inner.name
+    }
+
+    /// Subscribes to its events, from now on.
+    pub fn events(&self) -> PeerEvents {
+        self.inner.events.subscribe()
+    }
+
+    /// The games on this machine, sorted by id.
+    ///
+    /// # Errors
+    /// [`PeerError::Local`] when the games directory cannot be read.
+    pub async fn local_games(&self) -> Result<Vec<GameState>, PeerError> {
+        let games_dir = self.inner.games_dir.clone();
+        self.blocking("scan", move || Ok(scan(&games_dir)?)).await
+    }
+
+    /// Number of streams that this peer is sending.
+    pub fn active_outbound_transfers(&self) -> usize {
+        self.inner.source.active_transfers()
+    }
+
+    /// Number of tasks and threads of this peer that have not ended.
+    pub fn running_tasks(&self) -> usize {
+        self.inner.tasks.running()
+    }
+
+    /// What this peer is doing, as it reports it to other peers.
+    ///
+    /// # Errors
+    /// [`PeerError::NotServing`] if it does not serve; [`PeerError::Local`] if the games directory cannot be read.
+    pub async fn status(&self) -> Result<Answer, PeerError> {
+        let address = *self.inner.listening.lock().unwrap_or_else(PoisonError::into_inner);
+        let address =
+            address.ok_or_else(|| PeerError::NotServing { games_dir: self.inner.games_dir.clone() })?;
+        let source = Arc::clone(&self.inner.source);
+        let offers = self.blocking("status", move || Ok(source.offers()?)).await?;
+        let source = &self.inner.source;
+        Ok(Answer::PeerStatus {
+            peer: self.inner.id,
+            name: self.inner.name.clone(),
+            addr: address,
+            games: offers.into_iter().map(|offer| offer.game).collect(),
+            active_outbound_transfers: source.active_transfers() as u64,
+            streams_max: source.streams_max() as u64,
+            connections: source.connections.load(std::sync::atomic::Ordering::Relaxed),
+        })
+    }
+
+    /// Stops serving and cancels everything. Receivers of running streams are notified.
+    ///
+    /// # Errors
+    /// [`PeerError::Internal`], with the number of tasks that did not end within [`limits::SHUTDOWN_DEADLINE`].
+    pub async fn shutdown(&self) -> Result<(), PeerError> {
+        self.inner.operations.close();
+        let left = self.inner.tasks.stop(limits::SHUTDOWN_DEADLINE).await;
+        self.inner.held.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        match left {
+            0 => Ok(()),
+            left => Err(PeerError::Internal(format!("{left} tasks did not stop in time"))),
+        }
+    }
+
+    pub(crate) fn event_sender(&self) -> &EventSender {
+        &self.inner.events
+    }
+
+    pub(crate) fn state_dir(&self) -> &Path {
+        &self.inner.state_dir
+    }
+
+    pub(crate) fn games_dir(&self) -> &Path {
+        &self.inner.games_dir
+    }
+
+    /// Keeps a value until the peer has stopped, and then drops it.
+    pub(crate) fn hold_until_shutdown(&self, held: Box<dyn Send>) {
+        self.inner.held.lock().unwrap_or_else(PoisonError::into_inner).push(held);
+    }
+
+    pub(crate) fn tasks(&self) -> &Tasks {
+        &self.inner.tasks
+    }
+
+    /// The address it listens on.
+    #[cfg(test)]
+    pub(crate) fn listening(&self) -> Option<SocketAddr> {
+        *self.inner.listening.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The peers around it.
+    #[cfg(test)]
+    pub(crate) fn neighbours(&self) -> Option<&Arc<Neighbours>> {
+        self.inner.neighbours.get()
+    }
+
+    /// The hello with which this peer introduces itself.
+    pub(super) fn hello(&self) -> Hello {
+        let listening = *self.inner.listening.lock().unwrap_or_else(PoisonError::into_inner);
+        Hello {
+            peer: self.inner.id,
+            name: self.inner.name.clone(),
+            listen_port: listening.map(|address| address.port()),
+            instance: self.inner.instance,
+        }
+    }
+
+    /// Runs work on a blocking thread of this peer.
+    pub(crate) async fn blocking<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        work: impl FnOnce() -> Result<T, PeerError> + Send + 'static,
+    ) -> Result<T, PeerError> {
+        let ended = self.inner.tasks.spawn_blocking(name, work).await;
+        ended.unwrap_or_else(|error| {
+            Err(PeerError::Internal(format!("the {name} thread ended abnormally: {error}")))
+        })
+    }
+}

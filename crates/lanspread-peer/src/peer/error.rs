@@ -1,0 +1,269 @@
+//! The errors of a peer: the sum of its layers' errors, and those of the peer as a whole.
+//!
+//! Every error has a stable kebab-case code, a category and the evidence in its text. It does not say what a user can
+//! do: the program that shows the error knows that best, and looks it up by code and [`PeerError::cause`].
+
+use std::io;
+use std::path::PathBuf;
+
+use lanspread_archive::ArchiveError;
+use lanspread_proto::WireError;
+use lanspread_store::StoreError;
+use lanspread_types::fault::{ForeignState, LocalError};
+use lanspread_types::ids::{GameId, WordError};
+
+use crate::control::error::ControlError;
+use crate::discovery::saved_peers::SavedPeersError;
+use crate::discovery::search_outcome::{DiscoverySearch, SearchOutcome};
+use crate::locked_game::ThreadEnded;
+use crate::operations::OperationsError;
+use crate::receive::error::ReceiveError;
+use crate::report::failure::{AttemptFailure, Code, ErrorCategory, OperationFailure, PeerAnswer};
+use crate::trust::error::TrustError;
+
+/// Why an operation of a [`crate::Peer`] failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PeerError {
+    /// A name, id, version or address from outside is not valid.
+    #[error(transparent)]
+    Word(#[from] WordError),
+    /// The configuration cannot work.
+    #[error("{0}")]
+    Config(String),
+    /// The game is not in the catalog.
+    #[error("{game} is not in the catalog {}", catalog.display())]
+    NotInCatalog {
+        /// The game asked for.
+        game: GameId,
+        /// The catalog file.
+        catalog: PathBuf,
+    },
+    /// The state of the game on this machine's disk does not allow the operation.
+    #[error(transparent)]
+    Store(StoreError),
+    /// A file or folder that lanspread did not make is in a place that only lanspread writes.
+    #[error(transparent)]
+    Foreign(#[from] ForeignState),
+    /// There are no peers to ask.
+    #[error("{}", searched.explanation())]
+    NoPeers {
+        /// How and where peers were searched for.
+        searched: Box<SearchOutcome>,
+    },
+    /// No peer offers the game.
+    #[error("no peer offers {game}{}{}", answers(peers), searched.remark())]
+    NotOffered {
+        /// The game asked for.
+        game: GameId,
+        /// The peers that were asked, and why each is not a source.
+        peers: Vec<PeerAnswer>,
+        /// How and where peers were searched for.
+        searched: Box<SearchOutcome>,
+    },
+    /// The peers contradict each other and no side is larger than the others.
+    #[error("the peers disagree about {game} and no side is larger: {}", groups.join(" against "))]
+    Ambiguous {
+        /// The game asked for.
+        game: GameId,
+        /// The sides: what each says, and which peers say it.
+        groups: Vec<String>,
+    },
+    /// Every validated source failed.
+    #[error("every source of {game} failed{}", attempts_list(attempts))]
+    AllSourcesFailed {
+        /// The game asked for.
+        game: GameId,
+        /// One failure per attempt, in order.
+        attempts: Vec<AttemptFailure>,
+    },
+    /// This machine's disk failed or is full.
+    #[error(transparent)]
+    Local(#[from] LocalError),
+    /// One named peer cannot be asked.
+    #[error("cannot ask {peer}: {source}")]
+    Peer {
+        /// The peer as given.
+        peer: String,
+        /// What went wrong.
+        source: WireError,
+    },
+    /// The listener cannot be opened.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address as given.
+        address: String,
+        /// The error of the operating system.
+        source: io::Error,
+    },
+    /// The peer does not serve.
+    #[error("no daemon serves {}", games_dir.display())]
+    NotServing {
+        /// The games directory.
+        games_dir: PathBuf,
+    },
+    /// The identity or the catalog is not usable.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    /// The saved peers are not usable.
+    #[error(transparent)]
+    SavedPeers(#[from] SavedPeersError),
+    /// The operation was not accepted, or not cancelled.
+    #[error(transparent)]
+    Operations(#[from] OperationsError),
+    /// A daemon, or the connection to it, failed.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// The caller cancelled, or the peer is stopping.
+    #[error("cancelled")]
+    Cancelled,
+    /// A fault inside lanspread, such as a task that ended abnormally.
+    #[error("internal fault: {0}")]
+    Internal(String),
+}
+
+impl From<StoreError> for PeerError {
+    /// Local errors, foreign state and cancellation keep their own variant, whichever layer reports them.
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Local(error) => Self::Local(error),
+            StoreError::Foreign(error) => Self::Foreign(error),
+            StoreError::Cancelled => Self::Cancelled,
+            StoreError::Internal(what) => Self::Internal(what),
+            error => Self::Store(error),
+        }
+    }
+}
+
+impl From<ThreadEnded> for PeerError {
+    fn from(error: ThreadEnded) -> Self {
+        Self::Internal(error.to_string())
+    }
+}
+
+impl From<ReceiveError> for PeerError {
+    fn from(error: ReceiveError) -> Self {
+        match error {
+            ReceiveError::AllSourcesFailed { game, attempts } => Self::AllSourcesFailed { game, attempts },
+            ReceiveError::Store(error) => error.into(),
+            ReceiveError::Cancelled => Self::Cancelled,
+            ReceiveError::Internal(what) => Self::Internal(what),
+        }
+    }
+}
+
+impl From<PeerError> for OperationFailure {
+    fn from(error: PeerError) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl From<&PeerError> for OperationFailure {
+    fn from(error: &PeerError) -> Self {
+        let failure = Self::new(error.code(), error.category(), &error.to_string());
+        Self { cause: error.cause().map(Code::from), ..failure }
+    }
+}
+
+impl PeerError {
+    /// Stable kebab-case code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Word(_) => "invalid-word",
+            Self::Config(_) => "invalid-config",
+            Self::NotInCatalog { .. } => "not-in-catalog",
+            Self::Store(error) => error.code(),
+            Self::Foreign(_) => "foreign-state",
+            Self::NoPeers { .. } => "no-peers",
+            Self::NotOffered { .. } => "not-offered",
+            Self::Ambiguous { .. } => "ambiguous-metadata",
+            Self::AllSourcesFailed { .. } => "all-sources-failed",
+            Self::Local(error) => error.code(),
+            Self::Peer { source, .. } => source.code(),
+            Self::Listen { .. } => "cannot-listen",
+            Self::NotServing { .. } => "no-daemon",
+            Self::Trust(error) => error.code(),
+            Self::SavedPeers(error) => error.code(),
+            Self::Operations(error) => error.code(),
+            Self::Control(error) => error.code(),
+            Self::Cancelled => "cancelled",
+            Self::Internal(_) => "internal",
+        }
+    }
+
+    /// Category of the failure.
+    pub fn category(&self) -> ErrorCategory {
+        match self {
+            // No peer was named and discovery was off: the request is incomplete.
+            Self::NoPeers { searched } if searched.discovery == DiscoverySearch::Off => ErrorCategory::Usage,
+            Self::Word(_)
+            | Self::Config(_)
+            | Self::Listen { .. }
+            | Self::Store(StoreError::Archive { source: ArchiveError::ProgramMissing { .. }, .. }) => {
+                ErrorCategory::Usage
+            }
+            Self::Store(StoreError::Archive { .. } | StoreError::Differences { .. }) => {
+                ErrorCategory::Content
+            }
+            Self::NotInCatalog { .. } | Self::Foreign(_) | Self::Store(_) | Self::Ambiguous { .. } => {
+                ErrorCategory::Refused
+            }
+            Self::NoPeers { .. } | Self::NotOffered { .. } | Self::Peer { .. } | Self::NotServing { .. } => {
+                ErrorCategory::NotOffered
+            }
+            Self::AllSourcesFailed { .. } => ErrorCategory::SourcesFailed,
+            Self::Local(_) => ErrorCategory::Local,
+            Self::Trust(error) => error.category(),
+            Self::SavedPeers(error) => error.category(),
+            Self::Operations(error) => error.category(),
+            Self::Control(error) => error.category(),
+            Self::Cancelled => ErrorCategory::Interrupted,
+            Self::Internal(_) => ErrorCategory::Unexpected,
+        }
+    }
+
+    /// Detail beyond the code, in kebab-case: why there are no peers, or that names are refused only because other
+    /// systems cannot store them.
+    pub fn cause(&self) -> Option<&'static str> {
+        match self {
+            Self::NoPeers { searched } => Some(searched.cause()),
+            Self::NotOffered { searched, .. } if searched.asked > 0 && searched.answered == 0 => {
+                Some(searched.cause())
+            }
+            Self::Store(StoreError::Archive { source: ArchiveError::Name { source, .. }, .. })
+                if source.problem.is_about_other_systems() =>
+            {
+                Some("not-portable")
+            }
+            Self::AllSourcesFailed { attempts, .. }
+                if !attempts.is_empty()
+                    && attempts.iter().all(|attempt| attempt.cause.as_deref() == Some("not-portable")) =>
+            {
+                Some("not-portable")
+            }
+            _ => None,
+        }
+    }
+}
+
+fn answers(peers: &[PeerAnswer]) -> String {
+    list(peers.iter().map(|answer| format!("{}: {}", answer.peer, answer.reason)))
+}
+
+fn attempts_list(attempts: &[AttemptFailure]) -> String {
+    list(attempts.iter().map(|attempt| format!("{}: {}", attempt.peer, attempt.message)))
+}
+
+/// Joins reasons into one line. Only the first few are shown, because there may be a hundred peers.
+fn list(parts: impl ExactSizeIterator<Item = String>) -> String {
+    const SHOWN: usize = 6;
+    let count = parts.len();
+    if count == 0 {
+        return String::new();
+    }
+    let mut text = format!(": {}", parts.take(SHOWN).collect::<Vec<_>>().join("; "));
+    if count > SHOWN {
+        text += &format!("; and {} more", count - SHOWN);
+    }
+    text
+}

@@ -1,0 +1,42 @@
+//! Submits, lists and cancels the operations of a peer.
+
+use std::sync::Arc;
+
+use lanspread_types::ids::GameId;
+
+use crate::operations::{
+    OperationContext, OperationHandle, OperationInfo, OperationsError, Perform, Performing,
+};
+use crate::peer::core::Peer;
+use crate::report::failure::OperationFailure;
+use crate::report::operation::{OperationKind, OperationRequest};
+
+impl Perform for Peer {
+    fn perform(&self, kind: OperationKind, context: OperationContext) -> Performing<'_> {
+        Box::pin(async move { self.perform_kind(kind, &context).await.map_err(OperationFailure::from) })
+    }
+}
+
+impl Peer {
+    /// Requests an operation. It runs when its turn comes, even if it has lost its followers. An equal request joins it
+    /// until it is done.
+    ///
+    /// # Errors
+    /// [`OperationsError::QueueFull`]; [`OperationsError::Closed`] if the peer is stopping.
+    pub fn submit(&self, request: OperationRequest) -> Result<OperationHandle, OperationsError> {
+        self.inner.operations.submit(request, Arc::new(self.clone()))
+    }
+
+    /// The running and waiting operations, in the order of their requests.
+    pub fn running_operations(&self) -> Vec<OperationInfo> {
+        self.inner.operations.running()
+    }
+
+    /// Cancels every operation on a game, no matter which client requested it. Returns how many there were.
+    ///
+    /// # Errors
+    /// [`OperationsError::NoOperation`] if there is none.
+    pub fn cancel_operations(&self, game: &GameId) -> Result<usize, OperationsError> {
+        self.inner.operations.cancel(game)
+    }
+}

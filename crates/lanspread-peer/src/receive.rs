@@ -1,0 +1,15 @@
+//! Receives a stream into a staged tree, or chunks into the files of a game root.
+//!
+//! Invariants of a download: A chunk is recorded only after its last byte, and with the checksum that its source gave.
+//! A source owes its chunks until its writer has stopped. The files in the game root do not change before the download
+//! is complete and durable. A failed download keeps the chunks that have arrived, so it has no rollback: the next
+//! download resumes from the record.
+
+pub(crate) mod attempt;
+pub(crate) mod chunk_source;
+pub(crate) mod chunk_writer;
+pub(crate) mod error;
+pub(crate) mod fetch;
+pub(crate) mod plan;
+pub(crate) mod stream;
+pub(crate) mod transfer;

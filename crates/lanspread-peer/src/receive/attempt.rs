@@ -1,0 +1,178 @@
+//! One attempt: tries a whole stream from one source. It begins, receives, verifies and commits, or rolls everything
+//! back.
+
+use std::time::Duration;
+
+use lanspread_archive::SinkError;
+use lanspread_proto::WireError;
+use lanspread_proto::message::Hello;
+use lanspread_store::install::replace::refuse_user_files;
+use lanspread_store::install::staging::StagingSink;
+use lanspread_store::install::transaction::{InstallOrigin, Transaction};
+use lanspread_store::state::booking;
+use lanspread_store::state::booking::Booking;
+use lanspread_types::content::{ArchiveSummary, Totals};
+use lanspread_types::entry_path::NamePolicy;
+use lanspread_types::ids::GameVersion;
+use lanspread_types::limits;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::locked_game::LockedGame;
+use crate::receive::error::AttemptError;
+use crate::receive::stream::{StagingStep, StreamObserver, receive, stage};
+use crate::report::channel::EventSender;
+use crate::report::event::PeerEvent;
+use crate::transport::dial::dial;
+use crate::trust::select::PeerOffer;
+
+/// What all attempts of one install share.
+pub(crate) struct AttemptContext {
+    pub(crate) locked: LockedGame,
+    pub(crate) version: GameVersion,
+    pub(crate) policy: NamePolicy,
+    /// Whether there is an installed tree, which the new one replaces.
+    pub(crate) replaces: bool,
+    /// Whether files of the user in the installed tree may be lost.
+    pub(crate) force: bool,
+    pub(crate) ours: Hello,
+    /// How long a source may send nothing before it is given up.
+    pub(crate) idle_timeout: Duration,
+    pub(crate) events: EventSender,
+    pub(crate) cancel: CancellationToken,
+}
+
+/// Tries one source. On success the game is installed; on failure nothing of the attempt is left.
+pub(crate) async fn attempt(context: &AttemptContext, source: &PeerOffer) -> Result<Totals, AttemptError> {
+    let (transaction, sink) = begin(context, source).await?;
+    let received = transfer(context, source, sink).await;
+    let looks_again = context.replaces && !context.force;
+    let ended = context.locked.run("commit", move |games, game, _| {
+        // The last check for files of the user is as late as possible: they may save while the stream runs.
+        let complete = received.and_then(|totals| {
+            if looks_again {
+                refuse_user_files(games, game).map_err(AttemptError::Refused)?;
+            }
+            Ok(totals)
+        });
+        match complete {
+            Ok(totals) => Ok(transaction.commit().map(|()| totals)?),
+            Err(error) => {
+                transaction.roll_back_or_log();
+                Err(error)
+            }
+        }
+    });
+    ended.await
+}
+
+async fn begin(
+    context: &AttemptContext,
+    source: &PeerOffer,
+) -> Result<(Transaction, StagingSink), AttemptError> {
+    let origin =
+        InstallOrigin { version: context.version.clone(), source: source.name.clone(), source_id: source.id };
+    let (policy, replaces) = (context.policy, context.replaces);
+    let begin = context
+        .locked
+        .run("begin", move |games, game, _| Ok(Transaction::begin(games, game, &origin, policy, replaces)?));
+    begin.await
+}
+
+/// Receives the whole stream into staging and waits until the staging thread has ended.
+async fn transfer(
+    context: &AttemptContext,
+    source: &PeerOffer,
+    sink: StagingSink,
+) -> Result<Totals, AttemptError> {
+    let (steps, queue) = mpsc::channel(limits::STREAM_QUEUE_ITEMS);
+    let mut progress = AttemptProgress::new(context, source);
+    let receiving = async {
+        // Both branches drop the sender of the channel, so the staging thread ends too.
+        let received = tokio::select! {
+            received = request(context, source, steps, &mut progress) => received,
+            () = context.cancel.cancelled() => Err(AttemptError::Cancelled),
+        };
+        progress.finish();
+        received
+    };
+    let staging = context.locked.run("staging", move |games, game, _| {
+        let book = |totals| Booking::take(games, game, booking::needed_bytes(totals));
+        Ok::<_, AttemptError>(stage(sink, queue, book))
+    });
+    let (staged, received) = tokio::join!(staging, receiving);
+    match (staged?, received) {
+        (Ok(sink), Ok(())) => context.locked.run("receipt", move |_, _, _| Ok(sink.complete()?)).await,
+        (Err(SinkError::Content(error)), _) => Err(AttemptError::Content(error)),
+        (Err(SinkError::Local(error)), _) => Err(AttemptError::Local(error)),
+        (Err(SinkError::Closed), Ok(())) => Err(AttemptError::StagingStopped),
+        (Ok(_) | Err(SinkError::Closed), Err(error)) => Err(error),
+    }
+}
+
+async fn request(
+    context: &AttemptContext,
+    source: &PeerOffer,
+    steps: mpsc::Sender<StagingStep>,
+    progress: &mut AttemptProgress<'_>,
+) -> Result<(), AttemptError> {
+    let mut dialled = dial(&source.address.into(), &context.ours).await?;
+    dialled.connection.set_idle_timeout(context.idle_timeout);
+    if dialled.connection.theirs.peer != source.id {
+        return Err(WireError::OtherPeer.into());
+    }
+    dialled.stream_install(context.locked.game(), &context.version).await?;
+    receive(&mut dialled.connection, context.policy, steps, progress).await
+}
+
+/// Reports the progress of one attempt: at intervals, and at its end if bytes have arrived since the last report.
+struct AttemptProgress<'a> {
+    context: &'a AttemptContext,
+    source: &'a PeerOffer,
+    bytes: u64,
+    bytes_total: u64,
+    reported: Option<(Instant, u64)>,
+}
+
+impl<'a> AttemptProgress<'a> {
+    fn new(context: &'a AttemptContext, source: &'a PeerOffer) -> Self {
+        Self { context, source, bytes: 0, bytes_total: 0, reported: None }
+    }
+
+    fn report(&mut self) {
+        self.reported = Some((Instant::now(), self.bytes));
+        self.context.events.report(PeerEvent::StreamProgress {
+            game: self.context.locked.game().clone(),
+            peer: self.source.name.clone(),
+            bytes: self.bytes,
+            bytes_total: self.bytes_total,
+        });
+    }
+
+    fn finish(&mut self) {
+        let is_news = self.reported.is_none_or(|(_, bytes)| bytes != self.bytes);
+        if self.bytes > 0 && is_news {
+            self.report();
+        }
+    }
+}
+
+impl StreamObserver for AttemptProgress<'_> {
+    fn announced(&mut self, totals: Totals) {
+        self.bytes_total = totals.bytes;
+    }
+
+    fn archive(&mut self, archive: &ArchiveSummary) {
+        let event = PeerEvent::archive_begin(self.context.locked.game(), &self.source.name, archive);
+        self.context.events.report(event);
+    }
+
+    fn progress(&mut self, bytes: u64) {
+        self.bytes = bytes;
+        let due = self.reported.is_none_or(|(at, _)| at.elapsed() >= limits::PROGRESS_INTERVAL);
+        if bytes > 0 && due {
+            self.report();
+        }
+    }
+}

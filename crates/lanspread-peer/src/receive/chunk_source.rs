@@ -1,0 +1,99 @@
+//! The sources from which a transfer fetches chunks. A peer is one kind of source. Other kinds can be added without
+//! changes to the transfer.
+
+use std::sync::atomic::AtomicU64;
+
+use lanspread_proto::WireError;
+use lanspread_proto::chunk::Buffers;
+use lanspread_proto::message::RefusalCode;
+use lanspread_store::state::chunks::Chunk;
+use lanspread_types::content::RootFile;
+use lanspread_types::fault::{ContentError, LocalError};
+use lanspread_types::ids::{GameId, GameVersion};
+use tokio::sync::mpsc;
+
+use crate::receive::chunk_writer::ChunkWrite;
+use crate::trust::select::PeerOffer;
+
+/// The files whose chunks are wanted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) game: &'a GameId,
+    pub(crate) version: &'a GameVersion,
+    /// In the receiver's order, which gives the files their numbers.
+    pub(crate) files: &'a [RootFile],
+}
+
+/// Opens sources.
+pub(crate) trait OpenSource: Send + Sync + 'static {
+    type Source: ChunkSource;
+
+    /// Opens a source that has exactly these files.
+    fn open(
+        &self,
+        source: &PeerOffer,
+        wanted: Wanted<'_>,
+    ) -> impl Future<Output = Result<Self::Source, WireError>> + Send;
+}
+
+/// An open source of the chunks of one game.
+pub(crate) trait ChunkSource: Send + 'static {
+    /// One number per wanted file, which changes when the file changes. Chunks with different fingerprints are never
+    /// combined.
+    fn fingerprints(&self) -> &[u64];
+
+    /// Fetches the chunks in `orders` and passes them to `writes`, until `orders` is closed and every ordered chunk has
+    /// arrived. Counts bytes in `arrived_bytes` as they arrive.
+    ///
+    /// # Errors
+    /// [`FetchError::WriterStopped`] if the receiver of `writes` is closed.
+    fn fetch(
+        &mut self,
+        orders: &mut mpsc::Receiver<Chunk>,
+        writes: mpsc::Sender<ChunkWrite>,
+        buffers: &Buffers,
+        arrived_bytes: &AtomicU64,
+    ) -> impl Future<Output = Result<(), FetchError>> + Send;
+}
+
+/// Why a source ended before it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FetchError {
+    /// The connection, the protocol, or the source's own refusal.
+    #[error(transparent)]
+    Wire(#[from] WireError),
+    /// What it sent does not match its checksum or breaks another rule.
+    #[error(transparent)]
+    Content(ContentError),
+    /// This machine's disk failed: no other source can help.
+    #[error(transparent)]
+    Local(LocalError),
+    /// The writer ended abnormally; if its own error is known, that error takes precedence.
+    #[error("the writer stopped")]
+    WriterStopped,
+}
+
+impl FetchError {
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            Self::Wire(error) => error.code(),
+            Self::Content(error) => error.code(),
+            Self::Local(error) => error.code(),
+            Self::WriterStopped => "internal",
+        }
+    }
+
+    /// Whether another try from the same source may succeed. Pure.
+    pub(crate) fn may_pass(&self) -> bool {
+        use RefusalCode::{Busy, Changed, Internal, Stopping};
+        match self {
+            Self::Wire(
+                WireError::Connect(_) | WireError::Io(_) | WireError::Closed | WireError::Timeout { .. },
+            ) => true,
+            Self::Wire(WireError::Refused(refusal)) => {
+                matches!(refusal.code, Busy | Changed | Internal | Stopping)
+            }
+            _ => false,
+        }
+    }
+}

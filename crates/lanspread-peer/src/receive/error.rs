@@ -1,0 +1,96 @@
+//! The errors of an attempt and of a whole download.
+
+use lanspread_proto::WireError;
+use lanspread_store::StoreError;
+use lanspread_types::fault::{ContentError, LocalError};
+use lanspread_types::ids::GameId;
+
+use crate::locked_game::ThreadEnded;
+use crate::report::failure::{AttemptFailure, Code};
+
+/// Why an attempt failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AttemptError {
+    /// The connection, the protocol, or the source's own refusal.
+    #[error(transparent)]
+    Wire(#[from] WireError),
+    /// What the source sent breaks a rule.
+    #[error(transparent)]
+    Content(ContentError),
+    /// This machine's disk failed or is full.
+    #[error(transparent)]
+    Local(#[from] LocalError),
+    /// The operation was cancelled.
+    #[error("cancelled")]
+    Cancelled,
+    /// The install would lose files of the user, or a foreign file is in the way: no other source can help.
+    #[error(transparent)]
+    Refused(StoreError),
+    /// The staging thread ended early; if its own error is known, that error takes precedence.
+    #[error("the staging thread stopped")]
+    StagingStopped,
+}
+
+impl AttemptError {
+    /// Detail beyond the code; see `PeerError::cause`.
+    pub(crate) fn cause(&self) -> Option<&'static str> {
+        match self {
+            Self::Content(ContentError::Name(error)) if error.problem.is_about_other_systems() => {
+                Some("not-portable")
+            }
+            _ => None,
+        }
+    }
+
+    pub(crate) fn code(&self) -> Code {
+        match self {
+            Self::Wire(error) => error.code().into(),
+            Self::Content(error) => error.code().into(),
+            Self::Local(error) => error.code().into(),
+            Self::Refused(error) => error.code().into(),
+            Self::Cancelled => "cancelled".into(),
+            Self::StagingStopped => "internal".into(),
+        }
+    }
+}
+
+impl From<ContentError> for AttemptError {
+    fn from(error: ContentError) -> Self {
+        Self::Content(error)
+    }
+}
+
+impl From<ThreadEnded> for AttemptError {
+    fn from(_: ThreadEnded) -> Self {
+        Self::StagingStopped
+    }
+}
+
+/// Why a download failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReceiveError {
+    /// Every validated source failed.
+    #[error("every source of {game} failed")]
+    AllSourcesFailed {
+        /// The game asked for.
+        game: GameId,
+        /// One failure per attempt, in order.
+        attempts: Vec<AttemptFailure>,
+    },
+    /// The state on this machine's disk, or the disk itself.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The operation was cancelled.
+    #[error("cancelled")]
+    Cancelled,
+    /// A fault inside lanspread, such as a task that ended abnormally.
+    #[error("internal fault: {0}")]
+    Internal(String),
+}
+
+impl From<LocalError> for ReceiveError {
+    fn from(error: LocalError) -> Self {
+        Self::Store(error.into())
+    }
+}

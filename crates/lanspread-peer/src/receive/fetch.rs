@@ -1,0 +1,245 @@
+//! A peer as a source of chunks: agrees on the files, requests chunks ahead of those that have arrived, and receives
+//! them.
+//!
+//! Anything that does not match the requests ends the source, so a chunk is never shorter or longer than requested:
+//! more or fewer bytes, data that was not requested, silence, and keep-alives without progress.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use lanspread_proto::WireError;
+use lanspread_proto::chunk::{Buffers, ChunkItem, ChunkMessage, ChunkRequest, Incoming, Outgoing};
+use lanspread_proto::connection::Connection;
+use lanspread_proto::message::{Hello, Reply, Request};
+use lanspread_store::state::chunks::Chunk;
+use lanspread_types::content::RootFile;
+use lanspread_types::ids::{GameId, GameVersion, PeerId};
+use lanspread_types::limits;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::receive::chunk_source::{ChunkSource, FetchError, OpenSource, Wanted};
+use crate::receive::chunk_writer::ChunkWrite;
+use crate::transport::dial::dial;
+use crate::transport::socket::Socket;
+use crate::trust::select::PeerOffer;
+
+/// Opens peers as sources of chunks.
+pub(crate) struct Dialling {
+    pub(crate) ours: Hello,
+    /// How long a peer may send nothing before it is given up.
+    pub(crate) idle_timeout: Duration,
+}
+
+impl OpenSource for Dialling {
+    type Source = PeerChunks<Socket>;
+
+    async fn open(&self, source: &PeerOffer, wanted: Wanted<'_>) -> Result<Self::Source, WireError> {
+        let mut connection = dial(&source.address.into(), &self.ours).await?.connection;
+        connection.set_idle_timeout(self.idle_timeout);
+        PeerChunks::agree(connection, source.id, wanted).await
+    }
+}
+
+/// A peer that has agreed to send chunks.
+pub(crate) struct PeerChunks<S> {
+    connection: Connection<S>,
+    agreement: Agreement,
+}
+
+impl<S: AsyncRead + AsyncWrite> PeerChunks<S> {
+    /// Checks the peer's identity, and that its files are the wanted ones.
+    pub(crate) async fn agree(
+        mut connection: Connection<S>,
+        id: PeerId,
+        wanted: Wanted<'_>,
+    ) -> Result<Self, WireError> {
+        if connection.theirs.peer != id {
+            return Err(WireError::OtherPeer);
+        }
+        let agreement = agree(&mut connection, wanted.game, wanted.version, wanted.files).await?;
+        Ok(Self { connection, agreement })
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Send + 'static> ChunkSource for PeerChunks<S> {
+    fn fingerprints(&self) -> &[u64] {
+        &self.agreement.fingerprints
+    }
+
+    async fn fetch(
+        &mut self,
+        orders: &mut mpsc::Receiver<Chunk>,
+        writes: mpsc::Sender<ChunkWrite>,
+        buffers: &Buffers,
+        arrived_bytes: &AtomicU64,
+    ) -> Result<(), FetchError> {
+        fetch(&mut self.connection, &self.agreement, orders, writes, buffers, arrived_bytes).await
+    }
+}
+
+/// What a source and the receiver agreed on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Agreement {
+    /// The source's number of each wanted file.
+    numbers: Vec<u32>,
+    /// The source's fingerprint of each wanted file.
+    pub(crate) fingerprints: Vec<u64>,
+}
+
+/// Asks for the list of files and compares it with the files of the download. If they differ by now, the peer is
+/// refused as a source.
+async fn agree<S: AsyncRead + AsyncWrite>(
+    connection: &mut Connection<S>,
+    game: &GameId,
+    version: &GameVersion,
+    files: &[RootFile],
+) -> Result<Agreement, WireError> {
+    connection.send(&Request::Download { game: game.clone(), version: version.clone() }).await?;
+    let mut theirs = BTreeMap::new();
+    let mut count: u32 = 0;
+    loop {
+        let (part, more) = match connection.receive("reply", limits::REPLY_DEADLINE).await? {
+            Some(Reply::DownloadReady { files, more }) => (files, more),
+            Some(Reply::Refused(refusal)) => return Err(WireError::Refused(refusal)),
+            Some(_) => {
+                return Err(WireError::Unexpected { expected: "download ready", got: "another reply" });
+            }
+            None => return Err(WireError::Closed),
+        };
+        for offered in part {
+            theirs.insert(offered.file, (count, offered.fingerprint));
+            count += 1;
+            if count as usize > files.len() {
+                break;
+            }
+        }
+        if !more || count as usize > files.len() {
+            break;
+        }
+    }
+    let agreed: Option<Vec<(u32, u64)>> = files.iter().map(|file| theirs.get(file).copied()).collect();
+    match agreed {
+        Some(agreed) if count as usize == files.len() => {
+            let (numbers, fingerprints) = agreed.into_iter().unzip();
+            Ok(Agreement { numbers, fingerprints })
+        }
+        _ => Err(WireError::Unexpected { expected: "the files it reported before", got: "other files" }),
+    }
+}
+
+/// Fetches the chunks in `orders`, until `orders` is closed and every ordered chunk has arrived.
+async fn fetch<S: AsyncRead + AsyncWrite>(
+    connection: &mut Connection<S>,
+    agreement: &Agreement,
+    orders: &mut mpsc::Receiver<Chunk>,
+    writes: mpsc::Sender<ChunkWrite>,
+    buffers: &Buffers,
+    arrived_bytes: &AtomicU64,
+) -> Result<(), FetchError> {
+    let (mut incoming, mut outgoing) = connection.halves();
+    let (asked, expected) = mpsc::channel(limits::CHUNKS_AHEAD);
+    tokio::try_join!(
+        ask(&mut outgoing, &agreement.numbers, orders, asked),
+        take(&mut incoming, expected, writes, buffers, arrived_bytes),
+    )?;
+    Ok(())
+}
+
+async fn ask<S: AsyncWrite>(
+    outgoing: &mut Outgoing<'_, S>,
+    numbers: &[u32],
+    orders: &mut mpsc::Receiver<Chunk>,
+    asked: mpsc::Sender<Chunk>,
+) -> Result<(), FetchError> {
+    while let Some(chunk) = orders.recv().await {
+        let file = numbers.get(chunk.file).copied().unwrap_or(u32::MAX);
+        // The receiving half must expect the chunk first: the answer may arrive before this task continues.
+        if asked.send(chunk).await.is_err() {
+            return Ok(());
+        }
+        outgoing.message(&ChunkRequest { file, offset: chunk.offset, length: chunk.length }).await?;
+        outgoing.flush().await?;
+    }
+    Ok(())
+}
+
+async fn take<S: AsyncRead>(
+    incoming: &mut Incoming<'_, S>,
+    mut expected: mpsc::Receiver<Chunk>,
+    writes: mpsc::Sender<ChunkWrite>,
+    buffers: &Buffers,
+    arrived_bytes: &AtomicU64,
+) -> Result<(), FetchError> {
+    loop {
+        let chunk = tokio::select! {
+            biased;
+            chunk = expected.recv() => match chunk {
+                Some(chunk) => chunk,
+                None => return Ok(()),
+            },
+            // The writer refused the last chunk, and without a next one no failed send would show it.
+            () = writes.closed() => return Err(FetchError::WriterStopped),
+            begins = incoming.begins() => {
+                let got = "data that was not requested";
+                return Err(if begins? {
+                    WireError::Unexpected { expected: "nothing", got }
+                } else {
+                    WireError::Closed
+                }
+                .into());
+            }
+        };
+        take_chunk(incoming, chunk, &writes, buffers, arrived_bytes).await?;
+    }
+}
+
+async fn take_chunk<S: AsyncRead>(
+    incoming: &mut Incoming<'_, S>,
+    chunk: Chunk,
+    writes: &mpsc::Sender<ChunkWrite>,
+    buffers: &Buffers,
+    arrived_bytes: &AtomicU64,
+) -> Result<(), FetchError> {
+    let wrong = |got| WireError::Totals { what: "bytes of a chunk", expected: chunk.length, got };
+    let mut received = 0;
+    let mut moved = Instant::now();
+    loop {
+        let write = match incoming.item(buffers.take()).await? {
+            ChunkItem::Data(data) => {
+                let offset = chunk.offset + received;
+                received += data.len() as u64;
+                if received > chunk.length {
+                    return Err(wrong(received).into());
+                }
+                arrived_bytes.fetch_add(data.len() as u64, Ordering::Relaxed);
+                moved = Instant::now();
+                ChunkWrite::Data { chunk, offset, data }
+            }
+            ChunkItem::Control(ChunkMessage::End { checksum }) if received == chunk.length => {
+                ChunkWrite::End { chunk, checksum }
+            }
+            ChunkItem::Control(ChunkMessage::End { .. }) => return Err(wrong(received).into()),
+            ChunkItem::Control(ChunkMessage::Failed(refusal)) => {
+                return Err(WireError::Refused(refusal).into());
+            }
+            ChunkItem::Control(ChunkMessage::KeepAlive) => {
+                if moved.elapsed() > limits::STREAM_STALL_DEADLINE {
+                    let after = limits::STREAM_STALL_DEADLINE;
+                    return Err(WireError::Timeout { what: "progress", after }.into());
+                }
+                continue;
+            }
+        };
+        let is_last = matches!(write, ChunkWrite::End { .. });
+        writes.send(write).await.map_err(|_| FetchError::WriterStopped)?;
+        if is_last {
+            return Ok(());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,371 @@
+//! Decides which source sends which chunk. Pure: it turns events into decisions, without socket, disk or clock.
+//!
+//! Rules:
+//! - A chunk is assigned to at most one source at a time, and is fetched once unless its source's file changes. When a
+//!   source ends, the chunks that it owes return to the pool, so one working source is enough to complete the download.
+//! - The source that owes the fewest chunks gets the first waiting one. No source owes more than
+//!   [`limits::CHUNKS_AHEAD`] chunks. While a source opens for the first time, no source takes more than its share, so
+//!   that the first one to answer does not take everything. A source that is late is no longer waited for.
+//! - An open source for which there is no more work is closed, which frees its place for other receivers.
+//! - When no chunk is waiting, a slow source is interrupted if an idle one could fetch all chunks that it owes, from
+//!   their beginning, in less than half the time. Each chunk is taken over at most once, and does not return to the
+//!   source that it was taken from while another one is left, so chunks do not move back and forth.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
+
+use lanspread_store::state::chunks::{Chunk, Chunks};
+use lanspread_types::limits;
+
+/// Index of a source in the list of validated peers.
+pub(crate) type SourceId = usize;
+
+/// What a source is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Not connected; may be opened.
+    Resting,
+    Opening,
+    /// May be given chunks.
+    Open,
+    /// Asked to end; the chunks that it owes return when it has ended.
+    Closing,
+    /// Failed; will be tried again later.
+    Waiting,
+    /// Never tried again.
+    Gone,
+}
+
+#[derive(Debug, Clone)]
+struct Source {
+    phase: Phase,
+    /// Whether it was ever open, or is late and no longer waited for.
+    known: bool,
+    /// The chunks that it owes, in the order of the requests.
+    owed: VecDeque<usize>,
+    /// Number of chunks that it was given, without those that returned.
+    taken: usize,
+    /// Failures in a row, without a whole chunk between them.
+    failures: u32,
+    /// Bytes of the owed chunks that have arrived.
+    arrived: u64,
+    /// Bytes per second, once measured; and the highest rate so far.
+    rate: Option<u64>,
+    best_rate: u64,
+    done_chunks: u64,
+    done_bytes: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Waiting,
+    With(SourceId),
+    Done,
+}
+
+/// Why a source ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// It was asked to.
+    Asked,
+    /// It failed and may be tried again.
+    Failed,
+    /// It failed in a way that another try cannot change.
+    Hopeless,
+}
+
+/// The plan of one download.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    chunks: Vec<Chunk>,
+    states: Vec<State>,
+    /// The source from which a chunk was taken because it was too slow.
+    taken_from: Vec<Option<SourceId>>,
+    waiting: BTreeSet<usize>,
+    done: usize,
+    /// Number of chunks that were missing when the plan was made.
+    missing_at_first: usize,
+    sources: Vec<Source>,
+    open_max: usize,
+}
+
+impl Plan {
+    /// Makes a plan for chunks, of which some may be done already. At most `open_max` sources are open at a time.
+    pub(crate) fn new(
+        chunks: &Chunks,
+        is_here: impl Fn(&Chunk) -> bool,
+        sources: usize,
+        open_max: usize,
+    ) -> Self {
+        let chunks = chunks.all().to_vec();
+        let states: Vec<State> =
+            chunks.iter().map(|chunk| if is_here(chunk) { State::Done } else { State::Waiting }).collect();
+        let waiting: BTreeSet<usize> =
+            (0..chunks.len()).filter(|chunk| states[*chunk] == State::Waiting).collect();
+        let source = Source {
+            phase: Phase::Resting,
+            known: false,
+            owed: VecDeque::new(),
+            taken: 0,
+            failures: 0,
+            arrived: 0,
+            rate: None,
+            best_rate: 0,
+            done_chunks: 0,
+            done_bytes: 0,
+        };
+        Self {
+            taken_from: vec![None; chunks.len()],
+            done: chunks.len() - waiting.len(),
+            missing_at_first: waiting.len(),
+            chunks,
+            states,
+            waiting,
+            sources: vec![source; sources],
+            open_max: open_max.max(1),
+        }
+    }
+
+    /// Whether all chunks are done.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.done == self.chunks.len()
+    }
+
+    /// Whether chunks are missing and no source is left to fetch them from.
+    pub(crate) fn is_hopeless(&self) -> bool {
+        !self.is_complete() && self.sources.iter().all(|source| source.phase == Phase::Gone)
+    }
+
+    /// Bytes that have arrived, including those of incomplete chunks.
+    pub(crate) fn here_bytes(&self) -> u64 {
+        let done = self.chunks.iter().filter(|chunk| self.states[chunk.id] == State::Done);
+        let whole: u64 = done.map(|chunk| chunk.length).sum();
+        whole + self.sources.iter().map(|source| source.arrived.min(self.owed_bytes(source))).sum::<u64>()
+    }
+
+    fn owed_bytes(&self, source: &Source) -> u64 {
+        source.owed.iter().map(|chunk| self.chunks[*chunk].length).sum()
+    }
+
+    /// Number of chunks that a source has delivered, and their bytes.
+    pub(crate) fn share(&self, source: SourceId) -> (u64, u64) {
+        (self.sources[source].done_chunks, self.sources[source].done_bytes)
+    }
+
+    /// Number of sources that are sending.
+    pub(crate) fn sending(&self) -> usize {
+        self.sources.iter().filter(|source| source.phase == Phase::Open && !source.owed.is_empty()).count()
+    }
+
+    /// Failures of a source in a row.
+    pub(crate) fn failures(&self, source: SourceId) -> u32 {
+        self.sources[source].failures
+    }
+
+    /// The next source to connect to, if there is work for one more: the one with the fewest failures in a row, then
+    /// the fastest.
+    pub(crate) fn open_next(&mut self) -> Option<SourceId> {
+        let active = self.count(|source| matches!(source.phase, Phase::Opening | Phase::Open));
+        if active >= self.open_max || active >= self.chunks.len() - self.done {
+            return None;
+        }
+        let resting = (0..self.sources.len()).filter(|id| self.sources[*id].phase == Phase::Resting);
+        let next = resting
+            .filter(|id| self.waiting.iter().any(|chunk| self.may_have(*id, *chunk)))
+            .min_by_key(|id| {
+                let source = &self.sources[*id];
+                (source.failures, u64::MAX - source.rate.unwrap_or(u64::MAX), *id)
+            })?;
+        self.sources[next].phase = Phase::Opening;
+        Some(next)
+    }
+
+    /// A source is connected. The chunks in `dropped`, which it delivered from files that have changed since, must be
+    /// fetched again.
+    pub(crate) fn opened(&mut self, source: SourceId, dropped: &[usize]) {
+        for chunk in dropped {
+            if self.states[*chunk] == State::Done {
+                self.states[*chunk] = State::Waiting;
+                self.waiting.insert(*chunk);
+                self.done -= 1;
+            }
+        }
+        let opened = &mut self.sources[source];
+        if opened.phase == Phase::Opening {
+            opened.phase = Phase::Open;
+        }
+        opened.known = true;
+    }
+
+    /// A source takes too long to open: the others may take its share.
+    pub(crate) fn late(&mut self, source: SourceId) {
+        self.sources[source].known = true;
+    }
+
+    /// Assigns the next chunk: returns it and the source to request it from.
+    pub(crate) fn assign(&mut self) -> Option<(SourceId, Chunk)> {
+        let active = self.count(|source| matches!(source.phase, Phase::Opening | Phase::Open));
+        let is_opening = self.sources.iter().any(|source| source.phase == Phase::Opening && !source.known);
+        let share = if is_opening { self.missing_at_first.div_ceil(active.max(1)) } else { usize::MAX };
+        let mut open: Vec<SourceId> = (0..self.sources.len())
+            .filter(|id| {
+                let source = &self.sources[*id];
+                source.phase == Phase::Open
+                    && source.owed.len() < limits::CHUNKS_AHEAD
+                    && source.taken < share
+            })
+            .collect();
+        open.sort_by_key(|id| (self.sources[*id].owed.len(), self.sources[*id].taken, *id));
+        for id in open {
+            let Some(chunk) = self.waiting.iter().copied().find(|chunk| self.may_have(id, *chunk)) else {
+                continue;
+            };
+            self.waiting.remove(&chunk);
+            self.states[chunk] = State::With(id);
+            self.sources[id].owed.push_back(chunk);
+            self.sources[id].taken += 1;
+            return Some((id, self.chunks[chunk]));
+        }
+        None
+    }
+
+    /// Marks one open source that has no more work as closing, and returns it.
+    pub(crate) fn close_next(&mut self) -> Option<SourceId> {
+        let idle = (0..self.sources.len()).find(|id| {
+            let source = &self.sources[*id];
+            source.phase == Phase::Open
+                && source.owed.is_empty()
+                && !self.waiting.iter().any(|chunk| self.may_have(*id, *chunk))
+        })?;
+        self.sources[idle].phase = Phase::Closing;
+        Some(idle)
+    }
+
+    /// A source has delivered a whole chunk. Returns false if it did not owe the chunk, which would be an internal
+    /// fault.
+    pub(crate) fn finished(&mut self, source: SourceId, chunk: usize) -> bool {
+        if self.states.get(chunk) != Some(&State::With(source)) {
+            return false;
+        }
+        let length = self.chunks[chunk].length;
+        self.states[chunk] = State::Done;
+        self.done += 1;
+        let bringer = &mut self.sources[source];
+        bringer.owed.retain(|owed| *owed != chunk);
+        bringer.arrived = bringer.arrived.saturating_sub(length);
+        bringer.failures = 0;
+        bringer.done_chunks += 1;
+        bringer.done_bytes += length;
+        true
+    }
+
+    /// A source has ended, its writer included. The chunks that it owes return to the pool.
+    pub(crate) fn ended(&mut self, source: SourceId, ending: Ending) {
+        let ended = &mut self.sources[source];
+        let owed = std::mem::take(&mut ended.owed);
+        ended.taken -= owed.len();
+        ended.arrived = 0;
+        // If the source was asked to end, a failure in the meantime does not count against it.
+        let asked = ending == Ending::Asked || ended.phase == Phase::Closing;
+        ended.phase = match ending {
+            Ending::Hopeless => Phase::Gone,
+            _ if asked => Phase::Resting,
+            _ => {
+                ended.failures += 1;
+                if ended.failures >= limits::SOURCE_FAILURES_MAX { Phase::Gone } else { Phase::Waiting }
+            }
+        };
+        for chunk in owed {
+            self.states[chunk] = State::Waiting;
+            self.waiting.insert(chunk);
+        }
+    }
+
+    /// Whether a source failed and will be tried again.
+    pub(crate) fn is_waiting(&self, source: SourceId) -> bool {
+        self.sources[source].phase == Phase::Waiting
+    }
+
+    /// A failed source may be tried again.
+    pub(crate) fn wake(&mut self, source: SourceId) {
+        if self.is_waiting(source) {
+            self.sources[source].phase = Phase::Resting;
+        }
+    }
+
+    /// Bytes of the chunks that a source owes have arrived.
+    pub(crate) fn arrived(&mut self, source: SourceId, bytes: u64) {
+        let source = &mut self.sources[source];
+        source.arrived = source.arrived.saturating_add(bytes);
+    }
+
+    /// `bytes` arrived from a source `within` a time in which it owed chunks.
+    pub(crate) fn measured(&mut self, source: SourceId, bytes: u64, within: Duration) {
+        let source = &mut self.sources[source];
+        let rate = blend(source.rate, bytes, within);
+        source.rate = Some(rate);
+        source.best_rate = source.best_rate.max(rate);
+    }
+
+    /// Whether a source owes chunks.
+    pub(crate) fn is_busy(&self, source: SourceId) -> bool {
+        !self.sources[source].owed.is_empty()
+    }
+
+    /// Marks one source that is too slow as closing while another source is idle, and returns it.
+    pub(crate) fn take_over(&mut self) -> Option<SourceId> {
+        if !self.waiting.is_empty() {
+            return None;
+        }
+        let best_rate = self.sources.iter().map(|source| source.best_rate).max().unwrap_or_default();
+        let fastest = self
+            .sources
+            .iter()
+            .filter(|source| matches!(source.phase, Phase::Resting | Phase::Open) && source.owed.is_empty())
+            // A source that was never measured is assumed to be as fast as the best rate so far.
+            .map(|source| source.rate.unwrap_or(best_rate))
+            .max()?;
+        let slow = (0..self.sources.len()).find(|id| {
+            let source = &self.sources[*id];
+            let owed = self.owed_bytes(source);
+            source.phase == Phase::Open
+                && source.owed.iter().all(|chunk| self.taken_from[*chunk].is_none())
+                && source.rate.is_some_and(|rate| {
+                    is_worth_taking(owed, fastest, owed.saturating_sub(source.arrived), rate)
+                })
+        })?;
+        for chunk in &self.sources[slow].owed {
+            self.taken_from[*chunk] = Some(slow);
+        }
+        self.sources[slow].phase = Phase::Closing;
+        Some(slow)
+    }
+
+    fn count(&self, which: impl Fn(&Source) -> bool) -> usize {
+        self.sources.iter().filter(|source| which(source)).count()
+    }
+
+    /// Whether a source may be given a waiting chunk.
+    fn may_have(&self, source: SourceId, chunk: usize) -> bool {
+        self.taken_from[chunk] != Some(source)
+            || (0..self.sources.len()).all(|id| id == source || self.sources[id].phase == Phase::Gone)
+    }
+}
+
+/// Blends a measurement into a rate, so that a short pause changes it little and a long one much.
+fn blend(rate: Option<u64>, bytes: u64, within: Duration) -> u64 {
+    let micros = within.as_micros().max(1);
+    let now = u64::try_from(u128::from(bytes) * 1_000_000 / micros).unwrap_or(u64::MAX);
+    rate.map_or(now, |rate| rate - rate / 8 + now / 8)
+}
+
+/// Whether `all` bytes at `fast` bytes per second take less than half the time of the bytes `left` at `slow`, and
+/// whether that time is long enough to be worth a new connection.
+fn is_worth_taking(all: u64, fast: u64, left: u64, slow: u64) -> bool {
+    let [all, fast, left, slow] = [all, fast, left, slow].map(u128::from);
+    let needs_long = left > slow * u128::from(limits::TAKEOVER_MIN.as_secs());
+    left > 0 && needs_long && 2 * all * slow < left * fast
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,377 @@
+//! The plan under any order of events: every chunk is done exactly once, and the download ends while one source works.
+
+use lanspread_types::content::RootFile;
+use proptest::prelude::*;
+
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn chunks(count: u64) -> Chunks {
+    Chunks::of(&[RootFile { name: "a.eti".to_owned(), size: 10 * count }], 10)
+}
+
+fn plan(chunk_count: u64, sources: usize) -> Plan {
+    Plan::new(&chunks(chunk_count), |_| false, sources, limits::DOWNLOAD_SOURCES_MAX)
+}
+
+fn open_all(plan: &mut Plan) -> Vec<SourceId> {
+    let opening: Vec<_> = std::iter::from_fn(|| plan.open_next()).collect();
+    for source in &opening {
+        plan.opened(*source, &[]);
+    }
+    opening
+}
+
+fn assign_all(plan: &mut Plan) -> Vec<(SourceId, usize)> {
+    std::iter::from_fn(|| plan.assign()).map(|(source, chunk)| (source, chunk.id)).collect()
+}
+
+#[test]
+fn two_equal_sources_get_two_of_four_chunks_each_no_matter_which_answers_first() {
+    for first in [0, 1] {
+        let mut plan = plan(4, 2);
+        assert_eq!([plan.open_next(), plan.open_next()], [Some(0), Some(1)]);
+        plan.opened(first, &[]);
+        assert_eq!(assign_all(&mut plan), [(first, 0), (first, 1)]);
+        // The first source is done with both chunks before the other one has opened.
+        assert!(plan.finished(first, 0) && plan.finished(first, 1));
+        assert_eq!(assign_all(&mut plan), []);
+        assert_eq!(plan.close_next(), None, "chunks are waiting, so it may still be needed");
+        plan.opened(1 - first, &[]);
+        // Both are open now, and the source with fewer chunks gets the next one.
+        assert_eq!(plan.assign().map(|(source, chunk)| (source, chunk.id)), Some((1 - first, 2)));
+    }
+    let mut plan = plan(4, 2);
+    open_all(&mut plan);
+    assert_eq!(assign_all(&mut plan), [(0, 0), (1, 1), (0, 2), (1, 3)]);
+}
+
+#[test]
+fn when_an_awaited_source_fails_the_other_takes_its_share() {
+    let mut plan = plan(4, 2);
+    while plan.open_next().is_some() {}
+    plan.opened(0, &[]);
+    assign_all(&mut plan);
+    assert!(plan.finished(0, 0) && plan.finished(0, 1));
+    plan.ended(1, Ending::Failed);
+    assert_eq!(assign_all(&mut plan), [(0, 2), (0, 3)]);
+}
+
+#[test]
+fn a_late_source_is_not_waited_for_but_still_used() {
+    let mut plan = plan(6, 2);
+    while plan.open_next().is_some() {}
+    plan.opened(0, &[]);
+    for expected in [[(0, 0), (0, 1)].as_slice(), &[(0, 2)], &[]] {
+        assert_eq!(assign_all(&mut plan), expected, "no more than its share");
+        let _ = expected.first().map(|(source, chunk)| plan.finished(*source, *chunk));
+    }
+    plan.late(1);
+    assert_eq!(assign_all(&mut plan).len(), 1, "as many as it may owe");
+    plan.opened(1, &[]);
+    assert_eq!(assign_all(&mut plan), [(1, 4), (1, 5)]);
+}
+
+#[test]
+fn a_failed_source_returns_its_chunks_and_is_tried_a_limited_number_of_times() {
+    let mut plan = plan(3, 2);
+    open_all(&mut plan);
+    assert_eq!(assign_all(&mut plan), [(0, 0), (1, 1), (0, 2)]);
+    plan.ended(0, Ending::Failed);
+    assert_eq!(assign_all(&mut plan), [(1, 0)]);
+    for _ in 1..limits::SOURCE_FAILURES_MAX {
+        assert!(plan.is_waiting(0));
+        plan.wake(0);
+        assert_eq!(plan.open_next(), Some(0));
+        plan.ended(0, Ending::Failed);
+    }
+    assert!(!plan.is_waiting(0));
+    assert_eq!(plan.open_next(), None);
+    assert!(!plan.is_hopeless());
+    plan.ended(1, Ending::Hopeless);
+    assert!(plan.is_hopeless());
+}
+
+#[test]
+fn a_source_that_delivers_a_chunk_between_failures_is_not_given_up() {
+    let mut plan = plan(20, 1);
+    for round in 0..10 {
+        plan.wake(0);
+        assert_eq!(open_all(&mut plan), [0]);
+        assign_all(&mut plan);
+        assert!(plan.finished(0, round));
+        plan.ended(0, Ending::Failed);
+        assert!(!plan.is_hopeless(), "round {round}");
+    }
+}
+
+#[test]
+fn no_more_sources_are_opened_than_there_are_chunks_or_places() {
+    assert_eq!(open_all(&mut plan(2, 5)).len(), 2);
+    assert_eq!(open_all(&mut plan(1000, 100)).len(), limits::DOWNLOAD_SOURCES_MAX);
+    assert_eq!(open_all(&mut plan(0, 3)).len(), 0);
+    assert!(plan(0, 3).is_complete());
+}
+
+#[test]
+fn chunks_from_a_changed_source_are_fetched_again() {
+    let mut plan = plan(2, 2);
+    open_all(&mut plan);
+    assign_all(&mut plan);
+    assert!(plan.finished(0, 0));
+    plan.ended(0, Ending::Failed);
+    plan.wake(0);
+    // The other one owes the last chunk, and one source is enough for one chunk.
+    assert_eq!(plan.open_next(), None);
+    plan.opened(0, &[0, 1]);
+    assert_eq!(plan.here_bytes(), 0);
+    assert_eq!(assign_all(&mut plan), [(1, 0)], "a chunk that is not done is not dropped");
+}
+
+/// Two sources that owe the same, one of them slow.
+fn slow_and_idle(fast_rate: u64, slow_rate: u64) -> Plan {
+    let mut plan =
+        Plan::new(&Chunks::of(&[RootFile { name: String::new(), size: 2000 }], 1000), |_| false, 2, 8);
+    open_all(&mut plan);
+    assign_all(&mut plan);
+    plan.measured(0, fast_rate, SECOND);
+    plan.measured(1, slow_rate, SECOND);
+    assert!(plan.finished(0, 0));
+    assert_eq!(plan.close_next(), Some(0));
+    plan.ended(0, Ending::Asked);
+    plan
+}
+
+#[test]
+fn an_idle_source_takes_over_from_a_much_slower_one_once() {
+    let mut plan = slow_and_idle(500, 10);
+    assert_eq!(plan.take_over(), Some(1));
+    assert_eq!(plan.take_over(), None, "it is being interrupted already");
+    assert!(assign_all(&mut plan).is_empty(), "not before the slow one has stopped writing");
+    plan.ended(1, Ending::Asked);
+    assert_eq!(plan.open_next(), Some(0), "not the one it was taken from");
+    assert_eq!(plan.open_next(), None);
+    plan.opened(0, &[]);
+    assert_eq!(assign_all(&mut plan), [(0, 1)]);
+    plan.measured(0, 0, 100 * SECOND);
+    assert_eq!(plan.take_over(), None, "a chunk is taken over once");
+    plan.ended(0, Ending::Hopeless);
+    assert_eq!(open_all(&mut plan), [1], "it is the last source left");
+    assert_eq!(assign_all(&mut plan), [(1, 1)]);
+}
+
+#[test]
+fn a_chunk_that_was_complete_before_its_source_stopped_is_done() {
+    let mut plan = slow_and_idle(500, 10);
+    assert_eq!(plan.take_over(), Some(1));
+    assert!(plan.finished(1, 1));
+    plan.ended(1, Ending::Asked);
+    assert!(plan.is_complete());
+    assert!(!plan.finished(1, 1), "and only once");
+}
+
+/// The rule at its limits: bytes to fetch again, rate of the idle source, bytes left, rate of the slow source.
+#[test]
+fn taking_over_pays_only_when_it_takes_less_than_half_the_time() {
+    for (all, fast, left, slow, expected) in [
+        (1000, 100, 1000, 49, true),
+        (1000, 100, 1000, 50, false),
+        (1000, 100, 1000, 100, false),
+        (1000, 100, 1000, 0, true),
+        (1000, 0, 1000, 0, false),
+        // Nearly done: little is left.
+        (1000, 100, 400, 20, false),
+        (1000, 100, 401, 20, true),
+        (1000, 1_000_000, 0, 0, false),
+        // Less than two seconds are not worth it.
+        (1000, 1_000_000, 1000, 500, false),
+        (1000, 1_000_000, 1001, 500, true),
+        (u64::MAX, u64::MAX, u64::MAX, 1, true),
+    ] {
+        assert_eq!(is_worth_taking(all, fast, left, slow), expected, "{all} {fast} {left} {slow}");
+    }
+    for (fast, slow, expected) in [(500, 10, Some(1)), (19, 10, None)] {
+        assert_eq!(slow_and_idle(fast, slow).take_over(), expected);
+    }
+    // A source that was never measured is assumed to be as fast as the best rate so far.
+    let files = [RootFile { name: String::new(), size: 2000 }];
+    let mut plan = Plan::new(&Chunks::of(&files, 1000), |_| false, 2, 8);
+    open_all(&mut plan);
+    assign_all(&mut plan);
+    assert!(plan.finished(0, 0));
+    plan.measured(1, 400, SECOND);
+    assert_eq!(plan.take_over(), None);
+    (0..10).for_each(|_| plan.measured(1, 0, SECOND));
+    assert_eq!(plan.take_over(), Some(1));
+}
+
+#[test]
+fn a_rate_forgets_a_short_pause_and_not_a_long_one() {
+    let mut rate = blend(None, 800, SECOND);
+    assert_eq!(rate, 800);
+    rate = blend(Some(rate), 0, SECOND);
+    assert_eq!(rate, 700);
+    for _ in 0..20 {
+        rate = blend(Some(rate), 0, SECOND);
+    }
+    assert!(rate < 100, "{rate}");
+}
+
+/// One event, which is ignored if it cannot happen at that moment.
+#[derive(Debug, Clone, Copy)]
+enum Event {
+    Opened(usize),
+    Finished(usize),
+    Failed(usize),
+    Hopeless(usize),
+    Measured(usize, u64),
+    Woken(usize),
+    /// A source opens and its files have changed: the chunks that it delivered are dropped.
+    Changed(usize),
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        3 => (0usize..4).prop_map(Event::Opened),
+        6 => (0usize..4).prop_map(Event::Finished),
+        2 => (0usize..4).prop_map(Event::Failed),
+        1 => (1usize..4).prop_map(Event::Hopeless),
+        3 => (0usize..4, 0u64..2000).prop_map(|(source, bytes)| Event::Measured(source, bytes)),
+        1 => (0usize..4).prop_map(Event::Woken),
+        1 => (0usize..4).prop_map(Event::Changed),
+    ]
+}
+
+/// The world around a plan: the events decide what the sources do, the plan decides what they are asked to do.
+struct World {
+    plan: Plan,
+    /// Asked to open and not answered yet.
+    opening: BTreeSet<usize>,
+    open: BTreeSet<usize>,
+    /// Asked to close.
+    closing: BTreeSet<usize>,
+    owed: Vec<VecDeque<usize>>,
+    brought: Vec<Option<usize>>,
+}
+
+impl World {
+    fn new(chunk_count: u64, sources: usize) -> Self {
+        Self {
+            plan: plan(chunk_count, sources),
+            opening: BTreeSet::new(),
+            open: BTreeSet::new(),
+            closing: BTreeSet::new(),
+            owed: vec![VecDeque::new(); sources],
+            brought: vec![None; usize::try_from(chunk_count).unwrap()],
+        }
+    }
+
+    /// Carries out the plan's decisions, as the transfer does.
+    fn settle(&mut self) {
+        while let Some(source) = self.plan.open_next() {
+            assert!(!self.open.contains(&source) && self.opening.insert(source));
+        }
+        while let Some((source, chunk)) = self.plan.assign() {
+            assert!(self.open.contains(&source) && !self.closing.contains(&source));
+            assert!(
+                self.owed.iter().all(|owed| !owed.contains(&chunk.id)),
+                "a chunk is with one source at a time"
+            );
+            assert_eq!(self.brought[chunk.id], None, "a chunk that is done is not fetched again");
+            self.owed[source].push_back(chunk.id);
+            assert!(self.owed[source].len() <= limits::CHUNKS_AHEAD);
+        }
+        while let Some(source) = self.plan.take_over().or_else(|| self.plan.close_next()) {
+            assert!(self.open.contains(&source) && self.closing.insert(source));
+        }
+    }
+
+    fn end(&mut self, source: usize, ending: Ending) {
+        self.opening.remove(&source);
+        self.open.remove(&source);
+        self.closing.remove(&source);
+        self.owed[source].clear();
+        self.plan.ended(source, ending);
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Opened(source) if self.opening.remove(&source) => {
+                self.open.insert(source);
+                self.plan.opened(source, &[]);
+            }
+            Event::Changed(source) if self.opening.remove(&source) => {
+                self.open.insert(source);
+                let dropped: Vec<usize> =
+                    (0..self.brought.len()).filter(|chunk| self.brought[*chunk] == Some(source)).collect();
+                for chunk in &dropped {
+                    self.brought[*chunk] = None;
+                }
+                self.plan.opened(source, &dropped);
+            }
+            Event::Finished(source) => match self.owed[source].pop_front() {
+                Some(chunk) => {
+                    assert!(self.plan.finished(source, chunk));
+                    self.brought[chunk] = Some(source);
+                }
+                None if self.closing.contains(&source) => self.end(source, Ending::Asked),
+                None => {}
+            },
+            Event::Failed(source) if self.opening.contains(&source) || self.open.contains(&source) => {
+                self.end(source, Ending::Failed);
+            }
+            Event::Hopeless(source) if self.opening.contains(&source) || self.open.contains(&source) => {
+                self.end(source, Ending::Hopeless);
+            }
+            Event::Measured(source, bytes) if self.open.contains(&source) => {
+                self.plan.arrived(source, bytes / 100);
+                self.plan.measured(source, bytes, SECOND);
+            }
+            Event::Woken(source) => self.plan.wake(source),
+            _ => {}
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    /// Under any order of events, no chunk is with two sources or fetched again when it is done. Once no more faults
+    /// happen, every chunk arrives or no source is left.
+    #[test]
+    fn every_chunk_arrives_once_under_any_order_of_events(
+        chunk_count in 0u64..12,
+        sources in 1usize..5,
+        events in proptest::collection::vec(event(), 0..120),
+    ) {
+        let mut world = World::new(chunk_count, sources);
+        world.settle();
+        for event in events {
+            let (Event::Opened(source) | Event::Finished(source) | Event::Failed(source) | Event::Hopeless(source)
+                | Event::Measured(source, _) | Event::Woken(source) | Event::Changed(source)) = event;
+            if source < sources {
+                world.happen(event);
+                world.settle();
+            }
+        }
+        // From here on every source works without faults.
+        for _ in 0..1000 {
+            if world.plan.is_complete() || world.plan.is_hopeless() {
+                break;
+            }
+            for source in 0..sources {
+                for event in [Event::Woken(source), Event::Opened(source), Event::Finished(source)] {
+                    world.happen(event);
+                    world.settle();
+                }
+            }
+        }
+        prop_assert!(world.plan.is_complete() || world.plan.is_hopeless(), "the plan is stuck: {:?}", world.plan);
+        if world.plan.is_complete() {
+            prop_assert!(world.brought.iter().all(Option::is_some));
+            let shares: u64 = (0..sources).map(|source| world.plan.share(source).0).sum();
+            prop_assert!(shares >= chunk_count);
+        }
+    }
+}

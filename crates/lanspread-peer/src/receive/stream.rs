@@ -1,0 +1,126 @@
+//! Receives a stream. The grammar checks the frames, the policy checks the names, and accepted steps pass through a
+//! bounded channel to the staging thread. This runs over any `AsyncRead + AsyncWrite`.
+
+use bytes::Bytes;
+use lanspread_archive::SinkError;
+use lanspread_archive::provider::EntrySink;
+use lanspread_proto::WireError;
+use lanspread_proto::connection::Connection;
+use lanspread_proto::entry::{Sorted, sort};
+use lanspread_proto::grammar::StreamGrammar;
+use lanspread_proto::message::{StreamItem, StreamMessage};
+use lanspread_store::install::staging::StagingSink;
+use lanspread_store::state::booking::Booking;
+use lanspread_types::content::{ArchiveSummary, EntryStep, Totals};
+use lanspread_types::entry_path::NamePolicy;
+use lanspread_types::fault::LocalError;
+use lanspread_types::limits;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::receive::error::AttemptError;
+
+/// One accepted step of a stream, on its way to the staging thread.
+#[derive(Debug)]
+pub(crate) enum StagingStep {
+    /// The totals, before anything is written: the staging thread books the space or refuses the stream.
+    Announced(Totals),
+    /// Content of an archive.
+    Entry(EntryStep<Bytes>),
+}
+
+/// Observes a stream while it runs.
+pub(crate) trait StreamObserver {
+    /// The totals are known.
+    fn announced(&mut self, totals: Totals);
+    /// An archive begins.
+    fn archive(&mut self, archive: &ArchiveSummary);
+    /// `bytes` have been received so far.
+    fn progress(&mut self, bytes: u64);
+}
+
+/// Receives one whole stream. Returns when the source has sent *complete* and everything that it announced.
+///
+/// # Errors
+/// [`AttemptError::StagingStopped`] if the staging thread has ended; its own result is the reason.
+pub(crate) async fn receive<S: AsyncRead + AsyncWrite>(
+    connection: &mut Connection<S>,
+    policy: NamePolicy,
+    steps: mpsc::Sender<StagingStep>,
+    observer: &mut impl StreamObserver,
+) -> Result<(), AttemptError> {
+    let mut grammar = StreamGrammar::default();
+    let mut last_advance = Instant::now();
+    loop {
+        // The staging thread may refuse the announced totals while the source is silent.
+        let item = tokio::select! {
+            item = connection.receive_item() => item?,
+            () = steps.closed() => return Err(AttemptError::StagingStopped),
+        };
+        match &item {
+            StreamItem::Data(bytes) => grammar.data(bytes.len())?,
+            StreamItem::Control(message) => grammar.control(message)?,
+        }
+        let step = match sort(item, policy).map_err(|error| AttemptError::Content(error.into()))? {
+            Sorted::Stream(StreamMessage::KeepAlive) => {
+                let after = limits::STREAM_STALL_DEADLINE;
+                if last_advance.elapsed() > after {
+                    return Err(WireError::Timeout { what: "progress", after }.into());
+                }
+                continue;
+            }
+            Sorted::Stream(StreamMessage::Complete) => return Ok(()),
+            Sorted::Stream(StreamMessage::Failed(refusal)) => return Err(WireError::Refused(refusal).into()),
+            Sorted::Stream(StreamMessage::Begin { totals, .. }) => {
+                observer.announced(totals);
+                StagingStep::Announced(totals)
+            }
+            Sorted::Stream(message) => {
+                let got = message.name();
+                return Err(WireError::Unexpected { expected: "an entry", got }.into());
+            }
+            Sorted::Entry(step) => {
+                if let EntryStep::ArchiveBegin(summary) = &step {
+                    observer.archive(summary);
+                }
+                StagingStep::Entry(step)
+            }
+        };
+        // Waiting for a busy disk is not the source's fault, so that time does not count against it.
+        steps.send(step).await.map_err(|_| AttemptError::StagingStopped)?;
+        last_advance = Instant::now();
+        observer.progress(grammar.received().bytes);
+    }
+}
+
+/// The staging thread: applies steps until the channel closes, and then returns the sink to be completed. The space
+/// that `book` booked is released when this function returns.
+pub(crate) fn stage(
+    mut sink: StagingSink,
+    mut steps: mpsc::Receiver<StagingStep>,
+    book: impl Fn(Totals) -> Result<Booking, LocalError>,
+) -> Result<StagingSink, SinkError> {
+    let mut booking = None;
+    let mut written_bytes = 0;
+    while let Some(step) = steps.blocking_recv() {
+        match step {
+            StagingStep::Announced(totals) => booking = Some(book(totals)?),
+            StagingStep::Entry(step) => {
+                let bytes = match &step {
+                    EntryStep::Data(bytes) => bytes.clone(),
+                    _ => Bytes::new(),
+                };
+                sink.take(step.map_data(|_| &bytes[..]))?;
+                written_bytes += bytes.len() as u64;
+                if let Some(booking) = &booking {
+                    booking.note_written(written_bytes);
+                }
+            }
+        }
+    }
+    Ok(sink)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,224 @@
+//! The receiver's loop over an in-memory pipe with a paused clock: how long a source may be silent, slow or merely
+//! alive. The content of streams is tested through whole attempts (`peer/attempt_tests.rs`).
+
+use std::time::Duration;
+
+use lanspread_proto::message::Hello;
+use lanspread_testing::fault_pipe::{Fault, FaultPipe};
+use lanspread_testing::lying_source::{Greeting, LyingSource};
+use lanspread_testing::small_game;
+use lanspread_testing::small_game::{data, frame, say};
+use lanspread_testing::step::Step;
+use lanspread_types::ids::PeerId;
+use tokio::io::{AsyncRead, AsyncWrite, duplex};
+
+use super::*;
+
+/// An observer that keeps the number of received bytes.
+#[derive(Default)]
+struct Watching {
+    bytes: u64,
+}
+
+impl StreamObserver for Watching {
+    fn announced(&mut self, _: Totals) {}
+    fn archive(&mut self, _: &ArchiveSummary) {}
+    fn progress(&mut self, bytes: u64) {
+        self.bytes = bytes;
+    }
+}
+
+/// How one stream ended: its result, its duration and what was received.
+#[derive(Debug)]
+struct Ended {
+    result: Result<(), AttemptError>,
+    after: Duration,
+    bytes: u64,
+    steps: usize,
+}
+
+impl Ended {
+    fn timeout(&self) -> Option<(&'static str, Duration)> {
+        match &self.result {
+            Err(AttemptError::Wire(WireError::Timeout { what, after })) => Some((what, *after)),
+            _ => None,
+        }
+    }
+}
+
+async fn opened<S: AsyncRead + AsyncWrite>(stream: S) -> Connection<S> {
+    let ours = Hello {
+        peer: PeerId::random().unwrap(),
+        name: "receiver".parse().unwrap(),
+        listen_port: None,
+        instance: 0,
+    };
+    Connection::open(stream, &ours).await.unwrap()
+}
+
+/// Receives the script of a source through a pipe whose fault begins with the stream. The disk takes its first step
+/// after `disk_busy`.
+async fn receive_from(stream: Vec<Step>, fault: Fault, disk_busy: Duration) -> Ended {
+    let source = LyingSource::new("source", Vec::new(), stream);
+    let said_before = LyingSource { stream: Vec::new(), ..source.clone() }.stream_connection_bytes().unwrap();
+    let fault = match fault {
+        Fault::StallAt(at) => Fault::StallAt(said_before + at),
+        other => other,
+    };
+    let (near, far) = duplex(4096);
+    let speaking = source.speak(FaultPipe::on_writes(far, fault), Greeting::Honest);
+    let (steps, mut queue) = mpsc::channel(limits::STREAM_QUEUE_ITEMS);
+    let receiving = async {
+        let mut connection = opened(near).await;
+        let request = lanspread_proto::message::Request::StreamInstall {
+            game: small_game::game(),
+            version: small_game::version(),
+        };
+        connection.send(&request).await.unwrap();
+        let mut watching = Watching::default();
+        let begun = Instant::now();
+        let result = receive(&mut connection, NamePolicy::Portable, steps, &mut watching).await;
+        Ended { result, after: begun.elapsed(), bytes: watching.bytes, steps: 0 }
+    };
+    let staging = async {
+        let mut taken = 0;
+        tokio::time::sleep(disk_busy).await;
+        while queue.recv().await.is_some() {
+            taken += 1;
+        }
+        taken
+    };
+    let speaking = async {
+        let _ = speaking.await;
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = speaking => unreachable!(),
+        (ended, steps) = async { tokio::join!(receiving, staging) } => Ended { steps, ..ended },
+        // The paused clock jumps when all tasks wait, so a receiver that waits for ever gets here at once.
+        () = tokio::time::sleep(Duration::from_secs(86_400)) => panic!("it would wait for ever"),
+    }
+}
+
+/// A stream of one large file in frames of this size.
+fn large_file(bytes: usize, frame_bytes: usize) -> Vec<Step> {
+    let content = vec![7; bytes];
+    let mut entries = small_game::file("large.bin", &content, false);
+    let data_frames = content.chunks(frame_bytes).map(data);
+    entries.splice(1..2, data_frames);
+    small_game::stream_of(entries, Totals { files: 1, directories: 0, bytes: bytes as u64 })
+}
+
+fn honest_then(frames: usize, step: Step) -> Vec<Step> {
+    let mut steps = small_game::stream();
+    steps.truncate(frames);
+    steps.push(step);
+    steps
+}
+
+/// The honest stream passes whole. Each test below differs from it only in the fault that it names.
+#[tokio::test(start_paused = true)]
+async fn an_honest_stream_is_received_whole() {
+    let ended = receive_from(small_game::stream(), Fault::None, Duration::ZERO).await;
+    assert!(ended.result.is_ok(), "{ended:?}");
+    assert_eq!(ended.bytes, small_game::totals().bytes);
+    assert_eq!(ended.steps, small_game::stream().len() - 1, "complete is no step");
+    assert_eq!(ended.after, Duration::ZERO);
+}
+
+/// A source that falls silent after any frame is given up exactly at the idle deadline.
+#[tokio::test(start_paused = true)]
+async fn silence_is_given_up_at_the_idle_deadline() {
+    for frames in 0..=frame::COMPLETE {
+        let ended = receive_from(honest_then(frames, Step::Silence), Fault::None, Duration::ZERO).await;
+        assert_eq!(
+            ended.timeout(),
+            Some(("frame", limits::STREAM_IDLE_DEADLINE)),
+            "after {frames}: {ended:?}"
+        );
+        // Tokio's timers count whole milliseconds.
+        let late = ended.after.saturating_sub(limits::STREAM_IDLE_DEADLINE);
+        assert!(late <= Duration::from_millis(2), "after {frames} frames: {ended:?}");
+    }
+}
+
+/// A connection that stalls at any byte of the stream is given up at a deadline too.
+#[tokio::test(start_paused = true)]
+async fn a_stall_at_any_byte_is_given_up() {
+    let source = LyingSource::new("source", Vec::new(), small_game::stream());
+    let nothing = LyingSource { stream: Vec::new(), ..source.clone() };
+    let length = source.stream_connection_bytes().unwrap() - nothing.stream_connection_bytes().unwrap();
+    for at in 0..length {
+        let ended = receive_from(small_game::stream(), Fault::StallAt(at), Duration::ZERO).await;
+        let (what, after) = ended.timeout().unwrap_or_else(|| panic!("stalled at {at}: {ended:?}"));
+        assert!(
+            matches!(what, "frame" | "next byte of a frame" | "rest of a frame"),
+            "stalled at {at}: {ended:?}"
+        );
+        assert!(ended.after <= after + Duration::from_millis(2), "stalled at {at}: {ended:?}");
+    }
+}
+
+/// A source that sends only keep-alives is given up when no honest decoder would need longer.
+#[tokio::test(start_paused = true)]
+async fn keep_alives_for_ever_are_given_up_at_the_stall_deadline() {
+    for frames in [0, 1, frame::FIRST_DATA, frame::COMPLETE] {
+        let ended = receive_from(honest_then(frames, Step::KeepAlives), Fault::None, Duration::ZERO).await;
+        assert_eq!(ended.timeout(), Some(("progress", limits::STREAM_STALL_DEADLINE)), "{ended:?}");
+        let latest = limits::STREAM_STALL_DEADLINE + 2 * limits::KEEP_ALIVE_INTERVAL;
+        assert!(ended.after > limits::STREAM_STALL_DEADLINE && ended.after < latest, "{ended:?}");
+    }
+}
+
+/// A working source on a bad link is not given up: 12.5 kB/s in frames of full size, far beyond the idle deadline.
+#[tokio::test(start_paused = true)]
+async fn a_slow_trickle_is_not_abandoned() {
+    let bytes = 4 * limits::DATA_CHUNK_BYTES;
+    let trickle = Fault::Trickle { bytes: 1250, every: Duration::from_millis(100) };
+    let ended = receive_from(large_file(bytes, limits::DATA_CHUNK_BYTES), trickle, Duration::ZERO).await;
+    assert!(ended.result.is_ok(), "{ended:?}");
+    assert_eq!(ended.bytes, bytes as u64);
+    assert!(ended.after > 3 * limits::STREAM_IDLE_DEADLINE, "the test is too quick to mean anything");
+}
+
+/// A source with a long delay is not given up either.
+#[tokio::test(start_paused = true)]
+async fn a_long_delay_is_not_abandoned() {
+    let delay = Fault::Delay(limits::HELLO_DEADLINE.mul_f32(0.9));
+    let ended = receive_from(small_game::stream(), delay, Duration::ZERO).await;
+    assert!(ended.result.is_ok(), "{ended:?}");
+}
+
+/// A disk that is busy for longer than every deadline of the source is not the source's fault.
+#[tokio::test(start_paused = true)]
+async fn a_busy_disk_is_not_the_source_s_fault() {
+    let busy = 2 * limits::STREAM_STALL_DEADLINE;
+    let mut steps = large_file(100_000, 100);
+    // Keep-alives that queued in the meantime do not fail the stream either.
+    steps.insert(steps.len() / 2, say(StreamMessage::KeepAlive));
+    let ended = receive_from(steps, Fault::None, busy).await;
+    assert!(ended.result.is_ok(), "{ended:?}");
+    assert!(ended.after >= busy);
+}
+
+/// When the staging thread has ended, the stream ends at once and reports that.
+#[tokio::test(start_paused = true)]
+async fn the_stream_ends_when_the_staging_thread_has_ended() {
+    let source = LyingSource::new("source", Vec::new(), honest_then(frame::FIRST_DATA, Step::KeepAlives));
+    let (near, far) = duplex(4096);
+    let (steps, queue) = mpsc::channel(limits::STREAM_QUEUE_ITEMS);
+    drop(queue);
+    let receiving = async {
+        let mut connection = opened(near).await;
+        let request = lanspread_proto::message::Request::StreamInstall {
+            game: small_game::game(),
+            version: small_game::version(),
+        };
+        connection.send(&request).await.unwrap();
+        receive(&mut connection, NamePolicy::Portable, steps, &mut Watching::default()).await
+    };
+    tokio::select! {
+        _ = source.speak(far, Greeting::Honest) => unreachable!("it sends keep-alives for ever"),
+        result = receiving => assert!(matches!(result, Err(AttemptError::StagingStopped)), "{result:?}"),
+    }
+}

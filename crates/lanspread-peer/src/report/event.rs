@@ -1,0 +1,476 @@
+//! What a peer reports while it works.
+//!
+//! Events are data: the library never prints. Field names and the kebab-case `event` names are stable; fields may be
+//! added. Bytes are unpacked bytes, durations milliseconds.
+
+use std::net::SocketAddr;
+
+use lanspread_types::content::{ArchiveFormat, ArchiveSummary};
+use lanspread_types::ids::{GameId, GameVersion, PeerId, PeerName};
+use lanspread_types::limits;
+use lanspread_types::text::printable;
+use serde::{Deserialize, Serialize};
+
+use crate::report::failure::{AttemptFailure, Code};
+use crate::report::operation::OperationKind;
+
+/// One event.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case", rename_all_fields = "snake_case")]
+#[non_exhaustive]
+pub enum PeerEvent {
+    /// The listener is open: other peers can connect.
+    PeerReady {
+        /// Address it listens on, with the real port.
+        addr: SocketAddr,
+        /// Name of this peer.
+        name: PeerName,
+        /// Identity of this peer.
+        peer: PeerId,
+    },
+    /// What a crash left of an earlier operation was recovered.
+    GameRecovered {
+        /// Which game.
+        game: GameId,
+        /// What was done.
+        action: Code,
+    },
+    /// The sources of a streamed install are chosen.
+    StreamInstallBegin {
+        /// Which game.
+        game: GameId,
+        /// In which version.
+        version: GameVersion,
+        /// Names of the validated peers, in the order in which they are tried.
+        sources: Vec<PeerName>,
+    },
+    /// One source is tried.
+    StreamAttemptBegin {
+        /// Which game.
+        game: GameId,
+        /// Counts from 1.
+        attempt: usize,
+        /// Name of the source.
+        peer: PeerName,
+        /// Its address.
+        addr: SocketAddr,
+    },
+    /// An archive begins to arrive.
+    ArchiveBegin {
+        /// Which game.
+        game: GameId,
+        /// Name of the source.
+        peer: PeerName,
+        /// File name of the archive at the source.
+        name: String,
+        /// Container format.
+        format: ArchiveFormat,
+        /// Whether decoding a file needs the files before it.
+        solid: bool,
+        /// Files in it.
+        files: u64,
+        /// Unpacked bytes in it.
+        bytes: u64,
+    },
+    /// Bytes arrived.
+    StreamProgress {
+        /// Which game.
+        game: GameId,
+        /// Name of the source.
+        peer: PeerName,
+        /// Unpacked bytes received in this attempt.
+        bytes: u64,
+        /// Unpacked bytes of the game.
+        bytes_total: u64,
+    },
+    /// A source failed; its staging is gone.
+    StreamAttemptFailed {
+        /// Which game.
+        game: GameId,
+        /// Counts from 1.
+        attempt: usize,
+        /// Name of the source.
+        peer: PeerName,
+        /// Stable kebab-case code.
+        code: Code,
+        /// Why, in one line.
+        message: String,
+    },
+    /// The game is installed.
+    StreamInstallFinished {
+        /// Which game.
+        game: GameId,
+        /// In which version.
+        version: GameVersion,
+        /// Name of the source it came from.
+        peer: PeerName,
+        /// Files installed, copies included.
+        files: u64,
+        /// Bytes installed.
+        bytes: u64,
+        /// From the command to the durable rename.
+        duration_ms: u64,
+    },
+    /// The game is not installed; the machine is as it was.
+    StreamInstallFailed {
+        /// Which game.
+        game: GameId,
+        /// Stable kebab-case code.
+        code: Code,
+        /// Why, in one line.
+        message: String,
+        /// Every attempt that was made, in order.
+        attempts: Vec<AttemptFailure>,
+    },
+    // ---- Downloads ----
+    /// The sources of a download are chosen and its space is booked.
+    DownloadBegin {
+        /// Which game.
+        game: GameId,
+        /// In which version.
+        version: GameVersion,
+        /// Names of the validated peers.
+        sources: Vec<PeerName>,
+        /// Files of the game root.
+        files: u64,
+        /// Bytes of these files.
+        bytes_total: u64,
+        /// Bytes that an earlier download left and that are known to be good.
+        bytes_kept: u64,
+    },
+    /// Bytes arrived.
+    DownloadProgress {
+        /// Which game.
+        game: GameId,
+        /// Bytes that are on this machine, including those kept from earlier.
+        bytes: u64,
+        /// Bytes of the game root's files.
+        bytes_total: u64,
+        /// Sources that are sending.
+        sources: u64,
+    },
+    /// A source failed or is too slow; the others take over what it had not sent.
+    DownloadSourceFailed {
+        /// Which game.
+        game: GameId,
+        /// Name of the source.
+        peer: PeerName,
+        /// Stable kebab-case code.
+        code: Code,
+        /// Why, in one line.
+        message: String,
+    },
+    /// The game is downloaded: its sentinel is written.
+    DownloadFinished {
+        /// Which game.
+        game: GameId,
+        /// In which version.
+        version: GameVersion,
+        /// Files of the game root.
+        files: u64,
+        /// Bytes of these files.
+        bytes: u64,
+        /// Bytes that this run fetched.
+        bytes_fetched: u64,
+        /// What each source sent.
+        sources: Vec<SourceShare>,
+        /// From the command to the durable sentinel.
+        duration_ms: u64,
+        /// `bytes_fetched` per second of `duration_ms`.
+        bytes_per_second: u64,
+    },
+    /// The game is not downloaded; what has arrived is kept for the next try.
+    DownloadFailed {
+        /// Which game.
+        game: GameId,
+        /// Stable kebab-case code.
+        code: Code,
+        /// Why, in one line.
+        message: String,
+        /// Bytes that the next try need not fetch.
+        bytes_kept: u64,
+    },
+
+    // ---- Installs from local archives, removal, verification ----
+    /// An install from the archives of the game root begins.
+    InstallBegin {
+        /// Which game.
+        game: GameId,
+        /// In which version.
+        version: GameVersion,
+        /// Unpacked bytes of the game.
+        bytes_total: u64,
+        /// Whether it replaces an installed tree.
+        replaces: bool,
+    },
+    /// Bytes were unpacked.
+    InstallProgress {
+        /// Which game.
+        game: GameId,
+        /// Unpacked bytes so far.
+        bytes: u64,
+        /// Unpacked bytes of the game.
+        bytes_total: u64,
+    },
+    /// The game is installed from its archives.
+    InstallFinished {
+        /// Which game.
+        game: GameId,
+        /// In which version.
+        version: GameVersion,
+        /// Files installed, copies included.
+        files: u64,
+        /// Bytes installed.
+        bytes: u64,
+        /// From the command to the durable rename.
+        duration_ms: u64,
+    },
+    /// The game is not installed; the machine is as it was.
+    InstallFailed {
+        /// Which game.
+        game: GameId,
+        /// Stable kebab-case code.
+        code: Code,
+        /// Why, in one line.
+        message: String,
+    },
+    /// An update has nothing to do.
+    AlreadyCurrent {
+        /// Which game.
+        game: GameId,
+        /// The version that is wanted and already on this machine.
+        version: GameVersion,
+    },
+    /// `local/` is gone.
+    UninstallFinished {
+        /// Which game.
+        game: GameId,
+    },
+    /// The downloaded files are gone.
+    RemoveFinished {
+        /// Which game.
+        game: GameId,
+        /// Files that were removed.
+        files: u64,
+        /// Bytes that are free again.
+        bytes: u64,
+    },
+    /// Files are being compared.
+    VerifyProgress {
+        /// Which game.
+        game: GameId,
+        /// Bytes compared so far.
+        bytes: u64,
+        /// Bytes to compare.
+        bytes_total: u64,
+    },
+    /// A file is not as it was installed or downloaded.
+    VerifyDifference {
+        /// Which game.
+        game: GameId,
+        /// `local` (the installed tree) or `download` (the game root's files).
+        part: Code,
+        /// Path below `local/` or the game root.
+        path: String,
+        /// `missing`, `size`, `content`, or `added` (a file of the user, which is not a fault).
+        problem: Code,
+    },
+    /// Everything was compared.
+    VerifyFinished {
+        /// Which game.
+        game: GameId,
+        /// Files compared.
+        files: u64,
+        /// Bytes compared.
+        bytes: u64,
+        /// Files that are missing or differ.
+        differences: u64,
+        /// Files in `local/` that no install put there.
+        added: u64,
+    },
+
+    // ---- Operations ----
+    /// An operation waits for its turn.
+    OperationQueued {
+        /// Its number, in this run of the peer.
+        operation: u64,
+        /// What it does.
+        kind: OperationKind,
+        /// With which game.
+        game: GameId,
+    },
+    /// An operation begins.
+    OperationBegin {
+        /// Its number, in this run of the peer.
+        operation: u64,
+        /// What it does.
+        kind: OperationKind,
+        /// With which game.
+        game: GameId,
+    },
+    /// An operation ended.
+    OperationEnd {
+        /// Its number, in this run of the peer.
+        operation: u64,
+        /// What it did.
+        kind: OperationKind,
+        /// With which game.
+        game: GameId,
+        /// `done`, or the stable code of what ended it.
+        outcome: Code,
+    },
+
+    // ---- Library and peers ----
+    /// The games that this peer offers have changed, or were read for the first time.
+    LibraryChanged {
+        /// Counts the changes in this run of the peer.
+        revision: u64,
+        /// Games that are offered.
+        games: u64,
+        /// Games whose offer is new, different or gone; all games at the start.
+        changed: Vec<GameId>,
+    },
+    /// A peer was found and answers.
+    PeerFound {
+        /// Its identity.
+        peer: PeerId,
+        /// Its name.
+        name: PeerName,
+        /// Where it answers.
+        addr: SocketAddr,
+    },
+    /// A peer reported its library, for the first time or because it changed.
+    PeerLibraryChanged {
+        /// Its identity.
+        peer: PeerId,
+        /// Its name.
+        name: PeerName,
+        /// The revision of its library.
+        revision: u64,
+        /// Games that it offers.
+        games: u64,
+    },
+    /// A peer no longer answers.
+    PeerLost {
+        /// Its identity.
+        peer: PeerId,
+        /// Its name.
+        name: PeerName,
+        /// Why, in one line.
+        reason: String,
+    },
+    /// Two running peers have the same identity, because a state directory was copied.
+    DuplicateIdentity {
+        /// The identity.
+        peer: PeerId,
+        /// Their names.
+        names: Vec<PeerName>,
+        /// Where they answer.
+        addrs: Vec<SocketAddr>,
+    },
+
+    // ---- Serving ----
+    /// A stream or download to another peer began.
+    TransferBegin {
+        /// Which game.
+        game: GameId,
+        /// Name of the receiver.
+        peer: PeerName,
+        /// Identity of the receiver.
+        peer_id: PeerId,
+    },
+    /// A stream or download to another peer ended.
+    TransferEnd {
+        /// Which game.
+        game: GameId,
+        /// Name of the receiver.
+        peer: PeerName,
+        /// `complete`, or the stable code of what ended it.
+        outcome: Code,
+        /// Bytes sent: unpacked bytes of a stream, file bytes of a download.
+        bytes: u64,
+    },
+    /// The subscriber was too slow and lost events.
+    EventsLost {
+        /// How many.
+        count: u64,
+    },
+}
+
+impl PeerEvent {
+    /// An archive begins to arrive from `peer`.
+    pub(crate) fn archive_begin(game: &GameId, peer: &PeerName, archive: &ArchiveSummary) -> Self {
+        Self::ArchiveBegin {
+            game: game.clone(),
+            peer: peer.clone(),
+            name: printable(&archive.name, limits::COMPONENT_BYTES_MAX),
+            format: archive.format,
+            solid: archive.solid,
+            files: archive.totals.files,
+            bytes: archive.totals.bytes,
+        }
+    }
+
+    /// The game that the event is about, if there is one.
+    pub fn game(&self) -> Option<&GameId> {
+        match self {
+            Self::GameRecovered { game, .. }
+            | Self::StreamInstallBegin { game, .. }
+            | Self::StreamAttemptBegin { game, .. }
+            | Self::ArchiveBegin { game, .. }
+            | Self::StreamProgress { game, .. }
+            | Self::StreamAttemptFailed { game, .. }
+            | Self::StreamInstallFinished { game, .. }
+            | Self::StreamInstallFailed { game, .. }
+            | Self::DownloadBegin { game, .. }
+            | Self::DownloadProgress { game, .. }
+            | Self::DownloadSourceFailed { game, .. }
+            | Self::DownloadFinished { game, .. }
+            | Self::DownloadFailed { game, .. }
+            | Self::InstallBegin { game, .. }
+            | Self::InstallProgress { game, .. }
+            | Self::InstallFinished { game, .. }
+            | Self::InstallFailed { game, .. }
+            | Self::AlreadyCurrent { game, .. }
+            | Self::UninstallFinished { game }
+            | Self::RemoveFinished { game, .. }
+            | Self::VerifyProgress { game, .. }
+            | Self::VerifyDifference { game, .. }
+            | Self::VerifyFinished { game, .. }
+            | Self::OperationQueued { game, .. }
+            | Self::OperationBegin { game, .. }
+            | Self::OperationEnd { game, .. }
+            | Self::TransferBegin { game, .. }
+            | Self::TransferEnd { game, .. } => Some(game),
+            Self::PeerReady { .. }
+            | Self::LibraryChanged { .. }
+            | Self::PeerFound { .. }
+            | Self::PeerLibraryChanged { .. }
+            | Self::PeerLost { .. }
+            | Self::DuplicateIdentity { .. }
+            | Self::EventsLost { .. } => None,
+        }
+    }
+
+    /// Whether the event only reports progress, so that another one follows soon.
+    pub fn is_progress(&self) -> bool {
+        matches!(
+            self,
+            Self::StreamProgress { .. }
+                | Self::DownloadProgress { .. }
+                | Self::InstallProgress { .. }
+                | Self::VerifyProgress { .. }
+        )
+    }
+}
+
+/// What one source contributed to a download.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceShare {
+    /// Name of the source.
+    pub peer: PeerName,
+    /// Whole chunks that it sent.
+    pub chunks: u64,
+    /// Bytes of these chunks.
+    pub bytes: u64,
+}

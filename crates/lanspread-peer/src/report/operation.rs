@@ -1,0 +1,156 @@
+//! What a peer can do with a game, as data: kinds and options are sent over the control socket unchanged.
+
+use std::fmt;
+use std::time::Duration;
+
+use lanspread_types::entry_path::NamePolicy;
+use lanspread_types::ids::{GameId, PeerAddress};
+use lanspread_types::limits;
+use serde::{Deserialize, Serialize};
+
+/// What an operation does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum OperationKind {
+    /// Installs straight from another peer's archive, which is never stored.
+    StreamInstall,
+    /// Fetches the files of the game root as they are.
+    Download,
+    /// Installs from the archives of the game root, and downloads them first if they are missing.
+    Install,
+    /// Replaces the archives, the installed tree, or both with the wanted version.
+    Update,
+    /// Removes `local/`.
+    Uninstall,
+    /// Removes the downloaded files.
+    Remove,
+    /// Compares the files on disk with what was installed and downloaded.
+    Verify,
+}
+
+impl fmt::Display for OperationKind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::StreamInstall => "install --stream",
+            Self::Download => "download",
+            Self::Install => "install",
+            Self::Update => "update",
+            Self::Uninstall => "uninstall",
+            Self::Remove => "remove",
+            Self::Verify => "verify",
+        })
+    }
+}
+
+/// A request for one operation. A request that equals one that is not done yet joins its operation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OperationRequest {
+    /// What to do.
+    pub kind: OperationKind,
+    /// With which game.
+    pub game: GameId,
+    /// How.
+    #[serde(default)]
+    pub options: OperationOptions,
+}
+
+/// How an operation is done.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct OperationOptions {
+    /// Peers to ask in addition to those that are known or found.
+    pub peers: Vec<PeerAddress>,
+    /// How peers are found.
+    pub discovery: DiscoveryMode,
+    /// Which names are accepted.
+    pub names: NamePolicy,
+    /// Continues even if files that the user added or changed are lost.
+    pub force: bool,
+}
+
+/// How peers are found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[non_exhaustive]
+pub enum DiscoveryMode {
+    /// Only peers that are named, saved, or already known.
+    #[default]
+    Off,
+    /// By DNS-SD over multicast DNS.
+    On {
+        /// Longest wait, milliseconds. The search ends sooner if the peers heard of are enough to decide.
+        timeout_ms: u64,
+    },
+}
+
+impl DiscoveryMode {
+    /// The longest wait, at most [`limits::DISCOVERY_TIMEOUT_MAX`]; none if discovery is off.
+    pub fn timeout(self) -> Option<Duration> {
+        match self {
+            Self::Off => None,
+            Self::On { timeout_ms } => {
+                Some(Duration::from_millis(timeout_ms).min(limits::DISCOVERY_TIMEOUT_MAX))
+            }
+        }
+    }
+}
+
+/// Which other peers are asked.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct AskOptions {
+    /// Peers to ask in addition to those that are known or found.
+    pub peers: Vec<PeerAddress>,
+    /// How peers are found.
+    pub discovery: DiscoveryMode,
+}
+
+impl OperationOptions {
+    /// The same, with these peers to ask beside those that are known or found.
+    #[must_use]
+    pub fn with_peers(mut self, peers: Vec<PeerAddress>) -> Self {
+        self.peers = peers;
+        self
+    }
+
+    /// The same, with this way to find peers.
+    #[must_use]
+    pub fn with_discovery(mut self, discovery: DiscoveryMode) -> Self {
+        self.discovery = discovery;
+        self
+    }
+
+    /// The same, with these names accepted.
+    #[must_use]
+    pub fn with_names(mut self, names: NamePolicy) -> Self {
+        self.names = names;
+        self
+    }
+
+    /// The same, with the loss of user files permitted or not.
+    #[must_use]
+    pub fn with_force(mut self, force: bool) -> Self {
+        self.force = force;
+        self
+    }
+}
+
+impl AskOptions {
+    /// The same, with these peers to ask beside those that are known or found.
+    #[must_use]
+    pub fn with_peers(mut self, peers: Vec<PeerAddress>) -> Self {
+        self.peers = peers;
+        self
+    }
+
+    /// The same, with this way to find peers.
+    #[must_use]
+    pub fn with_discovery(mut self, discovery: DiscoveryMode) -> Self {
+        self.discovery = discovery;
+        self
+    }
+}

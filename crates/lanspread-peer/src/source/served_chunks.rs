@@ -1,0 +1,120 @@
+//! What a download serves chunks of. The files of a game root are one kind; a window of verified bytes will be another,
+//! and the loop that answers requests need not know.
+
+use std::fs::{File, Metadata, OpenOptions};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use lanspread_proto::message::{DownloadFile, Refusal, RefusalCode};
+use lanspread_store::state::game_state::GameState;
+use lanspread_types::content::RootFile;
+use rustix::fs::OFlags;
+use sha2::{Digest, Sha256};
+
+/// Files of which chunks can be read, on a thread that may block.
+pub(super) trait ServedChunks: Send + 'static {
+    /// The files as they are announced, in the order in which requests number them.
+    fn files(&self) -> &[DownloadFile];
+
+    /// Reads bytes of a file from `offset` on and returns how many: 0 only at the end of the file.
+    ///
+    /// # Errors
+    /// The refusal that the receiver is sent.
+    fn read_at(&mut self, file: usize, offset: u64, buffer: &mut [u8]) -> Result<usize, Refusal>;
+
+    /// Makes sure that a file is still the one that was announced.
+    ///
+    /// # Errors
+    /// The refusal that the receiver is sent.
+    fn check_unchanged(&mut self, file: usize) -> Result<(), Refusal>;
+}
+
+/// The root files of a game.
+#[derive(Debug)]
+pub(super) struct FilesOnDisk {
+    files: Vec<DownloadFile>,
+    /// Of each file.
+    paths: Vec<PathBuf>,
+    /// The file that was read last: most requests are for the same one.
+    open: Option<(usize, File)>,
+}
+
+impl FilesOnDisk {
+    /// Takes the fingerprint of every root file.
+    pub(super) fn survey(state: &GameState) -> Result<Self, Refusal> {
+        let mut files = Vec::with_capacity(state.root_files.len());
+        let mut paths = Vec::with_capacity(state.root_files.len());
+        for file in &state.root_files {
+            let path = state.root.join(&file.name);
+            let (_, metadata) = open_regular(&path)?;
+            if metadata.len() != file.size {
+                return Err(changed(file));
+            }
+            files.push(DownloadFile { file: file.clone(), fingerprint: fingerprint(&metadata) });
+            paths.push(path);
+        }
+        Ok(Self { files, paths, open: None })
+    }
+
+    fn open(&mut self, file: usize) -> Result<&File, Refusal> {
+        let opened = match self.open.take() {
+            Some((number, opened)) if number == file => opened,
+            _ => open_regular(&self.paths[file])?.0,
+        };
+        Ok(&self.open.insert((file, opened)).1)
+    }
+}
+
+impl ServedChunks for FilesOnDisk {
+    fn files(&self) -> &[DownloadFile] {
+        &self.files
+    }
+
+    fn read_at(&mut self, file: usize, offset: u64, buffer: &mut [u8]) -> Result<usize, Refusal> {
+        let read = self.open(file)?.read_at(buffer, offset);
+        read.map_err(|error| unreadable(&self.paths[file], &error))
+    }
+
+    fn check_unchanged(&mut self, file: usize) -> Result<(), Refusal> {
+        let metadata = self.open(file)?.metadata().map_err(|error| unreadable(&self.paths[file], &error))?;
+        let announced = &self.files[file];
+        if fingerprint(&metadata) == announced.fingerprint { Ok(()) } else { Err(changed(&announced.file)) }
+    }
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Refusal {
+    tracing::warn!("{} cannot be read: {error}", path.display());
+    Refusal::new(RefusalCode::Internal, "it cannot read one of its files")
+}
+
+/// Opens a regular file, without blocking if something else has taken its name meanwhile, for example a pipe.
+fn open_regular(path: &Path) -> Result<(File, Metadata), Refusal> {
+    let failed = |error| {
+        tracing::warn!("{} cannot be served: {error}", path.display());
+        Refusal::new(RefusalCode::Internal, "it cannot read one of its files")
+    };
+    let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(failed)?;
+    let metadata = file.metadata().map_err(failed)?;
+    if !metadata.is_file() {
+        tracing::warn!("{} cannot be served: it is not a regular file", path.display());
+        return Err(Refusal::new(RefusalCode::Changed, "one of its files is no longer a regular file"));
+    }
+    Ok((file, metadata))
+}
+
+/// Identifies a file and its last change in one number, the same in every run of the program.
+fn fingerprint(metadata: &Metadata) -> u64 {
+    let mut hash = Sha256::new();
+    for part in [metadata.dev(), metadata.ino(), metadata.size()] {
+        hash.update(part.to_be_bytes());
+    }
+    for part in [metadata.mtime(), metadata.mtime_nsec(), metadata.ctime(), metadata.ctime_nsec()] {
+        hash.update(part.to_be_bytes());
+    }
+    hash.finalize().iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
+pub(super) fn changed(file: &RootFile) -> Refusal {
+    Refusal::new(RefusalCode::Changed, &format!("its {} has changed", file.name))
+}

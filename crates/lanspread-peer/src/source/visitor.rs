@@ -1,0 +1,14 @@
+//! Peers that connect to this one.
+
+use std::net::SocketAddr;
+
+use lanspread_proto::message::Hello;
+
+/// A peer that connected to this one and sent its hello.
+#[derive(Debug, Clone)]
+pub(crate) struct Visitor {
+    /// Where it connected from; the port means nothing.
+    pub(crate) from: SocketAddr,
+    /// What it says about itself.
+    pub(crate) hello: Hello,
+}

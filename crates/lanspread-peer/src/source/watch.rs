@@ -1,0 +1,285 @@
+//! Keeps the index up to date: it reads again what the file system reports as changed, and from time to time
+//! everything.
+//!
+//! A reported change only says where to look. The watcher covers the games directory, each game root, our intents and
+//! the folder of the catalog, but nothing below them, so an installed tree of a hundred thousand files costs nothing.
+//! Without a watcher (the system has too few watches, or none on this file system), the slow scan alone finds every
+//! change.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use lanspread_types::content::GameOffer;
+use lanspread_types::fault::LocalError;
+use lanspread_types::ids::GameId;
+use lanspread_types::layout::is_archive_name;
+use lanspread_types::{layout, limits};
+use notify::{Config, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use tokio::sync::{Notify, oneshot};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::source::Source;
+
+/// What has to be read again because of one path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Touched {
+    Nothing,
+    Game(GameId),
+    Everything,
+}
+
+/// Which games a change at `path` is about. Pure.
+fn touched(games_dir: &Path, catalog: Option<&Path>, path: &Path) -> Touched {
+    if catalog == Some(path) {
+        return Touched::Everything;
+    }
+    let Ok(below) = path.strip_prefix(games_dir) else { return Touched::Nothing };
+    let names: Vec<Option<&str>> = below.iter().map(OsStr::to_str).collect();
+    match names[..] {
+        [] | [Some(layout::STATE_DIR)] | [Some(layout::STATE_DIR), Some(layout::INTENTS_DIR)] => {
+            Touched::Everything
+        }
+        [Some(layout::STATE_DIR), Some(layout::INTENTS_DIR), Some(file)] => game(file.strip_suffix(".json")),
+        [name] => game(name),
+        [name, Some(file)] if file == layout::SENTINEL_FILE || is_archive_name(file) => game(name),
+        _ => Touched::Nothing,
+    }
+}
+
+fn game(name: Option<&str>) -> Touched {
+    name.and_then(|name| name.parse().ok()).map_or(Touched::Nothing, Touched::Game)
+}
+
+/// What has to be read again.
+#[derive(Debug, Default)]
+struct Pending {
+    everything: bool,
+    games: BTreeSet<GameId>,
+}
+
+/// What the watcher's thread has seen; never more than [`limits::GAMES_MAX`] names.
+#[derive(Debug, Default)]
+struct Seen {
+    pending: Mutex<Pending>,
+    woken: Notify,
+}
+
+impl Seen {
+    fn add(&self, touched: Touched) {
+        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        match touched {
+            Touched::Nothing => return,
+            Touched::Everything => pending.everything = true,
+            Touched::Game(_) if pending.games.len() >= limits::GAMES_MAX => pending.everything = true,
+            Touched::Game(game) => {
+                pending.games.insert(game);
+            }
+        }
+        drop(pending);
+        self.woken.notify_one();
+    }
+
+    fn take(&self) -> Pending {
+        std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Waits for a change, and then until changes pause, but no longer than [`limits::LIBRARY_RESTLESS_INTERVAL`].
+    async fn settled(&self) {
+        self.woken.notified().await;
+        let restless = sleep(limits::LIBRARY_RESTLESS_INTERVAL);
+        let quiet = async { while timeout(limits::LIBRARY_QUIET, self.woken.notified()).await.is_ok() {} };
+        tokio::select! {
+            () = restless => {}
+            () = quiet => {}
+        }
+    }
+}
+
+/// The watches that the system granted.
+struct Watches {
+    watcher: Option<RecommendedWatcher>,
+    games_dir: PathBuf,
+    /// Watched because it decides what is offered.
+    catalog: Option<PathBuf>,
+    complained: bool,
+}
+
+impl Watches {
+    /// Begins to watch for a games directory. The receiver of the result reports only the end of the watcher's thread.
+    fn begin(games_dir: &Path, catalog: Option<&Path>, seen: Arc<Seen>) -> (Self, oneshot::Receiver<()>) {
+        // Events carry absolute paths.
+        let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let (games_dir, catalog) = (absolute(games_dir), catalog.map(absolute));
+        let (alive, ended) = oneshot::channel::<()>();
+        let (watched_dir, watched_catalog) = (games_dir.clone(), catalog.clone());
+        let handler = move |event: notify::Result<notify::Event>| {
+            let _alive = &alive;
+            match event {
+                // Reading is not a change, and this peer itself reads.
+                Ok(event) if matches!(event.kind, EventKind::Access(_)) => {}
+                Ok(event) if event.need_rescan() => seen.add(Touched::Everything),
+                Ok(event) => {
+                    for path in &event.paths {
+                        seen.add(touched(&watched_dir, watched_catalog.as_deref(), path));
+                    }
+                }
+                Err(error) => {
+                    tracing::debug!("the watcher of the games directory reports: {error}");
+                    seen.add(Touched::Everything);
+                }
+            }
+        };
+        let mut begun = Self { watcher: None, games_dir, catalog, complained: false };
+        match RecommendedWatcher::new(handler, Config::default()) {
+            Ok(watcher) => begun.watcher = Some(watcher),
+            Err(error) => begun.complain(&error),
+        }
+        (begun, ended)
+    }
+
+    /// Watches every folder that matters, including new ones. Watching a folder again changes nothing.
+    fn cover_everything(&mut self) -> Result<(), LocalError> {
+        if self.watcher.is_none() {
+            return Ok(());
+        }
+        let games_dir = self.games_dir.clone();
+        let state_dir = games_dir.join(layout::STATE_DIR);
+        for folder in [&games_dir, &state_dir, &state_dir.join(layout::INTENTS_DIR)] {
+            self.cover(folder);
+        }
+        // The catalog's folder, because editors replace the file.
+        if let Some(folder) = self.catalog.as_ref().and_then(|catalog| catalog.parent()).map(Path::to_owned) {
+            self.cover(&folder);
+        }
+        let folders = std::fs::read_dir(&games_dir).map_err(LocalError::io("read", &games_dir))?;
+        let games = folders.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<GameId>().ok());
+        for game in games.take(limits::GAMES_MAX) {
+            self.cover_game(&game);
+        }
+        Ok(())
+    }
+
+    fn cover_game(&mut self, game: &GameId) {
+        self.cover(&self.games_dir.join(game.as_str()));
+    }
+
+    fn cover(&mut self, folder: &Path) {
+        let Some(watcher) = &mut self.watcher else { return };
+        if !folder.is_dir() {
+            return;
+        }
+        match watcher.watch(folder, RecursiveMode::NonRecursive) {
+            Ok(()) => {}
+            // The folder has just been removed. Its parent reports when it is back.
+            Err(_) if !folder.is_dir() => {}
+            Err(error) => self.complain(&error),
+        }
+    }
+
+    /// Warns once: the same reason holds for every other folder.
+    fn complain(&mut self, error: &notify::Error) {
+        if !std::mem::replace(&mut self.complained, true) {
+            tracing::warn!(
+                "changes in {} are noticed only every {} s: {error}",
+                self.games_dir.display(),
+                limits::LIBRARY_SCAN_INTERVAL.as_secs()
+            );
+        }
+    }
+}
+
+/// Follows the library of a source.
+pub(crate) struct LibraryWatcher {
+    source: Arc<Source>,
+    seen: Arc<Seen>,
+    watches: Watches,
+    ended: oneshot::Receiver<()>,
+    /// What was read at the beginning.
+    first: Vec<GameOffer>,
+}
+
+impl LibraryWatcher {
+    /// Watches, then reads everything once, so that no change falls between the two. Blocking.
+    pub(crate) fn begin(source: Arc<Source>) -> Result<Self, LocalError> {
+        let seen = Arc::new(Seen::default());
+        let catalog = source.catalog.as_ref().map(|catalog| catalog.path());
+        let (mut watches, ended) = Watches::begin(&source.games_dir, catalog, Arc::clone(&seen));
+        watches.cover_everything()?;
+        let first = source.scan_offers()?;
+        Ok(Self { source, seen, watches, ended, first })
+    }
+
+    /// Offers what was read at the beginning.
+    pub(crate) fn publish(&mut self) {
+        self.source.library.replace(std::mem::take(&mut self.first));
+    }
+
+    /// Keeps the index up to date until `stop`. When it returns, the watcher's thread has ended.
+    pub(crate) async fn follow(self, stop: CancellationToken) {
+        let Self { source, seen, mut watches, ended, .. } = self;
+        let watching = watches.watcher.is_some();
+        let mut next_scan = Instant::now() + limits::LIBRARY_SCAN_INTERVAL;
+        loop {
+            let scan = tokio::select! {
+                () = stop.cancelled() => break,
+                () = sleep_until(next_scan) => true,
+                () = seen.settled() => false,
+            };
+            let mut pending = seen.take();
+            pending.everything |= scan;
+            if pending.everything {
+                next_scan = Instant::now() + limits::LIBRARY_SCAN_INTERVAL;
+            }
+            let worker = Arc::clone(&source);
+            let reading = source.tasks.spawn_blocking("library", move || {
+                read(&worker, &mut watches, pending, scan);
+                watches
+            });
+            match reading.await {
+                Ok(read) => watches = read,
+                Err(error) => {
+                    tracing::error!("the library is no longer followed: {error}");
+                    return;
+                }
+            }
+        }
+        drop(watches);
+        if watching && timeout(limits::HELPER_STOP_DEADLINE, ended).await.is_err() {
+            tracing::error!("the watcher of the games directory did not end");
+        }
+    }
+}
+
+/// Reads again what is pending. A slow scan also recovers what crashed operations left. Blocking.
+fn read(source: &Source, watches: &mut Watches, pending: Pending, scan: bool) {
+    if scan && let Err(error) = source.recover() {
+        tracing::warn!("{error}");
+    }
+    if pending.everything {
+        if let Err(error) = read_everything(source, watches) {
+            tracing::warn!("the library is unchanged: {error}");
+        }
+        return;
+    }
+    let read = pending.games.into_iter().map(|game| {
+        watches.cover_game(&game);
+        let offer = source.scan_offer(&game).unwrap_or_else(|error| {
+            tracing::warn!("{game} is not offered: {error}");
+            None
+        });
+        (game, offer)
+    });
+    source.library.replace_games(read.collect());
+}
+
+fn read_everything(source: &Source, watches: &mut Watches) -> Result<(), LocalError> {
+    watches.cover_everything()?;
+    source.library.replace(source.scan_offers()?);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

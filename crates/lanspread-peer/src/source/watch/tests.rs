@@ -1,0 +1,209 @@
+use std::fs;
+
+use lanspread_store::state::games_dir::GamesDir;
+use lanspread_store::state::intent;
+use lanspread_store::state::intent::{Intent, IntentStep};
+use lanspread_store::state::lock::GameLock;
+use lanspread_testing::machine::Machine;
+
+use super::*;
+use crate::report::channel::EventSender;
+use crate::source::library_index::Library;
+use crate::task::Tasks;
+
+#[test]
+fn only_what_can_change_an_offer_is_read_again() {
+    let at = |path: &str| touched(Path::new("/games"), Some(Path::new("/etc/catalog.toml")), Path::new(path));
+    let game = |id: &str| Touched::Game(id.parse().unwrap());
+    for (path, expected) in [
+        ("/games", Touched::Everything),
+        ("/games/.lanspread", Touched::Everything),
+        ("/games/.lanspread/intents", Touched::Everything),
+        ("/games/.lanspread/intents/g.json", game("g")),
+        ("/games/.lanspread/intents/g.json.new", Touched::Nothing),
+        ("/games/.lanspread/locks/g.lock", Touched::Nothing),
+        ("/games/g", game("g")),
+        ("/games/no game", Touched::Nothing),
+        ("/games/g/version.ini", game("g")),
+        ("/games/g/data.ETI", game("g")),
+        ("/games/g/notes.txt", Touched::Nothing),
+        ("/games/g/local", Touched::Nothing),
+        ("/games/g/.local.installing", Touched::Nothing),
+        ("/games/g/local/version.ini", Touched::Nothing),
+        ("/elsewhere/g", Touched::Nothing),
+    ] {
+        assert_eq!(at(path), expected, "{path}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_game_is_read_soon_after_its_last_change_and_regularly_while_it_changes() {
+    let seen = Seen::default();
+    let begun = Instant::now();
+    seen.add(Touched::Game("g".parse().unwrap()));
+    seen.settled().await;
+    assert_eq!(begun.elapsed().as_millis(), limits::LIBRARY_QUIET.as_millis());
+    assert_eq!(seen.take().games.len(), 1);
+    let writing = async {
+        loop {
+            seen.add(Touched::Game("g".parse().unwrap()));
+            sleep(limits::LIBRARY_QUIET / 2).await;
+        }
+    };
+    let begun = Instant::now();
+    tokio::select! {
+        () = writing => unreachable!(),
+        () = seen.settled() => {}
+    }
+    assert_eq!(begun.elapsed().as_millis(), limits::LIBRARY_RESTLESS_INTERVAL.as_millis());
+}
+
+#[test]
+fn pending_games_are_bounded() {
+    let seen = Seen::default();
+    for index in 0..=limits::GAMES_MAX {
+        seen.add(Touched::Game(format!("g{index}").parse().unwrap()));
+    }
+    let pending = seen.take();
+    assert!(pending.everything && pending.games.len() == limits::GAMES_MAX);
+}
+
+const DEADLINE: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// A games directory on disk whose library is followed.
+struct Followed {
+    machine: Machine,
+    source: Arc<Source>,
+    index: tokio::sync::watch::Receiver<Arc<Library>>,
+}
+
+impl Followed {
+    fn new(machine: Machine) -> Self {
+        let provider = lanspread_archive::provider(&crate::ProviderChoice::Native);
+        let (events, tasks) = (EventSender::new(), Tasks::default());
+        let source = Arc::new(Source::new(machine.games_dir(), None, provider, events, tasks, 1));
+        let index = source.library.follow();
+        Self { machine, source, index }
+    }
+
+    fn follow(&self) {
+        let mut watcher = LibraryWatcher::begin(Arc::clone(&self.source)).unwrap();
+        watcher.publish();
+        self.source.tasks.spawn("library", watcher.follow(self.source.tasks.cancel_token()));
+    }
+
+    fn root(&self, game: &str) -> PathBuf {
+        self.machine.games_dir().join(game)
+    }
+
+    fn add(&self, game: &str) {
+        fs::create_dir_all(self.root(game)).unwrap();
+        fs::write(self.root(game).join("a.eti"), "1").unwrap();
+        fs::write(self.root(game).join("version.ini"), "1").unwrap();
+    }
+
+    async fn until(&mut self, games: &[&str]) -> u64 {
+        let is = |library: &Arc<Library>| {
+            library.is_read() && library.offers.keys().map(GameId::as_str).eq(games.iter().copied())
+        };
+        let found = timeout(DEADLINE, self.index.wait_for(is))
+            .await
+            .expect("the library offers these games")
+            .unwrap();
+        found.revision
+    }
+
+    async fn stop(self) {
+        assert_eq!(self.source.tasks.stop(DEADLINE).await, 0);
+    }
+}
+
+#[tokio::test]
+async fn what_is_added_changed_and_removed_on_disk_is_noticed() {
+    let mut followed = Followed::new(Machine::new());
+    followed.add("old");
+    followed.follow();
+    assert_eq!(followed.until(&["old"]).await, 1);
+    followed.add("new");
+    followed.until(&["new", "old"]).await;
+    fs::write(followed.root("new").join("b.eti"), "123").unwrap();
+    let grown = |library: &Arc<Library>| library.list()[0].bytes == 5;
+    timeout(DEADLINE, followed.index.wait_for(grown)).await.expect("the size is noticed").unwrap();
+    fs::remove_file(followed.root("old").join("version.ini")).unwrap();
+    followed.until(&["new"]).await;
+    fs::rename(followed.root("new"), followed.root("named")).unwrap();
+    followed.until(&["named"]).await;
+    fs::remove_dir_all(followed.root("named")).unwrap();
+    followed.until(&[]).await;
+    followed.add("named");
+    followed.until(&["named"]).await;
+    followed.stop().await;
+}
+
+/// While an operation holds a game, the game is not offered, although our folder of intents is created and removed.
+#[tokio::test]
+async fn a_game_is_not_offered_while_an_intent_is_recorded() {
+    let mut followed = Followed::new(Machine::new());
+    followed.add("g");
+    followed.follow();
+    followed.until(&["g"]).await;
+    for _ in 0..2 {
+        let games = Arc::new(GamesDir::open(&followed.machine.games_dir()).unwrap());
+        let game: GameId = "g".parse().unwrap();
+        let lock = GameLock::acquire(&games, &game).unwrap();
+        let begun = Intent::new(IntentStep::InstallBegin);
+        intent::write(&games, &game, &begun).unwrap();
+        followed.until(&[]).await;
+        intent::clear(&games, &game).unwrap();
+        drop(lock);
+        followed.until(&["g"]).await;
+    }
+    followed.stop().await;
+}
+
+/// Without any watch, the slow scan notices changes and recovers what a crashed operation left. The test does not wait
+/// for time to pass: it runs the scan as the loop does.
+#[test]
+fn a_slow_scan_finds_everything_and_recovers() {
+    let followed = Followed::new(Machine::new());
+    followed.add("g");
+    let games_dir = followed.machine.games_dir();
+    let mut watches =
+        Watches { watcher: None, games_dir: games_dir.clone(), catalog: None, complained: true };
+    read(&followed.source, &mut watches, Pending::default(), false);
+    let all = || Pending { everything: true, games: BTreeSet::new() };
+    read(&followed.source, &mut watches, all(), false);
+    assert_eq!(followed.source.library.current().offers.len(), 1);
+    let games = Arc::new(GamesDir::open(&games_dir).unwrap());
+    let game: GameId = "g".parse().unwrap();
+    let begun = Intent::new(IntentStep::InstallBegin);
+    intent::write(&games, &game, &begun).unwrap();
+    let lock = GameLock::acquire(&games, &game).unwrap();
+    read(&followed.source, &mut watches, all(), true);
+    assert!(
+        followed.source.library.current().offers.is_empty(),
+        "an operation holds the game, so the scan leaves it alone"
+    );
+    assert!(intent::is_recorded(&games_dir, &game));
+    drop(lock);
+    read(&followed.source, &mut watches, all(), true);
+    assert!(!intent::is_recorded(&games_dir, &game), "no operation holds the game: it is rolled back");
+    assert_eq!(followed.source.library.current().offers.len(), 1);
+}
+
+#[tokio::test]
+async fn reading_the_library_does_not_count_as_a_change() {
+    let followed = Followed::new(Machine::new());
+    followed.add("g");
+    let seen = Arc::new(Seen::default());
+    let (mut watches, ended) = Watches::begin(&followed.machine.games_dir(), None, Arc::clone(&seen));
+    read_everything(&followed.source, &mut watches).unwrap();
+    // The watcher reports in order: when this change arrives, every earlier one has arrived.
+    fs::create_dir(followed.root("last")).unwrap();
+    timeout(DEADLINE, seen.woken.notified()).await.unwrap();
+    let pending = seen.take();
+    assert!(!pending.everything);
+    assert_eq!(pending.games.iter().map(GameId::as_str).collect::<Vec<_>>(), ["last"]);
+    drop(watches);
+    assert!(timeout(DEADLINE, ended).await.is_ok(), "the thread ends with its owner");
+}

@@ -1,0 +1,4 @@
+//! Peers for this crate's own tests.
+
+mod liars_tests;
+pub(crate) mod machine;

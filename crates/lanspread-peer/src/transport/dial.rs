@@ -1,0 +1,171 @@
+//! Connects to a peer and sends it requests.
+
+use std::io;
+use std::net::SocketAddr;
+
+use lanspread_proto::WireError;
+use lanspread_proto::connection::Connection;
+use lanspread_proto::error::within;
+use lanspread_proto::message::{Hello, Reply, Request, SourceStatus};
+use lanspread_types::content::{GameOffer, RootFile};
+use lanspread_types::ids::{GameId, GameVersion, PeerAddress};
+use lanspread_types::limits;
+use tokio::time::timeout;
+
+use crate::transport::socket::{Socket, connect};
+
+/// A connection to a peer over TCP, and the address that answered.
+pub(crate) struct Dialled {
+    pub(crate) connection: Connection<Socket>,
+    pub(crate) address: SocketAddr,
+}
+
+/// Connects to the first of the peer's addresses that answers, and says hello.
+pub(crate) async fn dial(peer: &PeerAddress, ours: &Hello) -> Result<Dialled, WireError> {
+    let resolve = async { tokio::net::lookup_host(peer.as_str()).await.map_err(WireError::Connect) };
+    let addresses: Vec<SocketAddr> =
+        within(limits::CONNECT_DEADLINE, "address for the name", resolve).await?.collect();
+    dial_any(&addresses, ours).await
+}
+
+/// Connects to the first of these addresses where a peer answers, and says hello. An address may now belong to another
+/// machine. If no peer answers, returns the failure of the last address.
+pub(crate) async fn dial_any(addresses: &[SocketAddr], ours: &Hello) -> Result<Dialled, WireError> {
+    let none = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    let mut failure = WireError::Connect(none);
+    for &address in addresses {
+        match dial_one(address, ours).await {
+            Ok(dialled) => return Ok(dialled),
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
+}
+
+async fn dial_one(address: SocketAddr, ours: &Hello) -> Result<Dialled, WireError> {
+    let connected = timeout(limits::CONNECT_DEADLINE, connect(address)).await;
+    let no_answer = || io::Error::new(io::ErrorKind::TimedOut, "no answer");
+    let socket = connected.unwrap_or_else(|_| Err(no_answer())).map_err(WireError::Connect)?;
+    Ok(Dialled { connection: Connection::open(socket, ours).await?, address })
+}
+
+/// What a stream of a game would carry.
+pub(crate) type StreamTotals = (u64, lanspread_types::content::Totals);
+
+impl Dialled {
+    async fn ask(&mut self, request: &Request) -> Result<(), WireError> {
+        self.connection.send(request).await
+    }
+
+    async fn reply(&mut self) -> Result<Reply, WireError> {
+        match self.connection.receive("reply", limits::REPLY_DEADLINE).await? {
+            Some(Reply::Refused(refusal)) => Err(WireError::Refused(refusal)),
+            Some(reply) => Ok(reply),
+            None => Err(WireError::Closed),
+        }
+    }
+
+    /// Every game that the peer offers.
+    pub(crate) async fn games(&mut self) -> Result<Vec<GameOffer>, WireError> {
+        self.ask(&Request::Games { known: None }).await?;
+        let first = self.reply().await?;
+        Ok(self.rest_of_games(first).await?.1)
+    }
+
+    /// The revision of the peer's library and its games, as soon as it differs from the known revision; none if it has
+    /// not changed for a while.
+    pub(crate) async fn games_since(
+        &mut self,
+        known: Option<u64>,
+    ) -> Result<Option<(u64, Vec<GameOffer>)>, WireError> {
+        self.ask(&Request::Games { known }).await?;
+        let answer =
+            self.connection.receive("answer about its library", limits::LIBRARY_REPLY_DEADLINE).await?;
+        match answer.ok_or(WireError::Closed)? {
+            Reply::Unchanged if known.is_some() => Ok(None),
+            Reply::Refused(refusal) => Err(WireError::Refused(refusal)),
+            first => self.rest_of_games(first).await.map(Some),
+        }
+    }
+
+    async fn rest_of_games(&mut self, first: Reply) -> Result<(u64, Vec<GameOffer>), WireError> {
+        let mut reply = first;
+        let mut all = Vec::new();
+        let mut read = None;
+        loop {
+            let Reply::Games { revision, games, more } = reply else { return Err(other("games")) };
+            if *read.get_or_insert(revision) != revision {
+                return Err(WireError::Malformed("a list of games from two revisions".to_owned()));
+            }
+            if games.is_empty() && more {
+                return Err(WireError::Malformed(
+                    "a part of a list of games is empty, and more follow".to_owned(),
+                ));
+            }
+            all.extend(games);
+            check_count("games", all.len(), limits::GAMES_MAX)?;
+            if !more {
+                return Ok((revision, all));
+            }
+            reply = self.reply().await?;
+        }
+    }
+
+    /// Version and root files of one game.
+    pub(crate) async fn details(&mut self, game: &GameId) -> Result<(GameVersion, Vec<RootFile>), WireError> {
+        self.ask(&Request::Details { game: game.clone() }).await?;
+        let mut all = Vec::new();
+        loop {
+            let Reply::Details { version, files, more } = self.reply().await? else {
+                return Err(other("details"));
+            };
+            all.extend(files);
+            check_count("root files", all.len(), limits::ROOT_FILES_MAX)?;
+            if !more {
+                return Ok((version, all));
+            }
+        }
+    }
+
+    /// What a stream of a game would carry.
+    pub(crate) async fn totals(
+        &mut self,
+        game: &GameId,
+        version: &GameVersion,
+    ) -> Result<StreamTotals, WireError> {
+        self.ask(&Request::Totals { game: game.clone(), version: version.clone() }).await?;
+        match self.reply().await? {
+            Reply::Totals { archives, totals } => Ok((archives, totals)),
+            _ => Err(other("totals")),
+        }
+    }
+
+    /// What the peer is doing.
+    pub(crate) async fn status(&mut self) -> Result<SourceStatus, WireError> {
+        self.ask(&Request::Status).await?;
+        match self.reply().await? {
+            Reply::Status(status) => Ok(status),
+            _ => Err(other("status")),
+        }
+    }
+
+    /// Asks for the stream of a game; its items follow.
+    pub(crate) async fn stream_install(
+        &mut self,
+        game: &GameId,
+        version: &GameVersion,
+    ) -> Result<(), WireError> {
+        self.ask(&Request::StreamInstall { game: game.clone(), version: version.clone() }).await
+    }
+}
+
+fn other(expected: &'static str) -> WireError {
+    WireError::Unexpected { expected, got: "another reply" }
+}
+
+fn check_count(what: &str, got: usize, limit: usize) -> Result<(), WireError> {
+    if got > limit {
+        return Err(WireError::Malformed(format!("more than {limit} {what}")));
+    }
+    Ok(())
+}

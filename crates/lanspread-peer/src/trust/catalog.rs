@@ -1,0 +1,204 @@
+//! The catalog: the known games and their expected versions.
+//!
+//! ```toml
+//! schema = 1
+//! [games.cnctw]
+//! name = "A title for people"
+//! version = "20250101"
+//! ```
+//!
+//! Unknown keys are errors: a misspelt key must not silently mean something else.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use lanspread_types::ids::{GameId, GameVersion};
+use lanspread_types::limits;
+use serde::Deserialize;
+
+use crate::trust::error::TrustError;
+
+/// The one schema that exists.
+const SCHEMA: u32 = 1;
+
+/// A list of known games.
+#[derive(Debug, Clone)]
+pub struct Catalog {
+    path: PathBuf,
+    games: BTreeMap<GameId, CatalogGame>,
+}
+
+/// One game of a catalog.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CatalogGame {
+    /// Title, for people.
+    pub name: String,
+    /// The version that is served and installed.
+    pub version: GameVersion,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CatalogFile {
+    schema: u32,
+    #[serde(default)]
+    games: BTreeMap<GameId, CatalogGame>,
+}
+
+impl Catalog {
+    /// Reads and checks a catalog file.
+    ///
+    /// # Errors
+    /// [`TrustError::Catalog`] with the line that is wrong.
+    pub fn load(path: &Path) -> Result<Self, TrustError> {
+        let unusable = |reason: String| TrustError::Catalog { path: path.to_owned(), reason };
+        let file = std::fs::File::open(path).map_err(|error| unusable(error.to_string()))?;
+        let mut text = String::new();
+        let read = file.take(limits::CATALOG_BYTES_MAX + 1).read_to_string(&mut text);
+        read.map_err(|error| unusable(error.to_string()))?;
+        if text.len() as u64 > limits::CATALOG_BYTES_MAX {
+            return Err(unusable(format!("it is larger than {} bytes", limits::CATALOG_BYTES_MAX)));
+        }
+        let games = parse(&text).map_err(unusable)?;
+        Ok(Self { path: path.to_owned(), games })
+    }
+
+    /// Where it was read from.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The entry of a game.
+    pub fn game(&self, game: &GameId) -> Option<&CatalogGame> {
+        self.games.get(game)
+    }
+}
+
+/// A catalog file that is read again after it changes, so that an organiser can edit it while a daemon runs.
+#[derive(Debug)]
+pub(crate) struct LiveCatalog {
+    path: PathBuf,
+    read: Mutex<(Option<Stamp>, Arc<Catalog>)>,
+}
+
+/// Identifies one state of a file.
+type Stamp = (SystemTime, u64, u64);
+
+fn stamp(path: &Path) -> Option<Stamp> {
+    let metadata = std::fs::metadata(path).ok()?;
+    Some((metadata.modified().ok()?, metadata.len(), metadata.ino()))
+}
+
+impl LiveCatalog {
+    /// Reads the file for the first time.
+    ///
+    /// # Errors
+    /// [`TrustError::Catalog`] with the line that is wrong.
+    pub(crate) fn load(path: &Path) -> Result<Self, TrustError> {
+        // Taken before the file is read: a change in the meantime causes another read.
+        let stamp = stamp(path);
+        let catalog = Arc::new(Catalog::load(path)?);
+        Ok(Self { path: path.to_owned(), read: Mutex::new((stamp, catalog)) })
+    }
+
+    /// Where it is read from.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The catalog as the file is now. If the file is gone or invalid, that is logged once and the previous catalog
+    /// stays in force.
+    pub(crate) fn current(&self) -> Arc<Catalog> {
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = stamp(&self.path);
+        if now != read.0 {
+            read.0 = now;
+            match Catalog::load(&self.path) {
+                Ok(catalog) => read.1 = Arc::new(catalog),
+                Err(error) => tracing::warn!("the previous catalog stays in force: {error}"),
+            }
+        }
+        Arc::clone(&read.1)
+    }
+}
+
+fn parse(text: &str) -> Result<BTreeMap<GameId, CatalogGame>, String> {
+    let file: CatalogFile = toml::from_str(text).map_err(|error| one_line(&error, text))?;
+    if file.schema != SCHEMA {
+        return Err(format!("it has schema {}, this program reads schema {SCHEMA}", file.schema));
+    }
+    if file.games.len() > limits::GAMES_MAX {
+        return Err(format!("it names {} games, the limit is {}", file.games.len(), limits::GAMES_MAX));
+    }
+    Ok(file.games)
+}
+
+fn one_line(error: &toml::de::Error, text: &str) -> String {
+    let message = error.message().replace('\n', " ");
+    match error.span() {
+        Some(span) => {
+            let before = text.get(..span.start).unwrap_or_default();
+            format!("line {}: {message}", before.matches('\n').count() + 1)
+        }
+        None => message,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_catalog_names_games_and_versions() {
+        let games = parse("schema = 1\n[games.a]\nname = 'A'\nversion = '7'\n").unwrap();
+        assert_eq!(games[&"a".parse().unwrap()].version.as_str(), "7");
+    }
+
+    #[test]
+    fn a_catalog_is_read_again_after_a_change_and_stays_in_force_after_an_invalid_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("catalog.toml");
+        let write = |text: &str| {
+            // As an editor does: replaces the file by another one.
+            std::fs::write(folder.path().join("new"), text).unwrap();
+            std::fs::rename(folder.path().join("new"), &path).unwrap();
+        };
+        let game = "a".parse().unwrap();
+        let with = |version: &str| format!("schema = 1\n[games.a]\nname = 'A'\nversion = '{version}'\n");
+        write(&with("1"));
+        let live = LiveCatalog::load(&path).unwrap();
+        let version = || live.current().game(&game).map(|known| known.version.to_string());
+        assert_eq!(version().as_deref(), Some("1"));
+        write(&with("2"));
+        assert_eq!(version().as_deref(), Some("2"));
+        write("nonsense");
+        assert_eq!(version().as_deref(), Some("2"));
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(version().as_deref(), Some("2"));
+        write("schema = 1\n");
+        assert_eq!(version(), None);
+    }
+
+    #[test]
+    fn a_broken_catalog_is_refused_with_its_line() {
+        let table = [
+            ("", "schema"),
+            ("schema = 2", "schema 2"),
+            ("schema = 1\n[games.a]\nname = 'A'\n", "version"),
+            ("schema = 1\n[games.a]\nname = 'A'\nversion = '1'\nvresion = '1'\n", "line 5"),
+            ("schema = 1\n[games.'../x']\nname = 'A'\nversion = '1'\n", "line 2"),
+            ("schema = 1\n\n[games.a\n", "line 3"),
+            ("schema = 1\n[games.a]\nname = 'A'\nversion = ''\n", "line 4"),
+        ];
+        for (text, expected) in table {
+            let reason = parse(text).unwrap_err();
+            assert!(reason.contains(expected), "{text:?}: {reason}");
+            assert!(!reason.contains('\n'));
+        }
+    }
+}

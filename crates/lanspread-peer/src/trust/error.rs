@@ -1,0 +1,56 @@
+//! Errors of the identity and the catalog.
+
+use std::path::PathBuf;
+
+use lanspread_types::fault::{ForeignState, LocalError};
+
+use crate::report::failure::ErrorCategory;
+
+/// An identity or a catalog that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrustError {
+    /// The catalog cannot be used.
+    #[error("the catalog {} cannot be used: {reason}", path.display())]
+    Catalog {
+        /// The catalog file.
+        path: PathBuf,
+        /// What is wrong, with its line.
+        reason: String,
+    },
+    /// No state directory was given and the user has no home folder.
+    #[error("there is no home folder for the peer's identity")]
+    NoStateDir,
+    /// The system provides no random numbers.
+    #[error("internal fault: the system provides no random numbers: {0}")]
+    NoRandomNumbers(getrandom::Error),
+    /// The identity file does not hold an identity.
+    #[error(transparent)]
+    Foreign(#[from] ForeignState),
+    /// This machine's disk.
+    #[error(transparent)]
+    Local(#[from] LocalError),
+}
+
+impl TrustError {
+    /// Stable kebab-case code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Catalog { .. } => "catalog-unusable",
+            Self::NoStateDir => "invalid-config",
+            Self::NoRandomNumbers(_) => "internal",
+            Self::Foreign(_) => "foreign-state",
+            Self::Local(error) => error.code(),
+        }
+    }
+
+    /// Class of the failure.
+    pub fn category(&self) -> ErrorCategory {
+        match self {
+            Self::Catalog { .. } | Self::NoStateDir => ErrorCategory::Usage,
+            Self::NoRandomNumbers(_) => ErrorCategory::Unexpected,
+            Self::Foreign(_) => ErrorCategory::Refused,
+            Self::Local(_) => ErrorCategory::Local,
+        }
+    }
+}

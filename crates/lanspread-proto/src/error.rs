@@ -1,0 +1,111 @@
+//! What can go wrong between two peers.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use crate::message::Refusal;
+
+/// What is wrong with a connection or a message.
+#[derive(Debug, thiserror::Error)]
+pub enum WireError {
+    /// No address of the peer accepted a connection.
+    #[error("cannot connect: {0}")]
+    Connect(io::Error),
+    /// The connection broke.
+    #[error("the connection broke: {0}")]
+    Io(#[from] io::Error),
+    /// The other side closed the connection in the middle of a message or stream.
+    #[error("the connection was closed too early")]
+    Closed,
+    /// The other side took too long.
+    #[error("no {what} within {} s", after.as_secs())]
+    Timeout {
+        /// What did not arrive.
+        what: &'static str,
+        /// The deadline.
+        after: Duration,
+    },
+    /// The other side is not a lanspread peer.
+    #[error("this is not a lanspread peer")]
+    NotLanspread,
+    /// The other side speaks another protocol version.
+    #[error("it speaks protocol version {theirs}, this program speaks {ours}")]
+    Version {
+        /// The version of this program.
+        ours: u16,
+        /// The version of the other side.
+        theirs: u16,
+    },
+    /// A peer other than the expected one answered at this address.
+    #[error("another peer answers at this address now")]
+    OtherPeer,
+    /// The peer at this address has the identity of the peer that asks.
+    #[error("this is the asking peer itself")]
+    SelfConnect,
+    /// Other peers had answered, so that this one was no longer waited for.
+    #[error("it had not answered when the other peers had")]
+    NotAwaited,
+    /// A frame is longer than its limit.
+    #[error("a {kind} frame of {got} bytes; the limit is {limit}")]
+    FrameTooLong {
+        /// Kind of the frame.
+        kind: &'static str,
+        /// The longest payload, in bytes.
+        limit: usize,
+        /// The claimed length, in bytes.
+        got: u64,
+    },
+    /// Bytes that cannot be decoded, or values beyond the limits.
+    #[error("a malformed message: {0}")]
+    Malformed(String),
+    /// A message that does not fit the state of the conversation.
+    #[error("got {got}, expected {expected}")]
+    Unexpected {
+        /// What is allowed.
+        expected: &'static str,
+        /// What arrived.
+        got: &'static str,
+    },
+    /// More or less content arrived than was announced.
+    #[error("got {got} {what}, {expected} were announced")]
+    Totals {
+        /// What is counted.
+        what: &'static str,
+        /// Number announced.
+        expected: u64,
+        /// Number received.
+        got: u64,
+    },
+    /// The peer refused the request, or its stream failed.
+    #[error("{}", .0.message)]
+    Refused(Refusal),
+}
+
+impl WireError {
+    /// Stable kebab-case code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Connect(_) => "unreachable",
+            Self::Io(_) | Self::Closed => "connection-lost",
+            Self::Timeout { .. } | Self::NotAwaited => "timeout",
+            Self::NotLanspread => "not-lanspread",
+            Self::Version { .. } => "protocol-version",
+            Self::OtherPeer => "other-peer",
+            Self::SelfConnect => "self-connect",
+            Self::FrameTooLong { .. } | Self::Malformed(_) | Self::Unexpected { .. } => "protocol-violation",
+            Self::Totals { .. } => "totals-mismatch",
+            Self::Refused(refusal) => refusal.code.as_str(),
+        }
+    }
+}
+
+/// Gives `future` a deadline; `what` names in the error what did not arrive.
+pub async fn within<T>(
+    after: Duration,
+    what: &'static str,
+    future: impl Future<Output = Result<T, WireError>>,
+) -> Result<T, WireError> {
+    timeout(after, future).await.unwrap_or(Err(WireError::Timeout { what, after }))
+}

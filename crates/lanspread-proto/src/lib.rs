@@ -1,0 +1,42 @@
+//! The protocol: how two peers talk over one connection.
+//!
+//! Everything runs over any `AsyncRead + AsyncWrite`: this crate opens no sockets, reads no files and knows no games
+//! directory. It checks what arrives and passes on checked values.
+//!
+//! - [`connection`]: preambles, hellos, messages with deadlines
+//! - [`message`]: requests, replies, and the messages of a stream
+//! - [`entry`]: the content of archives as messages, and back
+//! - [`grammar`]: which message of a stream may follow which
+//! - [`chunk`]: the chunks of a download
+//! - [`frame`], [`codec`]: how a message becomes bytes
+//! - [`error`]: what can go wrong
+//!
+//! Goals: bounds are checked before anything is allocated, the grammar is simple, bulk bytes are never re-encoded.
+//! Not goals: compatibility with other versions (only the current one exists), encryption (comes with TLS).
+//!
+//! ```text
+//! connection  = preamble hello  (request reply)*  [ stream-install stream | download download-ready+ chunks ]
+//!                                                                                 each side sends preamble, hello
+//! preamble    = "LANSPRD\n"  u16 protocol version                                 outside the codec, so that an error
+//!                                                                                 can name both versions
+//! frame       = u32 payload length  u8 kind  payload                              integers are big endian
+//! kind 0      = control, at most 64 KiB of bincode            kind 1 = data, 1 byte to 1 MiB of raw content
+//! stream      = begin (archive-begin (directory | copy | file-begin data* file-end)* archive-end)* complete
+//!               with keep-alive between any two frames, and failed instead of any control frame
+//! chunks      = receiver: chunk-request*, sent ahead          source, in their order: (data+ end)*
+//!               with keep-alive between any two frames of the source, and failed, the last one, instead of end
+//! ```
+//!
+//! A connection carries one request at a time. After a stream the source closes the connection; a download continues
+//! until the receiver closes it.
+
+pub mod chunk;
+pub mod codec;
+pub mod connection;
+pub mod entry;
+pub mod error;
+pub mod frame;
+pub mod grammar;
+pub mod message;
+
+pub use error::WireError;

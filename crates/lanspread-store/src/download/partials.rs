@@ -1,0 +1,219 @@
+//! Files that are arriving, in `.downloading/` of the game root, and what an earlier download left there.
+//!
+//! The record exists, durably, before the folder does. So a folder without a record is not ours, and a record without
+//! the folder only means that everything must be fetched.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use cap_std::fs::{Dir, OpenOptions};
+use lanspread_types::checksum::{Checksum, ChecksumHasher};
+use lanspread_types::content::RootFile;
+use lanspread_types::fault::{ForeignState, LocalError};
+use lanspread_types::ids::{GameId, GameVersion};
+use lanspread_types::layout::DOWNLOADING_DIR;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::StoreError;
+use crate::state::games_dir::GamesDir;
+use crate::state::record;
+use crate::state::record::{Journal, Record, RecordHead, RecordKind};
+use crate::state::standing::{Standing, standing};
+
+/// Bytes read at once when chunks are read again.
+const READ_BYTES: usize = 256 * 1024;
+
+/// The files that are arriving.
+#[derive(Debug)]
+pub struct Partials {
+    folder: Dir,
+    shown: PathBuf,
+    files: Vec<RootFile>,
+}
+
+impl Partials {
+    /// Opens one of the files, by its index, for reading and writing.
+    pub fn open(&self, file: usize) -> Result<File, LocalError> {
+        let RootFile { name, .. } = &self.files[file];
+        let mut options = OpenOptions::new();
+        let opened = self.folder.open_with(name, options.read(true).write(true));
+        Ok(opened.map_err(LocalError::io("open", self.path(file)))?.into_std())
+    }
+
+    /// Path of one of the files, for messages.
+    pub fn path(&self, file: usize) -> PathBuf {
+        self.shown.join(&self.files[file].name)
+    }
+
+    /// Whether a file exists in its full length.
+    fn is_there(&self, file: usize) -> bool {
+        let RootFile { name, size } = &self.files[file];
+        self.folder.symlink_metadata(name).is_ok_and(|found| found.is_file() && found.len() == *size)
+    }
+
+    /// Creates a file in its full length, without content. An old one is removed.
+    fn make(&self, file: usize) -> Result<(), LocalError> {
+        let RootFile { name, size } = &self.files[file];
+        let shown = self.path(file);
+        match self.folder.remove_file(name) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(LocalError::io("remove", &shown)(error));
+            }
+            _ => {}
+        }
+        let mut options = OpenOptions::new();
+        let made = self.folder.open_with(name, options.write(true).create_new(true));
+        let made = made.map_err(LocalError::io("create", &shown))?;
+        made.set_len(*size).map_err(LocalError::io("write", &shown))
+    }
+}
+
+/// Continues an earlier download of the same files, or begins a new one. After a reboot, recorded chunks are read
+/// again.
+///
+/// # Errors
+/// [`StoreError::Foreign`] if `.downloading/` is not ours or the record is malformed, [`StoreError::Cancelled`];
+/// failures of this machine's disk.
+pub fn prepare(
+    games: &GamesDir,
+    game: &GameId,
+    version: &GameVersion,
+    files: &[RootFile],
+    cancel: &CancellationToken,
+) -> Result<(Partials, Journal), StoreError> {
+    let head = |games: &GamesDir| RecordHead::new(game, version, files, !games.dir().exists(game.as_str()));
+    let earlier =
+        match (Record::read(games, game, RecordKind::Journal)?, standing(games, game, DOWNLOADING_DIR)?) {
+            (_, Standing::Other) => return Err(foreign(games, game, "is not a folder made by lanspread")),
+            (None, Standing::Folder) => {
+                return Err(foreign(games, game, "exists, but no download was recorded"));
+            }
+            (None, Standing::Nothing) => None,
+            (Some(record), _) if record.head.is_same_download(&head(games)) => Some(record),
+            (Some(record), _) => {
+                tracing::info!(
+                    "{game}: the unfinished download of version {} is removed",
+                    record.head.version
+                );
+                discard(games, game)?;
+                None
+            }
+        };
+    let is_trusted = earlier.as_ref().is_none_or(Record::is_of_this_boot);
+    let mut journal = match earlier {
+        Some(record) => Journal::resume(games, game, record)?,
+        // Discarding may have removed the game root that the earlier download had created.
+        None => Journal::create(games, &head(games))?,
+    };
+    let partials = open_folder(games, game, files)?;
+    check_files(&partials, &mut journal)?;
+    if !is_trusted {
+        check_content(&partials, &mut journal, cancel)?;
+        journal.checked()?;
+    }
+    Ok((partials, journal))
+}
+
+fn foreign(games: &GamesDir, game: &GameId, what: &str) -> StoreError {
+    ForeignState { path: games.root_path(game).join(DOWNLOADING_DIR), what: what.to_owned() }.into()
+}
+
+fn open_folder(games: &GamesDir, game: &GameId, files: &[RootFile]) -> Result<Partials, LocalError> {
+    let path = Path::new(game.as_str()).join(DOWNLOADING_DIR);
+    let shown = games.path().join(&path);
+    games.dir().create_dir_all(&path).map_err(LocalError::io("create", &shown))?;
+    let folder = games.dir().open_dir(&path).map_err(LocalError::io("open", &shown))?;
+    Ok(Partials { folder, shown, files: files.to_vec() })
+}
+
+/// Creates every file that is missing or has another length; its recorded chunks must be fetched again.
+fn check_files(partials: &Partials, journal: &mut Journal) -> Result<(), LocalError> {
+    for file in 0..partials.files.len() {
+        if partials.is_there(file) {
+            continue;
+        }
+        for chunk in journal.record.chunks.of_file(file).to_vec() {
+            if journal.record.here[chunk.id].is_some() {
+                journal.drop_chunk(chunk.id)?;
+            }
+        }
+        partials.make(file)?;
+    }
+    Ok(())
+}
+
+/// Reads the chunks that were recorded before a reboot; those that differ must be fetched again.
+fn check_content(
+    partials: &Partials,
+    journal: &mut Journal,
+    cancel: &CancellationToken,
+) -> Result<(), StoreError> {
+    for chunk in journal.record.chunks.all().to_vec() {
+        let Some(expected) = journal.record.here[chunk.id].as_ref().map(|recorded| recorded.checksum) else {
+            continue;
+        };
+        if cancel.is_cancelled() {
+            return Err(StoreError::Cancelled);
+        }
+        let mut file = partials.open(chunk.file)?;
+        let read = checksum_of(&mut file, chunk.offset, chunk.length);
+        let found = read.map_err(LocalError::io("read", partials.path(chunk.file)))?;
+        if found != Some(expected) {
+            tracing::info!("{}: the chunk at {} is lost", partials.path(chunk.file).display(), chunk.offset);
+            journal.drop_chunk(chunk.id)?;
+        }
+    }
+    Ok(())
+}
+
+/// CRC-32 of a part of a file; `None` if the file is too short.
+pub(super) fn checksum_of(file: &mut File, offset: u64, length: u64) -> io::Result<Option<Checksum>> {
+    let mut hasher = ChecksumHasher::default();
+    let mut buffer = vec![0; READ_BYTES];
+    let mut left = length;
+    file.seek(SeekFrom::Start(offset))?;
+    while left > 0 {
+        let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(READ_BYTES);
+        match file.read(&mut buffer[..wanted])? {
+            0 => return Ok(None),
+            read => {
+                hasher.update(&buffer[..read]);
+                left -= read as u64;
+            }
+        }
+    }
+    Ok(Some(hasher.finish()))
+}
+
+/// Removes everything that an unfinished download left: its files, the game root if the download created it and it is
+/// empty, and last its record.
+///
+/// # Errors
+/// [`StoreError::Foreign`] if `.downloading/` is not a folder or the record is malformed; failures of this machine's
+/// disk.
+pub fn discard(games: &GamesDir, game: &GameId) -> Result<(), StoreError> {
+    let record = Record::read(games, game, RecordKind::Journal)?;
+    let path = Path::new(game.as_str()).join(DOWNLOADING_DIR);
+    match standing(games, game, DOWNLOADING_DIR)? {
+        Standing::Other => return Err(foreign(games, game, "is not a folder made by lanspread")),
+        Standing::Nothing => {}
+        Standing::Folder => {
+            games.dir().remove_dir_all(&path).map_err(LocalError::io("remove", games.path().join(&path)))?;
+        }
+    }
+    if record.is_some_and(|record| record.head.created_root) {
+        match games.dir().remove_dir(game.as_str()) {
+            Err(error)
+                if !matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::NotFound) =>
+            {
+                return Err(LocalError::io("remove", games.root_path(game))(error).into());
+            }
+            _ => {}
+        }
+    }
+    Ok(record::remove(games, game, RecordKind::Journal)?)
+}
+
+#[cfg(test)]
+mod tests;

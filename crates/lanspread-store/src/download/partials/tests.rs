@@ -1,0 +1,180 @@
+//! What an earlier download left is used as far as it can be trusted, and no further.
+
+use std::fs;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+use lanspread_testing::machine::Machine;
+use lanspread_types::checksum::Checksum;
+use lanspread_types::ids::PeerId;
+
+use super::*;
+use crate::state::record::Recorded;
+
+const CHUNK: u64 = lanspread_types::limits::CHUNK_BYTES;
+
+struct Fixture {
+    machine: Machine,
+    games: Arc<GamesDir>,
+    game: GameId,
+}
+
+fn fixture() -> Fixture {
+    let machine = Machine::new();
+    let games = Arc::new(GamesDir::open(&machine.games_dir()).unwrap());
+    Fixture { machine, games, game: "g".parse().unwrap() }
+}
+
+fn files() -> Vec<RootFile> {
+    let file = |name: &str, size| RootFile { name: name.to_owned(), size };
+    vec![file("a.eti", CHUNK + 3), file("version.ini", 1)]
+}
+
+impl Fixture {
+    fn prepare_as(&self, version: &str, files: &[RootFile]) -> Result<(Partials, Journal), StoreError> {
+        let cancel = CancellationToken::new();
+        prepare(&self.games, &self.game, &version.parse().unwrap(), files, &cancel)
+    }
+
+    fn prepare(&self) -> (Partials, Journal) {
+        self.prepare_as("1", &files()).unwrap()
+    }
+
+    /// An earlier download that fetched the second chunk of the archive, and the sentinel.
+    fn leave_some(&self) {
+        let (partials, mut journal) = self.prepare();
+        for (id, content) in [(1, &b"abc"[..]), (2, b"1")] {
+            let chunk = journal.record.chunks.all()[id];
+            partials.open(chunk.file).unwrap().write_all_at(content, chunk.offset).unwrap();
+            let checksum = Checksum::of(content);
+            let (peer, peer_id) = ("pc".parse().unwrap(), PeerId::random().unwrap());
+            journal.chunk(id, Recorded { checksum, peer, peer_id, fingerprint: 1 }).unwrap();
+        }
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.machine.games_dir().join(path)
+    }
+
+    /// The record as it would be after the power failed.
+    fn restart_machine(&self) {
+        let path = self.path(".lanspread/downloads/g.draft");
+        let text = fs::read_to_string(&path).unwrap();
+        let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+        fs::write(&path, text.replace(boot_id.trim(), "another")).unwrap();
+    }
+}
+
+fn here(journal: &Journal) -> Vec<bool> {
+    journal.record.here.iter().map(Option::is_some).collect()
+}
+
+#[test]
+fn what_has_arrived_is_kept_and_only_the_rest_is_fetched() {
+    let fixture = fixture();
+    assert_eq!(here(&fixture.prepare().1), [false; 3]);
+    fixture.leave_some();
+    let (partials, journal) = fixture.prepare();
+    assert_eq!(here(&journal), [false, true, true]);
+    assert_eq!(checksum_of(&mut partials.open(0).unwrap(), CHUNK, 3).unwrap(), Some(Checksum::of(b"abc")));
+}
+
+#[test]
+fn another_version_or_list_of_files_starts_over_and_leaves_nothing_of_the_old() {
+    let more = [files(), vec![RootFile { name: "z.eti".to_owned(), size: 1 }]].concat();
+    for (version, files) in [("2", files()), ("1", more)] {
+        let fixture = fixture();
+        fixture.leave_some();
+        fs::write(fixture.path("g/.downloading/odd"), "").unwrap();
+        let (_, journal) = fixture.prepare_as(version, &files).unwrap();
+        assert!(here(&journal).iter().all(|here| !here));
+        assert!(journal.record.head.created_root, "the game root is the new download's");
+        assert!(!fixture.path("g/.downloading/odd").exists());
+    }
+}
+
+/// After a power failure the record is only a claim: chunks that match it are kept, and the others are fetched again.
+#[test]
+fn on_another_boot_every_recorded_chunk_is_read_again() {
+    let fixture = fixture();
+    fixture.leave_some();
+    fixture.restart_machine();
+    assert_eq!(here(&fixture.prepare().1), [false, true, true]);
+    fixture.restart_machine();
+    let file = fs::OpenOptions::new().write(true).open(fixture.path("g/.downloading/a.eti")).unwrap();
+    file.write_all_at(b"\0", CHUNK + 1).unwrap();
+    assert_eq!(here(&fixture.prepare().1), [false, false, true]);
+    assert_eq!(here(&fixture.prepare().1), [false, false, true], "it is on the disk");
+}
+
+#[test]
+fn on_the_same_boot_nothing_is_read_again() {
+    let fixture = fixture();
+    fixture.leave_some();
+    let file = fs::OpenOptions::new().write(true).open(fixture.path("g/.downloading/a.eti")).unwrap();
+    file.write_all_at(b"\0", CHUNK + 1).unwrap();
+    assert_eq!(here(&fixture.prepare().1), [false, true, true], "this test would notice if it were read");
+}
+
+#[test]
+fn a_cancelled_check_ends_and_trusts_nothing() {
+    let fixture = fixture();
+    fixture.leave_some();
+    fixture.restart_machine();
+    let cancel = CancellationToken::new();
+    cancel.cancel();
+    let result = prepare(&fixture.games, &fixture.game, &"1".parse().unwrap(), &files(), &cancel);
+    assert!(matches!(result, Err(StoreError::Cancelled)));
+    let record = Record::read(&fixture.games, &fixture.game, RecordKind::Journal).unwrap().unwrap();
+    assert!(!record.is_of_this_boot());
+}
+
+#[test]
+fn a_file_that_is_gone_or_has_another_size_is_fetched_again_whole() {
+    for change in [
+        (|path| fs::remove_file(path).unwrap()) as fn(PathBuf),
+        |path| fs::write(path, "short").unwrap(),
+        |path| {
+            fs::remove_file(&path).unwrap();
+            std::os::unix::fs::symlink("/dev/zero", path).unwrap();
+        },
+    ] {
+        let fixture = fixture();
+        fixture.leave_some();
+        change(fixture.path("g/.downloading/a.eti"));
+        assert_eq!(here(&fixture.prepare().1), [false, false, true]);
+        assert_eq!(fs::symlink_metadata(fixture.path("g/.downloading/a.eti")).unwrap().len(), CHUNK + 3);
+    }
+}
+
+#[test]
+fn discarding_leaves_the_machine_as_it_was() {
+    for root_was_there in [false, true] {
+        let fixture = fixture();
+        if root_was_there {
+            fs::create_dir(fixture.path("g")).unwrap();
+            fs::write(fixture.path("g/notes.txt"), "mine").unwrap();
+        }
+        let before = fixture.machine.everything();
+        fixture.leave_some();
+        discard(&fixture.games, &fixture.game).unwrap();
+        fixture.games.remove_empty_state_folders();
+        assert_eq!(fixture.machine.everything(), before);
+    }
+}
+
+#[test]
+fn a_folder_that_is_not_ours_is_never_used() {
+    for with_link in [false, true] {
+        let fixture = fixture();
+        fs::create_dir_all(fixture.path("g/there")).unwrap();
+        if with_link {
+            std::os::unix::fs::symlink("there", fixture.path("g/.downloading")).unwrap();
+        } else {
+            fs::create_dir(fixture.path("g/.downloading")).unwrap();
+        }
+        let result = fixture.prepare_as("1", &files());
+        assert!(matches!(result, Err(StoreError::Foreign(_))), "{with_link}");
+        assert_eq!(fs::read_dir(fixture.path("g/there")).unwrap().count(), 0);
+    }
+}

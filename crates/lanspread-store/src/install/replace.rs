@@ -1,0 +1,199 @@
+//! Decides whether a tree may be installed: if there is none yet, or if replacing the old one loses no file of the
+//! user.
+
+use std::path::PathBuf;
+
+use crate::error::StoreError;
+use lanspread_types::ids::GameId;
+use lanspread_types::layout::LOCAL_DIR;
+use lanspread_types::limits;
+
+use crate::state::games_dir::GamesDir;
+use crate::state::receipt_reader;
+use crate::state::receipt_reader::Receipt;
+
+use crate::state::tree::{FoundFile, open_local, shown_path, walk};
+
+/// What an install does if there is an installed tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Replace {
+    /// Whether the tree may be replaced at all.
+    pub allowed: bool,
+    /// Whether the user's files in it may be lost.
+    pub force: bool,
+}
+
+/// Whether there is an installed tree that will be replaced.
+///
+/// # Errors
+/// [`StoreError::AlreadyInstalled`] if it may not be replaced, and the errors of [`refuse_user_files`].
+pub fn permit(games: &GamesDir, game: &GameId, replace: Replace) -> Result<bool, StoreError> {
+    if open_local(games, game)?.is_none() {
+        return Ok(false);
+    }
+    if !replace.allowed {
+        let path = games.root_path(game).join(LOCAL_DIR);
+        return Err(StoreError::AlreadyInstalled { game: game.clone(), path });
+    }
+    if !replace.force {
+        refuse_user_files(games, game)?;
+    }
+    Ok(true)
+}
+
+/// Refuses if `local/` holds files that the user added or changed: those that are not in the receipt or have another
+/// size. Without a receipt, every file counts as the user's.
+///
+/// # Errors
+/// [`StoreError::UserFiles`], or [`StoreError::NoReceipt`] if there is no receipt; [`StoreError::Foreign`] for a
+/// receipt that cannot be read; failures of this machine's disk.
+pub fn refuse_user_files(games: &GamesDir, game: &GameId) -> Result<(), StoreError> {
+    let Some(local) = open_local(games, game)? else { return Ok(()) };
+    let receipt = receipt_reader::read(games, game)?;
+    let path = games.root_path(game).join(LOCAL_DIR);
+    let mut users = UserFiles { count: 0, first: Vec::new() };
+    walk(&local, &path, &mut |file, found| {
+        if !is_as_installed(receipt.as_ref(), file.to_str(), found) {
+            users.count += 1;
+            if users.first.len() < limits::USER_FILES_SHOWN {
+                users.first.push(shown_path(file));
+            }
+        }
+        Ok(())
+    })?;
+    users.refuse(game, path, receipt.is_some())
+}
+
+fn is_as_installed(receipt: Option<&Receipt>, path: Option<&str>, found: FoundFile) -> bool {
+    let installed = receipt.zip(path).and_then(|(receipt, path)| receipt.files.get(path));
+    matches!((installed, found), (Some(installed), FoundFile::File(size)) if installed.size == size)
+}
+
+struct UserFiles {
+    count: u64,
+    first: Vec<String>,
+}
+
+impl UserFiles {
+    fn refuse(self, game: &GameId, path: PathBuf, recorded: bool) -> Result<(), StoreError> {
+        let Self { count, first: files } = self;
+        let game = game.clone();
+        match (count, recorded) {
+            (0, _) => Ok(()),
+            (_, true) => Err(StoreError::UserFiles { game, path, count, files }),
+            (_, false) => Err(StoreError::NoReceipt { game, path, count }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+    use std::path::Path;
+
+    use lanspread_types::checksum::Checksum;
+    use lanspread_types::content::Totals;
+    use lanspread_types::ids::PeerId;
+
+    use super::*;
+    use crate::state::receipt::ReceiptDraft;
+    use crate::state::receipt::publish;
+
+    const YES: Replace = Replace { allowed: true, force: false };
+
+    /// An installed game of two files, with its receipt.
+    fn installed(receipt: bool) -> (tempfile::TempDir, GamesDir, GameId) {
+        let folder = tempfile::tempdir().unwrap();
+        let games = GamesDir::open(folder.path()).unwrap();
+        let game: GameId = "g".parse().unwrap();
+        let local = folder.path().join("g/local");
+        fs::create_dir_all(local.join("data")).unwrap();
+        fs::write(local.join("data/one"), "abc").unwrap();
+        fs::write(local.join("two"), "").unwrap();
+        if receipt {
+            let (version, name) = ("1".parse().unwrap(), "pc".parse().unwrap());
+            let id = PeerId::random().unwrap();
+            let mut draft = ReceiptDraft::create(&games, &game, &version, &name, id).unwrap();
+            draft.file("data/one", 3, Checksum::of(b"abc")).unwrap();
+            draft.file("two", 0, Checksum::of(b"")).unwrap();
+            draft.complete(Totals { files: 2, directories: 0, bytes: 3 }).unwrap();
+            publish(&games, &game).unwrap();
+        }
+        (folder, games, game)
+    }
+
+    #[test]
+    fn a_tree_as_it_was_installed_may_be_replaced_but_not_installed_over() {
+        let (folder, games, game) = installed(true);
+        assert!(permit(&games, &game, YES).unwrap());
+        fs::remove_file(folder.path().join("g/local/two")).unwrap();
+        assert!(permit(&games, &game, YES).unwrap(), "a missing file cannot be lost");
+        let no = Replace { allowed: false, force: true };
+        assert!(matches!(permit(&games, &game, no), Err(StoreError::AlreadyInstalled { .. })));
+        assert!(!permit(&games, &"other".parse().unwrap(), no).unwrap());
+    }
+
+    #[test]
+    fn what_the_user_added_or_changed_is_named() {
+        type Change = fn(&Path);
+        let table: [(Change, &str); 4] = [
+            (|local| fs::write(local.join("data/save.dat"), "mine").unwrap(), "data/save.dat"),
+            (|local| fs::write(local.join("data/one"), "longer").unwrap(), "data/one"),
+            (|local| symlink("/", local.join("link")).unwrap(), "link"),
+            (
+                |local| {
+                    fs::remove_file(local.join("two")).unwrap();
+                    symlink("data/one", local.join("two")).unwrap();
+                },
+                "two",
+            ),
+        ];
+        for (change, name) in table {
+            let (folder, games, game) = installed(true);
+            change(&folder.path().join("g/local"));
+            match permit(&games, &game, YES) {
+                Err(StoreError::UserFiles { count: 1, files, .. }) => assert_eq!(files, [name]),
+                other => panic!("{name}: {other:?}"),
+            }
+            assert!(permit(&games, &game, Replace { force: true, ..YES }).unwrap());
+        }
+    }
+
+    #[test]
+    fn many_files_are_counted_and_a_few_are_named() {
+        let (folder, games, game) = installed(true);
+        for number in 0..20 {
+            fs::write(folder.path().join(format!("g/local/save{number:02}")), "").unwrap();
+        }
+        let error = permit(&games, &game, YES).unwrap_err();
+        assert!(error.to_string().contains("save04, …"), "{error}");
+        match error {
+            StoreError::UserFiles { count, files, .. } => {
+                assert_eq!((count, files.len()), (20, limits::USER_FILES_SHOWN));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn without_a_receipt_everything_is_the_user_s() {
+        let (folder, games, game) = installed(false);
+        let error = permit(&games, &game, YES).unwrap_err();
+        assert!(matches!(error, StoreError::NoReceipt { count: 2, .. }), "{error:?}");
+        assert_eq!(error.code(), "user-files");
+        fs::remove_dir_all(folder.path().join("g/local")).unwrap();
+        fs::create_dir_all(folder.path().join("g/local/empty")).unwrap();
+        assert!(permit(&games, &game, YES).unwrap(), "without files nothing is lost");
+    }
+
+    #[test]
+    fn a_receipt_that_cannot_be_read_permits_nothing() {
+        let (folder, games, game) = installed(true);
+        fs::write(folder.path().join(".lanspread/receipts/g.jsonl"), "{\"schema\":9}\n").unwrap();
+        let error = permit(&games, &game, YES).unwrap_err();
+        assert!(matches!(error, StoreError::Foreign(_)), "{error:?}");
+        assert!(error.to_string().contains("schema 9"), "{error}");
+        assert!(permit(&games, &game, Replace { force: true, ..YES }).unwrap());
+    }
+}

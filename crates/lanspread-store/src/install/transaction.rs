@@ -1,0 +1,195 @@
+//! From an intent to an installed tree, or back to the state before.
+//!
+//! Invariant: if the process is killed between any two steps, the next [`crate::install::recovery::recover`] restores
+//! exactly the old state or completes exactly the new one. The order of the steps ensures this:
+//!
+//! 1. intent *begin*, durable; game root; staging. Without an intent nothing is ours.
+//! 2. content into staging, verified; draft of the receipt
+//! 3. everything synced, then intent *promote*, durable. A promoted intent means a durable tree.
+//! 4. an old `local/` renamed to the backup, staging renamed to `local/`, never replacing. The install has succeeded.
+//! 5. game root synced; receipt published; backup removed; intent cleared. Failures are left to recovery.
+//!
+//! A rename alone is not durable: an unsynced staging folder and its rename have been seen to vanish together.
+
+use std::sync::Arc;
+
+use lanspread_types::entry_path::NamePolicy;
+use lanspread_types::fault::LocalError;
+use lanspread_types::ids::{GameId, GameVersion, PeerId, PeerName};
+use lanspread_types::layout::{BACKUP_DIR, LOCAL_DIR, STAGING_DIR};
+
+use crate::install::staging::StagingSink;
+use crate::install::steps;
+use crate::install::steps::DiskStep;
+use crate::state::games_dir::{GamesDir, open_root, sync_file_system};
+use crate::state::intent;
+use crate::state::intent::{Intent, IntentStep};
+use crate::state::receipt::ReceiptDraft;
+use crate::state::standing::{Standing, standing};
+
+/// An install that has begun on disk. It ends with [`Self::commit`] or [`Self::roll_back`]. If it is only dropped, the
+/// next recovery rolls it back.
+#[derive(Debug)]
+pub struct Transaction {
+    games: Arc<GamesDir>,
+    game: GameId,
+    intent: Intent,
+}
+
+/// What is installed, and from whom.
+#[derive(Debug, Clone)]
+pub struct InstallOrigin {
+    /// The version.
+    pub version: GameVersion,
+    /// Name of the peer it came from.
+    pub source: PeerName,
+    /// Identity of that peer.
+    pub source_id: PeerId,
+}
+
+impl Transaction {
+    /// Records the intent and creates the staging folder. `replace` means that the new tree replaces an installed one.
+    /// On an error, everything is rolled back.
+    pub fn begin(
+        games: &Arc<GamesDir>,
+        game: &GameId,
+        origin: &InstallOrigin,
+        policy: NamePolicy,
+        replace: bool,
+    ) -> Result<(Self, StagingSink), LocalError> {
+        let step = if replace { IntentStep::UpdateBegin } else { IntentStep::InstallBegin };
+        let mut intent = Intent::new(step);
+        intent.created_root = !games.dir().exists(game.as_str());
+        intent::write(games, game, &intent).inspect_err(|_| clear_quietly(games, game))?;
+        let transaction = Self { games: Arc::clone(games), game: game.clone(), intent };
+        match transaction.prepare(origin, policy) {
+            Ok(sink) => Ok((transaction, sink)),
+            Err(error) => {
+                transaction.roll_back_or_log();
+                Err(error)
+            }
+        }
+    }
+
+    fn prepare(&self, origin: &InstallOrigin, policy: NamePolicy) -> Result<StagingSink, LocalError> {
+        let (games, game) = (&self.games, &self.game);
+        let shown = games.root_path(game);
+        if self.intent.created_root {
+            games.dir().create_dir(game.as_str()).map_err(LocalError::io("create", &shown))?;
+        }
+        let root = open_root(games, game)?;
+        let shown = shown.join(STAGING_DIR);
+        root.create_dir(STAGING_DIR).map_err(LocalError::io("create", &shown))?;
+        let staging = root.open_dir(STAGING_DIR).map_err(LocalError::io("open", &shown))?;
+        let receipt = ReceiptDraft::create(games, game, &origin.version, &origin.source, origin.source_id)?;
+        Ok(StagingSink::new(staging, shown, policy, receipt))
+    }
+
+    /// Promotes a complete staging folder, or rolls everything back. After the renames it succeeds, and what fails then
+    /// is left to recovery.
+    ///
+    /// # Errors
+    /// If syncing, recording the promotion or a rename failed.
+    pub fn commit(&self) -> Result<(), LocalError> {
+        let (renames, behind) = self.promotion();
+        let promoted = self
+            .sync_content()
+            .and_then(|()| self.record_promotion())
+            .and_then(|()| steps::run(renames, &self.games, &self.game));
+        if let Err(error) = promoted {
+            self.withdraw();
+            return Err(error);
+        }
+        if let Err(error) = steps::run(behind, &self.games, &self.game) {
+            tracing::warn!("{} is installed, but its records are not complete yet: {error}", self.game);
+        }
+        Ok(())
+    }
+
+    /// The steps that can be undone, and those after them.
+    fn promotion(&self) -> (&'static [DiskStep], &'static [DiskStep]) {
+        if self.replaces() {
+            steps::UPDATE.split_at(steps::UPDATE_RENAMES)
+        } else {
+            steps::INSTALL.split_at(steps::INSTALL_RENAMES)
+        }
+    }
+
+    fn replaces(&self) -> bool {
+        self.intent.step == IntentStep::UpdateBegin
+    }
+
+    /// Rolls back a commit that failed. First the old tree is put back and the promotion is withdrawn: if the process
+    /// is killed in the middle of the removal, recovery must not take the rest for a complete tree. If that cannot be
+    /// done or recorded, the tree stays, and recovery promotes it.
+    fn withdraw(&self) {
+        let withdrawn = self.put_back().and_then(|()| intent::write(&self.games, &self.game, &self.intent));
+        match withdrawn {
+            Ok(()) => self.roll_back_or_log(),
+            Err(error) => tracing::error!("{}: the commit is left to recovery: {error}", self.game),
+        }
+    }
+
+    fn put_back(&self) -> Result<(), LocalError> {
+        let (games, game) = (&self.games, &self.game);
+        let was_set_aside = standing(games, game, BACKUP_DIR)? == Standing::Folder
+            && standing(games, game, LOCAL_DIR)? == Standing::Nothing;
+        if self.replaces() && was_set_aside {
+            steps::put_back(games, game)?;
+            // Durable before the intent says that nothing was set aside.
+            steps::sync_root(games, game)?;
+        }
+        Ok(())
+    }
+
+    fn sync_content(&self) -> Result<(), LocalError> {
+        // One syncfs replaces an fsync of every file and folder of the tree and of the receipt's draft.
+        let root = open_root(&self.games, &self.game)?;
+        sync_file_system(&root, &self.games.root_path(&self.game))
+    }
+
+    fn record_promotion(&self) -> Result<(), LocalError> {
+        let step = if self.replaces() { IntentStep::UpdatePromote } else { IntentStep::InstallPromote };
+        intent::write(&self.games, &self.game, &self.intent.at(step))
+    }
+
+    /// Removes everything that this install created.
+    pub(crate) fn roll_back(&self) -> Result<(), LocalError> {
+        let steps = if self.intent.created_root { steps::ROLL_BACK_WITH_ROOT } else { steps::ROLL_BACK };
+        steps::run(steps, &self.games, &self.game)
+    }
+
+    /// Rolls back while another error is already being reported; a failure is only logged.
+    pub fn roll_back_or_log(&self) {
+        if let Err(error) = self.roll_back() {
+            tracing::error!("{}: the roll-back is left to recovery: {error}", self.game);
+        }
+    }
+}
+
+/// Runs an operation that needs no staging: the intent, then its steps. Until the first step is done, the operation can
+/// be abandoned. After it there is no return, and what fails is left to recovery.
+pub fn run_without_return(
+    games: &GamesDir,
+    game: &GameId,
+    intent: IntentStep,
+    steps: &[DiskStep],
+) -> Result<(), LocalError> {
+    let (first, rest) = steps.split_at(1);
+    let begun =
+        intent::write(games, game, &Intent::new(intent)).and_then(|()| steps::run(first, games, game));
+    if let Err(error) = begun {
+        clear_quietly(games, game);
+        return Err(error);
+    }
+    steps::run(rest, games, game)
+}
+
+fn clear_quietly(games: &GamesDir, game: &GameId) {
+    if let Err(error) = intent::clear(games, game) {
+        tracing::debug!("{game}: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests;

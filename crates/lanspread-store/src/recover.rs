@@ -1,0 +1,55 @@
+//! Recovers games that an interrupted operation left half done: one game before every operation on it, all of them when
+//! a peer starts to serve, and again from time to time while it serves.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use lanspread_types::ids::GameId;
+
+use crate::download::commit;
+use crate::error::StoreError;
+use crate::install::recovery;
+use crate::state::games_dir::GamesDir;
+use crate::state::lock::GameLock;
+use crate::state::{intent, record};
+
+/// A locked game that is in a consistent state.
+#[derive(Debug)]
+pub struct Recovered {
+    /// The lock.
+    pub lock: GameLock,
+    /// What recovery did, as stable kebab-case codes; usually nothing.
+    pub actions: Vec<&'static str>,
+}
+
+/// Recovers all games that crashes left half done, and calls `done` with every action. A game that an operation holds
+/// or that cannot be recovered is left alone, so that the others can still be served.
+///
+/// # Errors
+/// If the games directory or its state cannot be read.
+pub fn recover_all(games_dir: &Path, mut done: impl FnMut(&GameId, &'static str)) -> Result<(), StoreError> {
+    let games = Arc::new(GamesDir::open(games_dir)?);
+    let mut unfinished = intent::recorded(&games)?;
+    unfinished.extend(record::begun(&games)?);
+    unfinished.sort();
+    unfinished.dedup();
+    for game in unfinished {
+        match lock_and_recover(&games, &game) {
+            Ok(recovered) => recovered.actions.iter().for_each(|action| done(&game, action)),
+            Err(error @ StoreError::InProgress { .. }) => tracing::debug!("{error}"),
+            Err(error) => tracing::warn!("{game} is left as it is: {error}"),
+        }
+    }
+    Ok(())
+}
+
+/// Locks a game and recovers it from an earlier operation that did not end.
+///
+/// # Errors
+/// [`StoreError::InProgress`] if another operation holds the game, [`StoreError::Foreign`] if no crash of lanspread
+/// explains its state; failures of this machine's disk.
+pub fn lock_and_recover(games: &Arc<GamesDir>, game: &GameId) -> Result<Recovered, StoreError> {
+    let lock = GameLock::acquire(games, game)?;
+    let actions = [recovery::recover(games, game)?, commit::recover(games, game)?];
+    Ok(Recovered { lock, actions: actions.into_iter().flatten().collect() })
+}

@@ -1,0 +1,14 @@
+//! What is in a games directory: our own records, and the state of each game.
+
+pub mod booking;
+pub mod chunks;
+pub mod game_state;
+pub mod games_dir;
+pub mod intent;
+pub mod lock;
+pub mod receipt;
+pub mod receipt_reader;
+pub mod record;
+pub mod scan;
+pub mod standing;
+pub mod tree;

@@ -1,0 +1,198 @@
+//! The state of one game, read from its game root and its receipt.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use lanspread_archive::set::{ArchiveSet, VolumeGap};
+use lanspread_types::content::{Availability, RootFile};
+use lanspread_types::fault::LocalError;
+use lanspread_types::ids::{GameId, GameVersion};
+use lanspread_types::layout::is_archive_name;
+use lanspread_types::{layout, limits};
+
+use crate::state::receipt_reader;
+
+/// The state of one game on disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GameState {
+    /// Which game.
+    pub game: GameId,
+    /// Its game root.
+    pub root: PathBuf,
+    /// Version in the sentinel; `None` without a valid sentinel.
+    pub version: Option<GameVersion>,
+    /// Whether `local/` exists and is a folder.
+    pub installed: bool,
+    /// Version of the installed tree; `None` if there is no tree or no receipt with its version.
+    pub installed_version: Option<GameVersion>,
+    /// Root archives and sentinel, sorted by name; empty if the game is not downloaded.
+    pub root_files: Vec<RootFile>,
+}
+
+impl GameState {
+    /// Reads the state of one game; `None` if it has no game root.
+    ///
+    /// # Errors
+    /// If the game root or a file in it cannot be read.
+    pub fn read(games_dir: &Path, game: &GameId) -> Result<Option<Self>, LocalError> {
+        let root = games_dir.join(game.as_str());
+        match fs::metadata(&root) {
+            Ok(metadata) if metadata.is_dir() => {}
+            Ok(_) => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(LocalError::io("read", &root)(error)),
+        }
+        let installed =
+            fs::symlink_metadata(root.join(layout::LOCAL_DIR)).is_ok_and(|metadata| metadata.is_dir());
+        let version = read_sentinel(&root.join(layout::SENTINEL_FILE))?;
+        let root_files = if version.is_some() { read_root_files(&root)? } else { Vec::new() };
+        let installed_version = if installed { read_installed_version(games_dir, game) } else { None };
+        Ok(Some(Self { game: game.clone(), root, version, installed, installed_version, root_files }))
+    }
+
+    /// Whether there is a valid sentinel.
+    pub fn downloaded(&self) -> bool {
+        self.version.is_some()
+    }
+
+    /// What this machine can do with the game.
+    pub fn availability(&self) -> Availability {
+        match (self.downloaded(), self.installed) {
+            (true, _) => Availability::Ready,
+            (false, true) => Availability::LocalOnly,
+            (false, false) => Availability::Incomplete,
+        }
+    }
+
+    /// Its archives, in the order in which they are streamed.
+    ///
+    /// # Errors
+    /// [`VolumeGap`] if a volume is missing or there twice.
+    pub fn archives(&self) -> Result<Vec<ArchiveSet>, VolumeGap> {
+        let names =
+            self.root_files.iter().map(|file| file.name.as_str()).filter(|name| is_archive_name(name));
+        ArchiveSet::group(&self.root, names)
+    }
+
+    /// Bytes of its root files.
+    pub fn root_bytes(&self) -> u64 {
+        self.root_files.iter().map(|file| file.size).sum()
+    }
+}
+
+/// The version in the receipt. A receipt that cannot be read is logged, and hides nothing else.
+fn read_installed_version(games_dir: &Path, game: &GameId) -> Option<GameVersion> {
+    receipt_reader::version(games_dir, game).unwrap_or_else(|error| {
+        tracing::warn!("the installed version of {game} is not known: {error}");
+        None
+    })
+}
+
+/// First line of the sentinel, trimmed; `None` if there is no sentinel or the line is not a version.
+///
+/// # Errors
+/// If the sentinel cannot be read.
+pub fn read_sentinel(path: &Path) -> Result<Option<GameVersion>, LocalError> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(LocalError::io("read", path)(error)),
+    };
+    let mut bytes = Vec::new();
+    file.take(limits::SENTINEL_BYTES_MAX).read_to_end(&mut bytes).map_err(LocalError::io("read", path))?;
+    let text = String::from_utf8_lossy(&bytes);
+    // Editors on Windows put a byte order mark first.
+    let line = text.trim_start_matches('\u{feff}').lines().next().unwrap_or_default().trim();
+    match line.parse() {
+        Ok(version) => Ok(Some(version)),
+        Err(error) => {
+            tracing::warn!("{}: {error}; the game is not served", path.display());
+            Ok(None)
+        }
+    }
+}
+
+fn read_root_files(root: &Path) -> Result<Vec<RootFile>, LocalError> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(root).map_err(LocalError::io("read", root))? {
+        let entry = entry.map_err(LocalError::io("read", root))?;
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        if name != layout::SENTINEL_FILE && !is_archive_name(&name) {
+            continue;
+        }
+        // Follows links: the user may keep an archive elsewhere.
+        let metadata = fs::metadata(entry.path()).map_err(LocalError::io("read", entry.path()))?;
+        if metadata.is_file() {
+            files.push(RootFile { name, size: metadata.len() });
+        }
+        if files.len() > limits::ROOT_FILES_MAX {
+            tracing::warn!(
+                "{} holds more than {} archives; the rest is ignored",
+                root.display(),
+                limits::ROOT_FILES_MAX
+            );
+            break;
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(setup: impl FnOnce(&Path)) -> GameState {
+        let games = tempfile::tempdir().unwrap();
+        let root = games.path().join("g");
+        fs::create_dir(&root).unwrap();
+        setup(&root);
+        GameState::read(games.path(), &"g".parse().unwrap()).unwrap().unwrap()
+    }
+
+    #[test]
+    fn the_sentinel_s_first_line_is_the_version() {
+        for (text, version) in [
+            ("20250101", Some("20250101")),
+            ("\u{feff} v1 \r\nrest\n", Some("v1")),
+            ("", None),
+            ("\nsecond", None),
+            ("a\u{1b}b", None),
+        ] {
+            let state = state(|root| fs::write(root.join("version.ini"), text).unwrap());
+            assert_eq!(state.version.as_ref().map(GameVersion::as_str), version, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_downloaded_game_offers_archives_and_sentinel_only() {
+        let state = state(|root| {
+            for name in ["b.eti", "a.ETI", "version.ini", "readme.txt"] {
+                fs::write(root.join(name), "1").unwrap();
+            }
+            fs::create_dir(root.join("dir.eti")).unwrap();
+            fs::create_dir(root.join("local")).unwrap();
+        });
+        let names: Vec<&str> = state.root_files.iter().map(|file| file.name.as_str()).collect();
+        assert_eq!(names, ["a.ETI", "b.eti", "version.ini"]);
+        assert_eq!(state.availability(), Availability::Ready);
+        assert_eq!(state.archives().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn without_a_sentinel_nothing_is_offered() {
+        let state = state(|root| {
+            fs::write(root.join("a.eti"), "1").unwrap();
+            fs::create_dir(root.join("local")).unwrap();
+        });
+        assert_eq!(state.availability(), Availability::LocalOnly);
+        assert!(state.root_files.is_empty());
+    }
+
+    #[test]
+    fn a_link_named_local_is_not_an_installed_tree() {
+        let state = state(|root| std::os::unix::fs::symlink("/", root.join("local")).unwrap());
+        assert!(!state.installed);
+    }
+}

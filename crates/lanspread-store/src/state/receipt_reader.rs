@@ -1,0 +1,289 @@
+//! Reads a receipt, completely or not at all.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use lanspread_types::checksum::Checksum;
+use lanspread_types::content::Totals;
+use lanspread_types::entry_path::{EntryPath, NamePolicy};
+use lanspread_types::fault::{ForeignState, LocalError};
+use lanspread_types::ids::{GameId, GameVersion};
+use lanspread_types::layout::{RECEIPTS_DIR, STATE_DIR};
+use lanspread_types::limits;
+use serde::Deserialize;
+
+use crate::error::StoreError;
+use crate::state::games_dir::GamesDir;
+use crate::state::receipt::ReceiptHead;
+use crate::state::receipt::ReceiptTail;
+use crate::state::receipt::SCHEMA;
+use crate::state::receipt::final_name;
+
+/// One file of a receipt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct InstalledFile {
+    pub(crate) size: u64,
+    pub(crate) checksum: Checksum,
+}
+
+/// A complete receipt.
+#[derive(Debug)]
+pub(crate) struct Receipt {
+    /// By path below `local/`, sorted.
+    pub(crate) files: BTreeMap<String, InstalledFile>,
+    pub(crate) totals: Totals,
+}
+
+/// A receipt that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReceiptError {
+    /// The file cannot be read.
+    #[error(transparent)]
+    Local(#[from] LocalError),
+    /// It is not a valid receipt.
+    #[error("{}, line {line}: {problem}", path.display())]
+    Malformed { path: PathBuf, line: u64, problem: String },
+}
+
+impl From<ReceiptError> for StoreError {
+    fn from(error: ReceiptError) -> Self {
+        match error {
+            ReceiptError::Local(error) => Self::Local(error),
+            ReceiptError::Malformed { path, line, problem } => Self::Foreign(ForeignState {
+                path,
+                what: format!("is not a valid receipt: line {line}: {problem}"),
+            }),
+        }
+    }
+}
+
+/// The line of a file, unchecked.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawFile {
+    path: String,
+    size: u64,
+    crc32: String,
+}
+
+/// A line after the first one.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Line {
+    File(RawFile),
+    Tail(ReceiptTail),
+}
+
+/// Reads the receipt of a game, if there is one.
+pub(crate) fn read(games: &GamesDir, game: &GameId) -> Result<Option<Receipt>, ReceiptError> {
+    let path = games.state_path(RECEIPTS_DIR, &final_name(game));
+    let Some(receipts) = games.existing_state_folder(RECEIPTS_DIR)? else { return Ok(None) };
+    match receipts.open(final_name(game)) {
+        Ok(file) => parse(BufReader::new(file), &path, game).map(Some),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(LocalError::io("read", &path)(error).into()),
+    }
+}
+
+/// The version of an installed game, from the first line of its receipt, if there is one.
+pub(crate) fn version(games_dir: &Path, game: &GameId) -> Result<Option<GameVersion>, ReceiptError> {
+    let path = games_dir.join(STATE_DIR).join(RECEIPTS_DIR).join(final_name(game));
+    match fs::File::open(&path) {
+        Ok(file) => Ok(Some(Lines::new(BufReader::new(file), &path).head(game)?.version)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(LocalError::io("read", &path)(error).into()),
+    }
+}
+
+fn parse(input: impl BufRead, path: &Path, game: &GameId) -> Result<Receipt, ReceiptError> {
+    let mut lines = Lines::new(input, path);
+    lines.head(game)?;
+    let mut files = BTreeMap::new();
+    let mut bytes = 0_u64;
+    let tail = loop {
+        let Some(line) = lines.next()? else {
+            return Err(lines.malformed("it ends without its totals"));
+        };
+        let file = match serde_json::from_slice(&line) {
+            Ok(Line::File(file)) => file,
+            Ok(Line::Tail(tail)) => break tail,
+            Err(_) => return Err(lines.malformed("it is neither a file nor the totals")),
+        };
+        if files.len() as u64 >= limits::ENTRIES_MAX {
+            return Err(lines.malformed(format!("there are more than {} files", limits::ENTRIES_MAX)));
+        }
+        let name = EntryPath::parse(&file.path, NamePolicy::Native)
+            .map_err(|error| lines.malformed(error.to_string()))?;
+        let checksum =
+            file.crc32.parse().map_err(|_| lines.malformed("the CRC-32 is not 8 hexadecimal digits"))?;
+        bytes = bytes.checked_add(file.size).ok_or_else(|| lines.malformed("the sizes overflow"))?;
+        if files.insert(name.as_str().to_owned(), InstalledFile { size: file.size, checksum }).is_some() {
+            return Err(lines.malformed(format!("`{name}` is listed twice")));
+        }
+    };
+    if (tail.files, tail.bytes) != (files.len() as u64, bytes) {
+        return Err(lines.malformed(format!(
+            "the totals are {} files and {} bytes, but the lines sum up to {} and {bytes}",
+            tail.files,
+            tail.bytes,
+            files.len()
+        )));
+    }
+    if lines.next()?.is_some() {
+        return Err(lines.malformed("something follows the totals"));
+    }
+    let totals = Totals { files: tail.files, directories: tail.directories, bytes };
+    Ok(Receipt { files, totals })
+}
+
+/// The lines of a receipt, counted and bounded.
+struct Lines<'a, R> {
+    input: R,
+    path: &'a Path,
+    number: u64,
+}
+
+impl<'a, R: BufRead> Lines<'a, R> {
+    fn new(input: R, path: &'a Path) -> Self {
+        Self { input, path, number: 0 }
+    }
+
+    /// The next line without its line feed; `None` after the last one.
+    fn next(&mut self) -> Result<Option<Vec<u8>>, ReceiptError> {
+        self.number += 1;
+        let mut line = Vec::new();
+        let longest = limits::RECEIPT_LINE_BYTES_MAX as u64;
+        let mut bounded = self.input.by_ref().take(longest);
+        bounded.read_until(b'\n', &mut line).map_err(LocalError::io("read", self.path))?;
+        if line.is_empty() {
+            return Ok(None);
+        }
+        if line.pop() != Some(b'\n') {
+            return Err(self.malformed(format!("it is cut off, or longer than {longest} bytes")));
+        }
+        Ok(Some(line))
+    }
+
+    fn head(&mut self, game: &GameId) -> Result<ReceiptHead, ReceiptError> {
+        #[derive(Deserialize)]
+        struct Versioned {
+            schema: u32,
+        }
+        let Some(line) = self.next()? else { return Err(self.malformed("it is empty")) };
+        let versioned: Versioned =
+            serde_json::from_slice(&line).map_err(|_| self.malformed("it has no schema"))?;
+        if versioned.schema != SCHEMA {
+            return Err(self.malformed(format!(
+                "it has schema {}, this program reads schema {SCHEMA}",
+                versioned.schema
+            )));
+        }
+        let head: ReceiptHead =
+            serde_json::from_slice(&line).map_err(|error| self.malformed(error.to_string()))?;
+        if head.game != *game {
+            return Err(self.malformed(format!("it belongs to {}", head.game)));
+        }
+        Ok(head)
+    }
+
+    fn malformed(&self, problem: impl Into<String>) -> ReceiptError {
+        ReceiptError::Malformed { path: self.path.to_owned(), line: self.number, problem: problem.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lanspread_types::ids::PeerId;
+
+    use crate::state::receipt::ReceiptDraft;
+    use crate::state::receipt::publish;
+
+    use super::*;
+
+    fn game() -> GameId {
+        "g".parse().unwrap()
+    }
+
+    fn written() -> (tempfile::TempDir, GamesDir) {
+        let folder = tempfile::tempdir().unwrap();
+        let games = GamesDir::open(folder.path()).unwrap();
+        let (version, name) = ("20250101".parse().unwrap(), "pc".parse().unwrap());
+        let mut draft =
+            ReceiptDraft::create(&games, &game(), &version, &name, PeerId::random().unwrap()).unwrap();
+        draft.file("b/\"quoted\" \\ name", 3, Checksum::from_crc32(0xdead_beef)).unwrap();
+        draft.file("a", 0, Checksum::of(b"")).unwrap();
+        draft.complete(Totals { files: 2, directories: 7, bytes: 3 }).unwrap();
+        publish(&games, &game()).unwrap();
+        (folder, games)
+    }
+
+    fn parse_text(text: &[u8]) -> Result<Receipt, ReceiptError> {
+        parse(text, Path::new("r"), &game())
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let (folder, games) = written();
+        let receipt = read(&games, &game()).unwrap().unwrap();
+        assert_eq!(receipt.totals, Totals { files: 2, directories: 7, bytes: 3 });
+        let files: Vec<_> =
+            receipt.files.iter().map(|(path, file)| (path.as_str(), file.size, file.checksum)).collect();
+        assert_eq!(
+            files,
+            [("a", 0, Checksum::of(b"")), ("b/\"quoted\" \\ name", 3, Checksum::from_crc32(0xdead_beef))]
+        );
+        assert_eq!(version(folder.path(), &game()).unwrap().unwrap().as_str(), "20250101");
+        assert!(read(&games, &"other".parse().unwrap()).unwrap().is_none());
+        assert!(version(folder.path(), &"other".parse().unwrap()).unwrap().is_none());
+    }
+
+    /// A receipt that is cut at any byte is refused: a prefix never passes for the whole.
+    #[test]
+    fn a_torn_receipt_is_refused() {
+        let (folder, _games) = written();
+        let whole = fs::read(folder.path().join(".lanspread/receipts/g.jsonl")).unwrap();
+        for cut in 0..whole.len() {
+            assert!(parse_text(&whole[..cut]).is_err(), "cut at {cut}");
+        }
+        assert!(parse_text(&whole).is_ok());
+    }
+
+    #[test]
+    fn a_malformed_receipt_is_refused_with_its_line() {
+        let head = r#"{"schema":1,"game":"g","version":"1","source":"pc","source_id":"0"}"#;
+        let file = r#"{"path":"a","size":3,"crc32":"00000000"}"#;
+        let tail = r#"{"files":1,"directories":0,"bytes":3}"#;
+        let lines = |lines: &[&str]| parse_text(format!("{}\n", lines.join("\n")).as_bytes());
+        assert!(lines(&[head, file, tail]).is_ok());
+        let long = format!(
+            r#"{{"path":"{}","size":3,"crc32":"00000000"}}"#,
+            "x".repeat(limits::RECEIPT_LINE_BYTES_MAX)
+        );
+        let replaced = |what: &str, with: &str| file.replace(what, with);
+        let table: &[(&[&str], u64, &str)] = &[
+            (&[&head.replace("\"schema\":1", "\"schema\":2"), file, tail], 1, "schema 2"),
+            (&[&head.replace("\"game\":\"g\"", "\"game\":\"h\""), file, tail], 1, "belongs to h"),
+            (&["[]", file, tail], 1, "no schema"),
+            (&[head, file, file, tail], 3, "twice"),
+            (&[head, file, &tail.replace(":3", ":4")], 3, "totals"),
+            (&[head, tail], 2, "totals"),
+            (&[head, file, tail, file], 4, "follows"),
+            (&[head, "{}", tail], 2, "neither"),
+            (&[head, &long, tail], 2, "longer"),
+            (&[head, &replaced("\"a\"", "\"../a\""), tail], 2, "refused"),
+            (&[head, &replaced("00000000", "+0000000"), tail], 2, "hexadecimal"),
+            (&[head, &replaced("00000000", "0"), tail], 2, "hexadecimal"),
+        ];
+        for (text, at, said) in table {
+            match lines(text) {
+                Err(ReceiptError::Malformed { line, problem, .. }) => {
+                    assert_eq!(line, *at, "{problem}");
+                    assert!(problem.contains(said), "`{problem}` does not say `{said}`");
+                }
+                other => panic!("{said}: {other:?}"),
+            }
+        }
+    }
+}

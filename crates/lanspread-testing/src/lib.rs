@@ -1,0 +1,33 @@
+//! Test doubles that several crates share. Not for users: only tests depend on this crate, and nothing in it is stable.
+//!
+//! It knows archives, the protocol and the disk, but no peer: test doubles that need one are in the peer's own tests.
+//! None of them sleeps to synchronise.
+//!
+//! - [`machine`]: a games directory whose every file can be compared
+//! - [`programs`]: real and fake archive programs
+//! - [`fake_archive`]: an archive whose content a test pushes
+//! - [`fault_pipe`]: disturbs the bytes of any stream
+//! - [`lying_source`]: speaks the protocol and sends what a script says
+//! - [`step`]: the steps of such a script
+//! - [`story`]: what an honest source sends of a game
+//! - [`lies`]: what a lying source can send instead
+//! - [`liars`]: sources that send these lies about any downloaded game
+//! - [`small_game`]: one game as a tree, as its honest stream and as an archive
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    missing_docs,
+    reason = "a test double that panics is a failed test, and its fields are read where they are used"
+)]
+
+pub mod fake_archive;
+pub mod fault_pipe;
+pub mod liars;
+pub mod lies;
+pub mod lying_source;
+pub mod machine;
+pub mod programs;
+pub mod small_game;
+pub mod step;
+pub mod story;

@@ -1,0 +1,245 @@
+//! A source that speaks our protocol and sends what a script says, over any `AsyncRead + AsyncWrite`.
+//!
+//! It answers every listing with what it was given, so that it is validated beside honest peers, and a stream request
+//! with a script: well-formed frames, raw bytes, silence. It encodes frames itself, so that a fault of our writer
+//! cannot hide one of our reader. Over TCP it can also lie in its hello and have a [`Fault`] in its socket. Both begin
+//! with its second connection, because the first one asks for the details.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use lanspread_proto::frame::{Frame, read_header, read_payload};
+use lanspread_proto::message::{
+    Hello, PROTOCOL_VERSION, Reply, Request, SourceStatus, StreamItem, StreamMessage,
+};
+use lanspread_proto::{WireError, codec};
+use lanspread_types::content::{GameOffer, RootFile};
+use lanspread_types::ids::{PeerId, PeerName};
+use lanspread_types::limits;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::task::{AbortHandle, JoinSet};
+
+use crate::fault_pipe::{Fault, FaultPipe};
+use crate::small_game;
+use crate::step::Step;
+use crate::story::Offered;
+
+/// How it introduces itself on the connections on which it streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Greeting {
+    /// Truthfully.
+    Honest,
+    /// With another identity than on its first connection.
+    AnotherPeer,
+    /// In a version of the protocol that does not exist.
+    AnotherVersion,
+    /// In another protocol.
+    AnotherProtocol,
+    /// Not at all: it closes the connection.
+    Nothing,
+}
+
+/// A source with its script.
+#[derive(Debug, Clone)]
+pub struct LyingSource {
+    pub hello: Hello,
+    pub offered: Offered,
+    pub stream: Vec<Step>,
+    pub greeting: Greeting,
+    pub fault: Fault,
+}
+
+impl LyingSource {
+    /// A source that lies in nothing but `stream`.
+    pub fn of(name: PeerName, offered: Offered, stream: Vec<Step>) -> Self {
+        let instance = 0; // no test compares it with another instance
+        let hello = Hello { peer: PeerId::random().unwrap(), name, listen_port: None, instance };
+        Self { hello, offered, stream, greeting: Greeting::Honest, fault: Fault::None }
+    }
+
+    /// The same for the small game.
+    pub fn new(name: &str, files: Vec<RootFile>, stream: Vec<Step>) -> Self {
+        Self::of(name.parse().unwrap(), small_game::offered(files), stream)
+    }
+
+    /// Bytes that it sends on a connection that requests nothing but the stream; `None` if they do not end.
+    pub fn stream_connection_bytes(&self) -> Option<u64> {
+        let mut bytes = self.introduction(Greeting::Honest).len();
+        for step in &self.stream {
+            bytes += encoded(step)?.len();
+        }
+        Some(bytes as u64)
+    }
+
+    fn introduction(&self, greeting: Greeting) -> Vec<u8> {
+        let mut hello = self.hello.clone();
+        let mut version = PROTOCOL_VERSION;
+        match greeting {
+            Greeting::Honest => {}
+            Greeting::AnotherPeer => hello.peer = PeerId::random().unwrap(),
+            Greeting::AnotherVersion => version += 1,
+            Greeting::AnotherProtocol => return b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(),
+            Greeting::Nothing => return Vec::new(),
+        }
+        let hello = control_frame(&codec::encode(&hello).unwrap());
+        [&b"LANSPRD\n"[..], &version.to_be_bytes(), &hello].concat()
+    }
+
+    /// Speaks on one connection to its end.
+    pub async fn speak<S>(&self, mut stream: S, greeting: Greeting) -> Result<(), WireError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        stream.write_all(&self.introduction(greeting)).await?;
+        if !matches!(greeting, Greeting::Honest | Greeting::AnotherPeer) {
+            stream.shutdown().await?;
+            // Closing with unread bytes would reset the connection, and what was sent could be lost.
+            tokio::io::copy(&mut stream, &mut tokio::io::sink()).await?;
+            return Ok(());
+        }
+        let mut preamble = [0; 10];
+        stream.read_exact(&mut preamble).await?;
+        read_control::<Hello>(&mut stream).await?;
+        while let Some(request) = read_control::<Request>(&mut stream).await? {
+            let reply = match request {
+                Request::Games { .. } => Reply::Games { revision: 1, games: vec![self.offer()], more: false },
+                Request::Details { .. } => {
+                    let Offered { version, files, .. } = self.offered.clone();
+                    Reply::Details { version, files, more: false }
+                }
+                Request::Totals { .. } => {
+                    Reply::Totals { archives: self.offered.archives, totals: self.offered.totals }
+                }
+                Request::Status => Reply::Status(SourceStatus {
+                    games: 1,
+                    active_outbound_transfers: 0,
+                    streams_max: 1,
+                    connections: 1,
+                }),
+                // The tests of downloads have lying sources of their own.
+                Request::StreamInstall { .. } | Request::Download { .. } => {
+                    return self.stream(&mut stream).await;
+                }
+            };
+            stream.write_all(&control_frame(&codec::encode(&reply)?)).await?;
+        }
+        Ok(())
+    }
+
+    fn offer(&self) -> GameOffer {
+        let Offered { game, version, files, .. } = self.offered.clone();
+        GameOffer { game, version, bytes: files.iter().map(|file| file.size).sum() }
+    }
+
+    async fn stream(&self, stream: &mut (impl AsyncWrite + Unpin)) -> Result<(), WireError> {
+        for step in &self.stream {
+            match step {
+                Step::Silence => std::future::pending().await,
+                Step::KeepAlives => loop {
+                    tokio::time::sleep(limits::KEEP_ALIVE_INTERVAL).await;
+                    let keep_alive = StreamMessage::KeepAlive;
+                    stream.write_all(&control_frame(&codec::encode(&keep_alive)?)).await?;
+                },
+                Step::Flood(item) => {
+                    let frame = encoded(&Step::Say(item.clone())).unwrap_or_default();
+                    loop {
+                        stream.write_all(&frame).await?;
+                    }
+                }
+                Step::Meet(barrier) => {
+                    barrier.wait().await;
+                }
+                Step::Say(_) | Step::Raw(_) => {
+                    stream.write_all(&encoded(step).unwrap_or_default()).await?;
+                }
+            }
+        }
+        // Over TCP, what was sent must arrive although the connection is then dropped.
+        Ok(stream.shutdown().await?)
+    }
+
+    /// Listens on a free port of 127.0.0.1 until the result is dropped.
+    pub async fn listen(self) -> Listening {
+        self.listen_at(([127, 0, 0, 1], 0).into()).await.unwrap()
+    }
+
+    /// Listens on `address` until the result is dropped.
+    pub async fn listen_at(self, address: SocketAddr) -> io::Result<Listening> {
+        let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
+        let connections = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&connections);
+        let source = Arc::new(self);
+        let accepting = tokio::spawn(async move {
+            // Dropped with this task, which ends all conversations.
+            let mut conversations = JoinSet::new();
+            while let Ok((socket, _)) = listener.accept().await {
+                let is_first = counter.fetch_add(1, Ordering::Relaxed) == 0;
+                let source = Arc::clone(&source);
+                conversations.spawn(async move {
+                    let (greeting, fault) = if is_first {
+                        (Greeting::Honest, Fault::None)
+                    } else {
+                        (source.greeting, source.fault)
+                    };
+                    // A receiver may end a conversation with a liar in any way.
+                    let _ = source.speak(FaultPipe::on_writes(socket, fault), greeting).await;
+                });
+            }
+        });
+        Ok(Listening { address, connections, accepting: accepting.abort_handle() })
+    }
+}
+
+/// A lying source on a port; it is gone when this is dropped.
+pub struct Listening {
+    pub address: SocketAddr,
+    connections: Arc<AtomicUsize>,
+    accepting: AbortHandle,
+}
+
+impl Listening {
+    /// Connections that it has accepted, including the first one.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+/// A frame with a correct length.
+pub fn raw_frame(kind: u8, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap();
+    [&length.to_be_bytes()[..], &[kind], payload].concat()
+}
+
+pub fn control_frame(payload: &[u8]) -> Vec<u8> {
+    raw_frame(0, payload)
+}
+
+/// The bytes of a step that sends bytes and ends; `None` for the others.
+fn encoded(step: &Step) -> Option<Vec<u8>> {
+    match step {
+        Step::Say(StreamItem::Control(message)) => Some(control_frame(&codec::encode(message).ok()?)),
+        Step::Say(StreamItem::Data(bytes)) => Some(raw_frame(1, bytes)),
+        Step::Raw(bytes) => Some(bytes.clone()),
+        Step::Silence | Step::Flood(_) | Step::KeepAlives | Step::Meet(_) => None,
+    }
+}
+
+async fn read_control<M: serde::de::DeserializeOwned>(
+    stream: &mut (impl AsyncRead + Unpin),
+) -> Result<Option<M>, WireError> {
+    let Some(header) = read_header(stream).await? else { return Ok(None) };
+    match read_payload(stream, header, limits::STREAM_IDLE_DEADLINE).await? {
+        Frame::Control(payload) => codec::decode(&payload).map(Some),
+        Frame::Data(_) => Err(io::Error::from(io::ErrorKind::InvalidData).into()),
+    }
+}

@@ -1,0 +1,434 @@
+//! The one type for the path of an entry, and the one parser that makes it.
+//!
+//! Invariants of an [`EntryPath`]: it is relative and `/`-separated. It has no empty, `.` or `..` component and no NUL
+//! or other control character. It has at most 64 components of at most 255 bytes each and 4095 bytes in all, and its
+//! first component is not a name that lanspread uses itself. Under [`NamePolicy::Portable`], the default, Windows and
+//! macOS can hold it too, so that a game installs on every system or on none.
+//!
+//! A name is checked exactly as it is used: nothing is normalised, replaced or stripped to make it fit.
+//! (`\` is refused rather than converted: CVE-2022-30333 is what happens when the checked and the used form differ.)
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use unicode_normalization::UnicodeNormalization;
+
+use crate::text::printable;
+use crate::{layout, limits};
+
+/// Which names are accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NamePolicy {
+    /// Names that every system can hold. Two names that some system treats as the same are refused.
+    #[default]
+    Portable,
+    /// Names that this system can hold safely, for trees that are not meant for Windows.
+    Native,
+}
+
+/// A checked path of an entry, relative to the installed tree.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EntryPath(String);
+
+/// Why a name was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("entry name `{name}` is refused: {problem}")]
+pub struct NameError {
+    /// The name, escaped and cut for display.
+    pub name: String,
+    /// The rule it breaks.
+    pub problem: NameProblem,
+}
+
+/// The rules a name can break.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)] // the message of each variant is its documentation
+pub enum NameProblem {
+    #[error("it is empty")]
+    Empty,
+    #[error("it is an absolute path")]
+    Absolute,
+    #[error("it holds an empty, `.` or `..` component")]
+    Traversal,
+    #[error("it holds a control character")]
+    ControlCharacter,
+    #[error("it is not valid UTF-8")]
+    NotUnicode,
+    #[error("a component is longer than {} bytes", limits::COMPONENT_BYTES_MAX)]
+    ComponentTooLong,
+    #[error("the path is longer than {} bytes", limits::PATH_BYTES_MAX)]
+    PathTooLong,
+    #[error("it is nested deeper than {} folders", limits::PATH_DEPTH_MAX)]
+    TooDeep,
+    #[error("this name is reserved for lanspread")]
+    OurOwn,
+    #[error("it holds `{0}`, which Windows does not allow")]
+    NotPortableCharacter(char),
+    #[error("a component is a Windows device name")]
+    DeviceName,
+    #[error("a component ends in a dot or space, which Windows does not allow")]
+    TrailingDotOrSpace,
+    #[error("another entry has the same name")]
+    Duplicate,
+    #[error("another entry's name differs only in letter case or Unicode form")]
+    Collision,
+}
+
+impl NameProblem {
+    /// Whether this system could hold the name, and only another system cannot.
+    pub fn is_about_other_systems(self) -> bool {
+        matches!(
+            self,
+            Self::NotPortableCharacter(_) | Self::DeviceName | Self::TrailingDotOrSpace | Self::Collision
+        )
+    }
+}
+
+impl EntryPath {
+    /// Checks a name that came from an archive or a source.
+    pub fn parse(name: &str, policy: NamePolicy) -> Result<Self, NameError> {
+        match check(name, policy) {
+            Ok(()) => Ok(Self(name.to_owned())),
+            Err(problem) => Err(NameError::new(name, problem)),
+        }
+    }
+
+    /// The path as text, `/`-separated.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The paths of its parent folders, outermost first.
+    pub fn parents(&self) -> impl Iterator<Item = &str> {
+        self.0.match_indices('/').map(|(index, _)| &self.0[..index])
+    }
+}
+
+impl From<EntryPath> for String {
+    fn from(path: EntryPath) -> Self {
+        path.0
+    }
+}
+
+impl fmt::Display for EntryPath {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&printable(&self.0, 512))
+    }
+}
+
+impl NameError {
+    /// A refusal of `name`.
+    pub fn new(name: &str, problem: NameProblem) -> Self {
+        Self { name: printable(name, 200), problem }
+    }
+}
+
+fn check(name: &str, policy: NamePolicy) -> Result<(), NameProblem> {
+    if name.is_empty() {
+        return Err(NameProblem::Empty);
+    }
+    if name.len() > limits::PATH_BYTES_MAX {
+        return Err(NameProblem::PathTooLong);
+    }
+    if name.starts_with('/') || name.starts_with('\\') {
+        return Err(NameProblem::Absolute);
+    }
+    if name.chars().any(char::is_control) {
+        return Err(NameProblem::ControlCharacter);
+    }
+    for (index, component) in name.split('/').enumerate() {
+        if index >= limits::PATH_DEPTH_MAX {
+            return Err(NameProblem::TooDeep);
+        }
+        if matches!(component, "" | "." | "..") {
+            return Err(NameProblem::Traversal);
+        }
+        if component.len() > limits::COMPONENT_BYTES_MAX {
+            return Err(NameProblem::ComponentTooLong);
+        }
+        if index == 0 && is_our_own(component) {
+            return Err(NameProblem::OurOwn);
+        }
+        if policy == NamePolicy::Portable {
+            check_portable(component)?;
+        }
+    }
+    Ok(())
+}
+
+fn is_our_own(component: &str) -> bool {
+    let key = folded(component);
+    [layout::STAGING_DIR, layout::BACKUP_DIR, layout::STATE_DIR].iter().any(|own| *own == key)
+}
+
+fn check_portable(component: &str) -> Result<(), NameProblem> {
+    // `:` marks drives and NTFS streams; Windows reserves the others.
+    if let Some(character) =
+        component.chars().find(|c| matches!(c, '\\' | ':' | '<' | '>' | '"' | '|' | '?' | '*'))
+    {
+        return Err(NameProblem::NotPortableCharacter(character));
+    }
+    if component.ends_with('.') || component.ends_with(' ') {
+        return Err(NameProblem::TrailingDotOrSpace);
+    }
+    if is_device_name(component) {
+        return Err(NameProblem::DeviceName);
+    }
+    Ok(())
+}
+
+/// Whether this is a device name of Windows, with or without an extension; superscript digits count.
+/// Source: Microsoft, "Naming Files, Paths, and Namespaces".
+fn is_device_name(component: &str) -> bool {
+    let stem = component.split('.').next().unwrap_or_default().trim_end_matches(' ').to_ascii_uppercase();
+    if matches!(stem.as_str(), "CON" | "PRN" | "AUX" | "NUL" | "CONIN$" | "CONOUT$") {
+        return true;
+    }
+    let Some(unit) = stem.strip_prefix("COM").or_else(|| stem.strip_prefix("LPT")) else {
+        return false;
+    };
+    let mut characters = unit.chars();
+    let is_unit = characters.next().is_some_and(|c| c.is_ascii_digit() || matches!(c, '¹' | '²' | '³'));
+    is_unit && characters.next().is_none()
+}
+
+/// NFC, full case folding, NFC again (folding can undo it): equal for names that some file system treats as the same.
+fn folded(name: &str) -> String {
+    let composed: String = name.nfc().collect();
+    caseless::default_case_fold_str(&composed).nfc().collect()
+}
+
+/// All paths of one tree, so that no two entries collide.
+///
+/// Holds digests of a fixed length instead of the paths, so that a tree of 100,000 files costs a few MiB.
+#[derive(Debug)]
+pub struct PathIndex {
+    policy: NamePolicy,
+    seen: HashMap<[u8; 16], Seen>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Seen {
+    kind: EntryKind,
+    /// Digest of the exact spelling: a repeated folder has the same one, a colliding folder has not.
+    spelling: [u8; 8],
+}
+
+/// What is at a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EntryKind {
+    /// A file, or a copy of one.
+    File,
+    /// A folder.
+    Directory,
+}
+
+impl PathIndex {
+    /// An empty tree.
+    pub fn new(policy: NamePolicy) -> Self {
+        Self { policy, seen: HashMap::new() }
+    }
+
+    /// Adds an entry and its parent folders. Returns the folders that are new, outermost first, including the entry
+    /// itself if it is a new folder. The caller creates exactly these.
+    ///
+    /// # Errors
+    /// [`NameProblem::Duplicate`] or [`NameProblem::Collision`] if another entry already has the name. A folder may
+    /// be named again in the same spelling.
+    pub fn insert<'p>(&mut self, path: &'p EntryPath, kind: EntryKind) -> Result<Vec<&'p str>, NameError> {
+        let mut created = Vec::new();
+        for parent in path.parents() {
+            if self.insert_one(parent, EntryKind::Directory)? {
+                created.push(parent);
+            }
+        }
+        if self.insert_one(path.as_str(), kind)? && kind == EntryKind::Directory {
+            created.push(path.as_str());
+        }
+        Ok(created)
+    }
+
+    fn insert_one(&mut self, path: &str, kind: EntryKind) -> Result<bool, NameError> {
+        let key = match self.policy {
+            NamePolicy::Portable => digest(&folded(path)),
+            NamePolicy::Native => digest(path),
+        };
+        let seen = Seen { kind, spelling: digest(path) };
+        let before = match self.seen.entry(key) {
+            Entry::Occupied(before) => *before.get(),
+            Entry::Vacant(place) => {
+                place.insert(seen);
+                return Ok(true);
+            }
+        };
+        if before.spelling != seen.spelling {
+            return Err(NameError::new(path, NameProblem::Collision));
+        }
+        if before.kind == EntryKind::File || kind == EntryKind::File {
+            return Err(NameError::new(path, NameProblem::Duplicate));
+        }
+        Ok(false)
+    }
+}
+
+fn digest<const N: usize>(text: &str) -> [u8; N] {
+    let full = Sha256::digest(text.as_bytes());
+    std::array::from_fn(|index| full[index])
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn problem(name: &str, policy: NamePolicy) -> Option<NameProblem> {
+        EntryPath::parse(name, policy).err().map(|error| error.problem)
+    }
+
+    /// Each row is a fault that some extractor had, or a rule of some file system.
+    #[test]
+    fn hostile_names_are_refused_under_both_policies() {
+        use NameProblem::*;
+        let long = "x".repeat(256);
+        let deep = vec!["d"; 65].join("/");
+        let endless = vec!["dddddddd"; 600].join("/");
+        let table: &[(&str, NameProblem, &str)] = &[
+            ("", Empty, "no name at all"),
+            ("/etc/passwd", Absolute, "zip-slip"),
+            ("\\windows", Absolute, "rooted on Windows"),
+            ("\\\\server\\share", Absolute, "UNC"),
+            ("../x", Traversal, "zip-slip"),
+            ("a/../../x", Traversal, "zip-slip below a folder"),
+            ("a/./b", Traversal, "second spelling of a/b"),
+            ("a//b", Traversal, "empty component"),
+            ("a/", Traversal, "trailing separator"),
+            (".", Traversal, "staging itself"),
+            ("a\0b", ControlCharacter, "a C string ends here"),
+            ("a\nb", ControlCharacter, "log injection"),
+            ("a\u{7f}", ControlCharacter, "DEL"),
+            ("a\u{85}", ControlCharacter, "C1"),
+            (&long, ComponentTooLong, "NAME_MAX"),
+            (&deep, TooDeep, "nesting bomb"),
+            (&endless, PathTooLong, "PATH_MAX"),
+            (".local.installing/x", OurOwn, "staging"),
+            (".LOCAL.Backup/x", OurOwn, "backup on a case-insensitive disk"),
+            (".lanspread", OurOwn, "state"),
+        ];
+        for (name, expected, why) in table {
+            for policy in [NamePolicy::Portable, NamePolicy::Native] {
+                assert_eq!(problem(name, policy), Some(*expected), "{why}: {name:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn names_windows_cannot_hold_are_refused_by_default_only() {
+        use NameProblem::*;
+        let table = [
+            ("C:x", NotPortableCharacter(':')),
+            ("file:stream", NotPortableCharacter(':')),
+            ("a\\..\\b", NotPortableCharacter('\\')),
+            ("what?", NotPortableCharacter('?')),
+            ("a/end.", TrailingDotOrSpace),
+            ("a /b", TrailingDotOrSpace),
+            ("CON", DeviceName),
+            ("a/nul.txt", DeviceName),
+            ("aux .c", DeviceName),
+            ("com0", DeviceName),
+            ("LPT9.tar.gz", DeviceName),
+            ("COM¹", DeviceName),
+            ("conin$", DeviceName),
+        ];
+        for (name, expected) in table {
+            assert_eq!(problem(name, NamePolicy::Portable), Some(expected), "{name}");
+            assert_eq!(problem(name, NamePolicy::Native), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn ordinary_names_pass() {
+        let names = [
+            "a",
+            "Data/Maps/de_dust2.bsp",
+            "COM10",
+            "console.log",
+            "…/ü/日本語.txt",
+            "a b/.hidden",
+            "local/x",
+            "~1",
+            "LOCAL~1",
+        ];
+        for name in names {
+            assert_eq!(problem(name, NamePolicy::Portable), None, "{name}");
+        }
+        let parents: Vec<_> =
+            EntryPath::parse("a/b/c", NamePolicy::Native).unwrap().parents().map(String::from).collect();
+        assert_eq!(parents, ["a", "a/b"]);
+    }
+
+    fn insert(index: &mut PathIndex, name: &str, kind: EntryKind) -> Result<usize, NameProblem> {
+        let path = EntryPath::parse(name, NamePolicy::Native).unwrap();
+        index.insert(&path, kind).map(|created| created.len()).map_err(|error| error.problem)
+    }
+
+    #[test]
+    fn two_entries_never_share_a_name() {
+        use EntryKind::{Directory, File};
+        let mut index = PathIndex::new(NamePolicy::Portable);
+        assert_eq!(insert(&mut index, "a/b/c", File), Ok(2));
+        assert_eq!(insert(&mut index, "a/b", Directory), Ok(0), "already added as a parent of its file");
+        assert_eq!(insert(&mut index, "a/b/c", File), Err(NameProblem::Duplicate));
+        assert_eq!(
+            insert(&mut index, "a/b/c/d", File),
+            Err(NameProblem::Duplicate),
+            "a file is not a folder"
+        );
+        assert_eq!(insert(&mut index, "a/b", File), Err(NameProblem::Duplicate), "a folder is not a file");
+        assert_eq!(
+            insert(&mut index, "A/other", File),
+            Err(NameProblem::Collision),
+            "the folder in another case"
+        );
+        assert_eq!(insert(&mut index, "a/stra\u{df}e", File), Ok(0));
+        assert_eq!(insert(&mut index, "a/STRASSE", File), Err(NameProblem::Collision), "full folding");
+        assert_eq!(insert(&mut index, "e\u{301}", File), Ok(0));
+        assert_eq!(insert(&mut index, "\u{e9}", File), Err(NameProblem::Collision), "NFC");
+    }
+
+    #[test]
+    fn native_policy_tells_case_apart_but_not_duplicates() {
+        let mut index = PathIndex::new(NamePolicy::Native);
+        assert_eq!(insert(&mut index, "a", EntryKind::File), Ok(0));
+        assert_eq!(insert(&mut index, "A", EntryKind::File), Ok(0));
+        assert_eq!(insert(&mut index, "a", EntryKind::File), Err(NameProblem::Duplicate));
+    }
+
+    proptest! {
+        /// A path that is accepted stays below the folder it is joined to.
+        #[test]
+        fn accepted_paths_never_leave_their_folder(name in "[a./\\\\: C\u{0}-\u{ff}]{0,24}") {
+            for policy in [NamePolicy::Portable, NamePolicy::Native] {
+                if let Ok(path) = EntryPath::parse(&name, policy) {
+                    let only_names = std::path::Path::new(path.as_str())
+                        .components()
+                        .all(|component| matches!(component, std::path::Component::Normal(_)));
+                    prop_assert!(only_names);
+                    prop_assert_eq!(path.as_str(), name.as_str());
+                }
+            }
+        }
+
+        /// The portable policy accepts a subset of the native one.
+        #[test]
+        fn portable_implies_native(name in "\\PC{0,40}") {
+            if EntryPath::parse(&name, NamePolicy::Portable).is_ok() {
+                prop_assert!(EntryPath::parse(&name, NamePolicy::Native).is_ok());
+            }
+        }
+    }
+}

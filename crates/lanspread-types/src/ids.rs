@@ -1,0 +1,296 @@
+//! Checked words that name things: games, versions, peers.
+//!
+//! Each type has one parser, so a value of the type is always valid. The words are shown to users as they are, so none
+//! of them may hold a control character.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::limits;
+use crate::text::{is_display_hazard, printable};
+
+/// A word from outside that breaks a rule of its type.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{value}` is not a {what}: {rule}")]
+pub struct WordError {
+    /// What it should have been, such as `game id`.
+    pub what: &'static str,
+    /// What was given, escaped and cut for display.
+    pub value: String,
+    /// The rule it breaks.
+    pub rule: &'static str,
+}
+
+impl WordError {
+    fn new(what: &'static str, value: &str, rule: &'static str) -> Self {
+        Self { what, value: printable(value, 80), rule }
+    }
+}
+
+macro_rules! checked_word {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// The word itself.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+        impl fmt::Display for $name {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str(&self.0)
+            }
+        }
+        impl TryFrom<String> for $name {
+            type Error = WordError;
+            fn try_from(value: String) -> Result<Self, WordError> {
+                Self::check(&value)?;
+                Ok(Self(value))
+            }
+        }
+        impl FromStr for $name {
+            type Err = WordError;
+            fn from_str(value: &str) -> Result<Self, WordError> {
+                Self::try_from(value.to_owned())
+            }
+        }
+        impl From<$name> for String {
+            fn from(word: $name) -> Self {
+                word.0
+            }
+        }
+    };
+}
+
+checked_word! {
+    /// Folder name of a game: `[A-Za-z0-9._-]{1,64}`, but not `.`, `..` or `.lanspread`.
+    GameId
+}
+checked_word! {
+    /// Version of a game: one trimmed line of at most 64 bytes, compared for equality only.
+    GameVersion
+}
+checked_word! {
+    /// The name that a peer shows to people: one trimmed line of at most 64 bytes.
+    PeerName
+}
+
+impl GameId {
+    fn check(value: &str) -> Result<(), WordError> {
+        let fail = |rule| Err(WordError::new("game id", value, rule));
+        if value.is_empty() || value.len() > limits::GAME_ID_BYTES_MAX {
+            return fail("it must have 1 to 64 characters");
+        }
+        if !value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte)) {
+            return fail("only letters, digits, `.`, `_` and `-` are allowed");
+        }
+        if value == "." || value == ".." || value == crate::layout::STATE_DIR {
+            return fail("this name is reserved");
+        }
+        Ok(())
+    }
+}
+
+fn check_label(what: &'static str, value: &str) -> Result<(), WordError> {
+    let fail = |rule| Err(WordError::new(what, value, rule));
+    if value.is_empty() || value.len() > limits::LABEL_BYTES_MAX {
+        return fail("it must have 1 to 64 bytes");
+    }
+    if value.trim() != value {
+        return fail("it must not begin or end with white space");
+    }
+    if value.chars().any(is_display_hazard) {
+        return fail("it must not hold control characters");
+    }
+    Ok(())
+}
+
+impl GameVersion {
+    fn check(value: &str) -> Result<(), WordError> {
+        check_label("version", value)
+    }
+}
+
+impl PeerName {
+    fn check(value: &str) -> Result<(), WordError> {
+        check_label("peer name", value)
+    }
+}
+
+/// Identity of a peer: 128 random bits, generated once and kept in the state directory.
+///
+/// Shown and written as 32 hexadecimal digits, and sent to peers as 16 bytes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PeerId([u8; 16]);
+
+impl Serialize for PeerId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            serializer.collect_str(self)
+        } else {
+            self.0.serialize(serializer)
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for PeerId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if deserializer.is_human_readable() {
+            String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        } else {
+            <[u8; 16]>::deserialize(deserializer).map(Self)
+        }
+    }
+}
+
+impl PeerId {
+    /// A new random identity.
+    ///
+    /// # Errors
+    /// If the system cannot provide random numbers.
+    pub fn random() -> Result<Self, getrandom::Error> {
+        let mut bytes = [0; 16];
+        getrandom::fill(&mut bytes)?;
+        Ok(Self(bytes))
+    }
+}
+
+impl fmt::Display for PeerId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for PeerId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, formatter)
+    }
+}
+
+impl FromStr for PeerId {
+    type Err = WordError;
+    fn from_str(value: &str) -> Result<Self, WordError> {
+        let fail = || WordError::new("peer id", value, "it must be 32 hexadecimal digits");
+        if value.len() != 32 || !value.is_ascii() {
+            return Err(fail());
+        }
+        let mut bytes = [0; 16];
+        for (index, byte) in bytes.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(&value[2 * index..2 * index + 2], 16).map_err(|_| fail())?;
+        }
+        Ok(Self(bytes))
+    }
+}
+
+/// Where a peer listens: `HOST:PORT`, with an IPv6 address in brackets. A name is resolved when the peer is dialled.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct PeerAddress(String);
+
+impl PeerAddress {
+    /// The address as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for PeerAddress {
+    type Error = WordError;
+    fn try_from(value: String) -> Result<Self, WordError> {
+        value.parse()
+    }
+}
+
+impl From<PeerAddress> for String {
+    fn from(address: PeerAddress) -> Self {
+        address.0
+    }
+}
+
+impl FromStr for PeerAddress {
+    type Err = WordError;
+    fn from_str(value: &str) -> Result<Self, WordError> {
+        let fail = |rule| WordError { what: "peer address", value: printable(value, 80), rule };
+        let (host, port) = value.rsplit_once(':').ok_or_else(|| fail("it must be HOST:PORT"))?;
+        if port.parse::<u16>().map_or(true, |port| port == 0) {
+            return Err(fail("its port must be a number from 1 to 65535"));
+        }
+        let bracketed = host.starts_with('[') && host.ends_with(']');
+        let plain =
+            !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+        if host.len() > 255 || !(plain || bracketed && value.parse::<SocketAddr>().is_ok()) {
+            return Err(fail("its host must be a name, an IPv4 address or an IPv6 address in brackets"));
+        }
+        Ok(Self(value.to_owned()))
+    }
+}
+
+impl fmt::Display for PeerAddress {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl From<SocketAddr> for PeerAddress {
+    fn from(address: SocketAddr) -> Self {
+        Self(address.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn game_ids_are_plain_folder_names() {
+        for good in ["cnctw", "A.b-c_9", "...", &"x".repeat(64)] {
+            assert!(good.parse::<GameId>().is_ok(), "{good}");
+        }
+        for bad in ["", ".", "..", "a/b", "a b", "ä", "a\0", ".lanspread", &"x".repeat(65)] {
+            assert!(bad.parse::<GameId>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn labels_cannot_disturb_a_terminal() {
+        assert!("20250101".parse::<GameVersion>().is_ok());
+        assert!("party pc 7".parse::<PeerName>().is_ok());
+        for bad in ["", " x", "x\n", "a\u{1b}[2J", "a\u{202e}b", &"x".repeat(65)] {
+            assert!(bad.parse::<PeerName>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn peer_id_prints_and_parses() {
+        let id = PeerId::random().unwrap();
+        assert_eq!(id.to_string().parse::<PeerId>(), Ok(id));
+        assert!("zz".repeat(16).parse::<PeerId>().is_err());
+        assert!("é".repeat(16).parse::<PeerId>().is_err());
+        let json = serde_json::to_string(&id).unwrap();
+        assert_eq!(json, format!("\"{id}\""));
+        assert_eq!(serde_json::from_str::<PeerId>(&json).unwrap(), id);
+    }
+
+    #[test]
+    fn peer_addresses_are_host_and_port() {
+        for good in ["10.0.0.1:4000", "pc-7.lan:1", "[fe80::1]:65535", "a:1"] {
+            assert!(good.parse::<PeerAddress>().is_ok(), "{good}");
+        }
+        for bad in ["", "x", "x:", "x:0", "x:65536", ":1", "fe80::1:4000", "[x]:1", "a b:1", "x:+1a"] {
+            assert!(bad.parse::<PeerAddress>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn wire_words_are_checked_while_decoding() {
+        assert!(serde_json::from_str::<GameId>("\"ok\"").is_ok());
+        assert!(serde_json::from_str::<GameId>("\"../x\"").is_err());
+    }
+}

@@ -1,0 +1,257 @@
+//! Every bound of a peer, by name, with its reason.
+//!
+//! A bound is checked where a value enters (wire, archive, disk, options) and before anything is allocated
+//! for it. The unit is the last word of each name.
+
+use std::time::Duration;
+
+// ---- Wire ------------------------------------------------------------------------------------------------------------
+
+/// Longest control frame payload: no peer can make another one allocate more. Longer lists are split.
+pub const CONTROL_FRAME_BYTES_MAX: usize = 64 * 1024;
+/// Longest data frame payload accepted from a source.
+pub const DATA_FRAME_BYTES_MAX: usize = 1024 * 1024;
+/// Data frame payload that a source aims for: large enough that wake-ups do not dominate, small enough that a slow
+/// link transfers one well within [`FRAME_DEADLINE`].
+pub const DATA_CHUNK_BYTES: usize = 256 * 1024;
+/// Items that wait between a decoder and the socket, and between the socket and the disk, on each side.
+/// Times [`DATA_CHUNK_BYTES`] this is the memory a stream may buffer; the bound is the back-pressure.
+pub const STREAM_QUEUE_ITEMS: usize = 16;
+/// For connecting to one address of a peer over TCP.
+pub const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
+/// For the whole hello exchange, so that a silent or dripping connection cannot hold a place.
+pub const HELLO_DEADLINE: Duration = Duration::from_secs(10);
+/// For one frame from its first byte to its last, so that dripping bytes cannot hold a connection. Long enough for
+/// [`DATA_CHUNK_BYTES`] over one of many starved connections of a slow link, at 35 kbit/s.
+pub const FRAME_DEADLINE: Duration = Duration::from_secs(60);
+/// A served connection may be idle this long between two requests.
+pub const REQUEST_IDLE_DEADLINE: Duration = Duration::from_secs(60);
+/// For one complete reply to a listing request. Generous, for archives on slow disks.
+pub const REPLY_DEADLINE: Duration = Duration::from_secs(60);
+/// A source that has nothing to send sends a keep-alive this often.
+pub const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(2);
+/// A receiver gives up on a source after this long without a single byte: ten keep-alives in a row are missing. On a
+/// crowded link TCP itself can be silent for over ten seconds before it retransmits a lost segment.
+pub const STREAM_IDLE_DEADLINE: Duration = Duration::from_secs(20);
+/// A receiver gives up on a source after this long with keep-alives but no progress: no honest decoder needs it.
+pub const STREAM_STALL_DEADLINE: Duration = Duration::from_secs(180);
+/// A source gives up on a receiver if one frame cannot be written for this long. The receiver's disk may be busy.
+pub const FRAME_WRITE_DEADLINE: Duration = Duration::from_secs(60);
+/// Length of a peer's name and of a game's version, in bytes: they are shown in one line.
+pub const LABEL_BYTES_MAX: usize = 64;
+/// Length of a message that explains a refusal or failure, in bytes; longer ones are cut.
+pub const MESSAGE_BYTES_MAX: usize = 512;
+
+// ---- Downloads -------------------------------------------------------------------------------------------------------
+
+/// Most bytes that one chunk request asks for and that a source sends for it: large enough that a record stays small
+/// and requests cost next to nothing, small enough that a source that fails loses little.
+pub const CHUNK_BYTES: u64 = 16 * 1024 * 1024;
+/// Chunks that a receiver requests from one source ahead of what has arrived: while one chunk arrives, the source
+/// already knows the next one.
+pub const CHUNKS_AHEAD: usize = 2;
+/// Requests of one receiver that a source queues before it stops reading more.
+pub const CHUNK_REQUESTS_MAX: usize = 8;
+/// Data frames of a download that wait between disk and socket, on each side. Times [`DATA_CHUNK_BYTES`] this is the
+/// memory that one connection may buffer.
+pub const CHUNK_QUEUE_ITEMS: usize = 8;
+/// Sources that one download uses at the same time: more would not be faster, and would block other receivers.
+pub const DOWNLOAD_SOURCES_MAX: usize = 8;
+/// If a source takes longer than this to answer, the other sources may take its share of the chunks.
+pub const SHARE_DEADLINE: Duration = Duration::from_secs(2);
+/// After this many failures in a row, without a whole chunk between them, a source is not tried again.
+pub const SOURCE_FAILURES_MAX: u32 = 3;
+/// Wait before a failed source is tried again; doubles with each further failure in a row.
+pub const SOURCE_RETRY_INTERVAL: Duration = Duration::from_secs(1);
+/// A source that needs no longer than this for the chunks it still owes keeps them, however fast another source is.
+pub const TAKEOVER_MIN: Duration = Duration::from_secs(2);
+/// A source's rate is measured over at least this long: over shorter spans it mostly depends on when it is measured.
+pub const RATE_SPAN_MIN: Duration = Duration::from_millis(100);
+/// Length of one line of a download record: the first one names up to [`ROOT_FILES_MAX`] files.
+pub const RECORD_LINE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// Size of a file that books space: one small JSON object.
+pub const BOOKING_BYTES_MAX: u64 = 4096;
+
+// ---- Serving ---------------------------------------------------------------------------------------------------------
+
+/// Streams and downloads that a source serves at once by default; a stream costs a decoder and its dictionary.
+pub const STREAMS_MAX_DEFAULT: usize = 8;
+/// The most of them that a source can be configured to serve at once.
+pub const STREAMS_MAX: usize = 256;
+/// Connections open at the same time. Further ones are closed immediately, so that running streams keep their
+/// descriptors.
+pub const CONNECTIONS_MAX: usize = 256;
+/// Connections open at the same time from one address, so that one machine cannot take all places.
+pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 64;
+/// Archive listings computed at the same time for requests that do not stream.
+pub const INSPECTIONS_MAX: usize = 2;
+/// A stopping source waits this long for a receiver to take the rest of a frame, and as long again for it to take the
+/// reason why no more follows. Both fit into [`SHUTDOWN_DEADLINE`], with room for the decoder to end.
+pub const FAREWELL_DEADLINE: Duration = Duration::from_secs(1);
+/// A stopping peer waits this long for its streams to end before it reports which are left.
+pub const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(4);
+/// An operation that removes files waits this long for the transfers that read them, and then ends them: a stream near
+/// its end is not lost, and a receiver on a slow link cannot delay the operation for hours.
+pub const QUIESCE_DEADLINE: Duration = Duration::from_secs(60);
+
+// ---- Library and peers -----------------------------------------------------------------------------------------------
+
+/// A peer that was asked to report a change of its library answers after this long that it has not changed. Well below
+/// [`REPLY_DEADLINE`] and [`REQUEST_IDLE_DEADLINE`], so that a waiting connection is never taken for a dead one.
+pub const LIBRARY_WAIT: Duration = Duration::from_secs(20);
+/// A peer that waits for another one's library to change gives up after this long: an answer this late means that the
+/// network is down.
+pub const LIBRARY_REPLY_DEADLINE: Duration = Duration::from_secs(30);
+/// Connections that may wait for a change of the library at the same time: half of [`CONNECTIONS_MAX`]; the other half
+/// is for installs.
+pub const LIBRARY_POLLS_MAX: usize = 128;
+/// All games are read again this often, to find changes that the watcher of the file system missed or could not watch.
+pub const LIBRARY_SCAN_INTERVAL: Duration = Duration::from_secs(300);
+/// A game is read again after nothing in it has changed for this long: while a copy runs, it is not read at every
+/// write.
+pub const LIBRARY_QUIET: Duration = Duration::from_millis(300);
+/// A game that keeps changing is read again this often.
+pub const LIBRARY_RESTLESS_INTERVAL: Duration = Duration::from_secs(3);
+/// Peers to which a serving peer keeps a connection: half of [`CONNECTIONS_MAX`], because each side keeps one. A LAN
+/// party of fifty peers is far below this.
+pub const NEIGHBOURS_MAX: usize = 128;
+/// Addresses kept for one peer: a machine with more interfaces is reached over the first ones.
+pub const PEER_ADDRESSES_MAX: usize = 8;
+/// Offers kept for all neighbours together, about 30 MiB; the libraries of fifty peers are a tenth of this.
+pub const DIRECTORY_OFFERS_MAX: usize = 200_000;
+/// Attempts to reconnect to a neighbour before it is reported lost.
+pub const NEIGHBOUR_RETRIES: u32 = 3;
+/// Wait before the first of these attempts; it doubles for each further one.
+pub const NEIGHBOUR_RETRY_PAUSE: Duration = Duration::from_millis(500);
+/// A named or saved peer that does not answer is tried again this often.
+pub const NEIGHBOUR_SLOW_RETRY: Duration = Duration::from_secs(15);
+/// A discovered peer that neither answers nor said goodbye is forgotten this long after its last announcement:
+/// multicast DNS keeps the record for as long and does not report it again meanwhile (RFC 6762 section 10).
+pub const HINT_EXPIRY: Duration = Duration::from_secs(75 * 60);
+/// Hints that wait to be processed; more are dropped, because they will be announced again.
+pub const HINT_QUEUE_ITEMS: usize = 256;
+/// A changed library is announced to the network at most this often; connected peers are notified immediately.
+pub const ANNOUNCE_INTERVAL: Duration = Duration::from_secs(2);
+/// Discovery ends when every discovered peer has answered, one of them offers the game, and no new peer was discovered
+/// for this long. Answers to a query arrive within 120 ms (RFC 6762 section 6); slow machines get four times that.
+pub const DISCOVERY_QUIET: Duration = Duration::from_millis(500);
+/// The same for a list of all peers, where each one counts: long enough for the second query, which follows the first
+/// one after a second.
+pub const DISCOVERY_LIST_QUIET: Duration = Duration::from_millis(1500);
+/// A serving peer that has listened this long knows every peer that answers: three queries were sent, after 0, 1 and 3
+/// seconds (RFC 6762 section 5.2). Until then an operation searches on its own.
+pub const DISCOVERY_LISTENED: Duration = Duration::from_secs(5);
+/// A discovered peer must answer within this: its address may be one that this machine cannot reach.
+pub const HINT_ANSWER_DEADLINE: Duration = Duration::from_secs(10);
+/// A thread that a dependency runs for us (multicast DNS, watching files) must end within this; a few milliseconds are
+/// usual.
+pub const HELPER_STOP_DEADLINE: Duration = Duration::from_secs(1);
+/// Number of peers that can be saved.
+pub const SAVED_PEERS_MAX: usize = 256;
+/// Size of the file of saved peers: [`SAVED_PEERS_MAX`] of the longest addresses.
+pub const SAVED_PEERS_BYTES_MAX: u64 = 128 * 1024;
+
+// ---- Games and archives ----------------------------------------------------------------------------------------------
+
+/// Length of a game id in bytes.
+pub const GAME_ID_BYTES_MAX: usize = 64;
+/// Games that one peer offers or a catalog lists.
+pub const GAMES_MAX: usize = 20_000;
+/// Size of a catalog file: [`GAMES_MAX`] entries of about 200 bytes.
+pub const CATALOG_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// Size of a config file: enough for every option a hundred times.
+pub const CONFIG_FILE_BYTES_MAX: u64 = 64 * 1024;
+/// How much of a sentinel is read for its first line.
+pub const SENTINEL_BYTES_MAX: u64 = 4096;
+/// Volumes of one game that stay open between listing and decoding: enough for ordinary games, few enough that many
+/// streams of archives with many volumes do not use up the descriptors of a process.
+pub const VOLUMES_KEPT_OPEN: usize = 64;
+/// Files that one game root offers (archives, volumes, sentinel).
+pub const ROOT_FILES_MAX: usize = 4096;
+/// Entries of one game, over all archives: a source keeps their headers in memory while it decodes.
+pub const ENTRIES_MAX: u64 = 1_000_000;
+/// Headers of one archive file: an entry may have service records besides its own header.
+pub const ARCHIVE_HEADERS_MAX: u64 = 2 * ENTRIES_MAX;
+/// Header bytes of one archive file, against header bombs.
+pub const ARCHIVE_HEADER_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// Unpacked bytes of one game: more than any game has, and small enough that sums do not overflow.
+pub const GAME_BYTES_MAX: u64 = 16 * 1024 * 1024 * 1024 * 1024;
+/// Dictionary of the decoder: RAR 7 archives may claim 64 GiB; game archives use 4 MiB to 1 GiB.
+pub const DICTIONARY_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+/// Entries up to this size are decoded in memory, which is faster. With a 32 MiB dictionary, the measured peak stays
+/// near 100 MiB in all. 0 would make the decoder many times slower on non-solid archives.
+pub const BUFFERED_MEMBER_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// Text that `unrar` may print for a listing: about 400 bytes per entry.
+pub const LISTING_BYTES_MAX: u64 = 512 * 1024 * 1024;
+/// How much of a program's stderr is kept for error messages.
+pub const STDERR_BYTES_MAX: u64 = 8 * 1024;
+
+// ---- Entry paths -----------------------------------------------------------------------------------------------------
+
+/// Length of one path component in bytes: what ext4, NTFS and APFS can hold.
+pub const COMPONENT_BYTES_MAX: usize = 255;
+/// Components of one path: games stay far below this, nesting bombs do not.
+pub const PATH_DEPTH_MAX: usize = 64;
+/// Length of a whole path in bytes: `PATH_MAX` of Linux without its terminator.
+pub const PATH_BYTES_MAX: usize = 4095;
+
+// ---- Receiving -------------------------------------------------------------------------------------------------------
+
+/// Progress is reported and bookings are renewed at most this often.
+pub const PROGRESS_INTERVAL: Duration = Duration::from_millis(500);
+/// Peers named for one operation.
+pub const PEERS_MAX: usize = 1024;
+/// Peers asked at the same time.
+pub const PEERS_ASKED_AT_ONCE: usize = 32;
+/// Space that an entry takes beyond its bytes: half a block on average, plus its inode and name.
+pub const SPACE_PER_ENTRY_BYTES: u64 = 4096;
+/// Space left free on the receiver's file system: a full disk breaks more than this install.
+pub const SPACE_MARGIN_BYTES: u64 = 16 * 1024 * 1024;
+/// Size of an intent file: one small JSON object.
+pub const INTENT_BYTES_MAX: u64 = 64 * 1024;
+/// Length of one line over the control socket, each way. The longest lists [`GAMES_MAX`] games of
+/// [`GAME_ID_BYTES_MAX`].
+pub const CONTROL_LINE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// A control client must send its request within this.
+pub const CONTROL_REQUEST_DEADLINE: Duration = Duration::from_secs(10);
+/// A control client that reads nothing for this long is dropped.
+pub const CONTROL_WRITE_DEADLINE: Duration = Duration::from_secs(30);
+/// Replies that wait for a control client to read them.
+pub const CONTROL_QUEUE_ITEMS: usize = 64;
+/// A stopping daemon gives its control clients this long to read how their operations ended; within
+/// [`SHUTDOWN_DEADLINE`].
+pub const CONTROL_FAREWELL_DEADLINE: Duration = Duration::from_secs(3);
+/// Control clients connected at the same time: clients that follow operations, and some that ask.
+pub const CONTROL_CLIENTS_MAX: usize = 64;
+/// Size of the file that names the daemon of a folder: one small JSON object.
+pub const DAEMON_FILE_BYTES_MAX: u64 = 16 * 1024;
+/// Wait after an accept error that may be a lack of descriptors, so that the loop does not spin.
+pub const ACCEPT_BACK_OFF: Duration = Duration::from_millis(100);
+/// Events that a daemon remembers for clients that ask later; progress is not remembered.
+pub const EVENT_HISTORY_ITEMS: usize = 512;
+/// Operations that run at once by default: two keep a disk and a link busy, more make all of them slow.
+pub const OPERATIONS_RUNNING_DEFAULT: usize = 2;
+/// The most operations at once that a peer can be configured to run.
+pub const OPERATIONS_RUNNING_MAX: usize = 64;
+/// Operations that wait for their turn: more than any script requests on purpose.
+pub const OPERATIONS_WAITING_MAX: usize = 1024;
+/// Length of one line of a receipt: a path with every byte escaped, and the other fields.
+pub const RECEIPT_LINE_BYTES_MAX: usize = 16 * 1024;
+/// Files that are listed when an operation is refused because the user would lose them.
+pub const USER_FILES_SHOWN: usize = 5;
+/// The longest that discovery can be configured to wait.
+pub const DISCOVERY_TIMEOUT_MAX: Duration = Duration::from_secs(60);
+/// Events that a slow subscriber may lag behind before it loses some, which is reported to it.
+pub const EVENT_QUEUE_ITEMS: usize = 4096;
+
+// A frame must hold one whole path and the fields beside it, and a chunk of data must fit into a frame.
+const _: () = assert!(PATH_BYTES_MAX * 2 + 1024 < CONTROL_FRAME_BYTES_MAX);
+const _: () = assert!(PATH_BYTES_MAX * 2 + 1024 < RECEIPT_LINE_BYTES_MAX);
+const _: () = assert!(DATA_CHUNK_BYTES <= DATA_FRAME_BYTES_MAX);
+const _: () = assert!(CHUNKS_AHEAD <= CHUNK_REQUESTS_MAX);
+const _: () = assert!(((ROOT_FILES_MAX * (COMPONENT_BYTES_MAX * 2 + 64)) as u64) < RECORD_LINE_BYTES_MAX);
+// A peer that waits for a change must answer before any deadline that takes it for dead.
+const _: () = assert!(LIBRARY_WAIT.as_millis() < LIBRARY_REPLY_DEADLINE.as_millis());
+const _: () = assert!(LIBRARY_REPLY_DEADLINE.as_millis() < REPLY_DEADLINE.as_millis());
+const _: () = assert!(STREAM_IDLE_DEADLINE.as_millis() >= 4 * KEEP_ALIVE_INTERVAL.as_millis());
+const _: () = assert!(GAMES_MAX * (GAME_ID_BYTES_MAX + 8) < CONTROL_LINE_BYTES_MAX);
