@@ -13,7 +13,7 @@ use std::path::Path;
 
 use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
-use lanspread_rar::{Decoder, Headers, Limits, Result};
+use lanspread_rar::{ArchiveDecoder, Headers, Limits, Result};
 
 fn main() {
     divan::main();
@@ -27,7 +27,7 @@ fn fixture(name: &str) -> Vec<u8> {
 fn decode(archive: &[u8], threads: usize) -> Result<u64> {
     let mut limits = Limits::default();
     limits.dictionary_bytes = 4 << 30;
-    let mut decoder = Decoder::new(Cursor::new(archive.to_vec()), limits, threads)?;
+    let mut decoder = ArchiveDecoder::new(Cursor::new(archive.to_vec()), limits, threads)?;
     let mut bytes = 0;
     while let Some(member) = decoder.next_member()? {
         member.copy_to(|piece| {

@@ -13,7 +13,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Component, Path, PathBuf};
 
-use lanspread_rar::{Decoder, FileHeader, Header, Headers, Limits, VolumeReader};
+use lanspread_rar::{ArchiveDecoder, FileHeader, Header, Headers, Limits, VolumeReader};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -55,7 +55,7 @@ fn unpack(volumes: &[&str], folder: Option<&Path>) -> Result<(), Box<dyn Error>>
         };
         Ok(Some(Box::new(File::open(path)?)))
     };
-    let mut decoder = Decoder::with_volumes(open, limits, threads)?;
+    let mut decoder = ArchiveDecoder::with_volumes(open, limits, threads)?;
     let (mut members, mut bytes) = (0u64, 0u64);
     while let Some(member) = decoder.next_member()? {
         let target = match folder {

@@ -3,9 +3,10 @@
 use std::io::Read;
 
 use crate::error::{Error, Result};
-use crate::header::{self, Block, Header};
+use crate::header::{Header, HeaderBlock};
 use crate::input::{Input, Skip};
 use crate::limits::Limits;
+use crate::parse;
 
 pub(crate) const SIGNATURE: &[u8; 8] = b"Rar!\x1a\x07\x01\x00";
 const SIGNATURE_OF_RAR_4: &[u8; 7] = b"Rar!\x1a\x07\x00";
@@ -92,8 +93,8 @@ impl<R: Skip> Container<R> {
         if got != frame.crc32 {
             return Err(Error::HeaderChecksum { offset, expected: frame.crc32, got });
         }
-        let block = Block { offset, header_bytes: frame.whole as u64, ..Block::default() };
-        let header = header::parse(&self.header[frame.content..], block)?;
+        let block = HeaderBlock { offset, header_bytes: frame.whole as u64, ..HeaderBlock::default() };
+        let header = parse::header(&self.header[frame.content..], block)?;
         self.data_left = match &header {
             Header::Main(main) => main.block.data_bytes,
             Header::File(file) => file.block.data_bytes,
@@ -171,5 +172,5 @@ fn begins_archive(bytes: &[u8]) -> bool {
     let Ok(frame) = frame(bytes.get(..HEADER_START_BYTES).unwrap_or_default(), 0) else { return false };
     let Some(header) = bytes.get(..frame.whole) else { return false };
     let kind = crate::fields::Fields::new(&header[frame.content..]).vint();
-    crc32fast::hash(&header[4..]) == frame.crc32 && matches!(kind, Ok(header::MAIN | header::ENCRYPTION))
+    crc32fast::hash(&header[4..]) == frame.crc32 && matches!(kind, Ok(parse::MAIN | parse::ENCRYPTION))
 }

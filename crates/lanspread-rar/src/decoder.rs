@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::header::{FileHeader, MainHeader};
 use crate::limits::Limits;
 use crate::member::{Engine, Piece};
-use crate::source::Source;
+use crate::source::PackedSource;
 use crate::volume::{Archive, SingleVolume, Volumes};
 
 /// Decodes an archive from its beginning to its end.
@@ -15,12 +15,12 @@ use crate::volume::{Archive, SingleVolume, Volumes};
 ///
 /// To cancel, let the reader or the sink return an error. Dropping the decoder waits for its threads, so a reader that
 /// can block for long must itself be ended first.
-pub struct Decoder {
+pub struct ArchiveDecoder {
     engine: Engine,
     main: MainHeader,
 }
 
-impl Decoder {
+impl ArchiveDecoder {
     /// Decodes the archive that `reader` has, on up to `threads` threads. The caller's is one of them.
     ///
     /// # Errors
@@ -34,12 +34,15 @@ impl Decoder {
     ///
     /// # Errors
     ///
-    /// Like [`Decoder::new`], of the first volume.
+    /// Like [`ArchiveDecoder::new`], of the first volume.
     pub fn with_volumes(volumes: impl Volumes + 'static, limits: Limits, threads: usize) -> Result<Self> {
         let member_bytes = limits.member_bytes;
         let archive = Archive::open(Box::new(volumes), limits)?;
         let main = archive.main();
-        Ok(Self { engine: Engine::new(Source::new(archive), threads.saturating_sub(1), member_bytes), main })
+        Ok(Self {
+            engine: Engine::new(PackedSource::new(archive), threads.saturating_sub(1), member_bytes),
+            main,
+        })
     }
 
     /// The main header of the first volume.
@@ -62,9 +65,9 @@ impl Decoder {
     }
 }
 
-impl std::fmt::Debug for Decoder {
+impl std::fmt::Debug for ArchiveDecoder {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Decoder").field("main", &self.main).finish_non_exhaustive()
+        formatter.debug_struct("ArchiveDecoder").field("main", &self.main).finish_non_exhaustive()
     }
 }
 

@@ -17,7 +17,7 @@ use crate::bits::{Bits, PADDING_BYTES, top};
 use crate::error::DataError;
 use crate::filter::{Filter, FilterKind};
 use crate::interleave;
-use crate::tables::{Entry, Tables};
+use crate::tables::{TableEntry, Tables};
 
 /// Literals that one turn of the fast loop can add, and operations that it leaves room for.
 const SLACK: usize = 8;
@@ -315,7 +315,7 @@ fn slow(turn: &mut Turn<'_>, batch: &mut Batch) -> Result<(), DataError> {
 }
 
 /// Symbols 256 to 261: a filter, the last match again, or a match with one of the last four distances.
-fn other(tables: &Tables, turn: &mut Turn<'_>, entry: Entry) -> Result<Option<SpecialKind>, DataError> {
+fn other(tables: &Tables, turn: &mut Turn<'_>, entry: TableEntry) -> Result<Option<SpecialKind>, DataError> {
     match entry.symbol() {
         256 => read_filter(&mut turn.bits).map(|filter| Some(SpecialKind::Filter(filter))),
         257 => {

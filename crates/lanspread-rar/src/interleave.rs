@@ -5,7 +5,7 @@
 
 use crate::batch::{BATCH_LITERALS, LITERALS_ROOM};
 use crate::bits::Bits;
-use crate::tables::{Entry, Tables};
+use crate::tables::{TableEntry, Tables};
 
 /// Entries that a refilled window has bits for, and whose literals fit into a word.
 const ENTRIES: usize = 4;
@@ -52,7 +52,7 @@ pub(crate) fn literals(
 }
 
 #[inline(always)]
-fn collect(bits: &mut Bits<'_>, entry: Entry, word: &mut u64, count: &mut u32) {
+fn collect(bits: &mut Bits<'_>, entry: TableEntry, word: &mut u64, count: &mut u32) {
     *word |= entry.literals() << (8 * *count);
     *count += entry.literal_count();
     bits.consume(entry.bits());

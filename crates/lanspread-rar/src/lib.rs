@@ -6,10 +6,10 @@
 //!
 //! ```no_run
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! use lanspread_rar::{Decoder, Limits};
+//! use lanspread_rar::{ArchiveDecoder, Limits};
 //!
 //! let archive = std::fs::File::open("game.rar")?;
-//! let mut decoder = Decoder::new(archive, Limits::default(), 2)?;
+//! let mut decoder = ArchiveDecoder::new(archive, Limits::default(), 2)?;
 //! while let Some(member) = decoder.next_member()? {
 //!     let name = member.header().name_lossy();
 //!     let mut bytes = 0;
@@ -66,16 +66,17 @@ mod input;
 mod interleave;
 mod limits;
 mod member;
+mod parse;
 mod schedule;
 mod source;
 mod tables;
 mod volume;
 mod window;
 
-pub use decoder::{Decoder, Member};
+pub use decoder::{ArchiveDecoder, Member};
 pub use error::{DataError, Error, Result};
 pub use header::{
-    Block, Compression, EndHeader, FileHeader, Header, Host, MainHeader, Redirection, RedirectionKind,
+    Compression, EndHeader, FileHeader, Header, HeaderBlock, Host, MainHeader, Redirection, RedirectionKind,
     Service, Timestamp,
 };
 pub use headers::Headers;

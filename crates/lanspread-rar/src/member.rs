@@ -7,13 +7,13 @@ use crate::checksum::Checksums;
 use crate::error::{DataError, Error, Result};
 use crate::header::FileHeader;
 use crate::schedule::Schedule;
-use crate::source::{Item, Job, Source};
-use crate::window::{Output, Window};
+use crate::source::{Item, Job, PackedSource};
+use crate::window::{OutputPlace, Window};
 
 /// Where a piece of unpacked data is.
 #[derive(Clone, Debug)]
 pub(crate) enum Piece {
-    Window(Output),
+    Window(OutputPlace),
     Stored(Range<usize>),
 }
 
@@ -62,7 +62,7 @@ impl Current {
 }
 
 impl Engine {
-    pub(crate) fn new(source: Source, workers: usize, member_bytes_max: u64) -> Self {
+    pub(crate) fn new(source: PackedSource, workers: usize, member_bytes_max: u64) -> Self {
         Self {
             schedule: Schedule::new(source, workers),
             job: Job::default(),

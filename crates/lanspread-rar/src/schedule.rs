@@ -15,7 +15,7 @@ use std::thread::{self, JoinHandle};
 
 use crate::batch::Batch;
 use crate::error::{Error, Result};
-use crate::source::{Job, Source};
+use crate::source::{Job, PackedSource};
 
 /// Packed bytes in jobs that are ready or being decoded. Reached only with blocks that no known writer makes.
 const PACKED_BYTES_MAX: usize = 2 << 20;
@@ -42,7 +42,7 @@ struct Shared {
 }
 
 struct Numbered {
-    source: Source,
+    source: PackedSource,
     /// Number of the next job that is read.
     next: u64,
 }
@@ -62,7 +62,7 @@ struct State {
 
 impl Schedule {
     /// With `workers` threads besides the caller's.
-    pub(crate) fn new(source: Source, workers: usize) -> Self {
+    pub(crate) fn new(source: PackedSource, workers: usize) -> Self {
         let shared = Arc::new(Shared {
             source: Mutex::new(Numbered { source, next: 0 }),
             state: Mutex::default(),

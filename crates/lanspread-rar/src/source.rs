@@ -30,7 +30,7 @@ pub(crate) enum Item {
     /// A member begins.
     Member(Box<FileHeader>),
     /// Data that is packed.
-    Block(Box<Block>),
+    Block(Box<PackedBlock>),
     /// Data that is not packed.
     Stored(Range<usize>),
     /// Packed data that cannot be read.
@@ -44,7 +44,7 @@ pub(crate) enum Item {
 }
 
 /// A block, not decoded or decoded.
-pub(crate) struct Block {
+pub(crate) struct PackedBlock {
     /// Its place in the job's packed bytes.
     bytes: Range<usize>,
     tables: Arc<Tables>,
@@ -129,7 +129,7 @@ impl Job {
     }
 }
 
-impl Block {
+impl PackedBlock {
     /// Decodes the block and adds it to the batch. `false` if that was not possible to its end.
     fn decode(&mut self, packed: &[u8], batch: &mut Batch) -> bool {
         self.cursor.repeats = Repeats::INHERITED;
@@ -172,7 +172,7 @@ impl Block {
 }
 
 /// Reads an archive's packed data, block by block.
-pub(crate) struct Source {
+pub(crate) struct PackedSource {
     archive: Archive,
     place: Place,
     /// Tables of the last block that had any, of this member or a solid one's predecessors.
@@ -195,7 +195,7 @@ enum Place {
     AtEnd,
 }
 
-impl Source {
+impl PackedSource {
     pub(crate) fn new(archive: Archive) -> Self {
         Self {
             archive,
@@ -321,7 +321,7 @@ impl Source {
                 job.packed.truncate(start + header.bytes);
                 let cursor = Cursor { position, end: header.bits, repeats: Repeats::UNSET };
                 let bytes = start..start + header.bytes;
-                let block = Block { bytes, tables, cursor, decoded: None, failure: None };
+                let block = PackedBlock { bytes, tables, cursor, decoded: None, failure: None };
                 job.items.push(Item::Block(Box::new(block)));
             }
             Err(damage) => return Ok(self.damaged(job, damage)),

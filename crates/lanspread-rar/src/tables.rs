@@ -24,7 +24,7 @@ const ALL_SYMBOLS_MAX: usize = MAIN_SYMBOLS + LARGE_DISTANCE_SYMBOLS + ALIGN_SYM
 /// Main symbols from here on are match lengths.
 pub(crate) const FIRST_LENGTH: usize = 262;
 
-// How many bits of a word its table looks at. A word with more bits is decoded by `Code`.
+// How many bits of a word its table looks at. A word with more bits is decoded by `CanonicalCode`.
 const MAIN_BITS: u32 = 11;
 const DISTANCE_BITS: u32 = 9;
 const LENGTH_BITS: u32 = 9;
@@ -36,7 +36,7 @@ const WORD_BITS: u32 = 15;
 
 /// A canonical code: words of one length are consecutive numbers in the order of their symbols, and shorter words are
 /// smaller than longer ones.
-pub(crate) struct Code {
+pub(crate) struct CanonicalCode {
     /// For each length the first word, left-aligned in 15 bits.
     first: [u32; 16],
     /// For each length the end of its words, left-aligned; that of length 15 is the end of all.
@@ -47,7 +47,7 @@ pub(crate) struct Code {
     symbols: [u16; MAIN_SYMBOLS],
 }
 
-impl Code {
+impl CanonicalCode {
     const EMPTY: Self = Self { first: [0; 16], limit: [0; 16], index: [0; 17], symbols: [0; MAIN_SYMBOLS] };
 
     /// Makes the code of these lengths, 0 for symbols without a word. An incomplete code is one; `rar` writes such.
@@ -125,9 +125,9 @@ impl Code {
 /// long      bits 31, 30 and 29: the word is longer than the table looks, or undefined
 /// ```
 #[derive(Clone, Copy)]
-pub(crate) struct Entry(u32);
+pub(crate) struct TableEntry(u32);
 
-impl Entry {
+impl TableEntry {
     const LONG: Self = Self(7 << 29);
 
     fn literal(byte: usize, bits: u32) -> Self {
@@ -273,33 +273,33 @@ impl DistanceEntry {
 
 /// The tables of a block and of those after it that bring none.
 pub(crate) struct Tables {
-    main: [Entry; 1 << MAIN_BITS],
+    main: [TableEntry; 1 << MAIN_BITS],
     distance: [DistanceEntry; 1 << DISTANCE_BITS],
-    length: [Entry; 1 << LENGTH_BITS],
+    length: [TableEntry; 1 << LENGTH_BITS],
     /// Symbol in bits 4-7, bits of the word in 0-3; 0 if it is longer or undefined.
     align: [u8; 1 << ALIGN_BITS],
     /// Distances use the align code. Otherwise all its words have four bits, so that it changes nothing.
     has_align: bool,
     /// Nearly all words of the main code are literals.
     pub(crate) is_mostly_literals: bool,
-    pub(crate) main_code: Code,
-    distance_code: Code,
-    length_code: Code,
-    align_code: Code,
+    pub(crate) main_code: CanonicalCode,
+    distance_code: CanonicalCode,
+    length_code: CanonicalCode,
+    align_code: CanonicalCode,
 }
 
 impl Tables {
     pub(crate) const EMPTY: Self = Self {
-        main: [Entry::LONG; 1 << MAIN_BITS],
+        main: [TableEntry::LONG; 1 << MAIN_BITS],
         distance: [DistanceEntry::LONG; 1 << DISTANCE_BITS],
-        length: [Entry::LONG; 1 << LENGTH_BITS],
+        length: [TableEntry::LONG; 1 << LENGTH_BITS],
         align: [0; 1 << ALIGN_BITS],
         has_align: false,
         is_mostly_literals: false,
-        main_code: Code::EMPTY,
-        distance_code: Code::EMPTY,
-        length_code: Code::EMPTY,
-        align_code: Code::EMPTY,
+        main_code: CanonicalCode::EMPTY,
+        distance_code: CanonicalCode::EMPTY,
+        length_code: CanonicalCode::EMPTY,
+        align_code: CanonicalCode::EMPTY,
     };
 
     /// Reads the tables at the beginning of a block of `end` bits and makes these them. Returns the bits they take.
@@ -338,7 +338,7 @@ impl Tables {
         self.distance_code.fill(&mut self.distance, DISTANCE_BITS, DistanceEntry::LONG, |slot, bits| {
             DistanceEntry::new(slot, bits, has_align)
         });
-        self.length_code.fill(&mut self.length, LENGTH_BITS, Entry::LONG, Entry::length);
+        self.length_code.fill(&mut self.length, LENGTH_BITS, TableEntry::LONG, TableEntry::length);
         if has_align {
             let entry = |symbol, bits| (symbol << 4) as u8 | bits as u8;
             self.align_code.fill(&mut self.align, ALIGN_BITS, 0, entry);
@@ -346,20 +346,20 @@ impl Tables {
         Ok(())
     }
 
-    /// Entry for the word at the top of the window, or more than one literal.
+    /// The entry for the word at the top of the window, or more than one literal.
     #[inline(always)]
-    pub(crate) fn main(&self, window: u64) -> Entry {
+    pub(crate) fn main(&self, window: u64) -> TableEntry {
         self.main[(window >> (64 - MAIN_BITS)) as usize]
     }
 
-    /// Entry for a single main symbol, however long its word; `None` for a word that is not defined.
+    /// The entry for a single main symbol, however long its word; `None` for a word that is not defined.
     #[cold]
-    pub(crate) fn main_single(&self, window: u64) -> Option<Entry> {
+    pub(crate) fn main_single(&self, window: u64) -> Option<TableEntry> {
         let (symbol, bits) = self.main_code.decode(window)?;
-        Some(Entry::main(symbol, u32::from(bits)))
+        Some(TableEntry::main(symbol, u32::from(bits)))
     }
 
-    /// Entry for a distance; `None` for a word that is not defined.
+    /// The entry for a distance; `None` for a word that is not defined.
     #[inline(always)]
     pub(crate) fn distance(&self, window: u64) -> Option<DistanceEntry> {
         let entry = self.distance[(window >> (64 - DISTANCE_BITS)) as usize];
@@ -372,12 +372,12 @@ impl Tables {
         Some(DistanceEntry::new(slot, u32::from(bits), self.has_align))
     }
 
-    /// Entry for the length of a match with one of the last distances; `None` for a word that is not defined.
-    pub(crate) fn length(&self, window: u64) -> Option<Entry> {
+    /// The entry for the length of a match with one of the last distances; `None` for a word that is not defined.
+    pub(crate) fn length(&self, window: u64) -> Option<TableEntry> {
         let entry = self.length[(window >> (64 - LENGTH_BITS)) as usize];
         if entry.is_long() {
             let (slot, bits) = self.length_code.decode(window)?;
-            return Some(Entry::length(slot, u32::from(bits)));
+            return Some(TableEntry::length(slot, u32::from(bits)));
         }
         Some(entry)
     }
@@ -399,8 +399,8 @@ impl Tables {
     }
 }
 
-/// Fills the main table: like [`Code::fill`], but where two literals fit into the bits that it looks at, with both.
-fn fill_main(table: &mut [Entry], code: &Code) {
+/// Fills the main table: like [`CanonicalCode::fill`], but where two literals fit into the bits that it looks at, with both.
+fn fill_main(table: &mut [TableEntry], code: &CanonicalCode) {
     let mut at = 0;
     for length in 1..=MAIN_BITS {
         let left = MAIN_BITS - length;
@@ -410,24 +410,28 @@ fn fill_main(table: &mut [Entry], code: &Code) {
             at += span;
             let symbol = usize::from(*symbol);
             if symbol < 256 {
-                entries.fill(Entry::literal(symbol, length));
+                entries.fill(TableEntry::literal(symbol, length));
                 fill_pairs(entries, code, symbol, length, left);
             } else {
-                entries.fill(Entry::main(symbol, length));
+                entries.fill(TableEntry::main(symbol, length));
             }
         }
     }
-    table[at..].fill(Entry::LONG);
+    table[at..].fill(TableEntry::LONG);
 }
 
 /// Fills the entries of one literal with those for it and a second one, which can have `left` bits.
-fn fill_pairs(entries: &mut [Entry], code: &Code, first: usize, first_bits: u32, left: u32) {
+fn fill_pairs(entries: &mut [TableEntry], code: &CanonicalCode, first: usize, first_bits: u32, left: u32) {
     let mut at = 0;
     for length in 1..=left {
         let span = 1usize << (left - length);
         for second in code.symbols_of(length) {
             if *second < 256 {
-                entries[at..at + span].fill(Entry::pair(first, usize::from(*second), first_bits + length));
+                entries[at..at + span].fill(TableEntry::pair(
+                    first,
+                    usize::from(*second),
+                    first_bits + length,
+                ));
             }
             at += span;
         }
@@ -437,7 +441,7 @@ fn fill_pairs(entries: &mut [Entry], code: &Code, first: usize, first_bits: u32,
 /// Reads the code lengths of all alphabets, one after the other, written with a code of their own.
 fn read_lengths(lengths: &mut [u8], bytes: &[u8], end: usize) -> Result<usize, DataError> {
     let mut bits = Bits::at(bytes, 0);
-    let mut level_code = Code::EMPTY;
+    let mut level_code = CanonicalCode::EMPTY;
     level_code.set(&read_level_lengths(&mut bits))?;
     let mut level_table = [0u16; 1 << LEVEL_BITS];
     level_code.fill(&mut level_table, LEVEL_BITS, 0, |symbol, bits| (symbol << 4) as u16 | bits as u16);

@@ -43,7 +43,7 @@ pub(crate) struct Window {
 
 /// Where a piece of output is.
 #[derive(Clone, Debug)]
-pub(crate) enum Output {
+pub(crate) enum OutputPlace {
     Ring(Range<usize>),
     Filtered,
 }
@@ -308,7 +308,7 @@ impl Window {
     }
 
     /// The next piece of output, if there is one; with `all`, whatever is there.
-    pub(crate) fn take_output(&mut self, all: bool) -> Result<Option<Output>, DataError> {
+    pub(crate) fn take_output(&mut self, all: bool) -> Result<Option<OutputPlace>, DataError> {
         let handed = self.produced - self.waiting as u64;
         let mut count = self.waiting;
         if let Some(filter) = self.filters.front().copied() {
@@ -320,7 +320,7 @@ impl Window {
                 self.filters.pop_front();
                 self.undo(filter, length);
                 self.waiting -= length;
-                return Ok(Some(Output::Filtered));
+                return Ok(Some(OutputPlace::Filtered));
             }
             // What the filter covers waits until all of it is there.
             let before = filter.start - handed;
@@ -335,14 +335,14 @@ impl Window {
         let start = self.start_of_waiting();
         let count = count.min(self.ring.len() - start);
         self.waiting -= count;
-        Ok(Some(Output::Ring(start..start + count)))
+        Ok(Some(OutputPlace::Ring(start..start + count)))
     }
 
     /// The bytes of a piece of output, which are there until the window changes.
-    pub(crate) fn output(&self, output: &Output) -> &[u8] {
+    pub(crate) fn output(&self, output: &OutputPlace) -> &[u8] {
         match output {
-            Output::Ring(range) => &self.ring[range.clone()],
-            Output::Filtered => &self.filtered,
+            OutputPlace::Ring(range) => &self.ring[range.clone()],
+            OutputPlace::Filtered => &self.filtered,
         }
     }
 

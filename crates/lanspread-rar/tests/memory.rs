@@ -17,7 +17,7 @@ use std::fs;
 use std::io::Cursor;
 
 use encoder::{Lengths, Op, TablesFrom, block, frame};
-use lanspread_rar::{Decoder, Error, Limits, Result};
+use lanspread_rar::{ArchiveDecoder, Error, Limits, Result};
 use writer::{Entry, archive};
 
 const MIB: u64 = 1 << 20;
@@ -40,7 +40,7 @@ fn growth(archive: Vec<u8>, threads: usize) -> (u64, Result<u64>) {
     let result = (|| {
         let mut limits = Limits::default();
         limits.member_bytes = 300 * MIB;
-        let mut decoder = Decoder::new(reader, limits, threads)?;
+        let mut decoder = ArchiveDecoder::new(reader, limits, threads)?;
         while let Some(member) = decoder.next_member()? {
             member.copy_to(|piece| {
                 bytes += piece.len() as u64;

@@ -6,7 +6,7 @@
 
 use std::io::Cursor;
 
-use lanspread_rar::{Decoder, Limits};
+use lanspread_rar::{ArchiveDecoder, Limits};
 use libfuzzer_sys::fuzz_target;
 
 fn decode(bytes: &[u8], threads: usize) -> (Vec<u32>, String) {
@@ -15,7 +15,7 @@ fn decode(bytes: &[u8], threads: usize) -> (Vec<u32>, String) {
     limits.member_bytes = 1 << 24;
     let mut sums = Vec::new();
     let run = || {
-        let mut decoder = Decoder::new(Cursor::new(bytes.to_vec()), limits, threads)?;
+        let mut decoder = ArchiveDecoder::new(Cursor::new(bytes.to_vec()), limits, threads)?;
         while let Some(member) = decoder.next_member()? {
             let mut sum = crc32fast::Hasher::new();
             member.copy_to(|piece| {

@@ -5,7 +5,7 @@
 
 use std::io::Cursor;
 
-use lanspread_rar::{Decoder, Limits};
+use lanspread_rar::{ArchiveDecoder, Limits};
 use libfuzzer_sys::fuzz_target;
 
 #[allow(dead_code)]
@@ -36,7 +36,7 @@ fuzz_target!(|input: (u8, Vec<u8>, u8, Vec<u8>, bool)| {
     limits.member_bytes = 1 << 26;
     let mut members = Vec::new();
     let run = || {
-        let mut decoder = Decoder::new(Cursor::new(archive(&entries)), limits, 1)?;
+        let mut decoder = ArchiveDecoder::new(Cursor::new(archive(&entries)), limits, 1)?;
         while let Some(member) = decoder.next_member()? {
             let mut data = Vec::new();
             member.copy_to(|piece| {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use lanspread_rar::{
-    Decoder, Error, FileHeader, Header, Headers, Host, Limits, RedirectionKind, Result, Timestamp,
+    ArchiveDecoder, Error, FileHeader, Header, Headers, Host, Limits, RedirectionKind, Result, Timestamp,
 };
 
 use crate::encoder::{Op, pack};
@@ -267,7 +267,8 @@ fn members_can_be_left_out() {
         }
         let bytes = archive(&entries);
         for (read, threads) in [(0, 1), (1, 1), (2, 2), (0, 3)] {
-            let mut decoder = Decoder::new(Cursor::new(bytes.clone()), Limits::default(), threads).unwrap();
+            let mut decoder =
+                ArchiveDecoder::new(Cursor::new(bytes.clone()), Limits::default(), threads).unwrap();
             // Nothing of the first, some of the second.
             assert_eq!(decoder.next_member().unwrap().unwrap().header().name, b"one");
             let mut second = decoder.next_member().unwrap().unwrap();
@@ -293,7 +294,7 @@ fn a_solid_member_after_a_gap_is_refused() {
     }
     bytes.extend(end(false));
     decode_all_ways(&bytes).1.unwrap();
-    let mut decoder = Decoder::new(Cursor::new(bytes), Limits::default(), 1).unwrap();
+    let mut decoder = ArchiveDecoder::new(Cursor::new(bytes), Limits::default(), 1).unwrap();
     decoder.next_member().unwrap();
     assert!(matches!(decoder.next_member(), Err(Error::Skipped { name }) if name == "two"));
     assert!(matches!(decoder.next_member(), Err(Error::Failed)));
@@ -303,7 +304,7 @@ fn a_solid_member_after_a_gap_is_refused() {
 fn reading_and_pushing_give_the_same() {
     let data = prose(11, 1_000_000);
     let bytes = archive(&[packed("a", &data), Entry::stored("b", &data)]);
-    let mut decoder = Decoder::new(Dribble(Cursor::new(bytes), 1000), Limits::default(), 2).unwrap();
+    let mut decoder = ArchiveDecoder::new(Dribble(Cursor::new(bytes), 1000), Limits::default(), 2).unwrap();
     while let Some(mut member) = decoder.next_member().unwrap() {
         let mut got = Vec::new();
         let mut few = [0; 777];
@@ -326,7 +327,7 @@ fn a_sink_ends_decoding_with_its_error() {
     let data = prose(12, 2_000_000);
     for threads in [1, 3] {
         let bytes = archive(&[packed("a", &data), packed("b", &data)]);
-        let mut decoder = Decoder::new(Cursor::new(bytes), Limits::default(), threads).unwrap();
+        let mut decoder = ArchiveDecoder::new(Cursor::new(bytes), Limits::default(), threads).unwrap();
         let mut pieces = 0;
         let result = decoder.next_member().unwrap().unwrap().copy_to(|_| {
             pieces += 1;
@@ -358,7 +359,7 @@ fn a_reader_ends_decoding_with_its_error() {
     for threads in [1, 3] {
         for length in [0, 5, 20, 1000, 200_000, bytes.len() - 1] {
             let reader = Failing(Cursor::new(bytes.clone()), length);
-            let result = Decoder::new(reader, Limits::default(), threads)
+            let result = ArchiveDecoder::new(reader, Limits::default(), threads)
                 .and_then(|decoder| drain(decoder, &mut Vec::new()));
             assert!(matches!(result, Err(Error::Read(error)) if error.to_string() == "cancelled"));
         }
@@ -382,7 +383,7 @@ fn a_decoder_that_is_dropped_ends_its_threads_and_its_reader() {
     let dropped = Arc::new(AtomicUsize::new(0));
     for pieces in [0, 1, 5] {
         let reader = Counted(Cursor::new(bytes.clone()), Arc::clone(&dropped));
-        let mut decoder = Decoder::new(reader, Limits::default(), 4).unwrap();
+        let mut decoder = ArchiveDecoder::new(reader, Limits::default(), 4).unwrap();
         let mut member = decoder.next_member().unwrap().unwrap();
         for _ in 0..pieces {
             assert!(member.next_piece().unwrap().is_some());

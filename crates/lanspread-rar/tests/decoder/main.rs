@@ -25,7 +25,7 @@ mod writer;
 
 use std::io::{self, Cursor, Read};
 
-use lanspread_rar::{Decoder, FileHeader, Limits, Result, VolumeReader};
+use lanspread_rar::{ArchiveDecoder, FileHeader, Limits, Result, VolumeReader};
 
 /// A member and its data.
 #[derive(Debug)]
@@ -55,12 +55,12 @@ pub fn decode_volumes(volumes: &[Vec<u8>], threads: usize, limits: Limits) -> Ou
     };
     let mut members = Vec::new();
     let result =
-        Decoder::with_volumes(open, limits, threads).and_then(|decoder| drain(decoder, &mut members));
+        ArchiveDecoder::with_volumes(open, limits, threads).and_then(|decoder| drain(decoder, &mut members));
     (members, result)
 }
 
 /// Reads every member to its end.
-pub fn drain(mut decoder: Decoder, members: &mut Vec<Unpacked>) -> Result<()> {
+pub fn drain(mut decoder: ArchiveDecoder, members: &mut Vec<Unpacked>) -> Result<()> {
     while let Some(member) = decoder.next_member()? {
         let header = member.header().clone();
         let mut data = Vec::new();

@@ -463,7 +463,7 @@ fn a_match_from_more_than_4_gib_back() {
     let mut limits = Limits::default();
     limits.dictionary_bytes = 8 << 30;
     let reader = std::io::Cursor::new(writer::archive(std::slice::from_ref(&unchecked)));
-    let mut decoder = lanspread_rar::Decoder::new(reader, limits, 2).unwrap();
+    let mut decoder = lanspread_rar::ArchiveDecoder::new(reader, limits, 2).unwrap();
     let mut sum = crc32fast::Hasher::new();
     let mut last = Vec::new();
     decoder
