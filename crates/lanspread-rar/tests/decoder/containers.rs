@@ -392,3 +392,26 @@ fn a_decoder_that_is_dropped_ends_its_threads_and_its_reader() {
     }
     assert_eq!(dropped.load(Ordering::SeqCst), 3);
 }
+
+/// Panics on any thread but the first, after saying so.
+struct Panicking(Dribble<Cursor<Vec<u8>>>, std::sync::mpsc::Sender<()>);
+
+impl Read for Panicking {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if std::thread::current().name() == Some("rar") {
+            self.1.send(()).unwrap();
+            panic!("a reader that panics, on purpose");
+        }
+        self.0.read(out)
+    }
+}
+
+#[test]
+fn a_panic_of_a_reader_on_another_thread_is_an_error_and_no_hang() {
+    let bytes = archive(&[Entry::stored("a", &noise(15, 1_000_000))]);
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let reader = Panicking(Dribble(Cursor::new(bytes), 1000), sender);
+    let decoder = ArchiveDecoder::new(reader, Limits::default(), 2).unwrap();
+    receiver.recv().unwrap();
+    assert!(matches!(drain(decoder, &mut Vec::new()), Err(Error::Worker)));
+}
