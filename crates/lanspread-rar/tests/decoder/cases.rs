@@ -579,3 +579,41 @@ fn a_batch_that_is_full_of_operations() {
         }
     }
 }
+
+/// Noise with few other symbols, which the decoder takes two blocks of at a time.
+fn mostly_literals(seed: u64, count: usize) -> Vec<Op> {
+    let mut ops = text(&noise(seed, count));
+    let others = [
+        Op::Match { distance: 700, length: 9 },
+        Op::Again,
+        Op::Repeat { nth: 0, length: 5 },
+        filter(3, 50, 1, 0),
+        Op::Match { distance: 90, length: 300 },
+    ];
+    for (nth, other) in others.iter().cycle().take(count / 2500).enumerate() {
+        ops.insert(1000 + nth * 2000, *other);
+    }
+    ops
+}
+
+#[test]
+fn blocks_of_literals_side_by_side() {
+    let counts = [30_000, 30_000, 100, 5000, 20_000, 1, 40_000, 40_000, 60_000];
+    let blocks: Vec<Vec<u8>> = (100..)
+        .zip(counts)
+        .map(|(seed, count)| {
+            block(&mostly_literals(seed, count), TablesFrom::New { others: &[] }, false, true).0
+        })
+        .collect();
+    let member = |packed: &[u8]| Entry { size: None, ..entry(packed.to_vec(), 0) };
+    let mut entries: Vec<Entry> = blocks.iter().map(|packed| member(packed).solid()).collect();
+    agree(&entries).1.unwrap();
+    // Damage in either of two, from its tables to its end.
+    for (nth, length) in [(0, blocks[0].len()), (1, blocks[1].len()), (7, blocks[7].len())] {
+        for at in [10, 200, 300, length / 3, length / 2, length - 200, length - 1] {
+            let good = std::mem::replace(&mut entries[nth].packed[at], 0xff);
+            let _ = agree(&entries);
+            entries[nth].packed[at] = good;
+        }
+    }
+}
