@@ -617,3 +617,15 @@ fn blocks_of_literals_side_by_side() {
         }
     }
 }
+
+#[test]
+fn more_literals_than_a_batch_holds() {
+    // Words of one bit: blocks of 200,000 literals have 25 KB, so that several are in a job.
+    let entries: Vec<Entry> = (200..206)
+        .map(|seed| {
+            let bits: Vec<u8> = noise(seed, 200_000).iter().map(|byte| b'a' + (byte & 1)).collect();
+            entry(block(&text(&bits), TablesFrom::New { others: &[] }, false, true).0, 200_000).solid()
+        })
+        .collect();
+    agree(&entries).1.unwrap();
+}
