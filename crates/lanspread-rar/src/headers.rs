@@ -1,0 +1,95 @@
+//! Headers without data.
+
+use std::io::{Read, Seek};
+
+use crate::container::{Container, Spent};
+use crate::error::{Error, Result};
+use crate::header::Header;
+use crate::input::{Forward, Input, Seeking, Skip, WithoutData};
+use crate::limits::Limits;
+
+/// Headers are far apart, so it would be wasteful to read much of the data after each.
+const SEEKING_BUFFER_BYTES: usize = 8 * 1024;
+
+/// Reads the headers of one volume and leaves out all data.
+///
+/// The limits on headers count for each volume alone here.
+///
+/// A *header map* is the concatenation of the signature and of all headers of a volume, as [`Headers::header_map`] collects
+/// them. It takes the place of the volume for everything that needs no data.
+pub struct Headers<'a> {
+    container: Container<Box<dyn Skip + 'a>>,
+    limits: Limits,
+    map: Vec<u8>,
+    is_done: bool,
+}
+
+impl<'a> Headers<'a> {
+    /// Reads from a file, seeking over data.
+    ///
+    /// # Errors
+    ///
+    /// If this is no archive of RAR 5 or RAR 7, or cannot be read.
+    pub fn seek(reader: impl Read + Seek + 'a, limits: Limits) -> Result<Self> {
+        let reader = Seeking::new(reader).map_err(Error::Read)?;
+        Self::new(Input::with_buffer(Box::new(reader), SEEKING_BUFFER_BYTES), limits)
+    }
+
+    /// Reads from anything, reading over data.
+    ///
+    /// # Errors
+    ///
+    /// Like [`Headers::seek`].
+    pub fn read(reader: impl Read + 'a, limits: Limits) -> Result<Self> {
+        Self::new(Input::new(Box::new(Forward(reader))), limits)
+    }
+
+    /// Reads from a header map.
+    ///
+    /// # Errors
+    ///
+    /// Like [`Headers::seek`].
+    pub fn from_map(map: &'a [u8], limits: Limits) -> Result<Self> {
+        Self::new(Input::new(Box::new(WithoutData(map)) as Box<dyn Skip + 'a>).without_data(), limits)
+    }
+
+    fn new(input: Input<Box<dyn Skip + 'a>>, limits: Limits) -> Result<Self> {
+        let container = Container::open(input, &limits, Spent::default())?;
+        let map = crate::container::SIGNATURE.to_vec();
+        Ok(Self { container, limits, map, is_done: false })
+    }
+
+    /// The next header; `None` after the end record, and after an error.
+    fn next_header(&mut self) -> Result<Option<Header>> {
+        let header = self.container.next_header(&self.limits)?;
+        if header.is_some() {
+            self.map.extend_from_slice(self.container.header_bytes());
+        }
+        Ok(header)
+    }
+
+    /// The header map of the headers that were read so far; at most [`Limits::header_bytes`].
+    pub fn header_map(&self) -> &[u8] {
+        &self.map
+    }
+}
+
+/// Every header up to the end record. A volume without one gives [`Error::EndMissing`]: it may have been cut.
+impl Iterator for Headers<'_> {
+    type Item = Result<Header>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.is_done {
+            return None;
+        }
+        let header = self.next_header().transpose();
+        self.is_done = !matches!(header, Some(Ok(_)));
+        header
+    }
+}
+
+impl std::fmt::Debug for Headers<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Headers").field("offset", &self.container.offset()).finish_non_exhaustive()
+    }
+}
