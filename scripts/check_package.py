@@ -19,8 +19,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from scenarios.cleanup import RunLock, remove_dead_runs, remove_run
-from scenarios.contract import CheckFailed, expect, expect_equal
 from scenarios.docker import RUN_LABEL, DockerError, docker, engine_problem
+from scenarios.expectations import CheckFailed, expect, expect_equal
 from scenarios.image import PROGRAM, prepare_image
 from scenarios.tools import FIXTURES_DIR, PROJECT_DIR, TARGET_DIR, ToolFailed
 

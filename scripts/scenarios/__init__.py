@@ -1,7 +1,8 @@
 """The scenario matrix: real peers in containers, driven through the command line a user has.
 
     matrix/         the scenarios, one module for each group; `planned.py` holds the rows that nothing checks yet
-    contract.py     what a scenario is, and how a check fails
+    contract.py     what a scenario is
+    expectations.py how a check fails, and how long it may wait
     stage.py        what a scenario acts on: folders, sources, receivers, commands
     checks.py       what many scenarios check, on both sides
     download_checks.py  what holds of every download, on both sides

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .contract import CheckFailed, Deadline, expect, expect_equal
 from .events import Event, named
+from .expectations import CheckFailed, Deadline, expect, expect_equal
 from .peer import Peer, Reachable
 from .stage import Stage
 from .trees import DIRECTORY, Manifest, differences, file_count, manifest, total_size, write_manifest

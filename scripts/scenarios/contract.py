@@ -3,22 +3,11 @@
 from __future__ import annotations
 
 import enum
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from .stage import Stage
-
-
-class CheckFailed(AssertionError):
-    """The claim did not hold, or the mechanism under test was not exercised."""
-
-
-class TimeLimitPassed(CheckFailed):
-    """What was waited for did not happen in time."""
+from .stage import Run, Stage
 
 
 class Outcome(enum.Enum):
@@ -45,6 +34,16 @@ class Scenario:
     """Whether this machine takes part in the scenario's network, because the harness itself opens connections to peers
     or takes some. Peers of such a scenario do without discovery: they would find a peer that serves on this machine."""
 
+    def stage(self, run: Run, dir: Path) -> Stage:
+        """What one run of it acts on."""
+        return Stage(
+            run,
+            dir,
+            scenario_id=self.id,
+            time_limit_s=self.time_limit_s,
+            with_this_machine=self.with_this_machine,
+        )
+
 
 @dataclass(frozen=True)
 class Planned:
@@ -69,28 +68,6 @@ class Result:
     """What was measured on the way, for people."""
 
 
-class Deadline:
-    """A point in time by which something must have happened."""
-
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-        self._end = time.monotonic() + seconds
-
-    def remaining(self) -> float:
-        return self._end - time.monotonic()
-
-    def check(self, waiting_for: str) -> float:
-        """The time that is left; raises when there is none."""
-        remaining = self.remaining()
-        if remaining <= 0:
-            raise TimeLimitPassed(f"{self.seconds:g} s passed while waiting for {waiting_for}")
-        return remaining
-
-    def sooner(self, seconds: float) -> Deadline:
-        """A deadline at most `seconds` away and not after this one."""
-        return Deadline(max(0.0, min(seconds, self.remaining())))
-
-
 SCENARIOS: dict[str, Scenario] = {}
 
 
@@ -113,13 +90,3 @@ def scenario(
         return run
 
     return register
-
-
-def expect(condition: object, message: str) -> None:
-    if not condition:
-        raise CheckFailed(message)
-
-
-def expect_equal(actual: object, expected: object, what: str) -> None:
-    if actual != expected:
-        raise CheckFailed(f"{what}: expected {expected!r}, got {actual!r}")

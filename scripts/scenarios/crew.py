@@ -16,8 +16,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from . import checks
-from .contract import CheckFailed, Outcome, Result, Scenario
+from .contract import Outcome, Result, Scenario
 from .docker import DockerError
+from .expectations import CheckFailed
 from .host_peer import HostPeer
 from .stage import Abandoned, Run, Stage
 
@@ -144,7 +145,7 @@ class Crew:
         with self._guard:
             if self._stopped:
                 raise Abandoned
-            stage = Stage(self._run, scenario, self._run.dir / scenario.id)
+            stage = scenario.stage(self._run, self._run.dir / scenario.id)
             self._stages.add(stage)
         return stage
 
@@ -161,4 +162,4 @@ def _remove(stage: Stage) -> None:
         stage.remove_containers()
     except DockerError as error:
         # Not the scenario's verdict; the end of the run removes everything once more, by label.
-        print(f"{stage.scenario.id}: {error}", flush=True)
+        print(f"{stage.scenario_id}: {error}", flush=True)

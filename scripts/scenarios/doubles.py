@@ -14,8 +14,8 @@ from __future__ import annotations
 import subprocess
 from dataclasses import dataclass
 
-from .contract import Deadline
 from .events import Event
+from .expectations import Deadline
 from .peer import PORT, Peer
 from .tools import PROJECT_DIR, TARGET_DIR, ToolFailed
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from . import checks
-from .contract import Deadline, expect, expect_equal
 from .events import Event, named
+from .expectations import Deadline, expect, expect_equal
 from .games import SENTINEL, MarkedGame
 from .peer import Peer
 from .stage import OperationSettings, Stage

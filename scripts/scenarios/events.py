@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from .contract import CheckFailed, Deadline
+from .expectations import CheckFailed, Deadline
 
 Event = dict[str, Any]
 Predicate = Callable[[Event], bool]

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import archives, checks
-from .contract import expect, expect_equal
 from .events import Event, named
+from .expectations import expect, expect_equal
 from .payload import marked_file
 from .peer import Peer
 from .stage import VERSION, Stage

@@ -13,8 +13,9 @@ import signal
 from collections.abc import Iterable
 from pathlib import Path
 
-from .contract import CheckFailed, Deadline, Scenario, expect
+from .contract import Scenario
 from .events import named
+from .expectations import CheckFailed, Deadline, expect
 from .peer import Peer
 from .process import Process
 from .stage import Run, Stage
@@ -93,7 +94,7 @@ def prove_that_it_hears(host_peer: HostPeer, run: Run) -> None:
     row = Scenario("H0", "Control", "", "", int(_START_LIMIT_S + _FIND_LIMIT_S), control, with_this_machine=True)
     dir = run.dir / row.id
     dir.mkdir()
-    stage = Stage(run, row, dir)
+    stage = row.stage(run, dir)
     try:
         row.run(stage)
     finally:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .contract import expect_equal
 from .events import Event, named
+from .expectations import expect_equal
 from .peer import GAMES, Machine
 from .stage import Stage
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-from .contract import Deadline, expect_equal
 from .docker import RUN_LABEL, DockerError, docker
 from .events import named
+from .expectations import Deadline, expect_equal
 from .process import Process
 
 # Every serving peer has a network name of its own, so all can listen on one port.

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
-from .contract import Deadline, expect_equal
 from .events import Event, EventLog, Predicate, named
+from .expectations import Deadline, expect_equal
 
 # The rest of what a killed process printed is in its pipes. A process that it started may hold these open for longer.
 _REST_LIMIT_S = 1.0

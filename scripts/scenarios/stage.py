@@ -15,7 +15,6 @@ from typing import TypedDict, Unpack
 from . import peer as inside
 from .archives import pack
 from .cleanup import RunLock
-from .contract import CheckFailed, Deadline, Scenario, expect_equal
 from .docker import (
     DockerError,
     create_network,
@@ -28,6 +27,7 @@ from .docker import (
 )
 from .doubles import FAULT_PROXY, LYING_SOURCE, PROGRAMS_DIR, FaultProxy, LyingSource
 from .events import Event, named
+from .expectations import CheckFailed, Deadline, expect_equal
 from .image import PROGRAM
 from .payload import PayloadTree
 from .peer import ContainerSettings, Machine, Mount, Peer, Reachable, environment_arguments
@@ -98,10 +98,13 @@ class Abandoned(BaseException):
 
 
 class Stage:
-    def __init__(self, run: Run, scenario: Scenario, dir: Path) -> None:
+    def __init__(
+        self, run: Run, dir: Path, *, scenario_id: str, time_limit_s: int, with_this_machine: bool = False
+    ) -> None:
         self.run = run
-        self.scenario = scenario
-        self.deadline = Deadline(scenario.time_limit_s)
+        self.scenario_id = scenario_id
+        self.with_this_machine = with_this_machine
+        self.deadline = Deadline(time_limit_s)
         self.dir = dir
         self.logs_dir = self.dir / "logs"
         self.logs_dir.mkdir()
@@ -114,8 +117,8 @@ class Stage:
         # Held while something is made in Docker, so that `abandon` leaves nothing half made.
         self._guard = threading.Lock()
         self._abandoned = False
-        self._network = f"lanspread-{run.id}-{scenario.id.lower()}"
-        create_network(self._network, str(run.lock.path), with_this_machine=scenario.with_this_machine)
+        self._network = f"lanspread-{run.id}-{scenario_id.lower()}"
+        create_network(self._network, str(run.lock.path), with_this_machine=with_this_machine)
 
     # --- games ---
 
@@ -148,7 +151,7 @@ class Stage:
 
     def payload(self, name: str) -> PayloadTree:
         """A new folder to fill; `name` also seeds the content, so different names are different bytes."""
-        return PayloadTree(self.dir / "payload" / name, seed=f"{self.scenario.id}/{name}")
+        return PayloadTree(self.dir / "payload" / name, seed=f"{self.scenario_id}/{name}")
 
     def catalog(self, *games: str, version: str = VERSION) -> Path:
         """A catalog of games made here, which are all of this version."""
@@ -356,8 +359,8 @@ class Stage:
 
     def gateway(self) -> str:
         """The address at which containers of this scenario reach this machine; it must be on their network."""
-        if not self.scenario.with_this_machine:
-            raise ValueError(f"{self.scenario.id} does not say `with_this_machine`")
+        if not self.with_this_machine:
+            raise ValueError(f"{self.scenario_id} does not say `with_this_machine`")
         return network_gateway(self._network)
 
     # --- doubles ---

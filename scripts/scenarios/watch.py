@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from .contract import Deadline
+from .expectations import Deadline
 
 # From <sys/inotify.h>.
 _CREATE, _DELETE, _MOVED_FROM, _MOVED_TO, _CLOSE_WRITE, _OVERFLOW = 0x100, 0x200, 0x40, 0x80, 0x8, 0x4000

@@ -12,7 +12,7 @@ import socket
 import struct
 from dataclasses import dataclass
 
-from .contract import Deadline
+from .expectations import Deadline
 
 MAGIC = b"LANSPRD\n"
 VERSION = 1

@@ -11,8 +11,9 @@ from typing import cast
 from unittest import mock
 
 from scenarios import crew
-from scenarios.contract import CheckFailed, Deadline, Outcome, Result, Scenario, expect
+from scenarios.contract import Outcome, Result, Scenario
 from scenarios.events import EventLog
+from scenarios.expectations import CheckFailed, Deadline, expect
 from scenarios.stage import Abandoned, Run, Stage
 
 # Nothing here takes long; this ends a test that would wait for ever.
@@ -36,9 +37,9 @@ class FakePeer:
 class EmptyStage:
     """A stage without Docker."""
 
-    def __init__(self, run: object, scenario: Scenario, dir: Path) -> None:
-        self.scenario = scenario
-        self.deadline = Deadline(scenario.time_limit_s)
+    def __init__(self, run: object, dir: Path, *, scenario_id: str, time_limit_s: int, with_this_machine: bool) -> None:
+        self.scenario_id = scenario_id
+        self.deadline = Deadline(time_limit_s)
         self.peers: list[FakePeer] = []
         self.figures: list[str] = []
         self.abandoned = threading.Event()
@@ -81,7 +82,7 @@ class CrewTest(unittest.TestCase):
         stack = contextlib.ExitStack()
         self.addCleanup(stack.close)
         folder = stack.enter_context(tempfile.TemporaryDirectory())
-        stack.enter_context(mock.patch("scenarios.crew.Stage", EmptyStage))
+        stack.enter_context(mock.patch("scenarios.contract.Stage", EmptyStage))
         self.crew = crew.Crew(cast(Run, SimpleNamespace(dir=Path(folder))), keep=False)
         self.addCleanup(self.crew.stop)
 
@@ -105,11 +106,11 @@ class CrewTest(unittest.TestCase):
         counts = []
 
         def run(stage: EmptyStage) -> None:
-            running.add(stage.scenario.id)
+            running.add(stage.scenario_id)
             for _ in range(100):
                 counts.append(len(running))
                 threading.Event().wait(0.0001)  # lets the others in
-            running.remove(stage.scenario.id)
+            running.remove(stage.scenario_id)
 
         scenarios = [scenario(f"S{number}", run, alone=each) for number, each in enumerate(alone)]
         self.assertEqual(set(self.outcomes(scenarios, jobs).values()), {Outcome.PASSED})
@@ -137,7 +138,7 @@ class CrewTest(unittest.TestCase):
     def test_a_failure_that_says_nothing_is_a_failure(self) -> None:
         result = self.result_of(lambda stage: expect(False, ""))
         self.assertEqual(result.outcome, Outcome.FAILED)
-        self.assertRegex(result.message, r"^a check failed without saying why: contract\.py:\d+$")
+        self.assertRegex(result.message, r"^a check failed without saying why: expectations\.py:\d+$")
         self.assertIsNotNone(result.evidence)
 
     def test_a_source_that_ended_by_itself_is_a_failure(self) -> None:

@@ -5,8 +5,8 @@ import unittest
 from collections.abc import Callable
 from pathlib import Path
 
-from scenarios.contract import CheckFailed
 from scenarios.download_checks import CHUNK_BYTES, chunk_owners, sentinel_came_last
+from scenarios.expectations import CheckFailed
 from scenarios.games import SENTINEL
 from scenarios.payload import MARK_BYTES, marked_file
 from scenarios.watch import Change

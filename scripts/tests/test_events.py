@@ -4,8 +4,8 @@ import json
 import threading
 import unittest
 
-from scenarios.contract import CheckFailed, Deadline, TimeLimitPassed
 from scenarios.events import EventLog, named
+from scenarios.expectations import CheckFailed, Deadline, TimeLimitPassed
 
 
 def line(event: str, **fields: object) -> str:

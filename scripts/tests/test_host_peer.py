@@ -10,8 +10,8 @@ from typing import cast
 from unittest import mock
 
 from scenarios import docker
-from scenarios.contract import CheckFailed
 from scenarios.events import EventLog
+from scenarios.expectations import CheckFailed
 from scenarios.host_peer import HostPeer
 from scenarios.peer import Peer
 from scenarios.tools import ToolFailed

@@ -8,7 +8,6 @@ from typing import cast
 from unittest import mock
 
 from scenarios import stage
-from scenarios.contract import Scenario
 from scenarios.peer import Machine
 from scenarios.stage import Run, Stage
 
@@ -21,8 +20,7 @@ class StageTest(unittest.TestCase):
         self.enterContext(mock.patch.object(stage, "create_network"))
         self.peer = self.enterContext(mock.patch.object(stage, "Peer"))
         run = SimpleNamespace(id="run", lock=SimpleNamespace(path=self.dir / "lock"), image="image", dir=self.dir)
-        row = Scenario("S1", "Name", "Claim.", "Conditions.", 30, lambda stage: None)
-        self.stage = Stage(cast(Run, run), row, self.dir)
+        self.stage = Stage(cast(Run, run), self.dir, scenario_id="S1", time_limit_s=30)
 
     def docker_arguments(self) -> list[str]:
         _, _, arguments, _, _ = self.peer.call_args.args

@@ -6,7 +6,7 @@ import threading
 import unittest
 from pathlib import Path
 
-from scenarios.contract import Deadline, TimeLimitPassed
+from scenarios.expectations import Deadline, TimeLimitPassed
 from scenarios.watch import Change, FolderWatch
 
 

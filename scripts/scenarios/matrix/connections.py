@@ -10,8 +10,9 @@ import socket
 import struct
 
 from .. import archives, checks
-from ..contract import CheckFailed, Deadline, expect, expect_equal, scenario
+from ..contract import scenario
 from ..docker import docker
+from ..expectations import CheckFailed, Deadline, expect, expect_equal
 from ..peer import Peer
 from ..stage import Stage
 
@@ -72,7 +73,7 @@ def malformed_bytes(stage: Stage) -> None:
         greeting = connection.recv(len(MAGIC) + 2, socket.MSG_WAITALL)
     expect_equal(greeting[: len(MAGIC)], MAGIC, "what a peer says first")
     version = struct.unpack(">H", greeting[len(MAGIC) :])[0]
-    noise = random.Random(stage.scenario.id).randbytes(1_000_000)
+    noise = random.Random(stage.scenario_id).randbytes(1_000_000)
     sent = {
         "random bytes": noise,
         "another protocol": b"GET / HTTP/1.1\r\nHost: peer\r\n\r\n",

@@ -6,8 +6,9 @@ import signal
 from pathlib import Path
 
 from .. import checks
-from ..contract import Deadline, expect, expect_equal, scenario
+from ..contract import scenario
 from ..events import Event, named
+from ..expectations import Deadline, expect, expect_equal
 from ..games import SLOW_GAME, SlowGame, make_slow_game, wait_for_fault_point
 from ..peer import GAMES, Machine, Peer
 from ..stage import Stage

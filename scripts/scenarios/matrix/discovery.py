@@ -7,8 +7,9 @@ import signal
 from pathlib import Path
 
 from .. import archives, checks
-from ..contract import expect, expect_equal, scenario
+from ..contract import scenario
 from ..events import named
+from ..expectations import expect, expect_equal
 from ..games import SLOW_GAME, STREAM_RATE_BYTES_PER_SECOND, make_slow_game
 from ..listings import listed, offers, peers_listed
 from ..peer import GAMES, Peer

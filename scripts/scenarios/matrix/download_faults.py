@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from .. import checks
-from ..contract import expect, expect_equal, scenario
+from ..contract import scenario
 from ..download_checks import (
     CHUNK_BYTES,
     chunk_owners,
@@ -23,6 +23,7 @@ from ..download_checks import (
     wait_for_bytes,
 )
 from ..events import named
+from ..expectations import expect, expect_equal
 from ..games import DOWNLOAD_RATE_BYTES_PER_SECOND, FIRST, IDLE_LIMIT_S, SECOND, MarkedGame, marked_game
 from ..payload import marked_file
 from ..peer import Peer

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from .. import checks
-from ..contract import expect, expect_equal, scenario
+from ..contract import scenario
 from ..download_checks import (
     CHUNK_BYTES,
     download,
@@ -17,6 +17,7 @@ from ..download_checks import (
     sentinel_came_last,
 )
 from ..events import Event, named
+from ..expectations import expect, expect_equal
 from ..games import DOWNLOAD_RATE_BYTES_PER_SECOND, FIRST, SECOND, SENTINEL, MarkedGame, marked_game
 from ..stage import Stage
 from ..watch import FolderWatch

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from .. import archives, checks
-from ..contract import expect, expect_equal, scenario
+from ..contract import scenario
+from ..expectations import expect, expect_equal
 from ..peer import TOOLS, Machine, Mount, Peer
 from ..stage import Stage
 from ..tools import FIXTURES_DIR

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from .. import archives, checks
-from ..contract import expect, expect_equal, scenario
+from ..contract import scenario
 from ..events import named
+from ..expectations import expect, expect_equal
 from ..peer import TOOLS
 from ..stage import Stage
 from ..tools import FIXTURES_DIR

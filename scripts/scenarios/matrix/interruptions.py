@@ -7,8 +7,9 @@ import signal
 import time
 
 from .. import archives, checks
-from ..contract import expect, expect_equal, scenario
+from ..contract import scenario
 from ..events import named
+from ..expectations import expect, expect_equal
 from ..games import (
     FAULT_AT_BYTES,
     FIRST,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shutil
 
-from ..contract import Deadline, expect_equal, scenario
+from ..contract import scenario
 from ..events import Event, named
+from ..expectations import Deadline, expect_equal
 from ..games import root_bytes
 from ..listings import listed, offers, peers_listed
 from ..peer import Peer

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 
 from .. import checks
-from ..contract import expect, expect_equal, scenario
+from ..contract import scenario
 from ..events import named
+from ..expectations import expect, expect_equal
 from ..games import FIRST, SECOND, SLOW_GAME, SLOW_GAME_BYTES, make_slow_game, wait_for_fault_point
 from ..peer import GAMES, Mount
 from ..stage import Stage

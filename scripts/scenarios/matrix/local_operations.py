@@ -11,9 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .. import archives, checks
-from ..contract import Deadline, expect, expect_equal, scenario
+from ..contract import scenario
 from ..download_checks import nothing_is_left, record_lines, sentinel_came_last
 from ..events import named
+from ..expectations import Deadline, expect, expect_equal
 from ..games import SENTINEL
 from ..peer import TOOLS, Machine, Mount, Peer
 from ..stage import VERSION, Stage

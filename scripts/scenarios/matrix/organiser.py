@@ -6,9 +6,10 @@ import shutil
 from pathlib import Path
 
 from .. import archives, checks
-from ..contract import expect, expect_equal, scenario
+from ..contract import scenario
 from ..docker import docker
 from ..events import Event, named
+from ..expectations import expect, expect_equal
 from ..games import root_bytes
 from ..image import PROGRAM
 from ..listings import listed

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from .. import archives, checks
-from ..contract import expect, expect_equal, scenario
+from ..contract import scenario
 from ..doubles import LyingSource
 from ..events import named
+from ..expectations import expect, expect_equal
 from ..games import FIRST, SECOND, add_marker, expect_equal_file_lists, served_by
 from ..peer import Peer, Reachable
 from ..stage import Stage

@@ -6,8 +6,9 @@ import re
 from pathlib import Path
 
 from .. import archives, checks
-from ..contract import expect, expect_equal, scenario
+from ..contract import scenario
 from ..events import named
+from ..expectations import expect, expect_equal
 from ..stage import VERSION, Stage
 
 GAME = "disputed-game"

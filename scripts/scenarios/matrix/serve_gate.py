@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from .. import archives, checks
-from ..contract import CheckFailed, Deadline, expect, expect_equal, scenario
+from ..contract import scenario
+from ..expectations import CheckFailed, Deadline, expect, expect_equal
 from ..peer import Mount, Peer
 from ..stage import VERSION, Stage
 from ..trees import manifest

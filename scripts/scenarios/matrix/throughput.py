@@ -8,10 +8,11 @@ import time
 from datetime import datetime
 from pathlib import Path
 
-from ..contract import CheckFailed, Deadline, expect, expect_equal, scenario
+from ..contract import scenario
 from ..docker import docker
 from ..download_checks import CHUNK_BYTES, download_is_whole, start_download
 from ..events import Event, named
+from ..expectations import CheckFailed, Deadline, expect, expect_equal
 from ..games import MarkedGame, marked_game
 from ..peer import GAMES
 from ..stage import Stage
