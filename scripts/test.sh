@@ -166,6 +166,11 @@ wanted=("${steps[@]}")
 while [ $# -gt 0 ]; do
     case "$1" in
         --no-docker) with_docker=no ;;
+        --help)
+            # The comment at the top.
+            sed -n '2,/^[^#]/{s/^# \{0,1\}//p}' "$0"
+            exit
+            ;;
         --only)
             [ $# -ge 2 ] || usage "--only needs the names of steps"
             IFS=, read -r -a wanted <<< "$2"

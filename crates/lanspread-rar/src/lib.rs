@@ -2,7 +2,7 @@
 //!
 //! It reads an archive once, from its beginning to its end, from anything that is [`Read`](std::io::Read): a file, a
 //! socket, a part of another file. It writes no files and follows no links; what a name or a link means is up to the
-//! caller.
+//! caller. It knows no other crate of this project.
 //!
 //! ```no_run
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
