@@ -23,7 +23,7 @@ command -v cc >/dev/null || fail "cc is missing, which Rust links with; on Debia
 [[ -f $demo_game/version.ini ]] || fail "$demo_game is missing; is this a complete checkout?"
 
 say "Building (some minutes the first time)"
-cargo build --release --manifest-path "$project_root/Cargo.toml" --target-dir "$target_dir"
+cargo build --release --package lanspread-peer-cli --manifest-path "$project_root/Cargo.toml" --target-dir "$target_dir"
 peer=$target_dir/release/lanspread-peer-cli
 
 rm -rf "$work_dir"
