@@ -243,6 +243,7 @@ pub(crate) fn learn(addresses: &mut Vec<SocketAddr>, address: SocketAddr) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::offers;
 
     fn hello(id: PeerId, instance: u64) -> Hello {
         Hello { peer: id, name: "pc".parse().unwrap(), listen_port: Some(1), instance }
@@ -250,15 +251,6 @@ mod tests {
 
     fn address(last: u8) -> SocketAddr {
         ([10, 0, 0, last], 4000).into()
-    }
-
-    fn offers(count: usize) -> Vec<GameOffer> {
-        let offer = |index| GameOffer {
-            game: format!("g{index}").parse().unwrap(),
-            version: "1".parse().unwrap(),
-            bytes: 1,
-        };
-        (0..count).map(offer).collect()
     }
 
     #[test]

@@ -54,7 +54,6 @@ mod tests {
 
     use lanspread_archive::provider::ProviderChoice;
     use lanspread_proto::message::{Hello, Request};
-    use lanspread_types::content::GameOffer;
     use lanspread_types::ids::PeerId;
     use tokio::io::{DuplexStream, duplex};
     use tokio::time::Instant;
@@ -64,6 +63,7 @@ mod tests {
     use crate::report::channel::EventSender;
     use crate::source::handler;
     use crate::task::Tasks;
+    use crate::testing::offers;
 
     fn source() -> Arc<Source> {
         let provider = lanspread_archive::provider(&ProviderChoice::Native);
@@ -73,15 +73,6 @@ mod tests {
 
     fn hello() -> Hello {
         Hello { peer: PeerId::random().unwrap(), name: "pc".parse().unwrap(), listen_port: None, instance: 1 }
-    }
-
-    fn offers(count: usize) -> Vec<GameOffer> {
-        let offer = |index| GameOffer {
-            game: format!("g{index}").parse().unwrap(),
-            version: "1".parse().unwrap(),
-            bytes: 1,
-        };
-        (0..count).map(offer).collect()
     }
 
     async fn connect(source: &Arc<Source>) -> Connection<DuplexStream> {

@@ -1,6 +1,9 @@
 //! The chunks of a download, as both sides read them behind a handshake: what is read is what was sent.
 #![no_main]
 
+#[path = "../block_on.rs"]
+mod block_on;
+
 use lanspread_proto::chunk::{ChunkItem, ChunkMessage, ChunkRequest};
 use lanspread_proto::codec;
 use lanspread_proto::connection::Connection;
@@ -74,12 +77,4 @@ fn next_frame<'s>(rest: &mut &'s [u8]) -> Option<(u8, &'s [u8])> {
     Some((kind, payload))
 }
 
-fn block_on(future: impl Future) {
-    thread_local! {
-        static RUNTIME: tokio::runtime::Runtime =
-            tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
-    }
-    RUNTIME.with(|runtime| runtime.block_on(future));
-}
-
-fuzz_target!(|input: &[u8]| block_on(fuzz(input)));
+fuzz_target!(|input: &[u8]| block_on::block_on(fuzz(input)));

@@ -1,6 +1,9 @@
 //! Frames: what is read is what was sent, within the limits, and the first bad header ends it.
 #![no_main]
 
+#[path = "../block_on.rs"]
+mod block_on;
+
 use std::time::Duration;
 
 use lanspread_proto::frame::{Frame, read_header, read_payload};
@@ -43,12 +46,4 @@ fn is_acceptable(sent: &[u8]) -> bool {
     }
 }
 
-fn block_on(future: impl Future) {
-    thread_local! {
-        static RUNTIME: tokio::runtime::Runtime =
-            tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
-    }
-    RUNTIME.with(|runtime| runtime.block_on(future));
-}
-
-fuzz_target!(|input: &[u8]| block_on(fuzz(input)));
+fuzz_target!(|input: &[u8]| block_on::block_on(fuzz(input)));

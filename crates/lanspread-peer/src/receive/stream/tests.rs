@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use lanspread_proto::message::Hello;
+use lanspread_proto::message::{Hello, Request};
 use lanspread_testing::fault_pipe::{Fault, FaultPipe};
 use lanspread_testing::lying_source::{Greeting, LyingSource};
 use lanspread_testing::small_game;
@@ -46,14 +46,18 @@ impl Ended {
     }
 }
 
-async fn opened<S: AsyncRead + AsyncWrite>(stream: S) -> Connection<S> {
+/// A connection on which the stream has been asked for.
+async fn asked<S: AsyncRead + AsyncWrite>(stream: S) -> Connection<S> {
     let ours = Hello {
         peer: PeerId::random().unwrap(),
         name: "receiver".parse().unwrap(),
         listen_port: None,
         instance: 0,
     };
-    Connection::open(stream, &ours).await.unwrap()
+    let mut connection = Connection::open(stream, &ours).await.unwrap();
+    let request = Request::StreamInstall { game: small_game::game(), version: small_game::version() };
+    connection.send(&request).await.unwrap();
+    connection
 }
 
 /// Receives the script of a source through a pipe whose fault begins with the stream. The disk takes its first step
@@ -69,12 +73,7 @@ async fn receive_from(stream: Vec<Step>, fault: Fault, disk_busy: Duration) -> E
     let speaking = source.speak(FaultPipe::on_writes(far, fault), Greeting::Honest);
     let (steps, mut queue) = mpsc::channel(limits::STREAM_QUEUE_ITEMS);
     let receiving = async {
-        let mut connection = opened(near).await;
-        let request = lanspread_proto::message::Request::StreamInstall {
-            game: small_game::game(),
-            version: small_game::version(),
-        };
-        connection.send(&request).await.unwrap();
+        let mut connection = asked(near).await;
         let mut watching = Watching::default();
         let begun = Instant::now();
         let result = receive(&mut connection, NamePolicy::Portable, steps, &mut watching).await;
@@ -209,12 +208,7 @@ async fn the_stream_ends_when_the_staging_thread_has_ended() {
     let (steps, queue) = mpsc::channel(limits::STREAM_QUEUE_ITEMS);
     drop(queue);
     let receiving = async {
-        let mut connection = opened(near).await;
-        let request = lanspread_proto::message::Request::StreamInstall {
-            game: small_game::game(),
-            version: small_game::version(),
-        };
-        connection.send(&request).await.unwrap();
+        let mut connection = asked(near).await;
         receive(&mut connection, NamePolicy::Portable, steps, &mut Watching::default()).await
     };
     tokio::select! {
