@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::builder::BoolishValueParser;
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 use lanspread_peer::limits::{
     DISCOVERY_TIMEOUT_MAX, OPERATIONS_RUNNING_DEFAULT, OPERATIONS_RUNNING_MAX, STREAMS_MAX,
@@ -31,21 +31,21 @@ pub(crate) struct Global {
     /// Print one JSON object per line on stdout
     #[arg(long, global = true, env = "LANSPREAD_JSON", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub(crate) json: bool,
-    /// Log more (-v, -vv)
+    /// Log what is decided and why (-v), and each connection and request (-vv)
     #[arg(short, long, global = true, env = "LANSPREAD_VERBOSE", action = ArgAction::Count)]
     pub(crate) verbose: u8,
     /// Log errors only, and show no progress
     #[arg(short, long, global = true, env = "LANSPREAD_QUIET", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub(crate) quiet: bool,
     /// Folder for this peer's identity and saved peers [default: ~/.local/state/lanspread]
-    #[arg(long, global = true, env = "LANSPREAD_STATE_DIR", value_name = "DIR")]
+    #[arg(long, global = true, env = "LANSPREAD_STATE_DIR", value_hint = ValueHint::DirPath, value_name = "DIR")]
     pub(crate) state_dir: Option<PathBuf>,
     /// Do not use the daemon of the games directory: work beside it
     #[arg(long, global = true, env = "LANSPREAD_NO_DAEMON", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub(crate) no_daemon: bool,
     /// TOML file with defaults for the options, under their long names [default: ~/.config/lanspread/lanspread.toml, or else
     /// /etc/lanspread/lanspread.toml]
-    #[arg(long, global = true, env = "LANSPREAD_CONFIG", value_name = "FILE")]
+    #[arg(long, global = true, env = "LANSPREAD_CONFIG", value_hint = ValueHint::FilePath, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 }
 
@@ -124,6 +124,8 @@ Examples:
 Example:
   lanspread-peer-cli manual --out-dir ~/.local/share/man/man1")]
     Manual(Manual),
+    /// Print the JSON Schema of the objects that --json prints
+    Schema,
     /// Print the reference of all commands as Markdown
     Reference,
 }
@@ -134,17 +136,17 @@ pub(crate) struct Serve {
     #[command(flatten)]
     pub(crate) games: GamesDirOption,
     /// Address and port to listen on; port 0 chooses a free one
-    #[arg(long, env = "LANSPREAD_LISTEN", value_name = "ADDR:PORT", default_value = "0.0.0.0:4107")]
+    #[arg(long, env = "LANSPREAD_LISTEN", value_hint = ValueHint::Other, value_name = "ADDR:PORT", default_value = "0.0.0.0:4107")]
     pub(crate) listen: SocketAddr,
     /// Name of this peer, for people [default: the host's name]
-    #[arg(long, env = "LANSPREAD_NAME", value_name = "NAME")]
+    #[arg(long, env = "LANSPREAD_NAME", value_hint = ValueHint::Other, value_name = "NAME")]
     pub(crate) name: Option<PeerName>,
     #[command(flatten)]
     pub(crate) catalog: CatalogFile,
     #[command(flatten)]
     pub(crate) decoder: Decoder,
     /// Streams and downloads served at once; further receivers are refused as busy
-    #[arg(long, env = "LANSPREAD_MAX_STREAMS", value_name = "N", default_value_t = STREAMS_MAX_DEFAULT as u64,
+    #[arg(long, env = "LANSPREAD_MAX_STREAMS", value_hint = ValueHint::Other, value_name = "N", default_value_t = STREAMS_MAX_DEFAULT as u64,
         value_parser = clap::value_parser!(u64).range(1..=STREAMS_MAX as u64))]
     pub(crate) max_streams: u64,
     #[command(flatten)]
@@ -210,7 +212,7 @@ pub(crate) struct Uninstall {
 #[derive(Debug, Args)]
 pub(crate) struct Local {
     /// Ids of the games
-    #[arg(required = true, value_name = "GAME")]
+    #[arg(required = true, value_hint = ValueHint::Other, value_name = "GAME")]
     pub(crate) games_wanted: Vec<GameId>,
     #[command(flatten)]
     pub(crate) games: GamesDirOption,
@@ -225,6 +227,8 @@ pub(crate) struct Local {
 pub(crate) struct List {
     #[command(flatten)]
     pub(crate) games: GamesDirOption,
+    #[command(flatten)]
+    pub(crate) catalog: CatalogFile,
     #[command(flatten)]
     pub(crate) peers: PeerList,
     #[command(flatten)]
@@ -260,7 +264,7 @@ pub(crate) enum SavedPeersCommand {
 #[derive(Debug, Args)]
 pub(crate) struct PeerAddresses {
     /// Addresses on which the peers listen
-    #[arg(required = true, value_name = "HOST:PORT")]
+    #[arg(required = true, value_hint = ValueHint::Other, value_name = "HOST:PORT")]
     pub(crate) addresses: Vec<PeerAddress>,
 }
 
@@ -277,7 +281,7 @@ pub(crate) struct Status {
 #[derive(Debug, Args)]
 pub(crate) struct Cancel {
     /// Ids of the games
-    #[arg(required = true, value_name = "GAME")]
+    #[arg(required = true, value_hint = ValueHint::Other, value_name = "GAME")]
     pub(crate) games_wanted: Vec<GameId>,
     #[command(flatten)]
     pub(crate) games: GamesDirOption,
@@ -312,7 +316,7 @@ pub(crate) struct Completions {
 #[derive(Debug, Args)]
 pub(crate) struct Manual {
     /// Folder for the pages; created if it does not exist
-    #[arg(long, env = "LANSPREAD_OUT_DIR", value_name = "DIR")]
+    #[arg(long, env = "LANSPREAD_OUT_DIR", value_hint = ValueHint::DirPath, value_name = "DIR")]
     pub(crate) out_dir: PathBuf,
 }
 
@@ -320,7 +324,7 @@ pub(crate) struct Manual {
 #[derive(Debug, Args)]
 pub(crate) struct GamesDirOption {
     /// Folder that holds one folder per game
-    #[arg(long, env = "LANSPREAD_GAMES_DIR", value_name = "DIR")]
+    #[arg(long, env = "LANSPREAD_GAMES_DIR", value_hint = ValueHint::DirPath, value_name = "DIR")]
     pub(crate) games_dir: PathBuf,
 }
 
@@ -328,7 +332,7 @@ pub(crate) struct GamesDirOption {
 #[derive(Debug, Args)]
 pub(crate) struct OptionalGamesDir {
     /// Folder that holds one folder per game; its daemon answers, if it has one
-    #[arg(long, env = "LANSPREAD_GAMES_DIR", value_name = "DIR")]
+    #[arg(long, env = "LANSPREAD_GAMES_DIR", value_hint = ValueHint::DirPath, value_name = "DIR")]
     pub(crate) games_dir: Option<PathBuf>,
 }
 
@@ -336,7 +340,7 @@ pub(crate) struct OptionalGamesDir {
 #[derive(Debug, Args)]
 pub(crate) struct Parallel {
     /// Operations that run at once; the others wait
-    #[arg(long, env = "LANSPREAD_MAX_OPERATIONS", value_name = "N", default_value_t = OPERATIONS_RUNNING_DEFAULT as u64,
+    #[arg(long, env = "LANSPREAD_MAX_OPERATIONS", value_hint = ValueHint::Other, value_name = "N", default_value_t = OPERATIONS_RUNNING_DEFAULT as u64,
         value_parser = clap::value_parser!(u64).range(1..=OPERATIONS_RUNNING_MAX as u64))]
     pub(crate) max_operations: u64,
 }
@@ -345,7 +349,7 @@ pub(crate) struct Parallel {
 #[derive(Debug, Args)]
 pub(crate) struct Decoder {
     /// Decode with this unrar program (a path, or a name on PATH) instead of the built-in decoder
-    #[arg(long, env = "LANSPREAD_UNRAR", value_name = "PATH")]
+    #[arg(long, env = "LANSPREAD_UNRAR", value_hint = ValueHint::ExecutablePath, value_name = "PATH")]
     pub(crate) unrar: Option<PathBuf>,
 }
 
@@ -361,7 +365,7 @@ pub(crate) struct Force {
 #[derive(Debug, Args)]
 pub(crate) struct CatalogFile {
     /// Catalog of known games and their versions (TOML)
-    #[arg(long, env = "LANSPREAD_CATALOG", value_name = "FILE")]
+    #[arg(long, env = "LANSPREAD_CATALOG", value_hint = ValueHint::FilePath, value_name = "FILE")]
     pub(crate) catalog: Option<PathBuf>,
 }
 
@@ -369,7 +373,7 @@ pub(crate) struct CatalogFile {
 #[derive(Debug, Args)]
 pub(crate) struct PeerList {
     /// Peer to ask; may be given several times [variable: separated by commas]
-    #[arg(long = "peer", env = "LANSPREAD_PEER", value_name = "HOST:PORT", value_delimiter = ',')]
+    #[arg(long = "peer", env = "LANSPREAD_PEER", value_hint = ValueHint::Other, value_name = "HOST:PORT", value_delimiter = ',')]
     pub(crate) peers: Vec<PeerAddress>,
 }
 
@@ -380,7 +384,7 @@ pub(crate) struct DiscoveryChoice {
     #[arg(long, env = "LANSPREAD_NO_DISCOVERY", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub(crate) no_discovery: bool,
     /// Longest time to look for peers; the search ends sooner if it has found enough peers to decide
-    #[arg(long, env = "LANSPREAD_DISCOVER_TIMEOUT", value_name = "SECONDS", default_value_t = 3,
+    #[arg(long, env = "LANSPREAD_DISCOVER_TIMEOUT", value_hint = ValueHint::Other, value_name = "SECONDS", default_value_t = 3,
         value_parser = clap::value_parser!(u64).range(1..=DISCOVERY_TIMEOUT_MAX.as_secs()))]
     pub(crate) discover_timeout: u64,
 }

@@ -23,6 +23,7 @@
 
 pub mod fake_archive;
 pub mod fault_pipe;
+pub mod json_schema;
 pub mod liars;
 pub mod lies;
 pub mod lying_source;

@@ -159,6 +159,8 @@ pub const GAME_ID_BYTES_MAX: usize = 64;
 pub const GAMES_MAX: usize = 20_000;
 /// Size of a catalog file: [`GAMES_MAX`] entries of about 200 bytes.
 pub const CATALOG_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// Characters of a title from a catalog that are shown: more would break the line that shows it.
+pub const CATALOG_TITLE_CHARS_SHOWN_MAX: usize = 80;
 /// Size of a config file: enough for every option a hundred times.
 pub const CONFIG_FILE_BYTES_MAX: u64 = 64 * 1024;
 /// How much of a sentinel is read for its first line.

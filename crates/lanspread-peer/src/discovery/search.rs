@@ -104,6 +104,8 @@ impl<Q> Asking<'_, Q> {
     {
         let index = self.whom.len();
         let key = if let AskedPeer::Heard(hint) = &whom { Some(hint.key) } else { None };
+        let how = if key.is_some() { "which multicast DNS found" } else { "which was named, saved or known" };
+        tracing::info!("asking {}, {how}", whom.shown());
         self.whom.push((whom.shown(), key));
         let (ours, places, question) = (self.ours.clone(), Arc::clone(&self.places), self.question.clone());
         asking.spawn(async move {
@@ -195,6 +197,7 @@ where
                 answered += 1;
                 match joined {
                     Ok((index, key, answer)) => {
+                        log_answer(&state.whom[index].0, begun, &answer, &offers);
                         offering += usize::from(answer.as_ref().is_ok_and(&offers));
                         answers.push((index, key, answer));
                     }
@@ -230,6 +233,7 @@ where
             failed = Some("no network interface takes part in multicast".to_owned());
         }
     }
+    log_end(begun, &interfaces);
     let searched = SearchOutcome {
         asked: state.whom.len(),
         answered: answers.iter().filter(|(_, _, answer)| is_answer(answer)).count(),
@@ -245,6 +249,21 @@ where
         },
     };
     (sorted(&state.whom, answers), searched)
+}
+
+fn log_answer<T>(peer: &str, begun: Instant, answer: &Result<T, WireError>, offers: &impl Fn(&T) -> bool) {
+    let after = begun.elapsed().as_millis();
+    match answer {
+        Ok(answer) if offers(answer) => tracing::info!("{peer} offers it, after {after} ms"),
+        Ok(_) => tracing::info!("{peer} answered after {after} ms and does not offer it"),
+        Err(error) => tracing::info!("{peer} failed after {after} ms: {error}"),
+    }
+}
+
+fn log_end(begun: Instant, interfaces: &[String]) {
+    let listened = if interfaces.is_empty() { "no interface".to_owned() } else { interfaces.join(", ") };
+    let took = begun.elapsed().as_millis();
+    tracing::info!("the search took {took} ms; multicast DNS listened on {listened}");
 }
 
 /// Whether a peer answered, even if with a failure.

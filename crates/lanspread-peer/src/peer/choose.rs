@@ -1,5 +1,7 @@
 //! Chooses the validated sources of one game from the peers that are known or discovered.
 
+use std::sync::Arc;
+
 use lanspread_types::ids::{GameId, GameVersion};
 use tokio_util::sync::CancellationToken;
 
@@ -8,6 +10,7 @@ use crate::discovery::search::Search;
 use crate::peer::core::Peer;
 use crate::peer::error::PeerError;
 use crate::report::operation::OperationOptions;
+use crate::trust::catalog::{Catalog, LiveCatalog};
 use crate::trust::select::{SelectError, Selection, select};
 
 impl Peer {
@@ -25,6 +28,11 @@ impl Peer {
     pub(super) fn wanted_version(&self, game: &GameId) -> Option<GameVersion> {
         let catalog = self.inner.catalog.as_ref()?.current();
         catalog.game(game).map(|known| known.version.clone())
+    }
+
+    /// The catalog as it is now, if there is one.
+    pub(crate) fn catalog(&self) -> Option<Arc<Catalog>> {
+        self.inner.catalog.as_deref().map(LiveCatalog::current)
     }
 
     /// Asks the peers for the game and chooses the validated ones.
@@ -51,6 +59,18 @@ impl Peer {
                 for answer in &selection.dropped {
                     tracing::info!("{} is not a source of {game}: {}", answer.peer, answer.reason);
                 }
+                let sources: Vec<String> = selection
+                    .sources
+                    .iter()
+                    .map(|source| format!("{} ({})", source.name, source.address))
+                    .collect();
+                let why =
+                    if wanted.is_some() { "which the catalog expects" } else { "which most peers have" };
+                tracing::info!(
+                    "{game}: version {}, {why}, from peers with the same files, in this order: {}",
+                    selection.version,
+                    sources.join(", ")
+                );
                 Ok(selection)
             }
             Err(SelectError::NotOffered(dropped)) => {

@@ -222,8 +222,8 @@ impl PeerError {
         }
     }
 
-    /// Detail beyond the code, in kebab-case: why there are no peers, or that names are refused only because other
-    /// systems cannot store them.
+    /// Detail beyond the code, in kebab-case: why there are no peers, that names are refused only because other systems
+    /// cannot store them, or which parts of a game differ.
     pub fn cause(&self) -> Option<&'static str> {
         match self {
             Self::NoPeers { searched } => Some(searched.cause()),
@@ -235,6 +235,7 @@ impl PeerError {
             {
                 Some("not-portable")
             }
+            Self::Store(StoreError::Differences { damage, .. }) => Some(damage.as_str()),
             Self::AllSourcesFailed { attempts, .. }
                 if !attempts.is_empty()
                     && attempts.iter().all(|attempt| attempt.cause.as_deref() == Some("not-portable")) =>

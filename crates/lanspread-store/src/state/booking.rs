@@ -91,6 +91,10 @@ impl Booking {
             let all = lock_folder(&bookings).map_err(LocalError::io("lock", &shown))?;
             let free_bytes = free_bytes(games)?;
             let others = others(games, &bookings, &name)?;
+            tracing::info!(
+                "{game} needs {needed_bytes} bytes; {free_bytes} are free, and {} other operations have bookings",
+                others.len()
+            );
             if let Err(booked_bytes) = fits(free_bytes, needed_bytes, others.into_iter()) {
                 drop(all);
                 games.remove_empty_state_folders();
