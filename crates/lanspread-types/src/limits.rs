@@ -178,6 +178,8 @@ pub const ARCHIVE_HEADER_BYTES_MAX: u64 = 256 * 1024 * 1024;
 pub const GAME_BYTES_MAX: u64 = 16 * 1024 * 1024 * 1024 * 1024;
 /// Dictionary that an archive may need by default. Decoding takes as much memory; game archives use 4 MiB to 1 GiB.
 pub const DICTIONARY_BYTES_DEFAULT: u64 = 1024 * 1024 * 1024;
+/// The smallest dictionary that can be allowed: the smallest that RAR 5 has.
+pub const DICTIONARY_BYTES_MIN: u64 = 128 * 1024;
 /// The largest dictionary that can be allowed: the largest that WinRAR offers.
 pub const DICTIONARY_BYTES_MAX: u64 = 64 * 1024 * 1024 * 1024;
 /// Threads of one decoder. One thread copies matches in order, and more than three others do not feed it faster; each
