@@ -1,5 +1,5 @@
 //! A machine that does everything at once which one machine may try against a room: it floods the peers that it is
-//! given, and offers their game as several sources that waste the time of whoever asks.
+//! given, and offers their game as several sources that waste the time of the peers that ask.
 //!
 //! ```text
 //! hostile_neighbour --game-root DIR --listen IP:PORT --target ADDR [--target ADDR]...
@@ -17,7 +17,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use lanspread_proto::message::{Hello, PROTOCOL_VERSION};
 use lanspread_testing::hostile::guest::Target;
-use lanspread_testing::hostile::host::{Host, Manner, hello_of};
+use lanspread_testing::hostile::host::{HostileHost, Manner, hello_of};
 use lanspread_testing::story;
 use lanspread_types::ids::PeerId;
 use mdns_sd::{ServiceDaemon, ServiceInfo};
@@ -63,7 +63,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let address = lookup_host(name).await?.next().ok_or_else(|| format!("{name} has no address"))?;
         targets.push((address, hello_of(address).await?));
     }
-    let host = |manner, port| Host::new(manner, offered.clone(), steps.clone(), port);
+    let host = |manner, port| HostileHost::new(manner, offered.clone(), steps.clone(), port);
     let mut port = listen.port();
     let mut hosts = Vec::new();
     for manner in Manner::ALL {

@@ -39,16 +39,12 @@ SLOWDOWN_MAX = 1.5
 def hostile_neighbour(stage: Stage) -> None:
     game = make_slow_game(stage, *SOURCES)
     sources = [
-        stage.start_source(
-            name, game.roots[name].parent, catalog=game.catalog, discovery=True, can_be_slowed=True
-        )
+        stage.start_source(name, game.roots[name].parent, catalog=game.catalog, discovery=True, can_be_slowed=True)
         for name in SOURCES
     ]
     for source in sources:
         source.limit_sending(SOURCE_RATE_BYTES_PER_SECOND)
-    seats = [
-        stage.start_source(name, stage.games_dir(name), catalog=game.catalog, discovery=True) for name in SEATS
-    ]
+    seats = [stage.start_source(name, stage.games_dir(name), catalog=game.catalog, discovery=True) for name in SEATS]
     wait_until_found(stage, [*sources, *seats])
     alone_s = _install_everywhere(stage, game, seats, "alone")
 

@@ -67,7 +67,7 @@ impl Target {
 
     async fn once(&self, attack: Attack) -> Result<(), WireError> {
         let socket = TcpStream::connect(self.address).await?;
-        // Of a stranger: nobody listens there, so that whoever remembers it remembers it in vain.
+        // Of a stranger: nothing listens there, so that a peer that remembers it remembers it in vain.
         let listen_port = (attack == Attack::Stranger).then_some(9);
         let mut connection = Connection::open(socket, &anybody(listen_port)).await?;
         match attack {
@@ -118,7 +118,7 @@ enum Attack {
     Stranger,
 }
 
-/// A hello of somebody else each time.
+/// A hello of another peer each time.
 fn anybody(listen_port: Option<u16>) -> Hello {
     let name: PeerName = "guest".parse().unwrap();
     Hello { peer: PeerId::random().unwrap(), name, listen_port, instance: 1 }

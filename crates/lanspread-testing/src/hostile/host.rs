@@ -58,7 +58,7 @@ impl Manner {
 
 /// A host with its manner, which offers a game as an honest source does.
 #[derive(Debug, Clone)]
-pub struct Host {
+pub struct HostileHost {
     pub manner: Manner,
     pub hello: Hello,
     pub offered: Offered,
@@ -66,7 +66,7 @@ pub struct Host {
     pub steps: Vec<Step>,
 }
 
-impl Host {
+impl HostileHost {
     /// A host of an identity of its own. Its name comes before most others.
     pub fn new(manner: Manner, offered: Offered, steps: Vec<Step>, listen_port: u16) -> Self {
         let name: PeerName = format!("aaa-{}", manner.as_str()).parse().unwrap();
@@ -91,7 +91,7 @@ impl Host {
             let (socket, _) = listener.accept().await?;
             let host = self.clone();
             conversations.spawn(async move {
-                // Whoever asks may leave in any way.
+                // A peer that asks may leave in any way.
                 let _ = host.speak(socket).await;
             });
             while conversations.try_join_next().is_some() {}
