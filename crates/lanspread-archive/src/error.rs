@@ -114,6 +114,22 @@ pub enum ArchiveError {
         /// The claim.
         got: u64,
     },
+    /// The archive needs a larger dictionary than this provider may take memory for.
+    #[error("{archive} needs a dictionary of {}; the limit is {}", binary_size(*got), binary_size(*limit))]
+    Dictionary {
+        /// File name of the archive.
+        archive: String,
+        /// The bound, in bytes.
+        limit: u64,
+        /// What the archive needs, in bytes.
+        got: u64,
+    },
+    /// The archive holds nothing.
+    #[error("{archive} holds no files and no folders; it may have been cut")]
+    Empty {
+        /// File name of the archive.
+        archive: String,
+    },
     /// The external decoder cannot be run.
     #[error("cannot run the archive program {}: {source}", program.display())]
     ProgramMissing {
@@ -160,10 +176,12 @@ impl ArchiveError {
             | Self::Checksum { .. }
             | Self::Size { .. }
             | Self::DanglingCopy { .. }
+            | Self::Empty { .. }
             | Self::VolumeMissing { .. } => "archive-damaged",
             Self::Encrypted { .. }
             | Self::UnsupportedEntry { .. }
             | Self::Name { .. }
+            | Self::Dictionary { .. }
             | Self::Limit { .. } => "archive-refused",
             Self::ProgramMissing { .. } | Self::ProgramFailed { .. } => "decoder-unavailable",
             Self::Cancelled => "cancelled",
@@ -172,6 +190,13 @@ impl ArchiveError {
             Self::Sink(SinkError::Local(error)) => error.code(),
         }
     }
+}
+
+/// A size in the largest unit that shows it exactly.
+fn binary_size(bytes: u64) -> String {
+    let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
+    let exact = units.into_iter().find(|(shift, _)| bytes != 0 && bytes.trailing_zeros() >= *shift);
+    exact.map_or_else(|| format!("{bytes} bytes"), |(shift, unit)| format!("{} {unit}", bytes >> shift))
 }
 
 fn at(entry: Option<&str>) -> String {

@@ -52,6 +52,11 @@ pub fn list(
     Ok((listed, totals))
 }
 
+/// The largest dictionary that one of the archives needs, in bytes. They are decoded one after the other.
+pub fn dictionary_bytes(archives: &[ListedArchive]) -> u64 {
+    archives.iter().map(|archive| archive.listing.dictionary_bytes).max().unwrap_or(0)
+}
+
 impl ListedArchive {
     /// Everything in it.
     pub fn listing(&self) -> &ArchiveListing {

@@ -13,6 +13,7 @@
 //! since earlier versions, and musl has it too.
 
 mod child;
+mod end_record;
 mod listing_text;
 mod verdict;
 
@@ -43,15 +44,16 @@ const READ_BYTES: usize = 256 * 1024;
 #[derive(Clone)]
 pub(super) struct UnrarProvider {
     program: PathBuf,
+    dictionary_bytes_max: u64,
 }
 
 impl UnrarProvider {
     /// `program` is a path, or a name to look for on `PATH`.
-    pub(super) fn new(program: PathBuf) -> Self {
+    pub(super) fn new(program: PathBuf, dictionary_bytes_max: u64) -> Self {
         // The program runs in the folder of the archive, where a relative path would mean something else.
         let is_path = program.components().count() > 1;
         let program = if is_path { std::path::absolute(&program).unwrap_or(program) } else { program };
-        Self { program }
+        Self { program, dictionary_bytes_max }
     }
 
     fn start(&self, archive: &ArchiveSet, command: [&str; 2]) -> Result<Run, ArchiveError> {
@@ -143,9 +145,10 @@ impl UnrarProvider {
         cancel: &CancellationToken,
     ) -> Result<ArchiveListing, ArchiveError> {
         let mut run = self.start(archive, LIST)?;
-        let mut text = ListingText::new(&self.program, archive.name());
+        let mut text = ListingText::new(&self.program, archive.name(), self.dictionary_bytes_max);
         let mut buffer = vec![0; READ_BYTES];
         let mut bytes: u64 = 0;
+        let mut refusal = None;
         loop {
             let count = run.read(&mut buffer, cancel).map_err(|source| self.interrupted(archive, source))?;
             if count == 0 {
@@ -161,11 +164,19 @@ impl UnrarProvider {
                     got: bytes,
                 });
             }
-            text.push(&buffer[..count])?;
+            // The program lists entries out of damaged headers too, and says so in the end. Damage is then the cause.
+            if refusal.is_none() {
+                refusal = text.push(&buffer[..count]).err();
+            }
         }
         self.finish(archive, run, true, cancel)?;
+        if let Some(refusal) = refusal {
+            return Err(refusal);
+        }
         let files: Vec<PathBuf> = archive.paths().collect();
-        text.finish(files.iter().filter_map(|path| path.file_name()?.to_str()))
+        let listing = text.finish(files.iter().filter_map(|path| path.file_name()?.to_str()))?;
+        end_record::check(archive, listing.summary.format, cancel)?;
+        Ok(listing)
     }
 
     fn extract(

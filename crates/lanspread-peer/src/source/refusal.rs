@@ -16,10 +16,12 @@ pub(super) fn of_archive(error: &ArchiveError) -> Refusal {
         | ArchiveError::Checksum { .. }
         | ArchiveError::Size { .. }
         | ArchiveError::DanglingCopy { .. }
+        | ArchiveError::Empty { .. }
         | ArchiveError::VolumeMissing { .. } => (RefusalCode::ArchiveDamaged, error.to_string()),
         ArchiveError::Encrypted { .. }
         | ArchiveError::UnsupportedEntry { .. }
         | ArchiveError::Name { .. }
+        | ArchiveError::Dictionary { .. }
         | ArchiveError::Limit { .. } => (RefusalCode::ArchiveRefused, error.to_string()),
         ArchiveError::ProgramMissing { .. } => {
             (RefusalCode::DecoderUnavailable, "the source cannot run its archive program".to_owned())
