@@ -283,6 +283,9 @@ fn references_need_an_earlier_file() {
     assert_unpacks("a file copy", &rar_5(&[File5::new("a", "x"), reference()]), &both);
     let hard_link = File5::new("b", "").linked(4, "a");
     assert_unpacks("a hard link", &rar_5(&[File5::new("a", "x"), hard_link]), &both);
+    let of_a_copy = File5::new("c", "").linked(5, "b");
+    let chain = [File5::new("a", "x"), reference(), of_a_copy];
+    assert_unpacks("a copy of a copy", &rar_5(&chain), &[("a", "x"), ("b", "x"), ("c", "x")]);
     assert_refused("a later file", &rar_5(&[reference(), File5::new("a", "x")]), DAMAGED);
     assert_refused("no file", &rar_5(&[reference()]), DAMAGED);
 }
