@@ -1,18 +1,21 @@
 //! The command line. Every option is also a `LANSPREAD_*` variable and a key of the config file. The command line wins
 //! over the variable, and the variable over the file.
 
+mod values;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::builder::BoolishValueParser;
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 use lanspread_peer::limits::{
     DISCOVERY_TIMEOUT_MAX, OPERATIONS_RUNNING_DEFAULT, OPERATIONS_RUNNING_MAX, STREAMS_MAX,
     STREAMS_MAX_DEFAULT,
 };
-use lanspread_peer::{DiscoveryMode, GameId, NamePolicy, PeerAddress, PeerName};
+use lanspread_peer::{DiscoveryMode, GameId, PeerAddress, PeerName};
 
+use self::values::{DictionaryBytes, Names};
 use crate::help::FIRST_STEPS_AND_EXIT_STATUS;
 
 /// Streamed game installs from peer to peer on a LAN.
@@ -351,6 +354,9 @@ pub(crate) struct Decoder {
     /// Decode with this unrar program (a path, or a name on PATH) instead of the built-in decoder
     #[arg(long, env = "LANSPREAD_UNRAR", value_hint = ValueHint::ExecutablePath, value_name = "PATH")]
     pub(crate) unrar: Option<PathBuf>,
+    /// Largest dictionary that an archive may need, up to 64GiB; decoding it takes that much memory, for each stream
+    #[arg(long, env = "LANSPREAD_MAX_DICTIONARY", value_hint = ValueHint::Other, value_name = "SIZE", default_value = "1GiB")]
+    pub(crate) max_dictionary: DictionaryBytes,
 }
 
 /// Consent to the loss of files.
@@ -403,24 +409,6 @@ pub(crate) struct NamesAccepted {
     pub(crate) names: Names,
 }
 
-/// Which file names are accepted.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(crate) enum Names {
-    /// Names that Linux, Windows and macOS can hold
-    Portable,
-    /// Names that this system can hold
-    Native,
-}
-
-impl From<Names> for NamePolicy {
-    fn from(names: Names) -> Self {
-        match names {
-            Names::Portable => Self::Portable,
-            Names::Native => Self::Native,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -430,6 +418,28 @@ mod tests {
     #[test]
     fn the_arguments_are_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn the_default_dictionary_is_that_of_the_library() {
+        let words = ["lanspread-peer-cli", "serve", "--games-dir", "x"];
+        let Command::Serve(serve) = Arguments::try_parse_from(words).unwrap().command else { panic!() };
+        assert_eq!(serve.decoder.max_dictionary.0, lanspread_peer::limits::DICTIONARY_BYTES_DEFAULT);
+    }
+
+    /// Without a hint, shells offer the names of files for everything.
+    #[test]
+    fn every_value_says_how_a_shell_completes_it() {
+        let root = Arguments::command();
+        let mut waiting = vec![&root];
+        while let Some(command) = waiting.pop() {
+            waiting.extend(command.get_subcommands());
+            for argument in command.get_arguments().filter(|argument| argument.get_action().takes_values()) {
+                let is_known = argument.get_value_hint() != ValueHint::Unknown;
+                let has_values = !argument.get_possible_values().is_empty();
+                assert!(is_known || has_values, "{} {}", command.get_name(), argument.get_id());
+            }
+        }
     }
 
     /// Scripts rely on this.

@@ -222,19 +222,15 @@ impl PeerError {
         }
     }
 
-    /// Detail beyond the code, in kebab-case: why there are no peers, that names are refused only because other systems
-    /// cannot store them, or which parts of a game differ.
+    /// Detail beyond the code, in kebab-case: why there are no peers, why an archive is refused, that names are refused
+    /// only because other systems cannot store them, or which parts of a game differ.
     pub fn cause(&self) -> Option<&'static str> {
         match self {
             Self::NoPeers { searched } => Some(searched.cause()),
             Self::NotOffered { searched, .. } if searched.asked > 0 && searched.answered == 0 => {
                 Some(searched.cause())
             }
-            Self::Store(StoreError::Archive { source: ArchiveError::Name { source, .. }, .. })
-                if source.problem.is_about_other_systems() =>
-            {
-                Some("not-portable")
-            }
+            Self::Store(StoreError::Archive { source, .. }) => source.cause(),
             Self::Store(StoreError::Differences { damage, .. }) => Some(damage.as_str()),
             Self::AllSourcesFailed { attempts, .. }
                 if !attempts.is_empty()
