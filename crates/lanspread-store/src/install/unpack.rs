@@ -22,7 +22,6 @@ use tokio_util::sync::CancellationToken;
 use crate::install::replace::{Replace, permit, refuse_user_files};
 use crate::install::staging::StagingSink;
 use crate::install::transaction::{InstallOrigin, Transaction};
-use crate::state::booking;
 use crate::state::booking::Booking;
 use crate::state::game_state::GameState;
 use crate::state::games_dir::GamesDir;
@@ -78,20 +77,19 @@ pub fn unpack(
     let replaces = permit(games, game, *replace)?;
     let (listed, totals) =
         list(install.provider.as_ref(), &archives, &install.cancel).map_err(|error| install.failed(error))?;
-    check_names(&listed, *policy).map_err(|error| install.failed(error))?;
-    let booking = Booking::take(games, game, booking::needed_bytes(totals))?;
+    if totals.files == 0 {
+        return Err(StoreError::NoFiles { game: game.clone(), path: games.root_path(game) });
+    }
+    let folders = check_names(&listed, *policy).map_err(|error| install.failed(error))?;
+    // All folders are known here, those on the way to files included.
+    let needed = Totals { directories: folders, ..totals };
+    let booking = Booking::take(games, game, needed)?;
     observer.begun(&version, totals, replaces);
     let origin =
         InstallOrigin { version: version.clone(), source: install.name.clone(), source_id: install.id };
-    let (transaction, sink) = Transaction::begin(games, game, &origin, *policy, replaces)?;
-    let sink = ObservedSink {
-        staging: sink,
-        booking,
-        observer,
-        bytes: 0,
-        bytes_total: totals.bytes,
-        reported: None,
-    };
+    let (transaction, mut staging) = Transaction::begin(games, game, &origin, *policy, replaces)?;
+    staging.announce(needed, booking);
+    let sink = ObservedSink { staging, observer, bytes: 0, bytes_total: totals.bytes, reported: None };
     match install.unpack(listed, sink, replaces) {
         Ok(installed) => {
             transaction.commit()?;
@@ -156,9 +154,10 @@ impl Unpack {
     }
 }
 
-/// Checks every name of a game under a policy, before anything is written.
-fn check_names(archives: &[ListedArchive], policy: NamePolicy) -> Result<(), ArchiveError> {
+/// Checks every name of a game under a policy, before anything is written. Returns the number of folders of its tree.
+fn check_names(archives: &[ListedArchive], policy: NamePolicy) -> Result<u64, ArchiveError> {
     let mut paths = PathIndex::new(policy);
+    let mut folders = 0;
     for listing in archives.iter().map(ListedArchive::listing) {
         let refused =
             |source: NameError| ArchiveError::Name { archive: listing.summary.name.clone(), source };
@@ -170,16 +169,15 @@ fn check_names(archives: &[ListedArchive], policy: NamePolicy) -> Result<(), Arc
             };
             // The provider has only checked that the name is safe.
             EntryPath::parse(path.as_str(), policy).map_err(refused)?;
-            paths.insert(path, kind).map_err(refused)?;
+            folders += paths.insert(path, kind).map_err(refused)?.len() as u64;
         }
     }
-    Ok(())
+    Ok(folders)
 }
 
 /// The staging sink, with reports of its progress.
 struct ObservedSink<O> {
     staging: StagingSink,
-    booking: Booking,
     observer: O,
     bytes: u64,
     bytes_total: u64,
@@ -193,7 +191,6 @@ impl<O: UnpackObserver> ObservedSink<O> {
         let due = self.reported.is_none_or(|at| at.elapsed() >= limits::PROGRESS_INTERVAL);
         if due || self.bytes == self.bytes_total {
             self.reported = Some(Instant::now());
-            self.booking.note_written(self.bytes);
             self.observer.progress(self.bytes, self.bytes_total);
         }
     }
