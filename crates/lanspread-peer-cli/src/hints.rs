@@ -95,6 +95,8 @@ const HINTS: &[Row] = &[
     row(&["in-progress"], "wait for it to end, or stop that process"),
     row(&["foreign-state"], "look at it, then move it away yourself"),
     row(&["not-enough-space"], "free some space, or choose another --games-dir"),
+    row(&["not-enough-inodes"], "remove files that are not needed, or choose another --games-dir"),
+    row(&["unfinished"], "check the disk; the next command on the game completes the rest"),
     row_of_cause(
         &["entry-name-refused", "archive-refused", "all-sources-failed"],
         "not-portable",

@@ -202,9 +202,9 @@ impl PeerError {
             | Self::Store(StoreError::Archive { source: ArchiveError::ProgramMissing { .. }, .. }) => {
                 ErrorCategory::Usage
             }
-            Self::Store(StoreError::Archive { .. } | StoreError::Differences { .. }) => {
-                ErrorCategory::Content
-            }
+            Self::Store(
+                StoreError::Archive { .. } | StoreError::NoFiles { .. } | StoreError::Differences { .. },
+            ) => ErrorCategory::Content,
             Self::NotInCatalog { .. } | Self::Foreign(_) | Self::Store(_) | Self::Ambiguous { .. } => {
                 ErrorCategory::Refused
             }
