@@ -84,7 +84,7 @@ impl Failure {
 
     /// The line of one of several games. Most messages name their game by themselves.
     pub(crate) fn line_of_game(&self) -> String {
-        match self.game.as_ref().filter(|game| !self.message.contains(game.as_str())) {
+        match self.game.as_ref().filter(|game| !is_named(game, &self.message)) {
             Some(game) => Self { message: format!("{game}: {}", self.message), ..self.clone() }.line(),
             None => self.line(),
         }
@@ -148,6 +148,12 @@ impl From<clap::Error> for Failure {
     }
 }
 
+/// Whether a message has the game's id as a word of its own: every message contains an id such as `a`.
+fn is_named(game: &GameId, message: &str) -> bool {
+    let is_of_word = |character: char| character.is_alphanumeric() || matches!(character, '-' | '_' | '.');
+    message.split(|character| !is_of_word(character)).any(|word| word == game.as_str())
+}
+
 /// The flag that was given a value, as in `--json=false`.
 fn flag_with_a_value(error: &clap::Error) -> Option<&str> {
     match (error.kind(), error.get(ContextKind::InvalidArg)?) {
@@ -176,5 +182,29 @@ impl From<io::Error> for Failure {
             io::ErrorKind::BrokenPipe => Self { status: 0, ..failure.reported() },
             _ => failure,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_of_several_failures_names_its_game_once() {
+        let failed = |game: &str, message: &str| {
+            let failure = Failure::new("x", None, message.to_owned(), ErrorCategory::Refused);
+            failure.of_game(&game.parse().unwrap()).line_of_game()
+        };
+        assert_eq!(failed("a", "cancelled"), "error: a: cancelled");
+        assert_eq!(failed("cnctw", "no peer offers cnctw: den: no"), "error: no peer offers cnctw: den: no");
+        assert_eq!(failed("cnc", "cnctw is not here"), "error: cnc: cnctw is not here");
+    }
+
+    #[test]
+    fn a_reader_that_has_gone_is_no_failure_and_a_full_disk_is_one() {
+        let gone = Failure::from(io::Error::from(io::ErrorKind::BrokenPipe));
+        assert_eq!((gone.status, gone.is_reported), (0, true));
+        let full = Failure::from(io::Error::from(io::ErrorKind::StorageFull));
+        assert_eq!((full.status, full.is_reported), (1, false));
     }
 }

@@ -5,6 +5,7 @@ use std::io::{self, Stderr};
 use std::time::{Duration, Instant};
 
 use lanspread_peer::GameId;
+use tracing::level_filters::LevelFilter;
 
 use super::lines::{is_live_terminal, print_message};
 use super::progress::{Look, Progress, Tracked};
@@ -26,9 +27,10 @@ enum Place {
 }
 
 impl Bars {
-    /// Bars if stderr is a terminal that can move its cursor, otherwise lines.
+    /// Bars if stderr is a terminal that can move its cursor, otherwise lines. A log that tells much (`-v`) would be
+    /// written into the bars.
     pub(super) fn on_stderr() -> Self {
-        if !is_live_terminal() {
+        if !is_live_terminal() || LevelFilter::current() >= LevelFilter::INFO {
             return Self::of_lines();
         }
         Self { place: Place::Terminal { screen: Screen::new(io::stderr()), look: look() }, games: Vec::new() }

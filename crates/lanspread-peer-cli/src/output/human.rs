@@ -48,7 +48,7 @@ impl Reporter for OperationsReporter {
     fn joined(&mut self, kind: OperationKind, game: &GameId) {
         let now = Instant::now();
         self.bars.show_next(game, now);
-        self.bars.line(&format!("{game}: joined the {kind} that another client began"), now);
+        self.bars.line(&format!("{game}: joined the {kind} that was already requested"), now);
     }
 
     fn failure(&mut self, failure: &Failure) {

@@ -79,6 +79,22 @@ fn a_dumb_terminal_gets_lines() {
     assert!(!written.contains('\u{1b}') && !written.contains('\u{2588}'), "{written:?}");
 }
 
+/// Log lines would be written into a bar, and it into them.
+#[test]
+fn a_log_on_a_terminal_has_no_bar_in_it() {
+    let (source, receiver) = (Source::start("only", &big_games()), Receiver::new());
+    let mut command = install(&receiver, &source, "big");
+    command.arg("-v");
+    let mut terminal = Terminal::start(&command, 200, 50);
+    assert_eq!(terminal.finish().code(), Some(0));
+    let written = terminal.written();
+    assert!(
+        written.contains("asking 127.0.0.1:") && written.contains("3 files, 150.00 MiB in "),
+        "{written}"
+    );
+    assert!(!is_bar(&written), "{written}");
+}
+
 /// A finished install leaves its lines and no bar.
 #[test]
 fn a_finished_install_leaves_no_bar() {
@@ -108,7 +124,7 @@ fn a_client_that_joins_is_told_what_it_joined_and_how_far_it_is() {
     source.signal("STOP");
     let mut second = install().spawn().unwrap();
     let mut told = BufReader::new(second.stderr.take().unwrap()).lines().map(Result::unwrap);
-    assert_eq!(told.next().unwrap(), "big: joined the install --stream that another client began");
+    assert_eq!(told.next().unwrap(), "big: joined the install --stream that was already requested");
     source.signal("CONT");
     let next = told.next().unwrap();
     assert!(next.starts_with("big: ") && next.contains(" %, ") && next.contains("of 150.00 MiB"), "{next}");
