@@ -33,6 +33,9 @@ pub enum LocalError {
         /// Bytes of these that running operations have booked but not written yet.
         booked_bytes: u64,
     },
+    /// Something is under a name of ours that no crash of lanspread leaves.
+    #[error(transparent)]
+    Foreign(#[from] ForeignState),
 }
 
 fn booked(bytes: u64) -> String {
@@ -51,10 +54,17 @@ impl LocalError {
         matches!(self.code(), "permission-denied" | "read-only")
     }
 
+    /// Whether the file system has no space or no file left for what was to be created.
+    pub fn is_disk_full(&self) -> bool {
+        self.code() == "disk-full"
+    }
+
     /// Stable kebab-case code.
     pub fn code(&self) -> &'static str {
         match self {
             Self::NotEnoughSpace { .. } => "not-enough-space",
+            Self::Foreign(_) => "foreign-state",
+            Self::Io { action: "lock", source, .. } if is_without_locks(source) => "no-locks",
             Self::Io { source, .. } => match source.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "disk-full",
                 io::ErrorKind::PermissionDenied => "permission-denied",
@@ -63,6 +73,12 @@ impl LocalError {
             },
         }
     }
+}
+
+/// Whether the file system cannot lock files, or its server of locks does not run.
+fn is_without_locks(error: &io::Error) -> bool {
+    let no_server = rustix::io::Errno::NOLCK.raw_os_error();
+    error.kind() == io::ErrorKind::Unsupported || error.raw_os_error() == Some(no_server)
 }
 
 /// Something is in a place where only lanspread writes, and no crash of lanspread can have left it.
@@ -120,5 +136,29 @@ impl ContentError {
             Self::RootFiles(_) => "root-files-refused",
             Self::Sentinel { .. } => "sentinel-mismatch",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::io::Errno;
+
+    use super::*;
+
+    #[test]
+    fn a_file_system_without_locks_has_a_code_of_its_own() {
+        for errno in [Errno::NOLCK, Errno::NOSYS, Errno::OPNOTSUPP] {
+            assert_eq!(LocalError::io("lock", "/g")(errno.into()).code(), "no-locks", "{errno}");
+        }
+        assert_eq!(LocalError::io("lock", "/g")(Errno::IO.into()).code(), "local-io");
+        assert_eq!(LocalError::io("sync", "/g")(Errno::OPNOTSUPP.into()).code(), "local-io");
+    }
+
+    #[test]
+    fn a_disk_without_space_or_quota_is_full() {
+        for errno in [Errno::NOSPC, Errno::DQUOT] {
+            assert!(LocalError::io("create", "/g")(errno.into()).is_disk_full(), "{errno}");
+        }
+        assert!(!LocalError::io("create", "/g")(Errno::IO.into()).is_disk_full());
     }
 }

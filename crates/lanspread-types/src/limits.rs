@@ -69,6 +69,8 @@ pub const TAKEOVER_MIN: Duration = Duration::from_secs(2);
 pub const RATE_SPAN_MIN: Duration = Duration::from_millis(100);
 /// Length of one line of a download record: the first one names up to [`ROOT_FILES_MAX`] files.
 pub const RECORD_LINE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// Size of a download record: each chunk of the largest game arrives four times, at about 250 bytes a line.
+pub const RECORD_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 /// Size of a file that books space: one small JSON object.
 pub const BOOKING_BYTES_MAX: u64 = 4096;
 
@@ -163,6 +165,11 @@ pub const CATALOG_BYTES_MAX: u64 = 4 * 1024 * 1024;
 pub const CONFIG_FILE_BYTES_MAX: u64 = 64 * 1024;
 /// How much of a sentinel is read for its first line.
 pub const SENTINEL_BYTES_MAX: u64 = 4096;
+/// Folders of a games directory that are reported as passed over; of further ones only the number. A wrong games
+/// directory has thousands.
+pub const PASSED_OVER_MAX: usize = 256;
+/// Names read in a folder to find out whether it looks like a game.
+pub const FOLDER_NAMES_READ_MAX: usize = 4096;
 /// Volumes of one game that stay open between listing and decoding: enough for ordinary games, few enough that many
 /// streams of archives with many volumes do not use up the descriptors of a process.
 pub const VOLUMES_KEPT_OPEN: usize = 64;
@@ -223,6 +230,8 @@ pub const CONTROL_QUEUE_ITEMS: usize = 64;
 pub const CONTROL_FAREWELL_DEADLINE: Duration = Duration::from_secs(3);
 /// Control clients connected at the same time: clients that follow operations, and some that ask.
 pub const CONTROL_CLIENTS_MAX: usize = 64;
+/// A daemon that started on a full disk tries this often to write where it takes commands.
+pub const OWNERSHIP_RETRY_INTERVAL: Duration = Duration::from_secs(5);
 /// Size of the file that names the daemon of a folder: one small JSON object.
 pub const DAEMON_FILE_BYTES_MAX: u64 = 16 * 1024;
 /// Wait after an accept error that may be a lack of descriptors, so that the loop does not spin.
@@ -235,6 +244,8 @@ pub const OPERATIONS_RUNNING_DEFAULT: usize = 2;
 pub const OPERATIONS_RUNNING_MAX: usize = 64;
 /// Operations that wait for their turn: more than any script requests on purpose.
 pub const OPERATIONS_WAITING_MAX: usize = 1024;
+/// Size of the file of the peer's identity: 32 digits and a line feed.
+pub const PEER_ID_BYTES_MAX: u64 = 64;
 /// Length of one line of a receipt: a path with every byte escaped, and the other fields.
 pub const RECEIPT_LINE_BYTES_MAX: usize = 16 * 1024;
 /// Files that are listed when an operation is refused because the user would lose them.
@@ -250,6 +261,7 @@ const _: () = assert!(PATH_BYTES_MAX * 2 + 1024 < RECEIPT_LINE_BYTES_MAX);
 const _: () = assert!(DATA_CHUNK_BYTES <= DATA_FRAME_BYTES_MAX);
 const _: () = assert!(CHUNKS_AHEAD <= CHUNK_REQUESTS_MAX);
 const _: () = assert!(((ROOT_FILES_MAX * (COMPONENT_BYTES_MAX * 2 + 64)) as u64) < RECORD_LINE_BYTES_MAX);
+const _: () = assert!(GAME_BYTES_MAX / CHUNK_BYTES * 4 * 256 <= RECORD_BYTES_MAX);
 // A peer that waits for a change must answer before any deadline that takes it for dead.
 const _: () = assert!(LIBRARY_WAIT.as_millis() < LIBRARY_REPLY_DEADLINE.as_millis());
 const _: () = assert!(LIBRARY_REPLY_DEADLINE.as_millis() < REPLY_DEADLINE.as_millis());

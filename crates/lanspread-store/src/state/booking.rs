@@ -228,7 +228,7 @@ mod tests {
             LocalError::NotEnoughSpace { needed_bytes, free_bytes, booked_bytes, .. } => {
                 assert!(needed_bytes > free_bytes && booked_bytes == 0);
             }
-            LocalError::Io { .. } => panic!("{error}"),
+            error => panic!("{error}"),
         }
         games.remove_empty_state_folders();
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left");
