@@ -74,6 +74,16 @@ const HINTS: &[Row] = &[
     ),
     row(&["in-progress"], "wait for it to end, or stop that process"),
     row(&["foreign-state"], "look at it, then move it away yourself"),
+    row(&["folder-name"], "rename it: letters, digits, `.`, `_` and `-`, at most 64"),
+    row(&["no-sentinel"], "add a version.ini whose first line is the version"),
+    row(&["sentinel-name"], "rename it to version.ini"),
+    row(&["sentinel-unusable"], "its first line must be the version: text of at most 64 bytes"),
+    row(&["folder-unreadable"], "check that the files exist and that this user may read them"),
+    row(
+        &["no-locks"],
+        "mount it with locks (NFS: a running lock service, or the option local_lock=flock), or choose another --games-dir",
+    ),
+    row(&["disk-full"], "`uninstall` and `remove` free space without needing any"),
     row(&["not-enough-space"], "free some space, or choose another --games-dir"),
     row_of_cause(
         &["entry-name-refused", "archive-refused", "all-sources-failed"],

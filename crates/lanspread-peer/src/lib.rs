@@ -87,4 +87,5 @@ pub use lanspread_types::entry_path::NamePolicy;
 pub use lanspread_types::fault::{ContentError, ForeignState, LocalError};
 pub use lanspread_types::ids::{GameId, GameVersion, PeerAddress, PeerId, PeerName, WordError};
 pub use lanspread_types::limits;
+pub use lanspread_types::regular_file;
 pub use lanspread_types::text::printable;

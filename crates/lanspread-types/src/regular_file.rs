@@ -188,6 +188,15 @@ pub fn create_ours(folder: impl AsFd, name: impl AsRef<Path>, permissions: u32) 
     open(folder, name, flags, Mode::from_raw_mode(permissions), Links::Refused)
 }
 
+/// Opens a folder of the user, such as a games directory or a state directory. It may be a link.
+///
+/// # Errors
+/// Those of the system; `NotADirectory` if something else is at the path.
+pub fn open_folder_of_user(path: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok(File::from(rustix::fs::openat(CWD, path, flags, Mode::empty())?))
+}
+
 /// Opens a folder of ours for paths below it (`O_PATH`), never through a link.
 ///
 /// # Errors

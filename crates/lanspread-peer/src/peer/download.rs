@@ -8,8 +8,9 @@ use lanspread_store::download::{commit, partials, root_files};
 use lanspread_store::error::StoreError;
 use lanspread_store::state::booking;
 use lanspread_store::state::booking::Booking;
-use lanspread_store::state::game_state::{GameState, read_sentinel};
+use lanspread_store::state::game_state::GameState;
 use lanspread_store::state::games_dir::GamesDir;
+use lanspread_store::state::sentinel::read_sentinel;
 use lanspread_types::content::{RootFile, Totals};
 use lanspread_types::fault::ContentError;
 use lanspread_types::ids::{GameId, GameVersion};
@@ -256,7 +257,7 @@ fn check_sentinel(
     version: &GameVersion,
 ) -> Result<(), PeerError> {
     let path = games.root_path(game).join(lanspread_types::layout::DOWNLOADING_DIR).join(SENTINEL_FILE);
-    if read_sentinel(&path)?.as_ref() == Some(version) {
+    if read_sentinel(&path)?.version().as_ref() == Some(version) {
         return Ok(());
     }
     let mut journal = target.journal();

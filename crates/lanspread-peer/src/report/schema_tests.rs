@@ -130,7 +130,22 @@ fn events() -> Vec<PeerEvent> {
         E::OperationQueued { operation, kind, game: game.clone() },
         E::OperationBegin { operation, kind, game: game.clone() },
         E::OperationEnd { operation, kind, game: game.clone(), outcome: "done".into() },
+    ]
+}
+
+/// The same for the events of a peer that serves.
+fn serving_events() -> Vec<PeerEvent> {
+    use PeerEvent as E;
+    let (game, peer) = (game(), name());
+    let id = || "00".repeat(16).parse().unwrap();
+    vec![
         E::LibraryChanged { revision: 1, games: 1, changed: vec![game.clone()] },
+        E::FolderPassedOver {
+            folder: "a b".to_owned(),
+            code: "folder-name".into(),
+            message: String::new(),
+            suggestion: Some(game.clone()),
+        },
         E::PeerFound { peer: id(), name: name(), addr: addr() },
         E::PeerLibraryChanged { peer: id(), name: name(), revision: 1, games: 1 },
         E::PeerLost { peer: id(), name: name(), reason: String::new() },
@@ -154,6 +169,12 @@ fn reports() -> Vec<Answer> {
             downloaded: true,
             installed: true,
             bytes: 1,
+        },
+        R::FolderPassedOver {
+            folder: "a b".to_owned(),
+            code: "folder-name".into(),
+            message: String::new(),
+            suggestion: Some(game()),
         },
         R::OfferedGame { game: game(), version: version(), bytes: 1, peer_count: 1, peers: vec![name()] },
         R::Peer { peer: id(), name: name(), addr: addr(), games: 1 },
@@ -230,7 +251,7 @@ fn docs() -> PathBuf {
 #[test]
 fn events_and_answers_have_the_documented_schema() {
     let mut schema = Schema::new();
-    add(events(), &mut schema);
+    add([events(), serving_events()].concat(), &mut schema);
     add(reports(), &mut schema);
     let written = serde_json::to_string_pretty(&schema).unwrap() + "\n";
     let path = docs().join("event-schema.json");

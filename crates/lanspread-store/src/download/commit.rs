@@ -32,7 +32,6 @@ use lanspread_types::layout::{DOWNLOADING_DIR, SENTINEL_FILE, is_archive_name};
 use crate::download::partials;
 use crate::error::StoreError;
 use crate::state::games_dir::{GamesDir, sync_file_system, sync_folder};
-use crate::state::record;
 use crate::state::record::{Journal, Record, RecordKind, RecordProgress};
 use crate::state::standing::{Standing, standing};
 
@@ -179,16 +178,6 @@ pub fn finish(games: &GamesDir, game: &GameId, journal: &mut Journal) -> Result<
         }
     }
     journal.complete()
-}
-
-/// Removes what an unfinished download of a locked game has left.
-pub fn forget_partials(games: &GamesDir, game: &GameId) -> Result<(), StoreError> {
-    partials::discard(games, game)
-}
-
-/// Removes the receipt of a download of a locked game whose files are gone.
-pub fn forget_receipt(games: &GamesDir, game: &GameId) -> Result<(), LocalError> {
-    record::remove(games, game, RecordKind::Receipt)
 }
 
 fn open_root(games: &GamesDir, game: &GameId) -> Result<Option<Dir>, LocalError> {

@@ -63,7 +63,7 @@ pub(crate) enum RecoveryAction {
     Finish,
     /// Remove the receipt, the backup, an empty game root, the intent.
     Uninstall,
-    /// Remove the archives, an empty game root, the intent.
+    /// Remove the archives, what an unfinished download left, the records of downloads, an empty game root, the intent.
     Remove,
     /// Clear the intent: nothing was changed.
     Abandon,

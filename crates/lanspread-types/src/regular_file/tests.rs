@@ -138,6 +138,17 @@ fn a_file_that_was_replaced_is_no_longer_under_its_name() {
 }
 
 #[test]
+fn a_folder_of_the_user_may_be_a_link_and_nothing_else_is_waited_for() {
+    each_kind(|path, _, kind| {
+        let opened = open_folder_of_user(path);
+        assert_eq!(opened.is_ok(), kind == NotAFile::Folder, "{kind}: {opened:?}");
+    });
+    let (folder, _) = folder();
+    symlink(".", folder.path().join("name")).unwrap();
+    assert!(open_folder_of_user(&folder.path().join("name")).is_ok());
+}
+
+#[test]
 fn a_folder_of_ours_is_not_opened_through_a_link() {
     let (folder, opened) = folder();
     fs::create_dir(folder.path().join("real")).unwrap();
