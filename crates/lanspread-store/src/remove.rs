@@ -26,7 +26,7 @@ pub struct Removed {
 /// [`StoreError::NotDownloaded`] if there is nothing to remove; failures of this machine's disk.
 pub fn remove(games: &GamesDir, game: &GameId) -> Result<Removed, StoreError> {
     let removed = downloaded(games, game)?;
-    transaction::run_without_return(games, game, IntentStep::Remove, steps::REMOVE)?;
+    transaction::run_without_return(games, game, IntentStep::Remove, steps::REMOVE, "removed")?;
     Ok(removed)
 }
 

@@ -36,6 +36,29 @@ pub enum LocalError {
     /// Something is under a name of ours that no crash of lanspread leaves.
     #[error(transparent)]
     Foreign(#[from] ForeignState),
+    /// The file system has no room for as many files and folders.
+    #[error("{} has room for {free_inodes} more files and folders{} but {needed_inodes} are needed", path.display(), booked(*booked_inodes))]
+    NotEnoughInodes {
+        /// The games directory.
+        path: PathBuf,
+        /// Files and folders that the operation creates, with a margin.
+        needed_inodes: u64,
+        /// Files and folders that an ordinary user may still create.
+        free_inodes: u64,
+        /// How many of these running operations have booked but not created yet.
+        booked_inodes: u64,
+    },
+    /// An operation failed after the point from which it is only completed, never undone. Its result is on disk, but
+    /// either not certain to survive a power failure, or not cleaned up. The next command on the game completes it.
+    #[error("{} is {done}, but {}: {source}", path.display(), source.what_is_open())]
+    Unfinished {
+        /// What the operation changed.
+        path: PathBuf,
+        /// What happened to it, as a participle such as `installed`.
+        done: &'static str,
+        /// The step that failed.
+        source: Box<LocalError>,
+    },
 }
 
 fn booked(bytes: u64) -> String {
@@ -47,6 +70,20 @@ impl LocalError {
     pub fn io(action: &'static str, path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Self {
         let path = path.as_ref().to_owned();
         move |source| Self::Io { action, path, source }
+    }
+
+    /// Says that the operation had already done what it was asked for when this happened.
+    #[must_use]
+    pub fn after(self, path: impl AsRef<Path>, done: &'static str) -> Self {
+        Self::Unfinished { path: path.as_ref().to_owned(), done, source: Box::new(self) }
+    }
+
+    /// What a failed step after the decisive one leaves open.
+    fn what_is_open(&self) -> &'static str {
+        match self {
+            Self::Io { action: "sync", .. } => "not yet durable",
+            _ => "not yet finished",
+        }
     }
 
     /// Whether the system does not let this process write to the place at all.
@@ -63,6 +100,8 @@ impl LocalError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::NotEnoughSpace { .. } => "not-enough-space",
+            Self::NotEnoughInodes { .. } => "not-enough-inodes",
+            Self::Unfinished { .. } => "unfinished",
             Self::Foreign(_) => "foreign-state",
             Self::Io { action: "lock", source, .. } if is_without_locks(source) => "no-locks",
             Self::Io { source, .. } => match source.kind() {
@@ -115,6 +154,12 @@ pub enum ContentError {
         /// Path it refers to.
         original: String,
     },
+    /// Paths that need more folders than were announced.
+    #[error("its paths need more than {limit} folders, the most for what it announced")]
+    TooManyFolders {
+        /// The most folders that its totals allow.
+        limit: u64,
+    },
     /// A list of root files that cannot be those of one game.
     #[error("its list of files cannot be downloaded: {0}")]
     RootFiles(String),
@@ -133,6 +178,7 @@ impl ContentError {
             Self::Name(_) => "entry-name-refused",
             Self::Checksum { .. } => "checksum-mismatch",
             Self::UnknownOriginal { .. } => "copy-without-original",
+            Self::TooManyFolders { .. } => "too-many-folders",
             Self::RootFiles(_) => "root-files-refused",
             Self::Sentinel { .. } => "sentinel-mismatch",
         }
@@ -141,24 +187,36 @@ impl ContentError {
 
 #[cfg(test)]
 mod tests {
-    use rustix::io::Errno;
-
     use super::*;
+
+    fn failed(action: &'static str, errno: i32) -> LocalError {
+        LocalError::io(action, "/games/g")(io::Error::from_raw_os_error(errno))
+    }
+
+    #[test]
+    fn a_failure_after_the_decisive_step_says_what_is_done_and_what_is_open() {
+        let sync = failed("sync", 5).after("/games/g/local", "installed");
+        assert_eq!(sync.code(), "unfinished");
+        let text = sync.to_string();
+        assert!(text.starts_with("/games/g/local is installed, but not yet durable: cannot sync /games/g"));
+        let remove = failed("remove", 13).after("/games/g/local", "uninstalled").to_string();
+        assert!(remove.starts_with("/games/g/local is uninstalled, but not yet finished: cannot remove"));
+    }
 
     #[test]
     fn a_file_system_without_locks_has_a_code_of_its_own() {
-        for errno in [Errno::NOLCK, Errno::NOSYS, Errno::OPNOTSUPP] {
-            assert_eq!(LocalError::io("lock", "/g")(errno.into()).code(), "no-locks", "{errno}");
+        for errno in [37, 38, 95] {
+            assert_eq!(failed("lock", errno).code(), "no-locks", "{errno}");
         }
-        assert_eq!(LocalError::io("lock", "/g")(Errno::IO.into()).code(), "local-io");
-        assert_eq!(LocalError::io("sync", "/g")(Errno::OPNOTSUPP.into()).code(), "local-io");
+        assert_eq!(failed("lock", 5).code(), "local-io");
+        assert_eq!(failed("sync", 95).code(), "local-io");
     }
 
     #[test]
     fn a_disk_without_space_or_quota_is_full() {
-        for errno in [Errno::NOSPC, Errno::DQUOT] {
-            assert!(LocalError::io("create", "/g")(errno.into()).is_disk_full(), "{errno}");
+        for errno in [28, 122] {
+            assert!(failed("create", errno).is_disk_full(), "{errno}");
         }
-        assert!(!LocalError::io("create", "/g")(Errno::IO.into()).is_disk_full());
+        assert!(!failed("create", 5).is_disk_full());
     }
 }

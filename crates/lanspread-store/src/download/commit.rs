@@ -31,6 +31,7 @@ use lanspread_types::layout::{DOWNLOADING_DIR, SENTINEL_FILE, is_archive_name};
 
 use crate::download::partials;
 use crate::error::StoreError;
+use crate::state::disk_calls::rename_over;
 use crate::state::games_dir::{GamesDir, sync_file_system, sync_folder};
 use crate::state::record::{Journal, Record, RecordKind, RecordProgress};
 use crate::state::standing::{Standing, standing};
@@ -133,7 +134,7 @@ pub fn promote(games: &GamesDir, game: &GameId, record: &Record) -> Result<(), L
     let root = open_root(games, game)?.ok_or_else(vanished)?;
     remove_other_archives(&root, games, game, record)?;
     if let Some(downloading) = open_downloading(games, game, &root)? {
-        let place = |name: &str| match downloading.rename(name, &root, name) {
+        let place = |name: &str| match rename_over((&downloading, name), (&root, name), &shown.join(name)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(LocalError::io("create", shown.join(name))(error))
             }

@@ -24,7 +24,7 @@ pub struct GameState {
     pub root: PathBuf,
     /// Version in the sentinel; `None` without a valid sentinel.
     pub version: Option<GameVersion>,
-    /// Whether `local/` exists and is a folder.
+    /// Whether `local/` exists, is a folder, and is not being removed.
     pub installed: bool,
     /// Version of the installed tree; `None` if there is no tree or no receipt with its version.
     pub installed_version: Option<GameVersion>,
@@ -47,8 +47,9 @@ impl GameState {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(LocalError::io("read", &root)(error)),
         }
-        let installed =
-            fs::symlink_metadata(root.join(layout::LOCAL_DIR)).is_ok_and(|metadata| metadata.is_dir());
+        let installed = fs::symlink_metadata(root.join(layout::LOCAL_DIR))
+            .is_ok_and(|metadata| metadata.is_dir())
+            && !intent::removes_in_place(games_dir, game);
         let (version, problem) = match read_sentinel(&root.join(layout::SENTINEL_FILE))? {
             Sentinel::Version(version) => (Some(version), None),
             Sentinel::Unusable(reason) => (None, Some(PassedOverReason::Sentinel(reason))),

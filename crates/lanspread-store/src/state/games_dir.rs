@@ -4,9 +4,10 @@ use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 
 use cap_std::ambient_authority;
-use cap_std::fs::Dir;
+use cap_std::fs::{Dir, DirBuilder, DirBuilderExt};
 use lanspread_types::fault::LocalError;
 use lanspread_types::ids::GameId;
 use lanspread_types::layout;
@@ -15,9 +16,14 @@ use lanspread_types::regular_file::{
 };
 use rustix::fs::{Mode, OFlags};
 
-/// Permissions of the files of our own state, less the umask: no other user may write to them, whatever the
-/// umask.
+use crate::state::disk_calls;
+use crate::state::disk_calls::is_unknown_call;
+
+/// Mode of the folders that we create, within the user's umask: no other user may write, whatever the umask.
+const FOLDER_PERMISSIONS: u32 = 0o755;
+/// The same for files.
 pub(crate) const FILE_PERMISSIONS: u32 = 0o644;
+
 /// Tries before giving up on a folder that ending operations keep removing.
 const TRIES: usize = 64;
 
@@ -166,15 +172,33 @@ impl GamesDir {
     }
 }
 
-/// Makes the entries of a folder durable.
+/// Creates one folder.
+pub(crate) fn create_folder(parent: &Dir, path: impl AsRef<Path>) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.mode(FOLDER_PERMISSIONS);
+    parent.create_dir_with(path, &builder)
+}
+
+/// Makes the entries of a folder durable. A file system that cannot sync folders does so by itself, or never: that is
+/// no reason to refuse, and one warning for the whole process says so.
 pub(crate) fn sync_folder(dir: &Dir, shown: &Path) -> Result<(), LocalError> {
-    let synced = readable(dir).and_then(|folder| rustix::fs::fsync(&folder));
-    synced.map_err(|error| LocalError::io("sync", shown)(error.into()))
+    static WARNED: Once = Once::new();
+    let synced = readable(dir).and_then(|folder| disk_calls::sync_folder(&folder, shown));
+    match synced {
+        Err(error) if is_unknown_call(error) => {
+            WARNED.call_once(|| {
+                let shown = shown.display();
+                tracing::warn!("{shown} is on a file system that cannot sync folders: what is done there may be undone by a power failure");
+            });
+            Ok(())
+        }
+        synced => synced.map_err(|error| LocalError::io("sync", shown)(error.into())),
+    }
 }
 
 /// Makes everything on the file system of a folder durable.
 pub(crate) fn sync_file_system(dir: &Dir, shown: &Path) -> Result<(), LocalError> {
-    let synced = readable(dir).and_then(|folder| rustix::fs::syncfs(&folder));
+    let synced = readable(dir).and_then(|folder| disk_calls::sync_file_system(&folder, shown));
     synced.map_err(|error| LocalError::io("sync", shown)(error.into()))
 }
 

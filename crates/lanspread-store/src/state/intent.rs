@@ -22,6 +22,7 @@ use rustix::fs::AtFlags;
 use serde::{Deserialize, Serialize};
 
 use crate::error::StoreError;
+use crate::state::disk_calls::sync_file;
 use crate::state::games_dir::{FILE_PERMISSIONS, GamesDir, sync_folder};
 
 /// The one schema that exists.
@@ -51,8 +52,13 @@ pub enum IntentStep {
     /// Staging is complete, verified and durable: `local/` becomes the backup, staging becomes `local/`, and the backup
     /// is removed.
     UpdatePromote,
+    /// As [`Self::UpdatePromote`], but `local/` cannot be renamed: it is being removed where it is, and staging then
+    /// becomes `local/`.
+    UpdateInPlace,
     /// `local/` is being renamed to the backup, which is then removed.
     Uninstall,
+    /// `local/` cannot be renamed and is being removed where it is.
+    UninstallInPlace,
     /// The sentinel is being removed, then the archives.
     Remove,
 }
@@ -62,14 +68,19 @@ impl IntentStep {
     fn mark_word(self) -> Option<&'static str> {
         match self {
             Self::Uninstall => Some("uninstall"),
+            Self::UninstallInPlace => Some("uninstall-in-place"),
             Self::Remove => Some("remove"),
-            Self::InstallBegin | Self::InstallPromote | Self::UpdateBegin | Self::UpdatePromote => None,
+            Self::InstallBegin
+            | Self::InstallPromote
+            | Self::UpdateBegin
+            | Self::UpdatePromote
+            | Self::UpdateInPlace => None,
         }
     }
 }
 
-/// The steps whose intent can be a mark.
-const MARKED: [IntentStep; 2] = [IntentStep::Uninstall, IntentStep::Remove];
+/// The steps whose intent can be a mark. If there are two marks, the one that comes first here is the newer one.
+const MARKED: [IntentStep; 3] = [IntentStep::UninstallInPlace, IntentStep::Uninstall, IntentStep::Remove];
 
 /// Names of the marks that a game can have, with their steps.
 fn marks(game: &GameId) -> impl Iterator<Item = (IntentStep, String)> {
@@ -90,6 +101,20 @@ impl Intent {
         Self { schema: SCHEMA, step, created_root: false }
     }
 
+    /// Whether the installed tree is being removed where it is, so that it may be incomplete.
+    pub(crate) fn is_in_place(&self) -> bool {
+        matches!(self.step, IntentStep::UpdateInPlace | IntentStep::UninstallInPlace)
+    }
+
+    /// The same operation if the installed tree cannot be renamed; nothing for an operation that does not rename it.
+    pub(crate) fn in_place(&self) -> Option<Self> {
+        match self.step {
+            IntentStep::UpdatePromote => Some(self.at(IntentStep::UpdateInPlace)),
+            IntentStep::Uninstall => Some(self.at(IntentStep::UninstallInPlace)),
+            _ => None,
+        }
+    }
+
     /// The same operation at another step.
     pub(crate) fn at(&self, step: IntentStep) -> Self {
         Self { step, ..self.clone() }
@@ -108,16 +133,25 @@ pub fn is_recorded(games_dir: &Path, game: &GameId) -> bool {
         || marks(game).any(|(_, mark)| is_file(games_dir.join(mark)))
 }
 
-/// Reads the intent of a game.
+/// Whether the installed tree of a game is being removed where it is: it is then no longer whole.
+pub(crate) fn removes_in_place(games_dir: &Path, game: &GameId) -> bool {
+    is_recorded(games_dir, game)
+        && GamesDir::open(games_dir).is_ok_and(|games| {
+            read(&games, game).is_ok_and(|intent| intent.is_some_and(|intent| intent.is_in_place()))
+        })
+}
+
+/// Reads the intent of a game. A mark is newer than the file beside it.
 pub(crate) fn read(games: &GamesDir, game: &GameId) -> Result<Option<Intent>, StoreError> {
+    if let Some(marked) = read_mark(games, game) {
+        return Ok(Some(marked));
+    }
     let name = file_name(game);
     let shown = games.state_path(INTENTS_DIR, &name);
-    let Some(intents) = games.existing_state_folder(INTENTS_DIR)? else { return Ok(read_mark(games, game)) };
+    let Some(intents) = games.existing_state_folder(INTENTS_DIR)? else { return Ok(None) };
     let read = if_present(open_ours(&intents, &name))
         .and_then(|file| file.map(|file| read_whole(&file, limits::INTENT_BYTES_MAX)).transpose());
-    let Some(bytes) = read.map_err(|error| error.of_ours("read", &shown))? else {
-        return Ok(read_mark(games, game));
-    };
+    let Some(bytes) = read.map_err(|error| error.of_ours("read", &shown))? else { return Ok(None) };
     match parse(&bytes) {
         Ok(intent) => Ok(Some(intent)),
         Err(what) => Err(ForeignState { path: shown, what }.into()),
@@ -138,7 +172,8 @@ fn parse(bytes: &[u8]) -> Result<Intent, String> {
     Ok(intent)
 }
 
-/// Records an intent, durably. It replaces an earlier one.
+/// Records an intent, durably. It replaces an earlier one. If that fails before the rename, the earlier one is still
+/// there, and nothing else.
 pub fn write(games: &GamesDir, game: &GameId, intent: &Intent) -> Result<(), LocalError> {
     let full = match write_file(games, game, intent) {
         Err(error) if error.is_disk_full() => error,
@@ -156,8 +191,8 @@ pub fn write(games: &GamesDir, game: &GameId, intent: &Intent) -> Result<(), Loc
 
 fn write_file(games: &GamesDir, game: &GameId, intent: &Intent) -> Result<(), LocalError> {
     let name = file_name(game);
-    let beside = format!("{name}.new");
     let shown = games.state_path(INTENTS_DIR, &name);
+    let beside = beside(&name);
     let bytes = serde_json::to_vec(intent).map_err(|error| LocalError::io("write", &shown)(error.into()))?;
     let create = |intents: &_, name: &str| create_ours(intents, name, FILE_PERMISSIONS);
     let (intents, mut file) = games.state_file(INTENTS_DIR, &beside, create)?;
@@ -165,17 +200,23 @@ fn write_file(games: &GamesDir, game: &GameId, intent: &Intent) -> Result<(), Lo
         .refuse_if_full()
         .and_then(|()| file.write_all(&bytes))
         .map_err(LocalError::io("write", &shown))
-        .and_then(|()| file.sync_all().map_err(LocalError::io("sync", &shown)))
+        .and_then(|()| sync_file(&file, &shown).map_err(LocalError::io("sync", &shown)))
         .and_then(|()| intents.rename(&beside, &intents, &name).map_err(LocalError::io("write", &shown)));
     if let Err(error) = written {
-        // What was not written must not stay behind.
-        if let Err(error) = intents.remove_file(&beside) {
-            tracing::debug!("{beside} cannot be removed: {error}");
+        if let Err(error) = absent_is_fine(intents.remove_file(&beside)) {
+            tracing::debug!("{beside} is left to recovery: {error}");
         }
         games.remove_empty_state_folders();
         return Err(error);
     }
-    sync_folder(&intents, &shown)
+    sync_folder(&intents, &shown)?;
+    // A mark that was made before there was space again would count more.
+    clear_marks(games, game)
+}
+
+/// Name under which an intent is written before it replaces the earlier one.
+fn beside(name: &str) -> String {
+    format!("{name}.new")
 }
 
 /// Creates a mark: an empty file, or a second name of a file of the game if no file can be created.
@@ -208,27 +249,47 @@ fn second_name(games: &GamesDir, game: &GameId, mark: &str) -> bool {
 
 /// Removes the intent of a game, durably, if there is one.
 pub fn clear(games: &GamesDir, game: &GameId) -> Result<(), LocalError> {
-    let removed = |result: io::Result<()>, shown: &Path| match result {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(LocalError::io("remove", shown)(error)),
-    };
     let name = file_name(game);
     if let Some(intents) = games.existing_state_folder(INTENTS_DIR)? {
         let shown = games.state_path(INTENTS_DIR, &name);
-        for file in [format!("{name}.new"), name] {
-            removed(intents.remove_file(&file), &shown)?;
+        for file in [beside(&name), name] {
+            absent_is_fine(intents.remove_file(&file)).map_err(LocalError::io("remove", &shown))?;
         }
         sync_folder(&intents, &shown)?;
     }
+    clear_marks(games, game)
+}
+
+fn clear_marks(games: &GamesDir, game: &GameId) -> Result<(), LocalError> {
     for (_, mark) in marks(game) {
         // Whatever else is under this name is not ours.
-        let is_mark = games.dir().symlink_metadata(&mark).is_ok_and(|found| found.is_file());
-        if is_mark && removed(games.dir().remove_file(&mark), &games.path().join(&mark))? {
+        if games.dir().symlink_metadata(&mark).is_ok_and(|found| found.is_file()) {
+            let removed = absent_is_fine(games.dir().remove_file(&mark));
+            removed.map_err(LocalError::io("remove", games.path().join(&mark)))?;
             sync_folder(games.dir(), games.path())?;
         }
     }
     Ok(())
+}
+
+/// Removes what a process that was killed while it recorded an intent has left beside it. The game is locked.
+pub(crate) fn remove_unwritten(games: &GamesDir, game: &GameId) -> Result<(), LocalError> {
+    let Some(intents) = games.existing_state_folder(INTENTS_DIR)? else { return Ok(()) };
+    let beside = beside(&file_name(game));
+    absent_is_fine(intents.remove_file(&beside))
+        .map_err(LocalError::io("remove", games.state_path(INTENTS_DIR, &beside)))
+}
+
+/// All games beside whose intent a killed process has left something, for recovery.
+pub(crate) fn unwritten(games: &GamesDir) -> Result<Vec<GameId>, LocalError> {
+    games.games_with_state(INTENTS_DIR, &beside(".json"))
+}
+
+fn absent_is_fine(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// All games with an intent, for recovery.

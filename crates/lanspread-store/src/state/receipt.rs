@@ -58,6 +58,8 @@ pub(super) struct ReceiptTail {
 pub(crate) struct ReceiptDraft {
     file: BufWriter<File>,
     shown: std::path::PathBuf,
+    /// Bytes written so far.
+    bytes: u64,
 }
 
 fn draft_name(game: &GameId) -> String {
@@ -81,7 +83,7 @@ impl ReceiptDraft {
         let receipts = games.state_folder(RECEIPTS_DIR)?;
         let created = create_ours(&receipts, &name, FILE_PERMISSIONS);
         let file = BufWriter::new(created.map_err(|error| error.of_ours("create", &shown))?);
-        let mut draft = Self { file, shown };
+        let mut draft = Self { file, shown, bytes: 0 };
         draft.line(&ReceiptHead {
             schema: SCHEMA,
             game: game.clone(),
@@ -106,9 +108,18 @@ impl ReceiptDraft {
         self.file.flush().map_err(LocalError::io("write", &self.shown))
     }
 
+    /// Bytes that the draft has so far.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     fn line(&mut self, line: &impl Serialize) -> Result<(), LocalError> {
-        let written = serde_json::to_writer(&mut self.file, line).map_err(io::Error::from);
-        written.and_then(|()| self.file.write_all(b"\n")).map_err(LocalError::io("write", &self.shown))
+        let written = serde_json::to_vec(line).map_err(io::Error::from).and_then(|mut line| {
+            line.push(b'\n');
+            self.bytes += line.len() as u64;
+            self.file.write_all(&line)
+        });
+        written.map_err(LocalError::io("write", &self.shown))
     }
 }
 

@@ -29,6 +29,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::StoreError;
 use crate::state::chunks::Chunks;
+use crate::state::disk_calls::{rename_over, sync_file};
 use crate::state::games_dir::{FILE_PERMISSIONS, GamesDir, sync_folder};
 
 /// The one schema that exists.
@@ -395,7 +396,9 @@ impl Journal {
         self.sync()?;
         let game = &self.record.head.game;
         let (journal, receipt) = (file_name(game, RecordKind::Journal), file_name(game, RecordKind::Receipt));
-        self.folder.rename(journal, &self.folder, receipt).map_err(LocalError::io("write", &self.shown))?;
+        let published = self.shown.with_file_name(&receipt);
+        let renamed = rename_over((&self.folder, &journal), (&self.folder, &receipt), &published);
+        renamed.map_err(LocalError::io("write", &self.shown))?;
         sync_folder(&self.folder, &self.shown)
     }
 
@@ -414,7 +417,7 @@ impl Journal {
     }
 
     fn sync(&self) -> Result<(), LocalError> {
-        self.file.sync_all().map_err(LocalError::io("sync", &self.shown))
+        sync_file(&self.file, &self.shown).map_err(LocalError::io("sync", &self.shown))
     }
 }
 

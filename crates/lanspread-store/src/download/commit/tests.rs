@@ -9,9 +9,11 @@ use lanspread_testing::machine::{Machine, Node, Tree};
 use lanspread_types::checksum::Checksum;
 use lanspread_types::content::RootFile;
 use lanspread_types::ids::{GameVersion, PeerId};
+use rustix::io::Errno;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::state::disk_calls::script;
 use crate::state::game_state::GameState;
 use crate::state::record;
 use crate::state::record::Recorded;
@@ -211,6 +213,86 @@ fn what_is_not_ours_is_reported_and_left_alone() {
         assert!(downloading.symlink_metadata().is_ok(), "{kind} is still there");
     }
     assert!(outside.path().join("precious").exists());
+}
+
+/// Nothing is renamed before it and the record that explains it are durable, the sentinel comes after everything else is
+/// durable, and the record is complete after the sentinel is. A killed process shows none of this, because the page
+/// cache survives it.
+#[test]
+fn a_download_makes_things_durable_in_this_order() {
+    let fixture = Fixture::new(true);
+    let (games, game) = (&fixture.games, &fixture.game);
+    let (journal, begun) = script::watched(|| fixture.fetched());
+    drop(journal);
+    assert_eq!(begun, ["sync-file g.draft", "sync-folder g.draft"], "the record before the folder");
+    let record = Record::read(games, game, RecordKind::Journal).unwrap().unwrap();
+    let mut journal = Journal::resume(games, game, record).unwrap();
+    let (done, calls) = script::watched(|| {
+        begin(games, game, &mut journal)?;
+        promote(games, game, &journal.record)?;
+        finish(games, game, &mut journal)
+    });
+    done.unwrap();
+    let expected = [
+        "sync-file-system games",
+        "sync-file g.draft",
+        "sync-folder g",
+        "rename a.eti",
+        "rename b.eti",
+        "rename empty.eti",
+        "sync-folder g",
+        "rename version.ini",
+        "sync-folder g",
+        "sync-folder games",
+        "sync-file g.draft",
+        "rename g.jsonl",
+        "sync-folder g.draft",
+    ];
+    assert_eq!(calls, expected);
+}
+
+/// The same in recovery, from the record on: everything is durable already.
+#[test]
+fn recovery_makes_things_durable_in_the_same_order() {
+    let fixture = Fixture::new(true);
+    let mut journal = fixture.fetched();
+    journal.promote().unwrap();
+    drop(journal);
+    let (done, calls) = script::watched(|| recover(&fixture.games, &fixture.game));
+    assert_eq!(done.unwrap(), Some("download-promoted"));
+    assert_eq!(calls.first().map(String::as_str), Some("sync-folder g"), "the old sentinel is gone first");
+    let at = |call: &str| calls.iter().position(|made| made == call).unwrap_or_else(|| panic!("{call}"));
+    assert!(
+        at("rename empty.eti") < at("rename version.ini") && at("rename version.ini") < at("rename g.jsonl")
+    );
+    assert!(calls[at("rename empty.eti")..at("rename version.ini")].contains(&"sync-folder g".to_owned()));
+    assert!(calls[at("rename version.ini")..at("rename g.jsonl")].contains(&"sync-folder games".to_owned()));
+}
+
+/// Any sync or rename that fails is a fault of the disk, and what it leaves is recovered to the old or the new version.
+#[test]
+fn a_sync_or_rename_that_fails_is_reported_and_recovered() {
+    for at in 1.. {
+        let fixture = Fixture::new(true);
+        let (games, game) = (&fixture.games, &fixture.game);
+        let mut journal = fixture.fetched();
+        let (done, calls) = script::failing("", at, Errno::IO, || {
+            begin(games, game, &mut journal)?;
+            promote(games, game, &journal.record)?;
+            finish(games, game, &mut journal)
+        });
+        if calls.len() < at {
+            done.unwrap();
+            assert!(at > 13, "{at}");
+            break;
+        }
+        assert_eq!(done.unwrap_err().code(), "local-io", "{at}: {calls:?}");
+        fixture.offered();
+        drop(journal);
+        recover(games, game).unwrap();
+        let is_new = fixture.offered().as_deref() == Some("2");
+        assert!(is_new || at == 1, "only before the record says so is the old version back: {calls:?}");
+    }
 }
 
 /// A promotion that fails half way, in recovery too, leaves no sentinel beside archives that are not its own.

@@ -1,4 +1,7 @@
+use rustix::io::Errno;
+
 use super::*;
+use crate::state::disk_calls::script;
 
 #[test]
 fn an_intent_is_read_as_it_was_written_until_it_is_cleared() {
@@ -6,7 +9,13 @@ fn an_intent_is_read_as_it_was_written_until_it_is_cleared() {
     let games = GamesDir::open(folder.path()).unwrap();
     let game: GameId = "g".parse().unwrap();
     assert_eq!(read(&games, &game).unwrap(), None);
-    for step in [IntentStep::InstallBegin, IntentStep::UpdatePromote, IntentStep::Remove] {
+    for step in [
+        IntentStep::InstallBegin,
+        IntentStep::UpdatePromote,
+        IntentStep::UpdateInPlace,
+        IntentStep::UninstallInPlace,
+        IntentStep::Remove,
+    ] {
         let intent = Intent { created_root: step == IntentStep::InstallBegin, ..Intent::new(step) };
         write(&games, &game, &intent).unwrap();
         assert_eq!(read(&games, &game).unwrap(), Some(intent));
@@ -16,6 +25,39 @@ fn an_intent_is_read_as_it_was_written_until_it_is_cleared() {
     clear(&games, &game).unwrap();
     clear(&games, &game).unwrap();
     assert!(!is_recorded(folder.path(), &game));
+}
+
+/// A full disk: the earlier intent stays as it is, and nothing else is left.
+#[test]
+fn an_intent_that_cannot_be_written_leaves_the_earlier_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let games = GamesDir::open(folder.path()).unwrap();
+    let game: GameId = "g".parse().unwrap();
+    let earlier = Intent::new(IntentStep::InstallBegin);
+    write(&games, &game, &earlier).unwrap();
+    let next = earlier.at(IntentStep::InstallPromote);
+    let (written, _) = script::failing("sync-file", 1, Errno::NOSPC, || write(&games, &game, &next));
+    assert_eq!(written.unwrap_err().code(), "disk-full");
+    assert_eq!(read(&games, &game).unwrap(), Some(earlier));
+    let left: Vec<_> = std::fs::read_dir(folder.path().join(".lanspread/intents")).unwrap().collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+}
+
+/// Whichever of two steps was recorded as a mark, the later one counts.
+#[test]
+fn of_a_mark_and_a_file_the_one_that_was_recorded_last_counts() {
+    let in_place = Intent::new(IntentStep::Uninstall).at(IntentStep::UninstallInPlace);
+    for (first_full, then_full) in [(false, true), (true, false), (true, true)] {
+        let (folder, games, game) = full();
+        let with_space = GamesDir::open(folder.path()).unwrap();
+        let on = |full: bool| if full { &games } else { &with_space };
+        write(on(first_full), &game, &Intent::new(IntentStep::Uninstall)).unwrap();
+        write(on(then_full), &game, &in_place).unwrap();
+        assert_eq!(read(&games, &game).unwrap(), Some(in_place.clone()), "{first_full} {then_full}");
+        clear(&games, &game).unwrap();
+        assert_eq!(read(&games, &game).unwrap(), None);
+        assert!(recorded(&games).unwrap().is_empty());
+    }
 }
 
 #[test]
@@ -64,8 +106,8 @@ fn on_a_full_disk_an_operation_that_frees_space_records_its_intent_in_a_name() {
 
 #[test]
 fn on_a_full_disk_nothing_that_takes_space_begins() {
-    use IntentStep::{InstallBegin, InstallPromote, UpdateBegin, UpdatePromote};
-    for step in [InstallBegin, InstallPromote, UpdateBegin, UpdatePromote] {
+    use IntentStep::{InstallBegin, InstallPromote, UpdateBegin, UpdateInPlace, UpdatePromote};
+    for step in [InstallBegin, InstallPromote, UpdateBegin, UpdatePromote, UpdateInPlace] {
         let (_folder, games, game) = full();
         let error = write(&games, &game, &Intent::new(step)).unwrap_err();
         assert!(error.is_disk_full(), "{error}");
@@ -123,6 +165,7 @@ fn the_name_of_a_mark_says_which_game() {
     for (name, game) in [
         (".lanspread.remove.g", Some("g")),
         (".lanspread.uninstall.a.b-c", Some("a.b-c")),
+        (".lanspread.uninstall-in-place.g", Some("g")),
         (".lanspread.install.g", None),
         (".lanspread.remove.", None),
         (".lanspread", None),

@@ -1,6 +1,7 @@
 //! A record is read as it was written, whatever a crash cut off, and a record that is not ours is reported.
 
 use super::*;
+use crate::state::disk_calls::script;
 
 fn game() -> GameId {
     "g".parse().unwrap()
@@ -103,6 +104,18 @@ fn what_a_power_failure_leaves_after_the_last_line_does_not_count() {
         let record = read(&games).unwrap();
         assert_eq!((record.here, record.whole_bytes), (journal.record.here.clone(), whole.len() as u64));
     }
+}
+
+/// What a removal forgets stays forgotten after a power failure, and so does a journal that begins.
+#[test]
+fn records_are_begun_and_removed_durably() {
+    let (_folder, games) = machine();
+    let (_, calls) = script::watched(|| Journal::create(&games, &head()).unwrap());
+    assert_eq!(calls, ["sync-file g.draft", "sync-folder g.draft"]);
+    let ((), calls) = script::watched(|| remove(&games, &game(), RecordKind::Journal).unwrap());
+    assert_eq!(calls, ["sync-folder g.draft"]);
+    let ((), calls) = script::watched(|| remove(&games, &game(), RecordKind::Journal).unwrap());
+    assert!(calls.is_empty(), "there was nothing to remove");
 }
 
 /// None of these is read, and none is written through.
