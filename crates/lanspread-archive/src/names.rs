@@ -5,7 +5,7 @@ use lanspread_types::entry_path::{EntryKind, EntryPath, NameError, NamePolicy, P
 use crate::error::ArchiveError;
 use crate::provider::{ArchiveListing, ListedEntry};
 
-/// Checks every name of a game under a policy. Returns how many folders its tree has, those on the way to files
+/// Checks every name of a game under a policy. Returns the number of folders of its tree, those on the way to files
 /// included.
 ///
 /// # Errors
@@ -21,19 +21,15 @@ pub fn check(archives: &[&ArchiveListing], policy: NamePolicy) -> Result<u64, Ar
                 |source: NameError| ArchiveError::Name { archive: listing.summary.name.clone(), source };
             // The provider has only checked that the name is safe.
             EntryPath::parse(path.as_str(), policy).map_err(refused)?;
-            folders += match paths.insert(path, kind) {
-                Ok(new) => new.len() as u64,
+            match paths.insert(path, kind) {
+                Ok(new_folders) => folders += new_folders.len() as u64,
                 Err(source) => {
-                    let clashes = |other: &&&ArchiveListing| !has_room(other, entry, policy);
-                    return Err(match archives[..number].iter().find(clashes) {
-                        Some(other) => {
-                            let (first, second) = (other.summary.name.clone(), listing.summary.name.clone());
-                            ArchiveError::Clash { first, second, source }
-                        }
-                        None => refused(source),
-                    });
+                    let earlier = archives[..number].iter().find(|other| !has_room(other, entry, policy));
+                    let Some(other) = earlier else { return Err(refused(source)) };
+                    let (first, second) = (other.summary.name.clone(), listing.summary.name.clone());
+                    return Err(ArchiveError::Clash { first, second, source });
                 }
-            };
+            }
         }
     }
     Ok(folders)
