@@ -147,12 +147,9 @@ impl Peer {
                 Ok(commit::promote(games, game, &target.journal().record)?)
             })
             .await?;
-        let finished = prepared
+        prepared
             .on_disk("finish", |games, game, target| Ok(commit::finish(games, game, &mut target.journal())?))
-            .await;
-        if let Err(error) = finished {
-            tracing::warn!("{game} is downloaded, but its records are not complete yet: {error}");
-        }
+            .await?;
         Ok(shares)
     }
 }
