@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use lanspread_types::checksum::Checksum;
-use lanspread_types::entry_path::NameError;
+use lanspread_types::entry_path::{NameError, NameProblem};
 use lanspread_types::fault::{ContentError, LocalError};
 
 /// An archive that cannot be listed or decoded.
@@ -82,6 +82,16 @@ pub enum ArchiveError {
         /// File name of the archive.
         archive: String,
         /// The name and the rule it breaks.
+        source: NameError,
+    },
+    /// Two archives of one game hold the same file, or names that one system cannot tell apart.
+    #[error("{first} and {second} cannot be installed together: {}", clash(source))]
+    Clash {
+        /// File name of the earlier archive.
+        first: String,
+        /// File name of the later one.
+        second: String,
+        /// The name in the later archive, and the rule that it breaks.
         source: NameError,
     },
     /// A copy refers to a file that is not an earlier entry of the archive.
@@ -167,6 +177,22 @@ impl ArchiveError {
         Self::corrupt(archive, "it changed while it was being served")
     }
 
+    /// Detail beyond the code, in kebab-case, if there is something to say about it.
+    pub fn cause(&self) -> Option<&'static str> {
+        match self {
+            Self::Name { source, .. } | Self::Clash { source, .. }
+                if source.problem.is_about_other_systems() =>
+            {
+                Some("not-portable")
+            }
+            Self::Name { source, .. } if source.problem == NameProblem::NotUnicode => Some("not-unicode"),
+            Self::Clash { .. } => Some("archives-clash"),
+            Self::Dictionary { .. } => Some("dictionary-too-large"),
+            Self::UnsupportedEntry { .. } => Some("links"),
+            _ => None,
+        }
+    }
+
     /// Stable kebab-case code.
     pub fn code(&self) -> &'static str {
         match self {
@@ -181,6 +207,7 @@ impl ArchiveError {
             Self::Encrypted { .. }
             | Self::UnsupportedEntry { .. }
             | Self::Name { .. }
+            | Self::Clash { .. }
             | Self::Dictionary { .. }
             | Self::Limit { .. } => "archive-refused",
             Self::ProgramMissing { .. } | Self::ProgramFailed { .. } => "decoder-unavailable",
@@ -189,6 +216,13 @@ impl ArchiveError {
             Self::Sink(SinkError::Content(error)) => error.code(),
             Self::Sink(SinkError::Local(error)) => error.code(),
         }
+    }
+}
+
+fn clash(source: &NameError) -> String {
+    match source.problem {
+        NameProblem::Duplicate => format!("both hold `{}`", source.name),
+        _ => source.to_string(),
     }
 }
 

@@ -7,12 +7,14 @@
 //! - [`mod@provider`]: the traits of the crate, and what a listing is
 //! - [`set`]: which files form which archive
 //! - [`list`]: lists several archives and sums them up
+//! - [`names`]: whether the names of several archives fit together
 //! - [`error`]: what can go wrong
 
 pub mod error;
 pub mod list;
 mod listing;
 mod listing_guard;
+pub mod names;
 mod native;
 pub mod provider;
 pub mod set;

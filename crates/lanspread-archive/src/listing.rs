@@ -162,3 +162,41 @@ impl ListingBuilder {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn common(name: &str) -> Common<'_> {
+        Common { name, modified: None, executable: false }
+    }
+
+    #[test]
+    fn entries_and_bytes_are_bounded() {
+        let mut builder = ListingBuilder::new("x.eti", 0);
+        builder.totals.files = limits::ENTRIES_MAX - 1;
+        builder.directory("last").unwrap();
+        let error = builder.directory("one too many").unwrap_err();
+        assert!(matches!(error, ArchiveError::Limit { what: "entries", .. }), "{error}");
+
+        let mut builder = ListingBuilder::new("x.eti", 0);
+        builder.file(&common("large"), limits::GAME_BYTES_MAX, None).unwrap();
+        for more in [1, u64::MAX] {
+            let error = builder.file(&common("more"), more, None).unwrap_err();
+            assert!(matches!(error, ArchiveError::Limit { what: "unpacked bytes", .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_copy_can_be_the_original_of_a_copy() {
+        let mut builder = ListingBuilder::new("x.eti", 0);
+        builder.file(&common("a"), 5, None).unwrap();
+        builder.copy(&common("b"), "a").unwrap();
+        builder.copy(&common("c"), "b").unwrap();
+        builder.file(&common("d"), 7, None).unwrap();
+        builder.copy(&common("e"), "d").unwrap();
+        assert!(matches!(builder.copy(&common("f"), "g"), Err(ArchiveError::DanglingCopy { .. })));
+        let listing = builder.finish(ArchiveFormat::Rar5, false).unwrap();
+        assert_eq!(listing.summary.totals, Totals { files: 5, directories: 0, bytes: 3 * 5 + 2 * 7 });
+    }
+}

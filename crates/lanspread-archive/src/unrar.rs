@@ -37,6 +37,8 @@ const LIST: [&str; 2] = ["lt", "-v"];
 const PRINT: [&str; 2] = ["p", "-idq"];
 /// No configuration file, no password, no archive comment, no questions, no further switches.
 const SAFE_SWITCHES: [&str; 5] = ["-cfg-", "-p-", "-c-", "-y", "--"];
+/// Dictionaries that the program allows without being asked to.
+const DICTIONARY_BYTES_UNASKED: u64 = 4 << 30;
 /// Most bytes read from the pipe at once; more than it usually holds.
 const READ_BYTES: usize = 256 * 1024;
 
@@ -56,7 +58,12 @@ impl UnrarProvider {
         Self { program, dictionary_bytes_max }
     }
 
-    fn start(&self, archive: &ArchiveSet, command: [&str; 2]) -> Result<Run, ArchiveError> {
+    fn start(
+        &self,
+        archive: &ArchiveSet,
+        command: [&str; 2],
+        dictionary: Option<&str>,
+    ) -> Result<Run, ArchiveError> {
         let name = archive.name();
         if let Some(odd) = name.chars().find(|character| character.is_control() || "*?".contains(*character))
         {
@@ -73,7 +80,8 @@ impl UnrarProvider {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
             _ => Path::new("."),
         };
-        let arguments: Vec<&str> = command.into_iter().chain(SAFE_SWITCHES).chain([name]).collect();
+        let arguments: Vec<&str> =
+            command.into_iter().chain(dictionary).chain(SAFE_SWITCHES).chain([name]).collect();
         Run::start(&self.program, &arguments, folder)
             .map_err(|source| ArchiveError::ProgramMissing { program: self.program.clone(), source })
     }
@@ -144,7 +152,7 @@ impl UnrarProvider {
         archive: &ArchiveSet,
         cancel: &CancellationToken,
     ) -> Result<ArchiveListing, ArchiveError> {
-        let mut run = self.start(archive, LIST)?;
+        let mut run = self.start(archive, LIST, None)?;
         let mut text = ListingText::new(&self.program, archive.name(), self.dictionary_bytes_max);
         let mut buffer = vec![0; READ_BYTES];
         let mut bytes: u64 = 0;
@@ -186,7 +194,7 @@ impl UnrarProvider {
         sink: SharedSink,
         cancel: &CancellationToken,
     ) -> Result<(), ArchiveError> {
-        let mut run = self.start(archive, PRINT)?;
+        let mut run = self.start(archive, PRINT, allowed_dictionary(listing.dictionary_bytes).as_deref())?;
         let mut guard = ListingGuard::begin(Arc::clone(listing), sink)?;
         let empty = guard.expected().is_none();
         let mut buffer = vec![0; READ_BYTES];
@@ -214,6 +222,11 @@ impl UnrarProvider {
             Err(source) => self.interrupted(archive, Interruption::System(source)),
         }
     }
+}
+
+/// The switch without which the program (from version 7) refuses dictionaries above 4 GiB.
+fn allowed_dictionary(bytes: u64) -> Option<String> {
+    (bytes > DICTIONARY_BYTES_UNASKED).then(|| format!("-mdx{}g", bytes.div_ceil(1 << 30)))
 }
 
 #[cfg(test)]

@@ -211,15 +211,28 @@ fn an_archive_that_changed_since_it_was_listed_is_refused() {
     let (folder, archive) = damaged(|_| {});
     let other = super::tests::archive(&fixtures().join("fixture-alpha/alpha-arena"));
     let cancel = CancellationToken::new();
-    let many = vec![archive.clone(); limits::VOLUMES_KEPT_OPEN + 1];
+    // Enough small ones that the last one does not stay open.
+    let small = (1..limits::VOLUMES_KEPT_OPEN).map(|number| {
+        let name = format!("small-{number}.eti");
+        let mut small = rars::Builder::new(rars::ArchiveVersion::Rar50);
+        small.add_bytes(format!("small/{number}").into(), b"small".to_vec(), None, None).unwrap();
+        small.write_to_path(&folder.path().join(&name), None).unwrap();
+        ArchiveSet::single(folder.path(), &name)
+    });
+    let last = ArchiveSet::single(folder.path(), "last.eti");
+    let bravo = super::tests::archive(&fixtures().join("fixture-bravo/bravo-blocks"));
+    std::fs::copy(bravo.first_path(), last.first_path()).unwrap();
+    let many: Vec<_> = std::iter::once(archive.clone()).chain(small).chain([last.clone()]).collect();
     let (mut listed, _) = list(&provider(), &many, &cancel).unwrap();
-    std::fs::copy(other.first_path(), folder.path().join("x.eti")).unwrap();
+    for changed in [&archive, &last] {
+        std::fs::copy(other.first_path(), changed.first_path()).unwrap();
+    }
     let closed = listed.pop().unwrap();
     let sink = Rc::new(RefCell::new(CountingSink::default()));
     let error = closed.extract(&provider(), sink.clone(), &cancel).unwrap_err();
     assert!(error.to_string().contains("changed"), "{error}");
     assert_eq!(sink.borrow().chunks, 0);
-    let open = listed.pop().unwrap();
+    let open = listed.remove(0);
     let error = open.extract(&provider(), sink, &cancel).unwrap_err();
     assert_eq!(error.code(), "archive-damaged", "{error}");
 }

@@ -2,16 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Cursor;
+use std::process::Command;
 
 use lanspread_archive::ArchiveError;
 use lanspread_archive::provider::ProviderChoice;
 use lanspread_archive::set::ArchiveSet;
+use lanspread_rar::{Header, Headers, Limits};
+use lanspread_testing::programs;
 
 use crate::writer::{
     File5, SIGNATURE_4, SIGNATURE_5, end_4, end_5, file_4, header_4, header_5, main_4, main_5, plain_4,
     rar_4, rar_5, vint,
 };
-use crate::{agreed, extracted_by_program, unpack};
+use crate::{agreed, extracted_by_program, unpack, unpack_with};
 
 const DAMAGED: &str = "archive-damaged";
 const REFUSED: &str = "archive-refused";
@@ -233,6 +237,45 @@ fn dictionaries_above_the_limit_are_refused() {
     assert_unpacks("a stored file uses none", &file(two_gib), &[("a", "not packed")]);
 }
 
+/// RAR 7 has dictionaries above 4 GiB; `unrar` 7, which `rar` 7 is too, decodes them only if a switch allows it.
+#[test]
+fn a_dictionary_that_was_allowed_is_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let content = "many words, again and again\n".repeat(500);
+    fs::write(folder.path().join("a.txt"), &content).unwrap();
+    let packed = Command::new(programs::real("rar"))
+        .args(["a", "-cfg-", "-idq", "-m3", "packed.rar", "a.txt"])
+        .current_dir(folder.path())
+        .status();
+    assert!(packed.unwrap().success());
+    let packed = fs::read(folder.path().join("packed.rar")).unwrap();
+    let headers = Headers::seek(Cursor::new(&packed), Limits::default()).unwrap();
+    let header = headers.filter_map(Result::ok).find_map(|header| match header {
+        Header::File(file) => Some(file),
+        _ => None,
+    });
+    let block = header.unwrap().block;
+    let data = usize::try_from(block.offset + block.header_bytes).unwrap();
+    let mut file = File5::new("a.txt", &content);
+    file.data = &packed[data..data + usize::try_from(block.data_bytes).unwrap()];
+    // Method 3, version 1 of the format for data of version 0, and 4 GiB + 1/32.
+    file.compression = (3 << 7) | 1 | (1 << 20) | (15 << 10) | (1 << 15);
+    fs::write(folder.path().join("x.eti"), rar_5(&[file])).unwrap();
+    let archive = ArchiveSet::single(folder.path(), "x.eti");
+    let needed = (4 << 30) + (128 << 20);
+    for choice in [ProviderChoice::Native, ProviderChoice::Unrar(programs::real("rar"))] {
+        let refused = unpack_with(&choice, &archive, needed - 1).unwrap_err();
+        assert!(matches!(refused, ArchiveError::Dictionary { got, .. } if got == needed), "{refused}");
+        assert_eq!(
+            refused.to_string(),
+            format!("x.eti needs a dictionary of 4224 MiB; the limit is {} bytes", needed - 1)
+        );
+        let unpacked = unpack_with(&choice, &archive, needed).unwrap();
+        assert_eq!(unpacked.listing.dictionary_bytes, needed);
+        assert!(unpacked.files()["a.txt"] == content.as_bytes(), "{choice:?}");
+    }
+}
+
 #[test]
 fn references_need_an_earlier_file() {
     let reference = || File5::new("b", "").linked(5, "a");
@@ -240,6 +283,9 @@ fn references_need_an_earlier_file() {
     assert_unpacks("a file copy", &rar_5(&[File5::new("a", "x"), reference()]), &both);
     let hard_link = File5::new("b", "").linked(4, "a");
     assert_unpacks("a hard link", &rar_5(&[File5::new("a", "x"), hard_link]), &both);
+    let of_a_copy = File5::new("c", "").linked(5, "b");
+    let chain = [File5::new("a", "x"), reference(), of_a_copy];
+    assert_unpacks("a copy of a copy", &rar_5(&chain), &[("a", "x"), ("b", "x"), ("c", "x")]);
     assert_refused("a later file", &rar_5(&[reference(), File5::new("a", "x")]), DAMAGED);
     assert_refused("no file", &rar_5(&[reference()]), DAMAGED);
 }

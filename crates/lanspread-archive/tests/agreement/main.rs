@@ -17,10 +17,11 @@ use std::rc::Rc;
 
 use lanspread_archive::provider::{ArchiveListing, EntrySink, ProviderChoice};
 use lanspread_archive::set::ArchiveSet;
-use lanspread_archive::{ArchiveError, SinkError, provider};
+use lanspread_archive::{ArchiveError, SinkError, provider_with_dictionary};
 use lanspread_testing::programs;
 use lanspread_types::content::EntryStep;
 use lanspread_types::layout::is_archive_name;
+use lanspread_types::limits::DICTIONARY_BYTES_DEFAULT;
 use tokio_util::sync::CancellationToken;
 
 /// What a provider makes of an archive.
@@ -68,8 +69,16 @@ impl EntrySink for Recorder {
 }
 
 fn unpack(choice: &ProviderChoice, archive: &ArchiveSet) -> Result<Unpacked, ArchiveError> {
+    unpack_with(choice, archive, DICTIONARY_BYTES_DEFAULT)
+}
+
+fn unpack_with(
+    choice: &ProviderChoice,
+    archive: &ArchiveSet,
+    dictionary_bytes_max: u64,
+) -> Result<Unpacked, ArchiveError> {
     let cancel = CancellationToken::new();
-    let open = provider(choice).open(archive, &cancel)?;
+    let open = provider_with_dictionary(choice, dictionary_bytes_max).open(archive, &cancel)?;
     let listing = ArchiveListing::clone(open.listing());
     let sink = Rc::new(RefCell::new(Recorder::default()));
     open.extract(sink.clone(), &cancel)?;

@@ -41,6 +41,8 @@ pub(crate) fn end_5() -> Vec<u8> {
 pub(crate) struct File5<'a> {
     pub(crate) name: &'a [u8],
     pub(crate) data: &'a [u8],
+    /// The unpacked size; that of the data if it is stored.
+    pub(crate) size: u64,
     /// `st_mode`.
     pub(crate) mode: u64,
     /// The compression field; 0 is stored.
@@ -56,8 +58,8 @@ pub(crate) struct File5<'a> {
 impl<'a> File5<'a> {
     pub(crate) fn new(name: &'a str, data: &'a str) -> Self {
         let (name, data) = (name.as_bytes(), data.as_bytes());
-        let crc32 = crc32fast::hash(data);
-        Self { name, data, mode: 0o100_644, compression: 0, extra: Vec::new(), flags: 0, crc32 }
+        let (size, crc32) = (data.len() as u64, crc32fast::hash(data));
+        Self { name, data, size, mode: 0o100_644, compression: 0, extra: Vec::new(), flags: 0, crc32 }
     }
 
     /// With a record in the extra area: its type, and what follows.
@@ -78,14 +80,13 @@ impl<'a> File5<'a> {
             .iter()
             .flat_map(|record| [vint(record.len() as u64), record.clone()].concat())
             .collect();
-        let size = self.data.len() as u64;
         let body = [
             vint(2),
             vint(2 | u64::from(!extra.is_empty())),
             if extra.is_empty() { Vec::new() } else { vint(extra.len() as u64) },
-            vint(size),
+            vint(self.data.len() as u64),
             vint(2 | 4 | self.flags),
-            vint(size),
+            vint(self.size),
             vint(self.mode),
             1_735_689_600_u32.to_le_bytes().to_vec(),
             self.crc32.to_le_bytes().to_vec(),
