@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use indicatif::HumanBytes;
-use lanspread_peer::Answer;
 use lanspread_peer::SourceShare;
+use lanspread_peer::{Answer, ReceivingAddress};
 use lanspread_peer::{GameId, GameVersion, PeerEvent, PeerName};
 
 use crate::hints;
@@ -192,10 +192,20 @@ pub(super) fn report(report: &Answer) -> String {
         Answer::SavedPeer { peer, saved: true } => format!("{peer}"),
         Answer::SavedPeer { peer, saved: false } => format!("{peer} is no longer saved"),
         Answer::PeerStatus {
-            name, addr, games, active_outbound_transfers, streams_max, connections, ..
+            name,
+            addr,
+            games,
+            active_outbound_transfers,
+            streams_max,
+            connections,
+            receivers,
+            ..
         } => {
+            let to = |receiver: &ReceivingAddress| format!("{} to {}", receiver.transfers, receiver.addr);
+            let to: Vec<String> = receivers.iter().map(to).collect();
+            let to = if to.is_empty() { String::new() } else { format!(" ({})", to.join(", ")) };
             format!(
-                "{name} at {addr}: {} games, {active_outbound_transfers} of {streams_max} streams, \
+                "{name} at {addr}: {} games, {active_outbound_transfers} of {streams_max} streams{to}, \
                  {connections} connections",
                 games.len()
             )

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::report::answer::{Answer, PlannedSource};
+use crate::report::answer::{Answer, PlannedSource, ReceivingAddress};
 use crate::report::event::{PeerEvent, SourceShare};
 use crate::report::failure::{AttemptFailure, PeerAnswer};
 use crate::report::operation::OperationKind;
@@ -189,6 +189,7 @@ fn reports() -> Vec<Answer> {
             active_outbound_transfers: 0,
             streams_max: 1,
             connections: 1,
+            receivers: vec![ReceivingAddress { addr: addr().ip(), transfers: 1 }],
         },
         R::Operation { operation: 1, kind: OperationKind::Verify, game: game(), running: true, followers: 1 },
         R::OperationsCancelled { game: game(), count: 1 },
