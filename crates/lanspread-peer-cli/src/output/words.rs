@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use lanspread_peer::{Answer, GameId, GameVersion, PeerEvent, PeerName, SourceShare};
+use lanspread_peer::{Answer, GameId, GameVersion, PeerEvent, PeerName, ReceivingAddress, SourceShare};
 
 use super::quantities::{bytes, count as counted, duration, rate};
 use crate::exit::Summary;
@@ -93,6 +93,9 @@ pub(super) fn event(event: &PeerEvent) -> Option<String> {
                 _ => counted(*differences, "difference"),
             };
             format!("{game}: {}, {} compared: {found}{added}", counted(*files, "file"), bytes(*count))
+        }
+        PeerEvent::FolderPassedOver { folder, code, message, suggestion } => {
+            passed_over(folder, code, message, suggestion.as_ref())
         }
         PeerEvent::LibraryChanged { revision, games, .. } => {
             format!("{} offered (revision {revision})", counted(*games, "game"))
@@ -192,6 +195,9 @@ pub(super) fn report(report: &Answer) -> String {
             let version = version.as_ref().or(installed_version.as_ref()).map_or("-", GameVersion::as_str);
             format!("{game}  {version}  {}{}", state_words(*downloaded, *installed), titled(title.as_deref()))
         }
+        Answer::FolderPassedOver { folder, code, message, suggestion } => {
+            passed_over(folder, code, message, suggestion.as_ref())
+        }
         Answer::OfferedGame { game, title, version, bytes: count, peers, .. } => {
             format!(
                 "{game}  {version}  offered by {}  {}{}",
@@ -208,10 +214,20 @@ pub(super) fn report(report: &Answer) -> String {
         Answer::SavedPeer { peer, saved: true } => format!("{peer}"),
         Answer::SavedPeer { peer, saved: false } => format!("{peer} is no longer saved"),
         Answer::PeerStatus {
-            name, addr, games, active_outbound_transfers, streams_max, connections, ..
+            name,
+            addr,
+            games,
+            active_outbound_transfers,
+            streams_max,
+            connections,
+            receivers,
+            ..
         } => {
+            let to = |receiver: &ReceivingAddress| format!("{} to {}", receiver.transfers, receiver.addr);
+            let to: Vec<String> = receivers.iter().map(to).collect();
+            let to = if to.is_empty() { String::new() } else { format!(" ({})", to.join(", ")) };
             format!(
-                "{name} at {}: {}, {active_outbound_transfers} of {}, {}",
+                "{name} at {}: {}, {active_outbound_transfers} of {}{to}, {}",
                 listening(*addr),
                 counted(games.len() as u64, "game"),
                 counted(*streams_max, "stream"),
@@ -233,6 +249,13 @@ pub(super) fn report(report: &Answer) -> String {
 /// The title of a game, to stand after everything else.
 fn titled(title: Option<&str>) -> String {
     title.map(|title| format!("  {title}")).unwrap_or_default()
+}
+
+/// A folder that is not served although it looks like a game, why, and what to do.
+fn passed_over(folder: &str, code: &str, message: &str, suggestion: Option<&GameId>) -> String {
+    let rename = suggestion.map(|id| format!("rename it, for example to {id}"));
+    let hint = rename.as_deref().or_else(|| hints::hint(code, None));
+    format!("{folder} is passed over: {}", hints::with_hint(message, hint))
 }
 
 /// The state of a game in words.
@@ -313,6 +336,25 @@ mod tests {
         assert_eq!(summary(&told), "1 of 2 games done, interrupted: b");
         told.done.append(&mut told.failed);
         assert_eq!(summary(&told), "all 2 games done");
+    }
+
+    #[test]
+    fn a_folder_that_is_passed_over_is_named_with_the_reason_and_what_to_do() {
+        let passed = |code: &str, suggestion: Option<&str>| {
+            report(&Answer::FolderPassedOver {
+                folder: "Age of Empires II".to_owned(),
+                code: code.to_owned().into(),
+                message: "why".to_owned(),
+                suggestion: suggestion.map(|id| id.parse().unwrap()),
+            })
+        };
+        assert_eq!(
+            passed("folder-name", Some("Age-of-Empires-II")),
+            "Age of Empires II is passed over: why (rename it, for example to Age-of-Empires-II)"
+        );
+        assert!(passed("folder-name", None).contains("letters, digits"));
+        assert!(passed("sentinel-name", None).contains("rename it to version.ini"));
+        assert_eq!(passed("more-folders", None), "Age of Empires II is passed over: why");
     }
 
     #[test]

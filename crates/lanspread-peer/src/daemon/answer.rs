@@ -193,8 +193,12 @@ impl Answering {
 
     async fn reply_list(&self, options: &AskOptions, replies: &ReplySender) -> Result<(), AnswerEnd> {
         let catalog = self.0.catalog();
-        for state in self.0.local_games().await? {
-            replies.report(Answer::from(&state).with_title(catalog.as_deref())).await?;
+        let found = self.0.scan_games().await?;
+        for state in &found.games {
+            replies.report(Answer::from(state).with_title(catalog.as_deref())).await?;
+        }
+        for passed_over in &found.passed_over {
+            replies.report(passed_over).await?;
         }
         let reports = match self.0.discover(options).await {
             Ok(found) => Answer::offered_games(&found),

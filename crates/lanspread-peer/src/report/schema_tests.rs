@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-use crate::report::answer::{Answer, PlannedSource};
+use crate::report::answer::{Answer, PlannedSource, ReceivingAddress};
 use crate::report::event::{PeerEvent, SourceShare};
 use crate::report::failure::{AttemptFailure, PeerAnswer};
 use crate::report::operation::OperationKind;
@@ -131,7 +131,22 @@ fn events() -> Vec<PeerEvent> {
         E::OperationQueued { operation, kind, game: game.clone() },
         E::OperationBegin { operation, kind, game: game.clone() },
         E::OperationEnd { operation, kind, game: game.clone(), outcome: "done".into() },
+    ]
+}
+
+/// The same for the events of a peer that serves.
+fn serving_events() -> Vec<PeerEvent> {
+    use PeerEvent as E;
+    let (game, peer) = (game(), name());
+    let id = || "00".repeat(16).parse().unwrap();
+    vec![
         E::LibraryChanged { revision: 1, games: 1, changed: vec![game.clone()] },
+        E::FolderPassedOver {
+            folder: "a b".to_owned(),
+            code: "folder-name".into(),
+            message: String::new(),
+            suggestion: Some(game.clone()),
+        },
         E::PeerFound { peer: id(), name: name(), addr: addr() },
         E::PeerLibraryChanged { peer: id(), name: name(), revision: 1, games: 1 },
         E::PeerLost { peer: id(), name: name(), reason: String::new() },
@@ -167,6 +182,18 @@ fn reports() -> Vec<Answer> {
             installed: true,
             bytes: 0,
         },
+        R::FolderPassedOver {
+            folder: "a b".to_owned(),
+            code: "folder-name".into(),
+            message: String::new(),
+            suggestion: Some(game()),
+        },
+        R::FolderPassedOver {
+            folder: "a b".to_owned(),
+            code: "folder-name".into(),
+            message: String::new(),
+            suggestion: None,
+        },
         R::OfferedGame {
             game: game(),
             title: None,
@@ -196,6 +223,7 @@ fn reports() -> Vec<Answer> {
             active_outbound_transfers: 0,
             streams_max: 1,
             connections: 1,
+            receivers: vec![ReceivingAddress { addr: addr().ip(), transfers: 1 }],
         },
         R::Operation { operation: 1, kind: OperationKind::Verify, game: game(), running: true, followers: 1 },
         R::OperationsCancelled { game: game(), count: 1 },
@@ -329,12 +357,17 @@ fn schema_of(samples: &Samples) -> Value {
     })
 }
 
+fn all_samples() -> Samples {
+    let mut samples = of_the_command();
+    add([events(), serving_events()].concat(), &mut samples);
+    add(reports(), &mut samples);
+    samples
+}
+
 /// Catches unintended changes of the schema: to accept a change, run the test with `LANSPREAD_WRITE_SCHEMA=1`.
 #[test]
 fn events_and_answers_have_the_documented_schema() {
-    let mut samples = of_the_command();
-    add(events(), &mut samples);
-    add(reports(), &mut samples);
+    let samples = all_samples();
     let written = serde_json::to_string_pretty(&schema_of(&samples)).unwrap() + "\n";
     let path = docs().join("event-schema.json");
     if std::env::var_os("LANSPREAD_WRITE_SCHEMA").is_some() {
@@ -363,9 +396,7 @@ fn events_and_answers_have_the_documented_schema() {
 
 #[test]
 fn the_page_of_events_names_every_event_and_field() {
-    let mut samples = of_the_command();
-    add(events(), &mut samples);
-    add(reports(), &mut samples);
+    let samples = all_samples();
     let text = std::fs::read_to_string(docs().join("events.md")).unwrap();
     for (event, objects) in &samples {
         let row = text.lines().find(|line| line.starts_with(&format!("| `{event}` |")));
