@@ -2,4 +2,5 @@
 
 pub(crate) mod dial;
 pub(crate) mod listener;
+pub(crate) mod listing;
 pub(crate) mod socket;
