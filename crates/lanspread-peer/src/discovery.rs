@@ -13,3 +13,4 @@ pub(crate) mod pace;
 pub(crate) mod saved_peers;
 pub(crate) mod search;
 pub(crate) mod search_outcome;
+pub(crate) mod suggestion;

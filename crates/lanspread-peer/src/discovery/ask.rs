@@ -1,12 +1,18 @@
 //! Asks peers for one game, all at once and within deadlines.
 
 use std::hash::RandomState;
+use std::net::SocketAddr;
 
-use lanspread_proto::message::Hello;
-use lanspread_types::ids::{GameId, GameVersion};
+use lanspread_proto::WireError;
+use lanspread_proto::message::{Hello, RefusalCode};
+use lanspread_types::ids::{GameId, GameVersion, PeerAddress};
+use lanspread_types::limits;
+use tokio::time::timeout;
 
+use crate::discovery::library_memory::LibraryMemory;
 use crate::discovery::search::{AtHand, Found, Judge, Search, find};
 use crate::discovery::search_outcome::SearchOutcome;
+use crate::discovery::suggestion::similar;
 use crate::report::failure::PeerAnswer;
 use crate::transport::dial::Dialled;
 use crate::trust::select::{PeerOffer, Vote, settled};
@@ -42,23 +48,76 @@ pub(crate) async fn details(
                     let offer = PeerOffer { name, id, instance, address: dialled.address, version, files };
                     Ok((Vote::of(&offer, &hasher), offer))
                 }
-                Err(error) => Err(PeerAnswer { peer: name.to_string(), reason: error.to_string() }),
+                Err(error) => Err(Declined {
+                    answer: PeerAnswer { peer: name.to_string(), reason: error.to_string() },
+                    without_it: is_not_offered(&error).then_some(dialled.address),
+                }),
             })
         }
     };
-    let (found, searched) = find(at_hand, ours, search, question, OfGame { version }).await;
+    let (found, mut searched) = find(at_hand, ours, search, question, OfGame { version }).await;
     let (mut offers, mut named_offers, mut refusals) = (Vec::new(), 0, Vec::new());
+    let mut without_it = Vec::new();
     for Found { peer, named, answer } in found {
         match answer {
             Ok(Ok((_, offer))) => {
                 named_offers += usize::from(named);
                 offers.push(offer);
             }
-            Ok(Err(refused)) => refusals.push(refused),
+            Ok(Err(declined)) => {
+                refusals.push(declined.answer);
+                without_it.extend(declined.without_it);
+            }
             Err(error) => refusals.push(PeerAnswer { peer, reason: error.to_string() }),
         }
     }
+    if offers.is_empty() {
+        searched.similar = offered_like(&without_it, ours, game).await;
+    }
     Answers { offers, named: named_offers, refusals, searched }
+}
+
+/// A peer that makes no offer.
+struct Declined {
+    answer: PeerAnswer,
+    /// Where it answers, if it only does not offer the game.
+    without_it: Option<SocketAddr>,
+}
+
+fn is_not_offered(error: &WireError) -> bool {
+    matches!(error, WireError::Refused(refusal) if refusal.code == RefusalCode::NotOffered)
+}
+
+/// Asks a few of the peers that do not offer a game for their lists. Returns the id in them that is most like it. The
+/// operation has failed already, so this takes no longer than a search does.
+async fn offered_like(peers: &[SocketAddr], ours: &Hello, game: &GameId) -> Option<GameId> {
+    let asked = peers.iter().take(limits::SUGGESTION_PEERS_MAX).map(|peer| PeerAddress::from(*peer));
+    let at_hand = AtHand { peers: asked.collect(), ..AtHand::default() };
+    let (wanted, memory) = (game.clone(), LibraryMemory::default());
+    let question = move |mut dialled: Dialled| {
+        let (wanted, mut share) = (wanted.clone(), memory.share(dialled.address.ip()));
+        async move {
+            let offers = dialled.games(|games| share.take(games)).await?;
+            Ok(similar(&wanted, offers.iter().map(|offer| &offer.game)))
+        }
+    };
+    let finding = find(&at_hand, ours, Search::only_at_hand(), question, AnyAnswer);
+    let (found, _) = timeout(limits::STRAGGLER_DEADLINE, finding).await.ok()?;
+    let meant: Vec<GameId> = found.into_iter().filter_map(|found| found.answer.ok().flatten()).collect();
+    similar(game, &meant)
+}
+
+/// Every answer counts.
+struct AnyAnswer;
+
+impl Judge<Option<GameId>> for AnyAnswer {
+    fn offers(&self, _: &Option<GameId>) -> bool {
+        true
+    }
+
+    fn is_settled(&self, _: &[&Option<GameId>], _: usize) -> bool {
+        true
+    }
 }
 
 /// Judges offers of one game in this version, or without one in the version that most peers have.
@@ -66,13 +125,13 @@ struct OfGame<'v> {
     version: Option<&'v GameVersion>,
 }
 
-impl Judge<Result<(Vote, PeerOffer), PeerAnswer>> for OfGame<'_> {
-    fn offers(&self, answer: &Result<(Vote, PeerOffer), PeerAnswer>) -> bool {
+impl Judge<Result<(Vote, PeerOffer), Declined>> for OfGame<'_> {
+    fn offers(&self, answer: &Result<(Vote, PeerOffer), Declined>) -> bool {
         let is_wanted = |offer: &PeerOffer| self.version.is_none_or(|version| offer.version == *version);
         answer.as_ref().is_ok_and(|(_, offer)| is_wanted(offer))
     }
 
-    fn is_settled(&self, answers: &[&Result<(Vote, PeerOffer), PeerAnswer>], missing: usize) -> bool {
+    fn is_settled(&self, answers: &[&Result<(Vote, PeerOffer), Declined>], missing: usize) -> bool {
         let votes = answers.iter().filter_map(|answer| answer.as_ref().ok()).map(|(vote, _)| vote);
         settled(votes, self.version, missing)
     }

@@ -248,7 +248,7 @@ where
     asking.abort_all();
     let answered = arrived.answers.iter().filter(|(_, _, answer)| is_answer(answer)).count();
     let discovery = network.end(begun, state.tried.len()).await;
-    let searched = SearchOutcome { asked: state.whom.len(), answered, discovery };
+    let searched = SearchOutcome { asked: state.whom.len(), answered, discovery, similar: None };
     (sorted(&state.whom, at_hand.named, arrived.answers), searched)
 }
 
@@ -294,6 +294,11 @@ impl Search {
     /// For a list of all peers.
     pub(crate) fn for_list(discovery: DiscoveryMode, port: u16) -> Self {
         Self { timeout: discovery.timeout(), quiet: limits::DISCOVERY_LIST_QUIET, port, at_hand_first: false }
+    }
+
+    /// Only the peers at hand.
+    pub(crate) fn only_at_hand() -> Self {
+        Self { timeout: None, quiet: Duration::ZERO, port: PORT, at_hand_first: true }
     }
 
     /// The same, but only if the peers at hand do not offer what is wanted.

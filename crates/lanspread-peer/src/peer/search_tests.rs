@@ -200,3 +200,22 @@ async fn the_network_is_searched_if_the_peers_at_hand_do_not_offer_the_game() {
     has_it.shutdown().await.unwrap();
     lacks_it.shutdown().await.unwrap();
 }
+
+/// If a game is misspelt, the message names the offered one.
+#[tokio::test]
+async fn a_misspelt_game_is_answered_with_the_one_that_is_offered() {
+    let (one, ours) = (Machine::new(), Machine::new());
+    offer(&one, "cnctw");
+    offer(&one, "other-game");
+    let source = one.peer("source");
+    source.serve(([127, 0, 0, 1], 0).into()).await.unwrap();
+    let options = OperationOptions::default().with_peers(vec![source.listening().unwrap().into()]);
+    let (peer, cancel) = (ours.peer("ours"), tokio_util::sync::CancellationToken::new());
+    for (wanted, similar) in [("cnctv", Some("cnctw")), ("something-else", None)] {
+        let error = peer.choose(&wanted.parse().unwrap(), &options, &cancel).await.unwrap_err();
+        let PeerError::NotOffered { searched, .. } = &error else { panic!("{error}") };
+        assert_eq!(searched.similar.as_ref().map(GameId::as_str), similar);
+        assert_eq!(error.to_string().contains("`cnctw` is offered"), similar.is_some(), "{error}");
+    }
+    source.shutdown().await.unwrap();
+}

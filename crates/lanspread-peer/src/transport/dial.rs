@@ -115,3 +115,27 @@ impl Dialled {
         self.ask(&Request::StreamInstall { game: game.clone(), version: version.clone() }).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use lanspread_types::ids::PeerId;
+
+    use super::*;
+
+    /// The index of the interface survives the way through the text of an address, and an interface that does not exist
+    /// is a failed connection.
+    #[tokio::test]
+    async fn a_link_local_address_keeps_its_interface() {
+        let address: SocketAddr = "[fe80::1%65000]:4107".parse().unwrap();
+        let named = PeerAddress::from(address);
+        let looked_up: Vec<SocketAddr> = tokio::net::lookup_host(named.as_str()).await.unwrap().collect();
+        assert_eq!(looked_up, [address]);
+        let ours = Hello {
+            peer: PeerId::random().unwrap(),
+            name: "pc".parse().unwrap(),
+            listen_port: None,
+            instance: 1,
+        };
+        assert!(matches!(dial(&named, &ours).await, Err(WireError::Connect(_))));
+    }
+}
