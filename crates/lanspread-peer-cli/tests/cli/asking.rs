@@ -332,10 +332,10 @@ fn verbose_tells_what_is_decided() {
     let told = install("-v");
     let decisions = [
         "this process does the work itself".to_owned(),
-        format!("asking {dead}, which was named"),
+        format!("asking {dead}, which was named or saved"),
         format!("{} offers it, after ", source.address),
         format!("{dead} failed after "),
-        "multicast DNS listened on no interface".to_owned(),
+        "multicast DNS was not needed".to_owned(),
         format!(
             "which most peers have, from peers with the same files, in this order: only ({})",
             source.address
