@@ -80,6 +80,27 @@ const HINTS: &[Row] = &[
         "not-portable",
         "pass --names native if the tree is not meant for Windows",
     ),
+    // Archives on this machine.
+    row_of_cause(
+        &["archive-refused"],
+        "dictionary-too-large",
+        "if this machine has the memory, allow it with --max-dictionary SIZE, of `serve` if a daemon runs",
+    ),
+    row_of_cause(
+        &["archive-refused"],
+        "archives-clash",
+        "unpack them one over the other, and pack the result as one archive",
+    ),
+    row_of_cause(
+        &["archive-refused"],
+        "links",
+        "pack the game again without links: `rar` without -ol, or a copy",
+    ),
+    row_of_cause(
+        &["archive-refused"],
+        "not-unicode",
+        "unpack it where its names are readable, and pack it again as RAR 5",
+    ),
     // Daemons.
     row(&["no-daemon"], "start one with `lanspread-peer-cli serve --games-dir DIR`"),
     row(&["daemon-running"], "to use that daemon, run commands with the same --games-dir"),

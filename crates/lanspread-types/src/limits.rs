@@ -182,11 +182,15 @@ pub const ARCHIVE_HEADERS_MAX: u64 = 2 * ENTRIES_MAX;
 pub const ARCHIVE_HEADER_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// Unpacked bytes of one game: more than any game has, and small enough that sums do not overflow.
 pub const GAME_BYTES_MAX: u64 = 16 * 1024 * 1024 * 1024 * 1024;
-/// Dictionary of the decoder: RAR 7 archives may claim 64 GiB; game archives use 4 MiB to 1 GiB.
-pub const DICTIONARY_BYTES_MAX: u64 = 1024 * 1024 * 1024;
-/// Entries up to this size are decoded in memory, which is faster. With a 32 MiB dictionary, the measured peak stays
-/// near 100 MiB in all. 0 would make the decoder many times slower on non-solid archives.
-pub const BUFFERED_MEMBER_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// Dictionary that an archive may need by default. Decoding takes as much memory; game archives use 4 MiB to 1 GiB.
+pub const DICTIONARY_BYTES_DEFAULT: u64 = 1024 * 1024 * 1024;
+/// The smallest dictionary that can be allowed: the smallest that RAR 5 has.
+pub const DICTIONARY_BYTES_MIN: u64 = 128 * 1024;
+/// The largest dictionary that can be allowed: the largest that WinRAR offers.
+pub const DICTIONARY_BYTES_MAX: u64 = 64 * 1024 * 1024 * 1024;
+/// Threads of one decoder. One thread copies matches in order, and more than three others do not feed it faster; each
+/// takes about 5 MiB.
+pub const DECODER_THREADS_MAX: usize = 4;
 /// Text that `unrar` may print for a listing: about 400 bytes per entry.
 pub const LISTING_BYTES_MAX: u64 = 512 * 1024 * 1024;
 /// How much of a program's stderr is kept for error messages.

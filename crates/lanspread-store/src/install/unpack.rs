@@ -9,12 +9,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::error::StoreError;
-use lanspread_archive::list::{ListedArchive, list};
-use lanspread_archive::provider::{ArchiveProvider, EntrySink, ListedEntry};
+use lanspread_archive::list::{ListedArchive, list, listings};
+use lanspread_archive::provider::{ArchiveProvider, EntrySink};
 use lanspread_archive::set::ArchiveSet;
-use lanspread_archive::{ArchiveError, SinkError};
+use lanspread_archive::{ArchiveError, SinkError, names};
 use lanspread_types::content::{ArchiveSummary, EntryStep, Totals};
-use lanspread_types::entry_path::{EntryKind, EntryPath, NameError, NamePolicy, PathIndex};
+use lanspread_types::entry_path::NamePolicy;
 use lanspread_types::ids::{GameId, GameVersion, PeerId, PeerName};
 use lanspread_types::limits;
 use tokio_util::sync::CancellationToken;
@@ -78,7 +78,7 @@ pub fn unpack(
     let replaces = permit(games, game, *replace)?;
     let (listed, totals) =
         list(install.provider.as_ref(), &archives, &install.cancel).map_err(|error| install.failed(error))?;
-    check_names(&listed, *policy).map_err(|error| install.failed(error))?;
+    names::check(&listings(&listed), *policy).map_err(|error| install.failed(error))?;
     let booking = Booking::take(games, game, booking::needed_bytes(totals))?;
     observer.begun(&version, totals, replaces);
     let origin =
@@ -156,26 +156,6 @@ impl Unpack {
     }
 }
 
-/// Checks every name of a game under a policy, before anything is written.
-fn check_names(archives: &[ListedArchive], policy: NamePolicy) -> Result<(), ArchiveError> {
-    let mut paths = PathIndex::new(policy);
-    for listing in archives.iter().map(ListedArchive::listing) {
-        let refused =
-            |source: NameError| ArchiveError::Name { archive: listing.summary.name.clone(), source };
-        for entry in &listing.entries {
-            let (path, kind) = match entry {
-                ListedEntry::Directory(directory) => (&directory.path, EntryKind::Directory),
-                ListedEntry::File(file) => (&file.path, EntryKind::File),
-                ListedEntry::Copy(copy) => (&copy.path, EntryKind::File),
-            };
-            // The provider has only checked that the name is safe.
-            EntryPath::parse(path.as_str(), policy).map_err(refused)?;
-            paths.insert(path, kind).map_err(refused)?;
-        }
-    }
-    Ok(())
-}
-
 /// The staging sink, with reports of its progress.
 struct ObservedSink<O> {
     staging: StagingSink,
@@ -229,6 +209,7 @@ mod tests {
     use lanspread_testing::machine::{Machine, Tree, tree};
     use lanspread_testing::small_game;
     use lanspread_types::content::FileEntry;
+    use lanspread_types::entry_path::EntryPath;
 
     use super::*;
 
