@@ -36,6 +36,7 @@ impl<'e> Progress<'e> {
             PeerEvent::DownloadProgress { game, bytes, bytes_total, sources } => {
                 (game, bytes, bytes_total, format!("from {}", count(*sources, "peer")))
             }
+            PeerEvent::Finishing { game, bytes } => (game, bytes, bytes, "finishing".to_owned()),
             PeerEvent::InstallProgress { game, bytes, bytes_total } => {
                 (game, bytes, bytes_total, "installing".to_owned())
             }

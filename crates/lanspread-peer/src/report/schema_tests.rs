@@ -38,7 +38,51 @@ fn failure() -> AttemptFailure {
     AttemptFailure::new(&name(), "busy", String::new())
 }
 
-/// One of each kind of event.
+/// One of each kind of event about downloads.
+fn download_events() -> Vec<PeerEvent> {
+    use PeerEvent as E;
+    let (game, version, peer) = (game(), version(), name());
+    vec![
+        E::DownloadBegin {
+            game: game.clone(),
+            version: version.clone(),
+            sources: vec![name()],
+            files: 1,
+            bytes_total: 1,
+            bytes_kept: 0,
+        },
+        E::DownloadProgress { game: game.clone(), bytes: 1, bytes_total: 2, sources: 1 },
+        E::DownloadSourceFailed {
+            game: game.clone(),
+            peer: peer.clone(),
+            code: "busy".into(),
+            message: String::new(),
+            retry_ms: Some(1),
+            sources_left: 1,
+        },
+        E::DownloadSourceFailed {
+            game: game.clone(),
+            peer: peer.clone(),
+            code: "busy".into(),
+            message: String::new(),
+            retry_ms: None,
+            sources_left: 0,
+        },
+        E::DownloadFinished {
+            game: game.clone(),
+            version: version.clone(),
+            files: 1,
+            bytes: 1,
+            bytes_fetched: 1,
+            sources: vec![SourceShare { peer: peer.clone(), chunks: 1, bytes: 1 }],
+            waited_ms: 1,
+            duration_ms: 1,
+            bytes_per_second: 1,
+        },
+    ]
+}
+
+/// One of each other kind of event.
 fn events() -> Vec<PeerEvent> {
     use PeerEvent as E;
     let (game, version, peer) = (game(), version(), name());
@@ -73,6 +117,7 @@ fn events() -> Vec<PeerEvent> {
             peer: peer.clone(),
             files: 1,
             bytes: 1,
+            waited_ms: 1,
             duration_ms: 1,
         },
         E::StreamInstallFailed {
@@ -81,31 +126,7 @@ fn events() -> Vec<PeerEvent> {
             message: String::new(),
             attempts: vec![failure()],
         },
-        E::DownloadBegin {
-            game: game.clone(),
-            version: version.clone(),
-            sources: vec![name()],
-            files: 1,
-            bytes_total: 1,
-            bytes_kept: 0,
-        },
-        E::DownloadProgress { game: game.clone(), bytes: 1, bytes_total: 2, sources: 1 },
-        E::DownloadSourceFailed {
-            game: game.clone(),
-            peer: peer.clone(),
-            code: "busy".into(),
-            message: String::new(),
-        },
-        E::DownloadFinished {
-            game: game.clone(),
-            version: version.clone(),
-            files: 1,
-            bytes: 1,
-            bytes_fetched: 1,
-            sources: vec![SourceShare { peer: peer.clone(), chunks: 1, bytes: 1 }],
-            duration_ms: 1,
-            bytes_per_second: 1,
-        },
+        E::Finishing { game: game.clone(), bytes: 1 },
         E::DownloadFailed { game: game.clone(), code: "busy".into(), message: String::new(), bytes_kept: 0 },
         E::InstallBegin { game: game.clone(), version: version.clone(), bytes_total: 1, replaces: false },
         E::InstallProgress { game: game.clone(), bytes: 1, bytes_total: 2 },
@@ -359,7 +380,7 @@ fn schema_of(samples: &Samples) -> Value {
 
 fn all_samples() -> Samples {
     let mut samples = of_the_command();
-    add([events(), serving_events()].concat(), &mut samples);
+    add([events(), serving_events(), download_events()].concat(), &mut samples);
     add(reports(), &mut samples);
     samples
 }
