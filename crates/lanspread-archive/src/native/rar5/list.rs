@@ -50,19 +50,28 @@ impl<'a> List<'a> {
             opened => opened.map_err(|error| failure::of(self.archive, error))?,
         };
         let (mut begun, mut continues) = (false, false);
+        let mut misplaced = None;
         for header in headers {
             match header.map_err(|error| failure::of(self.archive, error))? {
                 Header::Main(main) if !begun => {
                     begun = true;
-                    self.begin_volume(number, &main)?;
+                    self.solid |= number == 0 && main.is_solid;
+                    misplaced = self.misplaced(number, &main);
                 }
                 _ if !begun => return Err(self.corrupt("its main header is missing")),
                 Header::Main(_) => return Err(self.corrupt("a volume has a second main header")),
+                Header::File(file) if file.is_encrypted => {
+                    return Err(ArchiveError::Encrypted { archive: self.archive.name().to_owned() });
+                }
+                _ if misplaced.is_some() => {}
                 Header::File(file) => self.part(file)?,
                 Header::End(end) => continues = end.has_next_volume,
                 // Comments, recovery records, access rights, and what later versions may add.
                 _ => {}
             }
+        }
+        if let Some(misplaced) = misplaced {
+            return Err(misplaced);
         }
         let is_last = number + 1 == self.archive.volumes();
         match (continues, is_last) {
@@ -79,15 +88,13 @@ impl<'a> List<'a> {
         self.builder.finish(ArchiveFormat::Rar5, self.solid)
     }
 
-    fn begin_volume(&mut self, number: usize, main: &MainHeader) -> Result<(), ArchiveError> {
-        self.solid |= number == 0 && main.is_solid;
+    /// The refusal of a volume that is not the one that belongs here.
+    fn misplaced(&self, number: usize, main: &MainHeader) -> Option<ArchiveError> {
         let stated = main.volume_number.unwrap_or(0);
-        if main.is_volume && stated != number as u64 {
+        (main.is_volume && stated != number as u64).then(|| {
             let stated = stated.saturating_add(1);
-            let reason = format!("volume {stated} was found where volume {} belongs", number + 1);
-            return Err(self.missing(&reason));
-        }
-        Ok(())
+            self.missing(&format!("volume {stated} was found where volume {} belongs", number + 1))
+        })
     }
 
     /// Takes a file, or its part in this volume. Each part has a checksum of its own; the last part has that of the whole
@@ -98,9 +105,6 @@ impl<'a> List<'a> {
             (Some(first), true) if is_same_file(&first, &file) => {}
             (None, true) => return Err(self.missing("a file begins in a volume that is missing")),
             (Some(_), _) => return Err(self.missing("a split file does not continue in the next volume")),
-        }
-        if file.is_encrypted {
-            return Err(ArchiveError::Encrypted { archive: self.archive.name().to_owned() });
         }
         if !file.compression.is_stored() && !file.is_directory && file.redirection.is_none() {
             self.builder.dictionary(file.compression.dictionary_bytes)?;
