@@ -21,14 +21,10 @@ const BLAKE2SP: u64 = 0;
 pub(crate) fn read(extra: &[u8], file: &mut FileHeader) -> Result<()> {
     let offset = file.block.offset;
     let mut records = Fields::new(extra);
-    while let Some((kind, mut record)) = next_record(&mut records) {
+    while let Some((kind, record)) = next_record(&mut records) {
         match kind {
             ENCRYPTION => file.is_encrypted = true,
-            HASH => {
-                if record.vint() == Ok(BLAKE2SP) {
-                    file.blake2sp = record.digest().ok().or(file.blake2sp);
-                }
-            }
+            HASH => file.blake2sp = blake2sp(record).or(file.blake2sp),
             TIME => file.modified = modified(record).ok().flatten().or(file.modified),
             VERSION => file.version = version(record).ok(),
             REDIRECTION => {
@@ -46,6 +42,10 @@ fn next_record<'a>(records: &mut Fields<'a>) -> Option<(u64, Fields<'a>)> {
     let size = records.vint().ok()?;
     let mut record = Fields::new(records.bytes(size).ok()?);
     Some((record.vint().ok()?, record))
+}
+
+fn blake2sp(mut record: Fields<'_>) -> Option<[u8; 32]> {
+    if record.vint() == Ok(BLAKE2SP) { record.digest().ok() } else { None }
 }
 
 /// The time of the last change, which comes first, and its nanoseconds, which follow all whole seconds.
