@@ -220,6 +220,17 @@ fn links_are_refused() {
     assert_refused("RAR 4", &rar_4(&[file_4(b"link", b"a", 0, 0o120_777)]), REFUSED);
 }
 
+/// Damage may be the reason for whatever else looks wrong.
+#[test]
+fn damage_counts_before_a_refusal() {
+    let link = File5::new("link", "").linked(1, "a").bytes();
+    let mut damaged = File5::new("b", "").bytes();
+    *damaged.last_mut().unwrap() ^= 1;
+    let bytes = [SIGNATURE_5, &main_5(), &link, &damaged, &end_5()].concat();
+    assert_refused("RAR 5", &bytes, DAMAGED);
+    assert_refused("RAR 5, without an end record", &[SIGNATURE_5, &main_5(), &link].concat(), DAMAGED);
+}
+
 /// Without its code page, no reader can know which letters these bytes are.
 #[test]
 fn names_of_an_old_code_page_are_refused() {

@@ -200,7 +200,7 @@ fn listings_are_the_same_from_file_stream_and_map() {
     bytes.extend(end(false));
     let seeking: Vec<Header> =
         Headers::seek(Cursor::new(&bytes), Limits::default()).unwrap().map(Result::unwrap).collect();
-    let mut reading = Headers::read(Dribble(bytes.as_slice(), 7), Limits::default()).unwrap();
+    let mut reading = Headers::read(Dribble(bytes.as_slice(), 7), Limits::default()).unwrap().with_map();
     let read: Vec<Header> = reading.by_ref().map(Result::unwrap).collect();
     assert_eq!(seeking, read);
     assert_eq!(read.len(), 6);

@@ -31,12 +31,14 @@ pub(super) struct List<'a> {
     solid: bool,
     /// The part of a file in the volume before, if it continues.
     split: Option<Box<FileHeader>>,
+    /// Why it is refused. Headers are read to their end nevertheless: damage that explains more counts before it.
+    refusal: Option<ArchiveError>,
 }
 
 impl<'a> List<'a> {
     pub(super) fn new(archive: &'a ArchiveSet, cancel: &'a CancellationToken, limits: &'a Limits) -> Self {
         let builder = ListingBuilder::new(archive.name(), limits.dictionary_bytes);
-        Self { archive, cancel, limits, builder, solid: false, split: None }
+        Self { archive, cancel, limits, builder, solid: false, split: None, refusal: None }
     }
 
     /// Takes the next volume. `false` if the first one is of RAR 4 or older.
@@ -49,8 +51,7 @@ impl<'a> List<'a> {
             }
             opened => opened.map_err(|error| failure::of(self.archive, error))?,
         };
-        let (mut begun, mut continues) = (false, false);
-        let mut misplaced = None;
+        let (mut begun, mut continues, mut misplaced) = (false, false, None);
         for header in headers {
             match header.map_err(|error| failure::of(self.archive, error))? {
                 Header::Main(main) if !begun => {
@@ -60,18 +61,24 @@ impl<'a> List<'a> {
                 }
                 _ if !begun => return Err(self.corrupt("its main header is missing")),
                 Header::Main(_) => return Err(self.corrupt("a volume has a second main header")),
+                // Nothing more is listed.
+                Header::File(_) if self.refusal.is_some() => {}
                 Header::File(file) if file.is_encrypted => {
-                    return Err(ArchiveError::Encrypted { archive: self.archive.name().to_owned() });
+                    self.refusal = Some(ArchiveError::Encrypted { archive: self.archive.name().to_owned() });
                 }
-                _ if misplaced.is_some() => {}
-                Header::File(file) => self.part(file)?,
+                Header::File(file) => {
+                    self.refusal = misplaced.take().or_else(|| self.part(file).err());
+                }
                 Header::End(end) => continues = end.has_next_volume,
                 // Comments, recovery records, access rights, and what later versions may add.
                 _ => {}
             }
         }
-        if let Some(misplaced) = misplaced {
-            return Err(misplaced);
+        if self.refusal.is_none() {
+            self.refusal = misplaced;
+        }
+        if self.refusal.is_some() {
+            return Ok(true);
         }
         let is_last = number + 1 == self.archive.volumes();
         match (continues, is_last) {
@@ -82,6 +89,9 @@ impl<'a> List<'a> {
     }
 
     pub(super) fn finish(self) -> Result<ArchiveListing, ArchiveError> {
+        if let Some(refusal) = self.refusal {
+            return Err(refusal);
+        }
         if self.split.is_some() {
             return Err(self.missing("its last file continues in another volume"));
         }
