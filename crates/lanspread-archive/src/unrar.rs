@@ -185,13 +185,12 @@ impl UnrarProvider {
             }
         }
         self.finish(archive, run, true, cancel)?;
+        headers::check_end(archive, cancel)?;
         if let Some(refusal) = refusal {
             return Err(refusal);
         }
         let files: Vec<PathBuf> = archive.paths().collect();
-        let listing = text.finish(files.iter().filter_map(|path| path.file_name()?.to_str()))?;
-        headers::check_end(archive, listing.summary.format, cancel)?;
-        Ok(listing)
+        text.finish(files.iter().filter_map(|path| path.file_name()?.to_str()))
     }
 
     fn extract(

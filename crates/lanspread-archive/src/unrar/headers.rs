@@ -8,22 +8,14 @@
 //! Everything else is for the program to judge.
 
 use lanspread_rar::{Error, Headers, Limits};
-use lanspread_types::content::ArchiveFormat;
 use lanspread_types::limits;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::ArchiveError;
 use crate::set::{ArchiveSet, Volume};
 
-/// Refuses an archive of which a volume lacks the end record.
-pub(super) fn check_end(
-    archive: &ArchiveSet,
-    format: ArchiveFormat,
-    cancel: &CancellationToken,
-) -> Result<(), ArchiveError> {
-    if format != ArchiveFormat::Rar5 {
-        return Ok(());
-    }
+/// Refuses an archive of RAR 5 of which a volume lacks the end record.
+pub(super) fn check_end(archive: &ArchiveSet, cancel: &CancellationToken) -> Result<(), ArchiveError> {
     let mut limits = Limits::default();
     limits.headers = limits::ARCHIVE_HEADERS_MAX;
     limits.header_bytes = limits::ARCHIVE_HEADER_BYTES_MAX;

@@ -322,7 +322,7 @@ fn headers_that_are_not_quite_right_are_read_as_unrar_reads_them() {
 #[test]
 fn comments_in_old_headers_are_skipped() {
     let commented = with_comment_4(&plain_4("a", "x"), b"x", b"a comment");
-    let files = outcome_with("a file comment", &rar_4(&[commented.clone()]), false).unwrap();
+    let files = outcome_with("a file comment", &rar_4(std::slice::from_ref(&commented)), false).unwrap();
     assert_eq!(files, BTreeMap::from([("a".to_owned(), b"x".to_vec())]));
     // With a damaged header beside it, the same fault means that header.
     let mut end = end_4();
