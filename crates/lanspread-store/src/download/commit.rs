@@ -33,8 +33,8 @@ use lanspread_types::layout::{DOWNLOADING_DIR, SENTINEL_FILE, is_archive_name};
 
 use crate::download::partials;
 use crate::error::StoreError;
+use crate::state::disk_calls::rename_over;
 use crate::state::games_dir::{GamesDir, sync_file_system, sync_folder};
-use crate::state::record;
 use crate::state::record::{Journal, Record, RecordKind, RecordProgress};
 use crate::state::standing::{Standing, standing};
 
@@ -152,7 +152,7 @@ fn place_files(games: &GamesDir, game: &GameId, record: &Record) -> Result<(), L
     let root = open_root(games, game)?.ok_or_else(vanished)?;
     remove_other_archives(&root, games, game, record)?;
     if let Some(downloading) = open_downloading(games, game, &root)? {
-        let place = |name: &str| match downloading.rename(name, &root, name) {
+        let place = |name: &str| match rename_over((&downloading, name), (&root, name), &shown.join(name)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(LocalError::io("create", shown.join(name))(error))
             }
@@ -204,16 +204,6 @@ fn remove_downloading(games: &GamesDir, game: &GameId) -> Result<(), LocalError>
         }
     }
     Ok(())
-}
-
-/// Removes what an unfinished download of a locked game has left.
-pub fn forget_partials(games: &GamesDir, game: &GameId) -> Result<(), StoreError> {
-    partials::discard(games, game)
-}
-
-/// Removes the receipt of a download of a locked game whose files are gone.
-pub fn forget_receipt(games: &GamesDir, game: &GameId) -> Result<(), LocalError> {
-    record::remove(games, game, RecordKind::Receipt)
 }
 
 fn open_root(games: &GamesDir, game: &GameId) -> Result<Option<Dir>, LocalError> {

@@ -66,7 +66,7 @@ fn every_operation_makes_things_durable_in_this_order() {
             Operation::UninstallInPlace,
             vec![&intent, &["rename .local.backup"], &intent, &root, &receipt, &cleared],
         ),
-        (Operation::Remove, vec![&intent, &root, &cleared]),
+        (Operation::Remove, vec![&intent, &root, &root, &cleared]),
     ];
     for (operation, expected) in table {
         let calls = operation.on_its_disk(|| calls_of(operation));
@@ -82,7 +82,7 @@ fn a_sync_that_fails_is_reported_for_what_it_means() {
         (Operation::Install, (3, 4)),
         (Operation::Update, (3, 4)),
         (Operation::Uninstall, (2, 4)),
-        (Operation::Remove, (2, 3)),
+        (Operation::Remove, (2, 5)),
     ];
     for (operation, expected) in table {
         let (mut as_it_was, mut unfinished) = (0, 0);
