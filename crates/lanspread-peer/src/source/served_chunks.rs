@@ -103,7 +103,7 @@ fn open_regular(path: &Path) -> Result<(File, Metadata), Refusal> {
 }
 
 /// Identifies a file and its last change in one number, the same in every run of the program.
-fn fingerprint(metadata: &Metadata) -> u64 {
+pub(super) fn fingerprint(metadata: &Metadata) -> u64 {
     let mut hash = Sha256::new();
     for part in [metadata.dev(), metadata.ino(), metadata.size()] {
         hash.update(part.to_be_bytes());
@@ -116,4 +116,46 @@ fn fingerprint(metadata: &Metadata) -> u64 {
 
 pub(super) fn changed(file: &RootFile) -> Refusal {
     Refusal::new(RefusalCode::Changed, &format!("its {} has changed", file.name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(root: &Path, files: &[(&str, u64)]) -> GameState {
+        GameState {
+            game: "g".parse().unwrap(),
+            root: root.to_owned(),
+            version: None,
+            problem: None,
+            installed: false,
+            installed_version: None,
+            root_files: files
+                .iter()
+                .map(|(name, size)| RootFile { name: (*name).to_owned(), size: *size })
+                .collect(),
+        }
+    }
+
+    fn code(root: &Path, files: &[(&str, u64)]) -> Option<RefusalCode> {
+        FilesOnDisk::survey(&state(root, files)).err().map(|refusal| refusal.code)
+    }
+
+    /// A file is announced only if it is a regular file of the size that its game was judged with.
+    #[test]
+    fn only_regular_files_of_the_listed_size_are_announced() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        std::fs::write(root.join("a.eti"), "1234").unwrap();
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        let pipe = root.join("p.eti");
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        std::fs::create_dir(root.join("d.eti")).unwrap();
+        assert_eq!(code(root, &[("a.eti", 4)]), None);
+        assert_eq!(code(root, &[("a.eti", 3)]), Some(RefusalCode::Changed));
+        assert_eq!(code(root, &[("a.eti", 4), ("p.eti", 0)]), Some(RefusalCode::Changed));
+        let folder_bytes = std::fs::metadata(root.join("d.eti")).unwrap().len();
+        assert_eq!(code(root, &[("d.eti", folder_bytes)]), Some(RefusalCode::Changed));
+        assert_eq!(code(root, &[("gone.eti", 0)]), Some(RefusalCode::Internal));
+    }
 }

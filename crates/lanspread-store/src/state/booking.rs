@@ -321,6 +321,16 @@ impl Drop for Booking {
     }
 }
 
+/// Removes what a killed operation has booked for a game. The game is locked, so no other operation has.
+pub(crate) fn remove_dead_of(games: &GamesDir, game: &GameId) -> Result<(), LocalError> {
+    let Some(bookings) = games.existing_state_folder(BOOKINGS_DIR)? else { return Ok(()) };
+    let name = format!("{game}.json");
+    bookings
+        .remove_file(&name)
+        .or_else(absent_is_fine)
+        .map_err(LocalError::io("remove", games.state_path(BOOKINGS_DIR, &name)))
+}
+
 /// Removes the bookings of operations that were killed.
 ///
 /// # Errors

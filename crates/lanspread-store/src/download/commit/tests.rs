@@ -405,3 +405,48 @@ fn the_table_is_total_and_touches_only_what_is_ours() {
         }
     }
 }
+
+/// A sync that fails after the promotion is recorded: everything has arrived, the error says so, and recovery completes
+/// it.
+#[test]
+fn a_sync_that_fails_after_the_promotion_is_reported_and_completed_by_recovery() {
+    for (is_update, syncs) in [(false, 4), (true, 5)] {
+        let mut unfinished = 0;
+        for at in 1.. {
+            let fixture = Fixture::new(is_update);
+            let mut journal = fixture.fetched();
+            let (games, game) = (&fixture.games, &fixture.game);
+            let (done, calls) = script::failing("sync-folder", at, Errno::IO, || {
+                begin(games, game, &mut journal)?;
+                promote(games, game, &journal.record)?;
+                finish(games, game, &mut journal)
+            });
+            drop(journal);
+            let Err(error) = done else { break };
+            unfinished += 1;
+            let why = format!("sync {at} of {calls:?}");
+            assert!(
+                error.to_string().contains("is downloaded, but not yet durable: cannot sync"),
+                "{why}: {error}"
+            );
+            recover(games, game).unwrap();
+            let state = GameState::read(games.path(), game).unwrap().unwrap();
+            assert_eq!(state.version, Some(Fixture::version()), "{why}");
+            assert_eq!(recover(games, game).unwrap(), None, "{why}");
+        }
+        assert_eq!(unfinished, syncs, "update: {is_update}");
+    }
+}
+
+/// Nothing is promoted before all of it is durable.
+#[test]
+fn everything_is_durable_before_it_is_promoted() {
+    let fixture = Fixture::new(true);
+    let mut journal = fixture.fetched();
+    let (done, calls) = script::failing("sync-file-system", 1, Errno::IO, || {
+        begin(&fixture.games, &fixture.game, &mut journal)
+    });
+    assert_eq!(done.unwrap_err().code(), "local-io", "{calls:?}");
+    assert_eq!(calls.len(), 1, "{calls:?}");
+    assert_eq!(journal.record.progress, RecordProgress::Fetching);
+}
