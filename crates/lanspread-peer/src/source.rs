@@ -25,6 +25,7 @@ mod totals;
 pub(crate) mod visitor;
 pub(crate) mod watch;
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -37,7 +38,8 @@ use lanspread_store::error::StoreError;
 use lanspread_store::recover::recover_all;
 use lanspread_store::state::game_state::GameState;
 use lanspread_store::state::intent;
-use lanspread_store::state::scan::scan;
+use lanspread_store::state::passed_over::PassedOver;
+use lanspread_store::state::scan::{ScannedFolder, scan, scan_folder};
 use lanspread_types::content::GameOffer;
 use lanspread_types::fault::LocalError;
 use lanspread_types::ids::{GameId, GameVersion};
@@ -173,12 +175,23 @@ impl Source {
 
     /// Reads from the disk which games may be served.
     pub(crate) fn scan_offers(&self) -> Result<Vec<GameOffer>, LocalError> {
-        Ok(scan(&self.games_dir)?.into_iter().filter_map(|state| self.offer(state)).collect())
+        Ok(self.scan_library()?.0)
     }
 
-    /// Reads from the disk whether one game may be served.
-    pub(crate) fn scan_offer(&self, game: &GameId) -> Result<Option<GameOffer>, LocalError> {
-        Ok(GameState::read(&self.games_dir, game)?.and_then(|state| self.offer(state)))
+    /// Reads from the disk which games may be served, and which folders are passed over.
+    pub(crate) fn scan_library(&self) -> Result<(Vec<GameOffer>, Vec<PassedOver>), LocalError> {
+        let found = scan(&self.games_dir)?;
+        let offers = found.games.into_iter().filter_map(|state| self.offer(state)).collect();
+        Ok((offers, found.passed_over))
+    }
+
+    /// Reads from the disk whether one folder may be served, or is passed over.
+    pub(crate) fn scan_folder(&self, name: &str) -> (Option<GameOffer>, Option<PassedOver>) {
+        match scan_folder(&self.games_dir, OsStr::new(name)) {
+            ScannedFolder::Game(state, passed_over) => (self.offer(*state), passed_over),
+            ScannedFolder::PassedOver(passed_over) => (None, Some(passed_over)),
+            ScannedFolder::Nothing => (None, None),
+        }
     }
 
     fn offer(&self, state: GameState) -> Option<GameOffer> {

@@ -1,6 +1,7 @@
 //! Converts what this peer knows to the answers that report it.
 
 use lanspread_store::state::game_state::GameState;
+use lanspread_store::state::passed_over::PassedOver;
 
 use crate::operations::OperationInfo;
 use crate::peer::client::{DiscoveredPeers, OfferedGame, PeerOffers, PeerStatus};
@@ -44,6 +45,17 @@ impl From<&GameState> for Answer {
             downloaded: state.downloaded(),
             installed: state.installed,
             bytes: state.root_bytes(),
+        }
+    }
+}
+
+impl From<&PassedOver> for Answer {
+    fn from(passed: &PassedOver) -> Self {
+        Self::FolderPassedOver {
+            folder: passed.folder.clone(),
+            code: passed.reason.code().into(),
+            message: passed.reason.to_string(),
+            suggestion: passed.reason.suggestion().cloned(),
         }
     }
 }

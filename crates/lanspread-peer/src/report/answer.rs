@@ -34,6 +34,17 @@ pub enum Answer {
         /// Bytes of its root files.
         bytes: u64,
     },
+    /// A folder of the games directory that looks like a game and is not served.
+    FolderPassedOver {
+        /// Name of the folder, safe to print.
+        folder: String,
+        /// Why, as a stable kebab-case code.
+        code: Code,
+        /// Why, in one line.
+        message: String,
+        /// A game id that looks like the name, if the name is not a game id.
+        suggestion: Option<GameId>,
+    },
     /// A game that other peers offer.
     OfferedGame {
         /// Which game.

@@ -1,14 +1,14 @@
 //! What a download serves chunks of. The files of a game root are one kind; a window of verified bytes will be another,
 //! and the loop that answers requests need not know.
 
-use std::fs::{File, Metadata, OpenOptions};
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::fs::{File, Metadata};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use lanspread_proto::message::{DownloadFile, Refusal, RefusalCode};
 use lanspread_store::state::game_state::GameState;
 use lanspread_types::content::RootFile;
-use rustix::fs::OFlags;
+use lanspread_types::regular_file::{FileError, open_of_user};
 use sha2::{Digest, Sha256};
 
 /// Files of which chunks can be read, on a thread that may block.
@@ -89,18 +89,17 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Refusal {
 
 /// Opens a regular file, without blocking if something else has taken its name meanwhile, for example a pipe.
 fn open_regular(path: &Path) -> Result<(File, Metadata), Refusal> {
-    let failed = |error| {
+    let opened = open_of_user(path).and_then(|file| {
+        let metadata = file.metadata()?;
+        Ok((file, metadata))
+    });
+    opened.map_err(|error| {
         tracing::warn!("{} cannot be served: {error}", path.display());
-        Refusal::new(RefusalCode::Internal, "it cannot read one of its files")
-    };
-    let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(failed)?;
-    let metadata = file.metadata().map_err(failed)?;
-    if !metadata.is_file() {
-        tracing::warn!("{} cannot be served: it is not a regular file", path.display());
-        return Err(Refusal::new(RefusalCode::Changed, "one of its files is no longer a regular file"));
-    }
-    Ok((file, metadata))
+        match error {
+            FileError::Io(_) => Refusal::new(RefusalCode::Internal, "it cannot read one of its files"),
+            _ => Refusal::new(RefusalCode::Changed, "one of its files is no longer a regular file"),
+        }
+    })
 }
 
 /// Identifies a file and its last change in one number, the same in every run of the program.
@@ -128,6 +127,7 @@ mod tests {
             game: "g".parse().unwrap(),
             root: root.to_owned(),
             version: None,
+            problem: None,
             installed: false,
             installed_version: None,
             root_files: files
