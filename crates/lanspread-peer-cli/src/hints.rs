@@ -74,11 +74,44 @@ const HINTS: &[Row] = &[
     ),
     row(&["in-progress"], "wait for it to end, or stop that process"),
     row(&["foreign-state"], "look at it, then move it away yourself"),
+    row(&["folder-name"], "rename it: letters, digits, `.`, `_` and `-`, at most 64"),
+    row(&["no-sentinel"], "add a version.ini whose first line is the version"),
+    row(&["sentinel-name"], "rename it to version.ini"),
+    row(&["sentinel-unusable"], "its first line must be the version: text of at most 64 bytes"),
+    row(&["folder-unreadable"], "check that the files exist and that this user may read them"),
+    row(
+        &["no-locks"],
+        "mount it with locks (NFS: a running lock service, or the option local_lock=flock), or choose another --games-dir",
+    ),
+    row(&["disk-full"], "`uninstall` and `remove` free space without needing any"),
     row(&["not-enough-space"], "free some space, or choose another --games-dir"),
+    row(&["not-enough-inodes"], "remove files that are not needed, or choose another --games-dir"),
+    row(&["unfinished"], "check the disk; the next command on the game completes the rest"),
     row_of_cause(
         &["entry-name-refused", "archive-refused", "all-sources-failed"],
         "not-portable",
         "pass --names native if the tree is not meant for Windows",
+    ),
+    // Archives on this machine.
+    row_of_cause(
+        &["archive-refused"],
+        "dictionary-too-large",
+        "if this machine has the memory, allow it with --max-dictionary SIZE, of `serve` if a daemon runs",
+    ),
+    row_of_cause(
+        &["archive-refused"],
+        "archives-clash",
+        "unpack them one over the other, and pack the result as one archive",
+    ),
+    row_of_cause(
+        &["archive-refused"],
+        "links",
+        "pack the game again without links: `rar` without -ol, or a copy",
+    ),
+    row_of_cause(
+        &["archive-refused"],
+        "not-unicode",
+        "unpack it where its names are readable, and pack it again as RAR 5",
     ),
     // Daemons.
     row(&["no-daemon"], "start one with `lanspread-peer-cli serve --games-dir DIR`"),

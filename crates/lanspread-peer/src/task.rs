@@ -9,8 +9,9 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::Instrument;
+
+pub(crate) mod contained;
 
 /// The tasks of one owner.
 #[derive(Debug, Clone, Default)]
@@ -42,11 +43,6 @@ impl Tasks {
     {
         let span = tracing::debug_span!("blocking", name);
         self.tracker.spawn_blocking(move || span.in_scope(work))
-    }
-
-    /// Counts an operation that runs in its caller's task, until the token is dropped.
-    pub(crate) fn hold(&self) -> TaskTrackerToken {
-        self.tracker.token()
     }
 
     /// Tasks that have not ended.

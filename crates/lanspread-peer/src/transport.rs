@@ -3,4 +3,5 @@
 pub(crate) mod dial;
 pub(crate) mod listener;
 pub(crate) mod listing;
+pub(crate) mod seats;
 pub(crate) mod socket;

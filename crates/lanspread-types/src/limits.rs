@@ -38,6 +38,12 @@ pub const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(2);
 pub const STREAM_IDLE_DEADLINE: Duration = Duration::from_secs(20);
 /// A receiver gives up on a source after this long with keep-alives but no progress: no honest decoder needs it.
 pub const STREAM_STALL_DEADLINE: Duration = Duration::from_mins(3);
+/// A source that sends less than this in [`SLOW_SOURCE_SPAN`] is left while another validated source has not been tried.
+/// A quarter of one frame of [`DATA_CHUNK_BYTES`], which must arrive within [`FRAME_DEADLINE`] anyway, so no link that
+/// carries a stream at all is below it.
+pub const SLOW_SOURCE_BYTES: u64 = 64 * 1024;
+/// How long a source must be that slow: an archive on a slow disk may take this long to list before the first byte.
+pub const SLOW_SOURCE_SPAN: Duration = Duration::from_mins(1);
 /// A source gives up on a receiver if one frame cannot be written for this long. The receiver's disk may be busy.
 pub const FRAME_WRITE_DEADLINE: Duration = Duration::from_mins(1);
 /// Length of a peer's name and of a game's version, in bytes: they are shown in one line.
@@ -72,6 +78,8 @@ pub const TAKEOVER_MIN: Duration = Duration::from_secs(2);
 pub const RATE_SPAN_MIN: Duration = Duration::from_millis(100);
 /// Length of one line of a download record: the first one names up to [`ROOT_FILES_MAX`] files.
 pub const RECORD_LINE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// Size of a download record: each chunk of the largest game arrives four times, at about 250 bytes a line.
+pub const RECORD_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 /// Size of a file that books space: one small JSON object.
 pub const BOOKING_BYTES_MAX: u64 = 4096;
 
@@ -81,13 +89,45 @@ pub const BOOKING_BYTES_MAX: u64 = 4096;
 pub const STREAMS_MAX_DEFAULT: usize = 8;
 /// The most of them that a source can be configured to serve at once.
 pub const STREAMS_MAX: usize = 256;
-/// Connections open at the same time. Further ones are closed immediately, so that running streams keep their
-/// descriptors.
+/// A guest that holds fewer than one of this many parts of all transfers gets a place as long as another guest holds
+/// more: four guests that take whatever they can get still leave a room of its own to each.
+pub const TRANSFER_SHARES: usize = 4;
+/// Another guest counts as being about this long after it asked for a transfer; meanwhile the last places are not lent.
+pub const GUEST_MEMORY: Duration = Duration::from_mins(10);
+/// A receiver must take [`RECEIVER_WINDOW_BYTES_MIN`] in this much time in which its source waited for it.
+pub const RECEIVER_WINDOW: Duration = Duration::from_mins(1);
+/// What a receiver must take per [`RECEIVER_WINDOW`] to keep its place: one frame of [`DATA_CHUNK_BYTES`], which it must
+/// take within [`FRAME_WRITE_DEADLINE`] anyway. That is 35 kbit/s; one of eight receivers on a link of 1 Mbit/s has more.
+pub const RECEIVER_WINDOW_BYTES_MIN: u64 = DATA_CHUNK_BYTES as u64;
+/// What a control frame counts for a receiver at least: to create a small file is work for its disk, not idleness.
+pub const RECEIVER_STEP_BYTES_MIN: u64 = SPACE_PER_ENTRY_BYTES;
+/// Dictionaries of all running streams together, twice [`DICTIONARY_BYTES_DEFAULT`]: one guest may have half of it, and
+/// the other half is left for the others. Less on a machine with less memory.
+pub const DICTIONARIES_BYTES_MAX: u64 = 2 * DICTIONARY_BYTES_DEFAULT;
+/// The same on a machine with very little memory. A stream that runs alone may need more.
+pub const DICTIONARIES_BYTES_MIN: u64 = 256 * 1024 * 1024;
+/// Connections open at the same time. If all are open, a further one takes the place of one whose guest has more than
+/// [`CONNECTIONS_SHARE`], or of an idle one; else it is closed immediately. Fewer if the process may open few files.
 pub const CONNECTIONS_MAX: usize = 256;
-/// Connections open at the same time from one address, so that one machine cannot take all places.
+/// Connections that a guest keeps although others ask: one for each of eight peers on one machine to find out what is
+/// here, and one for each to transfer it.
+pub const CONNECTIONS_SHARE: usize = 16;
+/// Connections open at the same time from one address, however few others there are.
 pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 64;
-/// Archive listings computed at the same time for requests that do not stream.
+/// If all connections are open, one that has asked nothing for this long gives way to a guest with few: a peer that is
+/// in the middle of an operation asks its next question much sooner.
+pub const CONNECTION_IDLE_MIN: Duration = Duration::from_secs(10);
+/// Part of the files that a process may open that connections may use; the rest is for archives, programs, downloads
+/// and the process itself.
+pub const CONNECTIONS_OF_OPEN_FILES: u64 = 4;
+/// The fewest connections, however few files the process may open.
+pub const CONNECTIONS_MIN: usize = 8;
+/// Archive listings computed at the same time for requests that do not stream. One guest has half of them at most.
 pub const INSPECTIONS_MAX: usize = 2;
+/// Answers that only need a look at one folder, made at the same time. One guest has half of them at most.
+pub const QUICK_ANSWERS_MAX: usize = 4;
+/// Games whose totals are remembered: more than any room plays; 100 bytes each.
+pub const TOTALS_REMEMBERED_MAX: usize = 1024;
 /// A stopping source waits this long for a receiver to take the rest of a frame, and as long again for it to take the
 /// reason why no more follows. Both fit into [`SHUTDOWN_DEADLINE`], with room for the decoder to end.
 pub const FAREWELL_DEADLINE: Duration = Duration::from_secs(1);
@@ -108,6 +148,10 @@ pub const LIBRARY_REPLY_DEADLINE: Duration = Duration::from_secs(30);
 /// Connections that may wait for a change of the library at the same time: half of [`CONNECTIONS_MAX`]; the other half
 /// is for installs.
 pub const LIBRARY_POLLS_MAX: usize = 128;
+/// Waiting connections that a guest keeps although others ask: one for each of eight peers on one machine.
+pub const LIBRARY_POLLS_SHARE: usize = 8;
+/// A list of games is sent over one connection at most this often: a peer that asks again and again waits for it.
+pub const LIBRARY_ANSWER_INTERVAL: Duration = Duration::from_secs(1);
 /// All games are read again this often, to find changes that the watcher of the file system missed or could not watch.
 pub const LIBRARY_SCAN_INTERVAL: Duration = Duration::from_mins(5);
 /// A game is read again after nothing in it has changed for this long: while a copy runs, it is not read at every
@@ -213,6 +257,11 @@ pub const CATALOG_BYTES_MAX: u64 = 4 * 1024 * 1024;
 pub const CONFIG_FILE_BYTES_MAX: u64 = 64 * 1024;
 /// How much of a sentinel is read for its first line.
 pub const SENTINEL_BYTES_MAX: u64 = 4096;
+/// Folders of a games directory that are reported as passed over; of further ones only the number. A wrong games
+/// directory has thousands.
+pub const PASSED_OVER_MAX: usize = 256;
+/// Names read in a folder to find out whether it looks like a game.
+pub const FOLDER_NAMES_READ_MAX: usize = 4096;
 /// Volumes of one game that stay open between listing and decoding: enough for ordinary games, few enough that many
 /// streams of archives with many volumes do not use up the descriptors of a process.
 pub const VOLUMES_KEPT_OPEN: usize = 64;
@@ -226,11 +275,15 @@ pub const ARCHIVE_HEADERS_MAX: u64 = 2 * ENTRIES_MAX;
 pub const ARCHIVE_HEADER_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// Unpacked bytes of one game: more than any game has, and small enough that sums do not overflow.
 pub const GAME_BYTES_MAX: u64 = 16 * 1024 * 1024 * 1024 * 1024;
-/// Dictionary of the decoder: RAR 7 archives may claim 64 GiB; game archives use 4 MiB to 1 GiB.
-pub const DICTIONARY_BYTES_MAX: u64 = 1024 * 1024 * 1024;
-/// Entries up to this size are decoded in memory, which is faster. With a 32 MiB dictionary, the measured peak stays
-/// near 100 MiB in all. 0 would make the decoder many times slower on non-solid archives.
-pub const BUFFERED_MEMBER_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// Dictionary that an archive may need by default. Decoding takes as much memory; game archives use 4 MiB to 1 GiB.
+pub const DICTIONARY_BYTES_DEFAULT: u64 = 1024 * 1024 * 1024;
+/// The smallest dictionary that can be allowed: the smallest that RAR 5 has.
+pub const DICTIONARY_BYTES_MIN: u64 = 128 * 1024;
+/// The largest dictionary that can be allowed: the largest that WinRAR offers.
+pub const DICTIONARY_BYTES_MAX: u64 = 64 * 1024 * 1024 * 1024;
+/// Threads of one decoder. One thread copies matches in order, and more than three others do not feed it faster; each
+/// takes about 5 MiB.
+pub const DECODER_THREADS_MAX: usize = 4;
 /// Text that `unrar` may print for a listing: about 400 bytes per entry.
 pub const LISTING_BYTES_MAX: u64 = 512 * 1024 * 1024;
 /// How much of a program's stderr is kept for error messages.
@@ -253,10 +306,21 @@ pub const PROGRESS_INTERVAL: Duration = Duration::from_millis(500);
 pub const PEERS_MAX: usize = 1024;
 /// Peers asked at the same time; named, saved and known ones apart from those that a search hears of.
 pub const PEERS_ASKED_AT_ONCE: usize = 64;
-/// Space that an entry takes beyond its bytes: half a block on average, plus its inode and name.
+/// Space that a file or folder takes beyond its bytes, at least: a block for its last bytes or its names.
 pub const SPACE_PER_ENTRY_BYTES: u64 = 4096;
+/// Larger blocks than this are not believed: network file systems report the size of their transfers.
+pub const SPACE_BLOCK_BYTES_MAX: u64 = 64 * 1024;
 /// Space left free on the receiver's file system: a full disk breaks more than this install.
 pub const SPACE_MARGIN_BYTES: u64 = 16 * 1024 * 1024;
+/// Files and folders that must remain possible on the receiver's file system: our own state needs a dozen.
+pub const SPACE_MARGIN_INODES: u64 = 16;
+/// An operation that outgrows its booking extends it by this much at a time: seldom enough that it costs nothing.
+pub const BOOKING_STEP_BYTES: u64 = 1024 * 1024;
+/// The same for files and folders.
+pub const BOOKING_STEP_INODES: u64 = 64;
+/// Archives need not name the folders on the way to their files. A stream may need as many folders beyond those it
+/// announced as it announced files, or this many if that is more: deep trees of few files stay below it.
+pub const FOLDERS_ON_THE_WAY_MIN: u64 = 1024;
 /// Size of an intent file: one small JSON object.
 pub const INTENT_BYTES_MAX: u64 = 64 * 1024;
 /// Length of one line over the control socket, each way. The longest lists [`GAMES_MAX`] games of
@@ -273,10 +337,18 @@ pub const CONTROL_QUEUE_ITEMS: usize = 64;
 pub const CONTROL_FAREWELL_DEADLINE: Duration = Duration::from_secs(3);
 /// Control clients connected at the same time: clients that follow operations, and some that ask.
 pub const CONTROL_CLIENTS_MAX: usize = 64;
+/// A daemon that started on a full disk tries this often to write where it takes commands.
+pub const OWNERSHIP_RETRY_INTERVAL: Duration = Duration::from_secs(5);
 /// Size of the file that names the daemon of a folder: one small JSON object.
 pub const DAEMON_FILE_BYTES_MAX: u64 = 16 * 1024;
-/// Wait after an accept error that may be a lack of descriptors, so that the loop does not spin.
+/// Wait after an accept error that may be a lack of descriptors, so that the loop does not spin. It doubles with each
+/// further one.
 pub const ACCEPT_BACK_OFF: Duration = Duration::from_millis(100);
+/// The longest wait after such errors in a row.
+pub const ACCEPT_BACK_OFF_MAX: Duration = Duration::from_secs(2);
+/// Without a descriptor for it, a connection that waits to be accepted is closed within this. There is one, or accepting
+/// would not have failed.
+pub const TURN_AWAY_DEADLINE: Duration = Duration::from_millis(10);
 /// Events that a daemon remembers for clients that ask later; progress is not remembered.
 pub const EVENT_HISTORY_ITEMS: usize = 512;
 /// The most of them that other peers caused: found, lost and changed peers, and transfers to them. The rest is for what
@@ -290,6 +362,8 @@ pub const OPERATIONS_RUNNING_DEFAULT: usize = 2;
 pub const OPERATIONS_RUNNING_MAX: usize = 64;
 /// Operations that wait for their turn: more than any script requests on purpose.
 pub const OPERATIONS_WAITING_MAX: usize = 1024;
+/// Size of the file of the peer's identity: 32 digits and a line feed.
+pub const PEER_ID_BYTES_MAX: u64 = 64;
 /// Length of one line of a receipt: a path with every byte escaped, and the other fields.
 pub const RECEIPT_LINE_BYTES_MAX: usize = 16 * 1024;
 /// Files that are listed when an operation is refused because the user would lose them.
@@ -303,8 +377,12 @@ pub const EVENT_QUEUE_ITEMS: usize = 4096;
 const _: () = assert!(PATH_BYTES_MAX * 2 + 1024 < CONTROL_FRAME_BYTES_MAX);
 const _: () = assert!(PATH_BYTES_MAX * 2 + 1024 < RECEIPT_LINE_BYTES_MAX);
 const _: () = assert!(DATA_CHUNK_BYTES <= DATA_FRAME_BYTES_MAX);
+// A source that sends whole frames in time is never below the floor.
+const _: () = assert!(4 * SLOW_SOURCE_BYTES <= DATA_CHUNK_BYTES as u64);
+const _: () = assert!(SLOW_SOURCE_SPAN.as_millis() >= FRAME_DEADLINE.as_millis());
 const _: () = assert!(CHUNKS_AHEAD <= CHUNK_REQUESTS_MAX);
 const _: () = assert!(((ROOT_FILES_MAX * (COMPONENT_BYTES_MAX * 2 + 64)) as u64) < RECORD_LINE_BYTES_MAX);
+const _: () = assert!(GAME_BYTES_MAX / CHUNK_BYTES * 4 * 256 <= RECORD_BYTES_MAX);
 // A peer that waits for a change must answer before any deadline that takes it for dead.
 const _: () = assert!(LIBRARY_WAIT.as_millis() < LIBRARY_REPLY_DEADLINE.as_millis());
 const _: () = assert!(LIBRARY_REPLY_DEADLINE.as_millis() < REPLY_DEADLINE.as_millis());

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use indicatif::HumanBytes;
-use lanspread_peer::Answer;
 use lanspread_peer::SourceShare;
-use lanspread_peer::{GameVersion, PeerEvent, PeerName};
+use lanspread_peer::{Answer, ReceivingAddress};
+use lanspread_peer::{GameId, GameVersion, PeerEvent, PeerName};
 
 use crate::hints;
 
@@ -59,14 +59,7 @@ pub(super) fn event(event: &PeerEvent) -> Option<String> {
         PeerEvent::StreamAttemptFailed { game, peer, message, .. } => {
             format!("{game}: {peer} failed: {message}")
         }
-        PeerEvent::StreamInstallFinished { game, version, peer, files, bytes: count, duration_ms } => {
-            format!(
-                "{game} {version} installed from {peer}: {files} files, {} in {} ({})",
-                bytes(*count),
-                duration(*duration_ms),
-                rate(*count, *duration_ms)
-            )
-        }
+        PeerEvent::StreamInstallFinished { .. } | PeerEvent::DownloadFinished { .. } => arrived(event),
         PeerEvent::DownloadBegin { game, version, sources, files, bytes_total, bytes_kept } => {
             let kept = if *bytes_kept > 0 {
                 format!(", {} already fetched", bytes(*bytes_kept))
@@ -75,16 +68,10 @@ pub(super) fn event(event: &PeerEvent) -> Option<String> {
             };
             format!("{game} {version}: {files} files, {}{kept}; from {}", bytes(*bytes_total), names(sources))
         }
-        PeerEvent::DownloadSourceFailed { game, peer, message, .. } => {
-            format!("{game}: {peer} failed, the others take over: {message}")
+        PeerEvent::DownloadSourceFailed { game, peer, code, message, retry_ms, sources_left } => {
+            let what = if code == "busy" { "is busy" } else { "failed" };
+            format!("{game}: {peer} {what}: {message}{}", what_follows(*retry_ms, *sources_left))
         }
-        PeerEvent::DownloadFinished { game, version, bytes_fetched, sources, duration_ms, .. } => format!(
-            "{game} {version} downloaded: {} in {} ({}) from {}",
-            bytes(*bytes_fetched),
-            duration(*duration_ms),
-            rate(*bytes_fetched, *duration_ms),
-            shares(sources)
-        ),
         PeerEvent::DownloadFailed { game, bytes_kept, .. } if *bytes_kept > 0 => {
             format!("{game}: {} are kept for the next download", bytes(*bytes_kept))
         }
@@ -110,6 +97,9 @@ pub(super) fn event(event: &PeerEvent) -> Option<String> {
             let found =
                 if *differences == 0 { "no differences".to_owned() } else { format!("{differences} differ") };
             format!("{game}: {files} files, {} compared: {found}{added}", bytes(*count))
+        }
+        PeerEvent::FolderPassedOver { folder, code, message, suggestion } => {
+            passed_over(folder, code, message, suggestion.as_ref())
         }
         PeerEvent::LibraryChanged { revision, games, .. } => {
             format!("{games} games are offered (revision {revision})")
@@ -158,6 +148,52 @@ fn shares(sources: &[SourceShare]) -> String {
     shares.join(", ")
 }
 
+/// A game that has arrived from other peers: how long that took, and how long it took before to find them.
+fn arrived(event: &PeerEvent) -> String {
+    let (what, count, duration_ms, waited_ms, after) = match event {
+        PeerEvent::StreamInstallFinished {
+            game,
+            version,
+            peer,
+            files,
+            bytes,
+            waited_ms,
+            duration_ms,
+            ..
+        } => {
+            let what = format!("{game} {version} installed from {peer}: {files} files, ");
+            (what, bytes, duration_ms, waited_ms, String::new())
+        }
+        PeerEvent::DownloadFinished {
+            game, version, bytes_fetched, sources, waited_ms, duration_ms, ..
+        } => {
+            let what = format!("{game} {version} downloaded: ");
+            (what, bytes_fetched, duration_ms, waited_ms, format!(" from {}", shares(sources)))
+        }
+        _ => return String::new(),
+    };
+    let (time, rate) = (duration(*duration_ms), rate(*count, *duration_ms));
+    format!("{what}{} in {time} ({rate}){after}{}", bytes(*count), waited(*waited_ms))
+}
+
+/// What follows the failure of one source of a download; nothing if it was the last one.
+fn what_follows(retry_ms: Option<u64>, sources_left: u64) -> String {
+    let others = match sources_left {
+        0 => None,
+        1 => Some("the other source takes over".to_owned()),
+        _ => Some("the others take over".to_owned()),
+    };
+    let again = retry_ms.map(|retry_ms| format!("it is tried again in {}", duration(retry_ms)));
+    let follows: Vec<String> = others.into_iter().chain(again).collect();
+    if follows.is_empty() { String::new() } else { format!("; {}", follows.join(", ")) }
+}
+
+/// The search for peers, if it took long enough to be noticed.
+fn waited(waited_ms: u64) -> String {
+    const NOTICED_MS: u64 = 500;
+    if waited_ms < NOTICED_MS { String::new() } else { format!(", found after {}", duration(waited_ms)) }
+}
+
 fn problem_words(problem: &str) -> &str {
     match problem {
         "missing" => "is missing",
@@ -175,6 +211,9 @@ pub(super) fn report(report: &Answer) -> String {
             let version = version.as_ref().or(installed_version.as_ref()).map_or("-", GameVersion::as_str);
             format!("{game}  {version}  {}", state_words(*downloaded, *installed))
         }
+        Answer::FolderPassedOver { folder, code, message, suggestion } => {
+            passed_over(folder, code, message, suggestion.as_ref())
+        }
         Answer::OfferedGame { game, version, bytes: count, peers, .. } => {
             format!("{game}  {version}  offered by {}  {}", names(peers), bytes(*count))
         }
@@ -186,10 +225,20 @@ pub(super) fn report(report: &Answer) -> String {
         Answer::SavedPeer { peer, saved: true } => format!("{peer}"),
         Answer::SavedPeer { peer, saved: false } => format!("{peer} is no longer saved"),
         Answer::PeerStatus {
-            name, addr, games, active_outbound_transfers, streams_max, connections, ..
+            name,
+            addr,
+            games,
+            active_outbound_transfers,
+            streams_max,
+            connections,
+            receivers,
+            ..
         } => {
+            let to = |receiver: &ReceivingAddress| format!("{} to {}", receiver.transfers, receiver.addr);
+            let to: Vec<String> = receivers.iter().map(to).collect();
+            let to = if to.is_empty() { String::new() } else { format!(" ({})", to.join(", ")) };
             format!(
-                "{name} at {addr}: {} games, {active_outbound_transfers} of {streams_max} streams, \
+                "{name} at {addr}: {} games, {active_outbound_transfers} of {streams_max} streams{to}, \
                  {connections} connections",
                 games.len()
             )
@@ -202,6 +251,13 @@ pub(super) fn report(report: &Answer) -> String {
         Answer::StreamInstallPlan { .. } => plan(report),
         other => format!("{other:?}"),
     }
+}
+
+/// A folder that is not served although it looks like a game, why, and what to do.
+fn passed_over(folder: &str, code: &str, message: &str, suggestion: Option<&GameId>) -> String {
+    let rename = suggestion.map(|id| format!("rename it, for example to {id}"));
+    let hint = rename.as_deref().or_else(|| hints::hint(code, None));
+    format!("{folder} is passed over: {}", hints::with_hint(message, hint))
 }
 
 /// The state of a game in words.
@@ -256,6 +312,67 @@ mod tests {
         assert_eq!(duration(75_900), "1m 15s");
         assert_eq!(rate(10 << 20, 2_000), "5.00 MiB/s");
         assert_eq!(rate(0, 0), "0 B/s");
+    }
+
+    /// A source is told as failed once for each try, with what follows and nothing that does not.
+    #[test]
+    fn a_failed_source_is_told_with_what_follows() {
+        let failed = |code: &'static str, retry_ms, sources_left| {
+            event(&PeerEvent::DownloadSourceFailed {
+                game: "g".parse().unwrap(),
+                peer: "den".parse().unwrap(),
+                code: code.into(),
+                message: "why".to_owned(),
+                retry_ms,
+                sources_left,
+            })
+            .unwrap()
+        };
+        assert_eq!(failed("source-stopping", None, 0), "g: den failed: why");
+        assert_eq!(failed("busy", Some(2000), 0), "g: den is busy: why; it is tried again in 2.0 s");
+        assert_eq!(failed("timeout", None, 1), "g: den failed: why; the other source takes over");
+        assert_eq!(
+            failed("timeout", Some(1000), 2),
+            "g: den failed: why; the others take over, it is tried again in 1.0 s"
+        );
+    }
+
+    #[test]
+    fn waiting_for_peers_is_told_apart_if_it_was_noticed() {
+        let finished = |waited_ms| {
+            event(&PeerEvent::StreamInstallFinished {
+                game: "g".parse().unwrap(),
+                version: "1".parse().unwrap(),
+                peer: "den".parse().unwrap(),
+                files: 2,
+                bytes: 10 << 20,
+                waited_ms,
+                duration_ms: 2000,
+            })
+            .unwrap()
+        };
+        let text = "g 1 installed from den: 2 files, 10.00 MiB in 2.0 s (5.00 MiB/s)";
+        assert_eq!(finished(20), text);
+        assert_eq!(finished(1500), format!("{text}, found after 1.5 s"));
+    }
+
+    #[test]
+    fn a_folder_that_is_passed_over_is_named_with_the_reason_and_what_to_do() {
+        let passed = |code: &str, suggestion: Option<&str>| {
+            report(&Answer::FolderPassedOver {
+                folder: "Age of Empires II".to_owned(),
+                code: code.to_owned().into(),
+                message: "why".to_owned(),
+                suggestion: suggestion.map(|id| id.parse().unwrap()),
+            })
+        };
+        assert_eq!(
+            passed("folder-name", Some("Age-of-Empires-II")),
+            "Age of Empires II is passed over: why (rename it, for example to Age-of-Empires-II)"
+        );
+        assert!(passed("folder-name", None).contains("letters, digits"));
+        assert!(passed("sentinel-name", None).contains("rename it to version.ini"));
+        assert_eq!(passed("more-folders", None), "Age of Empires II is passed over: why");
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::discovery::search;
 use crate::operations::Operations;
 use crate::peer::core::{Inner, Peer};
 use crate::peer::error::PeerError;
+use crate::peer::leftovers::Leftovers;
 use crate::report::channel::EventSender;
 use crate::source::Source;
 use crate::task::Tasks;
@@ -34,6 +35,9 @@ pub struct PeerConfig {
     pub catalog: Option<PathBuf>,
     /// The decoder for serving, and for installing from local archives.
     pub provider: ProviderChoice,
+    /// The largest dictionary that an archive may need, up to [`limits::DICTIONARY_BYTES_MAX`] bytes. Each archive that is
+    /// decoded takes that much memory if it needs it.
+    pub dictionary_bytes_max: u64,
     /// Most streams served at once, 1 to [`limits::STREAMS_MAX`].
     pub streams_max: usize,
     /// Most operations that run at once, 1 to [`limits::OPERATIONS_RUNNING_MAX`].
@@ -64,6 +68,7 @@ impl PeerBuilder {
                 name: None,
                 catalog: None,
                 provider: ProviderChoice::Native,
+                dictionary_bytes_max: limits::DICTIONARY_BYTES_DEFAULT,
                 streams_max: limits::STREAMS_MAX_DEFAULT,
                 operations_max: limits::OPERATIONS_RUNNING_DEFAULT,
                 discovery: false,
@@ -99,6 +104,13 @@ impl PeerBuilder {
     #[must_use]
     pub fn provider(mut self, provider: ProviderChoice) -> Self {
         self.config.provider = provider;
+        self
+    }
+
+    /// Sets the largest dictionary that an archive may need, in bytes.
+    #[must_use]
+    pub fn dictionary_bytes_max(mut self, dictionary_bytes_max: u64) -> Self {
+        self.config.dictionary_bytes_max = dictionary_bytes_max;
         self
     }
 
@@ -167,6 +179,12 @@ impl Peer {
         check_count("streams", config.streams_max, limits::STREAMS_MAX)?;
         check_count("operations", config.operations_max, limits::OPERATIONS_RUNNING_MAX)?;
         check_count("peers", config.peers.len().max(1), limits::PEERS_MAX)?;
+        if config.dictionary_bytes_max > limits::DICTIONARY_BYTES_MAX {
+            let (limit, got) = (limits::DICTIONARY_BYTES_MAX, config.dictionary_bytes_max);
+            return Err(PeerError::Config(format!(
+                "the largest dictionary must be at most {limit} bytes, not {got}"
+            )));
+        }
         let metadata = std::fs::metadata(&config.games_dir);
         let metadata = metadata.map_err(LocalError::io("open the games folder", &config.games_dir))?;
         if !metadata.is_dir() {
@@ -179,7 +197,7 @@ impl Peer {
         let source = Source::new(
             config.games_dir.clone(),
             catalog.clone(),
-            lanspread_archive::provider(&config.provider),
+            lanspread_archive::provider_with_dictionary(&config.provider, config.dictionary_bytes_max),
             events.clone(),
             tasks.clone(),
             config.streams_max,
@@ -195,6 +213,7 @@ impl Peer {
             tasks,
             source: Arc::new(source),
             operations,
+            leftovers: Leftovers::default(),
             state_dir: state_dir.clone(),
             held: Mutex::default(),
             listening: Mutex::new(None),

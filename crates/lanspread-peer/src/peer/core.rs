@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use lanspread_proto::message::Hello;
 use lanspread_store::state::game_state::GameState;
-use lanspread_store::state::scan::scan;
+use lanspread_store::state::scan::{Scan, scan};
 use lanspread_types::ids::{PeerAddress, PeerId, PeerName};
 use lanspread_types::limits;
 
@@ -15,6 +15,7 @@ use crate::discovery::neighbours::Neighbours;
 use crate::discovery::saved_peers::SavedPeers;
 use crate::operations::Operations;
 use crate::peer::error::PeerError;
+use crate::peer::leftovers::Leftovers;
 use crate::report::answer::Answer;
 use crate::report::channel::{EventSender, PeerEvents};
 use crate::source::Source;
@@ -38,6 +39,7 @@ pub(super) struct Inner {
     pub(super) tasks: Tasks,
     pub(super) source: Arc<Source>,
     pub(super) operations: Arc<Operations>,
+    pub(super) leftovers: Leftovers,
     /// The peer's state directory.
     pub(super) state_dir: PathBuf,
     /// Released when the peer has stopped.
@@ -68,6 +70,9 @@ impl Peer {
     }
 
     /// Subscribes to its events, from now on.
+    ///
+    /// Events arrive in the order in which they happened. When a method of this peer returns, every event that it caused
+    /// is already in the queue of each subscription: [`PeerEvents::try_next`] returns them without waiting.
     pub fn events(&self) -> PeerEvents {
         self.inner.events.subscribe()
     }
@@ -77,6 +82,11 @@ impl Peer {
     /// # Errors
     /// [`PeerError::Local`] when the games directory cannot be read.
     pub async fn local_games(&self) -> Result<Vec<GameState>, PeerError> {
+        Ok(self.scan_games().await?.games)
+    }
+
+    /// The games on this machine, and the folders that look like games and are not served.
+    pub(crate) async fn scan_games(&self) -> Result<Scan, PeerError> {
         let games_dir = self.inner.games_dir.clone();
         self.blocking("scan", move || Ok(scan(&games_dir)?)).await
     }
@@ -110,6 +120,7 @@ impl Peer {
             active_outbound_transfers: source.active_transfers() as u64,
             streams_max: source.streams_max() as u64,
             connections: source.connections.load(std::sync::atomic::Ordering::Relaxed),
+            receivers: source.receivers(),
         })
     }
 

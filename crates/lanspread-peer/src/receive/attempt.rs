@@ -1,19 +1,23 @@
 //! One attempt: tries a whole stream from one source. It begins, receives, verifies and commits, or rolls everything
 //! back.
 
+use std::path::Path;
 use std::time::Duration;
 
 use lanspread_archive::SinkError;
+use lanspread_archive::set::ArchiveSet;
 use lanspread_proto::WireError;
+use lanspread_proto::grammar::StreamGrammar;
 use lanspread_proto::message::Hello;
 use lanspread_store::install::replace::refuse_user_files;
 use lanspread_store::install::staging::StagingSink;
 use lanspread_store::install::transaction::{InstallOrigin, Transaction};
-use lanspread_store::state::booking;
 use lanspread_store::state::booking::Booking;
-use lanspread_types::content::{ArchiveSummary, Totals};
+use lanspread_types::content::{ArchiveSummary, RootFile, Totals};
 use lanspread_types::entry_path::NamePolicy;
+use lanspread_types::fault::ContentError;
 use lanspread_types::ids::GameVersion;
+use lanspread_types::layout::is_archive_name;
 use lanspread_types::limits;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -43,10 +47,19 @@ pub(crate) struct AttemptContext {
     pub(crate) cancel: CancellationToken,
 }
 
-/// Tries one source. On success the game is installed; on failure nothing of the attempt is left.
-pub(crate) async fn attempt(context: &AttemptContext, source: &PeerOffer) -> Result<Totals, AttemptError> {
+/// Tries one source. On success the game is installed; on failure nothing of the attempt is left. If `another_waits`,
+/// the source is left if it is too slow.
+pub(crate) async fn attempt(
+    context: &AttemptContext,
+    source: &PeerOffer,
+    another_waits: bool,
+) -> Result<Totals, AttemptError> {
     let (transaction, sink) = begin(context, source).await?;
-    let received = transfer(context, source, sink).await;
+    let received = transfer(context, source, another_waits, sink).await;
+    if let Ok(totals) = &received {
+        let (game, bytes) = (context.locked.game().clone(), totals.bytes);
+        context.events.report(PeerEvent::Finishing { game, bytes });
+    }
     let looks_again = context.replaces && !context.force;
     let ended = context.locked.run("commit", move |games, game, _| {
         // The last check for files of the user is as late as possible: they may save while the stream runs.
@@ -84,6 +97,7 @@ async fn begin(
 async fn transfer(
     context: &AttemptContext,
     source: &PeerOffer,
+    another_waits: bool,
     sink: StagingSink,
 ) -> Result<Totals, AttemptError> {
     let (steps, queue) = mpsc::channel(limits::STREAM_QUEUE_ITEMS);
@@ -91,21 +105,21 @@ async fn transfer(
     let receiving = async {
         // Both branches drop the sender of the channel, so the staging thread ends too.
         let received = tokio::select! {
-            received = request(context, source, steps, &mut progress) => received,
+            received = request(context, source, another_waits, steps, &mut progress) => received,
             () = context.cancel.cancelled() => Err(AttemptError::Cancelled),
         };
         progress.finish();
         received
     };
     let staging = context.locked.run("staging", move |games, game, _| {
-        let book = |totals| Booking::take(games, game, booking::needed_bytes(totals));
+        let book = |totals| Booking::take(games, game, totals);
         Ok::<_, AttemptError>(stage(sink, queue, book))
     });
     let (staged, received) = tokio::join!(staging, receiving);
     match (staged?, received) {
         (Ok(sink), Ok(())) => context.locked.run("receipt", move |_, _, _| Ok(sink.complete()?)).await,
         (Err(SinkError::Content(error)), _) => Err(AttemptError::Content(error)),
-        (Err(SinkError::Local(error)), _) => Err(AttemptError::Local(error)),
+        (Err(SinkError::Local(error)), _) => Err(AttemptError::of_staging(error)),
         (Err(SinkError::Closed), Ok(())) => Err(AttemptError::StagingStopped),
         (Ok(_) | Err(SinkError::Closed), Err(error)) => Err(error),
     }
@@ -114,6 +128,7 @@ async fn transfer(
 async fn request(
     context: &AttemptContext,
     source: &PeerOffer,
+    another_waits: bool,
     steps: mpsc::Sender<StagingStep>,
     progress: &mut AttemptProgress<'_>,
 ) -> Result<(), AttemptError> {
@@ -123,7 +138,16 @@ async fn request(
         return Err(WireError::OtherPeer.into());
     }
     dialled.stream_install(context.locked.game(), &context.version).await?;
-    receive(&mut dialled.connection, context.policy, steps, progress).await
+    let grammar = StreamGrammar::of_archives(archives(&source.files)?);
+    receive(&mut dialled.connection, grammar, context.policy, another_waits, steps, progress).await
+}
+
+/// The names of the archives that a validated list of files is about.
+fn archives(files: &[RootFile]) -> Result<Vec<String>, AttemptError> {
+    let names = files.iter().map(|file| file.name.as_str()).filter(|name| is_archive_name(name));
+    let sets = ArchiveSet::group(Path::new(""), names)
+        .map_err(|gap| AttemptError::Content(ContentError::RootFiles(gap.to_string())))?;
+    Ok(sets.iter().map(|set| set.name().to_owned()).collect())
 }
 
 /// Reports the progress of one attempt: at intervals, and at its end if bytes have arrived since the last report.

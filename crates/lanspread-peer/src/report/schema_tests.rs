@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::report::answer::{Answer, PlannedSource};
+use crate::report::answer::{Answer, PlannedSource, ReceivingAddress};
 use crate::report::event::{PeerEvent, SourceShare};
 use crate::report::failure::{AttemptFailure, PeerAnswer};
 use crate::report::operation::OperationKind;
@@ -37,7 +37,43 @@ fn failure() -> AttemptFailure {
     AttemptFailure::new(&name(), "busy", String::new())
 }
 
-/// One of each kind of event.
+/// One of each kind of event about downloads.
+fn download_events() -> Vec<PeerEvent> {
+    use PeerEvent as E;
+    let (game, version, peer) = (game(), version(), name());
+    vec![
+        E::DownloadBegin {
+            game: game.clone(),
+            version: version.clone(),
+            sources: vec![name()],
+            files: 1,
+            bytes_total: 1,
+            bytes_kept: 0,
+        },
+        E::DownloadProgress { game: game.clone(), bytes: 1, bytes_total: 2, sources: 1 },
+        E::DownloadSourceFailed {
+            game: game.clone(),
+            peer: peer.clone(),
+            code: "busy".into(),
+            message: String::new(),
+            retry_ms: Some(1),
+            sources_left: 1,
+        },
+        E::DownloadFinished {
+            game: game.clone(),
+            version: version.clone(),
+            files: 1,
+            bytes: 1,
+            bytes_fetched: 1,
+            sources: vec![SourceShare { peer: peer.clone(), chunks: 1, bytes: 1 }],
+            waited_ms: 1,
+            duration_ms: 1,
+            bytes_per_second: 1,
+        },
+    ]
+}
+
+/// One of each other kind of event.
 fn events() -> Vec<PeerEvent> {
     use PeerEvent as E;
     let (game, version, peer) = (game(), version(), name());
@@ -72,6 +108,7 @@ fn events() -> Vec<PeerEvent> {
             peer: peer.clone(),
             files: 1,
             bytes: 1,
+            waited_ms: 1,
             duration_ms: 1,
         },
         E::StreamInstallFailed {
@@ -80,31 +117,7 @@ fn events() -> Vec<PeerEvent> {
             message: String::new(),
             attempts: vec![failure()],
         },
-        E::DownloadBegin {
-            game: game.clone(),
-            version: version.clone(),
-            sources: vec![name()],
-            files: 1,
-            bytes_total: 1,
-            bytes_kept: 0,
-        },
-        E::DownloadProgress { game: game.clone(), bytes: 1, bytes_total: 2, sources: 1 },
-        E::DownloadSourceFailed {
-            game: game.clone(),
-            peer: peer.clone(),
-            code: "busy".into(),
-            message: String::new(),
-        },
-        E::DownloadFinished {
-            game: game.clone(),
-            version: version.clone(),
-            files: 1,
-            bytes: 1,
-            bytes_fetched: 1,
-            sources: vec![SourceShare { peer: peer.clone(), chunks: 1, bytes: 1 }],
-            duration_ms: 1,
-            bytes_per_second: 1,
-        },
+        E::Finishing { game: game.clone(), bytes: 1 },
         E::DownloadFailed { game: game.clone(), code: "busy".into(), message: String::new(), bytes_kept: 0 },
         E::InstallBegin { game: game.clone(), version: version.clone(), bytes_total: 1, replaces: false },
         E::InstallProgress { game: game.clone(), bytes: 1, bytes_total: 2 },
@@ -130,7 +143,22 @@ fn events() -> Vec<PeerEvent> {
         E::OperationQueued { operation, kind, game: game.clone() },
         E::OperationBegin { operation, kind, game: game.clone() },
         E::OperationEnd { operation, kind, game: game.clone(), outcome: "done".into() },
+    ]
+}
+
+/// The same for the events of a peer that serves.
+fn serving_events() -> Vec<PeerEvent> {
+    use PeerEvent as E;
+    let (game, peer) = (game(), name());
+    let id = || "00".repeat(16).parse().unwrap();
+    vec![
         E::LibraryChanged { revision: 1, games: 1, changed: vec![game.clone()] },
+        E::FolderPassedOver {
+            folder: "a b".to_owned(),
+            code: "folder-name".into(),
+            message: String::new(),
+            suggestion: Some(game.clone()),
+        },
         E::PeerFound { peer: id(), name: name(), addr: addr() },
         E::PeerLibraryChanged { peer: id(), name: name(), revision: 1, games: 1 },
         E::PeerLost { peer: id(), name: name(), reason: String::new() },
@@ -155,6 +183,12 @@ fn reports() -> Vec<Answer> {
             installed: true,
             bytes: 1,
         },
+        R::FolderPassedOver {
+            folder: "a b".to_owned(),
+            code: "folder-name".into(),
+            message: String::new(),
+            suggestion: Some(game()),
+        },
         R::OfferedGame { game: game(), version: version(), bytes: 1, peer_count: 1, peers: vec![name()] },
         R::Peer { peer: id(), name: name(), addr: addr(), games: 1 },
         R::PeerUnavailable { peer: "x:1".to_owned(), code: "busy".into(), message: String::new() },
@@ -168,6 +202,7 @@ fn reports() -> Vec<Answer> {
             active_outbound_transfers: 0,
             streams_max: 1,
             connections: 1,
+            receivers: vec![ReceivingAddress { addr: addr().ip(), transfers: 1 }],
         },
         R::Operation { operation: 1, kind: OperationKind::Verify, game: game(), running: true, followers: 1 },
         R::OperationsCancelled { game: game(), count: 1 },
@@ -230,7 +265,7 @@ fn docs() -> PathBuf {
 #[test]
 fn events_and_answers_have_the_documented_schema() {
     let mut schema = Schema::new();
-    add(events(), &mut schema);
+    add([events(), serving_events(), download_events()].concat(), &mut schema);
     add(reports(), &mut schema);
     let written = serde_json::to_string_pretty(&schema).unwrap() + "\n";
     let path = docs().join("event-schema.json");
