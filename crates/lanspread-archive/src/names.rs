@@ -5,13 +5,15 @@ use lanspread_types::entry_path::{EntryKind, EntryPath, NameError, NamePolicy, P
 use crate::error::ArchiveError;
 use crate::provider::{ArchiveListing, ListedEntry};
 
-/// Checks every name of a game under a policy.
+/// Checks every name of a game under a policy. Returns the number of folders of its tree, those on the way to files
+/// included.
 ///
 /// # Errors
 /// [`ArchiveError::Name`] for a name that the policy refuses or that its own archive has twice, and
 /// [`ArchiveError::Clash`] if two archives have it.
-pub fn check(archives: &[&ArchiveListing], policy: NamePolicy) -> Result<(), ArchiveError> {
+pub fn check(archives: &[&ArchiveListing], policy: NamePolicy) -> Result<u64, ArchiveError> {
     let mut paths = PathIndex::new(policy);
+    let mut folders = 0;
     for (number, listing) in archives.iter().enumerate() {
         for entry in &listing.entries {
             let (path, kind) = place(entry);
@@ -19,18 +21,18 @@ pub fn check(archives: &[&ArchiveListing], policy: NamePolicy) -> Result<(), Arc
                 |source: NameError| ArchiveError::Name { archive: listing.summary.name.clone(), source };
             // The provider has only checked that the name is safe.
             EntryPath::parse(path.as_str(), policy).map_err(refused)?;
-            if let Err(source) = paths.insert(path, kind) {
-                return Err(match archives[..number].iter().find(|other| !has_room(other, entry, policy)) {
-                    Some(other) => {
-                        let (first, second) = (other.summary.name.clone(), listing.summary.name.clone());
-                        ArchiveError::Clash { first, second, source }
-                    }
-                    None => refused(source),
-                });
+            match paths.insert(path, kind) {
+                Ok(new_folders) => folders += new_folders.len() as u64,
+                Err(source) => {
+                    let earlier = archives[..number].iter().find(|other| !has_room(other, entry, policy));
+                    let Some(other) = earlier else { return Err(refused(source)) };
+                    let (first, second) = (other.summary.name.clone(), listing.summary.name.clone());
+                    return Err(ArchiveError::Clash { first, second, source });
+                }
             }
         }
     }
-    Ok(())
+    Ok(folders)
 }
 
 /// Whether an entry could be added to an archive.
@@ -81,7 +83,8 @@ mod tests {
         let base = archive("base.eti", &["bin/", "bin/game.exe", "readme"]);
         let other = archive("music.eti", &["bin/", "music/track"]);
         let patch = archive("patch.eti", &["bin/game.exe"]);
-        check(&[&base, &other], NamePolicy::Native).unwrap();
+        let folders = check(&[&base, &other], NamePolicy::Native).unwrap();
+        assert_eq!(folders, 2, "`bin`, and `music` on the way to a file");
         assert_eq!(
             refusal(&[&base, &other, &patch], NamePolicy::Native),
             "base.eti and patch.eti cannot be installed together: both hold `bin/game.exe`"

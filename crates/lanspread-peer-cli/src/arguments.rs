@@ -57,8 +57,9 @@ pub(crate) enum Command {
 Example:
   lanspread-peer-cli serve --games-dir /srv/games --name party-server
 
-A game is served once its folder holds version.ini and its *.eti archives. While this command runs,
-every other command with the same --games-dir asks it to do the work.")]
+A game is served once its folder holds version.ini and its *.eti archives. The name of the folder is the
+game id: letters, digits, `.`, `_` and `-`. Folders that are passed over are named with the reason. While
+this command runs, every other command with the same --games-dir asks it to do the work.")]
     Serve(Serve),
     /// Find peers, or save the peers that cannot be found
     #[command(after_help = "\

@@ -41,6 +41,14 @@ pub enum StoreError {
         /// Its game root.
         path: PathBuf,
     },
+    /// The archives hold no file.
+    #[error("{game} has no files: the archives in {} are empty", path.display())]
+    NoFiles {
+        /// The game asked for.
+        game: GameId,
+        /// Its game root.
+        path: PathBuf,
+    },
     /// The installed tree holds files that cannot be fetched again.
     #[error("{count} files in {} are not part of {game} or were changed and would be lost: {}", path.display(), first_of(files, *count))]
     UserFiles {
@@ -95,12 +103,18 @@ pub enum StoreError {
         /// Process that holds the lock, if it could be read.
         holder_pid: Option<u32>,
     },
+    /// The disk is full, and an operation has the games directory for itself until it has freed space.
+    #[error("the disk of {} is full, and an operation that frees space runs there alone", path.display())]
+    FreeingSpace {
+        /// The games directory.
+        path: PathBuf,
+    },
     /// Something is in a place where only lanspread writes.
     #[error(transparent)]
     Foreign(#[from] ForeignState),
     /// This machine's disk failed.
     #[error(transparent)]
-    Local(#[from] LocalError),
+    Local(LocalError),
     /// Cancelled by the caller.
     #[error("cancelled")]
     Cancelled,
@@ -117,15 +131,26 @@ impl StoreError {
             Self::AlreadyDownloaded { .. } => "already-downloaded",
             Self::NotInstalled { .. } => "not-installed",
             Self::NotDownloaded { .. } => "not-downloaded",
+            Self::NoFiles { .. } => "no-files",
             Self::UserFiles { .. } | Self::NoReceipt { .. } => "user-files",
             Self::Archive { source, .. } => source.code(),
             Self::Differences { .. } => "differences",
             Self::NotVerifiable { .. } => "not-verifiable",
-            Self::InProgress { .. } => "in-progress",
+            Self::InProgress { .. } | Self::FreeingSpace { .. } => "in-progress",
             Self::Foreign(_) => "foreign-state",
             Self::Local(local) => local.code(),
             Self::Cancelled => "cancelled",
             Self::Internal(_) => "internal",
+        }
+    }
+}
+
+impl From<LocalError> for StoreError {
+    /// Foreign state keeps its own variant, whichever layer reports it.
+    fn from(error: LocalError) -> Self {
+        match error {
+            LocalError::Foreign(error) => Self::Foreign(error),
+            error => Self::Local(error),
         }
     }
 }

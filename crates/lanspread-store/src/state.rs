@@ -2,13 +2,17 @@
 
 pub mod booking;
 pub mod chunks;
+pub(crate) mod disk_calls;
 pub mod game_state;
 pub mod games_dir;
 pub mod intent;
 pub mod lock;
+pub mod lock_file;
+pub mod passed_over;
 pub mod receipt;
 pub mod receipt_reader;
 pub mod record;
 pub mod scan;
+pub mod sentinel;
 pub mod standing;
 pub mod tree;

@@ -26,8 +26,11 @@ pub const HELLO_DEADLINE: Duration = Duration::from_secs(10);
 pub const FRAME_DEADLINE: Duration = Duration::from_mins(1);
 /// A served connection may be idle this long between two requests.
 pub const REQUEST_IDLE_DEADLINE: Duration = Duration::from_mins(1);
-/// For one complete reply to a listing request. Generous, for archives on slow disks.
+/// For the reply to a request that opens archives, which may be on slow disks.
 pub const REPLY_DEADLINE: Duration = Duration::from_mins(1);
+/// For a whole list of games or root files, from the request to the last part: a peer that sends part after part cannot
+/// keep the asking peer waiting. The longest list, about 4 MiB, needs less than half of it on slow Wi-Fi.
+pub const LISTING_DEADLINE: Duration = Duration::from_secs(10);
 /// A source that has nothing to send sends a keep-alive this often.
 pub const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(2);
 /// A receiver gives up on a source after this long without a single byte: ten keep-alives in a row are missing. On a
@@ -75,6 +78,8 @@ pub const TAKEOVER_MIN: Duration = Duration::from_secs(2);
 pub const RATE_SPAN_MIN: Duration = Duration::from_millis(100);
 /// Length of one line of a download record: the first one names up to [`ROOT_FILES_MAX`] files.
 pub const RECORD_LINE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// Size of a download record: each chunk of the largest game arrives four times, at about 250 bytes a line.
+pub const RECORD_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 /// Size of a file that books space: one small JSON object.
 pub const BOOKING_BYTES_MAX: u64 = 4096;
 
@@ -84,13 +89,45 @@ pub const BOOKING_BYTES_MAX: u64 = 4096;
 pub const STREAMS_MAX_DEFAULT: usize = 8;
 /// The most of them that a source can be configured to serve at once.
 pub const STREAMS_MAX: usize = 256;
-/// Connections open at the same time. Further ones are closed immediately, so that running streams keep their
-/// descriptors.
+/// A guest that holds fewer than one of this many parts of all transfers gets a place as long as another guest holds
+/// more: four guests that take whatever they can get still leave a room of its own to each.
+pub const TRANSFER_SHARES: usize = 4;
+/// Another guest counts as being about this long after it asked for a transfer; meanwhile the last places are not lent.
+pub const GUEST_MEMORY: Duration = Duration::from_mins(10);
+/// A receiver must take [`RECEIVER_WINDOW_BYTES_MIN`] in this much time in which its source waited for it.
+pub const RECEIVER_WINDOW: Duration = Duration::from_mins(1);
+/// What a receiver must take per [`RECEIVER_WINDOW`] to keep its place: one frame of [`DATA_CHUNK_BYTES`], which it must
+/// take within [`FRAME_WRITE_DEADLINE`] anyway. That is 35 kbit/s; one of eight receivers on a link of 1 Mbit/s has more.
+pub const RECEIVER_WINDOW_BYTES_MIN: u64 = DATA_CHUNK_BYTES as u64;
+/// What a control frame counts for a receiver at least: to create a small file is work for its disk, not idleness.
+pub const RECEIVER_STEP_BYTES_MIN: u64 = SPACE_PER_ENTRY_BYTES;
+/// Dictionaries of all running streams together, twice [`DICTIONARY_BYTES_DEFAULT`]: one guest may have half of it, and
+/// the other half is left for the others. Less on a machine with less memory.
+pub const DICTIONARIES_BYTES_MAX: u64 = 2 * DICTIONARY_BYTES_DEFAULT;
+/// The same on a machine with very little memory. A stream that runs alone may need more.
+pub const DICTIONARIES_BYTES_MIN: u64 = 256 * 1024 * 1024;
+/// Connections open at the same time. If all are open, a further one takes the place of one whose guest has more than
+/// [`CONNECTIONS_SHARE`], or of an idle one; else it is closed immediately. Fewer if the process may open few files.
 pub const CONNECTIONS_MAX: usize = 256;
-/// Connections open at the same time from one address, so that one machine cannot take all places.
+/// Connections that a guest keeps although others ask: one for each of eight peers on one machine to find out what is
+/// here, and one for each to transfer it.
+pub const CONNECTIONS_SHARE: usize = 16;
+/// Connections open at the same time from one address, however few others there are.
 pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 64;
-/// Archive listings computed at the same time for requests that do not stream.
+/// If all connections are open, one that has asked nothing for this long gives way to a guest with few: a peer that is
+/// in the middle of an operation asks its next question much sooner.
+pub const CONNECTION_IDLE_MIN: Duration = Duration::from_secs(10);
+/// Part of the files that a process may open that connections may use; the rest is for archives, programs, downloads
+/// and the process itself.
+pub const CONNECTIONS_OF_OPEN_FILES: u64 = 4;
+/// The fewest connections, however few files the process may open.
+pub const CONNECTIONS_MIN: usize = 8;
+/// Archive listings computed at the same time for requests that do not stream. One guest has half of them at most.
 pub const INSPECTIONS_MAX: usize = 2;
+/// Answers that only need a look at one folder, made at the same time. One guest has half of them at most.
+pub const QUICK_ANSWERS_MAX: usize = 4;
+/// Games whose totals are remembered: more than any room plays; 100 bytes each.
+pub const TOTALS_REMEMBERED_MAX: usize = 1024;
 /// A stopping source waits this long for a receiver to take the rest of a frame, and as long again for it to take the
 /// reason why no more follows. Both fit into [`SHUTDOWN_DEADLINE`], with room for the decoder to end.
 pub const FAREWELL_DEADLINE: Duration = Duration::from_secs(1);
@@ -111,6 +148,10 @@ pub const LIBRARY_REPLY_DEADLINE: Duration = Duration::from_secs(30);
 /// Connections that may wait for a change of the library at the same time: half of [`CONNECTIONS_MAX`]; the other half
 /// is for installs.
 pub const LIBRARY_POLLS_MAX: usize = 128;
+/// Waiting connections that a guest keeps although others ask: one for each of eight peers on one machine.
+pub const LIBRARY_POLLS_SHARE: usize = 8;
+/// A list of games is sent over one connection at most this often: a peer that asks again and again waits for it.
+pub const LIBRARY_ANSWER_INTERVAL: Duration = Duration::from_secs(1);
 /// All games are read again this often, to find changes that the watcher of the file system missed or could not watch.
 pub const LIBRARY_SCAN_INTERVAL: Duration = Duration::from_mins(5);
 /// A game is read again after nothing in it has changed for this long: while a copy runs, it is not read at every
@@ -118,13 +159,25 @@ pub const LIBRARY_SCAN_INTERVAL: Duration = Duration::from_mins(5);
 pub const LIBRARY_QUIET: Duration = Duration::from_millis(300);
 /// A game that keeps changing is read again this often.
 pub const LIBRARY_RESTLESS_INTERVAL: Duration = Duration::from_secs(3);
+/// Wait between two questions to one neighbour about its library, after the first [`LIBRARY_POLLS_AT_ONCE`]. An honest
+/// neighbour answers when its library changes; one that answers always at once must not keep this peer busy.
+pub const LIBRARY_POLL_INTERVAL: Duration = Duration::from_secs(2);
+/// Questions that may follow each other without that wait, so that a few quick changes are noticed at once.
+pub const LIBRARY_POLLS_AT_ONCE: u32 = 4;
 /// Peers to which a serving peer keeps a connection: half of [`CONNECTIONS_MAX`], because each side keeps one. A LAN
 /// party of fifty peers is far below this.
 pub const NEIGHBOURS_MAX: usize = 128;
+/// The most of them that were heard of from one address, so that one machine cannot fill the table. A machine seldom
+/// runs more than a few peers.
+pub const NEIGHBOURS_PER_ADDRESS_MAX: usize = 16;
 /// Addresses kept for one peer: a machine with more interfaces is reached over the first ones.
 pub const PEER_ADDRESSES_MAX: usize = 8;
-/// Offers kept for all neighbours together, about 30 MiB; the libraries of fifty peers are a tenth of this.
-pub const DIRECTORY_OFFERS_MAX: usize = 200_000;
+/// Memory for the libraries of all other peers together, whole or still arriving; those of fifty peers with 400 games
+/// each need about 4 MiB.
+pub const LIBRARIES_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// The most of it for the peers at one address, so that one machine cannot take all of it. Room for three libraries of
+/// [`GAMES_MAX`] games.
+pub const LIBRARIES_PER_ADDRESS_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Attempts to reconnect to a neighbour before it is reported lost.
 pub const NEIGHBOUR_RETRIES: u32 = 3;
 /// Wait before the first of these attempts; it doubles for each further one.
@@ -134,10 +187,32 @@ pub const NEIGHBOUR_SLOW_RETRY: Duration = Duration::from_secs(15);
 /// A discovered peer that neither answers nor said goodbye is forgotten this long after its last announcement:
 /// multicast DNS keeps the record for as long and does not report it again meanwhile (RFC 6762 section 10).
 pub const HINT_EXPIRY: Duration = Duration::from_mins(75);
+/// A peer that was only heard of, and has not answered this many times, is forgotten.
+pub const HINT_TRIES_MAX: u32 = 3;
+/// The same after this long without an answer, however few tries that were: its place may be needed.
+pub const HINT_UNANSWERED_EXPIRY: Duration = Duration::from_secs(30);
+/// Connections to peers that were only announced, at once. Beyond them, one more every [`HINT_DIAL_INTERVAL`]: anyone can
+/// announce the address of a machine that has nothing to do with lanspread. A LAN party of fifty is found at once.
+pub const HINT_DIALS_AT_ONCE: u32 = 128;
+/// See [`HINT_DIALS_AT_ONCE`]; 120 a minute.
+pub const HINT_DIAL_INTERVAL: Duration = Duration::from_millis(500);
+/// The same for the connections to one machine that was announced, and for those to one machine that has connected.
+/// Visitors have no bound for all machines together: each can only point at itself.
+pub const HINT_DIALS_PER_ADDRESS_AT_ONCE: u32 = 16;
+/// See [`HINT_DIALS_PER_ADDRESS_AT_ONCE`]; 10 a minute.
+pub const HINT_DIAL_PER_ADDRESS_INTERVAL: Duration = Duration::from_secs(6);
+/// Machines for which these connections are counted apart at one time.
+pub const HINT_DIAL_ADDRESSES_MAX: usize = 1024;
+/// Peers heard of that one search asks: anyone can announce any number of them.
+pub const HINTS_ASKED_MAX: usize = 256;
+/// The most of them at one machine.
+pub const HINTS_ASKED_PER_ADDRESS_MAX: usize = 16;
 /// Hints that wait to be processed; more are dropped, because they will be announced again.
 pub const HINT_QUEUE_ITEMS: usize = 256;
 /// A changed library is announced to the network at most this often; connected peers are notified immediately.
 pub const ANNOUNCE_INTERVAL: Duration = Duration::from_secs(2);
+/// The networks of this machine are read again this often while announcements arrive: a cable may have been plugged in.
+pub const NETWORKS_INTERVAL: Duration = Duration::from_secs(1);
 /// Discovery ends when every discovered peer has answered, one of them offers the game, and no new peer was discovered
 /// for this long. Answers to a query arrive within 120 ms (RFC 6762 section 6); slow machines get four times that.
 pub const DISCOVERY_QUIET: Duration = Duration::from_millis(500);
@@ -147,8 +222,21 @@ pub const DISCOVERY_LIST_QUIET: Duration = Duration::from_millis(1500);
 /// A serving peer that has listened this long knows every peer that answers: three queries were sent, after 0, 1 and 3
 /// seconds (RFC 6762 section 5.2). Until then an operation searches on its own.
 pub const DISCOVERY_LISTENED: Duration = Duration::from_secs(5);
-/// A discovered peer must answer within this: its address may be one that this machine cannot reach.
+/// A discovered or known peer must answer within this: its address may be one that this machine cannot reach.
 pub const HINT_ANSWER_DEADLINE: Duration = Duration::from_secs(10);
+/// A named or saved peer must answer within this: looking up its name, connecting to the second of its addresses, and
+/// the whole answer.
+pub const NAMED_ANSWER_DEADLINE: Duration = Duration::from_secs(20);
+/// If the answers that are missing can no longer change which files are right, others are awaited until none has arrived
+/// for this long: a peer that answers a moment later can still be a source, one that never answers costs no more.
+pub const SETTLED_QUIET: Duration = Duration::from_millis(500);
+/// With an offer at hand, peers that were neither named nor saved are awaited no longer than this. The same as the
+/// longest wait of a search unless another is chosen.
+pub const STRAGGLER_DEADLINE: Duration = Duration::from_secs(3);
+/// A peer that relies on its neighbours searches the network if none of them has offered the game within this.
+pub const SEARCH_AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// Peers without the game that are asked for their list, to suggest a similar id.
+pub const SUGGESTION_PEERS_MAX: usize = 8;
 /// A thread that a dependency runs for us (multicast DNS, watching files) must end within this; a few milliseconds are
 /// usual.
 pub const HELPER_STOP_DEADLINE: Duration = Duration::from_secs(1);
@@ -169,6 +257,11 @@ pub const CATALOG_BYTES_MAX: u64 = 4 * 1024 * 1024;
 pub const CONFIG_FILE_BYTES_MAX: u64 = 64 * 1024;
 /// How much of a sentinel is read for its first line.
 pub const SENTINEL_BYTES_MAX: u64 = 4096;
+/// Folders of a games directory that are reported as passed over; of further ones only the number. A wrong games
+/// directory has thousands.
+pub const PASSED_OVER_MAX: usize = 256;
+/// Names read in a folder to find out whether it looks like a game.
+pub const FOLDER_NAMES_READ_MAX: usize = 4096;
 /// Volumes of one game that stay open between listing and decoding: enough for ordinary games, few enough that many
 /// streams of archives with many volumes do not use up the descriptors of a process.
 pub const VOLUMES_KEPT_OPEN: usize = 64;
@@ -211,12 +304,23 @@ pub const PATH_BYTES_MAX: usize = 4095;
 pub const PROGRESS_INTERVAL: Duration = Duration::from_millis(500);
 /// Peers named for one operation.
 pub const PEERS_MAX: usize = 1024;
-/// Peers asked at the same time.
-pub const PEERS_ASKED_AT_ONCE: usize = 32;
-/// Space that an entry takes beyond its bytes: half a block on average, plus its inode and name.
+/// Peers asked at the same time; named, saved and known ones apart from those that a search hears of.
+pub const PEERS_ASKED_AT_ONCE: usize = 64;
+/// Space that a file or folder takes beyond its bytes, at least: a block for its last bytes or its names.
 pub const SPACE_PER_ENTRY_BYTES: u64 = 4096;
+/// Larger blocks than this are not believed: network file systems report the size of their transfers.
+pub const SPACE_BLOCK_BYTES_MAX: u64 = 64 * 1024;
 /// Space left free on the receiver's file system: a full disk breaks more than this install.
 pub const SPACE_MARGIN_BYTES: u64 = 16 * 1024 * 1024;
+/// Files and folders that must remain possible on the receiver's file system: our own state needs a dozen.
+pub const SPACE_MARGIN_INODES: u64 = 16;
+/// An operation that outgrows its booking extends it by this much at a time: seldom enough that it costs nothing.
+pub const BOOKING_STEP_BYTES: u64 = 1024 * 1024;
+/// The same for files and folders.
+pub const BOOKING_STEP_INODES: u64 = 64;
+/// Archives need not name the folders on the way to their files. A stream may need as many folders beyond those it
+/// announced as it announced files, or this many if that is more: deep trees of few files stay below it.
+pub const FOLDERS_ON_THE_WAY_MIN: u64 = 1024;
 /// Size of an intent file: one small JSON object.
 pub const INTENT_BYTES_MAX: u64 = 64 * 1024;
 /// Length of one line over the control socket, each way. The longest lists [`GAMES_MAX`] games of
@@ -233,18 +337,33 @@ pub const CONTROL_QUEUE_ITEMS: usize = 64;
 pub const CONTROL_FAREWELL_DEADLINE: Duration = Duration::from_secs(3);
 /// Control clients connected at the same time: clients that follow operations, and some that ask.
 pub const CONTROL_CLIENTS_MAX: usize = 64;
+/// A daemon that started on a full disk tries this often to write where it takes commands.
+pub const OWNERSHIP_RETRY_INTERVAL: Duration = Duration::from_secs(5);
 /// Size of the file that names the daemon of a folder: one small JSON object.
 pub const DAEMON_FILE_BYTES_MAX: u64 = 16 * 1024;
-/// Wait after an accept error that may be a lack of descriptors, so that the loop does not spin.
+/// Wait after an accept error that may be a lack of descriptors, so that the loop does not spin. It doubles with each
+/// further one.
 pub const ACCEPT_BACK_OFF: Duration = Duration::from_millis(100);
+/// The longest wait after such errors in a row.
+pub const ACCEPT_BACK_OFF_MAX: Duration = Duration::from_secs(2);
+/// Without a descriptor for it, a connection that waits to be accepted is closed within this. There is one, or accepting
+/// would not have failed.
+pub const TURN_AWAY_DEADLINE: Duration = Duration::from_millis(10);
 /// Events that a daemon remembers for clients that ask later; progress is not remembered.
 pub const EVENT_HISTORY_ITEMS: usize = 512;
+/// The most of them that other peers caused: found, lost and changed peers, and transfers to them. The rest is for what
+/// this peer did.
+pub const EVENT_HISTORY_OTHERS_ITEMS: usize = 256;
+/// The most of them that one other peer caused.
+pub const EVENT_HISTORY_PER_PEER_ITEMS: usize = 32;
 /// Operations that run at once by default: two keep a disk and a link busy, more make all of them slow.
 pub const OPERATIONS_RUNNING_DEFAULT: usize = 2;
 /// The most operations at once that a peer can be configured to run.
 pub const OPERATIONS_RUNNING_MAX: usize = 64;
 /// Operations that wait for their turn: more than any script requests on purpose.
 pub const OPERATIONS_WAITING_MAX: usize = 1024;
+/// Size of the file of the peer's identity: 32 digits and a line feed.
+pub const PEER_ID_BYTES_MAX: u64 = 64;
 /// Length of one line of a receipt: a path with every byte escaped, and the other fields.
 pub const RECEIPT_LINE_BYTES_MAX: usize = 16 * 1024;
 /// Files that are listed when an operation is refused because the user would lose them.
@@ -263,8 +382,15 @@ const _: () = assert!(4 * SLOW_SOURCE_BYTES <= DATA_CHUNK_BYTES as u64);
 const _: () = assert!(SLOW_SOURCE_SPAN.as_millis() >= FRAME_DEADLINE.as_millis());
 const _: () = assert!(CHUNKS_AHEAD <= CHUNK_REQUESTS_MAX);
 const _: () = assert!(((ROOT_FILES_MAX * (COMPONENT_BYTES_MAX * 2 + 64)) as u64) < RECORD_LINE_BYTES_MAX);
+const _: () = assert!(GAME_BYTES_MAX / CHUNK_BYTES * 4 * 256 <= RECORD_BYTES_MAX);
 // A peer that waits for a change must answer before any deadline that takes it for dead.
 const _: () = assert!(LIBRARY_WAIT.as_millis() < LIBRARY_REPLY_DEADLINE.as_millis());
 const _: () = assert!(LIBRARY_REPLY_DEADLINE.as_millis() < REPLY_DEADLINE.as_millis());
+const _: () = assert!(
+    NAMED_ANSWER_DEADLINE.as_millis() >= 2 * CONNECT_DEADLINE.as_millis() + LISTING_DEADLINE.as_millis()
+);
+// One list of the longest kind fits into the share of one address.
+const _: () =
+    assert!(GAMES_MAX * (GAME_ID_BYTES_MAX + LABEL_BYTES_MAX + 88) < LIBRARIES_PER_ADDRESS_BYTES_MAX);
 const _: () = assert!(STREAM_IDLE_DEADLINE.as_millis() >= 4 * KEEP_ALIVE_INTERVAL.as_millis());
 const _: () = assert!(GAMES_MAX * (GAME_ID_BYTES_MAX + 8) < CONTROL_LINE_BYTES_MAX);

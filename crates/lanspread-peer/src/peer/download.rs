@@ -6,10 +6,10 @@ use std::time::Instant;
 
 use lanspread_store::download::{commit, partials, root_files};
 use lanspread_store::error::StoreError;
-use lanspread_store::state::booking;
 use lanspread_store::state::booking::Booking;
-use lanspread_store::state::game_state::{GameState, read_sentinel};
+use lanspread_store::state::game_state::GameState;
 use lanspread_store::state::games_dir::GamesDir;
+use lanspread_store::state::sentinel::read_sentinel;
 use lanspread_types::content::{RootFile, Totals};
 use lanspread_types::fault::ContentError;
 use lanspread_types::ids::{GameId, GameVersion};
@@ -165,12 +165,9 @@ impl Peer {
                 Ok(commit::promote(games, game, &target.journal().record)?)
             })
             .await?;
-        let finished = prepared
+        prepared
             .on_disk("finish", |games, game, target| Ok(commit::finish(games, game, &mut target.journal())?))
-            .await;
-        if let Err(error) = finished {
-            tracing::warn!("{game} is downloaded, but its records are not complete yet: {error}");
-        }
+            .await?;
         Ok(shares)
     }
 }
@@ -203,7 +200,7 @@ async fn prepare_download(
         let bytes_kept = journal.record.here_bytes();
         let bytes: u64 = wanted.iter().map(|file| file.size).sum();
         let missing = Totals { files: wanted.len() as u64, directories: 1, bytes: bytes - bytes_kept };
-        let booking = match Booking::take(games, game, booking::needed_bytes(missing)) {
+        let booking = match Booking::take(games, game, missing) {
             Ok(booking) => Some(booking),
             Err(error) if bytes_kept == 0 => {
                 partials::discard(games, game)?;
@@ -274,7 +271,7 @@ fn check_sentinel(
     version: &GameVersion,
 ) -> Result<(), PeerError> {
     let path = games.root_path(game).join(lanspread_types::layout::DOWNLOADING_DIR).join(SENTINEL_FILE);
-    if read_sentinel(&path)?.as_ref() == Some(version) {
+    if read_sentinel(&path)?.version().as_ref() == Some(version) {
         return Ok(());
     }
     let mut journal = target.journal();

@@ -79,7 +79,7 @@ pub enum PeerError {
     },
     /// This machine's disk failed or is full.
     #[error(transparent)]
-    Local(#[from] LocalError),
+    Local(LocalError),
     /// One named peer cannot be asked.
     #[error("cannot ask {peer}: {source}")]
     Peer {
@@ -165,6 +165,16 @@ impl From<&PeerError> for OperationFailure {
     }
 }
 
+impl From<LocalError> for PeerError {
+    /// Foreign state keeps its own variant, whichever layer reports it.
+    fn from(error: LocalError) -> Self {
+        match error {
+            LocalError::Foreign(error) => Self::Foreign(error),
+            error => Self::Local(error),
+        }
+    }
+}
+
 impl PeerError {
     /// Stable kebab-case code.
     pub fn code(&self) -> &'static str {
@@ -202,9 +212,9 @@ impl PeerError {
             | Self::Store(StoreError::Archive { source: ArchiveError::ProgramMissing { .. }, .. }) => {
                 ErrorCategory::Usage
             }
-            Self::Store(StoreError::Archive { .. } | StoreError::Differences { .. }) => {
-                ErrorCategory::Content
-            }
+            Self::Store(
+                StoreError::Archive { .. } | StoreError::NoFiles { .. } | StoreError::Differences { .. },
+            ) => ErrorCategory::Content,
             Self::NotInCatalog { .. } | Self::Foreign(_) | Self::Store(_) | Self::Ambiguous { .. } => {
                 ErrorCategory::Refused
             }

@@ -52,7 +52,7 @@ pub struct StreamInstallReport {
     pub totals: Totals,
     /// From the request to the first attempt: the search for peers and their answers.
     pub waited: Duration,
-    /// From the first attempt to the durable rename.
+    /// From the first attempt to the end of the last step, when the install is durable.
     pub duration: Duration,
 }
 
@@ -116,9 +116,11 @@ impl From<&PeerOffer> for SourcePeer {
 impl Peer {
     /// Installs a game by streaming it from the first validated peer that delivers the whole game.
     ///
-    /// On success, `local/` was promoted in one rename. On failure, the machine is as it was. You can end an install by
-    /// cancelling `cancel`, and then wait for the end, or by dropping the future. A dropped install is cancelled and
-    /// undone in the background, and reports its end as an event; the next operation on the game waits for that.
+    /// On success, `local/` was promoted in one rename and is durable. On failure, the machine is as it was, except after
+    /// [`LocalError::Unfinished`]: the game is then installed, and the next command on it completes the rest. You can end
+    /// an install by cancelling `cancel`, and then wait for the end, or by dropping the future. A dropped install is
+    /// cancelled and undone in the background, and reports its end as an event; the next operation on the game waits for
+    /// that.
     ///
     /// # Errors
     /// Every variant of [`PeerError`] that is not about serving. Its category is the kind of failure.
@@ -297,14 +299,15 @@ impl Peer {
             .await?;
         let selection = self.choose(game, options, cancel).await?;
         let totals = self.totals(game, &selection).await?;
+        let (needed_bytes, free_bytes) = booking::needed_and_free_bytes(&games, totals)?;
         Ok(StreamInstallPlan {
             game: game.clone(),
             version: selection.version,
             sources: selection.sources.iter().map(SourcePeer::from).collect(),
             dropped: selection.dropped,
             totals,
-            needed_bytes: booking::needed_bytes(totals),
-            free_bytes: booking::free_bytes(&games)?,
+            needed_bytes,
+            free_bytes,
             games_dir: self.inner.games_dir.clone(),
         })
     }

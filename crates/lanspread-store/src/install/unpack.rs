@@ -22,7 +22,6 @@ use tokio_util::sync::CancellationToken;
 use crate::install::replace::{Replace, permit, refuse_user_files};
 use crate::install::staging::StagingSink;
 use crate::install::transaction::{InstallOrigin, Transaction};
-use crate::state::booking;
 use crate::state::booking::Booking;
 use crate::state::game_state::GameState;
 use crate::state::games_dir::GamesDir;
@@ -78,20 +77,19 @@ pub fn unpack(
     let replaces = permit(games, game, *replace)?;
     let (listed, totals) =
         list(install.provider.as_ref(), &archives, &install.cancel).map_err(|error| install.failed(error))?;
-    names::check(&listings(&listed), *policy).map_err(|error| install.failed(error))?;
-    let booking = Booking::take(games, game, booking::needed_bytes(totals))?;
+    if totals.files == 0 {
+        return Err(StoreError::NoFiles { game: game.clone(), path: games.root_path(game) });
+    }
+    let folders = names::check(&listings(&listed), *policy).map_err(|error| install.failed(error))?;
+    // All folders are known here, those on the way to files included.
+    let needed = Totals { directories: folders, ..totals };
+    let booking = Booking::take(games, game, needed)?;
     observer.begun(&version, totals, replaces);
     let origin =
         InstallOrigin { version: version.clone(), source: install.name.clone(), source_id: install.id };
-    let (transaction, sink) = Transaction::begin(games, game, &origin, *policy, replaces)?;
-    let sink = ObservedSink {
-        staging: sink,
-        booking,
-        observer,
-        bytes: 0,
-        bytes_total: totals.bytes,
-        reported: None,
-    };
+    let (transaction, mut staging) = Transaction::begin(games, game, &origin, *policy, replaces)?;
+    staging.announce(needed, booking);
+    let sink = ObservedSink { staging, observer, bytes: 0, bytes_total: totals.bytes, reported: None };
     match install.unpack(listed, sink, replaces) {
         Ok(installed) => {
             transaction.commit()?;
@@ -159,7 +157,6 @@ impl Unpack {
 /// The staging sink, with reports of its progress.
 struct ObservedSink<O> {
     staging: StagingSink,
-    booking: Booking,
     observer: O,
     bytes: u64,
     bytes_total: u64,
@@ -173,7 +170,6 @@ impl<O: UnpackObserver> ObservedSink<O> {
         let due = self.reported.is_none_or(|at| at.elapsed() >= limits::PROGRESS_INTERVAL);
         if due || self.bytes == self.bytes_total {
             self.reported = Some(Instant::now());
-            self.booking.note_written(self.bytes);
             self.observer.progress(self.bytes, self.bytes_total);
         }
     }

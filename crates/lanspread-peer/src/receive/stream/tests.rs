@@ -28,6 +28,11 @@ impl StreamObserver for Watching {
     }
 }
 
+/// The grammar of a stream of the small game.
+fn grammar() -> StreamGrammar {
+    StreamGrammar::of_archives(vec!["small.eti".to_owned()])
+}
+
 /// How one stream ended: its result, its duration and what was received.
 #[derive(Debug)]
 struct Ended {
@@ -81,7 +86,7 @@ async fn receive_with(another_waits: bool, stream: Vec<Step>, fault: Fault, disk
         let mut watching = Watching::default();
         let begun = Instant::now();
         let result =
-            receive(&mut connection, NamePolicy::Portable, another_waits, steps, &mut watching).await;
+            receive(&mut connection, grammar(), NamePolicy::Portable, another_waits, steps, &mut watching).await;
         Ended { result, after: begun.elapsed(), bytes: watching.bytes, steps: 0 }
     };
     let staging = async {
@@ -278,7 +283,7 @@ async fn the_stream_ends_when_the_staging_thread_has_ended() {
     drop(queue);
     let receiving = async {
         let mut connection = asked(near).await;
-        receive(&mut connection, NamePolicy::Portable, false, steps, &mut Watching::default()).await
+        receive(&mut connection, grammar(), NamePolicy::Portable, false, steps, &mut Watching::default()).await
     };
     tokio::select! {
         _ = source.speak(far, Greeting::Honest) => unreachable!("it sends keep-alives for ever"),
