@@ -13,6 +13,7 @@ use crate::report::answer::{Answer, PlannedSource, ReceivingAddress};
 use crate::report::event::{PeerEvent, SourceShare};
 use crate::report::failure::{AttemptFailure, PeerAnswer};
 use crate::report::operation::OperationKind;
+use crate::report::passed_over::PassedOverFolder;
 
 /// Event name → field name → type.
 type Schema = BTreeMap<String, BTreeMap<String, String>>;
@@ -31,6 +32,11 @@ fn name() -> PeerName {
 
 fn addr() -> std::net::SocketAddr {
     ([10, 0, 0, 1], 4107).into()
+}
+
+fn passed_over() -> PassedOverFolder {
+    let (folder, code) = ("a b".to_owned(), "folder-name".into());
+    PassedOverFolder { folder, code, message: String::new(), suggestion: Some(game()) }
 }
 
 fn failure() -> AttemptFailure {
@@ -153,12 +159,7 @@ fn serving_events() -> Vec<PeerEvent> {
     let id = || "00".repeat(16).parse().unwrap();
     vec![
         E::LibraryChanged { revision: 1, games: 1, changed: vec![game.clone()] },
-        E::FolderPassedOver {
-            folder: "a b".to_owned(),
-            code: "folder-name".into(),
-            message: String::new(),
-            suggestion: Some(game.clone()),
-        },
+        E::FolderPassedOver(passed_over()),
         E::PeerFound { peer: id(), name: name(), addr: addr() },
         E::PeerLibraryChanged { peer: id(), name: name(), revision: 1, games: 1 },
         E::PeerLost { peer: id(), name: name(), reason: String::new() },
@@ -183,12 +184,7 @@ fn reports() -> Vec<Answer> {
             installed: true,
             bytes: 1,
         },
-        R::FolderPassedOver {
-            folder: "a b".to_owned(),
-            code: "folder-name".into(),
-            message: String::new(),
-            suggestion: Some(game()),
-        },
+        R::FolderPassedOver(passed_over()),
         R::OfferedGame { game: game(), version: version(), bytes: 1, peer_count: 1, peers: vec![name()] },
         R::Peer { peer: id(), name: name(), addr: addr(), games: 1 },
         R::PeerUnavailable { peer: "x:1".to_owned(), code: "busy".into(), message: String::new() },
