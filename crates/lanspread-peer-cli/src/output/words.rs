@@ -2,7 +2,9 @@
 
 use std::net::SocketAddr;
 
-use lanspread_peer::{Answer, GameId, GameVersion, PeerEvent, PeerName, ReceivingAddress, SourceShare};
+use lanspread_peer::{
+    Answer, GameVersion, PassedOverFolder, PeerEvent, PeerName, ReceivingAddress, SourceShare,
+};
 
 use super::quantities::{bytes, count as counted, duration, rate};
 use crate::exit::Summary;
@@ -81,9 +83,7 @@ pub(super) fn event(event: &PeerEvent) -> Option<String> {
             };
             format!("{game}: {}, {} compared: {found}{added}", counted(*files, "file"), bytes(*count))
         }
-        PeerEvent::FolderPassedOver { folder, code, message, suggestion } => {
-            passed_over(folder, code, message, suggestion.as_ref())
-        }
+        PeerEvent::FolderPassedOver(passed) => passed_over(passed),
         PeerEvent::LibraryChanged { revision, games, .. } => {
             format!("{} offered (revision {revision})", counted(*games, "game"))
         }
@@ -228,9 +228,7 @@ pub(super) fn report(report: &Answer) -> String {
             let version = version.as_ref().or(installed_version.as_ref()).map_or("-", GameVersion::as_str);
             format!("{game}  {version}  {}{}", state_words(*downloaded, *installed), titled(title.as_deref()))
         }
-        Answer::FolderPassedOver { folder, code, message, suggestion } => {
-            passed_over(folder, code, message, suggestion.as_ref())
-        }
+        Answer::FolderPassedOver(passed) => passed_over(passed),
         Answer::OfferedGame { game, title, version, bytes: count, peers, .. } => {
             format!(
                 "{game}  {version}  offered by {}  {}{}",
@@ -285,8 +283,9 @@ fn titled(title: Option<&str>) -> String {
 }
 
 /// A folder that is not served although it looks like a game, why, and what to do.
-fn passed_over(folder: &str, code: &str, message: &str, suggestion: Option<&GameId>) -> String {
-    let rename = suggestion.map(|id| format!("rename it, for example to {id}"));
+fn passed_over(passed: &PassedOverFolder) -> String {
+    let PassedOverFolder { folder, code, message, suggestion } = passed;
+    let rename = suggestion.as_ref().map(|id| format!("rename it, for example to {id}"));
     let hint = rename.as_deref().or_else(|| hints::hint(code, None));
     format!("{folder} is passed over: {}", hints::with_hint(message, hint))
 }
@@ -408,12 +407,12 @@ mod tests {
     #[test]
     fn a_folder_that_is_passed_over_is_named_with_the_reason_and_what_to_do() {
         let passed = |code: &str, suggestion: Option<&str>| {
-            report(&Answer::FolderPassedOver {
+            report(&Answer::FolderPassedOver(PassedOverFolder {
                 folder: "Age of Empires II".to_owned(),
                 code: code.to_owned().into(),
                 message: "why".to_owned(),
                 suggestion: suggestion.map(|id| id.parse().unwrap()),
-            })
+            }))
         };
         assert_eq!(
             passed("folder-name", Some("Age-of-Empires-II")),

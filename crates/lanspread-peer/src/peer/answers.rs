@@ -9,6 +9,7 @@ use crate::operations::OperationInfo;
 use crate::peer::client::{DiscoveredPeers, OfferedGame, PeerOffers, PeerStatus};
 use crate::peer::stream_install::{SourcePeer, StreamInstallPlan};
 use crate::report::answer::{Answer, PlannedSource};
+use crate::source::library_index::reported;
 use crate::trust::catalog::Catalog;
 
 impl Answer {
@@ -67,12 +68,7 @@ impl From<&GameState> for Answer {
 
 impl From<&PassedOver> for Answer {
     fn from(passed: &PassedOver) -> Self {
-        Self::FolderPassedOver {
-            folder: passed.folder.clone(),
-            code: passed.reason.code().into(),
-            message: passed.reason.to_string(),
-            suggestion: passed.reason.suggestion().cloned(),
-        }
+        Self::FolderPassedOver(reported(passed))
     }
 }
 

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::report::failure::{Code, PeerAnswer};
 use crate::report::operation::OperationKind;
+use crate::report::passed_over::PassedOverFolder;
 
 /// One object of an answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,17 +37,8 @@ pub enum Answer {
         /// Bytes of its root files.
         bytes: u64,
     },
-    /// A folder of the games directory that looks like a game and is not served.
-    FolderPassedOver {
-        /// Name of the folder, safe to print.
-        folder: String,
-        /// Why, as a stable kebab-case code.
-        code: Code,
-        /// Why, in one line.
-        message: String,
-        /// A game id that looks like the name, if the name is not a game id.
-        suggestion: Option<GameId>,
-    },
+    /// A folder of the games directory looks like a game and is not served.
+    FolderPassedOver(PassedOverFolder),
     /// A game that other peers offer.
     OfferedGame {
         /// Which game.

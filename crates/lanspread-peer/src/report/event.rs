@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::report::failure::{AttemptFailure, Code};
 use crate::report::operation::OperationKind;
+use crate::report::passed_over::PassedOverFolder;
 
 /// One event.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -349,16 +350,7 @@ pub enum PeerEvent {
         changed: Vec<GameId>,
     },
     /// A folder of the games directory looks like a game and is not served.
-    FolderPassedOver {
-        /// Name of the folder, safe to print.
-        folder: String,
-        /// Why, as a stable kebab-case code.
-        code: Code,
-        /// Why, in one line.
-        message: String,
-        /// A game id that looks like the name, if the name is not a game id.
-        suggestion: Option<GameId>,
-    },
+    FolderPassedOver(PassedOverFolder),
     /// A peer was found and answers.
     PeerFound {
         /// Its identity.
@@ -474,7 +466,7 @@ impl PeerEvent {
             | Self::TransferEnd { game, .. } => Some(game),
             Self::PeerReady { .. }
             | Self::LibraryChanged { .. }
-            | Self::FolderPassedOver { .. }
+            | Self::FolderPassedOver(_)
             | Self::PeerFound { .. }
             | Self::PeerLibraryChanged { .. }
             | Self::PeerLost { .. }

@@ -14,6 +14,7 @@ use crate::report::answer::{Answer, PlannedSource, ReceivingAddress};
 use crate::report::event::{PeerEvent, SourceShare};
 use crate::report::failure::{AttemptFailure, PeerAnswer};
 use crate::report::operation::OperationKind;
+use crate::report::passed_over::PassedOverFolder;
 
 /// Event name → the objects of that kind that are known, without `event`.
 type Samples = BTreeMap<String, Vec<Map<String, Value>>>;
@@ -32,6 +33,11 @@ fn name() -> PeerName {
 
 fn addr() -> std::net::SocketAddr {
     ([10, 0, 0, 1], 4107).into()
+}
+
+fn passed_over() -> PassedOverFolder {
+    let (folder, code) = ("a b".to_owned(), "folder-name".into());
+    PassedOverFolder { folder, code, message: String::new(), suggestion: Some(game()) }
 }
 
 fn failure() -> AttemptFailure {
@@ -162,12 +168,7 @@ fn serving_events() -> Vec<PeerEvent> {
     let id = || "00".repeat(16).parse().unwrap();
     vec![
         E::LibraryChanged { revision: 1, games: 1, changed: vec![game.clone()] },
-        E::FolderPassedOver {
-            folder: "a b".to_owned(),
-            code: "folder-name".into(),
-            message: String::new(),
-            suggestion: Some(game.clone()),
-        },
+        E::FolderPassedOver(passed_over()),
         E::PeerFound { peer: id(), name: name(), addr: addr() },
         E::PeerLibraryChanged { peer: id(), name: name(), revision: 1, games: 1 },
         E::PeerLost { peer: id(), name: name(), reason: String::new() },
@@ -203,18 +204,8 @@ fn reports() -> Vec<Answer> {
             installed: true,
             bytes: 0,
         },
-        R::FolderPassedOver {
-            folder: "a b".to_owned(),
-            code: "folder-name".into(),
-            message: String::new(),
-            suggestion: Some(game()),
-        },
-        R::FolderPassedOver {
-            folder: "a b".to_owned(),
-            code: "folder-name".into(),
-            message: String::new(),
-            suggestion: None,
-        },
+        R::FolderPassedOver(passed_over()),
+        R::FolderPassedOver(PassedOverFolder { suggestion: None, ..passed_over() }),
         R::OfferedGame {
             game: game(),
             title: None,
