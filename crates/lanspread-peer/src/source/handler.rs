@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::running::TransferKind;
 use super::{Source, download, poll, stream};
 use crate::guests::guest::Guest;
-use crate::guests::turns::Turn;
+use crate::guests::turns::RequestTurn;
 use crate::source::parts::{FILES_PER_MESSAGE, in_parts, offers_in_parts};
 use crate::source::visitor::Visitor;
 use crate::transport::listener::ServeConnection;
@@ -201,7 +201,7 @@ impl From<Vec<Reply>> for Looked {
 /// Does the work of one turn on a blocking thread. If it fails, the answer says so.
 async fn in_background<T: From<Vec<Reply>> + Send + 'static>(
     source: &Arc<Source>,
-    turn: Turn,
+    turn: RequestTurn,
     work: impl FnOnce(&Source, &CancellationToken) -> Result<T, Refusal> + Send + 'static,
 ) -> T {
     let worker = Arc::clone(source);
