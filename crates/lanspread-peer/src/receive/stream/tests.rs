@@ -86,7 +86,8 @@ async fn receive_with(another_waits: bool, stream: Vec<Step>, fault: Fault, disk
         let mut watching = Watching::default();
         let begun = Instant::now();
         let result =
-            receive(&mut connection, grammar(), NamePolicy::Portable, another_waits, steps, &mut watching).await;
+            receive(&mut connection, grammar(), NamePolicy::Portable, another_waits, steps, &mut watching)
+                .await;
         Ended { result, after: begun.elapsed(), bytes: watching.bytes, steps: 0 }
     };
     let staging = async {
@@ -283,7 +284,8 @@ async fn the_stream_ends_when_the_staging_thread_has_ended() {
     drop(queue);
     let receiving = async {
         let mut connection = asked(near).await;
-        receive(&mut connection, grammar(), NamePolicy::Portable, false, steps, &mut Watching::default()).await
+        receive(&mut connection, grammar(), NamePolicy::Portable, false, steps, &mut Watching::default())
+            .await
     };
     tokio::select! {
         _ = source.speak(far, Greeting::Honest) => unreachable!("it sends keep-alives for ever"),
