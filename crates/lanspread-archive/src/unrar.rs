@@ -13,7 +13,7 @@
 //! since earlier versions, and musl has it too.
 
 mod child;
-mod end_record;
+mod headers;
 mod listing_text;
 mod verdict;
 
@@ -98,6 +98,11 @@ impl UnrarProvider {
     ) -> Result<(), ArchiveError> {
         let outcome = run.finish(cancel).map_err(|source| self.interrupted(archive, source))?;
         let name = archive.name();
+        if verdict::can_be_about_the_comment(outcome.status, &outcome.complaints)
+            && headers::are_whole(archive)?
+        {
+            return Ok(());
+        }
         match verdict::of_ended_run(&self.program, name, outcome.status, &outcome.complaints, empty) {
             Some(fault) => Err(fault),
             None => Ok(()),
@@ -180,13 +185,12 @@ impl UnrarProvider {
             }
         }
         self.finish(archive, run, true, cancel)?;
+        headers::check_end(archive, cancel)?;
         if let Some(refusal) = refusal {
             return Err(refusal);
         }
         let files: Vec<PathBuf> = archive.paths().collect();
-        let listing = text.finish(files.iter().filter_map(|path| path.file_name()?.to_str()))?;
-        end_record::check(archive, listing.summary.format, cancel)?;
-        Ok(listing)
+        text.finish(files.iter().filter_map(|path| path.file_name()?.to_str()))
     }
 
     fn extract(

@@ -44,6 +44,7 @@ use lanspread_types::content::GameOffer;
 use lanspread_types::fault::LocalError;
 use lanspread_types::ids::{GameId, GameVersion};
 use lanspread_types::limits;
+use poll::LastList;
 use readers::Readers;
 use running::transfer_shares;
 use tokio::sync::mpsc;
@@ -79,6 +80,7 @@ pub(crate) struct Source {
     pub(crate) readers: Readers,
     /// Connections that may wait for the library to change.
     polls: Places,
+    last_list: LastList,
     /// What is offered, once the peer serves.
     pub(crate) library: LibraryIndex,
     /// Receives each peer that connects, once this peer serves.
@@ -110,6 +112,7 @@ impl Source {
             totals: TotalsMemory::default(),
             readers: Readers::default(),
             polls: Places::new(POLL_SHARES),
+            last_list: LastList::default(),
             library,
             visitors: OnceLock::new(),
             connections: AtomicU64::new(0),
@@ -213,6 +216,8 @@ const POLL_SHARES: Shares = Shares {
     share: limits::LIBRARY_POLLS_SHARE,
     kept: 0,
     most: limits::CONNECTIONS_PER_ADDRESS_MAX,
+    // Each of them waits, and none longer than a poll.
+    idle_max: limits::LIBRARY_REPLY_DEADLINE,
 };
 
 /// Memory of this machine.

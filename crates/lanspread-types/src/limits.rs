@@ -97,6 +97,9 @@ pub const STREAMS_MAX: usize = 256;
 pub const TRANSFER_SHARES: usize = 4;
 /// Another guest counts as being about this long after it asked for a transfer; meanwhile the last places are not lent.
 pub const GUEST_MEMORY: Duration = Duration::from_mins(10);
+/// If all places are held, a download whose receiver has asked for nothing for this long gives way: a receiver that has
+/// more to fetch asks ahead, and continues later where it stopped.
+pub const TRANSFER_IDLE_MIN: Duration = Duration::from_secs(5);
 /// A receiver must take [`RECEIVER_WINDOW_BYTES_MIN`] in this much time in which its source waited for it.
 pub const RECEIVER_WINDOW: Duration = Duration::from_mins(1);
 /// What a receiver must take per [`RECEIVER_WINDOW`] to keep its place: one frame of [`DATA_CHUNK_BYTES`], which it must

@@ -104,12 +104,11 @@ impl Network {
         self.until = self.search.timeout.map(|timeout| self.news_at + timeout);
     }
 
-    /// The next hint while the network is searched.
-    async fn next(&mut self) -> PeerHint {
+    /// The next hint while the network is searched; none if the search has ended by itself.
+    async fn next(&mut self) -> Option<PeerHint> {
         loop {
-            let Some(discovery) = &mut self.discovery else { return std::future::pending().await };
-            match discovery.next().await {
-                Some(Heard::Hint(hint)) => return hint,
+            match self.discovery.as_mut()?.next().await {
+                Some(Heard::Hint(hint)) => return Some(hint),
                 Some(Heard::OtherProtocol { protocol, name, address }) => {
                     if self.other_versions.len() < limits::PEERS_MAX {
                         self.other_versions.insert(OtherVersion { name, address, protocol });
@@ -237,7 +236,9 @@ where
                 arrived.take(joined);
                 arrived.settle(state.whom.len());
             }
-            hint = network.next(), if searching => if let Some(hint) = state.news(hint, &shown) {
+            heard = network.next(), if searching => if let Some(hint) = heard
+                .and_then(|hint| state.news(hint, &shown))
+            {
                 network.news_at = Instant::now();
                 state.ask(AskedPeer::Heard(hint), &mut asking);
                 arrived.settle(state.whom.len());

@@ -93,6 +93,7 @@ impl From<StreamInstallPlan> for Answer {
             peer: source.id,
             addr: source.address,
         };
+        let fits = plan.missing_space().is_none();
         Self::StreamInstallPlan {
             game: plan.game,
             version: plan.version,
@@ -102,7 +103,7 @@ impl From<StreamInstallPlan> for Answer {
             bytes: plan.totals.bytes,
             needed_bytes: plan.needed_bytes,
             free_bytes: plan.free_bytes,
-            fits: plan.free_bytes >= plan.needed_bytes,
+            fits,
         }
     }
 }

@@ -137,13 +137,13 @@ async fn converse<S: AsyncRead + AsyncWrite>(
                             return replies;
                         }
                     }
-                    answer(source, &guest, listing).await
+                    Arc::new(answer(source, &guest, listing).await)
                 };
                 let Some(replies) = stop.run_until_cancelled(answering).await else {
                     return Ok(());
                 };
-                for reply in replies {
-                    let Some(written) = stop.run_until_cancelled(connection.send(&reply)).await else {
+                for reply in replies.iter() {
+                    let Some(written) = stop.run_until_cancelled(connection.send(reply)).await else {
                         return Ok(());
                     };
                     written?;

@@ -4,7 +4,7 @@
 //! library changes, the wait is over, the other side sends something or closes the connection, or a guest within its
 //! share needs the place.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use lanspread_proto::connection::Connection;
 use lanspread_proto::message::{Refusal, RefusalCode, Reply};
@@ -14,7 +14,6 @@ use tokio::time::timeout;
 
 use super::Source;
 use crate::guests::guest::Guest;
-use crate::guests::shares::Loss;
 use crate::source::library_index::Library;
 use crate::source::parts::offers_in_parts;
 
@@ -25,32 +24,51 @@ pub(super) async fn games<S: AsyncRead + AsyncWrite>(
     connection: &mut Connection<S>,
     guest: &Guest,
     known: Option<u64>,
-) -> Option<Vec<Reply>> {
+) -> Option<Arc<Vec<Reply>>> {
     let mut follower = source.library.follow();
     let now = Arc::clone(&follower.borrow_and_update());
     match known {
-        None => return now.is_read().then(|| listed(&now)),
-        Some(known) if known != now.revision && now.is_read() => return Some(listed(&now)),
+        None => return now.is_read().then(|| source.last_list.of(&now)),
+        Some(known) if known != now.revision && now.is_read() => return Some(source.last_list.of(&now)),
         Some(_) => {}
     }
     // The one that has waited longest gives way.
-    let Some(place) = source.polls.take(*guest, Loss::small(0), |_| false) else {
+    let Some(place) = source.polls.take(*guest) else {
         let message = format!("{} peers already wait for changes of its library", source.polls.held());
-        return Some(vec![Reply::Refused(Refusal::new(RefusalCode::Busy, &message))]);
+        return Some(Arc::new(vec![Reply::Refused(Refusal::new(RefusalCode::Busy, &message))]));
     };
     let changed = timeout(limits::LIBRARY_WAIT, follower.changed());
     tokio::select! {
         changed = changed => match changed {
-            Ok(Ok(())) => Some(listed(&follower.borrow())),
-            _ => Some(vec![Reply::Unchanged]),
+            Ok(Ok(())) => Some(source.last_list.of(&follower.borrow())),
+            _ => unchanged(),
         },
-        () = connection.gone() => Some(vec![Reply::Unchanged]),
-        () = place.taken.cancelled() => Some(vec![Reply::Unchanged]),
+        () = connection.gone() => unchanged(),
+        () = place.taken.cancelled() => unchanged(),
     }
 }
 
-fn listed(library: &Library) -> Vec<Reply> {
-    offers_in_parts(library.revision, &library.list())
+fn unchanged() -> Option<Arc<Vec<Reply>>> {
+    Some(Arc::new(vec![Reply::Unchanged]))
+}
+
+/// The list of the latest revision that was asked for, in parts: a change is told to all peers that wait, and the list is
+/// made and held once for all of them.
+#[derive(Debug, Default)]
+pub(super) struct LastList(Mutex<Option<(u64, Arc<Vec<Reply>>)>>);
+
+impl LastList {
+    fn of(&self, library: &Library) -> Arc<Vec<Reply>> {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*last {
+            Some((revision, parts)) if *revision == library.revision => Arc::clone(parts),
+            _ => {
+                let parts = Arc::new(offers_in_parts(library.revision, &library.list()));
+                *last = Some((library.revision, Arc::clone(&parts)));
+                parts
+            }
+        }
+    }
 }
 
 #[cfg(test)]

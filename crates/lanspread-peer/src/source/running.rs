@@ -17,7 +17,7 @@ pub(super) enum TransferKind {
 
 impl TransferKind {
     /// What is lost if the transfer ends after so many bytes.
-    pub(super) fn loss(self, bytes: u64) -> Loss {
+    fn loss(self, bytes: u64) -> Loss {
         match self {
             Self::Download => Loss::small(bytes),
             Self::Stream => Loss::large(bytes),
@@ -28,7 +28,13 @@ impl TransferKind {
 /// The shares of the places for transfers.
 pub(super) fn transfer_shares(streams_max: usize) -> Shares {
     let part = streams_max / limits::TRANSFER_SHARES;
-    Shares { places: streams_max, share: part.max(1), kept: part, most: streams_max }
+    Shares {
+        places: streams_max,
+        share: part.max(1),
+        kept: part,
+        most: streams_max,
+        idle_max: limits::TRANSFER_IDLE_MIN,
+    }
 }
 
 /// How a transfer ended.
@@ -93,7 +99,12 @@ impl<'r> Running<'r> {
         }
     }
 
-    /// Notes how many bytes were sent so far.
+    /// Notes that the receiver owes the next request, and nothing is owed to it.
+    pub(super) fn idles(&self) {
+        self.place.idles();
+    }
+
+    /// Notes how many bytes were sent so far, or are about to be.
     pub(super) fn sent(&self, bytes: u64) {
         self.place.set_loss(self.kind.loss(bytes));
     }

@@ -138,6 +138,32 @@ async fn many_receivers_behind_one_address_use_what_no_other_wants() {
     assert_eq!(serving.source.active_transfers(), 8);
 }
 
+/// Every place is held from the very address of the guest that asks, by downloads that ask for nothing: the one that is
+/// idle longest gives way, and none that has work.
+#[tokio::test(start_paused = true)]
+async fn an_idle_download_gives_way_also_to_its_own_address() {
+    let serving = Serving::with(Arc::new(UntouchedProvider), None, 3);
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        held.push(download(&serving, 66).await);
+    }
+    let (mut refused, _) = begin(&serving, 66, false).await;
+    let reply = refused.receive::<Reply>("reply", limits::REPLY_DEADLINE).await.unwrap().unwrap();
+    assert_eq!(refusal_code(&reply), Some("busy"), "they have only begun");
+    tokio::time::advance(limits::TRANSFER_IDLE_MIN).await;
+    for (number, idle_again) in [(0, true), (2, false)] {
+        held[number].0.send(&ChunkRequest { file: 0, offset: 0, length: 1 }).await.unwrap();
+        while idle_again && {
+            let item = held[number].0.halves().0.item(bytes::BytesMut::new()).await.unwrap();
+            !matches!(item, ChunkItem::Control(ChunkMessage::End { .. }))
+        } {}
+    }
+    let (_guest, _) = download(&serving, 66).await;
+    let (_, served) = held.remove(1);
+    serving.assert_ends(served, "idle longest").await;
+    assert!(held.iter().all(|(_, served)| !served.is_finished()));
+}
+
 /// Where every guest has an address of its own, the limit is the limit, and nothing that runs gives way.
 #[tokio::test]
 async fn guests_within_their_share_are_never_cut_off() {
