@@ -11,9 +11,9 @@
 //! - When no chunk is waiting, a slow source is interrupted if an idle one could fetch all chunks that it owes, from
 //!   their beginning, in less than half the time. Each chunk is taken over at most once, and does not return to the
 //!   source that it was taken from while another one is left, so chunks do not move back and forth.
-//! - A source that stays below the floor for a whole span ([`Pace`](crate::receive::pace::Pace)) is slow. It is
-//!   interrupted as soon as a source that is not slow has nothing to do, and is not used again while such a source is
-//!   left. So sources that trickle hold neither the last chunk nor all the places, and a slow source alone continues.
+//! - A source that stays below the floor for a whole span (`floor_check`) is slow. It is interrupted as soon as a source
+//!   that is not slow has nothing to do, and is not used again while such a source is left. So sources that trickle hold
+//!   neither the last chunk nor all the places, and a slow source alone continues.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
@@ -21,7 +21,7 @@ use std::time::Duration;
 use lanspread_store::state::chunks::{Chunk, Chunks};
 use lanspread_types::limits;
 
-use crate::receive::pace::Speed;
+use crate::receive::floor_check::Speed;
 
 /// Index of a source in the list of validated peers.
 pub(crate) type SourceId = usize;
