@@ -66,6 +66,9 @@ pub const CHUNK_REQUESTS_MAX: usize = 8;
 pub const CHUNK_QUEUE_ITEMS: usize = 8;
 /// Sources that one download uses at the same time: more would not be faster, and would block other receivers.
 pub const DOWNLOAD_SOURCES_MAX: usize = 8;
+/// Sources of one download that take too long to answer and are still waited for beside those that answered: more of
+/// them only cost descriptors.
+pub const LATE_SOURCES_MAX: usize = 32;
 /// If a source takes longer than this to answer, the other sources may take its share of the chunks.
 pub const SHARE_DEADLINE: Duration = Duration::from_secs(2);
 /// After this many failures in a row, without a whole chunk between them, a source is not tried again.

@@ -50,7 +50,8 @@ impl Peer {
         if self.knows_its_neighbours() {
             search = search.after_those_at_hand();
         }
-        let asking = ask::details(&at_hand, &ours, game, wanted.as_ref(), search);
+        // Boxed, because it is by far the largest part of every operation that needs peers.
+        let asking = Box::pin(ask::details(&at_hand, &ours, game, wanted.as_ref(), search));
         let Some(answers) = cancel.run_until_cancelled(asking).await else {
             return Err(PeerError::Cancelled);
         };
