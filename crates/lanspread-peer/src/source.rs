@@ -44,7 +44,7 @@ use lanspread_types::content::GameOffer;
 use lanspread_types::fault::LocalError;
 use lanspread_types::ids::{GameId, GameVersion};
 use lanspread_types::limits;
-use poll::LastList;
+use parts::LastList;
 use readers::Readers;
 use running::transfer_shares;
 use tokio::sync::mpsc;
@@ -52,7 +52,7 @@ use totals::TotalsMemory;
 
 use crate::guests::places::Places;
 use crate::guests::shares::Shares;
-use crate::guests::turns::Turns;
+use crate::guests::turns::RequestTurns;
 use crate::report::answer::ReceivingAddress;
 use crate::report::channel::EventSender;
 use crate::report::event::PeerEvent;
@@ -72,9 +72,9 @@ pub(crate) struct Source {
     transfers: Places,
     dictionaries: Dictionaries,
     /// Turns at listing archives.
-    inspections: Turns,
+    inspections: RequestTurns,
     /// Turns at answers that cost next to nothing.
-    quick_answers: Turns,
+    quick_answers: RequestTurns,
     totals: TotalsMemory,
     /// Which transfers read which game.
     pub(crate) readers: Readers,
@@ -107,8 +107,8 @@ impl Source {
             tasks,
             transfers: Places::new(transfer_shares(streams_max)),
             dictionaries: Dictionaries::new(machine_bytes()),
-            inspections: Turns::new(limits::INSPECTIONS_MAX),
-            quick_answers: Turns::new(limits::QUICK_ANSWERS_MAX),
+            inspections: RequestTurns::new(limits::INSPECTIONS_MAX),
+            quick_answers: RequestTurns::new(limits::QUICK_ANSWERS_MAX),
             totals: TotalsMemory::default(),
             readers: Readers::default(),
             polls: Places::new(POLL_SHARES),

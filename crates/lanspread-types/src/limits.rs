@@ -66,6 +66,9 @@ pub const CHUNK_REQUESTS_MAX: usize = 8;
 pub const CHUNK_QUEUE_ITEMS: usize = 8;
 /// Sources that one download uses at the same time: more would not be faster, and would block other receivers.
 pub const DOWNLOAD_SOURCES_MAX: usize = 8;
+/// Sources of one download that take too long to answer and are still waited for beside those that answered: more of
+/// them only cost descriptors.
+pub const LATE_SOURCES_MAX: usize = 32;
 /// If a source takes longer than this to answer, the other sources may take its share of the chunks.
 pub const SHARE_DEADLINE: Duration = Duration::from_secs(2);
 /// After this many failures in a row, without a whole chunk between them, a source is not tried again.
@@ -94,9 +97,6 @@ pub const STREAMS_MAX: usize = 256;
 pub const TRANSFER_SHARES: usize = 4;
 /// Another guest counts as being about this long after it asked for a transfer; meanwhile the last places are not lent.
 pub const GUEST_MEMORY: Duration = Duration::from_mins(10);
-/// If all places are held, a download whose receiver has asked for nothing for this long gives way: a receiver that has
-/// more to fetch asks ahead, and continues later where it stopped.
-pub const TRANSFER_IDLE_MIN: Duration = Duration::from_secs(5);
 /// A receiver must take [`RECEIVER_WINDOW_BYTES_MIN`] in this much time in which its source waited for it.
 pub const RECEIVER_WINDOW: Duration = Duration::from_mins(1);
 /// What a receiver must take per [`RECEIVER_WINDOW`] to keep its place: one frame of [`DATA_CHUNK_BYTES`], which it must
@@ -256,6 +256,8 @@ pub const GAME_ID_BYTES_MAX: usize = 64;
 pub const GAMES_MAX: usize = 20_000;
 /// Size of a catalog file: [`GAMES_MAX`] entries of about 200 bytes.
 pub const CATALOG_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// Characters of a title from a catalog that are shown: more would break the line that shows it.
+pub const CATALOG_TITLE_CHARS_SHOWN_MAX: usize = 80;
 /// Size of a config file: enough for every option a hundred times.
 pub const CONFIG_FILE_BYTES_MAX: u64 = 64 * 1024;
 /// How much of a sentinel is read for its first line.

@@ -1,6 +1,6 @@
 //! Who holds the places of one kind.
 //!
-//! A place is given back when it is dropped. If it was taken back before, [`Place::taken`] is cancelled, and what uses
+//! A place is given back when it is dropped. If it was taken back before, [`HeldPlace::taken`] is cancelled, and what uses
 //! the place has to end; the place itself belongs to its new holder at once.
 
 use std::collections::BTreeMap;
@@ -40,7 +40,7 @@ struct Holder {
 
 /// One place, held until it is dropped or taken back.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct HeldPlace {
     table: Arc<Mutex<Table>>,
     number: u64,
     /// Cancelled when the place has been taken back.
@@ -54,7 +54,7 @@ impl Places {
     }
 
     /// A place for a guest, if there is one for it now. It is idle at first.
-    pub(crate) fn take(&self, guest: Guest) -> Option<Place> {
+    pub(crate) fn take(&self, guest: Guest) -> Option<HeldPlace> {
         let mut table = lock(&self.table);
         let (alone, now_ms) = (table.is_alone(guest.network, Instant::now()), table.now_ms());
         let held: Vec<Held> =
@@ -67,7 +67,7 @@ impl Places {
         let (number, taken) = (table.next, CancellationToken::new());
         table.next += 1;
         table.held.insert(number, Holder { guest, loss: Loss::idle_since(now_ms), taken: taken.clone() });
-        Some(Place { table: Arc::clone(&self.table), number, taken })
+        Some(HeldPlace { table: Arc::clone(&self.table), number, taken })
     }
 
     /// Takes back the place that is idle longest, if it has been for long.
@@ -131,7 +131,7 @@ impl Table {
     }
 }
 
-impl Place {
+impl HeldPlace {
     /// Sets what it would cost to take the place back.
     pub(crate) fn set_loss(&self, loss: Loss) {
         if let Some(holder) = lock(&self.table).held.get_mut(&self.number) {
@@ -149,7 +149,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for HeldPlace {
     fn drop(&mut self) {
         lock(&self.table).held.remove(&self.number);
     }
@@ -176,7 +176,7 @@ mod tests {
         Places::new(Shares { places, share, kept, most: places, idle_max: IDLE_MAX })
     }
 
-    fn take(places: &Places, last: u8) -> Option<Place> {
+    fn take(places: &Places, last: u8) -> Option<HeldPlace> {
         places.take(guest(last))
     }
 

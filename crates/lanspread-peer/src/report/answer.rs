@@ -22,6 +22,8 @@ pub enum Answer {
     LocalGame {
         /// Which game.
         game: GameId,
+        /// Its title in the catalog, for people.
+        title: Option<String>,
         /// Version that is downloaded.
         version: Option<GameVersion>,
         /// Version that is installed, according to its receipt.
@@ -41,6 +43,8 @@ pub enum Answer {
     OfferedGame {
         /// Which game.
         game: GameId,
+        /// Its title in the catalog, for people.
+        title: Option<String>,
         /// In which version.
         version: GameVersion,
         /// Bytes of its root files.

@@ -12,7 +12,7 @@ use super::readers::Reader;
 use super::running::{Running, StreamEnd, TransferKind};
 use super::{Source, gate};
 use crate::guests::guest::Guest;
-use crate::guests::places::Place;
+use crate::guests::places::HeldPlace;
 use crate::report::event::PeerEvent;
 
 /// A transfer that may run. It holds its place and its reader until it is dropped.
@@ -20,7 +20,7 @@ pub(super) struct Admitted<'s, T> {
     source: &'s Source,
     game: GameId,
     kind: TransferKind,
-    place: Place,
+    place: HeldPlace,
     reader: Reader,
     /// What the gate let through.
     pub(super) what: T,

@@ -4,7 +4,7 @@
 //! library changes, the wait is over, the other side sends something or closes the connection, or a guest within its
 //! share needs the place.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use lanspread_proto::connection::Connection;
 use lanspread_proto::message::{Refusal, RefusalCode, Reply};
@@ -14,8 +14,6 @@ use tokio::time::timeout;
 
 use super::Source;
 use crate::guests::guest::Guest;
-use crate::source::library_index::Library;
-use crate::source::parts::offers_in_parts;
 
 /// The answer to a request for offers newer than `known`; none if the library has not been read, so that the disk must
 /// be read.
@@ -41,34 +39,15 @@ pub(super) async fn games<S: AsyncRead + AsyncWrite>(
     tokio::select! {
         changed = changed => match changed {
             Ok(Ok(())) => Some(source.last_list.of(&follower.borrow())),
-            _ => unchanged(),
+            _ => Some(unchanged()),
         },
-        () = connection.gone() => unchanged(),
-        () = place.taken.cancelled() => unchanged(),
+        () = connection.gone() => Some(unchanged()),
+        () = place.taken.cancelled() => Some(unchanged()),
     }
 }
 
-fn unchanged() -> Option<Arc<Vec<Reply>>> {
-    Some(Arc::new(vec![Reply::Unchanged]))
-}
-
-/// The list of the latest revision that was asked for, in parts: a change is told to all peers that wait, and the list is
-/// made and held once for all of them.
-#[derive(Debug, Default)]
-pub(super) struct LastList(Mutex<Option<(u64, Arc<Vec<Reply>>)>>);
-
-impl LastList {
-    fn of(&self, library: &Library) -> Arc<Vec<Reply>> {
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*last {
-            Some((revision, parts)) if *revision == library.revision => Arc::clone(parts),
-            _ => {
-                let parts = Arc::new(offers_in_parts(library.revision, &library.list()));
-                *last = Some((library.revision, Arc::clone(&parts)));
-                parts
-            }
-        }
-    }
+fn unchanged() -> Arc<Vec<Reply>> {
+    Arc::new(vec![Reply::Unchanged])
 }
 
 #[cfg(test)]

@@ -1,10 +1,12 @@
 //! A transfer that runs: what it may cost to end it, why it ends before it is complete, and how it ended.
 
+use std::time::Duration;
+
 use lanspread_proto::message::{Refusal, RefusalCode};
 use lanspread_types::limits;
 use tokio_util::sync::CancellationToken;
 
-use crate::guests::places::Place;
+use crate::guests::places::HeldPlace;
 use crate::guests::shares::{Loss, Shares};
 
 /// What a transfer sends. It decides which one gives way: a download continues later where it stopped, a stream begins
@@ -33,7 +35,8 @@ pub(super) fn transfer_shares(streams_max: usize) -> Shares {
         share: part.max(1),
         kept: part,
         most: streams_max,
-        idle_max: limits::TRANSFER_IDLE_MIN,
+        // A receiver that has more to fetch asks ahead, and continues later where it stopped.
+        idle_max: Duration::ZERO,
     }
 }
 
@@ -49,7 +52,7 @@ pub(super) struct StreamEnd {
 /// A transfer that runs, as the code sees it that sends its bytes.
 pub(super) struct Running<'r> {
     stop: &'r CancellationToken,
-    place: &'r Place,
+    place: &'r HeldPlace,
     kind: TransferKind,
 }
 
@@ -87,7 +90,7 @@ impl EarlyEnd {
 }
 
 impl<'r> Running<'r> {
-    pub(super) fn new(stop: &'r CancellationToken, place: &'r Place, kind: TransferKind) -> Self {
+    pub(super) fn new(stop: &'r CancellationToken, place: &'r HeldPlace, kind: TransferKind) -> Self {
         Self { stop, place, kind }
     }
 

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::guests::guest::Guest;
-use crate::guests::places::{Place, Places};
+use crate::guests::places::{HeldPlace, Places};
 use crate::guests::shares::{Loss, Shares};
 
 /// The places of all connections.
@@ -29,7 +29,7 @@ pub(crate) struct Seats {
 pub(crate) struct Seat {
     /// Who connected.
     pub(crate) guest: Guest,
-    place: Place,
+    place: HeldPlace,
     begun: Instant,
 }
 
