@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use lanspread_peer::{
-    Answer, GameVersion, PassedOverFolder, PeerEvent, PeerName, ReceivingAddress, SourceShare,
+    Answer, GameId, GameVersion, PassedOverFolder, PeerEvent, PeerName, ReceivingAddress, SourceShare,
 };
 
 use super::quantities::{bytes, count as counted, duration, rate};
