@@ -27,6 +27,9 @@ use crate::control::error::ControlError;
 const READ_TRIES: u32 = 50;
 const READ_WAIT: Duration = Duration::from_millis(20);
 
+/// Tries before giving up on a folder that ending operations keep removing.
+const FOLDER_TRIES: u32 = 64;
+
 /// A running daemon.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Daemon {
@@ -107,8 +110,20 @@ pub(crate) struct Owned {
 /// [`ControlError::Local`].
 pub(crate) fn own(place: OwnedFolder<'_>, daemon: &Daemon) -> Result<Owned, ControlError> {
     let path = place.file();
-    let folder = place.open()?;
-    match lock_file::take(&folder.folder, DAEMON_FILE, PERMISSIONS, &path)? {
+    let mut tries = 0;
+    let (folder, attempt) = loop {
+        let folder = place.open()?;
+        match lock_file::take(&folder.folder, DAEMON_FILE, PERMISSIONS, &path) {
+            // An operation that just ended has removed the empty folder.
+            Err(LocalError::Io { source, .. })
+                if source.kind() == io::ErrorKind::NotFound && tries < FOLDER_TRIES =>
+            {
+                tries += 1;
+            }
+            attempt => break (folder, attempt?),
+        }
+    };
+    match attempt {
         LockAttempt::Held(file) => {
             let holder_pid = read(&file).ok().map(|daemon| daemon.pid);
             Err(ControlError::DaemonRunning { path: place.path().to_owned(), holder_pid })
@@ -136,8 +151,9 @@ impl Owned {
             // Over the name of a daemon that was killed, if there is one: that takes no space.
             file.write_all(&bytes)?;
             file.set_len(bytes.len() as u64)?;
-            // Some file systems find out only now that there is no space.
-            file.sync_all()
+            // Some file systems find out only now that there is no space. Otherwise it need not be durable: a daemon
+            // does not survive a power failure either.
+            file.sync_all().or_else(|error| if is_lack_of_space(&error) { Err(error) } else { Ok(()) })
         })();
         written.map_err(|error| {
             // Half a name is none.
@@ -150,6 +166,10 @@ impl Owned {
     fn is_named(&self) -> bool {
         self.file.metadata().is_ok_and(|metadata| metadata.len() > 0)
     }
+}
+
+fn is_lack_of_space(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 impl Drop for Owned {
