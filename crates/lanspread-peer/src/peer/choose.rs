@@ -42,7 +42,8 @@ impl Peer {
         if self.knows_its_neighbours() {
             search = search.after_those_at_hand();
         }
-        let asking = ask::details(&at_hand, &ours, game, wanted.as_ref(), search);
+        // On the heap, because every operation contains this future.
+        let asking = Box::pin(ask::details(&at_hand, &ours, game, wanted.as_ref(), search));
         let Some(answers) = cancel.run_until_cancelled(asking).await else {
             return Err(PeerError::Cancelled);
         };
