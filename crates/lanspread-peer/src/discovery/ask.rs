@@ -101,7 +101,7 @@ async fn offered_like(peers: &[SocketAddr], ours: &Hello, game: &GameId) -> Opti
             Ok(similar(&wanted, offers.iter().map(|offer| &offer.game)))
         }
     };
-    let finding = find(&at_hand, ours, Search::only_at_hand(), question, AnyAnswer);
+    let finding = Box::pin(find(&at_hand, ours, Search::only_at_hand(), question, AnyAnswer));
     let (found, _) = timeout(limits::STRAGGLER_DEADLINE, finding).await.ok()?;
     let meant: Vec<GameId> = found.into_iter().filter_map(|found| found.answer.ok().flatten()).collect();
     similar(game, &meant)

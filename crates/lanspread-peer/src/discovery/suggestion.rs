@@ -28,11 +28,11 @@ fn mistakes(one: &str, other: &str, most: usize) -> Option<usize> {
         let mut current = vec![row + 1];
         for (column, theirs) in other.iter().enumerate() {
             let changed = last[column] + usize::from(letter != theirs);
-            let mut least = changed.min(last[column + 1] + 1).min(current[column] + 1);
+            let mut fewest = changed.min(last[column + 1] + 1).min(current[column] + 1);
             if row > 0 && column > 0 && one[row - 1] == *theirs && other[column - 1] == *letter {
-                least = least.min(before_last[column - 1] + 1);
+                fewest = fewest.min(before_last[column - 1] + 1);
             }
-            current.push(least);
+            current.push(fewest);
         }
         before_last = std::mem::replace(&mut last, current);
     }

@@ -437,7 +437,7 @@ async fn a_peer_that_has_moved_is_followed_to_its_new_address() {
     let theirs = hello("mover");
     let key = PeerKey::from(&theirs);
     let (first, second) = (Played::start(&theirs).await, Played::start(&theirs).await);
-    let heard =
+    let hint_at =
         |played: &Played| Hint::Found { key, addresses: vec![played.address], how: HowKnown::Discovered };
     let addresses = async |expected: &[SocketAddr]| {
         let reached = async {
@@ -447,13 +447,13 @@ async fn a_peer_that_has_moved_is_followed_to_its_new_address() {
         };
         timeout(DEADLINE, reached).await.unwrap_or_else(|_| panic!("{:?}", neighbours.known()));
     };
-    neighbours.take(heard(&first));
+    neighbours.take(hint_at(&first));
     assert_eq!(until(&mut hears, found).await.1, first.address);
-    neighbours.take(heard(&second));
+    neighbours.take(hint_at(&second));
     addresses(&[first.address, second.address]).await;
     let third = Played::start(&theirs).await;
     first.listener.abort();
-    neighbours.take(heard(&third));
+    neighbours.take(hint_at(&third));
     addresses(&[third.address, first.address, second.address]).await;
     while let Some(event) = hears.try_next() {
         assert!(lost(&event).is_none(), "{event:?}");
