@@ -4,7 +4,8 @@
 //! Invariants: the program runs in the folder of the archive and gets the plain name of the first volume, never names
 //! of entries, which it would take for wildcards. It asks no questions and reads neither a configuration file nor our
 //! environment. [`ListingGuard`] holds what it prints to the listing, and an archive ends only after the program has
-//! ended without a fault. No process outlives a call (`unrar/child.rs`).
+//! ended without a fault; `unrar/headers.rs` has the two cases in which its word alone is not enough. No process outlives a
+//! call (`unrar/child.rs`).
 //!
 //! This relies on facts about `unrar` 6.21 and `rar` 7.01 that tests check: `p` prints nothing for directories, empty
 //! files, file references and hard links, so its output is the content of all other files, end to end; `*` and `?` in

@@ -1,12 +1,12 @@
 //! `serve`: answers other peers and runs the operations that other commands request, until a signal arrives.
 
-use lanspread_peer::{CancellationToken, accept_commands};
+use lanspread_peer::{CancellationToken, PeerEvent, accept_commands};
 
 use super::describe;
 use crate::arguments::{Global, Serve};
 use crate::exit::CommandResult;
 use crate::notify::ServiceManager;
-use crate::output::Output;
+use crate::output::{Output, Reporter};
 use crate::signals::cancel_on_signal;
 
 pub(crate) async fn run(global: &Global, output: Output, serve: Serve) -> CommandResult {
@@ -32,7 +32,7 @@ pub(crate) async fn run(global: &Global, output: Output, serve: Serve) -> Comman
     loop {
         tokio::select! {
             event = events.next() => match event {
-                Some(event) => reporter.happened(event),
+                Some(event) => happened(reporter.as_mut(), event),
                 None => break,
             },
             () = stop.cancelled() => break,
@@ -41,9 +41,16 @@ pub(crate) async fn run(global: &Global, output: Output, serve: Serve) -> Comman
     manager.stopping("Ending streams and downloads");
     let stopped = peer.shutdown().await;
     while let Some(event) = events.try_next() {
-        reporter.happened(event);
+        happened(reporter.as_mut(), event);
     }
     Ok(stopped?)
+}
+
+fn happened(reporter: &mut dyn Reporter, event: PeerEvent) {
+    // A reader that has gone must not stop the peer.
+    if let Err(error) = reporter.happened(event) {
+        tracing::debug!("stdout: {error}");
+    }
 }
 
 fn build(global: &Global, serve: &Serve) -> Result<lanspread_peer::Peer, lanspread_peer::PeerError> {

@@ -4,13 +4,18 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
 mod support;
+mod terminal;
 
 mod asking;
 mod bad_archives;
+mod completions;
 mod config;
 mod daemon;
 mod failover;
 mod generated;
 mod packaging;
+mod progress;
 mod refusals;
+mod repair;
+mod several;
 mod streamed;

@@ -19,8 +19,8 @@ use crate::peer::core::Peer;
 use crate::peer::error::PeerError;
 use crate::peer::outcome::{milliseconds, reported};
 use crate::receive::attempt::{AttemptContext, attempt};
+use crate::receive::attempt_order::AttemptOrder;
 use crate::receive::error::AttemptError;
-use crate::receive::turns::Turns;
 use crate::report::event::PeerEvent;
 use crate::report::failure::{AttemptFailure, PeerAnswer};
 use crate::report::operation::OperationOptions;
@@ -207,13 +207,13 @@ impl Peer {
         };
         attempts.begun = Some(Instant::now());
         let mut unfit = Vec::new();
-        let mut turns = Turns::new(selection.sources.len());
-        while let Some(turn) = turns.next() {
-            let source = &selection.sources[turn.source];
-            match self.attempt(&context, source, turn.another_waits, &mut attempts.failures).await? {
+        let mut order = AttemptOrder::new(selection.sources.len());
+        while let Some(next) = order.next() {
+            let source = &selection.sources[next.source];
+            match self.attempt(&context, source, next.another_waits, &mut attempts.failures).await? {
                 Attempted::Installed(totals) => return Ok((context.version, source.into(), totals)),
                 Attempted::Failed => {}
-                Attempted::Slow => turns.left(turn.source),
+                Attempted::Slow => order.left(next.source),
                 Attempted::Unfit(error) => unfit.push(error),
             }
         }

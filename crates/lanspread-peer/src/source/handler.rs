@@ -31,6 +31,7 @@ pub(crate) fn serve_each(source: Arc<Source>, ours: Hello, stop: CancellationTok
         let (source, ours, stop) = (Arc::clone(&source), Arc::clone(&ours), stop.clone());
         Box::pin(async move {
             let visited = |theirs: &Hello| {
+                tracing::debug!("{} connected from {from}", theirs.name);
                 if let Some(visitors) = source.visitors.get() {
                     // If too many peers connect at once, the later ones are noticed at their next connection.
                     let _ = visitors.try_send(Visitor { from, hello: theirs.clone() });
@@ -116,6 +117,7 @@ async fn converse<S: AsyncRead + AsyncWrite>(
         let Some(request) = stop.run_until_cancelled(next).await.transpose()?.flatten() else {
             return Ok(());
         };
+        tracing::debug!("{} sent the request {request:?}", connection.theirs.name);
         match request {
             Request::StreamInstall { game, version } => {
                 seat.transfers();

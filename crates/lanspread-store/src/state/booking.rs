@@ -221,6 +221,12 @@ impl Booking {
             let all = lock_folder(&bookings).map_err(LocalError::io("lock", &shown))?;
             let free = free_of(games)?;
             let others = others(games, &bookings, &name)?;
+            let booked = others.len();
+            tracing::info!(
+                "{game} needs {} bytes; {} are free, and other operations have {booked} bookings",
+                needed.bytes,
+                free.bytes
+            );
             if let Err(too_little) = fits(free, needed, others.into_iter()) {
                 drop(all);
                 games.remove_empty_state_folders();
