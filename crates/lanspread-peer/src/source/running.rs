@@ -112,3 +112,17 @@ impl<'r> Running<'r> {
         self.place.set_loss(self.kind.loss(bytes));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A download continues later where it stopped, a stream begins again; of each kind, less is lost of what has sent
+    /// less.
+    #[test]
+    fn a_download_costs_less_than_a_stream_and_a_young_transfer_less_than_an_old_one() {
+        let (download, stream) = (TransferKind::Download, TransferKind::Stream);
+        assert!(download.loss(u64::MAX) < stream.loss(0) && stream.loss(u64::MAX) < Loss::NEVER);
+        assert!(download.loss(1) < download.loss(2) && stream.loss(1) < stream.loss(2));
+    }
+}

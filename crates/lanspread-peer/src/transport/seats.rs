@@ -37,7 +37,8 @@ impl Seats {
     /// Places for as many connections as a process that may open so many files should have.
     pub(crate) fn new(open_files_max: Option<u64>) -> Self {
         let places = connections_max(open_files_max);
-        let share = CONNECTIONS_SHARE.min((places / 4).max(1));
+        // The same part of fewer places, or a few guests within their shares would hold all of them.
+        let share = (places * CONNECTIONS_SHARE / CONNECTIONS_MAX).max(1);
         let most = CONNECTIONS_PER_ADDRESS_MAX.min(places);
         let shares = Shares { places, share, kept: 0, most, idle_max: CONNECTION_IDLE_MIN };
         Self { places: Places::new(shares), begun: Instant::now() }
@@ -139,6 +140,15 @@ mod tests {
         assert_eq!(taken, CONNECTIONS_SHARE);
         assert!(seats.take(from(200)).is_none(), "it has its share");
         assert!(seats.take(from(1)).is_none());
+    }
+
+    /// So it is where the process may open few files.
+    #[tokio::test(start_paused = true)]
+    async fn a_few_addresses_cannot_hold_every_one_of_few_places() {
+        let seats = Seats::new(Some(20 * CONNECTIONS_OF_OPEN_FILES));
+        let held: Vec<Seat> = (0..4).cycle().take(20).map(|last| seats.take(from(last)).unwrap()).collect();
+        assert!(seats.take(from(200)).is_some());
+        assert_eq!(held.iter().filter(|seat| seat.taken().is_cancelled()).count(), 1);
     }
 
     /// As many addresses as places: the connection that is idle longest gives way, but none that was busy lately, and

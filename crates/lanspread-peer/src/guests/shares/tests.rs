@@ -87,6 +87,7 @@ fn an_identity_counts_against_holders_only() {
     let everywhere: Vec<Guest> = (1..=8).map(|last| v4(last).who_is(id)).collect();
     let other = v4(9).who_is(PeerId::random().unwrap());
     assert_eq!(verdict(other, &everywhere), Verdict::TakeBack(0));
+    assert_eq!(verdict(v4(9).who_is(id), &everywhere), Verdict::Full, "its own places");
     let thieves = [v4(1).who_is(id); 6];
     assert_eq!(verdict(v4(9).who_is(id), &thieves), Verdict::Free);
     let all = [v4(1).who_is(id); 8];
