@@ -1,46 +1,74 @@
 //! Makes a peer a daemon.
 
+use std::path::PathBuf;
+
 use lanspread_types::layout;
 
 use crate::control::error::ControlError;
 use crate::control::ownership::{self, Daemon};
+use crate::control::running::{self, RunningDaemon};
+use crate::control::socket_path;
 use crate::daemon::server;
 use crate::peer::core::Peer;
 use crate::peer::error::PeerError;
 
 /// Makes a peer the daemon of its games directory: it takes ownership of the games directory and of the state
-/// directory, and opens the control socket in the state directory, for this user only. If the games directory cannot be
+/// directory, and opens the control socket, for this user only. The socket is in the state directory, or if its path
+/// would be too long there, in a folder that only this user may open. If the games directory cannot be
 /// written, no game in it can be changed, so the peer takes no commands.
 ///
 /// # Errors
 /// [`ControlError::DaemonRunning`] if another daemon owns either directory; [`PeerError::Local`].
 pub async fn accept_commands(peer: &Peer) -> Result<(), PeerError> {
-    let socket = peer.state_dir().join(layout::CONTROL_SOCKET);
-    let daemon = Daemon { pid: std::process::id(), socket: socket.clone() };
     let owner = peer.clone();
-    let is_found = peer
+    let socket = peer
         .blocking("own", move || {
             let (state_dir, games_dir) = (owner.state_dir(), owner.games_dir());
+            let socket = socket_path::choose(state_dir)?;
+            let daemon = Daemon { pid: std::process::id(), socket: socket.clone() };
             let mut held = vec![ownership::own(state_dir, state_dir, &daemon)?];
-            let is_found = match ownership::own(&games_dir.join(layout::STATE_DIR), games_dir, &daemon) {
+            let found_at = match ownership::own(&games_dir.join(layout::STATE_DIR), games_dir, &daemon) {
                 Ok(games) => {
                     held.push(games);
-                    true
+                    Some(socket)
                 }
                 Err(ControlError::Local(error)) if error.is_refused_write() => {
                     tracing::info!(
                         "games can be served but not changed, so this peer takes no commands: {error}"
                     );
-                    false
+                    None
                 }
                 Err(error) => return Err(error.into()),
             };
             owner.hold_until_shutdown(Box::new(held));
-            Ok(is_found)
+            Ok(found_at)
         })
         .await?;
-    if is_found {
+    if let Some(socket) = socket {
         server::serve(peer, &socket, peer.tasks().cancel_token())?;
     }
     Ok(())
+}
+
+/// Lists a daemon in the state directory of its user until it has stopped, so that commands of that user find its games
+/// directory by themselves. A failure is logged: then they must name it.
+pub async fn list_as_running(peer: &Peer, user_state_dir: PathBuf) {
+    let owner = peer.clone();
+    let listing = move || {
+        let games_dir =
+            std::path::absolute(owner.games_dir()).unwrap_or_else(|_| owner.games_dir().to_owned());
+        let state_dir = owner.state_dir().to_owned();
+        let daemon = RunningDaemon { pid: std::process::id(), games_dir, state_dir };
+        match running::list(&user_state_dir, &daemon) {
+            Ok(listed) => owner.hold_until_shutdown(Box::new(listed)),
+            Err(error) => tracing::info!(
+                "commands must name the games directory: {}: {error}",
+                user_state_dir.display()
+            ),
+        }
+        Ok(())
+    };
+    if let Err(error) = peer.blocking("list", listing).await {
+        tracing::info!("commands must name the games directory: {error}");
+    }
 }

@@ -1,5 +1,6 @@
 //! The configuration of a peer, and how to build one from it.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -167,8 +168,12 @@ impl Peer {
         check_count("streams", config.streams_max, limits::STREAMS_MAX)?;
         check_count("operations", config.operations_max, limits::OPERATIONS_RUNNING_MAX)?;
         check_count("peers", config.peers.len().max(1), limits::PEERS_MAX)?;
-        let metadata = std::fs::metadata(&config.games_dir);
-        let metadata = metadata.map_err(LocalError::io("open the games folder", &config.games_dir))?;
+        let metadata = match std::fs::metadata(&config.games_dir) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                return Err(PeerError::NoGamesDir { games_dir: config.games_dir });
+            }
+            read => read.map_err(LocalError::io("open the games directory", &config.games_dir))?,
+        };
         if !metadata.is_dir() {
             return Err(PeerError::Config(format!("{} is not a folder", config.games_dir.display())));
         }

@@ -45,7 +45,7 @@ fn admit(socket: Socket, address: SocketAddr, places: &Places, tasks: &Tasks, se
         tracing::debug!("{address}: {error}");
     }
     let serving = serve(socket, address);
-    tasks.spawn("connection", async move {
+    tasks.spawn_contained("connection", async move {
         serving.await;
         drop(place);
     });
