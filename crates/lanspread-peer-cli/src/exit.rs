@@ -49,6 +49,11 @@ impl Failure {
         format!("error: {}", hints::with_hint(&self.message, self.hint))
     }
 
+    /// Whether the command was ended before it was done.
+    pub(crate) fn is_interruption(&self) -> bool {
+        self.status == status(ErrorCategory::Interrupted)
+    }
+
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.status)
     }

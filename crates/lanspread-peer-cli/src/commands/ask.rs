@@ -9,12 +9,15 @@ use super::saved;
 use crate::arguments::{DiscoveryChoice, Events, Global, List, OfDaemon, PeerList, Peers, Status};
 use crate::backend::Backend;
 use crate::exit::CommandResult;
+use crate::games_dir::ChosenGamesDir;
 use crate::output::Output;
-use crate::signals::cancel_on_signal;
+use crate::signals::cancel_on_signal_or_panic;
 
 pub(crate) async fn list(global: &Global, output: Output, list: List) -> CommandResult {
     let options = options(&list.peers, &list.discovery);
-    let backend = backend(global, &list.games.games_dir)?;
+    let games_dir = ChosenGamesDir::to_use(global, list.games.games_dir.as_deref())?;
+    games_dir.open(output, false)?;
+    let backend = backend(global, &games_dir.path)?;
     answer(backend, output, ControlRequest::List(options)).await
 }
 
@@ -23,8 +26,8 @@ pub(crate) async fn peers(global: &Global, output: Output, peers: Peers) -> Comm
         return saved::run(global, output, command);
     }
     let options = options(&peers.named, &peers.discovery);
-    if let Some(games_dir) = &peers.games.games_dir {
-        return answer(backend(global, games_dir)?, output, ControlRequest::Peers(options)).await;
+    if let Some(games_dir) = ChosenGamesDir::known(global, peers.games.games_dir.as_deref()) {
+        return answer(backend(global, &games_dir.path)?, output, ControlRequest::Peers(options)).await;
     }
     let client = PeerClient::new(global.state_dir.clone())?;
     for report in client.peers(&options).await? {
@@ -41,19 +44,19 @@ pub(crate) async fn status(global: &Global, output: Output, status: Status) -> C
         }
         return Ok(());
     }
-    let games_dir = status.games.games_dir.ok_or_else(|| {
-        PeerError::Config("`status` needs --peer HOST:PORT, or --games-dir to ask its daemon".to_owned())
-    })?;
-    answer(Backend::daemon(&games_dir)?, output, ControlRequest::Status).await
+    let games_dir = ChosenGamesDir::of_daemon(global, status.games.games_dir.as_deref())?;
+    answer(Backend::daemon(&games_dir.path)?, output, ControlRequest::Status).await
 }
 
-pub(crate) async fn operations(output: Output, of: OfDaemon) -> CommandResult {
-    answer(Backend::daemon(&of.games.games_dir)?, output, ControlRequest::Operations).await
+pub(crate) async fn operations(global: &Global, output: Output, of: OfDaemon) -> CommandResult {
+    let games_dir = ChosenGamesDir::of_daemon(global, of.games.games_dir.as_deref())?;
+    answer(Backend::daemon(&games_dir.path)?, output, ControlRequest::Operations).await
 }
 
-pub(crate) async fn events(output: Output, events: Events) -> CommandResult {
+pub(crate) async fn events(global: &Global, output: Output, events: Events) -> CommandResult {
+    let games_dir = ChosenGamesDir::of_daemon(global, events.games.games_dir.as_deref())?;
     let request = ControlRequest::Events { follow: events.follow };
-    match answer(Backend::daemon(&events.games.games_dir)?, output, request).await {
+    match answer(Backend::daemon(&games_dir.path)?, output, request).await {
         // Ctrl-C is how a user stops following.
         Err(failure) if failure.code == "cancelled" => Ok(()),
         other => other,
@@ -77,7 +80,7 @@ fn backend<'a>(global: &Global, games_dir: &'a Path) -> Result<Backend<'a>, Peer
 
 async fn answer(backend: Backend<'_>, output: Output, request: ControlRequest) -> CommandResult {
     let cancel = CancellationToken::new();
-    cancel_on_signal(cancel.clone())?;
+    cancel_on_signal_or_panic(cancel.clone())?;
     let mut reporter = output.listener();
     let replies = backend.ask(request).await?;
     let answered = replies
