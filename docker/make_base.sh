@@ -47,7 +47,7 @@ trap 'rm -f "$rootfs" "$log"' EXIT
 
 # `essential` has no apt: what an image needs is named here (`passwd`: the Debian package makes its user with it).
 # Documentation is left out for size.
-if ! mmdebstrap --variant=essential --include=iproute2,libstdc++6,passwd \
+if ! mmdebstrap --variant=essential --include=iproute2,iptables,libstdc++6,passwd \
     --dpkgopt='path-exclude=/usr/share/doc/*' \
     --dpkgopt='path-exclude=/usr/share/man/*' \
     --dpkgopt='path-exclude=/usr/share/locale/*' \

@@ -1,4 +1,5 @@
-"""The two programs that stand in for peers, each in a container of its own: sources that lie, and a proxy that damages.
+"""The programs that stand in for peers, each in a container of its own: sources that lie, a proxy that damages, and a
+neighbour that attacks.
 
 They are the examples of the crate `lanspread-testing` (`crates/lanspread-testing/examples/`), on the same test doubles
 as the tests of the library. A scenario makes them through its stage:
@@ -21,6 +22,7 @@ from .tools import PROJECT_DIR, TARGET_DIR, ToolFailed
 
 LYING_SOURCE = "lying_source"
 FAULT_PROXY = "fault_proxy"
+HOSTILE_NEIGHBOUR = "hostile_neighbour"
 
 # Debug builds: they are not measured, and `cargo test` has built all that they need.
 PROGRAMS_DIR = TARGET_DIR / "debug" / "examples"
@@ -32,7 +34,8 @@ _REPORT_LIMIT_S = 5.0
 def build_programs() -> None:
     """Quick when they are up to date."""
     command = ["cargo", "build", "--quiet", "--locked", "--package", "lanspread-testing"]
-    command += ["--example", LYING_SOURCE, "--example", FAULT_PROXY]
+    for program in (LYING_SOURCE, FAULT_PROXY, HOSTILE_NEIGHBOUR):
+        command += ["--example", program]
     try:
         status = subprocess.run(command, cwd=PROJECT_DIR, stdin=subprocess.DEVNULL).returncode
     except FileNotFoundError as error:

@@ -201,6 +201,18 @@ class Peer(Process):
         queue = ["root", "tbf", "rate", rate, "burst", "128kb", "latency", "200ms"]
         docker("exec", "--user", "0", self.container, "tc", "qdisc", "replace", "dev", "eth0", *queue)
 
+    def drop_packets(self, chain: str, *match: str) -> None:
+        """Drops the packets of the container that match, from now on: `INPUT` those to it, `OUTPUT` those from it. It
+        must have been started with the capability for it."""
+        rule = ["iptables", "--append", chain, "--protocol", "tcp", *match, "--jump", "DROP"]
+        docker("exec", "--user", "0", self.container, *rule)
+
+    def dropped_packets(self) -> int:
+        """How many packets the rules of `drop_packets` have dropped."""
+        listing = docker("exec", "--user", "0", self.container, "iptables", "--list", "--verbose", "--exact")
+        rules = [line.split() for line in listing.splitlines() if " DROP " in line]
+        return sum(int(rule[0]) for rule in rules)
+
     # --- looking inside ---
 
     def processes(self) -> list[str]:

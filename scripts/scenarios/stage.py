@@ -387,13 +387,13 @@ class Stage:
         mount = Mount(game_root, f"{inside.GAMES}/{game_root.name}", read_only=True)
         arguments = ["--game-root", mount.target]
         if not lies:
-            listing = self._start_double(f"{name}-list", LYING_SOURCE, [*arguments, "--list"], mount)
+            listing = self.start_double(f"{name}-list", LYING_SOURCE, [*arguments, "--list"], mount)
             self.finish(listing, 0, "the list of lies")
             lies = [event["lie"] for event in listing.events.all(named("lie")) if event["slow"] is slow]
         arguments += ["--listen", f"0.0.0.0:{inside.PORT}", "--name", name]
         for lie in lies:
             arguments += ["--lie", lie]
-        process = self._start_double(f"{name}-lying", LYING_SOURCE, arguments, mount)
+        process = self.start_double(f"{name}-lying", LYING_SOURCE, arguments, mount)
         process.wait_for_event("lying-source-ready", self.deadline)
         liars = [LyingSource.from_event(event, process.name) for event in process.events.all(named("lying"))]
         expect_equal(sorted(liar.lie for liar in liars), sorted(lies), "lies of the sources")
@@ -406,11 +406,12 @@ class Stage:
         `trickle=BYTES:MS`, where N counts the bytes of one connection. The first connections may pass undisturbed."""
         arguments = ["--listen", f"0.0.0.0:{inside.PORT}", "--to", source.address, "--fault", fault]
         arguments += ["--direction", direction, "--after-connections", str(after_connections)]
-        process = self._start_double(f"proxy-{len(self._containers)}", FAULT_PROXY, arguments)
+        process = self.start_double(f"proxy-{len(self._containers)}", FAULT_PROXY, arguments)
         process.wait_for_event("fault-proxy-ready", self.deadline)
         return FaultProxy(source.name, process)
 
-    def _start_double(self, name: str, program: str, arguments: Sequence[str], *mounts: Mount) -> Peer:
+    def start_double(self, name: str, program: str, arguments: Sequence[str], *mounts: Mount) -> Peer:
+        """Runs one of the programs that stand in for peers."""
         programs = Mount(PROGRAMS_DIR, inside.DOUBLES, read_only=True)
         settings = replace(self._container(name, programs, *mounts), entrypoint=f"{inside.DOUBLES}/{program}")
         return self._begin(name, settings.container, settings.run_arguments(arguments), arguments)

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use lanspread_types::checksum::Checksum;
-use lanspread_types::entry_path::NameError;
+use lanspread_types::entry_path::{NameError, NameProblem};
 use lanspread_types::fault::{ContentError, LocalError};
 
 /// An archive that cannot be listed or decoded.
@@ -84,6 +84,16 @@ pub enum ArchiveError {
         /// The name and the rule it breaks.
         source: NameError,
     },
+    /// Two archives of one game hold the same file, or names that one system cannot tell apart.
+    #[error("{first} and {second} cannot be installed together: {}", clash(source))]
+    Clash {
+        /// File name of the earlier archive.
+        first: String,
+        /// File name of the later one.
+        second: String,
+        /// The name in the later archive, and the rule that it breaks.
+        source: NameError,
+    },
     /// A copy refers to a file that is not an earlier entry of the archive.
     #[error("{archive} is damaged: `{entry}` refers to `{original}`, which is not an earlier file")]
     DanglingCopy {
@@ -113,6 +123,22 @@ pub enum ArchiveError {
         limit: u64,
         /// The claim.
         got: u64,
+    },
+    /// The archive needs a larger dictionary than this provider may take memory for.
+    #[error("{archive} needs a dictionary of {}; the limit is {}", binary_size(*got), binary_size(*limit))]
+    Dictionary {
+        /// File name of the archive.
+        archive: String,
+        /// The bound, in bytes.
+        limit: u64,
+        /// What the archive needs, in bytes.
+        got: u64,
+    },
+    /// The archive holds nothing.
+    #[error("{archive} holds no files and no folders; it may have been cut")]
+    Empty {
+        /// File name of the archive.
+        archive: String,
     },
     /// The external decoder cannot be run.
     #[error("cannot run the archive program {}: {source}", program.display())]
@@ -151,6 +177,22 @@ impl ArchiveError {
         Self::corrupt(archive, "it changed while it was being served")
     }
 
+    /// Detail beyond the code, in kebab-case, if there is something to say about it.
+    pub fn cause(&self) -> Option<&'static str> {
+        match self {
+            Self::Name { source, .. } | Self::Clash { source, .. }
+                if source.problem.is_about_other_systems() =>
+            {
+                Some("not-portable")
+            }
+            Self::Name { source, .. } if source.problem == NameProblem::NotUnicode => Some("not-unicode"),
+            Self::Clash { .. } => Some("archives-clash"),
+            Self::Dictionary { .. } => Some("dictionary-too-large"),
+            Self::UnsupportedEntry { .. } => Some("links"),
+            _ => None,
+        }
+    }
+
     /// Stable kebab-case code.
     pub fn code(&self) -> &'static str {
         match self {
@@ -160,10 +202,13 @@ impl ArchiveError {
             | Self::Checksum { .. }
             | Self::Size { .. }
             | Self::DanglingCopy { .. }
+            | Self::Empty { .. }
             | Self::VolumeMissing { .. } => "archive-damaged",
             Self::Encrypted { .. }
             | Self::UnsupportedEntry { .. }
             | Self::Name { .. }
+            | Self::Clash { .. }
+            | Self::Dictionary { .. }
             | Self::Limit { .. } => "archive-refused",
             Self::ProgramMissing { .. } | Self::ProgramFailed { .. } => "decoder-unavailable",
             Self::Cancelled => "cancelled",
@@ -172,6 +217,20 @@ impl ArchiveError {
             Self::Sink(SinkError::Local(error)) => error.code(),
         }
     }
+}
+
+fn clash(source: &NameError) -> String {
+    match source.problem {
+        NameProblem::Duplicate => format!("both hold `{}`", source.name),
+        _ => source.to_string(),
+    }
+}
+
+/// A size in the largest unit that shows it exactly.
+fn binary_size(bytes: u64) -> String {
+    let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
+    let exact = units.into_iter().find(|(shift, _)| bytes != 0 && bytes.trailing_zeros() >= *shift);
+    exact.map_or_else(|| format!("{bytes} bytes"), |(shift, unit)| format!("{} {unit}", bytes >> shift))
 }
 
 fn at(entry: Option<&str>) -> String {

@@ -7,12 +7,14 @@
 //! - [`mod@provider`]: the traits of the crate, and what a listing is
 //! - [`set`]: which files form which archive
 //! - [`list`]: lists several archives and sums them up
+//! - [`names`]: whether the names of several archives fit together
 //! - [`error`]: what can go wrong
 
 pub mod error;
 pub mod list;
 mod listing;
 mod listing_guard;
+pub mod names;
 mod native;
 pub mod provider;
 pub mod set;
@@ -22,6 +24,7 @@ mod unrar;
 use std::sync::Arc;
 
 pub use error::{ArchiveError, SinkError};
+use lanspread_types::limits::DICTIONARY_BYTES_DEFAULT;
 use provider::{ArchiveProvider, ProviderChoice};
 
 /// Makes the chosen provider.
@@ -29,8 +32,18 @@ use provider::{ArchiveProvider, ProviderChoice};
 /// It does not check that an external program can be run. The first request that needs the program reports that, so
 /// that a peer whose decoder is missing can still answer everything else.
 pub fn provider(choice: &ProviderChoice) -> Arc<dyn ArchiveProvider> {
+    provider_with_dictionary(choice, DICTIONARY_BYTES_DEFAULT)
+}
+
+/// Makes the chosen provider; it refuses archives that need a dictionary of more than `dictionary_bytes_max` bytes.
+pub fn provider_with_dictionary(
+    choice: &ProviderChoice,
+    dictionary_bytes_max: u64,
+) -> Arc<dyn ArchiveProvider> {
     match choice {
-        ProviderChoice::Native => Arc::new(native::NativeProvider),
-        ProviderChoice::Unrar(program) => Arc::new(unrar::UnrarProvider::new(program.clone())),
+        ProviderChoice::Native => Arc::new(native::NativeProvider::new(dictionary_bytes_max)),
+        ProviderChoice::Unrar(program) => {
+            Arc::new(unrar::UnrarProvider::new(program.clone(), dictionary_bytes_max))
+        }
     }
 }

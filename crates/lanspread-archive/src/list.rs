@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use lanspread_types::content::Totals;
+use lanspread_types::entry_path::NamePolicy;
 use lanspread_types::limits;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::ArchiveError;
+use crate::names;
 use crate::provider::{ArchiveListing, ArchiveProvider, OpenArchive, SharedSink};
 use crate::set::ArchiveSet;
 
@@ -22,7 +24,8 @@ pub struct ListedArchive {
 /// more than [`limits::VOLUMES_KEPT_OPEN`] volumes.
 ///
 /// # Errors
-/// As [`ArchiveProvider::open`]; also [`ArchiveError::Limit`] if the sums exceed the limits of a game.
+/// As [`ArchiveProvider::open`]; also [`ArchiveError::Limit`] if the sums exceed the limits of a game, and
+/// [`ArchiveError::Clash`] if two archives hold the same file.
 pub fn list(
     provider: &dyn ArchiveProvider,
     archives: &[ArchiveSet],
@@ -49,7 +52,21 @@ pub fn list(
         volumes_open += if stays_open { set.volumes() } else { 0 };
         listed.push(ListedArchive { set: set.clone(), listing, open: stays_open.then_some(open) });
     }
+    if let [_, _, ..] = listed[..] {
+        // Before a byte is decoded: a receiver would find it only in the middle of the second archive.
+        names::check(&listings(&listed), NamePolicy::Native)?;
+    }
     Ok((listed, totals))
+}
+
+/// The listings of archives, in their order.
+pub fn listings(archives: &[ListedArchive]) -> Vec<&ArchiveListing> {
+    archives.iter().map(ListedArchive::listing).collect()
+}
+
+/// The largest dictionary that one of the archives needs, in bytes. They are decoded one after the other.
+pub fn dictionary_bytes(archives: &[ListedArchive]) -> u64 {
+    archives.iter().map(|archive| archive.listing.dictionary_bytes).max().unwrap_or(0)
 }
 
 impl ListedArchive {

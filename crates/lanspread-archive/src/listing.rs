@@ -18,6 +18,8 @@ pub(super) struct ListingBuilder {
     archive: String,
     entries: Vec<ListedEntry>,
     totals: Totals,
+    dictionary_bytes_max: u64,
+    dictionary_bytes: u64,
     /// Size of each file by its path, for copies; filled on the first copy, so that most archives pay nothing for it.
     files: Option<HashMap<EntryPath, u64>>,
 }
@@ -29,9 +31,31 @@ pub(super) struct Common<'n> {
     pub(super) executable: bool,
 }
 
+/// A stored name up to its first NUL. Some writers pad names with NULs, and `unrar` ends a name at the first one.
+pub(super) fn until_nul(name: &[u8]) -> &[u8] {
+    name.split(|byte| *byte == 0).next().unwrap_or_default()
+}
+
 impl ListingBuilder {
-    pub(super) fn new(archive: &str) -> Self {
-        Self { archive: archive.to_owned(), entries: Vec::new(), totals: Totals::default(), files: None }
+    pub(super) fn new(archive: &str, dictionary_bytes_max: u64) -> Self {
+        Self {
+            archive: archive.to_owned(),
+            entries: Vec::new(),
+            totals: Totals::default(),
+            dictionary_bytes_max,
+            dictionary_bytes: 0,
+            files: None,
+        }
+    }
+
+    /// Takes the dictionary of a compressed file, also of one that is left out: a solid archive decodes it too.
+    pub(super) fn dictionary(&mut self, bytes: u64) -> Result<(), ArchiveError> {
+        if bytes > self.dictionary_bytes_max {
+            let limit = self.dictionary_bytes_max;
+            return Err(ArchiveError::Dictionary { archive: self.archive.clone(), limit, got: bytes });
+        }
+        self.dictionary_bytes = self.dictionary_bytes.max(bytes);
+        Ok(())
     }
 
     pub(super) fn directory(&mut self, name: &str) -> Result<(), ArchiveError> {
@@ -86,9 +110,14 @@ impl ListingBuilder {
         self.add(ListedEntry::Copy(copy), Totals { files: 1, bytes: size, ..Totals::default() })
     }
 
-    pub(super) fn finish(self, format: ArchiveFormat, solid: bool) -> ArchiveListing {
+    /// The listing. An archive without entries is refused: it is of no use, and a RAR 4 archive that was cut after its
+    /// first header looks like one.
+    pub(super) fn finish(self, format: ArchiveFormat, solid: bool) -> Result<ArchiveListing, ArchiveError> {
+        if self.entries.is_empty() {
+            return Err(ArchiveError::Empty { archive: self.archive });
+        }
         let summary = ArchiveSummary { name: self.archive, format, solid, totals: self.totals };
-        ArchiveListing { summary, entries: self.entries }
+        Ok(ArchiveListing { summary, entries: self.entries, dictionary_bytes: self.dictionary_bytes })
     }
 
     /// The refusal of an entry that is neither file nor folder.
@@ -96,12 +125,16 @@ impl ListingBuilder {
         ArchiveError::UnsupportedEntry { archive: self.archive.clone(), what, entry: printable(name, 200) }
     }
 
-    /// The refusal of a name that is not text.
-    pub(super) fn not_unicode(&self, name: &[u8]) -> ArchiveError {
-        let shown = String::from_utf8_lossy(name);
-        ArchiveError::Name {
-            archive: self.archive.clone(),
-            source: NameError::new(&shown, NameProblem::NotUnicode),
+    /// A stored name as text. `rar` and `unrar` put U+FFFE into a name whose bytes were not text, and map those bytes to
+    /// private characters, so their meaning is lost.
+    pub(super) fn text<'n>(&self, name: &'n [u8]) -> Result<&'n str, ArchiveError> {
+        const NOT_TEXT_MARK: char = '\u{fffe}';
+        match std::str::from_utf8(name) {
+            Ok(text) if !text.contains(NOT_TEXT_MARK) => Ok(text),
+            _ => {
+                let source = NameError::new(&String::from_utf8_lossy(name), NameProblem::NotUnicode);
+                Err(ArchiveError::Name { archive: self.archive.clone(), source })
+            }
         }
     }
 
@@ -127,5 +160,43 @@ impl ListingBuilder {
         self.totals = totals;
         self.entries.push(entry);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn common(name: &str) -> Common<'_> {
+        Common { name, modified: None, executable: false }
+    }
+
+    #[test]
+    fn entries_and_bytes_are_bounded() {
+        let mut builder = ListingBuilder::new("x.eti", 0);
+        builder.totals.files = limits::ENTRIES_MAX - 1;
+        builder.directory("last").unwrap();
+        let error = builder.directory("one too many").unwrap_err();
+        assert!(matches!(error, ArchiveError::Limit { what: "entries", .. }), "{error}");
+
+        let mut builder = ListingBuilder::new("x.eti", 0);
+        builder.file(&common("large"), limits::GAME_BYTES_MAX, None).unwrap();
+        for more in [1, u64::MAX] {
+            let error = builder.file(&common("more"), more, None).unwrap_err();
+            assert!(matches!(error, ArchiveError::Limit { what: "unpacked bytes", .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_copy_can_be_the_original_of_a_copy() {
+        let mut builder = ListingBuilder::new("x.eti", 0);
+        builder.file(&common("a"), 5, None).unwrap();
+        builder.copy(&common("b"), "a").unwrap();
+        builder.copy(&common("c"), "b").unwrap();
+        builder.file(&common("d"), 7, None).unwrap();
+        builder.copy(&common("e"), "d").unwrap();
+        assert!(matches!(builder.copy(&common("f"), "g"), Err(ArchiveError::DanglingCopy { .. })));
+        let listing = builder.finish(ArchiveFormat::Rar5, false).unwrap();
+        assert_eq!(listing.summary.totals, Totals { files: 5, directories: 0, bytes: 3 * 5 + 2 * 7 });
     }
 }

@@ -42,6 +42,11 @@ impl ListingGuard {
         self.open.as_ref().map(|open| (self.file(open.index), open.received))
     }
 
+    /// Whether the next bytes are the first of this file.
+    pub(super) fn expects(&self, path: &str) -> bool {
+        self.expected().is_some_and(|(file, received)| received == 0 && file.path.as_str() == path)
+    }
+
     /// Takes the next decoded bytes, which may span files.
     pub(super) fn push(&mut self, mut bytes: &[u8]) -> Result<(), ArchiveError> {
         while !bytes.is_empty() {

@@ -78,13 +78,16 @@ pub struct ArchiveListing {
     pub summary: ArchiveSummary,
     /// The entries, in archive order.
     pub entries: Vec<ListedEntry>,
+    /// The largest dictionary of its compressed files, in bytes; 0 if all are stored. Decoding takes this much memory,
+    /// and a few MiB.
+    pub dictionary_bytes: u64,
 }
 
 /// Which provider decodes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum ProviderChoice {
-    /// `rars`, in process.
+    /// Decoders in this process.
     #[default]
     Native,
     /// The external program at this path, or of this name on `PATH`.

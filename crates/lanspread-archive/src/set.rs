@@ -174,6 +174,7 @@ mod tests {
     #[test]
     fn names_that_only_look_like_volumes_are_single_archives() {
         assert_eq!(group(&["x.part.eti", "x.partA.eti", "part1.eti"]).unwrap().len(), 3);
+        assert_eq!(group(&["x.disk1.eti", "x.disk2.eti", "x.par1.eti"]).unwrap().len(), 3);
         assert!(is_archive_name("x.ETI") && !is_archive_name(".eti") && !is_archive_name("x.rar"));
     }
 }

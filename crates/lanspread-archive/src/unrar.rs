@@ -13,6 +13,7 @@
 //! since earlier versions, and musl has it too.
 
 mod child;
+mod end_record;
 mod listing_text;
 mod verdict;
 
@@ -36,6 +37,8 @@ const LIST: [&str; 2] = ["lt", "-v"];
 const PRINT: [&str; 2] = ["p", "-idq"];
 /// No configuration file, no password, no archive comment, no questions, no further switches.
 const SAFE_SWITCHES: [&str; 5] = ["-cfg-", "-p-", "-c-", "-y", "--"];
+/// Dictionaries that the program allows without being asked to.
+const DICTIONARY_BYTES_UNASKED: u64 = 4 << 30;
 /// Most bytes read from the pipe at once; more than it usually holds.
 const READ_BYTES: usize = 256 * 1024;
 
@@ -43,18 +46,24 @@ const READ_BYTES: usize = 256 * 1024;
 #[derive(Clone)]
 pub(super) struct UnrarProvider {
     program: PathBuf,
+    dictionary_bytes_max: u64,
 }
 
 impl UnrarProvider {
     /// `program` is a path, or a name to look for on `PATH`.
-    pub(super) fn new(program: PathBuf) -> Self {
+    pub(super) fn new(program: PathBuf, dictionary_bytes_max: u64) -> Self {
         // The program runs in the folder of the archive, where a relative path would mean something else.
         let is_path = program.components().count() > 1;
         let program = if is_path { std::path::absolute(&program).unwrap_or(program) } else { program };
-        Self { program }
+        Self { program, dictionary_bytes_max }
     }
 
-    fn start(&self, archive: &ArchiveSet, command: [&str; 2]) -> Result<Run, ArchiveError> {
+    fn start(
+        &self,
+        archive: &ArchiveSet,
+        command: [&str; 2],
+        dictionary: Option<&str>,
+    ) -> Result<Run, ArchiveError> {
         let name = archive.name();
         if let Some(odd) = name.chars().find(|character| character.is_control() || "*?".contains(*character))
         {
@@ -71,7 +80,8 @@ impl UnrarProvider {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
             _ => Path::new("."),
         };
-        let arguments: Vec<&str> = command.into_iter().chain(SAFE_SWITCHES).chain([name]).collect();
+        let arguments: Vec<&str> =
+            command.into_iter().chain(dictionary).chain(SAFE_SWITCHES).chain([name]).collect();
         Run::start(&self.program, &arguments, folder)
             .map_err(|source| ArchiveError::ProgramMissing { program: self.program.clone(), source })
     }
@@ -142,10 +152,11 @@ impl UnrarProvider {
         archive: &ArchiveSet,
         cancel: &CancellationToken,
     ) -> Result<ArchiveListing, ArchiveError> {
-        let mut run = self.start(archive, LIST)?;
-        let mut text = ListingText::new(&self.program, archive.name());
+        let mut run = self.start(archive, LIST, None)?;
+        let mut text = ListingText::new(&self.program, archive.name(), self.dictionary_bytes_max);
         let mut buffer = vec![0; READ_BYTES];
         let mut bytes: u64 = 0;
+        let mut refusal = None;
         loop {
             let count = run.read(&mut buffer, cancel).map_err(|source| self.interrupted(archive, source))?;
             if count == 0 {
@@ -161,11 +172,19 @@ impl UnrarProvider {
                     got: bytes,
                 });
             }
-            text.push(&buffer[..count])?;
+            // The program lists entries out of damaged headers too, and says so in the end. Damage is then the cause.
+            if refusal.is_none() {
+                refusal = text.push(&buffer[..count]).err();
+            }
         }
         self.finish(archive, run, true, cancel)?;
+        if let Some(refusal) = refusal {
+            return Err(refusal);
+        }
         let files: Vec<PathBuf> = archive.paths().collect();
-        text.finish(files.iter().filter_map(|path| path.file_name()?.to_str()))
+        let listing = text.finish(files.iter().filter_map(|path| path.file_name()?.to_str()))?;
+        end_record::check(archive, listing.summary.format, cancel)?;
+        Ok(listing)
     }
 
     fn extract(
@@ -175,7 +194,7 @@ impl UnrarProvider {
         sink: SharedSink,
         cancel: &CancellationToken,
     ) -> Result<(), ArchiveError> {
-        let mut run = self.start(archive, PRINT)?;
+        let mut run = self.start(archive, PRINT, allowed_dictionary(listing.dictionary_bytes).as_deref())?;
         let mut guard = ListingGuard::begin(Arc::clone(listing), sink)?;
         let empty = guard.expected().is_none();
         let mut buffer = vec![0; READ_BYTES];
@@ -203,6 +222,11 @@ impl UnrarProvider {
             Err(source) => self.interrupted(archive, Interruption::System(source)),
         }
     }
+}
+
+/// The switch without which the program (from version 7) refuses dictionaries above 4 GiB.
+fn allowed_dictionary(bytes: u64) -> Option<String> {
+    (bytes > DICTIONARY_BYTES_UNASKED).then(|| format!("-mdx{}g", bytes.div_ceil(1 << 30)))
 }
 
 #[cfg(test)]

@@ -8,8 +8,8 @@ use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use lanspread_peer::limits::{
-    DISCOVERY_TIMEOUT_MAX, OPERATIONS_RUNNING_DEFAULT, OPERATIONS_RUNNING_MAX, STREAMS_MAX,
-    STREAMS_MAX_DEFAULT,
+    DICTIONARY_BYTES_MAX, DICTIONARY_BYTES_MIN, DISCOVERY_TIMEOUT_MAX, OPERATIONS_RUNNING_DEFAULT,
+    OPERATIONS_RUNNING_MAX, STREAMS_MAX, STREAMS_MAX_DEFAULT,
 };
 use lanspread_peer::{DiscoveryMode, GameId, NamePolicy, PeerAddress, PeerName};
 
@@ -371,6 +371,26 @@ pub(crate) struct Decoder {
     /// Decode with this unrar program (a path, or a name on PATH) instead of the built-in decoder
     #[arg(long, env = "LANSPREAD_UNRAR", value_name = "PATH")]
     pub(crate) unrar: Option<PathBuf>,
+    /// Largest dictionary that an archive may need, up to 64GiB; decoding it takes that much memory, for each stream
+    #[arg(long, env = "LANSPREAD_MAX_DICTIONARY", value_name = "SIZE", default_value = "1GiB", value_parser = dictionary_bytes)]
+    pub(crate) max_dictionary: u64,
+}
+
+/// Parses a size such as `4GiB`, `4G` or `1536m`, in bytes.
+fn dictionary_bytes(text: &str) -> Result<u64, String> {
+    let unit_at = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(unit_at);
+    let shift = match unit.to_ascii_lowercase().as_str() {
+        "k" | "kib" => Some(10),
+        "m" | "mib" => Some(20),
+        "g" | "gib" => Some(30),
+        _ => None,
+    };
+    let bytes =
+        number.parse::<u64>().ok().zip(shift).and_then(|(number, shift)| number.checked_mul(1 << shift));
+    let bytes = bytes.ok_or("a size is a number with a unit, such as 512MiB or 4GiB")?;
+    let fits = (DICTIONARY_BYTES_MIN..=DICTIONARY_BYTES_MAX).contains(&bytes);
+    fits.then_some(bytes).ok_or_else(|| "a dictionary has 128KiB to 64GiB".to_owned())
 }
 
 /// Consent to the loss of files.
@@ -450,6 +470,22 @@ mod tests {
     #[test]
     fn the_arguments_are_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn dictionary_sizes_have_a_unit_and_bounds() {
+        for (text, bytes) in
+            [("1GiB", 1 << 30), ("64g", 64 << 30), ("128K", 128 << 10), ("1536MiB", 1536 << 20)]
+        {
+            assert_eq!(dictionary_bytes(text), Ok(bytes), "{text}");
+        }
+        for bad in ["", "4", "g", "4 GiB", "-4g", "65g", "127k", "4t", "1.5g", "99999999999999999999g"] {
+            assert!(dictionary_bytes(bad).is_err(), "{bad}");
+        }
+        let arguments =
+            Arguments::try_parse_from(["lanspread-peer-cli", "serve", "--games-dir", "x"]).unwrap();
+        let Command::Serve(serve) = arguments.command else { panic!("{arguments:?}") };
+        assert_eq!(serve.decoder.max_dictionary, lanspread_peer::limits::DICTIONARY_BYTES_DEFAULT);
     }
 
     /// Scripts rely on this.

@@ -27,8 +27,11 @@ fn describe(
     if let Some(catalog) = &catalog.catalog {
         builder = builder.catalog(catalog);
     }
-    if let Some(unrar) = decoder.and_then(|decoder| decoder.unrar.as_ref()) {
-        builder = builder.provider(ProviderChoice::Unrar(unrar.clone()));
+    if let Some(Decoder { unrar, max_dictionary }) = decoder {
+        builder = builder.dictionary_bytes_max(*max_dictionary);
+        if let Some(unrar) = unrar {
+            builder = builder.provider(ProviderChoice::Unrar(unrar.clone()));
+        }
     }
     if let Some(idle_timeout) = idle_timeout_of_tests() {
         builder = builder.idle_timeout(idle_timeout);

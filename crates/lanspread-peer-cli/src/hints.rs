@@ -77,6 +77,8 @@ const HINTS: &[Row] = &[
     row(&["in-progress"], "wait for it to end, or stop that process"),
     row(&["foreign-state"], "look at it, then move it away yourself"),
     row(&["not-enough-space"], "free some space, or choose another --games-dir"),
+    row(&["not-enough-inodes"], "remove files that are not needed, or choose another --games-dir"),
+    row(&["unfinished"], "check the disk; the next command on the game completes the rest"),
     row_of_cause(
         &["entry-name-refused", "archive-refused", "all-sources-failed"],
         "not-portable",
@@ -89,6 +91,27 @@ const HINTS: &[Row] = &[
         "raise the limit: ulimit -u, TasksMax= of a service, pids-limit of a container",
     ),
     row_of_cause(&["process-limit"], "descriptors", "raise the limit: ulimit -n, LimitNOFILE= of a service"),
+    // Archives on this machine.
+    row_of_cause(
+        &["archive-refused"],
+        "dictionary-too-large",
+        "if this machine has the memory, allow it with --max-dictionary SIZE, of `serve` if a daemon runs",
+    ),
+    row_of_cause(
+        &["archive-refused"],
+        "archives-clash",
+        "unpack them one over the other, and pack the result as one archive",
+    ),
+    row_of_cause(
+        &["archive-refused"],
+        "links",
+        "pack the game again without links: `rar` without -ol, or a copy",
+    ),
+    row_of_cause(
+        &["archive-refused"],
+        "not-unicode",
+        "unpack it where its names are readable, and pack it again as RAR 5",
+    ),
     // Daemons.
     row(&["no-daemon"], "start one with `lanspread-peer-cli serve --games-dir DIR`"),
     row(&["several-daemons"], "name one of them with --games-dir DIR"),

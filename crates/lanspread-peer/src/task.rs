@@ -21,11 +21,24 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::Instrument;
 
 /// The tasks of one owner.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Tasks {
     tracker: TaskTracker,
     cancel: CancellationToken,
     broken: CancellationToken,
+    /// [`limits::THREAD_START_DEADLINE`], unless a test cannot wait that long.
+    thread_start_deadline: Duration,
+}
+
+impl Default for Tasks {
+    fn default() -> Self {
+        Self {
+            tracker: TaskTracker::new(),
+            cancel: CancellationToken::new(),
+            broken: CancellationToken::new(),
+            thread_start_deadline: limits::THREAD_START_DEADLINE,
+        }
+    }
 }
 
 /// Breaks the owner if it is dropped by a panic.
@@ -111,12 +124,15 @@ impl Tasks {
         T: Send + 'static,
     {
         let (ends, end) = oneshot::channel();
-        let (starts, started) = oneshot::channel::<()>();
+        let (starts, mut started) = oneshot::channel::<()>();
         let (span, token) = (tracing::debug_span!("blocking", name), self.tracker.token());
         let work = move || {
-            let _counted = token;
+            let counted = token;
+            let done = span.in_scope(work);
+            // Before its end is known, so that the owner counts no work whose end a task has seen.
+            drop(counted);
             // Fails if the handle is gone, which is fine.
-            let _ = ends.send(span.in_scope(work));
+            let _ = ends.send(done);
         };
         // The thread takes the work out to do it, or the task below to drop it.
         let waiting = Arc::new(Mutex::new(Some(work)));
@@ -132,13 +148,19 @@ impl Tasks {
         let has_thread = Arc::clone(&has_begun);
         // The runtime queues work for which it has no thread, for ever if the system refuses new ones. This task ends
         // when the work begins.
+        let (deadline, asked_at) = (self.thread_start_deadline, std::time::Instant::now());
         tokio::spawn(async move {
-            if timeout(limits::THREAD_START_DEADLINE, started).await.is_err()
-                && let Some(unstarted) = take(&waiting)
-            {
-                tracing::error!("no thread for {name}: the limit of threads of this process is reached");
-                has_thread.store(false, Ordering::Relaxed);
-                drop(unstarted);
+            // Real time, because the system is waited for: a test that moves the clock of the runtime moves no thread.
+            while timeout(deadline, &mut started).await.is_err() {
+                if asked_at.elapsed() < deadline {
+                    continue;
+                }
+                if let Some(unstarted) = take(&waiting) {
+                    tracing::error!("no thread for {name}: the limit of threads of this process is reached");
+                    has_thread.store(false, Ordering::Relaxed);
+                    drop(unstarted);
+                }
+                return;
             }
         });
         Working { end, has_begun }
@@ -199,7 +221,6 @@ mod tests {
     fn work_that_gets_no_thread_is_dropped_after_the_deadline() {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
-            .start_paused(true)
             .max_blocking_threads(1)
             .build()
             .unwrap();
@@ -212,10 +233,8 @@ mod tests {
                 released.recv().is_err()
             });
             let _ = begun.await;
-            let second = tasks.spawn_blocking("second", || ());
-            // The task that watches the start sets its timer.
-            tokio::task::yield_now().await;
-            tokio::time::advance(limits::THREAD_START_DEADLINE).await;
+            let impatient = Tasks { thread_start_deadline: Duration::ZERO, ..tasks.clone() };
+            let second = impatient.spawn_blocking("second", || ());
             assert_eq!(second.await, Err(NoResult::NoThread));
             drop(release);
             assert!(first.await.unwrap(), "work that has begun is not disturbed");

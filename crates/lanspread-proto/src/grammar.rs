@@ -1,9 +1,10 @@
 //! Which frame may follow which in a stream. Pure: frames in, verdict out.
 //!
 //! It refuses data without an open file, bytes past the announced size, a file that ends early, a second begin,
-//! anything after complete, and more or less than the totals that the stream and each archive announced. So a lying
-//! source can waste at most what it announced, and the receiver has checked that against its disk before the first
-//! byte.
+//! anything after complete, more or less than the totals that the stream and each archive announced, other archives than
+//! those of the validated list, and a game without files. So a lying source can waste at most what it announced, and the
+//! receiver has checked that against its disk before the first byte. Folders that are not entries but lie on the way to
+//! one are counted where they are created, by the staging sink of the receiver.
 
 use lanspread_types::content::{ArchiveSummary, Totals};
 use lanspread_types::limits;
@@ -11,26 +12,21 @@ use lanspread_types::limits;
 use crate::error::WireError;
 use crate::message::StreamMessage;
 
-/// The state of one stream as its reader sees it. The default is the state before the first frame.
-#[derive(Debug, Default)]
+/// The state of one stream as its reader sees it.
+#[derive(Debug)]
 pub struct StreamGrammar {
     state: State,
-    announced: Announced,
+    /// Names of the archives that must come, in this order.
+    archives: Vec<String>,
+    archives_received: usize,
+    announced: Totals,
     /// Everything received so far, including the open archive.
     received: Totals,
-    archives_received: u64,
 }
 
-#[derive(Debug, Clone, Copy, Default)]
-struct Announced {
-    archives: u64,
-    totals: Totals,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     /// Nothing has arrived yet.
-    #[default]
     Start,
     /// Between two archives.
     Between,
@@ -43,6 +39,17 @@ enum State {
 }
 
 impl StreamGrammar {
+    /// Before the first frame of a stream of these archives, in the order in which they stream.
+    pub fn of_archives(archives: Vec<String>) -> Self {
+        Self {
+            state: State::Start,
+            archives,
+            archives_received: 0,
+            announced: Totals::default(),
+            received: Totals::default(),
+        }
+    }
+
     /// What was received so far. The bytes of a copy count when the copy is announced.
     pub fn received(&self) -> Totals {
         self.received
@@ -106,15 +113,24 @@ impl StreamGrammar {
                 return Err(WireError::Malformed(format!("{got} {what} announced; the limit is {limit}")));
             }
         }
-        self.announced = Announced { archives, totals };
+        if archives != self.archives.len() as u64 {
+            return Err(self.archives_differ(archives));
+        }
+        if totals.files == 0 {
+            return Err(WireError::Malformed("a game without files is announced".to_owned()));
+        }
+        self.announced = totals;
         Ok(State::Between)
     }
 
     fn archive_begin(&mut self, summary: &ArchiveSummary) -> Result<State, WireError> {
-        self.archives_received += 1;
-        if self.archives_received > self.announced.archives {
-            return Err(self.archives_differ());
+        if self.archives.get(self.archives_received) != Some(&summary.name) {
+            return Err(WireError::Unexpected {
+                expected: "the archives of the validated list, in order",
+                got: "another archive",
+            });
         }
+        self.archives_received += 1;
         Ok(State::Archive { left: summary.totals })
     }
 
@@ -125,7 +141,7 @@ impl StreamGrammar {
             got: "another entry",
         })?;
         let received = self.received.checked_add(entry);
-        let within = received.filter(|received| subtract(self.announced.totals, *received).is_some());
+        let within = received.filter(|received| subtract(self.announced, *received).is_some());
         self.received = within.ok_or(WireError::Unexpected {
             expected: "no more than the stream announced",
             got: "another entry",
@@ -141,13 +157,13 @@ impl StreamGrammar {
     }
 
     fn complete(&self) -> Result<State, WireError> {
-        if self.archives_received != self.announced.archives {
-            return Err(self.archives_differ());
+        if self.archives_received != self.archives.len() {
+            return Err(self.archives_differ(self.archives_received as u64));
         }
         let pairs = [
-            ("files", self.announced.totals.files, self.received.files),
-            ("folders", self.announced.totals.directories, self.received.directories),
-            ("bytes", self.announced.totals.bytes, self.received.bytes),
+            ("files", self.announced.files, self.received.files),
+            ("folders", self.announced.directories, self.received.directories),
+            ("bytes", self.announced.bytes, self.received.bytes),
         ];
         for (what, expected, got) in pairs {
             if expected != got {
@@ -157,8 +173,8 @@ impl StreamGrammar {
         Ok(State::Ended)
     }
 
-    fn archives_differ(&self) -> WireError {
-        WireError::Totals { what: "archives", expected: self.announced.archives, got: self.archives_received }
+    fn archives_differ(&self, got: u64) -> WireError {
+        WireError::Totals { what: "archives", expected: self.archives.len() as u64, got }
     }
 
     fn unexpected(&self, got: &'static str) -> WireError {
@@ -202,7 +218,11 @@ mod tests {
     }
 
     fn archive(totals: Totals) -> Step {
-        let name = "a.eti".to_owned();
+        archive_named("a.eti", totals)
+    }
+
+    fn archive_named(name: &str, totals: Totals) -> Step {
+        let name = name.to_owned();
         Control(StreamMessage::ArchiveBegin(ArchiveSummary {
             name,
             format: ArchiveFormat::Rar5,
@@ -243,7 +263,13 @@ mod tests {
 
     /// Index of the first refused step.
     fn refused_at(steps: &[Step]) -> Option<usize> {
-        let mut grammar = StreamGrammar::default();
+        refused_of(&["a.eti"], steps)
+    }
+
+    /// The same for a stream of these archives.
+    fn refused_of(archives: &[&str], steps: &[Step]) -> Option<usize> {
+        let archives = archives.iter().map(|name| (*name).to_owned()).collect();
+        let mut grammar = StreamGrammar::of_archives(archives);
         steps.iter().position(|step| {
             match step {
                 Control(message) => grammar.control(message),
@@ -332,7 +358,7 @@ mod tests {
             ),
             (
                 vec![
-                    begin(1, totals(0, 0, 0)),
+                    begin(1, totals(1, 0, 0)),
                     archive(totals(0, 0, 0)),
                     archive_end(),
                     archive(totals(0, 0, 0)),
@@ -341,18 +367,52 @@ mod tests {
                 "an archive too many",
             ),
             (vec![begin(1, totals(u64::MAX, 0, 0))], 0, "totals beyond the limits"),
-            (vec![begin(1, totals(0, 0, 0)), begin(1, totals(0, 0, 0))], 1, "a second begin"),
+            (vec![begin(1, totals(1, 0, 0)), begin(1, totals(1, 0, 0))], 1, "a second begin"),
+            (vec![begin(0, totals(0, 0, 0)), complete()], 0, "nothing at all"),
+            (vec![begin(1, totals(0, 1, 0))], 0, "a game of folders"),
+            (vec![begin(1, totals(1, 0, 1)), archive_named("b.eti", totals(1, 0, 1))], 1, "another archive"),
         ];
         for (steps, at, why) in table {
             assert_eq!(refused_at(&steps), Some(at), "{why}");
         }
     }
 
+    /// The archives are those of the list that the other peers confirmed: as many, by the same names, in order.
+    #[test]
+    fn the_archives_are_those_of_the_validated_list() {
+        let archive = |name| {
+            let one = totals(1, 0, 0);
+            [archive_named(name, one), file(0), file_end(), archive_end()]
+        };
+        let stream = |names: &[&'static str]| {
+            let mut steps = vec![begin(names.len() as u64, totals(names.len() as u64, 0, 0))];
+            steps.extend(names.iter().flat_map(|name| archive(name)));
+            steps.push(complete());
+            steps
+        };
+        assert_eq!(refused_of(&["a.eti", "b.eti"], &stream(&["a.eti", "b.eti"])), None);
+        for (names, at) in [
+            (&["a.eti"][..], 0),
+            (&["a.eti", "b.eti", "c.eti"], 0),
+            (&["b.eti", "a.eti"], 1),
+            (&["a.eti", "a.eti"], 5),
+            (&["a.eti", "B.eti"], 5),
+        ] {
+            assert_eq!(refused_of(&["a.eti", "b.eti"], &stream(names)), Some(at), "{names:?}");
+        }
+        let fewer = [&stream(&["a.eti", "b.eti"])[..5], &[complete()]].concat();
+        assert_eq!(refused_of(&["a.eti", "b.eti"], &fewer), Some(5), "an archive is missing");
+    }
+
     #[test]
     fn nothing_follows_the_end() {
-        for end in [complete(), Control(StreamMessage::Failed(Refusal::new(RefusalCode::Internal, "x")))] {
+        let story = good();
+        let (before, end) = story.split_at(story.len() - 1);
+        for end in [end[0].clone(), Control(StreamMessage::Failed(Refusal::new(RefusalCode::Internal, "x")))]
+        {
             for after in [Control(StreamMessage::KeepAlive), complete(), Data(1)] {
-                assert_eq!(refused_at(&[begin(0, totals(0, 0, 0)), end.clone(), after]), Some(2));
+                let steps = [before, &[end.clone(), after]].concat();
+                assert_eq!(refused_at(&steps), Some(steps.len() - 1));
             }
         }
     }

@@ -158,8 +158,12 @@ fn find_signature<R: Read>(input: &mut Input<R>, prefix_bytes: u64) -> Result<()
             input.consume(SIGNATURE.len());
             return Ok(());
         }
-        saw_rar_4 |= seen.starts_with(SIGNATURE_OF_RAR_4);
-        if seen.is_empty() || !is_within || (offset == 0 && saw_rar_4) {
+        let is_rar_4 = seen.starts_with(SIGNATURE_OF_RAR_4);
+        saw_rar_4 |= is_rar_4;
+        // An archive of RAR 4 may contain one of RAR 5 as a file.
+        let begins_rar_4 =
+            is_rar_4 && (offset == 0 || begins_archive_of_rar_4(&seen[SIGNATURE_OF_RAR_4.len()..]));
+        if seen.is_empty() || !is_within || begins_rar_4 {
             return Err(if saw_rar_4 { Error::Rar4 } else { Error::NotRar { searched: offset } });
         }
         let next = seen[1..].iter().position(|byte| *byte == SIGNATURE[0]).map_or(seen.len(), |at| at + 1);
@@ -173,4 +177,13 @@ fn begins_archive(bytes: &[u8]) -> bool {
     let Some(header) = bytes.get(..frame.whole) else { return false };
     let kind = crate::fields::Fields::new(&header[frame.content..]).vint();
     crc32fast::hash(&header[4..]) == frame.crc32 && matches!(kind, Ok(parse::MAIN | parse::ENCRYPTION))
+}
+
+/// The same for a main header of RAR 4 (RARLAB, `technote.txt` of RAR 4): the low half of the CRC-32, type, flags, size.
+fn begins_archive_of_rar_4(bytes: &[u8]) -> bool {
+    const MAIN_OF_RAR_4: u8 = 0x73;
+    let &[crc_low, crc_high, MAIN_OF_RAR_4, _, _, size_low, size_high, ..] = bytes else { return false };
+    let size = usize::from(u16::from_le_bytes([size_low, size_high]));
+    let checked = bytes.get(2..size).unwrap_or_default();
+    crc32fast::hash(checked).to_le_bytes()[..2] == [crc_low, crc_high]
 }

@@ -41,6 +41,14 @@ pub enum StoreError {
         /// Its game root.
         path: PathBuf,
     },
+    /// The archives hold no file.
+    #[error("{game} has no files: the archives in {} are empty", path.display())]
+    NoFiles {
+        /// The game asked for.
+        game: GameId,
+        /// Its game root.
+        path: PathBuf,
+    },
     /// The installed tree holds files that cannot be fetched again.
     #[error("{count} files in {} are not part of {game} or were changed and would be lost: {}", path.display(), first_of(files, *count))]
     UserFiles {
@@ -117,6 +125,7 @@ impl StoreError {
             Self::AlreadyDownloaded { .. } => "already-downloaded",
             Self::NotInstalled { .. } => "not-installed",
             Self::NotDownloaded { .. } => "not-downloaded",
+            Self::NoFiles { .. } => "no-files",
             Self::UserFiles { .. } | Self::NoReceipt { .. } => "user-files",
             Self::Archive { source, .. } => source.code(),
             Self::Differences { .. } => "differences",

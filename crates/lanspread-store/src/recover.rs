@@ -11,7 +11,7 @@ use crate::error::StoreError;
 use crate::install::recovery;
 use crate::state::games_dir::GamesDir;
 use crate::state::lock::GameLock;
-use crate::state::{intent, record};
+use crate::state::{booking, intent, record};
 
 /// A locked game that is in a consistent state.
 #[derive(Debug)]
@@ -31,6 +31,7 @@ pub fn recover_all(games_dir: &Path, mut done: impl FnMut(&GameId, &'static str)
     let games = Arc::new(GamesDir::open(games_dir)?);
     let mut unfinished = intent::recorded(&games)?;
     unfinished.extend(record::begun(&games)?);
+    unfinished.extend(intent::unwritten(&games)?);
     unfinished.sort();
     unfinished.dedup();
     for game in unfinished {
@@ -40,7 +41,7 @@ pub fn recover_all(games_dir: &Path, mut done: impl FnMut(&GameId, &'static str)
             Err(error) => tracing::warn!("{game} is left as it is: {error}"),
         }
     }
-    Ok(())
+    Ok(booking::remove_dead(&games)?)
 }
 
 /// Locks a game and recovers it from an earlier operation that did not end.
@@ -50,6 +51,29 @@ pub fn recover_all(games_dir: &Path, mut done: impl FnMut(&GameId, &'static str)
 /// explains its state; failures of this machine's disk.
 pub fn lock_and_recover(games: &Arc<GamesDir>, game: &GameId) -> Result<Recovered, StoreError> {
     let lock = GameLock::acquire(games, game)?;
+    intent::remove_unwritten(games, game)?;
     let actions = [recovery::recover(games, game)?, commit::recover(games, game)?];
     Ok(Recovered { lock, actions: actions.into_iter().flatten().collect() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What killed processes leave beside the records of games: no operation explains it, and nothing needs it.
+    #[test]
+    fn leftovers_of_killed_processes_are_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join(".lanspread");
+        for (path, content) in [
+            ("intents/g.json.new", "{\"schema\""),
+            ("bookings/g.json", "{\"needed_bytes\":1,\"written_bytes\":0}"),
+            ("bookings/other.json", ""),
+        ] {
+            std::fs::create_dir_all(state.join(path).parent().unwrap()).unwrap();
+            std::fs::write(state.join(path), content).unwrap();
+        }
+        recover_all(folder.path(), |game, action| panic!("{game}: {action}")).unwrap();
+        assert!(!state.exists());
+    }
 }

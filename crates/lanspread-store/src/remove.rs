@@ -27,7 +27,7 @@ pub struct Removed {
 pub fn remove(games: &GamesDir, game: &GameId) -> Result<Removed, StoreError> {
     let removed = downloaded(games, game)?;
     commit::forget_partials(games, game)?;
-    transaction::run_without_return(games, game, IntentStep::Remove, steps::REMOVE)?;
+    transaction::run_without_return(games, game, IntentStep::Remove, steps::REMOVE, "removed")?;
     // Last: if the process is killed before, the files that are left can still be verified and removed.
     commit::forget_receipt(games, game)?;
     Ok(removed)

@@ -30,7 +30,11 @@ impl FakeArchive {
         let totals = Totals { files: 1, directories: 0, bytes: file.size };
         let summary =
             ArchiveSummary { name: name.to_owned(), format: ArchiveFormat::Rar5, solid: false, totals };
-        let listing = Arc::new(ArchiveListing { summary, entries: vec![ListedEntry::File(file.clone())] });
+        let listing = Arc::new(ArchiveListing {
+            summary,
+            entries: vec![ListedEntry::File(file.clone())],
+            dictionary_bytes: 0,
+        });
         Box::new(Self { listing, file, decode: Box::new(decode) })
     }
 }

@@ -8,6 +8,7 @@
 //! - [`fake_archive`]: an archive whose content a test pushes
 //! - [`fault_pipe`]: disturbs the bytes of any stream
 //! - [`lying_source`]: speaks the protocol and sends what a script says
+//! - [`hostile`]: a neighbour that takes all it can get
 //! - [`step`]: the steps of such a script
 //! - [`story`]: what an honest source sends of a game
 //! - [`lies`]: what a lying source can send instead
@@ -23,6 +24,7 @@
 
 pub mod fake_archive;
 pub mod fault_pipe;
+pub mod hostile;
 pub mod liars;
 pub mod lies;
 pub mod lying_source;

@@ -8,7 +8,7 @@ use lanspread_proto::message::{Refusal, RefusalCode, StreamItem, StreamMessage};
 use lanspread_types::checksum::Checksum;
 use lanspread_types::content::{ArchiveSummary, Totals};
 use lanspread_types::limits::{
-    CONTROL_FRAME_BYTES_MAX, DATA_CHUNK_BYTES, DATA_FRAME_BYTES_MAX, GAME_BYTES_MAX,
+    CONTROL_FRAME_BYTES_MAX, DATA_CHUNK_BYTES, DATA_FRAME_BYTES_MAX, FOLDERS_ON_THE_WAY_MIN, GAME_BYTES_MAX,
 };
 
 use crate::lying_source::{Greeting, raw_frame};
@@ -227,9 +227,26 @@ fn about_totals(story: &Story) -> Vec<Lie> {
         lie("missing-file", PROTOCOL, story.changed(|steps| drop(steps.drain(last.begin..=last.end())))),
         lie("missing-folder", PROTOCOL, story.without(folder_at)),
         lie("missing-archive", TOTALS, claims(archives + 1, totals)),
-        lie("extra-archive", TOTALS, {
+        lie("extra-archive", PROTOCOL, {
             story.inserted(story.complete, story.steps[story.last_archive.start].clone())
         }),
+        lie("other-archive", PROTOCOL, {
+            story.changed(|steps| {
+                if let Step::Say(StreamItem::Control(StreamMessage::ArchiveBegin(summary))) =
+                    &mut steps[story.last_archive.start]
+                {
+                    summary.name.insert(0, '_');
+                }
+            })
+        }),
+        lie("an-empty-game", TOTALS, {
+            vec![
+                say(StreamMessage::Begin { archives: 0, totals: Totals::default() }),
+                say(StreamMessage::Complete),
+            ]
+        }),
+        lie("only-folders", PROTOCOL, claims(archives, Totals { directories: 1, ..Totals::default() })),
+        lie("folders-on-the-way", "too-many-folders", story.with_entries(deep_files())),
         lie("only-complete", TOTALS, vec![story.steps[0].clone(), say(StreamMessage::Complete)]),
         lie("more-bytes-announced", TOTALS, claims(archives, more_bytes)),
         lie("fewer-bytes-announced", PROTOCOL, claims(archives, fewer_bytes)),
@@ -247,6 +264,12 @@ fn about_totals(story: &Story) -> Vec<Lie> {
             story.replaced(first.begin, say(begin))
         }),
     ]
+}
+
+/// Empty files in folders that are no entries: thirty-two times as many as files.
+fn deep_files() -> Vec<Step> {
+    let path = |number: u64| format!("{number:x}/{}f", "d/".repeat(31));
+    (0..FOLDERS_ON_THE_WAY_MIN / 16).flat_map(|number| named(&path(number), b"")).collect()
 }
 
 fn extra_file() -> Vec<Step> {

@@ -100,8 +100,11 @@ pub fn story() -> Story {
     Story::of(stream()).unwrap()
 }
 
-/// What a source of it offers.
-pub fn offered(files: Vec<RootFile>) -> Offered {
+/// What a source of it offers: these files, or without any a list with the archive of [`stream`].
+pub fn offered(mut files: Vec<RootFile>) -> Offered {
+    if files.is_empty() {
+        files = vec![RootFile { name: "small.eti".to_owned(), size: 1 }];
+    }
     Offered { game: game(), version: version(), files, archives: 1, totals: totals() }
 }
 

@@ -148,6 +148,18 @@ impl Story {
 
 /// What an honest source offers and sends of the downloaded game in this game root; errors are texts for people.
 pub async fn of_game_root(game_root: &Path) -> Result<(Offered, Story), String> {
+    let (offered, steps) = steps_of_game_root(game_root).await?;
+    let story = Story::of(steps).ok_or_else(|| {
+        format!(
+            "{}: to lie about it takes a folder, a file in a folder and another file, of at least two bytes each",
+            game_root.display()
+        )
+    })?;
+    Ok((offered, story))
+}
+
+/// The same of any game, without the places for lies.
+pub async fn steps_of_game_root(game_root: &Path) -> Result<(Offered, Vec<Step>), String> {
     let here = |what: &str| format!("{}: {what}", game_root.display());
     let name = game_root.file_name().and_then(|name| name.to_str());
     let game: GameId =
@@ -161,15 +173,12 @@ pub async fn of_game_root(game_root: &Path) -> Result<(Offered, Story), String> 
     let decoding = tokio::task::spawn_blocking(move || said(&archives));
     let decoded = decoding.await.map_err(|_| here("the decoder panicked"))?;
     let items = decoded.map_err(|error| here(&error.to_string()))?;
-    let steps = items.into_iter().map(Step::Say).collect();
-    let story = Story::of(steps).ok_or_else(|| {
-        here(
-            "to lie about it takes a folder, a file in a folder and another file, of at least two bytes each",
-        )
-    })?;
-    let Story { archives, totals, .. } = story;
+    let Some(StreamItem::Control(StreamMessage::Begin { archives, totals })) = items.first() else {
+        return Err(here("a stream without a beginning"));
+    };
+    let (archives, totals) = (*archives, *totals);
     let offered = Offered { game, version, files: state.root_files, archives, totals };
-    Ok((offered, story))
+    Ok((offered, items.into_iter().map(Step::Say).collect()))
 }
 
 /// Everything that an honest source sends of these archives.

@@ -1,8 +1,10 @@
 //! The one type for the path of an entry, and the one parser that makes it.
 //!
-//! Invariants of an [`EntryPath`]: it is relative and `/`-separated. It has no empty, `.` or `..` component and no NUL
-//! or other control character. It has at most 64 components of at most 255 bytes each and 4095 bytes in all, and its
-//! first component is not a name that lanspread uses itself. Under [`NamePolicy::Portable`], the default, Windows and
+//! Invariants of an [`EntryPath`]: it is relative and `/`-separated. It has no empty, `.` or `..` component, no NUL or
+//! other control character, and no invisible character that reorders or hides text. It has at most 64 components of at
+//! most 255 bytes each and 4095 bytes in all, and its first component is not a name that lanspread uses itself, nor the
+//! short form (`LOCAL~1`) that a Windows file system gives such a name. Other names of that shape are accepted: old
+//! games have them, and no file is ever replaced by one that is another name of it. Under [`NamePolicy::Portable`], the default, Windows and
 //! macOS can hold it too, so that a game installs on every system or on none.
 //!
 //! A name is checked exactly as it is used: nothing is normalised, replaced or stripped to make it fit.
@@ -16,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use unicode_normalization::UnicodeNormalization;
 
-use crate::text::printable;
+use crate::text::{is_display_hazard, printable};
 use crate::{layout, limits};
 
 /// Which names are accepted.
@@ -56,6 +58,8 @@ pub enum NameProblem {
     Traversal,
     #[error("it holds a control character")]
     ControlCharacter,
+    #[error("it holds an invisible character that hides or reorders text")]
+    InvisibleCharacter,
     #[error("it is not valid UTF-8")]
     NotUnicode,
     #[error("a component is longer than {} bytes", limits::COMPONENT_BYTES_MAX)]
@@ -140,6 +144,9 @@ fn check(name: &str, policy: NamePolicy) -> Result<(), NameProblem> {
     if name.chars().any(char::is_control) {
         return Err(NameProblem::ControlCharacter);
     }
+    if name.chars().any(is_display_hazard) {
+        return Err(NameProblem::InvisibleCharacter);
+    }
     for (index, component) in name.split('/').enumerate() {
         if index >= limits::PATH_DEPTH_MAX {
             return Err(NameProblem::TooDeep);
@@ -164,7 +171,18 @@ fn is_our_own(component: &str) -> bool {
     let key = folded(component);
     [layout::STAGING_DIR, layout::BACKUP_DIR, layout::DOWNLOADING_DIR, layout::STATE_DIR]
         .iter()
-        .any(|own| *own == key)
+        .any(|own| *own == key || is_short_form(&key, own))
+}
+
+/// Whether a name in lower case is the short form that a Windows file system may give `own`: its first six characters
+/// without dots, `~` and a number, with or without an extension. Source: Microsoft, "Naming Files, Paths, and
+/// Namespaces". A folder on such a file system can be reached by both names, also over the network.
+fn is_short_form(name: &str, own: &str) -> bool {
+    let stem = name.split('.').next().unwrap_or_default();
+    let Some((beginning, number)) = stem.split_once('~') else { return false };
+    let plain: String =
+        own.trim_start_matches('.').split('.').next().unwrap_or_default().chars().take(6).collect();
+    beginning == plain && !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn check_portable(component: &str) -> Result<(), NameProblem> {
@@ -321,6 +339,17 @@ mod tests {
             (".LOCAL.Backup/x", OurOwn, "backup on a case-insensitive disk"),
             (".downloading/x", OurOwn, "partial downloads"),
             (".lanspread", OurOwn, "state"),
+            ("LOCAL~1/x", OurOwn, "the short form of staging and backup"),
+            ("local~2.bac", OurOwn, "the same with its extension"),
+            ("DOWNLO~1", OurOwn, "the short form of partial downloads"),
+            ("LANSPR~1/x", OurOwn, "the short form of state"),
+            ("a\u{202e}gpj.exe", InvisibleCharacter, "shown as aexe.jpg"),
+            ("a\u{61c}b", InvisibleCharacter, "bidi"),
+            ("a\u{2066}b/c", InvisibleCharacter, "bidi isolate"),
+            ("a\u{200b}", InvisibleCharacter, "zero width: looks like a"),
+            ("a\u{2060}", InvisibleCharacter, "word joiner"),
+            ("\u{feff}a", InvisibleCharacter, "byte order mark"),
+            ("a\u{e0041}", InvisibleCharacter, "tag"),
         ];
         for (name, expected, why) in table {
             for policy in [NamePolicy::Portable, NamePolicy::Native] {
@@ -364,7 +393,11 @@ mod tests {
             "a b/.hidden",
             "local/x",
             "~1",
-            "LOCAL~1",
+            "local",
+            "LOCAL~",
+            "LOCAL~1a",
+            "saves/LOCAL~1",
+            "PROGRA~1/README~1.TXT",
         ];
         for name in names {
             assert_eq!(problem(name, NamePolicy::Portable), None, "{name}");

@@ -33,6 +33,29 @@ pub enum LocalError {
         /// Bytes of these that running operations have booked but not written yet.
         booked_bytes: u64,
     },
+    /// The file system has no room for as many files and folders.
+    #[error("{} has room for {free_inodes} more files and folders{} but {needed_inodes} are needed", path.display(), booked(*booked_inodes))]
+    NotEnoughInodes {
+        /// The games directory.
+        path: PathBuf,
+        /// Files and folders that the operation creates, with a margin.
+        needed_inodes: u64,
+        /// Files and folders that an ordinary user may still create.
+        free_inodes: u64,
+        /// How many of these running operations have booked but not created yet.
+        booked_inodes: u64,
+    },
+    /// An operation failed after the point from which it is only completed, never undone. Its result is on disk, but
+    /// either not certain to survive a power failure, or not cleaned up. The next command on the game completes it.
+    #[error("{} is {done}, but {}: {source}", path.display(), source.what_is_open())]
+    Unfinished {
+        /// What the operation changed.
+        path: PathBuf,
+        /// What happened to it, as a participle such as `installed`.
+        done: &'static str,
+        /// The step that failed.
+        source: Box<LocalError>,
+    },
 }
 
 fn booked(bytes: u64) -> String {
@@ -46,6 +69,20 @@ impl LocalError {
         move |source| Self::Io { action, path, source }
     }
 
+    /// Says that the operation had already done what it was asked for when this happened.
+    #[must_use]
+    pub fn after(self, path: impl AsRef<Path>, done: &'static str) -> Self {
+        Self::Unfinished { path: path.as_ref().to_owned(), done, source: Box::new(self) }
+    }
+
+    /// What a failed step after the decisive one leaves open.
+    fn what_is_open(&self) -> &'static str {
+        match self {
+            Self::Io { action: "sync", .. } => "not yet durable",
+            _ => "not yet finished",
+        }
+    }
+
     /// Whether the system does not let this process write to the place at all.
     pub fn is_refused_write(&self) -> bool {
         matches!(self.code(), "permission-denied" | "read-only")
@@ -55,6 +92,8 @@ impl LocalError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::NotEnoughSpace { .. } => "not-enough-space",
+            Self::NotEnoughInodes { .. } => "not-enough-inodes",
+            Self::Unfinished { .. } => "unfinished",
             Self::Io { source, .. } => match source.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "disk-full",
                 io::ErrorKind::PermissionDenied => "permission-denied",
@@ -99,6 +138,12 @@ pub enum ContentError {
         /// Path it refers to.
         original: String,
     },
+    /// Paths that need more folders than were announced.
+    #[error("its paths need more than {limit} folders, the most for what it announced")]
+    TooManyFolders {
+        /// The most folders that its totals allow.
+        limit: u64,
+    },
     /// A list of root files that cannot be those of one game.
     #[error("its list of files cannot be downloaded: {0}")]
     RootFiles(String),
@@ -117,8 +162,28 @@ impl ContentError {
             Self::Name(_) => "entry-name-refused",
             Self::Checksum { .. } => "checksum-mismatch",
             Self::UnknownOriginal { .. } => "copy-without-original",
+            Self::TooManyFolders { .. } => "too-many-folders",
             Self::RootFiles(_) => "root-files-refused",
             Self::Sentinel { .. } => "sentinel-mismatch",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(action: &'static str, errno: i32) -> LocalError {
+        LocalError::io(action, "/games/g")(io::Error::from_raw_os_error(errno))
+    }
+
+    #[test]
+    fn a_failure_after_the_decisive_step_says_what_is_done_and_what_is_open() {
+        let sync = failed("sync", 5).after("/games/g/local", "installed");
+        assert_eq!(sync.code(), "unfinished");
+        let text = sync.to_string();
+        assert!(text.starts_with("/games/g/local is installed, but not yet durable: cannot sync /games/g"));
+        let remove = failed("remove", 13).after("/games/g/local", "uninstalled").to_string();
+        assert!(remove.starts_with("/games/g/local is uninstalled, but not yet finished: cannot remove"));
     }
 }

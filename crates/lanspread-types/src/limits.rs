@@ -176,11 +176,15 @@ pub const ARCHIVE_HEADERS_MAX: u64 = 2 * ENTRIES_MAX;
 pub const ARCHIVE_HEADER_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// Unpacked bytes of one game: more than any game has, and small enough that sums do not overflow.
 pub const GAME_BYTES_MAX: u64 = 16 * 1024 * 1024 * 1024 * 1024;
-/// Dictionary of the decoder: RAR 7 archives may claim 64 GiB; game archives use 4 MiB to 1 GiB.
-pub const DICTIONARY_BYTES_MAX: u64 = 1024 * 1024 * 1024;
-/// Entries up to this size are decoded in memory, which is faster. With a 32 MiB dictionary, the measured peak stays
-/// near 100 MiB in all. 0 would make the decoder many times slower on non-solid archives.
-pub const BUFFERED_MEMBER_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// Dictionary that an archive may need by default. Decoding takes as much memory; game archives use 4 MiB to 1 GiB.
+pub const DICTIONARY_BYTES_DEFAULT: u64 = 1024 * 1024 * 1024;
+/// The smallest dictionary that can be allowed: the smallest that RAR 5 has.
+pub const DICTIONARY_BYTES_MIN: u64 = 128 * 1024;
+/// The largest dictionary that can be allowed: the largest that WinRAR offers.
+pub const DICTIONARY_BYTES_MAX: u64 = 64 * 1024 * 1024 * 1024;
+/// Threads of one decoder. One thread copies matches in order, and more than three others do not feed it faster; each
+/// takes about 5 MiB.
+pub const DECODER_THREADS_MAX: usize = 4;
 /// Text that `unrar` may print for a listing: about 400 bytes per entry.
 pub const LISTING_BYTES_MAX: u64 = 512 * 1024 * 1024;
 /// How much of a program's stderr is kept for error messages.
@@ -203,10 +207,21 @@ pub const PROGRESS_INTERVAL: Duration = Duration::from_millis(500);
 pub const PEERS_MAX: usize = 1024;
 /// Peers asked at the same time.
 pub const PEERS_ASKED_AT_ONCE: usize = 32;
-/// Space that an entry takes beyond its bytes: half a block on average, plus its inode and name.
+/// Space that a file or folder takes beyond its bytes, at least: a block for its last bytes or its names.
 pub const SPACE_PER_ENTRY_BYTES: u64 = 4096;
+/// Larger blocks than this are not believed: network file systems report the size of their transfers.
+pub const SPACE_BLOCK_BYTES_MAX: u64 = 64 * 1024;
 /// Space left free on the receiver's file system: a full disk breaks more than this install.
 pub const SPACE_MARGIN_BYTES: u64 = 16 * 1024 * 1024;
+/// Files and folders that must remain possible on the receiver's file system: our own state needs a dozen.
+pub const SPACE_MARGIN_INODES: u64 = 16;
+/// An operation that outgrows its booking extends it by this much at a time: seldom enough that it costs nothing.
+pub const BOOKING_STEP_BYTES: u64 = 1024 * 1024;
+/// The same for files and folders.
+pub const BOOKING_STEP_INODES: u64 = 64;
+/// Archives need not name the folders on the way to their files. A stream may need as many folders beyond those it
+/// announced as it announced files, or this many if that is more: deep trees of few files stay below it.
+pub const FOLDERS_ON_THE_WAY_MIN: u64 = 1024;
 /// Size of an intent file: one small JSON object.
 pub const INTENT_BYTES_MAX: u64 = 64 * 1024;
 /// Length of one line over the control socket, each way. The longest lists [`GAMES_MAX`] games of

@@ -29,8 +29,12 @@ fn archive(folder: &Path) -> ArchiveSet {
     ArchiveSet::group(folder, names.iter().map(String::as_str)).unwrap().remove(0)
 }
 
+fn provider() -> NativeProvider {
+    NativeProvider::new(limits::DICTIONARY_BYTES_DEFAULT)
+}
+
 fn inspect(archive: &ArchiveSet) -> Result<ArchiveListing, ArchiveError> {
-    let open = NativeProvider.open(archive, &CancellationToken::new())?;
+    let open = provider().open(archive, &CancellationToken::new())?;
     Ok(ArchiveListing::clone(open.listing()))
 }
 
@@ -79,7 +83,7 @@ impl CountingSink {
 fn extract(archive: &ArchiveSet, sink: CountingSink) -> (CountingSink, Result<(), ArchiveError>) {
     let cancel =
         sink.cancel_at_chunk.as_ref().map_or_else(CancellationToken::new, |(_, cancel)| cancel.clone());
-    let open = NativeProvider.open(archive, &cancel).unwrap();
+    let open = provider().open(archive, &cancel).unwrap();
     let shared = Rc::new(RefCell::new(sink));
     let result = open.extract(shared.clone(), &cancel);
     let sink = Rc::into_inner(shared).expect("the provider keeps no handle").into_inner();
@@ -152,7 +156,10 @@ fn damage_anywhere_is_noticed() {
         let (_folder, archive) = damaged(|bytes| bytes[at] ^= 0x10);
         let error = failure(&archive);
         assert!(
-            matches!(error, ArchiveError::Corrupt { .. } | ArchiveError::Checksum { .. }),
+            matches!(
+                error,
+                ArchiveError::Corrupt { .. } | ArchiveError::Checksum { .. } | ArchiveError::Size { .. }
+            ),
             "flip at {at}: {error}"
         );
     }
@@ -204,27 +211,89 @@ fn an_archive_that_changed_since_it_was_listed_is_refused() {
     let (folder, archive) = damaged(|_| {});
     let other = super::tests::archive(&fixtures().join("fixture-alpha/alpha-arena"));
     let cancel = CancellationToken::new();
-    let many = vec![archive.clone(); limits::VOLUMES_KEPT_OPEN + 1];
-    let (mut listed, _) = list(&NativeProvider, &many, &cancel).unwrap();
-    std::fs::copy(other.first_path(), folder.path().join("x.eti")).unwrap();
+    // Enough small ones that the last one does not stay open.
+    let small = (1..limits::VOLUMES_KEPT_OPEN).map(|number| {
+        let name = format!("small-{number}.eti");
+        let mut small = rars::Builder::new(rars::ArchiveVersion::Rar50);
+        small.add_bytes(format!("small/{number}").into(), b"small".to_vec(), None, None).unwrap();
+        small.write_to_path(&folder.path().join(&name), None).unwrap();
+        ArchiveSet::single(folder.path(), &name)
+    });
+    let last = ArchiveSet::single(folder.path(), "last.eti");
+    let bravo = super::tests::archive(&fixtures().join("fixture-bravo/bravo-blocks"));
+    std::fs::copy(bravo.first_path(), last.first_path()).unwrap();
+    let many: Vec<_> = std::iter::once(archive.clone()).chain(small).chain([last.clone()]).collect();
+    let (mut listed, _) = list(&provider(), &many, &cancel).unwrap();
+    for changed in [&archive, &last] {
+        std::fs::copy(other.first_path(), changed.first_path()).unwrap();
+    }
     let closed = listed.pop().unwrap();
     let sink = Rc::new(RefCell::new(CountingSink::default()));
-    let error = closed.extract(&NativeProvider, sink.clone(), &cancel).unwrap_err();
+    let error = closed.extract(&provider(), sink.clone(), &cancel).unwrap_err();
     assert!(error.to_string().contains("changed"), "{error}");
     assert_eq!(sink.borrow().chunks, 0);
-    let open = listed.pop().unwrap();
-    let error = open.extract(&NativeProvider, sink, &cancel).unwrap_err();
+    let open = listed.remove(0);
+    let error = open.extract(&provider(), sink, &cancel).unwrap_err();
     assert_eq!(error.code(), "archive-damaged", "{error}");
 }
 
-/// `fixture-tail`: the first file ends with a block of tables for the second one, which the decoder itself never reads.
+/// `fixture-tail`: the first file ends with a block of tables for the second one, which `rars` never reads.
 #[test]
 fn a_file_that_ends_with_the_tables_of_the_next_is_decoded() {
     let archive = archive(&fixtures().join("fixture-tail/tail-tables"));
     let (sink, result) = extract(&archive, CountingSink::default());
     result.unwrap();
     assert_eq!((sink.files, sink.bytes), (2, 18_059 + 300));
-    // If this fails, `rars` reads such blocks itself, and tail_blocks.rs can be removed.
-    let plain = rars::ArchiveReader::read_path(archive.first_path()).unwrap();
-    assert!(plain.test(None).is_err());
+}
+
+/// `rars` is a second opinion about RAR 5: the bytes of every good fixture, end to end.
+#[test]
+fn rars_decodes_the_same_bytes() {
+    for game in [
+        "fixture-solid/cnctw",
+        "fixture-alpha/alpha-racer",
+        "fixture-edge/edge-cases",
+        "fixture-blake2/blake2-plain",
+    ] {
+        let archive = archive(&fixtures().join(game));
+        let shared = Rc::new(RefCell::new(ContentSink::default()));
+        let cancel = CancellationToken::new();
+        provider().open(&archive, &cancel).unwrap().extract(shared.clone(), &cancel).unwrap();
+        let oracle = Rc::new(RefCell::new(ContentSink::default()));
+        let open = |_: &rars::ExtractedEntryMeta| -> rars::Result<Box<dyn std::io::Write>> {
+            Ok(Box::new(Shared(Rc::clone(&oracle))))
+        };
+        let options = rars::ArchiveReadOptions::new().with_max_total_output_bytes(limits::GAME_BYTES_MAX);
+        let parsed = rars::ArchiveReader::read_path(archive.first_path()).unwrap();
+        parsed.extract_with_links(options, open, |_, _| Ok(())).unwrap();
+        assert!(!shared.borrow().0.is_empty());
+        assert!(shared.borrow().0 == oracle.borrow().0, "{game}");
+    }
+}
+
+/// All bytes of all files.
+#[derive(Default)]
+struct ContentSink(Vec<u8>);
+
+impl EntrySink for ContentSink {
+    fn take(&mut self, step: EntryStep<&[u8]>) -> Result<(), SinkError> {
+        if let EntryStep::Data(bytes) = step {
+            self.0.extend_from_slice(bytes);
+        }
+        Ok(())
+    }
+}
+
+/// A writer into a sink that others write into as well.
+struct Shared(Rc<RefCell<ContentSink>>);
+
+impl std::io::Write for Shared {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.borrow_mut().0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }

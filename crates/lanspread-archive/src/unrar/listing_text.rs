@@ -71,11 +71,11 @@ enum Place {
 }
 
 impl ListingText {
-    pub(super) fn new(program: &Path, archive: &str) -> Self {
+    pub(super) fn new(program: &Path, archive: &str, dictionary_bytes_max: u64) -> Self {
         Self {
             program: program.to_owned(),
             archive: archive.to_owned(),
-            builder: ListingBuilder::new(archive),
+            builder: ListingBuilder::new(archive, dictionary_bytes_max),
             volumes: Vec::new(),
             format: None,
             solid: false,
@@ -137,7 +137,7 @@ impl ListingText {
             return Err(ArchiveError::VolumeMissing { archive: self.archive, reason });
         }
         check_volumes(self.archive, &self.volumes, volumes)?;
-        Ok(self.builder.finish(format, self.solid))
+        self.builder.finish(format, self.solid)
     }
 
     fn line(&mut self, line: &[u8]) -> Result<(), ArchiveError> {
@@ -218,7 +218,7 @@ impl ListingText {
     }
 
     fn end_entry(&mut self, block: Block) -> Result<(), ArchiveError> {
-        block.check_claims(&self.archive)?;
+        block.check_claims(&self.archive, &mut self.builder)?;
         if self.trouble.is_some() {
             return Ok(());
         }

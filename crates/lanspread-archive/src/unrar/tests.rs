@@ -11,6 +11,7 @@ use std::{fs, thread};
 use lanspread_testing::programs;
 use lanspread_types::checksum::Checksum;
 use lanspread_types::content::{ArchiveSummary, CopyEntry, DirectoryEntry, EntryStep, FileEntry};
+use lanspread_types::limits::DICTIONARY_BYTES_DEFAULT;
 
 use super::*;
 use crate::error::SinkError;

@@ -98,7 +98,9 @@ fn complaint_of_line(line: &str) -> Option<Complaint> {
         Some(Complaint::VolumeMissing)
     } else if starts(&["Unknown method in"]) {
         Some(Complaint::TooNew)
-    } else if line.ends_with("- checksum error") || starts(&["Unexpected end of archive", "Corrupt"]) {
+    } else if line.ends_with("- checksum error")
+        || starts(&["Unexpected end of archive", "Corrupt", "Main archive header is corrupt"])
+    {
         Some(Complaint::Corrupt)
     } else {
         None

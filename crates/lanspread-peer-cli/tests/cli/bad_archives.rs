@@ -3,10 +3,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::support::{Receiver, Source, Tree, finish, fixtures, tool};
+use crate::support::{Finished, Receiver, Source, Tree, finish, fixtures, link_tree, peer, tool};
 
 /// Every hostile fixture, and whether `--names native` accepts it. A name that Windows cannot hold, or cannot tell from
 /// another one, is an ordinary name on Linux. A name that leads out of the tree, or conflicts with another entry, is
@@ -168,4 +169,77 @@ fn a_good_source_replaces_a_damaged_one() {
         Tree::read(&receiver.local("cnctw")),
         crate::support::unrar_tree(&fixtures("fixture-solid/cnctw"))
     );
+}
+
+/// `install` from archives on this machine, without any source.
+fn install_here(games: &Path, game: &str, options: &[&str]) -> Finished {
+    let state = tempfile::tempdir().unwrap();
+    let mut command = peer();
+    command.args(["install", game, "--json", "--no-daemon", "--games-dir"]).arg(games);
+    finish(command.arg("--state-dir").arg(state.path()).args(options))
+}
+
+/// The refusal says how much is needed, what is allowed and which option allows more; the option does, on the machine that
+/// decodes.
+#[test]
+fn a_larger_dictionary_can_be_allowed() {
+    let game = "hostile-dictionary";
+    let refused = [game, "needs a dictionary of 4 GiB", "the limit is 1 GiB", "--max-dictionary"];
+    let unrar = tool("unrar");
+    for decoder in [&[][..], &["--unrar", unrar.to_str().unwrap()]] {
+        let source = Source::start_with("small", &fixtures("fixture-hostile"), decoder);
+        let receiver = Receiver::new();
+        receiver.run(game, &[&source]).failed(4, &refused);
+        receiver.assert_untouched();
+        let options = [decoder, &["--max-dictionary", "4GiB"]].concat();
+        let large = Source::start_with("large", &fixtures("fixture-hostile"), &options);
+        receiver.run(game, &[&large]).succeeded();
+
+        let downloaded = tempfile::tempdir().unwrap();
+        let games = downloaded.path().join("games");
+        link_tree(&fixtures("fixture-hostile"), &games);
+        install_here(&games, game, decoder).failed(6, &refused);
+        install_here(&games, game, &options).succeeded();
+        assert_eq!(Tree::read(&games.join(game).join("local")), Tree::read(&receiver.local(game)));
+    }
+    let too_large = install_here(Path::new("."), game, &["--max-dictionary", "65GiB"]);
+    assert_eq!(too_large.status.code(), Some(2), "{}", too_large.stderr);
+}
+
+/// A base archive and its patch: which archives clash and on which name, before a byte is sent.
+#[test]
+fn two_archives_with_the_same_file_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("games/patched");
+    fs::create_dir_all(&root).unwrap();
+    fs::write(root.join("version.ini"), "1").unwrap();
+    fs::create_dir(folder.path().join("bin")).unwrap();
+    for archive in ["base", "patch"] {
+        fs::write(folder.path().join("bin/game.exe"), archive).unwrap();
+        let mut packing = Command::new(tool("rar"));
+        packing.args(["a", "-cfg-", "-idq", "-r"]).arg(folder.path().join(archive)).arg("bin");
+        assert!(packing.current_dir(folder.path()).status().unwrap().success());
+        let packed = folder.path().join(format!("{archive}.rar"));
+        fs::rename(packed, root.join(format!("{archive}.eti"))).unwrap();
+    }
+    let clash = ["base.eti and patch.eti", "both hold `bin/game.exe`"];
+    let games = folder.path().join("games");
+    let source = Source::start("patched", &games);
+    let receiver = Receiver::new();
+    let done = receiver.run("patched", &[&source]);
+    done.failed(4, &clash);
+    assert!(done.named("stream-progress").is_empty(), "{}", done.stdout);
+    receiver.assert_untouched();
+    install_here(&games, "patched", &[])
+        .failed(6, &[&clash[..], &["pack the result as one archive"]].concat());
+}
+
+/// The message names the link and its archive, and says what to do.
+#[test]
+fn a_link_is_named() {
+    let downloaded = tempfile::tempdir().unwrap();
+    let games = downloaded.path().join("games");
+    link_tree(&fixtures("fixture-hostile"), &games);
+    let named = ["hostile-symlink.eti", "the symbolic link `", "without links"];
+    install_here(&games, "hostile-symlink", &["--names", "native"]).failed(6, &named);
 }

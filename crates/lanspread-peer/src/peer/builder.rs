@@ -35,6 +35,9 @@ pub struct PeerConfig {
     pub catalog: Option<PathBuf>,
     /// The decoder for serving, and for installing from local archives.
     pub provider: ProviderChoice,
+    /// The largest dictionary that an archive may need, up to [`limits::DICTIONARY_BYTES_MAX`] bytes. Each archive that is
+    /// decoded takes that much memory if it needs it.
+    pub dictionary_bytes_max: u64,
     /// Most streams served at once, 1 to [`limits::STREAMS_MAX`].
     pub streams_max: usize,
     /// Most operations that run at once, 1 to [`limits::OPERATIONS_RUNNING_MAX`].
@@ -65,6 +68,7 @@ impl PeerBuilder {
                 name: None,
                 catalog: None,
                 provider: ProviderChoice::Native,
+                dictionary_bytes_max: limits::DICTIONARY_BYTES_DEFAULT,
                 streams_max: limits::STREAMS_MAX_DEFAULT,
                 operations_max: limits::OPERATIONS_RUNNING_DEFAULT,
                 discovery: false,
@@ -100,6 +104,13 @@ impl PeerBuilder {
     #[must_use]
     pub fn provider(mut self, provider: ProviderChoice) -> Self {
         self.config.provider = provider;
+        self
+    }
+
+    /// Sets the largest dictionary that an archive may need, in bytes.
+    #[must_use]
+    pub fn dictionary_bytes_max(mut self, dictionary_bytes_max: u64) -> Self {
+        self.config.dictionary_bytes_max = dictionary_bytes_max;
         self
     }
 
@@ -168,6 +179,12 @@ impl Peer {
         check_count("streams", config.streams_max, limits::STREAMS_MAX)?;
         check_count("operations", config.operations_max, limits::OPERATIONS_RUNNING_MAX)?;
         check_count("peers", config.peers.len().max(1), limits::PEERS_MAX)?;
+        if config.dictionary_bytes_max > limits::DICTIONARY_BYTES_MAX {
+            let (limit, got) = (limits::DICTIONARY_BYTES_MAX, config.dictionary_bytes_max);
+            return Err(PeerError::Config(format!(
+                "the largest dictionary must be at most {limit} bytes, not {got}"
+            )));
+        }
         let metadata = match std::fs::metadata(&config.games_dir) {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 return Err(PeerError::NoGamesDir { games_dir: config.games_dir });
@@ -184,7 +201,7 @@ impl Peer {
         let source = Source::new(
             config.games_dir.clone(),
             catalog.clone(),
-            lanspread_archive::provider(&config.provider),
+            lanspread_archive::provider_with_dictionary(&config.provider, config.dictionary_bytes_max),
             events.clone(),
             tasks.clone(),
             config.streams_max,

@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use lanspread_store::download::{commit, partials, root_files};
 use lanspread_store::error::StoreError;
-use lanspread_store::state::booking;
 use lanspread_store::state::booking::Booking;
 use lanspread_store::state::game_state::{GameState, read_sentinel};
 use lanspread_store::state::games_dir::GamesDir;
@@ -185,7 +184,7 @@ async fn prepare_download(
         let bytes_kept = journal.record.here_bytes();
         let bytes: u64 = wanted.iter().map(|file| file.size).sum();
         let missing = Totals { files: wanted.len() as u64, directories: 1, bytes: bytes - bytes_kept };
-        let booking = match Booking::take(games, game, booking::needed_bytes(missing)) {
+        let booking = match Booking::take(games, game, missing) {
             Ok(booking) => Some(booking),
             Err(error) if bytes_kept == 0 => {
                 partials::discard(games, game)?;

@@ -209,9 +209,9 @@ impl PeerError {
             | Self::Store(StoreError::Archive { source: ArchiveError::ProgramMissing { .. }, .. }) => {
                 ErrorCategory::Usage
             }
-            Self::Store(StoreError::Archive { .. } | StoreError::Differences { .. }) => {
-                ErrorCategory::Content
-            }
+            Self::Store(
+                StoreError::Archive { .. } | StoreError::NoFiles { .. } | StoreError::Differences { .. },
+            ) => ErrorCategory::Content,
             Self::NotInCatalog { .. } | Self::Foreign(_) | Self::Store(_) | Self::Ambiguous { .. } => {
                 ErrorCategory::Refused
             }
@@ -229,19 +229,15 @@ impl PeerError {
         }
     }
 
-    /// Detail beyond the code, in kebab-case: why there are no peers, or that names are refused only because other
-    /// systems cannot store them.
+    /// Detail beyond the code, in kebab-case: why there are no peers, why an archive is refused, or that names are refused
+    /// only because other systems cannot store them.
     pub fn cause(&self) -> Option<&'static str> {
         match self {
             Self::NoPeers { searched } => Some(searched.cause()),
             Self::NotOffered { searched, .. } if searched.asked > 0 && searched.answered == 0 => {
                 Some(searched.cause())
             }
-            Self::Store(StoreError::Archive { source: ArchiveError::Name { source, .. }, .. })
-                if source.problem.is_about_other_systems() =>
-            {
-                Some("not-portable")
-            }
+            Self::Store(StoreError::Archive { source, .. }) => source.cause(),
             Self::AllSourcesFailed { attempts, .. }
                 if !attempts.is_empty()
                     && attempts.iter().all(|attempt| attempt.cause.as_deref() == Some("not-portable")) =>

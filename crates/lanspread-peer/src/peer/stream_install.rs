@@ -49,7 +49,7 @@ pub struct StreamInstallReport {
     pub attempts: Vec<AttemptFailure>,
     /// What was installed.
     pub totals: Totals,
-    /// From the request to the durable rename.
+    /// From the request to the end of the last step, when the install is durable.
     pub duration: Duration,
 }
 
@@ -96,7 +96,8 @@ impl From<&PeerOffer> for SourcePeer {
 impl Peer {
     /// Installs a game by streaming it from the first validated peer that delivers the whole game.
     ///
-    /// On success, `local/` was promoted in one rename. On failure, the machine is as it was. If you drop the future
+    /// On success, `local/` was promoted in one rename and is durable. On failure, the machine is as it was, except after
+    /// [`LocalError::Unfinished`]: the game is then installed, and the next command on it completes the rest. If you drop the future
     /// instead of cancelling the token, the next command cleans up the staging folder.
     ///
     /// # Errors
@@ -175,7 +176,11 @@ impl Peer {
                 Ok(Some(totals)) => return Ok((context.version, source.into(), totals)),
                 Ok(None) => {}
                 // The size is this source's claim; another source may claim less.
-                Err(error @ PeerError::Local(LocalError::NotEnoughSpace { .. })) => too_large = Some(error),
+                Err(
+                    error @ PeerError::Local(
+                        LocalError::NotEnoughSpace { .. } | LocalError::NotEnoughInodes { .. },
+                    ),
+                ) => too_large = Some(error),
                 Err(error) => return Err(error),
             }
         }
@@ -260,14 +265,15 @@ impl Peer {
             .await?;
         let selection = self.choose(game, options, cancel).await?;
         let totals = self.totals(game, &selection).await?;
+        let (needed_bytes, free_bytes) = booking::needed_and_free_bytes(&games, totals)?;
         Ok(StreamInstallPlan {
             game: game.clone(),
             version: selection.version,
             sources: selection.sources.iter().map(SourcePeer::from).collect(),
             dropped: selection.dropped,
             totals,
-            needed_bytes: booking::needed_bytes(totals),
-            free_bytes: booking::free_bytes(&games)?,
+            needed_bytes,
+            free_bytes,
             games_dir: self.inner.games_dir.clone(),
         })
     }

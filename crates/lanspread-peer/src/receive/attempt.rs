@@ -1,19 +1,23 @@
 //! One attempt: tries a whole stream from one source. It begins, receives, verifies and commits, or rolls everything
 //! back.
 
+use std::path::Path;
 use std::time::Duration;
 
 use lanspread_archive::SinkError;
+use lanspread_archive::set::ArchiveSet;
 use lanspread_proto::WireError;
+use lanspread_proto::grammar::StreamGrammar;
 use lanspread_proto::message::Hello;
 use lanspread_store::install::replace::refuse_user_files;
 use lanspread_store::install::staging::StagingSink;
 use lanspread_store::install::transaction::{InstallOrigin, Transaction};
-use lanspread_store::state::booking;
 use lanspread_store::state::booking::Booking;
-use lanspread_types::content::{ArchiveSummary, Totals};
+use lanspread_types::content::{ArchiveSummary, RootFile, Totals};
 use lanspread_types::entry_path::NamePolicy;
+use lanspread_types::fault::ContentError;
 use lanspread_types::ids::GameVersion;
+use lanspread_types::layout::is_archive_name;
 use lanspread_types::limits;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -98,7 +102,7 @@ async fn transfer(
         received
     };
     let staging = context.locked.run("staging", move |games, game, _| {
-        let book = |totals| Booking::take(games, game, booking::needed_bytes(totals));
+        let book = |totals| Booking::take(games, game, totals);
         Ok::<_, AttemptError>(stage(sink, queue, book))
     });
     let (staged, received) = tokio::join!(staging, receiving);
@@ -123,7 +127,16 @@ async fn request(
         return Err(WireError::OtherPeer.into());
     }
     dialled.stream_install(context.locked.game(), &context.version).await?;
-    receive(&mut dialled.connection, context.policy, steps, progress).await
+    let grammar = StreamGrammar::of_archives(archives(&source.files)?);
+    receive(&mut dialled.connection, grammar, context.policy, steps, progress).await
+}
+
+/// The names of the archives that a validated list of files is about.
+fn archives(files: &[RootFile]) -> Result<Vec<String>, AttemptError> {
+    let names = files.iter().map(|file| file.name.as_str()).filter(|name| is_archive_name(name));
+    let sets = ArchiveSet::group(Path::new(""), names)
+        .map_err(|gap| AttemptError::Content(ContentError::RootFiles(gap.to_string())))?;
+    Ok(sets.iter().map(|set| set.name().to_owned()).collect())
 }
 
 /// Reports the progress of one attempt: at intervals, and at its end if bytes have arrived since the last report.

@@ -40,17 +40,18 @@ pub(crate) trait StreamObserver {
     fn progress(&mut self, bytes: u64);
 }
 
-/// Receives one whole stream. Returns when the source has sent *complete* and everything that it announced.
+/// Receives one whole stream. Returns when the source has sent *complete* and everything that it announced. `grammar`
+/// knows which archives it may announce.
 ///
 /// # Errors
 /// [`AttemptError::StagingStopped`] if the staging thread has ended; its own result is the reason.
 pub(crate) async fn receive<S: AsyncRead + AsyncWrite>(
     connection: &mut Connection<S>,
+    mut grammar: StreamGrammar,
     policy: NamePolicy,
     steps: mpsc::Sender<StagingStep>,
     observer: &mut impl StreamObserver,
 ) -> Result<(), AttemptError> {
-    let mut grammar = StreamGrammar::default();
     let mut last_advance = Instant::now();
     loop {
         // The staging thread may refuse the announced totals while the source is silent.
@@ -94,28 +95,22 @@ pub(crate) async fn receive<S: AsyncRead + AsyncWrite>(
     }
 }
 
-/// The staging thread: applies steps until the channel closes, and then returns the sink to be completed. The space
-/// that `book` booked is released when this function returns.
+/// The staging thread: applies steps until the channel closes, and then returns the sink to be completed. The sink holds
+/// the space that `book` booked.
 pub(crate) fn stage(
     mut sink: StagingSink,
     mut steps: mpsc::Receiver<StagingStep>,
     book: impl Fn(Totals) -> Result<Booking, LocalError>,
 ) -> Result<StagingSink, SinkError> {
-    let mut booking = None;
-    let mut written_bytes = 0;
     while let Some(step) = steps.blocking_recv() {
         match step {
-            StagingStep::Announced(totals) => booking = Some(book(totals)?),
+            StagingStep::Announced(totals) => sink.announce(totals, book(totals)?),
             StagingStep::Entry(step) => {
                 let bytes = match &step {
                     EntryStep::Data(bytes) => bytes.clone(),
                     _ => Bytes::new(),
                 };
                 sink.take(step.map_data(|_| &bytes[..]))?;
-                written_bytes += bytes.len() as u64;
-                if let Some(booking) = &booking {
-                    booking.note_written(written_bytes);
-                }
             }
         }
     }

@@ -16,11 +16,18 @@ pub(super) fn of_archive(error: &ArchiveError) -> Refusal {
         | ArchiveError::Checksum { .. }
         | ArchiveError::Size { .. }
         | ArchiveError::DanglingCopy { .. }
+        | ArchiveError::Empty { .. }
         | ArchiveError::VolumeMissing { .. } => (RefusalCode::ArchiveDamaged, error.to_string()),
         ArchiveError::Encrypted { .. }
         | ArchiveError::UnsupportedEntry { .. }
         | ArchiveError::Name { .. }
+        | ArchiveError::Clash { .. }
         | ArchiveError::Limit { .. } => (RefusalCode::ArchiveRefused, error.to_string()),
+        // No code of the protocol says what the receiver could do, so the text names the option.
+        ArchiveError::Dictionary { .. } => (
+            RefusalCode::ArchiveRefused,
+            format!("{error}, which the source's owner can raise with --max-dictionary"),
+        ),
         ArchiveError::ProgramMissing { .. } => {
             (RefusalCode::DecoderUnavailable, "the source cannot run its archive program".to_owned())
         }

@@ -50,7 +50,9 @@ struct Passed {
 
 fn fuzz(input: &[u8]) -> Option<()> {
     let mut input = Input(input);
-    let mut grammar = StreamGrammar::default();
+    // All archives have one name.
+    let listed = input.byte()? % 4;
+    let mut grammar = StreamGrammar::of_archives(vec!["a".to_owned(); usize::from(listed)]);
     let mut passed = Passed::default();
     loop {
         let (path, original) = ("a".to_owned(), "b".to_owned());
@@ -112,6 +114,7 @@ impl Passed {
             StreamMessage::Begin { archives, totals } => {
                 assert!(self.announced.replace((*archives, *totals)).is_none(), "a second begin");
                 assert!(totals.bytes <= limits::GAME_BYTES_MAX && totals.files <= limits::ENTRIES_MAX);
+                assert!(totals.files > 0 && *archives < 4);
             }
             StreamMessage::ArchiveBegin(summary) => {
                 self.archives += 1;

@@ -69,6 +69,19 @@ fn a_self_extracting_archive_may_have_signatures_in_its_program() {
     assert!(matches!(decode_volumes(&[bytes], 1, limits).1, Err(Error::NotRar { .. })));
 }
 
+/// The first signature with a main header after it is that of the archive; the other one is in the data of a file.
+#[test]
+fn a_self_extracting_archive_of_rar_4_may_contain_one_of_rar_5() {
+    // "technote.txt" of RAR 4: a main header without flags.
+    let outer =
+        [&b"Rar!\x1a\x07\x00"[..], &[0xcf, 0x90, 0x73, 0, 0, 13, 0, 0, 0, 0, 0, 0, 0], &[7; 50]].concat();
+    let inner = archive(&[packed("a.txt", b"abc")]);
+    for prefix in [0, 500] {
+        let bytes = [&vec![0; prefix][..], &outer, &inner].concat();
+        assert!(matches!(decode(&bytes, 1).1, Err(Error::Rar4)), "{prefix}");
+    }
+}
+
 #[test]
 fn a_header_that_is_damaged_says_where() {
     let bytes = archive(&[packed("a.txt", b"abc")]);

@@ -19,9 +19,18 @@
 //! | update promote  | none    | exists   | any    | crash after the second                            | finish       |
 //! | update promote  | none    | no folder | none  | crash at the end, then the user removed it        | roll back    |
 //! | update promote  | all three exist, or only the backup || not from a crash                         | report       |
+//! | update in place | exists  | exists   | none   | crash while `local/` was removed                  | remove it, promote |
+//! | update in place | exists  | none     | none   | crash before the rename                           | promote      |
+//! | update in place | none    | exists   | none   | crash after the rename                            | finish       |
+//! | update in place | none    | no folder | none  | crash at the end, then the user removed it        | roll back    |
+//! | update in place | exists  | no folder but something | none | not from a crash                     | report       |
+//! | update in place | any     | any      | exists | nothing is set aside                              | report       |
 //! | uninstall       | none    | exists   | none   | crash before the rename                           | abandon      |
 //! | uninstall       | none    | none     | any    | crash after the rename                            | uninstall    |
 //! | uninstall       | none    | exists   | exists | the rename leaves no `local/`: not from a crash   | report       |
+//! | uninstall in place | none | exists   | none   | crash while `local/` was removed                  | remove it, uninstall |
+//! | uninstall in place | none | no folder | none  | crash after it                                    | uninstall    |
+//! | uninstall in place | none | any      | exists | nothing is set aside                              | report       |
 //! | remove          | none    | any      | none   | the sentinel exists: crash before its removal     | abandon      |
 //! | remove          | none    | any      | none   | the sentinel is gone                              | remove       |
 //! | uninstall, remove | staging exists, or (remove) backup || neither creates them                      | report       |
@@ -59,10 +68,14 @@ pub(crate) enum RecoveryAction {
     SetAsideAndPromote,
     /// Rename staging to `local/`, then finish.
     Promote,
+    /// Remove `local/`, rename staging to `local/`, then finish.
+    ReplaceInPlace,
     /// Publish the receipt, remove the backup, clear the intent.
     Finish,
     /// Remove the receipt, the backup, an empty game root, the intent.
     Uninstall,
+    /// Remove `local/`, the receipt, an empty game root, the intent.
+    UninstallInPlace,
     /// Remove the archives, an empty game root, the intent.
     Remove,
     /// Clear the intent: nothing was changed.
@@ -111,7 +124,21 @@ pub(crate) fn decide(step: Option<IntentStep>, found: Standings) -> RecoveryActi
             (Nothing, _, _) => backup_is("is the tree from before an update, and the updated tree is gone"),
             _ => staging_is("exists beside an installed tree from elsewhere"),
         },
-        IntentStep::Uninstall | IntentStep::Remove if staging == Folder => staging_is(installs_nothing),
+        IntentStep::UpdateInPlace | IntentStep::UninstallInPlace if backup == Folder => {
+            backup_is(sets_nothing_aside)
+        }
+        IntentStep::UpdateInPlace => match (staging, local) {
+            (Folder, Folder) => RecoveryAction::ReplaceInPlace,
+            (Folder, Nothing) => RecoveryAction::Promote,
+            (Nothing, Folder) => RecoveryAction::Finish,
+            (Nothing, _) => RecoveryAction::RollBack,
+            _ => staging_is("exists beside an installed tree from elsewhere"),
+        },
+        IntentStep::Uninstall | IntentStep::UninstallInPlace | IntentStep::Remove if staging == Folder => {
+            staging_is(installs_nothing)
+        }
+        IntentStep::UninstallInPlace if local == Folder => RecoveryAction::UninstallInPlace,
+        IntentStep::UninstallInPlace => RecoveryAction::Uninstall,
         IntentStep::Uninstall => match (local, backup) {
             (Nothing, _) => RecoveryAction::Uninstall,
             (_, Nothing) => RecoveryAction::Abandon,
@@ -125,17 +152,19 @@ pub(crate) fn decide(step: Option<IntentStep>, found: Standings) -> RecoveryActi
 
 /// The code that reports an action, and its steps: those that the operation had left to do.
 fn doing(action: RecoveryAction, intent: &Intent) -> (&'static str, &'static [DiskStep]) {
-    let updates = intent.step == IntentStep::UpdatePromote;
+    let updates = matches!(intent.step, IntentStep::UpdatePromote | IntentStep::UpdateInPlace);
     match action {
         RecoveryAction::Nothing | RecoveryAction::Report { .. } => ("", &[]),
         RecoveryAction::RollBack if intent.created_root => ("rolled-back", steps::ROLL_BACK_WITH_ROOT),
         RecoveryAction::RollBack => ("rolled-back", steps::ROLL_BACK),
         RecoveryAction::SetAsideAndPromote => ("promoted", steps::UPDATE),
+        RecoveryAction::ReplaceInPlace => ("promoted", steps::UPDATE_IN_PLACE),
         RecoveryAction::Promote if updates => ("promoted", &steps::UPDATE[1..]),
         RecoveryAction::Promote => ("promoted", steps::INSTALL),
         RecoveryAction::Finish if updates => ("finished", &steps::UPDATE[steps::UPDATE_RENAMES..]),
         RecoveryAction::Finish => ("finished", &steps::INSTALL[steps::INSTALL_RENAMES..]),
         RecoveryAction::Uninstall => ("uninstalled", &steps::UNINSTALL[1..]),
+        RecoveryAction::UninstallInPlace => ("uninstalled", steps::UNINSTALL_IN_PLACE),
         RecoveryAction::Remove => ("removed", &steps::REMOVE[1..]),
         RecoveryAction::Abandon => ("abandoned", steps::ABANDON),
     }
@@ -173,13 +202,15 @@ pub(crate) fn recover(games: &GamesDir, game: &GameId) -> Result<Option<&'static
 mod tests {
     use super::*;
 
-    const STEPS: [Option<IntentStep>; 7] = [
+    const STEPS: [Option<IntentStep>; 9] = [
         None,
         Some(IntentStep::InstallBegin),
         Some(IntentStep::InstallPromote),
         Some(IntentStep::UpdateBegin),
         Some(IntentStep::UpdatePromote),
+        Some(IntentStep::UpdateInPlace),
         Some(IntentStep::Uninstall),
+        Some(IntentStep::UninstallInPlace),
         Some(IntentStep::Remove),
     ];
 
@@ -201,6 +232,7 @@ mod tests {
     /// neither the old tree nor the new one.
     #[test]
     fn the_table_is_total_and_touches_only_what_is_ours() {
+        use IntentStep::{InstallPromote, UninstallInPlace, UpdateInPlace, UpdatePromote};
         use Standing::{Folder, Nothing, Other};
         let mut rows = 0;
         for (step, found) in every_state() {
@@ -209,7 +241,7 @@ mod tests {
             let Standings { staging, local, backup, sentinel } = found;
             let action = decide(step, found);
             let reports = matches!(action, RecoveryAction::Report { .. });
-            let promotes = matches!(step, Some(IntentStep::InstallPromote | IntentStep::UpdatePromote));
+            let promotes = matches!(step, Some(InstallPromote | UpdatePromote | UpdateInPlace));
             if step.is_none() {
                 assert!(reports || action == RecoveryAction::Nothing, "no intent, no change: {why}");
                 assert_eq!(reports, staging != Nothing || backup != Nothing, "{why}");
@@ -231,12 +263,21 @@ mod tests {
                     assert!(promotes && staging == Folder && local == Nothing, "{why}");
                 }
                 RecoveryAction::Finish => assert!(promotes && staging == Nothing && local == Folder, "{why}"),
+                RecoveryAction::ReplaceInPlace => {
+                    assert_eq!(step, Some(UpdateInPlace), "{why}");
+                    assert_eq!((staging, local, backup), (Folder, Folder, Nothing), "{why}");
+                }
                 RecoveryAction::Uninstall => {
-                    assert_eq!(
-                        (step, staging, local),
-                        (Some(IntentStep::Uninstall), Nothing, Nothing),
-                        "{why}"
-                    );
+                    let expected = match step {
+                        Some(IntentStep::Uninstall) => local == Nothing,
+                        Some(UninstallInPlace) => local != Folder && backup == Nothing,
+                        _ => false,
+                    };
+                    assert!(expected && staging == Nothing, "{why}");
+                }
+                RecoveryAction::UninstallInPlace => {
+                    assert_eq!(step, Some(UninstallInPlace), "{why}");
+                    assert_eq!((staging, local, backup), (Nothing, Folder, Nothing), "{why}");
                 }
                 RecoveryAction::Remove => assert!(step == Some(IntentStep::Remove) && !sentinel, "{why}"),
                 RecoveryAction::Abandon => {
@@ -253,6 +294,41 @@ mod tests {
                 }
             }
         }
-        assert_eq!(rows, 7 * 27 * 2);
+        assert_eq!(rows, STEPS.len() * 27 * 2);
+    }
+
+    /// The rows in which something exists that no crash of this operation leaves. Doing anything there could remove
+    /// what the user has put there.
+    #[test]
+    fn what_no_crash_leaves_is_reported() {
+        use IntentStep::{
+            InstallBegin, InstallPromote, Remove, Uninstall, UninstallInPlace, UpdateBegin, UpdateInPlace,
+            UpdatePromote,
+        };
+        use Standing::{Folder, Nothing};
+        let mut reported = 0;
+        for (step, found) in every_state() {
+            let Standings { staging, local, backup, .. } = found;
+            let Some(step) = step else { continue };
+            let must_report = match step {
+                InstallBegin | UpdateBegin => backup != Nothing,
+                InstallPromote => backup != Nothing || (staging == Folder && local != Nothing),
+                UpdatePromote => {
+                    (staging == Folder && local == Folder && backup == Folder)
+                        || (staging == Nothing && local != Folder && backup == Folder)
+                }
+                UpdateInPlace => {
+                    backup != Nothing || (staging == Folder && !matches!(local, Folder | Nothing))
+                }
+                Uninstall => staging != Nothing || (local != Nothing && backup != Nothing),
+                UninstallInPlace | Remove => staging != Nothing || backup != Nothing,
+            };
+            if must_report {
+                reported += 1;
+                let action = decide(Some(step), found);
+                assert!(matches!(action, RecoveryAction::Report { .. }), "{step:?} {found:?}: {action:?}");
+            }
+        }
+        assert!(reported > 100, "{reported}");
     }
 }

@@ -2,7 +2,11 @@
 //!
 //! Invariants: every file is newly created. No link is created, and none is followed out of the staging folder. A file
 //! counts only if its CRC-32 equals the one that the source computed and the one in the archive, if it has one. Of its
-//! mode only *executable* is kept, within the user's umask. Times are clamped to what every file system can hold.
+//! mode only *executable* is kept, within the user's umask. Times are clamped to what every file system can hold; a file
+//! system that refuses them gets none, with one warning.
+//!
+//! Everything that takes space is counted before it is created, folders on the way to files included: it is within what
+//! was announced, and within what is booked.
 
 use std::fs::{File, FileTimes};
 use std::io::{Read, Write};
@@ -16,8 +20,11 @@ use lanspread_types::checksum::{Checksum, ChecksumHasher};
 use lanspread_types::content::{CopyEntry, DirectoryEntry, EntryStep, FileEntry, Totals, UnixSeconds};
 use lanspread_types::entry_path::{EntryKind, EntryPath, NamePolicy, PathIndex};
 use lanspread_types::fault::{ContentError, LocalError};
-use lanspread_types::limits::DATA_CHUNK_BYTES;
+use lanspread_types::limits::{DATA_CHUNK_BYTES, FOLDERS_ON_THE_WAY_MIN};
 
+use crate::state::booking::Booking;
+use crate::state::disk_calls::set_times;
+use crate::state::games_dir::create_folder;
 use crate::state::receipt::ReceiptDraft;
 
 const MODE_FILE: u32 = 0o644;
@@ -33,6 +40,39 @@ pub struct StagingSink {
     receipt: ReceiptDraft,
     open: Option<OpenFile>,
     totals: Totals,
+    budget: Budget,
+    times_refused: TimesRefused,
+}
+
+/// What may be created, and what has been.
+#[derive(Debug)]
+struct Budget {
+    /// The space that is booked; released when the sink is complete or dropped.
+    booking: Option<Booking>,
+    folders_max: u64,
+    folders: u64,
+    files: u64,
+    /// Bytes of files, with the rest of the last block of each.
+    bytes: u64,
+}
+
+impl Budget {
+    fn new(announced: Totals, booking: Option<Booking>) -> Self {
+        Self { booking, folders_max: folders_max(announced), folders: 0, files: 0, bytes: 0 }
+    }
+}
+
+/// The most folders of a tree of these totals, those on the way to its files included. Pure.
+fn folders_max(announced: Totals) -> u64 {
+    announced.directories.saturating_add(announced.files.max(FOLDERS_ON_THE_WAY_MIN))
+}
+
+/// The files whose times the file system refused.
+#[derive(Debug, Default)]
+struct TimesRefused {
+    count: u64,
+    /// The first refusal.
+    first: Option<LocalError>,
 }
 
 /// The file that is being received.
@@ -45,22 +85,74 @@ struct OpenFile {
 
 impl StagingSink {
     pub(crate) fn new(staging: Dir, shown: PathBuf, policy: NamePolicy, receipt: ReceiptDraft) -> Self {
-        Self { staging, shown, paths: PathIndex::new(policy), receipt, open: None, totals: Totals::default() }
+        Self {
+            staging,
+            shown,
+            paths: PathIndex::new(policy),
+            receipt,
+            open: None,
+            totals: Totals::default(),
+            budget: Budget::new(Totals::default(), None),
+            times_refused: TimesRefused::default(),
+        }
+    }
+
+    /// Says what will be written, for which this space is booked. It comes before the first entry.
+    pub fn announce(&mut self, totals: Totals, booking: Booking) {
+        self.budget = Budget::new(totals, Some(booking));
     }
 
     /// Completes the draft of the receipt and returns what was written.
     pub fn complete(self) -> Result<Totals, LocalError> {
+        if let Some(first) = self.times_refused.first {
+            tracing::warn!(
+                "{} files have the time of this install instead of their own: {first}",
+                self.times_refused.count
+            );
+        }
         self.receipt.complete(self.totals)?;
         Ok(self.totals)
     }
 
-    /// Checks that the entry's path is free, and creates its folders.
+    /// Checks that the entry's path is free, counts what it needs, and creates its folders.
     fn place(&mut self, path: &EntryPath, kind: EntryKind) -> Result<(), SinkError> {
         let new_folders = self.paths.insert(path, kind).map_err(ContentError::Name)?;
+        self.budget.folders += new_folders.len() as u64;
+        self.budget.files += u64::from(kind == EntryKind::File);
+        if self.budget.folders > self.budget.folders_max {
+            return Err(ContentError::TooManyFolders { limit: self.budget.folders_max }.into());
+        }
+        self.cover()?;
         for folder in new_folders {
-            self.staging.create_dir(folder).map_err(LocalError::io("create", self.shown.join(folder)))?;
+            create_folder(&self.staging, folder)
+                .map_err(LocalError::io("create", self.shown.join(folder)))?;
         }
         Ok(())
+    }
+
+    /// Books what has been written since the last time, and what is about to be created.
+    fn cover(&self) -> Result<(), LocalError> {
+        let Budget { booking: Some(booking), folders, files, bytes, .. } = &self.budget else {
+            return Ok(());
+        };
+        booking.cover(bytes.saturating_add(self.receipt.bytes()), *files, *folders)
+    }
+
+    fn wrote(&mut self, bytes: usize) -> Result<(), LocalError> {
+        self.budget.bytes += bytes as u64;
+        self.cover()
+    }
+
+    /// Sets the time of a file. Its content is whole without it, so a refusal does not end the install.
+    fn set_modified(&mut self, file: &File, path: &EntryPath, modified: Option<UnixSeconds>) {
+        let Some(modified) = modified else { return };
+        let seconds = u64::try_from(modified).unwrap_or(0).min(u64::from(u32::MAX));
+        let times = FileTimes::new().set_modified(UNIX_EPOCH + Duration::from_secs(seconds));
+        let shown = self.shown.join(path.as_str());
+        if let Err(error) = set_times(file, times, &shown) {
+            self.times_refused.count += 1;
+            self.times_refused.first.get_or_insert_with(|| LocalError::io("set the time of", shown)(error));
+        }
     }
 
     fn create(&self, path: &EntryPath, executable: bool) -> Result<File, LocalError> {
@@ -82,6 +174,9 @@ impl StagingSink {
     fn record(&mut self, path: &EntryPath, size: u64, checksum: Checksum) -> Result<(), LocalError> {
         self.totals.files += 1;
         self.totals.bytes += size;
+        if let Some(booking) = &self.budget.booking {
+            self.budget.bytes += booking.rest_of_block(size);
+        }
         self.receipt.file(path.as_str(), size, checksum)
     }
 }
@@ -121,7 +216,7 @@ impl StagingSink {
             let path = open.entry.path.clone();
             return Err(self.io("write", &path)(error).into());
         }
-        Ok(())
+        Ok(self.wrote(bytes.len())?)
     }
 
     fn file_end(&mut self, checksum: Checksum) -> Result<(), SinkError> {
@@ -133,7 +228,7 @@ impl StagingSink {
                 return Err(ContentError::Checksum { path: entry.path.to_string(), expected, got }.into());
             }
         }
-        set_modified(&open.file, entry.modified).map_err(self.io("set the time of", &entry.path))?;
+        self.set_modified(&open.file, &entry.path, entry.modified);
         Ok(self.record(&entry.path, entry.size, got)?)
     }
 
@@ -158,168 +253,12 @@ impl StagingSink {
             }
             checksum.update(&buffer[..count]);
             file.write_all(&buffer[..count]).map_err(self.io("write", &copy.path))?;
+            self.wrote(count)?;
         }
-        set_modified(&file, copy.modified).map_err(self.io("set the time of", &copy.path))?;
+        self.set_modified(&file, &copy.path, copy.modified);
         Ok(self.record(&copy.path, copy.size, checksum.finish())?)
     }
 }
 
-fn set_modified(file: &File, modified: Option<UnixSeconds>) -> std::io::Result<()> {
-    let Some(modified) = modified else { return Ok(()) };
-    let seconds = u64::try_from(modified).unwrap_or(0).min(u64::from(u32::MAX));
-    file.set_times(FileTimes::new().set_modified(UNIX_EPOCH + Duration::from_secs(seconds)))
-}
-
 #[cfg(test)]
-mod tests {
-    use std::os::unix::fs::{MetadataExt, PermissionsExt};
-
-    use lanspread_types::entry_path::NameProblem;
-    use lanspread_types::ids::PeerId;
-
-    use super::*;
-    use crate::state::games_dir::GamesDir;
-
-    struct Fixture {
-        folder: tempfile::TempDir,
-        sink: StagingSink,
-    }
-
-    fn fixture() -> Fixture {
-        let folder = tempfile::tempdir().unwrap();
-        let games = GamesDir::open(folder.path()).unwrap();
-        games.dir().create_dir("staging").unwrap();
-        let (game, version, name) = ("g".parse().unwrap(), "1".parse().unwrap(), "pc".parse().unwrap());
-        let receipt =
-            ReceiptDraft::create(&games, &game, &version, &name, PeerId::random().unwrap()).unwrap();
-        let staging = games.dir().open_dir("staging").unwrap();
-        let sink = StagingSink::new(staging, folder.path().join("staging"), NamePolicy::Portable, receipt);
-        Fixture { folder, sink }
-    }
-
-    fn path(name: &str) -> EntryPath {
-        EntryPath::parse(name, NamePolicy::Portable).unwrap()
-    }
-
-    fn file(name: &str, content: &[u8]) -> FileEntry {
-        let checksum = Some(Checksum::of(content));
-        FileEntry {
-            path: path(name),
-            size: content.len() as u64,
-            checksum,
-            modified: None,
-            executable: false,
-        }
-    }
-
-    fn put(sink: &mut StagingSink, entry: &FileEntry, content: &[u8]) -> Result<(), SinkError> {
-        sink.file_begin(entry.clone())?;
-        if !content.is_empty() {
-            sink.data(content)?;
-        }
-        sink.file_end(Checksum::of(content))
-    }
-
-    #[test]
-    fn files_folders_and_copies_become_a_tree() {
-        let Fixture { folder, mut sink } = fixture();
-        sink.directory(&DirectoryEntry { path: path("empty") }).unwrap();
-        let entry = FileEntry { executable: true, modified: Some(1_700_000_000), ..file("a/b/run", b"code") };
-        put(&mut sink, &entry, b"code").unwrap();
-        put(&mut sink, &FileEntry { modified: Some(-5), ..file("a/zero", b"") }, b"").unwrap();
-        let copy = CopyEntry {
-            path: path("c/run2"),
-            original: path("a/b/run"),
-            size: 4,
-            modified: Some(i64::MAX),
-            executable: false,
-        };
-        sink.copy(&copy).unwrap();
-        assert_eq!(sink.complete().unwrap(), Totals { files: 3, directories: 1, bytes: 8 });
-
-        let root = folder.path().join("staging");
-        let run = std::fs::metadata(root.join("a/b/run")).unwrap();
-        assert_eq!(run.permissions().mode() & 0o7111, 0o111, "executable and nothing else");
-        assert_eq!(run.mtime(), 1_700_000_000);
-        assert_eq!(std::fs::read(root.join("c/run2")).unwrap(), b"code");
-        assert_eq!(std::fs::metadata(root.join("c/run2")).unwrap().permissions().mode() & 0o7111, 0);
-        assert_eq!(std::fs::metadata(root.join("a/zero")).unwrap().mtime(), 0, "clamped");
-        assert!(root.join("empty").is_dir());
-        let receipt = std::fs::read_to_string(folder.path().join(".lanspread/receipts/g.draft")).unwrap();
-        assert_eq!(receipt.lines().count(), 5);
-        assert!(receipt.ends_with("{\"files\":3,\"directories\":1,\"bytes\":8}\n"));
-    }
-
-    #[test]
-    fn content_is_compared_with_the_checksums_of_archive_and_source() {
-        let Fixture { folder: _folder, mut sink } = fixture();
-        let entry = file("a", b"good");
-        sink.file_begin(entry).unwrap();
-        sink.data(b"evil").unwrap();
-        let error = sink.file_end(Checksum::of(b"evil")).unwrap_err();
-        assert!(
-            matches!(error, SinkError::Content(ContentError::Checksum { .. })),
-            "the archive's CRC-32: {error}"
-        );
-        sink.file_begin(FileEntry { checksum: None, ..file("b", b"good") }).unwrap();
-        sink.data(b"evil").unwrap();
-        let error = sink.file_end(Checksum::of(b"good")).unwrap_err();
-        assert!(
-            matches!(error, SinkError::Content(ContentError::Checksum { .. })),
-            "the source's CRC-32: {error}"
-        );
-    }
-
-    #[test]
-    fn a_second_entry_never_replaces_the_first() {
-        let Fixture { folder, mut sink } = fixture();
-        put(&mut sink, &file("a", b"first"), b"first").unwrap();
-        for (name, expected) in
-            [("a", NameProblem::Duplicate), ("A", NameProblem::Collision), ("a/b", NameProblem::Duplicate)]
-        {
-            match put(&mut sink, &file(name, b"x"), b"x") {
-                Err(SinkError::Content(ContentError::Name(error))) => {
-                    assert_eq!(error.problem, expected, "{name}");
-                }
-                other => panic!("{name}: {other:?}"),
-            }
-        }
-        assert_eq!(std::fs::read(folder.path().join("staging/a")).unwrap(), b"first");
-    }
-
-    #[test]
-    fn a_copy_needs_an_earlier_file_of_its_size() {
-        let Fixture { folder: _folder, mut sink } = fixture();
-        put(&mut sink, &file("a", b"four"), b"four").unwrap();
-        sink.directory(&DirectoryEntry { path: path("d") }).unwrap();
-        for (name, original, size) in [("x", "missing", 4), ("y", "a", 5), ("z", "d", 0)] {
-            let copy = CopyEntry {
-                path: path(name),
-                original: path(original),
-                size,
-                modified: None,
-                executable: false,
-            };
-            let error = sink.copy(&copy).unwrap_err();
-            assert!(
-                matches!(error, SinkError::Content(ContentError::UnknownOriginal { .. })),
-                "{name}: {error}"
-            );
-        }
-    }
-
-    /// A link that is planted in staging while it is filled is never written through.
-    #[test]
-    fn a_planted_link_leads_nowhere() {
-        let Fixture { folder, mut sink } = fixture();
-        let outside = tempfile::tempdir().unwrap();
-        std::os::unix::fs::symlink(outside.path(), folder.path().join("staging/door")).unwrap();
-        assert!(put(&mut sink, &file("door/x", b"x"), b"x").is_err());
-        std::fs::write(outside.path().join("target"), "kept").unwrap();
-        std::os::unix::fs::symlink(outside.path().join("target"), folder.path().join("staging/file"))
-            .unwrap();
-        assert!(put(&mut sink, &file("file", b"x"), b"x").is_err());
-        assert_eq!(std::fs::read_dir(outside.path()).unwrap().count(), 1);
-        assert_eq!(std::fs::read(outside.path().join("target")).unwrap(), b"kept");
-    }
-}
+mod tests;

@@ -12,8 +12,8 @@ use cap_std::fs::Dir;
 use lanspread_types::fault::LocalError;
 use lanspread_types::ids::GameId;
 use lanspread_types::layout::{BACKUP_DIR, LOCAL_DIR, SENTINEL_FILE, STAGING_DIR, is_archive_name};
-use rustix::fs::RenameFlags;
 
+use crate::state::disk_calls::rename_new;
 use crate::state::games_dir::{GamesDir, open_root, sync_folder};
 use crate::state::standing::{Standing, standing};
 use crate::state::{intent, receipt};
@@ -39,6 +39,12 @@ pub(crate) const UPDATE_RENAMES: usize = 2;
 /// From an installed tree to none. After the first step, the rename, there is no way back.
 pub const UNINSTALL: &[DiskStep] =
     &[set_aside, sync_root, receipt::remove, remove_backup, remove_empty_root, intent::clear];
+/// What is left of an update whose old tree cannot be renamed, once the intent says so.
+pub(crate) const UPDATE_IN_PLACE: &[DiskStep] =
+    &[remove_local, promote, sync_root, receipt::publish, intent::clear];
+/// What is left of an uninstall whose tree cannot be renamed, once the intent says so.
+pub(crate) const UNINSTALL_IN_PLACE: &[DiskStep] =
+    &[remove_local, sync_root, receipt::remove, remove_empty_root, intent::clear];
 /// From downloaded files to none. After the first step there is no way back.
 pub const REMOVE: &[DiskStep] =
     &[remove_sentinel, sync_root, remove_archives, remove_empty_root, intent::clear];
@@ -47,6 +53,11 @@ pub(crate) const ROLL_BACK: &[DiskStep] = &[remove_staging, receipt::discard, in
 /// The same for an install that also created the game root.
 pub(crate) const ROLL_BACK_WITH_ROOT: &[DiskStep] =
     &[remove_staging, receipt::discard, remove_empty_root, intent::clear];
+/// Ends an install that found something in the place of staging, which is not ours.
+pub(crate) const ABANDON_INSTALL: &[DiskStep] = &[receipt::discard, intent::clear];
+/// The same for an install that also created the game root.
+pub(crate) const ABANDON_INSTALL_WITH_ROOT: &[DiskStep] =
+    &[receipt::discard, remove_empty_root, intent::clear];
 /// Ends an operation that changed nothing.
 pub(crate) const ABANDON: &[DiskStep] = &[intent::clear];
 
@@ -72,11 +83,37 @@ pub(crate) fn promote(games: &GamesDir, game: &GameId) -> Result<(), LocalError>
 }
 
 /// Renames `local/` to the backup, unless the user has removed it meanwhile.
+///
+/// A file system may be unable to rename it: overlayfs does not rename a folder that comes from a lower layer, such as a
+/// game that a container image brings. Nothing can take its place in one step there, so the intent first records, in
+/// one rename, that the tree is being removed where it is. From then on it does not count as installed, and recovery
+/// completes the operation.
 pub(crate) fn set_aside(games: &GamesDir, game: &GameId) -> Result<(), LocalError> {
     if standing(games, game, LOCAL_DIR)? == Standing::Nothing {
         return Ok(());
     }
-    rename_folder(games, game, LOCAL_DIR, BACKUP_DIR)
+    match rename_folder(games, game, LOCAL_DIR, BACKUP_DIR) {
+        Err(error) if crosses_devices(&error) => {
+            // If the intent cannot be read, or is of another operation, the error of the rename is reported.
+            let intent = intent::read(games, game).ok().flatten();
+            let Some(in_place) = intent.and_then(|intent| intent.in_place()) else { return Err(error) };
+            intent::write(games, game, &in_place)?;
+            remove_local(games, game)
+        }
+        renamed => renamed,
+    }
+}
+
+fn crosses_devices(error: &LocalError) -> bool {
+    matches!(error, LocalError::Io { source, .. } if source.kind() == io::ErrorKind::CrossesDevices)
+}
+
+/// Removes `local/` where it is, if it is still a folder.
+pub(crate) fn remove_local(games: &GamesDir, game: &GameId) -> Result<(), LocalError> {
+    match standing(games, game, LOCAL_DIR)? {
+        Standing::Folder => remove_folder(games, game, LOCAL_DIR),
+        Standing::Nothing | Standing::Other => Ok(()),
+    }
 }
 
 /// Renames the backup back to `local/`.
@@ -87,20 +124,13 @@ pub(crate) fn put_back(games: &GamesDir, game: &GameId) -> Result<(), LocalError
 /// Renames a folder in the game root, never replacing anything.
 fn rename_folder(games: &GamesDir, game: &GameId, from: &str, to: &str) -> Result<(), LocalError> {
     let root = open_root(games, game)?;
-    let (source, target) = (games.root_path(game).join(from), games.root_path(game).join(to));
+    let target = games.root_path(game).join(to);
     if standing(games, game, from)? == Standing::Other {
-        return Err(LocalError::io("rename", source)(io::ErrorKind::NotADirectory.into()));
+        return Err(LocalError::io("rename", games.root_path(game).join(from))(
+            io::ErrorKind::NotADirectory.into(),
+        ));
     }
-    match rustix::fs::renameat_with(&root, from, &root, to, RenameFlags::NOREPLACE) {
-        // Some file systems do not support this flag. The game is locked, so checking first is enough.
-        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
-            if root.symlink_metadata(to).is_ok() {
-                return Err(LocalError::io("create", target)(io::ErrorKind::AlreadyExists.into()));
-            }
-            root.rename(from, &root, to).map_err(LocalError::io("create", target))
-        }
-        renamed => renamed.map_err(|error| LocalError::io("create", target)(error.into())),
-    }
+    rename_new(&root, from, to, &target).map_err(LocalError::io("create", target))
 }
 
 /// Removes staging, if it exists.

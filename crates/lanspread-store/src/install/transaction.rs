@@ -7,12 +7,15 @@
 //! 2. content into staging, verified; draft of the receipt
 //! 3. everything synced, then intent *promote*, durable. A promoted intent means a durable tree.
 //! 4. an old `local/` renamed to the backup, staging renamed to `local/`, never replacing. The install has succeeded.
-//! 5. game root synced; receipt published; backup removed; intent cleared. Failures are left to recovery.
+//! 5. game root synced; receipt published; backup removed; intent cleared. Failures are reported as
+//!    [`LocalError::Unfinished`] and left to recovery.
 //!
 //! A rename alone is not durable: an unsynced staging folder and its rename have been seen to vanish together.
 
+use std::io;
 use std::sync::Arc;
 
+use cap_std::fs::Dir;
 use lanspread_types::entry_path::NamePolicy;
 use lanspread_types::fault::LocalError;
 use lanspread_types::ids::{GameId, GameVersion, PeerId, PeerName};
@@ -21,13 +24,13 @@ use lanspread_types::layout::{BACKUP_DIR, LOCAL_DIR, STAGING_DIR};
 use crate::install::staging::StagingSink;
 use crate::install::steps;
 use crate::install::steps::DiskStep;
-use crate::state::games_dir::{GamesDir, open_root, sync_file_system};
+use crate::state::games_dir::{GamesDir, create_folder, open_root, sync_file_system};
 use crate::state::intent;
 use crate::state::intent::{Intent, IntentStep};
 use crate::state::receipt::ReceiptDraft;
 use crate::state::standing::{Standing, standing};
 
-/// An install that has begun on disk. It ends with [`Self::commit`] or `roll_back`. If it is only dropped, the
+/// An install that has begun on disk. It ends with [`Self::commit`] or [`Self::roll_back_or_log`]. If it is only dropped, the
 /// next recovery rolls it back.
 #[derive(Debug)]
 pub struct Transaction {
@@ -57,53 +60,76 @@ impl Transaction {
         policy: NamePolicy,
         replace: bool,
     ) -> Result<(Self, StagingSink), LocalError> {
+        if standing(games, game, STAGING_DIR)? != Standing::Nothing {
+            // Recovery has just found nothing there, and only what begins after the intent is ours.
+            let shown = games.root_path(game).join(STAGING_DIR);
+            return Err(LocalError::io("create", shown)(io::ErrorKind::AlreadyExists.into()));
+        }
         let step = if replace { IntentStep::UpdateBegin } else { IntentStep::InstallBegin };
         let mut intent = Intent::new(step);
         intent.created_root = !games.dir().exists(game.as_str());
         intent::write(games, game, &intent).inspect_err(|_| clear_quietly(games, game))?;
         let transaction = Self { games: Arc::clone(games), game: game.clone(), intent };
-        match transaction.prepare(origin, policy) {
-            Ok(sink) => Ok((transaction, sink)),
+        match transaction.create_staging() {
+            Ok(staging) => match transaction.draft(origin) {
+                Ok(receipt) => {
+                    let shown = games.root_path(game).join(STAGING_DIR);
+                    Ok((transaction, StagingSink::new(staging, shown, policy, receipt)))
+                }
+                Err(error) => {
+                    transaction.roll_back_or_log();
+                    Err(error)
+                }
+            },
             Err(error) => {
-                transaction.roll_back_or_log();
+                // What is in the place of staging is not ours.
+                transaction.run_or_log(transaction.abandoning());
                 Err(error)
             }
         }
     }
 
-    fn prepare(&self, origin: &InstallOrigin, policy: NamePolicy) -> Result<StagingSink, LocalError> {
+    fn create_staging(&self) -> Result<Dir, LocalError> {
         let (games, game) = (&self.games, &self.game);
         let shown = games.root_path(game);
         if self.intent.created_root {
-            games.dir().create_dir(game.as_str()).map_err(LocalError::io("create", &shown))?;
+            create_folder(games.dir(), game.as_str()).map_err(LocalError::io("create", &shown))?;
         }
         let root = open_root(games, game)?;
         let shown = shown.join(STAGING_DIR);
-        root.create_dir(STAGING_DIR).map_err(LocalError::io("create", &shown))?;
-        let staging = root.open_dir(STAGING_DIR).map_err(LocalError::io("open", &shown))?;
-        let receipt = ReceiptDraft::create(games, game, &origin.version, &origin.source, origin.source_id)?;
-        Ok(StagingSink::new(staging, shown, policy, receipt))
+        create_folder(&root, STAGING_DIR).map_err(LocalError::io("create", &shown))?;
+        root.open_dir(STAGING_DIR).map_err(LocalError::io("open", &shown))
     }
 
-    /// Promotes a complete staging folder, or rolls everything back. After the renames it succeeds, and what fails then
-    /// is left to recovery.
+    fn draft(&self, origin: &InstallOrigin) -> Result<ReceiptDraft, LocalError> {
+        ReceiptDraft::create(&self.games, &self.game, &origin.version, &origin.source, origin.source_id)
+    }
+
+    fn abandoning(&self) -> &'static [DiskStep] {
+        if self.intent.created_root { steps::ABANDON_INSTALL_WITH_ROOT } else { steps::ABANDON_INSTALL }
+    }
+
+    /// Promotes a complete staging folder, or rolls everything back. After the renames it has succeeded, and what fails
+    /// then is reported and left to recovery.
     ///
     /// # Errors
-    /// If syncing, recording the promotion or a rename failed.
+    /// If syncing, recording the promotion or a rename failed: everything is as it was. [`LocalError::Unfinished`] if
+    /// the new tree is in its place and something failed after that.
     pub fn commit(&self) -> Result<(), LocalError> {
         let (renames, behind) = self.promotion();
         let promoted = self
             .sync_content()
             .and_then(|()| self.record_promotion())
             .and_then(|()| steps::run(renames, &self.games, &self.game));
+        let tree = self.games.root_path(&self.game).join(LOCAL_DIR);
         if let Err(error) = promoted {
-            self.withdraw();
-            return Err(error);
+            return Err(match self.withdraw() {
+                Withdrawn::AsItWas => error,
+                Withdrawn::LeftToRecovery => error.after(tree, "being replaced"),
+            });
         }
-        if let Err(error) = steps::run(behind, &self.games, &self.game) {
-            tracing::warn!("{} is installed, but its records are not complete yet: {error}", self.game);
-        }
-        Ok(())
+        let done = if self.replaces() { "updated" } else { "installed" };
+        steps::run(behind, &self.games, &self.game).map_err(|error| error.after(tree, done))
     }
 
     /// The steps that can be undone, and those after them.
@@ -121,12 +147,28 @@ impl Transaction {
 
     /// Rolls back a commit that failed. First the old tree is put back and the promotion is withdrawn: if the process
     /// is killed in the middle of the removal, recovery must not take the rest for a complete tree. If that cannot be
-    /// done or recorded, the tree stays, and recovery promotes it.
-    fn withdraw(&self) {
-        let withdrawn = self.put_back().and_then(|()| intent::write(&self.games, &self.game, &self.intent));
-        match withdrawn {
-            Ok(()) => self.roll_back_or_log(),
-            Err(error) => tracing::error!("{}: the commit is left to recovery: {error}", self.game),
+    /// done or recorded, or if the old tree is already being removed, the new tree stays, and recovery promotes it.
+    fn withdraw(&self) -> Withdrawn {
+        match self.put_back().and_then(|()| self.withdraw_promotion()) {
+            Ok(true) => {
+                self.roll_back_or_log();
+                Withdrawn::AsItWas
+            }
+            Ok(false) => Withdrawn::LeftToRecovery,
+            Err(error) => {
+                tracing::error!("{}: the commit is left to recovery: {error}", self.game);
+                Withdrawn::LeftToRecovery
+            }
+        }
+    }
+
+    /// Whether the intent on disk is that of an operation that has not been promoted, or is now.
+    fn withdraw_promotion(&self) -> Result<bool, LocalError> {
+        match intent::read(&self.games, &self.game) {
+            // Writing it again would need space that a full disk does not have.
+            Ok(Some(recorded)) if recorded == self.intent => Ok(true),
+            Ok(Some(recorded)) if recorded.is_in_place() => Ok(false),
+            _ => intent::write(&self.games, &self.game, &self.intent).map(|()| true),
         }
     }
 
@@ -154,35 +196,60 @@ impl Transaction {
     }
 
     /// Removes everything that this install created.
-    pub(crate) fn roll_back(&self) -> Result<(), LocalError> {
-        let steps = if self.intent.created_root { steps::ROLL_BACK_WITH_ROOT } else { steps::ROLL_BACK };
-        steps::run(steps, &self.games, &self.game)
+    #[cfg(test)]
+    fn roll_back(&self) -> Result<(), LocalError> {
+        steps::run(self.rolling_back(), &self.games, &self.game)
+    }
+
+    fn rolling_back(&self) -> &'static [DiskStep] {
+        if self.intent.created_root { steps::ROLL_BACK_WITH_ROOT } else { steps::ROLL_BACK }
     }
 
     /// Rolls back while another error is already being reported; a failure is only logged.
     pub fn roll_back_or_log(&self) {
-        if let Err(error) = self.roll_back() {
+        self.run_or_log(self.rolling_back());
+    }
+
+    fn run_or_log(&self, steps: &[DiskStep]) {
+        if let Err(error) = steps::run(steps, &self.games, &self.game) {
             tracing::error!("{}: the roll-back is left to recovery: {error}", self.game);
         }
     }
 }
 
+/// What became of a commit that failed.
+enum Withdrawn {
+    /// Nothing of it is left.
+    AsItWas,
+    /// Recovery completes it.
+    LeftToRecovery,
+}
+
 /// Runs an operation that needs no staging: the intent, then its steps. Until the first step is done, the operation can
-/// be abandoned. After it there is no return, and what fails is left to recovery.
+/// be abandoned. After it there is no return, and what fails is reported and left to recovery. `done` says, as a
+/// participle, what the first step makes of the game.
+///
+/// # Errors
+/// If the intent or the first step failed: everything is as it was. [`LocalError::Unfinished`] if something failed
+/// after that.
 pub fn run_without_return(
     games: &GamesDir,
     game: &GameId,
     intent: IntentStep,
     steps: &[DiskStep],
+    done: &'static str,
 ) -> Result<(), LocalError> {
     let (first, rest) = steps.split_at(1);
     let begun =
         intent::write(games, game, &Intent::new(intent)).and_then(|()| steps::run(first, games, game));
     if let Err(error) = begun {
+        if intent::removes_in_place(games.path(), game) {
+            return Err(error.after(games.root_path(game), done));
+        }
         clear_quietly(games, game);
         return Err(error);
     }
-    steps::run(rest, games, game)
+    steps::run(rest, games, game).map_err(|error| error.after(games.root_path(game), done))
 }
 
 fn clear_quietly(games: &GamesDir, game: &GameId) {
@@ -191,5 +258,7 @@ fn clear_quietly(games: &GamesDir, game: &GameId) {
     }
 }
 
+#[cfg(test)]
+mod disk_fault_tests;
 #[cfg(test)]
 mod tests;

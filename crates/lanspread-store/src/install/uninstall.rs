@@ -23,5 +23,6 @@ pub fn uninstall(games: &GamesDir, game: &GameId, force: bool) -> Result<(), Sto
     if !force {
         refuse_user_files(games, game)?;
     }
-    Ok(transaction::run_without_return(games, game, IntentStep::Uninstall, steps::UNINSTALL)?)
+    let steps = steps::UNINSTALL;
+    Ok(transaction::run_without_return(games, game, IntentStep::Uninstall, steps, "uninstalled")?)
 }

@@ -9,12 +9,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::error::StoreError;
-use lanspread_archive::list::{ListedArchive, list};
-use lanspread_archive::provider::{ArchiveProvider, EntrySink, ListedEntry};
+use lanspread_archive::list::{ListedArchive, list, listings};
+use lanspread_archive::provider::{ArchiveProvider, EntrySink};
 use lanspread_archive::set::ArchiveSet;
-use lanspread_archive::{ArchiveError, SinkError};
+use lanspread_archive::{ArchiveError, SinkError, names};
 use lanspread_types::content::{ArchiveSummary, EntryStep, Totals};
-use lanspread_types::entry_path::{EntryKind, EntryPath, NameError, NamePolicy, PathIndex};
+use lanspread_types::entry_path::NamePolicy;
 use lanspread_types::ids::{GameId, GameVersion, PeerId, PeerName};
 use lanspread_types::limits;
 use tokio_util::sync::CancellationToken;
@@ -22,7 +22,6 @@ use tokio_util::sync::CancellationToken;
 use crate::install::replace::{Replace, permit, refuse_user_files};
 use crate::install::staging::StagingSink;
 use crate::install::transaction::{InstallOrigin, Transaction};
-use crate::state::booking;
 use crate::state::booking::Booking;
 use crate::state::game_state::GameState;
 use crate::state::games_dir::GamesDir;
@@ -78,20 +77,19 @@ pub fn unpack(
     let replaces = permit(games, game, *replace)?;
     let (listed, totals) =
         list(install.provider.as_ref(), &archives, &install.cancel).map_err(|error| install.failed(error))?;
-    check_names(&listed, *policy).map_err(|error| install.failed(error))?;
-    let booking = Booking::take(games, game, booking::needed_bytes(totals))?;
+    if totals.files == 0 {
+        return Err(StoreError::NoFiles { game: game.clone(), path: games.root_path(game) });
+    }
+    let folders = names::check(&listings(&listed), *policy).map_err(|error| install.failed(error))?;
+    // All folders are known here, those on the way to files included.
+    let needed = Totals { directories: folders, ..totals };
+    let booking = Booking::take(games, game, needed)?;
     observer.begun(&version, totals, replaces);
     let origin =
         InstallOrigin { version: version.clone(), source: install.name.clone(), source_id: install.id };
-    let (transaction, sink) = Transaction::begin(games, game, &origin, *policy, replaces)?;
-    let sink = ObservedSink {
-        staging: sink,
-        booking,
-        observer,
-        bytes: 0,
-        bytes_total: totals.bytes,
-        reported: None,
-    };
+    let (transaction, mut staging) = Transaction::begin(games, game, &origin, *policy, replaces)?;
+    staging.announce(needed, booking);
+    let sink = ObservedSink { staging, observer, bytes: 0, bytes_total: totals.bytes, reported: None };
     match install.unpack(listed, sink, replaces) {
         Ok(installed) => {
             transaction.commit()?;
@@ -156,30 +154,9 @@ impl Unpack {
     }
 }
 
-/// Checks every name of a game under a policy, before anything is written.
-fn check_names(archives: &[ListedArchive], policy: NamePolicy) -> Result<(), ArchiveError> {
-    let mut paths = PathIndex::new(policy);
-    for listing in archives.iter().map(ListedArchive::listing) {
-        let refused =
-            |source: NameError| ArchiveError::Name { archive: listing.summary.name.clone(), source };
-        for entry in &listing.entries {
-            let (path, kind) = match entry {
-                ListedEntry::Directory(directory) => (&directory.path, EntryKind::Directory),
-                ListedEntry::File(file) => (&file.path, EntryKind::File),
-                ListedEntry::Copy(copy) => (&copy.path, EntryKind::File),
-            };
-            // The provider has only checked that the name is safe.
-            EntryPath::parse(path.as_str(), policy).map_err(refused)?;
-            paths.insert(path, kind).map_err(refused)?;
-        }
-    }
-    Ok(())
-}
-
 /// The staging sink, with reports of its progress.
 struct ObservedSink<O> {
     staging: StagingSink,
-    booking: Booking,
     observer: O,
     bytes: u64,
     bytes_total: u64,
@@ -193,7 +170,6 @@ impl<O: UnpackObserver> ObservedSink<O> {
         let due = self.reported.is_none_or(|at| at.elapsed() >= limits::PROGRESS_INTERVAL);
         if due || self.bytes == self.bytes_total {
             self.reported = Some(Instant::now());
-            self.booking.note_written(self.bytes);
             self.observer.progress(self.bytes, self.bytes_total);
         }
     }
@@ -229,6 +205,7 @@ mod tests {
     use lanspread_testing::machine::{Machine, Tree, tree};
     use lanspread_testing::small_game;
     use lanspread_types::content::FileEntry;
+    use lanspread_types::entry_path::EntryPath;
 
     use super::*;
 

@@ -1,5 +1,6 @@
-//! Decides whether an operation fits: compares the space it needs with the free space on the file system of the games
-//! directory, less what other operations have booked.
+//! Decides whether an operation fits: compares the space it needs, in bytes and in files and folders, with what is free
+//! on the file system of the games directory, less what other operations have booked. A file system that does not say
+//! how many files it can hold is asked for bytes only.
 //!
 //! Every operation that writes a game books its space first, so that two operations that fit alone but not together are
 //! not both begun. A booking is one small file below `.lanspread/bookings/`, which its operation keeps locked (`flock`)
@@ -7,43 +8,97 @@
 //! written under a lock of the folder, so that no sum is computed while a booking is being written.
 
 use std::fs::{File, TryLockError};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read};
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::os::unix::fs::FileExt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use cap_std::fs::{Dir, OpenOptions};
+use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
 use lanspread_types::content::Totals;
 use lanspread_types::fault::LocalError;
 use lanspread_types::ids::GameId;
 use lanspread_types::layout::BOOKINGS_DIR;
 use lanspread_types::limits::{
-    BOOKING_BYTES_MAX, PROGRESS_INTERVAL, SPACE_MARGIN_BYTES, SPACE_PER_ENTRY_BYTES,
+    BOOKING_BYTES_MAX, BOOKING_STEP_BYTES, BOOKING_STEP_INODES, PROGRESS_INTERVAL, SPACE_BLOCK_BYTES_MAX,
+    SPACE_MARGIN_BYTES, SPACE_MARGIN_INODES, SPACE_PER_ENTRY_BYTES,
 };
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, OFlags, flock};
 use serde::{Deserialize, Serialize};
 
-use crate::state::games_dir::{GamesDir, readable};
+use crate::state::games_dir::{GamesDir, create_afresh, readable};
+
+/// Length of a booking: four numbers of 20 digits, their names, and spaces.
+const BOOKING_BYTES: usize = 192;
 
 /// Tries before giving up on a folder that other operations keep removing.
 const TRIES: usize = 64;
 
-/// Bytes that an install of these totals takes, including names and a margin. Pure.
-pub fn needed_bytes(totals: Totals) -> u64 {
-    totals
-        .bytes
-        .saturating_add(totals.entries().saturating_mul(SPACE_PER_ENTRY_BYTES))
-        .saturating_add(SPACE_MARGIN_BYTES)
+/// Space on a file system: bytes, and files and folders.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Room {
+    pub(crate) bytes: u64,
+    pub(crate) inodes: u64,
 }
 
-/// Bytes that an ordinary user may still write to the file system of the games directory.
+/// How much of the margin an operation leaves to everything else on the disk. The rest is for what it cannot know
+/// beforehand: its receipt, and some folders on the way to its files.
+const SLACK: Room = Room { bytes: SPACE_MARGIN_BYTES / 2, inodes: SPACE_MARGIN_INODES / 2 };
+
+/// The space that an ordinary user may still use.
+#[derive(Debug, Clone, Copy)]
+struct Free {
+    bytes: u64,
+    /// `None` if the file system does not say how many files it can hold.
+    inodes: Option<u64>,
+    /// Space that a file or folder takes beyond its bytes.
+    entry_bytes: u64,
+}
+
+impl Free {
+    fn of(games: &GamesDir) -> Result<Self, LocalError> {
+        let stat = rustix::fs::fstatvfs(games.dir())
+            .map_err(|error| LocalError::io("read the free space of", games.path())(error.into()))?;
+        Ok(Self {
+            bytes: stat.f_bavail.saturating_mul(stat.f_frsize),
+            inodes: (stat.f_files > 0).then_some(stat.f_favail),
+            entry_bytes: entry_bytes(stat.f_frsize),
+        })
+    }
+}
+
+/// How the free space is found out: [`Free::of`], except in tests.
+type FreeOf = fn(&GamesDir) -> Result<Free, LocalError>;
+
+/// Space that a file or folder takes beyond its bytes: one block of the file system, if its size can be believed. Pure.
+fn entry_bytes(block_bytes: u64) -> u64 {
+    if block_bytes > SPACE_BLOCK_BYTES_MAX {
+        SPACE_PER_ENTRY_BYTES
+    } else {
+        block_bytes.max(SPACE_PER_ENTRY_BYTES)
+    }
+}
+
+/// Space that an operation of these totals takes, with a margin. Pure.
+fn needed(totals: Totals, entry_bytes: u64) -> Room {
+    let entries = totals.entries();
+    Room {
+        bytes: totals
+            .bytes
+            .saturating_add(entries.saturating_mul(entry_bytes))
+            .saturating_add(SPACE_MARGIN_BYTES),
+        inodes: entries.saturating_add(SPACE_MARGIN_INODES),
+    }
+}
+
+/// Bytes that an operation of these totals needs on the file system of the games directory, with a margin, and those
+/// that an ordinary user may still write there.
 ///
 /// # Errors
 /// If the system does not report them.
-pub fn free_bytes(games: &GamesDir) -> Result<u64, LocalError> {
-    let stat = rustix::fs::fstatvfs(games.dir())
-        .map_err(|error| LocalError::io("read the free space of", games.path())(error.into()))?;
-    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+pub fn needed_and_free_bytes(games: &GamesDir, totals: Totals) -> Result<(u64, u64), LocalError> {
+    let free = Free::of(games)?;
+    Ok((needed(totals, free.entry_bytes).bytes, free.bytes))
 }
 
 /// What one operation has booked: the content of its file.
@@ -52,19 +107,53 @@ pub fn free_bytes(games: &GamesDir) -> Result<u64, LocalError> {
 struct Booked {
     needed_bytes: u64,
     written_bytes: u64,
+    #[serde(default)]
+    needed_inodes: u64,
+    #[serde(default)]
+    written_inodes: u64,
 }
 
 impl Booked {
-    /// Bytes that the operation will still write.
-    fn open_bytes(self) -> u64 {
-        self.needed_bytes.saturating_sub(self.written_bytes)
+    fn new(needed: Room, written: Room) -> Self {
+        Self {
+            needed_bytes: needed.bytes,
+            written_bytes: written.bytes,
+            needed_inodes: needed.inodes,
+            written_inodes: written.inodes,
+        }
+    }
+
+    /// What the operation will still use.
+    fn open(self) -> Room {
+        Room {
+            bytes: self.needed_bytes.saturating_sub(self.written_bytes),
+            inodes: self.needed_inodes.saturating_sub(self.written_inodes),
+        }
     }
 }
 
-/// Whether an operation fits beside what the others will still write; if not, returns that sum. Pure.
-fn fits(free_bytes: u64, needed_bytes: u64, others: impl Iterator<Item = Booked>) -> Result<(), u64> {
-    let booked_bytes = others.map(Booked::open_bytes).fold(0, u64::saturating_add);
-    if free_bytes.saturating_sub(booked_bytes) >= needed_bytes { Ok(()) } else { Err(booked_bytes) }
+/// What does not fit: the sum that the other operations have booked of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum TooLittle {
+    Bytes { booked: u64 },
+    Inodes { free: u64, booked: u64 },
+}
+
+/// Whether an operation fits beside what the others will still use. Pure.
+fn fits(free: Free, needed: Room, others: impl Iterator<Item = Booked>) -> Result<(), TooLittle> {
+    let booked = others.map(Booked::open).fold(Room::default(), |sum, other| Room {
+        bytes: sum.bytes.saturating_add(other.bytes),
+        inodes: sum.inodes.saturating_add(other.inodes),
+    });
+    if free.bytes.saturating_sub(booked.bytes) < needed.bytes {
+        return Err(TooLittle::Bytes { booked: booked.bytes });
+    }
+    match free.inodes {
+        Some(inodes) if inodes.saturating_sub(booked.inodes) < needed.inodes => {
+            Err(TooLittle::Inodes { free: inodes, booked: booked.inodes })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Space that an operation has booked. Dropping it ends the booking.
@@ -73,62 +162,152 @@ pub struct Booking {
     games: Arc<GamesDir>,
     bookings: Dir,
     name: String,
-    needed_bytes: u64,
-    /// The locked file, and when it was last written.
-    state: Mutex<(File, Instant)>,
+    /// Space that a file or folder takes beyond its bytes.
+    entry_bytes: u64,
+    free_of: FreeOf,
+    state: Mutex<BookingState>,
+}
+
+#[derive(Debug)]
+struct BookingState {
+    /// The locked file.
+    file: File,
+    /// When it was last written.
+    renewed: Instant,
+    needed: Room,
 }
 
 impl Booking {
-    /// Books space for an operation that holds the game's lock.
+    /// Books space for an operation of these totals that holds the game's lock.
     ///
     /// # Errors
-    /// [`LocalError::NotEnoughSpace`], with all numbers; other failures of this machine's disk.
-    pub fn take(games: &Arc<GamesDir>, game: &GameId, needed_bytes: u64) -> Result<Self, LocalError> {
+    /// [`LocalError::NotEnoughSpace`] or [`LocalError::NotEnoughInodes`], with all numbers; other failures of this
+    /// machine's disk.
+    pub fn take(games: &Arc<GamesDir>, game: &GameId, totals: Totals) -> Result<Self, LocalError> {
+        let free = Free::of(games)?;
+        Self::take_room(games, game, needed(totals, free.entry_bytes), Free::of)
+    }
+
+    fn take_room(
+        games: &Arc<GamesDir>,
+        game: &GameId,
+        needed: Room,
+        free_of: FreeOf,
+    ) -> Result<Self, LocalError> {
         let name = format!("{game}.json");
         let shown = games.state_path(BOOKINGS_DIR, &name);
         for _ in 0..TRIES {
             let bookings = games.state_folder(BOOKINGS_DIR)?;
             let all = lock_folder(&bookings).map_err(LocalError::io("lock", &shown))?;
-            let free_bytes = free_bytes(games)?;
+            let free = free_of(games)?;
             let others = others(games, &bookings, &name)?;
-            if let Err(booked_bytes) = fits(free_bytes, needed_bytes, others.into_iter()) {
+            if let Err(too_little) = fits(free, needed, others.into_iter()) {
                 drop(all);
                 games.remove_empty_state_folders();
-                let path = games.path().to_owned();
-                return Err(LocalError::NotEnoughSpace { path, needed_bytes, free_bytes, booked_bytes });
+                return Err(refusal(games, free, needed, too_little));
             }
-            let mut options = OpenOptions::new();
-            let opened = bookings.open_with(&name, options.read(true).write(true).create(true));
-            let mut file = match opened {
+            let file = match create_afresh(&bookings, &name) {
                 Ok(file) => file.into_std(),
                 // Another operation just ended and removed the empty folder before we had locked it.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(LocalError::io("create", &shown)(error)),
             };
             file.lock().map_err(LocalError::io("lock", &shown))?;
-            let written = write(&mut file, Booked { needed_bytes, written_bytes: 0 });
-            let (games, state) = (Arc::clone(games), Mutex::new((file, Instant::now())));
+            let written = write(&file, Booked::new(needed, Room::default()));
+            let state = Mutex::new(BookingState { file, renewed: Instant::now(), needed });
             // If writing failed, the booking is dropped, which removes the file.
-            let booking = Self { games, bookings, name, needed_bytes, state };
+            let (games, entry_bytes) = (Arc::clone(games), free.entry_bytes);
+            let booking = Self { games, bookings, name, entry_bytes, free_of, state };
             return written.map(|()| booking).map_err(LocalError::io("write", &shown));
         }
         Err(LocalError::io("create", shown)(io::ErrorKind::NotFound.into()))
     }
 
-    /// Records how much has been written, at most every [`PROGRESS_INTERVAL`]. Written bytes are no longer free, and
-    /// must not count twice.
+    /// Records how many bytes of the content of files have been written, at most every [`PROGRESS_INTERVAL`].
     pub fn note_written(&self, written_bytes: u64) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let (file, renewed) = &mut *state;
-        if renewed.elapsed() < PROGRESS_INTERVAL {
+        self.renew(Room { bytes: written_bytes, inodes: 0 });
+    }
+
+    /// Space that a file of this length takes on the disk beyond its bytes: the rest of its last block.
+    pub(crate) fn rest_of_block(&self, bytes: u64) -> u64 {
+        bytes.next_multiple_of(self.entry_bytes).saturating_sub(bytes)
+    }
+
+    /// Records what has been written: bytes, files, and folders, each of which has a block of its own. An operation
+    /// that needs more than it has booked books more, if that fits.
+    ///
+    /// # Errors
+    /// [`LocalError::NotEnoughSpace`] or [`LocalError::NotEnoughInodes`]; other failures of this machine's disk.
+    pub(crate) fn cover(&self, bytes: u64, files: u64, folders: u64) -> Result<(), LocalError> {
+        let written = Room {
+            bytes: bytes.saturating_add(folders.saturating_mul(self.entry_bytes)),
+            inodes: files.saturating_add(folders),
+        };
+        let needed = self.state().needed;
+        if written.bytes > needed.bytes.saturating_sub(SLACK.bytes)
+            || written.inodes > needed.inodes.saturating_sub(SLACK.inodes)
+        {
+            return self.extend(written);
+        }
+        self.renew(written);
+        Ok(())
+    }
+
+    fn extend(&self, written: Room) -> Result<(), LocalError> {
+        let shown = self.games.state_path(BOOKINGS_DIR, &self.name);
+        let mut state = self.state();
+        let _all = lock_folder(&self.bookings).map_err(LocalError::io("lock", &shown))?;
+        let needed = Room {
+            bytes: written.bytes.saturating_add(SLACK.bytes + BOOKING_STEP_BYTES).max(state.needed.bytes),
+            inodes: written
+                .inodes
+                .saturating_add(SLACK.inodes + BOOKING_STEP_INODES)
+                .max(state.needed.inodes),
+        };
+        let (free, booked) = ((self.free_of)(&self.games)?, Booked::new(needed, written));
+        let others = others(&self.games, &self.bookings, &self.name)?;
+        fits(free, booked.open(), others.into_iter())
+            .map_err(|too_little| refusal(&self.games, free, booked.open(), too_little))?;
+        write(&state.file, booked).map_err(LocalError::io("write", &shown))?;
+        (state.needed, state.renewed) = (needed, Instant::now());
+        Ok(())
+    }
+
+    /// Writes the booking again, at most every [`PROGRESS_INTERVAL`]: written bytes are no longer free, and must not
+    /// count twice.
+    fn renew(&self, written: Room) {
+        let mut state = self.state();
+        if state.renewed.elapsed() < PROGRESS_INTERVAL {
             return;
         }
-        *renewed = Instant::now();
-        let booked = Booked { needed_bytes: self.needed_bytes, written_bytes };
-        if let Err(error) = lock_folder(&self.bookings).and_then(|_all| write(file, booked)) {
+        state.renewed = Instant::now();
+        let booked = Booked::new(state.needed, written);
+        if let Err(error) = lock_folder(&self.bookings).and_then(|_all| write(&state.file, booked)) {
             // The booking then counts more than it should, so others can only be refused too early.
             tracing::debug!("the booking {} cannot be renewed: {error}", self.name);
         }
+    }
+
+    fn state(&self) -> MutexGuard<'_, BookingState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn refusal(games: &GamesDir, free: Free, needed: Room, too_little: TooLittle) -> LocalError {
+    let path = games.path().to_owned();
+    match too_little {
+        TooLittle::Bytes { booked } => LocalError::NotEnoughSpace {
+            path,
+            needed_bytes: needed.bytes,
+            free_bytes: free.bytes,
+            booked_bytes: booked,
+        },
+        TooLittle::Inodes { free, booked } => LocalError::NotEnoughInodes {
+            path,
+            needed_inodes: needed.inodes,
+            free_inodes: free,
+            booked_inodes: booked,
+        },
     }
 }
 
@@ -141,6 +320,19 @@ impl Drop for Booking {
     }
 }
 
+/// Removes the bookings of operations that were killed.
+///
+/// # Errors
+/// If the bookings cannot be read or removed.
+pub(crate) fn remove_dead(games: &GamesDir) -> Result<(), LocalError> {
+    let Some(bookings) = games.existing_state_folder(BOOKINGS_DIR)? else { return Ok(()) };
+    let all = lock_folder(&bookings).map_err(LocalError::io("lock", games.state_path(BOOKINGS_DIR, "")))?;
+    others(games, &bookings, "")?;
+    drop(all);
+    games.remove_empty_state_folders();
+    Ok(())
+}
+
 /// Locks the folder until the result is dropped.
 fn lock_folder(bookings: &Dir) -> io::Result<OwnedFd> {
     let folder = readable(bookings)?;
@@ -148,10 +340,12 @@ fn lock_folder(bookings: &Dir) -> io::Result<OwnedFd> {
     Ok(folder)
 }
 
-fn write(file: &mut File, booked: Booked) -> io::Result<()> {
-    file.set_len(0)?;
-    file.seek(SeekFrom::Start(0))?;
-    file.write_all(&serde_json::to_vec(&booked)?)
+/// Writes a booking over the earlier one. It always has the same length, so that it needs no new space on a full disk
+/// and is never cut.
+fn write(file: &File, booked: Booked) -> io::Result<()> {
+    let mut bytes = serde_json::to_vec(&booked)?;
+    bytes.resize(BOOKING_BYTES, b' ');
+    file.write_all_at(&bytes, 0)
 }
 
 /// The bookings of other operations that still run. Bookings of killed operations are removed.
@@ -164,11 +358,24 @@ fn others(games: &GamesDir, bookings: &Dir, ours: &str) -> Result<Vec<Booked>, L
         if name == ours {
             continue;
         }
-        let file = match entry.open() {
+        // A pipe is not waited for, and a link not followed: neither is a booking.
+        let mut options = OpenOptions::new();
+        options.read(true).custom_flags((OFlags::NONBLOCK | OFlags::NOFOLLOW).bits().cast_signed());
+        let file = match bookings.open_with(&name, &options) {
             Ok(file) => file.into_std(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(LocalError::io("open", folder.join(&name))(error)),
+            Err(error) => {
+                tracing::warn!(
+                    "{} is not a booking and does not count: {error}",
+                    folder.join(&name).display()
+                );
+                continue;
+            }
         };
+        if !file.metadata().is_ok_and(|metadata| metadata.is_file()) {
+            tracing::warn!("{} is not a booking and does not count", folder.join(&name).display());
+            continue;
+        }
         match file.try_lock_shared() {
             Err(TryLockError::WouldBlock) => {}
             Err(TryLockError::Error(error)) => return Err(LocalError::io("lock", folder.join(&name))(error)),
@@ -185,7 +392,7 @@ fn others(games: &GamesDir, bookings: &Dir, ours: &str) -> Result<Vec<Booked>, L
             .map_err(LocalError::io("read", folder.join(&name)))?;
         match serde_json::from_slice(&bytes) {
             Ok(other) => booked.push(other),
-            // The disk was full when it was written, and its operation is about to fail.
+            // The disk was full when it was written first, and its operation is about to fail.
             Err(error) => tracing::warn!("the booking {} does not count: {error}", name.display()),
         }
     }
@@ -197,107 +404,4 @@ fn absent_is_fine(error: io::Error) -> io::Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[test]
-    fn small_files_count_with_their_blocks_and_sums_never_wrap() {
-        let totals = Totals { files: 10, directories: 2, bytes: 100 };
-        assert_eq!(needed_bytes(totals), 100 + 12 * SPACE_PER_ENTRY_BYTES + SPACE_MARGIN_BYTES);
-        let absurd = Totals { files: u64::MAX, directories: u64::MAX, bytes: u64::MAX };
-        assert_eq!(needed_bytes(absurd), u64::MAX);
-    }
-
-    fn games() -> (tempfile::TempDir, Arc<GamesDir>) {
-        let folder = tempfile::tempdir().unwrap();
-        let games = Arc::new(GamesDir::open(folder.path()).unwrap());
-        (folder, games)
-    }
-
-    fn id(name: &str) -> GameId {
-        name.parse().unwrap()
-    }
-
-    #[test]
-    fn what_can_never_fit_is_refused_with_all_numbers() {
-        let (folder, games) = games();
-        let error = Booking::take(&games, &id("a"), 1 << 60).unwrap_err();
-        match error {
-            LocalError::NotEnoughSpace { needed_bytes, free_bytes, booked_bytes, .. } => {
-                assert!(needed_bytes > free_bytes && booked_bytes == 0);
-            }
-            LocalError::Io { .. } => panic!("{error}"),
-        }
-        games.remove_empty_state_folders();
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left");
-    }
-
-    /// Of two operations that fit alone but not together, the second one is refused as long as the first one runs.
-    #[test]
-    fn what_another_operation_has_booked_is_not_free() {
-        let (folder, games) = games();
-        let most = free_bytes(&games).unwrap() / 10 * 9;
-        let first = Booking::take(&games, &id("a"), most).unwrap();
-        // Another process has another handle.
-        let theirs = Arc::new(GamesDir::open(folder.path()).unwrap());
-        let error = Booking::take(&theirs, &id("b"), most).unwrap_err();
-        assert!(
-            matches!(error, LocalError::NotEnoughSpace { booked_bytes, .. } if booked_bytes == most),
-            "{error}"
-        );
-        assert!(error.to_string().contains("booked"), "{error}");
-        assert!(Booking::take(&theirs, &id("b"), 1).is_ok(), "a booking that fits beside it is accepted");
-        drop(first);
-        drop(Booking::take(&theirs, &id("b"), most).unwrap());
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left");
-    }
-
-    #[test]
-    fn what_is_written_does_not_count_twice() {
-        let (_folder, games) = games();
-        let most = free_bytes(&games).unwrap() / 10 * 9;
-        let first = Booking::take(&games, &id("a"), most).unwrap();
-        first.state.lock().unwrap().1 -= PROGRESS_INTERVAL;
-        first.note_written(most);
-        assert!(Booking::take(&games, &id("b"), most).is_ok());
-    }
-
-    #[test]
-    fn the_booking_of_a_killed_operation_does_not_count_and_is_removed() {
-        let (folder, games) = games();
-        let bookings = folder.path().join(".lanspread/bookings");
-        std::fs::create_dir_all(&bookings).unwrap();
-        std::fs::write(bookings.join("a.json"), r#"{"needed_bytes":1152921504606846976,"written_bytes":0}"#)
-            .unwrap();
-        drop(Booking::take(&games, &id("b"), 1).unwrap());
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
-    }
-
-    #[test]
-    fn operations_that_come_and_go_do_not_lose_each_other_s_folder() {
-        let (_folder, games) = games();
-        std::thread::scope(|scope| {
-            for number in 0..4 {
-                let games = &games;
-                scope.spawn(move || {
-                    for _ in 0..100 {
-                        drop(Booking::take(games, &id(&format!("g{number}")), 1).unwrap());
-                    }
-                });
-            }
-        });
-    }
-
-    proptest! {
-        /// An accepted operation never needs more than is left beside what the others will still write.
-        #[test]
-        fn no_space_is_booked_twice(free in any::<u64>(), needed in any::<u64>(), others in proptest::collection::vec(any::<(u64, u64)>(), 0..4)) {
-            let booked = || others.iter().map(|(needed, written)| Booked { needed_bytes: *needed, written_bytes: *written });
-            let open: u128 = booked().map(|other| u128::from(other.open_bytes())).sum();
-            let expected = open + u128::from(needed) <= u128::from(free) || needed == 0;
-            prop_assert_eq!(fits(free, needed, booked()).is_ok(), expected);
-        }
-    }
-}
+mod tests;

@@ -11,7 +11,7 @@ use lanspread_types::ids::{GameId, GameVersion};
 use lanspread_types::layout::is_archive_name;
 use lanspread_types::{layout, limits};
 
-use crate::state::receipt_reader;
+use crate::state::{intent, receipt_reader};
 
 /// The state of one game on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub struct GameState {
     pub root: PathBuf,
     /// Version in the sentinel; `None` without a valid sentinel.
     pub version: Option<GameVersion>,
-    /// Whether `local/` exists and is a folder.
+    /// Whether `local/` exists, is a folder, and is not being removed.
     pub installed: bool,
     /// Version of the installed tree; `None` if there is no tree or no receipt with its version.
     pub installed_version: Option<GameVersion>,
@@ -43,8 +43,9 @@ impl GameState {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(LocalError::io("read", &root)(error)),
         }
-        let installed =
-            fs::symlink_metadata(root.join(layout::LOCAL_DIR)).is_ok_and(|metadata| metadata.is_dir());
+        let installed = fs::symlink_metadata(root.join(layout::LOCAL_DIR))
+            .is_ok_and(|metadata| metadata.is_dir())
+            && !intent::removes_in_place(games_dir, game);
         let version = read_sentinel(&root.join(layout::SENTINEL_FILE))?;
         let root_files = if version.is_some() { read_root_files(&root)? } else { Vec::new() };
         let installed_version = if installed { read_installed_version(games_dir, game) } else { None };

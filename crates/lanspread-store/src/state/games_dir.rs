@@ -4,13 +4,22 @@ use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 
 use cap_std::ambient_authority;
-use cap_std::fs::{Dir, OpenOptions};
+use cap_std::fs::{Dir, DirBuilder, DirBuilderExt, OpenOptions, OpenOptionsExt};
 use lanspread_types::fault::LocalError;
 use lanspread_types::ids::GameId;
 use lanspread_types::layout;
 use rustix::fs::{Mode, OFlags};
+
+use crate::state::disk_calls;
+use crate::state::disk_calls::is_unknown_call;
+
+/// Mode of the folders that we create, within the user's umask: no other user may write, whatever the umask.
+const MODE_FOLDER: u32 = 0o755;
+/// The same for files.
+const MODE_FILE: u32 = 0o644;
 
 /// Tries before giving up on a folder that ending operations keep removing.
 const TRIES: usize = 64;
@@ -50,7 +59,7 @@ impl GamesDir {
         let relative = Path::new(layout::STATE_DIR).join(folder);
         let shown = self.path.join(&relative);
         Self::again(|| {
-            self.dir.create_dir_all(&relative)?;
+            self.create_state_folders(&relative)?;
             self.dir.open_dir(&relative)
         })
         .map_err(LocalError::io("create", &shown))
@@ -59,15 +68,26 @@ impl GamesDir {
     /// Opens a file below `.lanspread/` for reading and writing, and its folder, and creates what is missing.
     pub(crate) fn state_file(&self, folder: &str, name: &str) -> Result<(Dir, File), LocalError> {
         let relative = Path::new(layout::STATE_DIR).join(folder);
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true);
+        let mut options = new_file();
+        options.read(true).create(true);
         Self::again(|| {
-            self.dir.create_dir_all(&relative)?;
+            self.create_state_folders(&relative)?;
             let dir = self.dir.open_dir(&relative)?;
             let file = dir.open_with(name, &options)?.into_std();
             Ok((dir, file))
         })
         .map_err(LocalError::io("create", self.state_path(folder, name)))
+    }
+
+    /// Creates a folder below `.lanspread/`, and that one, as far as they are missing.
+    fn create_state_folders(&self, relative: &Path) -> io::Result<()> {
+        for folder in [Path::new(layout::STATE_DIR), relative] {
+            match create_folder(&self.dir, folder) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                created => created?,
+            }
+        }
+        Ok(())
     }
 
     /// Repeats an attempt that failed because another operation just ended and removed an empty folder of
@@ -128,15 +148,50 @@ impl GamesDir {
     }
 }
 
-/// Makes the entries of a folder durable.
+/// Creates one folder.
+pub(crate) fn create_folder(parent: &Dir, path: impl AsRef<Path>) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.mode(MODE_FOLDER);
+    parent.create_dir_with(path, &builder)
+}
+
+/// How a file is opened for writing that may be created with it.
+pub(crate) fn new_file() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true).mode(MODE_FILE);
+    options
+}
+
+/// Creates a file of ours for reading and writing in place of whatever is under its name: a link, another name of a
+/// file or a pipe is removed, and never written to.
+pub(crate) fn create_afresh(folder: &Dir, name: &str) -> io::Result<cap_std::fs::File> {
+    match folder.remove_file(name) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    folder.open_with(name, new_file().read(true).create_new(true))
+}
+
+/// Makes the entries of a folder durable. A file system that cannot sync folders does so by itself, or never: that is
+/// no reason to refuse, and one warning for the whole process says so.
 pub(crate) fn sync_folder(dir: &Dir, shown: &Path) -> Result<(), LocalError> {
-    let synced = readable(dir).and_then(|folder| rustix::fs::fsync(&folder));
-    synced.map_err(|error| LocalError::io("sync", shown)(error.into()))
+    static WARNED: Once = Once::new();
+    let synced = readable(dir).and_then(|folder| disk_calls::sync_folder(&folder, shown));
+    match synced {
+        Err(error) if is_unknown_call(error) => {
+            WARNED.call_once(|| {
+                let shown = shown.display();
+                tracing::warn!("{shown} is on a file system that cannot sync folders: what is done there may be undone by a power failure");
+            });
+            Ok(())
+        }
+        synced => synced.map_err(|error| LocalError::io("sync", shown)(error.into())),
+    }
 }
 
 /// Makes everything on the file system of a folder durable.
 pub(crate) fn sync_file_system(dir: &Dir, shown: &Path) -> Result<(), LocalError> {
-    let synced = readable(dir).and_then(|folder| rustix::fs::syncfs(&folder));
+    let synced = readable(dir).and_then(|folder| disk_calls::sync_file_system(&folder, shown));
     synced.map_err(|error| LocalError::io("sync", shown)(error.into()))
 }
 

@@ -9,7 +9,7 @@
 
 use std::io::{self, BufWriter, Write};
 
-use cap_std::fs::{Dir, File, OpenOptions};
+use cap_std::fs::{Dir, File};
 use lanspread_types::checksum::Checksum;
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +18,7 @@ use lanspread_types::fault::LocalError;
 use lanspread_types::ids::{GameId, GameVersion, PeerId, PeerName};
 use lanspread_types::layout::RECEIPTS_DIR;
 
-use crate::state::games_dir::{GamesDir, sync_folder};
+use crate::state::games_dir::{GamesDir, create_afresh, sync_folder};
 
 /// The one schema that exists.
 pub(super) const SCHEMA: u32 = 1;
@@ -56,6 +56,8 @@ pub(super) struct ReceiptTail {
 pub(crate) struct ReceiptDraft {
     file: BufWriter<File>,
     shown: std::path::PathBuf,
+    /// Bytes written so far.
+    bytes: u64,
 }
 
 fn draft_name(game: &GameId) -> String {
@@ -77,10 +79,9 @@ impl ReceiptDraft {
         let name = draft_name(game);
         let shown = games.state_path(RECEIPTS_DIR, &name);
         let receipts = games.state_folder(RECEIPTS_DIR)?;
-        let mut options = OpenOptions::new();
-        let opened = receipts.open_with(&name, options.write(true).create(true).truncate(true));
+        let opened = create_afresh(&receipts, &name);
         let file = BufWriter::new(opened.map_err(LocalError::io("create", &shown))?);
-        let mut draft = Self { file, shown };
+        let mut draft = Self { file, shown, bytes: 0 };
         draft.line(&ReceiptHead {
             schema: SCHEMA,
             game: game.clone(),
@@ -105,9 +106,18 @@ impl ReceiptDraft {
         self.file.flush().map_err(LocalError::io("write", &self.shown))
     }
 
+    /// Bytes that the draft has so far.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     fn line(&mut self, line: &impl Serialize) -> Result<(), LocalError> {
-        let written = serde_json::to_writer(&mut self.file, line).map_err(io::Error::from);
-        written.and_then(|()| self.file.write_all(b"\n")).map_err(LocalError::io("write", &self.shown))
+        let written = serde_json::to_vec(line).map_err(io::Error::from).and_then(|mut line| {
+            line.push(b'\n');
+            self.bytes += line.len() as u64;
+            self.file.write_all(&line)
+        });
+        written.map_err(LocalError::io("write", &self.shown))
     }
 }
 

@@ -2,7 +2,6 @@
 
 use lanspread_types::checksum::Checksum;
 use lanspread_types::content::UnixSeconds;
-use lanspread_types::limits;
 
 use crate::error::ArchiveError;
 use crate::listing::{Common, ListingBuilder};
@@ -10,8 +9,6 @@ use crate::time;
 
 /// Field names are right-aligned in this many columns, followed by `: `.
 const LABEL_BYTES: usize = 12;
-/// `unrar` and `rar` put this before a name whose stored bytes are not text, and map those bytes after it.
-const NOT_TEXT_MARK: char = '\u{fffe}';
 
 /// The fields of one entry that matter.
 pub(super) struct Block {
@@ -21,7 +18,7 @@ pub(super) struct Block {
     size: Option<u64>,
     part: Option<Part>,
     modified: Option<String>,
-    executable: Option<bool>,
+    attributes: Option<Attributes>,
     checksum: Option<Checksum>,
     dictionary_bytes: Option<u64>,
     encrypted: bool,
@@ -48,6 +45,14 @@ pub(super) enum Part {
     Last,
 }
 
+/// What matters of the attributes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Attributes {
+    executable: bool,
+    /// It is a symbolic link by its mode alone.
+    link: bool,
+}
+
 /// Why a line is not understood.
 type Problem = &'static str;
 
@@ -64,7 +69,7 @@ impl Block {
             size: None,
             part: None,
             modified: None,
-            executable: None,
+            attributes: None,
             checksum: None,
             dictionary_bytes: None,
             encrypted: false,
@@ -87,7 +92,7 @@ impl Block {
             "Size" => set(&mut self.size, text.parse().map_err(|_| "the size is unknown")?),
             "Ratio" => set(&mut self.part, Part::parse(text)),
             "mtime" | "Modified" => set(&mut self.modified, text.to_owned()),
-            "Attributes" => set(&mut self.executable, is_executable(text)),
+            "Attributes" => set(&mut self.attributes, Attributes::parse(text)),
             "CRC32" => set(&mut self.checksum, text.parse().map_err(|_| "this is not a CRC-32")?),
             "Compression" => {
                 set(&mut self.dictionary_bytes, parse_dictionary(text).ok_or("the dictionary is unknown")?)
@@ -123,16 +128,16 @@ impl Block {
     }
 
     /// Refuses an entry that needs a password or too much memory.
-    pub(super) fn check_claims(&self, archive: &str) -> Result<(), ArchiveError> {
-        let archive = || archive.to_owned();
+    pub(super) fn check_claims(
+        &self,
+        archive: &str,
+        builder: &mut ListingBuilder,
+    ) -> Result<(), ArchiveError> {
         if self.encrypted {
-            return Err(ArchiveError::Encrypted { archive: archive() });
+            return Err(ArchiveError::Encrypted { archive: archive.to_owned() });
         }
-        match self.dictionary_bytes {
-            Some(got) if got > limits::DICTIONARY_BYTES_MAX => {
-                let limit = limits::DICTIONARY_BYTES_MAX;
-                Err(ArchiveError::Limit { archive: archive(), what: "bytes of dictionary", limit, got })
-            }
+        match (self.kind, self.dictionary_bytes) {
+            (Some(Kind::File), Some(bytes)) => builder.dictionary(bytes),
             _ => Ok(()),
         }
     }
@@ -143,18 +148,22 @@ impl Block {
         if self.dictionary_bytes.is_none() {
             return Ok(Some("the block is cut short"));
         }
-        let name = text(builder, &self.name)?;
+        if self.old_version {
+            return Ok(None);
+        }
+        let name = builder.text(&self.name)?;
         let modified = self.modified.as_deref().and_then(parse_time);
-        let common = Common { name, modified, executable: self.executable.unwrap_or(false) };
+        let attributes = self.attributes.unwrap_or_default();
+        let common = Common { name, modified, executable: attributes.executable };
         match (self.kind, &self.target, self.size) {
             (Some(Kind::Unsupported(what)), ..) => return Err(builder.unsupported(what, name)),
-            (Some(_), ..) if self.old_version => {
-                return Err(builder.unsupported("the old file version", name));
+            (Some(Kind::File), None, _) if attributes.link => {
+                return Err(builder.unsupported("the symbolic link", name));
             }
             (Some(Kind::Directory), None, _) => builder.directory(name)?,
             (Some(Kind::File), None, Some(size)) => builder.file(&common, size, self.checksum)?,
             (Some(Kind::Copy), Some(target), Some(_)) => {
-                let original = text(builder, target)?;
+                let original = builder.text(target)?;
                 builder.copy(&common, original)?;
             }
             // The program shows kinds of links that it does not know like this.
@@ -207,13 +216,6 @@ fn field(line: &[u8]) -> Option<(&str, &[u8])> {
     (plain && !label.is_empty()).then_some((label, value.strip_prefix(b": ")?))
 }
 
-fn text<'n>(builder: &ListingBuilder, name: &'n [u8]) -> Result<&'n str, ArchiveError> {
-    match std::str::from_utf8(name) {
-        Ok(text) if !text.contains(NOT_TEXT_MARK) => Ok(text),
-        _ => Err(builder.not_unicode(name)),
-    }
-}
-
 /// Parses `2025-01-31 23:59:59,123456789`; `None` for a date that does not exist.
 fn parse_time(text: &str) -> Option<UnixSeconds> {
     let (seconds, _fraction) = text.split_once([',', '.']).unwrap_or((text, ""));
@@ -230,14 +232,21 @@ fn parse_time(text: &str) -> Option<UnixSeconds> {
     })
 }
 
-/// Whether attributes such as `-rwxr-xr-x` allow execution; Windows has no such attribute.
-fn is_executable(attributes: &str) -> bool {
-    attributes.len() == 10 && attributes.bytes().skip(1).any(|byte| b"xst".contains(&byte))
+impl Attributes {
+    /// Parses attributes such as `-rwxr-xr-x`; Windows has others, which say nothing of this.
+    fn parse(text: &str) -> Self {
+        let is_unix = text.len() == 10;
+        let executable = is_unix && text.bytes().skip(1).any(|byte| b"xst".contains(&byte));
+        Self { executable, link: is_unix && text.starts_with('l') }
+    }
 }
 
 /// Parses the dictionary size of `RAR 5.0(v50) -m3 -md=32M`, in bytes. 7.x writes `32m` or `4g`, and no size for
-/// directories, which have no dictionary.
+/// directories, which have no dictionary. Stored files (`-m0`) do not use theirs.
 fn parse_dictionary(text: &str) -> Option<u64> {
+    if text.contains(" -m0 ") {
+        return Some(0);
+    }
     let Some((_, size)) = text.rsplit_once(" -md=") else { return Some(0) };
     let digits = size.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = size.split_at(digits);

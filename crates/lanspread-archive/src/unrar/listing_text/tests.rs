@@ -4,6 +4,7 @@
 use lanspread_types::checksum::Checksum;
 use lanspread_types::content::Totals;
 use lanspread_types::entry_path::NameProblem;
+use lanspread_types::limits::DICTIONARY_BYTES_DEFAULT;
 
 use super::*;
 use crate::provider::ListedEntry;
@@ -26,7 +27,7 @@ fn listing(details: &str, blocks: &[String]) -> String {
 /// Pushes the text in pieces of awkward sizes, which must make no difference.
 fn read_set(text: &[u8], volumes: &[&str]) -> Result<ArchiveListing, ArchiveError> {
     let mut results = [1, 7, 4096, usize::MAX].map(|piece_bytes| {
-        let mut reader = ListingText::new(Path::new("/opt/unrar"), volumes[0]);
+        let mut reader = ListingText::new(Path::new("/opt/unrar"), volumes[0], DICTIONARY_BYTES_DEFAULT);
         for piece in text.chunks(piece_bytes.min(text.len().max(1))) {
             reader.push(piece)?;
         }
@@ -120,19 +121,32 @@ fn version_7_listings_are_read() {
     assert!(read(&text.replace("RAR 5\n", "RAR 8\n")).is_err());
 }
 
+/// A block of a compressed file with this dictionary.
+fn compressed(dictionary: &str) -> String {
+    block("a", "File", "").replace("-m0 -md=128K", &format!("-m3 -md={dictionary}"))
+}
+
+#[test]
+fn the_largest_dictionary_of_compressed_files_is_listed() {
+    let stored = block("b", "File", "").replace("128K", "512M");
+    let listing =
+        listing("RAR 5", &[compressed("32M"), stored, compressed("4M").replace("Name: a", "Name: c")]);
+    assert_eq!(read(&listing).unwrap().dictionary_bytes, 32 << 20);
+}
+
 #[test]
 fn dictionaries_are_bounded() {
     for (size, fits) in
         [("0K", true), ("1024M", true), ("1g", true), ("1025M", false), ("4g", false), ("1.5g", false)]
     {
-        let text = listing("RAR 5", &[block("a", "File", "").replace("128K", size)]);
+        let text = listing("RAR 5", &[compressed(size)]);
         match read(&text) {
             Ok(_) => assert!(fits, "{size}"),
-            Err(ArchiveError::Limit { what: "bytes of dictionary", .. }) => assert!(!fits, "{size}"),
+            Err(ArchiveError::Dictionary { .. }) => assert!(!fits, "{size}"),
             Err(other) => panic!("{size}: {other}"),
         }
     }
-    let unknown = listing("RAR 5", &[block("a", "File", "").replace("128K", "some")]);
+    let unknown = listing("RAR 5", &[compressed("some")]);
     assert!(refusal(&unknown).contains("the dictionary is unknown"), "never taken for none");
 }
 
@@ -166,8 +180,16 @@ fn links_and_unknown_kinds_are_refused() {
     }
     let unknown_link = listing("RAR 5", &[block("a", "File", "      Target: b\n")]);
     assert!(refusal(&unknown_link).contains("the link of an unknown kind"));
-    let old = listing("RAR 5", &[block("a;1", "File", "").trim_end().to_owned() + "\nFile version: 1\n"]);
-    assert!(refusal(&old).contains("the old file version"), "`p` leaves these out");
+}
+
+/// `p` leaves these out, and so does `x`.
+#[test]
+fn old_file_versions_are_left_out() {
+    let old = block("a;1", "File", "").trim_end().to_owned() + "\nFile version: 1\n";
+    let entries = read(&listing("RAR 5", &[old.clone(), block("a", "File", "")])).unwrap().entries;
+    let [ListedEntry::File(newest)] = &entries[..] else { panic!("{entries:?}") };
+    assert_eq!(newest.path.as_str(), "a");
+    assert!(matches!(read(&listing("RAR 5", &[old])), Err(ArchiveError::Empty { .. })));
 }
 
 /// 6.21: `-p` shows names, `-hp` shows nothing.
@@ -332,5 +354,5 @@ fn programs_and_files_of_another_kind_are_told_apart() {
     assert!(matches!(read(""), Err(ArchiveError::NotAnArchive { .. })));
     let other = read("unrar: unknown option\nArchive: x.eti\nDetails: RAR 5\n\n").unwrap_err();
     assert!(matches!(other, ArchiveError::ProgramFailed { .. }), "{other}");
-    assert_eq!(read(&listing("RAR 5, lock", &[])).unwrap().entries.len(), 0, "an archive may be empty");
+    assert!(matches!(read(&listing("RAR 5, lock", &[])), Err(ArchiveError::Empty { .. })));
 }

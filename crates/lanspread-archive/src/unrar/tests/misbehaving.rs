@@ -20,7 +20,7 @@ impl Stage {
         programs::script(&program, script);
         fs::write(folder.path().join("x.eti"), "not read").unwrap();
         let archive = ArchiveSet::single(folder.path(), "x.eti");
-        Self { provider: UnrarProvider::new(program), archive, folder }
+        Self { provider: UnrarProvider::new(program, DICTIONARY_BYTES_DEFAULT), archive, folder }
     }
 
     fn inspect(&self, cancel: &CancellationToken) -> Result<ArchiveListing, ArchiveError> {
@@ -34,7 +34,7 @@ impl Stage {
         let totals = Totals { files: 1, directories: 0, bytes: size };
         let summary =
             ArchiveSummary { name: "x.eti".into(), format: ArchiveFormat::Rar5, solid: false, totals };
-        let listing = ArchiveListing { summary, entries: vec![ListedEntry::File(file)] };
+        let listing = ArchiveListing { summary, entries: vec![ListedEntry::File(file)], dictionary_bytes: 0 };
         self.provider.extract(&self.archive, &Arc::new(listing), Rc::new(RefCell::new(sink)), cancel)
     }
 
@@ -181,7 +181,7 @@ fn what_cannot_be_run_or_read_is_named() {
     assert_eq!(error.to_string(), "x.eti is damaged: unrar ended with exit status: 3");
 
     for missing in ["/nonexistent/unrar", "nonexistent-unrar"] {
-        let provider = UnrarProvider::new(missing.into());
+        let provider = UnrarProvider::new(missing.into(), DICTIONARY_BYTES_DEFAULT);
         let error = provider.inspect(&stage.archive, &CancellationToken::new()).unwrap_err();
         assert!(
             matches!(&error, ArchiveError::ProgramMissing { program, .. } if program == Path::new(missing))
@@ -194,7 +194,8 @@ fn what_cannot_be_run_or_read_is_named() {
 
 #[test]
 fn a_relative_program_is_found_from_our_folder() {
-    let provider = UnrarProvider::new("tools/unrar".into());
+    let provider = UnrarProvider::new("tools/unrar".into(), DICTIONARY_BYTES_DEFAULT);
     assert_eq!(provider.program, std::env::current_dir().unwrap().join("tools/unrar"));
-    assert_eq!(UnrarProvider::new("unrar".into()).program, Path::new("unrar"), "looked for on PATH");
+    let provider = UnrarProvider::new("unrar".into(), DICTIONARY_BYTES_DEFAULT);
+    assert_eq!(provider.program, Path::new("unrar"), "looked for on PATH");
 }

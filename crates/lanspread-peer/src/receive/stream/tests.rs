@@ -28,6 +28,11 @@ impl StreamObserver for Watching {
     }
 }
 
+/// The grammar of a stream of the small game.
+fn grammar() -> StreamGrammar {
+    StreamGrammar::of_archives(vec!["small.eti".to_owned()])
+}
+
 /// How one stream ended: its result, its duration and what was received.
 #[derive(Debug)]
 struct Ended {
@@ -76,7 +81,7 @@ async fn receive_from(stream: Vec<Step>, fault: Fault, disk_busy: Duration) -> E
         let mut connection = asked(near).await;
         let mut watching = Watching::default();
         let begun = Instant::now();
-        let result = receive(&mut connection, NamePolicy::Portable, steps, &mut watching).await;
+        let result = receive(&mut connection, grammar(), NamePolicy::Portable, steps, &mut watching).await;
         Ended { result, after: begun.elapsed(), bytes: watching.bytes, steps: 0 }
     };
     let staging = async {
@@ -209,7 +214,7 @@ async fn the_stream_ends_when_the_staging_thread_has_ended() {
     drop(queue);
     let receiving = async {
         let mut connection = asked(near).await;
-        receive(&mut connection, NamePolicy::Portable, steps, &mut Watching::default()).await
+        receive(&mut connection, grammar(), NamePolicy::Portable, steps, &mut Watching::default()).await
     };
     tokio::select! {
         _ = source.speak(far, Greeting::Honest) => unreachable!("it sends keep-alives for ever"),

@@ -8,11 +8,14 @@ use lanspread_testing::machine::{Node, Tree, scratch, tree};
 use lanspread_types::checksum::Checksum;
 use lanspread_types::content::{EntryStep, FileEntry};
 use lanspread_types::entry_path::EntryPath;
+use rustix::io::Errno;
 
 use super::*;
 use crate::install::recovery::{plan, recover};
+use crate::state::disk_calls::script;
+use crate::state::receipt;
 
-fn origin(version: &str) -> InstallOrigin {
+pub(super) fn origin(version: &str) -> InstallOrigin {
     InstallOrigin {
         version: version.parse().unwrap(),
         source: "pc".parse().unwrap(),
@@ -20,31 +23,31 @@ fn origin(version: &str) -> InstallOrigin {
     }
 }
 
-struct Fixture {
-    folder: tempfile::TempDir,
-    games: Arc<GamesDir>,
-    game: GameId,
+pub(super) struct Fixture {
+    pub(super) folder: tempfile::TempDir,
+    pub(super) games: Arc<GamesDir>,
+    pub(super) game: GameId,
 }
 
-fn fixture() -> Fixture {
+pub(super) fn fixture() -> Fixture {
     let folder = scratch();
     let games = Arc::new(GamesDir::open(folder.path()).unwrap());
     Fixture { folder, games, game: "g".parse().unwrap() }
 }
 
 impl Fixture {
-    fn root(&self) -> std::path::PathBuf {
+    pub(super) fn root(&self) -> std::path::PathBuf {
         self.folder.path().join("g")
     }
 
-    fn begin(&self, version: &str, replace: bool) -> (Transaction, StagingSink) {
+    pub(super) fn begin(&self, version: &str, replace: bool) -> (Transaction, StagingSink) {
         let begun =
             Transaction::begin(&self.games, &self.game, &origin(version), NamePolicy::Portable, replace);
         begun.unwrap()
     }
 
     /// A staged tree of one version: a file that every version has, and one of its own.
-    fn fill(&self, version: &str, replace: bool) -> Transaction {
+    pub(super) fn fill(&self, version: &str, replace: bool) -> Transaction {
         let (transaction, mut sink) = self.begin(version, replace);
         for path in ["data/file".to_owned(), format!("only-in-{version}")] {
             let path = EntryPath::parse(&path, NamePolicy::Portable).unwrap();
@@ -58,7 +61,7 @@ impl Fixture {
         transaction
     }
 
-    fn download(&self) {
+    pub(super) fn download(&self) {
         fs::create_dir_all(self.root()).unwrap();
         for name in ["a.eti", "b.part1.eti", "version.ini"] {
             fs::write(self.root().join(name), name).unwrap();
@@ -66,13 +69,13 @@ impl Fixture {
     }
 
     /// Everything except the folders of our own state, which an operation's lock removes.
-    fn everything(&self) -> Tree {
+    pub(super) fn everything(&self) -> Tree {
         let mut everything = tree(self.folder.path());
         everything.retain(|path, node| *node != Node::Folder || !path.starts_with(".lanspread"));
         everything
     }
 
-    fn names(&self) -> Vec<String> {
+    pub(super) fn names(&self) -> Vec<String> {
         self.everything()
             .into_iter()
             .filter(|(_, node)| *node != Node::Folder)
@@ -81,23 +84,71 @@ impl Fixture {
     }
 }
 
+/// `InPlace`: on a file system that cannot rename the installed tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Operation {
+pub(super) enum Operation {
     Install,
     Update,
+    UpdateInPlace,
     Uninstall,
+    UninstallInPlace,
     Remove,
 }
 
+/// The first half of [`steps::set_aside`] on such a file system.
+fn record_in_place(games: &GamesDir, game: &GameId) -> Result<(), LocalError> {
+    let intent = intent::read(games, game).unwrap().unwrap();
+    intent::write(games, game, &intent.in_place().unwrap())
+}
+
+/// The second half, and the rest.
+const UPDATE_IN_PLACE: &[DiskStep] = &[
+    record_in_place,
+    steps::remove_local,
+    steps::promote,
+    steps::sync_root,
+    receipt::publish,
+    intent::clear,
+];
+const UNINSTALL_IN_PLACE: &[DiskStep] = &[
+    record_in_place,
+    steps::remove_local,
+    steps::sync_root,
+    receipt::remove,
+    steps::remove_empty_root,
+    intent::clear,
+];
+
 impl Operation {
-    const ALL: [Self; 4] = [Self::Install, Self::Update, Self::Uninstall, Self::Remove];
+    pub(super) const ALL: [Self; 6] = [
+        Self::Install,
+        Self::Update,
+        Self::UpdateInPlace,
+        Self::Uninstall,
+        Self::UninstallInPlace,
+        Self::Remove,
+    ];
+
+    fn installs(self) -> bool {
+        matches!(self, Self::Install | Self::Update | Self::UpdateInPlace)
+    }
+
+    /// Runs a test of this operation on the file system that it is for.
+    pub(super) fn on_its_disk<T>(self, test: impl FnOnce() -> T) -> T {
+        match self {
+            Self::UpdateInPlace | Self::UninstallInPlace => {
+                script::refusing("rename .local.backup", Errno::XDEV, test).0
+            }
+            _ => test(),
+        }
+    }
 
     /// Creates the state before it.
-    fn prepare(self, fixture: &Fixture, downloaded: bool) {
+    pub(super) fn prepare(self, fixture: &Fixture, downloaded: bool) {
         if self == Self::Remove || downloaded {
             fixture.download();
         }
-        if matches!(self, Self::Update | Self::Uninstall) {
+        if !matches!(self, Self::Install | Self::Remove) {
             fixture.fill("1", false).commit().unwrap();
         }
     }
@@ -106,20 +157,22 @@ impl Operation {
         match self {
             Self::Install => steps::INSTALL,
             Self::Update => steps::UPDATE,
+            Self::UpdateInPlace => UPDATE_IN_PLACE,
             Self::Uninstall => steps::UNINSTALL,
+            Self::UninstallInPlace => UNINSTALL_IN_PLACE,
             Self::Remove => steps::REMOVE,
         }
     }
 
     /// Steps before [`Self::steps`]: staging filled, everything synced, promotion recorded; or the intent.
     fn steps_before(self) -> usize {
-        if matches!(self, Self::Install | Self::Update) { 3 } else { 1 }
+        if self.installs() { 3 } else { 1 }
     }
 
     /// The number of steps after which recovery leads to the new state: the promotion is recorded, or the first step is
     /// done.
     fn is_new_from(self) -> usize {
-        if matches!(self, Self::Install | Self::Update) { 3 } else { 2 }
+        if self.installs() { 3 } else { 2 }
     }
 
     /// Runs its first `count` steps, and no more.
@@ -129,8 +182,8 @@ impl Operation {
             return;
         }
         match self {
-            Self::Install | Self::Update => {
-                let transaction = fixture.fill("2", self == Self::Update);
+            Self::Install | Self::Update | Self::UpdateInPlace => {
+                let transaction = fixture.fill("2", self != Self::Install);
                 if count >= 2 {
                     transaction.sync_content().unwrap();
                 }
@@ -138,7 +191,7 @@ impl Operation {
                     transaction.record_promotion().unwrap();
                 }
             }
-            Self::Uninstall => {
+            Self::Uninstall | Self::UninstallInPlace => {
                 intent::write(&fixture.games, &fixture.game, &Intent::new(IntentStep::Uninstall)).unwrap();
             }
             Self::Remove => {
@@ -153,8 +206,22 @@ impl Operation {
         self.steps_before() + self.steps().len()
     }
 
+    /// Runs it as an operation does.
+    pub(super) fn perform(self, fixture: &Fixture) -> Result<(), LocalError> {
+        let (games, game) = (&fixture.games, &fixture.game);
+        match self {
+            Self::Install | Self::Update | Self::UpdateInPlace => {
+                fixture.fill("2", self != Self::Install).commit()
+            }
+            Self::Uninstall | Self::UninstallInPlace => {
+                run_without_return(games, game, IntentStep::Uninstall, steps::UNINSTALL, "uninstalled")
+            }
+            Self::Remove => run_without_return(games, game, IntentStep::Remove, steps::REMOVE, "removed"),
+        }
+    }
+
     /// The state before and after it.
-    fn states(self, downloaded: bool) -> (Tree, Tree) {
+    pub(super) fn states(self, downloaded: bool) -> (Tree, Tree) {
         let fixture = fixture();
         self.prepare(&fixture, downloaded);
         let old = fixture.everything();
@@ -181,9 +248,10 @@ fn uninstall_and_remove_take_their_own_files_and_nothing_else() {
     fixture.download();
     fixture.fill("1", false).commit().unwrap();
     fs::write(fixture.root().join("notes.txt"), "mine").unwrap();
-    run_without_return(&fixture.games, &fixture.game, IntentStep::Uninstall, steps::UNINSTALL).unwrap();
+    run_without_return(&fixture.games, &fixture.game, IntentStep::Uninstall, steps::UNINSTALL, "uninstalled")
+        .unwrap();
     assert_eq!(fixture.names(), ["g/a.eti", "g/b.part1.eti", "g/notes.txt", "g/version.ini"]);
-    run_without_return(&fixture.games, &fixture.game, IntentStep::Remove, steps::REMOVE).unwrap();
+    run_without_return(&fixture.games, &fixture.game, IntentStep::Remove, steps::REMOVE, "removed").unwrap();
     assert_eq!(fixture.names(), ["g/notes.txt"]);
 }
 
@@ -219,30 +287,36 @@ fn a_roll_back_leaves_the_machine_as_it_was() {
 fn killed_between_any_two_steps_recovery_gives_old_or_new() {
     let mut kills = 0;
     for (operation, downloaded) in Operation::ALL.into_iter().flat_map(|one| [(one, false), (one, true)]) {
-        let (old, new) = operation.states(downloaded);
-        assert_ne!(old, new);
-        for count in 0..=operation.count() {
-            let expected = if count >= operation.is_new_from() { &new } else { &old };
-            for recovered in 0.. {
-                let fixture = fixture();
-                operation.prepare(&fixture, downloaded);
-                operation.run(&fixture, count);
-                let planned = plan(&fixture.games, &fixture.game).unwrap();
-                let steps = planned.map_or(&[][..], |(_, steps)| steps);
-                let killed_at = &steps[..recovered.min(steps.len())];
-                steps::run(killed_at, &fixture.games, &fixture.game).unwrap();
-                let why = format!("{operation:?} killed after {count} steps, recovery after {recovered}");
-                recover(&fixture.games, &fixture.game).unwrap_or_else(|error| panic!("{why}: {error}"));
-                assert_eq!(fixture.everything(), *expected, "{why}");
-                assert_eq!(recover(&fixture.games, &fixture.game).unwrap(), None, "idempotent: {why}");
-                kills += 1;
-                if recovered >= steps.len() {
-                    break;
-                }
+        operation.on_its_disk(|| kills += kill_everywhere(operation, downloaded));
+    }
+    assert!(kills > 150, "{kills}");
+}
+
+fn kill_everywhere(operation: Operation, downloaded: bool) -> usize {
+    let mut kills = 0;
+    let (old, new) = operation.states(downloaded);
+    assert_ne!(old, new);
+    for count in 0..=operation.count() {
+        let expected = if count >= operation.is_new_from() { &new } else { &old };
+        for recovered in 0.. {
+            let fixture = fixture();
+            operation.prepare(&fixture, downloaded);
+            operation.run(&fixture, count);
+            let planned = plan(&fixture.games, &fixture.game).unwrap();
+            let steps = planned.map_or(&[][..], |(_, steps)| steps);
+            let killed_at = &steps[..recovered.min(steps.len())];
+            steps::run(killed_at, &fixture.games, &fixture.game).unwrap();
+            let why = format!("{operation:?} killed after {count} steps, recovery after {recovered}");
+            recover(&fixture.games, &fixture.game).unwrap_or_else(|error| panic!("{why}: {error}"));
+            assert_eq!(fixture.everything(), *expected, "{why}");
+            assert_eq!(recover(&fixture.games, &fixture.game).unwrap(), None, "idempotent: {why}");
+            kills += 1;
+            if recovered >= steps.len() {
+                break;
             }
         }
     }
-    assert!(kills > 100, "{kills}");
+    kills
 }
 
 /// If a removal is interrupted, recovery removes the rest.
@@ -252,17 +326,21 @@ fn killed_in_the_middle_of_a_removal_recovery_continues() {
         (Operation::Install, 1, ".local.installing/data/file"),
         (Operation::Update, 1, ".local.installing/data/file"),
         (Operation::Update, 7, ".local.backup/data/file"),
+        (Operation::UpdateInPlace, 4, "local/data/file"),
         (Operation::Uninstall, 4, ".local.backup/data/file"),
+        (Operation::UninstallInPlace, 2, "local/data/file"),
         (Operation::Remove, 3, "b.part1.eti"),
     ] {
-        let (old, new) = operation.states(true);
-        let fixture = fixture();
-        operation.prepare(&fixture, true);
-        operation.run(&fixture, count);
-        fs::remove_file(fixture.root().join(torn)).unwrap();
-        recover(&fixture.games, &fixture.game).unwrap();
-        let expected = if count >= operation.is_new_from() { new } else { old };
-        assert_eq!(fixture.everything(), expected, "{operation:?}");
+        operation.on_its_disk(|| {
+            let (old, new) = operation.states(true);
+            let fixture = fixture();
+            operation.prepare(&fixture, true);
+            operation.run(&fixture, count);
+            fs::remove_file(fixture.root().join(torn)).unwrap();
+            recover(&fixture.games, &fixture.game).unwrap();
+            let expected = if count >= operation.is_new_from() { new } else { old };
+            assert_eq!(fixture.everything(), expected, "{operation:?}");
+        });
     }
 }
 
@@ -381,6 +459,7 @@ fn a_link_at_local_is_not_renamed() {
     fs::create_dir(fixture.root()).unwrap();
     std::os::unix::fs::symlink(outside.path(), fixture.root().join(LOCAL_DIR)).unwrap();
     let before = fixture.everything();
-    run_without_return(&fixture.games, &fixture.game, IntentStep::Uninstall, steps::UNINSTALL).unwrap_err();
+    run_without_return(&fixture.games, &fixture.game, IntentStep::Uninstall, steps::UNINSTALL, "uninstalled")
+        .unwrap_err();
     assert_eq!(fixture.everything(), before, "and no intent is left");
 }

@@ -9,7 +9,7 @@ use crate::error::ArchiveError;
 use crate::set::ArchiveSet;
 
 /// Our error for what the decoder found.
-pub(super) fn error(archive: &ArchiveSet, error: &rars::Error) -> ArchiveError {
+pub(super) fn of(archive: &ArchiveSet, error: &rars::Error) -> ArchiveError {
     let name = archive.name().to_owned();
     match error.root_cause() {
         rars::Error::NeedPassword
@@ -28,9 +28,6 @@ pub(super) fn error(archive: &ArchiveSet, error: &rars::Error) -> ArchiveError {
         }
         rars::Error::HeaderBytesLimitExceeded { limit, required } => {
             ArchiveError::Limit { archive: name, what: "header bytes", limit: *limit, got: *required }
-        }
-        rars::Error::Rar50DictionaryLimitExceeded { limit, required } => {
-            ArchiveError::Limit { archive: name, what: "bytes of dictionary", limit: *limit, got: *required }
         }
         rars::Error::Crc32Mismatch { expected, actual } if error.entry_context().is_some() => {
             ArchiveError::Checksum {

@@ -1,0 +1,106 @@
+"""A room of honest peers beside one machine that does everything at once which a machine may try against it."""
+
+from __future__ import annotations
+
+import time
+
+from .. import checks
+from ..contract import scenario
+from ..doubles import HOSTILE_NEIGHBOUR
+from ..events import named
+from ..expectations import expect, expect_equal
+from ..games import SLOW_GAME, SlowGame, make_slow_game
+from ..peer import GAMES, PORT, Machine, Mount, Peer
+from ..stage import Stage
+from .discovery import wait_until_found
+
+SOURCES = ("source-1", "source-2")
+SEATS = ("seat-1", "seat-2", "seat-3", "seat-4")
+
+# An install then takes long enough that waiting shows, and seats share a source as they do at a party.
+SOURCE_RATE_BYTES_PER_SECOND = 6_000_000
+
+# How much longer the slowest seat may take beside the hostile neighbour.
+SLOWDOWN_MAX = 1.5
+
+
+@scenario(
+    "S58",
+    "Hostile neighbour",
+    claim="Beside a machine that floods the sources, copies their identities, offers the game as sources that are "
+    "mute, trickle or list without end, and announces a hundred hosts that do not exist, all at once, every install "
+    f"of an honest room succeeds, and the slowest takes at most {SLOWDOWN_MAX} times as long as without it.",
+    conditions="A room of six: two slowed sources and four seats whose daemons find them by themselves and install "
+    "at the same time, first alone, then twice beside the hostile neighbour. A machine that comes late, without a "
+    "daemon, installs too.",
+    time_limit_s=420,
+    alone=True,
+)
+def hostile_neighbour(stage: Stage) -> None:
+    game = make_slow_game(stage, *SOURCES)
+    sources = [
+        stage.start_source(name, game.roots[name].parent, catalog=game.catalog, discovery=True, can_be_slowed=True)
+        for name in SOURCES
+    ]
+    for source in sources:
+        source.limit_sending(SOURCE_RATE_BYTES_PER_SECOND)
+    seats = [stage.start_source(name, stage.games_dir(name), catalog=game.catalog, discovery=True) for name in SEATS]
+    wait_until_found(stage, [*sources, *seats])
+    alone_s = _install_everywhere(stage, game, seats, "alone")
+
+    root = game.roots[SOURCES[0]]
+    mount = Mount(root, f"{GAMES}/{root.name}", read_only=True)
+    arguments = ["--game-root", mount.target, "--listen", f"0.0.0.0:{PORT}"]
+    for source in sources:
+        arguments += ["--target", source.address]
+    hostile = stage.start_double("aaa-hostile", HOSTILE_NEIGHBOUR, arguments, mount)
+    hostile.wait_for_event("hostile-neighbour-ready", stage.deadline)
+    for seat in seats:
+        # One of its hosts is known by then, so that the daemons do ask it.
+        seat.wait_for_event(named("peer-found"), stage.deadline, "a host of the neighbour", start=seat.events.mark())
+    beside_s = [_install_everywhere(stage, game, seats, f"beside-{number}") for number in (1, 2)]
+
+    late = stage.machine("late", stage.games_dir("late"), catalog=game.catalog)
+    installed = stage.command("late", late, "install", "--stream", SLOW_GAME, "--games-dir", GAMES)
+    _expect_installed(stage, game, installed, "late")
+    for peer in [*sources, *seats]:
+        expect(peer.is_running, f"{peer.name} has ended")
+    expect(hostile.is_running, "the hostile neighbour ended by itself: nothing was tested")
+    stage.figures.append(
+        f"slowest of four seats: {alone_s:.1f} s alone, "
+        f"{', '.join(f'{each:.1f} s' for each in beside_s)} beside the hostile neighbour"
+    )
+    slowest_s = max(beside_s)
+    expect(
+        slowest_s <= SLOWDOWN_MAX * alone_s,
+        f"the slowest seat took {slowest_s:.1f} s beside the hostile neighbour, and {alone_s:.1f} s without it",
+    )
+
+
+def _install_everywhere(stage: Stage, game: SlowGame, seats: list[Peer], round: str) -> float:
+    """All seats install the game at once and then remove it; returns the seconds until the last had it."""
+    install = ["install", "--stream", SLOW_GAME, "--games-dir", GAMES]
+    begun = time.monotonic()
+    commands = [stage.start_command(f"{round}-{seat.name}", seat.machine, *install) for seat in seats]
+    for seat, command in zip(seats, commands, strict=True):
+        stage.finish(command, 0, f"the install of {seat.name}, {round}")
+    duration_s = time.monotonic() - begun
+    for seat, command in zip(seats, commands, strict=True):
+        _expect_installed(stage, game, command, seat.name)
+        _uninstall(stage, seat.machine, f"{round}-{seat.name}")
+    return duration_s
+
+
+def _expect_installed(stage: Stage, game: SlowGame, command: Peer, name: str) -> None:
+    finished = command.events.all(named("stream-install-finished", game=SLOW_GAME))
+    expect_equal(len(finished), 1, "reports of a finished install")
+    source = finished[0]["peer"]
+    expect(source in SOURCES, f"{name} installed from {source}")
+    reference = stage.dir / "reference" / source
+    if not reference.exists():
+        game.reference(stage, source)
+    checks.trees_equal(stage, reference, stage.games_dir(name) / SLOW_GAME / checks.LOCAL, f"tree of {name}")
+
+
+def _uninstall(stage: Stage, machine: Machine, name: str) -> None:
+    stage.command(f"uninstall-{name}", machine, "uninstall", SLOW_GAME, "--games-dir", GAMES)
