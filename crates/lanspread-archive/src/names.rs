@@ -83,7 +83,8 @@ mod tests {
         let base = archive("base.eti", &["bin/", "bin/game.exe", "readme"]);
         let other = archive("music.eti", &["bin/", "music/track"]);
         let patch = archive("patch.eti", &["bin/game.exe"]);
-        check(&[&base, &other], NamePolicy::Native).unwrap();
+        let folders = check(&[&base, &other], NamePolicy::Native).unwrap();
+        assert_eq!(folders, 2, "`bin`, and `music` on the way to a file");
         assert_eq!(
             refusal(&[&base, &other, &patch], NamePolicy::Native),
             "base.eti and patch.eti cannot be installed together: both hold `bin/game.exe`"

@@ -5,9 +5,10 @@
 //! name of their first file.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
+
+use lanspread_types::regular_file::open_of_user;
 
 /// One archive: one file, or all volumes of one set in volume order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,11 +78,7 @@ impl ArchiveSet {
     /// # Panics
     /// If there is no such volume.
     pub fn open(&self, volume: usize) -> io::Result<Box<dyn Volume>> {
-        let file = File::open(self.path(volume))?;
-        if !file.metadata()?.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
-        }
-        Ok(Box::new(file))
+        Ok(Box::new(open_of_user(&self.path(volume))?))
     }
 
     /// Groups the archive files of one folder.

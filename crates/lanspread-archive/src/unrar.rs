@@ -17,11 +17,11 @@ mod end_record;
 mod listing_text;
 mod verdict;
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use lanspread_types::limits;
+use lanspread_types::regular_file::open_of_user;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::ArchiveError;
@@ -73,7 +73,9 @@ impl UnrarProvider {
         }
         // The error of the system is clearer than the program's about which file cannot be read, and why.
         for path in archive.paths() {
-            File::open(&path).map_err(|source| ArchiveError::Read { path, source })?;
+            if let Err(error) = open_of_user(&path) {
+                return Err(ArchiveError::Read { path, source: error.into() });
+            }
         }
         let first = archive.first_path();
         let folder = match first.parent() {

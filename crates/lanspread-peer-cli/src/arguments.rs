@@ -71,8 +71,10 @@ Examples:
   lanspread-peer-cli serve
   lanspread-peer-cli serve --games-dir /srv/games --name party-server
 
-A game is served once its folder holds version.ini and its *.eti archives. While this command runs,
-your other commands ask it to do the work, and so does every command with the same --games-dir.")]
+A game is served once its folder holds version.ini and its *.eti archives. The name of the folder is the
+game id: letters, digits, `.`, `_` and `-`. Folders that are passed over are named with the reason. While
+this command runs, your other commands ask it to do the work, and so does every command with the same
+--games-dir.")]
     Serve(Serve),
     /// Find peers, or save the peers that cannot be found
     #[command(after_help = "\

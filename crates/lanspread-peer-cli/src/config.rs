@@ -9,14 +9,14 @@ mod settings;
 mod tests;
 
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use lanspread_peer::ErrorCategory;
 use lanspread_peer::limits::CONFIG_FILE_BYTES_MAX;
+use lanspread_peer::regular_file::{FileError, read_of_user};
 
 use self::settings::Settings;
 use crate::arguments::{Arguments, Global, WrittenIn};
@@ -128,13 +128,15 @@ fn read(path: &Path) -> Result<String, ReadError> {
             _ => ReadError::Unusable(error.to_string()),
         }
     };
-    let mut bytes = Vec::new();
-    let file = File::open(path).map_err(unreadable)?;
-    file.take(CONFIG_FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() as u64 > CONFIG_FILE_BYTES_MAX {
-        let reason = format!("it is larger than {CONFIG_FILE_BYTES_MAX} bytes");
-        return Err(ReadError::Unusable(reason));
+    // How a user says on a command line that no file is to be read.
+    if path == Path::new("/dev/null") {
+        return Ok(String::new());
     }
+    let bytes = match read_of_user(path, CONFIG_FILE_BYTES_MAX) {
+        Ok(bytes) => bytes,
+        Err(FileError::Io(error)) => return Err(unreadable(error)),
+        Err(other) => return Err(ReadError::Unusable(other.to_string())),
+    };
     String::from_utf8(bytes).map_err(|error| {
         let before = error.as_bytes().iter().take(error.utf8_error().valid_up_to());
         let line = before.filter(|byte| **byte == b'\n').count() + 1;

@@ -29,6 +29,7 @@
 mod control;
 mod daemon;
 mod discovery;
+mod guests;
 mod locked_game;
 mod operations;
 mod peer;
@@ -52,7 +53,7 @@ pub use tokio_util::sync::CancellationToken;
 
 // What a peer reports, and how you request operations.
 pub use operations::{OperationHandle, OperationInfo, OperationOutcome, OperationsError};
-pub use report::answer::{Answer, PlannedSource};
+pub use report::answer::{Answer, PlannedSource, ReceivingAddress};
 pub use report::channel::PeerEvents;
 pub use report::event::{PeerEvent, SourceShare};
 pub use report::failure::{AttemptFailure, Code, ErrorCategory, OperationFailure, PeerAnswer};
@@ -89,4 +90,5 @@ pub use lanspread_types::entry_path::NamePolicy;
 pub use lanspread_types::fault::{ContentError, ForeignState, LocalError};
 pub use lanspread_types::ids::{GameId, GameVersion, PeerAddress, PeerId, PeerName, WordError};
 pub use lanspread_types::limits;
+pub use lanspread_types::regular_file;
 pub use lanspread_types::text::printable;

@@ -1,29 +1,36 @@
 //! Answers other peers: whether a game may be served ([`gate`]), the requests of one connection ([`handler`]), one
 //! stream ([`stream`]), one download ([`download`]), and which transfers are reading which game ([`readers`]).
+//! Every kind of work has places of its own, which guests share ([`crate::guests`]).
 //! It does not know this peer's own operations: it learns of one from its intent on disk.
 //!
 //! A request names a game, never a path, so no peer can ask for anything under `local/`, staging, backup or
 //! `.lanspread/`.
 
 mod admission;
+mod dictionaries;
 pub(crate) mod download;
 pub(crate) mod gate;
 pub(crate) mod handler;
 pub(crate) mod library_index;
+mod pace;
 mod parts;
 mod poll;
 pub(crate) mod readers;
 mod refusal;
+mod running;
 mod served_chunks;
 mod sink;
 pub(crate) mod stream;
+mod totals;
 pub(crate) mod visitor;
 pub(crate) mod watch;
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use dictionaries::Dictionaries;
 use gate::{CatalogSays, GateInput};
 use lanspread_archive::provider::ArchiveProvider;
 use lanspread_proto::message::{Refusal, RefusalCode, SourceStatus};
@@ -31,14 +38,21 @@ use lanspread_store::error::StoreError;
 use lanspread_store::recover::recover_all;
 use lanspread_store::state::game_state::GameState;
 use lanspread_store::state::intent;
-use lanspread_store::state::scan::scan;
+use lanspread_store::state::passed_over::PassedOver;
+use lanspread_store::state::scan::{ScannedFolder, scan, scan_folder};
 use lanspread_types::content::GameOffer;
 use lanspread_types::fault::LocalError;
 use lanspread_types::ids::{GameId, GameVersion};
 use lanspread_types::limits;
 use readers::Readers;
-use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
+use running::transfer_shares;
+use tokio::sync::mpsc;
+use totals::TotalsMemory;
 
+use crate::guests::places::Places;
+use crate::guests::shares::Shares;
+use crate::guests::turns::Turns;
+use crate::report::answer::ReceivingAddress;
 use crate::report::channel::EventSender;
 use crate::report::event::PeerEvent;
 use crate::source::library_index::LibraryIndex;
@@ -53,13 +67,18 @@ pub(crate) struct Source {
     pub(crate) provider: Arc<dyn ArchiveProvider>,
     pub(crate) events: EventSender,
     pub(crate) tasks: Tasks,
-    streams: Semaphore,
-    streams_max: usize,
-    inspections: Semaphore,
+    /// Places of streams and downloads.
+    transfers: Places,
+    dictionaries: Dictionaries,
+    /// Turns at listing archives.
+    inspections: Turns,
+    /// Turns at answers that cost next to nothing.
+    quick_answers: Turns,
+    totals: TotalsMemory,
     /// Which transfers read which game.
     pub(crate) readers: Readers,
     /// Connections that may wait for the library to change.
-    polls: Semaphore,
+    polls: Places,
     /// What is offered, once the peer serves.
     pub(crate) library: LibraryIndex,
     /// Receives each peer that connects, once this peer serves.
@@ -84,33 +103,33 @@ impl Source {
             provider,
             events,
             tasks,
-            streams: Semaphore::new(streams_max),
-            streams_max,
-            inspections: Semaphore::new(limits::INSPECTIONS_MAX),
+            transfers: Places::new(transfer_shares(streams_max)),
+            dictionaries: Dictionaries::new(machine_bytes()),
+            inspections: Turns::new(limits::INSPECTIONS_MAX),
+            quick_answers: Turns::new(limits::QUICK_ANSWERS_MAX),
+            totals: TotalsMemory::default(),
             readers: Readers::default(),
-            polls: Semaphore::new(limits::LIBRARY_POLLS_MAX),
+            polls: Places::new(POLL_SHARES),
             library,
             visitors: OnceLock::new(),
             connections: AtomicU64::new(0),
         }
     }
 
-    /// Takes a place for one transfer, which holds it as long as it runs.
-    pub(super) fn stream_place(&self) -> Result<SemaphorePermit<'_>, Refusal> {
-        self.streams.try_acquire().map_err(|_| {
-            let message = format!("it already serves {} streams, its limit", self.streams_max);
-            Refusal::new(RefusalCode::Busy, &message)
-        })
-    }
-
     /// Transfers that may run at once.
     pub(crate) fn streams_max(&self) -> usize {
-        self.streams_max
+        self.transfers.total()
     }
 
     /// Transfers that are running.
     pub(crate) fn active_transfers(&self) -> usize {
-        self.streams_max - self.streams.available_permits()
+        self.transfers.held()
+    }
+
+    /// Transfers that are running, by the address that receives them.
+    pub(crate) fn receivers(&self) -> Vec<ReceivingAddress> {
+        let by_address = self.transfers.by_address().into_iter();
+        by_address.map(|(addr, transfers)| ReceivingAddress { addr, transfers: transfers as u64 }).collect()
     }
 
     /// The state of a game that may be served, or why it may not.
@@ -153,12 +172,23 @@ impl Source {
 
     /// Reads from the disk which games may be served.
     pub(crate) fn scan_offers(&self) -> Result<Vec<GameOffer>, LocalError> {
-        Ok(scan(&self.games_dir)?.into_iter().filter_map(|state| self.offer(state)).collect())
+        Ok(self.scan_library()?.0)
     }
 
-    /// Reads from the disk whether one game may be served.
-    pub(crate) fn scan_offer(&self, game: &GameId) -> Result<Option<GameOffer>, LocalError> {
-        Ok(GameState::read(&self.games_dir, game)?.and_then(|state| self.offer(state)))
+    /// Reads from the disk which games may be served, and which folders are passed over.
+    pub(crate) fn scan_library(&self) -> Result<(Vec<GameOffer>, Vec<PassedOver>), LocalError> {
+        let found = scan(&self.games_dir)?;
+        let offers = found.games.into_iter().filter_map(|state| self.offer(state)).collect();
+        Ok((offers, found.passed_over))
+    }
+
+    /// Reads from the disk whether one folder may be served, or is passed over.
+    pub(crate) fn scan_folder(&self, name: &str) -> (Option<GameOffer>, Option<PassedOver>) {
+        match scan_folder(&self.games_dir, OsStr::new(name)) {
+            ScannedFolder::Game(state, passed_over) => (self.offer(*state), passed_over),
+            ScannedFolder::PassedOver(passed_over) => (None, Some(passed_over)),
+            ScannedFolder::Nothing => (None, None),
+        }
     }
 
     fn offer(&self, state: GameState) -> Option<GameOffer> {
@@ -171,10 +201,25 @@ impl Source {
         Ok(SourceStatus {
             games: self.offers()?.len() as u64,
             active_outbound_transfers: self.active_transfers() as u64,
-            streams_max: self.streams_max as u64,
+            streams_max: self.streams_max() as u64,
             connections: self.connections.load(Ordering::Relaxed),
         })
     }
+}
+
+/// The shares of the connections that wait for changes.
+const POLL_SHARES: Shares = Shares {
+    places: limits::LIBRARY_POLLS_MAX,
+    share: limits::LIBRARY_POLLS_SHARE,
+    kept: 0,
+    most: limits::CONNECTIONS_PER_ADDRESS_MAX,
+};
+
+/// Memory of this machine.
+fn machine_bytes() -> u64 {
+    let system = rustix::system::sysinfo();
+    #[allow(clippy::useless_conversion, reason = "the type depends on the machine")]
+    u64::from(system.totalram).saturating_mul(system.mem_unit.into())
 }
 
 fn unreadable(game: &GameId, error: &LocalError) -> Refusal {

@@ -2,4 +2,5 @@
 
 pub(crate) mod dial;
 pub(crate) mod listener;
+pub(crate) mod seats;
 pub(crate) mod socket;

@@ -103,12 +103,18 @@ pub enum StoreError {
         /// Process that holds the lock, if it could be read.
         holder_pid: Option<u32>,
     },
+    /// The disk is full, and an operation has the games directory for itself until it has freed space.
+    #[error("the disk of {} is full, and an operation that frees space runs there alone", path.display())]
+    FreeingSpace {
+        /// The games directory.
+        path: PathBuf,
+    },
     /// Something is in a place where only lanspread writes.
     #[error(transparent)]
     Foreign(#[from] ForeignState),
     /// This machine's disk failed.
     #[error(transparent)]
-    Local(#[from] LocalError),
+    Local(LocalError),
     /// Cancelled by the caller.
     #[error("cancelled")]
     Cancelled,
@@ -130,11 +136,21 @@ impl StoreError {
             Self::Archive { source, .. } => source.code(),
             Self::Differences { .. } => "differences",
             Self::NotVerifiable { .. } => "not-verifiable",
-            Self::InProgress { .. } => "in-progress",
+            Self::InProgress { .. } | Self::FreeingSpace { .. } => "in-progress",
             Self::Foreign(_) => "foreign-state",
             Self::Local(local) => local.code(),
             Self::Cancelled => "cancelled",
             Self::Internal(_) => "internal",
+        }
+    }
+}
+
+impl From<LocalError> for StoreError {
+    /// Foreign state keeps its own variant, whichever layer reports it.
+    fn from(error: LocalError) -> Self {
+        match error {
+            LocalError::Foreign(error) => Self::Foreign(error),
+            error => Self::Local(error),
         }
     }
 }

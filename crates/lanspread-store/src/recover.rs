@@ -52,6 +52,7 @@ pub fn recover_all(games_dir: &Path, mut done: impl FnMut(&GameId, &'static str)
 pub fn lock_and_recover(games: &Arc<GamesDir>, game: &GameId) -> Result<Recovered, StoreError> {
     let lock = GameLock::acquire(games, game)?;
     intent::remove_unwritten(games, game)?;
+    booking::remove_dead_of(games, game)?;
     let actions = [recovery::recover(games, game)?, commit::recover(games, game)?];
     Ok(Recovered { lock, actions: actions.into_iter().flatten().collect() })
 }
@@ -75,5 +76,16 @@ mod tests {
         }
         recover_all(folder.path(), |game, action| panic!("{game}: {action}")).unwrap();
         assert!(!state.exists());
+    }
+
+    #[test]
+    fn the_booking_of_a_killed_operation_ends_with_the_next_one_on_its_game() {
+        let folder = tempfile::tempdir().unwrap();
+        let bookings = folder.path().join(".lanspread/bookings");
+        std::fs::create_dir_all(&bookings).unwrap();
+        std::fs::write(bookings.join("g.json"), "").unwrap();
+        let games = Arc::new(GamesDir::open(folder.path()).unwrap());
+        drop(lock_and_recover(&games, &"g".parse().unwrap()).unwrap());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }

@@ -1,14 +1,14 @@
-//! Removing the downloaded files of a game: the sentinel first, the record last.
+//! Removing the downloaded files of a game: the sentinel first, the records last. All of it is recovered after a crash.
 
-use lanspread_types::fault::LocalError;
+use lanspread_types::fault::{ForeignState, LocalError};
 use lanspread_types::ids::GameId;
 use lanspread_types::layout::{DOWNLOADING_DIR, SENTINEL_FILE};
 
-use crate::download::commit;
 use crate::error::StoreError;
 use crate::install::{steps, transaction};
 use crate::state::games_dir::{GamesDir, open_root};
 use crate::state::intent::IntentStep;
+use crate::state::record;
 use crate::state::standing::{Standing, standing};
 
 /// What was removed.
@@ -26,29 +26,41 @@ pub struct Removed {
 /// [`StoreError::NotDownloaded`] if there is nothing to remove; failures of this machine's disk.
 pub fn remove(games: &GamesDir, game: &GameId) -> Result<Removed, StoreError> {
     let removed = downloaded(games, game)?;
-    commit::forget_partials(games, game)?;
     transaction::run_without_return(games, game, IntentStep::Remove, steps::REMOVE, "removed")?;
-    // Last: if the process is killed before, the files that are left can still be verified and removed.
-    commit::forget_receipt(games, game)?;
     Ok(removed)
 }
 
-/// What there is to remove: the sentinel, archives with or without it, and what an unfinished download has left.
+/// What there is to remove: the sentinel, archives with or without it, what an unfinished download has left, and a
+/// record of files that are gone.
 fn downloaded(games: &GamesDir, game: &GameId) -> Result<Removed, StoreError> {
-    let not_downloaded = || StoreError::NotDownloaded { game: game.clone(), path: games.root_path(game) };
-    if standing(games, game, ".")? != Standing::Folder {
-        return Err(not_downloaded());
+    let mut removed = Removed { files: 0, bytes: 0 };
+    let mut has_partials = false;
+    if standing(games, game, ".")? == Standing::Folder {
+        let root = open_root(games, game)?;
+        let archives = steps::archives(&root, &games.root_path(game))?;
+        removed.files += archives.len() as u64;
+        removed.bytes += archives.iter().map(|(_, bytes)| bytes).sum::<u64>();
+        if standing(games, game, SENTINEL_FILE)? != Standing::Nothing {
+            let shown = games.root_path(game).join(SENTINEL_FILE);
+            let metadata = root.symlink_metadata(SENTINEL_FILE).map_err(LocalError::io("read", shown))?;
+            removed.files += 1;
+            removed.bytes += if metadata.is_file() { metadata.len() } else { 0 };
+        }
+        has_partials = match standing(games, game, DOWNLOADING_DIR)? {
+            Standing::Nothing => false,
+            Standing::Folder => true,
+            Standing::Other => {
+                let path = games.root_path(game).join(DOWNLOADING_DIR);
+                let what = "is not a folder made by lanspread".to_owned();
+                return Err(ForeignState { path, what }.into());
+            }
+        };
     }
-    let root = open_root(games, game)?;
-    let archives = steps::archives(&root, &games.root_path(game))?;
-    let mut removed =
-        Removed { files: archives.len() as u64, bytes: archives.iter().map(|(_, bytes)| bytes).sum() };
-    if standing(games, game, SENTINEL_FILE)? != Standing::Nothing {
-        let shown = games.root_path(game).join(SENTINEL_FILE);
-        let metadata = root.symlink_metadata(SENTINEL_FILE).map_err(LocalError::io("read", shown))?;
-        removed.files += 1;
-        removed.bytes += if metadata.is_file() { metadata.len() } else { 0 };
+    if removed.files == 0 && !has_partials && !record::exists(games, game)? {
+        return Err(StoreError::NotDownloaded { game: game.clone(), path: games.root_path(game) });
     }
-    let has_partials = standing(games, game, DOWNLOADING_DIR)? == Standing::Folder;
-    if removed.files == 0 && !has_partials { Err(not_downloaded()) } else { Ok(removed) }
+    Ok(removed)
 }
+
+#[cfg(test)]
+mod tests;

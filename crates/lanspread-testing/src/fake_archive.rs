@@ -27,13 +27,23 @@ impl FakeArchive {
         file: FileEntry,
         decode: impl FnOnce(Push<'_>, &CancellationToken) -> Result<(), ArchiveError> + Send + 'static,
     ) -> Box<dyn OpenArchive> {
+        Self::with_dictionary(name, file, 0, decode)
+    }
+
+    /// The same for an archive whose decoder would need a dictionary of so many bytes.
+    pub fn with_dictionary(
+        name: &str,
+        file: FileEntry,
+        dictionary_bytes: u64,
+        decode: impl FnOnce(Push<'_>, &CancellationToken) -> Result<(), ArchiveError> + Send + 'static,
+    ) -> Box<dyn OpenArchive> {
         let totals = Totals { files: 1, directories: 0, bytes: file.size };
         let summary =
             ArchiveSummary { name: name.to_owned(), format: ArchiveFormat::Rar5, solid: false, totals };
         let listing = Arc::new(ArchiveListing {
             summary,
             entries: vec![ListedEntry::File(file.clone())],
-            dictionary_bytes: 0,
+            dictionary_bytes,
         });
         Box::new(Self { listing, file, decode: Box::new(decode) })
     }

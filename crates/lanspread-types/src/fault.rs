@@ -33,6 +33,9 @@ pub enum LocalError {
         /// Bytes of these that running operations have booked but not written yet.
         booked_bytes: u64,
     },
+    /// Something is under a name of ours that no crash of lanspread leaves.
+    #[error(transparent)]
+    Foreign(#[from] ForeignState),
     /// The file system has no room for as many files and folders.
     #[error("{} has room for {free_inodes} more files and folders{} but {needed_inodes} are needed", path.display(), booked(*booked_inodes))]
     NotEnoughInodes {
@@ -88,12 +91,19 @@ impl LocalError {
         matches!(self.code(), "permission-denied" | "read-only")
     }
 
+    /// Whether the file system has no space or no file left for what was to be created.
+    pub fn is_disk_full(&self) -> bool {
+        self.code() == "disk-full"
+    }
+
     /// Stable kebab-case code.
     pub fn code(&self) -> &'static str {
         match self {
             Self::NotEnoughSpace { .. } => "not-enough-space",
             Self::NotEnoughInodes { .. } => "not-enough-inodes",
             Self::Unfinished { .. } => "unfinished",
+            Self::Foreign(_) => "foreign-state",
+            Self::Io { action: "lock", source, .. } if is_without_locks(source) => "no-locks",
             Self::Io { source, .. } => match source.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "disk-full",
                 io::ErrorKind::PermissionDenied => "permission-denied",
@@ -102,6 +112,12 @@ impl LocalError {
             },
         }
     }
+}
+
+/// Whether the file system cannot lock files, or its server of locks does not run.
+fn is_without_locks(error: &io::Error) -> bool {
+    let no_server = rustix::io::Errno::NOLCK.raw_os_error();
+    error.kind() == io::ErrorKind::Unsupported || error.raw_os_error() == Some(no_server)
 }
 
 /// Something is in a place where only lanspread writes, and no crash of lanspread can have left it.
@@ -185,5 +201,22 @@ mod tests {
         assert!(text.starts_with("/games/g/local is installed, but not yet durable: cannot sync /games/g"));
         let remove = failed("remove", 13).after("/games/g/local", "uninstalled").to_string();
         assert!(remove.starts_with("/games/g/local is uninstalled, but not yet finished: cannot remove"));
+    }
+
+    #[test]
+    fn a_file_system_without_locks_has_a_code_of_its_own() {
+        for errno in [37, 38, 95] {
+            assert_eq!(failed("lock", errno).code(), "no-locks", "{errno}");
+        }
+        assert_eq!(failed("lock", 5).code(), "local-io");
+        assert_eq!(failed("sync", 95).code(), "local-io");
+    }
+
+    #[test]
+    fn a_disk_without_space_or_quota_is_full() {
+        for errno in [28, 122] {
+            assert!(failed("create", errno).is_disk_full(), "{errno}");
+        }
+        assert!(!failed("create", 5).is_disk_full());
     }
 }

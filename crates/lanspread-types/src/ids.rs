@@ -8,6 +8,8 @@ use std::net::SocketAddr;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
 
 use crate::limits;
 use crate::text::{is_display_hazard, printable};
@@ -95,6 +97,23 @@ impl GameId {
             return fail("this name is reserved");
         }
         Ok(())
+    }
+}
+
+impl GameId {
+    /// A game id that looks like this name; `None` if too little of the name is left.
+    pub fn like(name: &str) -> Option<Self> {
+        let mut id = String::new();
+        for character in name.nfd().filter(|character| !is_combining_mark(*character)) {
+            let is_allowed = character.is_ascii_alphanumeric() || "._-".contains(character);
+            if is_allowed {
+                id.push(character);
+            } else if !id.ends_with('-') {
+                id.push('-');
+            }
+        }
+        id.truncate(limits::GAME_ID_BYTES_MAX);
+        id.trim_matches('-').parse().ok()
     }
 }
 
@@ -259,6 +278,24 @@ mod tests {
         for bad in ["", ".", "..", "a/b", "a b", "ä", "a\0", ".lanspread", &"x".repeat(65)] {
             assert!(bad.parse::<GameId>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_title_suggests_an_id() {
+        for (title, id) in [
+            ("Age of Empires II", Some("Age-of-Empires-II")),
+            ("C&C", Some("C-C")),
+            ("x+y", Some("x-y")),
+            ("\u{dc}nreal (1998)", Some("Unreal-1998")),
+            ("it's", Some("it-s")),
+            ("cnctw", Some("cnctw")),
+            ("\u{6b66}\u{5668}", None),
+            ("..", None),
+            ("", None),
+        ] {
+            assert_eq!(GameId::like(title).as_ref().map(GameId::as_str), id, "{title}");
+        }
+        assert_eq!(GameId::like(&"long ".repeat(99)).unwrap().as_str().len(), 64);
     }
 
     #[test]

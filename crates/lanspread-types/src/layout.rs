@@ -8,6 +8,7 @@
 //!     .local.installing/              staging; ours
 //!     .local.backup/                  the old local/ during an update or uninstall; ours
 //!     .downloading/                   root files that are not complete yet; ours
+//! <games-dir>/.lanspread.remove.<id>  an intent on a full disk; also .lanspread.uninstall.<id>; ours
 //! <games-dir>/.lanspread/             locks, intents, receipts, download records, bookings; ours
 //! ```
 
@@ -27,6 +28,9 @@ pub const STATE_DIR: &str = ".lanspread";
 pub const LOCKS_DIR: &str = "locks";
 /// Intents, one file per game, below [`STATE_DIR`].
 pub const INTENTS_DIR: &str = "intents";
+/// An empty file in the games directory whose name is the intent of an operation that frees space: on a full disk no
+/// other one can be written. This, the operation, a dot and the game id are its name.
+pub const MARK_PREFIX: &str = ".lanspread.";
 /// Receipts, one file per game, below [`STATE_DIR`].
 pub const RECEIPTS_DIR: &str = "receipts";
 /// Download records, one file per game, below [`STATE_DIR`].

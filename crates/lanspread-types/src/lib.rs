@@ -1,8 +1,8 @@
 //! The vocabulary of lanspread: what things are called, which values are valid, and how much of anything is allowed.
 //!
 //! Every value from outside is checked once, at the edge, into one of these types, so that the code inside the edge
-//! cannot hold a bad one. This crate knows no sockets, no runtime and no files. It depends on no other crate of this
-//! project, and all of them depend on it.
+//! cannot hold a bad one. This crate knows no sockets and no runtime, and of files only how to open one. It depends on no
+//! other crate of this project, and all of them depend on it.
 //!
 //! - [`ids`]: games, versions, peers and their addresses as checked words
 //! - [`entry_path`]: paths of entries inside an archive, and which names are refused
@@ -11,6 +11,7 @@
 //! - [`layout`]: names of files and folders in a games directory
 //! - [`limits`]: every bound, with its reason
 //! - [`fault`]: errors by whose fault they are: the source's content or this machine
+//! - [`regular_file`]: the one way to open a file whose name lanspread knows
 //! - [`text`]: text from outside, made safe to show
 
 pub mod checksum;
@@ -20,4 +21,5 @@ pub mod fault;
 pub mod ids;
 pub mod layout;
 pub mod limits;
+pub mod regular_file;
 pub mod text;

@@ -69,6 +69,8 @@ pub const TAKEOVER_MIN: Duration = Duration::from_secs(2);
 pub const RATE_SPAN_MIN: Duration = Duration::from_millis(100);
 /// Length of one line of a download record: the first one names up to [`ROOT_FILES_MAX`] files.
 pub const RECORD_LINE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// Size of a download record: each chunk of the largest game arrives four times, at about 250 bytes a line.
+pub const RECORD_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 /// Size of a file that books space: one small JSON object.
 pub const BOOKING_BYTES_MAX: u64 = 4096;
 
@@ -78,13 +80,45 @@ pub const BOOKING_BYTES_MAX: u64 = 4096;
 pub const STREAMS_MAX_DEFAULT: usize = 8;
 /// The most of them that a source can be configured to serve at once.
 pub const STREAMS_MAX: usize = 256;
-/// Connections open at the same time. Further ones are closed immediately, so that running streams keep their
-/// descriptors.
+/// A guest that holds fewer than one of this many parts of all transfers gets a place as long as another guest holds
+/// more: four guests that take whatever they can get still leave a room of its own to each.
+pub const TRANSFER_SHARES: usize = 4;
+/// Another guest counts as being about this long after it asked for a transfer; meanwhile the last places are not lent.
+pub const GUEST_MEMORY: Duration = Duration::from_mins(10);
+/// A receiver must take [`RECEIVER_WINDOW_BYTES_MIN`] in this much time in which its source waited for it.
+pub const RECEIVER_WINDOW: Duration = Duration::from_mins(1);
+/// What a receiver must take per [`RECEIVER_WINDOW`] to keep its place: one frame of [`DATA_CHUNK_BYTES`], which it must
+/// take within [`FRAME_WRITE_DEADLINE`] anyway. That is 35 kbit/s; one of eight receivers on a link of 1 Mbit/s has more.
+pub const RECEIVER_WINDOW_BYTES_MIN: u64 = DATA_CHUNK_BYTES as u64;
+/// What a control frame counts for a receiver at least: to create a small file is work for its disk, not idleness.
+pub const RECEIVER_STEP_BYTES_MIN: u64 = SPACE_PER_ENTRY_BYTES;
+/// Dictionaries of all running streams together, twice [`DICTIONARY_BYTES_DEFAULT`]: one guest may have half of it, and
+/// the other half is left for the others. Less on a machine with less memory.
+pub const DICTIONARIES_BYTES_MAX: u64 = 2 * DICTIONARY_BYTES_DEFAULT;
+/// The same on a machine with very little memory. A stream that runs alone may need more.
+pub const DICTIONARIES_BYTES_MIN: u64 = 256 * 1024 * 1024;
+/// Connections open at the same time. If all are open, a further one takes the place of one whose guest has more than
+/// [`CONNECTIONS_SHARE`], or of an idle one; else it is closed immediately. Fewer if the process may open few files.
 pub const CONNECTIONS_MAX: usize = 256;
-/// Connections open at the same time from one address, so that one machine cannot take all places.
+/// Connections that a guest keeps although others ask: one for each of eight peers on one machine to find out what is
+/// here, and one for each to transfer it.
+pub const CONNECTIONS_SHARE: usize = 16;
+/// Connections open at the same time from one address, however few others there are.
 pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 64;
-/// Archive listings computed at the same time for requests that do not stream.
+/// If all connections are open, one that has asked nothing for this long gives way to a guest with few: a peer that is
+/// in the middle of an operation asks its next question much sooner.
+pub const CONNECTION_IDLE_MIN: Duration = Duration::from_secs(10);
+/// Part of the files that a process may open that connections may use; the rest is for archives, programs, downloads
+/// and the process itself.
+pub const CONNECTIONS_OF_OPEN_FILES: u64 = 4;
+/// The fewest connections, however few files the process may open.
+pub const CONNECTIONS_MIN: usize = 8;
+/// Archive listings computed at the same time for requests that do not stream. One guest has half of them at most.
 pub const INSPECTIONS_MAX: usize = 2;
+/// Answers that only need a look at one folder, made at the same time. One guest has half of them at most.
+pub const QUICK_ANSWERS_MAX: usize = 4;
+/// Games whose totals are remembered: more than any room plays; 100 bytes each.
+pub const TOTALS_REMEMBERED_MAX: usize = 1024;
 /// A stopping source waits this long for a receiver to take the rest of a frame, and as long again for it to take the
 /// reason why no more follows. Both fit into [`SHUTDOWN_DEADLINE`], with room for the decoder to end.
 pub const FAREWELL_DEADLINE: Duration = Duration::from_secs(1);
@@ -105,6 +139,10 @@ pub const LIBRARY_REPLY_DEADLINE: Duration = Duration::from_secs(30);
 /// Connections that may wait for a change of the library at the same time: half of [`CONNECTIONS_MAX`]; the other half
 /// is for installs.
 pub const LIBRARY_POLLS_MAX: usize = 128;
+/// Waiting connections that a guest keeps although others ask: one for each of eight peers on one machine.
+pub const LIBRARY_POLLS_SHARE: usize = 8;
+/// A list of games is sent over one connection at most this often: a peer that asks again and again waits for it.
+pub const LIBRARY_ANSWER_INTERVAL: Duration = Duration::from_secs(1);
 /// All games are read again this often, to find changes that the watcher of the file system missed or could not watch.
 pub const LIBRARY_SCAN_INTERVAL: Duration = Duration::from_mins(5);
 /// A game is read again after nothing in it has changed for this long: while a copy runs, it is not read at every
@@ -163,6 +201,11 @@ pub const CATALOG_BYTES_MAX: u64 = 4 * 1024 * 1024;
 pub const CONFIG_FILE_BYTES_MAX: u64 = 64 * 1024;
 /// How much of a sentinel is read for its first line.
 pub const SENTINEL_BYTES_MAX: u64 = 4096;
+/// Folders of a games directory that are reported as passed over; of further ones only the number. A wrong games
+/// directory has thousands.
+pub const PASSED_OVER_MAX: usize = 256;
+/// Names read in a folder to find out whether it looks like a game.
+pub const FOLDER_NAMES_READ_MAX: usize = 4096;
 /// Volumes of one game that stay open between listing and decoding: enough for ordinary games, few enough that many
 /// streams of archives with many volumes do not use up the descriptors of a process.
 pub const VOLUMES_KEPT_OPEN: usize = 64;
@@ -238,6 +281,8 @@ pub const CONTROL_QUEUE_ITEMS: usize = 64;
 pub const CONTROL_FAREWELL_DEADLINE: Duration = Duration::from_secs(3);
 /// Control clients connected at the same time: clients that follow operations, and some that ask.
 pub const CONTROL_CLIENTS_MAX: usize = 64;
+/// A daemon that started on a full disk tries this often to write where it takes commands.
+pub const OWNERSHIP_RETRY_INTERVAL: Duration = Duration::from_secs(5);
 /// Size of the file that names the daemon of a folder: one small JSON object.
 pub const DAEMON_FILE_BYTES_MAX: u64 = 16 * 1024;
 /// Length of the path of a socket: an address of a Unix socket has 108 bytes on Linux, and the last one is a zero.
@@ -260,8 +305,14 @@ pub const DESCRIPTORS_WANTED: u64 = 20_000;
 pub const SIGNAL_TAKEN_DEADLINE: Duration = Duration::from_secs(5);
 /// Files looked at for the running daemons of a user. A user has a few; files of killed daemons are removed.
 pub const DAEMON_FILES_MAX: usize = 256;
-/// Wait after an accept error that may be a lack of descriptors, so that the loop does not spin.
+/// Wait after an accept error that may be a lack of descriptors, so that the loop does not spin. It doubles with each
+/// further one.
 pub const ACCEPT_BACK_OFF: Duration = Duration::from_millis(100);
+/// The longest wait after such errors in a row.
+pub const ACCEPT_BACK_OFF_MAX: Duration = Duration::from_secs(2);
+/// Without a descriptor for it, a connection that waits to be accepted is closed within this. There is one, or accepting
+/// would not have failed.
+pub const TURN_AWAY_DEADLINE: Duration = Duration::from_millis(10);
 /// Events that a daemon remembers for clients that ask later; progress is not remembered.
 pub const EVENT_HISTORY_ITEMS: usize = 512;
 /// Operations that run at once by default: two keep a disk and a link busy, more make all of them slow.
@@ -270,6 +321,8 @@ pub const OPERATIONS_RUNNING_DEFAULT: usize = 2;
 pub const OPERATIONS_RUNNING_MAX: usize = 64;
 /// Operations that wait for their turn: more than any script requests on purpose.
 pub const OPERATIONS_WAITING_MAX: usize = 1024;
+/// Size of the file of the peer's identity: 32 digits and a line feed.
+pub const PEER_ID_BYTES_MAX: u64 = 64;
 /// Length of one line of a receipt: a path with every byte escaped, and the other fields.
 pub const RECEIPT_LINE_BYTES_MAX: usize = 16 * 1024;
 /// Files that are listed when an operation is refused because the user would lose them.
@@ -285,6 +338,7 @@ const _: () = assert!(PATH_BYTES_MAX * 2 + 1024 < RECEIPT_LINE_BYTES_MAX);
 const _: () = assert!(DATA_CHUNK_BYTES <= DATA_FRAME_BYTES_MAX);
 const _: () = assert!(CHUNKS_AHEAD <= CHUNK_REQUESTS_MAX);
 const _: () = assert!(((ROOT_FILES_MAX * (COMPONENT_BYTES_MAX * 2 + 64)) as u64) < RECORD_LINE_BYTES_MAX);
+const _: () = assert!(GAME_BYTES_MAX / CHUNK_BYTES * 4 * 256 <= RECORD_BYTES_MAX);
 // A peer that waits for a change must answer before any deadline that takes it for dead.
 const _: () = assert!(LIBRARY_WAIT.as_millis() < LIBRARY_REPLY_DEADLINE.as_millis());
 const _: () = assert!(LIBRARY_REPLY_DEADLINE.as_millis() < REPLY_DEADLINE.as_millis());

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use indicatif::HumanBytes;
-use lanspread_peer::Answer;
 use lanspread_peer::SourceShare;
-use lanspread_peer::{GameVersion, PeerEvent, PeerName};
+use lanspread_peer::{Answer, ReceivingAddress};
+use lanspread_peer::{GameId, GameVersion, PeerEvent, PeerName};
 
 use crate::hints;
 
@@ -111,6 +111,9 @@ pub(super) fn event(event: &PeerEvent) -> Option<String> {
                 if *differences == 0 { "no differences".to_owned() } else { format!("{differences} differ") };
             format!("{game}: {files} files, {} compared: {found}{added}", bytes(*count))
         }
+        PeerEvent::FolderPassedOver { folder, code, message, suggestion } => {
+            passed_over(folder, code, message, suggestion.as_ref())
+        }
         PeerEvent::LibraryChanged { revision, games, .. } => {
             format!("{games} games are offered (revision {revision})")
         }
@@ -175,6 +178,9 @@ pub(super) fn report(report: &Answer) -> String {
             let version = version.as_ref().or(installed_version.as_ref()).map_or("-", GameVersion::as_str);
             format!("{game}  {version}  {}", state_words(*downloaded, *installed))
         }
+        Answer::FolderPassedOver { folder, code, message, suggestion } => {
+            passed_over(folder, code, message, suggestion.as_ref())
+        }
         Answer::OfferedGame { game, version, bytes: count, peers, .. } => {
             format!("{game}  {version}  offered by {}  {}", names(peers), bytes(*count))
         }
@@ -186,10 +192,20 @@ pub(super) fn report(report: &Answer) -> String {
         Answer::SavedPeer { peer, saved: true } => format!("{peer}"),
         Answer::SavedPeer { peer, saved: false } => format!("{peer} is no longer saved"),
         Answer::PeerStatus {
-            name, addr, games, active_outbound_transfers, streams_max, connections, ..
+            name,
+            addr,
+            games,
+            active_outbound_transfers,
+            streams_max,
+            connections,
+            receivers,
+            ..
         } => {
+            let to = |receiver: &ReceivingAddress| format!("{} to {}", receiver.transfers, receiver.addr);
+            let to: Vec<String> = receivers.iter().map(to).collect();
+            let to = if to.is_empty() { String::new() } else { format!(" ({})", to.join(", ")) };
             format!(
-                "{name} at {addr}: {} games, {active_outbound_transfers} of {streams_max} streams, \
+                "{name} at {addr}: {} games, {active_outbound_transfers} of {streams_max} streams{to}, \
                  {connections} connections",
                 games.len()
             )
@@ -202,6 +218,13 @@ pub(super) fn report(report: &Answer) -> String {
         Answer::StreamInstallPlan { .. } => plan(report),
         other => format!("{other:?}"),
     }
+}
+
+/// A folder that is not served although it looks like a game, why, and what to do.
+fn passed_over(folder: &str, code: &str, message: &str, suggestion: Option<&GameId>) -> String {
+    let rename = suggestion.map(|id| format!("rename it, for example to {id}"));
+    let hint = rename.as_deref().or_else(|| hints::hint(code, None));
+    format!("{folder} is passed over: {}", hints::with_hint(message, hint))
 }
 
 /// The state of a game in words.
@@ -256,6 +279,25 @@ mod tests {
         assert_eq!(duration(75_900), "1m 15s");
         assert_eq!(rate(10 << 20, 2_000), "5.00 MiB/s");
         assert_eq!(rate(0, 0), "0 B/s");
+    }
+
+    #[test]
+    fn a_folder_that_is_passed_over_is_named_with_the_reason_and_what_to_do() {
+        let passed = |code: &str, suggestion: Option<&str>| {
+            report(&Answer::FolderPassedOver {
+                folder: "Age of Empires II".to_owned(),
+                code: code.to_owned().into(),
+                message: "why".to_owned(),
+                suggestion: suggestion.map(|id| id.parse().unwrap()),
+            })
+        };
+        assert_eq!(
+            passed("folder-name", Some("Age-of-Empires-II")),
+            "Age of Empires II is passed over: why (rename it, for example to Age-of-Empires-II)"
+        );
+        assert!(passed("folder-name", None).contains("letters, digits"));
+        assert!(passed("sentinel-name", None).contains("rename it to version.ini"));
+        assert_eq!(passed("more-folders", None), "Age of Empires II is passed over: why");
     }
 
     #[test]

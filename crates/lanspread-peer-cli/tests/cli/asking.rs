@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::support::{Receiver, Source, dead_address, finish, fixtures, peer};
+use crate::support::{Receiver, Source, dead_address, finish, fixtures, make_pipe, peer};
 
 /// It prints sources, sizes and space, and changes nothing.
 #[test]
@@ -78,6 +78,52 @@ fn list_shows_local_and_offered_games() {
     let second = Receiver::new();
     second.run("alpha-arena", &[&relay]).failed(3, &["alpha-arena", "relay: it does not have alpha-arena"]);
     second.assert_untouched();
+}
+
+/// Folders that look like games and are not served are named with the reason, by `list` and by a source, and what is a
+/// pipe hangs neither.
+#[test]
+fn folders_that_are_passed_over_are_named_with_the_reason() {
+    let receiver = Receiver::new();
+    let games = receiver.games();
+    let add = |folder: &str| {
+        fs::create_dir(games.join(folder)).unwrap();
+        fs::write(games.join(folder).join("a.eti"), "x").unwrap();
+    };
+    for folder in ["Age of Empires II", "pipe", "case", "wide"] {
+        add(folder);
+    }
+    make_pipe(&games.join("pipe/version.ini"));
+    fs::write(games.join("case/Version.ini"), "1").unwrap();
+    fs::write(games.join("wide/version.ini"), b"\xff\xfe7\0\r\0\n\0").unwrap();
+    let list = |arguments: &[&str]| {
+        let mut command = peer();
+        command.args(["list", "--games-dir"]).arg(&games).arg("--state-dir").arg(receiver.state());
+        finish(command.args(arguments))
+    };
+    let expected =
+        [("Age of Empires II", "folder-name"), ("case", "sentinel-name"), ("pipe", "sentinel-unusable")];
+    let done = list(&["--json"]);
+    let named = done.succeeded().named("folder-passed-over");
+    let found: Vec<_> = named
+        .iter()
+        .map(|object| (object["folder"].as_str().unwrap(), object["code"].as_str().unwrap()))
+        .collect();
+    assert_eq!(found, expected);
+    assert_eq!(named[0]["suggestion"], "Age-of-Empires-II");
+    let wide = done.named("local-game").into_iter().find(|object| object["game"] == "wide").unwrap();
+    assert_eq!((&wide["version"], &wide["state"]), (&"7".into(), &"ready".into()));
+
+    let text = list(&[]).succeeded().stdout.clone();
+    assert!(text.contains("(rename it, for example to Age-of-Empires-II)"), "{text}");
+    assert!(text.contains("pipe is passed over: its version.ini is not usable: it is a pipe"), "{text}");
+
+    // A copy of the folder for the source: a pipe cannot be copied.
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir_all(folder.path().join("Age of Empires II")).unwrap();
+    fs::write(folder.path().join("Age of Empires II/a.eti"), "x").unwrap();
+    let mut source = Source::start("only", folder.path());
+    assert_eq!(source.wait_for("folder-passed-over")["code"], "folder-name");
 }
 
 /// A peer that does not answer is reported on stderr, and the others are still listed.

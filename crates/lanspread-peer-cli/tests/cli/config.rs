@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::{Finished, Receiver, Source, finish, fixtures, peer};
+use crate::support::{Finished, Receiver, Source, finish, fixtures, make_pipe, peer};
 
 /// A config file with this text.
 fn file(folder: &Path, text: &str) -> PathBuf {
@@ -109,10 +109,32 @@ fn a_wrong_file_is_refused_with_file_and_line() {
     let path = folder.path().join("lanspread.toml");
     fs::write(&path, b"name = 'a'\nname = '\xff'\n").unwrap();
     finish(peer().args(["list", "--config"]).arg(&path)).failed(2, &["line 2", "UTF-8"]);
-    finish(peer().args(["list", "--config"]).arg(folder.path())).failed(2, &["Is a directory"]);
+    finish(peer().args(["list", "--config"]).arg(folder.path())).failed(2, &["it is a folder"]);
 }
 
 /// A wrong file hides neither the help nor a mistake on the command line.
+/// A link is fine: the user may keep the file elsewhere. What is not a file is named and never waited for.
+#[test]
+fn a_config_file_may_be_a_link_but_not_a_pipe_a_device_or_huge() {
+    let folder = tempfile::tempdir().unwrap();
+    let list = |path: &Path| {
+        let mut command = peer();
+        command.args(["list", "--json", "--games-dir"]).arg(fixtures("fixture-alpha")).arg("--state-dir");
+        finish(command.arg(folder.path().join("state")).arg("--config").arg(path))
+    };
+    let path = folder.path().join("named");
+    fs::write(folder.path().join("elsewhere"), "no-daemon = true\n").unwrap();
+    std::os::unix::fs::symlink("elsewhere", &path).unwrap();
+    list(&path).succeeded();
+    fs::remove_file(&path).unwrap();
+    make_pipe(&path);
+    list(&path).failed(2, &["named", "a pipe"]);
+    list(Path::new("/dev/zero")).failed(2, &["/dev/zero", "a device"]);
+    fs::remove_file(&path).unwrap();
+    fs::File::create(&path).unwrap().set_len(1 << 40).unwrap();
+    list(&path).failed(2, &["named", "larger than"]);
+}
+
 #[test]
 fn help_needs_no_config_file() {
     let folder = tempfile::tempdir().unwrap();

@@ -264,6 +264,12 @@ pub(crate) fn unrar_tree(game_root: &Path) -> Tree {
     Tree::read(folder.path())
 }
 
+/// A named pipe without a writer: a program that opens it as a file waits for ever.
+pub(crate) fn make_pipe(path: &Path) {
+    let made = Command::new("mkfifo").arg(path).status().unwrap();
+    assert!(made.success(), "mkfifo {}", path.display());
+}
+
 /// An address at which no program listens.
 pub(crate) fn dead_address() -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -1,17 +1,24 @@
 //! Ownership of a games directory by a daemon: a lock file in it names the daemon's control socket.
 //!
-//! The lock is the kernel's (`flock`), so a killed daemon owns nothing. The daemon removes the file while it still
-//! holds the lock. A process that locks the file therefore checks that the locked file is still the one at the path.
+//! The lock is the kernel's (`flock`), so a killed daemon owns nothing. On a full disk a daemon owns the folder without
+//! naming its socket: commands then work beside it. It tries again until it has written its name.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::MetadataExt;
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Seek, Write};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use lanspread_store::state::lock_file::{self, LockAttempt};
 use lanspread_types::fault::{ForeignState, LocalError};
 use lanspread_types::layout::{DAEMON_FILE, STATE_DIR};
 use lanspread_types::limits;
+use lanspread_types::regular_file::{
+    if_present, open_folder_of_ours, open_folder_of_user, open_or_create_folder_of_ours, open_ours,
+    read_whole,
+};
+use rustix::fs::AtFlags;
 use serde::{Deserialize, Serialize};
 
 use crate::control::error::ControlError;
@@ -29,132 +36,234 @@ pub struct Daemon {
     pub socket: PathBuf,
 }
 
+/// Permissions of the file, less the umask: no other user may write to it, whatever the umask.
+const PERMISSIONS: u32 = 0o644;
+
+/// What a daemon owns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place<'a> {
+    /// A games directory. The lock file is in its `.lanspread/`, which is created if it is missing.
+    GamesDir(&'a Path),
+    /// The peer's state directory.
+    StateDir(&'a Path),
+}
+
+impl Place<'_> {
+    fn path(&self) -> &Path {
+        match self {
+            Self::GamesDir(path) | Self::StateDir(path) => path,
+        }
+    }
+
+    fn file(&self) -> PathBuf {
+        match self {
+            Self::GamesDir(path) => path.join(STATE_DIR).join(DAEMON_FILE),
+            Self::StateDir(path) => path.join(DAEMON_FILE),
+        }
+    }
+
+    /// Opens the folder of the lock file. The path itself is the user's and may be a link.
+    fn open(&self) -> Result<Folder, LocalError> {
+        let path = self.path();
+        match self {
+            Self::StateDir(_) => {
+                fs::create_dir_all(path).map_err(LocalError::io("create", path))?;
+                let folder = open_folder_of_user(path).map_err(LocalError::io("open", path))?;
+                Ok(Folder { folder: folder.into(), in_games_dir: None })
+            }
+            Self::GamesDir(_) => {
+                let games = open_folder_of_user(path).map_err(LocalError::io("open", path))?;
+                let folder = open_or_create_folder_of_ours(&games, STATE_DIR);
+                let folder = folder.map_err(|error| error.of_ours("create", path.join(STATE_DIR)))?;
+                Ok(Folder { folder, in_games_dir: Some(games) })
+            }
+        }
+    }
+}
+
+/// The folder of a lock file.
+#[derive(Debug)]
+struct Folder {
+    folder: OwnedFd,
+    /// The games directory, if the folder is its `.lanspread/`.
+    in_games_dir: Option<File>,
+}
+
 /// Ownership of a folder, until dropped.
 #[derive(Debug)]
 pub(crate) struct Owned {
+    folder: Folder,
     path: PathBuf,
+    daemon: Daemon,
     /// Closing it releases the lock.
-    _file: File,
+    file: File,
 }
 
-/// Takes ownership of a folder for the daemon of this process. The folder is `.lanspread/` of a games directory or the
-/// peer's state directory; it is created if it is missing.
-pub(crate) fn own(folder: &Path, shown: &Path, daemon: &Daemon) -> Result<Owned, ControlError> {
-    fs::create_dir_all(folder).map_err(LocalError::io("create", folder))?;
-    let path = folder.join(DAEMON_FILE);
-    loop {
-        let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
-        let mut file = opened.map_err(LocalError::io("open", &path))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let holder_pid = read(&mut file).ok().map(|daemon| daemon.pid);
-                return Err(ControlError::DaemonRunning { path: shown.to_owned(), holder_pid });
+/// Takes ownership of a folder for the daemon of this process. On a full disk the daemon is not named; see
+/// [`Owned::name`].
+///
+/// # Errors
+/// [`ControlError::DaemonRunning`]; [`ControlError::Foreign`] if a link or something else is in the place of the file;
+/// [`ControlError::Local`].
+pub(crate) fn own(place: Place<'_>, daemon: &Daemon) -> Result<Owned, ControlError> {
+    let path = place.file();
+    let folder = place.open()?;
+    match lock_file::take(&folder.folder, DAEMON_FILE, PERMISSIONS, &path)? {
+        LockAttempt::Held(file) => {
+            let holder_pid = read(&file).ok().map(|daemon| daemon.pid);
+            Err(ControlError::DaemonRunning { path: place.path().to_owned(), holder_pid })
+        }
+        LockAttempt::Taken(file) => {
+            let mut owned = Owned { folder, path, daemon: daemon.clone(), file };
+            match owned.name() {
+                Err(error) if !error.is_disk_full() => Err(error.into()),
+                _ => Ok(owned),
             }
-            Err(TryLockError::Error(error)) => return Err(LocalError::io("lock", &path)(error).into()),
         }
-        if !is_at(&file, &path) {
-            continue; // the previous daemon has just removed it
-        }
+    }
+}
+
+impl Owned {
+    /// Writes which daemon it is, so that commands find it.
+    ///
+    /// # Errors
+    /// As full as long as the disk is full.
+    pub(crate) fn name(&mut self) -> Result<(), LocalError> {
+        let file = &mut self.file;
         let written = (|| {
-            file.set_len(0)?;
-            file.write_all(&serde_json::to_vec(daemon)?)
+            let bytes = serde_json::to_vec(&self.daemon)?;
+            file.rewind()?;
+            // Over the name of a daemon that was killed, if there is one: that takes no space.
+            file.write_all(&bytes)?;
+            file.set_len(bytes.len() as u64)?;
+            // Some file systems find out only now that there is no space.
+            file.sync_all()
         })();
-        written.map_err(LocalError::io("write", &path))?;
-        return Ok(Owned { path, _file: file });
+        written.map_err(|error| {
+            // Half a name is none.
+            let _ = file.set_len(0);
+            LocalError::io("write", &self.path)(error)
+        })
+    }
+
+    /// Whether the file names the daemon.
+    fn is_named(&self) -> bool {
+        self.file.metadata().is_ok_and(|metadata| metadata.len() > 0)
     }
 }
 
 impl Drop for Owned {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_file(&self.path) {
+        let Folder { folder, in_games_dir } = &self.folder;
+        if let Err(error) = rustix::fs::unlinkat(folder, DAEMON_FILE, AtFlags::empty()) {
             tracing::debug!("cannot remove {}: {error}", self.path.display());
         }
-        if let Some(folder) = self.path.parent().filter(|folder| folder.ends_with(STATE_DIR)) {
+        if let Some(games) = in_games_dir {
             // Fails if the folder holds something else, which is fine.
-            let _ = fs::remove_dir(folder);
+            let _ = rustix::fs::unlinkat(games, STATE_DIR, AtFlags::REMOVEDIR);
         }
+    }
+}
+
+/// Ownership of a games directory that a full disk may delay.
+#[derive(Debug, Clone)]
+pub(crate) struct Ownership {
+    games_dir: PathBuf,
+    daemon: Daemon,
+    /// None as long as the file could not be created.
+    owned: Arc<Mutex<Option<Owned>>>,
+}
+
+impl Ownership {
+    /// Takes ownership of a games directory, as far as the disk has space for it.
+    ///
+    /// # Errors
+    /// As [`own`], except that a full disk is no error.
+    pub(crate) fn take(games_dir: &Path, daemon: &Daemon) -> Result<Self, ControlError> {
+        let owned = match own(Place::GamesDir(games_dir), daemon) {
+            Ok(owned) => Some(owned),
+            Err(ControlError::Local(error)) if error.is_disk_full() => None,
+            Err(error) => return Err(error),
+        };
+        let (games_dir, daemon) = (games_dir.to_owned(), daemon.clone());
+        Ok(Self { games_dir, daemon, owned: Arc::new(Mutex::new(owned)) })
+    }
+
+    /// Whether commands can find the daemon.
+    pub(crate) fn is_complete(&self) -> bool {
+        let owned = self.owned.lock().unwrap_or_else(PoisonError::into_inner);
+        owned.as_ref().is_some_and(Owned::is_named)
+    }
+
+    /// Does what a full disk has not allowed so far.
+    ///
+    /// # Errors
+    /// As [`own`]; as full as long as the disk is full.
+    pub(crate) fn complete(&self) -> Result<(), ControlError> {
+        let mut owned = self.owned.lock().unwrap_or_else(PoisonError::into_inner);
+        if owned.is_none() {
+            *owned = Some(own(Place::GamesDir(&self.games_dir), &self.daemon)?);
+        }
+        owned.as_mut().map_or(Ok(()), Owned::name).map_err(ControlError::from)
     }
 }
 
 /// Finds the daemon that owns a games directory, if there is one. Changes nothing.
 ///
 /// # Errors
-/// [`ControlError::Local`] if the lock file cannot be read, [`ControlError::Foreign`] if another program holds it.
+/// [`ControlError::Local`] if the lock file cannot be read, [`ControlError::Foreign`] if something else is in its place
+/// or another program holds it.
 pub fn find_daemon(games_dir: &Path) -> Result<Option<Daemon>, ControlError> {
-    let path = games_dir.join(STATE_DIR).join(DAEMON_FILE);
+    let path = Place::GamesDir(games_dir).file();
     for _ in 0..READ_TRIES {
-        let mut file = match File::open(&path) {
-            Ok(file) => file,
-            // A fault of the games directory itself is reported when the directory is opened.
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-                return Ok(None);
-            }
-            Err(error) => return Err(LocalError::io("read", &path)(error).into()),
-        };
+        let Some(file) = open_lock_file(games_dir)? else { return Ok(None) };
         match file.try_lock_shared() {
             // No process holds it: a daemon was killed.
             Ok(()) => return Ok(None),
             Err(TryLockError::WouldBlock) => {}
             Err(TryLockError::Error(error)) => return Err(LocalError::io("lock", &path)(error).into()),
         }
-        if let Ok(daemon) = read(&mut file) {
+        if let Ok(daemon) = read(&file) {
             return Ok(Some(daemon));
         }
         // The daemon holds the lock and has not written the file yet, or is just ending.
         std::thread::sleep(READ_WAIT);
     }
+    if open_lock_file(games_dir)?.is_some_and(|file| file.metadata().is_ok_and(|found| found.len() == 0)) {
+        // The disk was full when it started. A command that frees space must not need it.
+        tracing::warn!(
+            "a daemon owns {} but had no space to name its socket; this command works beside it",
+            games_dir.display()
+        );
+        return Ok(None);
+    }
     let what = "is held by a process that is not a lanspread daemon".to_owned();
     Err(ForeignState { path, what }.into())
 }
 
-fn read(file: &mut File) -> io::Result<Daemon> {
-    let mut bytes = Vec::new();
+fn open_lock_file(games_dir: &Path) -> Result<Option<File>, LocalError> {
+    let games = match open_folder_of_user(games_dir) {
+        Ok(games) => games,
+        // A fault of the games directory itself is reported when the directory is opened.
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(None);
+        }
+        Err(error) => return Err(LocalError::io("read", games_dir)(error)),
+    };
+    let folder = match if_present(open_folder_of_ours(&games, STATE_DIR)) {
+        Ok(Some(folder)) => folder,
+        Ok(None) => return Ok(None),
+        Err(error) => return Err(error.of_ours("read", games_dir.join(STATE_DIR))),
+    };
+    if_present(open_ours(&folder, DAEMON_FILE))
+        .map_err(|error| error.of_ours("read", Place::GamesDir(games_dir).file()))
+}
+
+fn read(mut file: &File) -> io::Result<Daemon> {
     file.rewind()?;
-    file.take(limits::DAEMON_FILE_BYTES_MAX).read_to_end(&mut bytes)?;
+    let bytes = read_whole(file, limits::DAEMON_FILE_BYTES_MAX).map_err(io::Error::other)?;
     Ok(serde_json::from_slice(&bytes)?)
 }
 
-fn is_at(file: &File, path: &Path) -> bool {
-    match (file.metadata(), fs::metadata(path)) {
-        (Ok(ours), Ok(there)) => ours.ino() == there.ino() && ours.dev() == there.dev(),
-        _ => false,
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn daemon() -> Daemon {
-        Daemon { pid: std::process::id(), socket: "/run/x/control.sock".into() }
-    }
-
-    #[test]
-    fn one_daemon_owns_a_games_directory_and_is_found_there() {
-        let games = tempfile::tempdir().unwrap();
-        let folder = games.path().join(STATE_DIR);
-        assert_eq!(find_daemon(games.path()).unwrap(), None);
-        let owned = own(&folder, games.path(), &daemon()).unwrap();
-        assert_eq!(find_daemon(games.path()).unwrap(), Some(daemon()));
-        match own(&folder, games.path(), &daemon()).unwrap_err() {
-            ControlError::DaemonRunning { holder_pid, .. } => {
-                assert_eq!(holder_pid, Some(std::process::id()));
-            }
-            other => panic!("{other}"),
-        }
-        drop(owned);
-        assert_eq!(find_daemon(games.path()).unwrap(), None);
-        assert_eq!(fs::read_dir(games.path()).unwrap().count(), 0, "nothing is left");
-    }
-
-    #[test]
-    fn the_file_of_a_killed_daemon_owns_nothing() {
-        let games = tempfile::tempdir().unwrap();
-        let folder = games.path().join(STATE_DIR);
-        fs::create_dir(&folder).unwrap();
-        fs::write(folder.join(DAEMON_FILE), serde_json::to_vec(&daemon()).unwrap()).unwrap();
-        assert_eq!(find_daemon(games.path()).unwrap(), None);
-        own(&folder, games.path(), &daemon()).unwrap();
-    }
-}
+mod tests;

@@ -6,13 +6,14 @@
 //! a reader therefore never takes a starting daemon for a killed one.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use lanspread_types::layout::DAEMONS_DIR;
 use lanspread_types::limits;
-use rustix::fs::OFlags;
+use lanspread_types::regular_file::{open_folder_of_user, open_ours, read_whole};
+use rustix::fs::AtFlags;
 use serde::{Deserialize, Serialize};
 
 const EXTENSION: &str = "json";
@@ -70,32 +71,31 @@ pub(crate) fn list(user_state_dir: &Path, daemon: &RunningDaemon) -> io::Result<
 
 /// The running daemons in the state directory of a user, sorted by games directory. Removes the files of killed ones.
 pub fn running_daemons(user_state_dir: &Path) -> Vec<RunningDaemon> {
-    let Ok(entries) = fs::read_dir(user_state_dir.join(DAEMONS_DIR)) else { return Vec::new() };
-    let paths = entries.take(limits::DAEMON_FILES_MAX).filter_map(|entry| Some(entry.ok()?.path()));
-    let paths = paths.filter(|path| path.extension().is_some_and(|extension| extension == EXTENSION));
-    let mut running: Vec<_> = paths.filter_map(|path| running_daemon(&path)).collect();
+    let path = user_state_dir.join(DAEMONS_DIR);
+    let (Ok(folder), Ok(entries)) = (open_folder_of_user(&path), fs::read_dir(&path)) else {
+        return Vec::new();
+    };
+    let names = entries.take(limits::DAEMON_FILES_MAX).filter_map(|entry| Some(entry.ok()?.file_name()));
+    let names = names.filter(|name| Path::new(name).extension().is_some_and(|found| found == EXTENSION));
+    let mut running: Vec<_> = names.filter_map(|name| running_daemon(&folder, Path::new(&name))).collect();
     running.sort_by(|one, other| one.games_dir.cmp(&other.games_dir));
     running
 }
 
-fn running_daemon(path: &Path) -> Option<RunningDaemon> {
-    // Neither a link is followed nor a FIFO waited for.
-    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).ok()?;
-    if !file.metadata().ok().filter(fs::Metadata::is_file).is_some_and(|metadata| is_own(&metadata)) {
+fn running_daemon(folder: &File, name: &Path) -> Option<RunningDaemon> {
+    let file = open_ours(folder, name).ok()?;
+    if !file.metadata().is_ok_and(|metadata| is_own(&metadata)) {
         return None;
     }
     match file.try_lock_shared() {
         Err(TryLockError::WouldBlock) => {}
         Ok(()) => {
-            let _ = fs::remove_file(path);
+            let _ = rustix::fs::unlinkat(folder, name, AtFlags::empty());
             return None;
         }
         Err(TryLockError::Error(_)) => return None,
     }
-    let mut bytes = Vec::new();
-    file.take(limits::DAEMON_FILE_BYTES_MAX).read_to_end(&mut bytes).ok()?;
-    serde_json::from_slice(&bytes).ok()
+    serde_json::from_slice(&read_whole(&file, limits::DAEMON_FILE_BYTES_MAX).ok()?).ok()
 }
 
 /// Whether the folder, or the nearest one above it that exists, belongs to this user.

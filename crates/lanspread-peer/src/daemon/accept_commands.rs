@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
-use lanspread_types::layout;
+use lanspread_types::limits;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 
 use crate::control::error::ControlError;
-use crate::control::ownership::{self, Daemon};
+use crate::control::ownership::{self, Daemon, Ownership, Place};
 use crate::control::running::{self, RunningDaemon};
 use crate::control::socket_path;
 use crate::daemon::server;
@@ -14,40 +16,59 @@ use crate::peer::error::PeerError;
 
 /// Makes a peer the daemon of its games directory: it takes ownership of the games directory and of the state
 /// directory, and opens the control socket, for this user only. The socket is in the state directory, or if its path
-/// would be too long there, in a folder that only this user may open. If the games directory cannot be
-/// written, no game in it can be changed, so the peer takes no commands.
+/// would be too long there, in a folder that only this user may open. If the games directory cannot be written, no game
+/// in it can be changed, so the peer takes no commands. If the disk is full, it takes them as soon as there is space to
+/// say where.
 ///
 /// # Errors
 /// [`ControlError::DaemonRunning`] if another daemon owns either directory; [`PeerError::Local`].
 pub async fn accept_commands(peer: &Peer) -> Result<(), PeerError> {
     let owner = peer.clone();
-    let socket = peer
+    let owned = peer
         .blocking("own", move || {
             let (state_dir, games_dir) = (owner.state_dir(), owner.games_dir());
             let socket = socket_path::choose(state_dir)?;
             let daemon = Daemon { pid: std::process::id(), socket: socket.clone() };
-            let mut held = vec![ownership::own(state_dir, state_dir, &daemon)?];
-            let found_at = match ownership::own(&games_dir.join(layout::STATE_DIR), games_dir, &daemon) {
+            let state = ownership::own(Place::StateDir(state_dir), &daemon)?;
+            owner.hold_until_shutdown(Box::new(state));
+            match Ownership::take(games_dir, &daemon) {
                 Ok(games) => {
-                    held.push(games);
-                    Some(socket)
+                    owner.hold_until_shutdown(Box::new(games.clone()));
+                    Ok(Some((games, socket)))
                 }
                 Err(ControlError::Local(error)) if error.is_refused_write() => {
                     tracing::info!(
                         "games can be served but not changed, so this peer takes no commands: {error}"
                     );
-                    None
+                    Ok(None)
                 }
-                Err(error) => return Err(error.into()),
-            };
-            owner.hold_until_shutdown(Box::new(held));
-            Ok(found_at)
+                Err(error) => Err(error.into()),
+            }
         })
         .await?;
-    if let Some(socket) = socket {
-        server::serve(peer, &socket, peer.tasks().cancel_token())?;
+    let Some((ownership, socket)) = owned else { return Ok(()) };
+    server::serve(peer, &socket, peer.tasks().cancel_token())?;
+    if !ownership.is_complete() {
+        let games_dir = peer.games_dir().display();
+        tracing::warn!("the disk of {games_dir} is full: commands work beside this peer until it has space");
+        peer.tasks().spawn("ownership", complete(ownership, peer.clone(), peer.tasks().cancel_token()));
     }
     Ok(())
+}
+
+/// Tries until the disk has space for the name of the daemon.
+async fn complete(ownership: Ownership, peer: Peer, stop: CancellationToken) {
+    while stop.run_until_cancelled(sleep(limits::OWNERSHIP_RETRY_INTERVAL)).await.is_some() {
+        let trying = ownership.clone();
+        match peer.blocking("own", move || Ok(trying.complete()?)).await {
+            Ok(()) => return,
+            Err(PeerError::Control(ControlError::Local(error))) if error.is_disk_full() => {}
+            Err(error) => {
+                tracing::warn!("commands do not find this peer: {error}");
+                return;
+            }
+        }
+    }
 }
 
 /// Lists a daemon in the state directory of its user until it has stopped, so that commands of that user find its games

@@ -192,8 +192,12 @@ impl Answering {
     }
 
     async fn reply_list(&self, options: &AskOptions, replies: &ReplySender) -> Result<(), AnswerEnd> {
-        for state in self.0.local_games().await? {
-            replies.report(&state).await?;
+        let found = self.0.scan_games().await?;
+        for state in &found.games {
+            replies.report(state).await?;
+        }
+        for passed_over in &found.passed_over {
+            replies.report(passed_over).await?;
         }
         let reports = match self.0.discover(options).await {
             Ok(found) => Answer::offered_games(&found),

@@ -7,14 +7,15 @@
 //! ```
 //! The file is replaced as a whole. A program that changes it locks the state directory itself.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::{DirBuilder, File};
+use std::io::{self, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use lanspread_types::fault::{ForeignState, LocalError};
 use lanspread_types::ids::PeerAddress;
 use lanspread_types::limits;
+use lanspread_types::regular_file::{create_ours, if_present, open_folder_of_user, open_ours, read_whole};
 use serde::Deserialize;
 
 use crate::report::failure::ErrorCategory;
@@ -50,7 +51,17 @@ pub enum SavedPeersError {
     Foreign(#[from] ForeignState),
     /// This machine's disk.
     #[error(transparent)]
-    Local(#[from] LocalError),
+    Local(LocalError),
+}
+
+impl From<LocalError> for SavedPeersError {
+    /// Foreign state keeps its own variant, whichever layer reports it.
+    fn from(error: LocalError) -> Self {
+        match error {
+            LocalError::Foreign(error) => Self::Foreign(error),
+            error => Self::Local(error),
+        }
+    }
 }
 
 impl SavedPeersError {
@@ -98,24 +109,16 @@ impl SavedPeers {
     /// be read.
     pub fn load(&self) -> Result<Vec<PeerAddress>, SavedPeersError> {
         let path = self.path();
-        let file = match File::open(&path) {
-            Ok(file) => file,
+        let folder = match open_folder_of_user(&self.state_dir) {
+            Ok(folder) => folder,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(LocalError::io("read", &path)(error).into()),
         };
-        let mut text = String::new();
-        let read = file.take(limits::SAVED_PEERS_BYTES_MAX + 1).read_to_string(&mut text);
+        let read = if_present(open_ours(&folder, FILE))
+            .and_then(|file| file.map(|file| read_whole(&file, limits::SAVED_PEERS_BYTES_MAX)).transpose());
+        let Some(bytes) = read.map_err(|error| error.of_ours("read", &path))? else { return Ok(Vec::new()) };
         let foreign = |what| SavedPeersError::from(ForeignState { path: path.clone(), what });
-        match read {
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                return Err(foreign("is not text".to_owned()));
-            }
-            Err(error) => return Err(LocalError::io("read", &path)(error).into()),
-            Ok(length) if length as u64 > limits::SAVED_PEERS_BYTES_MAX => {
-                return Err(foreign(format!("is longer than {} bytes", limits::SAVED_PEERS_BYTES_MAX)));
-            }
-            Ok(_) => {}
-        }
+        let text = String::from_utf8(bytes).map_err(|_| foreign("is not text".to_owned()))?;
         parse(&text).map_err(foreign)
     }
 
@@ -158,13 +161,12 @@ impl SavedPeers {
     ) -> Result<bool, SavedPeersError> {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(&self.state_dir);
         made.map_err(LocalError::io("create the state folder", &self.state_dir))?;
-        let folder = File::open(&self.state_dir).map_err(LocalError::io("open", &self.state_dir))?;
+        let folder = open_folder_of_user(&self.state_dir).map_err(LocalError::io("open", &self.state_dir))?;
         folder.lock().map_err(LocalError::io("lock", &self.state_dir))?;
         let mut peers = self.load()?;
         let changed = change(&mut peers)?;
         if changed {
-            let written = replace(&self.path(), &write(&peers)).and_then(|()| folder.sync_all());
-            written.map_err(LocalError::io("write", self.path()))?;
+            replace(&folder, &self.path(), &write(&peers))?;
         }
         Ok(changed)
     }
@@ -190,16 +192,20 @@ fn write(peers: &[PeerAddress]) -> String {
     text + "]\n"
 }
 
-fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let beside = path.with_extension("toml.new");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&beside, path)
+/// Writes a new file beside the old one and renames it. Nothing is written through a link.
+fn replace(folder: &File, path: &Path, text: &str) -> Result<(), LocalError> {
+    let beside = format!("{FILE}.new");
+    let created = create_ours(folder, &beside, 0o600);
+    let mut file = created.map_err(|error| error.of_ours("create", path.with_file_name(&beside)))?;
+    let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
+    let renamed = written.and_then(|()| Ok(rustix::fs::renameat(folder, &beside, folder, FILE)?));
+    renamed.and_then(|()| folder.sync_all()).map_err(LocalError::io("write", path))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn saved(folder: &Path) -> SavedPeers {
@@ -262,5 +268,26 @@ mod tests {
         fs::write(saved.path(), write(&full)).unwrap();
         assert!(matches!(saved.add(&peer("b:1")), Err(SavedPeersError::TooMany)));
         assert_eq!(saved.load().unwrap(), full);
+    }
+
+    /// Neither the list nor its draft is opened through a link.
+    #[test]
+    fn nothing_is_read_or_written_through_a_link_and_a_pipe_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let saved = saved(folder.path());
+        let precious = folder.path().join("precious");
+        fs::write(&precious, "kept").unwrap();
+        fs::create_dir(folder.path().join("state")).unwrap();
+        std::os::unix::fs::symlink(&precious, saved.path().with_extension("toml.new")).unwrap();
+        saved.add(&peer("10.0.0.1:1")).unwrap();
+        assert_eq!(saved.load().unwrap(), [peer("10.0.0.1:1")]);
+        fs::remove_file(saved.path()).unwrap();
+        std::os::unix::fs::symlink(&precious, saved.path()).unwrap();
+        assert!(matches!(saved.add(&peer("10.0.0.2:1")), Err(SavedPeersError::Foreign(_))));
+        fs::remove_file(saved.path()).unwrap();
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        rustix::fs::mknodat(rustix::fs::CWD, saved.path(), rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        assert!(matches!(saved.load(), Err(SavedPeersError::Foreign(_))));
+        assert_eq!(fs::read_to_string(&precious).unwrap(), "kept");
     }
 }

@@ -1,6 +1,7 @@
 //! Converts what this peer knows to the answers that report it.
 
 use lanspread_store::state::game_state::GameState;
+use lanspread_store::state::passed_over::PassedOver;
 
 use crate::operations::OperationInfo;
 use crate::peer::client::{DiscoveredPeers, OfferedGame, PeerOffers, PeerStatus};
@@ -48,6 +49,17 @@ impl From<&GameState> for Answer {
     }
 }
 
+impl From<&PassedOver> for Answer {
+    fn from(passed: &PassedOver) -> Self {
+        Self::FolderPassedOver {
+            folder: passed.folder.clone(),
+            code: passed.reason.code().into(),
+            message: passed.reason.to_string(),
+            suggestion: passed.reason.suggestion().cloned(),
+        }
+    }
+}
+
 impl From<&PeerOffers> for Answer {
     fn from(offers: &PeerOffers) -> Self {
         Self::Peer {
@@ -69,6 +81,7 @@ impl From<PeerStatus> for Answer {
             active_outbound_transfers: status.active_outbound_transfers,
             streams_max: status.streams_max,
             connections: status.connections,
+            receivers: Vec::new(),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use lanspread_proto::message::Hello;
 use lanspread_store::state::game_state::GameState;
-use lanspread_store::state::scan::scan;
+use lanspread_store::state::scan::{Scan, scan};
 use lanspread_types::ids::{PeerAddress, PeerId, PeerName};
 use lanspread_types::limits;
 
@@ -77,6 +77,11 @@ impl Peer {
     /// # Errors
     /// [`PeerError::Local`] when the games directory cannot be read.
     pub async fn local_games(&self) -> Result<Vec<GameState>, PeerError> {
+        Ok(self.scan_games().await?.games)
+    }
+
+    /// The games on this machine, and the folders that look like games and are not served.
+    pub(crate) async fn scan_games(&self) -> Result<Scan, PeerError> {
         let games_dir = self.inner.games_dir.clone();
         self.blocking("scan", move || Ok(scan(&games_dir)?)).await
     }
@@ -110,6 +115,7 @@ impl Peer {
             active_outbound_transfers: source.active_transfers() as u64,
             streams_max: source.streams_max() as u64,
             connections: source.connections.load(std::sync::atomic::Ordering::Relaxed),
+            receivers: source.receivers(),
         })
     }
 

@@ -7,8 +7,9 @@ use std::time::Instant;
 use lanspread_store::download::{commit, partials, root_files};
 use lanspread_store::error::StoreError;
 use lanspread_store::state::booking::Booking;
-use lanspread_store::state::game_state::{GameState, read_sentinel};
+use lanspread_store::state::game_state::GameState;
 use lanspread_store::state::games_dir::GamesDir;
+use lanspread_store::state::sentinel::read_sentinel;
 use lanspread_types::content::{RootFile, Totals};
 use lanspread_types::fault::ContentError;
 use lanspread_types::ids::{GameId, GameVersion};
@@ -146,12 +147,9 @@ impl Peer {
                 Ok(commit::promote(games, game, &target.journal().record)?)
             })
             .await?;
-        let finished = prepared
+        prepared
             .on_disk("finish", |games, game, target| Ok(commit::finish(games, game, &mut target.journal())?))
-            .await;
-        if let Err(error) = finished {
-            tracing::warn!("{game} is downloaded, but its records are not complete yet: {error}");
-        }
+            .await?;
         Ok(shares)
     }
 }
@@ -255,7 +253,7 @@ fn check_sentinel(
     version: &GameVersion,
 ) -> Result<(), PeerError> {
     let path = games.root_path(game).join(lanspread_types::layout::DOWNLOADING_DIR).join(SENTINEL_FILE);
-    if read_sentinel(&path)?.as_ref() == Some(version) {
+    if read_sentinel(&path)?.version().as_ref() == Some(version) {
         return Ok(());
     }
     let mut journal = target.journal();

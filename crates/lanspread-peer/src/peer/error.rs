@@ -79,7 +79,7 @@ pub enum PeerError {
     },
     /// This machine's disk failed or is full.
     #[error(transparent)]
-    Local(#[from] LocalError),
+    Local(LocalError),
     /// One named peer cannot be asked.
     #[error("cannot ask {peer}: {source}")]
     Peer {
@@ -168,6 +168,16 @@ impl From<&PeerError> for OperationFailure {
     fn from(error: &PeerError) -> Self {
         let failure = Self::new(error.code(), error.category(), &error.to_string());
         Self { cause: error.cause().map(Code::from), ..failure }
+    }
+}
+
+impl From<LocalError> for PeerError {
+    /// Foreign state keeps its own variant, whichever layer reports it.
+    fn from(error: LocalError) -> Self {
+        match error {
+            LocalError::Foreign(error) => Self::Foreign(error),
+            error => Self::Local(error),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 //! Like events, they are printed as one JSON object a line, with a stable kebab-case `event` name, and are sent over
 //! the control socket unchanged.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use lanspread_types::content::Availability;
 use lanspread_types::ids::{GameId, GameVersion, PeerAddress, PeerId, PeerName};
@@ -33,6 +33,17 @@ pub enum Answer {
         installed: bool,
         /// Bytes of its root files.
         bytes: u64,
+    },
+    /// A folder of the games directory that looks like a game and is not served.
+    FolderPassedOver {
+        /// Name of the folder, safe to print.
+        folder: String,
+        /// Why, as a stable kebab-case code.
+        code: Code,
+        /// Why, in one line.
+        message: String,
+        /// A game id that looks like the name, if the name is not a game id.
+        suggestion: Option<GameId>,
     },
     /// A game that other peers offer.
     OfferedGame {
@@ -97,6 +108,8 @@ pub enum Answer {
         streams_max: u64,
         /// Open connections to it, including the one that asks.
         connections: u64,
+        /// Where these go. Only a daemon says so of itself; empty for another peer.
+        receivers: Vec<ReceivingAddress>,
     },
     /// An operation that runs or waits.
     Operation {
@@ -150,4 +163,13 @@ pub struct PlannedSource {
     pub peer: PeerId,
     /// Its address.
     pub addr: SocketAddr,
+}
+
+/// An address that receives streams or downloads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReceivingAddress {
+    /// The address.
+    pub addr: IpAddr,
+    /// How many it receives.
+    pub transfers: u64,
 }

@@ -330,6 +330,17 @@ pub enum PeerEvent {
         /// Games whose offer is new, different or gone; all games at the start.
         changed: Vec<GameId>,
     },
+    /// A folder of the games directory looks like a game and is not served.
+    FolderPassedOver {
+        /// Name of the folder, safe to print.
+        folder: String,
+        /// Why, as a stable kebab-case code.
+        code: Code,
+        /// Why, in one line.
+        message: String,
+        /// A game id that looks like the name, if the name is not a game id.
+        suggestion: Option<GameId>,
+    },
     /// A peer was found and answers.
     PeerFound {
         /// Its identity.
@@ -444,6 +455,7 @@ impl PeerEvent {
             | Self::TransferEnd { game, .. } => Some(game),
             Self::PeerReady { .. }
             | Self::LibraryChanged { .. }
+            | Self::FolderPassedOver { .. }
             | Self::PeerFound { .. }
             | Self::PeerLibraryChanged { .. }
             | Self::PeerLost { .. }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::report::answer::{Answer, PlannedSource};
+use crate::report::answer::{Answer, PlannedSource, ReceivingAddress};
 use crate::report::event::{PeerEvent, SourceShare};
 use crate::report::failure::{AttemptFailure, PeerAnswer};
 use crate::report::operation::OperationKind;
@@ -130,7 +130,22 @@ fn events() -> Vec<PeerEvent> {
         E::OperationQueued { operation, kind, game: game.clone() },
         E::OperationBegin { operation, kind, game: game.clone() },
         E::OperationEnd { operation, kind, game: game.clone(), outcome: "done".into() },
+    ]
+}
+
+/// The same for the events of a peer that serves.
+fn serving_events() -> Vec<PeerEvent> {
+    use PeerEvent as E;
+    let (game, peer) = (game(), name());
+    let id = || "00".repeat(16).parse().unwrap();
+    vec![
         E::LibraryChanged { revision: 1, games: 1, changed: vec![game.clone()] },
+        E::FolderPassedOver {
+            folder: "a b".to_owned(),
+            code: "folder-name".into(),
+            message: String::new(),
+            suggestion: Some(game.clone()),
+        },
         E::PeerFound { peer: id(), name: name(), addr: addr() },
         E::PeerLibraryChanged { peer: id(), name: name(), revision: 1, games: 1 },
         E::PeerLost { peer: id(), name: name(), reason: String::new() },
@@ -155,6 +170,12 @@ fn reports() -> Vec<Answer> {
             installed: true,
             bytes: 1,
         },
+        R::FolderPassedOver {
+            folder: "a b".to_owned(),
+            code: "folder-name".into(),
+            message: String::new(),
+            suggestion: Some(game()),
+        },
         R::OfferedGame { game: game(), version: version(), bytes: 1, peer_count: 1, peers: vec![name()] },
         R::Peer { peer: id(), name: name(), addr: addr(), games: 1 },
         R::PeerUnavailable { peer: "x:1".to_owned(), code: "busy".into(), message: String::new() },
@@ -168,6 +189,7 @@ fn reports() -> Vec<Answer> {
             active_outbound_transfers: 0,
             streams_max: 1,
             connections: 1,
+            receivers: vec![ReceivingAddress { addr: addr().ip(), transfers: 1 }],
         },
         R::Operation { operation: 1, kind: OperationKind::Verify, game: game(), running: true, followers: 1 },
         R::OperationsCancelled { game: game(), count: 1 },
@@ -230,7 +252,7 @@ fn docs() -> PathBuf {
 #[test]
 fn events_and_answers_have_the_documented_schema() {
     let mut schema = Schema::new();
-    add(events(), &mut schema);
+    add([events(), serving_events()].concat(), &mut schema);
     add(reports(), &mut schema);
     let written = serde_json::to_string_pretty(&schema).unwrap() + "\n";
     let path = docs().join("event-schema.json");

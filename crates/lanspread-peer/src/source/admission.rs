@@ -6,19 +6,21 @@ use std::sync::Arc;
 use lanspread_proto::message::{Hello, Refusal, RefusalCode};
 use lanspread_store::state::game_state::GameState;
 use lanspread_types::ids::{GameId, GameVersion};
-use tokio::sync::SemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
 use super::readers::Reader;
-use super::stream::StreamEnd;
+use super::running::{Running, StreamEnd, TransferKind};
 use super::{Source, gate};
+use crate::guests::guest::Guest;
+use crate::guests::places::Place;
 use crate::report::event::PeerEvent;
 
 /// A transfer that may run. It holds its place and its reader until it is dropped.
 pub(super) struct Admitted<'s, T> {
     source: &'s Source,
     game: GameId,
-    _place: SemaphorePermit<'s>,
+    kind: TransferKind,
+    place: Place,
     reader: Reader,
     /// What the gate let through.
     pub(super) what: T,
@@ -29,12 +31,15 @@ impl Source {
     /// thread.
     pub(super) async fn admit<T: Send + 'static>(
         self: &Arc<Self>,
+        guest: &Guest,
+        kind: TransferKind,
         game: GameId,
         version: GameVersion,
         look: impl FnOnce(&GameState) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<Admitted<'_, T>, Refusal> {
         // The place is taken before the gate is asked: a transfer beyond the limit costs no look at the disk.
-        let place = self.stream_place()?;
+        let place = self.transfers.take(*guest, kind.loss(0), |_| false);
+        let place = place.ok_or_else(|| self.busy(guest))?;
         // Registering also precedes the gate: an operation that takes the game's files away waits for this transfer, or
         // keeps it from registering, or has left an intent, which the gate sees.
         let reader = self.readers.register(&game).ok_or_else(|| gate::in_progress(&game))?;
@@ -45,27 +50,42 @@ impl Source {
             tracing::error!("the serve gate ended abnormally: {error}");
             Err(Refusal::new(RefusalCode::Internal, "the source failed"))
         })?;
-        Ok(Admitted { source: self, game, _place: place, reader, what })
+        Ok(Admitted { source: self, game, kind, place, reader, what })
+    }
+
+    fn busy(&self, guest: &Guest) -> Refusal {
+        let (total, theirs) = (self.transfers.total(), self.transfers.held_by(guest));
+        let message = match theirs {
+            0 => format!("it already serves {total} streams, its limit"),
+            _ if self.transfers.held() < total => {
+                format!(
+                    "it already serves {theirs} streams to this address and keeps the rest for other peers"
+                )
+            }
+            _ => format!("it already serves {total} streams, its limit, {theirs} of them to this address"),
+        };
+        Refusal::new(RefusalCode::Busy, &message)
     }
 }
 
 impl<T> Admitted<'_, T> {
-    /// Runs the transfer to a receiver, between its two events. It ends early when `stop` is cancelled or an operation
-    /// needs the game quiet.
+    /// Runs the transfer to a receiver, between its two events. It ends early when `stop` is cancelled, an operation
+    /// needs the game quiet, or another guest has its place.
     pub(super) async fn run(
         self,
         to: Hello,
         stop: &CancellationToken,
-        send: impl AsyncFnOnce(T, &CancellationToken) -> StreamEnd,
+        send: impl AsyncFnOnce(T, &Running<'_>) -> StreamEnd,
     ) {
-        let Self { source, game, _place, reader, what } = self;
+        let Self { source, game, kind, place, reader, what } = self;
         source.events.report(PeerEvent::TransferBegin {
             game: game.clone(),
             peer: to.name.clone(),
             peer_id: to.peer,
         });
         let stop = stop.child_token();
-        let end = reader.run(&stop, send(what, &stop)).await;
+        let running = Running::new(&stop, &place, kind);
+        let end = reader.run(&stop, send(what, &running)).await;
         source.events.report(PeerEvent::TransferEnd {
             game,
             peer: to.name,

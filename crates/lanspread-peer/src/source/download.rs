@@ -7,8 +7,8 @@
 //! Shutdown promise, as for streams: however a download ends, the reader is unblocked and joined before [`serve`]
 //! returns, so no thread, open file or count outlives it.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::BytesMut;
 use lanspread_proto::WireError;
@@ -25,7 +25,9 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::Source;
-use super::stream::StreamEnd;
+use super::pace::Pace;
+use super::running::{EarlyEnd, Running, StreamEnd, TransferKind};
+use crate::guests::guest::Guest;
 use crate::source::parts::{FILES_PER_MESSAGE, in_parts};
 use crate::source::served_chunks::{FilesOnDisk, ServedChunks, changed};
 use crate::task::Tasks;
@@ -34,11 +36,13 @@ use crate::task::Tasks;
 pub(super) async fn serve<S: AsyncRead + AsyncWrite>(
     source: &Arc<Source>,
     connection: &mut Connection<S>,
+    guest: &Guest,
     game: GameId,
     version: GameVersion,
     stop: &CancellationToken,
 ) -> Result<(), WireError> {
-    let admitted = match source.admit(game, version, FilesOnDisk::survey).await {
+    let admitted = source.admit(guest, TransferKind::Download, game, version, FilesOnDisk::survey).await;
+    let admitted = match admitted {
         Ok(admitted) => admitted,
         Err(refusal) => return connection.send(&Reply::Refused(refusal)).await,
     };
@@ -49,7 +53,9 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite>(
         connection.send(&part).await?;
     }
     let to = connection.theirs.clone();
-    admitted.run(to, stop, async |chunks, stop| send(connection, chunks, &source.tasks, stop).await).await;
+    admitted
+        .run(to, stop, async |chunks, running| send(connection, chunks, &source.tasks, running).await)
+        .await;
     Ok(())
 }
 
@@ -64,7 +70,7 @@ enum DownloadEnd {
     /// The receiver closed the connection, and no chunk was owed.
     Complete,
     ReceiverGone,
-    Stopping,
+    MustEnd(EarlyEnd),
     /// The reader failed, and the receiver knows why.
     Failed(RefusalCode),
     Wire(WireError),
@@ -74,7 +80,7 @@ async fn send<S: AsyncRead + AsyncWrite>(
     connection: &mut Connection<S>,
     chunks: impl ServedChunks,
     tasks: &Tasks,
-    stop: &CancellationToken,
+    running: &Running<'_>,
 ) -> StreamEnd {
     let (requests, wanted) = mpsc::channel(limits::CHUNK_REQUESTS_MAX);
     let (items, mut queue) = mpsc::channel(limits::CHUNK_QUEUE_ITEMS);
@@ -82,13 +88,13 @@ async fn send<S: AsyncRead + AsyncWrite>(
     let reader = Reader { chunks, items, buffers: Arc::clone(&buffers) };
     let reading = tasks.spawn_blocking("chunk-reader", move || reader.run(wanted));
 
-    let unanswered = AtomicU64::new(0);
+    let owed = Owed::default();
     let mut bytes = 0;
     let name = connection.theirs.name.clone();
     let (mut incoming, mut outgoing) = connection.halves();
     let end = tokio::select! {
-        end = take_requests(&mut incoming, requests, &unanswered) => end,
-        end = send_items(&mut outgoing, &mut queue, &buffers, stop, &unanswered, &mut bytes) => end,
+        end = take_requests(&mut incoming, requests, &owed) => end,
+        end = send_items(&mut outgoing, &mut queue, &buffers, running, &owed, &mut bytes) => end,
     };
     drop(queue);
     if let Err(error) = reading.await {
@@ -102,34 +108,75 @@ async fn send<S: AsyncRead + AsyncWrite>(
             tracing::info!("the download of {name} ended: {error}");
             error.code()
         }
-        DownloadEnd::Stopping => {
-            let refusal = Refusal::new(RefusalCode::Stopping, "the source is stopping");
+        DownloadEnd::MustEnd(end) => {
+            tracing::info!("the download of {name} ends: {}", end.outcome());
             let telling = async {
-                outgoing.message(&ChunkMessage::Failed(refusal)).await?;
+                outgoing.message(&ChunkMessage::Failed(end.refusal())).await?;
                 outgoing.flush().await
             };
             if !matches!(timeout(limits::FAREWELL_DEADLINE, telling).await, Ok(Ok(()))) {
-                tracing::debug!("cannot tell {name} that this source is stopping");
+                tracing::debug!("{name} cannot be told why its download ends");
             }
-            RefusalCode::Stopping.as_str()
+            end.outcome()
         }
     };
     StreamEnd { outcome, bytes }
+}
+
+/// What the source owes its receiver, and how long it waits for it when it owes nothing.
+#[derive(Default)]
+struct Owed(Mutex<Account>);
+
+#[derive(Default)]
+struct Account {
+    /// Chunks that were requested and not sent whole.
+    unanswered: u64,
+    /// Since when nothing is owed; none at first and while something is.
+    idle_since: Option<Instant>,
+    pace: Pace,
+}
+
+impl Owed {
+    fn account(&self) -> MutexGuard<'_, Account> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn chunks(&self) -> u64 {
+        self.account().unanswered
+    }
+
+    /// A request has arrived. Returns whether the receiver still keeps up.
+    fn asked(&self) -> bool {
+        let mut account = self.account();
+        account.unanswered += 1;
+        let waited = account.idle_since.take().map_or(Duration::ZERO, |since| since.elapsed());
+        account.pace.keeps_up(waited, 0)
+    }
+
+    /// Something was sent, and sending took so long. Returns whether the receiver still keeps up.
+    fn sent(&self, taken: Duration, bytes: u64, chunk_ends: bool) -> bool {
+        let mut account = self.account();
+        if chunk_ends {
+            account.unanswered = account.unanswered.saturating_sub(1);
+            account.idle_since = (account.unanswered == 0).then(Instant::now);
+        }
+        account.pace.keeps_up(taken, bytes)
+    }
 }
 
 /// Moves requests from the socket to the reader until the receiver closes or breaks the protocol.
 async fn take_requests<S: AsyncRead>(
     incoming: &mut Incoming<'_, S>,
     requests: mpsc::Sender<ChunkRequest>,
-    unanswered: &AtomicU64,
+    owed: &Owed,
 ) -> DownloadEnd {
     loop {
         match timeout(limits::REQUEST_IDLE_DEADLINE, incoming.begins()).await {
             Ok(Ok(true)) => {}
-            Ok(Ok(false)) if unanswered.load(Ordering::Relaxed) == 0 => return DownloadEnd::Complete,
+            Ok(Ok(false)) if owed.chunks() == 0 => return DownloadEnd::Complete,
             Ok(_) => return DownloadEnd::ReceiverGone,
             // A receiver need not ask while it is still waiting for chunks.
-            Err(_) if unanswered.load(Ordering::Relaxed) > 0 => continue,
+            Err(_) if owed.chunks() > 0 => continue,
             Err(_) => {
                 return DownloadEnd::Wire(WireError::Timeout {
                     what: "chunk request",
@@ -141,7 +188,9 @@ async fn take_requests<S: AsyncRead>(
             Ok(request) => request,
             Err(error) => return DownloadEnd::Wire(error),
         };
-        unanswered.fetch_add(1, Ordering::Relaxed);
+        if !owed.asked() {
+            return DownloadEnd::MustEnd(EarlyEnd::ReceiverSlow);
+        }
         if requests.send(request).await.is_err() {
             // The reader has failed, and its reason is on its way to the socket.
             return std::future::pending().await;
@@ -154,8 +203,8 @@ async fn send_items<S: AsyncWrite>(
     outgoing: &mut Outgoing<'_, S>,
     queue: &mut mpsc::Receiver<Item>,
     buffers: &Buffers,
-    stop: &CancellationToken,
-    unanswered: &AtomicU64,
+    running: &Running<'_>,
+    owed: &Owed,
     bytes: &mut u64,
 ) -> DownloadEnd {
     let mut last_sent = Instant::now();
@@ -165,24 +214,27 @@ async fn send_items<S: AsyncWrite>(
                 Some(item) => item,
                 None => return DownloadEnd::Failed(RefusalCode::Internal),
             },
-            () = stop.cancelled() => return DownloadEnd::Stopping,
+            end = running.must_end() => return DownloadEnd::MustEnd(end),
             () = sleep_until(last_sent + limits::KEEP_ALIVE_INTERVAL) => {
                 last_sent = Instant::now();
-                if unanswered.load(Ordering::Relaxed) == 0 {
+                if owed.chunks() == 0 {
                     continue;
                 }
                 Item::Control(ChunkMessage::KeepAlive)
             }
         };
-        let mut failed = None;
+        let (mut failed, mut taken, mut chunk_ends) = (None, 0, false);
         match &item {
-            Item::Data { length, .. } => *bytes += *length as u64,
-            Item::Control(ChunkMessage::End { .. }) => {
-                unanswered.fetch_sub(1, Ordering::Relaxed);
+            Item::Data { length, .. } => {
+                taken = *length as u64;
+                *bytes += taken;
+                running.sent(*bytes);
             }
+            Item::Control(ChunkMessage::End { .. }) => chunk_ends = true,
             Item::Control(ChunkMessage::Failed(refusal)) => failed = Some(refusal.code),
             Item::Control(ChunkMessage::KeepAlive) => {}
         }
+        let begun = Instant::now();
         let mut write = std::pin::pin!(async {
             match item {
                 Item::Data { buffer, length } => {
@@ -195,15 +247,18 @@ async fn send_items<S: AsyncWrite>(
         });
         let written = tokio::select! {
             written = &mut write => written,
-            () = stop.cancelled() => {
+            end = running.must_end() => {
                 // Only its other half can follow half a frame.
                 let written = within(limits::FAREWELL_DEADLINE, "room for a frame", write).await;
-                return written.map_or_else(DownloadEnd::Wire, |()| DownloadEnd::Stopping);
+                return written.map_or_else(DownloadEnd::Wire, |()| DownloadEnd::MustEnd(end));
             }
         };
         match (written, failed) {
             (Err(error), _) => return DownloadEnd::Wire(error),
             (Ok(()), Some(code)) => return DownloadEnd::Failed(code),
+            (Ok(()), None) if !owed.sent(begun.elapsed(), taken, chunk_ends) => {
+                return DownloadEnd::MustEnd(EarlyEnd::ReceiverSlow);
+            }
             (Ok(()), None) => last_sent = Instant::now(),
         }
     }

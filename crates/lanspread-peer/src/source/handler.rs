@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use lanspread_archive::list::list;
 use lanspread_archive::set::ArchiveSet;
 use lanspread_proto::WireError;
 use lanspread_proto::connection::Connection;
@@ -13,17 +12,22 @@ use lanspread_store::state::game_state::GameState;
 use lanspread_types::ids::{GameId, GameVersion};
 use lanspread_types::limits;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::{Source, download, poll, refusal, stream};
+use super::running::TransferKind;
+use super::{Source, download, poll, stream};
+use crate::guests::guest::Guest;
+use crate::guests::turns::Turn;
 use crate::source::parts::{FILES_PER_MESSAGE, in_parts, offers_in_parts};
 use crate::source::visitor::Visitor;
 use crate::transport::listener::ServeConnection;
+use crate::transport::seats::Seat;
 
 /// Serves every connection from an address, until `stop`.
 pub(crate) fn serve_each(source: Arc<Source>, ours: Hello, stop: CancellationToken) -> Arc<ServeConnection> {
     let ours = Arc::new(ours);
-    Arc::new(move |socket, from| {
+    Arc::new(move |socket, from, seat| {
         let (source, ours, stop) = (Arc::clone(&source), Arc::clone(&ours), stop.clone());
         Box::pin(async move {
             let visited = |theirs: &Hello| {
@@ -32,7 +36,7 @@ pub(crate) fn serve_each(source: Arc<Source>, ours: Hello, stop: CancellationTok
                     let _ = visitors.try_send(Visitor { from, hello: theirs.clone() });
                 }
             };
-            serve_visitor(&source, socket, &ours, &stop, visited).await;
+            serve_visitor(&source, socket, &seat, &ours, &stop, visited).await;
         })
     })
 }
@@ -45,19 +49,34 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite>(
     ours: &Hello,
     stop: &CancellationToken,
 ) {
-    serve_visitor(source, socket, ours, stop, |_| {}).await;
+    serve_from(source, socket, ([127, 0, 0, 1], 0).into(), ours, stop).await;
+}
+
+/// Serves one connection as if it came from an address.
+#[cfg(test)]
+pub(crate) async fn serve_from<S: AsyncRead + AsyncWrite>(
+    source: &Arc<Source>,
+    socket: S,
+    from: std::net::SocketAddr,
+    ours: &Hello,
+    stop: &CancellationToken,
+) {
+    let seat = crate::transport::seats::Seats::new(None).take(from);
+    let seat = seat.unwrap_or_else(|| unreachable!("the first connection has a place"));
+    serve_visitor(source, socket, &seat, ours, stop, |_| {}).await;
 }
 
 /// Serves one connection to its end. When the peer stops, a transfer tells its receiver so; everything else is cut off.
 async fn serve_visitor<S: AsyncRead + AsyncWrite>(
     source: &Arc<Source>,
     socket: S,
+    seat: &Seat,
     ours: &Hello,
     stop: &CancellationToken,
     visited: impl FnOnce(&Hello),
 ) {
     let _open = OpenConnection::count(source);
-    if let Err(error) = converse(source, socket, ours, stop, visited).await {
+    if let Err(error) = converse(source, socket, seat, ours, stop, visited).await {
         tracing::debug!("a connection ended: {error}");
     }
 }
@@ -81,6 +100,7 @@ impl Drop for OpenConnection<'_> {
 async fn converse<S: AsyncRead + AsyncWrite>(
     source: &Arc<Source>,
     socket: S,
+    seat: &Seat,
     ours: &Hello,
     stop: &CancellationToken,
     visited: impl FnOnce(&Hello),
@@ -88,67 +108,123 @@ async fn converse<S: AsyncRead + AsyncWrite>(
     let Some(opened) = stop.run_until_cancelled(Connection::open(socket, ours)).await else { return Ok(()) };
     let mut connection = opened?;
     visited(&connection.theirs);
+    let guest = seat.guest.who_is(connection.theirs.peer);
+    let mut next_list = Instant::now();
     loop {
+        seat.idles();
         let next = connection.receive("request", limits::REQUEST_IDLE_DEADLINE);
         let Some(request) = stop.run_until_cancelled(next).await.transpose()?.flatten() else {
             return Ok(());
         };
         match request {
             Request::StreamInstall { game, version } => {
-                return stream_install(source, &mut connection, game, version, stop).await;
+                seat.transfers();
+                return stream_install(source, &mut connection, &guest, game, version, stop).await;
             }
             Request::Download { game, version } => {
-                return download::serve(source, &mut connection, game, version, stop).await;
+                seat.transfers();
+                return download::serve(source, &mut connection, &guest, game, version, stop).await;
             }
             listing => {
+                seat.answers();
                 let answering = async {
-                    if let Request::Games { known } = listing
-                        && let Some(replies) = poll::games(source, &mut connection, known).await
-                    {
-                        return replies;
+                    if let Request::Games { known } = listing {
+                        // A peer that asks again at once waits, however often the library changes.
+                        sleep_until(next_list).await;
+                        let replies = poll::games(source, &mut connection, &guest, known).await;
+                        next_list = Instant::now() + limits::LIBRARY_ANSWER_INTERVAL;
+                        if let Some(replies) = replies {
+                            return replies;
+                        }
                     }
-                    answer(source, listing).await
+                    answer(source, &guest, listing).await
                 };
                 let Some(replies) = stop.run_until_cancelled(answering).await else {
                     return Ok(());
                 };
                 for reply in replies {
-                    let Some(sent) = stop.run_until_cancelled(connection.send(&reply)).await else {
+                    let Some(written) = stop.run_until_cancelled(connection.send(&reply)).await else {
                         return Ok(());
                     };
-                    sent?;
+                    written?;
                 }
             }
         }
     }
 }
 
-/// Answers a request that is not a transfer, on a blocking thread because it reads the disk.
-async fn answer(source: &Arc<Source>, request: Request) -> Vec<Reply> {
-    let Ok(_place) = source.inspections.acquire().await else {
-        return vec![refused(RefusalCode::Stopping, "the source is stopping")];
+/// Answers a request that is not a transfer, on blocking threads because it reads the disk.
+async fn answer(source: &Arc<Source>, guest: &Guest, request: Request) -> Vec<Reply> {
+    let Request::Totals { game, version } = request else {
+        let turn = source.quick_answers.next(guest).await;
+        return in_background(source, turn, move |source, _| answer_blocking(source, request)).await;
     };
-    let worker = Arc::clone(source);
-    let cancel = source.tasks.cancel_token();
-    let cancel_on_drop = cancel.clone().drop_guard();
-    let answered =
-        source.tasks.spawn_blocking("answer", move || answer_blocking(&worker, request, &cancel)).await;
-    drop(cancel_on_drop);
-    match answered {
-        Ok(Ok(replies)) => replies,
-        Ok(Err(refusal)) => vec![Reply::Refused(refusal)],
-        Err(error) => {
-            tracing::error!("the answer to a request ended abnormally: {error}");
-            vec![refused(RefusalCode::Internal, "the source failed")]
+    // To look whether the answer is known costs next to nothing, and does not wait for listings.
+    let wanted = game.clone();
+    let turn = source.quick_answers.next(guest).await;
+    let looked = in_background(source, turn, move |source, _| {
+        let archives = archives(&source.offered(&wanted, Some(&version))?)?;
+        let known = source.totals.known(&wanted, &archives).transpose()?;
+        Ok(match known {
+            Some(reply) => Looked::Replies(vec![reply]),
+            None => Looked::NotKnown(archives),
+        })
+    })
+    .await;
+    match looked {
+        Looked::Replies(replies) => replies,
+        Looked::NotKnown(archives) => {
+            let turn = source.inspections.next(guest).await;
+            in_background(source, turn, move |source, cancel| {
+                let found = source.totals.find_out(source.provider.as_ref(), &game, &archives, cancel);
+                Ok(vec![found?])
+            })
+            .await
         }
     }
 }
 
-fn answer_blocking(
-    source: &Source,
-    request: Request,
-    cancel: &CancellationToken,
-) -> Result<Vec<Reply>, Refusal> {
+/// What a look at the remembered totals yields.
+enum Looked {
+    Replies(Vec<Reply>),
+    NotKnown(Vec<ArchiveSet>),
+}
+
+impl From<Vec<Reply>> for Looked {
+    fn from(replies: Vec<Reply>) -> Self {
+        Self::Replies(replies)
+    }
+}
+
+/// Does the work of one turn on a blocking thread. If it fails, the answer says so.
+async fn in_background<T: From<Vec<Reply>> + Send + 'static>(
+    source: &Arc<Source>,
+    turn: Turn,
+    work: impl FnOnce(&Source, &CancellationToken) -> Result<T, Refusal> + Send + 'static,
+) -> T {
+    let worker = Arc::clone(source);
+    let cancel = source.tasks.cancel_token();
+    let cancel_on_drop = cancel.clone().drop_guard();
+    let answered = source
+        .tasks
+        .spawn_blocking("answer", move || {
+            // The turn ends with the work, also if the answer is no longer wanted.
+            let _turn = turn;
+            work(&worker, &cancel)
+        })
+        .await;
+    drop(cancel_on_drop);
+    match answered {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(refusal)) => vec![Reply::Refused(refusal)].into(),
+        Err(error) => {
+            tracing::error!("the answer to a request ended abnormally: {error}");
+            vec![refused(RefusalCode::Internal, "the source failed")].into()
+        }
+    }
+}
+
+fn answer_blocking(source: &Source, request: Request) -> Result<Vec<Reply>, Refusal> {
     let failed = |error| {
         tracing::warn!("the games directory cannot be read: {error}");
         Refusal::new(RefusalCode::Internal, "the games directory cannot be read")
@@ -168,16 +244,8 @@ fn answer_blocking(
                 more,
             }))
         }
-        Request::Totals { game, version } => {
-            let archives = archives(&source.offered(&game, Some(&version))?)?;
-            let (_, totals) = list(source.provider.as_ref(), &archives, cancel).map_err(|error| {
-                tracing::warn!("{game} cannot be listed: {error}");
-                refusal::of_archive(&error)
-            })?;
-            Ok(vec![Reply::Totals { archives: archives.len() as u64, totals }])
-        }
-        Request::StreamInstall { .. } | Request::Download { .. } => {
-            Err(Refusal::new(RefusalCode::BadRequest, "a transfer is not a listing"))
+        Request::Totals { .. } | Request::StreamInstall { .. } | Request::Download { .. } => {
+            Err(Refusal::new(RefusalCode::BadRequest, "it is no quick answer"))
         }
     }
 }
@@ -199,19 +267,21 @@ fn archives(state: &GameState) -> Result<Vec<ArchiveSet>, Refusal> {
 async fn stream_install<S: AsyncRead + AsyncWrite>(
     source: &Arc<Source>,
     connection: &mut Connection<S>,
+    guest: &Guest,
     game: GameId,
     version: GameVersion,
     stop: &CancellationToken,
 ) -> Result<(), WireError> {
-    let admitted = match source.admit(game, version, archives).await {
+    let admitted = match source.admit(guest, TransferKind::Stream, game, version, archives).await {
         Ok(admitted) => admitted,
         Err(refusal) => return connection.send(&StreamMessage::Failed(refusal)).await,
     };
     let to = connection.theirs.clone();
     let provider = Arc::clone(&source.provider);
     admitted
-        .run(to, stop, async |archives, stop| {
-            stream::send(connection, provider, archives, &source.tasks, stop).await
+        .run(to, stop, async |archives, running| {
+            let memory = (source.dictionaries.clone(), *guest);
+            stream::send(connection, provider, archives, memory, &source.tasks, running).await
         })
         .await;
     Ok(())

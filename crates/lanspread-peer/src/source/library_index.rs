@@ -4,10 +4,12 @@
 //! against the disk, so an outdated index can offer too much for a moment, but the peer never serves it.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use lanspread_store::state::passed_over::PassedOver;
 use lanspread_types::content::GameOffer;
 use lanspread_types::ids::GameId;
+use lanspread_types::limits;
 use tokio::sync::watch;
 
 use crate::report::channel::EventSender;
@@ -52,16 +54,28 @@ fn changed(before: &BTreeMap<GameId, GameOffer>, after: &BTreeMap<GameId, GameOf
     games
 }
 
+fn event(passed: &PassedOver) -> PeerEvent {
+    PeerEvent::FolderPassedOver {
+        folder: passed.folder.clone(),
+        code: passed.reason.code().into(),
+        message: passed.reason.to_string(),
+        suggestion: passed.reason.suggestion().cloned(),
+    }
+}
+
 /// The library of a peer, which others can follow.
 #[derive(Debug)]
 pub(crate) struct LibraryIndex {
     current: watch::Sender<Arc<Library>>,
+    /// The folders that are passed over, by name, so that each is reported once; never more than
+    /// [`limits::PASSED_OVER_MAX`] and one.
+    passed_over: Mutex<BTreeMap<String, PassedOver>>,
     events: EventSender,
 }
 
 impl LibraryIndex {
     pub(crate) fn new(events: EventSender) -> Self {
-        Self { current: watch::Sender::new(Arc::default()), events }
+        Self { current: watch::Sender::new(Arc::default()), passed_over: Mutex::default(), events }
     }
 
     /// The library as it is now.
@@ -91,6 +105,32 @@ impl LibraryIndex {
             }
             offers
         });
+    }
+
+    /// Replaces the folders that are passed over, after everything was read again, and reports those that are new or are
+    /// passed over for another reason.
+    pub(crate) fn pass_over(&self, found: Vec<PassedOver>) {
+        let found = found.into_iter().map(|passed| (passed.folder.clone(), passed)).collect();
+        let mut known = self.passed_over.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *known, found);
+        for (_, passed) in known.iter().filter(|(folder, passed)| before.get(*folder) != Some(*passed)) {
+            self.events.report(event(passed));
+        }
+    }
+
+    /// The same for one folder that was read again; none means that it is not passed over.
+    pub(crate) fn pass_over_folder(&self, folder: &str, found: Option<PassedOver>) {
+        let mut known = self.passed_over.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(passed) = found else {
+            known.remove(folder);
+            return;
+        };
+        let is_new = known.get(folder) != Some(&passed);
+        // Beyond the bound, only a scan of everything reports how many there are.
+        if is_new && known.len() <= limits::PASSED_OVER_MAX {
+            self.events.report(event(&passed));
+            known.insert(folder.to_owned(), passed);
+        }
     }
 
     /// Makes and reports one change at a time, so events are in the order of their revisions.

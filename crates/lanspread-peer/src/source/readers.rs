@@ -209,6 +209,38 @@ mod tests {
         assert!(!next.end.is_cancelled(), "a later transfer is not one of those that were ended");
     }
 
+    /// Until the deadline, no transfer is asked to end, and one that ends by itself never is.
+    #[tokio::test(start_paused = true)]
+    async fn transfers_have_until_the_deadline() {
+        let readers = Readers::default();
+        let reader = readers.register(&game()).unwrap();
+        let asked_to_end = reader.end.clone();
+        let game_id = game();
+        let deadline = Duration::from_mins(1);
+        let mut waiting = Box::pin(readers.quiesce(&game_id, deadline));
+        assert!(polled(&mut waiting).await.is_none());
+        tokio::time::advance(deadline * 9 / 10).await;
+        assert!(polled(&mut waiting).await.is_none() && !asked_to_end.is_cancelled());
+        drop(reader);
+        assert!(polled(&mut waiting).await.is_some() && !asked_to_end.is_cancelled());
+    }
+
+    /// An operation asks the running transfers to end and then gives up before they have ended. A transfer that begins
+    /// then is not one of those.
+    #[tokio::test(start_paused = true)]
+    async fn a_transfer_after_a_given_up_operation_is_not_asked_to_end() {
+        let readers = Readers::default();
+        let reader = readers.register(&game()).unwrap();
+        let game_id = game();
+        let mut waiting = Box::pin(readers.quiesce(&game_id, Duration::from_mins(1)));
+        assert!(polled(&mut waiting).await.is_none());
+        tokio::time::advance(Duration::from_mins(2)).await;
+        assert!(polled(&mut waiting).await.is_none() && reader.end.is_cancelled());
+        drop(waiting);
+        let next = readers.register(&game()).unwrap();
+        assert!(!next.end.is_cancelled() && reader.end.is_cancelled());
+    }
+
     #[tokio::test]
     async fn an_operation_that_gives_up_waiting_releases_the_game() {
         let readers = Readers::default();

@@ -1,14 +1,14 @@
 //! What a download serves chunks of. The files of a game root are one kind; a window of verified bytes will be another,
 //! and the loop that answers requests need not know.
 
-use std::fs::{File, Metadata, OpenOptions};
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::fs::{File, Metadata};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use lanspread_proto::message::{DownloadFile, Refusal, RefusalCode};
 use lanspread_store::state::game_state::GameState;
 use lanspread_types::content::RootFile;
-use rustix::fs::OFlags;
+use lanspread_types::regular_file::{FileError, open_of_user};
 use sha2::{Digest, Sha256};
 
 /// Files of which chunks can be read, on a thread that may block.
@@ -89,22 +89,21 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Refusal {
 
 /// Opens a regular file, without blocking if something else has taken its name meanwhile, for example a pipe.
 fn open_regular(path: &Path) -> Result<(File, Metadata), Refusal> {
-    let failed = |error| {
+    let opened = open_of_user(path).and_then(|file| {
+        let metadata = file.metadata()?;
+        Ok((file, metadata))
+    });
+    opened.map_err(|error| {
         tracing::warn!("{} cannot be served: {error}", path.display());
-        Refusal::new(RefusalCode::Internal, "it cannot read one of its files")
-    };
-    let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(failed)?;
-    let metadata = file.metadata().map_err(failed)?;
-    if !metadata.is_file() {
-        tracing::warn!("{} cannot be served: it is not a regular file", path.display());
-        return Err(Refusal::new(RefusalCode::Changed, "one of its files is no longer a regular file"));
-    }
-    Ok((file, metadata))
+        match error {
+            FileError::Io(_) => Refusal::new(RefusalCode::Internal, "it cannot read one of its files"),
+            _ => Refusal::new(RefusalCode::Changed, "one of its files is no longer a regular file"),
+        }
+    })
 }
 
 /// Identifies a file and its last change in one number, the same in every run of the program.
-fn fingerprint(metadata: &Metadata) -> u64 {
+pub(super) fn fingerprint(metadata: &Metadata) -> u64 {
     let mut hash = Sha256::new();
     for part in [metadata.dev(), metadata.ino(), metadata.size()] {
         hash.update(part.to_be_bytes());
@@ -117,4 +116,45 @@ fn fingerprint(metadata: &Metadata) -> u64 {
 
 pub(super) fn changed(file: &RootFile) -> Refusal {
     Refusal::new(RefusalCode::Changed, &format!("its {} has changed", file.name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(root: &Path, files: &[(&str, u64)]) -> GameState {
+        GameState {
+            game: "g".parse().unwrap(),
+            root: root.to_owned(),
+            version: None,
+            installed: false,
+            installed_version: None,
+            root_files: files
+                .iter()
+                .map(|(name, size)| RootFile { name: (*name).to_owned(), size: *size })
+                .collect(),
+        }
+    }
+
+    fn code(root: &Path, files: &[(&str, u64)]) -> Option<RefusalCode> {
+        FilesOnDisk::survey(&state(root, files)).err().map(|refusal| refusal.code)
+    }
+
+    /// A file is announced only if it is a regular file of the size that its game was judged with.
+    #[test]
+    fn only_regular_files_of_the_listed_size_are_announced() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        std::fs::write(root.join("a.eti"), "1234").unwrap();
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        let pipe = root.join("p.eti");
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        std::fs::create_dir(root.join("d.eti")).unwrap();
+        assert_eq!(code(root, &[("a.eti", 4)]), None);
+        assert_eq!(code(root, &[("a.eti", 3)]), Some(RefusalCode::Changed));
+        assert_eq!(code(root, &[("a.eti", 4), ("p.eti", 0)]), Some(RefusalCode::Changed));
+        let folder_bytes = std::fs::metadata(root.join("d.eti")).unwrap().len();
+        assert_eq!(code(root, &[("d.eti", folder_bytes)]), Some(RefusalCode::Changed));
+        assert_eq!(code(root, &[("gone.eti", 0)]), Some(RefusalCode::Internal));
+    }
 }

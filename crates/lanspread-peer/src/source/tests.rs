@@ -31,6 +31,7 @@ use super::*;
 use crate::report::event::PeerEvent;
 use crate::transport::dial::dial;
 
+mod guests;
 mod programs;
 mod quiet;
 mod requests;
@@ -136,12 +137,23 @@ impl Serving {
 
     /// A new connection: our end, and the task that serves the other end.
     fn connect(&self, buffer_bytes: usize) -> (DuplexStream, JoinHandle<()>) {
+        self.connect_from(1, buffer_bytes)
+    }
+
+    /// A new connection from the address with this last number.
+    fn connect_from(&self, last: u8, buffer_bytes: usize) -> (DuplexStream, JoinHandle<()>) {
         let (near, far) = duplex(buffer_bytes);
         let (source, stop) = (Arc::clone(&self.source), self.stop.clone());
         let serving = self.source.tasks.spawn("connection", async move {
-            handler::serve(&source, far, &hello("source"), &stop).await;
+            handler::serve_from(&source, far, ([10, 0, 0, last], 1).into(), &hello("source"), &stop).await;
         });
         (near, serving)
+    }
+
+    /// A connection from an address, after hello.
+    async fn guest(&self, last: u8) -> (Connection<DuplexStream>, JoinHandle<()>) {
+        let (near, serving) = self.connect_from(last, 64 * 1024);
+        (Connection::open(near, &hello("guest")).await.unwrap(), serving)
     }
 
     async fn ask(&self, request: &Request) -> Result<Reply, WireError> {

@@ -11,9 +11,10 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use lanspread_store::state::intent::game_of_mark;
+use lanspread_store::state::passed_over::{PassedOver, PassedOverReason};
 use lanspread_types::content::GameOffer;
 use lanspread_types::fault::LocalError;
-use lanspread_types::ids::GameId;
 use lanspread_types::layout::is_archive_name;
 use lanspread_types::{layout, limits};
 use notify::{Config, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
@@ -27,11 +28,12 @@ use crate::source::Source;
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Touched {
     Nothing,
-    Game(GameId),
+    /// A folder of the games directory by its name: a game, or one that may only look like a game.
+    Folder(String),
     Everything,
 }
 
-/// Which games a change at `path` is about. Pure.
+/// Which folders a change at `path` is about. Pure.
 fn touched(games_dir: &Path, catalog: Option<&Path>, path: &Path) -> Touched {
     if catalog == Some(path) {
         return Touched::Everything;
@@ -42,22 +44,29 @@ fn touched(games_dir: &Path, catalog: Option<&Path>, path: &Path) -> Touched {
         [] | [Some(layout::STATE_DIR)] | [Some(layout::STATE_DIR), Some(layout::INTENTS_DIR)] => {
             Touched::Everything
         }
-        [Some(layout::STATE_DIR), Some(layout::INTENTS_DIR), Some(file)] => game(file.strip_suffix(".json")),
-        [name] => game(name),
-        [name, Some(file)] if file == layout::SENTINEL_FILE || is_archive_name(file) => game(name),
+        [Some(layout::STATE_DIR), Some(layout::INTENTS_DIR), Some(file)] => {
+            folder(file.strip_suffix(".json"))
+        }
+        [Some(name)] => match game_of_mark(name) {
+            Some(game) => Touched::Folder(game.to_string()),
+            None => folder(Some(name)),
+        },
+        [name, Some(file)] if file.eq_ignore_ascii_case(layout::SENTINEL_FILE) || is_archive_name(file) => {
+            folder(name)
+        }
         _ => Touched::Nothing,
     }
 }
 
-fn game(name: Option<&str>) -> Touched {
-    name.and_then(|name| name.parse().ok()).map_or(Touched::Nothing, Touched::Game)
+fn folder(name: Option<&str>) -> Touched {
+    name.map_or(Touched::Nothing, |name| Touched::Folder(name.to_owned()))
 }
 
 /// What has to be read again.
 #[derive(Debug, Default)]
 struct Pending {
     everything: bool,
-    games: BTreeSet<GameId>,
+    folders: BTreeSet<String>,
 }
 
 /// What the watcher's thread has seen; never more than [`limits::GAMES_MAX`] names.
@@ -73,9 +82,9 @@ impl Seen {
         match touched {
             Touched::Nothing => return,
             Touched::Everything => pending.everything = true,
-            Touched::Game(_) if pending.games.len() >= limits::GAMES_MAX => pending.everything = true,
-            Touched::Game(game) => {
-                pending.games.insert(game);
+            Touched::Folder(_) if pending.folders.len() >= limits::GAMES_MAX => pending.everything = true,
+            Touched::Folder(name) => {
+                pending.folders.insert(name);
             }
         }
         drop(pending);
@@ -154,16 +163,12 @@ impl Watches {
         if let Some(folder) = self.catalog.as_ref().and_then(|catalog| catalog.parent()).map(Path::to_owned) {
             self.cover(&folder);
         }
+        // Also folders whose names are not game ids: what is copied into one must be reported.
         let folders = std::fs::read_dir(&games_dir).map_err(LocalError::io("read", &games_dir))?;
-        let games = folders.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<GameId>().ok());
-        for game in games.take(limits::GAMES_MAX) {
-            self.cover_game(&game);
+        for folder in folders.flatten().take(limits::GAMES_MAX) {
+            self.cover(&folder.path());
         }
         Ok(())
-    }
-
-    fn cover_game(&mut self, game: &GameId) {
-        self.cover(&self.games_dir.join(game.as_str()));
     }
 
     fn cover(&mut self, folder: &Path) {
@@ -198,7 +203,7 @@ pub(crate) struct LibraryWatcher {
     watches: Watches,
     ended: oneshot::Receiver<()>,
     /// What was read at the beginning.
-    first: Vec<GameOffer>,
+    first: (Vec<GameOffer>, Vec<PassedOver>),
 }
 
 impl LibraryWatcher {
@@ -208,13 +213,15 @@ impl LibraryWatcher {
         let catalog = source.catalog.as_ref().map(|catalog| catalog.path());
         let (mut watches, ended) = Watches::begin(&source.games_dir, catalog, Arc::clone(&seen));
         watches.cover_everything()?;
-        let first = source.scan_offers()?;
+        let first = source.scan_library()?;
         Ok(Self { source, seen, watches, ended, first })
     }
 
-    /// Offers what was read at the beginning.
+    /// Offers what was read at the beginning, and reports what is passed over.
     pub(crate) fn publish(&mut self) {
-        self.source.library.replace(std::mem::take(&mut self.first));
+        let (offers, passed_over) = std::mem::take(&mut self.first);
+        self.source.library.replace(offers);
+        self.source.library.pass_over(passed_over);
     }
 
     /// Keeps the index up to date until `stop`. When it returns, the watcher's thread has ended.
@@ -264,20 +271,23 @@ fn read(source: &Source, watches: &mut Watches, pending: Pending, scan: bool) {
         }
         return;
     }
-    let read = pending.games.into_iter().map(|game| {
-        watches.cover_game(&game);
-        let offer = source.scan_offer(&game).unwrap_or_else(|error| {
-            tracing::warn!("{game} is not offered: {error}");
-            None
-        });
-        (game, offer)
-    });
-    source.library.replace_games(read.collect());
+    let mut offers = Vec::new();
+    for name in pending.folders {
+        watches.cover(&watches.games_dir.join(&name));
+        let (offer, passed_over) = source.scan_folder(&name);
+        // While a game is copied, its archives are there before its sentinel: only a scan of everything reports that.
+        let is_arriving = |passed: &PassedOver| passed.reason == PassedOverReason::NoSentinel;
+        source.library.pass_over_folder(&name, passed_over.filter(|passed| !is_arriving(passed)));
+        offers.extend(name.parse().ok().map(|game| (game, offer)));
+    }
+    source.library.replace_games(offers);
 }
 
 fn read_everything(source: &Source, watches: &mut Watches) -> Result<(), LocalError> {
     watches.cover_everything()?;
-    source.library.replace(source.scan_offers()?);
+    let (offers, passed_over) = source.scan_library()?;
+    source.library.replace(offers);
+    source.library.pass_over(passed_over);
     Ok(())
 }
 

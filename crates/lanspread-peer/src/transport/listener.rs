@@ -1,53 +1,71 @@
 //! Accepts connections within the limits.
 
-use std::collections::HashMap;
+use std::fs::File;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use lanspread_types::limits::{ACCEPT_BACK_OFF, CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX};
+use lanspread_types::limits::{ACCEPT_BACK_OFF, ACCEPT_BACK_OFF_MAX, TURN_AWAY_DEADLINE};
+use rustix::io::Errno;
+use rustix::process::{Resource, getrlimit};
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::task::Tasks;
-use crate::transport::socket::{Listener, Socket};
+use crate::transport::seats::{Seat, Seats};
+use crate::transport::socket::{Accept, Socket};
 
 /// Serves one connection to its end.
-pub(crate) type ServeConnection =
-    dyn Fn(Socket, SocketAddr) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync;
+pub(crate) type ServeConnection<S = Socket> =
+    dyn Fn(S, SocketAddr, Arc<Seat>) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync;
 
 /// Accepts connections until `stop`. Each one within the limits is served as one of `tasks`.
-pub(crate) async fn accept(
-    listener: Listener,
+pub(crate) async fn accept<A: Accept>(
+    mut listener: A,
     tasks: Tasks,
-    serve: Arc<ServeConnection>,
+    serve: Arc<ServeConnection<A::Socket>>,
     stop: CancellationToken,
 ) {
-    let places = Places::default();
+    let seats = Seats::new(getrlimit(Resource::Nofile).current);
+    let mut reserve = Reserve::default();
+    let mut wait = ACCEPT_BACK_OFF;
     while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
         match accepted {
-            Ok((socket, address)) => admit(socket, address, &places, &tasks, &*serve),
+            Ok((socket, from)) => {
+                admit(socket, from, &seats, &tasks, &*serve);
+                wait = ACCEPT_BACK_OFF;
+            }
             Err(error) if is_of_one_connection(&error) => tracing::debug!("accept: {error}"),
             Err(error) => {
-                tracing::warn!("accept: {error}");
-                tokio::time::sleep(ACCEPT_BACK_OFF).await;
+                if wait == ACCEPT_BACK_OFF {
+                    tracing::warn!("no connection can be accepted for now: {error}");
+                }
+                if is_lack_of_descriptors(&error) {
+                    seats.end_idle();
+                    reserve.turn_away(&mut listener).await;
+                }
+                if stop.run_until_cancelled(sleep(wait)).await.is_none() {
+                    return;
+                }
+                wait = (wait * 2).min(ACCEPT_BACK_OFF_MAX);
             }
         }
     }
 }
 
-fn admit(socket: Socket, address: SocketAddr, places: &Places, tasks: &Tasks, serve: &ServeConnection) {
-    let Some(place) = places.take(address.ip()) else {
-        tracing::info!("too many connections: one from {address} is closed");
+fn admit<S: Send>(socket: S, from: SocketAddr, seats: &Seats, tasks: &Tasks, serve: &ServeConnection<S>) {
+    let Some(seat) = seats.take(from) else {
+        tracing::info!("too many connections: one from {from} is closed");
         return;
     };
-    if let Err(error) = socket.set_nodelay(true) {
-        tracing::debug!("{address}: {error}");
-    }
-    let serving = serve(socket, address);
+    let seat = Arc::new(seat);
+    let taken = seat.taken();
+    let serving = serve(socket, from, seat);
     tasks.spawn_contained("connection", async move {
-        serving.await;
-        drop(place);
+        if taken.run_until_cancelled(serving).await.is_none() {
+            tracing::info!("too many connections: one from {from} gave way to another guest");
+        }
     });
 }
 
@@ -56,69 +74,33 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset)
 }
 
-/// Open connections per address. An entry is removed with its last connection.
-#[derive(Debug, Clone, Default)]
-struct Places(Arc<Mutex<HashMap<IpAddr, usize>>>);
-
-/// The place of one connection. Dropping it gives the place back.
-#[derive(Debug)]
-struct Place {
-    places: Places,
-    address: IpAddr,
+/// Whether the process or the system has no descriptor left.
+fn is_lack_of_descriptors(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
 }
 
-impl Places {
-    fn take(&self, address: IpAddr) -> Option<Place> {
-        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let total: usize = open.values().sum();
-        let here = open.get(&address).copied().unwrap_or_default();
-        if total >= CONNECTIONS_MAX || here >= CONNECTIONS_PER_ADDRESS_MAX {
-            return None;
-        }
-        open.insert(address, here + 1);
-        Some(Place { places: self.clone(), address })
+/// A descriptor to accept one more connection with and close it, so that its peer learns at once that it should ask
+/// another one instead of waiting for a hello.
+#[derive(Debug)]
+struct Reserve(Option<File>);
+
+impl Default for Reserve {
+    fn default() -> Self {
+        Self(File::open("/dev/null").ok())
     }
 }
 
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut open = self.places.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = open.get_mut(&self.address) {
-            *count -= 1;
-            if *count == 0 {
-                open.remove(&self.address);
+impl Reserve {
+    async fn turn_away<A: Accept>(&mut self, listener: &mut A) {
+        if self.0.take().is_some() {
+            let turned_away = timeout(TURN_AWAY_DEADLINE, listener.accept()).await;
+            if let Ok(Ok((_, from))) = &turned_away {
+                tracing::debug!("no descriptor is left: one from {from} is closed");
             }
         }
+        *self = Self::default();
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn address(last: u8) -> IpAddr {
-        IpAddr::from([10, 0, 0, last])
-    }
-
-    #[test]
-    fn one_address_cannot_take_all_places() {
-        let places = Places::default();
-        let held: Vec<_> =
-            (0..CONNECTIONS_PER_ADDRESS_MAX).map(|_| places.take(address(1)).unwrap()).collect();
-        assert!(places.take(address(1)).is_none());
-        assert!(places.take(address(2)).is_some());
-        drop(held);
-        assert!(places.take(address(1)).is_some());
-        assert!(places.0.lock().unwrap().is_empty(), "no entry outlives its connections");
-    }
-
-    #[test]
-    fn the_total_is_bounded() {
-        let places = Places::default();
-        let mut held = Vec::new();
-        for index in 0..CONNECTIONS_MAX {
-            held.push(places.take(address(u8::try_from(index % 250).unwrap())).unwrap());
-        }
-        assert!(places.take(address(251)).is_none());
-    }
-}
+mod tests;

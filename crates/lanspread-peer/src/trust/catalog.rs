@@ -10,7 +10,6 @@
 //! Unknown keys are errors: a misspelt key must not silently mean something else.
 
 use std::collections::BTreeMap;
-use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,6 +17,7 @@ use std::time::SystemTime;
 
 use lanspread_types::ids::{GameId, GameVersion};
 use lanspread_types::limits;
+use lanspread_types::regular_file::read_of_user;
 use serde::Deserialize;
 
 use crate::trust::error::TrustError;
@@ -51,19 +51,15 @@ struct CatalogFile {
 }
 
 impl Catalog {
-    /// Reads and checks a catalog file.
+    /// Reads and checks a catalog file. It may be a link: the organiser may keep it elsewhere.
     ///
     /// # Errors
     /// [`TrustError::Catalog`] with the line that is wrong.
     pub fn load(path: &Path) -> Result<Self, TrustError> {
         let unusable = |reason: String| TrustError::Catalog { path: path.to_owned(), reason };
-        let file = std::fs::File::open(path).map_err(|error| unusable(error.to_string()))?;
-        let mut text = String::new();
-        let read = file.take(limits::CATALOG_BYTES_MAX + 1).read_to_string(&mut text);
-        read.map_err(|error| unusable(error.to_string()))?;
-        if text.len() as u64 > limits::CATALOG_BYTES_MAX {
-            return Err(unusable(format!("it is larger than {} bytes", limits::CATALOG_BYTES_MAX)));
-        }
+        let read = read_of_user(path, limits::CATALOG_BYTES_MAX);
+        let bytes = read.map_err(|error| unusable(error.to_string()))?;
+        let text = String::from_utf8(bytes).map_err(|_| unusable("it is not UTF-8 text".to_owned()))?;
         let games = parse(&text).map_err(unusable)?;
         Ok(Self { path: path.to_owned(), games })
     }
@@ -182,6 +178,30 @@ mod tests {
         assert_eq!(version().as_deref(), Some("2"));
         write("schema = 1\n");
         assert_eq!(version(), None);
+    }
+
+    #[test]
+    fn a_catalog_may_be_a_link_but_not_a_pipe_and_not_huge() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("catalog.toml");
+        std::fs::write(folder.path().join("elsewhere"), "schema = 1\n").unwrap();
+        std::os::unix::fs::symlink("elsewhere", &path).unwrap();
+        let live = LiveCatalog::load(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let refused = |reason: &str| {
+            let error = Catalog::load(&path).unwrap_err().to_string();
+            assert!(error.contains(reason), "{error}");
+            // A running daemon keeps the one it has.
+            live.current();
+            std::fs::remove_file(&path).unwrap();
+        };
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        refused("a pipe");
+        std::fs::File::create(&path).unwrap().set_len(1 << 40).unwrap();
+        refused("larger than");
+        std::fs::write(&path, b"schema = 1 # \xff").unwrap();
+        refused("UTF-8");
     }
 
     #[test]

@@ -29,7 +29,17 @@ pub enum TrustError {
     Foreign(#[from] ForeignState),
     /// This machine's disk.
     #[error(transparent)]
-    Local(#[from] LocalError),
+    Local(LocalError),
+}
+
+impl From<LocalError> for TrustError {
+    /// Foreign state keeps its own variant, whichever layer reports it.
+    fn from(error: LocalError) -> Self {
+        match error {
+            LocalError::Foreign(error) => Self::Foreign(error),
+            error => Self::Local(error),
+        }
+    }
 }
 
 impl TrustError {

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use lanspread_types::fault::{ForeignState, LocalError};
 use lanspread_types::ids::PeerId;
+use lanspread_types::limits;
+use lanspread_types::regular_file::{if_present, open_folder_of_user, open_ours, read_whole};
 
 use crate::trust::error::TrustError;
 
@@ -33,18 +35,31 @@ pub(crate) fn state_dir(given: Option<PathBuf>) -> Result<PathBuf, TrustError> {
 pub(crate) fn load_or_create(state_dir: &Path) -> Result<PeerId, TrustError> {
     let path = state_dir.join(FILE);
     for _ in 0..2 {
-        match fs::read_to_string(&path) {
-            Ok(text) => {
+        match read(state_dir)? {
+            Some(bytes) => {
+                let text = String::from_utf8_lossy(&bytes);
                 return text.trim().parse().map_err(|_| {
                     let what = "holds no peer identity; remove it and this peer gets a new one".to_owned();
                     ForeignState { path: path.clone(), what }.into()
                 });
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => create(state_dir, &path)?,
-            Err(error) => return Err(LocalError::io("read", &path)(error).into()),
+            None => create(state_dir, &path)?,
         }
     }
     Err(LocalError::io("read", &path)(io::ErrorKind::NotFound.into()).into())
+}
+
+/// The content of the file, if there is one.
+fn read(state_dir: &Path) -> Result<Option<Vec<u8>>, LocalError> {
+    let path = state_dir.join(FILE);
+    let folder = match open_folder_of_user(state_dir) {
+        Ok(folder) => folder,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(LocalError::io("read", &path)(error)),
+    };
+    let read = if_present(open_ours(&folder, FILE))
+        .and_then(|file| file.map(|file| read_whole(&file, limits::PEER_ID_BYTES_MAX)).transpose());
+    read.map_err(|error| error.of_ours("read", &path))
 }
 
 /// A random number for one run of a peer.
@@ -95,5 +110,26 @@ mod tests {
         fs::write(folder.path().join(FILE), "nonsense").unwrap();
         assert!(matches!(load_or_create(folder.path()), Err(TrustError::Foreign(_))));
         assert_eq!(fs::read_to_string(folder.path().join(FILE)).unwrap(), "nonsense");
+    }
+
+    /// Nothing is created where a link leads, and nothing is waited for.
+    #[test]
+    fn an_identity_is_not_read_through_a_link_or_a_pipe_and_not_if_it_is_huge() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, target) = (folder.path().join(FILE), folder.path().join("target"));
+        let refused = |what: &str| {
+            let refused = load_or_create(folder.path());
+            assert!(matches!(refused, Err(TrustError::Foreign(_))), "{what}: {refused:?}");
+            assert!(!target.exists(), "{what}");
+            fs::remove_file(&path).unwrap();
+        };
+        std::os::unix::fs::symlink(&target, &path).unwrap();
+        refused("link");
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        refused("pipe");
+        fs::File::create(&path).unwrap().set_len(1 << 40).unwrap();
+        refused("huge");
+        load_or_create(folder.path()).unwrap();
     }
 }

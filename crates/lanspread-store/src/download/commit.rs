@@ -8,7 +8,9 @@
 //! 3. archives that are not in the new list removed
 //! 4. every file except the sentinel renamed into the game root, durable
 //! 5. the sentinel renamed, durable. From then on the game is downloaded.
-//! 6. `.downloading/` removed, the record completed. Failures are left to recovery.
+//! 6. `.downloading/` removed, the record completed.
+//!
+//! After step 1 there is no way back: what fails is reported as [`LocalError::Unfinished`] and left to recovery.
 //!
 //! The table of recovery, from (record, state on disk) to an action:
 //!
@@ -31,8 +33,8 @@ use lanspread_types::layout::{DOWNLOADING_DIR, SENTINEL_FILE, is_archive_name};
 
 use crate::download::partials;
 use crate::error::StoreError;
+use crate::state::disk_calls::rename_over;
 use crate::state::games_dir::{GamesDir, sync_file_system, sync_folder};
-use crate::state::record;
 use crate::state::record::{Journal, Record, RecordKind, RecordProgress};
 use crate::state::standing::{Standing, standing};
 
@@ -107,11 +109,20 @@ fn all_are_here(games: &GamesDir, game: &GameId, record: &Record) -> Result<bool
 }
 
 /// Steps 1 and 2: after them only the new version can result, and the old one is no longer offered.
+///
+/// # Errors
+/// If step 1 failed: nothing has changed. [`LocalError::Unfinished`] if step 2 did.
 pub fn begin(games: &GamesDir, game: &GameId, journal: &mut Journal) -> Result<(), LocalError> {
     // One syncfs replaces an fsync of every file, of the folder and of the record.
     sync_file_system(games.dir(), games.path())?;
     journal.promote()?;
-    remove_old_sentinel(games, game)
+    remove_old_sentinel(games, game).map_err(unfinished(games, game))
+}
+
+/// Says that everything has arrived and is durable, and that recovery completes the rest.
+fn unfinished(games: &GamesDir, game: &GameId) -> impl FnOnce(LocalError) -> LocalError {
+    let root = games.root_path(game);
+    move |error| error.after(root, "downloaded")
 }
 
 /// Removes the sentinel in the game root, as long as the new one is still in `.downloading/`.
@@ -128,13 +139,20 @@ fn remove_old_sentinel(games: &GamesDir, game: &GameId) -> Result<(), LocalError
 }
 
 /// Steps 3 to 5. Files that are already in their places stay there.
+///
+/// # Errors
+/// [`LocalError::Unfinished`].
 pub fn promote(games: &GamesDir, game: &GameId, record: &Record) -> Result<(), LocalError> {
+    place_files(games, game, record).map_err(unfinished(games, game))
+}
+
+fn place_files(games: &GamesDir, game: &GameId, record: &Record) -> Result<(), LocalError> {
     let shown = games.root_path(game);
     let vanished = || LocalError::io("open", &shown)(io::ErrorKind::NotFound.into());
     let root = open_root(games, game)?.ok_or_else(vanished)?;
     remove_other_archives(&root, games, game, record)?;
     if let Some(downloading) = open_downloading(games, game, &root)? {
-        let place = |name: &str| match downloading.rename(name, &root, name) {
+        let place = |name: &str| match rename_over((&downloading, name), (&root, name), &shown.join(name)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(LocalError::io("create", shown.join(name))(error))
             }
@@ -169,7 +187,14 @@ fn remove_other_archives(
 }
 
 /// Step 6.
+///
+/// # Errors
+/// [`LocalError::Unfinished`].
 pub fn finish(games: &GamesDir, game: &GameId, journal: &mut Journal) -> Result<(), LocalError> {
+    remove_downloading(games, game).and_then(|()| journal.complete()).map_err(unfinished(games, game))
+}
+
+fn remove_downloading(games: &GamesDir, game: &GameId) -> Result<(), LocalError> {
     if let Some(root) = open_root(games, game)? {
         match root.remove_dir_all(DOWNLOADING_DIR) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -178,17 +203,7 @@ pub fn finish(games: &GamesDir, game: &GameId, journal: &mut Journal) -> Result<
             _ => {}
         }
     }
-    journal.complete()
-}
-
-/// Removes what an unfinished download of a locked game has left.
-pub fn forget_partials(games: &GamesDir, game: &GameId) -> Result<(), StoreError> {
-    partials::discard(games, game)
-}
-
-/// Removes the receipt of a download of a locked game whose files are gone.
-pub fn forget_receipt(games: &GamesDir, game: &GameId) -> Result<(), LocalError> {
-    record::remove(games, game, RecordKind::Receipt)
+    Ok(())
 }
 
 fn open_root(games: &GamesDir, game: &GameId) -> Result<Option<Dir>, LocalError> {

@@ -7,16 +7,17 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use cap_std::fs::{Dir, OpenOptions};
+use cap_std::fs::Dir;
 use lanspread_types::checksum::{Checksum, ChecksumHasher};
 use lanspread_types::content::RootFile;
 use lanspread_types::fault::{ForeignState, LocalError};
 use lanspread_types::ids::{GameId, GameVersion};
 use lanspread_types::layout::DOWNLOADING_DIR;
+use lanspread_types::regular_file::{create_ours, open_ours_to_write};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::StoreError;
-use crate::state::games_dir::GamesDir;
+use crate::state::games_dir::{FILE_PERMISSIONS, GamesDir};
 use crate::state::record;
 use crate::state::record::{Journal, Record, RecordHead, RecordKind};
 use crate::state::standing::{Standing, standing};
@@ -36,9 +37,7 @@ impl Partials {
     /// Opens one of the files, by its index, for reading and writing.
     pub fn open(&self, file: usize) -> Result<File, LocalError> {
         let RootFile { name, .. } = &self.files[file];
-        let mut options = OpenOptions::new();
-        let opened = self.folder.open_with(name, options.read(true).write(true));
-        Ok(opened.map_err(LocalError::io("open", self.path(file)))?.into_std())
+        open_ours_to_write(&self.folder, name).map_err(|error| error.of_ours("open", self.path(file)))
     }
 
     /// Path of one of the files, for messages.
@@ -56,15 +55,8 @@ impl Partials {
     fn make(&self, file: usize) -> Result<(), LocalError> {
         let RootFile { name, size } = &self.files[file];
         let shown = self.path(file);
-        match self.folder.remove_file(name) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(LocalError::io("remove", &shown)(error));
-            }
-            _ => {}
-        }
-        let mut options = OpenOptions::new();
-        let made = self.folder.open_with(name, options.write(true).create_new(true));
-        let made = made.map_err(LocalError::io("create", &shown))?;
+        let made = create_ours(&self.folder, name, FILE_PERMISSIONS);
+        let made = made.map_err(|error| error.of_ours("create", &shown))?;
         made.set_len(*size).map_err(LocalError::io("write", &shown))
     }
 }

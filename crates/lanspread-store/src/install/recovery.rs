@@ -76,7 +76,7 @@ pub(crate) enum RecoveryAction {
     Uninstall,
     /// Remove `local/`, the receipt, an empty game root, the intent.
     UninstallInPlace,
-    /// Remove the archives, an empty game root, the intent.
+    /// Remove the archives, what an unfinished download left, the records of downloads, an empty game root, the intent.
     Remove,
     /// Clear the intent: nothing was changed.
     Abandon,

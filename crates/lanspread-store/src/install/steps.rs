@@ -11,12 +11,15 @@ use std::path::Path;
 use cap_std::fs::Dir;
 use lanspread_types::fault::LocalError;
 use lanspread_types::ids::GameId;
-use lanspread_types::layout::{BACKUP_DIR, LOCAL_DIR, SENTINEL_FILE, STAGING_DIR, is_archive_name};
+use lanspread_types::layout::{
+    BACKUP_DIR, DOWNLOADING_DIR, LOCAL_DIR, SENTINEL_FILE, STAGING_DIR, is_archive_name,
+};
 
 use crate::state::disk_calls::rename_new;
 use crate::state::games_dir::{GamesDir, open_root, sync_folder};
+use crate::state::record::RecordKind;
 use crate::state::standing::{Standing, standing};
-use crate::state::{intent, receipt};
+use crate::state::{intent, receipt, record};
 
 /// One change to a locked game.
 pub(crate) type DiskStep = fn(&GamesDir, &GameId) -> Result<(), LocalError>;
@@ -46,8 +49,16 @@ pub(crate) const UPDATE_IN_PLACE: &[DiskStep] =
 pub(crate) const UNINSTALL_IN_PLACE: &[DiskStep] =
     &[remove_local, sync_root, receipt::remove, remove_empty_root, intent::clear];
 /// From downloaded files to none. After the first step there is no way back.
-pub const REMOVE: &[DiskStep] =
-    &[remove_sentinel, sync_root, remove_archives, remove_empty_root, intent::clear];
+pub const REMOVE: &[DiskStep] = &[
+    remove_sentinel,
+    sync_root,
+    remove_archives,
+    remove_partials,
+    sync_root,
+    forget_download,
+    remove_empty_root,
+    intent::clear,
+];
 /// Removes everything that an install created.
 pub(crate) const ROLL_BACK: &[DiskStep] = &[remove_staging, receipt::discard, intent::clear];
 /// The same for an install that also created the game root.
@@ -177,6 +188,20 @@ pub(crate) fn remove_archives(games: &GamesDir, game: &GameId) -> Result<(), Loc
             .map_err(LocalError::io("remove", games.root_path(game).join(&name)))?;
     }
     Ok(())
+}
+
+/// Removes what an unfinished download has left, if it is a folder.
+pub(crate) fn remove_partials(games: &GamesDir, game: &GameId) -> Result<(), LocalError> {
+    match standing(games, game, DOWNLOADING_DIR)? {
+        Standing::Folder => remove_folder(games, game, DOWNLOADING_DIR),
+        Standing::Nothing | Standing::Other => Ok(()),
+    }
+}
+
+/// Removes the records of a download whose files are gone.
+pub(crate) fn forget_download(games: &GamesDir, game: &GameId) -> Result<(), LocalError> {
+    record::remove(games, game, RecordKind::Journal)?;
+    record::remove(games, game, RecordKind::Receipt)
 }
 
 /// The archives of a game root, with the bytes that each one takes there: 0 for a link.

@@ -14,7 +14,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
+use cap_std::fs::Dir;
 use lanspread_types::content::Totals;
 use lanspread_types::fault::LocalError;
 use lanspread_types::ids::GameId;
@@ -23,10 +23,11 @@ use lanspread_types::limits::{
     BOOKING_BYTES_MAX, BOOKING_STEP_BYTES, BOOKING_STEP_INODES, PROGRESS_INTERVAL, SPACE_BLOCK_BYTES_MAX,
     SPACE_MARGIN_BYTES, SPACE_MARGIN_INODES, SPACE_PER_ENTRY_BYTES,
 };
-use rustix::fs::{FlockOperation, OFlags, flock};
+use lanspread_types::regular_file::{create_ours, open_ours};
+use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
-use crate::state::games_dir::{GamesDir, create_afresh, readable};
+use crate::state::games_dir::{FILE_PERMISSIONS, GamesDir, readable};
 
 /// Length of a booking: four numbers of 20 digits, their names, and spaces.
 const BOOKING_BYTES: usize = 192;
@@ -206,11 +207,11 @@ impl Booking {
                 games.remove_empty_state_folders();
                 return Err(refusal(games, free, needed, too_little));
             }
-            let file = match create_afresh(&bookings, &name) {
-                Ok(file) => file.into_std(),
+            let file = match create_ours(&bookings, &name, FILE_PERMISSIONS) {
+                Ok(file) => file,
                 // Another operation just ended and removed the empty folder before we had locked it.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                Err(error) => return Err(LocalError::io("create", &shown)(error)),
+                Err(error) if error.is_absent() => continue,
+                Err(error) => return Err(error.of_ours("create", &shown)),
             };
             file.lock().map_err(LocalError::io("lock", &shown))?;
             let written = write(&file, Booked::new(needed, Room::default()));
@@ -320,6 +321,16 @@ impl Drop for Booking {
     }
 }
 
+/// Removes what a killed operation has booked for a game. The game is locked, so no other operation has.
+pub(crate) fn remove_dead_of(games: &GamesDir, game: &GameId) -> Result<(), LocalError> {
+    let Some(bookings) = games.existing_state_folder(BOOKINGS_DIR)? else { return Ok(()) };
+    let name = format!("{game}.json");
+    bookings
+        .remove_file(&name)
+        .or_else(absent_is_fine)
+        .map_err(LocalError::io("remove", games.state_path(BOOKINGS_DIR, &name)))
+}
+
 /// Removes the bookings of operations that were killed.
 ///
 /// # Errors
@@ -358,24 +369,15 @@ fn others(games: &GamesDir, bookings: &Dir, ours: &str) -> Result<Vec<Booked>, L
         if name == ours {
             continue;
         }
-        // A pipe is not waited for, and a link not followed: neither is a booking.
-        let mut options = OpenOptions::new();
-        options.read(true).custom_flags((OFlags::NONBLOCK | OFlags::NOFOLLOW).bits().cast_signed());
-        let file = match bookings.open_with(&name, &options) {
-            Ok(file) => file.into_std(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+        let file = match open_ours(bookings, &name) {
+            Ok(file) => file,
+            Err(error) if error.is_absent() => continue,
             Err(error) => {
-                tracing::warn!(
-                    "{} is not a booking and does not count: {error}",
-                    folder.join(&name).display()
-                );
+                let shown = folder.join(&name);
+                tracing::warn!("{} is not a booking and does not count: {error}", shown.display());
                 continue;
             }
         };
-        if !file.metadata().is_ok_and(|metadata| metadata.is_file()) {
-            tracing::warn!("{} is not a booking and does not count", folder.join(&name).display());
-            continue;
-        }
         match file.try_lock_shared() {
             Err(TryLockError::WouldBlock) => {}
             Err(TryLockError::Error(error)) => return Err(LocalError::io("lock", folder.join(&name))(error)),

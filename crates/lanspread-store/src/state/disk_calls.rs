@@ -55,6 +55,11 @@ fn rename_if_free(dir: &Dir, from: &str, to: &str) -> io::Result<()> {
     }
 }
 
+/// Renames a file from one folder to another, replacing what is there. `shown` is the path of the new name.
+pub(crate) fn rename_over(from: (&Dir, &str), to: (&Dir, &str), shown: &Path) -> io::Result<()> {
+    observed("rename", shown, || rustix::fs::renameat(from.0, from.1, to.0, to.1)).map_err(io::Error::from)
+}
+
 /// Sets the modification time of a file.
 pub(crate) fn set_times(file: &File, times: FileTimes, shown: &Path) -> io::Result<()> {
     observed("set-times", shown, || Ok(())).map_err(io::Error::from).and_then(|()| file.set_times(times))

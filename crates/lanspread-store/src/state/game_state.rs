@@ -1,7 +1,7 @@
 //! The state of one game, read from its game root and its receipt.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use lanspread_archive::set::{ArchiveSet, VolumeGap};
@@ -11,7 +11,9 @@ use lanspread_types::ids::{GameId, GameVersion};
 use lanspread_types::layout::is_archive_name;
 use lanspread_types::{layout, limits};
 
-use crate::state::{intent, receipt_reader};
+use crate::state::passed_over::{GameNames, PassedOverReason};
+use crate::state::sentinel::{Sentinel, read_sentinel};
+use crate::state::{intent, receipt_reader, record};
 
 /// The state of one game on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +30,8 @@ pub struct GameState {
     pub installed_version: Option<GameVersion>,
     /// Root archives and sentinel, sorted by name; empty if the game is not downloaded.
     pub root_files: Vec<RootFile>,
+    /// Why it is not served although it looks like a downloaded game.
+    pub problem: Option<PassedOverReason>,
 }
 
 impl GameState {
@@ -46,10 +50,22 @@ impl GameState {
         let installed = fs::symlink_metadata(root.join(layout::LOCAL_DIR))
             .is_ok_and(|metadata| metadata.is_dir())
             && !intent::removes_in_place(games_dir, game);
-        let version = read_sentinel(&root.join(layout::SENTINEL_FILE))?;
+        let (version, problem) = match read_sentinel(&root.join(layout::SENTINEL_FILE))? {
+            Sentinel::Version(version) => (Some(version), None),
+            Sentinel::Unusable(reason) => (None, Some(PassedOverReason::Sentinel(reason))),
+            Sentinel::Absent => (None, without_sentinel(games_dir, game, &root)?),
+        };
         let root_files = if version.is_some() { read_root_files(&root)? } else { Vec::new() };
         let installed_version = if installed { read_installed_version(games_dir, game) } else { None };
-        Ok(Some(Self { game: game.clone(), root, version, installed, installed_version, root_files }))
+        Ok(Some(Self {
+            game: game.clone(),
+            root,
+            version,
+            installed,
+            installed_version,
+            root_files,
+            problem,
+        }))
     }
 
     /// Whether there is a valid sentinel.
@@ -90,28 +106,21 @@ fn read_installed_version(games_dir: &Path, game: &GameId) -> Option<GameVersion
     })
 }
 
-/// First line of the sentinel, trimmed; `None` if there is no sentinel or the line is not a version.
-///
-/// # Errors
-/// If the sentinel cannot be read.
-pub fn read_sentinel(path: &Path) -> Result<Option<GameVersion>, LocalError> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(LocalError::io("read", path)(error)),
+/// Why a game root without a sentinel looks like a downloaded game, if it does.
+fn without_sentinel(
+    games_dir: &Path,
+    game: &GameId,
+    root: &Path,
+) -> Result<Option<PassedOverReason>, LocalError> {
+    let names = GameNames::read(root)?;
+    let reason = match names.other_sentinel {
+        Some(name) => PassedOverReason::SentinelName(name),
+        None if names.archive => PassedOverReason::NoSentinel,
+        None => return Ok(None),
     };
-    let mut bytes = Vec::new();
-    file.take(limits::SENTINEL_BYTES_MAX).read_to_end(&mut bytes).map_err(LocalError::io("read", path))?;
-    let text = String::from_utf8_lossy(&bytes);
-    // Editors on Windows put a byte order mark first.
-    let line = text.trim_start_matches('\u{feff}').lines().next().unwrap_or_default().trim();
-    match line.parse() {
-        Ok(version) => Ok(Some(version)),
-        Err(error) => {
-            tracing::warn!("{}: {error}; the game is not served", path.display());
-            Ok(None)
-        }
-    }
+    // An operation that puts files in their places writes the sentinel last.
+    let is_changing = intent::is_recorded(games_dir, game) || record::is_begun(games_dir, game);
+    Ok((!is_changing).then_some(reason))
 }
 
 fn read_root_files(root: &Path) -> Result<Vec<RootFile>, LocalError> {
@@ -150,20 +159,6 @@ mod tests {
         fs::create_dir(&root).unwrap();
         setup(&root);
         GameState::read(games.path(), &"g".parse().unwrap()).unwrap().unwrap()
-    }
-
-    #[test]
-    fn the_sentinel_s_first_line_is_the_version() {
-        for (text, version) in [
-            ("20250101", Some("20250101")),
-            ("\u{feff} v1 \r\nrest\n", Some("v1")),
-            ("", None),
-            ("\nsecond", None),
-            ("a\u{1b}b", None),
-        ] {
-            let state = state(|root| fs::write(root.join("version.ini"), text).unwrap());
-            assert_eq!(state.version.as_ref().map(GameVersion::as_str), version, "{text:?}");
-        }
     }
 
     #[test]

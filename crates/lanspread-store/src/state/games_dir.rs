@@ -7,19 +7,22 @@ use std::path::{Path, PathBuf};
 use std::sync::Once;
 
 use cap_std::ambient_authority;
-use cap_std::fs::{Dir, DirBuilder, DirBuilderExt, OpenOptions, OpenOptionsExt};
+use cap_std::fs::{Dir, DirBuilder, DirBuilderExt};
 use lanspread_types::fault::LocalError;
 use lanspread_types::ids::GameId;
 use lanspread_types::layout;
+use lanspread_types::regular_file::{
+    FileError, if_present, open_folder_of_ours, open_or_create_folder_of_ours,
+};
 use rustix::fs::{Mode, OFlags};
 
 use crate::state::disk_calls;
 use crate::state::disk_calls::is_unknown_call;
 
 /// Mode of the folders that we create, within the user's umask: no other user may write, whatever the umask.
-const MODE_FOLDER: u32 = 0o755;
+const FOLDER_PERMISSIONS: u32 = 0o755;
 /// The same for files.
-const MODE_FILE: u32 = 0o644;
+pub(crate) const FILE_PERMISSIONS: u32 = 0o644;
 
 /// Tries before giving up on a folder that ending operations keep removing.
 const TRIES: usize = 64;
@@ -29,6 +32,8 @@ const TRIES: usize = 64;
 pub struct GamesDir {
     path: PathBuf,
     dir: Dir,
+    #[cfg(test)]
+    is_full: std::sync::atomic::AtomicBool,
 }
 
 impl GamesDir {
@@ -36,7 +41,31 @@ impl GamesDir {
     pub fn open(path: &Path) -> Result<Self, LocalError> {
         let dir = Dir::open_ambient_dir(path, ambient_authority())
             .map_err(LocalError::io("open the games folder", path))?;
-        Ok(Self { path: path.to_owned(), dir })
+        Ok(Self {
+            path: path.to_owned(),
+            dir,
+            #[cfg(test)]
+            is_full: std::sync::atomic::AtomicBool::default(),
+        })
+    }
+
+    /// From now on nothing that takes space can be created in the games directory.
+    #[cfg(test)]
+    pub(crate) fn pretend_full(&self) {
+        self.is_full.store(true, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    /// Where something is created that takes space. Only a test of a full disk refuses it.
+    #[cfg_attr(
+        not(test),
+        expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "only a test refuses")
+    )]
+    pub(crate) fn refuse_if_full(&self) -> io::Result<()> {
+        #[cfg(test)]
+        if self.is_full.load(std::sync::atomic::Ordering::Relaxed) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        Ok(())
     }
 
     /// Its path, for messages.
@@ -56,48 +85,40 @@ impl GamesDir {
 
     /// Opens a folder below `.lanspread/` and creates what is missing.
     pub(crate) fn state_folder(&self, folder: &str) -> Result<Dir, LocalError> {
-        let relative = Path::new(layout::STATE_DIR).join(folder);
-        let shown = self.path.join(&relative);
-        Self::again(|| {
-            self.create_state_folders(&relative)?;
-            self.dir.open_dir(&relative)
-        })
-        .map_err(LocalError::io("create", &shown))
+        let shown = self.state_path(folder, "");
+        Self::again(|| self.try_state_folder(folder)).map_err(|error| error.of_ours("create", &shown))
     }
 
-    /// Opens a file below `.lanspread/` for reading and writing, and its folder, and creates what is missing.
-    pub(crate) fn state_file(&self, folder: &str, name: &str) -> Result<(Dir, File), LocalError> {
-        let relative = Path::new(layout::STATE_DIR).join(folder);
-        let mut options = new_file();
-        options.read(true).create(true);
-        Self::again(|| {
-            self.create_state_folders(&relative)?;
-            let dir = self.dir.open_dir(&relative)?;
-            let file = dir.open_with(name, &options)?.into_std();
+    /// Opens a file below `.lanspread/`, and its folder, which is created if it is missing.
+    pub(crate) fn state_file(
+        &self,
+        folder: &str,
+        name: &str,
+        open: impl Fn(&Dir, &str) -> Result<File, FileError>,
+    ) -> Result<(Dir, File), LocalError> {
+        let opened = Self::again(|| {
+            let dir = self.try_state_folder(folder)?;
+            let file = open(&dir, name)?;
             Ok((dir, file))
-        })
-        .map_err(LocalError::io("create", self.state_path(folder, name)))
+        });
+        opened.map_err(|error| error.of_ours("create", self.state_path(folder, name)))
     }
 
-    /// Creates a folder below `.lanspread/`, and that one, as far as they are missing.
-    fn create_state_folders(&self, relative: &Path) -> io::Result<()> {
-        for folder in [Path::new(layout::STATE_DIR), relative] {
-            match create_folder(&self.dir, folder) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                created => created?,
-            }
+    fn try_state_folder(&self, folder: &str) -> Result<Dir, FileError> {
+        if let Some(existing) = self.try_existing_state_folder(folder)? {
+            return Ok(existing);
         }
-        Ok(())
+        self.refuse_if_full()?;
+        let state = open_or_create_folder_of_ours(&self.dir, layout::STATE_DIR)?;
+        Ok(open_or_create_folder_of_ours(state, folder)?.into())
     }
 
     /// Repeats an attempt that failed because another operation just ended and removed an empty folder of
     /// `.lanspread/`.
-    fn again<T>(attempt: impl Fn() -> io::Result<T>) -> io::Result<T> {
-        // If the folder vanishes during an attempt, one call still finds it and the next one does not.
-        let vanished = |kind| matches!(kind, io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists);
+    fn again<T>(attempt: impl Fn() -> Result<T, FileError>) -> Result<T, FileError> {
         for _ in 0..TRIES {
             match attempt() {
-                Err(error) if vanished(error.kind()) => {}
+                Err(error) if error.is_absent() => {}
                 other => return other,
             }
         }
@@ -106,12 +127,15 @@ impl GamesDir {
 
     /// Opens a folder below `.lanspread/` if it exists.
     pub(crate) fn existing_state_folder(&self, folder: &str) -> Result<Option<Dir>, LocalError> {
-        let relative = Path::new(layout::STATE_DIR).join(folder);
-        match self.dir.open_dir(&relative) {
-            Ok(dir) => Ok(Some(dir)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(LocalError::io("open", self.path.join(&relative))(error)),
-        }
+        let opened = self.try_existing_state_folder(folder);
+        opened.map_err(|error| error.of_ours("open", self.state_path(folder, "")))
+    }
+
+    fn try_existing_state_folder(&self, folder: &str) -> Result<Option<Dir>, FileError> {
+        let Some(state) = if_present(open_folder_of_ours(&self.dir, layout::STATE_DIR))? else {
+            return Ok(None);
+        };
+        Ok(if_present(open_folder_of_ours(state, folder))?.map(Dir::from))
     }
 
     /// The games that have a file with this ending in this folder below `.lanspread/`.
@@ -151,25 +175,8 @@ impl GamesDir {
 /// Creates one folder.
 pub(crate) fn create_folder(parent: &Dir, path: impl AsRef<Path>) -> io::Result<()> {
     let mut builder = DirBuilder::new();
-    builder.mode(MODE_FOLDER);
+    builder.mode(FOLDER_PERMISSIONS);
     parent.create_dir_with(path, &builder)
-}
-
-/// How a file is opened for writing that may be created with it.
-pub(crate) fn new_file() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.write(true).mode(MODE_FILE);
-    options
-}
-
-/// Creates a file of ours for reading and writing in place of whatever is under its name: a link, another name of a
-/// file or a pipe is removed, and never written to.
-pub(crate) fn create_afresh(folder: &Dir, name: &str) -> io::Result<cap_std::fs::File> {
-    match folder.remove_file(name) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    folder.open_with(name, new_file().read(true).create_new(true))
 }
 
 /// Makes the entries of a folder durable. A file system that cannot sync folders does so by itself, or never: that is

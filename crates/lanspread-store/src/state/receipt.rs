@@ -7,9 +7,10 @@
 //! A receipt is read completely or refused. Another schema, an unknown or too long line, a path that an installed tree
 //! cannot have, a path twice, totals that are not the sums, or anything after them is an error that names its line.
 
+use std::fs::File;
 use std::io::{self, BufWriter, Write};
 
-use cap_std::fs::{Dir, File};
+use cap_std::fs::Dir;
 use lanspread_types::checksum::Checksum;
 use serde::{Deserialize, Serialize};
 
@@ -17,8 +18,9 @@ use lanspread_types::content::Totals;
 use lanspread_types::fault::LocalError;
 use lanspread_types::ids::{GameId, GameVersion, PeerId, PeerName};
 use lanspread_types::layout::RECEIPTS_DIR;
+use lanspread_types::regular_file::create_ours;
 
-use crate::state::games_dir::{GamesDir, create_afresh, sync_folder};
+use crate::state::games_dir::{FILE_PERMISSIONS, GamesDir, sync_folder};
 
 /// The one schema that exists.
 pub(super) const SCHEMA: u32 = 1;
@@ -79,8 +81,8 @@ impl ReceiptDraft {
         let name = draft_name(game);
         let shown = games.state_path(RECEIPTS_DIR, &name);
         let receipts = games.state_folder(RECEIPTS_DIR)?;
-        let opened = create_afresh(&receipts, &name);
-        let file = BufWriter::new(opened.map_err(LocalError::io("create", &shown))?);
+        let created = create_ours(&receipts, &name, FILE_PERMISSIONS);
+        let file = BufWriter::new(created.map_err(|error| error.of_ours("create", &shown))?);
         let mut draft = Self { file, shown, bytes: 0 };
         draft.line(&ReceiptHead {
             schema: SCHEMA,

@@ -1,8 +1,8 @@
 //! Reads a receipt, completely or not at all.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::{self, BufRead, BufReader, Read};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use lanspread_types::checksum::Checksum;
@@ -10,8 +10,9 @@ use lanspread_types::content::Totals;
 use lanspread_types::entry_path::{EntryPath, NamePolicy};
 use lanspread_types::fault::{ForeignState, LocalError};
 use lanspread_types::ids::{GameId, GameVersion};
-use lanspread_types::layout::{RECEIPTS_DIR, STATE_DIR};
+use lanspread_types::layout::RECEIPTS_DIR;
 use lanspread_types::limits;
+use lanspread_types::regular_file::{if_present, open_ours};
 use serde::Deserialize;
 
 use crate::error::StoreError;
@@ -50,7 +51,7 @@ pub(crate) enum ReceiptError {
 impl From<ReceiptError> for StoreError {
     fn from(error: ReceiptError) -> Self {
         match error {
-            ReceiptError::Local(error) => Self::Local(error),
+            ReceiptError::Local(error) => error.into(),
             ReceiptError::Malformed { path, line, problem } => Self::Foreign(ForeignState {
                 path,
                 what: format!("is not a valid receipt: line {line}: {problem}"),
@@ -79,25 +80,25 @@ enum Line {
 /// Reads the receipt of a game, if there is one.
 pub(crate) fn read(games: &GamesDir, game: &GameId) -> Result<Option<Receipt>, ReceiptError> {
     let path = games.state_path(RECEIPTS_DIR, &final_name(game));
-    let Some(receipts) = games.existing_state_folder(RECEIPTS_DIR)? else { return Ok(None) };
-    match receipts.open(final_name(game)) {
-        Ok(file) => parse(BufReader::new(file), &path, game).map(Some),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(LocalError::io("read", &path)(error).into()),
-    }
+    let Some(file) = open(games, game)? else { return Ok(None) };
+    parse(BufReader::new(file), &path, game, limits::ENTRIES_MAX).map(Some)
 }
 
 /// The version of an installed game, from the first line of its receipt, if there is one.
 pub(crate) fn version(games_dir: &Path, game: &GameId) -> Result<Option<GameVersion>, ReceiptError> {
-    let path = games_dir.join(STATE_DIR).join(RECEIPTS_DIR).join(final_name(game));
-    match fs::File::open(&path) {
-        Ok(file) => Ok(Some(Lines::new(BufReader::new(file), &path).head(game)?.version)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(LocalError::io("read", &path)(error).into()),
-    }
+    let games = GamesDir::open(games_dir)?;
+    let path = games.state_path(RECEIPTS_DIR, &final_name(game));
+    let Some(file) = open(&games, game)? else { return Ok(None) };
+    Ok(Some(Lines::new(BufReader::new(file), &path).head(game)?.version))
 }
 
-fn parse(input: impl BufRead, path: &Path, game: &GameId) -> Result<Receipt, ReceiptError> {
+fn open(games: &GamesDir, game: &GameId) -> Result<Option<File>, LocalError> {
+    let Some(receipts) = games.existing_state_folder(RECEIPTS_DIR)? else { return Ok(None) };
+    let path = games.state_path(RECEIPTS_DIR, &final_name(game));
+    if_present(open_ours(&receipts, final_name(game))).map_err(|error| error.of_ours("read", &path))
+}
+
+fn parse(input: impl BufRead, path: &Path, game: &GameId, files_max: u64) -> Result<Receipt, ReceiptError> {
     let mut lines = Lines::new(input, path);
     lines.head(game)?;
     let mut files = BTreeMap::new();
@@ -111,8 +112,8 @@ fn parse(input: impl BufRead, path: &Path, game: &GameId) -> Result<Receipt, Rec
             Ok(Line::Tail(tail)) => break tail,
             Err(_) => return Err(lines.malformed("it is neither a file nor the totals")),
         };
-        if files.len() as u64 >= limits::ENTRIES_MAX {
-            return Err(lines.malformed(format!("there are more than {} files", limits::ENTRIES_MAX)));
+        if files.len() as u64 >= files_max {
+            return Err(lines.malformed(format!("there are more than {files_max} files")));
         }
         let name = EntryPath::parse(&file.path, NamePolicy::Native)
             .map_err(|error| lines.malformed(error.to_string()))?;
@@ -195,6 +196,8 @@ impl<'a, R: BufRead> Lines<'a, R> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use lanspread_types::ids::PeerId;
 
     use crate::state::receipt::ReceiptDraft;
@@ -220,7 +223,7 @@ mod tests {
     }
 
     fn parse_text(text: &[u8]) -> Result<Receipt, ReceiptError> {
-        parse(text, Path::new("r"), &game())
+        parse(text, Path::new("r"), &game(), 2)
     }
 
     #[test]
@@ -262,6 +265,7 @@ mod tests {
             "x".repeat(limits::RECEIPT_LINE_BYTES_MAX)
         );
         let replaced = |what: &str, with: &str| file.replace(what, with);
+        let (other, another) = (replaced("\"a\"", "\"b\""), replaced("\"a\"", "\"c\""));
         let table: &[(&[&str], u64, &str)] = &[
             (&[&head.replace("\"schema\":1", "\"schema\":2"), file, tail], 1, "schema 2"),
             (&[&head.replace("\"game\":\"g\"", "\"game\":\"h\""), file, tail], 1, "belongs to h"),
@@ -269,6 +273,7 @@ mod tests {
             (&[head, file, file, tail], 3, "twice"),
             (&[head, file, &tail.replace(":3", ":4")], 3, "totals"),
             (&[head, tail], 2, "totals"),
+            (&[head, file, &other, &another, tail], 4, "more than 2 files"),
             (&[head, file, tail, file], 4, "follows"),
             (&[head, "{}", tail], 2, "neither"),
             (&[head, &long, tail], 2, "longer"),
@@ -284,6 +289,44 @@ mod tests {
                 }
                 other => panic!("{said}: {other:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_receipt_is_reported_and_never_waited_for() {
+        let (folder, games) = written();
+        let path = folder.path().join(".lanspread/receipts/g.jsonl");
+        let kept = folder.path().join("kept");
+        fs::rename(&path, &kept).unwrap();
+        std::os::unix::fs::symlink(&kept, &path).unwrap();
+        let reported = |what: &str| {
+            for error in [read(&games, &game()).unwrap_err(), version(folder.path(), &game()).unwrap_err()] {
+                assert!(matches!(StoreError::from(error), StoreError::Foreign(_)), "{what}");
+            }
+        };
+        reported("link");
+        fs::remove_file(&path).unwrap();
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        reported("pipe");
+    }
+
+    /// A draft never writes to what is under its name.
+    #[test]
+    fn a_draft_replaces_a_link_and_a_second_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let games = GamesDir::open(folder.path()).unwrap();
+        let receipts = folder.path().join(".lanspread/receipts");
+        fs::create_dir_all(&receipts).unwrap();
+        let precious = folder.path().join("precious");
+        fs::write(&precious, "kept").unwrap();
+        for link in [fs::hard_link::<_, std::path::PathBuf>, std::os::unix::fs::symlink] {
+            let draft = receipts.join("g.draft");
+            link(&precious, draft.clone()).unwrap();
+            let (version, name) = ("1".parse().unwrap(), "pc".parse().unwrap());
+            ReceiptDraft::create(&games, &game(), &version, &name, PeerId::random().unwrap()).unwrap();
+            assert_eq!(fs::read_to_string(&precious).unwrap(), "kept");
+            fs::remove_file(draft).unwrap();
         }
     }
 }

@@ -15,20 +15,22 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use cap_std::fs::Dir;
 use lanspread_types::checksum::Checksum;
 use lanspread_types::content::RootFile;
 use lanspread_types::fault::{ForeignState, LocalError};
 use lanspread_types::ids::{GameId, GameVersion, PeerId, PeerName};
-use lanspread_types::layout::{DOWNLOADS_DIR, SENTINEL_FILE};
+use lanspread_types::layout::{DOWNLOADS_DIR, SENTINEL_FILE, STATE_DIR};
 use lanspread_types::limits;
+use lanspread_types::regular_file::{FileError, create_ours, if_present, open_ours, open_ours_to_write};
 use serde::{Deserialize, Serialize};
 
 use crate::error::StoreError;
 use crate::state::chunks::Chunks;
-use crate::state::games_dir::{GamesDir, sync_folder};
+use crate::state::disk_calls::{rename_over, sync_file};
+use crate::state::games_dir::{FILE_PERMISSIONS, GamesDir, sync_folder};
 
 /// The one schema that exists.
 const SCHEMA: u32 = 1;
@@ -194,11 +196,12 @@ impl Record {
     ) -> Result<Option<Self>, StoreError> {
         let shown = shown(games, game, kind);
         let Some(downloads) = games.existing_state_folder(DOWNLOADS_DIR)? else { return Ok(None) };
-        let file = match downloads.open(file_name(game, kind)) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(LocalError::io("read", &shown)(error).into()),
-        };
+        let opened = if_present(open_ours(&downloads, file_name(game, kind)));
+        let Some(file) = opened.map_err(|error| error.of_ours("read", &shown))? else { return Ok(None) };
+        let length = file.metadata().map_err(LocalError::io("read", &shown))?.len();
+        if length > limits::RECORD_BYTES_MAX {
+            return Err(FileError::TooLarge(limits::RECORD_BYTES_MAX).of_ours("read", &shown).into());
+        }
         match Self::parse(BufReader::new(file), game) {
             Ok(record) => Ok(record),
             Err(ReadError::Io(error)) => Err(LocalError::io("read", &shown)(error).into()),
@@ -309,8 +312,9 @@ impl Journal {
     /// Begins a journal, durably, so that everything the download then creates has a record.
     pub(crate) fn create(games: &GamesDir, head: &RecordHead) -> Result<Self, LocalError> {
         let shown = shown(games, &head.game, RecordKind::Journal);
-        let (folder, file) = games.state_file(DOWNLOADS_DIR, &file_name(&head.game, RecordKind::Journal))?;
-        file.set_len(0).map_err(LocalError::io("write", &shown))?;
+        let create = |downloads: &Dir, name: &str| create_ours(downloads, name, FILE_PERMISSIONS);
+        let name = file_name(&head.game, RecordKind::Journal);
+        let (folder, file) = games.state_file(DOWNLOADS_DIR, &name, create)?;
         let mut journal = Self { record: Record::new(head.clone()), file, folder, shown };
         journal.write(head)?;
         journal.sync()?;
@@ -321,7 +325,9 @@ impl Journal {
     /// Continues a journal after its last complete line.
     pub(crate) fn resume(games: &GamesDir, game: &GameId, record: Record) -> Result<Self, LocalError> {
         let shown = shown(games, game, RecordKind::Journal);
-        let (folder, mut file) = games.state_file(DOWNLOADS_DIR, &file_name(game, RecordKind::Journal))?;
+        let open = |downloads: &Dir, name: &str| open_ours_to_write(downloads, name);
+        let (folder, mut file) =
+            games.state_file(DOWNLOADS_DIR, &file_name(game, RecordKind::Journal), open)?;
         file.set_len(record.whole_bytes).map_err(LocalError::io("write", &shown))?;
         file.seek(SeekFrom::End(0)).map_err(LocalError::io("write", &shown))?;
         Ok(Self { record, file, folder, shown })
@@ -390,7 +396,9 @@ impl Journal {
         self.sync()?;
         let game = &self.record.head.game;
         let (journal, receipt) = (file_name(game, RecordKind::Journal), file_name(game, RecordKind::Receipt));
-        self.folder.rename(journal, &self.folder, receipt).map_err(LocalError::io("write", &self.shown))?;
+        let published = self.shown.with_file_name(&receipt);
+        let renamed = rename_over((&self.folder, &journal), (&self.folder, &receipt), &published);
+        renamed.map_err(LocalError::io("write", &self.shown))?;
         sync_folder(&self.folder, &self.shown)
     }
 
@@ -409,8 +417,15 @@ impl Journal {
     }
 
     fn sync(&self) -> Result<(), LocalError> {
-        self.file.sync_all().map_err(LocalError::io("sync", &self.shown))
+        sync_file(&self.file, &self.shown).map_err(LocalError::io("sync", &self.shown))
     }
+}
+
+/// Whether there is a record of either kind.
+pub(crate) fn exists(games: &GamesDir, game: &GameId) -> Result<bool, LocalError> {
+    let Some(downloads) = games.existing_state_folder(DOWNLOADS_DIR)? else { return Ok(false) };
+    let is_there = |kind| downloads.symlink_metadata(file_name(game, kind)).is_ok();
+    Ok(is_there(RecordKind::Journal) || is_there(RecordKind::Receipt))
 }
 
 /// Removes a record, durably, if there is one.
@@ -423,6 +438,12 @@ pub(crate) fn remove(games: &GamesDir, game: &GameId, kind: RecordKind) -> Resul
         Err(_) => Ok(()),
         Ok(()) => sync_folder(&downloads, &shown(games, game, kind)),
     }
+}
+
+/// Whether a download of a game has begun and is not complete.
+pub(crate) fn is_begun(games_dir: &Path, game: &GameId) -> bool {
+    let journal = file_name(game, RecordKind::Journal);
+    games_dir.join(STATE_DIR).join(DOWNLOADS_DIR).join(journal).symlink_metadata().is_ok()
 }
 
 /// All games with a journal, for recovery.

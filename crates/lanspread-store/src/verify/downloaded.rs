@@ -11,7 +11,7 @@ use lanspread_types::ids::GameId;
 
 use crate::state::games_dir::GamesDir;
 use crate::state::record::{Record, RecordKind};
-use crate::verify::comparison::{Comparison, Problem, VerifyPart};
+use crate::verify::comparison::{Comparison, Problem, VerifyPart, open_file};
 
 /// Name of this part in events.
 const PART: &str = "download";
@@ -42,16 +42,11 @@ impl DownloadedFiles {
 
     /// A regular file of the game root and its length. It may be a link, as when it is served.
     fn open(&self, name: &str) -> Result<Option<(File, u64)>, LocalError> {
-        let open = || {
-            let Some(root) = &self.root else { return Ok(None) };
-            match root.metadata(name) {
-                Ok(metadata) if metadata.is_file() => Ok(Some((root.open(name)?.into_std(), metadata.len()))),
-                Ok(_) => Ok(None),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-                Err(error) => Err(error),
-            }
-        };
-        open().map_err(LocalError::io("open", self.shown.join(name)))
+        let Some(root) = &self.root else { return Ok(None) };
+        match open_file(root, name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            opened => opened.map_err(LocalError::io("open", self.shown.join(name))),
+        }
     }
 
     fn judge(&self, file: usize, comparison: &mut Comparison<'_>) -> Result<Option<Problem>, StoreError> {

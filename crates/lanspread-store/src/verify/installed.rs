@@ -13,7 +13,7 @@ use crate::state::receipt_reader::Receipt;
 use crate::state::receipt_reader::ReceiptError;
 
 use crate::state::tree::{FoundFile, open_local, shown_path, walk};
-use crate::verify::comparison::{Comparison, Problem, VerifyPart};
+use crate::verify::comparison::{Comparison, Problem, VerifyPart, open_file};
 
 /// An installed tree and its receipt.
 pub(crate) struct InstalledTree {
@@ -34,7 +34,7 @@ impl InstalledTree {
     pub(crate) fn find(games: &GamesDir, game: &GameId) -> Result<Option<Self>, StoreError> {
         let Some(local) = open_local(games, game)? else { return Ok(None) };
         let receipt = receipt_reader::read(games, game).map_err(|error| match error {
-            ReceiptError::Local(error) => StoreError::Local(error),
+            ReceiptError::Local(error) => error.into(),
             malformed @ ReceiptError::Malformed { .. } => StoreError::NotVerifiable {
                 game: game.clone(),
                 reason: format!("its receipt cannot be read: {malformed}"),
@@ -55,7 +55,9 @@ impl InstalledTree {
             return Ok(Some(Problem::Size));
         }
         let io = |action| LocalError::io(action, self.shown.join(path));
-        let file = self.local.open(path).map_err(io("open"))?;
+        let Some((file, _)) = open_file(&self.local, path).map_err(io("open"))? else {
+            return Ok(Some(Problem::Missing));
+        };
         let (length, checksum) = comparison.read(file)?.map_err(io("read"))?;
         Ok(if length != installed.size {
             Some(Problem::Size)

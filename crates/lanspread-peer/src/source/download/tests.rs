@@ -11,6 +11,7 @@ use lanspread_proto::chunk::ChunkItem;
 use lanspread_proto::message::{Hello, Request};
 use lanspread_testing::machine::Machine;
 use lanspread_types::checksum::Checksum;
+use lanspread_types::content::RootFile;
 use lanspread_types::ids::PeerId;
 use tokio::io::{DuplexStream, duplex};
 use tokio::task::JoinHandle;
@@ -334,4 +335,115 @@ async fn a_receiver_that_does_not_read_holds_up_a_stopping_source_only_briefly()
         rest += 1;
     }
     assert!(rest <= 1);
+}
+
+/// What happens to a file while it is served.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Fate {
+    Stays,
+    ChangedBefore,
+    /// Its bytes are whole, but it is no longer the announced one when the last of them has been read.
+    ChangedMeanwhile,
+    /// It ends before its announced end, and says that it has not changed.
+    Ends,
+}
+
+/// One file of many frames with a fate.
+struct FatedFile {
+    files: Vec<DownloadFile>,
+    fate: Fate,
+    read: u64,
+}
+
+const FATED_BYTES: u64 = 3 * limits::DATA_CHUNK_BYTES as u64;
+
+impl FatedFile {
+    fn new(fate: Fate) -> Self {
+        let file = RootFile { name: "a.eti".to_owned(), size: FATED_BYTES };
+        Self { files: vec![DownloadFile { file, fingerprint: 1 }], fate, read: 0 }
+    }
+}
+
+impl ServedChunks for FatedFile {
+    fn files(&self) -> &[DownloadFile] {
+        &self.files
+    }
+
+    fn read_at(&mut self, _: usize, _: u64, buffer: &mut [u8]) -> Result<usize, Refusal> {
+        if self.fate == Fate::Ends && self.read > 0 {
+            return Ok(0);
+        }
+        buffer.fill(7);
+        self.read += buffer.len() as u64;
+        Ok(buffer.len())
+    }
+
+    fn check_unchanged(&mut self, file: usize) -> Result<(), Refusal> {
+        let is_changed = match self.fate {
+            Fate::Stays | Fate::Ends => false,
+            Fate::ChangedBefore => true,
+            Fate::ChangedMeanwhile => self.read > 0,
+        };
+        if is_changed { Err(changed(&self.files[file].file)) } else { Ok(()) }
+    }
+}
+
+/// Before, while and after a chunk is read: if its file is not the announced one throughout, the chunk is never whole,
+/// and nothing is sent of a file that had changed before.
+#[test]
+fn a_chunk_is_whole_only_if_its_file_is_the_same_throughout() {
+    for (fate, frames, whole) in [
+        (Fate::Stays, 3, true),
+        (Fate::ChangedBefore, 0, false),
+        (Fate::ChangedMeanwhile, 3, false),
+        (Fate::Ends, 1, false),
+    ] {
+        let (items, mut queue) = mpsc::channel(limits::CHUNK_QUEUE_ITEMS);
+        let (requests, wanted) = mpsc::channel(1);
+        requests.try_send(ChunkRequest { file: 0, offset: 0, length: FATED_BYTES }).unwrap();
+        drop(requests);
+        let reader = Reader { chunks: FatedFile::new(fate), items, buffers: Arc::default() };
+        let reading = std::thread::spawn(move || reader.run(wanted));
+        let mut got = 0;
+        let last = loop {
+            match queue.blocking_recv().unwrap() {
+                Item::Data { length, .. } => {
+                    assert!(length > 0 && got < 3, "{fate:?}: bytes that are not there");
+                    got += 1;
+                }
+                Item::Control(message) => break message,
+            }
+        };
+        assert_eq!(got, frames, "{fate:?}");
+        match last {
+            ChunkMessage::End { .. } => assert!(whole, "{fate:?}"),
+            ChunkMessage::Failed(refusal) => {
+                assert!(!whole, "{fate:?}");
+                assert_eq!(refusal.code, RefusalCode::Changed, "{fate:?}");
+            }
+            ChunkMessage::KeepAlive => panic!("{fate:?}"),
+        }
+        reading.join().unwrap();
+    }
+}
+
+/// The time in which a source reads its disk or its receiver is served is not held against the receiver; the time in
+/// which nothing is owed is.
+#[tokio::test(start_paused = true)]
+async fn only_time_in_which_nothing_is_owed_counts_against_a_receiver() {
+    let owed = Owed::default();
+    for _ in 0..100 {
+        assert!(owed.asked());
+        tokio::time::advance(limits::RECEIVER_WINDOW).await;
+        assert!(owed.sent(Duration::ZERO, 1, true), "it waits for the disk of the source");
+    }
+    assert!(owed.asked() && owed.asked());
+    assert!(owed.sent(Duration::ZERO, 1, true));
+    tokio::time::advance(limits::RECEIVER_WINDOW).await;
+    assert!(owed.asked(), "one chunk was still owed");
+    assert!(owed.sent(Duration::ZERO, 1, true) && owed.sent(Duration::ZERO, 1, true));
+    assert_eq!(owed.chunks(), 0);
+    tokio::time::advance(limits::RECEIVER_WINDOW).await;
+    assert!(!owed.asked());
+    assert!(!owed.sent(limits::RECEIVER_WINDOW, 1, false), "nor may it take this long to read what is sent");
 }

@@ -6,15 +6,18 @@ use lanspread_store::state::intent::{Intent, IntentStep};
 use lanspread_store::state::lock::GameLock;
 use lanspread_testing::machine::Machine;
 
+use lanspread_types::ids::GameId;
+
 use super::*;
 use crate::report::channel::EventSender;
+use crate::report::event::PeerEvent;
 use crate::source::library_index::Library;
 use crate::task::Tasks;
 
 #[test]
 fn only_what_can_change_an_offer_is_read_again() {
     let at = |path: &str| touched(Path::new("/games"), Some(Path::new("/etc/catalog.toml")), Path::new(path));
-    let game = |id: &str| Touched::Game(id.parse().unwrap());
+    let game = |id: &str| Touched::Folder(id.to_owned());
     for (path, expected) in [
         ("/games", Touched::Everything),
         ("/games/.lanspread", Touched::Everything),
@@ -23,7 +26,10 @@ fn only_what_can_change_an_offer_is_read_again() {
         ("/games/.lanspread/intents/g.json.new", Touched::Nothing),
         ("/games/.lanspread/locks/g.lock", Touched::Nothing),
         ("/games/g", game("g")),
-        ("/games/no game", Touched::Nothing),
+        ("/games/no game", game("no game")),
+        ("/games/no game/a.eti", game("no game")),
+        ("/games/.lanspread.remove.g", game("g")),
+        ("/games/g/Version.ini", game("g")),
         ("/games/g/version.ini", game("g")),
         ("/games/g/data.ETI", game("g")),
         ("/games/g/notes.txt", Touched::Nothing),
@@ -40,13 +46,13 @@ fn only_what_can_change_an_offer_is_read_again() {
 async fn a_game_is_read_soon_after_its_last_change_and_regularly_while_it_changes() {
     let seen = Seen::default();
     let begun = Instant::now();
-    seen.add(Touched::Game("g".parse().unwrap()));
+    seen.add(Touched::Folder("g".to_owned()));
     seen.settled().await;
     assert_eq!(begun.elapsed().as_millis(), limits::LIBRARY_QUIET.as_millis());
-    assert_eq!(seen.take().games.len(), 1);
+    assert_eq!(seen.take().folders.len(), 1);
     let writing = async {
         loop {
-            seen.add(Touched::Game("g".parse().unwrap()));
+            seen.add(Touched::Folder("g".to_owned()));
             sleep(limits::LIBRARY_QUIET / 2).await;
         }
     };
@@ -59,13 +65,13 @@ async fn a_game_is_read_soon_after_its_last_change_and_regularly_while_it_change
 }
 
 #[test]
-fn pending_games_are_bounded() {
+fn pending_folders_are_bounded() {
     let seen = Seen::default();
     for index in 0..=limits::GAMES_MAX {
-        seen.add(Touched::Game(format!("g{index}").parse().unwrap()));
+        seen.add(Touched::Folder(format!("g{index}")));
     }
     let pending = seen.take();
-    assert!(pending.everything && pending.games.len() == limits::GAMES_MAX);
+    assert!(pending.everything && pending.folders.len() == limits::GAMES_MAX);
 }
 
 const DEADLINE: std::time::Duration = std::time::Duration::from_secs(30);
@@ -171,7 +177,7 @@ fn a_slow_scan_finds_everything_and_recovers() {
     let mut watches =
         Watches { watcher: None, games_dir: games_dir.clone(), catalog: None, complained: true };
     read(&followed.source, &mut watches, Pending::default(), false);
-    let all = || Pending { everything: true, games: BTreeSet::new() };
+    let all = || Pending { everything: true, folders: BTreeSet::new() };
     read(&followed.source, &mut watches, all(), false);
     assert_eq!(followed.source.library.current().offers.len(), 1);
     let games = Arc::new(GamesDir::open(&games_dir).unwrap());
@@ -203,7 +209,64 @@ async fn reading_the_library_does_not_count_as_a_change() {
     timeout(DEADLINE, seen.woken.notified()).await.unwrap();
     let pending = seen.take();
     assert!(!pending.everything);
-    assert_eq!(pending.games.iter().map(GameId::as_str).collect::<Vec<_>>(), ["last"]);
+    assert_eq!(pending.folders.iter().collect::<Vec<_>>(), ["last"]);
     drop(watches);
     assert!(timeout(DEADLINE, ended).await.is_ok(), "the thread ends with its owner");
+}
+
+/// A pipe under the name of a sentinel, a title as the name of a folder: each is reported once and hides nothing else.
+#[tokio::test]
+async fn a_folder_that_is_passed_over_is_reported_once_and_the_rest_is_served() {
+    let mut followed = Followed::new(Machine::new());
+    let mut events = followed.source.events.subscribe();
+    followed.add("first");
+    fs::create_dir(followed.root("evil")).unwrap();
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    let pipe = followed.root("evil").join("version.ini");
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    followed.follow();
+    followed.until(&["first"]).await;
+    followed.add("Age of Empires II");
+    followed.add("second");
+    followed.until(&["first", "second"]).await;
+    // Renamed as suggested, it is served.
+    fs::rename(followed.root("Age of Empires II"), followed.root("Age-of-Empires-II")).unwrap();
+    followed.until(&["Age-of-Empires-II", "first", "second"]).await;
+    followed.stop().await;
+    let mut reported = Vec::new();
+    while let Some(event) = events.try_next() {
+        if let PeerEvent::FolderPassedOver { folder, code, .. } = event {
+            reported.push((folder, code));
+        }
+    }
+    assert_eq!(
+        reported.iter().map(|(folder, code)| (folder.as_str(), code.as_ref())).collect::<Vec<_>>(),
+        [("evil", "sentinel-unusable"), ("Age of Empires II", "folder-name")]
+    );
+}
+
+/// A copy that runs has archives before its sentinel. It is reported if it is so when everything is read.
+#[test]
+fn a_missing_sentinel_is_reported_by_a_scan_and_not_while_a_game_is_copied() {
+    let followed = Followed::new(Machine::new());
+    let mut events = followed.source.events.subscribe();
+    let mut watches =
+        Watches { watcher: None, games_dir: followed.machine.games_dir(), catalog: None, complained: true };
+    fs::create_dir(followed.root("g")).unwrap();
+    fs::write(followed.root("g").join("a.eti"), "1").unwrap();
+    let one = || Pending { everything: false, folders: BTreeSet::from(["g".to_owned()]) };
+    let all = || Pending { everything: true, folders: BTreeSet::new() };
+    let mut passed_over = |pending| {
+        read(&followed.source, &mut watches, pending, false);
+        let mut count = 0;
+        while let Some(event) = events.try_next() {
+            count += usize::from(matches!(event, PeerEvent::FolderPassedOver { .. }));
+        }
+        count
+    };
+    assert_eq!(passed_over(one()), 0);
+    assert_eq!(passed_over(all()), 1);
+    assert_eq!(passed_over(all()), 0, "once");
+    assert_eq!(passed_over(one()), 0);
+    assert_eq!(passed_over(all()), 1, "it was touched since, so it is worth another report");
 }

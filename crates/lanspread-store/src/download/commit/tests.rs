@@ -9,10 +9,13 @@ use lanspread_testing::machine::{Machine, Node, Tree};
 use lanspread_types::checksum::Checksum;
 use lanspread_types::content::RootFile;
 use lanspread_types::ids::{GameVersion, PeerId};
+use rustix::io::Errno;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::state::disk_calls::script;
 use crate::state::game_state::GameState;
+use crate::state::record;
 use crate::state::record::Recorded;
 
 const OLD: [(&str, &str); 3] = [("a.eti", "old"), ("gone.eti", "old"), ("version.ini", "1")];
@@ -125,12 +128,6 @@ impl Fixture {
     }
 }
 
-/// What `remove` does about a download, before and after it removes the files themselves.
-fn forget(games: &GamesDir, game: &GameId) -> Result<(), StoreError> {
-    forget_partials(games, game)?;
-    Ok(forget_receipt(games, game)?)
-}
-
 #[test]
 fn a_commit_leaves_the_new_version_its_record_and_what_is_the_user_s() {
     for is_update in [false, true] {
@@ -211,29 +208,169 @@ fn what_is_not_ours_is_reported_and_left_alone() {
             _ => std::os::unix::fs::symlink(outside.path(), &downloading).unwrap(),
         }
         let (games, game) = (&fixture.games, &fixture.game);
-        for result in
-            [recover(games, game).map(|_| ()), if kind == "folder" { Ok(()) } else { forget(games, game) }]
-        {
-            let is_skipped = kind == "folder" && result.is_ok();
-            assert!(is_skipped || matches!(result, Err(StoreError::Foreign(_))), "{kind}: {result:?}");
-        }
+        let result = recover(games, game);
+        assert!(matches!(result, Err(StoreError::Foreign(_))), "{kind}: {result:?}");
         assert!(downloading.symlink_metadata().is_ok(), "{kind} is still there");
     }
     assert!(outside.path().join("precious").exists());
 }
 
+/// Nothing is renamed before it and the record that explains it are durable, the sentinel comes after everything else is
+/// durable, and the record is complete after the sentinel is. A killed process shows none of this, because the page
+/// cache survives it.
 #[test]
-fn forgetting_removes_partials_and_records_and_nothing_of_the_game_root() {
-    for steps in [0, 9] {
+fn a_download_makes_things_durable_in_this_order() {
+    let fixture = Fixture::new(true);
+    let (games, game) = (&fixture.games, &fixture.game);
+    let (journal, begun) = script::watched(|| fixture.fetched());
+    drop(journal);
+    assert_eq!(begun, ["sync-file g.draft", "sync-folder g.draft"], "the record before the folder");
+    let record = Record::read(games, game, RecordKind::Journal).unwrap().unwrap();
+    let mut journal = Journal::resume(games, game, record).unwrap();
+    let (done, calls) = script::watched(|| {
+        begin(games, game, &mut journal)?;
+        promote(games, game, &journal.record)?;
+        finish(games, game, &mut journal)
+    });
+    done.unwrap();
+    let expected = [
+        "sync-file-system games",
+        "sync-file g.draft",
+        "sync-folder g",
+        "rename a.eti",
+        "rename b.eti",
+        "rename empty.eti",
+        "sync-folder g",
+        "rename version.ini",
+        "sync-folder g",
+        "sync-folder games",
+        "sync-file g.draft",
+        "rename g.jsonl",
+        "sync-folder g.draft",
+    ];
+    assert_eq!(calls, expected);
+}
+
+/// The same in recovery, from the record on: everything is durable already.
+#[test]
+fn recovery_makes_things_durable_in_the_same_order() {
+    let fixture = Fixture::new(true);
+    let mut journal = fixture.fetched();
+    journal.promote().unwrap();
+    drop(journal);
+    let (done, calls) = script::watched(|| recover(&fixture.games, &fixture.game));
+    assert_eq!(done.unwrap(), Some("download-promoted"));
+    assert_eq!(calls.first().map(String::as_str), Some("sync-folder g"), "the old sentinel is gone first");
+    let at = |call: &str| calls.iter().position(|made| made == call).unwrap_or_else(|| panic!("{call}"));
+    assert!(
+        at("rename empty.eti") < at("rename version.ini") && at("rename version.ini") < at("rename g.jsonl")
+    );
+    assert!(calls[at("rename empty.eti")..at("rename version.ini")].contains(&"sync-folder g".to_owned()));
+    assert!(calls[at("rename version.ini")..at("rename g.jsonl")].contains(&"sync-folder games".to_owned()));
+}
+
+/// Any sync or rename that fails is a fault of the disk, and what it leaves is recovered to the old or the new version.
+#[test]
+fn a_sync_or_rename_that_fails_is_reported_and_recovered() {
+    for at in 1.. {
         let fixture = Fixture::new(true);
+        let (games, game) = (&fixture.games, &fixture.game);
         let mut journal = fixture.fetched();
-        (0..steps).for_each(|number| assert!(fixture.step(number, &mut journal)));
-        forget(&fixture.games, &fixture.game).unwrap();
-        let expected = if steps == 0 { fixture.old() } else { Fixture::expected(&NEW) };
-        assert_eq!(fixture.root(), expected);
-        fixture.games.remove_empty_state_folders();
-        assert!(!fixture.machine.games_dir().join(".lanspread").exists());
+        let (done, calls) = script::failing("", at, Errno::IO, || {
+            begin(games, game, &mut journal)?;
+            promote(games, game, &journal.record)?;
+            finish(games, game, &mut journal)
+        });
+        if calls.len() < at {
+            done.unwrap();
+            assert!(at > 13, "{at}");
+            break;
+        }
+        assert_eq!(done.unwrap_err().code(), "local-io", "{at}: {calls:?}");
+        fixture.offered();
+        drop(journal);
+        recover(games, game).unwrap();
+        let is_new = fixture.offered().as_deref() == Some("2");
+        assert!(is_new || at == 1, "only before the record says so is the old version back: {calls:?}");
     }
+}
+
+/// A promotion that fails half way, in recovery too, leaves no sentinel beside archives that are not its own.
+#[test]
+fn the_old_sentinel_is_gone_before_a_promotion_begins_in_recovery() {
+    let fixture = Fixture::new(true);
+    let mut journal = fixture.fetched();
+    journal.promote().unwrap();
+    drop(journal);
+    // The first file cannot take its place.
+    let in_the_way = fixture.machine.games_dir().join("g/a.eti");
+    fs::remove_file(&in_the_way).unwrap();
+    fs::create_dir(&in_the_way).unwrap();
+    recover(&fixture.games, &fixture.game).unwrap_err();
+    assert!(!fixture.machine.games_dir().join("g/version.ini").exists(), "the old version is still offered");
+    fs::remove_dir(&in_the_way).unwrap();
+    assert_eq!(recover(&fixture.games, &fixture.game).unwrap(), Some("download-promoted"));
+    assert_eq!(fixture.root(), Fixture::expected(&NEW));
+}
+
+/// Whatever the record says, recovery leaves one complete record, and no folder of arriving files beside it.
+#[test]
+fn every_recorded_progress_is_recovered_to_its_end() {
+    for progress in [RecordProgress::Fetching, RecordProgress::Promoting, RecordProgress::Complete] {
+        let fixture = Fixture::new(true);
+        let (games, game) = (&fixture.games, &fixture.game);
+        let mut journal = fixture.fetched();
+        if progress >= RecordProgress::Promoting {
+            begin(games, game, &mut journal).unwrap();
+            promote(games, game, &journal.record).unwrap();
+        }
+        drop(journal);
+        let draft = fixture.machine.games_dir().join(".lanspread/downloads/g.draft");
+        if progress == RecordProgress::Complete {
+            // Killed between the last line of the journal and its new name.
+            let whole = fs::read_to_string(&draft).unwrap();
+            fs::write(&draft, whole + "{\"complete\":true}\n").unwrap();
+        }
+        let record = Record::read(games, game, RecordKind::Journal).unwrap().unwrap();
+        assert_eq!(record.progress, progress);
+        let expected = match progress {
+            RecordProgress::Fetching => None,
+            RecordProgress::Promoting => Some("download-promoted"),
+            RecordProgress::Complete => Some("download-finished"),
+        };
+        assert_eq!(recover(games, game).unwrap(), expected);
+        let is_over = progress != RecordProgress::Fetching;
+        let downloading = fixture.machine.games_dir().join("g").join(DOWNLOADING_DIR);
+        assert_eq!((draft.exists(), downloading.exists()), (!is_over, !is_over), "{progress:?}");
+        let receipt = Record::read(games, game, RecordKind::Receipt).unwrap();
+        assert_eq!(receipt.map(|receipt| receipt.progress), is_over.then_some(RecordProgress::Complete));
+        assert_eq!(fixture.offered().as_deref(), Some(if is_over { "2" } else { "1" }));
+    }
+}
+
+/// Only a file with the recorded length is one of the download: neither a pipe, whose length is 0, nor a shorter file.
+#[test]
+fn a_promotion_with_something_else_in_the_place_of_a_file_is_discarded() {
+    for (name, other) in [
+        ("empty.eti", (|path| mkfifo(path)) as fn(&std::path::Path)),
+        ("b.eti", |path| fs::write(path, "n").unwrap()),
+        ("empty.eti", |path| fs::create_dir(path).unwrap()),
+    ] {
+        let fixture = Fixture::new(false);
+        let mut journal = fixture.fetched();
+        begin(&fixture.games, &fixture.game, &mut journal).unwrap();
+        drop(journal);
+        let path = fixture.machine.games_dir().join("g/.downloading").join(name);
+        fs::remove_file(&path).unwrap();
+        other(&path);
+        assert_eq!(recover(&fixture.games, &fixture.game).unwrap(), Some("download-discarded"), "{name}");
+        assert_eq!(fixture.root(), fixture.old(), "{name}");
+    }
+}
+
+fn mkfifo(path: &std::path::Path) {
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
 }
 
 /// No state leads to an action that could touch what is not ours.
@@ -267,4 +404,49 @@ fn the_table_is_total_and_touches_only_what_is_ours() {
             }
         }
     }
+}
+
+/// A sync that fails after the promotion is recorded: everything has arrived, the error says so, and recovery completes
+/// it.
+#[test]
+fn a_sync_that_fails_after_the_promotion_is_reported_and_completed_by_recovery() {
+    for (is_update, syncs) in [(false, 4), (true, 5)] {
+        let mut unfinished = 0;
+        for at in 1.. {
+            let fixture = Fixture::new(is_update);
+            let mut journal = fixture.fetched();
+            let (games, game) = (&fixture.games, &fixture.game);
+            let (done, calls) = script::failing("sync-folder", at, Errno::IO, || {
+                begin(games, game, &mut journal)?;
+                promote(games, game, &journal.record)?;
+                finish(games, game, &mut journal)
+            });
+            drop(journal);
+            let Err(error) = done else { break };
+            unfinished += 1;
+            let why = format!("sync {at} of {calls:?}");
+            assert!(
+                error.to_string().contains("is downloaded, but not yet durable: cannot sync"),
+                "{why}: {error}"
+            );
+            recover(games, game).unwrap();
+            let state = GameState::read(games.path(), game).unwrap().unwrap();
+            assert_eq!(state.version, Some(Fixture::version()), "{why}");
+            assert_eq!(recover(games, game).unwrap(), None, "{why}");
+        }
+        assert_eq!(unfinished, syncs, "update: {is_update}");
+    }
+}
+
+/// Nothing is promoted before all of it is durable.
+#[test]
+fn everything_is_durable_before_it_is_promoted() {
+    let fixture = Fixture::new(true);
+    let mut journal = fixture.fetched();
+    let (done, calls) = script::failing("sync-file-system", 1, Errno::IO, || {
+        begin(&fixture.games, &fixture.game, &mut journal)
+    });
+    assert_eq!(done.unwrap_err().code(), "local-io", "{calls:?}");
+    assert_eq!(calls.len(), 1, "{calls:?}");
+    assert_eq!(journal.record.progress, RecordProgress::Fetching);
 }

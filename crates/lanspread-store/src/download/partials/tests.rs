@@ -129,6 +129,16 @@ fn a_cancelled_check_ends_and_trusts_nothing() {
     assert!(!record.is_of_this_boot());
 }
 
+/// A file that has a second name is not written to: the other name may be anyone's.
+#[test]
+fn a_file_with_a_second_name_is_not_written_to() {
+    let fixture = fixture();
+    let (partials, _) = fixture.prepare();
+    fs::hard_link(fixture.path("g/.downloading/a.eti"), fixture.path("other")).unwrap();
+    let refused = partials.open(0);
+    assert!(matches!(refused, Err(LocalError::Foreign(_))), "{refused:?}");
+}
+
 #[test]
 fn a_file_that_is_gone_or_has_another_size_is_fetched_again_whole() {
     for change in [

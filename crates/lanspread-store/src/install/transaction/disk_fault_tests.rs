@@ -47,7 +47,7 @@ fn every_operation_makes_things_durable_in_this_order() {
             ],
         ),
         (Operation::Uninstall, vec![&intent, &["rename .local.backup"], &root, &receipt, &cleared]),
-        (Operation::Remove, vec![&intent, &root, &cleared]),
+        (Operation::Remove, vec![&intent, &root, &root, &cleared]),
     ];
     for (operation, expected) in table {
         assert_eq!(calls_of(operation), expected.concat(), "{operation:?}");
@@ -62,7 +62,7 @@ fn a_sync_that_fails_is_reported_for_what_it_means() {
         (Operation::Install, (3, 4)),
         (Operation::Update, (3, 4)),
         (Operation::Uninstall, (2, 4)),
-        (Operation::Remove, (2, 3)),
+        (Operation::Remove, (2, 5)),
     ];
     for (operation, expected) in table {
         let (mut as_it_was, mut unfinished) = (0, 0);

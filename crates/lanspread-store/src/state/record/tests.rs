@@ -1,6 +1,7 @@
 //! A record is read as it was written, whatever a crash cut off, and a record that is not ours is reported.
 
 use super::*;
+use crate::state::disk_calls::script;
 
 fn game() -> GameId {
     "g".parse().unwrap()
@@ -103,6 +104,91 @@ fn what_a_power_failure_leaves_after_the_last_line_does_not_count() {
         let record = read(&games).unwrap();
         assert_eq!((record.here, record.whole_bytes), (journal.record.here.clone(), whole.len() as u64));
     }
+}
+
+/// What a removal forgets stays forgotten after a power failure, and so does a journal that begins.
+#[test]
+fn records_are_begun_and_removed_durably() {
+    let (_folder, games) = machine();
+    let (_, calls) = script::watched(|| Journal::create(&games, &head()).unwrap());
+    assert_eq!(calls, ["sync-file g.draft", "sync-folder g.draft"]);
+    let ((), calls) = script::watched(|| remove(&games, &game(), RecordKind::Journal).unwrap());
+    assert_eq!(calls, ["sync-folder g.draft"]);
+    let ((), calls) = script::watched(|| remove(&games, &game(), RecordKind::Journal).unwrap());
+    assert!(calls.is_empty(), "there was nothing to remove");
+}
+
+/// None of these is read, and none is written through.
+#[test]
+fn what_is_not_a_file_of_ours_under_the_name_of_a_record_is_reported() {
+    let (folder, games) = machine();
+    let record = journal(&games).record;
+    let path = folder.path().join(".lanspread/downloads/g.draft");
+    let kept = folder.path().join("kept");
+    std::fs::rename(&path, &kept).unwrap();
+    let whole = std::fs::read(&kept).unwrap();
+    let refused = |what: &str, reads: bool| {
+        let read = Record::read(&games, &game(), RecordKind::Journal);
+        assert_eq!(read.is_ok(), reads, "{what}: {read:?}");
+        let resumed = Journal::resume(&games, &game(), record.clone());
+        assert!(matches!(resumed, Err(LocalError::Foreign(_))), "{what}: {resumed:?}");
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(std::fs::read(&kept).unwrap(), whole, "{what}");
+    };
+    std::os::unix::fs::symlink(&kept, &path).unwrap();
+    refused("link", false);
+    std::fs::hard_link(&kept, &path).unwrap();
+    refused("second name", true);
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    refused("pipe", false);
+    // A new journal takes the place of either.
+    std::fs::hard_link(&kept, &path).unwrap();
+    drop(Journal::create(&games, &head()).unwrap());
+    assert_eq!(std::fs::read(&kept).unwrap(), whole);
+}
+
+#[test]
+fn a_record_that_is_too_large_is_not_read() {
+    let (folder, games) = machine();
+    drop(journal(&games));
+    let path = folder.path().join(".lanspread/downloads/g.draft");
+    let whole = std::fs::read(&path).unwrap();
+    // A line that is as long as the bound and has no end yet.
+    let long = [whole.clone(), vec![b'x'; usize::try_from(limits::RECORD_LINE_BYTES_MAX).unwrap()]].concat();
+    std::fs::write(&path, long).unwrap();
+    let error = Record::read(&games, &game(), RecordKind::Journal).unwrap_err().to_string();
+    assert!(error.contains("a line that is too long"), "{error}");
+    std::fs::write(&path, &whole).unwrap();
+    std::fs::OpenOptions::new()
+        .write(true)
+        .open(&path)
+        .unwrap()
+        .set_len(limits::RECORD_BYTES_MAX + 1)
+        .unwrap();
+    let error = Record::read(&games, &game(), RecordKind::Journal).unwrap_err().to_string();
+    assert!(error.contains("is larger than 1073741824 bytes"), "{error}");
+}
+
+/// What the journal knows in memory is what it has written, so that a promotion that is asked twice ends once.
+#[test]
+fn the_journal_knows_its_own_progress() {
+    let (_folder, games) = machine();
+    let mut journal = Journal::create(&games, &head()).unwrap();
+    assert_eq!(journal.record.progress, RecordProgress::Fetching);
+    journal.promote().unwrap();
+    assert_eq!(journal.record.progress, RecordProgress::Promoting);
+    journal.complete().unwrap();
+    assert_eq!(journal.record.progress, RecordProgress::Complete);
+    let receipt = Record::read(&games, &game(), RecordKind::Receipt).unwrap().unwrap();
+    assert_eq!(receipt.progress, RecordProgress::Complete);
+    // Completed again after a restart, it gets no second line.
+    let length = receipt.whole_bytes;
+    std::fs::rename(games.state_path(DOWNLOADS_DIR, "g.jsonl"), games.state_path(DOWNLOADS_DIR, "g.draft"))
+        .unwrap();
+    Journal::resume(&games, &game(), receipt).unwrap().complete().unwrap();
+    let receipt = Record::read(&games, &game(), RecordKind::Receipt).unwrap().unwrap();
+    assert_eq!(receipt.whole_bytes, length);
 }
 
 #[test]

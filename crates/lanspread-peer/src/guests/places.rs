@@ -1,0 +1,219 @@
+//! Who holds the places of one kind.
+//!
+//! A place is given back when it is dropped. If it was taken back before, [`Place::taken`] is cancelled, and what uses
+//! the place has to end; the place itself belongs to its new holder at once.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use lanspread_types::limits::GUEST_MEMORY;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::guests::guest::Guest;
+use crate::guests::shares::{Held, Loss, Shares, Verdict, decide};
+
+/// The places of one kind. Clones share them.
+#[derive(Debug, Clone)]
+pub(crate) struct Places {
+    shares: Shares,
+    table: Arc<Mutex<Table>>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    next: u64,
+    held: BTreeMap<u64, Holder>,
+    /// The last two networks that asked, and when: enough to know whether another than the asking one is about.
+    asked: [Option<(IpAddr, Instant)>; 2],
+}
+
+#[derive(Debug)]
+struct Holder {
+    guest: Guest,
+    loss: Loss,
+    taken: CancellationToken,
+}
+
+/// One place, held until it is dropped or taken back.
+#[derive(Debug)]
+pub(crate) struct Place {
+    table: Arc<Mutex<Table>>,
+    number: u64,
+    /// Cancelled when the place has been taken back.
+    pub(crate) taken: CancellationToken,
+}
+
+impl Places {
+    pub(crate) fn new(shares: Shares) -> Self {
+        Self { shares, table: Arc::default() }
+    }
+
+    /// A place for a guest, if there is one for it now. `loss` is what it would cost to take the place back; `spare`
+    /// says which places give way to any guest within its share.
+    pub(crate) fn take(&self, guest: Guest, loss: Loss, spare: impl Fn(Loss) -> bool) -> Option<Place> {
+        let mut table = lock(&self.table);
+        let alone = table.is_alone(guest.network, Instant::now());
+        let held: Vec<Held> =
+            table.held.values().map(|holder| Held { guest: holder.guest, loss: holder.loss }).collect();
+        match decide(&guest, &held, self.shares, alone, spare) {
+            Verdict::Free => {}
+            Verdict::TakeBack(index) => table.take_back(index),
+            Verdict::Full => return None,
+        }
+        let number = table.next;
+        table.next += 1;
+        let taken = CancellationToken::new();
+        table.held.insert(number, Holder { guest, loss, taken: taken.clone() });
+        Some(Place { table: Arc::clone(&self.table), number, taken })
+    }
+
+    /// Takes back the place that costs the least, if `spare` lets it go.
+    pub(crate) fn give_way(&self, spare: impl Fn(Loss) -> bool) -> bool {
+        let mut table = lock(&self.table);
+        let spare = table.held.values().enumerate().filter(|(_, holder)| spare(holder.loss));
+        let Some((index, _)) = spare.min_by_key(|(_, holder)| holder.loss) else { return false };
+        table.take_back(index);
+        true
+    }
+
+    /// Places in all.
+    pub(crate) fn total(&self) -> usize {
+        self.shares.places
+    }
+
+    /// Places that are held.
+    pub(crate) fn held(&self) -> usize {
+        lock(&self.table).held.len()
+    }
+
+    /// Places that a network holds.
+    pub(crate) fn held_by(&self, guest: &Guest) -> usize {
+        lock(&self.table).held.values().filter(|holder| holder.guest.network == guest.network).count()
+    }
+
+    /// Who holds how many places, by address.
+    pub(crate) fn by_address(&self) -> BTreeMap<IpAddr, usize> {
+        let mut by_address = BTreeMap::new();
+        for holder in lock(&self.table).held.values() {
+            *by_address.entry(holder.guest.address).or_default() += 1;
+        }
+        by_address
+    }
+}
+
+impl Table {
+    /// Whether no other network has asked lately. Remembers that this one has.
+    fn is_alone(&mut self, network: IpAddr, now: Instant) -> bool {
+        let [last, before] = self.asked;
+        let is_other = |asked: &Option<(IpAddr, Instant)>| {
+            asked.is_some_and(|(other, at)| other != network && now.duration_since(at) < GUEST_MEMORY)
+        };
+        let alone = !is_other(&last) && !is_other(&before);
+        let kept = if last.is_some_and(|(other, _)| other != network) { last } else { before };
+        self.asked = [Some((network, now)), kept];
+        alone
+    }
+
+    fn take_back(&mut self, index: usize) {
+        let number = self.held.keys().nth(index).copied();
+        if let Some(holder) = number.and_then(|number| self.held.remove(&number)) {
+            holder.taken.cancel();
+        }
+    }
+}
+
+impl Place {
+    /// Sets what it would cost to take the place back.
+    pub(crate) fn set_loss(&self, loss: Loss) {
+        if let Some(holder) = lock(&self.table).held.get_mut(&self.number) {
+            holder.loss = loss;
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        lock(&self.table).held.remove(&self.number);
+    }
+}
+
+fn lock(table: &Mutex<Table>) -> MutexGuard<'_, Table> {
+    table.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::*;
+
+    fn guest(last: u8) -> Guest {
+        Guest::at(IpAddr::from([10, 0, 0, last]))
+    }
+
+    fn places(places: usize, share: usize, kept: usize) -> Places {
+        Places::new(Shares { places, share, kept, most: places })
+    }
+
+    fn take(places: &Places, last: u8) -> Option<Place> {
+        places.take(guest(last), Loss::small(0), |_| false)
+    }
+
+    #[test]
+    fn a_place_is_given_back_once_and_only_by_its_holder() {
+        let places = places(2, 1, 0);
+        let lent = [take(&places, 1).unwrap(), take(&places, 1).unwrap()];
+        let own = take(&places, 2).unwrap();
+        assert_eq!((places.held(), places.held_by(&guest(1))), (2, 1));
+        let (taken, kept): (Vec<_>, Vec<_>) = lent.into_iter().partition(|place| place.taken.is_cancelled());
+        assert_eq!((taken.len(), kept.len()), (1, 1));
+        drop(taken);
+        assert_eq!(places.held(), 2, "the new holder has it");
+        drop(own);
+        assert_eq!(places.by_address(), [(guest(1).address, 1)].into());
+        drop(kept);
+        assert_eq!(places.held(), 0);
+    }
+
+    #[test]
+    fn the_place_that_costs_the_least_is_taken_back() {
+        let places = places(3, 1, 0);
+        let held: Vec<_> = (0..3).map(|_| take(&places, 1).unwrap()).collect();
+        held[0].set_loss(Loss::large(0));
+        held[1].set_loss(Loss::small(7));
+        held[2].set_loss(Loss::small(8));
+        let _own = take(&places, 2).unwrap();
+        let taken: Vec<bool> = held.iter().map(|place| place.taken.is_cancelled()).collect();
+        assert_eq!(taken, [false, true, false]);
+    }
+
+    /// While others are about, the last places are not lent; they are lent again when the others have not been seen for
+    /// a while.
+    #[tokio::test(start_paused = true)]
+    async fn the_last_places_are_kept_while_others_are_about() {
+        let places = places(4, 1, 2);
+        drop(take(&places, 2).unwrap());
+        let held: Vec<_> = (0..2).map(|_| take(&places, 1).unwrap()).collect();
+        assert!(take(&places, 1).is_none(), "two places are kept");
+        assert!(take(&places, 1).is_none(), "asking again does not make it forget the other guest");
+        let other = take(&places, 3).unwrap();
+        drop(other);
+        tokio::time::advance(GUEST_MEMORY).await;
+        let rest: Vec<_> = (0..2).map(|_| take(&places, 1).unwrap()).collect();
+        assert_eq!(places.held(), held.len() + rest.len());
+    }
+
+    #[test]
+    fn a_spare_place_gives_way_without_a_new_holder() {
+        let places = places(2, 1, 0);
+        let first = take(&places, 1).unwrap();
+        first.set_loss(Loss::NEVER);
+        assert!(!places.give_way(|loss| loss < Loss::NEVER));
+        let second = take(&places, 1).unwrap();
+        assert!(places.give_way(|loss| loss < Loss::NEVER));
+        assert!(second.taken.is_cancelled() && !first.taken.is_cancelled());
+        assert_eq!(places.held(), 1);
+    }
+}

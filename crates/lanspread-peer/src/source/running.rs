@@ -1,0 +1,100 @@
+//! A transfer that runs: what it may cost to end it, why it ends before it is complete, and how it ended.
+
+use lanspread_proto::message::{Refusal, RefusalCode};
+use lanspread_types::limits;
+use tokio_util::sync::CancellationToken;
+
+use crate::guests::places::Place;
+use crate::guests::shares::{Loss, Shares};
+
+/// What a transfer sends. It decides which one gives way: a download continues later where it stopped, a stream begins
+/// again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TransferKind {
+    Stream,
+    Download,
+}
+
+impl TransferKind {
+    /// What is lost if the transfer ends after so many bytes.
+    pub(super) fn loss(self, bytes: u64) -> Loss {
+        match self {
+            Self::Download => Loss::small(bytes),
+            Self::Stream => Loss::large(bytes),
+        }
+    }
+}
+
+/// The shares of the places for transfers.
+pub(super) fn transfer_shares(streams_max: usize) -> Shares {
+    let part = streams_max / limits::TRANSFER_SHARES;
+    Shares { places: streams_max, share: part.max(1), kept: part, most: streams_max }
+}
+
+/// How a transfer ended.
+#[derive(Debug)]
+pub(super) struct StreamEnd {
+    /// `complete`, or the stable code of what ended it.
+    pub(crate) outcome: &'static str,
+    /// Data bytes handed to the socket.
+    pub(crate) bytes: u64,
+}
+
+/// A transfer that runs, as the code sees it that sends its bytes.
+pub(super) struct Running<'r> {
+    stop: &'r CancellationToken,
+    place: &'r Place,
+    kind: TransferKind,
+}
+
+/// Why a source ends a transfer before it is complete, although nothing failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum EarlyEnd {
+    /// The peer stops, or an operation needs the game quiet.
+    Stopping,
+    /// Another guest has its place.
+    GaveWay,
+    /// Its receiver takes less than the least that a receiver must take.
+    ReceiverSlow,
+}
+
+impl EarlyEnd {
+    /// What its receiver is told.
+    pub(super) fn refusal(self) -> Refusal {
+        let kib = limits::RECEIVER_WINDOW_BYTES_MIN / 1024;
+        let (code, message) = match self {
+            Self::Stopping => (RefusalCode::Stopping, "the source stopped sending it".to_owned()),
+            Self::GaveWay => (RefusalCode::Busy, "its place went to a peer that had fewer".to_owned()),
+            Self::ReceiverSlow => (RefusalCode::Busy, format!("a receiver must take {kib} KiB in a minute")),
+        };
+        Refusal::new(code, &message)
+    }
+
+    /// How the source reports it.
+    pub(super) fn outcome(self) -> &'static str {
+        match self {
+            Self::Stopping => RefusalCode::Stopping.as_str(),
+            Self::GaveWay => "gave-way",
+            Self::ReceiverSlow => "receiver-slow",
+        }
+    }
+}
+
+impl<'r> Running<'r> {
+    pub(super) fn new(stop: &'r CancellationToken, place: &'r Place, kind: TransferKind) -> Self {
+        Self { stop, place, kind }
+    }
+
+    /// Waits until the transfer must end.
+    pub(super) async fn must_end(&self) -> EarlyEnd {
+        tokio::select! {
+            () = self.stop.cancelled() => EarlyEnd::Stopping,
+            () = self.place.taken.cancelled() => EarlyEnd::GaveWay,
+        }
+    }
+
+    /// Notes how many bytes were sent so far.
+    pub(super) fn sent(&self, bytes: u64) {
+        self.place.set_loss(self.kind.loss(bytes));
+    }
+}
