@@ -1,7 +1,7 @@
 //! The process itself: signals, limits of the system, panics, and the control socket as a file.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -176,6 +176,14 @@ fn a_daemon_of_another_user_is_not_trusted() {
         done.failed(5, &["control.sock", &format!("user {POWERLESS_USER}"), "--no-daemon"]);
         assert_eq!(done.one("error")["code"], "daemon-untrusted");
     }
+    // The file of the socket alone is reason enough.
+    let other = tempfile::tempdir().unwrap();
+    let state = other.path().join("state");
+    let mut daemon = Running::start(&mut serve(other.path(), &state));
+    daemon.wait_for("peer-ready");
+    ask_daemon(other.path(), &["operations"]).succeeded();
+    chown(state.join("control.sock"), Some(POWERLESS_USER), None).unwrap();
+    ask_daemon(other.path(), &["operations"]).failed(5, &[&format!("user {POWERLESS_USER}")]);
 }
 
 /// A fault of ours ends a command with status 1, and the next command goes on from there. A daemon leaves no socket and

@@ -1,5 +1,6 @@
 //! The client of a daemon.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use lanspread_types::limits;
@@ -36,10 +37,13 @@ impl ControlClient {
             socket: daemon.socket.clone(),
             source,
         };
+        // Every user who may write to the games directory could name another socket there. Its file tells who opened it,
+        // the system tells who listens.
+        let opened_by = std::fs::symlink_metadata(&daemon.socket).map_err(unreachable)?.uid();
         let stream = UnixStream::connect(&daemon.socket).await.map_err(unreachable)?;
-        // Every user who may write to the games directory could name another socket there.
-        let owner = stream.peer_cred().map_err(unreachable)?.uid();
-        if !is_trusted(owner, rustix::process::geteuid().as_raw()) {
+        let listens = stream.peer_cred().map_err(unreachable)?.uid();
+        let user = rustix::process::geteuid().as_raw();
+        if let Some(owner) = [opened_by, listens].into_iter().find(|owner| !is_trusted(*owner, user)) {
             let (games_dir, socket) = (games_dir.to_owned(), daemon.socket.clone());
             return Err(ControlError::DaemonUntrusted { games_dir, socket, owner });
         }
