@@ -115,7 +115,7 @@ const HINTS: &[Row] = &[
     row_of_cause(
         &["archive-refused"],
         "links",
-        "pack the game again without links: `rar` without -ol, or a copy",
+        "pack the game again without links: rar without -ol, or a copy",
     ),
     row_of_cause(
         &["archive-refused"],

@@ -4,8 +4,13 @@
 pub(crate) mod announcement;
 pub(crate) mod ask;
 pub(crate) mod directory;
+pub(crate) mod library_memory;
 pub(crate) mod multicast;
+pub(crate) mod neighbour_table;
 pub(crate) mod neighbours;
+pub(crate) mod networks;
+pub(crate) mod pace;
 pub(crate) mod saved_peers;
 pub(crate) mod search;
 pub(crate) mod search_outcome;
+pub(crate) mod suggestion;

@@ -9,7 +9,7 @@
 //! use lanspread_peer::{OperationOptions, Peer};
 //!
 //! let peer = Peer::builder("/srv/games").build()?;
-//! let options = OperationOptions::default().with_peers(vec!["10.0.0.5:4100".parse()?]);
+//! let options = OperationOptions::default().with_peers(vec!["10.0.0.5:4107".parse()?]);
 //! let report = peer.stream_install_game(&"cnctw".parse()?, &options, Default::default()).await?;
 //! println!("{} files from {}", report.totals.files, report.source.name);
 //! # Ok(())

@@ -9,6 +9,7 @@ pub(crate) mod core;
 mod download;
 pub(crate) mod error;
 mod install;
+mod leftovers;
 mod operate;
 mod operations;
 mod outcome;
@@ -22,6 +23,8 @@ mod verify;
 
 #[cfg(test)]
 mod attempt_tests;
+#[cfg(test)]
+mod dropped_tests;
 #[cfg(test)]
 mod local_tests;
 #[cfg(test)]

@@ -6,11 +6,15 @@
 //! is complete and durable. A failed download keeps the chunks that have arrived, so it has no rollback: the next
 //! download resumes from the record.
 
+mod arrivals;
 pub(crate) mod attempt;
+mod blame;
 pub(crate) mod chunk_source;
 pub(crate) mod chunk_writer;
 pub(crate) mod error;
 pub(crate) mod fetch;
+mod pace;
 pub(crate) mod plan;
 pub(crate) mod stream;
 pub(crate) mod transfer;
+pub(crate) mod turns;

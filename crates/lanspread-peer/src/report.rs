@@ -5,6 +5,7 @@ pub(crate) mod answer;
 pub(crate) mod channel;
 pub(crate) mod event;
 pub(crate) mod failure;
+pub(crate) mod history;
 pub(crate) mod operation;
 pub(crate) mod reported_event;
 #[cfg(test)]

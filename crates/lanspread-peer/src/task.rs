@@ -17,8 +17,9 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::Instrument;
+
+pub(crate) mod contained;
 
 /// The tasks of one owner.
 #[derive(Debug, Clone)]
@@ -164,11 +165,6 @@ impl Tasks {
             }
         });
         Working { end, has_begun }
-    }
-
-    /// Counts an operation that runs in its caller's task, until the token is dropped.
-    pub(crate) fn hold(&self) -> TaskTrackerToken {
-        self.tracker.token()
     }
 
     /// Tasks that have not ended.

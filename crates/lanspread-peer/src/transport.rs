@@ -2,5 +2,6 @@
 
 pub(crate) mod dial;
 pub(crate) mod listener;
+pub(crate) mod listing;
 pub(crate) mod seats;
 pub(crate) mod socket;

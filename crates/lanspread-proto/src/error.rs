@@ -47,6 +47,12 @@ pub enum WireError {
     /// Other peers had answered, so that this one was no longer waited for.
     #[error("it had not answered when the other peers had")]
     NotAwaited,
+    /// What the peer reports does not fit beside what other peers report.
+    #[error("together with other peers it reports too much: there is no room for {what}")]
+    NoRoom {
+        /// What was left out.
+        what: &'static str,
+    },
     /// A frame is longer than its limit.
     #[error("a {kind} frame of {got} bytes; the limit is {limit}")]
     FrameTooLong {
@@ -96,6 +102,7 @@ impl WireError {
             Self::SelfConnect => "self-connect",
             Self::FrameTooLong { .. } | Self::Malformed(_) | Self::Unexpected { .. } => "protocol-violation",
             Self::Totals { .. } => "totals-mismatch",
+            Self::NoRoom { .. } => "busy",
             Self::Refused(refusal) => refusal.code.as_str(),
         }
     }

@@ -9,6 +9,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use lanspread_proto::frame::{Frame, read_header, read_payload};
 use lanspread_proto::message::{
@@ -21,6 +22,7 @@ use lanspread_types::limits;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::Instant;
 
 use crate::fault_pipe::{Fault, FaultPipe};
 use crate::small_game;
@@ -139,10 +141,15 @@ impl LyingSource {
             match step {
                 Step::Silence => std::future::pending().await,
                 Step::KeepAlives => loop {
-                    tokio::time::sleep(limits::KEEP_ALIVE_INTERVAL).await;
-                    let keep_alive = StreamMessage::KeepAlive;
-                    stream.write_all(&control_frame(&codec::encode(&keep_alive)?)).await?;
+                    keep_alive(stream, limits::KEEP_ALIVE_INTERVAL).await?;
                 },
+                Step::Wait(time) => {
+                    let until = Instant::now() + *time;
+                    while Instant::now() < until {
+                        let left = until - Instant::now();
+                        keep_alive(stream, left.min(limits::KEEP_ALIVE_INTERVAL)).await?;
+                    }
+                }
                 Step::Flood(item) => {
                     let frame = encoded(&Step::Say(item.clone())).unwrap_or_default();
                     loop {
@@ -194,6 +201,11 @@ impl LyingSource {
     }
 }
 
+async fn keep_alive(stream: &mut (impl AsyncWrite + Unpin), after: Duration) -> Result<(), WireError> {
+    tokio::time::sleep(after).await;
+    Ok(stream.write_all(&control_frame(&codec::encode(&StreamMessage::KeepAlive)?)).await?)
+}
+
 /// A lying source on a port; it is gone when this is dropped.
 pub struct Listening {
     pub address: SocketAddr,
@@ -230,7 +242,7 @@ fn encoded(step: &Step) -> Option<Vec<u8>> {
         Step::Say(StreamItem::Control(message)) => Some(control_frame(&codec::encode(message).ok()?)),
         Step::Say(StreamItem::Data(bytes)) => Some(raw_frame(1, bytes)),
         Step::Raw(bytes) => Some(bytes.clone()),
-        Step::Silence | Step::Flood(_) | Step::KeepAlives | Step::Meet(_) => None,
+        Step::Silence | Step::Wait(_) | Step::Flood(_) | Step::KeepAlives | Step::Meet(_) => None,
     }
 }
 

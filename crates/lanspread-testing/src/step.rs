@@ -1,6 +1,7 @@
 //! The steps of the script of a lying source.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use lanspread_proto::message::StreamItem;
 use tokio::sync::Barrier;
@@ -16,6 +17,8 @@ pub enum Step {
     Silence,
     /// Sends keep-alives as often as an honest source, for ever.
     KeepAlives,
+    /// Takes this long for its next frame, and meanwhile sends keep-alives as often as an honest source.
+    Wait(Duration),
     /// Sends a well-formed frame again and again, for ever.
     Flood(StreamItem),
     /// Waits until the test has reached the same point.

@@ -1,5 +1,6 @@
 //! Errors by whose fault they are, because that decides what happens next. A [`ContentError`] is the source's fault,
-//! and another source can be tried. A [`LocalError`] is this machine's, and no other source can help.
+//! and another source can be tried. A [`LocalError`] happens on this machine; the receiver decides whether what a source
+//! sent may have caused it.
 
 use std::io;
 use std::path::{Path, PathBuf};

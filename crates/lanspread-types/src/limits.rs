@@ -26,8 +26,11 @@ pub const HELLO_DEADLINE: Duration = Duration::from_secs(10);
 pub const FRAME_DEADLINE: Duration = Duration::from_mins(1);
 /// A served connection may be idle this long between two requests.
 pub const REQUEST_IDLE_DEADLINE: Duration = Duration::from_mins(1);
-/// For one complete reply to a listing request. Generous, for archives on slow disks.
+/// For the reply to a request that opens archives, which may be on slow disks.
 pub const REPLY_DEADLINE: Duration = Duration::from_mins(1);
+/// For a whole list of games or root files, from the request to the last part: a peer that sends part after part cannot
+/// keep the asking peer waiting. The longest list, about 4 MiB, needs less than half of it on slow Wi-Fi.
+pub const LISTING_DEADLINE: Duration = Duration::from_secs(10);
 /// A source that has nothing to send sends a keep-alive this often.
 pub const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(2);
 /// A receiver gives up on a source after this long without a single byte: ten keep-alives in a row are missing. On a
@@ -35,6 +38,12 @@ pub const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(2);
 pub const STREAM_IDLE_DEADLINE: Duration = Duration::from_secs(20);
 /// A receiver gives up on a source after this long with keep-alives but no progress: no honest decoder needs it.
 pub const STREAM_STALL_DEADLINE: Duration = Duration::from_mins(3);
+/// A source that sends less than this in [`SLOW_SOURCE_SPAN`] is left while another validated source has not been tried.
+/// A quarter of one frame of [`DATA_CHUNK_BYTES`], which must arrive within [`FRAME_DEADLINE`] anyway, so no link that
+/// carries a stream at all is below it.
+pub const SLOW_SOURCE_BYTES: u64 = 64 * 1024;
+/// How long a source must be that slow: an archive on a slow disk may take this long to list before the first byte.
+pub const SLOW_SOURCE_SPAN: Duration = Duration::from_mins(1);
 /// A source gives up on a receiver if one frame cannot be written for this long. The receiver's disk may be busy.
 pub const FRAME_WRITE_DEADLINE: Duration = Duration::from_mins(1);
 /// Length of a peer's name and of a game's version, in bytes: they are shown in one line.
@@ -150,13 +159,25 @@ pub const LIBRARY_SCAN_INTERVAL: Duration = Duration::from_mins(5);
 pub const LIBRARY_QUIET: Duration = Duration::from_millis(300);
 /// A game that keeps changing is read again this often.
 pub const LIBRARY_RESTLESS_INTERVAL: Duration = Duration::from_secs(3);
+/// Wait between two questions to one neighbour about its library, after the first [`LIBRARY_POLLS_AT_ONCE`]. An honest
+/// neighbour answers when its library changes; one that answers always at once must not keep this peer busy.
+pub const LIBRARY_POLL_INTERVAL: Duration = Duration::from_secs(2);
+/// Questions that may follow each other without that wait, so that a few quick changes are noticed at once.
+pub const LIBRARY_POLLS_AT_ONCE: u32 = 4;
 /// Peers to which a serving peer keeps a connection: half of [`CONNECTIONS_MAX`], because each side keeps one. A LAN
 /// party of fifty peers is far below this.
 pub const NEIGHBOURS_MAX: usize = 128;
+/// The most of them that were heard of from one address, so that one machine cannot fill the table. A machine seldom
+/// runs more than a few peers.
+pub const NEIGHBOURS_PER_ADDRESS_MAX: usize = 16;
 /// Addresses kept for one peer: a machine with more interfaces is reached over the first ones.
 pub const PEER_ADDRESSES_MAX: usize = 8;
-/// Offers kept for all neighbours together, about 30 MiB; the libraries of fifty peers are a tenth of this.
-pub const DIRECTORY_OFFERS_MAX: usize = 200_000;
+/// Memory for the libraries of all other peers together, whole or still arriving; those of fifty peers with 400 games
+/// each need about 4 MiB.
+pub const LIBRARIES_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// The most of it for the peers at one address, so that one machine cannot take all of it. Room for three libraries of
+/// [`GAMES_MAX`] games.
+pub const LIBRARIES_PER_ADDRESS_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Attempts to reconnect to a neighbour before it is reported lost.
 pub const NEIGHBOUR_RETRIES: u32 = 3;
 /// Wait before the first of these attempts; it doubles for each further one.
@@ -166,10 +187,32 @@ pub const NEIGHBOUR_SLOW_RETRY: Duration = Duration::from_secs(15);
 /// A discovered peer that neither answers nor said goodbye is forgotten this long after its last announcement:
 /// multicast DNS keeps the record for as long and does not report it again meanwhile (RFC 6762 section 10).
 pub const HINT_EXPIRY: Duration = Duration::from_mins(75);
+/// A peer that was only heard of, and has not answered this many times, is forgotten.
+pub const HINT_TRIES_MAX: u32 = 3;
+/// The same after this long without an answer, however few tries that were: its place may be needed.
+pub const HINT_UNANSWERED_EXPIRY: Duration = Duration::from_secs(30);
+/// Connections to peers that were only announced, at once. Beyond them, one more every [`HINT_DIAL_INTERVAL`]: anyone can
+/// announce the address of a machine that has nothing to do with lanspread. A LAN party of fifty is found at once.
+pub const HINT_DIALS_AT_ONCE: u32 = 128;
+/// See [`HINT_DIALS_AT_ONCE`]; 120 a minute.
+pub const HINT_DIAL_INTERVAL: Duration = Duration::from_millis(500);
+/// The same for the connections to one machine that was announced, and for those to one machine that has connected.
+/// Visitors have no bound for all machines together: each can only point at itself.
+pub const HINT_DIALS_PER_ADDRESS_AT_ONCE: u32 = 16;
+/// See [`HINT_DIALS_PER_ADDRESS_AT_ONCE`]; 10 a minute.
+pub const HINT_DIAL_PER_ADDRESS_INTERVAL: Duration = Duration::from_secs(6);
+/// Machines for which these connections are counted apart at one time.
+pub const HINT_DIAL_ADDRESSES_MAX: usize = 1024;
+/// Peers heard of that one search asks: anyone can announce any number of them.
+pub const HINTS_ASKED_MAX: usize = 256;
+/// The most of them at one machine.
+pub const HINTS_ASKED_PER_ADDRESS_MAX: usize = 16;
 /// Hints that wait to be processed; more are dropped, because they will be announced again.
 pub const HINT_QUEUE_ITEMS: usize = 256;
 /// A changed library is announced to the network at most this often; connected peers are notified immediately.
 pub const ANNOUNCE_INTERVAL: Duration = Duration::from_secs(2);
+/// The networks of this machine are read again this often while announcements arrive: a cable may have been plugged in.
+pub const NETWORKS_INTERVAL: Duration = Duration::from_secs(1);
 /// Discovery ends when every discovered peer has answered, one of them offers the game, and no new peer was discovered
 /// for this long. Answers to a query arrive within 120 ms (RFC 6762 section 6); slow machines get four times that.
 pub const DISCOVERY_QUIET: Duration = Duration::from_millis(500);
@@ -179,8 +222,21 @@ pub const DISCOVERY_LIST_QUIET: Duration = Duration::from_millis(1500);
 /// A serving peer that has listened this long knows every peer that answers: three queries were sent, after 0, 1 and 3
 /// seconds (RFC 6762 section 5.2). Until then an operation searches on its own.
 pub const DISCOVERY_LISTENED: Duration = Duration::from_secs(5);
-/// A discovered peer must answer within this: its address may be one that this machine cannot reach.
+/// A discovered or known peer must answer within this: its address may be one that this machine cannot reach.
 pub const HINT_ANSWER_DEADLINE: Duration = Duration::from_secs(10);
+/// A named or saved peer must answer within this: looking up its name, connecting to the second of its addresses, and
+/// the whole answer.
+pub const NAMED_ANSWER_DEADLINE: Duration = Duration::from_secs(20);
+/// If the answers that are missing can no longer change which files are right, others are awaited until none has arrived
+/// for this long: a peer that answers a moment later can still be a source, one that never answers costs no more.
+pub const SETTLED_QUIET: Duration = Duration::from_millis(500);
+/// With an offer at hand, peers that were neither named nor saved are awaited no longer than this. The same as the
+/// longest wait of a search unless another is chosen.
+pub const STRAGGLER_DEADLINE: Duration = Duration::from_secs(3);
+/// A peer that relies on its neighbours searches the network if none of them has offered the game within this.
+pub const SEARCH_AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// Peers without the game that are asked for their list, to suggest a similar id.
+pub const SUGGESTION_PEERS_MAX: usize = 8;
 /// A thread that a dependency runs for us (multicast DNS, watching files) must end within this; a few milliseconds are
 /// usual.
 pub const HELPER_STOP_DEADLINE: Duration = Duration::from_secs(1);
@@ -248,8 +304,8 @@ pub const PATH_BYTES_MAX: usize = 4095;
 pub const PROGRESS_INTERVAL: Duration = Duration::from_millis(500);
 /// Peers named for one operation.
 pub const PEERS_MAX: usize = 1024;
-/// Peers asked at the same time.
-pub const PEERS_ASKED_AT_ONCE: usize = 32;
+/// Peers asked at the same time; named, saved and known ones apart from those that a search hears of.
+pub const PEERS_ASKED_AT_ONCE: usize = 64;
 /// Space that a file or folder takes beyond its bytes, at least: a block for its last bytes or its names.
 pub const SPACE_PER_ENTRY_BYTES: u64 = 4096;
 /// Larger blocks than this are not believed: network file systems report the size of their transfers.
@@ -315,6 +371,11 @@ pub const ACCEPT_BACK_OFF_MAX: Duration = Duration::from_secs(2);
 pub const TURN_AWAY_DEADLINE: Duration = Duration::from_millis(10);
 /// Events that a daemon remembers for clients that ask later; progress is not remembered.
 pub const EVENT_HISTORY_ITEMS: usize = 512;
+/// The most of them that other peers caused: found, lost and changed peers, and transfers to them. The rest is for what
+/// this peer did.
+pub const EVENT_HISTORY_OTHERS_ITEMS: usize = 256;
+/// The most of them that one other peer caused.
+pub const EVENT_HISTORY_PER_PEER_ITEMS: usize = 32;
 /// Operations that run at once by default: two keep a disk and a link busy, more make all of them slow.
 pub const OPERATIONS_RUNNING_DEFAULT: usize = 2;
 /// The most operations at once that a peer can be configured to run.
@@ -336,11 +397,20 @@ pub const EVENT_QUEUE_ITEMS: usize = 4096;
 const _: () = assert!(PATH_BYTES_MAX * 2 + 1024 < CONTROL_FRAME_BYTES_MAX);
 const _: () = assert!(PATH_BYTES_MAX * 2 + 1024 < RECEIPT_LINE_BYTES_MAX);
 const _: () = assert!(DATA_CHUNK_BYTES <= DATA_FRAME_BYTES_MAX);
+// A source that sends whole frames in time is never below the floor.
+const _: () = assert!(4 * SLOW_SOURCE_BYTES <= DATA_CHUNK_BYTES as u64);
+const _: () = assert!(SLOW_SOURCE_SPAN.as_millis() >= FRAME_DEADLINE.as_millis());
 const _: () = assert!(CHUNKS_AHEAD <= CHUNK_REQUESTS_MAX);
 const _: () = assert!(((ROOT_FILES_MAX * (COMPONENT_BYTES_MAX * 2 + 64)) as u64) < RECORD_LINE_BYTES_MAX);
 const _: () = assert!(GAME_BYTES_MAX / CHUNK_BYTES * 4 * 256 <= RECORD_BYTES_MAX);
 // A peer that waits for a change must answer before any deadline that takes it for dead.
 const _: () = assert!(LIBRARY_WAIT.as_millis() < LIBRARY_REPLY_DEADLINE.as_millis());
 const _: () = assert!(LIBRARY_REPLY_DEADLINE.as_millis() < REPLY_DEADLINE.as_millis());
+const _: () = assert!(
+    NAMED_ANSWER_DEADLINE.as_millis() >= 2 * CONNECT_DEADLINE.as_millis() + LISTING_DEADLINE.as_millis()
+);
+// One list of the longest kind fits into the share of one address.
+const _: () =
+    assert!(GAMES_MAX * (GAME_ID_BYTES_MAX + LABEL_BYTES_MAX + 88) < LIBRARIES_PER_ADDRESS_BYTES_MAX);
 const _: () = assert!(STREAM_IDLE_DEADLINE.as_millis() >= 4 * KEEP_ALIVE_INTERVAL.as_millis());
 const _: () = assert!(GAMES_MAX * (GAME_ID_BYTES_MAX + 8) < CONTROL_LINE_BYTES_MAX);

@@ -226,7 +226,7 @@ def receiver_killed(stage: Stage) -> None:
     "S52",
     "Source stalls",
     claim="A source that stops answering is given up after the idle limit, and the next one is used. A source that "
-    "is slow but alive is not abandoned.",
+    "is slow but alive is not abandoned if it is the only one.",
     conditions=f"First, the source first in order is paused when the receiver has {FAULT_AT_BYTES} bytes. Then one "
     f"source sends {CRAWL_BYTES_PER_SECOND} bytes a second, which takes longer than the idle limit. The scenario sets "
     f"that to {IDLE_LIMIT_S} s.",

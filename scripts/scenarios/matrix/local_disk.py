@@ -38,7 +38,7 @@ def read_only_games_folder(stage: Stage) -> None:
     "S51",
     "Disk too small",
     claim="Too little space is refused before the first byte, with both numbers and exit 7. When the disk fills "
-    "mid-way, the attempt is rolled back with exit 7, and no other source is tried.",
+    "mid-way, the attempt is rolled back, the next source is refused before its first byte, and the exit status is 7.",
     conditions="The receiver's games directory is a file system of its own: first one that is smaller than the game, "
     "then a larger one that another program fills in the middle of the stream.",
     time_limit_s=120,
@@ -65,7 +65,9 @@ def disk_too_small(stage: Stage) -> None:
     wait_for_fault_point(stage, receiver, sources[0])
     filled.fill("another-programs-file")
     stage.finish(receiver, 7, "the end of the install whose disk was filled")
-    expect_equal(checks.attempts(receiver), [FIRST], "sources tried: a full disk is no source's fault")
+    expect_equal(checks.attempts(receiver), [FIRST, SECOND], "sources tried: the second may have announced less")
+    second_sent = receiver.events.all(named("stream-progress", peer=SECOND))
+    expect(not second_sent, "the second source sent bytes that do not fit")
     checks.failed_event(receiver)
     expect_equal(filled.names(), ["another-programs-file"], "left on the filled disk")
     for source in sources:

@@ -174,9 +174,15 @@ fn kind(option: &Arg) -> Kind {
     match option.get_action() {
         ArgAction::SetTrue | ArgAction::SetFalse => Kind::Flag,
         ArgAction::Count => Kind::Integer,
-        _ if is_integer => Kind::Integer,
+        _ if is_integer && !has_unit(option) => Kind::Integer,
         _ => Kind::Text,
     }
+}
+
+/// Whether the number of an option is written with a unit, as its default is (`1GiB`).
+fn has_unit(option: &Arg) -> bool {
+    let defaults = option.get_default_values().iter().filter_map(|value| value.to_str());
+    defaults.into_iter().any(|value| value.parse::<u64>().is_err())
 }
 
 fn takes_several(option: &Arg) -> bool {

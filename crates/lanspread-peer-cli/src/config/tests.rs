@@ -118,6 +118,21 @@ fn a_bad_element_is_named_with_its_own_line() {
     assert!(reason.starts_with("line 3: invalid value 'nonsense' for '--peer <HOST:PORT>'"), "{reason}");
 }
 
+/// A size is a number to the program, and a text to the person who writes it.
+#[test]
+fn a_number_with_a_unit_is_a_text() {
+    let parse = |text: &str| {
+        text.strip_suffix("GiB").unwrap_or(text).parse::<u64>().map_err(|error| error.to_string())
+    };
+    let size = Arg::new("size").long("size").default_value("1GiB").value_parser(parse);
+    let command = || Command::new("root").arg(size.clone());
+    let settings = Settings::parse("size = '4GiB'", &command(), None).unwrap();
+    let matches = settings.as_defaults(command()).try_get_matches_from(["root"]).unwrap();
+    assert_eq!(matches.get_one::<u64>("size"), Some(&4));
+    let reason = Settings::parse("size = 4", &command(), None).unwrap_err();
+    assert!(reason.contains("`size` must be a text in quotes"), "{reason}");
+}
+
 /// A shell replaces `~/` on the command line, but reads no config file.
 #[test]
 fn a_leading_tilde_in_a_path_is_the_home_folder() {

@@ -33,6 +33,7 @@ impl<'e> Progress<'e> {
                 let plural = if *sources == 1 { "peer" } else { "peers" };
                 (game, bytes, bytes_total, format!("from {sources} {plural}"))
             }
+            PeerEvent::Finishing { game, bytes } => (game, bytes, bytes, "finishing".to_owned()),
             PeerEvent::InstallProgress { game, bytes, bytes_total } => {
                 (game, bytes, bytes_total, "installing".to_owned())
             }

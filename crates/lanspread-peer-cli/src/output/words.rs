@@ -59,14 +59,7 @@ pub(super) fn event(event: &PeerEvent) -> Option<String> {
         PeerEvent::StreamAttemptFailed { game, peer, message, .. } => {
             format!("{game}: {peer} failed: {message}")
         }
-        PeerEvent::StreamInstallFinished { game, version, peer, files, bytes: count, duration_ms } => {
-            format!(
-                "{game} {version} installed from {peer}: {files} files, {} in {} ({})",
-                bytes(*count),
-                duration(*duration_ms),
-                rate(*count, *duration_ms)
-            )
-        }
+        PeerEvent::StreamInstallFinished { .. } | PeerEvent::DownloadFinished { .. } => arrived(event),
         PeerEvent::DownloadBegin { game, version, sources, files, bytes_total, bytes_kept } => {
             let kept = if *bytes_kept > 0 {
                 format!(", {} already fetched", bytes(*bytes_kept))
@@ -75,16 +68,10 @@ pub(super) fn event(event: &PeerEvent) -> Option<String> {
             };
             format!("{game} {version}: {files} files, {}{kept}; from {}", bytes(*bytes_total), names(sources))
         }
-        PeerEvent::DownloadSourceFailed { game, peer, message, .. } => {
-            format!("{game}: {peer} failed, the others take over: {message}")
+        PeerEvent::DownloadSourceFailed { game, peer, code, message, retry_ms, sources_left } => {
+            let what = if code == "busy" { "is busy" } else { "failed" };
+            format!("{game}: {peer} {what}: {message}{}", what_follows(*retry_ms, *sources_left))
         }
-        PeerEvent::DownloadFinished { game, version, bytes_fetched, sources, duration_ms, .. } => format!(
-            "{game} {version} downloaded: {} in {} ({}) from {}",
-            bytes(*bytes_fetched),
-            duration(*duration_ms),
-            rate(*bytes_fetched, *duration_ms),
-            shares(sources)
-        ),
         PeerEvent::DownloadFailed { game, bytes_kept, .. } if *bytes_kept > 0 => {
             format!("{game}: {} are kept for the next download", bytes(*bytes_kept))
         }
@@ -159,6 +146,52 @@ fn shares(sources: &[SourceShare]) -> String {
     let shares: Vec<String> =
         sources.iter().map(|share| format!("{} ({})", share.peer, bytes(share.bytes))).collect();
     shares.join(", ")
+}
+
+/// A game that has arrived from other peers: how long that took, and how long it took before to find them.
+fn arrived(event: &PeerEvent) -> String {
+    let (what, count, duration_ms, waited_ms, after) = match event {
+        PeerEvent::StreamInstallFinished {
+            game,
+            version,
+            peer,
+            files,
+            bytes,
+            waited_ms,
+            duration_ms,
+            ..
+        } => {
+            let what = format!("{game} {version} installed from {peer}: {files} files, ");
+            (what, bytes, duration_ms, waited_ms, String::new())
+        }
+        PeerEvent::DownloadFinished {
+            game, version, bytes_fetched, sources, waited_ms, duration_ms, ..
+        } => {
+            let what = format!("{game} {version} downloaded: ");
+            (what, bytes_fetched, duration_ms, waited_ms, format!(" from {}", shares(sources)))
+        }
+        _ => return String::new(),
+    };
+    let (time, rate) = (duration(*duration_ms), rate(*count, *duration_ms));
+    format!("{what}{} in {time} ({rate}){after}{}", bytes(*count), waited(*waited_ms))
+}
+
+/// What follows the failure of one source of a download; nothing if it was the last one.
+fn what_follows(retry_ms: Option<u64>, sources_left: u64) -> String {
+    let others = match sources_left {
+        0 => None,
+        1 => Some("the other source takes over".to_owned()),
+        _ => Some("the others take over".to_owned()),
+    };
+    let again = retry_ms.map(|retry_ms| format!("it is tried again in {}", duration(retry_ms)));
+    let follows: Vec<String> = others.into_iter().chain(again).collect();
+    if follows.is_empty() { String::new() } else { format!("; {}", follows.join(", ")) }
+}
+
+/// The search for peers, if it took long enough to be noticed.
+fn waited(waited_ms: u64) -> String {
+    const NOTICED_MS: u64 = 500;
+    if waited_ms < NOTICED_MS { String::new() } else { format!(", found after {}", duration(waited_ms)) }
 }
 
 fn problem_words(problem: &str) -> &str {
@@ -279,6 +312,48 @@ mod tests {
         assert_eq!(duration(75_900), "1m 15s");
         assert_eq!(rate(10 << 20, 2_000), "5.00 MiB/s");
         assert_eq!(rate(0, 0), "0 B/s");
+    }
+
+    /// A source is told as failed once for each try, with what follows and nothing that does not.
+    #[test]
+    fn a_failed_source_is_told_with_what_follows() {
+        let failed = |code: &'static str, retry_ms, sources_left| {
+            event(&PeerEvent::DownloadSourceFailed {
+                game: "g".parse().unwrap(),
+                peer: "den".parse().unwrap(),
+                code: code.into(),
+                message: "why".to_owned(),
+                retry_ms,
+                sources_left,
+            })
+            .unwrap()
+        };
+        assert_eq!(failed("source-stopping", None, 0), "g: den failed: why");
+        assert_eq!(failed("busy", Some(2000), 0), "g: den is busy: why; it is tried again in 2.0 s");
+        assert_eq!(failed("timeout", None, 1), "g: den failed: why; the other source takes over");
+        assert_eq!(
+            failed("timeout", Some(1000), 2),
+            "g: den failed: why; the others take over, it is tried again in 1.0 s"
+        );
+    }
+
+    #[test]
+    fn waiting_for_peers_is_told_apart_if_it_was_noticed() {
+        let finished = |waited_ms| {
+            event(&PeerEvent::StreamInstallFinished {
+                game: "g".parse().unwrap(),
+                version: "1".parse().unwrap(),
+                peer: "den".parse().unwrap(),
+                files: 2,
+                bytes: 10 << 20,
+                waited_ms,
+                duration_ms: 2000,
+            })
+            .unwrap()
+        };
+        let text = "g 1 installed from den: 2 files, 10.00 MiB in 2.0 s (5.00 MiB/s)";
+        assert_eq!(finished(20), text);
+        assert_eq!(finished(1500), format!("{text}, found after 1.5 s"));
     }
 
     #[test]

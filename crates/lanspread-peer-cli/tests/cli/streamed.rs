@@ -136,6 +136,7 @@ fn events_of_an_install_are_complete_and_in_order() {
             "stream-attempt-begin",
             "archive-begin",
             "stream-progress",
+            "finishing",
             "stream-install-finished",
             "operation-end"
         ]
@@ -154,7 +155,8 @@ fn events_of_an_install_are_complete_and_in_order() {
         assert_eq!(finished[field], value);
     }
     assert_eq!((&finished["files"], &finished["bytes"]), (&Value::from(62), &Value::from(1_407_710)));
-    assert!(finished["duration_ms"].is_u64());
+    assert!(finished["waited_ms"].is_u64() && finished["duration_ms"].is_u64());
+    assert_eq!(done.one("finishing")["bytes"], 1_407_710);
 
     let progress = done.named("stream-progress");
     let bytes: Vec<u64> = progress.iter().map(|object| object["bytes"].as_u64().unwrap()).collect();

@@ -24,7 +24,7 @@ use crate::peer::error::PeerError;
 /// [`ControlError::DaemonRunning`] if another daemon owns either directory; [`PeerError::Local`].
 pub async fn accept_commands(peer: &Peer) -> Result<(), PeerError> {
     let owner = peer.clone();
-    let owned = peer
+    let taken = peer
         .blocking("own", move || {
             let (state_dir, games_dir) = (owner.state_dir(), owner.games_dir());
             let socket = socket_path::choose(state_dir)?;
@@ -46,7 +46,7 @@ pub async fn accept_commands(peer: &Peer) -> Result<(), PeerError> {
             }
         })
         .await?;
-    let Some((ownership, socket)) = owned else { return Ok(()) };
+    let Some((ownership, socket)) = taken else { return Ok(()) };
     server::serve(peer, &socket, peer.tasks().cancel_token())?;
     if !ownership.is_complete() {
         let games_dir = peer.games_dir().display();

@@ -11,6 +11,7 @@ use lanspread_types::ids::{PeerId, PeerName};
 use lanspread_types::limits;
 
 use crate::discovery::directory::PeerKey;
+use crate::discovery::networks::LinkNetwork;
 
 /// An announcement as it was received.
 #[derive(Debug, Clone, Default)]
@@ -61,8 +62,8 @@ pub(crate) enum Unusable {
 /// Longest text value that is read: all of them are short words.
 const TEXT_BYTES_MAX: usize = 255;
 
-/// Checks an announcement.
-pub(crate) fn check(announcement: &Announcement) -> Result<PeerHint, Unusable> {
+/// Checks an announcement that was heard by a machine in these networks.
+pub(crate) fn check(announcement: &Announcement, networks: &[LinkNetwork]) -> Result<PeerHint, Unusable> {
     // First, because another version may have other keys.
     let protocol: u16 = number(announcement, "proto", 10)?;
     if protocol != PROTOCOL_VERSION {
@@ -72,19 +73,22 @@ pub(crate) fn check(announcement: &Announcement) -> Result<PeerHint, Unusable> {
     let instance = number(announcement, "inst", 16)?;
     let name: PeerName = word(announcement, "name")?.parse().map_err(|_| Unusable::Text("name"))?;
     let revision = number(announcement, "rev", 10)?;
-    let addresses = addresses(announcement)?;
+    let addresses = addresses(announcement, networks)?;
     Ok(PeerHint { key: PeerKey { id, instance }, name, revision, addresses })
 }
 
 /// The addresses worth dialling, at most [`limits::PEER_ADDRESSES_MAX`], in a fixed order.
-pub(crate) fn addresses(announcement: &Announcement) -> Result<Vec<SocketAddr>, Unusable> {
+pub(crate) fn addresses(
+    announcement: &Announcement,
+    networks: &[LinkNetwork],
+) -> Result<Vec<SocketAddr>, Unusable> {
     if announcement.port == 0 {
         return Err(Unusable::Port);
     }
     let mut reason = "there is none";
     let mut usable = Vec::new();
     for heard in &announcement.addresses {
-        match judge(*heard) {
+        match judge(*heard, networks) {
             Ok(rank) => usable.push((rank, socket(*heard, announcement.port))),
             Err(why) => reason = why,
         }
@@ -121,22 +125,32 @@ fn number<N: TryFrom<u64>>(
     number.try_into().map_err(|_| Unusable::Text(key))
 }
 
-/// Whether an address can be a peer on this network; lower ranks are dialled first.
-fn judge(heard: HeardAddress) -> Result<u8, &'static str> {
-    match heard.ip {
-        IpAddr::V4(ip) => judge_v4(ip, heard.on_loopback),
+/// Whether an address can be a peer on this network; lower ranks are dialled first. A machine that announces itself is
+/// on the link where it is heard, so an address elsewhere is a mistake or points at another machine.
+fn judge(heard: HeardAddress, networks: &[LinkNetwork]) -> Result<u8, &'static str> {
+    let rank = match heard.ip {
+        IpAddr::V4(ip) => judge_v4(ip, heard.on_loopback)?,
         IpAddr::V6(ip) => match ip.to_ipv4_mapped() {
-            Some(_) => Err("it is an IPv4-mapped address"),
-            None => judge_v6(ip, heard),
+            Some(_) => return Err("it is an IPv4-mapped address"),
+            None => judge_v6(ip, heard)?,
         },
+    };
+    let heard_on = |network: &LinkNetwork| heard.scope_id == 0 || network.interface == heard.scope_id;
+    if networks.iter().any(|network| heard_on(network) && network.contains(heard.ip)) {
+        Ok(rank)
+    } else {
+        Err("it is not on a network of this machine")
     }
 }
 
 fn judge_v4(ip: Ipv4Addr, on_loopback: bool) -> Result<u8, &'static str> {
+    let octets = ip.octets();
     // RFC 6598: shared address space, used by overlay networks.
-    let shared = ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64;
+    let shared = octets[0] == 100 && octets[1] & 0xc0 == 64;
+    // RFC 1122: addresses of this network, and class E.
+    let reserved = octets[0] == 0 || octets[0] >= 240;
     match ip {
-        _ if ip.is_unspecified() || ip.is_broadcast() || ip.is_multicast() => Err("it names no machine"),
+        _ if reserved || ip.is_multicast() => Err("it names no machine"),
         _ if ip.is_loopback() => loopback(on_loopback),
         _ if ip.is_private() => Ok(1),
         _ if shared => Ok(2),
@@ -177,6 +191,19 @@ mod tests {
 
     fn heard(ip: &str) -> HeardAddress {
         HeardAddress { ip: ip.parse().unwrap(), scope_id: 0, on_loopback: false }
+    }
+
+    fn network(interface: u32, ip: &str, prefix_bits: u8) -> LinkNetwork {
+        LinkNetwork { interface, ip: ip.parse().unwrap(), prefix_bits }
+    }
+
+    /// A machine on every network, so that only the kind of an address decides.
+    fn everywhere() -> [LinkNetwork; 2] {
+        [network(3, "10.0.0.1", 0), network(3, "fe80::1", 0)]
+    }
+
+    fn check(announcement: &Announcement) -> Result<PeerHint, Unusable> {
+        super::check(announcement, &everywhere())
     }
 
     fn announcement() -> Announcement {
@@ -245,6 +272,8 @@ mod tests {
         }
         for bad in [
             "0.0.0.0",
+            "0.1.2.3",
+            "240.0.0.1",
             "255.255.255.255",
             "224.0.0.251",
             "8.8.8.8",
@@ -267,6 +296,51 @@ mod tests {
         let mixed = at(&[scoped, heard("8.8.8.8"), heard("169.254.1.1"), heard("10.0.0.1")]).unwrap();
         let shown: Vec<String> = mixed.iter().map(ToString::to_string).collect();
         assert_eq!(shown, ["10.0.0.1:4000", "169.254.1.1:4000", "[fe80::1%3]:4000"], "the likeliest first");
+    }
+
+    /// The network decides, and the interface on which the address was heard, if it is known.
+    #[test]
+    fn an_address_must_be_on_the_link_where_it_was_heard() {
+        let networks = [
+            network(1, "127.0.0.1", 8),
+            network(2, "192.168.1.7", 24),
+            network(3, "172.17.0.1", 16),
+            network(2, "fe80::7", 64),
+            network(2, "fd00::7", 64),
+        ];
+        let usable = |ip: &str, scope_id, on_loopback| {
+            let heard = HeardAddress { scope_id, on_loopback, ..heard(ip) };
+            let announcement = Announcement { addresses: vec![heard], ..announcement() };
+            super::check(&announcement, &networks).map(|hint| hint.addresses)
+        };
+        for (ip, scope_id, on_loopback) in [
+            ("192.168.1.1", 2, false),
+            ("192.168.1.200", 0, false),
+            ("172.17.9.9", 3, false),
+            ("fe80::99", 2, false),
+            ("fd00::99", 2, false),
+            ("127.0.0.1", 1, true),
+        ] {
+            assert!(usable(ip, scope_id, on_loopback).is_ok(), "{ip} on {scope_id}");
+        }
+        for (ip, scope_id, on_loopback) in [
+            ("10.0.0.1", 2, false),
+            ("192.168.2.1", 2, false),
+            ("192.168.1.0", 2, false),
+            ("192.168.1.255", 2, false),
+            // Heard on one network, and points into another one of this machine.
+            ("172.17.0.2", 2, false),
+            ("192.168.1.1", 3, false),
+            ("fe80::99", 3, false),
+            ("fd00:1::99", 2, false),
+            ("127.0.0.1", 2, false),
+            ("127.0.0.1", 2, true),
+        ] {
+            let refused = usable(ip, scope_id, on_loopback);
+            assert!(matches!(refused, Err(Unusable::Address(_))), "{ip} on {scope_id}: {refused:?}");
+        }
+        let nowhere = super::check(&announcement(), &[]);
+        assert!(matches!(nowhere, Err(Unusable::Address(_))), "{nowhere:?}");
     }
 
     fn any_address() -> impl Strategy<Value = HeardAddress> {

@@ -1,49 +1,138 @@
 //! Asks peers for one game, all at once and within deadlines.
 
-use lanspread_proto::message::Hello;
-use lanspread_types::ids::{GameId, GameVersion, PeerAddress};
+use std::hash::RandomState;
+use std::net::SocketAddr;
 
-use crate::discovery::search::{Found, Search, find};
+use lanspread_proto::WireError;
+use lanspread_proto::message::{Hello, RefusalCode};
+use lanspread_types::ids::{GameId, GameVersion, PeerAddress};
+use lanspread_types::limits;
+use tokio::time::timeout;
+
+use crate::discovery::library_memory::LibraryMemory;
+use crate::discovery::search::{AtHand, Found, Judge, Search, find};
 use crate::discovery::search_outcome::SearchOutcome;
+use crate::discovery::suggestion::similar;
 use crate::report::failure::PeerAnswer;
 use crate::transport::dial::Dialled;
-use crate::trust::select::PeerOffer;
+use crate::trust::select::{PeerOffer, Vote, settled};
 
-/// Asks the peers at hand, and those that a search finds, for the details of one game. Returns the offers, why the
-/// other peers made none, and what the search did.
+/// What the peers answered about one game.
+pub(crate) struct Answers {
+    /// The offers, in the order of asking.
+    pub(crate) offers: Vec<PeerOffer>,
+    /// How many of them, at the beginning, are of peers that the user named.
+    pub(crate) named: usize,
+    /// Why the other peers made none.
+    pub(crate) refusals: Vec<PeerAnswer>,
+    /// What the search did.
+    pub(crate) searched: SearchOutcome,
+}
+
+/// Asks the peers at hand, and those that a search finds, for the details of one game.
 pub(crate) async fn details(
-    at_hand: &[PeerAddress],
+    at_hand: &AtHand,
     ours: &Hello,
     game: &GameId,
     version: Option<&GameVersion>,
     search: Search,
-) -> (Vec<PeerOffer>, Vec<PeerAnswer>, SearchOutcome) {
-    let wanted = game.clone();
+) -> Answers {
+    let (wanted, hasher) = (game.clone(), RandomState::new());
     let question = move |mut dialled: Dialled| {
-        let wanted = wanted.clone();
+        let (wanted, hasher) = (wanted.clone(), hasher.clone());
         async move {
             let details = dialled.details(&wanted).await;
             let Hello { peer: id, name, instance, .. } = dialled.connection.theirs;
             Ok(match details {
                 Ok((version, files)) => {
-                    Ok(PeerOffer { name, id, instance, address: dialled.address, version, files })
+                    let offer = PeerOffer { name, id, instance, address: dialled.address, version, files };
+                    Ok((Vote::of(&offer, &hasher), offer))
                 }
-                Err(error) => Err(PeerAnswer { peer: name.to_string(), reason: error.to_string() }),
+                Err(error) => Err(Declined {
+                    answer: PeerAnswer { peer: name.to_string(), reason: error.to_string() },
+                    without_it: is_not_offered(&error).then_some(dialled.address),
+                }),
             })
         }
     };
-    let offered = |answer: &Result<PeerOffer, PeerAnswer>| match answer {
-        Ok(offer) => version.is_none_or(|version| offer.version == *version),
-        Err(_) => false,
-    };
-    let (found, searched) = find(at_hand, ours, search, question, offered).await;
-    let (mut offers, mut answers) = (Vec::new(), Vec::new());
-    for Found { peer, answer } in found {
+    let (found, mut searched) = find(at_hand, ours, search, question, OfGame { version }).await;
+    let (mut offers, mut named_offers, mut refusals) = (Vec::new(), 0, Vec::new());
+    let mut without_it = Vec::new();
+    for Found { peer, named, answer } in found {
         match answer {
-            Ok(Ok(offer)) => offers.push(offer),
-            Ok(Err(refused)) => answers.push(refused),
-            Err(error) => answers.push(PeerAnswer { peer, reason: error.to_string() }),
+            Ok(Ok((_, offer))) => {
+                named_offers += usize::from(named);
+                offers.push(offer);
+            }
+            Ok(Err(declined)) => {
+                refusals.push(declined.answer);
+                without_it.extend(declined.without_it);
+            }
+            Err(error) => refusals.push(PeerAnswer { peer, reason: error.to_string() }),
         }
     }
-    (offers, answers, searched)
+    if offers.is_empty() {
+        searched.similar = offered_like(&without_it, ours, game).await;
+    }
+    Answers { offers, named: named_offers, refusals, searched }
+}
+
+/// A peer that makes no offer.
+struct Declined {
+    answer: PeerAnswer,
+    /// Where it answers, if it only does not offer the game.
+    without_it: Option<SocketAddr>,
+}
+
+fn is_not_offered(error: &WireError) -> bool {
+    matches!(error, WireError::Refused(refusal) if refusal.code == RefusalCode::NotOffered)
+}
+
+/// Asks a few of the peers that do not offer a game for their lists. Returns the id in them that is most like it. The
+/// operation has failed already, so this takes no longer than a search does.
+async fn offered_like(peers: &[SocketAddr], ours: &Hello, game: &GameId) -> Option<GameId> {
+    let asked = peers.iter().take(limits::SUGGESTION_PEERS_MAX).map(|peer| PeerAddress::from(*peer));
+    let at_hand = AtHand { peers: asked.collect(), ..AtHand::default() };
+    let (wanted, memory) = (game.clone(), LibraryMemory::default());
+    let question = move |mut dialled: Dialled| {
+        let (wanted, mut share) = (wanted.clone(), memory.share(dialled.address.ip()));
+        async move {
+            let offers = dialled.games(|games| share.take(games)).await?;
+            Ok(similar(&wanted, offers.iter().map(|offer| &offer.game)))
+        }
+    };
+    let finding = find(&at_hand, ours, Search::only_at_hand(), question, AnyAnswer);
+    let (found, _) = timeout(limits::STRAGGLER_DEADLINE, finding).await.ok()?;
+    let meant: Vec<GameId> = found.into_iter().filter_map(|found| found.answer.ok().flatten()).collect();
+    similar(game, &meant)
+}
+
+/// Every answer counts.
+struct AnyAnswer;
+
+impl Judge<Option<GameId>> for AnyAnswer {
+    fn offers(&self, _: &Option<GameId>) -> bool {
+        true
+    }
+
+    fn is_settled(&self, _: &[&Option<GameId>], _: usize) -> bool {
+        true
+    }
+}
+
+/// Judges offers of one game in this version, or without one in the version that most peers have.
+struct OfGame<'v> {
+    version: Option<&'v GameVersion>,
+}
+
+impl Judge<Result<(Vote, PeerOffer), Declined>> for OfGame<'_> {
+    fn offers(&self, answer: &Result<(Vote, PeerOffer), Declined>) -> bool {
+        let is_wanted = |offer: &PeerOffer| self.version.is_none_or(|version| offer.version == *version);
+        answer.as_ref().is_ok_and(|(_, offer)| is_wanted(offer))
+    }
+
+    fn is_settled(&self, answers: &[&Result<(Vote, PeerOffer), Declined>], missing: usize) -> bool {
+        let votes = answers.iter().filter_map(|answer| answer.as_ref().ok()).map(|(vote, _)| vote);
+        settled(votes, self.version, missing)
+    }
 }

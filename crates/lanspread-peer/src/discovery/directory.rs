@@ -2,7 +2,7 @@
 //!
 //! An entry is one running peer: an identity and its instance. It exists while a task holds a connection to the peer or
 //! tries to reconnect. One peer on two interfaces is one entry with two addresses. Two instances of one identity are
-//! two entries, and neither is preferred.
+//! two entries; the one that was known first comes first where the order decides.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -12,6 +12,8 @@ use lanspread_proto::message::Hello;
 use lanspread_types::content::GameOffer;
 use lanspread_types::ids::{PeerId, PeerName};
 use lanspread_types::limits;
+
+use crate::discovery::library_memory::LibraryShare;
 
 /// One running peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -66,6 +68,10 @@ pub struct KnownPeer {
 #[derive(Debug)]
 struct Entry {
     peer: KnownPeer,
+    /// Counts the entries in the order in which they were made.
+    number: u64,
+    /// The memory of its games, held so that it counts.
+    share: Option<LibraryShare>,
     /// Whether its connection is broken and its task tries to reconnect.
     lost: bool,
 }
@@ -88,6 +94,8 @@ pub(crate) struct Directory {
     entries: BTreeMap<PeerKey, Entry>,
     /// Identities that were reported as duplicate and still are.
     duplicates: BTreeSet<PeerId>,
+    /// Entries that were made so far.
+    made: u64,
 }
 
 impl Directory {
@@ -121,7 +129,8 @@ impl Directory {
             last_seen: now,
             duplicate: false,
         };
-        self.entries.insert(key, Entry { peer, lost: false });
+        self.made += 1;
+        self.entries.insert(key, Entry { peer, number: self.made, share: None, lost: false });
         Claim::New { others }
     }
 
@@ -158,33 +167,27 @@ impl Directory {
         Some(removed.peer.name)
     }
 
-    /// Records the library that a peer reported. Returns whether its revision differs from the known one.
+    /// Records the library that a peer reported, and holds the share of memory that it takes. Without a share there was
+    /// no room for its games. Returns whether its revision differs from the known one.
     pub(crate) fn library_reported(
         &mut self,
         key: PeerKey,
         revision: u64,
-        games: Vec<GameOffer>,
+        games: Option<(Vec<GameOffer>, LibraryShare)>,
         now: SystemTime,
     ) -> bool {
-        let elsewhere: usize = self
-            .entries
-            .iter()
-            .filter(|(other, _)| **other != key)
-            .map(|(_, entry)| entry.peer.games.len())
-            .sum();
         let Some(entry) = self.entries.get_mut(&key) else { return false };
         let changed = entry.peer.revision != Some(revision);
         entry.peer.revision = Some(revision);
         entry.peer.last_seen = now;
-        entry.peer.games = if elsewhere + games.len() <= limits::DIRECTORY_OFFERS_MAX {
-            games
-        } else {
+        if games.is_none() {
             tracing::warn!(
                 "the games of {} are left out: together the peers offer too many",
                 entry.peer.name
             );
-            Vec::new()
-        };
+        }
+        let (games, share) = games.map_or((Vec::new(), None), |(games, share)| (games, Some(share)));
+        (entry.peer.games, entry.share) = (games, share);
         changed
     }
 
@@ -222,6 +225,14 @@ impl Directory {
         self.entries.contains_key(&key)
     }
 
+    /// Where the peers that answer can be asked, in the order in which they became known: a newcomer that has the name or
+    /// the identity of another peer comes after it.
+    pub(crate) fn longest_known(&self) -> Vec<SocketAddr> {
+        let mut answering: Vec<&Entry> = self.entries.values().filter(|entry| !entry.lost).collect();
+        answering.sort_by_key(|entry| entry.number);
+        answering.iter().filter_map(|entry| entry.peer.addresses.first().copied()).collect()
+    }
+
     /// The peers that answer, by name.
     pub(crate) fn known(&self) -> Vec<KnownPeer> {
         let answering = self.entries.values().filter(|entry| !entry.lost);
@@ -243,6 +254,7 @@ pub(crate) fn learn(addresses: &mut Vec<SocketAddr>, address: SocketAddr) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::discovery::library_memory::LibraryMemory;
     use crate::testing::offers;
 
     fn hello(id: PeerId, instance: u64) -> Hello {
@@ -292,14 +304,14 @@ mod tests {
         assert!(directory.known().iter().all(|peer| peer.duplicate));
         assert_eq!(directory.duplicate(id), None, "reported once");
         assert!(directory.remove(one).is_some() && directory.remove(one).is_none());
-        assert!(!directory.known()[0].duplicate);
+        assert!(!directory.known()[0].duplicate && !directory.holds(one));
         directory.claim(&hello(id, 1), address(1), HowKnown::Discovered, now);
         assert!(directory.duplicate(id).is_some(), "reported again when it is back");
         assert!(directory.holds(other));
     }
 
     #[test]
-    fn addresses_entries_and_offers_are_bounded() {
+    fn addresses_and_entries_are_bounded() {
         let (mut directory, id, now) = (Directory::default(), PeerId::random().unwrap(), SystemTime::now());
         let key = PeerKey { id, instance: 1 };
         for last in 0..100 {
@@ -315,15 +327,32 @@ mod tests {
         let claim =
             directory.claim(&hello(PeerId::random().unwrap(), 1), address(1), HowKnown::Discovered, now);
         assert_eq!(claim, Claim::Full);
-        let keys: Vec<PeerKey> = directory.entries.keys().copied().collect();
-        for key in &keys[..limits::DIRECTORY_OFFERS_MAX / limits::GAMES_MAX + 2] {
-            assert!(directory.library_reported(*key, 1, offers(limits::GAMES_MAX), now));
-            assert!(
-                !directory.library_reported(*key, 1, offers(limits::GAMES_MAX), now),
-                "the same revision is not a change"
-            );
+    }
+
+    #[test]
+    fn a_library_without_room_is_left_out_and_its_revision_is_known() {
+        let (mut directory, id, now) = (Directory::default(), PeerId::random().unwrap(), SystemTime::now());
+        let (key, memory) = (PeerKey { id, instance: 1 }, LibraryMemory::default());
+        directory.claim(&hello(id, 1), address(1), HowKnown::Discovered, now);
+        let told = |count| Some((offers(count), memory.share(address(1).ip())));
+        assert!(directory.library_reported(key, 1, told(3), now));
+        assert_eq!(directory.known()[0].games.len(), 3);
+        assert!(!directory.library_reported(key, 1, told(3), now), "the same revision is not a change");
+        assert!(directory.library_reported(key, 2, None, now));
+        assert_eq!((directory.known()[0].games.len(), directory.known()[0].revision), (0, Some(2)));
+    }
+
+    #[test]
+    fn peers_are_asked_in_the_order_in_which_they_became_known() {
+        let (mut directory, now) = (Directory::default(), SystemTime::now());
+        let ids: Vec<PeerId> = (0..20).map(|_| PeerId::random().unwrap()).collect();
+        for (last, id) in (0..).zip(&ids) {
+            directory.claim(&hello(*id, 1), address(last), HowKnown::Connected, now);
         }
-        let kept: usize = directory.known().iter().map(|peer| peer.games.len()).sum();
-        assert_eq!(kept, limits::DIRECTORY_OFFERS_MAX);
+        let copy = PeerKey { id: ids[3], instance: 0 };
+        directory.claim(&hello(copy.id, copy.instance), address(99), HowKnown::Connected, now);
+        directory.lose(PeerKey { id: ids[1], instance: 1 });
+        let expected: Vec<SocketAddr> = (0..20).filter(|last| *last != 1).chain([99]).map(address).collect();
+        assert_eq!(directory.longest_known(), expected);
     }
 }

@@ -16,12 +16,14 @@ use mdns_sd::{
     ServiceEvent, ServiceInfo,
 };
 use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::discovery::announcement;
 use crate::discovery::announcement::{Announcement, HeardAddress, PeerHint, Unusable};
 use crate::discovery::directory::PeerKey;
+use crate::discovery::networks;
+use crate::discovery::networks::LinkNetwork;
 use crate::source::library_index::Library;
 
 const SERVICE: &str = "_lanspread._tcp.local.";
@@ -62,6 +64,8 @@ pub(crate) struct Discovery {
     /// Interfaces in use, as the system names them.
     interfaces: Vec<String>,
     advertised: Option<(Advertised, u64)>,
+    /// The networks of this machine, and when they were read.
+    networks: Option<(Instant, Vec<LinkNetwork>)>,
 }
 
 impl Discovery {
@@ -76,6 +80,7 @@ impl Discovery {
                 troubles,
                 interfaces: Vec::new(),
                 advertised: None,
+                networks: None,
             }),
             Err(error) => {
                 let _ = daemon.shutdown();
@@ -98,6 +103,22 @@ impl Discovery {
         &self.interfaces
     }
 
+    /// The networks of this machine, not older than [`limits::NETWORKS_INTERVAL`].
+    fn networks(&mut self) -> &[LinkNetwork] {
+        let now = Instant::now();
+        let old = |read: &(Instant, _)| now.duration_since(read.0) >= limits::NETWORKS_INTERVAL;
+        if self.networks.as_ref().is_none_or(old) {
+            let read = networks::ours().unwrap_or_else(|error| {
+                tracing::warn!(
+                    "no announcement is used, because the networks of this machine are unknown: {error}"
+                );
+                Vec::new()
+            });
+            self.networks = Some((now, read));
+        }
+        self.networks.as_ref().map_or(&[], |(_, networks)| networks)
+    }
+
     /// The next thing heard; none when multicast DNS has ended. Cancel-safe.
     pub(crate) async fn next(&mut self) -> Option<Heard> {
         loop {
@@ -113,7 +134,7 @@ impl Discovery {
             match event {
                 ServiceEvent::SearchStarted(text) => self.interfaces = interfaces(&text),
                 ServiceEvent::ServiceResolved(service) => {
-                    if let Some(heard) = resolved(&service) {
+                    if let Some(heard) = resolved(&service, self.networks()) {
                         return Some(heard);
                     }
                 }
@@ -236,19 +257,21 @@ fn service(advertised: &Advertised, revision: u64) -> mdns_sd::Result<ServiceInf
 }
 
 /// What an announcement says; none if it cannot be used.
-fn resolved(service: &ResolvedService) -> Option<Heard> {
+fn resolved(service: &ResolvedService, networks: &[LinkNetwork]) -> Option<Heard> {
     let addresses = service.addresses.iter().flat_map(heard_addresses).collect();
     let text = service.txt_properties.iter();
     let text = text.map(|property| (property.key().to_owned(), property.val().unwrap_or_default().to_vec()));
     let announcement = Announcement { port: service.port, addresses, text: text.collect() };
-    match announcement::check(&announcement) {
+    match announcement::check(&announcement, networks) {
         Ok(hint) => Some(Heard::Hint(hint)),
         Err(Unusable::Protocol(protocol)) => {
             let name = service.txt_properties.get_property_val_str("name").unwrap_or("a peer");
             Some(Heard::OtherProtocol {
                 protocol,
                 name: printable(name, limits::LABEL_BYTES_MAX),
-                address: announcement::addresses(&announcement).ok().and_then(|found| found.first().copied()),
+                address: announcement::addresses(&announcement, networks)
+                    .ok()
+                    .and_then(|found| found.first().copied()),
             })
         }
         Err(reason) => {

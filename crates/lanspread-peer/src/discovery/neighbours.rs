@@ -5,7 +5,7 @@
 //! broken connection. An announcement, or the port that a visitor claims, is only a hint: it says which address to ask,
 //! and nothing else.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -14,16 +14,21 @@ use lanspread_proto::WireError;
 use lanspread_proto::message::{Hello, RefusalCode};
 use lanspread_types::ids::PeerAddress;
 use lanspread_types::limits;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::discovery::directory::{Claim, Directory, HowKnown, KnownPeer, PeerKey};
+use crate::discovery::library_memory::LibraryMemory;
+use crate::discovery::neighbour_table::{Handle, NeighbourTable, Place};
+use crate::discovery::pace::{DialPace, Pace};
 use crate::report::channel::EventSender;
 use crate::report::event::PeerEvent;
 use crate::source::visitor::Visitor;
 use crate::task::Tasks;
 use crate::transport::dial::{Dialled, dial, dial_any};
+use crate::transport::listing::{ReportedLibrary, library};
 
 /// Something heard about a peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,16 +37,6 @@ pub(crate) enum Hint {
     Found { key: PeerKey, addresses: Vec<SocketAddr>, how: HowKnown },
     /// It said goodbye, or its announcement expired.
     Gone(PeerKey),
-}
-
-/// What was heard of a peer that is neither named nor saved, while a task looks after it.
-#[derive(Debug)]
-struct HeardPeer {
-    /// The latest first.
-    addresses: Vec<SocketAddr>,
-    /// When it was last heard of; none after it said goodbye.
-    at: Option<Instant>,
-    poke: Arc<Notify>,
 }
 
 /// The peer that a task looks after.
@@ -64,14 +59,27 @@ pub(crate) struct Neighbours {
     events: EventSender,
     tasks: Tasks,
     directory: Mutex<Directory>,
-    heard: Mutex<BTreeMap<PeerKey, HeardPeer>>,
+    heard: Mutex<NeighbourTable>,
+    dials: Mutex<Dials>,
+    libraries: LibraryMemory,
     since: Instant,
+}
+
+/// How often peers that were only heard of are dialled. A visitor at least comes from the address that is dialled, so a
+/// flood of announcements does not keep visitors waiting.
+#[derive(Debug)]
+struct Dials {
+    announced: DialPace,
+    visitors: DialPace,
 }
 
 impl Neighbours {
     pub(crate) fn new(ours: Hello, events: EventSender, tasks: Tasks) -> Arc<Self> {
         let (directory, heard) = (Mutex::default(), Mutex::default());
-        Arc::new(Self { ours, events, tasks, directory, heard, since: Instant::now() })
+        let (announced, visitors) = (DialPace::of_announcements(), DialPace::of_visitors());
+        let dials = Mutex::new(Dials { announced, visitors });
+        let (libraries, since) = (LibraryMemory::default(), Instant::now());
+        Arc::new(Self { ours, events, tasks, directory, heard, dials, libraries, since })
     }
 
     /// When it began to look after peers.
@@ -84,9 +92,14 @@ impl Neighbours {
         self.directory().known()
     }
 
+    /// Where the peers that answer can be asked, the longest known first.
+    pub(crate) fn longest_known(&self) -> Vec<SocketAddr> {
+        self.directory().longest_known()
+    }
+
     /// Looks after a named or saved peer for as long as this peer serves.
     pub(crate) fn keep(self: &Arc<Self>, peer: PeerAddress, how: HowKnown) {
-        self.spawn(Neighbour::Address(peer, how), Arc::default());
+        self.spawn(Neighbour::Address(peer, how), Handle::default());
     }
 
     /// Takes hints and visitors until `stop`.
@@ -114,59 +127,51 @@ impl Neighbours {
         self.directory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn heard(&self) -> MutexGuard<'_, BTreeMap<PeerKey, HeardPeer>> {
+    fn heard(&self) -> MutexGuard<'_, NeighbourTable> {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn take(self: &Arc<Self>, hint: Hint) {
-        let mut heard = self.heard();
         match hint {
-            Hint::Gone(key) => {
-                if let Some(heard) = heard.get_mut(&key) {
-                    heard.at = None;
-                    heard.poke.notify_one();
-                }
-            }
+            Hint::Gone(key) => self.heard().goodbye(key),
             Hint::Found { key, .. } if key == PeerKey::from(&self.ours) => {}
             Hint::Found { key, addresses, how } => {
-                let full = heard.len() >= limits::NEIGHBOURS_MAX;
-                let known = heard.get_mut(&key);
-                if known.is_none() && full {
-                    tracing::debug!(
-                        "there are already {} neighbours, the limit; {} is left out",
-                        limits::NEIGHBOURS_MAX,
-                        key.id
-                    );
-                    return;
+                let place = self.heard().hear(key, addresses, how, Instant::now());
+                match place {
+                    Place::Known => {}
+                    Place::New { handle, instead_of } => {
+                        if let Some(instead_of) = instead_of {
+                            tracing::debug!("{} takes the place of {}", key.id, instead_of.id);
+                        }
+                        self.spawn(Neighbour::Found(key, how), handle);
+                    }
+                    Place::None => tracing::debug!("no place is free for {}", key.id),
                 }
-                if let Some(known) = known {
-                    known.at = Some(Instant::now());
-                    known.addresses.retain(|address| !addresses.contains(address));
-                    known.addresses.splice(0..0, addresses);
-                    known.addresses.truncate(limits::PEER_ADDRESSES_MAX);
-                    known.poke.notify_one();
-                    return;
-                }
-                let poke: Arc<Notify> = Arc::default();
-                heard.insert(key, HeardPeer { addresses, at: Some(Instant::now()), poke: Arc::clone(&poke) });
-                self.spawn(Neighbour::Found(key, how), poke);
             }
         }
     }
 
-    fn spawn(self: &Arc<Self>, target: Neighbour, poke: Arc<Notify>) {
+    fn spawn(self: &Arc<Self>, target: Neighbour, handle: Handle) {
         let (neighbours, stop) = (Arc::clone(self), self.tasks.cancel_token());
         self.tasks.spawn("neighbour", async move {
-            stop.run_until_cancelled(neighbours.look_after(&target, &poke)).await;
+            let mut held = None;
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = handle.ended.cancelled() => {
+                    if let Some(key) = held {
+                        neighbours.lost(key, "its place was given to another peer");
+                    }
+                }
+                () = neighbours.look_after(&target, &handle.poke, &mut held) => {}
+            }
             if let Neighbour::Found(key, _) = target {
-                neighbours.heard().remove(&key);
+                neighbours.heard().remove(key, &handle);
             }
         });
     }
 
-    /// Looks after one peer until there is no more reason to.
-    async fn look_after(self: &Arc<Self>, target: &Neighbour, poke: &Notify) {
-        let mut held: Option<PeerKey> = None;
+    /// Looks after one peer until there is no more reason to. `held` is the entry that it holds meanwhile.
+    async fn look_after(self: &Arc<Self>, target: &Neighbour, poke: &Notify, held: &mut Option<PeerKey>) {
         // The peer of this target, while another task holds its entry.
         let mut elsewhere: Option<PeerKey> = None;
         let mut tries = 0;
@@ -177,11 +182,11 @@ impl Neighbours {
                 continue;
             }
             elsewhere = None;
-            if next.is_none() && held.is_some_and(|key| self.said_goodbye(key)) {
+            if next.is_none() && held.is_some_and(|key| self.heard().said_goodbye(key)) {
                 if let Some(key) = held.take() {
                     self.lost(key, "it said goodbye");
                 }
-                if self.is_forgotten(target) {
+                if self.is_forgotten(target, tries) {
                     return;
                 }
             }
@@ -196,14 +201,14 @@ impl Neighbours {
                     if self.is_of_another(target, key, &dialled) {
                         return;
                     }
+                    self.heard().answered(key, dialled.address, Instant::now());
                     if let Some(before) = held.take_if(|before| *before != key) {
                         self.lost(before, "another run of it now answers there");
                     }
                     if theirs.peer == self.ours.peer {
                         self.report_ours_elsewhere(&theirs, dialled.address);
                         "another peer has the identity of this one".to_owned()
-                    } else if held.is_some() || self.take_hold(&theirs, dialled.address, target).await {
-                        held = Some(key);
+                    } else if held.is_some() || self.take_hold(&theirs, dialled.address, target, held).await {
                         tries = 0;
                         self.directory().answers(key, dialled.address, SystemTime::now());
                         match self.follow(key, dialled, poke).await {
@@ -221,14 +226,13 @@ impl Neighbours {
                 Err(error) => error.to_string(),
             };
             tries += 1;
-            if let Some(key) = held {
+            if let Some(key) = *held {
                 self.directory().lose(key);
-                self.answered(target);
                 if tries > limits::NEIGHBOUR_RETRIES || !self.directory().holds(key) {
                     self.lost(key, &reason);
-                    held = None;
+                    *held = None;
                 }
-            } else if self.is_forgotten(target) {
+            } else if self.is_forgotten(target, tries) {
                 return;
             }
             // However often a peer is heard of, it is not dialled more often than this.
@@ -240,18 +244,65 @@ impl Neighbours {
     async fn reach(&self, target: &Neighbour) -> Result<Dialled, WireError> {
         match target {
             Neighbour::Address(peer, _) => dial(peer, &self.ours).await,
-            Neighbour::Found(key, _) => {
-                let mut addresses =
-                    self.heard().get(key).map(|heard| heard.addresses.clone()).unwrap_or_default();
+            Neighbour::Found(key, how) => {
+                let (mut addresses, answered_from) = {
+                    let heard = self.heard();
+                    (heard.addresses(*key), heard.answered_from(*key))
+                };
                 for address in self.directory().addresses(*key) {
                     crate::discovery::directory::learn(&mut addresses, address);
                 }
-                // Long enough for one address that does not answer at all and another one that does.
-                let (after, dialling) = (limits::HINT_ANSWER_DEADLINE, dial_any(&addresses, &self.ours));
-                let late = WireError::Timeout { what: "answer", after };
-                timeout(after, dialling).await.unwrap_or(Err(late))
+                let unproved = |address: SocketAddr| Some(address) != answered_from;
+                self.dial_permitted(&addresses, unproved, *how).await
             }
         }
+    }
+
+    /// Connects to the first of these addresses that answers. Those where the peer is only said to be are dialled as
+    /// often as the pace of such connections permits.
+    async fn dial_permitted(
+        &self,
+        addresses: &[SocketAddr],
+        unproved: impl Fn(SocketAddr) -> bool,
+        how: HowKnown,
+    ) -> Result<Dialled, WireError> {
+        let given_up_at = Instant::now() + limits::HINT_UNANSWERED_EXPIRY;
+        let (after, mut failure) = (limits::HINT_ANSWER_DEADLINE, None);
+        loop {
+            let mut wait = None;
+            let dialling = async {
+                for &address in addresses {
+                    if unproved(address)
+                        && let Err(longer) = self.may_dial(address, how)
+                    {
+                        wait = Some(wait.map_or(longer, |wait: Duration| wait.min(longer)));
+                        continue;
+                    }
+                    match dial_any(&[address], &self.ours).await {
+                        Ok(dialled) => return Some(dialled),
+                        Err(error) => failure = Some(error),
+                    }
+                }
+                None
+            };
+            // Long enough for one address that does not answer at all and another one that does.
+            match timeout(after, dialling).await {
+                Ok(Some(dialled)) => return Ok(dialled),
+                Ok(None) => {}
+                Err(_) => return Err(WireError::Timeout { what: "answer", after }),
+            }
+            match (failure.take(), wait) {
+                (Some(error), _) => return Err(error),
+                (None, Some(wait)) if Instant::now() + wait < given_up_at => sleep(wait).await,
+                (None, _) => return Err(WireError::Timeout { what: "turn to be asked", after }),
+            }
+        }
+    }
+
+    fn may_dial(&self, address: SocketAddr, how: HowKnown) -> Result<(), Duration> {
+        let mut dials = self.dials.lock().unwrap_or_else(PoisonError::into_inner);
+        let pace = if how == HowKnown::Connected { &mut dials.visitors } else { &mut dials.announced };
+        pace.take(address.ip(), Instant::now())
     }
 
     /// Whether the peer that answered is not the one that this task looks after: either this peer itself, or, at the
@@ -273,11 +324,18 @@ impl Neighbours {
         }
     }
 
-    /// Enters a peer that answers into the table. Returns whether it was not in it yet.
-    async fn take_hold(&self, theirs: &Hello, address: SocketAddr, target: &Neighbour) -> bool {
+    /// Enters a peer that answers into the table, as `held`. Returns whether it was not in it yet.
+    async fn take_hold(
+        &self,
+        theirs: &Hello,
+        address: SocketAddr,
+        target: &Neighbour,
+        held: &mut Option<PeerKey>,
+    ) -> bool {
         let (Neighbour::Address(_, how) | Neighbour::Found(_, how)) = target;
         let claim = self.directory().claim(theirs, address, *how, SystemTime::now());
         let Claim::New { others } = claim else { return false };
+        *held = Some(PeerKey::from(theirs));
         let mut duplicate = false;
         for (other, addresses) in others {
             if self.still_answers(other, &addresses).await {
@@ -326,14 +384,20 @@ impl Neighbours {
         }
     }
 
-    async fn poll(&self, key: PeerKey, dialled: &mut Dialled) -> WireError {
+    async fn poll<S: AsyncRead + AsyncWrite>(&self, key: PeerKey, dialled: &mut Dialled<S>) -> WireError {
         let name = dialled.connection.theirs.name.clone();
         let mut known = None;
+        let mut pace = Pace::new(limits::LIBRARY_POLLS_AT_ONCE, limits::LIBRARY_POLL_INTERVAL);
         loop {
-            match dialled.games_since(known).await {
-                Ok(Some((revision, games))) => {
-                    let count = games.len() as u64;
+            sleep(pace.wait(Instant::now())).await;
+            pace.take(Instant::now());
+            let mut share = self.libraries.share(dialled.address.ip());
+            let told = library(&mut dialled.connection, known, |games| share.take(games)).await;
+            let wait = match told {
+                Ok(Some(ReportedLibrary { revision, games })) => {
+                    let count = games.as_ref().map_or(0, Vec::len) as u64;
                     known = Some(revision);
+                    let games = games.map(|games| (games, share));
                     if self.directory().library_reported(key, revision, games, SystemTime::now()) {
                         self.events.report(PeerEvent::PeerLibraryChanged {
                             peer: key.id,
@@ -342,14 +406,15 @@ impl Neighbours {
                             games: count,
                         });
                     }
+                    Duration::ZERO
                 }
-                Ok(None) => self.directory().seen(key, SystemTime::now()),
-                Err(WireError::Refused(refusal)) if refusal.code == RefusalCode::Busy => {
-                    self.directory().seen(key, SystemTime::now());
-                    sleep(limits::LIBRARY_WAIT).await;
-                }
+                Ok(None) => Duration::ZERO,
+                Err(WireError::Refused(refusal)) if refusal.code == RefusalCode::Busy => limits::LIBRARY_WAIT,
                 Err(error) => return error,
-            }
+            };
+            self.directory().seen(key, SystemTime::now());
+            self.heard().answered(key, dialled.address, Instant::now());
+            sleep(wait).await;
         }
     }
 
@@ -357,11 +422,13 @@ impl Neighbours {
     async fn moved(&self, key: PeerKey, current: SocketAddr, poke: &Notify) -> Option<Dialled> {
         let mut tried = BTreeSet::from([current]);
         loop {
-            let heard = self.heard().get(&key).map(|heard| heard.addresses.clone()).unwrap_or_default();
+            let heard = self.heard().addresses(key);
             for address in heard {
-                if !tried.insert(address) {
+                // The peer is only said to be there: an address that may not be dialled now is left for the next news.
+                if tried.contains(&address) || self.may_dial(address, HowKnown::Discovered).is_err() {
                     continue;
                 }
+                tried.insert(address);
                 let Ok(dialled) = dial_any(&[address], &self.ours).await else { continue };
                 if PeerKey::from(&dialled.connection.theirs) != key {
                     continue;
@@ -388,32 +455,13 @@ impl Neighbours {
             let (peer, reason) = (key.id, reason.to_owned());
             self.events.report(PeerEvent::PeerLost { peer, name, reason });
         }
-        if let Some(heard) = self.heard().get(&key) {
-            heard.poke.notify_one();
-        }
+        self.heard().poke(key);
     }
 
-    /// The peer answered until now, which counts like hearing of it.
-    fn answered(&self, target: &Neighbour) {
-        if let Neighbour::Found(key, _) = target
-            && let Some(heard) = self.heard().get_mut(key)
-            && heard.at.is_some()
-        {
-            heard.at = Some(Instant::now());
-        }
-    }
-
-    fn said_goodbye(&self, key: PeerKey) -> bool {
-        self.heard().get(&key).is_some_and(|heard| heard.at.is_none())
-    }
-
-    fn is_forgotten(&self, target: &Neighbour) -> bool {
+    fn is_forgotten(&self, target: &Neighbour, tries: u32) -> bool {
         match target {
             Neighbour::Address(..) => false,
-            Neighbour::Found(key, _) => {
-                let heard = self.heard().get(key).and_then(|heard| heard.at);
-                heard.is_none_or(|at| at.elapsed() >= limits::HINT_EXPIRY)
-            }
+            Neighbour::Found(key, _) => self.heard().is_forgotten(*key, tries, Instant::now()),
         }
     }
 }

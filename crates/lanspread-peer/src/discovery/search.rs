@@ -1,42 +1,36 @@
 //! Asks peers one question: the peers at hand at once, others as they are found, until waiting longer would not help.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
-use std::sync::Arc;
+mod asking;
+mod progress;
+
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use lanspread_proto::WireError;
 use lanspread_proto::message::Hello;
 use lanspread_types::ids::PeerAddress;
 use lanspread_types::limits;
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{Instant, sleep_until};
 
+use self::asking::{Asked, AskedPeer, Asking};
+use self::progress::{NetworkSearch, SearchProgress, SearchStep, next_step};
 use crate::discovery::announcement::PeerHint;
 use crate::discovery::directory::PeerKey;
 use crate::discovery::multicast;
 use crate::discovery::multicast::{Discovery, Heard};
 use crate::discovery::search_outcome::{DiscoverySearch, OtherVersion, SearchOutcome};
-use crate::transport::dial::{Dialled, dial, dial_any};
+use crate::report::operation::DiscoveryMode;
+use crate::transport::dial::Dialled;
 
-/// The progress of a search.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct SearchProgress {
-    /// All peers that were asked.
-    pub(crate) asked: usize,
-    /// Those that have answered or failed.
-    pub(crate) answered: usize,
-    /// Those that offer what is wanted.
-    pub(crate) offering: usize,
-    /// Time since a new peer was last heard of.
-    pub(crate) quiet: Duration,
-}
-
-/// Whether the search need not wait for more peers: every peer asked has answered, at least one offers what is wanted,
-/// and no new peer was heard of for a while. Pure.
-pub(crate) fn enough(progress: SearchProgress, quiet: Duration) -> bool {
-    progress.offering > 0 && progress.answered == progress.asked && progress.quiet >= quiet
+/// The peers that need no discovery, each once, in the order in which they are asked and believed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct AtHand {
+    pub(crate) peers: Vec<PeerAddress>,
+    /// How many of them, at the beginning, the user named.
+    pub(crate) named: usize,
+    /// How many of them, at the beginning, the user named or saved.
+    pub(crate) chosen: usize,
 }
 
 /// How peers that are not at hand are searched for.
@@ -48,105 +42,155 @@ pub(crate) struct Search {
     pub(crate) quiet: Duration,
     /// Port of multicast DNS.
     pub(crate) port: u16,
+    /// Whether the peers at hand are asked first, and the network is searched only if none of them offers what is
+    /// wanted.
+    pub(crate) at_hand_first: bool,
 }
 
 /// One peer's answer to the question.
 pub(crate) struct Found<T> {
     /// The peer as it was named, or its announced name and address.
     pub(crate) peer: String,
+    /// Whether the user named it.
+    pub(crate) named: bool,
     pub(crate) answer: Result<T, WireError>,
 }
 
-enum AskedPeer {
-    Named(PeerAddress),
-    Heard(PeerHint),
+/// How the answers to a question are judged while they arrive.
+pub(crate) trait Judge<T> {
+    /// Whether this answer offers what is wanted.
+    fn offers(&self, answer: &T) -> bool;
+
+    /// Whether `missing` more answers can no longer change what is chosen from these.
+    fn is_settled(&self, answers: &[&T], missing: usize) -> bool;
 }
 
-impl AskedPeer {
-    fn shown(&self) -> String {
-        match self {
-            Self::Named(peer) => peer.to_string(),
-            Self::Heard(hint) => match hint.addresses.first() {
-                Some(address) => format!("{} ({address})", hint.name),
-                None => hint.name.to_string(),
+/// The search of the network, as far as it is needed.
+struct Network {
+    search: Search,
+    discovery: Option<Discovery>,
+    /// Why it could not run, or ended.
+    failed: Option<String>,
+    /// When the longest wait is over; none until the search begins.
+    until: Option<Instant>,
+    /// When a new peer was last heard of.
+    news_at: Instant,
+    other_versions: BTreeSet<OtherVersion>,
+}
+
+impl Network {
+    fn new(search: Search) -> Self {
+        let other_versions = BTreeSet::new();
+        Self { search, discovery: None, failed: None, until: None, news_at: Instant::now(), other_versions }
+    }
+
+    fn state(&self) -> NetworkSearch {
+        match (self.search.timeout, self.until, &self.discovery) {
+            (Some(_), None, _) => NetworkSearch::Later,
+            (_, Some(until), Some(_)) if Instant::now() < until => {
+                NetworkSearch::Now { quiet: self.news_at.elapsed() }
+            }
+            (_, Some(_), Some(_)) => NetworkSearch::Over,
+            _ => NetworkSearch::Off,
+        }
+    }
+
+    fn begin(&mut self) {
+        match Discovery::start(self.search.port) {
+            Ok(discovery) => self.discovery = Some(discovery),
+            Err(reason) => self.failed = Some(reason),
+        }
+        self.news_at = Instant::now();
+        self.until = self.search.timeout.map(|timeout| self.news_at + timeout);
+    }
+
+    /// The next hint while the network is searched.
+    async fn next(&mut self) -> PeerHint {
+        loop {
+            let Some(discovery) = &mut self.discovery else { return std::future::pending().await };
+            match discovery.next().await {
+                Some(Heard::Hint(hint)) => return hint,
+                Some(Heard::OtherProtocol { protocol, name, address }) => {
+                    if self.other_versions.len() < limits::PEERS_MAX {
+                        self.other_versions.insert(OtherVersion { name, address, protocol });
+                    }
+                }
+                Some(Heard::Gone(_)) => {}
+                None => {
+                    self.discovery = None;
+                    self.failed = Some("multicast DNS ended".to_owned());
+                }
+            }
+        }
+    }
+
+    /// Ends the search. Returns what it did in the time since `begun`, with that many peers `heard` of.
+    async fn end(mut self, begun: Instant, heard: usize) -> DiscoverySearch {
+        let mut interfaces = Vec::new();
+        if let Some(discovery) = self.discovery.take() {
+            interfaces = discovery.interfaces().to_vec();
+            discovery.stop().await;
+            if interfaces.is_empty() {
+                self.failed = Some("no network interface takes part in multicast".to_owned());
+            }
+        }
+        match (self.until, self.failed) {
+            (None, _) => DiscoverySearch::Off,
+            (_, Some(reason)) => DiscoverySearch::Failed { reason },
+            _ => DiscoverySearch::Done {
+                waited_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+                interfaces,
+                heard,
+                other_versions: self.other_versions.into_iter().collect(),
             },
         }
     }
-
-    async fn dial(&self, ours: &Hello) -> Result<Dialled, WireError> {
-        match self {
-            Self::Named(peer) => dial(peer, ours).await,
-            Self::Heard(hint) => dial_any(&hint.addresses, ours).await,
-        }
-    }
 }
 
-/// The number of a peer that was asked, the running peer that answered, and its answer.
-type Asked<T> = (usize, Option<PeerKey>, Result<T, WireError>);
-
-/// A running search.
-struct Asking<'a, Q> {
-    ours: &'a Hello,
-    question: Q,
-    places: Arc<Semaphore>,
-    /// All peers asked, in order.
-    whom: Vec<(String, Option<PeerKey>)>,
-    /// Addresses already tried of the peers heard of.
-    tried: BTreeMap<PeerKey, BTreeSet<SocketAddr>>,
+/// The answers so far.
+struct Arrived<T, J> {
+    judge: J,
+    answers: Vec<Asked<T>>,
+    /// Questions that were answered or failed.
+    ended: usize,
+    offering: usize,
+    settled: bool,
+    /// When the last one arrived.
+    at: Instant,
 }
 
-impl<Q> Asking<'_, Q> {
-    fn ask<T, A>(&mut self, whom: AskedPeer, asking: &mut JoinSet<Asked<T>>)
-    where
-        T: Send + 'static,
-        Q: Fn(Dialled) -> A + Clone + Send + 'static,
-        A: Future<Output = Result<T, WireError>> + Send,
-    {
-        let index = self.whom.len();
-        let key = if let AskedPeer::Heard(hint) = &whom { Some(hint.key) } else { None };
-        self.whom.push((whom.shown(), key));
-        let (ours, places, question) = (self.ours.clone(), Arc::clone(&self.places), self.question.clone());
-        asking.spawn(async move {
-            let _place = places.acquire_owned().await;
-            let named = matches!(whom, AskedPeer::Named(_));
-            let ask = async move {
-                let dialled = whom.dial(&ours).await?;
-                let key = PeerKey::from(&dialled.connection.theirs);
-                let ourselves = key.id == ours.peer;
-                Ok((key, if ourselves { Err(WireError::SelfConnect) } else { question(dialled).await }))
-            };
-            let asked = if named {
-                ask.await
-            } else {
-                let after = limits::HINT_ANSWER_DEADLINE;
-                let late = WireError::Timeout { what: "answer", after };
-                timeout(after, ask).await.unwrap_or(Err(late))
-            };
-            match asked {
-                Ok((key, answer)) => (index, Some(key), answer),
-                Err(error) => (index, None, Err(error)),
+impl<T, J: Judge<T>> Arrived<T, J> {
+    fn take(&mut self, joined: Result<Asked<T>, JoinError>) {
+        (self.ended, self.at) = (self.ended + 1, Instant::now());
+        match joined {
+            Ok((index, key, answer)) => {
+                self.offering += usize::from(answer.as_ref().is_ok_and(|answer| self.judge.offers(answer)));
+                self.answers.push((index, key, answer));
             }
-        });
+            Err(error) => tracing::error!("the question to a peer ended abnormally: {error}"),
+        }
     }
 
-    /// The part of a hint that is worth asking: addresses not tried yet, of a peer that is not this one.
-    fn news(&mut self, mut hint: PeerHint, named: &BTreeSet<String>) -> Option<PeerHint> {
-        if hint.key.id == self.ours.peer || self.whom.len() >= limits::PEERS_MAX {
-            return None;
-        }
-        let tried = self.tried.entry(hint.key).or_default();
-        hint.addresses.retain(|address| !named.contains(&address.to_string()) && tried.insert(*address));
-        (!hint.addresses.is_empty()).then_some(hint)
+    /// Decides whether the answers so far, in the order of asking, settle the choice.
+    fn settle(&mut self, asked: usize) {
+        self.answers.sort_by_key(|(index, ..)| *index);
+        let told: Vec<&T> = self.answers.iter().filter_map(|(_, _, answer)| answer.as_ref().ok()).collect();
+        self.settled = self.judge.is_settled(&told, asked - self.ended);
+    }
+
+    /// Whether one of the first peers that were asked has not answered.
+    fn lacks_one_of(&self, first: usize) -> bool {
+        self.answers.iter().filter(|(index, ..)| *index < first).count() < first
     }
 }
 
 /// Asks the peers at hand, and those that are heard of during the search. Dropping the future drops every connection.
 pub(crate) async fn find<T, Q, A>(
-    at_hand: &[PeerAddress],
+    at_hand: &AtHand,
     ours: &Hello,
     search: Search,
     question: Q,
-    offers: impl Fn(&T) -> bool,
+    judge: impl Judge<T>,
 ) -> (Vec<Found<T>>, SearchOutcome)
 where
     T: Send + 'static,
@@ -154,97 +198,58 @@ where
     A: Future<Output = Result<T, WireError>> + Send,
 {
     let begun = Instant::now();
-    let deadline = begun + search.timeout.unwrap_or_default();
-    let places = Arc::new(Semaphore::new(limits::PEERS_ASKED_AT_ONCE));
-    let mut state = Asking { ours, question, places, whom: Vec::new(), tried: BTreeMap::new() };
-    let mut asking = JoinSet::new();
-    let named: BTreeSet<String> = at_hand.iter().map(ToString::to_string).collect();
-    for peer in at_hand {
-        state.ask(AskedPeer::Named(peer.clone()), &mut asking);
+    let (mut state, mut asking) = (Asking::new(ours, question), JoinSet::new());
+    let shown: BTreeSet<String> = at_hand.peers.iter().map(ToString::to_string).collect();
+    for (index, peer) in at_hand.peers.iter().cloned().enumerate() {
+        let chosen = index < at_hand.chosen;
+        state.ask(if chosen { AskedPeer::Chosen(peer) } else { AskedPeer::Known(peer) }, &mut asking);
     }
-    let (mut hearing, mut failed) = match search.timeout.map(|_| Discovery::start(search.port)) {
-        None => (None, None),
-        Some(Ok(discovery)) => (Some(discovery), None),
-        Some(Err(reason)) => (None, Some(reason)),
-    };
-    let mut waiting = hearing.is_some();
-    let (mut answers, mut offering, mut answered) = (Vec::new(), 0, 0);
-    let mut other_versions = BTreeSet::new();
-    let mut news_at = begun;
+    let mut network = Network::new(search);
+    if search.timeout.is_some() && !search.at_hand_first {
+        network.begin();
+    }
+    let mut arrived =
+        Arrived { judge, answers: Vec::new(), ended: 0, offering: 0, settled: false, at: begun };
     loop {
-        let asked = state.whom.len();
-        let complete = answered == asked;
-        let quiet = news_at.elapsed();
-        let done = if waiting {
-            enough(SearchProgress { asked, answered, offering, quiet }, search.quiet)
-        } else {
-            // After the longest wait, one offer is enough: peers that do not answer must not delay it.
-            complete || search.timeout.is_some() && failed.is_none() && offering > 0
+        let progress = SearchProgress {
+            asked: state.whom.len(),
+            answered: arrived.ended,
+            offering: arrived.offering,
+            chosen_missing: arrived.lacks_one_of(at_hand.chosen),
+            settled: arrived.settled,
+            unanswered: arrived.at.elapsed(),
+            elapsed: begun.elapsed(),
+            network: network.state(),
         };
-        if done {
-            break;
-        }
-        let heard = async {
-            match &mut hearing {
-                Some(discovery) => discovery.next().await,
-                None => std::future::pending().await,
+        let wait = match next_step(progress, search.quiet) {
+            SearchStep::Done => break,
+            SearchStep::Listen => {
+                network.begin();
+                continue;
             }
+            SearchStep::Wait(wait) => wait,
         };
+        let searching = matches!(progress.network, NetworkSearch::Now { .. });
+        let until = network.until.filter(|_| searching);
+        let wake = [Instant::now().checked_add(wait), until].into_iter().flatten().min();
         tokio::select! {
             Some(joined) = asking.join_next() => {
-                answered += 1;
-                match joined {
-                    Ok((index, key, answer)) => {
-                        offering += usize::from(answer.as_ref().is_ok_and(&offers));
-                        answers.push((index, key, answer));
-                    }
-                    Err(error) => tracing::error!("the question to a peer ended abnormally: {error}"),
-                }
+                arrived.take(joined);
+                arrived.settle(state.whom.len());
             }
-            heard = heard, if waiting => match heard {
-                Some(Heard::Hint(hint)) => if let Some(hint) = state.news(hint, &named) {
-                    news_at = Instant::now();
-                    state.ask(AskedPeer::Heard(hint), &mut asking);
-                },
-                Some(Heard::OtherProtocol { protocol, name, address }) => {
-                    if other_versions.len() < limits::PEERS_MAX {
-                        other_versions.insert(OtherVersion { name, address, protocol });
-                    }
-                }
-                Some(Heard::Gone(_)) => {}
-                None => {
-                    waiting = false;
-                    failed = Some("multicast DNS ended".to_owned());
-                }
+            hint = network.next(), if searching => if let Some(hint) = state.news(hint, &shown) {
+                network.news_at = Instant::now();
+                state.ask(AskedPeer::Heard(hint), &mut asking);
+                arrived.settle(state.whom.len());
             },
-            () = sleep_until(news_at + search.quiet), if waiting && complete && offering > 0 => {}
-            () = sleep_until(deadline), if waiting => waiting = false,
+            () = sleep_until(wake.unwrap_or(begun)), if wake.is_some() => {}
         }
     }
     asking.abort_all();
-    let mut interfaces = Vec::new();
-    if let Some(discovery) = hearing {
-        interfaces = discovery.interfaces().to_vec();
-        discovery.stop().await;
-        if interfaces.is_empty() {
-            failed = Some("no network interface takes part in multicast".to_owned());
-        }
-    }
-    let searched = SearchOutcome {
-        asked: state.whom.len(),
-        answered: answers.iter().filter(|(_, _, answer)| is_answer(answer)).count(),
-        discovery: match (search.timeout, failed) {
-            (None, _) => DiscoverySearch::Off,
-            (_, Some(reason)) => DiscoverySearch::Failed { reason },
-            _ => DiscoverySearch::Done {
-                waited_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
-                interfaces,
-                heard: state.tried.len(),
-                other_versions: other_versions.into_iter().collect(),
-            },
-        },
-    };
-    (sorted(&state.whom, answers), searched)
+    let answered = arrived.answers.iter().filter(|(_, _, answer)| is_answer(answer)).count();
+    let discovery = network.end(begun, state.tried.len()).await;
+    let searched = SearchOutcome { asked: state.whom.len(), answered, discovery, similar: None };
+    (sorted(&state.whom, at_hand.named, arrived.answers), searched)
 }
 
 /// Whether a peer answered, even if with a failure.
@@ -255,7 +260,7 @@ fn is_answer<T>(answer: &Result<T, WireError>) -> bool {
 
 /// One answer per peer, in the order of asking. A peer that answered at one address does not count as failed at
 /// another, and a peer that answered at two addresses counts once. Peers that were not awaited come last.
-fn sorted<T>(whom: &[(String, Option<PeerKey>)], mut answers: Vec<Asked<T>>) -> Vec<Found<T>> {
+fn sorted<T>(whom: &[(String, Option<PeerKey>)], named: usize, mut answers: Vec<Asked<T>>) -> Vec<Found<T>> {
     answers.sort_by_key(|(index, ..)| *index);
     let there: BTreeSet<PeerKey> = answers.iter().filter_map(|(_, key, _)| *key).collect();
     let mut unanswered: Vec<bool> = vec![true; whom.len()];
@@ -268,12 +273,13 @@ fn sorted<T>(whom: &[(String, Option<PeerKey>)], mut answers: Vec<Asked<T>>) -> 
             None => heard_of.is_none_or(|key| !there.contains(&key)),
         };
         if keep {
-            found.push(Found { peer: peer.clone(), answer });
+            found.push(Found { peer: peer.clone(), named: index < named, answer });
         }
     }
     for (index, (peer, heard_of)) in whom.iter().enumerate() {
         if unanswered[index] && heard_of.is_none_or(|key| !there.contains(&key)) {
-            found.push(Found { peer: peer.clone(), answer: Err(WireError::NotAwaited) });
+            let answer = Err(WireError::NotAwaited);
+            found.push(Found { peer: peer.clone(), named: index < named, answer });
         }
     }
     found
@@ -281,13 +287,23 @@ fn sorted<T>(whom: &[(String, Option<PeerKey>)], mut answers: Vec<Asked<T>>) -> 
 
 impl Search {
     /// For one game: peers that offer it are enough.
-    pub(crate) fn for_game(discovery: crate::report::operation::DiscoveryMode, port: u16) -> Self {
-        Self { timeout: discovery.timeout(), quiet: limits::DISCOVERY_QUIET, port }
+    pub(crate) fn for_game(discovery: DiscoveryMode, port: u16) -> Self {
+        Self { timeout: discovery.timeout(), quiet: limits::DISCOVERY_QUIET, port, at_hand_first: false }
     }
 
     /// For a list of all peers.
-    pub(crate) fn for_list(discovery: crate::report::operation::DiscoveryMode, port: u16) -> Self {
-        Self { timeout: discovery.timeout(), quiet: limits::DISCOVERY_LIST_QUIET, port }
+    pub(crate) fn for_list(discovery: DiscoveryMode, port: u16) -> Self {
+        Self { timeout: discovery.timeout(), quiet: limits::DISCOVERY_LIST_QUIET, port, at_hand_first: false }
+    }
+
+    /// Only the peers at hand.
+    pub(crate) fn only_at_hand() -> Self {
+        Self { timeout: None, quiet: Duration::ZERO, port: PORT, at_hand_first: true }
+    }
+
+    /// The same, but only if the peers at hand do not offer what is wanted.
+    pub(crate) fn after_those_at_hand(self) -> Self {
+        Self { at_hand_first: true, ..self }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use lanspread_proto::message::PROTOCOL_VERSION;
+use lanspread_types::ids::GameId;
 use serde::Serialize;
 
 /// What a search for peers did.
@@ -14,6 +15,9 @@ pub struct SearchOutcome {
     pub answered: usize,
     /// What discovery did.
     pub discovery: DiscoverySearch,
+    /// If no peer offers the game that was asked for: an offered one whose id is like it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub similar: Option<GameId>,
 }
 
 /// What discovery did.
@@ -76,13 +80,15 @@ impl SearchOutcome {
 
     /// What else happened during the search, to append to a list of answers.
     pub(crate) fn remark(&self) -> String {
-        match &self.discovery {
+        let searched = match &self.discovery {
             DiscoverySearch::Failed { reason } => format!("; discovery could not run: {reason}"),
             DiscoverySearch::Done { other_versions, .. } if !other_versions.is_empty() => {
                 format!("; others speak another protocol version: {}", versions(other_versions))
             }
             _ => String::new(),
-        }
+        };
+        let similar = self.similar.as_ref().map(|game| format!("; `{game}` is offered"));
+        searched + &similar.unwrap_or_default()
     }
 
     /// The reason as a stable kebab-case word.
@@ -143,7 +149,7 @@ mod tests {
                 "other-version",
             ),
             (
-                SearchOutcome { asked: 2, answered: 0, discovery: done(2, vec![]) },
+                SearchOutcome { asked: 2, discovery: done(2, vec![]), ..SearchOutcome::default() },
                 "none of 2 peers answered",
                 "no-answer",
             ),

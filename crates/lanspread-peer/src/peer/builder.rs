@@ -15,6 +15,7 @@ use crate::discovery::search;
 use crate::operations::Operations;
 use crate::peer::core::{Inner, Peer};
 use crate::peer::error::PeerError;
+use crate::peer::leftovers::Leftovers;
 use crate::report::channel::EventSender;
 use crate::source::Source;
 use crate::task::Tasks;
@@ -217,6 +218,7 @@ impl Peer {
             tasks,
             source: Arc::new(source),
             operations,
+            leftovers: Leftovers::default(),
             state_dir: state_dir.clone(),
             held: Mutex::default(),
             listening: Mutex::new(None),

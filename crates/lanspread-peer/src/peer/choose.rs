@@ -4,11 +4,12 @@ use lanspread_types::ids::{GameId, GameVersion};
 use tokio_util::sync::CancellationToken;
 
 use crate::discovery::ask;
+use crate::discovery::ask::Answers;
 use crate::discovery::search::Search;
 use crate::peer::core::Peer;
 use crate::peer::error::PeerError;
 use crate::report::operation::OperationOptions;
-use crate::trust::select::{SelectError, Selection, select};
+use crate::trust::select::{SelectError, Selection, SourceOrder, select};
 
 impl Peer {
     /// Refuses a game that is not in the catalog.
@@ -37,26 +38,34 @@ impl Peer {
         let at_hand = self.peers_at_hand(&options.peers)?;
         let ours = self.hello();
         let wanted = self.wanted_version(game);
-        let search = Search::for_game(self.discovery_for(options.discovery), self.inner.discovery_port);
+        let mut search = Search::for_game(options.discovery, self.inner.discovery_port);
+        if self.knows_its_neighbours() {
+            search = search.after_those_at_hand();
+        }
         let asking = ask::details(&at_hand, &ours, game, wanted.as_ref(), search);
-        let Some((offers, mut answers, searched)) = cancel.run_until_cancelled(asking).await else {
+        let Some(answers) = cancel.run_until_cancelled(asking).await else {
             return Err(PeerError::Cancelled);
         };
+        let Answers { offers, named, mut refusals, searched } = answers;
         if searched.asked == 0 {
             return Err(PeerError::NoPeers { searched: Box::new(searched) });
         }
-        match select(offers, wanted.as_ref()) {
+        let order = SourceOrder { named, ours: ours.peer, game };
+        match select(offers, wanted.as_ref(), &order) {
             Ok(mut selection) => {
-                selection.dropped.append(&mut answers);
+                selection.dropped.append(&mut refusals);
                 for answer in &selection.dropped {
                     tracing::info!("{} is not a source of {game}: {}", answer.peer, answer.reason);
+                }
+                for copy in &selection.copies {
+                    tracing::warn!("{}: {}", copy.peer, copy.reason);
                 }
                 Ok(selection)
             }
             Err(SelectError::NotOffered(dropped)) => {
-                answers.extend(dropped);
+                refusals.extend(dropped);
                 let (game, searched) = (game.clone(), Box::new(searched));
-                Err(PeerError::NotOffered { game, peers: answers, searched })
+                Err(PeerError::NotOffered { game, peers: refusals, searched })
             }
             Err(SelectError::Ambiguous(groups)) => Err(PeerError::Ambiguous { game: game.clone(), groups }),
         }

@@ -10,9 +10,10 @@ use lanspread_types::content::GameOffer;
 use lanspread_types::ids::{GameId, GameVersion, PeerAddress, PeerId, PeerName};
 use lanspread_types::limits;
 
+use crate::discovery::library_memory::{LibraryMemory, LibraryShare};
 use crate::discovery::saved_peers::SavedPeers;
 use crate::discovery::search;
-use crate::discovery::search::{Found, Search, find};
+use crate::discovery::search::{AtHand, Found, Judge, Search, find};
 use crate::discovery::search_outcome::SearchOutcome;
 use crate::peer::builder;
 use crate::peer::core::Peer;
@@ -142,12 +143,23 @@ impl PeerClient {
         discovery: DiscoveryMode,
         peers: &[PeerAddress],
     ) -> Result<DiscoveredPeers, PeerError> {
+        let at_hand = AtHand { peers: peers.to_vec(), named: peers.len(), chosen: peers.len() };
+        self.discover_at(discovery, &at_hand).await
+    }
+
+    async fn discover_at(
+        &self,
+        discovery: DiscoveryMode,
+        at_hand: &AtHand,
+    ) -> Result<DiscoveredPeers, PeerError> {
         let search = Search::for_list(discovery, self.discovery_port);
-        let (found, searched) = find(peers, &self.ours, search, offers_of, |_| true).await;
+        let memory = LibraryMemory::default();
+        let question = move |dialled| offers_of(dialled, memory.clone());
+        let (found, searched) = find(at_hand, &self.ours, search, question, OfAll).await;
         let (mut peers, mut failures) = (Vec::new(), Vec::new());
-        for Found { peer, answer } in found {
+        for Found { peer, answer, .. } in found {
             match answer {
-                Ok(offers) => peers.push(offers),
+                Ok((offers, _share)) => peers.push(offers),
                 Err(source) => failures.push((peer, source)),
             }
         }
@@ -177,7 +189,7 @@ impl PeerClient {
     /// too many peers are named.
     pub async fn peers(&self, options: &AskOptions) -> Result<Vec<Answer>, PeerError> {
         let peers = at_hand(&options.peers, self.saved_peers.load()?, [])?;
-        Ok(Answer::peers(&self.discover(options.discovery, &peers).await?))
+        Ok(Answer::peers(&self.discover_at(options.discovery, &peers).await?))
     }
 
     /// Searches on another port than that of multicast DNS.
@@ -195,7 +207,8 @@ impl PeerClient {
         let ask = async {
             let mut dialled = dial(peer, &self.ours).await?;
             let status = dialled.status().await?;
-            let games = dialled.games().await?;
+            let mut share = LibraryMemory::default().share(dialled.address.ip());
+            let games = dialled.games(|games| share.take(games)).await?;
             let theirs = dialled.connection.theirs;
             Ok(PeerStatus {
                 name: theirs.name,
@@ -211,13 +224,31 @@ impl PeerClient {
     }
 }
 
-async fn offers_of(mut dialled: Dialled) -> Result<PeerOffers, WireError> {
-    let games = dialled.games().await?;
+/// Each peer's list counts in the memory of all of them until the search is over.
+async fn offers_of(
+    mut dialled: Dialled,
+    memory: LibraryMemory,
+) -> Result<(PeerOffers, LibraryShare), WireError> {
+    let mut share = memory.share(dialled.address.ip());
+    let games = dialled.games(|games| share.take(games)).await?;
     let Hello { peer: id, name, instance, .. } = dialled.connection.theirs;
-    Ok(PeerOffers { name, id, instance, address: dialled.address, games })
+    Ok((PeerOffers { name, id, instance, address: dialled.address, games }, share))
 }
 
-/// The peers that need no discovery: each once, named peers first.
+/// In a list of all peers, each one counts.
+struct OfAll;
+
+impl Judge<(PeerOffers, LibraryShare)> for OfAll {
+    fn offers(&self, _: &(PeerOffers, LibraryShare)) -> bool {
+        true
+    }
+
+    fn is_settled(&self, _: &[&(PeerOffers, LibraryShare)], _: usize) -> bool {
+        false
+    }
+}
+
+/// The peers that need no discovery: each once, named peers first, then saved ones.
 ///
 /// # Errors
 /// [`PeerError::Config`] if more than [`limits::PEERS_MAX`] peers are named.
@@ -225,7 +256,7 @@ pub(super) fn at_hand(
     named: &[PeerAddress],
     saved: Vec<PeerAddress>,
     known: impl IntoIterator<Item = PeerAddress>,
-) -> Result<Vec<PeerAddress>, PeerError> {
+) -> Result<AtHand, PeerError> {
     if named.len() > limits::PEERS_MAX {
         return Err(PeerError::Config(format!(
             "{} peers are named; the limit is {}",
@@ -234,8 +265,13 @@ pub(super) fn at_hand(
         )));
     }
     let mut seen = BTreeSet::new();
-    let all = named.iter().cloned().chain(saved).chain(known);
-    Ok(all.filter(|peer| seen.insert(peer.clone())).take(limits::PEERS_MAX).collect())
+    let mut peers: Vec<PeerAddress> = named.iter().cloned().chain(saved).collect();
+    peers.retain(|peer| seen.insert(peer.clone()));
+    peers.truncate(limits::PEERS_MAX);
+    let (named, chosen) = (named.iter().collect::<BTreeSet<_>>().len(), peers.len());
+    peers.extend(known.into_iter().filter(|peer| seen.insert(peer.clone())));
+    peers.truncate(limits::PEERS_MAX);
+    Ok(AtHand { peers, named, chosen })
 }
 
 impl Peer {
@@ -246,24 +282,24 @@ impl Peer {
             saved_peers: self.inner.saved_peers.clone(),
             discovery_port: self.inner.discovery_port,
         };
-        client.discover(self.discovery_for(options.discovery), &self.peers_at_hand(&options.peers)?).await
+        let discovery = if self.knows_its_neighbours() { DiscoveryMode::Off } else { options.discovery };
+        client.discover_at(discovery, &self.peers_at_hand(&options.peers)?).await
     }
 
-    /// How peers are found for one request. A serving peer that has listened for a while knows its neighbours, so a
-    /// search would find nothing new.
-    pub(super) fn discovery_for(&self, asked: DiscoveryMode) -> DiscoveryMode {
-        let knows = self.inner.neighbours.get().is_some_and(|neighbours| {
+    /// Whether this peer has listened long enough to know the peers around it. Then it searches the network only if
+    /// none of them offers what is wanted.
+    pub(super) fn knows_its_neighbours(&self) -> bool {
+        self.inner.neighbours.get().is_some_and(|neighbours| {
             self.inner.discovery
                 && neighbours.since().elapsed() >= limits::DISCOVERY_LISTENED
                 && !neighbours.known().is_empty()
-        });
-        if knows { DiscoveryMode::Off } else { asked }
+        })
     }
 
-    /// The peers that need no discovery: named, saved, or known to this peer while it serves.
-    pub(super) fn peers_at_hand(&self, named: &[PeerAddress]) -> Result<Vec<PeerAddress>, PeerError> {
-        let known = self.known_peers().into_iter();
-        let known = known.filter_map(|peer| peer.addresses.first().copied()).map(PeerAddress::from);
+    /// The peers that need no discovery: named, saved, or known to this peer while it serves, the longest known first.
+    pub(super) fn peers_at_hand(&self, named: &[PeerAddress]) -> Result<AtHand, PeerError> {
+        let known = self.inner.neighbours.get().map(|neighbours| neighbours.longest_known());
+        let known = known.unwrap_or_default().into_iter().map(PeerAddress::from);
         at_hand(named, self.inner.saved_peers.load()?, known)
     }
 }

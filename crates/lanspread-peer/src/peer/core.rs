@@ -15,6 +15,7 @@ use crate::discovery::neighbours::Neighbours;
 use crate::discovery::saved_peers::SavedPeers;
 use crate::operations::Operations;
 use crate::peer::error::PeerError;
+use crate::peer::leftovers::Leftovers;
 use crate::report::answer::Answer;
 use crate::report::channel::{EventSender, PeerEvents};
 use crate::source::Source;
@@ -38,6 +39,7 @@ pub(super) struct Inner {
     pub(super) tasks: Tasks,
     pub(super) source: Arc<Source>,
     pub(super) operations: Arc<Operations>,
+    pub(super) leftovers: Leftovers,
     /// The peer's state directory.
     pub(super) state_dir: PathBuf,
     /// Released when the peer has stopped.
@@ -68,6 +70,9 @@ impl Peer {
     }
 
     /// Subscribes to its events, from now on.
+    ///
+    /// Events arrive in the order in which they happened. When a method of this peer returns, every event that it caused
+    /// is already in the queue of each subscription: [`PeerEvents::try_next`] returns them without waiting.
     pub fn events(&self) -> PeerEvents {
         self.inner.events.subscribe()
     }

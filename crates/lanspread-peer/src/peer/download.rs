@@ -40,6 +40,15 @@ struct Prepared {
     bytes_kept: u64,
 }
 
+/// How far a download came.
+#[derive(Default)]
+struct Course {
+    /// When its transfer began.
+    begun: Option<Instant>,
+    /// Bytes that the next download need not fetch.
+    bytes_kept: u64,
+}
+
 impl Peer {
     /// Downloads the files of a game root as they are, from all validated peers at once.
     ///
@@ -54,16 +63,21 @@ impl Peer {
         options: &OperationOptions,
         cancel: CancellationToken,
     ) -> Result<(), PeerError> {
-        self.operate(game, options, &cancel, async |context| self.download(&context).await).await
+        self.operate(game, options, &cancel, |peer, context| async move { peer.download(&context).await })
+            .await
     }
 
     /// Runs the download as part of an operation.
     pub(super) async fn download(&self, context: &OperationContext) -> Result<(), PeerError> {
-        let begun = Instant::now();
+        let requested = Instant::now();
         let game = &context.game;
-        let mut bytes_kept = 0;
-        let downloaded = self.download_from_sources(context, &mut bytes_kept).await;
-        let duration = begun.elapsed();
+        let mut course = Course::default();
+        let downloading = self.download_from_sources(context, &mut course);
+        let downloaded = self.contain(context, downloading).await;
+        let ended = Instant::now();
+        let Course { begun, bytes_kept } = course;
+        let begun = begun.unwrap_or(ended);
+        let (waited, duration) = (begun - requested, ended - begun);
         reported(
             &context.events,
             downloaded,
@@ -77,6 +91,7 @@ impl Peer {
                     bytes: files.iter().map(|file| file.size).sum(),
                     bytes_fetched,
                     sources: sources.clone(),
+                    waited_ms: milliseconds(waited),
                     duration_ms: milliseconds(duration),
                     bytes_per_second: u64::try_from(rate).unwrap_or(u64::MAX),
                 }
@@ -89,7 +104,7 @@ impl Peer {
     async fn download_from_sources(
         &self,
         context: &OperationContext,
-        bytes_kept: &mut u64,
+        course: &mut Course,
     ) -> Result<(GameVersion, Vec<RootFile>, Vec<SourceShare>), PeerError> {
         let game = &context.game;
         self.check_in_catalog(game)?;
@@ -103,9 +118,10 @@ impl Peer {
         let files = root_files::accept(&selection.sources[0].files, context.options.names)
             .map_err(|error| refused_by_all(game, &selection, &error))?;
         let prepared = prepare_download(context, locked, selection, files).await?;
+        course.begun = Some(Instant::now());
         let ended = self.transfer_and_commit(context, &prepared).await;
         if ended.is_err() {
-            *bytes_kept = keep_or_discard(&prepared).await;
+            course.bytes_kept = keep_or_discard(&prepared).await;
         }
         let Prepared { selection, files, .. } = prepared;
         ended.map(|sources| (selection.version, files, sources))
@@ -130,6 +146,8 @@ impl Peer {
             cancel: context.cancel.clone(),
         })
         .await?;
+        let bytes = prepared.files.iter().map(|file| file.size).sum();
+        context.events.report(PeerEvent::Finishing { game: game.clone(), bytes });
         let version = prepared.selection.version.clone();
         prepared
             .on_disk("check", move |games, game, target| check_sentinel(games, game, target, &version))

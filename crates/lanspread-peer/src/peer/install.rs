@@ -29,8 +29,8 @@ impl Peer {
         options: &OperationOptions,
         cancel: CancellationToken,
     ) -> Result<(), PeerError> {
-        self.operate(game, options, &cancel, async |context| {
-            self.install_from_archives(&context, false).await
+        self.operate(game, options, &cancel, |peer, context| async move {
+            peer.install_from_archives(&context, false).await
         })
         .await
     }
@@ -43,7 +43,7 @@ impl Peer {
     ) -> Result<(), PeerError> {
         let begun = Instant::now();
         let game = &context.game;
-        let unpacked = self.unpack(context, replace).await;
+        let unpacked = self.contain(context, self.unpack(context, replace)).await;
         reported(
             &context.events,
             unpacked,
@@ -69,8 +69,12 @@ impl Peer {
             (context.options.names, Replace { allowed: replace, force: context.options.force });
         let (name, id) = (self.inner.name.clone(), self.inner.id);
         let provider = self.inner.source.provider.clone();
-        let told =
-            UnpackEvents { game: context.game.clone(), peer: name.clone(), events: context.events.clone() };
+        let told = UnpackEvents {
+            game: context.game.clone(),
+            peer: name.clone(),
+            events: context.events.clone(),
+            is_finishing: false,
+        };
         let unpacking = locked.run("install", move |games, game, cancel| {
             let (games, game, cancel) = (Arc::clone(games), game.clone(), cancel.clone());
             Ok(unpack(&Unpack { games, game, policy, replace, name, id, provider, cancel }, told)?)
@@ -84,6 +88,8 @@ struct UnpackEvents {
     game: GameId,
     peer: PeerName,
     events: EventSender,
+    /// Whether it was reported that all bytes are unpacked.
+    is_finishing: bool,
 }
 
 impl UnpackObserver for UnpackEvents {
@@ -102,5 +108,9 @@ impl UnpackObserver for UnpackEvents {
 
     fn progress(&mut self, bytes: u64, bytes_total: u64) {
         self.events.report(PeerEvent::InstallProgress { game: self.game.clone(), bytes, bytes_total });
+        if bytes == bytes_total && !self.is_finishing {
+            self.is_finishing = true;
+            self.events.report(PeerEvent::Finishing { game: self.game.clone(), bytes });
+        }
     }
 }

@@ -41,7 +41,7 @@ fn polite() -> OperationOptions {
 async fn install(peer: &Peer, options: &OperationOptions, replace: bool) -> Result<(), PeerError> {
     let cancel = CancellationToken::new();
     let game = small_game::game();
-    let installing = peer.operate(&game, options, &cancel, async |context| {
+    let installing = peer.operate(&game, options, &cancel, |peer, context| async move {
         peer.install_from_archives(&context, replace).await
     });
     installing.await
@@ -111,6 +111,7 @@ impl Told {
                 // The number of progress events in between depends on timing.
                 PeerEvent::InstallProgress { bytes, bytes_total, .. } if bytes != bytes_total => continue,
                 PeerEvent::InstallProgress { bytes, .. } => format!("all bytes {bytes}"),
+                PeerEvent::Finishing { bytes, .. } => format!("finishing {bytes}"),
                 PeerEvent::ArchiveBegin { name, .. } => format!("archive {name}"),
                 PeerEvent::InstallFinished { version, files, bytes, .. } => {
                     format!("finished {version} {files} {bytes}")
@@ -144,6 +145,7 @@ async fn an_install_from_archives_leaves_the_tree_the_receipt_and_the_archives()
         format!("begin 20250101 {} false", totals.bytes),
         "archive small.eti".to_owned(),
         format!("all bytes {}", totals.bytes),
+        format!("finishing {}", totals.bytes),
         format!("finished 20250101 {} {}", totals.files, totals.bytes),
     ];
     assert_eq!(told.all(), expected);
@@ -318,7 +320,7 @@ async fn a_streamed_update_replaces_the_tree_and_keeps_the_user_s_files() {
         let options = OperationOptions { peers: vec![address.into()], ..options.clone() };
         let cancel = CancellationToken::new();
         let game = small_game::game();
-        let update = peer.operate(&game, &options, &cancel, async |context| {
+        let update = peer.operate(&game, &options, &cancel, |peer, context| async move {
             peer.stream_install(&context, true).await.map(|_| ())
         });
         update.await
@@ -356,8 +358,9 @@ async fn a_file_saved_during_a_streamed_update_is_not_lost() {
         fs::write(&saved, "mine").unwrap();
         barrier.wait().await;
     };
-    let update =
-        peer.operate(&game, &options, &cancel, async |context| peer.stream_install(&context, true).await);
+    let update = peer.operate(&game, &options, &cancel, |peer, context| async move {
+        peer.stream_install(&context, true).await
+    });
     let (updated, ()) = tokio::join!(update, playing);
     let error = updated.unwrap_err();
     assert!(matches!(error, PeerError::Store(StoreError::UserFiles { count: 1, .. })), "{error:?}");
@@ -544,7 +547,7 @@ async fn a_cancelled_operation_changes_nothing() {
     let results = [
         peer.verify_game(&game, &options, cancel.clone()).await,
         peer.uninstall_game(&game, &options, cancel.clone()).await,
-        peer.operate(&game, &options, &cancel, async |context| {
+        peer.operate(&game, &options, &cancel, |peer, context| async move {
             peer.install_from_archives(&context, true).await
         })
         .await,

@@ -1,5 +1,6 @@
-//! What all operations on a game share. Each is counted, so that a shutdown cancels it and waits for it. Those that
-//! change or compare a game first lock it and repair what an earlier crash left.
+//! What all operations on a game share. Each is a task, so that a shutdown cancels it and waits for it, and so that it
+//! ends in order if its caller drops it. Those that change or compare a game first lock it and repair what an earlier
+//! crash left.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -15,17 +16,22 @@ use crate::peer::core::Peer;
 use crate::peer::error::PeerError;
 use crate::report::event::PeerEvent;
 use crate::report::operation::OperationOptions;
+use crate::task::contained::contained;
 
 impl Peer {
-    /// Runs `work` as one operation of this peer. A shutdown cancels it and waits for it.
-    pub(super) async fn operate<T>(
+    /// Runs `work` as one operation of this peer, in a task of its own. A shutdown cancels it and waits for it. If the
+    /// caller drops the future, the operation is cancelled and ends on its own: it undoes what it did, and reports that.
+    pub(super) async fn operate<T, F>(
         &self,
         game: &GameId,
         options: &OperationOptions,
         cancel: &CancellationToken,
-        work: impl AsyncFnOnce(OperationContext) -> Result<T, PeerError>,
-    ) -> Result<T, PeerError> {
-        let _counted = self.inner.tasks.hold();
+        work: impl FnOnce(Self, OperationContext) -> F,
+    ) -> Result<T, PeerError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, PeerError>> + Send + 'static,
+    {
         let stop = self.inner.tasks.cancel_token();
         let cancel = cancel.child_token();
         let context = OperationContext {
@@ -34,15 +40,44 @@ impl Peer {
             events: self.inner.events.of_operation(),
             cancel: cancel.clone(),
         };
-        let cancelling = async {
-            stop.cancelled().await;
-            cancel.cancel();
-            std::future::pending::<Infallible>().await
+        let (caller, ending) = self.inner.leftovers.operation(game, cancel.clone());
+        let work = work(self.clone(), context);
+        let running = self.inner.tasks.spawn_contained("operation", async move {
+            // Dropped last, so that the game is not locked any more when a next operation has waited for this one.
+            let _ending = ending;
+            let cancelling = async {
+                stop.cancelled().await;
+                cancel.cancel();
+                std::future::pending::<Infallible>().await
+            };
+            tokio::select! {
+                // A panic is the failure of this operation, and no reason for the peer to stop.
+                done = contained(work) => done.unwrap_or_else(|panicked| Err(PeerError::Internal(panicked.to_string()))),
+                never = cancelling => match never {},
+            }
+        });
+        let done = running.await;
+        drop(caller);
+        done.unwrap_or_else(|error| {
+            Err(PeerError::Internal(format!("the task of an operation ended abnormally: {error}")))
+        })
+    }
+
+    /// Runs the road of an operation. If it panics, only this operation fails: what it left on the disk is repaired at
+    /// once.
+    pub(super) async fn contain<T>(
+        &self,
+        context: &OperationContext,
+        road: impl Future<Output = Result<T, PeerError>>,
+    ) -> Result<T, PeerError> {
+        let panicked = match contained(road).await {
+            Ok(done) => return done,
+            Err(panicked) => panicked,
         };
-        tokio::select! {
-            done = work(context) => done,
-            never = cancelling => match never {},
+        if let Err(error) = self.lock_and_recover(context).await {
+            tracing::error!("{}: what is left is repaired by the next operation: {error}", context.game);
         }
+        Err(PeerError::Internal(panicked.to_string()))
     }
 
     /// Locks the game and repairs what an interrupted operation left.
@@ -53,6 +88,10 @@ impl Peer {
         let (games_dir, tasks) = (self.inner.games_dir.clone(), self.inner.tasks.clone());
         let (game, events) = (operation.game.clone(), operation.events.clone());
         let cancel = operation.cancel.clone();
+        let leftovers_ended = self.inner.leftovers.ended(&operation.game);
+        if cancel.run_until_cancelled(leftovers_ended).await.is_none() {
+            return Err(PeerError::Cancelled);
+        }
         self.blocking("lock", move || {
             let games = Arc::new(GamesDir::open(&games_dir)?);
             let Recovered { lock, actions } = lock_and_recover(&games, &game)?;

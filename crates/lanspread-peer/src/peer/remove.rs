@@ -22,7 +22,7 @@ impl Peer {
         options: &OperationOptions,
         cancel: CancellationToken,
     ) -> Result<(), PeerError> {
-        self.operate(game, options, &cancel, async |context| self.remove(&context).await).await
+        self.operate(game, options, &cancel, |peer, context| async move { peer.remove(&context).await }).await
     }
 
     /// Runs the removal as part of an operation.

@@ -1,8 +1,13 @@
 use std::time::{Duration, Instant};
 
+use lanspread_proto::connection::Connection;
+use lanspread_proto::message::Hello;
 use lanspread_testing::machine::Machine;
 use lanspread_types::ids::GameId;
+use lanspread_types::limits;
 
+use crate::discovery::ask;
+use crate::discovery::search::{AtHand, Search};
 use crate::peer::client::PeerClient;
 use crate::peer::core::Peer;
 use crate::report::operation::{DiscoveryMode as HowFound, OperationOptions};
@@ -120,5 +125,97 @@ async fn an_operation_continues_as_soon_as_the_game_is_found() {
     let selection = asker.choose(&"g".parse().unwrap(), &options, &cancel).await.unwrap();
     assert_eq!(selection.sources[0].address, source.listening().unwrap());
     assert!(begun.elapsed() < Duration::from_secs(15));
+    source.shutdown().await.unwrap();
+}
+
+/// A peer that says hello and then answers nothing.
+async fn mute() -> std::net::SocketAddr {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut open = Vec::new();
+        loop {
+            let (socket, _) = listener.accept().await.unwrap();
+            let peer = lanspread_types::ids::PeerId::random().unwrap();
+            let hello = Hello { peer, name: "mute".parse().unwrap(), listen_port: None, instance: 1 };
+            open.push(tokio::spawn(async move {
+                let connection = Connection::open(socket, &hello).await;
+                std::future::pending::<()>().await;
+                drop(connection);
+            }));
+        }
+    });
+    address
+}
+
+/// Peers that never answer are not awaited once the others suffice, although the user named them.
+#[tokio::test]
+async fn a_mute_peer_costs_nothing_once_the_others_suffice() {
+    let machines = [Machine::new(), Machine::new(), Machine::new()];
+    let mut sources = Vec::new();
+    for machine in &machines {
+        offer(machine, "g");
+        let source = machine.peer("source");
+        source.serve(([127, 0, 0, 1], 0).into()).await.unwrap();
+        sources.push(source);
+    }
+    let mut peers = vec![mute().await.into(), mute().await.into()];
+    peers.extend(sources.iter().map(|source| source.listening().unwrap().into()));
+    let ours = Machine::new();
+    let options = OperationOptions::default().with_peers(peers);
+    let (game, cancel) = ("g".parse().unwrap(), tokio_util::sync::CancellationToken::new());
+    let begun = Instant::now();
+    let chosen = ours.peer("ours").choose(&game, &options, &cancel).await.unwrap();
+    assert!(begun.elapsed() < limits::HINT_ANSWER_DEADLINE, "{:?}", begun.elapsed());
+    assert_eq!(chosen.sources.len(), 3, "all that answer are sources");
+    assert_eq!(chosen.dropped.len(), 2, "those that did not are named");
+    for source in sources {
+        source.shutdown().await.unwrap();
+    }
+}
+
+/// A peer that knows its neighbours asks them first. If none of them offers the game, or none answers, it searches.
+#[tokio::test]
+async fn the_network_is_searched_if_the_peers_at_hand_do_not_offer_the_game() {
+    let (one, other, ours) = (Machine::new(), Machine::new(), Machine::new());
+    let port = free_port();
+    offer(&one, "g");
+    offer(&other, "h");
+    let has_it = announced(&one, "has-it", port).await;
+    let lacks_it = other.peer("lacks-it");
+    lacks_it.serve(([127, 0, 0, 1], 0).into()).await.unwrap();
+    let hello = ours.peer("ours").hello();
+    for at_hand in [lacks_it.listening().unwrap(), mute().await] {
+        let at_hand = AtHand { peers: vec![at_hand.into()], ..AtHand::default() };
+        let search = Search::for_game(LONG, port).after_those_at_hand();
+        let game = "g".parse().unwrap();
+        let answers = ask::details(&at_hand, &hello, &game, None, search).await;
+        assert_eq!(answers.offers.len(), 1, "{:?}", answers.refusals);
+        assert_eq!(answers.offers[0].name.as_str(), "has-it");
+    }
+    let at_hand = AtHand { peers: vec![lacks_it.listening().unwrap().into()], ..AtHand::default() };
+    let search = Search::for_game(LONG, port).after_those_at_hand();
+    let answers = ask::details(&at_hand, &hello, &"h".parse().unwrap(), None, search).await;
+    assert_eq!((answers.offers.len(), answers.searched.discovery), (1, DiscoverySearch::Off));
+    has_it.shutdown().await.unwrap();
+    lacks_it.shutdown().await.unwrap();
+}
+
+/// If a game is misspelt, the message names the offered one.
+#[tokio::test]
+async fn a_misspelt_game_is_answered_with_the_one_that_is_offered() {
+    let (one, ours) = (Machine::new(), Machine::new());
+    offer(&one, "cnctw");
+    offer(&one, "other-game");
+    let source = one.peer("source");
+    source.serve(([127, 0, 0, 1], 0).into()).await.unwrap();
+    let options = OperationOptions::default().with_peers(vec![source.listening().unwrap().into()]);
+    let (peer, cancel) = (ours.peer("ours"), tokio_util::sync::CancellationToken::new());
+    for (wanted, similar) in [("cnctv", Some("cnctw")), ("something-else", None)] {
+        let error = peer.choose(&wanted.parse().unwrap(), &options, &cancel).await.unwrap_err();
+        let PeerError::NotOffered { searched, .. } = &error else { panic!("{error}") };
+        assert_eq!(searched.similar.as_ref().map(GameId::as_str), similar);
+        assert_eq!(error.to_string().contains("`cnctw` is offered"), similar.is_some(), "{error}");
+    }
     source.shutdown().await.unwrap();
 }

@@ -19,6 +19,7 @@ use crate::peer::error::PeerError;
 use crate::peer::outcome::{milliseconds, reported};
 use crate::receive::attempt::{AttemptContext, attempt};
 use crate::receive::error::AttemptError;
+use crate::receive::turns::Turns;
 use crate::report::event::PeerEvent;
 use crate::report::failure::{AttemptFailure, PeerAnswer};
 use crate::report::operation::OperationOptions;
@@ -49,8 +50,27 @@ pub struct StreamInstallReport {
     pub attempts: Vec<AttemptFailure>,
     /// What was installed.
     pub totals: Totals,
-    /// From the request to the end of the last step, when the install is durable.
+    /// From the request to the first attempt: the search for peers and their answers.
+    pub waited: Duration,
+    /// From the first attempt to the end of the last step, when the install is durable.
     pub duration: Duration,
+}
+
+/// What the attempts of one install came to so far.
+#[derive(Default)]
+struct Attempts {
+    begun: Option<Instant>,
+    failures: Vec<AttemptFailure>,
+}
+
+/// How one attempt ended, if that does not end the install.
+enum Attempted {
+    Installed(Totals),
+    Failed,
+    /// It is left for another source, and may have another turn.
+    Slow,
+    /// What it announced or sent does not fit on this machine.
+    Unfit(LocalError),
 }
 
 /// What a streamed install would do.
@@ -97,8 +117,10 @@ impl Peer {
     /// Installs a game by streaming it from the first validated peer that delivers the whole game.
     ///
     /// On success, `local/` was promoted in one rename and is durable. On failure, the machine is as it was, except after
-    /// [`LocalError::Unfinished`]: the game is then installed, and the next command on it completes the rest. If you drop the future
-    /// instead of cancelling the token, the next command cleans up the staging folder.
+    /// [`LocalError::Unfinished`]: the game is then installed, and the next command on it completes the rest. You can end
+    /// an install by cancelling `cancel`, and then wait for the end, or by dropping the future. A dropped install is
+    /// cancelled and undone in the background, and reports its end as an event; the next operation on the game waits for
+    /// that.
     ///
     /// # Errors
     /// Every variant of [`PeerError`] that is not about serving. Its category is the kind of failure.
@@ -108,7 +130,10 @@ impl Peer {
         options: &OperationOptions,
         cancel: CancellationToken,
     ) -> Result<StreamInstallReport, PeerError> {
-        self.operate(game, options, &cancel, async |context| self.stream_install(&context, false).await).await
+        self.operate(game, options, &cancel, |peer, context| async move {
+            peer.stream_install(&context, false).await
+        })
+        .await
     }
 
     /// Runs the streamed install as part of an operation. With `replace`, it may replace an installed tree.
@@ -117,12 +142,15 @@ impl Peer {
         context: &OperationContext,
         replace: bool,
     ) -> Result<StreamInstallReport, PeerError> {
-        let begun = Instant::now();
+        let requested = Instant::now();
         let game = &context.game;
-        let mut failures = Vec::new();
-        let streamed = self.stream_from_sources(context, replace, &mut failures).await;
-        let duration = begun.elapsed();
-        let attempts = failures.clone();
+        let mut attempts = Attempts::default();
+        let streaming = self.stream_from_sources(context, replace, &mut attempts);
+        let streamed = self.contain(context, streaming).await;
+        let ended = Instant::now();
+        let begun = attempts.begun.unwrap_or(ended);
+        let (waited, duration) = (begun - requested, ended - begun);
+        let failures = attempts.failures.clone();
         let (version, source, totals) = reported(
             &context.events,
             streamed,
@@ -132,6 +160,7 @@ impl Peer {
                 peer: source.name.clone(),
                 files: totals.files,
                 bytes: totals.bytes,
+                waited_ms: milliseconds(waited),
                 duration_ms: milliseconds(duration),
             },
             |code, message| PeerEvent::StreamInstallFailed {
@@ -141,14 +170,15 @@ impl Peer {
                 attempts: failures,
             },
         )?;
-        Ok(StreamInstallReport { game: game.clone(), version, source, attempts, totals, duration })
+        let attempts = attempts.failures;
+        Ok(StreamInstallReport { game: game.clone(), version, source, attempts, totals, waited, duration })
     }
 
     async fn stream_from_sources(
         &self,
         operation: &OperationContext,
         replace: bool,
-        failures: &mut Vec<AttemptFailure>,
+        attempts: &mut Attempts,
     ) -> Result<(GameVersion, SourcePeer, Totals), PeerError> {
         let OperationContext { game, options, events, cancel } = operation;
         self.check_in_catalog(game)?;
@@ -170,33 +200,34 @@ impl Peer {
             events: events.clone(),
             cancel: cancel.clone(),
         };
-        let mut too_large = None;
-        for source in &selection.sources {
-            match self.attempt(&context, source, failures).await {
-                Ok(Some(totals)) => return Ok((context.version, source.into(), totals)),
-                Ok(None) => {}
-                // The size is this source's claim; another source may claim less.
-                Err(
-                    error @ PeerError::Local(
-                        LocalError::NotEnoughSpace { .. } | LocalError::NotEnoughInodes { .. },
-                    ),
-                ) => too_large = Some(error),
-                Err(error) => return Err(error),
+        attempts.begun = Some(Instant::now());
+        let mut unfit = Vec::new();
+        let mut turns = Turns::new(selection.sources.len());
+        while let Some(turn) = turns.next() {
+            let source = &selection.sources[turn.source];
+            match self.attempt(&context, source, turn.another_waits, &mut attempts.failures).await? {
+                Attempted::Installed(totals) => return Ok((context.version, source.into(), totals)),
+                Attempted::Failed => {}
+                Attempted::Slow => turns.left(turn.source),
+                Attempted::Unfit(error) => unfit.push(error),
             }
         }
-        match too_large {
-            Some(error) if failures.iter().all(|failure| failure.code == error.code()) => Err(error),
-            _ => Err(PeerError::AllSourcesFailed { game: game.clone(), attempts: failures.clone() }),
+        // If nothing else went wrong, it is this machine that needs attention.
+        let only_unfit = unfit.len() == attempts.failures.len();
+        match unfit.into_iter().next() {
+            Some(error) if only_unfit => Err(error.into()),
+            _ => Err(PeerError::AllSourcesFailed { game: game.clone(), attempts: attempts.failures.clone() }),
         }
     }
 
-    /// Makes one attempt. Returns its totals, or nothing if the next source should be tried.
+    /// Makes one attempt, and reports it if the source failed. Cancelling and faults of this machine end the install.
     async fn attempt(
         &self,
         context: &AttemptContext,
         source: &PeerOffer,
+        another_waits: bool,
         failures: &mut Vec<AttemptFailure>,
-    ) -> Result<Option<Totals>, PeerError> {
+    ) -> Result<Attempted, PeerError> {
         let number = failures.len() + 1;
         context.events.report(PeerEvent::StreamAttemptBegin {
             game: context.locked.game().clone(),
@@ -204,13 +235,22 @@ impl Peer {
             peer: source.name.clone(),
             addr: source.address,
         });
-        let error = match attempt(context, source).await {
-            Ok(totals) => return Ok(Some(totals)),
+        let error = match attempt(context, source, another_waits).await {
+            Ok(totals) => return Ok(Attempted::Installed(totals)),
             Err(error) => error,
         };
         let failure = AttemptFailure {
             cause: error.cause().map(Into::into),
             ..AttemptFailure::new(&source.name, error.code(), error.to_string())
+        };
+        let attempted = match error {
+            AttemptError::Local(error) => return Err(error.into()),
+            AttemptError::Refused(error) => return Err(error.into()),
+            AttemptError::Cancelled => return Err(PeerError::Cancelled),
+            AttemptError::StagingStopped => return Err(PeerError::Internal(error.to_string())),
+            AttemptError::Wire(_) | AttemptError::Content(_) => Attempted::Failed,
+            AttemptError::TooSlow => Attempted::Slow,
+            AttemptError::Unfit(error) => Attempted::Unfit(error),
         };
         context.events.report(PeerEvent::StreamAttemptFailed {
             game: context.locked.game().clone(),
@@ -220,13 +260,7 @@ impl Peer {
             message: failure.message.clone(),
         });
         failures.push(failure);
-        match error {
-            AttemptError::Local(error) => Err(error.into()),
-            AttemptError::Refused(error) => Err(error.into()),
-            AttemptError::Cancelled => Err(PeerError::Cancelled),
-            AttemptError::StagingStopped => Err(PeerError::Internal(error.to_string())),
-            AttemptError::Wire(_) | AttemptError::Content(_) => Ok(None),
-        }
+        Ok(attempted)
     }
 
     /// Locks the game, repairs what a crash left, and refuses if the game is already installed or the user would lose

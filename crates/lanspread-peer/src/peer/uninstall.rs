@@ -22,7 +22,8 @@ impl Peer {
         options: &OperationOptions,
         cancel: CancellationToken,
     ) -> Result<(), PeerError> {
-        self.operate(game, options, &cancel, async |context| self.uninstall(&context).await).await
+        self.operate(game, options, &cancel, |peer, context| async move { peer.uninstall(&context).await })
+            .await
     }
 
     /// Runs the uninstall as part of an operation.

@@ -26,7 +26,7 @@ impl Peer {
         options: &OperationOptions,
         cancel: CancellationToken,
     ) -> Result<(), PeerError> {
-        self.operate(game, options, &cancel, async |context| self.verify(&context).await).await
+        self.operate(game, options, &cancel, |peer, context| async move { peer.verify(&context).await }).await
     }
 
     /// Runs the comparison as part of an operation.

@@ -47,10 +47,19 @@ pub(crate) struct AttemptContext {
     pub(crate) cancel: CancellationToken,
 }
 
-/// Tries one source. On success the game is installed; on failure nothing of the attempt is left.
-pub(crate) async fn attempt(context: &AttemptContext, source: &PeerOffer) -> Result<Totals, AttemptError> {
+/// Tries one source. On success the game is installed; on failure nothing of the attempt is left. If `another_waits`,
+/// the source is left if it is too slow.
+pub(crate) async fn attempt(
+    context: &AttemptContext,
+    source: &PeerOffer,
+    another_waits: bool,
+) -> Result<Totals, AttemptError> {
     let (transaction, sink) = begin(context, source).await?;
-    let received = transfer(context, source, sink).await;
+    let received = transfer(context, source, another_waits, sink).await;
+    if let Ok(totals) = &received {
+        let (game, bytes) = (context.locked.game().clone(), totals.bytes);
+        context.events.report(PeerEvent::Finishing { game, bytes });
+    }
     let looks_again = context.replaces && !context.force;
     let ended = context.locked.run("commit", move |games, game, _| {
         // The last check for files of the user is as late as possible: they may save while the stream runs.
@@ -88,6 +97,7 @@ async fn begin(
 async fn transfer(
     context: &AttemptContext,
     source: &PeerOffer,
+    another_waits: bool,
     sink: StagingSink,
 ) -> Result<Totals, AttemptError> {
     let (steps, queue) = mpsc::channel(limits::STREAM_QUEUE_ITEMS);
@@ -95,7 +105,7 @@ async fn transfer(
     let receiving = async {
         // Both branches drop the sender of the channel, so the staging thread ends too.
         let received = tokio::select! {
-            received = request(context, source, steps, &mut progress) => received,
+            received = request(context, source, another_waits, steps, &mut progress) => received,
             () = context.cancel.cancelled() => Err(AttemptError::Cancelled),
         };
         progress.finish();
@@ -109,7 +119,7 @@ async fn transfer(
     match (staged?, received) {
         (Ok(sink), Ok(())) => context.locked.run("receipt", move |_, _, _| Ok(sink.complete()?)).await,
         (Err(SinkError::Content(error)), _) => Err(AttemptError::Content(error)),
-        (Err(SinkError::Local(error)), _) => Err(AttemptError::Local(error)),
+        (Err(SinkError::Local(error)), _) => Err(AttemptError::of_staging(error)),
         (Err(SinkError::Closed), Ok(())) => Err(AttemptError::StagingStopped),
         (Ok(_) | Err(SinkError::Closed), Err(error)) => Err(error),
     }
@@ -118,6 +128,7 @@ async fn transfer(
 async fn request(
     context: &AttemptContext,
     source: &PeerOffer,
+    another_waits: bool,
     steps: mpsc::Sender<StagingStep>,
     progress: &mut AttemptProgress<'_>,
 ) -> Result<(), AttemptError> {
@@ -128,7 +139,7 @@ async fn request(
     }
     dialled.stream_install(context.locked.game(), &context.version).await?;
     let grammar = StreamGrammar::of_archives(archives(&source.files)?);
-    receive(&mut dialled.connection, grammar, context.policy, steps, progress).await
+    receive(&mut dialled.connection, grammar, context.policy, another_waits, steps, progress).await
 }
 
 /// The names of the archives that a validated list of files is about.

@@ -1,8 +1,6 @@
 //! The sources from which a transfer fetches chunks. A peer is one kind of source. Other kinds can be added without
 //! changes to the transfer.
 
-use std::sync::atomic::AtomicU64;
-
 use lanspread_proto::WireError;
 use lanspread_proto::chunk::Buffers;
 use lanspread_proto::message::RefusalCode;
@@ -12,6 +10,7 @@ use lanspread_types::fault::{ContentError, LocalError};
 use lanspread_types::ids::{GameId, GameVersion};
 use tokio::sync::mpsc;
 
+use crate::receive::arrivals::{Arrivals, QueueClosed};
 use crate::receive::chunk_writer::ChunkWrite;
 use crate::trust::select::PeerOffer;
 
@@ -43,7 +42,7 @@ pub(crate) trait ChunkSource: Send + 'static {
     fn fingerprints(&self) -> &[u64];
 
     /// Fetches the chunks in `orders` and passes them to `writes`, until `orders` is closed and every ordered chunk has
-    /// arrived. Counts bytes in `arrived_bytes` as they arrive.
+    /// arrived. Counts bytes in `arrivals` as they arrive.
     ///
     /// # Errors
     /// [`FetchError::WriterStopped`] if the receiver of `writes` is closed.
@@ -52,7 +51,7 @@ pub(crate) trait ChunkSource: Send + 'static {
         orders: &mut mpsc::Receiver<Chunk>,
         writes: mpsc::Sender<ChunkWrite>,
         buffers: &Buffers,
-        arrived_bytes: &AtomicU64,
+        arrivals: &Arrivals,
     ) -> impl Future<Output = Result<(), FetchError>> + Send;
 }
 
@@ -65,12 +64,21 @@ pub(crate) enum FetchError {
     /// What it sent does not match its checksum or breaks another rule.
     #[error(transparent)]
     Content(ContentError),
-    /// This machine's disk failed: no other source can help.
+    /// This machine's disk failed: no other source can help, because names and sizes are those of the validated list.
     #[error(transparent)]
     Local(LocalError),
     /// The writer ended abnormally; if its own error is known, that error takes precedence.
     #[error("the writer stopped")]
     WriterStopped,
+    /// The task of the source or its writer panicked. Other sources are not affected.
+    #[error("internal fault: the task of this source ended abnormally")]
+    Panicked,
+}
+
+impl From<QueueClosed> for FetchError {
+    fn from(_: QueueClosed) -> Self {
+        Self::WriterStopped
+    }
 }
 
 impl FetchError {
@@ -79,7 +87,7 @@ impl FetchError {
             Self::Wire(error) => error.code(),
             Self::Content(error) => error.code(),
             Self::Local(error) => error.code(),
-            Self::WriterStopped => "internal",
+            Self::WriterStopped | Self::Panicked => "internal",
         }
     }
 

@@ -4,8 +4,10 @@ use lanspread_proto::WireError;
 use lanspread_store::StoreError;
 use lanspread_types::fault::{ContentError, LocalError};
 use lanspread_types::ids::GameId;
+use lanspread_types::limits;
 
 use crate::locked_game::ThreadEnded;
+use crate::receive::blame::{Blame, blame};
 use crate::report::failure::{AttemptFailure, Code};
 
 /// Why an attempt failed.
@@ -17,9 +19,19 @@ pub(crate) enum AttemptError {
     /// What the source sent breaks a rule.
     #[error(transparent)]
     Content(ContentError),
-    /// This machine's disk failed or is full.
+    /// This machine's disk failed or is full: no other source can help.
     #[error(transparent)]
     Local(#[from] LocalError),
+    /// This machine's disk failed, possibly because of what the source sent: another source may send something else.
+    #[error(transparent)]
+    Unfit(LocalError),
+    /// The source is alive but slow, and another one waits for its turn.
+    #[error(
+        "less than {} KiB arrived in {} s, and another source has not been tried",
+        limits::SLOW_SOURCE_BYTES / 1024,
+        limits::SLOW_SOURCE_SPAN.as_secs()
+    )]
+    TooSlow,
     /// The operation was cancelled.
     #[error("cancelled")]
     Cancelled,
@@ -32,6 +44,14 @@ pub(crate) enum AttemptError {
 }
 
 impl AttemptError {
+    /// A failure to stage what the source sent.
+    pub(crate) fn of_staging(error: LocalError) -> Self {
+        match blame(&error) {
+            Blame::Content => Self::Unfit(error),
+            Blame::Machine => Self::Local(error),
+        }
+    }
+
     /// Detail beyond the code; see `PeerError::cause`.
     pub(crate) fn cause(&self) -> Option<&'static str> {
         match self {
@@ -46,7 +66,8 @@ impl AttemptError {
         match self {
             Self::Wire(error) => error.code().into(),
             Self::Content(error) => error.code().into(),
-            Self::Local(error) => error.code().into(),
+            Self::Local(error) | Self::Unfit(error) => error.code().into(),
+            Self::TooSlow => "too-slow".into(),
             Self::Refused(error) => error.code().into(),
             Self::Cancelled => "cancelled".into(),
             Self::StagingStopped => "internal".into(),

@@ -5,12 +5,12 @@
 //! more or fewer bytes, data that was not requested, silence, and keep-alives without progress.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use lanspread_proto::WireError;
 use lanspread_proto::chunk::{Buffers, ChunkItem, ChunkMessage, ChunkRequest, Incoming, Outgoing};
 use lanspread_proto::connection::Connection;
+use lanspread_proto::error::within;
 use lanspread_proto::message::{Hello, Reply, Request};
 use lanspread_store::state::chunks::Chunk;
 use lanspread_types::content::RootFile;
@@ -20,6 +20,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use crate::receive::arrivals::Arrivals;
 use crate::receive::chunk_source::{ChunkSource, FetchError, OpenSource, Wanted};
 use crate::receive::chunk_writer::ChunkWrite;
 use crate::transport::dial::dial;
@@ -59,7 +60,9 @@ impl<S: AsyncRead + AsyncWrite> PeerChunks<S> {
         if connection.theirs.peer != id {
             return Err(WireError::OtherPeer);
         }
-        let agreement = agree(&mut connection, wanted.game, wanted.version, wanted.files).await?;
+        let agreeing = agree(&mut connection, wanted.game, wanted.version, wanted.files);
+        // One deadline for all parts of the list: a part in time does not give the next one more time.
+        let agreement = within(limits::REPLY_DEADLINE, "whole list of files", agreeing).await?;
         Ok(Self { connection, agreement })
     }
 }
@@ -74,9 +77,9 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> ChunkSource for PeerChunks<S> {
         orders: &mut mpsc::Receiver<Chunk>,
         writes: mpsc::Sender<ChunkWrite>,
         buffers: &Buffers,
-        arrived_bytes: &AtomicU64,
+        arrivals: &Arrivals,
     ) -> Result<(), FetchError> {
-        fetch(&mut self.connection, &self.agreement, orders, writes, buffers, arrived_bytes).await
+        fetch(&mut self.connection, &self.agreement, orders, writes, buffers, arrivals).await
     }
 }
 
@@ -109,6 +112,10 @@ async fn agree<S: AsyncRead + AsyncWrite>(
             }
             None => return Err(WireError::Closed),
         };
+        if part.is_empty() && more {
+            let what = "a part of a list of files is empty, and more follow";
+            return Err(WireError::Malformed(what.to_owned()));
+        }
         for offered in part {
             theirs.insert(offered.file, (count, offered.fingerprint));
             count += 1;
@@ -137,13 +144,13 @@ async fn fetch<S: AsyncRead + AsyncWrite>(
     orders: &mut mpsc::Receiver<Chunk>,
     writes: mpsc::Sender<ChunkWrite>,
     buffers: &Buffers,
-    arrived_bytes: &AtomicU64,
+    arrivals: &Arrivals,
 ) -> Result<(), FetchError> {
     let (mut incoming, mut outgoing) = connection.halves();
     let (asked, expected) = mpsc::channel(limits::CHUNKS_AHEAD);
     tokio::try_join!(
         ask(&mut outgoing, &agreement.numbers, orders, asked),
-        take(&mut incoming, expected, writes, buffers, arrived_bytes),
+        take(&mut incoming, expected, writes, buffers, arrivals),
     )?;
     Ok(())
 }
@@ -171,7 +178,7 @@ async fn take<S: AsyncRead>(
     mut expected: mpsc::Receiver<Chunk>,
     writes: mpsc::Sender<ChunkWrite>,
     buffers: &Buffers,
-    arrived_bytes: &AtomicU64,
+    arrivals: &Arrivals,
 ) -> Result<(), FetchError> {
     loop {
         let chunk = tokio::select! {
@@ -192,7 +199,7 @@ async fn take<S: AsyncRead>(
                 .into());
             }
         };
-        take_chunk(incoming, chunk, &writes, buffers, arrived_bytes).await?;
+        take_chunk(incoming, chunk, &writes, buffers, arrivals).await?;
     }
 }
 
@@ -201,7 +208,7 @@ async fn take_chunk<S: AsyncRead>(
     chunk: Chunk,
     writes: &mpsc::Sender<ChunkWrite>,
     buffers: &Buffers,
-    arrived_bytes: &AtomicU64,
+    arrivals: &Arrivals,
 ) -> Result<(), FetchError> {
     let wrong = |got| WireError::Totals { what: "bytes of a chunk", expected: chunk.length, got };
     let mut received = 0;
@@ -214,8 +221,7 @@ async fn take_chunk<S: AsyncRead>(
                 if received > chunk.length {
                     return Err(wrong(received).into());
                 }
-                arrived_bytes.fetch_add(data.len() as u64, Ordering::Relaxed);
-                moved = Instant::now();
+                arrivals.count(data.len() as u64);
                 ChunkWrite::Data { chunk, offset, data }
             }
             ChunkItem::Control(ChunkMessage::End { checksum }) if received == chunk.length => {
@@ -234,7 +240,9 @@ async fn take_chunk<S: AsyncRead>(
             }
         };
         let is_last = matches!(write, ChunkWrite::End { .. });
-        writes.send(write).await.map_err(|_| FetchError::WriterStopped)?;
+        arrivals.deliver(writes, write).await?;
+        // After the wait for the disk, which is not the source's fault.
+        moved = Instant::now();
         if is_last {
             return Ok(());
         }

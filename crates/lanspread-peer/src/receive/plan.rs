@@ -10,12 +10,17 @@
 //! - When no chunk is waiting, a slow source is interrupted if an idle one could fetch all chunks that it owes, from
 //!   their beginning, in less than half the time. Each chunk is taken over at most once, and does not return to the
 //!   source that it was taken from while another one is left, so chunks do not move back and forth.
+//! - A source that stays below the floor for a whole span ([`Pace`](crate::receive::pace::Pace)) is slow. It is
+//!   interrupted as soon as a source that is not slow has nothing to do, and is not used again while such a source is
+//!   left. So sources that trickle hold neither the last chunk nor all the places, and a slow source alone continues.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use lanspread_store::state::chunks::{Chunk, Chunks};
 use lanspread_types::limits;
+
+use crate::receive::pace::Speed;
 
 /// Index of a source in the list of validated peers.
 pub(crate) type SourceId = usize;
@@ -47,6 +52,8 @@ struct Source {
     taken: usize,
     /// Failures in a row, without a whole chunk between them.
     failures: u32,
+    /// Whether it stayed below the floor in its last whole span.
+    slow: bool,
     /// Bytes of the owed chunks that have arrived.
     arrived: u64,
     /// Bytes per second, once measured; and the highest rate so far.
@@ -108,6 +115,7 @@ impl Plan {
             owed: VecDeque::new(),
             taken: 0,
             failures: 0,
+            slow: false,
             arrived: 0,
             rate: None,
             best_rate: 0,
@@ -307,6 +315,47 @@ impl Plan {
         source.best_rate = source.best_rate.max(rate);
     }
 
+    /// A source was this fast in a span in which it owed chunks. Marks it as closing if it was too slow and another
+    /// source can take its chunks, and returns whether it did.
+    pub(crate) fn judged(&mut self, source: SourceId, speed: Speed) -> bool {
+        self.sources[source].slow = speed == Speed::TooSlow;
+        let is_open = self.sources[source].phase == Phase::Open;
+        let another_waits = self.idle().any(|id| id != source && !self.sources[id].slow);
+        if speed == Speed::Enough || !is_open || !self.is_busy(source) || !another_waits {
+            return false;
+        }
+        self.close_and_take_from(source);
+        true
+    }
+
+    /// The sources that have nothing to do and could have.
+    fn idle(&self) -> impl Iterator<Item = SourceId> {
+        (0..self.sources.len()).filter(|id| {
+            let source = &self.sources[*id];
+            matches!(source.phase, Phase::Resting | Phase::Open) && source.owed.is_empty()
+        })
+    }
+
+    fn close_and_take_from(&mut self, source: SourceId) {
+        for chunk in &self.sources[source].owed {
+            self.taken_from[*chunk] = Some(source);
+        }
+        self.sources[source].phase = Phase::Closing;
+    }
+
+    /// Number of other sources that may still be used.
+    pub(crate) fn others_left(&self, source: SourceId) -> usize {
+        (0..self.sources.len()).filter(|id| *id != source && self.sources[*id].phase != Phase::Gone).count()
+    }
+
+    /// Whether another source is left that is not slow.
+    fn has_better_than(&self, source: SourceId) -> bool {
+        (0..self.sources.len()).any(|id| {
+            let other = &self.sources[id];
+            id != source && other.phase != Phase::Gone && !other.slow
+        })
+    }
+
     /// Whether a source owes chunks.
     pub(crate) fn is_busy(&self, source: SourceId) -> bool {
         !self.sources[source].owed.is_empty()
@@ -319,9 +368,9 @@ impl Plan {
         }
         let best_rate = self.sources.iter().map(|source| source.best_rate).max().unwrap_or_default();
         let fastest = self
-            .sources
-            .iter()
-            .filter(|source| matches!(source.phase, Phase::Resting | Phase::Open) && source.owed.is_empty())
+            .idle()
+            .map(|id| &self.sources[id])
+            .filter(|source| !source.slow)
             // A source that was never measured is assumed to be as fast as the best rate so far.
             .map(|source| source.rate.unwrap_or(best_rate))
             .max()?;
@@ -334,10 +383,7 @@ impl Plan {
                     is_worth_taking(owed, fastest, owed.saturating_sub(source.arrived), rate)
                 })
         })?;
-        for chunk in &self.sources[slow].owed {
-            self.taken_from[*chunk] = Some(slow);
-        }
-        self.sources[slow].phase = Phase::Closing;
+        self.close_and_take_from(slow);
         Some(slow)
     }
 
@@ -347,8 +393,8 @@ impl Plan {
 
     /// Whether a source may be given a waiting chunk.
     fn may_have(&self, source: SourceId, chunk: usize) -> bool {
-        self.taken_from[chunk] != Some(source)
-            || (0..self.sources.len()).all(|id| id == source || self.sources[id].phase == Phase::Gone)
+        let may_be_better = self.sources[source].slow || self.taken_from[chunk] == Some(source);
+        !may_be_better || !self.has_better_than(source)
     }
 }
 

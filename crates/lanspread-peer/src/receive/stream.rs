@@ -1,6 +1,8 @@
 //! Receives a stream. The grammar checks the frames, the policy checks the names, and accepted steps pass through a
 //! bounded channel to the staging thread. This runs over any `AsyncRead + AsyncWrite`.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use lanspread_archive::SinkError;
 use lanspread_archive::provider::EntrySink;
@@ -17,9 +19,10 @@ use lanspread_types::fault::LocalError;
 use lanspread_types::limits;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use crate::receive::error::AttemptError;
+use crate::receive::pace::{Pace, Speed};
 
 /// One accepted step of a stream, on its way to the staging thread.
 #[derive(Debug)]
@@ -41,7 +44,7 @@ pub(crate) trait StreamObserver {
 }
 
 /// Receives one whole stream. Returns when the source has sent *complete* and everything that it announced. `grammar`
-/// knows which archives it may announce.
+/// knows which archives it may announce. If `another_waits`, the source is left if it is too slow.
 ///
 /// # Errors
 /// [`AttemptError::StagingStopped`] if the staging thread has ended; its own result is the reason.
@@ -49,15 +52,20 @@ pub(crate) async fn receive<S: AsyncRead + AsyncWrite>(
     connection: &mut Connection<S>,
     mut grammar: StreamGrammar,
     policy: NamePolicy,
+    another_waits: bool,
     steps: mpsc::Sender<StagingStep>,
     observer: &mut impl StreamObserver,
 ) -> Result<(), AttemptError> {
     let mut last_advance = Instant::now();
+    let mut waited = Duration::ZERO;
+    let mut pace = another_waits.then(|| Pace::new(Instant::now(), 0, waited));
     loop {
+        let arrived = advance_bytes(grammar.received());
         // The staging thread may refuse the announced totals while the source is silent.
         let item = tokio::select! {
             item = connection.receive_item() => item?,
             () = steps.closed() => return Err(AttemptError::StagingStopped),
+            error = too_slow(&mut pace, arrived, waited) => return Err(error),
         };
         match &item {
             StreamItem::Data(bytes) => grammar.data(bytes.len())?,
@@ -89,9 +97,28 @@ pub(crate) async fn receive<S: AsyncRead + AsyncWrite>(
             }
         };
         // Waiting for a busy disk is not the source's fault, so that time does not count against it.
+        let waits_since = Instant::now();
         steps.send(step).await.map_err(|_| AttemptError::StagingStopped)?;
+        waited += waits_since.elapsed();
         last_advance = Instant::now();
         observer.progress(grammar.received().bytes);
+    }
+}
+
+/// How far a stream has come, for the measurement of its speed: an entry counts as much as the space that it takes, so
+/// that thousands of empty files are not taken for silence.
+fn advance_bytes(received: Totals) -> u64 {
+    received.bytes.saturating_add(received.entries().saturating_mul(limits::SPACE_PER_ENTRY_BYTES))
+}
+
+/// Returns when the source was too slow in a whole span; never if it is not measured. Cancel safe.
+async fn too_slow(pace: &mut Option<Pace>, arrived: u64, waited: Duration) -> AttemptError {
+    let Some(pace) = pace else { return std::future::pending().await };
+    loop {
+        sleep_until(pace.ends(waited)).await;
+        if pace.judge(Instant::now(), arrived, waited) == Some(Speed::TooSlow) {
+            return AttemptError::TooSlow;
+        }
     }
 }
 

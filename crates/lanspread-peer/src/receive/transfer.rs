@@ -4,29 +4,31 @@
 //! plan after the last byte that it could write. All tasks have ended when [`transfer`] returns. If its future is
 //! dropped, the tasks are interrupted and end on their own.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use lanspread_archive::SinkError;
 use lanspread_proto::chunk::Buffers;
 use lanspread_store::state::chunks::Chunk;
 use lanspread_types::content::RootFile;
 use lanspread_types::ids::{GameId, GameVersion};
 use lanspread_types::limits;
+use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::locked_game::LockedGame;
+use crate::receive::arrivals::Arrivals;
 use crate::receive::chunk_source::{ChunkSource, FetchError, OpenSource, Wanted};
 use crate::receive::chunk_writer::{ChunkOrigin, DownloadTarget, write};
 use crate::receive::error::ReceiveError;
+use crate::receive::pace::Pace;
 use crate::receive::plan::{Ending, Plan, SourceId};
 use crate::report::channel::EventSender;
 use crate::report::event::{PeerEvent, SourceShare};
 use crate::report::failure::AttemptFailure;
 use crate::task::Tasks;
+use crate::task::contained::contained;
 use crate::trust::select::PeerOffer;
 
 /// What all tasks of one transfer share.
@@ -65,12 +67,14 @@ struct Session {
 #[derive(Default)]
 struct SourceState {
     session: Option<Session>,
-    /// Bytes it sent in this transfer, and how many of them the plan and the last measurement have counted.
-    arrived_bytes: Arc<AtomicU64>,
+    /// What it sent in this transfer, and how many bytes of it the plan and the last measurement have counted.
+    arrivals: Arc<Arrivals>,
     told_bytes: u64,
     measured_bytes: u64,
     /// When the current measurement began; nothing while the source owes no chunks.
     measured_at: Option<Instant>,
+    /// Whether it is too slow; nothing while the source owes no chunks.
+    pace: Option<Pace>,
     opened_at: Option<Instant>,
     retry_at: Option<Instant>,
     last_failure: Option<AttemptFailure>,
@@ -91,22 +95,7 @@ struct Transfer<C> {
 pub(crate) async fn transfer<C: OpenSource>(
     context: TransferContext<C>,
 ) -> Result<Vec<SourceShare>, ReceiveError> {
-    let (news, mut heard) = mpsc::channel(limits::CHUNKS_AHEAD * limits::DOWNLOAD_SOURCES_MAX);
-    let plan = {
-        let journal = context.target.journal();
-        let record = &journal.record;
-        let is_here = |chunk: &Chunk| record.here[chunk.id].is_some();
-        Plan::new(&record.chunks, is_here, context.sources.len(), limits::DOWNLOAD_SOURCES_MAX)
-    };
-    let mut transfer = Transfer {
-        plan,
-        sources: context.sources.iter().map(|_| SourceState::default()).collect(),
-        bytes_total: context.files.iter().map(|file| file.size).sum(),
-        context: Arc::new(context),
-        news,
-        tasks: Vec::new(),
-        reported_bytes: None,
-    };
+    let (mut transfer, mut heard) = Transfer::new(context);
     let ended = transfer.run(&mut heard).await;
     // Closes the channel, so that no task waits for room in it.
     drop(heard);
@@ -116,6 +105,27 @@ pub(crate) async fn transfer<C: OpenSource>(
 }
 
 impl<C: OpenSource> Transfer<C> {
+    /// A transfer of the chunks that are missing, and what its sources will report to it.
+    fn new(context: TransferContext<C>) -> (Self, mpsc::Receiver<SourceNews>) {
+        let (news, heard) = mpsc::channel(limits::CHUNKS_AHEAD * limits::DOWNLOAD_SOURCES_MAX);
+        let plan = {
+            let journal = context.target.journal();
+            let record = &journal.record;
+            let is_here = |chunk: &Chunk| record.here[chunk.id].is_some();
+            Plan::new(&record.chunks, is_here, context.sources.len(), limits::DOWNLOAD_SOURCES_MAX)
+        };
+        let transfer = Self {
+            plan,
+            sources: context.sources.iter().map(|_| SourceState::default()).collect(),
+            bytes_total: context.files.iter().map(|file| file.size).sum(),
+            context: Arc::new(context),
+            news,
+            tasks: Vec::new(),
+            reported_bytes: None,
+        };
+        (transfer, heard)
+    }
+
     async fn run(&mut self, heard: &mut mpsc::Receiver<SourceNews>) -> Result<(), ReceiveError> {
         let cancel = self.context.cancel.clone();
         let mut ticked = Instant::now();
@@ -143,6 +153,7 @@ impl<C: OpenSource> Transfer<C> {
             if ticked.elapsed() >= limits::PROGRESS_INTERVAL {
                 for source in 0..self.sources.len() {
                     self.measure(source);
+                    self.judge(source);
                     let opened_at = self.sources[source].opened_at;
                     if opened_at.is_some_and(|at| at.elapsed() >= limits::SHARE_DEADLINE) {
                         self.plan.late(source);
@@ -173,18 +184,19 @@ impl<C: OpenSource> Transfer<C> {
             }
         }
         while let Some(source) = self.plan.take_over() {
-            let peer = self.context.sources[source].name.clone();
-            self.context.events.report(PeerEvent::DownloadSourceFailed {
-                game: self.context.game.clone(),
-                peer,
-                code: "too-slow".into(),
-                message: "another source would send what it still owes in less than half the time".to_owned(),
-            });
-            self.interrupt(source);
+            let message = "another source would send what it still owes in less than half the time";
+            self.relieve(source, message.to_owned());
         }
         while let Some(source) = self.plan.close_next() {
             self.interrupt(source);
         }
+    }
+
+    /// Interrupts a slow source, whose chunks another one takes.
+    fn relieve(&mut self, id: SourceId, message: String) {
+        let failure = AttemptFailure::new(&self.context.sources[id].name, "too-slow", message);
+        self.report_failure(id, &failure, None);
+        self.interrupt(id);
     }
 
     fn open(&mut self, id: SourceId) {
@@ -192,13 +204,13 @@ impl<C: OpenSource> Transfer<C> {
         let cancel = CancellationToken::new();
         let interrupt = cancel.clone().drop_guard();
         let source = &mut self.sources[id];
-        let task = self.context.tasks.spawn(
+        let task = self.context.tasks.spawn_contained(
             "download-source",
             run_session(
                 Arc::clone(&self.context),
                 id,
                 ordered,
-                Arc::clone(&source.arrived_bytes),
+                Arc::clone(&source.arrivals),
                 cancel,
                 self.news.clone(),
             ),
@@ -229,6 +241,7 @@ impl<C: OpenSource> Transfer<C> {
                 self.tell_arrived(source);
                 self.sources[source].session = None;
                 self.sources[source].measured_at = None;
+                self.sources[source].pace = None;
                 match result {
                     Ok(()) => self.plan.ended(source, Ending::Asked),
                     Err(FetchError::Local(error)) => return Err(error.into()),
@@ -245,18 +258,26 @@ impl<C: OpenSource> Transfer<C> {
     fn failed(&mut self, id: SourceId, error: &FetchError) {
         self.plan.ended(id, if error.may_pass() { Ending::Failed } else { Ending::Hopeless });
         let failure = AttemptFailure::new(&self.context.sources[id].name, error.code(), error.to_string());
+        let wait = self.plan.is_waiting(id).then(|| {
+            let doubled = self.plan.failures(id).saturating_sub(1);
+            limits::SOURCE_RETRY_INTERVAL * 2_u32.pow(doubled)
+        });
+        self.report_failure(id, &failure, wait);
+        let source = &mut self.sources[id];
+        source.last_failure = Some(failure);
+        source.retry_at = wait.map(|wait| Instant::now() + wait);
+    }
+
+    /// Reports a failure, and what follows: `wait` until the source is tried again, if it is.
+    fn report_failure(&self, id: SourceId, failure: &AttemptFailure, wait: Option<Duration>) {
         self.context.events.report(PeerEvent::DownloadSourceFailed {
             game: self.context.game.clone(),
             peer: failure.peer.clone(),
             code: failure.code.clone(),
             message: failure.message.clone(),
+            retry_ms: wait.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
+            sources_left: self.plan.others_left(id) as u64,
         });
-        let source = &mut self.sources[id];
-        source.last_failure = Some(failure);
-        if self.plan.is_waiting(id) {
-            let doubled = self.plan.failures(id).saturating_sub(1);
-            source.retry_at = Some(Instant::now() + limits::SOURCE_RETRY_INTERVAL * 2_u32.pow(doubled));
-        }
     }
 
     fn wake_due(&mut self) {
@@ -271,7 +292,7 @@ impl<C: OpenSource> Transfer<C> {
     /// Reports to the plan how many bytes have arrived from a source since the last report.
     fn tell_arrived(&mut self, id: SourceId) {
         let source = &mut self.sources[id];
-        let arrived = source.arrived_bytes.load(Ordering::Relaxed);
+        let arrived = source.arrivals.bytes();
         self.plan.arrived(id, arrived - source.told_bytes);
         source.told_bytes = arrived;
     }
@@ -288,6 +309,23 @@ impl<C: OpenSource> Transfer<C> {
         }
         if !self.plan.is_busy(id) {
             source.measured_at = None;
+        }
+    }
+
+    /// Reports to the plan whether a source was too slow in a whole span.
+    fn judge(&mut self, id: SourceId) {
+        let source = &mut self.sources[id];
+        if !self.plan.is_busy(id) {
+            source.pace = None;
+            return;
+        }
+        let now = Instant::now();
+        let (bytes, waited) = (source.arrivals.bytes(), source.arrivals.waited(now));
+        let pace = source.pace.get_or_insert_with(|| Pace::new(now, bytes, waited));
+        let Some(speed) = pace.judge(now, bytes, waited) else { return };
+        if self.plan.judged(id, speed) {
+            let (floor, span) = (limits::SLOW_SOURCE_BYTES / 1024, limits::SLOW_SOURCE_SPAN.as_secs());
+            self.relieve(id, format!("less than {floor} KiB arrived in {span} s"));
         }
     }
 
@@ -331,11 +369,13 @@ async fn run_session<C: OpenSource>(
     context: Arc<TransferContext<C>>,
     id: SourceId,
     orders: mpsc::Receiver<Chunk>,
-    arrived_bytes: Arc<AtomicU64>,
+    arrivals: Arc<Arrivals>,
     cancel: CancellationToken,
     news: mpsc::Sender<SourceNews>,
 ) {
-    let ended = converse(&context, id, orders, &arrived_bytes, &cancel, &news).await;
+    // If it panicked without reporting an end, its chunks would never return to the plan.
+    let ended = contained(converse(&context, id, orders, &arrivals, &cancel, &news)).await;
+    let ended = ended.unwrap_or(Err(FetchError::Panicked));
     // This fails only if the transfer has already ended.
     let _ = news.send(SourceNews::Ended(id, ended)).await;
 }
@@ -344,7 +384,7 @@ async fn converse<C: OpenSource>(
     context: &Arc<TransferContext<C>>,
     id: SourceId,
     mut orders: mpsc::Receiver<Chunk>,
-    arrived_bytes: &AtomicU64,
+    arrivals: &Arrivals,
     cancel: &CancellationToken,
     news: &mpsc::Sender<SourceNews>,
 ) -> Result<(), FetchError> {
@@ -381,13 +421,17 @@ async fn converse<C: OpenSource>(
         if released.await.is_err() {
             return Err(FetchError::WriterStopped);
         }
-        chunks.fetch(&mut orders, writes, &buffers, arrived_bytes).await
+        chunks.fetch(&mut orders, writes, &buffers, arrivals).await
     };
-    let fetched = cancel.run_until_cancelled(fetching).await.unwrap_or(Ok(()));
+    // The writer is joined even if this panics: until then the source owes its chunks.
+    let fetched = contained(cancel.run_until_cancelled(fetching)).await;
+    let fetched = fetched.map_or(Err(FetchError::Panicked), |fetched| fetched.unwrap_or(Ok(())));
     // The sender of the queue was dropped with the future, so the writer writes what is queued and ends.
     let written = writing.await.map_err(|error| {
         tracing::error!("the writer of a source ended abnormally: {error}");
-        FetchError::WriterStopped
+        // If it was recording a chunk, it is not known what the record says now.
+        let is_recording = context.target.journal.is_poisoned();
+        if is_recording { FetchError::WriterStopped } else { FetchError::Panicked }
     })?;
     match (written, fetched) {
         (Err(SinkError::Local(error)), _) => Err(FetchError::Local(error)),

@@ -1,6 +1,5 @@
 //! Carries events from the parts of a peer to its subscribers.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use lanspread_types::limits;
@@ -8,6 +7,7 @@ use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::report::event::PeerEvent;
+use crate::report::history::EventHistory;
 use crate::report::reported_event::ReportedEvent;
 
 /// A subscription to a peer's events, from the moment it was made.
@@ -39,7 +39,7 @@ impl PeerEvents {
 pub(crate) struct EventSender {
     peer: broadcast::Sender<PeerEvent>,
     /// The newest events of the peer, without progress.
-    history: Arc<Mutex<VecDeque<ReportedEvent>>>,
+    history: Arc<Mutex<EventHistory>>,
     /// The followers of one operation, which receive only its events.
     operation: Option<broadcast::Sender<PeerEvent>>,
 }
@@ -74,12 +74,7 @@ impl EventSender {
             let _ = operation.send(event.clone());
         }
         let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
-        if !event.is_progress() {
-            if history.len() == limits::EVENT_HISTORY_ITEMS {
-                history.pop_front();
-            }
-            history.push_back(ReportedEvent::now(event.clone()));
-        }
+        history.push(ReportedEvent::now(event.clone()));
         // Still under the lock, so that history and rest meet without a gap.
         let _ = self.peer.send(event);
     }
@@ -87,7 +82,7 @@ impl EventSender {
     /// The newest events of the peer, and a subscription that continues where they end.
     pub(crate) fn history_and_rest(&self) -> (Vec<ReportedEvent>, PeerEvents) {
         let history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
-        (history.iter().cloned().collect(), PeerEvents(self.peer.subscribe()))
+        (history.events(), PeerEvents(self.peer.subscribe()))
     }
 }
 

@@ -83,7 +83,8 @@ pub enum PeerEvent {
         /// Unpacked bytes of the game.
         bytes_total: u64,
     },
-    /// A source failed; its staging is gone.
+    /// A source failed, or is too slow; its staging is gone. Cancelling and faults of this machine are no failure of a
+    /// source.
     StreamAttemptFailed {
         /// Which game.
         game: GameId,
@@ -108,7 +109,9 @@ pub enum PeerEvent {
         files: u64,
         /// Bytes installed.
         bytes: u64,
-        /// From the command to the durable rename.
+        /// From the command to the first attempt: the search for peers and their answers.
+        waited_ms: u64,
+        /// From the first attempt to the durable rename.
         duration_ms: u64,
     },
     /// The game is not installed; the machine is as it was.
@@ -149,7 +152,7 @@ pub enum PeerEvent {
         /// Sources that are sending.
         sources: u64,
     },
-    /// A source failed or is too slow; the others take over what it had not sent.
+    /// A source failed or is too slow; other sources, if there are any, take over what it had not sent.
     DownloadSourceFailed {
         /// Which game.
         game: GameId,
@@ -159,6 +162,10 @@ pub enum PeerEvent {
         code: Code,
         /// Why, in one line.
         message: String,
+        /// When it is tried again; none if it is not.
+        retry_ms: Option<u64>,
+        /// Other sources that may still be used.
+        sources_left: u64,
     },
     /// The game is downloaded: its sentinel is written.
     DownloadFinished {
@@ -174,7 +181,10 @@ pub enum PeerEvent {
         bytes_fetched: u64,
         /// What each source sent.
         sources: Vec<SourceShare>,
-        /// From the command to the durable sentinel.
+        /// From the command to the first request for chunks: the search for peers, their answers, and the check of what is
+        /// kept from earlier.
+        waited_ms: u64,
+        /// From the first request for chunks to the durable sentinel.
         duration_ms: u64,
         /// `bytes_fetched` per second of `duration_ms`.
         bytes_per_second: u64,
@@ -189,6 +199,14 @@ pub enum PeerEvent {
         message: String,
         /// Bytes that the next try need not fetch.
         bytes_kept: u64,
+    },
+
+    /// Every byte is on this machine and right; what is left is to make it durable and to move it into place.
+    Finishing {
+        /// Which game.
+        game: GameId,
+        /// Bytes of the game, as in the progress before.
+        bytes: u64,
     },
 
     // ---- Installs from local archives, removal, verification ----
@@ -438,6 +456,7 @@ impl PeerEvent {
             | Self::DownloadSourceFailed { game, .. }
             | Self::DownloadFinished { game, .. }
             | Self::DownloadFailed { game, .. }
+            | Self::Finishing { game, .. }
             | Self::InstallBegin { game, .. }
             | Self::InstallProgress { game, .. }
             | Self::InstallFinished { game, .. }
@@ -470,6 +489,7 @@ impl PeerEvent {
             self,
             Self::StreamProgress { .. }
                 | Self::DownloadProgress { .. }
+                | Self::Finishing { .. }
                 | Self::InstallProgress { .. }
                 | Self::VerifyProgress { .. }
         )

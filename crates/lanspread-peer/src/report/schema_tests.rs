@@ -37,7 +37,43 @@ fn failure() -> AttemptFailure {
     AttemptFailure::new(&name(), "busy", String::new())
 }
 
-/// One of each kind of event.
+/// One of each kind of event about downloads.
+fn download_events() -> Vec<PeerEvent> {
+    use PeerEvent as E;
+    let (game, version, peer) = (game(), version(), name());
+    vec![
+        E::DownloadBegin {
+            game: game.clone(),
+            version: version.clone(),
+            sources: vec![name()],
+            files: 1,
+            bytes_total: 1,
+            bytes_kept: 0,
+        },
+        E::DownloadProgress { game: game.clone(), bytes: 1, bytes_total: 2, sources: 1 },
+        E::DownloadSourceFailed {
+            game: game.clone(),
+            peer: peer.clone(),
+            code: "busy".into(),
+            message: String::new(),
+            retry_ms: Some(1),
+            sources_left: 1,
+        },
+        E::DownloadFinished {
+            game: game.clone(),
+            version: version.clone(),
+            files: 1,
+            bytes: 1,
+            bytes_fetched: 1,
+            sources: vec![SourceShare { peer: peer.clone(), chunks: 1, bytes: 1 }],
+            waited_ms: 1,
+            duration_ms: 1,
+            bytes_per_second: 1,
+        },
+    ]
+}
+
+/// One of each other kind of event.
 fn events() -> Vec<PeerEvent> {
     use PeerEvent as E;
     let (game, version, peer) = (game(), version(), name());
@@ -72,6 +108,7 @@ fn events() -> Vec<PeerEvent> {
             peer: peer.clone(),
             files: 1,
             bytes: 1,
+            waited_ms: 1,
             duration_ms: 1,
         },
         E::StreamInstallFailed {
@@ -80,31 +117,7 @@ fn events() -> Vec<PeerEvent> {
             message: String::new(),
             attempts: vec![failure()],
         },
-        E::DownloadBegin {
-            game: game.clone(),
-            version: version.clone(),
-            sources: vec![name()],
-            files: 1,
-            bytes_total: 1,
-            bytes_kept: 0,
-        },
-        E::DownloadProgress { game: game.clone(), bytes: 1, bytes_total: 2, sources: 1 },
-        E::DownloadSourceFailed {
-            game: game.clone(),
-            peer: peer.clone(),
-            code: "busy".into(),
-            message: String::new(),
-        },
-        E::DownloadFinished {
-            game: game.clone(),
-            version: version.clone(),
-            files: 1,
-            bytes: 1,
-            bytes_fetched: 1,
-            sources: vec![SourceShare { peer: peer.clone(), chunks: 1, bytes: 1 }],
-            duration_ms: 1,
-            bytes_per_second: 1,
-        },
+        E::Finishing { game: game.clone(), bytes: 1 },
         E::DownloadFailed { game: game.clone(), code: "busy".into(), message: String::new(), bytes_kept: 0 },
         E::InstallBegin { game: game.clone(), version: version.clone(), bytes_total: 1, replaces: false },
         E::InstallProgress { game: game.clone(), bytes: 1, bytes_total: 2 },
@@ -252,7 +265,7 @@ fn docs() -> PathBuf {
 #[test]
 fn events_and_answers_have_the_documented_schema() {
     let mut schema = Schema::new();
-    add([events(), serving_events()].concat(), &mut schema);
+    add([events(), serving_events(), download_events()].concat(), &mut schema);
     add(reports(), &mut schema);
     let written = serde_json::to_string_pretty(&schema).unwrap() + "\n";
     let path = docs().join("event-schema.json");

@@ -127,6 +127,7 @@ mod tests {
             game: "g".parse().unwrap(),
             root: root.to_owned(),
             version: None,
+            problem: None,
             installed: false,
             installed_version: None,
             root_files: files

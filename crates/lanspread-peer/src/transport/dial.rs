@@ -12,11 +12,13 @@ use lanspread_types::ids::{GameId, GameVersion, PeerAddress};
 use lanspread_types::limits;
 use tokio::time::timeout;
 
+use crate::transport::listing;
+use crate::transport::listing::other;
 use crate::transport::socket::{Socket, connect};
 
-/// A connection to a peer over TCP, and the address that answered.
-pub(crate) struct Dialled {
-    pub(crate) connection: Connection<Socket>,
+/// A connection to a peer, and the address that answered.
+pub(crate) struct Dialled<S = Socket> {
+    pub(crate) connection: Connection<S>,
     pub(crate) address: SocketAddr,
 }
 
@@ -65,66 +67,21 @@ impl Dialled {
         }
     }
 
-    /// Every game that the peer offers.
-    pub(crate) async fn games(&mut self) -> Result<Vec<GameOffer>, WireError> {
-        self.ask(&Request::Games { known: None }).await?;
-        let first = self.reply().await?;
-        Ok(self.rest_of_games(first).await?.1)
-    }
-
-    /// The revision of the peer's library and its games, as soon as it differs from the known revision; none if it has
-    /// not changed for a while.
-    pub(crate) async fn games_since(
+    /// Every game that the peer offers, if there is room for them.
+    ///
+    /// # Errors
+    /// [`WireError::NoRoom`] if there is none.
+    pub(crate) async fn games(
         &mut self,
-        known: Option<u64>,
-    ) -> Result<Option<(u64, Vec<GameOffer>)>, WireError> {
-        self.ask(&Request::Games { known }).await?;
-        let answer =
-            self.connection.receive("answer about its library", limits::LIBRARY_REPLY_DEADLINE).await?;
-        match answer.ok_or(WireError::Closed)? {
-            Reply::Unchanged if known.is_some() => Ok(None),
-            Reply::Refused(refusal) => Err(WireError::Refused(refusal)),
-            first => self.rest_of_games(first).await.map(Some),
-        }
-    }
-
-    async fn rest_of_games(&mut self, first: Reply) -> Result<(u64, Vec<GameOffer>), WireError> {
-        let mut reply = first;
-        let mut all = Vec::new();
-        let mut read = None;
-        loop {
-            let Reply::Games { revision, games, more } = reply else { return Err(other("games")) };
-            if *read.get_or_insert(revision) != revision {
-                return Err(WireError::Malformed("a list of games from two revisions".to_owned()));
-            }
-            if games.is_empty() && more {
-                return Err(WireError::Malformed(
-                    "a part of a list of games is empty, and more follow".to_owned(),
-                ));
-            }
-            all.extend(games);
-            check_count("games", all.len(), limits::GAMES_MAX)?;
-            if !more {
-                return Ok((revision, all));
-            }
-            reply = self.reply().await?;
-        }
+        has_room: impl FnMut(&[GameOffer]) -> bool,
+    ) -> Result<Vec<GameOffer>, WireError> {
+        let library = listing::library(&mut self.connection, None, has_room).await?;
+        library.and_then(|library| library.games).ok_or(WireError::NoRoom { what: "its list of games" })
     }
 
     /// Version and root files of one game.
     pub(crate) async fn details(&mut self, game: &GameId) -> Result<(GameVersion, Vec<RootFile>), WireError> {
-        self.ask(&Request::Details { game: game.clone() }).await?;
-        let mut all = Vec::new();
-        loop {
-            let Reply::Details { version, files, more } = self.reply().await? else {
-                return Err(other("details"));
-            };
-            all.extend(files);
-            check_count("root files", all.len(), limits::ROOT_FILES_MAX)?;
-            if !more {
-                return Ok((version, all));
-            }
-        }
+        listing::details(&mut self.connection, game).await
     }
 
     /// What a stream of a game would carry.
@@ -159,13 +116,26 @@ impl Dialled {
     }
 }
 
-fn other(expected: &'static str) -> WireError {
-    WireError::Unexpected { expected, got: "another reply" }
-}
+#[cfg(test)]
+mod tests {
+    use lanspread_types::ids::PeerId;
 
-fn check_count(what: &str, got: usize, limit: usize) -> Result<(), WireError> {
-    if got > limit {
-        return Err(WireError::Malformed(format!("more than {limit} {what}")));
+    use super::*;
+
+    /// The index of the interface survives the way through the text of an address, and an interface that does not exist
+    /// is a failed connection.
+    #[tokio::test]
+    async fn a_link_local_address_keeps_its_interface() {
+        let address: SocketAddr = "[fe80::1%65000]:4107".parse().unwrap();
+        let named = PeerAddress::from(address);
+        let looked_up: Vec<SocketAddr> = tokio::net::lookup_host(named.as_str()).await.unwrap().collect();
+        assert_eq!(looked_up, [address]);
+        let ours = Hello {
+            peer: PeerId::random().unwrap(),
+            name: "pc".parse().unwrap(),
+            listen_port: None,
+            instance: 1,
+        };
+        assert!(matches!(dial(&named, &ours).await, Err(WireError::Connect(_))));
     }
-    Ok(())
 }

@@ -1,14 +1,22 @@
 //! Decides which of the peers' answers to believe. Pure.
 //!
 //! Peers with another version are dropped. The rest is grouped by identical root file lists (names and sizes). The
-//! largest group is validated and tried in order of name, then identity. If two largest groups have equal size, both
-//! are refused: nothing but the peers' word shows which one is right.
+//! largest group is validated: the peers that the user named come first, in order of name, then identity, and the others
+//! in an order of the receiver's own, so that receivers do not all try the same source first. If two largest groups have
+//! equal size, both are refused: nothing but the peers' word shows which one is right.
+//!
+//! An identity has one vote: that of the peer that comes first in the order of asking, which is named before saved,
+//! before known, before found, and the longest known first. Identities are not proved, so a copy of one must not take
+//! the vote of the peer that had it first, nor keep it from being a source. A copy that reports the same files is tried
+//! after all other sources.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
 
 use lanspread_types::content::RootFile;
-use lanspread_types::ids::{GameVersion, PeerId, PeerName};
+use lanspread_types::ids::{GameId, GameVersion, PeerId, PeerName};
+use sha2::{Digest, Sha256};
 
 use crate::report::failure::PeerAnswer;
 
@@ -38,6 +46,8 @@ pub(crate) struct Selection {
     pub(crate) sources: Vec<PeerOffer>,
     /// The other peers, and why they were dropped.
     pub(crate) dropped: Vec<PeerAnswer>,
+    /// Peers that have the identity of a peer that was asked before them.
+    pub(crate) copies: Vec<PeerAnswer>,
 }
 
 /// Why no peer is validated.
@@ -49,51 +59,138 @@ pub(crate) enum SelectError {
     Ambiguous(Vec<String>),
 }
 
-/// Chooses the validated peers. Without `wanted`, the version that most peers have is taken.
-pub(crate) fn select(offers: Vec<PeerOffer>, wanted: Option<&GameVersion>) -> Result<Selection, SelectError> {
-    let (offers, doubtful) = one_per_identity(offers);
-    if offers.is_empty() {
-        return Err(SelectError::NotOffered(doubtful));
+/// What decides in which order the validated peers are tried.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SourceOrder<'a> {
+    /// How many offers, at the beginning, are of peers that the user named.
+    pub(crate) named: usize,
+    /// The receiver.
+    pub(crate) ours: PeerId,
+    pub(crate) game: &'a GameId,
+}
+
+impl SourceOrder<'_> {
+    /// Smaller comes first. Each receiver has another order for each game, and always the same one, so that the load
+    /// is spread without anything being said about it.
+    fn rank(&self, index: usize, offer: &PeerOffer) -> (bool, Option<PeerName>, [u8; 32], PeerId) {
+        let named = index < self.named;
+        let text = format!("{} {} {}", self.ours, offer.id, self.game);
+        let spread = if named { [0; 32] } else { Sha256::digest(text).into() };
+        (!named, named.then(|| offer.name.clone()), spread, offer.id)
+    }
+}
+
+/// Chooses the validated peers from offers in the order of asking. Without `wanted`, the version that most peers have
+/// is taken.
+pub(crate) fn select(
+    offers: Vec<PeerOffer>,
+    wanted: Option<&GameVersion>,
+    order: &SourceOrder<'_>,
+) -> Result<Selection, SelectError> {
+    let ranked = offers.iter().enumerate().rev();
+    let ranks: BTreeMap<(PeerId, u64), _> =
+        ranked.map(|(index, offer)| ((offer.id, offer.instance), order.rank(index, offer))).collect();
+    let (voters, copies) = one_per_identity(offers);
+    if voters.is_empty() {
+        return Err(SelectError::NotOffered(Vec::new()));
     }
     let version = match wanted {
         Some(version) => version.clone(),
-        None => most_common(&offers, |offer| offer.version.clone(), |version| format!("version {version}"))?,
+        None => most_common(&voters, |offer| offer.version.clone(), |version| format!("version {version}"))?,
     };
-    let (matching, others): (Vec<_>, Vec<_>) = offers.into_iter().partition(|offer| offer.version == version);
-    let mut dropped: Vec<PeerAnswer> = others
-        .into_iter()
-        .map(|offer| dropped_because(&offer, format!("it has version {}, not {version}", offer.version)))
-        .chain(doubtful)
-        .collect();
-    if matching.is_empty() {
+    let mut dropped = Vec::new();
+    let mut of_version = |offers: Vec<PeerOffer>, also: &str| {
+        let (matching, others): (Vec<_>, Vec<_>) =
+            offers.into_iter().partition(|offer| offer.version == version);
+        dropped.extend(others.into_iter().map(|offer| {
+            dropped_because(&offer, format!("{also}it has version {}, not {version}", offer.version))
+        }));
+        matching
+    };
+    let voters = of_version(voters, "");
+    let reported: Vec<PeerAnswer> = copies.iter().map(|copy| dropped_because(copy, SAME_IDENTITY)).collect();
+    let copies = of_version(copies, ALSO_SAME_IDENTITY);
+    if voters.is_empty() {
         return Err(SelectError::NotOffered(dropped));
     }
-    let files = most_common(&matching, |offer| sorted(&offer.files), |files| describe(files))?;
-    let (mut sources, odd): (Vec<_>, Vec<_>) =
-        matching.into_iter().partition(|offer| sorted(&offer.files) == files);
-    dropped.extend(
-        odd.iter().map(|offer| dropped_because(offer, "its files differ from the majority's".to_owned())),
-    );
-    sources.sort_by(|one, other| (&one.name, one.id).cmp(&(&other.name, other.id)));
-    Ok(Selection { version, sources, dropped })
+    let files = most_common(&voters, |offer| sorted(&offer.files), |files| describe(files))?;
+    let mut of_majority = |offers: Vec<PeerOffer>, also: &str| {
+        let (mut matching, odd): (Vec<_>, Vec<_>) =
+            offers.into_iter().partition(|offer| sorted(&offer.files) == files);
+        dropped.extend(
+            odd.iter()
+                .map(|offer| dropped_because(offer, format!("{also}its files differ from the majority's"))),
+        );
+        matching.sort_by(|one, other| {
+            let rank = |offer: &PeerOffer| &ranks[&(offer.id, offer.instance)];
+            rank(one).cmp(rank(other))
+        });
+        matching
+    };
+    let mut sources = of_majority(voters, "");
+    sources.extend(of_majority(copies, ALSO_SAME_IDENTITY));
+    Ok(Selection { version, sources, dropped, copies: reported })
 }
 
-/// A peer that answered on two addresses has one vote. Two running peers with one identity have none, because nothing
-/// shows which of them is the right one.
-fn one_per_identity(offers: Vec<PeerOffer>) -> (Vec<PeerOffer>, Vec<PeerAnswer>) {
-    let mut instances: BTreeMap<PeerId, BTreeSet<u64>> = BTreeMap::new();
-    for offer in &offers {
-        instances.entry(offer.id).or_default().insert(offer.instance);
-    }
-    let mut seen = BTreeSet::new();
+const SAME_IDENTITY: &str = "another running peer has the same identity: one state directory was copied";
+const ALSO_SAME_IDENTITY: &str = "another running peer has the same identity, and ";
+
+/// A peer that answered on two addresses is one peer. Of the running peers with one identity, the first has the vote;
+/// the others are copies.
+fn one_per_identity(offers: Vec<PeerOffer>) -> (Vec<PeerOffer>, Vec<PeerOffer>) {
+    let (mut seen, mut identities) = (BTreeSet::new(), BTreeSet::new());
     let once = offers.into_iter().filter(|offer| seen.insert((offer.id, offer.instance)));
-    let (alone, doubtful): (Vec<_>, Vec<_>) = once.partition(|offer| instances[&offer.id].len() == 1);
-    let reason = |offer: &PeerOffer| {
-        let reason = "another running peer has the same identity: one state directory was copied";
-        dropped_because(offer, format!("{reason} ({})", offer.address))
+    once.partition(|offer| identities.insert(offer.id))
+}
+
+/// What one offer says, as far as it counts in a choice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Vote {
+    id: PeerId,
+    version: GameVersion,
+    /// Stands for the list of files.
+    files: u64,
+}
+
+impl Vote {
+    /// The vote of an offer. Votes of one choice need one `hasher`: its keys are random, so that no peer can make up a
+    /// list that counts as another one.
+    pub(crate) fn of(offer: &PeerOffer, hasher: &RandomState) -> Self {
+        let files = hasher.hash_one(sorted(&offer.files));
+        Self { id: offer.id, version: offer.version.clone(), files }
+    }
+}
+
+/// Whether the choice between these votes stays the same whatever `missing` more peers answer: the leading version and
+/// the leading list are ahead by more votes than can still be added to another one. A tie would refuse the game, so
+/// being level is not enough. A missing peer counts as one with an identity of its own: more than one vote it never has.
+pub(crate) fn settled<'v>(
+    votes: impl IntoIterator<Item = &'v Vote>,
+    wanted: Option<&GameVersion>,
+    missing: usize,
+) -> bool {
+    let mut identities = BTreeSet::new();
+    let votes: Vec<&Vote> = votes.into_iter().filter(|vote| identities.insert(vote.id)).collect();
+    let version = match wanted {
+        Some(version) => Some(version),
+        None => ahead(votes.iter().map(|vote| &vote.version), missing),
     };
-    let doubtful = doubtful.iter().map(reason).collect();
-    (alone, doubtful)
+    version.is_some_and(|version| {
+        let matching = votes.iter().filter(|vote| vote.version == *version);
+        ahead(matching.map(|vote| vote.files), missing).is_some()
+    })
+}
+
+/// The value that is ahead of every other one by more than `missing`.
+fn ahead<K: Ord>(values: impl Iterator<Item = K>, missing: usize) -> Option<K> {
+    let mut counts: BTreeMap<K, usize> = BTreeMap::new();
+    for value in values {
+        *counts.entry(value).or_default() += 1;
+    }
+    let mut ranking: Vec<(usize, K)> = counts.into_iter().map(|(value, count)| (count, value)).collect();
+    ranking.sort_by_key(|(count, _)| std::cmp::Reverse(*count));
+    let second = ranking.get(1).map_or(0, |(count, _)| *count);
+    ranking.into_iter().next().filter(|(count, _)| *count > second + missing).map(|(_, value)| value)
 }
 
 /// The value on which most offers agree, or the sides if there is a tie.
@@ -132,8 +229,8 @@ fn describe(files: &[RootFile]) -> String {
     format!("{} files, {bytes} bytes", files.len())
 }
 
-fn dropped_because(offer: &PeerOffer, reason: String) -> PeerAnswer {
-    PeerAnswer { peer: offer.name.to_string(), reason }
+fn dropped_because(offer: &PeerOffer, reason: impl Into<String>) -> PeerAnswer {
+    PeerAnswer { peer: offer.name.to_string(), reason: reason.into() }
 }
 
 #[cfg(test)]
@@ -155,6 +252,12 @@ mod tests {
             version: version.parse().unwrap(),
             files: files.collect(),
         }
+    }
+
+    /// Chooses from offers of peers that the user named.
+    fn select(offers: Vec<PeerOffer>, wanted: Option<&GameVersion>) -> Result<Selection, SelectError> {
+        let (game, ours) = ("g".parse().unwrap(), PeerId::random().unwrap());
+        super::select(offers, wanted, &SourceOrder { named: usize::MAX, ours, game: &game })
     }
 
     fn names(selection: &Selection) -> Vec<&str> {
@@ -214,30 +317,121 @@ mod tests {
         assert_eq!(selection.sources.len(), 2);
     }
 
+    /// A copy of an identity, with another instance at another address.
+    fn copy_of(offer: &PeerOffer, name: &str, sizes: &[u64]) -> PeerOffer {
+        let files = super::tests::offer(name, "1", sizes).files;
+        let (name, address) = (name.parse().unwrap(), ([127, 0, 0, 1], 2).into());
+        PeerOffer { instance: 2, name, address, files, ..offer.clone() }
+    }
+
     #[test]
-    fn two_running_peers_with_one_identity_are_both_dropped() {
+    fn a_copy_of_an_identity_does_not_switch_off_the_peer_that_had_it_first() {
+        let honest = [offer("b", "1", &[1]), offer("c", "1", &[1]), offer("d", "1", &[1])];
+        let copies = |size: u64| honest.iter().map(move |offer| copy_of(offer, "a", &[size]));
+        let lying = select(honest.iter().cloned().chain(copies(9)).collect(), None).unwrap();
+        assert_eq!(names(&lying), ["b", "c", "d"]);
+        assert_eq!(lying.sources[0].files[0].size, 1);
+        assert!(lying.dropped.len() == 3 && lying.dropped[0].reason.contains("same identity"), "{lying:?}");
+        assert_eq!(lying.copies.len(), 3, "they are reported");
+        let agreeing = select(honest.iter().cloned().chain(copies(1)).collect(), None).unwrap();
+        assert_eq!(names(&agreeing), ["b", "c", "d", "a", "a", "a"], "copies are tried last");
+        assert_eq!((agreeing.dropped.len(), agreeing.copies.len()), (0, 3));
+        let one = select(vec![honest[0].clone(), copy_of(&honest[0], "a", &[9])], None).unwrap();
+        assert_eq!(names(&one), ["b"], "a copy has no vote, so there is no tie");
+        let other_version = PeerOffer { version: "2".parse().unwrap(), ..copy_of(&honest[0], "a", &[9]) };
+        let one = select(vec![honest[0].clone(), other_version], None).unwrap();
+        assert_eq!((names(&one), one.dropped.len()), (vec!["b"], 1));
+    }
+
+    /// A hundred receivers of one game from four equal sources: each source is first for about a quarter of them, and
+    /// each receiver keeps its order.
+    #[test]
+    fn receivers_spread_over_the_sources() {
+        let offers: Vec<PeerOffer> = ["a", "b", "c", "d"].map(|name| offer(name, "1", &[1])).to_vec();
+        let game: GameId = "g".parse().unwrap();
+        let mut first: BTreeMap<String, usize> = BTreeMap::new();
+        for _ in 0..400 {
+            let order = SourceOrder { named: 0, ours: PeerId::random().unwrap(), game: &game };
+            let selection = super::select(offers.clone(), None, &order).unwrap();
+            assert_eq!(selection.sources, super::select(offers.clone(), None, &order).unwrap().sources);
+            *first.entry(selection.sources[0].name.to_string()).or_default() += 1;
+        }
+        assert!(first.len() == 4 && first.values().all(|count| (40..=200).contains(count)), "{first:?}");
+        for _ in 0..20 {
+            let order = SourceOrder { named: 2, ours: PeerId::random().unwrap(), game: &game };
+            let named = super::select(offers.clone(), None, &order).unwrap();
+            assert_eq!(names(&named)[..2], ["a", "b"], "those that were named come first, by name");
+        }
+    }
+
+    /// The order of asking decides who had an identity first.
+    #[test]
+    fn of_two_peers_with_one_identity_the_first_has_the_vote() {
         let one = offer("a", "1", &[1]);
-        let same_elsewhere = PeerOffer { address: ([127, 0, 0, 1], 2).into(), ..one.clone() };
-        let copied = PeerOffer { instance: 2, name: "b".parse().unwrap(), ..one.clone() };
+        let copy = copy_of(&one, "b", &[2]);
+        let same_elsewhere = PeerOffer { address: ([127, 0, 0, 1], 3).into(), ..one.clone() };
         let selection = select(vec![one.clone(), same_elsewhere.clone()], None).unwrap();
-        assert_eq!(
-            (names(&selection), selection.dropped.len()),
-            (vec!["a"], 0),
-            "two addresses are not a copied identity"
-        );
-        let doubtful = vec![one, copied, same_elsewhere];
-        let Err(SelectError::NotOffered(dropped)) = select(doubtful.clone(), None) else { panic!() };
-        assert_eq!(dropped.len(), 2);
-        assert!(dropped.iter().all(|peer| peer.reason.contains("same identity")), "{dropped:?}");
-        let selection = select([doubtful, vec![offer("c", "1", &[2])]].concat(), None).unwrap();
-        assert_eq!(
-            (names(&selection), selection.dropped.len()),
-            (vec!["c"], 2),
-            "peers with one identity have no vote"
-        );
+        assert_eq!((names(&selection), selection.copies.len()), (vec!["a"], 0), "two addresses are no copy");
+        let selection = select(vec![one.clone(), copy.clone(), same_elsewhere.clone()], None).unwrap();
+        assert_eq!(names(&selection), ["a"]);
+        let selection = select(vec![copy, one, same_elsewhere], None).unwrap();
+        assert_eq!(names(&selection), ["b"]);
+    }
+
+    #[test]
+    fn a_choice_is_settled_when_the_missing_answers_cannot_change_it() {
+        let hasher = RandomState::new();
+        let settles = |offers: &[PeerOffer], wanted: Option<&str>, missing| {
+            let votes: Vec<Vote> = offers.iter().map(|offer| Vote::of(offer, &hasher)).collect();
+            settled(&votes, wanted.map(|version| version.parse().unwrap()).as_ref(), missing)
+        };
+        let (good, odd, old) = (offer("a", "2", &[1]), offer("b", "2", &[2]), offer("c", "1", &[1]));
+        let again = || PeerOffer { id: PeerId::random().unwrap(), ..good.clone() };
+        let three = [good.clone(), again(), again()];
+        assert!(settles(&three, None, 2) && settles(&three, Some("2"), 2));
+        assert!(!settles(&three, None, 3) && !settles(&three, Some("2"), 3), "three more could tie");
+        let four = [three.as_slice(), std::slice::from_ref(&odd)].concat();
+        assert!(settles(&four, None, 1) && !settles(&four, None, 2));
+        let four = [three.as_slice(), &[old]].concat();
+        assert!(settles(&four, Some("2"), 2) && !settles(&four, None, 2), "the version could still change");
+        assert!(!settles(&three, Some("3"), 1), "no answer is of the wanted version");
+        assert!(!settles(&[], None, 0) && !settles(&three[..1], None, 1) && settles(&three[..1], None, 0));
+        let twice = [good.clone(), PeerOffer { instance: 2, ..good.clone() }, good];
+        assert!(!settles(&twice, None, 1), "one identity has one vote");
     }
 
     proptest! {
+        /// Settled means: whatever the missing peers answer, the same version and files are chosen; and if it is not
+        /// settled, there are answers that change the choice.
+        #[test]
+        fn what_is_settled_does_not_change_any_more(
+            votes in proptest::collection::vec((0u8..2, 0u64..2), 0..7),
+            missing in proptest::collection::vec((0u8..3, 0u64..3), 0..5),
+            wanted in proptest::option::of(0u8..2),
+        ) {
+            let make = |(version, size): &(u8, u64)| offer("p", &version.to_string(), &[*size]);
+            let wanted = wanted.map(|version| version.to_string().parse::<GameVersion>().unwrap());
+            let chosen = |offers: &[PeerOffer]| match select(offers.to_vec(), wanted.as_ref()) {
+                Ok(selection) => Some((selection.version, selection.sources[0].files.clone())),
+                Err(_) => None,
+            };
+            let told: Vec<PeerOffer> = votes.iter().map(make).collect();
+            let hasher = RandomState::new();
+            let votes: Vec<Vote> = told.iter().map(|offer| Vote::of(offer, &hasher)).collect();
+            let before = chosen(&told);
+            let with = |more: &[(u8, u64)]| chosen(&[told.clone(), more.iter().map(make).collect()].concat());
+            if settled(&votes, wanted.as_ref(), missing.len()) {
+                prop_assert!(before.is_some());
+                prop_assert_eq!(&with(&missing), &before);
+            } else if before.is_some() {
+                // All missing ones say the same: one of these can change the choice.
+                let same = |version, size| vec![(version, size); missing.len()];
+                let changed = (0..3).flat_map(|version| (0..3).map(move |size| same(version, size)))
+                    .any(|more| with(&more) != before);
+                prop_assert!(changed, "{:?} more could not change {:?}", missing.len(), before);
+            }
+        }
+
         /// The result does not depend on which peer answered first, and a validated group is larger than any other.
         #[test]
         fn the_order_of_answers_does_not_matter(
@@ -251,8 +445,10 @@ mod tests {
                 state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
                 shuffled.swap(index, usize::try_from(state >> 33).unwrap() % (index + 1));
             }
-            let one = select(offers, None);
-            let other = select(shuffled, None);
+            let (game, ours) = ("g".parse().unwrap(), PeerId::random().unwrap());
+            let order = SourceOrder { named: 0, ours, game: &game };
+            let one = super::select(offers, None, &order);
+            let other = super::select(shuffled, None, &order);
             match (&one, &other) {
                 (Ok(one), Ok(other)) => {
                     prop_assert_eq!(&one.sources, &other.sources);

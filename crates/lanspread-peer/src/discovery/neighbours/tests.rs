@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use lanspread_proto::connection::Connection;
+use lanspread_proto::message::{Reply, Request};
 use lanspread_testing::machine::Machine;
+use tokio::io::{DuplexStream, duplex};
 
 use super::*;
 use crate::peer::core::Peer;
@@ -124,25 +127,27 @@ async fn a_peer_that_restarts_at_another_address_is_not_a_duplicate() {
     stop(observer).await;
 }
 
-/// Two machines have one copied state directory. A third peer reports it once and prefers neither, and the copy reports
-/// it too.
+/// Two machines have one copied state directory. A third peer reports it once, and the copy reports it too. The one that
+/// was known first remains a source: otherwise a copy of an identity would switch it off.
 #[tokio::test]
-async fn a_copied_identity_is_reported_and_neither_is_preferred() {
+async fn a_copied_identity_is_reported_and_the_peer_that_had_it_first_is_used() {
     let (one, first, second) = (Machine::new(), Machine::new(), Machine::new());
     let state = |machine: &Machine| machine.games_dir().parent().unwrap().join("state");
     add_game(&first, "g");
     add_game(&second, "g");
+    std::fs::write(second.games_dir().join("g/a.eti"), "another size").unwrap();
     drop(first.peer("original"));
     std::fs::create_dir(state(&second)).unwrap();
     std::fs::copy(state(&first).join("peer-id"), state(&second).join("peer-id")).unwrap();
     let (original, _, at_first) = serve(&first, "original", &[]).await;
-    let (copy, mut copy_hears, at_second) = serve(&second, "copy", &[at_first]).await;
+    let (observer, mut hears, at_observer) = serve(&one, "observer", &[at_first]).await;
+    assert_eq!(until(&mut hears, found).await.1, at_first);
+    let (copy, mut copy_hears, at_second) = serve(&second, "copy", &[at_first, at_observer]).await;
     let duplicate = |event: &PeerEvent| match event {
         PeerEvent::DuplicateIdentity { names, addrs, .. } => Some((names.len(), addrs.clone())),
         _ => None,
     };
     assert_eq!(until(&mut copy_hears, duplicate).await, (2, vec![at_first]));
-    let (observer, mut hears, _) = serve(&one, "observer", &[at_first, at_second]).await;
     let (names, mut addresses) = until(&mut hears, duplicate).await;
     addresses.sort();
     let mut expected = vec![at_first, at_second];
@@ -151,13 +156,10 @@ async fn a_copied_identity_is_reported_and_neither_is_preferred() {
     let known = observer.known_peers();
     assert!(known.len() == 2 && known.iter().all(|peer| peer.duplicate), "{known:?}");
     let options = crate::OperationOptions::default();
-    let chosen = observer.choose(&"g".parse().unwrap(), &options, &CancellationToken::new()).await;
-    match chosen {
-        Err(crate::PeerError::NotOffered { peers, .. }) => {
-            assert!(peers.len() == 2 && peers.iter().all(|peer| peer.reason.contains("same identity")));
-        }
-        other => panic!("{other:?}"),
-    }
+    let chosen = observer.choose(&"g".parse().unwrap(), &options, &CancellationToken::new()).await.unwrap();
+    let sources: Vec<SocketAddr> = chosen.sources.iter().map(|source| source.address).collect();
+    assert_eq!(sources, [at_first]);
+    assert!(chosen.copies.len() == 1 && chosen.dropped[0].reason.contains("same identity"), "{chosen:?}");
     stop(original).await;
     stop(copy).await;
     stop(observer).await;
@@ -209,4 +211,281 @@ fn only_a_visitor_that_serves_is_a_hint_and_the_port_it_came_from_is_never_used(
 fn lost_peers_are_tried_soon_and_then_slowly() {
     let pauses: Vec<u128> = (0..6).map(|tries| pause(tries).as_millis()).collect();
     assert_eq!(pauses, [0, 0, 500, 1500, 15_000, 15_000]);
+}
+
+fn hello(name: &str) -> Hello {
+    Hello {
+        peer: lanspread_types::ids::PeerId::random().unwrap(),
+        name: name.parse().unwrap(),
+        listen_port: None,
+        instance: 1,
+    }
+}
+
+fn alone() -> Arc<Neighbours> {
+    Neighbours::new(hello("ours"), EventSender::new(), Tasks::default())
+}
+
+/// A connection to a neighbour that is played by the test, and the neighbour's entry.
+async fn neighbour(neighbours: &Neighbours) -> (PeerKey, Dialled<DuplexStream>, Connection<DuplexStream>) {
+    let (near, far) = duplex(1 << 16);
+    let theirs = hello("restless");
+    let (near, far) = tokio::join!(Connection::open(near, &neighbours.ours), Connection::open(far, &theirs));
+    let address = ([10, 0, 0, 1], 4107).into();
+    neighbours.directory().claim(&theirs, address, HowKnown::Connected, SystemTime::now());
+    (PeerKey::from(&theirs), Dialled { connection: near.unwrap(), address }, far.unwrap())
+}
+
+/// A neighbour that answers every question about its library at once is not asked more often than the pace permits,
+/// whether or not its library changes.
+#[tokio::test(start_paused = true)]
+async fn a_neighbour_that_always_answers_at_once_is_asked_at_a_bounded_pace() {
+    for changes in [false, true] {
+        let neighbours = alone();
+        let (key, mut dialled, mut far) = neighbour(&neighbours).await;
+        let mut asked = 0;
+        let answering = async {
+            loop {
+                let request: Request = far.receive("request", DEADLINE).await.unwrap().unwrap();
+                asked += 1;
+                let reply = match request {
+                    Request::Games { known: Some(_) } if !changes => Reply::Unchanged,
+                    _ => Reply::Games { revision: asked, games: Vec::new(), more: false },
+                };
+                far.send(&reply).await.unwrap();
+            }
+        };
+        tokio::select! {
+            () = answering => unreachable!(),
+            error = neighbours.poll(key, &mut dialled) => panic!("{error}"),
+            () = sleep(Duration::from_mins(10)) => {}
+        }
+        let most = 600 / limits::LIBRARY_POLL_INTERVAL.as_secs() + u64::from(limits::LIBRARY_POLLS_AT_ONCE);
+        assert!((most - 2..=most).contains(&asked), "{asked} questions in 10 minutes");
+        let (history, _) = neighbours.events.history_and_rest();
+        assert_eq!(history.len(), 1, "its changes take one place in the history");
+    }
+}
+
+/// Neighbours that begin to report libraries of the greatest length and never end.
+#[tokio::test(start_paused = true)]
+async fn libraries_that_are_told_half_take_bounded_memory_and_end() {
+    let neighbours = alone();
+    let mut polls = tokio::task::JoinSet::new();
+    for _ in 0..24 {
+        let (key, mut dialled, mut far) = neighbour(&neighbours).await;
+        let asking = Arc::clone(&neighbours);
+        polls.spawn(async move {
+            let telling = async {
+                let _: Request = far.receive("request", DEADLINE).await.unwrap().unwrap();
+                for _ in 0..78 {
+                    let part = Reply::Games { revision: 1, games: crate::testing::offers(256), more: true };
+                    far.send(&part).await.unwrap();
+                }
+                std::future::pending::<()>().await;
+            };
+            tokio::select! {
+                () = telling => unreachable!(),
+                error = asking.poll(key, &mut dialled) => error,
+            }
+        });
+    }
+    let begun = Instant::now();
+    let mut most = 0;
+    while !polls.is_empty() {
+        tokio::select! {
+            Some(ended) = polls.join_next() => {
+                assert!(matches!(ended.unwrap(), WireError::Timeout { .. }));
+            }
+            () = sleep(Duration::from_millis(100)) => most = most.max(neighbours.libraries.bytes()),
+        }
+    }
+    assert!(most > 1024 * 1024 && most <= limits::LIBRARIES_PER_ADDRESS_BYTES_MAX, "{most} bytes");
+    assert_eq!(neighbours.libraries.bytes(), 0, "it is given back");
+    assert!(begun.elapsed() < 2 * limits::LISTING_DEADLINE);
+}
+
+async fn ended(neighbours: &Neighbours) {
+    let ended = async {
+        while neighbours.tasks.running() > 0 {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(DEADLINE, ended).await.expect("the tasks end");
+}
+
+/// An address where another program listens, and how often it was connected to: the machine of a third party.
+async fn third_party() -> (SocketAddr, Arc<std::sync::atomic::AtomicUsize>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, count) = (listener.local_addr().unwrap(), Arc::<std::sync::atomic::AtomicUsize>::default());
+    let counting = Arc::clone(&count);
+    tokio::spawn(async move {
+        // Every connection is closed at once, as by a program that does not understand what it gets.
+        while listener.accept().await.is_ok() {
+            counting.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        }
+    });
+    (address, count)
+}
+
+fn heard(address: SocketAddr) -> Hint {
+    let key = PeerKey::from(&hello("x"));
+    Hint::Found { key, addresses: vec![address], how: HowKnown::Discovered }
+}
+
+/// Announcements of a thousand peers at the address of a machine that has nothing to do with it: few connections, and
+/// nothing remains of them.
+#[tokio::test(start_paused = true)]
+async fn announcements_cause_few_connections_to_a_third_party_and_are_forgotten() {
+    let neighbours = alone();
+    let (address, connections) = third_party().await;
+    for _ in 0..1000 {
+        neighbours.take(heard(address));
+        tokio::task::yield_now().await;
+    }
+    assert!(neighbours.tasks.running() <= limits::NEIGHBOURS_PER_ADDRESS_MAX + 1);
+    let begun = Instant::now();
+    while neighbours.tasks.running() > 0 {
+        sleep(Duration::from_millis(20)).await;
+    }
+    assert!(begun.elapsed() < Duration::from_mins(1), "forgotten after {:?}", begun.elapsed());
+    let count = connections.load(std::sync::atomic::Ordering::Relaxed);
+    assert!((1..40).contains(&count), "{count} connections");
+    assert!(neighbours.known().is_empty());
+}
+
+/// A peer that was only heard of and does not answer is forgotten by itself, within seconds.
+#[tokio::test]
+async fn a_peer_that_never_answers_is_forgotten() {
+    let neighbours = alone();
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    neighbours.take(heard(closed));
+    assert_eq!(neighbours.tasks.running(), 1);
+    ended(&neighbours).await;
+}
+
+/// A host fills the table with made-up identities; a real peer that comes after it is known all the same.
+#[tokio::test]
+async fn made_up_visitors_do_not_keep_out_a_peer() {
+    let (one, other) = (Machine::new(), Machine::new());
+    let (observer, mut hears, address) = serve(&one, "observer", &[]).await;
+    let neighbours = Arc::clone(observer.neighbours().unwrap());
+    let elsewhere = |last: u32| SocketAddr::from(((0x7f01_0000 + last).to_be_bytes(), 9));
+    for last in 0..500 {
+        let how = if last % 2 == 0 { HowKnown::Connected } else { HowKnown::Discovered };
+        neighbours.take(Hint::Found {
+            key: PeerKey::from(&hello("x")),
+            addresses: vec![elsewhere(last / 20)],
+            how,
+        });
+    }
+    let (honest, _, at) = serve(&other, "honest", &[address]).await;
+    assert_eq!(until(&mut hears, found).await, ("honest".to_owned(), at));
+    stop(honest).await;
+    stop(observer).await;
+}
+
+/// Anyone can say goodbye for another peer. As long as the peer answers, it stays known; when it has gone, it is
+/// reported lost without further tries.
+#[tokio::test]
+async fn a_goodbye_counts_only_when_the_peer_no_longer_answers() {
+    let (one, other) = (Machine::new(), Machine::new());
+    let (observer, mut hears, address) = serve(&one, "observer", &[]).await;
+    let (peer, _, _) = serve(&other, "peer", &[address]).await;
+    until(&mut hears, library).await;
+    let key = PeerKey { id: peer.id(), instance: observer.known_peers()[0].instance };
+    observer.neighbours().unwrap().take(Hint::Gone(key));
+    // A change that arrives after the goodbye shows that the connection was not given up.
+    add_game(&other, "g");
+    while until(&mut hears, library).await.1 != 1 {}
+    assert_eq!(observer.known_peers().len(), 1);
+    stop(peer).await;
+    let reason = |event: &PeerEvent| match event {
+        PeerEvent::PeerLost { reason, .. } => Some(reason.clone()),
+        _ => None,
+    };
+    assert_eq!(until(&mut hears, reason).await, "it said goodbye");
+    stop(observer).await;
+}
+
+/// A neighbour whose place is given to another peer is reported lost, and its task ends.
+#[tokio::test]
+async fn a_neighbour_that_gives_its_place_is_reported_lost() {
+    let (one, other) = (Machine::new(), Machine::new());
+    let (observer, mut hears, address) = serve(&one, "observer", &[]).await;
+    let (peer, _, _) = serve(&other, "peer", &[address]).await;
+    until(&mut hears, library).await;
+    let key = PeerKey { id: peer.id(), instance: observer.known_peers()[0].instance };
+    observer.neighbours().unwrap().heard().end(key);
+    let reason = |event: &PeerEvent| match event {
+        PeerEvent::PeerLost { reason, .. } => Some(reason.clone()),
+        _ => None,
+    };
+    assert_eq!(until(&mut hears, reason).await, "its place was given to another peer");
+    assert!(observer.known_peers().is_empty());
+    stop(peer).await;
+    stop(observer).await;
+}
+
+/// A peer that is heard of at another address is asked there. If it still answers where it is known, the address is
+/// learnt; if it does not, its new address is used although the old connection looks alive, and it is not lost.
+#[tokio::test]
+async fn a_peer_that_has_moved_is_followed_to_its_new_address() {
+    let neighbours = alone();
+    let mut hears = neighbours.events.subscribe();
+    let theirs = hello("mover");
+    let key = PeerKey::from(&theirs);
+    let (first, second) = (Played::start(&theirs).await, Played::start(&theirs).await);
+    let heard =
+        |played: &Played| Hint::Found { key, addresses: vec![played.address], how: HowKnown::Discovered };
+    let addresses = async |expected: &[SocketAddr]| {
+        let reached = async {
+            while neighbours.known().first().is_none_or(|peer| peer.addresses != expected) {
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(DEADLINE, reached).await.unwrap_or_else(|_| panic!("{:?}", neighbours.known()));
+    };
+    neighbours.take(heard(&first));
+    assert_eq!(until(&mut hears, found).await.1, first.address);
+    neighbours.take(heard(&second));
+    addresses(&[first.address, second.address]).await;
+    let third = Played::start(&theirs).await;
+    first.listener.abort();
+    neighbours.take(heard(&third));
+    addresses(&[third.address, first.address, second.address]).await;
+    while let Some(event) = hears.try_next() {
+        assert!(lost(&event).is_none(), "{event:?}");
+    }
+    assert_eq!(neighbours.tasks.stop(DEADLINE).await, 0);
+}
+
+/// A peer that says hello and reports an empty library. Its connections outlive its listener.
+struct Played {
+    address: SocketAddr,
+    listener: tokio::task::JoinHandle<()>,
+}
+
+impl Played {
+    async fn start(theirs: &Hello) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, theirs) = (listener.local_addr().unwrap(), theirs.clone());
+        let listener = tokio::spawn(async move {
+            loop {
+                let (socket, _) = listener.accept().await.unwrap();
+                let theirs = theirs.clone();
+                tokio::spawn(async move {
+                    let mut connection = Connection::open(socket, &theirs).await?;
+                    while let Some(request) = connection.receive::<Request>("request", DEADLINE).await? {
+                        if request == (Request::Games { known: None }) {
+                            let games = Reply::Games { revision: 1, games: Vec::new(), more: false };
+                            connection.send(&games).await?;
+                        }
+                    }
+                    Ok::<(), WireError>(())
+                });
+            }
+        });
+        Self { address, listener }
+    }
 }

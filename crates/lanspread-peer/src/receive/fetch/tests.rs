@@ -53,8 +53,8 @@ async fn fetched(said: Vec<u8>, closes: bool) -> (Result<(), FetchError>, Vec<u8
     chunks.all().iter().for_each(|chunk| orders.try_send(*chunk).unwrap());
     drop(orders);
     let (steps, mut queue) = mpsc::channel(100);
-    let (buffers, arrived_bytes) = (Buffers::default(), AtomicU64::new(0));
-    let fetching = fetch(&mut connection, &agreement, &mut ordered, steps, &buffers, &arrived_bytes);
+    let (buffers, arrivals) = (Buffers::default(), Arrivals::default());
+    let fetching = fetch(&mut connection, &agreement, &mut ordered, steps, &buffers, &arrivals);
     let saying = async {
         far.write_all(&said).await.unwrap();
         if closes {
@@ -143,8 +143,8 @@ async fn data_that_was_not_requested_ends_the_source() {
         let agreement = Agreement { numbers: Vec::new(), fingerprints: Vec::new() };
         far.write_all(&said).await.unwrap();
         far.shutdown().await.unwrap();
-        let (buffers, arrived_bytes) = (Buffers::default(), AtomicU64::new(0));
-        let fetching = fetch(&mut connection, &agreement, &mut ordered, steps, &buffers, &arrived_bytes);
+        let (buffers, arrivals) = (Buffers::default(), Arrivals::default());
+        let fetching = fetch(&mut connection, &agreement, &mut ordered, steps, &buffers, &arrivals);
         assert_eq!(fetching.await.unwrap_err().code(), code);
     }
 }
@@ -157,8 +157,8 @@ async fn a_source_ends_with_its_writer() {
     let (steps, queue) = mpsc::channel(2);
     drop(queue);
     let agreement = Agreement { numbers: Vec::new(), fingerprints: Vec::new() };
-    let (buffers, arrived_bytes) = (Buffers::default(), AtomicU64::new(0));
-    let fetching = fetch(&mut connection, &agreement, &mut ordered, steps, &buffers, &arrived_bytes);
+    let (buffers, arrivals) = (Buffers::default(), Arrivals::default());
+    let fetching = fetch(&mut connection, &agreement, &mut ordered, steps, &buffers, &arrivals);
     assert!(matches!(fetching.await, Err(FetchError::WriterStopped)));
 }
 
@@ -192,10 +192,10 @@ async fn keep_alives_without_progress_end_in_time() {
             far.write_all(&say(&ChunkMessage::KeepAlive)).await.unwrap();
         }
     };
-    let (buffers, arrived_bytes) = (Buffers::default(), AtomicU64::new(0));
+    let (buffers, arrivals) = (Buffers::default(), Arrivals::default());
     let begun = Instant::now();
     let result = tokio::select! {
-        result = fetch(&mut connection, &agreement, &mut ordered, steps, &buffers, &arrived_bytes) => result,
+        result = fetch(&mut connection, &agreement, &mut ordered, steps, &buffers, &arrivals) => result,
         () = keeping_alive => unreachable!(),
     };
     assert_eq!(result.unwrap_err().code(), "timeout");
@@ -226,6 +226,10 @@ async fn a_source_whose_files_have_changed_is_refused() {
             vec![ready(vec![a.clone(), sentinel.clone()], true), ready(vec![a.clone()], true)],
             Err("protocol-violation"),
         ),
+        (
+            vec![ready(Vec::new(), true), ready(vec![a.clone(), sentinel.clone()], false)],
+            Err("protocol-violation"),
+        ),
         (vec![Reply::Games { revision: 1, games: Vec::new(), more: false }], Err("protocol-violation")),
         (vec![Reply::Refused(Refusal::new(RefusalCode::Busy, ""))], Err("busy")),
         (vec![], Err("connection-lost")),
@@ -244,6 +248,33 @@ async fn a_source_whose_files_have_changed_is_refused() {
             "{replies:?}"
         );
     }
+}
+
+/// A list of many small parts has one deadline, not one for each part.
+#[tokio::test(start_paused = true)]
+async fn a_list_that_does_not_end_is_given_up_at_one_deadline() {
+    let (connection, mut far) = connected().await;
+    let files: Vec<RootFile> =
+        (0..limits::ROOT_FILES_MAX).map(|number| file(&format!("{number}.eti"), 1)).collect();
+    let telling = async {
+        for file in &files {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let part = vec![DownloadFile { file: file.clone(), fingerprint: 1 }];
+            let part = Reply::DownloadReady { files: part, more: true };
+            far.write_all(&control_frame(&codec::encode(&part).unwrap())).await.unwrap();
+        }
+        std::future::pending::<()>().await;
+    };
+    let (game, version) = ("g".parse().unwrap(), "1".parse().unwrap());
+    let wanted = Wanted { game: &game, version: &version, files: &files };
+    let id = connection.theirs.peer;
+    let begun = Instant::now();
+    let agreed = tokio::select! {
+        agreed = PeerChunks::agree(connection, id, wanted) => agreed,
+        () = telling => unreachable!(),
+    };
+    assert_eq!(agreed.err().map(|error| error.code()), Some("timeout"));
+    assert!(begun.elapsed() <= limits::REPLY_DEADLINE + Duration::from_millis(2));
 }
 
 #[test]

@@ -218,6 +218,137 @@ fn a_rate_forgets_a_short_pause_and_not_a_long_one() {
     assert!(rate < 100, "{rate}");
 }
 
+#[test]
+fn bytes_that_arrived_count_while_their_source_owes_them() {
+    let mut plan = plan(2, 1);
+    open_all(&mut plan);
+    assert!(!plan.is_busy(0));
+    assert_eq!(assign_all(&mut plan), [(0, 0), (0, 1)]);
+    assert!(plan.is_busy(0));
+    plan.arrived(0, 6);
+    plan.arrived(0, 7);
+    assert_eq!(plan.here_bytes(), 13);
+    assert!(plan.finished(0, 0));
+    assert_eq!(plan.here_bytes(), 13, "the whole chunk, and three bytes of the next one");
+    plan.arrived(0, 100);
+    assert_eq!(plan.here_bytes(), 20, "no more than it owes");
+    plan.ended(0, Ending::Failed);
+    assert_eq!((plan.here_bytes(), plan.is_busy(0)), (10, false), "an incomplete chunk begins again");
+}
+
+#[test]
+fn a_chunk_that_returned_is_owed_by_no_source_until_it_is_assigned_again() {
+    let mut plan = plan(2, 2);
+    open_all(&mut plan);
+    assert_eq!(assign_all(&mut plan), [(0, 0), (1, 1)]);
+    plan.ended(0, Ending::Failed);
+    assert!(!plan.finished(0, 0), "its source has ended");
+    assert!(!plan.finished(1, 0), "no source was asked for it");
+    assert_eq!(assign_all(&mut plan), [(1, 0)]);
+    assert!(plan.finished(1, 0) && plan.finished(1, 1));
+    assert!(plan.is_complete());
+}
+
+#[test]
+fn a_chunk_does_not_return_to_the_source_it_was_taken_from() {
+    let mut plan = plan(2, 2);
+    open_all(&mut plan);
+    assert_eq!(assign_all(&mut plan), [(0, 0), (1, 1)]);
+    plan.measured(0, 0, SECOND);
+    plan.measured(1, 500, SECOND);
+    assert!(plan.finished(1, 1));
+    assert_eq!(plan.take_over(), Some(0));
+    plan.ended(0, Ending::Asked);
+    plan.ended(1, Ending::Asked);
+    assert_eq!(plan.open_next(), Some(1));
+    // The other chunk must be fetched again, so that there is work for both.
+    plan.opened(1, &[1]);
+    assert_eq!(open_all(&mut plan), [0]);
+    assert_eq!(
+        assign_all(&mut plan),
+        [(0, 1), (1, 0)],
+        "the first waiting chunk was taken from the first source"
+    );
+    assert!(plan.finished(0, 1));
+    assert_eq!(plan.close_next(), Some(0), "there is nothing that it may have");
+}
+
+#[test]
+fn nothing_is_taken_over_while_chunks_wait_or_no_source_is_idle() {
+    let mut plan = plan(5, 2);
+    open_all(&mut plan);
+    assert_eq!(assign_all(&mut plan).len(), 4);
+    (0..2).for_each(|source| plan.measured(source, [500, 0][source], SECOND));
+    assert!(plan.finished(0, 0) && plan.finished(0, 2));
+    assert_eq!(plan.take_over(), None, "the idle source has work");
+    assert_eq!(assign_all(&mut plan), [(0, 4)]);
+    assert_eq!(plan.take_over(), None, "no source is idle");
+    assert!(plan.finished(0, 4));
+    assert_eq!(plan.take_over(), Some(1));
+    assert_eq!(plan.take_over(), None, "it is being interrupted already");
+}
+
+/// `slow` sources that trickle and owe one of as many chunks each, and one more source that was never open.
+fn trickling(slow: usize) -> Plan {
+    let mut plan = plan(slow as u64, slow + 1);
+    assert_eq!(open_all(&mut plan).len(), slow);
+    assert_eq!(assign_all(&mut plan).len(), slow);
+    // Their rate is also the best rate so far, so nothing is gained by rates alone.
+    (0..slow).for_each(|source| plan.measured(source, 1, SECOND));
+    assert_eq!(plan.take_over(), None);
+    plan
+}
+
+#[test]
+fn trickling_sources_hold_neither_the_last_chunk_nor_all_places() {
+    for slow in 1..=limits::DOWNLOAD_SOURCES_MAX {
+        let mut plan = trickling(slow);
+        for source in 0..slow {
+            assert!(!plan.judged(source, Speed::Enough));
+            assert!(plan.judged(source, Speed::TooSlow), "another source has nothing to do");
+            assert!(!plan.judged(source, Speed::TooSlow), "it is being interrupted already");
+            plan.ended(source, Ending::Asked);
+        }
+        assert_eq!(open_all(&mut plan), [slow], "a slow source is not opened again");
+        for chunk in 0..slow {
+            assert!(assign_all(&mut plan).iter().all(|(source, _)| *source == slow));
+            assert!(plan.finished(slow, chunk));
+        }
+        assert!(plan.is_complete());
+    }
+}
+
+#[test]
+fn a_slow_source_continues_unless_a_better_one_is_idle() {
+    // Alone.
+    let mut alone = plan(2, 1);
+    open_all(&mut alone);
+    assign_all(&mut alone);
+    assert!(!alone.judged(0, Speed::TooSlow));
+    assert!(alone.is_busy(0));
+
+    // The others are slow too, busy, or gone.
+    let mut plan = plan(2, 3);
+    open_all(&mut plan);
+    assert_eq!(assign_all(&mut plan), [(0, 0), (1, 1)]);
+    plan.ended(2, Ending::Hopeless);
+    assert_eq!(plan.others_left(0), 1);
+    assert!(!plan.judged(0, Speed::TooSlow), "the only other one that is left is busy");
+    assert!(!plan.judged(1, Speed::TooSlow));
+    assert!(plan.is_busy(0) && plan.is_busy(1));
+    // One of them is faster again, and then has nothing to do.
+    assert!(!plan.judged(1, Speed::Enough));
+    assert!(plan.finished(1, 1));
+    assert!(plan.judged(0, Speed::TooSlow));
+    plan.ended(0, Ending::Asked);
+    assert_eq!(assign_all(&mut plan), [(1, 0)]);
+    // When that one is gone, the slow one is all there is.
+    plan.ended(1, Ending::Hopeless);
+    assert_eq!(open_all(&mut plan), [0]);
+    assert_eq!(assign_all(&mut plan), [(0, 0)]);
+    assert!(!plan.judged(0, Speed::TooSlow));
+}
+
 /// One event, which is ignored if it cannot happen at that moment.
 #[derive(Debug, Clone, Copy)]
 enum Event {
@@ -226,6 +357,8 @@ enum Event {
     Failed(usize),
     Hopeless(usize),
     Measured(usize, u64),
+    /// A span is over in which the source was fast enough, or not.
+    Judged(usize, bool),
     Woken(usize),
     /// A source opens and its files have changed: the chunks that it delivered are dropped.
     Changed(usize),
@@ -238,6 +371,7 @@ fn event() -> impl Strategy<Value = Event> {
         2 => (0usize..4).prop_map(Event::Failed),
         1 => (1usize..4).prop_map(Event::Hopeless),
         3 => (0usize..4, 0u64..2000).prop_map(|(source, bytes)| Event::Measured(source, bytes)),
+        2 => (0usize..4, any::<bool>()).prop_map(|(source, fast)| Event::Judged(source, fast)),
         1 => (0usize..4).prop_map(Event::Woken),
         1 => (0usize..4).prop_map(Event::Changed),
     ]
@@ -328,6 +462,12 @@ impl World {
                 self.plan.arrived(source, bytes / 100);
                 self.plan.measured(source, bytes, SECOND);
             }
+            Event::Judged(source, fast) if self.open.contains(&source) => {
+                let speed = if fast { Speed::Enough } else { Speed::TooSlow };
+                if self.plan.judged(source, speed) {
+                    assert!(!fast && self.closing.insert(source));
+                }
+            }
             Event::Woken(source) => self.plan.wake(source),
             _ => {}
         }
@@ -349,7 +489,7 @@ proptest! {
         world.settle();
         for event in events {
             let (Event::Opened(source) | Event::Finished(source) | Event::Failed(source) | Event::Hopeless(source)
-                | Event::Measured(source, _) | Event::Woken(source) | Event::Changed(source)) = event;
+                | Event::Measured(source, _) | Event::Judged(source, _) | Event::Woken(source) | Event::Changed(source)) = event;
             if source < sources {
                 world.happen(event);
                 world.settle();

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use lanspread_proto::message::{Hello, Request};
+use lanspread_proto::message::{Hello, Request, StreamItem};
 use lanspread_testing::fault_pipe::{Fault, FaultPipe};
 use lanspread_testing::lying_source::{Greeting, LyingSource};
 use lanspread_testing::small_game;
@@ -65,9 +65,13 @@ async fn asked<S: AsyncRead + AsyncWrite>(stream: S) -> Connection<S> {
     connection
 }
 
-/// Receives the script of a source through a pipe whose fault begins with the stream. The disk takes its first step
-/// after `disk_busy`.
+/// Receives the script of the only source through a pipe whose fault begins with the stream. The disk takes its first
+/// step after `disk_busy`.
 async fn receive_from(stream: Vec<Step>, fault: Fault, disk_busy: Duration) -> Ended {
+    receive_with(false, stream, fault, disk_busy).await
+}
+
+async fn receive_with(another_waits: bool, stream: Vec<Step>, fault: Fault, disk_busy: Duration) -> Ended {
     let source = LyingSource::new("source", Vec::new(), stream);
     let said_before = LyingSource { stream: Vec::new(), ..source.clone() }.stream_connection_bytes().unwrap();
     let fault = match fault {
@@ -81,7 +85,9 @@ async fn receive_from(stream: Vec<Step>, fault: Fault, disk_busy: Duration) -> E
         let mut connection = asked(near).await;
         let mut watching = Watching::default();
         let begun = Instant::now();
-        let result = receive(&mut connection, grammar(), NamePolicy::Portable, steps, &mut watching).await;
+        let result =
+            receive(&mut connection, grammar(), NamePolicy::Portable, another_waits, steps, &mut watching)
+                .await;
         Ended { result, after: begun.elapsed(), bytes: watching.bytes, steps: 0 }
     };
     let staging = async {
@@ -174,15 +180,77 @@ async fn keep_alives_for_ever_are_given_up_at_the_stall_deadline() {
     }
 }
 
-/// A working source on a bad link is not given up: 12.5 kB/s in frames of full size, far beyond the idle deadline.
+/// A working source on a bad link is not given up, even if another source waits: 12.5 kB/s in frames of full size, far
+/// beyond the idle deadline.
 #[tokio::test(start_paused = true)]
-async fn a_slow_trickle_is_not_abandoned() {
-    let bytes = 4 * limits::DATA_CHUNK_BYTES;
+async fn a_slow_link_above_the_floor_is_not_abandoned() {
+    let bytes = 6 * limits::DATA_CHUNK_BYTES;
     let trickle = Fault::Trickle { bytes: 1250, every: Duration::from_millis(100) };
-    let ended = receive_from(large_file(bytes, limits::DATA_CHUNK_BYTES), trickle, Duration::ZERO).await;
+    for another_waits in [false, true] {
+        let stream = large_file(bytes, limits::DATA_CHUNK_BYTES);
+        let ended = receive_with(another_waits, stream, trickle, Duration::ZERO).await;
+        assert!(ended.result.is_ok(), "{ended:?}");
+        assert_eq!(ended.bytes, bytes as u64);
+        assert!(ended.after > limits::SLOW_SOURCE_SPAN, "the test is too quick to mean anything");
+        assert!(ended.after > 3 * limits::STREAM_IDLE_DEADLINE, "the test is too quick to mean anything");
+    }
+}
+
+/// One byte every ten seconds, and keep-alives in between.
+fn trickle(bytes: usize) -> Vec<Step> {
+    let mut steps = large_file(bytes, 1);
+    let first = steps.iter().position(|step| matches!(step, Step::Say(StreamItem::Data(_)))).unwrap();
+    for byte in 0..bytes {
+        steps.insert(first + 2 * byte, Step::Wait(Duration::from_secs(10)));
+    }
+    steps
+}
+
+/// A source that trickles is left after one span, but only if another one waits. Alone, it may take as long as it likes.
+#[tokio::test(start_paused = true)]
+async fn a_trickle_is_left_for_a_source_that_waits() {
+    let ended = receive_with(true, trickle(40), Fault::None, Duration::ZERO).await;
+    assert!(matches!(ended.result, Err(AttemptError::TooSlow)), "{ended:?}");
+    let late = ended.after.saturating_sub(limits::SLOW_SOURCE_SPAN);
+    assert!(late <= Duration::from_millis(2), "{ended:?}");
+    assert!(ended.bytes > 0);
+
+    let ended = receive_with(false, trickle(40), Fault::None, Duration::ZERO).await;
     assert!(ended.result.is_ok(), "{ended:?}");
-    assert_eq!(ended.bytes, bytes as u64);
-    assert!(ended.after > 3 * limits::STREAM_IDLE_DEADLINE, "the test is too quick to mean anything");
+    assert!(ended.after >= Duration::from_secs(400), "{ended:?}");
+}
+
+/// Sources that begin well and then trickle, or send only keep-alives, are left after the span in which they did so.
+#[tokio::test(start_paused = true)]
+async fn a_source_that_becomes_slow_is_left_too() {
+    let span = limits::SLOW_SOURCE_SPAN;
+    let quick = usize::try_from(limits::SLOW_SOURCE_BYTES).unwrap();
+    let mut steps = large_file(quick + 10, quick);
+    let end = steps.iter().position(|step| matches!(step, Step::Say(StreamItem::Data(_)))).unwrap() + 1;
+    steps.insert(end, Step::Wait(Duration::from_hours(1)));
+    let ended = receive_with(true, steps, Fault::None, Duration::ZERO).await;
+    assert!(matches!(ended.result, Err(AttemptError::TooSlow)), "{ended:?}");
+    assert!(ended.after >= 2 * span && ended.after <= 2 * span + Duration::from_millis(2), "{ended:?}");
+
+    for frames in [0, 1, frame::FIRST_DATA, frame::COMPLETE] {
+        let stream = honest_then(frames, Step::KeepAlives);
+        let ended = receive_with(true, stream, Fault::None, Duration::ZERO).await;
+        assert!(matches!(ended.result, Err(AttemptError::TooSlow)), "{ended:?}");
+    }
+}
+
+/// A game of many small files has few bytes, and its entries count as progress.
+#[tokio::test(start_paused = true)]
+async fn many_empty_files_are_progress() {
+    let mut entries = Vec::new();
+    for number in 0..100 {
+        entries.push(Step::Wait(Duration::from_secs(2)));
+        entries.extend(small_game::file(&format!("{number}"), b"", false));
+    }
+    let stream = small_game::stream_of(entries, Totals { files: 100, directories: 0, bytes: 0 });
+    let ended = receive_with(true, stream, Fault::None, Duration::ZERO).await;
+    assert!(ended.result.is_ok(), "{ended:?}");
+    assert!(ended.after > 3 * limits::SLOW_SOURCE_SPAN, "the test is too quick to mean anything");
 }
 
 /// A source with a long delay is not given up either.
@@ -200,9 +268,11 @@ async fn a_busy_disk_is_not_the_source_s_fault() {
     let mut steps = large_file(100_000, 100);
     // Keep-alives that queued in the meantime do not fail the stream either.
     steps.insert(steps.len() / 2, say(StreamMessage::KeepAlive));
-    let ended = receive_from(steps, Fault::None, busy).await;
-    assert!(ended.result.is_ok(), "{ended:?}");
-    assert!(ended.after >= busy);
+    for another_waits in [false, true] {
+        let ended = receive_with(another_waits, steps.clone(), Fault::None, busy).await;
+        assert!(ended.result.is_ok(), "{ended:?}");
+        assert!(ended.after >= busy);
+    }
 }
 
 /// When the staging thread has ended, the stream ends at once and reports that.
@@ -214,7 +284,8 @@ async fn the_stream_ends_when_the_staging_thread_has_ended() {
     drop(queue);
     let receiving = async {
         let mut connection = asked(near).await;
-        receive(&mut connection, grammar(), NamePolicy::Portable, steps, &mut Watching::default()).await
+        receive(&mut connection, grammar(), NamePolicy::Portable, false, steps, &mut Watching::default())
+            .await
     };
     tokio::select! {
         _ = source.speak(far, Greeting::Honest) => unreachable!("it sends keep-alives for ever"),

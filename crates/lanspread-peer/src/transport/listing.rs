@@ -1,0 +1,123 @@
+//! Lists that a peer sends in parts. The whole list has one deadline, every part adds something to it, and its length is
+//! bounded, so that no peer can keep another one waiting or fill its memory.
+
+use lanspread_proto::WireError;
+use lanspread_proto::connection::Connection;
+use lanspread_proto::error::within;
+use lanspread_proto::message::{Reply, Request};
+use lanspread_types::content::{GameOffer, RootFile};
+use lanspread_types::ids::{GameId, GameVersion};
+use lanspread_types::limits;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// A library that a peer has reported.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ReportedLibrary {
+    pub(crate) revision: u64,
+    /// None if there was no room for all of its games.
+    pub(crate) games: Option<Vec<GameOffer>>,
+}
+
+/// Asks for the library of a peer, as soon as its revision differs from the known one; none if it has not changed for a
+/// while. Every part is kept only if `has_room` for it.
+pub(crate) async fn library<S: AsyncRead + AsyncWrite>(
+    connection: &mut Connection<S>,
+    known: Option<u64>,
+    mut has_room: impl FnMut(&[GameOffer]) -> bool,
+) -> Result<Option<ReportedLibrary>, WireError> {
+    connection.send(&Request::Games { known }).await?;
+    // If the peer waits for its library to change, the list begins only then.
+    let mut first = None;
+    if known.is_some() {
+        let begin = limits::LIBRARY_REPLY_DEADLINE;
+        let reply = connection.receive("answer about its library", begin).await?;
+        match reply.ok_or(WireError::Closed)? {
+            Reply::Unchanged => return Ok(None),
+            part => first = Some(part),
+        }
+    }
+    let mut library: Option<ReportedLibrary> = None;
+    let mut count = 0;
+    in_parts(connection, first, |reply| {
+        let Reply::Games { revision, games, more } = reply else { return Err(other("games")) };
+        let library = library.get_or_insert(ReportedLibrary { revision, games: Some(Vec::new()) });
+        if library.revision != revision {
+            return Err(WireError::Malformed("a list of games from two revisions".to_owned()));
+        }
+        count += games.len();
+        check_part("games", games.len(), more, count, limits::GAMES_MAX)?;
+        match &mut library.games {
+            Some(all) if has_room(&games) => all.extend(games),
+            kept => *kept = None,
+        }
+        Ok(more)
+    })
+    .await?;
+    Ok(library)
+}
+
+/// Asks for version and root files of one game.
+pub(crate) async fn details<S: AsyncRead + AsyncWrite>(
+    connection: &mut Connection<S>,
+    game: &GameId,
+) -> Result<(GameVersion, Vec<RootFile>), WireError> {
+    connection.send(&Request::Details { game: game.clone() }).await?;
+    let mut all = Vec::new();
+    let mut told: Option<GameVersion> = None;
+    in_parts(connection, None, |reply| {
+        let Reply::Details { version, files, more } = reply else { return Err(other("details")) };
+        if *told.get_or_insert_with(|| version.clone()) != version {
+            return Err(WireError::Malformed("a list of files of two versions".to_owned()));
+        }
+        let added = files.len();
+        all.extend(files);
+        check_part("root files", added, more, all.len(), limits::ROOT_FILES_MAX)?;
+        Ok(more)
+    })
+    .await?;
+    told.map(|version| (version, all)).ok_or(WireError::Closed)
+}
+
+/// Gives every part of an answer to `take`, which returns whether more follow. `first` is the first part, if it has
+/// already arrived.
+async fn in_parts<S: AsyncRead + AsyncWrite>(
+    connection: &mut Connection<S>,
+    first: Option<Reply>,
+    mut take: impl FnMut(Reply) -> Result<bool, WireError>,
+) -> Result<(), WireError> {
+    let whole = async {
+        let mut next = first;
+        loop {
+            let reply = if let Some(reply) = next.take() {
+                reply
+            } else {
+                let part = connection.receive("reply", limits::LISTING_DEADLINE).await?;
+                part.ok_or(WireError::Closed)?
+            };
+            if let Reply::Refused(refusal) = reply {
+                return Err(WireError::Refused(refusal));
+            }
+            if !take(reply)? {
+                return Ok(());
+            }
+        }
+    };
+    within(limits::LISTING_DEADLINE, "whole answer", whole).await
+}
+
+pub(super) fn other(expected: &'static str) -> WireError {
+    WireError::Unexpected { expected, got: "another reply" }
+}
+
+fn check_part(what: &str, added: usize, more: bool, all: usize, limit: usize) -> Result<(), WireError> {
+    if added == 0 && more {
+        return Err(WireError::Malformed(format!("a part of a list of {what} is empty, and more follow")));
+    }
+    if all > limit {
+        return Err(WireError::Malformed(format!("more than {limit} {what}")));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
