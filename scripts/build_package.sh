@@ -38,6 +38,20 @@ export LANSPREAD_CONFIG=/dev/null
 "$program" completions fish >"$package_dir/completions/fish/lanspread-peer-cli.fish"
 "$program" manual --out-dir "$package_dir/man1"
 
+# What changed, under the name that Debian expects, and in the format that its tools read.
+gzip --best --no-name <CHANGELOG.md >"$package_dir/changelog.gz"
+version=$("$program" --version)
+maintainer=$(sed -n 's/^maintainer = "\(.*\)"$/\1/p' crates/lanspread-peer-cli/Cargo.toml)
+# The date of what is packaged, so that the same sources give the same package.
+seconds=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date +%s)}
+cat >"$package_dir/changelog.Debian" <<EOF
+lanspread-peer (${version##* }-1) unstable; urgency=medium
+
+  * See /usr/share/doc/lanspread-peer/changelog.gz.
+
+ -- $maintainer  $(date --utc --rfc-email --date="@$seconds")
+EOF
+
 CARGO_TARGET_DIR=$target_dir "$tools_dir/bin/cargo-deb" deb --quiet --no-build --package lanspread-peer-cli \
     --output "$package_dir/" >/dev/null
 packages=("$package_dir"/*.deb)

@@ -55,9 +55,28 @@ SHIPPED = (
     f"/usr/share/doc/{PACKAGE}/LICENSE-MIT",
     f"/usr/share/doc/{PACKAGE}/LICENSE-APACHE",
     f"/usr/share/doc/{PACKAGE}/README.md",
+    f"/usr/share/doc/{PACKAGE}/changelog.gz",
+    f"/usr/share/doc/{PACKAGE}/changelog.Debian.gz",
     f"/usr/share/doc/{PACKAGE}/docs/commands.md",
+    f"/usr/share/doc/{PACKAGE}/docs/event-schema.json",
 )
 
+
+# Findings of lintian that the package does not follow, each with the reason.
+LINT_NOT_FOLLOWED = (
+    # That is about packages of the Debian archive.
+    "initial-upload-closes-no-bugs",
+)
+
+# Presses the tab key in bash after "PROGRAM COMMAND --" and prints what the installed script offers.
+PRESS_TAB = f"""
+source /usr/share/bash-completion/completions/{PROGRAM} || exit
+COMP_WORDS=({PROGRAM} "$1" --) COMP_CWORD=2
+[[ $(complete -p {PROGRAM}) =~ \\ -F\\ ([^\\ ]+) ]] || exit
+compopt() {{ :; }}
+"${{BASH_REMATCH[1]}}" {PROGRAM} -- "$1"
+echo "${{COMPREPLY[*]}}"
+"""
 
 # As on a machine: nothing of what the image says to its own program.
 ENVIRONMENT = ("env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin")
@@ -123,8 +142,33 @@ def check_contents(box: Container) -> None:
     expect(CONFIG in box.run("dpkg-query", "--show", "--showformat", "${Conffiles}", PACKAGE), f"{CONFIG} no conffile")
     version = tomllib.loads((PROJECT_DIR / "Cargo.toml").read_text())["workspace"]["package"]["version"]
     expect_equal(box.run(PROGRAM, "--version").strip(), f"{PROGRAM} {version}", "--version")
-    box.run("bash", "-n", f"/usr/share/bash-completion/completions/{PROGRAM}")
+    copyright_file = (PROJECT_DIR / "packaging" / "copyright").read_text()
+    expect_equal(box.run("cat", f"/usr/share/doc/{PACKAGE}/copyright"), copyright_file, "copyright file")
+    check_completion(box)
     expect_equal(box.run("stat", "--format", "%U %a", GAMES, STATE).split(), [USER, "2775", USER, "700"], "folders")
+
+
+def check_completion(box: Container) -> None:
+    """The installed script completes every command that the installed program lists."""
+    help_lines = box.run(PROGRAM, "--help").splitlines()
+    listed = help_lines[help_lines.index("Commands:") + 1 :]
+    listed = listed[: listed.index("")]
+    commands = [line.split()[0] for line in listed if line.startswith("  ") and not line.startswith("   ")]
+    expect("install" in commands and len(commands) > 10, f"commands in --help: {commands}")
+    for command in commands:
+        if command != "help":
+            offered = box.run("bash", "-c", PRESS_TAB, "bash", command).split()
+            expect("--state-dir" in offered, f"the tab key after `{PROGRAM} {command} --` offers {offered}")
+
+
+def check_lint(package: Path) -> None:
+    """Lets lintian read the package, on a machine that has it."""
+    if not shutil.which("lintian"):
+        print("no lintian here: the package is not linted")
+        return
+    command = ["lintian", "--allow-root", "--fail-on", "error,warning", "--suppress-tags", ",".join(LINT_NOT_FOLLOWED)]
+    done = subprocess.run([*command, str(package)], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    expect_equal((done.returncode, done.stdout.splitlines()), (0, []), "what lintian says")
 
 
 def command_of(unit: str) -> str:
@@ -205,6 +249,7 @@ def main() -> int:
         raise ToolFailed(problem)
     package = build()
     built = time.monotonic()
+    check_lint(package)
     remove_dead_runs()
     # A path of a socket may have no more than 107 bytes, so it is not made below the project.
     with (

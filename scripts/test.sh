@@ -102,6 +102,9 @@ step_deny() {
 
 step_unit() {
     need_rar
+    # Shells in which the tests press the tab key.
+    need zsh zsh "the completions of zsh"
+    need fish fish "the completions of fish"
     cargo test --workspace --all-features --locked
 }
 
@@ -147,6 +150,7 @@ step_scenarios() {
 step_package() {
     need_docker "the package"
     need dpkg-shlibdeps dpkg-dev "the Debian package"
+    need lintian lintian "the Debian package"
     python3 scripts/check_package.py
 }
 

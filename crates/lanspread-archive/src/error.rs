@@ -185,7 +185,11 @@ impl ArchiveError {
             {
                 Some("not-portable")
             }
-            Self::Name { source, .. } if source.problem == NameProblem::NotUnicode => Some("not-unicode"),
+            Self::Name { source, .. }
+                if matches!(source.problem, NameProblem::NotUnicode | NameProblem::NotExact) =>
+            {
+                Some("not-unicode")
+            }
             Self::Clash { .. } => Some("archives-clash"),
             Self::Dictionary { .. } => Some("dictionary-too-large"),
             Self::UnsupportedEntry { .. } => Some("links"),

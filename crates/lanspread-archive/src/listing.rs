@@ -138,6 +138,18 @@ impl ListingBuilder {
         }
     }
 
+    /// A stored name of RAR 4 as text. Where it was stored in UTF-16 (`is_wide`), `unrar` shows and writes `?` for
+    /// characters that need two units of it. Names with either are refused: two decoders would install two names.
+    pub(super) fn text_of_rar4<'n>(&self, name: &'n [u8], is_wide: bool) -> Result<&'n str, ArchiveError> {
+        let text = self.text(name)?;
+        let is_exact = |character: char| character != '?' && !(is_wide && character.len_utf16() > 1);
+        if text.chars().all(is_exact) {
+            return Ok(text);
+        }
+        let source = NameError::new(text, NameProblem::NotExact);
+        Err(ArchiveError::Name { archive: self.archive.clone(), source })
+    }
+
     /// Accepts every name that is safe. Whether a name is portable is the receiver's decision.
     fn path(&self, name: &str) -> Result<EntryPath, ArchiveError> {
         EntryPath::parse(name, NamePolicy::Native)

@@ -40,16 +40,15 @@ fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
 
 /// Unix seconds of a DOS date and time: `yyyyyyym mmmddddd hhhhhmmm mmmsssss`, years from 1980, steps of 2 seconds.
 /// Source: the FAT specification, "Date and Time Formats".
-pub(super) fn dos_seconds(raw: u32, odd_second: bool) -> Option<UnixSeconds> {
-    let seconds = unix_seconds(Fields {
-        year: 1980 + i64::from(raw >> 25),
-        month: (raw >> 21) & 15,
-        day: (raw >> 16) & 31,
-        hour: (raw >> 11) & 31,
-        minute: (raw >> 5) & 63,
-        second: (raw & 31) * 2,
-    })?;
-    Some(seconds + i64::from(odd_second))
+///
+/// Fields that are too large or zero count on from their neighbours, as in `mktime` of C and so in `unrar`: month 0 is
+/// December of the year before, day 0 the last day of the month before.
+pub(super) fn dos_seconds(raw: u32) -> UnixSeconds {
+    let field = |shift: u32, mask: u32| i64::from((raw >> shift) & mask);
+    let months = field(21, 15) - 1;
+    let (year, month) = (1980 + field(25, 127) + months.div_euclid(12), months.rem_euclid(12) + 1);
+    let days = days_from_civil(year, month, 1) + field(16, 31) - 1;
+    days * 86_400 + field(11, 31) * 3600 + field(5, 63) * 60 + field(0, 31) * 2
 }
 
 #[cfg(test)]
@@ -74,8 +73,13 @@ mod tests {
     fn dos_fields_become_unix_seconds() {
         // 2025-01-02 03:04:06, written out field by field.
         let raw = (45 << 25) | (1 << 21) | (2 << 16) | (3 << 11) | (4 << 5) | 3;
-        assert_eq!(dos_seconds(raw, false), Some(1_735_787_046));
-        assert_eq!(dos_seconds(raw, true), Some(1_735_787_047));
-        assert_eq!(dos_seconds(0, false), None, "month 0 means no time");
+        assert_eq!(dos_seconds(raw), 1_735_787_046);
+        assert_eq!(Some(dos_seconds(0)), at(1979, 11, 30), "what `unrar x` gives to a file without a time");
+        let of = |month: u32, day: u32| dos_seconds((45 << 25) | (month << 21) | (day << 16));
+        assert_eq!(Some(of(2, 31)), at(2025, 3, 3));
+        assert_eq!(Some(of(13, 1)), at(2026, 1, 1));
+        assert_eq!(Some(of(3, 0)), at(2025, 2, 28));
+        let late = (45 << 25) | (1 << 21) | (1 << 16) | (24 << 11) | (60 << 5) | 31;
+        assert_eq!(Some(dos_seconds(late)), at(2025, 1, 2).map(|day| day + 3600 + 62));
     }
 }

@@ -4,7 +4,8 @@
 //! Invariants: the program runs in the folder of the archive and gets the plain name of the first volume, never names
 //! of entries, which it would take for wildcards. It asks no questions and reads neither a configuration file nor our
 //! environment. [`ListingGuard`] holds what it prints to the listing, and an archive ends only after the program has
-//! ended without a fault. No process outlives a call (`unrar/child.rs`).
+//! ended without a fault; `unrar/headers.rs` has the two cases in which its word alone is not enough. No process outlives a
+//! call (`unrar/child.rs`).
 //!
 //! This relies on facts about `unrar` 6.21 and `rar` 7.01 that tests check: `p` prints nothing for directories, empty
 //! files, file references and hard links, so its output is the content of all other files, end to end; `*` and `?` in
@@ -13,7 +14,7 @@
 //! since earlier versions, and musl has it too.
 
 mod child;
-mod end_record;
+mod headers;
 mod listing_text;
 mod verdict;
 
@@ -98,6 +99,11 @@ impl UnrarProvider {
     ) -> Result<(), ArchiveError> {
         let outcome = run.finish(cancel).map_err(|source| self.interrupted(archive, source))?;
         let name = archive.name();
+        if verdict::can_be_about_the_comment(outcome.status, &outcome.complaints)
+            && headers::are_whole(archive)?
+        {
+            return Ok(());
+        }
         match verdict::of_ended_run(&self.program, name, outcome.status, &outcome.complaints, empty) {
             Some(fault) => Err(fault),
             None => Ok(()),
@@ -180,13 +186,12 @@ impl UnrarProvider {
             }
         }
         self.finish(archive, run, true, cancel)?;
+        headers::check_end(archive, cancel)?;
         if let Some(refusal) = refusal {
             return Err(refusal);
         }
         let files: Vec<PathBuf> = archive.paths().collect();
-        let listing = text.finish(files.iter().filter_map(|path| path.file_name()?.to_str()))?;
-        end_record::check(archive, listing.summary.format, cancel)?;
-        Ok(listing)
+        text.finish(files.iter().filter_map(|path| path.file_name()?.to_str()))
     }
 
     fn extract(

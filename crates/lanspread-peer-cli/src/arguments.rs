@@ -1,18 +1,21 @@
 //! The command line. Every option is also a `LANSPREAD_*` variable and a key of the config file. The command line wins
 //! over the variable, and the variable over the file.
 
+mod values;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::builder::BoolishValueParser;
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 use lanspread_peer::limits::{
-    DICTIONARY_BYTES_MAX, DICTIONARY_BYTES_MIN, DISCOVERY_TIMEOUT_MAX, OPERATIONS_RUNNING_DEFAULT,
-    OPERATIONS_RUNNING_MAX, STREAMS_MAX, STREAMS_MAX_DEFAULT,
+    DISCOVERY_TIMEOUT_MAX, OPERATIONS_RUNNING_DEFAULT, OPERATIONS_RUNNING_MAX, STREAMS_MAX,
+    STREAMS_MAX_DEFAULT,
 };
-use lanspread_peer::{DiscoveryMode, GameId, NamePolicy, PeerAddress, PeerName};
+use lanspread_peer::{DiscoveryMode, GameId, PeerAddress, PeerName};
 
+use self::values::{DictionaryBytes, Names};
 use crate::help::FIRST_STEPS_AND_EXIT_STATUS;
 
 /// Streamed game installs from peer to peer on a LAN.
@@ -31,21 +34,21 @@ pub(crate) struct Global {
     /// Print one JSON object per line on stdout
     #[arg(long, global = true, env = "LANSPREAD_JSON", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub(crate) json: bool,
-    /// Log more (-v, -vv)
+    /// Log what is decided and why (-v), and each connection and request (-vv)
     #[arg(short, long, global = true, env = "LANSPREAD_VERBOSE", action = ArgAction::Count)]
     pub(crate) verbose: u8,
     /// Log errors only, and show no progress
     #[arg(short, long, global = true, env = "LANSPREAD_QUIET", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub(crate) quiet: bool,
     /// Folder for this peer's identity and saved peers [default: ~/.local/state/lanspread]
-    #[arg(long, global = true, env = "LANSPREAD_STATE_DIR", value_name = "DIR")]
+    #[arg(long, global = true, env = "LANSPREAD_STATE_DIR", value_hint = ValueHint::DirPath, value_name = "DIR")]
     pub(crate) state_dir: Option<PathBuf>,
     /// Do not use the daemon of the games directory: work beside it
     #[arg(long, global = true, env = "LANSPREAD_NO_DAEMON", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub(crate) no_daemon: bool,
     /// TOML file with defaults for the options, under their long names [default: ~/.config/lanspread/lanspread.toml, or else
     /// /etc/lanspread/lanspread.toml]
-    #[arg(long, global = true, env = "LANSPREAD_CONFIG", value_name = "FILE")]
+    #[arg(long, global = true, env = "LANSPREAD_CONFIG", value_hint = ValueHint::FilePath, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Where the games directory is written.
     #[arg(skip)]
@@ -141,6 +144,8 @@ Examples:
 Example:
   lanspread-peer-cli manual --out-dir ~/.local/share/man/man1")]
     Manual(Manual),
+    /// Print the JSON Schema of the objects that --json prints
+    Schema,
     /// Print the reference of all commands as Markdown
     Reference,
 }
@@ -151,17 +156,17 @@ pub(crate) struct Serve {
     #[command(flatten)]
     pub(crate) games: ServedGamesDir,
     /// Address and port to listen on; port 0 chooses a free one
-    #[arg(long, env = "LANSPREAD_LISTEN", value_name = "ADDR:PORT", default_value = "0.0.0.0:4107")]
+    #[arg(long, env = "LANSPREAD_LISTEN", value_hint = ValueHint::Other, value_name = "ADDR:PORT", default_value = "0.0.0.0:4107")]
     pub(crate) listen: SocketAddr,
     /// Name of this peer, for people [default: the host's name]
-    #[arg(long, env = "LANSPREAD_NAME", value_name = "NAME")]
+    #[arg(long, env = "LANSPREAD_NAME", value_hint = ValueHint::Other, value_name = "NAME")]
     pub(crate) name: Option<PeerName>,
     #[command(flatten)]
     pub(crate) catalog: CatalogFile,
     #[command(flatten)]
     pub(crate) decoder: Decoder,
     /// Streams and downloads served at once; further receivers are refused as busy
-    #[arg(long, env = "LANSPREAD_MAX_STREAMS", value_name = "N", default_value_t = STREAMS_MAX_DEFAULT as u64,
+    #[arg(long, env = "LANSPREAD_MAX_STREAMS", value_hint = ValueHint::Other, value_name = "N", default_value_t = STREAMS_MAX_DEFAULT as u64,
         value_parser = clap::value_parser!(u64).range(1..=STREAMS_MAX as u64))]
     pub(crate) max_streams: u64,
     #[command(flatten)]
@@ -227,7 +232,7 @@ pub(crate) struct Uninstall {
 #[derive(Debug, Args)]
 pub(crate) struct Local {
     /// Ids of the games
-    #[arg(required = true, value_name = "GAME")]
+    #[arg(required = true, value_hint = ValueHint::Other, value_name = "GAME")]
     pub(crate) games_wanted: Vec<GameId>,
     #[command(flatten)]
     pub(crate) games: GamesDirOption,
@@ -242,6 +247,8 @@ pub(crate) struct Local {
 pub(crate) struct List {
     #[command(flatten)]
     pub(crate) games: GamesDirOption,
+    #[command(flatten)]
+    pub(crate) catalog: CatalogFile,
     #[command(flatten)]
     pub(crate) peers: PeerList,
     #[command(flatten)]
@@ -277,7 +284,7 @@ pub(crate) enum SavedPeersCommand {
 #[derive(Debug, Args)]
 pub(crate) struct PeerAddresses {
     /// Addresses on which the peers listen
-    #[arg(required = true, value_name = "HOST:PORT")]
+    #[arg(required = true, value_hint = ValueHint::Other, value_name = "HOST:PORT")]
     pub(crate) addresses: Vec<PeerAddress>,
 }
 
@@ -294,7 +301,7 @@ pub(crate) struct Status {
 #[derive(Debug, Args)]
 pub(crate) struct Cancel {
     /// Ids of the games
-    #[arg(required = true, value_name = "GAME")]
+    #[arg(required = true, value_hint = ValueHint::Other, value_name = "GAME")]
     pub(crate) games_wanted: Vec<GameId>,
     #[command(flatten)]
     pub(crate) games: DaemonGamesDir,
@@ -329,7 +336,7 @@ pub(crate) struct Completions {
 #[derive(Debug, Args)]
 pub(crate) struct Manual {
     /// Folder for the pages; created if it does not exist
-    #[arg(long, env = "LANSPREAD_OUT_DIR", value_name = "DIR")]
+    #[arg(long, env = "LANSPREAD_OUT_DIR", value_hint = ValueHint::DirPath, value_name = "DIR")]
     pub(crate) out_dir: PathBuf,
 }
 
@@ -338,7 +345,7 @@ pub(crate) struct Manual {
 pub(crate) struct GamesDirOption {
     /// Folder that holds one folder per game [default: that of your running daemon, or else
     /// ~/.local/share/lanspread/games]
-    #[arg(long, env = "LANSPREAD_GAMES_DIR", value_name = "DIR")]
+    #[arg(long, env = "LANSPREAD_GAMES_DIR", value_hint = ValueHint::DirPath, value_name = "DIR")]
     pub(crate) games_dir: Option<PathBuf>,
 }
 
@@ -346,7 +353,7 @@ pub(crate) struct GamesDirOption {
 #[derive(Debug, Args)]
 pub(crate) struct ServedGamesDir {
     /// Folder that holds one folder per game [default: ~/.local/share/lanspread/games]
-    #[arg(long, env = "LANSPREAD_GAMES_DIR", value_name = "DIR")]
+    #[arg(long, env = "LANSPREAD_GAMES_DIR", value_hint = ValueHint::DirPath, value_name = "DIR")]
     pub(crate) games_dir: Option<PathBuf>,
 }
 
@@ -354,7 +361,7 @@ pub(crate) struct ServedGamesDir {
 #[derive(Debug, Args)]
 pub(crate) struct DaemonGamesDir {
     /// Games directory whose daemon answers [default: that of your running daemon]
-    #[arg(long, env = "LANSPREAD_GAMES_DIR", value_name = "DIR")]
+    #[arg(long, env = "LANSPREAD_GAMES_DIR", value_hint = ValueHint::DirPath, value_name = "DIR")]
     pub(crate) games_dir: Option<PathBuf>,
 }
 
@@ -362,7 +369,7 @@ pub(crate) struct DaemonGamesDir {
 #[derive(Debug, Args)]
 pub(crate) struct Parallel {
     /// Operations that run at once; the others wait
-    #[arg(long, env = "LANSPREAD_MAX_OPERATIONS", value_name = "N", default_value_t = OPERATIONS_RUNNING_DEFAULT as u64,
+    #[arg(long, env = "LANSPREAD_MAX_OPERATIONS", value_hint = ValueHint::Other, value_name = "N", default_value_t = OPERATIONS_RUNNING_DEFAULT as u64,
         value_parser = clap::value_parser!(u64).range(1..=OPERATIONS_RUNNING_MAX as u64))]
     pub(crate) max_operations: u64,
 }
@@ -371,28 +378,11 @@ pub(crate) struct Parallel {
 #[derive(Debug, Args)]
 pub(crate) struct Decoder {
     /// Decode with this unrar program (a path, or a name on PATH) instead of the built-in decoder
-    #[arg(long, env = "LANSPREAD_UNRAR", value_name = "PATH")]
+    #[arg(long, env = "LANSPREAD_UNRAR", value_hint = ValueHint::ExecutablePath, value_name = "PATH")]
     pub(crate) unrar: Option<PathBuf>,
     /// Largest dictionary that an archive may need, up to 64GiB; decoding it takes that much memory, for each stream
-    #[arg(long, env = "LANSPREAD_MAX_DICTIONARY", value_name = "SIZE", default_value = "1GiB", value_parser = dictionary_bytes)]
-    pub(crate) max_dictionary: u64,
-}
-
-/// Parses a size such as `4GiB`, `4G` or `1536m`, in bytes.
-fn dictionary_bytes(text: &str) -> Result<u64, String> {
-    let unit_at = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(unit_at);
-    let shift = match unit.to_ascii_lowercase().as_str() {
-        "k" | "kib" => Some(10),
-        "m" | "mib" => Some(20),
-        "g" | "gib" => Some(30),
-        _ => None,
-    };
-    let bytes =
-        number.parse::<u64>().ok().zip(shift).and_then(|(number, shift)| number.checked_mul(1 << shift));
-    let bytes = bytes.ok_or("a size is a number with a unit, such as 512MiB or 4GiB")?;
-    let fits = (DICTIONARY_BYTES_MIN..=DICTIONARY_BYTES_MAX).contains(&bytes);
-    fits.then_some(bytes).ok_or_else(|| "a dictionary has 128KiB to 64GiB".to_owned())
+    #[arg(long, env = "LANSPREAD_MAX_DICTIONARY", value_hint = ValueHint::Other, value_name = "SIZE", default_value = "1GiB")]
+    pub(crate) max_dictionary: DictionaryBytes,
 }
 
 /// Consent to the loss of files.
@@ -407,7 +397,7 @@ pub(crate) struct Force {
 #[derive(Debug, Args)]
 pub(crate) struct CatalogFile {
     /// Catalog of known games and their versions (TOML)
-    #[arg(long, env = "LANSPREAD_CATALOG", value_name = "FILE")]
+    #[arg(long, env = "LANSPREAD_CATALOG", value_hint = ValueHint::FilePath, value_name = "FILE")]
     pub(crate) catalog: Option<PathBuf>,
 }
 
@@ -415,7 +405,7 @@ pub(crate) struct CatalogFile {
 #[derive(Debug, Args)]
 pub(crate) struct PeerList {
     /// Peer to ask; may be given several times [variable: separated by commas]
-    #[arg(long = "peer", env = "LANSPREAD_PEER", value_name = "HOST:PORT", value_delimiter = ',')]
+    #[arg(long = "peer", env = "LANSPREAD_PEER", value_hint = ValueHint::Other, value_name = "HOST:PORT", value_delimiter = ',')]
     pub(crate) peers: Vec<PeerAddress>,
 }
 
@@ -426,7 +416,7 @@ pub(crate) struct DiscoveryChoice {
     #[arg(long, env = "LANSPREAD_NO_DISCOVERY", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub(crate) no_discovery: bool,
     /// Longest time to look for peers; the search ends sooner if it has found enough peers to decide
-    #[arg(long, env = "LANSPREAD_DISCOVER_TIMEOUT", value_name = "SECONDS", default_value_t = 3,
+    #[arg(long, env = "LANSPREAD_DISCOVER_TIMEOUT", value_hint = ValueHint::Other, value_name = "SECONDS", default_value_t = 3,
         value_parser = clap::value_parser!(u64).range(1..=DISCOVERY_TIMEOUT_MAX.as_secs()))]
     pub(crate) discover_timeout: u64,
 }
@@ -445,24 +435,6 @@ pub(crate) struct NamesAccepted {
     pub(crate) names: Names,
 }
 
-/// Which file names are accepted.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(crate) enum Names {
-    /// Names that Linux, Windows and macOS can hold
-    Portable,
-    /// Names that this system can hold
-    Native,
-}
-
-impl From<Names> for NamePolicy {
-    fn from(names: Names) -> Self {
-        match names {
-            Names::Portable => Self::Portable,
-            Names::Native => Self::Native,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -475,19 +447,25 @@ mod tests {
     }
 
     #[test]
-    fn dictionary_sizes_have_a_unit_and_bounds() {
-        for (text, bytes) in
-            [("1GiB", 1 << 30), ("64g", 64 << 30), ("128K", 128 << 10), ("1536MiB", 1536 << 20)]
-        {
-            assert_eq!(dictionary_bytes(text), Ok(bytes), "{text}");
+    fn the_default_dictionary_is_that_of_the_library() {
+        let words = ["lanspread-peer-cli", "serve", "--games-dir", "x"];
+        let Command::Serve(serve) = Arguments::try_parse_from(words).unwrap().command else { panic!() };
+        assert_eq!(serve.decoder.max_dictionary.0, lanspread_peer::limits::DICTIONARY_BYTES_DEFAULT);
+    }
+
+    /// Without a hint, shells offer the names of files for everything.
+    #[test]
+    fn every_value_says_how_a_shell_completes_it() {
+        let root = Arguments::command();
+        let mut waiting = vec![&root];
+        while let Some(command) = waiting.pop() {
+            waiting.extend(command.get_subcommands());
+            for argument in command.get_arguments().filter(|argument| argument.get_action().takes_values()) {
+                let is_known = argument.get_value_hint() != ValueHint::Unknown;
+                let has_values = !argument.get_possible_values().is_empty();
+                assert!(is_known || has_values, "{} {}", command.get_name(), argument.get_id());
+            }
         }
-        for bad in ["", "4", "g", "4 GiB", "-4g", "65g", "127k", "4t", "1.5g", "99999999999999999999g"] {
-            assert!(dictionary_bytes(bad).is_err(), "{bad}");
-        }
-        let arguments =
-            Arguments::try_parse_from(["lanspread-peer-cli", "serve", "--games-dir", "x"]).unwrap();
-        let Command::Serve(serve) = arguments.command else { panic!("{arguments:?}") };
-        assert_eq!(serve.decoder.max_dictionary, lanspread_peer::limits::DICTIONARY_BYTES_DEFAULT);
     }
 
     /// Scripts rely on this.

@@ -27,10 +27,16 @@ impl<'a> Backend<'a> {
         build: impl FnOnce() -> Result<Peer, PeerError>,
     ) -> Result<Self, PeerError> {
         let daemon = if no_daemon { None } else { find_daemon(games_dir)? };
-        match daemon {
-            Some(daemon) => Ok(Self::Daemon { daemon, games_dir }),
-            None => build().map(Self::Own),
+        let shown = games_dir.display();
+        if let Some(daemon) = daemon {
+            tracing::info!(
+                "the daemon of {shown} (process {}) does the work, and its log says how",
+                daemon.pid
+            );
+            return Ok(Self::Daemon { daemon, games_dir });
         }
+        tracing::info!("this process does the work itself, with {shown}");
+        build().map(Self::Own)
     }
 
     /// The daemon of a games directory.

@@ -28,7 +28,7 @@ fn describe(
         builder = builder.catalog(catalog);
     }
     if let Some(Decoder { unrar, max_dictionary }) = decoder {
-        builder = builder.dictionary_bytes_max(*max_dictionary);
+        builder = builder.dictionary_bytes_max(max_dictionary.0);
         if let Some(unrar) = unrar {
             builder = builder.provider(ProviderChoice::Unrar(unrar.clone()));
         }

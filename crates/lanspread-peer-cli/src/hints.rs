@@ -2,7 +2,7 @@
 //!
 //! Hints name commands and options, so they belong to the command: a program that embeds the library cannot follow them.
 
-use lanspread_peer::Answer;
+use lanspread_peer::{Answer, GameId};
 
 /// A hint, and the failures that it helps with.
 struct Row {
@@ -68,9 +68,29 @@ const HINTS: &[Row] = &[
         "`update` fetches a newer version, `verify` checks this one, `remove` deletes it",
     ),
     row(&["user-files"], "move them elsewhere, or pass --force to lose them"),
-    row(
+    row_of_cause(
         &["differences"],
-        "to repair it, `uninstall` and `install` it again, or `remove` and `download` it again",
+        "streamed",
+        "to repair it: `lanspread-peer-cli uninstall --force GAME`, then `lanspread-peer-cli install --stream GAME`; \
+         files that you added are lost",
+    ),
+    row_of_cause(
+        &["differences"],
+        "installed-from-archives",
+        "to repair it: `lanspread-peer-cli uninstall --force GAME`, then `lanspread-peer-cli install GAME`; files that \
+         you added are lost",
+    ),
+    row_of_cause(
+        &["differences"],
+        "downloaded",
+        "to repair it: `lanspread-peer-cli remove GAME`, then `lanspread-peer-cli download GAME`",
+    ),
+    row_of_cause(&["differences"], "download-incomplete", "to repair it: `lanspread-peer-cli download GAME`"),
+    row_of_cause(
+        &["differences"],
+        "downloaded-and-installed",
+        "to repair it: `lanspread-peer-cli uninstall --force GAME`, `lanspread-peer-cli remove GAME`, then \
+         `lanspread-peer-cli install GAME`; files that you added are lost",
     ),
     row(&["no-games-dir"], "create it with mkdir -p, or choose another one with --games-dir"),
     row_of_cause(&["no-games-dir"], "no-home", "give --games-dir DIR"),
@@ -112,17 +132,14 @@ const HINTS: &[Row] = &[
         "archives-clash",
         "unpack them one over the other, and pack the result as one archive",
     ),
-    row_of_cause(
-        &["archive-refused"],
-        "links",
-        "pack the game again without links: rar without -ol, or a copy",
-    ),
+    row_of_cause(&["archive-refused"], "links", "pack the game again without links: leave out -ol of rar"),
     row_of_cause(
         &["archive-refused"],
         "not-unicode",
         "unpack it where its names are readable, and pack it again as RAR 5",
     ),
     // Daemons.
+    row_of_cause(&["cancelled"], "others-follow", "`lanspread-peer-cli cancel GAME` ends it for all"),
     row(&["no-daemon"], "start one with `lanspread-peer-cli serve --games-dir DIR`"),
     row(&["several-daemons"], "name one of them with --games-dir DIR"),
     row(&["daemon-running"], "to use that daemon, run commands with the same --games-dir"),
@@ -149,6 +166,11 @@ pub(crate) fn of_report(report: &Answer) -> Option<&'static str> {
         Answer::NobodyFound { cause, .. } => hint("no-peers", cause.as_deref()),
         _ => None,
     }
+}
+
+/// A hint about a failure of one game, with the game in the places that are left for it.
+pub(crate) fn for_game(hint: &str, game: &GameId) -> String {
+    hint.replace("GAME", game.as_str())
 }
 
 /// A message for people with its hint, if it has one: what failed and where, then what to do.
@@ -183,6 +205,11 @@ mod tests {
             ("in-progress", Some("anything"), "wait"),
             ("protocol-version", None, "same release"),
             ("self-connect", None, "--state-dir"),
+            ("differences", Some("streamed"), "install --stream GAME"),
+            ("differences", Some("installed-from-archives"), "then `lanspread-peer-cli install GAME`"),
+            ("differences", Some("downloaded"), "download GAME"),
+            ("differences", Some("downloaded-and-installed"), "remove GAME"),
+            ("cancelled", Some("others-follow"), "cancel GAME"),
         ] {
             let hint = hint(code, cause);
             assert!(hint.is_some_and(|hint| hint.contains(part)), "{code} {cause:?}: {hint:?}");
@@ -198,6 +225,7 @@ mod tests {
             ("all-sources-failed", None),
             ("archive-refused", Some("no-answer")),
             ("config-file", None),
+            ("differences", Some("a-cause-of-a-newer-daemon")),
         ] {
             assert_eq!(hint(code, cause), None, "{code} {cause:?}");
         }

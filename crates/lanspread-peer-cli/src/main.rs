@@ -9,6 +9,7 @@
 mod arguments;
 mod backend;
 mod commands;
+mod completion;
 mod config;
 mod exit;
 mod games_dir;
@@ -121,6 +122,7 @@ async fn run(global: &Global, output: Output, command: Command) -> CommandResult
         Command::Status(status) => commands::ask::status(global, output, status).await,
         Command::Completions(completions) => commands::generate::completions(&completions),
         Command::Manual(manual) => commands::generate::manual(&manual),
+        Command::Schema => commands::generate::schema(),
         Command::Reference => commands::generate::reference(),
     }
 }

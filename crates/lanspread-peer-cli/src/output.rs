@@ -6,12 +6,15 @@ mod bars;
 mod human;
 mod json;
 mod lines;
+mod progress;
+mod quantities;
 mod reporter;
+mod screen;
 mod words;
 
 use lanspread_peer::Answer;
 
-use crate::exit::Failure;
+use crate::exit::{Failure, Summary};
 
 pub(crate) use lines::in_colour;
 pub(crate) use reporter::Reporter;
@@ -26,21 +29,32 @@ pub(crate) struct Output {
 impl Output {
     /// The reporter for the operations of this command. On a terminal it shows progress bars.
     pub(crate) fn reporter(self) -> Box<dyn Reporter> {
-        self.choose(human::HumanReporter::of_operations)
-    }
-
-    /// The reporter for everything that happens at a peer. It shows lines.
-    pub(crate) fn listener(self) -> Box<dyn Reporter> {
-        self.choose(human::HumanReporter::of_a_peer)
-    }
-
-    fn choose(self, human: impl FnOnce() -> human::HumanReporter) -> Box<dyn Reporter> {
         if self.json {
             Box::new(json::JsonReporter)
         } else if self.quiet {
             Box::new(reporter::Silence)
         } else {
-            Box::new(human())
+            Box::new(human::OperationsReporter::new())
+        }
+    }
+
+    /// The reporter for everything that happens at the peer of this process. It shows lines beside the work.
+    pub(crate) fn listener(self) -> Box<dyn Reporter> {
+        if self.json {
+            Box::new(json::JsonReporter)
+        } else if self.quiet {
+            Box::new(reporter::Silence)
+        } else {
+            Box::new(human::ListenReporter { are_data: false })
+        }
+    }
+
+    /// The reporter for events that a user asked for. They are data, so they are never left out.
+    pub(crate) fn answering(self) -> Box<dyn Reporter> {
+        if self.json {
+            Box::new(json::JsonReporter)
+        } else {
+            Box::new(human::ListenReporter { are_data: true })
         }
     }
 
@@ -67,11 +81,23 @@ impl Output {
         }
     }
 
-    /// Prints the failure that ended a command.
+    /// Prints the failure that ended a command, unless it has been reported already.
     pub(crate) fn failure(self, failure: &Failure) {
+        if failure.is_reported {
+            return;
+        }
         if self.json {
             json::print_failure(failure);
         }
-        lines::print_error(&failure.line());
+        lines::print_message(&lines::error_line(&failure.line()));
+    }
+
+    /// Prints what became of a request for several games.
+    pub(crate) fn summary(self, summary: &Summary) {
+        if self.json {
+            json::print_summary(summary);
+        } else if !self.quiet {
+            lines::print_message(&words::summary(summary));
+        }
     }
 }

@@ -58,6 +58,7 @@ pub use report::channel::PeerEvents;
 pub use report::event::{PeerEvent, SourceShare};
 pub use report::failure::{AttemptFailure, Code, ErrorCategory, OperationFailure, PeerAnswer};
 pub use report::operation::{AskOptions, DiscoveryMode, OperationKind, OperationOptions, OperationRequest};
+pub use report::passed_over::PassedOverFolder;
 pub use report::reported_event::ReportedEvent;
 
 // The peers around it, and what it trusts.

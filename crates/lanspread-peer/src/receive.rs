@@ -8,13 +8,13 @@
 
 mod arrivals;
 pub(crate) mod attempt;
+pub(crate) mod attempt_order;
 mod blame;
 pub(crate) mod chunk_source;
 pub(crate) mod chunk_writer;
 pub(crate) mod error;
 pub(crate) mod fetch;
-mod pace;
+mod floor_check;
 pub(crate) mod plan;
 pub(crate) mod stream;
 pub(crate) mod transfer;
-pub(crate) mod turns;

@@ -7,6 +7,7 @@ pub(crate) mod event;
 pub(crate) mod failure;
 pub(crate) mod history;
 pub(crate) mod operation;
+pub(crate) mod passed_over;
 pub(crate) mod reported_event;
 #[cfg(test)]
 mod schema_tests;

@@ -44,6 +44,7 @@ use lanspread_types::content::GameOffer;
 use lanspread_types::fault::LocalError;
 use lanspread_types::ids::{GameId, GameVersion};
 use lanspread_types::limits;
+use parts::LastList;
 use readers::Readers;
 use running::transfer_shares;
 use tokio::sync::mpsc;
@@ -51,7 +52,7 @@ use totals::TotalsMemory;
 
 use crate::guests::places::Places;
 use crate::guests::shares::Shares;
-use crate::guests::turns::Turns;
+use crate::guests::turns::RequestTurns;
 use crate::report::answer::ReceivingAddress;
 use crate::report::channel::EventSender;
 use crate::report::event::PeerEvent;
@@ -71,14 +72,15 @@ pub(crate) struct Source {
     transfers: Places,
     dictionaries: Dictionaries,
     /// Turns at listing archives.
-    inspections: Turns,
+    inspections: RequestTurns,
     /// Turns at answers that cost next to nothing.
-    quick_answers: Turns,
+    quick_answers: RequestTurns,
     totals: TotalsMemory,
     /// Which transfers read which game.
     pub(crate) readers: Readers,
     /// Connections that may wait for the library to change.
     polls: Places,
+    last_list: LastList,
     /// What is offered, once the peer serves.
     pub(crate) library: LibraryIndex,
     /// Receives each peer that connects, once this peer serves.
@@ -105,11 +107,12 @@ impl Source {
             tasks,
             transfers: Places::new(transfer_shares(streams_max)),
             dictionaries: Dictionaries::new(machine_bytes()),
-            inspections: Turns::new(limits::INSPECTIONS_MAX),
-            quick_answers: Turns::new(limits::QUICK_ANSWERS_MAX),
+            inspections: RequestTurns::new(limits::INSPECTIONS_MAX),
+            quick_answers: RequestTurns::new(limits::QUICK_ANSWERS_MAX),
             totals: TotalsMemory::default(),
             readers: Readers::default(),
             polls: Places::new(POLL_SHARES),
+            last_list: LastList::default(),
             library,
             visitors: OnceLock::new(),
             connections: AtomicU64::new(0),
@@ -213,6 +216,8 @@ const POLL_SHARES: Shares = Shares {
     share: limits::LIBRARY_POLLS_SHARE,
     kept: 0,
     most: limits::CONNECTIONS_PER_ADDRESS_MAX,
+    // Each of them waits, and none longer than a poll.
+    idle_max: limits::LIBRARY_REPLY_DEADLINE,
 };
 
 /// Memory of this machine.

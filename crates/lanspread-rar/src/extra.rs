@@ -10,34 +10,42 @@ const TIME: u64 = 0x03;
 const VERSION: u64 = 0x04;
 const REDIRECTION: u64 = 0x05;
 
-/// Adds what the records say to the file. Unknown ones (owner, service data) are left out.
+/// The one type of checksum that there is.
+const BLAKE2SP: u64 = 0;
+
+/// Adds what the records say to the file. Unknown ones (owner, service data, checksums of other types) are left out.
+///
+/// The header's CRC-32 was right, so a record that does not fit was written like that. As in `unrar`, the records end
+/// there, and a time or a checksum that is cut short is left out. A redirection must be whole: without it, a link would
+/// be a file.
 pub(crate) fn read(extra: &[u8], file: &mut FileHeader) -> Result<()> {
     let offset = file.block.offset;
-    let invalid = |reason| Error::Header { offset, reason };
     let mut records = Fields::new(extra);
-    while !records.is_empty() {
-        let size = records.vint().map_err(invalid)?;
-        let mut record = Fields::new(records.bytes(size).map_err(invalid)?);
-        match record.vint().map_err(invalid)? {
+    while let Some((kind, record)) = next_record(&mut records) {
+        match kind {
             ENCRYPTION => file.is_encrypted = true,
-            HASH => {
-                let kind = record.vint().map_err(invalid)?;
-                if kind != 0 {
-                    return Err(Error::Unsupported { what: "type of checksum", got: kind });
-                }
-                file.blake2sp = Some(record.digest().map_err(invalid)?);
+            HASH => file.blake2sp = blake2sp(record).or(file.blake2sp),
+            TIME => file.modified = modified(record).ok().flatten().or(file.modified),
+            VERSION => file.version = version(record).ok(),
+            REDIRECTION => {
+                let redirection = redirection(record).map_err(|reason| Error::Header { offset, reason })?;
+                file.redirection = Some(redirection);
             }
-            TIME => {
-                if let Some(modified) = modified(record).map_err(invalid)? {
-                    file.modified = Some(modified);
-                }
-            }
-            VERSION => file.version = Some(version(record).map_err(invalid)?),
-            REDIRECTION => file.redirection = Some(redirection(record).map_err(invalid)?),
             _ => {}
         }
     }
     Ok(())
+}
+
+/// The type of the next record and the rest of it; `None` at the end, or if it does not fit.
+fn next_record<'a>(records: &mut Fields<'a>) -> Option<(u64, Fields<'a>)> {
+    let size = records.vint().ok()?;
+    let mut record = Fields::new(records.bytes(size).ok()?);
+    Some((record.vint().ok()?, record))
+}
+
+fn blake2sp(mut record: Fields<'_>) -> Option<[u8; 32]> {
+    if record.vint() == Ok(BLAKE2SP) { record.digest().ok() } else { None }
 }
 
 /// The time of the last change, which comes first, and its nanoseconds, which follow all whole seconds.
@@ -100,6 +108,46 @@ fn redirection(mut record: Fields<'_>) -> Field<Redirection> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::header::{Compression, HeaderBlock, Host};
+
+    fn read_all(extra: &[u8]) -> Result<FileHeader> {
+        let mut file = FileHeader {
+            block: HeaderBlock::default(),
+            name: b"a".to_vec(),
+            is_directory: false,
+            unpacked_bytes: Some(0),
+            attributes: 0,
+            host: Host::Unix,
+            modified: None,
+            crc32: Some(7),
+            blake2sp: None,
+            compression: Compression::default(),
+            is_encrypted: false,
+            redirection: None,
+            version: None,
+        };
+        read(extra, &mut file).map(|()| file)
+    }
+
+    #[test]
+    fn records_that_do_not_fit_end_the_records() {
+        let time = [6, 3, 0x03, 1, 0, 0, 0];
+        assert!(read_all(&time).unwrap().modified.is_some());
+        for cut in 0..time.len() {
+            assert_eq!(read_all(&time[..cut]).unwrap().modified, None, "{cut}");
+        }
+        assert!(read_all(&[&time[..], &[200, 1, 4]].concat()).unwrap().modified.is_some());
+        let unknown_checksum = [2, 2, 9];
+        let file = read_all(&[&unknown_checksum[..], &time].concat()).unwrap();
+        assert_eq!((file.blake2sp, file.crc32), (None, Some(7)));
+        assert!(file.modified.is_some());
+    }
+
+    #[test]
+    fn a_redirection_must_be_whole() {
+        assert!(read_all(&[5, 5, 1, 0, 1, b'a']).unwrap().redirection.is_some());
+        assert!(read_all(&[4, 5, 1, 0, 1]).is_err());
+    }
 
     #[test]
     fn times_of_both_systems() {

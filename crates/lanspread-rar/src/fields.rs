@@ -14,10 +14,6 @@ impl<'a> Fields<'a> {
         Self(bytes)
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// Bytes not yet read.
     pub(crate) fn left(&self) -> usize {
         self.0.len()

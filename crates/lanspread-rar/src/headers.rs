@@ -15,12 +15,13 @@ const SEEKING_BUFFER_BYTES: usize = 8 * 1024;
 ///
 /// The limits on headers count for each volume alone here.
 ///
-/// A *header map* is the concatenation of the signature and of all headers of a volume, as [`Headers::header_map`] collects
+/// A *header map* is the concatenation of the signature and of all headers of a volume, as [`Headers::with_map`] collects
 /// them. It takes the place of the volume for everything that needs no data.
 pub struct Headers<'a> {
     container: Container<Box<dyn Skip + 'a>>,
     limits: Limits,
-    map: Vec<u8>,
+    /// `None` if it is not wanted: it takes as much memory as the headers have bytes.
+    map: Option<Vec<u8>>,
     is_done: bool,
 }
 
@@ -55,22 +56,29 @@ impl<'a> Headers<'a> {
 
     fn new(input: Input<Box<dyn Skip + 'a>>, limits: Limits) -> Result<Self> {
         let container = Container::open(input, &limits, Spent::default())?;
-        let map = crate::container::SIGNATURE.to_vec();
-        Ok(Self { container, limits, map, is_done: false })
+        Ok(Self { container, limits, map: None, is_done: false })
+    }
+
+    /// Collects a header map, beginning with the next header: call it before the first.
+    #[must_use]
+    pub fn with_map(mut self) -> Self {
+        self.map = Some(crate::container::SIGNATURE.to_vec());
+        self
     }
 
     /// The next header; `None` after the end record, and after an error.
     fn next_header(&mut self) -> Result<Option<Header>> {
         let header = self.container.next_header(&self.limits)?;
-        if header.is_some() {
-            self.map.extend_from_slice(self.container.header_bytes());
+        if let Some(map) = self.map.as_mut().filter(|_| header.is_some()) {
+            map.extend_from_slice(self.container.header_bytes());
         }
         Ok(header)
     }
 
-    /// The header map of the headers that were read so far; at most [`Limits::header_bytes`].
+    /// The header map of the headers that were read so far, at most [`Limits::header_bytes`]; empty without
+    /// [`Headers::with_map`].
     pub fn header_map(&self) -> &[u8] {
-        &self.map
+        self.map.as_deref().unwrap_or_default()
     }
 }
 

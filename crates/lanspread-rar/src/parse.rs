@@ -72,7 +72,9 @@ fn parse_main(mut fields: Fields<'_>, block: HeaderBlock) -> Field<MainHeader> {
 }
 
 fn parse_end(mut fields: Fields<'_>, block: HeaderBlock) -> Field<EndHeader> {
-    Ok(EndHeader { block, has_next_volume: fields.vint()? & 0x01 != 0 })
+    // Some writers leave the flags out; then none is set.
+    let flags = if fields.left() == 0 { 0 } else { fields.vint()? };
+    Ok(EndHeader { block, has_next_volume: flags & 0x01 != 0 })
 }
 
 fn parse_file(fields: Fields<'_>, extra: &[u8], block: HeaderBlock) -> Result<FileHeader> {

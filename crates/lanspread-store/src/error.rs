@@ -80,12 +80,14 @@ pub enum StoreError {
         source: ArchiveError,
     },
     /// Files on this machine differ from what was installed or downloaded.
-    #[error("{game}: {differences} files are missing or differ from what was installed or downloaded")]
+    #[error("{game}: {} from what was installed or downloaded", differing(*differences))]
     Differences {
         /// The game that was compared.
         game: GameId,
         /// Number of these files.
         differences: u64,
+        /// What a repair has to fetch.
+        damage: Damage,
     },
     /// There is no record to compare with.
     #[error("{game} cannot be verified: {reason}")]
@@ -155,6 +157,53 @@ impl From<LocalError> for StoreError {
     }
 }
 
+/// Which parts of a game differ from their records, and how the game came to this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Damage {
+    /// The installed tree; no archives are on this machine.
+    Streamed,
+    /// The installed tree, which the archives on this machine can replace.
+    InstalledFromArchives,
+    /// The downloaded files.
+    Downloaded,
+    /// The downloaded files and the installed tree.
+    DownloadedAndInstalled,
+    /// The downloaded files; the sentinel is missing, so the game does not count as downloaded any more.
+    DownloadIncomplete,
+}
+
+impl Damage {
+    /// The damage of a game whose installed tree or downloaded files differ. Pure.
+    pub fn of(tree_differs: bool, download_differs: bool, is_downloaded: bool) -> Self {
+        match (tree_differs, download_differs, is_downloaded) {
+            (true, true, true) => Self::DownloadedAndInstalled,
+            (true, false, true) => Self::InstalledFromArchives,
+            (true, _, false) => Self::Streamed,
+            (false, _, true) => Self::Downloaded,
+            (false, _, false) => Self::DownloadIncomplete,
+        }
+    }
+
+    /// Stable kebab-case word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Streamed => "streamed",
+            Self::InstalledFromArchives => "installed-from-archives",
+            Self::Downloaded => "downloaded",
+            Self::DownloadedAndInstalled => "downloaded-and-installed",
+            Self::DownloadIncomplete => "download-incomplete",
+        }
+    }
+}
+
+fn differing(files: u64) -> String {
+    if files == 1 {
+        "1 file is missing or differs".to_owned()
+    } else {
+        format!("{files} files are missing or differ")
+    }
+}
+
 fn pid(holder: Option<u32>) -> String {
     holder.map(|pid| format!(" (process {pid})")).unwrap_or_default()
 }
@@ -163,4 +212,29 @@ fn pid(holder: Option<u32>) -> String {
 fn first_of(names: &[String], count: u64) -> String {
     let more = if (names.len() as u64) < count { ", …" } else { "" };
     format!("{}{more}", names.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_damage_says_what_has_to_be_fetched() {
+        for (tree_differs, download_differs, is_downloaded, expected) in [
+            (true, false, false, Damage::Streamed),
+            (true, true, false, Damage::Streamed),
+            (true, false, true, Damage::InstalledFromArchives),
+            (false, true, true, Damage::Downloaded),
+            (true, true, true, Damage::DownloadedAndInstalled),
+            (false, true, false, Damage::DownloadIncomplete),
+        ] {
+            assert_eq!(Damage::of(tree_differs, download_differs, is_downloaded), expected);
+        }
+    }
+
+    #[test]
+    fn one_file_differs_and_two_differ() {
+        assert_eq!(differing(1), "1 file is missing or differs");
+        assert_eq!(differing(2), "2 files are missing or differ");
+    }
 }

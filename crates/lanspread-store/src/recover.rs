@@ -41,7 +41,11 @@ pub fn recover_all(games_dir: &Path, mut done: impl FnMut(&GameId, &'static str)
             Err(error) => tracing::warn!("{game} is left as it is: {error}"),
         }
     }
-    Ok(booking::remove_dead(&games)?)
+    if let Err(error) = booking::remove_dead(&games) {
+        // They count for nothing. A disk that is read-only or has no locks can be served all the same.
+        tracing::warn!("the bookings of killed operations are left as they are: {error}");
+    }
+    Ok(())
 }
 
 /// Locks a game and recovers it from an earlier operation that did not end.

@@ -15,6 +15,9 @@ use crate::state::game_state::GameState;
 use crate::state::games_dir::GamesDir;
 use crate::state::tree::open_local;
 
+/// Name of the part that is the installed tree.
+pub const INSTALLED: &str = installed::PART;
+
 /// The parts of a locked game that can be compared with a record; never empty.
 ///
 /// # Errors

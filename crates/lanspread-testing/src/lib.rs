@@ -25,6 +25,7 @@
 pub mod fake_archive;
 pub mod fault_pipe;
 pub mod hostile;
+pub mod json_schema;
 pub mod liars;
 pub mod lies;
 pub mod lying_source;

@@ -62,6 +62,8 @@ pub enum NameProblem {
     InvisibleCharacter,
     #[error("it is not valid UTF-8")]
     NotUnicode,
+    #[error("it holds a `?`, or a character that some decoders of RAR 4 replace with one")]
+    NotExact,
     #[error("a component is longer than {} bytes", limits::COMPONENT_BYTES_MAX)]
     ComponentTooLong,
     #[error("the path is longer than {} bytes", limits::PATH_BYTES_MAX)]

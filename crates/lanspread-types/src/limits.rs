@@ -66,6 +66,9 @@ pub const CHUNK_REQUESTS_MAX: usize = 8;
 pub const CHUNK_QUEUE_ITEMS: usize = 8;
 /// Sources that one download uses at the same time: more would not be faster, and would block other receivers.
 pub const DOWNLOAD_SOURCES_MAX: usize = 8;
+/// Sources of one download that take too long to answer and are still waited for beside those that answered: more of
+/// them only cost descriptors.
+pub const LATE_SOURCES_MAX: usize = 32;
 /// If a source takes longer than this to answer, the other sources may take its share of the chunks.
 pub const SHARE_DEADLINE: Duration = Duration::from_secs(2);
 /// After this many failures in a row, without a whole chunk between them, a source is not tried again.
@@ -253,6 +256,8 @@ pub const GAME_ID_BYTES_MAX: usize = 64;
 pub const GAMES_MAX: usize = 20_000;
 /// Size of a catalog file: [`GAMES_MAX`] entries of about 200 bytes.
 pub const CATALOG_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// Characters of a title from a catalog that are shown: more would break the line that shows it.
+pub const CATALOG_TITLE_CHARS_SHOWN_MAX: usize = 80;
 /// Size of a config file: enough for every option a hundred times.
 pub const CONFIG_FILE_BYTES_MAX: u64 = 64 * 1024;
 /// How much of a sentinel is read for its first line.

@@ -273,10 +273,23 @@ fn found(folder: impl AsFd, name: &Path, links: Links) -> Option<NotAFile> {
 }
 
 fn open(folder: impl AsFd, name: &Path, flags: OFlags, mode: Mode, links: Links) -> Result<File, FileError> {
+    open_after(folder, name, flags, mode, links, || {})
+}
+
+/// Calls `asked` between asking what is under the name and opening it.
+fn open_after(
+    folder: impl AsFd,
+    name: &Path,
+    flags: OFlags,
+    mode: Mode,
+    links: Links,
+    asked: impl FnOnce(),
+) -> Result<File, FileError> {
     // Asked first, because opening a device can already do something.
     if let Some(other) = found(&folder, name, links) {
         return Err(FileError::NotAFile(other));
     }
+    asked();
     let mut flags = flags | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     if links == Links::Refused {
         flags |= OFlags::NOFOLLOW;

@@ -243,7 +243,8 @@ impl ListingText {
             return Ok(());
         }
         // Only the last part has the CRC-32 of the whole file.
-        if let Some(problem) = block.add_to(&mut self.builder)? {
+        let format = self.format.unwrap_or(ArchiveFormat::Rar5);
+        if let Some(problem) = block.add_to(&mut self.builder, format)? {
             self.not_understood(block.name(), problem);
         }
         Ok(())

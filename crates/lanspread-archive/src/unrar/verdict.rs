@@ -59,6 +59,12 @@ pub(super) fn of_ended_run(
     }
 }
 
+/// Whether a run ended as it does if only the archive's comment is damaged: a checksum is wrong, and no entry is named.
+/// It ends like that with some damaged headers too.
+pub(super) fn can_be_about_the_comment(status: ExitStatus, complaints: &[u8]) -> bool {
+    status.code() == Some(status::CHECKSUM) && shown(complaints).is_empty()
+}
+
 /// The fault that a program had reported before it was stopped because its output did not match the listing.
 pub(super) fn of_stopped_run(archive: &str, complaints: &[u8]) -> Option<ArchiveError> {
     let archive = archive.to_owned();
@@ -99,7 +105,12 @@ fn complaint_of_line(line: &str) -> Option<Complaint> {
     } else if starts(&["Unknown method in"]) {
         Some(Complaint::TooNew)
     } else if line.ends_with("- checksum error")
-        || starts(&["Unexpected end of archive", "Corrupt", "Main archive header is corrupt"])
+        || starts(&[
+            "Unexpected end of archive",
+            "Corrupt",
+            "Main archive header is corrupt",
+            "Seek error in the file",
+        ])
     {
         Some(Complaint::Corrupt)
     } else {
@@ -150,7 +161,10 @@ mod tests {
         assert!(matches!(verdict(0, volume), Some(VolumeMissing { .. })), "as reported while listing");
         assert!(matches!(verdict(3, volume), Some(VolumeMissing { .. })), "as reported while printing");
         assert!(matches!(verdict(1, "\nUnexpected end of archive"), Some(Corrupt { .. })));
+        assert!(matches!(verdict(3, "\na - checksum error"), Some(Corrupt { .. })));
         assert!(matches!(verdict(3, ""), Some(Corrupt { .. })));
+        let seek = "\nSeek error in the file x.eti\nInvalid argument";
+        assert!(matches!(verdict(2, seek), Some(Corrupt { .. })), "a size that no file has");
         assert!(matches!(verdict(13, "no archive"), Some(NotAnArchive { .. })));
         let too_new = "\nUnknown method in mid.txt\nYou may need a newer version of RAR.";
         assert!(matches!(verdict(2, too_new), Some(NotAnArchive { .. })));

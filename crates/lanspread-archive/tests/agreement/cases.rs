@@ -12,21 +12,29 @@ use lanspread_rar::{Header, Headers, Limits};
 use lanspread_testing::programs;
 
 use crate::writer::{
-    File5, SIGNATURE_4, SIGNATURE_5, end_4, end_5, file_4, header_4, header_5, main_4, main_5, plain_4,
-    rar_4, rar_5, vint,
+    File5, SIGNATURE_4, SIGNATURE_5, STORED_4, end_4, end_5, file_4, file_4_at, header_4, header_5, main_4,
+    main_5, plain_4, rar_4, rar_5, vint, with_comment_4,
 };
 use crate::{agreed, extracted_by_program, unpack, unpack_with};
 
 const DAMAGED: &str = "archive-damaged";
 const REFUSED: &str = "archive-refused";
 
-/// Unpacks `bytes` with both providers.
+/// Unpacks `bytes` with both providers, and with `unrar x`, which must have no complaint.
 fn outcome(label: &str, bytes: &[u8]) -> Result<BTreeMap<String, Vec<u8>>, &'static str> {
+    outcome_with(label, bytes, true)
+}
+
+fn outcome_with(
+    label: &str,
+    bytes: &[u8],
+    program_is_content: bool,
+) -> Result<BTreeMap<String, Vec<u8>>, &'static str> {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("x.eti"), bytes).unwrap();
     let archive = ArchiveSet::single(folder.path(), "x.eti");
     let files = agreed(label, &archive)?.files();
-    assert_eq!(Some(&files), extracted_by_program(&archive).as_ref(), "{label}: `unrar x`");
+    assert_eq!((files.clone(), program_is_content), extracted_by_program(&archive), "{label}: `unrar x`");
     Ok(files)
 }
 
@@ -212,6 +220,17 @@ fn links_are_refused() {
     assert_refused("RAR 4", &rar_4(&[file_4(b"link", b"a", 0, 0o120_777)]), REFUSED);
 }
 
+/// Damage may be the reason for whatever else looks wrong.
+#[test]
+fn damage_counts_before_a_refusal() {
+    let link = File5::new("link", "").linked(1, "a").bytes();
+    let mut damaged = File5::new("b", "").bytes();
+    *damaged.last_mut().unwrap() ^= 1;
+    let bytes = [SIGNATURE_5, &main_5(), &link, &damaged, &end_5()].concat();
+    assert_refused("RAR 5", &bytes, DAMAGED);
+    assert_refused("RAR 5, without an end record", &[SIGNATURE_5, &main_5(), &link].concat(), DAMAGED);
+}
+
 /// Without its code page, no reader can know which letters these bytes are.
 #[test]
 fn names_of_an_old_code_page_are_refused() {
@@ -274,6 +293,53 @@ fn a_dictionary_that_was_allowed_is_used() {
         assert_eq!(unpacked.listing.dictionary_bytes, needed);
         assert!(unpacked.files()["a.txt"] == content.as_bytes(), "{choice:?}");
     }
+}
+
+/// Found in public archives: what `unrar` passes over is passed over.
+#[test]
+fn headers_that_are_not_quite_right_are_read_as_unrar_reads_them() {
+    let file = || File5::new("a", "x");
+    let end_without_flags = header_5(&[5, 4]);
+    let bytes = [SIGNATURE_5, &main_5(), &file().bytes(), &end_without_flags].concat();
+    assert_unpacks("an end record without its flags", &bytes, &[("a", "x")]);
+    let unknown_checksum = file().with_extra(2, &[9, 1, 2, 3]);
+    assert_unpacks("a checksum of an unknown type", &rar_5(&[unknown_checksum]), &[("a", "x")]);
+    let short_time = file().with_extra(3, &[3, 1]);
+    assert_unpacks("a time that is cut short", &rar_5(&[short_time]), &[("a", "x")]);
+    // 2025-01-01 with the month, then the day, then both at zero.
+    for (month, day) in [(0, 1), (1, 0), (0, 0), (13, 31)] {
+        let bytes = rar_4(&[file_4_at("a", "x", (45 << 25) | (month << 21) | (day << 16), STORED_4)]);
+        assert_unpacks(&format!("month {month}, day {day}"), &bytes, &[("a", "x")]);
+    }
+    assert_unpacks("no time", &rar_4(&[file_4_at("a", "x", 0, STORED_4)]), &[("a", "x")]);
+    let later_method = rar_4(&[file_4_at("a", "x", 0, [36, 0x33])]);
+    assert_unpacks("stored by a later version", &rar_4(&[file_4_at("a", "x", 0, [36, 0x30])]), &[("a", "x")]);
+    assert_refused("a method that RAR 4 does not have", &later_method, DAMAGED);
+}
+
+/// RAR 1.5 and 2 put comments into headers. `unrar` 6 and 7 unpack such an archive, and then end with a fault that they do
+/// not name.
+#[test]
+fn comments_in_old_headers_are_skipped() {
+    let commented = with_comment_4(&plain_4("a", "x"), b"x", b"a comment");
+    let files = outcome_with("a file comment", &rar_4(std::slice::from_ref(&commented)), false).unwrap();
+    assert_eq!(files, BTreeMap::from([("a".to_owned(), b"x".to_vec())]));
+    // With a damaged header beside it, the same fault means that header.
+    let mut end = end_4();
+    end[0] ^= 1;
+    let damaged = [SIGNATURE_4, &main_4(), &commented, &end].concat();
+    assert_eq!(outcome_with("and a damaged end", &damaged, false), Err(DAMAGED));
+}
+
+/// `unrar` shows `?` for what it cannot show.
+#[test]
+fn names_of_rar_4_that_decoders_read_differently_are_refused() {
+    // "𝐀" in the compressed UTF-16 of RAR 4: a high byte, then pairs of bits and low bytes.
+    let wide = [&b"??"[..], &[0, 0xd8, 0b1010_0000, 0x35, 0xd8, 0x00, 0xdc]].concat();
+    assert_refused("two units", &rar_4(&[file_4(&wide, b"x", 0x0200, 0o100_644)]), REFUSED);
+    assert_refused("a question mark", &rar_4(&[plain_4("what?.txt", "x")]), REFUSED);
+    assert_unpacks("the same in UTF-8", &rar_4(&[plain_4("𝐀.txt", "x")]), &[("𝐀.txt", "x")]);
+    assert_unpacks("RAR 5", &rar_5(&[File5::new("what?.txt", "x")]), &[("what?.txt", "x")]);
 }
 
 #[test]

@@ -105,8 +105,8 @@ fn agreed(label: &str, archive: &ArchiveSet) -> Result<Unpacked, &'static str> {
     }
 }
 
-/// The files that the program itself extracts, if it has no complaint.
-fn extracted_by_program(archive: &ArchiveSet) -> Option<BTreeMap<String, Vec<u8>>> {
+/// The files that the program itself extracts, and whether it has no complaint.
+fn extracted_by_program(archive: &ArchiveSet) -> (BTreeMap<String, Vec<u8>>, bool) {
     let folder = tempfile::tempdir().unwrap();
     let status = Command::new(programs::real("unrar"))
         .args(["x", "-cfg-", "-idq", "-p-", "-y", "--"])
@@ -118,17 +118,18 @@ fn extracted_by_program(archive: &ArchiveSet) -> Option<BTreeMap<String, Vec<u8>
         .status;
     let mut files = BTreeMap::new();
     read_folder(folder.path(), folder.path(), &mut files);
-    status.success().then_some(files)
+    (files, status.success())
 }
 
 fn read_folder(root: &Path, folder: &Path, files: &mut BTreeMap<String, Vec<u8>>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        if path.is_dir() {
+        let metadata = path.symlink_metadata().unwrap();
+        if metadata.is_dir() {
             read_folder(root, &path, files);
-        } else {
-            let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
-            files.insert(name, fs::read(&path).unwrap());
+        } else if metadata.is_file() {
+            let name = path.strip_prefix(root).unwrap().to_string_lossy().into_owned();
+            files.insert(name, fs::read(&path).unwrap_or_default());
         }
     }
 }

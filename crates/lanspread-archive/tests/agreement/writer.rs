@@ -108,10 +108,7 @@ pub(crate) fn rar_5(files: &[File5<'_>]) -> Vec<u8> {
 
 /// A header of RAR 4.
 pub(crate) fn header_4(kind: u8, flags: u16, rest: &[u8]) -> Vec<u8> {
-    let size = u16::try_from(7 + rest.len()).unwrap();
-    let checked = [&[kind][..], &flags.to_le_bytes(), &size.to_le_bytes(), rest].concat();
-    let crc = u16::try_from(crc32fast::hash(&checked) & 0xffff).unwrap();
-    [&crc.to_le_bytes()[..], &checked].concat()
+    header_4_before(kind, flags, rest, &[])
 }
 
 /// The main header of RAR 4.
@@ -126,16 +123,27 @@ pub(crate) fn end_4() -> Vec<u8> {
 
 /// A stored file of RAR 4, packed on Unix.
 pub(crate) fn file_4(name: &[u8], data: &[u8], flags: u16, mode: u32) -> Vec<u8> {
-    let size = u32::try_from(data.len()).unwrap().to_le_bytes();
     // 2025-01-01 00:00:00.
-    let time: u32 = (45 << 25) | (1 << 21) | (1 << 16);
+    member_4(name, data, flags, mode, (45 << 25) | (1 << 21) | (1 << 16), STORED_4)
+}
+
+/// Version 29 of the format, stored.
+pub(crate) const STORED_4: [u8; 2] = [29, 0x30];
+
+/// A regular file of RAR 4 with a DOS time, and with the version of the format and the method.
+pub(crate) fn file_4_at(name: &str, data: &str, time: u32, method: [u8; 2]) -> Vec<u8> {
+    member_4(name.as_bytes(), data.as_bytes(), 0, 0o100_644, time, method)
+}
+
+fn member_4(name: &[u8], data: &[u8], flags: u16, mode: u32, time: u32, method: [u8; 2]) -> Vec<u8> {
+    let size = u32::try_from(data.len()).unwrap().to_le_bytes();
     let rest = [
         &size[..],
         &size,
         &[3],
         &crc32fast::hash(data).to_le_bytes(),
         &time.to_le_bytes(),
-        &[29, 0x30],
+        &method,
         &u16::try_from(name.len()).unwrap().to_le_bytes(),
         &mode.to_le_bytes(),
         name,
@@ -146,6 +154,24 @@ pub(crate) fn file_4(name: &[u8], data: &[u8], flags: u16, mode: u32) -> Vec<u8>
 /// A regular file of RAR 4.
 pub(crate) fn plain_4(name: &str, data: &str) -> Vec<u8> {
     file_4(name.as_bytes(), data.as_bytes(), 0, 0o100_644)
+}
+
+/// A header of RAR 4 with bytes after it that its size counts and its CRC does not, as in RAR 1.5 and 2.
+fn header_4_before(kind: u8, flags: u16, rest: &[u8], inside: &[u8]) -> Vec<u8> {
+    let size = u16::try_from(7 + rest.len() + inside.len()).unwrap();
+    let checked = [&[kind][..], &flags.to_le_bytes(), &size.to_le_bytes(), rest].concat();
+    let crc = u16::try_from(crc32fast::hash(&checked) & 0xffff).unwrap();
+    [&crc.to_le_bytes()[..], &checked, inside].concat()
+}
+
+/// The headers of this file, with a comment inside them.
+pub(crate) fn with_comment_4(file: &[u8], data: &[u8], comment: &[u8]) -> Vec<u8> {
+    const HAS_COMMENT: u16 = 0x0008;
+    let crc = u16::try_from(crc32fast::hash(comment) & 0xffff).unwrap().to_le_bytes();
+    let size = u16::try_from(comment.len()).unwrap().to_le_bytes();
+    let comment = header_4_before(0x75, 0, &[&size[..], &[15, 0x30], &crc].concat(), comment);
+    let fields = &file[7..file.len() - data.len()];
+    [header_4_before(0x74, 0x8000 | HAS_COMMENT, fields, &comment), data.to_vec()].concat()
 }
 
 /// A whole RAR 4 archive.

@@ -2,13 +2,15 @@
 
 use std::path::Path;
 
-use lanspread_peer::{AskOptions, ControlReply, ControlRequest};
-use lanspread_peer::{CancellationToken, Peer, PeerClient, PeerError};
+use lanspread_peer::{Answer, AskOptions, ControlReply, ControlRequest};
+use lanspread_peer::{CancellationToken, Peer, PeerAddress, PeerClient, PeerError};
 
 use super::saved;
-use crate::arguments::{DiscoveryChoice, Events, Global, List, OfDaemon, PeerList, Peers, Status};
+use crate::arguments::{
+    CatalogFile, DiscoveryChoice, Events, Global, List, OfDaemon, PeerList, Peers, Status,
+};
 use crate::backend::Backend;
-use crate::exit::CommandResult;
+use crate::exit::{CommandResult, Failure};
 use crate::games_dir::ChosenGamesDir;
 use crate::output::Output;
 use crate::signals::cancel_on_signal_or_panic;
@@ -17,7 +19,7 @@ pub(crate) async fn list(global: &Global, output: Output, list: List) -> Command
     let options = options(&list.peers, &list.discovery);
     let games_dir = ChosenGamesDir::to_use(global, list.games.games_dir.as_deref())?;
     games_dir.open(output, false)?;
-    let backend = backend(global, &games_dir.path)?;
+    let backend = backend(global, &games_dir.path, Some(&list.catalog))?;
     answer(backend, output, ControlRequest::List(options)).await
 }
 
@@ -27,7 +29,7 @@ pub(crate) async fn peers(global: &Global, output: Output, peers: Peers) -> Comm
     }
     let options = options(&peers.named, &peers.discovery);
     if let Some(games_dir) = ChosenGamesDir::known(global, peers.games.games_dir.as_deref()) {
-        return answer(backend(global, &games_dir.path)?, output, ControlRequest::Peers(options)).await;
+        return answer(backend(global, &games_dir.path, None)?, output, ControlRequest::Peers(options)).await;
     }
     let client = PeerClient::new(global.state_dir.clone())?;
     for report in client.peers(&options).await? {
@@ -38,14 +40,35 @@ pub(crate) async fn peers(global: &Global, output: Output, peers: Peers) -> Comm
 
 pub(crate) async fn status(global: &Global, output: Output, status: Status) -> CommandResult {
     if !status.named.peers.is_empty() {
-        let client = PeerClient::new(global.state_dir.clone())?;
-        for peer in &status.named.peers {
-            output.report(&client.status(peer).await?.into())?;
-        }
-        return Ok(());
+        return status_of_peers(global, output, &status.named.peers).await;
     }
     let games_dir = ChosenGamesDir::of_daemon(global, status.games.games_dir.as_deref())?;
     answer(Backend::daemon(&games_dir.path)?, output, ControlRequest::Status).await
+}
+
+/// Asks the named peers at once, and reports each when it is its turn.
+async fn status_of_peers(global: &Global, output: Output, peers: &[PeerAddress]) -> CommandResult {
+    let client = PeerClient::new(global.state_dir.clone())?;
+    let answers = futures_util::future::join_all(peers.iter().map(|peer| client.status(peer))).await;
+    let mut failures = Vec::new();
+    for (peer, answer) in peers.iter().zip(answers) {
+        match answer {
+            Ok(status) => output.report(&status.into())?,
+            // The failure of this command says it all.
+            Err(error) if peers.len() == 1 => return Err(error.into()),
+            Err(error) => {
+                let failure = Failure::from(error);
+                let (code, message) = (failure.code.clone(), failure.message.clone());
+                output.report(&Answer::PeerUnavailable { peer: peer.to_string(), code, message })?;
+                failures.push(failure);
+            }
+        }
+    }
+    let message = format!("{} of {} peers did not answer", failures.len(), peers.len());
+    match failures.into_iter().next() {
+        None => Ok(()),
+        Some(first) => Err(Failure { message, hint: None, ..first }),
+    }
 }
 
 pub(crate) async fn operations(global: &Global, output: Output, of: OfDaemon) -> CommandResult {
@@ -68,11 +91,18 @@ fn options(peers: &PeerList, discovery: &DiscoveryChoice) -> AskOptions {
 }
 
 /// The daemon of the games directory, or else a peer of this process that only asks.
-fn backend<'a>(global: &Global, games_dir: &'a Path) -> Result<Backend<'a>, PeerError> {
+fn backend<'a>(
+    global: &Global,
+    games_dir: &'a Path,
+    catalog: Option<&CatalogFile>,
+) -> Result<Backend<'a>, PeerError> {
     Backend::open(games_dir, global.no_daemon, || {
         let mut builder = Peer::builder(games_dir);
         if let Some(state_dir) = &global.state_dir {
             builder = builder.state_dir(state_dir);
+        }
+        if let Some(catalog) = catalog.and_then(|file| file.catalog.as_ref()) {
+            builder = builder.catalog(catalog);
         }
         builder.build()
     })
@@ -81,12 +111,12 @@ fn backend<'a>(global: &Global, games_dir: &'a Path) -> Result<Backend<'a>, Peer
 async fn answer(backend: Backend<'_>, output: Output, request: ControlRequest) -> CommandResult {
     let cancel = CancellationToken::new();
     cancel_on_signal_or_panic(cancel.clone())?;
-    let mut reporter = output.listener();
+    let mut reporter = output.answering();
     let replies = backend.ask(request).await?;
     let answered = replies
         .each(&cancel, async |reply| {
             match reply {
-                ControlReply::Event(event) => reporter.event(&event),
+                ControlReply::Event(event) => reporter.event(&event)?,
                 ControlReply::Report { report } => output.report(&report)?,
                 _ => {}
             }

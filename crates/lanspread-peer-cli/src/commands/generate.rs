@@ -1,4 +1,5 @@
-//! `completions`, `manual` and `reference`: they are generated from the arguments, so they are never out of date.
+//! `completions`, `manual` and `reference` are generated from the arguments, so they are never out of date. `schema` is
+//! the page that a test compares with the program.
 
 use std::fs;
 use std::io::{self, Write};
@@ -8,15 +9,18 @@ use lanspread_peer::ErrorCategory;
 
 use crate::arguments::{Arguments, Completions, Manual};
 use crate::exit::{CommandResult, Failure};
-use crate::reference;
+use crate::{completion, reference};
+
+/// The JSON Schema of everything that `--json` prints.
+pub(crate) const EVENT_SCHEMA: &str = include_str!("../../../../docs/event-schema.json");
 
 pub(crate) fn completions(completions: &Completions) -> CommandResult {
-    let mut command = Arguments::command();
-    let name = command.get_name().to_owned();
-    // Into memory first: the generator panics when its writer fails.
-    let mut script = Vec::new();
-    clap_complete::generate(completions.shell, &mut command, name, &mut script);
-    print(&script)
+    let script = completion::script(completions.shell, Arguments::command());
+    print(script.as_bytes())
+}
+
+pub(crate) fn schema() -> CommandResult {
+    print(EVENT_SCHEMA.as_bytes())
 }
 
 pub(crate) fn manual(manual: &Manual) -> CommandResult {

@@ -1,22 +1,28 @@
 //! Operations on games: `install`, `download`, `update`, `uninstall`, `remove`, `verify`.
 //!
 //! A command requests the operations on all its games at once. The daemon, or the peer of this process, runs as many of
-//! them together as its limit allows. If one fails, the others still run.
+//! them together as its limit allows. If one fails, the others still run, and a summary says which are done.
+
+use std::time::Duration;
 
 use std::path::Path;
 
 use lanspread_peer::{CancellationToken, GameId, OperationKind, OperationOptions, OperationRequest};
 use lanspread_peer::{ControlReply, ControlRequest};
 use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
 
 use super::describe;
 use crate::arguments::{Cancel, Decoder, Global, Install, Local, Operate, Uninstall, Update};
 use crate::backend::Backend;
-use crate::exit::{CommandResult, Failure};
+use crate::exit::{CommandResult, Failure, Summary};
 use crate::games_dir::ChosenGamesDir;
 use crate::output::Output;
 use crate::panics;
 use crate::signals::cancel_on_signal_or_panic;
+
+/// How often progress is drawn again while nothing happens.
+const TICK: Duration = Duration::from_secs(1);
 
 pub(crate) async fn install(global: &Global, output: Output, install: Install) -> CommandResult {
     let Install { stream, operate, names, decoder, dry_run } = install;
@@ -120,6 +126,12 @@ async fn run_in(
     Ok(stopped?)
 }
 
+/// What the requests of all games have to print.
+enum Printed {
+    Reply(GameId, ControlReply),
+    Failed(Failure),
+}
+
 /// Follows the requests of all games together. The first failure, in the order of the games, decides the exit status.
 async fn follow(
     backend: &Backend<'_>,
@@ -128,60 +140,100 @@ async fn follow(
     request: impl Fn(GameId) -> ControlRequest,
     cancel: &CancellationToken,
 ) -> CommandResult {
-    let (replies, mut queue) = mpsc::channel::<ControlReply>(1);
+    let (replies, mut queue) = mpsc::channel::<Printed>(1);
     let asking = games.iter().map(|game| {
         let (replies, request) = (replies.clone(), request(game.clone()));
         async move {
-            let answered = backend.ask(request).await?;
-            answered
-                .each(cancel, async |reply| {
-                    // The printer below receives until the last of these senders is dropped.
-                    let _ = replies.send(reply).await;
-                    Ok(())
-                })
-                .await
+            let asked = async {
+                let answered = backend.ask(request).await?;
+                answered
+                    .each(cancel, async |reply| {
+                        // The printer below receives until the last of these senders is dropped.
+                        let _ = replies.send(Printed::Reply(game.clone(), reply)).await;
+                        Ok(())
+                    })
+                    .await
+            };
+            let failure = match asked.await {
+                Ok(()) => return Ok(()),
+                Err(failure) => Failure::of_game(failure, game),
+            };
+            if games.len() == 1 {
+                return Err(failure);
+            }
+            // The others may take long: this one is told when it happens.
+            let _ = replies.send(Printed::Failed(failure.clone())).await;
+            Err(failure.reported())
         }
     });
     let asking = futures_util::future::join_all(asking);
-    let mut reporter = output.reporter();
-    let printing = async {
-        while let Some(reply) = queue.recv().await {
-            match reply {
-                ControlReply::Event(event) => {
-                    if event.event.is_progress() {
-                        panics::if_a_test_wants("progress");
-                    }
-                    reporter.event(&event);
-                }
-                ControlReply::Report { report } => output.report(&report)?,
-                _ => {}
-            }
-        }
-        Ok::<(), std::io::Error>(())
-    };
+    let printing = print(output, &mut queue, &request);
     let asking = async {
         let results = asking.await;
         drop(replies);
         results
     };
     let (results, printed) = tokio::join!(asking, printing);
-    drop(reporter);
     printed?;
-    let failures: Vec<Failure> = results.into_iter().filter_map(Result::err).collect();
-    first_failure(output, failures, games.len())
+    summarise(output, games, results)
 }
 
-fn first_failure(output: Output, failures: Vec<Failure>, games: usize) -> CommandResult {
-    if games > 1 {
-        for failure in &failures {
-            output.failure(failure);
+/// Prints what the requests of all games report, up to the end of the last one.
+async fn print(
+    output: Output,
+    queue: &mut mpsc::Receiver<Printed>,
+    request: &impl Fn(GameId) -> ControlRequest,
+) -> std::io::Result<()> {
+    let mut reporter = output.reporter();
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let printed = tokio::select! {
+            printed = queue.recv() => printed,
+            _ = ticks.tick() => {
+                reporter.tick();
+                continue;
+            }
+        };
+        match printed {
+            None => return Ok(()),
+            Some(Printed::Failed(failure)) => reporter.failure(&failure),
+            Some(Printed::Reply(game, ControlReply::Accepted { joined: true, .. })) => {
+                if let ControlRequest::Operate(request) = request(game) {
+                    reporter.joined(request.kind, &request.game);
+                }
+            }
+            Some(Printed::Reply(_, ControlReply::Event(event))) => {
+                if event.event.is_progress() {
+                    panics::if_a_test_wants("progress");
+                }
+                // A reader that has gone must not stop an install midway.
+                if let Err(error) = reporter.event(&event) {
+                    tracing::debug!("stdout: {error}");
+                }
+            }
+            Some(Printed::Reply(_, ControlReply::Report { report })) => output.report(&report)?,
+            Some(Printed::Reply(..)) => {}
         }
     }
-    match failures.into_iter().next() {
-        None => Ok(()),
-        Some(first) if games > 1 => {
-            Err(Failure { message: format!("{} (first failure)", first.message), ..first })
+}
+
+/// The result of a command from those of its games. Several games get a summary.
+fn summarise(output: Output, games: &[GameId], results: Vec<CommandResult>) -> CommandResult {
+    let (mut done, mut failed, mut first, mut is_interrupted) = (Vec::new(), Vec::new(), None, false);
+    for (game, result) in games.iter().zip(results) {
+        match result {
+            Ok(()) => done.push(game.clone()),
+            Err(failure) => {
+                failed.push(game.clone());
+                is_interrupted |= failure.is_interruption();
+                first.get_or_insert(failure);
+            }
         }
-        Some(only) => Err(only),
     }
+    if games.len() > 1 {
+        let status = first.as_ref().map_or(0, |failure| failure.status);
+        output.summary(&Summary { done, failed, status, is_interrupted });
+    }
+    first.map_or(Ok(()), Err)
 }

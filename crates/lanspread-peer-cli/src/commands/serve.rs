@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use lanspread_peer::{
-    CancellationToken, ErrorCategory, Peer, PeerError, accept_commands, default_state_dir, list_as_running,
+    CancellationToken, ErrorCategory, Peer, PeerError, PeerEvent, accept_commands, default_state_dir,
+    list_as_running,
 };
 
 use super::describe;
@@ -11,7 +12,7 @@ use crate::arguments::{Global, Serve};
 use crate::exit::{CommandResult, Failure};
 use crate::games_dir::ChosenGamesDir;
 use crate::notify::ServiceManager;
-use crate::output::Output;
+use crate::output::{Output, Reporter};
 use crate::panics;
 use crate::signals::{self, cancel_on_signal};
 
@@ -44,7 +45,7 @@ pub(crate) async fn run(global: &Global, output: Output, serve: Serve) -> Comman
     let is_broken = loop {
         tokio::select! {
             event = events.next() => match event {
-                Some(event) => reporter.happened(event),
+                Some(event) => happened(reporter.as_mut(), event),
                 None => break false,
             },
             () = stop.cancelled() => break false,
@@ -55,13 +56,20 @@ pub(crate) async fn run(global: &Global, output: Output, serve: Serve) -> Comman
     manager.stopping("Ending streams and downloads");
     let stopped = peer.shutdown().await;
     while let Some(event) = events.try_next() {
-        reporter.happened(event);
+        happened(reporter.as_mut(), event);
     }
     if is_broken {
         let message = "internal fault: a part of this peer panicked without which it cannot serve".to_owned();
         return Err(Failure::new("internal", None, message, ErrorCategory::Unexpected));
     }
     Ok(stopped?)
+}
+
+fn happened(reporter: &mut dyn Reporter, event: PeerEvent) {
+    // A reader that has gone must not stop the peer.
+    if let Err(error) = reporter.happened(event) {
+        tracing::debug!("stdout: {error}");
+    }
 }
 
 fn build(global: &Global, games_dir: &Path, serve: &Serve) -> Result<Peer, PeerError> {

@@ -1,138 +1,149 @@
 //! Progress for people: one bar for each game on a terminal, and an occasional line elsewhere.
 
-use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::io::{self, Stderr};
 use std::time::{Duration, Instant};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use lanspread_peer::{GameId, PeerEvent};
+use lanspread_peer::GameId;
+use tracing::level_filters::LevelFilter;
 
-use super::lines::print_message;
-use super::words;
+use super::lines::{is_live_terminal, print_message};
+use super::progress::{Look, Progress, Tracked};
+use super::screen::{Screen, Size};
 
 /// Without a terminal, a game gets at most one line in this time.
 const LINE_INTERVAL: Duration = Duration::from_secs(15);
-const TEMPLATE: &str = "{prefix} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} ETA {eta} {msg}";
-
-/// The progress of one game.
-pub(super) struct Progress<'e> {
-    game: &'e GameId,
-    bytes: u64,
-    bytes_total: u64,
-    /// What is being done, or which peers send.
-    what: String,
-}
-
-impl<'e> Progress<'e> {
-    /// The progress that an event reports, if it reports any.
-    pub(super) fn of(event: &'e PeerEvent) -> Option<Self> {
-        let (game, bytes, bytes_total, what) = match event {
-            PeerEvent::StreamProgress { game, peer, bytes, bytes_total } => {
-                (game, bytes, bytes_total, format!("from {peer}"))
-            }
-            PeerEvent::DownloadProgress { game, bytes, bytes_total, sources } => {
-                let plural = if *sources == 1 { "peer" } else { "peers" };
-                (game, bytes, bytes_total, format!("from {sources} {plural}"))
-            }
-            PeerEvent::Finishing { game, bytes } => (game, bytes, bytes, "finishing".to_owned()),
-            PeerEvent::InstallProgress { game, bytes, bytes_total } => {
-                (game, bytes, bytes_total, "installing".to_owned())
-            }
-            PeerEvent::VerifyProgress { game, bytes, bytes_total } => {
-                (game, bytes, bytes_total, "comparing".to_owned())
-            }
-            _ => return None,
-        };
-        Some(Self { game, bytes: *bytes, bytes_total: *bytes_total, what })
-    }
-}
 
 /// The place where progress is shown.
-pub(super) enum Bars {
-    Terminal { all: MultiProgress, of_game: HashMap<GameId, ProgressBar>, attempts: HashMap<GameId, usize> },
-    Lines(HashMap<GameId, Instant>),
+pub(super) struct Bars {
+    place: Place,
+    /// In the order in which they began.
+    games: Vec<(GameId, Tracked)>,
+}
+
+enum Place {
+    Terminal { screen: Screen<Stderr>, look: Look },
+    Lines { due: Vec<(GameId, Instant)> },
 }
 
 impl Bars {
-    pub(super) fn new(is_terminal: bool) -> Self {
-        if is_terminal {
-            Self::Terminal { all: MultiProgress::new(), of_game: HashMap::new(), attempts: HashMap::new() }
-        } else {
-            Self::Lines(HashMap::new())
+    /// Bars if stderr is a terminal that can move its cursor, otherwise lines. A log that tells much (`-v`) would be
+    /// written into the bars.
+    pub(super) fn on_stderr() -> Self {
+        if !is_live_terminal() || LevelFilter::current() >= LevelFilter::INFO {
+            return Self::of_lines();
         }
+        Self { place: Place::Terminal { screen: Screen::new(io::stderr()), look: look() }, games: Vec::new() }
+    }
+
+    /// Lines only.
+    pub(super) fn of_lines() -> Self {
+        Self { place: Place::Lines { due: Vec::new() }, games: Vec::new() }
     }
 
     /// Prints a line above the bars.
-    pub(super) fn line(&self, text: &str) {
-        match self {
-            Self::Terminal { all, of_game, .. } if !of_game.is_empty() => {
+    pub(super) fn line(&mut self, text: &str, now: Instant) {
+        match &mut self.place {
+            Place::Terminal { screen, look } => {
+                let size = Size::of_stderr();
+                let bars = drawn(&self.games, size, now, *look);
                 // If the terminal is gone, there is no reader to report that to.
-                let _ = all.println(text);
+                let _ = screen.print_above(text, &bars, size);
             }
-            _ => print_message(text),
+            Place::Lines { .. } => print_message(text),
         }
     }
 
     /// Remembers the number of a game's attempt, to show it beside the bar.
     pub(super) fn attempt(&mut self, game: &GameId, attempt: usize) {
-        if let Self::Terminal { attempts, .. } = self {
-            attempts.insert(game.clone(), attempt);
+        self.tracked(game).attempt = Some(attempt);
+    }
+
+    /// Shows the next progress of a game at once, also where lines are rare: the user does not know how far it is.
+    pub(super) fn show_next(&mut self, game: &GameId, now: Instant) {
+        if let Place::Lines { due } = &mut self.place {
+            due.retain(|(known, _)| known != game);
+            due.push((game.clone(), now));
         }
     }
 
-    pub(super) fn show(&mut self, progress: &Progress<'_>) {
-        let Progress { game, bytes, bytes_total, what } = progress;
-        match self {
-            Self::Terminal { all, of_game, attempts } => {
-                let bar = of_game.entry((*game).clone()).or_insert_with(|| {
-                    let bar = all.add(ProgressBar::new(*bytes_total));
-                    if let Ok(style) = ProgressStyle::with_template(TEMPLATE) {
-                        bar.set_style(style);
-                    }
-                    bar.set_prefix(game.to_string());
-                    // Bytes that were already on this machine do not count for the rate.
-                    bar.set_position(*bytes);
-                    bar.reset_eta();
-                    bar
-                });
-                let attempt = attempts.get(game).filter(|attempt| **attempt > 1);
-                bar.set_message(attempt.map_or_else(|| what.clone(), |n| format!("{what}, attempt {n}")));
-                bar.set_length(*bytes_total);
-                bar.set_position(*bytes);
+    pub(super) fn show(&mut self, progress: &Progress<'_>, now: Instant) {
+        let game = progress.game;
+        let tracked = self.tracked(game);
+        tracked.update(progress, now);
+        let sentence = tracked.sentence(game, now);
+        let Place::Lines { due } = &mut self.place else { return self.redraw(now) };
+        let next = now + LINE_INTERVAL;
+        match due.iter_mut().find(|(known, _)| known == game) {
+            None => due.push((game.clone(), next)),
+            Some((_, at)) if *at <= now => {
+                *at = next;
+                print_message(&sentence);
             }
-            Self::Lines(shown) => {
-                let now = Instant::now();
-                let last = *shown.entry((*game).clone()).or_insert(now);
-                if now.duration_since(last) >= LINE_INTERVAL {
-                    shown.insert((*game).clone(), now);
-                    let percent = u128::from(*bytes) * 100 / u128::from((*bytes_total).max(1));
-                    let (done, total) = (words::bytes(*bytes), words::bytes(*bytes_total));
-                    print_message(&format!("{game}: {percent} %, {done} of {total} {what}"));
-                }
-            }
+            Some(_) => {}
+        }
+    }
+
+    /// Draws the bars again, because time has passed or the terminal may have another size.
+    pub(super) fn redraw(&mut self, now: Instant) {
+        if let Place::Terminal { screen, look } = &mut self.place {
+            let size = Size::of_stderr();
+            let bars = drawn(&self.games, size, now, *look);
+            // As above.
+            let _ = screen.show(&bars, size);
         }
     }
 
     /// Removes the game's bar.
-    pub(super) fn end(&mut self, game: &GameId) {
-        match self {
-            Self::Terminal { of_game, .. } => {
-                if let Some(bar) = of_game.remove(game) {
-                    bar.finish_and_clear();
-                }
-            }
-            Self::Lines(shown) => {
-                shown.remove(game);
-            }
+    pub(super) fn end(&mut self, game: &GameId, now: Instant) {
+        self.games.retain(|(known, _)| known != game);
+        if let Place::Lines { due } = &mut self.place {
+            due.retain(|(known, _)| known != game);
         }
+        self.redraw(now);
+    }
+
+    fn tracked(&mut self, game: &GameId) -> &mut Tracked {
+        let index = self.games.iter().position(|(known, _)| known == game).unwrap_or_else(|| {
+            self.games.push((game.clone(), Tracked::new()));
+            self.games.len() - 1
+        });
+        &mut self.games[index].1
     }
 }
 
 impl Drop for Bars {
     fn drop(&mut self) {
-        if let Self::Terminal { of_game, .. } = self {
-            for (_, bar) in of_game.drain() {
-                bar.finish_and_clear();
-            }
+        self.games.clear();
+        self.redraw(Instant::now());
+    }
+}
+
+fn drawn(games: &[(GameId, Tracked)], size: Size, now: Instant, look: Look) -> Vec<String> {
+    let begun = games.iter().filter(|(_, tracked)| tracked.has_begun());
+    begun.map(|(game, tracked)| tracked.bar(game, size.columns, now, look)).collect()
+}
+
+fn look() -> Look {
+    // The first of these that is set decides, as in the C library.
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set);
+    if locale.as_deref().is_some_and(is_utf_8) { Look::Blocks } else { Look::Ascii }
+}
+
+fn is_utf_8(locale: &OsStr) -> bool {
+    let locale = locale.to_string_lossy().to_ascii_lowercase();
+    locale.contains("utf-8") || locale.contains("utf8")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_are_for_terminals_that_can_show_them() {
+        for (locale, expected) in [("C.UTF-8", true), ("de_DE.utf8", true), ("C", false), ("POSIX", false)] {
+            assert_eq!(is_utf_8(OsStr::new(locale)), expected, "{locale}");
         }
     }
 }

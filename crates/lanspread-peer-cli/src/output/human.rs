@@ -1,51 +1,89 @@
 //! Events for people: lines, and progress bars on a terminal.
 
-use std::io::{self, IsTerminal};
+use std::io;
+use std::time::Instant;
 
-use lanspread_peer::PeerEvent;
-use lanspread_peer::ReportedEvent;
+use lanspread_peer::{GameId, OperationKind, PeerEvent, ReportedEvent};
 
-use super::bars::{Bars, Progress};
+use super::bars::Bars;
+use super::lines::{error_line, print, print_message};
+use super::progress::Progress;
 use super::reporter::Reporter;
 use super::words;
+use crate::exit::Failure;
 
-/// Shows events as lines, and progress as bars on a terminal.
-pub(super) struct HumanReporter {
+/// Shows the operations of this command on stderr: events as lines, and progress as bars on a terminal.
+pub(super) struct OperationsReporter {
     bars: Bars,
-    /// Whether everything that happens at a peer is shown, and not only the operations of this command.
-    is_listener: bool,
 }
 
-impl HumanReporter {
-    pub(super) fn of_operations() -> Self {
-        Self { bars: Bars::new(io::stderr().is_terminal()), is_listener: false }
-    }
-
-    pub(super) fn of_a_peer() -> Self {
-        Self { bars: Bars::new(false), is_listener: true }
+impl OperationsReporter {
+    pub(super) fn new() -> Self {
+        Self { bars: Bars::on_stderr() }
     }
 }
 
-impl Reporter for HumanReporter {
-    fn event(&mut self, reported: &ReportedEvent) {
-        let event = &reported.event;
+impl Reporter for OperationsReporter {
+    fn event(&mut self, reported: &ReportedEvent) -> io::Result<()> {
+        let (event, now) = (&reported.event, Instant::now());
         if let Some(progress) = Progress::of(event) {
-            if !self.is_listener {
-                self.bars.show(&progress);
-            }
-            return;
+            self.bars.show(&progress, now);
+            return Ok(());
         }
         if let PeerEvent::StreamAttemptBegin { game, attempt, .. } = event {
             self.bars.attempt(game, *attempt);
         }
         if let Some(game) = event.game().filter(|_| words::ends_progress(event)) {
-            self.bars.end(game);
+            self.bars.end(game, now);
         }
-        if !self.is_listener && words::is_about_operations(event) {
-            return;
+        if words::is_about_operations(event) {
+            return Ok(());
         }
         if let Some(line) = words::event(event) {
-            self.bars.line(&line);
+            self.bars.line(&line, now);
         }
+        Ok(())
+    }
+
+    fn joined(&mut self, kind: OperationKind, game: &GameId) {
+        let now = Instant::now();
+        self.bars.show_next(game, now);
+        self.bars.line(&format!("{game}: joined the {kind} that was already requested"), now);
+    }
+
+    fn failure(&mut self, failure: &Failure) {
+        let now = Instant::now();
+        if let Some(game) = &failure.game {
+            self.bars.end(game, now);
+        }
+        self.bars.line(&error_line(&failure.line_of_game()), now);
+    }
+
+    fn tick(&mut self) {
+        self.bars.redraw(Instant::now());
+    }
+}
+
+/// Shows everything that happens at a peer, a line for each event but those of progress.
+pub(super) struct ListenReporter {
+    /// The events are the answer of this command, and not messages beside its work.
+    pub(super) are_data: bool,
+}
+
+impl Reporter for ListenReporter {
+    fn event(&mut self, reported: &ReportedEvent) -> io::Result<()> {
+        let line = Some(&reported.event).filter(|event| !event.is_progress()).and_then(words::event);
+        match line {
+            Some(line) if self.are_data => print(&line),
+            Some(line) => {
+                print_message(&line);
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn failure(&mut self, failure: &Failure) {
+        print_message(&error_line(&failure.line_of_game()));
     }
 }

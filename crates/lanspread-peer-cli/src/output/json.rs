@@ -3,11 +3,11 @@
 use std::io::{self, Write};
 use std::time::SystemTime;
 
-use lanspread_peer::{Answer, ReportedEvent};
+use lanspread_peer::{Answer, GameId, ReportedEvent};
 use serde::Serialize;
 
 use super::reporter::Reporter;
-use crate::exit::Failure;
+use crate::exit::{Failure, Summary};
 use crate::hints;
 
 /// An object with the time at which it is printed.
@@ -27,10 +27,12 @@ struct Hinted<'a> {
     hint: Option<&'static str>,
 }
 
-/// A failed command.
+/// A failed command, or what failed of it.
 #[derive(Serialize)]
 #[serde(tag = "event", rename = "error")]
 struct FailureObject<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    game: Option<&'a GameId>,
     code: &'a str,
     message: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -38,11 +40,26 @@ struct FailureObject<'a> {
     exit_status: u8,
 }
 
-/// Prints one object as one line.
-fn print(object: &impl Serialize, at: SystemTime) -> io::Result<()> {
+/// What became of a request for several games.
+#[derive(Serialize)]
+#[serde(tag = "event", rename = "summary")]
+struct SummaryObject<'a> {
+    done: &'a [GameId],
+    failed: &'a [GameId],
+    exit_status: u8,
+}
+
+/// One object as one line.
+fn line(object: &impl Serialize, at: SystemTime) -> io::Result<Vec<u8>> {
     let time = humantime::format_rfc3339_millis(at).to_string();
     let mut line = serde_json::to_vec(&Stamped { object, time })?;
     line.push(b'\n');
+    Ok(line)
+}
+
+/// Prints one object as one line.
+fn print(object: &impl Serialize, at: SystemTime) -> io::Result<()> {
+    let line = line(object, at)?;
     let mut stdout = io::stdout().lock();
     stdout.write_all(&line)?;
     stdout.flush()
@@ -58,21 +75,91 @@ pub(super) fn print_answer(answer: &Answer) -> io::Result<()> {
 }
 
 pub(super) fn print_failure(failure: &Failure) {
-    let Failure { code, message, hint, status } = failure;
-    let object = FailureObject { code, message, hint: *hint, exit_status: *status };
-    if let Err(error) = print(&object, SystemTime::now()) {
+    if let Err(error) = print(&failure_object(failure), SystemTime::now()) {
         tracing::debug!("stdout: {error}");
     }
+}
+
+fn failure_object(failure: &Failure) -> FailureObject<'_> {
+    FailureObject {
+        game: failure.game.as_ref(),
+        code: &failure.code,
+        message: &failure.message,
+        hint: failure.hint.as_deref(),
+        exit_status: failure.status,
+    }
+}
+
+pub(super) fn print_summary(summary: &Summary) {
+    if let Err(error) = print(&summary_object(summary), SystemTime::now()) {
+        tracing::debug!("stdout: {error}");
+    }
+}
+
+fn summary_object(summary: &Summary) -> SummaryObject<'_> {
+    SummaryObject { done: &summary.done, failed: &summary.failed, exit_status: summary.status }
 }
 
 /// Prints every event.
 pub(super) struct JsonReporter;
 
 impl Reporter for JsonReporter {
-    fn event(&mut self, event: &ReportedEvent) {
-        // A closed stdout must not stop an install midway.
-        if let Err(error) = print(&event.event, event.at) {
-            tracing::debug!("stdout: {error}");
+    fn event(&mut self, event: &ReportedEvent) -> io::Result<()> {
+        print(&event.event, event.at)
+    }
+
+    fn failure(&mut self, failure: &Failure) {
+        print_failure(failure);
+        super::lines::print_message(&super::lines::error_line(&failure.line_of_game()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use lanspread_peer::ErrorCategory;
+    use lanspread_testing::json_schema::Schema;
+    use serde_json::Value;
+
+    use super::*;
+
+    fn schema() -> Schema {
+        Schema::parse(include_str!("../../../../docs/event-schema.json")).unwrap()
+    }
+
+    fn printed(object: &impl Serialize) -> Value {
+        serde_json::from_slice(&line(object, SystemTime::now()).unwrap()).unwrap()
+    }
+
+    /// The events and answers of the library are checked there; these are the objects that only the command knows.
+    #[test]
+    fn what_the_command_adds_is_in_the_schema() {
+        let game: GameId = "g".parse().unwrap();
+        let plain = Failure::new("no-such-code", None, "what happened".to_owned(), ErrorCategory::Refused);
+        let full =
+            Failure::new("usage", None, "what happened".to_owned(), ErrorCategory::Usage).of_game(&game);
+        assert!(plain.hint.is_none() && full.hint.is_some());
+        let summary = Summary {
+            done: vec![game.clone()],
+            failed: vec![game.clone()],
+            status: 5,
+            is_interrupted: false,
+        };
+        let nobody = Answer::NobodyFound { message: String::new(), cause: Some("nobody-heard".into()) };
+        let hinted = Hinted { answer: &nobody, hint: hints::of_report(&nobody) };
+        assert!(hinted.hint.is_some());
+        let objects = [
+            printed(&failure_object(&plain)),
+            printed(&failure_object(&full)),
+            printed(&summary_object(&summary)),
+            printed(&hinted),
+            printed(&Hinted { answer: &nobody, hint: None }),
+        ];
+        for object in objects {
+            assert_eq!(schema().problem_strictly(&object), None, "{object}");
         }
+        let names: BTreeSet<&str> = ["error", "summary"].into();
+        assert!(schema().kinds().is_superset(&names), "{:?}", schema().kinds());
     }
 }

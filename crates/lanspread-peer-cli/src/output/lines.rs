@@ -1,5 +1,6 @@
 //! Lines on stdout and stderr.
 
+use std::ffi::OsStr;
 use std::io::{self, IsTerminal, Write};
 
 /// Prints a line of data.
@@ -15,17 +16,40 @@ pub(super) fn print_message(line: &str) {
     let _ = writeln!(io::stderr().lock(), "{line}");
 }
 
-/// Prints the one line of a failed command.
-pub(super) fn print_error(line: &str) {
-    let rest = line.strip_prefix("error:").filter(|_| in_colour());
-    match rest {
-        Some(rest) => print_message(&format!("\u{1b}[1;31merror:\u{1b}[0m{rest}")),
-        None => print_message(line),
+/// The one line of a failed command, with its first word in red where stderr may be coloured.
+pub(super) fn error_line(line: &str) -> String {
+    match line.strip_prefix("error:").filter(|_| in_colour()) {
+        Some(rest) => format!("\u{1b}[1;31merror:\u{1b}[0m{rest}"),
+        None => line.to_owned(),
     }
 }
 
-/// Whether stderr may be coloured: it is a terminal, and `NO_COLOR` (<https://no-color.org>) does not forbid it.
+/// Whether stderr may be coloured: it is a terminal that understands more than text, and `NO_COLOR`
+/// (<https://no-color.org>) does not forbid it.
 pub(crate) fn in_colour() -> bool {
     let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    !refused && io::stderr().is_terminal()
+    !refused && is_live_terminal()
+}
+
+/// Whether stderr is a terminal whose cursor can be moved, so that a line can change in place.
+pub(super) fn is_live_terminal() -> bool {
+    io::stderr().is_terminal() && moves_its_cursor(std::env::var_os("TERM").as_deref())
+}
+
+fn moves_its_cursor(term: Option<&OsStr>) -> bool {
+    term.is_some_and(|term| !term.is_empty() && term != "dumb")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dumb_or_unknown_terminal_gets_lines() {
+        for (term, expected) in
+            [(None, false), (Some(""), false), (Some("dumb"), false), (Some("xterm-256color"), true)]
+        {
+            assert_eq!(moves_its_cursor(term.map(OsStr::new)), expected, "{term:?}");
+        }
+    }
 }

@@ -1,24 +1,45 @@
 //! The interface through which commands show events, whatever form the output has.
 
-use lanspread_peer::PeerEvent;
-use lanspread_peer::ReportedEvent;
+use std::io;
 
-/// Shows events.
+use lanspread_peer::{GameId, OperationKind, PeerEvent, ReportedEvent};
+
+use crate::exit::Failure;
+
+/// Shows events, and what happens to the requests of this command.
 pub(crate) trait Reporter {
     /// Shows one event.
-    fn event(&mut self, event: &ReportedEvent);
+    ///
+    /// # Errors
+    /// The reader of the output has gone.
+    fn event(&mut self, event: &ReportedEvent) -> io::Result<()>;
+
+    /// The request for a game joined an operation that already runs or waits.
+    fn joined(&mut self, _kind: OperationKind, _game: &GameId) {}
+
+    /// The request for one of several games failed.
+    fn failure(&mut self, failure: &Failure);
+
+    /// Time has passed without an event.
+    fn tick(&mut self) {}
 }
 
-impl dyn Reporter {
+impl dyn Reporter + '_ {
     /// Shows an event that happens now.
-    pub(crate) fn happened(&mut self, event: PeerEvent) {
-        self.event(&ReportedEvent::now(event));
+    pub(crate) fn happened(&mut self, event: PeerEvent) -> io::Result<()> {
+        self.event(&ReportedEvent::now(event))
     }
 }
 
-/// Shows nothing.
+/// Shows failures only.
 pub(super) struct Silence;
 
 impl Reporter for Silence {
-    fn event(&mut self, _event: &ReportedEvent) {}
+    fn event(&mut self, _event: &ReportedEvent) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn failure(&mut self, failure: &Failure) {
+        super::lines::print_message(&super::lines::error_line(&failure.line_of_game()));
+    }
 }

@@ -1,32 +1,14 @@
 //! Events and reports in words. Nothing here does I/O.
 
-use std::time::Duration;
+use std::net::SocketAddr;
 
-use indicatif::HumanBytes;
-use lanspread_peer::SourceShare;
-use lanspread_peer::{Answer, ReceivingAddress};
-use lanspread_peer::{GameId, GameVersion, PeerEvent, PeerName};
+use lanspread_peer::{
+    Answer, GameId, GameVersion, PassedOverFolder, PeerEvent, PeerName, ReceivingAddress, SourceShare,
+};
 
+use super::quantities::{bytes, count as counted, duration, rate};
+use crate::exit::Summary;
 use crate::hints;
-
-/// A size in the largest unit that fits.
-pub(super) fn bytes(count: u64) -> String {
-    HumanBytes(count).to_string()
-}
-
-/// A duration: with tenths of a second below ten seconds, in whole seconds above.
-pub(super) fn duration(milliseconds: u64) -> String {
-    if milliseconds < 10_000 {
-        return format!("{}.{} s", milliseconds / 1000, milliseconds % 1000 / 100);
-    }
-    humantime::format_duration(Duration::from_secs(milliseconds / 1000)).to_string()
-}
-
-/// A rate in the largest unit that fits.
-fn rate(count: u64, milliseconds: u64) -> String {
-    let per_second = u128::from(count) * 1000 / u128::from(milliseconds.max(1));
-    format!("{}/s", bytes(u64::try_from(per_second).unwrap_or(u64::MAX)))
-}
 
 /// Whether an event ends what the bar of its game shows.
 pub(super) fn ends_progress(event: &PeerEvent) -> bool {
@@ -46,7 +28,7 @@ pub(super) fn ends_progress(event: &PeerEvent) -> bool {
 /// One line about an event; nothing for an event that people need no line about.
 pub(super) fn event(event: &PeerEvent) -> Option<String> {
     Some(match event {
-        PeerEvent::PeerReady { addr, name, .. } => format!("{name} listens on {addr}"),
+        PeerEvent::PeerReady { addr, name, .. } => format!("{name} listens on {}", listening(*addr)),
         PeerEvent::GameRecovered { game, action } => {
             format!("{game}: an earlier operation was interrupted; {action}")
         }
@@ -56,8 +38,11 @@ pub(super) fn event(event: &PeerEvent) -> Option<String> {
         PeerEvent::StreamAttemptBegin { game, peer, addr, attempt } => {
             format!("{game}: attempt {attempt} from {peer} ({addr})")
         }
-        PeerEvent::StreamAttemptFailed { game, peer, message, .. } => {
-            format!("{game}: {peer} failed: {message}")
+        PeerEvent::StreamAttemptFailed { game, peer, code, message, .. } => {
+            source_ended(game, peer, code, message, "")
+        }
+        PeerEvent::DownloadSourceFailed { game, peer, code, message, retry_ms, sources_left } => {
+            source_ended(game, peer, code, message, &what_follows(*retry_ms, *sources_left))
         }
         PeerEvent::StreamInstallFinished { .. } | PeerEvent::DownloadFinished { .. } => arrived(event),
         PeerEvent::DownloadBegin { game, version, sources, files, bytes_total, bytes_kept } => {
@@ -66,18 +51,16 @@ pub(super) fn event(event: &PeerEvent) -> Option<String> {
             } else {
                 String::new()
             };
-            format!("{game} {version}: {files} files, {}{kept}; from {}", bytes(*bytes_total), names(sources))
-        }
-        PeerEvent::DownloadSourceFailed { game, peer, code, message, retry_ms, sources_left } => {
-            let what = if code == "busy" { "is busy" } else { "failed" };
-            format!("{game}: {peer} {what}: {message}{}", what_follows(*retry_ms, *sources_left))
+            let files = counted(*files, "file");
+            format!("{game} {version}: {files}, {}{kept}; from {}", bytes(*bytes_total), names(sources))
         }
         PeerEvent::DownloadFailed { game, bytes_kept, .. } if *bytes_kept > 0 => {
             format!("{game}: {} are kept for the next download", bytes(*bytes_kept))
         }
         PeerEvent::InstallFinished { game, version, files, bytes: count, duration_ms } => {
             format!(
-                "{game} {version} installed: {files} files, {} in {}",
+                "{game} {version} installed: {}, {} in {}",
+                counted(*files, "file"),
                 bytes(*count),
                 duration(*duration_ms)
             )
@@ -87,25 +70,27 @@ pub(super) fn event(event: &PeerEvent) -> Option<String> {
         }
         PeerEvent::UninstallFinished { game } => format!("{game} is uninstalled"),
         PeerEvent::RemoveFinished { game, files, bytes: count } => {
-            format!("{game}: {files} downloaded files removed, {} freed", bytes(*count))
+            format!("{game}: {} removed, {} freed", counted(*files, "downloaded file"), bytes(*count))
         }
         PeerEvent::VerifyDifference { game, part, path, problem } => {
             format!("{game}: {part} {path}: {}", problem_words(problem))
         }
         PeerEvent::VerifyFinished { game, files, bytes: count, differences, added } => {
             let added = if *added > 0 { format!(", {added} added by you") } else { String::new() };
-            let found =
-                if *differences == 0 { "no differences".to_owned() } else { format!("{differences} differ") };
-            format!("{game}: {files} files, {} compared: {found}{added}", bytes(*count))
+            let found = match differences {
+                0 => "no differences".to_owned(),
+                _ => counted(*differences, "difference"),
+            };
+            format!("{game}: {}, {} compared: {found}{added}", counted(*files, "file"), bytes(*count))
         }
-        PeerEvent::FolderPassedOver { folder, code, message, suggestion } => {
-            passed_over(folder, code, message, suggestion.as_ref())
-        }
+        PeerEvent::FolderPassedOver(passed) => passed_over(passed),
         PeerEvent::LibraryChanged { revision, games, .. } => {
-            format!("{games} games are offered (revision {revision})")
+            format!("{} offered (revision {revision})", counted(*games, "game"))
         }
         PeerEvent::PeerFound { name, addr, .. } => format!("found {name} at {addr}"),
-        PeerEvent::PeerLibraryChanged { name, games, .. } => format!("{name} offers {games} games"),
+        PeerEvent::PeerLibraryChanged { name, games, .. } => {
+            format!("{name} offers {}", counted(*games, "game"))
+        }
         PeerEvent::PeerLost { name, reason, .. } => format!("lost {name}: {reason}"),
         PeerEvent::DuplicateIdentity { peer, names: peers, addrs } => {
             let addresses: Vec<String> = addrs.iter().map(ToString::to_string).collect();
@@ -121,7 +106,9 @@ pub(super) fn event(event: &PeerEvent) -> Option<String> {
         }
         PeerEvent::OperationBegin { kind, game, .. } => format!("{kind} {game} begins"),
         PeerEvent::OperationEnd { kind, game, outcome, .. } => format!("{kind} {game}: {outcome}"),
-        PeerEvent::EventsLost { count } => format!("{count} events were lost: they arrived too fast"),
+        PeerEvent::EventsLost { count } => {
+            format!("{} lost: they arrived too fast", counted(*count, "event"))
+        }
         _ => return None,
     })
 }
@@ -132,6 +119,36 @@ pub(super) fn is_about_operations(event: &PeerEvent) -> bool {
         event,
         PeerEvent::OperationQueued { .. } | PeerEvent::OperationBegin { .. } | PeerEvent::OperationEnd { .. }
     )
+}
+
+/// Why nothing more comes from a source, and what follows. A user who cancels is not the fault of the source.
+fn source_ended(game: &GameId, peer: &PeerName, code: &str, message: &str, follows: &str) -> String {
+    match code {
+        "cancelled" => format!("{game}: receiving from {peer} was cancelled"),
+        "busy" => format!("{game}: {peer} is busy: {message}{follows}"),
+        _ => format!("{game}: {peer} failed: {message}{follows}"),
+    }
+}
+
+/// An address to listen on. The one that stands for all addresses of the machine is none that a peer can be asked at.
+fn listening(address: SocketAddr) -> String {
+    if address.ip().is_unspecified() {
+        format!("port {} of every network interface", address.port())
+    } else {
+        address.to_string()
+    }
+}
+
+/// What became of a request for several games.
+pub(super) fn summary(summary: &Summary) -> String {
+    let Summary { done, failed, is_interrupted, .. } = summary;
+    let games = (done.len() + failed.len()) as u64;
+    if failed.is_empty() {
+        return format!("all {} done", counted(games, "game"));
+    }
+    let failed: Vec<&str> = failed.iter().map(GameId::as_str).collect();
+    let ended = if *is_interrupted { "interrupted" } else { "failed" };
+    format!("{} of {} done, {ended}: {}", done.len(), counted(games, "game"), failed.join(", "))
 }
 
 fn names(peers: &[PeerName]) -> String {
@@ -161,7 +178,7 @@ fn arrived(event: &PeerEvent) -> String {
             duration_ms,
             ..
         } => {
-            let what = format!("{game} {version} installed from {peer}: {files} files, ");
+            let what = format!("{game} {version} installed from {peer}: {}, ", counted(*files, "file"));
             (what, bytes, duration_ms, waited_ms, String::new())
         }
         PeerEvent::DownloadFinished {
@@ -207,17 +224,20 @@ fn problem_words(problem: &str) -> &str {
 /// A report in words.
 pub(super) fn report(report: &Answer) -> String {
     match report {
-        Answer::LocalGame { game, version, installed_version, downloaded, installed, .. } => {
+        Answer::LocalGame { game, title, version, installed_version, downloaded, installed, .. } => {
             let version = version.as_ref().or(installed_version.as_ref()).map_or("-", GameVersion::as_str);
-            format!("{game}  {version}  {}", state_words(*downloaded, *installed))
+            format!("{game}  {version}  {}{}", state_words(*downloaded, *installed), titled(title.as_deref()))
         }
-        Answer::FolderPassedOver { folder, code, message, suggestion } => {
-            passed_over(folder, code, message, suggestion.as_ref())
+        Answer::FolderPassedOver(passed) => passed_over(passed),
+        Answer::OfferedGame { game, title, version, bytes: count, peers, .. } => {
+            format!(
+                "{game}  {version}  offered by {}  {}{}",
+                names(peers),
+                bytes(*count),
+                titled(title.as_deref())
+            )
         }
-        Answer::OfferedGame { game, version, bytes: count, peers, .. } => {
-            format!("{game}  {version}  offered by {}  {}", names(peers), bytes(*count))
-        }
-        Answer::Peer { name, addr, games, .. } => format!("{name}  {addr}  {games} games"),
+        Answer::Peer { name, addr, games, .. } => format!("{name}  {addr}  {}", counted(*games, "game")),
         Answer::PeerUnavailable { peer, message, .. } => {
             format!("{peer}: {}", hints::with_hint(message, hints::of_report(report)))
         }
@@ -238,24 +258,34 @@ pub(super) fn report(report: &Answer) -> String {
             let to: Vec<String> = receivers.iter().map(to).collect();
             let to = if to.is_empty() { String::new() } else { format!(" ({})", to.join(", ")) };
             format!(
-                "{name} at {addr}: {} games, {active_outbound_transfers} of {streams_max} streams{to}, \
-                 {connections} connections",
-                games.len()
+                "{name} at {}: {}, {active_outbound_transfers} of {}{to}, {}",
+                listening(*addr),
+                counted(games.len() as u64, "game"),
+                counted(*streams_max, "stream"),
+                counted(*connections, "connection")
             )
         }
         Answer::Operation { kind, game, running, followers, .. } => {
             let state = if *running { "running" } else { "waiting" };
-            format!("{kind} {game}  {state}  {followers} followers")
+            format!("{kind} {game}  {state}  {}", counted(*followers, "follower"))
         }
-        Answer::OperationsCancelled { game, count } => format!("{game}: {count} operations cancelled"),
+        Answer::OperationsCancelled { game, count } => {
+            format!("{game}: {} cancelled", counted(*count, "operation"))
+        }
         Answer::StreamInstallPlan { .. } => plan(report),
         other => format!("{other:?}"),
     }
 }
 
+/// The title of a game, to stand after everything else.
+fn titled(title: Option<&str>) -> String {
+    title.map(|title| format!("  {title}")).unwrap_or_default()
+}
+
 /// A folder that is not served although it looks like a game, why, and what to do.
-fn passed_over(folder: &str, code: &str, message: &str, suggestion: Option<&GameId>) -> String {
-    let rename = suggestion.map(|id| format!("rename it, for example to {id}"));
+fn passed_over(passed: &PassedOverFolder) -> String {
+    let PassedOverFolder { folder, code, message, suggestion } = passed;
+    let rename = suggestion.as_ref().map(|id| format!("rename it, for example to {id}"));
     let hint = rename.as_deref().or_else(|| hints::hint(code, None));
     format!("{folder} is passed over: {}", hints::with_hint(message, hint))
 }
@@ -286,7 +316,8 @@ fn plan(report: &Answer) -> String {
         return String::new();
     };
     let mut text = format!(
-        "{game} {version}: {files} files, {}; needs {}, {} free{}",
+        "{game} {version}: {}, {}; needs {}, {} free{}",
+        counted(*files, "file"),
         bytes(*count),
         bytes(*needed_bytes),
         bytes(*free_bytes),
@@ -306,12 +337,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_durations_and_rates_are_for_people() {
-        assert_eq!(bytes(3 * 1024 * 1024), "3.00 MiB");
-        assert_eq!(duration(1_234), "1.2 s");
-        assert_eq!(duration(75_900), "1m 15s");
-        assert_eq!(rate(10 << 20, 2_000), "5.00 MiB/s");
-        assert_eq!(rate(0, 0), "0 B/s");
+    fn a_user_who_cancels_is_not_the_fault_of_a_source() {
+        let (game, peer) = ("g".parse().unwrap(), "den".parse().unwrap());
+        let told = |code| source_ended(&game, &peer, code, "why", "; more");
+        assert_eq!(told("cancelled"), "g: receiving from den was cancelled");
+        assert_eq!(told("busy"), "g: den is busy: why; more");
+        assert_eq!(told("source-stopping"), "g: den failed: why; more");
+    }
+
+    #[test]
+    fn an_address_that_nobody_can_dial_is_not_shown() {
+        assert_eq!(listening(([0, 0, 0, 0], 4107).into()), "port 4107 of every network interface");
+        assert_eq!(listening(([10, 0, 0, 1], 4107).into()), "10.0.0.1:4107");
+    }
+
+    #[test]
+    fn a_summary_names_the_games_that_failed() {
+        let (a, b) = (GameId::clone(&"a".parse().unwrap()), "b".parse().unwrap());
+        let mut told = Summary { done: vec![a], failed: vec![b], status: 3, is_interrupted: false };
+        assert_eq!(summary(&told), "1 of 2 games done, failed: b");
+        told.is_interrupted = true;
+        assert_eq!(summary(&told), "1 of 2 games done, interrupted: b");
+        told.done.append(&mut told.failed);
+        assert_eq!(summary(&told), "all 2 games done");
     }
 
     /// A source is told as failed once for each try, with what follows and nothing that does not.
@@ -359,12 +407,12 @@ mod tests {
     #[test]
     fn a_folder_that_is_passed_over_is_named_with_the_reason_and_what_to_do() {
         let passed = |code: &str, suggestion: Option<&str>| {
-            report(&Answer::FolderPassedOver {
+            report(&Answer::FolderPassedOver(PassedOverFolder {
                 folder: "Age of Empires II".to_owned(),
                 code: code.to_owned().into(),
                 message: "why".to_owned(),
                 suggestion: suggestion.map(|id| id.parse().unwrap()),
-            })
+            }))
         };
         assert_eq!(
             passed("folder-name", Some("Age-of-Empires-II")),
@@ -377,8 +425,9 @@ mod tests {
 
     #[test]
     fn a_streamed_game_shows_the_version_of_its_receipt() {
-        let game = Answer::LocalGame {
+        let mut game = Answer::LocalGame {
             game: "g".parse().unwrap(),
+            title: None,
             version: None,
             installed_version: Some("7".parse().unwrap()),
             state: lanspread_peer::Availability::LocalOnly,
@@ -387,5 +436,8 @@ mod tests {
             bytes: 0,
         };
         assert_eq!(report(&game), "g  7  installed, not shareable");
+        let Answer::LocalGame { title, .. } = &mut game else { panic!("{game:?}") };
+        *title = Some("The Game".to_owned());
+        assert_eq!(report(&game), "g  7  installed, not shareable  The Game");
     }
 }

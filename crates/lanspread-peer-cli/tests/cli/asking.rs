@@ -1,8 +1,13 @@
 //! `--dry-run`, `list`, `peers` and `status`: they print answers and change nothing.
 
+use std::ffi::OsString;
 use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::Command;
 
-use crate::support::{Receiver, Source, dead_address, finish, fixtures, make_pipe, peer};
+use crate::support::{
+    Finished, Receiver, Source, dead_address, finish, fixtures, make_pipe, peer, project, wait,
+};
 
 /// It prints sources, sizes and space, and changes nothing.
 #[test]
@@ -155,10 +160,7 @@ fn status_shows_what_a_source_does() {
     let ask =
         |address: &str| finish(peer().args(["status", "--peer", address, "--state-dir"]).arg(state.path()));
     let text = ask(&source.address).succeeded().stdout.clone();
-    assert!(
-        text.contains("only at ") && text.contains("1 games") && text.contains("0 of 3 streams"),
-        "{text}"
-    );
+    assert!(text.contains("only at ") && text.contains("1 game, 0 of 3 streams, 1 connection\n"), "{text}");
     let dead = dead_address();
     ask(&dead).failed(3, &[&dead]);
 }
@@ -186,15 +188,173 @@ fn version_and_help_are_answers() {
     }
 }
 
-/// A pipe that closes early ends a listing without a panic.
-#[test]
-fn a_closed_stdout_ends_a_listing_quietly() {
+/// Runs a command whose stdout has no reader any more.
+fn unread(command: &mut Command) -> Finished {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
+    finish(command.stdout(writer))
+}
+
+/// As `list | head -1` does: the reader has what it wanted.
+#[test]
+fn a_closed_stdout_ends_a_question_quietly() {
+    let source = Source::start("only", &fixtures("fixture-alpha"));
     let state = tempfile::tempdir().unwrap();
-    let mut command = peer();
-    command.args(["list", "--games-dir"]).arg(fixtures("fixture-alpha")).arg("--state-dir").arg(state.path());
-    let done = finish(command.stdout(writer));
-    assert!(matches!(done.status.code(), Some(0 | 1)), "{:?}", done.status);
-    assert!(!done.stderr.contains("panicked") && done.stderr.lines().count() <= 1, "{}", done.stderr);
+    let questions: [&[&str]; 8] = [
+        &["list"],
+        &["list", "--json"],
+        &["status"],
+        &["events"],
+        &["events", "--json"],
+        &["completions", "bash"],
+        &["reference"],
+        &["schema"],
+    ];
+    for words in questions {
+        let mut command = peer();
+        command.args(words).env("LANSPREAD_GAMES_DIR", source.games()).arg("--state-dir").arg(state.path());
+        let done = unread(&mut command);
+        assert_eq!((done.status.code(), done.stderr.as_str()), (Some(0), ""), "{words:?}");
+    }
+}
+
+/// A follower that has lost its reader ends at the next event; it would otherwise be left behind by every script.
+#[test]
+fn a_follower_ends_when_its_reader_has_gone() {
+    let source = Source::start("only", &fixtures("fixture-alpha"));
+    for json in [true, false] {
+        let mut command = peer();
+        command.args(["events", "--follow", "--games-dir"]).arg(source.games());
+        command.env("LANSPREAD_JSON", json.to_string());
+        let mut follower = command.spawn().unwrap();
+        // What has happened already is here; the reader goes before the next event happens.
+        let mut stdout = BufReader::new(follower.stdout.take().unwrap());
+        stdout.read_line(&mut String::new()).unwrap();
+        drop(stdout);
+        let receiver = Receiver::new();
+        receiver.run("alpha-arena", &[&source]).succeeded();
+        assert_eq!(wait(&mut follower).code(), Some(0), "json: {json}");
+    }
+}
+
+/// What `events` was asked for is on stdout, for people too.
+#[test]
+fn events_for_people_are_on_stdout() {
+    let source = Source::start("only", &fixtures("fixture-alpha"));
+    for option in ["--verbose", "--quiet"] {
+        let mut command = peer();
+        let done = finish(command.args(["events", option, "--games-dir"]).arg(source.games()));
+        assert!(done.succeeded().stdout.contains("only listens on 127.0.0.1:"), "{}", done.stdout);
+        assert!(!done.stderr.contains("listens"), "{}", done.stderr);
+    }
+}
+
+/// All named peers are asked. Those that do not answer are reported, and the exit status says that there are some.
+#[test]
+fn status_asks_every_named_peer() {
+    let source = Source::start("only", &fixtures("fixture-solid"));
+    let (state, first, second) = (tempfile::tempdir().unwrap(), dead_address(), dead_address());
+    let ask = |peers: &[&str], json: bool| {
+        let mut command = peer();
+        command.args(["status", "--state-dir"]).arg(state.path()).env("LANSPREAD_JSON", json.to_string());
+        finish(command.args(peers.iter().flat_map(|address| ["--peer", address])))
+    };
+    let done = ask(&[&first, &source.address, &second], true);
+    assert_eq!(done.status.code(), Some(3), "{}", done.stderr);
+    assert_eq!(done.one("peer-status")["name"], "only");
+    let unavailable: Vec<_> = done.named("peer-unavailable").iter().map(|it| it["peer"].clone()).collect();
+    assert_eq!(unavailable, [first.as_str(), second.as_str()]);
+    let error = done.one("error");
+    assert_eq!((&error["code"], &error["exit_status"]), (&"unreachable".into(), &3.into()));
+    assert_eq!(error["message"], "2 of 3 peers did not answer");
+
+    let done = ask(&[&first, &source.address], false);
+    assert_eq!(done.status.code(), Some(3));
+    assert!(done.stdout.starts_with("only at ") && done.stdout.lines().count() == 1, "{}", done.stdout);
+    let lines: Vec<&str> = done.stderr.lines().collect();
+    assert!(lines[0].contains(&first) && lines[0].contains("firewall"), "{lines:?}");
+    assert_eq!(lines[1..], ["error: 1 of 2 peers did not answer"]);
+    ask(&[&source.address, &source.address], false).succeeded();
+}
+
+/// The titles of a catalog are shown where its games are listed.
+#[test]
+fn list_shows_the_titles_of_the_catalog() {
+    let folder = tempfile::tempdir().unwrap();
+    let catalog = folder.path().join("catalog.toml");
+    let games = "[games.alpha-arena]\nname = \"The \\u001b[31mArena\"\nversion = \"1\"\n";
+    fs::write(&catalog, format!("schema = 1\n{games}")).unwrap();
+    let source = Source::start("only", &fixtures("fixture-alpha"));
+    let receiver = Receiver::new();
+    receiver.run("alpha-arena", &[&source]).succeeded();
+    let list = |json: bool| {
+        let mut command = peer();
+        command.args(["list", "--games-dir"]).arg(receiver.games()).arg("--state-dir").arg(receiver.state());
+        command.args(["--peer", &source.address]).arg("--catalog").arg(&catalog);
+        finish(command.env("LANSPREAD_JSON", json.to_string()))
+    };
+    let done = list(true);
+    let shown = "The \\u{1b}[31mArena";
+    assert_eq!(done.succeeded().one("local-game")["title"], shown);
+    let titles: Vec<_> = done.named("offered-game").iter().map(|game| game["title"].clone()).collect();
+    assert_eq!(titles, [serde_json::json!(shown), serde_json::Value::Null, serde_json::Value::Null]);
+    let text = list(false).succeeded().stdout.clone();
+    assert_eq!(text.matches(shown).count(), 2, "{text}");
+
+    // A daemon shows the titles of its own catalog.
+    let mut options = vec![OsString::from("--catalog")];
+    options.push(catalog.clone().into());
+    let daemon = Source::start_with("daemon", &fixtures("fixture-alpha"), options);
+    let done = finish(peer().args(["list", "--json", "--games-dir"]).arg(daemon.games()));
+    let arena = done.named("local-game").into_iter().find(|game| game["game"] == "alpha-arena");
+    assert_eq!(arena.unwrap()["title"], shown);
+}
+
+/// The schema is the page in `docs/`. Every object that any of these tests reads is compared with it.
+#[test]
+fn schema_prints_the_schema_of_the_events() {
+    let printed = finish(peer().arg("schema")).succeeded().stdout.clone();
+    assert_eq!(printed, fs::read_to_string(project().join("docs/event-schema.json")).unwrap());
+}
+
+/// With `-v`, a command tells what it decides, and `-vv` what happens on connections. Without, it tells nothing of that.
+#[test]
+fn verbose_tells_what_is_decided() {
+    let source = Source::start_with("only", &fixtures("fixture-alpha"), ["-vv"]);
+    let dead = dead_address();
+    let install = |option: &str| {
+        let receiver = Receiver::new();
+        let mut command = peer();
+        command.args(["install", option, "--stream", "alpha-arena", "--games-dir"]).arg(receiver.games());
+        command.args(["--peer", &dead, "--peer", &source.address]).arg("--state-dir").arg(receiver.state());
+        finish(&mut command).succeeded().stderr.clone()
+    };
+    let told = install("-v");
+    let decisions = [
+        "this process does the work itself".to_owned(),
+        format!("asking {dead}, which was named or saved"),
+        format!("{} offers it, after ", source.address),
+        format!("{dead} failed after "),
+        "multicast DNS was not needed".to_owned(),
+        format!(
+            "which most peers have, from peers with the same files, in this order: only ({})",
+            source.address
+        ),
+        "bytes; ".to_owned(),
+        "syncing the file system of ".to_owned(),
+    ];
+    for decision in &decisions {
+        assert!(told.contains(decision), "`{decision}` is not in:\n{told}");
+    }
+    let told = install("--quiet");
+    assert_eq!(told, "");
+    let log = fs::read_to_string(source.state().join("stderr")).unwrap();
+    assert!(
+        log.contains("connected from 127.0.0.1:") && log.contains("sent the request StreamInstall"),
+        "{log}"
+    );
+
+    let listed = finish(peer().args(["list", "-v", "--games-dir"]).arg(source.games()));
+    let daemon = format!("(process {}) does the work", source.pid());
+    assert!(listed.succeeded().stderr.contains(&daemon), "{}", listed.stderr);
 }

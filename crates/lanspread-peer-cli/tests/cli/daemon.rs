@@ -77,7 +77,12 @@ fn two_commands_share_one_operation_and_one_of_them_can_leave() {
     let listed = daemon.ask(&["operations"]).succeeded().one("operation");
     assert_eq!((&listed["kind"], &listed["followers"]), (&"stream-install".into(), &2.into()));
     first.signal("INT");
-    first.finish().failed(130, &["cancelled"]);
+    let left = first.finish();
+    left.failed(
+        130,
+        &["left install --stream big", "it continues", "`lanspread-peer-cli cancel big` ends it"],
+    );
+    assert_eq!(left.one("error")["game"], "big");
     let done = second.finish();
     assert_eq!(done.succeeded().one("stream-install-finished")["bytes"], BIG_BYTES);
     source.assert_idle();

@@ -4,9 +4,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
 mod support;
+mod terminal;
 
 mod asking;
 mod bad_archives;
+mod completions;
 mod config;
 mod daemon;
 mod failover;
@@ -14,5 +16,8 @@ mod games_dir;
 mod generated;
 mod packaging;
 mod process;
+mod progress;
 mod refusals;
+mod repair;
+mod several;
 mod streamed;

@@ -285,3 +285,21 @@ fn a_games_directory_without_permission_is_refused() {
     assert_eq!(Tree::read(&games), Tree::empty());
     source.assert_idle();
 }
+
+/// What the parser knows of the words that are meant reaches the user.
+#[test]
+fn a_typing_error_gets_a_suggestion() {
+    for (words, parts) in [
+        (&["instal", "x"][..], &["'instal'", "did you mean `install`?"][..]),
+        (&["peers", "ad", "x:1"], &["did you mean `add`?"]),
+        (&["install", "--streem", "x", "--games-dir", "."], &["'--streem'", "did you mean `--stream`?"]),
+        (&["install", "--names", "natve", "x", "--games-dir", "."], &["'natve'", "did you mean `native`?"]),
+        (&["frobnicate"], &["'frobnicate'", "see --help"]),
+        (
+            &["list", "--no-discovery=false", "--games-dir", "."],
+            &["--no-discovery takes no value", "LANSPREAD_NO_DISCOVERY=false"],
+        ),
+    ] {
+        finish(peer().args(words)).failed(2, parts);
+    }
+}

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use lanspread_testing::json_schema::Schema;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -81,10 +82,7 @@ pub(crate) struct Finished {
 impl Finished {
     /// The objects on stdout; every line must be one.
     pub(crate) fn objects(&self) -> Vec<Value> {
-        self.stdout
-            .lines()
-            .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}")))
-            .collect()
+        self.stdout.lines().map(object).collect()
     }
 
     pub(crate) fn named(&self, event: &str) -> Vec<Value> {
@@ -422,7 +420,7 @@ impl Running {
             let mut line = String::new();
             assert!(self.stdout.read_line(&mut line).unwrap() > 0, "no {event} in:\n{}", self.seen);
             self.seen += &line;
-            let object: Value = serde_json::from_str(&line).unwrap();
+            let object = object(&line);
             if object["event"] == event {
                 return object;
             }
@@ -457,10 +455,23 @@ impl Drop for Running {
 
 fn next_object(lines: &mut impl BufRead) -> Option<Value> {
     let mut line = String::new();
-    (lines.read_line(&mut line).unwrap() > 0).then(|| serde_json::from_str(&line).unwrap())
+    (lines.read_line(&mut line).unwrap() > 0).then(|| object(&line))
 }
 
-fn wait(process: &mut Child) -> ExitStatus {
+/// The object on a line, which must be as `docs/event-schema.json` describes it.
+fn object(line: &str) -> Value {
+    static SCHEMA: std::sync::OnceLock<Schema> = std::sync::OnceLock::new();
+    let schema = SCHEMA.get_or_init(|| {
+        let text = fs::read_to_string(project().join("docs/event-schema.json")).unwrap();
+        Schema::parse(&text).unwrap()
+    });
+    let object = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    assert_eq!(schema.problem_strictly(&object), None, "{line}");
+    object
+}
+
+/// Waits for the end of a process.
+pub(crate) fn wait(process: &mut Child) -> ExitStatus {
     let mut ended = None;
     eventually("the process has ended", || {
         ended = process.try_wait().unwrap();

@@ -41,14 +41,14 @@ const PERMISSIONS: u32 = 0o644;
 
 /// What a daemon owns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place<'a> {
+pub(crate) enum OwnedFolder<'a> {
     /// A games directory. The lock file is in its `.lanspread/`, which is created if it is missing.
     GamesDir(&'a Path),
     /// The peer's state directory.
     StateDir(&'a Path),
 }
 
-impl Place<'_> {
+impl OwnedFolder<'_> {
     fn path(&self) -> &Path {
         match self {
             Self::GamesDir(path) | Self::StateDir(path) => path,
@@ -105,7 +105,7 @@ pub(crate) struct Owned {
 /// # Errors
 /// [`ControlError::DaemonRunning`]; [`ControlError::Foreign`] if a link or something else is in the place of the file;
 /// [`ControlError::Local`].
-pub(crate) fn own(place: Place<'_>, daemon: &Daemon) -> Result<Owned, ControlError> {
+pub(crate) fn own(place: OwnedFolder<'_>, daemon: &Daemon) -> Result<Owned, ControlError> {
     let path = place.file();
     let folder = place.open()?;
     match lock_file::take(&folder.folder, DAEMON_FILE, PERMISSIONS, &path)? {
@@ -180,7 +180,7 @@ impl Ownership {
     /// # Errors
     /// As [`own`], except that a full disk is no error.
     pub(crate) fn take(games_dir: &Path, daemon: &Daemon) -> Result<Self, ControlError> {
-        let owned = match own(Place::GamesDir(games_dir), daemon) {
+        let owned = match own(OwnedFolder::GamesDir(games_dir), daemon) {
             Ok(owned) => Some(owned),
             Err(ControlError::Local(error)) if error.is_disk_full() => None,
             Err(error) => return Err(error),
@@ -202,7 +202,7 @@ impl Ownership {
     pub(crate) fn complete(&self) -> Result<(), ControlError> {
         let mut owned = self.owned.lock().unwrap_or_else(PoisonError::into_inner);
         if owned.is_none() {
-            *owned = Some(own(Place::GamesDir(&self.games_dir), &self.daemon)?);
+            *owned = Some(own(OwnedFolder::GamesDir(&self.games_dir), &self.daemon)?);
         }
         owned.as_mut().map_or(Ok(()), Owned::name).map_err(ControlError::from)
     }
@@ -214,7 +214,7 @@ impl Ownership {
 /// [`ControlError::Local`] if the lock file cannot be read, [`ControlError::Foreign`] if something else is in its place
 /// or another program holds it.
 pub fn find_daemon(games_dir: &Path) -> Result<Option<Daemon>, ControlError> {
-    let path = Place::GamesDir(games_dir).file();
+    let path = OwnedFolder::GamesDir(games_dir).file();
     for _ in 0..READ_TRIES {
         let Some(file) = open_lock_file(games_dir)? else { return Ok(None) };
         match file.try_lock_shared() {
@@ -256,7 +256,7 @@ fn open_lock_file(games_dir: &Path) -> Result<Option<File>, LocalError> {
         Err(error) => return Err(error.of_ours("read", games_dir.join(STATE_DIR))),
     };
     if_present(open_ours(&folder, DAEMON_FILE))
-        .map_err(|error| error.of_ours("read", Place::GamesDir(games_dir).file()))
+        .map_err(|error| error.of_ours("read", OwnedFolder::GamesDir(games_dir).file()))
 }
 
 fn read(mut file: &File) -> io::Result<Daemon> {

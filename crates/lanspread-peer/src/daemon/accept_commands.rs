@@ -7,7 +7,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::control::error::ControlError;
-use crate::control::ownership::{self, Daemon, Ownership, Place};
+use crate::control::ownership::{self, Daemon, OwnedFolder, Ownership};
 use crate::control::running::{self, RunningDaemon};
 use crate::control::socket_path;
 use crate::daemon::server;
@@ -29,21 +29,19 @@ pub async fn accept_commands(peer: &Peer) -> Result<(), PeerError> {
             let (state_dir, games_dir) = (owner.state_dir(), owner.games_dir());
             let socket = socket_path::choose(state_dir)?;
             let daemon = Daemon { pid: std::process::id(), socket: socket.clone() };
-            let state = ownership::own(Place::StateDir(state_dir), &daemon)?;
-            owner.hold_until_shutdown(Box::new(state));
-            match Ownership::take(games_dir, &daemon) {
-                Ok(games) => {
-                    owner.hold_until_shutdown(Box::new(games.clone()));
-                    Ok(Some((games, socket)))
-                }
+            let state = ownership::own(OwnedFolder::StateDir(state_dir), &daemon)?;
+            let games = match Ownership::take(games_dir, &daemon) {
+                Ok(games) => Some(games),
                 Err(ControlError::Local(error)) if error.is_refused_write() => {
                     tracing::info!(
                         "games can be served but not changed, so this peer takes no commands: {error}"
                     );
-                    Ok(None)
+                    None
                 }
-                Err(error) => Err(error.into()),
-            }
+                Err(error) => return Err(error.into()),
+            };
+            owner.hold_until_shutdown(Box::new((state, games.clone())));
+            Ok(games.map(|games| (games, socket)))
         })
         .await?;
     let Some((ownership, socket)) = taken else { return Ok(()) };

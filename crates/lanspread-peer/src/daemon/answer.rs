@@ -10,8 +10,8 @@ use crate::control::message::{ControlReply, ControlRequest};
 use crate::peer::core::Peer;
 use crate::peer::error::PeerError;
 use crate::report::answer::Answer;
-use crate::report::failure::OperationFailure;
-use crate::report::operation::{AskOptions, OperationOptions, OperationRequest};
+use crate::report::failure::{ErrorCategory, OperationFailure};
+use crate::report::operation::{AskOptions, OperationKind, OperationOptions, OperationRequest};
 use crate::report::reported_event::ReportedEvent;
 
 /// The replies to one request. Dropping it ends the answer, but no operation.
@@ -64,6 +64,14 @@ impl ReplySender {
     async fn report(&self, report: impl Into<Answer>) -> Result<(), AnswerEnd> {
         self.say(ControlReply::Report { report: report.into() }).await
     }
+}
+
+/// What a client gets that gave up an operation which others still follow. It was interrupted, and the operation was
+/// not.
+fn left(kind: OperationKind, game: &GameId) -> OperationFailure {
+    let message = format!("left {kind} {game}: it continues, because another client follows it");
+    let failure = OperationFailure::new("cancelled", ErrorCategory::Interrupted, &message);
+    OperationFailure { cause: Some("others-follow".into()), ..failure }
 }
 
 /// Answers a request, as a task of the peer.
@@ -135,6 +143,7 @@ impl Answering {
         replies: &ReplySender,
         give_up: &CancellationToken,
     ) -> Result<(), AnswerEnd> {
+        let (kind, game) = (request.kind, request.game.clone());
         let mut operation = self.0.submit(request)?;
         replies
             .say(ControlReply::Accepted { operation: operation.operation(), joined: operation.joined() })
@@ -149,8 +158,7 @@ impl Answering {
                 () = give_up.cancelled(), if waiting => {
                     waiting = false;
                     if !operation.give_up() && !operation.has_ended() {
-                        // Another client follows it.
-                        return Err(PeerError::Cancelled.into());
+                        return Err(AnswerEnd::Failed(left(kind, &game)));
                     }
                 }
                 // Also while the operation is silent.
@@ -192,9 +200,10 @@ impl Answering {
     }
 
     async fn reply_list(&self, options: &AskOptions, replies: &ReplySender) -> Result<(), AnswerEnd> {
+        let catalog = self.0.catalog();
         let found = self.0.scan_games().await?;
         for state in &found.games {
-            replies.report(state).await?;
+            replies.report(Answer::from(state).with_title(catalog.as_deref())).await?;
         }
         for passed_over in &found.passed_over {
             replies.report(passed_over).await?;
@@ -207,7 +216,7 @@ impl Answering {
             Err(error) => return Err(error.into()),
         };
         for report in reports {
-            replies.report(report).await?;
+            replies.report(report.with_title(catalog.as_deref())).await?;
         }
         Ok(())
     }

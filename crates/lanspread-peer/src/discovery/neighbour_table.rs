@@ -44,7 +44,7 @@ struct HeardPeer {
 
 /// What became of a hint.
 #[derive(Debug)]
-pub(crate) enum Place {
+pub(crate) enum NeighbourPlace {
     /// The peer is in the table already.
     Known,
     /// The peer is new and has a place. `instead_of` lost its place to it.
@@ -67,17 +67,17 @@ impl NeighbourTable {
         addresses: Vec<SocketAddr>,
         how: HowKnown,
         now: Instant,
-    ) -> Place {
-        let Some(from) = addresses.first().map(SocketAddr::ip) else { return Place::None };
+    ) -> NeighbourPlace {
+        let Some(from) = addresses.first().map(SocketAddr::ip) else { return NeighbourPlace::None };
         if let Some(known) = self.peers.get_mut(&key) {
             known.heard_at = Some(now);
             known.addresses.retain(|address| !addresses.contains(address));
             known.addresses.splice(0..0, addresses);
             known.addresses.truncate(limits::PEER_ADDRESSES_MAX);
             known.handle.poke.notify_one();
-            return Place::Known;
+            return NeighbourPlace::Known;
         }
-        let Some(instead_of) = self.place_for(from) else { return Place::None };
+        let Some(instead_of) = self.place_for(from) else { return NeighbourPlace::None };
         if let Some(key) = instead_of {
             self.end(key);
         }
@@ -93,7 +93,7 @@ impl NeighbourTable {
             handle: handle.clone(),
         };
         self.peers.insert(key, peer);
-        Place::New { handle, instead_of }
+        NeighbourPlace::New { handle, instead_of }
     }
 
     /// Takes the place of a peer, and tells its task.

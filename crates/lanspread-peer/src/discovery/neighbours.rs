@@ -21,8 +21,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::discovery::directory::{Claim, Directory, HowKnown, KnownPeer, PeerKey};
 use crate::discovery::library_memory::LibraryMemory;
-use crate::discovery::neighbour_table::{Handle, NeighbourTable, Place};
-use crate::discovery::pace::{DialPace, Pace};
+use crate::discovery::neighbour_table::{Handle, NeighbourPlace, NeighbourTable};
+use crate::discovery::pace::{Allowance, DialPace};
 use crate::report::channel::EventSender;
 use crate::report::event::PeerEvent;
 use crate::source::visitor::Visitor;
@@ -138,14 +138,14 @@ impl Neighbours {
             Hint::Found { key, addresses, how } => {
                 let place = self.heard().hear(key, addresses, how, Instant::now());
                 match place {
-                    Place::Known => {}
-                    Place::New { handle, instead_of } => {
+                    NeighbourPlace::Known => {}
+                    NeighbourPlace::New { handle, instead_of } => {
                         if let Some(instead_of) = instead_of {
                             tracing::debug!("{} takes the place of {}", key.id, instead_of.id);
                         }
                         self.spawn(Neighbour::Found(key, how), handle);
                     }
-                    Place::None => tracing::debug!("no place is free for {}", key.id),
+                    NeighbourPlace::None => tracing::debug!("no place is free for {}", key.id),
                 }
             }
         }
@@ -387,10 +387,10 @@ impl Neighbours {
     async fn poll<S: AsyncRead + AsyncWrite>(&self, key: PeerKey, dialled: &mut Dialled<S>) -> WireError {
         let name = dialled.connection.theirs.name.clone();
         let mut known = None;
-        let mut pace = Pace::new(limits::LIBRARY_POLLS_AT_ONCE, limits::LIBRARY_POLL_INTERVAL);
+        let mut allowance = Allowance::new(limits::LIBRARY_POLLS_AT_ONCE, limits::LIBRARY_POLL_INTERVAL);
         loop {
-            sleep(pace.wait(Instant::now())).await;
-            pace.take(Instant::now());
+            sleep(allowance.wait(Instant::now())).await;
+            allowance.take(Instant::now());
             let mut share = self.libraries.share(dialled.address.ip());
             let told = library(&mut dialled.connection, known, |games| share.take(games)).await;
             let wait = match told {

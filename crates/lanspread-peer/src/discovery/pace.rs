@@ -9,14 +9,14 @@ use tokio::time::Instant;
 
 /// Allows a few at once and then one per interval. What was not used comes back with time.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Pace {
+pub(crate) struct Allowance {
     at_once: u32,
     interval: Duration,
     /// When all of them are allowed again.
     full_at: Option<Instant>,
 }
 
-impl Pace {
+impl Allowance {
     pub(crate) fn new(at_once: u32, interval: Duration) -> Self {
         Self { at_once, interval, full_at: None }
     }
@@ -41,14 +41,14 @@ impl Pace {
 /// How often peers that were only heard of are dialled: at each address, and for announcements also in all.
 #[derive(Debug)]
 pub(crate) struct DialPace {
-    total: Option<Pace>,
-    addresses: BTreeMap<IpAddr, Pace>,
+    total: Option<Allowance>,
+    addresses: BTreeMap<IpAddr, Allowance>,
 }
 
 impl DialPace {
     /// For announcements, which can name any address.
     pub(crate) fn of_announcements() -> Self {
-        let total = Pace::new(limits::HINT_DIALS_AT_ONCE, limits::HINT_DIAL_INTERVAL);
+        let total = Allowance::new(limits::HINT_DIALS_AT_ONCE, limits::HINT_DIAL_INTERVAL);
         Self { total: Some(total), addresses: BTreeMap::new() }
     }
 
@@ -69,7 +69,7 @@ impl DialPace {
             }
         }
         let new =
-            || Pace::new(limits::HINT_DIALS_PER_ADDRESS_AT_ONCE, limits::HINT_DIAL_PER_ADDRESS_INTERVAL);
+            || Allowance::new(limits::HINT_DIALS_PER_ADDRESS_AT_ONCE, limits::HINT_DIAL_PER_ADDRESS_INTERVAL);
         let here = self.addresses.entry(address).or_insert_with(new);
         let wait = here.wait(now).max(self.total.map_or(Duration::ZERO, |total| total.wait(now)));
         if !wait.is_zero() {
@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn a_few_are_allowed_at_once_and_then_one_per_interval() {
         let begin = Instant::now();
-        let mut pace = Pace::new(3, Duration::from_secs(2));
+        let mut pace = Allowance::new(3, Duration::from_secs(2));
         let mut allowed_at = Vec::new();
         for tenth in 0..100 {
             let now = begin + Duration::from_millis(100 * tenth);

@@ -104,12 +104,11 @@ impl Network {
         self.until = self.search.timeout.map(|timeout| self.news_at + timeout);
     }
 
-    /// The next hint while the network is searched.
-    async fn next(&mut self) -> PeerHint {
+    /// The next hint while the network is searched; none if the search has ended by itself.
+    async fn next(&mut self) -> Option<PeerHint> {
         loop {
-            let Some(discovery) = &mut self.discovery else { return std::future::pending().await };
-            match discovery.next().await {
-                Some(Heard::Hint(hint)) => return hint,
+            match self.discovery.as_mut()?.next().await {
+                Some(Heard::Hint(hint)) => return Some(hint),
                 Some(Heard::OtherProtocol { protocol, name, address }) => {
                     if self.other_versions.len() < limits::PEERS_MAX {
                         self.other_versions.insert(OtherVersion { name, address, protocol });
@@ -234,10 +233,15 @@ where
         let wake = [Instant::now().checked_add(wait), until].into_iter().flatten().min();
         tokio::select! {
             Some(joined) = asking.join_next() => {
+                if let Ok((index, _, answer)) = &joined {
+                    log_answer(&state.whom[*index].0, begun, answer, &arrived.judge);
+                }
                 arrived.take(joined);
                 arrived.settle(state.whom.len());
             }
-            hint = network.next(), if searching => if let Some(hint) = state.news(hint, &shown) {
+            heard = network.next(), if searching => if let Some(hint) = heard
+                .and_then(|hint| state.news(hint, &shown))
+            {
                 network.news_at = Instant::now();
                 state.ask(AskedPeer::Heard(hint), &mut asking);
                 arrived.settle(state.whom.len());
@@ -248,8 +252,29 @@ where
     asking.abort_all();
     let answered = arrived.answers.iter().filter(|(_, _, answer)| is_answer(answer)).count();
     let discovery = network.end(begun, state.tried.len()).await;
+    log_end(begun, &discovery);
     let searched = SearchOutcome { asked: state.whom.len(), answered, discovery, similar: None };
     (sorted(&state.whom, at_hand.named, arrived.answers), searched)
+}
+
+fn log_answer<T>(peer: &str, begun: Instant, answer: &Result<T, WireError>, judge: &impl Judge<T>) {
+    let after = begun.elapsed().as_millis();
+    match answer {
+        Ok(answer) if judge.offers(answer) => tracing::info!("{peer} offers it, after {after} ms"),
+        Ok(_) => tracing::info!("{peer} answered after {after} ms and does not offer it"),
+        Err(error) => tracing::info!("{peer} failed after {after} ms: {error}"),
+    }
+}
+
+fn log_end(begun: Instant, discovery: &DiscoverySearch) {
+    let listened = match discovery {
+        DiscoverySearch::Off => "multicast DNS was not needed".to_owned(),
+        DiscoverySearch::Failed { reason } => format!("multicast DNS failed: {reason}"),
+        DiscoverySearch::Done { interfaces, .. } => {
+            format!("multicast DNS listened on {}", interfaces.join(", "))
+        }
+    };
+    tracing::info!("the search took {} ms; {listened}", begun.elapsed().as_millis());
 }
 
 /// Whether a peer answered, even if with a failure.

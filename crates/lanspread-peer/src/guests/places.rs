@@ -1,6 +1,6 @@
 //! Who holds the places of one kind.
 //!
-//! A place is given back when it is dropped. If it was taken back before, [`Place::taken`] is cancelled, and what uses
+//! A place is given back when it is dropped. If it was taken back before, [`HeldPlace::taken`] is cancelled, and what uses
 //! the place has to end; the place itself belongs to its new holder at once.
 
 use std::collections::BTreeMap;
@@ -21,8 +21,10 @@ pub(crate) struct Places {
     table: Arc<Mutex<Table>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Table {
+    /// From when idle times are counted.
+    begun: Instant,
     next: u64,
     held: BTreeMap<u64, Holder>,
     /// The last two networks that asked, and when: enough to know whether another than the asking one is about.
@@ -38,7 +40,7 @@ struct Holder {
 
 /// One place, held until it is dropped or taken back.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct HeldPlace {
     table: Arc<Mutex<Table>>,
     number: u64,
     /// Cancelled when the place has been taken back.
@@ -47,33 +49,34 @@ pub(crate) struct Place {
 
 impl Places {
     pub(crate) fn new(shares: Shares) -> Self {
-        Self { shares, table: Arc::default() }
+        let table = Table { begun: Instant::now(), next: 0, held: BTreeMap::new(), asked: [None; 2] };
+        Self { shares, table: Arc::new(Mutex::new(table)) }
     }
 
-    /// A place for a guest, if there is one for it now. `loss` is what it would cost to take the place back; `spare`
-    /// says which places give way to any guest within its share.
-    pub(crate) fn take(&self, guest: Guest, loss: Loss, spare: impl Fn(Loss) -> bool) -> Option<Place> {
+    /// A place for a guest, if there is one for it now. It is idle at first.
+    pub(crate) fn take(&self, guest: Guest) -> Option<HeldPlace> {
         let mut table = lock(&self.table);
-        let alone = table.is_alone(guest.network, Instant::now());
+        let (alone, now_ms) = (table.is_alone(guest.network, Instant::now()), table.now_ms());
         let held: Vec<Held> =
             table.held.values().map(|holder| Held { guest: holder.guest, loss: holder.loss }).collect();
-        match decide(&guest, &held, self.shares, alone, spare) {
+        match decide(&guest, &held, self.shares, alone, now_ms) {
             Verdict::Free => {}
             Verdict::TakeBack(index) => table.take_back(index),
             Verdict::Full => return None,
         }
-        let number = table.next;
+        let (number, taken) = (table.next, CancellationToken::new());
         table.next += 1;
-        let taken = CancellationToken::new();
-        table.held.insert(number, Holder { guest, loss, taken: taken.clone() });
-        Some(Place { table: Arc::clone(&self.table), number, taken })
+        table.held.insert(number, Holder { guest, loss: Loss::idle_since(now_ms), taken: taken.clone() });
+        Some(HeldPlace { table: Arc::clone(&self.table), number, taken })
     }
 
-    /// Takes back the place that costs the least, if `spare` lets it go.
-    pub(crate) fn give_way(&self, spare: impl Fn(Loss) -> bool) -> bool {
+    /// Takes back the place that is idle longest, if it has been for long.
+    pub(crate) fn end_idle(&self) -> bool {
         let mut table = lock(&self.table);
-        let spare = table.held.values().enumerate().filter(|(_, holder)| spare(holder.loss));
-        let Some((index, _)) = spare.min_by_key(|(_, holder)| holder.loss) else { return false };
+        let (idle_max, now_ms) = (self.shares.idle_max, table.now_ms());
+        let idle =
+            table.held.values().enumerate().filter(|(_, holder)| holder.loss.is_idle_for(idle_max, now_ms));
+        let Some((index, _)) = idle.min_by_key(|(_, holder)| holder.loss) else { return false };
         table.take_back(index);
         true
     }
@@ -116,6 +119,10 @@ impl Table {
         alone
     }
 
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
     fn take_back(&mut self, index: usize) {
         let number = self.held.keys().nth(index).copied();
         if let Some(holder) = number.and_then(|number| self.held.remove(&number)) {
@@ -124,16 +131,25 @@ impl Table {
     }
 }
 
-impl Place {
+impl HeldPlace {
     /// Sets what it would cost to take the place back.
     pub(crate) fn set_loss(&self, loss: Loss) {
         if let Some(holder) = lock(&self.table).held.get_mut(&self.number) {
             holder.loss = loss;
         }
     }
+
+    /// Nothing is lost from now on if the place is taken back.
+    pub(crate) fn idles(&self) {
+        let mut table = lock(&self.table);
+        let loss = Loss::idle_since(table.now_ms());
+        if let Some(holder) = table.held.get_mut(&self.number) {
+            holder.loss = loss;
+        }
+    }
 }
 
-impl Drop for Place {
+impl Drop for HeldPlace {
     fn drop(&mut self) {
         lock(&self.table).held.remove(&self.number);
     }
@@ -146,6 +162,7 @@ fn lock(table: &Mutex<Table>) -> MutexGuard<'_, Table> {
 #[cfg(test)]
 mod tests {
     use std::net::IpAddr;
+    use std::time::Duration;
 
     use super::*;
 
@@ -153,12 +170,14 @@ mod tests {
         Guest::at(IpAddr::from([10, 0, 0, last]))
     }
 
+    const IDLE_MAX: Duration = Duration::from_secs(10);
+
     fn places(places: usize, share: usize, kept: usize) -> Places {
-        Places::new(Shares { places, share, kept, most: places })
+        Places::new(Shares { places, share, kept, most: places, idle_max: IDLE_MAX })
     }
 
-    fn take(places: &Places, last: u8) -> Option<Place> {
-        places.take(guest(last), Loss::small(0), |_| false)
+    fn take(places: &Places, last: u8) -> Option<HeldPlace> {
+        places.take(guest(last))
     }
 
     #[test]
@@ -205,15 +224,19 @@ mod tests {
         assert_eq!(places.held(), held.len() + rest.len());
     }
 
-    #[test]
-    fn a_spare_place_gives_way_without_a_new_holder() {
-        let places = places(2, 1, 0);
-        let first = take(&places, 1).unwrap();
-        first.set_loss(Loss::NEVER);
-        assert!(!places.give_way(|loss| loss < Loss::NEVER));
-        let second = take(&places, 1).unwrap();
-        assert!(places.give_way(|loss| loss < Loss::NEVER));
-        assert!(second.taken.is_cancelled() && !first.taken.is_cancelled());
-        assert_eq!(places.held(), 1);
+    /// The place that is idle longest gives way, to a new holder or to none; none does that was used lately.
+    #[tokio::test(start_paused = true)]
+    async fn a_place_that_is_idle_for_long_gives_way() {
+        let places = places(3, 1, 0);
+        let held: Vec<_> = (0..3).map(|_| take(&places, 1).unwrap()).collect();
+        held[0].set_loss(Loss::small(0));
+        tokio::time::advance(IDLE_MAX / 2).await;
+        held[1].idles();
+        tokio::time::advance(IDLE_MAX / 2).await;
+        assert!(take(&places, 1).is_some() && held[2].taken.is_cancelled(), "also for the same guest");
+        assert!(!places.end_idle() && places.held() == 2);
+        tokio::time::advance(IDLE_MAX / 2).await;
+        assert!(places.end_idle() && held[1].taken.is_cancelled());
+        assert!(!places.end_idle() && !held[0].taken.is_cancelled());
     }
 }

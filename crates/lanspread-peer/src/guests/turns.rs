@@ -14,7 +14,7 @@ use crate::guests::guest::Guest;
 
 /// Turns at one kind of work. Clones share them.
 #[derive(Debug, Clone)]
-pub(crate) struct Turns {
+pub(crate) struct RequestTurns {
     /// Turns at the same time.
     places: usize,
     queue: Arc<Mutex<Queue>>,
@@ -41,23 +41,23 @@ struct Network {
 #[derive(Debug)]
 struct Waiting {
     network: IpAddr,
-    wake: oneshot::Sender<Turn>,
+    wake: oneshot::Sender<RequestTurn>,
 }
 
 /// One turn, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Turn {
-    turns: Turns,
+pub(crate) struct RequestTurn {
+    turns: RequestTurns,
     network: IpAddr,
 }
 
-impl Turns {
+impl RequestTurns {
     pub(crate) fn new(places: usize) -> Self {
         Self { places, queue: Arc::default() }
     }
 
     /// Waits for a turn.
-    pub(crate) async fn next(&self, guest: &Guest) -> Turn {
+    pub(crate) async fn next(&self, guest: &Guest) -> RequestTurn {
         let (wake, woken) = oneshot::channel();
         {
             let mut queue = self.lock();
@@ -80,7 +80,7 @@ impl Turns {
             // The lock is free again when a turn that is not taken is dropped.
             let next = self.lock().choose(self.places);
             let Some(waiting) = next else { return };
-            let turn = Turn { turns: self.clone(), network: waiting.network };
+            let turn = RequestTurn { turns: self.clone(), network: waiting.network };
             drop(waiting.wake.send(turn));
         }
     }
@@ -131,7 +131,7 @@ impl Queue {
     }
 }
 
-impl Drop for Turn {
+impl Drop for RequestTurn {
     fn drop(&mut self) {
         {
             let mut queue = self.turns.lock();
@@ -157,10 +157,10 @@ mod tests {
 
     /// Waits in a task; the order in which turns begin is what the channel receives.
     fn wait(
-        turns: &Turns,
+        turns: &RequestTurns,
         last: u8,
         number: u32,
-        begun: &tokio::sync::mpsc::UnboundedSender<(u32, Turn)>,
+        begun: &tokio::sync::mpsc::UnboundedSender<(u32, RequestTurn)>,
     ) -> tokio::task::JoinHandle<()> {
         let (turns, begun) = (turns.clone(), begun.clone());
         tokio::spawn(async move {
@@ -178,7 +178,7 @@ mod tests {
     /// Sixty requests of one guest and then one of another: the other one has a turn at once.
     #[tokio::test]
     async fn a_flood_delays_only_its_sender() {
-        let turns = Turns::new(2);
+        let turns = RequestTurns::new(2);
         let (sender, mut begun) = tokio::sync::mpsc::unbounded_channel();
         for number in 0..60 {
             wait(&turns, 1, number, &sender);
@@ -203,7 +203,7 @@ mod tests {
     /// With one turn at a time, guests take turns, however many requests each has.
     #[tokio::test]
     async fn guests_take_turns() {
-        let turns = Turns::new(1);
+        let turns = RequestTurns::new(1);
         let (sender, mut begun) = tokio::sync::mpsc::unbounded_channel();
         for (number, last) in [(0, 1), (1, 1), (2, 1), (3, 2), (4, 2), (5, 3)] {
             wait(&turns, last, number, &sender);
@@ -222,7 +222,7 @@ mod tests {
     /// Two guests that come and go without end do not starve a third one.
     #[tokio::test]
     async fn newcomers_starve_no_guest() {
-        let turns = Turns::new(1);
+        let turns = RequestTurns::new(1);
         let (sender, mut begun) = tokio::sync::mpsc::unbounded_channel();
         wait(&turns, 1, 1, &sender);
         settle().await;
@@ -245,7 +245,7 @@ mod tests {
     /// One that stops waiting, before or after its turn has come, leaves the turn to the next.
     #[tokio::test]
     async fn a_turn_of_one_that_is_gone_goes_to_the_next() {
-        let turns = Turns::new(1);
+        let turns = RequestTurns::new(1);
         let held = turns.next(&guest(1)).await;
         let (sender, mut begun) = tokio::sync::mpsc::unbounded_channel();
         let gone = wait(&turns, 2, 1, &sender);

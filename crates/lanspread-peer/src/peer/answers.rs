@@ -2,17 +2,33 @@
 
 use lanspread_store::state::game_state::GameState;
 use lanspread_store::state::passed_over::PassedOver;
+use lanspread_types::limits;
+use lanspread_types::text::printable;
 
 use crate::operations::OperationInfo;
 use crate::peer::client::{DiscoveredPeers, OfferedGame, PeerOffers, PeerStatus};
 use crate::peer::stream_install::{SourcePeer, StreamInstallPlan};
 use crate::report::answer::{Answer, PlannedSource};
+use crate::source::library_index::reported;
+use crate::trust::catalog::Catalog;
 
 impl Answer {
+    /// The same answer with the title that the catalog has for its game.
+    pub(crate) fn with_title(mut self, catalog: Option<&Catalog>) -> Self {
+        if let Self::LocalGame { game, title, .. } | Self::OfferedGame { game, title, .. } = &mut self {
+            *title = catalog.and_then(|catalog| catalog.game(game)).map(|known| {
+                // A terminal must show the text of a file as text.
+                printable(&known.name, limits::CATALOG_TITLE_CHARS_SHOWN_MAX)
+            });
+        }
+        self
+    }
+
     /// The games that the found peers offer: each game and version once, with the peers that offer it.
     pub(crate) fn offered_games(found: &DiscoveredPeers) -> Vec<Self> {
         let report = |offered: OfferedGame| Self::OfferedGame {
             game: offered.game,
+            title: None,
             version: offered.version,
             bytes: offered.bytes,
             peer_count: offered.peers.len() as u64,
@@ -39,6 +55,7 @@ impl From<&GameState> for Answer {
     fn from(state: &GameState) -> Self {
         Self::LocalGame {
             game: state.game.clone(),
+            title: None,
             version: state.version.clone(),
             installed_version: state.installed_version.clone(),
             state: state.availability(),
@@ -51,12 +68,7 @@ impl From<&GameState> for Answer {
 
 impl From<&PassedOver> for Answer {
     fn from(passed: &PassedOver) -> Self {
-        Self::FolderPassedOver {
-            folder: passed.folder.clone(),
-            code: passed.reason.code().into(),
-            message: passed.reason.to_string(),
-            suggestion: passed.reason.suggestion().cloned(),
-        }
+        Self::FolderPassedOver(reported(passed))
     }
 }
 
@@ -93,6 +105,7 @@ impl From<StreamInstallPlan> for Answer {
             peer: source.id,
             addr: source.address,
         };
+        let fits = plan.missing_space().is_none();
         Self::StreamInstallPlan {
             game: plan.game,
             version: plan.version,
@@ -102,7 +115,7 @@ impl From<StreamInstallPlan> for Answer {
             bytes: plan.totals.bytes,
             needed_bytes: plan.needed_bytes,
             free_bytes: plan.free_bytes,
-            fits: plan.free_bytes >= plan.needed_bytes,
+            fits,
         }
     }
 }

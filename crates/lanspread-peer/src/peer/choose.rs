@@ -1,5 +1,7 @@
 //! Chooses the validated sources of one game from the peers that are known or discovered.
 
+use std::sync::Arc;
+
 use lanspread_types::ids::{GameId, GameVersion};
 use tokio_util::sync::CancellationToken;
 
@@ -9,7 +11,8 @@ use crate::discovery::search::Search;
 use crate::peer::core::Peer;
 use crate::peer::error::PeerError;
 use crate::report::operation::OperationOptions;
-use crate::trust::select::{SelectError, Selection, SourceOrder, select};
+use crate::trust::catalog::{Catalog, LiveCatalog};
+use crate::trust::select::{PeerOffer, SelectError, Selection, SourceOrder, select};
 
 impl Peer {
     /// Refuses a game that is not in the catalog.
@@ -28,6 +31,11 @@ impl Peer {
         catalog.game(game).map(|known| known.version.clone())
     }
 
+    /// The catalog as it is now, if there is one.
+    pub(crate) fn catalog(&self) -> Option<Arc<Catalog>> {
+        self.inner.catalog.as_deref().map(LiveCatalog::current)
+    }
+
     /// Asks the peers for the game and chooses the validated ones.
     pub(crate) async fn choose(
         &self,
@@ -42,7 +50,8 @@ impl Peer {
         if self.knows_its_neighbours() {
             search = search.after_those_at_hand();
         }
-        let asking = ask::details(&at_hand, &ours, game, wanted.as_ref(), search);
+        // Boxed, because it is by far the largest part of every operation that needs peers.
+        let asking = Box::pin(ask::details(&at_hand, &ours, game, wanted.as_ref(), search));
         let Some(answers) = cancel.run_until_cancelled(asking).await else {
             return Err(PeerError::Cancelled);
         };
@@ -60,6 +69,7 @@ impl Peer {
                 for copy in &selection.copies {
                     tracing::warn!("{}: {}", copy.peer, copy.reason);
                 }
+                log_selection(game, &selection, wanted.is_some());
                 Ok(selection)
             }
             Err(SelectError::NotOffered(dropped)) => {
@@ -70,4 +80,15 @@ impl Peer {
             Err(SelectError::Ambiguous(groups)) => Err(PeerError::Ambiguous { game: game.clone(), groups }),
         }
     }
+}
+
+fn log_selection(game: &GameId, selection: &Selection, by_catalog: bool) {
+    let shown = |source: &PeerOffer| format!("{} ({})", source.name, source.address);
+    let sources: Vec<String> = selection.sources.iter().map(shown).collect();
+    let why = if by_catalog { "which the catalog expects" } else { "which most peers have" };
+    tracing::info!(
+        "{game}: version {}, {why}, from peers with the same files, in this order: {}",
+        selection.version,
+        sources.join(", ")
+    );
 }

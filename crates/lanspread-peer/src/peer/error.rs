@@ -239,8 +239,8 @@ impl PeerError {
         }
     }
 
-    /// Detail beyond the code, in kebab-case: why there are no peers, why an archive is refused, or that names are refused
-    /// only because other systems cannot store them.
+    /// Detail beyond the code, in kebab-case: why there are no peers, why an archive is refused, that names are refused
+    /// only because other systems cannot store them, or which parts of a game differ.
     pub fn cause(&self) -> Option<&'static str> {
         match self {
             Self::NoPeers { searched } => Some(searched.cause()),
@@ -248,6 +248,7 @@ impl PeerError {
                 Some(searched.cause())
             }
             Self::Store(StoreError::Archive { source, .. }) => source.cause(),
+            Self::Store(StoreError::Differences { damage, .. }) => Some(damage.as_str()),
             Self::AllSourcesFailed { attempts, .. }
                 if !attempts.is_empty()
                     && attempts.iter().all(|attempt| attempt.cause.as_deref() == Some("not-portable")) =>

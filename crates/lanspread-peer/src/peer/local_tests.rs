@@ -203,6 +203,20 @@ async fn several_archives_are_installed_in_byte_order_of_their_names() {
     assert!(local(&machine).join("z/last").is_file());
 }
 
+/// A game of folders is no game: nothing could be played, and every install of it would be a success.
+#[tokio::test]
+async fn a_game_without_files_is_refused() {
+    let (machine, peer) = downloaded();
+    let mut folders = rars::Builder::new(rars::ArchiveVersion::Rar50);
+    folders.add_directory(b"saves".into(), None, Some(0o40755)).unwrap();
+    fs::remove_file(root(&machine).join("small.eti")).unwrap();
+    folders.write_to_path(&root(&machine).join("small.eti"), None).unwrap();
+    let before = machine.everything();
+    let error = install(&peer, &polite(), false).await.unwrap_err();
+    assert_eq!((error.code(), error.category()), ("no-files", ErrorCategory::Content), "{error}");
+    assert_eq!(machine.everything(), before);
+}
+
 /// What the listings show to be wrong is refused before anything is written or announced.
 #[tokio::test]
 async fn names_that_cannot_be_installed_are_refused_before_anything_is_written() {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use lanspread_store::install::replace::{Replace, permit};
 use lanspread_store::state::booking;
+use lanspread_store::state::booking::Estimate;
 use lanspread_store::state::games_dir::GamesDir;
 use lanspread_types::content::Totals;
 use lanspread_types::fault::LocalError;
@@ -18,8 +19,8 @@ use crate::peer::core::Peer;
 use crate::peer::error::PeerError;
 use crate::peer::outcome::{milliseconds, reported};
 use crate::receive::attempt::{AttemptContext, attempt};
+use crate::receive::attempt_order::AttemptOrder;
 use crate::receive::error::AttemptError;
-use crate::receive::turns::Turns;
 use crate::report::event::PeerEvent;
 use crate::report::failure::{AttemptFailure, PeerAnswer};
 use crate::report::operation::OperationOptions;
@@ -90,6 +91,10 @@ pub struct StreamInstallPlan {
     pub needed_bytes: u64,
     /// Bytes that may still be written below the games directory.
     pub free_bytes: u64,
+    /// Files and folders that the install needs, with a margin.
+    pub needed_inodes: u64,
+    /// Files and folders that may still be created there; `None` if the file system does not say.
+    pub free_inodes: Option<u64>,
     /// The games directory.
     pub games_dir: PathBuf,
 }
@@ -97,13 +102,13 @@ pub struct StreamInstallPlan {
 impl StreamInstallPlan {
     /// The error with which the install would end, if it does not fit.
     pub(crate) fn missing_space(&self) -> Option<LocalError> {
-        let Self { games_dir, needed_bytes, free_bytes, .. } = self;
-        (free_bytes < needed_bytes).then(|| LocalError::NotEnoughSpace {
-            path: games_dir.clone(),
-            needed_bytes: *needed_bytes,
-            free_bytes: *free_bytes,
-            booked_bytes: 0,
-        })
+        let path = self.games_dir.clone();
+        let Self { needed_bytes, free_bytes, needed_inodes, free_inodes, .. } = *self;
+        if free_bytes < needed_bytes {
+            return Some(LocalError::NotEnoughSpace { path, needed_bytes, free_bytes, booked_bytes: 0 });
+        }
+        let free_inodes = free_inodes.filter(|free_inodes| *free_inodes < needed_inodes)?;
+        Some(LocalError::NotEnoughInodes { path, needed_inodes, free_inodes, booked_inodes: 0 })
     }
 }
 
@@ -202,13 +207,13 @@ impl Peer {
         };
         attempts.begun = Some(Instant::now());
         let mut unfit = Vec::new();
-        let mut turns = Turns::new(selection.sources.len());
-        while let Some(turn) = turns.next() {
-            let source = &selection.sources[turn.source];
-            match self.attempt(&context, source, turn.another_waits, &mut attempts.failures).await? {
+        let mut order = AttemptOrder::new(selection.sources.len());
+        while let Some(next) = order.next() {
+            let source = &selection.sources[next.source];
+            match self.attempt(&context, source, next.another_waits, &mut attempts.failures).await? {
                 Attempted::Installed(totals) => return Ok((context.version, source.into(), totals)),
                 Attempted::Failed => {}
-                Attempted::Slow => turns.left(turn.source),
+                Attempted::Slow => order.left(next.source),
                 Attempted::Unfit(error) => unfit.push(error),
             }
         }
@@ -299,7 +304,8 @@ impl Peer {
             .await?;
         let selection = self.choose(game, options, cancel).await?;
         let totals = self.totals(game, &selection).await?;
-        let (needed_bytes, free_bytes) = booking::needed_and_free_bytes(&games, totals)?;
+        let Estimate { needed_bytes, free_bytes, needed_inodes, free_inodes } =
+            booking::estimate(&games, totals)?;
         Ok(StreamInstallPlan {
             game: game.clone(),
             version: selection.version,
@@ -308,6 +314,8 @@ impl Peer {
             totals,
             needed_bytes,
             free_bytes,
+            needed_inodes,
+            free_inodes,
             games_dir: self.inner.games_dir.clone(),
         })
     }

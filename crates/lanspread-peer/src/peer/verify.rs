@@ -1,8 +1,9 @@
 //! `verify`: compares the files on this machine with what was recorded.
 
-use lanspread_store::StoreError;
-use lanspread_store::verify::comparison::{Difference, VerifyObserver, compare};
-use lanspread_store::verify::parts;
+use lanspread_store::error::{Damage, StoreError};
+use lanspread_store::state::game_state::GameState;
+use lanspread_store::verify::comparison::{Difference, Problem, VerifyObserver, compare};
+use lanspread_store::verify::{INSTALLED, parts};
 use lanspread_types::ids::GameId;
 use tokio_util::sync::CancellationToken;
 
@@ -32,12 +33,19 @@ impl Peer {
     /// Runs the comparison as part of an operation.
     pub(super) async fn verify(&self, context: &OperationContext) -> Result<(), PeerError> {
         let locked = self.lock_and_recover(context).await?;
-        let mut told = VerifyEvents { game: context.game.clone(), events: context.events.clone() };
+        let mut told = VerifyEvents {
+            game: context.game.clone(),
+            events: context.events.clone(),
+            tree_differs: false,
+            download_differs: false,
+        };
         let comparing = locked.run("verify", move |games, game, cancel| {
             let parts = parts(games, game)?;
-            Ok::<_, PeerError>(compare(&parts, &mut told, cancel)?)
+            let counts = compare(&parts, &mut told, cancel)?;
+            let is_downloaded = GameState::read(games.path(), game)?.is_some_and(|state| state.downloaded());
+            Ok::<_, PeerError>((counts, Damage::of(told.tree_differs, told.download_differs, is_downloaded)))
         });
-        let counts = comparing.await?;
+        let (counts, damage) = comparing.await?;
         let game = context.game.clone();
         context.events.report(PeerEvent::VerifyFinished {
             game: game.clone(),
@@ -48,7 +56,7 @@ impl Peer {
         });
         match counts.differences {
             0 => Ok(()),
-            differences => Err(StoreError::Differences { game, differences }.into()),
+            differences => Err(StoreError::Differences { game, differences, damage }.into()),
         }
     }
 }
@@ -57,6 +65,8 @@ impl Peer {
 struct VerifyEvents {
     game: GameId,
     events: EventSender,
+    tree_differs: bool,
+    download_differs: bool,
 }
 
 impl VerifyObserver for VerifyEvents {
@@ -65,6 +75,10 @@ impl VerifyObserver for VerifyEvents {
     }
 
     fn difference(&mut self, Difference { part, path, problem }: Difference) {
+        if problem != Problem::Added {
+            let differs = if part == INSTALLED { &mut self.tree_differs } else { &mut self.download_differs };
+            *differs = true;
+        }
         let (game, problem) = (self.game.clone(), problem.code().into());
         self.events.report(PeerEvent::VerifyDifference { game, part: part.into(), path, problem });
     }

@@ -19,9 +19,11 @@ pub(crate) enum Blame {
 
 /// Where a failure to stage an entry comes from.
 pub(crate) fn blame(error: &LocalError) -> Blame {
-    let LocalError::Io { source, .. } = error else {
-        // Too little space for what was announced.
-        return Blame::Content;
+    let source = match error {
+        // There is no room for what was announced.
+        LocalError::NotEnoughSpace { .. } | LocalError::NotEnoughInodes { .. } => return Blame::Content,
+        LocalError::Unfinished { .. } | LocalError::Foreign(_) => return Blame::Machine,
+        LocalError::Io { source, .. } => source,
     };
     let by_kind = matches!(
         source.kind(),
@@ -87,5 +89,14 @@ mod tests {
         let claimed =
             LocalError::NotEnoughSpace { path: "/".into(), needed_bytes: 2, free_bytes: 1, booked_bytes: 0 };
         assert_eq!(blame(&claimed), Blame::Content);
+        let claimed = LocalError::NotEnoughInodes {
+            path: "/".into(),
+            needed_inodes: 2,
+            free_inodes: 1,
+            booked_inodes: 0,
+        };
+        assert_eq!(blame(&claimed), Blame::Content);
+        let installed = io_error(Errno::NOSPC).after("/games/g/local", "installed");
+        assert_eq!(blame(&installed), Blame::Machine, "what was sent is installed");
     }
 }

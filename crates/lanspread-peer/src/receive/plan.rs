@@ -5,14 +5,15 @@
 //!   source ends, the chunks that it owes return to the pool, so one working source is enough to complete the download.
 //! - The source that owes the fewest chunks gets the first waiting one. No source owes more than
 //!   [`limits::CHUNKS_AHEAD`] chunks. While a source opens for the first time, no source takes more than its share, so
-//!   that the first one to answer does not take everything. A source that is late is no longer waited for.
+//!   that the first one to answer does not take everything. A source that is late is no longer waited for, and another
+//!   one is opened in its place.
 //! - An open source for which there is no more work is closed, which frees its place for other receivers.
 //! - When no chunk is waiting, a slow source is interrupted if an idle one could fetch all chunks that it owes, from
 //!   their beginning, in less than half the time. Each chunk is taken over at most once, and does not return to the
 //!   source that it was taken from while another one is left, so chunks do not move back and forth.
-//! - A source that stays below the floor for a whole span ([`Pace`](crate::receive::pace::Pace)) is slow. It is
-//!   interrupted as soon as a source that is not slow has nothing to do, and is not used again while such a source is
-//!   left. So sources that trickle hold neither the last chunk nor all the places, and a slow source alone continues.
+//! - A source that stays below the floor for a whole span (`floor_check`) is slow. It is interrupted as soon as a source
+//!   that is not slow has nothing to do, and is not used again while such a source is left. So sources that trickle hold
+//!   neither the last chunk nor all the places, and a slow source alone continues.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
@@ -20,7 +21,7 @@ use std::time::Duration;
 use lanspread_store::state::chunks::{Chunk, Chunks};
 use lanspread_types::limits;
 
-use crate::receive::pace::Speed;
+use crate::receive::floor_check::Speed;
 
 /// Index of a source in the list of validated peers.
 pub(crate) type SourceId = usize;
@@ -46,6 +47,8 @@ struct Source {
     phase: Phase,
     /// Whether it was ever open, or is late and no longer waited for.
     known: bool,
+    /// Whether it has been opening for too long.
+    late: bool,
     /// The chunks that it owes, in the order of the requests.
     owed: VecDeque<usize>,
     /// Number of chunks that it was given, without those that returned.
@@ -112,6 +115,7 @@ impl Plan {
         let source = Source {
             phase: Phase::Resting,
             known: false,
+            late: false,
             owed: VecDeque::new(),
             taken: 0,
             failures: 0,
@@ -173,8 +177,11 @@ impl Plan {
     /// The next source to connect to, if there is work for one more: the one with the fewest failures in a row, then
     /// the fastest.
     pub(crate) fn open_next(&mut self) -> Option<SourceId> {
-        let active = self.count(|source| matches!(source.phase, Phase::Opening | Phase::Open));
-        if active >= self.open_max || active >= self.chunks.len() - self.done {
+        // A source that does not answer keeps no place that another one could use.
+        let late = self.count(|source| source.phase == Phase::Opening && source.late);
+        let active = self.count(|source| matches!(source.phase, Phase::Opening | Phase::Open)) - late;
+        let is_enough = active >= self.open_max || active >= self.chunks.len() - self.done;
+        if is_enough || late >= limits::LATE_SOURCES_MAX {
             return None;
         }
         let resting = (0..self.sources.len()).filter(|id| self.sources[*id].phase == Phase::Resting);
@@ -203,11 +210,16 @@ impl Plan {
             opened.phase = Phase::Open;
         }
         opened.known = true;
+        opened.late = false;
     }
 
-    /// A source takes too long to open: the others may take its share.
+    /// A source takes too long to open: the others may take its share, and its place.
     pub(crate) fn late(&mut self, source: SourceId) {
-        self.sources[source].known = true;
+        let source = &mut self.sources[source];
+        if source.phase == Phase::Opening {
+            source.known = true;
+            source.late = true;
+        }
     }
 
     /// Assigns the next chunk: returns it and the source to request it from.
@@ -273,6 +285,7 @@ impl Plan {
         let owed = std::mem::take(&mut ended.owed);
         ended.taken -= owed.len();
         ended.arrived = 0;
+        ended.late = false;
         // If the source was asked to end, a failure in the meantime does not count against it.
         let asked = ending == Ending::Asked || ended.phase == Phase::Closing;
         ended.phase = match ending {

@@ -22,7 +22,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use crate::receive::error::AttemptError;
-use crate::receive::pace::{Pace, Speed};
+use crate::receive::floor_check::{FloorCheck, Speed};
 
 /// One accepted step of a stream, on its way to the staging thread.
 #[derive(Debug)]
@@ -58,14 +58,14 @@ pub(crate) async fn receive<S: AsyncRead + AsyncWrite>(
 ) -> Result<(), AttemptError> {
     let mut last_advance = Instant::now();
     let mut waited = Duration::ZERO;
-    let mut pace = another_waits.then(|| Pace::new(Instant::now(), 0, waited));
+    let mut check = another_waits.then(|| FloorCheck::new(Instant::now(), 0, waited));
     loop {
         let arrived = advance_bytes(grammar.received());
         // The staging thread may refuse the announced totals while the source is silent.
         let item = tokio::select! {
             item = connection.receive_item() => item?,
             () = steps.closed() => return Err(AttemptError::StagingStopped),
-            error = too_slow(&mut pace, arrived, waited) => return Err(error),
+            error = too_slow(&mut check, arrived, waited) => return Err(error),
         };
         match &item {
             StreamItem::Data(bytes) => grammar.data(bytes.len())?,
@@ -112,11 +112,11 @@ fn advance_bytes(received: Totals) -> u64 {
 }
 
 /// Returns when the source was too slow in a whole span; never if it is not measured. Cancel safe.
-async fn too_slow(pace: &mut Option<Pace>, arrived: u64, waited: Duration) -> AttemptError {
-    let Some(pace) = pace else { return std::future::pending().await };
+async fn too_slow(check: &mut Option<FloorCheck>, arrived: u64, waited: Duration) -> AttemptError {
+    let Some(check) = check else { return std::future::pending().await };
     loop {
-        sleep_until(pace.ends(waited)).await;
-        if pace.judge(Instant::now(), arrived, waited) == Some(Speed::TooSlow) {
+        sleep_until(check.ends(waited)).await;
+        if check.judge(Instant::now(), arrived, waited) == Some(Speed::TooSlow) {
             return AttemptError::TooSlow;
         }
     }

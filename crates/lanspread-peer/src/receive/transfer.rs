@@ -22,7 +22,7 @@ use crate::receive::arrivals::Arrivals;
 use crate::receive::chunk_source::{ChunkSource, FetchError, OpenSource, Wanted};
 use crate::receive::chunk_writer::{ChunkOrigin, DownloadTarget, write};
 use crate::receive::error::ReceiveError;
-use crate::receive::pace::Pace;
+use crate::receive::floor_check::FloorCheck;
 use crate::receive::plan::{Ending, Plan, SourceId};
 use crate::report::channel::EventSender;
 use crate::report::event::{PeerEvent, SourceShare};
@@ -74,7 +74,7 @@ struct SourceState {
     /// When the current measurement began; nothing while the source owes no chunks.
     measured_at: Option<Instant>,
     /// Whether it is too slow; nothing while the source owes no chunks.
-    pace: Option<Pace>,
+    floor_check: Option<FloorCheck>,
     opened_at: Option<Instant>,
     retry_at: Option<Instant>,
     last_failure: Option<AttemptFailure>,
@@ -241,7 +241,7 @@ impl<C: OpenSource> Transfer<C> {
                 self.tell_arrived(source);
                 self.sources[source].session = None;
                 self.sources[source].measured_at = None;
-                self.sources[source].pace = None;
+                self.sources[source].floor_check = None;
                 match result {
                     Ok(()) => self.plan.ended(source, Ending::Asked),
                     Err(FetchError::Local(error)) => return Err(error.into()),
@@ -316,13 +316,13 @@ impl<C: OpenSource> Transfer<C> {
     fn judge(&mut self, id: SourceId) {
         let source = &mut self.sources[id];
         if !self.plan.is_busy(id) {
-            source.pace = None;
+            source.floor_check = None;
             return;
         }
         let now = Instant::now();
         let (bytes, waited) = (source.arrivals.bytes(), source.arrivals.waited(now));
-        let pace = source.pace.get_or_insert_with(|| Pace::new(now, bytes, waited));
-        let Some(speed) = pace.judge(now, bytes, waited) else { return };
+        let check = source.floor_check.get_or_insert_with(|| FloorCheck::new(now, bytes, waited));
+        let Some(speed) = check.judge(now, bytes, waited) else { return };
         if self.plan.judged(id, speed) {
             let (floor, span) = (limits::SLOW_SOURCE_BYTES / 1024, limits::SLOW_SOURCE_SPAN.as_secs());
             self.relieve(id, format!("less than {floor} KiB arrived in {span} s"));

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::report::failure::{Code, PeerAnswer};
 use crate::report::operation::OperationKind;
+use crate::report::passed_over::PassedOverFolder;
 
 /// One object of an answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +22,8 @@ pub enum Answer {
     LocalGame {
         /// Which game.
         game: GameId,
+        /// Its title in the catalog, for people.
+        title: Option<String>,
         /// Version that is downloaded.
         version: Option<GameVersion>,
         /// Version that is installed, according to its receipt.
@@ -34,21 +37,14 @@ pub enum Answer {
         /// Bytes of its root files.
         bytes: u64,
     },
-    /// A folder of the games directory that looks like a game and is not served.
-    FolderPassedOver {
-        /// Name of the folder, safe to print.
-        folder: String,
-        /// Why, as a stable kebab-case code.
-        code: Code,
-        /// Why, in one line.
-        message: String,
-        /// A game id that looks like the name, if the name is not a game id.
-        suggestion: Option<GameId>,
-    },
+    /// A folder of the games directory looks like a game and is not served.
+    FolderPassedOver(PassedOverFolder),
     /// A game that other peers offer.
     OfferedGame {
         /// Which game.
         game: GameId,
+        /// Its title in the catalog, for people.
+        title: Option<String>,
         /// In which version.
         version: GameVersion,
         /// Bytes of its root files.

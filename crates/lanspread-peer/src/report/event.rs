@@ -5,14 +5,15 @@
 
 use std::net::SocketAddr;
 
-use lanspread_types::content::{ArchiveFormat, ArchiveSummary};
+use lanspread_types::content::ArchiveFormat;
 use lanspread_types::ids::{GameId, GameVersion, PeerId, PeerName};
-use lanspread_types::limits;
-use lanspread_types::text::printable;
 use serde::{Deserialize, Serialize};
 
 use crate::report::failure::{AttemptFailure, Code};
 use crate::report::operation::OperationKind;
+use crate::report::passed_over::PassedOverFolder;
+
+mod about;
 
 /// One event.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -349,16 +350,7 @@ pub enum PeerEvent {
         changed: Vec<GameId>,
     },
     /// A folder of the games directory looks like a game and is not served.
-    FolderPassedOver {
-        /// Name of the folder, safe to print.
-        folder: String,
-        /// Why, as a stable kebab-case code.
-        code: Code,
-        /// Why, in one line.
-        message: String,
-        /// A game id that looks like the name, if the name is not a game id.
-        suggestion: Option<GameId>,
-    },
+    FolderPassedOver(PassedOverFolder),
     /// A peer was found and answers.
     PeerFound {
         /// Its identity.
@@ -424,76 +416,6 @@ pub enum PeerEvent {
         /// How many.
         count: u64,
     },
-}
-
-impl PeerEvent {
-    /// An archive begins to arrive from `peer`.
-    pub(crate) fn archive_begin(game: &GameId, peer: &PeerName, archive: &ArchiveSummary) -> Self {
-        Self::ArchiveBegin {
-            game: game.clone(),
-            peer: peer.clone(),
-            name: printable(&archive.name, limits::COMPONENT_BYTES_MAX),
-            format: archive.format,
-            solid: archive.solid,
-            files: archive.totals.files,
-            bytes: archive.totals.bytes,
-        }
-    }
-
-    /// The game that the event is about, if there is one.
-    pub fn game(&self) -> Option<&GameId> {
-        match self {
-            Self::GameRecovered { game, .. }
-            | Self::StreamInstallBegin { game, .. }
-            | Self::StreamAttemptBegin { game, .. }
-            | Self::ArchiveBegin { game, .. }
-            | Self::StreamProgress { game, .. }
-            | Self::StreamAttemptFailed { game, .. }
-            | Self::StreamInstallFinished { game, .. }
-            | Self::StreamInstallFailed { game, .. }
-            | Self::DownloadBegin { game, .. }
-            | Self::DownloadProgress { game, .. }
-            | Self::DownloadSourceFailed { game, .. }
-            | Self::DownloadFinished { game, .. }
-            | Self::DownloadFailed { game, .. }
-            | Self::Finishing { game, .. }
-            | Self::InstallBegin { game, .. }
-            | Self::InstallProgress { game, .. }
-            | Self::InstallFinished { game, .. }
-            | Self::InstallFailed { game, .. }
-            | Self::AlreadyCurrent { game, .. }
-            | Self::UninstallFinished { game }
-            | Self::RemoveFinished { game, .. }
-            | Self::VerifyProgress { game, .. }
-            | Self::VerifyDifference { game, .. }
-            | Self::VerifyFinished { game, .. }
-            | Self::OperationQueued { game, .. }
-            | Self::OperationBegin { game, .. }
-            | Self::OperationEnd { game, .. }
-            | Self::TransferBegin { game, .. }
-            | Self::TransferEnd { game, .. } => Some(game),
-            Self::PeerReady { .. }
-            | Self::LibraryChanged { .. }
-            | Self::FolderPassedOver { .. }
-            | Self::PeerFound { .. }
-            | Self::PeerLibraryChanged { .. }
-            | Self::PeerLost { .. }
-            | Self::DuplicateIdentity { .. }
-            | Self::EventsLost { .. } => None,
-        }
-    }
-
-    /// Whether the event only reports progress, so that another one follows soon.
-    pub fn is_progress(&self) -> bool {
-        matches!(
-            self,
-            Self::StreamProgress { .. }
-                | Self::DownloadProgress { .. }
-                | Self::Finishing { .. }
-                | Self::InstallProgress { .. }
-                | Self::VerifyProgress { .. }
-        )
-    }
 }
 
 /// What one source contributed to a download.

@@ -1,21 +1,23 @@
 //! Checks the schema of events and answers against `docs/event-schema.json`, and `docs/events.md` against the schema.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use lanspread_testing::json_schema::Schema;
 use lanspread_types::content::{ArchiveFormat, Availability};
 use lanspread_types::ids::{GameId, GameVersion, PeerName};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 use crate::report::answer::{Answer, PlannedSource, ReceivingAddress};
 use crate::report::event::{PeerEvent, SourceShare};
 use crate::report::failure::{AttemptFailure, PeerAnswer};
 use crate::report::operation::OperationKind;
+use crate::report::passed_over::PassedOverFolder;
 
-/// Event name → field name → type.
-type Schema = BTreeMap<String, BTreeMap<String, String>>;
+/// Event name → the objects of that kind that are known, without `event`.
+type Samples = BTreeMap<String, Vec<Map<String, Value>>>;
 
 fn game() -> GameId {
     "g".parse().unwrap()
@@ -31,6 +33,11 @@ fn name() -> PeerName {
 
 fn addr() -> std::net::SocketAddr {
     ([10, 0, 0, 1], 4107).into()
+}
+
+fn passed_over() -> PassedOverFolder {
+    let (folder, code) = ("a b".to_owned(), "folder-name".into());
+    PassedOverFolder { folder, code, message: String::new(), suggestion: Some(game()) }
 }
 
 fn failure() -> AttemptFailure {
@@ -58,6 +65,14 @@ fn download_events() -> Vec<PeerEvent> {
             message: String::new(),
             retry_ms: Some(1),
             sources_left: 1,
+        },
+        E::DownloadSourceFailed {
+            game: game.clone(),
+            peer: peer.clone(),
+            code: "busy".into(),
+            message: String::new(),
+            retry_ms: None,
+            sources_left: 0,
         },
         E::DownloadFinished {
             game: game.clone(),
@@ -153,12 +168,7 @@ fn serving_events() -> Vec<PeerEvent> {
     let id = || "00".repeat(16).parse().unwrap();
     vec![
         E::LibraryChanged { revision: 1, games: 1, changed: vec![game.clone()] },
-        E::FolderPassedOver {
-            folder: "a b".to_owned(),
-            code: "folder-name".into(),
-            message: String::new(),
-            suggestion: Some(game.clone()),
-        },
+        E::FolderPassedOver(passed_over()),
         E::PeerFound { peer: id(), name: name(), addr: addr() },
         E::PeerLibraryChanged { peer: id(), name: name(), revision: 1, games: 1 },
         E::PeerLost { peer: id(), name: name(), reason: String::new() },
@@ -176,6 +186,7 @@ fn reports() -> Vec<Answer> {
     vec![
         R::LocalGame {
             game: game(),
+            title: Some("A game".to_owned()),
             version: Some(version()),
             installed_version: Some(version()),
             state: Availability::Ready,
@@ -183,16 +194,38 @@ fn reports() -> Vec<Answer> {
             installed: true,
             bytes: 1,
         },
-        R::FolderPassedOver {
-            folder: "a b".to_owned(),
-            code: "folder-name".into(),
-            message: String::new(),
-            suggestion: Some(game()),
+        R::LocalGame {
+            game: game(),
+            title: None,
+            version: None,
+            installed_version: None,
+            state: Availability::LocalOnly,
+            downloaded: false,
+            installed: true,
+            bytes: 0,
         },
-        R::OfferedGame { game: game(), version: version(), bytes: 1, peer_count: 1, peers: vec![name()] },
+        R::FolderPassedOver(passed_over()),
+        R::FolderPassedOver(PassedOverFolder { suggestion: None, ..passed_over() }),
+        R::OfferedGame {
+            game: game(),
+            title: None,
+            version: version(),
+            bytes: 1,
+            peer_count: 1,
+            peers: vec![name()],
+        },
+        R::OfferedGame {
+            game: game(),
+            title: Some("A game".to_owned()),
+            version: version(),
+            bytes: 1,
+            peer_count: 1,
+            peers: vec![name()],
+        },
         R::Peer { peer: id(), name: name(), addr: addr(), games: 1 },
         R::PeerUnavailable { peer: "x:1".to_owned(), code: "busy".into(), message: String::new() },
         R::NobodyFound { message: String::new(), cause: Some("nobody-heard".into()) },
+        R::NobodyFound { message: String::new(), cause: None },
         R::SavedPeer { peer: "10.0.0.1:4107".parse().unwrap(), saved: true },
         R::PeerStatus {
             peer: id(),
@@ -220,40 +253,78 @@ fn reports() -> Vec<Answer> {
     ]
 }
 
-fn type_name(value: &Value) -> String {
-    match value {
-        Value::Null => "null".to_owned(),
-        Value::Bool(_) => "boolean".to_owned(),
-        Value::Number(_) => "integer".to_owned(),
-        Value::String(_) => "string".to_owned(),
-        Value::Array(items) => format!("array of {}", items.first().map_or("nothing".to_owned(), type_name)),
-        Value::Object(fields) => {
-            let fields: Vec<String> =
-                fields.iter().map(|(name, value)| format!("{name}: {}", type_name(value))).collect();
-            format!("object ({})", fields.join(", "))
-        }
-    }
+/// What only the command prints; its own tests compare this with what it prints. A field in the second list may be
+/// missing.
+fn of_the_command() -> Samples {
+    let object = |fields: Value| fields.as_object().unwrap().clone();
+    let (game, games) = (game(), vec![game()]);
+    let error = object(json!({"code": "busy", "message": "", "exit_status": 1}));
+    let mut full = error.clone();
+    full.append(&mut object(json!({"hint": "", "game": game})));
+    let summary = object(json!({"done": games, "failed": games, "exit_status": 1}));
+    [("error".to_owned(), vec![error, full]), ("summary".to_owned(), vec![summary])].into()
 }
 
-/// Adds the form of one object of each kind, and proves that none is missing: the decoder lists all kinds when it meets
-/// an unknown one.
-fn add<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(samples: Vec<T>, schema: &mut Schema) {
-    let mut names = Vec::new();
-    for sample in samples {
-        let Value::Object(mut fields) = serde_json::to_value(&sample).unwrap() else { panic!("{sample:?}") };
-        assert_eq!(serde_json::from_value::<T>(Value::Object(fields.clone())).unwrap(), sample);
+/// The schema of one field, from all values that it has.
+fn field_schema(values: &[&Value]) -> Value {
+    let mut types = BTreeSet::new();
+    let mut schema = Map::new();
+    for value in values {
+        types.insert(match value {
+            Value::Null => "null",
+            Value::Bool(_) => "boolean",
+            Value::Number(_) => "integer",
+            Value::String(_) => "string",
+            Value::Array(items) => {
+                let items: Vec<&Value> = items.iter().collect();
+                assert!(!items.is_empty(), "a sample with items says what the items are");
+                schema.insert("items".to_owned(), field_schema(&items));
+                "array"
+            }
+            Value::Object(fields) => {
+                schema.append(&mut object_schema(std::slice::from_ref(fields)));
+                "object"
+            }
+        });
+    }
+    let types: Vec<&str> = types.into_iter().collect();
+    let types = if let [one] = types.as_slice() { json!(one) } else { json!(types) };
+    schema.insert("type".to_owned(), types);
+    Value::Object(schema)
+}
+
+/// The fields of an object. Those that every sample has are required.
+fn object_schema(samples: &[Map<String, Value>]) -> Map<String, Value> {
+    let names: BTreeSet<&String> = samples.iter().flat_map(Map::keys).collect();
+    let (mut properties, mut required) = (Map::new(), Vec::new());
+    for name in names {
+        let values: Vec<&Value> = samples.iter().filter_map(|sample| sample.get(name)).collect();
+        if values.len() == samples.len() {
+            required.push(name.clone());
+        }
+        properties.insert(name.clone(), field_schema(&values));
+    }
+    [("properties".to_owned(), properties.into()), ("required".to_owned(), required.into())]
+        .into_iter()
+        .collect()
+}
+
+/// Adds the objects of each kind, and proves that no kind is missing: the decoder lists all kinds when it meets an
+/// unknown one.
+fn add<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(
+    objects: Vec<T>,
+    samples: &mut Samples,
+) {
+    let mut names = BTreeSet::new();
+    for object in objects {
+        let Value::Object(mut fields) = serde_json::to_value(&object).unwrap() else { panic!("{object:?}") };
+        assert_eq!(serde_json::from_value::<T>(Value::Object(fields.clone())).unwrap(), object);
         let name = fields.remove("event").unwrap().as_str().unwrap().to_owned();
-        schema.insert(
-            name.clone(),
-            fields.iter().map(|(name, value)| (name.clone(), type_name(value))).collect(),
-        );
-        names.push(name);
+        samples.entry(name.clone()).or_default().push(fields);
+        names.insert(name);
     }
     let unknown = serde_json::from_str::<T>(r#"{"event":"?"}"#).unwrap_err().to_string();
-    let known = unknown.split('`').skip(3).step_by(2).map(str::to_owned);
-    names.sort();
-    let mut known: Vec<String> = known.collect();
-    known.sort();
+    let known: BTreeSet<String> = unknown.split('`').skip(3).step_by(2).map(str::to_owned).collect();
     assert_eq!(names, known, "a sample of each kind, in this file");
 }
 
@@ -261,13 +332,55 @@ fn docs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs")
 }
 
+/// JSON Schema 2020-12 of everything that a command prints with `--json`.
+fn schema_of(samples: &Samples) -> Value {
+    let mut definitions = Map::new();
+    for (event, samples) in samples {
+        let mut definition = object_schema(samples);
+        let mut properties = match definition.remove("properties") {
+            Some(Value::Object(properties)) => properties,
+            _ => Map::new(),
+        };
+        properties.insert("event".to_owned(), json!({"const": event}));
+        properties.insert("time".to_owned(), json!({"$ref": "#/$defs/time"}));
+        // The command adds it, to tell a user what to do.
+        if event == "nobody-found" {
+            properties.insert("hint".to_owned(), json!({"type": ["null", "string"]}));
+        }
+        definition.insert("properties".to_owned(), properties.into());
+        definition.insert("type".to_owned(), "object".into());
+        definitions.insert(event.clone(), definition.into());
+    }
+    let kinds: Vec<Value> =
+        definitions.keys().map(|event| json!({"$ref": format!("#/$defs/{event}")})).collect();
+    definitions.insert(
+        "time".to_owned(),
+        json!({"type": "string", "format": "date-time", "description": "RFC 3339, UTC, with milliseconds"}),
+    );
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "An object that lanspread-peer-cli prints with --json",
+        "description": "docs/events.md describes the events. Fields may be added.",
+        "type": "object",
+        "required": ["event", "time"],
+        "properties": {"event": {"type": "string"}, "time": {"$ref": "#/$defs/time"}},
+        "oneOf": kinds,
+        "$defs": definitions,
+    })
+}
+
+fn all_samples() -> Samples {
+    let mut samples = of_the_command();
+    add([events(), serving_events(), download_events()].concat(), &mut samples);
+    add(reports(), &mut samples);
+    samples
+}
+
 /// Catches unintended changes of the schema: to accept a change, run the test with `LANSPREAD_WRITE_SCHEMA=1`.
 #[test]
 fn events_and_answers_have_the_documented_schema() {
-    let mut schema = Schema::new();
-    add([events(), serving_events(), download_events()].concat(), &mut schema);
-    add(reports(), &mut schema);
-    let written = serde_json::to_string_pretty(&schema).unwrap() + "\n";
+    let samples = all_samples();
+    let written = serde_json::to_string_pretty(&schema_of(&samples)).unwrap() + "\n";
     let path = docs().join("event-schema.json");
     if std::env::var_os("LANSPREAD_WRITE_SCHEMA").is_some() {
         std::fs::write(&path, &written).unwrap();
@@ -275,11 +388,32 @@ fn events_and_answers_have_the_documented_schema() {
     let expected = std::fs::read_to_string(&path).unwrap();
     assert_eq!(written, expected, "run it with LANSPREAD_WRITE_SCHEMA=1 if the change is intended");
 
+    let schema = Schema::parse(&expected).unwrap();
+    for (event, objects) in &samples {
+        for object in objects {
+            let mut object = object.clone();
+            object.insert("event".to_owned(), json!(event));
+            assert!(schema.problem(&object.clone().into()).is_some_and(|problem| problem.contains("`time`")));
+            object.insert("time".to_owned(), json!("2026-01-01T00:00:00.000Z"));
+            assert_eq!(schema.problem_strictly(&object.clone().into()), None);
+            let required = schema_of(&samples)["$defs"][event]["required"].clone();
+            for field in required.as_array().unwrap().iter().filter_map(Value::as_str) {
+                let mut object = object.clone();
+                object.remove(field);
+                assert!(schema.problem(&object.into()).is_some(), "{event} without {field}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_page_of_events_names_every_event_and_field() {
+    let samples = all_samples();
     let text = std::fs::read_to_string(docs().join("events.md")).unwrap();
-    for (event, fields) in &schema {
+    for (event, objects) in &samples {
         let row = text.lines().find(|line| line.starts_with(&format!("| `{event}` |")));
         let row = row.unwrap_or_else(|| panic!("docs/events.md has no row for {event}"));
-        for field in fields.keys() {
+        for field in objects.iter().flat_map(Map::keys) {
             assert!(row.contains(&format!("`{field}`")), "docs/events.md: {event} without {field}: {row}");
         }
     }

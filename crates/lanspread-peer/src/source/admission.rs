@@ -12,7 +12,7 @@ use super::readers::Reader;
 use super::running::{Running, StreamEnd, TransferKind};
 use super::{Source, gate};
 use crate::guests::guest::Guest;
-use crate::guests::places::Place;
+use crate::guests::places::HeldPlace;
 use crate::report::event::PeerEvent;
 
 /// A transfer that may run. It holds its place and its reader until it is dropped.
@@ -20,7 +20,7 @@ pub(super) struct Admitted<'s, T> {
     source: &'s Source,
     game: GameId,
     kind: TransferKind,
-    place: Place,
+    place: HeldPlace,
     reader: Reader,
     /// What the gate let through.
     pub(super) what: T,
@@ -38,7 +38,7 @@ impl Source {
         look: impl FnOnce(&GameState) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<Admitted<'_, T>, Refusal> {
         // The place is taken before the gate is asked: a transfer beyond the limit costs no look at the disk.
-        let place = self.transfers.take(*guest, kind.loss(0), |_| false);
+        let place = self.transfers.take(*guest);
         let place = place.ok_or_else(|| self.busy(guest))?;
         // Registering also precedes the gate: an operation that takes the game's files away waits for this transfer, or
         // keeps it from registering, or has left an intent, which the gate sees.

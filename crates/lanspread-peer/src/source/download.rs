@@ -93,7 +93,7 @@ async fn send<S: AsyncRead + AsyncWrite>(
     let name = connection.theirs.name.clone();
     let (mut incoming, mut outgoing) = connection.halves();
     let end = tokio::select! {
-        end = take_requests(&mut incoming, requests, &owed) => end,
+        end = take_requests(&mut incoming, requests, running, &owed) => end,
         end = send_items(&mut outgoing, &mut queue, &buffers, running, &owed, &mut bytes) => end,
     };
     drop(queue);
@@ -133,6 +133,8 @@ struct Account {
     unanswered: u64,
     /// Since when nothing is owed; none at first and while something is.
     idle_since: Option<Instant>,
+    /// Bytes that were sent.
+    bytes: u64,
     pace: Pace,
 }
 
@@ -156,6 +158,7 @@ impl Owed {
     /// Something was sent, and sending took so long. Returns whether the receiver still keeps up.
     fn sent(&self, taken: Duration, bytes: u64, chunk_ends: bool) -> bool {
         let mut account = self.account();
+        account.bytes = account.bytes.saturating_add(bytes);
         if chunk_ends {
             account.unanswered = account.unanswered.saturating_sub(1);
             account.idle_since = (account.unanswered == 0).then(Instant::now);
@@ -168,6 +171,7 @@ impl Owed {
 async fn take_requests<S: AsyncRead>(
     incoming: &mut Incoming<'_, S>,
     requests: mpsc::Sender<ChunkRequest>,
+    running: &Running<'_>,
     owed: &Owed,
 ) -> DownloadEnd {
     loop {
@@ -188,6 +192,7 @@ async fn take_requests<S: AsyncRead>(
             Ok(request) => request,
             Err(error) => return DownloadEnd::Wire(error),
         };
+        running.sent(owed.account().bytes);
         if !owed.asked() {
             return DownloadEnd::MustEnd(EarlyEnd::ReceiverSlow);
         }
@@ -259,7 +264,12 @@ async fn send_items<S: AsyncWrite>(
             (Ok(()), None) if !owed.sent(begun.elapsed(), taken, chunk_ends) => {
                 return DownloadEnd::MustEnd(EarlyEnd::ReceiverSlow);
             }
-            (Ok(()), None) => last_sent = Instant::now(),
+            (Ok(()), None) => {
+                last_sent = Instant::now();
+                if chunk_ends && owed.chunks() == 0 {
+                    running.idles();
+                }
+            }
         }
     }
 }

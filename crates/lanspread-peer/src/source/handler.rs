@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::running::TransferKind;
 use super::{Source, download, poll, stream};
 use crate::guests::guest::Guest;
-use crate::guests::turns::Turn;
+use crate::guests::turns::RequestTurn;
 use crate::source::parts::{FILES_PER_MESSAGE, in_parts, offers_in_parts};
 use crate::source::visitor::Visitor;
 use crate::transport::listener::ServeConnection;
@@ -31,6 +31,7 @@ pub(crate) fn serve_each(source: Arc<Source>, ours: Hello, stop: CancellationTok
         let (source, ours, stop) = (Arc::clone(&source), Arc::clone(&ours), stop.clone());
         Box::pin(async move {
             let visited = |theirs: &Hello| {
+                tracing::debug!("{} connected from {from}", theirs.name);
                 if let Some(visitors) = source.visitors.get() {
                     // If too many peers connect at once, the later ones are noticed at their next connection.
                     let _ = visitors.try_send(Visitor { from, hello: theirs.clone() });
@@ -116,6 +117,7 @@ async fn converse<S: AsyncRead + AsyncWrite>(
         let Some(request) = stop.run_until_cancelled(next).await.transpose()?.flatten() else {
             return Ok(());
         };
+        tracing::debug!("{} sent the request {request:?}", connection.theirs.name);
         match request {
             Request::StreamInstall { game, version } => {
                 seat.transfers();
@@ -137,13 +139,13 @@ async fn converse<S: AsyncRead + AsyncWrite>(
                             return replies;
                         }
                     }
-                    answer(source, &guest, listing).await
+                    Arc::new(answer(source, &guest, listing).await)
                 };
                 let Some(replies) = stop.run_until_cancelled(answering).await else {
                     return Ok(());
                 };
-                for reply in replies {
-                    let Some(written) = stop.run_until_cancelled(connection.send(&reply)).await else {
+                for reply in replies.iter() {
+                    let Some(written) = stop.run_until_cancelled(connection.send(reply)).await else {
                         return Ok(());
                     };
                     written?;
@@ -199,7 +201,7 @@ impl From<Vec<Reply>> for Looked {
 /// Does the work of one turn on a blocking thread. If it fails, the answer says so.
 async fn in_background<T: From<Vec<Reply>> + Send + 'static>(
     source: &Arc<Source>,
-    turn: Turn,
+    turn: RequestTurn,
     work: impl FnOnce(&Source, &CancellationToken) -> Result<T, Refusal> + Send + 'static,
 ) -> T {
     let worker = Arc::clone(source);

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 
 use crate::report::channel::EventSender;
 use crate::report::event::PeerEvent;
+use crate::report::passed_over::PassedOverFolder;
 
 /// The offers at one revision.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -54,8 +55,9 @@ fn changed(before: &BTreeMap<GameId, GameOffer>, after: &BTreeMap<GameId, GameOf
     games
 }
 
-fn event(passed: &PassedOver) -> PeerEvent {
-    PeerEvent::FolderPassedOver {
+/// A folder that is passed over, as it is reported.
+pub(crate) fn reported(passed: &PassedOver) -> PassedOverFolder {
+    PassedOverFolder {
         folder: passed.folder.clone(),
         code: passed.reason.code().into(),
         message: passed.reason.to_string(),
@@ -114,7 +116,7 @@ impl LibraryIndex {
         let mut known = self.passed_over.lock().unwrap_or_else(PoisonError::into_inner);
         let before = std::mem::replace(&mut *known, found);
         for (_, passed) in known.iter().filter(|(folder, passed)| before.get(*folder) != Some(*passed)) {
-            self.events.report(event(passed));
+            self.events.report(PeerEvent::FolderPassedOver(reported(passed)));
         }
     }
 
@@ -128,7 +130,7 @@ impl LibraryIndex {
         let is_new = known.get(folder) != Some(&passed);
         // Beyond the bound, only a scan of everything reports how many there are.
         if is_new && known.len() <= limits::PASSED_OVER_MAX {
-            self.events.report(event(&passed));
+            self.events.report(PeerEvent::FolderPassedOver(reported(&passed)));
             known.insert(folder.to_owned(), passed);
         }
     }

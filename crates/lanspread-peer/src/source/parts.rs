@@ -1,7 +1,11 @@
 //! Cuts lists into messages that fit into a frame.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use lanspread_proto::message::Reply;
 use lanspread_types::content::GameOffer;
+
+use super::library_index::Library;
 
 /// Offers in one message: 200 bytes each at most.
 const OFFERS_PER_MESSAGE: usize = 256;
@@ -28,4 +32,24 @@ pub(super) fn in_parts<T>(
         replies.push(reply(&[], false));
     }
     replies
+}
+
+/// The list of the latest revision that was asked for, in parts: a change is told to all peers that wait, and the list is
+/// made and held once for all of them.
+#[derive(Debug, Default)]
+pub(super) struct LastList(Mutex<Option<(u64, Arc<Vec<Reply>>)>>);
+
+impl LastList {
+    /// The list of a library.
+    pub(super) fn of(&self, library: &Library) -> Arc<Vec<Reply>> {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*last {
+            Some((revision, parts)) if *revision == library.revision => Arc::clone(parts),
+            _ => {
+                let parts = Arc::new(offers_in_parts(library.revision, &library.list()));
+                *last = Some((library.revision, Arc::clone(&parts)));
+                parts
+            }
+        }
+    }
 }

@@ -14,9 +14,6 @@ use tokio::time::timeout;
 
 use super::Source;
 use crate::guests::guest::Guest;
-use crate::guests::shares::Loss;
-use crate::source::library_index::Library;
-use crate::source::parts::offers_in_parts;
 
 /// The answer to a request for offers newer than `known`; none if the library has not been read, so that the disk must
 /// be read.
@@ -25,32 +22,32 @@ pub(super) async fn games<S: AsyncRead + AsyncWrite>(
     connection: &mut Connection<S>,
     guest: &Guest,
     known: Option<u64>,
-) -> Option<Vec<Reply>> {
+) -> Option<Arc<Vec<Reply>>> {
     let mut follower = source.library.follow();
     let now = Arc::clone(&follower.borrow_and_update());
     match known {
-        None => return now.is_read().then(|| listed(&now)),
-        Some(known) if known != now.revision && now.is_read() => return Some(listed(&now)),
+        None => return now.is_read().then(|| source.last_list.of(&now)),
+        Some(known) if known != now.revision && now.is_read() => return Some(source.last_list.of(&now)),
         Some(_) => {}
     }
     // The one that has waited longest gives way.
-    let Some(place) = source.polls.take(*guest, Loss::small(0), |_| false) else {
+    let Some(place) = source.polls.take(*guest) else {
         let message = format!("{} peers already wait for changes of its library", source.polls.held());
-        return Some(vec![Reply::Refused(Refusal::new(RefusalCode::Busy, &message))]);
+        return Some(Arc::new(vec![Reply::Refused(Refusal::new(RefusalCode::Busy, &message))]));
     };
     let changed = timeout(limits::LIBRARY_WAIT, follower.changed());
     tokio::select! {
         changed = changed => match changed {
-            Ok(Ok(())) => Some(listed(&follower.borrow())),
-            _ => Some(vec![Reply::Unchanged]),
+            Ok(Ok(())) => Some(source.last_list.of(&follower.borrow())),
+            _ => Some(unchanged()),
         },
-        () = connection.gone() => Some(vec![Reply::Unchanged]),
-        () = place.taken.cancelled() => Some(vec![Reply::Unchanged]),
+        () = connection.gone() => Some(unchanged()),
+        () = place.taken.cancelled() => Some(unchanged()),
     }
 }
 
-fn listed(library: &Library) -> Vec<Reply> {
-    offers_in_parts(library.revision, &library.list())
+fn unchanged() -> Arc<Vec<Reply>> {
+    Arc::new(vec![Reply::Unchanged])
 }
 
 #[cfg(test)]

@@ -1,10 +1,12 @@
 //! A transfer that runs: what it may cost to end it, why it ends before it is complete, and how it ended.
 
+use std::time::Duration;
+
 use lanspread_proto::message::{Refusal, RefusalCode};
 use lanspread_types::limits;
 use tokio_util::sync::CancellationToken;
 
-use crate::guests::places::Place;
+use crate::guests::places::HeldPlace;
 use crate::guests::shares::{Loss, Shares};
 
 /// What a transfer sends. It decides which one gives way: a download continues later where it stopped, a stream begins
@@ -17,7 +19,7 @@ pub(super) enum TransferKind {
 
 impl TransferKind {
     /// What is lost if the transfer ends after so many bytes.
-    pub(super) fn loss(self, bytes: u64) -> Loss {
+    fn loss(self, bytes: u64) -> Loss {
         match self {
             Self::Download => Loss::small(bytes),
             Self::Stream => Loss::large(bytes),
@@ -28,7 +30,14 @@ impl TransferKind {
 /// The shares of the places for transfers.
 pub(super) fn transfer_shares(streams_max: usize) -> Shares {
     let part = streams_max / limits::TRANSFER_SHARES;
-    Shares { places: streams_max, share: part.max(1), kept: part, most: streams_max }
+    Shares {
+        places: streams_max,
+        share: part.max(1),
+        kept: part,
+        most: streams_max,
+        // A receiver that has more to fetch asks ahead, and continues later where it stopped.
+        idle_max: Duration::ZERO,
+    }
 }
 
 /// How a transfer ended.
@@ -43,7 +52,7 @@ pub(super) struct StreamEnd {
 /// A transfer that runs, as the code sees it that sends its bytes.
 pub(super) struct Running<'r> {
     stop: &'r CancellationToken,
-    place: &'r Place,
+    place: &'r HeldPlace,
     kind: TransferKind,
 }
 
@@ -81,7 +90,7 @@ impl EarlyEnd {
 }
 
 impl<'r> Running<'r> {
-    pub(super) fn new(stop: &'r CancellationToken, place: &'r Place, kind: TransferKind) -> Self {
+    pub(super) fn new(stop: &'r CancellationToken, place: &'r HeldPlace, kind: TransferKind) -> Self {
         Self { stop, place, kind }
     }
 
@@ -93,7 +102,12 @@ impl<'r> Running<'r> {
         }
     }
 
-    /// Notes how many bytes were sent so far.
+    /// Notes that the receiver owes the next request, and nothing is owed to it.
+    pub(super) fn idles(&self) {
+        self.place.idles();
+    }
+
+    /// Notes how many bytes were sent so far, or are about to be.
     pub(super) fn sent(&self, bytes: u64) {
         self.place.set_loss(self.kind.loss(bytes));
     }

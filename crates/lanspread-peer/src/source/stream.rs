@@ -102,6 +102,7 @@ async fn forward<S: AsyncRead + AsyncWrite>(
     bytes: &mut u64,
 ) -> Result<(), Interruption> {
     let mut pace = Pace::default();
+    running.sent(0);
     let mut last_sent = Instant::now();
     loop {
         let item = tokio::select! {
@@ -196,7 +197,7 @@ mod tests {
 
     use super::*;
     use crate::guests::places::Places;
-    use crate::guests::shares::{Loss, Shares};
+    use crate::guests::shares::Shares;
     use crate::source::running::TransferKind;
 
     fn hello() -> Hello {
@@ -223,9 +224,9 @@ mod tests {
                 let step = || StreamItem::Control(StreamMessage::Directory { path: "folder".to_owned() });
                 while items.send(step()).await.is_ok() {}
             };
-            let shares = Shares { places: 1, share: 1, kept: 0, most: 1 };
+            let shares = Shares { places: 1, share: 1, kept: 0, most: 1, idle_max: Duration::ZERO };
             let guest = Guest::at([10, 0, 0, 1].into());
-            let place = Places::new(shares).take(guest, Loss::small(0), |_| false).unwrap();
+            let place = Places::new(shares).take(guest).unwrap();
             let stop = CancellationToken::new();
             let running = Running::new(&stop, &place, TransferKind::Stream);
             let mut bytes = 0;

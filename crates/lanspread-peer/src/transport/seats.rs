@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::guests::guest::Guest;
-use crate::guests::places::{Place, Places};
+use crate::guests::places::{HeldPlace, Places};
 use crate::guests::shares::{Loss, Shares};
 
 /// The places of all connections.
@@ -29,7 +29,7 @@ pub(crate) struct Seats {
 pub(crate) struct Seat {
     /// Who connected.
     pub(crate) guest: Guest,
-    place: Place,
+    place: HeldPlace,
     begun: Instant,
 }
 
@@ -38,25 +38,21 @@ impl Seats {
     pub(crate) fn new(open_files_max: Option<u64>) -> Self {
         let places = connections_max(open_files_max);
         let share = CONNECTIONS_SHARE.min((places / 4).max(1));
-        let shares = Shares { places, share, kept: 0, most: CONNECTIONS_PER_ADDRESS_MAX.min(places) };
+        let most = CONNECTIONS_PER_ADDRESS_MAX.min(places);
+        let shares = Shares { places, share, kept: 0, most, idle_max: CONNECTION_IDLE_MIN };
         Self { places: Places::new(shares), begun: Instant::now() }
     }
 
     /// The place of a new connection, if there is one.
     pub(crate) fn take(&self, from: SocketAddr) -> Option<Seat> {
         let guest = Guest::at(from.ip());
-        let place = self.places.take(guest, idle_since(self.begun), |loss| self.is_long_idle(loss))?;
+        let place = self.places.take(guest)?;
         Some(Seat { guest, place, begun: self.begun })
     }
 
     /// Ends the connection that is idle longest, if it has been idle for long.
     pub(crate) fn end_idle(&self) -> bool {
-        self.places.give_way(|loss| self.is_long_idle(loss))
-    }
-
-    fn is_long_idle(&self, loss: Loss) -> bool {
-        let idle_ms = |since: u64| milliseconds(self.begun).saturating_sub(since);
-        loss.as_small().is_some_and(|since| u128::from(idle_ms(since)) >= CONNECTION_IDLE_MIN.as_millis())
+        self.places.end_idle()
     }
 
     #[cfg(test)]
@@ -68,12 +64,13 @@ impl Seats {
 impl Seat {
     /// It waits for the other side to ask something.
     pub(crate) fn idles(&self) {
-        self.place.set_loss(idle_since(self.begun));
+        self.place.idles();
     }
 
     /// It makes or sends an answer.
     pub(crate) fn answers(&self) {
-        self.place.set_loss(Loss::large(milliseconds(self.begun)));
+        let now_ms = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.place.set_loss(Loss::small(now_ms));
     }
 
     /// It carries a transfer, or is about to.
@@ -85,15 +82,6 @@ impl Seat {
     pub(crate) fn taken(&self) -> CancellationToken {
         self.place.taken.clone()
     }
-}
-
-fn milliseconds(begun: Instant) -> u64 {
-    u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX)
-}
-
-/// The longer a connection is idle, the less it costs to take its place.
-fn idle_since(begun: Instant) -> Loss {
-    Loss::small(milliseconds(begun))
 }
 
 /// How many connections may be open, so that most of the files that the process may open are left for other work. Pure.

@@ -92,14 +92,33 @@ fn needed(totals: Totals, entry_bytes: u64) -> Room {
     }
 }
 
-/// Bytes that an operation of these totals needs on the file system of the games directory, with a margin, and those
-/// that an ordinary user may still write there.
+/// What an operation needs on the file system of the games directory, with a margin, and what an ordinary user may still
+/// use there.
+#[derive(Debug, Clone, Copy)]
+pub struct Estimate {
+    /// Bytes that it needs.
+    pub needed_bytes: u64,
+    /// Bytes that may still be written.
+    pub free_bytes: u64,
+    /// Files and folders that it needs.
+    pub needed_inodes: u64,
+    /// Files and folders that may still be created; `None` if the file system does not say.
+    pub free_inodes: Option<u64>,
+}
+
+/// Estimates whether an operation of these totals would fit, and books nothing.
 ///
 /// # Errors
-/// If the system does not report them.
-pub fn needed_and_free_bytes(games: &GamesDir, totals: Totals) -> Result<(u64, u64), LocalError> {
+/// If the system does not report the free space.
+pub fn estimate(games: &GamesDir, totals: Totals) -> Result<Estimate, LocalError> {
     let free = Free::of(games)?;
-    Ok((needed(totals, free.entry_bytes).bytes, free.bytes))
+    let needed = needed(totals, free.entry_bytes);
+    Ok(Estimate {
+        needed_bytes: needed.bytes,
+        free_bytes: free.bytes,
+        needed_inodes: needed.inodes,
+        free_inodes: free.inodes,
+    })
 }
 
 /// What one operation has booked: the content of its file.
@@ -202,6 +221,12 @@ impl Booking {
             let all = lock_folder(&bookings).map_err(LocalError::io("lock", &shown))?;
             let free = free_of(games)?;
             let others = others(games, &bookings, &name)?;
+            let booked = others.len();
+            tracing::info!(
+                "{game} needs {} bytes; {} are free, and other operations have {booked} bookings",
+                needed.bytes,
+                free.bytes
+            );
             if let Err(too_little) = fits(free, needed, others.into_iter()) {
                 drop(all);
                 games.remove_empty_state_folders();

@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Once;
+use std::time::Instant;
 
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, DirBuilder, DirBuilderExt};
@@ -198,7 +199,9 @@ pub(crate) fn sync_folder(dir: &Dir, shown: &Path) -> Result<(), LocalError> {
 
 /// Makes everything on the file system of a folder durable.
 pub(crate) fn sync_file_system(dir: &Dir, shown: &Path) -> Result<(), LocalError> {
+    let begun = Instant::now();
     let synced = readable(dir).and_then(|folder| disk_calls::sync_file_system(&folder, shown));
+    tracing::info!("syncing the file system of {} took {} ms", shown.display(), begun.elapsed().as_millis());
     synced.map_err(|error| LocalError::io("sync", shown)(error.into()))
 }
 

@@ -23,7 +23,7 @@ pub(crate) struct InstalledTree {
 }
 
 /// Name of this part in events.
-const PART: &str = "local";
+pub(crate) const PART: &str = "local";
 
 impl InstalledTree {
     /// The installed tree of a locked game; `None` without `local/` or without a receipt.

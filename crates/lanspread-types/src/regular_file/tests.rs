@@ -53,6 +53,23 @@ fn what_is_not_a_file_is_named_and_never_waited_for() {
     });
 }
 
+/// Between asking and opening, a program may put something else under the name.
+#[test]
+fn what_takes_the_name_of_a_file_at_the_last_moment_is_not_opened_either() {
+    each_kind(|path, folder, kind| {
+        let aside = path.with_file_name("aside");
+        fs::rename(path, &aside).unwrap();
+        fs::write(path, "a file").unwrap();
+        let swap = || {
+            fs::remove_file(path).unwrap();
+            fs::rename(&aside, path).unwrap();
+        };
+        let (name, mode) = (Path::new("name"), Mode::empty());
+        let refused = open_after(folder, name, OFlags::RDONLY, mode, Links::Refused, swap);
+        assert!(matches!(refused, Err(FileError::NotAFile(found)) if found == kind), "{kind}: {refused:?}");
+    });
+}
+
 #[test]
 fn a_file_of_the_user_may_be_a_link_but_nothing_else() {
     each_kind(|path, _, kind| match (kind, read_of_user(path, 100)) {

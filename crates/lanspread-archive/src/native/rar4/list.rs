@@ -1,9 +1,11 @@
 //! Turns parsed headers into a checked listing.
 
 use std::collections::HashSet;
+use std::ops::RangeInclusive;
 
 use lanspread_types::checksum::Checksum;
 use lanspread_types::content::{ArchiveFormat, UnixSeconds};
+use lanspread_types::text::printable;
 use rars::rar15_40::{Archive, Block, FileHeader};
 
 use crate::error::ArchiveError;
@@ -27,6 +29,8 @@ const FILE_VERSION: u16 = 0x0800;
 const FILE_DICTIONARY_SHIFT: u16 = 5;
 const FILE_DICTIONARY_BITS: u16 = 7;
 const END_NEXT_VOLUME: u16 = 1;
+/// Versions of the method (RAR 1.3 to 4): `rars` also decodes later ones, which no released RAR has written.
+const METHOD_VERSIONS: RangeInclusive<u8> = 13..=29;
 /// The signature is a header of its own.
 const SIGNATURE_BYTES: u64 = 7;
 
@@ -48,7 +52,11 @@ pub(super) fn list(
     let members = whole_members(archive, &volumes)?;
     let mut builder = ListingBuilder::new(archive.name(), dictionary_bytes_max);
     let mut left_out = HashSet::new();
+    let mut unknown_method = None;
     for member in members {
+        if !member.is_directory() && !member.is_stored() && !METHOD_VERSIONS.contains(&member.unp_ver) {
+            unknown_method.get_or_insert(member);
+        }
         if member.is_encrypted() {
             return Err(ArchiveError::Encrypted { archive: archive.name().to_owned() });
         }
@@ -58,6 +66,10 @@ pub(super) fn list(
         } else {
             left_out.insert(member.name.clone());
         }
+    }
+    if let Some(member) = unknown_method {
+        let reason = format!("`{}` is packed by an unknown method", printable(&member.name_lossy(), 200));
+        return Err(ArchiveError::NotAnArchive { archive: archive.name().to_owned(), reason });
     }
     let is_solid = volumes.first().is_some_and(|volume| volume.main.is_solid());
     let listing = builder.finish(ArchiveFormat::Rar4, is_solid)?;
@@ -171,9 +183,12 @@ fn dictionary_bytes(file: &FileHeader) -> u64 {
 }
 
 fn add(builder: &mut ListingBuilder, file: &FileHeader) -> Result<(), ArchiveError> {
-    let name = to_slashes(builder.text(until_nul(&file.name))?);
+    // After a NUL, the field has the name in compressed UTF-16.
+    let is_wide = file.unicode_name.as_ref().is_some_and(|name| name.contains(&0));
+    let name = to_slashes(builder.text_of_rar4(until_nul(&file.name), is_wide)?);
     let mode = if file.host_os == HOST_UNIX { file.attr } else { 0 };
-    let common = Common { name: &name, modified: modified(file), executable: mode & MODE_ANY_EXECUTE != 0 };
+    let common =
+        Common { name: &name, modified: Some(modified(file)), executable: mode & MODE_ANY_EXECUTE != 0 };
     match mode & MODE_TYPE {
         MODE_SYMBOLIC_LINK => return Err(builder.unsupported("the symbolic link", &name)),
         0 | MODE_REGULAR | MODE_DIRECTORY => {}
@@ -185,8 +200,12 @@ fn add(builder: &mut ListingBuilder, file: &FileHeader) -> Result<(), ArchiveErr
     builder.file(&common, file.unp_size, Some(Checksum::from_crc32(file.file_crc)))
 }
 
-fn modified(file: &FileHeader) -> Option<UnixSeconds> {
-    time::dos_seconds(file.file_time, file.mtime_refinement().is_some_and(|detail| detail.add_second))
+fn modified(file: &FileHeader) -> UnixSeconds {
+    let detail = file.mtime_refinement();
+    let odd_second = detail.is_some_and(|detail| detail.add_second);
+    // Its 24 bits can hold more than a second.
+    let whole_seconds = detail.map_or(0, |detail| detail.nanoseconds / 1_000_000_000);
+    time::dos_seconds(file.file_time) + UnixSeconds::from(odd_second) + UnixSeconds::from(whole_seconds)
 }
 
 /// The name under which an entry was listed; empty if it cannot have been.

@@ -31,12 +31,14 @@ pub(super) struct List<'a> {
     solid: bool,
     /// The part of a file in the volume before, if it continues.
     split: Option<Box<FileHeader>>,
+    /// Why it is refused. Headers are read to their end nevertheless: damage that explains more counts before it.
+    refusal: Option<ArchiveError>,
 }
 
 impl<'a> List<'a> {
     pub(super) fn new(archive: &'a ArchiveSet, cancel: &'a CancellationToken, limits: &'a Limits) -> Self {
         let builder = ListingBuilder::new(archive.name(), limits.dictionary_bytes);
-        Self { archive, cancel, limits, builder, solid: false, split: None }
+        Self { archive, cancel, limits, builder, solid: false, split: None, refusal: None }
     }
 
     /// Takes the next volume. `false` if the first one is of RAR 4 or older.
@@ -49,20 +51,34 @@ impl<'a> List<'a> {
             }
             opened => opened.map_err(|error| failure::of(self.archive, error))?,
         };
-        let (mut begun, mut continues) = (false, false);
+        let (mut begun, mut continues, mut misplaced) = (false, false, None);
         for header in headers {
             match header.map_err(|error| failure::of(self.archive, error))? {
                 Header::Main(main) if !begun => {
                     begun = true;
-                    self.begin_volume(number, &main)?;
+                    self.solid |= number == 0 && main.is_solid;
+                    misplaced = self.misplaced(number, &main);
                 }
                 _ if !begun => return Err(self.corrupt("its main header is missing")),
                 Header::Main(_) => return Err(self.corrupt("a volume has a second main header")),
-                Header::File(file) => self.part(file)?,
+                // Nothing more is listed.
+                Header::File(_) if self.refusal.is_some() => {}
+                Header::File(file) if file.is_encrypted => {
+                    self.refusal = Some(ArchiveError::Encrypted { archive: self.archive.name().to_owned() });
+                }
+                Header::File(file) => {
+                    self.refusal = misplaced.take().or_else(|| self.part(file).err());
+                }
                 Header::End(end) => continues = end.has_next_volume,
                 // Comments, recovery records, access rights, and what later versions may add.
                 _ => {}
             }
+        }
+        if self.refusal.is_none() {
+            self.refusal = misplaced;
+        }
+        if self.refusal.is_some() {
+            return Ok(true);
         }
         let is_last = number + 1 == self.archive.volumes();
         match (continues, is_last) {
@@ -73,21 +89,22 @@ impl<'a> List<'a> {
     }
 
     pub(super) fn finish(self) -> Result<ArchiveListing, ArchiveError> {
+        if let Some(refusal) = self.refusal {
+            return Err(refusal);
+        }
         if self.split.is_some() {
             return Err(self.missing("its last file continues in another volume"));
         }
         self.builder.finish(ArchiveFormat::Rar5, self.solid)
     }
 
-    fn begin_volume(&mut self, number: usize, main: &MainHeader) -> Result<(), ArchiveError> {
-        self.solid |= number == 0 && main.is_solid;
+    /// The refusal of a volume that is not the one that belongs here.
+    fn misplaced(&self, number: usize, main: &MainHeader) -> Option<ArchiveError> {
         let stated = main.volume_number.unwrap_or(0);
-        if main.is_volume && stated != number as u64 {
+        (main.is_volume && stated != number as u64).then(|| {
             let stated = stated.saturating_add(1);
-            let reason = format!("volume {stated} was found where volume {} belongs", number + 1);
-            return Err(self.missing(&reason));
-        }
-        Ok(())
+            self.missing(&format!("volume {stated} was found where volume {} belongs", number + 1))
+        })
     }
 
     /// Takes a file, or its part in this volume. Each part has a checksum of its own; the last part has that of the whole
@@ -98,9 +115,6 @@ impl<'a> List<'a> {
             (Some(first), true) if is_same_file(&first, &file) => {}
             (None, true) => return Err(self.missing("a file begins in a volume that is missing")),
             (Some(_), _) => return Err(self.missing("a split file does not continue in the next volume")),
-        }
-        if file.is_encrypted {
-            return Err(ArchiveError::Encrypted { archive: self.archive.name().to_owned() });
         }
         if !file.compression.is_stored() && !file.is_directory && file.redirection.is_none() {
             self.builder.dictionary(file.compression.dictionary_bytes)?;

@@ -1,7 +1,7 @@
 //! One block of the listing: the fields of one entry, or of its part in one volume. Pure.
 
 use lanspread_types::checksum::Checksum;
-use lanspread_types::content::UnixSeconds;
+use lanspread_types::content::{ArchiveFormat, UnixSeconds};
 
 use crate::error::ArchiveError;
 use crate::listing::{Common, ListingBuilder};
@@ -143,7 +143,11 @@ impl Block {
     }
 
     /// Adds the entry to the listing, or returns what the block lacks.
-    pub(super) fn add_to(&self, builder: &mut ListingBuilder) -> Result<Option<Problem>, ArchiveError> {
+    pub(super) fn add_to(
+        &self,
+        builder: &mut ListingBuilder,
+        format: ArchiveFormat,
+    ) -> Result<Option<Problem>, ArchiveError> {
         // This is the last field that every block has.
         if self.dictionary_bytes.is_none() {
             return Ok(Some("the block is cut short"));
@@ -151,7 +155,10 @@ impl Block {
         if self.old_version {
             return Ok(None);
         }
-        let name = builder.text(&self.name)?;
+        let name = match format {
+            ArchiveFormat::Rar4 => builder.text_of_rar4(&self.name, false)?,
+            ArchiveFormat::Rar5 => builder.text(&self.name)?,
+        };
         let modified = self.modified.as_deref().and_then(parse_time);
         let attributes = self.attributes.unwrap_or_default();
         let common = Common { name, modified, executable: attributes.executable };

@@ -7,7 +7,7 @@ fn daemon() -> Daemon {
 }
 
 fn own_games(games: &Path) -> Result<Owned, ControlError> {
-    own(Place::GamesDir(games), &daemon())
+    own(OwnedFolder::GamesDir(games), &daemon())
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn a_lock_file_is_not_opened_through_a_link_and_a_pipe_is_not_waited_for() {
         fs::write(&precious, "kept").unwrap();
         let games = tempfile::tempdir().unwrap();
         fs::create_dir(games.path().join(STATE_DIR)).unwrap();
-        plant(&precious, &Place::GamesDir(games.path()).file());
+        plant(&precious, &OwnedFolder::GamesDir(games.path()).file());
         let refused = own_games(games.path());
         assert!(matches!(refused, Err(ControlError::Foreign(_))), "{what}: {refused:?}");
         if what != "hard link" {
@@ -76,7 +76,7 @@ fn a_lock_file_is_not_opened_through_a_link_and_a_pipe_is_not_waited_for() {
         if what != "linked folder" {
             let state = tempfile::tempdir().unwrap();
             plant(&precious, &state.path().join(DAEMON_FILE));
-            let refused = own(Place::StateDir(state.path()), &daemon());
+            let refused = own(OwnedFolder::StateDir(state.path()), &daemon());
             assert!(matches!(refused, Err(ControlError::Foreign(_))), "{what}: {refused:?}");
         }
         assert_eq!(fs::read_to_string(&precious).unwrap(), "kept", "{what}");

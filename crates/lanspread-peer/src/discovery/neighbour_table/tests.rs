@@ -13,7 +13,7 @@ fn at(last: u8, port: u16) -> Vec<SocketAddr> {
     vec![([10, 0, 0, last], port).into()]
 }
 
-fn hear(table: &mut NeighbourTable, last: u8, how: HowKnown, now: Instant) -> (PeerKey, Place) {
+fn hear(table: &mut NeighbourTable, last: u8, how: HowKnown, now: Instant) -> (PeerKey, NeighbourPlace) {
     let key = key();
     (key, table.hear(key, at(last, 4107), how, now))
 }
@@ -24,8 +24,8 @@ fn answered(table: &mut NeighbourTable, key: PeerKey, now: Instant) {
     }
 }
 
-fn is_new(place: &Place) -> bool {
-    matches!(place, Place::New { .. })
+fn is_new(place: &NeighbourPlace) -> bool {
+    matches!(place, NeighbourPlace::New { .. })
 }
 
 /// Fills the table with peers that answer: as many from each of these addresses as one may have.
@@ -52,7 +52,7 @@ fn one_address_cannot_fill_the_table() {
     }
     assert_eq!(table.peers.len(), limits::NEIGHBOURS_PER_ADDRESS_MAX);
     let (_, place) = hear(&mut table, 7, HowKnown::Connected, now);
-    assert!(matches!(place, Place::New { instead_of: None, .. }));
+    assert!(matches!(place, NeighbourPlace::New { instead_of: None, .. }));
 }
 
 /// The share of an address is for peers that answer: one that never answered gives its place, one that answers does
@@ -68,14 +68,16 @@ fn within_one_address_only_a_peer_that_never_answered_gives_its_place() {
         answered(&mut table, *key, now);
     }
     let later = now + Duration::from_mins(1);
-    let Place::New { instead_of, .. } = hear(&mut table, 1, HowKnown::Discovered, later).1 else { panic!() };
+    let NeighbourPlace::New { instead_of, .. } = hear(&mut table, 1, HowKnown::Discovered, later).1 else {
+        panic!()
+    };
     assert_eq!(instead_of, Some(keys[0]), "the one heard of first");
     let second = hear(&mut table, 1, HowKnown::Discovered, later).1;
-    assert!(matches!(second, Place::New { instead_of: Some(key), .. } if key == keys[1]));
+    assert!(matches!(second, NeighbourPlace::New { instead_of: Some(key), .. } if key == keys[1]));
     for key in table.peers.keys().copied().collect::<Vec<_>>() {
         answered(&mut table, key, later);
     }
-    assert!(matches!(hear(&mut table, 1, HowKnown::Discovered, later).1, Place::None));
+    assert!(matches!(hear(&mut table, 1, HowKnown::Discovered, later).1, NeighbourPlace::None));
 }
 
 #[test]
@@ -95,8 +97,8 @@ fn in_a_full_table_a_hint_that_never_answered_goes_first() {
     for last in 200..=210u8 {
         let (key, place) = hear(&mut table, last, HowKnown::Connected, later);
         match place {
-            Place::New { instead_of: Some(instead_of), .. } => gone.push(instead_of),
-            Place::None => assert_eq!(last, 210, "every place is now held by a peer that answers"),
+            NeighbourPlace::New { instead_of: Some(instead_of), .. } => gone.push(instead_of),
+            NeighbourPlace::None => assert_eq!(last, 210, "every place is now held by a peer that answers"),
             other => panic!("{other:?}"),
         }
         answered(&mut table, key, later);
@@ -129,14 +131,17 @@ fn a_newcomer_takes_the_place_of_what_is_idle_longest_at_the_most_crowded_addres
     }
     let ended = table.peers[&all[40]].handle.ended.clone();
     let (newcomer, place) = hear(&mut table, 200, HowKnown::Connected, later);
-    assert!(matches!(place, Place::New { instead_of: Some(key), .. } if key == all[40]), "{place:?}");
+    assert!(
+        matches!(place, NeighbourPlace::New { instead_of: Some(key), .. } if key == all[40]),
+        "{place:?}"
+    );
     assert!(ended.is_cancelled(), "its task is told");
     assert_eq!(table.peers.len(), limits::NEIGHBOURS_MAX);
     answered(&mut table, newcomer, later);
     // The newcomer's address has one place: no crowded address can take it.
     for _ in 0..200 {
         let (_, place) = hear(&mut table, 3, HowKnown::Connected, later);
-        assert!(!matches!(place, Place::New { instead_of: Some(key), .. } if key == newcomer));
+        assert!(!matches!(place, NeighbourPlace::New { instead_of: Some(key), .. } if key == newcomer));
     }
 }
 
@@ -149,8 +154,8 @@ fn a_table_of_answering_peers_from_different_machines_stays_as_it_is() {
         answered(&mut table, key, now);
     }
     let later = now + Duration::from_mins(1);
-    assert!(matches!(hear(&mut table, 200, HowKnown::Discovered, later).1, Place::None));
-    assert!(matches!(hear(&mut table, 5, HowKnown::Discovered, later).1, Place::None));
+    assert!(matches!(hear(&mut table, 200, HowKnown::Discovered, later).1, NeighbourPlace::None));
+    assert!(matches!(hear(&mut table, 5, HowKnown::Discovered, later).1, NeighbourPlace::None));
 }
 
 /// A peer that never answered is forgotten in seconds, one that answered is kept as long as its announcement is.
@@ -184,7 +189,7 @@ fn a_peer_that_said_goodbye_is_forgotten_until_it_is_heard_of_again() {
     assert!(table.said_goodbye(key) && table.is_forgotten(key, 0, now));
     answered(&mut table, key, now);
     assert!(table.said_goodbye(key), "what still runs with it does not undo the goodbye");
-    assert!(matches!(table.hear(key, at(1, 4107), HowKnown::Discovered, now), Place::Known));
+    assert!(matches!(table.hear(key, at(1, 4107), HowKnown::Discovered, now), NeighbourPlace::Known));
     assert!(!table.said_goodbye(key) && !table.is_forgotten(key, 0, now));
     table.goodbye(PeerKey { instance: 2, ..key });
     assert_eq!(table.peers.len(), 1);
@@ -194,28 +199,30 @@ fn a_peer_that_said_goodbye_is_forgotten_until_it_is_heard_of_again() {
 async fn addresses_are_refreshed_bounded_and_told_to_the_task() {
     let (mut table, now) = (NeighbourTable::default(), Instant::now());
     let key = key();
-    let Place::New { handle, .. } = table.hear(key, at(1, 1), HowKnown::Discovered, now) else { panic!() };
+    let NeighbourPlace::New { handle, .. } = table.hear(key, at(1, 1), HowKnown::Discovered, now) else {
+        panic!()
+    };
     for port in 2..20 {
-        assert!(matches!(table.hear(key, at(1, port), HowKnown::Discovered, now), Place::Known));
+        assert!(matches!(table.hear(key, at(1, port), HowKnown::Discovered, now), NeighbourPlace::Known));
     }
     handle.poke.notified().await;
     let ports: Vec<u16> = table.addresses(key).iter().map(SocketAddr::port).collect();
     assert_eq!(ports, [19, 18, 17, 16, 15, 14, 13, 12], "the latest first, at most eight");
     table.hear(key, at(1, 15), HowKnown::Discovered, now);
     assert_eq!(table.addresses(key)[..2], [at(1, 15)[0], at(1, 19)[0]]);
-    assert!(matches!(table.hear(key, Vec::new(), HowKnown::Discovered, now), Place::None));
+    assert!(matches!(table.hear(key, Vec::new(), HowKnown::Discovered, now), NeighbourPlace::None));
 }
 
 #[test]
 fn the_end_of_an_old_task_does_not_remove_the_peer_that_came_back() {
     let (mut table, now) = (NeighbourTable::default(), Instant::now());
     let key = key();
-    let Place::New { handle: old, .. } = table.hear(key, at(1, 1), HowKnown::Discovered, now) else {
+    let NeighbourPlace::New { handle: old, .. } = table.hear(key, at(1, 1), HowKnown::Discovered, now) else {
         panic!()
     };
     table.remove(key, &old);
     assert!(table.peers.is_empty());
-    let Place::New { handle: new, .. } = table.hear(key, at(1, 1), HowKnown::Discovered, now) else {
+    let NeighbourPlace::New { handle: new, .. } = table.hear(key, at(1, 1), HowKnown::Discovered, now) else {
         panic!()
     };
     table.remove(key, &old);

@@ -35,6 +35,15 @@ impl AskedPeer {
         }
     }
 
+    /// How this peer is known, for the log.
+    fn how(&self) -> &'static str {
+        match self {
+            Self::Chosen(_) => "was named or saved",
+            Self::Known(_) => "this peer knows",
+            Self::Heard(_) => "multicast DNS found",
+        }
+    }
+
     async fn dial(&self, ours: &Hello) -> Result<Dialled, WireError> {
         match self {
             Self::Chosen(peer) | Self::Known(peer) => dial(peer, ours).await,
@@ -89,7 +98,9 @@ impl<'a, Q> Asking<'a, Q> {
     {
         let index = self.whom.len();
         let key = if let AskedPeer::Heard(hint) = &whom { Some(hint.key) } else { None };
-        self.whom.push((whom.shown(), key));
+        let shown = whom.shown();
+        tracing::info!("asking {shown}, which {}", whom.how());
+        self.whom.push((shown, key));
         let places = &self.places[usize::from(key.is_some())];
         let (ours, places, question) = (self.ours.clone(), Arc::clone(places), self.question.clone());
         asking.spawn(async move {

@@ -7,7 +7,10 @@ use proptest::prelude::*;
 
 use super::*;
 
-const SHARES: Shares = Shares { places: 8, share: 2, kept: 2, most: 8 };
+const IDLE_MAX: Duration = Duration::from_secs(10);
+const SHARES: Shares = Shares { places: 8, share: 2, kept: 2, most: 8, idle_max: IDLE_MAX };
+/// When every place of a table has been idle for long.
+const LATE_MS: u64 = 20_000;
 
 fn v4(last: u8) -> Guest {
     Guest::at(IpAddr::from([10, 0, 0, last]))
@@ -23,16 +26,16 @@ fn held(guests: &[Guest]) -> Vec<Held> {
 }
 
 fn verdict(asks: Guest, guests: &[Guest]) -> Verdict {
-    decide(&asks, &held(guests), SHARES, false, |_| false)
+    decide(&asks, &held(guests), SHARES, false, 0)
 }
 
 #[test]
 fn a_guest_alone_may_have_every_place_and_one_among_others_not_the_last_ones() {
     for count in 0..8 {
         let places = held(&vec![v4(1); count]);
-        assert_eq!(decide(&v4(1), &places, SHARES, true, |_| false), Verdict::Free, "{count}");
+        assert_eq!(decide(&v4(1), &places, SHARES, true, 0), Verdict::Free, "{count}");
         let expected = if count < 6 { Verdict::Free } else { Verdict::Full };
-        assert_eq!(decide(&v4(1), &places, SHARES, false, |_| false), expected, "{count}");
+        assert_eq!(decide(&v4(1), &places, SHARES, false, 0), expected, "{count}");
     }
     assert_eq!(verdict(v4(1), &[v4(1); 8]), Verdict::Full, "its own places are not taken from it");
     assert_eq!(
@@ -60,9 +63,9 @@ fn a_place_that_must_not_be_taken_is_not() {
     for place in &mut places {
         place.loss = Loss::NEVER;
     }
-    assert_eq!(decide(&v4(2), &places, SHARES, false, |loss| loss < Loss::NEVER), Verdict::Full);
+    assert_eq!(decide(&v4(2), &places, SHARES, false, LATE_MS), Verdict::Full);
     places[5].loss = Loss::large(u64::MAX);
-    assert_eq!(decide(&v4(2), &places, SHARES, false, |_| false), Verdict::TakeBack(5));
+    assert_eq!(decide(&v4(2), &places, SHARES, false, 0), Verdict::TakeBack(5));
 }
 
 /// One machine can have every address of a /64 network, so they count together; guests in one such network are told
@@ -94,21 +97,42 @@ fn an_identity_counts_against_holders_only() {
 }
 
 #[test]
-fn one_address_has_a_limit_and_spare_places_give_way_to_guests_within_their_share() {
+fn one_address_has_a_limit() {
     let shares = Shares { most: 3, ..SHARES };
-    assert_eq!(decide(&v4(1), &held(&[v4(1); 3]), shares, true, |_| true), Verdict::Full);
+    assert_eq!(decide(&v4(1), &held(&[v4(1); 3]), shares, true, LATE_MS), Verdict::Full);
+}
+
+/// An idle place gives way to a guest within its share, and within one address to any seat behind it; but not to a guest
+/// with its share from other guests.
+#[test]
+fn idle_places_give_way() {
+    let idle = |guests: &[Guest]| {
+        let place = |(index, guest): (usize, &Guest)| Held {
+            guest: *guest,
+            loss: if index < 3 { Loss::small(0) } else { Loss::idle_since(index as u64) },
+        };
+        guests.iter().enumerate().map(place).collect::<Vec<_>>()
+    };
     let eight: Vec<Guest> = (1..=8).map(v4).collect();
-    let spare = |loss: Loss| loss >= Loss::small(3);
-    assert_eq!(decide(&v4(9), &held(&eight), SHARES, false, spare), Verdict::TakeBack(3));
+    assert_eq!(decide(&v4(9), &idle(&eight), SHARES, false, LATE_MS), Verdict::TakeBack(3));
+    assert_eq!(decide(&v4(9), &idle(&eight), SHARES, false, 10_000), Verdict::Full, "not for long");
     let mut crowded = eight;
-    crowded[7] = v4(1);
-    assert_eq!(decide(&v4(1), &held(&crowded), SHARES, false, |_| true), Verdict::Full, "it has its share");
+    crowded[6] = v4(1);
+    assert_eq!(decide(&v4(1), &idle(&crowded), SHARES, false, LATE_MS), Verdict::TakeBack(6), "its own");
+    crowded[6] = v4(7);
+    crowded[1] = v4(1);
+    assert_eq!(decide(&v4(1), &idle(&crowded), SHARES, false, LATE_MS), Verdict::Full, "it has its share");
 }
 
 #[test]
 fn losses_are_ordered() {
-    assert!(Loss::small(u64::MAX) < Loss::large(0) && Loss::large(u64::MAX) < Loss::NEVER);
-    assert_eq!((Loss::small(7).as_small(), Loss::large(7).as_small()), (Some(7), None));
+    let idle = Loss::idle_since(u64::MAX);
+    assert!(idle < Loss::small(0) && Loss::small(u64::MAX) < Loss::large(0));
+    assert!(Loss::large(u64::MAX) < Loss::NEVER);
+    assert!(Loss::idle_since(0).is_idle_for(IDLE_MAX, 10_000));
+    for (loss, now_ms) in [(Loss::idle_since(1), 10_000), (Loss::small(0), u64::MAX), (idle, 0)] {
+        assert!(!loss.is_idle_for(IDLE_MAX, now_ms), "{loss:?}");
+    }
 }
 
 proptest! {

@@ -177,7 +177,10 @@ async fn a_request_that_is_not_allowed_is_refused_and_ends_the_download() {
 #[tokio::test]
 async fn what_may_not_be_served_is_refused_and_places_are_bounded() {
     let serving = Serving::new(1);
-    let (_held, _served, _) = serving.begin(64 * 1024).await;
+    let (mut held, _served, _) = serving.begin(1000).await;
+    // A download that owes something keeps its place.
+    ask(&mut held, 0, 0, 1_000_000).await;
+    held.gone().await;
     let (mut second, _) = serving.request("1", 64 * 1024).await;
     assert!(matches!(reply(&mut second).await, Reply::Refused(refusal) if refusal.code == RefusalCode::Busy));
     let serving = Serving::new(1);

@@ -86,6 +86,19 @@ async fn a_change_is_reported_at_once_and_no_change_after_the_wait() {
     assert_eq!(begun.elapsed(), Duration::ZERO);
 }
 
+/// Every peer that waits is sent the same list, which is made once, and made again for the next revision.
+#[test]
+fn a_list_is_made_once_for_each_revision() {
+    let source = source();
+    source.library.replace(offers(300));
+    let first = source.last_list.of(&source.library.current());
+    assert!(Arc::ptr_eq(&first, &source.last_list.of(&source.library.current())));
+    source.library.replace(offers(1));
+    let second = source.last_list.of(&source.library.current());
+    assert_eq!((first.len(), second.len()), (2, 1));
+    assert_eq!(revision(&second[0]), Some((2, 1)));
+}
+
 /// However a peer asks, one connection carries one list per interval: with the revision or without, one by one or many
 /// requests at once.
 #[tokio::test(start_paused = true)]

@@ -78,8 +78,7 @@ fn outcomes(events: &mut crate::report::channel::PeerEvents) -> Vec<String> {
     ends.collect()
 }
 
-/// One address holds every place with downloads that ask for nothing. Every other guest is served at once, up to the share
-/// of the one, which keeps that much.
+/// One address holds every place with downloads that ask for nothing. Each of eight other guests is served at once.
 #[tokio::test]
 async fn a_guest_that_holds_every_place_keeps_no_guest_out() {
     let serving = Serving::with(Arc::new(WaitingProvider::default()), None, 8);
@@ -89,53 +88,75 @@ async fn a_guest_that_holds_every_place_keeps_no_guest_out() {
         held.push(download(&serving, 66).await);
     }
     let mut guests = Vec::new();
-    for last in 1..=6 {
+    for last in 1..=8 {
         guests.push(stream(&serving, last).await);
     }
-    let (mut late, _) = begin(&serving, 7, true).await;
-    let refused = refusal(&mut late).await;
-    assert_eq!(refused.code, RefusalCode::Busy, "the rest is the share of the one: {}", refused.message);
-    let ended = |held: &[(_, JoinHandle<()>)]| held.iter().filter(|(_, served)| served.is_finished()).count();
-    until("six have given way", || ended(&held) == 6).await;
+    let (mut late, _) = begin(&serving, 9, true).await;
+    assert_eq!(refusal(&mut late).await.message, "it already serves 8 streams, its limit");
     for (mut guest, served) in held {
-        if served.is_finished() {
-            match guest.halves().0.item(bytes::BytesMut::new()).await.unwrap() {
-                ChunkItem::Control(ChunkMessage::Failed(refusal)) => {
-                    assert_eq!(refusal.code, RefusalCode::Busy);
-                }
-                other => panic!("{other:?}"),
-            }
+        match guest.halves().0.item(bytes::BytesMut::new()).await.unwrap() {
+            ChunkItem::Control(ChunkMessage::Failed(refusal)) => assert_eq!(refusal.code, RefusalCode::Busy),
+            other => panic!("{other:?}"),
         }
+        serving.assert_ends(served, "gave way").await;
     }
-    assert_eq!(outcomes(&mut events), ["gave-way"; 6]);
+    assert_eq!(outcomes(&mut events), ["gave-way"; 8]);
     for (guest, served) in guests {
         drop(guest);
         serving.assert_ends(served, "a guest").await;
     }
 }
 
-/// Eight receivers behind one address use every place while no other guest asks. Then a download gives way before a stream,
-/// and the stream that has sent the least before the others.
+/// Eight receivers behind one address use every place while no other guest asks. Six other guests get theirs, then the
+/// address has its share left, which it keeps. The streams that have sent the least give way.
 #[tokio::test]
 async fn many_receivers_behind_one_address_use_what_no_other_wants() {
     let serving = Serving::with(Arc::new(WaitingProvider::default()), None, 8);
     let mut streams = Vec::new();
-    for _ in 0..7 {
+    for _ in 0..8 {
         streams.push(stream(&serving, 66).await);
     }
-    let (_file, downloading) = download(&serving, 66).await;
     assert_eq!(serving.source.active_transfers(), 8);
     let (mut ninth, _) = begin(&serving, 66, true).await;
     let refused = refusal(&mut ninth).await;
     assert_eq!(refused.code, RefusalCode::Busy);
     assert!(refused.message.contains("8 of them to this address"), "{}", refused.message);
-    let (_first, _) = stream(&serving, 1).await;
-    serving.assert_ends(downloading, "the download gives way").await;
-    assert!(streams.iter().all(|(_, served)| !served.is_finished()));
-    let (_second, _) = stream(&serving, 2).await;
-    until("one stream gives way", || streams.iter().filter(|(_, served)| served.is_finished()).count() == 1)
-        .await;
-    assert_eq!(serving.source.active_transfers(), 8);
+    let mut others = Vec::new();
+    for last in 1..=6 {
+        others.push(stream(&serving, last).await);
+        let ended = || streams.iter().filter(|(_, served)| served.is_finished()).count();
+        until("one stream gives way", || ended() == usize::from(last)).await;
+    }
+    let (mut late, _) = begin(&serving, 7, true).await;
+    assert_eq!(refusal(&mut late).await.code, RefusalCode::Busy);
+    assert_eq!(streams.iter().filter(|(_, served)| !served.is_finished()).count(), 2);
+    assert!(others.iter().all(|(_, served)| !served.is_finished()));
+    let receivers = serving.source.receivers();
+    let of = |last: u8| receivers.iter().find(|one| one.addr == std::net::IpAddr::from([10, 0, 0, last]));
+    assert_eq!(of(66).map(|one| one.transfers), Some(2), "status says where the places are");
+    assert_eq!((of(1).map(|one| one.transfers), receivers.len()), (Some(1), 7));
+}
+
+/// Every place is held from the very address of the guest that asks, by downloads that ask for nothing: the one that is
+/// idle longest gives way.
+#[tokio::test(start_paused = true)]
+async fn an_idle_download_gives_way_also_to_its_own_address() {
+    let serving = Serving::with(Arc::new(UntouchedProvider), None, 3);
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        held.push(download(&serving, 66).await);
+        tokio::time::advance(Duration::from_millis(10)).await;
+    }
+    // The first one has asked for something since.
+    held[0].0.send(&ChunkRequest { file: 0, offset: 0, length: 1 }).await.unwrap();
+    while !matches!(
+        held[0].0.halves().0.item(bytes::BytesMut::new()).await.unwrap(),
+        ChunkItem::Control(ChunkMessage::End { .. })
+    ) {}
+    let (_guest, _) = download(&serving, 66).await;
+    let (_, served) = held.remove(1);
+    serving.assert_ends(served, "idle longest").await;
+    assert!(held.iter().all(|(_, served)| !served.is_finished()));
 }
 
 /// Where every guest has an address of its own, the limit is the limit, and nothing that runs gives way.

@@ -11,6 +11,7 @@ use lanspread_types::ids::GameId;
 use super::*;
 use crate::report::channel::EventSender;
 use crate::report::event::PeerEvent;
+use crate::report::passed_over::PassedOverFolder;
 use crate::source::library_index::Library;
 use crate::task::Tasks;
 
@@ -235,7 +236,7 @@ async fn a_folder_that_is_passed_over_is_reported_once_and_the_rest_is_served() 
     followed.stop().await;
     let mut reported = Vec::new();
     while let Some(event) = events.try_next() {
-        if let PeerEvent::FolderPassedOver { folder, code, .. } = event {
+        if let PeerEvent::FolderPassedOver(PassedOverFolder { folder, code, .. }) = event {
             reported.push((folder, code));
         }
     }
@@ -260,7 +261,7 @@ fn a_missing_sentinel_is_reported_by_a_scan_and_not_while_a_game_is_copied() {
         read(&followed.source, &mut watches, pending, false);
         let mut count = 0;
         while let Some(event) = events.try_next() {
-            count += usize::from(matches!(event, PeerEvent::FolderPassedOver { .. }));
+            count += usize::from(matches!(event, PeerEvent::FolderPassedOver(_)));
         }
         count
     };

@@ -32,7 +32,7 @@ fn every_operation_makes_things_durable_in_this_order() {
     let content = ["sync-file-system g"];
     let root = ["sync-folder g", "sync-folder games"];
     let (receipt, cleared) = (["sync-folder g.jsonl"], ["sync-folder g.json"]);
-    let table: [(Operation, Vec<&[&str]>); 4] = [
+    let table: [(Operation, Vec<&[&str]>); 6] = [
         (Operation::Install, vec![&intent, &content, &intent, &["rename local"], &root, &receipt, &cleared]),
         (
             Operation::Update,
@@ -47,10 +47,30 @@ fn every_operation_makes_things_durable_in_this_order() {
             ],
         ),
         (Operation::Uninstall, vec![&intent, &["rename .local.backup"], &root, &receipt, &cleared]),
+        // What cannot be renamed is removed after a second intent says so.
+        (
+            Operation::UpdateInPlace,
+            vec![
+                &intent,
+                &content,
+                &intent,
+                &["rename .local.backup"],
+                &intent,
+                &["rename local"],
+                &root,
+                &receipt,
+                &cleared,
+            ],
+        ),
+        (
+            Operation::UninstallInPlace,
+            vec![&intent, &["rename .local.backup"], &intent, &root, &receipt, &cleared],
+        ),
         (Operation::Remove, vec![&intent, &root, &root, &cleared]),
     ];
     for (operation, expected) in table {
-        assert_eq!(calls_of(operation), expected.concat(), "{operation:?}");
+        let calls = operation.on_its_disk(|| calls_of(operation));
+        assert_eq!(calls, expected.concat(), "{operation:?}");
     }
 }
 
@@ -248,7 +268,11 @@ fn an_install_that_cannot_begin_leaves_nothing() {
         fs::create_dir(fixture.root()).unwrap();
         place(&fixture);
         let before = fixture.everything();
-        begin(&fixture).unwrap_err();
+        let (begun, calls) = script::watched(|| begin(&fixture));
+        begun.unwrap_err();
+        // Recovery would take what is in the place of staging for ours if an intent had been recorded.
+        let is_recorded = calls.iter().any(|call| call == "sync-file g.json");
+        assert_eq!(is_recorded, why == "a file as the root", "{why}");
         assert_eq!(fixture.everything(), before, "{why}");
         assert_eq!(intent::read(&fixture.games, &fixture.game).unwrap(), None, "{why}");
     }

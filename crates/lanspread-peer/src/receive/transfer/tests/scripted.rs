@@ -262,6 +262,37 @@ async fn slow_sources_are_left_for_one_that_was_never_open() {
     }
 }
 
+/// The same with the transfer's own ticks.
+#[tokio::test(start_paused = true)]
+async fn a_running_transfer_leaves_a_slow_source() {
+    let mut stage = Stage::new(1, &[("slow", &[Act::Stall]), ("z", &[Act::Send])]);
+    let (slow, mut relieved) = (Arc::clone(&stage.actors[0]), stage.events.subscribe());
+    let clock = async {
+        while !slow.is_fetching.load(Ordering::Relaxed) {
+            tokio::task::yield_now().await;
+        }
+        let begun = Instant::now();
+        while !matches!(relieved.try_next(), Some(PeerEvent::DownloadSourceFailed { .. })) {
+            assert!(begun.elapsed() < 2 * limits::SLOW_SOURCE_SPAN, "it is not left");
+            tokio::time::advance(limits::PROGRESS_INTERVAL).await;
+            for _ in 0..10 {
+                tokio::task::yield_now().await;
+            }
+        }
+        assert!(begun.elapsed() >= limits::SLOW_SOURCE_SPAN);
+        std::future::pending::<()>().await;
+    };
+    let shares = tokio::select! {
+        shares = transfer(stage.context()) => shares.unwrap(),
+        () = clock => unreachable!(),
+    };
+    assert_eq!(
+        shares.iter().map(|share| (share.peer.as_str(), share.chunks)).collect::<Vec<_>>(),
+        [("z", 1)]
+    );
+    assert_eq!(stage.failures(), [too_slow("slow", 1)]);
+}
+
 /// A slow source is not left if there is no other one, nor for one that is slow too or has failed for good.
 #[tokio::test(start_paused = true)]
 async fn a_slow_source_that_is_the_best_one_continues() {

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 /// The measurement of one source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Pace {
+pub(crate) struct FloorCheck {
     begun: Instant,
     /// What had arrived, and how long it had waited for the disk, when the span began.
     bytes: u64,
@@ -25,7 +25,7 @@ pub(crate) enum Speed {
     TooSlow,
 }
 
-impl Pace {
+impl FloorCheck {
     /// Begins a span. `bytes` and `waited` are sums since any moment, and never become smaller.
     pub(crate) fn new(now: Instant, bytes: u64, waited: Duration) -> Self {
         Self { begun: now, bytes, waited }
@@ -58,31 +58,31 @@ mod tests {
     #[test]
     fn a_source_below_the_floor_is_too_slow_once_the_span_is_over() {
         let begun = Instant::now();
-        let mut pace = Pace::new(begun, 10, NONE);
+        let mut check = FloorCheck::new(begun, 10, NONE);
         let just_before = begun + SPAN - Duration::from_millis(1);
-        assert_eq!(pace.judge(just_before, 10, NONE), None, "the span is not over");
-        assert_eq!(pace.judge(begun + SPAN, 10 + FLOOR - 1, NONE), Some(Speed::TooSlow));
+        assert_eq!(check.judge(just_before, 10, NONE), None, "the span is not over");
+        assert_eq!(check.judge(begun + SPAN, 10 + FLOOR - 1, NONE), Some(Speed::TooSlow));
     }
 
     #[test]
     fn each_span_counts_for_itself() {
         let begun = Instant::now();
-        let mut pace = Pace::new(begun, 0, NONE);
-        assert_eq!(pace.judge(begun + SPAN, FLOOR, NONE), Some(Speed::Enough));
-        assert_eq!(pace.judge(begun + SPAN, FLOOR, NONE), None, "a new span has begun");
+        let mut check = FloorCheck::new(begun, 0, NONE);
+        assert_eq!(check.judge(begun + SPAN, FLOOR, NONE), Some(Speed::Enough));
+        assert_eq!(check.judge(begun + SPAN, FLOOR, NONE), None, "a new span has begun");
         // What was sent in the first span does not help in the second one.
-        assert_eq!(pace.judge(begun + 2 * SPAN, FLOOR + 7, NONE), Some(Speed::TooSlow));
+        assert_eq!(check.judge(begun + 2 * SPAN, FLOOR + 7, NONE), Some(Speed::TooSlow));
     }
 
     #[test]
     fn waiting_for_the_disk_is_not_the_source_s_time() {
         let begun = Instant::now();
-        let mut pace = Pace::new(begun, 0, SPAN);
+        let mut check = FloorCheck::new(begun, 0, SPAN);
         let waited = SPAN + SPAN / 2;
-        assert_eq!(pace.ends(waited), begun + SPAN + SPAN / 2);
-        assert_eq!(pace.judge(begun + SPAN, 0, waited), None, "half of the span was spent waiting");
-        assert_eq!(pace.judge(begun + SPAN + SPAN / 2, 0, waited), Some(Speed::TooSlow));
+        assert_eq!(check.ends(waited), begun + SPAN + SPAN / 2);
+        assert_eq!(check.judge(begun + SPAN, 0, waited), None, "half of the span was spent waiting");
+        assert_eq!(check.judge(begun + SPAN + SPAN / 2, 0, waited), Some(Speed::TooSlow));
         // What was waited before the second span began does not make it longer.
-        assert_eq!(pace.ends(waited), begun + 2 * SPAN + SPAN / 2);
+        assert_eq!(check.ends(waited), begun + 2 * SPAN + SPAN / 2);
     }
 }

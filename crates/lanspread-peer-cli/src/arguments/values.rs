@@ -1,0 +1,67 @@
+//! Values of options that are no words of the library.
+
+use std::str::FromStr;
+
+use clap::ValueEnum;
+use lanspread_peer::NamePolicy;
+use lanspread_peer::limits::{DICTIONARY_BYTES_MAX, DICTIONARY_BYTES_MIN};
+
+/// The size of a dictionary in bytes, written as `4GiB`, `4G` or `1536m`. A type of its own, because the config file then
+/// takes it as a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct DictionaryBytes(pub(crate) u64);
+
+impl FromStr for DictionaryBytes {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let unit_at = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
+        let (number, unit) = text.split_at(unit_at);
+        let shift = match unit.to_ascii_lowercase().as_str() {
+            "k" | "kib" => Some(10),
+            "m" | "mib" => Some(20),
+            "g" | "gib" => Some(30),
+            _ => None,
+        };
+        let bytes =
+            number.parse::<u64>().ok().zip(shift).and_then(|(number, shift)| number.checked_mul(1 << shift));
+        let bytes = bytes.ok_or("a size is a number with a unit, such as 512MiB or 4GiB")?;
+        let fits = (DICTIONARY_BYTES_MIN..=DICTIONARY_BYTES_MAX).contains(&bytes);
+        fits.then_some(Self(bytes)).ok_or_else(|| "a dictionary has 128KiB to 64GiB".to_owned())
+    }
+}
+
+/// Which file names are accepted.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Names {
+    /// Names that Linux, Windows and macOS can hold
+    Portable,
+    /// Names that this system can hold
+    Native,
+}
+
+impl From<Names> for NamePolicy {
+    fn from(names: Names) -> Self {
+        match names {
+            Names::Portable => Self::Portable,
+            Names::Native => Self::Native,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dictionary_sizes_have_a_unit_and_bounds() {
+        for (text, bytes) in
+            [("1GiB", 1 << 30), ("64g", 64 << 30), ("128K", 128 << 10), ("1536MiB", 1536 << 20)]
+        {
+            assert_eq!(text.parse(), Ok(DictionaryBytes(bytes)), "{text}");
+        }
+        for bad in ["", "4", "g", "4 GiB", "-4g", "65g", "127k", "4t", "1.5g", "99999999999999999999g"] {
+            assert!(bad.parse::<DictionaryBytes>().is_err(), "{bad}");
+        }
+    }
+}

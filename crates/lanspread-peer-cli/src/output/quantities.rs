@@ -1,0 +1,100 @@
+//! Sizes, durations, rates and counts for people. Nothing here does I/O.
+
+/// Each is 1024 times the one before it.
+const UNITS: [&str; 6] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+
+/// A size in the largest unit that fits, with two decimals: `3.00 MiB`.
+pub(super) fn bytes(count: u64) -> String {
+    let (mut unit, mut size) = (0, 1_u128);
+    let count = u128::from(count);
+    while unit + 1 < UNITS.len() && count >= size * 1024 {
+        size *= 1024;
+        unit += 1;
+    }
+    let name = UNITS[unit];
+    if unit == 0 {
+        return format!("{count} {name}");
+    }
+    format!("{}.{:02} {name}", count / size, count % size * 100 / size)
+}
+
+/// A duration in one or two units: `40 ms`, `3.7 s`, `24 s`, `1 min 15 s`, `2 h 5 min`.
+pub(super) fn duration(milliseconds: u64) -> String {
+    let seconds = milliseconds / 1000;
+    let (minutes, hours) = (seconds / 60, seconds / 3600);
+    match milliseconds {
+        0..1_000 => format!("{milliseconds} ms"),
+        1_000..10_000 => format!("{seconds}.{} s", milliseconds % 1000 / 100),
+        10_000..60_000 => format!("{seconds} s"),
+        60_000..3_600_000 => format!("{minutes} min {} s", seconds % 60),
+        _ => format!("{hours} h {} min", minutes % 60),
+    }
+}
+
+/// A rate in the largest unit that fits.
+pub(super) fn rate(count: u64, milliseconds: u64) -> String {
+    let per_second = u128::from(count) * 1000 / u128::from(milliseconds.max(1));
+    format!("{}/s", bytes(u64::try_from(per_second).unwrap_or(u64::MAX)))
+}
+
+/// A number of things: `1 file`, `2 files`.
+pub(super) fn count(number: u64, thing: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {thing}{plural}")
+}
+
+/// How much of a whole is done, in percent; rounded down, so that 100 means all of it.
+pub(super) fn percent(done: u64, whole: u64) -> u64 {
+    let percent = u128::from(done.min(whole)) * 100 / u128::from(whole.max(1));
+    u64::try_from(percent).unwrap_or(100)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_rates_have_the_largest_unit_that_fits() {
+        for (count, expected) in [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1.00 KiB"),
+            (1536, "1.50 KiB"),
+            (3 << 20, "3.00 MiB"),
+            ((400 << 20) - 1, "399.99 MiB"),
+            (u64::MAX, "16383.99 PiB"),
+        ] {
+            assert_eq!(bytes(count), expected);
+        }
+        assert_eq!(rate(10 << 20, 2_000), "5.00 MiB/s");
+        assert_eq!(rate(0, 0), "0 B/s");
+    }
+
+    #[test]
+    fn durations_have_one_spelling_and_are_never_zero_seconds() {
+        for (milliseconds, expected) in [
+            (0, "0 ms"),
+            (40, "40 ms"),
+            (999, "999 ms"),
+            (3_799, "3.7 s"),
+            (24_900, "24 s"),
+            (75_900, "1 min 15 s"),
+            (7_500_000, "2 h 5 min"),
+        ] {
+            assert_eq!(duration(milliseconds), expected);
+        }
+    }
+
+    #[test]
+    fn one_thing_is_singular() {
+        assert_eq!([count(0, "file"), count(1, "file"), count(2, "file")], ["0 files", "1 file", "2 files"]);
+    }
+
+    #[test]
+    fn percent_is_rounded_down() {
+        assert_eq!(
+            [percent(0, 0), percent(999, 1000), percent(5, 5), percent(9, 5), percent(u64::MAX, u64::MAX)],
+            [0, 99, 100, 100, 100]
+        );
+    }
+}

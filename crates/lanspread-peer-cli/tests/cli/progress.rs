@@ -1,0 +1,135 @@
+//! What a person sees of an operation: bars on a terminal of any width, lines elsewhere.
+
+use std::io::{BufRead, BufReader};
+use std::process::Command;
+
+use crate::support::{DEADLINE, Receiver, Source, big_games, fixtures, peer};
+use crate::terminal::Terminal;
+
+/// A source that stops sending in the middle of the stream of `big`, and continues when it is told to.
+fn install(receiver: &Receiver, source: &Source, game: &str) -> Command {
+    let mut command = peer();
+    command.args(["install", "--stream", game, "--peer", &source.address, "--games-dir"]);
+    command.arg(receiver.games()).arg("--state-dir").arg(receiver.state());
+    // The source is stopped for as long as the test looks at the screen.
+    command.env("LANSPREAD_TEST_IDLE_TIMEOUT_MS", (2 * DEADLINE.as_millis()).to_string());
+    command
+}
+
+fn is_bar(line: &str) -> bool {
+    line.contains('\u{2588}') || line.contains('\u{2591}')
+}
+
+/// Waits for the first bar, and then stops the source, so that the bar stays.
+fn stopped_at_a_bar(source: &Source, terminal: &Terminal) -> String {
+    let screen = terminal.wait_for("a bar", |screen| screen.lines().any(is_bar));
+    source.signal("STOP");
+    screen
+}
+
+#[test]
+fn a_bar_fits_terminals_of_any_width_and_an_interrupt_removes_it() {
+    for (columns, sizes_are_shown) in [(80, true), (40, false), (100, true)] {
+        let (source, receiver) = (Source::start("only", &big_games()), Receiver::new());
+        let mut terminal = Terminal::start(&install(&receiver, &source, "big"), columns, 24);
+        let screen = stopped_at_a_bar(&source, &terminal);
+        let bars: Vec<&str> = screen.lines().filter(|line| is_bar(line)).collect();
+        assert_eq!(bars.len(), 1, "one game, one row:\n{screen}");
+        assert!(
+            bars[0].starts_with("big ") && bars[0].chars().count() <= usize::from(columns) - 3,
+            "{screen}"
+        );
+        assert_eq!(bars[0].contains(" of 150.00 MiB"), sizes_are_shown, "{screen}");
+
+        // The terminal echoes what was typed beside the bar.
+        terminal.press("\u{3}");
+        terminal.wait_for("the interrupt is told", |screen| screen.contains("error: cancelled"));
+        source.signal("CONT");
+        assert_eq!(terminal.finish().code(), Some(130));
+        let screen = terminal.screen();
+        assert!(!screen.lines().any(is_bar) && !screen.contains("^C"), "{columns} columns:\n{screen}");
+        assert!(!screen.contains("only failed"), "a user who cancels is not the source's fault:\n{screen}");
+    }
+}
+
+/// It is drawn again at the latest after a second, in the new width, and leaves nothing of the old one.
+#[test]
+fn a_bar_follows_the_width_of_its_terminal() {
+    let (source, receiver) = (Source::start("only", &big_games()), Receiver::new());
+    let terminal = Terminal::start(&install(&receiver, &source, "big"), 60, 24);
+    stopped_at_a_bar(&source, &terminal);
+    terminal.resize(100, 24);
+    let wide = terminal.wait_for("a wider bar", |screen| {
+        screen.lines().any(|line| is_bar(line) && line.chars().count() > 80)
+    });
+    assert_eq!(wide.lines().filter(|line| is_bar(line)).count(), 1, "{wide}");
+    source.signal("CONT");
+}
+
+/// No escape reaches a terminal that does not understand it, and it is told what happens nevertheless.
+#[test]
+fn a_dumb_terminal_gets_lines() {
+    let (source, receiver) = (Source::start("only", &fixtures("fixture-alpha")), Receiver::new());
+    let mut command = install(&receiver, &source, "alpha-arena");
+    command.env("TERM", "dumb");
+    let mut terminal = Terminal::start(&command, 80, 24);
+    assert_eq!(terminal.finish().code(), Some(0));
+    let written = terminal.written();
+    assert!(written.contains("attempt 1 from only") && written.contains("installed from only"), "{written}");
+    assert!(!written.contains('\u{1b}') && !written.contains('\u{2588}'), "{written:?}");
+}
+
+/// Log lines would be written into a bar, and it into them.
+#[test]
+fn a_log_on_a_terminal_has_no_bar_in_it() {
+    let (source, receiver) = (Source::start("only", &big_games()), Receiver::new());
+    let mut command = install(&receiver, &source, "big");
+    command.arg("-v");
+    let mut terminal = Terminal::start(&command, 200, 50);
+    assert_eq!(terminal.finish().code(), Some(0));
+    let written = terminal.written();
+    assert!(
+        written.contains("asking 127.0.0.1:") && written.contains("3 files, 150.00 MiB in "),
+        "{written}"
+    );
+    assert!(!is_bar(&written), "{written}");
+}
+
+/// A finished install leaves its lines and no bar.
+#[test]
+fn a_finished_install_leaves_no_bar() {
+    let (source, receiver) = (Source::start("only", &big_games()), Receiver::new());
+    let mut terminal = Terminal::start(&install(&receiver, &source, "big"), 80, 24);
+    assert_eq!(terminal.finish().code(), Some(0));
+    let screen = terminal.screen();
+    assert!(!screen.lines().any(is_bar) && screen.contains("3 files, 150.00 MiB in "), "{screen}");
+    assert!(terminal.written().contains('\u{2591}'), "it was shown");
+}
+
+/// A client that joins an operation is told at once, and then how far it is, also without a terminal.
+#[test]
+fn a_client_that_joins_is_told_what_it_joined_and_how_far_it_is() {
+    let source = Source::start("only", &big_games());
+    let daemon = Source::start("daemon", tempfile::tempdir().unwrap().path());
+    let install = || {
+        let mut command = peer();
+        command.args(["install", "--stream", "big", "--peer", &source.address, "--games-dir"]);
+        command.arg(daemon.games());
+        command
+    };
+    let mut first = install().env("LANSPREAD_JSON", "true").spawn().unwrap();
+    let mut progress = BufReader::new(first.stdout.take().unwrap()).lines();
+    while !progress.next().unwrap().unwrap().contains("\"stream-progress\"") {}
+    // It must not be done before the second one joins.
+    source.signal("STOP");
+    let mut second = install().spawn().unwrap();
+    let mut told = BufReader::new(second.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert_eq!(told.next().unwrap(), "big: joined the install --stream that was already requested");
+    source.signal("CONT");
+    let next = told.next().unwrap();
+    assert!(next.starts_with("big: ") && next.contains(" %, ") && next.contains("of 150.00 MiB"), "{next}");
+    for process in [&mut first, &mut second] {
+        process.kill().unwrap();
+        process.wait().unwrap();
+    }
+}

@@ -1,0 +1,78 @@
+//! What events are about, and how some are made.
+
+use lanspread_types::content::ArchiveSummary;
+use lanspread_types::ids::{GameId, PeerName};
+use lanspread_types::limits;
+use lanspread_types::text::printable;
+
+use crate::report::event::PeerEvent;
+
+impl PeerEvent {
+    /// An archive begins to arrive from `peer`.
+    pub(crate) fn archive_begin(game: &GameId, peer: &PeerName, archive: &ArchiveSummary) -> Self {
+        Self::ArchiveBegin {
+            game: game.clone(),
+            peer: peer.clone(),
+            name: printable(&archive.name, limits::COMPONENT_BYTES_MAX),
+            format: archive.format,
+            solid: archive.solid,
+            files: archive.totals.files,
+            bytes: archive.totals.bytes,
+        }
+    }
+
+    /// The game that the event is about, if there is one.
+    pub fn game(&self) -> Option<&GameId> {
+        match self {
+            Self::GameRecovered { game, .. }
+            | Self::StreamInstallBegin { game, .. }
+            | Self::StreamAttemptBegin { game, .. }
+            | Self::ArchiveBegin { game, .. }
+            | Self::StreamProgress { game, .. }
+            | Self::StreamAttemptFailed { game, .. }
+            | Self::StreamInstallFinished { game, .. }
+            | Self::StreamInstallFailed { game, .. }
+            | Self::DownloadBegin { game, .. }
+            | Self::DownloadProgress { game, .. }
+            | Self::DownloadSourceFailed { game, .. }
+            | Self::DownloadFinished { game, .. }
+            | Self::DownloadFailed { game, .. }
+            | Self::Finishing { game, .. }
+            | Self::InstallBegin { game, .. }
+            | Self::InstallProgress { game, .. }
+            | Self::InstallFinished { game, .. }
+            | Self::InstallFailed { game, .. }
+            | Self::AlreadyCurrent { game, .. }
+            | Self::UninstallFinished { game }
+            | Self::RemoveFinished { game, .. }
+            | Self::VerifyProgress { game, .. }
+            | Self::VerifyDifference { game, .. }
+            | Self::VerifyFinished { game, .. }
+            | Self::OperationQueued { game, .. }
+            | Self::OperationBegin { game, .. }
+            | Self::OperationEnd { game, .. }
+            | Self::TransferBegin { game, .. }
+            | Self::TransferEnd { game, .. } => Some(game),
+            Self::PeerReady { .. }
+            | Self::LibraryChanged { .. }
+            | Self::FolderPassedOver(_)
+            | Self::PeerFound { .. }
+            | Self::PeerLibraryChanged { .. }
+            | Self::PeerLost { .. }
+            | Self::DuplicateIdentity { .. }
+            | Self::EventsLost { .. } => None,
+        }
+    }
+
+    /// Whether the event only reports progress, so that another one follows soon.
+    pub fn is_progress(&self) -> bool {
+        matches!(
+            self,
+            Self::StreamProgress { .. }
+                | Self::DownloadProgress { .. }
+                | Self::Finishing { .. }
+                | Self::InstallProgress { .. }
+                | Self::VerifyProgress { .. }
+        )
+    }
+}
