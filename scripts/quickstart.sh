@@ -27,12 +27,12 @@ cargo build --release --package lanspread-peer-cli --manifest-path "$project_roo
 peer=$target_dir/release/lanspread-peer-cli
 
 rm -rf "$work_dir"
-mkdir -p "$work_dir/source-games" "$work_dir/my-games"
+mkdir -p "$work_dir/source-games"
 cp -R "$demo_game" "$work_dir/source-games/"
 
 say "A source with one game: a folder with a solid RAR archive and version.ini"
 ls -l "$work_dir/source-games/$game"
-"$peer" serve --json --games-dir "$work_dir/source-games" --listen 127.0.0.1:0 --name demo-source \
+XDG_STATE_HOME=$work_dir/source-home "$peer" serve --json --games-dir "$work_dir/source-games" --listen 127.0.0.1:0 --name demo-source \
     --state-dir "$work_dir/source-state" --no-discovery >"$work_dir/source.jsonl" &
 source_pid=$!
 address=
@@ -44,13 +44,16 @@ for _ in {1..100}; do # 10 s
 done
 [[ -n $address ]] || fail "the source did not say that it is ready; see $work_dir/source.jsonl"
 
-install=(install --stream "$game" --games-dir "$work_dir/my-games" --peer "$address" --state-dir "$work_dir/my-state" --no-discovery)
-say "lanspread-peer-cli ${install[*]}"
-"$peer" "${install[@]}"
+# What a person types on a machine of its own has no option. These variables keep the demonstration off the network and
+# the files below target/quickstart instead of ~/.local.
+export LANSPREAD_PEER=$address LANSPREAD_NO_DISCOVERY=1 LANSPREAD_CONFIG=/dev/null
+export XDG_DATA_HOME=$work_dir/data XDG_STATE_HOME=$work_dir/state
+say "lanspread-peer-cli install --stream $game"
+"$peer" install --stream "$game"
 
-tree=$work_dir/my-games/$game/local
+tree=$XDG_DATA_HOME/lanspread/games/$game/local
 files=$(cd "$tree" && find . -type f | sort | sed 's|^\./||')
 say "Installed in $tree"
 head -n 8 <<<"$files"
 echo "… $(wc -l <<<"$files") files in all. No archive was stored, so this game is not offered to others:"
-"$peer" list --games-dir "$work_dir/my-games" --state-dir "$work_dir/my-state" --no-discovery
+"$peer" list

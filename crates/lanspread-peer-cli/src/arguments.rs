@@ -50,6 +50,19 @@ pub(crate) struct Global {
     /// /etc/lanspread/lanspread.toml]
     #[arg(long, global = true, env = "LANSPREAD_CONFIG", value_hint = ValueHint::FilePath, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+    /// Where the games directory is written.
+    #[arg(skip)]
+    pub(crate) games_dir_from: WrittenIn,
+}
+
+/// Where the value of an option is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum WrittenIn {
+    /// On the command line or in a variable, for this command.
+    #[default]
+    Command,
+    /// In the config file, for all commands.
+    ConfigFile,
 }
 
 /// What to do.
@@ -57,12 +70,14 @@ pub(crate) struct Global {
 pub(crate) enum Command {
     /// Serve the games of a folder and run the operations that other commands request, until SIGINT or SIGTERM
     #[command(after_help = "\
-Example:
+Examples:
+  lanspread-peer-cli serve
   lanspread-peer-cli serve --games-dir /srv/games --name party-server
 
 A game is served once its folder holds version.ini and its *.eti archives. The name of the folder is the
 game id: letters, digits, `.`, `_` and `-`. Folders that are passed over are named with the reason. While
-this command runs, every other command with the same --games-dir asks it to do the work.")]
+this command runs, your other commands ask it to do the work, and so does every command with the same
+--games-dir.")]
     Serve(Serve),
     /// Find peers, or save the peers that cannot be found
     #[command(after_help = "\
@@ -74,29 +89,30 @@ Examples:
     /// List the games on this machine and the games that peers offer
     #[command(after_help = "\
 Example:
-  lanspread-peer-cli list --games-dir ~/games")]
+  lanspread-peer-cli list")]
     List(List),
     /// Install games
     #[command(after_help = "\
 Examples:
-  lanspread-peer-cli install --stream cnctw --games-dir ~/games             install straight from a peer's archive
-  lanspread-peer-cli install --stream cnctw --games-dir ~/games --dry-run   show what that would do
-  lanspread-peer-cli install cnctw --games-dir ~/games                      download the archive, keep it, install from it
+  lanspread-peer-cli install --stream cnctw             install straight from a peer's archive
+  lanspread-peer-cli install --stream cnctw --dry-run   show what that would do
+  lanspread-peer-cli install cnctw                      download the archive, keep it, install from it
 
-The installed tree is <games-dir>/<game>/local. With --stream, the archive is never stored on this
+The installed tree is <games-dir>/<game>/local. Without --games-dir, the command prints which games
+directory it takes. A games directory is created if the folder above it exists. With --stream, the archive is never stored on this
 machine, so the game cannot be shared on.")]
     Install(Install),
     /// Download the archives of games, to install from them and to share them
     #[command(after_help = "\
 Example:
-  lanspread-peer-cli download cnctw --games-dir ~/games
+  lanspread-peer-cli download cnctw
 
 Several peers send parts at the same time. An interrupted download resumes where it stopped.")]
     Download(Operate),
     /// Replace games with the version in the catalog or, without a catalog, the version that most peers have
     #[command(after_help = "\
 Example:
-  lanspread-peer-cli update cnctw --games-dir ~/games --catalog catalog.toml
+  lanspread-peer-cli update cnctw --catalog catalog.toml
 
 A downloaded game is downloaded again, and an installed game is installed again. The old tree stays
 until the new one is complete. If files that you added to it would be lost, the command names them
@@ -138,7 +154,7 @@ Example:
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
     #[command(flatten)]
-    pub(crate) games: GamesDirOption,
+    pub(crate) games: ServedGamesDir,
     /// Address and port to listen on; port 0 chooses a free one
     #[arg(long, env = "LANSPREAD_LISTEN", value_hint = ValueHint::Other, value_name = "ADDR:PORT", default_value = "0.0.0.0:4107")]
     pub(crate) listen: SocketAddr,
@@ -246,7 +262,7 @@ pub(crate) struct Peers {
     #[command(subcommand)]
     pub(crate) saved: Option<SavedPeersCommand>,
     #[command(flatten)]
-    pub(crate) games: OptionalGamesDir,
+    pub(crate) games: DaemonGamesDir,
     #[command(flatten)]
     pub(crate) named: PeerList,
     #[command(flatten)]
@@ -278,7 +294,7 @@ pub(crate) struct Status {
     #[command(flatten)]
     pub(crate) named: PeerList,
     #[command(flatten)]
-    pub(crate) games: OptionalGamesDir,
+    pub(crate) games: DaemonGamesDir,
 }
 
 /// `cancel`
@@ -288,21 +304,21 @@ pub(crate) struct Cancel {
     #[arg(required = true, value_hint = ValueHint::Other, value_name = "GAME")]
     pub(crate) games_wanted: Vec<GameId>,
     #[command(flatten)]
-    pub(crate) games: GamesDirOption,
+    pub(crate) games: DaemonGamesDir,
 }
 
 /// `operations`
 #[derive(Debug, Args)]
 pub(crate) struct OfDaemon {
     #[command(flatten)]
-    pub(crate) games: GamesDirOption,
+    pub(crate) games: DaemonGamesDir,
 }
 
 /// `events`
 #[derive(Debug, Args)]
 pub(crate) struct Events {
     #[command(flatten)]
-    pub(crate) games: GamesDirOption,
+    pub(crate) games: DaemonGamesDir,
     /// Keep running and show new events as they happen
     #[arg(short, long, env = "LANSPREAD_FOLLOW", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub(crate) follow: bool,
@@ -327,15 +343,24 @@ pub(crate) struct Manual {
 /// The games directory.
 #[derive(Debug, Args)]
 pub(crate) struct GamesDirOption {
-    /// Folder that holds one folder per game
+    /// Folder that holds one folder per game [default: that of your running daemon, or else
+    /// ~/.local/share/lanspread/games]
     #[arg(long, env = "LANSPREAD_GAMES_DIR", value_hint = ValueHint::DirPath, value_name = "DIR")]
-    pub(crate) games_dir: PathBuf,
+    pub(crate) games_dir: Option<PathBuf>,
 }
 
-/// The games directory, where it can be left out.
+/// The games directory of `serve`.
 #[derive(Debug, Args)]
-pub(crate) struct OptionalGamesDir {
-    /// Folder that holds one folder per game; its daemon answers, if it has one
+pub(crate) struct ServedGamesDir {
+    /// Folder that holds one folder per game [default: ~/.local/share/lanspread/games]
+    #[arg(long, env = "LANSPREAD_GAMES_DIR", value_hint = ValueHint::DirPath, value_name = "DIR")]
+    pub(crate) games_dir: Option<PathBuf>,
+}
+
+/// The games directory of a command that only asks its daemon.
+#[derive(Debug, Args)]
+pub(crate) struct DaemonGamesDir {
+    /// Games directory whose daemon answers [default: that of your running daemon]
     #[arg(long, env = "LANSPREAD_GAMES_DIR", value_hint = ValueHint::DirPath, value_name = "DIR")]
     pub(crate) games_dir: Option<PathBuf>,
 }

@@ -9,6 +9,7 @@ use lanspread_peer::{
 };
 
 use crate::exit::CommandResult;
+use crate::signals;
 
 /// The peer that answers a command.
 pub(crate) enum Backend<'a> {
@@ -86,6 +87,7 @@ impl Replies {
                 reply = self.next() => reply?,
                 () = cancel.cancelled(), if !given_up => {
                     given_up = true;
+                    signals::taken();
                     self.give_up().await?;
                     continue;
                 }

@@ -6,20 +6,21 @@ pub(crate) mod operate;
 pub(crate) mod saved;
 pub(crate) mod serve;
 
+use std::path::Path;
 use std::time::Duration;
 
 use lanspread_peer::{Peer, PeerBuilder, ProviderChoice};
 
-use crate::arguments::{CatalogFile, Decoder, GamesDirOption, Global};
+use crate::arguments::{CatalogFile, Decoder, Global};
 
 /// A peer of a games directory, with the settings that all commands have in common.
 fn describe(
     global: &Global,
-    games: &GamesDirOption,
+    games_dir: &Path,
     catalog: &CatalogFile,
     decoder: Option<&Decoder>,
 ) -> PeerBuilder {
-    let mut builder = Peer::builder(&games.games_dir);
+    let mut builder = Peer::builder(games_dir);
     if let Some(state_dir) = &global.state_dir {
         builder = builder.state_dir(state_dir);
     }

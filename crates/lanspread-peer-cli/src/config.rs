@@ -12,13 +12,14 @@ use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use clap::{CommandFactory, FromArgMatches};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use lanspread_peer::ErrorCategory;
 use lanspread_peer::limits::CONFIG_FILE_BYTES_MAX;
 use lanspread_peer::regular_file::{FileError, read_of_user};
 
 use self::settings::Settings;
-use crate::arguments::{Arguments, Global};
+use crate::arguments::{Arguments, Global, WrittenIn};
 use crate::exit::Failure;
 use crate::hints;
 
@@ -56,8 +57,19 @@ pub(crate) fn ask(words: &[OsString]) -> Result<Asked, ArgumentsError> {
     let loaded = load(global.config.as_deref()).map_err(ArgumentsError::ConfigFile)?;
     let (config_file, settings) = loaded.unzip();
     let command = settings.unwrap_or_default().as_defaults(Arguments::command());
-    let arguments = Arguments::from_arg_matches(&command.try_get_matches_from(words)?)?;
+    let matches = command.try_get_matches_from(words)?;
+    let mut arguments = Arguments::from_arg_matches(&matches)?;
+    if is_default(&matches, "games_dir") {
+        arguments.global.games_dir_from = WrittenIn::ConfigFile;
+    }
     Ok(Asked { arguments, config_file })
+}
+
+/// Whether the option of the chosen command has a value that is neither on the command line nor in a variable.
+fn is_default(matches: &ArgMatches, option: &str) -> bool {
+    let Some((_, of_command)) = matches.subcommand() else { return false };
+    of_command.ids().any(|id| id.as_str() == option)
+        && of_command.value_source(option) == Some(ValueSource::DefaultValue)
 }
 
 fn relaxed(command: clap::Command) -> clap::Command {
@@ -76,7 +88,8 @@ fn load(named: Option<&Path>) -> Result<Option<(PathBuf, Settings)>, Failure> {
     for path in candidates {
         match read(&path) {
             Ok(text) => {
-                let checked = Settings::parse(&text, &Arguments::command());
+                let home = std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
+                let checked = Settings::parse(&text, &Arguments::command(), home.as_deref());
                 let settings =
                     checked.map_err(|reason| failure(&path, &reason, Some(hints::WRONG_SETTING)))?;
                 return Ok(Some((path, settings)));

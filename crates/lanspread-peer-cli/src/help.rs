@@ -6,19 +6,20 @@ First steps:
   Find the peers of this network
     lanspread-peer-cli peers
   List the games on this machine and the games that peers offer
-    lanspread-peer-cli list --games-dir ~/games
+    lanspread-peer-cli list
   Install a game straight from a peer's archive, which is never stored
-    lanspread-peer-cli install --stream cnctw --games-dir ~/games
+    lanspread-peer-cli install --stream cnctw
   Or download its archive, to install from it and to share it
-    lanspread-peer-cli download cnctw --games-dir ~/games
+    lanspread-peer-cli download cnctw
   Later, update it to a newer version
-    lanspread-peer-cli update cnctw --games-dir ~/games
+    lanspread-peer-cli update cnctw
   Share the downloaded games
-    lanspread-peer-cli serve --games-dir ~/games
+    lanspread-peer-cli serve
   If no peer is found, name one with --peer 10.0.0.5:4107, or save it
     lanspread-peer-cli peers add 10.0.0.5:4107
-  To type less, put options into ~/.config/lanspread/lanspread.toml
-    games-dir = \"/home/me/games\"
+  Games are in ~/.local/share/lanspread/games, or in the folder that a running `serve` of yours serves.
+  For another folder, pass --games-dir DIR, or put it into ~/.config/lanspread/lanspread.toml
+    games-dir = \"~/games\"
 
 Exit status:
   0 done            1 unexpected          2 usage, configuration

@@ -92,6 +92,8 @@ const HINTS: &[Row] = &[
         "to repair it: `lanspread-peer-cli uninstall --force GAME`, `lanspread-peer-cli remove GAME`, then \
          `lanspread-peer-cli install GAME`; files that you added are lost",
     ),
+    row(&["no-games-dir"], "create it with mkdir -p, or choose another one with --games-dir"),
+    row_of_cause(&["no-games-dir"], "no-home", "give --games-dir DIR"),
     row(&["in-progress"], "wait for it to end, or stop that process"),
     row(&["foreign-state"], "look at it, then move it away yourself"),
     row(&["folder-name"], "rename it: letters, digits, `.`, `_` and `-`, at most 64"),
@@ -112,6 +114,13 @@ const HINTS: &[Row] = &[
         "not-portable",
         "pass --names native if the tree is not meant for Windows",
     ),
+    // This process.
+    row_of_cause(
+        &["process-limit"],
+        "threads",
+        "raise the limit: ulimit -u, TasksMax= of a service, pids-limit of a container",
+    ),
+    row_of_cause(&["process-limit"], "descriptors", "raise the limit: ulimit -n, LimitNOFILE= of a service"),
     // Archives on this machine.
     row_of_cause(
         &["archive-refused"],
@@ -132,11 +141,14 @@ const HINTS: &[Row] = &[
     // Daemons.
     row_of_cause(&["cancelled"], "others-follow", "`lanspread-peer-cli cancel GAME` ends it for all"),
     row(&["no-daemon"], "start one with `lanspread-peer-cli serve --games-dir DIR`"),
+    row(&["several-daemons"], "name one of them with --games-dir DIR"),
     row(&["daemon-running"], "to use that daemon, run commands with the same --games-dir"),
     row(
         &["daemon-unreachable"],
         "run the command as the daemon's user, or pass --no-daemon to work beside it",
     ),
+    row(&["daemon-untrusted"], "run the command as that user, or pass --no-daemon to work beside it"),
+    row(&["daemon-silent"], "look whether that process hangs; --no-daemon works beside it"),
     row(&["daemon-gone"], "start it again: it repairs what was interrupted"),
 ];
 

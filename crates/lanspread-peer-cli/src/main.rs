@@ -12,19 +12,24 @@ mod commands;
 mod completion;
 mod config;
 mod exit;
+mod games_dir;
 mod help;
 mod hints;
 mod notify;
 mod output;
+mod panics;
+mod process_limits;
 mod reference;
 mod signals;
 
 use std::ffi::OsString;
+use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
 use lanspread_peer::OperationKind;
+use tokio::runtime::Runtime;
 use tracing_subscriber::EnvFilter;
 
 use crate::arguments::{Arguments, Command, Global};
@@ -37,6 +42,7 @@ use crate::output::Output;
 const RUNTIME_SHUTDOWN: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
+    panics::report_in_one_line();
     let words: Vec<OsString> = std::env::args_os().collect();
     let Asked { arguments: Arguments { global, command }, config_file } = match config::ask(&words) {
         Ok(asked) => asked,
@@ -57,21 +63,37 @@ fn main() -> ExitCode {
         tracing::info!("config file {}: it gives the defaults", path.display());
     }
     let output = Output { json: global.json, quiet: global.quiet };
-    let ended = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => {
-            let ended = runtime.block_on(run(&global, output, command));
-            runtime.shutdown_timeout(RUNTIME_SHUTDOWN);
-            ended
+    let serves = matches!(command, Command::Serve(_));
+    let ended = start().and_then(|runtime| {
+        let running = AssertUnwindSafe(|| runtime.block_on(run(&global, output, command)));
+        let ended = std::panic::catch_unwind(running);
+        runtime.shutdown_timeout(RUNTIME_SHUTDOWN);
+        // In the daemon, what panicked may have been one connection; it says itself whether it can go on.
+        match (ended, panics::failure()) {
+            (Ok(ended), None) => ended,
+            (Ok(ended), Some(_)) if serves => ended,
+            (_, Some(failure)) => Err(failure),
+            (Err(_), None) => unreachable!("a panic is reported before it unwinds"),
         }
-        Err(error) => Err(error.into()),
-    };
+    });
     match ended {
+        Ok(()) if serves => signals::status().map_or(ExitCode::SUCCESS, ExitCode::from),
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
+            let status = signals::status().filter(|_| failure.is_interruption());
+            let failure = Failure { status: status.unwrap_or(failure.status), ..failure };
             output.failure(&failure);
             failure.exit_code()
         }
     }
+}
+
+/// Starts the runtime, if the system gives this process enough threads and files.
+fn start() -> Result<Runtime, Failure> {
+    let workers = process_limits::check()?;
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let started = panics::while_starting(|| builder.enable_all().worker_threads(workers).build());
+    started.map_err(|error| process_limits::cannot_start(&error.to_string()))
 }
 
 /// Whether this is `--help` or `--version`, or the help that an empty command line gets.
@@ -94,9 +116,9 @@ async fn run(global: &Global, output: Output, command: Command) -> CommandResult
         Command::Verify(local) => {
             operate::on_this_machine(global, output, local, OperationKind::Verify).await
         }
-        Command::Cancel(cancel) => operate::cancel(output, cancel).await,
-        Command::Operations(of) => commands::ask::operations(output, of).await,
-        Command::Events(events) => commands::ask::events(output, events).await,
+        Command::Cancel(cancel) => operate::cancel(global, output, cancel).await,
+        Command::Operations(of) => commands::ask::operations(global, output, of).await,
+        Command::Events(events) => commands::ask::events(global, output, events).await,
         Command::Status(status) => commands::ask::status(global, output, status).await,
         Command::Completions(completions) => commands::generate::completions(&completions),
         Command::Manual(manual) => commands::generate::manual(&manual),

@@ -74,6 +74,13 @@ impl Output {
         }
     }
 
+    /// Prints a line for people that is no data.
+    pub(crate) fn note(self, text: &str) {
+        if !self.quiet {
+            lines::print_message(text);
+        }
+    }
+
     /// Prints the failure that ended a command, unless it has been reported already.
     pub(crate) fn failure(self, failure: &Failure) {
         if failure.is_reported {

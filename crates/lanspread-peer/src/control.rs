@@ -4,12 +4,13 @@
 //! ```text
 //! connection = request reply* end            one JSON object a line, each way
 //! request    = {"request": "operate" | "plan" | "cancel" | "operations" | "events" | "list" | "peers" | "status", ...}
-//! reply      = {"reply": "accepted" | "event" | "report", ...}
+//! reply      = {"reply": "accepted" | "event" | "report" | "keep-alive", ...}
 //! end        = {"reply": "done"} | {"reply": "failed", "code", "message", "cause", "category"}
 //! give up    = {"request": "give-up"}        the one line that may follow a request; a broken connection gives up nothing
 //! ```
 //!
-//! Invariants: a line is bounded before it is read. A client that does not read is dropped and delays no other client.
+//! Invariants: a line is bounded before it is read. A client that does not read is dropped and delays no other client. A
+//! command asks only a daemon of its own user or of root, and leaves one that falls silent.
 //! An operation that a client started continues without it. `daemon/answer.rs` is the one place that knows what a
 //! request means: a command without a daemon uses it in its own process, so both ways give the same replies.
 
@@ -18,3 +19,5 @@ pub(crate) mod error;
 pub(crate) mod lines;
 pub(crate) mod message;
 pub(crate) mod ownership;
+pub(crate) mod running;
+pub(crate) mod socket_path;

@@ -67,13 +67,15 @@ pub use discovery::saved_peers::{SavedPeers, SavedPeersError};
 pub use discovery::search_outcome::{DiscoverySearch, OtherVersion, SearchOutcome};
 pub use trust::catalog::{Catalog, CatalogGame};
 pub use trust::error::TrustError;
+pub use trust::identity::default_state_dir;
 
 // Commands for a daemon.
 pub use control::client::ControlClient;
 pub use control::error::ControlError;
 pub use control::message::{ControlReply, ControlRequest};
 pub use control::ownership::{Daemon, find_daemon};
-pub use daemon::accept_commands::accept_commands;
+pub use control::running::{RunningDaemon, running_daemons};
+pub use daemon::accept_commands::{accept_commands, list_as_running};
 pub use daemon::answer::{ReplyStream, answer};
 
 // What the public interface needs from the layers below.

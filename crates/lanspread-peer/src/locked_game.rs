@@ -7,7 +7,7 @@ use lanspread_store::state::lock::GameLock;
 use lanspread_types::ids::GameId;
 use tokio_util::sync::CancellationToken;
 
-use crate::task::Tasks;
+use crate::task::{NoResult, Tasks};
 
 /// A locked game. The game stays locked until the last clone is gone and the last work on it has ended.
 #[derive(Clone)]
@@ -20,11 +20,12 @@ pub(crate) struct LockedGame {
     cancel: CancellationToken,
 }
 
-/// A thread that worked on a game panicked or was aborted.
+/// A thread that worked on a game panicked, or the system gave this process no thread for it.
 #[derive(Debug, thiserror::Error)]
-#[error("the {name} thread ended abnormally")]
+#[error("the {name} thread ended abnormally: {why}")]
 pub(crate) struct ThreadEnded {
     name: &'static str,
+    why: NoResult,
 }
 
 impl LockedGame {
@@ -65,7 +66,7 @@ impl LockedGame {
         });
         working.await.unwrap_or_else(|error| {
             tracing::error!("the {name} thread ended abnormally: {error}");
-            Err(ThreadEnded { name }.into())
+            Err(ThreadEnded { name, why: error }.into())
         })
     }
 }

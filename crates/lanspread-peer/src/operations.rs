@@ -321,7 +321,7 @@ impl Operations {
             let (Some(request), Some(live)) = (request.cloned(), state.live.get(&id)) else { continue };
             let (performer, events) = (Arc::clone(&live.performer), live.events.clone());
             let running = Arc::clone(self).run(id, request, performer, events, live.cancel.clone());
-            self.tasks.spawn("operation", running);
+            self.tasks.spawn_contained("operation", running);
         }
     }
 
@@ -334,13 +334,75 @@ impl Operations {
         cancel: CancellationToken,
     ) {
         let OperationRequest { kind, game, options } = request;
+        let unended =
+            Unended { operations: Arc::clone(&self), id, kind, game: game.clone(), events: events.clone() };
         events.report(PeerEvent::OperationBegin { operation: id, kind, game: game.clone() });
         let context = OperationContext { game: game.clone(), options, events: events.clone(), cancel };
         let outcome = performer.perform(kind, context).await;
+        unended.end(outcome);
+    }
+}
+
+/// A running operation. If it panics, its followers learn that it has failed, and the next operation begins.
+struct Unended {
+    operations: Arc<Operations>,
+    id: OperationId,
+    kind: OperationKind,
+    game: GameId,
+    events: EventSender,
+}
+
+impl Unended {
+    fn end(&self, outcome: OperationOutcome) {
         let said = outcome.as_ref().map_or_else(|failure| failure.code.clone(), |()| "done".into());
-        events.report(PeerEvent::OperationEnd { operation: id, kind, game, outcome: said });
-        let mut state = self.state();
-        state.end(id, outcome);
-        self.start(&mut state);
+        let (operation, kind, game) = (self.id, self.kind, self.game.clone());
+        self.events.report(PeerEvent::OperationEnd { operation, kind, game, outcome: said });
+        let mut state = self.operations.state();
+        state.end(self.id, outcome);
+        self.operations.start(&mut state);
+    }
+}
+
+impl Drop for Unended {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let what = "internal fault: the operation ended abnormally";
+            self.end(Err(OperationFailure::new("internal", ErrorCategory::Unexpected, what)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Panics on its first operation.
+    struct Panics(std::sync::atomic::AtomicBool);
+
+    impl Perform for Panics {
+        fn perform(&self, _kind: OperationKind, _context: OperationContext) -> Performing<'_> {
+            Box::pin(async {
+                assert!(self.0.swap(true, std::sync::atomic::Ordering::Relaxed), "as the test wants");
+                Ok(())
+            })
+        }
+    }
+
+    #[tokio::test]
+    async fn an_operation_that_panics_fails_and_the_next_one_runs() {
+        let tasks = Tasks::default();
+        let operations = Operations::new(1, EventSender::new(), tasks.clone());
+        let performer: Arc<dyn Perform> = Arc::new(Panics(false.into()));
+        let request = |kind| OperationRequest {
+            kind,
+            game: "g".parse().unwrap(),
+            options: OperationOptions::default(),
+        };
+        let mut first = operations.submit(request(OperationKind::Verify), Arc::clone(&performer)).unwrap();
+        let mut second = operations.submit(request(OperationKind::Remove), performer).unwrap();
+        assert_eq!(first.outcome().await.unwrap_err().code, "internal");
+        assert_eq!(second.outcome().await, Ok(()));
+        assert_eq!(operations.running(), []);
+        assert!(!tasks.broken().is_cancelled(), "the peer goes on");
     }
 }

@@ -44,6 +44,9 @@ pub const DAEMON_FILE: &str = "daemon.json";
 /// The control socket of a daemon, in the peer's state directory.
 pub const CONTROL_SOCKET: &str = "control.sock";
 
+/// The running daemons of one user, one locked file each, in the user's own state directory.
+pub const DAEMONS_DIR: &str = "daemons";
+
 /// Whether this is the file name of a root archive or volume.
 pub fn is_archive_name(name: &str) -> bool {
     name.rsplit_once('.').is_some_and(|(stem, extension)| {

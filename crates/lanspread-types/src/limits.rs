@@ -346,6 +346,26 @@ pub const CONTROL_CLIENTS_MAX: usize = 64;
 pub const OWNERSHIP_RETRY_INTERVAL: Duration = Duration::from_secs(5);
 /// Size of the file that names the daemon of a folder: one small JSON object.
 pub const DAEMON_FILE_BYTES_MAX: u64 = 16 * 1024;
+/// Length of the path of a socket: an address of a Unix socket has 108 bytes on Linux, and the last one is a zero.
+pub const CONTROL_SOCKET_PATH_BYTES_MAX: usize = 107;
+/// A daemon that has nothing else to send to a client says at least this often that it is there.
+pub const CONTROL_KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(2);
+/// A command leaves a daemon that says nothing for this long, from the first reply on: several keep-alives are missing.
+/// Shorter than a person waits before Ctrl-C.
+pub const CONTROL_SILENCE_DEADLINE: Duration = Duration::from_secs(12);
+/// Wait for a thread that the system must give to this process. If it refuses, nothing says so, and the work waits.
+pub const THREAD_START_DEADLINE: Duration = Duration::from_secs(10);
+/// Threads that a command needs beside those that move frames: multicast DNS, the watch of the library, and the disk work
+/// of a few operations. If a process cannot have as many, it ends at once instead of waiting in the middle.
+pub const THREADS_FREE_MIN: usize = 8;
+/// Open files without which no command works: the runtime, a socket, a lock, a game.
+pub const DESCRIPTORS_MIN: u64 = 64;
+/// Open files to ask the system for: [`STREAMS_MAX`] archives of [`VOLUMES_KEPT_OPEN`] volumes, and the connections.
+pub const DESCRIPTORS_WANTED: u64 = 20_000;
+/// A second signal ends a command at once, but only after the command has taken the first one, at the latest after this.
+pub const SIGNAL_TAKEN_DEADLINE: Duration = Duration::from_secs(5);
+/// Files looked at for the running daemons of a user. A user has a few; files of killed daemons are removed.
+pub const DAEMON_FILES_MAX: usize = 256;
 /// Wait after an accept error that may be a lack of descriptors, so that the loop does not spin. It doubles with each
 /// further one.
 pub const ACCEPT_BACK_OFF: Duration = Duration::from_millis(100);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 from pathlib import Path
 
 from .. import archives, checks
@@ -101,6 +102,47 @@ def organiser(stage: Stage) -> None:
     expect_equal(_state(stage, machine, "lister"), expected, f"state of {GAME} in the end")
     again = stage.command("updater-again", machine, "update", GAME, "--games-dir", GAMES)
     expect(again.events.all(named("already-current", game=GAME)), "an update of what is current does not say so")
+    checks.no_operation_left(games_dir)
+
+
+@scenario(
+    "O2",
+    "No option at all",
+    claim="On a machine without a config file, install --stream, list, download, verify and serve work with nothing but "
+    "the game on their command line: peers by discovery, games in the folder below the user's data directory, which is "
+    "created and named. A command takes the folder of the running daemon.",
+    conditions="As O1, but the second machine has an empty home folder and no variable of ours. In the end it serves, and "
+    "a command without options asks its daemon.",
+    time_limit_s=120,
+)
+def no_option(stage: Stage) -> None:
+    old_root = _pack(stage, "party-server", "20250601")
+    source = stage.start_source("party-server", old_root.parent, catalog=None, discovery=True)
+    home = stage.games_dir("gaming-pc")
+    machine = stage.machine("gaming-pc", home)
+    games_dir = home / ".local/share/lanspread/games"
+    reference = archives.extract(old_root, stage.dir / "reference")
+
+    streamed = stage.typed("installer", machine, GAMES, "install", "--stream", GAME)
+    named_folder = f"games directory: {GAMES}/.local/share/lanspread/games"
+    expect(f"{named_folder}, created now" in streamed.stderr(), f"the folder is not named: {streamed.stderr()!r}")
+    checks.streamed_install_is_whole(stage, streamed, games_dir, GAME, source, reference)
+    seen = stage.typed("lister", machine, GAMES, "list")
+    expect(seen.events.all(named("offered-game", game=GAME)), "`list` does not show what is offered")
+    downloaded = stage.typed("downloader", machine, GAMES, "download", GAME)
+    expect(f"{named_folder}\n" in downloaded.stderr(), f"the folder is not named: {downloaded.stderr()!r}")
+    _expect_root_files(stage, old_root, games_dir, "download")
+    stage.typed("verifier", machine, GAMES, "verify", GAME)
+
+    daemon = stage.start_typed("daemon", machine, GAMES, "serve")
+    daemon.wait_for_event("peer-ready", stage.deadline)
+    status = stage.typed("status", machine, GAMES, "status")
+    expect_equal(_last(status.events.window(), "peer-status")["games"], [GAME], "games that the daemon serves")
+    asked = stage.typed("asked", machine, GAMES, "list")
+    expect("of the running daemon" in asked.stderr(), f"the daemon is not found: {asked.stderr()!r}")
+    expect(asked.events.all(named("local-game", game=GAME)), "the daemon does not list its game")
+    machine.signal(signal.SIGTERM, ["serve"])
+    stage.finish(daemon, 0, "the end of `serve`")
     checks.no_operation_left(games_dir)
 
 

@@ -11,12 +11,15 @@ use crate::arguments::{
 };
 use crate::backend::Backend;
 use crate::exit::{CommandResult, Failure};
+use crate::games_dir::ChosenGamesDir;
 use crate::output::Output;
-use crate::signals::cancel_on_signal;
+use crate::signals::cancel_on_signal_or_panic;
 
 pub(crate) async fn list(global: &Global, output: Output, list: List) -> CommandResult {
     let options = options(&list.peers, &list.discovery);
-    let backend = backend(global, &list.games.games_dir, Some(&list.catalog))?;
+    let games_dir = ChosenGamesDir::to_use(global, list.games.games_dir.as_deref())?;
+    games_dir.open(output, false)?;
+    let backend = backend(global, &games_dir.path, Some(&list.catalog))?;
     answer(backend, output, ControlRequest::List(options)).await
 }
 
@@ -25,8 +28,8 @@ pub(crate) async fn peers(global: &Global, output: Output, peers: Peers) -> Comm
         return saved::run(global, output, command);
     }
     let options = options(&peers.named, &peers.discovery);
-    if let Some(games_dir) = &peers.games.games_dir {
-        return answer(backend(global, games_dir, None)?, output, ControlRequest::Peers(options)).await;
+    if let Some(games_dir) = ChosenGamesDir::known(global, peers.games.games_dir.as_deref()) {
+        return answer(backend(global, &games_dir.path, None)?, output, ControlRequest::Peers(options)).await;
     }
     let client = PeerClient::new(global.state_dir.clone())?;
     for report in client.peers(&options).await? {
@@ -39,10 +42,8 @@ pub(crate) async fn status(global: &Global, output: Output, status: Status) -> C
     if !status.named.peers.is_empty() {
         return status_of_peers(global, output, &status.named.peers).await;
     }
-    let games_dir = status.games.games_dir.ok_or_else(|| {
-        PeerError::Config("`status` needs --peer HOST:PORT, or --games-dir to ask its daemon".to_owned())
-    })?;
-    answer(Backend::daemon(&games_dir)?, output, ControlRequest::Status).await
+    let games_dir = ChosenGamesDir::of_daemon(global, status.games.games_dir.as_deref())?;
+    answer(Backend::daemon(&games_dir.path)?, output, ControlRequest::Status).await
 }
 
 /// Asks the named peers at once, and reports each when it is its turn.
@@ -70,13 +71,15 @@ async fn status_of_peers(global: &Global, output: Output, peers: &[PeerAddress])
     }
 }
 
-pub(crate) async fn operations(output: Output, of: OfDaemon) -> CommandResult {
-    answer(Backend::daemon(&of.games.games_dir)?, output, ControlRequest::Operations).await
+pub(crate) async fn operations(global: &Global, output: Output, of: OfDaemon) -> CommandResult {
+    let games_dir = ChosenGamesDir::of_daemon(global, of.games.games_dir.as_deref())?;
+    answer(Backend::daemon(&games_dir.path)?, output, ControlRequest::Operations).await
 }
 
-pub(crate) async fn events(output: Output, events: Events) -> CommandResult {
+pub(crate) async fn events(global: &Global, output: Output, events: Events) -> CommandResult {
+    let games_dir = ChosenGamesDir::of_daemon(global, events.games.games_dir.as_deref())?;
     let request = ControlRequest::Events { follow: events.follow };
-    match answer(Backend::daemon(&events.games.games_dir)?, output, request).await {
+    match answer(Backend::daemon(&games_dir.path)?, output, request).await {
         // Ctrl-C is how a user stops following.
         Err(failure) if failure.code == "cancelled" => Ok(()),
         other => other,
@@ -107,7 +110,7 @@ fn backend<'a>(
 
 async fn answer(backend: Backend<'_>, output: Output, request: ControlRequest) -> CommandResult {
     let cancel = CancellationToken::new();
-    cancel_on_signal(cancel.clone())?;
+    cancel_on_signal_or_panic(cancel.clone())?;
     let mut reporter = output.answering();
     let replies = backend.ask(request).await?;
     let answered = replies

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use std::path::Path;
+
 use lanspread_peer::{CancellationToken, GameId, OperationKind, OperationOptions, OperationRequest};
 use lanspread_peer::{ControlReply, ControlRequest};
 use tokio::sync::mpsc;
@@ -14,8 +16,10 @@ use super::describe;
 use crate::arguments::{Cancel, Decoder, Global, Install, Local, Operate, Uninstall, Update};
 use crate::backend::Backend;
 use crate::exit::{CommandResult, Failure, Summary};
+use crate::games_dir::ChosenGamesDir;
 use crate::output::Output;
-use crate::signals::cancel_on_signal;
+use crate::panics;
+use crate::signals::cancel_on_signal_or_panic;
 
 /// How often progress is drawn again while nothing happens.
 const TICK: Duration = Duration::from_secs(1);
@@ -26,7 +30,7 @@ pub(crate) async fn install(global: &Global, output: Output, install: Install) -
     let kind = if stream { OperationKind::StreamInstall } else { OperationKind::Install };
     if dry_run {
         let plan = |game| ControlRequest::Plan { game, options: options.clone() };
-        return run(global, output, &operate.local, Some(&decoder), plan).await;
+        return run(global, output, &operate.local, Some(&decoder), plan, false).await;
     }
     perform(global, output, &operate.local, Some(&decoder), kind, &options).await
 }
@@ -55,8 +59,9 @@ pub(crate) async fn on_this_machine(
     perform(global, output, &local, None, kind, &OperationOptions::default()).await
 }
 
-pub(crate) async fn cancel(output: Output, cancel: Cancel) -> CommandResult {
-    let backend = Backend::daemon(&cancel.games.games_dir)?;
+pub(crate) async fn cancel(global: &Global, output: Output, cancel: Cancel) -> CommandResult {
+    let games_dir = ChosenGamesDir::of_daemon(global, cancel.games.games_dir.as_deref())?;
+    let backend = Backend::daemon(&games_dir.path)?;
     let request = |game| ControlRequest::Cancel { game };
     follow(&backend, output, &cancel.games_wanted, request, &CancellationToken::new()).await
 }
@@ -76,24 +81,46 @@ async fn perform(
     options: &OperationOptions,
 ) -> CommandResult {
     let request = |game| ControlRequest::Operate(OperationRequest { kind, game, options: options.clone() });
-    run(global, output, local, decoder, request).await
+    let fills =
+        matches!(kind, OperationKind::StreamInstall | OperationKind::Install | OperationKind::Download);
+    run(global, output, local, decoder, request, fills).await
 }
 
-/// Sends one request for each game, to the daemon or to a peer of this process.
+/// Sends one request for each game, to the daemon or to a peer of this process. If the requests `fill` the games
+/// directory, it need not exist.
 async fn run(
     global: &Global,
     output: Output,
     local: &Local,
     decoder: Option<&Decoder>,
     request: impl Fn(GameId) -> ControlRequest,
+    fills: bool,
 ) -> CommandResult {
     let cancel = CancellationToken::new();
-    cancel_on_signal(cancel.clone())?;
+    cancel_on_signal_or_panic(cancel.clone())?;
+    let games_dir = ChosenGamesDir::to_use(global, local.games.games_dir.as_deref())?;
+    let created = games_dir.open(output, fills)?;
+    let done = run_in(&games_dir.path, global, output, local, decoder, request, &cancel).await;
+    if created && done.is_err() {
+        games_dir.remove_if_empty();
+    }
+    done
+}
+
+async fn run_in(
+    games_dir: &Path,
+    global: &Global,
+    output: Output,
+    local: &Local,
+    decoder: Option<&Decoder>,
+    request: impl Fn(GameId) -> ControlRequest,
+    cancel: &CancellationToken,
+) -> CommandResult {
     let operations_max = usize::try_from(local.parallel.max_operations).unwrap_or(usize::MAX);
     let build =
-        || describe(global, &local.games, &local.catalog, decoder).operations_max(operations_max).build();
-    let backend = Backend::open(&local.games.games_dir, global.no_daemon, build)?;
-    let outcome = follow(&backend, output, &local.games_wanted, request, &cancel).await;
+        || describe(global, games_dir, &local.catalog, decoder).operations_max(operations_max).build();
+    let backend = Backend::open(games_dir, global.no_daemon, build)?;
+    let outcome = follow(&backend, output, &local.games_wanted, request, cancel).await;
     let stopped = backend.close().await;
     outcome?;
     Ok(stopped?)
@@ -177,6 +204,9 @@ async fn print(
                 }
             }
             Some(Printed::Reply(_, ControlReply::Event(event))) => {
+                if event.event.is_progress() {
+                    panics::if_a_test_wants("progress");
+                }
                 // A reader that has gone must not stop an install midway.
                 if let Err(error) = reporter.event(&event) {
                     tracing::debug!("stdout: {error}");

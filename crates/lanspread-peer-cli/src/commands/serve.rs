@@ -1,23 +1,35 @@
 //! `serve`: answers other peers and runs the operations that other commands request, until a signal arrives.
 
-use lanspread_peer::{CancellationToken, PeerEvent, accept_commands};
+use std::path::Path;
+
+use lanspread_peer::{
+    CancellationToken, ErrorCategory, Peer, PeerError, PeerEvent, accept_commands, default_state_dir,
+    list_as_running,
+};
 
 use super::describe;
 use crate::arguments::{Global, Serve};
-use crate::exit::CommandResult;
+use crate::exit::{CommandResult, Failure};
+use crate::games_dir::ChosenGamesDir;
 use crate::notify::ServiceManager;
 use crate::output::{Output, Reporter};
-use crate::signals::cancel_on_signal;
+use crate::panics;
+use crate::signals::{self, cancel_on_signal};
 
 pub(crate) async fn run(global: &Global, output: Output, serve: Serve) -> CommandResult {
     let stop = CancellationToken::new();
     cancel_on_signal(stop.clone())?;
-    let peer = build(global, &serve)?;
+    let games_dir = ChosenGamesDir::to_serve(serve.games.games_dir.as_deref())?;
+    games_dir.open(output, true)?;
+    let peer = build(global, &games_dir.path, &serve)?;
     let mut events = peer.events();
     let mut reporter = output.listener();
     let manager = ServiceManager::from_environment();
     let begun = async {
         accept_commands(&peer).await?;
+        if let Some(user_state_dir) = default_state_dir() {
+            list_as_running(&peer, user_state_dir).await;
+        }
         peer.serve(serve.listen).await
     };
     let address = match begun.await {
@@ -28,20 +40,27 @@ pub(crate) async fn run(global: &Global, output: Output, serve: Serve) -> Comman
             return Err(error.into());
         }
     };
-    manager.ready(&format!("Serving {} on {address}", serve.games.games_dir.display()));
-    loop {
+    manager.ready(&format!("Serving {} on {address}", games_dir.path.display()));
+    panics::if_a_test_wants("serve");
+    let is_broken = loop {
         tokio::select! {
             event = events.next() => match event {
                 Some(event) => happened(reporter.as_mut(), event),
-                None => break,
+                None => break false,
             },
-            () = stop.cancelled() => break,
+            () = stop.cancelled() => break false,
+            () = peer.broken() => break true,
         }
-    }
+    };
+    signals::taken();
     manager.stopping("Ending streams and downloads");
     let stopped = peer.shutdown().await;
     while let Some(event) = events.try_next() {
         happened(reporter.as_mut(), event);
+    }
+    if is_broken {
+        let message = "internal fault: a part of this peer panicked without which it cannot serve".to_owned();
+        return Err(Failure::new("internal", None, message, ErrorCategory::Unexpected));
     }
     Ok(stopped?)
 }
@@ -53,8 +72,8 @@ fn happened(reporter: &mut dyn Reporter, event: PeerEvent) {
     }
 }
 
-fn build(global: &Global, serve: &Serve) -> Result<lanspread_peer::Peer, lanspread_peer::PeerError> {
-    let mut builder = describe(global, &serve.games, &serve.catalog, Some(&serve.decoder));
+fn build(global: &Global, games_dir: &Path, serve: &Serve) -> Result<Peer, PeerError> {
+    let mut builder = describe(global, games_dir, &serve.catalog, Some(&serve.decoder));
     if let Some(name) = &serve.name {
         builder = builder.name(name.clone());
     }

@@ -3,6 +3,7 @@
 use std::any::TypeId;
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgAction, Command, value_parser};
 use toml::Spanned;
@@ -30,6 +31,24 @@ enum Scalar {
     Text(String),
 }
 
+impl Value {
+    fn replace_tilde(&mut self, home: Option<&Path>) -> Result<(), String> {
+        let scalars = match self {
+            Self::One(scalar) => std::slice::from_mut(scalar),
+            Self::List(scalars) => scalars,
+        };
+        for scalar in scalars {
+            let Scalar::Text(text) = scalar else { continue };
+            let Some(rest) = text.strip_prefix("~/") else { continue };
+            let home = home.and_then(Path::to_str);
+            let home =
+                home.ok_or("`~/` has no meaning here: HOME is not set to an absolute path".to_owned())?;
+            *text = format!("{}/{rest}", home.trim_end_matches('/'));
+        }
+        Ok(())
+    }
+}
+
 /// The kind of value that an option takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -39,8 +58,9 @@ enum Kind {
 }
 
 impl Settings {
-    /// Reads the text of a file. The reason of a refusal begins with the line that is wrong.
-    pub(super) fn parse(text: &str, command: &Command) -> Result<Self, String> {
+    /// Reads the text of a file. The reason of a refusal begins with the line that is wrong. In a path, a leading `~/` is
+    /// the folder `home`: a shell replaces it on the command line, and nothing would replace it here.
+    pub(super) fn parse(text: &str, command: &Command, home: Option<&Path>) -> Result<Self, String> {
         let table = DeTable::parse(text).map_err(|error| match error.span() {
             Some(span) => at_line(text, &span, error.message()),
             None => error.message().to_owned(),
@@ -52,7 +72,7 @@ impl Settings {
         for (key, value) in entries {
             let span = key.span();
             let key = key.into_inner().into_owned();
-            let value = check(command, &key, &value, &span)
+            let value = check(command, &key, &value, &span, home)
                 .map_err(|(span, reason)| at_line(text, &span, &reason))?;
             settings.insert(key, value);
         }
@@ -85,13 +105,17 @@ fn check(
     key: &str,
     value: &Spanned<DeValue<'_>>,
     key_span: &Range<usize>,
+    home: Option<&Path>,
 ) -> Result<Value, Wrong> {
     let options = options_named(command, key);
     if options.is_empty() {
         return Err((key_span.clone(), unknown(command, key)));
     }
     let must_be = |span: Range<usize>| (span, format!("`{key}` must be {}", wanted(&options)));
-    let (value, spans) = convert(value).map_err(must_be)?;
+    let (mut value, spans) = convert(value).map_err(must_be)?;
+    if options.iter().any(|option| option.get_value_parser().type_id() == TypeId::of::<PathBuf>()) {
+        value.replace_tilde(home).map_err(|reason| (spans.first().unwrap_or(key_span).clone(), reason))?;
+    }
     let fitting: Vec<_> =
         options.iter().filter_map(|option| Some((option, texts(option, &value)?))).collect();
     if fitting.is_empty() {
@@ -150,9 +174,15 @@ fn kind(option: &Arg) -> Kind {
     match option.get_action() {
         ArgAction::SetTrue | ArgAction::SetFalse => Kind::Flag,
         ArgAction::Count => Kind::Integer,
-        _ if is_integer => Kind::Integer,
+        _ if is_integer && !has_unit(option) => Kind::Integer,
         _ => Kind::Text,
     }
+}
+
+/// Whether the number of an option is written with a unit, as its default is (`1GiB`).
+fn has_unit(option: &Arg) -> bool {
+    let defaults = option.get_default_values().iter().filter_map(|value| value.to_str());
+    defaults.into_iter().any(|value| value.parse::<u64>().is_err())
 }
 
 fn takes_several(option: &Arg) -> bool {

@@ -23,7 +23,7 @@ fn command() -> Command {
 }
 
 fn run(text: &str, words: &[&str]) -> Result<ArgMatches, clap::Error> {
-    let settings = Settings::parse(text, &command()).expect("a good file");
+    let settings = Settings::parse(text, &command(), None).expect("a good file");
     settings.as_defaults(command()).try_get_matches_from([&["root"], words].concat())
 }
 
@@ -106,7 +106,7 @@ fn a_wrong_file_is_refused_with_its_first_wrong_line() {
         ("json = \"\n", "line 1: "),
     ];
     for (text, expected) in table {
-        let reason = Settings::parse(text, &command()).unwrap_err();
+        let reason = Settings::parse(text, &command(), None).unwrap_err();
         assert!(reason.contains(expected), "{text:?}: {reason}");
     }
 }
@@ -114,8 +114,46 @@ fn a_wrong_file_is_refused_with_its_first_wrong_line() {
 #[test]
 fn a_bad_element_is_named_with_its_own_line() {
     let text = "peer = [\n  '10.0.0.5:4107',\n  'nonsense',\n]\n";
-    let reason = Settings::parse(text, &Arguments::command()).unwrap_err();
+    let reason = Settings::parse(text, &Arguments::command(), None).unwrap_err();
     assert!(reason.starts_with("line 3: invalid value 'nonsense' for '--peer <HOST:PORT>'"), "{reason}");
+}
+
+/// A size is a number to the program, and a text to the person who writes it.
+#[test]
+fn a_number_with_a_unit_is_a_text() {
+    let parse = |text: &str| {
+        text.strip_suffix("GiB").unwrap_or(text).parse::<u64>().map_err(|error| error.to_string())
+    };
+    let size = Arg::new("size").long("size").default_value("1GiB").value_parser(parse);
+    let command = || Command::new("root").arg(size.clone());
+    let settings = Settings::parse("size = '4GiB'", &command(), None).unwrap();
+    let matches = settings.as_defaults(command()).try_get_matches_from(["root"]).unwrap();
+    assert_eq!(matches.get_one::<u64>("size"), Some(&4));
+    let reason = Settings::parse("size = 4", &command(), None).unwrap_err();
+    assert!(reason.contains("`size` must be a text in quotes"), "{reason}");
+}
+
+/// A shell replaces `~/` on the command line, but reads no config file.
+#[test]
+fn a_leading_tilde_in_a_path_is_the_home_folder() {
+    let command = || {
+        let path = |name: &'static str| Arg::new(name).long(name).value_parser(value_parser!(PathBuf));
+        Command::new("root").arg(path("games-dir")).arg(Arg::new("name").long("name"))
+    };
+    let text = |value: &str, home: Option<&str>| {
+        let text = format!("games-dir = '{value}'\nname = '~/party'\n");
+        let settings = Settings::parse(&text, &command(), home.map(Path::new))?;
+        let matches = settings.as_defaults(command()).try_get_matches_from(["root"]).unwrap();
+        assert_eq!(matches.get_one::<String>("name").unwrap(), "~/party", "no path");
+        Ok::<_, String>(matches.get_one::<PathBuf>("games-dir").unwrap().display().to_string())
+    };
+    assert_eq!(text("~/games", Some("/home/me")).unwrap(), "/home/me/games");
+    assert_eq!(text("~/games", Some("/home/me/")).unwrap(), "/home/me/games");
+    for kept in ["~", "~you/games", "/srv/~/games", "games/~/x"] {
+        assert_eq!(text(kept, Some("/home/me")).unwrap(), kept);
+    }
+    let reason = text("~/games", None).unwrap_err();
+    assert!(reason.starts_with("line 1: ") && reason.contains("HOME"), "{reason}");
 }
 
 /// A new option becomes a key without a change here.
@@ -131,7 +169,7 @@ fn every_option_is_a_key() {
                 // This suits a flag. For other options the value is refused, but not the key.
                 _ => format!("{long} = true"),
             };
-            let reason = Settings::parse(&text, root).err().unwrap_or_default();
+            let reason = Settings::parse(&text, root, None).err().unwrap_or_default();
             assert!(reason.is_empty() || reason.contains(&format!("`{long}` must be")), "{text}: {reason}");
         }
         command.get_subcommands().for_each(|subcommand| visit(subcommand, root));

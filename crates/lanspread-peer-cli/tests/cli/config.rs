@@ -81,7 +81,8 @@ fn the_users_file_is_found_and_a_named_one_must_exist() {
     };
     assert_eq!(local_games(&list(home.path(), &[])), ["cnctw"]);
     assert_eq!(local_games(&list(Path::new("/nowhere"), &["--config", path.to_str().unwrap()])), ["cnctw"]);
-    list(home.path(), &["--config", "/dev/null"]).failed(2, &["--games-dir"]);
+    let without = list(home.path(), &["--config", "/dev/null"]);
+    assert_eq!(local_games(&without), [""; 0], "the games directory of the file was used");
     let done = list(home.path(), &["--config", "/no/such/lanspread.toml"]);
     done.failed(2, &["/no/such/lanspread.toml", "No such file"]);
     assert_eq!(done.one("error")["code"], "config-file");

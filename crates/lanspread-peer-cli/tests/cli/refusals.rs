@@ -1,12 +1,15 @@
 //! Requests that are refused: one clear line, the right exit status, and the machine as it was.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::{Finished, Receiver, Source, Tree, dead_address, finish, fixtures, peer};
+use crate::support::{
+    Finished, POWERLESS_USER, Receiver, Source, Tree, dead_address, finish, fixtures, is_root, peer,
+    program_for_all,
+};
 
 fn solid_source() -> Source {
     Source::start("only", &fixtures("fixture-solid"))
@@ -245,9 +248,9 @@ fn an_unusable_games_directory_is_named() {
         command.args(["install", "--stream", "cnctw", "--peer", &source.address, "--games-dir"]).arg(games);
         finish(command.arg("--state-dir").arg(folder.path().join("state")))
     };
-    let missing = folder.path().join("missing");
-    run(&missing).failed(7, &[missing.to_str().unwrap()]);
-    assert!(!missing.exists(), "it was created");
+    let missing = folder.path().join("missing/games");
+    run(&missing).failed(7, &[missing.to_str().unwrap(), "does not exist", "mkdir -p"]);
+    assert!(!missing.parent().unwrap().exists(), "it was created");
     run(&file).failed(2, &[file.to_str().unwrap(), "not a folder"]);
     // Not even root can create a folder there.
     run(Path::new("/proc/self/fdinfo")).failed(7, &["/proc/self/fdinfo"]);
@@ -257,10 +260,8 @@ fn an_unusable_games_directory_is_named() {
 /// user `nobody`.
 #[test]
 fn a_games_directory_without_permission_is_refused() {
-    const NOBODY: u32 = 65534;
     let source = solid_source();
     let folder = tempfile::tempdir().unwrap();
-    let is_root = fs::metadata("/proc/self").unwrap().uid() == 0;
     let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     let (games, state) = (folder.path().join("games"), folder.path().join("state"));
     fs::create_dir(&games).unwrap();
@@ -268,13 +269,7 @@ fn a_games_directory_without_permission_is_refused() {
     mode(folder.path(), 0o755);
     mode(&games, 0o555);
     mode(&state, 0o777);
-    // The user `nobody` may not be able to read the build folder.
-    let program = folder.path().join("peer");
-    // Another process copies: a child that a test beside this one forks could hold our own descriptor open, and a file
-    // that is open for writing cannot be run.
-    let copied =
-        Command::new("cp").arg(env!("CARGO_BIN_EXE_lanspread-peer-cli")).arg(&program).status().unwrap();
-    assert!(copied.success());
+    let program = program_for_all(folder.path());
     let mut command = Command::new(&program);
     command.args(["install", "--stream", "cnctw", "--peer", &source.address, "--games-dir"]).arg(&games);
     command
@@ -282,8 +277,8 @@ fn a_games_directory_without_permission_is_refused() {
         .arg(&state)
         .env_remove("LANSPREAD_CATALOG")
         .env("LANSPREAD_CONFIG", "/dev/null");
-    if is_root {
-        command.uid(NOBODY).gid(NOBODY);
+    if is_root() {
+        command.uid(POWERLESS_USER).gid(POWERLESS_USER);
     }
     let done = finish(command.current_dir("/"));
     done.failed(7, &[games.to_str().unwrap(), "ermission denied"]);

@@ -35,6 +35,24 @@ pub(crate) fn tool(name: &str) -> PathBuf {
     path
 }
 
+/// A user without rights.
+pub(crate) const POWERLESS_USER: u32 = 65534;
+
+pub(crate) fn is_root() -> bool {
+    fs::metadata("/proc/self").unwrap().uid() == 0
+}
+
+/// A copy of the program that every user can run; they may not be able to read the build folder.
+pub(crate) fn program_for_all(folder: &Path) -> PathBuf {
+    let program = folder.join("peer");
+    // Another process copies: a child that a test beside this one forks could hold our own descriptor open, and a file
+    // that is open for writing cannot be run.
+    let copied =
+        Command::new("cp").arg(env!("CARGO_BIN_EXE_lanspread-peer-cli")).arg(&program).status().unwrap();
+    assert!(copied.success());
+    program
+}
+
 /// The peer, without the variables and the config file of the user who runs the tests.
 pub(crate) fn peer() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lanspread-peer-cli"));
@@ -42,6 +60,11 @@ pub(crate) fn peer() -> Command {
     {
         command.env_remove(name);
     }
+    // Nothing of the user who runs the tests is read or written.
+    for variable in ["XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR"] {
+        command.env_remove(variable);
+    }
+    command.env("HOME", Path::new(env!("CARGO_TARGET_TMPDIR")).join("home"));
     // Tests name their peers, so none of their traffic leaves this machine.
     command.env("LANSPREAD_NO_DISCOVERY", "1");
     command.env("LANSPREAD_CONFIG", "/dev/null");
@@ -89,6 +112,20 @@ impl Finished {
             assert!(self.stderr.contains(part), "`{part}` is not named; {output}");
         }
         self
+    }
+}
+
+impl Finished {
+    /// Checks that it failed with this status, and that the last line on stderr names all of `parts`.
+    #[track_caller]
+    pub(crate) fn failed_after_notes(&self, status: i32, parts: &[&str]) {
+        let line = self.stderr.lines().last().unwrap_or_default();
+        assert_eq!(self.status.code(), Some(status), "{}", self.stderr);
+        assert!(
+            line.starts_with("error: ") && parts.iter().all(|part| line.contains(part)),
+            "{}",
+            self.stderr
+        );
     }
 }
 
@@ -392,6 +429,11 @@ impl Running {
 
     pub(crate) fn signal(&self, signal: &str) {
         send_signal(self.pid(), signal);
+    }
+
+    /// Waits until it has ended.
+    pub(crate) fn wait_for_end(&mut self) -> ExitStatus {
+        wait(&mut self.process)
     }
 
     /// Waits for its end and returns everything it printed.

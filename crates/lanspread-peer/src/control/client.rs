@@ -1,9 +1,12 @@
 //! The client of a daemon.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use lanspread_types::limits;
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::time::timeout;
 
 use super::lines::{self, LineReader};
 use super::message::{ControlReply, ControlRequest};
@@ -15,37 +18,59 @@ pub struct ControlClient {
     reader: LineReader<OwnedReadHalf>,
     writer: OwnedWriteHalf,
     games_dir: PathBuf,
+    pid: u32,
 }
 
 impl ControlClient {
     /// Connects to the daemon of a games directory and sends a request.
     ///
     /// # Errors
-    /// [`ControlError::DaemonUnreachable`] or [`ControlError::Broken`].
+    /// [`ControlError::DaemonUnreachable`], [`ControlError::DaemonUntrusted`] or [`ControlError::Broken`].
     pub async fn ask(
         daemon: &Daemon,
         games_dir: &Path,
         request: &ControlRequest,
     ) -> Result<Self, ControlError> {
-        let stream =
-            UnixStream::connect(&daemon.socket).await.map_err(|source| ControlError::DaemonUnreachable {
-                games_dir: games_dir.to_owned(),
-                holder_pid: Some(daemon.pid),
-                socket: daemon.socket.clone(),
-                source,
-            })?;
+        let unreachable = |source| ControlError::DaemonUnreachable {
+            games_dir: games_dir.to_owned(),
+            holder_pid: Some(daemon.pid),
+            socket: daemon.socket.clone(),
+            source,
+        };
+        // Every user who may write to the games directory could name another socket there. Its file tells who opened it,
+        // the system tells who listens.
+        let opened_by = std::fs::symlink_metadata(&daemon.socket).map_err(unreachable)?.uid();
+        let stream = UnixStream::connect(&daemon.socket).await.map_err(unreachable)?;
+        let listens = stream.peer_cred().map_err(unreachable)?.uid();
+        let user = rustix::process::geteuid().as_raw();
+        if let Some(owner) = [opened_by, listens].into_iter().find(|owner| !is_trusted(*owner, user)) {
+            let (games_dir, socket) = (games_dir.to_owned(), daemon.socket.clone());
+            return Err(ControlError::DaemonUntrusted { games_dir, socket, owner });
+        }
         let (reader, mut writer) = stream.into_split();
         lines::write(&mut writer, request).await?;
-        Ok(Self { reader: LineReader::new(reader), writer, games_dir: games_dir.to_owned() })
+        let (reader, games_dir) = (LineReader::new(reader), games_dir.to_owned());
+        Ok(Self { reader, writer, games_dir, pid: daemon.pid })
     }
 
-    /// The next reply. Cancel-safe.
+    /// The next reply, without keep-alives. Cancel-safe.
     ///
     /// # Errors
-    /// [`ControlError::DaemonGone`] if the daemon ends before it is done; [`ControlError::Broken`].
+    /// [`ControlError::DaemonGone`] if the daemon ends before it is done; [`ControlError::DaemonSilent`] if it says
+    /// nothing for [`limits::CONTROL_SILENCE_DEADLINE`]; [`ControlError::Broken`].
     pub async fn next(&mut self) -> Result<ControlReply, ControlError> {
-        let reply = self.reader.next().await?;
-        reply.ok_or_else(|| ControlError::DaemonGone { games_dir: self.games_dir.clone() })
+        loop {
+            let after = limits::CONTROL_SILENCE_DEADLINE;
+            let reply = timeout(after, self.reader.next()).await.map_err(|_| ControlError::DaemonSilent {
+                games_dir: self.games_dir.clone(),
+                holder_pid: Some(self.pid),
+                after,
+            })?;
+            match reply?.ok_or_else(|| ControlError::DaemonGone { games_dir: self.games_dir.clone() })? {
+                ControlReply::KeepAlive => {}
+                reply => return Ok(reply),
+            }
+        }
     }
 
     /// Gives up the operation: the daemon cancels it unless another client follows it.
@@ -54,5 +79,66 @@ impl ControlClient {
     /// [`ControlError::Broken`].
     pub async fn give_up(&mut self) -> Result<(), ControlError> {
         lines::write(&mut self.writer, &ControlRequest::GiveUp).await
+    }
+}
+
+/// Whether a command of `user` does what a program of `owner` says.
+fn is_trusted(owner: u32, user: u32) -> bool {
+    const ROOT: u32 = 0;
+    owner == user || owner == ROOT
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::UnixListener;
+
+    use super::*;
+
+    /// A program that listens as a daemon would, and a connection of a command to it.
+    async fn connected() -> (tempfile::TempDir, UnixStream, ControlClient) {
+        let folder = tempfile::tempdir().unwrap();
+        let daemon = Daemon { pid: 7, socket: folder.path().join("control.sock") };
+        let listener = UnixListener::bind(&daemon.socket).unwrap();
+        let client = ControlClient::ask(&daemon, folder.path(), &ControlRequest::Status).await.unwrap();
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let read = tokio::io::AsyncReadExt::read(&mut stream, &mut [0; 1024]).await.unwrap();
+        assert!(read > 0, "the request");
+        (folder, stream, client)
+    }
+
+    #[test]
+    fn only_the_own_user_and_root_are_trusted() {
+        let table =
+            [(1000, 1000, true), (0, 1000, true), (0, 0, true), (1000, 0, false), (65534, 1000, false)];
+        for (owner, user, trusted) in table {
+            assert_eq!(is_trusted(owner, user), trusted, "{owner} {user}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_daemon_is_left() {
+        let (_folder, mut daemon, mut client) = connected().await;
+        assert!(matches!(client.next().await, Err(ControlError::DaemonSilent { holder_pid: Some(7), .. })));
+        // Later too, and half a reply is no reply.
+        lines::write(&mut daemon, &ControlReply::Accepted { operation: 1, joined: false }).await.unwrap();
+        assert!(matches!(client.next().await, Ok(ControlReply::Accepted { .. })));
+        tokio::io::AsyncWriteExt::write_all(&mut daemon, b"{\"reply\":").await.unwrap();
+        assert!(matches!(client.next().await, Err(ControlError::DaemonSilent { .. })));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_daemon_that_is_there_may_take_its_time() {
+        let (_folder, mut daemon, mut client) = connected().await;
+        let working = tokio::spawn(async move {
+            for _ in 0..100 {
+                tokio::time::sleep(limits::CONTROL_KEEP_ALIVE_INTERVAL).await;
+                lines::write(&mut daemon, &ControlReply::KeepAlive).await.unwrap();
+            }
+            lines::write(&mut daemon, &ControlReply::Done).await.unwrap();
+            daemon
+        });
+        assert_eq!(client.next().await.unwrap(), ControlReply::Done);
+        drop(working.await.unwrap());
+        assert!(matches!(client.next().await, Err(ControlError::DaemonGone { .. })));
     }
 }

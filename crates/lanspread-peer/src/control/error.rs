@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use lanspread_types::fault::{ForeignState, LocalError};
 
@@ -30,6 +31,26 @@ pub enum ControlError {
         socket: PathBuf,
         /// What the system said.
         source: io::Error,
+    },
+    /// The program that answers for the games directory belongs to another user.
+    #[error("the control socket {} of {} belongs to user {owner}, who is neither this user nor root", socket.display(), games_dir.display())]
+    DaemonUntrusted {
+        /// The games directory.
+        games_dir: PathBuf,
+        /// The control socket.
+        socket: PathBuf,
+        /// The number of the user who listens there.
+        owner: u32,
+    },
+    /// The daemon has sent nothing for [`lanspread_types::limits::CONTROL_SILENCE_DEADLINE`].
+    #[error("the daemon{} of {} has said nothing for {} s", pid(*holder_pid), games_dir.display(), after.as_secs())]
+    DaemonSilent {
+        /// The games directory.
+        games_dir: PathBuf,
+        /// Its process, if it could be read.
+        holder_pid: Option<u32>,
+        /// How long it was waited for.
+        after: Duration,
     },
     /// The daemon ended before the request was done.
     #[error("the daemon of {} ended before this was done", games_dir.display())]
@@ -70,6 +91,8 @@ impl ControlError {
         match self {
             Self::DaemonRunning { .. } => "daemon-running",
             Self::DaemonUnreachable { .. } => "daemon-unreachable",
+            Self::DaemonUntrusted { .. } => "daemon-untrusted",
+            Self::DaemonSilent { .. } => "daemon-silent",
             Self::DaemonGone { .. } => "daemon-gone",
             Self::NoDaemon { .. } => "no-daemon",
             Self::Broken(_) => "control-protocol",
@@ -81,8 +104,12 @@ impl ControlError {
     /// Class of the failure.
     pub fn category(&self) -> ErrorCategory {
         match self {
-            Self::DaemonRunning { .. } | Self::Foreign(_) => ErrorCategory::Refused,
-            Self::DaemonUnreachable { .. } | Self::NoDaemon { .. } => ErrorCategory::NotOffered,
+            Self::DaemonRunning { .. } | Self::DaemonUntrusted { .. } | Self::Foreign(_) => {
+                ErrorCategory::Refused
+            }
+            Self::DaemonUnreachable { .. } | Self::DaemonSilent { .. } | Self::NoDaemon { .. } => {
+                ErrorCategory::NotOffered
+            }
             Self::DaemonGone { .. } | Self::Broken(_) => ErrorCategory::Unexpected,
             Self::Local(_) => ErrorCategory::Local,
         }

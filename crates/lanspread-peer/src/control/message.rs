@@ -63,6 +63,8 @@ pub enum ControlReply {
         /// The object.
         report: Answer,
     },
+    /// The daemon is there and has nothing else to say.
+    KeepAlive,
     /// The request is done; the last reply.
     Done,
     /// The request failed; the last reply.
@@ -118,6 +120,7 @@ mod tests {
             ControlReply::Report {
                 report: Answer::OperationsCancelled { game: "g".parse().unwrap(), count: 1 },
             },
+            ControlReply::KeepAlive,
             ControlReply::Done,
             ControlReply::Failed(failure),
         ] {

@@ -1,29 +1,34 @@
 //! Makes a peer a daemon.
 
-use lanspread_types::{layout, limits};
+use std::path::PathBuf;
+
+use lanspread_types::limits;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::control::error::ControlError;
 use crate::control::ownership::{self, Daemon, OwnedFolder, Ownership};
+use crate::control::running::{self, RunningDaemon};
+use crate::control::socket_path;
 use crate::daemon::server;
 use crate::peer::core::Peer;
 use crate::peer::error::PeerError;
 
 /// Makes a peer the daemon of its games directory: it takes ownership of the games directory and of the state
-/// directory, and opens the control socket in the state directory, for this user only. If the games directory cannot be
-/// written, no game in it can be changed, so the peer takes no commands. If the disk is full, it takes them as soon as
-/// there is space to say where.
+/// directory, and opens the control socket, for this user only. The socket is in the state directory, or if its path
+/// would be too long there, in a folder that only this user may open. If the games directory cannot be written, no game
+/// in it can be changed, so the peer takes no commands. If the disk is full, it takes them as soon as there is space to
+/// say where.
 ///
 /// # Errors
 /// [`ControlError::DaemonRunning`] if another daemon owns either directory; [`PeerError::Local`].
 pub async fn accept_commands(peer: &Peer) -> Result<(), PeerError> {
-    let socket = peer.state_dir().join(layout::CONTROL_SOCKET);
-    let daemon = Daemon { pid: std::process::id(), socket: socket.clone() };
     let owner = peer.clone();
-    let ownership = peer
+    let taken = peer
         .blocking("own", move || {
             let (state_dir, games_dir) = (owner.state_dir(), owner.games_dir());
+            let socket = socket_path::choose(state_dir)?;
+            let daemon = Daemon { pid: std::process::id(), socket: socket.clone() };
             let state = ownership::own(OwnedFolder::StateDir(state_dir), &daemon)?;
             let games = match Ownership::take(games_dir, &daemon) {
                 Ok(games) => Some(games),
@@ -36,10 +41,10 @@ pub async fn accept_commands(peer: &Peer) -> Result<(), PeerError> {
                 Err(error) => return Err(error.into()),
             };
             owner.hold_until_shutdown(Box::new((state, games.clone())));
-            Ok(games)
+            Ok(games.map(|games| (games, socket)))
         })
         .await?;
-    let Some(ownership) = ownership else { return Ok(()) };
+    let Some((ownership, socket)) = taken else { return Ok(()) };
     server::serve(peer, &socket, peer.tasks().cancel_token())?;
     if !ownership.is_complete() {
         let games_dir = peer.games_dir().display();
@@ -61,5 +66,28 @@ async fn complete(ownership: Ownership, peer: Peer, stop: CancellationToken) {
                 return;
             }
         }
+    }
+}
+
+/// Lists a daemon in the state directory of its user until it has stopped, so that commands of that user find its games
+/// directory by themselves. A failure is logged: then they must name it.
+pub async fn list_as_running(peer: &Peer, user_state_dir: PathBuf) {
+    let owner = peer.clone();
+    let listing = move || {
+        let games_dir =
+            std::path::absolute(owner.games_dir()).unwrap_or_else(|_| owner.games_dir().to_owned());
+        let state_dir = owner.state_dir().to_owned();
+        let daemon = RunningDaemon { pid: std::process::id(), games_dir, state_dir };
+        match running::list(&user_state_dir, &daemon) {
+            Ok(listed) => owner.hold_until_shutdown(Box::new(listed)),
+            Err(error) => tracing::info!(
+                "commands must name the games directory: {}: {error}",
+                user_state_dir.display()
+            ),
+        }
+        Ok(())
+    };
+    if let Err(error) = peer.blocking("list", listing).await {
+        tracing::info!("commands must name the games directory: {error}");
     }
 }

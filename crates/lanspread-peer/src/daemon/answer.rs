@@ -18,12 +18,20 @@ use crate::report::reported_event::ReportedEvent;
 pub struct ReplyStream {
     replies: mpsc::Receiver<ControlReply>,
     give_up: CancellationToken,
+    stop: CancellationToken,
 }
 
 impl ReplyStream {
     /// The next reply. After the last one, and when the peer stops, a failure. Cancel-safe.
     pub async fn next(&mut self) -> ControlReply {
-        self.replies.recv().await.unwrap_or_else(|| ControlReply::Failed(PeerError::Cancelled.into()))
+        self.replies.recv().await.unwrap_or_else(|| {
+            let error = if self.stop.is_cancelled() {
+                PeerError::Cancelled
+            } else {
+                PeerError::Internal("the answer ended abnormally".to_owned())
+            };
+            ControlReply::Failed(error.into())
+        })
     }
 
     /// Gives up the operation: it is cancelled unless another client follows it.
@@ -71,7 +79,7 @@ pub fn answer(peer: &Peer, request: ControlRequest) -> ReplyStream {
     let (replies, queue) = mpsc::channel(limits::CONTROL_QUEUE_ITEMS);
     let give_up = CancellationToken::new();
     let (answering, abandoned) = (Answering(peer.clone()), give_up.clone());
-    peer.tasks().spawn("answer", async move {
+    peer.tasks().spawn_contained("answer", async move {
         let replies = ReplySender(replies);
         let end = match answering.reply(request, &replies, &abandoned).await {
             Ok(()) => ControlReply::Done,
@@ -80,7 +88,7 @@ pub fn answer(peer: &Peer, request: ControlRequest) -> ReplyStream {
         };
         let _ = replies.say(end).await;
     });
-    ReplyStream { replies: queue, give_up }
+    ReplyStream { replies: queue, give_up, stop: peer.tasks().cancel_token() }
 }
 
 /// The peer that answers one request.
@@ -220,3 +228,6 @@ impl Answering {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! The daemon's side of the control socket.
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use lanspread_types::fault::LocalError;
@@ -40,14 +40,23 @@ pub(super) fn listen(path: &Path) -> Result<UnixListener, ControlError> {
 /// Opens the socket and answers until `stop`.
 pub(crate) fn serve(peer: &Peer, path: &Path, stop: CancellationToken) -> Result<(), ControlError> {
     let listener = listen(path)?;
-    let (accepting, path) = (peer.clone(), path.to_owned());
+    let (accepting, file) = (peer.clone(), SocketFile(path.to_owned()));
     peer.tasks().spawn("control", async move {
         accept(&accepting, &listener, &stop).await;
-        if let Err(error) = std::fs::remove_file(&path) {
-            tracing::debug!("cannot remove {}: {error}", path.display());
-        }
+        drop(file);
     });
     Ok(())
+}
+
+/// The file of the socket; removed when dropped, also by a panic.
+struct SocketFile(PathBuf);
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_file(&self.0) {
+            tracing::debug!("cannot remove {}: {error}", self.0.display());
+        }
+    }
 }
 
 async fn accept(peer: &Peer, listener: &UnixListener, stop: &CancellationToken) {
@@ -61,7 +70,7 @@ async fn accept(peer: &Peer, listener: &UnixListener, stop: &CancellationToken) 
         // Beyond the limit a connection is closed without reading from it, so that it costs nothing more.
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
         let (peer, stop) = (peer.clone(), stop.clone());
-        peer.clone().tasks().spawn("control client", async move {
+        peer.clone().tasks().spawn_contained("control client", async move {
             // A stopping daemon leaves time for the last reply, and no more.
             let stopped = async {
                 stop.cancelled().await;
@@ -81,7 +90,7 @@ async fn accept(peer: &Peer, listener: &UnixListener, stop: &CancellationToken) 
 }
 
 /// Handles one request and its replies.
-async fn converse<S: AsyncRead + AsyncWrite>(peer: &Peer, stream: S) -> Result<(), ControlError> {
+pub(super) async fn converse<S: AsyncRead + AsyncWrite>(peer: &Peer, stream: S) -> Result<(), ControlError> {
     let (reader, mut writer) = tokio::io::split(stream);
     let mut reader = LineReader::new(reader);
     let stop = peer.tasks().cancel_token();
@@ -107,7 +116,8 @@ async fn converse<S: AsyncRead + AsyncWrite>(peer: &Peer, stream: S) -> Result<(
                     Err(error) => return lines::write(&mut writer, &refusal(&error)).await,
                 }
             }
-            reply = answers.next() => {
+            reply = timeout(limits::CONTROL_KEEP_ALIVE_INTERVAL, answers.next()) => {
+                let reply = reply.unwrap_or(ControlReply::KeepAlive);
                 let is_last = matches!(reply, ControlReply::Done | ControlReply::Failed(_));
                 lines::write(&mut writer, &reply).await?;
                 if is_last {

@@ -1,5 +1,6 @@
 //! The configuration of a peer, and how to build one from it.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -185,8 +186,12 @@ impl Peer {
                 "the largest dictionary must be at most {limit} bytes, not {got}"
             )));
         }
-        let metadata = std::fs::metadata(&config.games_dir);
-        let metadata = metadata.map_err(LocalError::io("open the games folder", &config.games_dir))?;
+        let metadata = match std::fs::metadata(&config.games_dir) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                return Err(PeerError::NoGamesDir { games_dir: config.games_dir });
+            }
+            read => read.map_err(LocalError::io("open the games directory", &config.games_dir))?,
+        };
         if !metadata.is_dir() {
             return Err(PeerError::Config(format!("{} is not a folder", config.games_dir.display())));
         }

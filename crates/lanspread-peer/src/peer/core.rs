@@ -159,6 +159,11 @@ impl Peer {
         &self.inner.tasks
     }
 
+    /// Completes when a part of this peer has panicked without which it cannot go on. Shut the peer down then.
+    pub async fn broken(&self) {
+        self.inner.tasks.broken().cancelled().await;
+    }
+
     /// The address it listens on.
     #[cfg(test)]
     pub(crate) fn listening(&self) -> Option<SocketAddr> {

@@ -96,6 +96,12 @@ pub enum PeerError {
         /// The error of the operating system.
         source: io::Error,
     },
+    /// The games directory does not exist.
+    #[error("the games directory {} does not exist", games_dir.display())]
+    NoGamesDir {
+        /// The games directory.
+        games_dir: PathBuf,
+    },
     /// The peer does not serve.
     #[error("no daemon serves {}", games_dir.display())]
     NotServing {
@@ -191,6 +197,7 @@ impl PeerError {
             Self::Local(error) => error.code(),
             Self::Peer { source, .. } => source.code(),
             Self::Listen { .. } => "cannot-listen",
+            Self::NoGamesDir { .. } => "no-games-dir",
             Self::NotServing { .. } => "no-daemon",
             Self::Trust(error) => error.code(),
             Self::SavedPeers(error) => error.code(),
@@ -222,7 +229,7 @@ impl PeerError {
                 ErrorCategory::NotOffered
             }
             Self::AllSourcesFailed { .. } => ErrorCategory::SourcesFailed,
-            Self::Local(_) => ErrorCategory::Local,
+            Self::Local(_) | Self::NoGamesDir { .. } => ErrorCategory::Local,
             Self::Trust(error) => error.category(),
             Self::SavedPeers(error) => error.category(),
             Self::Operations(error) => error.category(),

@@ -42,7 +42,7 @@ impl Peer {
         };
         let (caller, ending) = self.inner.leftovers.operation(game, cancel.clone());
         let work = work(self.clone(), context);
-        let running = self.inner.tasks.spawn("operation", async move {
+        let running = self.inner.tasks.spawn_contained("operation", async move {
             // Dropped last, so that the game is not locked any more when a next operation has waited for this one.
             let _ending = ending;
             let cancelling = async {

@@ -204,7 +204,7 @@ impl<C: OpenSource> Transfer<C> {
         let cancel = CancellationToken::new();
         let interrupt = cancel.clone().drop_guard();
         let source = &mut self.sources[id];
-        let task = self.context.tasks.spawn(
+        let task = self.context.tasks.spawn_contained(
             "download-source",
             run_session(
                 Arc::clone(&self.context),

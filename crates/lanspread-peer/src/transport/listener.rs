@@ -62,7 +62,7 @@ fn admit<S: Send>(socket: S, from: SocketAddr, seats: &Seats, tasks: &Tasks, ser
     let seat = Arc::new(seat);
     let taken = seat.taken();
     let serving = serve(socket, from, seat);
-    tasks.spawn("connection", async move {
+    tasks.spawn_contained("connection", async move {
         if taken.run_until_cancelled(serving).await.is_none() {
             tracing::info!("too many connections: one from {from} gave way to another guest");
         }

@@ -14,9 +14,10 @@ use crate::trust::error::TrustError;
 
 const FILE: &str = "peer-id";
 
-/// The default folder for the identity and the settings: `$XDG_STATE_HOME/lanspread`, or `~/.local/state/lanspread`.
+/// The default folder for the identity and the settings: `$XDG_STATE_HOME/lanspread`, or `~/.local/state/lanspread`. None
+/// if neither variable is set.
 /// Source: XDG Base Directory Specification 0.8.
-fn default_state_dir() -> Option<PathBuf> {
+pub fn default_state_dir() -> Option<PathBuf> {
     let absolute = |variable| std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
     absolute("XDG_STATE_HOME")
         .or_else(|| absolute("HOME").map(|home| home.join(".local/state")))
