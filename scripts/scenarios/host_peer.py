@@ -40,7 +40,17 @@ class HostPeer:
             folder.mkdir(parents=True)
         shutil.copytree(FIXTURES_DIR / _GAME, games_dir / Path(_GAME).name)
         # It lists itself in the state directory of its user, which is not the one of the user who runs the scenarios.
-        command = ["env", f"XDG_STATE_HOME={dir / 'home'}", str(program), "--json", "--state-dir", str(state_dir), "serve", "--games-dir", str(games_dir)]
+        command = [
+            "env",
+            f"XDG_STATE_HOME={dir / 'home'}",
+            str(program),
+            "--json",
+            "--state-dir",
+            str(state_dir),
+            "serve",
+            "--games-dir",
+            str(games_dir),
+        ]
         command += ["--catalog", str(CATALOG), "--listen", "0.0.0.0:0", "--name", "scenarios-host"]
         self._process = Process("the peer on this machine", command, logs_dir / "host-peer")
         try:

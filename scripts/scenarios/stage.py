@@ -212,8 +212,8 @@ class Stage:
         return self.finish(self.start_command(name, machine, *arguments), exit_status, f"the end of `{arguments[0]}`")
 
     def start_typed(self, name: str, machine: Machine, home: str, *words: str) -> Peer:
-        """Begins a command as a person types it: without the variables of the image, and with this home folder. Only the
-        form of what it prints is asked for."""
+        """Begins a command as a person types it: without the variables of the image, and with this home folder. Only
+        the form of what it prints is asked for."""
         variables = [f"HOME={home}", "LANSPREAD_JSON=1"]
         arguments = ["exec", machine.container, "env", "--ignore-environment", *variables, PROGRAM, *words]
         return self._begin(name, machine.container, arguments, words)

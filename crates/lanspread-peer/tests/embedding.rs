@@ -50,11 +50,14 @@ fn story(events: &mut PeerEvents) -> Vec<(&'static str, String, String)> {
             assert_eq!(outcome, "complete");
             Some(("complete", game, peer.to_string()))
         }
-        PeerEvent::StreamProgress { .. } | PeerEvent::Finishing { .. } | PeerEvent::LibraryChanged { .. } => {
-            None
-        }
         // A receiver that also serves becomes known to the source that it asks.
-        PeerEvent::PeerFound { .. } | PeerEvent::PeerLibraryChanged { .. } | PeerEvent::PeerLost { .. } => {
+        PeerEvent::PeerFound { .. }
+        | PeerEvent::PeerLibraryChanged { .. }
+        | PeerEvent::PeerLost { .. }
+        // Progress, and the own library.
+        | PeerEvent::StreamProgress { .. }
+        | PeerEvent::Finishing { .. }
+        | PeerEvent::LibraryChanged { .. } => {
             None
         }
         other => panic!("{other:?}"),

@@ -38,12 +38,14 @@ pub const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(2);
 pub const STREAM_IDLE_DEADLINE: Duration = Duration::from_secs(20);
 /// A receiver gives up on a source after this long with keep-alives but no progress: no honest decoder needs it.
 pub const STREAM_STALL_DEADLINE: Duration = Duration::from_mins(3);
-/// A source that sends less than this in [`SLOW_SOURCE_SPAN`] is left while another validated source has not been tried.
-/// A quarter of one frame of [`DATA_CHUNK_BYTES`], which must arrive within [`FRAME_DEADLINE`] anyway, so no link that
-/// carries a stream at all is below it.
-pub const SLOW_SOURCE_BYTES: u64 = 64 * 1024;
-/// How long a source must be that slow: an archive on a slow disk may take this long to list before the first byte.
-pub const SLOW_SOURCE_SPAN: Duration = Duration::from_mins(1);
+/// A source that sends less than this in [`SLOW_SOURCE_SPAN`] is left while another validated source has not been tried:
+/// one frame of [`DATA_CHUNK_BYTES`], because a frame counts when it is complete. At this rate a game of 10 GiB would
+/// take five days.
+pub const SLOW_SOURCE_BYTES: u64 = DATA_CHUNK_BYTES as u64;
+/// How long a source must be that slow. Short, because a source that wastes the time of its receivers costs each of them
+/// this much; and an honest one that is left too early, because it still lists an archive, is tried again after the
+/// others.
+pub const SLOW_SOURCE_SPAN: Duration = Duration::from_secs(10);
 /// A source gives up on a receiver if one frame cannot be written for this long. The receiver's disk may be busy.
 pub const FRAME_WRITE_DEADLINE: Duration = Duration::from_mins(1);
 /// Length of a peer's name and of a game's version, in bytes: they are shown in one line.
@@ -402,9 +404,8 @@ pub const EVENT_QUEUE_ITEMS: usize = 4096;
 const _: () = assert!(PATH_BYTES_MAX * 2 + 1024 < CONTROL_FRAME_BYTES_MAX);
 const _: () = assert!(PATH_BYTES_MAX * 2 + 1024 < RECEIPT_LINE_BYTES_MAX);
 const _: () = assert!(DATA_CHUNK_BYTES <= DATA_FRAME_BYTES_MAX);
-// A source that sends whole frames in time is never below the floor.
-const _: () = assert!(4 * SLOW_SOURCE_BYTES <= DATA_CHUNK_BYTES as u64);
-const _: () = assert!(SLOW_SOURCE_SPAN.as_millis() >= FRAME_DEADLINE.as_millis());
+// Between two judgements, several keep-alives have shown that the source is alive.
+const _: () = assert!(SLOW_SOURCE_SPAN.as_millis() >= 4 * KEEP_ALIVE_INTERVAL.as_millis());
 const _: () = assert!(CHUNKS_AHEAD <= CHUNK_REQUESTS_MAX);
 const _: () = assert!(((ROOT_FILES_MAX * (COMPONENT_BYTES_MAX * 2 + 64)) as u64) < RECORD_LINE_BYTES_MAX);
 const _: () = assert!(GAME_BYTES_MAX / CHUNK_BYTES * 4 * 256 <= RECORD_BYTES_MAX);

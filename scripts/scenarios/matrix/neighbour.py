@@ -17,8 +17,9 @@ from .discovery import wait_until_found
 SOURCES = ("source-1", "source-2")
 SEATS = ("seat-1", "seat-2", "seat-3", "seat-4")
 
-# An install then takes long enough that waiting shows, and seats share a source as they do at a party.
-SOURCE_RATE_BYTES_PER_SECOND = 6_000_000
+# An install then takes long enough that the one source whose slowness has to be noticed (`SLOW_SOURCE_SPAN`) is a small
+# part of it, as with any real game.
+SOURCE_RATE_BYTES_PER_SECOND = 3_000_000
 
 # How much longer the slowest seat may take beside the hostile neighbour.
 SLOWDOWN_MAX = 1.5
@@ -31,9 +32,9 @@ SLOWDOWN_MAX = 1.5
     "mute, trickle or list without end, and announces a hundred hosts that do not exist, all at once, every install "
     f"of an honest room succeeds, and the slowest takes at most {SLOWDOWN_MAX} times as long as without it.",
     conditions="A room of six: two slowed sources and four seats whose daemons find them by themselves and install "
-    "at the same time, first alone, then twice beside the hostile neighbour. A machine that comes late, without a "
+    "at the same time, first alone, then beside the hostile neighbour. A machine that comes late, without a "
     "daemon, installs too.",
-    time_limit_s=420,
+    time_limit_s=240,
     alone=True,
 )
 def hostile_neighbour(stage: Stage) -> None:
@@ -53,12 +54,13 @@ def hostile_neighbour(stage: Stage) -> None:
     arguments = ["--game-root", mount.target, "--listen", f"0.0.0.0:{PORT}"]
     for source in sources:
         arguments += ["--target", source.address]
+    marks = [seat.events.mark() for seat in seats]
     hostile = stage.start_double("aaa-hostile", HOSTILE_NEIGHBOUR, arguments, mount)
     hostile.wait_for_event("hostile-neighbour-ready", stage.deadline)
-    for seat in seats:
+    for seat, mark in zip(seats, marks, strict=True):
         # One of its hosts is known by then, so that the daemons do ask it.
-        seat.wait_for_event(named("peer-found"), stage.deadline, "a host of the neighbour", start=seat.events.mark())
-    beside_s = [_install_everywhere(stage, game, seats, f"beside-{number}") for number in (1, 2)]
+        seat.wait_for_event(named("peer-found"), stage.deadline, "a host of the neighbour", start=mark)
+    beside_s = _install_everywhere(stage, game, seats, "beside")
 
     late = stage.machine("late", stage.games_dir("late"), catalog=game.catalog)
     installed = stage.command("late", late, "install", "--stream", SLOW_GAME, "--games-dir", GAMES)
@@ -66,14 +68,10 @@ def hostile_neighbour(stage: Stage) -> None:
     for peer in [*sources, *seats]:
         expect(peer.is_running, f"{peer.name} has ended")
     expect(hostile.is_running, "the hostile neighbour ended by itself: nothing was tested")
-    stage.figures.append(
-        f"slowest of four seats: {alone_s:.1f} s alone, "
-        f"{', '.join(f'{each:.1f} s' for each in beside_s)} beside the hostile neighbour"
-    )
-    slowest_s = max(beside_s)
+    stage.figures.append(f"slowest of four seats: {alone_s:.1f} s alone, {beside_s:.1f} s beside the hostile neighbour")
     expect(
-        slowest_s <= SLOWDOWN_MAX * alone_s,
-        f"the slowest seat took {slowest_s:.1f} s beside the hostile neighbour, and {alone_s:.1f} s without it",
+        beside_s <= SLOWDOWN_MAX * alone_s,
+        f"the slowest seat took {beside_s:.1f} s beside the hostile neighbour, and {alone_s:.1f} s without it",
     )
 
 

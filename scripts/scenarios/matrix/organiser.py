@@ -108,11 +108,11 @@ def organiser(stage: Stage) -> None:
 @scenario(
     "O2",
     "No option at all",
-    claim="On a machine without a config file, install --stream, list, download, verify and serve work with nothing but "
-    "the game on their command line: peers by discovery, games in the folder below the user's data directory, which is "
-    "created and named. A command takes the folder of the running daemon.",
-    conditions="As O1, but the second machine has an empty home folder and no variable of ours. In the end it serves, and "
-    "a command without options asks its daemon.",
+    claim="On a machine without a config file, install --stream, list, download, verify and serve work with nothing "
+    "but the game on their command line: peers by discovery, games in the folder below the user's data directory, "
+    "which is created and named. A command takes the folder of the running daemon.",
+    conditions="As O1, but the second machine has an empty home folder and no variable of ours. In the end it serves, "
+    "and a command without options asks its daemon.",
     time_limit_s=120,
 )
 def no_option(stage: Stage) -> None:

@@ -2,8 +2,9 @@
 //!
 //! Peers with another version are dropped. The rest is grouped by identical root file lists (names and sizes). The
 //! largest group is validated: the peers that the user named come first, in order of name, then identity, and the others
-//! in an order of the receiver's own, so that receivers do not all try the same source first. If two largest groups have
-//! equal size, both are refused: nothing but the peers' word shows which one is right.
+//! in an order of the receiver's own, so that receivers do not all try the same source first; of those, each address has
+//! its first peer tried before any has its second. If two largest groups have equal size, both are refused: nothing but
+//! the peers' word shows which one is right.
 //!
 //! An identity has one vote: that of the peer that comes first in the order of asking, which is named before saved,
 //! before known, before found, and the longest known first. Identities are not proved, so a copy of one must not take
@@ -12,7 +13,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, RandomState};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use lanspread_types::content::RootFile;
 use lanspread_types::ids::{GameId, GameVersion, PeerId, PeerName};
@@ -125,11 +126,29 @@ pub(crate) fn select(
             let rank = |offer: &PeerOffer| &ranks[&(offer.id, offer.instance)];
             rank(one).cmp(rank(other))
         });
+        let named = matching.iter().filter(|offer| !ranks[&(offer.id, offer.instance)].0).count();
+        let unnamed = one_per_address_first(matching.split_off(named));
+        matching.extend(unnamed);
         matching
     };
     let mut sources = of_majority(voters, "");
     sources.extend(of_majority(copies, ALSO_SAME_IDENTITY));
     Ok(Selection { version, sources, dropped, copies: reported })
+}
+
+/// Peers at one address may be one machine, which then wastes the time of a receiver once and not as often as it has
+/// peers: the second one of each address comes after the first ones of all.
+fn one_per_address_first(sources: Vec<PeerOffer>) -> Vec<PeerOffer> {
+    let mut at_address: BTreeMap<IpAddr, u64> = BTreeMap::new();
+    let numbered = sources.into_iter().map(|source| {
+        let number = at_address.entry(source.address.ip()).or_default();
+        *number += 1;
+        (*number, source)
+    });
+    let mut numbered: Vec<(u64, PeerOffer)> = numbered.collect();
+    // Stable: within a number the order stays.
+    numbered.sort_by_key(|(number, _)| *number);
+    numbered.into_iter().map(|(_, source)| source).collect()
 }
 
 const SAME_IDENTITY: &str = "another running peer has the same identity: one state directory was copied";
@@ -278,6 +297,29 @@ mod tests {
         match select(offers, Some(&"1".parse().unwrap())) {
             Err(SelectError::Ambiguous(sides)) => assert_eq!(sides.len(), 2),
             other => panic!("{other:?}"),
+        }
+    }
+
+    /// One machine may run as many peers as it likes.
+    #[test]
+    fn a_machine_with_many_peers_is_tried_once_before_the_others() {
+        let game = "g".parse().unwrap();
+        let at = |last: u8, name: &str| PeerOffer {
+            address: ([10, 0, 0, last], 1).into(),
+            ..offer(name, "1", &[5])
+        };
+        for _ in 0..20 {
+            let mut offers = vec![at(1, "z-named"), at(1, "a-named")];
+            offers.extend(["x1", "x2", "x3", "x4"].map(|name| at(1, name)));
+            offers.extend([at(2, "two"), at(3, "three")]);
+            let order = SourceOrder { named: 2, ours: PeerId::random().unwrap(), game: &game };
+            let selection = super::select(offers, None, &order).unwrap();
+            let names = names(&selection);
+            assert_eq!(names[..2], ["a-named", "z-named"], "the user's own order of trust");
+            let mut first_of_each: Vec<&str> =
+                names[2..5].iter().map(|name| name.trim_end_matches(char::is_numeric)).collect();
+            first_of_each.sort_unstable();
+            assert_eq!(first_of_each, ["three", "two", "x"]);
         }
     }
 
