@@ -73,11 +73,6 @@ impl Schema {
         if schema.get("const").is_some_and(|expected| expected != value) {
             return Err(format!("{path}: expected {}, got {value}", schema["const"]));
         }
-        for name in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-            if value.get(name).is_none() {
-                return Err(format!("{path}: it has no `{name}`: {value}"));
-            }
-        }
         let described = schema["properties"].as_object();
         for (name, inner) in value.as_object().into_iter().flatten() {
             let path = format!("{path}/{name}");
@@ -87,6 +82,12 @@ impl Schema {
                     return Err(format!("{path} is not described"));
                 }
                 None => {}
+            }
+        }
+        // After the properties, one of which says what kind of object it is.
+        for name in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            if value.get(name).is_none() {
+                return Err(format!("{path}: it has no `{name}`: {value}"));
             }
         }
         if let (Some(schema), Some(items)) = (schema.get("items"), value.as_array()) {

@@ -457,7 +457,7 @@ async fn a_slow_source_is_left_and_tried_again_after_the_others() {
     let barrier = Arc::new(Barrier::new(2));
     let mut slow = small_game::stream();
     slow.insert(frame::LAST_FILE_BEGIN, Step::Meet(Arc::clone(&barrier)));
-    slow.insert(frame::LAST_FILE_BEGIN + 1, Step::Wait(std::time::Duration::from_mins(2)));
+    slow.insert(frame::LAST_FILE_BEGIN + 1, Step::Wait(2 * limits::SLOW_SOURCE_SPAN));
     let slow = LyingSource::new("a", Vec::new(), slow).listen().await;
     let busy = lies::all(&small_game::story()).into_iter().find(|lie| lie.name == "busy").unwrap();
     let busy = listening("b", &[], &busy).await;
