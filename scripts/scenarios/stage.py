@@ -214,7 +214,7 @@ class Stage:
     def start_typed(self, name: str, machine: Machine, home: str, *words: str) -> Peer:
         """Begins a command as a person types it: without the variables of the image, and with this home folder. Only
         the form of what it prints is asked for."""
-        variables = [f"HOME={home}", "LANSPREAD_JSON=1"]
+        variables = ["PATH=/usr/local/bin:/usr/bin:/bin", f"HOME={home}", "LANSPREAD_JSON=1"]
         arguments = ["exec", machine.container, "env", "--ignore-environment", *variables, PROGRAM, *words]
         return self._begin(name, machine.container, arguments, words)
 

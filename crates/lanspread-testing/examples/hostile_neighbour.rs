@@ -13,7 +13,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use lanspread_proto::message::{Hello, PROTOCOL_VERSION};
 use lanspread_testing::hostile::guest::Target;
@@ -76,7 +76,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     for (host, port) in hosts.into_iter().zip(listen.port()..) {
         let listener = TcpListener::bind(SocketAddr::new(listen.ip(), port)).await?;
-        multicast.register(service(&host.hello, (), port)?.enable_addr_auto())?;
+        announce(&multicast, &service(&host.hello, (), port)?.enable_addr_auto()).await?;
         running.spawn(host.serve(listener));
     }
     for number in 0..GHOSTS {
@@ -86,7 +86,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let last = number % 50 + 1;
         let address =
             if number % 2 == 0 { Ipv4Addr::new(192, 0, 2, last) } else { Ipv4Addr::new(127, 0, 0, last) };
-        multicast.register(service(&ghost, IpAddr::V4(address), 9)?)?;
+        announce(&multicast, &service(&ghost, IpAddr::V4(address), 9)?).await?;
     }
     let count = targets.len();
     for (address, _) in targets {
@@ -102,6 +102,16 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         ended??;
     }
     Ok(())
+}
+
+/// Announces a host as soon as there is room for it.
+async fn announce(multicast: &ServiceDaemon, service: &ServiceInfo) -> mdns_sd::Result<()> {
+    loop {
+        match multicast.register(service.clone()) {
+            Err(mdns_sd::Error::Again) => tokio::time::sleep(Duration::from_millis(10)).await,
+            other => return other,
+        }
+    }
 }
 
 fn service(hello: &Hello, address: impl mdns_sd::AsIpAddrs, port: u16) -> mdns_sd::Result<ServiceInfo> {
