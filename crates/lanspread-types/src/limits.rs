@@ -227,6 +227,8 @@ pub const DISCOVERY_LIST_QUIET: Duration = Duration::from_millis(1500);
 /// A serving peer that has listened this long knows every peer that answers: three queries were sent, after 0, 1 and 3
 /// seconds (RFC 6762 section 5.2). Until then an operation searches on its own.
 pub const DISCOVERY_LISTENED: Duration = Duration::from_secs(5);
+/// After its list of files, a peer has this long to say how busy it is; one that does not is tried last.
+pub const LOAD_ANSWER_DEADLINE: Duration = Duration::from_millis(500);
 /// A discovered or known peer must answer within this: its address may be one that this machine cannot reach.
 pub const HINT_ANSWER_DEADLINE: Duration = Duration::from_secs(10);
 /// A named or saved peer must answer within this: looking up its name, connecting to the second of its addresses, and

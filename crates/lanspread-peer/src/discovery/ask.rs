@@ -15,7 +15,7 @@ use crate::discovery::search_outcome::SearchOutcome;
 use crate::discovery::suggestion::similar;
 use crate::report::failure::PeerAnswer;
 use crate::transport::dial::Dialled;
-use crate::trust::select::{PeerOffer, Vote, settled};
+use crate::trust::select::{Load, PeerOffer, Vote, settled};
 
 /// What the peers answered about one game.
 pub(crate) struct Answers {
@@ -42,10 +42,12 @@ pub(crate) async fn details(
         let (wanted, hasher) = (wanted.clone(), hasher.clone());
         async move {
             let details = dialled.details(&wanted).await;
+            let load = if details.is_ok() { load_of(&mut dialled).await } else { None };
             let Hello { peer: id, name, instance, .. } = dialled.connection.theirs;
             Ok(match details {
                 Ok((version, files)) => {
-                    let offer = PeerOffer { name, id, instance, address: dialled.address, version, files };
+                    let offer =
+                        PeerOffer { name, id, instance, address: dialled.address, version, files, load };
                     Ok((Vote::of(&offer, &hasher), offer))
                 }
                 Err(error) => Err(Declined {
@@ -75,6 +77,15 @@ pub(crate) async fn details(
         searched.similar = offered_like(&without_it, ours, game).await;
     }
     Answers { offers, named: named_offers, refusals, searched }
+}
+
+/// How busy a peer says that it is. It only orders the sources, so a peer that does not say it soon is not waited for.
+async fn load_of(dialled: &mut Dialled) -> Option<Load> {
+    let status = timeout(limits::LOAD_ANSWER_DEADLINE, dialled.status()).await.ok()?.ok()?;
+    Some(Load {
+        is_full: status.active_outbound_transfers >= status.streams_max,
+        transfers: status.active_outbound_transfers,
+    })
 }
 
 /// A peer that makes no offer.

@@ -2,9 +2,9 @@
 //!
 //! Peers with another version are dropped. The rest is grouped by identical root file lists (names and sizes). The
 //! largest group is validated: the peers that the user named come first, in order of name, then identity, and the others
-//! in an order of the receiver's own, so that receivers do not all try the same source first; of those, each address has
-//! its first peer tried before any has its second. If two largest groups have equal size, both are refused: nothing but
-//! the peers' word shows which one is right.
+//! by how busy they are, then in an order of the receiver's own, so that receivers do not all try the same source. Of
+//! those, each address has its first peer tried before any has its second. If two largest groups have equal size, both
+//! are refused: nothing but the peers' word shows which one is right.
 //!
 //! An identity has one vote: that of the peer that comes first in the order of asking, which is named before saved,
 //! before known, before found, and the longest known first. Identities are not proved, so a copy of one must not take
@@ -36,6 +36,17 @@ pub(crate) struct PeerOffer {
     pub(crate) version: GameVersion,
     /// Its root files.
     pub(crate) files: Vec<RootFile>,
+    /// How busy it is, if it said so.
+    pub(crate) load: Option<Load>,
+}
+
+/// How busy a source says that it is; less is smaller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Load {
+    /// Whether all its places are taken.
+    pub(crate) is_full: bool,
+    /// Streams and downloads that it is sending.
+    pub(crate) transfers: u64,
 }
 
 /// The validated peers.
@@ -70,14 +81,20 @@ pub(crate) struct SourceOrder<'a> {
     pub(crate) game: &'a GameId,
 }
 
+/// Whether a peer was not named, its name if it was, how busy it is, its place in the receiver's own order.
+type Rank = (bool, Option<PeerName>, Load, [u8; 32], PeerId);
+
 impl SourceOrder<'_> {
-    /// Smaller comes first. Each receiver has another order for each game, and always the same one, so that the load
-    /// is spread without anything being said about it.
-    fn rank(&self, index: usize, offer: &PeerOffer) -> (bool, Option<PeerName>, [u8; 32], PeerId) {
+    /// Smaller comes first: of the peers that were not named, those with less to do, and those that do not say it last.
+    /// Of equally busy ones, each receiver has another order for each game, and always the same one, so that receivers
+    /// that begin together do not all take the same source.
+    fn rank(&self, index: usize, offer: &PeerOffer) -> Rank {
         let named = index < self.named;
         let text = format!("{} {} {}", self.ours, offer.id, self.game);
         let spread = if named { [0; 32] } else { Sha256::digest(text).into() };
-        (!named, named.then(|| offer.name.clone()), spread, offer.id)
+        let load = offer.load.unwrap_or(Load { is_full: true, transfers: u64::MAX });
+        let load = if named { Load { is_full: false, transfers: 0 } } else { load };
+        (!named, named.then(|| offer.name.clone()), load, spread, offer.id)
     }
 }
 
@@ -270,6 +287,7 @@ mod tests {
             address: ([127, 0, 0, 1], 1).into(),
             version: version.parse().unwrap(),
             files: files.collect(),
+            load: None,
         }
     }
 
@@ -403,6 +421,28 @@ mod tests {
             let order = SourceOrder { named: 2, ours: PeerId::random().unwrap(), game: &game };
             let named = super::select(offers.clone(), None, &order).unwrap();
             assert_eq!(names(&named)[..2], ["a", "b"], "those that were named come first, by name");
+        }
+    }
+
+    /// A name that the user gave counts more than the load, and the load more than the receiver's own order.
+    #[test]
+    fn the_less_busy_source_is_tried_first() {
+        let game: GameId = "g".parse().unwrap();
+        let busy = |name: &str, load: Option<(bool, u64)>| PeerOffer {
+            load: load.map(|(is_full, transfers)| Load { is_full, transfers }),
+            ..offer(name, "1", &[1])
+        };
+        let offers = [
+            busy("named", Some((true, 8))),
+            busy("silent", None),
+            busy("full", Some((true, 1))),
+            busy("two", Some((false, 2))),
+            busy("idle", Some((false, 0))),
+        ];
+        for _ in 0..20 {
+            let order = SourceOrder { named: 1, ours: PeerId::random().unwrap(), game: &game };
+            let selection = super::select(offers.to_vec(), None, &order).unwrap();
+            assert_eq!(names(&selection), ["named", "idle", "two", "full", "silent"]);
         }
     }
 

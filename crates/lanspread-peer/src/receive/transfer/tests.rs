@@ -122,6 +122,7 @@ impl Receiver {
             address: ([127, 0, 0, 1], 1).into(),
             version: "1".parse().unwrap(),
             files: state.root_files,
+            load: None,
         }
     }
 

@@ -47,6 +47,7 @@ impl Actor {
             address: ([127, 0, 0, 1], 1).into(),
             version: "1".parse().unwrap(),
             files: files.to_vec(),
+            load: None,
         };
         Arc::new(Self {
             offer,
