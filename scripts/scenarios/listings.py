@@ -1,11 +1,14 @@
-"""What `list` and `peers` print about games and peers."""
+"""What peers know of each other: what `list` and `peers` print, and when they have found each other."""
 
 from __future__ import annotations
 
 from .events import Event, named
 from .expectations import expect_equal
-from .peer import GAMES, Machine
+from .peer import GAMES, Machine, Peer
 from .stage import Stage
+
+# Peers announce themselves at their start and answer questions at once; a slow machine gets some more time.
+FIND_LIMIT_S = 20.0
 
 
 def listed(stage: Stage, machine: Machine, *options: str, name: str = "lister") -> list[Event]:
@@ -25,3 +28,13 @@ def peers_listed(stage: Stage, machine: Machine, *options: str, name: str = "ask
     """The other peers that `peers` shows on the machine of a serving peer."""
     asked = stage.command(name, machine, "peers", "--games-dir", GAMES, *options)
     return asked.events.all(named("peer"))
+
+
+def wait_until_found(stage: Stage, peers: list[Peer]) -> None:
+    """Every one of them has found every other and knows its games."""
+    deadline = stage.deadline.sooner(FIND_LIMIT_S)
+    for peer in peers:
+        for other in peers:
+            if other is not peer:
+                what = f"the library of {other.name}"
+                peer.wait_for_event(named("peer-library-changed", peer=other.identity), deadline, what)

@@ -11,28 +11,15 @@ from ..contract import scenario
 from ..events import named
 from ..expectations import expect, expect_equal
 from ..games import SLOW_GAME, STREAM_RATE_BYTES_PER_SECOND, make_slow_game
-from ..listings import listed, offers, peers_listed
+from ..listings import FIND_LIMIT_S, listed, offers, peers_listed, wait_until_found
 from ..peer import GAMES, Peer
 from ..stage import Stage
-
-# Peers announce themselves at their start and answer questions at once; a slow machine gets some more time.
-FIND_LIMIT_S = 20.0
 
 # A peer that says goodbye is missed at once; one that was killed, when its connection is broken and a few tries to get
 # it back have failed.
 LOSS_LIMIT_S = 40.0
 
 GAME = "alpha-arena"
-
-
-def wait_until_found(stage: Stage, peers: list[Peer]) -> None:
-    """Every one of them has found every other and knows its games."""
-    deadline = stage.deadline.sooner(FIND_LIMIT_S)
-    for peer in peers:
-        for other in peers:
-            if other is not peer:
-                what = f"the library of {other.name}"
-                peer.wait_for_event(named("peer-library-changed", peer=other.identity), deadline, what)
 
 
 def names_listed(stage: Stage, peer: Peer, name: str) -> list[str]:

@@ -10,9 +10,9 @@ from ..doubles import HOSTILE_NEIGHBOUR
 from ..events import named
 from ..expectations import expect, expect_equal
 from ..games import SLOW_GAME, SlowGame, make_slow_game
+from ..listings import wait_until_found
 from ..peer import GAMES, PORT, Machine, Mount, Peer
 from ..stage import Stage
-from .discovery import wait_until_found
 
 SOURCES = ("source-1", "source-2")
 SEATS = ("seat-1", "seat-2", "seat-3", "seat-4")
