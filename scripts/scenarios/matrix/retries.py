@@ -11,7 +11,7 @@ from ..contract import scenario
 from ..doubles import LyingSource
 from ..events import named
 from ..expectations import expect, expect_equal
-from ..games import FIRST, SECOND, add_marker, expect_equal_file_lists, served_by
+from ..games import FIRST, IDLE_LIMIT_S, SECOND, add_marker, expect_equal_file_lists, served_by
 from ..peer import Peer, Reachable
 from ..stage import Stage
 from ..trees import sha256
@@ -93,7 +93,7 @@ def retry_fallback(stage: Stage) -> None:
     "the code of that lie, and the next source is used. If all sources lie, the install exits 4 and leaves nothing.",
     conditions="One sound source of the solid game, and ahead of it in order one source for every lie in the "
     "list of `lanspread-testing`, with an equal file list: one install meets them all. Each source that falls silent "
-    "is met by a receiver of its own.",
+    f"is met by a receiver of its own, whose idle limit is {IDLE_LIMIT_S} s.",
     time_limit_s=180,
 )
 def lying_source(stage: Stage) -> None:
@@ -103,8 +103,15 @@ def lying_source(stage: Stage) -> None:
 
     silent = stage.lying_sources(roots[FIRST], slow=True, name=f"{FIRST}-silent")
     expect(len(silent) >= 3, f"only {len(silent)} sources are silent")
+    # Below the time after which a source is left only because another one waits.
     waiting = {
-        liar: stage.start_install(SOLID_GAME, stage.games_dir(f"to-{liar.lie}"), [sound, liar], name=f"to-{liar.lie}")
+        liar: stage.start_install(
+            SOLID_GAME,
+            stage.games_dir(f"to-{liar.lie}"),
+            [sound, liar],
+            name=f"to-{liar.lie}",
+            idle_limit_s=IDLE_LIMIT_S,
+        )
         for liar in silent
     }
 
