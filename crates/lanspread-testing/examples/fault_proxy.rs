@@ -12,9 +12,9 @@
 #![allow(clippy::print_stdout)] // scenarios read its output
 
 use std::net::SocketAddr;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use lanspread_testing::fault_pipe::{Fault, FaultPipe};
+use lanspread_testing::time_of_day::now;
 use serde_json::json;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
@@ -81,10 +81,4 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         });
     }
     Ok(())
-}
-
-/// Seconds since the Unix epoch: every event of the scenarios has a time.
-#[expect(clippy::disallowed_methods, reason = "a time of day, not a duration")]
-fn now() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64())
 }

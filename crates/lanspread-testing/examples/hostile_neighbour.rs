@@ -13,12 +13,13 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use lanspread_proto::message::{Hello, PROTOCOL_VERSION};
 use lanspread_testing::hostile::guest::Target;
 use lanspread_testing::hostile::host::{HostileHost, Manner, hello_of};
 use lanspread_testing::story;
+use lanspread_testing::time_of_day::now;
 use lanspread_types::ids::PeerId;
 use mdns_sd::{ServiceDaemon, ServiceInfo};
 use serde_json::json;
@@ -133,10 +134,4 @@ fn service(hello: &Hello, address: impl mdns_sd::AsIpAddrs, port: u16) -> mdns_s
     )?;
     service.set_requires_probe(false);
     Ok(service)
-}
-
-/// Seconds since the Unix epoch: every event of the scenarios has a time.
-#[expect(clippy::disallowed_methods, reason = "a time of day, not a duration")]
-fn now() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64())
 }

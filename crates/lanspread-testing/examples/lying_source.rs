@@ -13,9 +13,9 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use lanspread_testing::liars::{Game, KnownLie};
+use lanspread_testing::time_of_day::now;
 use serde_json::json;
 
 #[derive(Default)]
@@ -84,10 +84,4 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("{}", json!({"event": "lying-source-ready", "time": now(), "lies": liars.len()}));
     // Until it is killed.
     std::future::pending().await
-}
-
-/// Seconds since the Unix epoch: every event of the scenarios has a time.
-#[expect(clippy::disallowed_methods, reason = "a time of day, not a duration")]
-fn now() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64())
 }

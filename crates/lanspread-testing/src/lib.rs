@@ -13,6 +13,7 @@
 //! - [`story`]: what an honest source sends of a game
 //! - [`lies`]: what a lying source can send instead
 //! - [`liars`]: sources that send these lies about any downloaded game
+//! - [`time_of_day`]: the time in what the programs for scenarios print
 //! - [`small_game`]: one game as a tree, as its honest stream and as an archive
 
 #![allow(
@@ -34,3 +35,4 @@ pub mod programs;
 pub mod small_game;
 pub mod step;
 pub mod story;
+pub mod time_of_day;
