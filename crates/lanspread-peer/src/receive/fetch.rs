@@ -24,6 +24,7 @@ use crate::receive::arrivals::Arrivals;
 use crate::receive::chunk_source::{ChunkSource, FetchError, OpenSource, Wanted};
 use crate::receive::chunk_writer::ChunkWrite;
 use crate::transport::dial::dial;
+use crate::transport::listing;
 use crate::transport::socket::Socket;
 use crate::trust::select::PeerOffer;
 
@@ -103,30 +104,21 @@ async fn agree<S: AsyncRead + AsyncWrite>(
     connection.send(&Request::Download { game: game.clone(), version: version.clone() }).await?;
     let mut theirs = BTreeMap::new();
     let mut count: u32 = 0;
-    loop {
-        let (part, more) = match connection.receive("reply", limits::REPLY_DEADLINE).await? {
-            Some(Reply::DownloadReady { files, more }) => (files, more),
-            Some(Reply::Refused(refusal)) => return Err(WireError::Refused(refusal)),
-            Some(_) => {
-                return Err(WireError::Unexpected { expected: "download ready", got: "another reply" });
-            }
-            None => return Err(WireError::Closed),
+    listing::parts(connection, None, limits::REPLY_DEADLINE, |reply| {
+        let Reply::DownloadReady { files: part, more } = reply else {
+            return Err(listing::other("download ready"));
         };
-        if part.is_empty() && more {
-            let what = "a part of a list of files is empty, and more follow";
-            return Err(WireError::Malformed(what.to_owned()));
-        }
+        listing::check_adds("files", part.len(), more)?;
         for offered in part {
             theirs.insert(offered.file, (count, offered.fingerprint));
             count += 1;
             if count as usize > files.len() {
-                break;
+                return Ok(false);
             }
         }
-        if !more || count as usize > files.len() {
-            break;
-        }
-    }
+        Ok(more)
+    })
+    .await?;
     let agreed: Option<Vec<(u32, u64)>> = files.iter().map(|file| theirs.get(file).copied()).collect();
     match agreed {
         Some(agreed) if count as usize == files.len() => {

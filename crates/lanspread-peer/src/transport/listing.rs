@@ -1,6 +1,8 @@
 //! Lists that a peer sends in parts. The whole list has one deadline, every part adds something to it, and its length is
 //! bounded, so that no peer can keep another one waiting or fill its memory.
 
+use std::time::Duration;
+
 use lanspread_proto::WireError;
 use lanspread_proto::connection::Connection;
 use lanspread_proto::error::within;
@@ -78,41 +80,54 @@ pub(crate) async fn details<S: AsyncRead + AsyncWrite>(
     told.map(|version| (version, all)).ok_or(WireError::Closed)
 }
 
-/// Gives every part of an answer to `take`, which returns whether more follow. `first` is the first part, if it has
-/// already arrived.
+/// Gives every part of a list to `take`, as [`parts`] does, within the deadline for whole lists.
 async fn in_parts<S: AsyncRead + AsyncWrite>(
     connection: &mut Connection<S>,
     first: Option<Reply>,
-    mut take: impl FnMut(Reply) -> Result<bool, WireError>,
+    take: impl FnMut(Reply) -> Result<bool, WireError>,
 ) -> Result<(), WireError> {
-    let whole = async {
-        let mut next = first;
-        loop {
-            let reply = if let Some(reply) = next.take() {
-                reply
-            } else {
-                let part = connection.receive("reply", limits::LISTING_DEADLINE).await?;
-                part.ok_or(WireError::Closed)?
-            };
-            if let Reply::Refused(refusal) = reply {
-                return Err(WireError::Refused(refusal));
-            }
-            if !take(reply)? {
-                return Ok(());
-            }
-        }
-    };
+    let whole = parts(connection, first, limits::LISTING_DEADLINE, take);
     within(limits::LISTING_DEADLINE, "whole answer", whole).await
 }
 
-pub(super) fn other(expected: &'static str) -> WireError {
+/// Gives every part of an answer to `take`, which returns whether more are wanted. `first` is the first part, if it has
+/// already arrived. Each part must begin within `idle`; the caller bounds the whole answer.
+pub(crate) async fn parts<S: AsyncRead + AsyncWrite>(
+    connection: &mut Connection<S>,
+    first: Option<Reply>,
+    idle: Duration,
+    mut take: impl FnMut(Reply) -> Result<bool, WireError>,
+) -> Result<(), WireError> {
+    let mut next = first;
+    loop {
+        let reply = if let Some(reply) = next.take() {
+            reply
+        } else {
+            connection.receive("reply", idle).await?.ok_or(WireError::Closed)?
+        };
+        if let Reply::Refused(refusal) = reply {
+            return Err(WireError::Refused(refusal));
+        }
+        if !take(reply)? {
+            return Ok(());
+        }
+    }
+}
+
+pub(crate) fn other(expected: &'static str) -> WireError {
     WireError::Unexpected { expected, got: "another reply" }
 }
 
-fn check_part(what: &str, added: usize, more: bool, all: usize, limit: usize) -> Result<(), WireError> {
+/// Refuses a part that adds nothing although more follow: such a list need never end.
+pub(crate) fn check_adds(what: &str, added: usize, more: bool) -> Result<(), WireError> {
     if added == 0 && more {
         return Err(WireError::Malformed(format!("a part of a list of {what} is empty, and more follow")));
     }
+    Ok(())
+}
+
+fn check_part(what: &str, added: usize, more: bool, all: usize, limit: usize) -> Result<(), WireError> {
+    check_adds(what, added, more)?;
     if all > limit {
         return Err(WireError::Malformed(format!("more than {limit} {what}")));
     }
