@@ -114,7 +114,7 @@ def measured(options: argparse.Namespace) -> tuple[Results, bool]:
     disk.BENCH_DIR.mkdir(parents=True, exist_ok=True)
     fetch_tools()
     build()
-    facts = machine.facts(works[0].scale)
+    facts = machine.facts()
     is_interrupted = False
     try:
         measurement.run(works)
@@ -128,7 +128,7 @@ def measured(options: argparse.Namespace) -> tuple[Results, bool]:
 
 
 def earlier(files: list[Path]) -> Results:
-    return merged([document.read(file.read_text()) for file in files])
+    return merged([document.read(file.read_text(), str(file)) for file in files])
 
 
 def write(results: Results, options: argparse.Namespace) -> None:
@@ -157,8 +157,15 @@ def main() -> int:
         return 2
     if is_interrupted:
         return 128 + signal.SIGINT
-    all_met = all(verdict.is_met for verdict in verdicts(results)) and not failed_aims(results)
-    return 1 if options.check and not all_met else 0
+    return 0 if not options.check or is_all_met(results) else 1
+
+
+def is_all_met(results: Results) -> bool:
+    """Whether every aim that was measured is met. If none was, that is no success."""
+    found = verdicts(results)
+    if not found:
+        print("bench.py: no aim was measured", file=sys.stderr)
+    return bool(found) and all(verdict.is_met for verdict in found) and not failed_aims(results)
 
 
 if __name__ == "__main__":

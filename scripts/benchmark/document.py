@@ -32,11 +32,15 @@ def written(results: Results) -> str:
     return json.dumps({"schema": SCHEMA, **asdict(results), "aims": aims}, indent=1) + "\n"
 
 
-def read(text: str) -> Results:
-    document = json.loads(text)
+def read(text: str, name: str) -> Results:
+    """Results from a text; `name` is where it is from, for the message if it is not one of ours."""
+    try:
+        document = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise DocumentError(f"{name} is not JSON: {error}") from error
     schema = document.get("schema") if isinstance(document, dict) else None
     if schema != SCHEMA:
-        raise DocumentError(f"schema {schema}: expected {SCHEMA}")
+        raise DocumentError(f"{name} has schema {schema}: expected {SCHEMA}")
     try:
         return Results(
             machine=dict(document["machine"]),
@@ -45,7 +49,7 @@ def read(text: str) -> Results:
             failures=tuple(Failure(**failure) for failure in document["failures"]),
         )
     except (KeyError, TypeError) as error:
-        raise DocumentError(f"not what bench.py writes: {error}") from error
+        raise DocumentError(f"{name} is not what bench.py writes: {error}") from error
 
 
 def sample(fields: dict[str, Any]) -> Sample:

@@ -21,6 +21,7 @@ FOREIGN_SHARE_MAX = 0.06
 FOREIGN_SECONDS_MIN = 0.05
 WINDOW_SECONDS = 0.5
 WAIT_SECONDS = 60.0
+TOTAL_WAIT_SECONDS = 900.0
 
 
 @dataclass(frozen=True)
@@ -81,18 +82,39 @@ def own_seconds() -> float:
     return sum(os.times()[:4])
 
 
-def wait_until_idle(say: Callable[[str], None]) -> bool:
-    """Returns when others leave the machine alone; false if they did not for a minute."""
-    deadline = time.monotonic() + WAIT_SECONDS
-    is_told = False
-    while True:
+class Patience:
+    """Waits for an idle machine: up to a minute for each sample, and a quarter of an hour in a whole run.
+
+    On a machine that is never idle, a run would otherwise wait for hours to mark every figure anyway.
+    """
+
+    def __init__(self, say: Callable[[str], None], total_seconds: float = TOTAL_WAIT_SECONDS) -> None:
+        self._say = say
+        self._left = total_seconds
+
+    @property
+    def is_over(self) -> bool:
+        return self._left <= 0
+
+    def until_idle(self) -> bool:
+        """Returns when others leave the machine alone; false if they do not while there is patience."""
+        started = time.monotonic()
+        limit = min(WAIT_SECONDS, self._left)
+        is_told = False
+        while (share := self._look()) > FOREIGN_SHARE_MAX:
+            waited = time.monotonic() - started
+            if waited >= limit:
+                self._left -= waited
+                return False
+            if not is_told:
+                self._say(f"waiting: others use {share:.0%} of this machine")
+                is_told = True
+        # Looking takes time on an idle machine, too, and costs no patience.
+        if is_told:
+            self._left -= time.monotonic() - started
+        return True
+
+    def _look(self) -> float:
         before, own = now(), own_seconds()
         time.sleep(WINDOW_SECONDS)
-        share = foreign_share(before, now(), own_seconds() - own, os.cpu_count() or 1)
-        if share <= FOREIGN_SHARE_MAX:
-            return True
-        if time.monotonic() > deadline:
-            return False
-        if not is_told:
-            say(f"waiting: others use {share:.0%} of this machine")
-            is_told = True
+        return foreign_share(before, now(), own_seconds() - own, os.cpu_count() or 1)

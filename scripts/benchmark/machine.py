@@ -51,7 +51,7 @@ def reads_rar(information: str) -> bool:
     return re.search(r"^\s*\d*\s*\S*D\S*\s+40305\s+Rar5", information, re.MULTILINE) is not None
 
 
-def facts(scale: float) -> dict[str, str]:
+def facts() -> dict[str, str]:
     """The machine in words."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1024**3
     return {
@@ -67,7 +67,6 @@ def facts(scale: float) -> dict[str, str]:
         "curl": version([found_tool("curl"), "--version"], r"curl ([\d.]+)"),
         "bsdtar": version([found_tool("bsdtar"), "--version"], r"libarchive ([\d.]+)"),
         "7-Zip": version([found_tool("7z"), "i"], r"7-Zip \S*\s*([\d.]+)"),
-        "scale": f"{scale:g}",
         "smallest peak that can be told": f"{floor_bytes() / MIB:.1f} MiB",
     }
 

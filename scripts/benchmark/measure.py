@@ -38,6 +38,7 @@ class Measurement:
     def __init__(self, options: Options, say: Callable[[str], None]) -> None:
         self.options = options
         self.say = say
+        self.patience = idle.Patience(say)
         self.works: list[WorkFacts] = []
         self.samples: list[Sample] = []
         self.failures: list[Failure] = []
@@ -108,14 +109,14 @@ class Measurement:
         for _ in range(1 + REPETITIONS_MAX):
             # What others wrote must not have pushed the source's files out of the page cache.
             warm(made)
-            was_idle = idle.wait_until_idle(self.say)
+            was_idle = self.patience.until_idle()
             before, own = idle.now(), idle.own_seconds()
             done = contender.run(made, tools)
             share = idle.foreign_share(before, idle.now(), idle.own_seconds() - own, os.cpu_count() or 1)
             disk.put_all_aside()
             is_disturbed = not was_idle or share > idle.FOREIGN_SHARE_MAX
             found.append(sample_of(work, contender, number, done, share, is_disturbed))
-            if not is_disturbed:
+            if not is_disturbed or self.patience.is_over:
                 break
         return min(found, key=lambda sample: (sample.is_disturbed, sample.foreign_share))
 

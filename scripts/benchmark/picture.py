@@ -9,18 +9,19 @@ from xml.sax.saxutils import escape
 from .aims import Verdict, verdicts
 from .samples import Results
 
-WIDTH, LEFT, RIGHT = 820, 150, 130
-TOP, BAR, ROW, HEADING, GROUP_GAP, BOTTOM = 52, 14, 24, 24, 10, 44
+WIDTH, LEFT, RIGHT = 840, 150, 160
+TOP, BAR, ROW, HEADING, GROUP_GAP, BOTTOM = 60, 14, 24, 24, 10, 44
 RATIO_SHOWN_MIN = 1.1
 
 # Colours that can be told apart without red and green; the second set is for dark pages.
 STYLE = """
   .page { fill: #ffffff } .words { fill: #1f2328 } .faint { fill: #59636e } .grid { stroke: #d1d9e0 }
-  .met { fill: #2f6fb3 } .unmet { fill: #d97706 } .aim { stroke: #1f2328 } .spread { stroke: #59636e }
+  .met { fill: #2f6fb3 } .unmet { fill: #d97706 } .aim { stroke: #1f2328 }
+  .spread { stroke: #1f2328; stroke-opacity: 0.65 }
   text { font: 13px system-ui, sans-serif } .title { font-size: 16px; font-weight: 600 } .heading { font-weight: 600 }
   @media (prefers-color-scheme: dark) {
     .page { fill: #0d1117 } .words { fill: #f0f6fc } .faint { fill: #9198a1 } .grid { stroke: #3d444d }
-    .met { fill: #58a6ff } .unmet { fill: #e3a008 } .aim { stroke: #f0f6fc } .spread { stroke: #9198a1 }
+    .met { fill: #58a6ff } .unmet { fill: #e3a008 } .aim { stroke: #f0f6fc } .spread { stroke: #f0f6fc }
   }
 """
 

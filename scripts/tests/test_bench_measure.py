@@ -1,5 +1,7 @@
 """How bench.py measures: programs and their usage, disturbed samples, failures, and what the works are made of."""
 
+import contextlib
+import io
 import itertools
 import os
 import random
@@ -92,6 +94,27 @@ class IdleTest(unittest.TestCase):
         self.assertEqual(idle.kernel_ticks(line.format(flags=0x0420_8040)), 37)
         self.assertEqual(idle.kernel_ticks(line.format(flags=0x0040_0100)), 0)
 
+    def test_patience_ends_for_one_sample_and_for_all(self) -> None:
+        clock = itertools.count(0.0, 5.0)
+        said: list[str] = []
+        with (
+            mock.patch.object(idle.Patience, "_look", lambda patience: 0.5),
+            mock.patch.object(time, "monotonic", lambda: next(clock)),
+        ):
+            patience = idle.Patience(said.append, total_seconds=70.0)
+            self.assertFalse(patience.until_idle())
+            self.assertFalse(patience.is_over)
+            self.assertFalse(patience.until_idle())
+            self.assertTrue(patience.is_over)
+        self.assertLess(next(clock), 5.0 * 20)
+        self.assertEqual(len(said), 2)
+
+    def test_an_idle_machine_costs_no_patience(self) -> None:
+        with mock.patch.object(idle.Patience, "_look", lambda patience: 0.0):
+            patience = idle.Patience(lambda line: None, total_seconds=1e-9)
+            self.assertTrue(patience.until_idle())
+            self.assertFalse(patience.is_over)
+
     def test_own_time_holds_that_of_programs_that_have_ended(self) -> None:
         before = idle.own_seconds()
         used = run(Program("busy", [*PYTHON, "for _ in range(5_000_000): pass"]))
@@ -108,7 +131,7 @@ class MeasurementTest(unittest.TestCase):
         self.measurement = measure.Measurement(measure.Options(runs=2), self.said.append)
         for target, name, value in (
             (measure, "warm", lambda made: None),
-            (idle, "wait_until_idle", lambda say: True),
+            (idle.Patience, "until_idle", lambda patience: True),
             (disk, "put_all_aside", lambda: None),
             (disk, "wait_until_files_are_cheap", lambda say: 2e-5),
         ):
@@ -133,8 +156,13 @@ class MeasurementTest(unittest.TestCase):
         found = self.sample(0.5, 0.2, 0.3)
         self.assertEqual((found.seconds, found.is_disturbed, found.foreign_share), (2.0, True, 0.2))
 
+    def test_without_patience_nothing_is_repeated(self) -> None:
+        self.measurement.patience = idle.Patience(self.said.append, total_seconds=0.0)
+        found = self.sample(0.5)
+        self.assertEqual((found.seconds, found.is_disturbed), (1.0, True))
+
     def test_a_machine_that_was_never_idle_marks_the_sample(self) -> None:
-        with mock.patch.object(idle, "wait_until_idle", lambda say: False):
+        with mock.patch.object(idle.Patience, "until_idle", lambda patience: False):
             self.assertTrue(self.sample(0.0, 0.0, 0.0).is_disturbed)
 
     def test_one_that_fails_is_reported_once_and_the_others_go_on(self) -> None:
@@ -284,7 +312,11 @@ class WorkTest(unittest.TestCase):
 
     def test_without_real_programs_made_ones_take_their_place(self) -> None:
         tree = works.Tree("mix", 2 * MIB)
-        with tempfile.TemporaryDirectory() as name, mock.patch.object(making, "program_folders", return_value=[]):
+        with (
+            tempfile.TemporaryDirectory() as name,
+            mock.patch.object(making, "program_folders", return_value=[]),
+            contextlib.redirect_stdout(io.StringIO()),
+        ):
             self.assertEqual(making.make_tree(tree, Path(name) / "tree"), 0)
             self.assertEqual(making.count(Path(name) / "tree")[1], sum(file.length for file in works.plan(tree)))
 

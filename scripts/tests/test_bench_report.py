@@ -1,10 +1,13 @@
 """What bench.py reports follows from its samples: ratios, verdicts, JSON, page and picture."""
 
+import contextlib
+import io
 import itertools
 import json
 import unittest
 import xml.etree.ElementTree as ElementTree
 
+import bench
 from benchmark import document, pages, picture, text
 from benchmark.aims import MEMORY_AIMS, TIME_AIMS, failed_aims, verdicts
 from benchmark.contenders import CONTENDERS
@@ -102,6 +105,13 @@ class AimTest(unittest.TestCase):
         self.assertLessEqual(set(QUICK_WORKS), set(known))
         self.assertLessEqual(set(QUICK_CONTENDERS), set(CONTENDERS))
 
+    def test_a_check_that_measured_nothing_is_no_success(self) -> None:
+        with contextlib.redirect_stderr(io.StringIO()):
+            self.assertFalse(bench.is_all_met(results(sample("copy", 1, 1.0))))
+        self.assertFalse(bench.is_all_met(STREAMED))
+        met = results(*(one for one in STREAMED.samples if one.round == 1))
+        self.assertTrue(bench.is_all_met(met))
+
 
 class RowTest(unittest.TestCase):
     def test_a_row_adds_up_processes_of_one_role(self) -> None:
@@ -131,7 +141,7 @@ class DocumentTest(unittest.TestCase):
     FOUND = results(*STREAMED.samples, failures=(Failure("solid-500", "7z", "no codec"),))
 
     def test_what_was_written_is_read_back(self) -> None:
-        self.assertEqual(document.read(document.written(self.FOUND)), self.FOUND)
+        self.assertEqual(document.read(document.written(self.FOUND), "x.json"), self.FOUND)
 
     def test_it_holds_the_verdicts(self) -> None:
         aims = json.loads(document.written(self.FOUND))["aims"]
@@ -142,7 +152,9 @@ class DocumentTest(unittest.TestCase):
         wrongs: list[object] = [{**written, "schema": 2}, [], {**written, "samples": [{"work": "x"}]}, {"schema": 1}]
         for wrong in wrongs:
             with self.assertRaises(document.DocumentError):
-                document.read(json.dumps(wrong))
+                document.read(json.dumps(wrong), "x.json")
+        with self.assertRaisesRegex(document.DocumentError, "x.json is not JSON"):
+            document.read("# no", "x.json")
 
     def test_of_a_work_that_was_run_twice_the_last_counts(self) -> None:
         again = results(sample("stream", 1, 9.0), failures=(Failure("stored", "stream", "no space"),))
