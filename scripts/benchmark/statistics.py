@@ -42,14 +42,12 @@ def ratio(
     theirs: str,
     time: Callable[[Sample], float],
 ) -> Spread | None:
-    """Ours divided by theirs, for each round that has both; `None` if no round has.
+    """One contender's time divided by another's, for each round that has both; `None` if no round has.
 
-    Ours always counts with its sync: an install and a download end with one themselves.
+    An install and a download of ours sync themselves, so for them both ways of counting are the same.
     """
     references = {sample.round: time(sample) for sample in results.of(work, theirs)}
     found = [
-        sample.synced_seconds / references[sample.round]
-        for sample in results.of(work, ours)
-        if references.get(sample.round)
+        time(sample) / references[sample.round] for sample in results.of(work, ours) if references.get(sample.round)
     ]
     return Spread.of(found) if found else None

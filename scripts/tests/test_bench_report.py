@@ -56,9 +56,10 @@ class RatioTest(unittest.TestCase):
         self.assertEqual(ratio(STREAMED, "solid-500", "stream", "unrar", synced_seconds), Spread(0.5, 0.4, 0.8))
         self.assertEqual(ratio(STREAMED, "solid-500", "stream", "unrar", seconds), Spread(0.75, 4.4 / 7.0, 1.0))
 
-    def test_ours_counts_with_its_sync(self) -> None:
-        found = results(sample("stream", 1, 3.0, 3.0), sample("unrar", 1, 3.0, 9.0))
-        self.assertEqual(ratio(found, "solid-500", "stream", "unrar", seconds), Spread.of([2.0]))
+    def test_both_sides_are_counted_alone_or_both_synced(self) -> None:
+        found = results(sample("curl-unrar", 1, 3.0, 9.0), sample("unrar", 1, 3.0, 1.0))
+        self.assertEqual(ratio(found, "solid-500", "curl-unrar", "unrar", seconds), Spread.of([1.0]))
+        self.assertEqual(ratio(found, "solid-500", "curl-unrar", "unrar", synced_seconds), Spread.of([3.0]))
 
     def test_a_round_with_one_side_only_is_left_out(self) -> None:
         found = results(sample("stream", 1, 1.0), sample("stream", 2, 3.0), sample("unrar", 2, 6.0))
