@@ -54,6 +54,8 @@ def become(command: list[str], cores: str) -> None:
     try:
         if cores != "-":
             os.sched_setaffinity(0, [int(core) for core in cores.split(",")])
+        # Python ignores it, and what is ignored stays so in the program.
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         os.execvp(command[0], command)
     except OSError as error:
         os.write(2, f"{command[0]}: {error.strerror}\n".encode())

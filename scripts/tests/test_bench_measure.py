@@ -5,6 +5,7 @@ import io
 import itertools
 import os
 import random
+import subprocess
 import sys
 import tempfile
 import time
@@ -64,6 +65,21 @@ class LaunchTest(unittest.TestCase):
             Program("writer", ["sh", "-c", "echo words"]), Program("reader", ["sh", "-c", 'test "$(cat)" = words'])
         )
         self.assertEqual((first.role, second.role), ("writer", "reader"))
+
+    def test_a_reader_sees_the_end_when_the_program_closes_its_output(self) -> None:
+        first, second = run_pipe(Program("writer", ["sh", "-c", "exec >&-; sleep 1"]), Program("reader", ["cat"]))
+        self.assertLess(second.ended, first.ended - 0.5)
+
+    def test_a_writer_ends_like_in_a_shell_when_its_reader_is_content(self) -> None:
+        with self.assertRaisesRegex(ToolFailed, "writer: .*: -13: "):
+            run_pipe(Program("writer", ["cat", "/dev/zero"]), Program("reader", ["head", "-c", "1"]))
+
+    def test_a_program_that_runs_until_it_is_told_may_end_in_its_own_way(self) -> None:
+        script = "trap 'exit 0' TERM; echo ready; while :; do sleep 0.01; done"
+        with Launched(Program("server", ["sh", "-c", script]), stdout=subprocess.PIPE) as server:
+            server.go()
+            self.assertEqual(server.first_line(10), b"ready\n")
+            self.assertEqual(server.stop().role, "server")
 
     def test_a_writer_notices_that_its_reader_has_ended(self) -> None:
         with self.assertRaisesRegex(ToolFailed, "reader: .*: 4: "):
@@ -326,6 +342,7 @@ class WorkTest(unittest.TestCase):
             for file, start in (("b", b"\x7fELF"), ("a", b"!<arch>\n"), ("c", b"#!/bin/sh")):
                 (folder / file).write_bytes(start.ljust(20_000, file.encode()))
             (folder / "d").symlink_to("a")
+            (folder / "e").write_bytes(b"\x7fELF and too small")
             self.assertEqual([path.name for path in making.elf_files(folder)], ["a", "b"])
             with mock.patch.object(making, "program_folders", return_value=[folder]):
                 programs = making.ProgramBytes()

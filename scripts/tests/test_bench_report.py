@@ -165,6 +165,7 @@ class DocumentTest(unittest.TestCase):
         self.assertEqual(both.of("solid-500", "unrar"), [])
         self.assertEqual(len(both.of("growth", "copy")), 1)
         self.assertEqual(both.failures, again.failures)
+        self.assertEqual([facts.name for facts in both.works], ["solid-500", "growth"])
 
 
 class PageTest(unittest.TestCase):
