@@ -111,18 +111,19 @@ def measured(options: argparse.Namespace) -> tuple[Results, bool]:
     measurement = Measurement(
         Options(runs, contenders, options.skip_missing, options.discard), lambda line: print(line, flush=True)
     )
-    disk.BENCH_DIR.mkdir(parents=True, exist_ok=True)
     fetch_tools()
     build()
     facts = machine.facts()
     is_interrupted = False
     try:
-        measurement.run(works)
+        with disk.alone():
+            try:
+                measurement.run(works)
+            finally:
+                disk.remove_all()
     except KeyboardInterrupt:
         is_interrupted = True
         print("bench.py: interrupted; what was measured so far is reported", file=sys.stderr)
-    finally:
-        disk.remove_all()
     found = (tuple(measurement.works), tuple(measurement.samples), tuple(measurement.failures))
     return Results(facts, *found), is_interrupted
 

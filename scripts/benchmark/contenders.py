@@ -56,7 +56,7 @@ def streamed(
         usages = run_together(programs)
     for target in targets:
         check_tree(target / GAME / "local", made)
-    return timed(usages, others=[source.usage])
+    return with_others(timed(usages), [source.usage])
 
 
 def installed(made: Made) -> Timed:
@@ -79,7 +79,7 @@ def downloaded(made: Made) -> Timed:
         command: Command = [PEER, "--quiet", "download", GAME, "--peer", source.address, "--no-discovery"]
         usage = run(Program("receiver", [*command, "--games-dir", target, "--state-dir", state(0)]))
     check_archive(target / GAME / f"{GAME}.eti", made)
-    return timed([usage], others=[source.usage])
+    return with_others(timed([usage]), [source.usage])
 
 
 def decoded(made: Made, threads: int) -> Timed:
@@ -91,11 +91,15 @@ def decoded(made: Made, threads: int) -> Timed:
 # ---- Others ----------------------------------------------------------------------------------------------------------
 
 
-def unpacked_by_unrar(made: Made, *, cores: tuple[int, ...] = ()) -> Timed:
+def unrar_command(archive: Path, target: Path) -> Command:
+    return [UNRAR, "x", "-cfg-", "-idq", "-o+", archive, f"{target}/"]
+
+
+def unpacked_by_unrar(made: Made) -> Timed:
     target = fresh("unrar")
-    usage = run(Program("unrar", [UNRAR, "x", "-cfg-", "-idq", "-o+", made.archive, f"{target}/"], cores=cores))
+    done = synced([run(Program("unrar", unrar_command(made.archive, target)))], target)
     check_tree(target, made)
-    return synced([usage], target)
+    return done
 
 
 def tested_by_unrar(made: Made, switches: Sequence[str] = ()) -> Timed:
@@ -104,9 +108,10 @@ def tested_by_unrar(made: Made, switches: Sequence[str] = ()) -> Timed:
 
 def unpacked_by_7z(made: Made, tools: dict[str, str]) -> Timed:
     target = fresh("7z")
-    usage = run(Program("7z", [tools["7z"], "x", "-bso0", "-bsp0", "-y", f"-o{target}", made.archive]))
+    command: Command = [tools["7z"], "x", "-bso0", "-bsp0", "-y", f"-o{target}", made.archive]
+    done = synced([run(Program("7z", command))], target)
     check_tree(target, made)
-    return synced([usage], target)
+    return done
 
 
 def tested_by_7z(made: Made, tools: dict[str, str]) -> Timed:
@@ -121,9 +126,9 @@ def fetched_by_curl(made: Made, tools: dict[str, str]) -> Timed:
     target = fresh("curl")
     archive = target / f"{GAME}.eti"
     with Nginx(tools["nginx"], Path(made.games)) as server:
-        usage = run(Program("curl", [*curl_command(tools, server), "--output", archive]))
+        done = synced([run(Program("curl", [*curl_command(tools, server), "--output", archive]))], target)
     check_archive(archive, made)
-    return synced([usage], target, others=[server.usage])
+    return with_others(done, [server.usage])
 
 
 def piped_to_bsdtar(made: Made, tools: dict[str, str]) -> Timed:
@@ -131,8 +136,9 @@ def piped_to_bsdtar(made: Made, tools: dict[str, str]) -> Timed:
     with Nginx(tools["nginx"], Path(made.games)) as server:
         curl = Program("curl", curl_command(tools, server))
         usages = run_pipe(curl, Program("bsdtar", [tools["bsdtar"], "-x", "-f", "-", "-C", target]))
+        done = synced(usages, target)
     check_tree(target, made)
-    return synced(usages, target, others=[server.usage])
+    return with_others(done, [server.usage])
 
 
 def fetched_then_unpacked(made: Made, tools: dict[str, str]) -> Timed:
@@ -142,22 +148,24 @@ def fetched_then_unpacked(made: Made, tools: dict[str, str]) -> Timed:
     tree.mkdir()
     with Nginx(tools["nginx"], Path(made.games)) as server:
         curl = run(Program("curl", [*curl_command(tools, server), "--output", archive]))
-        unrar = run(Program("unrar", [UNRAR, "x", "-cfg-", "-idq", "-o+", archive, f"{tree}/"]))
+        unrar = run(Program("unrar", unrar_command(archive, tree)))
+        done = synced([curl, unrar], target)
     check_tree(tree, made)
-    done = synced([curl, unrar], target, others=[server.usage])
-    return Timed(curl.wall_seconds + unrar.wall_seconds, done.sync_seconds, done.usages)
+    # Without the start of the second launcher, which a shell would not need.
+    seconds = curl.wall_seconds + unrar.wall_seconds
+    return with_others(Timed(seconds, done.sync_seconds, done.usages), [server.usage])
 
 
 def copied(made: Made) -> Timed:
     """The disk's share: what `cp` takes for the same bytes and files."""
     target = fresh("copy")
     if made.tree is None:
-        usage = run(Program("cp", ["cp", made.archive, target]))
+        done = synced([run(Program("cp", ["cp", made.archive, target]))], target)
         check_archive(target / made.archive.name, made)
     else:
-        usage = run(Program("cp", ["cp", "-r", made.tree, target]))
+        done = synced([run(Program("cp", ["cp", "-r", made.tree, target]))], target)
         check_tree(target, made)
-    return synced([usage], target)
+    return done
 
 
 # ---- The list --------------------------------------------------------------------------------------------------------
@@ -223,17 +231,22 @@ def state(number: int) -> Path:
     return BENCH_DIR / "state" / f"receiver-{number}"
 
 
-def timed(usages: Sequence[Usage], *, others: Sequence[Usage | None] = ()) -> Timed:
-    """From the start of the first to the end of the last of `usages`; `others` served them and are not timed."""
+def timed(usages: Sequence[Usage]) -> Timed:
+    """From the start of the first to the end of the last."""
     seconds = max(usage.ended for usage in usages) - min(usage.started for usage in usages)
-    return Timed(seconds, None, (*usages, *(usage for usage in others if usage is not None)))
+    return Timed(seconds, None, tuple(usages))
 
 
-def synced(usages: Sequence[Usage], target: Path, *, others: Sequence[Usage | None] = ()) -> Timed:
-    """As `timed`, and then how long the disk needs to take what was written."""
-    done = timed(usages, others=others)
+def synced(usages: Sequence[Usage], target: Path) -> Timed:
+    """As `timed`, and then how long the disk needs to take what was written: at once, before the result is checked."""
+    done = timed(usages)
     sync = run(Program("sync", ["sync", "-f", target]))
     return Timed(done.seconds, sync.wall_seconds, (*done.usages, sync))
+
+
+def with_others(done: Timed, others: Sequence[Usage | None]) -> Timed:
+    """With the processes that served, which are not timed."""
+    return Timed(done.seconds, done.sync_seconds, (*done.usages, *(usage for usage in others if usage is not None)))
 
 
 def check_tree(folder: Path, made: Made) -> None:

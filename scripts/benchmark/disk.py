@@ -7,15 +7,17 @@ cut to no length, which frees their blocks, and their folders are put aside unti
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from scenarios.tools import TARGET_DIR
+from scenarios.tools import TARGET_DIR, ToolFailed
 
 BENCH_DIR = TARGET_DIR / "bench"
 OUT_DIR = BENCH_DIR / "out"
@@ -26,6 +28,18 @@ PROBE_FILES = 300
 CREATION_SECONDS_MAX = 100e-6
 CREATION_WAIT_SECONDS = 360.0
 PROBE_PAUSE_SECONDS = 20.0
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Two benchmarks would measure each other, and share their folders. If one is killed, the kernel frees its lock."""
+    BENCH_DIR.mkdir(parents=True, exist_ok=True)
+    with (BENCH_DIR / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ToolFailed(f"another bench.py uses {BENCH_DIR}") from error
+        yield
 
 
 def fresh(name: str) -> Path:

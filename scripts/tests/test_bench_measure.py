@@ -283,6 +283,14 @@ class DiskTest(unittest.TestCase):
         ):
             self.assertEqual(disk.wait_until_files_are_cheap(said.append), 5e-4)
 
+    def test_two_benchmarks_do_not_run_at_once(self) -> None:
+        with mock.patch.object(disk, "BENCH_DIR", self.folder):
+            with disk.alone():
+                with self.assertRaisesRegex(ToolFailed, "another bench.py"), disk.alone():
+                    pass
+            with disk.alone():
+                pass
+
 
 class MachineTest(unittest.TestCase):
     def test_seven_zip_reads_rar_only_with_its_codec(self) -> None:
