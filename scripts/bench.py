@@ -153,6 +153,9 @@ def main() -> int:
         results, is_interrupted = (earlier(options.earlier), False) if options.earlier else measured(options)
         print(f"\n{text.report(results)}", end="")
         write(results, options)
+    except KeyboardInterrupt:
+        # Before anything was measured.
+        return 128 + signal.SIGINT
     except (ToolFailed, OSError, ValueError, subprocess.CalledProcessError) as error:
         print(f"bench.py: {error}", file=sys.stderr)
         return 2
