@@ -13,7 +13,7 @@ from .works import MIB
 
 BEGIN = "<!-- bench:begin: written by scripts/bench.py --markdown -->"
 END = "<!-- bench:end -->"
-DASH = "·"
+DASH, BAR = "·", "\\|"
 # Of what a program said when it failed.
 FAILURE_LETTERS = 300
 
@@ -147,11 +147,12 @@ def table(head: Sequence[str], body: Iterable[Sequence[str]]) -> Iterator[str]:
     yield f"| {' | '.join(head)} |"
     yield f"|{'---|' * len(head)}"
     for cells in body:
-        yield f"| {' | '.join(cells)} |"
+        # `curl | bsdtar` is one cell.
+        yield f"| {' | '.join(cell.replace('|', BAR) for cell in cells)} |"
 
 
 def plain(words: str) -> str:
     """What a program said, in one line that a page can hold: no path of this machine, nothing that is markup."""
     named = re.sub(r"/\S*/", "…/", " ".join(words.split()))
     cut = f"{named[:FAILURE_LETTERS]} …" if len(named) > FAILURE_LETTERS else named
-    return cut.replace("|", "\\|").replace("<", "&lt;").replace("*", "\\*")
+    return cut.replace("|", BAR).replace("<", "&lt;").replace("*", "\\*")

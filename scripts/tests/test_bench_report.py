@@ -192,7 +192,8 @@ class PageTest(unittest.TestCase):
 
     def test_every_row_of_a_table_has_its_columns(self) -> None:
         widths: list[int] = []
-        found = pages.figures(STREAMED).splitlines()
+        piped = sample("curl-bsdtar", 1, 5.0, 1.0)
+        found = pages.figures(results(*STREAMED.samples, piped)).replace("\\|", "").splitlines()
         heads = [line for line, below in itertools.pairwise(found) if below.startswith("|---")]
         for line in found:
             if line.startswith("|---"):
@@ -201,6 +202,7 @@ class PageTest(unittest.TestCase):
                 # A head is above its rule.
                 self.assertTrue(line.count("|") == widths[-1] or line in heads, line)
         self.assertEqual(len(widths), 4)
+        self.assertTrue(any(line.startswith("| `curl  bsdtar` | 5.00 s") for line in found))
 
 
 class PictureTest(unittest.TestCase):
