@@ -57,6 +57,9 @@ def lines(results: Results) -> Iterator[str]:
             for verdict in verdicts(results)
         ),
     )
+    if scaled := [f"`{facts.name}` × {facts.scale:g}" for facts in results.works if facts.scale != 1]:
+        yield ""
+        yield f"Works that were made smaller than the aims mean: {', '.join(scaled)}."
     for failed in failed_aims(results):
         yield ""
         yield f"**Not met**: {plain(failed)}."

@@ -1,6 +1,7 @@
 """What bench.py reports follows from its samples: ratios, verdicts, JSON, page and picture."""
 
 import contextlib
+import dataclasses
 import io
 import itertools
 import json
@@ -189,6 +190,12 @@ class PageTest(unittest.TestCase):
         (line,) = [line for line in found.splitlines() if line.startswith("No time for `curl | bsdtar`")]
         self.assertIn("bsdtar: …/a.eti: \\*bad\\* \\| &lt;b>", line)
         self.assertLess(len(line), 400)
+
+    def test_a_work_that_is_smaller_is_named_beside_the_aims(self) -> None:
+        whole = pages.figures(STREAMED)
+        self.assertNotIn("made smaller", whole)
+        small = dataclasses.replace(STREAMED, works=(dataclasses.replace(STREAMED.works[0], scale=0.25),))
+        self.assertIn("made smaller than the aims mean: `solid-500` × 0.25.", pages.figures(small))
 
     def test_every_row_of_a_table_has_its_columns(self) -> None:
         widths: list[int] = []
