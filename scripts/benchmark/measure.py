@@ -87,7 +87,7 @@ class Measurement:
     def rounds(self, work: Work, made: Made, tools: dict[str, str]) -> None:
         """One that failed is not tried again: it has failed."""
         for number in range(1, self.options.runs + 1):
-            for contender in self.wanted(work):
+            for contender in turns(self.wanted(work), number):
                 if any((one.work, one.contender) == (work.name, contender.name) for one in self.failures):
                     continue
                 try:
@@ -119,6 +119,12 @@ class Measurement:
             if not is_disturbed or self.patience.is_over:
                 break
         return min(found, key=lambda sample: (sample.is_disturbed, sample.foreign_share))
+
+
+def turns(contenders: list[Contender], number: int) -> list[Contender]:
+    """The order in a round: each round begins with the next one, so that none always follows the same other one."""
+    first = (number - 1) % max(1, len(contenders))
+    return contenders[first:] + contenders[:first]
 
 
 def sample_of(work: Work, contender: Contender, number: int, done: Timed, share: float, is_disturbed: bool) -> Sample:

@@ -199,6 +199,14 @@ class MeasurementTest(unittest.TestCase):
         self.assertEqual([(one.contender, one.why) for one in self.measurement.failures], [("stream", "it broke")])
         self.assertEqual([one.contender for one in self.measurement.samples], ["7z", "7z"])
 
+    def test_each_round_begins_with_another_contender(self) -> None:
+        names = ("stream", "unrar", "copy")
+        all_three = [CONTENDERS[name] for name in names]
+        first = [measure.turns(all_three, number)[0].name for number in range(1, 5)]
+        self.assertEqual(first, ["stream", "unrar", "copy", "stream"])
+        self.assertEqual({one.name for one in measure.turns(all_three, 2)}, set(names))
+        self.assertEqual(measure.turns([], 1), [])
+
     def test_a_missing_program_is_an_error_before_anything_is_made(self) -> None:
         with (
             mock.patch.object(measure, "found_tool", return_value=None),
