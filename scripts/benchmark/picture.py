@@ -33,10 +33,14 @@ def drawn(results: Results) -> str:
     height = TOP + sum(HEADING + len(found) * ROW + GROUP_GAP for _, found in groups) + BOTTOM
     highest = max([RATIO_SHOWN_MIN, *(verdict.got.high * 1.05 for verdict in ratios)])
     unit = (WIDTH - LEFT - RIGHT) / highest
-    return "\n".join([*_head(height), *_grid(highest, unit, height), *_groups(groups, unit), "</svg>"]) + "\n"
+    is_disturbed = any(verdict.is_disturbed for verdict in ratios)
+    return (
+        "\n".join([*_head(height, is_disturbed), *_grid(highest, unit, height), *_groups(groups, unit), "</svg>"])
+        + "\n"
+    )
 
 
-def _head(height: int) -> Iterator[str]:
+def _head(height: int, is_disturbed: bool) -> Iterator[str]:
     title = "Time of lanspread divided by the time of the other program"
     yield (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" viewBox="0 0 {WIDTH} {height}"'
@@ -46,6 +50,7 @@ def _head(height: int) -> Iterator[str]:
     yield f'<rect class="page" width="{WIDTH}" height="{height}"/>'
     yield f'<text class="words title" x="16" y="24">{title}</text>'
     legend = "shorter is faster; upright line: the aim; thin line: lowest to highest"
+    legend += "; *: other programs disturbed it" if is_disturbed else ""
     yield f'<text class="faint" x="16" y="42">{legend}</text>'
 
 
@@ -78,7 +83,7 @@ def _bar(verdict: Verdict, y: int, unit: float) -> Iterator[str]:
     low, high, aim = (LEFT + value * unit for value in (got.low, got.high, verdict.limit))
     yield f'<line class="spread" x1="{low:.1f}" x2="{high:.1f}" y1="{middle}" y2="{middle}" stroke-width="2"/>'
     yield f'<line class="aim" x1="{aim:.1f}" x2="{aim:.1f}" y1="{top - 3}" y2="{bottom + 3}" stroke-width="2"/>'
-    is_met = "met" if verdict.is_met else "not met"
+    is_met = ("met" if verdict.is_met else "not met") + ("*" if verdict.is_disturbed else "")
     yield (
         f'<text class="words" x="{WIDTH - 12}" y="{middle + 4.5}" text-anchor="end">'
         f"{got.median:.2f} (≤ {verdict.limit:.2f}) {is_met}</text>"

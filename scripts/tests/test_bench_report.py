@@ -222,6 +222,12 @@ class PictureTest(unittest.TestCase):
         self.assertIn("install --stream, solid, against unrar x", words)
         self.assertNotIn("MiB", words)
 
+    def test_a_disturbed_ratio_is_marked(self) -> None:
+        for is_disturbed in (False, True):
+            found = results(sample("stream", 1, 1.0, is_disturbed=is_disturbed), sample("unrar", 1, 9.0, 1.0))
+            drawn = picture.drawn(found)
+            self.assertEqual(("met*" in drawn, "disturbed" in drawn), (is_disturbed, is_disturbed))
+
     def test_no_bar_leaves_the_picture(self) -> None:
         slow = results(sample("stream", 1, 90.0), sample("unrar", 1, 9.0, 1.0))
         bars = [
