@@ -105,7 +105,15 @@ step_unit() {
     # Shells in which the tests press the tab key.
     need zsh zsh "the completions of zsh"
     need fish fish "the completions of fish"
-    cargo test --workspace --all-features --locked
+    # They count what a byte and a file cost.
+    need valgrind valgrind "the counts of copies"
+    need strace strace "the counts of system calls"
+    local without=()
+    if ! strace -f -o /dev/null true 2> /dev/null; then
+        not_checked+=("system calls per MiB and per file (strace may not trace on this machine)")
+        without=(LANSPREAD_TEST_WITHOUT_STRACE=1)
+    fi
+    env "${without[@]}" cargo test --workspace --all-features --locked
 }
 
 step_docs() {
