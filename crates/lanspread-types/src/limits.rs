@@ -330,6 +330,16 @@ pub const BOOKING_STEP_INODES: u64 = 64;
 /// Archives need not name the folders on the way to their files. A stream may need as many folders beyond those it
 /// announced as it announced files, or this many if that is more: deep trees of few files stay below it.
 pub const FOLDERS_ON_THE_WAY_MIN: u64 = 1024;
+/// A file of this size or less is written in a batch beside the thread that checks it: to create it costs more than to
+/// write its bytes.
+pub const SMALL_FILE_BYTES_MAX: u64 = 64 * 1024;
+/// Small files in one batch, so that handing one over costs next to nothing for each of them.
+pub const SMALL_FILE_BATCH_FILES: usize = 64;
+/// Bytes after which a batch is full; one more small file may go beyond it.
+pub const SMALL_FILE_BATCH_BYTES: usize = 256 * 1024;
+/// Batches that wait to be written. Times [`SMALL_FILE_BATCH_BYTES`] this is the memory that they take, and what a
+/// cancelled install discards.
+pub const SMALL_FILE_BATCHES: usize = 4;
 /// Size of an intent file: one small JSON object.
 pub const INTENT_BYTES_MAX: u64 = 64 * 1024;
 /// Length of one line over the control socket, each way. The longest lists [`GAMES_MAX`] games of

@@ -113,7 +113,12 @@ async fn transfer(
     };
     let staging = context.locked.run("staging", move |games, game, _| {
         let book = |totals| Booking::take(games, game, totals);
-        Ok::<_, AttemptError>(stage(sink, queue, book))
+        let staged = stage(sink, queue, book).and_then(|mut sink| {
+            // Files that wait may still fail; and what is left of the sink may be dropped on any thread.
+            sink.settle()?;
+            Ok(sink)
+        });
+        Ok::<_, AttemptError>(staged)
     });
     let (staged, received) = tokio::join!(staging, receiving);
     match (staged?, received) {
