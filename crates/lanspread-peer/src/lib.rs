@@ -21,8 +21,9 @@
 //! other peers), `control` (the protocol of the commands), `operations` (which one runs when), `transport` (sockets),
 //! `trust` (identity, catalog, which peers to believe), `report` (events, answers and failures as data), `locked_game`
 //! (the one way to work on the files of a locked game), `task` (every task has an owner and an end). Below this crate are
-//! `lanspread-store` (disk), `lanspread-proto` (wire), `lanspread-archive` (RAR) and `lanspread-types` (terms and
-//! limits). `ARCHITECTURE.md` in the repository follows one request through them.
+//! `lanspread-store` (disk), `lanspread-proto` (wire), `lanspread-archive` (RAR), `lanspread-trust` (what an
+//! organiser signs) and `lanspread-types` (terms and limits). `ARCHITECTURE.md` in the repository follows one request
+//! through them.
 //!
 //! This crate knows no command line: its messages name no options, and it never prints.
 

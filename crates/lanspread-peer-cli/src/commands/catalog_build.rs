@@ -14,7 +14,7 @@ use crate::arguments::{CatalogBuildArguments, Global};
 use crate::exit::{CommandResult, Failure};
 use crate::games_dir::ChosenGamesDir;
 use crate::output::Output;
-use crate::signals::cancel_on_signal_or_panic;
+use crate::signals::{self, cancel_on_signal_or_panic};
 
 /// How often progress is drawn again while nothing happens.
 const TICK: Duration = Duration::from_secs(1);
@@ -86,7 +86,7 @@ fn follow(
         let building = named.spawn_scoped(scope, move || request.run(&observer, cancel));
         let building = building
             .map_err(|error| PeerError::Internal(format!("the build could not start a thread: {error}")))?;
-        print(output, &told);
+        print(output, &told, cancel);
         match building.join() {
             Ok(result) => Ok(result?),
             Err(_) => Err(PeerError::Internal("the build panicked".to_owned()).into()),
@@ -95,10 +95,14 @@ fn follow(
 }
 
 /// Shows what the build reports, until it has ended.
-fn print(output: Output, told: &Receiver<Told>) {
+fn print(output: Output, told: &Receiver<Told>, cancel: &CancellationToken) {
     let mut reporter = output.reporter();
     loop {
-        match told.recv_timeout(TICK) {
+        let received = told.recv_timeout(TICK);
+        if cancel.is_cancelled() {
+            signals::taken();
+        }
+        match received {
             Ok(Told::Event(event)) => {
                 // A reader that has gone must not stop a build midway.
                 if let Err(error) = reporter.event(&ReportedEvent::now(*event)) {

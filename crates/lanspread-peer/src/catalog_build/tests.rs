@@ -195,16 +195,11 @@ fn a_cancelled_build_leaves_no_catalog_and_nothing_half_written() {
 #[test]
 fn games_that_are_refused_do_not_stop_the_others() {
     let (games, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    for (fixture, game) in [
-        ("fixture-references", None),
-        ("fixture-encrypted", None),
-        ("fixture-volumes", None),
-        ("fixture-rar4", None::<&str>),
-    ] {
+    for fixture in ["fixture-references", "fixture-encrypted", "fixture-volumes", "fixture-rar4"] {
         for folder in std::fs::read_dir(fixtures(fixture)).unwrap() {
             let folder = folder.unwrap();
             let name = folder.file_name();
-            if game.is_none_or(|game| name == game) && folder.path().is_dir() {
+            if folder.path().is_dir() {
                 std::os::unix::fs::symlink(folder.path().canonicalize().unwrap(), games.path().join(name))
                     .unwrap();
             }
@@ -213,7 +208,7 @@ fn games_that_are_refused_do_not_stop_the_others() {
     let (built, _, read) = run(games.path(), out.path(), None);
     let built = built.unwrap();
     assert!(!read.is_empty() && !built.failed.is_empty(), "{built:?}");
-    assert_eq!(built.games as usize, read.len());
+    assert_eq!(built.games, read.len() as u64);
     let failed: Vec<&str> = built.failed.iter().map(|(game, _)| game.as_str()).collect();
     assert!(failed.contains(&"encrypted-data"), "{failed:?}");
     for (game, known) in &catalog(out.path()).games {
