@@ -116,3 +116,70 @@ impl EntrySink for DigestSink {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use lanspread_types::checksum::Checksum;
+    use lanspread_types::content::CopyEntry;
+    use lanspread_types::entry_path::NamePolicy;
+    use lanspread_types::ids::GameId;
+
+    use super::*;
+    use crate::catalog_build::observer::BuildObserver;
+    use crate::peer::error::PeerError;
+    use crate::report::event::PeerEvent;
+
+    struct Deaf;
+
+    impl BuildObserver for Deaf {
+        fn event(&self, _event: PeerEvent) {}
+        fn failed(&self, _game: &GameId, _error: &PeerError) {}
+    }
+
+    /// The pieces that a decoder pushes end anywhere.
+    #[test]
+    fn a_large_file_has_a_digest_for_each_part_and_its_copy_the_same() {
+        let observer: Arc<dyn BuildObserver> = Arc::new(Deaf);
+        let mut sink = DigestSink::new(Progress::new(&"g".parse().unwrap(), 1, &observer));
+        let path = |name| EntryPath::parse(name, NamePolicy::Portable).unwrap();
+        let part = usize::try_from(MANIFEST_PART_BYTES).unwrap();
+        let bytes: Vec<u8> =
+            (0..2 * part + 5).map(|index| u8::try_from((index >> 20) % 251).unwrap()).collect();
+        for (name, length) in [("large", bytes.len()), ("whole", 2 * part), ("small", part)] {
+            let size = length as u64;
+            let file = FileEntry { path: path(name), size, checksum: None, modified: None, executable: true };
+            sink.take(EntryStep::FileBegin(file)).unwrap();
+            for piece in bytes[..length].chunks(3 * 1024 * 1024 + 7) {
+                sink.take(EntryStep::Data(piece)).unwrap();
+            }
+            sink.take(EntryStep::FileEnd(Checksum::from_crc32(0))).unwrap();
+        }
+        let (copy, original) = (path("copy"), path("large"));
+        let size = bytes.len() as u64;
+        sink.take(EntryStep::Copy(CopyEntry {
+            path: copy,
+            original,
+            size,
+            modified: None,
+            executable: false,
+        }))
+        .unwrap();
+        let entries = sink.entries().unwrap();
+        let digests = |bytes: &[u8]| bytes.chunks(part).map(ContentDigest::of).collect::<Vec<_>>();
+        for (name, length, is_executable) in [
+            ("large", bytes.len(), true),
+            ("copy", bytes.len(), false),
+            ("whole", 2 * part, true),
+            ("small", part, true),
+        ] {
+            let content = entries.find(name).unwrap().content;
+            let expected = if length > part { digests(&bytes[..length]) } else { Vec::new() };
+            let EntryContent::File { size, executable, digest, parts } = content else { panic!("{name}") };
+            assert_eq!((size, executable), (length as u64, is_executable), "{name}");
+            assert_eq!(*digest, ContentDigest::of(&bytes[..length]), "{name}");
+            assert_eq!(parts, expected, "{name}");
+        }
+    }
+}

@@ -235,7 +235,7 @@ fn paths_that_are_never_installed_are_refused() {
 }
 
 #[test]
-fn another_format_is_of_a_newer_program_and_other_bytes_are_none() {
+fn another_format_is_of_a_newer_program_and_other_numbers_are_wrong() {
     let bytes = bytes_of(&example());
     let changed = |at: usize, to: u8| {
         let mut changed = bytes.clone();
@@ -246,6 +246,10 @@ fn another_format_is_of_a_newer_program_and_other_bytes_are_none() {
     assert_eq!(changed(10, 2), "it is of a newer program: hash 2");
     assert_eq!(changed(0, b'l'), "it is not a manifest");
     assert_eq!(check(b"LSP").map(|_| ()).unwrap_err().to_string(), "it is not a manifest");
+    let totals = changed(bytes.len() - 6, 4);
+    assert!(totals.starts_with("its totals are Totals { files: 4"), "{totals}");
+    let chunk = changed(28, 8);
+    assert!(chunk.starts_with("its chunks have 524288 bytes, 262144 are expected"), "{chunk}");
     let longer = [&bytes[..], b"\0"].concat();
     assert!(matches!(check(&longer).map(|_| ()), Err(ManifestProblem::Longer(_))));
 }
