@@ -365,7 +365,7 @@ mod tests {
         assert_eq!(summary(&told), "all 2 games done");
     }
 
-    /// A source is told as failed once for each try, with what follows and nothing that does not.
+    /// The failure of a source is printed once for each try, with what follows and nothing that does not.
     #[test]
     fn a_failed_source_is_told_with_what_follows() {
         let failed = |code: &'static str, retry_ms, sources_left| {
