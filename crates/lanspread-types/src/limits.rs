@@ -258,8 +258,31 @@ pub const SAVED_PEERS_BYTES_MAX: u64 = 128 * 1024;
 pub const GAME_ID_BYTES_MAX: usize = 64;
 /// Games that one peer offers or a catalog lists.
 pub const GAMES_MAX: usize = 20_000;
-/// Size of a catalog file: [`GAMES_MAX`] entries of about 200 bytes.
-pub const CATALOG_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// Size of a catalog file: [`GAMES_MAX`] entries of about 240 bytes, with room for long titles.
+pub const CATALOG_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// The highest version of a catalog: every integer up to it is exact in each language that may read it.
+pub const CATALOG_VERSION_MAX: u64 = 1 << 53;
+/// Size of a file that signs a catalog: four lines, of which two have a fixed length.
+pub const SIGNATURE_BYTES_MAX: u64 = 1024;
+/// Size of a file that holds a key: two lines, of which one has a fixed length.
+pub const KEY_FILE_BYTES_MAX: u64 = 1024;
+/// Games that `catalog build` can be told to read at once: more than any machine has cores for.
+pub const CATALOG_JOBS_MAX: usize = 256;
+/// Size of the cache of `catalog build`: the stamps of the root files of [`GAMES_MAX`] games, at about 120 bytes a file.
+pub const CATALOG_BUILD_CACHE_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// Size of a manifest: 1,000,000 entries in 1 TB, with long paths. A reader keeps about 100 bytes an entry in memory.
+pub const MANIFEST_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// Header bytes that one manifest carries, of all its archives.
+pub const MANIFEST_HEADER_BYTES_MAX: u64 = MANIFEST_BYTES_MAX;
+/// Chunk of a root file with a digest of its own: one data frame of [`DATA_FRAME_BYTES_MAX`].
+pub const MANIFEST_CHUNK_BYTES: u32 = 1024 * 1024;
+/// The same for games below [`MANIFEST_SMALL_GAME_BYTES`], so that a small game has more than a few chunks.
+pub const MANIFEST_SMALL_CHUNK_BYTES: u32 = 256 * 1024;
+/// See [`MANIFEST_SMALL_CHUNK_BYTES`].
+pub const MANIFEST_SMALL_GAME_BYTES: u64 = 256 * 1024 * 1024;
+/// An extracted file larger than this has a digest for each part of this size beside its own, so that a fault is found
+/// before the whole file has arrived.
+pub const MANIFEST_PART_BYTES: u64 = 64 * 1024 * 1024;
 /// Characters of a title from a catalog that are shown: more would break the line that shows it.
 pub const CATALOG_TITLE_CHARS_SHOWN_MAX: usize = 80;
 /// Size of a config file: enough for every option a hundred times.

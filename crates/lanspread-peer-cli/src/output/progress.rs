@@ -43,6 +43,9 @@ impl<'e> Progress<'e> {
             PeerEvent::VerifyProgress { game, bytes, bytes_total } => {
                 (game, bytes, bytes_total, "comparing".to_owned())
             }
+            PeerEvent::CatalogBuildProgress { game, bytes, bytes_total } => {
+                (game, bytes, bytes_total, "reading".to_owned())
+            }
             _ => return None,
         };
         Some(Self { game, bytes: *bytes, bytes_total: *bytes_total, what })
