@@ -135,6 +135,7 @@ step_unit() {
     need fish fish "the completions of fish"
     # They count what a byte and a file cost.
     need valgrind valgrind "the counts of copies"
+    need minisign minisign "the signatures of catalogs"
     need strace strace "the counts of system calls"
     local without=()
     if ! strace -f -o /dev/null true 2> /dev/null; then

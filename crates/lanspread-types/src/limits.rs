@@ -14,9 +14,18 @@ pub const DATA_FRAME_BYTES_MAX: usize = 1024 * 1024;
 /// Data frame payload that a source aims for: large enough that wake-ups do not dominate, small enough that a slow
 /// link transfers one well within [`FRAME_DEADLINE`].
 pub const DATA_CHUNK_BYTES: usize = 256 * 1024;
-/// Items that wait between a decoder and the socket, and between the socket and the disk, on each side.
-/// Times [`DATA_CHUNK_BYTES`] this is the memory a stream may buffer; the bound is the back-pressure.
-pub const STREAM_QUEUE_ITEMS: usize = 16;
+/// Frames of a stream travel between two threads in batches of this many bytes: enough that neither a small file nor a
+/// large one costs a wake-up each, and little enough that a batch is still in the processor's cache when it is taken.
+pub const STREAM_BATCH_BYTES: usize = DATA_CHUNK_BYTES;
+/// Batches of one stream, on each side: those that wait, the one that is filled, and the one that is taken. Times
+/// [`STREAM_BATCH_BYTES`] this is the memory a stream may buffer; the bound is the back-pressure.
+pub const STREAM_BATCHES: usize = 8;
+/// Steps in one batch of a receiver. A step takes more memory than its frame, so that a source could fill the memory with
+/// tiny frames otherwise; files of 1 KiB stay below it.
+pub const STREAM_BATCH_STEPS_MAX: usize = 2048;
+/// A batch that does not become full is handed on after this: long enough that batches become full on any link that is
+/// worth it, and too short to be noticed.
+pub const STREAM_BATCH_WAIT: Duration = Duration::from_millis(20);
 /// For connecting to one address of a peer over TCP.
 pub const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 /// For the whole hello exchange, so that a silent or dripping connection cannot hold a place.
