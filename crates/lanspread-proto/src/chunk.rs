@@ -48,8 +48,8 @@ pub enum ChunkMessage {
 /// What a source sends in a download.
 #[derive(Debug)]
 pub enum ChunkItem {
-    /// The next bytes of the chunk that is due.
-    Data(BytesMut),
+    /// So many bytes of the chunk that is due.
+    Data(usize),
     /// Its end, a failure, or a keep-alive.
     Control(ChunkMessage),
 }
@@ -108,9 +108,9 @@ impl<'c, S: AsyncRead> Incoming<'c, S> {
         within(limits::FRAME_DEADLINE, "rest of a frame", whole).await
     }
 
-    /// Receives the next item of a chunk; data goes into `buffer`. The item must begin within the idle timeout of the connection, and then end
-    /// within [`limits::FRAME_DEADLINE`].
-    pub async fn item(&mut self, mut buffer: BytesMut) -> Result<ChunkItem, WireError> {
+    /// Receives the next item of a chunk; data is appended to `buffer`. The item must begin within the idle timeout of
+    /// the connection, and then end within [`limits::FRAME_DEADLINE`].
+    pub async fn item(&mut self, buffer: &mut BytesMut) -> Result<ChunkItem, WireError> {
         let mut header = [0; HEADER_BYTES];
         let idle_timeout = self.idle_timeout;
         let first = async { self.read(&mut header).await };
@@ -120,14 +120,13 @@ impl<'c, S: AsyncRead> Incoming<'c, S> {
                 filled += self.read(&mut header[filled..]).await?;
             }
             let header = frame::parse_header(header)?;
-            buffer.clear();
-            buffer.reserve(header.length());
-            self.payload(&mut buffer, header.length()).await?;
-            Ok(if header.is_control() {
-                ChunkItem::Control(codec::decode(&buffer)?)
-            } else {
-                ChunkItem::Data(buffer)
-            })
+            if header.is_control() {
+                let mut message = BytesMut::new();
+                self.payload(&mut message, header.length()).await?;
+                return Ok(ChunkItem::Control(codec::decode(&message)?));
+            }
+            self.payload(buffer, header.length()).await?;
+            Ok(ChunkItem::Data(header.length()))
         };
         within(limits::FRAME_DEADLINE, "rest of a frame", rest).await
     }
@@ -142,9 +141,12 @@ impl<'c, S: AsyncRead> Incoming<'c, S> {
         if read == 0 { Err(WireError::Closed) } else { Ok(read) }
     }
 
+    /// Appends a payload of `length` bytes to `payload`.
     async fn payload(&mut self, payload: &mut BytesMut, length: usize) -> Result<(), WireError> {
-        while payload.len() < length {
-            let missing = length - payload.len();
+        payload.reserve(length);
+        let whole = payload.len() + length;
+        while payload.len() < whole {
+            let missing = whole - payload.len();
             let here = self.reader.buffer().len().min(missing);
             if here > 0 {
                 payload.extend_from_slice(&self.reader.buffer()[..here]);
@@ -188,7 +190,6 @@ impl<'c, S: AsyncWrite> Outgoing<'c, S> {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Buf;
     use lanspread_types::ids::PeerId;
     use tokio::io::duplex;
 
@@ -237,20 +238,24 @@ mod tests {
                 let (mut incoming, _) = right.halves();
                 let mut buffer = BytesMut::new();
                 for size in sizes {
-                    match incoming.item(buffer).await.unwrap() {
-                        ChunkItem::Data(data) => {
-                            assert_eq!(data.chunk(), content(size));
-                            buffer = data;
+                    let before = buffer.len();
+                    match incoming.item(&mut buffer).await.unwrap() {
+                        ChunkItem::Data(length) => {
+                            assert_eq!(length, size);
+                            assert_eq!(buffer[before..], content(size));
                         }
                         other @ ChunkItem::Control(_) => panic!("{other:?}"),
                     }
-                    match incoming.item(BytesMut::new()).await.unwrap() {
+                    let before = buffer.len();
+                    match incoming.item(&mut buffer).await.unwrap() {
                         ChunkItem::Control(ChunkMessage::End { checksum }) => {
                             assert_eq!(checksum, Checksum::from_crc32(7));
                         }
                         other => panic!("{other:?}"),
                     }
+                    assert_eq!(buffer.len(), before, "a message leaves the data alone");
                 }
+                assert_eq!(buffer.len(), sizes.iter().sum::<usize>());
             };
             tokio::join!(sending, receiving);
         }

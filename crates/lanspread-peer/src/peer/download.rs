@@ -146,7 +146,7 @@ impl Peer {
             cancel: context.cancel.clone(),
         })
         .await?;
-        let bytes = prepared.files.iter().map(|file| file.size).sum();
+        let bytes: u64 = prepared.files.iter().map(|file| file.size).sum();
         context.events.report(PeerEvent::Finishing { game: game.clone(), bytes });
         let version = prepared.selection.version.clone();
         prepared
@@ -157,6 +157,10 @@ impl Peer {
         let Some(_quiet) = context.cancel.run_until_cancelled(quiesce).await else {
             return Err(PeerError::Cancelled);
         };
+        tracing::debug!(
+            "{game}: of {bytes} bytes, {} were on their way early",
+            prepared.target.partials.begun_bytes()
+        );
         prepared
             .on_disk("promote", |games, game, target| Ok(commit::begin(games, game, &mut target.journal())?))
             .await?;

@@ -90,6 +90,9 @@ pub(crate) fn write(
                     let path = printable(&name, limits::COMPONENT_BYTES_MAX);
                     return Err(ContentError::Checksum { path, expected: checksum, got }.into());
                 }
+                if let Some((file, opened)) = &open {
+                    target.partials.begin_write_back(*file, opened, chunk.offset, chunk.length);
+                }
                 let ChunkOrigin { peer, peer_id, fingerprints } = origin;
                 let fingerprint = fingerprints.get(chunk.file).copied().unwrap_or_default();
                 let recorded = Recorded { checksum, peer: peer.clone(), peer_id: *peer_id, fingerprint };
@@ -99,4 +102,55 @@ pub(crate) fn write(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use lanspread_store::download::partials;
+    use lanspread_store::state::games_dir::GamesDir;
+    use lanspread_testing::machine::Machine;
+    use lanspread_types::content::RootFile;
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+
+    /// A chunk is on its way to the disk when it is recorded; of a wrong one nothing is written back or recorded.
+    #[test]
+    fn a_right_chunk_is_written_back_and_recorded_and_a_wrong_one_is_neither() {
+        let machine = Machine::new();
+        let games = GamesDir::open(&machine.games_dir()).unwrap();
+        let file = |name: &str, size| RootFile { name: name.to_owned(), size };
+        let files = [file("a.eti", limits::CHUNK_BYTES + 5), file("version.ini", 1)];
+        let (game, version) = ("g".parse().unwrap(), "1".parse().unwrap());
+        let (partials, journal) =
+            partials::prepare(&games, &game, &version, &files, &CancellationToken::new()).unwrap();
+        let chunks = journal.record.chunks.all().to_vec();
+        let journal = Mutex::new(journal);
+        let target = DownloadTarget { partials, journal, booking: None, written_bytes: AtomicU64::new(0) };
+        let origin = ChunkOrigin {
+            peer: "pc".parse().unwrap(),
+            peer_id: PeerId::random().unwrap(),
+            fingerprints: vec![1, 2],
+        };
+        let (writes, queue) = mpsc::channel(8);
+        let (right, wrong) = (chunks[1], chunks[2]);
+        let put = |chunk: Chunk, data: &[u8], of: &[u8]| {
+            let data = ChunkWrite::Data { chunk, offset: chunk.offset, data: BytesMut::from(data) };
+            writes.try_send(data).unwrap();
+            writes.try_send(ChunkWrite::End { chunk, checksum: Checksum::of(of) }).unwrap();
+        };
+        put(right, b"12345", b"12345");
+        put(wrong, b"1", b"2");
+        drop(writes);
+        let done = Mutex::new(Vec::new());
+        let written = write(&target, &origin, queue, &Buffers::default(), |chunk| {
+            assert_eq!(target.partials.begun_bytes(), chunk.length, "before it is done");
+            done.lock().unwrap().push(chunk.id);
+        });
+        assert!(matches!(written, Err(SinkError::Content(ContentError::Checksum { .. }))), "{written:?}");
+        assert_eq!(*done.lock().unwrap(), [right.id]);
+        assert_eq!(target.partials.begun_bytes(), right.length);
+        let here: Vec<bool> = target.journal().record.here.iter().map(Option::is_some).collect();
+        assert_eq!(here, [false, true, false]);
+    }
 }

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use bytes::BytesMut;
 use lanspread_proto::WireError;
 use lanspread_proto::chunk::{Buffers, ChunkItem, ChunkMessage, ChunkRequest, Incoming, Outgoing};
 use lanspread_proto::connection::Connection;
@@ -195,6 +196,14 @@ async fn take<S: AsyncRead>(
     }
 }
 
+/// A buffer for the next bytes of a chunk.
+fn empty_piece(buffers: &Buffers, chunk: Chunk) -> BytesMut {
+    let mut piece = buffers.take();
+    piece.clear();
+    piece.reserve(usize::try_from(chunk.length).unwrap_or(usize::MAX).min(limits::CHUNK_PIECE_BYTES));
+    piece
+}
+
 async fn take_chunk<S: AsyncRead>(
     incoming: &mut Incoming<'_, S>,
     chunk: Chunk,
@@ -205,15 +214,24 @@ async fn take_chunk<S: AsyncRead>(
     let wrong = |got| WireError::Totals { what: "bytes of a chunk", expected: chunk.length, got };
     let mut received = 0;
     let mut moved = Instant::now();
+    let mut piece = empty_piece(buffers, chunk);
     loop {
-        let write = match incoming.item(buffers.take()).await? {
-            ChunkItem::Data(data) => {
-                let offset = chunk.offset + received;
-                received += data.len() as u64;
+        let write = match incoming.item(&mut piece).await? {
+            ChunkItem::Data(length) => {
+                received += length as u64;
                 if received > chunk.length {
                     return Err(wrong(received).into());
                 }
-                arrivals.count(data.len() as u64);
+                arrivals.count(length as u64);
+                moved = Instant::now();
+                // A piece is written when no further frame may fit.
+                if received < chunk.length
+                    && piece.len() + limits::DATA_CHUNK_BYTES <= limits::CHUNK_PIECE_BYTES
+                {
+                    continue;
+                }
+                let offset = chunk.offset + received - piece.len() as u64;
+                let data = std::mem::replace(&mut piece, empty_piece(buffers, chunk));
                 ChunkWrite::Data { chunk, offset, data }
             }
             ChunkItem::Control(ChunkMessage::End { checksum }) if received == chunk.length => {
@@ -236,6 +254,7 @@ async fn take_chunk<S: AsyncRead>(
         // After the wait for the disk, which is not the source's fault.
         moved = Instant::now();
         if is_last {
+            buffers.give(piece);
             return Ok(());
         }
     }

@@ -7,6 +7,7 @@
 //! Shutdown promise, as for streams: however a download ends, the reader is unblocked and joined before [`serve`]
 //! returns, so no thread, open file or count outlives it.
 
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -61,7 +62,11 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite>(
 
 /// What the reader hands to the socket.
 enum Item {
-    Data { buffer: BytesMut, length: usize },
+    /// The part of a buffer that was not sent yet.
+    Data {
+        buffer: BytesMut,
+        part: Range<usize>,
+    },
     Control(ChunkMessage),
 }
 
@@ -203,6 +208,14 @@ async fn take_requests<S: AsyncRead>(
     }
 }
 
+/// What is left of an item that was sent in part, or the next one. Cancel safe.
+async fn next_item(begun: &mut Option<Item>, queue: &mut mpsc::Receiver<Item>) -> Option<Item> {
+    match begun.take() {
+        Some(item) => Some(item),
+        None => queue.recv().await,
+    }
+}
+
 /// Moves what the reader has read to the socket.
 async fn send_items<S: AsyncWrite>(
     outgoing: &mut Outgoing<'_, S>,
@@ -213,9 +226,10 @@ async fn send_items<S: AsyncWrite>(
     bytes: &mut u64,
 ) -> DownloadEnd {
     let mut last_sent = Instant::now();
+    let mut begun_item = None;
     loop {
         let item = tokio::select! {
-            item = queue.recv() => match item {
+            item = next_item(&mut begun_item, queue) => match item {
                 Some(item) => item,
                 None => return DownloadEnd::Failed(RefusalCode::Internal),
             },
@@ -230,8 +244,8 @@ async fn send_items<S: AsyncWrite>(
         };
         let (mut failed, mut taken, mut chunk_ends) = (None, 0, false);
         match &item {
-            Item::Data { length, .. } => {
-                taken = *length as u64;
+            Item::Data { part, .. } => {
+                taken = part.len().min(limits::DATA_CHUNK_BYTES) as u64;
                 *bytes += taken;
                 running.sent(*bytes);
             }
@@ -242,9 +256,15 @@ async fn send_items<S: AsyncWrite>(
         let begun = Instant::now();
         let mut write = std::pin::pin!(async {
             match item {
-                Item::Data { buffer, length } => {
-                    outgoing.data(&buffer[..length]).await?;
-                    buffers.give(buffer);
+                Item::Data { buffer, part } => {
+                    // One frame at a time, as far as deadlines and farewells are concerned.
+                    let end = part.end.min(part.start + limits::DATA_CHUNK_BYTES);
+                    outgoing.data(&buffer[part.start..end]).await?;
+                    if end < part.end {
+                        begun_item = Some(Item::Data { buffer, part: end..part.end });
+                    } else {
+                        buffers.give(buffer);
+                    }
                 }
                 Item::Control(message) => outgoing.message(&message).await?,
             }
@@ -320,17 +340,17 @@ impl<C: ServedChunks> Reader<C> {
         let mut hasher = ChecksumHasher::default();
         let (mut offset, end) = (request.offset, request.offset + request.length);
         while offset < end {
-            let length = usize::try_from(end - offset).unwrap_or(usize::MAX).min(limits::DATA_CHUNK_BYTES);
+            let length = usize::try_from(end - offset).unwrap_or(usize::MAX).min(limits::CHUNK_PIECE_BYTES);
             let mut buffer = self.buffers.take();
             // Only the first use of a buffer clears it.
-            buffer.resize(limits::DATA_CHUNK_BYTES, 0);
+            buffer.resize(limits::CHUNK_PIECE_BYTES, 0);
             let read = self.chunks.read_at(file, offset, &mut buffer[..length]).map_err(Stop::Refused)?;
             if read == 0 {
                 return Err(Stop::Refused(changed(&self.chunks.files()[file].file)));
             }
             hasher.update(&buffer[..read]);
             offset += read as u64;
-            self.push(Item::Data { buffer, length: read })?;
+            self.push(Item::Data { buffer, part: 0..read })?;
         }
         self.chunks.check_unchanged(file).map_err(Stop::Refused)?;
         Ok(hasher.finish())

@@ -29,9 +29,12 @@ async fn fuzz(input: &[u8]) {
     let mut rest = sent;
     if side % 2 == 0 {
         loop {
-            let item = incoming.item(Default::default()).await;
+            let mut data = Default::default();
+            let item = incoming.item(&mut data).await;
             match (item, next_frame(&mut rest)) {
-                (Ok(ChunkItem::Data(data)), Some((1, payload))) => assert_eq!(data, payload),
+                (Ok(ChunkItem::Data(length)), Some((1, payload))) => {
+                    assert_eq!((length, &data[..]), (payload.len(), payload));
+                }
                 (Ok(ChunkItem::Control(message)), Some((0, payload))) => {
                     assert_eq!(message, codec::decode::<ChunkMessage>(payload).expect("a message"));
                 }

@@ -5,7 +5,9 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use cap_std::fs::Dir;
 use lanspread_types::checksum::{Checksum, ChecksumHasher};
@@ -17,6 +19,7 @@ use lanspread_types::regular_file::{create_ours, open_ours_to_write};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::StoreError;
+use crate::state::disk_calls::begin_write_back;
 use crate::state::games_dir::{FILE_PERMISSIONS, GamesDir};
 use crate::state::record;
 use crate::state::record::{Journal, Record, RecordHead, RecordKind};
@@ -31,6 +34,8 @@ pub struct Partials {
     folder: Dir,
     shown: PathBuf,
     files: Vec<RootFile>,
+    /// Bytes of which the system was asked to begin the write-back.
+    begun_bytes: AtomicU64,
 }
 
 impl Partials {
@@ -38,6 +43,26 @@ impl Partials {
     pub fn open(&self, file: usize) -> Result<File, LocalError> {
         let RootFile { name, .. } = &self.files[file];
         open_ours_to_write(&self.folder, name).map_err(|error| error.of_ours("open", self.path(file)))
+    }
+
+    /// Begins to write a part of a file to the disk that was written whole, so that the sync before the promotion
+    /// finds little left to do. Durability comes from that sync alone: a system that refuses only makes it longer.
+    pub fn begin_write_back(&self, file: usize, opened: &File, offset: u64, length: u64) {
+        let Some(bytes) = NonZeroU64::new(length) else { return };
+        let shown = self.path(file);
+        match begin_write_back(opened, offset, bytes, &shown) {
+            Ok(()) => {
+                self.begun_bytes.fetch_add(length, Ordering::Relaxed);
+            }
+            Err(error) => {
+                tracing::debug!("{}: its write-back does not begin early: {error}", shown.display());
+            }
+        }
+    }
+
+    /// Bytes of which the write-back has begun.
+    pub fn begun_bytes(&self) -> u64 {
+        self.begun_bytes.load(Ordering::Relaxed)
     }
 
     /// Path of one of the files, for messages.
@@ -116,7 +141,7 @@ fn open_folder(games: &GamesDir, game: &GameId, files: &[RootFile]) -> Result<Pa
     let shown = games.path().join(&path);
     games.dir().create_dir_all(&path).map_err(LocalError::io("create", &shown))?;
     let folder = games.dir().open_dir(&path).map_err(LocalError::io("open", &shown))?;
-    Ok(Partials { folder, shown, files: files.to_vec() })
+    Ok(Partials { folder, shown, files: files.to_vec(), begun_bytes: AtomicU64::new(0) })
 }
 
 /// Creates every file that is missing or has another length; its recorded chunks must be fetched again.

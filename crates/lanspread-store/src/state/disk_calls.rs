@@ -1,13 +1,14 @@
-//! The system calls on which durability and atomicity depend, in one place: syncs, renames that never replace, and
-//! times. Tests record their order here, and let any of them fail as some file system does.
+//! The system calls on which durability and atomicity depend, in one place: syncs and what shortens them, renames that
+//! never replace, and times. Tests record their order here, and let any of them fail as some file system does.
 
 use std::fs::{File, FileTimes};
 use std::io;
+use std::num::NonZeroU64;
 use std::os::fd::AsFd;
 use std::path::Path;
 
 use cap_std::fs::Dir;
-use rustix::fs::RenameFlags;
+use rustix::fs::{Advice, RenameFlags};
 use rustix::io::Errno;
 
 /// Whether a file system answers like this because it does not know the call, and not because the call failed.
@@ -35,6 +36,20 @@ pub(super) fn sync_file_system(folder: &impl AsFd, shown: &Path) -> rustix::io::
         }
         synced => synced,
     }
+}
+
+/// Asks the system to begin writing a part of a file to the disk, and waits for nothing. Whether it does so changes
+/// only how much a later sync finds to do.
+pub(crate) fn begin_write_back(
+    file: &impl AsFd,
+    offset: u64,
+    length: NonZeroU64,
+    shown: &Path,
+) -> io::Result<()> {
+    // On Linux this advice starts the write-back of the range, and drops only pages that are clean already. rustix has
+    // no `sync_file_range`, which would say the same more plainly.
+    let advise = || rustix::fs::fadvise(file, offset, Some(length), Advice::DontNeed);
+    observed("begin-write-back", shown, advise).map_err(io::Error::from)
 }
 
 /// Renames something in a folder, never replacing anything. `shown` is the path of the new name.

@@ -202,6 +202,47 @@ async fn keep_alives_without_progress_end_in_time() {
     assert!(begun.elapsed() <= limits::STREAM_STALL_DEADLINE + 2 * limits::KEEP_ALIVE_INTERVAL);
 }
 
+/// Frames are gathered, so that the writer is woken less often than frames arrive; a piece never outgrows its bound,
+/// whatever frames a source chooses.
+#[tokio::test]
+async fn frames_are_gathered_into_pieces_of_bounded_size() {
+    const PIECE: usize = limits::CHUNK_PIECE_BYTES;
+    let length = 2 * PIECE + 1000;
+    let bytes: Vec<u8> = (0..length).map(|place| u8::try_from(place % 251).unwrap()).collect();
+    for (frame, expected) in [
+        (limits::DATA_CHUNK_BYTES, vec![PIECE, PIECE, 1000]),
+        (limits::DATA_FRAME_BYTES_MAX, vec![limits::DATA_FRAME_BYTES_MAX, 1000]),
+        (100_000, vec![300_000, 300_000, 300_000, length - 900_000]),
+    ] {
+        let (mut connection, mut far) = connected().await;
+        let chunk = Chunks::of(&[file("a.eti", length as u64)], length as u64).all()[0];
+        let (orders, mut ordered) = mpsc::channel(1);
+        orders.try_send(chunk).unwrap();
+        drop(orders);
+        let (steps, mut queue) = mpsc::channel(100);
+        let agreement = Agreement { numbers: vec![0], fingerprints: vec![0] };
+        let (buffers, arrivals) = (Buffers::default(), Arrivals::default());
+        let fetching = fetch(&mut connection, &agreement, &mut ordered, steps, &buffers, &arrivals);
+        let saying = async {
+            for frame in bytes.chunks(frame) {
+                far.write_all(&data(frame)).await.unwrap();
+            }
+            far.write_all(&end(&bytes)).await.unwrap();
+        };
+        let (result, ()) = tokio::join!(fetching, saying);
+        result.unwrap();
+        let (mut sizes, mut at) = (Vec::new(), 0);
+        while let Some(ChunkWrite::Data { offset, data, .. }) = queue.recv().await {
+            assert_eq!(offset, at as u64);
+            assert!(data == bytes[at..at + data.len()], "frames of {frame} bytes");
+            at += data.len();
+            sizes.push(data.len());
+        }
+        assert_eq!(sizes, expected, "frames of {frame} bytes");
+        assert_eq!(arrivals.bytes(), length as u64);
+    }
+}
+
 /// The replies of a source, and the agreement or the code of the refusal.
 type Agreeing = (Vec<Reply>, Result<(Vec<u32>, Vec<u64>), &'static str>);
 

@@ -109,12 +109,14 @@ async fn ask(connection: &mut Connection<DuplexStream>, file: u32, offset: u64, 
 
 /// The bytes of a chunk and the message after them.
 async fn answer(connection: &mut Connection<DuplexStream>) -> (Vec<u8>, ChunkMessage) {
-    let mut bytes = Vec::new();
+    let mut bytes = BytesMut::new();
     loop {
-        match connection.halves().0.item(BytesMut::new()).await.unwrap() {
-            ChunkItem::Data(data) => bytes.extend_from_slice(&data),
+        match connection.halves().0.item(&mut bytes).await.unwrap() {
+            ChunkItem::Data(length) => {
+                assert!(length <= limits::DATA_CHUNK_BYTES, "a frame of {length} bytes");
+            }
             ChunkItem::Control(ChunkMessage::KeepAlive) => {}
-            ChunkItem::Control(message) => return (bytes, message),
+            ChunkItem::Control(message) => return (bytes.to_vec(), message),
         }
     }
 }
@@ -256,7 +258,7 @@ async fn a_receiver_that_disappears_leaves_nothing_running() {
         let (mut connection, served, _) = serving.begin(1000).await;
         ask(&mut connection, 0, 0, 1_000_000).await;
         for _ in 0..frames {
-            connection.halves().0.item(BytesMut::new()).await.unwrap();
+            connection.halves().0.item(&mut BytesMut::new()).await.unwrap();
         }
         connection.gone().await;
         drop(connection);
@@ -280,7 +282,7 @@ async fn bytes_that_are_not_a_request_end_the_download() {
         connection.send(&Request::Games { known: None }).await.unwrap();
         connection
     };
-    assert!(near.halves().0.item(BytesMut::new()).await.is_err());
+    assert!(near.halves().0.item(&mut BytesMut::new()).await.is_err());
     serving.assert_over(served, "protocol-violation", events).await;
 }
 
@@ -334,7 +336,7 @@ async fn a_receiver_that_does_not_read_holds_up_a_stopping_source_only_briefly()
     drop(events);
     // Half a frame may be all that arrived; nothing follows it.
     let (mut incoming, mut rest) = (connection.halves().0, 0);
-    while incoming.item(BytesMut::new()).await.is_ok() {
+    while incoming.item(&mut BytesMut::new()).await.is_ok() {
         rest += 1;
     }
     assert!(rest <= 1);
@@ -358,7 +360,7 @@ struct FatedFile {
     read: u64,
 }
 
-const FATED_BYTES: u64 = 3 * limits::DATA_CHUNK_BYTES as u64;
+const FATED_BYTES: u64 = 3 * limits::CHUNK_PIECE_BYTES as u64;
 
 impl FatedFile {
     fn new(fate: Fate) -> Self {
@@ -410,8 +412,8 @@ fn a_chunk_is_whole_only_if_its_file_is_the_same_throughout() {
         let mut got = 0;
         let last = loop {
             match queue.blocking_recv().unwrap() {
-                Item::Data { length, .. } => {
-                    assert!(length > 0 && got < 3, "{fate:?}: bytes that are not there");
+                Item::Data { part, .. } => {
+                    assert!(!part.is_empty() && got < 3, "{fate:?}: bytes that are not there");
                     got += 1;
                 }
                 Item::Control(message) => break message,

@@ -94,7 +94,7 @@ async fn a_guest_that_holds_every_place_keeps_no_guest_out() {
     let (mut late, _) = begin(&serving, 9, true).await;
     assert_eq!(refusal(&mut late).await.message, "it already serves 8 streams, its limit");
     for (mut guest, served) in held {
-        match guest.halves().0.item(bytes::BytesMut::new()).await.unwrap() {
+        match guest.halves().0.item(&mut bytes::BytesMut::new()).await.unwrap() {
             ChunkItem::Control(ChunkMessage::Failed(refusal)) => assert_eq!(refusal.code, RefusalCode::Busy),
             other => panic!("{other:?}"),
         }
@@ -150,7 +150,7 @@ async fn an_idle_download_gives_way_also_to_its_own_address() {
     // The first one has asked for something since.
     held[0].0.send(&ChunkRequest { file: 0, offset: 0, length: 1 }).await.unwrap();
     while !matches!(
-        held[0].0.halves().0.item(bytes::BytesMut::new()).await.unwrap(),
+        held[0].0.halves().0.item(&mut bytes::BytesMut::new()).await.unwrap(),
         ChunkItem::Control(ChunkMessage::End { .. })
     ) {}
     let (_guest, _) = download(&serving, 66).await;
@@ -250,8 +250,8 @@ async fn a_download_of_one_byte_now_and_then_loses_its_place() {
         guest.send(&ChunkRequest { file: 0, offset: 0, length: 1 }).await.unwrap();
         let mut bytes = 0;
         let ended = loop {
-            match guest.halves().0.item(bytes::BytesMut::new()).await.unwrap() {
-                ChunkItem::Data(data) => bytes += data.len(),
+            match guest.halves().0.item(&mut bytes::BytesMut::new()).await.unwrap() {
+                ChunkItem::Data(length) => bytes += length,
                 ChunkItem::Control(ChunkMessage::KeepAlive) => {}
                 ChunkItem::Control(ChunkMessage::End { .. }) => break None,
                 ChunkItem::Control(ChunkMessage::Failed(refusal)) => break Some(refusal),

@@ -9,6 +9,7 @@ use lanspread_types::checksum::Checksum;
 use lanspread_types::ids::PeerId;
 
 use super::*;
+use crate::state::disk_calls::script;
 use crate::state::record::Recorded;
 
 const CHUNK: u64 = lanspread_types::limits::CHUNK_BYTES;
@@ -187,4 +188,23 @@ fn a_folder_that_is_not_ours_is_never_used() {
         assert!(matches!(result, Err(StoreError::Foreign(_))), "{with_link}");
         assert_eq!(fs::read_dir(fixture.path("g/there")).unwrap().count(), 0);
     }
+}
+
+/// A system that does not know the advice loses nothing but time: no error, and the bytes are where they were written.
+#[test]
+fn write_back_begins_where_the_system_can_and_costs_nothing_where_it_cannot() {
+    let fixture = fixture();
+    let (partials, _journal) = fixture.prepare();
+    let opened = partials.open(0).unwrap();
+    opened.write_all_at(b"abc", 1).unwrap();
+    let begin = |length| partials.begin_write_back(0, &opened, 1, length);
+    let ((), calls) = script::watched(|| begin(0));
+    assert_eq!((calls, partials.begun_bytes()), (Vec::new(), 0), "a length of 0 would mean the whole file");
+    let ((), calls) = script::watched(|| begin(3));
+    assert_eq!((calls.as_slice(), partials.begun_bytes()), (&["begin-write-back a.eti".to_owned()][..], 3));
+    let ((), calls) = script::refusing("begin-write-back", rustix::io::Errno::INVAL, || begin(3));
+    assert_eq!((calls.len(), partials.begun_bytes()), (1, 3), "refused");
+    let mut found = [0; 5];
+    opened.read_exact_at(&mut found, 0).unwrap();
+    assert_eq!(&found, b"\0abc\0");
 }
