@@ -105,7 +105,8 @@ async fn a_receiver_that_drips_through_a_large_frame_is_given_up() {
     let begun = Instant::now();
     let dripping = async {
         loop {
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            // Not at the moment at which the floor under slow receivers is judged, too.
+            tokio::time::sleep(Duration::from_secs(7)).await;
             near.read_u8().await.unwrap();
         }
     };
@@ -150,7 +151,8 @@ async fn a_stream_can_end_in_the_middle_of_a_batch() {
                 near.read_buf(&mut read).await.unwrap();
             }
         };
-        let (end, ()) = tokio::join!(forwarding, reading);
+        let ended = timeout(Duration::from_secs(1), async { tokio::join!(forwarding, reading) }).await;
+        let (end, ()) = ended.expect("the rest of the frame is sent");
         assert!(matches!(end, Some(Err(Interruption::MustEnd(EarlyEnd::Stopping)))), "another end");
         drop(connection);
         near.read_to_end(&mut read).await.unwrap();
@@ -197,9 +199,7 @@ async fn a_batch_that_does_not_become_full_is_sent() {
     };
     assert_eq!(read, expected);
     assert!(first <= 2 * limits::STREAM_BATCH_WAIT, "{first:?}");
-    let late = (last - first).saturating_sub(2 * limits::KEEP_ALIVE_INTERVAL);
-    assert!(
-        last - first >= 2 * limits::KEEP_ALIVE_INTERVAL && late <= 4 * limits::STREAM_BATCH_WAIT,
-        "{late:?}"
-    );
+    let between = last.saturating_sub(first);
+    let late = between.saturating_sub(2 * limits::KEEP_ALIVE_INTERVAL);
+    assert!(between >= 2 * limits::KEEP_ALIVE_INTERVAL && late <= 4 * limits::STREAM_BATCH_WAIT, "{late:?}");
 }
