@@ -127,7 +127,7 @@ pub struct BatchCursor<'b> {
 
 /// What was written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Written {
+pub struct WrittenFrames {
     /// Bytes of content.
     pub content_bytes: u64,
     /// Control messages of which the last byte was written.
@@ -156,9 +156,9 @@ impl<'b> BatchCursor<'b> {
     }
 
     /// Goes over so many bytes that were written.
-    pub fn advance(&mut self, bytes: usize) -> Written {
+    pub fn advance(&mut self, bytes: usize) -> WrittenFrames {
         let target = self.bytes.len().min(self.at + bytes);
-        let mut written = Written::default();
+        let mut written = WrittenFrames::default();
         while self.at < target {
             if self.at == self.frame.end {
                 self.enter_frame();

@@ -99,7 +99,7 @@ proptest! {
             }
         }
         let frames = frames_of(batch.bytes()).len();
-        let mut sum = Written::default();
+        let mut sum = WrittenFrames::default();
         let mut cursor = BatchCursor::new(&batch);
         for cut in cuts.iter().cycle() {
             if cursor.rest().is_empty() {
@@ -111,6 +111,6 @@ proptest! {
             let boundary = batch.bytes().len() - cursor.rest().len() + cursor.rest_of_frame().len();
             prop_assert!(frames_of(&batch.bytes()[..boundary]).len() <= frames);
         }
-        prop_assert_eq!(sum, Written { content_bytes, control_frames });
+        prop_assert_eq!(sum, WrittenFrames { content_bytes, control_frames });
     }
 }
