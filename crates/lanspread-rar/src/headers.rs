@@ -54,7 +54,7 @@ impl<'a> Headers<'a> {
     pub fn from_map(map: impl IntoIterator<Item = (u64, &'a [u8])>, limits: Limits) -> Result<Self> {
         let parts = Parts::new(map.into_iter().collect());
         let offset = parts.position();
-        Self::new(Input::with_buffer(Box::new(parts) as _, SEEKING_BUFFER_BYTES).from_offset(offset), limits)
+        Self::new(Input::with_buffer(Box::new(parts) as _, SEEKING_BUFFER_BYTES).starting_at(offset), limits)
     }
 
     fn new(input: Input<Box<dyn Skip + 'a>>, limits: Limits) -> Result<Self> {

@@ -128,7 +128,7 @@ impl<R: Read> Input<R> {
     }
 
     /// Its first byte is not that of the volume.
-    pub(crate) fn from_offset(mut self, offset: u64) -> Self {
+    pub(crate) fn starting_at(mut self, offset: u64) -> Self {
         self.offset = offset;
         self
     }

@@ -7,6 +7,8 @@
 #![allow(clippy::inline_always)]
 // Symbols and lengths have few bits; every narrowing below is of a value bounded by its alphabet.
 #![allow(clippy::cast_possible_truncation)]
+// Fields of entries are masked like all others, also where they are compared with 0.
+#![allow(clippy::verbose_bit_mask)]
 
 use crate::bits::PADDING_BYTES;
 use crate::codes::{CanonicalCode, SYMBOLS_MAX, WORD_BITS, read_lengths};
