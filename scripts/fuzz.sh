@@ -101,6 +101,8 @@ flags=(
     --cfg=fuzzing
 )
 build=${CARGO_TARGET_DIR:-$PWD/target}/fuzz
+# An incremental build would take 1.0 GiB instead of 0.6, for a second build that is seldom made.
+export CARGO_INCREMENTAL=0
 # Named, so that the flags are not used for build scripts and procedural macros.
 triple=$(rustc -vV | sed -n 's/^host: //p')
 profile=(debug)

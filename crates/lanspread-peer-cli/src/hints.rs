@@ -32,6 +32,21 @@ const HINTS: &[Row] = &[
     row_of_cause(&["config-file"], WRONG_SETTING, "its keys are the long names of the options; see --help"),
     row(&["not-in-catalog"], "check the spelling, or add the game to the catalog"),
     row(&["not-saved"], "`lanspread-peer-cli peers list` shows the saved peers"),
+    // Catalogs.
+    row(
+        &["no-key"],
+        "make one with `lanspread-peer-cli catalog key`, or name the file of another one with --key",
+    ),
+    row(&["other-file"], "choose another name with --out, or move that file away"),
+    row(
+        &["not-signed"],
+        "get FILE.minisig from its author, or sign it with `lanspread-peer-cli catalog sign`",
+    ),
+    row(&["signed-twice"], "raise its version, or build it again"),
+    row(&["signature-refused"], "get the catalog and its signature again from their author"),
+    row_of_cause(&["signature-refused"], "legacy", "sign it again, without the option -l of minisign"),
+    row(&["manifest-refused"], "get it again from the author of the catalog, or build it again"),
+    row(&["no-manifest"], "get it from the author of the catalog"),
     // Finding peers.
     row_of_cause(
         NO_SOURCE,
@@ -131,6 +146,11 @@ const HINTS: &[Row] = &[
         &["archive-refused"],
         "archives-clash",
         "unpack them one over the other, and pack the result as one archive",
+    ),
+    row_of_cause(
+        &["entry-name-refused", "archive-refused"],
+        "not-for-a-manifest",
+        "pack the game again with names that every system can hold",
     ),
     row_of_cause(&["archive-refused"], "links", "pack the game again without links: leave out -ol of rar"),
     row_of_cause(

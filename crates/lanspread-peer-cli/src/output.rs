@@ -3,6 +3,7 @@
 //! Data goes to stdout. Progress, messages for people and logs go to stderr.
 
 mod bars;
+mod catalog_words;
 mod human;
 mod json;
 mod lines;

@@ -16,16 +16,18 @@
 //! # }
 //! ```
 //!
-//! The modules, from the top down: `daemon` (serves commands over a socket), `peer` (the public interface, one file per
+//! The modules, from the top down: `catalog_build` (what an organiser makes of a games directory), `daemon` (serves commands over a socket), `peer` (the public interface, one file per
 //! operation), `discovery` (which peers there are), `receive` (streams and chunks from other peers), `source` (answers
 //! other peers), `control` (the protocol of the commands), `operations` (which one runs when), `transport` (sockets),
 //! `trust` (identity, catalog, which peers to believe), `report` (events, answers and failures as data), `locked_game`
 //! (the one way to work on the files of a locked game), `task` (every task has an owner and an end). Below this crate are
-//! `lanspread-store` (disk), `lanspread-proto` (wire), `lanspread-archive` (RAR) and `lanspread-types` (terms and
-//! limits). `ARCHITECTURE.md` in the repository follows one request through them.
+//! `lanspread-store` (disk), `lanspread-proto` (wire), `lanspread-archive` (RAR), `lanspread-trust` (what an
+//! organiser signs) and `lanspread-types` (terms and limits). `ARCHITECTURE.md` in the repository follows one request
+//! through them.
 //!
 //! This crate knows no command line: its messages name no options, and it never prints.
 
+mod catalog_build;
 mod control;
 mod daemon;
 mod discovery;
@@ -65,9 +67,20 @@ pub use report::reported_event::ReportedEvent;
 pub use discovery::directory::{HowKnown, KnownPeer};
 pub use discovery::saved_peers::{SavedPeers, SavedPeersError};
 pub use discovery::search_outcome::{DiscoverySearch, OtherVersion, SearchOutcome};
-pub use trust::catalog::{Catalog, CatalogGame};
+pub use trust::catalog::Catalog;
 pub use trust::error::TrustError;
 pub use trust::identity::default_state_dir;
+
+// What an organiser makes: keys, signatures, catalogs, manifests.
+pub use catalog_build::observer::BuildObserver;
+pub use catalog_build::{CatalogBuild, CatalogBuilt};
+pub use lanspread_trust::catalog::{
+    CatalogContent, CatalogGame, CatalogHead, CatalogTime, MANIFESTS_DIR, ManifestReference, open_manifest,
+};
+pub use lanspread_trust::key_file::KeyError;
+pub use lanspread_trust::manifest::{ManifestError, ManifestFile, ManifestProblem};
+pub use lanspread_trust::minisign::{KeyId, KeyProblem, PublicKey, SecretKey, Signature, SignatureProblem};
+pub use lanspread_trust::{draft_file, key_file, manifest};
 
 // Commands for a daemon.
 pub use control::client::ControlClient;
@@ -85,11 +98,11 @@ pub use lanspread_proto::WireError;
 pub use lanspread_proto::message::PROTOCOL_VERSION;
 pub use lanspread_store::StoreError;
 pub use lanspread_store::state::game_state::GameState;
-pub use lanspread_types::checksum::Checksum;
+pub use lanspread_types::checksum::{Checksum, ContentDigest};
 pub use lanspread_types::content::{ArchiveFormat, Availability, GameOffer, RootFile, Totals};
 pub use lanspread_types::entry_path::NamePolicy;
 pub use lanspread_types::fault::{ContentError, ForeignState, LocalError};
-pub use lanspread_types::ids::{GameId, GameVersion, PeerAddress, PeerId, PeerName, WordError};
+pub use lanspread_types::ids::{CatalogName, GameId, GameVersion, PeerAddress, PeerId, PeerName, WordError};
 pub use lanspread_types::limits;
 pub use lanspread_types::regular_file;
 pub use lanspread_types::text::printable;

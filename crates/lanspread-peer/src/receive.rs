@@ -16,5 +16,6 @@ pub(crate) mod error;
 pub(crate) mod fetch;
 mod floor_check;
 pub(crate) mod plan;
+pub(crate) mod staging_queue;
 pub(crate) mod stream;
 pub(crate) mod transfer;

@@ -9,6 +9,8 @@
 mod admission;
 mod dictionaries;
 pub(crate) mod download;
+mod forward;
+mod frame_queue;
 pub(crate) mod gate;
 pub(crate) mod handler;
 pub(crate) mod library_index;

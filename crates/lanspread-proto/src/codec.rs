@@ -19,6 +19,13 @@ pub fn encode(message: &impl Serialize) -> Result<Vec<u8>, WireError> {
     bincode::serde::encode_to_vec(message, config()).map_err(|error| WireError::Malformed(error.to_string()))
 }
 
+/// Encodes a control message behind what `buffer` holds already.
+pub(super) fn encode_into(message: &impl Serialize, buffer: &mut Vec<u8>) -> Result<(), WireError> {
+    bincode::serde::encode_into_std_write(message, buffer, config())
+        .map(drop)
+        .map_err(|error| WireError::Malformed(error.to_string()))
+}
+
 /// Decodes a control message; every byte must belong to it.
 pub fn decode<M: DeserializeOwned>(payload: &[u8]) -> Result<M, WireError> {
     let (message, used) = bincode::serde::decode_from_slice(payload, config())

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::BufMut;
 use lanspread_types::limits;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -9,10 +10,12 @@ use tokio::io::{
     AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, BufWriter, ReadHalf,
     WriteHalf,
 };
+use tokio::time::{Instant, timeout_at};
 
 use crate::chunk::{Incoming, Outgoing};
 use crate::error::{WireError, within};
 use crate::frame::Frame;
+use crate::inflow::Inflow;
 use crate::message::{Hello, PROTOCOL_VERSION, StreamItem, StreamMessage};
 use crate::{codec, frame};
 
@@ -72,6 +75,52 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
     pub async fn flush(&mut self) -> Result<(), WireError> {
         let flush = async { Ok(self.writer.flush().await?) };
         within(limits::FRAME_WRITE_DEADLINE, "room for a frame", flush).await
+    }
+
+    /// Writes the beginning of `bytes`, which are whole frames or the rest of one, and returns how many were written: at
+    /// least one. They must not wait for longer than until `deadline`. Cancel safe: nothing is written if it is dropped
+    /// early.
+    pub async fn write_some(&mut self, bytes: &[u8], deadline: Instant) -> Result<usize, WireError> {
+        let write = async {
+            if !self.writer.buffer().is_empty() {
+                self.writer.flush().await?;
+            }
+            // Many frames at once gain nothing from another buffer.
+            match self.writer.get_mut().write(bytes).await? {
+                0 => Err(WireError::Closed),
+                count => Ok(count),
+            }
+        };
+        let after = limits::FRAME_WRITE_DEADLINE;
+        let timeout = WireError::Timeout { what: "room for a frame", after };
+        timeout_at(deadline, write).await.unwrap_or(Err(timeout))
+    }
+
+    /// Reads what has arrived of a stream behind what `buffer` holds, at least one byte. A frame must begin within the idle
+    /// timeout, its bytes must not pause for longer than that, and one deadline holds for all of them. Cancel safe: nothing
+    /// is lost if it is dropped early.
+    pub async fn read_inflow(&mut self, inflow: &mut Inflow, buffer: &mut Vec<u8>) -> Result<(), WireError> {
+        if buffer.capacity() < limits::STREAM_BATCH_BYTES {
+            buffer.reserve_exact(limits::STREAM_BATCH_BYTES - buffer.len());
+        }
+        let room = limits::STREAM_BATCH_BYTES - buffer.len();
+        let here = self.reader.buffer();
+        if !here.is_empty() {
+            let count = here.len().min(room);
+            buffer.extend_from_slice(&here[..count]);
+            self.reader.consume(count);
+            inflow.arrived(Instant::now());
+            return Ok(());
+        }
+        let (what, after, deadline) = inflow.patience(Instant::now(), self.idle_timeout);
+        let mut into = (&mut *buffer).limit(room);
+        let read = self.reader.get_mut().read_buf(&mut into);
+        let read = timeout_at(deadline, read).await.map_err(|_| WireError::Timeout { what, after })?;
+        if read? == 0 {
+            return Err(WireError::Closed);
+        }
+        inflow.arrived(Instant::now());
+        Ok(())
     }
 
     /// Receives one control message, which must begin within `idle`; `None` if the other side closed between two

@@ -6,49 +6,44 @@ use lanspread_types::entry_path::{EntryPath, NameError, NamePolicy};
 
 use crate::message::{StreamItem, StreamMessage};
 
+/// The message that carries a step; content is not a message, and comes back as it is.
+pub fn message<D>(step: EntryStep<D>) -> Result<StreamMessage, D> {
+    Ok(match step {
+        EntryStep::Data(content) => return Err(content),
+        EntryStep::ArchiveBegin(summary) => StreamMessage::ArchiveBegin(summary),
+        EntryStep::Directory(DirectoryEntry { path }) => StreamMessage::Directory { path: path.into() },
+        EntryStep::FileBegin(FileEntry { path, size, checksum, modified, executable }) => {
+            StreamMessage::FileBegin { path: path.into(), size, checksum, modified, executable }
+        }
+        EntryStep::FileEnd(checksum) => StreamMessage::FileEnd { checksum },
+        EntryStep::Copy(CopyEntry { path, original, size, modified, executable }) => {
+            StreamMessage::Copy { path: path.into(), original: original.into(), size, modified, executable }
+        }
+        EntryStep::ArchiveEnd => StreamMessage::ArchiveEnd,
+    })
+}
+
 impl From<EntryStep<Bytes>> for StreamItem {
     fn from(step: EntryStep<Bytes>) -> Self {
-        Self::Control(match step {
-            EntryStep::Data(bytes) => return Self::Data(bytes),
-            EntryStep::ArchiveBegin(summary) => StreamMessage::ArchiveBegin(summary),
-            EntryStep::Directory(DirectoryEntry { path }) => StreamMessage::Directory { path: path.into() },
-            EntryStep::FileBegin(FileEntry { path, size, checksum, modified, executable }) => {
-                StreamMessage::FileBegin { path: path.into(), size, checksum, modified, executable }
-            }
-            EntryStep::FileEnd(checksum) => StreamMessage::FileEnd { checksum },
-            EntryStep::Copy(CopyEntry { path, original, size, modified, executable }) => {
-                StreamMessage::Copy {
-                    path: path.into(),
-                    original: original.into(),
-                    size,
-                    modified,
-                    executable,
-                }
-            }
-            EntryStep::ArchiveEnd => StreamMessage::ArchiveEnd,
-        })
+        message(step).map_or_else(Self::Data, Self::Control)
     }
 }
 
-/// An item of a stream by kind: content of an archive with checked names, or a message about the stream itself.
+/// A message of a stream by kind: a step of an archive's content with checked names, or about the stream itself.
 #[derive(Debug)]
-pub enum Sorted {
-    /// Content of an archive.
-    Entry(EntryStep<Bytes>),
+pub enum Sorted<D> {
+    /// Content of an archive. It is never [`EntryStep::Data`], which no message carries.
+    Entry(EntryStep<D>),
     /// `begin`, `complete`, `failed` or `keep-alive`.
     Stream(StreamMessage),
 }
 
-/// Checks the names of an item that the grammar has accepted, and tells content from messages about the stream.
+/// Checks the names of a message that the grammar has accepted, and tells content from messages about the stream.
 ///
 /// # Errors
 /// [`NameError`] if a name breaks a rule of `policy`.
-pub fn sort(item: StreamItem, policy: NamePolicy) -> Result<Sorted, NameError> {
+pub fn sort<D>(message: StreamMessage, policy: NamePolicy) -> Result<Sorted<D>, NameError> {
     let parse = |name: &str| EntryPath::parse(name, policy);
-    let message = match item {
-        StreamItem::Data(bytes) => return Ok(Sorted::Entry(EntryStep::Data(bytes))),
-        StreamItem::Control(message) => message,
-    };
     Ok(Sorted::Entry(match message {
         StreamMessage::ArchiveBegin(summary) => EntryStep::ArchiveBegin(summary),
         StreamMessage::Directory { path } => EntryStep::Directory(DirectoryEntry { path: parse(&path)? }),
@@ -90,41 +85,35 @@ mod tests {
         let steps = [
             EntryStep::Directory(DirectoryEntry { path: path("a") }),
             EntryStep::FileBegin(file),
-            EntryStep::Data(Bytes::from_static(b"x")),
             EntryStep::FileEnd(Checksum::of(b"x")),
             EntryStep::Copy(copy),
             EntryStep::ArchiveEnd,
         ];
         for step in steps {
-            match sort(step.clone().into(), NamePolicy::Portable) {
+            match sort::<Bytes>(message(step.clone()).unwrap(), NamePolicy::Portable) {
                 Ok(Sorted::Entry(back)) => assert_eq!(back, step),
                 other => panic!("{step:?} came back as {other:?}"),
             }
         }
+        assert_eq!(message(EntryStep::Data(7)), Err(7), "content is no message");
     }
 
     #[test]
     fn names_are_checked_where_they_arrive() {
-        let directory = |path: &str| StreamItem::Control(StreamMessage::Directory { path: path.to_owned() });
+        let directory = |path: &str| StreamMessage::Directory { path: path.to_owned() };
         let copy = |path: &str, original: &str| {
             let (path, original) = (path.to_owned(), original.to_owned());
-            StreamItem::Control(StreamMessage::Copy {
-                path,
-                original,
-                size: 0,
-                modified: None,
-                executable: false,
-            })
+            StreamMessage::Copy { path, original, size: 0, modified: None, executable: false }
         };
         for bad in [directory("../x"), directory("CON"), copy("../x", "a"), copy("a", "../x")] {
-            assert!(sort(bad.clone(), NamePolicy::Portable).is_err(), "{bad:?}");
+            assert!(sort::<Bytes>(bad.clone(), NamePolicy::Portable).is_err(), "{bad:?}");
         }
-        assert!(sort(directory("CON"), NamePolicy::Native).is_ok());
+        assert!(sort::<Bytes>(directory("CON"), NamePolicy::Native).is_ok());
     }
 
     #[test]
     fn messages_about_the_stream_are_not_entries() {
-        let complete = StreamItem::Control(StreamMessage::Complete);
-        assert!(matches!(sort(complete, NamePolicy::Portable), Ok(Sorted::Stream(StreamMessage::Complete))));
+        let sorted = sort::<Bytes>(StreamMessage::Complete, NamePolicy::Portable);
+        assert!(matches!(sorted, Ok(Sorted::Stream(StreamMessage::Complete))));
     }
 }

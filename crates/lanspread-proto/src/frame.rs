@@ -8,8 +8,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::error::{WireError, within};
 
-const KIND_CONTROL: u8 = 0;
-const KIND_DATA: u8 = 1;
+pub(super) const KIND_CONTROL: u8 = 0;
+pub(super) const KIND_DATA: u8 = 1;
 pub(super) const HEADER_BYTES: usize = 5;
 
 /// One frame's payload by kind.
@@ -76,6 +76,14 @@ fn check_header(kind: u8, claimed: u32) -> Result<FrameHeader, WireError> {
     Ok(FrameHeader { kind, length })
 }
 
+/// The header of a frame whose payload has this many bytes.
+pub(super) fn header(kind: u8, length: usize) -> Result<[u8; HEADER_BYTES], WireError> {
+    let length = u32::try_from(length).unwrap_or(u32::MAX);
+    check_header(kind, length)?;
+    let [a, b, c, d] = length.to_be_bytes();
+    Ok([a, b, c, d, kind])
+}
+
 /// Reads the payload that a header announced. A frame of which no byte arrives within `idle_timeout` is given up.
 pub async fn read_payload(
     reader: &mut (impl AsyncRead + Unpin),
@@ -119,11 +127,8 @@ async fn write_payload(
     kind: u8,
     payload: &[u8],
 ) -> Result<(), WireError> {
-    let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
-    check_header(kind, length)?;
-    let [a, b, c, d] = length.to_be_bytes();
+    let header = header(kind, payload.len())?;
     // Header and payload in one system call, if the writer can do that.
-    let header = [a, b, c, d, kind];
     Ok(writer.write_all_buf(&mut Buf::chain(&header[..], payload)).await?)
 }
 
@@ -145,7 +150,7 @@ mod tests {
         Ok(frames)
     }
 
-    fn header(length: u32, kind: u8) -> Vec<u8> {
+    fn raw_header(length: u32, kind: u8) -> Vec<u8> {
         [&length.to_be_bytes()[..], &[kind]].concat()
     }
 
@@ -155,14 +160,14 @@ mod tests {
         let limit = u32::try_from(DATA_FRAME_BYTES_MAX).unwrap();
         let control = u32::try_from(CONTROL_FRAME_BYTES_MAX).unwrap();
         for (bytes, refused) in [
-            (header(u32::MAX, 1), true),
-            (header(limit + 1, 1), true),
-            (header(control + 1, 0), true),
-            (header(0, 1), true),
-            (header(0, 0), true),
-            (header(1, 2), true),
-            (header(limit, 1), false),
-            (header(control, 0), false),
+            (raw_header(u32::MAX, 1), true),
+            (raw_header(limit + 1, 1), true),
+            (raw_header(control + 1, 0), true),
+            (raw_header(0, 1), true),
+            (raw_header(0, 0), true),
+            (raw_header(1, 2), true),
+            (raw_header(limit, 1), false),
+            (raw_header(control, 0), false),
         ] {
             let result = block_on(read_header(&mut &bytes[..]));
             assert_eq!(result.is_err(), refused, "{bytes:?}: {result:?}");

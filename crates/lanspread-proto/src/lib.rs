@@ -9,6 +9,7 @@
 //! - [`grammar`]: which message of a stream may follow which
 //! - [`chunk`]: the chunks of a download
 //! - [`frame`], [`codec`]: how a message becomes bytes
+//! - [`batch`], [`inflow`]: many frames of a stream in one buffer, as they are sent and as they arrive
 //! - [`error`]: what can go wrong
 //!
 //! Goals: bounds are checked before anything is allocated, the grammar is simple, bulk bytes are never re-encoded.
@@ -30,6 +31,7 @@
 //! A connection carries one request at a time. After a stream the source closes the connection; a download continues
 //! until the receiver closes it.
 
+pub mod batch;
 pub mod chunk;
 pub mod codec;
 pub mod connection;
@@ -37,6 +39,7 @@ pub mod entry;
 pub mod error;
 pub mod frame;
 pub mod grammar;
+pub mod inflow;
 pub mod message;
 
 pub use error::WireError;

@@ -95,16 +95,8 @@ impl<R: Skip> Container<R> {
         }
         let block = HeaderBlock { offset, header_bytes: frame.whole as u64, ..HeaderBlock::default() };
         let header = parse::header(&self.header[frame.content..], block)?;
-        self.data_left = match &header {
-            Header::Main(main) => main.block.data_bytes,
-            Header::File(file) => file.block.data_bytes,
-            Header::Service(service) => service.block.data_bytes,
-            Header::Unknown(block) => block.data_bytes,
-            Header::End(_) => {
-                self.has_ended = true;
-                0
-            }
-        };
+        self.has_ended = matches!(header, Header::End(_));
+        self.data_left = if self.has_ended { 0 } else { header.block().data_bytes };
         Ok(Some(header))
     }
 }

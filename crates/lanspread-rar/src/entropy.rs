@@ -14,10 +14,11 @@ use crate::batch::{
 };
 use crate::batch::{LITERALS_ROOM, Special};
 use crate::bits::{Bits, PADDING_BYTES, top};
+use crate::entries::TableEntry;
 use crate::error::DataError;
 use crate::filter::{Filter, FilterKind};
 use crate::interleave;
-use crate::tables::{TableEntry, Tables};
+use crate::tables::Tables;
 
 /// Literals that one turn of the fast loop can add, and operations that it leaves room for.
 const SLACK: usize = 8;

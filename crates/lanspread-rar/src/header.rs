@@ -18,6 +18,19 @@ pub enum Header {
     Unknown(HeaderBlock),
 }
 
+impl Header {
+    /// What all headers have.
+    pub fn block(&self) -> &HeaderBlock {
+        match self {
+            Self::Main(main) => &main.block,
+            Self::File(file) => &file.block,
+            Self::Service(service) => &service.block,
+            Self::End(end) => &end.block,
+            Self::Unknown(block) => block,
+        }
+    }
+}
+
 /// What all headers have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HeaderBlock {

@@ -5,7 +5,7 @@ use std::io::{Read, Seek};
 use crate::container::{Container, Spent};
 use crate::error::{Error, Result};
 use crate::header::Header;
-use crate::input::{Forward, Input, Seeking, Skip, WithoutData};
+use crate::input::{Forward, Input, Parts, Seeking, Skip};
 use crate::limits::Limits;
 
 /// Headers are far apart, so it would be wasteful to read much of the data after each.
@@ -15,13 +15,13 @@ const SEEKING_BUFFER_BYTES: usize = 8 * 1024;
 ///
 /// The limits on headers count for each volume alone here.
 ///
-/// A *header map* is the concatenation of the signature and of all headers of a volume, as [`Headers::with_map`] collects
-/// them. It takes the place of the volume for everything that needs no data.
+/// A *header map* has the signature and the headers of a volume, each with its offset, as [`Headers::with_map`] collects
+/// them. It takes the place of the volume for everything that needs no data, for instance on another machine.
 pub struct Headers<'a> {
     container: Container<Box<dyn Skip + 'a>>,
     limits: Limits,
     /// `None` if it is not wanted: it takes as much memory as the headers have bytes.
-    map: Option<Vec<u8>>,
+    map: Option<Vec<(u64, Vec<u8>)>>,
     is_done: bool,
 }
 
@@ -45,13 +45,16 @@ impl<'a> Headers<'a> {
         Self::new(Input::new(Box::new(Forward(reader))), limits)
     }
 
-    /// Reads from a header map.
+    /// Reads from a header map: offsets in the volume, and the bytes from there on. The order does not matter, and parts
+    /// may be larger or smaller than one header. What the parts do not have counts as the end of the volume.
     ///
     /// # Errors
     ///
     /// Like [`Headers::seek`].
-    pub fn from_map(map: &'a [u8], limits: Limits) -> Result<Self> {
-        Self::new(Input::new(Box::new(WithoutData(map)) as Box<dyn Skip + 'a>).without_data(), limits)
+    pub fn from_map(map: impl IntoIterator<Item = (u64, &'a [u8])>, limits: Limits) -> Result<Self> {
+        let parts = Parts::new(map.into_iter().collect());
+        let offset = parts.position();
+        Self::new(Input::with_buffer(Box::new(parts) as _, SEEKING_BUFFER_BYTES).starting_at(offset), limits)
     }
 
     fn new(input: Input<Box<dyn Skip + 'a>>, limits: Limits) -> Result<Self> {
@@ -62,22 +65,23 @@ impl<'a> Headers<'a> {
     /// Collects a header map, beginning with the next header: call it before the first.
     #[must_use]
     pub fn with_map(mut self) -> Self {
-        self.map = Some(crate::container::SIGNATURE.to_vec());
+        let signature = crate::container::SIGNATURE.to_vec();
+        self.map = Some(vec![(self.container.offset() - signature.len() as u64, signature)]);
         self
     }
 
     /// The next header; `None` after the end record, and after an error.
     fn next_header(&mut self) -> Result<Option<Header>> {
         let header = self.container.next_header(&self.limits)?;
-        if let Some(map) = self.map.as_mut().filter(|_| header.is_some()) {
-            map.extend_from_slice(self.container.header_bytes());
+        if let (Some(map), Some(header)) = (&mut self.map, &header) {
+            map.push((header.block().offset, self.container.header_bytes().to_vec()));
         }
         Ok(header)
     }
 
-    /// The header map of the headers that were read so far, at most [`Limits::header_bytes`]; empty without
+    /// The header map of the headers that were read so far, of at most [`Limits::header_bytes`]; empty without
     /// [`Headers::with_map`].
-    pub fn header_map(&self) -> &[u8] {
+    pub fn header_map(&self) -> &[(u64, Vec<u8>)] {
         self.map.as_deref().unwrap_or_default()
     }
 }

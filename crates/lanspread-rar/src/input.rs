@@ -61,12 +61,48 @@ impl<R: Read + Seek> Skip for Seeking<R> {
     }
 }
 
-/// Bytes of headers whose data is elsewhere: leaving data out costs nothing.
-pub(crate) struct WithoutData<R>(pub(crate) R);
+/// Parts of a volume, each with its offset. Between them nothing can be read, but anything can be left out.
+pub(crate) struct Parts<'a> {
+    /// In the order of their offsets.
+    parts: Vec<(u64, &'a [u8])>,
+    position: u64,
+}
 
-impl<R: Read> Read for WithoutData<R> {
+impl<'a> Parts<'a> {
+    /// Begins at the first part.
+    pub(crate) fn new(mut parts: Vec<(u64, &'a [u8])>) -> Self {
+        parts.sort_by_key(|(offset, _)| *offset);
+        let position = parts.first().map_or(0, |(offset, _)| *offset);
+        Self { parts, position }
+    }
+
+    pub(crate) fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// The bytes from here to the end of their part, none if they are not there.
+    fn here(&self) -> &'a [u8] {
+        let after = self.parts.partition_point(|(offset, _)| *offset <= self.position);
+        let Some((offset, bytes)) = after.checked_sub(1).and_then(|at| self.parts.get(at)) else {
+            return &[];
+        };
+        usize::try_from(self.position - offset).ok().and_then(|from| bytes.get(from..)).unwrap_or_default()
+    }
+}
+
+impl Read for Parts<'_> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        self.0.read(out)
+        let count = self.here().read(out)?;
+        self.position += count as u64;
+        Ok(count)
+    }
+}
+
+impl Skip for Parts<'_> {
+    fn skip(&mut self, count: u64) -> io::Result<u64> {
+        let before = self.position;
+        self.position = before.saturating_add(count);
+        Ok(self.position - before)
     }
 }
 
@@ -78,7 +114,6 @@ pub(crate) struct Input<R> {
     end: usize,
     /// Bytes of the volume before `buffer[start]`.
     offset: u64,
-    skips_data: bool,
 }
 
 impl<R: Read> Input<R> {
@@ -89,12 +124,12 @@ impl<R: Read> Input<R> {
     /// With a buffer of another size: headers that are far apart want short reads.
     pub(crate) fn with_buffer(reader: R, bytes: usize) -> Self {
         let buffer = vec![0; bytes].into_boxed_slice();
-        Self { reader, buffer, start: 0, end: 0, offset: 0, skips_data: true }
+        Self { reader, buffer, start: 0, end: 0, offset: 0 }
     }
 
-    /// The input has no data areas.
-    pub(crate) fn without_data(mut self) -> Self {
-        self.skips_data = false;
+    /// Its first byte is not that of the volume.
+    pub(crate) fn starting_at(mut self, offset: u64) -> Self {
+        self.offset = offset;
         self
     }
 
@@ -147,9 +182,6 @@ impl<R: Read> Input<R> {
 impl<R: Skip> Input<R> {
     /// Leaves out `count` bytes of data.
     pub(crate) fn skip_data(&mut self, count: u64) -> Result<()> {
-        if !self.skips_data {
-            return Ok(());
-        }
         let buffered = (self.end - self.start) as u64;
         if count <= buffered {
             // Not more than the buffer holds.
@@ -165,12 +197,6 @@ impl<R: Skip> Input<R> {
             return Err(Error::Truncated { what: "the data of a header", offset: self.offset });
         }
         Ok(())
-    }
-}
-
-impl<R: Read> Skip for WithoutData<R> {
-    fn skip(&mut self, count: u64) -> io::Result<u64> {
-        Ok(count)
     }
 }
 

@@ -5,7 +5,8 @@
 
 use crate::batch::{BATCH_LITERALS, LITERALS_ROOM};
 use crate::bits::Bits;
-use crate::tables::{TableEntry, Tables};
+use crate::entries::TableEntry;
+use crate::tables::Tables;
 
 /// Entries that a refilled window has bits for, and whose literals fit into a word.
 const ENTRIES: usize = 4;

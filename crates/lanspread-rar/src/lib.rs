@@ -2,7 +2,7 @@
 //!
 //! It reads an archive once, from its beginning to its end, from anything that is [`Read`](std::io::Read): a file, a
 //! socket, a part of another file. It writes no files and follows no links; what a name or a link means is up to the
-//! caller. It knows no other crate of this project.
+//! caller.
 //!
 //! ```no_run
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -23,7 +23,7 @@
 //! # }
 //! ```
 //!
-//! [`Headers`] lists an archive without decoding anything.
+//! [`Headers`] lists an archive without decoding anything, from a file, a stream, or a header map.
 //!
 //! # What it reads
 //!
@@ -53,8 +53,10 @@ mod batch;
 mod bits;
 mod block;
 mod checksum;
+mod codes;
 mod container;
 mod decoder;
+mod entries;
 mod entropy;
 mod error;
 mod extra;
@@ -72,6 +74,11 @@ mod source;
 mod tables;
 mod volume;
 mod window;
+
+/// The example of the README, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 pub use decoder::{ArchiveDecoder, Member};
 pub use error::{DataError, Error, Result};

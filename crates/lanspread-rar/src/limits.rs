@@ -5,6 +5,9 @@
 /// The decoder's memory is the dictionary, up to [`dictionary_bytes`](Self::dictionary_bytes) and touched only as far
 /// as data was unpacked, plus about 12 MiB, plus about 5 MiB for each further thread. Blocks that no known writer makes
 /// can take up to 36 MiB more.
+///
+/// This memory is used again and again: after the first few hundred KiB of packed data, a block allocates nothing, and a
+/// member about a dozen small pieces for its header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {

@@ -9,7 +9,6 @@
 //! brings a job, and the consumer waits for that. A worker reserves its place among the jobs before it takes the
 //! source's lock, so that it never waits for the consumer while it holds it.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::{self, JoinHandle};
 
@@ -49,7 +48,8 @@ struct Numbered {
 
 #[derive(Default)]
 struct State {
-    ready: BTreeMap<u64, Job>,
+    /// Decoded jobs with their numbers: as few as there are places.
+    ready: Vec<(u64, Job)>,
     /// Jobs whose memory can be used again.
     spare: Vec<Job>,
     /// Jobs that are ready, being decoded, or about to be read.
@@ -181,7 +181,7 @@ impl Shared {
         self.state().packed_bytes += job.packed_bytes();
         drop(source);
         job.decode(aside);
-        self.state().ready.insert(number, job);
+        self.state().ready.push((number, job));
         self.ready.notify_one();
     }
 
@@ -191,7 +191,8 @@ impl Shared {
         if state.worker_failed {
             return Err(Error::Worker);
         }
-        let Some(job) = state.ready.remove(&number) else { return Ok(None) };
+        let Some(at) = state.place_of(number) else { return Ok(None) };
+        let (_, job) = state.ready.swap_remove(at);
         state.reserved -= 1;
         state.packed_bytes -= job.packed_bytes();
         drop(state);
@@ -201,13 +202,18 @@ impl Shared {
 
     fn wait_for(&self, number: u64) {
         let mut state = self.state();
-        while !state.ready.contains_key(&number) && !state.worker_failed {
+        while state.place_of(number).is_none() && !state.worker_failed {
             state = self.ready.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 }
 
 impl State {
+    /// Where the job of this number is, if it is ready.
+    fn place_of(&self, number: u64) -> Option<usize> {
+        self.ready.iter().position(|(ready, _)| *ready == number)
+    }
+
     fn has_room(&self, places: usize) -> bool {
         self.reserved < places && self.packed_bytes < PACKED_BYTES_MAX
     }

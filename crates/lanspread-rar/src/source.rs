@@ -12,9 +12,9 @@ use crate::header::FileHeader;
 use crate::tables::Tables;
 use crate::volume::Archive;
 
-/// A job takes blocks until it has this much packed data. Less makes threads wait for each other more often; more makes
-/// the last of an archive's jobs take longer while the other threads have nothing to do.
-const JOB_BYTES: usize = 128 * 1024;
+/// A job takes blocks until it has this much packed data. Less makes threads wait for each other more often; with more,
+/// packed data, operations and the dictionary compete for the processor's caches.
+const JOB_BYTES: usize = 64 * 1024;
 /// Items in a job: each may have tables of its own, at 17 KiB.
 const JOB_ITEMS: usize = 192;
 /// A larger block is a job of its own, and is decoded in parts on the thread that uses it up. Those of `rar` have less
@@ -26,11 +26,13 @@ const STORED_BYTES: usize = 64 * 1024;
 const KEPT_BYTES: usize = 2 * LARGE_BLOCK_BYTES;
 
 /// Part of an archive.
+// Blocks are nearly all there is, and boxes would be allocated for each.
+#[allow(clippy::large_enum_variant)]
 pub(crate) enum Item {
     /// A member begins.
     Member(Box<FileHeader>),
     /// Data that is packed.
-    Block(Box<PackedBlock>),
+    Block(PackedBlock),
     /// Data that is not packed.
     Stored(Range<usize>),
     /// Packed data that cannot be read.
@@ -322,7 +324,7 @@ impl PackedSource {
                 let cursor = Cursor { position, end: header.bits, repeats: Repeats::UNSET };
                 let bytes = start..start + header.bytes;
                 let block = PackedBlock { bytes, tables, cursor, decoded: None, failure: None };
-                job.items.push(Item::Block(Box::new(block)));
+                job.items.push(Item::Block(block));
             }
             Err(damage) => return Ok(self.damaged(job, damage)),
         }

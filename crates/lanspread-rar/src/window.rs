@@ -226,8 +226,8 @@ impl Window {
             if after > last || at >= end {
                 break;
             }
-            if run <= 32 {
-                ring[at..at + 32].copy_from_slice(&literals[literal..literal + 32]);
+            if run <= 16 {
+                ring[at..at + 16].copy_from_slice(&literals[literal..literal + 16]);
             } else {
                 ring[at..at + run].copy_from_slice(&literals[literal..literal + run]);
             }
@@ -373,42 +373,38 @@ fn too_far(distance: usize, available: usize) -> DataError {
     DataError::Distance { distance: distance as u64, available: available as u64 }
 }
 
-/// Repeats bytes forward. Neither range comes nearer than 32 bytes to the end of the ring, so that copies can go over.
+/// Repeats bytes forward. Neither range comes nearer than [`OVER_BYTES`] to the end of the ring, so that copies can go
+/// over.
 #[inline(always)]
 fn repeat(ring: &mut [u8], source: usize, at: usize, distance: usize, length: usize) {
-    if distance >= 32 {
-        ring.copy_within(source..source + 32, at);
-        let mut done = 32;
-        while done < length {
-            ring.copy_within(source + done..source + done + 32, at + done);
-            done += 32;
-        }
-    } else if distance >= 16 {
-        let mut done = 0;
-        while done < length {
-            ring.copy_within(source + done..source + done + 16, at + done);
-            done += 16;
-        }
-    } else if distance == 1 {
-        let byte = ring[source];
-        ring[at..at + length].fill(byte);
-    } else {
-        repeat_short(ring, source, at, distance, length);
+    if distance < 16 {
+        return repeat_short(ring, source, at, distance, length);
+    }
+    // Most matches are not longer than 16 bytes.
+    ring.copy_within(source..source + 16, at);
+    let mut done = 16;
+    while done < length {
+        ring.copy_within(source + done..source + done + 16, at + done);
+        done += 16;
     }
 }
 
-/// Repeats a pattern of 2 to 15 bytes: the first 16 bytes singly, the others from them.
+/// Repeats a pattern of 1 to 15 bytes: as many whole ones as fit into 16 bytes, again and again.
+#[inline]
 fn repeat_short(ring: &mut [u8], source: usize, at: usize, distance: usize, length: usize) {
-    let mut pattern = [0u8; 16];
-    pattern[..distance].copy_from_slice(&ring[source..source + distance]);
-    for place in distance..16 {
-        pattern[place] = pattern[place - distance];
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&ring[source..source + 16]);
+    let mut filled = 8 * distance as u32;
+    let mut pattern = u128::from_le_bytes(bytes) & !(u128::MAX << filled);
+    while filled < 128 {
+        pattern |= pattern << filled;
+        filled *= 2;
     }
-    // As many whole patterns as fit into 16 bytes.
+    bytes = pattern.to_le_bytes();
     let step = 16 - 16 % distance;
     let mut done = 0;
     while done < length {
-        ring[at + done..at + done + 16].copy_from_slice(&pattern);
+        ring[at + done..at + done + 16].copy_from_slice(&bytes);
         done += step;
     }
 }

@@ -1,12 +1,13 @@
-//! Checksums of files and chunks: CRC-32 as in IEEE 802.3, which is what RAR archives store.
+//! Checksums of files and chunks: CRC-32 as in IEEE 802.3, which is what RAR archives store; and digests: SHA-256.
 //!
-//! A checksum finds damage, not lies. All code that compares, carries or records one uses these two types.
-//! Archives store CRC-32 only, so another digest is another type beside them.
+//! A checksum finds damage, not lies. All code that compares, carries or records one uses these types.
+//! Archives store CRC-32 only. A [`ContentDigest`] names content that the organiser of a catalog has seen.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 /// The checksum of some bytes; shown and parsed as eight hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -63,9 +64,93 @@ impl ChecksumHasher {
     }
 }
 
+/// The SHA-256 of some bytes; shown and parsed as 64 hexadecimal digits in lower case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ContentDigest(pub [u8; 32]);
+
+impl ContentDigest {
+    /// Computes the digest of bytes that are all in memory.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+}
+
+impl fmt::Display for ContentDigest {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
+    }
+}
+
+/// The text is not a digest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a digest is 64 hexadecimal digits in lower case")]
+pub struct NoDigest;
+
+impl FromStr for ContentDigest {
+    type Err = NoDigest;
+    fn from_str(text: &str) -> Result<Self, NoDigest> {
+        let is_digit = |byte: &u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(byte);
+        let digits = text.as_bytes();
+        if digits.len() != 64 || !digits.iter().all(is_digit) {
+            return Err(NoDigest);
+        }
+        let mut bytes = [0; 32];
+        for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+            let pair = std::str::from_utf8(pair).map_err(|_| NoDigest)?;
+            *byte = u8::from_str_radix(pair, 16).map_err(|_| NoDigest)?;
+        }
+        Ok(Self(bytes))
+    }
+}
+
+impl TryFrom<String> for ContentDigest {
+    type Error = NoDigest;
+    fn try_from(text: String) -> Result<Self, NoDigest> {
+        text.parse()
+    }
+}
+
+impl From<ContentDigest> for String {
+    fn from(digest: ContentDigest) -> Self {
+        digest.to_string()
+    }
+}
+
+/// Computes a [`ContentDigest`] from bytes that arrive in parts.
+#[derive(Debug, Clone, Default)]
+pub struct ContentHasher(Sha256);
+
+impl ContentHasher {
+    /// Takes the next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The digest of everything taken so far.
+    pub fn finish(self) -> ContentDigest {
+        ContentDigest(self.0.finalize().into())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_digest_reads_as_it_is_written_and_in_no_other_spelling() {
+        let digest = ContentDigest::of(b"abc");
+        let text = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(digest.to_string(), text, "FIPS 180-4, example of SHA-256");
+        assert_eq!(text.parse(), Ok(digest));
+        let mut hasher = ContentHasher::default();
+        hasher.update(b"a");
+        hasher.update(b"bc");
+        assert_eq!(hasher.finish(), digest);
+        for bad in ["", &text[1..], &text.to_uppercase(), &format!("+{}", &text[1..]), &"é".repeat(32)] {
+            assert_eq!(bad.parse::<ContentDigest>(), Err(NoDigest), "{bad}");
+        }
+    }
 
     #[test]
     fn a_checksum_reads_as_it_is_written() {

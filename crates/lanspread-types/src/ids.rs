@@ -83,6 +83,10 @@ checked_word! {
     /// The name that a peer shows to people: one trimmed line of at most 64 bytes.
     PeerName
 }
+checked_word! {
+    /// The name of a catalog, for people: one trimmed line of at most 64 bytes.
+    CatalogName
+}
 
 impl GameId {
     fn check(value: &str) -> Result<(), WordError> {
@@ -140,6 +144,12 @@ impl GameVersion {
 impl PeerName {
     fn check(value: &str) -> Result<(), WordError> {
         check_label("peer name", value)
+    }
+}
+
+impl CatalogName {
+    fn check(value: &str) -> Result<(), WordError> {
+        check_label("catalog name", value)
     }
 }
 

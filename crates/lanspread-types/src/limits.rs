@@ -14,9 +14,18 @@ pub const DATA_FRAME_BYTES_MAX: usize = 1024 * 1024;
 /// Data frame payload that a source aims for: large enough that wake-ups do not dominate, small enough that a slow
 /// link transfers one well within [`FRAME_DEADLINE`].
 pub const DATA_CHUNK_BYTES: usize = 256 * 1024;
-/// Items that wait between a decoder and the socket, and between the socket and the disk, on each side.
-/// Times [`DATA_CHUNK_BYTES`] this is the memory a stream may buffer; the bound is the back-pressure.
-pub const STREAM_QUEUE_ITEMS: usize = 16;
+/// Frames of a stream travel between two threads in batches of this many bytes: enough that neither a small file nor a
+/// large one costs a wake-up each, and little enough that a batch is still in the processor's cache when it is taken.
+pub const STREAM_BATCH_BYTES: usize = DATA_CHUNK_BYTES;
+/// Batches of one stream, on each side: those that wait, the one that is filled, and the one that is taken. Times
+/// [`STREAM_BATCH_BYTES`] this is the memory a stream may buffer; the bound is the back-pressure.
+pub const STREAM_BATCHES: usize = 8;
+/// Steps in one batch of a receiver. A step takes more memory than its frame, so that a source could fill the memory with
+/// tiny frames otherwise; files of 1 KiB stay below it.
+pub const STREAM_BATCH_STEPS_MAX: usize = 2048;
+/// A batch that does not become full is handed on after this: long enough that batches become full on any link that is
+/// worth it, and too short to be noticed.
+pub const STREAM_BATCH_WAIT: Duration = Duration::from_millis(20);
 /// For connecting to one address of a peer over TCP.
 pub const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 /// For the whole hello exchange, so that a silent or dripping connection cannot hold a place.
@@ -258,8 +267,31 @@ pub const SAVED_PEERS_BYTES_MAX: u64 = 128 * 1024;
 pub const GAME_ID_BYTES_MAX: usize = 64;
 /// Games that one peer offers or a catalog lists.
 pub const GAMES_MAX: usize = 20_000;
-/// Size of a catalog file: [`GAMES_MAX`] entries of about 200 bytes.
-pub const CATALOG_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// Size of a catalog file: [`GAMES_MAX`] entries of about 240 bytes, with room for long titles.
+pub const CATALOG_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// The highest version of a catalog: every integer up to it is exact in each language that may read it.
+pub const CATALOG_VERSION_MAX: u64 = 1 << 53;
+/// Size of a file that signs a catalog: four lines, of which two have a fixed length.
+pub const SIGNATURE_BYTES_MAX: u64 = 1024;
+/// Size of a file that holds a key: two lines, of which one has a fixed length.
+pub const KEY_FILE_BYTES_MAX: u64 = 1024;
+/// Games that `catalog build` can be told to read at once: more than any machine has cores for.
+pub const CATALOG_JOBS_MAX: usize = 256;
+/// Size of the cache of `catalog build`: the stamps of the root files of [`GAMES_MAX`] games, at about 120 bytes a file.
+pub const CATALOG_BUILD_CACHE_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// Size of a manifest: 1,000,000 entries in 1 TB, with long paths. A reader keeps about 100 bytes an entry in memory.
+pub const MANIFEST_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// Header bytes that one manifest carries, of all its archives.
+pub const MANIFEST_HEADER_BYTES_MAX: u64 = MANIFEST_BYTES_MAX;
+/// Chunk of a root file with a digest of its own: one data frame of [`DATA_FRAME_BYTES_MAX`].
+pub const MANIFEST_CHUNK_BYTES: u32 = 1024 * 1024;
+/// The same for games below [`MANIFEST_SMALL_GAME_BYTES`], so that a small game has more than a few chunks.
+pub const MANIFEST_SMALL_CHUNK_BYTES: u32 = 256 * 1024;
+/// See [`MANIFEST_SMALL_CHUNK_BYTES`].
+pub const MANIFEST_SMALL_GAME_BYTES: u64 = 256 * 1024 * 1024;
+/// An extracted file larger than this has a digest for each part of this size beside its own, so that a fault is found
+/// before the whole file has arrived.
+pub const MANIFEST_PART_BYTES: u64 = 64 * 1024 * 1024;
 /// Characters of a title from a catalog that are shown: more would break the line that shows it.
 pub const CATALOG_TITLE_CHARS_SHOWN_MAX: usize = 80;
 /// Size of a config file: enough for every option a hundred times.
@@ -330,6 +362,16 @@ pub const BOOKING_STEP_INODES: u64 = 64;
 /// Archives need not name the folders on the way to their files. A stream may need as many folders beyond those it
 /// announced as it announced files, or this many if that is more: deep trees of few files stay below it.
 pub const FOLDERS_ON_THE_WAY_MIN: u64 = 1024;
+/// A file of this size or less is written in a batch beside the thread that checks it: to create it costs more than to
+/// write its bytes.
+pub const SMALL_FILE_BYTES_MAX: u64 = 64 * 1024;
+/// Small files in one batch, so that handing one over costs next to nothing for each of them.
+pub const SMALL_FILE_BATCH_FILES: usize = 64;
+/// Bytes after which a batch is full; one more small file may go beyond it.
+pub const SMALL_FILE_BATCH_BYTES: usize = 256 * 1024;
+/// Batches that wait to be written. Times [`SMALL_FILE_BATCH_BYTES`] this is the memory that they take, and what a
+/// cancelled install discards.
+pub const SMALL_FILE_BATCHES: usize = 4;
 /// Size of an intent file: one small JSON object.
 pub const INTENT_BYTES_MAX: u64 = 64 * 1024;
 /// Length of one line over the control socket, each way. The longest lists [`GAMES_MAX`] games of

@@ -161,7 +161,7 @@ async fn follow(
             if games.len() == 1 {
                 return Err(failure);
             }
-            // The others may take long: this one is told when it happens.
+            // The others may take long, so this failure is printed when it happens.
             let _ = replies.send(Printed::Failed(failure.clone())).await;
             Err(failure.reported())
         }

@@ -10,7 +10,7 @@ use super::quantities::{bytes, count, duration, percent};
 
 /// A rate is the average of this time, so that it neither jumps nor lags.
 const RATE_WINDOW: Duration = Duration::from_secs(10);
-/// The first bytes come out of caches and buffers: no rate is told before this much time has been measured.
+/// The first bytes come out of caches and buffers: no rate is shown before this much time has been measured.
 const RATE_SETTLING: Duration = Duration::from_secs(2);
 /// A narrower bar says less than the percentage beside it.
 const BAR_COLUMNS_MIN: usize = 8;
@@ -42,6 +42,9 @@ impl<'e> Progress<'e> {
             }
             PeerEvent::VerifyProgress { game, bytes, bytes_total } => {
                 (game, bytes, bytes_total, "comparing".to_owned())
+            }
+            PeerEvent::CatalogBuildProgress { game, bytes, bytes_total } => {
+                (game, bytes, bytes_total, "reading".to_owned())
             }
             _ => return None,
         };

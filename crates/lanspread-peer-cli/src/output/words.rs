@@ -6,6 +6,7 @@ use lanspread_peer::{
     Answer, GameId, GameVersion, PassedOverFolder, PeerEvent, PeerName, ReceivingAddress, SourceShare,
 };
 
+use super::catalog_words;
 use super::quantities::{bytes, count as counted, duration, rate};
 use crate::exit::Summary;
 use crate::hints;
@@ -22,6 +23,7 @@ pub(super) fn ends_progress(event: &PeerEvent) -> bool {
             | PeerEvent::InstallFinished { .. }
             | PeerEvent::InstallFailed { .. }
             | PeerEvent::VerifyFinished { .. }
+            | PeerEvent::CatalogGameBuilt { .. }
     )
 }
 
@@ -83,6 +85,7 @@ pub(super) fn event(event: &PeerEvent) -> Option<String> {
             };
             format!("{game}: {}, {} compared: {found}{added}", counted(*files, "file"), bytes(*count))
         }
+        PeerEvent::CatalogGameBuilt { .. } => return catalog_words::built(event),
         PeerEvent::FolderPassedOver(passed) => passed_over(passed),
         PeerEvent::LibraryChanged { revision, games, .. } => {
             format!("{} offered (revision {revision})", counted(*games, "game"))
@@ -273,7 +276,7 @@ pub(super) fn report(report: &Answer) -> String {
             format!("{game}: {} cancelled", counted(*count, "operation"))
         }
         Answer::StreamInstallPlan { .. } => plan(report),
-        other => format!("{other:?}"),
+        other => catalog_words::report(other).unwrap_or_else(|| format!("{other:?}")),
     }
 }
 
@@ -362,7 +365,7 @@ mod tests {
         assert_eq!(summary(&told), "all 2 games done");
     }
 
-    /// A source is told as failed once for each try, with what follows and nothing that does not.
+    /// The failure of a source is printed once for each try, with what follows and nothing that does not.
     #[test]
     fn a_failed_source_is_told_with_what_follows() {
         let failed = |code: &'static str, retry_ms, sources_left| {

@@ -8,12 +8,15 @@ mod terminal;
 
 mod asking;
 mod bad_archives;
+mod catalog_builds;
+mod catalogs;
 mod completions;
 mod config;
 mod daemon;
 mod failover;
 mod games_dir;
 mod generated;
+mod minisign;
 mod packaging;
 mod process;
 mod progress;

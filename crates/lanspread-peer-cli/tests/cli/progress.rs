@@ -43,7 +43,7 @@ fn a_bar_fits_terminals_of_any_width_and_an_interrupt_removes_it() {
 
         // The terminal echoes what was typed beside the bar.
         terminal.press("\u{3}");
-        terminal.wait_for("the interrupt is told", |screen| screen.contains("error: cancelled"));
+        terminal.wait_for("the line about the interrupt", |screen| screen.contains("error: cancelled"));
         source.signal("CONT");
         assert_eq!(terminal.finish().code(), Some(130));
         let screen = terminal.screen();
@@ -66,7 +66,7 @@ fn a_bar_follows_the_width_of_its_terminal() {
     source.signal("CONT");
 }
 
-/// No escape reaches a terminal that does not understand it, and it is told what happens nevertheless.
+/// No escape sequence reaches a terminal that does not understand it; the lines of text do.
 #[test]
 fn a_dumb_terminal_gets_lines() {
     let (source, receiver) = (Source::start("only", &fixtures("fixture-alpha")), Receiver::new());
@@ -106,7 +106,7 @@ fn a_finished_install_leaves_no_bar() {
     assert!(terminal.written().contains('\u{2591}'), "it was shown");
 }
 
-/// A client that joins an operation is told at once, and then how far it is, also without a terminal.
+/// A client that joins an operation prints so at once, and then how far it is, also without a terminal.
 #[test]
 fn a_client_that_joins_is_told_what_it_joined_and_how_far_it_is() {
     let source = Source::start("only", &big_games());

@@ -169,7 +169,7 @@ fn a_broken_catalog_is_a_usage_error_with_its_line() {
         done.failed(2, &[&path, line]);
         assert_eq!(done.one("error")["code"], "catalog-unusable");
     }
-    let path = catalog(folder.path(), "schema = 2\n");
+    let path = catalog(folder.path(), "schema = 3\n");
     install_with(&receiver, "cnctw", &["--catalog", &path]).failed(2, &[&path, "schema"]);
     install_with(&receiver, "cnctw", &["--catalog", "/no/such/catalog.toml"])
         .failed(2, &["/no/such/catalog.toml"]);

@@ -55,7 +55,7 @@ fn several_games_that_are_all_done_have_a_summary_too() {
     assert_eq!(one.succeeded().named("summary"), [json!(null); 0], "one game needs no summary");
 }
 
-/// An interrupt is told once for each game, with its name.
+/// An interrupt is printed once for each game, with its name.
 #[test]
 fn an_interrupt_of_two_games_names_both() {
     let source = Source::start("only", &big_games());

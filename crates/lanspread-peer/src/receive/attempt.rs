@@ -19,13 +19,13 @@ use lanspread_types::fault::ContentError;
 use lanspread_types::ids::GameVersion;
 use lanspread_types::layout::is_archive_name;
 use lanspread_types::limits;
-use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::locked_game::LockedGame;
 use crate::receive::error::AttemptError;
-use crate::receive::stream::{StagingStep, StreamObserver, receive, stage};
+use crate::receive::staging_queue::{StagingSender, stage, staging_queue};
+use crate::receive::stream::{StreamObserver, receive};
 use crate::report::channel::EventSender;
 use crate::report::event::PeerEvent;
 use crate::transport::dial::dial;
@@ -100,7 +100,7 @@ async fn transfer(
     another_waits: bool,
     sink: StagingSink,
 ) -> Result<Totals, AttemptError> {
-    let (steps, queue) = mpsc::channel(limits::STREAM_QUEUE_ITEMS);
+    let (steps, queue) = staging_queue();
     let mut progress = AttemptProgress::new(context, source);
     let receiving = async {
         // Both branches drop the sender of the channel, so the staging thread ends too.
@@ -113,7 +113,12 @@ async fn transfer(
     };
     let staging = context.locked.run("staging", move |games, game, _| {
         let book = |totals| Booking::take(games, game, totals);
-        Ok::<_, AttemptError>(stage(sink, queue, book))
+        let staged = stage(sink, queue, book).and_then(|mut sink| {
+            // Files that wait may still fail; and what is left of the sink may be dropped on any thread.
+            sink.settle()?;
+            Ok(sink)
+        });
+        Ok::<_, AttemptError>(staged)
     });
     let (staged, received) = tokio::join!(staging, receiving);
     match (staged?, received) {
@@ -129,7 +134,7 @@ async fn request(
     context: &AttemptContext,
     source: &PeerOffer,
     another_waits: bool,
-    steps: mpsc::Sender<StagingStep>,
+    steps: StagingSender,
     progress: &mut AttemptProgress<'_>,
 ) -> Result<(), AttemptError> {
     let mut dialled = dial(&source.address.into(), &context.ours).await?;

@@ -1,37 +1,24 @@
-//! Receives a stream. The grammar checks the frames, the policy checks the names, and accepted steps pass through a
-//! bounded channel to the staging thread. This runs over any `AsyncRead + AsyncWrite`.
+//! Receives a stream. The grammar checks the frames, the policy checks the names, and accepted steps pass in batches
+//! through a bounded queue to the staging thread, with the bytes as they arrived. This runs over any
+//! `AsyncRead + AsyncWrite`.
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use lanspread_archive::SinkError;
-use lanspread_archive::provider::EntrySink;
 use lanspread_proto::WireError;
 use lanspread_proto::connection::Connection;
 use lanspread_proto::entry::{Sorted, sort};
 use lanspread_proto::grammar::StreamGrammar;
-use lanspread_proto::message::{StreamItem, StreamMessage};
-use lanspread_store::install::staging::StagingSink;
-use lanspread_store::state::booking::Booking;
+use lanspread_proto::inflow::{Inflow, Taken};
+use lanspread_proto::message::StreamMessage;
 use lanspread_types::content::{ArchiveSummary, EntryStep, Totals};
 use lanspread_types::entry_path::NamePolicy;
-use lanspread_types::fault::LocalError;
 use lanspread_types::limits;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use crate::receive::error::AttemptError;
 use crate::receive::floor_check::{FloorCheck, Speed};
-
-/// One accepted step of a stream, on its way to the staging thread.
-#[derive(Debug)]
-pub(crate) enum StagingStep {
-    /// The totals, before anything is written: the staging thread books the space or refuses the stream.
-    Announced(Totals),
-    /// Content of an archive.
-    Entry(EntryStep<Bytes>),
-}
+use crate::receive::staging_queue::{StagingBatch, StagingSender, StagingStep};
 
 /// Observes a stream while it runs.
 pub(crate) trait StreamObserver {
@@ -50,58 +37,145 @@ pub(crate) trait StreamObserver {
 /// [`AttemptError::StagingStopped`] if the staging thread has ended; its own result is the reason.
 pub(crate) async fn receive<S: AsyncRead + AsyncWrite>(
     connection: &mut Connection<S>,
-    mut grammar: StreamGrammar,
+    grammar: StreamGrammar,
     policy: NamePolicy,
     another_waits: bool,
-    steps: mpsc::Sender<StagingStep>,
+    mut steps: StagingSender,
     observer: &mut impl StreamObserver,
 ) -> Result<(), AttemptError> {
-    let mut last_advance = Instant::now();
-    let mut waited = Duration::ZERO;
-    let mut check = another_waits.then(|| FloorCheck::new(Instant::now(), 0, waited));
-    loop {
-        let arrived = advance_bytes(grammar.received());
-        // The staging thread may refuse the announced totals while the source is silent.
-        let item = tokio::select! {
-            item = connection.receive_item() => item?,
-            () = steps.closed() => return Err(AttemptError::StagingStopped),
-            error = too_slow(&mut check, arrived, waited) => return Err(error),
-        };
-        match &item {
-            StreamItem::Data(bytes) => grammar.data(bytes.len())?,
-            StreamItem::Control(message) => grammar.control(message)?,
+    let batch = steps.free().await.ok_or(AttemptError::StagingStopped)?;
+    let mut receiving = Receiving {
+        inflow: Inflow::default(),
+        grammar,
+        policy,
+        steps,
+        batch,
+        batch_begun: Instant::now(),
+        last_advance: Instant::now(),
+        waited: Duration::ZERO,
+    };
+    let received = receiving.receive(connection, another_waits, observer).await;
+    // What was accepted before a failure may be the reason for it: the staging thread looks at it too.
+    receiving.steps.hand_on(receiving.batch);
+    received
+}
+
+/// A stream that is being received.
+struct Receiving {
+    inflow: Inflow,
+    grammar: StreamGrammar,
+    policy: NamePolicy,
+    steps: StagingSender,
+    /// What was accepted and not handed on yet, and the bytes that arrive.
+    batch: StagingBatch,
+    /// When its first step was accepted.
+    batch_begun: Instant,
+    last_advance: Instant,
+    /// How long the stream has waited for the disk.
+    waited: Duration,
+}
+
+impl Receiving {
+    async fn receive<S: AsyncRead + AsyncWrite>(
+        &mut self,
+        connection: &mut Connection<S>,
+        another_waits: bool,
+        observer: &mut impl StreamObserver,
+    ) -> Result<(), AttemptError> {
+        let mut check = another_waits.then(|| FloorCheck::new(Instant::now(), 0, self.waited));
+        loop {
+            let arrived = advance_bytes(self.grammar.received());
+            // Until then more may arrive that can go to the disk at the same time.
+            let is_due = !self.batch.is_empty() && self.batch_begun.elapsed() >= limits::STREAM_BATCH_WAIT;
+            tokio::select! {
+                biased;
+                // The staging thread may refuse the announced totals while the source is silent.
+                () = self.steps.closed() => return Err(AttemptError::StagingStopped),
+                error = too_slow(&mut check, arrived, self.waited) => return Err(error),
+                read = connection.read_inflow(&mut self.inflow, self.batch.buffer()) => read?,
+                // Nothing more has arrived.
+                () = std::future::ready(()), if is_due => self.hand_on().await?,
+            }
+            let is_complete = self.accept(observer).await?;
+            observer.progress(self.grammar.received().bytes);
+            if is_complete {
+                return Ok(());
+            }
+            if self.batch.is_full() {
+                if self.batch.is_empty() {
+                    self.inflow.compact(self.batch.buffer());
+                } else {
+                    self.hand_on().await?;
+                }
+            }
         }
-        let step = match sort(item, policy).map_err(|error| AttemptError::Content(error.into()))? {
-            Sorted::Stream(StreamMessage::KeepAlive) => {
-                let after = limits::STREAM_STALL_DEADLINE;
-                if last_advance.elapsed() > after {
-                    return Err(WireError::Timeout { what: "progress", after }.into());
+    }
+
+    /// Accepts everything that has arrived. Returns whether the stream is complete.
+    async fn accept(&mut self, observer: &mut impl StreamObserver) -> Result<bool, AttemptError> {
+        while let Some(taken) = self.inflow.next(self.batch.buffer())? {
+            let message = match taken {
+                Taken::Content(place) => {
+                    self.grammar.data(place.len())?;
+                    self.push(StagingStep::Entry(EntryStep::Data(place))).await?;
+                    continue;
                 }
-                continue;
-            }
-            Sorted::Stream(StreamMessage::Complete) => return Ok(()),
-            Sorted::Stream(StreamMessage::Failed(refusal)) => return Err(WireError::Refused(refusal).into()),
-            Sorted::Stream(StreamMessage::Begin { totals, .. }) => {
-                observer.announced(totals);
-                StagingStep::Announced(totals)
-            }
-            Sorted::Stream(message) => {
-                let got = message.name();
-                return Err(WireError::Unexpected { expected: "an entry", got }.into());
-            }
-            Sorted::Entry(step) => {
-                if let EntryStep::ArchiveBegin(summary) = &step {
-                    observer.archive(summary);
+                Taken::Control(message) => message,
+            };
+            self.grammar.control(&message)?;
+            match sort(message, self.policy).map_err(|error| AttemptError::Content(error.into()))? {
+                Sorted::Stream(StreamMessage::KeepAlive) => {
+                    let after = limits::STREAM_STALL_DEADLINE;
+                    if self.last_advance.elapsed() > after {
+                        return Err(WireError::Timeout { what: "progress", after }.into());
+                    }
                 }
-                StagingStep::Entry(step)
+                Sorted::Stream(StreamMessage::Complete) => return Ok(true),
+                Sorted::Stream(StreamMessage::Failed(refusal)) => {
+                    return Err(WireError::Refused(refusal).into());
+                }
+                Sorted::Stream(StreamMessage::Begin { totals, .. }) => {
+                    observer.announced(totals);
+                    self.push(StagingStep::Announced(totals)).await?;
+                    // The disk may have no room for it, which should be known early.
+                    self.hand_on().await?;
+                }
+                Sorted::Stream(message) => {
+                    let got = message.name();
+                    return Err(WireError::Unexpected { expected: "an entry", got }.into());
+                }
+                Sorted::Entry(step) => {
+                    if let EntryStep::ArchiveBegin(summary) = &step {
+                        observer.archive(summary);
+                    }
+                    self.push(StagingStep::Entry(step)).await?;
+                }
             }
-        };
+        }
+        Ok(false)
+    }
+
+    async fn push(&mut self, step: StagingStep) -> Result<(), AttemptError> {
+        self.last_advance = Instant::now();
+        if self.batch.is_empty() {
+            self.batch_begun = self.last_advance;
+        }
+        self.batch.push(step);
+        if self.batch.has_many_steps() { self.hand_on().await } else { Ok(()) }
+    }
+
+    /// Hands the batch on and goes on in another one, once there is one.
+    async fn hand_on(&mut self) -> Result<(), AttemptError> {
         // Waiting for a busy disk is not the source's fault, so that time does not count against it.
         let waits_since = Instant::now();
-        steps.send(step).await.map_err(|_| AttemptError::StagingStopped)?;
-        waited += waits_since.elapsed();
-        last_advance = Instant::now();
-        observer.progress(grammar.received().bytes);
+        let mut next = self.steps.free().await.ok_or(AttemptError::StagingStopped)?;
+        let waited = waits_since.elapsed();
+        self.waited += waited;
+        self.last_advance += waited;
+        self.inflow.excuse(waited);
+        self.inflow.go_on(self.batch.buffer(), next.buffer());
+        self.steps.hand_on(std::mem::replace(&mut self.batch, next));
+        Ok(())
     }
 }
 
@@ -120,28 +194,6 @@ async fn too_slow(check: &mut Option<FloorCheck>, arrived: u64, waited: Duration
             return AttemptError::TooSlow;
         }
     }
-}
-
-/// The staging thread: applies steps until the channel closes, and then returns the sink to be completed. The sink holds
-/// the space that `book` booked.
-pub(crate) fn stage(
-    mut sink: StagingSink,
-    mut steps: mpsc::Receiver<StagingStep>,
-    book: impl Fn(Totals) -> Result<Booking, LocalError>,
-) -> Result<StagingSink, SinkError> {
-    while let Some(step) = steps.blocking_recv() {
-        match step {
-            StagingStep::Announced(totals) => sink.announce(totals, book(totals)?),
-            StagingStep::Entry(step) => {
-                let bytes = match &step {
-                    EntryStep::Data(bytes) => bytes.clone(),
-                    _ => Bytes::new(),
-                };
-                sink.take(step.map_data(|_| &bytes[..]))?;
-            }
-        }
-    }
-    Ok(sink)
 }
 
 #[cfg(test)]

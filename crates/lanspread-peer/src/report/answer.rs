@@ -5,8 +5,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use lanspread_types::checksum::ContentDigest;
 use lanspread_types::content::Availability;
-use lanspread_types::ids::{GameId, GameVersion, PeerAddress, PeerId, PeerName};
+use lanspread_types::ids::{CatalogName, GameId, GameVersion, PeerAddress, PeerId, PeerName};
 use serde::{Deserialize, Serialize};
 
 use crate::report::failure::{Code, PeerAnswer};
@@ -147,6 +148,167 @@ pub enum Answer {
         free_bytes: u64,
         /// Whether it fits.
         fits: bool,
+    },
+    /// The key pair with which this user signs catalogs.
+    CatalogKey {
+        /// Its number, for people.
+        key_id: String,
+        /// The public key: the second line of its `.pub` file.
+        public_key: String,
+        /// Where the secret key is.
+        path: String,
+        /// Whether it was made now.
+        made: bool,
+        /// The `.pub` file that was written, to hand on.
+        copy: Option<String>,
+    },
+    /// A catalog was signed.
+    CatalogSigned {
+        /// The catalog.
+        catalog: String,
+        /// The file of the signature.
+        signature: String,
+        /// Number of the key.
+        key_id: String,
+        /// Version of the catalog.
+        version: u64,
+    },
+    /// The signature of a catalog counts, and so do the manifests that are beside it.
+    CatalogVerified {
+        /// The catalog.
+        catalog: String,
+        /// Number of the key.
+        key_id: String,
+        /// What was signed with it, for people.
+        trusted_comment: String,
+        /// Version of the catalog; schema 1 has none.
+        version: Option<u64>,
+        /// Until when its author vouches for it.
+        expires: Option<String>,
+        /// Whether that has passed.
+        expired: bool,
+        /// How many games it lists.
+        games: u64,
+        /// How many manifests were compared.
+        manifests: u64,
+        /// How many are not beside it.
+        manifests_missing: u64,
+    },
+    /// A catalog was built.
+    CatalogBuilt {
+        /// The catalog.
+        catalog: String,
+        /// Its version.
+        version: u64,
+        /// How many games it lists.
+        games: u64,
+        /// Whether it was written: something has changed.
+        written: bool,
+        /// Games that are no longer in it.
+        removed: Vec<GameId>,
+    },
+    /// A game is not the same in two catalogs.
+    CatalogDifference {
+        /// Which game.
+        game: GameId,
+        /// What became of it: `added`, `removed`, `version`, `content`, `title` or `manifest`.
+        change: Code,
+        /// Its version in the old catalog.
+        old_version: Option<GameVersion>,
+        /// Its version in the new one.
+        new_version: Option<GameVersion>,
+    },
+    /// What two catalogs have in common and what they have not.
+    CatalogDifferences {
+        /// Version of the old catalog.
+        old_version: Option<u64>,
+        /// Version of the new one.
+        new_version: Option<u64>,
+        /// How many games differ.
+        differences: u64,
+        /// How many games are the same.
+        unchanged: u64,
+    },
+    /// What a catalog says about itself.
+    Catalog {
+        /// The catalog.
+        catalog: String,
+        /// Its schema.
+        schema: u64,
+        /// Its version; schema 1 has none.
+        version: Option<u64>,
+        /// Its name.
+        name: Option<CatalogName>,
+        /// When it was built.
+        made: Option<String>,
+        /// Until when its author vouches for it.
+        expires: Option<String>,
+        /// Whether that has passed.
+        expired: bool,
+        /// Number of the key that is said to have signed it. Only verifying it shows whether that is true.
+        signed_by: Option<String>,
+        /// How many games it lists.
+        games: u64,
+    },
+    /// A game of a catalog.
+    CatalogGame {
+        /// Which game.
+        game: GameId,
+        /// Its title, for people.
+        title: String,
+        /// In which version.
+        version: GameVersion,
+        /// SHA-256 of its manifest.
+        manifest: Option<ContentDigest>,
+        /// Bytes of its manifest.
+        manifest_bytes: Option<u64>,
+        /// Bytes of its root files.
+        bytes: Option<u64>,
+        /// Bytes of its installed tree.
+        unpacked_bytes: Option<u64>,
+    },
+    /// What a manifest says about a game.
+    CatalogManifest {
+        /// Which game.
+        game: GameId,
+        /// In which version.
+        version: GameVersion,
+        /// SHA-256 of the manifest.
+        manifest: ContentDigest,
+        /// Bytes of the root files.
+        bytes: u64,
+        /// Bytes of one chunk of a root file.
+        chunk_bytes: u64,
+        /// How many archives there are.
+        archives: u64,
+        /// Memory that the largest dictionary takes.
+        dictionary_bytes: u64,
+        /// Header bytes that it carries.
+        header_bytes: u64,
+        /// Files of the installed tree.
+        files: u64,
+        /// Folders of it.
+        directories: u64,
+        /// Bytes of it.
+        unpacked_bytes: u64,
+    },
+    /// A root file that a manifest lists.
+    CatalogRootFile {
+        /// Its name.
+        name: String,
+        /// Its bytes.
+        bytes: u64,
+    },
+    /// A file or folder of the installed tree that a manifest lists.
+    CatalogEntry {
+        /// Its place in the installed tree.
+        path: String,
+        /// Its bytes; a folder has none.
+        bytes: Option<u64>,
+        /// Whether it can be executed.
+        executable: bool,
+        /// SHA-256 of its bytes.
+        sha256: Option<ContentDigest>,
     },
 }
 

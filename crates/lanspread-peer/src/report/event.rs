@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 
+use lanspread_types::checksum::ContentDigest;
 use lanspread_types::content::ArchiveFormat;
 use lanspread_types::ids::{GameId, GameVersion, PeerId, PeerName};
 use serde::{Deserialize, Serialize};
@@ -273,6 +274,38 @@ pub enum PeerEvent {
         files: u64,
         /// Bytes that are free again.
         bytes: u64,
+    },
+    /// Bytes of a game have been read and decoded for its manifest.
+    CatalogBuildProgress {
+        /// Which game.
+        game: GameId,
+        /// Bytes so far: those of the root files, and the unpacked ones.
+        bytes: u64,
+        /// Bytes in all.
+        bytes_total: u64,
+    },
+    /// A game has a manifest.
+    CatalogGameBuilt {
+        /// Which game.
+        game: GameId,
+        /// In which version.
+        version: GameVersion,
+        /// Whether its entry of the catalog is `added`, `changed` or `unchanged`.
+        change: Code,
+        /// Whether its files were read; they are known from an earlier build otherwise.
+        read: bool,
+        /// SHA-256 of the manifest.
+        manifest: ContentDigest,
+        /// Bytes of the manifest.
+        manifest_bytes: u64,
+        /// Bytes of the root files.
+        bytes: u64,
+        /// Bytes of the installed tree.
+        unpacked_bytes: u64,
+        /// Files of the installed tree.
+        files: u64,
+        /// How long it took.
+        duration_ms: u64,
     },
     /// Files are being compared.
     VerifyProgress {

@@ -1,5 +1,7 @@
 //! Checks the schema of events and answers against `docs/event-schema.json`, and `docs/events.md` against the schema.
 
+mod catalog;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -371,8 +373,8 @@ fn schema_of(samples: &Samples) -> Value {
 
 fn all_samples() -> Samples {
     let mut samples = of_the_command();
-    add([events(), serving_events(), download_events()].concat(), &mut samples);
-    add(reports(), &mut samples);
+    add([events(), serving_events(), download_events(), catalog::events()].concat(), &mut samples);
+    add([reports(), catalog::answers()].concat(), &mut samples);
     samples
 }
 

@@ -221,6 +221,14 @@ async fn read_until_file(connection: &mut Connection<DuplexStream>) {
     }
 }
 
+/// The same where time is paused, which does not advance by itself while the decoder's thread waits.
+async fn read_until_file_while_paused(connection: &mut Connection<DuplexStream>) {
+    let mut reading = std::pin::pin!(read_until_file(connection));
+    while at_this_moment(&mut reading).await.is_none() {
+        tokio::time::advance(limits::STREAM_BATCH_WAIT).await;
+    }
+}
+
 /// The result of a future without time passing, after all other tasks have had many turns. A deadline does not help
 /// where time is paused.
 async fn at_this_moment<T>(future: impl Future<Output = T>) -> Option<T> {

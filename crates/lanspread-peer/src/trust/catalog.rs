@@ -1,53 +1,25 @@
-//! The catalog: the known games and their expected versions.
+//! The catalog of a peer: a file that is read, and read again after it changes. Its format is in `lanspread-trust`.
 //!
-//! ```toml
-//! schema = 1
-//! [games.cnctw]
-//! name = "A title for people"
-//! version = "20250101"
-//! ```
-//!
-//! Unknown keys are errors: a misspelt key must not silently mean something else.
+//! A file that was named is the user's own: it is trusted as it is, signed or not. What its manifests say is kept, but
+//! nothing that arrives is compared with them yet.
 
-use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
-use lanspread_types::ids::{GameId, GameVersion};
+use lanspread_trust::catalog::{CatalogContent, CatalogGame, parse};
+use lanspread_types::ids::GameId;
 use lanspread_types::limits;
 use lanspread_types::regular_file::read_of_user;
-use serde::Deserialize;
 
 use crate::trust::error::TrustError;
-
-/// The one schema that exists.
-const SCHEMA: u32 = 1;
 
 /// A list of known games.
 #[derive(Debug, Clone)]
 pub struct Catalog {
     path: PathBuf,
-    games: BTreeMap<GameId, CatalogGame>,
-}
-
-/// One game of a catalog.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CatalogGame {
-    /// Title, for people.
-    pub name: String,
-    /// The version that is served and installed.
-    pub version: GameVersion,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct CatalogFile {
-    schema: u32,
-    #[serde(default)]
-    games: BTreeMap<GameId, CatalogGame>,
+    content: CatalogContent,
 }
 
 impl Catalog {
@@ -57,11 +29,18 @@ impl Catalog {
     /// [`TrustError::Catalog`] with the line that is wrong.
     pub fn load(path: &Path) -> Result<Self, TrustError> {
         let unusable = |reason: String| TrustError::Catalog { path: path.to_owned(), reason };
-        let read = read_of_user(path, limits::CATALOG_BYTES_MAX);
-        let bytes = read.map_err(|error| unusable(error.to_string()))?;
-        let text = String::from_utf8(bytes).map_err(|_| unusable("it is not UTF-8 text".to_owned()))?;
-        let games = parse(&text).map_err(unusable)?;
-        Ok(Self { path: path.to_owned(), games })
+        let bytes = read_of_user(path, limits::CATALOG_BYTES_MAX);
+        Self::of_bytes(path, &bytes.map_err(|error| unusable(error.to_string()))?)
+    }
+
+    /// Checks the bytes of a catalog file that was read.
+    ///
+    /// # Errors
+    /// [`TrustError::Catalog`] with the line that is wrong.
+    pub fn of_bytes(path: &Path, bytes: &[u8]) -> Result<Self, TrustError> {
+        let unusable = |reason: String| TrustError::Catalog { path: path.to_owned(), reason };
+        let text = std::str::from_utf8(bytes).map_err(|_| unusable("it is not UTF-8 text".to_owned()))?;
+        Ok(Self { path: path.to_owned(), content: parse(text).map_err(unusable)? })
     }
 
     /// Where it was read from.
@@ -69,9 +48,14 @@ impl Catalog {
         &self.path
     }
 
+    /// Everything that it says.
+    pub fn content(&self) -> &CatalogContent {
+        &self.content
+    }
+
     /// The entry of a game.
     pub fn game(&self, game: &GameId) -> Option<&CatalogGame> {
-        self.games.get(game)
+        self.content.games.get(game)
     }
 }
 
@@ -123,37 +107,9 @@ impl LiveCatalog {
     }
 }
 
-fn parse(text: &str) -> Result<BTreeMap<GameId, CatalogGame>, String> {
-    let file: CatalogFile = toml::from_str(text).map_err(|error| one_line(&error, text))?;
-    if file.schema != SCHEMA {
-        return Err(format!("it has schema {}, this program reads schema {SCHEMA}", file.schema));
-    }
-    if file.games.len() > limits::GAMES_MAX {
-        return Err(format!("it names {} games, the limit is {}", file.games.len(), limits::GAMES_MAX));
-    }
-    Ok(file.games)
-}
-
-fn one_line(error: &toml::de::Error, text: &str) -> String {
-    let message = error.message().replace('\n', " ");
-    match error.span() {
-        Some(span) => {
-            let before = text.get(..span.start).unwrap_or_default();
-            format!("line {}: {message}", before.matches('\n').count() + 1)
-        }
-        None => message,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_catalog_names_games_and_versions() {
-        let games = parse("schema = 1\n[games.a]\nname = 'A'\nversion = '7'\n").unwrap();
-        assert_eq!(games[&"a".parse().unwrap()].version.as_str(), "7");
-    }
 
     #[test]
     fn a_catalog_is_read_again_after_a_change_and_stays_in_force_after_an_invalid_one() {
@@ -204,21 +160,16 @@ mod tests {
         refused("UTF-8");
     }
 
+    /// Both schemas, wherever a catalog is read.
     #[test]
-    fn a_broken_catalog_is_refused_with_its_line() {
-        let table = [
-            ("", "schema"),
-            ("schema = 2", "schema 2"),
-            ("schema = 1\n[games.a]\nname = 'A'\n", "version"),
-            ("schema = 1\n[games.a]\nname = 'A'\nversion = '1'\nvresion = '1'\n", "line 5"),
-            ("schema = 1\n[games.'../x']\nname = 'A'\nversion = '1'\n", "line 2"),
-            ("schema = 1\n\n[games.a\n", "line 3"),
-            ("schema = 1\n[games.a]\nname = 'A'\nversion = ''\n", "line 4"),
-        ];
-        for (text, expected) in table {
-            let reason = parse(text).unwrap_err();
-            assert!(reason.contains(expected), "{text:?}: {reason}");
-            assert!(!reason.contains('\n'));
+    fn a_catalog_of_either_schema_names_games_and_what_is_wrong_with_it() {
+        let game = "[games.a]\nname = 'A'\nversion = '7'\n";
+        for head in ["schema = 1\n", "schema = 2\nversion = 1\n"] {
+            let catalog = Catalog::of_bytes(Path::new("x.toml"), format!("{head}{game}").as_bytes()).unwrap();
+            assert_eq!(catalog.game(&"a".parse().unwrap()).unwrap().version.as_str(), "7");
+            let broken = format!("{head}{game}vresion = '1'\n");
+            let reason = Catalog::of_bytes(Path::new("x.toml"), broken.as_bytes()).unwrap_err().to_string();
+            assert!(reason.contains("x.toml") && reason.contains("line"), "{reason}");
         }
     }
 }

@@ -205,22 +205,35 @@ fn listings_are_the_same_from_file_stream_and_map() {
     assert_eq!(seeking, read);
     assert_eq!(read.len(), 6);
     let map = reading.header_map().to_vec();
-    assert!(map.len() < 300);
-    let mapped: Vec<Header> =
-        Headers::from_map(&map, Limits::default()).unwrap().map(Result::unwrap).collect();
-    let names = |headers: &[Header]| -> Vec<_> {
-        headers
-            .iter()
-            .filter_map(|header| match header {
-                Header::File(file) => {
-                    Some((file.name.clone(), file.unpacked_bytes, file.crc32, file.block.data_bytes))
-                }
-                _ => None,
-            })
-            .collect()
+    assert!(map.iter().map(|(_, bytes)| bytes.len()).sum::<usize>() < 300);
+    let list = |map: &[(u64, Vec<u8>)]| -> Result<Vec<Header>> {
+        let parts = map.iter().map(|(offset, bytes)| (*offset, bytes.as_slice()));
+        Headers::from_map(parts, Limits::default())?.collect()
     };
-    assert_eq!(names(&mapped), names(&read));
-    assert_eq!(mapped.len(), 6);
+    assert_eq!(list(&map).unwrap(), read);
+    let mut reversed = map.clone();
+    reversed.reverse();
+    assert_eq!(list(&reversed).unwrap(), read, "in whatever order");
+    // A map says where its headers are, behind a self-extracting archive's program too.
+    let program = vec![b'R'; 10_000];
+    let mut behind = Headers::seek(Cursor::new([&program[..], &bytes].concat()), Limits::default()).unwrap();
+    behind = behind.with_map();
+    let moved: Vec<Header> = behind.by_ref().map(Result::unwrap).collect();
+    assert_eq!(moved[3].block().offset, read[3].block().offset + 10_000);
+    assert_eq!(list(behind.header_map()).unwrap(), moved);
+    // Whatever is missing, displaced or changed is an error: nothing is made up for it.
+    assert!(matches!(list(&[]), Err(Error::NotRar { .. })));
+    for nth in 0..map.len() {
+        let mut missing = map.clone();
+        missing.remove(nth);
+        assert!(list(&missing).is_err(), "without part {nth}");
+        let mut displaced = map.clone();
+        displaced[nth].0 += 1;
+        assert!(list(&displaced).is_err(), "part {nth} displaced");
+        let mut changed = map.clone();
+        *changed[nth].1.last_mut().unwrap() ^= 1;
+        assert!(list(&changed).is_err(), "part {nth} changed");
+    }
     // Data that is not all there is noticed without reading it.
     let cut = &bytes[..bytes.len() - 100];
     assert!(Headers::seek(Cursor::new(cut), Limits::default()).unwrap().any(|header| header.is_err()));

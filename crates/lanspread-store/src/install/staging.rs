@@ -8,34 +8,34 @@
 //! Everything that takes space is counted before it is created, folders on the way to files included: it is within what
 //! was announced, and within what is booked.
 
-use std::fs::{File, FileTimes};
+mod files;
+mod small_files;
+
+use std::fs::File;
 use std::io::{Read, Write};
 use std::path::PathBuf;
-use std::time::{Duration, UNIX_EPOCH};
+use std::sync::Arc;
 
-use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
+use cap_std::fs::Dir;
 use lanspread_archive::SinkError;
 use lanspread_archive::provider::EntrySink;
 use lanspread_types::checksum::{Checksum, ChecksumHasher};
-use lanspread_types::content::{CopyEntry, DirectoryEntry, EntryStep, FileEntry, Totals, UnixSeconds};
+use lanspread_types::content::{CopyEntry, DirectoryEntry, EntryStep, FileEntry, Totals};
 use lanspread_types::entry_path::{EntryKind, EntryPath, NamePolicy, PathIndex};
 use lanspread_types::fault::{ContentError, LocalError};
-use lanspread_types::limits::{DATA_CHUNK_BYTES, FOLDERS_ON_THE_WAY_MIN};
+use lanspread_types::limits::{DATA_CHUNK_BYTES, FOLDERS_ON_THE_WAY_MIN, SMALL_FILE_BYTES_MAX};
 
-use crate::state::booking::Booking;
-use crate::state::disk_calls::set_times;
-use crate::state::games_dir::create_folder;
+use crate::install::staging::files::{StagingFiles, TimesRefused};
+use crate::install::staging::small_files::SmallFiles;
+use crate::state::booking::{Booking, Written};
 use crate::state::receipt::ReceiptDraft;
-
-const MODE_FILE: u32 = 0o644;
-const MODE_EXECUTABLE: u32 = 0o755;
 
 /// Writes one tree.
 #[derive(Debug)]
 pub struct StagingSink {
-    staging: Dir,
-    /// Path of the staging folder, for messages.
-    shown: PathBuf,
+    files: Arc<StagingFiles>,
+    /// Dropped before the booking ends.
+    small: SmallFiles,
     paths: PathIndex,
     receipt: ReceiptDraft,
     open: Option<OpenFile>,
@@ -50,15 +50,13 @@ struct Budget {
     /// The space that is booked; released when the sink is complete or dropped.
     booking: Option<Booking>,
     folders_max: u64,
-    folders: u64,
-    files: u64,
-    /// Bytes of files, with the rest of the last block of each.
-    bytes: u64,
+    /// What was or is about to be created; its bytes with the rest of the last block of each file.
+    counted: Written,
 }
 
 impl Budget {
     fn new(announced: Totals, booking: Option<Booking>) -> Self {
-        Self { booking, folders_max: folders_max(announced), folders: 0, files: 0, bytes: 0 }
+        Self { booking, folders_max: folders_max(announced), counted: Written::default() }
     }
 }
 
@@ -67,27 +65,21 @@ fn folders_max(announced: Totals) -> u64 {
     announced.directories.saturating_add(announced.files.max(FOLDERS_ON_THE_WAY_MIN))
 }
 
-/// The files whose times the file system refused.
-#[derive(Debug, Default)]
-struct TimesRefused {
-    count: u64,
-    /// The first refusal.
-    first: Option<LocalError>,
-}
-
 /// The file that is being received.
 #[derive(Debug)]
 struct OpenFile {
     entry: FileEntry,
-    file: File,
+    /// `None` for a small file.
+    file: Option<File>,
     checksum: ChecksumHasher,
 }
 
 impl StagingSink {
     pub(crate) fn new(staging: Dir, shown: PathBuf, policy: NamePolicy, receipt: ReceiptDraft) -> Self {
+        let files = Arc::new(StagingFiles::new(staging, shown));
         Self {
-            staging,
-            shown,
+            small: SmallFiles::new(Arc::clone(&files)),
+            files,
             paths: PathIndex::new(policy),
             receipt,
             open: None,
@@ -102,8 +94,22 @@ impl StagingSink {
         self.budget = Budget::new(totals, Some(booking));
     }
 
+    /// Waits until everything that was taken is written. The sink has no thread of its own after this.
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    pub fn settle(&mut self) -> Result<(), LocalError> {
+        let refused = self.small.settle()?;
+        self.times_refused.add(refused);
+        Ok(())
+    }
+
     /// Completes the draft of the receipt and returns what was written.
-    pub fn complete(self) -> Result<Totals, LocalError> {
+    ///
+    /// # Errors
+    /// If a file or the receipt cannot be written.
+    pub fn complete(mut self) -> Result<Totals, LocalError> {
+        self.settle()?;
         if let Some(first) = self.times_refused.first {
             tracing::warn!(
                 "{} files have the time of this install instead of their own: {first}",
@@ -117,65 +123,37 @@ impl StagingSink {
     /// Checks that the entry's path is free, counts what it needs, and creates its folders.
     fn place(&mut self, path: &EntryPath, kind: EntryKind) -> Result<(), SinkError> {
         let new_folders = self.paths.insert(path, kind).map_err(ContentError::Name)?;
-        self.budget.folders += new_folders.len() as u64;
-        self.budget.files += u64::from(kind == EntryKind::File);
-        if self.budget.folders > self.budget.folders_max {
+        self.budget.counted.folders += new_folders.len() as u64;
+        self.budget.counted.files += u64::from(kind == EntryKind::File);
+        if self.budget.counted.folders > self.budget.folders_max {
             return Err(ContentError::TooManyFolders { limit: self.budget.folders_max }.into());
         }
         self.cover()?;
         for folder in new_folders {
-            create_folder(&self.staging, folder)
-                .map_err(LocalError::io("create", self.shown.join(folder)))?;
+            self.files.create_folder(folder)?;
         }
         Ok(())
     }
 
     /// Books what has been written since the last time, and what is about to be created.
     fn cover(&self) -> Result<(), LocalError> {
-        let Budget { booking: Some(booking), folders, files, bytes, .. } = &self.budget else {
+        let Budget { booking: Some(booking), counted, .. } = &self.budget else {
             return Ok(());
         };
-        booking.cover(bytes.saturating_add(self.receipt.bytes()), *files, *folders)
+        let bytes = counted.bytes.saturating_add(self.receipt.bytes());
+        booking.cover(Written { bytes, ..*counted }, self.small.waiting())
     }
 
     fn wrote(&mut self, bytes: usize) -> Result<(), LocalError> {
-        self.budget.bytes += bytes as u64;
+        self.budget.counted.bytes += bytes as u64;
         self.cover()
-    }
-
-    /// Sets the time of a file. Its content is whole without it, so a refusal does not end the install.
-    fn set_modified(&mut self, file: &File, path: &EntryPath, modified: Option<UnixSeconds>) {
-        let Some(modified) = modified else { return };
-        let seconds = u64::try_from(modified).unwrap_or(0).min(u64::from(u32::MAX));
-        let times = FileTimes::new().set_modified(UNIX_EPOCH + Duration::from_secs(seconds));
-        let shown = self.shown.join(path.as_str());
-        if let Err(error) = set_times(file, times, &shown) {
-            self.times_refused.count += 1;
-            self.times_refused.first.get_or_insert_with(|| LocalError::io("set the time of", shown)(error));
-        }
-    }
-
-    fn create(&self, path: &EntryPath, executable: bool) -> Result<File, LocalError> {
-        let mode = if executable { MODE_EXECUTABLE } else { MODE_FILE };
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true).mode(mode);
-        let created = self.staging.open_with(path.as_str(), &options);
-        Ok(created.map_err(self.io("create", path))?.into_std())
-    }
-
-    fn io(
-        &self,
-        action: &'static str,
-        path: &EntryPath,
-    ) -> impl FnOnce(std::io::Error) -> LocalError + use<> {
-        LocalError::io(action, self.shown.join(path.as_str()))
     }
 
     fn record(&mut self, path: &EntryPath, size: u64, checksum: Checksum) -> Result<(), LocalError> {
         self.totals.files += 1;
         self.totals.bytes += size;
         if let Some(booking) = &self.budget.booking {
-            self.budget.bytes += booking.rest_of_block(size);
+            self.budget.counted.bytes += booking.rest_of_block(size);
         }
         self.receipt.file(path.as_str(), size, checksum)
     }
@@ -203,7 +181,12 @@ impl StagingSink {
 
     fn file_begin(&mut self, file: FileEntry) -> Result<(), SinkError> {
         self.place(&file.path, EntryKind::File)?;
-        let created = self.create(&file.path, file.executable)?;
+        let created = if file.size <= SMALL_FILE_BYTES_MAX {
+            self.small.begin();
+            None
+        } else {
+            Some(self.files.create(&file.path, file.executable)?)
+        };
         self.open = Some(OpenFile { entry: file, file: created, checksum: ChecksumHasher::default() });
         Ok(())
     }
@@ -212,9 +195,9 @@ impl StagingSink {
         // The grammar passes no data without an open file.
         let Some(open) = &mut self.open else { return Err(SinkError::Closed) };
         open.checksum.update(bytes);
-        if let Err(error) = open.file.write_all(bytes) {
-            let path = open.entry.path.clone();
-            return Err(self.io("write", &path)(error).into());
+        match &mut open.file {
+            None => self.small.push(bytes),
+            Some(file) => file.write_all(bytes).map_err(self.files.io("write", &open.entry.path))?,
         }
         Ok(self.wrote(bytes.len())?)
     }
@@ -228,34 +211,42 @@ impl StagingSink {
                 return Err(ContentError::Checksum { path: entry.path.to_string(), expected, got }.into());
             }
         }
-        self.set_modified(&open.file, &entry.path, entry.modified);
-        Ok(self.record(&entry.path, entry.size, got)?)
+        self.record(&entry.path, entry.size, got)?;
+        match open.file {
+            None => self.small.end(entry)?,
+            Some(file) => {
+                self.files.set_modified(&file, &entry.path, entry.modified, &mut self.times_refused);
+            }
+        }
+        Ok(())
     }
 
     fn copy(&mut self, copy: &CopyEntry) -> Result<(), SinkError> {
         self.place(&copy.path, EntryKind::File)?;
+        // The original may be one that waits.
+        self.settle()?;
         let unknown = || ContentError::UnknownOriginal {
             path: copy.path.to_string(),
             original: copy.original.to_string(),
         };
-        let mut original = self.staging.open(copy.original.as_str()).map_err(|_| unknown())?.into_std();
-        let metadata = original.metadata().map_err(self.io("read", &copy.original))?;
+        let mut original = self.files.open(&copy.original).map_err(|_| unknown())?;
+        let metadata = original.metadata().map_err(self.files.io("read", &copy.original))?;
         if !metadata.is_file() || metadata.len() != copy.size {
             return Err(unknown().into());
         }
-        let mut file = self.create(&copy.path, copy.executable)?;
+        let mut file = self.files.create(&copy.path, copy.executable)?;
         let mut checksum = ChecksumHasher::default();
         let mut buffer = vec![0; DATA_CHUNK_BYTES];
         loop {
-            let count = original.read(&mut buffer).map_err(self.io("read", &copy.original))?;
+            let count = original.read(&mut buffer).map_err(self.files.io("read", &copy.original))?;
             if count == 0 {
                 break;
             }
             checksum.update(&buffer[..count]);
-            file.write_all(&buffer[..count]).map_err(self.io("write", &copy.path))?;
+            file.write_all(&buffer[..count]).map_err(self.files.io("write", &copy.path))?;
             self.wrote(count)?;
         }
-        self.set_modified(&file, &copy.path, copy.modified);
+        self.files.set_modified(&file, &copy.path, copy.modified, &mut self.times_refused);
         Ok(self.record(&copy.path, copy.size, checksum.finish())?)
     }
 }

@@ -42,6 +42,23 @@ pub(crate) struct Room {
     pub(crate) inodes: u64,
 }
 
+/// What an install has written or is about to write. Each folder has a block of its own.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Written {
+    pub(crate) bytes: u64,
+    pub(crate) files: u64,
+    pub(crate) folders: u64,
+}
+
+impl Written {
+    fn room(self, entry_bytes: u64) -> Room {
+        Room {
+            bytes: self.bytes.saturating_add(self.folders.saturating_mul(entry_bytes)),
+            inodes: self.files.saturating_add(self.folders),
+        }
+    }
+}
+
 /// How much of the margin an operation leaves to everything else on the disk. The rest is for what it cannot know
 /// beforehand: its receipt, and some folders on the way to its files.
 const SLACK: Room = Room { bytes: SPACE_MARGIN_BYTES / 2, inodes: SPACE_MARGIN_INODES / 2 };
@@ -259,33 +276,34 @@ impl Booking {
         bytes.next_multiple_of(self.entry_bytes).saturating_sub(bytes)
     }
 
-    /// Records what has been written: bytes, files, and folders, each of which has a block of its own. An operation
-    /// that needs more than it has booked books more, if that fits.
+    /// Records what has been written or is about to be; `waiting` is the part of it that is not on the disk yet. An
+    /// operation that needs more than it has booked books more, if that fits.
     ///
     /// # Errors
     /// [`LocalError::NotEnoughSpace`] or [`LocalError::NotEnoughInodes`]; other failures of this machine's disk.
-    pub(crate) fn cover(&self, bytes: u64, files: u64, folders: u64) -> Result<(), LocalError> {
+    pub(crate) fn cover(&self, counted: Written, waiting: Written) -> Result<(), LocalError> {
+        let (counted, waiting) = (counted.room(self.entry_bytes), waiting.room(self.entry_bytes));
         let written = Room {
-            bytes: bytes.saturating_add(folders.saturating_mul(self.entry_bytes)),
-            inodes: files.saturating_add(folders),
+            bytes: counted.bytes.saturating_sub(waiting.bytes),
+            inodes: counted.inodes.saturating_sub(waiting.inodes),
         };
         let needed = self.state().needed;
-        if written.bytes > needed.bytes.saturating_sub(SLACK.bytes)
-            || written.inodes > needed.inodes.saturating_sub(SLACK.inodes)
+        if counted.bytes > needed.bytes.saturating_sub(SLACK.bytes)
+            || counted.inodes > needed.inodes.saturating_sub(SLACK.inodes)
         {
-            return self.extend(written);
+            return self.extend(counted, written);
         }
         self.renew(written);
         Ok(())
     }
 
-    fn extend(&self, written: Room) -> Result<(), LocalError> {
+    fn extend(&self, counted: Room, written: Room) -> Result<(), LocalError> {
         let shown = self.games.state_path(BOOKINGS_DIR, &self.name);
         let mut state = self.state();
         let _all = lock_folder(&self.bookings).map_err(LocalError::io("lock", &shown))?;
         let needed = Room {
-            bytes: written.bytes.saturating_add(SLACK.bytes + BOOKING_STEP_BYTES).max(state.needed.bytes),
-            inodes: written
+            bytes: counted.bytes.saturating_add(SLACK.bytes + BOOKING_STEP_BYTES).max(state.needed.bytes),
+            inodes: counted
                 .inodes
                 .saturating_add(SLACK.inodes + BOOKING_STEP_INODES)
                 .max(state.needed.inodes),

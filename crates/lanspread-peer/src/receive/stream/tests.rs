@@ -1,6 +1,8 @@
 //! The receiver's loop over an in-memory pipe with a paused clock: how long a source may be silent, slow or merely
 //! alive. The content of streams is tested through whole attempts (`peer/attempt_tests.rs`).
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::time::Duration;
 
 use lanspread_proto::message::{Hello, Request, StreamItem};
@@ -13,6 +15,7 @@ use lanspread_types::ids::PeerId;
 use tokio::io::{AsyncRead, AsyncWrite, duplex};
 
 use super::*;
+use crate::receive::staging_queue::staging_queue;
 
 /// An observer that keeps the number of received bytes.
 #[derive(Default)]
@@ -80,7 +83,7 @@ async fn receive_with(another_waits: bool, stream: Vec<Step>, fault: Fault, disk
     };
     let (near, far) = duplex(4096);
     let speaking = source.speak(FaultPipe::on_writes(far, fault), Greeting::Honest);
-    let (steps, mut queue) = mpsc::channel(limits::STREAM_QUEUE_ITEMS);
+    let (steps, mut queue) = staging_queue();
     let receiving = async {
         let mut connection = asked(near).await;
         let mut watching = Watching::default();
@@ -93,8 +96,8 @@ async fn receive_with(another_waits: bool, stream: Vec<Step>, fault: Fault, disk
     let staging = async {
         let mut taken = 0;
         tokio::time::sleep(disk_busy).await;
-        while queue.recv().await.is_some() {
-            taken += 1;
+        while let Some(steps) = queue.take().await {
+            taken += steps;
         }
         taken
     };
@@ -261,17 +264,23 @@ async fn a_long_delay_is_not_abandoned() {
     assert!(ended.result.is_ok(), "{ended:?}");
 }
 
-/// A disk that is busy for longer than every deadline of the source is not the source's fault.
+/// A disk that is busy for longer than every deadline of the source is not the source's fault, also in the middle of a
+/// frame whose rest takes a while.
 #[tokio::test(start_paused = true)]
 async fn a_busy_disk_is_not_the_source_s_fault() {
     let busy = 2 * limits::STREAM_STALL_DEADLINE;
-    let mut steps = large_file(100_000, 100);
-    // Keep-alives that queued in the meantime do not fail the stream either.
-    steps.insert(steps.len() / 2, say(StreamMessage::KeepAlive));
-    for another_waits in [false, true] {
-        let ended = receive_with(another_waits, steps.clone(), Fault::None, busy).await;
-        assert!(ended.result.is_ok(), "{ended:?}");
-        assert!(ended.after >= busy);
+    // More than what may wait for the disk.
+    let bytes = 2 * limits::STREAM_BATCHES * limits::STREAM_BATCH_BYTES;
+    let trickle = Fault::Trickle { bytes: 20_000, every: Duration::from_millis(10) };
+    for (frame_bytes, fault) in [(10_000, Fault::None), (limits::DATA_CHUNK_BYTES, trickle)] {
+        let mut steps = large_file(bytes, frame_bytes);
+        // Keep-alives that queued in the meantime do not fail the stream either.
+        steps.insert(steps.len() * 3 / 4, say(StreamMessage::KeepAlive));
+        for another_waits in [false, true] {
+            let ended = receive_with(another_waits, steps.clone(), fault, busy).await;
+            assert!(ended.result.is_ok(), "{ended:?}");
+            assert!(ended.after >= busy, "{ended:?}");
+        }
     }
 }
 
@@ -280,7 +289,7 @@ async fn a_busy_disk_is_not_the_source_s_fault() {
 async fn the_stream_ends_when_the_staging_thread_has_ended() {
     let source = LyingSource::new("source", Vec::new(), honest_then(frame::FIRST_DATA, Step::KeepAlives));
     let (near, far) = duplex(4096);
-    let (steps, queue) = mpsc::channel(limits::STREAM_QUEUE_ITEMS);
+    let (steps, queue) = staging_queue();
     drop(queue);
     let receiving = async {
         let mut connection = asked(near).await;
@@ -290,5 +299,67 @@ async fn the_stream_ends_when_the_staging_thread_has_ended() {
     tokio::select! {
         _ = source.speak(far, Greeting::Honest) => unreachable!("it sends keep-alives for ever"),
         result = receiving => assert!(matches!(result, Err(AttemptError::StagingStopped)), "{result:?}"),
+    }
+}
+
+/// An observer whose bytes can be read while the stream runs.
+#[derive(Clone, Default)]
+struct Counting(Rc<Cell<u64>>);
+
+impl StreamObserver for Counting {
+    fn announced(&mut self, _: Totals) {}
+    fn archive(&mut self, _: &ArchiveSummary) {}
+    fn progress(&mut self, bytes: u64) {
+        self.0.set(bytes);
+    }
+}
+
+/// A source that is ahead of the disk is not read from. What waits is bounded, whether the frames are large or tiny, and
+/// nothing is lost.
+#[tokio::test(start_paused = true)]
+async fn a_disk_that_is_behind_bounds_what_is_read() {
+    let (bytes_max, steps_max) = (limits::STREAM_BATCH_BYTES, limits::STREAM_BATCH_STEPS_MAX);
+    for (frame_bytes, batch_max) in [(limits::DATA_CHUNK_BYTES, bytes_max), (1, steps_max)] {
+        let content = 3 * limits::STREAM_BATCHES * batch_max;
+        let source = LyingSource::new("source", Vec::new(), large_file(content, frame_bytes));
+        let (near, far) = duplex(4096);
+        let (steps, mut queue) = staging_queue();
+        let counting = Counting::default();
+        let receiving = async {
+            let mut connection = asked(near).await;
+            let mut observer = counting.clone();
+            receive(&mut connection, grammar(), NamePolicy::Portable, false, steps, &mut observer).await
+        };
+        let staging = async {
+            // Far longer than the source needs if nothing holds it up.
+            tokio::time::sleep(limits::STREAM_STALL_DEADLINE).await;
+            let waiting = counting.0.get();
+            while queue.take().await.is_some() {}
+            waiting
+        };
+        let speaking = async {
+            let _ = source.speak(far, Greeting::Honest).await;
+            std::future::pending::<()>().await;
+        };
+        let (received, waiting) = tokio::select! {
+            () = speaking => unreachable!(),
+            ended = async { tokio::join!(receiving, staging) } => ended,
+        };
+        assert!(received.is_ok(), "{received:?}");
+        assert_eq!(counting.0.get(), content as u64);
+        let most = (limits::STREAM_BATCHES * batch_max) as u64;
+        assert!(waiting > most / 2 && waiting <= most, "{waiting} bytes waited; the bound is {most}");
+    }
+}
+
+/// What was accepted before a stream breaks is looked at by the staging thread: it may be the reason.
+#[tokio::test(start_paused = true)]
+async fn what_came_before_a_cut_is_handed_on() {
+    for frames in 1..=frame::COMPLETE {
+        let mut stream = small_game::stream();
+        stream.truncate(frames);
+        let ended = receive_from(stream, Fault::None, Duration::ZERO).await;
+        assert!(ended.result.is_err(), "after {frames} frames: {ended:?}");
+        assert_eq!(ended.steps, frames, "after {frames} frames: {ended:?}");
     }
 }

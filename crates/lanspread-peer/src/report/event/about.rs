@@ -45,6 +45,8 @@ impl PeerEvent {
             | Self::AlreadyCurrent { game, .. }
             | Self::UninstallFinished { game }
             | Self::RemoveFinished { game, .. }
+            | Self::CatalogBuildProgress { game, .. }
+            | Self::CatalogGameBuilt { game, .. }
             | Self::VerifyProgress { game, .. }
             | Self::VerifyDifference { game, .. }
             | Self::VerifyFinished { game, .. }
@@ -72,6 +74,7 @@ impl PeerEvent {
                 | Self::DownloadProgress { .. }
                 | Self::Finishing { .. }
                 | Self::InstallProgress { .. }
+                | Self::CatalogBuildProgress { .. }
                 | Self::VerifyProgress { .. }
         )
     }

@@ -80,7 +80,7 @@ async fn a_receiver_that_does_not_read_is_given_up() {
     let (orders, provider) = told();
     let serving = Serving::new(provider);
     let (mut connection, served) = serving.small_stream(1024).await;
-    read_until_file(&mut connection).await;
+    read_until_file_while_paused(&mut connection).await;
     orders.send(Order::Flood).unwrap();
     read_into_a_frame(&mut connection).await;
     // Paused time advances by itself only while no thread works, and the decoder's thread does.
@@ -119,7 +119,7 @@ async fn a_slow_decoder_is_covered_by_keep_alives() {
     let (orders, provider) = told();
     let serving = Serving::new(provider);
     let (mut connection, served) = serving.small_stream(4096).await;
-    read_until_file(&mut connection).await;
+    read_until_file_while_paused(&mut connection).await;
     let begun = Instant::now();
     for round in 1..=60 {
         // Paused time does not advance by itself while the decoder's thread waits.

@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use lanspread_types::entry_path::NameProblem;
 use lanspread_types::ids::PeerId;
+use lanspread_types::limits::SMALL_FILE_BATCH_FILES;
 
 use rustix::io::Errno;
 
@@ -33,6 +34,15 @@ fn path(name: &str) -> EntryPath {
 fn file(name: &str, content: &[u8]) -> FileEntry {
     let checksum = Some(Checksum::of(content));
     FileEntry { path: path(name), size: content.len() as u64, checksum, modified: None, executable: false }
+}
+
+const LARGE_BYTES: usize = 70_000;
+const _: () = assert!(LARGE_BYTES as u64 > SMALL_FILE_BYTES_MAX);
+static LARGE: [u8; LARGE_BYTES] = [7; LARGE_BYTES];
+
+/// A file that is written at once, with [`LARGE`] in it.
+fn large(name: &str) -> FileEntry {
+    file(name, &LARGE)
 }
 
 fn put(sink: &mut StagingSink, entry: &FileEntry, content: &[u8]) -> Result<(), SinkError> {
@@ -112,6 +122,7 @@ fn a_second_entry_never_replaces_the_first() {
             other => panic!("{name}: {other:?}"),
         }
     }
+    sink.settle().unwrap();
     assert_eq!(std::fs::read(folder.path().join("staging/a")).unwrap(), b"first");
 }
 
@@ -137,7 +148,12 @@ fn a_planted_link_leads_nowhere() {
     assert!(put(&mut sink, &file("door/x", b"x"), b"x").is_err());
     std::fs::write(outside.path().join("target"), "kept").unwrap();
     std::os::unix::fs::symlink(outside.path().join("target"), folder.path().join("staging/file")).unwrap();
-    assert!(put(&mut sink, &file("file", b"x"), b"x").is_err());
+    put(&mut sink, &file("file", b"x"), b"x").unwrap();
+    let error = sink.settle().unwrap_err();
+    assert!(error.to_string().contains("staging/file"), "{error}");
+    assert!(put(&mut sink, &large("file2"), &LARGE).is_ok(), "a link elsewhere is no obstacle");
+    std::os::unix::fs::symlink(outside.path().join("new"), folder.path().join("staging/large")).unwrap();
+    assert!(put(&mut sink, &large("large"), &LARGE).is_err());
     assert_eq!(std::fs::read_dir(outside.path()).unwrap().count(), 1);
     assert_eq!(std::fs::read(outside.path().join("target")).unwrap(), b"kept");
 }
@@ -201,4 +217,106 @@ fn times_that_a_file_system_refuses_do_not_end_an_install() {
         assert_eq!(sink.complete().unwrap().files, 3);
         assert_eq!(std::fs::read(folder.path().join("staging/c")).unwrap(), b"x");
     }
+}
+
+/// Enough files that the second thread writes most of them.
+const MANY: usize = 8 * SMALL_FILE_BATCH_FILES;
+
+fn name_of(number: usize) -> String {
+    format!("{}/{}/{number}", number % 3, number % 7)
+}
+
+/// Both threads write, and what is on the disk and in the receipt is what one thread would have written.
+#[test]
+fn many_small_files_are_all_there_and_the_receipt_has_their_order() {
+    let Fixture { folder, mut sink } = fixture();
+    let content = |number: usize| vec![u8::try_from(number % 251).unwrap(); number * 97 % 4096];
+    for number in 0..MANY {
+        let entry = FileEntry { modified: Some(1_700_000_000), ..file(&name_of(number), &content(number)) };
+        put(&mut sink, &entry, &content(number)).unwrap();
+    }
+    put(&mut sink, &large("large"), &LARGE).unwrap();
+    let (original, size) = (path(&name_of(MANY - 1)), content(MANY - 1).len() as u64);
+    let copy = CopyEntry { path: path("copy"), original, size, modified: None, executable: false };
+    sink.copy(&copy).unwrap();
+    for number in MANY..2 * MANY {
+        put(&mut sink, &file(&name_of(number), &content(number)), &content(number)).unwrap();
+    }
+    sink.settle().unwrap();
+    assert_eq!(sink.small.waiting(), Written::default());
+    assert_eq!(sink.complete().unwrap().files, 2 * MANY as u64 + 2);
+    let root = folder.path().join("staging");
+    for number in 0..2 * MANY {
+        let path = root.join(name_of(number));
+        assert_eq!(std::fs::read(&path).unwrap(), content(number), "{number}");
+        assert!(number >= MANY || std::fs::metadata(&path).unwrap().mtime() == 1_700_000_000, "{number}");
+    }
+    assert_eq!(std::fs::read(root.join("large")).unwrap(), LARGE);
+    assert_eq!(std::fs::read(root.join("copy")).unwrap(), content(MANY - 1));
+    let receipt = std::fs::read_to_string(folder.path().join(".lanspread/receipts/g.draft")).unwrap();
+    for number in 0..MANY {
+        let line = receipt.lines().nth(number + 1).unwrap();
+        assert!(line.contains(&format!("\"{}\"", name_of(number))), "{line}");
+    }
+}
+
+/// A folder is replaced by a link while its files wait: nothing is written where the link leads.
+#[test]
+fn a_folder_that_becomes_a_link_is_not_followed() {
+    let Fixture { folder, mut sink } = fixture();
+    let (outside, staging) = (tempfile::tempdir().unwrap(), folder.path().join("staging"));
+    put(&mut sink, &file("d/first", b"x"), b"x").unwrap();
+    std::fs::rename(staging.join("d"), staging.join("moved")).unwrap();
+    std::os::unix::fs::symlink(outside.path(), staging.join("d")).unwrap();
+    let mut put_many = || -> Result<(), SinkError> {
+        for number in 0..MANY {
+            put(&mut sink, &file(&format!("d/{number}"), b"x"), b"x")?;
+        }
+        Ok(sink.settle()?)
+    };
+    let error = put_many().unwrap_err();
+    assert!(error.to_string().contains("staging/d/"), "{error}");
+    assert!(put(&mut sink, &large("d/large"), &LARGE).is_err());
+    drop(sink);
+    assert_eq!(std::fs::read_dir(outside.path()).unwrap().count(), 0);
+}
+
+/// A file that the second thread cannot create ends the install, with its path and with the thread.
+#[test]
+fn an_error_of_the_second_thread_is_reported() {
+    for bad in [0, MANY / 2, MANY - 1] {
+        let Fixture { folder, mut sink } = fixture();
+        for number in 0..3 * 7 {
+            sink.directory(&DirectoryEntry { path: path(&format!("{}/{}", number % 3, number % 7)) })
+                .unwrap();
+        }
+        std::fs::write(folder.path().join("staging").join(name_of(bad)), "in the way").unwrap();
+        let shared = Arc::downgrade(&sink.files);
+        let mut put_many = || -> Result<(), SinkError> {
+            for number in 0..MANY {
+                put(&mut sink, &file(&name_of(number), b"x"), b"x")?;
+            }
+            Ok(sink.settle()?)
+        };
+        let error = put_many().unwrap_err();
+        assert!(error.to_string().contains(&format!("staging/{}:", name_of(bad))), "{bad}: {error}");
+        drop(sink);
+        assert!(shared.upgrade().is_none(), "the thread has ended");
+    }
+}
+
+/// A cancelled install writes nothing more once its sink is gone, and waits for its thread.
+#[test]
+fn files_that_wait_when_the_sink_is_dropped_are_discarded() {
+    let Fixture { folder, mut sink } = fixture();
+    for number in 0..MANY {
+        put(&mut sink, &file(&format!("{number}"), b"x"), b"x").unwrap();
+    }
+    put(&mut sink, &file("last", b"x"), b"x").unwrap();
+    sink.small.discard();
+    sink.settle().unwrap();
+    let shared = Arc::downgrade(&sink.files);
+    drop(sink);
+    assert!(shared.upgrade().is_none(), "the thread has ended");
+    assert!(!folder.path().join("staging/last").exists());
 }

@@ -177,6 +177,23 @@ fn what_is_written_does_not_count_twice() {
     assert!(book(&games, "b", most).is_ok());
 }
 
+const NOTHING: Written = Written { bytes: 0, files: 0, folders: 0 };
+
+/// What waits to be written needs its space, but the disk does not have it yet.
+#[test]
+fn files_that_wait_are_needed_and_not_written() {
+    let (_folder, games) = games();
+    let totals = Totals { files: 2, directories: 0, bytes: 10 };
+    let booking = Booking::take(&games, &id("a"), totals).unwrap();
+    let files = SPACE_MARGIN_INODES + 2 * BOOKING_STEP_INODES;
+    let (counted, waiting) =
+        (Written { bytes: 30, files, folders: 0 }, Written { bytes: 20, files: files - 1, folders: 0 });
+    booking.cover(counted, waiting).unwrap();
+    let booked = read_back(&games)[0];
+    assert!(booked.needed_inodes > files, "{booked:?}");
+    assert_eq!((booked.written_inodes, booked.written_bytes), (1, 10));
+}
+
 /// An operation that creates more files than it said books them as soon as they are created, and is refused if they do
 /// not fit.
 #[test]
@@ -186,17 +203,17 @@ fn an_operation_that_outgrows_its_booking_books_more_at_once() {
     let booking = Booking::take(&games, &id("a"), totals).unwrap();
     let entry_bytes = booking.entry_bytes;
     let booked = read_back(&games)[0];
-    booking.cover(10, 2, 1).unwrap();
+    booking.cover(Written { bytes: 10, files: 2, folders: 1 }, NOTHING).unwrap();
     assert_eq!(read_back(&games)[0], booked, "it was announced, and it is too early to renew");
     let folders = 2 + SPACE_MARGIN_INODES - SLACK.inodes;
-    booking.cover(10, 2, folders - 1).unwrap();
+    booking.cover(Written { bytes: 10, files: 2, folders: folders - 1 }, NOTHING).unwrap();
     assert_eq!(read_back(&games)[0], booked, "a part of the margin is for this");
-    booking.cover(10, 2, folders).unwrap();
+    booking.cover(Written { bytes: 10, files: 2, folders }, NOTHING).unwrap();
     let extended = read_back(&games)[0];
     assert_eq!((extended.written_inodes, extended.written_bytes), (2 + folders, 10 + folders * entry_bytes));
     assert!(extended.needed_inodes > 2 + folders + SLACK.inodes);
     assert!(extended.needed_bytes >= extended.written_bytes + SLACK.bytes);
-    booking.cover(11, 3, folders).unwrap();
+    booking.cover(Written { bytes: 11, files: 3, folders }, NOTHING).unwrap();
     assert_eq!(read_back(&games)[0], extended, "a step ahead, so that not every file costs a renewal");
     assert_eq!((booking.rest_of_block(0), booking.rest_of_block(1)), (0, entry_bytes - 1));
     drop(booking);
@@ -204,7 +221,7 @@ fn an_operation_that_outgrows_its_booking_books_more_at_once() {
     let little: FreeOf = |_| Ok(free_room(Room { inodes: 3 + SPACE_MARGIN_INODES, ..PLENTY }));
     let booking = Booking::take_room(&games, &id("a"), needed(totals, entry_bytes), little).unwrap();
     let booked = read_back(&games)[0];
-    let error = booking.cover(10, 2, folders).unwrap_err();
+    let error = booking.cover(Written { bytes: 10, files: 2, folders }, NOTHING).unwrap_err();
     assert_eq!(error.code(), "not-enough-inodes", "{error}");
     assert_eq!(read_back(&games)[0], booked, "what was refused is not booked");
 }

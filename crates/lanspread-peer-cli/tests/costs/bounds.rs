@@ -1,0 +1,163 @@
+//! The bounds. Each is a little above what is counted today; one more copy, call or buffer passes it.
+//!
+//! If an improvement lowers a count, lower its bound in the same commit. If a change needs a higher one, say here why.
+
+use crate::traced::{
+    CLOSES, DESCRIPTORS, FOLDERS, MEMORY, OPENS, READS, RECEIVES, SEEKS, SENDS, THREADS, TIMES, WAITS, WRITES,
+};
+
+/// System calls of one kind per MiB or per file.
+pub(crate) struct Bounds {
+    pub(crate) named: &'static [(&'static str, f64)],
+    /// For each other kind: calls that come now and then, such as those of a buffer that grows.
+    pub(crate) unnamed: f64,
+}
+
+// A thread more or less in one of two runs makes this difference: over 32 MiB, and over 1000 files.
+const UNNAMED_PER_MIB: f64 = 0.5;
+const UNNAMED_PER_FILE: f64 = 0.02;
+// How often threads find each other asleep depends on the machine and on the tracer. These bounds notice only that
+// waking became the work itself.
+const WAITS_PER_MIB: (&str, f64) = (WAITS, 150.0);
+const WAITS_PER_FILE: (&str, f64) = (WAITS, 40.0);
+// Starting a thread takes some ten calls, and a thread that had nothing to do for ten seconds ends.
+const THREADS_PER_MIB: (&str, f64) = (THREADS, 3.0);
+const THREADS_PER_FILE: (&str, f64) = (THREADS, 0.1);
+// The allocator asks for memory and gives it back as threads come and go.
+const MEMORY_PER_MIB: (&str, f64) = (MEMORY, 1.5);
+const MEMORY_PER_FILE: (&str, f64) = (MEMORY, 0.1);
+
+pub(crate) const STREAM_SOURCE_PER_MIB: Bounds = Bounds {
+    named: &[
+        // The archive in pieces of 256 KiB.
+        (READS, 4.2),
+        // A frame of 256 KiB; the kernel takes some in two parts.
+        (SENDS, 7.0),
+        WAITS_PER_MIB,
+        THREADS_PER_MIB,
+        MEMORY_PER_MIB,
+    ],
+    unnamed: UNNAMED_PER_MIB,
+};
+
+pub(crate) const STREAM_SOURCE_PER_FILE: Bounds = Bounds {
+    named: &[
+        // The listing reads 8 KiB at a time, each with some headers; decoding reads the archive again in large pieces.
+        (READS, 0.16),
+        // The listing passes over the data.
+        (SEEKS, 0.15),
+        // Frames of many files travel together, as long as more are waiting.
+        (SENDS, 1.0),
+        WAITS_PER_FILE,
+        THREADS_PER_FILE,
+        MEMORY_PER_FILE,
+    ],
+    unnamed: UNNAMED_PER_FILE,
+};
+
+pub(crate) const STREAM_RECEIVER_PER_MIB: Bounds = Bounds {
+    named: &[
+        // Frames of 256 KiB as they are.
+        (WRITES, 4.3),
+        // At most what the kernel has: it depends on how fast the two sides are.
+        (RECEIVES, 40.0),
+        WAITS_PER_MIB,
+        THREADS_PER_MIB,
+        MEMORY_PER_MIB,
+    ],
+    unnamed: UNNAMED_PER_MIB,
+};
+
+/// A file is created, written in one call, gets its time and is closed.
+const PER_SMALL_FILE: [(&str, f64); 6] = [
+    (OPENS, 1.02),
+    // cap-std asks for the mode of each descriptor.
+    (DESCRIPTORS, 1.03),
+    // Its content, and the receipt now and then.
+    (WRITES, 1.05),
+    (TIMES, 1.02),
+    (CLOSES, 1.05),
+    // Of a hundred files each.
+    (FOLDERS, 0.02),
+];
+
+pub(crate) const STREAM_RECEIVER_PER_FILE: Bounds = {
+    let [a, b, c, d, e, f] = PER_SMALL_FILE;
+    Bounds {
+        named: &[a, b, c, d, e, f, (RECEIVES, 1.0), WAITS_PER_FILE, THREADS_PER_FILE, MEMORY_PER_FILE],
+        unnamed: UNNAMED_PER_FILE,
+    }
+};
+
+pub(crate) const LOCAL_INSTALL_PER_MIB: Bounds = Bounds {
+    named: &[
+        (READS, 4.2),
+        // Stored content in pieces of 64 KiB; packed content in those of the decoder, 256 KiB.
+        (WRITES, 16.4),
+        WAITS_PER_MIB,
+        THREADS_PER_MIB,
+        MEMORY_PER_MIB,
+    ],
+    unnamed: UNNAMED_PER_MIB,
+};
+
+pub(crate) const LOCAL_INSTALL_PER_FILE: Bounds = {
+    let [a, b, c, d, e, f] = PER_SMALL_FILE;
+    Bounds {
+        named: &[
+            a,
+            b,
+            c,
+            d,
+            e,
+            f,
+            (READS, 0.16),
+            (SEEKS, 0.15),
+            WAITS_PER_FILE,
+            THREADS_PER_FILE,
+            MEMORY_PER_FILE,
+        ],
+        unnamed: UNNAMED_PER_FILE,
+    }
+};
+
+pub(crate) const DOWNLOAD_SOURCE_PER_MIB: Bounds = Bounds {
+    named: &[(READS, 4.2), (SENDS, 7.0), WAITS_PER_MIB, THREADS_PER_MIB, MEMORY_PER_MIB],
+    unnamed: UNNAMED_PER_MIB,
+};
+
+pub(crate) const DOWNLOAD_RECEIVER_PER_MIB: Bounds = Bounds {
+    named: &[(WRITES, 4.3), (RECEIVES, 40.0), WAITS_PER_MIB, THREADS_PER_MIB, MEMORY_PER_MIB],
+    unnamed: UNNAMED_PER_MIB,
+};
+
+// Copies in memory of each byte of content. The system's own, between files, sockets and programs, are not counted.
+
+/// What is packed, half of it here, is copied once, and what is unpacked goes from the window into the frame.
+pub(crate) const COPIES_STREAM_SOURCE: f64 = 1.9;
+/// Content arrives in the frame that is written; only what came together with a header is copied, and how much that is
+/// depends on how fast the two sides are.
+pub(crate) const COPIES_STREAM_RECEIVER: f64 = 0.6;
+/// From the archive's read buffer into the decoder's packed bytes, which are written.
+pub(crate) const COPIES_LOCAL_INSTALL: f64 = 1.1;
+/// A frame is read from the file and sent.
+pub(crate) const COPIES_DOWNLOAD_SOURCE: f64 = 0.1;
+/// As the receiver of a stream.
+pub(crate) const COPIES_DOWNLOAD_RECEIVER: f64 = 0.6;
+
+// Peak memory, without the pages of the program's own file.
+
+/// What `rar` uses if it is not asked for another.
+pub(crate) const DICTIONARY_MIB: f64 = 32.0;
+/// Beside the dictionary: room beside it (6 MiB), the jobs of two threads (6 MiB), frames on their way (4 MiB).
+pub(crate) const SOURCE_MEMORY_MIB: f64 = DICTIONARY_MIB + 20.0;
+/// Frames on their way to the disk, of which there are more when it is slow.
+pub(crate) const RECEIVER_MEMORY_MIB: f64 = 14.0;
+/// As a source, without frames on their way.
+pub(crate) const LOCAL_INSTALL_MEMORY_MIB: f64 = DICTIONARY_MIB + 17.0;
+
+/// The program's own pages in a release build.
+const PROGRAM_MIB: f64 = 11.0;
+// What users are promised.
+const _: () = assert!(SOURCE_MEMORY_MIB + PROGRAM_MIB <= DICTIONARY_MIB + 40.0);
+const _: () = assert!(RECEIVER_MEMORY_MIB + PROGRAM_MIB <= 32.0);

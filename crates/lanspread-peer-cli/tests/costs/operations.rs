@@ -1,0 +1,172 @@
+//! What is counted: one operation on one game, by the program as it is built, each of its processes under a tool.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use tempfile::TempDir;
+
+use crate::games::Game;
+use crate::support::{finish, link_tree, peer, wait};
+
+/// A program that runs the peer and counts.
+pub(crate) trait Tool {
+    /// What a process that is to be counted is started with, and where the tool writes.
+    fn prefix(&self, report: &Path) -> Vec<String>;
+    /// Waits until the report of an ended process is whole.
+    fn complete(&self, report: &Path, pid: u32);
+}
+
+/// The first two of the processor's cores that this process may use, as `taskset` wants them. A decoder uses up to
+/// four, with some memory for each; on the same number, counts are the same on every machine.
+fn two_cores() -> String {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let allowed = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap();
+    let cores = allowed.trim().split(',').flat_map(|range| {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        first.parse::<usize>().unwrap()..=last.parse().unwrap()
+    });
+    cores.take(2).map(|core| core.to_string()).collect::<Vec<_>>().join(",")
+}
+
+/// The command, run on two cores and by the tool, if there is one.
+fn under(tool: Option<(&dyn Tool, &Path)>, command: &Command) -> Command {
+    let mut outer = Command::new("taskset");
+    outer.args(["--cpu-list", &two_cores()]);
+    outer.args(tool.map_or_else(Vec::new, |(tool, report)| tool.prefix(report)));
+    outer.arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => outer.env(name, value),
+            None => outer.env_remove(name),
+        };
+    }
+    outer.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    outer
+}
+
+/// A peer that serves a games directory of its own; killed when dropped.
+pub(crate) struct Serving {
+    process: Child,
+    /// Read to its end only by the kernel: these tests print less than a pipe holds.
+    _stdout: BufReader<ChildStdout>,
+    address: String,
+    folder: TempDir,
+}
+
+impl Serving {
+    pub(crate) fn start(tool: Option<(&dyn Tool, &Path)>, games: &Path) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let own_games = folder.path().join("games");
+        link_tree(games, &own_games);
+        let mut command = peer();
+        command.args(["serve", "--json", "--listen", "127.0.0.1:0", "--no-discovery", "--name", "peer"]);
+        command.arg("--games-dir").arg(&own_games).arg("--state-dir").arg(folder.path());
+        let mut command = under(tool, &command);
+        let log = fs::File::create(folder.path().join("stderr")).unwrap();
+        let mut process = command.stderr(log).spawn().unwrap();
+        let mut stdout = BufReader::new(process.stdout.take().unwrap());
+        let mut line = String::new();
+        stdout.read_line(&mut line).unwrap();
+        let ready: serde_json::Value = serde_json::from_str(&line).unwrap_or_else(|error| {
+            let stderr = fs::read_to_string(folder.path().join("stderr")).unwrap_or_default();
+            panic!("the peer is not ready: {error}: {line}{stderr}")
+        });
+        let address = ready["addr"].as_str().unwrap().to_owned();
+        Self { process, _stdout: stdout, address, folder }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// A command with its games directory, which it therefore carries out itself.
+    pub(crate) fn ask(&self, words: &[&str]) {
+        let mut command = peer();
+        command.args(words).arg("--json").arg("--games-dir").arg(self.folder.path().join("games"));
+        finish(command.arg("--state-dir").arg(self.folder.path())).succeeded();
+    }
+
+    /// Lets it end as an operator does.
+    fn end(mut self, tool: &dyn Tool, report: &Path) {
+        let pid = self.process.id();
+        let sent = Command::new("kill").args(["-s", "TERM", &pid.to_string()]).status().unwrap();
+        assert!(sent.success());
+        let status = wait(&mut self.process);
+        assert!(status.success(), "the peer ended with {status}");
+        tool.complete(report, pid);
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Operation {
+    StreamedInstall,
+    LocalInstall,
+    Download,
+}
+
+/// The reports of an operation's processes.
+pub(crate) struct Reports {
+    folder: TempDir,
+}
+
+impl Reports {
+    pub(crate) fn source(&self) -> PathBuf {
+        self.folder.path().join("source")
+    }
+
+    /// Of the process that was asked for the operation.
+    pub(crate) fn receiver(&self) -> PathBuf {
+        self.folder.path().join("receiver")
+    }
+}
+
+/// Does it once, with each process under the tool.
+pub(crate) fn carry_out(operation: Operation, game: &Game, tool: &dyn Tool) -> Reports {
+    let reports = Reports { folder: tempfile::tempdir().unwrap() };
+    let games = game.games_dir();
+    let receiver = tempfile::tempdir().unwrap();
+    let receiver_games = receiver.path().join("games");
+    let mut command = peer();
+    command.arg(if operation == Operation::Download { "download" } else { "install" });
+    command.args(["--json", game.name, "--games-dir"]).arg(&receiver_games);
+    command.arg("--state-dir").arg(receiver.path().join("state"));
+    if operation == Operation::LocalInstall {
+        link_tree(&games, &receiver_games);
+        run(&command, tool, &reports.receiver());
+        return reports;
+    }
+    fs::create_dir(&receiver_games).unwrap();
+    let source = Serving::start(Some((tool, &reports.source())), &games);
+    command.args(["--peer", source.address()]);
+    if operation == Operation::StreamedInstall {
+        command.arg("--stream");
+    }
+    run(&command, tool, &reports.receiver());
+    source.end(tool, &reports.source());
+    reports
+}
+
+fn run(command: &Command, tool: &dyn Tool, report: &Path) {
+    let mut process = under(Some((tool, report)), command).spawn().unwrap();
+    let pid = process.id();
+    let mut stdout = String::new();
+    std::io::Read::read_to_string(&mut process.stdout.take().unwrap(), &mut stdout).unwrap();
+    let mut stderr = String::new();
+    std::io::Read::read_to_string(&mut process.stderr.take().unwrap(), &mut stderr).unwrap();
+    let status = wait(&mut process);
+    assert!(status.success(), "{status}\n{stdout}{stderr}");
+    tool.complete(report, pid);
+}

@@ -1,0 +1,133 @@
+//! What a stream brings, on its way to the staging thread.
+//!
+//! Steps travel in batches with the buffer into which their bytes were read, so that content is not copied on the way and
+//! neither side wakes the other for each step. Invariant: there are never more than [`limits::STREAM_BATCHES`] batches,
+//! whose memory is used again and again; a source that is ahead of the disk is not read from, which is the back-pressure.
+
+use std::ops::Range;
+
+use lanspread_archive::SinkError;
+use lanspread_archive::provider::EntrySink;
+use lanspread_store::install::staging::StagingSink;
+use lanspread_store::state::booking::Booking;
+use lanspread_types::content::{EntryStep, Totals};
+use lanspread_types::fault::LocalError;
+use lanspread_types::limits;
+use tokio::sync::mpsc;
+
+/// One accepted step of a stream.
+#[derive(Debug)]
+pub(crate) enum StagingStep {
+    /// The totals, before anything is written: the staging thread books the space or refuses the stream.
+    Announced(Totals),
+    /// Content of an archive. Data is a place in the buffer of the batch.
+    Entry(EntryStep<Range<usize>>),
+}
+
+/// Steps that are taken together, and a buffer.
+#[derive(Debug, Default)]
+pub(crate) struct StagingBatch {
+    bytes: Vec<u8>,
+    steps: Vec<StagingStep>,
+}
+
+impl StagingBatch {
+    /// What has arrived.
+    pub(crate) fn buffer(&mut self) -> &mut Vec<u8> {
+        &mut self.bytes
+    }
+
+    pub(crate) fn push(&mut self, step: StagingStep) {
+        self.steps.push(step);
+    }
+
+    /// Whether it has no step.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// Whether nothing more can be read into it.
+    pub(crate) fn is_full(&self) -> bool {
+        self.bytes.len() >= limits::STREAM_BATCH_BYTES
+    }
+
+    /// Whether it has as many steps as it may have.
+    pub(crate) fn has_many_steps(&self) -> bool {
+        self.steps.len() >= limits::STREAM_BATCH_STEPS_MAX
+    }
+}
+
+/// An empty queue.
+pub(crate) fn staging_queue() -> (StagingSender, StagingReceiver) {
+    let (full_sender, full) = mpsc::channel(limits::STREAM_BATCHES);
+    let (free_sender, free) = mpsc::channel(limits::STREAM_BATCHES);
+    for _ in 0..limits::STREAM_BATCHES {
+        // There is room for all of them in either channel.
+        let _ = free_sender.try_send(StagingBatch::default());
+    }
+    (StagingSender { full: full_sender, free }, StagingReceiver { full, free: free_sender })
+}
+
+/// The end of the task that receives.
+pub(crate) struct StagingSender {
+    full: mpsc::Sender<StagingBatch>,
+    free: mpsc::Receiver<StagingBatch>,
+}
+
+impl StagingSender {
+    /// An empty batch, once there is one; `None` if the staging thread has ended. Cancel safe.
+    pub(crate) async fn free(&mut self) -> Option<StagingBatch> {
+        self.free.recv().await
+    }
+
+    /// Hands a batch on. A staging thread that has ended does not need it.
+    pub(crate) fn hand_on(&self, batch: StagingBatch) {
+        if !batch.is_empty() {
+            let _ = self.full.try_send(batch);
+        }
+    }
+
+    /// Waits until the staging thread has ended. Cancel safe.
+    pub(crate) async fn closed(&self) {
+        self.full.closed().await;
+    }
+}
+
+/// The end of the staging thread.
+pub(crate) struct StagingReceiver {
+    full: mpsc::Receiver<StagingBatch>,
+    free: mpsc::Sender<StagingBatch>,
+}
+
+#[cfg(test)]
+impl StagingReceiver {
+    /// Takes a batch without a thread, for tests with a paused clock. Returns the number of its steps.
+    pub(crate) async fn take(&mut self) -> Option<usize> {
+        let mut batch = self.full.recv().await?;
+        let steps = batch.steps.drain(..).len();
+        batch.bytes.clear();
+        let _ = self.free.try_send(batch);
+        Some(steps)
+    }
+}
+
+/// The staging thread: applies steps until the queue closes, and then returns the sink to be completed. The sink holds
+/// the space that `book` booked.
+pub(crate) fn stage(
+    mut sink: StagingSink,
+    mut queue: StagingReceiver,
+    book: impl Fn(Totals) -> Result<Booking, LocalError>,
+) -> Result<StagingSink, SinkError> {
+    while let Some(StagingBatch { mut bytes, mut steps }) = queue.full.blocking_recv() {
+        for step in steps.drain(..) {
+            match step {
+                StagingStep::Announced(totals) => sink.announce(totals, book(totals)?),
+                StagingStep::Entry(step) => sink.take(step.map_data(|place| &bytes[place]))?,
+            }
+        }
+        bytes.clear();
+        // It is not needed once the stream has ended.
+        let _ = queue.free.try_send(StagingBatch { bytes, steps });
+    }
+    Ok(sink)
+}

@@ -1,0 +1,113 @@
+//! One of each kind of answer about catalogs, and a second one where a field can be missing.
+
+use lanspread_types::checksum::ContentDigest;
+
+use crate::report::answer::Answer;
+use crate::report::event::PeerEvent;
+
+pub(super) fn answers() -> Vec<Answer> {
+    use Answer as R;
+    let (game, version) = (super::game, super::version);
+    let text = || "x".to_owned();
+    let digest = || ContentDigest([0; 32]);
+    let key = |copy| R::CatalogKey { key_id: text(), public_key: text(), path: text(), made: true, copy };
+    let verified = |expires: Option<String>| R::CatalogVerified {
+        catalog: text(),
+        key_id: text(),
+        trusted_comment: text(),
+        version: expires.as_ref().map(|_| 1),
+        expires,
+        expired: false,
+        games: 1,
+        manifests: 1,
+        manifests_missing: 0,
+    };
+    let of_game = |count: Option<u64>| R::CatalogGame {
+        game: game(),
+        title: text(),
+        version: version(),
+        manifest: count.map(|_| digest()),
+        manifest_bytes: count,
+        bytes: count,
+        unpacked_bytes: count,
+    };
+    let about = |version: Option<u64>| R::Catalog {
+        catalog: text(),
+        schema: 2,
+        version,
+        name: version.map(|_| "n".parse().unwrap()),
+        made: version.map(|_| text()),
+        expires: version.map(|_| text()),
+        expired: false,
+        signed_by: version.map(|_| text()),
+        games: 1,
+    };
+    let entry = |bytes: Option<u64>| R::CatalogEntry {
+        path: text(),
+        bytes,
+        executable: false,
+        sha256: bytes.map(|_| digest()),
+    };
+    let difference = |one: Option<_>, two| R::CatalogDifference {
+        game: game(),
+        change: "added".into(),
+        old_version: one,
+        new_version: two,
+    };
+    let differences = |version| R::CatalogDifferences {
+        old_version: version,
+        new_version: version,
+        differences: 1,
+        unchanged: 1,
+    };
+    vec![
+        R::CatalogBuilt { catalog: text(), version: 1, games: 1, written: true, removed: vec![game()] },
+        difference(Some(version()), None),
+        difference(None, Some(version())),
+        differences(Some(1)),
+        differences(None),
+        key(Some(text())),
+        key(None),
+        R::CatalogSigned { catalog: text(), signature: text(), key_id: text(), version: 1 },
+        verified(Some(text())),
+        verified(None),
+        about(Some(1)),
+        about(None),
+        of_game(Some(1)),
+        of_game(None),
+        R::CatalogManifest {
+            game: game(),
+            version: version(),
+            manifest: digest(),
+            bytes: 1,
+            chunk_bytes: 1,
+            archives: 1,
+            dictionary_bytes: 0,
+            header_bytes: 0,
+            files: 1,
+            directories: 0,
+            unpacked_bytes: 1,
+        },
+        R::CatalogRootFile { name: text(), bytes: 1 },
+        entry(Some(1)),
+        entry(None),
+    ]
+}
+
+pub(super) fn events() -> Vec<PeerEvent> {
+    vec![
+        PeerEvent::CatalogBuildProgress { game: super::game(), bytes: 1, bytes_total: 2 },
+        PeerEvent::CatalogGameBuilt {
+            game: super::game(),
+            version: super::version(),
+            change: "added".into(),
+            read: true,
+            manifest: ContentDigest([0; 32]),
+            manifest_bytes: 1,
+            bytes: 1,
+            unpacked_bytes: 1,
+            files: 1,
+            duration_ms: 1,
+        },
+    ]
+}

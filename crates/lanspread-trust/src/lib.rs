@@ -1,0 +1,16 @@
+//! What an organiser signs and what a peer can believe because of it: keys and signatures, catalogs, manifests.
+//!
+//! This crate knows no sockets, no archives and no games directory. Most of it is formats: bytes in, checked values out,
+//! and the way back. The only files that it opens are those of keys and manifests.
+//!
+//! - [`minisign`]: key pairs and signatures, in the format of the public program of that name
+//! - [`catalog`]: the file that lists games
+//! - [`manifest`]: what is in one version of a game, byte for byte
+//! - [`key_file`]: keys on disk; the pair of an organiser is made once
+//! - [`draft_file`]: a file that appears complete or not at all
+
+pub mod catalog;
+pub mod draft_file;
+pub mod key_file;
+pub mod manifest;
+pub mod minisign;

@@ -1,0 +1,145 @@
+//! A manifest in a file that is named by its digest.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::Path;
+
+use lanspread_types::checksum::{ContentDigest, ContentHasher};
+use lanspread_types::limits;
+use lanspread_types::regular_file::open_of_user;
+
+use crate::manifest::content::Manifest;
+use crate::manifest::decode::{Places, decode};
+use crate::manifest::encode::{Blocks, encode};
+use crate::manifest::error::{ManifestError, ManifestProblem};
+use crate::manifest::input::Stored;
+
+/// Extension of the file of a manifest, without the dot.
+pub const MANIFEST_EXTENSION: &str = "lsm";
+
+/// The name of the file of a manifest.
+pub fn file_name(digest: &ContentDigest) -> String {
+    format!("{digest}.{MANIFEST_EXTENSION}")
+}
+
+/// A manifest whose bytes were checked, with what it leaves in its file.
+#[derive(Debug)]
+pub struct ManifestFile<S = File> {
+    stored: S,
+    bytes: u64,
+    digest: ContentDigest,
+    manifest: Manifest,
+    places: Places,
+}
+
+impl ManifestFile {
+    /// Opens the file of a manifest: its length and digest first, then what it says.
+    ///
+    /// # Errors
+    /// [`ManifestError`].
+    pub fn open(path: &Path, digest: &ContentDigest, bytes: Option<u64>) -> Result<Self, ManifestError> {
+        let stored =
+            open_of_user(path).map_err(|source| ManifestError::File { path: path.to_owned(), source })?;
+        let length = stored.metadata().map(|metadata| metadata.len());
+        let checked = length.map_err(ManifestProblem::Io).and_then(|got| {
+            if let Some(expected) = bytes.filter(|expected| *expected != got) {
+                return Err(ManifestProblem::Length { expected, got });
+            }
+            Self::check(stored, got, Some(digest))
+        });
+        checked.map_err(|problem| ManifestError::Refused { path: path.to_owned(), problem })
+    }
+}
+
+impl<S: Stored> ManifestFile<S> {
+    /// Checks bytes that are stored somewhere.
+    ///
+    /// # Errors
+    /// [`ManifestProblem`].
+    pub fn check(stored: S, bytes: u64, expected: Option<&ContentDigest>) -> Result<Self, ManifestProblem> {
+        if bytes > limits::MANIFEST_BYTES_MAX {
+            let limit = limits::MANIFEST_BYTES_MAX;
+            return Err(ManifestProblem::Limit { what: "bytes", limit, got: bytes });
+        }
+        let mut hasher = HashWriter::default();
+        copy(&stored, 0, bytes, &mut hasher)?;
+        let digest = hasher.0.finish();
+        if expected.is_some_and(|expected| *expected != digest) {
+            return Err(ManifestProblem::Digest { got: digest });
+        }
+        let (manifest, places) = decode(&stored, bytes)?;
+        let checked = Self { stored, bytes, digest, manifest, places };
+        let mut again = HashWriter::default();
+        encode(&checked.manifest, &checked, &mut again)?;
+        if again.0.finish() == digest { Ok(checked) } else { Err(ManifestProblem::NotCanonical) }
+    }
+
+    /// What it says.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// SHA-256 of all its bytes: its name.
+    pub fn digest(&self) -> ContentDigest {
+        self.digest
+    }
+
+    /// How many bytes it has.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The digest of a chunk of a root file; both count from 0.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::InvalidInput`] if there is no such chunk; those of the system.
+    pub fn chunk(&self, file: usize, chunk: u64) -> io::Result<ContentDigest> {
+        let size = u64::from(self.manifest.chunk_bytes());
+        let chunks = |file: &lanspread_types::content::RootFile| file.size.div_ceil(size);
+        let files = &self.manifest.root_files;
+        if files.get(file).is_none_or(|file| chunk >= chunks(file)) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let before: u64 = files[..file].iter().map(chunks).sum();
+        let mut digest = [0; 32];
+        self.stored.read_at(&mut digest, self.places.chunks + 32 * (before + chunk))?;
+        Ok(ContentDigest(digest))
+    }
+}
+
+impl<S: Stored> Blocks for ManifestFile<S> {
+    fn write_chunks(&self, out: &mut dyn Write) -> io::Result<()> {
+        copy(&self.stored, self.places.chunks, 32 * self.manifest.chunks(), out)
+    }
+
+    fn write_headers(&self, archive: usize, out: &mut dyn Write) -> io::Result<()> {
+        let bytes = self.manifest.archives[archive].headers.iter().map(|range| range.length).sum();
+        copy(&self.stored, self.places.headers[archive], bytes, out)
+    }
+}
+
+fn copy(stored: &impl Stored, mut position: u64, mut bytes: u64, out: &mut dyn Write) -> io::Result<()> {
+    let mut buffer = vec![0; 64 * 1024];
+    while bytes > 0 {
+        let take = usize::try_from(bytes).map_or(buffer.len(), |bytes| bytes.min(buffer.len()));
+        stored.read_at(&mut buffer[..take], position)?;
+        out.write_all(&buffer[..take])?;
+        position += take as u64;
+        bytes -= take as u64;
+    }
+    Ok(())
+}
+
+#[derive(Default)]
+struct HashWriter(ContentHasher);
+
+impl Write for HashWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
