@@ -19,7 +19,7 @@ const UNNAMED_PER_FILE: f64 = 0.02;
 // How often threads find each other asleep depends on the machine and on the tracer. These bounds notice only that
 // waking became the work itself.
 const WAITS_PER_MIB: (&str, f64) = (WAITS, 150.0);
-const WAITS_PER_FILE: (&str, f64) = (WAITS, 40.0);
+const WAITS_PER_FILE: (&str, f64) = (WAITS, 2.0);
 // Starting a thread takes some ten calls, and a thread that had nothing to do for ten seconds ends.
 const THREADS_PER_MIB: (&str, f64) = (THREADS, 3.0);
 const THREADS_PER_FILE: (&str, f64) = (THREADS, 0.1);
@@ -46,8 +46,8 @@ pub(crate) const STREAM_SOURCE_PER_FILE: Bounds = Bounds {
         (READS, 0.16),
         // The listing passes over the data.
         (SEEKS, 0.15),
-        // Frames of many files travel together, as long as more are waiting.
-        (SENDS, 1.0),
+        // Frames of a hundred files travel together.
+        (SENDS, 0.05),
         WAITS_PER_FILE,
         THREADS_PER_FILE,
         MEMORY_PER_FILE,
@@ -57,8 +57,8 @@ pub(crate) const STREAM_SOURCE_PER_FILE: Bounds = Bounds {
 
 pub(crate) const STREAM_RECEIVER_PER_MIB: Bounds = Bounds {
     named: &[
-        // Frames of 256 KiB as they are.
-        (WRITES, 4.3),
+        // A frame of 256 KiB arrives in two buffers of that size, and each part is written.
+        (WRITES, 8.4),
         // At most what the kernel has: it depends on how fast the two sides are.
         (RECEIVES, 40.0),
         WAITS_PER_MIB,
@@ -84,7 +84,7 @@ const PER_SMALL_FILE: [(&str, f64); 6] = [
 pub(crate) const STREAM_RECEIVER_PER_FILE: Bounds = {
     let [a, b, c, d, e, f] = PER_SMALL_FILE;
     Bounds {
-        named: &[a, b, c, d, e, f, (RECEIVES, 1.0), WAITS_PER_FILE, THREADS_PER_FILE, MEMORY_PER_FILE],
+        named: &[a, b, c, d, e, f, (RECEIVES, 0.1), WAITS_PER_FILE, THREADS_PER_FILE, MEMORY_PER_FILE],
         unnamed: UNNAMED_PER_FILE,
     }
 };
