@@ -88,7 +88,9 @@ impl Inflow {
 
     /// Time in which the caller could not read does not count against the source.
     pub fn excuse(&mut self, waited: Duration) {
-        self.begun = self.begun.map(|begun| begun + waited);
+        for moment in [&mut self.begun, &mut self.arrived].into_iter().flatten() {
+            *moment += waited;
+        }
     }
 
     pub(super) fn arrived(&mut self, now: Instant) {

@@ -65,19 +65,36 @@ pub(crate) fn staging_queue() -> (StagingSender, StagingReceiver) {
         // There is room for all of them in either channel.
         let _ = free_sender.try_send(StagingBatch::default());
     }
-    (StagingSender { full: full_sender, free }, StagingReceiver { full, free: free_sender })
+    (
+        StagingSender { full: full_sender, free, spare: Vec::new() },
+        StagingReceiver { full, free: free_sender },
+    )
 }
 
 /// The end of the task that receives.
 pub(crate) struct StagingSender {
     full: mpsc::Sender<StagingBatch>,
     free: mpsc::Receiver<StagingBatch>,
+    /// Free ones that were taken out of the channel.
+    spare: Vec<StagingBatch>,
 }
 
 impl StagingSender {
     /// An empty batch, once there is one; `None` if the staging thread has ended. Cancel safe.
     pub(crate) async fn free(&mut self) -> Option<StagingBatch> {
-        self.free.recv().await
+        match self.spare.pop() {
+            Some(batch) => Some(batch),
+            None => self.free.recv().await,
+        }
+    }
+
+    /// Waits until everything that was handed on has been applied: all batches are free again but the one that the caller
+    /// has. `None` if the staging thread has ended. Cancel safe.
+    pub(crate) async fn applied(&mut self) -> Option<()> {
+        while self.spare.len() + 1 < limits::STREAM_BATCHES {
+            self.spare.push(self.free.recv().await?);
+        }
+        Some(())
     }
 
     /// Hands a batch on. A staging thread that has ended does not need it.

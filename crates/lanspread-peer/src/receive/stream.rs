@@ -137,8 +137,11 @@ impl Receiving {
                 Sorted::Stream(StreamMessage::Begin { totals, .. }) => {
                     observer.announced(totals);
                     self.push(StagingStep::Announced(totals)).await?;
-                    // The disk may have no room for it, which should be known early.
+                    // The disk may have no room for it: then nothing of it is accepted.
                     self.hand_on().await?;
+                    let waits_since = Instant::now();
+                    self.steps.applied().await.ok_or(AttemptError::StagingStopped)?;
+                    self.excuse(waits_since.elapsed());
                 }
                 Sorted::Stream(message) => {
                     let got = message.name();
@@ -166,16 +169,19 @@ impl Receiving {
 
     /// Hands the batch on and goes on in another one, once there is one.
     async fn hand_on(&mut self) -> Result<(), AttemptError> {
-        // Waiting for a busy disk is not the source's fault, so that time does not count against it.
         let waits_since = Instant::now();
         let mut next = self.steps.free().await.ok_or(AttemptError::StagingStopped)?;
-        let waited = waits_since.elapsed();
-        self.waited += waited;
-        self.last_advance += waited;
-        self.inflow.excuse(waited);
+        self.excuse(waits_since.elapsed());
         self.inflow.go_on(self.batch.buffer(), next.buffer());
         self.steps.hand_on(std::mem::replace(&mut self.batch, next));
         Ok(())
+    }
+
+    /// Waiting for a busy disk is not the source's fault, so that time does not count against it.
+    fn excuse(&mut self, waited: Duration) {
+        self.waited += waited;
+        self.last_advance += waited;
+        self.inflow.excuse(waited);
     }
 }
 

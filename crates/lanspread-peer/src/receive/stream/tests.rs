@@ -314,6 +314,27 @@ impl StreamObserver for Counting {
     }
 }
 
+/// The content may have arrived together with the announcement; while the disk decides about that, nothing of it counts.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_accepted_before_the_announcement_is() {
+    let source = LyingSource::new("source", Vec::new(), small_game::stream());
+    let (near, far) = duplex(64 * 1024);
+    let (steps, queue) = staging_queue();
+    let counting = Counting::default();
+    let receiving = async {
+        let mut connection = asked(near).await;
+        let mut observer = counting.clone();
+        receive(&mut connection, grammar(), NamePolicy::Portable, false, steps, &mut observer).await
+    };
+    let refusing = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        drop(queue);
+    };
+    let (_, result, ()) = tokio::join!(source.speak(far, Greeting::Honest), receiving, refusing);
+    assert!(matches!(result, Err(AttemptError::StagingStopped)), "{result:?}");
+    assert_eq!(counting.0.get(), 0);
+}
+
 /// A source that is ahead of the disk is not read from. What waits is bounded, whether the frames are large or tiny, and
 /// nothing is lost.
 #[tokio::test(start_paused = true)]
@@ -331,6 +352,7 @@ async fn a_disk_that_is_behind_bounds_what_is_read() {
             receive(&mut connection, grammar(), NamePolicy::Portable, false, steps, &mut observer).await
         };
         let staging = async {
+            assert_eq!(queue.take().await, Some(1), "the announcement");
             // Far longer than the source needs if nothing holds it up.
             tokio::time::sleep(limits::STREAM_STALL_DEADLINE).await;
             let waiting = counting.0.get();
