@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
+from dataclasses import dataclass
 
 from .. import checks
 from ..contract import scenario
@@ -30,7 +32,8 @@ SLOWDOWN_MAX = 1.5
     "Hostile neighbour",
     claim="Beside a machine that floods the sources, copies their identities, offers the game as sources that are "
     "mute, trickle or list without end, and announces a hundred hosts that do not exist, all at once, every install "
-    f"of an honest room succeeds, and the slowest takes at most {SLOWDOWN_MAX} times as long as without it.",
+    f"of an honest room succeeds, and the slowest takes at most {SLOWDOWN_MAX} times as long as without it, behind a "
+    "source that serves as many seats.",
     conditions="A room of six: two slowed sources and four seats whose daemons find them by themselves and install "
     "at the same time, first alone, then beside the hostile neighbour. A machine that comes late, without a "
     "daemon, installs too.",
@@ -47,7 +50,7 @@ def hostile_neighbour(stage: Stage) -> None:
         source.limit_sending(SOURCE_RATE_BYTES_PER_SECOND)
     seats = [stage.start_source(name, stage.games_dir(name), catalog=game.catalog, discovery=True) for name in SEATS]
     wait_until_found(stage, [*sources, *seats])
-    alone_s = _install_everywhere(stage, game, seats, "alone")
+    alone = _install_everywhere(stage, game, seats, "alone")
 
     root = game.roots[SOURCES[0]]
     mount = Mount(root, f"{GAMES}/{root.name}", read_only=True)
@@ -60,7 +63,7 @@ def hostile_neighbour(stage: Stage) -> None:
     for seat, mark in zip(seats, marks, strict=True):
         # One of its hosts is known by then, so that the daemons do ask it.
         seat.wait_for_event(named("peer-found"), stage.deadline, "a host of the neighbour", start=mark)
-    beside_s = _install_everywhere(stage, game, seats, "beside")
+    beside = _install_everywhere(stage, game, seats, "beside")
 
     late = stage.machine("late", stage.games_dir("late"), catalog=game.catalog)
     installed = stage.command("late", late, "install", "--stream", SLOW_GAME, "--games-dir", GAMES)
@@ -68,28 +71,44 @@ def hostile_neighbour(stage: Stage) -> None:
     for peer in [*sources, *seats]:
         expect(peer.is_running, f"{peer.name} has ended")
     expect(hostile.is_running, "the hostile neighbour ended by itself: nothing was tested")
-    stage.figures.append(f"slowest of four seats: {alone_s:.1f} s alone, {beside_s:.1f} s beside the hostile neighbour")
-    expect(
-        beside_s <= SLOWDOWN_MAX * alone_s,
-        f"the slowest seat took {beside_s:.1f} s beside the hostile neighbour, and {alone_s:.1f} s without it",
-    )
+    figures = f"slowest of four seats: {alone} alone, {beside} beside the hostile neighbour"
+    stage.figures.append(figures)
+    expect(beside.seconds_for_one <= SLOWDOWN_MAX * alone.seconds_for_one, figures)
 
 
-def _install_everywhere(stage: Stage, game: SlowGame, seats: list[Peer], round: str) -> float:
-    """All seats install the game at once and then remove it; returns the seconds until the last had it."""
+@dataclass(frozen=True)
+class Round:
+    """One install by all seats at once. How they share the sources is chance, and a limited source serves three seats
+    in one and a half times the time of two. That is not the neighbour's doing, so it is taken off."""
+
+    seconds: float
+    seats_at_busiest: int
+
+    @property
+    def seconds_for_one(self) -> float:
+        return self.seconds / self.seats_at_busiest
+
+    def __str__(self) -> str:
+        return f"{self.seconds:.1f} s with {self.seats_at_busiest} seats at one source"
+
+
+def _install_everywhere(stage: Stage, game: SlowGame, seats: list[Peer], round: str) -> Round:
+    """All seats install the game at once and then remove it; how long the last one took."""
     install = ["install", "--stream", SLOW_GAME, "--games-dir", GAMES]
     begun = time.monotonic()
     commands = [stage.start_command(f"{round}-{seat.name}", seat.machine, *install) for seat in seats]
     for seat, command in zip(seats, commands, strict=True):
         stage.finish(command, 0, f"the install of {seat.name}, {round}")
     duration_s = time.monotonic() - begun
+    sources = Counter[str]()
     for seat, command in zip(seats, commands, strict=True):
-        _expect_installed(stage, game, command, seat.name)
+        sources[_expect_installed(stage, game, command, seat.name)] += 1
         _uninstall(stage, seat.machine, f"{round}-{seat.name}")
-    return duration_s
+    return Round(duration_s, max(sources.values()))
 
 
-def _expect_installed(stage: Stage, game: SlowGame, command: Peer, name: str) -> None:
+def _expect_installed(stage: Stage, game: SlowGame, command: Peer, name: str) -> str:
+    """The tree is whole; the source that it came from."""
     finished = command.events.all(named("stream-install-finished", game=SLOW_GAME))
     expect_equal(len(finished), 1, "reports of a finished install")
     source = finished[0]["peer"]
@@ -98,6 +117,7 @@ def _expect_installed(stage: Stage, game: SlowGame, command: Peer, name: str) ->
     if not reference.exists():
         game.reference(stage, source)
     checks.trees_equal(stage, reference, stage.games_dir(name) / SLOW_GAME / checks.LOCAL, f"tree of {name}")
+    return str(source)
 
 
 def _uninstall(stage: Stage, machine: Machine, name: str) -> None:
