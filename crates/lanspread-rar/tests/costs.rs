@@ -45,8 +45,9 @@ const ALLOCATIONS_PER_BLOCK: f64 = 0.1;
 const ALLOCATED_BYTES_PER_BLOCK: f64 = 256.0;
 /// Its header with the name, in two copies: one to begin it, one to end it.
 const ALLOCATIONS_PER_MEMBER: f64 = 12.1;
-/// Stored data goes through memory that is used again.
-const ALLOCATIONS_PER_STORED_MIB: f64 = 1.0;
+/// Stored data goes through memory that is used again. How much of it there is depends on which thread is ahead; one
+/// allocation for each piece would be 16.
+const ALLOCATIONS_PER_STORED_MIB: f64 = 4.0;
 /// At the peak, beside the dictionary: room beside the dictionary (6 MiB), the read buffer,
 /// and jobs of about 1 MiB: three, and three more for a further thread.
 const PEAK_MIB_BESIDE_DICTIONARY: [f64; 2] = [9.5, 16.0];
