@@ -237,7 +237,7 @@ impl CatalogBuild {
         let merged =
             merge(known, entries, &failed_games, self.games.is_empty(), self.name.as_ref(), is_edited);
         let Merged { content, version, removed, is_new } =
-            merged.map_err(|reason| too_high(&catalog, reason))?;
+            merged.map_err(|reason| not_written(&catalog, reason))?;
         let games = content.games.len() as u64;
         if is_new {
             let text = checked_text(&catalog, &content)?;
@@ -255,7 +255,7 @@ struct Before {
     catalog: Catalog,
 }
 
-fn too_high(catalog: &Path, reason: String) -> PeerError {
+fn not_written(catalog: &Path, reason: String) -> PeerError {
     crate::trust::error::TrustError::Catalog { path: catalog.to_owned(), reason }.into()
 }
 
@@ -265,11 +265,11 @@ fn checked_text(catalog: &Path, content: &CatalogContent) -> Result<String, Peer
     if text.len() as u64 > limits::CATALOG_BYTES_MAX {
         let reason =
             format!("it would have {} bytes, the limit is {}", text.len(), limits::CATALOG_BYTES_MAX);
-        return Err(too_high(catalog, reason));
+        return Err(not_written(catalog, reason));
     }
     match lanspread_trust::catalog::parse(&text) {
         Ok(read) if read == *content => Ok(text),
         Ok(_) => Err(PeerError::Internal("a catalog reads as another one than was written".to_owned())),
-        Err(reason) => Err(too_high(catalog, reason)),
+        Err(reason) => Err(not_written(catalog, reason)),
     }
 }

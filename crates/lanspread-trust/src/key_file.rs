@@ -4,18 +4,16 @@
 //! programs that start at once get the same one. A damaged key is reported and never replaced. A secret key that is named
 //! by its path is the user's own file.
 
-use std::fs::{self, DirBuilder, File};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use lanspread_types::fault::{ForeignState, LocalError};
 use lanspread_types::limits::KEY_FILE_BYTES_MAX;
-use lanspread_types::regular_file::{
-    FileError, create_ours, if_present, open_folder_of_user, open_of_user, open_ours, read_whole,
-};
+use lanspread_types::regular_file::{FileError, if_present, open_of_user, read_whole};
 use zeroize::Zeroizing;
 
+use crate::made_once;
 use crate::minisign::{KeyProblem, PublicKey, SecretKey};
 
 /// Name of the secret key in the state directory.
@@ -107,46 +105,17 @@ pub fn load_or_make(state_dir: &Path) -> Result<(SecretKey, bool), KeyError> {
 }
 
 fn read_of_state(state_dir: &Path) -> Result<Option<SecretKey>, KeyError> {
-    let path = path_in(state_dir);
-    let folder = match open_folder_of_user(state_dir) {
-        Ok(folder) => folder,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(LocalError::io("read", &path)(error).into()),
-    };
-    let opened = if_present(open_ours(&folder, CATALOG_KEY_FILE));
-    let bytes = opened.and_then(|file| file.map(|file| read_secret(&file)).transpose());
-    let bytes = bytes.map_err(|error| error.of_ours("read", &path))?;
+    let bytes = made_once::read(state_dir, CATALOG_KEY_FILE, read_secret)?;
     let parsed = bytes.map(|bytes| SecretKey::parse_file(&bytes)).transpose();
-    parsed.map_err(|problem| KeyError::Unusable { path, problem })
+    parsed.map_err(|problem| KeyError::Unusable { path: path_in(state_dir), problem })
 }
 
-/// Makes a key. Says whether it is the one that is there now: another program may have been faster.
+/// Makes a key. Says whether it is the one that is there now.
 fn make(state_dir: &Path) -> Result<bool, KeyError> {
-    let path = path_in(state_dir);
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(state_dir);
-    made.map_err(LocalError::io("create the state folder", state_dir))?;
     let key = SecretKey::random().map_err(KeyError::NoRandomNumbers)?;
-    let folder = open_folder_of_user(state_dir).map_err(LocalError::io("open", state_dir))?;
-    // Written completely under a name of its own, then linked: the first link wins. The key id is random, so that two
-    // threads of one process have two names as well.
-    let draft = format!("{CATALOG_KEY_FILE}.{}.{}", std::process::id(), key.public().id());
-    let mut file = create_ours(&folder, &draft, 0o600)
-        .map_err(|error| error.of_ours("write", state_dir.join(&draft)))?;
-    let written = (|| {
-        file.write_all(key.file().as_bytes())?;
-        file.sync_all()?;
-        match fs::hard_link(state_dir.join(&draft), &path) {
-            Ok(()) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-            Err(error) => Err(error),
-        }
-    })();
-    let removed = fs::remove_file(state_dir.join(&draft));
-    let is_ours = written.and_then(|is_ours| removed.map(|()| is_ours)).and_then(|is_ours| {
-        folder.sync_all()?;
-        Ok(is_ours)
-    });
-    Ok(is_ours.map_err(LocalError::io("write", &path))?)
+    // The key id is random.
+    let unique = key.public().id().to_string();
+    Ok(made_once::make(state_dir, CATALOG_KEY_FILE, &unique, key.file().as_bytes())?)
 }
 
 /// Reads a secret key that a user named.
@@ -217,6 +186,7 @@ fn read_secret(mut file: &File) -> Result<Zeroizing<Vec<u8>>, FileError> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::{MetadataExt, symlink};
 
     use super::*;

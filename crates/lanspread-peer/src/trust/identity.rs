@@ -1,14 +1,13 @@
 //! The identity of this peer: created once and kept in the user's state directory.
 
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io;
 use std::path::{Path, PathBuf};
 
+use lanspread_trust::made_once;
 use lanspread_types::fault::{ForeignState, LocalError};
 use lanspread_types::ids::PeerId;
 use lanspread_types::limits;
-use lanspread_types::regular_file::{if_present, open_folder_of_user, open_ours, read_whole};
+use lanspread_types::regular_file::read_whole;
 
 use crate::trust::error::TrustError;
 
@@ -35,7 +34,7 @@ pub(crate) fn state_dir(given: Option<PathBuf>) -> Result<PathBuf, TrustError> {
 pub(crate) fn load_or_create(state_dir: &Path) -> Result<PeerId, TrustError> {
     let path = state_dir.join(FILE);
     for _ in 0..2 {
-        match read(state_dir)? {
+        match made_once::read(state_dir, FILE, |file| read_whole(file, limits::PEER_ID_BYTES_MAX))? {
             Some(bytes) => {
                 let text = String::from_utf8_lossy(&bytes);
                 return text.trim().parse().map_err(|_| {
@@ -43,23 +42,10 @@ pub(crate) fn load_or_create(state_dir: &Path) -> Result<PeerId, TrustError> {
                     ForeignState { path: path.clone(), what }.into()
                 });
             }
-            None => create(state_dir, &path)?,
+            None => create(state_dir)?,
         }
     }
     Err(LocalError::io("read", &path)(io::ErrorKind::NotFound.into()).into())
-}
-
-/// The content of the file, if there is one.
-fn read(state_dir: &Path) -> Result<Option<Vec<u8>>, LocalError> {
-    let path = state_dir.join(FILE);
-    let folder = match open_folder_of_user(state_dir) {
-        Ok(folder) => folder,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(LocalError::io("read", &path)(error)),
-    };
-    let read = if_present(open_ours(&folder, FILE))
-        .and_then(|file| file.map(|file| read_whole(&file, limits::PEER_ID_BYTES_MAX)).transpose());
-    read.map_err(|error| error.of_ours("read", &path))
 }
 
 /// A random number for one run of a peer.
@@ -67,28 +53,16 @@ pub(crate) fn instance() -> Result<u64, TrustError> {
     getrandom::u64().map_err(TrustError::NoRandomNumbers)
 }
 
-fn create(state_dir: &Path, path: &Path) -> Result<(), TrustError> {
+fn create(state_dir: &Path) -> Result<(), TrustError> {
     let id = PeerId::random().map_err(TrustError::NoRandomNumbers)?;
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(state_dir);
-    made.map_err(LocalError::io("create the state folder", state_dir))?;
-    // Written completely under a name of its own, then linked: the first link wins.
-    let draft = state_dir.join(format!("{FILE}.{}.{id}", std::process::id()));
-    let written = (|| {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
-        writeln!(file, "{id}")?;
-        file.sync_all()?;
-        match fs::hard_link(&draft, path) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-            _ => Ok(()),
-        }
-    })();
-    let removed = fs::remove_file(&draft);
-    written.and(removed).map_err(LocalError::io("write", path))?;
+    made_once::make(state_dir, FILE, &id.to_string(), format!("{id}\n").as_bytes())?;
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
