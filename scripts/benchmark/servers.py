@@ -6,9 +6,11 @@ import json
 import socket
 import subprocess
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from scenarios.tools import TARGET_DIR, ToolFailed
 
@@ -38,24 +40,23 @@ http {{
 """
 
 
-class Source:
-    """A serving peer, fresh: it has listed no archive yet. `usage` is known after the block."""
+class Server(ABC):
+    """A program that runs as long as its block. `usage` is known after the block."""
 
-    def __init__(
-        self, games: Path, options: Sequence[str | Path] = (), *, cores: tuple[int, ...] = (), streams: int = 8
-    ) -> None:
-        state = BENCH_DIR / "state" / "source"
-        command: Command = [PEER, "serve", "--json", "--games-dir", games, "--listen", "127.0.0.1:0"]
-        limits: Command = ["--no-discovery", "--state-dir", state, "--max-streams", str(streams)]
-        self._program = Program("source", [*command, *limits, *options], cores=cores)
+    def __init__(self, program: Program, *, stdout: int | None = None) -> None:
+        self._program = program
+        self._stdout = stdout
         self.usage: Usage | None = None
 
-    def __enter__(self) -> Source:
-        # Its events go to a pipe, of which the first line is its address. The others are few.
-        self._launched = Launched(self._program, stdout=subprocess.PIPE)
+    @abstractmethod
+    def _wait_until_it_serves(self, launched: Launched) -> None:
+        """Returns once it answers."""
+
+    def __enter__(self) -> Self:
+        self._launched = Launched(self._program, stdout=self._stdout)
         try:
             self._launched.go()
-            self.address = str(json.loads(self._launched.first_line(START_SECONDS))["addr"])
+            self._wait_until_it_serves(self._launched)
         except BaseException:
             self._launched.__exit__()
             raise
@@ -67,8 +68,24 @@ class Source:
                 self.usage = self._launched.stop()
 
 
-class Nginx:
-    """nginx for one folder: sendfile, one worker, no log. `usage` is known after the block."""
+class Source(Server):
+    """A serving peer, fresh: it has listed no archive yet."""
+
+    def __init__(
+        self, games: Path, options: Sequence[str | Path] = (), *, cores: tuple[int, ...] = (), streams: int = 8
+    ) -> None:
+        state = BENCH_DIR / "state" / "source"
+        command: Command = [PEER, "serve", "--json", "--games-dir", games, "--listen", "127.0.0.1:0"]
+        limits: Command = ["--no-discovery", "--state-dir", state, "--max-streams", str(streams)]
+        # Its events go to a pipe, of which the first line is its address. The others are few.
+        super().__init__(Program("source", [*command, *limits, *options], cores=cores), stdout=subprocess.PIPE)
+
+    def _wait_until_it_serves(self, launched: Launched) -> None:
+        self.address = str(json.loads(launched.first_line(START_SECONDS))["addr"])
+
+
+class Nginx(Server):
+    """nginx for one folder: sendfile, one worker, no log."""
 
     def __init__(self, nginx: str, root: Path) -> None:
         self._folder = BENCH_DIR / "nginx"
@@ -79,25 +96,9 @@ class Nginx:
         self.address = f"http://127.0.0.1:{self._port}"
         conf = self._folder / "nginx.conf"
         conf.write_text(NGINX_CONF.format(folder=self._folder, port=self._port, root=root))
-        self._program = Program("nginx", [nginx, "-p", self._folder, "-c", conf])
-        self.usage: Usage | None = None
+        super().__init__(Program("nginx", [nginx, "-p", self._folder, "-c", conf]))
 
-    def __enter__(self) -> Nginx:
-        self._launched = Launched(self._program)
-        try:
-            self._launched.go()
-            self._wait_until_it_answers()
-        except BaseException:
-            self._launched.__exit__()
-            raise
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, _value: object, _trace: TracebackType | None) -> None:
-        with self._launched:
-            if kind is None:
-                self.usage = self._launched.stop()
-
-    def _wait_until_it_answers(self) -> None:
+    def _wait_until_it_serves(self, _launched: Launched) -> None:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             with socket.socket() as probe:
