@@ -10,6 +10,7 @@ mod download;
 pub(crate) mod error;
 mod install;
 mod leftovers;
+mod manifests;
 mod operate;
 mod operations;
 mod outcome;

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use lanspread_trust::manifest::ManifestError;
 use lanspread_types::fault::{ForeignState, LocalError};
 
 use crate::report::failure::ErrorCategory;
@@ -18,6 +19,9 @@ pub enum TrustError {
         /// What is wrong, with its line.
         reason: String,
     },
+    /// A manifest that the catalog names cannot be used.
+    #[error(transparent)]
+    Manifest(ManifestError),
     /// No state directory was given and the user has no home folder.
     #[error("there is no home folder for the peer's identity")]
     NoStateDir,
@@ -47,6 +51,7 @@ impl TrustError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Catalog { .. } => "catalog-unusable",
+            Self::Manifest(_) => "manifest-unusable",
             Self::NoStateDir => "invalid-config",
             Self::NoRandomNumbers(_) => "internal",
             Self::Foreign(_) => "foreign-state",
@@ -57,7 +62,7 @@ impl TrustError {
     /// Class of the failure.
     pub fn category(&self) -> ErrorCategory {
         match self {
-            Self::Catalog { .. } | Self::NoStateDir => ErrorCategory::Usage,
+            Self::Catalog { .. } | Self::Manifest(_) | Self::NoStateDir => ErrorCategory::Usage,
             Self::NoRandomNumbers(_) => ErrorCategory::Unexpected,
             Self::Foreign(_) => ErrorCategory::Refused,
             Self::Local(_) => ErrorCategory::Local,
