@@ -7,10 +7,12 @@
 //! - [`mod@provider`]: the traits of the crate, and what a listing is
 //! - [`set`]: which files form which archive
 //! - [`list`]: lists several archives and sums them up
+//! - [`header_map`]: the headers of an archive, with which it can be listed before its bytes arrive
 //! - [`names`]: whether the names of several archives fit together
 //! - [`error`]: what can go wrong
 
 pub mod error;
+pub mod header_map;
 pub mod list;
 mod listing;
 mod listing_guard;

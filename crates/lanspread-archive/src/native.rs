@@ -13,8 +13,9 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::ArchiveError;
+use crate::native::reader::{OpenVolume, VolumeHeaders, open_volume};
 use crate::native::threads::DecoderThreads;
-use crate::provider::{ArchiveProvider, OpenArchive};
+use crate::provider::{ArchiveListing, ArchiveProvider, OpenArchive};
 use crate::set::ArchiveSet;
 
 /// Decodes in this process.
@@ -35,16 +36,45 @@ impl ArchiveProvider for NativeProvider {
         archive: &ArchiveSet,
         cancel: &CancellationToken,
     ) -> Result<Box<dyn OpenArchive>, ArchiveError> {
-        let opened = rar5::open(archive, cancel, self.dictionary_bytes_max, &self.threads);
+        let open = |number| open_volume(archive, number);
+        let opened = rar5::open(archive, &open, cancel, self.dictionary_bytes_max, &self.threads);
         let opened = match opened {
             Ok(Some(rar5)) => Ok(Box::new(rar5) as Box<dyn OpenArchive>),
-            Ok(None) => rar4::open(archive, cancel, self.dictionary_bytes_max)
+            Ok(None) => rar4::open(archive, &open, cancel, self.dictionary_bytes_max)
                 .map(|rar4| Box::new(rar4) as Box<dyn OpenArchive>),
             Err(error) => Err(error),
         };
         // A cancelled reader fails, and the decoders take that for a fault of the disk.
         if cancel.is_cancelled() { Err(ArchiveError::Cancelled) } else { opened }
     }
+}
+
+/// Lists the archive whose volumes `open` opens. `archive` has their names, and its files are left alone.
+pub(super) fn list(
+    archive: &ArchiveSet,
+    open: &OpenVolume<'_>,
+    cancel: &CancellationToken,
+    dictionary_bytes_max: u64,
+) -> Result<Arc<ArchiveListing>, ArchiveError> {
+    match rar5::list(archive, open, cancel, dictionary_bytes_max)? {
+        Some(listed) => Ok(listed.listing),
+        None => Ok(Arc::clone(rar4::open(archive, open, cancel, dictionary_bytes_max)?.listing())),
+    }
+}
+
+/// The signature and the headers of one volume, each with its offset, of at most so many bytes.
+pub(super) fn headers_of_volume(
+    archive: &ArchiveSet,
+    number: usize,
+    bytes_max: u64,
+    cancel: &CancellationToken,
+) -> Result<VolumeHeaders, ArchiveError> {
+    let headers = match rar5::headers_of_volume(archive, number, bytes_max, cancel) {
+        Ok(None) => rar4::headers_of_volume(archive, number, bytes_max, cancel),
+        Ok(Some(headers)) => Ok(headers),
+        Err(error) => Err(error),
+    };
+    if cancel.is_cancelled() { Err(ArchiveError::Cancelled) } else { headers }
 }
 
 #[cfg(test)]

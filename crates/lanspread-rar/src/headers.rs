@@ -84,6 +84,11 @@ impl<'a> Headers<'a> {
     pub fn header_map(&self) -> &[(u64, Vec<u8>)] {
         self.map.as_deref().unwrap_or_default()
     }
+
+    /// The same, without a copy.
+    pub fn into_header_map(self) -> Vec<(u64, Vec<u8>)> {
+        self.map.unwrap_or_default()
+    }
 }
 
 /// Every header up to the end record. A volume without one gives [`Error::EndMissing`]: it may have been cut.

@@ -35,9 +35,7 @@ mod input;
 #[cfg(test)]
 mod tests;
 
-pub use content::{
-    EntryContent, HeaderRange, Manifest, ManifestArchive, ManifestEntries, ManifestEntry, chunk_bytes,
-};
+pub use content::{EntryContent, Manifest, ManifestArchive, ManifestEntries, ManifestEntry, chunk_bytes};
 pub use encode::{Blocks, encode};
 pub use error::{ManifestError, ManifestProblem};
 pub use file::{MANIFEST_EXTENSION, ManifestFile, file_name};

@@ -39,6 +39,17 @@ pub enum ArchiveFormat {
     Rar5,
 }
 
+/// A part of an archive that is not packed data: one header, or several that touch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct HeaderRange {
+    /// Which volume of the archive, from 0.
+    pub volume: usize,
+    /// Where it begins in the volume.
+    pub offset: u64,
+    /// How long it is; at least 1.
+    pub length: u64,
+}
+
 /// Counts and bytes of entries.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Totals {

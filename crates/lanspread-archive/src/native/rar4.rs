@@ -8,7 +8,7 @@ mod reader;
 
 use std::cell::RefCell;
 use std::collections::HashSet;
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -18,9 +18,9 @@ use tokio_util::sync::CancellationToken;
 use crate::error::ArchiveError;
 use crate::listing_guard::ListingGuard;
 use crate::native::rar4::reader::VolumeReader;
-use crate::native::reader::{open_volume, unreadable};
+use crate::native::reader::{OpenVolume, VolumeHeaders, open_volume, unreadable};
 use crate::provider::{ArchiveListing, OpenArchive, SharedSink};
-use crate::set::ArchiveSet;
+use crate::set::{ArchiveSet, Volume};
 
 /// An archive whose headers are parsed and whose volumes are open.
 pub(super) struct Rar4Archive {
@@ -33,24 +33,61 @@ pub(super) struct Rar4Archive {
 /// Opens and lists an archive.
 pub(super) fn open(
     archive: &ArchiveSet,
+    open: &OpenVolume<'_>,
     cancel: &CancellationToken,
     dictionary_bytes_max: u64,
 ) -> Result<Rar4Archive, ArchiveError> {
-    let options = rars::ArchiveReadOptions::new()
-        .with_max_header_count(limits::ARCHIVE_HEADERS_MAX)
-        .with_max_header_bytes(limits::ARCHIVE_HEADER_BYTES_MAX);
     let mut volumes = Vec::with_capacity(archive.volumes());
     let mut lengths = Vec::with_capacity(archive.volumes());
     for number in 0..archive.volumes() {
-        let volume = open_volume(archive, number)?;
-        let reader = VolumeReader::new(volume, cancel.clone())
-            .map_err(|source| unreadable(archive, number, source))?;
-        lengths.push(reader.length());
-        let parsed = rars::ArchiveReader::read_reader_with_options(reader, options);
-        volumes.push(parsed.map_err(|error| failure::of(archive, &error))?);
+        let (parsed, length) = parse(archive, number, open(number)?, cancel)?;
+        volumes.push(parsed);
+        lengths.push(length);
     }
     let list::Listed { listing, left_out } = list::list(archive, &volumes, &lengths, dictionary_bytes_max)?;
     Ok(Rar4Archive { set: archive.clone(), volumes, listing: Arc::new(listing), left_out })
+}
+
+/// The headers of one volume, and its length.
+fn parse(
+    archive: &ArchiveSet,
+    number: usize,
+    volume: Box<dyn Volume>,
+    cancel: &CancellationToken,
+) -> Result<(rars::Archive, u64), ArchiveError> {
+    let options = rars::ArchiveReadOptions::new()
+        .with_max_header_count(limits::ARCHIVE_HEADERS_MAX)
+        .with_max_header_bytes(limits::ARCHIVE_HEADER_BYTES_MAX);
+    let reader = VolumeReader::new(volume, cancel.clone());
+    let reader = reader.map_err(|source| unreadable(archive, number, source))?;
+    let length = reader.length();
+    let parsed = rars::ArchiveReader::read_reader_with_options(reader, options);
+    Ok((parsed.map_err(|error| failure::of(archive, &error))?, length))
+}
+
+/// The signature and the headers of one volume.
+pub(super) fn headers_of_volume(
+    archive: &ArchiveSet,
+    number: usize,
+    bytes_max: u64,
+    cancel: &CancellationToken,
+) -> Result<VolumeHeaders, ArchiveError> {
+    let (parsed, _) = parse(archive, number, open_volume(archive, number)?, cancel)?;
+    let places = list::places(archive, &parsed)?;
+    let bytes: u64 = places.iter().map(|(_, length)| u64::from(*length)).sum();
+    if bytes > bytes_max {
+        let (archive, limit) = (archive.name().to_owned(), bytes_max);
+        return Err(ArchiveError::Limit { archive, what: "header bytes", limit, got: bytes });
+    }
+    let failed = |source| unreadable(archive, number, source);
+    let mut volume = VolumeReader::new(open_volume(archive, number)?, cancel.clone()).map_err(failed)?;
+    let read = places.into_iter().map(|(offset, length)| {
+        let mut header = vec![0; usize::from(length)];
+        volume.seek(SeekFrom::Start(offset))?;
+        volume.read_exact(&mut header)?;
+        Ok((offset, header))
+    });
+    read.collect::<io::Result<_>>().map_err(failed)
 }
 
 impl OpenArchive for Rar4Archive {

@@ -10,13 +10,13 @@ mod list;
 use std::io::{self, SeekFrom};
 use std::sync::Arc;
 
-use lanspread_rar::{ArchiveDecoder, Limits, Member, VolumeReader};
+use lanspread_rar::{ArchiveDecoder, Headers, Limits, Member, VolumeReader};
 use lanspread_types::limits;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::ArchiveError;
 use crate::listing_guard::ListingGuard;
-use crate::native::reader::{Cancellable, open_volume};
+use crate::native::reader::{Cancellable, OpenVolume, VolumeHeaders, open_volume};
 use crate::native::threads::DecoderThreads;
 use crate::provider::{ArchiveListing, OpenArchive, SharedSink};
 use crate::set::{ArchiveSet, Volume};
@@ -33,22 +33,65 @@ pub(super) struct Rar5Archive {
 /// Opens and lists an archive; `None` if it is one of RAR 4 or older.
 pub(super) fn open(
     archive: &ArchiveSet,
+    open: &OpenVolume<'_>,
     cancel: &CancellationToken,
     dictionary_bytes_max: u64,
     threads: &Arc<DecoderThreads>,
 ) -> Result<Option<Rar5Archive>, ArchiveError> {
+    let Some(Listed { volumes, listing }) = list(archive, open, cancel, dictionary_bytes_max)? else {
+        return Ok(None);
+    };
+    let (set, limits, threads) =
+        (archive.clone(), limits_of_volume(dictionary_bytes_max), Arc::clone(threads));
+    Ok(Some(Rar5Archive { set, volumes, listing, limits, threads }))
+}
+
+/// The open volumes of an archive, and its listing.
+pub(super) struct Listed {
+    volumes: Vec<Box<dyn Volume>>,
+    pub(super) listing: Arc<ArchiveListing>,
+}
+
+/// Lists an archive; `None` if it is one of RAR 4 or older.
+pub(super) fn list(
+    archive: &ArchiveSet,
+    open: &OpenVolume<'_>,
+    cancel: &CancellationToken,
+    dictionary_bytes_max: u64,
+) -> Result<Option<Listed>, ArchiveError> {
     let limits = limits_of_volume(dictionary_bytes_max);
     let mut list = list::List::new(archive, cancel, &limits);
     let mut volumes = Vec::with_capacity(archive.volumes());
     for number in 0..archive.volumes() {
-        let mut volume = open_volume(archive, number)?;
+        let mut volume = open(number)?;
         if !list.volume(number, &mut *volume)? {
             return Ok(None);
         }
         volumes.push(volume);
     }
-    let listing = Arc::new(list.finish()?);
-    Ok(Some(Rar5Archive { set: archive.clone(), volumes, listing, limits, threads: Arc::clone(threads) }))
+    Ok(Some(Listed { volumes, listing: Arc::new(list.finish()?) }))
+}
+
+/// The signature and the headers of one volume; `None` if it is one of RAR 4 or older.
+pub(super) fn headers_of_volume(
+    archive: &ArchiveSet,
+    number: usize,
+    bytes_max: u64,
+    cancel: &CancellationToken,
+) -> Result<Option<VolumeHeaders>, ArchiveError> {
+    let failed = |error| failure::of(archive, error);
+    let volume = open_volume(archive, number)?;
+    // Nothing is decoded.
+    let mut limits = limits_of_volume(0);
+    limits.header_bytes = limits.header_bytes.min(bytes_max);
+    let mut headers = match Headers::seek(Cancellable::new(volume, cancel), limits) {
+        Err(lanspread_rar::Error::Rar4) => return Ok(None),
+        opened => opened.map_err(failed)?.with_map(),
+    };
+    for header in headers.by_ref() {
+        header.map_err(failed)?;
+    }
+    Ok(Some(headers.into_header_map()))
 }
 
 fn limits_of_volume(dictionary_bytes_max: u64) -> Limits {

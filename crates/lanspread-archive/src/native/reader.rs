@@ -8,6 +8,12 @@ use crate::error::ArchiveError;
 use crate::set::{ArchiveSet, Volume};
 
 /// Opens a volume; volumes count from 0.
+pub(super) type OpenVolume<'a> = dyn Fn(usize) -> Result<Box<dyn Volume>, ArchiveError> + 'a;
+
+/// The signature and the headers of a volume, each with its offset.
+pub(super) type VolumeHeaders = Vec<(u64, Vec<u8>)>;
+
+/// Opens a volume on the disk; volumes count from 0.
 pub(super) fn open_volume(archive: &ArchiveSet, volume: usize) -> Result<Box<dyn Volume>, ArchiveError> {
     archive.open(volume).map_err(|source| unreadable(archive, volume, source))
 }

@@ -13,7 +13,7 @@ use lanspread_testing::programs;
 
 use crate::writer::{
     File5, SIGNATURE_4, SIGNATURE_5, STORED_4, end_4, end_5, file_4, file_4_at, header_4, header_5, main_4,
-    main_5, plain_4, rar_4, rar_5, vint, with_comment_4,
+    main_5, main_with_comment_4, plain_4, rar_4, rar_5, vint, with_comment_4,
 };
 use crate::{agreed, extracted_by_program, unpack, unpack_with};
 
@@ -324,6 +324,8 @@ fn comments_in_old_headers_are_skipped() {
     let commented = with_comment_4(&plain_4("a", "x"), b"x", b"a comment");
     let files = outcome_with("a file comment", &rar_4(std::slice::from_ref(&commented)), false).unwrap();
     assert_eq!(files, BTreeMap::from([("a".to_owned(), b"x".to_vec())]));
+    let archive = [SIGNATURE_4, &main_with_comment_4(b"a comment"), &plain_4("a", "x"), &end_4()].concat();
+    assert_eq!(outcome("a comment of the archive", &archive).unwrap(), files);
     // With a damaged header beside it, the same fault means that header.
     let mut end = end_4();
     end[0] ^= 1;

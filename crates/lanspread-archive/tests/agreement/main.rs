@@ -1,5 +1,5 @@
 //! Both providers make the same of an archive, and of one that `unrar x` unpacks, the same tree as `unrar x`: every
-//! fixture, and archives that are written here byte by byte, good, odd and damaged.
+//! fixture, and archives that are written here byte by byte, good, odd and damaged. The header map of each lists the same.
 
 // Tests may.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::rc::Rc;
 
+use lanspread_archive::header_map::HeaderMap;
 use lanspread_archive::provider::{ArchiveListing, EntrySink, ProviderChoice};
 use lanspread_archive::set::ArchiveSet;
 use lanspread_archive::{ArchiveError, SinkError, provider_with_dictionary};
@@ -93,6 +94,7 @@ fn agreed(label: &str, archive: &ArchiveSet) -> Result<Unpacked, &'static str> {
         (Ok(native), Ok(unrar)) => {
             assert_eq!(native.listing, unrar.listing, "{label}");
             assert!(native.steps == unrar.steps, "{label}: the steps differ");
+            assert_eq!(listed_from_its_map(archive), native.listing, "{label}");
             Ok(native)
         }
         (Err(native), Err(unrar)) => {
@@ -103,6 +105,23 @@ fn agreed(label: &str, archive: &ArchiveSet) -> Result<Unpacked, &'static str> {
         (Ok(_), Err(error)) => panic!("{label}: only unrar refuses it: {error}"),
         (Err(error), Ok(_)) => panic!("{label}: only native refuses it: {error}"),
     }
+}
+
+/// The listing of an archive of which only the header map is there.
+fn listed_from_its_map(archive: &ArchiveSet) -> ArchiveListing {
+    let cancel = CancellationToken::new();
+    let map = HeaderMap::read(archive, 1 << 20, &cancel).unwrap();
+    for pair in map.ranges().windows(2) {
+        let (one, next) = (pair[0], pair[1]);
+        let is_apart = next.volume > one.volume || next.offset > one.offset + one.length;
+        assert!(is_apart, "{one:?} {next:?}");
+    }
+    let sizes: Vec<u64> = archive.paths().map(|path| fs::metadata(path).unwrap().len()).collect();
+    let names: Vec<String> =
+        archive.paths().map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect();
+    let elsewhere =
+        ArchiveSet::group(Path::new("/nowhere"), names.iter().map(String::as_str)).unwrap().remove(0);
+    ArchiveListing::clone(&map.list(&elsewhere, &sizes, DICTIONARY_BYTES_DEFAULT, &cancel).unwrap())
 }
 
 /// The files that the program itself extracts, and whether it has no complaint.

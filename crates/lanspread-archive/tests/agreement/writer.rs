@@ -167,11 +167,20 @@ fn header_4_before(kind: u8, flags: u16, rest: &[u8], inside: &[u8]) -> Vec<u8> 
 /// The headers of this file, with a comment inside them.
 pub(crate) fn with_comment_4(file: &[u8], data: &[u8], comment: &[u8]) -> Vec<u8> {
     const HAS_COMMENT: u16 = 0x0008;
+    let fields = &file[7..file.len() - data.len()];
+    [header_4_before(0x74, 0x8000 | HAS_COMMENT, fields, &comment_4(comment)), data.to_vec()].concat()
+}
+
+/// The main header of RAR 4, with a comment inside it.
+pub(crate) fn main_with_comment_4(comment: &[u8]) -> Vec<u8> {
+    const HAS_COMMENT: u16 = 0x0002;
+    header_4_before(0x73, HAS_COMMENT, &[0; 6], &comment_4(comment))
+}
+
+fn comment_4(comment: &[u8]) -> Vec<u8> {
     let crc = u16::try_from(crc32fast::hash(comment) & 0xffff).unwrap().to_le_bytes();
     let size = u16::try_from(comment.len()).unwrap().to_le_bytes();
-    let comment = header_4_before(0x75, 0, &[&size[..], &[15, 0x30], &crc].concat(), comment);
-    let fields = &file[7..file.len() - data.len()];
-    [header_4_before(0x74, 0x8000 | HAS_COMMENT, fields, &comment), data.to_vec()].concat()
+    header_4_before(0x75, 0, &[&size[..], &[15, 0x30], &crc].concat(), comment)
 }
 
 /// A whole RAR 4 archive.

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 const CACHE_FILE: &str = ".catalog-build.json";
 /// Changes with what the cache means, or with what a manifest would hold of the same files.
-const CACHE_FORMAT: u32 = 1;
+const CACHE_FORMAT: u32 = 2;
 /// Seconds after which a time of change tells the next change apart on every file system; FAT has grains of two.
 const SETTLED_SECONDS: i64 = 3;
 
@@ -184,10 +184,29 @@ mod tests {
         }
     }
 
+    /// Its manifests are other ones than this program makes of the same files.
+    #[test]
+    fn a_cache_of_another_format_is_passed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let game: GameId = "g".parse().unwrap();
+        let mut cache = Cache::load(folder.path());
+        cache.remember(&game, stamps(100), ContentDigest([1; 32]), 104);
+        cache.save(folder.path()).unwrap();
+        let path = folder.path().join(CACHE_FILE);
+        let text = std::fs::read_to_string(&path).unwrap();
+        let format = |number: u32| format!("\"format\":{number},");
+        for (number, is_read) in [(CACHE_FORMAT - 1, false), (CACHE_FORMAT, true), (CACHE_FORMAT + 1, false)]
+        {
+            std::fs::write(&path, text.replace(&format(CACHE_FORMAT), &format(number))).unwrap();
+            let known = Cache::load(folder.path()).manifest_of(&game, &stamps(100));
+            assert_eq!(known.is_some(), is_read, "{number}");
+        }
+    }
+
     #[test]
     fn a_damaged_cache_is_passed_over() {
         let folder = tempfile::tempdir().unwrap();
-        for text in ["", "{", "{\"format\":2,\"catalog\":null,\"games\":{}}"] {
+        for text in ["", "{", "{\"format\":1,\"catalog\":null,\"games\":{}}"] {
             std::fs::write(folder.path().join(CACHE_FILE), text).unwrap();
             assert!(Cache::load(folder.path()).games.is_empty());
         }

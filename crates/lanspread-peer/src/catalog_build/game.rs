@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use lanspread_archive::header_map::HeaderMap;
 use lanspread_archive::list::{ListedArchive, dictionary_bytes, list, listings};
 use lanspread_archive::provider::ArchiveProvider;
 use lanspread_archive::set::ArchiveSet;
@@ -166,7 +167,8 @@ impl BuildGame<'_> {
         let bytes_total = state.root_bytes().saturating_add(totals.bytes);
         let progress = Progress::new(game, bytes_total, observer);
         let chunks = Chunks::read(state, stamps, &progress, cancel)?;
-        let archives = archives_of(state, &sets, &listed)?;
+        let headers = header_maps(&sets, cancel).map_err(failed)?;
+        let archives = archives_of(state, &sets, &listed, &headers)?;
         let sink = Rc::new(RefCell::new(DigestSink::new(progress)));
         for archive in listed {
             archive.extract(self.provider, sink.clone(), cancel).map_err(failed)?;
@@ -179,13 +181,14 @@ impl BuildGame<'_> {
         }
         let (game, version) = (game.clone(), version.clone());
         let root_files = state.root_files.clone();
-        self.store(&Manifest { game, version, root_files, archives, entries }, &chunks)
+        let manifest = Manifest { game, version, root_files, archives, entries };
+        self.store(&manifest, &BlocksOfGame { chunks, headers })
     }
 
     /// Writes the manifest, and reads it back as every other program will.
-    fn store(&self, manifest: &Manifest, chunks: &Chunks) -> Result<ManifestFile, PeerError> {
+    fn store(&self, manifest: &Manifest, blocks: &BlocksOfGame) -> Result<ManifestFile, PeerError> {
         let mut hasher = DigestWriter::default();
-        let written = encode(manifest, chunks, &mut hasher);
+        let written = encode(manifest, blocks, &mut hasher);
         let DigestWriter { digest, bytes } = hasher;
         let digest = digest.finish();
         let path = self.manifests.join(file_name(&digest));
@@ -193,7 +196,7 @@ impl BuildGame<'_> {
         written.map_err(failed)?;
         let mut draft = DraftFile::create(&path, 0o644)?;
         let mut writer = BufWriter::new(draft.file());
-        encode(manifest, chunks, &mut writer).and_then(|()| writer.flush()).map_err(failed)?;
+        encode(manifest, blocks, &mut writer).and_then(|()| writer.flush()).map_err(failed)?;
         drop(writer);
         let copy = draft.file().try_clone().map_err(failed)?;
         let checked = ManifestFile::check(copy, bytes, Some(&digest));
@@ -251,15 +254,31 @@ impl Chunks {
     }
 }
 
-impl Blocks for Chunks {
+/// What a manifest has besides what is in memory once it was read.
+struct BlocksOfGame {
+    chunks: Chunks,
+    headers: Vec<HeaderMap>,
+}
+
+impl Blocks for BlocksOfGame {
     fn write_chunks(&self, out: &mut dyn Write) -> io::Result<()> {
-        self.0.iter().try_for_each(|digest| out.write_all(&digest.0))
+        self.chunks.0.iter().try_for_each(|digest| out.write_all(&digest.0))
     }
 
-    /// Nothing records header ranges yet, so there are no header bytes.
-    fn write_headers(&self, _archive: usize, _out: &mut dyn Write) -> io::Result<()> {
-        Ok(())
+    fn write_headers(&self, archive: usize, out: &mut dyn Write) -> io::Result<()> {
+        self.headers.get(archive).map_or(Ok(()), |headers| out.write_all(headers.bytes()))
     }
+}
+
+/// The headers of all archives of a game, of no more bytes than one manifest carries.
+fn header_maps(sets: &[ArchiveSet], cancel: &CancellationToken) -> Result<Vec<HeaderMap>, ArchiveError> {
+    let mut left = limits::MANIFEST_HEADER_BYTES_MAX;
+    let maps = sets.iter().map(|set| {
+        let map = HeaderMap::read(set, left, cancel)?;
+        left -= map.bytes().len() as u64;
+        Ok(map)
+    });
+    maps.collect()
 }
 
 /// The archives of a game as the manifest has them.
@@ -267,12 +286,13 @@ fn archives_of(
     state: &GameState,
     sets: &[ArchiveSet],
     listed: &[ListedArchive],
+    headers: &[HeaderMap],
 ) -> Result<Vec<ManifestArchive>, PeerError> {
     let place = |path: &Path| {
         let name = path.file_name().and_then(|name| name.to_str());
         state.root_files.iter().position(|file| Some(file.name.as_str()) == name)
     };
-    let archives = sets.iter().zip(listed).map(|(set, listed)| {
+    let archives = sets.iter().zip(listed).zip(headers).map(|((set, listed), headers)| {
         let files: Option<Vec<usize>> = set.paths().map(|path| place(&path)).collect();
         let listing = listed.listing();
         Some(ManifestArchive {
@@ -280,7 +300,7 @@ fn archives_of(
             format: listing.summary.format,
             solid: listing.summary.solid,
             dictionary_bytes: listing.dictionary_bytes,
-            headers: Vec::new(),
+            headers: headers.ranges().to_vec(),
         })
     });
     let archives: Option<Vec<ManifestArchive>> = archives.collect();

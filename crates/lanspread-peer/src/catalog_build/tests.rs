@@ -2,10 +2,11 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use lanspread_archive::ArchiveError;
+use lanspread_archive::header_map::HeaderMap;
 use lanspread_archive::provider::OpenArchive;
 use lanspread_archive::set::ArchiveSet;
 use lanspread_trust::catalog::open_manifest;
-use lanspread_trust::manifest::EntryContent;
+use lanspread_trust::manifest::{Blocks, EntryContent};
 
 use super::*;
 
@@ -144,6 +145,38 @@ fn a_manifest_says_what_is_in_the_archives() {
         };
         assert_eq!((got, *got_digest), (size, digest), "{path}");
     }
+}
+
+/// From the manifest alone: of two archives, of volumes, solid, with service records, of RAR 4.
+#[test]
+fn archives_can_be_listed_from_the_manifest_before_they_arrive() {
+    let cancel = CancellationToken::new();
+    let mut archives = 0;
+    for fixture in ["fixture-multi", "fixture-volumes", "fixture-edge", "fixture-rar4", "fixture-references"]
+    {
+        let (games, out) = (fixtures(fixture), tempfile::tempdir().unwrap());
+        run(&games, out.path(), None).0.unwrap();
+        for (game, known) in catalog(out.path()).games {
+            let opened = open_manifest(out.path(), &game, &known).unwrap().unwrap();
+            let manifest = opened.manifest();
+            for (index, archive) in manifest.archives.iter().enumerate() {
+                let mut bytes = Vec::new();
+                opened.write_headers(index, &mut bytes).unwrap();
+                let map = HeaderMap::new(archive.headers.clone(), bytes).unwrap();
+                let files = archive.files.iter().map(|file| &manifest.root_files[*file]);
+                let (names, sizes): (Vec<&str>, Vec<u64>) =
+                    files.map(|file| (file.name.as_str(), file.size)).unzip();
+                let group = |root: &Path| ArchiveSet::group(root, names.iter().copied()).unwrap().remove(0);
+                let dictionary = limits::DICTIONARY_BYTES_DEFAULT;
+                let listed = map.list(&group(Path::new("/nowhere")), &sizes, dictionary, &cancel).unwrap();
+                let provider = provider_with_dictionary(&ProviderChoice::Native, dictionary);
+                let on_disk = provider.open(&group(&games.join(game.as_str())), &cancel).unwrap();
+                assert_eq!(&listed, on_disk.listing(), "{game}: {names:?}");
+                archives += 1;
+            }
+        }
+    }
+    assert_eq!(archives, 10);
 }
 
 /// What the real `unrar` unpacks.

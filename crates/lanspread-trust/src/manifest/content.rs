@@ -1,7 +1,7 @@
 //! What a manifest says, in memory.
 
 use lanspread_types::checksum::ContentDigest;
-use lanspread_types::content::{ArchiveFormat, RootFile, Totals};
+use lanspread_types::content::{ArchiveFormat, HeaderRange, RootFile, Totals};
 use lanspread_types::entry_path::EntryPath;
 use lanspread_types::ids::{GameId, GameVersion};
 use lanspread_types::limits;
@@ -34,17 +34,6 @@ pub struct ManifestArchive {
     pub dictionary_bytes: u64,
     /// Where a decoder reads anything but packed data: ascending, not touching. Empty if it was not recorded.
     pub headers: Vec<HeaderRange>,
-}
-
-/// A part of an archive that is not packed data.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct HeaderRange {
-    /// Which volume of the archive, from 0.
-    pub volume: usize,
-    /// Where it begins in the volume.
-    pub offset: u64,
-    /// How long it is; at least 1.
-    pub length: u64,
 }
 
 /// The bytes of one chunk of a game whose root files have so many bytes in all.

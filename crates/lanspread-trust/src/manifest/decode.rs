@@ -1,12 +1,12 @@
 //! From bytes to a manifest that can be installed.
 
-use lanspread_types::content::{ArchiveFormat, RootFile, Totals};
+use lanspread_types::content::{ArchiveFormat, HeaderRange, RootFile, Totals};
 use lanspread_types::entry_path::{EntryKind, EntryPath, NamePolicy, PathIndex};
 use lanspread_types::layout::{SENTINEL_FILE, is_archive_name};
 use lanspread_types::limits;
 
 use crate::manifest::content::{
-    EntryContent, HeaderRange, Manifest, ManifestArchive, ManifestEntries, chunk_bytes, parts_of,
+    EntryContent, Manifest, ManifestArchive, ManifestEntries, chunk_bytes, parts_of,
 };
 use crate::manifest::encode::{EXECUTABLE, FILE, FOLDER, FORMAT, HASH, MAGIC};
 use crate::manifest::error::ManifestProblem;

@@ -1,7 +1,7 @@
 use std::io::{self, Write};
 
 use lanspread_types::checksum::ContentDigest;
-use lanspread_types::content::{ArchiveFormat, RootFile};
+use lanspread_types::content::{ArchiveFormat, HeaderRange, RootFile};
 use lanspread_types::entry_path::{EntryPath, NamePolicy};
 use lanspread_types::limits;
 use proptest::prelude::*;

@@ -32,7 +32,7 @@ const END_NEXT_VOLUME: u16 = 1;
 /// Versions of the method (RAR 1.3 to 4): `rars` also decodes later ones, which no released RAR has written.
 const METHOD_VERSIONS: RangeInclusive<u8> = 13..=29;
 /// The signature is a header of its own.
-const SIGNATURE_BYTES: u64 = 7;
+const SIGNATURE_BYTES: u16 = 7;
 
 /// What the headers hold.
 pub(super) struct Listed {
@@ -113,19 +113,7 @@ fn check_volumes<'a>(
 ) -> Result<Vec<&'a Archive>, ArchiveError> {
     let mut checked = Vec::with_capacity(volumes.len());
     for (volume, length) in volumes.iter().zip(lengths) {
-        let volume = match volume {
-            rars::Archive::Rar15To40(volume) => volume,
-            rars::Archive::Rar50Plus(_) => {
-                return Err(ArchiveError::corrupt(archive.name(), "its volumes are of different formats"));
-            }
-            // RAR 1.3 has no CRC-32 to compare its content with.
-            other => {
-                return Err(ArchiveError::NotAnArchive {
-                    archive: archive.name().to_owned(),
-                    reason: format!("{:?} is not supported", other.family()),
-                });
-            }
-        };
+        let volume = of_known_format(archive, volume)?;
         checked.push(volume);
         let is_last = checked.len() == volumes.len();
         match (end_of(volume), is_last) {
@@ -151,6 +139,45 @@ fn check_volumes<'a>(
     Ok(checked)
 }
 
+fn of_known_format<'a>(archive: &ArchiveSet, volume: &'a rars::Archive) -> Result<&'a Archive, ArchiveError> {
+    match volume {
+        rars::Archive::Rar15To40(volume) => Ok(volume),
+        rars::Archive::Rar50Plus(_) => {
+            Err(ArchiveError::corrupt(archive.name(), "its volumes are of different formats"))
+        }
+        // RAR 1.3 has no CRC-32 to compare its content with.
+        other => Err(ArchiveError::NotAnArchive {
+            archive: archive.name().to_owned(),
+            reason: format!("{:?} is not supported", other.family()),
+        }),
+    }
+}
+
+/// Where the signature and the headers of a volume are, and how long they are. Old comments are inside of headers.
+pub(super) fn places(archive: &ArchiveSet, volume: &rars::Archive) -> Result<Vec<(u64, u16)>, ArchiveError> {
+    let volume = of_known_format(archive, volume)?;
+    let start = volume.sfx_offset as u64;
+    let main = (start + u64::from(SIGNATURE_BYTES), volume.main.head_size);
+    let main_end = main.0 + u64::from(main.1);
+    let mut places = vec![(start, SIGNATURE_BYTES), main];
+    for block in &volume.blocks {
+        let block = match block {
+            Block::File(file) => &file.block,
+            Block::NewSub(service) => &service.file.block,
+            Block::Comment(comment) => &comment.block,
+            Block::Protect(protect) => &protect.block,
+            Block::End(block) | Block::Unknown(block) => block,
+            // Not a kind that exists today.
+            _ => return Err(ArchiveError::corrupt(archive.name(), "it has a header of an unknown kind")),
+        };
+        let offset = start + block.offset as u64;
+        if offset >= main_end {
+            places.push((offset, block.head_size));
+        }
+    }
+    Ok(places)
+}
+
 /// Whether another volume follows, if there is an end record.
 fn end_of(volume: &Archive) -> Option<bool> {
     match volume.blocks.last() {
@@ -163,7 +190,7 @@ fn end_of(volume: &Archive) -> Option<bool> {
 fn bytes_in_headers(volume: &Archive) -> u64 {
     let start = volume.sfx_offset as u64;
     let block = match volume.blocks.last() {
-        None => return start + SIGNATURE_BYTES + u64::from(volume.main.head_size),
+        None => return start + u64::from(SIGNATURE_BYTES) + u64::from(volume.main.head_size),
         Some(Block::File(file)) => return file.packed_range.end as u64,
         Some(Block::NewSub(service)) => return service.file.packed_range.end as u64,
         Some(Block::Comment(comment)) => return comment.packed_range.end as u64,
