@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from .expectations import Deadline
 
 MAGIC = b"LANSPRD\n"
-VERSION = 1
+VERSION = 2
 CONTROL = 0
 DATA = 1
 
@@ -123,7 +123,7 @@ class RawConnection:
     def __init__(self, address: tuple[str, int], deadline: Deadline) -> None:
         self._deadline = deadline
         self._socket = socket.create_connection(address, timeout=deadline.check("a connection"))
-        hello = os.urandom(16) + text("raw") + b"\0" + number(1)
+        hello = os.urandom(16) + text("raw") + b"\0" + number(1) + b"\0"
         self._socket.sendall(MAGIC + struct.pack(">H", VERSION) + _frame(CONTROL, hello))
         greeting = self._read(len(MAGIC) + 2)
         if greeting != MAGIC + struct.pack(">H", VERSION):

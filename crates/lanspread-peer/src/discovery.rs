@@ -3,6 +3,7 @@
 
 pub(crate) mod announcement;
 pub(crate) mod ask;
+pub(crate) mod catalog_news;
 pub(crate) mod directory;
 pub(crate) mod library_memory;
 pub(crate) mod multicast;

@@ -68,6 +68,7 @@ pub use discovery::directory::{HowKnown, KnownPeer};
 pub use discovery::saved_peers::{SavedPeers, SavedPeersError};
 pub use discovery::search_outcome::{DiscoverySearch, OtherVersion, SearchOutcome};
 pub use trust::catalog::Catalog;
+pub use trust::catalog_store::forget_catalog_version;
 pub use trust::error::TrustError;
 pub use trust::identity::default_state_dir;
 
@@ -79,7 +80,9 @@ pub use lanspread_trust::catalog::{
 };
 pub use lanspread_trust::key_file::KeyError;
 pub use lanspread_trust::manifest::{ManifestError, ManifestFile, ManifestProblem};
-pub use lanspread_trust::minisign::{KeyId, KeyProblem, PublicKey, SecretKey, Signature, SignatureProblem};
+pub use lanspread_trust::minisign::{
+    KeyId, KeyProblem, PublicKey, SecretKey, Signature, SignatureProblem, Signer,
+};
 pub use lanspread_trust::{draft_file, key_file, manifest};
 
 // Commands for a daemon.

@@ -3,6 +3,7 @@
 
 pub(crate) mod answers;
 pub(crate) mod builder;
+mod catalogs;
 mod choose;
 pub(crate) mod client;
 pub(crate) mod core;

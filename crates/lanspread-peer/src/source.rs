@@ -12,6 +12,7 @@ pub(crate) mod download;
 mod forward;
 mod frame_queue;
 pub(crate) mod gate;
+mod handed_on;
 pub(crate) mod handler;
 pub(crate) mod library_index;
 mod pace;
@@ -42,7 +43,8 @@ use lanspread_store::state::game_state::GameState;
 use lanspread_store::state::intent;
 use lanspread_store::state::passed_over::PassedOver;
 use lanspread_store::state::scan::{ScannedFolder, scan, scan_folder};
-use lanspread_types::content::GameOffer;
+use lanspread_types::checksum::ContentDigest;
+use lanspread_types::content::{GameOffer, RootFile};
 use lanspread_types::fault::LocalError;
 use lanspread_types::ids::{GameId, GameVersion};
 use lanspread_types::limits;
@@ -61,12 +63,15 @@ use crate::report::event::PeerEvent;
 use crate::source::library_index::LibraryIndex;
 use crate::source::visitor::Visitor;
 use crate::task::Tasks;
-use crate::trust::catalog::LiveCatalog;
+use crate::trust::live_catalog::LiveCatalog;
+use crate::trust::manifest_store::ManifestStore;
 
 /// What a peer serves, and the transfers and connections that are running.
 pub(crate) struct Source {
     pub(crate) games_dir: PathBuf,
     pub(crate) catalog: Option<Arc<LiveCatalog>>,
+    /// The manifests that it hands on.
+    manifests: Option<Arc<ManifestStore>>,
     pub(crate) provider: Arc<dyn ArchiveProvider>,
     pub(crate) events: EventSender,
     pub(crate) tasks: Tasks,
@@ -104,6 +109,7 @@ impl Source {
         Self {
             games_dir,
             catalog,
+            manifests: None,
             provider,
             events,
             tasks,
@@ -119,6 +125,12 @@ impl Source {
             visitors: OnceLock::new(),
             connections: AtomicU64::new(0),
         }
+    }
+
+    /// The same source, which also hands on manifests.
+    pub(crate) fn with_manifests(mut self, manifests: Arc<ManifestStore>) -> Self {
+        self.manifests = Some(manifests);
+        self
     }
 
     /// Transfers that may run at once.
@@ -144,6 +156,12 @@ impl Source {
         state.ok_or_else(|| Refusal::new(RefusalCode::NotOffered, &format!("it does not have {game}")))
     }
 
+    /// The manifest that is here for exactly these root files.
+    fn manifest_of(&self, game: &GameId, version: &GameVersion, files: &[RootFile]) -> Option<ContentDigest> {
+        let catalog = self.catalog.as_ref().map(|catalog| catalog.current()).transpose().ok()?;
+        self.manifests.as_ref()?.fitting(catalog.as_deref(), game, version, files)
+    }
+
     fn judge(
         &self,
         game: &GameId,
@@ -153,7 +171,9 @@ impl Source {
         let current = self.catalog.as_ref().map(|catalog| catalog.current());
         let catalog = match &current {
             None => CatalogSays::Nothing,
-            Some(catalog) => {
+            // A signer counts, and nothing of that signer is here yet.
+            Some(Err(_)) => CatalogSays::Unknown,
+            Some(Ok(catalog)) => {
                 catalog.game(game).map_or(CatalogSays::Unknown, |known| CatalogSays::Version(&known.version))
             }
         };

@@ -220,6 +220,7 @@ mod tests {
                 name: "x".parse().unwrap(),
                 listen_port: None,
                 instance: 0,
+                catalog: None,
             };
             let (left, right) = tokio::join!(Connection::open(left, &hello), Connection::open(right, &hello));
             let (mut left, mut right) = (left.unwrap(), right.unwrap());

@@ -216,7 +216,13 @@ mod tests {
     use crate::message::Request;
 
     fn hello(name: &str) -> Hello {
-        Hello { peer: PeerId::random().unwrap(), name: name.parse().unwrap(), listen_port: None, instance: 0 }
+        Hello {
+            peer: PeerId::random().unwrap(),
+            name: name.parse().unwrap(),
+            listen_port: None,
+            instance: 0,
+            catalog: None,
+        }
     }
 
     async fn pair() -> (Connection<DuplexStream>, Connection<DuplexStream>) {

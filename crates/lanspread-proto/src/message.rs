@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use lanspread_types::checksum::Checksum;
+use lanspread_types::checksum::{Checksum, ContentDigest};
 use lanspread_types::content::{ArchiveSummary, GameOffer, RootFile, Totals, UnixSeconds};
 use lanspread_types::ids::{GameId, GameVersion, PeerId, PeerName};
 use lanspread_types::limits;
@@ -13,7 +13,7 @@ use lanspread_types::text::printable;
 use serde::{Deserialize, Serialize};
 
 /// Version of the protocol. Only the current one exists.
-pub const PROTOCOL_VERSION: u16 = 1;
+pub const PROTOCOL_VERSION: u16 = 2;
 
 /// Introduces a peer; the first message of each side.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +27,17 @@ pub struct Hello {
     /// A random number for each start of a peer. Two of them at a time under one identity mean that a state directory
     /// was copied; one peer on two interfaces has only one.
     pub instance: u64,
+    /// The signed catalog that it has and hands on.
+    pub catalog: Option<CatalogMark>,
+}
+
+/// Which signed catalog a peer has. It is only said: the signature of the file is the proof.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct CatalogMark {
+    /// The Ed25519 key that signed it.
+    pub signer: [u8; 32],
+    /// Its version.
+    pub version: u64,
 }
 
 /// What a peer asks another one for.
@@ -47,6 +58,19 @@ pub enum Request {
     /// The root files of the game, as they are. Answer: [`Reply::DownloadReady`], in parts; then the connection carries
     /// chunks until the receiver closes it. See [`crate::chunk`].
     Download { game: GameId, version: GameVersion },
+    /// A manifest by its digest, from a position on. Answer: [`Reply::Part`].
+    Manifest { digest: ContentDigest, from: u64 },
+    /// One of the two files of a signed catalog, from a position on. Answer: [`Reply::Part`].
+    Catalog { signer: [u8; 32], version: u64, part: CatalogPart, from: u64 },
+}
+
+/// The files of a signed catalog.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CatalogPart {
+    /// The catalog itself.
+    File,
+    /// Its signature.
+    Signature,
 }
 
 /// What a source answers.
@@ -55,8 +79,9 @@ pub enum Request {
 pub enum Reply {
     /// Some of the games that one revision of the library offers; `more` if another part follows.
     Games { revision: u64, games: Vec<GameOffer>, more: bool },
-    /// Some of the root files of a game; `more` if another part follows.
-    Details { version: GameVersion, files: Vec<RootFile>, more: bool },
+    /// Some of the root files of a game; `more` if another part follows. All parts name the manifest of exactly these
+    /// files that the source has, if it has one.
+    Details { version: GameVersion, files: Vec<RootFile>, more: bool, manifest: Option<ContentDigest> },
     /// The totals of a stream.
     Totals { archives: u64, totals: Totals },
     /// What the peer is doing.
@@ -68,6 +93,9 @@ pub enum Reply {
     DownloadReady { files: Vec<DownloadFile>, more: bool },
     /// The library still has the known revision.
     Unchanged,
+    /// Bytes of a file that is handed on, from the position that was asked for: [`limits::PART_BYTES`], or the rest if
+    /// that is less. `total` is the length of the whole file.
+    Part { total: u64, bytes: Vec<u8> },
 }
 
 /// A file whose chunks a receiver may request.
@@ -274,6 +302,36 @@ mod tests {
         let ready = Reply::DownloadReady { files: vec![file], more: true };
         assert_eq!(codec::encode(&ready).unwrap(), [5, 1, 1, b'a', 3, 251, 44, 1, 1]);
         assert_eq!(codec::encode(&RefusalCode::Changed).unwrap(), [9]);
+    }
+
+    #[test]
+    fn catalogs_and_manifests_are_handed_on_in_fixed_bytes() {
+        let name: PeerName = "d".parse().unwrap();
+        let mark = CatalogMark { signer: [7; 32], version: 300 };
+        let tail = |catalog| {
+            let peer = PeerId([1; 16]);
+            let hello = Hello { peer, name: name.clone(), listen_port: None, instance: 2, catalog };
+            codec::encode(&hello).unwrap().split_off(16)
+        };
+        assert_eq!(tail(None), [1, b'd', 0, 2, 0]);
+        assert_eq!(tail(Some(mark)), [&[1, b'd', 0, 2, 1][..], &[7; 32], &[251, 44, 1]].concat());
+        let request = Request::Manifest { digest: ContentDigest([9; 32]), from: 300 };
+        assert_eq!(codec::encode(&request).unwrap(), [&[6][..], &[9; 32], &[251, 44, 1]].concat());
+        let request = Request::Catalog { signer: [7; 32], version: 5, part: CatalogPart::Signature, from: 0 };
+        assert_eq!(codec::encode(&request).unwrap(), [&[7][..], &[7; 32], &[5, 1, 0]].concat());
+        let part = Reply::Part { total: 300, bytes: vec![1, 2] };
+        assert_eq!(codec::encode(&part).unwrap(), [7, 251, 44, 1, 2, 1, 2]);
+        let details = |manifest| {
+            let file = RootFile { name: "a".to_owned(), size: 3 };
+            let version = "1".parse().unwrap();
+            codec::encode(&Reply::Details { version, files: vec![file], more: false, manifest }).unwrap()
+        };
+        assert_eq!(details(None), [1, 1, b'1', 1, 1, b'a', 3, 0, 0]);
+        let with_one = [&[1, 1, b'1', 1, 1, b'a', 3, 0, 1][..], &[9; 32]].concat();
+        assert_eq!(details(Some(ContentDigest([9; 32]))), with_one);
+        for message in [vec![7; 3], vec![6, 9]] {
+            assert!(codec::decode::<Request>(&message).is_err(), "a cut request");
+        }
     }
 
     #[test]

@@ -82,7 +82,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     for number in 0..GHOSTS {
         let name = format!("ghost-{number}").parse()?;
-        let ghost = Hello { peer: PeerId::random()?, name, listen_port: Some(9), instance: 1 };
+        let ghost = Hello { peer: PeerId::random()?, name, listen_port: Some(9), instance: 1, catalog: None };
         // Half of them at an address of documentation (RFC 5737), half at this machine's loopback.
         let last = number % 50 + 1;
         let address =

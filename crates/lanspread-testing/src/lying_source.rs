@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use lanspread_proto::frame::{Frame, read_header, read_payload};
 use lanspread_proto::message::{
-    Hello, PROTOCOL_VERSION, Reply, Request, SourceStatus, StreamItem, StreamMessage,
+    Hello, PROTOCOL_VERSION, Refusal, RefusalCode, Reply, Request, SourceStatus, StreamItem, StreamMessage,
 };
 use lanspread_proto::{WireError, codec};
 use lanspread_types::content::{GameOffer, RootFile};
@@ -58,7 +58,8 @@ impl LyingSource {
     /// A source that lies in nothing but `stream`.
     pub fn of(name: PeerName, offered: Offered, stream: Vec<Step>) -> Self {
         let instance = 0; // no test compares it with another instance
-        let hello = Hello { peer: PeerId::random().unwrap(), name, listen_port: None, instance };
+        let hello =
+            Hello { peer: PeerId::random().unwrap(), name, listen_port: None, instance, catalog: None };
         Self { hello, offered, stream, greeting: Greeting::Honest, fault: Fault::None }
     }
 
@@ -110,7 +111,7 @@ impl LyingSource {
                 Request::Games { .. } => Reply::Games { revision: 1, games: vec![self.offer()], more: false },
                 Request::Details { .. } => {
                     let Offered { version, files, .. } = self.offered.clone();
-                    Reply::Details { version, files, more: false }
+                    Reply::Details { version, files, more: false, manifest: None }
                 }
                 Request::Totals { .. } => {
                     Reply::Totals { archives: self.offered.archives, totals: self.offered.totals }
@@ -121,6 +122,9 @@ impl LyingSource {
                     streams_max: 1,
                     connections: 1,
                 }),
+                Request::Manifest { .. } | Request::Catalog { .. } => {
+                    Reply::Refused(Refusal::new(RefusalCode::NotOffered, "it hands nothing on"))
+                }
                 // The tests of downloads have lying sources of their own.
                 Request::StreamInstall { .. } | Request::Download { .. } => {
                     return self.stream(&mut stream).await;

@@ -21,6 +21,7 @@ mod lines;
 mod public_key;
 mod secret_key;
 mod signature;
+mod signer;
 #[cfg(test)]
 mod tests;
 
@@ -29,3 +30,4 @@ pub use key_id::KeyId;
 pub use public_key::PublicKey;
 pub use secret_key::SecretKey;
 pub use signature::Signature;
+pub use signer::Signer;

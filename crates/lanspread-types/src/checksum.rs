@@ -6,7 +6,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
 /// The checksum of some bytes; shown and parsed as eight hexadecimal digits.
@@ -64,9 +65,9 @@ impl ChecksumHasher {
     }
 }
 
-/// The SHA-256 of some bytes; shown and parsed as 64 hexadecimal digits in lower case.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+/// The SHA-256 of some bytes; shown and parsed as 64 hexadecimal digits in lower case. Formats that people read have the
+/// digits, the others the 32 bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ContentDigest(pub [u8; 32]);
 
 impl ContentDigest {
@@ -104,16 +105,23 @@ impl FromStr for ContentDigest {
     }
 }
 
-impl TryFrom<String> for ContentDigest {
-    type Error = NoDigest;
-    fn try_from(text: String) -> Result<Self, NoDigest> {
-        text.parse()
+impl Serialize for ContentDigest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            serializer.collect_str(self)
+        } else {
+            self.0.serialize(serializer)
+        }
     }
 }
 
-impl From<ContentDigest> for String {
-    fn from(digest: ContentDigest) -> Self {
-        digest.to_string()
+impl<'de> Deserialize<'de> for ContentDigest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if deserializer.is_human_readable() {
+            String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+        } else {
+            <[u8; 32]>::deserialize(deserializer).map(Self)
+        }
     }
 }
 

@@ -281,6 +281,36 @@ pub const CATALOG_JOBS_MAX: usize = 256;
 pub const CATALOG_BUILD_CACHE_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// Size of a manifest: 1,000,000 entries in 1 TB, with long paths. A reader keeps about 100 bytes an entry in memory.
 pub const MANIFEST_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// What one answer carries of a file that is handed on: below [`CONTROL_FRAME_BYTES_MAX`], and so large that a manifest of
+/// 20 MB takes some 400 answers.
+pub const PART_BYTES: usize = 48 * 1024;
+/// Parts of a manifest that wait to be written.
+pub const PARTS_AHEAD: usize = 8;
+/// How often a serving peer looks whether another version of its signed catalog is in force, to say so to the others.
+pub const CATALOG_LOOK_INTERVAL: Duration = Duration::from_secs(2);
+/// How often the operations of a peer that does not serve ask for a newer catalog.
+pub const CATALOG_ASK_INTERVAL: Duration = Duration::from_mins(1);
+/// Between two parts of a file that is handed on. Longer than the source waits for a turn behind other guests.
+pub const PART_DEADLINE: Duration = Duration::from_secs(10);
+/// For a whole file that is handed on, with [`HANDED_ON_BYTES_PER_SECOND_MIN`] added for its length.
+pub const HANDED_ON_DEADLINE: Duration = Duration::from_secs(20);
+/// A source that hands a file on more slowly than this is left: 2 Mbit/s, a starved link.
+pub const HANDED_ON_BYTES_PER_SECOND_MIN: u64 = 256 * 1024;
+/// Wrong answers to one request for a manifest or a catalog, after which that peer is not asked for it again: one may be
+/// a file that was replaced meanwhile.
+pub const WRONG_ANSWERS_MAX: u32 = 2;
+/// Peers that one operation asks for a manifest, so that many peers that have a wrong one cannot delay it for ever.
+pub const MANIFEST_SOURCES_MAX: usize = 16;
+/// Manifests in the state directory, in bytes: those of a library of several TB. The oldest are removed.
+pub const MANIFESTS_KEPT_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
+/// Manifests in the state directory: one for each game that a catalog lists.
+pub const MANIFESTS_KEPT_MAX: usize = GAMES_MAX;
+/// Signing keys of which the highest version is kept. A new one beyond that is refused until one is forgotten.
+pub const CATALOG_SIGNERS_MAX: usize = 256;
+/// Size of the file with the highest versions: [`CATALOG_SIGNERS_MAX`] lines of 150 bytes.
+pub const CATALOG_SEEN_BYTES_MAX: u64 = 64 * 1024;
+/// A version this much higher than the last one is taken and warned about: its author may run out of versions.
+pub const CATALOG_VERSION_JUMP_MAX: u64 = 1_000_000;
 /// Header bytes that one manifest carries, of all its archives.
 pub const MANIFEST_HEADER_BYTES_MAX: u64 = MANIFEST_BYTES_MAX;
 /// Chunk of a root file with a digest of its own: one data frame of [`DATA_FRAME_BYTES_MAX`].
@@ -453,6 +483,7 @@ const _: () = assert!(SLOW_SOURCE_SPAN.as_millis() >= 4 * KEEP_ALIVE_INTERVAL.as
 const _: () = assert!(CHUNKS_AHEAD <= CHUNK_REQUESTS_MAX);
 const _: () = assert!(((ROOT_FILES_MAX * (COMPONENT_BYTES_MAX * 2 + 64)) as u64) < RECORD_LINE_BYTES_MAX);
 const _: () = assert!(GAME_BYTES_MAX / CHUNK_BYTES * 4 * 256 <= RECORD_BYTES_MAX);
+const _: () = assert!(PART_BYTES + 64 < CONTROL_FRAME_BYTES_MAX);
 // A peer that waits for a change must answer before any deadline that takes it for dead.
 const _: () = assert!(LIBRARY_WAIT.as_millis() < LIBRARY_REPLY_DEADLINE.as_millis());
 const _: () = assert!(LIBRARY_REPLY_DEADLINE.as_millis() < REPLY_DEADLINE.as_millis());

@@ -15,6 +15,7 @@ use crate::discovery::search_outcome::SearchOutcome;
 use crate::discovery::suggestion::similar;
 use crate::report::failure::PeerAnswer;
 use crate::transport::dial::Dialled;
+use crate::transport::listing::ReportedDetails;
 use crate::trust::select::{Load, PeerOffer, Vote, settled};
 
 /// What the peers answered about one game.
@@ -45,7 +46,7 @@ pub(crate) async fn details(
             let load = if details.is_ok() { load_of(&mut dialled).await } else { None };
             let Hello { peer: id, name, instance, .. } = dialled.connection.theirs;
             Ok(match details {
-                Ok((version, files)) => {
+                Ok(ReportedDetails { version, files, .. }) => {
                     let offer =
                         PeerOffer { name, id, instance, address: dialled.address, version, files, load };
                     Ok((Vote::of(&offer, &hasher), offer))

@@ -258,7 +258,7 @@ mod tests {
     use crate::testing::offers;
 
     fn hello(id: PeerId, instance: u64) -> Hello {
-        Hello { peer: id, name: "pc".parse().unwrap(), listen_port: Some(1), instance }
+        Hello { peer: id, name: "pc".parse().unwrap(), listen_port: Some(1), instance, catalog: None }
     }
 
     fn address(last: u8) -> SocketAddr {

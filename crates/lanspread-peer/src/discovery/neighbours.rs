@@ -19,6 +19,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::discovery::catalog_news::CatalogNews;
 use crate::discovery::directory::{Claim, Directory, HowKnown, KnownPeer, PeerKey};
 use crate::discovery::library_memory::LibraryMemory;
 use crate::discovery::neighbour_table::{Handle, NeighbourPlace, NeighbourTable};
@@ -56,6 +57,7 @@ enum ConnectionEnd {
 /// The neighbours of a serving peer.
 pub(crate) struct Neighbours {
     ours: Hello,
+    news: CatalogNews,
     events: EventSender,
     tasks: Tasks,
     directory: Mutex<Directory>,
@@ -74,12 +76,12 @@ struct Dials {
 }
 
 impl Neighbours {
-    pub(crate) fn new(ours: Hello, events: EventSender, tasks: Tasks) -> Arc<Self> {
+    pub(crate) fn new(ours: Hello, news: CatalogNews, events: EventSender, tasks: Tasks) -> Arc<Self> {
         let (directory, heard) = (Mutex::default(), Mutex::default());
         let (announced, visitors) = (DialPace::of_announcements(), DialPace::of_visitors());
         let dials = Mutex::new(Dials { announced, visitors });
         let (libraries, since) = (LibraryMemory::default(), Instant::now());
-        Arc::new(Self { ours, events, tasks, directory, heard, dials, libraries, since })
+        Arc::new(Self { ours, news, events, tasks, directory, heard, dials, libraries, since })
     }
 
     /// When it began to look after peers.
@@ -114,12 +116,35 @@ impl Neighbours {
                 () = stop.cancelled() => return,
                 Some(hint) = hints.recv() => hint,
                 Some(visitor) = visitors.recv() => match visited(&visitor) {
-                    Some(hint) => hint,
+                    Some((hint, address)) => {
+                        self.news.heard(&visitor.hello, address);
+                        hint
+                    }
                     None => continue,
                 },
                 else => return,
             };
             self.take(hint);
+        }
+    }
+
+    /// What this peer says of itself now: another version of its catalog may be in force.
+    fn hello(&self) -> Hello {
+        Hello { catalog: self.news.mark(), ..self.ours.clone() }
+    }
+
+    /// Says hello once more to each peer that answers, so that it hears of the catalog that is in force now.
+    pub(crate) async fn greet_again(self: Arc<Self>) {
+        let stop = self.tasks.cancel_token();
+        for peer in self.known() {
+            let ours = self.hello();
+            let greeting = timeout(limits::HINT_ANSWER_DEADLINE, dial_any(&peer.addresses, &ours));
+            match stop.run_until_cancelled(greeting).await {
+                None => return,
+                Some(Ok(Ok(_))) => {}
+                // It hears of it when it is connected again.
+                Some(_) => tracing::debug!("{} did not hear of the catalog", peer.name),
+            }
         }
     }
 
@@ -201,6 +226,7 @@ impl Neighbours {
                     if self.is_of_another(target, key, &dialled) {
                         return;
                     }
+                    self.news.heard(&theirs, dialled.address);
                     self.heard().answered(key, dialled.address, Instant::now());
                     if let Some(before) = held.take_if(|before| *before != key) {
                         self.lost(before, "another run of it now answers there");
@@ -243,7 +269,7 @@ impl Neighbours {
 
     async fn reach(&self, target: &Neighbour) -> Result<Dialled, WireError> {
         match target {
-            Neighbour::Address(peer, _) => dial(peer, &self.ours).await,
+            Neighbour::Address(peer, _) => dial(peer, &self.hello()).await,
             Neighbour::Found(key, how) => {
                 let (mut addresses, answered_from) = {
                     let heard = self.heard();
@@ -278,7 +304,7 @@ impl Neighbours {
                         wait = Some(wait.map_or(longer, |wait: Duration| wait.min(longer)));
                         continue;
                     }
-                    match dial_any(&[address], &self.ours).await {
+                    match dial_any(&[address], &self.hello()).await {
                         Ok(dialled) => return Some(dialled),
                         Err(error) => failure = Some(error),
                     }
@@ -358,7 +384,7 @@ impl Neighbours {
 
     /// Asks again over a new connection, because an old one may lead to a machine that is gone.
     async fn still_answers(&self, key: PeerKey, addresses: &[SocketAddr]) -> bool {
-        let asked = timeout(limits::HINT_ANSWER_DEADLINE, dial_any(addresses, &self.ours)).await;
+        let asked = timeout(limits::HINT_ANSWER_DEADLINE, dial_any(addresses, &self.hello())).await;
         matches!(asked, Ok(Ok(dialled)) if PeerKey::from(&dialled.connection.theirs) == key)
     }
 
@@ -429,7 +455,7 @@ impl Neighbours {
                     continue;
                 }
                 tried.insert(address);
-                let Ok(dialled) = dial_any(&[address], &self.ours).await else { continue };
+                let Ok(dialled) = dial_any(&[address], &self.hello()).await else { continue };
                 if PeerKey::from(&dialled.connection.theirs) != key {
                     continue;
                 }
@@ -467,7 +493,7 @@ impl Neighbours {
 }
 
 /// A visitor that serves is a peer to ask, at the address it came from and the port it claims.
-fn visited(visitor: &Visitor) -> Option<Hint> {
+fn visited(visitor: &Visitor) -> Option<(Hint, SocketAddr)> {
     let port = visitor.hello.listen_port.filter(|port| *port != 0)?;
     // The port is replaced in place, so that a link-local address keeps its scope.
     let mut address = visitor.from;
@@ -477,11 +503,8 @@ fn visited(visitor: &Visitor) -> Option<Hint> {
     {
         address.set_ip(narrow.into());
     }
-    Some(Hint::Found {
-        key: PeerKey::from(&visitor.hello),
-        addresses: vec![address],
-        how: HowKnown::Connected,
-    })
+    let key = PeerKey::from(&visitor.hello);
+    Some((Hint::Found { key, addresses: vec![address], how: HowKnown::Connected }, address))
 }
 
 /// Wait before the next try, in addition to the pause before every try. Together they double for the first tries; later

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use lanspread_archive::provider::ProviderChoice;
+use lanspread_trust::minisign::Signer;
 use lanspread_types::fault::LocalError;
 use lanspread_types::ids::{PeerAddress, PeerId, PeerName};
 use lanspread_types::limits;
@@ -19,8 +20,10 @@ use crate::peer::leftovers::Leftovers;
 use crate::report::channel::EventSender;
 use crate::source::Source;
 use crate::task::Tasks;
-use crate::trust::catalog::LiveCatalog;
+use crate::trust::catalog_store::CatalogStore;
 use crate::trust::identity;
+use crate::trust::live_catalog::{LiveCatalog, Pinned};
+use crate::trust::manifest_store::ManifestStore;
 
 /// The configuration of a peer.
 #[derive(Debug, Clone)]
@@ -34,6 +37,10 @@ pub struct PeerConfig {
     pub name: Option<PeerName>,
     /// The catalog file. Without one, the peer offers every game that has a sentinel.
     pub catalog: Option<PathBuf>,
+    /// The key that must have signed the catalog. Without one, the catalog file is trusted as it is.
+    pub catalog_key: Option<Signer>,
+    /// Whether newer catalogs that are signed by this key are taken from peers.
+    pub catalog_from_peers: bool,
     /// The decoder for serving, and for installing from local archives.
     pub provider: ProviderChoice,
     /// The largest dictionary that an archive may need, up to [`limits::DICTIONARY_BYTES_MAX`] bytes. Each archive that is
@@ -68,6 +75,8 @@ impl PeerBuilder {
                 state_dir: None,
                 name: None,
                 catalog: None,
+                catalog_key: None,
+                catalog_from_peers: false,
                 provider: ProviderChoice::Native,
                 dictionary_bytes_max: limits::DICTIONARY_BYTES_DEFAULT,
                 streams_max: limits::STREAMS_MAX_DEFAULT,
@@ -98,6 +107,20 @@ impl PeerBuilder {
     #[must_use]
     pub fn catalog(mut self, catalog: impl Into<PathBuf>) -> Self {
         self.config.catalog = Some(catalog.into());
+        self
+    }
+
+    /// Sets the key that must have signed the catalog: a public key of minisign, or the Ed25519 key alone.
+    #[must_use]
+    pub fn catalog_key(mut self, signer: impl Into<Signer>) -> Self {
+        self.config.catalog_key = Some(signer.into());
+        self
+    }
+
+    /// Sets whether newer catalogs that are signed by the key are taken from peers.
+    #[must_use]
+    pub fn catalog_from_peers(mut self, from_peers: bool) -> Self {
+        self.config.catalog_from_peers = from_peers;
         self
     }
 
@@ -195,10 +218,11 @@ impl Peer {
         if !metadata.is_dir() {
             return Err(PeerError::Config(format!("{} is not a folder", config.games_dir.display())));
         }
-        let catalog = config.catalog.as_deref().map(LiveCatalog::load).transpose()?.map(Arc::new);
-        let state_dir = identity::state_dir(config.state_dir)?;
-        let (id, name) = identity(&state_dir, config.name)?;
+        let state_dir = identity::state_dir(config.state_dir.clone())?;
         let (events, tasks) = (EventSender::new(), Tasks::default());
+        let catalog = live_catalog(&config, &state_dir, &events)?.map(Arc::new);
+        let manifests = Arc::new(ManifestStore::of(&state_dir));
+        let (id, name) = identity(&state_dir, config.name)?;
         let source = Source::new(
             config.games_dir.clone(),
             catalog.clone(),
@@ -206,7 +230,8 @@ impl Peer {
             events.clone(),
             tasks.clone(),
             config.streams_max,
-        );
+        )
+        .with_manifests(Arc::clone(&manifests));
         let operations = Operations::new(config.operations_max, events.clone(), tasks.clone());
         let inner = Inner {
             id,
@@ -214,6 +239,9 @@ impl Peer {
             instance: identity::instance()?,
             games_dir: config.games_dir,
             catalog,
+            catalog_from_peers: config.catalog_from_peers,
+            catalogs_asked: Mutex::default(),
+            manifests,
             events,
             tasks,
             source: Arc::new(source),
@@ -231,6 +259,23 @@ impl Peer {
         };
         Ok(Self { inner: Arc::new(inner) })
     }
+}
+
+/// The catalog of a configuration, if it has one or wants one.
+fn live_catalog(
+    config: &PeerConfig,
+    state_dir: &Path,
+    events: &EventSender,
+) -> Result<Option<LiveCatalog>, PeerError> {
+    if config.catalog_from_peers && config.catalog_key.is_none() {
+        let reason = "catalogs from peers need the key of their signer";
+        return Err(PeerError::Config(reason.to_owned()));
+    }
+    if config.catalog.is_none() && config.catalog_key.is_none() {
+        return Ok(None);
+    }
+    let pinned = config.catalog_key.map(|signer| Pinned { signer, store: CatalogStore::of(state_dir) });
+    Ok(Some(LiveCatalog::load(config.catalog.as_deref(), pinned, events.clone())?))
 }
 
 fn check_count(what: &str, got: usize, limit: usize) -> Result<(), PeerError> {

@@ -11,15 +11,15 @@ use crate::discovery::search::Search;
 use crate::peer::core::Peer;
 use crate::peer::error::PeerError;
 use crate::report::operation::OperationOptions;
-use crate::trust::catalog::{Catalog, LiveCatalog};
+use crate::trust::catalog::Catalog;
 use crate::trust::select::{PeerOffer, SelectError, Selection, SourceOrder, select};
 
 impl Peer {
     /// Refuses a game that is not in the catalog.
     pub(super) fn check_in_catalog(&self, game: &GameId) -> Result<(), PeerError> {
-        if let Some(catalog) = &self.inner.catalog
-            && catalog.current().game(game).is_none()
-        {
+        let Some(catalog) = &self.inner.catalog else { return Ok(()) };
+        let catalog = catalog.current()?;
+        if catalog.game(game).is_none() {
             return Err(PeerError::NotInCatalog { game: game.clone(), catalog: catalog.path().to_owned() });
         }
         Ok(())
@@ -27,13 +27,12 @@ impl Peer {
 
     /// The version that the catalog expects, if there is a catalog and the game is in it.
     pub(super) fn wanted_version(&self, game: &GameId) -> Option<GameVersion> {
-        let catalog = self.inner.catalog.as_ref()?.current();
-        catalog.game(game).map(|known| known.version.clone())
+        self.catalog()?.game(game).map(|known| known.version.clone())
     }
 
     /// The catalog as it is now, if there is one.
     pub(crate) fn catalog(&self) -> Option<Arc<Catalog>> {
-        self.inner.catalog.as_deref().map(LiveCatalog::current)
+        self.inner.catalog.as_deref()?.current().ok()
     }
 
     /// Asks the peers for the game and chooses the validated ones.

@@ -128,7 +128,7 @@ impl PeerClient {
     pub fn new(state_dir: Option<PathBuf>) -> Result<Self, PeerError> {
         let state_dir = identity::state_dir(state_dir)?;
         let (peer, name) = builder::identity(&state_dir, None)?;
-        let ours = Hello { peer, name, listen_port: None, instance: identity::instance()? };
+        let ours = Hello { peer, name, listen_port: None, instance: identity::instance()?, catalog: None };
         let saved_peers = SavedPeers::of(Some(state_dir))?;
         Ok(Self { ours, saved_peers, discovery_port: search::PORT })
     }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lanspread_proto::message::Hello;
 use lanspread_store::state::game_state::GameState;
@@ -20,7 +20,8 @@ use crate::report::answer::Answer;
 use crate::report::channel::{EventSender, PeerEvents};
 use crate::source::Source;
 use crate::task::Tasks;
-use crate::trust::catalog::LiveCatalog;
+use crate::trust::live_catalog::LiveCatalog;
+use crate::trust::manifest_store::ManifestStore;
 
 /// A running peer. Clones are handles to the same peer.
 #[derive(Clone)]
@@ -35,6 +36,11 @@ pub(super) struct Inner {
     pub(super) instance: u64,
     pub(super) games_dir: PathBuf,
     pub(super) catalog: Option<Arc<LiveCatalog>>,
+    /// Whether newer catalogs of the pinned signer are taken from peers.
+    pub(super) catalog_from_peers: bool,
+    /// When an operation last asked peers for a newer catalog.
+    pub(super) catalogs_asked: Mutex<Option<Instant>>,
+    pub(super) manifests: Arc<ManifestStore>,
     pub(super) events: EventSender,
     pub(super) tasks: Tasks,
     pub(super) source: Arc<Source>,
@@ -184,6 +190,7 @@ impl Peer {
             name: self.inner.name.clone(),
             listen_port: listening.map(|address| address.port()),
             instance: self.inner.instance,
+            catalog: self.inner.catalog.as_ref().and_then(|catalog| catalog.mark()),
         }
     }
 

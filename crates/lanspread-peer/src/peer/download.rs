@@ -107,12 +107,14 @@ impl Peer {
         course: &mut Course,
     ) -> Result<(GameVersion, Vec<RootFile>, Vec<SourceShare>), PeerError> {
         let game = &context.game;
+        self.newer_catalog(context).await?;
         self.check_in_catalog(game)?;
         let locked = self.lock_and_recover(context).await?;
         // If the catalog names the version, a refusal needs no peer.
         if let Some(wanted) = self.wanted_version(game) {
             refuse_downloaded(&locked, &wanted).await?;
         }
+        self.obtain_manifest(context).await?;
         let selection = self.choose(game, &context.options, &context.cancel).await?;
         refuse_downloaded(&locked, &selection.version).await?;
         let files = root_files::accept(&selection.sources[0].files, context.options.names)

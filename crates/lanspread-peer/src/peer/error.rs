@@ -248,6 +248,7 @@ impl PeerError {
                 Some(searched.cause())
             }
             Self::Store(StoreError::Archive { source, .. }) => source.cause(),
+            Self::Trust(error) => error.cause(),
             Self::Store(StoreError::Differences { damage, .. }) => Some(damage.as_str()),
             Self::AllSourcesFailed { attempts, .. }
                 if !attempts.is_empty()

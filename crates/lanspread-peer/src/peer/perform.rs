@@ -33,6 +33,7 @@ impl Peer {
     /// they are downloaded first.
     async fn install(&self, context: &OperationContext) -> Result<(), PeerError> {
         let game = &context.game;
+        self.newer_catalog(context).await?;
         self.check_in_catalog(game)?;
         // Checked before the download, because a refusal would make it useless.
         self.permit_install(context, Replace { allowed: false, force: false }).await?;

@@ -137,7 +137,8 @@ async fn mute() -> std::net::SocketAddr {
         loop {
             let (socket, _) = listener.accept().await.unwrap();
             let peer = lanspread_types::ids::PeerId::random().unwrap();
-            let hello = Hello { peer, name: "mute".parse().unwrap(), listen_port: None, instance: 1 };
+            let hello =
+                Hello { peer, name: "mute".parse().unwrap(), listen_port: None, instance: 1, catalog: None };
             open.push(tokio::spawn(async move {
                 let connection = Connection::open(socket, &hello).await;
                 std::future::pending::<()>().await;

@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError};
 use lanspread_types::limits;
 use tokio::sync::mpsc;
 
+use crate::discovery::catalog_news::CatalogNews;
 use crate::discovery::directory::{HowKnown, KnownPeer, PeerKey};
 use crate::discovery::multicast;
 use crate::discovery::multicast::{Advertised, Discovery, Heard};
@@ -56,11 +57,16 @@ impl Peer {
             inner.tasks.cancel_token(),
         );
         inner.tasks.spawn("listener", accepting);
-        let neighbours = Neighbours::new(self.hello(), inner.events.clone(), inner.tasks.clone());
+        let (offers, offered) = mpsc::channel(limits::HINT_QUEUE_ITEMS);
+        let news = CatalogNews::new(inner.catalog.clone(), Some(offers).filter(|_| inner.catalog_from_peers));
+        let neighbours = Neighbours::new(self.hello(), news, inner.events.clone(), inner.tasks.clone());
         let _ = inner.neighbours.set(Arc::clone(&neighbours));
         let (hints, heard) = mpsc::channel(limits::HINT_QUEUE_ITEMS);
         let listening = Arc::clone(&neighbours).listen(heard, visitors, inner.tasks.cancel_token());
         inner.tasks.spawn("neighbours", listening);
+        if let Some(live) = inner.catalog.as_ref().filter(|catalog| catalog.pinned().is_some()) {
+            inner.tasks.spawn("catalogs", self.clone().follow_catalogs(Arc::clone(live), offered));
+        }
         if inner.discovery {
             self.find_others(address, hints);
         }

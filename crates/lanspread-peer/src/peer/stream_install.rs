@@ -186,8 +186,10 @@ impl Peer {
         attempts: &mut Attempts,
     ) -> Result<(GameVersion, SourcePeer, Totals), PeerError> {
         let OperationContext { game, options, events, cancel } = operation;
+        self.newer_catalog(operation).await?;
         self.check_in_catalog(game)?;
         let (locked, replaces) = self.prepare(operation, replace).await?;
+        self.obtain_manifest(operation).await?;
         let selection = self.choose(game, options, cancel).await?;
         events.report(PeerEvent::StreamInstallBegin {
             game: game.clone(),

@@ -57,6 +57,7 @@ impl Peer {
     /// Updates the game to the version that the catalog expects, or without a catalog to the one that most peers have.
     pub(super) async fn update(&self, context: &OperationContext) -> Result<(), PeerError> {
         let OperationContext { game, options, events, cancel } = context;
+        self.newer_catalog(context).await?;
         self.check_in_catalog(game)?;
         let state = self.game_state(game).await?;
         let nothing_here = || StoreError::NotInstalled {

@@ -307,6 +307,44 @@ pub enum PeerEvent {
         /// How long it took.
         duration_ms: u64,
     },
+    /// Another version of the signed catalog is in force.
+    CatalogUpdated {
+        /// Name of the peer that handed it on; none if a file has changed.
+        from: Option<PeerName>,
+        /// Its version.
+        version: u64,
+        /// The version that was in force before, if there was one.
+        old: Option<u64>,
+    },
+    /// A catalog does not count; the one before it stays in force.
+    CatalogRefused {
+        /// Name of the peer that handed it on; none if it is a file.
+        from: Option<PeerName>,
+        /// Stable kebab-case code.
+        code: Code,
+        /// Why, in one line.
+        message: String,
+    },
+    /// The manifest of a game has arrived from a peer and is what the catalog names.
+    ManifestArrived {
+        /// Which game.
+        game: GameId,
+        /// Name of the peer that handed it on.
+        peer: PeerName,
+        /// SHA-256 of the manifest.
+        manifest: ContentDigest,
+        /// Its bytes.
+        bytes: u64,
+    },
+    /// The manifest that the catalog names for a game is not here, and no peer that was asked handed it on.
+    ManifestMissing {
+        /// Which game.
+        game: GameId,
+        /// SHA-256 of the manifest.
+        manifest: ContentDigest,
+        /// What came of asking, in one line.
+        message: String,
+    },
     /// Files are being compared.
     VerifyProgress {
         /// Which game.

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use lanspread_archive::set::ArchiveSet;
 use lanspread_proto::WireError;
 use lanspread_proto::connection::Connection;
-use lanspread_proto::message::{Hello, Refusal, RefusalCode, Reply, Request, StreamMessage};
+use lanspread_proto::message::{CatalogMark, Hello, Refusal, RefusalCode, Reply, Request, StreamMessage};
 use lanspread_store::state::game_state::GameState;
 use lanspread_types::ids::{GameId, GameVersion};
 use lanspread_types::limits;
@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::running::TransferKind;
-use super::{Source, download, poll, stream};
+use super::{Source, download, handed_on, poll, stream};
 use crate::guests::guest::Guest;
 use crate::guests::turns::RequestTurn;
 use crate::source::parts::{FILES_PER_MESSAGE, in_parts, offers_in_parts};
@@ -30,6 +30,9 @@ pub(crate) fn serve_each(source: Arc<Source>, ours: Hello, stop: CancellationTok
     Arc::new(move |socket, from, seat| {
         let (source, ours, stop) = (Arc::clone(&source), Arc::clone(&ours), stop.clone());
         Box::pin(async move {
+            // Another version of the catalog may be in force by now.
+            let catalog = source.catalog.as_ref().and_then(|catalog| catalog.mark());
+            let ours = Hello { catalog, ..Hello::clone(&ours) };
             let visited = |theirs: &Hello| {
                 tracing::debug!("{} connected from {from}", theirs.name);
                 if let Some(visitors) = source.visitors.get() {
@@ -240,11 +243,17 @@ fn answer_blocking(source: &Source, request: Request) -> Result<Vec<Reply>, Refu
             let Some(version) = state.version else {
                 return Ok(vec![refused(RefusalCode::NotOffered, "no version")]);
             };
+            let manifest = source.manifest_of(&game, &version, &state.root_files);
             Ok(in_parts(&state.root_files, FILES_PER_MESSAGE, |files, more| Reply::Details {
                 version: version.clone(),
                 files: files.to_vec(),
                 more,
+                manifest,
             }))
+        }
+        Request::Manifest { digest, from } => Ok(vec![handed_on::manifest(source, &digest, from)?]),
+        Request::Catalog { signer, version, part, from } => {
+            Ok(vec![handed_on::catalog(source, CatalogMark { signer, version }, part, from)?])
         }
         Request::Totals { .. } | Request::StreamInstall { .. } | Request::Download { .. } => {
             Err(Refusal::new(RefusalCode::BadRequest, "it is no quick answer"))

@@ -103,7 +103,13 @@ impl ArchiveProvider for UntouchedProvider {
 }
 
 fn hello(name: &str) -> Hello {
-    Hello { peer: PeerId::random().unwrap(), name: name.parse().unwrap(), listen_port: None, instance: 0 }
+    Hello {
+        peer: PeerId::random().unwrap(),
+        name: name.parse().unwrap(),
+        listen_port: None,
+        instance: 0,
+        catalog: None,
+    }
 }
 
 /// A source whose connections are pipes.
@@ -124,7 +130,7 @@ impl Serving {
         let catalog = catalog.map(|text| {
             let path = machine.games_dir().join("catalog.toml");
             std::fs::write(&path, text).unwrap();
-            Arc::new(LiveCatalog::load(&path).unwrap())
+            Arc::new(LiveCatalog::load(Some(&path), None, EventSender::new()).unwrap())
         });
         let (events, tasks) = (EventSender::new(), Tasks::default());
         let source = Source::new(machine.games_dir(), catalog, provider, events, tasks, streams_max);

@@ -34,8 +34,8 @@ enum Touched {
 }
 
 /// Which folders a change at `path` is about. Pure.
-fn touched(games_dir: &Path, catalog: Option<&Path>, path: &Path) -> Touched {
-    if catalog == Some(path) {
+fn touched(games_dir: &Path, catalogs: &[PathBuf], path: &Path) -> Touched {
+    if catalogs.iter().any(|catalog| catalog == path) {
         return Touched::Everything;
     }
     let Ok(below) = path.strip_prefix(games_dir) else { return Touched::Nothing };
@@ -111,19 +111,20 @@ impl Seen {
 struct Watches {
     watcher: Option<RecommendedWatcher>,
     games_dir: PathBuf,
-    /// Watched because it decides what is offered.
-    catalog: Option<PathBuf>,
+    /// Watched because they decide what is offered.
+    catalogs: Vec<PathBuf>,
     complained: bool,
 }
 
 impl Watches {
     /// Begins to watch for a games directory. The receiver of the result reports only the end of the watcher's thread.
-    fn begin(games_dir: &Path, catalog: Option<&Path>, seen: Arc<Seen>) -> (Self, oneshot::Receiver<()>) {
+    fn begin(games_dir: &Path, catalogs: &[PathBuf], seen: Arc<Seen>) -> (Self, oneshot::Receiver<()>) {
         // Events carry absolute paths.
         let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        let (games_dir, catalog) = (absolute(games_dir), catalog.map(absolute));
+        let games_dir = absolute(games_dir);
+        let catalogs: Vec<PathBuf> = catalogs.iter().map(|catalog| absolute(catalog)).collect();
         let (alive, ended) = oneshot::channel::<()>();
-        let (watched_dir, watched_catalog) = (games_dir.clone(), catalog.clone());
+        let (watched_dir, watched_catalogs) = (games_dir.clone(), catalogs.clone());
         let handler = move |event: notify::Result<notify::Event>| {
             let _alive = &alive;
             match event {
@@ -132,7 +133,7 @@ impl Watches {
                 Ok(event) if event.need_rescan() => seen.add(Touched::Everything),
                 Ok(event) => {
                     for path in &event.paths {
-                        seen.add(touched(&watched_dir, watched_catalog.as_deref(), path));
+                        seen.add(touched(&watched_dir, &watched_catalogs, path));
                     }
                 }
                 Err(error) => {
@@ -141,7 +142,7 @@ impl Watches {
                 }
             }
         };
-        let mut begun = Self { watcher: None, games_dir, catalog, complained: false };
+        let mut begun = Self { watcher: None, games_dir, catalogs, complained: false };
         match RecommendedWatcher::new(handler, Config::default()) {
             Ok(watcher) => begun.watcher = Some(watcher),
             Err(error) => begun.complain(&error),
@@ -159,8 +160,10 @@ impl Watches {
         for folder in [&games_dir, &state_dir, &state_dir.join(layout::INTENTS_DIR)] {
             self.cover(folder);
         }
-        // The catalog's folder, because editors replace the file.
-        if let Some(folder) = self.catalog.as_ref().and_then(|catalog| catalog.parent()).map(Path::to_owned) {
+        // The folders of the catalogs, because editors replace the file.
+        let folders: BTreeSet<PathBuf> =
+            self.catalogs.iter().filter_map(|catalog| catalog.parent()).map(Path::to_owned).collect();
+        for folder in folders {
             self.cover(&folder);
         }
         // Also folders whose names are not game ids: what is copied into one must be reported.
@@ -210,8 +213,8 @@ impl LibraryWatcher {
     /// Watches, then reads everything once, so that no change falls between the two. Blocking.
     pub(crate) fn begin(source: Arc<Source>) -> Result<Self, LocalError> {
         let seen = Arc::new(Seen::default());
-        let catalog = source.catalog.as_ref().map(|catalog| catalog.path());
-        let (mut watches, ended) = Watches::begin(&source.games_dir, catalog, Arc::clone(&seen));
+        let catalogs = source.catalog.as_ref().map(|catalog| catalog.files()).unwrap_or_default();
+        let (mut watches, ended) = Watches::begin(&source.games_dir, &catalogs, Arc::clone(&seen));
         watches.cover_everything()?;
         let first = source.scan_library()?;
         Ok(Self { source, seen, watches, ended, first })

@@ -7,13 +7,13 @@ use lanspread_proto::WireError;
 use lanspread_proto::connection::Connection;
 use lanspread_proto::error::within;
 use lanspread_proto::message::{Hello, Reply, Request, SourceStatus};
-use lanspread_types::content::{GameOffer, RootFile};
+use lanspread_types::content::GameOffer;
 use lanspread_types::ids::{GameId, GameVersion, PeerAddress};
 use lanspread_types::limits;
 use tokio::time::timeout;
 
 use crate::transport::listing;
-use crate::transport::listing::other;
+use crate::transport::listing::{ReportedDetails, other};
 use crate::transport::socket::{Socket, connect};
 
 /// A connection to a peer, and the address that answered.
@@ -79,8 +79,8 @@ impl Dialled {
         library.and_then(|library| library.games).ok_or(WireError::NoRoom { what: "its list of games" })
     }
 
-    /// Version and root files of one game.
-    pub(crate) async fn details(&mut self, game: &GameId) -> Result<(GameVersion, Vec<RootFile>), WireError> {
+    /// Version, root files and manifest of one game.
+    pub(crate) async fn details(&mut self, game: &GameId) -> Result<ReportedDetails, WireError> {
         listing::details(&mut self.connection, game).await
     }
 
@@ -135,6 +135,7 @@ mod tests {
             name: "pc".parse().unwrap(),
             listen_port: None,
             instance: 1,
+            catalog: None,
         };
         assert!(matches!(dial(&named, &ours).await, Err(WireError::Connect(_))));
     }

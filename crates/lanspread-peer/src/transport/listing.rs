@@ -7,6 +7,7 @@ use lanspread_proto::WireError;
 use lanspread_proto::connection::Connection;
 use lanspread_proto::error::within;
 use lanspread_proto::message::{Reply, Request};
+use lanspread_types::checksum::ContentDigest;
 use lanspread_types::content::{GameOffer, RootFile};
 use lanspread_types::ids::{GameId, GameVersion};
 use lanspread_types::limits;
@@ -58,17 +59,27 @@ pub(crate) async fn library<S: AsyncRead + AsyncWrite>(
     Ok(library)
 }
 
-/// Asks for version and root files of one game.
+/// What a peer has reported about one game.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ReportedDetails {
+    pub(crate) version: GameVersion,
+    pub(crate) files: Vec<RootFile>,
+    /// The manifest of exactly these files that it has.
+    #[allow(dead_code, reason = "the votes on manifests come with the next commits")]
+    pub(crate) manifest: Option<ContentDigest>,
+}
+
+/// Asks for version, root files and manifest of one game.
 pub(crate) async fn details<S: AsyncRead + AsyncWrite>(
     connection: &mut Connection<S>,
     game: &GameId,
-) -> Result<(GameVersion, Vec<RootFile>), WireError> {
+) -> Result<ReportedDetails, WireError> {
     connection.send(&Request::Details { game: game.clone() }).await?;
     let mut all = Vec::new();
-    let mut told: Option<GameVersion> = None;
+    let mut told: Option<(GameVersion, Option<ContentDigest>)> = None;
     in_parts(connection, None, |reply| {
-        let Reply::Details { version, files, more } = reply else { return Err(other("details")) };
-        if *told.get_or_insert_with(|| version.clone()) != version {
+        let Reply::Details { version, files, more, manifest } = reply else { return Err(other("details")) };
+        if *told.get_or_insert_with(|| (version.clone(), manifest)) != (version, manifest) {
             return Err(WireError::Malformed("a list of files of two versions".to_owned()));
         }
         let added = files.len();
@@ -77,7 +88,8 @@ pub(crate) async fn details<S: AsyncRead + AsyncWrite>(
         Ok(more)
     })
     .await?;
-    told.map(|version| (version, all)).ok_or(WireError::Closed)
+    let (version, manifest) = told.ok_or(WireError::Closed)?;
+    Ok(ReportedDetails { version, files: all, manifest })
 }
 
 /// Gives every part of a list to `take`, as [`parts`] does, within the deadline for whole lists.

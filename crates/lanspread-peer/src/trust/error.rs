@@ -1,9 +1,11 @@
 //! Errors of the identity and the catalog.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use lanspread_trust::manifest::ManifestError;
+use lanspread_trust::minisign::{SignatureProblem, Signer};
 use lanspread_types::fault::{ForeignState, LocalError};
+use lanspread_types::limits;
 
 use crate::report::failure::ErrorCategory;
 
@@ -18,6 +20,56 @@ pub enum TrustError {
         path: PathBuf,
         /// What is wrong, with its line.
         reason: String,
+    },
+    /// The catalog must be signed, and there is no signature beside it.
+    #[error("{} is not signed: there is no {}", catalog.display(), signature.display())]
+    NotSigned {
+        /// The catalog file.
+        catalog: PathBuf,
+        /// Where its signature would be.
+        signature: PathBuf,
+    },
+    /// The signature of the catalog does not count.
+    #[error("{}", refused(catalog, signature, problem.as_ref(), reason))]
+    Signature {
+        /// The catalog file.
+        catalog: PathBuf,
+        /// The file with its signature.
+        signature: PathBuf,
+        /// What is wrong with it; none if it cannot be read.
+        problem: Option<SignatureProblem>,
+        /// The same in words.
+        reason: String,
+    },
+    /// A higher version of the same signer was seen.
+    #[error("{} is version {version}; this machine has seen version {seen} of the same signer", path.display())]
+    Older {
+        /// The catalog file.
+        path: PathBuf,
+        /// Its version.
+        version: u64,
+        /// The highest version that was seen.
+        seen: u64,
+    },
+    /// Another catalog was seen under the same version.
+    #[error("two different catalogs are signed as version {version}: {} is not the one that was seen first", path.display())]
+    SignedTwice {
+        /// The catalog file.
+        path: PathBuf,
+        /// The version of both.
+        version: u64,
+    },
+    /// The versions of too many signers are recorded.
+    #[error("{} holds the versions of {} signers, the limit", path.display(), limits::CATALOG_SIGNERS_MAX)]
+    TooManySigners {
+        /// The file with the versions.
+        path: PathBuf,
+    },
+    /// A signer counts, and no catalog of that signer is here.
+    #[error("no catalog of the key {signer} has arrived yet")]
+    NoCatalog {
+        /// The signer.
+        signer: Signer,
     },
     /// A manifest that the catalog names cannot be used.
     #[error(transparent)]
@@ -51,6 +103,12 @@ impl TrustError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Catalog { .. } => "catalog-unusable",
+            Self::NotSigned { .. } => "not-signed",
+            Self::Signature { .. } => "signature-refused",
+            Self::Older { .. } => "catalog-older",
+            Self::SignedTwice { .. } => "catalog-signed-twice",
+            Self::TooManySigners { .. } => "too-many-signers",
+            Self::NoCatalog { .. } => "no-catalog",
             Self::Manifest(_) => "manifest-unusable",
             Self::NoStateDir => "invalid-config",
             Self::NoRandomNumbers(_) => "internal",
@@ -64,8 +122,41 @@ impl TrustError {
         match self {
             Self::Catalog { .. } | Self::Manifest(_) | Self::NoStateDir => ErrorCategory::Usage,
             Self::NoRandomNumbers(_) => ErrorCategory::Unexpected,
-            Self::Foreign(_) => ErrorCategory::Refused,
+            Self::Signature { .. } => ErrorCategory::Content,
+            Self::NoCatalog { .. } => ErrorCategory::NotOffered,
+            Self::NotSigned { .. }
+            | Self::Older { .. }
+            | Self::SignedTwice { .. }
+            | Self::TooManySigners { .. }
+            | Self::Foreign(_) => ErrorCategory::Refused,
             Self::Local(_) => ErrorCategory::Local,
         }
+    }
+
+    /// Detail beyond the code.
+    pub(crate) fn cause(&self) -> Option<&'static str> {
+        match self {
+            Self::Signature { problem: Some(SignatureProblem::Legacy), .. } => Some("legacy"),
+            _ => None,
+        }
+    }
+}
+
+/// What people ask first is which file is meant: the catalog, or its signature.
+fn refused(catalog: &Path, signature: &Path, problem: Option<&SignatureProblem>, reason: &str) -> String {
+    match problem {
+        Some(SignatureProblem::OtherKey { signed_by, expected }) => {
+            format!(
+                "{} is signed by key {signed_by}, not by {expected}, which must have signed it",
+                catalog.display()
+            )
+        }
+        Some(SignatureProblem::NotOfKey) => {
+            format!("{} is not signed by the key that must have signed it", catalog.display())
+        }
+        Some(SignatureProblem::FileChanged) => {
+            format!("{} was changed after it was signed", catalog.display())
+        }
+        _ => format!("the signature {} is refused: {reason}", signature.display()),
     }
 }

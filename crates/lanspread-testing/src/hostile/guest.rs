@@ -121,7 +121,7 @@ enum Attack {
 /// A hello of another peer each time.
 fn anybody(listen_port: Option<u16>) -> Hello {
     let name: PeerName = "guest".parse().unwrap();
-    Hello { peer: PeerId::random().unwrap(), name, listen_port, instance: 1 }
+    Hello { peer: PeerId::random().unwrap(), name, listen_port, instance: 1, catalog: None }
 }
 
 async fn ask(connection: &mut Connection<TcpStream>, request: Request) -> Result<Reply, WireError> {

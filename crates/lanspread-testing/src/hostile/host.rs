@@ -70,8 +70,13 @@ impl HostileHost {
     /// A host of an identity of its own. Its name comes before most others.
     pub fn new(manner: Manner, offered: Offered, steps: Vec<Step>, listen_port: u16) -> Self {
         let name: PeerName = format!("aaa-{}", manner.as_str()).parse().unwrap();
-        let hello =
-            Hello { peer: PeerId::random().unwrap(), name, listen_port: Some(listen_port), instance: 1 };
+        let hello = Hello {
+            peer: PeerId::random().unwrap(),
+            name,
+            listen_port: Some(listen_port),
+            instance: 1,
+            catalog: None,
+        };
         Self { manner, hello, offered, steps }
     }
 
@@ -125,11 +130,13 @@ impl HostileHost {
                     if self.manner == Manner::EndlessDetails {
                         loop {
                             let (version, files) = (version.clone(), Vec::new());
-                            connection.send(&Reply::Details { version, files, more: true }).await?;
+                            connection
+                                .send(&Reply::Details { version, files, more: true, manifest: None })
+                                .await?;
                             sleep(PART_INTERVAL).await;
                         }
                     }
-                    connection.send(&Reply::Details { version, files, more: false }).await?;
+                    connection.send(&Reply::Details { version, files, more: false, manifest: None }).await?;
                 }
                 Request::Totals { .. } => {
                     let Offered { archives, totals, .. } = self.offered;
@@ -137,7 +144,10 @@ impl HostileHost {
                 }
                 Request::StreamInstall { .. } => return self.trickle(&mut connection).await,
                 // Neither is attacked: a download takes its chunks elsewhere after the same silence.
-                Request::Status | Request::Download { .. } => return std::future::pending().await,
+                Request::Status
+                | Request::Download { .. }
+                | Request::Manifest { .. }
+                | Request::Catalog { .. } => return std::future::pending().await,
             }
         }
         Ok(())
@@ -187,6 +197,6 @@ impl HostileHost {
 /// How a peer introduces itself.
 pub async fn hello_of(address: SocketAddr) -> Result<Hello, WireError> {
     let name: PeerName = "guest".parse().unwrap();
-    let ours = Hello { peer: PeerId::random().unwrap(), name, listen_port: None, instance: 1 };
+    let ours = Hello { peer: PeerId::random().unwrap(), name, listen_port: None, instance: 1, catalog: None };
     Ok(Connection::open(TcpStream::connect(address).await?, &ours).await?.theirs)
 }

@@ -44,6 +44,8 @@ pub enum SignatureProblem {
     Algorithm,
     #[error("it is signed by key {signed_by}, not by {expected}")]
     OtherKey { signed_by: KeyId, expected: KeyId },
+    #[error("it is not of the key that is expected")]
+    NotOfKey,
     #[error("the file was changed after it was signed")]
     FileChanged,
     #[error("its trusted comment was changed after it was signed")]

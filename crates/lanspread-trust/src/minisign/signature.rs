@@ -9,6 +9,7 @@ use crate::minisign::key_id::KeyId;
 use crate::minisign::lines::{ED25519, PREHASHED, TRUSTED, UNTRUSTED, decode, encode, exactly, part};
 use crate::minisign::public_key::PublicKey;
 use crate::minisign::secret_key::SecretKey;
+use crate::minisign::signer::Signer;
 
 const BYTES: usize = 74;
 
@@ -66,21 +67,35 @@ impl Signature {
     /// # Errors
     /// [`SignatureProblem`].
     pub fn verify(&self, key: &PublicKey, file: &[u8]) -> Result<(), SignatureProblem> {
-        if self.key_id != key.id() {
-            return Err(SignatureProblem::OtherKey { signed_by: self.key_id, expected: key.id() });
+        self.verify_signer(&Signer::from(*key), file)
+    }
+
+    /// The same for a signer of whom perhaps only the Ed25519 key is known.
+    ///
+    /// # Errors
+    /// [`SignatureProblem`].
+    pub fn verify_signer(&self, signer: &Signer, file: &[u8]) -> Result<(), SignatureProblem> {
+        if let Some(expected) = signer.id().filter(|expected| *expected != self.key_id) {
+            return Err(SignatureProblem::OtherKey { signed_by: self.key_id, expected });
         }
-        let verifier = UnparsedPublicKey::new(&RING_ED25519, key.bytes());
-        verifier
-            .verify(&Blake2b512::digest(file), &self.of_file)
-            .map_err(|_| SignatureProblem::FileChanged)?;
-        verifier
-            .verify(&with_comment(&self.of_file, &self.trusted_comment), &self.of_comment)
-            .map_err(|_| SignatureProblem::CommentChanged)
+        let verifier = UnparsedPublicKey::new(&RING_ED25519, signer.bytes());
+        let file_is_of_signer = verifier.verify(&Blake2b512::digest(file), &self.of_file).is_ok();
+        match (file_is_of_signer, self.comment_is_of_key(signer.bytes())) {
+            (true, true) => Ok(()),
+            (true, false) => Err(SignatureProblem::CommentChanged),
+            // Without the number of the key, only this tells another key from another file.
+            (false, false) if signer.id().is_none() => Err(SignatureProblem::NotOfKey),
+            (false, _) => Err(SignatureProblem::FileChanged),
+        }
     }
 
     /// Whether the holder of the key signed this comment, with some file.
     pub fn comment_is_of(&self, key: &PublicKey) -> bool {
-        let verifier = UnparsedPublicKey::new(&RING_ED25519, key.bytes());
+        self.comment_is_of_key(key.bytes())
+    }
+
+    fn comment_is_of_key(&self, key: &[u8; 32]) -> bool {
+        let verifier = UnparsedPublicKey::new(&RING_ED25519, key);
         let message = with_comment(&self.of_file, &self.trusted_comment);
         verifier.verify(&message, &self.of_comment).is_ok()
     }

@@ -191,6 +191,7 @@ fn only_a_visitor_that_serves_is_a_hint_and_the_port_it_came_from_is_never_used(
             name: "pc".parse().unwrap(),
             listen_port,
             instance: 1,
+            catalog: None,
         },
     };
     assert_eq!(visited(&visitor("10.0.0.1:5", None)), None);
@@ -201,7 +202,7 @@ fn only_a_visitor_that_serves_is_a_hint_and_the_port_it_came_from_is_never_used(
         ("[fe80::1%3]:5", "[fe80::1%3]:4000"),
     ] {
         match visited(&visitor(from, Some(4000))) {
-            Some(Hint::Found { addresses, .. }) => assert_eq!(addresses, [expected.parse().unwrap()]),
+            Some((Hint::Found { addresses, .. }, _)) => assert_eq!(addresses, [expected.parse().unwrap()]),
             other => panic!("{other:?}"),
         }
     }
@@ -219,11 +220,12 @@ fn hello(name: &str) -> Hello {
         name: name.parse().unwrap(),
         listen_port: None,
         instance: 1,
+        catalog: None,
     }
 }
 
 fn alone() -> Arc<Neighbours> {
-    Neighbours::new(hello("ours"), EventSender::new(), Tasks::default())
+    Neighbours::new(hello("ours"), CatalogNews::default(), EventSender::new(), Tasks::default())
 }
 
 /// A connection to a neighbour that is played by the test, and the neighbour's entry.

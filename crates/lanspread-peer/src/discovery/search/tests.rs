@@ -133,6 +133,7 @@ fn a_flood_of_announcements_is_asked_a_bounded_number_of_times() {
         name: "pc".parse().unwrap(),
         listen_port: None,
         instance: 1,
+        catalog: None,
     };
     let new = || Asking::new(&ours, ());
     let hint = |address: [u8; 4]| PeerHint {

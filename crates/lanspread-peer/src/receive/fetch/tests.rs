@@ -16,7 +16,13 @@ use super::*;
 use crate::receive::chunk_source::FetchError;
 
 fn hello() -> Hello {
-    Hello { peer: PeerId::random().unwrap(), name: "pc".parse().unwrap(), listen_port: None, instance: 0 }
+    Hello {
+        peer: PeerId::random().unwrap(),
+        name: "pc".parse().unwrap(),
+        listen_port: None,
+        instance: 0,
+        catalog: None,
+    }
 }
 
 fn file(name: &str, size: u64) -> RootFile {

@@ -61,6 +61,7 @@ async fn asked<S: AsyncRead + AsyncWrite>(stream: S) -> Connection<S> {
         name: "receiver".parse().unwrap(),
         listen_port: None,
         instance: 0,
+        catalog: None,
     };
     let mut connection = Connection::open(stream, &ours).await.unwrap();
     let request = Request::StreamInstall { game: small_game::game(), version: small_game::version() };

@@ -60,6 +60,7 @@ impl Served {
             name: name.parse().unwrap(),
             listen_port: None,
             instance: 0,
+            catalog: None,
         };
         let faults = Mutex::new(faults.iter().rev().copied().collect());
         Self { machine, source, hello, faults, connections_left: AtomicU64::new(u64::MAX) }

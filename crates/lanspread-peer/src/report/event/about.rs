@@ -47,6 +47,8 @@ impl PeerEvent {
             | Self::RemoveFinished { game, .. }
             | Self::CatalogBuildProgress { game, .. }
             | Self::CatalogGameBuilt { game, .. }
+            | Self::ManifestArrived { game, .. }
+            | Self::ManifestMissing { game, .. }
             | Self::VerifyProgress { game, .. }
             | Self::VerifyDifference { game, .. }
             | Self::VerifyFinished { game, .. }
@@ -62,6 +64,8 @@ impl PeerEvent {
             | Self::PeerLibraryChanged { .. }
             | Self::PeerLost { .. }
             | Self::DuplicateIdentity { .. }
+            | Self::CatalogUpdated { .. }
+            | Self::CatalogRefused { .. }
             | Self::EventsLost { .. } => None,
         }
     }

@@ -95,7 +95,23 @@ pub(super) fn answers() -> Vec<Answer> {
 }
 
 pub(super) fn events() -> Vec<PeerEvent> {
+    let digest = ContentDigest([0; 32]);
     vec![
+        PeerEvent::CatalogUpdated { from: Some("n".parse().unwrap()), version: 2, old: Some(1) },
+        PeerEvent::CatalogUpdated { from: None, version: 2, old: None },
+        PeerEvent::CatalogRefused {
+            from: Some("n".parse().unwrap()),
+            code: "x".into(),
+            message: "x".to_owned(),
+        },
+        PeerEvent::CatalogRefused { from: None, code: "x".into(), message: "x".to_owned() },
+        PeerEvent::ManifestArrived {
+            game: super::game(),
+            peer: "n".parse().unwrap(),
+            manifest: digest,
+            bytes: 1,
+        },
+        PeerEvent::ManifestMissing { game: super::game(), manifest: digest, message: "x".to_owned() },
         PeerEvent::CatalogBuildProgress { game: super::game(), bytes: 1, bytes_total: 2 },
         PeerEvent::CatalogGameBuilt {
             game: super::game(),

@@ -22,7 +22,13 @@ use crate::report::channel::EventSender;
 use crate::report::event::PeerEvent;
 
 fn hello() -> Hello {
-    Hello { peer: PeerId::random().unwrap(), name: "pc".parse().unwrap(), listen_port: None, instance: 0 }
+    Hello {
+        peer: PeerId::random().unwrap(),
+        name: "pc".parse().unwrap(),
+        listen_port: None,
+        instance: 0,
+        catalog: None,
+    }
 }
 
 fn content(length: usize) -> Vec<u8> {

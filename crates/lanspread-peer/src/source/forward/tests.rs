@@ -18,7 +18,13 @@ use crate::source::frame_queue::{FrameSender, frame_queue};
 use crate::source::running::TransferKind;
 
 fn hello() -> Hello {
-    Hello { peer: PeerId::random().unwrap(), name: "pc".parse().unwrap(), listen_port: None, instance: 0 }
+    Hello {
+        peer: PeerId::random().unwrap(),
+        name: "pc".parse().unwrap(),
+        listen_port: None,
+        instance: 0,
+        catalog: None,
+    }
 }
 
 /// A connection to a receiver whose end of the pipe is raw, and has nothing but our greeting to read.

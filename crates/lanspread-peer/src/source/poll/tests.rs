@@ -23,7 +23,13 @@ fn source() -> Arc<Source> {
 }
 
 fn hello() -> Hello {
-    Hello { peer: PeerId::random().unwrap(), name: "pc".parse().unwrap(), listen_port: None, instance: 1 }
+    Hello {
+        peer: PeerId::random().unwrap(),
+        name: "pc".parse().unwrap(),
+        listen_port: None,
+        instance: 1,
+        catalog: None,
+    }
 }
 
 async fn connect(source: &Arc<Source>) -> Connection<DuplexStream> {

@@ -17,7 +17,7 @@ use crate::task::Tasks;
 
 #[test]
 fn only_what_can_change_an_offer_is_read_again() {
-    let at = |path: &str| touched(Path::new("/games"), Some(Path::new("/etc/catalog.toml")), Path::new(path));
+    let at = |path: &str| touched(Path::new("/games"), &["/etc/catalog.toml".into()], Path::new(path));
     let game = |id: &str| Touched::Folder(id.to_owned());
     for (path, expected) in [
         ("/games", Touched::Everything),
@@ -176,7 +176,7 @@ fn a_slow_scan_finds_everything_and_recovers() {
     followed.add("g");
     let games_dir = followed.machine.games_dir();
     let mut watches =
-        Watches { watcher: None, games_dir: games_dir.clone(), catalog: None, complained: true };
+        Watches { watcher: None, games_dir: games_dir.clone(), catalogs: Vec::new(), complained: true };
     read(&followed.source, &mut watches, Pending::default(), false);
     let all = || Pending { everything: true, folders: BTreeSet::new() };
     read(&followed.source, &mut watches, all(), false);
@@ -203,7 +203,7 @@ async fn reading_the_library_does_not_count_as_a_change() {
     let followed = Followed::new(Machine::new());
     followed.add("g");
     let seen = Arc::new(Seen::default());
-    let (mut watches, ended) = Watches::begin(&followed.machine.games_dir(), None, Arc::clone(&seen));
+    let (mut watches, ended) = Watches::begin(&followed.machine.games_dir(), &[], Arc::clone(&seen));
     read_everything(&followed.source, &mut watches).unwrap();
     // The watcher reports in order: when this change arrives, every earlier one has arrived.
     fs::create_dir(followed.root("last")).unwrap();
@@ -251,8 +251,12 @@ async fn a_folder_that_is_passed_over_is_reported_once_and_the_rest_is_served() 
 fn a_missing_sentinel_is_reported_by_a_scan_and_not_while_a_game_is_copied() {
     let followed = Followed::new(Machine::new());
     let mut events = followed.source.events.subscribe();
-    let mut watches =
-        Watches { watcher: None, games_dir: followed.machine.games_dir(), catalog: None, complained: true };
+    let mut watches = Watches {
+        watcher: None,
+        games_dir: followed.machine.games_dir(),
+        catalogs: Vec::new(),
+        complained: true,
+    };
     fs::create_dir(followed.root("g")).unwrap();
     fs::write(followed.root("g").join("a.eti"), "1").unwrap();
     let one = || Pending { everything: false, folders: BTreeSet::from(["g".to_owned()]) };

@@ -9,7 +9,13 @@ use super::*;
 use crate::testing::offers;
 
 fn hello() -> Hello {
-    Hello { peer: PeerId::random().unwrap(), name: "pc".parse().unwrap(), listen_port: None, instance: 1 }
+    Hello {
+        peer: PeerId::random().unwrap(),
+        name: "pc".parse().unwrap(),
+        listen_port: None,
+        instance: 1,
+        catalog: None,
+    }
 }
 
 async fn pair() -> (Connection<DuplexStream>, Connection<DuplexStream>) {
@@ -21,7 +27,12 @@ async fn pair() -> (Connection<DuplexStream>, Connection<DuplexStream>) {
 
 fn files(from: usize, count: usize, more: bool) -> Reply {
     let file = |index| RootFile { name: format!("{index}.eti"), size: 1 };
-    Reply::Details { version: "1".parse().unwrap(), files: (from..from + count).map(file).collect(), more }
+    Reply::Details {
+        version: "1".parse().unwrap(),
+        files: (from..from + count).map(file).collect(),
+        more,
+        manifest: None,
+    }
 }
 
 fn games(count: usize, revision: u64, more: bool) -> Reply {
@@ -42,7 +53,7 @@ async fn tell(mut peer: Connection<DuplexStream>, wait: Duration, replies: impl 
 async fn ask_details(
     wait: Duration,
     replies: impl IntoIterator<Item = Reply>,
-) -> (Result<(GameVersion, Vec<RootFile>), WireError>, Duration) {
+) -> (Result<ReportedDetails, WireError>, Duration) {
     let (mut near, far) = pair().await;
     let begun = Instant::now();
     let game = "g".parse().unwrap();
@@ -72,7 +83,7 @@ fn is_malformed<T: std::fmt::Debug>(answer: &Result<T, WireError>) -> bool {
 #[tokio::test(start_paused = true)]
 async fn a_list_in_parts_is_put_together() {
     let (answer, _) = ask_details(Duration::ZERO, [files(0, 192, true), files(192, 3, false)]).await;
-    assert_eq!(answer.unwrap().1.len(), 195);
+    assert_eq!(answer.unwrap().files.len(), 195);
     let (answer, _) = ask_library(None, Duration::ZERO, [games(256, 7, true), games(4, 7, false)]).await;
     let library = answer.unwrap().unwrap();
     assert_eq!((library.revision, library.games.unwrap().len()), (7, 260));
@@ -123,7 +134,8 @@ async fn a_list_is_bounded_and_of_one_revision_or_version() {
     assert!(is_malformed(&ask_library(None, Duration::ZERO, too_long).await.0));
     let (answer, _) = ask_library(None, Duration::ZERO, [games(1, 1, true), games(1, 2, false)]).await;
     assert!(is_malformed(&answer));
-    let other = Reply::Details { version: "2".parse().unwrap(), files: Vec::new(), more: false };
+    let other =
+        Reply::Details { version: "2".parse().unwrap(), files: Vec::new(), more: false, manifest: None };
     assert!(is_malformed(&ask_details(Duration::ZERO, [files(0, 1, true), other]).await.0));
     let refusal = || Reply::Refused(Refusal::new(RefusalCode::NotOffered, "no"));
     let (answer, _) = ask_details(Duration::ZERO, [files(0, 1, true), refusal()]).await;
