@@ -71,6 +71,17 @@ pub enum StoreError {
         /// Number of files in it.
         count: u64,
     },
+    /// The installed tree is verified, and the one that would replace it would not be.
+    #[error(
+        "{game} in {} is verified, and there is no manifest to verify what would replace it",
+        path.display()
+    )]
+    VerifiedHere {
+        /// The game asked for.
+        game: GameId,
+        /// The installed tree.
+        path: PathBuf,
+    },
     /// An archive on this machine cannot be unpacked.
     #[error("{game} cannot be installed from its archives: {source}")]
     Archive {
@@ -134,6 +145,7 @@ impl StoreError {
             Self::NotInstalled { .. } => "not-installed",
             Self::NotDownloaded { .. } => "not-downloaded",
             Self::NoFiles { .. } => "no-files",
+            Self::VerifiedHere { .. } => "verified-here",
             Self::UserFiles { .. } | Self::NoReceipt { .. } => "user-files",
             Self::Archive { source, .. } => source.code(),
             Self::Differences { .. } => "differences",

@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 
 use lanspread_peer::{
-    Answer, GameId, GameVersion, PassedOverFolder, PeerEvent, PeerName, ReceivingAddress, SourceShare,
+    Answer, GameId, GameVersion, InstallTrust, PassedOverFolder, PeerEvent, PeerName, ReceivingAddress,
+    SourceShare,
 };
 
 use super::catalog_words;
@@ -45,6 +46,9 @@ pub(super) fn event(event: &PeerEvent) -> Option<String> {
         }
         PeerEvent::DownloadSourceFailed { game, peer, code, message, retry_ms, sources_left } => {
             source_ended(game, peer, code, message, &what_follows(*retry_ms, *sources_left))
+        }
+        PeerEvent::PeerLied { game, peer, .. } => {
+            format!("{game}: {peer} did not send what the catalog lists and is not asked again")
         }
         PeerEvent::StreamInstallFinished { .. } | PeerEvent::DownloadFinished { .. } => arrived(event),
         PeerEvent::DownloadBegin { game, version, sources, files, bytes_total, bytes_kept } => {
@@ -185,15 +189,29 @@ fn arrived(event: &PeerEvent) -> String {
             (what, bytes, duration_ms, waited_ms, String::new())
         }
         PeerEvent::DownloadFinished {
-            game, version, bytes_fetched, sources, waited_ms, duration_ms, ..
+            game,
+            version,
+            bytes_fetched,
+            sources,
+            waited_ms,
+            duration_ms,
+            trust,
+            ..
         } => {
-            let what = format!("{game} {version} downloaded: ");
+            let what = format!("{game} {version} downloaded, {}: ", trust_words(*trust));
             (what, bytes_fetched, duration_ms, waited_ms, format!(" from {}", shares(sources)))
         }
         _ => return String::new(),
     };
     let (time, rate) = (duration(*duration_ms), rate(*count, *duration_ms));
     format!("{what}{} in {time} ({rate}){after}{}", bytes(*count), waited(*waited_ms))
+}
+
+fn trust_words(trust: InstallTrust) -> &'static str {
+    match trust {
+        InstallTrust::Verified => "verified",
+        InstallTrust::Unverified => "unverified",
+    }
 }
 
 /// What follows the failure of one source of a download; nothing if it was the last one.
@@ -435,6 +453,7 @@ mod tests {
             installed_version: Some("7".parse().unwrap()),
             state: lanspread_peer::Availability::LocalOnly,
             downloaded: false,
+            downloaded_trust: None,
             installed: true,
             bytes: 0,
         };

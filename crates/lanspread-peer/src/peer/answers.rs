@@ -60,6 +60,7 @@ impl From<&GameState> for Answer {
             installed_version: state.installed_version.clone(),
             state: state.availability(),
             downloaded: state.downloaded(),
+            downloaded_trust: state.downloaded_trust,
             installed: state.installed,
             bytes: state.root_bytes(),
         }

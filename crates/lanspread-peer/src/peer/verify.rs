@@ -15,7 +15,8 @@ use crate::report::event::PeerEvent;
 use crate::report::operation::OperationOptions;
 
 impl Peer {
-    /// Compares a game with what was recorded when it was downloaded or installed.
+    /// Compares a game with what was recorded when it was downloaded or installed. If the catalog names a manifest of the
+    /// downloaded version, the downloaded files are compared with that.
     ///
     /// # Errors
     /// [`StoreError::Differences`] if files are missing or differ, [`StoreError::NotVerifiable`] without a record,
@@ -33,6 +34,7 @@ impl Peer {
     /// Runs the comparison as part of an operation.
     pub(super) async fn verify(&self, context: &OperationContext) -> Result<(), PeerError> {
         let locked = self.lock_and_recover(context).await?;
+        let manifest = self.trusted_manifest(&context.game).await?;
         let mut told = VerifyEvents {
             game: context.game.clone(),
             events: context.events.clone(),
@@ -40,7 +42,7 @@ impl Peer {
             download_differs: false,
         };
         let comparing = locked.run("verify", move |games, game, cancel| {
-            let parts = parts(games, game)?;
+            let parts = parts(games, game, manifest.as_ref())?;
             let counts = compare(&parts, &mut told, cancel)?;
             let is_downloaded = GameState::read(games.path(), game)?.is_some_and(|state| state.downloaded());
             Ok::<_, PeerError>((counts, Damage::of(told.tree_differs, told.download_differs, is_downloaded)))

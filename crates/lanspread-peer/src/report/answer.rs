@@ -6,7 +6,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use lanspread_types::checksum::ContentDigest;
-use lanspread_types::content::Availability;
+use lanspread_types::content::{Availability, InstallTrust};
 use lanspread_types::ids::{CatalogName, GameId, GameVersion, PeerAddress, PeerId, PeerName};
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +33,8 @@ pub enum Answer {
         state: Availability,
         /// Whether the sentinel exists.
         downloaded: bool,
+        /// Whether the downloaded files were compared with a manifest; none if nothing is recorded about them.
+        downloaded_trust: Option<InstallTrust>,
         /// Whether `local/` exists.
         installed: bool,
         /// Bytes of its root files.

@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 
 use lanspread_types::checksum::ContentDigest;
-use lanspread_types::content::ArchiveFormat;
+use lanspread_types::content::{ArchiveFormat, InstallTrust};
 use lanspread_types::ids::{GameId, GameVersion, PeerId, PeerName};
 use serde::{Deserialize, Serialize};
 
@@ -169,6 +169,23 @@ pub enum PeerEvent {
         /// Other sources that may still be used.
         sources_left: u64,
     },
+    /// A source sent something else than the catalog lists: it is not asked again in this operation.
+    PeerLied {
+        /// Name of the source.
+        peer: PeerName,
+        /// Its identity.
+        id: PeerId,
+        /// Which game.
+        game: GameId,
+        /// The file or entry that is not as listed; none if it is about the whole game.
+        path: Option<String>,
+        /// Where in it the part begins that is wrong; none if it is about all of it.
+        position: Option<u64>,
+        /// What the catalog lists; of content, a SHA-256.
+        expected: String,
+        /// What came.
+        got: String,
+    },
     /// The game is downloaded: its sentinel is written.
     DownloadFinished {
         /// Which game.
@@ -190,6 +207,8 @@ pub enum PeerEvent {
         duration_ms: u64,
         /// `bytes_fetched` per second of `duration_ms`.
         bytes_per_second: u64,
+        /// Whether every byte was compared with the manifest of the catalog.
+        trust: InstallTrust,
     },
     /// The game is not downloaded; what has arrived is kept for the next try.
     DownloadFailed {

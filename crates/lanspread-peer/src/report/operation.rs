@@ -69,6 +69,8 @@ pub struct OperationOptions {
     pub names: NamePolicy,
     /// Continues even if files that the user added or changed are lost.
     pub force: bool,
+    /// Accepts content that no manifest verifies in the place of verified content.
+    pub accept_unverified: bool,
 }
 
 /// How peers are found.
@@ -135,6 +137,13 @@ impl OperationOptions {
     #[must_use]
     pub fn with_force(mut self, force: bool) -> Self {
         self.force = force;
+        self
+    }
+
+    /// The same, with unverified content accepted in the place of verified content or not.
+    #[must_use]
+    pub fn with_accept_unverified(mut self, accept_unverified: bool) -> Self {
+        self.accept_unverified = accept_unverified;
         self
     }
 }

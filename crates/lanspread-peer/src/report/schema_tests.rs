@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use lanspread_testing::json_schema::Schema;
-use lanspread_types::content::{ArchiveFormat, Availability};
+use lanspread_types::content::{ArchiveFormat, Availability, InstallTrust};
 use lanspread_types::ids::{GameId, GameVersion, PeerName};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -86,8 +86,23 @@ fn download_events() -> Vec<PeerEvent> {
             waited_ms: 1,
             duration_ms: 1,
             bytes_per_second: 1,
+            trust: InstallTrust::Verified,
         },
+        lied(Some("a.eti".to_owned()), Some(1)),
+        lied(None, None),
     ]
+}
+
+fn lied(path: Option<String>, position: Option<u64>) -> PeerEvent {
+    PeerEvent::PeerLied {
+        peer: "pc".parse().unwrap(),
+        id: "00".repeat(16).parse().unwrap(),
+        game: game(),
+        path,
+        position,
+        expected: "00".repeat(32),
+        got: "11".repeat(32),
+    }
 }
 
 /// One of each other kind of event.
@@ -193,6 +208,7 @@ fn reports() -> Vec<Answer> {
             installed_version: Some(version()),
             state: Availability::Ready,
             downloaded: true,
+            downloaded_trust: Some(InstallTrust::Unverified),
             installed: true,
             bytes: 1,
         },
@@ -203,6 +219,7 @@ fn reports() -> Vec<Answer> {
             installed_version: None,
             state: Availability::LocalOnly,
             downloaded: false,
+            downloaded_trust: None,
             installed: true,
             bytes: 0,
         },

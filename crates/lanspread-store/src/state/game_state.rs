@@ -5,12 +5,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use lanspread_archive::set::{ArchiveSet, VolumeGap};
-use lanspread_types::content::{Availability, RootFile};
+use lanspread_types::content::{Availability, InstallTrust, RootFile};
 use lanspread_types::fault::LocalError;
 use lanspread_types::ids::{GameId, GameVersion};
 use lanspread_types::layout::is_archive_name;
 use lanspread_types::{layout, limits};
 
+use crate::state::games_dir::GamesDir;
 use crate::state::passed_over::{GameNames, PassedOverReason};
 use crate::state::sentinel::{Sentinel, read_sentinel};
 use crate::state::{intent, receipt_reader, record};
@@ -28,6 +29,8 @@ pub struct GameState {
     pub installed: bool,
     /// Version of the installed tree; `None` if there is no tree or no receipt with its version.
     pub installed_version: Option<GameVersion>,
+    /// Whether the root files were compared with a manifest; `None` if no receipt is about their version.
+    pub downloaded_trust: Option<InstallTrust>,
     /// Root archives and sentinel, sorted by name; empty if the game is not downloaded.
     pub root_files: Vec<RootFile>,
     /// Why it is not served although it looks like a downloaded game.
@@ -56,6 +59,8 @@ impl GameState {
             Sentinel::Absent => (None, without_sentinel(games_dir, game, &root)?),
         };
         let root_files = if version.is_some() { read_root_files(&root)? } else { Vec::new() };
+        let downloaded_trust =
+            version.as_ref().and_then(|version| read_downloaded_trust(games_dir, game, version));
         let installed_version = if installed { read_installed_version(games_dir, game) } else { None };
         Ok(Some(Self {
             game: game.clone(),
@@ -63,6 +68,7 @@ impl GameState {
             version,
             installed,
             installed_version,
+            downloaded_trust,
             root_files,
             problem,
         }))
@@ -96,6 +102,15 @@ impl GameState {
     pub fn root_bytes(&self) -> u64 {
         self.root_files.iter().map(|file| file.size).sum()
     }
+}
+
+/// What the receipt says about the downloaded files. One that cannot be read is logged, and hides nothing else.
+fn read_downloaded_trust(games_dir: &Path, game: &GameId, version: &GameVersion) -> Option<InstallTrust> {
+    let games = GamesDir::open(games_dir);
+    games.and_then(|games| record::trust::downloaded_trust(&games, game, version)).unwrap_or_else(|error| {
+        tracing::warn!("whether the downloaded files of {game} are verified is not known: {error}");
+        None
+    })
 }
 
 /// The version in the receipt. A receipt that cannot be read is logged, and hides nothing else.

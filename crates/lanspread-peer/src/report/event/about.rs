@@ -35,6 +35,7 @@ impl PeerEvent {
             | Self::DownloadBegin { game, .. }
             | Self::DownloadProgress { game, .. }
             | Self::DownloadSourceFailed { game, .. }
+            | Self::PeerLied { game, .. }
             | Self::DownloadFinished { game, .. }
             | Self::DownloadFailed { game, .. }
             | Self::Finishing { game, .. }
