@@ -1,7 +1,8 @@
 //! Receives a stream into a staged tree, or chunks into the files of a game root. It does not know how the
 //! sources were found or chosen.
 //!
-//! Invariants of a download: A chunk is recorded only after its last byte, and with the checksum that its source gave.
+//! Invariants of a download: A chunk is recorded only after its last byte, and with the checksum that its source gave. If
+//! a manifest lists the files, no byte is written before it is proved, and it does not matter who sent it.
 //! A source owes its chunks until its writer has stopped. The files in the game root do not change before the download
 //! is complete and durable. A failed download keeps the chunks that have arrived, so it has no rollback: the next
 //! download resumes from the record.
@@ -10,6 +11,7 @@ mod arrivals;
 pub(crate) mod attempt;
 pub(crate) mod attempt_order;
 mod blame;
+mod chunk_check;
 pub(crate) mod chunk_source;
 pub(crate) mod chunk_writer;
 pub(crate) mod error;

@@ -67,8 +67,7 @@ impl Buffers {
     /// Keeps a buffer for its next use.
     pub fn give(&self, buffer: BytesMut) {
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // One for each place of the queue, and one on each side of it.
-        if waiting.len() < limits::CHUNK_QUEUE_ITEMS + 2 {
+        if waiting.len() < limits::CHUNK_BUFFERS_MAX {
             waiting.push(buffer);
         }
     }

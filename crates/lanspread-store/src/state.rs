@@ -6,6 +6,7 @@ pub(crate) mod disk_calls;
 pub mod game_state;
 pub mod games_dir;
 pub mod intent;
+pub mod listed_chunks;
 pub mod lock;
 pub mod lock_file;
 pub mod passed_over;

@@ -28,11 +28,11 @@ use crate::state::tree::open_local;
 pub fn parts(
     games: &Arc<GamesDir>,
     game: &GameId,
-    manifest: Option<Arc<ManifestFile>>,
+    manifest: Option<&Arc<ManifestFile>>,
 ) -> Result<Vec<Box<dyn VerifyPart>>, StoreError> {
     let mut parts: Vec<Box<dyn VerifyPart>> = Vec::new();
-    parts.extend(installed::find(games, game, manifest)?);
-    if let Some(files) = DownloadedFiles::find(games, game)? {
+    parts.extend(installed::find(games, game, manifest.cloned())?);
+    if let Some(files) = DownloadedFiles::find(games, game, manifest)? {
         parts.push(Box::new(files));
     }
     if !parts.is_empty() {

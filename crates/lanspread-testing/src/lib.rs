@@ -8,6 +8,7 @@
 //! - [`fake_archive`]: an archive whose content a test pushes
 //! - [`manifests`]: manifests of test games
 //! - [`fault_pipe`]: disturbs the bytes of any stream
+//! - [`listed`]: a manifest of the root files of a game
 //! - [`lying_source`]: speaks the protocol and sends what a script says
 //! - [`hostile`]: a neighbour that takes all it can get
 //! - [`step`]: the steps of such a script
@@ -30,6 +31,7 @@ pub mod hostile;
 pub mod json_schema;
 pub mod liars;
 pub mod lies;
+pub mod listed;
 pub mod lying_source;
 pub mod machine;
 pub mod manifests;

@@ -75,6 +75,15 @@ pub const CHUNK_REQUESTS_MAX: usize = 8;
 /// Data frames of a download that wait between disk and socket, on each side. Times [`DATA_CHUNK_BYTES`] this is the
 /// memory that one connection may buffer.
 pub const CHUNK_QUEUE_ITEMS: usize = 8;
+/// The same for each of the two queues of a receiver that compares with a manifest: to the check, and from it to the writer.
+/// Between them the check holds one listed chunk of at most [`MANIFEST_CHUNK_BYTES`].
+pub const CHECKED_QUEUE_ITEMS: usize = CHUNK_QUEUE_ITEMS / 2;
+/// Smallest buffer in which the check of a receiver holds bytes, so that a source that sends them one by one makes it hold
+/// few buffers.
+pub const HELD_PIECE_BYTES_MIN: usize = 16 * 1024;
+/// Buffers of a download that wait for their next use: one for each place of the queues, one on each of their sides, and
+/// those that the check holds.
+pub const CHUNK_BUFFERS_MAX: usize = CHUNK_QUEUE_ITEMS + 3 + MANIFEST_CHUNK_BYTES as usize / DATA_CHUNK_BYTES;
 /// Sources that one download uses at the same time: more would not be faster, and would block other receivers.
 pub const DOWNLOAD_SOURCES_MAX: usize = 8;
 /// Sources of one download that take too long to answer and are still waited for beside those that answered: more of

@@ -196,15 +196,29 @@ fn arrived(event: &PeerEvent) -> String {
             (what, bytes, duration_ms, waited_ms, String::new())
         }
         PeerEvent::DownloadFinished {
-            game, version, bytes_fetched, sources, waited_ms, duration_ms, ..
+            game,
+            version,
+            bytes_fetched,
+            sources,
+            waited_ms,
+            duration_ms,
+            trust,
+            ..
         } => {
-            let what = format!("{game} {version} downloaded: ");
+            let what = format!("{game} {version} downloaded, {}: ", trust_words(*trust));
             (what, bytes_fetched, duration_ms, waited_ms, format!(" from {}", shares(sources)))
         }
         _ => return String::new(),
     };
     let (time, rate) = (duration(*duration_ms), rate(*count, *duration_ms));
     format!("{what}{} in {time} ({rate}){after}{}", bytes(*count), waited(*waited_ms))
+}
+
+fn trust_words(trust: InstallTrust) -> &'static str {
+    match trust {
+        InstallTrust::Verified => "verified",
+        InstallTrust::Unverified => "unverified",
+    }
 }
 
 /// What follows the failure of one source of a download; nothing if it was the last one.
@@ -223,13 +237,6 @@ fn what_follows(retry_ms: Option<u64>, sources_left: u64) -> String {
 fn waited(waited_ms: u64) -> String {
     const NOTICED_MS: u64 = 500;
     if waited_ms < NOTICED_MS { String::new() } else { format!(", found after {}", duration(waited_ms)) }
-}
-
-fn trust_words(trust: InstallTrust) -> &'static str {
-    match trust {
-        InstallTrust::Verified => "verified",
-        InstallTrust::Unverified => "unverified",
-    }
 }
 
 fn problem_words(problem: &str) -> &str {
@@ -461,6 +468,7 @@ mod tests {
             trust: None,
             state: lanspread_peer::Availability::LocalOnly,
             downloaded: false,
+            downloaded_trust: None,
             installed: true,
             bytes: 0,
         };

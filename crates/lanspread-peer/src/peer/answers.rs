@@ -61,6 +61,7 @@ impl From<&GameState> for Answer {
             trust: state.installed_trust,
             state: state.availability(),
             downloaded: state.downloaded(),
+            downloaded_trust: state.downloaded_trust,
             installed: state.installed,
             bytes: state.root_bytes(),
         }

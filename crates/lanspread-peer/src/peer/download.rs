@@ -9,8 +9,9 @@ use lanspread_store::error::StoreError;
 use lanspread_store::state::booking::Booking;
 use lanspread_store::state::game_state::GameState;
 use lanspread_store::state::games_dir::GamesDir;
+use lanspread_store::state::listed_chunks::ListedChunks;
 use lanspread_store::state::sentinel::read_sentinel;
-use lanspread_types::content::{RootFile, Totals};
+use lanspread_types::content::{InstallTrust, RootFile, Totals};
 use lanspread_types::fault::ContentError;
 use lanspread_types::ids::{GameId, GameVersion};
 use lanspread_types::layout::SENTINEL_FILE;
@@ -28,13 +29,15 @@ use crate::receive::transfer::{TransferContext, transfer};
 use crate::report::event::{PeerEvent, SourceShare};
 use crate::report::failure::AttemptFailure;
 use crate::report::operation::OperationOptions;
-use crate::trust::select::Selection;
+use crate::trust::select::{PeerOffer, Selection};
 
 /// A prepared download: which files it fetches, from which sources, and where to.
 struct Prepared {
     locked: LockedGame,
     selection: Selection,
     files: Vec<RootFile>,
+    /// What the manifest lists about these files, if there is one.
+    listed: Option<ListedChunks>,
     target: Arc<DownloadTarget>,
     /// Bytes that need not be fetched.
     bytes_kept: u64,
@@ -50,7 +53,8 @@ struct Course {
 }
 
 impl Peer {
-    /// Downloads the files of a game root as they are, from all validated peers at once.
+    /// Downloads the files of a game root as they are, from all validated peers at once. If the catalog names a manifest of
+    /// the game, no byte is written that it does not list.
     ///
     /// On success, the sentinel is in its place. On failure, the files in the game root are as they were, and what has
     /// arrived is kept in a folder of its own, from which the next download resumes.
@@ -81,7 +85,7 @@ impl Peer {
         reported(
             &context.events,
             downloaded,
-            |(version, files, sources)| {
+            |(version, files, trust, sources)| {
                 let bytes_fetched = sources.iter().map(|share| share.bytes).sum();
                 let rate = u128::from(bytes_fetched) * 1_000_000 / duration.as_micros().max(1);
                 PeerEvent::DownloadFinished {
@@ -94,6 +98,7 @@ impl Peer {
                     waited_ms: milliseconds(waited),
                     duration_ms: milliseconds(duration),
                     bytes_per_second: u64::try_from(rate).unwrap_or(u64::MAX),
+                    trust: *trust,
                 }
             },
             |code, message| PeerEvent::DownloadFailed { game: game.clone(), code, message, bytes_kept },
@@ -105,7 +110,7 @@ impl Peer {
         &self,
         context: &OperationContext,
         course: &mut Course,
-    ) -> Result<(GameVersion, Vec<RootFile>, Vec<SourceShare>), PeerError> {
+    ) -> Result<(GameVersion, Vec<RootFile>, InstallTrust, Vec<SourceShare>), PeerError> {
         let game = &context.game;
         self.newer_catalog(context).await?;
         self.check_in_catalog(game)?;
@@ -115,18 +120,24 @@ impl Peer {
             refuse_downloaded(&locked, &wanted).await?;
         }
         self.obtain_manifest(context).await?;
-        let selection = self.choose(game, &context.options, &context.cancel).await?;
+        let listed = self.trusted_manifest(game).await?.map(ListedChunks::new);
+        permit(&locked, listed.clone(), context.options.accept_unverified).await?;
+        let mut selection = self.choose(game, &context.options, &context.cancel).await?;
         refuse_downloaded(&locked, &selection.version).await?;
+        if let Some(listed) = &listed {
+            keep_listed(game, &mut selection, listed)?;
+        }
         let files = root_files::accept(&selection.sources[0].files, context.options.names)
             .map_err(|error| refused_by_all(game, &selection, &error))?;
-        let prepared = prepare_download(context, locked, selection, files).await?;
+        let prepared = prepare_download(context, locked, selection, files, listed).await?;
         course.begun = Some(Instant::now());
         let ended = self.transfer_and_commit(context, &prepared).await;
         if ended.is_err() {
             course.bytes_kept = keep_or_discard(&prepared).await;
         }
-        let Prepared { selection, files, .. } = prepared;
-        ended.map(|sources| (selection.version, files, sources))
+        let Prepared { selection, files, listed, .. } = prepared;
+        let trust = if listed.is_some() { InstallTrust::Verified } else { InstallTrust::Unverified };
+        ended.map(|sources| (selection.version, files, trust, sources))
     }
 
     async fn transfer_and_commit(
@@ -141,6 +152,7 @@ impl Peer {
             files: prepared.files.clone(),
             sources: prepared.selection.sources.clone(),
             target: Arc::clone(&prepared.target),
+            listed: prepared.listed.clone(),
             locked: Some(prepared.locked.clone()),
             connect: Dialling { ours: self.hello(), idle_timeout: self.inner.idle_timeout },
             events: context.events.clone(),
@@ -193,16 +205,42 @@ async fn refuse_downloaded(locked: &LockedGame, version: &GameVersion) -> Result
     looking.await
 }
 
+/// Refuses to replace verified files by files that no manifest will verify.
+async fn permit(
+    locked: &LockedGame,
+    listed: Option<ListedChunks>,
+    accept_unverified: bool,
+) -> Result<(), PeerError> {
+    let looking = locked.run("look", move |games, game, _| {
+        Ok(commit::permit(games, game, listed.as_ref(), accept_unverified)?)
+    });
+    looking.await
+}
+
+/// Keeps the sources that have the files that the manifest lists, and no others.
+fn keep_listed(game: &GameId, selection: &mut Selection, listed: &ListedChunks) -> Result<(), PeerError> {
+    let has_listed = |source: &PeerOffer| {
+        let mut files = source.files.clone();
+        files.sort();
+        source.version == *listed.version() && files == listed.files()
+    };
+    let error = ContentError::RootFiles("it is not the one that the catalog lists".to_owned());
+    let refused = refused_by_all(game, selection, &error);
+    selection.sources.retain(has_listed);
+    if selection.sources.is_empty() { Err(refused) } else { Ok(()) }
+}
+
 /// Finds the chunks that have already arrived and books space for the rest.
 async fn prepare_download(
     context: &OperationContext,
     locked: LockedGame,
     selection: Selection,
     files: Vec<RootFile>,
+    listed: Option<ListedChunks>,
 ) -> Result<Prepared, PeerError> {
-    let (version, wanted) = (selection.version.clone(), files.clone());
+    let (version, wanted, chunks) = (selection.version.clone(), files.clone(), listed.clone());
     let preparing = locked.run("prepare", move |games, game, cancel| {
-        let (partials, journal) = partials::prepare(games, game, &version, &wanted, cancel)?;
+        let (partials, journal) = partials::prepare(games, game, &version, &wanted, chunks.as_ref(), cancel)?;
         let bytes_kept = journal.record.here_bytes();
         let bytes: u64 = wanted.iter().map(|file| file.size).sum();
         let missing = Totals { files: wanted.len() as u64, directories: 1, bytes: bytes - bytes_kept };
@@ -227,7 +265,7 @@ async fn prepare_download(
         bytes_total: files.iter().map(|file| file.size).sum(),
         bytes_kept,
     });
-    Ok(Prepared { locked, selection, files, target, bytes_kept })
+    Ok(Prepared { locked, selection, files, listed, target, bytes_kept })
 }
 
 impl Prepared {

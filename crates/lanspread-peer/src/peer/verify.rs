@@ -15,7 +15,8 @@ use crate::report::event::PeerEvent;
 use crate::report::operation::OperationOptions;
 
 impl Peer {
-    /// Compares a game with what was recorded when it was downloaded or installed.
+    /// Compares a game with what was recorded when it was downloaded or installed. If the catalog names a manifest of the
+    /// downloaded version, the downloaded files are compared with that.
     ///
     /// # Errors
     /// [`StoreError::Differences`] if files are missing or differ, [`StoreError::NotVerifiable`] without a record,
@@ -32,8 +33,8 @@ impl Peer {
 
     /// Runs the comparison as part of an operation.
     pub(super) async fn verify(&self, context: &OperationContext) -> Result<(), PeerError> {
-        let manifest = self.trusted_manifest(&context.game).await?;
         let locked = self.lock_and_recover(context).await?;
+        let manifest = self.trusted_manifest(&context.game).await?;
         let mut told = VerifyEvents {
             game: context.game.clone(),
             events: context.events.clone(),
@@ -41,7 +42,7 @@ impl Peer {
             download_differs: false,
         };
         let comparing = locked.run("verify", move |games, game, cancel| {
-            let parts = parts(games, game, manifest)?;
+            let parts = parts(games, game, manifest.as_ref())?;
             let counts = compare(&parts, &mut told, cancel)?;
             let state = GameState::read(games.path(), game)?;
             let is_downloaded = state.as_ref().is_some_and(GameState::downloaded);

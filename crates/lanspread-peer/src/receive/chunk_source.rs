@@ -5,6 +5,7 @@ use lanspread_proto::WireError;
 use lanspread_proto::chunk::Buffers;
 use lanspread_proto::message::RefusalCode;
 use lanspread_store::state::chunks::Chunk;
+use lanspread_types::checksum::ContentDigest;
 use lanspread_types::content::RootFile;
 use lanspread_types::fault::{ContentError, LocalError};
 use lanspread_types::ids::{GameId, GameVersion};
@@ -37,8 +38,8 @@ pub(crate) trait OpenSource: Send + Sync + 'static {
 
 /// An open source of the chunks of one game.
 pub(crate) trait ChunkSource: Send + 'static {
-    /// One number per wanted file, which changes when the file changes. Chunks with different fingerprints are never
-    /// combined.
+    /// One number per wanted file, which changes when the file changes. Chunks of one source with different fingerprints are
+    /// never combined, unless a manifest proves each of them.
     fn fingerprints(&self) -> &[u64];
 
     /// Fetches the chunks in `orders` and passes them to `writes`, until `orders` is closed and every ordered chunk has
@@ -55,6 +56,22 @@ pub(crate) trait ChunkSource: Send + 'static {
     ) -> impl Future<Output = Result<(), FetchError>> + Send;
 }
 
+/// A source sent other bytes than the manifest lists.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{path}` from byte {position} is not as the catalog lists it: SHA-256 {expected} expected, got {got}"
+)]
+pub(crate) struct OtherBytes {
+    /// Name of the file, safe to print.
+    pub(crate) path: String,
+    /// Where the listed chunk begins.
+    pub(crate) position: u64,
+    /// SHA-256 of the listed chunk.
+    pub(crate) expected: ContentDigest,
+    /// SHA-256 of what came.
+    pub(crate) got: ContentDigest,
+}
+
 /// Why a source ended before it was asked to.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FetchError {
@@ -64,6 +81,9 @@ pub(crate) enum FetchError {
     /// What it sent does not match its checksum or breaks another rule.
     #[error(transparent)]
     Content(ContentError),
+    /// What it sent is not what the manifest lists: it is not asked again.
+    #[error(transparent)]
+    OtherBytes(#[from] OtherBytes),
     /// This machine's disk failed: no other source can help, because names and sizes are those of the validated list.
     #[error(transparent)]
     Local(LocalError),
@@ -86,6 +106,7 @@ impl FetchError {
         match self {
             Self::Wire(error) => error.code(),
             Self::Content(error) => error.code(),
+            Self::OtherBytes(_) => "not-as-listed",
             Self::Local(error) => error.code(),
             Self::WriterStopped | Self::Panicked => "internal",
         }

@@ -123,7 +123,7 @@ mod tests {
         let files = [file("a.eti", limits::CHUNK_BYTES + 5), file("version.ini", 1)];
         let (game, version) = ("g".parse().unwrap(), "1".parse().unwrap());
         let (partials, journal) =
-            partials::prepare(&games, &game, &version, &files, &CancellationToken::new()).unwrap();
+            partials::prepare(&games, &game, &version, &files, None, &CancellationToken::new()).unwrap();
         let chunks = journal.record.chunks.all().to_vec();
         let journal = Mutex::new(journal);
         let target = DownloadTarget { partials, journal, booking: None, written_bytes: AtomicU64::new(0) };

@@ -7,6 +7,7 @@
 use lanspread_archive::SinkError;
 use lanspread_proto::chunk::Buffers;
 use lanspread_store::state::chunks::Chunk;
+use lanspread_store::state::listed_chunks::ListedChunks;
 use lanspread_types::content::RootFile;
 use lanspread_types::ids::{GameId, GameVersion};
 use lanspread_types::limits;
@@ -19,16 +20,17 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::locked_game::LockedGame;
 use crate::receive::arrivals::Arrivals;
+use crate::receive::chunk_check::check;
 use crate::receive::chunk_source::{ChunkSource, FetchError, OpenSource, Wanted};
-use crate::receive::chunk_writer::{ChunkOrigin, DownloadTarget, write};
+use crate::receive::chunk_writer::{ChunkOrigin, ChunkWrite, DownloadTarget, write};
 use crate::receive::error::ReceiveError;
 use crate::receive::floor_check::FloorCheck;
 use crate::receive::plan::{Ending, Plan, SourceId};
 use crate::report::channel::EventSender;
 use crate::report::event::{PeerEvent, SourceShare};
 use crate::report::failure::AttemptFailure;
-use crate::task::Tasks;
 use crate::task::contained::contained;
+use crate::task::{Tasks, Working};
 use crate::trust::select::PeerOffer;
 
 /// What all tasks of one transfer share.
@@ -39,6 +41,8 @@ pub(crate) struct TransferContext<C> {
     /// The validated peers.
     pub(crate) sources: Vec<PeerOffer>,
     pub(crate) target: Arc<DownloadTarget>,
+    /// What a manifest lists about these files, if there is one.
+    pub(crate) listed: Option<ListedChunks>,
     /// Held by every writer, so that no other operation begins on this game while one still writes.
     pub(crate) locked: Option<LockedGame>,
     pub(crate) connect: C,
@@ -257,7 +261,19 @@ impl<C: OpenSource> Transfer<C> {
 
     fn failed(&mut self, id: SourceId, error: &FetchError) {
         self.plan.ended(id, if error.may_pass() { Ending::Failed } else { Ending::Hopeless });
-        let failure = AttemptFailure::new(&self.context.sources[id].name, error.code(), error.to_string());
+        let PeerOffer { name, id: peer_id, .. } = &self.context.sources[id];
+        if let FetchError::OtherBytes(other) = error {
+            self.context.events.report(PeerEvent::PeerLied {
+                peer: name.clone(),
+                id: *peer_id,
+                game: self.context.game.clone(),
+                path: Some(other.path.clone()),
+                position: Some(other.position),
+                expected: other.expected.to_string(),
+                got: other.got.to_string(),
+            });
+        }
+        let failure = AttemptFailure::new(name, error.code(), error.to_string());
         let wait = self.plan.is_waiting(id).then(|| {
             let doubled = self.plan.failures(id).saturating_sub(1);
             limits::SOURCE_RETRY_INTERVAL * 2_u32.pow(doubled)
@@ -399,7 +415,9 @@ async fn converse<C: OpenSource>(
         peer_id: source.id,
         fingerprints: chunks.fingerprints().to_vec(),
     };
-    let (writes, queue) = mpsc::channel(limits::CHUNK_QUEUE_ITEMS);
+    let places =
+        if context.listed.is_some() { limits::CHECKED_QUEUE_ITEMS } else { limits::CHUNK_QUEUE_ITEMS };
+    let (writes, queue) = mpsc::channel(places);
     let (opened, released) = tokio::sync::oneshot::channel();
     let buffers = Arc::new(Buffers::default());
     let writing = {
@@ -407,7 +425,11 @@ async fn converse<C: OpenSource>(
         context.tasks.clone().spawn_blocking("chunk-writer", move || {
             // The lock in the context keeps the game locked until the last byte is written.
             let _locked = context.locked.as_ref();
-            let dropped = context.target.journal().drop_changed(origin.peer_id, &origin.fingerprints)?;
+            let dropped = match &context.listed {
+                // What is here was proved, whatever its source has by now.
+                Some(_) => Vec::new(),
+                None => context.target.journal().drop_changed(origin.peer_id, &origin.fingerprints)?,
+            };
             // Both fail only if the session or the transfer has already ended.
             let _ = news.blocking_send(SourceNews::Opened(id, dropped));
             let _ = opened.send(());
@@ -416,6 +438,7 @@ async fn converse<C: OpenSource>(
             })
         })
     };
+    let (writes, checking) = checked(context, writes, &buffers);
     let fetching = async {
         // No chunk is requested before the writer has dropped the chunks of changed files.
         if released.await.is_err() {
@@ -426,19 +449,41 @@ async fn converse<C: OpenSource>(
     // The writer is joined even if this panics: until then the source owes its chunks.
     let fetched = contained(cancel.run_until_cancelled(fetching)).await;
     let fetched = fetched.map_or(Err(FetchError::Panicked), |fetched| fetched.unwrap_or(Ok(())));
-    // The sender of the queue was dropped with the future, so the writer writes what is queued and ends.
+    // The sender of the queue was dropped with the future, so the check and the writer do what is queued and end.
+    let checked = match checking {
+        Some(checking) => checking.await.unwrap_or_else(|error| {
+            tracing::error!("the check of a source ended abnormally: {error}");
+            Err(FetchError::Panicked)
+        }),
+        None => Ok(()),
+    };
     let written = writing.await.map_err(|error| {
         tracing::error!("the writer of a source ended abnormally: {error}");
         // If it was recording a chunk, it is not known what the record says now.
         let is_recording = context.target.journal.is_poisoned();
         if is_recording { FetchError::WriterStopped } else { FetchError::Panicked }
     })?;
-    match (written, fetched) {
-        (Err(SinkError::Local(error)), _) => Err(FetchError::Local(error)),
-        (Err(SinkError::Content(error)), _) => Err(FetchError::Content(error)),
-        (Err(SinkError::Closed), Ok(())) => Err(FetchError::WriterStopped),
-        (_, fetched) => fetched,
+    // If one of the three ends, the others end because of it: the cause is the one that is furthest from the network.
+    match (written, checked, fetched) {
+        (Err(SinkError::Local(error)), ..) => Err(FetchError::Local(error)),
+        (Err(SinkError::Content(error)), ..) => Err(FetchError::Content(error)),
+        (_, Err(error), _) => Err(error),
+        (Err(SinkError::Closed), _, Ok(())) => Err(FetchError::WriterStopped),
+        (_, _, fetched) => fetched,
     }
+}
+
+/// Puts a check in front of a writer, if a manifest lists the files.
+fn checked<C: OpenSource>(
+    context: &Arc<TransferContext<C>>,
+    writes: mpsc::Sender<ChunkWrite>,
+    buffers: &Arc<Buffers>,
+) -> (mpsc::Sender<ChunkWrite>, Option<Working<Result<(), FetchError>>>) {
+    let Some(listed) = context.listed.clone() else { return (writes, None) };
+    let (arrived, queue) = mpsc::channel(limits::CHECKED_QUEUE_ITEMS);
+    let buffers = Arc::clone(buffers);
+    let check = move || check(&listed, queue, &writes, &buffers);
+    (arrived, Some(context.tasks.spawn_blocking("chunk-check", check)))
 }
 
 #[cfg(test)]

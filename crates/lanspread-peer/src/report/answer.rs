@@ -35,6 +35,8 @@ pub enum Answer {
         state: Availability,
         /// Whether the sentinel exists.
         downloaded: bool,
+        /// Whether the downloaded files were compared with a manifest; none if nothing is recorded about them.
+        downloaded_trust: Option<InstallTrust>,
         /// Whether `local/` exists.
         installed: bool,
         /// Bytes of its root files.

@@ -210,6 +210,8 @@ pub enum PeerEvent {
         duration_ms: u64,
         /// `bytes_fetched` per second of `duration_ms`.
         bytes_per_second: u64,
+        /// Whether every byte was compared with the manifest of the catalog.
+        trust: InstallTrust,
     },
     /// The game is not downloaded; what has arrived is kept for the next try.
     DownloadFailed {

@@ -69,7 +69,7 @@ pub struct OperationOptions {
     pub names: NamePolicy,
     /// Continues even if files that the user added or changed are lost.
     pub force: bool,
-    /// Replaces a verified installed tree also by one that no manifest can verify.
+    /// Accepts content that no manifest verifies in the place of verified content.
     pub accept_unverified: bool,
 }
 
@@ -140,7 +140,7 @@ impl OperationOptions {
         self
     }
 
-    /// The same, with the replacement of a verified tree by an unverified one permitted or not.
+    /// The same, with unverified content accepted in the place of verified content or not.
     #[must_use]
     pub fn with_accept_unverified(mut self, accept_unverified: bool) -> Self {
         self.accept_unverified = accept_unverified;

@@ -86,8 +86,23 @@ fn download_events() -> Vec<PeerEvent> {
             waited_ms: 1,
             duration_ms: 1,
             bytes_per_second: 1,
+            trust: InstallTrust::Verified,
         },
+        lied(Some("a.eti".to_owned()), Some(1)),
+        lied(None, None),
     ]
+}
+
+fn lied(path: Option<String>, position: Option<u64>) -> PeerEvent {
+    PeerEvent::PeerLied {
+        peer: "pc".parse().unwrap(),
+        id: "00".repeat(16).parse().unwrap(),
+        game: game(),
+        path,
+        position,
+        expected: "00".repeat(32),
+        got: "11".repeat(32),
+    }
 }
 
 /// One of each other kind of event.
@@ -118,24 +133,6 @@ fn events() -> Vec<PeerEvent> {
             peer: peer.clone(),
             code: "busy".into(),
             message: String::new(),
-        },
-        E::PeerLied {
-            peer: peer.clone(),
-            id: id(),
-            game: game.clone(),
-            path: Some("a".to_owned()),
-            position: Some(1),
-            expected: String::new(),
-            got: String::new(),
-        },
-        E::PeerLied {
-            peer: peer.clone(),
-            id: id(),
-            game: game.clone(),
-            path: None,
-            position: None,
-            expected: String::new(),
-            got: String::new(),
         },
         E::StreamInstallFinished {
             game: game.clone(),
@@ -222,6 +219,7 @@ fn reports() -> Vec<Answer> {
             trust: Some(InstallTrust::Verified),
             state: Availability::Ready,
             downloaded: true,
+            downloaded_trust: Some(InstallTrust::Unverified),
             installed: true,
             bytes: 1,
         },
@@ -233,6 +231,7 @@ fn reports() -> Vec<Answer> {
             trust: None,
             state: Availability::LocalOnly,
             downloaded: false,
+            downloaded_trust: None,
             installed: true,
             bytes: 0,
         },

@@ -131,6 +131,7 @@ mod tests {
             installed: false,
             installed_version: None,
             installed_trust: None,
+            downloaded_trust: None,
             root_files: files
                 .iter()
                 .map(|(name, size)| RootFile { name: (*name).to_owned(), size: *size })

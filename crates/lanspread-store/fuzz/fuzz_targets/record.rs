@@ -70,7 +70,7 @@ fn as_receipt(input: &[u8]) {
 fn as_journal(input: &[u8]) {
     write("g.draft", input);
     let Machine { games, game, version, files, .. } = &*MACHINE;
-    let prepare = || partials::prepare(games, game, version, files, &CancellationToken::new());
+    let prepare = || partials::prepare(games, game, version, files, None, &CancellationToken::new());
     let first = match prepare() {
         Ok((_, journal)) => journal.record,
         Err(StoreError::Foreign(_)) => return,

@@ -27,6 +27,7 @@
 use std::io;
 
 use cap_std::fs::Dir;
+use lanspread_types::content::InstallTrust;
 use lanspread_types::fault::{ForeignState, LocalError};
 use lanspread_types::ids::GameId;
 use lanspread_types::layout::{DOWNLOADING_DIR, SENTINEL_FILE, is_archive_name};
@@ -34,7 +35,9 @@ use lanspread_types::layout::{DOWNLOADING_DIR, SENTINEL_FILE, is_archive_name};
 use crate::download::partials;
 use crate::error::StoreError;
 use crate::state::disk_calls::rename_over;
+use crate::state::game_state::GameState;
 use crate::state::games_dir::{GamesDir, sync_file_system, sync_folder};
+use crate::state::listed_chunks::ListedChunks;
 use crate::state::record::{Journal, Record, RecordKind, RecordProgress};
 use crate::state::standing::{Standing, standing};
 
@@ -106,6 +109,27 @@ fn all_are_here(games: &GamesDir, game: &GameId, record: &Record) -> Result<bool
         };
         downloading.as_ref().is_some_and(is_in) || is_in(&root)
     }))
+}
+
+/// Whether a download may replace what is downloaded: files that no manifest will verify never replace verified ones,
+/// unless the user accepts that.
+///
+/// # Errors
+/// [`StoreError::VerifiedHere`] if not.
+pub fn permit(
+    games: &GamesDir,
+    game: &GameId,
+    listed: Option<&ListedChunks>,
+    accept_unverified: bool,
+) -> Result<(), StoreError> {
+    if listed.is_some() || accept_unverified {
+        return Ok(());
+    }
+    let here = GameState::read(games.path(), game)?.and_then(|state| state.downloaded_trust);
+    if here == Some(InstallTrust::Verified) {
+        return Err(StoreError::VerifiedHere { game: game.clone(), path: games.root_path(game) });
+    }
+    Ok(())
 }
 
 /// Steps 1 and 2: after them only the new version can result, and the old one is no longer offered.

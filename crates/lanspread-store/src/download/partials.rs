@@ -19,8 +19,10 @@ use lanspread_types::regular_file::{create_ours, open_ours_to_write};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::StoreError;
+use crate::state::chunks::Chunk;
 use crate::state::disk_calls::begin_write_back;
 use crate::state::games_dir::{FILE_PERMISSIONS, GamesDir};
+use crate::state::listed_chunks::ListedChunks;
 use crate::state::record;
 use crate::state::record::{Journal, Record, RecordHead, RecordKind};
 use crate::state::standing::{Standing, standing};
@@ -76,6 +78,28 @@ impl Partials {
         self.folder.symlink_metadata(name).is_ok_and(|found| found.is_file() && found.len() == *size)
     }
 
+    fn has_checksum(
+        &self,
+        chunk: &Chunk,
+        expected: Checksum,
+        cancel: &CancellationToken,
+    ) -> Result<bool, StoreError> {
+        go_on(cancel)?;
+        let read = checksum_of(&mut self.open(chunk.file)?, chunk.offset, chunk.length);
+        Ok(read.map_err(LocalError::io("read", self.path(chunk.file)))? == Some(expected))
+    }
+
+    fn is_as_listed(
+        &self,
+        listed: &ListedChunks,
+        chunk: &Chunk,
+        cancel: &CancellationToken,
+    ) -> Result<bool, StoreError> {
+        let part = chunk.offset..chunk.offset + chunk.length;
+        let (mut content, shown) = (self.open(chunk.file)?, self.path(chunk.file));
+        listed.are_in(chunk.file, &mut content, &shown, part, |_| go_on(cancel))
+    }
+
     /// Creates a file in its full length, without content. An old one is removed.
     fn make(&self, file: usize) -> Result<(), LocalError> {
         let RootFile { name, size } = &self.files[file];
@@ -86,8 +110,9 @@ impl Partials {
     }
 }
 
-/// Continues an earlier download of the same files, or begins a new one. After a reboot, recorded chunks are read
-/// again.
+/// Continues an earlier download of the same files, or begins a new one. Recorded chunks are read again after a reboot,
+/// and if they were not compared with the manifest that lists these files. What is right is kept, from whatever
+/// source it came.
 ///
 /// # Errors
 /// [`StoreError::Foreign`] if `.downloading/` is not ours or the record is malformed, [`StoreError::Cancelled`];
@@ -97,6 +122,7 @@ pub fn prepare(
     game: &GameId,
     version: &GameVersion,
     files: &[RootFile],
+    listed: Option<&ListedChunks>,
     cancel: &CancellationToken,
 ) -> Result<(Partials, Journal), StoreError> {
     let head = |games: &GamesDir| RecordHead::new(game, version, files, !games.dir().exists(game.as_str()));
@@ -125,11 +151,23 @@ pub fn prepare(
     };
     let partials = open_folder(games, game, files)?;
     check_files(&partials, &mut journal)?;
+    let manifest = listed.map(ListedChunks::manifest);
+    let is_right = |chunk: &Chunk, expected: Checksum| match listed {
+        Some(listed) => partials.is_as_listed(listed, chunk, cancel),
+        None => partials.has_checksum(chunk, expected, cancel),
+    };
+    if !is_trusted || (manifest.is_some() && manifest != journal.record.manifest) {
+        check_content(&partials, &mut journal, is_right)?;
+    }
     if !is_trusted {
-        check_content(&partials, &mut journal, cancel)?;
         journal.checked()?;
     }
+    journal.listed_in(manifest)?;
     Ok((partials, journal))
+}
+
+fn go_on(cancel: &CancellationToken) -> Result<(), StoreError> {
+    if cancel.is_cancelled() { Err(StoreError::Cancelled) } else { Ok(()) }
 }
 
 fn foreign(games: &GamesDir, game: &GameId, what: &str) -> StoreError {
@@ -160,23 +198,17 @@ fn check_files(partials: &Partials, journal: &mut Journal) -> Result<(), LocalEr
     Ok(())
 }
 
-/// Reads the chunks that were recorded before a reboot; those that differ must be fetched again.
+/// Reads the chunks that are recorded; those that are not right must be fetched again.
 fn check_content(
     partials: &Partials,
     journal: &mut Journal,
-    cancel: &CancellationToken,
+    is_right: impl Fn(&Chunk, Checksum) -> Result<bool, StoreError>,
 ) -> Result<(), StoreError> {
     for chunk in journal.record.chunks.all().to_vec() {
         let Some(expected) = journal.record.here[chunk.id].as_ref().map(|recorded| recorded.checksum) else {
             continue;
         };
-        if cancel.is_cancelled() {
-            return Err(StoreError::Cancelled);
-        }
-        let mut file = partials.open(chunk.file)?;
-        let read = checksum_of(&mut file, chunk.offset, chunk.length);
-        let found = read.map_err(LocalError::io("read", partials.path(chunk.file)))?;
-        if found != Some(expected) {
+        if !is_right(&chunk, expected)? {
             tracing::info!("{}: the chunk at {} is lost", partials.path(chunk.file).display(), chunk.offset);
             journal.drop_chunk(chunk.id)?;
         }

@@ -39,7 +39,7 @@ impl Fixture {
         let file = |name: &str| RootFile { name: name.to_owned(), size: 0 };
         let files = [file("a.eti"), file("b.eti"), file("version.ini")];
         let version = version.parse().unwrap();
-        partials::prepare(&self.games, &self.game, &version, &files, &CancellationToken::new()).unwrap()
+        partials::prepare(&self.games, &self.game, &version, &files, None, &CancellationToken::new()).unwrap()
     }
 
     fn root(&self) -> PathBuf {

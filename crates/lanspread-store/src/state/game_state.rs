@@ -33,6 +33,8 @@ pub struct GameState {
     pub installed_version: Option<GameVersion>,
     /// Whether the installed tree was compared with a manifest; `None` as for the version.
     pub installed_trust: Option<InstallTrust>,
+    /// Whether the root files were compared with a manifest; `None` if no receipt is about their version.
+    pub downloaded_trust: Option<InstallTrust>,
     /// Root archives and sentinel, sorted by name; empty if the game is not downloaded.
     pub root_files: Vec<RootFile>,
     /// Why it is not served although it looks like a downloaded game.
@@ -61,6 +63,8 @@ impl GameState {
             Sentinel::Absent => (None, without_sentinel(games_dir, game, &root)?),
         };
         let root_files = if version.is_some() { read_root_files(&root)? } else { Vec::new() };
+        let downloaded_trust =
+            version.as_ref().and_then(|version| read_downloaded_trust(games_dir, game, version));
         let receipt = if installed { read_receipt_head(games_dir, game) } else { None };
         let installed_trust = receipt.as_ref().map(|head| head.trust);
         let installed_version = receipt.map(|head| head.version);
@@ -71,6 +75,7 @@ impl GameState {
             installed,
             installed_version,
             installed_trust,
+            downloaded_trust,
             root_files,
             problem,
         }))
@@ -104,6 +109,15 @@ impl GameState {
     pub fn root_bytes(&self) -> u64 {
         self.root_files.iter().map(|file| file.size).sum()
     }
+}
+
+/// What the receipt says about the downloaded files. One that cannot be read is logged, and hides nothing else.
+fn read_downloaded_trust(games_dir: &Path, game: &GameId, version: &GameVersion) -> Option<InstallTrust> {
+    let games = GamesDir::open(games_dir);
+    games.and_then(|games| record::trust::downloaded_trust(&games, game, version)).unwrap_or_else(|error| {
+        tracing::warn!("whether the downloaded files of {game} are verified is not known: {error}");
+        None
+    })
 }
 
 /// The first line of the receipt. A receipt that cannot be read is logged, and hides nothing else.

@@ -6,19 +6,20 @@
 //!
 //! The first line says what is downloaded and how it is cut into chunks. Each further line says what happened, in
 //! order: a chunk is written and its CRC-32 is right; a chunk is no longer valid; after a reboot, everything recorded
-//! so far was read again; the files are complete and durable and are being put in their places; everything is in its
-//! place.
+//! so far was read again; from here on everything that is recorded is as a manifest lists it, or is not known to be; the
+//! files are complete and durable and are being put in their places; everything is in its place.
 //!
 //! Invariants: a chunk is recorded after its last byte was written, so the record of a killed process is true as long
 //! as the machine runs. After a reboot it is only a claim, and is checked. *Promote* is written and synced after all
-//! bytes, so it is the intent of the promotion. A torn last line does not count.
+//! bytes, so it is the intent of the promotion. A manifest is recorded before the first chunk that was compared with it,
+//! and after everything that was recorded earlier was compared with it. A torn last line does not count.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use cap_std::fs::Dir;
-use lanspread_types::checksum::Checksum;
+use lanspread_types::checksum::{Checksum, ContentDigest};
 use lanspread_types::content::RootFile;
 use lanspread_types::fault::{ForeignState, LocalError};
 use lanspread_types::ids::{GameId, GameVersion, PeerId, PeerName};
@@ -32,8 +33,10 @@ use crate::state::chunks::Chunks;
 use crate::state::disk_calls::{rename_over, sync_file};
 use crate::state::games_dir::{FILE_PERMISSIONS, GamesDir, sync_folder};
 
-/// The one schema that exists.
-const SCHEMA: u32 = 1;
+pub(crate) mod trust;
+
+/// The schema that this program writes. Records of schema 1 are read too: they name no manifest.
+const SCHEMA: u32 = 2;
 
 /// What is downloaded, and how it is cut into chunks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,6 +76,10 @@ enum Line {
     /// Everything recorded so far was read again in this boot; what was wrong has been dropped.
     Checked {
         boot_id: Option<String>,
+    },
+    /// From here on, every recorded chunk is as this manifest lists it; without one, that is not known.
+    Manifest {
+        sha256: Option<ContentDigest>,
     },
     Promote(bool),
     Complete(bool),
@@ -122,6 +129,8 @@ pub struct Record {
     pub chunks: Chunks,
     /// What has arrived, by the id of its chunk.
     pub here: Vec<Option<Recorded>>,
+    /// The manifest that lists every chunk that is here as it is.
+    pub(crate) manifest: Option<ContentDigest>,
     pub(crate) progress: RecordProgress,
     boot_id: Option<String>,
     /// Bytes of its complete lines.
@@ -147,8 +156,8 @@ impl RecordHead {
     }
 
     fn check(self, game: &GameId) -> Result<Self, String> {
-        if self.schema != SCHEMA {
-            return Err(format!("has schema {}, this program writes schema {SCHEMA}", self.schema));
+        if !(1..=SCHEMA).contains(&self.schema) {
+            return Err(format!("has schema {}, this program knows 1 to {SCHEMA}", self.schema));
         }
         if self.game != *game {
             return Err(format!("belongs to {}", self.game));
@@ -185,7 +194,8 @@ impl Record {
         let chunks = Chunks::of(&head.files, head.chunk_bytes);
         let here = vec![None; chunks.all().len()];
         let boot_id = head.boot_id.clone();
-        Self { head, chunks, here, progress: RecordProgress::Fetching, boot_id, whole_bytes: 0 }
+        let (manifest, progress) = (None, RecordProgress::Fetching);
+        Self { head, chunks, here, manifest, progress, boot_id, whole_bytes: 0 }
     }
 
     /// Reads the record of a game. A record whose first line is torn does not count.
@@ -254,6 +264,7 @@ impl Record {
                 self.here[chunk.id] = None;
             }
             Line::Checked { boot_id } => self.boot_id = boot_id,
+            Line::Manifest { sha256 } => self.manifest = sha256,
             Line::Promote(_) => self.progress = self.progress.max(RecordProgress::Promoting),
             Line::Complete(_) => self.progress = RecordProgress::Complete,
         }
@@ -324,10 +335,18 @@ impl Journal {
 
     /// Continues a journal after its last complete line.
     pub(crate) fn resume(games: &GamesDir, game: &GameId, record: Record) -> Result<Self, LocalError> {
-        let shown = shown(games, game, RecordKind::Journal);
+        Self::append_to(games, game, RecordKind::Journal, record)
+    }
+
+    fn append_to(
+        games: &GamesDir,
+        game: &GameId,
+        kind: RecordKind,
+        record: Record,
+    ) -> Result<Self, LocalError> {
+        let shown = shown(games, game, kind);
         let open = |downloads: &Dir, name: &str| open_ours_to_write(downloads, name);
-        let (folder, mut file) =
-            games.state_file(DOWNLOADS_DIR, &file_name(game, RecordKind::Journal), open)?;
+        let (folder, mut file) = games.state_file(DOWNLOADS_DIR, &file_name(game, kind), open)?;
         file.set_len(record.whole_bytes).map_err(LocalError::io("write", &shown))?;
         file.seek(SeekFrom::End(0)).map_err(LocalError::io("write", &shown))?;
         Ok(Self { record, file, folder, shown })
@@ -361,6 +380,16 @@ impl Journal {
         let boot_id = boot_id();
         self.write(&Line::Checked { boot_id: boot_id.clone() })?;
         self.record.boot_id = boot_id;
+        Ok(())
+    }
+
+    /// Records that every chunk that is here, and every later one, is as this manifest lists it, or that this is no longer
+    /// known.
+    pub(crate) fn listed_in(&mut self, manifest: Option<ContentDigest>) -> Result<(), LocalError> {
+        if self.record.manifest != manifest {
+            self.write(&Line::Manifest { sha256: manifest })?;
+            self.record.manifest = manifest;
+        }
         Ok(())
     }
 

@@ -11,6 +11,8 @@ use super::*;
 use crate::report::channel::PeerEvents;
 use crate::testing::machine::PeerOf;
 
+mod listed;
+
 async fn source(name: &str) -> (Machine, Peer, SocketAddr) {
     let machine = Machine::new();
     small_game::download(&machine.games_dir());

@@ -14,7 +14,9 @@ use lanspread_store::download::partials;
 use lanspread_store::state::game_state::GameState;
 use lanspread_store::state::games_dir::GamesDir;
 use lanspread_testing::fault_pipe::{Fault, FaultPipe};
+use lanspread_testing::listed::manifest_of;
 use lanspread_testing::machine::Machine;
+use lanspread_trust::manifest::ManifestFile;
 use lanspread_types::ids::PeerId;
 use lanspread_types::limits::CHUNK_BYTES;
 use tokio::io::{DuplexStream, duplex};
@@ -25,6 +27,7 @@ use crate::receive::fetch::PeerChunks;
 use crate::report::channel::PeerEvents;
 use crate::source::{Source, handler};
 
+mod listed;
 mod scripted;
 
 /// Three chunks of the archive, one of the sentinel.
@@ -104,6 +107,8 @@ struct Receiver {
     heard: PeerEvents,
     tasks: Tasks,
     cancel: CancellationToken,
+    /// The manifest that the receiver has.
+    manifest: Option<Arc<ManifestFile>>,
 }
 
 impl Receiver {
@@ -111,7 +116,14 @@ impl Receiver {
         let events = EventSender::new();
         let heard = events.subscribe();
         let (tasks, cancel) = (Tasks::default(), CancellationToken::new());
-        Self { machine: Machine::new(), target: Mutex::default(), events, heard, tasks, cancel }
+        let (target, manifest) = (Mutex::default(), None);
+        Self { machine: Machine::new(), target, events, heard, tasks, cancel, manifest }
+    }
+
+    /// A receiver whose manifest lists what this source has now.
+    fn with_manifest_of(served: &Served) -> Self {
+        let root = served.machine.games_dir().join("g");
+        Self { manifest: Some(manifest_of(&root, "g", "1")), ..Self::new() }
     }
 
     fn offer(served: &Served) -> PeerOffer {
@@ -141,7 +153,9 @@ impl Receiver {
         let games = GamesDir::open(&self.machine.games_dir()).unwrap();
         let (game, version): (GameId, GameVersion) = ("g".parse().unwrap(), "1".parse().unwrap());
         let files = offers[0].files.clone();
-        let (partials, journal) = partials::prepare(&games, &game, &version, &files, &self.cancel).unwrap();
+        let listed = self.manifest.clone().map(ListedChunks::new);
+        let prepared = partials::prepare(&games, &game, &version, &files, listed.as_ref(), &self.cancel);
+        let (partials, journal) = prepared.unwrap();
         let target = DownloadTarget {
             partials,
             journal: Mutex::new(journal),
@@ -156,6 +170,7 @@ impl Receiver {
             files,
             sources: offers,
             target,
+            listed,
             locked: None,
             connect: Pipes(sources.iter().map(|served| Arc::clone(served)).collect()),
             events: self.events.clone(),

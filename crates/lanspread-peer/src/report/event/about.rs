@@ -30,12 +30,12 @@ impl PeerEvent {
             | Self::ArchiveBegin { game, .. }
             | Self::StreamProgress { game, .. }
             | Self::StreamAttemptFailed { game, .. }
-            | Self::PeerLied { game, .. }
             | Self::StreamInstallFinished { game, .. }
             | Self::StreamInstallFailed { game, .. }
             | Self::DownloadBegin { game, .. }
             | Self::DownloadProgress { game, .. }
             | Self::DownloadSourceFailed { game, .. }
+            | Self::PeerLied { game, .. }
             | Self::DownloadFinished { game, .. }
             | Self::DownloadFailed { game, .. }
             | Self::Finishing { game, .. }

@@ -59,7 +59,7 @@ impl Fixture {
             .collect();
         let cancel = CancellationToken::new();
         let (partials, mut journal) =
-            partials::prepare(&self.games, &self.game, &Self::version(), &files, &cancel).unwrap();
+            partials::prepare(&self.games, &self.game, &Self::version(), &files, None, &cancel).unwrap();
         for chunk in journal.record.chunks.all().to_vec() {
             let content = NEW[chunk.file].1.as_bytes();
             partials.open(chunk.file).unwrap().write_all_at(content, 0).unwrap();

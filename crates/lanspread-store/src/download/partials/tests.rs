@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
+use lanspread_testing::listed::manifest_of;
 use lanspread_testing::machine::Machine;
 use lanspread_types::checksum::Checksum;
 use lanspread_types::ids::PeerId;
@@ -34,7 +35,22 @@ fn files() -> Vec<RootFile> {
 impl Fixture {
     fn prepare_as(&self, version: &str, files: &[RootFile]) -> Result<(Partials, Journal), StoreError> {
         let cancel = CancellationToken::new();
-        prepare(&self.games, &self.game, &version.parse().unwrap(), files, &cancel)
+        prepare(&self.games, &self.game, &version.parse().unwrap(), files, None, &cancel)
+    }
+
+    fn prepare_listed(&self, listed: &ListedChunks) -> (Partials, Journal) {
+        let cancel = CancellationToken::new();
+        prepare(&self.games, &self.game, &"1".parse().unwrap(), &files(), Some(listed), &cancel).unwrap()
+    }
+
+    /// What a manifest lists about files with this content from the second chunk of the archive on.
+    fn listed(&self, content: &[u8]) -> ListedChunks {
+        let root = tempfile::tempdir().unwrap();
+        let archive = fs::File::create(root.path().join("a.eti")).unwrap();
+        archive.set_len(CHUNK + 3).unwrap();
+        archive.write_all_at(content, CHUNK).unwrap();
+        fs::write(root.path().join("version.ini"), "1").unwrap();
+        ListedChunks::new(manifest_of(root.path(), self.game.as_str(), "1"))
     }
 
     fn prepare(&self) -> (Partials, Journal) {
@@ -124,7 +140,7 @@ fn a_cancelled_check_ends_and_trusts_nothing() {
     fixture.restart_machine();
     let cancel = CancellationToken::new();
     cancel.cancel();
-    let result = prepare(&fixture.games, &fixture.game, &"1".parse().unwrap(), &files(), &cancel);
+    let result = prepare(&fixture.games, &fixture.game, &"1".parse().unwrap(), &files(), None, &cancel);
     assert!(matches!(result, Err(StoreError::Cancelled)));
     let record = Record::read(&fixture.games, &fixture.game, RecordKind::Journal).unwrap().unwrap();
     assert!(!record.is_of_this_boot());
@@ -207,4 +223,43 @@ fn write_back_begins_where_the_system_can_and_costs_nothing_where_it_cannot() {
     let mut found = [0; 5];
     opened.read_exact_at(&mut found, 0).unwrap();
     assert_eq!(&found, b"\0abc\0");
+}
+
+/// What arrived without a manifest is compared with it before it counts, and what is right is not fetched again.
+#[test]
+fn what_arrived_without_a_manifest_is_compared_with_it_and_kept_if_right() {
+    for (content, kept) in [(b"abc", [false, true, true]), (b"abd", [false, false, true])] {
+        let fixture = fixture();
+        fixture.leave_some();
+        let listed = fixture.listed(content);
+        let (_, journal) = fixture.prepare_listed(&listed);
+        assert_eq!(here(&journal), kept, "{content:?}");
+        assert_eq!(journal.record.manifest, Some(listed.manifest()));
+        drop(journal);
+        let (_, journal) = fixture.prepare();
+        assert_eq!((here(&journal), journal.record.manifest), (kept.to_vec(), None), "it is on the disk");
+    }
+}
+
+/// What was compared with this manifest in this boot is not read again; with another manifest, or after a reboot, it is.
+#[test]
+fn proved_chunks_are_read_again_only_for_another_manifest_or_boot() {
+    let fixture = fixture();
+    fixture.leave_some();
+    let (listed, other) = (fixture.listed(b"abc"), fixture.listed(b"abd"));
+    drop(fixture.prepare_listed(&listed));
+    let archive = fs::OpenOptions::new().write(true).open(fixture.path("g/.downloading/a.eti")).unwrap();
+    archive.write_all_at(b"abd", CHUNK).unwrap();
+    assert_eq!(here(&fixture.prepare_listed(&listed).1), [false, true, true], "it would notice if it read");
+    assert_eq!(
+        here(&fixture.prepare_listed(&other).1),
+        [false, true, true],
+        "it is as the other one lists it"
+    );
+    fixture.restart_machine();
+    assert_eq!(here(&fixture.prepare_listed(&other).1), [false, true, true]);
+    archive.write_all_at(b"abx", CHUNK).unwrap();
+    assert_eq!(here(&fixture.prepare_listed(&other).1), [false, true, true], "checked in this boot");
+    fixture.restart_machine();
+    assert_eq!(here(&fixture.prepare_listed(&other).1), [false, false, true]);
 }

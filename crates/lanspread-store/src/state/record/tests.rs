@@ -1,7 +1,10 @@
 //! A record is read as it was written, whatever a crash cut off, and a record that is not ours is reported.
 
+use lanspread_types::content::InstallTrust;
+
 use super::*;
 use crate::state::disk_calls::script;
+use crate::state::record::trust::{downloaded_trust, found_as_listed};
 
 fn game() -> GameId {
     "g".parse().unwrap()
@@ -199,7 +202,7 @@ fn what_is_not_ours_is_reported_with_what_to_do() {
     let whole = std::fs::read_to_string(&path).unwrap();
     let many = format!("\"size\":{}", limits::GAME_BYTES_MAX * 64);
     for (name, text) in [
-        ("another schema", whole.replace("\"schema\":1", "\"schema\":2")),
+        ("another schema", whole.replace("\"schema\":2", "\"schema\":3")),
         ("another game", whole.replace("\"game\":\"g\"", "\"game\":\"h\"")),
         ("no record", "hello\n".to_owned()),
         ("more than any game", whole.replace("\"size\":3", &many)),
@@ -260,4 +263,39 @@ fn a_full_disk_loses_nothing_that_was_recorded() {
     assert_eq!(error.code(), "disk-full");
     assert!(journal.record.here[1].is_none(), "a chunk that is not recorded does not count");
     assert_eq!(read(&games).unwrap().whole_bytes, whole_bytes);
+}
+
+/// The last line about a manifest counts. A receipt of schema 1, and one of another version, proves nothing.
+#[test]
+fn a_receipt_says_whether_its_files_are_as_a_manifest_lists_them() {
+    let (folder, games) = machine();
+    let trust = |version: &str| downloaded_trust(&games, &game(), &version.parse().unwrap()).unwrap();
+    assert_eq!(trust("1"), None);
+    let mut journal = Journal::create(&games, &head()).unwrap();
+    let manifest = ContentDigest::of(b"a manifest");
+    journal.listed_in(Some(manifest)).unwrap();
+    let length = read(&games).unwrap().whole_bytes;
+    journal.listed_in(Some(manifest)).unwrap();
+    assert_eq!(read(&games).unwrap().whole_bytes, length, "nothing is written twice");
+    journal.chunk(0, recorded(1, PeerId::random().unwrap(), 1)).unwrap();
+    assert_eq!(trust("1"), None, "it is not downloaded yet");
+    journal.complete().unwrap();
+    assert_eq!((trust("1"), trust("2")), (Some(InstallTrust::Verified), None));
+    let receipt = || Record::read(&games, &game(), RecordKind::Receipt).unwrap().unwrap();
+    assert_eq!(receipt().manifest, Some(manifest));
+
+    let path = folder.path().join(".lanspread/downloads/g.jsonl");
+    let whole = std::fs::read_to_string(&path).unwrap();
+    let lines = whole.lines().filter(|line| !line.contains("manifest")).map(|line| format!("{line}\n"));
+    let old: String = lines.collect::<String>().replace("\"schema\":2", "\"schema\":1");
+    assert!(old.contains("\"schema\":1"));
+    std::fs::write(&path, &old).unwrap();
+    assert_eq!((trust("1"), receipt().manifest), (Some(InstallTrust::Unverified), None));
+    found_as_listed(&games, &game(), receipt(), manifest).unwrap();
+    assert_eq!((trust("1"), receipt().manifest), (Some(InstallTrust::Verified), Some(manifest)));
+    let length = receipt().whole_bytes;
+    found_as_listed(&games, &game(), receipt(), manifest).unwrap();
+    assert_eq!(receipt().whole_bytes, length, "nothing is written twice");
+    std::fs::write(&path, old + "{\"manifest\":{\"sha256\":null}}\n").unwrap();
+    assert_eq!(trust("1"), Some(InstallTrust::Unverified));
 }

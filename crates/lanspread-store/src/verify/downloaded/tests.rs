@@ -4,9 +4,10 @@ use std::fs;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
+use lanspread_testing::listed::manifest_of;
 use lanspread_testing::machine::Machine;
 use lanspread_types::checksum::Checksum;
-use lanspread_types::content::RootFile;
+use lanspread_types::content::{InstallTrust, RootFile};
 use lanspread_types::ids::PeerId;
 use lanspread_types::limits::CHUNK_BYTES;
 use tokio_util::sync::CancellationToken;
@@ -92,8 +93,8 @@ fn every_difference_is_reported_once() {
     }
 }
 
-fn parts(games: &GamesDir, game: &GameId) -> Vec<Box<dyn VerifyPart>> {
-    vec![Box::new(DownloadedFiles::find(games, game).unwrap().unwrap())]
+fn parts(games: &Arc<GamesDir>, game: &GameId) -> Vec<Box<dyn VerifyPart>> {
+    vec![Box::new(DownloadedFiles::find(games, game, None).unwrap().unwrap())]
 }
 
 fn change_byte(root: &std::path::Path, offset: u64) {
@@ -108,5 +109,43 @@ fn it_ends_if_cancelled_and_skips_games_that_lanspread_did_not_download() {
     cancel.cancel();
     let result = compare(&parts(&games, &game), &mut Heard::default(), &cancel);
     assert!(matches!(result, Err(StoreError::Cancelled)));
-    assert!(DownloadedFiles::find(&games, &"other".parse().unwrap()).unwrap().is_none());
+    assert!(DownloadedFiles::find(&games, &"other".parse().unwrap(), None).unwrap().is_none());
+}
+
+/// With a manifest, what counts is the manifest: wrong bytes that were recorded as they came are found, and right ones make
+/// the receipt a verified one. A manifest of another version says nothing.
+#[test]
+fn with_a_manifest_files_are_compared_with_what_it_lists() {
+    let (machine, games, game) = downloaded();
+    let root = machine.games_dir().join("g");
+    let manifest = manifest_of(&root, "g", "1");
+    let problems = |manifest| {
+        let parts: Vec<Box<dyn VerifyPart>> =
+            vec![Box::new(DownloadedFiles::find(&games, &game, Some(manifest)).unwrap().unwrap())];
+        let mut heard = Heard::default();
+        let counts = compare(&parts, &mut heard, &CancellationToken::new()).unwrap();
+        assert_eq!((counts.files, counts.bytes), (3, parts[0].bytes()));
+        heard.0.into_iter().map(|difference| difference.path).collect::<Vec<_>>()
+    };
+    let trust = || GameState::read(games.path(), &game).unwrap().unwrap().downloaded_trust;
+
+    let other = tempfile::tempdir().unwrap();
+    for name in ["a.eti", "empty.eti", "version.ini"] {
+        fs::copy(root.join(name), other.path().join(name)).unwrap();
+    }
+    change_byte(other.path(), CHUNK_BYTES + 9);
+    let lied = manifest_of(other.path(), "g", "1");
+    let later = manifest_of(other.path(), "g", "2");
+    assert_eq!(problems(&later), [""; 0], "it is about another version");
+    assert_eq!(trust(), Some(InstallTrust::Unverified));
+    assert_eq!(problems(&lied), ["a.eti"], "in the last byte of its last chunk");
+    assert_eq!(trust(), Some(InstallTrust::Unverified));
+    assert_eq!(problems(&manifest), [""; 0]);
+    assert_eq!(trust(), Some(InstallTrust::Verified));
+
+    // Files that lanspread did not download are compared too.
+    fs::remove_file(machine.games_dir().join(".lanspread/downloads/g.jsonl")).unwrap();
+    assert_eq!(problems(&manifest), [""; 0]);
+    assert_eq!(problems(&lied), ["a.eti"]);
+    assert_eq!(trust(), None);
 }

@@ -88,8 +88,7 @@ impl Fixture {
     }
 
     fn verify_with(&self, seen: &mut Seen, cancel: &CancellationToken) -> Result<Counts, StoreError> {
-        let manifest = Some(Arc::clone(&self.manifest));
-        compare(&parts(&self.games, &small_game::game(), manifest)?, seen, cancel)
+        compare(&parts(&self.games, &small_game::game(), Some(&self.manifest))?, seen, cancel)
     }
 
     /// The differences, in the order of their paths.

@@ -145,7 +145,7 @@ impl Stage {
         files.sort();
         let (game, version) = ("g".parse().unwrap(), "1".parse().unwrap());
         let (partials, journal) =
-            partials::prepare(&games, &game, &version, &files, &CancellationToken::new()).unwrap();
+            partials::prepare(&games, &game, &version, &files, None, &CancellationToken::new()).unwrap();
         let journal = Mutex::new(journal);
         let target = DownloadTarget { partials, journal, booking: None, written_bytes: AtomicU64::new(0) };
         let events = EventSender::new();
@@ -167,6 +167,7 @@ impl Stage {
             files: self.files.clone(),
             sources: self.actors.iter().map(|actor| actor.offer.clone()).collect(),
             target: Arc::clone(&self.target),
+            listed: None,
             locked: None,
             connect: Scripts(self.actors.clone()),
             events: self.events.clone(),
