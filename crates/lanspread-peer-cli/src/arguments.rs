@@ -18,10 +18,10 @@ use lanspread_peer::limits::{
 use lanspread_peer::{DiscoveryMode, GameId, PeerAddress, PeerName};
 
 pub(crate) use self::catalog::{
-    CatalogArguments, CatalogBuildArguments, CatalogCommand, CatalogDiff, CatalogKey, CatalogShow,
-    CatalogSign, CatalogVerify,
+    CatalogArguments, CatalogBuildArguments, CatalogCommand, CatalogDiff, CatalogForget, CatalogKey,
+    CatalogShow, CatalogSign, CatalogVerify,
 };
-pub(crate) use self::options::{Decoder, GamesDirOption};
+pub(crate) use self::options::{CatalogFile, Decoder, GamesDirOption};
 use self::values::Names;
 use crate::help::FIRST_STEPS_AND_EXIT_STATUS;
 
@@ -390,14 +390,6 @@ pub(crate) struct AcceptUnverified {
     /// Replace a verified installed tree also by one that no manifest can verify
     #[arg(long, env = "LANSPREAD_ACCEPT_UNVERIFIED", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub(crate) accept_unverified: bool,
-}
-
-/// The catalog.
-#[derive(Debug, Args)]
-pub(crate) struct CatalogFile {
-    /// Catalog of known games and their versions (TOML)
-    #[arg(long, env = "LANSPREAD_CATALOG", value_hint = ValueHint::FilePath, value_name = "FILE")]
-    pub(crate) catalog: Option<PathBuf>,
 }
 
 /// The peers to ask.

@@ -11,7 +11,7 @@ pub(crate) mod serve;
 use std::path::Path;
 use std::time::Duration;
 
-use lanspread_peer::{Peer, PeerBuilder, ProviderChoice};
+use lanspread_peer::{Peer, PeerBuilder, PeerError, ProviderChoice, TrustError, key_file};
 
 use crate::arguments::{CatalogFile, Decoder, Global};
 
@@ -21,14 +21,12 @@ fn describe(
     games_dir: &Path,
     catalog: &CatalogFile,
     decoder: Option<&Decoder>,
-) -> PeerBuilder {
+) -> Result<PeerBuilder, PeerError> {
     let mut builder = Peer::builder(games_dir);
     if let Some(state_dir) = &global.state_dir {
         builder = builder.state_dir(state_dir);
     }
-    if let Some(catalog) = &catalog.catalog {
-        builder = builder.catalog(catalog);
-    }
+    builder = with_catalog(builder, catalog)?;
     if let Some(Decoder { unrar, max_dictionary }) = decoder {
         builder = builder.dictionary_bytes_max(max_dictionary.0);
         if let Some(unrar) = unrar {
@@ -38,7 +36,20 @@ fn describe(
     if let Some(idle_timeout) = idle_timeout_of_tests() {
         builder = builder.idle_timeout(idle_timeout);
     }
-    builder
+    Ok(builder)
+}
+
+/// The catalog of a peer, and whose catalog counts.
+fn with_catalog(mut builder: PeerBuilder, catalog: &CatalogFile) -> Result<PeerBuilder, PeerError> {
+    let CatalogFile { catalog, catalog_key, catalog_from_peers } = catalog;
+    if let Some(catalog) = catalog {
+        builder = builder.catalog(catalog);
+    }
+    if let Some(key) = catalog_key {
+        let key = key_file::load_public(&key.to_string_lossy()).map_err(TrustError::Key)?;
+        builder = builder.catalog_key(key);
+    }
+    Ok(builder.catalog_from_peers(*catalog_from_peers))
 }
 
 /// The scenarios cannot wait 20 s for each source that falls silent. Not for users: it is no option and no setting.

@@ -46,6 +46,14 @@ const HINTS: &[Row] = &[
     row(&["signature-refused"], "get the catalog and its signature again from their author"),
     row_of_cause(&["signature-refused"], "legacy", "sign it again, without the option -l of minisign"),
     row(&["manifest-refused"], "get it again from the author of the catalog, or build it again"),
+    row(
+        &["catalog-older"],
+        "use the newer file; if its signer had to begin again: `lanspread-peer-cli catalog forget KEY`",
+    ),
+    row(&["catalog-signed-twice"], "ask their author which of them counts"),
+    row(&["no-catalog"], "name the file with --catalog, or a peer that has it with --peer HOST:PORT"),
+    row(&["too-many-signers"], "forget one with `lanspread-peer-cli catalog forget KEY`"),
+    row(&["key-unusable"], "give the file of a public key of minisign, such as key.pub, or its second line"),
     row(&["no-manifest"], "get it from the author of the catalog"),
     // Finding peers.
     row_of_cause(

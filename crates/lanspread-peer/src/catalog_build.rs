@@ -80,7 +80,7 @@ pub struct CatalogBuild {
 pub struct CatalogBuilt {
     /// The catalog.
     pub catalog: PathBuf,
-    /// Its version.
+    /// Its version; 0 if there is no catalog, because no game could be read.
     pub version: u64,
     /// How many games it lists.
     pub games: u64,
@@ -229,6 +229,17 @@ impl CatalogBuild {
         cache: &mut Cache,
     ) -> Result<CatalogBuilt, PeerError> {
         let catalog = self.out.join(CATALOG_FILE);
+        if before.is_none() && built.is_empty() && !failed.is_empty() {
+            // A catalog without games would take all of them from everyone who uses it.
+            return Ok(CatalogBuilt {
+                catalog,
+                version: 0,
+                games: 0,
+                written: false,
+                removed: Vec::new(),
+                failed,
+            });
+        }
         let entries = built.iter().map(|(game, built)| (game.clone(), built.entry.clone())).collect();
         let failed_games: Vec<&GameId> = failed.iter().map(|(game, _)| game).collect();
         let known = before.map(|before| before.catalog.content());

@@ -67,6 +67,22 @@ Examples:
 Example:
   lanspread-peer-cli catalog diff old/catalog.toml catalog.toml")]
     Diff(CatalogDiff),
+    /// Forget which version of a signer's catalog this machine has seen
+    #[command(after_help = "\
+Example:
+  lanspread-peer-cli catalog forget key.pub
+
+With --catalog-key, a machine takes no catalog that is older than the newest that it has seen of that key.
+Use this if the signer had to begin again with a lower version. Do it while `serve` does not run.")]
+    Forget(CatalogForget),
+}
+
+/// `catalog forget`
+#[derive(Debug, Args)]
+pub(crate) struct CatalogForget {
+    /// The public key of the signer: its file, or its line in base64
+    #[arg(value_hint = ValueHint::FilePath, value_name = "KEY")]
+    pub(crate) signer: String,
 }
 
 /// `catalog key`

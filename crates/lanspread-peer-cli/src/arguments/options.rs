@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueHint};
+use clap::builder::BoolishValueParser;
+use clap::{ArgAction, Args, ValueHint};
 
 use crate::arguments::values::DictionaryBytes;
 
@@ -13,6 +14,20 @@ pub(crate) struct GamesDirOption {
     /// ~/.local/share/lanspread/games]
     #[arg(long, env = "LANSPREAD_GAMES_DIR", value_hint = ValueHint::DirPath, value_name = "DIR")]
     pub(crate) games_dir: Option<PathBuf>,
+}
+
+/// The catalog.
+#[derive(Debug, Args)]
+pub(crate) struct CatalogFile {
+    /// Catalog of known games and their versions (TOML)
+    #[arg(long, env = "LANSPREAD_CATALOG", value_hint = ValueHint::FilePath, value_name = "FILE")]
+    pub(crate) catalog: Option<PathBuf>,
+    /// Take only catalogs that this public key has signed, and never an older one: its file, or its line in base64
+    #[arg(long, env = "LANSPREAD_CATALOG_KEY", value_hint = ValueHint::FilePath, value_name = "FILE|BASE64")]
+    pub(crate) catalog_key: Option<PathBuf>,
+    /// Take newer catalogs of that key from other peers
+    #[arg(long, env = "LANSPREAD_CATALOG_FROM_PEERS", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+    pub(crate) catalog_from_peers: bool,
 }
 
 /// The decoder.

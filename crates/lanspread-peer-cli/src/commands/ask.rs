@@ -101,8 +101,8 @@ fn backend<'a>(
         if let Some(state_dir) = &global.state_dir {
             builder = builder.state_dir(state_dir);
         }
-        if let Some(catalog) = catalog.and_then(|file| file.catalog.as_ref()) {
-            builder = builder.catalog(catalog);
+        if let Some(catalog) = catalog {
+            builder = super::with_catalog(builder, catalog)?;
         }
         builder.build()
     })

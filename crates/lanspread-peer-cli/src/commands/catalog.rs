@@ -9,11 +9,11 @@ use lanspread_peer::regular_file::{if_present, open_of_user, read_of_user, read_
 use lanspread_peer::{
     Answer, Catalog, CatalogContent, CatalogGame, CatalogHead, ErrorCategory, GameId, KeyError, KeyProblem,
     LocalError, ManifestError, ManifestFile, PeerError, Signature, SignatureProblem, TrustError,
-    default_state_dir, draft_file, key_file, limits, open_manifest,
+    default_state_dir, draft_file, forget_catalog_version, key_file, limits, open_manifest,
 };
 
 use crate::arguments::{
-    CatalogCommand, CatalogDiff, CatalogKey, CatalogShow, CatalogSign, CatalogVerify, Global,
+    CatalogCommand, CatalogDiff, CatalogForget, CatalogKey, CatalogShow, CatalogSign, CatalogVerify, Global,
 };
 use crate::commands::catalog_build;
 use crate::exit::{CommandResult, Failure};
@@ -27,6 +27,7 @@ pub(crate) fn run(global: &Global, output: Output, command: CatalogCommand) -> C
         CatalogCommand::Build(build) => catalog_build::run(global, output, build),
         CatalogCommand::Diff(diff) => self::diff(output, &diff),
         CatalogCommand::Show(show) => self::show(output, &show),
+        CatalogCommand::Forget(forget) => self::forget(global, output, &forget),
     }
 }
 
@@ -154,6 +155,13 @@ fn verify(global: &Global, output: Output, arguments: &CatalogVerify) -> Command
         manifests,
         manifests_missing: missing,
     })?;
+    Ok(())
+}
+
+fn forget(global: &Global, output: Output, arguments: &CatalogForget) -> CommandResult {
+    let key = key_file::load_public(&arguments.signer)?;
+    let version = forget_catalog_version(&state_dir(global)?, &key.into())?;
+    output.report(&Answer::CatalogForgotten { key_id: key.id().to_string(), version })?;
     Ok(())
 }
 

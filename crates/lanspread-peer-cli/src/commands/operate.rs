@@ -121,7 +121,7 @@ async fn run_in(
 ) -> CommandResult {
     let operations_max = usize::try_from(local.parallel.max_operations).unwrap_or(usize::MAX);
     let build =
-        || describe(global, games_dir, &local.catalog, decoder).operations_max(operations_max).build();
+        || describe(global, games_dir, &local.catalog, decoder)?.operations_max(operations_max).build();
     let backend = Backend::open(games_dir, global.no_daemon, build)?;
     let outcome = follow(&backend, output, &local.games_wanted, request, cancel).await;
     let stopped = backend.close().await;

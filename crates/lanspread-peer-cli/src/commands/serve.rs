@@ -73,7 +73,7 @@ fn happened(reporter: &mut dyn Reporter, event: PeerEvent) {
 }
 
 fn build(global: &Global, games_dir: &Path, serve: &Serve) -> Result<Peer, PeerError> {
-    let mut builder = describe(global, games_dir, &serve.catalog, Some(&serve.decoder));
+    let mut builder = describe(global, games_dir, &serve.catalog, Some(&serve.decoder))?;
     if let Some(name) = &serve.name {
         builder = builder.name(name.clone());
     }

@@ -13,6 +13,8 @@ use crate::exit::Failure;
 
 /// Options that choose the file cannot be in it.
 const NOT_IN_THE_FILE: [&str; 1] = ["config"];
+/// Options whose name means something else in each command that has it: one value for all of them would be wrong.
+const OF_ONE_COMMAND: [&str; 2] = ["key", "out"];
 
 /// Every key of a config file with its value; each fits at least one option.
 #[derive(Debug, Default)]
@@ -156,7 +158,9 @@ fn key_of(option: &Arg) -> Option<&str> {
         option.get_action(),
         ArgAction::Set | ArgAction::Append | ArgAction::SetTrue | ArgAction::SetFalse | ArgAction::Count
     );
-    option.get_long().filter(|long| is_setting && !NOT_IN_THE_FILE.contains(long))
+    option
+        .get_long()
+        .filter(|long| is_setting && !NOT_IN_THE_FILE.contains(long) && !OF_ONE_COMMAND.contains(long))
 }
 
 /// The options of that name in all commands.
@@ -252,6 +256,8 @@ fn unknown(command: &Command, key: &str) -> String {
     let with_dashes = key.replace('_', "-");
     if NOT_IN_THE_FILE.contains(&key) {
         format!("`{key}` chooses the file and cannot be in it")
+    } else if OF_ONE_COMMAND.contains(&key) {
+        format!("`{key}` means something else in each command and cannot be in the file")
     } else if with_dashes != key && !options_named(command, &with_dashes).is_empty() {
         format!("there is no option `{key}`; it is `{with_dashes}`")
     } else {

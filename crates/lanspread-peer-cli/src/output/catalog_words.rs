@@ -1,6 +1,6 @@
 //! Answers about catalogs in words. Nothing here does I/O.
 
-use lanspread_peer::{Answer, GameId, GameVersion, PeerEvent, printable};
+use lanspread_peer::{Answer, GameId, GameVersion, PeerEvent, PeerName, printable};
 
 use super::quantities::{bytes, count as counted, duration};
 
@@ -18,7 +18,14 @@ pub(super) fn report(report: &Answer) -> Option<String> {
         Answer::CatalogSigned { catalog, signature, key_id, version } => {
             format!("{catalog}: version {version} signed by key {key_id}: {signature}")
         }
+        Answer::CatalogForgotten { key_id, version: Some(version) } => {
+            format!("key {key_id}: version {version} is forgotten")
+        }
+        Answer::CatalogForgotten { key_id, version: None } => format!("key {key_id}: no version was seen"),
         Answer::CatalogVerified { .. } => verified(report),
+        Answer::CatalogBuilt { catalog, version: 0, .. } => {
+            format!("{catalog}: not written, because no game could be read")
+        }
         Answer::CatalogBuilt { catalog, version, games, written, removed } => {
             let state = if *written { "written, and to be signed" } else { "nothing has changed" };
             let mut text = format!("{catalog}: version {version}, {}, {state}", counted(*games, "game"));
@@ -54,6 +61,27 @@ pub(super) fn report(report: &Answer) -> Option<String> {
         Answer::CatalogEntry { path, bytes: Some(count), executable, .. } => {
             let executable = if *executable { "  executable" } else { "" };
             format!("local/{}  {}{executable}", shown(path), bytes(*count))
+        }
+        _ => return None,
+    })
+}
+
+/// What happens to the catalog and the manifests of a peer.
+pub(super) fn news(event: &PeerEvent) -> Option<String> {
+    let by = |from: &Option<PeerName>| from.as_ref().map(|from| format!(" from {from}")).unwrap_or_default();
+    Some(match event {
+        PeerEvent::CatalogUpdated { from, version, old } => {
+            let old = old.map(|old| format!(" instead of version {old}")).unwrap_or_default();
+            format!("the catalog{}: version {version} is in force{old}", by(from))
+        }
+        PeerEvent::CatalogRefused { from, message, .. } => {
+            format!("a catalog{} is refused: {message}", by(from))
+        }
+        PeerEvent::ManifestArrived { game, peer, bytes: count, .. } => {
+            format!("{game}: the manifest came from {peer}, {}", bytes(*count))
+        }
+        PeerEvent::ManifestMissing { game, message, .. } => {
+            format!("{game}: the manifest that the catalog names is missing: {message}")
         }
         _ => return None,
     })

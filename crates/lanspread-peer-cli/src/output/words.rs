@@ -96,6 +96,10 @@ pub(super) fn event(event: &PeerEvent) -> Option<String> {
             format!("{game}: {}, {} compared: {found}{added}", counted(*files, "file"), bytes(*count))
         }
         PeerEvent::CatalogGameBuilt { .. } => return catalog_words::built(event),
+        PeerEvent::CatalogUpdated { .. }
+        | PeerEvent::CatalogRefused { .. }
+        | PeerEvent::ManifestArrived { .. }
+        | PeerEvent::ManifestMissing { .. } => return catalog_words::news(event),
         PeerEvent::FolderPassedOver(passed) => passed_over(passed),
         PeerEvent::LibraryChanged { revision, games, .. } => {
             format!("{} offered (revision {revision})", counted(*games, "game"))

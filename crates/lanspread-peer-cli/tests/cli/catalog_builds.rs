@@ -133,6 +133,17 @@ fn a_game_that_is_refused_is_named_and_the_others_are_built() {
 }
 
 #[test]
+fn a_first_build_in_which_every_game_fails_writes_no_catalog() {
+    let organiser = Organiser::new();
+    games(&organiser, &[("fixture-hostile", "hostile-parent")]);
+    let built = build(&organiser, &[]);
+    assert_eq!(built.status.code(), Some(6), "{}", built.stderr);
+    let answer = built.one("catalog-built");
+    assert_eq!((&answer["version"], &answer["written"]), (&0.into(), &false.into()));
+    assert!(!organiser.path("party/catalog.toml").exists());
+}
+
+#[test]
 fn a_build_that_cannot_begin_changes_nothing() {
     let organiser = Organiser::new();
     let done = build(&organiser, &[]);

@@ -177,6 +177,13 @@ pub enum Answer {
         /// Version of the catalog.
         version: u64,
     },
+    /// The highest version that was seen of a signer's catalog is forgotten.
+    CatalogForgotten {
+        /// Number of the key.
+        key_id: String,
+        /// The version; none if none was seen.
+        version: Option<u64>,
+    },
     /// The signature of a catalog counts, and so do the manifests that are beside it.
     CatalogVerified {
         /// The catalog.

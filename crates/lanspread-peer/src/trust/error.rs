@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use lanspread_trust::key_file::KeyError;
 use lanspread_trust::manifest::ManifestError;
 use lanspread_trust::minisign::{SignatureProblem, Signer};
 use lanspread_types::fault::{ForeignState, LocalError};
@@ -21,6 +22,9 @@ pub enum TrustError {
         /// What is wrong, with its line.
         reason: String,
     },
+    /// The key that must have signed the catalog cannot be used.
+    #[error(transparent)]
+    Key(KeyError),
     /// The catalog must be signed, and there is no signature beside it.
     #[error("{} is not signed: there is no {}", catalog.display(), signature.display())]
     NotSigned {
@@ -103,6 +107,7 @@ impl TrustError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Catalog { .. } => "catalog-unusable",
+            Self::Key(_) => "key-unusable",
             Self::NotSigned { .. } => "not-signed",
             Self::Signature { .. } => "signature-refused",
             Self::Older { .. } => "catalog-older",
@@ -120,7 +125,9 @@ impl TrustError {
     /// Class of the failure.
     pub fn category(&self) -> ErrorCategory {
         match self {
-            Self::Catalog { .. } | Self::Manifest(_) | Self::NoStateDir => ErrorCategory::Usage,
+            Self::Catalog { .. } | Self::Key(_) | Self::Manifest(_) | Self::NoStateDir => {
+                ErrorCategory::Usage
+            }
             Self::NoRandomNumbers(_) => ErrorCategory::Unexpected,
             Self::Signature { .. } => ErrorCategory::Content,
             Self::NoCatalog { .. } => ErrorCategory::NotOffered,

@@ -68,6 +68,8 @@ pub(super) fn answers() -> Vec<Answer> {
         differences(None),
         key(Some(text())),
         key(None),
+        R::CatalogForgotten { key_id: text(), version: Some(1) },
+        R::CatalogForgotten { key_id: text(), version: None },
         R::CatalogSigned { catalog: text(), signature: text(), key_id: text(), version: 1 },
         verified(Some(text())),
         verified(None),
