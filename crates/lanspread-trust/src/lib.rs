@@ -9,6 +9,7 @@
 //! - [`manifest`]: what is in one version of a game, byte for byte
 //! - [`key_file`]: keys on disk; the pair of an organiser is made once
 //! - [`made_once`]: a file of a state directory that is made once, such as a key
+//! - [`party`]: the key of a party, and what members prove with it
 //! - [`draft_file`]: a file that appears complete or not at all
 
 pub mod catalog;
@@ -17,3 +18,4 @@ pub mod key_file;
 pub mod made_once;
 pub mod manifest;
 pub mod minisign;
+pub mod party;
