@@ -28,6 +28,9 @@ pub enum TrustError {
     /// The system provides no random numbers.
     #[error("internal fault: the system provides no random numbers: {0}")]
     NoRandomNumbers(getrandom::Error),
+    /// The key of this peer cannot be used for encryption.
+    #[error("internal fault: the key of this peer cannot be used: {0}")]
+    Encryption(String),
     /// The identity file does not hold an identity.
     #[error(transparent)]
     Foreign(#[from] ForeignState),
@@ -53,7 +56,7 @@ impl TrustError {
             Self::Catalog { .. } => "catalog-unusable",
             Self::Manifest(_) => "manifest-unusable",
             Self::NoStateDir => "invalid-config",
-            Self::NoRandomNumbers(_) => "internal",
+            Self::NoRandomNumbers(_) | Self::Encryption(_) => "internal",
             Self::Foreign(_) => "foreign-state",
             Self::Local(error) => error.code(),
         }
@@ -63,7 +66,7 @@ impl TrustError {
     pub fn category(&self) -> ErrorCategory {
         match self {
             Self::Catalog { .. } | Self::Manifest(_) | Self::NoStateDir => ErrorCategory::Usage,
-            Self::NoRandomNumbers(_) => ErrorCategory::Unexpected,
+            Self::NoRandomNumbers(_) | Self::Encryption(_) => ErrorCategory::Unexpected,
             Self::Foreign(_) => ErrorCategory::Refused,
             Self::Local(_) => ErrorCategory::Local,
         }
