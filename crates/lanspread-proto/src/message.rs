@@ -7,7 +7,7 @@ use std::fmt;
 
 use lanspread_types::checksum::{Checksum, ContentDigest};
 use lanspread_types::content::{ArchiveSummary, GameOffer, RootFile, Totals, UnixSeconds};
-use lanspread_types::ids::{GameId, GameVersion, PeerId, PeerName};
+use lanspread_types::ids::{GameId, GameVersion, PeerName};
 use lanspread_types::limits;
 use lanspread_types::text::printable;
 use serde::{Deserialize, Serialize};
@@ -15,11 +15,9 @@ use serde::{Deserialize, Serialize};
 /// Version of the protocol. Only the current one exists.
 pub const PROTOCOL_VERSION: u16 = 2;
 
-/// Introduces a peer; the first message of each side.
+/// Introduces a peer; the first message of each side. Which peer it is, the handshake has proved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
-    /// Identity of the peer.
-    pub peer: PeerId,
     /// Its name, for people.
     pub name: PeerName,
     /// Port it serves on; `None` if it does not serve. The port of the connection is not one that it listens on.
@@ -302,19 +300,17 @@ mod tests {
         let ready = Reply::DownloadReady { files: vec![file], more: true };
         assert_eq!(codec::encode(&ready).unwrap(), [5, 1, 1, b'a', 3, 251, 44, 1, 1]);
         assert_eq!(codec::encode(&RefusalCode::Changed).unwrap(), [9]);
+        let (name, catalog) = ("a".parse().unwrap(), Some(CatalogMark { signer: [7; 32], version: 300 }));
+        let hello = Hello { name, listen_port: Some(1), instance: 2, catalog };
+        let signer = [7; 32];
+        assert_eq!(
+            codec::encode(&hello).unwrap(),
+            [&[1, b'a', 1, 1, 2, 1][..], &signer, &[251, 44, 1]].concat()
+        );
     }
 
     #[test]
     fn catalogs_and_manifests_are_handed_on_in_fixed_bytes() {
-        let name: PeerName = "d".parse().unwrap();
-        let mark = CatalogMark { signer: [7; 32], version: 300 };
-        let tail = |catalog| {
-            let peer = PeerId([1; 16]);
-            let hello = Hello { peer, name: name.clone(), listen_port: None, instance: 2, catalog };
-            codec::encode(&hello).unwrap().split_off(16)
-        };
-        assert_eq!(tail(None), [1, b'd', 0, 2, 0]);
-        assert_eq!(tail(Some(mark)), [&[1, b'd', 0, 2, 1][..], &[7; 32], &[251, 44, 1]].concat());
         let request = Request::Manifest { digest: ContentDigest([9; 32]), from: 300 };
         assert_eq!(codec::encode(&request).unwrap(), [&[6][..], &[9; 32], &[251, 44, 1]].concat());
         let request = Request::Catalog { signer: [7; 32], version: 5, part: CatalogPart::Signature, from: 0 };

@@ -39,10 +39,10 @@ impl CatalogNews {
     }
 
     /// Takes note of what a peer said of its catalog. If too much is heard at once, it is heard again later.
-    pub(crate) fn heard(&self, theirs: &Hello, address: SocketAddr) {
+    pub(crate) fn heard(&self, peer: PeerId, theirs: &Hello, address: SocketAddr) {
         let (Some(live), Some(offers)) = (&self.live, &self.offers) else { return };
         if let Some(mark) = theirs.catalog.filter(|mark| is_newer(live, mark)) {
-            let (peer, name) = (theirs.peer, theirs.name.clone());
+            let name = theirs.name.clone();
             let _ = offers.try_send(OfferedCatalog { mark, peer, name, address });
         }
     }

@@ -11,8 +11,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use lanspread_proto::WireError;
-use lanspread_proto::message::{Hello, RefusalCode};
-use lanspread_types::ids::PeerAddress;
+use lanspread_proto::message::RefusalCode;
+use lanspread_tls::endpoint::Endpoint;
+use lanspread_types::ids::{PeerAddress, PeerName};
 use lanspread_types::limits;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Notify, mpsc};
@@ -56,7 +57,7 @@ enum ConnectionEnd {
 
 /// The neighbours of a serving peer.
 pub(crate) struct Neighbours {
-    ours: Hello,
+    ours: Endpoint,
     news: CatalogNews,
     events: EventSender,
     tasks: Tasks,
@@ -76,7 +77,7 @@ struct Dials {
 }
 
 impl Neighbours {
-    pub(crate) fn new(ours: Hello, news: CatalogNews, events: EventSender, tasks: Tasks) -> Arc<Self> {
+    pub(crate) fn new(ours: Endpoint, news: CatalogNews, events: EventSender, tasks: Tasks) -> Arc<Self> {
         let (directory, heard) = (Mutex::default(), Mutex::default());
         let (announced, visitors) = (DialPace::of_announcements(), DialPace::of_visitors());
         let dials = Mutex::new(Dials { announced, visitors });
@@ -117,7 +118,7 @@ impl Neighbours {
                 Some(hint) = hints.recv() => hint,
                 Some(visitor) = visitors.recv() => match visited(&visitor) {
                     Some((hint, address)) => {
-                        self.news.heard(&visitor.hello, address);
+                        self.news.heard(visitor.peer, &visitor.hello, address);
                         hint
                     }
                     None => continue,
@@ -128,17 +129,19 @@ impl Neighbours {
         }
     }
 
-    /// What this peer says of itself now: another version of its catalog may be in force.
-    fn hello(&self) -> Hello {
-        Hello { catalog: self.news.mark(), ..self.ours.clone() }
+    /// This peer's end of a new connection: another version of its catalog may be in force by now.
+    fn ours(&self) -> Endpoint {
+        let mut ours = self.ours.clone();
+        ours.introduction.hello.catalog = self.news.mark();
+        ours
     }
 
     /// Says hello once more to each peer that answers, so that it hears of the catalog that is in force now.
     pub(crate) async fn greet_again(self: Arc<Self>) {
         let stop = self.tasks.cancel_token();
         for peer in self.known() {
-            let ours = self.hello();
-            let greeting = timeout(limits::HINT_ANSWER_DEADLINE, dial_any(&peer.addresses, &ours));
+            let ours = self.ours();
+            let greeting = timeout(limits::HINT_ANSWER_DEADLINE, dial_any(&peer.addresses, &ours, None));
             match stop.run_until_cancelled(greeting).await {
                 None => return,
                 Some(Ok(Ok(_))) => {}
@@ -146,6 +149,10 @@ impl Neighbours {
                 Some(_) => tracing::debug!("{} did not hear of the catalog", peer.name),
             }
         }
+    }
+
+    fn our_key(&self) -> PeerKey {
+        PeerKey { id: self.ours.id(), instance: self.ours.introduction.hello.instance }
     }
 
     fn directory(&self) -> MutexGuard<'_, Directory> {
@@ -159,7 +166,7 @@ impl Neighbours {
     fn take(self: &Arc<Self>, hint: Hint) {
         match hint {
             Hint::Gone(key) => self.heard().goodbye(key),
-            Hint::Found { key, .. } if key == PeerKey::from(&self.ours) => {}
+            Hint::Found { key, .. } if key == self.our_key() => {}
             Hint::Found { key, addresses, how } => {
                 let place = self.heard().hear(key, addresses, how, Instant::now());
                 match place {
@@ -221,20 +228,22 @@ impl Neighbours {
             };
             let reason = match reached {
                 Ok(dialled) => {
-                    let theirs = dialled.connection.theirs.clone();
-                    let key = PeerKey::from(&theirs);
+                    let name = dialled.connection.theirs.name.clone();
+                    let key = PeerKey::from(&dialled.connection);
                     if self.is_of_another(target, key, &dialled) {
                         return;
                     }
-                    self.news.heard(&theirs, dialled.address);
+                    self.news.heard(key.id, &dialled.connection.theirs, dialled.address);
                     self.heard().answered(key, dialled.address, Instant::now());
                     if let Some(before) = held.take_if(|before| *before != key) {
                         self.lost(before, "another run of it now answers there");
                     }
-                    if theirs.peer == self.ours.peer {
-                        self.report_ours_elsewhere(&theirs, dialled.address);
+                    if key.id == self.ours.id() {
+                        self.report_ours_elsewhere(name, dialled.address);
                         "another peer has the identity of this one".to_owned()
-                    } else if held.is_some() || self.take_hold(&theirs, dialled.address, target, held).await {
+                    } else if held.is_some()
+                        || self.take_hold((key, &name), dialled.address, target, held).await
+                    {
                         tries = 0;
                         self.directory().answers(key, dialled.address, SystemTime::now());
                         match self.follow(key, dialled, poke).await {
@@ -269,7 +278,7 @@ impl Neighbours {
 
     async fn reach(&self, target: &Neighbour) -> Result<Dialled, WireError> {
         match target {
-            Neighbour::Address(peer, _) => dial(peer, &self.hello()).await,
+            Neighbour::Address(peer, _) => dial(peer, &self.ours(), None).await,
             Neighbour::Found(key, how) => {
                 let (mut addresses, answered_from) = {
                     let heard = self.heard();
@@ -304,7 +313,8 @@ impl Neighbours {
                         wait = Some(wait.map_or(longer, |wait: Duration| wait.min(longer)));
                         continue;
                     }
-                    match dial_any(&[address], &self.hello()).await {
+                    // Another peer that answers there is a hint of its own.
+                    match dial_any(&[address], &self.ours(), None).await {
                         Ok(dialled) => return Some(dialled),
                         Err(error) => failure = Some(error),
                     }
@@ -334,7 +344,7 @@ impl Neighbours {
     /// Whether the peer that answered is not the one that this task looks after: either this peer itself, or, at the
     /// address of a hint, another peer than the one heard of, which then becomes a hint of its own.
     fn is_of_another(self: &Arc<Self>, target: &Neighbour, key: PeerKey, dialled: &Dialled) -> bool {
-        if key == PeerKey::from(&self.ours) {
+        if key == self.our_key() {
             if let Neighbour::Address(peer, _) = target {
                 tracing::warn!("{peer} is this peer itself; it is not asked");
             }
@@ -353,15 +363,15 @@ impl Neighbours {
     /// Enters a peer that answers into the table, as `held`. Returns whether it was not in it yet.
     async fn take_hold(
         &self,
-        theirs: &Hello,
+        (key, name): (PeerKey, &PeerName),
         address: SocketAddr,
         target: &Neighbour,
         held: &mut Option<PeerKey>,
     ) -> bool {
         let (Neighbour::Address(_, how) | Neighbour::Found(_, how)) = target;
-        let claim = self.directory().claim(theirs, address, *how, SystemTime::now());
+        let claim = self.directory().claim(key, name, address, *how, SystemTime::now());
         let Claim::New { others } = claim else { return false };
-        *held = Some(PeerKey::from(theirs));
+        *held = Some(key);
         let mut duplicate = false;
         for (other, addresses) in others {
             if self.still_answers(other, &addresses).await {
@@ -370,29 +380,27 @@ impl Neighbours {
                 self.lost(other, &format!("another run of it now answers at {address}"));
             }
         }
-        self.events.report(PeerEvent::PeerFound {
-            peer: theirs.peer,
-            name: theirs.name.clone(),
-            addr: address,
-        });
-        let told = if duplicate { self.directory().duplicate(theirs.peer) } else { None };
+        self.events.report(PeerEvent::PeerFound { peer: key.id, name: name.clone(), addr: address });
+        let told = if duplicate { self.directory().duplicate(key.id) } else { None };
         if let Some((names, addrs)) = told {
-            self.events.report(PeerEvent::DuplicateIdentity { peer: theirs.peer, names, addrs });
+            self.events.report(PeerEvent::DuplicateIdentity { peer: key.id, names, addrs });
         }
         true
     }
 
     /// Asks again over a new connection, because an old one may lead to a machine that is gone.
     async fn still_answers(&self, key: PeerKey, addresses: &[SocketAddr]) -> bool {
-        let asked = timeout(limits::HINT_ANSWER_DEADLINE, dial_any(addresses, &self.hello())).await;
-        matches!(asked, Ok(Ok(dialled)) if PeerKey::from(&dialled.connection.theirs) == key)
+        let asked =
+            timeout(limits::HINT_ANSWER_DEADLINE, dial_any(addresses, &self.ours(), Some(key.id))).await;
+        matches!(asked, Ok(Ok(dialled)) if PeerKey::from(&dialled.connection) == key)
     }
 
-    fn report_ours_elsewhere(&self, theirs: &Hello, address: SocketAddr) {
-        if self.directory().ours_elsewhere(theirs.peer) {
+    fn report_ours_elsewhere(&self, name: PeerName, address: SocketAddr) {
+        let peer = self.ours.id();
+        if self.directory().ours_elsewhere(peer) {
             self.events.report(PeerEvent::DuplicateIdentity {
-                peer: theirs.peer,
-                names: vec![self.ours.name.clone(), theirs.name.clone()],
+                peer,
+                names: vec![self.ours.introduction.hello.name.clone(), name],
                 addrs: vec![address],
             });
         }
@@ -455,15 +463,17 @@ impl Neighbours {
                     continue;
                 }
                 tried.insert(address);
-                let Ok(dialled) = dial_any(&[address], &self.hello()).await else { continue };
-                if PeerKey::from(&dialled.connection.theirs) != key {
+                let dialled = dial_any(&[address], &self.ours(), Some(key.id)).await;
+                let Ok(dialled) = dialled else { continue };
+                if PeerKey::from(&dialled.connection) != key {
                     continue;
                 }
                 if !self.still_answers(key, &[current]).await {
                     return Some(dialled);
                 }
                 let how = HowKnown::Discovered;
-                self.directory().claim(&dialled.connection.theirs, address, how, SystemTime::now());
+                let name = &dialled.connection.theirs.name;
+                self.directory().claim(key, name, address, how, SystemTime::now());
             }
             if tried.len() > limits::PEERS_MAX {
                 tried = BTreeSet::from([current]);
@@ -503,7 +513,7 @@ fn visited(visitor: &Visitor) -> Option<(Hint, SocketAddr)> {
     {
         address.set_ip(narrow.into());
     }
-    let key = PeerKey::from(&visitor.hello);
+    let key = PeerKey { id: visitor.peer, instance: visitor.hello.instance };
     Some((Hint::Found { key, addresses: vec![address], how: HowKnown::Connected }, address))
 }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use lanspread_proto::WireError;
-use lanspread_proto::message::Hello;
+use lanspread_tls::endpoint::Endpoint;
 use lanspread_types::ids::PeerAddress;
 use lanspread_types::limits;
 use tokio::task::{JoinError, JoinSet};
@@ -186,7 +186,7 @@ impl<T, J: Judge<T>> Arrived<T, J> {
 /// Asks the peers at hand, and those that are heard of during the search. Dropping the future drops every connection.
 pub(crate) async fn find<T, Q, A>(
     at_hand: &AtHand,
-    ours: &Hello,
+    ours: &Endpoint,
     search: Search,
     question: Q,
     judge: impl Judge<T>,

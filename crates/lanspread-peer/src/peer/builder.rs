@@ -6,9 +6,12 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use lanspread_archive::provider::ProviderChoice;
+use lanspread_proto::handshake::Introduction;
+use lanspread_proto::message::Hello;
+use lanspread_tls::endpoint::Endpoint;
 use lanspread_trust::minisign::Signer;
 use lanspread_types::fault::LocalError;
-use lanspread_types::ids::{PeerAddress, PeerId, PeerName};
+use lanspread_types::ids::{PeerAddress, PeerName};
 use lanspread_types::limits;
 
 use crate::discovery::saved_peers::SavedPeers;
@@ -219,10 +222,10 @@ impl Peer {
             return Err(PeerError::Config(format!("{} is not a folder", config.games_dir.display())));
         }
         let state_dir = identity::state_dir(config.state_dir.clone())?;
+        let endpoint = endpoint(&state_dir, config.name.clone())?;
         let (events, tasks) = (EventSender::new(), Tasks::default());
         let catalog = live_catalog(&config, &state_dir, &events)?.map(Arc::new);
         let manifests = Arc::new(ManifestStore::of(&state_dir));
-        let (id, name) = identity(&state_dir, config.name)?;
         let source = Source::new(
             config.games_dir.clone(),
             catalog.clone(),
@@ -234,9 +237,7 @@ impl Peer {
         .with_manifests(Arc::clone(&manifests));
         let operations = Operations::new(config.operations_max, events.clone(), tasks.clone());
         let inner = Inner {
-            id,
-            name,
-            instance: identity::instance()?,
+            endpoint,
             games_dir: config.games_dir,
             catalog,
             catalog_from_peers: config.catalog_from_peers,
@@ -285,15 +286,18 @@ fn check_count(what: &str, got: usize, limit: usize) -> Result<(), PeerError> {
     Ok(())
 }
 
-/// Reads or creates the identity in a state directory, and chooses a name if none is given.
-pub(super) fn identity(state_dir: &Path, name: Option<PeerName>) -> Result<(PeerId, PeerName), PeerError> {
-    let id = identity::load_or_create(state_dir)?;
-    Ok((id, name.unwrap_or_else(|| host_name(&id.to_string()))))
+/// What a peer with this state directory is and shows of itself: its identity, which is read or made, its name, by default
+/// that of the machine, and nothing that it serves.
+pub(super) fn endpoint(state_dir: &Path, name: Option<PeerName>) -> Result<Endpoint, PeerError> {
+    let identity = identity::load_or_make(state_dir)?;
+    let name = name.unwrap_or_else(|| host_name(&identity.peer_id().to_string()));
+    let hello = Hello { name, listen_port: None, instance: identity::instance()?, catalog: None };
+    Ok(Endpoint { identity, introduction: Introduction::open(hello) })
 }
 
 /// The host name if it is a valid peer name; otherwise a name from the identity, which tells such peers apart.
 fn host_name(id: &str) -> PeerName {
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    let named = host.parse().or_else(|_| format!("peer-{}", id.get(..8).unwrap_or(id)).parse());
-    named.unwrap_or_else(|_| unreachable!("eight hexadecimal digits are a name"))
+    let named = host.parse().or_else(|_| format!("peer-{}", &id[id.len().saturating_sub(8)..]).parse());
+    named.unwrap_or_else(|_| unreachable!("eight letters and digits are a name"))
 }

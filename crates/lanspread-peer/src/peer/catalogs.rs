@@ -117,7 +117,8 @@ impl Peer {
     /// Fetches the two files of a catalog, and puts it in force if it counts.
     async fn take_catalog(&self, live: &Arc<LiveCatalog>, offered: &OfferedCatalog) -> Result<(), NotTaken> {
         let fetched = async {
-            let mut dialled = dial(&PeerAddress::from(offered.address), &self.hello()).await?;
+            let mut dialled =
+                dial(&PeerAddress::from(offered.address), &self.endpoint(), Some(offered.peer)).await?;
             let file =
                 fetch(&mut dialled, offered.mark, CatalogPart::File, limits::CATALOG_BYTES_MAX).await?;
             let bytes_max = limits::SIGNATURE_BYTES_MAX;
@@ -175,13 +176,14 @@ impl Peer {
         let question = move |dialled: Dialled| {
             let ours = Arc::clone(&ours);
             async move {
-                let Hello { peer, name, catalog, .. } = dialled.connection.theirs;
+                let peer = dialled.connection.peer;
+                let Hello { name, catalog, .. } = dialled.connection.theirs;
                 let newer = catalog.filter(|mark| is_newer(&ours, mark));
                 Ok(newer.map(|mark| OfferedCatalog { mark, peer, name, address: dialled.address }))
             }
         };
         let judge = OfCatalogs { has_one: live.mark().is_some() };
-        let (found, _) = find(&at_hand, &self.hello(), search, question, judge).await;
+        let (found, _) = find(&at_hand, &self.endpoint(), search, question, judge).await;
         let mut offered: Vec<_> = found.into_iter().filter_map(|found| found.answer.ok().flatten()).collect();
         // The highest version first; the others, if that does not count.
         offered.sort_by_key(|offered| std::cmp::Reverse(offered.mark.version));

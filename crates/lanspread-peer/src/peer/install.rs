@@ -65,7 +65,7 @@ impl Peer {
         let locked = self.lock_and_recover(context).await?;
         let OperationOptions { names: policy, force, accept_unverified: over_verified, .. } = context.options;
         let replace = Replace { allowed: replace, force, over_verified };
-        let (name, id) = (self.inner.name.clone(), self.inner.id);
+        let (name, id) = (self.name().clone(), self.id());
         let provider = self.inner.source.provider.clone();
         let told = UnpackEvents {
             game: context.game.clone(),

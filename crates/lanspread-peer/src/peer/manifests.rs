@@ -160,7 +160,7 @@ impl Peer {
                 _ => Ok(None),
             }
         };
-        let (found, _) = find(&at_hand, &self.hello(), search, question, OfHolders).await;
+        let (found, _) = find(&at_hand, &self.endpoint(), search, question, OfHolders).await;
         let holders = found.into_iter().filter_map(|found| found.answer.ok().flatten());
         Ok(holders.take(limits::MANIFEST_SOURCES_MAX).collect())
     }
@@ -185,7 +185,7 @@ impl Peer {
         });
         let request = |from| Request::Manifest { digest: reference.digest, from };
         let fetching = async {
-            let mut dialled = dial(&PeerAddress::from(holder.address), &self.hello()).await?;
+            let mut dialled = dial(&PeerAddress::from(holder.address), &self.endpoint(), None).await?;
             let expected = Expected::Exactly(reference.bytes);
             let mut file = Arriving::new(&mut dialled.connection, expected, request);
             while let Some(part) = file.next().await? {

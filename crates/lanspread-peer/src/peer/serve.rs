@@ -44,12 +44,16 @@ impl Peer {
         self.blocking("recovery", move || Ok(source.recover()?)).await?;
         let source = Arc::clone(&inner.source);
         let mut watcher = self.blocking("scan", move || Ok(LibraryWatcher::begin(source)?)).await?;
-        inner.events.report(PeerEvent::PeerReady { addr: address, name: inner.name.clone(), peer: inner.id });
+        inner.events.report(PeerEvent::PeerReady {
+            addr: address,
+            name: self.name().clone(),
+            peer: self.id(),
+        });
         watcher.publish();
         inner.tasks.spawn("library", watcher.follow(inner.tasks.cancel_token()));
         let (visits, visitors) = mpsc::channel(limits::HINT_QUEUE_ITEMS);
         let _ = inner.source.visitors.set(visits);
-        let (source, ours, stop) = (Arc::clone(&inner.source), self.hello(), inner.tasks.cancel_token());
+        let (source, ours, stop) = (Arc::clone(&inner.source), self.endpoint(), inner.tasks.cancel_token());
         let accepting = listener::accept(
             listener,
             inner.tasks.clone(),
@@ -59,7 +63,7 @@ impl Peer {
         inner.tasks.spawn("listener", accepting);
         let (offers, offered) = mpsc::channel(limits::HINT_QUEUE_ITEMS);
         let news = CatalogNews::new(inner.catalog.clone(), Some(offers).filter(|_| inner.catalog_from_peers));
-        let neighbours = Neighbours::new(self.hello(), news, inner.events.clone(), inner.tasks.clone());
+        let neighbours = Neighbours::new(self.endpoint(), news, inner.events.clone(), inner.tasks.clone());
         let _ = inner.neighbours.set(Arc::clone(&neighbours));
         let (hints, heard) = mpsc::channel(limits::HINT_QUEUE_ITEMS);
         let listening = Arc::clone(&neighbours).listen(heard, visitors, inner.tasks.cancel_token());
@@ -95,8 +99,9 @@ impl Peer {
                 return;
             }
         };
-        let key = PeerKey { id: inner.id, instance: inner.instance };
-        let advertised = Advertised { key, name: inner.name.clone(), listening };
+        let instance = inner.endpoint.introduction.hello.instance;
+        let key = PeerKey { id: self.id(), instance };
+        let advertised = Advertised { key, name: self.name().clone(), listening };
         let heard = move |heard| {
             let hint = match heard {
                 Heard::Hint(hint) => {

@@ -84,6 +84,9 @@ pub enum TrustError {
     /// The system provides no random numbers.
     #[error("internal fault: the system provides no random numbers: {0}")]
     NoRandomNumbers(getrandom::Error),
+    /// The key of this peer cannot be used for encryption.
+    #[error("internal fault: the key of this peer cannot be used: {0}")]
+    Encryption(String),
     /// The identity file does not hold an identity.
     #[error(transparent)]
     Foreign(#[from] ForeignState),
@@ -116,7 +119,7 @@ impl TrustError {
             Self::NoCatalog { .. } => "no-catalog",
             Self::Manifest(_) => "manifest-unusable",
             Self::NoStateDir => "invalid-config",
-            Self::NoRandomNumbers(_) => "internal",
+            Self::NoRandomNumbers(_) | Self::Encryption(_) => "internal",
             Self::Foreign(_) => "foreign-state",
             Self::Local(error) => error.code(),
         }
@@ -128,7 +131,7 @@ impl TrustError {
             Self::Catalog { .. } | Self::Key(_) | Self::Manifest(_) | Self::NoStateDir => {
                 ErrorCategory::Usage
             }
-            Self::NoRandomNumbers(_) => ErrorCategory::Unexpected,
+            Self::NoRandomNumbers(_) | Self::Encryption(_) => ErrorCategory::Unexpected,
             Self::Signature { .. } => ErrorCategory::Content,
             Self::NoCatalog { .. } => ErrorCategory::NotOffered,
             Self::NotSigned { .. }

@@ -1,28 +1,22 @@
 use lanspread_proto::message::{CatalogMark, Hello, Refusal, RefusalCode};
 use lanspread_types::checksum::ContentDigest;
-use lanspread_types::ids::PeerId;
 use tokio::io::{DuplexStream, duplex};
 use tokio::time::sleep;
 
 use super::*;
+use crate::testing::{answered, dialled};
 
 const PART: u64 = limits::PART_BYTES as u64;
 
 fn hello() -> Hello {
     let catalog = Some(CatalogMark { signer: [1; 32], version: 7 });
-    Hello {
-        peer: PeerId::random().unwrap(),
-        name: "pc".parse().unwrap(),
-        listen_port: None,
-        instance: 1,
-        catalog,
-    }
+    Hello { name: "pc".parse().unwrap(), listen_port: None, instance: 1, catalog }
 }
 
 async fn pair() -> (Connection<DuplexStream>, Connection<DuplexStream>) {
     let (near, far) = duplex(1 << 20);
     let (ours, theirs) = (hello(), hello());
-    let (near, far) = tokio::join!(Connection::open(near, &ours), Connection::open(far, &theirs));
+    let (near, far) = tokio::join!(dialled(near, &ours), answered(far, &theirs));
     let (near, far) = (near.unwrap(), far.unwrap());
     assert_eq!(near.theirs, theirs, "what is said of a catalog arrives");
     (near, far)

@@ -45,7 +45,7 @@ async fn one_honest_source_completes_and_every_liar_is_named() {
             }
             other => panic!("{other:?}"),
         }
-        let named = (liar.hello.name.to_string(), liar.hello.peer, Some("a.eti".to_owned()));
+        let named = (liar.hello.name.to_string(), liar.id, Some("a.eti".to_owned()));
         let position = Some(at / LISTED * LISTED);
         assert_eq!(lies(&mut heard), [(named.0, named.1, named.2, position)], "once: it is not asked again");
         assert_eq!(receiver.failures().len(), 1);
