@@ -131,6 +131,7 @@ mod tests {
             installed: false,
             installed_version: None,
             installed_trust: None,
+            installed_manifest: None,
             root_files: files
                 .iter()
                 .map(|(name, size)| RootFile { name: (*name).to_owned(), size: *size })

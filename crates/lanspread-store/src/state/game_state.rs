@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use lanspread_archive::set::{ArchiveSet, VolumeGap};
+use lanspread_types::checksum::ContentDigest;
 use lanspread_types::content::{Availability, InstallTrust, RootFile};
 use lanspread_types::fault::LocalError;
 use lanspread_types::ids::{GameId, GameVersion};
@@ -33,6 +34,8 @@ pub struct GameState {
     pub installed_version: Option<GameVersion>,
     /// Whether the installed tree was compared with a manifest; `None` as for the version.
     pub installed_trust: Option<InstallTrust>,
+    /// The manifest with which it was compared; `None` if it was not.
+    pub installed_manifest: Option<ContentDigest>,
     /// Root archives and sentinel, sorted by name; empty if the game is not downloaded.
     pub root_files: Vec<RootFile>,
     /// Why it is not served although it looks like a downloaded game.
@@ -63,6 +66,7 @@ impl GameState {
         let root_files = if version.is_some() { read_root_files(&root)? } else { Vec::new() };
         let receipt = if installed { read_receipt_head(games_dir, game) } else { None };
         let installed_trust = receipt.as_ref().map(|head| head.trust);
+        let installed_manifest = receipt.as_ref().and_then(|head| head.manifest);
         let installed_version = receipt.map(|head| head.version);
         Ok(Some(Self {
             game: game.clone(),
@@ -71,6 +75,7 @@ impl GameState {
             installed,
             installed_version,
             installed_trust,
+            installed_manifest,
             root_files,
             problem,
         }))
