@@ -185,6 +185,10 @@ pub(crate) struct Serve {
     /// Do not look for other peers and do not announce this one
     #[arg(long, env = "LANSPREAD_NO_DISCOVERY", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub(crate) no_discovery: bool,
+    /// Offer installed games whose archives are not here too, file by file: only what is verified, and only files that
+    /// are as they were then
+    #[arg(long, env = "LANSPREAD_SHARE_INSTALLED", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+    pub(crate) share_installed: bool,
 }
 
 /// `install`

@@ -3,12 +3,13 @@
 //! Every kind of work has places of its own, which guests share ([`crate::guests`]).
 //! It does not know this peer's own operations: it learns of one from its intent on disk.
 //!
-//! A request names a game, never a path, so no peer can ask for anything under `local/`, staging, backup or
-//! `.lanspread/`.
+//! A request names a game, never a path, so no peer can ask for anything under staging, backup or `.lanspread/`. Of
+//! `local/`, only files that a manifest lists are served, and only if the user allows it ([`entries`]).
 
 mod admission;
 mod dictionaries;
 pub(crate) mod download;
+mod entries;
 mod forward;
 mod frame_queue;
 pub(crate) mod gate;
@@ -72,6 +73,8 @@ pub(crate) struct Source {
     pub(crate) catalog: Option<Arc<LiveCatalog>>,
     /// The manifests that it hands on.
     manifests: Option<Arc<ManifestStore>>,
+    /// Whether the user allows that installed files are served.
+    shares_installed: bool,
     pub(crate) provider: Arc<dyn ArchiveProvider>,
     pub(crate) events: EventSender,
     pub(crate) tasks: Tasks,
@@ -110,6 +113,7 @@ impl Source {
             games_dir,
             catalog,
             manifests: None,
+            shares_installed: false,
             provider,
             events,
             tasks,
@@ -130,6 +134,12 @@ impl Source {
     /// The same source, which also hands on manifests.
     pub(crate) fn with_manifests(mut self, manifests: Arc<ManifestStore>) -> Self {
         self.manifests = Some(manifests);
+        self
+    }
+
+    /// The same source, which also serves installed files that were verified, if it has their manifests.
+    pub(crate) fn sharing_installed(mut self, shares_installed: bool) -> Self {
+        self.shares_installed = shares_installed;
         self
     }
 
@@ -217,9 +227,11 @@ impl Source {
     }
 
     fn offer(&self, state: GameState) -> Option<GameOffer> {
-        self.judge(&state.game, Some(&state), None).ok()?;
+        if self.judge(&state.game, Some(&state), None).is_err() {
+            return self.offer_of_entries(&state);
+        }
         let bytes = state.root_bytes();
-        state.version.map(|version| GameOffer { game: state.game, version, bytes })
+        state.version.map(|version| GameOffer { game: state.game, version, bytes, entries: false })
     }
 
     fn status(&self) -> Result<SourceStatus, LocalError> {

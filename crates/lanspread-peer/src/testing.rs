@@ -19,6 +19,7 @@ pub(crate) fn offers(count: usize) -> Vec<GameOffer> {
         game: format!("g{index}").parse().unwrap(),
         version: "1".parse().unwrap(),
         bytes: 1,
+        entries: false,
     };
     (0..count).map(offer).collect()
 }

@@ -60,6 +60,15 @@ pub enum Request {
     Manifest { digest: ContentDigest, from: u64 },
     /// One of the two files of a signed catalog, from a position on. Answer: [`Reply::Part`].
     Catalog { signer: [u8; 32], version: u64, part: CatalogPart, from: u64 },
+    /// The installed files of the game that a manifest lists, from a path on if there is one. Answer: a stream, in which the
+    /// first archive of the manifest has all entries, in the order of the manifest, and the others are empty; then the
+    /// connection ends.
+    StreamEntries {
+        game: GameId,
+        version: GameVersion,
+        manifest: ContentDigest,
+        from_path: Option<String>,
+    },
 }
 
 /// The files of a signed catalog.
@@ -94,6 +103,9 @@ pub enum Reply {
     /// Bytes of a file that is handed on, from the position that was asked for: [`limits::PART_BYTES`], or the rest if
     /// that is less. `total` is the length of the whole file.
     Part { total: u64, bytes: Vec<u8> },
+    /// The game is offered by entries only: its archives are not here, its installed files are those of this manifest.
+    /// Answer to [`Request::Details`], in one part.
+    EntriesOffered { version: GameVersion, manifest: ContentDigest },
 }
 
 /// A file whose chunks a receiver may request.
@@ -328,6 +340,22 @@ mod tests {
         for message in [vec![7; 3], vec![6, 9]] {
             assert!(codec::decode::<Request>(&message).is_err(), "a cut request");
         }
+    }
+
+    #[test]
+    fn entries_are_asked_for_and_offered_in_fixed_bytes() {
+        let (game, version): (GameId, GameVersion) = ("g".parse().unwrap(), "1".parse().unwrap());
+        let manifest = ContentDigest([9; 32]);
+        let head = [&[8, 1, b'g', 1, b'1'][..], &[9; 32]].concat();
+        for (from_path, tail) in [(None, &[0][..]), (Some("a/b".to_owned()), b"\x01\x03a/b")] {
+            let (game, version) = (game.clone(), version.clone());
+            let request = Request::StreamEntries { game, version, manifest, from_path };
+            assert_eq!(codec::encode(&request).unwrap(), [&head, tail].concat());
+        }
+        let offered = Reply::EntriesOffered { version: version.clone(), manifest };
+        assert_eq!(codec::encode(&offered).unwrap(), [&[8, 1, b'1'][..], &[9; 32]].concat());
+        let offer = GameOffer { game, version, bytes: 3, entries: true };
+        assert_eq!(codec::encode(&offer).unwrap(), [1, b'g', 1, b'1', 3, 1]);
     }
 
     #[test]

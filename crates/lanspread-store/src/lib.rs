@@ -10,6 +10,7 @@
 //! - [`verify`]: compares games with their records
 //! - [`remove`]: removes the downloaded files of a game
 //! - [`recover`]: repairs what interrupted operations left
+//! - [`share`]: reads the files of an installed tree for other peers, as long as they are those that were verified
 //! - [`error`]: what can go wrong
 
 pub mod download;
@@ -17,6 +18,7 @@ pub mod error;
 pub mod install;
 pub mod recover;
 pub mod remove;
+pub mod share;
 pub mod state;
 pub mod verify;
 

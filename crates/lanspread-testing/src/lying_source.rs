@@ -144,7 +144,7 @@ impl LyingSource {
 
     fn offer(&self) -> GameOffer {
         let Offered { game, version, files, .. } = self.offered.clone();
-        GameOffer { game, version, bytes: files.iter().map(|file| file.size).sum() }
+        GameOffer { game, version, bytes: files.iter().map(|file| file.size).sum(), entries: false }
     }
 
     async fn stream(&self, stream: &mut (impl AsyncWrite + Unpin)) -> Result<(), WireError> {

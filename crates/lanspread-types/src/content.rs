@@ -155,8 +155,10 @@ pub struct GameOffer {
     pub game: GameId,
     /// In which version.
     pub version: GameVersion,
-    /// Bytes of its root files.
+    /// Bytes of its root files; with `entries`, of its installed files.
     pub bytes: u64,
+    /// Whether it is offered by entries only: the installed files, without the archives.
+    pub entries: bool,
 }
 
 /// One step of an archive's content. `D` is how its bytes are held: `&[u8]` while they are pushed, an owned buffer

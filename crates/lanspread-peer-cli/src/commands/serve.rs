@@ -80,6 +80,7 @@ fn build(global: &Global, games_dir: &Path, serve: &Serve) -> Result<Peer, PeerE
     let count = |count| usize::try_from(count).unwrap_or(usize::MAX);
     builder
         .discovery(!serve.no_discovery)
+        .share_installed(serve.share_installed)
         .peers(serve.peers.peers.clone())
         .streams_max(count(serve.max_streams))
         .operations_max(count(serve.parallel.max_operations))

@@ -259,11 +259,20 @@ fn problem_words(problem: &str) -> &str {
 pub(super) fn report(report: &Answer) -> String {
     match report {
         Answer::LocalGame {
-            game, title, version, installed_version, trust, downloaded, installed, ..
+            game,
+            title,
+            version,
+            installed_version,
+            trust,
+            downloaded,
+            installed,
+            shares_entries,
+            ..
         } => {
             let trust = trust.map_or_else(String::new, |trust| format!(", {}", trust_words(trust)));
             let version = version.as_ref().or(installed_version.as_ref()).map_or("-", GameVersion::as_str);
-            let state = state_words(*downloaded, *installed);
+            let by_entries = "installed, shareable by entries";
+            let state = if *shares_entries { by_entries } else { state_words(*downloaded, *installed) };
             format!("{game}  {version}  {state}{trust}{}", titled(title.as_deref()))
         }
         Answer::FolderPassedOver(passed) => passed_over(passed),
@@ -475,6 +484,7 @@ mod tests {
             downloaded_trust: None,
             installed: true,
             bytes: 0,
+            shares_entries: false,
         };
         assert_eq!(report(&game), "g  7  installed, not shareable");
         let Answer::LocalGame { title, .. } = &mut game else { panic!("{game:?}") };
@@ -483,5 +493,8 @@ mod tests {
         let Answer::LocalGame { trust, .. } = &mut game else { panic!("{game:?}") };
         *trust = Some(InstallTrust::Unverified);
         assert_eq!(report(&game), "g  7  installed, not shareable, unverified  The Game");
+        let Answer::LocalGame { trust, shares_entries, .. } = &mut game else { panic!("{game:?}") };
+        (*trust, *shares_entries) = (Some(InstallTrust::Verified), true);
+        assert_eq!(report(&game), "g  7  installed, shareable by entries, verified  The Game");
     }
 }

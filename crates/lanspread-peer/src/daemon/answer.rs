@@ -203,7 +203,9 @@ impl Answering {
         let catalog = self.0.catalog();
         let found = self.0.scan_games().await?;
         for state in &found.games {
-            replies.report(Answer::from(state).with_title(catalog.as_deref())).await?;
+            let is_shared = self.0.shares_entries(state);
+            let answer = Answer::from(state).with_title(catalog.as_deref()).sharing_entries(is_shared);
+            replies.report(answer).await?;
         }
         for passed_over in &found.passed_over {
             replies.report(passed_over).await?;

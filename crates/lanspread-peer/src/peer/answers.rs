@@ -24,6 +24,14 @@ impl Answer {
         self
     }
 
+    /// The same answer, which says whether the installed files of its game are offered.
+    pub(crate) fn sharing_entries(mut self, is_shared: bool) -> Self {
+        if let Self::LocalGame { shares_entries, .. } = &mut self {
+            *shares_entries = is_shared;
+        }
+        self
+    }
+
     /// The games that the found peers offer: each game and version once, with the peers that offer it.
     pub(crate) fn offered_games(found: &DiscoveredPeers) -> Vec<Self> {
         let report = |offered: OfferedGame| Self::OfferedGame {
@@ -64,6 +72,7 @@ impl From<&GameState> for Answer {
             downloaded_trust: state.downloaded_trust,
             installed: state.installed,
             bytes: state.root_bytes(),
+            shares_entries: false,
         }
     }
 }

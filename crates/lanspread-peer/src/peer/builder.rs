@@ -44,6 +44,8 @@ pub struct PeerConfig {
     pub catalog_key: Option<Signer>,
     /// Whether newer catalogs that are signed by this key are taken from peers.
     pub catalog_from_peers: bool,
+    /// Whether installed files that were verified are served to peers, entry by entry, if their archives are not here.
+    pub share_installed: bool,
     /// The decoder for serving, and for installing from local archives.
     pub provider: ProviderChoice,
     /// The largest dictionary that an archive may need, up to [`limits::DICTIONARY_BYTES_MAX`] bytes. Each archive that is
@@ -80,6 +82,7 @@ impl PeerBuilder {
                 catalog: None,
                 catalog_key: None,
                 catalog_from_peers: false,
+                share_installed: false,
                 provider: ProviderChoice::Native,
                 dictionary_bytes_max: limits::DICTIONARY_BYTES_DEFAULT,
                 streams_max: limits::STREAMS_MAX_DEFAULT,
@@ -124,6 +127,13 @@ impl PeerBuilder {
     #[must_use]
     pub fn catalog_from_peers(mut self, from_peers: bool) -> Self {
         self.config.catalog_from_peers = from_peers;
+        self
+    }
+
+    /// Sets whether installed files that were verified are served to peers, if their archives are not here.
+    #[must_use]
+    pub fn share_installed(mut self, share_installed: bool) -> Self {
+        self.config.share_installed = share_installed;
         self
     }
 
@@ -234,7 +244,8 @@ impl Peer {
             tasks.clone(),
             config.streams_max,
         )
-        .with_manifests(Arc::clone(&manifests));
+        .with_manifests(Arc::clone(&manifests))
+        .sharing_installed(config.share_installed);
         let operations = Operations::new(config.operations_max, events.clone(), tasks.clone());
         let inner = Inner {
             endpoint,

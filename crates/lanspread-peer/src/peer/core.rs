@@ -95,6 +95,11 @@ impl Peer {
         self.blocking("scan", move || Ok(scan(&games_dir)?)).await
     }
 
+    /// Whether the installed files of a game are offered to other peers.
+    pub(crate) fn shares_entries(&self, state: &GameState) -> bool {
+        self.inner.source.offer_of_entries(state).is_some()
+    }
+
     /// Number of streams that this peer is sending.
     pub fn active_outbound_transfers(&self) -> usize {
         self.inner.source.active_transfers()

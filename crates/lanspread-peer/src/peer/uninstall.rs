@@ -2,6 +2,7 @@
 
 use lanspread_store::install::uninstall::uninstall;
 use lanspread_types::ids::GameId;
+use lanspread_types::limits;
 use tokio_util::sync::CancellationToken;
 
 use crate::operations::OperationContext;
@@ -32,10 +33,18 @@ impl Peer {
         if context.cancel.is_cancelled() {
             return Err(PeerError::Cancelled);
         }
+        // Peers may be reading the installed files.
+        let quiesce = self.inner.source.readers.quiesce(&context.game, limits::QUIESCE_DEADLINE);
+        let Some(quiet) = context.cancel.run_until_cancelled(quiesce).await else {
+            return Err(PeerError::Cancelled);
+        };
         let force = context.options.force;
-        locked
-            .run("uninstall", move |games, game, _| Ok::<_, PeerError>(uninstall(games, game, force)?))
-            .await?;
+        let uninstalling = locked.run("uninstall", move |games, game, _| {
+            let uninstalled = uninstall(games, game, force);
+            drop(quiet);
+            Ok::<_, PeerError>(uninstalled?)
+        });
+        uninstalling.await?;
         context.events.report(PeerEvent::UninstallFinished { game: context.game.clone() });
         Ok(())
     }

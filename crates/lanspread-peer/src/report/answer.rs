@@ -41,6 +41,8 @@ pub enum Answer {
         installed: bool,
         /// Bytes of its root files.
         bytes: u64,
+        /// Whether its installed files are offered to other peers, because its archives are not here.
+        shares_entries: bool,
     },
     /// A folder of the games directory looks like a game and is not served.
     FolderPassedOver(PassedOverFolder),

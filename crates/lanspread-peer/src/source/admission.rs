@@ -38,15 +38,27 @@ impl Source {
         version: GameVersion,
         look: impl FnOnce(&GameState) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<Admitted<'_, T>, Refusal> {
+        let wanted = game.clone();
+        let judge = move |source: &Self| look(&source.offered(&wanted, Some(&version))?);
+        self.admit_after(guest, kind, game, judge).await
+    }
+
+    /// Admits a transfer of a game if `judge` lets it, on a blocking thread.
+    pub(super) async fn admit_after<T: Send + 'static>(
+        self: &Arc<Self>,
+        guest: &Guest,
+        kind: TransferKind,
+        game: GameId,
+        judge: impl FnOnce(&Self) -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<Admitted<'_, T>, Refusal> {
         // The place is taken before the gate is asked: a transfer beyond the limit costs no look at the disk.
         let place = self.transfers.take(*guest);
         let place = place.ok_or_else(|| self.busy(guest))?;
         // Registering also precedes the gate: an operation that takes the game's files away waits for this transfer, or
         // keeps it from registering, or has left an intent, which the gate sees.
         let reader = self.readers.register(&game).ok_or_else(|| gate::in_progress(&game))?;
-        let (worker, wanted) = (Arc::clone(self), game.clone());
-        let judged =
-            self.tasks.spawn_blocking("gate", move || look(&worker.offered(&wanted, Some(&version))?)).await;
+        let worker = Arc::clone(self);
+        let judged = self.tasks.spawn_blocking("gate", move || judge(&worker)).await;
         let what = judged.unwrap_or_else(|error| {
             tracing::error!("the serve gate ended abnormally: {error}");
             Err(Refusal::new(RefusalCode::Internal, "the source failed"))

@@ -13,6 +13,7 @@ use lanspread_proto::message::Hello;
 use lanspread_proto::message::{CatalogMark, Refusal, RefusalCode, Reply, Request, StreamMessage};
 use lanspread_store::state::game_state::GameState;
 use lanspread_tls::endpoint::Endpoint;
+use lanspread_types::checksum::ContentDigest;
 use lanspread_types::ids::{GameId, GameVersion};
 use lanspread_types::limits;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -21,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::admission::Receiver;
 use super::running::TransferKind;
-use super::{Source, download, handed_on, poll, stream};
+use super::{Source, download, entries, handed_on, poll, stream};
 use crate::guests::guest::Guest;
 use crate::guests::turns::RequestTurn;
 use crate::source::parts::{FILES_PER_MESSAGE, in_parts, offers_in_parts};
@@ -156,6 +157,11 @@ async fn converse<S: AsyncRead + AsyncWrite>(
                 seat.transfers();
                 return stream_install(source, &mut connection, &guest, game, version, stop).await;
             }
+            Request::StreamEntries { game, version, manifest, from_path } => {
+                seat.transfers();
+                let wanted = WantedEntries { game, version, manifest, from_path };
+                return stream_entries(source, &mut connection, &guest, wanted, stop).await;
+            }
             Request::Download { game, version } => {
                 seat.transfers();
                 return download::serve(source, &mut connection, &guest, game, version, stop).await;
@@ -269,7 +275,14 @@ fn answer_blocking(source: &Source, request: Request) -> Result<Vec<Reply>, Refu
         Request::Games { .. } => Ok(offers_in_parts(0, &source.offers().map_err(failed)?)),
         Request::Status => Ok(vec![Reply::Status(source.status().map_err(failed)?)]),
         Request::Details { game } => {
-            let state = source.offered(&game, None)?;
+            let state = match source.offered(&game, None) {
+                Ok(state) => state,
+                Err(refusal) => {
+                    let entries = source.entries_offered(&game, None);
+                    let (version, manifest) = entries.map_err(|_| refusal)?;
+                    return Ok(vec![Reply::EntriesOffered { version, manifest }]);
+                }
+            };
             let Some(version) = state.version else {
                 return Ok(vec![refused(RefusalCode::NotOffered, "no version")]);
             };
@@ -285,7 +298,10 @@ fn answer_blocking(source: &Source, request: Request) -> Result<Vec<Reply>, Refu
         Request::Catalog { signer, version, part, from } => {
             Ok(vec![handed_on::catalog(source, CatalogMark { signer, version }, part, from)?])
         }
-        Request::Totals { .. } | Request::StreamInstall { .. } | Request::Download { .. } => {
+        Request::Totals { .. }
+        | Request::StreamInstall { .. }
+        | Request::StreamEntries { .. }
+        | Request::Download { .. } => {
             Err(Refusal::new(RefusalCode::BadRequest, "it is no quick answer"))
         }
     }
@@ -323,6 +339,43 @@ async fn stream_install<S: AsyncRead + AsyncWrite>(
         .run(to, stop, async |archives, running| {
             let memory = (source.dictionaries.clone(), *guest);
             stream::send(connection, provider, archives, memory, &source.tasks, running).await
+        })
+        .await;
+    Ok(())
+}
+
+/// The installed files that a receiver asks for.
+struct WantedEntries {
+    game: GameId,
+    version: GameVersion,
+    manifest: ContentDigest,
+    from_path: Option<String>,
+}
+
+async fn stream_entries<S: AsyncRead + AsyncWrite>(
+    source: &Arc<Source>,
+    connection: &mut Connection<S>,
+    guest: &Guest,
+    wanted: WantedEntries,
+    stop: &CancellationToken,
+) -> Result<(), WireError> {
+    let WantedEntries { game, version, manifest, from_path } = wanted;
+    let asked = game.clone();
+    let judge = move |source: &Source| {
+        let tree = source.open_entries(&asked, &version, manifest)?;
+        if tree.totals(from_path.as_deref()).files == 0 {
+            return Err(Refusal::new(RefusalCode::BadRequest, "no file is listed from that path on"));
+        }
+        Ok((tree, from_path))
+    };
+    let admitted = match source.admit_after(guest, TransferKind::Stream, game, judge).await {
+        Ok(admitted) => admitted,
+        Err(refusal) => return connection.send(&StreamMessage::Failed(refusal)).await,
+    };
+    let to = connection.theirs.clone();
+    admitted
+        .run(to, stop, async |(tree, from_path), running| {
+            entries::send(connection, tree, from_path, &source.tasks, running).await
         })
         .await;
     Ok(())

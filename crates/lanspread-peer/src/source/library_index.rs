@@ -156,7 +156,7 @@ mod tests {
     use super::*;
 
     fn offer(game: &str, version: &str, bytes: u64) -> GameOffer {
-        GameOffer { game: game.parse().unwrap(), version: version.parse().unwrap(), bytes }
+        GameOffer { game: game.parse().unwrap(), version: version.parse().unwrap(), bytes, entries: false }
     }
 
     fn ids(games: &[&str]) -> Vec<GameId> {

@@ -132,6 +132,7 @@ mod tests {
             installed_version: None,
             installed_trust: None,
             downloaded_trust: None,
+            installed_manifest: None,
             root_files: files
                 .iter()
                 .map(|(name, size)| RootFile { name: (*name).to_owned(), size: *size })

@@ -37,13 +37,26 @@ pub(super) async fn send<S: AsyncRead + AsyncWrite>(
     tasks: &Tasks,
     running: &Running<'_>,
 ) -> StreamEnd {
+    let memory = move |bytes| dictionaries.take(&guest, bytes);
+    let work = move |frames, cancel: &CancellationToken| {
+        decode(provider.as_ref(), &archives, frames, memory, cancel)
+    };
+    send_frames(connection, tasks, running, "decoder", work).await
+}
+
+/// Streams the frames that `work` makes on a blocking thread of this name.
+pub(super) async fn send_frames<S: AsyncRead + AsyncWrite>(
+    connection: &mut Connection<S>,
+    tasks: &Tasks,
+    running: &Running<'_>,
+    name: &'static str,
+    work: impl FnOnce(FrameSender, &CancellationToken) -> Result<(), Refusal> + Send + 'static,
+) -> StreamEnd {
     let (frames, queue) = frame_queue();
     let cancel = CancellationToken::new();
-    // The decoder is also cancelled if this future is dropped half-way.
+    // The thread is also cancelled if this future is dropped half-way.
     let cancel_on_drop = cancel.clone().drop_guard();
-    let memory = move |bytes| dictionaries.take(&guest, bytes);
-    let decoding = tasks
-        .spawn_blocking("decoder", move || decode(provider.as_ref(), &archives, frames, memory, &cancel));
+    let decoding = tasks.spawn_blocking(name, move || work(frames, &cancel));
 
     let mut forwarding = Forwarding::begin(connection, running);
     let interrupted = forwarding.forward(&queue).await;
@@ -74,8 +87,8 @@ pub(super) async fn send<S: AsyncRead + AsyncWrite>(
             fail(connection, refusal).await
         }
         (Ok(()), Err(error)) => {
-            tracing::error!("the decoder of a stream ended abnormally: {error}");
-            fail(connection, Refusal::new(RefusalCode::Internal, "the decoder failed")).await
+            tracing::error!("the {name} of a stream ended abnormally: {error}");
+            fail(connection, Refusal::new(RefusalCode::Internal, &format!("the {name} failed"))).await
         }
     };
     StreamEnd { outcome, bytes }

@@ -41,8 +41,12 @@ fn touched(games_dir: &Path, catalogs: &[PathBuf], path: &Path) -> Touched {
     let Ok(below) = path.strip_prefix(games_dir) else { return Touched::Nothing };
     let names: Vec<Option<&str>> = below.iter().map(OsStr::to_str).collect();
     match names[..] {
-        [] | [Some(layout::STATE_DIR)] | [Some(layout::STATE_DIR), Some(layout::INTENTS_DIR)] => {
-            Touched::Everything
+        []
+        | [Some(layout::STATE_DIR)]
+        | [Some(layout::STATE_DIR), Some(layout::INTENTS_DIR | layout::RECEIPTS_DIR)] => Touched::Everything,
+        // A receipt decides whether installed files are offered. A draft is none.
+        [Some(layout::STATE_DIR), Some(layout::RECEIPTS_DIR), Some(file)] => {
+            folder(file.strip_suffix(".jsonl"))
         }
         [Some(layout::STATE_DIR), Some(layout::INTENTS_DIR), Some(file)] => {
             folder(file.strip_suffix(".json"))
@@ -157,7 +161,8 @@ impl Watches {
         }
         let games_dir = self.games_dir.clone();
         let state_dir = games_dir.join(layout::STATE_DIR);
-        for folder in [&games_dir, &state_dir, &state_dir.join(layout::INTENTS_DIR)] {
+        let below = [layout::INTENTS_DIR, layout::RECEIPTS_DIR].map(|folder| state_dir.join(folder));
+        for folder in [&games_dir, &state_dir].into_iter().chain(&below) {
             self.cover(folder);
         }
         // The folders of the catalogs, because editors replace the file.

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use lanspread_archive::set::{ArchiveSet, VolumeGap};
+use lanspread_types::checksum::ContentDigest;
 use lanspread_types::content::{Availability, InstallTrust, RootFile};
 use lanspread_types::fault::LocalError;
 use lanspread_types::ids::{GameId, GameVersion};
@@ -35,6 +36,8 @@ pub struct GameState {
     pub installed_trust: Option<InstallTrust>,
     /// Whether the root files were compared with a manifest; `None` if no receipt is about their version.
     pub downloaded_trust: Option<InstallTrust>,
+    /// The manifest with which it was compared; `None` if it was not.
+    pub installed_manifest: Option<ContentDigest>,
     /// Root archives and sentinel, sorted by name; empty if the game is not downloaded.
     pub root_files: Vec<RootFile>,
     /// Why it is not served although it looks like a downloaded game.
@@ -67,6 +70,7 @@ impl GameState {
             version.as_ref().and_then(|version| read_downloaded_trust(games_dir, game, version));
         let receipt = if installed { read_receipt_head(games_dir, game) } else { None };
         let installed_trust = receipt.as_ref().map(|head| head.trust);
+        let installed_manifest = receipt.as_ref().and_then(|head| head.manifest);
         let installed_version = receipt.map(|head| head.version);
         Ok(Some(Self {
             game: game.clone(),
@@ -76,6 +80,7 @@ impl GameState {
             installed_version,
             installed_trust,
             downloaded_trust,
+            installed_manifest,
             root_files,
             problem,
         }))

@@ -76,9 +76,16 @@ struct RawFile {
     size: u64,
     crc32: Option<String>,
     sha256: Option<ContentDigest>,
-    /// Nothing reads it back yet: it is what a source of entries compares with.
-    #[serde(rename = "stamp")]
-    _stamp: Option<FileStamp>,
+    stamp: Option<FileStamp>,
+}
+
+/// One file, as a receipt lists it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ListedFile<'r> {
+    pub(crate) path: &'r str,
+    pub(crate) installed: InstalledFile,
+    /// What identifies the file that was verified.
+    pub(crate) stamp: Option<FileStamp>,
 }
 
 /// A line after the first one.
@@ -96,6 +103,19 @@ pub(crate) fn read(games: &GamesDir, game: &GameId) -> Result<Option<Receipt>, R
     parse(BufReader::new(file), &path, game, limits::ENTRIES_MAX).map(Some)
 }
 
+/// Gives each file of a receipt to `take`, in the order in which they were installed, which refuses a file with the
+/// reason. The memory that this takes does not depend on how many there are.
+pub(crate) fn read_each(
+    games: &GamesDir,
+    game: &GameId,
+    take: impl FnMut(&ReceiptHead, ListedFile<'_>) -> Result<(), String>,
+) -> Result<Option<ReceiptHead>, ReceiptError> {
+    let path = games.state_path(RECEIPTS_DIR, &final_name(game));
+    let Some(file) = open(games, game)? else { return Ok(None) };
+    let (head, _) = parse_each(BufReader::new(file), &path, game, limits::ENTRIES_MAX, take)?;
+    Ok(Some(head))
+}
+
 /// The first line of the receipt of an installed game, if there is one.
 pub(crate) fn head(games: &GamesDir, game: &GameId) -> Result<Option<ReceiptHead>, ReceiptError> {
     let path = games.state_path(RECEIPTS_DIR, &final_name(game));
@@ -110,10 +130,26 @@ fn open(games: &GamesDir, game: &GameId) -> Result<Option<File>, LocalError> {
 }
 
 fn parse(input: impl BufRead, path: &Path, game: &GameId, files_max: u64) -> Result<Receipt, ReceiptError> {
+    let mut files = BTreeMap::new();
+    let (head, totals) = parse_each(input, path, game, files_max, |_, file| {
+        match files.insert(file.path.to_owned(), file.installed) {
+            None => Ok(()),
+            Some(_) => Err(format!("`{}` is listed twice", file.path)),
+        }
+    })?;
+    Ok(Receipt { head, files, totals })
+}
+
+fn parse_each(
+    input: impl BufRead,
+    path: &Path,
+    game: &GameId,
+    files_max: u64,
+    mut take: impl FnMut(&ReceiptHead, ListedFile<'_>) -> Result<(), String>,
+) -> Result<(ReceiptHead, Totals), ReceiptError> {
     let mut lines = Lines::new(input, path);
     let head = lines.head(game)?;
-    let mut files = BTreeMap::new();
-    let mut bytes = 0_u64;
+    let (mut files, mut bytes) = (0_u64, 0_u64);
     let tail = loop {
         let Some(line) = lines.next()? else {
             return Err(lines.malformed("it ends without its totals"));
@@ -123,7 +159,7 @@ fn parse(input: impl BufRead, path: &Path, game: &GameId, files_max: u64) -> Res
             Ok(Line::Tail(tail)) => break tail,
             Err(_) => return Err(lines.malformed("it is neither a file nor the totals")),
         };
-        if files.len() as u64 >= files_max {
+        if files >= files_max {
             return Err(lines.malformed(format!("there are more than {files_max} files")));
         }
         let name = EntryPath::parse(&file.path, NamePolicy::Native)
@@ -136,23 +172,22 @@ fn parse(input: impl BufRead, path: &Path, game: &GameId, files_max: u64) -> Res
         let content = file.sha256.map(InstalledContent::Digest).or(checksum.map(InstalledContent::Checksum));
         let content = content.ok_or_else(|| lines.malformed("there is no CRC-32"))?;
         bytes = bytes.checked_add(file.size).ok_or_else(|| lines.malformed("the sizes overflow"))?;
-        if files.insert(name.as_str().to_owned(), InstalledFile { size: file.size, content }).is_some() {
-            return Err(lines.malformed(format!("`{name}` is listed twice")));
-        }
+        let installed = InstalledFile { size: file.size, content };
+        let listed = ListedFile { path: name.as_str(), installed, stamp: file.stamp };
+        take(&head, listed).map_err(|problem| lines.malformed(problem))?;
+        files += 1;
     };
-    if (tail.files, tail.bytes) != (files.len() as u64, bytes) {
+    if (tail.files, tail.bytes) != (files, bytes) {
         return Err(lines.malformed(format!(
             "the totals are {} files and {} bytes, but the lines sum up to {} and {bytes}",
-            tail.files,
-            tail.bytes,
-            files.len()
+            tail.files, tail.bytes, files
         )));
     }
     if lines.next()?.is_some() {
         return Err(lines.malformed("something follows the totals"));
     }
     let totals = Totals { files: tail.files, directories: tail.directories, bytes };
-    Ok(Receipt { head, files, totals })
+    Ok((head, totals))
 }
 
 /// The lines of a receipt, counted and bounded.

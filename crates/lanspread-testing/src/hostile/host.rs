@@ -146,7 +146,8 @@ impl HostileHost {
                 Request::Status
                 | Request::Download { .. }
                 | Request::Manifest { .. }
-                | Request::Catalog { .. } => return std::future::pending().await,
+                | Request::Catalog { .. }
+                | Request::StreamEntries { .. } => return std::future::pending().await,
             }
         }
         Ok(())
@@ -154,7 +155,7 @@ impl HostileHost {
 
     fn offer(&self) -> GameOffer {
         let Offered { game, version, files, .. } = self.offered.clone();
-        GameOffer { game, version, bytes: files.iter().map(|file| file.size).sum() }
+        GameOffer { game, version, bytes: files.iter().map(|file| file.size).sum(), entries: false }
     }
 
     async fn endless_games(
@@ -167,6 +168,7 @@ impl HostileHost {
                 game: format!("game-{part:08}-{number:03}").parse().unwrap(),
                 version: self.offered.version.clone(),
                 bytes: 1,
+                entries: false,
             });
             connection.send(&Reply::Games { revision: 1, games: games.collect(), more: true }).await?;
             sleep(PART_INTERVAL).await;
