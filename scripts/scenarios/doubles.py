@@ -1,5 +1,6 @@
-"""The programs that stand in for peers, each in a container of its own: sources that lie, a proxy that damages, and a
-neighbour that attacks.
+"""The programs that stand in for peers, each in a container of its own: sources that lie, a proxy that damages, a
+neighbour that attacks, and an outsider with very many connections. `tls_peer` makes TLS for the harness itself
+(`wire.py`).
 
 They are the examples of the crate `lanspread-testing` (`crates/lanspread-testing/examples/`), on the same test doubles
 as the tests of the library. A scenario makes them through its stage:
@@ -23,6 +24,8 @@ from .tools import PROJECT_DIR, TARGET_DIR, ToolFailed
 LYING_SOURCE = "lying_source"
 FAULT_PROXY = "fault_proxy"
 HOSTILE_NEIGHBOUR = "hostile_neighbour"
+OUTSIDER_FLOOD = "outsider_flood"
+TLS_PEER = "tls_peer"
 
 # Debug builds: they are not measured, and `cargo test` has built all that they need.
 PROGRAMS_DIR = TARGET_DIR / "debug" / "examples"
@@ -34,7 +37,7 @@ _REPORT_LIMIT_S = 5.0
 def build_programs() -> None:
     """Quick when they are up to date."""
     command = ["cargo", "build", "--quiet", "--locked", "--package", "lanspread-testing"]
-    for program in (LYING_SOURCE, FAULT_PROXY, HOSTILE_NEIGHBOUR):
+    for program in (LYING_SOURCE, FAULT_PROXY, HOSTILE_NEIGHBOUR, OUTSIDER_FLOOD, TLS_PEER):
         command += ["--example", program]
     try:
         status = subprocess.run(command, cwd=PROJECT_DIR, stdin=subprocess.DEVNULL).returncode

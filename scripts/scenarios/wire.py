@@ -2,16 +2,23 @@
 
 Numbers and order are those of the crate `lanspread-proto`, whose tests hold them fixed; `test_wire.py` has the same
 bytes. Requests are put together here by hand, so that they can say what the library's types cannot.
+
+Python can make no TLS with raw public keys. The program `tls_peer` (`crates/lanspread-testing/examples/`) makes it,
+with both proofs, and then passes on what is said inside.
 """
 
 from __future__ import annotations
 
+import contextlib
 import enum
+import json
 import os
-import socket
+import select
 import struct
+import subprocess
 from dataclasses import dataclass
 
+from .doubles import PROGRAMS_DIR, TLS_PEER
 from .expectations import Deadline
 
 MAGIC = b"LANSPRD\n"
@@ -117,27 +124,88 @@ class Frame:
         return Reader(self.payload).number()
 
 
+def hello() -> bytes:
+    """Of a peer that serves nothing and has no signed catalog."""
+    return text("raw") + b"\0" + number(1) + b"\0"
+
+
+class Inside:
+    """A connection to a peer inside TLS: after the preambles and proofs, unless the options say otherwise."""
+
+    def __init__(self, address: tuple[str, int], deadline: Deadline, *options: str) -> None:
+        self._deadline = deadline
+        host, port = address
+        command = [str(PROGRAMS_DIR / TLS_PEER), "--as-client", f"{host}:{port}", *options]
+        self._process = subprocess.Popen(
+            command, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        try:
+            self.peer, self.proves = self._greeted()
+        except BaseException:
+            self.close()
+            raise
+
+    def _greeted(self) -> tuple[str, bool | None]:
+        """Who the other end is, and whether it has proved that it is of the same party."""
+        assert self._process.stderr
+        line = b""
+        while not line.endswith(b"\n"):
+            part = self._read(self._process.stderr.fileno(), 4096, "TLS and a proof")
+            if not part:
+                raise ConnectionError(line.decode(errors="replace").strip() or "the connection has ended")
+            line += part
+        if not line.startswith(b"{"):
+            raise ConnectionError(line.decode(errors="replace").strip())
+        greeted = json.loads(line)
+        return greeted["peer"], greeted["proves"]
+
+    def _read(self, file: int, count: int, what: str) -> bytes:
+        ready, _, _ = select.select([file], [], [], self._deadline.check(what))
+        if not ready:
+            self._deadline.check(what)
+            raise TimeoutError(what)
+        return os.read(file, count)
+
+    def send(self, content: bytes) -> None:
+        assert self._process.stdin
+        unsent = memoryview(content)
+        while unsent:
+            unsent = unsent[self._process.stdin.write(unsent) :]
+
+    def receive(self, count: int, what: str) -> bytes:
+        """At most so many bytes; nothing when the peer has closed the connection."""
+        assert self._process.stdout
+        received = self._read(self._process.stdout.fileno(), count, what)
+        if not received and self._process.wait(self._deadline.check(what)) != 0:
+            assert self._process.stderr
+            raise ConnectionError(self._process.stderr.read().decode(errors="replace").strip())
+        return received
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+            if pipe:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+
+
 class RawConnection:
     """A connection after its greetings, on which anything can be said."""
 
     def __init__(self, address: tuple[str, int], deadline: Deadline) -> None:
-        self._deadline = deadline
-        self._socket = socket.create_connection(address, timeout=deadline.check("a connection"))
-        hello = os.urandom(16) + text("raw") + b"\0" + number(1) + b"\0"
-        self._socket.sendall(MAGIC + struct.pack(">H", VERSION) + _frame(CONTROL, hello))
-        greeting = self._read(len(MAGIC) + 2)
-        if greeting != MAGIC + struct.pack(">H", VERSION):
-            raise ValueError(f"the peer greets with {greeting!r}")
+        self._inside = Inside(address, deadline)
+        self._inside.send(frame(CONTROL, hello()))
         self.frame()
 
     def __enter__(self) -> RawConnection:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._socket.close()
+        self._inside.close()
 
     def send(self, payload: bytes) -> None:
-        self._socket.sendall(_frame(CONTROL, payload))
+        self._inside.send(frame(CONTROL, payload))
 
     def frame(self) -> Frame | None:
         """The next frame; nothing when the peer has closed between two frames, which it may. A connection that breaks
@@ -154,8 +222,7 @@ class RawConnection:
         """Nothing at the end; otherwise all of it."""
         read = bytearray()
         while len(read) < count:
-            self._socket.settimeout(self._deadline.check("an answer to a raw request"))
-            part = self._socket.recv(count - len(read))
+            part = self._inside.receive(count - len(read), "an answer to a raw request")
             if not part and read:
                 raise ConnectionError(f"the connection ended after {len(read)} of {count} bytes")
             if not part:
@@ -164,5 +231,5 @@ class RawConnection:
         return bytes(read)
 
 
-def _frame(kind: int, payload: bytes) -> bytes:
+def frame(kind: int, payload: bytes) -> bytes:
     return struct.pack(">IB", len(payload), kind) + payload

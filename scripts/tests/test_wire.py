@@ -2,7 +2,7 @@
 
 import unittest
 
-from scenarios.wire import Reader, Request, about_game, chunk_request, number, text
+from scenarios.wire import CONTROL, Reader, Request, about_game, chunk_request, frame, hello, number, text
 
 
 class WireTest(unittest.TestCase):
@@ -11,6 +11,10 @@ class WireTest(unittest.TestCase):
         self.assertEqual(about_game(Request.DOWNLOAD, "g", "1"), bytes([5, 1]) + b"g" + bytes([1]) + b"1")
         self.assertEqual(about_game(Request.DETAILS, "..", "1"), bytes([1, 2]) + b"..")
         self.assertEqual(chunk_request(1, 300, 2), bytes([1, 251, 44, 1, 2]))
+
+    def test_a_hello_has_the_bytes_of_the_library(self) -> None:
+        self.assertEqual(hello(), b"\x03raw" + bytes([0, 1, 0]))
+        self.assertEqual(frame(CONTROL, hello()), bytes([0, 0, 0, 7, 0]) + hello())
 
     def test_numbers_come_back_as_they_went(self) -> None:
         for value in (0, 250, 251, 65_535, 65_536, (1 << 32) - 1, 1 << 32, (1 << 64) - 1):

@@ -5,8 +5,8 @@
 //! hostile_neighbour --game-root DIR --listen IP:PORT --target ADDR [--target ADDR]...
 //! ```
 //!
-//! Its hosts listen on ports from that of `--listen` on: one for each manner, then one that calls itself like each
-//! target. It announces all of them by multicast DNS, and besides them hosts that do not exist, some at addresses of
+//! Its hosts listen on ports from that of `--listen` on: one for each manner, then one that is announced as each
+//! target, whose key it does not have. It announces all of them by multicast DNS, and besides them hosts that do not exist, some at addresses of
 //! other networks. It prints one line of JSON when all of this runs, and ends when it is killed.
 
 #![allow(clippy::print_stdout)] // scenarios read its output
@@ -71,14 +71,14 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         hosts.push(host(manner, port));
         port += 1;
     }
-    for (_, hello) in &targets {
-        hosts.push(host(Manner::Trickle, port).as_copy_of(hello));
+    for (_, (peer, hello)) in &targets {
+        hosts.push(host(Manner::Trickle, port).as_copy_of(*peer, hello));
         port += 1;
     }
     for (host, port) in hosts.into_iter().zip(listen.port()..) {
         let listener = TcpListener::bind(SocketAddr::new(listen.ip(), port)).await?;
-        announce(&multicast, &service(host.identity.peer_id(), &host.hello, (), port)?.enable_addr_auto())
-            .await?;
+        let service = service(host.announced, &host.hello, (), port)?.enable_addr_auto();
+        announce(&multicast, &service).await?;
         running.spawn(host.serve(listener));
     }
     for number in 0..GHOSTS {
@@ -117,19 +117,19 @@ async fn announce(multicast: &ServiceDaemon, service: &ServiceInfo) -> mdns_sd::
 }
 
 fn service(
-    id: PeerId,
+    peer: PeerId,
     hello: &Hello,
     address: impl mdns_sd::AsIpAddrs,
     port: u16,
 ) -> mdns_sd::Result<ServiceInfo> {
     let text = [
         ("proto", PROTOCOL_VERSION.to_string()),
-        ("id", id.to_string()),
+        ("id", peer.to_string()),
         ("inst", format!("{:x}", hello.instance)),
         ("name", hello.name.to_string()),
         ("rev", "1".to_owned()),
     ];
-    let instance = format!("{id}-{:016x}", hello.instance);
+    let instance = format!("{peer}-{:016x}", hello.instance);
     let mut service = ServiceInfo::new(
         "_lanspread._tcp.local.",
         &instance,

@@ -11,6 +11,7 @@
 //! - [`listed`]: a manifest of the root files of a game
 //! - [`lying_source`]: speaks the protocol and sends what a script says
 //! - [`hostile`]: a neighbour that takes all it can get
+//! - [`tls`]: the handshake of a double, honest or not
 //! - [`step`]: the steps of such a script
 //! - [`story`]: what an honest source sends of a game
 //! - [`lies`]: what a lying source can send instead
@@ -40,3 +41,4 @@ pub mod small_game;
 pub mod step;
 pub mod story;
 pub mod time_of_day;
+pub mod tls;

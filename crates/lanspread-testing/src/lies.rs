@@ -11,7 +11,7 @@ use lanspread_types::limits::{
     CONTROL_FRAME_BYTES_MAX, DATA_CHUNK_BYTES, DATA_FRAME_BYTES_MAX, FOLDERS_ON_THE_WAY_MIN, GAME_BYTES_MAX,
 };
 
-use crate::lying_source::{Greeting, raw_frame};
+use crate::lying_source::{Greeting, WrongHello, raw_frame};
 use crate::step::Step;
 use crate::story::{FilePlace, Story, copy, data, file, say};
 
@@ -496,10 +496,22 @@ fn refusals(story: &Story) -> Vec<Lie> {
 
 fn while_saying_hello(story: &Story) -> Vec<Lie> {
     let greeting = |name, code, greeting| Lie { name, code, greeting, stream: story.steps.clone() };
+    let hello = |name, wrong| greeting(name, PROTOCOL, Greeting::Hello(wrong));
     vec![
         greeting("another-peer", "other-peer", Greeting::AnotherPeer),
+        greeting("another-party", "other-party", Greeting::AnotherParty),
         greeting("another-version", "protocol-version", Greeting::AnotherVersion),
+        greeting("first-version", "protocol-version", Greeting::FirstVersion),
         greeting("another-protocol", "not-lanspread", Greeting::AnotherProtocol),
-        greeting("no-hello", LOST, Greeting::Nothing),
+        greeting("clear-text", "not-lanspread", Greeting::ClearText),
+        greeting("nothing", LOST, Greeting::Nothing),
+        greeting("no-proof", LOST, Greeting::OnlyTls),
+        greeting("no-hello", "turned-away", Greeting::OnlyProof),
+        hello("hello-of-first-version", WrongHello::OfFirstVersion),
+        hello("hello-too-long", WrongHello::TooLong),
+        hello("hello-with-endless-name", WrongHello::EndlessName),
+        hello("hello-with-bad-name", WrongHello::BadName),
+        hello("hello-of-data", WrongHello::Data),
+        hello("hello-in-long-frame", WrongHello::LongFrame),
     ]
 }

@@ -30,10 +30,10 @@ SLOWDOWN_MAX = 1.5
 @scenario(
     "S58",
     "Hostile neighbour",
-    claim="Beside a machine that floods the sources, copies their identities, offers the game as sources that are "
-    "mute, trickle or list without end, and announces a hundred hosts that do not exist, all at once, every install "
-    f"of an honest room succeeds, and the slowest takes at most {SLOWDOWN_MAX} times as long as without it, behind a "
-    "source that serves as many seats.",
+    claim="Beside a machine that floods the sources, announces itself as each of them, offers the game as sources "
+    "that are mute, trickle or list without end, and announces a hundred hosts that do not exist, all at once, every "
+    f"install of an honest room succeeds, and the slowest takes at most {SLOWDOWN_MAX} times as long as without it, "
+    "behind a source that serves as many seats.",
     conditions="A room of six: two slowed sources and four seats whose daemons find them by themselves and install "
     "at the same time, first alone, then beside the hostile neighbour. A machine that comes late, without a "
     "daemon, installs too.",

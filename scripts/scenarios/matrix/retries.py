@@ -52,11 +52,11 @@ def _second_source_completed(
     "Retry fallback",
     claim="When the first source in order fails before it sends anything, the second completes a fresh stream: "
     "progress comes only from the second, no staging is left, and all hashes are those of the second source's "
-    "archives. The same holds when bytes of the first source were damaged on the way, except that it then made "
-    "progress too.",
+    "archives. The same holds when the connection of the first source ends because a bit was changed on the way, and "
+    "when that source sends a wrong byte, except that it then made progress too.",
     conditions="Two sources with the solid game and equal file lists. The first in order has `--unrar "
-    "/missing-unrar`, and in a second round sends through a proxy that flips one bit. A stored marker file differs "
-    "between them.",
+    "/missing-unrar`, in a second round sends through a proxy that flips one bit, and in a third sends a wrong byte. A "
+    "stored marker file differs between them.",
     time_limit_s=60,
 )
 def retry_fallback(stage: Stage) -> None:
@@ -84,13 +84,20 @@ def retry_fallback(stage: Stage) -> None:
     _second_source_completed(stage, receiver, received, proxy, sound, reference)
     checks.sender_is_clean(stage, honest)
 
+    [liar] = stage.lying_sources(roots[FIRST], ["wrong-last-byte"], name=FIRST)
+    received = stage.games_dir("third-receiver")
+    receiver = stage.install(SOLID_GAME, received, [sound, liar], name="third-receiver", exit_status=0)
+    expect(receiver.events.all(named("stream-progress", peer=liar.name)), "no byte came before the wrong one")
+    _second_source_completed(stage, receiver, received, liar, sound, reference)
+
 
 @scenario(
     "S57",
     "Lying source",
     claim="After a source that sends wrong bytes, too few or too many, something that was not announced, frames in "
-    "the wrong order or malformed, a forbidden name, a flood, another identity, or nothing, the attempt fails with "
-    "the code of that lie, and the next source is used. If all sources lie, the install exits 4 and leaves nothing.",
+    "the wrong order or malformed, a forbidden name, a flood, another key, party or hello, or nothing, the attempt "
+    "fails with the code of that lie, and the next source is used. If all sources lie, the install exits 4 and leaves "
+    "nothing.",
     conditions="One sound source of the solid game, and ahead of it in order one source for every lie in the "
     "list of `lanspread-testing`, with an equal file list: one install meets them all. Each source that falls silent "
     f"is met by a receiver of its own, whose idle limit is {IDLE_LIMIT_S} s.",

@@ -6,6 +6,7 @@ from .. import archives, checks
 from ..contract import scenario
 from ..events import named
 from ..expectations import expect, expect_equal
+from ..peer import Peer
 from ..stage import Stage
 
 SOLID_GAME = "cnctw"
@@ -66,9 +67,11 @@ def receiver_is_no_source(stage: Stage) -> None:
     "S41",
     "Solid RAR",
     claim="As S39 for a solid archive; the reported byte count equals the sum of the files' sizes. One bit that is "
-    "changed on the way is noticed, and then nothing is installed.",
+    "changed on the way ends the connection, and one that the source itself changes is a wrong checksum; in both cases "
+    "nothing is installed.",
     conditions="One source with fixture-solid, which `unrar lt` calls solid and which packs as only a solid archive "
-    "does. Before the sound install, the same stream comes through a proxy that flips one bit in its second half.",
+    "does. Before the sound install, the same stream comes through a proxy that flips one bit in its second half, and "
+    "then from a source that sends a wrong byte.",
     time_limit_s=60,
 )
 def solid_archive(stage: Stage) -> None:
@@ -86,6 +89,11 @@ def solid_archive(stage: Stage) -> None:
     deceived = stage.install(SOLID_GAME, received, [proxy], exit_status=4)
     proxy.expect_felt()
     expect_equal(checks.failed_attempts(deceived), [source.name], "sources that failed")
+    _expect_failed_with(deceived, "connection-lost")
+    checks.failed_install_left_nothing(stage, deceived, received, before)
+    [liar] = stage.lying_sources(served / SOLID_GAME, ["wrong-bytes"])
+    deceived = stage.install(SOLID_GAME, received, [liar], exit_status=4)
+    _expect_failed_with(deceived, liar.code)
     checks.failed_install_left_nothing(stage, deceived, received, before)
 
     reference = archives.extract(served / SOLID_GAME, stage.dir / "reference")
@@ -94,6 +102,11 @@ def solid_archive(stage: Stage) -> None:
     begun = receiver.events.all(named("archive-begin"))
     expect_equal([(event.get("name"), event.get("solid")) for event in begun], [(archive.name, True)], "archives begun")
     checks.listed_as_not_shareable(stage, received, SOLID_GAME)
+
+
+def _expect_failed_with(receiver: Peer, code: str) -> None:
+    codes = [event["code"] for event in receiver.events.all(named("stream-attempt-failed"))]
+    expect_equal(codes, [code], "codes of the failed attempts")
 
 
 @scenario(

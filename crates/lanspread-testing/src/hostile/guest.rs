@@ -7,15 +7,16 @@ use std::time::Duration;
 use lanspread_proto::WireError;
 use lanspread_proto::chunk::ChunkRequest;
 use lanspread_proto::connection::Connection;
-use lanspread_proto::message::{Reply, Request};
-use lanspread_tls::socket::TlsSocket;
+use lanspread_proto::handshake::Introduction;
+use lanspread_proto::message::{Hello, Reply, Request};
 use lanspread_types::ids::{GameId, GameVersion};
 use lanspread_types::limits;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use crate::hostile::host::guest;
+use crate::tls::{self, Key, Secured};
 
 /// Downloads that ask for a byte now and then: more than a source has places.
 const DRIPPING_DOWNLOADS: usize = 12;
@@ -72,7 +73,9 @@ impl Target {
         let socket = TcpStream::connect(self.address).await?;
         // Of a stranger: nothing listens there, so that a peer that remembers it remembers it in vain.
         let listen_port = (attack == Attack::Stranger).then_some(9);
-        let mut connection = guest(listen_port).dial(socket, None).await?;
+        // An identity of its own each time: the peer cannot tell that it comes again.
+        let Secured { stream, channel } = tls::connect(socket, Some(&Key::random()), None).await?;
+        let mut connection = Connection::open(stream, &channel, &anybody(listen_port)).await?;
         match attack {
             Attack::Stranger => Ok(()),
             Attack::IdleConnection => loop {
@@ -121,10 +124,16 @@ enum Attack {
     Stranger,
 }
 
-async fn ask(
-    connection: &mut Connection<TlsSocket<TcpStream>>,
-    request: Request,
-) -> Result<Reply, WireError> {
+/// What an attacker says of itself.
+fn anybody(listen_port: Option<u16>) -> Introduction {
+    let name = "guest".parse().unwrap();
+    Introduction::open(Hello { name, listen_port, instance: 1, catalog: None })
+}
+
+async fn ask<S>(connection: &mut Connection<S>, request: Request) -> Result<Reply, WireError>
+where
+    S: AsyncRead + AsyncWrite,
+{
     connection.send(&request).await?;
     let reply = connection.receive("reply", limits::REPLY_DEADLINE).await?;
     reply.ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof).into())

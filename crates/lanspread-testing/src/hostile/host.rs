@@ -8,19 +8,20 @@ use lanspread_proto::WireError;
 use lanspread_proto::connection::Connection;
 use lanspread_proto::handshake::Introduction;
 use lanspread_proto::message::{Hello, Reply, Request, StreamItem};
-use lanspread_tls::endpoint::Endpoint;
-use lanspread_tls::identity::Identity;
-use lanspread_tls::socket::TlsSocket;
 use lanspread_types::content::GameOffer;
-use lanspread_types::ids::PeerName;
+use lanspread_types::ids::{PeerId, PeerName};
 use lanspread_types::limits;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
+use tokio_rustls::TlsStream;
 
-use crate::lying_source::identity;
 use crate::step::Step;
 use crate::story::Offered;
+use crate::tls::{self, Key, Secured};
+
+/// A connection to a peer, inside TLS.
+type Inside = Connection<TlsStream<TcpStream>>;
 
 /// Pause between two parts of a list without end.
 const PART_INTERVAL: Duration = Duration::from_millis(100);
@@ -65,7 +66,9 @@ impl Manner {
 #[derive(Debug, Clone)]
 pub struct HostileHost {
     pub manner: Manner,
-    pub identity: Identity,
+    pub key: Key,
+    /// The identity that is announced of it.
+    pub announced: PeerId,
     pub hello: Hello,
     pub offered: Offered,
     /// Its stream, as an honest source sends it.
@@ -77,12 +80,14 @@ impl HostileHost {
     pub fn new(manner: Manner, offered: Offered, steps: Vec<Step>, listen_port: u16) -> Self {
         let name: PeerName = format!("aaa-{}", manner.as_str()).parse().unwrap();
         let hello = Hello { name, listen_port: Some(listen_port), instance: 1, catalog: None };
-        Self { manner, identity: identity(), hello, offered, steps }
+        let key = Key::random();
+        Self { manner, announced: key.peer(), key, hello, offered, steps }
     }
 
-    /// The same host under the name of another peer: as much of a copy of it as one without its key can be.
+    /// The same host announced as another peer, as another instance of it. It does not have the key of that peer.
     #[must_use]
-    pub fn as_copy_of(mut self, other: &Hello) -> Self {
+    pub fn as_copy_of(mut self, peer: PeerId, other: &Hello) -> Self {
+        self.announced = peer;
         self.hello.name = other.name.clone();
         self.hello.instance = other.instance.wrapping_add(1);
         self
@@ -106,7 +111,9 @@ impl HostileHost {
         if self.manner == Manner::Mute {
             return std::future::pending().await;
         }
-        let mut connection = endpoint(&self.identity, &self.hello).answer(socket).await?;
+        let Secured { stream, channel } = tls::accept(socket, &self.key).await?;
+        let ours = Introduction::open(self.hello.clone());
+        let mut connection = Connection::open(stream, &channel, &ours).await?;
         let mut revision = 1;
         while let Some(request) = connection.receive("request", limits::REQUEST_IDLE_DEADLINE).await? {
             match request {
@@ -158,10 +165,7 @@ impl HostileHost {
         GameOffer { game, version, bytes: files.iter().map(|file| file.size).sum(), entries: false }
     }
 
-    async fn endless_games(
-        &self,
-        connection: &mut Connection<TlsSocket<TcpStream>>,
-    ) -> Result<(), WireError> {
+    async fn endless_games(&self, connection: &mut Inside) -> Result<(), WireError> {
         for part in 0_u64.. {
             let numbers = 0..GAMES_IN_A_PART;
             let games = numbers.map(|number| GameOffer {
@@ -177,7 +181,7 @@ impl HostileHost {
     }
 
     /// Sends the stream as it should be, except that the content comes a byte at a time.
-    async fn trickle(&self, connection: &mut Connection<TlsSocket<TcpStream>>) -> Result<(), WireError> {
+    async fn trickle(&self, connection: &mut Inside) -> Result<(), WireError> {
         for step in &self.steps {
             match step {
                 Step::Say(StreamItem::Data(bytes)) => {
@@ -198,17 +202,11 @@ impl HostileHost {
     }
 }
 
-/// How a peer introduces itself.
-pub async fn hello_of(address: SocketAddr) -> Result<Hello, WireError> {
-    Ok(guest(None).dial(TcpStream::connect(address).await?, None).await?.theirs)
-}
-
-/// Another peer each time.
-pub(super) fn guest(listen_port: Option<u16>) -> Endpoint {
-    let name: PeerName = "guest".parse().unwrap();
-    endpoint(&identity(), &Hello { name, listen_port, instance: 1, catalog: None })
-}
-
-fn endpoint(identity: &Identity, hello: &Hello) -> Endpoint {
-    Endpoint { identity: identity.clone(), introduction: Introduction::open(hello.clone()) }
+/// Who a peer is, and how it introduces itself.
+pub async fn hello_of(address: SocketAddr) -> Result<(PeerId, Hello), WireError> {
+    let socket = TcpStream::connect(address).await?;
+    let Secured { stream, channel } = tls::connect(socket, Some(&Key::random()), None).await?;
+    let ours = Hello { name: "guest".parse().unwrap(), listen_port: None, instance: 1, catalog: None };
+    let connection = Connection::open(stream, &channel, &Introduction::open(ours)).await?;
+    Ok((connection.peer, connection.theirs))
 }
