@@ -63,12 +63,7 @@ pub enum Request {
     /// The installed files of the game that a manifest lists, from a path on if there is one. Answer: a stream, in which the
     /// first archive of the manifest has all entries, in the order of the manifest, and the others are empty; then the
     /// connection ends.
-    StreamEntries {
-        game: GameId,
-        version: GameVersion,
-        manifest: ContentDigest,
-        from_path: Option<String>,
-    },
+    StreamEntries { game: GameId, version: GameVersion, manifest: ContentDigest, from_path: Option<String> },
 }
 
 /// The files of a signed catalog.

@@ -105,7 +105,8 @@ impl SharedTree {
         if head.and_then(|head| head.manifest) != Some(manifest.digest()) {
             return Err(ShareError::NotVerified);
         }
-        let device = local.dir_metadata().map_err(LocalError::io("read", &shown)).map_err(StoreError::from)?;
+        let device =
+            local.dir_metadata().map_err(LocalError::io("read", &shown)).map_err(StoreError::from)?;
         let device = cap_std::fs::MetadataExt::dev(&device);
         Ok(Self { local, device, shown, manifest, stamps })
     }
@@ -147,7 +148,10 @@ impl SharedTree {
         let manifest = self.manifest.manifest();
         let mut totals = Some(self.totals(from_path));
         let summaries = manifest.archives.iter().map(|archive| ArchiveSummary {
-            name: archive.files.first().map_or_else(String::new, |file| manifest.root_files[*file].name.clone()),
+            name: archive
+                .files
+                .first()
+                .map_or_else(String::new, |file| manifest.root_files[*file].name.clone()),
             format: archive.format,
             solid: archive.solid,
             totals: totals.take().unwrap_or_default(),

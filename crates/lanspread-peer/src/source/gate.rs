@@ -88,8 +88,7 @@ pub(crate) fn decide_entries(input: EntriesInput<'_>) -> Result<(GameVersion, Co
     match input.listed {
         Some((version, Some(manifest))) if (version, manifest) == installed => {}
         Some((version, Some(_))) if version != installed.0 => {
-            let message =
-                format!("it has {game} in version {}, its catalog says {version}", installed.0);
+            let message = format!("it has {game} in version {}, its catalog says {version}", installed.0);
             return refuse(RefusalCode::OtherVersion, message);
         }
         _ => {

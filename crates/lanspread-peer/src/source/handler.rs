@@ -301,9 +301,7 @@ fn answer_blocking(source: &Source, request: Request) -> Result<Vec<Reply>, Refu
         Request::Totals { .. }
         | Request::StreamInstall { .. }
         | Request::StreamEntries { .. }
-        | Request::Download { .. } => {
-            Err(Refusal::new(RefusalCode::BadRequest, "it is no quick answer"))
-        }
+        | Request::Download { .. } => Err(Refusal::new(RefusalCode::BadRequest, "it is no quick answer")),
     }
 }
 
@@ -372,7 +370,7 @@ async fn stream_entries<S: AsyncRead + AsyncWrite>(
         Ok(admitted) => admitted,
         Err(refusal) => return connection.send(&StreamMessage::Failed(refusal)).await,
     };
-    let to = connection.theirs.clone();
+    let to = Receiver::of(connection);
     admitted
         .run(to, stop, async |(tree, from_path), running| {
             entries::send(connection, tree, from_path, &source.tasks, running).await
