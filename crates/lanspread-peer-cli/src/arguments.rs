@@ -226,6 +226,8 @@ pub(crate) struct Update {
     pub(crate) decoder: Decoder,
     #[command(flatten)]
     pub(crate) force: Force,
+    #[command(flatten)]
+    pub(crate) unverified: AcceptUnverified,
 }
 
 /// `uninstall`
@@ -380,6 +382,14 @@ pub(crate) struct Force {
     /// Go ahead even if files that you added to the installed tree are lost
     #[arg(long, env = "LANSPREAD_FORCE", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub(crate) force: bool,
+}
+
+/// Consent to the loss of certainty.
+#[derive(Debug, Args)]
+pub(crate) struct AcceptUnverified {
+    /// Replace a verified installed tree also by one that no manifest can verify
+    #[arg(long, env = "LANSPREAD_ACCEPT_UNVERIFIED", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+    pub(crate) accept_unverified: bool,
 }
 
 /// The catalog.

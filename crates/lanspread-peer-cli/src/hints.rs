@@ -82,6 +82,14 @@ const HINTS: &[Row] = &[
         &["already-downloaded"],
         "`update` fetches a newer version, `verify` checks this one, `remove` deletes it",
     ),
+    row(
+        &["verified-here"],
+        "get the catalog and its manifests from their author, or pass --accept-unverified to install it anyway",
+    ),
+    row(
+        &["not-as-listed"],
+        "download it again: `lanspread-peer-cli remove GAME`, then `lanspread-peer-cli install GAME`",
+    ),
     row(&["user-files"], "move them elsewhere, or pass --force to lose them"),
     row_of_cause(
         &["differences"],

@@ -99,7 +99,7 @@ pub use lanspread_proto::message::PROTOCOL_VERSION;
 pub use lanspread_store::StoreError;
 pub use lanspread_store::state::game_state::GameState;
 pub use lanspread_types::checksum::{Checksum, ContentDigest};
-pub use lanspread_types::content::{ArchiveFormat, Availability, GameOffer, RootFile, Totals};
+pub use lanspread_types::content::{ArchiveFormat, Availability, GameOffer, InstallTrust, RootFile, Totals};
 pub use lanspread_types::entry_path::NamePolicy;
 pub use lanspread_types::fault::{ContentError, ForeignState, LocalError};
 pub use lanspread_types::ids::{CatalogName, GameId, GameVersion, PeerAddress, PeerId, PeerName, WordError};

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use lanspread_archive::ArchiveError;
+use lanspread_trust::manifest::Deviation;
 use lanspread_types::fault::{ForeignState, LocalError};
 use lanspread_types::ids::{GameId, GameVersion};
 
@@ -71,6 +72,25 @@ pub enum StoreError {
         /// Number of files in it.
         count: u64,
     },
+    /// The installed tree is verified, and the one that would replace it would not be.
+    #[error(
+        "{game} in {} is verified, and there is no manifest to verify what would replace it",
+        path.display()
+    )]
+    VerifiedHere {
+        /// The game asked for.
+        game: GameId,
+        /// The installed tree.
+        path: PathBuf,
+    },
+    /// What is in the archives on this machine is not what the manifest lists.
+    #[error("the archives of {game} on this machine hold something else: {deviation}")]
+    NotAsListed {
+        /// The game asked for.
+        game: GameId,
+        /// The first thing that is not as listed.
+        deviation: Box<Deviation>,
+    },
     /// An archive on this machine cannot be unpacked.
     #[error("{game} cannot be installed from its archives: {source}")]
     Archive {
@@ -134,6 +154,8 @@ impl StoreError {
             Self::NotInstalled { .. } => "not-installed",
             Self::NotDownloaded { .. } => "not-downloaded",
             Self::NoFiles { .. } => "no-files",
+            Self::VerifiedHere { .. } => "verified-here",
+            Self::NotAsListed { .. } => "not-as-listed",
             Self::UserFiles { .. } | Self::NoReceipt { .. } => "user-files",
             Self::Archive { source, .. } => source.code(),
             Self::Differences { .. } => "differences",

@@ -3,31 +3,35 @@
 pub mod comparison;
 mod downloaded;
 mod installed;
+mod listed;
 
+use std::sync::Arc;
+
+use lanspread_trust::manifest::ManifestFile;
 use lanspread_types::ids::GameId;
 use lanspread_types::layout::LOCAL_DIR;
 
+pub use self::comparison::INSTALLED;
 use self::comparison::VerifyPart;
 use self::downloaded::DownloadedFiles;
-use self::installed::InstalledTree;
 use crate::error::StoreError;
 use crate::state::game_state::GameState;
 use crate::state::games_dir::GamesDir;
 use crate::state::tree::open_local;
 
-/// Name of the part that is the installed tree.
-pub const INSTALLED: &str = installed::PART;
-
-/// The parts of a locked game that can be compared with a record; never empty.
+/// The parts of a locked game that can be compared with a record; never empty. A tree of the manifest's version is
+/// compared with the manifest, which makes its receipt *verified* if nothing differs.
 ///
 /// # Errors
 /// [`StoreError::NotInstalled`] if the game is neither installed nor downloaded, [`StoreError::NotVerifiable`] if it
 /// is, but has no usable record; also [`StoreError::Foreign`] and failures of this machine's disk.
-pub fn parts(games: &GamesDir, game: &GameId) -> Result<Vec<Box<dyn VerifyPart>>, StoreError> {
+pub fn parts(
+    games: &Arc<GamesDir>,
+    game: &GameId,
+    manifest: Option<Arc<ManifestFile>>,
+) -> Result<Vec<Box<dyn VerifyPart>>, StoreError> {
     let mut parts: Vec<Box<dyn VerifyPart>> = Vec::new();
-    if let Some(tree) = InstalledTree::find(games, game)? {
-        parts.push(Box::new(tree));
-    }
+    parts.extend(installed::find(games, game, manifest)?);
     if let Some(files) = DownloadedFiles::find(games, game)? {
         parts.push(Box::new(files));
     }

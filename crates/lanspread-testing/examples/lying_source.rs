@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Every lie gets a port of its own, counted up from that of `--listen`, and a peer name of its own, `NAME-NNN-LIE`, so
-//! that one install tries them all in this order. Without `--lie`, it tells every lie that needs no waiting. It prints
+//! that one install tries them all in this order. Without `--lie`, it tells every lie that needs no waiting and
+//! no manifest to be detected. It prints
 //! one line of JSON for each, with the code with which the attempt must fail.
 
 #![allow(clippy::print_stdout)] // scenarios read its output
@@ -53,8 +54,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let game_root = arguments.game_root.ok_or("--game-root DIR is missing")?;
     let game = Game::read(&game_root).await?;
     if arguments.list {
-        for KnownLie { name, code, slow } in game.lies() {
-            println!("{}", json!({"event": "lie", "time": now(), "lie": name, "code": code, "slow": slow}));
+        for KnownLie { name, code, slow, listed } in game.lies() {
+            let lie = json!({"event": "lie", "time": now(), "lie": name, "code": code, "slow": slow, "listed": listed});
+            println!("{lie}");
         }
         return Ok(());
     }
@@ -64,7 +66,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         game.lies().find(|lie| lie.name == name).ok_or_else(|| format!("there is no lie {name}"))?;
     }
     let chosen = game.lies().filter(|lie| match &arguments.lies[..] {
-        [] => !lie.slow,
+        [] => !lie.slow && !lie.listed,
         names => names.iter().any(|name| name == lie.name),
     });
     let mut liars = Vec::new();

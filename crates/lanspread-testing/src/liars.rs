@@ -16,6 +16,7 @@ pub struct Game {
     offered: Offered,
     lies: Vec<lies::Lie>,
     slow: Vec<&'static str>,
+    listed: Vec<&'static str>,
 }
 
 /// A lie that can be chosen by its name.
@@ -27,6 +28,8 @@ pub struct KnownLie {
     pub code: &'static str,
     /// Whether this takes as long as the idle deadline.
     pub slow: bool,
+    /// Whether only a receiver with a manifest detects it.
+    pub listed: bool,
 }
 
 /// A lying source that listens until it is dropped.
@@ -46,8 +49,11 @@ impl Game {
     pub async fn read(game_root: &Path) -> Result<Self, String> {
         let (offered, story): (Offered, Story) = story::of_game_root(game_root).await?;
         let slow = lies::slow(&story);
-        let names = slow.iter().map(|lie| lie.name).collect();
-        Ok(Self { offered, lies: [lies::all(&story), slow].concat(), slow: names })
+        let listed = lies::against_a_manifest(&story);
+        let names = |lies: &[lies::Lie]| lies.iter().map(|lie| lie.name).collect();
+        let (slow_names, listed_names) = (names(&slow), names(&listed));
+        let lies = [lies::all(&story), slow, listed].concat();
+        Ok(Self { offered, lies, slow: slow_names, listed: listed_names })
     }
 
     /// Every lie, in a fixed order.
@@ -56,6 +62,7 @@ impl Game {
             name: lie.name,
             code: lie.code,
             slow: self.slow.contains(&lie.name),
+            listed: self.listed.contains(&lie.name),
         })
     }
 

@@ -6,6 +6,7 @@
 //! - [`machine`]: a games directory whose every file can be compared
 //! - [`programs`]: real and fake archive programs
 //! - [`fake_archive`]: an archive whose content a test pushes
+//! - [`manifests`]: manifests of test games
 //! - [`fault_pipe`]: disturbs the bytes of any stream
 //! - [`lying_source`]: speaks the protocol and sends what a script says
 //! - [`hostile`]: a neighbour that takes all it can get
@@ -31,6 +32,7 @@ pub mod liars;
 pub mod lies;
 pub mod lying_source;
 pub mod machine;
+pub mod manifests;
 pub mod programs;
 pub mod small_game;
 pub mod step;

@@ -26,6 +26,7 @@
 //! `u16` and `u32` are little-endian; every other number is a LEB128 integer of at most ten bytes in its shortest form.
 //! `docs/manifest-format.md` describes the same for other programs.
 
+mod check;
 mod content;
 mod decode;
 mod encode;
@@ -35,6 +36,7 @@ mod input;
 #[cfg(test)]
 mod tests;
 
+pub use check::{Deviation, ManifestCheck};
 pub use content::{
     EntryContent, HeaderRange, Manifest, ManifestArchive, ManifestEntries, ManifestEntry, chunk_bytes,
 };

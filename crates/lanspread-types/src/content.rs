@@ -127,6 +127,16 @@ pub enum Availability {
     Incomplete,
 }
 
+/// How far an installed tree is known to be what the organiser of a catalog has seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum InstallTrust {
+    /// Each of its bytes was compared with a manifest that a catalog names.
+    Verified,
+    /// It is what a source sent, or what was in an archive.
+    Unverified,
+}
+
 /// A game that a peer offers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GameOffer {

@@ -289,6 +289,11 @@ pub const MANIFEST_CHUNK_BYTES: u32 = 1024 * 1024;
 pub const MANIFEST_SMALL_CHUNK_BYTES: u32 = 256 * 1024;
 /// See [`MANIFEST_SMALL_CHUNK_BYTES`].
 pub const MANIFEST_SMALL_GAME_BYTES: u64 = 256 * 1024 * 1024;
+/// Threads that read an installed tree to compare it with a manifest: one keeps up with most disks where the processor
+/// has SHA instructions, four where it has none.
+pub const VERIFY_THREADS_MAX: usize = 4;
+/// Files, or parts of files, that wait for these threads: enough that none of them waits, whatever the sizes.
+pub const VERIFY_JOBS_WAITING: usize = 64;
 /// An extracted file larger than this has a digest for each part of this size beside its own, so that a fault is found
 /// before the whole file has arrived.
 pub const MANIFEST_PART_BYTES: u64 = 64 * 1024 * 1024;

@@ -40,8 +40,11 @@ pub(crate) async fn download(global: &Global, output: Output, operate: Operate) 
 }
 
 pub(crate) async fn update(global: &Global, output: Output, update: Update) -> CommandResult {
-    let Update { operate, names, decoder, force } = update;
-    let options = options(&operate).with_names(names.names.into()).with_force(force.force);
+    let Update { operate, names, decoder, force, unverified } = update;
+    let options = options(&operate)
+        .with_names(names.names.into())
+        .with_force(force.force)
+        .with_accept_unverified(unverified.accept_unverified);
     perform(global, output, &operate.local, Some(&decoder), OperationKind::Update, &options).await
 }
 

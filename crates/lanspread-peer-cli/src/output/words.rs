@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 
 use lanspread_peer::{
-    Answer, GameId, GameVersion, PassedOverFolder, PeerEvent, PeerName, ReceivingAddress, SourceShare,
+    Answer, GameId, GameVersion, InstallTrust, PassedOverFolder, PeerEvent, PeerName, ReceivingAddress,
+    SourceShare,
 };
 
 use super::catalog_words;
@@ -59,9 +60,10 @@ pub(super) fn event(event: &PeerEvent) -> Option<String> {
         PeerEvent::DownloadFailed { game, bytes_kept, .. } if *bytes_kept > 0 => {
             format!("{game}: {} are kept for the next download", bytes(*bytes_kept))
         }
-        PeerEvent::InstallFinished { game, version, files, bytes: count, duration_ms } => {
+        PeerEvent::InstallFinished { game, version, files, bytes: count, trust, duration_ms } => {
             format!(
-                "{game} {version} installed: {}, {} in {}",
+                "{game} {version} installed, {}: {}, {} in {}",
+                trust_words(*trust),
                 counted(*files, "file"),
                 bytes(*count),
                 duration(*duration_ms)
@@ -77,9 +79,17 @@ pub(super) fn event(event: &PeerEvent) -> Option<String> {
         PeerEvent::VerifyDifference { game, part, path, problem } => {
             format!("{game}: {part} {path}: {}", problem_words(problem))
         }
-        PeerEvent::VerifyFinished { game, files, bytes: count, differences, added } => {
+        PeerEvent::PeerLied { peer, id, game, path, position, expected, got } => {
+            let place = path.as_deref().map_or_else(String::new, |path| format!(" for {path}"));
+            let place = position.map_or(place.clone(), |position| format!("{place} from byte {position}"));
+            format!(
+                "{game}: {peer} ({id}) sent something else than the catalog lists{place}: {expected} expected, got {got}"
+            )
+        }
+        PeerEvent::VerifyFinished { game, files, bytes: count, differences, added, trust } => {
             let added = if *added > 0 { format!(", {added} added by you") } else { String::new() };
             let found = match differences {
+                0 if *trust == Some(InstallTrust::Verified) => "no differences, verified".to_owned(),
                 0 => "no differences".to_owned(),
                 _ => counted(*differences, "difference"),
             };
@@ -177,11 +187,12 @@ fn arrived(event: &PeerEvent) -> String {
             peer,
             files,
             bytes,
+            trust,
             waited_ms,
             duration_ms,
-            ..
         } => {
-            let what = format!("{game} {version} installed from {peer}: {}, ", counted(*files, "file"));
+            let (trust, files) = (trust_words(*trust), counted(*files, "file"));
+            let what = format!("{game} {version} installed from {peer}, {trust}: {files}, ");
             (what, bytes, duration_ms, waited_ms, String::new())
         }
         PeerEvent::DownloadFinished {
@@ -214,11 +225,20 @@ fn waited(waited_ms: u64) -> String {
     if waited_ms < NOTICED_MS { String::new() } else { format!(", found after {}", duration(waited_ms)) }
 }
 
+fn trust_words(trust: InstallTrust) -> &'static str {
+    match trust {
+        InstallTrust::Verified => "verified",
+        InstallTrust::Unverified => "unverified",
+    }
+}
+
 fn problem_words(problem: &str) -> &str {
     match problem {
         "missing" => "is missing",
         "size" => "has a different size",
         "content" => "has different content",
+        "executable" => "is executable and should not be, or the other way round",
+        "unlisted" => "was installed and is not in the catalog",
         "added" => "is not part of the game",
         other => other,
     }
@@ -227,9 +247,13 @@ fn problem_words(problem: &str) -> &str {
 /// A report in words.
 pub(super) fn report(report: &Answer) -> String {
     match report {
-        Answer::LocalGame { game, title, version, installed_version, downloaded, installed, .. } => {
+        Answer::LocalGame {
+            game, title, version, installed_version, trust, downloaded, installed, ..
+        } => {
+            let trust = trust.map_or_else(String::new, |trust| format!(", {}", trust_words(trust)));
             let version = version.as_ref().or(installed_version.as_ref()).map_or("-", GameVersion::as_str);
-            format!("{game}  {version}  {}{}", state_words(*downloaded, *installed), titled(title.as_deref()))
+            let state = state_words(*downloaded, *installed);
+            format!("{game}  {version}  {state}{trust}{}", titled(title.as_deref()))
         }
         Answer::FolderPassedOver(passed) => passed_over(passed),
         Answer::OfferedGame { game, title, version, bytes: count, peers, .. } => {
@@ -397,12 +421,13 @@ mod tests {
                 peer: "den".parse().unwrap(),
                 files: 2,
                 bytes: 10 << 20,
+                trust: InstallTrust::Verified,
                 waited_ms,
                 duration_ms: 2000,
             })
             .unwrap()
         };
-        let text = "g 1 installed from den: 2 files, 10.00 MiB in 2.0 s (5.00 MiB/s)";
+        let text = "g 1 installed from den, verified: 2 files, 10.00 MiB in 2.0 s (5.00 MiB/s)";
         assert_eq!(finished(20), text);
         assert_eq!(finished(1500), format!("{text}, found after 1.5 s"));
     }
@@ -433,6 +458,7 @@ mod tests {
             title: None,
             version: None,
             installed_version: Some("7".parse().unwrap()),
+            trust: None,
             state: lanspread_peer::Availability::LocalOnly,
             downloaded: false,
             installed: true,
@@ -442,5 +468,8 @@ mod tests {
         let Answer::LocalGame { title, .. } = &mut game else { panic!("{game:?}") };
         *title = Some("The Game".to_owned());
         assert_eq!(report(&game), "g  7  installed, not shareable  The Game");
+        let Answer::LocalGame { trust, .. } = &mut game else { panic!("{game:?}") };
+        *trust = Some(InstallTrust::Unverified);
+        assert_eq!(report(&game), "g  7  installed, not shareable, unverified  The Game");
     }
 }

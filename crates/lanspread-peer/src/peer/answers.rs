@@ -58,6 +58,7 @@ impl From<&GameState> for Answer {
             title: None,
             version: state.version.clone(),
             installed_version: state.installed_version.clone(),
+            trust: state.installed_trust,
             state: state.availability(),
             downloaded: state.downloaded(),
             installed: state.installed,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use lanspread_store::install::replace::Replace;
-use lanspread_store::install::unpack::{Unpack, UnpackObserver, unpack};
+use lanspread_store::install::unpack::{Unpack, UnpackObserver, Unpacked, unpack};
 use lanspread_types::content::{ArchiveSummary, Totals};
 use lanspread_types::ids::{GameId, GameVersion, PeerName};
 use tokio_util::sync::CancellationToken;
@@ -47,11 +47,12 @@ impl Peer {
         reported(
             &context.events,
             unpacked,
-            |(version, totals)| PeerEvent::InstallFinished {
+            |unpacked| PeerEvent::InstallFinished {
                 game: game.clone(),
-                version: version.clone(),
-                files: totals.files,
-                bytes: totals.bytes,
+                version: unpacked.version.clone(),
+                files: unpacked.totals.files,
+                bytes: unpacked.totals.bytes,
+                trust: unpacked.trust,
                 duration_ms: milliseconds(begun.elapsed()),
             },
             |code, message| PeerEvent::InstallFailed { game: game.clone(), code, message },
@@ -59,14 +60,11 @@ impl Peer {
         .map(|_| ())
     }
 
-    async fn unpack(
-        &self,
-        context: &OperationContext,
-        replace: bool,
-    ) -> Result<(GameVersion, Totals), PeerError> {
+    async fn unpack(&self, context: &OperationContext, replace: bool) -> Result<Unpacked, PeerError> {
+        let manifest = self.trusted_manifest(&context.game).await?;
         let locked = self.lock_and_recover(context).await?;
-        let (policy, replace) =
-            (context.options.names, Replace { allowed: replace, force: context.options.force });
+        let OperationOptions { names: policy, force, accept_unverified: over_verified, .. } = context.options;
+        let replace = Replace { allowed: replace, force, over_verified };
         let (name, id) = (self.inner.name.clone(), self.inner.id);
         let provider = self.inner.source.provider.clone();
         let told = UnpackEvents {
@@ -77,7 +75,7 @@ impl Peer {
         };
         let unpacking = locked.run("install", move |games, game, cancel| {
             let (games, game, cancel) = (Arc::clone(games), game.clone(), cancel.clone());
-            Ok(unpack(&Unpack { games, game, policy, replace, name, id, provider, cancel }, told)?)
+            Ok(unpack(&Unpack { games, game, policy, replace, manifest, name, id, provider, cancel }, told)?)
         });
         unpacking.await
     }

@@ -32,6 +32,7 @@ const FORCE: OperationOptions = OperationOptions {
     discovery: crate::report::operation::DiscoveryMode::Off,
     names: NamePolicy::Portable,
     force: true,
+    accept_unverified: false,
 };
 
 fn polite() -> OperationOptions {

@@ -13,7 +13,7 @@ use crate::report::operation::OperationKind;
 
 impl Peer {
     /// Performs one operation to its end.
-    pub(super) async fn perform_kind(
+    pub(crate) async fn perform_kind(
         &self,
         kind: OperationKind,
         context: &OperationContext,
@@ -35,7 +35,7 @@ impl Peer {
         let game = &context.game;
         self.check_in_catalog(game)?;
         // Checked before the download, because a refusal would make it useless.
-        self.permit_install(context, Replace { allowed: false, force: false }).await?;
+        self.permit_install(context, Replace { allowed: false, force: false, over_verified: false }).await?;
         let downloaded = self.game_state(game).await?.and_then(|state| state.version);
         let is_wanted = |version| self.wanted_version(game).is_none_or(|wanted| wanted == version);
         if !downloaded.is_some_and(is_wanted) {

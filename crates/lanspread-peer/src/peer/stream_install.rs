@@ -8,7 +8,8 @@ use lanspread_store::install::replace::{Replace, permit};
 use lanspread_store::state::booking;
 use lanspread_store::state::booking::Estimate;
 use lanspread_store::state::games_dir::GamesDir;
-use lanspread_types::content::Totals;
+use lanspread_trust::manifest::Deviation;
+use lanspread_types::content::{InstallTrust, Totals};
 use lanspread_types::fault::LocalError;
 use lanspread_types::ids::{GameId, GameVersion, PeerId, PeerName};
 use tokio_util::sync::CancellationToken;
@@ -51,6 +52,8 @@ pub struct StreamInstallReport {
     pub attempts: Vec<AttemptFailure>,
     /// What was installed.
     pub totals: Totals,
+    /// Whether each byte was compared with a manifest.
+    pub trust: InstallTrust,
     /// From the request to the first attempt: the search for peers and their answers.
     pub waited: Duration,
     /// From the first attempt to the end of the last step, when the install is durable.
@@ -97,6 +100,13 @@ pub struct StreamInstallPlan {
     pub free_inodes: Option<u64>,
     /// The games directory.
     pub games_dir: PathBuf,
+}
+
+/// The event that names a source whose content is not what the manifest lists.
+fn lied(game: &GameId, source: &PeerOffer, deviation: Deviation) -> PeerEvent {
+    let Deviation { path, position, expected, got } = deviation;
+    let (peer, id, game) = (source.name.clone(), source.id, game.clone());
+    PeerEvent::PeerLied { peer, id, game, path, position, expected, got }
 }
 
 impl StreamInstallPlan {
@@ -156,15 +166,16 @@ impl Peer {
         let begun = attempts.begun.unwrap_or(ended);
         let (waited, duration) = (begun - requested, ended - begun);
         let failures = attempts.failures.clone();
-        let (version, source, totals) = reported(
+        let (version, source, totals, trust) = reported(
             &context.events,
             streamed,
-            |(version, source, totals)| PeerEvent::StreamInstallFinished {
+            |(version, source, totals, trust)| PeerEvent::StreamInstallFinished {
                 game: game.clone(),
                 version: version.clone(),
                 peer: source.name.clone(),
                 files: totals.files,
                 bytes: totals.bytes,
+                trust: *trust,
                 waited_ms: milliseconds(waited),
                 duration_ms: milliseconds(duration),
             },
@@ -176,7 +187,8 @@ impl Peer {
             },
         )?;
         let attempts = attempts.failures;
-        Ok(StreamInstallReport { game: game.clone(), version, source, attempts, totals, waited, duration })
+        let game = game.clone();
+        Ok(StreamInstallReport { game, version, source, attempts, totals, trust, waited, duration })
     }
 
     async fn stream_from_sources(
@@ -184,11 +196,22 @@ impl Peer {
         operation: &OperationContext,
         replace: bool,
         attempts: &mut Attempts,
-    ) -> Result<(GameVersion, SourcePeer, Totals), PeerError> {
+    ) -> Result<(GameVersion, SourcePeer, Totals, InstallTrust), PeerError> {
         let OperationContext { game, options, events, cancel } = operation;
         self.check_in_catalog(game)?;
+        let manifest = self.trusted_manifest(game).await?;
+        let over_verified = options.accept_unverified || manifest.is_some();
+        let replace = Replace { allowed: replace, force: options.force, over_verified };
         let (locked, replaces) = self.prepare(operation, replace).await?;
         let selection = self.choose(game, options, cancel).await?;
+        if let Some(manifest) = &manifest
+            && manifest.manifest().version != selection.version
+        {
+            let (version, listed) = (&selection.version, &manifest.manifest().version);
+            let what = format!("{game} was chosen in version {version}, and its manifest is of {listed}");
+            return Err(PeerError::Internal(what));
+        }
+        let trust = if manifest.is_some() { InstallTrust::Verified } else { InstallTrust::Unverified };
         events.report(PeerEvent::StreamInstallBegin {
             game: game.clone(),
             version: selection.version.clone(),
@@ -198,6 +221,7 @@ impl Peer {
             locked,
             version: selection.version,
             policy: options.names,
+            manifest,
             replaces,
             force: options.force,
             ours: self.hello(),
@@ -211,7 +235,9 @@ impl Peer {
         while let Some(next) = order.next() {
             let source = &selection.sources[next.source];
             match self.attempt(&context, source, next.another_waits, &mut attempts.failures).await? {
-                Attempted::Installed(totals) => return Ok((context.version, source.into(), totals)),
+                Attempted::Installed(totals) => {
+                    return Ok((context.version, source.into(), totals, trust));
+                }
                 Attempted::Failed => {}
                 Attempted::Slow => order.left(next.source),
                 Attempted::Unfit(error) => unfit.push(error),
@@ -253,6 +279,10 @@ impl Peer {
             AttemptError::Refused(error) => return Err(error.into()),
             AttemptError::Cancelled => return Err(PeerError::Cancelled),
             AttemptError::StagingStopped => return Err(PeerError::Internal(error.to_string())),
+            AttemptError::Lied(deviation) => {
+                context.events.report(lied(context.locked.game(), source, *deviation));
+                Attempted::Failed
+            }
             AttemptError::Wire(_) | AttemptError::Content(_) => Attempted::Failed,
             AttemptError::TooSlow => Attempted::Slow,
             AttemptError::Unfit(error) => Attempted::Unfit(error),
@@ -273,10 +303,9 @@ impl Peer {
     async fn prepare(
         &self,
         operation: &OperationContext,
-        replace: bool,
+        replace: Replace,
     ) -> Result<(LockedGame, bool), PeerError> {
         let locked = self.lock_and_recover(operation).await?;
-        let replace = Replace { allowed: replace, force: operation.options.force };
         let permitted =
             locked.run("prepare", move |games, game, _| Ok::<_, PeerError>(permit(games, game, replace)?));
         let replaces = permitted.await?;
@@ -298,7 +327,8 @@ impl Peer {
         let games = self
             .blocking("plan", move || {
                 let games = GamesDir::open(&games_dir)?;
-                permit(&games, &wanted, Replace { allowed: false, force: false })?;
+                let new = Replace { allowed: false, force: false, over_verified: false };
+                permit(&games, &wanted, new)?;
                 Ok(games)
             })
             .await?;

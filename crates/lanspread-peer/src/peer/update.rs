@@ -76,7 +76,8 @@ impl Peer {
         let step = decide(here, &wanted).ok_or_else(nothing_here)?;
         if matches!(step, UpdatePlan::Stream | UpdatePlan::Install | UpdatePlan::DownloadAndInstall) {
             // Checked before the download, because a refusal would make it useless.
-            let replace = Replace { allowed: true, force: options.force };
+            let over_verified = options.accept_unverified || self.trusted_manifest(game).await?.is_some();
+            let replace = Replace { allowed: true, force: options.force, over_verified };
             self.permit_install(context, replace).await?;
         }
         match step {

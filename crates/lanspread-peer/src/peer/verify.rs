@@ -32,6 +32,7 @@ impl Peer {
 
     /// Runs the comparison as part of an operation.
     pub(super) async fn verify(&self, context: &OperationContext) -> Result<(), PeerError> {
+        let manifest = self.trusted_manifest(&context.game).await?;
         let locked = self.lock_and_recover(context).await?;
         let mut told = VerifyEvents {
             game: context.game.clone(),
@@ -40,12 +41,14 @@ impl Peer {
             download_differs: false,
         };
         let comparing = locked.run("verify", move |games, game, cancel| {
-            let parts = parts(games, game)?;
+            let parts = parts(games, game, manifest)?;
             let counts = compare(&parts, &mut told, cancel)?;
-            let is_downloaded = GameState::read(games.path(), game)?.is_some_and(|state| state.downloaded());
-            Ok::<_, PeerError>((counts, Damage::of(told.tree_differs, told.download_differs, is_downloaded)))
+            let state = GameState::read(games.path(), game)?;
+            let is_downloaded = state.as_ref().is_some_and(GameState::downloaded);
+            let damage = Damage::of(told.tree_differs, told.download_differs, is_downloaded);
+            Ok::<_, PeerError>((counts, damage, state.and_then(|state| state.installed_trust)))
         });
-        let (counts, damage) = comparing.await?;
+        let (counts, damage, trust) = comparing.await?;
         let game = context.game.clone();
         context.events.report(PeerEvent::VerifyFinished {
             game: game.clone(),
@@ -53,6 +56,7 @@ impl Peer {
             bytes: counts.bytes,
             differences: counts.differences,
             added: counts.added,
+            trust,
         });
         match counts.differences {
             0 => Ok(()),

@@ -2,6 +2,7 @@
 //! back.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use lanspread_archive::SinkError;
@@ -13,6 +14,7 @@ use lanspread_store::install::replace::refuse_user_files;
 use lanspread_store::install::staging::StagingSink;
 use lanspread_store::install::transaction::{InstallOrigin, Transaction};
 use lanspread_store::state::booking::Booking;
+use lanspread_trust::manifest::{Deviation, ManifestCheck, ManifestFile};
 use lanspread_types::content::{ArchiveSummary, RootFile, Totals};
 use lanspread_types::entry_path::NamePolicy;
 use lanspread_types::fault::ContentError;
@@ -23,8 +25,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::locked_game::LockedGame;
+use crate::receive::blame::{Blame, blame};
 use crate::receive::error::AttemptError;
-use crate::receive::staging_queue::{StagingSender, stage, staging_queue};
+use crate::receive::staging_queue::{StagingSender, check, stage, staging_queue};
 use crate::receive::stream::{StreamObserver, receive};
 use crate::report::channel::EventSender;
 use crate::report::event::PeerEvent;
@@ -36,6 +39,8 @@ pub(crate) struct AttemptContext {
     pub(crate) locked: LockedGame,
     pub(crate) version: GameVersion,
     pub(crate) policy: NamePolicy,
+    /// Nothing counts but this, if there is one.
+    pub(crate) manifest: Option<Arc<ManifestFile>>,
     /// Whether there is an installed tree, which the new one replaces.
     pub(crate) replaces: bool,
     /// Whether files of the user in the installed tree may be lost.
@@ -84,8 +89,12 @@ async fn begin(
     context: &AttemptContext,
     source: &PeerOffer,
 ) -> Result<(Transaction, StagingSink), AttemptError> {
-    let origin =
-        InstallOrigin { version: context.version.clone(), source: source.name.clone(), source_id: source.id };
+    let origin = InstallOrigin {
+        version: context.version.clone(),
+        source: source.name.clone(),
+        source_id: source.id,
+        manifest: context.manifest.clone(),
+    };
     let (policy, replaces) = (context.policy, context.replaces);
     let begin = context
         .locked
@@ -93,14 +102,14 @@ async fn begin(
     begin.await
 }
 
-/// Receives the whole stream into staging and waits until the staging thread has ended.
+/// Receives the whole stream into staging and waits until the threads that compare and stage have ended.
 async fn transfer(
     context: &AttemptContext,
     source: &PeerOffer,
     another_waits: bool,
     sink: StagingSink,
 ) -> Result<Totals, AttemptError> {
-    let (steps, queue) = staging_queue();
+    let (steps, stage_of_check, queue) = staging_queue(context.manifest.is_some());
     let mut progress = AttemptProgress::new(context, source);
     let receiving = async {
         // Both branches drop the sender of the channel, so the staging thread ends too.
@@ -120,14 +129,35 @@ async fn transfer(
         });
         Ok::<_, AttemptError>(staged)
     });
-    let (staged, received) = tokio::join!(staging, receiving);
-    match (staged?, received) {
+    let checking = async {
+        let (Some(stage), Some(manifest)) = (stage_of_check, &context.manifest) else { return Ok(Ok(None)) };
+        let checker = ManifestCheck::new(manifest.shared());
+        let check = move || check(stage, checker).map(Some);
+        context.locked.run("check", move |_, _, _| Ok::<_, AttemptError>(check())).await
+    };
+    let (staged, checked, received) = tokio::join!(staging, checking, receiving);
+    let (staged, checked) = (staged?, checked?);
+    // If it is this machine that failed, no other source can help, whatever this one sent.
+    if !matches!(&staged, Err(SinkError::Local(error)) if blame(error) == Blame::Machine) {
+        lie(checked, received.is_ok())?;
+    }
+    match (staged, received) {
         (Ok(sink), Ok(())) => context.locked.run("receipt", move |_, _, _| Ok(sink.complete()?)).await,
         (Err(SinkError::Content(error)), _) => Err(AttemptError::Content(error)),
         (Err(SinkError::Local(error)), _) => Err(AttemptError::of_staging(error)),
         (Err(SinkError::Closed), Ok(())) => Err(AttemptError::StagingStopped),
         (Ok(_) | Err(SinkError::Closed), Err(error)) => Err(error),
     }
+}
+
+/// Fails if the thread that compares found something that is not as listed, or if the stream is complete and something
+/// that is listed has not come.
+fn lie(checked: Result<Option<ManifestCheck>, Deviation>, is_complete: bool) -> Result<(), AttemptError> {
+    let checked = checked.and_then(|checker| match checker {
+        Some(checker) if is_complete => checker.complete(),
+        _ => Ok(()),
+    });
+    checked.map_err(|deviation| AttemptError::Lied(Box::new(deviation)))
 }
 
 async fn request(

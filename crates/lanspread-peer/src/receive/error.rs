@@ -2,6 +2,7 @@
 
 use lanspread_proto::WireError;
 use lanspread_store::StoreError;
+use lanspread_trust::manifest::Deviation;
 use lanspread_types::fault::{ContentError, LocalError};
 use lanspread_types::ids::GameId;
 use lanspread_types::limits;
@@ -19,6 +20,9 @@ pub(crate) enum AttemptError {
     /// What the source sent breaks a rule.
     #[error(transparent)]
     Content(ContentError),
+    /// What the source sent is not what the manifest lists: it lies, or it has something else.
+    #[error("{0}; it is not asked again")]
+    Lied(Box<Deviation>),
     /// This machine's disk failed or is full: no other source can help.
     #[error(transparent)]
     Local(#[from] LocalError),
@@ -67,6 +71,7 @@ impl AttemptError {
             Self::Wire(error) => error.code().into(),
             Self::Content(error) => error.code().into(),
             Self::Local(error) | Self::Unfit(error) => error.code().into(),
+            Self::Lied(_) => "not-as-listed".into(),
             Self::TooSlow => "too-slow".into(),
             Self::Refused(error) => error.code().into(),
             Self::Cancelled => "cancelled".into(),

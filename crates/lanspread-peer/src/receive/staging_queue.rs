@@ -3,6 +3,9 @@
 //! Steps travel in batches with the buffer into which their bytes were read, so that content is not copied on the way and
 //! neither side wakes the other for each step. Invariant: there are never more than [`limits::STREAM_BATCHES`] batches,
 //! whose memory is used again and again; a source that is ahead of the disk is not read from, which is the back-pressure.
+//!
+//! With a manifest, a thread between the two compares every batch and passes it on as it is: only what is listed reaches
+//! the staging thread, and hashing costs neither the socket nor the disk its turn.
 
 use std::ops::Range;
 
@@ -10,10 +13,12 @@ use lanspread_archive::SinkError;
 use lanspread_archive::provider::EntrySink;
 use lanspread_store::install::staging::StagingSink;
 use lanspread_store::state::booking::Booking;
+use lanspread_trust::manifest::{Deviation, ManifestCheck};
 use lanspread_types::content::{EntryStep, Totals};
 use lanspread_types::fault::LocalError;
 use lanspread_types::limits;
 use tokio::sync::mpsc;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// One accepted step of a stream.
 #[derive(Debug)]
@@ -57,17 +62,26 @@ impl StagingBatch {
     }
 }
 
-/// An empty queue.
-pub(crate) fn staging_queue() -> (StagingSender, StagingReceiver) {
+/// An empty queue. If content is compared on the way, there is a third end: the thread that compares is between the other
+/// two.
+pub(crate) fn staging_queue(compares: bool) -> (StagingSender, Option<CheckingStage>, StagingReceiver) {
     let (full_sender, full) = mpsc::channel(limits::STREAM_BATCHES);
     let (free_sender, free) = mpsc::channel(limits::STREAM_BATCHES);
+    let ended = CancellationToken::new();
+    let (full, checking) = if compares {
+        let (checked, staged) = mpsc::channel(limits::STREAM_BATCHES);
+        (staged, Some(CheckingStage { full, checked }))
+    } else {
+        (full, None)
+    };
     for _ in 0..limits::STREAM_BATCHES {
         // There is room for all of them in either channel.
         let _ = free_sender.try_send(StagingBatch::default());
     }
     (
-        StagingSender { full: full_sender, free, spare: Vec::new() },
-        StagingReceiver { full, free: free_sender },
+        StagingSender { full: full_sender, free, spare: Vec::new(), ended: ended.clone() },
+        checking,
+        StagingReceiver { full, free: free_sender, _ended: ended.drop_guard() },
     )
 }
 
@@ -77,6 +91,8 @@ pub(crate) struct StagingSender {
     free: mpsc::Receiver<StagingBatch>,
     /// Free ones that were taken out of the channel.
     spare: Vec<StagingBatch>,
+    /// Cancelled when the staging thread has ended.
+    ended: CancellationToken,
 }
 
 impl StagingSender {
@@ -104,16 +120,49 @@ impl StagingSender {
         }
     }
 
-    /// Waits until the staging thread has ended. Cancel safe.
+    /// Waits until one of the threads has ended. Cancel safe.
     pub(crate) async fn closed(&self) {
-        self.full.closed().await;
+        tokio::select! {
+            () = self.full.closed() => {}
+            // The thread that compares may be waiting for a batch, and hear nothing of it.
+            () = self.ended.cancelled() => {}
+        }
     }
+}
+
+/// The two ends of the thread that compares.
+pub(crate) struct CheckingStage {
+    full: mpsc::Receiver<StagingBatch>,
+    checked: mpsc::Sender<StagingBatch>,
+}
+
+/// The thread that compares: passes batches on until the queue closes or something is not as listed. Of a batch in which
+/// something is not, nothing is passed on.
+pub(crate) fn check(
+    mut stage: CheckingStage,
+    mut checker: ManifestCheck,
+) -> Result<ManifestCheck, Deviation> {
+    while let Some(mut batch) = stage.full.blocking_recv() {
+        let StagingBatch { bytes, steps } = &mut batch;
+        for step in steps {
+            match step {
+                StagingStep::Announced(totals) => *totals = checker.announced(*totals)?,
+                StagingStep::Entry(step) => checker.take(step, |place| &bytes[place.clone()])?,
+            }
+        }
+        // There is room for all of them. A staging thread that has ended does not need it.
+        if stage.checked.try_send(batch).is_err() {
+            break;
+        }
+    }
+    Ok(checker)
 }
 
 /// The end of the staging thread.
 pub(crate) struct StagingReceiver {
     full: mpsc::Receiver<StagingBatch>,
     free: mpsc::Sender<StagingBatch>,
+    _ended: DropGuard,
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use lanspread_types::checksum::ContentDigest;
-use lanspread_types::content::Availability;
+use lanspread_types::content::{Availability, InstallTrust};
 use lanspread_types::ids::{CatalogName, GameId, GameVersion, PeerAddress, PeerId, PeerName};
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +29,8 @@ pub enum Answer {
         version: Option<GameVersion>,
         /// Version that is installed, according to its receipt.
         installed_version: Option<GameVersion>,
+        /// Whether each byte of the installed tree was compared with a manifest; none without a receipt.
+        trust: Option<InstallTrust>,
         /// What this machine can do with it.
         state: Availability,
         /// Whether the sentinel exists.

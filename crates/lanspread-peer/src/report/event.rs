@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 
 use lanspread_types::checksum::ContentDigest;
-use lanspread_types::content::ArchiveFormat;
+use lanspread_types::content::{ArchiveFormat, InstallTrust};
 use lanspread_types::ids::{GameId, GameVersion, PeerId, PeerName};
 use serde::{Deserialize, Serialize};
 
@@ -99,6 +99,24 @@ pub enum PeerEvent {
         /// Why, in one line.
         message: String,
     },
+    /// A source sent something else than the manifest lists. Its attempt has failed, and it is not asked again in this
+    /// operation.
+    PeerLied {
+        /// Name of the source.
+        peer: PeerName,
+        /// Its identity.
+        id: PeerId,
+        /// Which game.
+        game: GameId,
+        /// The file, folder or archive; none if it is about the whole game.
+        path: Option<String>,
+        /// Where in the file the part or the chunk begins that is wrong; none if it is about a header or a whole file.
+        position: Option<u64>,
+        /// What the manifest lists, in words.
+        expected: String,
+        /// What came, in words.
+        got: String,
+    },
     /// The game is installed.
     StreamInstallFinished {
         /// Which game.
@@ -111,6 +129,8 @@ pub enum PeerEvent {
         files: u64,
         /// Bytes installed.
         bytes: u64,
+        /// Whether each byte was compared with a manifest.
+        trust: InstallTrust,
         /// From the command to the first attempt: the search for peers and their answers.
         waited_ms: u64,
         /// From the first attempt to the durable rename.
@@ -242,6 +262,8 @@ pub enum PeerEvent {
         files: u64,
         /// Bytes installed.
         bytes: u64,
+        /// Whether each byte was compared with a manifest.
+        trust: InstallTrust,
         /// From the command to the durable rename.
         duration_ms: u64,
     },
@@ -324,7 +346,8 @@ pub enum PeerEvent {
         part: Code,
         /// Path below `local/` or the game root.
         path: String,
-        /// `missing`, `size`, `content`, or `added` (a file of the user, which is not a fault).
+        /// `missing`, `size`, `content`, `executable`, `unlisted` (installed by lanspread, and not in the manifest), or
+        /// `added` (a file of the user, which is not a fault).
         problem: Code,
     },
     /// Everything was compared.
@@ -339,6 +362,8 @@ pub enum PeerEvent {
         differences: u64,
         /// Files in `local/` that no install put there.
         added: u64,
+        /// Whether the installed tree is verified; none if no tree was compared.
+        trust: Option<InstallTrust>,
     },
 
     // ---- Operations ----

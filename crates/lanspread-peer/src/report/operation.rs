@@ -69,6 +69,8 @@ pub struct OperationOptions {
     pub names: NamePolicy,
     /// Continues even if files that the user added or changed are lost.
     pub force: bool,
+    /// Replaces a verified installed tree also by one that no manifest can verify.
+    pub accept_unverified: bool,
 }
 
 /// How peers are found.
@@ -135,6 +137,13 @@ impl OperationOptions {
     #[must_use]
     pub fn with_force(mut self, force: bool) -> Self {
         self.force = force;
+        self
+    }
+
+    /// The same, with the replacement of a verified tree by an unverified one permitted or not.
+    #[must_use]
+    pub fn with_accept_unverified(mut self, accept_unverified: bool) -> Self {
+        self.accept_unverified = accept_unverified;
         self
     }
 }

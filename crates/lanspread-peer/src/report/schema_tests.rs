@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use lanspread_testing::json_schema::Schema;
-use lanspread_types::content::{ArchiveFormat, Availability};
+use lanspread_types::content::{ArchiveFormat, Availability, InstallTrust};
 use lanspread_types::ids::{GameId, GameVersion, PeerName};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -119,12 +119,31 @@ fn events() -> Vec<PeerEvent> {
             code: "busy".into(),
             message: String::new(),
         },
+        E::PeerLied {
+            peer: peer.clone(),
+            id: id(),
+            game: game.clone(),
+            path: Some("a".to_owned()),
+            position: Some(1),
+            expected: String::new(),
+            got: String::new(),
+        },
+        E::PeerLied {
+            peer: peer.clone(),
+            id: id(),
+            game: game.clone(),
+            path: None,
+            position: None,
+            expected: String::new(),
+            got: String::new(),
+        },
         E::StreamInstallFinished {
             game: game.clone(),
             version: version.clone(),
             peer: peer.clone(),
             files: 1,
             bytes: 1,
+            trust: InstallTrust::Verified,
             waited_ms: 1,
             duration_ms: 1,
         },
@@ -143,6 +162,7 @@ fn events() -> Vec<PeerEvent> {
             version: version.clone(),
             files: 1,
             bytes: 1,
+            trust: InstallTrust::Unverified,
             duration_ms: 1,
         },
         E::InstallFailed { game: game.clone(), code: "busy".into(), message: String::new() },
@@ -156,7 +176,15 @@ fn events() -> Vec<PeerEvent> {
             path: "a".to_owned(),
             problem: "size".into(),
         },
-        E::VerifyFinished { game: game.clone(), files: 1, bytes: 1, differences: 0, added: 0 },
+        E::VerifyFinished {
+            game: game.clone(),
+            files: 1,
+            bytes: 1,
+            differences: 0,
+            added: 0,
+            trust: Some(InstallTrust::Verified),
+        },
+        E::VerifyFinished { game: game.clone(), files: 1, bytes: 1, differences: 0, added: 0, trust: None },
         E::OperationQueued { operation, kind, game: game.clone() },
         E::OperationBegin { operation, kind, game: game.clone() },
         E::OperationEnd { operation, kind, game: game.clone(), outcome: "done".into() },
@@ -191,6 +219,7 @@ fn reports() -> Vec<Answer> {
             title: Some("A game".to_owned()),
             version: Some(version()),
             installed_version: Some(version()),
+            trust: Some(InstallTrust::Verified),
             state: Availability::Ready,
             downloaded: true,
             installed: true,
@@ -201,6 +230,7 @@ fn reports() -> Vec<Answer> {
             title: None,
             version: None,
             installed_version: None,
+            trust: None,
             state: Availability::LocalOnly,
             downloaded: false,
             installed: true,

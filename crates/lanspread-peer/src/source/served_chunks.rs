@@ -130,6 +130,7 @@ mod tests {
             problem: None,
             installed: false,
             installed_version: None,
+            installed_trust: None,
             root_files: files
                 .iter()
                 .map(|(name, size)| RootFile { name: (*name).to_owned(), size: *size })

@@ -15,7 +15,7 @@ use crate::testing::machine::PeerOf;
 async fn every_lie_about_a_real_game_is_detected() {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures");
     let game = Game::read(&fixtures.join("fixture-solid/cnctw")).await.unwrap();
-    for lie in game.lies().filter(|lie| !lie.slow) {
+    for lie in game.lies().filter(|lie| !lie.slow && !lie.listed) {
         let machine = Machine::new();
         let liar = game.tell(lie.name, "liar".parse().unwrap(), ([127, 0, 0, 1], 0).into()).await.unwrap();
         let options = OperationOptions { peers: vec![liar.address.into()], ..Default::default() };

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use lanspread_store::error::StoreError;
 use lanspread_store::state::games_dir::GamesDir;
@@ -15,7 +15,7 @@ use serde_json::Value;
 
 struct Machine {
     _folder: tempfile::TempDir,
-    games: GamesDir,
+    games: Arc<GamesDir>,
     game: GameId,
     receipt: PathBuf,
 }
@@ -24,7 +24,7 @@ static MACHINE: LazyLock<Machine> = LazyLock::new(|| {
     let folder = tempfile::tempdir().expect("a folder");
     fs::create_dir_all(folder.path().join("g/local")).expect("an installed tree");
     fs::create_dir_all(folder.path().join(".lanspread/receipts")).expect("a folder");
-    let games = GamesDir::open(folder.path()).expect("a games directory");
+    let games = Arc::new(GamesDir::open(folder.path()).expect("a games directory"));
     let receipt = folder.path().join(".lanspread/receipts/g.jsonl");
     Machine { games, game: "g".parse().expect("a game id"), receipt, _folder: folder }
 });
@@ -43,7 +43,7 @@ fn fuzz(input: &[u8]) {
 fn read(receipt: &[u8]) -> Option<u64> {
     let machine = &*MACHINE;
     fs::write(&machine.receipt, receipt).expect("a receipt");
-    match verify::parts(&machine.games, &machine.game) {
+    match verify::parts(&machine.games, &machine.game, None) {
         Ok(parts) => Some(parts[0].bytes()),
         Err(StoreError::NotVerifiable { .. }) => None,
         Err(error) => panic!("{error}"),
@@ -56,15 +56,23 @@ fn check(input: &[u8], bytes: u64) {
     let lines: Vec<Value> =
         text.split_terminator('\n').map(|line| serde_json::from_str(line).expect("a line of JSON")).collect();
     let [head, files @ .., tail] = &lines[..] else { panic!("{} lines", lines.len()) };
-    assert_eq!((&head["schema"], &head["game"]), (&Value::from(1), &Value::from("g")));
+    // A struct may also be written as an array.
+    let of_head = |name: &str, place: usize| match head {
+        Value::Array(fields) => fields.get(place).cloned().unwrap_or_default(),
+        head => head[name].clone(),
+    };
+    assert!([1, 2].map(Value::from).contains(&of_head("schema", 0)));
+    assert_eq!(of_head("game", 1), Value::from("g"));
+    let is_verified = of_head("trust", 5) == "verified";
+    assert_eq!(is_verified, !of_head("manifest", 6).is_null());
     let mut names = std::collections::HashSet::new();
     let mut sum = 0;
     for file in files {
-        // A struct may also be written as an array.
-        let (path, size) = match file {
-            Value::Array(fields) => (&fields[0], &fields[1]),
-            file => (&file["path"], &file["size"]),
+        let (path, size, sha256) = match file {
+            Value::Array(fields) => (&fields[0], &fields[1], fields.get(3).unwrap_or(&Value::Null)),
+            file => (&file["path"], &file["size"], &file["sha256"]),
         };
+        assert_eq!(is_verified, !sha256.is_null(), "{path}");
         let path = path.as_str().expect("a path");
         assert!(EntryPath::parse(path, NamePolicy::Native).is_ok(), "{path:?}");
         assert!(names.insert(path), "{path:?} is there twice");

@@ -4,13 +4,14 @@
 use std::path::PathBuf;
 
 use crate::error::StoreError;
+use lanspread_types::content::InstallTrust;
 use lanspread_types::ids::GameId;
 use lanspread_types::layout::LOCAL_DIR;
 use lanspread_types::limits;
 
 use crate::state::games_dir::GamesDir;
 use crate::state::receipt_reader;
-use crate::state::receipt_reader::Receipt;
+use crate::state::receipt_reader::{Receipt, ReceiptError};
 
 use crate::state::tree::{FoundFile, open_local, shown_path, walk};
 
@@ -21,6 +22,8 @@ pub struct Replace {
     pub allowed: bool,
     /// Whether the user's files in it may be lost.
     pub force: bool,
+    /// Whether a verified tree may be replaced: the new one will be verified too, or the user accepts one that is not.
+    pub over_verified: bool,
 }
 
 /// Whether there is an installed tree that will be replaced.
@@ -35,10 +38,30 @@ pub fn permit(games: &GamesDir, game: &GameId, replace: Replace) -> Result<bool,
         let path = games.root_path(game).join(LOCAL_DIR);
         return Err(StoreError::AlreadyInstalled { game: game.clone(), path });
     }
+    if !replace.over_verified {
+        refuse_verified(games, game)?;
+    }
     if !replace.force {
         refuse_user_files(games, game)?;
     }
     Ok(true)
+}
+
+/// Refuses if the receipt says that the installed tree is verified. A receipt that cannot be read says nothing, and is
+/// refused elsewhere.
+fn refuse_verified(games: &GamesDir, game: &GameId) -> Result<(), StoreError> {
+    let head = match receipt_reader::head(games, game) {
+        Ok(head) => head,
+        Err(ReceiptError::Malformed { .. }) => None,
+        Err(error) => return Err(error.into()),
+    };
+    match head {
+        Some(head) if head.trust == InstallTrust::Verified => {
+            let path = games.root_path(game).join(LOCAL_DIR);
+            Err(StoreError::VerifiedHere { game: game.clone(), path })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Refuses if `local/` holds files that the user added or changed: those that are not in the receipt or have another
@@ -92,18 +115,25 @@ mod tests {
     use std::os::unix::fs::symlink;
     use std::path::Path;
 
-    use lanspread_types::checksum::Checksum;
+    use lanspread_types::checksum::{Checksum, ContentDigest};
     use lanspread_types::content::Totals;
     use lanspread_types::ids::PeerId;
 
     use super::*;
-    use crate::state::receipt::ReceiptDraft;
     use crate::state::receipt::publish;
+    use crate::state::receipt::{FileLine, ReceiptDraft, ReceiptHead};
 
-    const YES: Replace = Replace { allowed: true, force: false };
+    const YES: Replace = Replace { allowed: true, force: false, over_verified: false };
 
     /// An installed game of two files, with its receipt.
     fn installed(receipt: bool) -> (tempfile::TempDir, GamesDir, GameId) {
+        installed_with(receipt, None)
+    }
+
+    fn installed_with(
+        receipt: bool,
+        manifest: Option<ContentDigest>,
+    ) -> (tempfile::TempDir, GamesDir, GameId) {
         let folder = tempfile::tempdir().unwrap();
         let games = GamesDir::open(folder.path()).unwrap();
         let game: GameId = "g".parse().unwrap();
@@ -114,9 +144,13 @@ mod tests {
         if receipt {
             let (version, name) = ("1".parse().unwrap(), "pc".parse().unwrap());
             let id = PeerId::random().unwrap();
-            let mut draft = ReceiptDraft::create(&games, &game, &version, &name, id).unwrap();
-            draft.file("data/one", 3, Checksum::of(b"abc")).unwrap();
-            draft.file("two", 0, Checksum::of(b"")).unwrap();
+            let head = ReceiptHead::new(&game, &version, &name, id, manifest);
+            let mut draft = ReceiptDraft::create(&games, &head).unwrap();
+            for (path, content) in [("data/one", &b"abc"[..]), ("two", b"")] {
+                let (size, crc32) = (content.len() as u64, Some(Checksum::of(content)));
+                let sha256 = manifest.map(|_| ContentDigest::of(content));
+                draft.file(&FileLine { path, size, crc32, sha256, stamp: None }).unwrap();
+            }
             draft.complete(Totals { files: 2, directories: 0, bytes: 3 }).unwrap();
             publish(&games, &game).unwrap();
         }
@@ -129,7 +163,7 @@ mod tests {
         assert!(permit(&games, &game, YES).unwrap());
         fs::remove_file(folder.path().join("g/local/two")).unwrap();
         assert!(permit(&games, &game, YES).unwrap(), "a missing file cannot be lost");
-        let no = Replace { allowed: false, force: true };
+        let no = Replace { allowed: false, force: true, over_verified: true };
         assert!(matches!(permit(&games, &game, no), Err(StoreError::AlreadyInstalled { .. })));
         assert!(!permit(&games, &"other".parse().unwrap(), no).unwrap());
     }
@@ -185,6 +219,17 @@ mod tests {
         fs::remove_dir_all(folder.path().join("g/local")).unwrap();
         fs::create_dir_all(folder.path().join("g/local/empty")).unwrap();
         assert!(permit(&games, &game, YES).unwrap(), "without files nothing is lost");
+    }
+
+    /// `force` is about the user's files: it does not permit that something less certain takes the place of a verified tree.
+    #[test]
+    fn a_verified_tree_is_not_replaced_by_one_that_is_not() {
+        let (_folder, games, game) = installed_with(true, Some(ContentDigest::of(b"manifest")));
+        for force in [false, true] {
+            let error = permit(&games, &game, Replace { force, ..YES }).unwrap_err();
+            assert!(matches!(error, StoreError::VerifiedHere { .. }), "{error:?}");
+            assert!(permit(&games, &game, Replace { force, over_verified: true, ..YES }).unwrap());
+        }
     }
 
     #[test]

@@ -5,10 +5,14 @@
 //! mode only *executable* is kept, within the user's umask. Times are clamped to what every file system can hold; a file
 //! system that refuses them gets none, with one warning.
 //!
+//! A sink that has a manifest gets only entries that were compared with it, and their receipt gets the digests of the
+//! manifest, with a stamp of each file that was read after its last byte and its time.
+//!
 //! Everything that takes space is counted before it is created, folders on the way to files included: it is within what
 //! was announced, and within what is booked.
 
 mod files;
+mod shared_receipt;
 mod small_files;
 
 use std::fs::File;
@@ -19,6 +23,7 @@ use std::sync::Arc;
 use cap_std::fs::Dir;
 use lanspread_archive::SinkError;
 use lanspread_archive::provider::EntrySink;
+use lanspread_trust::manifest::Manifest;
 use lanspread_types::checksum::{Checksum, ChecksumHasher};
 use lanspread_types::content::{CopyEntry, DirectoryEntry, EntryStep, FileEntry, Totals};
 use lanspread_types::entry_path::{EntryKind, EntryPath, NamePolicy, PathIndex};
@@ -26,6 +31,7 @@ use lanspread_types::fault::{ContentError, LocalError};
 use lanspread_types::limits::{DATA_CHUNK_BYTES, FOLDERS_ON_THE_WAY_MIN, SMALL_FILE_BYTES_MAX};
 
 use crate::install::staging::files::{StagingFiles, TimesRefused};
+use crate::install::staging::shared_receipt::SharedReceipt;
 use crate::install::staging::small_files::SmallFiles;
 use crate::state::booking::{Booking, Written};
 use crate::state::receipt::ReceiptDraft;
@@ -37,7 +43,7 @@ pub struct StagingSink {
     /// Dropped before the booking ends.
     small: SmallFiles,
     paths: PathIndex,
-    receipt: ReceiptDraft,
+    receipt: Arc<SharedReceipt>,
     open: Option<OpenFile>,
     totals: Totals,
     budget: Budget,
@@ -75,10 +81,18 @@ struct OpenFile {
 }
 
 impl StagingSink {
-    pub(crate) fn new(staging: Dir, shown: PathBuf, policy: NamePolicy, receipt: ReceiptDraft) -> Self {
+    /// With a `manifest`, all entries that follow must have been compared with it.
+    pub(crate) fn new(
+        staging: Dir,
+        shown: PathBuf,
+        policy: NamePolicy,
+        receipt: ReceiptDraft,
+        manifest: Option<Arc<Manifest>>,
+    ) -> Self {
         let files = Arc::new(StagingFiles::new(staging, shown));
+        let receipt = Arc::new(SharedReceipt::new(receipt, manifest));
         Self {
-            small: SmallFiles::new(Arc::clone(&files)),
+            small: SmallFiles::new(Arc::clone(&files), Arc::clone(&receipt)),
             files,
             paths: PathIndex::new(policy),
             receipt,
@@ -149,13 +163,13 @@ impl StagingSink {
         self.cover()
     }
 
-    fn record(&mut self, path: &EntryPath, size: u64, checksum: Checksum) -> Result<(), LocalError> {
+    /// Counts a file that is complete and checked.
+    fn count(&mut self, size: u64) {
         self.totals.files += 1;
         self.totals.bytes += size;
         if let Some(booking) = &self.budget.booking {
             self.budget.counted.bytes += booking.rest_of_block(size);
         }
-        self.receipt.file(path.as_str(), size, checksum)
     }
 }
 
@@ -211,11 +225,12 @@ impl StagingSink {
                 return Err(ContentError::Checksum { path: entry.path.to_string(), expected, got }.into());
             }
         }
-        self.record(&entry.path, entry.size, got)?;
+        self.count(entry.size);
         match open.file {
-            None => self.small.end(entry)?,
+            None => self.small.end(entry, got)?,
             Some(file) => {
                 self.files.set_modified(&file, &entry.path, entry.modified, &mut self.times_refused);
+                self.receipt.file(&entry.path, entry.size, got, &file)?;
             }
         }
         Ok(())
@@ -247,7 +262,8 @@ impl StagingSink {
             self.wrote(count)?;
         }
         self.files.set_modified(&file, &copy.path, copy.modified, &mut self.times_refused);
-        Ok(self.record(&copy.path, copy.size, checksum.finish())?)
+        self.count(copy.size);
+        Ok(self.receipt.file(&copy.path, copy.size, checksum.finish(), &file)?)
     }
 }
 

@@ -16,6 +16,7 @@ use std::io;
 use std::sync::Arc;
 
 use cap_std::fs::Dir;
+use lanspread_trust::manifest::ManifestFile;
 use lanspread_types::entry_path::NamePolicy;
 use lanspread_types::fault::LocalError;
 use lanspread_types::ids::{GameId, GameVersion, PeerId, PeerName};
@@ -27,7 +28,7 @@ use crate::install::steps::DiskStep;
 use crate::state::games_dir::{GamesDir, create_folder, open_root, sync_file_system};
 use crate::state::intent;
 use crate::state::intent::{Intent, IntentStep};
-use crate::state::receipt::ReceiptDraft;
+use crate::state::receipt::{ReceiptDraft, ReceiptHead};
 use crate::state::standing::{Standing, standing};
 
 /// An install that has begun on disk. It ends with [`Self::commit`] or [`Self::roll_back_or_log`]. If it is only dropped, the
@@ -48,6 +49,8 @@ pub struct InstallOrigin {
     pub source: PeerName,
     /// Identity of that peer.
     pub source_id: PeerId,
+    /// The manifest with which everything is compared before it is staged, which makes the tree *verified*.
+    pub manifest: Option<Arc<ManifestFile>>,
 }
 
 impl Transaction {
@@ -74,7 +77,8 @@ impl Transaction {
             Ok(staging) => match transaction.draft(origin) {
                 Ok(receipt) => {
                     let shown = games.root_path(game).join(STAGING_DIR);
-                    Ok((transaction, StagingSink::new(staging, shown, policy, receipt)))
+                    let manifest = origin.manifest.as_ref().map(|manifest| manifest.shared());
+                    Ok((transaction, StagingSink::new(staging, shown, policy, receipt, manifest)))
                 }
                 Err(error) => {
                     transaction.roll_back_or_log();
@@ -102,7 +106,10 @@ impl Transaction {
     }
 
     fn draft(&self, origin: &InstallOrigin) -> Result<ReceiptDraft, LocalError> {
-        ReceiptDraft::create(&self.games, &self.game, &origin.version, &origin.source, origin.source_id)
+        let InstallOrigin { version, source, source_id, manifest } = origin;
+        let manifest = manifest.as_ref().map(|manifest| manifest.digest());
+        let head = ReceiptHead::new(&self.game, version, source, *source_id, manifest);
+        ReceiptDraft::create(&self.games, &head)
     }
 
     fn abandoning(&self) -> &'static [DiskStep] {

@@ -13,7 +13,8 @@ use lanspread_archive::list::{ListedArchive, list, listings};
 use lanspread_archive::provider::{ArchiveProvider, EntrySink};
 use lanspread_archive::set::ArchiveSet;
 use lanspread_archive::{ArchiveError, SinkError, names};
-use lanspread_types::content::{ArchiveSummary, EntryStep, Totals};
+use lanspread_trust::manifest::{Deviation, ManifestCheck, ManifestFile};
+use lanspread_types::content::{ArchiveSummary, EntryStep, InstallTrust, Totals};
 use lanspread_types::entry_path::NamePolicy;
 use lanspread_types::ids::{GameId, GameVersion, PeerId, PeerName};
 use lanspread_types::limits;
@@ -45,8 +46,10 @@ pub struct Unpack {
     pub game: GameId,
     /// Which names are accepted.
     pub policy: NamePolicy,
-    /// What is done about an installed tree.
+    /// What is done about an installed tree. A verified one may be replaced if the new one will be verified.
     pub replace: Replace,
+    /// The manifest of the game. It counts if it is of the version that is downloaded.
+    pub manifest: Option<Arc<ManifestFile>>,
     /// Name of this peer, which the receipt gives as the source.
     pub name: PeerName,
     /// Identity of this peer.
@@ -57,43 +60,64 @@ pub struct Unpack {
     pub cancel: CancellationToken,
 }
 
+/// An install that is in its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unpacked {
+    /// The version.
+    pub version: GameVersion,
+    /// What was written.
+    pub totals: Totals,
+    /// Whether each byte was compared with the manifest.
+    pub trust: InstallTrust,
+}
+
 /// A game with its archives.
 struct Downloaded {
     version: GameVersion,
     archives: Vec<ArchiveSet>,
 }
 
-/// Installs the game and returns its version and what was written. Runs on a blocking thread.
+/// Installs the game and returns what was installed. Runs on a blocking thread.
 ///
 /// # Errors
-/// [`StoreError::NotDownloaded`], [`StoreError::Archive`], [`StoreError::Cancelled`], what [`permit`] refuses, and
-/// failures of this machine's disk. Everything is then as it was.
-pub fn unpack(
-    install: &Unpack,
-    mut observer: impl UnpackObserver + 'static,
-) -> Result<(GameVersion, Totals), StoreError> {
-    let Unpack { games, game, policy, replace, .. } = install;
+/// [`StoreError::NotDownloaded`], [`StoreError::Archive`], [`StoreError::NotAsListed`], [`StoreError::Cancelled`], what
+/// [`permit`] refuses, and failures of this machine's disk. Everything is then as it was.
+pub fn unpack(install: &Unpack, mut observer: impl UnpackObserver + 'static) -> Result<Unpacked, StoreError> {
+    let Unpack { games, game, policy, .. } = install;
     let Downloaded { version, archives } = install.downloaded()?;
-    let replaces = permit(games, game, *replace)?;
+    let manifest = install.manifest.clone().filter(|manifest| manifest.manifest().version == version);
+    let over_verified = install.replace.over_verified || manifest.is_some();
+    let replaces = permit(games, game, Replace { over_verified, ..install.replace })?;
     let (listed, totals) =
         list(install.provider.as_ref(), &archives, &install.cancel).map_err(|error| install.failed(error))?;
     if totals.files == 0 {
         return Err(StoreError::NoFiles { game: game.clone(), path: games.root_path(game) });
+    }
+    let mut check = manifest.as_ref().map(|manifest| ManifestCheck::new(manifest.shared()));
+    if let Some(check) = &mut check {
+        check.announced(totals).map_err(|deviation| install.not_as_listed(deviation))?;
     }
     let folders = names::check(&listings(&listed), *policy).map_err(|error| install.failed(error))?;
     // All folders are known here, those on the way to files included.
     let needed = Totals { directories: folders, ..totals };
     let booking = Booking::take(games, game, needed)?;
     observer.begun(&version, totals, replaces);
-    let origin =
-        InstallOrigin { version: version.clone(), source: install.name.clone(), source_id: install.id };
+    let trust = if manifest.is_some() { InstallTrust::Verified } else { InstallTrust::Unverified };
+    let origin = InstallOrigin {
+        version: version.clone(),
+        source: install.name.clone(),
+        source_id: install.id,
+        manifest,
+    };
     let (transaction, mut staging) = Transaction::begin(games, game, &origin, *policy, replaces)?;
     staging.announce(needed, booking);
-    let sink = ObservedSink { staging, observer, bytes: 0, bytes_total: totals.bytes, reported: None };
+    let bytes_total = totals.bytes;
+    let sink =
+        ObservedSink { staging, check, deviation: None, observer, bytes: 0, bytes_total, reported: None };
     match install.unpack(listed, sink, replaces) {
-        Ok(installed) => {
+        Ok(totals) => {
             transaction.commit()?;
-            Ok((version, installed))
+            Ok(Unpacked { version, totals, trust })
         }
         Err(error) => {
             transaction.roll_back_or_log();
@@ -127,13 +151,20 @@ impl Unpack {
         let sink = Rc::new(RefCell::new(sink));
         for archive in archives {
             let shared = Rc::clone(&sink);
-            archive
-                .extract(self.provider.as_ref(), shared, &self.cancel)
-                .map_err(|error| self.failed(error))?;
+            archive.extract(self.provider.as_ref(), shared, &self.cancel).map_err(|error| {
+                // The sink has stopped the decoder for this reason.
+                match sink.borrow_mut().deviation.take() {
+                    Some(deviation) => self.not_as_listed(deviation),
+                    None => self.failed(error),
+                }
+            })?;
         }
         let Some(sink) = Rc::into_inner(sink).map(RefCell::into_inner) else {
             return Err(StoreError::Internal("the decoder kept the staging folder".to_owned()));
         };
+        if let Some(check) = &sink.check {
+            check.complete().map_err(|deviation| self.not_as_listed(deviation))?;
+        }
         let installed = sink.staging.complete()?;
         if replaces && !self.replace.force {
             refuse_user_files(&self.games, &self.game)?;
@@ -142,6 +173,10 @@ impl Unpack {
             return Err(StoreError::Cancelled);
         }
         Ok(installed)
+    }
+
+    fn not_as_listed(&self, deviation: Deviation) -> StoreError {
+        StoreError::NotAsListed { game: self.game.clone(), deviation: Box::new(deviation) }
     }
 
     /// Tells faults of the archive from those of this machine's disk and from a cancellation.
@@ -157,6 +192,10 @@ impl Unpack {
 /// The staging sink, with reports of its progress.
 struct ObservedSink<O> {
     staging: StagingSink,
+    /// Judges everything before it is staged.
+    check: Option<ManifestCheck>,
+    /// Why the sink takes nothing more.
+    deviation: Option<Deviation>,
     observer: O,
     bytes: u64,
     bytes_total: u64,
@@ -186,6 +225,12 @@ impl<O: UnpackObserver> EntrySink for ObservedSink<O> {
             EntryStep::Copy(copy) => copy.size,
             _ => 0,
         };
+        if let Some(check) = &mut self.check
+            && let Err(deviation) = check.take(&step, |bytes| bytes)
+        {
+            self.deviation = Some(deviation);
+            return Err(SinkError::Closed);
+        }
         self.staging.take(step)?;
         if bytes > 0 {
             self.advance(bytes);
@@ -259,12 +304,13 @@ mod tests {
             &self,
             replace: Replace,
             meddle: impl FnMut() -> Result<(), ArchiveError> + Send + Clone + 'static,
-        ) -> Result<(GameVersion, Totals), StoreError> {
+        ) -> Result<Unpacked, StoreError> {
             let install = Unpack {
                 games: Arc::new(GamesDir::open(&self.machine.games_dir()).unwrap()),
                 game: small_game::game(),
                 policy: NamePolicy::Portable,
                 replace,
+                manifest: None,
                 name: "here".parse().unwrap(),
                 id: PeerId::random().unwrap(),
                 provider: Arc::new(Meddling(Mutex::new(meddle))),
@@ -285,8 +331,8 @@ mod tests {
         }
     }
 
-    const NEW: Replace = Replace { allowed: false, force: false };
-    const UPDATE: Replace = Replace { allowed: true, force: false };
+    const NEW: Replace = Replace { allowed: false, force: false, over_verified: false };
+    const UPDATE: Replace = Replace { allowed: true, ..NEW };
 
     /// The user keeps playing while an update is unpacked.
     #[test]

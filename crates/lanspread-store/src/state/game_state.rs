@@ -5,13 +5,16 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use lanspread_archive::set::{ArchiveSet, VolumeGap};
-use lanspread_types::content::{Availability, RootFile};
+use lanspread_types::content::{Availability, InstallTrust, RootFile};
 use lanspread_types::fault::LocalError;
 use lanspread_types::ids::{GameId, GameVersion};
 use lanspread_types::layout::is_archive_name;
 use lanspread_types::{layout, limits};
 
+use crate::state::games_dir::GamesDir;
 use crate::state::passed_over::{GameNames, PassedOverReason};
+use crate::state::receipt::ReceiptHead;
+use crate::state::receipt_reader::ReceiptError;
 use crate::state::sentinel::{Sentinel, read_sentinel};
 use crate::state::{intent, receipt_reader, record};
 
@@ -28,6 +31,8 @@ pub struct GameState {
     pub installed: bool,
     /// Version of the installed tree; `None` if there is no tree or no receipt with its version.
     pub installed_version: Option<GameVersion>,
+    /// Whether the installed tree was compared with a manifest; `None` as for the version.
+    pub installed_trust: Option<InstallTrust>,
     /// Root archives and sentinel, sorted by name; empty if the game is not downloaded.
     pub root_files: Vec<RootFile>,
     /// Why it is not served although it looks like a downloaded game.
@@ -56,13 +61,16 @@ impl GameState {
             Sentinel::Absent => (None, without_sentinel(games_dir, game, &root)?),
         };
         let root_files = if version.is_some() { read_root_files(&root)? } else { Vec::new() };
-        let installed_version = if installed { read_installed_version(games_dir, game) } else { None };
+        let receipt = if installed { read_receipt_head(games_dir, game) } else { None };
+        let installed_trust = receipt.as_ref().map(|head| head.trust);
+        let installed_version = receipt.map(|head| head.version);
         Ok(Some(Self {
             game: game.clone(),
             root,
             version,
             installed,
             installed_version,
+            installed_trust,
             root_files,
             problem,
         }))
@@ -98,9 +106,10 @@ impl GameState {
     }
 }
 
-/// The version in the receipt. A receipt that cannot be read is logged, and hides nothing else.
-fn read_installed_version(games_dir: &Path, game: &GameId) -> Option<GameVersion> {
-    receipt_reader::version(games_dir, game).unwrap_or_else(|error| {
+/// The first line of the receipt. A receipt that cannot be read is logged, and hides nothing else.
+fn read_receipt_head(games_dir: &Path, game: &GameId) -> Option<ReceiptHead> {
+    let games = GamesDir::open(games_dir).map_err(ReceiptError::from);
+    games.and_then(|games| receipt_reader::head(&games, game)).unwrap_or_else(|error| {
         tracing::warn!("the installed version of {game} is not known: {error}");
         None
     })

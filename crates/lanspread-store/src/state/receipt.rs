@@ -2,46 +2,132 @@
 //!
 //! A receipt is written while files are verified, so that 100,000 files cost no memory: as `<game>.draft` during the
 //! install, and renamed to `<game>.jsonl` after the promotion. The first line says what was installed and from which
-//! peer. Then there is one line per file. The last line has the totals; without it a receipt is incomplete.
+//! peer, and with which manifest it was compared. Then there is one line per file. The last line has the totals; without
+//! it a receipt is incomplete.
+//!
+//! Schema 1 has neither trust nor digests: such a tree is unverified. In schema 2 every file of a verified tree has the
+//! SHA-256 that the manifest lists, and a stamp: inode, modification time and change time (in nanoseconds) of the file
+//! after its last byte. As long as it has this size and this stamp, it has not been written to. A CRC-32 is missing if
+//! `verify` has proved the file by its digest only.
 //!
 //! A receipt is read completely or refused. Another schema, an unknown or too long line, a path that an installed tree
 //! cannot have, a path twice, totals that are not the sums, or anything after them is an error that names its line.
 
-use std::fs::File;
+use std::fmt::Display;
+use std::fs::{File, Metadata};
 use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::MetadataExt;
 
 use cap_std::fs::Dir;
-use lanspread_types::checksum::Checksum;
-use serde::{Deserialize, Serialize};
+use lanspread_types::checksum::{Checksum, ContentDigest};
+use serde::{Deserialize, Serialize, Serializer};
 
-use lanspread_types::content::Totals;
+use lanspread_types::content::{InstallTrust, Totals};
 use lanspread_types::fault::LocalError;
 use lanspread_types::ids::{GameId, GameVersion, PeerId, PeerName};
 use lanspread_types::layout::RECEIPTS_DIR;
 use lanspread_types::regular_file::create_ours;
 
+use crate::state::disk_calls::sync_file;
 use crate::state::games_dir::{FILE_PERMISSIONS, GamesDir, sync_folder};
 
-/// The one schema that exists.
-pub(super) const SCHEMA: u32 = 1;
+/// The schema that is written.
+pub(super) const SCHEMA: u32 = 2;
+/// The first schema, which is still read.
+pub(super) const FIRST_SCHEMA: u32 = 1;
 
 /// First line of a receipt.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ReceiptHead {
-    pub(super) schema: u32,
-    pub(super) game: GameId,
-    pub(super) version: GameVersion,
-    pub(super) source: PeerName,
-    pub(super) source_id: String,
+pub(crate) struct ReceiptHead {
+    pub(crate) schema: u32,
+    pub(crate) game: GameId,
+    pub(crate) version: GameVersion,
+    pub(crate) source: PeerName,
+    pub(crate) source_id: String,
+    /// Missing in schema 1.
+    #[serde(default = "unverified")]
+    pub(crate) trust: InstallTrust,
+    /// The manifest with which each byte was compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) manifest: Option<ContentDigest>,
+}
+
+fn unverified() -> InstallTrust {
+    InstallTrust::Unverified
+}
+
+impl ReceiptHead {
+    /// The first line of a new receipt.
+    pub(crate) fn new(
+        game: &GameId,
+        version: &GameVersion,
+        source: &PeerName,
+        source_id: PeerId,
+        manifest: Option<ContentDigest>,
+    ) -> Self {
+        Self {
+            schema: SCHEMA,
+            game: game.clone(),
+            version: version.clone(),
+            source: source.clone(),
+            source_id: source_id.to_string(),
+            trust: if manifest.is_some() { InstallTrust::Verified } else { InstallTrust::Unverified },
+            manifest,
+        }
+    }
+
+    /// The same, once the tree was compared with this manifest.
+    pub(crate) fn verified(&self, manifest: ContentDigest) -> Self {
+        let (schema, trust, manifest) = (SCHEMA, InstallTrust::Verified, Some(manifest));
+        let Self { game, version, source, source_id, .. } = self;
+        let (game, version, source, source_id) =
+            (game.clone(), version.clone(), source.clone(), source_id.clone());
+        Self { schema, game, version, source, source_id, trust, manifest }
+    }
+}
+
+/// What identifies a file as long as nobody writes to it or changes its mode. A rename of a folder above it changes none
+/// of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FileStamp {
+    pub(crate) inode: u64,
+    pub(crate) modified_ns: i64,
+    pub(crate) changed_ns: i64,
+}
+
+impl FileStamp {
+    /// The stamp of a file, which must be complete.
+    pub(crate) fn of(metadata: &Metadata) -> Self {
+        let nanoseconds =
+            |seconds: i64, rest: i64| seconds.saturating_mul(1_000_000_000).saturating_add(rest);
+        Self {
+            inode: metadata.ino(),
+            modified_ns: nanoseconds(metadata.mtime(), metadata.mtime_nsec()),
+            changed_ns: nanoseconds(metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
 }
 
 /// One installed file.
-#[derive(Serialize)]
-struct FileLine<'a> {
-    path: &'a str,
-    size: u64,
-    crc32: String,
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct FileLine<'a> {
+    pub(crate) path: &'a str,
+    pub(crate) size: u64,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_text")]
+    pub(crate) crc32: Option<Checksum>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_text")]
+    pub(crate) sha256: Option<ContentDigest>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) stamp: Option<FileStamp>,
+}
+
+fn as_text<S: Serializer>(value: &Option<impl Display>, serializer: S) -> Result<S::Ok, S::Error> {
+    match value {
+        Some(value) => serializer.collect_str(value),
+        None => serializer.serialize_none(),
+    }
 }
 
 /// Last line of a receipt.
@@ -71,41 +157,35 @@ pub(super) fn final_name(game: &GameId) -> String {
 }
 
 impl ReceiptDraft {
-    pub(crate) fn create(
-        games: &GamesDir,
-        game: &GameId,
-        version: &GameVersion,
-        source: &PeerName,
-        source_id: PeerId,
-    ) -> Result<Self, LocalError> {
-        let name = draft_name(game);
+    pub(crate) fn create(games: &GamesDir, head: &ReceiptHead) -> Result<Self, LocalError> {
+        let name = draft_name(&head.game);
         let shown = games.state_path(RECEIPTS_DIR, &name);
         let receipts = games.state_folder(RECEIPTS_DIR)?;
         let created = create_ours(&receipts, &name, FILE_PERMISSIONS);
         let file = BufWriter::new(created.map_err(|error| error.of_ours("create", &shown))?);
         let mut draft = Self { file, shown, bytes: 0 };
-        draft.line(&ReceiptHead {
-            schema: SCHEMA,
-            game: game.clone(),
-            version: version.clone(),
-            source: source.clone(),
-            source_id: source_id.to_string(),
-        })?;
+        draft.line(head)?;
         Ok(draft)
     }
 
-    pub(crate) fn file(&mut self, path: &str, size: u64, checksum: Checksum) -> Result<(), LocalError> {
-        self.line(&FileLine { path, size, crc32: checksum.to_string() })
+    /// Adds a file.
+    pub(crate) fn file(&mut self, line: &FileLine<'_>) -> Result<(), LocalError> {
+        self.line(line)
     }
 
     /// Completes the draft; the caller makes it durable with everything else.
-    pub(crate) fn complete(mut self, totals: Totals) -> Result<(), LocalError> {
+    pub(crate) fn complete(&mut self, totals: Totals) -> Result<(), LocalError> {
         self.line(&ReceiptTail {
             files: totals.files,
             directories: totals.directories,
             bytes: totals.bytes,
         })?;
         self.file.flush().map_err(LocalError::io("write", &self.shown))
+    }
+
+    /// Makes the draft durable by itself.
+    pub(crate) fn sync(&self) -> Result<(), LocalError> {
+        sync_file(self.file.get_ref(), &self.shown).map_err(LocalError::io("sync", &self.shown))
     }
 
     /// Bytes that the draft has so far.

@@ -5,11 +5,11 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use lanspread_types::checksum::Checksum;
-use lanspread_types::content::Totals;
+use lanspread_types::checksum::{Checksum, ContentDigest};
+use lanspread_types::content::{InstallTrust, Totals};
 use lanspread_types::entry_path::{EntryPath, NamePolicy};
 use lanspread_types::fault::{ForeignState, LocalError};
-use lanspread_types::ids::{GameId, GameVersion};
+use lanspread_types::ids::GameId;
 use lanspread_types::layout::RECEIPTS_DIR;
 use lanspread_types::limits;
 use lanspread_types::regular_file::{if_present, open_ours};
@@ -19,19 +19,27 @@ use crate::error::StoreError;
 use crate::state::games_dir::GamesDir;
 use crate::state::receipt::ReceiptHead;
 use crate::state::receipt::ReceiptTail;
-use crate::state::receipt::SCHEMA;
 use crate::state::receipt::final_name;
+use crate::state::receipt::{FIRST_SCHEMA, FileStamp, SCHEMA};
 
 /// One file of a receipt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct InstalledFile {
     pub(crate) size: u64,
-    pub(crate) checksum: Checksum,
+    pub(crate) content: InstalledContent,
+}
+
+/// What a receipt says about the content of a file. A digest says more than a checksum, so that only one is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum InstalledContent {
+    Checksum(Checksum),
+    Digest(ContentDigest),
 }
 
 /// A complete receipt.
 #[derive(Debug)]
 pub(crate) struct Receipt {
+    pub(crate) head: ReceiptHead,
     /// By path below `local/`, sorted.
     pub(crate) files: BTreeMap<String, InstalledFile>,
     pub(crate) totals: Totals,
@@ -66,7 +74,11 @@ impl From<ReceiptError> for StoreError {
 struct RawFile {
     path: String,
     size: u64,
-    crc32: String,
+    crc32: Option<String>,
+    sha256: Option<ContentDigest>,
+    /// Nothing reads it back yet: it is what a source of entries compares with.
+    #[serde(rename = "stamp")]
+    _stamp: Option<FileStamp>,
 }
 
 /// A line after the first one.
@@ -84,12 +96,11 @@ pub(crate) fn read(games: &GamesDir, game: &GameId) -> Result<Option<Receipt>, R
     parse(BufReader::new(file), &path, game, limits::ENTRIES_MAX).map(Some)
 }
 
-/// The version of an installed game, from the first line of its receipt, if there is one.
-pub(crate) fn version(games_dir: &Path, game: &GameId) -> Result<Option<GameVersion>, ReceiptError> {
-    let games = GamesDir::open(games_dir)?;
+/// The first line of the receipt of an installed game, if there is one.
+pub(crate) fn head(games: &GamesDir, game: &GameId) -> Result<Option<ReceiptHead>, ReceiptError> {
     let path = games.state_path(RECEIPTS_DIR, &final_name(game));
-    let Some(file) = open(&games, game)? else { return Ok(None) };
-    Ok(Some(Lines::new(BufReader::new(file), &path).head(game)?.version))
+    let Some(file) = open(games, game)? else { return Ok(None) };
+    Lines::new(BufReader::new(file), &path).head(game).map(Some)
 }
 
 fn open(games: &GamesDir, game: &GameId) -> Result<Option<File>, LocalError> {
@@ -100,7 +111,7 @@ fn open(games: &GamesDir, game: &GameId) -> Result<Option<File>, LocalError> {
 
 fn parse(input: impl BufRead, path: &Path, game: &GameId, files_max: u64) -> Result<Receipt, ReceiptError> {
     let mut lines = Lines::new(input, path);
-    lines.head(game)?;
+    let head = lines.head(game)?;
     let mut files = BTreeMap::new();
     let mut bytes = 0_u64;
     let tail = loop {
@@ -117,10 +128,15 @@ fn parse(input: impl BufRead, path: &Path, game: &GameId, files_max: u64) -> Res
         }
         let name = EntryPath::parse(&file.path, NamePolicy::Native)
             .map_err(|error| lines.malformed(error.to_string()))?;
-        let checksum =
-            file.crc32.parse().map_err(|_| lines.malformed("the CRC-32 is not 8 hexadecimal digits"))?;
+        let checksum = file.crc32.as_deref().map(str::parse).transpose();
+        let checksum = checksum.map_err(|_| lines.malformed("the CRC-32 is not 8 hexadecimal digits"))?;
+        if file.sha256.is_some() != (head.trust == InstallTrust::Verified) {
+            return Err(lines.malformed("files of a verified tree have a SHA-256, and no others"));
+        }
+        let content = file.sha256.map(InstalledContent::Digest).or(checksum.map(InstalledContent::Checksum));
+        let content = content.ok_or_else(|| lines.malformed("there is no CRC-32"))?;
         bytes = bytes.checked_add(file.size).ok_or_else(|| lines.malformed("the sizes overflow"))?;
-        if files.insert(name.as_str().to_owned(), InstalledFile { size: file.size, checksum }).is_some() {
+        if files.insert(name.as_str().to_owned(), InstalledFile { size: file.size, content }).is_some() {
             return Err(lines.malformed(format!("`{name}` is listed twice")));
         }
     };
@@ -136,7 +152,7 @@ fn parse(input: impl BufRead, path: &Path, game: &GameId, files_max: u64) -> Res
         return Err(lines.malformed("something follows the totals"));
     }
     let totals = Totals { files: tail.files, directories: tail.directories, bytes };
-    Ok(Receipt { files, totals })
+    Ok(Receipt { head, files, totals })
 }
 
 /// The lines of a receipt, counted and bounded.
@@ -175,9 +191,9 @@ impl<'a, R: BufRead> Lines<'a, R> {
         let Some(line) = self.next()? else { return Err(self.malformed("it is empty")) };
         let versioned: Versioned =
             serde_json::from_slice(&line).map_err(|_| self.malformed("it has no schema"))?;
-        if versioned.schema != SCHEMA {
+        if !(FIRST_SCHEMA..=SCHEMA).contains(&versioned.schema) {
             return Err(self.malformed(format!(
-                "it has schema {}, this program reads schema {SCHEMA}",
+                "it has schema {}, this program reads schemas {FIRST_SCHEMA} to {SCHEMA}",
                 versioned.schema
             )));
         }
@@ -185,6 +201,10 @@ impl<'a, R: BufRead> Lines<'a, R> {
             serde_json::from_slice(&line).map_err(|error| self.malformed(error.to_string()))?;
         if head.game != *game {
             return Err(self.malformed(format!("it belongs to {}", head.game)));
+        }
+        let is_verified = head.trust == InstallTrust::Verified;
+        if head.manifest.is_some() != is_verified || (is_verified && head.schema == FIRST_SCHEMA) {
+            return Err(self.malformed("a tree is verified by a manifest, and only in schema 2"));
         }
         Ok(head)
     }
@@ -200,8 +220,8 @@ mod tests {
 
     use lanspread_types::ids::PeerId;
 
-    use crate::state::receipt::ReceiptDraft;
     use crate::state::receipt::publish;
+    use crate::state::receipt::{FileLine, ReceiptDraft};
 
     use super::*;
 
@@ -209,14 +229,18 @@ mod tests {
         "g".parse().unwrap()
     }
 
+    fn line(path: &str, size: u64, checksum: Checksum) -> FileLine<'_> {
+        FileLine { path, size, crc32: Some(checksum), sha256: None, stamp: None }
+    }
+
     fn written() -> (tempfile::TempDir, GamesDir) {
         let folder = tempfile::tempdir().unwrap();
         let games = GamesDir::open(folder.path()).unwrap();
         let (version, name) = ("20250101".parse().unwrap(), "pc".parse().unwrap());
-        let mut draft =
-            ReceiptDraft::create(&games, &game(), &version, &name, PeerId::random().unwrap()).unwrap();
-        draft.file("b/\"quoted\" \\ name", 3, Checksum::from_crc32(0xdead_beef)).unwrap();
-        draft.file("a", 0, Checksum::of(b"")).unwrap();
+        let head = ReceiptHead::new(&game(), &version, &name, PeerId::random().unwrap(), None);
+        let mut draft = ReceiptDraft::create(&games, &head).unwrap();
+        draft.file(&line("b/\"quoted\" \\ name", 3, Checksum::from_crc32(0xdead_beef))).unwrap();
+        draft.file(&line("a", 0, Checksum::of(b""))).unwrap();
         draft.complete(Totals { files: 2, directories: 7, bytes: 3 }).unwrap();
         publish(&games, &game()).unwrap();
         (folder, games)
@@ -228,18 +252,23 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_back() {
-        let (folder, games) = written();
+        let (_folder, games) = written();
         let receipt = read(&games, &game()).unwrap().unwrap();
         assert_eq!(receipt.totals, Totals { files: 2, directories: 7, bytes: 3 });
         let files: Vec<_> =
-            receipt.files.iter().map(|(path, file)| (path.as_str(), file.size, file.checksum)).collect();
+            receipt.files.iter().map(|(path, file)| (path.as_str(), file.size, file.content)).collect();
         assert_eq!(
             files,
-            [("a", 0, Checksum::of(b"")), ("b/\"quoted\" \\ name", 3, Checksum::from_crc32(0xdead_beef))]
+            [
+                ("a", 0, InstalledContent::Checksum(Checksum::of(b""))),
+                ("b/\"quoted\" \\ name", 3, InstalledContent::Checksum(Checksum::from_crc32(0xdead_beef)))
+            ]
         );
-        assert_eq!(version(folder.path(), &game()).unwrap().unwrap().as_str(), "20250101");
+        let head = head(&games, &game()).unwrap().unwrap();
+        assert_eq!((head.version.as_str(), head.trust), ("20250101", InstallTrust::Unverified));
+        assert_eq!(receipt.head.source.as_str(), "pc");
         assert!(read(&games, &"other".parse().unwrap()).unwrap().is_none());
-        assert!(version(folder.path(), &"other".parse().unwrap()).unwrap().is_none());
+        assert!(super::head(&games, &"other".parse().unwrap()).unwrap().is_none());
     }
 
     /// A receipt that is cut at any byte is refused: a prefix never passes for the whole.
@@ -267,7 +296,7 @@ mod tests {
         let replaced = |what: &str, with: &str| file.replace(what, with);
         let (other, another) = (replaced("\"a\"", "\"b\""), replaced("\"a\"", "\"c\""));
         let table: &[(&[&str], u64, &str)] = &[
-            (&[&head.replace("\"schema\":1", "\"schema\":2"), file, tail], 1, "schema 2"),
+            (&[&head.replace("\"schema\":1", "\"schema\":3"), file, tail], 1, "schema 3"),
             (&[&head.replace("\"game\":\"g\"", "\"game\":\"h\""), file, tail], 1, "belongs to h"),
             (&["[]", file, tail], 1, "no schema"),
             (&[head, file, file, tail], 3, "twice"),
@@ -292,6 +321,51 @@ mod tests {
         }
     }
 
+    /// Receipts of the first schema have neither trust nor digests.
+    #[test]
+    fn a_receipt_of_the_first_schema_is_unverified_and_a_verified_one_has_all_digests() {
+        let old = r#"{"schema":1,"game":"g","version":"1","source":"pc","source_id":"0"}"#;
+        let digest = ContentDigest::of(b"abc");
+        let new = old.replace(":1,", ":2,");
+        let verified =
+            |head: &str| head.replace('}', &format!(r#","trust":"verified","manifest":"{digest}"}}"#));
+        let unverified = new.replace('}', r#","trust":"unverified"}"#);
+        let plain = r#"{"path":"a","size":3,"crc32":"352441c2"}"#;
+        let proved = plain.replace('}', &format!(r#","sha256":"{digest}"}}"#));
+        let only = format!(r#"{{"path":"a","size":3,"sha256":"{digest}"}}"#);
+        let stamped = only.replace('}', r#","stamp":{"inode":1,"modified_ns":2,"changed_ns":3}}"#);
+        let tail = r#"{"files":1,"directories":0,"bytes":3}"#;
+        let parsed = |head: &str, file: &str| parse_text(format!("{head}\n{file}\n{tail}\n").as_bytes());
+        for (head, file) in [
+            (old, plain),
+            (&unverified, plain),
+            (&new, plain),
+            (&verified(&new), &proved),
+            (&verified(&new), &only),
+            (&verified(&new), &stamped),
+        ] {
+            let receipt = parsed(head, file).unwrap_or_else(|error| panic!("{head} {file}: {error}"));
+            let is_verified = head.contains(r#""verified""#);
+            assert_eq!(receipt.head.trust == InstallTrust::Verified, is_verified, "{head}");
+            let digest = InstalledContent::Digest(digest);
+            assert_eq!(receipt.files["a"].content == digest, is_verified, "{head} {file}");
+        }
+        let without = new.replace('}', r#","trust":"verified"}"#);
+        for (head, file) in [
+            (&verified(old), &proved),
+            (&verified(&new), &plain.to_owned()),
+            (&without, &proved),
+            (&unverified, &proved),
+            (&new, &proved),
+            (&verified(&new).replace("verified", "unverified"), &plain.to_owned()),
+            (&verified(&new), &r#"{"path":"a","size":3}"#.to_owned()),
+            (&new, &r#"{"path":"a","size":3}"#.to_owned()),
+            (&verified(&new), &stamped.replace("inode", "node")),
+        ] {
+            assert!(parsed(head, file).is_err(), "{head} {file}");
+        }
+    }
+
     #[test]
     fn what_is_not_a_receipt_is_reported_and_never_waited_for() {
         let (folder, games) = written();
@@ -300,7 +374,7 @@ mod tests {
         fs::rename(&path, &kept).unwrap();
         std::os::unix::fs::symlink(&kept, &path).unwrap();
         let reported = |what: &str| {
-            for error in [read(&games, &game()).unwrap_err(), version(folder.path(), &game()).unwrap_err()] {
+            for error in [read(&games, &game()).unwrap_err(), head(&games, &game()).unwrap_err()] {
                 assert!(matches!(StoreError::from(error), StoreError::Foreign(_)), "{what}");
             }
         };
@@ -324,7 +398,8 @@ mod tests {
             let draft = receipts.join("g.draft");
             link(&precious, draft.clone()).unwrap();
             let (version, name) = ("1".parse().unwrap(), "pc".parse().unwrap());
-            ReceiptDraft::create(&games, &game(), &version, &name, PeerId::random().unwrap()).unwrap();
+            let head = ReceiptHead::new(&game(), &version, &name, PeerId::random().unwrap(), None);
+            ReceiptDraft::create(&games, &head).unwrap();
             assert_eq!(fs::read_to_string(&precious).unwrap(), "kept");
             fs::remove_file(draft).unwrap();
         }

@@ -27,6 +27,9 @@ pub(crate) fn open_file(folder: &Dir, path: impl AsRef<Path>) -> io::Result<Opti
     Ok(metadata.is_file().then_some((file, metadata.len())))
 }
 
+/// Name of the part that is the installed tree, in events.
+pub const INSTALLED: &str = "local";
+
 /// Something that can be compared with its record.
 pub trait VerifyPart: Send {
     /// Bytes that it should have.
@@ -66,6 +69,10 @@ pub enum Problem {
     Size,
     /// It has the right size but other content.
     Content,
+    /// Its content is right, but not whether it can be executed.
+    Executable,
+    /// It was installed by lanspread, and the manifest does not list it.
+    Unlisted,
     /// It was not installed by lanspread: it is reported, but not as a fault.
     Added,
 }
@@ -77,6 +84,8 @@ impl Problem {
             Self::Missing => "missing",
             Self::Size => "size",
             Self::Content => "content",
+            Self::Executable => "executable",
+            Self::Unlisted => "unlisted",
             Self::Added => "added",
         }
     }
@@ -128,24 +137,36 @@ pub fn compare(
 
 impl Comparison<'_> {
     /// Reads a file to its end, reports the progress, and returns its length and its CRC-32.
-    pub(crate) fn read(
+    pub(crate) fn read(&mut self, file: impl Read) -> Result<std::io::Result<(u64, Checksum)>, StoreError> {
+        let mut checksum = ChecksumHasher::default();
+        let length = self.read_into(file, |bytes| checksum.update(bytes))?;
+        Ok(length.map(|length| (length, checksum.finish())))
+    }
+
+    /// Reads a file to its end, reports the progress, and returns its length.
+    pub(crate) fn read_into(
         &mut self,
         mut file: impl Read,
-    ) -> Result<std::io::Result<(u64, Checksum)>, StoreError> {
-        let (mut buffer, mut length, mut checksum) =
-            (vec![0; limits::DATA_CHUNK_BYTES], 0, ChecksumHasher::default());
+        mut take: impl FnMut(&[u8]),
+    ) -> Result<std::io::Result<u64>, StoreError> {
+        let (mut buffer, mut length) = (vec![0; limits::DATA_CHUNK_BYTES], 0);
         loop {
             self.go_on()?;
             let count = match file.read(&mut buffer) {
-                Ok(0) => return Ok(Ok((length, checksum.finish()))),
+                Ok(0) => return Ok(Ok(length)),
                 Ok(count) => count,
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
                 Err(error) => return Ok(Err(error)),
             };
-            checksum.update(&buffer[..count]);
+            take(&buffer[..count]);
             length += count as u64;
             self.advance(count as u64);
         }
+    }
+
+    /// Is cancelled when the comparison is.
+    pub(crate) fn cancel_token(&self) -> CancellationToken {
+        self.cancel.clone()
     }
 
     /// Fails if the comparison was cancelled.

@@ -169,8 +169,21 @@ impl ManifestEntries {
 
     /// The entry at a path.
     pub fn find(&self, path: &str) -> Option<ManifestEntry<'_>> {
-        let found = self.records.binary_search_by(|record| self.path(record).cmp(path)).ok()?;
-        Some(self.entry(&self.records[found]))
+        self.place(path).map(|(place, _)| self.at(place))
+    }
+
+    /// What is at a path, and its place among the entries, from 0.
+    pub fn place(&self, path: &str) -> Option<(usize, EntryContent<'_>)> {
+        let place = self.records.binary_search_by(|record| self.path(record).cmp(path)).ok()?;
+        Some((place, self.at(place).content))
+    }
+
+    /// The entry at a place, from 0.
+    ///
+    /// # Panics
+    /// If there are not so many.
+    pub fn at(&self, place: usize) -> ManifestEntry<'_> {
+        self.entry(&self.records[place])
     }
 
     fn path(&self, record: &Record) -> &str {

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
+use std::sync::Arc;
 
 use lanspread_types::checksum::{ContentDigest, ContentHasher};
 use lanspread_types::limits;
@@ -28,7 +29,7 @@ pub struct ManifestFile<S = File> {
     stored: S,
     bytes: u64,
     digest: ContentDigest,
-    manifest: Manifest,
+    manifest: Arc<Manifest>,
     places: Places,
 }
 
@@ -68,7 +69,7 @@ impl<S: Stored> ManifestFile<S> {
             return Err(ManifestProblem::Digest { got: digest });
         }
         let (manifest, places) = decode(&stored, bytes)?;
-        let checked = Self { stored, bytes, digest, manifest, places };
+        let checked = Self { stored, bytes, digest, manifest: Arc::new(manifest), places };
         let mut again = HashWriter::default();
         encode(&checked.manifest, &checked, &mut again)?;
         if again.0.finish() == digest { Ok(checked) } else { Err(ManifestProblem::NotCanonical) }
@@ -77,6 +78,11 @@ impl<S: Stored> ManifestFile<S> {
     /// What it says.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
+    }
+
+    /// What it says, to be kept.
+    pub fn shared(&self) -> Arc<Manifest> {
+        Arc::clone(&self.manifest)
     }
 
     /// SHA-256 of all its bytes: its name.

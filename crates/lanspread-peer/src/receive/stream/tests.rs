@@ -83,7 +83,7 @@ async fn receive_with(another_waits: bool, stream: Vec<Step>, fault: Fault, disk
     };
     let (near, far) = duplex(4096);
     let speaking = source.speak(FaultPipe::on_writes(far, fault), Greeting::Honest);
-    let (steps, mut queue) = staging_queue();
+    let (steps, _, mut queue) = staging_queue(false);
     let receiving = async {
         let mut connection = asked(near).await;
         let mut watching = Watching::default();
@@ -289,7 +289,7 @@ async fn a_busy_disk_is_not_the_source_s_fault() {
 async fn the_stream_ends_when_the_staging_thread_has_ended() {
     let source = LyingSource::new("source", Vec::new(), honest_then(frame::FIRST_DATA, Step::KeepAlives));
     let (near, far) = duplex(4096);
-    let (steps, queue) = staging_queue();
+    let (steps, _, queue) = staging_queue(false);
     drop(queue);
     let receiving = async {
         let mut connection = asked(near).await;
@@ -319,7 +319,7 @@ impl StreamObserver for Counting {
 async fn nothing_is_accepted_before_the_announcement_is() {
     let source = LyingSource::new("source", Vec::new(), small_game::stream());
     let (near, far) = duplex(64 * 1024);
-    let (steps, queue) = staging_queue();
+    let (steps, _, queue) = staging_queue(false);
     let counting = Counting::default();
     let receiving = async {
         let mut connection = asked(near).await;
@@ -344,7 +344,7 @@ async fn a_disk_that_is_behind_bounds_what_is_read() {
         let content = 3 * limits::STREAM_BATCHES * batch_max;
         let source = LyingSource::new("source", Vec::new(), large_file(content, frame_bytes));
         let (near, far) = duplex(4096);
-        let (steps, mut queue) = staging_queue();
+        let (steps, _, mut queue) = staging_queue(false);
         let counting = Counting::default();
         let receiving = async {
             let mut connection = asked(near).await;

@@ -30,6 +30,7 @@ impl PeerEvent {
             | Self::ArchiveBegin { game, .. }
             | Self::StreamProgress { game, .. }
             | Self::StreamAttemptFailed { game, .. }
+            | Self::PeerLied { game, .. }
             | Self::StreamInstallFinished { game, .. }
             | Self::StreamInstallFailed { game, .. }
             | Self::DownloadBegin { game, .. }

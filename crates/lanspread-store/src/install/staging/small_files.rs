@@ -18,11 +18,13 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
 use std::thread::JoinHandle;
 
+use lanspread_types::checksum::Checksum;
 use lanspread_types::content::FileEntry;
 use lanspread_types::fault::LocalError;
 use lanspread_types::limits::{SMALL_FILE_BATCH_BYTES, SMALL_FILE_BATCH_FILES, SMALL_FILE_BATCHES};
 
 use crate::install::staging::files::{StagingFiles, TimesRefused};
+use crate::install::staging::shared_receipt::SharedReceipt;
 use crate::state::booking::Written;
 
 /// The small files of one tree.
@@ -40,6 +42,7 @@ pub(super) struct SmallFiles {
 #[derive(Debug)]
 struct Shared {
     files: Arc<StagingFiles>,
+    receipt: Arc<SharedReceipt>,
     /// What has been written of [`SmallFiles::begun`].
     files_written: AtomicU64,
     bytes_written: AtomicU64,
@@ -58,13 +61,21 @@ struct Writer {
 #[derive(Debug, Default)]
 struct Batch {
     bytes: Vec<u8>,
-    files: Vec<(FileEntry, Range<usize>)>,
+    files: Vec<SmallFile>,
+}
+
+/// A file that is complete and checked, and where its bytes are.
+#[derive(Debug)]
+struct SmallFile {
+    entry: FileEntry,
+    checksum: Checksum,
+    place: Range<usize>,
 }
 
 impl Batch {
     /// Where the bytes of the next file begin.
     fn end(&self) -> usize {
-        self.files.last().map_or(0, |(_, range)| range.end)
+        self.files.last().map_or(0, |file| file.place.end)
     }
 
     fn is_full(&self) -> bool {
@@ -73,9 +84,10 @@ impl Batch {
 }
 
 impl SmallFiles {
-    pub(super) fn new(files: Arc<StagingFiles>) -> Self {
+    pub(super) fn new(files: Arc<StagingFiles>, receipt: Arc<SharedReceipt>) -> Self {
         let (files_written, bytes_written) = (AtomicU64::new(0), AtomicU64::new(0));
-        let shared = Shared { files, files_written, bytes_written, is_discarded: AtomicBool::new(false) };
+        let is_discarded = AtomicBool::new(false);
+        let shared = Shared { files, receipt, files_written, bytes_written, is_discarded };
         Self {
             shared: Arc::new(shared),
             batch: Batch::default(),
@@ -101,9 +113,9 @@ impl SmallFiles {
     ///
     /// # Errors
     /// If an earlier file or this one cannot be written.
-    pub(super) fn end(&mut self, entry: FileEntry) -> Result<(), LocalError> {
-        let range = self.batch.end()..self.batch.bytes.len();
-        self.batch.files.push((entry, range));
+    pub(super) fn end(&mut self, entry: FileEntry, checksum: Checksum) -> Result<(), LocalError> {
+        let place = self.batch.end()..self.batch.bytes.len();
+        self.batch.files.push(SmallFile { entry, checksum, place });
         if self.batch.is_full() { self.hand_over() } else { Ok(()) }
     }
 
@@ -195,14 +207,15 @@ impl Shared {
     }
 
     fn write(&self, batch: &Batch, refused: &mut TimesRefused) -> Result<(), LocalError> {
-        for (entry, range) in &batch.files {
+        for SmallFile { entry, checksum, place } in &batch.files {
             if self.is_discarded.load(Ordering::Relaxed) {
                 break;
             }
             let mut file = self.files.create(&entry.path, entry.executable)?;
-            let bytes = &batch.bytes[range.clone()];
+            let bytes = &batch.bytes[place.clone()];
             file.write_all(bytes).map_err(self.files.io("write", &entry.path))?;
             self.files.set_modified(&file, &entry.path, entry.modified, refused);
+            self.receipt.file(&entry.path, entry.size, *checksum, &file)?;
             self.files_written.fetch_add(1, Ordering::Relaxed);
             self.bytes_written.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         }

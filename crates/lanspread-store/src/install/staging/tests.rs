@@ -1,8 +1,10 @@
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::sync::Arc;
 
+use lanspread_trust::manifest::{EntryContent, ManifestEntries};
+use lanspread_types::checksum::ContentDigest;
 use lanspread_types::entry_path::NameProblem;
-use lanspread_types::ids::PeerId;
+use lanspread_types::ids::{GameId, PeerId};
 use lanspread_types::limits::SMALL_FILE_BATCH_FILES;
 
 use rustix::io::Errno;
@@ -10,6 +12,7 @@ use rustix::io::Errno;
 use super::*;
 use crate::state::disk_calls::script;
 use crate::state::games_dir::GamesDir;
+use crate::state::receipt::{FileStamp, ReceiptHead};
 
 struct Fixture {
     folder: tempfile::TempDir,
@@ -17,13 +20,21 @@ struct Fixture {
 }
 
 fn fixture() -> Fixture {
+    fixture_with(None)
+}
+
+fn fixture_with(manifest: Option<Arc<Manifest>>) -> Fixture {
     let folder = tempfile::tempdir().unwrap();
     let games = GamesDir::open(folder.path()).unwrap();
     games.dir().create_dir("staging").unwrap();
-    let (game, version, name) = ("g".parse().unwrap(), "1".parse().unwrap(), "pc".parse().unwrap());
-    let receipt = ReceiptDraft::create(&games, &game, &version, &name, PeerId::random().unwrap()).unwrap();
+    let (game, version, name): (GameId, _, _) =
+        ("g".parse().unwrap(), "1".parse().unwrap(), "pc".parse().unwrap());
+    let digest = manifest.as_ref().map(|_| ContentDigest::of(b"manifest"));
+    let head = ReceiptHead::new(&game, &version, &name, PeerId::random().unwrap(), digest);
+    let receipt = ReceiptDraft::create(&games, &head).unwrap();
     let staging = games.dir().open_dir("staging").unwrap();
-    let sink = StagingSink::new(staging, folder.path().join("staging"), NamePolicy::Portable, receipt);
+    let sink =
+        StagingSink::new(staging, folder.path().join("staging"), NamePolicy::Portable, receipt, manifest);
     Fixture { folder, sink }
 }
 
@@ -226,9 +237,9 @@ fn name_of(number: usize) -> String {
     format!("{}/{}/{number}", number % 3, number % 7)
 }
 
-/// Both threads write, and what is on the disk and in the receipt is what one thread would have written.
+/// Both threads write, and what is on the disk and in the receipt is what one thread would have written, in any order.
 #[test]
-fn many_small_files_are_all_there_and_the_receipt_has_their_order() {
+fn many_small_files_are_all_there_and_in_the_receipt() {
     let Fixture { folder, mut sink } = fixture();
     let content = |number: usize| vec![u8::try_from(number % 251).unwrap(); number * 97 % 4096];
     for number in 0..MANY {
@@ -254,9 +265,13 @@ fn many_small_files_are_all_there_and_the_receipt_has_their_order() {
     assert_eq!(std::fs::read(root.join("large")).unwrap(), LARGE);
     assert_eq!(std::fs::read(root.join("copy")).unwrap(), content(MANY - 1));
     let receipt = std::fs::read_to_string(folder.path().join(".lanspread/receipts/g.draft")).unwrap();
-    for number in 0..MANY {
-        let line = receipt.lines().nth(number + 1).unwrap();
-        assert!(line.contains(&format!("\"{}\"", name_of(number))), "{line}");
+    let lines: std::collections::BTreeSet<&str> = receipt.lines().collect();
+    assert_eq!(lines.len(), 2 * MANY + 4, "no line is there twice");
+    for number in 0..2 * MANY {
+        let (name, content) = (name_of(number), content(number));
+        let (size, checksum) = (content.len(), Checksum::of(&content));
+        let line = format!(r#"{{"path":"{name}","size":{size},"crc32":"{checksum}"}}"#);
+        assert!(lines.contains(&*line), "{line}");
     }
 }
 
@@ -319,4 +334,46 @@ fn files_that_wait_when_the_sink_is_dropped_are_discarded() {
     drop(sink);
     assert!(shared.upgrade().is_none(), "the thread has ended");
     assert!(!folder.path().join("staging/last").exists());
+}
+
+/// The receipt of a verified tree says by what each file can be known again: small ones, large ones and copies.
+#[test]
+fn files_of_a_verified_tree_are_recorded_with_digest_and_stamp() {
+    let small: Vec<(String, Vec<u8>)> = (0..3 * SMALL_FILE_BATCH_FILES)
+        .map(|number| (format!("small{number:05}"), number.to_string().into_bytes()))
+        .collect();
+    let mut listed: Vec<(String, Vec<u8>)> = small.clone();
+    listed.extend([("copy".to_owned(), LARGE.to_vec()), ("large".to_owned(), LARGE.to_vec())]);
+    listed.sort();
+    let mut entries = ManifestEntries::default();
+    for (name, content) in &listed {
+        let (size, digest) = (content.len() as u64, ContentDigest::of(content));
+        let listed = EntryContent::File { size, executable: false, digest: &digest, parts: &[] };
+        entries.push(&path(name), listed).unwrap();
+    }
+    let (game, version) = ("g".parse().unwrap(), "1".parse().unwrap());
+    let manifest = Manifest { game, version, root_files: Vec::new(), archives: Vec::new(), entries };
+    let Fixture { folder, mut sink } = fixture_with(Some(Arc::new(manifest)));
+    put(&mut sink, &FileEntry { modified: Some(7), ..large("large") }, &LARGE).unwrap();
+    for (name, content) in &small {
+        put(&mut sink, &FileEntry { modified: Some(7), ..file(name, content) }, content).unwrap();
+    }
+    let size = LARGE.len() as u64;
+    let copy =
+        CopyEntry { path: path("copy"), original: path("large"), size, modified: Some(7), executable: false };
+    sink.copy(&copy).unwrap();
+    sink.complete().unwrap();
+    let receipt = std::fs::read_to_string(folder.path().join(".lanspread/receipts/g.draft")).unwrap();
+    let lines: Vec<serde_json::Value> =
+        receipt.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((&lines[0]["schema"], &lines[0]["trust"]), (&2.into(), &"verified".into()));
+    assert_eq!(lines.len(), listed.len() + 2);
+    let staging = folder.path().join("staging");
+    for line in &lines[1..lines.len() - 1] {
+        let name = line["path"].as_str().unwrap();
+        let (_, content) = listed.iter().find(|(listed, _)| listed == name).unwrap();
+        assert_eq!(line["sha256"], ContentDigest::of(content).to_string(), "{name}");
+        let now = FileStamp::of(&std::fs::metadata(staging.join(name)).unwrap());
+        assert_eq!(line["stamp"], serde_json::to_value(now).unwrap(), "{name}");
+    }
 }

@@ -20,6 +20,7 @@ pub(super) fn origin(version: &str) -> InstallOrigin {
         version: version.parse().unwrap(),
         source: "pc".parse().unwrap(),
         source_id: "00112233445566778899aabbccddeeff".parse().unwrap(),
+        manifest: None,
     }
 }
 
