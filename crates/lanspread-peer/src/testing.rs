@@ -2,6 +2,7 @@
 
 mod liars_tests;
 pub(crate) mod machine;
+mod manifest_tests;
 
 use lanspread_proto::WireError;
 use lanspread_proto::connection::Connection;

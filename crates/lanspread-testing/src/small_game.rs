@@ -110,14 +110,23 @@ pub fn offered(mut files: Vec<RootFile>) -> Offered {
 
 /// Puts the downloaded game, sentinel and a real archive, into a games directory.
 pub fn download(games_dir: &Path) {
+    download_with(games_dir, FIRST_CONTENT);
+}
+
+/// The same with other bytes in the first file: sizes, names and version are the same.
+pub fn download_other(games_dir: &Path) {
+    download_with(games_dir, &FIRST_CONTENT.to_ascii_uppercase());
+}
+
+fn download_with(games_dir: &Path, first_content: &[u8]) {
     let root = games_dir.join(game().as_str());
     fs::create_dir(&root).unwrap();
     let mut archive = rars::Builder::new(rars::ArchiveVersion::Rar50);
     let modified = Some(u32::try_from(MODIFIED).unwrap());
     archive.add_directory(EMPTY_FOLDER.into(), modified, Some(0o40755)).unwrap();
     for (path, content, mode) in [
-        (FIRST_FILE, FIRST_CONTENT, 0o100_644),
-        (COPY, FIRST_CONTENT, 0o100_644),
+        (FIRST_FILE, first_content, 0o100_644),
+        (COPY, first_content, 0o100_644),
         (EMPTY_FILE, &b""[..], 0o100_644),
         (LAST_FILE, LAST_CONTENT, 0o100_755),
     ] {

@@ -220,7 +220,10 @@ impl PeerError {
                 ErrorCategory::Usage
             }
             Self::Store(
-                StoreError::Archive { .. } | StoreError::NoFiles { .. } | StoreError::Differences { .. },
+                StoreError::Archive { .. }
+                | StoreError::NoFiles { .. }
+                | StoreError::NotAsListed { .. }
+                | StoreError::Differences { .. },
             ) => ErrorCategory::Content,
             Self::NotInCatalog { .. } | Self::Foreign(_) | Self::Store(_) | Self::Ambiguous { .. } => {
                 ErrorCategory::Refused

@@ -21,7 +21,7 @@ use crate::task::contained::contained;
 impl Peer {
     /// Runs `work` as one operation of this peer, in a task of its own. A shutdown cancels it and waits for it. If the
     /// caller drops the future, the operation is cancelled and ends on its own: it undoes what it did, and reports that.
-    pub(super) async fn operate<T, F>(
+    pub(crate) async fn operate<T, F>(
         &self,
         game: &GameId,
         options: &OperationOptions,

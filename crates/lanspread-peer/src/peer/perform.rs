@@ -13,7 +13,7 @@ use crate::report::operation::OperationKind;
 
 impl Peer {
     /// Performs one operation to its end.
-    pub(super) async fn perform_kind(
+    pub(crate) async fn perform_kind(
         &self,
         kind: OperationKind,
         context: &OperationContext,
