@@ -221,6 +221,7 @@ fn reports() -> Vec<Answer> {
             downloaded: true,
             downloaded_trust: Some(InstallTrust::Unverified),
             installed: true,
+            shares_entries: true,
             bytes: 1,
         },
         R::LocalGame {
@@ -233,6 +234,7 @@ fn reports() -> Vec<Answer> {
             downloaded: false,
             downloaded_trust: None,
             installed: true,
+            shares_entries: false,
             bytes: 0,
         },
         R::FolderPassedOver(passed_over()),

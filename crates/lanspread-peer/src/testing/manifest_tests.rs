@@ -135,7 +135,7 @@ async fn every_lie_about_listed_content_is_refused_and_named() {
             greeting: lie.greeting,
             ..LyingSource::new("liar", organiser.files.clone(), lie.stream.clone())
         };
-        let id = liar.hello.peer;
+        let id = liar.key.peer();
         let liar = liar.listen().await;
         let peer = organiser.receiver(&machine);
         let mut events = peer.events();

@@ -47,6 +47,7 @@ async fn an_announcement_is_heard_updated_and_withdrawn() {
         game: "g".parse().unwrap(),
         version: "1".parse().unwrap(),
         bytes: 1,
+        entries: false,
     };
     index.replace(vec![game]);
     let newer = Heard::Hint(PeerHint { revision: 2, ..hint });
