@@ -380,7 +380,7 @@ class Stage:
         self, game_root: Path, lies: Sequence[str] = (), *, slow: bool = False, name: str = "liar"
     ) -> list[LyingSource]:
         """Sources of the downloaded game in this folder, each with one lie and a name that begins with `name`. Without
-        `lies` these are all that are found out at once, or all that take as long as the idle limit if `slow`.
+        `lies` these are all that are found out without a manifest at once, or all that take as long as the idle limit if `slow`.
 
         A lie about who the source is begins with its second connection, so one install can meet it.
         """
@@ -389,7 +389,7 @@ class Stage:
         if not lies:
             listing = self.start_double(f"{name}-list", LYING_SOURCE, [*arguments, "--list"], mount)
             self.finish(listing, 0, "the list of lies")
-            lies = [event["lie"] for event in listing.events.all(named("lie")) if event["slow"] is slow]
+            lies = [event["lie"] for event in listing.events.all(named("lie")) if event["slow"] is slow and not event["listed"]]
         arguments += ["--listen", f"0.0.0.0:{inside.PORT}", "--name", name]
         for lie in lies:
             arguments += ["--lie", lie]

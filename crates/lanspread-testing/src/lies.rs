@@ -15,6 +15,10 @@ use crate::lying_source::{Greeting, WrongHello, raw_frame};
 use crate::step::Step;
 use crate::story::{FilePlace, Story, copy, data, file, say};
 
+mod against_a_manifest;
+
+pub use against_a_manifest::against_a_manifest;
+
 /// One lie.
 #[derive(Debug, Clone)]
 pub struct Lie {
@@ -45,55 +49,6 @@ pub fn all(story: &Story) -> Vec<Lie> {
     lies.extend(refusals(story));
     lies.extend(while_saying_hello(story));
     lies
-}
-
-/// Lies that only a receiver with a manifest detects. Every checksum and every sum is right.
-pub fn against_a_manifest(story: &Story) -> Vec<Lie> {
-    let lie = |name, stream| lie(name, "not-as-listed", stream);
-    let (first, last) = (&story.first, &story.last);
-    let mut content = story.content(first);
-    content.push(b'x');
-    vec![
-        lie("listed-other-byte", story.other_bytes(first, false)),
-        lie("listed-other-last-byte", story.other_bytes(last, true)),
-        lie("listed-extra-file", story.with_entries(extra_file())),
-        lie(
-            "listed-extra-folder",
-            story.with_entries(vec![say(StreamMessage::Directory { path: "x".into() })]),
-        ),
-        lie("listed-missing-file", story.instead_of(last, Vec::new())),
-        lie("listed-other-size", story.instead_of(first, named(&first.path, &content))),
-        lie(
-            "listed-other-name",
-            story.instead_of(first, named(&format!("{}x", first.path), &story.content(first))),
-        ),
-        lie("listed-executable", story.changed_header(first, |_, executable| *executable = !*executable)),
-        lie("listed-file-twice", {
-            // In the place of the last file, so that the number of files is right.
-            story.instead_of(last, named(&first.path, &story.content(first)))
-        }),
-        lie("listed-file-as-folder", {
-            story.instead_of(last, vec![say(StreamMessage::Directory { path: last.path.clone() })])
-        }),
-        lie("listed-totals", {
-            let totals = Totals { directories: 0, bytes: story.totals.bytes, files: story.totals.files + 1 };
-            story.begun_with(story.archives, totals)
-        }),
-        lie("listed-another-game", {
-            story.changed(|steps| {
-                for step in steps {
-                    if let Step::Say(StreamItem::Control(
-                        StreamMessage::FileBegin { path, .. }
-                        | StreamMessage::Directory { path }
-                        | StreamMessage::Copy { path, .. },
-                    )) = step
-                    {
-                        path.insert_str(0, "another/");
-                    }
-                }
-            })
-        }),
-    ]
 }
 
 /// Lies that a receiver only detects at its idle deadline.
@@ -168,53 +123,6 @@ impl Story {
             }
             steps.splice(self.last_archive.end..self.last_archive.end, entries);
         })
-    }
-
-    /// With these entries in the place of a file, which its totals include.
-    fn instead_of(&self, file: &FilePlace, entries: Vec<Step>) -> Vec<Step> {
-        let mut more = Totals::default();
-        for entry in &entries {
-            more = more.checked_add(accounted_for(entry)).unwrap();
-        }
-        self.changed(|steps| {
-            for at in [0, self.last_archive.start] {
-                if let Step::Say(StreamItem::Control(
-                    StreamMessage::Begin { totals, .. }
-                    | StreamMessage::ArchiveBegin(ArchiveSummary { totals, .. }),
-                )) = &mut steps[at]
-                {
-                    let Totals { files, bytes, .. } = *totals;
-                    let without = Totals { files: files - 1, bytes: bytes - file.size, ..*totals };
-                    *totals = without.checked_add(more).unwrap();
-                }
-            }
-            steps.splice(file.begin..=file.end(), entries);
-        })
-    }
-
-    /// With another header of a file, which has no checksum then.
-    fn changed_header(&self, file: &FilePlace, change: impl FnOnce(&mut String, &mut bool)) -> Vec<Step> {
-        let StreamMessage::FileBegin { mut path, size, modified, mut executable, .. } =
-            self.message(file.begin)
-        else {
-            unreachable!("a file's begin")
-        };
-        change(&mut path, &mut executable);
-        let checksum = None;
-        self.replaced(
-            file.begin,
-            say(StreamMessage::FileBegin { path, size, checksum, modified, executable }),
-        )
-    }
-
-    /// With one other byte in a file, and with the checksums of what is sent.
-    fn other_bytes(&self, file: &FilePlace, from_end: bool) -> Vec<Step> {
-        let mut other = Self { steps: self.changed_header(file, |_, _| {}), ..self.clone() };
-        let (at, step) = self.wrong(file, from_end);
-        other.steps[at] = step;
-        let checksum = Checksum::of(&other.content(file));
-        other.steps[file.end()] = say(StreamMessage::FileEnd { checksum });
-        other.steps
     }
 
     /// Changes one byte of a file's content; returns the number of the frame and its new content.

@@ -152,11 +152,11 @@ async fn transfer(
 /// Fails if the thread that compares found something that is not as listed, or if the stream is complete and something
 /// that is listed has not come.
 fn lie(checked: Result<Option<ManifestCheck>, Deviation>, is_complete: bool) -> Result<(), AttemptError> {
-    let checked = checked.and_then(|checker| match checker {
-        Some(checker) if is_complete => checker.complete(),
+    let verdict = checked.and_then(|seen| match seen {
+        Some(seen) if is_complete => seen.complete(),
         _ => Ok(()),
     });
-    checked.map_err(|deviation| AttemptError::Lied(Box::new(deviation)))
+    verdict.map_err(|deviation| AttemptError::Lied(Box::new(deviation)))
 }
 
 async fn request(

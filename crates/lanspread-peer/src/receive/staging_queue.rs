@@ -197,3 +197,68 @@ pub(crate) fn stage(
     }
     Ok(sink)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use lanspread_testing::{manifests, small_game};
+    use lanspread_types::content::DirectoryEntry;
+    use lanspread_types::entry_path::{EntryPath, NamePolicy};
+
+    use super::*;
+
+    fn checker() -> ManifestCheck {
+        let (game, version) = (small_game::game(), small_game::version());
+        let manifest = manifests::of_tree(&game, &version, &small_game::tree(), &[small_game::EMPTY_FOLDER]);
+        ManifestCheck::new(Arc::clone(&manifest.shared()))
+    }
+
+    fn folder(name: &str) -> StagingStep {
+        let path = EntryPath::parse(name, NamePolicy::Portable).unwrap();
+        StagingStep::Entry(EntryStep::Directory(DirectoryEntry { path }))
+    }
+
+    /// *Applied* still means that the staging thread is done with everything, not the thread before it.
+    #[tokio::test]
+    async fn a_batch_is_applied_when_it_was_staged() {
+        let (mut sender, stage, mut receiver) = staging_queue(true);
+        let checking = tokio::task::spawn_blocking(move || check(stage.unwrap(), checker()));
+        let mut batch = sender.free().await.unwrap();
+        batch.push(folder(small_game::EMPTY_FOLDER));
+        sender.hand_on(batch);
+        let _next = sender.free().await.unwrap();
+        tokio::select! {
+            biased;
+            applied = sender.applied() => panic!("{applied:?} before it was staged"),
+            staged = receiver.take() => assert_eq!(staged, Some(1)),
+        }
+        assert_eq!(sender.applied().await, Some(()));
+        drop(sender);
+        assert!(checking.await.unwrap().is_ok());
+    }
+
+    /// The source is silent, so the thread that compares waits for a batch and hears nothing of the end of the other.
+    #[tokio::test]
+    async fn the_end_of_the_staging_thread_is_heard_at_once() {
+        let (sender, stage, receiver) = staging_queue(true);
+        let checking = tokio::task::spawn_blocking(move || check(stage.unwrap(), checker()));
+        drop(receiver);
+        sender.closed().await;
+        drop(sender);
+        assert!(checking.await.unwrap().is_ok());
+    }
+
+    #[tokio::test]
+    async fn nothing_of_a_batch_with_an_unlisted_entry_is_staged() {
+        let (mut sender, stage, mut receiver) = staging_queue(true);
+        let checking = tokio::task::spawn_blocking(move || check(stage.unwrap(), checker()));
+        let mut batch = sender.free().await.unwrap();
+        batch.push(folder(small_game::EMPTY_FOLDER));
+        batch.push(folder("other"));
+        sender.hand_on(batch);
+        sender.closed().await;
+        assert_eq!(checking.await.unwrap().unwrap_err().path.as_deref(), Some("other"));
+        assert_eq!(receiver.take().await, None);
+    }
+}

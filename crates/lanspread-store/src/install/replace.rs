@@ -121,7 +121,7 @@ mod tests {
 
     use super::*;
     use crate::state::receipt::publish;
-    use crate::state::receipt::{FileLine, ReceiptDraft, ReceiptHead};
+    use crate::state::receipt::{ChecksumText, FileLine, ReceiptDraft, ReceiptHead};
 
     const YES: Replace = Replace { allowed: true, force: false, over_verified: false };
 
@@ -147,7 +147,7 @@ mod tests {
             let head = ReceiptHead::new(&game, &version, &name, id, manifest);
             let mut draft = ReceiptDraft::create(&games, &head).unwrap();
             for (path, content) in [("data/one", &b"abc"[..]), ("two", b"")] {
-                let (size, crc32) = (content.len() as u64, Some(Checksum::of(content)));
+                let (size, crc32) = (content.len() as u64, Some(ChecksumText(Checksum::of(content))));
                 let sha256 = manifest.map(|_| ContentDigest::of(content));
                 draft.file(&FileLine { path, size, crc32, sha256, stamp: None }).unwrap();
             }

@@ -13,7 +13,6 @@
 //! A receipt is read completely or refused. Another schema, an unknown or too long line, a path that an installed tree
 //! cannot have, a path twice, totals that are not the sums, or anything after them is an error that names its line.
 
-use std::fmt::Display;
 use std::fs::{File, Metadata};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::MetadataExt;
@@ -87,7 +86,7 @@ impl ReceiptHead {
     }
 }
 
-/// What identifies a file as long as nobody writes to it or changes its mode. A rename of a folder above it changes none
+/// What identifies a file as long as it is not written to and keeps its mode. A rename of a folder above it changes none
 /// of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -115,18 +114,21 @@ impl FileStamp {
 pub(crate) struct FileLine<'a> {
     pub(crate) path: &'a str,
     pub(crate) size: u64,
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_text")]
-    pub(crate) crc32: Option<Checksum>,
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_text")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) crc32: Option<ChecksumText>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) sha256: Option<ContentDigest>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) stamp: Option<FileStamp>,
 }
 
-fn as_text<S: Serializer>(value: &Option<impl Display>, serializer: S) -> Result<S::Ok, S::Error> {
-    match value {
-        Some(value) => serializer.collect_str(value),
-        None => serializer.serialize_none(),
+/// A checksum that is written as text.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ChecksumText(pub(crate) Checksum);
+
+impl Serialize for ChecksumText {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
     }
 }
 

@@ -256,7 +256,7 @@ mod tests {
     use lanspread_types::ids::PeerId;
 
     use crate::state::receipt::publish;
-    use crate::state::receipt::{FileLine, ReceiptDraft};
+    use crate::state::receipt::{ChecksumText, FileLine, ReceiptDraft};
 
     use super::*;
 
@@ -265,7 +265,7 @@ mod tests {
     }
 
     fn line(path: &str, size: u64, checksum: Checksum) -> FileLine<'_> {
-        FileLine { path, size, crc32: Some(checksum), sha256: None, stamp: None }
+        FileLine { path, size, crc32: Some(ChecksumText(checksum)), sha256: None, stamp: None }
     }
 
     fn written() -> (tempfile::TempDir, GamesDir) {

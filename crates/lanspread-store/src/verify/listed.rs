@@ -326,7 +326,7 @@ impl Run<'_, '_> {
             Found::Nothing => Some(Problem::Missing),
             Found::File { size: got, .. } if got != size => Some(Problem::Size),
             Found::File { matches: false, .. } => Some(Problem::Content),
-            // Somebody writes to it.
+            // Another process writes to it.
             Found::File { stamp, .. } if begun.stamp.is_some_and(|first| first != stamp) => {
                 Some(Problem::Content)
             }

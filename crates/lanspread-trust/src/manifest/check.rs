@@ -214,15 +214,15 @@ impl ManifestCheck {
             return Err(Deviation::of(entry.path, format!("{size} bytes"), "more"));
         }
         while !bytes.is_empty() {
-            let in_part = open.arrived % MANIFEST_PART_BYTES;
-            let missing = if parts.is_empty() { size } else { MANIFEST_PART_BYTES - in_part };
+            let position = open.arrived % MANIFEST_PART_BYTES;
+            let missing = if parts.is_empty() { size } else { MANIFEST_PART_BYTES - position };
             let take = usize::try_from(missing).map_or(bytes.len(), |missing| missing.min(bytes.len()));
-            let (of_part, rest) = bytes.split_at(take);
-            open.hasher.update(of_part);
-            open.arrived += of_part.len() as u64;
+            let (now, rest) = bytes.split_at(take);
+            open.hasher.update(now);
+            open.arrived += now.len() as u64;
             bytes = rest;
-            let is_part = open.arrived.is_multiple_of(MANIFEST_PART_BYTES) || open.arrived == size;
-            if !parts.is_empty() && is_part {
+            let is_whole = open.arrived.is_multiple_of(MANIFEST_PART_BYTES) || open.arrived == size;
+            if !parts.is_empty() && is_whole {
                 let begin = (open.arrived - 1) / MANIFEST_PART_BYTES;
                 let listed = usize::try_from(begin).ok().and_then(|part| parts.get(part));
                 let got = std::mem::take(&mut open.hasher).finish();

@@ -13,7 +13,7 @@ use lanspread_types::content::Totals;
 use lanspread_types::entry_path::EntryPath;
 use lanspread_types::fault::LocalError;
 
-use crate::state::receipt::{FileLine, FileStamp, ReceiptDraft};
+use crate::state::receipt::{ChecksumText, FileLine, FileStamp, ReceiptDraft};
 
 /// A draft and what its files were compared with.
 #[derive(Debug)]
@@ -37,7 +37,8 @@ impl SharedReceipt {
         file: &File,
     ) -> Result<(), LocalError> {
         let sha256 = self.digest(path);
-        let mut line = FileLine { path: path.as_str(), size, crc32: Some(checksum), sha256, stamp: None };
+        let mut line =
+            FileLine { path: path.as_str(), size, crc32: Some(ChecksumText(checksum)), sha256, stamp: None };
         if sha256.is_some() {
             let metadata = file.metadata().map_err(LocalError::io("read", path.as_str()))?;
             line.stamp = Some(FileStamp::of(&metadata));

@@ -10,7 +10,7 @@ use lanspread_types::content::{InstallTrust, Totals};
 use lanspread_types::ids::PeerId;
 
 use super::*;
-use crate::state::receipt::ReceiptHead;
+use crate::state::receipt::{ChecksumText, ReceiptHead};
 use crate::state::receipt_reader;
 use crate::verify::comparison::{Counts, Difference, VerifyObserver, compare};
 use crate::verify::parts;
@@ -54,7 +54,7 @@ impl Fixture {
         let mut draft = ReceiptDraft::create(&games, &head).unwrap();
         let mut totals = Totals { directories: 1, ..Totals::default() };
         let mut record = |path: &str, content: &[u8]| {
-            let (size, crc32) = (content.len() as u64, Some(Checksum::of(content)));
+            let (size, crc32) = (content.len() as u64, Some(ChecksumText(Checksum::of(content))));
             totals = totals.checked_add(Totals { files: 1, directories: 0, bytes: size }).unwrap();
             draft.file(&FileLine { path, size, crc32, sha256: None, stamp: None }).unwrap();
         };
