@@ -146,3 +146,29 @@ impl ClientCertVerifier for RawKeyVerifier {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use lanspread_trust::identity_key::IdentityKey;
+    use rustls::crypto::ring::default_provider;
+
+    use super::*;
+
+    #[test]
+    fn exactly_one_ed25519_key_is_accepted() {
+        let algorithms = default_provider().signature_verification_algorithms;
+        let verifier = RawKeyVerifier { algorithms, expected: None };
+        let key = IdentityKey::random().unwrap();
+        let good = CertificateDer::from(key.public().to_vec());
+        assert!(verifier.verify(&good, &[]).is_ok());
+        assert!(verifier.verify(&good, std::slice::from_ref(&good)).is_err(), "two keys");
+        let longer = CertificateDer::from([&key.public()[..], &[0]].concat());
+        assert!(verifier.verify(&longer, &[]).is_err());
+        let mut of_another_kind = key.public().to_vec();
+        of_another_kind[8] = 0x6e;
+        assert!(verifier.verify(&CertificateDer::from(of_another_kind), &[]).is_err());
+        let expecting = |expected| RawKeyVerifier { expected: Some(expected), ..verifier.clone() };
+        assert!(expecting(key.peer_id()).verify(&good, &[]).is_ok());
+        assert!(expecting(IdentityKey::random().unwrap().peer_id()).verify(&good, &[]).is_err());
+    }
+}

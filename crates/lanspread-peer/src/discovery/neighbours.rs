@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use crate::discovery::directory::{Claim, Directory, HowKnown, KnownPeer, PeerKey};
 use crate::discovery::library_memory::LibraryMemory;
 use crate::discovery::neighbour_table::{Handle, NeighbourPlace, NeighbourTable};
-use crate::discovery::pace::{Allowance, DialPace};
+use crate::discovery::pace::{Allowance, DialPace, pause};
 use crate::report::channel::EventSender;
 use crate::report::event::PeerEvent;
 use crate::source::visitor::Visitor;
@@ -490,16 +490,6 @@ fn visited(visitor: &Visitor) -> Option<Hint> {
         addresses: vec![address],
         how: HowKnown::Connected,
     })
-}
-
-/// Wait before the next try, in addition to the pause before every try. Together they double for the first tries; later
-/// tries are rare.
-fn pause(tries: u32) -> Duration {
-    match tries {
-        0 | 1 => Duration::ZERO,
-        _ if tries > limits::NEIGHBOUR_RETRIES => limits::NEIGHBOUR_SLOW_RETRY,
-        _ => limits::NEIGHBOUR_RETRY_PAUSE * (2u32.saturating_pow(tries - 1) - 1),
-    }
 }
 
 #[cfg(test)]

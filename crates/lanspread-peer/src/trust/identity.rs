@@ -83,7 +83,7 @@ fn read(state_dir: &Path) -> Result<Option<IdentityKey>, TrustError> {
     Ok(Some(key))
 }
 
-/// Removes the identity of version 1 of the protocol, which was a number that nobody can prove. The key that takes its
+/// Removes the identity of version 1 of the protocol, which was a number that cannot be proved. The key that takes its
 /// place is on disk by then. Says whether there was one.
 fn remove_former(state_dir: &Path) -> Result<bool, TrustError> {
     let path = state_dir.join(FORMER_FILE);
