@@ -218,14 +218,19 @@ async fn a_cut_at_any_byte_leaves_nothing() {
     assert_eq!(peer.running_tasks(), 0);
 }
 
-/// The same with a cut after every frame, and content that takes many frames.
-#[tokio::test]
-async fn a_cut_after_any_frame_leaves_nothing() {
+/// A stream of one file of 10,000 bytes in many frames.
+fn many_frames() -> Vec<Step> {
     let content: Vec<u8> = (0..=255).cycle().take(10_000).collect();
     let mut entries = small_game::file("large.bin", &content, false);
     entries.splice(1..2, content.chunks(499).map(small_game::data));
     let totals = Totals { files: 1, directories: 0, bytes: 10_000 };
-    let whole = small_game::stream_of(entries, totals);
+    small_game::stream_of(entries, totals)
+}
+
+/// The same with a cut after every frame, and content that takes many frames.
+#[tokio::test]
+async fn a_cut_after_any_frame_leaves_nothing() {
+    let whole = many_frames();
     let machine = Machine::new();
     let peer = machine.peer("receiver");
     for frames in 0..whole.len() {
@@ -292,6 +297,25 @@ async fn a_flipped_bit_never_installs_other_content() {
     let flags = 4;
     assert!(unprotected.len() <= names + flags, "{unprotected:?}");
     assert!(failed > harmless + unprotected.len(), "{failed} failed, {harmless} harmless, {unprotected:?}");
+}
+
+/// If a bit of a stream is flipped on the way, its connection ends: no checksum gets to see it, and nothing that no
+/// checksum covers gets in.
+#[tokio::test]
+async fn a_bit_that_is_flipped_on_the_way_ends_the_connection() {
+    let source = LyingSource::new("a", Vec::new(), many_frames());
+    let machine = Machine::new();
+    let peer = machine.peer("receiver");
+    // The handshake takes less than the first 2000 bytes, and the stream is longer than 10,000.
+    for at in (2000..10_000).step_by(61) {
+        let fault_on_the_way = Fault::FlipBit { at, bit: u8::try_from(at % 8).unwrap() };
+        let listening = LyingSource { fault_on_the_way, ..source.clone() }.listen().await;
+        let error = install(&peer, &[listening.address]).await.expect_err("a changed stream was installed");
+        assert_eq!(failed_attempts(&error), ["connection-lost"], "{fault_on_the_way:?}: {error}");
+        assert_eq!(machine.everything(), Tree::new(), "{fault_on_the_way:?}");
+    }
+    let listening = source.listen().await;
+    install(&peer, &[listening.address]).await.expect("the same stream, unchanged");
 }
 
 /// A source that pauses in the middle of the stream, when the staging folder exists and holds the first file.
