@@ -433,7 +433,7 @@ pub const OPERATIONS_RUNNING_DEFAULT: usize = 2;
 pub const OPERATIONS_RUNNING_MAX: usize = 64;
 /// Operations that wait for their turn: more than any script requests on purpose.
 pub const OPERATIONS_WAITING_MAX: usize = 1024;
-/// Size of the file of the peer's identity: 32 digits and a line feed.
+/// Size of the file of the peer's identity: 37 characters and a line feed.
 pub const PEER_ID_BYTES_MAX: u64 = 64;
 /// Length of one line of a receipt: a path with every byte escaped, and the other fields.
 pub const RECEIPT_LINE_BYTES_MAX: usize = 16 * 1024;

@@ -243,12 +243,12 @@ fn check_count(what: &str, got: usize, limit: usize) -> Result<(), PeerError> {
 /// Reads or creates the identity in a state directory, and chooses a name if none is given.
 pub(super) fn identity(state_dir: &Path, name: Option<PeerName>) -> Result<(PeerId, PeerName), PeerError> {
     let id = identity::load_or_create(state_dir)?;
-    Ok((id, name.unwrap_or_else(|| host_name(&id.to_string()))))
+    Ok((id, name.unwrap_or_else(|| host_name(id))))
 }
 
 /// The host name if it is a valid peer name; otherwise a name from the identity, which tells such peers apart.
-fn host_name(id: &str) -> PeerName {
+fn host_name(id: PeerId) -> PeerName {
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    let named = host.parse().or_else(|_| format!("peer-{}", id.get(..8).unwrap_or(id)).parse());
-    named.unwrap_or_else(|_| unreachable!("eight hexadecimal digits are a name"))
+    let named = host.parse().or_else(|_| format!("peer-{}", id.short()).parse());
+    named.unwrap_or_else(|_| unreachable!("letters and digits are a name"))
 }

@@ -37,7 +37,7 @@ pub(crate) fn load_or_create(state_dir: &Path) -> Result<PeerId, TrustError> {
         match made_once::read(state_dir, FILE, |file| read_whole(file, limits::PEER_ID_BYTES_MAX))? {
             Some(bytes) => {
                 let text = String::from_utf8_lossy(&bytes);
-                return text.trim().parse().map_err(|_| {
+                return PeerId::of_record(text.trim()).map_err(|_| {
                     let what = "holds no peer identity; remove it and this peer gets a new one".to_owned();
                     ForeignState { path: path.clone(), what }.into()
                 });
