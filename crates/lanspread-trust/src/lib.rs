@@ -9,7 +9,8 @@
 //! - [`manifest`]: what is in one version of a game, byte for byte
 //! - [`key_file`]: keys on disk; the pair of an organiser is made once
 //! - [`made_once`]: a file of a state directory that is made once, such as a key
-//! - [`party`]: the key of a party, and what members prove with it
+//! - [`party`]: the key of a party, what members prove with it, and the line that they hand on
+//! - [`party_file`]: the party of a state directory
 //! - [`draft_file`]: a file that appears complete or not at all
 
 pub mod catalog;
@@ -19,3 +20,4 @@ pub mod made_once;
 pub mod manifest;
 pub mod minisign;
 pub mod party;
+pub mod party_file;

@@ -275,6 +275,8 @@ pub const CATALOG_VERSION_MAX: u64 = 1 << 53;
 pub const SIGNATURE_BYTES_MAX: u64 = 1024;
 /// Size of a file that holds a key: two lines, of which one has a fixed length.
 pub const KEY_FILE_BYTES_MAX: u64 = 1024;
+/// Size of a file that holds a party line: 89 characters, and white space around them.
+pub const PARTY_FILE_BYTES_MAX: u64 = 256;
 /// Games that `catalog build` can be told to read at once: more than any machine has cores for.
 pub const CATALOG_JOBS_MAX: usize = 256;
 /// Size of the cache of `catalog build`: the stamps of the root files of [`GAMES_MAX`] games, at about 120 bytes a file.
