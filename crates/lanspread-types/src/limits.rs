@@ -225,6 +225,11 @@ pub const HINTS_ASKED_PER_ADDRESS_MAX: usize = 16;
 pub const HINT_QUEUE_ITEMS: usize = 256;
 /// A changed library is announced to the network at most this often; connected peers are notified immediately.
 pub const ANNOUNCE_INTERVAL: Duration = Duration::from_secs(2);
+/// A member of a party announces another number after this: who listens must not be able to follow it for long, and each
+/// change costs every other member a connection.
+pub const MEMBER_NUMBER_LIFETIME: Duration = Duration::from_hours(1);
+/// Announced numbers that a serving member knows the peers of: a few for each of [`NEIGHBOURS_MAX`].
+pub const MEMBER_NUMBERS_MAX: usize = 1024;
 /// The networks of this machine are read again this often while announcements arrive: a cable may have been plugged in.
 pub const NETWORKS_INTERVAL: Duration = Duration::from_secs(1);
 /// Discovery ends when every discovered peer has answered, one of them offers the game, and no new peer was discovered

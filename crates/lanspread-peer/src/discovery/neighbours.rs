@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::discovery::directory::{Claim, Directory, HowKnown, KnownPeer, PeerKey};
 use crate::discovery::library_memory::LibraryMemory;
+use crate::discovery::member_numbers::MemberNumbers;
 use crate::discovery::neighbour_table::{Handle, NeighbourPlace, NeighbourTable};
 use crate::discovery::pace::{Allowance, DialPace};
 use crate::report::channel::EventSender;
@@ -60,6 +61,7 @@ pub(crate) struct Neighbours {
     tasks: Tasks,
     directory: Mutex<Directory>,
     heard: Mutex<NeighbourTable>,
+    numbers: Mutex<MemberNumbers>,
     dials: Mutex<Dials>,
     libraries: LibraryMemory,
     since: Instant,
@@ -79,7 +81,8 @@ impl Neighbours {
         let (announced, visitors) = (DialPace::of_announcements(), DialPace::of_visitors());
         let dials = Mutex::new(Dials { announced, visitors });
         let (libraries, since) = (LibraryMemory::default(), Instant::now());
-        Arc::new(Self { ours, events, tasks, directory, heard, dials, libraries, since })
+        let numbers = Mutex::default();
+        Arc::new(Self { ours, events, tasks, directory, heard, numbers, dials, libraries, since })
     }
 
     /// When it began to look after peers.
@@ -131,11 +134,21 @@ impl Neighbours {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn numbers(&self) -> MutexGuard<'_, MemberNumbers> {
+        self.numbers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn take(self: &Arc<Self>, hint: Hint) {
         match hint {
-            Hint::Gone(key) => self.heard().goodbye(key),
+            Hint::Gone(key) => {
+                let peer = self.numbers().goodbye(key);
+                if let Some(peer) = peer {
+                    self.heard().goodbye(peer);
+                }
+            }
             Hint::Found { key, .. } if key == PeerKey::from(&self.ours) => {}
             Hint::Found { key, addresses, how } => {
+                let key = self.numbers().peer(key);
                 let place = self.heard().hear(key, addresses, how, Instant::now());
                 match place {
                     NeighbourPlace::Known => {}
@@ -316,6 +329,9 @@ impl Neighbours {
         }
         match target {
             Neighbour::Found(expected, how) if *expected != key => {
+                if expected.is_of_number() {
+                    self.numbers().learn(*expected, key);
+                }
                 self.lost(*expected, "another peer now answers at its address");
                 self.take(Hint::Found { key, addresses: vec![dialled.address], how: *how });
                 true

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use lanspread_archive::provider::ProviderChoice;
+use lanspread_trust::party::PartyKey;
 use lanspread_types::fault::LocalError;
 use lanspread_types::ids::{PeerAddress, PeerId, PeerName};
 use lanspread_types::limits;
@@ -20,7 +21,7 @@ use crate::report::channel::EventSender;
 use crate::source::Source;
 use crate::task::Tasks;
 use crate::trust::catalog::LiveCatalog;
-use crate::trust::identity;
+use crate::trust::{identity, party};
 
 /// The configuration of a peer.
 #[derive(Debug, Clone)]
@@ -30,6 +31,8 @@ pub struct PeerConfig {
     pub games_dir: PathBuf,
     /// The state directory, with identity and settings; by default that of the user.
     pub state_dir: Option<PathBuf>,
+    /// File with the line of the peer's party; by default that of the state directory.
+    pub party_file: Option<PathBuf>,
     /// Name shown to people; by default the host name.
     pub name: Option<PeerName>,
     /// The catalog file. Without one, the peer offers every game that has a sentinel.
@@ -66,6 +69,7 @@ impl PeerBuilder {
             config: PeerConfig {
                 games_dir,
                 state_dir: None,
+                party_file: None,
                 name: None,
                 catalog: None,
                 provider: ProviderChoice::Native,
@@ -84,6 +88,13 @@ impl PeerBuilder {
     #[must_use]
     pub fn state_dir(mut self, state_dir: impl Into<PathBuf>) -> Self {
         self.config.state_dir = Some(state_dir.into());
+        self
+    }
+
+    /// Sets a file with the line of the peer's party, instead of that of the state directory.
+    #[must_use]
+    pub fn party_file(mut self, party_file: impl Into<PathBuf>) -> Self {
+        self.config.party_file = Some(party_file.into());
         self
     }
 
@@ -197,6 +208,8 @@ impl Peer {
         }
         let catalog = config.catalog.as_deref().map(LiveCatalog::load).transpose()?.map(Arc::new);
         let state_dir = identity::state_dir(config.state_dir)?;
+        // First, so that nothing is made for a peer that cannot be.
+        let party = party::load(&state_dir, config.party_file.as_deref())?;
         let (id, name) = identity(&state_dir, config.name)?;
         let (events, tasks) = (EventSender::new(), Tasks::default());
         let source = Source::new(
@@ -212,6 +225,7 @@ impl Peer {
             id,
             name,
             instance: identity::instance()?,
+            party: Arc::new(party.map_or_else(PartyKey::open_network, |line| line.key)),
             games_dir: config.games_dir,
             catalog,
             events,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use lanspread_proto::message::Hello;
 use lanspread_store::state::game_state::GameState;
 use lanspread_store::state::scan::{Scan, scan};
+use lanspread_trust::party::PartyKey;
 use lanspread_types::ids::{PeerAddress, PeerId, PeerName};
 use lanspread_types::limits;
 
@@ -33,6 +34,8 @@ pub(super) struct Inner {
     pub(super) name: PeerName,
     /// Random for this run; see [`Hello::instance`].
     pub(super) instance: u64,
+    /// The party that it is of.
+    pub(super) party: Arc<PartyKey>,
     pub(super) games_dir: PathBuf,
     pub(super) catalog: Option<Arc<LiveCatalog>>,
     pub(super) events: EventSender,

@@ -44,6 +44,11 @@ impl Peer {
         let source = Arc::clone(&inner.source);
         let mut watcher = self.blocking("scan", move || Ok(LibraryWatcher::begin(source)?)).await?;
         inner.events.report(PeerEvent::PeerReady { addr: address, name: inner.name.clone(), peer: inner.id });
+        inner.events.report(if inner.party.is_open_network() {
+            PeerEvent::NetworkOpen {}
+        } else {
+            PeerEvent::PartyEntered { party: inner.party.name() }
+        });
         watcher.publish();
         inner.tasks.spawn("library", watcher.follow(inner.tasks.cancel_token()));
         let (visits, visitors) = mpsc::channel(limits::HINT_QUEUE_ITEMS);
@@ -82,7 +87,7 @@ impl Peer {
     /// it: peers that are named, or that connect, are still known.
     fn find_others(&self, listening: SocketAddr, hints: mpsc::Sender<Hint>) {
         let inner = &self.inner;
-        let running = match Discovery::start(inner.discovery_port) {
+        let running = match Discovery::start(inner.discovery_port, Arc::clone(&inner.party)) {
             Ok(running) => running,
             Err(reason) => {
                 tracing::warn!("this peer is not announced and cannot discover others: {reason}");
@@ -97,6 +102,10 @@ impl Peer {
                     Hint::Found { key: hint.key, addresses: hint.addresses, how: HowKnown::Discovered }
                 }
                 Heard::Gone(key) => Hint::Gone(key),
+                Heard::Stranger(name) => {
+                    tracing::info!("{name} is not of the party of this machine and is not asked");
+                    return;
+                }
                 Heard::OtherProtocol { protocol, name, address } => {
                     let place = address.map(|address| format!(" at {address}")).unwrap_or_default();
                     tracing::info!("{name}{place} speaks protocol version {protocol} and is ignored");
