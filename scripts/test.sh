@@ -136,6 +136,7 @@ step_unit() {
     # They count what a byte and a file cost.
     need valgrind valgrind "the counts of copies"
     need minisign minisign "the signatures of catalogs"
+    need gnutls-cli gnutls-bin "the handshake with another implementation of TLS"
     need strace strace "the counts of system calls"
     local without=()
     if ! strace -f -o /dev/null true 2> /dev/null; then

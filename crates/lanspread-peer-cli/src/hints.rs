@@ -86,6 +86,10 @@ const HINTS: &[Row] = &[
         "check that the peer runs, its address and port, and its firewall",
     ),
     row(&["protocol-version"], SAME_RELEASE),
+    row(&["encryption-failed"], "check that a lanspread peer has this address and port"),
+    row(&["other-peer"], "if that machine was set up again, run: lanspread-peer-cli peers add HOST:PORT"),
+    row(&["other-party"], "both machines must be of the same party, or both of none"),
+    row(&["turned-away"], "try again later, or ask the user of that peer whether it may talk to this one"),
     row(&["self-connect"], "two peers on one machine need a --state-dir each"),
     // The game as it is on this machine.
     row(
@@ -239,6 +243,8 @@ mod tests {
             ("in-progress", Some("anything"), "wait"),
             ("protocol-version", None, "same release"),
             ("self-connect", None, "--state-dir"),
+            ("other-peer", None, "peers add HOST:PORT"),
+            ("other-party", None, "same party"),
             ("differences", Some("streamed"), "install --stream GAME"),
             ("differences", Some("installed-from-archives"), "then `lanspread-peer-cli install GAME`"),
             ("differences", Some("downloaded"), "download GAME"),

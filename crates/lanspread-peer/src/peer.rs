@@ -27,6 +27,8 @@ mod attempt_tests;
 #[cfg(test)]
 mod dropped_tests;
 #[cfg(test)]
+mod handshake_tests;
+#[cfg(test)]
 mod local_tests;
 #[cfg(test)]
 mod operations_tests;

@@ -189,11 +189,11 @@ impl<'c, S: AsyncWrite> Outgoing<'c, S> {
 #[cfg(test)]
 mod tests {
     use bytes::Buf;
-    use lanspread_types::ids::PeerId;
     use tokio::io::duplex;
 
     use super::*;
     use crate::connection::Connection;
+    use crate::handshake::{Channel, Introduction};
     use crate::message::{Hello, RefusalCode};
 
     /// Golden bytes: a change of these is a change of the protocol.
@@ -215,13 +215,11 @@ mod tests {
     async fn items_arrive_as_they_were_sent() {
         for pipe in [128, 1000, 64 * 1024, 1024 * 1024] {
             let (left, right) = duplex(pipe);
-            let hello = Hello {
-                peer: PeerId::random().unwrap(),
-                name: "x".parse().unwrap(),
-                listen_port: None,
-                instance: 0,
-            };
-            let (left, right) = tokio::join!(Connection::open(left, &hello), Connection::open(right, &hello));
+            let hello = Hello { name: "x".parse().unwrap(), listen_port: None, instance: 0, catalog: None };
+            let ours = Introduction::open(hello);
+            let (dialled, answered) = Channel::of_pipe([1; 32], [2; 32]);
+            let left = Connection::open(left, &dialled, &ours);
+            let (left, right) = tokio::join!(left, Connection::open(right, &answered, &ours));
             let (mut left, mut right) = (left.unwrap(), right.unwrap());
             let sizes = [1, 5, 64 * 1024, 64 * 1024 + 1, 3];
             let content = |size: usize| vec![u8::try_from(size % 251).unwrap(); size];

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::BufMut;
+use lanspread_types::ids::PeerId;
 use lanspread_types::limits;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -15,11 +16,11 @@ use tokio::time::{Instant, timeout_at};
 use crate::chunk::{Incoming, Outgoing};
 use crate::error::{WireError, within};
 use crate::frame::Frame;
+use crate::handshake::{Channel, Introduction};
 use crate::inflow::Inflow;
-use crate::message::{Hello, PROTOCOL_VERSION, StreamItem, StreamMessage};
-use crate::{codec, frame};
+use crate::message::{Hello, StreamItem, StreamMessage};
+use crate::{codec, frame, handshake};
 
-const MAGIC: &[u8; 8] = b"LANSPRD\n";
 /// Size of the buffers that gather small frames and read ahead; bulk data bypasses them.
 const BUFFER_BYTES: usize = 64 * 1024;
 
@@ -29,24 +30,24 @@ pub struct Connection<S> {
     writer: BufWriter<WriteHalf<S>>,
     /// How long the other side may send no byte of an item.
     idle_timeout: Duration,
+    /// The other side; its key was proved.
+    pub peer: PeerId,
     /// The hello of the other side.
     pub theirs: Hello,
 }
 
 impl<S: AsyncRead + AsyncWrite> Connection<S> {
-    /// Exchanges preambles and hellos within [`limits::HELLO_DEADLINE`]. Both sides send first, so neither waits for
-    /// the other.
-    pub async fn open(stream: S, ours: &Hello) -> Result<Self, WireError> {
+    /// Exchanges proofs and hellos within [`limits::HELLO_DEADLINE`]. Both sides send first, so neither waits for the
+    /// other. A side that finds the other one wrong closes the connection and sends nothing more.
+    pub async fn open(stream: S, channel: &Channel, ours: &Introduction) -> Result<Self, WireError> {
         let exchange = async {
             let (reader, writer) = tokio::io::split(stream);
             let mut reader = BufReader::with_capacity(BUFFER_BYTES, reader);
             let mut writer = BufWriter::with_capacity(BUFFER_BYTES, writer);
-            writer.write_all(MAGIC).await?;
-            writer.write_u16(PROTOCOL_VERSION).await?;
-            frame::write_frame(&mut writer, &Frame::Control(codec::encode(ours)?.into())).await?;
-            writer.flush().await?;
-            let theirs = read_hello(&mut reader).await?;
-            Ok(Self { reader, writer, idle_timeout: limits::STREAM_IDLE_DEADLINE, theirs })
+            handshake::prove(&mut reader, &mut writer, channel, ours).await?;
+            let peer = channel.peer();
+            let theirs = exchange_hellos(&mut reader, &mut writer, &ours.hello, peer).await?;
+            Ok(Self { reader, writer, idle_timeout: limits::STREAM_IDLE_DEADLINE, peer, theirs })
         };
         within(limits::HELLO_DEADLINE, "hello", exchange).await
     }
@@ -183,24 +184,27 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
     }
 }
 
-async fn read_hello(reader: &mut (impl AsyncRead + Unpin)) -> Result<Hello, WireError> {
-    let mut magic = [0; MAGIC.len()];
-    let mut filled = 0;
-    while filled < magic.len() {
-        match reader.read(&mut magic[filled..]).await? {
-            0 => return Err(WireError::Closed),
-            count => filled += count,
-        }
-        // Checked after each read, so that a short greeting of another protocol is recognised immediately.
-        if !MAGIC.starts_with(&magic[..filled]) {
-            return Err(WireError::NotLanspread);
-        }
-    }
-    let theirs = reader.read_u16().await.map_err(|_| WireError::Closed)?;
-    if theirs != PROTOCOL_VERSION {
-        return Err(WireError::Version { ours: PROTOCOL_VERSION, theirs });
-    }
-    let header = frame::read_header(reader).await?.ok_or(WireError::Closed)?;
+async fn exchange_hellos(
+    reader: &mut (impl AsyncRead + Unpin),
+    writer: &mut (impl AsyncWrite + Unpin),
+    ours: &Hello,
+    peer: PeerId,
+) -> Result<Hello, WireError> {
+    let hello = Frame::Control(codec::encode(ours)?.into());
+    let sending = async {
+        frame::write_frame(writer, &hello).await?;
+        Ok::<_, WireError>(writer.flush().await?)
+    };
+    // A side that does not want to talk has closed by now, so that nothing can be sent or nothing comes.
+    let header = match sending.await {
+        Ok(()) => frame::read_header(reader).await,
+        Err(error) => Err(error),
+    };
+    let header = match header {
+        Ok(Some(header)) => header,
+        Ok(None) | Err(WireError::Io(_)) => return Err(WireError::TurnedAway { peer }),
+        Err(error) => return Err(error),
+    };
     match frame::read_payload(reader, header, limits::STREAM_IDLE_DEADLINE).await? {
         Frame::Control(payload) => codec::decode(&payload),
         Frame::Data(_) => Err(WireError::Unexpected { expected: "hello", got: "data" }),
@@ -209,65 +213,34 @@ async fn read_hello(reader: &mut (impl AsyncRead + Unpin)) -> Result<Hello, Wire
 
 #[cfg(test)]
 mod tests {
-    use lanspread_types::ids::PeerId;
     use tokio::io::{DuplexStream, duplex};
 
     use super::*;
     use crate::message::Request;
 
-    fn hello(name: &str) -> Hello {
-        Hello { peer: PeerId::random().unwrap(), name: name.parse().unwrap(), listen_port: None, instance: 0 }
+    fn named(name: &str) -> Introduction {
+        Introduction::open(Hello {
+            name: name.parse().unwrap(),
+            listen_port: None,
+            instance: 0,
+            catalog: None,
+        })
     }
 
     async fn pair() -> (Connection<DuplexStream>, Connection<DuplexStream>) {
         let (left, right) = duplex(64);
-        let (one, other) = (hello("one"), hello("other"));
-        let (left, right) = tokio::join!(Connection::open(left, &one), Connection::open(right, &other));
+        let (dialled, answered) = Channel::of_pipe([1; 32], [2; 32]);
+        let (one, other) = (named("one"), named("other"));
+        let left = Connection::open(left, &dialled, &one);
+        let (left, right) = tokio::join!(left, Connection::open(right, &answered, &other));
         (left.unwrap(), right.unwrap())
     }
 
     #[tokio::test]
     async fn each_side_learns_who_the_other_is() {
         let (left, right) = pair().await;
-        assert_eq!(left.theirs.name.as_str(), "other");
-        assert_eq!(right.theirs.name.as_str(), "one");
-    }
-
-    #[tokio::test]
-    async fn another_version_is_reported_with_both_numbers() {
-        let (ours, mut theirs) = duplex(4096);
-        theirs.write_all(b"LANSPRD\n\x00\x63").await.unwrap();
-        let result = Connection::open(ours, &hello("x")).await;
-        assert!(matches!(result, Err(WireError::Version { ours: PROTOCOL_VERSION, theirs: 0x63 })));
-    }
-
-    #[tokio::test]
-    async fn other_protocols_are_recognised_by_their_first_bytes() {
-        for greeting in [&b"GET / HTTP/1.1\r\n"[..], b"\x16\x03\x01", b"LANX"] {
-            let (ours, mut theirs) = duplex(4096);
-            theirs.write_all(greeting).await.unwrap();
-            let result = Connection::open(ours, &hello("x")).await;
-            assert!(matches!(result, Err(WireError::NotLanspread)), "{greeting:?}");
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn silence_and_dripping_end_at_the_deadline() {
-        let (ours, mut theirs) = duplex(4096);
-        let drip = async {
-            for byte in MAGIC {
-                theirs.write_all(&[*byte]).await.unwrap();
-                tokio::time::advance(Duration::from_secs(2)).await;
-            }
-            std::future::pending::<()>().await;
-        };
-        let ours_hello = hello("x");
-        tokio::select! {
-            () = drip => unreachable!(),
-            result = Connection::open(ours, &ours_hello) => {
-                assert!(matches!(result, Err(WireError::Timeout { what: "hello", .. })));
-            }
-        }
+        assert_eq!((left.theirs.name.as_str(), left.peer), ("other", PeerId::of_key(&[2; 32])));
+        assert_eq!((right.theirs.name.as_str(), right.peer), ("one", PeerId::of_key(&[1; 32])));
     }
 
     #[tokio::test(start_paused = true)]

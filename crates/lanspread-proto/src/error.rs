@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Duration;
 
+use lanspread_types::ids::PeerId;
 use tokio::time::timeout;
 
 use crate::message::Refusal;
@@ -38,9 +39,39 @@ pub enum WireError {
         /// The version of the other side.
         theirs: u16,
     },
+    /// The encrypted connection could not be made.
+    #[error("no encrypted connection can be made: {0}")]
+    Encryption(String),
     /// A peer other than the expected one answered at this address.
-    #[error("another peer answers at this address now")]
-    OtherPeer,
+    #[error("it answers as {got}, but {expected} was expected there")]
+    OtherKey {
+        /// The peer that should answer.
+        expected: PeerId,
+        /// The peer that answers.
+        got: PeerId,
+    },
+    /// The other side has not proved that it is of the same party.
+    #[error("{}", other_party(peer, ours.as_deref(), *theirs_is_open))]
+    OtherParty {
+        /// The other side.
+        peer: PeerId,
+        /// The name of the party of this machine, if it is of one.
+        ours: Option<String>,
+        /// Whether the other side is of no party.
+        theirs_is_open: bool,
+    },
+    /// This machine does not talk to the other side.
+    #[error("{peer} is not allowed to connect to this machine")]
+    NotAdmitted {
+        /// The other side.
+        peer: PeerId,
+    },
+    /// The other side proved who it is and closed the connection before it said anything.
+    #[error("{peer} closed the connection at once: it has no place left, or it does not talk to this peer")]
+    TurnedAway {
+        /// The other side.
+        peer: PeerId,
+    },
     /// The peer at this address has the identity of the peer that asks.
     #[error("this is the asking peer itself")]
     SelfConnect,
@@ -98,13 +129,25 @@ impl WireError {
             Self::Timeout { .. } | Self::NotAwaited => "timeout",
             Self::NotLanspread => "not-lanspread",
             Self::Version { .. } => "protocol-version",
-            Self::OtherPeer => "other-peer",
+            Self::Encryption(_) => "encryption-failed",
+            Self::OtherKey { .. } => "other-peer",
+            Self::OtherParty { .. } => "other-party",
+            Self::NotAdmitted { .. } => "not-admitted",
+            Self::TurnedAway { .. } => "turned-away",
             Self::SelfConnect => "self-connect",
             Self::FrameTooLong { .. } | Self::Malformed(_) | Self::Unexpected { .. } => "protocol-violation",
             Self::Totals { .. } => "totals-mismatch",
             Self::NoRoom { .. } => "busy",
             Self::Refused(refusal) => refusal.code.as_str(),
         }
+    }
+}
+
+fn other_party(peer: &PeerId, ours: Option<&str>, theirs_is_open: bool) -> String {
+    match ours {
+        None => format!("{peer} is of a party; this machine is of none"),
+        Some(name) if theirs_is_open => format!("{peer} is of no party; this machine is of the party {name}"),
+        Some(name) => format!("{peer} is not of the party of this machine ({name})"),
     }
 }
 

@@ -3,7 +3,8 @@
 //! Everything runs over any `AsyncRead + AsyncWrite`: this crate opens no sockets, reads no files and knows no games
 //! directory. It checks what arrives and passes on checked values.
 //!
-//! - [`connection`]: preambles, hellos, messages with deadlines
+//! - [`handshake`]: the proofs of the party
+//! - [`connection`]: proofs, hellos, messages with deadlines
 //! - [`message`]: requests, replies, and the messages of a stream
 //! - [`entry`]: the content of archives as messages, and back
 //! - [`grammar`]: which message of a stream may follow which
@@ -13,13 +14,14 @@
 //! - [`error`]: what can go wrong
 //!
 //! Goals: bounds are checked before anything is allocated, the grammar is simple, bulk bytes are never re-encoded.
-//! Not goals: compatibility with other versions (only the current one exists), encryption (comes with TLS).
+//! Not goals: compatibility with other versions (only the current one exists), encryption (the layer below has it).
 //!
 //! ```text
-//! connection  = preamble hello  (request reply)*  [ stream-install stream | download download-ready+ chunks ]
-//!                                                                                 each side sends preamble, hello
+//! connection  = preamble proof  hello  (request reply)*  [ stream-install stream | download download-ready+ chunks ]
+//!                                                                                 each side sends preamble, proof, hello
 //! preamble    = "LANSPRD\n"  u16 protocol version                                 outside the codec, so that an error
 //!                                                                                 can name both versions
+//! proof       = 32 bytes, sent at once; checked before the hello is sent
 //! frame       = u32 payload length  u8 kind  payload                              integers are big endian
 //! kind 0      = control, at most 64 KiB of bincode            kind 1 = data, 1 byte to 1 MiB of raw content
 //! stream      = begin (archive-begin (directory | copy | file-begin data* file-end)* archive-end)* complete
@@ -39,6 +41,7 @@ pub mod entry;
 pub mod error;
 pub mod frame;
 pub mod grammar;
+pub mod handshake;
 pub mod inflow;
 pub mod message;
 

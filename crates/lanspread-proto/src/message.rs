@@ -7,19 +7,17 @@ use std::fmt;
 
 use lanspread_types::checksum::Checksum;
 use lanspread_types::content::{ArchiveSummary, GameOffer, RootFile, Totals, UnixSeconds};
-use lanspread_types::ids::{GameId, GameVersion, PeerId, PeerName};
+use lanspread_types::ids::{GameId, GameVersion, PeerName};
 use lanspread_types::limits;
 use lanspread_types::text::printable;
 use serde::{Deserialize, Serialize};
 
 /// Version of the protocol. Only the current one exists.
-pub const PROTOCOL_VERSION: u16 = 1;
+pub const PROTOCOL_VERSION: u16 = 2;
 
-/// Introduces a peer; the first message of each side.
+/// Introduces a peer; the first message of each side. Which peer it is, the handshake has proved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
-    /// Identity of the peer.
-    pub peer: PeerId,
     /// Its name, for people.
     pub name: PeerName,
     /// Port it serves on; `None` if it does not serve. The port of the connection is not one that it listens on.
@@ -27,6 +25,17 @@ pub struct Hello {
     /// A random number for each start of a peer. Two of them at a time under one identity mean that a state directory
     /// was copied; one peer on two interfaces has only one.
     pub instance: u64,
+    /// The signed catalog that it has, if it has one.
+    pub catalog: Option<CatalogMark>,
+}
+
+/// Which signed catalog a peer has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CatalogMark {
+    /// The Ed25519 public key of its signer.
+    pub signer: [u8; 32],
+    /// Its version.
+    pub version: u64,
 }
 
 /// What a peer asks another one for.
@@ -274,6 +283,13 @@ mod tests {
         let ready = Reply::DownloadReady { files: vec![file], more: true };
         assert_eq!(codec::encode(&ready).unwrap(), [5, 1, 1, b'a', 3, 251, 44, 1, 1]);
         assert_eq!(codec::encode(&RefusalCode::Changed).unwrap(), [9]);
+        let (name, catalog) = ("a".parse().unwrap(), Some(CatalogMark { signer: [7; 32], version: 300 }));
+        let hello = Hello { name, listen_port: Some(1), instance: 2, catalog };
+        let signer = [7; 32];
+        assert_eq!(
+            codec::encode(&hello).unwrap(),
+            [&[1, b'a', 1, 1, 2, 1][..], &signer, &[251, 44, 1]].concat()
+        );
     }
 
     #[test]

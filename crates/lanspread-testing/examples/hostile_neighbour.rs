@@ -77,17 +77,18 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     for (host, port) in hosts.into_iter().zip(listen.port()..) {
         let listener = TcpListener::bind(SocketAddr::new(listen.ip(), port)).await?;
-        announce(&multicast, &service(&host.hello, (), port)?.enable_addr_auto()).await?;
+        announce(&multicast, &service(host.identity.peer_id(), &host.hello, (), port)?.enable_addr_auto())
+            .await?;
         running.spawn(host.serve(listener));
     }
     for number in 0..GHOSTS {
         let name = format!("ghost-{number}").parse()?;
-        let ghost = Hello { peer: PeerId::random()?, name, listen_port: Some(9), instance: 1 };
+        let ghost = Hello { name, listen_port: Some(9), instance: 1, catalog: None };
         // Half of them at an address of documentation (RFC 5737), half at this machine's loopback.
         let last = number % 50 + 1;
         let address =
             if number % 2 == 0 { Ipv4Addr::new(192, 0, 2, last) } else { Ipv4Addr::new(127, 0, 0, last) };
-        announce(&multicast, &service(&ghost, IpAddr::V4(address), 9)?).await?;
+        announce(&multicast, &service(PeerId::random()?, &ghost, IpAddr::V4(address), 9)?).await?;
     }
     let count = targets.len();
     for (address, _) in targets {
@@ -115,15 +116,20 @@ async fn announce(multicast: &ServiceDaemon, service: &ServiceInfo) -> mdns_sd::
     }
 }
 
-fn service(hello: &Hello, address: impl mdns_sd::AsIpAddrs, port: u16) -> mdns_sd::Result<ServiceInfo> {
+fn service(
+    id: PeerId,
+    hello: &Hello,
+    address: impl mdns_sd::AsIpAddrs,
+    port: u16,
+) -> mdns_sd::Result<ServiceInfo> {
     let text = [
         ("proto", PROTOCOL_VERSION.to_string()),
-        ("id", hello.peer.to_string()),
+        ("id", id.to_string()),
         ("inst", format!("{:x}", hello.instance)),
         ("name", hello.name.to_string()),
         ("rev", "1".to_owned()),
     ];
-    let instance = format!("{}-{:016x}", hello.peer, hello.instance);
+    let instance = format!("{id}-{:016x}", hello.instance);
     let mut service = ServiceInfo::new(
         "_lanspread._tcp.local.",
         &instance,

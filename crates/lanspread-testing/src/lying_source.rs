@@ -1,9 +1,9 @@
-//! A source that speaks our protocol and sends what a script says, over any `AsyncRead + AsyncWrite`.
+//! A source that speaks our protocol and sends what a script says, over any `AsyncRead + AsyncWrite`, or in TLS over TCP.
 //!
 //! It answers every listing with what it was given, so that it is validated beside honest peers, and a stream request
 //! with a script: well-formed frames, raw bytes, silence. It encodes frames itself, so that a fault of our writer
-//! cannot hide one of our reader. Over TCP it can also lie in its hello and have a [`Fault`] in its socket. Both begin
-//! with its second connection, because the first one asks for the details.
+//! cannot hide one of our reader. Over TCP it can also lie in its handshake and have a [`Fault`] in what it encrypts. Both
+//! begin with its second connection, because the first one asks for the details.
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,15 +12,20 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use lanspread_proto::frame::{Frame, read_header, read_payload};
+use lanspread_proto::handshake::{Channel, MAGIC};
 use lanspread_proto::message::{
     Hello, PROTOCOL_VERSION, Reply, Request, SourceStatus, StreamItem, StreamMessage,
 };
 use lanspread_proto::{WireError, codec};
+use lanspread_tls::endpoint;
+use lanspread_tls::identity::Identity;
+use lanspread_trust::identity_key::IdentityKey;
+use lanspread_trust::party::PartyKey;
 use lanspread_types::content::{GameOffer, RootFile};
-use lanspread_types::ids::{PeerId, PeerName};
+use lanspread_types::ids::PeerName;
 use lanspread_types::limits;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
@@ -34,7 +39,7 @@ use crate::story::Offered;
 pub enum Greeting {
     /// Truthfully.
     Honest,
-    /// With another identity than on its first connection.
+    /// With another key than on its first connection.
     AnotherPeer,
     /// In a version of the protocol that does not exist.
     AnotherVersion,
@@ -47,6 +52,8 @@ pub enum Greeting {
 /// A source with its script.
 #[derive(Debug, Clone)]
 pub struct LyingSource {
+    /// Its key.
+    pub identity: Identity,
     pub hello: Hello,
     pub offered: Offered,
     pub stream: Vec<Step>,
@@ -58,8 +65,8 @@ impl LyingSource {
     /// A source that lies in nothing but `stream`.
     pub fn of(name: PeerName, offered: Offered, stream: Vec<Step>) -> Self {
         let instance = 0; // no test compares it with another instance
-        let hello = Hello { peer: PeerId::random().unwrap(), name, listen_port: None, instance };
-        Self { hello, offered, stream, greeting: Greeting::Honest, fault: Fault::None }
+        let hello = Hello { name, listen_port: None, instance, catalog: None };
+        Self { identity: identity(), hello, offered, stream, greeting: Greeting::Honest, fault: Fault::None }
     }
 
     /// The same for the small game.
@@ -69,41 +76,41 @@ impl LyingSource {
 
     /// Bytes that it sends on a connection that requests nothing but the stream; `None` if they do not end.
     pub fn stream_connection_bytes(&self) -> Option<u64> {
-        let mut bytes = self.introduction(Greeting::Honest).len();
+        let (_, end) = Channel::of_pipe([0; 32], [0; 32]);
+        let mut bytes = self.introduction(&end, Greeting::Honest).len();
         for step in &self.stream {
             bytes += encoded(step)?.len();
         }
         Some(bytes as u64)
     }
 
-    fn introduction(&self, greeting: Greeting) -> Vec<u8> {
-        let mut hello = self.hello.clone();
+    fn introduction(&self, end: &Channel, greeting: Greeting) -> Vec<u8> {
         let mut version = PROTOCOL_VERSION;
         match greeting {
-            Greeting::Honest => {}
-            Greeting::AnotherPeer => hello.peer = PeerId::random().unwrap(),
+            Greeting::Honest | Greeting::AnotherPeer => {}
             Greeting::AnotherVersion => version += 1,
             Greeting::AnotherProtocol => return b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(),
             Greeting::Nothing => return Vec::new(),
         }
-        let hello = control_frame(&codec::encode(&hello).unwrap());
-        [&b"LANSPRD\n"[..], &version.to_be_bytes(), &hello].concat()
+        let hello = control_frame(&codec::encode(&self.hello).unwrap());
+        [&opening(end, version)[..], &hello].concat()
     }
 
     /// Speaks on one connection to its end.
-    pub async fn speak<S>(&self, mut stream: S, greeting: Greeting) -> Result<(), WireError>
+    pub async fn speak<S>(&self, mut stream: S, end: Channel, greeting: Greeting) -> Result<(), WireError>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        stream.write_all(&self.introduction(greeting)).await?;
+        stream.write_all(&self.introduction(&end, greeting)).await?;
+        stream.flush().await?;
         if !matches!(greeting, Greeting::Honest | Greeting::AnotherPeer) {
             stream.shutdown().await?;
             // Closing with unread bytes would reset the connection, and what was sent could be lost.
             tokio::io::copy(&mut stream, &mut tokio::io::sink()).await?;
             return Ok(());
         }
-        let mut preamble = [0; 10];
-        stream.read_exact(&mut preamble).await?;
+        let mut opening = [0; OPENING_BYTES as usize];
+        stream.read_exact(&mut opening).await?;
         read_control::<Hello>(&mut stream).await?;
         while let Some(request) = read_control::<Request>(&mut stream).await? {
             let reply = match request {
@@ -127,6 +134,7 @@ impl LyingSource {
                 }
             };
             stream.write_all(&control_frame(&codec::encode(&reply)?)).await?;
+            stream.flush().await?;
         }
         Ok(())
     }
@@ -161,11 +169,28 @@ impl LyingSource {
                 }
                 Step::Say(_) | Step::Raw(_) => {
                     stream.write_all(&encoded(step).unwrap_or_default()).await?;
+                    stream.flush().await?;
                 }
             }
         }
         // Over TCP, what was sent must arrive although the connection is then dropped.
         Ok(stream.shutdown().await?)
+    }
+
+    /// Speaks on one connection over TCP, in TLS if what it says first is of our protocol.
+    async fn speak_in_tls(
+        &self,
+        socket: TcpStream,
+        greeting: Greeting,
+        fault: Fault,
+    ) -> Result<(), WireError> {
+        if matches!(greeting, Greeting::AnotherProtocol | Greeting::Nothing) {
+            let (_, end) = Channel::of_pipe([0; 32], [0; 32]);
+            return self.speak(socket, end, greeting).await;
+        }
+        let identity = if greeting == Greeting::AnotherPeer { &identity() } else { &self.identity };
+        let (socket, end) = endpoint::accept(identity, socket).await?;
+        self.speak(FaultPipe::on_writes(socket, fault), end, greeting).await
     }
 
     /// Listens on a free port of 127.0.0.1 until the result is dropped.
@@ -193,7 +218,7 @@ impl LyingSource {
                         (source.greeting, source.fault)
                     };
                     // A receiver may end a conversation with a liar in any way.
-                    let _ = source.speak(FaultPipe::on_writes(socket, fault), greeting).await;
+                    let _ = source.speak_in_tls(socket, greeting, fault).await;
                 });
             }
         });
@@ -203,7 +228,8 @@ impl LyingSource {
 
 async fn keep_alive(stream: &mut (impl AsyncWrite + Unpin), after: Duration) -> Result<(), WireError> {
     tokio::time::sleep(after).await;
-    Ok(stream.write_all(&control_frame(&codec::encode(&StreamMessage::KeepAlive)?)).await?)
+    stream.write_all(&control_frame(&codec::encode(&StreamMessage::KeepAlive)?)).await?;
+    Ok(stream.flush().await?)
 }
 
 /// A lying source on a port; it is gone when this is dropped.
@@ -224,6 +250,19 @@ impl Drop for Listening {
     fn drop(&mut self) {
         self.accepting.abort();
     }
+}
+
+/// Bytes of [`opening`].
+pub const OPENING_BYTES: u64 = 10 + 32;
+
+/// A new key.
+pub fn identity() -> Identity {
+    Identity::new(&IdentityKey::random().unwrap()).unwrap()
+}
+
+/// What an end of a connection sends first if it is of no party: preamble and proof.
+pub fn opening(end: &Channel, version: u16) -> Vec<u8> {
+    [&MAGIC[..], &version.to_be_bytes(), &end.proof(&PartyKey::open_network())].concat()
 }
 
 /// A frame with a correct length.

@@ -7,6 +7,7 @@
 //! - [`minisign`]: key pairs and signatures, in the format of the public program of that name
 //! - [`catalog`]: the file that lists games
 //! - [`manifest`]: what is in one version of a game, byte for byte
+//! - [`identity_key`]: the key of a peer, and what it is named by
 //! - [`key_file`]: keys on disk; the pair of an organiser is made once
 //! - [`made_once`]: a file of a state directory that is made once, such as a key
 //! - [`party`]: the key of a party, what members prove with it, and the line that they hand on
@@ -15,6 +16,7 @@
 
 pub mod catalog;
 pub mod draft_file;
+pub mod identity_key;
 pub mod key_file;
 pub mod made_once;
 pub mod manifest;

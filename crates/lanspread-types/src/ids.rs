@@ -181,6 +181,13 @@ impl<'de> Deserialize<'de> for PeerId {
 }
 
 impl PeerId {
+    /// The identity of a peer whose public key has this SHA-256: its first half.
+    pub fn of_key(digest: &[u8; 32]) -> Self {
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&digest[..16]);
+        Self(bytes)
+    }
+
     /// A new random identity.
     ///
     /// # Errors

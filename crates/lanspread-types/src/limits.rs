@@ -28,8 +28,17 @@ pub const STREAM_BATCH_STEPS_MAX: usize = 2048;
 pub const STREAM_BATCH_WAIT: Duration = Duration::from_millis(20);
 /// For connecting to one address of a peer over TCP.
 pub const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
-/// For the whole hello exchange, so that a silent or dripping connection cannot hold a place.
+/// For TLS, the proofs and the hellos together, so that a silent or dripping connection cannot hold a place.
 pub const HELLO_DEADLINE: Duration = Duration::from_secs(10);
+/// Handshakes that may be unfinished at the same time. One takes a millisecond of work; the rest is waiting.
+pub const HANDSHAKES_MAX: usize = 64;
+/// The same from one address. A further one from there ends the one that began first.
+pub const HANDSHAKES_PER_ADDRESS_MAX: usize = 8;
+/// For a program of protocol version 1 to read which version is spoken here.
+pub const OLD_VERSION_FAREWELL: Duration = Duration::from_secs(1);
+/// Encrypted bytes of a connection that may wait for the socket: four records, so that one call to the system takes them
+/// and they are still in the processor's cache. A larger buffer was measured and saves nothing.
+pub const TLS_SEND_BUFFER_BYTES: usize = 64 * 1024;
 /// For one frame from its first byte to its last, so that dripping bytes cannot hold a connection. Long enough for
 /// [`DATA_CHUNK_BYTES`] over one of many starved connections of a slow link, at 35 kbit/s.
 pub const FRAME_DEADLINE: Duration = Duration::from_mins(1);
@@ -440,8 +449,8 @@ pub const OPERATIONS_RUNNING_DEFAULT: usize = 2;
 pub const OPERATIONS_RUNNING_MAX: usize = 64;
 /// Operations that wait for their turn: more than any script requests on purpose.
 pub const OPERATIONS_WAITING_MAX: usize = 1024;
-/// Size of the file of the peer's identity: 37 characters and a line feed.
-pub const PEER_ID_BYTES_MAX: u64 = 64;
+/// Size of the file of a peer's identity: a private key of three lines, of which OpenSSL writes 119 bytes.
+pub const IDENTITY_BYTES_MAX: u64 = 1024;
 /// Length of one line of a receipt: a path with every byte escaped, and the other fields.
 pub const RECEIPT_LINE_BYTES_MAX: usize = 16 * 1024;
 /// Files that are listed when an operation is refused because the user would lose them.

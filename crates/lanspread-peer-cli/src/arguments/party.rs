@@ -18,7 +18,7 @@ pub(crate) enum PartyCommand {
 Examples:
   lanspread-peer-cli party new                      make a party and print its line
   lanspread-peer-cli party new --with-catalog-key   the line also names you as the signer of the catalog
-  lanspread-peer-cli party new --replace            make another one: whoever has the old line only is out
+  lanspread-peer-cli party new --replace            make another one: a machine that has only the old line is out
 
 Hand the line to the others as you would a password: everybody who has it is a member, and nothing else is
 asked of them. It is 38 characters, or 89 with the key of the catalog. On a terminal, it is also printed as

@@ -1,7 +1,7 @@
 //! `party`: makes this machine a member of a party.
 //!
-//! A running daemon keeps the party that it was started with: it has told nobody of the new one, and its connections were
-//! made under the old one. It is named, so that the user restarts it.
+//! A running daemon keeps the party that it was started with: its number in discovery and its connections were
+//! made under that one. It is named, so that the user restarts it.
 
 use std::io::{BufRead, IsTerminal, Read};
 use std::path::{Path, PathBuf};

@@ -106,7 +106,7 @@ pub(super) fn event(event: &PeerEvent) -> Option<String> {
         PeerEvent::DuplicateIdentity { peer, names: peers, addrs } => {
             let addresses: Vec<String> = addrs.iter().map(ToString::to_string).collect();
             format!(
-                "two running peers have the identity {peer}: {} at {}; a state directory was copied, so remove peer-id from one of them",
+                "two running peers have the identity {peer}: {} at {}; a state directory was copied, so remove identity.pem from one of them",
                 names(peers),
                 addresses.join(" and ")
             )

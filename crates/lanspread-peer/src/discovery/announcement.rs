@@ -278,7 +278,7 @@ mod tests {
     }
 
     fn announcement() -> Announcement {
-        let text = [("proto", "1"), ("id", ID), ("inst", "2a"), ("name", "pc 7"), ("rev", "3")];
+        let text = [("proto", "2"), ("id", ID), ("inst", "2a"), ("name", "pc 7"), ("rev", "3")];
         Announcement {
             port: 4000,
             addresses: vec![heard("10.0.0.7")],
@@ -332,7 +332,7 @@ mod tests {
             announcement.text.retain(|(name, _)| name != key);
             assert_eq!(check(&announcement), Err(Unusable::Text(key)));
         }
-        assert_eq!(check(&with("proto", b"2")), Err(Unusable::Protocol(2)));
+        assert_eq!(check(&with("proto", b"1")), Err(Unusable::Protocol(1)));
         assert_eq!(check(&Announcement { port: 0, ..announcement() }), Err(Unusable::Port));
     }
 

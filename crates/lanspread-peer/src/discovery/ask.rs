@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use lanspread_proto::WireError;
 use lanspread_proto::message::{Hello, RefusalCode};
+use lanspread_tls::endpoint::Endpoint;
 use lanspread_types::ids::{GameId, GameVersion, PeerAddress};
 use lanspread_types::limits;
 use tokio::time::timeout;
@@ -32,7 +33,7 @@ pub(crate) struct Answers {
 /// Asks the peers at hand, and those that a search finds, for the details of one game.
 pub(crate) async fn details(
     at_hand: &AtHand,
-    ours: &Hello,
+    ours: &Endpoint,
     game: &GameId,
     version: Option<&GameVersion>,
     search: Search,
@@ -43,7 +44,8 @@ pub(crate) async fn details(
         async move {
             let details = dialled.details(&wanted).await;
             let load = if details.is_ok() { load_of(&mut dialled).await } else { None };
-            let Hello { peer: id, name, instance, .. } = dialled.connection.theirs;
+            let id = dialled.connection.peer;
+            let Hello { name, instance, .. } = dialled.connection.theirs;
             Ok(match details {
                 Ok((version, files)) => {
                     let offer =
@@ -101,7 +103,7 @@ fn is_not_offered(error: &WireError) -> bool {
 
 /// Asks a few of the peers that do not offer a game for their lists. Returns the id in them that is most like it. The
 /// operation has failed already, so this takes no longer than a search does.
-async fn offered_like(peers: &[SocketAddr], ours: &Hello, game: &GameId) -> Option<GameId> {
+async fn offered_like(peers: &[SocketAddr], ours: &Endpoint, game: &GameId) -> Option<GameId> {
     let asked = peers.iter().take(limits::SUGGESTION_PEERS_MAX).map(|peer| PeerAddress::from(*peer));
     let at_hand = AtHand { peers: asked.collect(), ..AtHand::default() };
     let (wanted, memory) = (game.clone(), LibraryMemory::default());

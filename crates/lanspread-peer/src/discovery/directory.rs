@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::SystemTime;
 
-use lanspread_proto::message::Hello;
+use lanspread_proto::connection::Connection;
 use lanspread_types::content::GameOffer;
 use lanspread_types::ids::{PeerId, PeerName};
 use lanspread_types::limits;
@@ -24,9 +24,9 @@ pub(crate) struct PeerKey {
     pub(crate) instance: u64,
 }
 
-impl From<&Hello> for PeerKey {
-    fn from(hello: &Hello) -> Self {
-        Self { id: hello.peer, instance: hello.instance }
+impl<S> From<&Connection<S>> for PeerKey {
+    fn from(connection: &Connection<S>) -> Self {
+        Self { id: connection.peer, instance: connection.theirs.instance }
     }
 }
 
@@ -119,12 +119,12 @@ impl Directory {
     /// Claims the entry of a peer that has answered at an address.
     pub(crate) fn claim(
         &mut self,
-        hello: &Hello,
+        key: PeerKey,
+        name: &PeerName,
         address: SocketAddr,
         how: HowKnown,
         now: SystemTime,
     ) -> Claim {
-        let key = PeerKey::from(hello);
         if let Some(entry) = self.entries.get_mut(&key) {
             entry.peer.how_known.insert(how);
             learn(&mut entry.peer.addresses, address);
@@ -137,7 +137,7 @@ impl Directory {
         let others = others.map(|(other, entry)| (*other, entry.peer.addresses.clone())).collect();
         let peer = KnownPeer {
             id: key.id,
-            name: hello.name.clone(),
+            name: name.clone(),
             addresses: vec![address],
             how_known: BTreeSet::from([how]),
             instance: key.instance,
@@ -274,8 +274,12 @@ mod tests {
     use crate::discovery::library_memory::LibraryMemory;
     use crate::testing::offers;
 
-    fn hello(id: PeerId, instance: u64) -> Hello {
-        Hello { peer: id, name: "pc".parse().unwrap(), listen_port: Some(1), instance }
+    fn run(id: PeerId, instance: u64) -> PeerKey {
+        PeerKey { id, instance }
+    }
+
+    fn name() -> PeerName {
+        "pc".parse().unwrap()
     }
 
     fn address(last: u8) -> SocketAddr {
@@ -285,9 +289,9 @@ mod tests {
     #[test]
     fn one_peer_on_two_interfaces_is_one_entry() {
         let (mut directory, id, now) = (Directory::default(), PeerId::random().unwrap(), SystemTime::now());
-        let first = directory.claim(&hello(id, 1), address(1), HowKnown::Discovered, now);
+        let first = directory.claim(run(id, 1), &name(), address(1), HowKnown::Discovered, now);
         assert_eq!(first, Claim::New { others: Vec::new() });
-        assert_eq!(directory.claim(&hello(id, 1), address(2), HowKnown::Connected, now), Claim::Held);
+        assert_eq!(directory.claim(run(id, 1), &name(), address(2), HowKnown::Connected, now), Claim::Held);
         let known = directory.known();
         assert_eq!(known.len(), 1);
         assert_eq!(known[0].addresses, [address(1), address(2)]);
@@ -298,7 +302,7 @@ mod tests {
     fn a_peer_that_moves_keeps_its_entry() {
         let (mut directory, id, now) = (Directory::default(), PeerId::random().unwrap(), SystemTime::now());
         let key = PeerKey { id, instance: 1 };
-        directory.claim(&hello(id, 1), address(1), HowKnown::Discovered, now);
+        directory.claim(run(id, 1), &name(), address(1), HowKnown::Discovered, now);
         directory.lose(key);
         assert!(
             directory.known().is_empty() && directory.holds(key),
@@ -312,8 +316,8 @@ mod tests {
     fn two_instances_of_one_identity_are_reported_once_until_one_is_gone() {
         let (mut directory, id, now) = (Directory::default(), PeerId::random().unwrap(), SystemTime::now());
         let (one, other) = (PeerKey { id, instance: 1 }, PeerKey { id, instance: 2 });
-        directory.claim(&hello(id, 1), address(1), HowKnown::Discovered, now);
-        let claim = directory.claim(&hello(id, 2), address(2), HowKnown::Discovered, now);
+        directory.claim(run(id, 1), &name(), address(1), HowKnown::Discovered, now);
+        let claim = directory.claim(run(id, 2), &name(), address(2), HowKnown::Discovered, now);
         assert_eq!(claim, Claim::New { others: vec![(one, vec![address(1)])] });
         assert!(directory.known().iter().all(|peer| !peer.duplicate), "the first may be gone");
         let (names, addresses) = directory.duplicate(id).unwrap();
@@ -322,7 +326,7 @@ mod tests {
         assert_eq!(directory.duplicate(id), None, "reported once");
         assert!(directory.remove(one).is_some() && directory.remove(one).is_none());
         assert!(!directory.known()[0].duplicate && !directory.holds(one));
-        directory.claim(&hello(id, 1), address(1), HowKnown::Discovered, now);
+        directory.claim(run(id, 1), &name(), address(1), HowKnown::Discovered, now);
         assert!(directory.duplicate(id).is_some(), "reported again when it is back");
         assert!(directory.holds(other));
     }
@@ -332,17 +336,22 @@ mod tests {
         let (mut directory, id, now) = (Directory::default(), PeerId::random().unwrap(), SystemTime::now());
         let key = PeerKey { id, instance: 1 };
         for last in 0..100 {
-            directory.claim(&hello(id, 1), address(last), HowKnown::Discovered, now);
+            directory.claim(run(id, 1), &name(), address(last), HowKnown::Discovered, now);
             directory.answers(key, address(last), now);
         }
         assert_eq!(directory.known()[0].addresses.len(), limits::PEER_ADDRESSES_MAX);
         for instance in 2..=limits::PEERS_MAX as u64 {
             let id = PeerId::random().unwrap();
-            let claim = directory.claim(&hello(id, instance), address(1), HowKnown::Discovered, now);
+            let claim = directory.claim(run(id, instance), &name(), address(1), HowKnown::Discovered, now);
             assert!(matches!(claim, Claim::New { .. }));
         }
-        let claim =
-            directory.claim(&hello(PeerId::random().unwrap(), 1), address(1), HowKnown::Discovered, now);
+        let claim = directory.claim(
+            run(PeerId::random().unwrap(), 1),
+            &name(),
+            address(1),
+            HowKnown::Discovered,
+            now,
+        );
         assert_eq!(claim, Claim::Full);
     }
 
@@ -350,7 +359,7 @@ mod tests {
     fn a_library_without_room_is_left_out_and_its_revision_is_known() {
         let (mut directory, id, now) = (Directory::default(), PeerId::random().unwrap(), SystemTime::now());
         let (key, memory) = (PeerKey { id, instance: 1 }, LibraryMemory::default());
-        directory.claim(&hello(id, 1), address(1), HowKnown::Discovered, now);
+        directory.claim(run(id, 1), &name(), address(1), HowKnown::Discovered, now);
         let told = |count| Some((offers(count), memory.share(address(1).ip())));
         assert!(directory.library_reported(key, 1, told(3), now));
         assert_eq!(directory.known()[0].games.len(), 3);
@@ -364,10 +373,10 @@ mod tests {
         let (mut directory, now) = (Directory::default(), SystemTime::now());
         let ids: Vec<PeerId> = (0..20).map(|_| PeerId::random().unwrap()).collect();
         for (last, id) in (0..).zip(&ids) {
-            directory.claim(&hello(*id, 1), address(last), HowKnown::Connected, now);
+            directory.claim(run(*id, 1), &name(), address(last), HowKnown::Connected, now);
         }
         let copy = PeerKey { id: ids[3], instance: 0 };
-        directory.claim(&hello(copy.id, copy.instance), address(99), HowKnown::Connected, now);
+        directory.claim(run(copy.id, copy.instance), &name(), address(99), HowKnown::Connected, now);
         directory.lose(PeerKey { id: ids[1], instance: 1 });
         let expected: Vec<SocketAddr> = (0..20).filter(|last| *last != 1).chain([99]).map(address).collect();
         assert_eq!(directory.longest_known(), expected);

@@ -4,8 +4,8 @@
 //! one run of a peer, so its name (`IDENTITY-INSTANCE`) never collides, and an old announcement in a cache is never
 //! taken for the peer that runs now. What is heard is a hint: the handshake decides which peer answers.
 //!
-//! A member of a party announces a random number instead, another one in each run and each hour, so that nobody but
-//! members learns which peer is there, or that it is the one of the hour before.
+//! A member of a party announces a random number instead, another one in each run and each hour, so that only
+//! members learn which peer is there, or that it is the one of the hour before.
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -272,7 +272,7 @@ pub(crate) async fn run(
             };
             let changed = async {
                 if is_member {
-                    // Members hear of a changed library over their connections, and nobody else is to notice it.
+                    // Members hear of a changed library over their connections, and no other peer is to notice it.
                     sleep(limits::MEMBER_NUMBER_LIFETIME).await;
                     return Ok(());
                 }

@@ -11,8 +11,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use lanspread_proto::WireError;
-use lanspread_proto::message::{Hello, RefusalCode};
-use lanspread_types::ids::PeerAddress;
+use lanspread_proto::message::RefusalCode;
+use lanspread_tls::endpoint::Endpoint;
+use lanspread_types::ids::{PeerAddress, PeerName};
 use lanspread_types::limits;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Notify, mpsc};
@@ -21,9 +22,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::discovery::directory::{Claim, Directory, HowKnown, KnownPeer, PeerKey};
 use crate::discovery::library_memory::LibraryMemory;
-use crate::discovery::member_numbers::MemberNumbers;
 use crate::discovery::neighbour_table::{Handle, NeighbourPlace, NeighbourTable};
-use crate::discovery::pace::{Allowance, DialPace};
+use crate::discovery::pace::{Allowance, DialPace, pause};
 use crate::report::channel::EventSender;
 use crate::report::event::PeerEvent;
 use crate::source::visitor::Visitor;
@@ -56,12 +56,11 @@ enum ConnectionEnd {
 
 /// The neighbours of a serving peer.
 pub(crate) struct Neighbours {
-    ours: Hello,
+    ours: Endpoint,
     events: EventSender,
     tasks: Tasks,
     directory: Mutex<Directory>,
     heard: Mutex<NeighbourTable>,
-    numbers: Mutex<MemberNumbers>,
     dials: Mutex<Dials>,
     libraries: LibraryMemory,
     since: Instant,
@@ -76,13 +75,12 @@ struct Dials {
 }
 
 impl Neighbours {
-    pub(crate) fn new(ours: Hello, events: EventSender, tasks: Tasks) -> Arc<Self> {
+    pub(crate) fn new(ours: Endpoint, events: EventSender, tasks: Tasks) -> Arc<Self> {
         let (directory, heard) = (Mutex::default(), Mutex::default());
         let (announced, visitors) = (DialPace::of_announcements(), DialPace::of_visitors());
         let dials = Mutex::new(Dials { announced, visitors });
         let (libraries, since) = (LibraryMemory::default(), Instant::now());
-        let numbers = Mutex::default();
-        Arc::new(Self { ours, events, tasks, directory, heard, numbers, dials, libraries, since })
+        Arc::new(Self { ours, events, tasks, directory, heard, dials, libraries, since })
     }
 
     /// When it began to look after peers.
@@ -126,6 +124,10 @@ impl Neighbours {
         }
     }
 
+    fn our_key(&self) -> PeerKey {
+        PeerKey { id: self.ours.id(), instance: self.ours.introduction.hello.instance }
+    }
+
     fn directory(&self) -> MutexGuard<'_, Directory> {
         self.directory.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -134,21 +136,12 @@ impl Neighbours {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn numbers(&self) -> MutexGuard<'_, MemberNumbers> {
-        self.numbers.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn take(self: &Arc<Self>, hint: Hint) {
         match hint {
-            Hint::Gone(key) => {
-                let peer = self.numbers().goodbye(key);
-                if let Some(peer) = peer {
-                    self.heard().goodbye(peer);
-                }
-            }
-            Hint::Found { key, .. } if key == PeerKey::from(&self.ours) => {}
+            Hint::Gone(key) => self.heard().goodbye(key),
+            Hint::Found { key, .. } if key == self.our_key() => {}
             Hint::Found { key, addresses, how } => {
-                let key = self.numbers().peer(key);
+                let key = self.heard().peer(key);
                 let place = self.heard().hear(key, addresses, how, Instant::now());
                 match place {
                     NeighbourPlace::Known => {}
@@ -209,8 +202,8 @@ impl Neighbours {
             };
             let reason = match reached {
                 Ok(dialled) => {
-                    let theirs = dialled.connection.theirs.clone();
-                    let key = PeerKey::from(&theirs);
+                    let name = dialled.connection.theirs.name.clone();
+                    let key = PeerKey::from(&dialled.connection);
                     if self.is_of_another(target, key, &dialled) {
                         return;
                     }
@@ -218,10 +211,12 @@ impl Neighbours {
                     if let Some(before) = held.take_if(|before| *before != key) {
                         self.lost(before, "another run of it now answers there");
                     }
-                    if theirs.peer == self.ours.peer {
-                        self.report_ours_elsewhere(&theirs, dialled.address);
+                    if key.id == self.ours.id() {
+                        self.report_ours_elsewhere(name, dialled.address);
                         "another peer has the identity of this one".to_owned()
-                    } else if held.is_some() || self.take_hold(&theirs, dialled.address, target, held).await {
+                    } else if held.is_some()
+                        || self.take_hold((key, &name), dialled.address, target, held).await
+                    {
                         tries = 0;
                         self.directory().answers(key, dialled.address, SystemTime::now());
                         match self.follow(key, dialled, poke).await {
@@ -256,7 +251,7 @@ impl Neighbours {
 
     async fn reach(&self, target: &Neighbour) -> Result<Dialled, WireError> {
         match target {
-            Neighbour::Address(peer, _) => dial(peer, &self.ours).await,
+            Neighbour::Address(peer, _) => dial(peer, &self.ours, None).await,
             Neighbour::Found(key, how) => {
                 let (mut addresses, answered_from) = {
                     let heard = self.heard();
@@ -291,7 +286,8 @@ impl Neighbours {
                         wait = Some(wait.map_or(longer, |wait: Duration| wait.min(longer)));
                         continue;
                     }
-                    match dial_any(&[address], &self.ours).await {
+                    // Another peer that answers there is a hint of its own.
+                    match dial_any(&[address], &self.ours, None).await {
                         Ok(dialled) => return Some(dialled),
                         Err(error) => failure = Some(error),
                     }
@@ -321,7 +317,7 @@ impl Neighbours {
     /// Whether the peer that answered is not the one that this task looks after: either this peer itself, or, at the
     /// address of a hint, another peer than the one heard of, which then becomes a hint of its own.
     fn is_of_another(self: &Arc<Self>, target: &Neighbour, key: PeerKey, dialled: &Dialled) -> bool {
-        if key == PeerKey::from(&self.ours) {
+        if key == self.our_key() {
             if let Neighbour::Address(peer, _) = target {
                 tracing::warn!("{peer} is this peer itself; it is not asked");
             }
@@ -329,9 +325,7 @@ impl Neighbours {
         }
         match target {
             Neighbour::Found(expected, how) if *expected != key => {
-                if expected.is_of_number() {
-                    self.numbers().learn(*expected, key);
-                }
+                self.heard().learn_number(*expected, key);
                 self.lost(*expected, "another peer now answers at its address");
                 self.take(Hint::Found { key, addresses: vec![dialled.address], how: *how });
                 true
@@ -343,15 +337,15 @@ impl Neighbours {
     /// Enters a peer that answers into the table, as `held`. Returns whether it was not in it yet.
     async fn take_hold(
         &self,
-        theirs: &Hello,
+        (key, name): (PeerKey, &PeerName),
         address: SocketAddr,
         target: &Neighbour,
         held: &mut Option<PeerKey>,
     ) -> bool {
         let (Neighbour::Address(_, how) | Neighbour::Found(_, how)) = target;
-        let claim = self.directory().claim(theirs, address, *how, SystemTime::now());
+        let claim = self.directory().claim(key, name, address, *how, SystemTime::now());
         let Claim::New { others } = claim else { return false };
-        *held = Some(PeerKey::from(theirs));
+        *held = Some(key);
         let mut duplicate = false;
         for (other, addresses) in others {
             if self.still_answers(other, &addresses).await {
@@ -360,29 +354,27 @@ impl Neighbours {
                 self.lost(other, &format!("another run of it now answers at {address}"));
             }
         }
-        self.events.report(PeerEvent::PeerFound {
-            peer: theirs.peer,
-            name: theirs.name.clone(),
-            addr: address,
-        });
-        let told = if duplicate { self.directory().duplicate(theirs.peer) } else { None };
+        self.events.report(PeerEvent::PeerFound { peer: key.id, name: name.clone(), addr: address });
+        let told = if duplicate { self.directory().duplicate(key.id) } else { None };
         if let Some((names, addrs)) = told {
-            self.events.report(PeerEvent::DuplicateIdentity { peer: theirs.peer, names, addrs });
+            self.events.report(PeerEvent::DuplicateIdentity { peer: key.id, names, addrs });
         }
         true
     }
 
     /// Asks again over a new connection, because an old one may lead to a machine that is gone.
     async fn still_answers(&self, key: PeerKey, addresses: &[SocketAddr]) -> bool {
-        let asked = timeout(limits::HINT_ANSWER_DEADLINE, dial_any(addresses, &self.ours)).await;
-        matches!(asked, Ok(Ok(dialled)) if PeerKey::from(&dialled.connection.theirs) == key)
+        let asked =
+            timeout(limits::HINT_ANSWER_DEADLINE, dial_any(addresses, &self.ours, Some(key.id))).await;
+        matches!(asked, Ok(Ok(dialled)) if PeerKey::from(&dialled.connection) == key)
     }
 
-    fn report_ours_elsewhere(&self, theirs: &Hello, address: SocketAddr) {
-        if self.directory().ours_elsewhere(theirs.peer) {
+    fn report_ours_elsewhere(&self, name: PeerName, address: SocketAddr) {
+        let peer = self.ours.id();
+        if self.directory().ours_elsewhere(peer) {
             self.events.report(PeerEvent::DuplicateIdentity {
-                peer: theirs.peer,
-                names: vec![self.ours.name.clone(), theirs.name.clone()],
+                peer,
+                names: vec![self.ours.introduction.hello.name.clone(), name],
                 addrs: vec![address],
             });
         }
@@ -445,15 +437,17 @@ impl Neighbours {
                     continue;
                 }
                 tried.insert(address);
-                let Ok(dialled) = dial_any(&[address], &self.ours).await else { continue };
-                if PeerKey::from(&dialled.connection.theirs) != key {
+                let dialled = dial_any(&[address], &self.ours, Some(key.id)).await;
+                let Ok(dialled) = dialled else { continue };
+                if PeerKey::from(&dialled.connection) != key {
                     continue;
                 }
                 if !self.still_answers(key, &[current]).await {
                     return Some(dialled);
                 }
                 let how = HowKnown::Discovered;
-                self.directory().claim(&dialled.connection.theirs, address, how, SystemTime::now());
+                let name = &dialled.connection.theirs.name;
+                self.directory().claim(key, name, address, how, SystemTime::now());
             }
             if tried.len() > limits::PEERS_MAX {
                 tried = BTreeSet::from([current]);
@@ -494,20 +488,10 @@ fn visited(visitor: &Visitor) -> Option<Hint> {
         address.set_ip(narrow.into());
     }
     Some(Hint::Found {
-        key: PeerKey::from(&visitor.hello),
+        key: PeerKey { id: visitor.peer, instance: visitor.hello.instance },
         addresses: vec![address],
         how: HowKnown::Connected,
     })
-}
-
-/// Wait before the next try, in addition to the pause before every try. Together they double for the first tries; later
-/// tries are rare.
-fn pause(tries: u32) -> Duration {
-    match tries {
-        0 | 1 => Duration::ZERO,
-        _ if tries > limits::NEIGHBOUR_RETRIES => limits::NEIGHBOUR_SLOW_RETRY,
-        _ => limits::NEIGHBOUR_RETRY_PAUSE * (2u32.saturating_pow(tries - 1) - 1),
-    }
 }
 
 #[cfg(test)]

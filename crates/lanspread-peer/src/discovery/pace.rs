@@ -83,6 +83,16 @@ impl DialPace {
     }
 }
 
+/// Wait before the next try, in addition to the pause before every try. Together they double for the first tries; later
+/// tries are rare.
+pub(crate) fn pause(tries: u32) -> Duration {
+    match tries {
+        0 | 1 => Duration::ZERO,
+        _ if tries > limits::NEIGHBOUR_RETRIES => limits::NEIGHBOUR_SLOW_RETRY,
+        _ => limits::NEIGHBOUR_RETRY_PAUSE * (2u32.saturating_pow(tries - 1) - 1),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

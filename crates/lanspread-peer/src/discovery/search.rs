@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lanspread_proto::WireError;
-use lanspread_proto::message::Hello;
+use lanspread_tls::endpoint::Endpoint;
 use lanspread_trust::party::PartyKey;
 use lanspread_types::ids::PeerAddress;
 use lanspread_types::limits;
@@ -206,7 +206,7 @@ impl<T, J: Judge<T>> Arrived<T, J> {
 /// Asks the peers at hand, and those that are heard of during the search. Dropping the future drops every connection.
 pub(crate) async fn find<T, Q, A>(
     at_hand: &AtHand,
-    ours: &Hello,
+    ours: &Endpoint,
     search: Search,
     question: Q,
     judge: impl Judge<T>,
@@ -223,7 +223,7 @@ where
         let chosen = index < at_hand.chosen;
         state.ask(if chosen { AskedPeer::Chosen(peer) } else { AskedPeer::Known(peer) }, &mut asking);
     }
-    let mut network = Network::new(search, Arc::new(PartyKey::open_network()));
+    let mut network = Network::new(search, Arc::clone(&ours.introduction.party));
     if search.timeout.is_some() && !search.at_hand_first {
         network.begin();
     }

@@ -6,6 +6,9 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use lanspread_archive::provider::ProviderChoice;
+use lanspread_proto::handshake::Introduction;
+use lanspread_proto::message::Hello;
+use lanspread_tls::endpoint::Endpoint;
 use lanspread_trust::party::PartyKey;
 use lanspread_types::fault::LocalError;
 use lanspread_types::ids::{PeerAddress, PeerId, PeerName};
@@ -208,9 +211,7 @@ impl Peer {
         }
         let catalog = config.catalog.as_deref().map(LiveCatalog::load).transpose()?.map(Arc::new);
         let state_dir = identity::state_dir(config.state_dir)?;
-        // First, so that nothing is made for a peer that cannot be.
-        let party = party::load(&state_dir, config.party_file.as_deref())?;
-        let (id, name) = identity(&state_dir, config.name)?;
+        let endpoint = endpoint(&state_dir, config.name, config.party_file.as_deref())?;
         let (events, tasks) = (EventSender::new(), Tasks::default());
         let source = Source::new(
             config.games_dir.clone(),
@@ -222,10 +223,7 @@ impl Peer {
         );
         let operations = Operations::new(config.operations_max, events.clone(), tasks.clone());
         let inner = Inner {
-            id,
-            name,
-            instance: identity::instance()?,
-            party: Arc::new(party.map_or_else(PartyKey::open_network, |line| line.key)),
+            endpoint,
             games_dir: config.games_dir,
             catalog,
             events,
@@ -254,10 +252,21 @@ fn check_count(what: &str, got: usize, limit: usize) -> Result<(), PeerError> {
     Ok(())
 }
 
-/// Reads or creates the identity in a state directory, and chooses a name if none is given.
-pub(super) fn identity(state_dir: &Path, name: Option<PeerName>) -> Result<(PeerId, PeerName), PeerError> {
-    let id = identity::load_or_create(state_dir)?;
-    Ok((id, name.unwrap_or_else(|| host_name(id))))
+/// What a peer with this state directory is and shows of itself: its identity, which is read or made, its name, by default
+/// that of the machine, its party, and nothing that it serves.
+pub(super) fn endpoint(
+    state_dir: &Path,
+    name: Option<PeerName>,
+    party_file: Option<&Path>,
+) -> Result<Endpoint, PeerError> {
+    // First, so that no identity is made for a peer that cannot be.
+    let party = party::load(state_dir, party_file)?;
+    let identity = identity::load_or_make(state_dir)?;
+    let name = name.unwrap_or_else(|| host_name(identity.peer_id()));
+    let hello = Hello { name, listen_port: None, instance: identity::instance()?, catalog: None };
+    let mut introduction = Introduction::open(hello);
+    introduction.party = Arc::new(party.map_or_else(PartyKey::open_network, |line| line.key));
+    Ok(Endpoint { identity, introduction })
 }
 
 /// The host name if it is a valid peer name; otherwise a name from the identity, which tells such peers apart.

@@ -44,7 +44,7 @@ impl Peer {
         cancel: &CancellationToken,
     ) -> Result<Selection, PeerError> {
         let at_hand = self.peers_at_hand(&options.peers)?;
-        let ours = self.hello();
+        let ours = self.endpoint();
         let wanted = self.wanted_version(game);
         let mut search = Search::for_game(options.discovery, self.inner.discovery_port);
         if self.knows_its_neighbours() {
@@ -59,7 +59,7 @@ impl Peer {
         if searched.asked == 0 {
             return Err(PeerError::NoPeers { searched: Box::new(searched) });
         }
-        let order = SourceOrder { named, ours: ours.peer, game };
+        let order = SourceOrder { named, ours: ours.id(), game };
         match select(offers, wanted.as_ref(), &order) {
             Ok(mut selection) => {
                 selection.dropped.append(&mut refusals);

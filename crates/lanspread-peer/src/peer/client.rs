@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use lanspread_proto::WireError;
 use lanspread_proto::message::Hello;
+use lanspread_tls::endpoint::Endpoint;
 use lanspread_types::content::GameOffer;
 use lanspread_types::ids::{GameId, GameVersion, PeerAddress, PeerId, PeerName};
 use lanspread_types::limits;
@@ -115,7 +116,7 @@ pub struct PeerStatus {
 /// Asks other peers on behalf of one identity.
 #[derive(Debug, Clone)]
 pub struct PeerClient {
-    ours: Hello,
+    ours: Endpoint,
     saved_peers: SavedPeers,
     discovery_port: u16,
 }
@@ -127,8 +128,7 @@ impl PeerClient {
     /// [`PeerError::Trust`] if the identity can be neither read nor created.
     pub fn new(state_dir: Option<PathBuf>) -> Result<Self, PeerError> {
         let state_dir = identity::state_dir(state_dir)?;
-        let (peer, name) = builder::identity(&state_dir, None)?;
-        let ours = Hello { peer, name, listen_port: None, instance: identity::instance()? };
+        let ours = builder::endpoint(&state_dir, None, None)?;
         let saved_peers = SavedPeers::of(Some(state_dir))?;
         Ok(Self { ours, saved_peers, discovery_port: search::PORT })
     }
@@ -205,14 +205,13 @@ impl PeerClient {
     /// [`PeerError::Peer`] if it cannot be asked.
     pub async fn status(&self, peer: &PeerAddress) -> Result<PeerStatus, PeerError> {
         let ask = async {
-            let mut dialled = dial(peer, &self.ours).await?;
+            let mut dialled = dial(peer, &self.ours, None).await?;
             let status = dialled.status().await?;
             let mut share = LibraryMemory::default().share(dialled.address.ip());
             let games = dialled.games(|games| share.take(games)).await?;
-            let theirs = dialled.connection.theirs;
             Ok(PeerStatus {
-                name: theirs.name,
-                id: theirs.peer,
+                name: dialled.connection.theirs.name,
+                id: dialled.connection.peer,
                 address: dialled.address,
                 games,
                 active_outbound_transfers: status.active_outbound_transfers,
@@ -231,7 +230,8 @@ async fn offers_of(
 ) -> Result<(PeerOffers, LibraryShare), WireError> {
     let mut share = memory.share(dialled.address.ip());
     let games = dialled.games(|games| share.take(games)).await?;
-    let Hello { peer: id, name, instance, .. } = dialled.connection.theirs;
+    let id = dialled.connection.peer;
+    let Hello { name, instance, .. } = dialled.connection.theirs;
     Ok((PeerOffers { name, id, instance, address: dialled.address, games }, share))
 }
 
@@ -278,7 +278,7 @@ impl Peer {
     /// Asks all peers that are named, saved, known to this peer while it serves, or discovered.
     pub(crate) async fn discover(&self, options: &AskOptions) -> Result<DiscoveredPeers, PeerError> {
         let client = PeerClient {
-            ours: self.hello(),
+            ours: self.endpoint(),
             saved_peers: self.inner.saved_peers.clone(),
             discovery_port: self.inner.discovery_port,
         };

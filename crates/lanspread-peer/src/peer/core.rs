@@ -5,10 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use lanspread_proto::message::Hello;
 use lanspread_store::state::game_state::GameState;
 use lanspread_store::state::scan::{Scan, scan};
-use lanspread_trust::party::PartyKey;
+use lanspread_tls::endpoint::Endpoint;
 use lanspread_types::ids::{PeerAddress, PeerId, PeerName};
 use lanspread_types::limits;
 
@@ -30,12 +29,8 @@ pub struct Peer {
 }
 
 pub(super) struct Inner {
-    pub(super) id: PeerId,
-    pub(super) name: PeerName,
-    /// Random for this run; see [`Hello::instance`].
-    pub(super) instance: u64,
-    /// The party that it is of.
-    pub(super) party: Arc<PartyKey>,
+    /// Its identity, and what it shows of itself while it does not serve.
+    pub(super) endpoint: Endpoint,
     pub(super) games_dir: PathBuf,
     pub(super) catalog: Option<Arc<LiveCatalog>>,
     pub(super) events: EventSender,
@@ -64,12 +59,12 @@ pub(super) struct Inner {
 impl Peer {
     /// Its identity.
     pub fn id(&self) -> PeerId {
-        self.inner.id
+        self.inner.endpoint.id()
     }
 
     /// Its name.
     pub fn name(&self) -> &PeerName {
-        &self.inner.name
+        &self.inner.endpoint.introduction.hello.name
     }
 
     /// Subscribes to its events, from now on.
@@ -116,8 +111,8 @@ impl Peer {
         let offers = self.blocking("status", move || Ok(source.offers()?)).await?;
         let source = &self.inner.source;
         Ok(Answer::PeerStatus {
-            peer: self.inner.id,
-            name: self.inner.name.clone(),
+            peer: self.id(),
+            name: self.name().clone(),
             addr: address,
             games: offers.into_iter().map(|offer| offer.game).collect(),
             active_outbound_transfers: source.active_transfers() as u64,
@@ -179,15 +174,12 @@ impl Peer {
         self.inner.neighbours.get()
     }
 
-    /// The hello with which this peer introduces itself.
-    pub(super) fn hello(&self) -> Hello {
+    /// This peer's end of a new connection.
+    pub(super) fn endpoint(&self) -> Endpoint {
         let listening = *self.inner.listening.lock().unwrap_or_else(PoisonError::into_inner);
-        Hello {
-            peer: self.inner.id,
-            name: self.inner.name.clone(),
-            listen_port: listening.map(|address| address.port()),
-            instance: self.inner.instance,
-        }
+        let mut endpoint = self.inner.endpoint.clone();
+        endpoint.introduction.hello.listen_port = listening.map(|address| address.port());
+        endpoint
     }
 
     /// Runs work on a blocking thread of this peer.

@@ -140,7 +140,7 @@ impl Peer {
             sources: prepared.selection.sources.clone(),
             target: Arc::clone(&prepared.target),
             locked: Some(prepared.locked.clone()),
-            connect: Dialling { ours: self.hello(), idle_timeout: self.inner.idle_timeout },
+            connect: Dialling { ours: self.endpoint(), idle_timeout: self.inner.idle_timeout },
             events: context.events.clone(),
             tasks: self.inner.tasks.clone(),
             cancel: context.cancel.clone(),

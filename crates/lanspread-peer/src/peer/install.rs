@@ -67,7 +67,7 @@ impl Peer {
         let locked = self.lock_and_recover(context).await?;
         let (policy, replace) =
             (context.options.names, Replace { allowed: replace, force: context.options.force });
-        let (name, id) = (self.inner.name.clone(), self.inner.id);
+        let (name, id) = (self.name().clone(), self.id());
         let provider = self.inner.source.provider.clone();
         let told = UnpackEvents {
             game: context.game.clone(),

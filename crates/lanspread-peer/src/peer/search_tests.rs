@@ -1,7 +1,5 @@
 use std::time::{Duration, Instant};
 
-use lanspread_proto::connection::Connection;
-use lanspread_proto::message::Hello;
 use lanspread_testing::machine::Machine;
 use lanspread_types::ids::GameId;
 use lanspread_types::limits;
@@ -11,6 +9,7 @@ use crate::discovery::search::{AtHand, Search};
 use crate::peer::client::PeerClient;
 use crate::peer::core::Peer;
 use crate::report::operation::{DiscoveryMode as HowFound, OperationOptions};
+use crate::testing::endpoint;
 use crate::testing::machine::PeerOf;
 use crate::{DiscoverySearch, PeerError};
 
@@ -136,10 +135,8 @@ async fn mute() -> std::net::SocketAddr {
         let mut open = Vec::new();
         loop {
             let (socket, _) = listener.accept().await.unwrap();
-            let peer = lanspread_types::ids::PeerId::random().unwrap();
-            let hello = Hello { peer, name: "mute".parse().unwrap(), listen_port: None, instance: 1 };
             open.push(tokio::spawn(async move {
-                let connection = Connection::open(socket, &hello).await;
+                let connection = endpoint("mute").answer(socket).await;
                 std::future::pending::<()>().await;
                 drop(connection);
             }));
@@ -184,18 +181,18 @@ async fn the_network_is_searched_if_the_peers_at_hand_do_not_offer_the_game() {
     let has_it = announced(&one, "has-it", port).await;
     let lacks_it = other.peer("lacks-it");
     lacks_it.serve(([127, 0, 0, 1], 0).into()).await.unwrap();
-    let hello = ours.peer("ours").hello();
+    let endpoint = ours.peer("ours").endpoint();
     for at_hand in [lacks_it.listening().unwrap(), mute().await] {
         let at_hand = AtHand { peers: vec![at_hand.into()], ..AtHand::default() };
         let search = Search::for_game(LONG, port).after_those_at_hand();
         let game = "g".parse().unwrap();
-        let answers = ask::details(&at_hand, &hello, &game, None, search).await;
+        let answers = ask::details(&at_hand, &endpoint, &game, None, search).await;
         assert_eq!(answers.offers.len(), 1, "{:?}", answers.refusals);
         assert_eq!(answers.offers[0].name.as_str(), "has-it");
     }
     let at_hand = AtHand { peers: vec![lacks_it.listening().unwrap().into()], ..AtHand::default() };
     let search = Search::for_game(LONG, port).after_those_at_hand();
-    let answers = ask::details(&at_hand, &hello, &"h".parse().unwrap(), None, search).await;
+    let answers = ask::details(&at_hand, &endpoint, &"h".parse().unwrap(), None, search).await;
     assert_eq!((answers.offers.len(), answers.searched.discovery), (1, DiscoverySearch::Off));
     has_it.shutdown().await.unwrap();
     lacks_it.shutdown().await.unwrap();

@@ -43,17 +43,22 @@ impl Peer {
         self.blocking("recovery", move || Ok(source.recover()?)).await?;
         let source = Arc::clone(&inner.source);
         let mut watcher = self.blocking("scan", move || Ok(LibraryWatcher::begin(source)?)).await?;
-        inner.events.report(PeerEvent::PeerReady { addr: address, name: inner.name.clone(), peer: inner.id });
-        inner.events.report(if inner.party.is_open_network() {
+        inner.events.report(PeerEvent::PeerReady {
+            addr: address,
+            name: self.name().clone(),
+            peer: self.id(),
+        });
+        let party = &inner.endpoint.introduction.party;
+        inner.events.report(if party.is_open_network() {
             PeerEvent::NetworkOpen {}
         } else {
-            PeerEvent::PartyEntered { party: inner.party.name() }
+            PeerEvent::PartyEntered { party: party.name() }
         });
         watcher.publish();
         inner.tasks.spawn("library", watcher.follow(inner.tasks.cancel_token()));
         let (visits, visitors) = mpsc::channel(limits::HINT_QUEUE_ITEMS);
         let _ = inner.source.visitors.set(visits);
-        let (source, ours, stop) = (Arc::clone(&inner.source), self.hello(), inner.tasks.cancel_token());
+        let (source, ours, stop) = (Arc::clone(&inner.source), self.endpoint(), inner.tasks.cancel_token());
         let accepting = listener::accept(
             listener,
             inner.tasks.clone(),
@@ -61,7 +66,7 @@ impl Peer {
             inner.tasks.cancel_token(),
         );
         inner.tasks.spawn("listener", accepting);
-        let neighbours = Neighbours::new(self.hello(), inner.events.clone(), inner.tasks.clone());
+        let neighbours = Neighbours::new(self.endpoint(), inner.events.clone(), inner.tasks.clone());
         let _ = inner.neighbours.set(Arc::clone(&neighbours));
         let (hints, heard) = mpsc::channel(limits::HINT_QUEUE_ITEMS);
         let listening = Arc::clone(&neighbours).listen(heard, visitors, inner.tasks.cancel_token());
@@ -87,15 +92,17 @@ impl Peer {
     /// it: peers that are named, or that connect, are still known.
     fn find_others(&self, listening: SocketAddr, hints: mpsc::Sender<Hint>) {
         let inner = &self.inner;
-        let running = match Discovery::start(inner.discovery_port, Arc::clone(&inner.party)) {
-            Ok(running) => running,
-            Err(reason) => {
-                tracing::warn!("this peer is not announced and cannot discover others: {reason}");
-                return;
-            }
-        };
-        let key = PeerKey { id: inner.id, instance: inner.instance };
-        let advertised = Advertised { key, name: inner.name.clone(), listening };
+        let running =
+            match Discovery::start(inner.discovery_port, Arc::clone(&inner.endpoint.introduction.party)) {
+                Ok(running) => running,
+                Err(reason) => {
+                    tracing::warn!("this peer is not announced and cannot discover others: {reason}");
+                    return;
+                }
+            };
+        let instance = inner.endpoint.introduction.hello.instance;
+        let key = PeerKey { id: self.id(), instance };
+        let advertised = Advertised { key, name: self.name().clone(), listening };
         let heard = move |heard| {
             let hint = match heard {
                 Heard::Hint(hint) => {

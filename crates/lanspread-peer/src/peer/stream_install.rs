@@ -200,7 +200,7 @@ impl Peer {
             policy: options.names,
             replaces,
             force: options.force,
-            ours: self.hello(),
+            ours: self.endpoint(),
             idle_timeout: self.inner.idle_timeout,
             events: events.clone(),
             cancel: cancel.clone(),
@@ -325,7 +325,7 @@ impl Peer {
         let mut attempts = Vec::new();
         for source in &selection.sources {
             let ask = async {
-                let mut dialled = dial(&source.address.into(), &self.hello()).await?;
+                let mut dialled = dial(&source.address.into(), &self.endpoint(), Some(source.id)).await?;
                 dialled.totals(game, &selection.version).await
             };
             match ask.await {

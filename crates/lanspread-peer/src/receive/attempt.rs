@@ -6,13 +6,12 @@ use std::time::Duration;
 
 use lanspread_archive::SinkError;
 use lanspread_archive::set::ArchiveSet;
-use lanspread_proto::WireError;
 use lanspread_proto::grammar::StreamGrammar;
-use lanspread_proto::message::Hello;
 use lanspread_store::install::replace::refuse_user_files;
 use lanspread_store::install::staging::StagingSink;
 use lanspread_store::install::transaction::{InstallOrigin, Transaction};
 use lanspread_store::state::booking::Booking;
+use lanspread_tls::endpoint::Endpoint;
 use lanspread_types::content::{ArchiveSummary, RootFile, Totals};
 use lanspread_types::entry_path::NamePolicy;
 use lanspread_types::fault::ContentError;
@@ -40,7 +39,7 @@ pub(crate) struct AttemptContext {
     pub(crate) replaces: bool,
     /// Whether files of the user in the installed tree may be lost.
     pub(crate) force: bool,
-    pub(crate) ours: Hello,
+    pub(crate) ours: Endpoint,
     /// How long a source may send nothing before it is given up.
     pub(crate) idle_timeout: Duration,
     pub(crate) events: EventSender,
@@ -137,11 +136,8 @@ async fn request(
     steps: StagingSender,
     progress: &mut AttemptProgress<'_>,
 ) -> Result<(), AttemptError> {
-    let mut dialled = dial(&source.address.into(), &context.ours).await?;
+    let mut dialled = dial(&source.address.into(), &context.ours, Some(source.id)).await?;
     dialled.connection.set_idle_timeout(context.idle_timeout);
-    if dialled.connection.theirs.peer != source.id {
-        return Err(WireError::OtherPeer.into());
-    }
     dialled.stream_install(context.locked.game(), &context.version).await?;
     let grammar = StreamGrammar::of_archives(archives(&source.files)?);
     receive(&mut dialled.connection, grammar, context.policy, another_waits, steps, progress).await

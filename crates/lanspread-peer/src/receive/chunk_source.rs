@@ -96,7 +96,11 @@ impl FetchError {
         use RefusalCode::{Busy, Changed, Internal, Stopping};
         match self {
             Self::Wire(
-                WireError::Connect(_) | WireError::Io(_) | WireError::Closed | WireError::Timeout { .. },
+                WireError::Connect(_)
+                | WireError::Io(_)
+                | WireError::Closed
+                | WireError::TurnedAway { .. }
+                | WireError::Timeout { .. },
             ) => true,
             Self::Wire(WireError::Refused(refusal)) => {
                 matches!(refusal.code, Busy | Changed | Internal | Stopping)

@@ -11,10 +11,11 @@ use lanspread_proto::WireError;
 use lanspread_proto::chunk::{Buffers, ChunkItem, ChunkMessage, ChunkRequest, Incoming, Outgoing};
 use lanspread_proto::connection::Connection;
 use lanspread_proto::error::within;
-use lanspread_proto::message::{Hello, Reply, Request};
+use lanspread_proto::message::{Reply, Request};
 use lanspread_store::state::chunks::Chunk;
+use lanspread_tls::endpoint::Endpoint;
 use lanspread_types::content::RootFile;
-use lanspread_types::ids::{GameId, GameVersion, PeerId};
+use lanspread_types::ids::{GameId, GameVersion};
 use lanspread_types::limits;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
@@ -30,7 +31,7 @@ use crate::trust::select::PeerOffer;
 
 /// Opens peers as sources of chunks.
 pub(crate) struct Dialling {
-    pub(crate) ours: Hello,
+    pub(crate) ours: Endpoint,
     /// How long a peer may send nothing before it is given up.
     pub(crate) idle_timeout: Duration,
 }
@@ -39,9 +40,9 @@ impl OpenSource for Dialling {
     type Source = PeerChunks<Socket>;
 
     async fn open(&self, source: &PeerOffer, wanted: Wanted<'_>) -> Result<Self::Source, WireError> {
-        let mut connection = dial(&source.address.into(), &self.ours).await?.connection;
+        let mut connection = dial(&source.address.into(), &self.ours, Some(source.id)).await?.connection;
         connection.set_idle_timeout(self.idle_timeout);
-        PeerChunks::agree(connection, source.id, wanted).await
+        PeerChunks::agree(connection, wanted).await
     }
 }
 
@@ -52,15 +53,8 @@ pub(crate) struct PeerChunks<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite> PeerChunks<S> {
-    /// Checks the peer's identity, and that its files are the wanted ones.
-    pub(crate) async fn agree(
-        mut connection: Connection<S>,
-        id: PeerId,
-        wanted: Wanted<'_>,
-    ) -> Result<Self, WireError> {
-        if connection.theirs.peer != id {
-            return Err(WireError::OtherPeer);
-        }
+    /// Checks that the peer's files are the wanted ones.
+    pub(crate) async fn agree(mut connection: Connection<S>, wanted: Wanted<'_>) -> Result<Self, WireError> {
         let agreeing = agree(&mut connection, wanted.game, wanted.version, wanted.files);
         // One deadline for all parts of the list: a part in time does not give the next one more time.
         let agreement = within(limits::REPLY_DEADLINE, "whole list of files", agreeing).await?;

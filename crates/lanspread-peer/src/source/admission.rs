@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
-use lanspread_proto::message::{Hello, Refusal, RefusalCode};
+use lanspread_proto::connection::Connection;
+use lanspread_proto::message::{Refusal, RefusalCode};
 use lanspread_store::state::game_state::GameState;
-use lanspread_types::ids::{GameId, GameVersion};
+use lanspread_types::ids::{GameId, GameVersion, PeerId, PeerName};
 use tokio_util::sync::CancellationToken;
 
 use super::readers::Reader;
@@ -68,12 +69,26 @@ impl Source {
     }
 }
 
+/// Who a transfer is for.
+#[derive(Debug, Clone)]
+pub(super) struct Receiver {
+    id: PeerId,
+    name: PeerName,
+}
+
+impl Receiver {
+    /// The other side of a connection.
+    pub(super) fn of<S>(connection: &Connection<S>) -> Self {
+        Self { id: connection.peer, name: connection.theirs.name.clone() }
+    }
+}
+
 impl<T> Admitted<'_, T> {
     /// Runs the transfer to a receiver, between its two events. It ends early when `stop` is cancelled, an operation
     /// needs the game quiet, or another guest has its place.
     pub(super) async fn run(
         self,
-        to: Hello,
+        to: Receiver,
         stop: &CancellationToken,
         send: impl AsyncFnOnce(T, &Running<'_>) -> StreamEnd,
     ) {
@@ -81,7 +96,7 @@ impl<T> Admitted<'_, T> {
         source.events.report(PeerEvent::TransferBegin {
             game: game.clone(),
             peer: to.name.clone(),
-            peer_id: to.peer,
+            peer_id: to.id,
         });
         let stop = stop.child_token();
         let running = Running::new(&stop, &place, kind);

@@ -25,6 +25,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::Source;
+use super::admission::Receiver;
 use super::pace::Pace;
 use super::running::{EarlyEnd, Running, StreamEnd, TransferKind};
 use crate::guests::guest::Guest;
@@ -52,7 +53,7 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite>(
     }) {
         connection.send(&part).await?;
     }
-    let to = connection.theirs.clone();
+    let to = Receiver::of(connection);
     admitted
         .run(to, stop, async |chunks, running| send(connection, chunks, &source.tasks, running).await)
         .await;

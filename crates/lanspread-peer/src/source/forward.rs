@@ -119,8 +119,17 @@ impl<'f, S: AsyncRead + AsyncWrite> Forwarding<'f, S> {
                 return Err(self.leave(&cursor, EarlyEnd::ReceiverSlow).await);
             }
         }
+        // The end of the batch may still wait inside TLS, for a receiver that takes as much time as it likes.
+        let begun = Instant::now();
+        tokio::select! {
+            flushed = self.connection.flush() => flushed.map_err(Interruption::Wire)?,
+            end = self.running.must_end() => return Err(self.leave(&cursor, end).await),
+        }
+        if !self.pace.keeps_up(begun.elapsed(), 0) {
+            return Err(self.leave(&cursor, EarlyEnd::ReceiverSlow).await);
+        }
         self.last_sent = Instant::now();
-        self.connection.flush().await.map_err(Interruption::Wire)
+        Ok(())
     }
 
     /// Ends the frame of which a part was written: only its other half can follow half a frame.

@@ -1,45 +1,79 @@
-//! Serves one connection: hello, then one request at a time until the other side closes the connection or a transfer
+//! Serves one connection: the handshake, then one request at a time until the other side closes the connection or a transfer
 //! ends it.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use lanspread_archive::set::ArchiveSet;
 use lanspread_proto::WireError;
 use lanspread_proto::connection::Connection;
-use lanspread_proto::message::{Hello, Refusal, RefusalCode, Reply, Request, StreamMessage};
+#[cfg(test)]
+use lanspread_proto::message::Hello;
+use lanspread_proto::message::{Refusal, RefusalCode, Reply, Request, StreamMessage};
 use lanspread_store::state::game_state::GameState;
+use lanspread_tls::endpoint::Endpoint;
 use lanspread_types::ids::{GameId, GameVersion};
 use lanspread_types::limits;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use super::admission::Receiver;
 use super::running::TransferKind;
 use super::{Source, download, poll, stream};
 use crate::guests::guest::Guest;
 use crate::guests::turns::RequestTurn;
 use crate::source::parts::{FILES_PER_MESSAGE, in_parts, offers_in_parts};
 use crate::source::visitor::Visitor;
+use crate::transport::handshakes::Handshakes;
 use crate::transport::listener::ServeConnection;
 use crate::transport::seats::Seat;
 
 /// Serves every connection from an address, until `stop`.
-pub(crate) fn serve_each(source: Arc<Source>, ours: Hello, stop: CancellationToken) -> Arc<ServeConnection> {
-    let ours = Arc::new(ours);
+pub(crate) fn serve_each(
+    source: Arc<Source>,
+    ours: Endpoint,
+    stop: CancellationToken,
+) -> Arc<ServeConnection> {
+    let (ours, handshakes) = (Arc::new(ours), Handshakes::default());
     Arc::new(move |socket, from, seat| {
         let (source, ours, stop) = (Arc::clone(&source), Arc::clone(&ours), stop.clone());
+        let handshake = handshakes.begin(from);
         Box::pin(async move {
-            let visited = |theirs: &Hello| {
-                tracing::debug!("{} connected from {from}", theirs.name);
-                if let Some(visitors) = source.visitors.get() {
-                    // If too many peers connect at once, the later ones are noticed at their next connection.
-                    let _ = visitors.try_send(Visitor { from, hello: theirs.clone() });
+            let _open = OpenConnection::count(&source);
+            let opened = tokio::select! {
+                () = stop.cancelled() => return,
+                () = handshake.gave_way() => {
+                    tracing::debug!("a handshake with {from} gave way to another one");
+                    return;
                 }
+                opened = ours.answer(socket) => opened,
             };
-            serve_visitor(&source, socket, &seat, &ours, &stop, visited).await;
+            drop(handshake);
+            let connection = match opened {
+                Ok(connection) => connection,
+                Err(error) => return log_handshake(from, &error),
+            };
+            tracing::debug!("{} connected from {from}", connection.theirs.name);
+            if let Some(visitors) = source.visitors.get() {
+                let (peer, hello) = (connection.peer, connection.theirs.clone());
+                // If too many peers connect at once, the later ones are noticed at their next connection.
+                let _ = visitors.try_send(Visitor { from, peer, hello });
+            }
+            serve_visitor(&source, connection, &seat, &stop).await;
         })
     })
+}
+
+/// What a user may have to do something about is more than a detail.
+fn log_handshake(from: SocketAddr, error: &WireError) {
+    match error {
+        WireError::OtherParty { .. } | WireError::NotAdmitted { .. } | WireError::Version { .. } => {
+            tracing::info!("a connection from {from} is refused: {error}");
+        }
+        error => tracing::debug!("a connection from {from} was not made: {error}"),
+    }
 }
 
 /// Serves one connection whose other end has no address.
@@ -58,26 +92,27 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite>(
 pub(crate) async fn serve_from<S: AsyncRead + AsyncWrite>(
     source: &Arc<Source>,
     socket: S,
-    from: std::net::SocketAddr,
+    from: SocketAddr,
     ours: &Hello,
     stop: &CancellationToken,
 ) {
+    let _open = OpenConnection::count(source);
     let seat = crate::transport::seats::Seats::new(None).take(from);
     let seat = seat.unwrap_or_else(|| unreachable!("the first connection has a place"));
-    serve_visitor(source, socket, &seat, ours, stop, |_| {}).await;
+    let opening = crate::testing::answered(socket, ours);
+    if let Some(Ok(connection)) = stop.run_until_cancelled(opening).await {
+        serve_visitor(source, connection, &seat, stop).await;
+    }
 }
 
 /// Serves one connection to its end. When the peer stops, a transfer tells its receiver so; everything else is cut off.
 async fn serve_visitor<S: AsyncRead + AsyncWrite>(
     source: &Arc<Source>,
-    socket: S,
+    connection: Connection<S>,
     seat: &Seat,
-    ours: &Hello,
     stop: &CancellationToken,
-    visited: impl FnOnce(&Hello),
 ) {
-    let _open = OpenConnection::count(source);
-    if let Err(error) = converse(source, socket, seat, ours, stop, visited).await {
+    if let Err(error) = converse(source, connection, seat, stop).await {
         tracing::debug!("a connection ended: {error}");
     }
 }
@@ -100,16 +135,11 @@ impl Drop for OpenConnection<'_> {
 
 async fn converse<S: AsyncRead + AsyncWrite>(
     source: &Arc<Source>,
-    socket: S,
+    mut connection: Connection<S>,
     seat: &Seat,
-    ours: &Hello,
     stop: &CancellationToken,
-    visited: impl FnOnce(&Hello),
 ) -> Result<(), WireError> {
-    let Some(opened) = stop.run_until_cancelled(Connection::open(socket, ours)).await else { return Ok(()) };
-    let mut connection = opened?;
-    visited(&connection.theirs);
-    let guest = seat.guest.who_is(connection.theirs.peer);
+    let guest = seat.guest.who_is(connection.peer);
     let mut next_list = Instant::now();
     loop {
         seat.idles();
@@ -278,7 +308,7 @@ async fn stream_install<S: AsyncRead + AsyncWrite>(
         Ok(admitted) => admitted,
         Err(refusal) => return connection.send(&StreamMessage::Failed(refusal)).await,
     };
-    let to = connection.theirs.clone();
+    let to = Receiver::of(connection);
     let provider = Arc::clone(&source.provider);
     admitted
         .run(to, stop, async |archives, running| {

@@ -12,15 +12,14 @@ use lanspread_archive::ArchiveError;
 use lanspread_archive::provider::{OpenArchive, ProviderChoice};
 use lanspread_archive::set::ArchiveSet;
 use lanspread_proto::connection::Connection;
-use lanspread_proto::message::{Hello, PROTOCOL_VERSION, Reply, Request, StreamItem, StreamMessage};
+use lanspread_proto::message::{PROTOCOL_VERSION, Reply, Request, StreamItem, StreamMessage};
 use lanspread_proto::{WireError, codec};
 use lanspread_testing::fake_archive::FakeArchive;
-use lanspread_testing::lying_source::{control_frame, raw_frame};
+use lanspread_testing::lying_source::{control_frame, opening, raw_frame};
 use lanspread_testing::machine::Machine;
 use lanspread_testing::small_game;
 use lanspread_types::content::{EntryStep, FileEntry};
 use lanspread_types::entry_path::{EntryPath, NamePolicy};
-use lanspread_types::ids::PeerId;
 use proptest::prelude::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::task::JoinHandle;
@@ -29,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::report::event::PeerEvent;
+use crate::testing::{dialled, endpoint, greeting, hello, pipe};
 use crate::transport::dial::dial;
 
 mod guests;
@@ -102,10 +102,6 @@ impl ArchiveProvider for UntouchedProvider {
     }
 }
 
-fn hello(name: &str) -> Hello {
-    Hello { peer: PeerId::random().unwrap(), name: name.parse().unwrap(), listen_port: None, instance: 0 }
-}
-
 /// A source whose connections are pipes.
 struct Serving {
     machine: Machine,
@@ -153,12 +149,12 @@ impl Serving {
     /// A connection from an address, after hello.
     async fn guest(&self, last: u8) -> (Connection<DuplexStream>, JoinHandle<()>) {
         let (near, serving) = self.connect_from(last, 64 * 1024);
-        (Connection::open(near, &hello("guest")).await.unwrap(), serving)
+        (dialled(near, &hello("guest")).await.unwrap(), serving)
     }
 
     async fn ask(&self, request: &Request) -> Result<Reply, WireError> {
         let (near, _serving) = self.connect(64 * 1024);
-        let mut connection = Connection::open(near, &hello("asker")).await?;
+        let mut connection = dialled(near, &hello("asker")).await?;
         connection.send(request).await?;
         connection.receive("reply", limits::REPLY_DEADLINE).await?.ok_or(WireError::Closed)
     }
@@ -171,7 +167,7 @@ impl Serving {
         buffer_bytes: usize,
     ) -> (Connection<DuplexStream>, JoinHandle<()>) {
         let (near, serving) = self.connect(buffer_bytes);
-        let mut connection = Connection::open(near, &hello("receiver")).await.unwrap();
+        let mut connection = dialled(near, &hello("receiver")).await.unwrap();
         let (game, version) = (game.parse().unwrap(), version.parse().unwrap());
         connection.send(&Request::StreamInstall { game, version }).await.unwrap();
         (connection, serving)
@@ -258,8 +254,7 @@ async fn read_to_end<S: tokio::io::AsyncRead + tokio::io::AsyncWrite>(
 }
 
 fn introduction() -> Vec<u8> {
-    let hello = control_frame(&codec::encode(&hello("client")).unwrap());
-    [&b"LANSPRD\n"[..], &PROTOCOL_VERSION.to_be_bytes(), &hello].concat()
+    greeting(&pipe().0, &hello("client"))
 }
 
 fn refusal_code(reply: &Reply) -> Option<&'static str> {

@@ -6,9 +6,10 @@ use std::net::SocketAddr;
 use lanspread_proto::WireError;
 use lanspread_proto::connection::Connection;
 use lanspread_proto::error::within;
-use lanspread_proto::message::{Hello, Reply, Request, SourceStatus};
+use lanspread_proto::message::{Reply, Request, SourceStatus};
+use lanspread_tls::endpoint::Endpoint;
 use lanspread_types::content::{GameOffer, RootFile};
-use lanspread_types::ids::{GameId, GameVersion, PeerAddress};
+use lanspread_types::ids::{GameId, GameVersion, PeerAddress, PeerId};
 use lanspread_types::limits;
 use tokio::time::timeout;
 
@@ -22,21 +23,30 @@ pub(crate) struct Dialled<S = Socket> {
     pub(crate) address: SocketAddr,
 }
 
-/// Connects to the first of the peer's addresses that answers, and says hello.
-pub(crate) async fn dial(peer: &PeerAddress, ours: &Hello) -> Result<Dialled, WireError> {
+/// Connects to the first of the peer's addresses that answers, and says hello. If a peer is `expected`, no other one is
+/// talked to.
+pub(crate) async fn dial(
+    peer: &PeerAddress,
+    ours: &Endpoint,
+    expected: Option<PeerId>,
+) -> Result<Dialled, WireError> {
     let resolve = async { tokio::net::lookup_host(peer.as_str()).await.map_err(WireError::Connect) };
     let addresses: Vec<SocketAddr> =
         within(limits::CONNECT_DEADLINE, "address for the name", resolve).await?.collect();
-    dial_any(&addresses, ours).await
+    dial_any(&addresses, ours, expected).await
 }
 
 /// Connects to the first of these addresses where a peer answers, and says hello. An address may now belong to another
 /// machine. If no peer answers, returns the failure of the last address.
-pub(crate) async fn dial_any(addresses: &[SocketAddr], ours: &Hello) -> Result<Dialled, WireError> {
+pub(crate) async fn dial_any(
+    addresses: &[SocketAddr],
+    ours: &Endpoint,
+    expected: Option<PeerId>,
+) -> Result<Dialled, WireError> {
     let none = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     let mut failure = WireError::Connect(none);
     for &address in addresses {
-        match dial_one(address, ours).await {
+        match dial_one(address, ours, expected).await {
             Ok(dialled) => return Ok(dialled),
             Err(error) => failure = error,
         }
@@ -44,11 +54,15 @@ pub(crate) async fn dial_any(addresses: &[SocketAddr], ours: &Hello) -> Result<D
     Err(failure)
 }
 
-async fn dial_one(address: SocketAddr, ours: &Hello) -> Result<Dialled, WireError> {
+async fn dial_one(
+    address: SocketAddr,
+    ours: &Endpoint,
+    expected: Option<PeerId>,
+) -> Result<Dialled, WireError> {
     let connected = timeout(limits::CONNECT_DEADLINE, connect(address)).await;
     let no_answer = || io::Error::new(io::ErrorKind::TimedOut, "no answer");
     let socket = connected.unwrap_or_else(|_| Err(no_answer())).map_err(WireError::Connect)?;
-    Ok(Dialled { connection: Connection::open(socket, ours).await?, address })
+    Ok(Dialled { connection: ours.dial(socket, expected).await?, address })
 }
 
 /// What a stream of a game would carry.
@@ -118,9 +132,8 @@ impl Dialled {
 
 #[cfg(test)]
 mod tests {
-    use lanspread_types::ids::PeerId;
-
     use super::*;
+    use crate::testing::endpoint;
 
     /// The index of the interface survives the way through the text of an address, and an interface that does not exist
     /// is a failed connection.
@@ -130,12 +143,6 @@ mod tests {
         let named = PeerAddress::from(address);
         let looked_up: Vec<SocketAddr> = tokio::net::lookup_host(named.as_str()).await.unwrap().collect();
         assert_eq!(looked_up, [address]);
-        let ours = Hello {
-            peer: PeerId::random().unwrap(),
-            name: "pc".parse().unwrap(),
-            listen_port: None,
-            instance: 1,
-        };
-        assert!(matches!(dial(&named, &ours).await, Err(WireError::Connect(_))));
+        assert!(matches!(dial(&named, &endpoint("pc"), None).await, Err(WireError::Connect(_))));
     }
 }

@@ -14,10 +14,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::task::Tasks;
 use crate::transport::seats::{Seat, Seats};
-use crate::transport::socket::{Accept, Socket};
+use crate::transport::socket::{Accept, RawSocket};
 
 /// Serves one connection to its end.
-pub(crate) type ServeConnection<S = Socket> =
+pub(crate) type ServeConnection<S = RawSocket> =
     dyn Fn(S, SocketAddr, Arc<Seat>) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync;
 
 /// Accepts connections until `stop`. Each one within the limits is served as one of `tasks`.

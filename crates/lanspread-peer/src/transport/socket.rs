@@ -3,10 +3,14 @@
 use std::io;
 use std::net::SocketAddr;
 
+use lanspread_tls::socket::TlsSocket;
 use tokio::net::{TcpListener, TcpStream};
 
-/// An open connection between two peers.
-pub(crate) type Socket = TcpStream;
+/// What connects two peers before they know each other.
+pub(crate) type RawSocket = TcpStream;
+
+/// An encrypted connection to a peer whose key is proved.
+pub(crate) type Socket = TlsSocket<RawSocket>;
 
 /// Where other peers connect.
 pub(crate) type Listener = TcpListener;
@@ -21,9 +25,9 @@ pub(crate) trait Accept: Send {
 }
 
 impl Accept for Listener {
-    type Socket = Socket;
+    type Socket = RawSocket;
 
-    async fn accept(&mut self) -> io::Result<(Socket, SocketAddr)> {
+    async fn accept(&mut self) -> io::Result<(RawSocket, SocketAddr)> {
         let (socket, address) = Self::accept(self).await?;
         if let Err(error) = socket.set_nodelay(true) {
             tracing::debug!("{address}: {error}");
@@ -33,7 +37,7 @@ impl Accept for Listener {
 }
 
 /// Connects to an address.
-pub(crate) async fn connect(address: SocketAddr) -> io::Result<Socket> {
+pub(crate) async fn connect(address: SocketAddr) -> io::Result<RawSocket> {
     let socket = TcpStream::connect(address).await?;
     socket.set_nodelay(true)?;
     Ok(socket)

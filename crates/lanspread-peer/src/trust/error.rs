@@ -32,6 +32,9 @@ pub enum TrustError {
     /// The system provides no random numbers.
     #[error("internal fault: the system provides no random numbers: {0}")]
     NoRandomNumbers(getrandom::Error),
+    /// The key of this peer cannot be used for encryption.
+    #[error("internal fault: the key of this peer cannot be used: {0}")]
+    Encryption(String),
     /// The identity file does not hold an identity.
     #[error(transparent)]
     Foreign(#[from] ForeignState),
@@ -69,7 +72,7 @@ impl TrustError {
             Self::Party(PartyFileError::OfAnother { .. }) => "in-a-party",
             Self::Party(_) => "party-unusable",
             Self::NoStateDir => "invalid-config",
-            Self::NoRandomNumbers(_) => "internal",
+            Self::NoRandomNumbers(_) | Self::Encryption(_) => "internal",
             Self::Foreign(_) => "foreign-state",
             Self::Local(error) => error.code(),
         }
@@ -78,7 +81,7 @@ impl TrustError {
     /// Class of the failure.
     pub fn category(&self) -> ErrorCategory {
         match self {
-            Self::NoRandomNumbers(_) => ErrorCategory::Unexpected,
+            Self::NoRandomNumbers(_) | Self::Encryption(_) => ErrorCategory::Unexpected,
             Self::Party(PartyFileError::OfAnother { .. }) | Self::Foreign(_) => ErrorCategory::Refused,
             Self::Catalog { .. } | Self::Manifest(_) | Self::Party(_) | Self::NoStateDir => {
                 ErrorCategory::Usage

@@ -7,8 +7,8 @@ mod block_on;
 use lanspread_proto::chunk::{ChunkItem, ChunkMessage, ChunkRequest};
 use lanspread_proto::codec;
 use lanspread_proto::connection::Connection;
-use lanspread_proto::message::{Hello, PROTOCOL_VERSION};
-use lanspread_types::ids::PeerId;
+use lanspread_proto::handshake::{Channel, Introduction, preamble};
+use lanspread_proto::message::Hello;
 use lanspread_types::limits::{CONTROL_FRAME_BYTES_MAX, DATA_FRAME_BYTES_MAX};
 use libfuzzer_sys::fuzz_target;
 use tokio::io::{join, sink};
@@ -16,14 +16,15 @@ use tokio::io::{join, sink};
 /// The first byte chooses the side, the others arrive after the handshake.
 async fn fuzz(input: &[u8]) {
     let Some((side, sent)) = input.split_first() else { return };
-    let peer = PeerId::from([7; 16]);
-    let hello = Hello { peer, name: "x".parse().expect("a name"), listen_port: None, instance: 1 };
+    let hello = Hello { name: "x".parse().expect("a name"), listen_port: None, instance: 1, catalog: None };
+    let ours = Introduction::open(hello.clone());
+    let (dialled, answered) = Channel::of_pipe([1; 32], [2; 32]);
     let encoded = codec::encode(&hello).expect("a hello");
     let length = u32::try_from(encoded.len()).expect("a short hello").to_be_bytes();
-    let arriving =
-        [&b"LANSPRD\n"[..], &PROTOCOL_VERSION.to_be_bytes(), &length, &[0], &encoded, sent].concat();
+    let proof = answered.proof(&ours.party);
+    let arriving = [&preamble()[..], &proof, &length, &[0], &encoded, sent].concat();
     let stream = join(&arriving[..], sink());
-    let mut connection = Connection::open(stream, &hello).await.expect("the handshake");
+    let mut connection = Connection::open(stream, &dialled, &ours).await.expect("the handshake");
     assert_eq!(connection.theirs, hello);
     let (mut incoming, _) = connection.halves();
     let mut rest = sent;

@@ -7,12 +7,15 @@ use std::time::Duration;
 use lanspread_proto::WireError;
 use lanspread_proto::chunk::ChunkRequest;
 use lanspread_proto::connection::Connection;
-use lanspread_proto::message::{Hello, Reply, Request};
-use lanspread_types::ids::{GameId, GameVersion, PeerId, PeerName};
+use lanspread_proto::message::{Reply, Request};
+use lanspread_tls::socket::TlsSocket;
+use lanspread_types::ids::{GameId, GameVersion};
 use lanspread_types::limits;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
+
+use crate::hostile::host::guest;
 
 /// Downloads that ask for a byte now and then: more than a source has places.
 const DRIPPING_DOWNLOADS: usize = 12;
@@ -69,7 +72,7 @@ impl Target {
         let socket = TcpStream::connect(self.address).await?;
         // Of a stranger: nothing listens there, so that a peer that remembers it remembers it in vain.
         let listen_port = (attack == Attack::Stranger).then_some(9);
-        let mut connection = Connection::open(socket, &anybody(listen_port)).await?;
+        let mut connection = guest(listen_port).dial(socket, None).await?;
         match attack {
             Attack::Stranger => Ok(()),
             Attack::IdleConnection => loop {
@@ -118,13 +121,10 @@ enum Attack {
     Stranger,
 }
 
-/// A hello of another peer each time.
-fn anybody(listen_port: Option<u16>) -> Hello {
-    let name: PeerName = "guest".parse().unwrap();
-    Hello { peer: PeerId::random().unwrap(), name, listen_port, instance: 1 }
-}
-
-async fn ask(connection: &mut Connection<TcpStream>, request: Request) -> Result<Reply, WireError> {
+async fn ask(
+    connection: &mut Connection<TlsSocket<TcpStream>>,
+    request: Request,
+) -> Result<Reply, WireError> {
     connection.send(&request).await?;
     let reply = connection.receive("reply", limits::REPLY_DEADLINE).await?;
     reply.ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof).into())

@@ -6,14 +6,19 @@ use std::time::Duration;
 
 use lanspread_proto::WireError;
 use lanspread_proto::connection::Connection;
+use lanspread_proto::handshake::Introduction;
 use lanspread_proto::message::{Hello, Reply, Request, StreamItem};
+use lanspread_tls::endpoint::Endpoint;
+use lanspread_tls::identity::Identity;
+use lanspread_tls::socket::TlsSocket;
 use lanspread_types::content::GameOffer;
-use lanspread_types::ids::{PeerId, PeerName};
+use lanspread_types::ids::PeerName;
 use lanspread_types::limits;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
+use crate::lying_source::identity;
 use crate::step::Step;
 use crate::story::Offered;
 
@@ -60,6 +65,7 @@ impl Manner {
 #[derive(Debug, Clone)]
 pub struct HostileHost {
     pub manner: Manner,
+    pub identity: Identity,
     pub hello: Hello,
     pub offered: Offered,
     /// Its stream, as an honest source sends it.
@@ -70,15 +76,13 @@ impl HostileHost {
     /// A host of an identity of its own. Its name comes before most others.
     pub fn new(manner: Manner, offered: Offered, steps: Vec<Step>, listen_port: u16) -> Self {
         let name: PeerName = format!("aaa-{}", manner.as_str()).parse().unwrap();
-        let hello =
-            Hello { peer: PeerId::random().unwrap(), name, listen_port: Some(listen_port), instance: 1 };
-        Self { manner, hello, offered, steps }
+        let hello = Hello { name, listen_port: Some(listen_port), instance: 1, catalog: None };
+        Self { manner, identity: identity(), hello, offered, steps }
     }
 
-    /// The same host under the identity of another peer, as another instance of it.
+    /// The same host under the name of another peer: as much of a copy of it as one without its key can be.
     #[must_use]
     pub fn as_copy_of(mut self, other: &Hello) -> Self {
-        self.hello.peer = other.peer;
         self.hello.name = other.name.clone();
         self.hello.instance = other.instance.wrapping_add(1);
         self
@@ -102,7 +106,7 @@ impl HostileHost {
         if self.manner == Manner::Mute {
             return std::future::pending().await;
         }
-        let mut connection = Connection::open(socket, &self.hello).await?;
+        let mut connection = endpoint(&self.identity, &self.hello).answer(socket).await?;
         let mut revision = 1;
         while let Some(request) = connection.receive("request", limits::REQUEST_IDLE_DEADLINE).await? {
             match request {
@@ -148,7 +152,10 @@ impl HostileHost {
         GameOffer { game, version, bytes: files.iter().map(|file| file.size).sum() }
     }
 
-    async fn endless_games(&self, connection: &mut Connection<TcpStream>) -> Result<(), WireError> {
+    async fn endless_games(
+        &self,
+        connection: &mut Connection<TlsSocket<TcpStream>>,
+    ) -> Result<(), WireError> {
         for part in 0_u64.. {
             let numbers = 0..GAMES_IN_A_PART;
             let games = numbers.map(|number| GameOffer {
@@ -163,7 +170,7 @@ impl HostileHost {
     }
 
     /// Sends the stream as it should be, except that the content comes a byte at a time.
-    async fn trickle(&self, connection: &mut Connection<TcpStream>) -> Result<(), WireError> {
+    async fn trickle(&self, connection: &mut Connection<TlsSocket<TcpStream>>) -> Result<(), WireError> {
         for step in &self.steps {
             match step {
                 Step::Say(StreamItem::Data(bytes)) => {
@@ -186,7 +193,15 @@ impl HostileHost {
 
 /// How a peer introduces itself.
 pub async fn hello_of(address: SocketAddr) -> Result<Hello, WireError> {
+    Ok(guest(None).dial(TcpStream::connect(address).await?, None).await?.theirs)
+}
+
+/// Another peer each time.
+pub(super) fn guest(listen_port: Option<u16>) -> Endpoint {
     let name: PeerName = "guest".parse().unwrap();
-    let ours = Hello { peer: PeerId::random().unwrap(), name, listen_port: None, instance: 1 };
-    Ok(Connection::open(TcpStream::connect(address).await?, &ours).await?.theirs)
+    endpoint(&identity(), &Hello { name, listen_port, instance: 1, catalog: None })
+}
+
+fn endpoint(identity: &Identity, hello: &Hello) -> Endpoint {
+    Endpoint { identity: identity.clone(), introduction: Introduction::open(hello.clone()) }
 }

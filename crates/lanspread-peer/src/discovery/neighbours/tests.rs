@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use lanspread_proto::connection::Connection;
-use lanspread_proto::message::{Reply, Request};
+use lanspread_proto::message::{Hello, Reply, Request};
 use lanspread_testing::machine::Machine;
+use lanspread_types::ids::PeerId;
 use tokio::io::{DuplexStream, duplex};
 
 use super::*;
 use crate::peer::core::Peer;
 use crate::report::channel::PeerEvents;
 use crate::testing::machine::PeerOf;
+use crate::testing::{answered, dialled, endpoint, hello};
 
 /// Far above what a machine under load needs; a test that waits this long has failed.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -138,7 +140,7 @@ async fn a_copied_identity_is_reported_and_the_peer_that_had_it_first_is_used() 
     std::fs::write(second.games_dir().join("g/a.eti"), "another size").unwrap();
     drop(first.peer("original"));
     std::fs::create_dir(state(&second)).unwrap();
-    std::fs::copy(state(&first).join("peer-id"), state(&second).join("peer-id")).unwrap();
+    std::fs::copy(state(&first).join("identity.pem"), state(&second).join("identity.pem")).unwrap();
     let (original, _, at_first) = serve(&first, "original", &[]).await;
     let (observer, mut hears, at_observer) = serve(&one, "observer", &[at_first]).await;
     assert_eq!(until(&mut hears, found).await.1, at_first);
@@ -186,12 +188,8 @@ async fn a_peer_that_is_given_its_own_address_ignores_it() {
 fn only_a_visitor_that_serves_is_a_hint_and_the_port_it_came_from_is_never_used() {
     let visitor = |from: &str, listen_port| Visitor {
         from: from.parse().unwrap(),
-        hello: Hello {
-            peer: lanspread_types::ids::PeerId::random().unwrap(),
-            name: "pc".parse().unwrap(),
-            listen_port,
-            instance: 1,
-        },
+        peer: PeerId::random().unwrap(),
+        hello: Hello { listen_port, ..hello("pc") },
     };
     assert_eq!(visited(&visitor("10.0.0.1:5", None)), None);
     assert_eq!(visited(&visitor("10.0.0.1:5", Some(0))), None);
@@ -213,27 +211,20 @@ fn lost_peers_are_tried_soon_and_then_slowly() {
     assert_eq!(pauses, [0, 0, 500, 1500, 15_000, 15_000]);
 }
 
-fn hello(name: &str) -> Hello {
-    Hello {
-        peer: lanspread_types::ids::PeerId::random().unwrap(),
-        name: name.parse().unwrap(),
-        listen_port: None,
-        instance: 1,
-    }
-}
-
 fn alone() -> Arc<Neighbours> {
-    Neighbours::new(hello("ours"), EventSender::new(), Tasks::default())
+    Neighbours::new(endpoint("ours"), EventSender::new(), Tasks::default())
 }
 
 /// A connection to a neighbour that is played by the test, and the neighbour's entry.
 async fn neighbour(neighbours: &Neighbours) -> (PeerKey, Dialled<DuplexStream>, Connection<DuplexStream>) {
     let (near, far) = duplex(1 << 16);
     let theirs = hello("restless");
-    let (near, far) = tokio::join!(Connection::open(near, &neighbours.ours), Connection::open(far, &theirs));
-    let address = ([10, 0, 0, 1], 4107).into();
-    neighbours.directory().claim(&theirs, address, HowKnown::Connected, SystemTime::now());
-    (PeerKey::from(&theirs), Dialled { connection: near.unwrap(), address }, far.unwrap())
+    let ours = &neighbours.ours.introduction.hello;
+    let (near, far) = tokio::join!(dialled(near, ours), answered(far, &theirs));
+    let (connection, address) = (near.unwrap(), ([10, 0, 0, 1], 4107).into());
+    let key = PeerKey::from(&connection);
+    neighbours.directory().claim(key, &theirs.name, address, HowKnown::Connected, SystemTime::now());
+    (key, Dialled { connection, address }, far.unwrap())
 }
 
 /// A neighbour that answers every question about its library at once is not asked more often than the pace permits,
@@ -329,8 +320,13 @@ async fn third_party() -> (SocketAddr, Arc<std::sync::atomic::AtomicUsize>) {
     (address, count)
 }
 
+/// A peer that does not exist.
+fn made_up() -> PeerKey {
+    PeerKey { id: PeerId::random().unwrap(), instance: 1 }
+}
+
 fn heard(address: SocketAddr) -> Hint {
-    let key = PeerKey::from(&hello("x"));
+    let key = made_up();
     Hint::Found { key, addresses: vec![address], how: HowKnown::Discovered }
 }
 
@@ -374,11 +370,7 @@ async fn made_up_visitors_do_not_keep_out_a_peer() {
     let elsewhere = |last: u32| SocketAddr::from(((0x7f01_0000 + last).to_be_bytes(), 9));
     for last in 0..500 {
         let how = if last % 2 == 0 { HowKnown::Connected } else { HowKnown::Discovered };
-        neighbours.take(Hint::Found {
-            key: PeerKey::from(&hello("x")),
-            addresses: vec![elsewhere(last / 20)],
-            how,
-        });
+        neighbours.take(Hint::Found { key: made_up(), addresses: vec![elsewhere(last / 20)], how });
     }
     let (honest, _, at) = serve(&other, "honest", &[address]).await;
     assert_eq!(until(&mut hears, found).await, ("honest".to_owned(), at));
@@ -400,6 +392,8 @@ async fn a_goodbye_counts_only_when_the_peer_no_longer_answers() {
     add_game(&other, "g");
     while until(&mut hears, library).await.1 != 1 {}
     assert_eq!(observer.known_peers().len(), 1);
+    // Again, because a visit of the peer that came after the first one counts like news of it.
+    observer.neighbours().unwrap().take(Hint::Gone(key));
     stop(peer).await;
     let reason = |event: &PeerEvent| match event {
         PeerEvent::PeerLost { reason, .. } => Some(reason.clone()),
@@ -434,8 +428,8 @@ async fn a_neighbour_that_gives_its_place_is_reported_lost() {
 async fn a_peer_that_has_moved_is_followed_to_its_new_address() {
     let neighbours = alone();
     let mut hears = neighbours.events.subscribe();
-    let theirs = hello("mover");
-    let key = PeerKey::from(&theirs);
+    let theirs = endpoint("mover");
+    let key = PeerKey { id: theirs.id(), instance: theirs.introduction.hello.instance };
     let (first, second) = (Played::start(&theirs).await, Played::start(&theirs).await);
     let hint_at =
         |played: &Played| Hint::Found { key, addresses: vec![played.address], how: HowKnown::Discovered };
@@ -468,7 +462,7 @@ struct Played {
 }
 
 impl Played {
-    async fn start(theirs: &Hello) -> Self {
+    async fn start(theirs: &Endpoint) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, theirs) = (listener.local_addr().unwrap(), theirs.clone());
         let listener = tokio::spawn(async move {
@@ -476,7 +470,7 @@ impl Played {
                 let (socket, _) = listener.accept().await.unwrap();
                 let theirs = theirs.clone();
                 tokio::spawn(async move {
-                    let mut connection = Connection::open(socket, &theirs).await?;
+                    let mut connection = theirs.answer(socket).await?;
                     while let Some(request) = connection.receive::<Request>("request", DEADLINE).await? {
                         if request == (Request::Games { known: None }) {
                             let games = Reply::Games { revision: 1, games: Vec::new(), more: false };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lanspread_proto::WireError;
-use lanspread_proto::message::Hello;
+use lanspread_tls::endpoint::Endpoint;
 use lanspread_types::ids::{PeerAddress, PeerName};
 use lanspread_types::limits;
 use tokio::sync::Semaphore;
@@ -47,10 +47,11 @@ impl AskedPeer {
         }
     }
 
-    async fn dial(&self, ours: &Hello) -> Result<Dialled, WireError> {
+    async fn dial(&self, ours: &Endpoint) -> Result<Dialled, WireError> {
         match self {
-            Self::Chosen(peer) | Self::Known(peer) => dial(peer, ours).await,
-            Self::Heard(hint) => dial_any(&hint.addresses, ours).await,
+            // An announcement proves nothing: which peer is there, the handshake decides.
+            Self::Chosen(peer) | Self::Known(peer) => dial(peer, ours, None).await,
+            Self::Heard(hint) => dial_any(&hint.addresses, ours, None).await,
         }
     }
 
@@ -68,7 +69,7 @@ pub(super) type Asked<T> = (usize, Option<PeerKey>, Result<T, WireError>);
 
 /// Asks peers one question.
 pub(super) struct Asking<'a, Q> {
-    ours: &'a Hello,
+    ours: &'a Endpoint,
     question: Q,
     /// Places of the peers at hand, and of those heard of: neither can keep the others waiting.
     places: [Arc<Semaphore>; 2],
@@ -81,7 +82,7 @@ pub(super) struct Asking<'a, Q> {
 }
 
 impl<'a, Q> Asking<'a, Q> {
-    pub(super) fn new(ours: &'a Hello, question: Q) -> Self {
+    pub(super) fn new(ours: &'a Endpoint, question: Q) -> Self {
         let places = || Arc::new(Semaphore::new(limits::PEERS_ASKED_AT_ONCE));
         Self {
             ours,
@@ -111,8 +112,8 @@ impl<'a, Q> Asking<'a, Q> {
             let after = whom.deadline();
             let ask = async move {
                 let dialled = whom.dial(&ours).await?;
-                let key = PeerKey::from(&dialled.connection.theirs);
-                let ourselves = key.id == ours.peer;
+                let key = PeerKey::from(&dialled.connection);
+                let ourselves = key.id == ours.id();
                 Ok((key, if ourselves { Err(WireError::SelfConnect) } else { question(dialled).await }))
             };
             let late = WireError::Timeout { what: "answer", after };
@@ -126,7 +127,7 @@ impl<'a, Q> Asking<'a, Q> {
     /// The part of a hint that is worth asking: addresses not tried yet, of a peer that is not this one. Anyone can
     /// announce any number of peers at any machine, so both are bounded.
     pub(super) fn news(&mut self, mut hint: PeerHint, at_hand: &BTreeSet<String>) -> Option<PeerHint> {
-        if hint.key.id == self.ours.peer || self.whom.len() >= limits::PEERS_MAX {
+        if hint.key.id == self.ours.id() || self.whom.len() >= limits::PEERS_MAX {
             return None;
         }
         if self.tried.len() >= limits::HINTS_ASKED_MAX && !self.tried.contains_key(&hint.key) {

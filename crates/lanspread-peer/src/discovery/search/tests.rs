@@ -1,6 +1,7 @@
 use lanspread_types::ids::PeerId;
 
 use super::*;
+use crate::testing::endpoint;
 
 const QUIET: Duration = Duration::from_millis(500);
 
@@ -128,12 +129,7 @@ fn one_peer_at_two_addresses_is_one_answer() {
 /// Thousands of announcements, of one machine and of many, are asked a bounded number of times.
 #[test]
 fn a_flood_of_announcements_is_asked_a_bounded_number_of_times() {
-    let ours = Hello {
-        peer: PeerId::random().unwrap(),
-        name: "pc".parse().unwrap(),
-        listen_port: None,
-        instance: 1,
-    };
+    let ours = endpoint("pc");
     let new = || Asking::new(&ours, ());
     let hint = |address: [u8; 4]| PeerHint {
         key: PeerKey { id: PeerId::random().unwrap(), instance: 1 },
@@ -154,6 +150,6 @@ fn a_flood_of_announcements_is_asked_a_bounded_number_of_times() {
     assert_eq!(some.news(known.clone(), &at_hand), None, "it is asked already");
     assert_eq!(some.news(known.clone(), &BTreeSet::new()), Some(known.clone()));
     assert_eq!(some.news(known, &BTreeSet::new()), None, "once");
-    let own = PeerHint { key: PeerKey { id: ours.peer, instance: 2 }, ..hint([10, 0, 0, 2]) };
+    let own = PeerHint { key: PeerKey { id: ours.id(), instance: 2 }, ..hint([10, 0, 0, 2]) };
     assert_eq!(some.news(own, &BTreeSet::new()), None, "it is this peer");
 }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use lanspread_proto::codec;
-use lanspread_proto::message::{DownloadFile, Hello, Refusal, RefusalCode};
+use lanspread_proto::message::{DownloadFile, Refusal, RefusalCode};
 use lanspread_store::state::chunks::Chunks;
 use lanspread_testing::lying_source::{control_frame, raw_frame};
 use lanspread_types::checksum::Checksum;
@@ -14,10 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
 use super::*;
 use crate::receive::chunk_source::FetchError;
-
-fn hello() -> Hello {
-    Hello { peer: PeerId::random().unwrap(), name: "pc".parse().unwrap(), listen_port: None, instance: 0 }
-}
+use crate::testing::{dialled, greeting, hello, pipe};
 
 fn file(name: &str, size: u64) -> RootFile {
     RootFile { name: name.to_owned(), size }
@@ -38,9 +35,8 @@ fn end(bytes: &[u8]) -> Vec<u8> {
 /// The receiver's connection, and the other end of the pipe after the hellos.
 async fn connected() -> (Connection<DuplexStream>, DuplexStream) {
     let (near, mut far) = duplex(64 * 1024);
-    let theirs = control_frame(&codec::encode(&hello()).unwrap());
-    far.write_all(&[b"LANSPRD\n\x00\x01", &theirs[..]].concat()).await.unwrap();
-    (Connection::open(near, &hello()).await.unwrap(), far)
+    far.write_all(&greeting(&pipe().1, &hello("theirs"))).await.unwrap();
+    (dialled(near, &hello("ours")).await.unwrap(), far)
 }
 
 /// Fetches two chunks, of 6 and 4 bytes, from a source that sends `said`. Returns the result, and the bytes and the
@@ -267,10 +263,9 @@ async fn a_list_that_does_not_end_is_given_up_at_one_deadline() {
     };
     let (game, version) = ("g".parse().unwrap(), "1".parse().unwrap());
     let wanted = Wanted { game: &game, version: &version, files: &files };
-    let id = connection.theirs.peer;
     let begun = Instant::now();
     let agreed = tokio::select! {
-        agreed = PeerChunks::agree(connection, id, wanted) => agreed,
+        agreed = PeerChunks::agree(connection, wanted) => agreed,
         () = telling => unreachable!(),
     };
     assert_eq!(agreed.err().map(|error| error.code()), Some("timeout"));
@@ -280,15 +275,22 @@ async fn a_list_that_does_not_end_is_given_up_at_one_deadline() {
 #[test]
 fn a_source_is_tried_again_after_passing_faults_but_not_after_lies() {
     let refused = |code| FetchError::Wire(WireError::Refused(Refusal::new(code, "")));
-    for error in
-        [FetchError::Wire(WireError::Closed), refused(RefusalCode::Busy), refused(RefusalCode::Changed)]
-    {
+    let turned_away = FetchError::Wire(WireError::TurnedAway { peer: PeerId::of_key(&[1; 32]) });
+    for error in [
+        FetchError::Wire(WireError::Closed),
+        turned_away,
+        refused(RefusalCode::Busy),
+        refused(RefusalCode::Changed),
+    ] {
         assert!(error.may_pass(), "{error:?}");
     }
     let checksum =
         ContentError::Checksum { path: String::new(), expected: Checksum::of(b"1"), got: Checksum::of(b"2") };
     for error in [
-        FetchError::Wire(WireError::OtherPeer),
+        FetchError::Wire(WireError::OtherKey {
+            expected: PeerId::of_key(&[1; 32]),
+            got: PeerId::of_key(&[2; 32]),
+        }),
         FetchError::Wire(WireError::Malformed(String::new())),
         FetchError::Content(checksum),
         refused(RefusalCode::OtherVersion),

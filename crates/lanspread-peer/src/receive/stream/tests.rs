@@ -5,17 +5,17 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use lanspread_proto::message::{Hello, Request, StreamItem};
+use lanspread_proto::message::{Request, StreamItem};
 use lanspread_testing::fault_pipe::{Fault, FaultPipe};
 use lanspread_testing::lying_source::{Greeting, LyingSource};
 use lanspread_testing::small_game;
 use lanspread_testing::small_game::{data, frame, say};
 use lanspread_testing::step::Step;
-use lanspread_types::ids::PeerId;
 use tokio::io::{AsyncRead, AsyncWrite, duplex};
 
 use super::*;
 use crate::receive::staging_queue::staging_queue;
+use crate::testing::{dialled, hello, pipe};
 
 /// An observer that keeps the number of received bytes.
 #[derive(Default)]
@@ -56,13 +56,7 @@ impl Ended {
 
 /// A connection on which the stream has been asked for.
 async fn asked<S: AsyncRead + AsyncWrite>(stream: S) -> Connection<S> {
-    let ours = Hello {
-        peer: PeerId::random().unwrap(),
-        name: "receiver".parse().unwrap(),
-        listen_port: None,
-        instance: 0,
-    };
-    let mut connection = Connection::open(stream, &ours).await.unwrap();
+    let mut connection = dialled(stream, &hello("receiver")).await.unwrap();
     let request = Request::StreamInstall { game: small_game::game(), version: small_game::version() };
     connection.send(&request).await.unwrap();
     connection
@@ -81,8 +75,8 @@ async fn receive_with(another_waits: bool, stream: Vec<Step>, fault: Fault, disk
         Fault::StallAt(at) => Fault::StallAt(said_before + at),
         other => other,
     };
-    let (near, far) = duplex(4096);
-    let speaking = source.speak(FaultPipe::on_writes(far, fault), Greeting::Honest);
+    let ((near, far), (_, end)) = (duplex(4096), pipe());
+    let speaking = source.speak(FaultPipe::on_writes(far, fault), end, Greeting::Honest);
     let (steps, mut queue) = staging_queue();
     let receiving = async {
         let mut connection = asked(near).await;
@@ -297,7 +291,7 @@ async fn the_stream_ends_when_the_staging_thread_has_ended() {
             .await
     };
     tokio::select! {
-        _ = source.speak(far, Greeting::Honest) => unreachable!("it sends keep-alives for ever"),
+        _ = source.speak(far, pipe().1, Greeting::Honest) => unreachable!("it sends keep-alives for ever"),
         result = receiving => assert!(matches!(result, Err(AttemptError::StagingStopped)), "{result:?}"),
     }
 }
@@ -330,7 +324,7 @@ async fn nothing_is_accepted_before_the_announcement_is() {
         tokio::time::sleep(Duration::from_secs(1)).await;
         drop(queue);
     };
-    let (_, result, ()) = tokio::join!(source.speak(far, Greeting::Honest), receiving, refusing);
+    let (_, result, ()) = tokio::join!(source.speak(far, pipe().1, Greeting::Honest), receiving, refusing);
     assert!(matches!(result, Err(AttemptError::StagingStopped)), "{result:?}");
     assert_eq!(counting.0.get(), 0);
 }
@@ -360,7 +354,7 @@ async fn a_disk_that_is_behind_bounds_what_is_read() {
             waiting
         };
         let speaking = async {
-            let _ = source.speak(far, Greeting::Honest).await;
+            let _ = source.speak(far, pipe().1, Greeting::Honest).await;
             std::future::pending::<()>().await;
         };
         let (received, waiting) = tokio::select! {

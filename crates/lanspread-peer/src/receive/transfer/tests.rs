@@ -7,7 +7,6 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use lanspread_archive::provider::ProviderChoice;
-use lanspread_proto::connection::Connection;
 use lanspread_proto::error::WireError;
 use lanspread_proto::message::Hello;
 use lanspread_store::download::partials;
@@ -24,6 +23,7 @@ use crate::receive::chunk_source::{OpenSource, Wanted};
 use crate::receive::fetch::PeerChunks;
 use crate::report::channel::PeerEvents;
 use crate::source::{Source, handler};
+use crate::testing::{dialled, hello};
 
 mod scripted;
 
@@ -35,6 +35,7 @@ const CHUNK_COUNT: u64 = 4;
 struct Served {
     machine: Machine,
     source: Arc<Source>,
+    id: PeerId,
     hello: Hello,
     faults: Mutex<Vec<Fault>>,
     /// Connections that are still answered.
@@ -55,14 +56,9 @@ impl Served {
         let provider = lanspread_archive::provider(&ProviderChoice::Native);
         let (events, tasks) = (EventSender::new(), Tasks::default());
         let source = Arc::new(Source::new(machine.games_dir(), None, provider, events, tasks, 8));
-        let hello = Hello {
-            peer: PeerId::random().unwrap(),
-            name: name.parse().unwrap(),
-            listen_port: None,
-            instance: 0,
-        };
+        let (id, hello) = (PeerId::random().unwrap(), hello(name));
         let faults = Mutex::new(faults.iter().rev().copied().collect());
-        Self { machine, source, hello, faults, connections_left: AtomicU64::new(u64::MAX) }
+        Self { machine, source, id, hello, faults, connections_left: AtomicU64::new(u64::MAX) }
     }
 
     fn archive(&self) -> std::path::PathBuf {
@@ -76,22 +72,23 @@ impl OpenSource for Pipes {
     type Source = PeerChunks<FaultPipe<DuplexStream>>;
 
     async fn open(&self, source: &PeerOffer, wanted: Wanted<'_>) -> Result<Self::Source, WireError> {
-        let source_id = source.id;
         let served = self.0.iter().find(|served| served.hello.name == source.name).unwrap();
         let left = served.connections_left.load(Ordering::Relaxed);
         if left == 0 {
             return Err(WireError::Connect(std::io::ErrorKind::ConnectionRefused.into()));
         }
         served.connections_left.store(left - 1, Ordering::Relaxed);
+        if source.id != served.id {
+            return Err(WireError::OtherKey { expected: source.id, got: served.id });
+        }
         let fault = served.faults.lock().unwrap().pop().unwrap_or(Fault::None);
         let (near, far) = duplex(256 * 1024);
         let (source, hello) = (Arc::clone(&served.source), served.hello.clone());
         served.source.tasks.spawn("connection", async move {
             handler::serve(&source, far, &hello, &CancellationToken::new()).await;
         });
-        let ours = Hello { peer: PeerId::random().unwrap(), ..served.hello.clone() };
-        let connection = Connection::open(FaultPipe::on_reads(near, fault), &ours).await?;
-        PeerChunks::agree(connection, source_id, wanted).await
+        let connection = dialled(FaultPipe::on_reads(near, fault), &served.hello).await?;
+        PeerChunks::agree(connection, wanted).await
     }
 }
 
@@ -117,7 +114,7 @@ impl Receiver {
         let state = GameState::read(&served.machine.games_dir(), &"g".parse().unwrap()).unwrap().unwrap();
         PeerOffer {
             name: served.hello.name.clone(),
-            id: served.hello.peer,
+            id: served.id,
             instance: served.hello.instance,
             address: ([127, 0, 0, 1], 1).into(),
             version: "1".parse().unwrap(),

@@ -8,11 +8,10 @@ use std::time::Duration;
 
 use lanspread_archive::provider::ProviderChoice;
 use lanspread_proto::chunk::ChunkItem;
-use lanspread_proto::message::{Hello, Request};
+use lanspread_proto::message::Request;
 use lanspread_testing::machine::Machine;
 use lanspread_types::checksum::Checksum;
 use lanspread_types::content::RootFile;
-use lanspread_types::ids::PeerId;
 use tokio::io::{DuplexStream, duplex};
 use tokio::task::JoinHandle;
 
@@ -20,10 +19,7 @@ use super::super::handler;
 use super::*;
 use crate::report::channel::EventSender;
 use crate::report::event::PeerEvent;
-
-fn hello() -> Hello {
-    Hello { peer: PeerId::random().unwrap(), name: "pc".parse().unwrap(), listen_port: None, instance: 0 }
-}
+use crate::testing::{dialled, hello};
 
 fn content(length: usize) -> Vec<u8> {
     (0..length).map(|place| u8::try_from(place * 7 % 251).unwrap()).collect()
@@ -54,7 +50,7 @@ impl Serving {
         let (near, far) = duplex(buffer_bytes);
         let (source, stop) = (Arc::clone(&self.source), self.stop.clone());
         let serving = self.source.tasks.spawn("connection", async move {
-            handler::serve(&source, far, &hello(), &stop).await;
+            handler::serve(&source, far, &hello("pc"), &stop).await;
         });
         (near, serving)
     }
@@ -65,7 +61,7 @@ impl Serving {
         buffer_bytes: usize,
     ) -> (Connection<DuplexStream>, JoinHandle<()>) {
         let (near, serving) = self.connect(buffer_bytes);
-        let mut connection = Connection::open(near, &hello()).await.unwrap();
+        let mut connection = dialled(near, &hello("pc")).await.unwrap();
         let request = Request::Download { game: "g".parse().unwrap(), version: version.parse().unwrap() };
         connection.send(&request).await.unwrap();
         (connection, serving)
@@ -273,7 +269,7 @@ async fn bytes_that_are_not_a_request_end_the_download() {
     let events = serving.source.events.subscribe();
     let (near, served) = serving.connect(64 * 1024);
     let mut near = {
-        let mut connection = Connection::open(near, &hello()).await.unwrap();
+        let mut connection = dialled(near, &hello("pc")).await.unwrap();
         let request = Request::Download { game: "g".parse().unwrap(), version: "1".parse().unwrap() };
         connection.send(&request).await.unwrap();
         reply(&mut connection).await;
@@ -322,7 +318,7 @@ async fn a_receiver_that_does_not_read_holds_up_a_stopping_source_only_briefly()
     let serving = Serving::new(1);
     let events = serving.source.events.subscribe();
     let (near, served) = serving.connect(1000);
-    let mut connection = Connection::open(near, &hello()).await.unwrap();
+    let mut connection = dialled(near, &hello("pc")).await.unwrap();
     let request = Request::Download { game: "g".parse().unwrap(), version: "1".parse().unwrap() };
     connection.send(&request).await.unwrap();
     reply(&mut connection).await;

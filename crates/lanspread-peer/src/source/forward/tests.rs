@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use lanspread_proto::codec;
-use lanspread_proto::message::{Hello, PROTOCOL_VERSION};
 use lanspread_testing::lying_source::control_frame;
-use lanspread_types::ids::PeerId;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -16,19 +14,15 @@ use crate::guests::places::Places;
 use crate::guests::shares::Shares;
 use crate::source::frame_queue::{FrameSender, frame_queue};
 use crate::source::running::TransferKind;
-
-fn hello() -> Hello {
-    Hello { peer: PeerId::random().unwrap(), name: "pc".parse().unwrap(), listen_port: None, instance: 0 }
-}
+use crate::testing::{answered, greeting, hello, pipe};
 
 /// A connection to a receiver whose end of the pipe is raw, and has nothing but our greeting to read.
 async fn connected(pipe_bytes: usize) -> (Connection<DuplexStream>, DuplexStream) {
     let (mut near, far) = duplex(pipe_bytes);
-    let ours = hello();
-    let greeting = control_frame(&codec::encode(&ours).unwrap());
-    let greeting = [&b"LANSPRD\n"[..], &PROTOCOL_VERSION.to_be_bytes(), &greeting].concat();
+    let ours = hello("pc");
+    let greeting = greeting(&pipe().0, &ours);
     near.write_all(&greeting).await.unwrap();
-    let connection = async { Connection::open(far, &ours).await.unwrap() };
+    let connection = async { answered(far, &ours).await.unwrap() };
     let mut theirs = vec![0; greeting.len()];
     let (connection, read) = tokio::join!(connection, near.read_exact(&mut theirs));
     read.unwrap();

@@ -4,8 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use lanspread_archive::provider::ProviderChoice;
-use lanspread_proto::message::{Hello, Request};
-use lanspread_types::ids::PeerId;
+use lanspread_proto::message::Request;
 use tokio::io::{DuplexStream, duplex};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -14,16 +13,12 @@ use super::*;
 use crate::report::channel::EventSender;
 use crate::source::handler;
 use crate::task::Tasks;
-use crate::testing::offers;
+use crate::testing::{dialled, hello, offers};
 
 fn source() -> Arc<Source> {
     let provider = lanspread_archive::provider(&ProviderChoice::Native);
     let nowhere = PathBuf::from("/nonexistent");
     Arc::new(Source::new(nowhere, None, provider, EventSender::new(), Tasks::default(), 1))
-}
-
-fn hello() -> Hello {
-    Hello { peer: PeerId::random().unwrap(), name: "pc".parse().unwrap(), listen_port: None, instance: 1 }
 }
 
 async fn connect(source: &Arc<Source>) -> Connection<DuplexStream> {
@@ -35,9 +30,9 @@ async fn connect_from(source: &Arc<Source>, last: u8) -> Connection<DuplexStream
     let worker = Arc::clone(source);
     source.tasks.spawn("connection", async move {
         let from = ([10, 0, 0, last], 1).into();
-        handler::serve_from(&worker, far, from, &hello(), &CancellationToken::new()).await;
+        handler::serve_from(&worker, far, from, &hello("pc"), &CancellationToken::new()).await;
     });
-    Connection::open(near, &hello()).await.unwrap()
+    dialled(near, &hello("pc")).await.unwrap()
 }
 
 /// Waits until so many connections wait.

@@ -15,7 +15,7 @@ async fn hanging_peer(machine: &Machine, bytes: u64) -> (crate::Peer, std::net::
 }
 
 async fn begin_stream(address: std::net::SocketAddr) -> crate::transport::dial::Dialled {
-    let mut dialled = dial(&address.into(), &hello("receiver")).await.unwrap();
+    let mut dialled = dial(&address.into(), &endpoint("receiver"), None).await.unwrap();
     dialled.stream_install(&small_game::game(), &small_game::version()).await.unwrap();
     dialled
 }
@@ -61,7 +61,7 @@ async fn shutting_down_during_streams_tells_receivers_and_leaves_nothing() {
     }
     let pids = wait_for_programs(&machine, 3).await;
     assert_eq!(peer.active_outbound_transfers(), 3);
-    let idle = dial(&address.into(), &hello("idle")).await.unwrap();
+    let idle = dial(&address.into(), &endpoint("idle"), None).await.unwrap();
     peer.shutdown().await.unwrap();
     assert_eq!((peer.running_tasks(), peer.active_outbound_transfers()), (0, 0));
     for mut receiver in receivers {
@@ -76,6 +76,6 @@ async fn shutting_down_during_streams_tells_receivers_and_leaves_nothing() {
         // Killed before the stream ended; the system needs a moment to remove it.
         programs::until("the program is gone", || programs::is_gone(pid)).await;
     }
-    assert!(dial(&address.into(), &hello("late")).await.is_err(), "it no longer listens");
+    assert!(dial(&address.into(), &endpoint("late"), None).await.is_err(), "it no longer listens");
     drop(idle);
 }

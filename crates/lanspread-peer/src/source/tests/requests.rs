@@ -7,9 +7,10 @@ use super::*;
 async fn bad_bytes_end_their_own_connection_only() {
     let serving = Serving::new(Arc::new(UntouchedProvider));
     let (near, beside) = serving.connect(64 * 1024);
-    let mut neighbour = Connection::open(near, &hello("neighbour")).await.unwrap();
+    let mut neighbour = dialled(near, &hello("neighbour")).await.unwrap();
     let after_hello = |bytes: &[u8]| [&introduction(), bytes].concat();
     let version = |version: u16| [&b"LANSPRD\n"[..], &version.to_be_bytes()].concat();
+    let proved = opening(&pipe().0, PROTOCOL_VERSION);
     let table: Vec<(&str, Vec<u8>)> = vec![
         ("nothing", Vec::new()),
         ("another protocol", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".to_vec()),
@@ -17,10 +18,13 @@ async fn bad_bytes_end_their_own_connection_only() {
         ("half a preamble", b"LANS".to_vec()),
         ("another version", version(PROTOCOL_VERSION + 1)),
         ("version zero", version(0)),
-        ("no hello", version(PROTOCOL_VERSION)),
-        ("a hello of data", [version(PROTOCOL_VERSION), raw_frame(1, b"x")].concat()),
-        ("a hello of garbage", [version(PROTOCOL_VERSION), control_frame(&[0xff; 60])].concat()),
-        ("a hello of 4 GiB", [version(PROTOCOL_VERSION), vec![0xff; 4], vec![0]].concat()),
+        ("no proof", version(PROTOCOL_VERSION)),
+        ("a wrong proof", [version(PROTOCOL_VERSION), vec![7; 32]].concat()),
+        ("its own proof", opening(&pipe().1, PROTOCOL_VERSION)),
+        ("no hello", proved.clone()),
+        ("a hello of data", [&proved, &raw_frame(1, b"x")[..]].concat()),
+        ("a hello of garbage", [&proved, &control_frame(&[0xff; 60])[..]].concat()),
+        ("a hello of 4 GiB", [&proved, &[0xff, 0xff, 0xff, 0xff, 0][..]].concat()),
         ("nothing after hello", introduction()),
         ("hello again", [introduction(), introduction()].concat()),
         ("a request of 4 GiB", after_hello(&[0xff, 0xff, 0xff, 0xff, 0])),

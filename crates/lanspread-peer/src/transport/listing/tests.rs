@@ -1,21 +1,16 @@
 use std::time::Duration;
 
-use lanspread_proto::message::{Hello, Refusal, RefusalCode};
-use lanspread_types::ids::PeerId;
+use lanspread_proto::message::{Refusal, RefusalCode};
 use tokio::io::{DuplexStream, duplex};
 use tokio::time::{Instant, sleep};
 
 use super::*;
-use crate::testing::offers;
-
-fn hello() -> Hello {
-    Hello { peer: PeerId::random().unwrap(), name: "pc".parse().unwrap(), listen_port: None, instance: 1 }
-}
+use crate::testing::{answered, dialled, hello, offers};
 
 async fn pair() -> (Connection<DuplexStream>, Connection<DuplexStream>) {
     let (near, far) = duplex(1 << 20);
-    let (ours, theirs) = (hello(), hello());
-    let (near, far) = tokio::join!(Connection::open(near, &ours), Connection::open(far, &theirs));
+    let (ours, theirs) = (hello("ours"), hello("theirs"));
+    let (near, far) = tokio::join!(dialled(near, &ours), answered(far, &theirs));
     (near.unwrap(), far.unwrap())
 }
 
