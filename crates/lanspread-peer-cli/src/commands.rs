@@ -5,6 +5,7 @@ pub(crate) mod catalog;
 mod catalog_build;
 pub(crate) mod generate;
 pub(crate) mod operate;
+pub(crate) mod party;
 pub(crate) mod saved;
 pub(crate) mod serve;
 
@@ -27,6 +28,9 @@ fn describe(
         builder = builder.state_dir(state_dir);
     }
     builder = with_catalog(builder, catalog)?;
+    if let Some(party_file) = &global.party_file {
+        builder = builder.party_file(party_file);
+    }
     if let Some(Decoder { unrar, max_dictionary }) = decoder {
         builder = builder.dictionary_bytes_max(max_dictionary.0);
         if let Some(unrar) = unrar {

@@ -1,4 +1,4 @@
-//! What to believe: this peer's own identity, the catalog, and which of the peers' answers. It knows no socket.
+//! What to believe: this peer's own identity and party, the catalog, and which of the peers' answers. It knows no socket.
 
 pub(crate) mod catalog;
 mod catalog_seen;
@@ -7,5 +7,6 @@ pub(crate) mod error;
 pub(crate) mod identity;
 pub(crate) mod live_catalog;
 pub(crate) mod manifest_store;
+pub(crate) mod party;
 pub(crate) mod select;
 pub(crate) mod signed_catalog;

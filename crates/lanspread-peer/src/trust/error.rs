@@ -1,16 +1,17 @@
-//! Errors of the identity and the catalog.
+//! Errors of the identity, the party and the catalog.
 
 use std::path::{Path, PathBuf};
 
 use lanspread_trust::key_file::KeyError;
 use lanspread_trust::manifest::ManifestError;
 use lanspread_trust::minisign::{SignatureProblem, Signer};
+use lanspread_trust::party_file::PartyFileError;
 use lanspread_types::fault::{ForeignState, LocalError};
 use lanspread_types::limits;
 
 use crate::report::failure::ErrorCategory;
 
-/// An identity or a catalog that cannot be used.
+/// An identity, a party or a catalog that cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrustError {
@@ -78,6 +79,9 @@ pub enum TrustError {
     /// A manifest that the catalog names cannot be used.
     #[error(transparent)]
     Manifest(ManifestError),
+    /// The party of this machine cannot be read.
+    #[error(transparent)]
+    Party(PartyFileError),
     /// No state directory was given and the user has no home folder.
     #[error("there is no home folder for the peer's identity")]
     NoStateDir,
@@ -105,6 +109,16 @@ impl From<LocalError> for TrustError {
     }
 }
 
+impl From<PartyFileError> for TrustError {
+    fn from(error: PartyFileError) -> Self {
+        match error {
+            PartyFileError::Foreign(error) => Self::Foreign(error),
+            PartyFileError::Local(error) => Self::Local(error),
+            error => Self::Party(error),
+        }
+    }
+}
+
 impl TrustError {
     /// Stable kebab-case code.
     pub fn code(&self) -> &'static str {
@@ -118,6 +132,8 @@ impl TrustError {
             Self::TooManySigners { .. } => "too-many-signers",
             Self::NoCatalog { .. } => "no-catalog",
             Self::Manifest(_) => "manifest-unusable",
+            Self::Party(PartyFileError::OfAnother { .. }) => "in-a-party",
+            Self::Party(_) => "party-unusable",
             Self::NoStateDir => "invalid-config",
             Self::NoRandomNumbers(_) | Self::Encryption(_) => "internal",
             Self::Foreign(_) => "foreign-state",
@@ -131,6 +147,8 @@ impl TrustError {
             Self::Catalog { .. } | Self::Key(_) | Self::Manifest(_) | Self::NoStateDir => {
                 ErrorCategory::Usage
             }
+            Self::Party(PartyFileError::OfAnother { .. }) => ErrorCategory::Refused,
+            Self::Party(_) => ErrorCategory::Usage,
             Self::NoRandomNumbers(_) | Self::Encryption(_) => ErrorCategory::Unexpected,
             Self::Signature { .. } => ErrorCategory::Content,
             Self::NoCatalog { .. } => ErrorCategory::NotOffered,
