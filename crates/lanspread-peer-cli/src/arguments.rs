@@ -3,6 +3,7 @@
 
 mod catalog;
 mod options;
+mod party;
 mod values;
 
 use std::net::SocketAddr;
@@ -22,6 +23,7 @@ pub(crate) use self::catalog::{
     CatalogSign, CatalogVerify,
 };
 pub(crate) use self::options::{Decoder, GamesDirOption};
+pub(crate) use self::party::{PartyArguments, PartyCommand, PartyJoin, PartyNew, PartyShow};
 use self::values::Names;
 use crate::help::FIRST_STEPS_AND_EXIT_STATUS;
 
@@ -50,6 +52,9 @@ pub(crate) struct Global {
     /// Folder for this peer's identity and saved peers [default: ~/.local/state/lanspread]
     #[arg(long, global = true, env = "LANSPREAD_STATE_DIR", value_hint = ValueHint::DirPath, value_name = "DIR")]
     pub(crate) state_dir: Option<PathBuf>,
+    /// File with the line of the party of this machine [default: the party that `party join` stored]
+    #[arg(long, global = true, env = "LANSPREAD_PARTY_FILE", value_hint = ValueHint::FilePath, value_name = "FILE")]
+    pub(crate) party_file: Option<PathBuf>,
     /// Do not use the daemon of the games directory: work beside it
     #[arg(long, global = true, env = "LANSPREAD_NO_DAEMON", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub(crate) no_daemon: bool,
@@ -141,6 +146,8 @@ and stops; with --force it deletes them.")]
     Status(Status),
     /// Make and check catalogs, which say what the games of a party are
     Catalog(CatalogArguments),
+    /// Make a closed party, or join one: its members talk to each other and to no other peer
+    Party(PartyArguments),
     /// Print the completion script of a shell
     #[command(after_help = "\
 Examples:

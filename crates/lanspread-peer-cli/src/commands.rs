@@ -5,6 +5,7 @@ pub(crate) mod catalog;
 mod catalog_build;
 pub(crate) mod generate;
 pub(crate) mod operate;
+pub(crate) mod party;
 pub(crate) mod saved;
 pub(crate) mod serve;
 
@@ -25,6 +26,9 @@ fn describe(
     let mut builder = Peer::builder(games_dir);
     if let Some(state_dir) = &global.state_dir {
         builder = builder.state_dir(state_dir);
+    }
+    if let Some(party_file) = &global.party_file {
+        builder = builder.party_file(party_file);
     }
     if let Some(catalog) = &catalog.catalog {
         builder = builder.catalog(catalog);

@@ -24,6 +24,9 @@ const fn row_of_cause(codes: &'static [&'static str], cause: &'static str, hint:
 pub(crate) const WRONG_SETTING: &str = "wrong-setting";
 
 const NO_SOURCE: &[&str] = &["no-peers", "not-offered"];
+const SAME_PARTY: &str =
+    "all machines must join with the same line: `lanspread-peer-cli party show` prints it";
+const JOIN_PARTY: &str = "get the line from a member, and give it to `lanspread-peer-cli party join`";
 const SAME_RELEASE: &str = "use the same release on all machines";
 
 const HINTS: &[Row] = &[
@@ -47,6 +50,15 @@ const HINTS: &[Row] = &[
     row_of_cause(&["signature-refused"], "legacy", "sign it again, without the option -l of minisign"),
     row(&["manifest-refused"], "get it again from the author of the catalog, or build it again"),
     row(&["no-manifest"], "get it from the author of the catalog"),
+    // Parties.
+    row(&["party-line"], "copy the whole line again: `lanspread-peer-cli party show` prints it on a member"),
+    row(
+        &["party-unusable"],
+        "give the line again: `lanspread-peer-cli party join --replace`, or correct the file that was named",
+    ),
+    row(&["in-a-party"], "to leave that party for the other one, pass --replace"),
+    row(&["no-party"], "make one with `lanspread-peer-cli party new`, or join one with `party join`"),
+    row(&["party-from-file"], "change that file, or leave out --party-file and LANSPREAD_PARTY_FILE"),
     // Finding peers.
     row_of_cause(
         NO_SOURCE,
@@ -64,6 +76,8 @@ const HINTS: &[Row] = &[
         "the network may block multicast: name a peer with --peer HOST:PORT, or save one with `peers add HOST:PORT`",
     ),
     row_of_cause(NO_SOURCE, "other-version", SAME_RELEASE),
+    row_of_cause(NO_SOURCE, "other-party", SAME_PARTY),
+    row_of_cause(NO_SOURCE, "party", JOIN_PARTY),
     row(&["not-offered"], "`lanspread-peer-cli list` shows what is offered"),
     row(&["ambiguous-metadata"], "name the peers you trust: --no-discovery --peer HOST:PORT"),
     // Asking one peer.

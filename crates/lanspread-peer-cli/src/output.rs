@@ -8,12 +8,13 @@ mod human;
 mod json;
 mod lines;
 mod progress;
+mod qr;
 mod quantities;
 mod reporter;
 mod screen;
 mod words;
 
-use lanspread_peer::Answer;
+use lanspread_peer::{Answer, PartyText};
 
 use crate::exit::{Failure, Summary};
 
@@ -101,4 +102,17 @@ impl Output {
             lines::print_message(&words::summary(summary));
         }
     }
+}
+
+/// Prints a secret that the user asked for, and nothing else.
+pub(crate) fn print_secret(text: &PartyText) -> std::io::Result<()> {
+    lines::print(text.reveal())
+}
+
+/// Prints a secret as a QR code.
+pub(crate) fn print_qr(text: &PartyText) -> std::io::Result<()> {
+    let Some(rows) = qr::half_blocks(text.reveal()) else { return Ok(()) };
+    // White blocks on black, whatever the colours of the terminal are; without colours, as on a dark terminal.
+    let (begin, end) = if lines::stdout_in_colour() { ("\u{1b}[97;40m", "\u{1b}[0m") } else { ("", "") };
+    rows.iter().try_for_each(|row| lines::print(&format!("{begin}{row}{end}")))
 }

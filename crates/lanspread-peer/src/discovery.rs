@@ -5,6 +5,7 @@ pub(crate) mod announcement;
 pub(crate) mod ask;
 pub(crate) mod directory;
 pub(crate) mod library_memory;
+pub(crate) mod member_numbers;
 pub(crate) mod multicast;
 pub(crate) mod neighbour_table;
 pub(crate) mod neighbours;

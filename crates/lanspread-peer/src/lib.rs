@@ -55,7 +55,7 @@ pub use tokio_util::sync::CancellationToken;
 
 // What a peer reports, and how you request operations.
 pub use operations::{OperationHandle, OperationInfo, OperationOutcome, OperationsError};
-pub use report::answer::{Answer, PlannedSource, ReceivingAddress};
+pub use report::answer::{Answer, PartyLineShown, PlannedSource, ReceivingAddress};
 pub use report::channel::PeerEvents;
 pub use report::event::{PeerEvent, SourceShare};
 pub use report::failure::{AttemptFailure, Code, ErrorCategory, OperationFailure, PeerAnswer};
@@ -80,7 +80,9 @@ pub use lanspread_trust::catalog::{
 pub use lanspread_trust::key_file::KeyError;
 pub use lanspread_trust::manifest::{ManifestError, ManifestFile, ManifestProblem};
 pub use lanspread_trust::minisign::{KeyId, KeyProblem, PublicKey, SecretKey, Signature, SignatureProblem};
-pub use lanspread_trust::{draft_file, key_file, manifest};
+pub use lanspread_trust::party::{PartyKey, PartyLine, PartyLineError, PartyText};
+pub use lanspread_trust::party_file::{PartyFileError, PartyStored};
+pub use lanspread_trust::{draft_file, key_file, manifest, party_file};
 
 // Commands for a daemon.
 pub use control::client::ControlClient;

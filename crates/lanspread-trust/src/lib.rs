@@ -10,7 +10,8 @@
 //! - [`identity_key`]: the key of a peer, and what it is named by
 //! - [`key_file`]: keys on disk; the pair of an organiser is made once
 //! - [`made_once`]: a file of a state directory that is made once, such as a key
-//! - [`party`]: the key of a party, and what members prove with it
+//! - [`party`]: the key of a party, what members prove with it, and the line that they hand on
+//! - [`party_file`]: the party of a state directory
 //! - [`draft_file`]: a file that appears complete or not at all
 
 pub mod catalog;
@@ -21,3 +22,4 @@ pub mod made_once;
 pub mod manifest;
 pub mod minisign;
 pub mod party;
+pub mod party_file;

@@ -14,10 +14,14 @@
 //! is worth nothing in another connection, for other identities or in the other direction. A peer that is of no party
 //! uses a key of zeros: its connections have the same shape, and it finds out by itself that another one is of a party.
 
+mod line;
+
 use std::fmt;
 
 use ring::hmac;
 use zeroize::Zeroizing;
+
+pub use self::line::{LINE_CHARACTERS, LONG_LINE_CHARACTERS, PartyLine, PartyLineError, PartyText};
 
 /// SHA-256 of a `SubjectPublicKeyInfo`: the whole identity of one end of a connection.
 pub type KeyDigest = [u8; 32];
@@ -93,6 +97,10 @@ impl PartyKey {
     /// The key with these bytes. `None` if it is [`PartyKey::open_network`], which is no party.
     pub fn from_bytes(bytes: Zeroizing<[u8; PARTY_KEY_BYTES]>) -> Option<Self> {
         (*bytes != [0; PARTY_KEY_BYTES]).then_some(Self(bytes))
+    }
+
+    fn bytes(&self) -> &[u8; PARTY_KEY_BYTES] {
+        &self.0
     }
 
     /// Whether this is the key of the peers that are of no party.

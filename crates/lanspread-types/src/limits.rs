@@ -234,6 +234,11 @@ pub const HINTS_ASKED_PER_ADDRESS_MAX: usize = 16;
 pub const HINT_QUEUE_ITEMS: usize = 256;
 /// A changed library is announced to the network at most this often; connected peers are notified immediately.
 pub const ANNOUNCE_INTERVAL: Duration = Duration::from_secs(2);
+/// A member of a party announces another number after this: who listens must not be able to follow it for long, and each
+/// change costs every other member a connection.
+pub const MEMBER_NUMBER_LIFETIME: Duration = Duration::from_hours(1);
+/// Announced numbers that a serving member knows the peers of: a few for each of [`NEIGHBOURS_MAX`].
+pub const MEMBER_NUMBERS_MAX: usize = 1024;
 /// The networks of this machine are read again this often while announcements arrive: a cable may have been plugged in.
 pub const NETWORKS_INTERVAL: Duration = Duration::from_secs(1);
 /// Discovery ends when every discovered peer has answered, one of them offers the game, and no new peer was discovered
@@ -284,6 +289,8 @@ pub const CATALOG_VERSION_MAX: u64 = 1 << 53;
 pub const SIGNATURE_BYTES_MAX: u64 = 1024;
 /// Size of a file that holds a key: two lines, of which one has a fixed length.
 pub const KEY_FILE_BYTES_MAX: u64 = 1024;
+/// Size of a file that holds a party line: 89 characters, and white space around them.
+pub const PARTY_FILE_BYTES_MAX: u64 = 256;
 /// Games that `catalog build` can be told to read at once: more than any machine has cores for.
 pub const CATALOG_JOBS_MAX: usize = 256;
 /// Size of the cache of `catalog build`: the stamps of the root files of [`GAMES_MAX`] games, at about 120 bytes a file.

@@ -31,6 +31,12 @@ pub(crate) fn in_colour() -> bool {
     !refused && is_live_terminal()
 }
 
+/// The same for stdout.
+pub(super) fn stdout_in_colour() -> bool {
+    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    !refused && io::stdout().is_terminal() && moves_its_cursor(std::env::var_os("TERM").as_deref())
+}
+
 /// Whether stderr is a terminal whose cursor can be moved, so that a line can change in place.
 pub(super) fn is_live_terminal() -> bool {
     io::stderr().is_terminal() && moves_its_cursor(std::env::var_os("TERM").as_deref())

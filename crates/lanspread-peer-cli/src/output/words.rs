@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 
 use lanspread_peer::{
-    Answer, GameId, GameVersion, PassedOverFolder, PeerEvent, PeerName, ReceivingAddress, SourceShare,
+    Answer, GameId, GameVersion, PartyLineShown, PassedOverFolder, PeerEvent, PeerName, ReceivingAddress,
+    SourceShare,
 };
 
 use super::catalog_words;
@@ -31,6 +32,13 @@ pub(super) fn ends_progress(event: &PeerEvent) -> bool {
 pub(super) fn event(event: &PeerEvent) -> Option<String> {
     Some(match event {
         PeerEvent::PeerReady { addr, name, .. } => format!("{name} listens on {}", listening(*addr)),
+        PeerEvent::NetworkOpen {} => {
+            "open: everybody on this network may list and install what is served here; `party new` changes that"
+                .to_owned()
+        }
+        PeerEvent::PartyEntered { party } => {
+            format!("party {party}: its members may list and install what is served here, and no other peer")
+        }
         PeerEvent::GameRecovered { game, action } => {
             format!("{game}: an earlier operation was interrupted; {action}")
         }
@@ -276,6 +284,7 @@ pub(super) fn report(report: &Answer) -> String {
             format!("{game}: {} cancelled", counted(*count, "operation"))
         }
         Answer::StreamInstallPlan { .. } => plan(report),
+        Answer::Party { .. } => party(report),
         other => catalog_words::report(other).unwrap_or_else(|| format!("{other:?}")),
     }
 }
@@ -301,6 +310,34 @@ fn state_words(downloaded: bool, installed: bool) -> &'static str {
         (false, true) => "installed, not shareable",
         (false, false) => "incomplete",
     }
+}
+
+fn party(report: &Answer) -> String {
+    let Answer::Party { party, change, path, catalog_signer, line, daemons_to_restart } = report else {
+        return String::new();
+    };
+    let mut text = match &**change {
+        "made" => format!("party {party} is made, and this machine is its first member: {path}"),
+        "replaced" => {
+            format!("this machine is of the party {party} now, and no longer of another one: {path}")
+        }
+        "unchanged" => format!("this machine is of the party {party} already: {path}"),
+        "left" if party.is_empty() => format!("{path} held no party line and is removed"),
+        "left" => format!("this machine has left the party {party} and is of none"),
+        "shown" => format!("party {party}: {path}"),
+        _ => format!("this machine is of the party {party} now: {path}"),
+    };
+    if let Some(signer) = catalog_signer {
+        text += &format!("\n  the signer of its catalog has the key {signer}");
+    }
+    if let Some(PartyLineShown(line)) = line {
+        text += &format!("\n  the line that makes others members, to be kept from everybody else:\n{line}");
+    }
+    for games_dir in daemons_to_restart {
+        text +=
+            &format!("\n  restart the daemon of {games_dir}: it keeps the party that it was started with");
+    }
+    text
 }
 
 fn plan(report: &Answer) -> String {

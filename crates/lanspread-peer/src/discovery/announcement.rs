@@ -1,12 +1,15 @@
 //! Checks announcements: bytes that anyone on the network can send become a bounded hint, or a reason why they cannot
 //! be used. Pure.
 //!
-//! TXT keys: `proto` (wire protocol version), `id` (32 hexadecimal digits), `inst` (instance, hexadecimal), `name`,
-//! `rev` (library revision). Unknown keys are ignored: a later version may add some.
+//! TXT keys of a peer that is of no party: `proto` (wire protocol version), `id` (`peer1…`), `inst` (instance,
+//! hexadecimal), `name`, `rev` (library revision). A member of a party says `proto`, `n` (a random number of 16 hexadecimal
+//! digits) and `t` (its tag, 32 hexadecimal digits), which only members can check: others learn neither which peer it is
+//! nor which party. Unknown keys are ignored: a later version may add some.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 use lanspread_proto::message::PROTOCOL_VERSION;
+use lanspread_trust::party::PartyKey;
 use lanspread_types::ids::{PeerId, PeerName};
 use lanspread_types::limits;
 
@@ -34,10 +37,12 @@ pub(crate) struct HeardAddress {
 /// A peer that may answer at these addresses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PeerHint {
+    /// Of a member of a party, the key of its number: which peer it is, the handshake says.
     pub(crate) key: PeerKey,
-    pub(crate) name: PeerName,
-    /// Revision of its library.
-    pub(crate) revision: u64,
+    /// None of a member of a party.
+    pub(crate) name: Option<PeerName>,
+    /// Revision of its library; none of a member of a party.
+    pub(crate) revision: Option<u64>,
     /// At least one, at most [`limits::PEER_ADDRESSES_MAX`]; the most promising first.
     pub(crate) addresses: Vec<SocketAddr>,
 }
@@ -51,6 +56,9 @@ pub(crate) enum Unusable {
     /// Another protocol version, which is worth reporting to the user.
     #[error("it speaks protocol version {0}, this program speaks {PROTOCOL_VERSION}")]
     Protocol(u16),
+    /// Of a party, and this machine is of none or of another one; or the other way round.
+    #[error("it is not of the party of this machine")]
+    Stranger,
     /// Port 0.
     #[error("it has no port")]
     Port,
@@ -62,19 +70,46 @@ pub(crate) enum Unusable {
 /// Longest text value that is read: all of them are short words.
 const TEXT_BYTES_MAX: usize = 255;
 
-/// Checks an announcement that was heard by a machine in these networks.
-pub(crate) fn check(announcement: &Announcement, networks: &[LinkNetwork]) -> Result<PeerHint, Unusable> {
+/// A number of a member, as it is announced.
+pub(crate) type MemberNumber = [u8; 8];
+
+/// Checks an announcement that was heard by a machine in these networks, which is of this party.
+pub(crate) fn check(
+    announcement: &Announcement,
+    networks: &[LinkNetwork],
+    party: &PartyKey,
+) -> Result<PeerHint, Unusable> {
     // First, because another version may have other keys.
     let protocol: u16 = number(announcement, "proto", 10)?;
     if protocol != PROTOCOL_VERSION {
         return Err(Unusable::Protocol(protocol));
+    }
+    let is_of_a_party = announcement.text.iter().any(|(key, _)| key.eq_ignore_ascii_case("n"));
+    match (party.is_open_network(), is_of_a_party) {
+        (true, false) => {}
+        (false, true) => return check_member(announcement, networks, party),
+        _ => return Err(Unusable::Stranger),
     }
     let id: PeerId = word(announcement, "id")?.parse().map_err(|_| Unusable::Text("id"))?;
     let instance = number(announcement, "inst", 16)?;
     let name: PeerName = word(announcement, "name")?.parse().map_err(|_| Unusable::Text("name"))?;
     let revision = number(announcement, "rev", 10)?;
     let addresses = addresses(announcement, networks)?;
-    Ok(PeerHint { key: PeerKey { id, instance }, name, revision, addresses })
+    Ok(PeerHint { key: PeerKey { id, instance }, name: Some(name), revision: Some(revision), addresses })
+}
+
+fn check_member(
+    announcement: &Announcement,
+    networks: &[LinkNetwork],
+    party: &PartyKey,
+) -> Result<PeerHint, Unusable> {
+    let number: MemberNumber = digits(announcement, "n")?;
+    let tag = digits(announcement, "t")?;
+    if party.tag(&number, announcement.port) != tag {
+        return Err(Unusable::Stranger);
+    }
+    let addresses = addresses(announcement, networks)?;
+    Ok(PeerHint { key: PeerKey::of_number(number), name: None, revision: None, addresses })
 }
 
 /// The addresses worth dialling, at most [`limits::PEER_ADDRESSES_MAX`], in a fixed order.
@@ -110,6 +145,32 @@ fn word<'a>(announcement: &'a Announcement, key: &'static str) -> Result<&'a str
         return Err(Unusable::Text(key));
     }
     std::str::from_utf8(value).map_err(|_| Unusable::Text(key))
+}
+
+/// Bytes that are written in hexadecimal digits.
+fn digits<const BYTES: usize>(
+    announcement: &Announcement,
+    key: &'static str,
+) -> Result<[u8; BYTES], Unusable> {
+    bytes_of_digits(word(announcement, key)?).ok_or(Unusable::Text(key))
+}
+
+/// The bytes that so many hexadecimal digits stand for.
+pub(crate) fn bytes_of_digits<const BYTES: usize>(digits: &str) -> Option<[u8; BYTES]> {
+    // `from_str_radix` also takes a sign.
+    if digits.len() != 2 * BYTES || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return None;
+    }
+    let mut bytes = [0; BYTES];
+    for (index, byte) in bytes.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&digits[2 * index..2 * index + 2], 16).ok()?;
+    }
+    Some(bytes)
+}
+
+/// Bytes as hexadecimal digits.
+pub(crate) fn digits_of_bytes(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 fn number<N: TryFrom<u64>>(
@@ -187,7 +248,7 @@ mod tests {
 
     use super::*;
 
-    const ID: &str = "000102030405060708090a0b0c0d0e0f";
+    const ID: &str = "peer1l5gs6vqa9urhmc2pfw8enazpky8nndga";
 
     fn heard(ip: &str) -> HeardAddress {
         HeardAddress { ip: ip.parse().unwrap(), scope_id: 0, on_loopback: false }
@@ -203,7 +264,17 @@ mod tests {
     }
 
     fn check(announcement: &Announcement) -> Result<PeerHint, Unusable> {
-        super::check(announcement, &everywhere())
+        super::check(announcement, &everywhere(), &PartyKey::open_network())
+    }
+
+    const NUMBER: MemberNumber = [0, 1, 2, 3, 4, 5, 6, 0xff];
+
+    /// What a member of this party announces at port 4000.
+    fn of_member(party: &PartyKey) -> Announcement {
+        let tag = digits_of_bytes(&party.tag(&NUMBER, 4000));
+        let text = [("proto", PROTOCOL_VERSION.to_string()), ("n", digits_of_bytes(&NUMBER)), ("t", tag)];
+        let text = text.map(|(key, value)| (key.to_owned(), value.into_bytes())).to_vec();
+        Announcement { text, ..announcement() }
     }
 
     fn announcement() -> Announcement {
@@ -230,7 +301,7 @@ mod tests {
     fn a_whole_announcement_is_a_hint() {
         let hint = check(&announcement()).unwrap();
         assert_eq!(hint.key, PeerKey { id: ID.parse().unwrap(), instance: 42 });
-        assert_eq!((hint.name.as_str(), hint.revision), ("pc 7", 3));
+        assert_eq!((hint.name.unwrap().as_str(), hint.revision), ("pc 7", Some(3)));
         assert_eq!(hint.addresses, [([10, 0, 0, 7], 4000).into()]);
     }
 
@@ -263,6 +334,54 @@ mod tests {
         }
         assert_eq!(check(&with("proto", b"1")), Err(Unusable::Protocol(1)));
         assert_eq!(check(&Announcement { port: 0, ..announcement() }), Err(Unusable::Port));
+    }
+
+    #[test]
+    fn a_member_is_a_hint_to_members_and_to_no_other_peer() {
+        let (ours, other) = (PartyKey::random().unwrap(), PartyKey::random().unwrap());
+        let heard =
+            |announcement: &Announcement, party: &PartyKey| super::check(announcement, &everywhere(), party);
+        let hint = heard(&of_member(&ours), &ours).unwrap();
+        assert_eq!((hint.key, hint.name, hint.revision), (PeerKey::of_number(NUMBER), None, None));
+        assert_eq!(hint.addresses, [([10, 0, 0, 7], 4000).into()]);
+        for (announcement, party) in [
+            (of_member(&ours), &other),
+            (of_member(&ours), &PartyKey::open_network()),
+            (of_member(&PartyKey::open_network()), &PartyKey::open_network()),
+            (announcement(), &ours),
+            (Announcement { port: 4001, ..of_member(&ours) }, &ours),
+        ] {
+            assert_eq!(heard(&announcement, party), Err(Unusable::Stranger));
+        }
+        let mut old = of_member(&ours);
+        old.text[0].1 = b"9".to_vec();
+        assert_eq!(heard(&old, &PartyKey::open_network()), Err(Unusable::Protocol(9)));
+    }
+
+    #[test]
+    fn a_number_or_a_tag_that_was_changed_is_of_a_stranger() {
+        let ours = PartyKey::random().unwrap();
+        for (place, key) in [(1, "n"), (2, "t")] {
+            let whole = of_member(&ours);
+            for at in 0..whole.text[place].1.len() {
+                let mut changed = whole.clone();
+                let digit = &mut changed.text[place].1[at];
+                *digit = if *digit == b'0' { b'1' } else { b'0' };
+                assert_eq!(
+                    super::check(&changed, &everywhere(), &ours),
+                    Err(Unusable::Stranger),
+                    "{key} {at}"
+                );
+            }
+            for bad in [&b""[..], b"0", b"+011223344556677", &[0xff; 16], &[b'0'; 33]] {
+                let mut changed = whole.clone();
+                changed.text[place].1 = bad.to_vec();
+                assert_eq!(super::check(&changed, &everywhere(), &ours), Err(Unusable::Text(key)), "{bad:?}");
+            }
+        }
+        let mut without = of_member(&ours);
+        without.text.truncate(2);
+        assert_eq!(super::check(&without, &everywhere(), &ours), Err(Unusable::Text("t")));
     }
 
     #[test]
@@ -311,7 +430,7 @@ mod tests {
         let usable = |ip: &str, scope_id, on_loopback| {
             let heard = HeardAddress { scope_id, on_loopback, ..heard(ip) };
             let announcement = Announcement { addresses: vec![heard], ..announcement() };
-            super::check(&announcement, &networks).map(|hint| hint.addresses)
+            super::check(&announcement, &networks, &PartyKey::open_network()).map(|hint| hint.addresses)
         };
         for (ip, scope_id, on_loopback) in [
             ("192.168.1.1", 2, false),
@@ -339,7 +458,7 @@ mod tests {
             let refused = usable(ip, scope_id, on_loopback);
             assert!(matches!(refused, Err(Unusable::Address(_))), "{ip} on {scope_id}: {refused:?}");
         }
-        let nowhere = super::check(&announcement(), &[]);
+        let nowhere = super::check(&announcement(), &[], &PartyKey::open_network());
         assert!(matches!(nowhere, Err(Unusable::Address(_))), "{nowhere:?}");
     }
 

@@ -12,7 +12,9 @@ use lanspread_proto::connection::Connection;
 use lanspread_types::content::GameOffer;
 use lanspread_types::ids::{PeerId, PeerName};
 use lanspread_types::limits;
+use sha2::{Digest, Sha256};
 
+use crate::discovery::announcement::MemberNumber;
 use crate::discovery::library_memory::LibraryShare;
 
 /// One running peer.
@@ -25,6 +27,21 @@ pub(crate) struct PeerKey {
 impl<S> From<&Connection<S>> for PeerKey {
     fn from(connection: &Connection<S>) -> Self {
         Self { id: connection.peer, instance: connection.theirs.instance }
+    }
+}
+
+impl PeerKey {
+    /// Stands for a member of a party until it has answered: its announcement says a number and not which peer it is.
+    /// No peer has such a key, because the identity in it is a digest of the number.
+    pub(crate) fn of_number(number: MemberNumber) -> Self {
+        let digest: [u8; 32] = Sha256::digest([b"member ".as_slice(), &number].concat()).into();
+        let id = std::array::from_fn::<u8, 16, _>(|index| digest[index]);
+        Self { id: id.into(), instance: u64::from_be_bytes(number) }
+    }
+
+    /// Whether this stands for the number of a member.
+    pub(crate) fn is_of_number(self) -> bool {
+        self == Self::of_number(self.instance.to_be_bytes())
     }
 }
 

@@ -3,11 +3,16 @@
 //! The `mdns-sd` crate owns the sockets and one thread; [`Discovery`] owns that thread. An instance of the service is
 //! one run of a peer, so its name (`IDENTITY-INSTANCE`) never collides, and an old announcement in a cache is never
 //! taken for the peer that runs now. What is heard is a hint: the handshake decides which peer answers.
+//!
+//! A member of a party announces a random number instead, another one in each run and each hour, so that only
+//! members learn which peer is there, or that it is the one of the hour before.
 
+use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use lanspread_proto::message::PROTOCOL_VERSION;
+use lanspread_trust::party::PartyKey;
 use lanspread_types::ids::PeerName;
 use lanspread_types::limits;
 use lanspread_types::text::printable;
@@ -20,7 +25,9 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::discovery::announcement;
-use crate::discovery::announcement::{Announcement, HeardAddress, PeerHint, Unusable};
+use crate::discovery::announcement::{
+    Announcement, HeardAddress, MemberNumber, PeerHint, Unusable, bytes_of_digits, digits_of_bytes,
+};
 use crate::discovery::directory::PeerKey;
 use crate::discovery::networks;
 use crate::discovery::networks::LinkNetwork;
@@ -44,6 +51,8 @@ pub(crate) enum Heard {
         /// One of its addresses.
         address: Option<SocketAddr>,
     },
+    /// A peer announced itself that is not of the party of this machine. The text tells such peers apart.
+    Stranger(String),
     /// A peer said goodbye, or its announcement expired.
     Gone(PeerKey),
 }
@@ -63,14 +72,17 @@ pub(crate) struct Discovery {
     troubles: Receiver<DaemonEvent>,
     /// Interfaces in use, as the system names them.
     interfaces: Vec<String>,
-    advertised: Option<(Advertised, u64)>,
+    party: Arc<PartyKey>,
+    /// Names of the instances that this peer announces, or has announced until just now.
+    announced: VecDeque<String>,
     /// The networks of this machine, and when they were read.
     networks: Option<(Instant, Vec<LinkNetwork>)>,
 }
 
 impl Discovery {
-    /// Starts to listen on every interface that takes part in multicast. Returns the reason if nothing works.
-    pub(crate) fn start(port: u16) -> Result<Self, String> {
+    /// Starts to listen on every interface that takes part in multicast, for the peers of this party. Returns the reason
+    /// if nothing works.
+    pub(crate) fn start(port: u16, party: Arc<PartyKey>) -> Result<Self, String> {
         let daemon = ServiceDaemon::new_with_port(port).map_err(|error| error.to_string())?;
         let asked = daemon.monitor().and_then(|troubles| Ok((troubles, daemon.browse(SERVICE)?)));
         match asked {
@@ -79,7 +91,8 @@ impl Discovery {
                 browsing,
                 troubles,
                 interfaces: Vec::new(),
-                advertised: None,
+                party,
+                announced: VecDeque::new(),
                 networks: None,
             }),
             Err(error) => {
@@ -91,11 +104,54 @@ impl Discovery {
 
     /// Announces this peer, or a new revision of its library.
     pub(crate) fn advertise(&mut self, advertised: &Advertised, revision: u64) -> Result<(), String> {
-        let Some(daemon) = &self.daemon else { return Ok(()) };
-        let service = service(advertised, revision).map_err(|error| error.to_string())?;
-        daemon.register(service).map_err(|error| error.to_string())?;
-        self.advertised = Some((advertised.clone(), revision));
+        let text = [
+            ("proto", PROTOCOL_VERSION.to_string()),
+            ("id", advertised.key.id.to_string()),
+            ("inst", format!("{:x}", advertised.key.instance)),
+            ("name", advertised.name.to_string()),
+            ("rev", revision.to_string()),
+        ];
+        self.announce(&instance_name(advertised.key), &text, advertised.listening)
+    }
+
+    /// Announces this peer to the members of its party under a new number, and withdraws the number before.
+    pub(crate) fn advertise_to_members(&mut self, advertised: &Advertised) -> Result<(), String> {
+        let mut number = MemberNumber::default();
+        getrandom::fill(&mut number).map_err(|error| error.to_string())?;
+        let (tag, instance) =
+            (self.party.tag(&number, advertised.listening.port()), digits_of_bytes(&number));
+        let text =
+            [("proto", PROTOCOL_VERSION.to_string()), ("n", instance.clone()), ("t", digits_of_bytes(&tag))];
+        let before = self.announced.back().cloned();
+        self.announce(&instance, &text, advertised.listening)?;
+        if let (Some(before), Some(daemon)) = (before, &self.daemon) {
+            daemon.unregister(&format!("{before}.{SERVICE}")).map_err(|error| error.to_string())?;
+        }
         Ok(())
+    }
+
+    fn announce(
+        &mut self,
+        instance: &str,
+        text: &[(&str, String)],
+        listening: SocketAddr,
+    ) -> Result<(), String> {
+        let Some(daemon) = &self.daemon else { return Ok(()) };
+        let service = service(instance, text, listening).map_err(|error| error.to_string())?;
+        daemon.register(service).map_err(|error| error.to_string())?;
+        if self.announced.back().is_none_or(|last| last != instance) {
+            self.announced.push_back(instance.to_owned());
+        }
+        while self.announced.len() > ANNOUNCED_KEPT {
+            self.announced.pop_front();
+        }
+        Ok(())
+    }
+
+    /// Whether an announcement is this peer's own.
+    fn is_ours(&self, full_name: &str) -> bool {
+        let instance = full_name.split('.').next().unwrap_or_default();
+        self.announced.iter().any(|ours| ours == instance)
     }
 
     /// The interfaces in use, once the search has begun; empty if there are none.
@@ -134,7 +190,11 @@ impl Discovery {
             match event {
                 ServiceEvent::SearchStarted(text) => self.interfaces = interfaces(&text),
                 ServiceEvent::ServiceResolved(service) => {
-                    if let Some(heard) = resolved(&service, self.networks()) {
+                    if self.is_ours(&service.fullname) {
+                        continue;
+                    }
+                    let party = Arc::clone(&self.party);
+                    if let Some(heard) = resolved(&service, self.networks(), &party) {
                         return Some(heard);
                     }
                 }
@@ -152,8 +212,8 @@ impl Discovery {
     pub(crate) async fn stop(mut self) {
         let Some(daemon) = self.daemon.take() else { return };
         let ending = async {
-            if let Some((advertised, _)) = &self.advertised
-                && let Ok(said) = daemon.unregister(&format!("{}.{SERVICE}", instance_name(advertised.key)))
+            if let Some(instance) = self.announced.back()
+                && let Ok(said) = daemon.unregister(&format!("{instance}.{SERVICE}"))
             {
                 let _ = said.recv_async().await;
             }
@@ -180,6 +240,9 @@ impl Drop for Discovery {
     }
 }
 
+/// Numbers of this peer that may still be heard: the present one and the one before.
+const ANNOUNCED_KEPT: usize = 2;
+
 /// Announces a peer and passes what it hears of others to `heard`, until `stop`. Then says goodbye.
 pub(crate) async fn run(
     mut discovery: Discovery,
@@ -190,8 +253,14 @@ pub(crate) async fn run(
 ) {
     let follow = async {
         loop {
-            let revision = library.borrow_and_update().revision;
-            if let Err(error) = discovery.advertise(&advertised, revision) {
+            let is_member = !discovery.party.is_open_network();
+            let announced = if is_member {
+                discovery.advertise_to_members(&advertised)
+            } else {
+                let revision = library.borrow_and_update().revision;
+                discovery.advertise(&advertised, revision)
+            };
+            if let Err(error) = announced {
                 tracing::warn!("this peer is not announced: {error}");
             }
             let hear = async {
@@ -201,8 +270,13 @@ pub(crate) async fn run(
                 tracing::warn!("multicast DNS ended; no more peers are found");
                 std::future::pending::<()>().await;
             };
-            // Announces changes at most this often, and always the last one.
             let changed = async {
+                if is_member {
+                    // Members hear of a changed library over their connections, and no other peer is to notice it.
+                    sleep(limits::MEMBER_NUMBER_LIFETIME).await;
+                    return Ok(());
+                }
+                // Announces changes at most this often, and always the last one.
                 sleep(limits::ANNOUNCE_INTERVAL).await;
                 library.changed().await
             };
@@ -222,28 +296,23 @@ fn instance_name(key: PeerKey) -> String {
 
 /// The peer that an instance of the service announces, from its full name.
 fn instance_key(full_name: &str) -> Option<PeerKey> {
-    let (id, instance) = full_name.split('.').next()?.split_once('-')?;
+    let name = full_name.split('.').next()?;
+    if let Some(number) = bytes_of_digits(name) {
+        return Some(PeerKey::of_number(number));
+    }
+    let (id, instance) = name.split_once('-')?;
     let digits = instance.len() == 16 && instance.bytes().all(|digit| digit.is_ascii_hexdigit());
     let instance = digits.then(|| u64::from_str_radix(instance, 16).ok()).flatten()?;
     Some(PeerKey { id: id.parse().ok()?, instance })
 }
 
-fn service(advertised: &Advertised, revision: u64) -> mdns_sd::Result<ServiceInfo> {
-    let Advertised { key, name, listening } = advertised;
-    let text = [
-        ("proto", PROTOCOL_VERSION.to_string()),
-        ("id", key.id.to_string()),
-        ("inst", format!("{:x}", key.instance)),
-        ("name", name.to_string()),
-        ("rev", revision.to_string()),
-    ];
-    let instance = instance_name(*key);
+fn service(instance: &str, text: &[(&str, String)], listening: SocketAddr) -> mdns_sd::Result<ServiceInfo> {
     let host = format!("{instance}.local.");
     let (port, ip) = (listening.port(), listening.ip());
     let mut service = if ip.is_unspecified() {
-        ServiceInfo::new(SERVICE, &instance, &host, (), port, &text[..])?.enable_addr_auto()
+        ServiceInfo::new(SERVICE, instance, &host, (), port, text)?.enable_addr_auto()
     } else {
-        ServiceInfo::new(SERVICE, &instance, &host, ip, port, &text[..])?
+        ServiceInfo::new(SERVICE, instance, &host, ip, port, text)?
     };
     // The name is random, so no other peer has it, and probing would only delay the first announcement.
     service.set_requires_probe(false);
@@ -257,13 +326,16 @@ fn service(advertised: &Advertised, revision: u64) -> mdns_sd::Result<ServiceInf
 }
 
 /// What an announcement says; none if it cannot be used.
-fn resolved(service: &ResolvedService, networks: &[LinkNetwork]) -> Option<Heard> {
+fn resolved(service: &ResolvedService, networks: &[LinkNetwork], party: &PartyKey) -> Option<Heard> {
     let addresses = service.addresses.iter().flat_map(heard_addresses).collect();
     let text = service.txt_properties.iter();
     let text = text.map(|property| (property.key().to_owned(), property.val().unwrap_or_default().to_vec()));
     let announcement = Announcement { port: service.port, addresses, text: text.collect() };
-    match announcement::check(&announcement, networks) {
+    match announcement::check(&announcement, networks, party) {
         Ok(hint) => Some(Heard::Hint(hint)),
+        Err(Unusable::Stranger) => {
+            Some(Heard::Stranger(printable(&service.fullname, limits::LABEL_BYTES_MAX)))
+        }
         Err(Unusable::Protocol(protocol)) => {
             let name = service.txt_properties.get_property_val_str("name").unwrap_or("a peer");
             Some(Heard::OtherProtocol {

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::discovery::directory::{HowKnown, PeerKey};
+use crate::discovery::member_numbers::MemberNumbers;
 
 /// How the table reaches the task that looks after a peer.
 #[derive(Debug, Clone, Default)]
@@ -57,6 +58,8 @@ pub(crate) enum NeighbourPlace {
 #[derive(Debug, Default)]
 pub(crate) struct NeighbourTable {
     peers: BTreeMap<PeerKey, HeardPeer>,
+    /// Of a party.
+    numbers: MemberNumbers,
 }
 
 impl NeighbourTable {
@@ -94,6 +97,18 @@ impl NeighbourTable {
         };
         self.peers.insert(key, peer);
         NeighbourPlace::New { handle, instead_of }
+    }
+
+    /// The peer that is meant by a key that was heard of.
+    pub(crate) fn peer(&self, heard: PeerKey) -> PeerKey {
+        self.numbers.peer(heard)
+    }
+
+    /// Enters that a peer has answered where another key was heard of, which stands for it if it is that of a number.
+    pub(crate) fn learn_number(&mut self, heard: PeerKey, peer: PeerKey) {
+        if heard.is_of_number() {
+            self.numbers.learn(heard, peer);
+        }
     }
 
     /// Takes the place of a peer, and tells its task.
@@ -140,6 +155,7 @@ impl NeighbourTable {
     /// Enters that a peer said goodbye, or that its announcement expired. What runs with it goes on: anyone can say
     /// goodbye for another peer.
     pub(crate) fn goodbye(&mut self, key: PeerKey) {
+        let Some(key) = self.numbers.goodbye(key) else { return };
         if let Some(peer) = self.peers.get_mut(&key) {
             peer.heard_at = None;
             peer.handle.poke.notify_one();

@@ -141,6 +141,7 @@ impl Neighbours {
             Hint::Gone(key) => self.heard().goodbye(key),
             Hint::Found { key, .. } if key == self.our_key() => {}
             Hint::Found { key, addresses, how } => {
+                let key = self.heard().peer(key);
                 let place = self.heard().hear(key, addresses, how, Instant::now());
                 match place {
                     NeighbourPlace::Known => {}
@@ -324,6 +325,7 @@ impl Neighbours {
         }
         match target {
             Neighbour::Found(expected, how) if *expected != key => {
+                self.heard().learn_number(*expected, key);
                 self.lost(*expected, "another peer now answers at its address");
                 self.take(Hint::Found { key, addresses: vec![dialled.address], how: *how });
                 true

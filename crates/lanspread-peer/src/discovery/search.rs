@@ -4,10 +4,12 @@ mod asking;
 mod progress;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use lanspread_proto::WireError;
 use lanspread_tls::endpoint::Endpoint;
+use lanspread_trust::party::PartyKey;
 use lanspread_types::ids::PeerAddress;
 use lanspread_types::limits;
 use tokio::task::{JoinError, JoinSet};
@@ -76,12 +78,23 @@ struct Network {
     /// When a new peer was last heard of.
     news_at: Instant,
     other_versions: BTreeSet<OtherVersion>,
+    party: Arc<PartyKey>,
+    /// Peers heard of that are not of that party.
+    strangers: BTreeSet<String>,
 }
 
 impl Network {
-    fn new(search: Search) -> Self {
-        let other_versions = BTreeSet::new();
-        Self { search, discovery: None, failed: None, until: None, news_at: Instant::now(), other_versions }
+    fn new(search: Search, party: Arc<PartyKey>) -> Self {
+        Self {
+            search,
+            discovery: None,
+            failed: None,
+            until: None,
+            news_at: Instant::now(),
+            other_versions: BTreeSet::new(),
+            party,
+            strangers: BTreeSet::new(),
+        }
     }
 
     fn state(&self) -> NetworkSearch {
@@ -96,7 +109,7 @@ impl Network {
     }
 
     fn begin(&mut self) {
-        match Discovery::start(self.search.port) {
+        match Discovery::start(self.search.port, Arc::clone(&self.party)) {
             Ok(discovery) => self.discovery = Some(discovery),
             Err(reason) => self.failed = Some(reason),
         }
@@ -112,6 +125,11 @@ impl Network {
                 Some(Heard::OtherProtocol { protocol, name, address }) => {
                     if self.other_versions.len() < limits::PEERS_MAX {
                         self.other_versions.insert(OtherVersion { name, address, protocol });
+                    }
+                }
+                Some(Heard::Stranger(name)) => {
+                    if self.strangers.len() < limits::PEERS_MAX {
+                        self.strangers.insert(name);
                     }
                 }
                 Some(Heard::Gone(_)) => {}
@@ -141,6 +159,8 @@ impl Network {
                 interfaces,
                 heard,
                 other_versions: self.other_versions.into_iter().collect(),
+                strangers: self.strangers.len(),
+                is_member: !self.party.is_open_network(),
             },
         }
     }
@@ -203,7 +223,7 @@ where
         let chosen = index < at_hand.chosen;
         state.ask(if chosen { AskedPeer::Chosen(peer) } else { AskedPeer::Known(peer) }, &mut asking);
     }
-    let mut network = Network::new(search);
+    let mut network = Network::new(search, Arc::clone(&ours.introduction.party));
     if search.timeout.is_some() && !search.at_hand_first {
         network.begin();
     }
@@ -293,6 +313,10 @@ fn sorted<T>(whom: &[(String, Option<PeerKey>)], named: usize, mut answers: Vec<
     for (index, key, answer) in answers {
         let (peer, heard_of) = &whom[index];
         unanswered[index] = false;
+        // A member cannot tell an announcement of its own daemon before it has asked.
+        if heard_of.is_some() && matches!(answer, Err(WireError::SelfConnect)) {
+            continue;
+        }
         let keep = match key {
             Some(key) => seen.insert(key),
             None => heard_of.is_none_or(|key| !there.contains(&key)),

@@ -43,6 +43,10 @@ pub enum DiscoverySearch {
         heard: usize,
         /// Peers heard of that speak another version.
         other_versions: Vec<OtherVersion>,
+        /// Peers heard of that are of another party, or of one while this machine is of none, or the other way round.
+        strangers: usize,
+        /// Whether this machine is of a party.
+        is_member: bool,
     },
 }
 
@@ -71,9 +75,13 @@ impl SearchOutcome {
             DiscoverySearch::Done { other_versions, .. } if !other_versions.is_empty() => {
                 format!("the only peers found speak another protocol version: {}", versions(other_versions))
             }
-            DiscoverySearch::Done { waited_ms, interfaces, .. } => {
+            DiscoverySearch::Done { waited_ms, interfaces, strangers, is_member, .. } => {
                 let (whole, tenth) = (waited_ms / 1000, waited_ms % 1000 / 100);
-                format!("no peer was found within {whole}.{tenth} s on {}", interfaces.join(", "))
+                let on = interfaces.join(", ");
+                format!(
+                    "no peer was found within {whole}.{tenth} s on {on}{}",
+                    of_strangers(*strangers, *is_member)
+                )
             }
         }
     }
@@ -85,7 +93,8 @@ impl SearchOutcome {
             DiscoverySearch::Done { other_versions, .. } if !other_versions.is_empty() => {
                 format!("; others speak another protocol version: {}", versions(other_versions))
             }
-            _ => String::new(),
+            DiscoverySearch::Done { strangers, is_member, .. } => of_strangers(*strangers, *is_member),
+            DiscoverySearch::Off => String::new(),
         };
         let similar = self.similar.as_ref().map(|game| format!("; `{game}` is offered"));
         searched + &similar.unwrap_or_default()
@@ -99,8 +108,21 @@ impl SearchOutcome {
         match &self.discovery {
             DiscoverySearch::Off | DiscoverySearch::Failed { .. } => "nobody-named",
             DiscoverySearch::Done { other_versions, .. } if !other_versions.is_empty() => "other-version",
+            DiscoverySearch::Done { strangers: 1.., is_member: true, .. } => "other-party",
+            DiscoverySearch::Done { strangers: 1.., is_member: false, .. } => "party",
             DiscoverySearch::Done { .. } => "nobody-heard",
         }
+    }
+}
+
+/// How many peers were heard of and not asked because of the party.
+fn of_strangers(strangers: usize, is_member: bool) -> String {
+    match (strangers, is_member) {
+        (0, _) => String::new(),
+        (1, true) => "; 1 other peer is not of this party".to_owned(),
+        (_, true) => format!("; {strangers} other peers are not of this party"),
+        (1, false) => "; 1 other peer is of a party".to_owned(),
+        (_, false) => format!("; {strangers} other peers are of a party"),
     }
 }
 
@@ -123,7 +145,39 @@ mod tests {
 
     fn done(heard: usize, other_versions: Vec<OtherVersion>) -> DiscoverySearch {
         let interfaces = vec!["eth0".to_owned(), "lo".to_owned()];
-        DiscoverySearch::Done { waited_ms: 3040, interfaces, heard, other_versions }
+        DiscoverySearch::Done {
+            waited_ms: 3040,
+            interfaces,
+            heard,
+            other_versions,
+            strangers: 0,
+            is_member: false,
+        }
+    }
+
+    #[test]
+    fn peers_of_another_party_are_counted() {
+        let outcome = |count, member| {
+            let DiscoverySearch::Done { waited_ms, interfaces, heard, other_versions, .. } = done(0, vec![])
+            else {
+                unreachable!()
+            };
+            let (strangers, is_member) = (count, member);
+            let discovery =
+                DiscoverySearch::Done { waited_ms, interfaces, heard, other_versions, strangers, is_member };
+            SearchOutcome { discovery, ..SearchOutcome::default() }
+        };
+        for (count, is_member, text, cause) in [
+            (0, true, "", "nobody-heard"),
+            (1, true, "; 1 other peer is not of this party", "other-party"),
+            (3, true, "; 3 other peers are not of this party", "other-party"),
+            (1, false, "; 1 other peer is of a party", "party"),
+            (3, false, "; 3 other peers are of a party", "party"),
+        ] {
+            let outcome = outcome(count, is_member);
+            assert_eq!(outcome.explanation(), format!("no peer was found within 3.0 s on eth0, lo{text}"));
+            assert_eq!((outcome.remark(), outcome.cause()), (text.to_owned(), cause));
+        }
     }
 
     #[test]

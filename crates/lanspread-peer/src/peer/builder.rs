@@ -9,8 +9,9 @@ use lanspread_archive::provider::ProviderChoice;
 use lanspread_proto::handshake::Introduction;
 use lanspread_proto::message::Hello;
 use lanspread_tls::endpoint::Endpoint;
+use lanspread_trust::party::PartyKey;
 use lanspread_types::fault::LocalError;
-use lanspread_types::ids::{PeerAddress, PeerName};
+use lanspread_types::ids::{PeerAddress, PeerId, PeerName};
 use lanspread_types::limits;
 
 use crate::discovery::saved_peers::SavedPeers;
@@ -23,7 +24,7 @@ use crate::report::channel::EventSender;
 use crate::source::Source;
 use crate::task::Tasks;
 use crate::trust::catalog::LiveCatalog;
-use crate::trust::identity;
+use crate::trust::{identity, party};
 
 /// The configuration of a peer.
 #[derive(Debug, Clone)]
@@ -33,6 +34,8 @@ pub struct PeerConfig {
     pub games_dir: PathBuf,
     /// The state directory, with identity and settings; by default that of the user.
     pub state_dir: Option<PathBuf>,
+    /// File with the line of the peer's party; by default that of the state directory.
+    pub party_file: Option<PathBuf>,
     /// Name shown to people; by default the host name.
     pub name: Option<PeerName>,
     /// The catalog file. Without one, the peer offers every game that has a sentinel.
@@ -69,6 +72,7 @@ impl PeerBuilder {
             config: PeerConfig {
                 games_dir,
                 state_dir: None,
+                party_file: None,
                 name: None,
                 catalog: None,
                 provider: ProviderChoice::Native,
@@ -87,6 +91,13 @@ impl PeerBuilder {
     #[must_use]
     pub fn state_dir(mut self, state_dir: impl Into<PathBuf>) -> Self {
         self.config.state_dir = Some(state_dir.into());
+        self
+    }
+
+    /// Sets a file with the line of the peer's party, instead of that of the state directory.
+    #[must_use]
+    pub fn party_file(mut self, party_file: impl Into<PathBuf>) -> Self {
+        self.config.party_file = Some(party_file.into());
         self
     }
 
@@ -200,7 +211,7 @@ impl Peer {
         }
         let catalog = config.catalog.as_deref().map(LiveCatalog::load).transpose()?.map(Arc::new);
         let state_dir = identity::state_dir(config.state_dir)?;
-        let endpoint = endpoint(&state_dir, config.name)?;
+        let endpoint = endpoint(&state_dir, config.name, config.party_file.as_deref())?;
         let (events, tasks) = (EventSender::new(), Tasks::default());
         let source = Source::new(
             config.games_dir.clone(),
@@ -242,17 +253,25 @@ fn check_count(what: &str, got: usize, limit: usize) -> Result<(), PeerError> {
 }
 
 /// What a peer with this state directory is and shows of itself: its identity, which is read or made, its name, by default
-/// that of the machine, and nothing that it serves.
-pub(super) fn endpoint(state_dir: &Path, name: Option<PeerName>) -> Result<Endpoint, PeerError> {
+/// that of the machine, its party, and nothing that it serves.
+pub(super) fn endpoint(
+    state_dir: &Path,
+    name: Option<PeerName>,
+    party_file: Option<&Path>,
+) -> Result<Endpoint, PeerError> {
+    // First, so that no identity is made for a peer that cannot be.
+    let party = party::load(state_dir, party_file)?;
     let identity = identity::load_or_make(state_dir)?;
-    let name = name.unwrap_or_else(|| host_name(&identity.peer_id().to_string()));
+    let name = name.unwrap_or_else(|| host_name(identity.peer_id()));
     let hello = Hello { name, listen_port: None, instance: identity::instance()?, catalog: None };
-    Ok(Endpoint { identity, introduction: Introduction::open(hello) })
+    let mut introduction = Introduction::open(hello);
+    introduction.party = Arc::new(party.map_or_else(PartyKey::open_network, |line| line.key));
+    Ok(Endpoint { identity, introduction })
 }
 
 /// The host name if it is a valid peer name; otherwise a name from the identity, which tells such peers apart.
-fn host_name(id: &str) -> PeerName {
+fn host_name(id: PeerId) -> PeerName {
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    let named = host.parse().or_else(|_| format!("peer-{}", &id[id.len().saturating_sub(8)..]).parse());
-    named.unwrap_or_else(|_| unreachable!("eight letters and digits are a name"))
+    let named = host.parse().or_else(|_| format!("peer-{}", id.short()).parse());
+    named.unwrap_or_else(|_| unreachable!("letters and digits are a name"))
 }

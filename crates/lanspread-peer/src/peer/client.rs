@@ -128,7 +128,7 @@ impl PeerClient {
     /// [`PeerError::Trust`] if the identity can be neither read nor created.
     pub fn new(state_dir: Option<PathBuf>) -> Result<Self, PeerError> {
         let state_dir = identity::state_dir(state_dir)?;
-        let ours = builder::endpoint(&state_dir, None)?;
+        let ours = builder::endpoint(&state_dir, None, None)?;
         let saved_peers = SavedPeers::of(Some(state_dir))?;
         Ok(Self { ours, saved_peers, discovery_port: search::PORT })
     }

@@ -48,6 +48,12 @@ impl Peer {
             name: self.name().clone(),
             peer: self.id(),
         });
+        let party = &inner.endpoint.introduction.party;
+        inner.events.report(if party.is_open_network() {
+            PeerEvent::NetworkOpen {}
+        } else {
+            PeerEvent::PartyEntered { party: party.name() }
+        });
         watcher.publish();
         inner.tasks.spawn("library", watcher.follow(inner.tasks.cancel_token()));
         let (visits, visitors) = mpsc::channel(limits::HINT_QUEUE_ITEMS);
@@ -86,13 +92,14 @@ impl Peer {
     /// it: peers that are named, or that connect, are still known.
     fn find_others(&self, listening: SocketAddr, hints: mpsc::Sender<Hint>) {
         let inner = &self.inner;
-        let running = match Discovery::start(inner.discovery_port) {
-            Ok(running) => running,
-            Err(reason) => {
-                tracing::warn!("this peer is not announced and cannot discover others: {reason}");
-                return;
-            }
-        };
+        let running =
+            match Discovery::start(inner.discovery_port, Arc::clone(&inner.endpoint.introduction.party)) {
+                Ok(running) => running,
+                Err(reason) => {
+                    tracing::warn!("this peer is not announced and cannot discover others: {reason}");
+                    return;
+                }
+            };
         let instance = inner.endpoint.introduction.hello.instance;
         let key = PeerKey { id: self.id(), instance };
         let advertised = Advertised { key, name: self.name().clone(), listening };
@@ -102,6 +109,10 @@ impl Peer {
                     Hint::Found { key: hint.key, addresses: hint.addresses, how: HowKnown::Discovered }
                 }
                 Heard::Gone(key) => Hint::Gone(key),
+                Heard::Stranger(name) => {
+                    tracing::info!("{name} is not of the party of this machine and is not asked");
+                    return;
+                }
                 Heard::OtherProtocol { protocol, name, address } => {
                     let place = address.map(|address| format!(" at {address}")).unwrap_or_default();
                     tracing::info!("{name}{place} speaks protocol version {protocol} and is ignored");

@@ -3,6 +3,7 @@
 //! Like events, they are printed as one JSON object a line, with a stable kebab-case `event` name, and are sent over
 //! the control socket unchanged.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use lanspread_types::checksum::ContentDigest;
@@ -292,6 +293,21 @@ pub enum Answer {
         /// Bytes of it.
         unpacked_bytes: u64,
     },
+    /// The party of this machine, and what a command has done about it.
+    Party {
+        /// The four characters by which members tell parties apart.
+        party: String,
+        /// `made`, `joined`, `replaced`, `unchanged`, `shown` or `left`.
+        change: Code,
+        /// The file of the party.
+        path: String,
+        /// The Ed25519 key of the signer of the catalog, in 64 hexadecimal digits, if the line names one.
+        catalog_signer: Option<String>,
+        /// The party line, if it was asked for. It is a secret.
+        line: Option<PartyLineShown>,
+        /// The games directories of daemons that run with this state directory and were started before the change.
+        daemons_to_restart: Vec<String>,
+    },
     /// A root file that a manifest lists.
     CatalogRootFile {
         /// Its name.
@@ -310,6 +326,17 @@ pub enum Answer {
         /// SHA-256 of its bytes.
         sha256: Option<ContentDigest>,
     },
+}
+
+/// A party line in an answer of a command to its user. Nothing but that output holds it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PartyLineShown(pub String);
+
+impl fmt::Debug for PartyLineShown {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("PartyLineShown")
+    }
 }
 
 /// A source of a plan.

@@ -30,6 +30,13 @@ pub enum PeerEvent {
         /// Identity of this peer.
         peer: PeerId,
     },
+    /// This peer serves and is of no party: every peer of the network may list and install what it serves.
+    NetworkOpen {},
+    /// This peer serves and is of a party: it talks to members only.
+    PartyEntered {
+        /// The four characters by which members tell parties apart.
+        party: String,
+    },
     /// What a crash left of an earlier operation was recovered.
     GameRecovered {
         /// Which game.

@@ -94,11 +94,13 @@ fn download_events() -> Vec<PeerEvent> {
 fn events() -> Vec<PeerEvent> {
     use PeerEvent as E;
     let (game, version, peer) = (game(), version(), name());
-    let id = || "00".repeat(16).parse().unwrap();
+    let id = || [0; 16].into();
     let operation = 1;
     let kind = OperationKind::Verify;
     vec![
         E::PeerReady { addr: addr(), name: name(), peer: id() },
+        E::NetworkOpen {},
+        E::PartyEntered { party: "k7qf".to_owned() },
         E::GameRecovered { game: game.clone(), action: "promoted".into() },
         E::StreamInstallBegin { game: game.clone(), version: version.clone(), sources: vec![name()] },
         E::StreamAttemptBegin { game: game.clone(), attempt: 1, peer: name(), addr: addr() },
@@ -167,7 +169,7 @@ fn events() -> Vec<PeerEvent> {
 fn serving_events() -> Vec<PeerEvent> {
     use PeerEvent as E;
     let (game, peer) = (game(), name());
-    let id = || "00".repeat(16).parse().unwrap();
+    let id = || [0; 16].into();
     vec![
         E::LibraryChanged { revision: 1, games: 1, changed: vec![game.clone()] },
         E::FolderPassedOver(passed_over()),
@@ -184,7 +186,7 @@ fn serving_events() -> Vec<PeerEvent> {
 /// One of each kind of answer.
 fn reports() -> Vec<Answer> {
     use Answer as R;
-    let id = || "00".repeat(16).parse().unwrap();
+    let id = || [0; 16].into();
     vec![
         R::LocalGame {
             game: game(),

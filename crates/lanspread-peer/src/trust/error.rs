@@ -1,13 +1,14 @@
-//! Errors of the identity and the catalog.
+//! Errors of the identity, the party and the catalog.
 
 use std::path::PathBuf;
 
 use lanspread_trust::manifest::ManifestError;
+use lanspread_trust::party_file::PartyFileError;
 use lanspread_types::fault::{ForeignState, LocalError};
 
 use crate::report::failure::ErrorCategory;
 
-/// An identity or a catalog that cannot be used.
+/// An identity, a party or a catalog that cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrustError {
@@ -22,6 +23,9 @@ pub enum TrustError {
     /// A manifest that the catalog names cannot be used.
     #[error(transparent)]
     Manifest(ManifestError),
+    /// The party of this machine cannot be read.
+    #[error(transparent)]
+    Party(PartyFileError),
     /// No state directory was given and the user has no home folder.
     #[error("there is no home folder for the peer's identity")]
     NoStateDir,
@@ -49,12 +53,24 @@ impl From<LocalError> for TrustError {
     }
 }
 
+impl From<PartyFileError> for TrustError {
+    fn from(error: PartyFileError) -> Self {
+        match error {
+            PartyFileError::Foreign(error) => Self::Foreign(error),
+            PartyFileError::Local(error) => Self::Local(error),
+            error => Self::Party(error),
+        }
+    }
+}
+
 impl TrustError {
     /// Stable kebab-case code.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Catalog { .. } => "catalog-unusable",
             Self::Manifest(_) => "manifest-unusable",
+            Self::Party(PartyFileError::OfAnother { .. }) => "in-a-party",
+            Self::Party(_) => "party-unusable",
             Self::NoStateDir => "invalid-config",
             Self::NoRandomNumbers(_) | Self::Encryption(_) => "internal",
             Self::Foreign(_) => "foreign-state",
@@ -65,9 +81,11 @@ impl TrustError {
     /// Class of the failure.
     pub fn category(&self) -> ErrorCategory {
         match self {
-            Self::Catalog { .. } | Self::Manifest(_) | Self::NoStateDir => ErrorCategory::Usage,
             Self::NoRandomNumbers(_) | Self::Encryption(_) => ErrorCategory::Unexpected,
-            Self::Foreign(_) => ErrorCategory::Refused,
+            Self::Party(PartyFileError::OfAnother { .. }) | Self::Foreign(_) => ErrorCategory::Refused,
+            Self::Catalog { .. } | Self::Manifest(_) | Self::Party(_) | Self::NoStateDir => {
+                ErrorCategory::Usage
+            }
             Self::Local(_) => ErrorCategory::Local,
         }
     }

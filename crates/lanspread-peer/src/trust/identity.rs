@@ -17,8 +17,9 @@ use crate::trust::error::TrustError;
 const IDENTITY_FILE: &str = "identity.pem";
 /// What had the identity before there were keys.
 const FORMER_FILE: &str = "peer-id";
-/// Files that say that a state directory was used before.
-const OF_USED_STATE: [&str; 5] = ["peers.toml", "catalog.key", "party", "catalog-seen", "penalties.jsonl"];
+/// Files that say that a state directory was used before. A newcomer makes a party and the key of a catalog before its
+/// peer runs for the first time, so they say nothing.
+const OF_USED_STATE: [&str; 3] = ["peers.toml", "catalog-seen", "penalties.jsonl"];
 
 /// The default folder for the identity and the settings: `$XDG_STATE_HOME/lanspread`, or `~/.local/state/lanspread`. None
 /// if neither variable is set.

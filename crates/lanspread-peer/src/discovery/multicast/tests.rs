@@ -20,6 +20,10 @@ fn advertised(name: &str) -> Advertised {
     }
 }
 
+fn open() -> Arc<PartyKey> {
+    Arc::new(PartyKey::open_network())
+}
+
 /// A port that no other program uses at this moment.
 fn free_port() -> u16 {
     std::net::UdpSocket::bind("0.0.0.0:0").unwrap().local_addr().unwrap().port()
@@ -35,12 +39,16 @@ async fn an_announcement_is_heard_updated_and_withdrawn() {
     let index = LibraryIndex::new(EventSender::new());
     index.replace(Vec::new());
     let (tasks, ours) = (Tasks::default(), advertised("pc 7"));
-    let mut listener = Discovery::start(port).unwrap();
-    let announcing = Discovery::start(port).unwrap();
+    let mut listener = Discovery::start(port, open()).unwrap();
+    let announcing = Discovery::start(port, open()).unwrap();
     let stop = tasks.cancel_token();
     tasks.spawn("discovery", run(announcing, ours.clone(), index.follow(), |_| {}, stop));
-    let hint =
-        PeerHint { key: ours.key, name: ours.name.clone(), revision: 1, addresses: vec![ours.listening] };
+    let hint = PeerHint {
+        key: ours.key,
+        name: Some(ours.name.clone()),
+        revision: Some(1),
+        addresses: vec![ours.listening],
+    };
     assert_eq!(next(&mut listener).await, Heard::Hint(hint.clone()));
     assert!(listener.interfaces().iter().any(|name| name == "lo"), "{:?}", listener.interfaces());
     let game = lanspread_types::content::GameOffer {
@@ -49,7 +57,7 @@ async fn an_announcement_is_heard_updated_and_withdrawn() {
         bytes: 1,
     };
     index.replace(vec![game]);
-    let newer = Heard::Hint(PeerHint { revision: 2, ..hint });
+    let newer = Heard::Hint(PeerHint { revision: Some(2), ..hint });
     while next(&mut listener).await != newer {}
     assert_eq!(tasks.stop(DEADLINE).await, 0);
     while next(&mut listener).await != Heard::Gone(ours.key) {}
@@ -59,11 +67,11 @@ async fn an_announcement_is_heard_updated_and_withdrawn() {
 /// Stopping waits for the thread to end: afterwards it takes no more commands.
 #[tokio::test]
 async fn stopping_ends_the_thread() {
-    let discovery = Discovery::start(free_port()).unwrap();
+    let discovery = Discovery::start(free_port(), open()).unwrap();
     let daemon = discovery.daemon.clone().unwrap();
     discovery.stop().await;
     assert!(matches!(daemon.browse(SERVICE), Err(mdns_sd::Error::DaemonShutdown)));
-    let dropped = Discovery::start(free_port()).unwrap();
+    let dropped = Discovery::start(free_port(), open()).unwrap();
     let daemon = dropped.daemon.clone().unwrap();
     drop(dropped);
     let ended = async {

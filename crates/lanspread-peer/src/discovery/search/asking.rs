@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use lanspread_proto::WireError;
 use lanspread_tls::endpoint::Endpoint;
-use lanspread_types::ids::PeerAddress;
+use lanspread_types::ids::{PeerAddress, PeerName};
 use lanspread_types::limits;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -28,10 +28,13 @@ impl AskedPeer {
     fn shown(&self) -> String {
         match self {
             Self::Chosen(peer) | Self::Known(peer) => peer.to_string(),
-            Self::Heard(hint) => match hint.addresses.first() {
-                Some(address) => format!("{} ({address})", hint.name),
-                None => hint.name.to_string(),
-            },
+            Self::Heard(hint) => {
+                let name = hint.name.as_ref().map_or("a member", PeerName::as_str);
+                match hint.addresses.first() {
+                    Some(address) => format!("{name} ({address})"),
+                    None => name.to_owned(),
+                }
+            }
         }
     }
 

@@ -133,8 +133,8 @@ fn a_flood_of_announcements_is_asked_a_bounded_number_of_times() {
     let new = || Asking::new(&ours, ());
     let hint = |address: [u8; 4]| PeerHint {
         key: PeerKey { id: PeerId::random().unwrap(), instance: 1 },
-        name: "pc".parse().unwrap(),
-        revision: 1,
+        name: Some("pc".parse().unwrap()),
+        revision: Some(1),
         addresses: vec![(address, 4107).into()],
     };
     let mut one = new();

@@ -56,6 +56,8 @@ impl PeerEvent {
             | Self::TransferBegin { game, .. }
             | Self::TransferEnd { game, .. } => Some(game),
             Self::PeerReady { .. }
+            | Self::NetworkOpen {}
+            | Self::PartyEntered { .. }
             | Self::LibraryChanged { .. }
             | Self::FolderPassedOver(_)
             | Self::PeerFound { .. }

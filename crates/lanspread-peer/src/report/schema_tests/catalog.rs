@@ -1,8 +1,8 @@
-//! One of each kind of answer about catalogs, and a second one where a field can be missing.
+//! One of each kind of answer about catalogs and parties, and a second one where a field can be missing.
 
 use lanspread_types::checksum::ContentDigest;
 
-use crate::report::answer::Answer;
+use crate::report::answer::{Answer, PartyLineShown};
 use crate::report::event::PeerEvent;
 
 pub(super) fn answers() -> Vec<Answer> {
@@ -54,6 +54,14 @@ pub(super) fn answers() -> Vec<Answer> {
         old_version: one,
         new_version: two,
     };
+    let party = |line: Option<&str>| R::Party {
+        party: "k7qf".to_owned(),
+        change: "made".into(),
+        path: text(),
+        catalog_signer: line.map(|_| text()),
+        line: line.map(|line| PartyLineShown(line.to_owned())),
+        daemons_to_restart: vec![text()],
+    };
     let differences = |version| R::CatalogDifferences {
         old_version: version,
         new_version: version,
@@ -61,6 +69,8 @@ pub(super) fn answers() -> Vec<Answer> {
         unchanged: 1,
     };
     vec![
+        party(None),
+        party(Some("party1…")),
         R::CatalogBuilt { catalog: text(), version: 1, games: 1, written: true, removed: vec![game()] },
         difference(Some(version()), None),
         difference(None, Some(version())),
