@@ -6,6 +6,7 @@
 //!
 //! --key FILE       show the key in this identity.pem; without, a random one
 //! --no-key         show none (only --as-client)
+//! --party LINE     be of this party; without, of none
 //! --expect ID      end the handshake if another peer answers (only --as-client)
 //! --no-proof       say nothing after the version
 //! --other-proof    say bytes that prove nothing
@@ -29,7 +30,7 @@ use std::process::ExitCode;
 use lanspread_proto::message::PROTOCOL_VERSION;
 use lanspread_testing::time_of_day::now;
 use lanspread_testing::tls::{self, Key, Proof, Secured, preamble, read_preamble};
-use lanspread_trust::party::PartyKey;
+use lanspread_trust::party::{PartyKey, PartyLine};
 use lanspread_types::ids::PeerId;
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, copy, split, stdin, stdout};
@@ -55,7 +56,7 @@ struct Arguments {
 fn arguments() -> Result<Arguments, AnyError> {
     let (mut end, mut key_file, mut expected, mut proof) = (None, None::<PathBuf>, None, None);
     let (mut no_key, mut only_tls, mut version) = (false, false, PROTOCOL_VERSION);
-    let party = PartyKey::open_network();
+    let mut party = PartyKey::open_network();
     let mut given = std::env::args().skip(1);
     while let Some(option) = given.next() {
         let mut value = || given.next().ok_or_else(|| format!("{option} needs a value"));
@@ -63,6 +64,7 @@ fn arguments() -> Result<Arguments, AnyError> {
             "--as-client" => end = Some(End::Client { to: value()? }),
             "--listen" => end = Some(End::Server { listen: value()?.parse()? }),
             "--key" => key_file = Some(value()?.into()),
+            "--party" => party = PartyLine::parse(&value()?)?.key,
             "--expect" => expected = Some(value()?.parse()?),
             "--version" => version = value()?.parse()?,
             "--no-key" => no_key = true,
