@@ -5,6 +5,8 @@
 //! broken connection. An announcement, or the port that a visitor claims, is only a hint: it says which address to ask,
 //! and nothing else.
 
+mod greeting;
+
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -125,26 +127,6 @@ impl Neighbours {
                 else => return,
             };
             self.take(hint);
-        }
-    }
-
-    /// What this peer says of itself now: another version of its catalog may be in force.
-    fn hello(&self) -> Hello {
-        Hello { catalog: self.news.mark(), ..self.ours.clone() }
-    }
-
-    /// Says hello once more to each peer that answers, so that it hears of the catalog that is in force now.
-    pub(crate) async fn greet_again(self: Arc<Self>) {
-        let stop = self.tasks.cancel_token();
-        for peer in self.known() {
-            let ours = self.hello();
-            let greeting = timeout(limits::HINT_ANSWER_DEADLINE, dial_any(&peer.addresses, &ours));
-            match stop.run_until_cancelled(greeting).await {
-                None => return,
-                Some(Ok(Ok(_))) => {}
-                // It hears of it when it is connected again.
-                Some(_) => tracing::debug!("{} did not hear of the catalog", peer.name),
-            }
         }
     }
 
