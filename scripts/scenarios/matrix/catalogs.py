@@ -11,7 +11,7 @@ from pathlib import Path
 from .. import archives, checks
 from ..contract import scenario
 from ..docker import docker
-from ..events import named
+from ..events import Predicate, named
 from ..expectations import expect, expect_equal
 from ..image import PROGRAM
 from ..peer import GAMES, STATE, Mount, Peer
@@ -85,14 +85,18 @@ class Organiser:
 
 
 def _version(change: Callable[[int], int]) -> Callable[[str], str]:
-    return lambda text: re.sub(r"(?m)^version = (\d+)$", lambda found: f"version = {change(int(found[1]))}", text, 1)
+    def changed(text: str) -> str:
+        return re.sub(r"(?m)^version = (\d+)$", lambda found: f"version = {change(int(found[1]))}", text, count=1)
+
+    return changed
 
 
 @scenario(
     "S63",
     "Bad catalogs",
-    claim="A catalog with a changed byte, of an older version, signed twice, of an unknown signer, in the old format, with "
-    "two signatures, cut, or of 9 MiB is refused with its line, and the one before stays in force, after a restart too.",
+    claim="A catalog with a changed byte, of an older version, signed twice, of an unknown signer, in the old format, "
+    "with two signatures, cut, or of 9 MiB is refused with its line, and the one before stays in force, after a "
+    "restart too.",
     conditions="A serving machine that pins the key of its organiser. Each bad catalog takes the place of its file; then "
     "the machine is started again with it. In the end a good one of a higher version is taken.",
     time_limit_s=300,
@@ -129,8 +133,7 @@ def bad_catalogs(stage: Stage) -> None:
     for name, catalog, of_catalog, line in bad:
         mark = first.events.mark()
         organiser.replace(catalog, of_catalog)
-        refused = lambda event, line=line: named("catalog-refused")(event) and line in event["message"]
-        first.wait_for_event(refused, stage.deadline, f"the line about a catalog that is {name}", start=mark)
+        first.wait_for_event(_refused(line), stage.deadline, f"the line about a catalog that is {name}", start=mark)
         _expect_offered(stage, first)
     first.kill()
     for _name, catalog, of_catalog, line in bad:
@@ -143,6 +146,10 @@ def bad_catalogs(stage: Stage) -> None:
     last = stage.start_source("den", served, catalog=None, options=PINNED, mounts=[organiser.mount])
     _expect_offered(stage, last)
     expect("refused" not in last.stderr(), f"a good catalog is refused: {last.stderr()!r}")
+
+
+def _refused(line: str) -> Predicate:
+    return lambda event: named("catalog-refused")(event) and line in event["message"]
 
 
 def _expect_offered(stage: Stage, source: Peer) -> None:
@@ -187,12 +194,12 @@ def _minisign(folder: Path, *words: str) -> bool:
 @scenario(
     "S68",
     "Manifest at one end",
-    claim="A receiver whose source has no manifest fetches the one that its catalog names from another peer and installs; a "
-    "signed catalog spreads from one machine to eight that pin its key, within seconds, and none takes the older one "
-    "afterwards.",
-    conditions="A source without a catalog, a keeper with the catalog and its manifest and no game, and a receiver with the "
-    "catalog alone. Then eight machines that know only the first one; it gets a newer catalog while all of them run, and "
-    "each is started again with the older file in the end.",
+    claim="A receiver whose source has no manifest fetches the one that its catalog names from another peer and "
+    "installs; a signed catalog spreads from one machine to eight that pin its key, within seconds, and none takes the "
+    "older one afterwards.",
+    conditions="A source without a catalog, a keeper with the catalog and its manifest and no game, and a receiver "
+    "with the catalog alone. Then eight machines that know only the keeper; it gets a newer catalog while all of them "
+    "run, and each is started again with the older file in the end.",
     time_limit_s=300,
 )
 def manifest_at_one_end(stage: Stage) -> None:
@@ -207,7 +214,9 @@ def manifest_at_one_end(stage: Stage) -> None:
     words = ["install", "--stream", GAME, "--games-dir", GAMES, "--no-discovery", *PINNED]
     for source in (plain, keeper):
         words += ["--peer", source.address]
-    receiver = stage.start("receiver", ["--json", "--state-dir", STATE, *words], games_dir, mounts=[Mount(alone, PARTY)])
+    receiver = stage.start(
+        "receiver", ["--json", "--state-dir", STATE, *words], games_dir, mounts=[Mount(alone, PARTY)]
+    )
     stage.finish(receiver, 0, "the install")
     arrived = receiver.events.all(named("manifest-arrived", game=GAME))
     expect_equal([event["peer"] for event in arrived], ["keeper"], "peers that handed on the manifest")
@@ -221,9 +230,7 @@ def manifest_at_one_end(stage: Stage) -> None:
     for number in range(1, FOLLOWERS + 1):
         own = stage.games_dir(f"follower-{number}")
         name = f"follower-{number}"
-        followers.append(
-            stage.start_source(name, own, catalog=None, options=options, mounts=[Mount(key, PARTY)])
-        )
+        followers.append(stage.start_source(name, own, catalog=None, options=options, mounts=[Mount(key, PARTY)]))
     first = [_taken(stage, follower, old=None) for follower in followers]
     expect_equal(len(set(first)), 1, "versions that the followers have")
     older = organiser.files()

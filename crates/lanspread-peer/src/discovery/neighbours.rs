@@ -118,10 +118,7 @@ impl Neighbours {
                 () = stop.cancelled() => return,
                 Some(hint) = hints.recv() => hint,
                 Some(visitor) = visitors.recv() => match visited(&visitor) {
-                    Some((hint, address)) => {
-                        self.news.heard(&visitor.hello, address);
-                        hint
-                    }
+                    Some((hint, address)) => (self.news.heard(&visitor.hello, address), hint).1,
                     None => continue,
                 },
                 else => return,
