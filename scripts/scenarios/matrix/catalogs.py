@@ -97,8 +97,8 @@ def _version(change: Callable[[int], int]) -> Callable[[str], str]:
     claim="A catalog with a changed byte, of an older version, signed twice, of an unknown signer, in the old format, "
     "with two signatures, cut, or of 9 MiB is refused with its line, and the one before stays in force, after a "
     "restart too.",
-    conditions="A serving machine that pins the key of its organiser. Each bad catalog takes the place of its file; then "
-    "the machine is started again with it. In the end a good one of a higher version is taken.",
+    conditions="A serving machine that pins the key of its organiser. Each bad catalog takes the place of its file; "
+    "then the machine is started again with it. In the end a good one of a higher version is taken.",
     time_limit_s=300,
 )
 def bad_catalogs(stage: Stage) -> None:
@@ -159,10 +159,10 @@ def _expect_offered(stage: Stage, source: Peer) -> None:
 @scenario(
     "S67",
     "minisign",
-    claim="The public program minisign accepts our key and signature, and a machine that pins a key of the program takes "
-    "a catalog that the program signed.",
-    conditions="The program of this machine (Debian's 0.11 or later) verifies what ours signed, restores the public key "
-    "from our secret one, and signs with a key of its own without a pass phrase. A changed catalog is refused by both.",
+    claim="The public program minisign accepts our key and signature, and a machine that pins a key of the program "
+    "takes a catalog that the program signed.",
+    conditions="The program of this machine (Debian's 0.11 or later) verifies what ours signed, restores the public "
+    "key from our secret one, and signs with a key of its own without a pass phrase. A changed catalog is refused by both.",
     time_limit_s=90,
 )
 def minisign(stage: Stage) -> None:

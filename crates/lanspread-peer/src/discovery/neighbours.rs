@@ -5,7 +5,7 @@
 //! broken connection. An announcement, or the port that a visitor claims, is only a hint: it says which address to ask,
 //! and nothing else.
 
-mod greeting;
+mod hellos;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -21,6 +21,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use self::hellos::visited;
 use crate::discovery::catalog_news::CatalogNews;
 use crate::discovery::directory::{Claim, Directory, HowKnown, KnownPeer, PeerKey};
 use crate::discovery::library_memory::LibraryMemory;
@@ -118,7 +119,10 @@ impl Neighbours {
                 () = stop.cancelled() => return,
                 Some(hint) = hints.recv() => hint,
                 Some(visitor) = visitors.recv() => match visited(&visitor) {
-                    Some((hint, address)) => (self.news.heard(&visitor.hello, address), hint).1,
+                    Some((hint, address)) => {
+                        self.news.heard(&visitor.hello, address);
+                        hint
+                    }
                     None => continue,
                 },
                 else => return,
@@ -469,21 +473,6 @@ impl Neighbours {
             Neighbour::Found(key, _) => self.heard().is_forgotten(*key, tries, Instant::now()),
         }
     }
-}
-
-/// A visitor that serves is a peer to ask, at the address it came from and the port it claims.
-fn visited(visitor: &Visitor) -> Option<(Hint, SocketAddr)> {
-    let port = visitor.hello.listen_port.filter(|port| *port != 0)?;
-    // The port is replaced in place, so that a link-local address keeps its scope.
-    let mut address = visitor.from;
-    address.set_port(port);
-    if let SocketAddr::V6(wide) = address
-        && let Some(narrow) = wide.ip().to_ipv4_mapped()
-    {
-        address.set_ip(narrow.into());
-    }
-    let key = PeerKey::from(&visitor.hello);
-    Some((Hint::Found { key, addresses: vec![address], how: HowKnown::Connected }, address))
 }
 
 /// Wait before the next try, in addition to the pause before every try. Together they double for the first tries; later

@@ -1,13 +1,16 @@
-//! What this peer says of itself to its neighbours: a connection has one hello and can live for hours, so news need another
-//! one.
+//! What hellos say: those of visitors, and those of this peer. A connection has one hello and can live for hours, so news
+//! need another one.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use lanspread_proto::message::Hello;
 use lanspread_types::limits;
 use tokio::time::timeout;
 
-use crate::discovery::neighbours::Neighbours;
+use crate::discovery::directory::{HowKnown, PeerKey};
+use crate::discovery::neighbours::{Hint, Neighbours};
+use crate::source::visitor::Visitor;
 use crate::transport::dial::dial_any;
 
 impl Neighbours {
@@ -30,4 +33,19 @@ impl Neighbours {
             }
         }
     }
+}
+
+/// A visitor that serves is a peer to ask, at the address it came from and the port it claims.
+pub(super) fn visited(visitor: &Visitor) -> Option<(Hint, SocketAddr)> {
+    let port = visitor.hello.listen_port.filter(|port| *port != 0)?;
+    // The port is replaced in place, so that a link-local address keeps its scope.
+    let mut address = visitor.from;
+    address.set_port(port);
+    if let SocketAddr::V6(wide) = address
+        && let Some(narrow) = wide.ip().to_ipv4_mapped()
+    {
+        address.set_ip(narrow.into());
+    }
+    let key = PeerKey::from(&visitor.hello);
+    Some((Hint::Found { key, addresses: vec![address], how: HowKnown::Connected }, address))
 }
