@@ -162,7 +162,8 @@ def _expect_offered(stage: Stage, source: Peer) -> None:
     claim="The public program minisign accepts our key and signature, and a machine that pins a key of the program "
     "takes a catalog that the program signed.",
     conditions="The program of this machine (Debian's 0.11 or later) verifies what ours signed, restores the public "
-    "key from our secret one, and signs with a key of its own without a pass phrase. A changed catalog is refused by both.",
+    "key from our secret one, and signs with a key of its own without a pass phrase. A changed catalog is refused by "
+    "both.",
     time_limit_s=90,
 )
 def minisign(stage: Stage) -> None:

@@ -21,7 +21,6 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use self::hellos::visited;
 use crate::discovery::catalog_news::CatalogNews;
 use crate::discovery::directory::{Claim, Directory, HowKnown, KnownPeer, PeerKey};
 use crate::discovery::library_memory::LibraryMemory;
@@ -118,7 +117,7 @@ impl Neighbours {
             let hint = tokio::select! {
                 () = stop.cancelled() => return,
                 Some(hint) = hints.recv() => hint,
-                Some(visitor) = visitors.recv() => match visited(&visitor) {
+                Some(visitor) = visitors.recv() => match Self::visited(&visitor) {
                     Some((hint, address)) => {
                         self.news.heard(&visitor.hello, address);
                         hint

@@ -33,19 +33,19 @@ impl Neighbours {
             }
         }
     }
-}
 
-/// A visitor that serves is a peer to ask, at the address it came from and the port it claims.
-pub(super) fn visited(visitor: &Visitor) -> Option<(Hint, SocketAddr)> {
-    let port = visitor.hello.listen_port.filter(|port| *port != 0)?;
-    // The port is replaced in place, so that a link-local address keeps its scope.
-    let mut address = visitor.from;
-    address.set_port(port);
-    if let SocketAddr::V6(wide) = address
-        && let Some(narrow) = wide.ip().to_ipv4_mapped()
-    {
-        address.set_ip(narrow.into());
+    /// A visitor that serves is a peer to ask, at the address it came from and the port it claims.
+    pub(super) fn visited(visitor: &Visitor) -> Option<(Hint, SocketAddr)> {
+        let port = visitor.hello.listen_port.filter(|port| *port != 0)?;
+        // The port is replaced in place, so that a link-local address keeps its scope.
+        let mut address = visitor.from;
+        address.set_port(port);
+        if let SocketAddr::V6(wide) = address
+            && let Some(narrow) = wide.ip().to_ipv4_mapped()
+        {
+            address.set_ip(narrow.into());
+        }
+        let key = PeerKey::from(&visitor.hello);
+        Some((Hint::Found { key, addresses: vec![address], how: HowKnown::Connected }, address))
     }
-    let key = PeerKey::from(&visitor.hello);
-    Some((Hint::Found { key, addresses: vec![address], how: HowKnown::Connected }, address))
 }
