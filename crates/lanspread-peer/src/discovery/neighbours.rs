@@ -53,7 +53,7 @@ enum Neighbour {
 enum ConnectionEnd {
     Broken(String),
     /// The peer now answers at another address and no longer at the previous one.
-    Moved(Dialled),
+    Moved(Box<Dialled>),
 }
 
 /// The neighbours of a serving peer.
@@ -222,7 +222,7 @@ impl Neighbours {
                         match self.follow(key, dialled, poke).await {
                             ConnectionEnd::Broken(reason) => reason,
                             ConnectionEnd::Moved(dialled) => {
-                                next = Some(dialled);
+                                next = Some(*dialled);
                                 continue;
                             }
                         }
@@ -386,7 +386,7 @@ impl Neighbours {
         tokio::select! {
             error = self.poll(key, &mut dialled) => ConnectionEnd::Broken(error.to_string()),
             moved = self.moved(key, address, poke) => match moved {
-                Some(dialled) => ConnectionEnd::Moved(dialled),
+                Some(dialled) => ConnectionEnd::Moved(Box::new(dialled)),
                 None => ConnectionEnd::Broken("another run of it answers elsewhere".to_owned()),
             },
         }
