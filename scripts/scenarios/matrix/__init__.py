@@ -6,6 +6,7 @@ scenarios of the daemon and its commands, O those that follow what a user does w
 
 from ..contract import SCENARIOS, Planned, Scenario
 from . import (
+    catalogs,
     connections,
     daemon,
     discovery,
@@ -51,6 +52,7 @@ _GROUPS = (
     throughput,
     daemon,
     organiser,
+    catalogs,
 )
 
 # In this order on every page.

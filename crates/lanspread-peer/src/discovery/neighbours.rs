@@ -5,6 +5,8 @@
 //! broken connection. An announcement, or the port that a visitor claims, is only a hint: it says which address to ask,
 //! and nothing else.
 
+mod hellos;
+
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -52,7 +54,7 @@ enum Neighbour {
 enum ConnectionEnd {
     Broken(String),
     /// The peer now answers at another address and no longer at the previous one.
-    Moved(Dialled),
+    Moved(Box<Dialled>),
 }
 
 /// The neighbours of a serving peer.
@@ -116,7 +118,7 @@ impl Neighbours {
             let hint = tokio::select! {
                 () = stop.cancelled() => return,
                 Some(hint) = hints.recv() => hint,
-                Some(visitor) = visitors.recv() => match visited(&visitor) {
+                Some(visitor) = visitors.recv() => match Self::visited(&visitor) {
                     Some((hint, address)) => {
                         self.news.heard(visitor.peer, &visitor.hello, address);
                         hint
@@ -126,28 +128,6 @@ impl Neighbours {
                 else => return,
             };
             self.take(hint);
-        }
-    }
-
-    /// This peer's end of a new connection: another version of its catalog may be in force by now.
-    fn ours(&self) -> Endpoint {
-        let mut ours = self.ours.clone();
-        ours.introduction.hello.catalog = self.news.mark();
-        ours
-    }
-
-    /// Says hello once more to each peer that answers, so that it hears of the catalog that is in force now.
-    pub(crate) async fn greet_again(self: Arc<Self>) {
-        let stop = self.tasks.cancel_token();
-        for peer in self.known() {
-            let ours = self.ours();
-            let greeting = timeout(limits::HINT_ANSWER_DEADLINE, dial_any(&peer.addresses, &ours, None));
-            match stop.run_until_cancelled(greeting).await {
-                None => return,
-                Some(Ok(Ok(_))) => {}
-                // It hears of it when it is connected again.
-                Some(_) => tracing::debug!("{} did not hear of the catalog", peer.name),
-            }
         }
     }
 
@@ -250,7 +230,7 @@ impl Neighbours {
                         match self.follow(key, dialled, poke).await {
                             ConnectionEnd::Broken(reason) => reason,
                             ConnectionEnd::Moved(dialled) => {
-                                next = Some(dialled);
+                                next = Some(*dialled);
                                 continue;
                             }
                         }
@@ -414,7 +394,7 @@ impl Neighbours {
         tokio::select! {
             error = self.poll(key, &mut dialled) => ConnectionEnd::Broken(error.to_string()),
             moved = self.moved(key, address, poke) => match moved {
-                Some(dialled) => ConnectionEnd::Moved(dialled),
+                Some(dialled) => ConnectionEnd::Moved(Box::new(dialled)),
                 None => ConnectionEnd::Broken("another run of it answers elsewhere".to_owned()),
             },
         }
@@ -502,21 +482,6 @@ impl Neighbours {
             Neighbour::Found(key, _) => self.heard().is_forgotten(*key, tries, Instant::now()),
         }
     }
-}
-
-/// A visitor that serves is a peer to ask, at the address it came from and the port it claims.
-fn visited(visitor: &Visitor) -> Option<(Hint, SocketAddr)> {
-    let port = visitor.hello.listen_port.filter(|port| *port != 0)?;
-    // The port is replaced in place, so that a link-local address keeps its scope.
-    let mut address = visitor.from;
-    address.set_port(port);
-    if let SocketAddr::V6(wide) = address
-        && let Some(narrow) = wide.ip().to_ipv4_mapped()
-    {
-        address.set_ip(narrow.into());
-    }
-    let key = PeerKey { id: visitor.peer, instance: visitor.hello.instance };
-    Some((Hint::Found { key, addresses: vec![address], how: HowKnown::Connected }, address))
 }
 
 #[cfg(test)]

@@ -297,7 +297,11 @@ fn live_catalog(
     if config.catalog.is_none() && config.catalog_key.is_none() {
         return Ok(None);
     }
-    let pinned = config.catalog_key.map(|signer| Pinned { signer, store: CatalogStore::of(state_dir) });
+    let pinned = config.catalog_key.map(|signer| Pinned {
+        signer,
+        from_peers: config.catalog_from_peers,
+        store: CatalogStore::of(state_dir),
+    });
     Ok(Some(LiveCatalog::load(config.catalog.as_deref(), pinned, events.clone())?))
 }
 

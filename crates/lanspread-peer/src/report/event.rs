@@ -154,7 +154,6 @@ pub enum PeerEvent {
         /// Every attempt that was made, in order.
         attempts: Vec<AttemptFailure>,
     },
-    // ---- Downloads ----
     /// The sources of a download are chosen and its space is booked.
     DownloadBegin {
         /// Which game.
@@ -344,7 +343,7 @@ pub enum PeerEvent {
         from: Option<PeerName>,
         /// Its version.
         version: u64,
-        /// The version that was in force before, if there was one.
+        /// The version before, if there was one.
         old: Option<u64>,
     },
     /// A catalog does not count; the one before it stays in force.
@@ -371,9 +370,9 @@ pub enum PeerEvent {
     ManifestMissing {
         /// Which game.
         game: GameId,
-        /// SHA-256 of the manifest.
+        /// Its SHA-256.
         manifest: ContentDigest,
-        /// What came of asking, in one line.
+        /// Why, in one line.
         message: String,
     },
     /// Files are being compared.

@@ -202,7 +202,7 @@ impl CatalogStore {
             return Ok(Seen::default());
         };
         let text = String::from_utf8(bytes).map_err(|_| "is not text".to_owned());
-        // Not replaced: whoever can damage it could take a version back.
+        // Not replaced: a program that can damage it could take a version back.
         text.and_then(|text| Seen::parse(&text)).map_err(|what| ForeignState { path, what }.into())
     }
 

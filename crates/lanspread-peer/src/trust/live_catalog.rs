@@ -27,6 +27,8 @@ use crate::trust::signed_catalog::{SignedCatalog, signature_path};
 #[derive(Debug)]
 pub(crate) struct Pinned {
     pub(crate) signer: Signer,
+    /// Whether peers may hand on a newer one than the named file, which is then no fault of the file.
+    pub(crate) from_peers: bool,
     pub(crate) store: CatalogStore,
 }
 
@@ -131,7 +133,7 @@ impl LiveCatalog {
         signature: Vec<u8>,
         from: &PeerName,
     ) -> Result<bool, TrustError> {
-        let Some(Pinned { signer, store }) = &self.pinned else { return Ok(false) };
+        let Some(Pinned { signer, store, .. }) = &self.pinned else { return Ok(false) };
         let signed = SignedCatalog::check(&store.path(), bytes, signature, signer)?;
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         let before = read.version();
@@ -193,7 +195,7 @@ impl LiveCatalog {
         match named {
             // Peers, or another process, have handed on a newer one: nothing is wrong.
             Err(TrustError::Older { path, version, seen })
-                if read.version().is_some_and(|ours| ours >= seen) =>
+                if pinned.from_peers && read.version().is_some_and(|ours| ours >= seen) =>
             {
                 tracing::info!(
                     "{} is version {version}; version {seen} of the same signer is in force",

@@ -82,7 +82,7 @@ impl ManifestStore {
         }
     }
 
-    /// The file of a manifest, to hand it on. Its digest is not checked: whoever asked for it does that.
+    /// The file of a manifest, to hand it on. Its digest is not checked: the peer that asked for it does that.
     pub(crate) fn file(
         &self,
         catalog: Option<&Catalog>,

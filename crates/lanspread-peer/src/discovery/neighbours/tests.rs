@@ -191,14 +191,14 @@ fn only_a_visitor_that_serves_is_a_hint_and_the_port_it_came_from_is_never_used(
         peer: PeerId::random().unwrap(),
         hello: Hello { listen_port, ..hello("pc") },
     };
-    assert_eq!(visited(&visitor("10.0.0.1:5", None)), None);
-    assert_eq!(visited(&visitor("10.0.0.1:5", Some(0))), None);
+    assert_eq!(Neighbours::visited(&visitor("10.0.0.1:5", None)), None);
+    assert_eq!(Neighbours::visited(&visitor("10.0.0.1:5", Some(0))), None);
     for (from, expected) in [
         ("10.0.0.1:5", "10.0.0.1:4000"),
         ("[::ffff:10.0.0.1]:5", "10.0.0.1:4000"),
         ("[fe80::1%3]:5", "[fe80::1%3]:4000"),
     ] {
-        match visited(&visitor(from, Some(4000))) {
+        match Neighbours::visited(&visitor(from, Some(4000))) {
             Some((Hint::Found { addresses, .. }, _)) => assert_eq!(addresses, [expected.parse().unwrap()]),
             other => panic!("{other:?}"),
         }

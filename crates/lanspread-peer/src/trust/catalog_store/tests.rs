@@ -54,9 +54,9 @@ fn a_crash_after_any_step_leaves_a_catalog_that_is_at_least_the_recorded_version
             let (_folder, store, key, signer) = store();
             store.take(&signed(&key, 7, "a"), &signer).unwrap();
             for (version, at) in [(8, first), (9, second)] {
-                let crash = |step| match step == at {
-                    true => Err(LocalError::io("crash after", "x")(io::ErrorKind::Other.into())),
-                    false => Ok(()),
+                let crash = |step| {
+                    let crashed = LocalError::io("crash after", "x");
+                    if step == at { Err(crashed(io::ErrorKind::Other.into())) } else { Ok(()) }
                 };
                 store.take_in_steps(&signed(&key, version, "a"), &signer, crash).unwrap_err();
                 let (stored, seen) = (stored_version(&store, &signer), store.seen_version(&signer));

@@ -66,13 +66,15 @@ struct Machine {
     key: SecretKey,
     events: EventSender,
     heard: PeerEvents,
+    from_peers: bool,
 }
 
 impl Machine {
     fn new() -> Self {
         let events = EventSender::new();
         let heard = events.subscribe();
-        Self { folder: tempfile::tempdir().unwrap(), key: SecretKey::random().unwrap(), events, heard }
+        let key = SecretKey::random().unwrap();
+        Self { folder: tempfile::tempdir().unwrap(), key, events, heard, from_peers: false }
     }
 
     fn named(&self) -> PathBuf {
@@ -97,7 +99,7 @@ impl Machine {
 
     fn start_with(&self, named: Option<&Path>) -> Result<LiveCatalog, TrustError> {
         let store = CatalogStore::of(&self.folder.path().join("state"));
-        let pinned = Pinned { signer: self.key.public().into(), store };
+        let pinned = Pinned { signer: self.key.public().into(), from_peers: self.from_peers, store };
         LiveCatalog::load(named, Some(pinned), self.events.clone())
     }
 
@@ -185,7 +187,7 @@ fn the_first_catalog_must_be_good() {
 
 #[test]
 fn of_the_named_catalog_and_the_one_from_peers_the_higher_version_is_in_force() {
-    let mut machine = Machine::new();
+    let mut machine = Machine { from_peers: true, ..Machine::new() };
     let live = machine.start_with(None).unwrap();
     assert_eq!(live.current().unwrap_err().code(), "no-catalog");
     assert_eq!(live.mark(), None);
