@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 
 use lanspread_peer::{
-    Answer, GameId, GameVersion, InstallTrust, PartyLineShown, PassedOverFolder, PeerEvent, PeerName, ReceivingAddress,
-    SourceShare,
+    Answer, GameId, GameVersion, InstallTrust, PartyLineShown, PassedOverFolder, PeerEvent, PeerName,
+    ReceivingAddress, SourceShare,
 };
 
 use super::catalog_words;
