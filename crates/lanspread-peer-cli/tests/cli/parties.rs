@@ -169,8 +169,10 @@ fn a_damaged_file_is_reported_and_repaired_by_the_line() {
     one.run(&["party", "leave"]).succeeded();
     assert!(!one.file().exists());
     make_pipe(&one.file());
-    one.refused(&["party", "show"], b"", 5, &["/party"]);
-    one.refused(&["party", "new", "--replace"], b"", 5, &["/party"]);
+    for words in [&["party", "show"][..], &["party", "new", "--replace"], &["party", "leave"]] {
+        one.run(words).failed(5, &["/party"]);
+    }
+    assert!(!fs::symlink_metadata(one.file()).unwrap().is_file(), "what is not ours is left alone");
 }
 
 /// The line is printed for a user who asks for it, on a terminal, and for a script that says so; and nowhere else.
