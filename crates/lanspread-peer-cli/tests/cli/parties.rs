@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-use crate::support::{Finished, Running, Tree, finish, make_pipe, peer};
+use crate::support::{Finished, Running, Source, Tree, finish, fixtures, make_pipe, peer};
 use crate::terminal::Terminal;
 
 /// A machine: its home, with the default state directory.
@@ -169,8 +169,10 @@ fn a_damaged_file_is_reported_and_repaired_by_the_line() {
     one.run(&["party", "leave"]).succeeded();
     assert!(!one.file().exists());
     make_pipe(&one.file());
-    one.refused(&["party", "show"], b"", 5, &["/party"]);
-    one.refused(&["party", "new", "--replace"], b"", 5, &["/party"]);
+    for words in [&["party", "show"][..], &["party", "new", "--replace"], &["party", "leave"]] {
+        one.run(words).failed(5, &["/party"]);
+    }
+    assert!(!fs::symlink_metadata(one.file()).unwrap().is_file(), "what is not ours is left alone");
 }
 
 /// The line is printed for a user who asks for it, on a terminal, and for a script that says so; and nowhere else.
@@ -278,4 +280,42 @@ fn serve_says_whom_it_serves_and_a_running_daemon_keeps_its_party() {
     assert!(open.contains("party new"), "{open}");
     daemon.kill().unwrap();
     daemon.wait().unwrap();
+}
+
+/// A machine without the line and one with another line learn nothing and get nothing; a member installs.
+#[test]
+fn outsiders_neither_list_nor_install() {
+    let (member, open, other) = (Machine::new(), Machine::new(), Machine::new());
+    member.make();
+    other.make();
+    let file = member.file();
+    let source =
+        Source::start_with("den", &fixtures("fixture-alpha"), ["--party-file", file.to_str().unwrap()]);
+    let games = |machine: &Machine| machine.home.path().join("games");
+    let install = |machine: &Machine| {
+        let peer = ["--peer", &source.address, "--no-discovery"];
+        machine.run(
+            &[&["install", "--stream", "alpha-arena", "--games-dir", "games", "--json"][..], &peer].concat(),
+        )
+    };
+    for (machine, part) in
+        [(&open, "this machine is of none"), (&other, "is not of the party of this machine")]
+    {
+        fs::create_dir(games(machine)).unwrap();
+        let refused = machine.run(&["status", "--peer", &source.address, "--json"]);
+        assert_eq!(refused.status.code(), Some(3), "{}", refused.stderr);
+        assert!(
+            refused.stdout.contains("other-party") && refused.stdout.contains(part),
+            "{}",
+            refused.stdout
+        );
+        let refused = install(machine);
+        assert_eq!(refused.status.code(), Some(3), "{}", refused.stdout);
+        let told = format!("{}{}", refused.stdout, refused.stderr);
+        assert!(!told.contains("den") && !told.contains("bravo"), "{told}");
+        assert_eq!(fs::read_dir(games(machine).join("alpha-arena")).map(Iterator::count).unwrap_or(0), 0);
+    }
+    fs::create_dir(games(&member)).unwrap();
+    install(&member).succeeded();
+    assert!(games(&member).join("alpha-arena/local").is_dir());
 }

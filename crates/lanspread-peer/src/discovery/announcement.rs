@@ -13,7 +13,7 @@ use lanspread_trust::party::PartyKey;
 use lanspread_types::ids::{PeerId, PeerName};
 use lanspread_types::limits;
 
-use crate::discovery::directory::PeerKey;
+use crate::discovery::directory::{MemberNumber, PeerKey};
 use crate::discovery::networks::LinkNetwork;
 
 /// An announcement as it was received.
@@ -69,9 +69,6 @@ pub(crate) enum Unusable {
 
 /// Longest text value that is read: all of them are short words.
 const TEXT_BYTES_MAX: usize = 255;
-
-/// A number of a member, as it is announced.
-pub(crate) type MemberNumber = [u8; 8];
 
 /// Checks an announcement that was heard by a machine in these networks, which is of this party.
 pub(crate) fn check(

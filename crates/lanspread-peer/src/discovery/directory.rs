@@ -14,7 +14,6 @@ use lanspread_types::ids::{PeerId, PeerName};
 use lanspread_types::limits;
 use sha2::{Digest, Sha256};
 
-use crate::discovery::announcement::MemberNumber;
 use crate::discovery::library_memory::LibraryShare;
 
 /// One running peer.
@@ -29,6 +28,9 @@ impl<S> From<&Connection<S>> for PeerKey {
         Self { id: connection.peer, instance: connection.theirs.instance }
     }
 }
+
+/// What a member of a party announces instead of itself: a random number.
+pub(crate) type MemberNumber = [u8; 8];
 
 impl PeerKey {
     /// Stands for a member of a party until it has answered: its announcement says a number and not which peer it is.

@@ -26,9 +26,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::discovery::announcement;
 use crate::discovery::announcement::{
-    Announcement, HeardAddress, MemberNumber, PeerHint, Unusable, bytes_of_digits, digits_of_bytes,
+    Announcement, HeardAddress, PeerHint, Unusable, bytes_of_digits, digits_of_bytes,
 };
-use crate::discovery::directory::PeerKey;
+use crate::discovery::directory::{MemberNumber, PeerKey};
 use crate::discovery::networks;
 use crate::discovery::networks::LinkNetwork;
 use crate::source::library_index::Library;

@@ -100,3 +100,34 @@ fn interfaces_are_read_from_the_text_or_not_at_all() {
         assert!(interfaces(other).is_empty(), "{other}");
     }
 }
+
+/// A member is heard by members only, under a number that changes, and nothing that it announces names it.
+#[tokio::test]
+async fn a_member_announces_a_number_and_nothing_about_itself() {
+    let port = free_port();
+    let (party, ours) = (Arc::new(PartyKey::random().unwrap()), advertised("pc 7"));
+    let mut member = Discovery::start(port, Arc::clone(&party)).unwrap();
+    let mut outsiders = [Discovery::start(port, open()).unwrap()];
+    let mut announcing = Discovery::start(port, party).unwrap();
+    announcing.advertise_to_members(&ours).unwrap();
+    let Heard::Hint(first) = next(&mut member).await else { panic!() };
+    assert!(first.key.is_of_number());
+    assert_eq!((first.name, first.revision, first.addresses), (None, None, vec![ours.listening]));
+    for outsider in &mut outsiders {
+        let Heard::Stranger(name) = next(outsider).await else { panic!() };
+        let number = name.split('.').next().unwrap();
+        assert!(number.len() == 16 && number.bytes().all(|digit| digit.is_ascii_hexdigit()), "{name}");
+    }
+    announcing.advertise_to_members(&ours).unwrap();
+    let (mut newer, mut gone) = (None, false);
+    while newer.is_none() || !gone {
+        match next(&mut member).await {
+            Heard::Hint(hint) if hint.key != first.key => newer = Some(hint.key),
+            Heard::Gone(key) => gone = key == first.key,
+            _ => {}
+        }
+    }
+    announcing.stop().await;
+    while next(&mut member).await != Heard::Gone(newer.unwrap()) {}
+    member.stop().await;
+}
