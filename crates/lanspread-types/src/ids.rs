@@ -13,6 +13,7 @@ use unicode_normalization::char::is_combining_mark;
 
 use crate::limits;
 use crate::text::{is_display_hazard, printable};
+use crate::text_form::{self, TextFormError};
 
 /// A word from outside that breaks a rule of its type.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -153,9 +154,9 @@ impl CatalogName {
     }
 }
 
-/// Identity of a peer: 128 random bits, generated once and kept in the state directory.
+/// Identity of a peer.
 ///
-/// Shown and written as 32 hexadecimal digits, and sent to peers as 16 bytes.
+/// Shown and written as a word with check characters, `peer1…`, and sent to peers as 16 bytes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PeerId([u8; 16]);
 
@@ -198,9 +199,42 @@ impl PeerId {
     }
 }
 
+/// Begins the text of every identity.
+const PEER_ID_PREFIX: &str = "peer";
+/// Characters by which people tell peers apart.
+const SHORT_PEER_ID_CHARACTERS: usize = 8;
+
+impl PeerId {
+    /// The first 8 characters after `peer1`, to tell peers apart in a list. Nothing may be decided by them.
+    pub fn short(&self) -> String {
+        let start = PEER_ID_PREFIX.len() + 1;
+        self.to_string().chars().skip(start).take(SHORT_PEER_ID_CHARACTERS).collect()
+    }
+
+    /// Reads an identity from a file that this program wrote: before version 2 of the protocol, those were 32 hexadecimal
+    /// digits.
+    ///
+    /// # Errors
+    /// [`WordError`].
+    pub fn of_record(text: &str) -> Result<Self, WordError> {
+        // `from_str_radix` also takes a sign.
+        if text.len() != 32 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return text.parse();
+        }
+        let number = u128::from_str_radix(text, 16);
+        number.map(|number| Self(number.to_be_bytes())).or_else(|_| text.parse())
+    }
+}
+
+impl From<[u8; 16]> for PeerId {
+    fn from(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+}
+
 impl fmt::Display for PeerId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
+        formatter.pad(&text_form::encode(PEER_ID_PREFIX, &self.0))
     }
 }
 
@@ -213,16 +247,16 @@ impl fmt::Debug for PeerId {
 impl FromStr for PeerId {
     type Err = WordError;
     fn from_str(value: &str) -> Result<Self, WordError> {
-        let fail = || WordError::new("peer id", value, "it must be 32 hexadecimal digits");
-        // `from_str_radix` also takes a sign.
-        if value.len() != 32 || !value.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(fail());
-        }
-        let mut bytes = [0; 16];
-        for (index, byte) in bytes.iter_mut().enumerate() {
-            *byte = u8::from_str_radix(&value[2 * index..2 * index + 2], 16).map_err(|_| fail())?;
-        }
-        Ok(Self(bytes))
+        let fail = |rule| WordError::new("peer id", value, rule);
+        let bytes = text_form::decode(PEER_ID_PREFIX, value).map_err(|error| {
+            fail(match error {
+                TextFormError::OtherStart => "it must begin with `peer1`",
+                TextFormError::MixedCase => "it must not mix capitals and small letters",
+                TextFormError::OtherPrefix => "it is of another version of this program",
+                TextFormError::Damaged => "a character is wrong or missing (37 are expected)",
+            })
+        })?;
+        bytes.try_into().map(Self).map_err(|_| fail("it must have 37 characters"))
     }
 }
 
@@ -324,16 +358,51 @@ mod tests {
         }
     }
 
+    /// The identity of the key whose seed is 32 times 1.
+    const ID: [u8; 16] = 0xfd11_0d30_1d2f_077d_e141_4b8f_99f4_41b1_u128.to_be_bytes();
+    const TEXT: &str = "peer1l5gs6vqa9urhmc2pfw8enazpky8nndga";
+
     #[test]
-    fn peer_id_prints_and_parses() {
+    fn peer_ids_have_a_golden_text_and_a_short_form() {
+        let id = PeerId::from(ID);
+        assert_eq!((id.to_string().as_str(), id.short().as_str()), (TEXT, "l5gs6vqa"));
+        assert_eq!(TEXT.parse::<PeerId>(), Ok(id));
+        assert_eq!(TEXT.to_ascii_uppercase().parse::<PeerId>(), Ok(id));
+        let json = serde_json::to_string(&id).unwrap();
+        assert_eq!(json, format!("\"{TEXT}\""));
+        assert_eq!(serde_json::from_str::<PeerId>(&json).unwrap(), id);
         let id = PeerId::random().unwrap();
         assert_eq!(id.to_string().parse::<PeerId>(), Ok(id));
-        assert!("zz".repeat(16).parse::<PeerId>().is_err());
-        assert!("é".repeat(16).parse::<PeerId>().is_err());
-        assert!("+1".repeat(16).parse::<PeerId>().is_err());
-        let json = serde_json::to_string(&id).unwrap();
-        assert_eq!(json, format!("\"{id}\""));
-        assert_eq!(serde_json::from_str::<PeerId>(&json).unwrap(), id);
+    }
+
+    #[test]
+    fn a_peer_id_that_cannot_be_read_says_why() {
+        let long = text_form::encode("peer", &[0; 17]);
+        for (text, why) in [
+            ("", "begin with `peer1`"),
+            ("l5gs6vqa", "begin with `peer1`"),
+            (&"1".repeat(32), "begin with `peer1`"),
+            ("peer1L5gs6vqa9urhmc2pfw8enazpky8nndga", "capitals"),
+            ("peer1l5gs6vqa9urhmc2pfw8enazpky8nndg", "wrong or missing"),
+            ("peer1l5gs6vqa9urhmc2pfw8enazpky8nndgq", "wrong or missing"),
+            (&long, "37 characters"),
+            (&text_form::encode("peers", &ID), "another version"),
+        ] {
+            let refused = text.parse::<PeerId>().unwrap_err();
+            assert!(refused.rule.contains(why), "{text}: {refused}");
+        }
+    }
+
+    #[test]
+    fn files_of_earlier_versions_hold_peer_ids_in_hexadecimal_digits() {
+        let digits = "fd110d301d2f077de1414b8f99f441b1";
+        for text in [digits, &digits.to_ascii_uppercase(), TEXT] {
+            assert_eq!(PeerId::of_record(text), Ok(PeerId::from(ID)), "{text}");
+        }
+        for bad in ["", "+d110d301d2f077de1414b8f99f441b1", &"é".repeat(16), &"zz".repeat(16), &digits[1..]]
+        {
+            assert!(PeerId::of_record(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

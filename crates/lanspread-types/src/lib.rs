@@ -13,6 +13,7 @@
 //! - [`fault`]: errors by whose fault they are: the source's content or this machine
 //! - [`regular_file`]: the one way to open a file whose name lanspread knows
 //! - [`text`]: text from outside, made safe to show
+//! - [`text_form`]: bytes as words that people copy, with check characters
 
 pub mod checksum;
 pub mod content;
@@ -23,3 +24,4 @@ pub mod layout;
 pub mod limits;
 pub mod regular_file;
 pub mod text;
+pub mod text_form;

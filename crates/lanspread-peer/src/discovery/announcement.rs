@@ -1,7 +1,7 @@
 //! Checks announcements: bytes that anyone on the network can send become a bounded hint, or a reason why they cannot
 //! be used. Pure.
 //!
-//! TXT keys: `proto` (wire protocol version), `id` (32 hexadecimal digits), `inst` (instance, hexadecimal), `name`,
+//! TXT keys: `proto` (wire protocol version), `id` (`peer1…`), `inst` (instance, hexadecimal), `name`,
 //! `rev` (library revision). Unknown keys are ignored: a later version may add some.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
@@ -187,7 +187,7 @@ mod tests {
 
     use super::*;
 
-    const ID: &str = "000102030405060708090a0b0c0d0e0f";
+    const ID: &str = "peer1l5gs6vqa9urhmc2pfw8enazpky8nndga";
 
     fn heard(ip: &str) -> HeardAddress {
         HeardAddress { ip: ip.parse().unwrap(), scope_id: 0, on_loopback: false }

@@ -10,7 +10,7 @@ use lanspread_proto::handshake::Introduction;
 use lanspread_proto::message::Hello;
 use lanspread_tls::endpoint::Endpoint;
 use lanspread_types::fault::LocalError;
-use lanspread_types::ids::{PeerAddress, PeerName};
+use lanspread_types::ids::{PeerAddress, PeerId, PeerName};
 use lanspread_types::limits;
 
 use crate::discovery::saved_peers::SavedPeers;
@@ -245,14 +245,14 @@ fn check_count(what: &str, got: usize, limit: usize) -> Result<(), PeerError> {
 /// that of the machine, and nothing that it serves.
 pub(super) fn endpoint(state_dir: &Path, name: Option<PeerName>) -> Result<Endpoint, PeerError> {
     let identity = identity::load_or_make(state_dir)?;
-    let name = name.unwrap_or_else(|| host_name(&identity.peer_id().to_string()));
+    let name = name.unwrap_or_else(|| host_name(identity.peer_id()));
     let hello = Hello { name, listen_port: None, instance: identity::instance()?, catalog: None };
     Ok(Endpoint { identity, introduction: Introduction::open(hello) })
 }
 
 /// The host name if it is a valid peer name; otherwise a name from the identity, which tells such peers apart.
-fn host_name(id: &str) -> PeerName {
+fn host_name(id: PeerId) -> PeerName {
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    let named = host.parse().or_else(|_| format!("peer-{}", &id[id.len().saturating_sub(8)..]).parse());
-    named.unwrap_or_else(|_| unreachable!("eight letters and digits are a name"))
+    let named = host.parse().or_else(|_| format!("peer-{}", id.short()).parse());
+    named.unwrap_or_else(|_| unreachable!("letters and digits are a name"))
 }

@@ -245,7 +245,8 @@ impl Record {
                 self.here[chunk.id] = Some(Recorded {
                     checksum: line.crc32.parse().map_err(|_| "has a malformed number".to_owned())?,
                     peer: line.peer,
-                    peer_id: line.peer_id.parse().map_err(|_| "has a malformed peer id".to_owned())?,
+                    peer_id: PeerId::of_record(&line.peer_id)
+                        .map_err(|_| "has a malformed peer id".to_owned())?,
                     fingerprint: u64::from_str_radix(&line.fingerprint, 16).map_err(number)?,
                 });
             }

@@ -24,7 +24,11 @@ fn fuzz(input: &[u8]) {
         let (_, port) = address.rsplit_once(':').expect("a port");
         assert!(port.bytes().all(|byte| byte.is_ascii_digit()), "{address:?}");
     }
-    parsed::<PeerId>(&text.to_ascii_lowercase());
+    if let Some(id) = parsed::<PeerId>(&text.to_ascii_lowercase()) {
+        assert_eq!(id.len(), 37, "{id}");
+        assert_eq!(text.parse::<PeerId>().is_ok(), text == id || text == id.to_ascii_uppercase(), "{text}");
+        assert_eq!(PeerId::of_record(&id), id.parse());
+    }
     parsed::<Checksum>(&text.to_ascii_lowercase());
     let shown = printable(text, 80);
     assert!(!shown.contains(is_display_hazard));

@@ -19,7 +19,7 @@ pub(super) fn origin(version: &str) -> InstallOrigin {
     InstallOrigin {
         version: version.parse().unwrap(),
         source: "pc".parse().unwrap(),
-        source_id: "00112233445566778899aabbccddeeff".parse().unwrap(),
+        source_id: [7; 16].into(),
     }
 }
 

@@ -217,6 +217,20 @@ fn what_is_not_ours_is_reported_with_what_to_do() {
     }
 }
 
+/// Before version 2 of the protocol, an identity was written as 32 hexadecimal digits.
+#[test]
+fn a_record_of_an_earlier_version_is_read() {
+    let (folder, games) = machine();
+    let peer = PeerId::from([7; 16]);
+    drop(Journal::create(&games, &head()).unwrap().chunk(0, recorded(1, peer, 1)));
+    let path = folder.path().join(".lanspread/downloads/g.draft");
+    let whole = std::fs::read_to_string(&path).unwrap();
+    let earlier = whole.replace(&peer.to_string(), &"07".repeat(16));
+    assert_ne!(earlier, whole);
+    std::fs::write(&path, earlier).unwrap();
+    assert_eq!(read(&games).unwrap().here[0].as_ref().unwrap().peer_id, peer);
+}
+
 #[test]
 fn chunks_of_a_file_that_changed_are_dropped_and_nothing_else() {
     let (_folder, games) = machine();
