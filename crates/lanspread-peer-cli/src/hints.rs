@@ -31,7 +31,9 @@ const HINTS: &[Row] = &[
     row(&["usage"], "see --help"),
     row_of_cause(&["config-file"], WRONG_SETTING, "its keys are the long names of the options; see --help"),
     row(&["not-in-catalog"], "check the spelling, or add the game to the catalog"),
-    row(&["not-saved"], "`lanspread-peer-cli peers list` shows the saved peers"),
+    row(&["not-saved"], "`lanspread-peer-cli peers list` shows what is known"),
+    row(&["not-one-peer"], "give the whole id, which `lanspread-peer-cli peers` shows"),
+    row(&["not-penalised"], "`lanspread-peer-cli peers penalties` shows who is"),
     // Catalogs.
     row(
         &["no-key"],
@@ -72,6 +74,7 @@ const HINTS: &[Row] = &[
         "check that the peer runs, its address and port, and its firewall",
     ),
     row(&["protocol-version"], SAME_RELEASE),
+    row(&["other-peer"], "if that machine was set up again, save it again with `peers add HOST:PORT`"),
     row(&["self-connect"], "two peers on one machine need a --state-dir each"),
     // The game as it is on this machine.
     row(

@@ -3,4 +3,7 @@
 pub(crate) mod catalog;
 pub(crate) mod error;
 pub(crate) mod identity;
+pub(crate) mod peer_rules;
+pub(crate) mod penalties;
+pub(crate) mod saved_peers;
 pub(crate) mod select;

@@ -18,6 +18,7 @@ mod games_dir;
 mod generated;
 mod minisign;
 mod packaging;
+mod peers;
 mod process;
 mod progress;
 mod refusals;

@@ -187,7 +187,7 @@ impl Receiver {
     pub(crate) fn assert_untouched(&self) {
         assert_eq!(self.disk(), Tree::empty(), "the games directory is as before");
         let beside: Vec<String> = Tree::read(self.folder.path()).0.into_keys().collect();
-        let expected = ["games/", "state/", "state/peer-id"];
+        let expected = ["games/", "state/", "state/identity.pem"];
         assert!(beside.iter().all(|path| expected.contains(&path.as_str())), "{beside:?}");
     }
 }

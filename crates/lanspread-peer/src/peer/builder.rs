@@ -6,24 +6,27 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use lanspread_archive::provider::ProviderChoice;
-use lanspread_proto::handshake::Introduction;
+use lanspread_proto::handshake::{Admission, Introduction};
 use lanspread_proto::message::Hello;
 use lanspread_tls::endpoint::Endpoint;
 use lanspread_types::fault::LocalError;
 use lanspread_types::ids::{PeerAddress, PeerId, PeerName};
 use lanspread_types::limits;
 
-use crate::discovery::saved_peers::SavedPeers;
 use crate::discovery::search;
 use crate::operations::Operations;
 use crate::peer::core::{Inner, Peer};
 use crate::peer::error::PeerError;
 use crate::peer::leftovers::Leftovers;
 use crate::report::channel::EventSender;
+use crate::report::operation::AdmissionRules;
 use crate::source::Source;
 use crate::task::Tasks;
 use crate::trust::catalog::LiveCatalog;
 use crate::trust::identity;
+use crate::trust::peer_rules::PeerRules;
+use crate::trust::penalties::Penalties;
+use crate::trust::saved_peers::SavedPeers;
 
 /// The configuration of a peer.
 #[derive(Debug, Clone)]
@@ -50,6 +53,8 @@ pub struct PeerConfig {
     pub discovery: bool,
     /// Peers to which a serving peer keeps a connection, in addition to those that are saved or discovered.
     pub peers: Vec<PeerAddress>,
+    /// Which peers it lets in and asks.
+    pub admission: AdmissionRules,
     /// How long a source may send nothing before it is given up; [`limits::STREAM_IDLE_DEADLINE`] unless a test cannot
     /// wait that long.
     pub idle_timeout: Duration,
@@ -77,6 +82,7 @@ impl PeerBuilder {
                 operations_max: limits::OPERATIONS_RUNNING_DEFAULT,
                 discovery: false,
                 peers: Vec::new(),
+                admission: AdmissionRules::default(),
                 idle_timeout: limits::STREAM_IDLE_DEADLINE,
                 discovery_port: search::PORT,
             },
@@ -146,6 +152,13 @@ impl PeerBuilder {
         self
     }
 
+    /// Sets which peers it lets in and asks.
+    #[must_use]
+    pub fn admission(mut self, admission: AdmissionRules) -> Self {
+        self.config.admission = admission;
+        self
+    }
+
     /// How long a source may send nothing before it is given up.
     #[must_use]
     pub fn idle_timeout(mut self, idle_timeout: Duration) -> Self {
@@ -200,7 +213,9 @@ impl Peer {
         }
         let catalog = config.catalog.as_deref().map(LiveCatalog::load).transpose()?.map(Arc::new);
         let state_dir = identity::state_dir(config.state_dir)?;
-        let endpoint = endpoint(&state_dir, config.name)?;
+        let saved_peers = SavedPeers::of(Some(state_dir.clone()))?;
+        let rules = Arc::new(PeerRules::new(config.admission, saved_peers.clone())?);
+        let endpoint = endpoint(&state_dir, config.name, &rules)?;
         let (events, tasks) = (EventSender::new(), Tasks::default());
         let source = Source::new(
             config.games_dir.clone(),
@@ -227,7 +242,9 @@ impl Peer {
             discovery_port: config.discovery_port,
             idle_timeout: config.idle_timeout,
             peers: config.peers,
-            saved_peers: SavedPeers::of(Some(state_dir))?,
+            rules,
+            saved_peers,
+            penalties: Penalties::new(state_dir, true),
             neighbours: OnceLock::new(),
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -242,12 +259,18 @@ fn check_count(what: &str, got: usize, limit: usize) -> Result<(), PeerError> {
 }
 
 /// What a peer with this state directory is and shows of itself: its identity, which is read or made, its name, by default
-/// that of the machine, and nothing that it serves.
-pub(super) fn endpoint(state_dir: &Path, name: Option<PeerName>) -> Result<Endpoint, PeerError> {
+/// that of the machine, which peers it talks to, and nothing that it serves.
+pub(super) fn endpoint(
+    state_dir: &Path,
+    name: Option<PeerName>,
+    rules: &Arc<PeerRules>,
+) -> Result<Endpoint, PeerError> {
     let identity = identity::load_or_make(state_dir)?;
     let name = name.unwrap_or_else(|| host_name(identity.peer_id()));
     let hello = Hello { name, listen_port: None, instance: identity::instance()?, catalog: None };
-    Ok(Endpoint { identity, introduction: Introduction::open(hello) })
+    let (rules, introduction) = (Arc::clone(rules), Introduction::open(hello));
+    let admission = Admission::of(move |id| rules.admits(id));
+    Ok(Endpoint { identity, introduction: Introduction { admission, ..introduction } })
 }
 
 /// The host name if it is a valid peer name; otherwise a name from the identity, which tells such peers apart.

@@ -17,7 +17,6 @@ impl Peer {
     ///
     /// # Errors
     /// [`TrustError::Manifest`] if the file of that name is not that manifest.
-    #[allow(dead_code, reason = "the receivers that compare with it come with the next commits")]
     pub(super) async fn trusted_manifest(
         &self,
         game: &GameId,

@@ -256,6 +256,7 @@ impl<C: OpenSource> Transfer<C> {
     }
 
     fn failed(&mut self, id: SourceId, error: &FetchError) {
+        self.tasks.extend(self.context.connect.failed(&self.context.sources[id], error));
         self.plan.ended(id, if error.may_pass() { Ending::Failed } else { Ending::Hopeless });
         let failure = AttemptFailure::new(&self.context.sources[id].name, error.code(), error.to_string());
         let wait = self.plan.is_waiting(id).then(|| {

@@ -120,6 +120,8 @@ impl Receiver {
             version: "1".parse().unwrap(),
             files: state.root_files,
             load: None,
+            manifest: None,
+            penalty: None,
         }
     }
 
