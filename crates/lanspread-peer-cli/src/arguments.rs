@@ -4,6 +4,7 @@
 mod catalog;
 mod options;
 mod party;
+mod peers;
 mod values;
 
 use std::net::SocketAddr;
@@ -13,17 +14,19 @@ use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 use lanspread_peer::limits::{
-    DISCOVERY_TIMEOUT_MAX, OPERATIONS_RUNNING_DEFAULT, OPERATIONS_RUNNING_MAX, STREAMS_MAX,
-    STREAMS_MAX_DEFAULT,
+    OPERATIONS_RUNNING_DEFAULT, OPERATIONS_RUNNING_MAX, STREAMS_MAX, STREAMS_MAX_DEFAULT,
 };
-use lanspread_peer::{DiscoveryMode, GameId, PeerAddress, PeerName};
+use lanspread_peer::{GameId, PeerName};
 
 pub(crate) use self::catalog::{
     CatalogArguments, CatalogBuildArguments, CatalogCommand, CatalogDiff, CatalogForget, CatalogKey,
     CatalogShow, CatalogSign, CatalogVerify,
 };
-pub(crate) use self::options::{CatalogFile, Decoder, GamesDirOption};
+pub(crate) use self::options::{
+    CatalogFile, DaemonGamesDir, Decoder, DiscoveryChoice, GamesDirOption, PeerList, PeerRulesOptions,
+};
 pub(crate) use self::party::{PartyArguments, PartyCommand, PartyJoin, PartyNew, PartyShow};
+pub(crate) use self::peers::{DecidePeers, ForgottenPeer, Peers, PeersCommand, PeersPenalties};
 use self::values::Names;
 use crate::help::FIRST_STEPS_AND_EXIT_STATUS;
 
@@ -91,12 +94,14 @@ game id: letters, digits, `.`, `_` and `-`. Folders that are passed over are nam
 this command runs, your other commands ask it to do the work, and so does every command with the same
 --games-dir.")]
     Serve(Serve),
-    /// Find peers, or save the peers that cannot be found
+    /// Find peers, save those that cannot be found, and say which ones to trust
     #[command(after_help = "\
 Examples:
   lanspread-peer-cli peers                     show the peers that answer
   lanspread-peer-cli peers add 10.1.0.5:4107   always ask this peer too: multicast does not reach it
-  lanspread-peer-cli peers list                show the saved peers")]
+  lanspread-peer-cli peers list                show the saved, trusted and denied peers
+  lanspread-peer-cli peers deny ID             neither let this peer in nor ask it
+  lanspread-peer-cli peers penalties           show the peers that are not believed for a while")]
     Peers(Peers),
     /// List the games on this machine and the games that peers offer
     #[command(after_help = "\
@@ -189,6 +194,8 @@ pub(crate) struct Serve {
     pub(crate) parallel: Parallel,
     #[command(flatten)]
     pub(crate) peers: PeerList,
+    #[command(flatten)]
+    pub(crate) rules: PeerRulesOptions,
     /// Do not look for other peers and do not announce this one
     #[arg(long, env = "LANSPREAD_NO_DISCOVERY", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub(crate) no_discovery: bool,
@@ -222,6 +229,8 @@ pub(crate) struct Operate {
     pub(crate) local: Local,
     #[command(flatten)]
     pub(crate) peers: PeerList,
+    #[command(flatten)]
+    pub(crate) rules: PeerRulesOptions,
     #[command(flatten)]
     pub(crate) discovery: DiscoveryChoice,
 }
@@ -275,39 +284,6 @@ pub(crate) struct List {
     pub(crate) peers: PeerList,
     #[command(flatten)]
     pub(crate) discovery: DiscoveryChoice,
-}
-
-/// `peers`
-#[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
-pub(crate) struct Peers {
-    #[command(subcommand)]
-    pub(crate) saved: Option<SavedPeersCommand>,
-    #[command(flatten)]
-    pub(crate) games: DaemonGamesDir,
-    #[command(flatten)]
-    pub(crate) named: PeerList,
-    #[command(flatten)]
-    pub(crate) discovery: DiscoveryChoice,
-}
-
-/// The saved peers, which are always asked
-#[derive(Debug, Subcommand)]
-pub(crate) enum SavedPeersCommand {
-    /// Save peers, so that they are always asked
-    Add(PeerAddresses),
-    /// Remove saved peers
-    Remove(PeerAddresses),
-    /// Show the saved peers
-    List,
-}
-
-/// Peers to save or remove
-#[derive(Debug, Args)]
-pub(crate) struct PeerAddresses {
-    /// Addresses on which the peers listen
-    #[arg(required = true, value_hint = ValueHint::Other, value_name = "HOST:PORT")]
-    pub(crate) addresses: Vec<PeerAddress>,
 }
 
 /// `status`
@@ -370,14 +346,6 @@ pub(crate) struct ServedGamesDir {
     pub(crate) games_dir: Option<PathBuf>,
 }
 
-/// The games directory of a command that only asks its daemon.
-#[derive(Debug, Args)]
-pub(crate) struct DaemonGamesDir {
-    /// Games directory whose daemon answers [default: that of your running daemon]
-    #[arg(long, env = "LANSPREAD_GAMES_DIR", value_hint = ValueHint::DirPath, value_name = "DIR")]
-    pub(crate) games_dir: Option<PathBuf>,
-}
-
 /// How many operations run at once.
 #[derive(Debug, Args)]
 pub(crate) struct Parallel {
@@ -401,32 +369,6 @@ pub(crate) struct AcceptUnverified {
     /// Replace a verified installed tree also by one that no manifest can verify
     #[arg(long, env = "LANSPREAD_ACCEPT_UNVERIFIED", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub(crate) accept_unverified: bool,
-}
-
-/// The peers to ask.
-#[derive(Debug, Args)]
-pub(crate) struct PeerList {
-    /// Peer to ask; may be given several times [variable: separated by commas]
-    #[arg(long = "peer", env = "LANSPREAD_PEER", value_hint = ValueHint::Other, value_name = "HOST:PORT", value_delimiter = ',')]
-    pub(crate) peers: Vec<PeerAddress>,
-}
-
-/// Finding peers.
-#[derive(Debug, Args)]
-pub(crate) struct DiscoveryChoice {
-    /// Ask only the peers named with --peer and those saved with `peers add`
-    #[arg(long, env = "LANSPREAD_NO_DISCOVERY", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
-    pub(crate) no_discovery: bool,
-    /// Longest time to look for peers; the search ends sooner if it has found enough peers to decide
-    #[arg(long, env = "LANSPREAD_DISCOVER_TIMEOUT", value_hint = ValueHint::Other, value_name = "SECONDS", default_value_t = 3,
-        value_parser = clap::value_parser!(u64).range(1..=DISCOVERY_TIMEOUT_MAX.as_secs()))]
-    pub(crate) discover_timeout: u64,
-}
-
-impl From<&DiscoveryChoice> for DiscoveryMode {
-    fn from(choice: &DiscoveryChoice) -> Self {
-        if choice.no_discovery { Self::Off } else { Self::On { timeout_ms: choice.discover_timeout * 1000 } }
-    }
 }
 
 /// File names.

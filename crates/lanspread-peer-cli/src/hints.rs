@@ -34,7 +34,9 @@ const HINTS: &[Row] = &[
     row(&["usage"], "see --help"),
     row_of_cause(&["config-file"], WRONG_SETTING, "its keys are the long names of the options; see --help"),
     row(&["not-in-catalog"], "check the spelling, or add the game to the catalog"),
-    row(&["not-saved"], "`lanspread-peer-cli peers list` shows the saved peers"),
+    row(&["not-saved"], "`lanspread-peer-cli peers list` shows what is known"),
+    row(&["not-one-peer"], "give the whole id, which `lanspread-peer-cli peers` shows"),
+    row(&["not-penalised"], "`lanspread-peer-cli peers penalties` shows who is"),
     // Catalogs.
     row(
         &["no-key"],

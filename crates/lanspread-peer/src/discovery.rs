@@ -12,7 +12,6 @@ pub(crate) mod neighbour_table;
 pub(crate) mod neighbours;
 pub(crate) mod networks;
 pub(crate) mod pace;
-pub(crate) mod saved_peers;
 pub(crate) mod search;
 pub(crate) mod search_outcome;
 pub(crate) mod suggestion;

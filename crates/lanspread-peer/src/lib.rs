@@ -55,22 +55,29 @@ pub use tokio_util::sync::CancellationToken;
 
 // What a peer reports, and how you request operations.
 pub use operations::{OperationHandle, OperationInfo, OperationOutcome, OperationsError};
-pub use report::answer::{Answer, PartyLineShown, PlannedSource, ReceivingAddress};
+pub use report::answer::{Answer, PartyLineShown, PeerTrust, PlannedSource, ReceivingAddress};
 pub use report::channel::PeerEvents;
 pub use report::event::{PeerEvent, SourceShare};
 pub use report::failure::{AttemptFailure, Code, ErrorCategory, OperationFailure, PeerAnswer};
-pub use report::operation::{AskOptions, DiscoveryMode, OperationKind, OperationOptions, OperationRequest};
+pub use report::offender::{NoAddress, Offence, Offender, PenaltyAddress};
+pub use report::operation::{
+    AdmissionRules, AskOptions, DiscoveryMode, OperationKind, OperationOptions, OperationRequest,
+};
 pub use report::passed_over::PassedOverFolder;
 pub use report::reported_event::ReportedEvent;
 
 // The peers around it, and what it trusts.
 pub use discovery::directory::{HowKnown, KnownPeer};
-pub use discovery::saved_peers::{SavedPeers, SavedPeersError};
 pub use discovery::search_outcome::{DiscoverySearch, OtherVersion, SearchOutcome};
 pub use trust::catalog::Catalog;
 pub use trust::catalog_store::forget_catalog_version;
 pub use trust::error::TrustError;
 pub use trust::identity::default_state_dir;
+pub use trust::peer_rules::of_short_id;
+pub use trust::penalties::{ClearedPenalties, Penalties, Penalty};
+pub use trust::saved_peers::{
+    DeniedPeer, PeerDecisions, SavedPeer, SavedPeers, SavedPeersError, TrustedPeer,
+};
 
 // What an organiser makes: keys, signatures, catalogs, manifests.
 pub use catalog_build::observer::BuildObserver;

@@ -17,6 +17,7 @@ pub(crate) mod chunk_writer;
 pub(crate) mod error;
 pub(crate) mod fetch;
 mod floor_check;
+pub(crate) mod offences;
 pub(crate) mod plan;
 pub(crate) mod staging_queue;
 pub(crate) mod stream;

@@ -6,6 +6,7 @@ pub(crate) mod channel;
 pub(crate) mod event;
 pub(crate) mod failure;
 pub(crate) mod history;
+pub(crate) mod offender;
 pub(crate) mod operation;
 pub(crate) mod passed_over;
 pub(crate) mod reported_event;

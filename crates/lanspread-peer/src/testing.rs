@@ -1,5 +1,6 @@
 //! Peers for this crate's own tests.
 
+mod belief_tests;
 mod liars_tests;
 pub(crate) mod machine;
 mod manifest_tests;

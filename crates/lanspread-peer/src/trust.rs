@@ -8,5 +8,8 @@ pub(crate) mod identity;
 pub(crate) mod live_catalog;
 pub(crate) mod manifest_store;
 pub(crate) mod party;
+pub(crate) mod peer_rules;
+pub(crate) mod penalties;
+pub(crate) mod saved_peers;
 pub(crate) mod select;
 pub(crate) mod signed_catalog;

@@ -61,7 +61,7 @@ pub enum WireError {
         theirs_is_open: bool,
     },
     /// This machine does not talk to the other side.
-    #[error("{peer} is not allowed to connect to this machine")]
+    #[error("{peer} is denied on this machine, or is not one of those that it allows")]
     NotAdmitted {
         /// The other side.
         peer: PeerId,

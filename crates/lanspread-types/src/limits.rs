@@ -281,8 +281,33 @@ pub const SUGGESTION_PEERS_MAX: usize = 8;
 pub const HELPER_STOP_DEADLINE: Duration = Duration::from_secs(1);
 /// Number of peers that can be saved.
 pub const SAVED_PEERS_MAX: usize = 256;
-/// Size of the file of saved peers: [`SAVED_PEERS_MAX`] of the longest addresses.
-pub const SAVED_PEERS_BYTES_MAX: u64 = 128 * 1024;
+/// Number of peers that can be trusted or denied by identity.
+pub const JUDGED_PEERS_MAX: usize = 1024;
+/// Size of the file of saved peers: [`SAVED_PEERS_MAX`] of the longest addresses and [`JUDGED_PEERS_MAX`] of the longest
+/// names and reasons.
+pub const SAVED_PEERS_BYTES_MAX: u64 = 1024 * 1024;
+/// Length of the reason for which a peer is denied, for people.
+pub const DENIAL_REASON_CHARS_MAX: usize = 120;
+/// Penalties that are kept: more than there are peers at any party. The oldest goes first.
+pub const PENALTIES_MAX: usize = 4096;
+/// Size of the file of penalties: [`PENALTIES_MAX`] of the longest lines.
+pub const PENALTIES_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// What a penalty says about its offence.
+pub const PENALTY_TEXT_CHARS_MAX: usize = 200;
+/// Time without an offence after which a penalty counts half for the next one.
+pub const PENALTY_QUIET_SPAN: Duration = Duration::from_secs(24 * 60 * 60);
+/// Penalty for the first lie: longer than one more try of an operation takes. Each further one is four times as long.
+pub const LIE_PENALTY: Duration = Duration::from_secs(10 * 60);
+/// The longest penalty for a lie: the rest of a day of a party.
+pub const LIE_PENALTY_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// Penalty for the first breach of the protocol, which may be a fault of a program; each further one is twice as long.
+pub const BROKEN_PROTOCOL_PENALTY: Duration = Duration::from_secs(30);
+/// The longest penalty for a breach of the protocol.
+pub const BROKEN_PROTOCOL_PENALTY_MAX: Duration = Duration::from_secs(60 * 60);
+/// Pause of an address after a failed handshake, which costs a millisecond; each further one is twice as long.
+pub const FAILED_HANDSHAKE_PENALTY: Duration = Duration::from_secs(1);
+/// The longest pause after failed handshakes: another peer may get the address.
+pub const FAILED_HANDSHAKE_PENALTY_MAX: Duration = Duration::from_secs(5 * 60);
 
 // ---- Games and archives ----------------------------------------------------------------------------------------------
 

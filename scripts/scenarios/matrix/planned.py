@@ -14,11 +14,6 @@ PLANNED: tuple[Planned, ...] = (
         "A saved address that answers with another key is refused with both ids, and nothing is written.",
     ),
     Planned(
-        "S62",
-        "Lying majority",
-        "With a manifest, one honest source is used against five members with equal false files.",
-    ),
-    Planned(
         "S64",
         "One flipped byte",
         "A flipped byte is never promoted, its source is named, and the next source completes.",

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, ValueHint};
+use lanspread_peer::limits::DISCOVERY_TIMEOUT_MAX;
+use lanspread_peer::{AdmissionRules, DiscoveryMode, PeerAddress, PeerId};
 
 use crate::arguments::values::DictionaryBytes;
 
@@ -39,4 +41,62 @@ pub(crate) struct Decoder {
     /// Largest dictionary that an archive may need, up to 64GiB; decoding it takes that much memory, for each stream
     #[arg(long, env = "LANSPREAD_MAX_DICTIONARY", value_hint = ValueHint::Other, value_name = "SIZE", default_value = "1GiB")]
     pub(crate) max_dictionary: DictionaryBytes,
+}
+
+/// Which peers to have to do with.
+#[derive(Debug, Args)]
+pub(crate) struct PeerRulesOptions {
+    /// Have to do with this peer only; may be given several times [variable: separated by commas]
+    #[arg(long = "allow-peer", env = "LANSPREAD_ALLOW_PEER", value_hint = ValueHint::Other, value_name = "ID", value_delimiter = ',')]
+    pub(crate) allow_peers: Vec<PeerId>,
+    /// Neither let this peer in nor ask it, even if it is allowed; may be given several times
+    #[arg(long = "deny-peer", env = "LANSPREAD_DENY_PEER", value_hint = ValueHint::Other, value_name = "ID", value_delimiter = ',')]
+    pub(crate) deny_peers: Vec<PeerId>,
+    /// Have to do only with peers of `peers trust` and --allow-peer
+    #[arg(long, env = "LANSPREAD_ONLY_TRUSTED", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+    pub(crate) only_trusted: bool,
+}
+
+impl From<&PeerRulesOptions> for AdmissionRules {
+    fn from(options: &PeerRulesOptions) -> Self {
+        Self {
+            allow: options.allow_peers.iter().copied().collect(),
+            deny: options.deny_peers.iter().copied().collect(),
+            only_trusted: options.only_trusted,
+        }
+    }
+}
+
+/// The games directory of a command that only asks its daemon.
+#[derive(Debug, Args)]
+pub(crate) struct DaemonGamesDir {
+    /// Games directory whose daemon answers [default: that of your running daemon]
+    #[arg(long, env = "LANSPREAD_GAMES_DIR", value_hint = ValueHint::DirPath, value_name = "DIR")]
+    pub(crate) games_dir: Option<PathBuf>,
+}
+
+/// The peers to ask.
+#[derive(Debug, Args)]
+pub(crate) struct PeerList {
+    /// Peer to ask; may be given several times [variable: separated by commas]
+    #[arg(long = "peer", env = "LANSPREAD_PEER", value_hint = ValueHint::Other, value_name = "HOST:PORT", value_delimiter = ',')]
+    pub(crate) peers: Vec<PeerAddress>,
+}
+
+/// Finding peers.
+#[derive(Debug, Args)]
+pub(crate) struct DiscoveryChoice {
+    /// Ask only the peers named with --peer and those saved with `peers add`
+    #[arg(long, env = "LANSPREAD_NO_DISCOVERY", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+    pub(crate) no_discovery: bool,
+    /// Longest time to look for peers; the search ends sooner if it has found enough peers to decide
+    #[arg(long, env = "LANSPREAD_DISCOVER_TIMEOUT", value_hint = ValueHint::Other, value_name = "SECONDS", default_value_t = 3,
+        value_parser = clap::value_parser!(u64).range(1..=DISCOVERY_TIMEOUT_MAX.as_secs()))]
+    pub(crate) discover_timeout: u64,
+}
+
+impl From<&DiscoveryChoice> for DiscoveryMode {
+    fn from(choice: &DiscoveryChoice) -> Self {
+        if choice.no_discovery { Self::Off } else { Self::On { timeout_ms: choice.discover_timeout * 1000 } }
+    }
 }

@@ -7,7 +7,8 @@ use lanspread_peer::{CancellationToken, Peer, PeerAddress, PeerClient, PeerError
 
 use super::saved;
 use crate::arguments::{
-    CatalogFile, DiscoveryChoice, Events, Global, List, OfDaemon, PeerList, Peers, Status,
+    CatalogFile, DiscoveryChoice, Events, Global, List, OfDaemon, PeerList, Peers, PeersCommand,
+    PeersPenalties, Status,
 };
 use crate::backend::Backend;
 use crate::exit::{CommandResult, Failure};
@@ -24,15 +25,33 @@ pub(crate) async fn list(global: &Global, output: Output, list: List) -> Command
 }
 
 pub(crate) async fn peers(global: &Global, output: Output, peers: Peers) -> CommandResult {
-    if let Some(command) = peers.saved {
-        return saved::run(global, output, command);
-    }
-    let options = options(&peers.named, &peers.discovery);
-    if let Some(games_dir) = ChosenGamesDir::known(global, peers.games.games_dir.as_deref()) {
+    let show = match peers.command {
+        None => peers.show,
+        Some(PeersCommand::Show(show)) => show,
+        Some(PeersCommand::Penalties(penalties)) => return penalised(global, output, penalties).await,
+        Some(PeersCommand::Decide(command)) => return saved::run(global, output, command).await,
+    };
+    let options = options(&show.named, &show.discovery);
+    if let Some(games_dir) = ChosenGamesDir::known(global, show.games.games_dir.as_deref()) {
         return answer(backend(global, &games_dir.path, None)?, output, ControlRequest::Peers(options)).await;
     }
-    let client = PeerClient::new(global.state_dir.clone())?;
+    let client = PeerClient::new(global.state_dir.clone(), global.party_file.as_deref())?;
     for report in client.peers(&options).await? {
+        output.report(&report)?;
+    }
+    Ok(())
+}
+
+/// A daemon knows more than the file: what happened to it since it started.
+async fn penalised(global: &Global, output: Output, penalties: PeersPenalties) -> CommandResult {
+    let PeersPenalties { clear, games } = penalties;
+    if let Some(games_dir) = ChosenGamesDir::known(global, games.games_dir.as_deref()) {
+        let request = ControlRequest::Penalties { clear };
+        return answer(backend(global, &games_dir.path, None)?, output, request).await;
+    }
+    for report in PeerClient::new(global.state_dir.clone(), global.party_file.as_deref())?
+        .penalties(clear.as_deref())?
+    {
         output.report(&report)?;
     }
     Ok(())
@@ -48,7 +67,7 @@ pub(crate) async fn status(global: &Global, output: Output, status: Status) -> C
 
 /// Asks the named peers at once, and reports each when it is its turn.
 async fn status_of_peers(global: &Global, output: Output, peers: &[PeerAddress]) -> CommandResult {
-    let client = PeerClient::new(global.state_dir.clone())?;
+    let client = PeerClient::new(global.state_dir.clone(), global.party_file.as_deref())?;
     let answers = futures_util::future::join_all(peers.iter().map(|peer| client.status(peer))).await;
     let mut failures = Vec::new();
     for (peer, answer) in peers.iter().zip(answers) {

@@ -73,6 +73,7 @@ fn options(operate: &Operate) -> OperationOptions {
     OperationOptions::default()
         .with_peers(operate.peers.peers.clone())
         .with_discovery((&operate.discovery).into())
+        .with_admission((&operate.rules).into())
 }
 
 async fn perform(

@@ -82,6 +82,7 @@ fn build(global: &Global, games_dir: &Path, serve: &Serve) -> Result<Peer, PeerE
         .discovery(!serve.no_discovery)
         .share_installed(serve.share_installed)
         .peers(serve.peers.peers.clone())
+        .admission((&serve.rules).into())
         .streams_max(count(serve.max_streams))
         .operations_max(count(serve.parallel.max_operations))
         .build()

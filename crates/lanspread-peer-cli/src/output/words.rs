@@ -8,6 +8,7 @@ use lanspread_peer::{
 };
 
 use super::catalog_words;
+use super::peer_words;
 use super::quantities::{bytes, count as counted, duration, rate};
 use crate::exit::Summary;
 use crate::hints;
@@ -115,6 +116,7 @@ pub(super) fn event(event: &PeerEvent) -> Option<String> {
         PeerEvent::PeerLibraryChanged { name, games, .. } => {
             format!("{name} offers {}", counted(*games, "game"))
         }
+        PeerEvent::PeerPenalised { .. } => return peer_words::penalised(event),
         PeerEvent::PeerLost { name, reason, .. } => format!("lost {name}: {reason}"),
         PeerEvent::DuplicateIdentity { peer, names: peers, addrs } => {
             let addresses: Vec<String> = addrs.iter().map(ToString::to_string).collect();
@@ -291,13 +293,10 @@ pub(super) fn report(report: &Answer) -> String {
                 titled(title.as_deref())
             )
         }
-        Answer::Peer { name, addr, games, .. } => format!("{name}  {addr}  {}", counted(*games, "game")),
         Answer::PeerUnavailable { peer, message, .. } => {
             format!("{peer}: {}", hints::with_hint(message, hints::of_report(report)))
         }
         Answer::NobodyFound { message, .. } => hints::with_hint(message, hints::of_report(report)),
-        Answer::SavedPeer { peer, saved: true } => format!("{peer}"),
-        Answer::SavedPeer { peer, saved: false } => format!("{peer} is no longer saved"),
         Answer::PeerStatus {
             name,
             addr,
@@ -328,7 +327,9 @@ pub(super) fn report(report: &Answer) -> String {
         }
         Answer::StreamInstallPlan { .. } => plan(report),
         Answer::Party { .. } => party(report),
-        other => catalog_words::report(other).unwrap_or_else(|| format!("{other:?}")),
+        other => peer_words::report(other)
+            .or_else(|| catalog_words::report(other))
+            .unwrap_or_else(|| format!("{other:?}")),
     }
 }
 

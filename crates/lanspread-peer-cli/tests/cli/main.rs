@@ -19,6 +19,7 @@ mod generated;
 mod minisign;
 mod packaging;
 mod parties;
+mod peers;
 mod process;
 mod progress;
 mod refusals;

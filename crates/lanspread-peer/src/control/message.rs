@@ -38,6 +38,12 @@ pub enum ControlRequest {
     List(AskOptions),
     /// Lists the peers that answer.
     Peers(AskOptions),
+    /// Lists the penalties that are not over, or those that it clears.
+    Penalties {
+        /// `all`, an identity or its first characters, or an address.
+        #[serde(default)]
+        clear: Option<String>,
+    },
     /// Reports what this peer is doing.
     Status,
     /// After an `operate` on the same connection: cancels the operation unless another client follows it.

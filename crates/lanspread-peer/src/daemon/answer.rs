@@ -61,6 +61,13 @@ impl ReplySender {
         self.0.send(reply).await.map_err(|_| AnswerEnd::Unheard)
     }
 
+    async fn report_all(&self, reports: Vec<Answer>) -> Result<(), AnswerEnd> {
+        for report in reports {
+            self.report(report).await?;
+        }
+        Ok(())
+    }
+
     async fn report(&self, report: impl Into<Answer>) -> Result<(), AnswerEnd> {
         self.say(ControlReply::Report { report: report.into() }).await
     }
@@ -123,7 +130,10 @@ impl Answering {
                 }
                 ControlRequest::Events { follow } => self.reply_events(follow, replies).await,
                 ControlRequest::List(options) => self.reply_list(&options, replies).await,
-                ControlRequest::Peers(options) => self.reply_peers(&options, replies).await,
+                ControlRequest::Peers(options) => replies.report_all(self.0.peers(&options).await?).await,
+                ControlRequest::Penalties { clear } => {
+                    replies.report_all(self.0.penalties(clear).await?).await
+                }
                 ControlRequest::Status => replies.report(self.0.status().await?).await,
                 ControlRequest::Operate(_) | ControlRequest::GiveUp => {
                     Err(ControlError::Broken("there is nothing to give up".to_owned()).into())
@@ -219,13 +229,6 @@ impl Answering {
         };
         for report in reports {
             replies.report(report.with_title(catalog.as_deref())).await?;
-        }
-        Ok(())
-    }
-
-    async fn reply_peers(&self, options: &AskOptions, replies: &ReplySender) -> Result<(), AnswerEnd> {
-        for report in Answer::peers(&self.0.discover(options).await?) {
-            replies.report(report).await?;
         }
         Ok(())
     }

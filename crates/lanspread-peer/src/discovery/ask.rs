@@ -2,11 +2,14 @@
 
 use std::hash::RandomState;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
 
 use lanspread_proto::WireError;
 use lanspread_proto::message::{Hello, RefusalCode};
 use lanspread_tls::endpoint::Endpoint;
-use lanspread_types::ids::{GameId, GameVersion, PeerAddress};
+use lanspread_trust::manifest::{Manifest, ManifestFile};
+use lanspread_types::ids::{GameId, GameVersion, PeerAddress, PeerId};
 use lanspread_types::limits;
 use tokio::time::timeout;
 
@@ -17,7 +20,33 @@ use crate::discovery::suggestion::similar;
 use crate::report::failure::PeerAnswer;
 use crate::transport::dial::Dialled;
 use crate::transport::listing::ReportedDetails;
+use crate::trust::penalties::PenaltyList;
 use crate::trust::select::{Load, PeerOffer, Vote, settled};
+
+/// What is known about a game, and about the peers that may offer it, before they are asked.
+#[derive(Debug, Clone)]
+pub(crate) struct Belief {
+    /// The version that the catalog expects.
+    pub(crate) version: Option<GameVersion>,
+    /// What the catalog says about its content.
+    pub(crate) manifest: Option<Arc<ManifestFile>>,
+    /// Which peers are not believed for now.
+    pub(crate) penalties: Arc<PenaltyList>,
+}
+
+impl Belief {
+    /// What the catalog says about the content of the game, without the digests that are read from its file.
+    pub(crate) fn manifest(&self) -> Option<&Manifest> {
+        self.manifest.as_deref().map(ManifestFile::manifest)
+    }
+
+    fn penalty(&self, id: &PeerId, address: SocketAddr) -> Option<String> {
+        let penalty = self.penalties.of(id, address.ip(), SystemTime::now())?;
+        let minutes = penalty.left(SystemTime::now())?.as_secs().div_ceil(60);
+        let minutes = if minutes == 1 { "a minute".to_owned() } else { format!("{minutes} minutes") };
+        Some(format!("it is not believed for {minutes}: {}", penalty.offence))
+    }
+}
 
 /// What the peers answered about one game.
 pub(crate) struct Answers {
@@ -36,22 +65,24 @@ pub(crate) async fn details(
     at_hand: &AtHand,
     ours: &Endpoint,
     game: &GameId,
-    version: Option<&GameVersion>,
+    belief: &Belief,
     search: Search,
 ) -> Answers {
     let (wanted, hasher) = (game.clone(), RandomState::new());
+    let believed = belief.clone();
     let question = move |mut dialled: Dialled| {
-        let (wanted, hasher) = (wanted.clone(), hasher.clone());
+        let (wanted, hasher, belief) = (wanted.clone(), hasher.clone(), believed.clone());
         async move {
             let details = dialled.details(&wanted).await;
             let load = if details.is_ok() { load_of(&mut dialled).await } else { None };
             let id = dialled.connection.peer;
             let Hello { name, instance, .. } = dialled.connection.theirs;
             Ok(match details {
-                Ok(ReportedDetails { version, files, .. }) => {
+                Ok(ReportedDetails { version, files, manifest }) => {
+                    let (address, penalty) = (dialled.address, belief.penalty(&id, dialled.address));
                     let offer =
-                        PeerOffer { name, id, instance, address: dialled.address, version, files, load };
-                    Ok((Vote::of(&offer, &hasher), offer))
+                        PeerOffer { name, id, instance, address, version, files, manifest, load, penalty };
+                    Ok((Vote::of(&offer, belief.manifest(), &hasher), offer))
                 }
                 Err(error) => Err(Declined {
                     answer: PeerAnswer { peer: name.to_string(), reason: error.to_string() },
@@ -60,7 +91,7 @@ pub(crate) async fn details(
             })
         }
     };
-    let (found, mut searched) = find(at_hand, ours, search, question, OfGame { version }).await;
+    let (found, mut searched) = find(at_hand, ours, search, question, OfGame { belief }).await;
     let (mut offers, mut named_offers, mut refusals) = (Vec::new(), 0, Vec::new());
     let mut without_it = Vec::new();
     for Found { peer, named, answer } in found {
@@ -134,19 +165,19 @@ impl Judge<Option<GameId>> for AnyAnswer {
     }
 }
 
-/// Judges offers of one game in this version, or without one in the version that most peers have.
-struct OfGame<'v> {
-    version: Option<&'v GameVersion>,
+/// Judges offers of one game by its manifest, or else in the wanted version, or else in the one that most peers have.
+struct OfGame<'b> {
+    belief: &'b Belief,
 }
 
 impl Judge<Result<(Vote, PeerOffer), Declined>> for OfGame<'_> {
     fn offers(&self, answer: &Result<(Vote, PeerOffer), Declined>) -> bool {
-        let is_wanted = |offer: &PeerOffer| self.version.is_none_or(|version| offer.version == *version);
-        answer.as_ref().is_ok_and(|(_, offer)| is_wanted(offer))
+        let Belief { version, manifest, .. } = self.belief;
+        answer.as_ref().is_ok_and(|(vote, _)| vote.offers(version.as_ref(), manifest.is_some()))
     }
 
     fn is_settled(&self, answers: &[&Result<(Vote, PeerOffer), Declined>], missing: usize) -> bool {
         let votes = answers.iter().filter_map(|answer| answer.as_ref().ok()).map(|(vote, _)| vote);
-        settled(votes, self.version, missing)
+        settled(votes, self.belief.version.as_ref(), self.belief.manifest.is_some(), missing)
     }
 }

@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime};
 use lanspread_proto::WireError;
 use lanspread_proto::message::RefusalCode;
 use lanspread_tls::endpoint::Endpoint;
-use lanspread_types::ids::{PeerAddress, PeerName};
+use lanspread_types::ids::{PeerAddress, PeerId, PeerName};
 use lanspread_types::limits;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Notify, mpsc};
@@ -26,13 +26,14 @@ use crate::discovery::catalog_news::CatalogNews;
 use crate::discovery::directory::{Claim, Directory, HowKnown, KnownPeer, PeerKey};
 use crate::discovery::library_memory::LibraryMemory;
 use crate::discovery::neighbour_table::{Handle, NeighbourPlace, NeighbourTable};
-use crate::discovery::pace::{Allowance, DialPace, pause};
+use crate::discovery::pace::{Allowance, Dials, pause};
 use crate::report::channel::EventSender;
 use crate::report::event::PeerEvent;
 use crate::source::visitor::Visitor;
 use crate::task::Tasks;
 use crate::transport::dial::{Dialled, dial, dial_any};
 use crate::transport::listing::{ReportedLibrary, library};
+use crate::trust::penalties::Penalties;
 
 /// Something heard about a peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +47,8 @@ pub(crate) enum Hint {
 /// The peer that a task looks after.
 #[derive(Debug, Clone)]
 enum Neighbour {
-    Address(PeerAddress, HowKnown),
+    /// With the identity that it has, if that is known.
+    Address(PeerAddress, HowKnown, Option<PeerId>),
     Found(PeerKey, HowKnown),
 }
 
@@ -66,25 +68,23 @@ pub(crate) struct Neighbours {
     directory: Mutex<Directory>,
     heard: Mutex<NeighbourTable>,
     dials: Mutex<Dials>,
+    penalties: Penalties,
     libraries: LibraryMemory,
     since: Instant,
 }
 
-/// How often peers that were only heard of are dialled. A visitor at least comes from the address that is dialled, so a
-/// flood of announcements does not keep visitors waiting.
-#[derive(Debug)]
-struct Dials {
-    announced: DialPace,
-    visitors: DialPace,
-}
-
 impl Neighbours {
-    pub(crate) fn new(ours: Endpoint, news: CatalogNews, events: EventSender, tasks: Tasks) -> Arc<Self> {
+    pub(crate) fn new(
+        ours: Endpoint,
+        news: CatalogNews,
+        events: EventSender,
+        tasks: Tasks,
+        penalties: Penalties,
+    ) -> Arc<Self> {
         let (directory, heard) = (Mutex::default(), Mutex::default());
-        let (announced, visitors) = (DialPace::of_announcements(), DialPace::of_visitors());
-        let dials = Mutex::new(Dials { announced, visitors });
+        let dials = Mutex::default();
         let (libraries, since) = (LibraryMemory::default(), Instant::now());
-        Arc::new(Self { ours, news, events, tasks, directory, heard, dials, libraries, since })
+        Arc::new(Self { ours, news, events, tasks, directory, heard, dials, penalties, libraries, since })
     }
 
     /// When it began to look after peers.
@@ -103,8 +103,8 @@ impl Neighbours {
     }
 
     /// Looks after a named or saved peer for as long as this peer serves.
-    pub(crate) fn keep(self: &Arc<Self>, peer: PeerAddress, how: HowKnown) {
-        self.spawn(Neighbour::Address(peer, how), Handle::default());
+    pub(crate) fn keep(self: &Arc<Self>, peer: PeerAddress, how: HowKnown, id: Option<PeerId>) {
+        self.spawn(Neighbour::Address(peer, how, id), Handle::default());
     }
 
     /// Takes hints and visitors until `stop`.
@@ -259,7 +259,7 @@ impl Neighbours {
 
     async fn reach(&self, target: &Neighbour) -> Result<Dialled, WireError> {
         match target {
-            Neighbour::Address(peer, _) => dial(peer, &self.ours(), None).await,
+            Neighbour::Address(peer, _, id) => dial(peer, &self.ours(), *id).await,
             Neighbour::Found(key, how) => {
                 let (mut addresses, answered_from) = {
                     let heard = self.heard();
@@ -295,7 +295,9 @@ impl Neighbours {
                         continue;
                     }
                     // Another peer that answers there is a hint of its own.
-                    match dial_any(&[address], &self.ours(), None).await {
+                    let dialled = dial_any(&[address], &self.ours(), None).await;
+                    self.penalties.after_handshake(address.ip(), dialled.as_ref().err());
+                    match dialled {
                         Ok(dialled) => return Some(dialled),
                         Err(error) => failure = Some(error),
                     }
@@ -318,15 +320,17 @@ impl Neighbours {
 
     fn may_dial(&self, address: SocketAddr, how: HowKnown) -> Result<(), Duration> {
         let mut dials = self.dials.lock().unwrap_or_else(PoisonError::into_inner);
-        let pace = if how == HowKnown::Connected { &mut dials.visitors } else { &mut dials.announced };
-        pace.take(address.ip(), Instant::now())
+        if let Some(pause) = self.penalties.pause_at(address.ip()) {
+            return Err(pause);
+        }
+        dials.of(how == HowKnown::Connected).take(address.ip(), Instant::now())
     }
 
     /// Whether the peer that answered is not the one that this task looks after: either this peer itself, or, at the
     /// address of a hint, another peer than the one heard of, which then becomes a hint of its own.
     fn is_of_another(self: &Arc<Self>, target: &Neighbour, key: PeerKey, dialled: &Dialled) -> bool {
         if key == self.our_key() {
-            if let Neighbour::Address(peer, _) = target {
+            if let Neighbour::Address(peer, ..) = target {
                 tracing::warn!("{peer} is this peer itself; it is not asked");
             }
             return true;
@@ -350,7 +354,7 @@ impl Neighbours {
         target: &Neighbour,
         held: &mut Option<PeerKey>,
     ) -> bool {
-        let (Neighbour::Address(_, how) | Neighbour::Found(_, how)) = target;
+        let (Neighbour::Address(_, how, _) | Neighbour::Found(_, how)) = target;
         let claim = self.directory().claim(key, name, address, *how, SystemTime::now());
         let Claim::New { others } = claim else { return false };
         *held = Some(key);

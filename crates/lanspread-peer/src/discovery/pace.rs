@@ -83,6 +83,27 @@ impl DialPace {
     }
 }
 
+/// How often peers that were only heard of are dialled. A visitor at least comes from the address that is dialled, so a
+/// flood of announcements does not keep visitors waiting.
+#[derive(Debug)]
+pub(crate) struct Dials {
+    announced: DialPace,
+    visitors: DialPace,
+}
+
+impl Default for Dials {
+    fn default() -> Self {
+        Self { announced: DialPace::of_announcements(), visitors: DialPace::of_visitors() }
+    }
+}
+
+impl Dials {
+    /// The pace for a peer that has visited this one, or for one that was announced.
+    pub(crate) fn of(&mut self, has_visited: bool) -> &mut DialPace {
+        if has_visited { &mut self.visitors } else { &mut self.announced }
+    }
+}
+
 /// Wait before the next try, in addition to the pause before every try. Together they double for the first tries; later
 /// tries are rare.
 pub(crate) fn pause(tries: u32) -> Duration {

@@ -3,14 +3,14 @@
 mod asking;
 mod progress;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use lanspread_proto::WireError;
 use lanspread_tls::endpoint::Endpoint;
 use lanspread_trust::party::PartyKey;
-use lanspread_types::ids::PeerAddress;
+use lanspread_types::ids::{PeerAddress, PeerId};
 use lanspread_types::limits;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
@@ -33,6 +33,8 @@ pub(crate) struct AtHand {
     pub(crate) named: usize,
     /// How many of them, at the beginning, the user named or saved.
     pub(crate) chosen: usize,
+    /// The identities of those that were saved with one. Another one that answers there is refused.
+    pub(crate) ids: BTreeMap<PeerAddress, PeerId>,
 }
 
 /// How peers that are not at hand are searched for.
@@ -221,7 +223,8 @@ where
     let shown: BTreeSet<String> = at_hand.peers.iter().map(ToString::to_string).collect();
     for (index, peer) in at_hand.peers.iter().cloned().enumerate() {
         let chosen = index < at_hand.chosen;
-        state.ask(if chosen { AskedPeer::Chosen(peer) } else { AskedPeer::Known(peer) }, &mut asking);
+        let id = at_hand.ids.get(&peer).copied();
+        state.ask(if chosen { AskedPeer::Chosen(peer, id) } else { AskedPeer::Known(peer) }, &mut asking);
     }
     let mut network = Network::new(search, Arc::clone(&ours.introduction.party));
     if search.timeout.is_some() && !search.at_hand_first {

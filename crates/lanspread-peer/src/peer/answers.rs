@@ -1,16 +1,24 @@
 //! Converts what this peer knows to the answers that report it.
 
+use std::time::SystemTime;
+
 use lanspread_store::state::game_state::GameState;
 use lanspread_store::state::passed_over::PassedOver;
 use lanspread_types::limits;
 use lanspread_types::text::printable;
 
 use crate::operations::OperationInfo;
-use crate::peer::client::{DiscoveredPeers, OfferedGame, PeerOffers, PeerStatus};
+use crate::peer::client::{DiscoveredPeers, OfferedGame, PeerStatus};
+use crate::peer::error::PeerError;
 use crate::peer::stream_install::{SourcePeer, StreamInstallPlan};
 use crate::report::answer::{Answer, PlannedSource};
+use crate::report::failure::Code;
+use crate::report::offender::Offender;
 use crate::source::library_index::reported;
 use crate::trust::catalog::Catalog;
+use crate::trust::peer_rules::of_short_id;
+use crate::trust::penalties::{ClearedPenalties, Penalties, Penalty, PenaltyList};
+use crate::trust::saved_peers::PeerDecisions;
 
 impl Answer {
     /// The same answer with the title that the catalog has for its game.
@@ -45,9 +53,60 @@ impl Answer {
         Self::unavailable(found).chain(found.games().into_iter().map(report)).collect()
     }
 
-    /// The found peers themselves.
-    pub(crate) fn peers(found: &DiscoveredPeers) -> Vec<Self> {
-        Self::unavailable(found).chain(found.peers.iter().map(Self::from)).collect()
+    /// The found peers themselves, with what is known about them.
+    pub(crate) fn peers(
+        found: &DiscoveredPeers,
+        decisions: &PeerDecisions,
+        penalties: &PenaltyList,
+    ) -> Vec<Self> {
+        let now = SystemTime::now();
+        let peers = found.peers.iter().map(|offers| {
+            let has_same_name =
+                found.peers.iter().any(|other| other.name == offers.name && other.id != offers.id);
+            let has_other_key = decisions.knows_name_of_another(&offers.name, &offers.id);
+            let warning =
+                if has_other_key { Some("other-key") } else { has_same_name.then_some("same-name") };
+            let penalty = penalties.of(&offers.id, offers.address.ip(), now);
+            Self::Peer {
+                peer: offers.id,
+                name: offers.name.clone(),
+                addr: offers.address,
+                games: offers.games.len() as u64,
+                trust: decisions.trust_in(&offers.id),
+                name_warning: warning.map(Code::from),
+                offence: penalty.map(|penalty| penalty.offence),
+                penalty_left_ms: penalty.and_then(|penalty| left_ms(penalty, now)),
+            }
+        });
+        Self::unavailable(found).chain(peers).collect()
+    }
+
+    /// The penalties that are not over, or those that this clears: `all`, or those of one identity or address. An
+    /// identity can be given by its first characters.
+    ///
+    /// # Errors
+    /// [`PeerError::SavedPeers`] if the characters do not stand for one penalised peer, [`PeerError::NotPenalised`] if
+    /// there is nothing to clear, [`PeerError::Local`] if the file cannot be written.
+    pub(crate) fn penalties(penalties: &Penalties, clear: Option<&str>) -> Result<Vec<Self>, PeerError> {
+        let now = SystemTime::now();
+        let report = |penalty: Penalty, cleared| {
+            let (peer, addr) = match penalty.offender {
+                Offender::Peer(peer) => (Some(peer), None),
+                Offender::Address(addr) => (None, Some(addr)),
+            };
+            let left_ms = left_ms(&penalty, now).unwrap_or(0);
+            Self::Penalty { peer, addr, offence: penalty.offence, left_ms, message: penalty.what, cleared }
+        };
+        let running = penalties.running();
+        let Some(text) = clear else {
+            return Ok(running.into_iter().map(|penalty| report(penalty, false)).collect());
+        };
+        let which = cleared(text, &running)?;
+        let ended = penalties.clear(which)?;
+        if ended.is_empty() && which != ClearedPenalties::All {
+            return Err(PeerError::NotPenalised { offender: printable(text, limits::LABEL_BYTES_MAX) });
+        }
+        Ok(ended.into_iter().map(|penalty| report(penalty, true)).collect())
     }
 
     fn unavailable(found: &DiscoveredPeers) -> impl Iterator<Item = Self> {
@@ -83,15 +142,26 @@ impl From<&PassedOver> for Answer {
     }
 }
 
-impl From<&PeerOffers> for Answer {
-    fn from(offers: &PeerOffers) -> Self {
-        Self::Peer {
-            peer: offers.id,
-            name: offers.name.clone(),
-            addr: offers.address,
-            games: offers.games.len() as u64,
-        }
+/// Which penalties a text means, as [`Answer::penalties`] describes.
+fn cleared(text: &str, running: &[Penalty]) -> Result<ClearedPenalties, PeerError> {
+    if text == "all" {
+        return Ok(ClearedPenalties::All);
     }
+    if let Ok(id) = text.parse() {
+        return Ok(ClearedPenalties::Of(Offender::Peer(id)));
+    }
+    if let Ok(address) = text.parse() {
+        return Ok(ClearedPenalties::Of(Offender::Address(address)));
+    }
+    let penalised = running.iter().filter_map(|penalty| match penalty.offender {
+        Offender::Peer(id) => Some(id),
+        Offender::Address(_) => None,
+    });
+    Ok(ClearedPenalties::Of(Offender::Peer(of_short_id(text, penalised)?)))
+}
+
+fn left_ms(penalty: &Penalty, now: SystemTime) -> Option<u64> {
+    penalty.left(now).map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX))
 }
 
 impl From<PeerStatus> for Answer {

@@ -592,6 +592,7 @@ async fn the_events_match_the_report() {
             PeerEvent::StreamAttemptFailed { attempt, peer, code, .. } => {
                 format!("failed {attempt} {peer} {code}")
             }
+            PeerEvent::PeerPenalised { name, offence, .. } => format!("penalised {name} {}", offence.code()),
             PeerEvent::Finishing { bytes, .. } => format!("finishing {bytes}"),
             PeerEvent::StreamInstallFinished { peer, files, bytes, .. } => {
                 format!("finished {peer} {files} {bytes}")
@@ -606,6 +607,7 @@ async fn the_events_match_the_report() {
         "attempt 1 a",
         "archive a small.eti",
         "all bytes a",
+        "penalised a broke-protocol",
         "failed 1 a checksum-mismatch",
         "attempt 2 b",
         "archive b small.eti",

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use lanspread_archive::provider::ProviderChoice;
-use lanspread_proto::handshake::Introduction;
+use lanspread_proto::handshake::{Admission, Introduction};
 use lanspread_proto::message::Hello;
 use lanspread_tls::endpoint::Endpoint;
 use lanspread_trust::minisign::Signer;
@@ -15,18 +15,21 @@ use lanspread_types::fault::LocalError;
 use lanspread_types::ids::{PeerAddress, PeerId, PeerName};
 use lanspread_types::limits;
 
-use crate::discovery::saved_peers::SavedPeers;
 use crate::discovery::search;
 use crate::operations::Operations;
 use crate::peer::core::{Inner, Peer};
 use crate::peer::error::PeerError;
 use crate::peer::leftovers::Leftovers;
 use crate::report::channel::EventSender;
+use crate::report::operation::AdmissionRules;
 use crate::source::Source;
 use crate::task::Tasks;
 use crate::trust::catalog_store::CatalogStore;
 use crate::trust::live_catalog::{LiveCatalog, Pinned};
 use crate::trust::manifest_store::ManifestStore;
+use crate::trust::peer_rules::PeerRules;
+use crate::trust::penalties::Penalties;
+use crate::trust::saved_peers::SavedPeers;
 use crate::trust::{identity, party};
 
 /// The configuration of a peer.
@@ -62,6 +65,8 @@ pub struct PeerConfig {
     pub discovery: bool,
     /// Peers to which a serving peer keeps a connection, in addition to those that are saved or discovered.
     pub peers: Vec<PeerAddress>,
+    /// Which peers it lets in and asks.
+    pub admission: AdmissionRules,
     /// How long a source may send nothing before it is given up; [`limits::STREAM_IDLE_DEADLINE`] unless a test cannot
     /// wait that long.
     pub idle_timeout: Duration,
@@ -93,6 +98,7 @@ impl PeerBuilder {
                 operations_max: limits::OPERATIONS_RUNNING_DEFAULT,
                 discovery: false,
                 peers: Vec::new(),
+                admission: AdmissionRules::default(),
                 idle_timeout: limits::STREAM_IDLE_DEADLINE,
                 discovery_port: search::PORT,
             },
@@ -190,6 +196,13 @@ impl PeerBuilder {
         self
     }
 
+    /// Sets which peers it lets in and asks.
+    #[must_use]
+    pub fn admission(mut self, admission: AdmissionRules) -> Self {
+        self.config.admission = admission;
+        self
+    }
+
     /// How long a source may send nothing before it is given up.
     #[must_use]
     pub fn idle_timeout(mut self, idle_timeout: Duration) -> Self {
@@ -243,9 +256,12 @@ impl Peer {
             return Err(PeerError::Config(format!("{} is not a folder", config.games_dir.display())));
         }
         let state_dir = identity::state_dir(config.state_dir.clone())?;
-        let endpoint = endpoint(&state_dir, config.name.clone(), config.party_file.as_deref())?;
+        let saved_peers = SavedPeers::of(Some(state_dir.clone()))?;
+        let rules = Arc::new(PeerRules::new(config.admission.clone(), saved_peers.clone())?);
+        let member = member(&state_dir, config.name.clone(), config.party_file.as_deref(), &rules)?;
         let (events, tasks) = (EventSender::new(), Tasks::default());
-        let catalog = live_catalog(&config, &state_dir, &events)?.map(Arc::new);
+        let signer = config.catalog_key.or(member.catalog_signer);
+        let catalog = live_catalog(&config, signer, &state_dir, &events)?.map(Arc::new);
         let manifests = Arc::new(ManifestStore::of(&state_dir));
         let source = Source::new(
             config.games_dir.clone(),
@@ -259,7 +275,7 @@ impl Peer {
         .sharing_installed(config.share_installed);
         let operations = Operations::new(config.operations_max, events.clone(), tasks.clone());
         let inner = Inner {
-            endpoint,
+            endpoint: member.endpoint,
             games_dir: config.games_dir,
             catalog,
             catalog_from_peers: config.catalog_from_peers,
@@ -277,7 +293,9 @@ impl Peer {
             discovery_port: config.discovery_port,
             idle_timeout: config.idle_timeout,
             peers: config.peers,
-            saved_peers: SavedPeers::of(Some(state_dir))?,
+            rules,
+            saved_peers,
+            penalties: Penalties::new(state_dir, member.is_open),
             neighbours: OnceLock::new(),
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -287,17 +305,18 @@ impl Peer {
 /// The catalog of a configuration, if it has one or wants one.
 fn live_catalog(
     config: &PeerConfig,
+    signer: Option<Signer>,
     state_dir: &Path,
     events: &EventSender,
 ) -> Result<Option<LiveCatalog>, PeerError> {
-    if config.catalog_from_peers && config.catalog_key.is_none() {
+    if config.catalog_from_peers && signer.is_none() {
         let reason = "catalogs from peers need the key of their signer";
         return Err(PeerError::Config(reason.to_owned()));
     }
-    if config.catalog.is_none() && config.catalog_key.is_none() {
+    if config.catalog.is_none() && !config.catalog_from_peers && config.catalog_key.is_none() {
         return Ok(None);
     }
-    let pinned = config.catalog_key.map(|signer| Pinned {
+    let pinned = signer.map(|signer| Pinned {
         signer,
         from_peers: config.catalog_from_peers,
         store: CatalogStore::of(state_dir),
@@ -313,20 +332,35 @@ fn check_count(what: &str, got: usize, limit: usize) -> Result<(), PeerError> {
 }
 
 /// What a peer with this state directory is and shows of itself: its identity, which is read or made, its name, by default
-/// that of the machine, its party, and nothing that it serves.
-pub(super) fn endpoint(
+/// A peer with this state directory: its end of connections, and what its party says.
+pub(super) struct Member {
+    pub(super) endpoint: Endpoint,
+    /// Whether it is of no party.
+    pub(super) is_open: bool,
+    /// Whose catalogs the members of its party believe.
+    pub(super) catalog_signer: Option<Signer>,
+}
+
+/// What a peer with this state directory is and shows of itself: its identity, which is read or made, its name, by default
+/// that of the machine, its party, which peers it talks to, and nothing that it serves.
+pub(super) fn member(
     state_dir: &Path,
     name: Option<PeerName>,
     party_file: Option<&Path>,
-) -> Result<Endpoint, PeerError> {
+    rules: &Arc<PeerRules>,
+) -> Result<Member, PeerError> {
     // First, so that no identity is made for a peer that cannot be.
     let party = party::load(state_dir, party_file)?;
     let identity = identity::load_or_make(state_dir)?;
     let name = name.unwrap_or_else(|| host_name(identity.peer_id()));
     let hello = Hello { name, listen_port: None, instance: identity::instance()?, catalog: None };
     let mut introduction = Introduction::open(hello);
+    let (is_open, catalog_signer) = (party.is_none(), party.as_ref().and_then(|line| line.catalog_signer));
     introduction.party = Arc::new(party.map_or_else(PartyKey::open_network, |line| line.key));
-    Ok(Endpoint { identity, introduction })
+    let rules = Arc::clone(rules);
+    introduction.admission = Admission::of(move |id| rules.admits(id));
+    let catalog_signer = catalog_signer.map(Signer::of_key);
+    Ok(Member { endpoint: Endpoint { identity, introduction }, is_open, catalog_signer })
 }
 
 /// The host name if it is a valid peer name; otherwise a name from the identity, which tells such peers apart.

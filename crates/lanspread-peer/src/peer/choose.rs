@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use lanspread_proto::handshake::Admission;
+use lanspread_trust::manifest::ManifestFile;
 use lanspread_types::ids::{GameId, GameVersion};
 use tokio_util::sync::CancellationToken;
 
 use crate::discovery::ask;
-use crate::discovery::ask::Answers;
+use crate::discovery::ask::{Answers, Belief};
 use crate::discovery::search::Search;
 use crate::peer::core::Peer;
 use crate::peer::error::PeerError;
@@ -35,6 +37,16 @@ impl Peer {
         self.inner.catalog.as_deref()?.current().ok()
     }
 
+    fn belief(&self, version: Option<GameVersion>, manifest: Option<Arc<ManifestFile>>) -> Belief {
+        Belief { version, manifest, penalties: Arc::new(self.inner.penalties.current()) }
+    }
+
+    /// What is known of a game that is in no catalog.
+    #[cfg(test)]
+    pub(super) fn belief_without_catalog(&self) -> Belief {
+        self.belief(None, None)
+    }
+
     /// Asks the peers for the game and chooses the validated ones.
     pub(crate) async fn choose(
         &self,
@@ -43,14 +55,18 @@ impl Peer {
         cancel: &CancellationToken,
     ) -> Result<Selection, PeerError> {
         let at_hand = self.peers_at_hand(&options.peers)?;
-        let ours = self.endpoint();
+        let mut ours = self.endpoint();
+        let (rules, by_operation) = (Arc::clone(&self.inner.rules), options.admission.clone());
+        ours.introduction.admission = Admission::of(move |id| rules.admits_to(&by_operation, id));
         let wanted = self.wanted_version(game);
+        let manifest = self.trusted_manifest(game).await?;
+        let belief = self.belief(wanted.clone(), manifest);
         let mut search = Search::for_game(options.discovery, self.inner.discovery_port);
         if self.knows_its_neighbours() {
             search = search.after_those_at_hand();
         }
         // Boxed, because it is by far the largest part of every operation that needs peers.
-        let asking = Box::pin(ask::details(&at_hand, &ours, game, wanted.as_ref(), search));
+        let asking = Box::pin(ask::details(&at_hand, &ours, game, &belief, search));
         let Some(answers) = cancel.run_until_cancelled(asking).await else {
             return Err(PeerError::Cancelled);
         };
@@ -59,7 +75,7 @@ impl Peer {
             return Err(PeerError::NoPeers { searched: Box::new(searched) });
         }
         let order = SourceOrder { named, ours: ours.id(), game };
-        match select(offers, wanted.as_ref(), &order) {
+        match select(offers, wanted.as_ref(), belief.manifest(), &order) {
             Ok(mut selection) => {
                 selection.dropped.append(&mut refusals);
                 for answer in &selection.dropped {
@@ -68,7 +84,7 @@ impl Peer {
                 for copy in &selection.copies {
                     tracing::warn!("{}: {}", copy.peer, copy.reason);
                 }
-                log_selection(game, &selection, wanted.is_some());
+                log_selection(game, &selection, &belief);
                 Ok(selection)
             }
             Err(SelectError::NotOffered(dropped)) => {
@@ -81,13 +97,13 @@ impl Peer {
     }
 }
 
-fn log_selection(game: &GameId, selection: &Selection, by_catalog: bool) {
+fn log_selection(game: &GameId, selection: &Selection, belief: &Belief) {
     let shown = |source: &PeerOffer| format!("{} ({})", source.name, source.address);
     let sources: Vec<String> = selection.sources.iter().map(shown).collect();
-    let why = if by_catalog { "which the catalog expects" } else { "which most peers have" };
-    tracing::info!(
-        "{game}: version {}, {why}, from peers with the same files, in this order: {}",
-        selection.version,
-        sources.join(", ")
-    );
+    let why = match (&belief.manifest, &belief.version) {
+        (Some(_), _) => "from peers with the files of the catalog's manifest",
+        (None, Some(_)) => "which the catalog expects, from peers with the same files",
+        (None, None) => "which most peers have, from peers with the same files",
+    };
+    tracing::info!("{game}: version {}, {why}, in this order: {}", selection.version, sources.join(", "));
 }

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use lanspread_proto::WireError;
 use lanspread_proto::message::Hello;
@@ -12,17 +13,20 @@ use lanspread_types::ids::{GameId, GameVersion, PeerAddress, PeerId, PeerName};
 use lanspread_types::limits;
 
 use crate::discovery::library_memory::{LibraryMemory, LibraryShare};
-use crate::discovery::saved_peers::SavedPeers;
 use crate::discovery::search;
 use crate::discovery::search::{AtHand, Found, Judge, Search, find};
 use crate::discovery::search_outcome::SearchOutcome;
 use crate::peer::builder;
+use crate::peer::builder::Member;
 use crate::peer::core::Peer;
 use crate::peer::error::PeerError;
 use crate::report::answer::Answer;
-use crate::report::operation::{AskOptions, DiscoveryMode};
+use crate::report::operation::{AdmissionRules, AskOptions, DiscoveryMode};
 use crate::transport::dial::{Dialled, dial};
 use crate::trust::identity;
+use crate::trust::peer_rules::PeerRules;
+use crate::trust::penalties::Penalties;
+use crate::trust::saved_peers::{SavedPeer, SavedPeers};
 
 /// What one peer offers.
 #[derive(Debug, Clone)]
@@ -118,19 +122,24 @@ pub struct PeerStatus {
 pub struct PeerClient {
     ours: Endpoint,
     saved_peers: SavedPeers,
+    penalties: Penalties,
     discovery_port: u16,
 }
 
 impl PeerClient {
-    /// Makes a client with the identity from a state directory, by default that of the user.
+    /// Makes a client with the identity from a state directory, by default that of the user, and its party, or the one whose
+    /// line is in `party_file`.
     ///
     /// # Errors
     /// [`PeerError::Trust`] if the identity can be neither read nor created.
-    pub fn new(state_dir: Option<PathBuf>) -> Result<Self, PeerError> {
+    pub fn new(state_dir: Option<PathBuf>, party_file: Option<&Path>) -> Result<Self, PeerError> {
         let state_dir = identity::state_dir(state_dir)?;
-        let ours = builder::endpoint(&state_dir, None, None)?;
-        let saved_peers = SavedPeers::of(Some(state_dir))?;
-        Ok(Self { ours, saved_peers, discovery_port: search::PORT })
+        let saved_peers = SavedPeers::of(Some(state_dir.clone()))?;
+        let rules = PeerRules::new(AdmissionRules::default(), saved_peers.clone())?;
+        let Member { endpoint, is_open, .. } =
+            builder::member(&state_dir, None, party_file, &Arc::new(rules))?;
+        let penalties = Penalties::new(state_dir, is_open);
+        Ok(Self { ours: endpoint, saved_peers, penalties, discovery_port: search::PORT })
     }
 
     /// Asks the given peers and those that discovery finds what they offer.
@@ -143,7 +152,8 @@ impl PeerClient {
         discovery: DiscoveryMode,
         peers: &[PeerAddress],
     ) -> Result<DiscoveredPeers, PeerError> {
-        let at_hand = AtHand { peers: peers.to_vec(), named: peers.len(), chosen: peers.len() };
+        let at_hand =
+            AtHand { peers: peers.to_vec(), named: peers.len(), chosen: peers.len(), ..AtHand::default() };
         self.discover_at(discovery, &at_hand).await
     }
 
@@ -188,8 +198,30 @@ impl PeerClient {
     /// As for [`Self::discover`]; [`PeerError::SavedPeers`] if the saved peers cannot be read; [`PeerError::Config`] if
     /// too many peers are named.
     pub async fn peers(&self, options: &AskOptions) -> Result<Vec<Answer>, PeerError> {
-        let peers = at_hand(&options.peers, self.saved_peers.load()?, [])?;
-        Ok(Answer::peers(&self.discover_at(options.discovery, &peers).await?))
+        let decisions = self.saved_peers.decisions()?;
+        let peers = at_hand(&options.peers, decisions.saved.clone(), [])?;
+        let found = self.discover_at(options.discovery, &peers).await?;
+        Ok(Answer::peers(&found, &decisions, &self.penalties.current()))
+    }
+
+    /// The penalties that are not over, or those that this clears: `all`, or those of one identity or address.
+    ///
+    /// # Errors
+    /// [`PeerError::SavedPeers`] if the first characters of an identity do not stand for one penalised peer,
+    /// [`PeerError::NotPenalised`] if there is nothing to clear, [`PeerError::Local`] if the file cannot be written.
+    pub fn penalties(&self, clear: Option<&str>) -> Result<Vec<Answer>, PeerError> {
+        Answer::penalties(&self.penalties, clear)
+    }
+
+    /// Who answers at an address.
+    ///
+    /// # Errors
+    /// [`PeerError::Peer`] if no peer answers.
+    pub async fn introduction(&self, peer: &PeerAddress) -> Result<(PeerId, PeerName), PeerError> {
+        match dial(peer, &self.ours, None).await {
+            Ok(dialled) => Ok((dialled.connection.peer, dialled.connection.theirs.name)),
+            Err(source) => Err(PeerError::Peer { peer: peer.to_string(), source }),
+        }
     }
 
     /// Searches on another port than that of multicast DNS.
@@ -254,7 +286,7 @@ impl Judge<(PeerOffers, LibraryShare)> for OfAll {
 /// [`PeerError::Config`] if more than [`limits::PEERS_MAX`] peers are named.
 pub(super) fn at_hand(
     named: &[PeerAddress],
-    saved: Vec<PeerAddress>,
+    saved: Vec<SavedPeer>,
     known: impl IntoIterator<Item = PeerAddress>,
 ) -> Result<AtHand, PeerError> {
     if named.len() > limits::PEERS_MAX {
@@ -265,13 +297,15 @@ pub(super) fn at_hand(
         )));
     }
     let mut seen = BTreeSet::new();
-    let mut peers: Vec<PeerAddress> = named.iter().cloned().chain(saved).collect();
+    let mut peers: Vec<PeerAddress> =
+        named.iter().cloned().chain(saved.iter().map(|saved| saved.address.clone())).collect();
     peers.retain(|peer| seen.insert(peer.clone()));
     peers.truncate(limits::PEERS_MAX);
     let (named, chosen) = (named.iter().collect::<BTreeSet<_>>().len(), peers.len());
     peers.extend(known.into_iter().filter(|peer| seen.insert(peer.clone())));
     peers.truncate(limits::PEERS_MAX);
-    Ok(AtHand { peers, named, chosen })
+    let ids = saved.into_iter().filter_map(|saved| Some((saved.address, saved.id?))).collect();
+    Ok(AtHand { peers, named, chosen, ids })
 }
 
 impl Peer {
@@ -280,10 +314,23 @@ impl Peer {
         let client = PeerClient {
             ours: self.endpoint(),
             saved_peers: self.inner.saved_peers.clone(),
+            penalties: self.inner.penalties.clone(),
             discovery_port: self.inner.discovery_port,
         };
         let discovery = if self.knows_its_neighbours() { DiscoveryMode::Off } else { options.discovery };
         client.discover_at(discovery, &self.peers_at_hand(&options.peers)?).await
+    }
+
+    /// The peers of [`Self::discover`], with what is known about them.
+    pub(crate) async fn peers(&self, options: &AskOptions) -> Result<Vec<Answer>, PeerError> {
+        let found = self.discover(options).await?;
+        Ok(Answer::peers(&found, &self.inner.rules.decisions(), &self.inner.penalties.current()))
+    }
+
+    /// The penalties that this peer knows, or those that this clears.
+    pub(crate) async fn penalties(&self, clear: Option<String>) -> Result<Vec<Answer>, PeerError> {
+        let penalties = self.inner.penalties.clone();
+        self.blocking("penalties", move || Answer::penalties(&penalties, clear.as_deref())).await
     }
 
     /// Whether this peer has listened long enough to know the peers around it. Then it searches the network only if

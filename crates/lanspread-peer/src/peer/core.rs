@@ -8,20 +8,23 @@ use std::time::{Duration, Instant};
 use lanspread_store::state::game_state::GameState;
 use lanspread_store::state::scan::{Scan, scan};
 use lanspread_tls::endpoint::Endpoint;
-use lanspread_types::ids::{PeerAddress, PeerId, PeerName};
+use lanspread_types::ids::{GameId, PeerAddress, PeerId, PeerName};
 use lanspread_types::limits;
 
 use crate::discovery::neighbours::Neighbours;
-use crate::discovery::saved_peers::SavedPeers;
 use crate::operations::Operations;
 use crate::peer::error::PeerError;
 use crate::peer::leftovers::Leftovers;
+use crate::receive::offences::OffenceRecorder;
 use crate::report::answer::Answer;
 use crate::report::channel::{EventSender, PeerEvents};
 use crate::source::Source;
 use crate::task::Tasks;
 use crate::trust::live_catalog::LiveCatalog;
 use crate::trust::manifest_store::ManifestStore;
+use crate::trust::peer_rules::PeerRules;
+use crate::trust::penalties::Penalties;
+use crate::trust::saved_peers::SavedPeers;
 
 /// A running peer. Clones are handles to the same peer.
 #[derive(Clone)]
@@ -58,6 +61,9 @@ pub(super) struct Inner {
     /// Peers from its configuration.
     pub(super) peers: Vec<PeerAddress>,
     pub(super) saved_peers: SavedPeers,
+    /// Which peers it lets in and asks.
+    pub(super) rules: Arc<PeerRules>,
+    pub(super) penalties: Penalties,
     /// The peers around it, once it serves.
     pub(super) neighbours: OnceLock<Arc<Neighbours>>,
 }
@@ -192,6 +198,16 @@ impl Peer {
         endpoint.introduction.hello.listen_port = listening.map(|address| address.port());
         endpoint.introduction.hello.catalog = self.inner.catalog.as_ref().and_then(|catalog| catalog.mark());
         endpoint
+    }
+
+    /// Remembers what the sources of an operation do wrong.
+    pub(super) fn offences(&self, game: &GameId, events: &EventSender) -> OffenceRecorder {
+        OffenceRecorder {
+            game: game.clone(),
+            penalties: self.inner.penalties.clone(),
+            events: events.clone(),
+            tasks: self.inner.tasks.clone(),
+        }
     }
 
     /// Runs work on a blocking thread of this peer.

@@ -13,13 +13,13 @@ use lanspread_types::fault::{ForeignState, LocalError};
 use lanspread_types::ids::{GameId, WordError};
 
 use crate::control::error::ControlError;
-use crate::discovery::saved_peers::SavedPeersError;
 use crate::discovery::search_outcome::{DiscoverySearch, SearchOutcome};
 use crate::locked_game::ThreadEnded;
 use crate::operations::OperationsError;
 use crate::receive::error::ReceiveError;
 use crate::report::failure::{AttemptFailure, Code, ErrorCategory, OperationFailure, PeerAnswer};
 use crate::trust::error::TrustError;
+use crate::trust::saved_peers::SavedPeersError;
 
 /// Why an operation of a [`crate::Peer`] failed.
 #[derive(Debug, thiserror::Error)]
@@ -114,6 +114,12 @@ pub enum PeerError {
     /// The saved peers are not usable.
     #[error(transparent)]
     SavedPeers(#[from] SavedPeersError),
+    /// There is no penalty to clear.
+    #[error("{offender} is not penalised")]
+    NotPenalised {
+        /// The identity or address as given.
+        offender: String,
+    },
     /// The operation was not accepted, or not cancelled.
     #[error(transparent)]
     Operations(#[from] OperationsError),
@@ -201,6 +207,7 @@ impl PeerError {
             Self::NotServing { .. } => "no-daemon",
             Self::Trust(error) => error.code(),
             Self::SavedPeers(error) => error.code(),
+            Self::NotPenalised { .. } => "not-penalised",
             Self::Operations(error) => error.code(),
             Self::Control(error) => error.code(),
             Self::Cancelled => "cancelled",
@@ -235,6 +242,7 @@ impl PeerError {
             Self::Local(_) | Self::NoGamesDir { .. } => ErrorCategory::Local,
             Self::Trust(error) => error.category(),
             Self::SavedPeers(error) => error.category(),
+            Self::NotPenalised { .. } => ErrorCategory::Refused,
             Self::Operations(error) => error.category(),
             Self::Control(error) => error.category(),
             Self::Cancelled => ErrorCategory::Interrupted,

@@ -1,5 +1,6 @@
 //! Installs from archives, uninstalls, removals and comparisons on one machine. The tests compare every file on it.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -24,7 +25,7 @@ use crate::peer::error::PeerError;
 use crate::report::channel::PeerEvents;
 use crate::report::event::PeerEvent;
 use crate::report::failure::ErrorCategory;
-use crate::report::operation::OperationOptions;
+use crate::report::operation::{AdmissionRules, OperationOptions};
 use crate::testing::machine::PeerOf;
 
 const FORCE: OperationOptions = OperationOptions {
@@ -33,6 +34,7 @@ const FORCE: OperationOptions = OperationOptions {
     names: NamePolicy::Portable,
     force: true,
     accept_unverified: false,
+    admission: AdmissionRules { allow: BTreeSet::new(), deny: BTreeSet::new(), only_trusted: false },
 };
 
 fn polite() -> OperationOptions {

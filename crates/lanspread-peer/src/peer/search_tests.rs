@@ -33,7 +33,7 @@ async fn announced(machine: &Machine, name: &str, port: u16) -> Peer {
 
 fn client(machine: &Machine, port: u16) -> PeerClient {
     let state = machine.games_dir().parent().unwrap().join("state");
-    PeerClient::new(Some(state)).unwrap().on_discovery_port(port)
+    PeerClient::new(Some(state), None).unwrap().on_discovery_port(port)
 }
 
 const LONG: HowFound = HowFound::On { timeout_ms: 20_000 };
@@ -181,18 +181,19 @@ async fn the_network_is_searched_if_the_peers_at_hand_do_not_offer_the_game() {
     let has_it = announced(&one, "has-it", port).await;
     let lacks_it = other.peer("lacks-it");
     lacks_it.serve(([127, 0, 0, 1], 0).into()).await.unwrap();
-    let endpoint = ours.peer("ours").endpoint();
+    let asker = ours.peer("ours");
+    let (endpoint, belief) = (asker.endpoint(), asker.belief_without_catalog());
     for at_hand in [lacks_it.listening().unwrap(), mute().await] {
         let at_hand = AtHand { peers: vec![at_hand.into()], ..AtHand::default() };
         let search = Search::for_game(LONG, port).after_those_at_hand();
         let game = "g".parse().unwrap();
-        let answers = ask::details(&at_hand, &endpoint, &game, None, search).await;
+        let answers = ask::details(&at_hand, &endpoint, &game, &belief, search).await;
         assert_eq!(answers.offers.len(), 1, "{:?}", answers.refusals);
         assert_eq!(answers.offers[0].name.as_str(), "has-it");
     }
     let at_hand = AtHand { peers: vec![lacks_it.listening().unwrap().into()], ..AtHand::default() };
     let search = Search::for_game(LONG, port).after_those_at_hand();
-    let answers = ask::details(&at_hand, &endpoint, &"h".parse().unwrap(), None, search).await;
+    let answers = ask::details(&at_hand, &endpoint, &"h".parse().unwrap(), &belief, search).await;
     assert_eq!((answers.offers.len(), answers.searched.discovery), (1, DiscoverySearch::Off));
     has_it.shutdown().await.unwrap();
     lacks_it.shutdown().await.unwrap();

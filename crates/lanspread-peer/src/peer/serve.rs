@@ -69,7 +69,13 @@ impl Peer {
         inner.tasks.spawn("listener", accepting);
         let (offers, offered) = mpsc::channel(limits::HINT_QUEUE_ITEMS);
         let news = CatalogNews::new(inner.catalog.clone(), Some(offers).filter(|_| inner.catalog_from_peers));
-        let neighbours = Neighbours::new(self.endpoint(), news, inner.events.clone(), inner.tasks.clone());
+        let neighbours = Neighbours::new(
+            self.endpoint(),
+            news,
+            inner.events.clone(),
+            inner.tasks.clone(),
+            inner.penalties.clone(),
+        );
         let _ = inner.neighbours.set(Arc::clone(&neighbours));
         let (hints, heard) = mpsc::channel(limits::HINT_QUEUE_ITEMS);
         let listening = Arc::clone(&neighbours).listen(heard, visitors, inner.tasks.cancel_token());
@@ -81,10 +87,10 @@ impl Peer {
             self.find_others(address, hints);
         }
         for peer in &inner.peers {
-            neighbours.keep(peer.clone(), HowKnown::Named);
+            neighbours.keep(peer.clone(), HowKnown::Named, None);
         }
-        for peer in saved.into_iter().filter(|peer| !inner.peers.contains(peer)) {
-            neighbours.keep(peer, HowKnown::Saved);
+        for peer in saved.into_iter().filter(|peer| !inner.peers.contains(&peer.address)) {
+            neighbours.keep(peer.address, HowKnown::Saved, peer.id);
         }
         Ok(address)
     }

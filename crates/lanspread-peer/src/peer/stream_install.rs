@@ -272,6 +272,7 @@ impl Peer {
             Ok(totals) => return Ok(Attempted::Installed(totals)),
             Err(error) => error,
         };
+        self.offences(context.locked.game(), &context.events).after_attempt(source, &error).await;
         let failure = AttemptFailure {
             cause: error.cause().map(Into::into),
             ..AttemptFailure::new(&source.name, error.code(), error.to_string())

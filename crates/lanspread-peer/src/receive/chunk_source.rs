@@ -10,6 +10,7 @@ use lanspread_types::content::RootFile;
 use lanspread_types::fault::{ContentError, LocalError};
 use lanspread_types::ids::{GameId, GameVersion};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use crate::receive::arrivals::{Arrivals, QueueClosed};
 use crate::receive::chunk_writer::ChunkWrite;
@@ -34,6 +35,12 @@ pub(crate) trait OpenSource: Send + Sync + 'static {
         source: &PeerOffer,
         wanted: Wanted<'_>,
     ) -> impl Future<Output = Result<Self::Source, WireError>> + Send;
+
+    /// Hears why a source ended before it was asked to. If something remains to be done about it, the transfer waits for
+    /// that before it ends.
+    fn failed(&self, _source: &PeerOffer, _error: &FetchError) -> Option<JoinHandle<()>> {
+        None
+    }
 }
 
 /// An open source of the chunks of one game.

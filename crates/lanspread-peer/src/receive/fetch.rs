@@ -19,11 +19,13 @@ use lanspread_types::ids::{GameId, GameVersion};
 use lanspread_types::limits;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::receive::arrivals::Arrivals;
 use crate::receive::chunk_source::{ChunkSource, FetchError, OpenSource, Wanted};
 use crate::receive::chunk_writer::ChunkWrite;
+use crate::receive::offences::OffenceRecorder;
 use crate::transport::dial::dial;
 use crate::transport::listing;
 use crate::transport::socket::Socket;
@@ -34,6 +36,7 @@ pub(crate) struct Dialling {
     pub(crate) ours: Endpoint,
     /// How long a peer may send nothing before it is given up.
     pub(crate) idle_timeout: Duration,
+    pub(crate) offences: OffenceRecorder,
 }
 
 impl OpenSource for Dialling {
@@ -43,6 +46,10 @@ impl OpenSource for Dialling {
         let mut connection = dial(&source.address.into(), &self.ours, Some(source.id)).await?.connection;
         connection.set_idle_timeout(self.idle_timeout);
         PeerChunks::agree(connection, wanted).await
+    }
+
+    fn failed(&self, source: &PeerOffer, error: &FetchError) -> Option<JoinHandle<()>> {
+        self.offences.after_fetch(source, error)
     }
 }
 

@@ -260,6 +260,7 @@ impl<C: OpenSource> Transfer<C> {
     }
 
     fn failed(&mut self, id: SourceId, error: &FetchError) {
+        self.tasks.extend(self.context.connect.failed(&self.context.sources[id], error));
         self.plan.ended(id, if error.may_pass() { Ending::Failed } else { Ending::Hopeless });
         let PeerOffer { name, id: peer_id, .. } = &self.context.sources[id];
         if let FetchError::OtherBytes(other) = error {

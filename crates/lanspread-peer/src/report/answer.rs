@@ -12,6 +12,7 @@ use lanspread_types::ids::{CatalogName, GameId, GameVersion, PeerAddress, PeerId
 use serde::{Deserialize, Serialize};
 
 use crate::report::failure::{Code, PeerAnswer};
+use crate::report::offender::{Offence, PenaltyAddress};
 use crate::report::operation::OperationKind;
 use crate::report::passed_over::PassedOverFolder;
 
@@ -72,6 +73,15 @@ pub enum Answer {
         addr: SocketAddr,
         /// How many games it offers.
         games: u64,
+        /// What the user has decided about it.
+        trust: PeerTrust,
+        /// Why its name does not tell who it is: `same-name` (another peer that answers has it), or `other-key` (the
+        /// peer that was saved or trusted under it has another identity).
+        name_warning: Option<Code>,
+        /// What it is penalised for.
+        offence: Option<Offence>,
+        /// How long it still is.
+        penalty_left_ms: Option<u64>,
     },
     /// A peer that was asked and did not answer as expected.
     PeerUnavailable {
@@ -95,6 +105,36 @@ pub enum Answer {
         peer: PeerAddress,
         /// Whether it is saved now.
         saved: bool,
+        /// The identity with which it answered when it was saved.
+        id: Option<PeerId>,
+        /// Its name, likewise.
+        name: Option<PeerName>,
+    },
+    /// An identity about which the user has decided.
+    DecidedPeer {
+        /// The identity.
+        peer: PeerId,
+        /// Its name, for people.
+        name: Option<PeerName>,
+        /// What was decided; `unknown` if that was forgotten.
+        trust: PeerTrust,
+        /// Why it is denied, for people.
+        reason: Option<String>,
+    },
+    /// A penalty.
+    Penalty {
+        /// The identity that is penalised,
+        peer: Option<PeerId>,
+        /// or the address of which every peer is.
+        addr: Option<PenaltyAddress>,
+        /// What for.
+        offence: Offence,
+        /// How long it still is.
+        left_ms: u64,
+        /// What happened, in one line.
+        message: String,
+        /// Whether it is over now, because it was cleared.
+        cleared: bool,
     },
     /// What a serving peer is doing.
     PeerStatus {
@@ -350,6 +390,20 @@ impl fmt::Debug for PartyLineShown {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("PartyLineShown")
     }
+}
+
+/// What the user has decided about a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PeerTrust {
+    /// It is let in where only trusted peers are.
+    Trusted,
+    /// It was saved with its identity.
+    Saved,
+    /// Nothing.
+    Unknown,
+    /// It is neither let in nor asked.
+    Denied,
 }
 
 /// A source of a plan.

@@ -11,6 +11,7 @@ use lanspread_types::ids::{GameId, GameVersion, PeerId, PeerName};
 use serde::{Deserialize, Serialize};
 
 use crate::report::failure::{AttemptFailure, Code};
+use crate::report::offender::Offence;
 use crate::report::operation::OperationKind;
 use crate::report::passed_over::PassedOverFolder;
 
@@ -483,6 +484,23 @@ pub enum PeerEvent {
         name: PeerName,
         /// Why, in one line.
         reason: String,
+    },
+    /// A source lied or broke the protocol, and is not believed for a while.
+    PeerPenalised {
+        /// With which game.
+        game: GameId,
+        /// Its identity.
+        peer: PeerId,
+        /// Its name.
+        name: PeerName,
+        /// Where it answered.
+        addr: SocketAddr,
+        /// What it did.
+        offence: Offence,
+        /// How long its penalty is.
+        length_ms: u64,
+        /// What happened, in one line.
+        message: String,
     },
     /// Two running peers have the same identity, because a state directory was copied.
     DuplicateIdentity {

@@ -71,6 +71,7 @@ fn caused_by(event: &PeerEvent) -> Option<PeerId> {
         PeerEvent::PeerFound { peer, .. }
         | PeerEvent::PeerLibraryChanged { peer, .. }
         | PeerEvent::PeerLost { peer, .. }
+        | PeerEvent::PeerPenalised { peer, .. }
         | PeerEvent::DuplicateIdentity { peer, .. }
         | PeerEvent::TransferBegin { peer_id: peer, .. } => Some(*peer),
         _ => None,

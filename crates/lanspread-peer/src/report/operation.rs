@@ -1,10 +1,11 @@
 //! What a peer can do with a game, as data: kinds and options are sent over the control socket unchanged.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
 use lanspread_types::entry_path::NamePolicy;
-use lanspread_types::ids::{GameId, PeerAddress};
+use lanspread_types::ids::{GameId, PeerAddress, PeerId};
 use lanspread_types::limits;
 use serde::{Deserialize, Serialize};
 
@@ -71,6 +72,20 @@ pub struct OperationOptions {
     pub force: bool,
     /// Accepts content that no manifest verifies in the place of verified content.
     pub accept_unverified: bool,
+    /// Which peers may be sources, beside the rules of the peer that does it.
+    pub admission: AdmissionRules,
+}
+
+/// Which other peers are let in and asked. What the user has decided in the state directory counts too.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AdmissionRules {
+    /// Only these, if there are any.
+    pub allow: BTreeSet<PeerId>,
+    /// Not these, even if they are allowed or trusted.
+    pub deny: BTreeSet<PeerId>,
+    /// Only those that are trusted, and those that are allowed.
+    pub only_trusted: bool,
 }
 
 /// How peers are found.
@@ -130,6 +145,13 @@ impl OperationOptions {
     #[must_use]
     pub fn with_names(mut self, names: NamePolicy) -> Self {
         self.names = names;
+        self
+    }
+
+    /// The same, with these rules about which peers may be sources.
+    #[must_use]
+    pub fn with_admission(mut self, admission: AdmissionRules) -> Self {
+        self.admission = admission;
         self
     }
 

@@ -7,14 +7,15 @@ use std::path::{Path, PathBuf};
 
 use lanspread_testing::json_schema::Schema;
 use lanspread_types::content::{ArchiveFormat, Availability, InstallTrust};
-use lanspread_types::ids::{GameId, GameVersion, PeerName};
+use lanspread_types::ids::{GameId, GameVersion, PeerId, PeerName};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-use crate::report::answer::{Answer, PlannedSource, ReceivingAddress};
+use crate::report::answer::{Answer, PeerTrust, PlannedSource, ReceivingAddress};
 use crate::report::event::{PeerEvent, SourceShare};
 use crate::report::failure::{AttemptFailure, PeerAnswer};
+use crate::report::offender::Offence;
 use crate::report::operation::OperationKind;
 use crate::report::passed_over::PassedOverFolder;
 
@@ -109,7 +110,7 @@ fn lied(path: Option<String>, position: Option<u64>) -> PeerEvent {
 fn events() -> Vec<PeerEvent> {
     use PeerEvent as E;
     let (game, version, peer) = (game(), version(), name());
-    let id = || [0; 16].into();
+    let id = || PeerId::from([0; 16]);
     let operation = 1;
     let kind = OperationKind::Verify;
     vec![
@@ -194,13 +195,22 @@ fn events() -> Vec<PeerEvent> {
 fn serving_events() -> Vec<PeerEvent> {
     use PeerEvent as E;
     let (game, peer) = (game(), name());
-    let id = || [0; 16].into();
+    let id = || PeerId::from([0; 16]);
     vec![
         E::LibraryChanged { revision: 1, games: 1, changed: vec![game.clone()] },
         E::FolderPassedOver(passed_over()),
         E::PeerFound { peer: id(), name: name(), addr: addr() },
         E::PeerLibraryChanged { peer: id(), name: name(), revision: 1, games: 1 },
         E::PeerLost { peer: id(), name: name(), reason: String::new() },
+        E::PeerPenalised {
+            game: game.clone(),
+            peer: id(),
+            name: name(),
+            addr: addr(),
+            offence: Offence::Lied,
+            length_ms: 1,
+            message: String::new(),
+        },
         E::DuplicateIdentity { peer: id(), names: vec![name()], addrs: vec![addr()] },
         E::TransferBegin { game: game.clone(), peer: peer.clone(), peer_id: id() },
         E::TransferEnd { game, peer, outcome: "complete".into(), bytes: 1 },
@@ -211,7 +221,7 @@ fn serving_events() -> Vec<PeerEvent> {
 /// One of each kind of answer.
 fn reports() -> Vec<Answer> {
     use Answer as R;
-    let id = || [0; 16].into();
+    let id = || PeerId::from([0; 16]);
     vec![
         R::LocalGame {
             game: game(),
@@ -257,11 +267,59 @@ fn reports() -> Vec<Answer> {
             peer_count: 1,
             peers: vec![name()],
         },
-        R::Peer { peer: id(), name: name(), addr: addr(), games: 1 },
+        R::Peer {
+            peer: id(),
+            name: name(),
+            addr: addr(),
+            games: 1,
+            trust: PeerTrust::Unknown,
+            name_warning: Some("same-name".into()),
+            offence: Some(Offence::Lied),
+            penalty_left_ms: Some(1),
+        },
+        R::Peer {
+            peer: id(),
+            name: name(),
+            addr: addr(),
+            games: 1,
+            trust: PeerTrust::Trusted,
+            name_warning: None,
+            offence: None,
+            penalty_left_ms: None,
+        },
+        R::DecidedPeer { peer: id(), name: None, trust: PeerTrust::Trusted, reason: None },
+        R::DecidedPeer {
+            peer: id(),
+            name: Some(name()),
+            trust: PeerTrust::Denied,
+            reason: Some(String::new()),
+        },
+        R::Penalty {
+            peer: Some(id()),
+            addr: None,
+            offence: Offence::BrokeProtocol,
+            left_ms: 1,
+            message: String::new(),
+            cleared: false,
+        },
+        R::Penalty {
+            peer: None,
+            addr: Some("2001:db8::/64".parse().unwrap()),
+            offence: Offence::FailedHandshake,
+            left_ms: 1,
+            message: String::new(),
+            cleared: true,
+        },
         R::PeerUnavailable { peer: "x:1".to_owned(), code: "busy".into(), message: String::new() },
         R::NobodyFound { message: String::new(), cause: Some("nobody-heard".into()) },
         R::NobodyFound { message: String::new(), cause: None },
-        R::SavedPeer { peer: "10.0.0.1:4107".parse().unwrap(), saved: true },
+        R::SavedPeer { peer: "10.0.0.1:4107".parse().unwrap(), saved: true, id: None, name: None },
+        R::SavedPeer {
+            peer: "10.0.0.1:4107".parse().unwrap(),
+            saved: true,
+            id: Some(id()),
+            name: Some(name()),
+        },
         R::PeerStatus {
             peer: id(),
             name: name(),

@@ -7,54 +7,42 @@
 //! are refused: nothing but the peers' word shows which one is right.
 //!
 //! An identity has one vote: that of the peer that comes first in the order of asking, which is named before saved,
-//! before known, before found, and the longest known first. Identities are not proved, so a copy of one must not take
-//! the vote of the peer that had it first, nor keep it from being a source. A copy that reports the same files is tried
-//! after all other sources.
+//! before known, before found, and the longest known first. A copy of an identity must not take the vote of the peer
+//! that had it first, nor keep it from being a source. A copy that reports the same files is tried after all other
+//! sources.
+//!
+//! Peers of the largest group may offer a manifest each. It is not trusted, but two of them contradict each other: one
+//! list of files has one manifest only. Their digests are voted on in the same way; see [`votes`].
+//!
+//! With a trusted manifest no peer has a vote. Those that report exactly its version and its root files are sources,
+//! however few they are; two runs of one identity are both used, because what arrives proves itself.
+//!
+//! A penalised peer has no vote and is no source. Only if there is a manifest is it tried, after all others.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::hash::{BuildHasher, RandomState};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
+use lanspread_trust::manifest::Manifest;
 use lanspread_types::content::RootFile;
 use lanspread_types::ids::{GameId, GameVersion, PeerId, PeerName};
 use sha2::{Digest, Sha256};
 
 use crate::report::failure::PeerAnswer;
 
-/// One peer's answer about one game.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct PeerOffer {
-    /// Name of the peer.
-    pub(crate) name: PeerName,
-    /// Its identity.
-    pub(crate) id: PeerId,
-    /// Random number of this run of the peer.
-    pub(crate) instance: u64,
-    /// Where it answered.
-    pub(crate) address: SocketAddr,
-    /// The version it has.
-    pub(crate) version: GameVersion,
-    /// Its root files.
-    pub(crate) files: Vec<RootFile>,
-    /// How busy it is, if it said so.
-    pub(crate) load: Option<Load>,
-}
+mod offer;
+mod votes;
 
-/// How busy a source says that it is; less is smaller.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Load {
-    /// Whether all its places are taken.
-    pub(crate) is_full: bool,
-    /// Streams and downloads that it is sending.
-    pub(crate) transfers: u64,
-}
+pub(crate) use self::offer::{Load, PeerOffer};
+use self::offer::{fits, sorted};
+use self::votes::winning_manifest;
+pub(crate) use self::votes::{Vote, settled};
 
 /// The validated peers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Selection {
     /// The version to install.
     pub(crate) version: GameVersion,
-    /// The validated peers in the order in which they are tried; never empty.
+    /// The validated peers in the order in which they are tried; never empty. Penalised ones come last.
     pub(crate) sources: Vec<PeerOffer>,
     /// The other peers, and why they were dropped.
     pub(crate) dropped: Vec<PeerAnswer>,
@@ -84,6 +72,15 @@ pub(crate) struct SourceOrder<'a> {
 /// Whether a peer was not named, its name if it was, how busy it is, its place in the receiver's own order.
 type Rank = (bool, Option<PeerName>, Load, [u8; 32], PeerId);
 
+impl Selection {
+    /// The sources for a transfer that uses several at once: penalised ones only if there are no others.
+    pub(crate) fn at_once(&self) -> Vec<PeerOffer> {
+        let trusted = self.sources.iter().filter(|source| source.penalty.is_none()).count();
+        let used = if trusted == 0 { self.sources.len() } else { trusted };
+        self.sources[..used].to_vec()
+    }
+}
+
 impl SourceOrder<'_> {
     /// Smaller comes first: of the peers that were not named, those with less to do, and those that do not say it last.
     /// Of equally busy ones, each receiver has another order for each game, and always the same one, so that receivers
@@ -98,59 +95,115 @@ impl SourceOrder<'_> {
     }
 }
 
-/// Chooses the validated peers from offers in the order of asking. Without `wanted`, the version that most peers have
-/// is taken.
+/// Chooses the validated peers from offers in the order of asking. With a trusted manifest, it decides alone. Without
+/// one and without `wanted`, the version that most peers have is taken.
 pub(crate) fn select(
     offers: Vec<PeerOffer>,
     wanted: Option<&GameVersion>,
+    manifest: Option<&Manifest>,
     order: &SourceOrder<'_>,
 ) -> Result<Selection, SelectError> {
     let ranked = offers.iter().enumerate().rev();
-    let ranks: BTreeMap<(PeerId, u64), _> =
+    let ranks: Ranks =
         ranked.map(|(index, offer)| ((offer.id, offer.instance), order.rank(index, offer))).collect();
+    match manifest {
+        Some(manifest) => of_manifest(offers, manifest, &ranks),
+        None => of_majority(offers, wanted, &ranks),
+    }
+}
+
+type Ranks = BTreeMap<(PeerId, u64), Rank>;
+
+fn of_manifest(offers: Vec<PeerOffer>, manifest: &Manifest, ranks: &Ranks) -> Result<Selection, SelectError> {
+    let (first, copies) = one_per_identity(offers);
+    let reported: Vec<PeerAnswer> = copies.iter().map(|copy| dropped_because(copy, SAME_IDENTITY)).collect();
+    let offers = first.into_iter().chain(copies);
+    let (fitting, others): (Vec<_>, Vec<_>) = offers.partition(|offer| fits(offer, manifest));
+    let version = &manifest.version;
+    let dropped = others.iter().map(|offer| {
+        let other_version = offer.version != *version;
+        dropped_because(
+            offer,
+            if other_version {
+                format!("it has version {}, not {version}", offer.version)
+            } else {
+                "its files differ from those of the catalog's manifest".to_owned()
+            },
+        )
+    });
+    let dropped = dropped.collect();
+    if fitting.is_empty() {
+        return Err(SelectError::NotOffered(dropped));
+    }
+    let (penalised, trusted): (Vec<_>, Vec<_>) =
+        fitting.into_iter().partition(|offer| offer.penalty.is_some());
+    let mut sources = in_order(trusted, ranks);
+    sources.extend(in_order(penalised, ranks));
+    Ok(Selection { version: version.clone(), sources, dropped, copies: reported })
+}
+
+fn of_majority(
+    offers: Vec<PeerOffer>,
+    wanted: Option<&GameVersion>,
+    ranks: &Ranks,
+) -> Result<Selection, SelectError> {
+    let (penalised, offers): (Vec<_>, Vec<_>) = offers.into_iter().partition(|offer| offer.penalty.is_some());
+    let (penalised, of_penalised) = one_per_identity(penalised);
+    let mut dropped: Vec<PeerAnswer> = penalised
+        .iter()
+        .chain(&of_penalised)
+        .map(|offer| dropped_because(offer, offer.penalty.clone().unwrap_or_default()))
+        .collect();
     let (voters, copies) = one_per_identity(offers);
     if voters.is_empty() {
-        return Err(SelectError::NotOffered(Vec::new()));
+        return Err(SelectError::NotOffered(dropped));
     }
     let version = match wanted {
         Some(version) => version.clone(),
         None => most_common(&voters, |offer| offer.version.clone(), |version| format!("version {version}"))?,
     };
-    let mut dropped = Vec::new();
-    let mut of_version = |offers: Vec<PeerOffer>, also: &str| {
-        let (matching, others): (Vec<_>, Vec<_>) =
-            offers.into_iter().partition(|offer| offer.version == version);
-        dropped.extend(others.into_iter().map(|offer| {
-            dropped_because(&offer, format!("{also}it has version {}, not {version}", offer.version))
-        }));
-        matching
+    let mut keep = |offers: Vec<PeerOffer>, also: &str, rule: &dyn Fn(&PeerOffer) -> Option<String>| {
+        let mut kept = Vec::new();
+        for offer in offers {
+            match rule(&offer) {
+                None => kept.push(offer),
+                Some(reason) => dropped.push(dropped_because(&offer, format!("{also}{reason}"))),
+            }
+        }
+        kept
     };
-    let voters = of_version(voters, "");
+    let other_version = |offer: &PeerOffer| {
+        let differs = offer.version != version;
+        differs.then(|| format!("it has version {}, not {version}", offer.version))
+    };
     let reported: Vec<PeerAnswer> = copies.iter().map(|copy| dropped_because(copy, SAME_IDENTITY)).collect();
-    let copies = of_version(copies, ALSO_SAME_IDENTITY);
+    let voters = keep(voters, "", &other_version);
+    let copies = keep(copies, ALSO_SAME_IDENTITY, &other_version);
     if voters.is_empty() {
         return Err(SelectError::NotOffered(dropped));
     }
     let files = most_common(&voters, |offer| sorted(&offer.files), |files| describe(files))?;
-    let mut of_majority = |offers: Vec<PeerOffer>, also: &str| {
-        let (mut matching, odd): (Vec<_>, Vec<_>) =
-            offers.into_iter().partition(|offer| sorted(&offer.files) == files);
-        dropped.extend(
-            odd.iter()
-                .map(|offer| dropped_because(offer, format!("{also}its files differ from the majority's"))),
-        );
-        matching.sort_by(|one, other| {
-            let rank = |offer: &PeerOffer| &ranks[&(offer.id, offer.instance)];
-            rank(one).cmp(rank(other))
-        });
-        let named = matching.iter().filter(|offer| !ranks[&(offer.id, offer.instance)].0).count();
-        let unnamed = one_per_address_first(matching.split_off(named));
-        matching.extend(unnamed);
-        matching
+    let other_files = |offer: &PeerOffer| {
+        (sorted(&offer.files) != files).then(|| "its files differ from the majority's".to_owned())
     };
-    let mut sources = of_majority(voters, "");
-    sources.extend(of_majority(copies, ALSO_SAME_IDENTITY));
+    let voters = keep(voters, "", &other_files);
+    let copies = keep(copies, ALSO_SAME_IDENTITY, &other_files);
+    let manifests = voters.iter().map(|offer| (offer.manifest, offer.name.as_str()));
+    let winner = winning_manifest(manifests.collect()).map_err(SelectError::Ambiguous)?;
+    let other_manifest = |offer: &PeerOffer| winner.excludes(offer.manifest.as_ref()).map(str::to_owned);
+    let mut sources = in_order(keep(voters, "", &other_manifest), ranks);
+    sources.extend(in_order(keep(copies, ALSO_SAME_IDENTITY, &other_manifest), ranks));
     Ok(Selection { version, sources, dropped, copies: reported })
+}
+
+/// The order in which peers are tried.
+fn in_order(mut offers: Vec<PeerOffer>, ranks: &Ranks) -> Vec<PeerOffer> {
+    let rank = |offer: &PeerOffer| &ranks[&(offer.id, offer.instance)];
+    offers.sort_by(|one, other| (rank(one), one.instance).cmp(&(rank(other), other.instance)));
+    let named = offers.iter().filter(|offer| !rank(offer).0).count();
+    let unnamed = one_per_address_first(offers.split_off(named));
+    offers.extend(unnamed);
+    offers
 }
 
 /// Peers at one address may be one machine, which then wastes the time of a receiver once and not as often as it has
@@ -179,56 +232,6 @@ fn one_per_identity(offers: Vec<PeerOffer>) -> (Vec<PeerOffer>, Vec<PeerOffer>) 
     once.partition(|offer| identities.insert(offer.id))
 }
 
-/// What one offer says, as far as it counts in a choice.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Vote {
-    id: PeerId,
-    version: GameVersion,
-    /// Stands for the list of files.
-    files: u64,
-}
-
-impl Vote {
-    /// The vote of an offer. Votes of one choice need one `hasher`: its keys are random, so that no peer can make up a
-    /// list that counts as another one.
-    pub(crate) fn of(offer: &PeerOffer, hasher: &RandomState) -> Self {
-        let files = hasher.hash_one(sorted(&offer.files));
-        Self { id: offer.id, version: offer.version.clone(), files }
-    }
-}
-
-/// Whether the choice between these votes stays the same whatever `missing` more peers answer: the leading version and
-/// the leading list are ahead by more votes than can still be added to another one. A tie would refuse the game, so
-/// being level is not enough. A missing peer counts as one with an identity of its own: more than one vote it never has.
-pub(crate) fn settled<'v>(
-    votes: impl IntoIterator<Item = &'v Vote>,
-    wanted: Option<&GameVersion>,
-    missing: usize,
-) -> bool {
-    let mut identities = BTreeSet::new();
-    let votes: Vec<&Vote> = votes.into_iter().filter(|vote| identities.insert(vote.id)).collect();
-    let version = match wanted {
-        Some(version) => Some(version),
-        None => ahead(votes.iter().map(|vote| &vote.version), missing),
-    };
-    version.is_some_and(|version| {
-        let matching = votes.iter().filter(|vote| vote.version == *version);
-        ahead(matching.map(|vote| vote.files), missing).is_some()
-    })
-}
-
-/// The value that is ahead of every other one by more than `missing`.
-fn ahead<K: Ord>(values: impl Iterator<Item = K>, missing: usize) -> Option<K> {
-    let mut counts: BTreeMap<K, usize> = BTreeMap::new();
-    for value in values {
-        *counts.entry(value).or_default() += 1;
-    }
-    let mut ranking: Vec<(usize, K)> = counts.into_iter().map(|(value, count)| (count, value)).collect();
-    ranking.sort_by_key(|(count, _)| std::cmp::Reverse(*count));
-    let second = ranking.get(1).map_or(0, |(count, _)| *count);
-    ranking.into_iter().next().filter(|(count, _)| *count > second + missing).map(|(_, value)| value)
-}
-
 /// The value on which most offers agree, or the sides if there is a tie.
 fn most_common<K: Ord + Clone>(
     offers: &[PeerOffer],
@@ -252,12 +255,6 @@ fn most_common<K: Ord + Clone>(
             Err(SelectError::Ambiguous(sides.collect()))
         }
     }
-}
-
-fn sorted(files: &[RootFile]) -> Vec<RootFile> {
-    let mut files = files.to_vec();
-    files.sort();
-    files
 }
 
 fn describe(files: &[RootFile]) -> String {

@@ -173,7 +173,7 @@ async fn a_peer_that_is_given_its_own_address_ignores_it() {
     let machine = Machine::new();
     let (peer, _, address) = serve(&machine, "self", &[]).await;
     let before = peer.running_tasks();
-    peer.neighbours().unwrap().keep(address.into(), HowKnown::Named);
+    peer.neighbours().unwrap().keep(address.into(), HowKnown::Named, None);
     let ended = async {
         while peer.running_tasks() > before {
             tokio::task::yield_now().await;
@@ -212,7 +212,8 @@ fn lost_peers_are_tried_soon_and_then_slowly() {
 }
 
 fn alone() -> Arc<Neighbours> {
-    Neighbours::new(endpoint("ours"), CatalogNews::default(), EventSender::new(), Tasks::default())
+    let penalties = crate::Penalties::new("/nowhere", true);
+    Neighbours::new(endpoint("ours"), CatalogNews::default(), EventSender::new(), Tasks::default(), penalties)
 }
 
 /// A connection to a neighbour that is played by the test, and the neighbour's entry.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use lanspread_proto::WireError;
 use lanspread_tls::endpoint::Endpoint;
-use lanspread_types::ids::{PeerAddress, PeerName};
+use lanspread_types::ids::{PeerAddress, PeerId, PeerName};
 use lanspread_types::limits;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -18,8 +18,8 @@ use crate::discovery::directory::PeerKey;
 use crate::transport::dial::{Dialled, dial, dial_any};
 
 pub(super) enum AskedPeer {
-    /// Named or saved by the user.
-    Chosen(PeerAddress),
+    /// Named or saved by the user, perhaps with its identity.
+    Chosen(PeerAddress, Option<PeerId>),
     Known(PeerAddress),
     Heard(PeerHint),
 }
@@ -27,7 +27,7 @@ pub(super) enum AskedPeer {
 impl AskedPeer {
     fn shown(&self) -> String {
         match self {
-            Self::Chosen(peer) | Self::Known(peer) => peer.to_string(),
+            Self::Chosen(peer, _) | Self::Known(peer) => peer.to_string(),
             Self::Heard(hint) => {
                 let name = hint.name.as_ref().map_or("a member", PeerName::as_str);
                 match hint.addresses.first() {
@@ -41,7 +41,7 @@ impl AskedPeer {
     /// How this peer is known, for the log.
     fn how(&self) -> &'static str {
         match self {
-            Self::Chosen(_) => "was named or saved",
+            Self::Chosen(..) => "was named or saved",
             Self::Known(_) => "this peer knows",
             Self::Heard(_) => "multicast DNS found",
         }
@@ -50,7 +50,8 @@ impl AskedPeer {
     async fn dial(&self, ours: &Endpoint) -> Result<Dialled, WireError> {
         match self {
             // An announcement proves nothing: which peer is there, the handshake decides.
-            Self::Chosen(peer) | Self::Known(peer) => dial(peer, ours, None).await,
+            Self::Chosen(peer, id) => dial(peer, ours, *id).await,
+            Self::Known(peer) => dial(peer, ours, None).await,
             Self::Heard(hint) => dial_any(&hint.addresses, ours, None).await,
         }
     }
@@ -58,7 +59,7 @@ impl AskedPeer {
     /// For the whole answer, so that nothing that a peer does can make it longer.
     fn deadline(&self) -> Duration {
         match self {
-            Self::Chosen(_) => limits::NAMED_ANSWER_DEADLINE,
+            Self::Chosen(..) => limits::NAMED_ANSWER_DEADLINE,
             Self::Known(_) | Self::Heard(_) => limits::HINT_ANSWER_DEADLINE,
         }
     }

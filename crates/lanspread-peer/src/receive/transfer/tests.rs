@@ -132,6 +132,8 @@ impl Receiver {
             version: "1".parse().unwrap(),
             files: state.root_files,
             load: None,
+            manifest: None,
+            penalty: None,
         }
     }
 

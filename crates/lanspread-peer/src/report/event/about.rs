@@ -53,6 +53,7 @@ impl PeerEvent {
             | Self::VerifyProgress { game, .. }
             | Self::VerifyDifference { game, .. }
             | Self::VerifyFinished { game, .. }
+            | Self::PeerPenalised { game, .. }
             | Self::OperationQueued { game, .. }
             | Self::OperationBegin { game, .. }
             | Self::OperationEnd { game, .. }

@@ -76,13 +76,13 @@ async fn a_wrong_length_ends_it_at_once() {
     let longer_later = move |from| if from == 0 { part(whole, PART) } else { part(whole + 1, PART) };
     type Answer = Box<dyn Fn(u64) -> Reply>;
     let lies: [(&str, Expected, Answer); 8] = [
-        ("longer", Expected::Exactly(whole), Box::new(|_| part(whole + 1, PART))),
-        ("shorter", Expected::Exactly(whole), Box::new(|_| part(whole - 1, PART))),
-        ("too long", Expected::AtMost(whole), Box::new(|_| part(u64::MAX, PART))),
-        ("empty", Expected::AtMost(whole), Box::new(|_| part(0, 0))),
-        ("no bytes", Expected::Exactly(whole), Box::new(|_| part(whole, 0))),
-        ("drips", Expected::Exactly(whole), Box::new(|_| part(whole, 1))),
-        ("too large a part", Expected::Exactly(whole), Box::new(|_| part(whole, PART + 1))),
+        ("longer", Expected::Exactly(whole), Box::new(move |_| part(whole + 1, PART))),
+        ("shorter", Expected::Exactly(whole), Box::new(move |_| part(whole - 1, PART))),
+        ("too long", Expected::AtMost(whole), Box::new(move |_| part(u64::MAX, PART))),
+        ("empty", Expected::AtMost(whole), Box::new(move |_| part(0, 0))),
+        ("no bytes", Expected::Exactly(whole), Box::new(move |_| part(whole, 0))),
+        ("drips", Expected::Exactly(whole), Box::new(move |_| part(whole, 1))),
+        ("too large a part", Expected::Exactly(whole), Box::new(move |_| part(whole, PART + 1))),
         ("longer later", Expected::Exactly(whole), Box::new(longer_later)),
     ];
     for (lie, expected, reply) in lies {

@@ -1,3 +1,7 @@
+use std::hash::RandomState;
+
+use lanspread_trust::manifest::ManifestEntries;
+use lanspread_types::checksum::ContentDigest;
 use proptest::prelude::*;
 
 use super::*;
@@ -12,14 +16,126 @@ fn offer(name: &str, version: &str, sizes: &[u64]) -> PeerOffer {
         address: ([127, 0, 0, 1], 1).into(),
         version: version.parse().unwrap(),
         files: files.collect(),
+        manifest: None,
         load: None,
+        penalty: None,
     }
 }
 
 /// Chooses from offers of peers that the user named.
 fn select(offers: Vec<PeerOffer>, wanted: Option<&GameVersion>) -> Result<Selection, SelectError> {
     let (game, ours) = ("g".parse().unwrap(), PeerId::random().unwrap());
-    super::select(offers, wanted, &SourceOrder { named: usize::MAX, ours, game: &game })
+    super::select(offers, wanted, None, &SourceOrder { named: usize::MAX, ours, game: &game })
+}
+
+/// Chooses by a manifest of version 1 from peers that the user did not name.
+fn by_manifest(offers: Vec<PeerOffer>, sizes: &[u64]) -> Result<Selection, SelectError> {
+    let (game, ours) = ("g".parse().unwrap(), PeerId::from([7; 16]));
+    super::select(offers, None, Some(&manifest(sizes)), &SourceOrder { named: 0, ours, game: &game })
+}
+
+fn manifest(sizes: &[u64]) -> Manifest {
+    Manifest {
+        game: "g".parse().unwrap(),
+        version: "1".parse().unwrap(),
+        root_files: offer("m", "1", sizes).files,
+        archives: Vec::new(),
+        entries: ManifestEntries::default(),
+    }
+}
+
+/// An offer with a manifest whose digest begins like this.
+fn with_manifest(digest: u8, offer: PeerOffer) -> PeerOffer {
+    PeerOffer { manifest: Some(ContentDigest([digest; 32])), ..offer }
+}
+
+fn penalised(offer: PeerOffer) -> PeerOffer {
+    PeerOffer { penalty: Some("it is not believed for 9 minutes".to_owned()), ..offer }
+}
+
+fn sorted_names(selection: &Selection) -> Vec<&str> {
+    let mut names = names(selection);
+    names.sort_unstable();
+    names
+}
+
+#[test]
+fn with_a_manifest_one_honest_source_is_enough_whatever_the_majority_says() {
+    let honest = offer("honest", "1", &[5, 6]);
+    let mut offers: Vec<PeerOffer> = ["a", "b", "c", "d", "e"].map(|name| offer(name, "1", &[5, 7])).to_vec();
+    offers.extend([offer("old", "0", &[5, 6]), offer("more", "1", &[5, 6, 7]), offer("less", "1", &[5])]);
+    assert_eq!(select(offers.clone(), None).unwrap().sources.len(), 5, "the majority lies");
+    offers.push(honest);
+    let selection = by_manifest(offers.clone(), &[5, 6]).unwrap();
+    assert_eq!((names(&selection), selection.version.as_str()), (vec!["honest"], "1"));
+    assert_eq!(selection.dropped.len(), 8, "each of the others has its reason");
+    assert!(selection.dropped.iter().any(|answer| answer.reason == "it has version 0, not 1"));
+    assert!(selection.dropped[0].reason.contains("manifest"), "{:?}", selection.dropped[0]);
+    offers.pop();
+    match by_manifest(offers, &[5, 6]) {
+        Err(SelectError::NotOffered(dropped)) => assert_eq!(dropped.len(), 8),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Their content proves itself, whichever of them has the key.
+#[test]
+fn with_a_manifest_two_runs_of_one_identity_are_used_and_reported() {
+    let one = offer("one", "1", &[5]);
+    let other = copy_of(&one, "other", &[5]);
+    let elsewhere = PeerOffer { address: ([127, 0, 0, 1], 3).into(), ..one.clone() };
+    let selection = by_manifest(vec![one.clone(), other.clone(), elsewhere], &[5]).unwrap();
+    assert_eq!(sorted_names(&selection), ["one", "other"]);
+    assert_eq!(selection.copies[0].peer, "other");
+    let lying = copy_of(&one, "other", &[6]);
+    let selection = by_manifest(vec![lying, one], &[5]).unwrap();
+    assert_eq!((names(&selection), selection.copies.len()), (vec!["one"], 1), "the first one lies");
+}
+
+#[test]
+fn a_penalised_peer_is_tried_last_and_only_with_a_manifest() {
+    let offers =
+        vec![penalised(offer("a", "1", &[5])), offer("b", "1", &[5]), penalised(offer("c", "1", &[5]))];
+    let selection = by_manifest(offers.clone(), &[5]).unwrap();
+    assert_eq!((names(&selection)[0], selection.sources.len()), ("b", 3));
+    assert_eq!(selection.at_once().len(), 1, "not beside others");
+    let alone = by_manifest(vec![offers[0].clone(), offers[2].clone()], &[5]).unwrap();
+    assert_eq!(alone.at_once().len(), 2, "there are no others");
+    let selection = select(offers.clone(), None).unwrap();
+    assert_eq!((names(&selection), selection.dropped.len()), (vec!["b"], 2));
+    assert!(selection.dropped[0].reason.contains("9 minutes"));
+    let lying = vec![penalised(offer("a", "1", &[6])), penalised(offer("c", "1", &[6])), offers[1].clone()];
+    assert_eq!(names(&select(lying, None).unwrap()), ["b"], "they have no vote");
+    match select(vec![offers[0].clone(), offers[0].clone()], None) {
+        Err(SelectError::NotOffered(dropped)) => assert_eq!(dropped.len(), 1),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn without_a_trusted_manifest_those_that_are_offered_are_voted_on() {
+    let plain = |name: &str| offer(name, "1", &[5]);
+    let offers = vec![
+        with_manifest(1, plain("a")),
+        with_manifest(1, plain("b")),
+        with_manifest(2, plain("c")),
+        plain("d"),
+        with_manifest(2, offer("e", "1", &[6])),
+    ];
+    let selection = select(offers.clone(), None).unwrap();
+    assert_eq!(names(&selection), ["a", "b", "d"], "one that offers none contradicts no other");
+    let reasons: Vec<&str> = selection.dropped.iter().map(|answer| answer.reason.as_str()).collect();
+    assert_eq!(reasons, ["its files differ from the majority's", "its manifest differs from the majority's"]);
+    let tie = [&offers[1..4], &[with_manifest(2, copy_of(&offers[1], "copy", &[5]))]].concat();
+    match select(tie, None) {
+        Err(SelectError::Ambiguous(sides)) => {
+            assert_eq!(sides, ["manifest 010101010101… (b)", "manifest 020202020202… (c)"]);
+        }
+        other => panic!("{other:?}"),
+    }
+    let many = [&offers[1..4], &[plain("f"), plain("g")]].concat();
+    let selection = select(many, None).unwrap();
+    assert_eq!(names(&selection), ["d", "f", "g"], "two that contradict each other do not stop three");
 }
 
 fn names(selection: &Selection) -> Vec<&str> {
@@ -54,7 +170,7 @@ fn a_machine_with_many_peers_is_tried_once_before_the_others() {
         offers.extend(["x1", "x2", "x3", "x4"].map(|name| at(1, name)));
         offers.extend([at(2, "two"), at(3, "three")]);
         let order = SourceOrder { named: 2, ours: PeerId::random().unwrap(), game: &game };
-        let selection = super::select(offers, None, &order).unwrap();
+        let selection = super::select(offers, None, None, &order).unwrap();
         let names = names(&selection);
         assert_eq!(names[..2], ["a-named", "z-named"], "the user's own order of trust");
         let mut first_of_each: Vec<&str> =
@@ -126,6 +242,14 @@ fn a_copy_of_an_identity_does_not_switch_off_the_peer_that_had_it_first() {
     assert_eq!((names(&one), one.dropped.len()), (vec!["b"], 1));
 }
 
+fn shuffle(offers: &mut [PeerOffer], seed: u64) {
+    let mut state = seed;
+    for index in (1..offers.len()).rev() {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        offers.swap(index, usize::try_from(state >> 33).unwrap() % (index + 1));
+    }
+}
+
 /// A hundred receivers of one game from four equal sources: each source is first for about a quarter of them, and
 /// each receiver keeps its order.
 #[test]
@@ -135,14 +259,14 @@ fn receivers_spread_over_the_sources() {
     let mut first: BTreeMap<String, usize> = BTreeMap::new();
     for _ in 0..400 {
         let order = SourceOrder { named: 0, ours: PeerId::random().unwrap(), game: &game };
-        let selection = super::select(offers.clone(), None, &order).unwrap();
-        assert_eq!(selection.sources, super::select(offers.clone(), None, &order).unwrap().sources);
+        let selection = super::select(offers.clone(), None, None, &order).unwrap();
+        assert_eq!(selection.sources, super::select(offers.clone(), None, None, &order).unwrap().sources);
         *first.entry(selection.sources[0].name.to_string()).or_default() += 1;
     }
     assert!(first.len() == 4 && first.values().all(|count| (40..=200).contains(count)), "{first:?}");
     for _ in 0..20 {
         let order = SourceOrder { named: 2, ours: PeerId::random().unwrap(), game: &game };
-        let named = super::select(offers.clone(), None, &order).unwrap();
+        let named = super::select(offers.clone(), None, None, &order).unwrap();
         assert_eq!(names(&named)[..2], ["a", "b"], "those that were named come first, by name");
     }
 }
@@ -164,7 +288,7 @@ fn the_less_busy_source_is_tried_first() {
     ];
     for _ in 0..20 {
         let order = SourceOrder { named: 1, ours: PeerId::random().unwrap(), game: &game };
-        let selection = super::select(offers.to_vec(), None, &order).unwrap();
+        let selection = super::select(offers.to_vec(), None, None, &order).unwrap();
         assert_eq!(names(&selection), ["named", "idle", "two", "full", "silent"]);
     }
 }
@@ -187,8 +311,8 @@ fn of_two_peers_with_one_identity_the_first_has_the_vote() {
 fn a_choice_is_settled_when_the_missing_answers_cannot_change_it() {
     let hasher = RandomState::new();
     let settles = |offers: &[PeerOffer], wanted: Option<&str>, missing| {
-        let votes: Vec<Vote> = offers.iter().map(|offer| Vote::of(offer, &hasher)).collect();
-        settled(&votes, wanted.map(|version| version.parse().unwrap()).as_ref(), missing)
+        let votes: Vec<Vote> = offers.iter().map(|offer| Vote::of(offer, None, &hasher)).collect();
+        settled(&votes, wanted.map(|version| version.parse().unwrap()).as_ref(), false, missing)
     };
     let (good, odd, old) = (offer("a", "2", &[1]), offer("b", "2", &[2]), offer("c", "1", &[1]));
     let again = || PeerOffer { id: PeerId::random().unwrap(), ..good.clone() };
@@ -205,7 +329,68 @@ fn a_choice_is_settled_when_the_missing_answers_cannot_change_it() {
     assert!(!settles(&twice, None, 1), "one identity has one vote");
 }
 
+#[test]
+fn with_a_manifest_one_offer_of_it_settles_the_choice() {
+    let hasher = RandomState::new();
+    let (lie, fits) = (offer("a", "1", &[6]), offer("b", "1", &[5]));
+    let manifest = manifest(&[5]);
+    let settles = |offers: &[&PeerOffer]| {
+        let votes: Vec<Vote> = offers.iter().map(|offer| Vote::of(offer, Some(&manifest), &hasher)).collect();
+        let offering = votes.iter().filter(|vote| vote.offers(None, true)).count();
+        (settled(&votes, None, true, 50), offering)
+    };
+    assert_eq!(settles(&[&lie, &lie, &lie]), (false, 0));
+    assert_eq!(settles(&[&lie, &fits, &lie]), (true, 1));
+    let penalised = penalised(fits.clone());
+    assert_eq!(settles(&[&penalised]), (false, 0), "another one is looked for");
+    let vote = Vote::of(&penalised, None, &hasher);
+    assert!(!vote.offers(None, false) && !settled([&vote], None, false, 0), "it has no vote");
+}
+
 proptest! {
+    /// With a manifest, the result depends neither on how many lie, nor on what they say, nor on the order of answers,
+    /// and it is never ambiguous.
+    #[test]
+    fn with_a_manifest_liars_change_nothing(
+        honest in 0usize..4,
+        lies in proptest::collection::vec((0u8..2, 5u64..8, 0u8..4), 0..20),
+        seed in any::<u64>(),
+    ) {
+        let honest: Vec<PeerOffer> = (0..honest).map(|number| offer(&format!("h{number}"), "1", &[5])).collect();
+        let lies = lies.iter().filter(|(version, size, _)| (*version, *size) != (1, 5));
+        let mut offers: Vec<PeerOffer> = lies
+            .map(|(version, size, digest)| with_manifest(*digest, offer("l", &version.to_string(), &[*size])))
+            .chain(honest.iter().cloned())
+            .collect();
+        let alone = by_manifest(honest, &[5]).map(|selection| selection.sources);
+        shuffle(&mut offers, seed);
+        match by_manifest(offers, &[5]) {
+            Ok(selection) => prop_assert_eq!(Ok(selection.sources), alone),
+            Err(SelectError::NotOffered(_)) => prop_assert!(alone.is_err()),
+            Err(SelectError::Ambiguous(sides)) => prop_assert!(false, "{:?}", sides),
+        }
+    }
+
+    /// What is settled is not refused because of a manifest that a missing peer offers.
+    #[test]
+    fn what_is_settled_is_not_refused_for_its_manifests(
+        votes in proptest::collection::vec(0u8..3, 1..6),
+        missing in proptest::collection::vec(0u8..4, 0..5),
+    ) {
+        let make = |digest: &u8| match digest {
+            0 => offer("p", "1", &[5]),
+            digest => with_manifest(*digest, offer("p", "1", &[5])),
+        };
+        let told: Vec<PeerOffer> = votes.iter().map(make).collect();
+        let hasher = RandomState::new();
+        let votes: Vec<Vote> = told.iter().map(|offer| Vote::of(offer, None, &hasher)).collect();
+        if settled(&votes, None, false, missing.len()) {
+            prop_assert!(select(told.clone(), None).is_ok());
+            let all: Vec<PeerOffer> = told.into_iter().chain(missing.iter().map(make)).collect();
+            prop_assert!(select(all, None).is_ok());
+        }
+    }
+
     /// Settled means: whatever the missing peers answer, the same version and files are chosen; and if it is not
     /// settled, there are answers that change the choice.
     #[test]
@@ -222,10 +407,10 @@ proptest! {
         };
         let told: Vec<PeerOffer> = votes.iter().map(make).collect();
         let hasher = RandomState::new();
-        let votes: Vec<Vote> = told.iter().map(|offer| Vote::of(offer, &hasher)).collect();
+        let votes: Vec<Vote> = told.iter().map(|offer| Vote::of(offer, None, &hasher)).collect();
         let before = chosen(&told);
         let with = |more: &[(u8, u64)]| chosen(&[told.clone(), more.iter().map(make).collect()].concat());
-        if settled(&votes, wanted.as_ref(), missing.len()) {
+        if settled(&votes, wanted.as_ref(), false, missing.len()) {
             prop_assert!(before.is_some());
             prop_assert_eq!(&with(&missing), &before);
         } else if before.is_some() {
@@ -245,15 +430,11 @@ proptest! {
     ) {
         let offers: Vec<_> = sizes.iter().enumerate().map(|(i, size)| offer(&format!("p{i}"), "1", &[*size])).collect();
         let mut shuffled = offers.clone();
-        let mut state = seed;
-        for index in (1..shuffled.len()).rev() {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            shuffled.swap(index, usize::try_from(state >> 33).unwrap() % (index + 1));
-        }
+        shuffle(&mut shuffled, seed);
         let (game, ours) = ("g".parse().unwrap(), PeerId::random().unwrap());
         let order = SourceOrder { named: 0, ours, game: &game };
-        let one = super::select(offers, None, &order);
-        let other = super::select(shuffled, None, &order);
+        let one = super::select(offers, None, None, &order);
+        let other = super::select(shuffled, None, None, &order);
         match (&one, &other) {
             (Ok(one), Ok(other)) => {
                 prop_assert_eq!(&one.sources, &other.sources);

@@ -48,6 +48,8 @@ impl Actor {
             version: "1".parse().unwrap(),
             files: files.to_vec(),
             load: None,
+            manifest: None,
+            penalty: None,
         };
         Arc::new(Self {
             offer,

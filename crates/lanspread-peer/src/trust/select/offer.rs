@@ -1,0 +1,52 @@
+//! What one peer says about one game.
+
+use std::net::SocketAddr;
+
+use lanspread_trust::manifest::Manifest;
+use lanspread_types::checksum::ContentDigest;
+use lanspread_types::content::RootFile;
+use lanspread_types::ids::{GameVersion, PeerId, PeerName};
+
+/// One peer's answer about one game.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PeerOffer {
+    /// Name of the peer.
+    pub(crate) name: PeerName,
+    /// Its identity.
+    pub(crate) id: PeerId,
+    /// Random number of this run of the peer.
+    pub(crate) instance: u64,
+    /// Where it answered.
+    pub(crate) address: SocketAddr,
+    /// The version it has.
+    pub(crate) version: GameVersion,
+    /// Its root files.
+    pub(crate) files: Vec<RootFile>,
+    /// The manifest of the game that it offers. It is the peer's word, as its files are.
+    pub(crate) manifest: Option<ContentDigest>,
+    /// How busy it is, if it said so.
+    pub(crate) load: Option<Load>,
+    /// Why it is penalised, if it is.
+    pub(crate) penalty: Option<String>,
+}
+
+/// How busy a source says that it is; less is smaller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Load {
+    /// Whether all its places are taken.
+    pub(crate) is_full: bool,
+    /// Streams and downloads that it is sending.
+    pub(crate) transfers: u64,
+}
+
+/// Whether an offer is of exactly the version and the root files that a manifest lists.
+pub(super) fn fits(offer: &PeerOffer, manifest: &Manifest) -> bool {
+    offer.version == manifest.version && sorted(&offer.files) == sorted(&manifest.root_files)
+}
+
+/// The files in an order that does not depend on the peer.
+pub(super) fn sorted(files: &[RootFile]) -> Vec<RootFile> {
+    let mut files = files.to_vec();
+    files.sort();
+    files
+}

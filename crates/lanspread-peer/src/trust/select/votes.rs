@@ -1,0 +1,147 @@
+//! What counts of an offer in a choice by majority, and when more answers can no longer change the choice. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{BuildHasher, RandomState};
+
+use lanspread_trust::manifest::Manifest;
+use lanspread_types::checksum::ContentDigest;
+use lanspread_types::ids::{GameVersion, PeerId};
+use lanspread_types::text::printable;
+
+use super::offer::{PeerOffer, fits, sorted};
+
+/// What peers with the same files say about its manifest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum OfferedManifest {
+    /// Nothing.
+    Silent,
+    /// Most of those that say something say this.
+    Offered(ContentDigest),
+    /// They contradict each other with equal weight, and more peers say nothing.
+    Contradicted,
+}
+
+impl OfferedManifest {
+    /// Why a peer that offers this manifest is no source. A peer that offers none contradicts no other.
+    pub(super) fn excludes(self, offered: Option<&ContentDigest>) -> Option<&'static str> {
+        match (self, offered?) {
+            (Self::Offered(digest), offered) if digest == *offered => None,
+            (Self::Silent, _) => None,
+            (Self::Offered(_), _) => Some("its manifest differs from the majority's"),
+            (Self::Contradicted, _) => Some("its manifest contradicts that of another peer"),
+        }
+    }
+}
+
+/// The manifest that most peers offer, of those that offer one; each with its name. A tie is refused, with one text per
+/// side, unless more peers offer none: a few that contradict each other must not stop many that do not.
+pub(super) fn winning_manifest(
+    offered: Vec<(Option<ContentDigest>, &str)>,
+) -> Result<OfferedManifest, Vec<String>> {
+    let mut sides: BTreeMap<ContentDigest, Vec<&str>> = BTreeMap::new();
+    let mut silent = 0;
+    for (manifest, name) in offered {
+        match manifest {
+            Some(digest) => sides.entry(digest).or_default().push(name),
+            None => silent += 1,
+        }
+    }
+    let largest = sides.values().map(Vec::len).max().unwrap_or_default();
+    let leading: Vec<_> = sides.into_iter().filter(|(_, names)| names.len() == largest).collect();
+    match leading.as_slice() {
+        [] => Ok(OfferedManifest::Silent),
+        [(digest, _)] => Ok(OfferedManifest::Offered(*digest)),
+        tied if tied.len() * largest < silent => Ok(OfferedManifest::Contradicted),
+        tied => Err(tied
+            .iter()
+            .map(|(digest, names)| {
+                format!("manifest {} ({})", printable(&digest.to_string(), 12), names.join(", "))
+            })
+            .collect()),
+    }
+}
+
+/// What one offer says, as far as it counts in a choice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Vote {
+    id: PeerId,
+    version: GameVersion,
+    /// Stands for the list of files.
+    files: u64,
+    manifest: Option<ContentDigest>,
+    /// Whether it is what the trusted manifest lists, if there is one.
+    fits: bool,
+    /// Whether the peer is penalised, and has no vote.
+    is_penalised: bool,
+}
+
+impl Vote {
+    /// The vote of an offer. Votes of one choice need one `hasher`: its keys are random, so that no peer can make up a
+    /// list that counts as another one.
+    pub(crate) fn of(offer: &PeerOffer, manifest: Option<&Manifest>, hasher: &RandomState) -> Self {
+        Self {
+            id: offer.id,
+            version: offer.version.clone(),
+            files: hasher.hash_one(sorted(&offer.files)),
+            manifest: offer.manifest,
+            fits: manifest.is_some_and(|manifest| fits(offer, manifest)),
+            is_penalised: offer.penalty.is_some(),
+        }
+    }
+
+    /// Whether this is an offer of what is wanted, which a search looks for. That of a penalised peer is not: it is used
+    /// if no other is found.
+    pub(crate) fn offers(&self, wanted: Option<&GameVersion>, by_manifest: bool) -> bool {
+        let is_wanted =
+            if by_manifest { self.fits } else { wanted.is_none_or(|version| self.version == *version) };
+        is_wanted && !self.is_penalised
+    }
+}
+
+/// Whether the choice between these votes stays the same whatever `missing` more peers answer.
+///
+/// With a trusted manifest, version and files are given, and one peer that has them is enough.
+///
+/// Without one, the leading version and the leading list must be ahead by more votes than can still be added to another
+/// one. A tie would refuse the game, so being level is not enough. A missing peer counts as one with an identity of its
+/// own: more than one vote it never has. The missing peers must not be able to make the manifests of that list tie
+/// either.
+pub(crate) fn settled<'v>(
+    votes: impl IntoIterator<Item = &'v Vote>,
+    wanted: Option<&GameVersion>,
+    by_manifest: bool,
+    missing: usize,
+) -> bool {
+    let mut identities = BTreeSet::new();
+    let votes = votes.into_iter().filter(|vote| !vote.is_penalised);
+    if by_manifest {
+        return votes.into_iter().any(|vote| vote.fits);
+    }
+    let votes: Vec<&Vote> = votes.filter(|vote| identities.insert(vote.id)).collect();
+    let version = match wanted {
+        Some(version) => Some(version),
+        None => ahead(votes.iter().map(|vote| &vote.version), missing),
+    };
+    version.is_some_and(|version| {
+        let matching = || votes.iter().filter(|vote| vote.version == *version);
+        let files = ahead(matching().map(|vote| vote.files), missing);
+        files.is_some_and(|files| {
+            let manifests = || matching().filter(|vote| vote.files == files).map(|vote| vote.manifest);
+            let offered = manifests().flatten().count();
+            let silent = manifests().count() - offered;
+            offered + missing < silent || ahead(manifests().flatten(), missing).is_some()
+        })
+    })
+}
+
+/// The value that is ahead of every other one by more than `missing`.
+fn ahead<K: Ord>(values: impl Iterator<Item = K>, missing: usize) -> Option<K> {
+    let mut counts: BTreeMap<K, usize> = BTreeMap::new();
+    for value in values {
+        *counts.entry(value).or_default() += 1;
+    }
+    let mut ranking: Vec<(usize, K)> = counts.into_iter().map(|(value, count)| (count, value)).collect();
+    ranking.sort_by_key(|(count, _)| std::cmp::Reverse(*count));
+    let second = ranking.get(1).map_or(0, |(count, _)| *count);
+    ranking.into_iter().next().filter(|(count, _)| *count > second + missing).map(|(_, value)| value)
+}
