@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 
 from .. import checks
@@ -82,6 +83,8 @@ def outsider_flood(stage: Stage) -> None:
     expect(more_kib <= MORE_MEMORY_MAX_KIB, f"the source needed {more_kib} KiB more")
     expect(source.is_running, "the source has ended")
     expect_equal(counts["welcomed"], 0, "connections without a proof on which the source has said hello")
+    source.signal(signal.SIGTERM)
+    stage.finish(source, 0, "the end of the source")
 
 
 def _join_party(stage: Stage, name: str) -> None:
@@ -111,7 +114,7 @@ def _expect_flooded(counts: Event) -> None:
     made = counts["connected"] + counts["failed"]
     expect_equal(made, CONNECTIONS, f"connections that were tried ({counts})")
     expect(counts["connected"] > CONNECTIONS * 0.9, f"most connections were not made: {counts}")
-    expect(counts["encrypted"] > CONNECTIONS / 10, f"too few connections got as far as a proof: {counts}")
+    expect(counts["encrypted"] > CONNECTIONS / 50, f"too few connections got as far as a proof: {counts}")
 
 
 def _peak_memory_kib(peer: Peer) -> int:
