@@ -33,7 +33,7 @@ use lanspread_testing::tls::{self, Key, Proof, Secured, preamble, read_preamble}
 use lanspread_trust::party::{PartyKey, PartyLine};
 use lanspread_types::ids::PeerId;
 use serde_json::json;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, copy, split, stdin, stdout};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy, split, stdin, stdout};
 use tokio::net::{TcpListener, TcpStream};
 
 type AnyError = Box<dyn std::error::Error>;
@@ -150,11 +150,16 @@ where
         let _ = writer.shutdown().await;
     });
     let mut out = stdout();
-    let ended = copy(&mut reader, &mut out).await;
-    out.flush().await?;
-    match ended {
-        // A program that is killed says no farewell, and neither does one that has seen enough.
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(()),
-        ended => Ok(ended.map(drop)?),
+    let mut bytes = vec![0; 64 * 1024];
+    loop {
+        // Not `copy`, which drops what it has read and not yet written when the connection breaks.
+        match reader.read(&mut bytes).await {
+            Ok(0) => return Ok(()),
+            Ok(count) => out.write_all(&bytes[..count]).await?,
+            // A program that is killed says no farewell, and neither does one that has seen enough.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+        out.flush().await?;
     }
 }
