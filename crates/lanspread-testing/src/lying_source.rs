@@ -231,7 +231,7 @@ impl LyingSource {
                     Reply::Refused(Refusal::new(RefusalCode::NotOffered, "it hands nothing on"))
                 }
                 // The tests of downloads have lying sources of their own.
-                Request::StreamInstall { .. } | Request::Download { .. } => {
+                Request::StreamInstall { .. } | Request::StreamEntries { .. } | Request::Download { .. } => {
                     return self.stream(&mut stream).await;
                 }
             };
