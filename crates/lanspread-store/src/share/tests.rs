@@ -62,7 +62,9 @@ impl Installed {
             let sha256 = manifest.map(|_| ContentDigest::of(content));
             let (size, crc32) =
                 (content.len() as u64, Some(lanspread_types::checksum::Checksum::of(content)));
-            draft.file(&FileLine { path, size, crc32, sha256, stamp }).unwrap();
+            draft
+                .file(&FileLine { path, size, crc32: crc32.map(receipt::ChecksumText), sha256, stamp })
+                .unwrap();
             totals = totals.checked_add(Totals { files: 1, directories: 0, bytes: size }).unwrap();
         }
         draft.complete(totals).unwrap();
@@ -139,7 +141,7 @@ impl EntrySink for Recorder {
 #[test]
 fn exactly_what_the_manifest_lists_is_pushed_in_its_order() {
     let installed = Installed::new();
-    fs::write(installed.path("saves"), "of the user").unwrap();
+    fs::write(installed.path("saves/slot"), "of the user").unwrap();
     installed.check().unwrap();
     let (recorder, pushed) = installed.push(None);
     pushed.unwrap();
