@@ -78,10 +78,30 @@ pub(crate) async fn details(
             let id = dialled.connection.peer;
             let Hello { name, instance, .. } = dialled.connection.theirs;
             Ok(match details {
-                Ok(ReportedDetails { version, files, manifest }) => {
+                Ok(ReportedDetails { manifest: Some(manifest), is_entries: true, .. })
+                    if belief.manifest.as_ref().is_none_or(|known| known.digest() != manifest) =>
+                {
+                    let reason = "it offers installed files only, and not those of the catalog's manifest";
+                    let answer = PeerAnswer { peer: name.to_string(), reason: reason.to_owned() };
+                    Err(Declined { answer, without_it: None })
+                }
+                Ok(ReportedDetails { version, files, manifest, is_entries }) => {
+                    let listed = belief.manifest().filter(|_| is_entries);
+                    let files = listed.map_or(files, |listed| listed.root_files.clone());
+                    let entries = manifest.filter(|_| is_entries);
                     let (address, penalty) = (dialled.address, belief.penalty(&id, dialled.address));
-                    let offer =
-                        PeerOffer { name, id, instance, address, version, files, manifest, load, penalty };
+                    let offer = PeerOffer {
+                        name,
+                        id,
+                        instance,
+                        address,
+                        version,
+                        files,
+                        manifest,
+                        load,
+                        penalty,
+                        entries,
+                    };
                     Ok((Vote::of(&offer, belief.manifest(), &hasher), offer))
                 }
                 Err(error) => Err(Declined {

@@ -123,6 +123,7 @@ impl Peer {
         let listed = self.trusted_manifest(game).await?.map(ListedChunks::new);
         permit(&locked, listed.clone(), context.options.accept_unverified).await?;
         let mut selection = self.choose(game, &context.options, &context.cancel).await?;
+        keep_archives(game, &mut selection)?;
         refuse_downloaded(&locked, &selection.version).await?;
         if let Some(listed) = &listed {
             keep_listed(game, &mut selection, listed)?;
@@ -219,6 +220,14 @@ async fn permit(
         Ok(commit::permit(games, game, listed.as_ref(), accept_unverified)?)
     });
     looking.await
+}
+
+/// Keeps the sources that have archives. Those that only have installed files can stream them.
+fn keep_archives(game: &GameId, selection: &mut Selection) -> Result<(), PeerError> {
+    let error = ContentError::RootFiles("it has installed files only, which can be streamed".to_owned());
+    let refused = refused_by_all(game, selection, &error);
+    selection.sources.retain(|source| source.entries.is_none());
+    if selection.sources.is_empty() { Err(refused) } else { Ok(()) }
 }
 
 /// Keeps the sources that have the files that the manifest lists, and no others.

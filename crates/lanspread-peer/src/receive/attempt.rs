@@ -168,7 +168,18 @@ async fn request(
 ) -> Result<(), AttemptError> {
     let mut dialled = dial(&source.address.into(), &context.ours, Some(source.id)).await?;
     dialled.connection.set_idle_timeout(context.idle_timeout);
-    dialled.stream_install(context.locked.game(), &context.version).await?;
+    let (game, version) = (context.locked.game(), &context.version);
+    match source.entries {
+        None => dialled.stream_install(game, version).await?,
+        // Nothing but the manifest says what these files are.
+        Some(manifest) if context.manifest.as_ref().is_some_and(|known| known.digest() == manifest) => {
+            dialled.stream_entries(game, version, manifest).await?;
+        }
+        Some(_) => {
+            let reason = "the catalog names another manifest than when the peers were asked".to_owned();
+            return Err(AttemptError::Content(ContentError::RootFiles(reason)));
+        }
+    }
     let grammar = StreamGrammar::of_archives(archives(&source.files)?);
     receive(&mut dialled.connection, grammar, context.policy, another_waits, steps, progress).await
 }

@@ -8,6 +8,7 @@ use lanspread_proto::connection::Connection;
 use lanspread_proto::error::within;
 use lanspread_proto::message::{Reply, Request, SourceStatus};
 use lanspread_tls::endpoint::Endpoint;
+use lanspread_types::checksum::ContentDigest;
 use lanspread_types::content::GameOffer;
 use lanspread_types::ids::{GameId, GameVersion, PeerAddress, PeerId};
 use lanspread_types::limits;
@@ -127,6 +128,17 @@ impl Dialled {
         version: &GameVersion,
     ) -> Result<(), WireError> {
         self.ask(&Request::StreamInstall { game: game.clone(), version: version.clone() }).await
+    }
+
+    /// Asks for the installed files that a manifest lists, as a stream; its items follow.
+    pub(crate) async fn stream_entries(
+        &mut self,
+        game: &GameId,
+        version: &GameVersion,
+        manifest: ContentDigest,
+    ) -> Result<(), WireError> {
+        let (game, version) = (game.clone(), version.clone());
+        self.ask(&Request::StreamEntries { game, version, manifest, from_path: None }).await
     }
 }
 

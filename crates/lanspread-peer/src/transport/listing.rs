@@ -65,8 +65,9 @@ pub(crate) struct ReportedDetails {
     pub(crate) version: GameVersion,
     pub(crate) files: Vec<RootFile>,
     /// The manifest of exactly these files that it has.
-    #[allow(dead_code, reason = "the votes on manifests come with the next commits")]
     pub(crate) manifest: Option<ContentDigest>,
+    /// Whether it has no root files, and offers the installed files of the manifest.
+    pub(crate) is_entries: bool,
 }
 
 /// Asks for version, root files and manifest of one game.
@@ -77,8 +78,16 @@ pub(crate) async fn details<S: AsyncRead + AsyncWrite>(
     connection.send(&Request::Details { game: game.clone() }).await?;
     let mut all = Vec::new();
     let mut told: Option<(GameVersion, Option<ContentDigest>)> = None;
+    let mut is_entries = false;
     in_parts(connection, None, |reply| {
-        let Reply::Details { version, files, more, manifest } = reply else { return Err(other("details")) };
+        let (version, files, more, manifest) = match reply {
+            Reply::Details { version, files, more, manifest } => (version, files, more, manifest),
+            Reply::EntriesOffered { version, manifest } if told.is_none() => {
+                is_entries = true;
+                (version, Vec::new(), false, Some(manifest))
+            }
+            _ => return Err(other("details")),
+        };
         if *told.get_or_insert_with(|| (version.clone(), manifest)) != (version, manifest) {
             return Err(WireError::Malformed("a list of files of two versions".to_owned()));
         }
@@ -89,7 +98,7 @@ pub(crate) async fn details<S: AsyncRead + AsyncWrite>(
     })
     .await?;
     let (version, manifest) = told.ok_or(WireError::Closed)?;
-    Ok(ReportedDetails { version, files: all, manifest })
+    Ok(ReportedDetails { version, files: all, manifest, is_entries })
 }
 
 /// Gives every part of a list to `take`, as [`parts`] does, within the deadline for whole lists.

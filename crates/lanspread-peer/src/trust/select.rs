@@ -17,6 +17,8 @@
 //! With a trusted manifest no peer has a vote. Those that report exactly its version and its root files are sources,
 //! however few they are; two runs of one identity are both used, because what arrives proves itself.
 //!
+//! Peers that offer installed files are sources only with a trusted manifest, after those that have the archives.
+//!
 //! A penalised peer has no vote and is no source. Only if there is a manifest is it tried, after all others.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -73,11 +75,15 @@ pub(crate) struct SourceOrder<'a> {
 type Rank = (bool, Option<PeerName>, Load, [u8; 32], PeerId);
 
 impl Selection {
-    /// The sources for a transfer that uses several at once: penalised ones only if there are no others.
+    /// The sources for a transfer of archives that uses several at once: penalised ones only if there are no others.
     pub(crate) fn at_once(&self) -> Vec<PeerOffer> {
-        let trusted = self.sources.iter().filter(|source| source.penalty.is_none()).count();
-        let used = if trusted == 0 { self.sources.len() } else { trusted };
-        self.sources[..used].to_vec()
+        let (trusted, penalised): (Vec<PeerOffer>, Vec<PeerOffer>) = self
+            .sources
+            .iter()
+            .filter(|source| source.entries.is_none())
+            .cloned()
+            .partition(|source| source.penalty.is_none());
+        if trusted.is_empty() { penalised } else { trusted }
     }
 }
 
@@ -137,7 +143,10 @@ fn of_manifest(offers: Vec<PeerOffer>, manifest: &Manifest, ranks: &Ranks) -> Re
     }
     let (penalised, trusted): (Vec<_>, Vec<_>) =
         fitting.into_iter().partition(|offer| offer.penalty.is_some());
-    let mut sources = in_order(trusted, ranks);
+    let (archives, entries): (Vec<_>, Vec<_>) =
+        trusted.into_iter().partition(|offer| offer.entries.is_none());
+    let mut sources = in_order(archives, ranks);
+    sources.extend(in_order(entries, ranks));
     sources.extend(in_order(penalised, ranks));
     Ok(Selection { version: version.clone(), sources, dropped, copies: reported })
 }

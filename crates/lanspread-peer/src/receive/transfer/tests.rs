@@ -134,6 +134,7 @@ impl Receiver {
             load: None,
             manifest: None,
             penalty: None,
+            entries: None,
         }
     }
 

@@ -28,6 +28,9 @@ pub(crate) struct PeerOffer {
     pub(crate) load: Option<Load>,
     /// Why it is penalised, if it is.
     pub(crate) penalty: Option<String>,
+    /// The manifest whose installed files it offers, if it has no archives. Nothing else is offered then, and its root
+    /// files are those of the manifest.
+    pub(crate) entries: Option<ContentDigest>,
 }
 
 /// How busy a source says that it is; less is smaller.

@@ -19,6 +19,7 @@ fn offer(name: &str, version: &str, sizes: &[u64]) -> PeerOffer {
         manifest: None,
         load: None,
         penalty: None,
+        entries: None,
     }
 }
 
@@ -47,6 +48,40 @@ fn manifest(sizes: &[u64]) -> Manifest {
 /// An offer with a manifest whose digest begins like this.
 fn with_manifest(digest: u8, offer: PeerOffer) -> PeerOffer {
     PeerOffer { manifest: Some(ContentDigest([digest; 32])), ..offer }
+}
+
+fn by_entries(offer: PeerOffer) -> PeerOffer {
+    PeerOffer { entries: Some(ContentDigest([1; 32])), ..offer }
+}
+
+/// Installed files are worth as much as archives, but streams from archives come first: whoever has no archives is also
+/// a player.
+#[test]
+fn installed_files_are_tried_after_archives_and_before_penalised_peers_and_are_never_downloaded() {
+    let offers = vec![
+        by_entries(offer("a", "1", &[5])),
+        penalised(offer("b", "1", &[5])),
+        offer("c", "1", &[5]),
+        by_entries(offer("d", "1", &[6])),
+    ];
+    let selection = by_manifest(offers, &[5]).unwrap();
+    assert_eq!(names(&selection), ["c", "a", "b"]);
+    let at_once: Vec<PeerOffer> = selection.at_once();
+    assert_eq!(at_once.iter().map(|offer| offer.name.as_str()).collect::<Vec<_>>(), ["c"]);
+    let alone = by_manifest(vec![by_entries(offer("a", "1", &[5]))], &[5]).unwrap();
+    assert_eq!(names(&alone), ["a"]);
+    assert!(alone.at_once().is_empty());
+}
+
+/// A search goes on while only installed files are found, and they are used if nothing else is.
+#[test]
+fn installed_files_do_not_end_a_search() {
+    let (hasher, listed) = (RandomState::new(), manifest(&[5]));
+    let vote = |offer: &PeerOffer| Vote::of(offer, Some(&listed), &hasher);
+    let archives = offer("a", "1", &[5]);
+    let entries = by_entries(archives.clone());
+    assert!(settled([&vote(&archives)], None, true, 9) && vote(&archives).offers(None, true));
+    assert!(!settled([&vote(&entries)], None, true, 9) && !vote(&entries).offers(None, true));
 }
 
 fn penalised(offer: PeerOffer) -> PeerOffer {

@@ -71,8 +71,9 @@ pub(crate) struct Vote {
     manifest: Option<ContentDigest>,
     /// Whether it is what the trusted manifest lists, if there is one.
     fits: bool,
-    /// Whether the peer is penalised, and has no vote.
-    is_penalised: bool,
+    /// Whether the peer is a source only if no other is found, and has no vote: it is penalised, or offers installed
+    /// files only.
+    is_last_resort: bool,
 }
 
 impl Vote {
@@ -85,16 +86,16 @@ impl Vote {
             files: hasher.hash_one(sorted(&offer.files)),
             manifest: offer.manifest,
             fits: manifest.is_some_and(|manifest| fits(offer, manifest)),
-            is_penalised: offer.penalty.is_some(),
+            is_last_resort: offer.penalty.is_some() || offer.entries.is_some(),
         }
     }
 
-    /// Whether this is an offer of what is wanted, which a search looks for. That of a penalised peer is not: it is used
-    /// if no other is found.
+    /// Whether this is an offer of what is wanted, which a search looks for. That of a last resort is not: it is used if
+    /// no other is found.
     pub(crate) fn offers(&self, wanted: Option<&GameVersion>, by_manifest: bool) -> bool {
         let is_wanted =
             if by_manifest { self.fits } else { wanted.is_none_or(|version| self.version == *version) };
-        is_wanted && !self.is_penalised
+        is_wanted && !self.is_last_resort
     }
 }
 
@@ -113,7 +114,7 @@ pub(crate) fn settled<'v>(
     missing: usize,
 ) -> bool {
     let mut identities = BTreeSet::new();
-    let votes = votes.into_iter().filter(|vote| !vote.is_penalised);
+    let votes = votes.into_iter().filter(|vote| !vote.is_last_resort);
     if by_manifest {
         return votes.into_iter().any(|vote| vote.fits);
     }

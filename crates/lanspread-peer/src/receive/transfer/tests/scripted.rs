@@ -50,6 +50,7 @@ impl Actor {
             load: None,
             manifest: None,
             penalty: None,
+            entries: None,
         };
         Arc::new(Self {
             offer,
