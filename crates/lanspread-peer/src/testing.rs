@@ -1,6 +1,7 @@
 //! Peers for this crate's own tests.
 
 mod belief_tests;
+mod entries_tests;
 mod liars_tests;
 pub(crate) mod machine;
 mod manifest_tests;

@@ -185,6 +185,12 @@ impl Peer {
         *self.inner.listening.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What it serves.
+    #[cfg(test)]
+    pub(crate) fn source(&self) -> &Arc<Source> {
+        &self.inner.source
+    }
+
     /// The peers around it.
     #[cfg(test)]
     pub(crate) fn neighbours(&self) -> Option<&Arc<Neighbours>> {

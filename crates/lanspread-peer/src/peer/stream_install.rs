@@ -205,6 +205,11 @@ impl Peer {
         let replace = Replace { allowed: replace, force: options.force, over_verified };
         let (locked, replaces) = self.prepare(operation, replace).await?;
         self.obtain_manifest(operation).await?;
+        // It may have arrived only now.
+        let manifest = match manifest {
+            Some(manifest) => Some(manifest),
+            None => self.trusted_manifest(game).await?,
+        };
         let selection = self.choose(game, options, cancel).await?;
         if let Some(manifest) = &manifest
             && manifest.manifest().version != selection.version
