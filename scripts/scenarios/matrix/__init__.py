@@ -12,6 +12,7 @@ from . import (
     discovery,
     download_faults,
     downloads,
+    entries,
     flood,
     formats,
     hostile,
@@ -55,6 +56,7 @@ _GROUPS = (
     daemon,
     organiser,
     catalogs,
+    entries,
 )
 
 # In this order on every page.

@@ -235,6 +235,7 @@ fn reports() -> Vec<Answer> {
             installed: true,
             shares_entries: true,
             bytes: 1,
+            shares_entries: false,
         },
         R::LocalGame {
             game: game(),
@@ -248,6 +249,7 @@ fn reports() -> Vec<Answer> {
             installed: true,
             shares_entries: false,
             bytes: 0,
+            shares_entries: true,
         },
         R::FolderPassedOver(passed_over()),
         R::FolderPassedOver(PassedOverFolder { suggestion: None, ..passed_over() }),
