@@ -227,7 +227,7 @@ impl LyingSource {
                     streams_max: 1,
                     connections: 1,
                 }),
-                Request::Manifest { .. } | Request::Catalog { .. } | Request::StreamEntries { .. } => {
+                Request::Manifest { .. } | Request::Catalog { .. } => {
                     Reply::Refused(Refusal::new(RefusalCode::NotOffered, "it hands nothing on"))
                 }
                 // The tests of downloads have lying sources of their own.

@@ -185,7 +185,11 @@ async fn a_tree_that_was_changed_is_refused_and_the_next_source_completes() {
     let alone = party.seat("alone", false);
     let error = alone.install(&[first]).await.unwrap_err();
     let PeerError::AllSourcesFailed { attempts, .. } = &error else { panic!("{error}") };
-    assert_eq!((attempts[0].peer.as_str(), &*attempts[0].code), ("a-changed", "source-changed"), "{attempts:?}");
+    assert_eq!(
+        (attempts[0].peer.as_str(), &*attempts[0].code),
+        ("a-changed", "source-changed"),
+        "{attempts:?}"
+    );
     assert!(attempts[0].message.contains(small_game::LAST_FILE), "{attempts:?}");
     assert!(!alone.local().exists());
 
