@@ -36,9 +36,9 @@ pub const HANDSHAKES_MAX: usize = 64;
 pub const HANDSHAKES_PER_ADDRESS_MAX: usize = 8;
 /// For a program of protocol version 1 to read which version is spoken here.
 pub const OLD_VERSION_FAREWELL: Duration = Duration::from_secs(1);
-/// Bytes of a connection that may wait, encrypted, for the socket: one batch of a stream, so that one call to the system
-/// takes all of it. A larger buffer was measured and saves nothing.
-pub const TLS_SEND_BUFFER_BYTES: usize = STREAM_BATCH_BYTES;
+/// Bytes of a connection that may wait, encrypted, for the socket: four records in one call to the system. With a whole
+/// batch, the allocator gives the memory back to the system after each one and asks for it again.
+pub const TLS_SEND_BUFFER_BYTES: usize = 64 * 1024;
 /// For one frame from its first byte to its last, so that dripping bytes cannot hold a connection. Long enough for
 /// [`DATA_CHUNK_BYTES`] over one of many starved connections of a slow link, at 35 kbit/s.
 pub const FRAME_DEADLINE: Duration = Duration::from_mins(1);

@@ -31,8 +31,8 @@ pub(crate) const STREAM_SOURCE_PER_MIB: Bounds = Bounds {
     named: &[
         // The archive in pieces of 256 KiB.
         (READS, 4.8),
-        // A frame of 256 KiB; the kernel takes some in two parts.
-        (SENDS, 9.0),
+        // Four records of TLS at a time; the kernel takes some in two parts.
+        (SENDS, 24.0),
         WAITS_PER_MIB,
         THREADS_PER_MIB,
         MEMORY_PER_MIB,
@@ -58,9 +58,9 @@ pub(crate) const STREAM_SOURCE_PER_FILE: Bounds = Bounds {
 pub(crate) const STREAM_RECEIVER_PER_MIB: Bounds = Bounds {
     named: &[
         // A frame of 256 KiB arrives in two buffers of that size, and each part is written.
-        (WRITES, 9.2),
-        // At most what the kernel has: it depends on how fast the two sides are.
-        (RECEIVES, 40.0),
+        (WRITES, 10.5),
+        // A record of TLS at a time, 16 KiB.
+        (RECEIVES, 80.0),
         WAITS_PER_MIB,
         THREADS_PER_MIB,
         MEMORY_PER_MIB,
@@ -122,28 +122,30 @@ pub(crate) const LOCAL_INSTALL_PER_FILE: Bounds = {
 };
 
 pub(crate) const DOWNLOAD_SOURCE_PER_MIB: Bounds = Bounds {
-    named: &[(READS, 4.8), (SENDS, 9.0), WAITS_PER_MIB, THREADS_PER_MIB, MEMORY_PER_MIB],
+    named: &[(READS, 4.8), (SENDS, 24.0), WAITS_PER_MIB, THREADS_PER_MIB, MEMORY_PER_MIB],
     unnamed: UNNAMED_PER_MIB,
 };
 
 pub(crate) const DOWNLOAD_RECEIVER_PER_MIB: Bounds = Bounds {
-    named: &[(WRITES, 4.8), (RECEIVES, 40.0), WAITS_PER_MIB, THREADS_PER_MIB, MEMORY_PER_MIB],
+    named: &[(WRITES, 4.8), (RECEIVES, 80.0), WAITS_PER_MIB, THREADS_PER_MIB, MEMORY_PER_MIB],
     unnamed: UNNAMED_PER_MIB,
 };
 
 // Copies in memory of each byte of content. The system's own, between files, sockets and programs, are not counted.
 
 /// What is packed, half of it here, is copied once, and what is unpacked goes from the window into the frame.
-pub(crate) const COPIES_STREAM_SOURCE: f64 = 1.9;
+/// TLS copies it into the record that it encrypts.
+pub(crate) const COPIES_STREAM_SOURCE: f64 = 2.9;
 /// Content arrives in the frame that is written; only what came together with a header is copied, and how much that is
-/// depends on how fast the two sides are.
-pub(crate) const COPIES_STREAM_RECEIVER: f64 = 0.6;
+/// depends on how fast the two sides are. TLS keeps what it has decrypted, and hands out a copy.
+pub(crate) const COPIES_STREAM_RECEIVER: f64 = 2.7;
 /// From the archive's read buffer into the decoder's packed bytes, which are written.
 pub(crate) const COPIES_LOCAL_INSTALL: f64 = 1.1;
 /// A frame is read from the file and sent.
-pub(crate) const COPIES_DOWNLOAD_SOURCE: f64 = 0.1;
+/// TLS copies it into the record that it encrypts.
+pub(crate) const COPIES_DOWNLOAD_SOURCE: f64 = 1.1;
 /// As the receiver of a stream.
-pub(crate) const COPIES_DOWNLOAD_RECEIVER: f64 = 0.6;
+pub(crate) const COPIES_DOWNLOAD_RECEIVER: f64 = 2.7;
 
 // Peak memory, without the pages of the program's own file.
 
