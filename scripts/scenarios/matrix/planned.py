@@ -23,14 +23,4 @@ PLANNED: tuple[Planned, ...] = (
         "Extra, missing, other",
         "What a stream has more, less or otherwise than its manifest stops it at the header.",
     ),
-    Planned(
-        "S66",
-        "Outsider flood",
-        "Ten thousand connections of outsiders delay an install by a member by a quarter at most.",
-    ),
-    Planned(
-        "S69",
-        "Serving entries",
-        "An installed tree that still matches its manifest serves another machine, entry by entry.",
-    ),
 )
