@@ -18,6 +18,7 @@ from . import (
     links,
     local_disk,
     local_operations,
+    manifest_stream,
     neighbour,
     organiser,
     retries,
@@ -49,6 +50,7 @@ _GROUPS = (
     throughput,
     daemon,
     organiser,
+    manifest_stream,
 )
 
 # In this order on every page.
