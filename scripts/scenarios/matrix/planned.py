@@ -13,14 +13,4 @@ PLANNED: tuple[Planned, ...] = (
         "Wrong key",
         "A saved address that answers with another key is refused with both ids, and nothing is written.",
     ),
-    Planned(
-        "S64",
-        "One flipped byte",
-        "A flipped byte is never promoted, its source is named, and the next source completes.",
-    ),
-    Planned(
-        "S65",
-        "Extra, missing, other",
-        "What a stream has more, less or otherwise than its manifest stops it at the header.",
-    ),
 )
