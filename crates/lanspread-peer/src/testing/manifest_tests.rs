@@ -24,7 +24,7 @@ use crate::peer::stream_install::StreamInstallReport;
 use crate::report::answer::Answer;
 use crate::report::channel::PeerEvents;
 use crate::report::event::PeerEvent;
-use crate::report::offender::Offence;
+use crate::report::offender::{Offence, PenalisedPeer, ProvedLie};
 use crate::report::operation::{OperationKind, OperationOptions, OperationRequest};
 use crate::testing::machine::PeerOf;
 
@@ -105,7 +105,7 @@ fn all_events(events: &mut PeerEvents) -> Vec<PeerEvent> {
 /// Peers that were reported to lie, with the path.
 fn liars(events: &[PeerEvent]) -> Vec<(String, Option<String>)> {
     let lied = events.iter().filter_map(|event| match event {
-        PeerEvent::PeerLied { peer, path, expected, got, .. } => {
+        PeerEvent::PeerLied(ProvedLie { peer, path, expected, got, .. }) => {
             assert_ne!(expected, got);
             Some((peer.to_string(), path.clone()))
         }
@@ -127,7 +127,9 @@ async fn trust(peer: &Peer) -> Option<InstallTrust> {
 /// Peers that were penalised for lying, with the time in ms.
 fn penalised_liars(events: &[PeerEvent]) -> Vec<(PeerId, u64)> {
     let penalised = events.iter().filter_map(|event| match event {
-        PeerEvent::PeerPenalised { peer, offence: Offence::Lied, length_ms, .. } => Some((*peer, *length_ms)),
+        PeerEvent::PeerPenalised(PenalisedPeer { peer, offence: Offence::Lied, length_ms, .. }) => {
+            Some((*peer, *length_ms))
+        }
         _ => None,
     });
     penalised.collect()
@@ -158,9 +160,9 @@ async fn every_lie_about_listed_content_is_refused_and_named() {
         if is_listed(lie) {
             assert_eq!(codes, ["not-as-listed"], "{}: {error}", lie.name);
             assert!(
-                events
-                    .iter()
-                    .any(|event| matches!(event, PeerEvent::PeerLied { id: named, .. } if *named == id)),
+                events.iter().any(
+                    |event| matches!(event, PeerEvent::PeerLied(ProvedLie { id: named, .. }) if *named == id)
+                ),
                 "{}",
                 lie.name
             );
