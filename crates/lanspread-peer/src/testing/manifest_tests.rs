@@ -24,7 +24,7 @@ use crate::peer::stream_install::StreamInstallReport;
 use crate::report::answer::Answer;
 use crate::report::channel::PeerEvents;
 use crate::report::event::PeerEvent;
-use crate::report::offender::{Offence, ProvedLie};
+use crate::report::offender::{Offence, PenalisedPeer, ProvedLie};
 use crate::report::operation::{OperationKind, OperationOptions, OperationRequest};
 use crate::testing::machine::PeerOf;
 
@@ -127,7 +127,9 @@ async fn trust(peer: &Peer) -> Option<InstallTrust> {
 /// Peers that were penalised for lying, with the time in ms.
 fn penalised_liars(events: &[PeerEvent]) -> Vec<(PeerId, u64)> {
     let penalised = events.iter().filter_map(|event| match event {
-        PeerEvent::PeerPenalised { peer, offence: Offence::Lied, length_ms, .. } => Some((*peer, *length_ms)),
+        PeerEvent::PeerPenalised(PenalisedPeer { peer, offence: Offence::Lied, length_ms, .. }) => {
+            Some((*peer, *length_ms))
+        }
         _ => None,
     });
     penalised.collect()

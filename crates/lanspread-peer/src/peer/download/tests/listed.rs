@@ -9,7 +9,7 @@ use lanspread_types::ids::PeerId;
 
 use super::*;
 use crate::report::answer::Answer;
-use crate::report::offender::{Offence, ProvedLie};
+use crate::report::offender::{Offence, PenalisedPeer, ProvedLie};
 
 /// A catalog whose manifest lists the downloaded game of this machine, in a folder of its own.
 fn catalog_of(machine: &Machine) -> (tempfile::TempDir, PathBuf) {
@@ -53,7 +53,7 @@ fn liars(heard: &[PeerEvent]) -> Vec<String> {
 
 fn penalised(heard: &[PeerEvent]) -> Vec<(String, Offence, u64)> {
     let punished = heard.iter().filter_map(|event| match event {
-        PeerEvent::PeerPenalised { name, offence, length_ms, .. } => {
+        PeerEvent::PeerPenalised(PenalisedPeer { name, offence, length_ms, .. }) => {
             Some((name.to_string(), *offence, *length_ms))
         }
         _ => None,
