@@ -50,7 +50,11 @@ const HINTS: &[Row] = &[
     row(&["signed-twice"], "raise its version, or build it again"),
     row(&["signature-refused"], "get the catalog and its signature again from their author"),
     row_of_cause(&["signature-refused"], "legacy", "sign it again, without the option -l of minisign"),
-    row(&["manifest-refused"], "get it again from the author of the catalog, or build it again"),
+    row(
+        &["manifest-refused", "manifest-unusable"],
+        "get it again from the author of the catalog, or build it again",
+    ),
+    row(&["catalog-unusable"], "correct it, or get it again from its author"),
     row(
         &["catalog-older"],
         "use the newer file; if its signer had to begin again: `lanspread-peer-cli catalog forget KEY`",
