@@ -22,6 +22,7 @@ from . import (
     links,
     local_disk,
     local_operations,
+    manifest_stream,
     neighbour,
     organiser,
     retries,
@@ -56,6 +57,7 @@ _GROUPS = (
     daemon,
     organiser,
     catalogs,
+    manifest_stream,
     entries,
 )
 

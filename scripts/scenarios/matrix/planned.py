@@ -13,24 +13,4 @@ PLANNED: tuple[Planned, ...] = (
         "Wrong key",
         "A saved address that answers with another key is refused with both ids, and nothing is written.",
     ),
-    Planned(
-        "S64",
-        "One flipped byte",
-        "A flipped byte is never promoted, its source is named, and the next source completes.",
-    ),
-    Planned(
-        "S65",
-        "Extra, missing, other",
-        "What a stream has more, less or otherwise than its manifest stops it at the header.",
-    ),
-    Planned(
-        "S66",
-        "Outsider flood",
-        "Ten thousand connections of outsiders delay an install by a member by a quarter at most.",
-    ),
-    Planned(
-        "S69",
-        "Serving entries",
-        "An installed tree that still matches its manifest serves another machine, entry by entry.",
-    ),
 )

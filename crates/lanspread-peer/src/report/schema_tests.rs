@@ -98,7 +98,7 @@ fn download_events() -> Vec<PeerEvent> {
 fn lied(path: Option<String>, position: Option<u64>) -> PeerEvent {
     PeerEvent::PeerLied(ProvedLie {
         peer: "pc".parse().unwrap(),
-        id: "00".repeat(16).parse().unwrap(),
+        id: PeerId::from([0; 16]),
         game: game(),
         path,
         position,
