@@ -20,8 +20,8 @@
 //! Peers that offer installed files are sources only with a trusted manifest, after those that have the archives.
 //!
 //! A penalised peer has no vote and is tried after all others. Without a manifest, one that lied is no source, and those
-//! that broke the protocol have a vote if nobody else has the game: that may have been a fault of a program or a link, and
-//! a user who tries again at once must not be told that nobody has the game.
+//! that broke the protocol have a vote if no other peer has the game: that may have been a fault of a program or a link,
+//! and a user who tries again at once must not be told that no peer has the game.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;

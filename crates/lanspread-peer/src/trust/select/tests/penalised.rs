@@ -23,7 +23,7 @@ fn a_liar_is_tried_last_and_only_with_a_manifest() {
 }
 
 #[test]
-fn who_broke_the_protocol_is_tried_last_and_has_a_vote_only_if_nobody_else_has_the_game() {
+fn a_peer_that_broke_the_protocol_is_tried_last_and_votes_only_if_no_other_peer_has_the_game() {
     let broke = |offer: PeerOffer| after(Offence::BrokeProtocol, offer);
     let offers = vec![broke(offer("a", "1", &[5])), broke(offer("b", "1", &[6])), offer("c", "1", &[5])];
     let selection = select(offers.clone(), None).unwrap();
@@ -34,7 +34,7 @@ fn who_broke_the_protocol_is_tried_last_and_has_a_vote_only_if_nobody_else_has_t
     let (old, liar) = (offer("old", "0", &[5]), penalised(offer("liar", "1", &[5])));
     let wanted = "1".parse().unwrap();
     let of_wanted = select(vec![old.clone(), liar, offers[0].clone()], Some(&wanted)).unwrap();
-    assert_eq!(names(&of_wanted), ["a"], "who has another version, or lied, is nobody else");
+    assert_eq!(names(&of_wanted), ["a"], "a peer with another version or a liar does not count");
     assert_eq!(names(&select(vec![old, offers[0].clone()], None).unwrap()), ["old"]);
     assert!(matches!(select(offers[..2].to_vec(), None), Err(SelectError::Ambiguous(_))));
 }
