@@ -61,7 +61,6 @@ def wrong_key(stage: Stage) -> None:
     source = stage.start_source("b-twin", root.parent, catalog=None)
     new = source.identity
     expect(new != old, "the source has its old key")
-    expect("new" in source.stderr(), f"the source does not say that its key is new: {source.stderr().strip()!r}")
 
     before = checks.user_tree(received)
     refused = stage.install(GAME, machine, [], name="refused", exit_status=3)

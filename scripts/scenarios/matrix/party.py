@@ -20,7 +20,7 @@ from ..stage import PARTY_LINE, Stage
 from ..tools import FIXTURES_DIR
 
 # What each member has, and the other one installs.
-MEMBERS = {"a-member": "alpha-arena", "b-member": "bravo-blocks"}
+MEMBERS = {"a-member": "alpha-arena", "b-member": "alpha-racer"}
 NO_LINE = "no-line"
 OTHER_LINE = "other-line"
 OUTSIDERS = (NO_LINE, OTHER_LINE)
