@@ -67,7 +67,7 @@ def wrong_key(stage: Stage) -> None:
     expect_equal(checks.attempts(refused), [], "attempts at an address with another key")
     for identity in (old, new):
         expect(identity in refused.stderr(), f"{identity} is not named: {refused.stderr().strip()!r}")
-    expect(f"peers add {source.address}" in refused.stderr(), f"no way out is named: {refused.stderr().strip()!r}")
+    expect("peers add" in refused.stderr(), f"no way out is named: {refused.stderr().strip()!r}")
     checks.games_dir_as_before(before, received)
     stage.command("adds-again", machine, "peers", "add", source.address)
     installed = stage.install(GAME, machine, [], name="trusting", exit_status=0)
