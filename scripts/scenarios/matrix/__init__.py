@@ -60,6 +60,7 @@ _GROUPS = (
     daemon,
     organiser,
     catalogs,
+    manifest_stream,
     entries,
 )
 

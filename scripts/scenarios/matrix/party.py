@@ -185,7 +185,7 @@ def _expect_nothing_learnt(each: _Outsider, members: list[Peer]) -> None:
 
 
 def _secrets(members: list[Peer]) -> dict[str, list[bytes]]:
-    """What nobody outside may learn, as text, as bytes and in hexadecimal digits."""
+    """What no outsider may learn, as text, as bytes and in hexadecimal digits."""
     secrets = {f"the game {game}": [game.encode()] for game in MEMBERS.values()}
     secrets |= {f"the name {member.name}": [member.name.encode()] for member in members}
     for what, word in [("the line of the party", PARTY_LINE), *((f"the id of {m.name}", m.identity) for m in members)]:

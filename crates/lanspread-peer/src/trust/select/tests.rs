@@ -54,8 +54,8 @@ fn by_entries(offer: PeerOffer) -> PeerOffer {
     PeerOffer { entries: Some(ContentDigest([1; 32])), ..offer }
 }
 
-/// Installed files are worth as much as archives, but streams from archives come first: whoever has no archives is also
-/// a player.
+/// Installed files are worth as much as archives, but streams from archives come first: a machine without archives is
+/// there to play.
 #[test]
 fn installed_files_are_tried_after_archives_and_before_penalised_peers_and_are_never_downloaded() {
     let offers = vec![
