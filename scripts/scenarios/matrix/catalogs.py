@@ -230,8 +230,9 @@ def _minisign(folder: Path, *words: str) -> bool:
     "S68",
     "Manifest at one end",
     claim="A receiver whose source has no manifest fetches the one that its catalog names from another peer, and what "
-    "it installs is verified; a receiver without a manifest installs from a source that has one, unverified. A signed catalog spreads from one machine to eight that pin its key, within seconds, and none takes the "
-    "older one afterwards.",
+    "it installs is verified; a receiver without a manifest installs from a source that has one, unverified. A signed "
+    "catalog spreads from one machine to eight that pin its key, within seconds, and none takes the older one "
+    "afterwards.",
     conditions="A source without a catalog, a keeper with the catalog and its manifest and no game, and a receiver "
     "with the catalog alone. Then eight machines that know only the keeper; it gets a newer catalog while all of them "
     "run, and each is started again with the older file in the end.",
