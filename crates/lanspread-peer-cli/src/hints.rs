@@ -27,6 +27,7 @@ const NO_SOURCE: &[&str] = &["no-peers", "not-offered"];
 const SAME_PARTY: &str =
     "all machines must join with the same line: `lanspread-peer-cli party show` prints it";
 const JOIN_PARTY: &str = "get the line from a member, and give it to `lanspread-peer-cli party join`";
+const SET_UP_AGAIN: &str = "if that machine was set up again, run: lanspread-peer-cli peers add HOST:PORT";
 const SAME_RELEASE: &str = "use the same release on all machines";
 
 const HINTS: &[Row] = &[
@@ -95,6 +96,7 @@ const HINTS: &[Row] = &[
     row_of_cause(NO_SOURCE, "other-version", SAME_RELEASE),
     row_of_cause(NO_SOURCE, "other-party", SAME_PARTY),
     row_of_cause(NO_SOURCE, "party", JOIN_PARTY),
+    row_of_cause(NO_SOURCE, "other-peer", SET_UP_AGAIN),
     row(&["not-offered"], "`lanspread-peer-cli list` shows what is offered"),
     row(&["ambiguous-metadata"], "name the peers you trust: --no-discovery --peer HOST:PORT"),
     // Asking one peer.
@@ -104,7 +106,7 @@ const HINTS: &[Row] = &[
     ),
     row(&["protocol-version"], SAME_RELEASE),
     row(&["encryption-failed"], "check that a lanspread peer has this address and port"),
-    row(&["other-peer"], "if that machine was set up again, run: lanspread-peer-cli peers add HOST:PORT"),
+    row(&["other-peer"], SET_UP_AGAIN),
     row(&["other-party"], "both machines must be of the same party, or both of none"),
     row(&["turned-away"], "try again later, or ask the user of that peer whether it may talk to this one"),
     row(&["self-connect"], "two peers on one machine need a --state-dir each"),
@@ -262,6 +264,7 @@ mod tests {
             ("no-peers", Some("nobody-heard"), "multicast"),
             ("no-peers", Some("other-version"), "same release"),
             ("not-offered", Some("no-answer"), "firewall"),
+            ("not-offered", Some("other-peer"), "peers add HOST:PORT"),
             ("not-offered", None, "list"),
             ("not-offered", Some("a-cause-of-a-newer-daemon"), "list"),
             ("entry-name-refused", Some("not-portable"), "--names native"),
