@@ -121,14 +121,7 @@ pub(super) fn event(event: &PeerEvent) -> Option<String> {
         }
         PeerEvent::PeerPenalised(_) => return peer_words::penalised(event),
         PeerEvent::PeerLost { name, reason, .. } => format!("lost {name}: {reason}"),
-        PeerEvent::DuplicateIdentity { peer, names: peers, addrs } => {
-            let addresses: Vec<String> = addrs.iter().map(ToString::to_string).collect();
-            format!(
-                "two running peers have the identity {peer}: {} at {}; a state directory was copied, so remove identity.pem from one of them",
-                names(peers),
-                addresses.join(" and ")
-            )
-        }
+        PeerEvent::DuplicateIdentity { .. } => duplicate_identity(event),
         PeerEvent::TransferBegin { game, peer, .. } => format!("{game} is being sent to {peer}"),
         PeerEvent::TransferEnd { game, peer, outcome, bytes: count } => {
             format!("{game} to {peer}: {outcome}, {} sent", bytes(*count))
@@ -178,6 +171,17 @@ pub(super) fn summary(summary: &Summary) -> String {
     let failed: Vec<&str> = failed.iter().map(GameId::as_str).collect();
     let ended = if *is_interrupted { "interrupted" } else { "failed" };
     format!("{} of {} done, {ended}: {}", done.len(), counted(games, "game"), failed.join(", "))
+}
+
+/// Two running peers with one identity.
+fn duplicate_identity(event: &PeerEvent) -> String {
+    let PeerEvent::DuplicateIdentity { peer, names: peers, addrs } = event else { return String::new() };
+    let addresses: Vec<String> = addrs.iter().map(ToString::to_string).collect();
+    format!(
+        "two running peers have the identity {peer}: {} at {}; a state directory was copied, so remove identity.pem from one of them",
+        names(peers),
+        addresses.join(" and ")
+    )
 }
 
 fn names(peers: &[PeerName]) -> String {

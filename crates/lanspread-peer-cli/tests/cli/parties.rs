@@ -313,7 +313,7 @@ fn outsiders_neither_list_nor_install() {
         assert_eq!(refused.status.code(), Some(3), "{}", refused.stdout);
         let told = format!("{}{}", refused.stdout, refused.stderr);
         assert!(!told.contains("den") && !told.contains("bravo"), "{told}");
-        assert_eq!(fs::read_dir(games(machine).join("alpha-arena")).map(Iterator::count).unwrap_or(0), 0);
+        assert_eq!(fs::read_dir(games(machine).join("alpha-arena")).map_or(0, Iterator::count), 0);
     }
     fs::create_dir(games(&member)).unwrap();
     install(&member).succeeded();

@@ -7,6 +7,11 @@ use serde_json::{Value, json};
 
 use crate::support::{Finished, Receiver, Source, dead_address, finish, fixtures, peer};
 
+#[expect(clippy::disallowed_methods, reason = "a time of day, which the files of a peer have")]
+fn unix_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+}
+
 /// An id of no peer here.
 const STRANGER: &str = "peer1l5gs6vqa9urhmc2pfw8enazpky8nndga";
 
@@ -29,7 +34,7 @@ impl User {
 
     /// Writes penalties for a lie that began now.
     fn penalise(&self, offenders: &[Value]) {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let now = unix_seconds();
         let line = |offender: &Value| {
             let penalty = json!({
                 "offender": offender, "offence": "lied", "given_at_s": now - 30, "length_s": 600, "what": "data/maps.big",
@@ -194,7 +199,7 @@ fn a_daemon_and_a_command_agree_about_penalties() {
         finish(command.args(arguments)).succeeded().named("penalty").len()
     };
     assert_eq!(asked(&[]), 0);
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let now = unix_seconds();
     let line = json!({
         "offender": {"peer": STRANGER}, "offence": "lied", "given_at_s": now, "length_s": 600, "what": "x",
     });

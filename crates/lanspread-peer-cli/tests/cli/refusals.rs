@@ -323,6 +323,9 @@ fn install_with_catalog(receiver: &Receiver, organiser: &Organiser, source: &Sou
     finish(command.arg("--catalog-key").arg(organiser.path("key.pub")))
 }
 
+/// A file and its bad content; the exit status and code of the refusal, what it names, and what to do.
+type Case = (&'static str, Vec<u8>, i32, &'static str, &'static str, &'static str);
+
 /// A catalog, a signature or a key that does not count is refused before a source is asked: what is wrong, with which file,
 /// and what to do.
 #[test]
@@ -333,7 +336,7 @@ fn a_catalog_that_does_not_count_installs_nothing() {
     let [key, catalog, signature] = names.map(|name| fs::read(path(name)).unwrap());
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     let other_algorithm = text(&signature).replacen("\nRU", "\nXX", 1).into_bytes();
-    let cases: [(&str, Vec<u8>, i32, &str, &str, &str); 8] = [
+    let cases: [Case; 8] = [
         (names[0], key[10..].to_vec(), 2, "key-unusable", "key.pub cannot be used", "give the file"),
         (
             names[0],

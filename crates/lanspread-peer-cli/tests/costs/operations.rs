@@ -194,5 +194,5 @@ fn run(command: &Command, tool: &dyn Tool, report: &Path) -> String {
     let is_failure = |line: &&str| {
         line.contains(r#""download-source-failed""#) || line.contains(r#""stream-attempt-failed""#)
     };
-    stdout.lines().filter(is_failure).map(|line| format!("{line}\n")).collect()
+    stdout.lines().filter(is_failure).collect::<Vec<_>>().join("\n")
 }
