@@ -206,11 +206,14 @@ fn cut(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
+/// What is done to the bytes of a file.
+type Change = fn(Vec<u8>) -> Vec<u8>;
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_manifest_comes_from_any_peer_and_only_the_right_one_is_taken() {
     let party = Party::new();
     let mut running = Vec::new();
-    let changes: [(&str, Option<fn(Vec<u8>) -> Vec<u8>>); 4] =
+    let changes: [(&str, Option<Change>); 4] =
         [("honest", Some(|bytes| bytes)), ("liar", Some(flipped)), ("cutter", Some(cut)), ("without", None)];
     let mut addresses = Vec::new();
     for (name, change) in changes {

@@ -227,7 +227,7 @@ impl Neighbours {
                     {
                         tries = 0;
                         self.directory().answers(key, dialled.address, SystemTime::now());
-                        match self.follow(key, dialled, poke).await {
+                        match Box::pin(self.follow(key, dialled, poke)).await {
                             ConnectionEnd::Broken(reason) => reason,
                             ConnectionEnd::Moved(dialled) => {
                                 next = Some(*dialled);

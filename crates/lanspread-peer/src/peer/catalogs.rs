@@ -65,7 +65,7 @@ impl Peer {
             tokio::select! {
                 () = stop.cancelled() => return,
                 Some(offered) = offers.recv() => {
-                    let taking = self.take_offered(&live, &offered, &mut wrong);
+                    let taking = Box::pin(self.take_offered(&live, &offered, &mut wrong));
                     if stop.run_until_cancelled(taking).await.is_none() {
                         return;
                     }

@@ -161,7 +161,8 @@ impl Peer {
         let requested = Instant::now();
         let game = &context.game;
         let mut attempts = Attempts::default();
-        let streaming = self.stream_from_sources(context, replace, &mut attempts);
+        // Boxed, because it is by far the largest part of every operation that streams.
+        let streaming = Box::pin(self.stream_from_sources(context, replace, &mut attempts));
         let streamed = self.contain(context, streaming).await;
         let ended = Instant::now();
         let begun = attempts.begun.unwrap_or(ended);

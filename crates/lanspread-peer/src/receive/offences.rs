@@ -46,15 +46,15 @@ impl OffenceRecorder {
         let Self { game, penalties, events, tasks } = self.clone();
         let (peer, name, addr) = (source.id, source.name.clone(), source.address);
         let remembering = tasks.spawn_blocking("penalties", move || {
-            let length_s = match penalties.punish(peer, addr, offence, &message) {
-                Ok(length_s) => length_s,
+            let penalty_s = match penalties.punish(peer, addr, offence, &message) {
+                Ok(penalty_s) => penalty_s,
                 Err(error) => {
                     tracing::warn!("the penalty of {name} is forgotten when this program ends: {error}");
                     let known = penalties.current();
                     known.of(&peer, addr.ip(), SystemTime::now()).map_or(0, |penalty| penalty.length_s)
                 }
             };
-            let length_ms = length_s.saturating_mul(1000);
+            let length_ms = penalty_s.saturating_mul(1000);
             events.report(PeerEvent::PeerPenalised(PenalisedPeer {
                 game,
                 peer,

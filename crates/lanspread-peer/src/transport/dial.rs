@@ -63,7 +63,9 @@ async fn dial_one(
     let connected = timeout(limits::CONNECT_DEADLINE, connect(address)).await;
     let no_answer = || io::Error::new(io::ErrorKind::TimedOut, "no answer");
     let socket = connected.unwrap_or_else(|_| Err(no_answer())).map_err(WireError::Connect)?;
-    Ok(Dialled { connection: ours.dial(socket, expected).await?, address })
+    // Boxed, because the handshake is by far the largest part of every operation that dials.
+    let connection = Box::pin(ours.dial(socket, expected)).await?;
+    Ok(Dialled { connection, address })
 }
 
 /// What a stream of a game would carry.

@@ -218,7 +218,7 @@ impl LiveCatalog {
         &self,
         read: &mut Read,
         signed: &SignedCatalog,
-        signer: &Signer,
+        key: &Signer,
         files: TakenFiles,
         from: Option<&PeerName>,
     ) {
@@ -238,7 +238,7 @@ impl LiveCatalog {
                 self.events.report(PeerEvent::CatalogUpdated { from, version, old });
             }
         }
-        let mark = CatalogMark { signer: *signer.bytes(), version: signed.version };
+        let mark = CatalogMark { signer: *key.bytes(), version: signed.version };
         read.in_force = Some(Arc::new(catalog.clone()));
         read.handed_on = Some(Arc::new(HandedOn { mark, files }));
     }

@@ -82,6 +82,7 @@ fn next_length(offence: Offence, weight: Option<u64>) -> u64 {
     longer.clamp(first.as_secs(), longest.as_secs())
 }
 
+#[expect(clippy::disallowed_methods, reason = "a time of day that is written down, not a duration")]
 fn seconds(now: SystemTime) -> u64 {
     now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -26,7 +26,8 @@ impl Neighbours {
         let stop = self.tasks.cancel_token();
         for peer in self.known() {
             let ours = self.ours();
-            let greeting = timeout(limits::HINT_ANSWER_DEADLINE, dial_any(&peer.addresses, &ours, None));
+            let greeting = Box::pin(dial_any(&peer.addresses, &ours, None));
+            let greeting = timeout(limits::HINT_ANSWER_DEADLINE, greeting);
             match stop.run_until_cancelled(greeting).await {
                 None => return,
                 Some(Ok(Ok(_))) => {}

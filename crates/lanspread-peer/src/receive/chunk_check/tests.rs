@@ -143,7 +143,7 @@ fn what_is_held_is_bounded_however_small_the_frames_are() {
 #[test]
 fn a_chunk_that_is_not_whole_has_no_end() {
     let content = content();
-    let (checked, writes) = passed(&listed(&content), &content[..LISTED + 1], &[1000]);
+    let (checked, writes) = passed(&listed(&content), &content[..=LISTED], &[1000]);
     assert!(matches!(checked, Err(FetchError::WriterStopped)), "{checked:?}");
     let (bytes, has_end) = bytes_of(writes);
     assert!(bytes == content[..LISTED] && !has_end);

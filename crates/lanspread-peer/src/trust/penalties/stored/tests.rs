@@ -99,8 +99,8 @@ fn a_penalty_of_the_future_is_corrected_on_disk() {
     let penalties = Penalties::new(folder.path(), false);
     penalties.lied(id(), address("10.0.0.5:1"), "x").unwrap();
     let path = folder.path().join(FILE);
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
     let penalty = penalties.running().remove(0);
+    let now = penalty.given_at_s;
     let future = Penalty { given_at_s: now + 365 * 24 * 3600, ..penalty };
     fs::write(&path, serde_json::to_string(&future).unwrap() + "\n").unwrap();
     let left = penalties.running()[0].left(SystemTime::now()).unwrap();
