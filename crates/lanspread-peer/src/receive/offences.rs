@@ -54,14 +54,13 @@ impl OffenceRecorder {
                     known.of(&peer, addr.ip(), SystemTime::now()).map_or(0, |penalty| penalty.length_s)
                 }
             };
-            let length_ms = length_s.saturating_mul(1000);
             events.report(PeerEvent::PeerPenalised(PenalisedPeer {
                 game,
                 peer,
                 name,
                 addr,
                 offence,
-                length_ms,
+                length_ms: length_s.saturating_mul(1000),
                 message,
             }));
         });

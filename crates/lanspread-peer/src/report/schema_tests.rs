@@ -220,6 +220,7 @@ fn serving_events() -> Vec<PeerEvent> {
 }
 
 /// One of each kind of answer.
+#[expect(clippy::too_many_lines, reason = "a list")]
 fn reports() -> Vec<Answer> {
     use Answer as R;
     let id = || PeerId::from([0; 16]);

@@ -35,7 +35,7 @@ impl BuildObserver for Silent {
 
 /// A machine that serves the small game, and a catalog with its manifest.
 struct Honest {
-    _machine: Machine,
+    machine: Machine,
     _peer: Peer,
     address: SocketAddr,
     id: PeerId,
@@ -61,11 +61,11 @@ impl Honest {
         let catalog = build.run(&observer, &CancellationToken::new()).unwrap().catalog;
         let peer = machine.peer("honest");
         let address = peer.serve(([127, 0, 0, 1], 0).into()).await.unwrap();
-        Self { id: peer.id(), _machine: machine, _peer: peer, address, catalog, catalog_folder }
+        Self { id: peer.id(), machine, _peer: peer, address, catalog, catalog_folder }
     }
 
     fn root_files(&self) -> Vec<lanspread_types::content::RootFile> {
-        small_game::root_files(&self._machine.games_dir())
+        small_game::root_files(&self.machine.games_dir())
     }
 
     /// A source with the same root files that sends nothing but this.

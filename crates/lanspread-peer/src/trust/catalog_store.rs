@@ -100,26 +100,26 @@ impl CatalogStore {
     ///
     /// # Errors
     /// [`TrustError::Older`] or [`TrustError::SignedTwice`] if it does not count any more; those of the disk.
-    pub(crate) fn take(&self, signed: &SignedCatalog, signer: &Signer) -> Result<TakenFiles, TrustError> {
-        self.take_in_steps(signed, signer, |_| Ok(()))
+    pub(crate) fn take(&self, candidate: &SignedCatalog, signer: &Signer) -> Result<TakenFiles, TrustError> {
+        self.take_in_steps(candidate, signer, |_| Ok(()))
     }
 
     pub(super) fn take_in_steps(
         &self,
-        signed: &SignedCatalog,
+        candidate: &SignedCatalog,
         signer: &Signer,
         mut done: impl FnMut(Step) -> Result<(), LocalError>,
     ) -> Result<TakenFiles, TrustError> {
         let folder = self.lock()?;
         let mut seen = self.seen(&folder)?;
-        let path = signed.catalog.path();
-        let compared = seen.compare(signer.bytes(), signed.version, &signed.digest);
+        let path = candidate.catalog.path();
+        let compared = seen.compare(signer.bytes(), candidate.version, &candidate.digest);
         match compared {
             Compared::Older { seen } => {
-                return Err(TrustError::Older { path: path.to_owned(), version: signed.version, seen });
+                return Err(TrustError::Older { path: path.to_owned(), version: candidate.version, seen });
             }
             Compared::SignedTwice => {
-                return Err(TrustError::SignedTwice { path: path.to_owned(), version: signed.version });
+                return Err(TrustError::SignedTwice { path: path.to_owned(), version: candidate.version });
             }
             Compared::Full => {
                 return Err(TrustError::TooManySigners { path: self.state_dir.join(SEEN_FILE) });
@@ -127,18 +127,18 @@ impl CatalogStore {
             Compared::Higher { jumps: Some(before) } => tracing::warn!(
                 "the version of {} jumps from {before} to {}; its author may run out of versions",
                 path.display(),
-                signed.version
+                candidate.version
             ),
             Compared::Same | Compared::Higher { jumps: None } => {}
         }
         let stored = self.read(&folder, signer);
-        let is_stored = |(stored, _): &(SignedCatalog, TakenFiles)| stored.digest == signed.digest;
+        let is_stored = |(stored, _): &(SignedCatalog, TakenFiles)| stored.digest == candidate.digest;
         let taken = match stored.filter(is_stored) {
             Some((_, taken)) => taken,
-            None => self.store(&folder, signed, &mut done)?,
+            None => self.store(&folder, candidate, &mut done)?,
         };
         if compared != Compared::Same {
-            seen.record(*signer.bytes(), signed.version, signed.digest);
+            seen.record(*signer.bytes(), candidate.version, candidate.digest);
             draft_file::replace(&self.state_dir.join(SEEN_FILE), seen.text().as_bytes(), 0o600)?;
             done(Step::Seen)?;
         }
@@ -231,9 +231,9 @@ impl CatalogStore {
         let whole = |file: &File, bytes_max| read_whole(file, bytes_max).map_err(|error| error.to_string());
         let bytes = whole(&catalog, limits::CATALOG_BYTES_MAX)?;
         let bytes_of_signature = whole(&signature, limits::SIGNATURE_BYTES_MAX)?;
-        let signed = SignedCatalog::check(&self.path(), bytes, bytes_of_signature, signer);
-        let signed = signed.map_err(|error| error.to_string())?;
-        Ok(Some((signed, TakenFiles { catalog, signature })))
+        let checked = SignedCatalog::check(&self.path(), bytes, bytes_of_signature, signer);
+        let checked = checked.map_err(|error| error.to_string())?;
+        Ok(Some((checked, TakenFiles { catalog, signature })))
     }
 
     /// Keeps a catalog instead of the one before.

@@ -144,19 +144,18 @@ impl TrustError {
     /// Class of the failure.
     pub fn category(&self) -> ErrorCategory {
         match self {
-            Self::Catalog { .. } | Self::Key(_) | Self::Manifest(_) | Self::NoStateDir => {
-                ErrorCategory::Usage
-            }
-            Self::Party(PartyFileError::OfAnother { .. }) => ErrorCategory::Refused,
-            Self::Party(_) => ErrorCategory::Usage,
-            Self::NoRandomNumbers(_) | Self::Encryption(_) => ErrorCategory::Unexpected,
-            Self::Signature { .. } => ErrorCategory::Content,
-            Self::NoCatalog { .. } => ErrorCategory::NotOffered,
-            Self::NotSigned { .. }
+            Self::Party(PartyFileError::OfAnother { .. })
+            | Self::NotSigned { .. }
             | Self::Older { .. }
             | Self::SignedTwice { .. }
             | Self::TooManySigners { .. }
             | Self::Foreign(_) => ErrorCategory::Refused,
+            Self::Catalog { .. } | Self::Key(_) | Self::Manifest(_) | Self::NoStateDir | Self::Party(_) => {
+                ErrorCategory::Usage
+            }
+            Self::NoRandomNumbers(_) | Self::Encryption(_) => ErrorCategory::Unexpected,
+            Self::Signature { .. } => ErrorCategory::Content,
+            Self::NoCatalog { .. } => ErrorCategory::NotOffered,
             Self::Local(_) => ErrorCategory::Local,
         }
     }

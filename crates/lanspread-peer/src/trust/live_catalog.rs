@@ -217,28 +217,28 @@ impl LiveCatalog {
     fn put_in_force(
         &self,
         read: &mut Read,
-        signed: &SignedCatalog,
+        candidate: &SignedCatalog,
         signer: &Signer,
         files: TakenFiles,
         from: Option<&PeerName>,
     ) {
         let old = read.version();
-        let catalog = signed.catalog();
-        if old != Some(signed.version) {
+        let catalog = candidate.catalog();
+        if old != Some(candidate.version) {
             if let Some(expires) = catalog.content().head.as_ref().and_then(|head| head.expires)
                 && expires.has_passed()
             {
                 tracing::warn!(
                     "the catalog of version {} expired at {expires}; ask its author for a newer one",
-                    signed.version
+                    candidate.version
                 );
             }
             if old.is_some() || from.is_some() {
-                let (from, version) = (from.cloned(), signed.version);
+                let (from, version) = (from.cloned(), candidate.version);
                 self.events.report(PeerEvent::CatalogUpdated { from, version, old });
             }
         }
-        let mark = CatalogMark { signer: *signer.bytes(), version: signed.version };
+        let mark = CatalogMark { signer: *signer.bytes(), version: candidate.version };
         read.in_force = Some(Arc::new(catalog.clone()));
         read.handed_on = Some(Arc::new(HandedOn { mark, files }));
     }

@@ -82,6 +82,10 @@ fn next_length(offence: Offence, weight: Option<u64>) -> u64 {
     longer.clamp(first.as_secs(), longest.as_secs())
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a time on disk, which outlives the program; jumps are corrected"
+)]
 fn seconds(now: SystemTime) -> u64 {
     now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -70,11 +70,13 @@ async fn a_file_arrives_in_whole_parts_and_a_rest() {
     }
 }
 
+/// What a source answers to a request from this position on.
+type Answer = Box<dyn Fn(u64) -> Reply>;
+
 #[tokio::test(start_paused = true)]
 async fn a_wrong_length_ends_it_at_once() {
     let whole = 3 * PART;
     let longer_later = move |from| if from == 0 { part(whole, PART) } else { part(whole + 1, PART) };
-    type Answer = Box<dyn Fn(u64) -> Reply>;
     let lies: [(&str, Expected, Answer); 8] = [
         ("longer", Expected::Exactly(whole), Box::new(move |_| part(whole + 1, PART))),
         ("shorter", Expected::Exactly(whole), Box::new(move |_| part(whole - 1, PART))),

@@ -41,7 +41,7 @@ async fn one_honest_source_completes_and_every_liar_is_named() {
     for (liar, at) in liars.iter().zip(lied_at) {
         match receiver.transfer(&[liar]).await {
             Err(ReceiveError::AllSourcesFailed { attempts, .. }) => {
-                assert_eq!(attempts[0].code, "not-as-listed")
+                assert_eq!(attempts[0].code, "not-as-listed");
             }
             other => panic!("{other:?}"),
         }
