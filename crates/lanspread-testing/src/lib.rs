@@ -8,7 +8,6 @@
 //! - [`fake_archive`]: an archive whose content a test pushes
 //! - [`manifests`]: manifests of test games
 //! - [`fault_pipe`]: disturbs the bytes of any stream
-//! - [`listed`]: a manifest of the root files of a game
 //! - [`lying_source`]: speaks the protocol and sends what a script says
 //! - [`hostile`]: a neighbour that takes all it can get
 //! - [`tls`]: the handshake of a double, honest or not
@@ -32,7 +31,6 @@ pub mod hostile;
 pub mod json_schema;
 pub mod liars;
 pub mod lies;
-pub mod listed;
 pub mod lying_source;
 pub mod machine;
 pub mod manifests;

@@ -1,15 +1,19 @@
 //! Manifests of test games.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::io::{self, Write};
+use std::path::Path;
+use std::sync::Arc;
 
 use lanspread_trust::manifest::{
-    Blocks, EntryContent, Manifest, ManifestArchive, ManifestEntries, ManifestFile, encode,
+    Blocks, EntryContent, Manifest, ManifestArchive, ManifestEntries, ManifestFile, chunk_bytes, encode,
 };
 use lanspread_types::checksum::ContentDigest;
 use lanspread_types::content::{ArchiveFormat, RootFile};
 use lanspread_types::entry_path::{EntryPath, NamePolicy};
 use lanspread_types::ids::{GameId, GameVersion};
+use lanspread_types::layout::{SENTINEL_FILE, is_archive_name};
 use lanspread_types::limits;
 
 use crate::machine::{Node, Tree};
@@ -41,35 +45,74 @@ pub fn of_tree(game: &GameId, version: &GameVersion, tree: &Tree, folders: &[&st
     let size = version.as_str().len() as u64;
     let root_files = vec![
         RootFile { name: format!("{game}.eti"), size: 1 },
-        RootFile { name: "version.ini".to_owned(), size },
+        RootFile { name: SENTINEL_FILE.to_owned(), size },
     ];
-    let archives = vec![ManifestArchive {
-        files: vec![0],
-        format: ArchiveFormat::Rar5,
-        solid: false,
-        dictionary_bytes: 0,
-        headers: Vec::new(),
-    }];
+    let archives = vec![archive_of(0)];
     stored(&Manifest { game: game.clone(), version: version.clone(), root_files, archives, entries })
+}
+
+/// The manifest of the root files in this folder, as an organiser makes it. Each archive is one file, and no entries are
+/// listed.
+pub fn of_root_files(root: &Path, game: &str, version: &str) -> Arc<ManifestFile> {
+    Arc::new(opened(&bytes_of_root_files(root, game, version)))
+}
+
+/// The bytes of this manifest.
+pub fn bytes_of_root_files(root: &Path, game: &str, version: &str) -> Vec<u8> {
+    let names = fs::read_dir(root).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> =
+        names.filter(|name| name == SENTINEL_FILE || is_archive_name(name)).collect();
+    names.sort();
+    let contents: Vec<Vec<u8>> = names.iter().map(|name| fs::read(root.join(name)).unwrap()).collect();
+    let archives = (0..names.len()).filter(|file| names[*file] != SENTINEL_FILE).map(archive_of).collect();
+    let sized = names.into_iter().zip(&contents);
+    let root_files = sized.map(|(name, content)| RootFile { name, size: content.len() as u64 }).collect();
+    let (game, version) = (game.parse().unwrap(), version.parse().unwrap());
+    let manifest = Manifest { game, version, root_files, archives, entries: ManifestEntries::default() };
+    let chunk = usize::try_from(chunk_bytes(manifest.root_bytes())).unwrap();
+    encoded(
+        &manifest,
+        contents.iter().flat_map(|content| content.chunks(chunk)).map(ContentDigest::of).collect(),
+    )
 }
 
 /// The file of a manifest without header bytes; the digests of its chunks are those of nothing.
 pub fn stored(manifest: &Manifest) -> ManifestFile {
-    struct Nothing(u64);
+    opened(&encoded(manifest, (0..manifest.chunks()).map(|_| ContentDigest::of(b"")).collect()))
+}
 
-    impl Blocks for Nothing {
-        fn write_chunks(&self, out: &mut dyn Write) -> io::Result<()> {
-            (0..self.0).try_for_each(|_| out.write_all(&ContentDigest::of(b"").0))
-        }
+/// An archive of one file, without header bytes.
+fn archive_of(file: usize) -> ManifestArchive {
+    ManifestArchive {
+        files: vec![file],
+        format: ArchiveFormat::Rar5,
+        solid: false,
+        dictionary_bytes: 0,
+        headers: Vec::new(),
+    }
+}
 
-        fn write_headers(&self, _archive: usize, _out: &mut dyn Write) -> io::Result<()> {
-            Ok(())
-        }
+fn encoded(manifest: &Manifest, chunks: Vec<ContentDigest>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    encode(manifest, &Digests(chunks), &mut bytes).unwrap();
+    bytes
+}
+
+fn opened(bytes: &[u8]) -> ManifestFile {
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(bytes).unwrap();
+    ManifestFile::check(file, bytes.len() as u64, None).unwrap()
+}
+
+/// The digests of all chunks of all root files.
+struct Digests(Vec<ContentDigest>);
+
+impl Blocks for Digests {
+    fn write_chunks(&self, out: &mut dyn Write) -> io::Result<()> {
+        self.0.iter().try_for_each(|digest| out.write_all(&digest.0))
     }
 
-    let mut bytes = Vec::new();
-    encode(manifest, &Nothing(manifest.chunks()), &mut bytes).unwrap();
-    let mut file = tempfile::tempfile().unwrap();
-    file.write_all(&bytes).unwrap();
-    ManifestFile::check(file, bytes.len() as u64, None).unwrap()
+    fn write_headers(&self, _archive: usize, _out: &mut dyn Write) -> io::Result<()> {
+        Ok(())
+    }
 }

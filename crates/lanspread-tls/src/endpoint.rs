@@ -49,10 +49,11 @@ impl Endpoint {
         stream: S,
         expected: Option<PeerId>,
     ) -> Result<Connection<TlsSocket<S>>, WireError> {
-        let opening = async {
+        // The state of a handshake is large, and every task that may dial would hold it.
+        let opening = Box::pin(async {
             let (socket, channel) = connect(&self.identity, stream, expected).await?;
             Connection::open(socket, &channel, &self.introduction).await
-        };
+        });
         within(limits::HELLO_DEADLINE, "hello", opening).await
     }
 
@@ -64,10 +65,10 @@ impl Endpoint {
         &self,
         stream: S,
     ) -> Result<Connection<TlsSocket<S>>, WireError> {
-        let opening = async {
+        let opening = Box::pin(async {
             let (socket, channel) = accept(&self.identity, stream).await?;
             Connection::open(socket, &channel, &self.introduction).await
-        };
+        });
         within(limits::HELLO_DEADLINE, "hello", opening).await
     }
 }

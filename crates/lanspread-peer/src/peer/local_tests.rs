@@ -338,7 +338,7 @@ async fn a_streamed_update_replaces_the_tree_and_keeps_the_user_s_files() {
         let cancel = CancellationToken::new();
         let game = small_game::game();
         let update = peer.operate(&game, &options, &cancel, |peer, context| async move {
-            peer.stream_install(&context, true).await.map(|_| ())
+            Box::pin(peer.stream_install(&context, true)).await.map(|_| ())
         });
         update.await
     };
@@ -376,7 +376,7 @@ async fn a_file_saved_during_a_streamed_update_is_not_lost() {
         barrier.wait().await;
     };
     let update = peer.operate(&game, &options, &cancel, |peer, context| async move {
-        peer.stream_install(&context, true).await
+        Box::pin(peer.stream_install(&context, true)).await
     });
     let (updated, ()) = tokio::join!(update, playing);
     let error = updated.unwrap_err();

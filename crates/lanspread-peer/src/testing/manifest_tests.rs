@@ -93,7 +93,7 @@ async fn perform(peer: &Peer, kind: OperationKind, options: &OperationOptions) -
     let game = small_game::game();
     let cancel = CancellationToken::new();
     let work = peer.operate(&game, options, &cancel, move |peer, context| async move {
-        peer.perform_kind(kind, &context).await
+        Box::pin(peer.perform_kind(kind, &context)).await
     });
     work.await
 }

@@ -208,7 +208,7 @@ fn a_file_that_was_changed_behind_its_back_is_never_begun() {
     type Change = fn(&Path);
     let changes: [(&str, Change); 11] = [
         ("written to", |path| {
-            fs::write(path, vec![b'x'; usize::try_from(fs::metadata(path).unwrap().len()).unwrap()]).unwrap()
+            fs::write(path, vec![b'x'; usize::try_from(fs::metadata(path).unwrap().len()).unwrap()]).unwrap();
         }),
         ("written to, with its old time", |path| {
             let modified = fs::metadata(path).unwrap().modified().unwrap();
@@ -296,10 +296,8 @@ fn a_file_that_is_cut_while_it_is_pushed_ends_the_push() {
         installed.files().into_iter().max_by_key(|(_, content)| content.len()).unwrap().0.to_owned();
     assert!(installed.files().iter().any(|(_, content)| content.len() > limits::DATA_CHUNK_BYTES), "pieces");
     let path = installed.path(&largest);
-    let mut recorder = Recorder::default();
-    recorder.at_data = Some(Box::new(move || {
-        fs::OpenOptions::new().write(true).open(path).unwrap().set_len(1).unwrap();
-    }));
+    let cut = move || fs::OpenOptions::new().write(true).open(path).unwrap().set_len(1).unwrap();
+    let mut recorder = Recorder { at_data: Some(Box::new(cut)), ..Recorder::default() };
     let pushed = installed.open().unwrap().push(Some(&largest), &mut recorder, &CancellationToken::new());
     assert!(matches!(pushed, Err(ShareError::Changed { .. })), "{pushed:?}");
     assert!(recorder.ended.is_empty());

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::FileExt;
 
 use lanspread_store::state::chunks::Chunks;
-use lanspread_testing::listed::manifest_of;
+use lanspread_testing::manifests::of_root_files;
 use lanspread_types::checksum::{Checksum, ContentDigest};
 use lanspread_types::content::RootFile;
 use lanspread_types::limits::{CHUNK_BYTES, MANIFEST_SMALL_CHUNK_BYTES};
@@ -23,7 +23,7 @@ fn listed(archive: &[u8]) -> ListedChunks {
     let root = tempfile::tempdir().unwrap();
     fs::write(root.path().join("a.eti"), archive).unwrap();
     fs::write(root.path().join("version.ini"), "1").unwrap();
-    ListedChunks::new(manifest_of(root.path(), "g", "1"))
+    ListedChunks::new(of_root_files(root.path(), "g", "1"))
 }
 
 fn chunk(listed: &ListedChunks) -> Chunk {
@@ -160,7 +160,7 @@ fn each_file_is_compared_with_its_own_digests() {
         file.write_all_at(&[mark], listed_bytes).unwrap();
     }
     fs::write(root.path().join("version.ini"), "1").unwrap();
-    let listed = ListedChunks::new(manifest_of(root.path(), "g", "1"));
+    let listed = ListedChunks::new(of_root_files(root.path(), "g", "1"));
     let RootFile { size, .. } = listed.files()[1];
     assert_eq!(listed.end_of(size, 0), listed_bytes);
     assert_eq!(listed.end_of(size, 2 * listed_bytes), size);

@@ -13,8 +13,8 @@ use lanspread_store::download::partials;
 use lanspread_store::state::game_state::GameState;
 use lanspread_store::state::games_dir::GamesDir;
 use lanspread_testing::fault_pipe::{Fault, FaultPipe};
-use lanspread_testing::listed::manifest_of;
 use lanspread_testing::machine::Machine;
+use lanspread_testing::manifests::of_root_files;
 use lanspread_trust::manifest::ManifestFile;
 use lanspread_types::ids::PeerId;
 use lanspread_types::limits::CHUNK_BYTES;
@@ -119,7 +119,7 @@ impl Receiver {
     /// A receiver whose manifest lists what this source has now.
     fn with_manifest_of(served: &Served) -> Self {
         let root = served.machine.games_dir().join("g");
-        Self { manifest: Some(manifest_of(&root, "g", "1")), ..Self::new() }
+        Self { manifest: Some(of_root_files(&root, "g", "1")), ..Self::new() }
     }
 
     fn offer(served: &Served) -> PeerOffer {

@@ -4,8 +4,8 @@ use std::fs;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-use lanspread_testing::listed::manifest_of;
 use lanspread_testing::machine::Machine;
+use lanspread_testing::manifests::of_root_files;
 use lanspread_types::checksum::Checksum;
 use lanspread_types::ids::PeerId;
 
@@ -50,7 +50,7 @@ impl Fixture {
         archive.set_len(CHUNK + 3).unwrap();
         archive.write_all_at(content, CHUNK).unwrap();
         fs::write(root.path().join("version.ini"), "1").unwrap();
-        ListedChunks::new(manifest_of(root.path(), self.game.as_str(), "1"))
+        ListedChunks::new(of_root_files(root.path(), self.game.as_str(), "1"))
     }
 
     fn prepare(&self) -> (Partials, Journal) {

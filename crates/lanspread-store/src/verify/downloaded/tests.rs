@@ -4,8 +4,8 @@ use std::fs;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-use lanspread_testing::listed::manifest_of;
 use lanspread_testing::machine::Machine;
+use lanspread_testing::manifests::of_root_files;
 use lanspread_types::checksum::Checksum;
 use lanspread_types::content::{InstallTrust, RootFile};
 use lanspread_types::ids::PeerId;
@@ -118,7 +118,7 @@ fn it_ends_if_cancelled_and_skips_games_that_lanspread_did_not_download() {
 fn with_a_manifest_files_are_compared_with_what_it_lists() {
     let (machine, games, game) = downloaded();
     let root = machine.games_dir().join("g");
-    let manifest = manifest_of(&root, "g", "1");
+    let manifest = of_root_files(&root, "g", "1");
     let problems = |manifest| {
         let parts: Vec<Box<dyn VerifyPart>> =
             vec![Box::new(DownloadedFiles::find(&games, &game, Some(manifest)).unwrap().unwrap())];
@@ -134,8 +134,8 @@ fn with_a_manifest_files_are_compared_with_what_it_lists() {
         fs::copy(root.join(name), other.path().join(name)).unwrap();
     }
     change_byte(other.path(), CHUNK_BYTES + 9);
-    let lied = manifest_of(other.path(), "g", "1");
-    let later = manifest_of(other.path(), "g", "2");
+    let lied = of_root_files(other.path(), "g", "1");
+    let later = of_root_files(other.path(), "g", "2");
     assert_eq!(problems(&later), [""; 0], "it is about another version");
     assert_eq!(trust(), Some(InstallTrust::Unverified));
     assert_eq!(problems(&lied), ["a.eti"], "in the last byte of its last chunk");

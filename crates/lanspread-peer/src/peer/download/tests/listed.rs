@@ -3,7 +3,7 @@
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
-use lanspread_testing::listed::manifest_bytes;
+use lanspread_testing::manifests::bytes_of_root_files;
 use lanspread_types::checksum::ContentDigest;
 use lanspread_types::ids::PeerId;
 
@@ -15,7 +15,7 @@ use crate::report::offender::{Offence, PenalisedPeer, ProvedLie};
 fn catalog_of(machine: &Machine) -> (tempfile::TempDir, PathBuf) {
     let root = machine.games_dir().join("small");
     let (folder, version) = (tempfile::tempdir().unwrap(), small_game::version());
-    let manifest = manifest_bytes(&root, "small", version.as_str());
+    let manifest = bytes_of_root_files(&root, "small", version.as_str());
     let digest = ContentDigest::of(&manifest);
     fs::create_dir(folder.path().join("manifests")).unwrap();
     fs::write(folder.path().join(format!("manifests/{digest}.lsm")), &manifest).unwrap();
