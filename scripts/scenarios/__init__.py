@@ -4,6 +4,7 @@
     contract.py     what a scenario is
     expectations.py how a check fails, and how long it may wait
     stage.py        what a scenario acts on: folders, sources, receivers, commands
+    small_disk.py   a games directory that is really full at its size
     checks.py       what many scenarios check, on both sides
     download_checks.py  what holds of every download, on both sides
     games.py        games that many scenarios use: slow ones to stream, marked ones to download

@@ -1,5 +1,6 @@
 """The programs that stand in for peers, each in a container of its own: sources that lie, a proxy that damages, a
-neighbour that attacks, and an outsider with very many connections. `tls_peer` makes TLS for the harness itself
+neighbour that attacks, and an outsider with very many connections. `eavesdropper` reports the packets at a machine, and
+`tls_peer` makes TLS for the harness itself
 (`wire.py`).
 
 They are the examples of the crate `lanspread-testing` (`crates/lanspread-testing/examples/`), on the same test doubles
@@ -18,17 +19,19 @@ from dataclasses import dataclass
 
 from .events import Event
 from .expectations import Deadline
-from .peer import PORT, Peer
+from .peer import DOUBLES, PORT, Mount, Peer
 from .tools import PROJECT_DIR, TARGET_DIR, ToolFailed
 
 LYING_SOURCE = "lying_source"
 FAULT_PROXY = "fault_proxy"
 HOSTILE_NEIGHBOUR = "hostile_neighbour"
 OUTSIDER_FLOOD = "outsider_flood"
+EAVESDROPPER = "eavesdropper"
 TLS_PEER = "tls_peer"
 
 # Debug builds: they are not measured, and `cargo test` has built all that they need.
 PROGRAMS_DIR = TARGET_DIR / "debug" / "examples"
+PROGRAMS = Mount(PROGRAMS_DIR, DOUBLES, read_only=True)
 
 # A fault that hits before the end of an install has been reported by then.
 _REPORT_LIMIT_S = 5.0
@@ -37,7 +40,7 @@ _REPORT_LIMIT_S = 5.0
 def build_programs() -> None:
     """Quick when they are up to date."""
     command = ["cargo", "build", "--quiet", "--locked", "--package", "lanspread-testing"]
-    for program in (LYING_SOURCE, FAULT_PROXY, HOSTILE_NEIGHBOUR, OUTSIDER_FLOOD, TLS_PEER):
+    for program in (LYING_SOURCE, FAULT_PROXY, HOSTILE_NEIGHBOUR, OUTSIDER_FLOOD, EAVESDROPPER, TLS_PEER):
         command += ["--example", program]
     try:
         status = subprocess.run(command, cwd=PROJECT_DIR, stdin=subprocess.DEVNULL).returncode

@@ -16,7 +16,6 @@ from . import peer as inside
 from .archives import pack
 from .cleanup import RunLock
 from .docker import (
-    DockerError,
     create_network,
     create_small_disk,
     docker,
@@ -25,12 +24,13 @@ from .docker import (
     remove_network,
     remove_volume,
 )
-from .doubles import FAULT_PROXY, LYING_SOURCE, PROGRAMS_DIR, FaultProxy, LyingSource
+from .doubles import EAVESDROPPER, FAULT_PROXY, LYING_SOURCE, PROGRAMS, FaultProxy, LyingSource
 from .events import Event, named
 from .expectations import CheckFailed, Deadline, expect_equal
 from .image import PROGRAM
 from .payload import PayloadTree
 from .peer import ContainerSettings, Machine, Mount, Peer, Reachable, environment_arguments
+from .small_disk import SmallDisk
 from .tools import CATALOG, FIXTURES_DIR, TOOLS_DIR
 
 # The version of every game that a scenario packs itself.
@@ -41,6 +41,12 @@ _COMMANDS_WITHOUT_PEERS = ("uninstall", "remove", "verify")
 
 # Sets a limit of the program for tests; it is neither an option nor documented.
 _IDLE_TIMEOUT_MS = "LANSPREAD_TEST_IDLE_TIMEOUT_MS"
+
+# The line of the party of most scenarios that have one.
+PARTY_LINE = "party1qqqsyqcyq5rqwzqfpg9scrgwpuf8fyaf"
+
+# Where the machine that asks sources keeps what it needs to be of the party of each.
+_OBSERVER = "observer"
 
 # A `status` or `list` is answered at once; this bounds one that hangs.
 _COMMAND_TIME_LIMIT_S = 20
@@ -54,29 +60,6 @@ class Run:
     lock: RunLock
     image: str
     dir: Path
-
-
-@dataclass(frozen=True)
-class SmallDisk:
-    """A games directory that this machine does not see; a container that holds it open looks for us."""
-
-    mount: Mount
-    holder: str
-
-    def names(self) -> list[str]:
-        """Every path on it, except our own state."""
-        listing = docker("exec", self.holder, "find", inside.GAMES, "-mindepth", "1", "-printf", "%P\\n")
-        return sorted(path for path in listing.splitlines() if path.split("/")[0] != ".lanspread")
-
-    def fill(self, file: str) -> None:
-        """Takes all the space that is left."""
-        try:
-            docker("exec", self.holder, "dd", "if=/dev/zero", f"of={inside.GAMES}/{file}", "bs=1M")
-        except DockerError as error:
-            if "No space left" not in error.stderr:
-                raise
-        else:
-            raise CheckFailed("the small disk took everything: it is not small")
 
 
 class OperationSettings(TypedDict, total=False):
@@ -163,6 +146,15 @@ class Stage:
         return path
 
     # --- peers ---
+
+    def join_party(self, *names: str, line: str = PARTY_LINE) -> None:
+        """Stores the line on these machines before they start, as `party join` does; a peer that asks them is a member."""
+        for name in names:
+            for state_dir in (self.dir / "state" / name, self.dir / _OBSERVER / name):
+                state_dir.mkdir(parents=True, exist_ok=True)
+                file = state_dir / "party"
+                file.touch(mode=0o600)
+                file.write_text(f"{line}\n")
 
     def start_source(
         self,
@@ -323,9 +315,11 @@ class Stage:
             self.peers.append(process)
         return process
 
-    def machine(self, name: str, games: Path | Mount, *, catalog: Path = CATALOG) -> Machine:
+    def machine(
+        self, name: str, games: Path | Mount, *, catalog: Path = CATALOG, mounts: Sequence[Mount] = ()
+    ) -> Machine:
         """A container for many commands on one games directory: quicker than a new one for each."""
-        return self._idle(self._settings(name, games, catalog))
+        return self._idle(self._settings(name, games, catalog, mounts))
 
     def _settings(
         self,
@@ -380,7 +374,8 @@ class Stage:
         self, game_root: Path, lies: Sequence[str] = (), *, slow: bool = False, name: str = "liar"
     ) -> list[LyingSource]:
         """Sources of the downloaded game in this folder, each with one lie and a name that begins with `name`. Without
-        `lies` these are all that are found out without a manifest at once, or all that take as long as the idle limit if `slow`.
+        `lies` these are all that are found out at once without a manifest, or all that take as long as the idle limit
+        if `slow`.
 
         A lie about who the source is begins with its second connection, so one install can meet it.
         """
@@ -389,7 +384,11 @@ class Stage:
         if not lies:
             listing = self.start_double(f"{name}-list", LYING_SOURCE, [*arguments, "--list"], mount)
             self.finish(listing, 0, "the list of lies")
-            lies = [event["lie"] for event in listing.events.all(named("lie")) if event["slow"] is slow and not event["listed"]]
+            lies = [
+                event["lie"]
+                for event in listing.events.all(named("lie"))
+                if event["slow"] is slow and not event["listed"]
+            ]
         arguments += ["--listen", f"0.0.0.0:{inside.PORT}", "--name", name]
         for lie in lies:
             arguments += ["--lie", lie]
@@ -410,10 +409,16 @@ class Stage:
         process.wait_for_event("fault-proxy-ready", self.deadline)
         return FaultProxy(source.name, process)
 
+    def eavesdrop(self, name: str, machine: Machine) -> Peer:
+        """Begins to report every packet at a machine on which the doubles are mounted."""
+        arguments = ["exec", "--user", "0", machine.container, f"{inside.DOUBLES}/{EAVESDROPPER}"]
+        process = self._begin(name, machine.container, arguments, [])
+        process.wait_for_event("eavesdropping", self.deadline)
+        return process
+
     def start_double(self, name: str, program: str, arguments: Sequence[str], *mounts: Mount) -> Peer:
         """Runs one of the programs that stand in for peers."""
-        programs = Mount(PROGRAMS_DIR, inside.DOUBLES, read_only=True)
-        settings = replace(self._container(name, programs, *mounts), entrypoint=f"{inside.DOUBLES}/{program}")
+        settings = replace(self._container(name, PROGRAMS, *mounts), entrypoint=f"{inside.DOUBLES}/{program}")
         return self._begin(name, settings.container, settings.run_arguments(arguments), arguments)
 
     # --- asking ---
@@ -421,7 +426,7 @@ class Stage:
     def status_of(self, source: Peer) -> Event:
         """What the source answers to `status`, asked from a third machine."""
         answer = docker(
-            "exec", self._observe(), PROGRAM, "--json", "--state-dir", "/tmp/observer",
+            "exec", self._observe(), PROGRAM, "--json", "--state-dir", f"/{_OBSERVER}/{source.name}",
             "status", "--peer", source.address,
             timeout_s=_COMMAND_TIME_LIMIT_S,
         )  # fmt: skip
@@ -444,7 +449,9 @@ class Stage:
     def _observe(self) -> str:
         """A container that only waits to have commands run in it: quicker than a new one for every question."""
         if self._observer is None:
-            self._observer = self._idle(self._container("observer")).container
+            (self.dir / _OBSERVER).mkdir(exist_ok=True)
+            settings = self._container(_OBSERVER, Mount(self.dir / _OBSERVER, f"/{_OBSERVER}"))
+            self._observer = self._idle(settings).container
         return self._observer
 
     def small_disk(self, size_bytes: int) -> SmallDisk:

@@ -56,15 +56,17 @@ pub use tokio_util::sync::CancellationToken;
 // What a peer reports, and how you request operations.
 pub use operations::{OperationHandle, OperationInfo, OperationOutcome, OperationsError};
 pub use report::answer::{Answer, PartyLineShown, PeerTrust, PlannedSource, ReceivingAddress};
+pub use report::built_manifest::BuiltManifest;
 pub use report::channel::PeerEvents;
-pub use report::event::{PeerEvent, SourceShare};
+pub use report::event::PeerEvent;
 pub use report::failure::{AttemptFailure, Code, ErrorCategory, OperationFailure, PeerAnswer};
-pub use report::offender::{NoAddress, Offence, Offender, PenaltyAddress};
+pub use report::offender::{NoAddress, Offence, Offender, PenalisedPeer, PenaltyAddress, ProvedLie};
 pub use report::operation::{
     AdmissionRules, AskOptions, DiscoveryMode, OperationKind, OperationOptions, OperationRequest,
 };
 pub use report::passed_over::PassedOverFolder;
 pub use report::reported_event::ReportedEvent;
+pub use report::source_share::SourceShare;
 
 // The peers around it, and what it trusts.
 pub use discovery::directory::{HowKnown, KnownPeer};

@@ -2,6 +2,7 @@
 //! module is data and the channel for events; it does not know how anything is done.
 
 pub(crate) mod answer;
+pub(crate) mod built_manifest;
 pub(crate) mod channel;
 pub(crate) mod event;
 pub(crate) mod failure;
@@ -12,3 +13,4 @@ pub(crate) mod passed_over;
 pub(crate) mod reported_event;
 #[cfg(test)]
 mod schema_tests;
+pub(crate) mod source_share;

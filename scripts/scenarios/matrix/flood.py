@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import time
 
 from .. import checks
@@ -28,9 +27,6 @@ AT_ONCE = 500
 SLOWDOWN_MAX = 1.25
 MORE_MEMORY_MAX_KIB = 16 * 1024
 
-# The line of the party that the source and its members are of.
-PARTY_LINE = "party1qqqsyqcyq5rqwzqfpg9scrgwpuf8fyaf"
-
 # Times that another machine asks while the flood is on, and how long each answer may take.
 QUESTIONS = 5
 ANSWER_LIMIT_S = 3.0
@@ -50,8 +46,7 @@ ANSWER_LIMIT_S = 3.0
 )
 def outsider_flood(stage: Stage) -> None:
     game = make_slow_game(stage, "source")
-    for name in ("source", "alone", "beside", "member"):
-        _join_party(stage, name)
+    stage.join_party("source", "alone", "beside", "member")
     member = stage.machine("member", stage.games_dir("member"))
     source = game.start(stage, "source", slow=True)
     alone_s = _install(stage, game, source, "alone")
@@ -83,17 +78,6 @@ def outsider_flood(stage: Stage) -> None:
     expect(more_kib <= MORE_MEMORY_MAX_KIB, f"the source needed {more_kib} KiB more")
     expect(source.is_running, "the source has ended")
     expect_equal(counts["welcomed"], 0, "connections without a proof on which the source has said hello")
-    source.signal(signal.SIGTERM)
-    stage.finish(source, 0, "the end of the source")
-
-
-def _join_party(stage: Stage, name: str) -> None:
-    """Stores the line on this machine before it starts, as `party join` does."""
-    state_dir = stage.dir / "state" / name
-    state_dir.mkdir(parents=True)
-    file = state_dir / "party"
-    file.touch(mode=0o600)
-    file.write_text(f"{PARTY_LINE}\n")
 
 
 def _install(stage: Stage, game: SlowGame, source: Peer, name: str) -> float:
@@ -101,7 +85,6 @@ def _install(stage: Stage, game: SlowGame, source: Peer, name: str) -> float:
     received = stage.games_dir(name)
     receiver = stage.install(SLOW_GAME, received, [source], name=name, catalog=game.catalog, exit_status=0)
     reference = game.reference(stage, source.name) if name == "alone" else stage.dir / "reference" / source.name
-    # The observer of the other checks is of no party, and is not let in.
     checks.trees_equal(stage, reference, received / SLOW_GAME / checks.LOCAL, f"tree of {name}")
     checks.only_local_tree(received, SLOW_GAME)
     [finished] = receiver.events.all(named("stream-install-finished"))

@@ -1,6 +1,6 @@
 //! Answers about catalogs in words. Nothing here does I/O.
 
-use lanspread_peer::{Answer, GameId, GameVersion, PeerEvent, PeerName, printable};
+use lanspread_peer::{Answer, BuiltManifest, GameId, GameVersion, PeerEvent, PeerName, printable};
 
 use super::quantities::{bytes, count as counted, duration};
 
@@ -89,7 +89,7 @@ pub(super) fn news(event: &PeerEvent) -> Option<String> {
 
 /// A game that was read, or known.
 pub(super) fn built(event: &PeerEvent) -> Option<String> {
-    let PeerEvent::CatalogGameBuilt {
+    let PeerEvent::CatalogGameBuilt(BuiltManifest {
         game,
         version,
         change,
@@ -99,7 +99,7 @@ pub(super) fn built(event: &PeerEvent) -> Option<String> {
         files,
         duration_ms,
         ..
-    } = event
+    }) = event
     else {
         return None;
     };

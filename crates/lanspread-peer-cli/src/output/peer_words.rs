@@ -1,6 +1,6 @@
 //! Answers and events about peers in words. Nothing here does I/O.
 
-use lanspread_peer::{Answer, PeerEvent, PeerTrust};
+use lanspread_peer::{Answer, PeerEvent, PeerTrust, PenalisedPeer};
 
 use super::quantities::{count as counted, duration};
 
@@ -34,7 +34,9 @@ pub(super) fn report(report: &Answer) -> Option<String> {
 
 /// That a source is penalised; nothing for other events.
 pub(super) fn penalised(event: &PeerEvent) -> Option<String> {
-    let PeerEvent::PeerPenalised { name, peer, offence, length_ms, .. } = event else { return None };
+    let PeerEvent::PeerPenalised(PenalisedPeer { name, peer, offence, length_ms, .. }) = event else {
+        return None;
+    };
     let (short, length) = (peer.short(), duration(*length_ms));
     Some(format!("{name} ({short}) is not believed for {length}: {offence}"))
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use lanspread_peer::{
     Answer, GameId, GameVersion, InstallTrust, PartyLineShown, PassedOverFolder, PeerEvent, PeerName,
-    ReceivingAddress, SourceShare,
+    ProvedLie, ReceivingAddress, SourceShare,
 };
 
 use super::catalog_words;
@@ -25,7 +25,7 @@ pub(super) fn ends_progress(event: &PeerEvent) -> bool {
             | PeerEvent::InstallFinished { .. }
             | PeerEvent::InstallFailed { .. }
             | PeerEvent::VerifyFinished { .. }
-            | PeerEvent::CatalogGameBuilt { .. }
+            | PeerEvent::CatalogGameBuilt(_)
     )
 }
 
@@ -87,7 +87,7 @@ pub(super) fn event(event: &PeerEvent) -> Option<String> {
         PeerEvent::VerifyDifference { game, part, path, problem } => {
             format!("{game}: {part} {path}: {}", problem_words(problem))
         }
-        PeerEvent::PeerLied { peer, id, game, path, position, expected, got } => {
+        PeerEvent::PeerLied(ProvedLie { peer, id, game, path, position, expected, got }) => {
             let place = path.as_deref().map_or_else(String::new, |path| format!(" for {path}"));
             let place = position.map_or(place.clone(), |position| format!("{place} from byte {position}"));
             format!(
@@ -103,7 +103,7 @@ pub(super) fn event(event: &PeerEvent) -> Option<String> {
             };
             format!("{game}: {}, {} compared: {found}{added}", counted(*files, "file"), bytes(*count))
         }
-        PeerEvent::CatalogGameBuilt { .. } => return catalog_words::built(event),
+        PeerEvent::CatalogGameBuilt(_) => return catalog_words::built(event),
         PeerEvent::CatalogUpdated { .. }
         | PeerEvent::CatalogRefused { .. }
         | PeerEvent::ManifestArrived { .. }
@@ -116,7 +116,7 @@ pub(super) fn event(event: &PeerEvent) -> Option<String> {
         PeerEvent::PeerLibraryChanged { name, games, .. } => {
             format!("{name} offers {}", counted(*games, "game"))
         }
-        PeerEvent::PeerPenalised { .. } => return peer_words::penalised(event),
+        PeerEvent::PeerPenalised(_) => return peer_words::penalised(event),
         PeerEvent::PeerLost { name, reason, .. } => format!("lost {name}: {reason}"),
         PeerEvent::DuplicateIdentity { peer, names: peers, addrs } => {
             let addresses: Vec<String> = addrs.iter().map(ToString::to_string).collect();

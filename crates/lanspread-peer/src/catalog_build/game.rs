@@ -33,6 +33,7 @@ use crate::catalog_build::observer::BuildObserver;
 use crate::catalog_build::progress::Progress;
 use crate::catalog_build::shared_memory::SharedMemory;
 use crate::peer::error::PeerError;
+use crate::report::built_manifest::BuiltManifest;
 use crate::report::event::PeerEvent;
 
 /// What reading each game takes.
@@ -59,7 +60,7 @@ pub(super) struct BuiltGame {
 impl BuiltGame {
     pub(super) fn event(&self, game: &GameId) -> PeerEvent {
         let manifest = self.entry.manifest;
-        PeerEvent::CatalogGameBuilt {
+        PeerEvent::CatalogGameBuilt(BuiltManifest {
             game: game.clone(),
             version: self.entry.version.clone(),
             change: self.change.into(),
@@ -70,7 +71,7 @@ impl BuiltGame {
             unpacked_bytes: self.entry.unpacked_bytes.unwrap_or(0),
             files: self.files,
             duration_ms: self.duration_ms,
-        }
+        })
     }
 }
 

@@ -9,6 +9,7 @@ use lanspread_trust::catalog::open_manifest;
 use lanspread_trust::manifest::{Blocks, EntryContent};
 
 use super::*;
+use crate::report::built_manifest::BuiltManifest;
 
 /// Counts the archives that are opened.
 struct Counting {
@@ -72,7 +73,7 @@ fn run(
     let built = request.run_with(counting.as_ref(), &observer, &cancel);
     let events = heard.events.lock().unwrap();
     let read = events.iter().filter_map(|event| match event {
-        PeerEvent::CatalogGameBuilt { read, .. } => Some(*read),
+        PeerEvent::CatalogGameBuilt(BuiltManifest { read, .. }) => Some(*read),
         _ => None,
     });
     (built, counting.opened.load(Ordering::Relaxed), read.collect())

@@ -24,6 +24,7 @@ use crate::peer::error::PeerError;
 use crate::peer::stream_install::StreamInstallReport;
 use crate::report::channel::PeerEvents;
 use crate::report::event::PeerEvent;
+use crate::report::offender::PenalisedPeer;
 use crate::report::operation::OperationOptions;
 use crate::testing::machine::PeerOf;
 
@@ -592,7 +593,9 @@ async fn the_events_match_the_report() {
             PeerEvent::StreamAttemptFailed { attempt, peer, code, .. } => {
                 format!("failed {attempt} {peer} {code}")
             }
-            PeerEvent::PeerPenalised { name, offence, .. } => format!("penalised {name} {}", offence.code()),
+            PeerEvent::PeerPenalised(PenalisedPeer { name, offence, .. }) => {
+                format!("penalised {name} {}", offence.code())
+            }
             PeerEvent::Finishing { bytes, .. } => format!("finishing {bytes}"),
             PeerEvent::StreamInstallFinished { peer, files, bytes, .. } => {
                 format!("finished {peer} {files} {bytes}")

@@ -26,9 +26,10 @@ use crate::peer::outcome::{milliseconds, reported};
 use crate::receive::chunk_writer::DownloadTarget;
 use crate::receive::fetch::Dialling;
 use crate::receive::transfer::{TransferContext, transfer};
-use crate::report::event::{PeerEvent, SourceShare};
+use crate::report::event::PeerEvent;
 use crate::report::failure::AttemptFailure;
 use crate::report::operation::OperationOptions;
+use crate::report::source_share::SourceShare;
 use crate::trust::select::{PeerOffer, Selection};
 
 /// A prepared download: which files it fetches, from which sources, and where to.

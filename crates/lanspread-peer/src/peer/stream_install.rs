@@ -24,6 +24,7 @@ use crate::receive::attempt_order::AttemptOrder;
 use crate::receive::error::AttemptError;
 use crate::report::event::PeerEvent;
 use crate::report::failure::{AttemptFailure, PeerAnswer};
+use crate::report::offender::ProvedLie;
 use crate::report::operation::OperationOptions;
 use crate::transport::dial::dial;
 use crate::trust::select::{PeerOffer, Selection};
@@ -106,7 +107,7 @@ pub struct StreamInstallPlan {
 fn lied(game: &GameId, source: &PeerOffer, deviation: Deviation) -> PeerEvent {
     let Deviation { path, position, expected, got } = deviation;
     let (peer, id, game) = (source.name.clone(), source.id, game.clone());
-    PeerEvent::PeerLied { peer, id, game, path, position, expected, got }
+    PeerEvent::PeerLied(ProvedLie { peer, id, game, path, position, expected, got })
 }
 
 impl StreamInstallPlan {

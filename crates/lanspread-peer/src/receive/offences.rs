@@ -11,7 +11,7 @@ use crate::receive::chunk_source::FetchError;
 use crate::receive::error::AttemptError;
 use crate::report::channel::EventSender;
 use crate::report::event::PeerEvent;
-use crate::report::offender::Offence;
+use crate::report::offender::{Offence, PenalisedPeer};
 use crate::task::Tasks;
 use crate::trust::penalties::Penalties;
 use crate::trust::select::PeerOffer;
@@ -55,7 +55,15 @@ impl OffenceRecorder {
                 }
             };
             let length_ms = length_s.saturating_mul(1000);
-            events.report(PeerEvent::PeerPenalised { game, peer, name, addr, offence, length_ms, message });
+            events.report(PeerEvent::PeerPenalised(PenalisedPeer {
+                game,
+                peer,
+                name,
+                addr,
+                offence,
+                length_ms,
+                message,
+            }));
         });
         tasks.spawn_contained("penalties", async move {
             if let Err(error) = remembering.await {

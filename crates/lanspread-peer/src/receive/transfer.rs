@@ -27,8 +27,10 @@ use crate::receive::error::ReceiveError;
 use crate::receive::floor_check::FloorCheck;
 use crate::receive::plan::{Ending, Plan, SourceId};
 use crate::report::channel::EventSender;
-use crate::report::event::{PeerEvent, SourceShare};
+use crate::report::event::PeerEvent;
 use crate::report::failure::AttemptFailure;
+use crate::report::offender::ProvedLie;
+use crate::report::source_share::SourceShare;
 use crate::task::contained::contained;
 use crate::task::{Tasks, Working};
 use crate::trust::select::PeerOffer;
@@ -264,7 +266,7 @@ impl<C: OpenSource> Transfer<C> {
         self.plan.ended(id, if error.may_pass() { Ending::Failed } else { Ending::Hopeless });
         let PeerOffer { name, id: peer_id, .. } = &self.context.sources[id];
         if let FetchError::OtherBytes(other) = error {
-            self.context.events.report(PeerEvent::PeerLied {
+            self.context.events.report(PeerEvent::PeerLied(ProvedLie {
                 peer: name.clone(),
                 id: *peer_id,
                 game: self.context.game.clone(),
@@ -272,7 +274,7 @@ impl<C: OpenSource> Transfer<C> {
                 position: Some(other.position),
                 expected: other.expected.to_string(),
                 got: other.got.to_string(),
-            });
+            }));
         }
         let failure = AttemptFailure::new(name, error.code(), error.to_string());
         let wait = self.plan.is_waiting(id).then(|| {

@@ -10,10 +10,12 @@ use lanspread_types::content::{ArchiveFormat, InstallTrust};
 use lanspread_types::ids::{GameId, GameVersion, PeerId, PeerName};
 use serde::{Deserialize, Serialize};
 
+use crate::report::built_manifest::BuiltManifest;
 use crate::report::failure::{AttemptFailure, Code};
-use crate::report::offender::Offence;
+use crate::report::offender::{PenalisedPeer, ProvedLie};
 use crate::report::operation::OperationKind;
 use crate::report::passed_over::PassedOverFolder;
+use crate::report::source_share::SourceShare;
 
 mod about;
 
@@ -109,22 +111,7 @@ pub enum PeerEvent {
     },
     /// A source sent something else than the manifest lists. Its attempt has failed, and it is not asked again in this
     /// operation.
-    PeerLied {
-        /// Name of the source.
-        peer: PeerName,
-        /// Its identity.
-        id: PeerId,
-        /// Which game.
-        game: GameId,
-        /// The file, folder or archive; none if it is about the whole game.
-        path: Option<String>,
-        /// Where in the file the part or the chunk begins that is wrong; none if it is about a header or a whole file.
-        position: Option<u64>,
-        /// What the manifest lists, in words.
-        expected: String,
-        /// What came, in words.
-        got: String,
-    },
+    PeerLied(ProvedLie),
     /// The game is installed.
     StreamInstallFinished {
         /// Which game.
@@ -316,28 +303,7 @@ pub enum PeerEvent {
         bytes_total: u64,
     },
     /// A game has a manifest.
-    CatalogGameBuilt {
-        /// Which game.
-        game: GameId,
-        /// In which version.
-        version: GameVersion,
-        /// Whether its entry of the catalog is `added`, `changed` or `unchanged`.
-        change: Code,
-        /// Whether its files were read; they are known from an earlier build otherwise.
-        read: bool,
-        /// SHA-256 of the manifest.
-        manifest: ContentDigest,
-        /// Bytes of the manifest.
-        manifest_bytes: u64,
-        /// Bytes of the root files.
-        bytes: u64,
-        /// Bytes of the installed tree.
-        unpacked_bytes: u64,
-        /// Files of the installed tree.
-        files: u64,
-        /// How long it took.
-        duration_ms: u64,
-    },
+    CatalogGameBuilt(BuiltManifest),
     /// Another version of the signed catalog is in force.
     CatalogUpdated {
         /// Name of the peer that handed it on; none if a file has changed.
@@ -486,22 +452,7 @@ pub enum PeerEvent {
         reason: String,
     },
     /// A source lied or broke the protocol, and is not believed for a while.
-    PeerPenalised {
-        /// With which game.
-        game: GameId,
-        /// Its identity.
-        peer: PeerId,
-        /// Its name.
-        name: PeerName,
-        /// Where it answered.
-        addr: SocketAddr,
-        /// What it did.
-        offence: Offence,
-        /// How long its penalty is.
-        length_ms: u64,
-        /// What happened, in one line.
-        message: String,
-    },
+    PeerPenalised(PenalisedPeer),
     /// Two running peers have the same identity, because a state directory was copied.
     DuplicateIdentity {
         /// The identity.
@@ -538,15 +489,4 @@ pub enum PeerEvent {
         /// How many.
         count: u64,
     },
-}
-
-/// What one source contributed to a download.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SourceShare {
-    /// Name of the source.
-    pub peer: PeerName,
-    /// Whole chunks that it sent.
-    pub chunks: u64,
-    /// Bytes of these chunks.
-    pub bytes: u64,
 }

@@ -9,6 +9,7 @@ use lanspread_types::ids::PeerId;
 use lanspread_types::limits;
 
 use crate::report::event::PeerEvent;
+use crate::report::offender::PenalisedPeer;
 use crate::report::reported_event::ReportedEvent;
 
 /// The newest events, without progress.
@@ -71,7 +72,7 @@ fn caused_by(event: &PeerEvent) -> Option<PeerId> {
         PeerEvent::PeerFound { peer, .. }
         | PeerEvent::PeerLibraryChanged { peer, .. }
         | PeerEvent::PeerLost { peer, .. }
-        | PeerEvent::PeerPenalised { peer, .. }
+        | PeerEvent::PeerPenalised(PenalisedPeer { peer, .. })
         | PeerEvent::DuplicateIdentity { peer, .. }
         | PeerEvent::TransferBegin { peer_id: peer, .. } => Some(*peer),
         _ => None,

@@ -1,10 +1,10 @@
 //! Who is penalised, and what for, as data.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
-use lanspread_types::ids::PeerId;
+use lanspread_types::ids::{GameId, PeerId, PeerName};
 use serde::{Deserialize, Serialize};
 
 /// What a peer is penalised for.
@@ -39,6 +39,44 @@ impl fmt::Display for Offence {
             Self::FailedHandshake => "it did not prove who it is",
         })
     }
+}
+
+/// What a source sent instead of what the manifest lists.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProvedLie {
+    /// Name of the source.
+    pub peer: PeerName,
+    /// Its identity.
+    pub id: PeerId,
+    /// Which game.
+    pub game: GameId,
+    /// The file, folder or archive; none if it is about the whole game.
+    pub path: Option<String>,
+    /// Where in the file the part or the chunk begins that is wrong; none if it is about a header or a whole file.
+    pub position: Option<u64>,
+    /// What the manifest lists, in words.
+    pub expected: String,
+    /// What came, in words.
+    pub got: String,
+}
+
+/// A source that is not believed for a while, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PenalisedPeer {
+    /// With which game.
+    pub game: GameId,
+    /// Its identity.
+    pub peer: PeerId,
+    /// Its name.
+    pub name: PeerName,
+    /// Where it answered.
+    pub addr: SocketAddr,
+    /// What it did.
+    pub offence: Offence,
+    /// How long its penalty is.
+    pub length_ms: u64,
+    /// What happened, in one line.
+    pub message: String,
 }
 
 /// An address as it is penalised. An IPv6 address stands for its /64 network, unless it is link-local.

@@ -13,11 +13,12 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use crate::report::answer::{Answer, PeerTrust, PlannedSource, ReceivingAddress};
-use crate::report::event::{PeerEvent, SourceShare};
+use crate::report::event::PeerEvent;
 use crate::report::failure::{AttemptFailure, PeerAnswer};
-use crate::report::offender::Offence;
+use crate::report::offender::{Offence, PenalisedPeer, ProvedLie};
 use crate::report::operation::OperationKind;
 use crate::report::passed_over::PassedOverFolder;
+use crate::report::source_share::SourceShare;
 
 /// Event name → the objects of that kind that are known, without `event`.
 type Samples = BTreeMap<String, Vec<Map<String, Value>>>;
@@ -95,15 +96,15 @@ fn download_events() -> Vec<PeerEvent> {
 }
 
 fn lied(path: Option<String>, position: Option<u64>) -> PeerEvent {
-    PeerEvent::PeerLied {
+    PeerEvent::PeerLied(ProvedLie {
         peer: "pc".parse().unwrap(),
-        id: "00".repeat(16).parse().unwrap(),
+        id: PeerId::from([0; 16]),
         game: game(),
         path,
         position,
         expected: "00".repeat(32),
         got: "11".repeat(32),
-    }
+    })
 }
 
 /// One of each other kind of event.
@@ -202,7 +203,7 @@ fn serving_events() -> Vec<PeerEvent> {
         E::PeerFound { peer: id(), name: name(), addr: addr() },
         E::PeerLibraryChanged { peer: id(), name: name(), revision: 1, games: 1 },
         E::PeerLost { peer: id(), name: name(), reason: String::new() },
-        E::PeerPenalised {
+        E::PeerPenalised(PenalisedPeer {
             game: game.clone(),
             peer: id(),
             name: name(),
@@ -210,7 +211,7 @@ fn serving_events() -> Vec<PeerEvent> {
             offence: Offence::Lied,
             length_ms: 1,
             message: String::new(),
-        },
+        }),
         E::DuplicateIdentity { peer: id(), names: vec![name()], addrs: vec![addr()] },
         E::TransferBegin { game: game.clone(), peer: peer.clone(), peer_id: id() },
         E::TransferEnd { game, peer, outcome: "complete".into(), bytes: 1 },

@@ -18,7 +18,7 @@ use crate::peer::core::Peer;
 use crate::peer::error::PeerError;
 use crate::report::channel::PeerEvents;
 use crate::report::event::PeerEvent;
-use crate::report::offender::Offence;
+use crate::report::offender::{Offence, PenalisedPeer};
 use crate::report::operation::{AdmissionRules, OperationOptions};
 use crate::testing::machine::PeerOf;
 use crate::trust::penalties::ClearedPenalties;
@@ -89,7 +89,7 @@ fn names(selection: &Selection) -> Vec<&str> {
 fn penalised(events: &mut PeerEvents) -> Vec<(String, Offence, u64)> {
     let mut heard = Vec::new();
     while let Some(event) = events.try_next() {
-        if let PeerEvent::PeerPenalised { name, offence, length_ms, .. } = event {
+        if let PeerEvent::PeerPenalised(PenalisedPeer { name, offence, length_ms, .. }) = event {
             heard.push((name.to_string(), offence, length_ms));
         }
     }

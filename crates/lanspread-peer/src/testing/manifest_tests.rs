@@ -22,6 +22,7 @@ use crate::peer::error::PeerError;
 use crate::peer::stream_install::StreamInstallReport;
 use crate::report::channel::PeerEvents;
 use crate::report::event::PeerEvent;
+use crate::report::offender::ProvedLie;
 use crate::report::operation::{OperationKind, OperationOptions, OperationRequest};
 use crate::testing::machine::PeerOf;
 
@@ -102,7 +103,7 @@ fn all_events(events: &mut PeerEvents) -> Vec<PeerEvent> {
 /// Peers that were reported to lie, with the path.
 fn liars(events: &[PeerEvent]) -> Vec<(String, Option<String>)> {
     let lied = events.iter().filter_map(|event| match event {
-        PeerEvent::PeerLied { peer, path, expected, got, .. } => {
+        PeerEvent::PeerLied(ProvedLie { peer, path, expected, got, .. }) => {
             assert_ne!(expected, got);
             Some((peer.to_string(), path.clone()))
         }
@@ -146,9 +147,9 @@ async fn every_lie_about_listed_content_is_refused_and_named() {
         if is_listed(lie) {
             assert_eq!(codes, ["not-as-listed"], "{}: {error}", lie.name);
             assert!(
-                events
-                    .iter()
-                    .any(|event| matches!(event, PeerEvent::PeerLied { id: named, .. } if *named == id)),
+                events.iter().any(
+                    |event| matches!(event, PeerEvent::PeerLied(ProvedLie { id: named, .. }) if *named == id)
+                ),
                 "{}",
                 lie.name
             );

@@ -124,7 +124,7 @@ type Ranks = BTreeMap<(PeerId, u64), Rank>;
 
 fn of_manifest(offers: Vec<PeerOffer>, manifest: &Manifest, ranks: &Ranks) -> Result<Selection, SelectError> {
     let (first, copies) = one_per_identity(offers);
-    let reported: Vec<PeerAnswer> = copies.iter().map(|copy| dropped_because(copy, SAME_IDENTITY)).collect();
+    let reported = report_copies(&first, &copies);
     let offers = first.into_iter().chain(copies);
     let (fitting, others): (Vec<_>, Vec<_>) = offers.partition(|offer| fits(offer, manifest));
     let version = &manifest.version;
@@ -192,7 +192,7 @@ fn of_majority(
         let differs = offer.version != version;
         differs.then(|| format!("it has version {}, not {version}", offer.version))
     };
-    let reported: Vec<PeerAnswer> = copies.iter().map(|copy| dropped_because(copy, SAME_IDENTITY)).collect();
+    let reported = report_copies(&voters, &copies);
     let voters = keep(voters, "", &other_version);
     let copies = keep(copies, ALSO_SAME_IDENTITY, &other_version);
     let penalised = keep(penalised, "", &other_version);
@@ -240,7 +240,6 @@ fn one_per_address_first(sources: Vec<PeerOffer>) -> Vec<PeerOffer> {
     numbered.into_iter().map(|(_, source)| source).collect()
 }
 
-const SAME_IDENTITY: &str = "another running peer has the same identity: one state directory was copied";
 const ALSO_SAME_IDENTITY: &str = "another running peer has the same identity, and ";
 
 /// A peer that answered on two addresses is one peer. Of the running peers with one identity, the first has the vote;
@@ -249,6 +248,16 @@ fn one_per_identity(offers: Vec<PeerOffer>) -> (Vec<PeerOffer>, Vec<PeerOffer>) 
     let (mut seen, mut identities) = (BTreeSet::new(), BTreeSet::new());
     let once = offers.into_iter().filter(|offer| seen.insert((offer.id, offer.instance)));
     once.partition(|offer| identities.insert(offer.id))
+}
+
+/// What is reported of copies: the peer that has the vote is named too, because it may as well be the copy.
+fn report_copies(first: &[PeerOffer], copies: &[PeerOffer]) -> Vec<PeerAnswer> {
+    let said = copies.iter().map(|copy| {
+        let other = first.iter().find(|offer| offer.id == copy.id);
+        let other = other.map_or("another running peer", |offer| offer.name.as_str());
+        dropped_because(copy, format!("{other} has the same identity: one state directory was copied"))
+    });
+    said.collect()
 }
 
 /// The value on which most offers agree, or the sides if there is a tie.

@@ -5,7 +5,9 @@ use lanspread_types::ids::{GameId, PeerName};
 use lanspread_types::limits;
 use lanspread_types::text::printable;
 
+use crate::report::built_manifest::BuiltManifest;
 use crate::report::event::PeerEvent;
+use crate::report::offender::{PenalisedPeer, ProvedLie};
 
 impl PeerEvent {
     /// An archive begins to arrive from `peer`.
@@ -35,7 +37,7 @@ impl PeerEvent {
             | Self::DownloadBegin { game, .. }
             | Self::DownloadProgress { game, .. }
             | Self::DownloadSourceFailed { game, .. }
-            | Self::PeerLied { game, .. }
+            | Self::PeerLied(ProvedLie { game, .. })
             | Self::DownloadFinished { game, .. }
             | Self::DownloadFailed { game, .. }
             | Self::Finishing { game, .. }
@@ -47,13 +49,13 @@ impl PeerEvent {
             | Self::UninstallFinished { game }
             | Self::RemoveFinished { game, .. }
             | Self::CatalogBuildProgress { game, .. }
-            | Self::CatalogGameBuilt { game, .. }
+            | Self::CatalogGameBuilt(BuiltManifest { game, .. })
             | Self::ManifestArrived { game, .. }
             | Self::ManifestMissing { game, .. }
             | Self::VerifyProgress { game, .. }
             | Self::VerifyDifference { game, .. }
             | Self::VerifyFinished { game, .. }
-            | Self::PeerPenalised { game, .. }
+            | Self::PeerPenalised(PenalisedPeer { game, .. })
             | Self::OperationQueued { game, .. }
             | Self::OperationBegin { game, .. }
             | Self::OperationEnd { game, .. }

@@ -3,6 +3,7 @@
 use lanspread_types::checksum::ContentDigest;
 
 use crate::report::answer::{Answer, PartyLineShown};
+use crate::report::built_manifest::BuiltManifest;
 use crate::report::event::PeerEvent;
 
 pub(super) fn answers() -> Vec<Answer> {
@@ -125,7 +126,7 @@ pub(super) fn events() -> Vec<PeerEvent> {
         },
         PeerEvent::ManifestMissing { game: super::game(), manifest: digest, message: "x".to_owned() },
         PeerEvent::CatalogBuildProgress { game: super::game(), bytes: 1, bytes_total: 2 },
-        PeerEvent::CatalogGameBuilt {
+        PeerEvent::CatalogGameBuilt(BuiltManifest {
             game: super::game(),
             version: super::version(),
             change: "added".into(),
@@ -136,6 +137,6 @@ pub(super) fn events() -> Vec<PeerEvent> {
             unpacked_bytes: 1,
             files: 1,
             duration_ms: 1,
-        },
+        }),
     ]
 }

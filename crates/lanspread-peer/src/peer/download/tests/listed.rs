@@ -7,6 +7,7 @@ use lanspread_testing::listed::manifest_bytes;
 use lanspread_types::checksum::ContentDigest;
 
 use super::*;
+use crate::report::offender::ProvedLie;
 
 /// A catalog whose manifest lists the downloaded game of this machine, in a folder of its own.
 fn catalog_of(machine: &Machine) -> (tempfile::TempDir, PathBuf) {
@@ -42,7 +43,7 @@ fn trust(machine: &Machine) -> Option<InstallTrust> {
 
 fn liars(heard: &[PeerEvent]) -> Vec<String> {
     let lied = heard.iter().filter_map(|event| match event {
-        PeerEvent::PeerLied { peer, .. } => Some(peer.to_string()),
+        PeerEvent::PeerLied(ProvedLie { peer, .. }) => Some(peer.to_string()),
         _ => None,
     });
     lied.collect()

@@ -17,7 +17,7 @@ fn liar(name: &str, at: u64, bytes: &[u8]) -> Arc<Served> {
 /// The sources that were named as liars, and where what they sent began to differ.
 fn lies(heard: &mut PeerEvents) -> Vec<(String, PeerId, Option<String>, Option<u64>)> {
     let lied = |event| match event {
-        PeerEvent::PeerLied { peer, id, game, path, position, expected, got } => {
+        PeerEvent::PeerLied(ProvedLie { peer, id, game, path, position, expected, got }) => {
             assert!(game.as_str() == "g" && expected.len() == 64 && got.len() == 64 && expected != got);
             Some((peer.to_string(), id, path, position))
         }
