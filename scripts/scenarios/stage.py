@@ -148,7 +148,7 @@ class Stage:
     # --- peers ---
 
     def join_party(self, *names: str, line: str = PARTY_LINE) -> None:
-        """Stores the line on these machines before they start, as `party join` does; a peer that asks them is a member."""
+        """Stores the line on these machines before they start, as `party join` does; who asks them is a member."""
         for name in names:
             for state_dir in (self.dir / "state" / name, self.dir / _OBSERVER / name):
                 state_dir.mkdir(parents=True, exist_ok=True)

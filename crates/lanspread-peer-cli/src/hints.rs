@@ -27,6 +27,7 @@ const NO_SOURCE: &[&str] = &["no-peers", "not-offered"];
 const SAME_PARTY: &str =
     "all machines must join with the same line: `lanspread-peer-cli party show` prints it";
 const JOIN_PARTY: &str = "get the line from a member, and give it to `lanspread-peer-cli party join`";
+const SET_UP_AGAIN: &str = "if that machine was set up again, run: lanspread-peer-cli peers add HOST:PORT";
 const SAME_RELEASE: &str = "use the same release on all machines";
 
 const HINTS: &[Row] = &[
@@ -50,13 +51,20 @@ const HINTS: &[Row] = &[
     row(&["signed-twice"], "raise its version, or build it again"),
     row(&["signature-refused"], "get the catalog and its signature again from their author"),
     row_of_cause(&["signature-refused"], "legacy", "sign it again, without the option -l of minisign"),
-    row(&["manifest-refused"], "get it again from the author of the catalog, or build it again"),
+    row(
+        &["manifest-refused", "manifest-unusable"],
+        "get it again from the author of the catalog, or build it again",
+    ),
+    row(&["catalog-unusable"], "correct it, or get it again from its author"),
     row(
         &["catalog-older"],
         "use the newer file; if its signer had to begin again: `lanspread-peer-cli catalog forget KEY`",
     ),
     row(&["catalog-signed-twice"], "ask their author which of them counts"),
-    row(&["no-catalog"], "name the file with --catalog, or a peer that has it with --peer HOST:PORT"),
+    row(
+        &["no-catalog"],
+        "take it from a peer that has it with --catalog-from-peers, or name the file with --catalog",
+    ),
     row(&["too-many-signers"], "forget one with `lanspread-peer-cli catalog forget KEY`"),
     row(&["key-unusable"], "give the file of a public key of minisign, such as key.pub, or its second line"),
     row(&["no-manifest"], "get it from the author of the catalog"),
@@ -88,6 +96,7 @@ const HINTS: &[Row] = &[
     row_of_cause(NO_SOURCE, "other-version", SAME_RELEASE),
     row_of_cause(NO_SOURCE, "other-party", SAME_PARTY),
     row_of_cause(NO_SOURCE, "party", JOIN_PARTY),
+    row_of_cause(NO_SOURCE, "other-peer", SET_UP_AGAIN),
     row(&["not-offered"], "`lanspread-peer-cli list` shows what is offered"),
     row(&["ambiguous-metadata"], "name the peers you trust: --no-discovery --peer HOST:PORT"),
     // Asking one peer.
@@ -97,7 +106,7 @@ const HINTS: &[Row] = &[
     ),
     row(&["protocol-version"], SAME_RELEASE),
     row(&["encryption-failed"], "check that a lanspread peer has this address and port"),
-    row(&["other-peer"], "if that machine was set up again, run: lanspread-peer-cli peers add HOST:PORT"),
+    row(&["other-peer"], SET_UP_AGAIN),
     row(&["other-party"], "both machines must be of the same party, or both of none"),
     row(&["turned-away"], "try again later, or ask the user of that peer whether it may talk to this one"),
     row(&["self-connect"], "two peers on one machine need a --state-dir each"),
@@ -112,11 +121,12 @@ const HINTS: &[Row] = &[
     ),
     row(
         &["verified-here"],
-        "get the catalog and its manifests from their author, or pass --accept-unverified to install it anyway",
+        "get the catalog and its manifests from their author, or pass --accept-unverified to replace it anyway",
     ),
     row(
         &["not-as-listed"],
-        "download it again: `lanspread-peer-cli remove GAME`, then `lanspread-peer-cli install GAME`",
+        "if the catalog is right, download them again: `lanspread-peer-cli remove GAME`, then \
+         `lanspread-peer-cli install GAME`; if they are right, its author builds it again with `catalog build`",
     ),
     row(&["user-files"], "move them elsewhere, or pass --force to lose them"),
     row_of_cause(
@@ -254,6 +264,7 @@ mod tests {
             ("no-peers", Some("nobody-heard"), "multicast"),
             ("no-peers", Some("other-version"), "same release"),
             ("not-offered", Some("no-answer"), "firewall"),
+            ("not-offered", Some("other-peer"), "peers add HOST:PORT"),
             ("not-offered", None, "list"),
             ("not-offered", Some("a-cause-of-a-newer-daemon"), "list"),
             ("entry-name-refused", Some("not-portable"), "--names native"),

@@ -60,7 +60,6 @@ _GROUPS = (
     daemon,
     organiser,
     catalogs,
-    manifest_stream,
     entries,
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shutil
 import subprocess
@@ -14,7 +15,7 @@ from ..docker import docker
 from ..events import Predicate, named
 from ..expectations import expect, expect_equal
 from ..image import PROGRAM
-from ..peer import GAMES, STATE, Mount, Peer
+from ..peer import GAMES, STATE, Machine, Mount, Peer
 from ..stage import Stage
 
 GAME = "signed-game"
@@ -23,6 +24,9 @@ KEY = f"{PARTY}/key.pub"
 PINNED = ("--catalog", f"{PARTY}/catalog.toml", "--catalog-key", KEY)
 FOLLOWS = ("--catalog-key", KEY, "--catalog-from-peers")
 FOLLOWERS = 8
+# As long as the path in the place of which it is put.
+OUTSIDE = b"../../map.bin"
+MANIFEST_UNUSABLE = 2
 CATALOG_BYTES_MAX = 8 * 1024 * 1024
 
 
@@ -96,9 +100,10 @@ def _version(change: Callable[[int], int]) -> Callable[[str], str]:
     "Bad catalogs",
     claim="A catalog with a changed byte, of an older version, signed twice, of an unknown signer, in the old format, "
     "with two signatures, cut, or of 9 MiB is refused with its line, and the one before stays in force, after a "
-    "restart too.",
+    "restart too. With a manifest that is not what its name says, or that leads out of the game, nothing is installed.",
     conditions="A serving machine that pins the key of its organiser. Each bad catalog takes the place of its file; "
-    "then the machine is started again with it. In the end a good one of a higher version is taken.",
+    "then the machine is started again with it. In the end the good one is there again, and a receiver has a damaged "
+    "manifest, then one that the organiser signed with a hostile path.",
     time_limit_s=300,
 )
 def bad_catalogs(stage: Stage) -> None:
@@ -146,6 +151,35 @@ def bad_catalogs(stage: Stage) -> None:
     last = stage.start_source("den", served, catalog=None, options=PINNED, mounts=[organiser.mount])
     _expect_offered(stage, last)
     expect("refused" not in last.stderr(), f"a good catalog is refused: {last.stderr()!r}")
+    _bad_manifests(stage, organiser, last)
+
+
+def _bad_manifests(stage: Stage, organiser: Organiser, source: Peer) -> None:
+    """A manifest that is not what its name says, and one that the signer has made with a path out of the game."""
+    [good] = (organiser.folder / "manifests").glob("*.lsm")
+    content = good.read_bytes()
+    received = stage.games_dir("receiver")
+    machine = stage.machine("receiver", received, mounts=[organiser.mount])
+    good.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    _expect_not_installed(stage, machine, received, source, good.stem)
+    good.write_bytes(content)
+    hostile = content.replace(b"data/maps.bin", OUTSIDE)
+    expect(hostile != content, "the manifest does not hold the path that is to be changed")
+    name = hashlib.sha256(hostile).hexdigest()
+    organiser.edit(lambda text: _version(lambda version: version + 5)(text).replace(good.stem, name))
+    organiser.forget_signature()
+    organiser.sign_again()
+    good.with_stem(name).write_bytes(hostile)
+    _expect_not_installed(stage, machine, received, source, OUTSIDE.decode())
+
+
+def _expect_not_installed(stage: Stage, machine: Machine, received: Path, source: Peer, named_there: str) -> None:
+    before = checks.user_tree(received)
+    words = ["install", "--stream", GAME, "--games-dir", GAMES, "--no-discovery", *PINNED, "--peer", source.address]
+    refused = stage.command("receiver", machine, *words, exit_status=MANIFEST_UNUSABLE)
+    expect_equal(checks.attempts(refused), [], "attempts with a bad manifest")
+    expect(named_there in refused.stderr(), f"{named_there} is not named: {refused.stderr()!r}")
+    checks.games_dir_as_before(before, received)
 
 
 def _refused(line: str) -> Predicate:
@@ -195,9 +229,10 @@ def _minisign(folder: Path, *words: str) -> bool:
 @scenario(
     "S68",
     "Manifest at one end",
-    claim="A receiver whose source has no manifest fetches the one that its catalog names from another peer and "
-    "installs; a signed catalog spreads from one machine to eight that pin its key, within seconds, and none takes the "
-    "older one afterwards.",
+    claim="A receiver whose source has no manifest fetches the one that its catalog names from another peer, and what "
+    "it installs is verified; a receiver without a manifest installs from a source that has one, unverified. A signed "
+    "catalog spreads from one machine to eight that pin its key, within seconds, and none takes the older one "
+    "afterwards.",
     conditions="A source without a catalog, a keeper with the catalog and its manifest and no game, and a receiver "
     "with the catalog alone. Then eight machines that know only the keeper; it gets a newer catalog while all of them "
     "run, and each is started again with the older file in the end.",
@@ -223,6 +258,14 @@ def manifest_at_one_end(stage: Stage) -> None:
     expect_equal([event["peer"] for event in arrived], ["keeper"], "peers that handed on the manifest")
     reference = archives.extract(organiser.root, stage.dir / "reference")
     checks.trees_equal(stage, reference, games_dir / GAME / checks.LOCAL, "local tree")
+    expect_equal(_trust(receiver), ["verified"], "trust of a receiver with the manifest")
+
+    shutil.copytree(organiser.root, stage.games_dir("full") / GAME)
+    full = stage.start_source("full", stage.games_dir("full"), catalog=None, options=PINNED, mounts=[organiser.mount])
+    without = stage.games_dir("without")
+    receiver = stage.install(GAME, without, [full, plain], name="without", catalog=stage.catalog(GAME), exit_status=0)
+    checks.trees_equal(stage, reference, without / GAME / checks.LOCAL, "local tree without a manifest")
+    expect_equal(_trust(receiver), ["unverified"], "trust of a receiver without a manifest")
 
     key = stage.games_dir("followers-party")
     shutil.copy2(organiser.folder / "key.pub", key / "key.pub")
@@ -251,6 +294,11 @@ def manifest_at_one_end(stage: Stage) -> None:
         expect(f"version = {newer[0]}\n" in kept, f"{name} does not keep the newer catalog")
         expect(not again.events.all(named("catalog-updated")), f"{name} has taken the older catalog")
         again.kill()
+
+
+def _trust(receiver: Peer) -> list[str]:
+    """What the install says of what it installed."""
+    return [event["trust"] for event in receiver.events.all(named("stream-install-finished"))]
 
 
 def _taken(stage: Stage, follower: Peer, old: int | None) -> int:

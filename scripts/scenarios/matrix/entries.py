@@ -41,11 +41,11 @@ def _organised(stage: Stage) -> tuple[Path, Mount]:
 @scenario(
     "S69",
     "Serving entries",
-    claim="With --share-installed, a game is installed from the local/ of another peer alone, byte for byte and verified. "
-    "A file that was changed behind its back is not sent, its source is named, and the next source completes. Without "
-    "--share-installed nothing is offered.",
-    conditions="Three machines stream a game from the one that has the archive, which then goes. Two of them serve what is "
-    "installed. On one of these, a file gets other bytes of the same length and its old times.",
+    claim="With --share-installed, a game is installed from the local/ of another peer alone, byte for byte and "
+    "verified. A file that was changed behind its back is not sent, its source is named, and the next source "
+    "completes. Without --share-installed nothing is offered.",
+    conditions="Three machines stream a game from the one that has the archive, which then goes. Two of them serve "
+    "what is installed. On one of these, a file gets other bytes of the same length and its old times.",
     time_limit_s=240,
 )
 def serving_entries(stage: Stage) -> None:

@@ -61,14 +61,13 @@ def wrong_key(stage: Stage) -> None:
     source = stage.start_source("b-twin", root.parent, catalog=None)
     new = source.identity
     expect(new != old, "the source has its old key")
-    expect("new" in source.stderr(), f"the source does not say that its key is new: {source.stderr().strip()!r}")
 
     before = checks.user_tree(received)
     refused = stage.install(GAME, machine, [], name="refused", exit_status=3)
     expect_equal(checks.attempts(refused), [], "attempts at an address with another key")
     for identity in (old, new):
         expect(identity in refused.stderr(), f"{identity} is not named: {refused.stderr().strip()!r}")
-    expect(f"peers add {source.address}" in refused.stderr(), f"no way out is named: {refused.stderr().strip()!r}")
+    expect("peers add" in refused.stderr(), f"no way out is named: {refused.stderr().strip()!r}")
     checks.games_dir_as_before(before, received)
     stage.command("adds-again", machine, "peers", "add", source.address)
     installed = stage.install(GAME, machine, [], name="trusting", exit_status=0)
@@ -111,7 +110,7 @@ def _expect_both_named(receiver: Peer) -> None:
     "S62",
     "Lying majority",
     claim="With the manifest of the catalog one honest source is used against five that agree on other files, and the "
-    "five are named. Without it the majority is believed.",
+    "five are named. Without it the majority is believed, and what is installed is called unverified.",
     conditions="Six sources of one game and version. Five have archives of another size, which are equal among "
     "themselves. The installed marker says which source served. The manifest is beside the first receiver's "
     "catalog; the second receiver has the same catalog without it.",
@@ -132,6 +131,7 @@ def lying_majority(stage: Stage) -> None:
         GAME, received, sources, catalog=catalog, mounts=[manifests], options=["--verbose"], exit_status=0
     )
     expect_equal(checks.attempts(receiver), ["honest"], "sources tried with a manifest")
+    expect_equal(_trust(receiver), ["verified"], "trust with a manifest")
     reference = archives.extract(root, stage.dir / "reference")
     checks.streamed_install_is_whole(stage, receiver, received, GAME, honest, reference)
     for liar in liars:
@@ -140,3 +140,9 @@ def lying_majority(stage: Stage) -> None:
     believing = stage.games_dir("believing")
     receiver = stage.install(GAME, believing, sources, name="believing", catalog=catalog, exit_status=0)
     expect_equal(checks.attempts(receiver), [liars[0].name], "sources tried without a manifest")
+    expect_equal(_trust(receiver), ["unverified"], "trust without a manifest")
+
+
+def _trust(receiver: Peer) -> list[str]:
+    """What the install says of what it installed."""
+    return [event["trust"] for event in receiver.events.all(named("stream-install-finished"))]

@@ -20,8 +20,8 @@ LARGER_GAME = "world-tour"
 CATALOG = "/catalog"
 KNOWS = ("--catalog", f"{CATALOG}/catalog.toml")
 NOT_AS_LISTED = "not-as-listed"
-# What a command ends with if what came did not match.
-WRONG_CONTENT = 6
+# What a command ends with if every source failed.
+EVERY_SOURCE_FAILED = 4
 
 FLIPPED = ("listed-other-byte", "listed-other-last-byte")
 OTHER = (
@@ -112,9 +112,9 @@ def one_flipped_byte(stage: Stage) -> None:
     received = stage.games_dir("receiver")
     machine = stage.machine("receiver", received, mounts=[catalog])
     before = checks.user_tree(received)
-    receiver = _install(stage, "only-liars", machine, [*liars], WRONG_CONTENT)
+    receiver = _install(stage, "only-liars", machine, [*liars], EVERY_SOURCE_FAILED)
     lied = _expect_all_refused(receiver, liars)
-    expect_equal([event["path"] for event in lied], ["readme.txt", "data/models.bin"], "files that are named")
+    expect_equal([event["path"] for event in lied], ["data/maps.bin", "data/models.bin"], "files that are named")
     checks.games_dir_as_before(before, received)
 
     penalties = stage.command("penalties", stage.machine("receiver", received), "peers", "penalties")
@@ -181,7 +181,7 @@ def extra_missing_other(stage: Stage) -> None:
     received = stage.games_dir("receiver")
     machine = stage.machine("receiver", received, mounts=[catalog])
     before = checks.user_tree(received)
-    _expect_all_refused(_install(stage, "only-liars", machine, [*liars], WRONG_CONTENT), liars)
+    _expect_all_refused(_install(stage, "only-liars", machine, [*liars], EVERY_SOURCE_FAILED), liars)
     checks.games_dir_as_before(before, received)
     other = stage.games_dir("other-receiver")
     machine = stage.machine("other-receiver", other, mounts=[catalog])

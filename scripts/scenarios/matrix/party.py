@@ -20,7 +20,7 @@ from ..stage import PARTY_LINE, Stage
 from ..tools import FIXTURES_DIR
 
 # What each member has, and the other one installs.
-MEMBERS = {"a-member": "alpha-arena", "b-member": "bravo-blocks"}
+MEMBERS = {"a-member": "alpha-arena", "b-member": "alpha-racer"}
 NO_LINE = "no-line"
 OTHER_LINE = "other-line"
 OUTSIDERS = (NO_LINE, OTHER_LINE)
@@ -109,6 +109,9 @@ def outsider(stage: Stage) -> None:
         met = each.daemon.events.all(named("peer-found"))
         expect(not met, f"{each.name} has found a peer: {met[:1]}")
         _expect_nothing_learnt(each, members)
+    for process in stage.peers:
+        printed = process.stdout_file.read_text() + process.stderr()
+        expect(PARTY_LINE not in printed, f"{process.name} has printed the line")
     for member in members:
         found = {event["name"] for event in member.events.all(named("peer-found"))}
         expect_equal(found, set(MEMBERS) - {member.name}, f"peers that {member.name} has found")

@@ -276,7 +276,9 @@ where
     let answered = arrived.answers.iter().filter(|(_, _, answer)| is_answer(answer)).count();
     let discovery = network.end(begun, state.tried.len()).await;
     log_end(begun, &discovery);
-    let searched = SearchOutcome { asked: state.whom.len(), answered, discovery, similar: None };
+    let all_failed_with = one_failure(arrived.answers.iter().map(|(_, _, answer)| answer));
+    let asked = state.whom.len();
+    let searched = SearchOutcome { asked, answered, all_failed_with, discovery, similar: None };
     (sorted(&state.whom, at_hand.named, arrived.answers), searched)
 }
 
@@ -304,6 +306,14 @@ fn log_end(begun: Instant, discovery: &DiscoverySearch) {
 fn is_answer<T>(answer: &Result<T, WireError>) -> bool {
     use WireError::{Closed, Connect, Io, NotAwaited, Timeout};
     !matches!(answer, Err(Connect(_) | Io(_) | Closed | Timeout { .. } | NotAwaited))
+}
+
+/// The code of the failure, if each peer that answered failed with the same one.
+fn one_failure<'a, T: 'a>(answers: impl Iterator<Item = &'a Result<T, WireError>>) -> Option<&'static str> {
+    let codes =
+        answers.filter(|answer| is_answer(answer)).map(|answer| answer.as_ref().err().map(WireError::code));
+    let codes: BTreeSet<Option<&'static str>> = codes.collect();
+    if codes.len() == 1 { codes.first().copied().flatten() } else { None }
 }
 
 /// One answer per peer, in the order of asking. A peer that answered at one address does not count as failed at

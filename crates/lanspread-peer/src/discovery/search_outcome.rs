@@ -13,6 +13,9 @@ pub struct SearchOutcome {
     pub asked: usize,
     /// Those of them that answered at all.
     pub answered: usize,
+    /// The code of the failure, if each peer that answered failed with the same one.
+    #[serde(skip)]
+    pub all_failed_with: Option<&'static str>,
     /// What discovery did.
     pub discovery: DiscoverySearch,
     /// If no peer offers the game that was asked for: an offered one whose id is like it.
@@ -100,8 +103,16 @@ impl SearchOutcome {
         searched + &similar.unwrap_or_default()
     }
 
+    /// Why every peer that answered is one that this machine must not or cannot talk to, if it is the same for all.
+    pub(crate) fn kept_apart(&self) -> Option<&'static str> {
+        self.all_failed_with.filter(|code| matches!(*code, "other-peer" | "other-party"))
+    }
+
     /// The reason as a stable kebab-case word.
     pub(crate) fn cause(&self) -> &'static str {
+        if let Some(code) = self.kept_apart() {
+            return code;
+        }
         if self.asked > 0 && self.answered == 0 {
             return "no-answer";
         }
@@ -178,6 +189,18 @@ mod tests {
             assert_eq!(outcome.explanation(), format!("no peer was found within 3.0 s on eth0, lo{text}"));
             assert_eq!((outcome.remark(), outcome.cause()), (text.to_owned(), cause));
         }
+    }
+
+    #[test]
+    fn peers_that_must_not_be_talked_to_are_a_cause_and_other_failures_are_not() {
+        let failed = |code| {
+            let discovery = done(0, vec![]);
+            SearchOutcome { asked: 1, answered: 1, all_failed_with: Some(code), discovery, similar: None }
+        };
+        assert_eq!(failed("other-peer").cause(), "other-peer");
+        assert_eq!(failed("other-party").cause(), "other-party");
+        assert_eq!(failed("protocol-version").kept_apart(), None);
+        assert_eq!(failed("protocol-version").cause(), "nobody-heard");
     }
 
     #[test]

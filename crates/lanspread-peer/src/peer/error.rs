@@ -255,7 +255,9 @@ impl PeerError {
     pub fn cause(&self) -> Option<&'static str> {
         match self {
             Self::NoPeers { searched } => Some(searched.cause()),
-            Self::NotOffered { searched, .. } if searched.asked > 0 && searched.answered == 0 => {
+            Self::NotOffered { searched, .. }
+                if searched.asked > 0 && (searched.answered == 0 || searched.kept_apart().is_some()) =>
+            {
                 Some(searched.cause())
             }
             Self::Store(StoreError::Archive { source, .. }) => source.cause(),

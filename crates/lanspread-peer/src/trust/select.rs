@@ -169,7 +169,7 @@ fn of_majority(
     let (penalised, offers): (Vec<_>, Vec<_>) =
         offers.into_iter().partition(|offer| has_others && offer.penalty.is_some());
     let (penalised, more_of_them) = one_per_identity(penalised);
-    dropped.extend(more_of_them.iter().map(|copy| dropped_because(copy, SAME_IDENTITY)));
+    dropped.extend(report_copies(&penalised, &more_of_them));
     let (voters, copies) = one_per_identity(offers);
     if voters.is_empty() {
         return Err(SelectError::NotOffered(dropped));

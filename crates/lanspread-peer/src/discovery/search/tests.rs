@@ -153,3 +153,15 @@ fn a_flood_of_announcements_is_asked_a_bounded_number_of_times() {
     let own = PeerHint { key: PeerKey { id: ours.id(), instance: 2 }, ..hint([10, 0, 0, 2]) };
     assert_eq!(some.news(own, &BTreeSet::new()), None, "it is this peer");
 }
+
+/// Peers that did not answer say nothing; one that answered without a failure, or with another one, leaves no reason.
+#[test]
+fn a_failure_explains_a_search_only_if_all_that_answered_have_it() {
+    let version = || Err(WireError::Version { ours: 2, theirs: 3 });
+    let silent = || Err(WireError::NotAwaited);
+    let of = |answers: Vec<Result<(), WireError>>| one_failure(answers.iter());
+    assert_eq!(of(vec![version(), silent(), version()]), Some("protocol-version"));
+    assert_eq!(of(vec![version(), Err(WireError::NotLanspread)]), None);
+    assert_eq!(of(vec![version(), Ok(())]), None);
+    assert_eq!((of(vec![silent()]), of(vec![])), (None, None));
+}

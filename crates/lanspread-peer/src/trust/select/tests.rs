@@ -255,7 +255,10 @@ fn a_copy_of_an_identity_does_not_switch_off_the_peer_that_had_it_first() {
     assert_eq!(lying.sources[0].files[0].size, 1);
     assert!(lying.dropped.len() == 3 && lying.dropped[0].reason.contains("same identity"), "{lying:?}");
     assert_eq!(lying.copies.len(), 3, "they are reported");
-    assert!(lying.copies[1].reason.starts_with("c has the same identity"), "either may be the copy: {lying:?}");
+    assert!(
+        lying.copies[1].reason.starts_with("c has the same identity"),
+        "either may be the copy: {lying:?}"
+    );
     let agreeing = select(honest.iter().cloned().chain(copies(1)).collect(), None).unwrap();
     assert_eq!(names(&agreeing), ["b", "c", "d", "a", "a", "a"], "copies are tried last");
     assert_eq!((agreeing.dropped.len(), agreeing.copies.len()), (0, 3));
