@@ -64,8 +64,12 @@ impl Story {
         for entry in &entries {
             more = more.checked_add(accounted_for(entry)).unwrap();
         }
+        let begins =
+            |step: &Step| matches!(step, Step::Say(StreamItem::Control(StreamMessage::ArchiveBegin(_))));
+        // Of the archive that holds the file: a game may have several.
+        let archive = self.steps[..file.begin].iter().rposition(begins).unwrap();
         self.changed(|steps| {
-            for at in [0, self.last_archive.start] {
+            for at in [0, archive] {
                 if let Step::Say(StreamItem::Control(
                     StreamMessage::Begin { totals, .. }
                     | StreamMessage::ArchiveBegin(ArchiveSummary { totals, .. }),
