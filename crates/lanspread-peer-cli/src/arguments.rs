@@ -1,5 +1,8 @@
-//! The command line. Every option is also a `LANSPREAD_*` variable and a key of the config file. The command line wins
-//! over the variable, and the variable over the file.
+//! The command line. An option is also a `LANSPREAD_*` variable and a key of the config file. The command line wins over
+//! the variable, and the variable over the file.
+//!
+//! An option without a variable is for one call only, and no key either: where it names one thing, or where it takes away
+//! a protection, and a file that was written long ago must not do that.
 
 mod catalog;
 mod options;
@@ -28,7 +31,7 @@ pub(crate) use self::options::{
 pub(crate) use self::party::{PartyArguments, PartyCommand, PartyJoin, PartyNew, PartyShow};
 pub(crate) use self::peers::{DecidePeers, ForgottenPeer, Peers, PeersCommand, PeersPenalties};
 use self::values::Names;
-use crate::help::FIRST_STEPS_AND_EXIT_STATUS;
+use crate::help::{CATALOG_OF_A_PARTY, FIRST_STEPS_AND_EXIT_STATUS};
 
 /// Streamed game installs from peer to peer on a LAN.
 #[derive(Debug, Parser)]
@@ -88,10 +91,12 @@ pub(crate) enum Command {
 Examples:
   lanspread-peer-cli serve
   lanspread-peer-cli serve --games-dir /srv/games --name party-server
+  lanspread-peer-cli serve --catalog party/catalog.toml   say what the games are
+  lanspread-peer-cli serve --catalog-from-peers           take the signed catalog of the party
 
-A game is served once its folder holds version.ini and its *.eti archives. The name of the folder is the
-game id: letters, digits, `.`, `_` and `-`. Folders that are passed over are named with the reason. While
-this command runs, your other commands ask it to do the work, and so does every command with the same
+A game is served once its folder holds version.ini and its *.eti archives. The name of the folder is the \
+game id: letters, digits, `.`, `_` and `-`. Folders that are passed over are named with the reason. While \
+this command runs, your other commands ask it to do the work, and so does every command with the same \
 --games-dir.")]
     Serve(Serve),
     /// Find peers, save those that cannot be found, and say which ones to trust
@@ -115,8 +120,8 @@ Examples:
   lanspread-peer-cli install --stream cnctw --dry-run   show what that would do
   lanspread-peer-cli install cnctw                      download the archive, keep it, install from it
 
-The installed tree is <games-dir>/<game>/local. Without --games-dir, the command prints which games
-directory it takes. A games directory is created if the folder above it exists. With --stream, the archive is never stored on this
+The installed tree is <games-dir>/<game>/local. Without --games-dir, the command prints which games \
+directory it takes. A games directory is created if the folder above it exists. With --stream, the archive is never stored on this \
 machine, so the game cannot be shared on.")]
     Install(Install),
     /// Download the archives of games, to install from them and to share them
@@ -131,8 +136,8 @@ Several peers send parts at the same time. An interrupted download resumes where
 Example:
   lanspread-peer-cli update cnctw --catalog catalog.toml
 
-A downloaded game is downloaded again, and an installed game is installed again. The old tree stays
-until the new one is complete. If files that you added to it would be lost, the command names them
+A downloaded game is downloaded again, and an installed game is installed again. The old tree stays \
+until the new one is complete. If files that you added to it would be lost, the command names them \
 and stops; with --force it deletes them.")]
     Update(Update),
     /// Remove the installed tree of games and keep their archives
@@ -150,8 +155,10 @@ and stops; with --force it deletes them.")]
     /// Show the status of the peers named with --peer, or else of the daemon of the games directory
     Status(Status),
     /// Make and check catalogs, which say what the games of a party are
+    #[command(after_help = CATALOG_OF_A_PARTY)]
     Catalog(CatalogArguments),
     /// Make a closed party, or join one: its members talk to each other and to no other peer
+    #[command(after_help = CATALOG_OF_A_PARTY)]
     Party(PartyArguments),
     /// Print the completion script of a shell
     #[command(after_help = "\
@@ -233,6 +240,8 @@ pub(crate) struct Operate {
     pub(crate) rules: PeerRulesOptions,
     #[command(flatten)]
     pub(crate) discovery: DiscoveryChoice,
+    #[command(flatten)]
+    pub(crate) unverified: AcceptUnverified,
 }
 
 /// `update`
@@ -246,8 +255,6 @@ pub(crate) struct Update {
     pub(crate) decoder: Decoder,
     #[command(flatten)]
     pub(crate) force: Force,
-    #[command(flatten)]
-    pub(crate) unverified: AcceptUnverified,
 }
 
 /// `uninstall`
@@ -366,8 +373,8 @@ pub(crate) struct Force {
 /// Consent to the loss of certainty.
 #[derive(Debug, Args)]
 pub(crate) struct AcceptUnverified {
-    /// Replace a verified installed tree also by one that no manifest can verify
-    #[arg(long, env = "LANSPREAD_ACCEPT_UNVERIFIED", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+    /// Replace verified files also by files that no manifest can verify
+    #[arg(long)]
     pub(crate) accept_unverified: bool,
 }
 
@@ -414,18 +421,31 @@ mod tests {
 
     /// Scripts rely on this.
     #[test]
-    fn every_option_has_a_variable() {
+    fn every_option_has_a_variable_that_is_not_for_one_call() {
+        const FOR_ONE_CALL: [&str; 11] = [
+            "accept_unverified",
+            "clear",
+            "help",
+            "key",
+            "out",
+            "print",
+            "qr",
+            "reason",
+            "replace",
+            "version",
+            "with_catalog_key",
+        ];
         let root = Arguments::command();
-        for command in std::iter::once(&root).chain(root.get_subcommands()) {
+        let mut waiting = vec![&root];
+        while let Some(command) = waiting.pop() {
+            waiting.extend(command.get_subcommands());
             for option in command.get_arguments().filter(|argument| !argument.is_positional()) {
-                let variable = option.get_env().and_then(|name| name.to_str()).unwrap_or_default();
-                let built_in = matches!(option.get_id().as_str(), "help" | "version");
-                assert!(
-                    built_in || variable.starts_with("LANSPREAD_"),
-                    "{} {}",
-                    command.get_name(),
-                    option.get_id()
-                );
+                let (name, variable) = (option.get_id().as_str(), option.get_env());
+                let is_for_one_call =
+                    FOR_ONE_CALL.contains(&name) || (command.get_name(), name) == ("trust", "name");
+                assert_eq!(variable.is_none(), is_for_one_call, "{} {name}", command.get_name());
+                let variable = variable.and_then(|name| name.to_str());
+                assert!(variable.is_none_or(|name| name.starts_with("LANSPREAD_")), "{variable:?}");
             }
         }
     }

@@ -27,3 +27,22 @@ Exit status:
   4 every source failed                   5 refused: already installed, in progress, not in the catalog, ambiguous
   6 content did not match                 7 local disk: space, permission
   130 interrupted";
+
+/// The help below `party` and `catalog`: all that a party with a signed catalog needs.
+pub(crate) const CATALOG_OF_A_PARTY: &str = "\
+A party with a signed catalog:
+  On the machine with the games, list what is in them, sign the list, and make the party
+    lanspread-peer-cli catalog build --games-dir /srv/games --out party
+    lanspread-peer-cli catalog key
+    lanspread-peer-cli catalog sign party/catalog.toml
+    lanspread-peer-cli party new --with-catalog-key
+    lanspread-peer-cli serve --games-dir /srv/games --catalog party/catalog.toml
+  On each other machine, paste the line that `party new` printed, and take the catalog
+    lanspread-peer-cli party join
+    lanspread-peer-cli serve --catalog-from-peers
+    lanspread-peer-cli install --stream cnctw
+  A machine that does not serve takes the catalog with its first command
+    lanspread-peer-cli install --stream cnctw --catalog-from-peers
+
+What is installed is `verified` then: each byte is as the signer of the catalog read it. Without a catalog, \
+leave out the first three lines and --with-catalog-key.";

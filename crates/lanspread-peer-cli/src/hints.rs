@@ -51,13 +51,20 @@ const HINTS: &[Row] = &[
     row(&["signed-twice"], "raise its version, or build it again"),
     row(&["signature-refused"], "get the catalog and its signature again from their author"),
     row_of_cause(&["signature-refused"], "legacy", "sign it again, without the option -l of minisign"),
-    row(&["manifest-refused"], "get it again from the author of the catalog, or build it again"),
+    row(
+        &["manifest-refused", "manifest-unusable"],
+        "get it again from the author of the catalog, or build it again",
+    ),
+    row(&["catalog-unusable"], "correct it, or get it again from its author"),
     row(
         &["catalog-older"],
         "use the newer file; if its signer had to begin again: `lanspread-peer-cli catalog forget KEY`",
     ),
     row(&["catalog-signed-twice"], "ask their author which of them counts"),
-    row(&["no-catalog"], "name the file with --catalog, or a peer that has it with --peer HOST:PORT"),
+    row(
+        &["no-catalog"],
+        "take it from a peer that has it with --catalog-from-peers, or name the file with --catalog",
+    ),
     row(&["too-many-signers"], "forget one with `lanspread-peer-cli catalog forget KEY`"),
     row(&["key-unusable"], "give the file of a public key of minisign, such as key.pub, or its second line"),
     row(&["no-manifest"], "get it from the author of the catalog"),
@@ -114,11 +121,12 @@ const HINTS: &[Row] = &[
     ),
     row(
         &["verified-here"],
-        "get the catalog and its manifests from their author, or pass --accept-unverified to install it anyway",
+        "get the catalog and its manifests from their author, or pass --accept-unverified to replace it anyway",
     ),
     row(
         &["not-as-listed"],
-        "download it again: `lanspread-peer-cli remove GAME`, then `lanspread-peer-cli install GAME`",
+        "if the catalog is right, download them again: `lanspread-peer-cli remove GAME`, then \
+         `lanspread-peer-cli install GAME`; if they are right, its author builds it again with `catalog build`",
     ),
     row(&["user-files"], "move them elsewhere, or pass --force to lose them"),
     row_of_cause(

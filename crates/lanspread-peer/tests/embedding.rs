@@ -50,8 +50,10 @@ fn story(events: &mut PeerEvents) -> Vec<(&'static str, String, String)> {
             assert_eq!(outcome, "complete");
             Some(("complete", game, peer.to_string()))
         }
+        // Everybody on the network may use what is served: it is said once.
+        PeerEvent::NetworkOpen { .. }
         // A receiver that also serves becomes known to the source that it asks.
-        PeerEvent::PeerFound { .. }
+        | PeerEvent::PeerFound { .. }
         | PeerEvent::PeerLibraryChanged { .. }
         | PeerEvent::PeerLost { .. }
         // Progress, and the own library.

@@ -1,6 +1,6 @@
 //! Another implementation of the standard and ours understand each other: GnuTLS, in every distribution.
 
-use std::path::Path;
+use std::fs;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use lanspread_tls::endpoint::accept;
 use lanspread_tls::identity::Identity;
 use lanspread_trust::identity_key::IdentityKey;
+use lanspread_types::checksum::ContentDigest;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::process::Command;
@@ -17,19 +18,15 @@ use tokio::time::timeout;
 const LABEL: &str = "EXPORTER-lanspread-party-1";
 const PRIORITY: &str = "NORMAL:-VERS-ALL:+VERS-TLS1.3:-CTYPE-ALL:+CTYPE-RAWPK";
 
-fn write_keys(folder: &Path, key: &IdentityKey) {
-    std::fs::write(folder.join("key.pem"), key.pem().as_bytes()).unwrap();
-    let public = STANDARD.encode(key.public());
-    let public = format!("-----BEGIN PUBLIC KEY-----\n{public}\n-----END PUBLIC KEY-----\n");
-    std::fs::write(folder.join("key.pub"), public).unwrap();
-}
-
 /// It reads our key file, proves the key in it, sees the same exporter, and bytes pass both ways.
 #[tokio::test]
 async fn gnutls_proves_a_key_of_ours_and_both_see_one_exporter() {
     let folder = tempfile::tempdir().unwrap();
     let (key, ours) = (IdentityKey::random().unwrap(), IdentityKey::random().unwrap());
-    write_keys(folder.path(), &key);
+    let public = STANDARD.encode(key.public());
+    let public = format!("-----BEGIN PUBLIC KEY-----\n{public}\n-----END PUBLIC KEY-----\n");
+    fs::write(folder.path().join("key.pub"), public).unwrap();
+    fs::write(folder.path().join("key.pem"), key.pem().as_bytes()).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port().to_string();
     let mut client = Command::new("gnutls-cli")
@@ -63,7 +60,7 @@ async fn gnutls_proves_a_key_of_ours_and_both_see_one_exporter() {
     drop(client.stdin.take());
     let shown = timeout(Duration::from_secs(30), client.wait_with_output()).await.unwrap().unwrap();
     let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
-    let exporter: String = exporter.iter().map(|byte| format!("{byte:02x}")).collect();
+    let exporter = ContentDigest(exporter).to_string();
     assert!(shown.to_lowercase().contains(&exporter), "{exporter} is not in: {shown}");
     assert!(shown.contains("from ours"), "{shown}");
 }

@@ -24,9 +24,9 @@ Examples:
   lanspread-peer-cli catalog build --games-dir /srv/games --out party
   lanspread-peer-cli catalog build --games-dir /srv/games --out party cnctw
 
-A manifest holds the digests of what is in one version of a game; it is party/manifests/SHA256.lsm. A game
-whose files are as they were is not read again. If something has changed, the version of the catalog counts
-up: sign it again then. Titles that you edit in catalog.toml stay; comments do not. A game that cannot be
+A manifest holds the digests of what is in one version of a game; it is party/manifests/SHA256.lsm. A game \
+whose files are as they were is not read again. If something has changed, the version of the catalog counts \
+up: sign it again then. Titles that you edit in catalog.toml stay; comments do not. A game that cannot be \
 read keeps its entry, and the exit status tells. With GAME, only these games are read.")]
     Build(CatalogBuildArguments),
     /// Make your key pair for catalogs, once, and print its public half
@@ -35,8 +35,8 @@ Examples:
   lanspread-peer-cli catalog key             print the public key
   lanspread-peer-cli catalog key --out key   write it to key.pub too, to hand on
 
-The secret key is catalog.key in the state directory, without a pass phrase and readable by you only.
-Keep a copy of it: with another key, others have to be given the new public key. The format is that of
+The secret key is catalog.key in the state directory, without a pass phrase and readable by you only. \
+Keep a copy of it: with another key, others have to be given the new public key. The format is that of \
 minisign: the program minisign can sign with the key, and verify with key.pub.")]
     Key(CatalogKey),
     /// Sign a catalog: write FILE.minisig
@@ -44,7 +44,7 @@ minisign: the program minisign can sign with the key, and verify with key.pub.")
 Example:
   lanspread-peer-cli catalog sign catalog.toml
 
-A version is signed once: after a change, the catalog needs a higher version. A catalog that was signed by
+A version is signed once: after a change, the catalog needs a higher version. A catalog that was signed by \
 minisign itself is as good: minisign -S -s KEY -m catalog.toml")]
     Sign(CatalogSign),
     /// Check the signature of a catalog, and the manifests beside it
@@ -53,7 +53,7 @@ Examples:
   lanspread-peer-cli catalog verify catalog.toml --key key.pub
   lanspread-peer-cli catalog verify catalog.toml          with your own key
 
-The signature is FILE.minisig. Manifests that are not in the folder manifests/ beside the catalog are
+The signature is FILE.minisig. Manifests that are not in the folder manifests/ beside the catalog are \
 counted, and not missed.")]
     Verify(CatalogVerify),
     /// Show what a catalog lists, or what the manifest of a game says
@@ -72,7 +72,7 @@ Example:
 Example:
   lanspread-peer-cli catalog forget key.pub
 
-With --catalog-key, a machine takes no catalog that is older than the newest that it has seen of that key.
+With --catalog-key, a machine takes no catalog that is older than the newest that it has seen of that key. \
 Use this if the signer had to begin again with a lower version. Do it while `serve` does not run.")]
     Forget(CatalogForget),
 }
@@ -89,7 +89,7 @@ pub(crate) struct CatalogForget {
 #[derive(Debug, Args)]
 pub(crate) struct CatalogKey {
     /// Also write the public key to PREFIX.pub; a file that holds another key is left alone
-    #[arg(long, env = "LANSPREAD_OUT", value_hint = ValueHint::FilePath, value_name = "PREFIX")]
+    #[arg(long, value_hint = ValueHint::FilePath, value_name = "PREFIX")]
     pub(crate) out: Option<PathBuf>,
 }
 
@@ -100,7 +100,7 @@ pub(crate) struct CatalogSign {
     #[arg(value_hint = ValueHint::FilePath, value_name = "FILE")]
     pub(crate) catalog_file: PathBuf,
     /// File of a secret key without a pass phrase [default: the key that `catalog key` made]
-    #[arg(long, env = "LANSPREAD_SECRET_KEY", value_hint = ValueHint::FilePath, value_name = "FILE")]
+    #[arg(long, value_hint = ValueHint::FilePath, value_name = "FILE")]
     pub(crate) key: Option<PathBuf>,
 }
 
@@ -111,7 +111,7 @@ pub(crate) struct CatalogVerify {
     #[arg(value_hint = ValueHint::FilePath, value_name = "FILE")]
     pub(crate) catalog_file: PathBuf,
     /// The public key: its file, or its line in base64 [default: the key that `catalog key` made]
-    #[arg(long, env = "LANSPREAD_KEY", value_hint = ValueHint::FilePath, value_name = "FILE|BASE64")]
+    #[arg(long, value_hint = ValueHint::FilePath, value_name = "FILE|BASE64")]
     pub(crate) key: Option<String>,
 }
 
@@ -135,7 +135,7 @@ pub(crate) struct CatalogBuildArguments {
     #[command(flatten)]
     pub(crate) games: GamesDirOption,
     /// Folder for catalog.toml and its manifests; created if it does not exist
-    #[arg(long, env = "LANSPREAD_OUT", value_hint = ValueHint::DirPath, value_name = "DIR", default_value = ".")]
+    #[arg(long, value_hint = ValueHint::DirPath, value_name = "DIR", default_value = ".")]
     pub(crate) out: PathBuf,
     /// Name of the catalog, for people [default: the name that it has]
     #[arg(long, env = "LANSPREAD_CATALOG_NAME", value_hint = ValueHint::Other, value_name = "TEXT")]

@@ -25,9 +25,10 @@ pub(crate) struct CatalogFile {
     #[arg(long, env = "LANSPREAD_CATALOG", value_hint = ValueHint::FilePath, value_name = "FILE")]
     pub(crate) catalog: Option<PathBuf>,
     /// Take only catalogs that this public key has signed, and never an older one: its file, or its line in base64
+    /// [default: the key that the party line names, if it does]
     #[arg(long, env = "LANSPREAD_CATALOG_KEY", value_hint = ValueHint::FilePath, value_name = "FILE|BASE64")]
     pub(crate) catalog_key: Option<PathBuf>,
-    /// Take newer catalogs of that key from other peers
+    /// Take the catalog of that key, and each newer one, from other peers
     #[arg(long, env = "LANSPREAD_CATALOG_FROM_PEERS", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub(crate) catalog_from_peers: bool,
 }

@@ -20,8 +20,8 @@ Examples:
   lanspread-peer-cli party new --with-catalog-key   the line also names you as the signer of the catalog
   lanspread-peer-cli party new --replace            make another one: a machine that has only the old line is out
 
-Hand the line to the others as you would a password: everybody who has it is a member, and nothing else is
-asked of them. It is 38 characters, or 89 with the key of the catalog. On a terminal, it is also printed as
+Hand the line to the others as you would a password: everybody who has it is a member, and nothing else is \
+asked of them. It is 38 characters, or 89 with the key of the catalog. On a terminal, it is also printed as \
 a QR code.")]
     New(PartyNew),
     /// Make this machine a member
@@ -31,7 +31,7 @@ Examples:
   lanspread-peer-cli party join < line   read it from a file
   ssh den lanspread-peer-cli party show --print | lanspread-peer-cli party join
 
-Other users of this machine can see the arguments of a command, so the line is better not one of them.
+Other users of this machine can see the arguments of a command, so the line is better not one of them. \
 A line with a wrong or missing character is noticed, and nothing is changed then.")]
     Join(PartyJoin),
     /// Show the party of this machine
@@ -58,7 +58,7 @@ pub(crate) struct PartyNew {
     #[command(flatten)]
     pub(crate) replacing: Replacing,
     /// Put the public key that `catalog key` made into the line: members then believe your catalogs
-    #[arg(long, env = "LANSPREAD_WITH_CATALOG_KEY", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+    #[arg(long)]
     pub(crate) with_catalog_key: bool,
     /// Print no QR code
     #[arg(long, env = "LANSPREAD_NO_QR", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
@@ -79,10 +79,10 @@ pub(crate) struct PartyJoin {
 #[derive(Debug, Args)]
 pub(crate) struct PartyShow {
     /// Also print the line as a QR code
-    #[arg(long, env = "LANSPREAD_QR", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+    #[arg(long)]
     pub(crate) qr: bool,
     /// Print the line, which is a secret, where the output is no terminal, and nothing else
-    #[arg(long, env = "LANSPREAD_PRINT", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+    #[arg(long)]
     pub(crate) print: bool,
 }
 
@@ -90,6 +90,6 @@ pub(crate) struct PartyShow {
 #[derive(Debug, Args)]
 pub(crate) struct Replacing {
     /// Go ahead even if this machine is of another party, which it then leaves
-    #[arg(long, env = "LANSPREAD_REPLACE", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+    #[arg(long)]
     pub(crate) replace: bool,
 }

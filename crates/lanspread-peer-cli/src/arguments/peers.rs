@@ -31,7 +31,7 @@ Examples:
   lanspread-peer-cli peers penalties --clear l5gs6vqa
   lanspread-peer-cli peers penalties --clear all
 
-A peer that lied is not asked for ten minutes, and four times as long each time it lies again, up to a day.
+A peer that lied is not asked for ten minutes, and four times as long each time it lies again, up to a day. \
 It is asked nevertheless if no other peer has a game whose content the catalog lists.")]
     Penalties(PeersPenalties),
 }
@@ -79,7 +79,7 @@ pub(crate) struct TrustPeer {
     #[arg(value_hint = ValueHint::Other, value_name = "ID")]
     pub(crate) id: PeerId,
     /// Its name, for people
-    #[arg(long, env = "LANSPREAD_TRUSTED_NAME", value_hint = ValueHint::Other, value_name = "TEXT")]
+    #[arg(long, value_hint = ValueHint::Other, value_name = "TEXT")]
     pub(crate) name: Option<PeerName>,
 }
 
@@ -90,7 +90,7 @@ pub(crate) struct DenyPeer {
     #[arg(value_hint = ValueHint::Other, value_name = "ID")]
     pub(crate) id: PeerId,
     /// Why, for people
-    #[arg(long, env = "LANSPREAD_REASON", value_hint = ValueHint::Other, value_name = "TEXT")]
+    #[arg(long, value_hint = ValueHint::Other, value_name = "TEXT")]
     pub(crate) reason: Option<String>,
 }
 
@@ -129,7 +129,7 @@ impl FromStr for ForgottenPeer {
 #[derive(Debug, Args)]
 pub(crate) struct PeersPenalties {
     /// End the penalties of a peer, of an address, or all
-    #[arg(long, env = "LANSPREAD_CLEAR", value_hint = ValueHint::Other, value_name = "ID|ADDRESS|all")]
+    #[arg(long, value_hint = ValueHint::Other, value_name = "ID|ADDRESS|all")]
     pub(crate) clear: Option<String>,
     #[command(flatten)]
     pub(crate) games: DaemonGamesDir,

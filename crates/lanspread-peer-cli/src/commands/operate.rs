@@ -40,11 +40,8 @@ pub(crate) async fn download(global: &Global, output: Output, operate: Operate) 
 }
 
 pub(crate) async fn update(global: &Global, output: Output, update: Update) -> CommandResult {
-    let Update { operate, names, decoder, force, unverified } = update;
-    let options = options(&operate)
-        .with_names(names.names.into())
-        .with_force(force.force)
-        .with_accept_unverified(unverified.accept_unverified);
+    let Update { operate, names, decoder, force } = update;
+    let options = options(&operate).with_names(names.names.into()).with_force(force.force);
     perform(global, output, &operate.local, Some(&decoder), OperationKind::Update, &options).await
 }
 
@@ -74,6 +71,7 @@ fn options(operate: &Operate) -> OperationOptions {
         .with_peers(operate.peers.peers.clone())
         .with_discovery((&operate.discovery).into())
         .with_admission((&operate.rules).into())
+        .with_accept_unverified(operate.unverified.accept_unverified)
 }
 
 async fn perform(

@@ -13,8 +13,6 @@ use crate::exit::Failure;
 
 /// Options that choose the file cannot be in it.
 const NOT_IN_THE_FILE: [&str; 1] = ["config"];
-/// Options whose name means something else in each command that has it: one value for all of them would be wrong.
-const OF_ONE_COMMAND: [&str; 2] = ["key", "out"];
 
 /// Every key of a config file with its value; each fits at least one option.
 #[derive(Debug, Default)]
@@ -152,15 +150,22 @@ fn scalar(value: &Spanned<DeValue<'_>>) -> Result<Scalar, Range<usize>> {
     }
 }
 
-/// The key of an option in a config file, if it has one.
+/// The key of an option in a config file, if it has one. An option without a variable is for one call only.
 fn key_of(option: &Arg) -> Option<&str> {
     let is_setting = matches!(
         option.get_action(),
         ArgAction::Set | ArgAction::Append | ArgAction::SetTrue | ArgAction::SetFalse | ArgAction::Count
     );
-    option
-        .get_long()
-        .filter(|long| is_setting && !NOT_IN_THE_FILE.contains(long) && !OF_ONE_COMMAND.contains(long))
+    let is_setting = is_setting && option.get_env().is_some();
+    option.get_long().filter(|long| is_setting && !NOT_IN_THE_FILE.contains(long))
+}
+
+/// Whether an option of that name, of any command, is for the command line only.
+fn is_for_one_call(command: &Command, key: &str) -> bool {
+    let is_built_in = |option: &Arg| matches!(option.get_action(), ArgAction::Help | ArgAction::Version);
+    let has = |option: &Arg| option.get_long() == Some(key) && !is_built_in(option);
+    command.get_arguments().any(has)
+        || command.get_subcommands().any(|subcommand| is_for_one_call(subcommand, key))
 }
 
 /// The options of that name in all commands.
@@ -256,8 +261,8 @@ fn unknown(command: &Command, key: &str) -> String {
     let with_dashes = key.replace('_', "-");
     if NOT_IN_THE_FILE.contains(&key) {
         format!("`{key}` chooses the file and cannot be in it")
-    } else if OF_ONE_COMMAND.contains(&key) {
-        format!("`{key}` means something else in each command and cannot be in the file")
+    } else if is_for_one_call(command, key) {
+        format!("`{key}` is for one call: it can only be on the command line")
     } else if with_dashes != key && !options_named(command, &with_dashes).is_empty() {
         format!("there is no option `{key}`; it is `{with_dashes}`")
     } else {

@@ -2,15 +2,18 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use super::*;
 
+/// An option without a variable is for one call. No environment sets this one.
+const VARIABLE: &str = "LANSPREAD_TEST_OF_SETTINGS";
+
 /// One option of every kind, and one name whose option takes one value in one command and several in another.
 fn command() -> Command {
-    let flag = |name: &'static str| Arg::new(name).long(name).action(ArgAction::SetTrue);
-    let text = |name: &'static str| Arg::new(name).long(name);
+    let text = |name: &'static str| Arg::new(name).long(name).env(VARIABLE);
+    let flag = |name: &'static str| text(name).action(ArgAction::SetTrue);
     let several = text("peer").action(ArgAction::Append).value_delimiter(',');
     Command::new("root")
         .arg(text("config"))
         .arg(flag("json").global(true))
-        .arg(Arg::new("verbose").long("verbose").action(ArgAction::Count))
+        .arg(text("verbose").action(ArgAction::Count))
         .subcommand(
             Command::new("serve")
                 .arg(text("games-dir").required(true))
@@ -20,6 +23,11 @@ fn command() -> Command {
         )
         .subcommand(Command::new("list").arg(several.required(true)).arg(Arg::new("GAME")))
         .subcommand(Command::new("status").arg(text("peer").required(true)))
+        .subcommand(
+            Command::new("party").subcommand(Command::new("new").arg(Arg::new("replace").long("replace"))),
+        )
+        .subcommand(Command::new("trust").arg(Arg::new("name").long("name")))
+        .subcommand(Command::new("daemon").arg(text("name")))
 }
 
 fn run(text: &str, words: &[&str]) -> Result<ArgMatches, clap::Error> {
@@ -83,8 +91,7 @@ fn a_wrong_file_is_refused_with_its_first_wrong_line() {
         ("json = true\nzeta = 1\nalpha = 1\n", "line 2: there is no option `zeta`"),
         ("games_dir = '/srv'", "line 1: there is no option `games_dir`; it is `games-dir`"),
         ("config = 'x'", "line 1: `config` chooses the file"),
-        ("out = 'x'", "line 1: `out` means something else in each command"),
-        ("key = 'x'", "line 1: `key` means something else in each command"),
+        ("replace = true", "line 1: `replace` is for one call"),
         ("\n[serve]\ngames-dir = 'x'\n", "line 2: there is no option `serve`"),
         ("GAME = 'x'", "line 1: there is no option `GAME`"),
         ("help = true", "line 1: there is no option `help`"),
@@ -126,7 +133,7 @@ fn a_number_with_a_unit_is_a_text() {
     let parse = |text: &str| {
         text.strip_suffix("GiB").unwrap_or(text).parse::<u64>().map_err(|error| error.to_string())
     };
-    let size = Arg::new("size").long("size").default_value("1GiB").value_parser(parse);
+    let size = Arg::new("size").long("size").env(VARIABLE).default_value("1GiB").value_parser(parse);
     let command = || Command::new("root").arg(size.clone());
     let settings = Settings::parse("size = '4GiB'", &command(), None).unwrap();
     let matches = settings.as_defaults(command()).try_get_matches_from(["root"]).unwrap();
@@ -139,8 +146,9 @@ fn a_number_with_a_unit_is_a_text() {
 #[test]
 fn a_leading_tilde_in_a_path_is_the_home_folder() {
     let command = || {
-        let path = |name: &'static str| Arg::new(name).long(name).value_parser(value_parser!(PathBuf));
-        Command::new("root").arg(path("games-dir")).arg(Arg::new("name").long("name"))
+        let path =
+            |name: &'static str| Arg::new(name).long(name).env(VARIABLE).value_parser(value_parser!(PathBuf));
+        Command::new("root").arg(path("games-dir")).arg(Arg::new("name").long("name").env(VARIABLE))
     };
     let text = |value: &str, home: Option<&str>| {
         let text = format!("games-dir = '{value}'\nname = '~/party'\n");
@@ -158,15 +166,31 @@ fn a_leading_tilde_in_a_path_is_the_home_folder() {
     assert!(reason.starts_with("line 1: ") && reason.contains("HOME"), "{reason}");
 }
 
-/// A new option becomes a key without a change here.
+/// The name of a peer that is trusted is not the name of this one.
 #[test]
-fn every_option_is_a_key() {
+fn a_setting_is_no_default_of_an_option_for_one_call() {
+    assert_eq!(of_subcommand("name = 'den'", &["daemon"], "name"), ["den"]);
+    assert_eq!(of_subcommand("name = 'den'", &["trust"], "name"), [""; 0]);
+}
+
+/// A file that was written long ago must not take away a protection.
+#[test]
+fn consent_is_given_on_the_command_line_only() {
+    for key in ["replace", "print", "qr", "accept-unverified", "clear", "out", "key"] {
+        let reason = Settings::parse(&format!("{key} = true"), &Arguments::command(), None).unwrap_err();
+        assert!(reason.contains(&format!("`{key}` is for one call")), "{reason}");
+    }
+}
+
+/// A new option with a variable becomes a key without a change here.
+#[test]
+fn every_option_with_a_variable_is_a_key() {
     fn visit(command: &Command, root: &Command) {
         for option in command.get_arguments().filter(|option| !option.is_positional()) {
             let long = option.get_long().expect("a long name");
             let text = match option.get_action() {
                 ArgAction::Help | ArgAction::Version => continue,
-                _ if ["config", "key", "out"].contains(&long) => continue,
+                _ if long == "config" || option.get_env().is_none() => continue,
                 ArgAction::Count => format!("{long} = 1"),
                 // This suits a flag. For other options the value is refused, but not the key.
                 _ => format!("{long} = true"),

@@ -1,5 +1,8 @@
 //! Events and reports in words. Nothing here does I/O.
 
+#[cfg(test)]
+mod tests;
+
 use std::net::SocketAddr;
 
 use lanspread_peer::{
@@ -274,15 +277,25 @@ pub(super) fn report(report: &Answer) -> String {
             installed_version,
             trust,
             downloaded,
+            downloaded_trust,
             installed,
             shares_entries,
             ..
         } => {
-            let trust = trust.map_or_else(String::new, |trust| format!(", {}", trust_words(trust)));
             let version = version.as_ref().or(installed_version.as_ref()).map_or("-", GameVersion::as_str);
-            let by_entries = "installed, shareable by entries";
-            let state = if *shares_entries { by_entries } else { state_words(*downloaded, *installed) };
-            format!("{game}  {version}  {state}{trust}{}", titled(title.as_deref()))
+            let state = match (*downloaded, *installed) {
+                (true, true) if downloaded_trust == trust => trusted("downloaded and installed", *trust),
+                (true, true) => {
+                    let (files, tree) =
+                        (trusted("downloaded", *downloaded_trust), trusted("installed", *trust));
+                    format!("{files}; {tree}")
+                }
+                (true, false) => trusted("downloaded", *downloaded_trust),
+                (false, true) if *shares_entries => trusted("installed, shareable by entries", *trust),
+                (false, true) => trusted("installed, not shareable", *trust),
+                (false, false) => "incomplete".to_owned(),
+            };
+            format!("{game}  {version}  {state}{}", titled(title.as_deref()))
         }
         Answer::FolderPassedOver(passed) => passed_over(passed),
         Answer::OfferedGame { game, title, version, bytes: count, peers, .. } => {
@@ -346,13 +359,11 @@ fn passed_over(passed: &PassedOverFolder) -> String {
     format!("{folder} is passed over: {}", hints::with_hint(message, hint))
 }
 
-/// The state of a game in words.
-fn state_words(downloaded: bool, installed: bool) -> &'static str {
-    match (downloaded, installed) {
-        (true, true) => "downloaded and installed",
-        (true, false) => "downloaded",
-        (false, true) => "installed, not shareable",
-        (false, false) => "incomplete",
+/// What is here, and whether it is verified, if anything is recorded about that.
+fn trusted(state: &str, trust: Option<InstallTrust>) -> String {
+    match trust {
+        Some(trust) => format!("{state}, {}", trust_words(trust)),
+        None => state.to_owned(),
     }
 }
 
@@ -373,6 +384,9 @@ fn party(report: &Answer) -> String {
     };
     if let Some(signer) = catalog_signer {
         text += &format!("\n  the signer of its catalog has the key {signer}");
+        if &**change == "joined" || &**change == "replaced" {
+            text += "\n  --catalog-from-peers takes that catalog from the other members";
+        }
     }
     if let Some(PartyLineShown(line)) = line {
         text += &format!("\n  the line that makes others members, to be kept from everybody else:\n{line}");
@@ -414,124 +428,4 @@ fn plan(report: &Answer) -> String {
         text += &format!("\n  not a source: {}: {}", peer.peer, peer.reason);
     }
     text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_user_who_cancels_is_not_the_fault_of_a_source() {
-        let (game, peer) = ("g".parse().unwrap(), "den".parse().unwrap());
-        let told = |code| source_ended(&game, &peer, code, "why", "; more");
-        assert_eq!(told("cancelled"), "g: receiving from den was cancelled");
-        assert_eq!(told("busy"), "g: den is busy: why; more");
-        assert_eq!(told("source-stopping"), "g: den failed: why; more");
-    }
-
-    #[test]
-    fn an_address_that_nobody_can_dial_is_not_shown() {
-        assert_eq!(listening(([0, 0, 0, 0], 4107).into()), "port 4107 of every network interface");
-        assert_eq!(listening(([10, 0, 0, 1], 4107).into()), "10.0.0.1:4107");
-    }
-
-    #[test]
-    fn a_summary_names_the_games_that_failed() {
-        let (a, b) = (GameId::clone(&"a".parse().unwrap()), "b".parse().unwrap());
-        let mut told = Summary { done: vec![a], failed: vec![b], status: 3, is_interrupted: false };
-        assert_eq!(summary(&told), "1 of 2 games done, failed: b");
-        told.is_interrupted = true;
-        assert_eq!(summary(&told), "1 of 2 games done, interrupted: b");
-        told.done.append(&mut told.failed);
-        assert_eq!(summary(&told), "all 2 games done");
-    }
-
-    /// The failure of a source is printed once for each try, with what follows and nothing that does not.
-    #[test]
-    fn a_failed_source_is_told_with_what_follows() {
-        let failed = |code: &'static str, retry_ms, sources_left| {
-            event(&PeerEvent::DownloadSourceFailed {
-                game: "g".parse().unwrap(),
-                peer: "den".parse().unwrap(),
-                code: code.into(),
-                message: "why".to_owned(),
-                retry_ms,
-                sources_left,
-            })
-            .unwrap()
-        };
-        assert_eq!(failed("source-stopping", None, 0), "g: den failed: why");
-        assert_eq!(failed("busy", Some(2000), 0), "g: den is busy: why; it is tried again in 2.0 s");
-        assert_eq!(failed("timeout", None, 1), "g: den failed: why; the other source takes over");
-        assert_eq!(
-            failed("timeout", Some(1000), 2),
-            "g: den failed: why; the others take over, it is tried again in 1.0 s"
-        );
-    }
-
-    #[test]
-    fn waiting_for_peers_is_told_apart_if_it_was_noticed() {
-        let finished = |waited_ms| {
-            event(&PeerEvent::StreamInstallFinished {
-                game: "g".parse().unwrap(),
-                version: "1".parse().unwrap(),
-                peer: "den".parse().unwrap(),
-                files: 2,
-                bytes: 10 << 20,
-                trust: InstallTrust::Verified,
-                waited_ms,
-                duration_ms: 2000,
-            })
-            .unwrap()
-        };
-        let text = "g 1 installed from den, verified: 2 files, 10.00 MiB in 2.0 s (5.00 MiB/s)";
-        assert_eq!(finished(20), text);
-        assert_eq!(finished(1500), format!("{text}, found after 1.5 s"));
-    }
-
-    #[test]
-    fn a_folder_that_is_passed_over_is_named_with_the_reason_and_what_to_do() {
-        let passed = |code: &str, suggestion: Option<&str>| {
-            report(&Answer::FolderPassedOver(PassedOverFolder {
-                folder: "Age of Empires II".to_owned(),
-                code: code.to_owned().into(),
-                message: "why".to_owned(),
-                suggestion: suggestion.map(|id| id.parse().unwrap()),
-            }))
-        };
-        assert_eq!(
-            passed("folder-name", Some("Age-of-Empires-II")),
-            "Age of Empires II is passed over: why (rename it, for example to Age-of-Empires-II)"
-        );
-        assert!(passed("folder-name", None).contains("letters, digits"));
-        assert!(passed("sentinel-name", None).contains("rename it to version.ini"));
-        assert_eq!(passed("more-folders", None), "Age of Empires II is passed over: why");
-    }
-
-    #[test]
-    fn a_streamed_game_shows_the_version_of_its_receipt() {
-        let mut game = Answer::LocalGame {
-            game: "g".parse().unwrap(),
-            title: None,
-            version: None,
-            installed_version: Some("7".parse().unwrap()),
-            trust: None,
-            state: lanspread_peer::Availability::LocalOnly,
-            downloaded: false,
-            downloaded_trust: None,
-            installed: true,
-            bytes: 0,
-            shares_entries: false,
-        };
-        assert_eq!(report(&game), "g  7  installed, not shareable");
-        let Answer::LocalGame { title, .. } = &mut game else { panic!("{game:?}") };
-        *title = Some("The Game".to_owned());
-        assert_eq!(report(&game), "g  7  installed, not shareable  The Game");
-        let Answer::LocalGame { trust, .. } = &mut game else { panic!("{game:?}") };
-        *trust = Some(InstallTrust::Unverified);
-        assert_eq!(report(&game), "g  7  installed, not shareable, unverified  The Game");
-        let Answer::LocalGame { trust, shares_entries, .. } = &mut game else { panic!("{game:?}") };
-        (*trust, *shares_entries) = (Some(InstallTrust::Verified), true);
-        assert_eq!(report(&game), "g  7  installed, shareable by entries, verified  The Game");
-    }
 }

@@ -11,7 +11,7 @@ use crate::catalogs::Organiser;
 use crate::support::{Finished, Running, Tree, fixtures};
 
 /// A games directory with copies of these games of the fixtures.
-fn games(organiser: &Organiser, games: &[(&str, &str)]) -> PathBuf {
+pub(crate) fn games(organiser: &Organiser, games: &[(&str, &str)]) -> PathBuf {
     let games_dir = organiser.path("games");
     for (fixture, game) in games {
         let (from, to) = (fixtures(fixture).join(game), games_dir.join(game));
@@ -24,7 +24,7 @@ fn games(organiser: &Organiser, games: &[(&str, &str)]) -> PathBuf {
     games_dir
 }
 
-fn build(organiser: &Organiser, words: &[&str]) -> Finished {
+pub(crate) fn build(organiser: &Organiser, words: &[&str]) -> Finished {
     organiser.run(&[&["build", "--games-dir", "games", "--out", "party", "--json"], words].concat())
 }
 
@@ -35,7 +35,7 @@ fn manifests(organiser: &Organiser) -> BTreeMap<PathBuf, Vec<u8>> {
 }
 
 /// The file of the only manifest.
-fn manifest(organiser: &Organiser) -> PathBuf {
+pub(crate) fn manifest(organiser: &Organiser) -> PathBuf {
     let mut files = fs::read_dir(organiser.path("party/manifests")).unwrap();
     let file = files.next().unwrap().unwrap().path();
     assert!(files.next().is_none());
@@ -43,7 +43,7 @@ fn manifest(organiser: &Organiser) -> PathBuf {
 }
 
 /// Puts other bytes in the place of the manifest, under their own name, and names them in the catalog.
-fn replace_manifest(organiser: &Organiser, bytes: &[u8]) {
+pub(crate) fn replace_manifest(organiser: &Organiser, bytes: &[u8]) {
     let (old, catalog) = (manifest(organiser), organiser.path("party/catalog.toml"));
     let name = ContentDigest::of(bytes).to_string();
     let old_name = old.file_stem().unwrap().to_str().unwrap().to_owned();

@@ -21,10 +21,14 @@ fn our_key_and_signature_are_good_for_the_program() {
     let organiser = Organiser::new();
     organiser.sign();
     assert!(minisign(&organiser, &["-V", "-H", "-m", "catalog.toml", "-p", "key.pub"]));
-    // It makes the public key again out of the secret one, byte for byte.
+    // It makes the public key again out of the secret one. In the comment, it leaves out leading zeros of the key id.
     assert!(minisign(&organiser, &["-R", "-s", "state/catalog.key", "-p", "again.pub"]));
     let read = |name: &str| fs::read_to_string(organiser.path(name)).unwrap();
-    assert_eq!(read("again.pub"), read("key.pub"));
+    let without_zeros = |text: String| {
+        let (comment, key) = text.split_once("key ").unwrap();
+        format!("{comment}key {}", key.trim_start_matches('0'))
+    };
+    assert_eq!(without_zeros(read("again.pub")), without_zeros(read("key.pub")));
     // It signs with our key, and ours accepts that, also with a signature by us before it.
     assert!(minisign(&organiser, &["-S", "-s", "state/catalog.key", "-m", "catalog.toml"]));
     organiser.run(&["verify", "catalog.toml"]).succeeded();

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-use crate::support::{Finished, Running, Source, Tree, finish, fixtures, make_pipe, peer};
+use crate::support::{Finished, Running, Source, Tree, finish, fixtures, link_tree, make_pipe, peer};
 use crate::terminal::Terminal;
 
 /// A machine: its home, with the default state directory.
@@ -318,4 +318,48 @@ fn outsiders_neither_list_nor_install() {
     fs::create_dir(games(&member)).unwrap();
     install(&member).succeeded();
     assert!(games(&member).join("alpha-arena/local").is_dir());
+}
+
+/// `party --help` is all that they have read. Without the catalog of its party, a member installs nothing: it would not
+/// notice what the signer did not list.
+#[test]
+fn a_newcomer_makes_a_party_with_a_signed_catalog() {
+    let (one, two, three) = (Machine::new(), Machine::new(), Machine::new());
+    link_tree(&fixtures("fixture-solid"), &one.home.path().join("games"));
+    one.run(&["catalog", "build", "--games-dir", "games", "--out", "party"]).succeeded();
+    one.run(&["catalog", "key"]).succeeded();
+    one.run(&["catalog", "sign", "party/catalog.toml"]).succeeded();
+    let made = one.run(&["party", "new", "--with-catalog-key", "--json"]).succeeded().one("party");
+    for machine in [&two, &three] {
+        let joined = machine.run_with(&["party", "join"], made["line"].as_str().unwrap().as_bytes());
+        assert!(joined.succeeded().stdout.contains("--catalog-from-peers"), "{}", joined.stdout);
+    }
+    let serve = |machine: &Machine, words: &[&str]| {
+        let serve = ["serve", "--json", "--listen", "127.0.0.1:0", "--games-dir", "games"];
+        let mut daemon = Running::start(&mut machine.command(&[&serve[..], words].concat()));
+        let address = daemon.wait_for("peer-ready")["addr"].as_str().unwrap().to_owned();
+        (daemon, address)
+    };
+    let (_first, first) = serve(&one, &["--catalog", "party/catalog.toml"]);
+    let (mut second, second_address) = serve(&two, &["--catalog-from-peers", "--peer", &first]);
+    second.wait_for("catalog-updated");
+    two.run(&["install", "cnctw"]).succeeded();
+
+    // The third asks the second only: the catalog, the manifest and the game come from there.
+    let install =
+        ["install", "--stream", "cnctw", "--json", "--games-dir", "games", "--peer", &second_address];
+    let refused = three.run(&install);
+    refused.failed_after_notes(3, &["no catalog", "--catalog-from-peers"]);
+    assert_eq!(refused.one("error")["code"], "no-catalog");
+    assert!(!three.home.path().join("games/cnctw/local").exists());
+    let installed = three.run(&[&install[..], &["--catalog-from-peers"]].concat());
+    assert_eq!(installed.succeeded().one("stream-install-finished")["trust"], "verified");
+
+    // What it has taken stays in force.
+    three.run(&["uninstall", "cnctw", "--games-dir", "games"]).succeeded();
+    let again = three.run(&install);
+    assert_eq!(again.succeeded().one("stream-install-finished")["trust"], "verified");
+    let list = |machine: &Machine| machine.run(&["list", "--games-dir", "games"]).succeeded().stdout.clone();
+    assert!(list(&three).contains("installed, not shareable, verified"), "{}", list(&three));
+    assert!(list(&two).contains("downloaded and installed, verified"), "{}", list(&two));
 }

@@ -6,6 +6,8 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
+use crate::catalog_builds::{build, games, manifest, replace_manifest};
+use crate::catalogs::Organiser;
 use crate::support::{
     Finished, POWERLESS_USER, Receiver, Source, Tree, dead_address, finish, fixtures, is_root, peer,
     program_for_all,
@@ -302,4 +304,151 @@ fn a_typing_error_gets_a_suggestion() {
     ] {
         finish(peer().args(words)).failed(2, parts);
     }
+}
+
+/// An organiser with a signed catalog of one game and its manifest.
+fn organiser() -> Organiser {
+    let organiser = Organiser::new();
+    games(&organiser, &[("fixture-solid", "cnctw")]);
+    build(&organiser, &[]).succeeded();
+    organiser.run(&["key", "--out", "key"]).succeeded();
+    organiser.run(&["sign", "party/catalog.toml"]).succeeded();
+    organiser
+}
+
+/// `install --stream cnctw` with the catalog and the public key of the organiser.
+fn install_with_catalog(receiver: &Receiver, organiser: &Organiser, source: &Source) -> Finished {
+    let mut command = receiver.install("cnctw", &[source]);
+    command.arg("--catalog").arg(organiser.path("party/catalog.toml"));
+    finish(command.arg("--catalog-key").arg(organiser.path("key.pub")))
+}
+
+/// A catalog, a signature or a key that does not count is refused before a source is asked: what is wrong, with which file,
+/// and what to do.
+#[test]
+fn a_catalog_that_does_not_count_installs_nothing() {
+    let (organiser, source) = (organiser(), solid_source());
+    let path = |name: &str| organiser.path(name);
+    let names = ["key.pub", "party/catalog.toml", "party/catalog.toml.minisig"];
+    let [key, catalog, signature] = names.map(|name| fs::read(path(name)).unwrap());
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    let other_algorithm = text(&signature).replacen("\nRU", "\nXX", 1).into_bytes();
+    let cases: [(&str, Vec<u8>, i32, &str, &str, &str); 8] = [
+        (names[0], key[10..].to_vec(), 2, "key-unusable", "key.pub cannot be used", "give the file"),
+        (
+            names[0],
+            text(&key).replace("\nRW", "\nRX").into_bytes(),
+            2,
+            "key-unusable",
+            "key.pub",
+            "give the file",
+        ),
+        (
+            names[1],
+            catalog[..catalog.len() - 5].to_vec(),
+            6,
+            "signature-refused",
+            "changed after it was signed",
+            "get",
+        ),
+        (
+            names[1],
+            vec![b'#'; 9 << 20],
+            2,
+            "catalog-unusable",
+            "larger than 8388608 bytes",
+            "from its author",
+        ),
+        (names[2], signature.repeat(2), 6, "signature-refused", "not one signature of four lines", "get"),
+        (names[2], other_algorithm, 6, "signature-refused", "algorithm", "get"),
+        (names[2], signature[..signature.len() - 20].to_vec(), 6, "signature-refused", "four lines", "get"),
+        (names[2], vec![b'x'; 2000], 6, "signature-refused", "larger than 1024 bytes", "get"),
+    ];
+    let receiver = Receiver::new();
+    for (name, bytes, status, code, what, to_do) in cases {
+        let good = fs::read(path(name)).unwrap();
+        fs::write(path(name), bytes).unwrap();
+        let file = path(name);
+        let done = install_with_catalog(&receiver, &organiser, &source);
+        done.failed(status, &[file.to_str().unwrap().trim_end_matches(".minisig"), what, to_do]);
+        assert_eq!(done.one("error")["code"], code);
+        receiver.assert_untouched();
+        fs::write(path(name), good).unwrap();
+    }
+    fs::remove_file(path(names[2])).unwrap();
+    let done = install_with_catalog(&receiver, &organiser, &source);
+    done.failed(5, &["catalog.toml is not signed", "catalog sign"]);
+    receiver.assert_untouched();
+    fs::write(path(names[2]), signature).unwrap();
+    let done = install_with_catalog(&receiver, &organiser, &source);
+    assert_eq!(done.succeeded().one("stream-install-finished")["trust"], "verified");
+}
+
+/// A manifest that is not the one that the catalog names, or that lists what no receiver accepts, installs nothing.
+#[test]
+fn a_manifest_that_does_not_count_installs_nothing() {
+    let (organiser, source) = (organiser(), solid_source());
+    let good = fs::read(manifest(&organiser)).unwrap();
+    let refused = |what: &str| {
+        // A machine takes one catalog of a version.
+        let receiver = Receiver::new();
+        let file = manifest(&organiser);
+        let done = install_with_catalog(&receiver, &organiser, &source);
+        done.failed_after_notes(2, &[file.to_str().unwrap(), what, "author of the catalog"]);
+        assert_eq!(done.one("error")["code"], "manifest-unusable");
+        assert_eq!(receiver.disk(), Tree::empty());
+        source.assert_idle();
+    };
+    let mut flipped = good.clone();
+    flipped[100] ^= 1;
+    fs::write(manifest(&organiser), flipped).unwrap();
+    refused("is refused: its SHA-256 is");
+    fs::write(manifest(&organiser), &good[..good.len() - 1]).unwrap();
+    refused("bytes are expected");
+
+    // It has its right name, and its organiser has signed that: only the path is wrong.
+    fs::write(manifest(&organiser), &good).unwrap();
+    let shown = organiser.run(&["show", "party/catalog.toml", "cnctw", "--json"]);
+    let entries = shown.succeeded().named("catalog-entry");
+    let mut files = entries.iter().filter(|entry| entry["bytes"].is_u64());
+    let file = files.find_map(|entry| entry["path"].as_str().filter(|path| path.len() > 9)).unwrap();
+    let at = good.windows(file.len()).rposition(|part| part == file.as_bytes()).unwrap();
+    let mut leading_out = good.clone();
+    leading_out[at..at + 3].copy_from_slice(b"../");
+    replace_manifest(&organiser, &leading_out);
+    refused("`..`");
+}
+
+/// A second catalog of a version, and an older one, are not taken; the one before stays in force.
+#[test]
+fn a_machine_takes_neither_a_second_catalog_of_a_version_nor_an_older_one() {
+    let (organiser, source) = (organiser(), solid_source());
+    let receiver = Receiver::new();
+    let sign = |from: &str, to: &str| {
+        let text = fs::read_to_string(organiser.path("party/catalog.toml")).unwrap();
+        assert!(text.contains(from), "{text}");
+        fs::write(organiser.path("party/catalog.toml"), text.replace(from, to)).unwrap();
+        let _ = fs::remove_file(organiser.path("party/catalog.toml.minisig"));
+        organiser.run(&["sign", "party/catalog.toml"]).succeeded();
+    };
+    let list = || {
+        let mut command = peer();
+        command.args(["list", "--json", "--peer", &source.address, "--games-dir"]).arg(receiver.games());
+        command.arg("--state-dir").arg(receiver.state());
+        command.arg("--catalog").arg(organiser.path("party/catalog.toml"));
+        let done = finish(command.arg("--catalog-key").arg(organiser.path("key.pub")));
+        let title = done.succeeded().one("offered-game")["title"].clone();
+        (title, done.stderr)
+    };
+    assert_eq!(list(), ("cnctw".into(), String::new()));
+    sign("name = \"cnctw\"", "name = \"Another\"");
+    let (title, told) = list();
+    assert_eq!(title, "cnctw");
+    assert!(told.contains("two different catalogs are signed as version 1"), "{told}");
+    sign("\nversion = 1\n", "\nversion = 3\n");
+    assert_eq!(list(), ("Another".into(), String::new()));
+    sign("\nversion = 3\n", "\nversion = 2\n");
+    let (title, told) = list();
+    assert_eq!(title, "Another");
+    assert!(told.contains("version 2") && told.contains("version 3"), "{told}");
 }

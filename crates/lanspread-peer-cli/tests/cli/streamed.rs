@@ -116,7 +116,7 @@ fn an_install_for_people_is_reported_on_stderr() {
     done.succeeded();
     assert_eq!(done.stdout, "");
     let last = done.stderr.lines().last().unwrap();
-    assert!(last.contains("cnctw 20250101 installed from only: 62 files"), "{}", done.stderr);
+    assert!(last.contains("cnctw 20250101 installed from only, unverified: 62 files"), "{}", done.stderr);
 }
 
 /// Events have the documented order and fields, and progress ends at the announced total.

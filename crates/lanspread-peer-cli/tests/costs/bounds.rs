@@ -132,6 +132,7 @@ pub(crate) const DOWNLOAD_RECEIVER_PER_MIB: Bounds = Bounds {
 };
 
 // Copies in memory of each byte of content. The system's own, between files, sockets and programs, are not counted.
+// TLS costs one at the source and two at the receiver, which is what `rustls` does.
 
 /// What is packed, half of it here, is copied once, and what is unpacked goes from the window into the frame.
 /// TLS copies it into the record that it encrypts.

@@ -133,8 +133,29 @@ impl Reports {
     }
 }
 
+/// How often an operation is tried that the machine is too busy for.
+const TRIES: usize = 3;
+
 /// Does it once, with each process under the tool.
+///
+/// On a busy machine a process under a tool can stand still for so long that the other one ends the connection, as it
+/// should, and begins again: what was on its way, up to 32 MiB of a download, is sent twice. The program reports that, and
+/// such a run is not counted. What is sent twice without a report is.
 pub(crate) fn carry_out(operation: Operation, game: &Game, tool: &dyn Tool) -> Reports {
+    let mut failures = String::new();
+    for _ in 0..TRIES {
+        let (reports, failed) = try_once(operation, game, tool);
+        if failed.is_empty() {
+            return reports;
+        }
+        println!("{operation:?} of {} is not counted: {failed}", game.name);
+        failures += &failed;
+    }
+    panic!("{operation:?} of {}: its source failed in each of {TRIES} tries:\n{failures}", game.name);
+}
+
+/// The reports, and the lines in which the receiver reports that its source failed.
+fn try_once(operation: Operation, game: &Game, tool: &dyn Tool) -> (Reports, String) {
     let reports = Reports { folder: tempfile::tempdir().unwrap() };
     let games = game.games_dir();
     let receiver = tempfile::tempdir().unwrap();
@@ -145,8 +166,8 @@ pub(crate) fn carry_out(operation: Operation, game: &Game, tool: &dyn Tool) -> R
     command.arg("--state-dir").arg(receiver.path().join("state"));
     if operation == Operation::LocalInstall {
         link_tree(&games, &receiver_games);
-        run(&command, tool, &reports.receiver());
-        return reports;
+        let failed = run(&command, tool, &reports.receiver());
+        return (reports, failed);
     }
     fs::create_dir(&receiver_games).unwrap();
     let source = Serving::start(Some((tool, &reports.source())), &games);
@@ -154,12 +175,13 @@ pub(crate) fn carry_out(operation: Operation, game: &Game, tool: &dyn Tool) -> R
     if operation == Operation::StreamedInstall {
         command.arg("--stream");
     }
-    run(&command, tool, &reports.receiver());
+    let failed = run(&command, tool, &reports.receiver());
     source.end(tool, &reports.source());
-    reports
+    (reports, failed)
 }
 
-fn run(command: &Command, tool: &dyn Tool, report: &Path) {
+/// Returns the lines in which the command reports that a source failed.
+fn run(command: &Command, tool: &dyn Tool, report: &Path) -> String {
     let mut process = under(Some((tool, report)), command).spawn().unwrap();
     let pid = process.id();
     let mut stdout = String::new();
@@ -169,4 +191,8 @@ fn run(command: &Command, tool: &dyn Tool, report: &Path) {
     let status = wait(&mut process);
     assert!(status.success(), "{status}\n{stdout}{stderr}");
     tool.complete(report, pid);
+    let is_failure = |line: &&str| {
+        line.contains(r#""download-source-failed""#) || line.contains(r#""stream-attempt-failed""#)
+    };
+    stdout.lines().filter(is_failure).map(|line| format!("{line}\n")).collect()
 }

@@ -21,7 +21,7 @@ use crate::report::failure::PeerAnswer;
 use crate::transport::dial::Dialled;
 use crate::transport::listing::ReportedDetails;
 use crate::trust::penalties::PenaltyList;
-use crate::trust::select::{Load, PeerOffer, Vote, settled};
+use crate::trust::select::{Disbelief, Load, PeerOffer, Vote, settled};
 
 /// What is known about a game, and about the peers that may offer it, before they are asked.
 #[derive(Debug, Clone)]
@@ -40,11 +40,12 @@ impl Belief {
         self.manifest.as_deref().map(ManifestFile::manifest)
     }
 
-    fn penalty(&self, id: &PeerId, address: SocketAddr) -> Option<String> {
+    fn penalty(&self, id: &PeerId, address: SocketAddr) -> Option<Disbelief> {
         let penalty = self.penalties.of(id, address.ip(), SystemTime::now())?;
         let minutes = penalty.left(SystemTime::now())?.as_secs().div_ceil(60);
         let minutes = if minutes == 1 { "a minute".to_owned() } else { format!("{minutes} minutes") };
-        Some(format!("it is not believed for {minutes}: {}", penalty.offence))
+        let reason = format!("it is not believed for {minutes}: {}", penalty.offence);
+        Some(Disbelief { offence: penalty.offence, reason })
     }
 }
 

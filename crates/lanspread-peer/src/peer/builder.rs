@@ -313,7 +313,7 @@ fn live_catalog(
         let reason = "catalogs from peers need the key of their signer";
         return Err(PeerError::Config(reason.to_owned()));
     }
-    if config.catalog.is_none() && !config.catalog_from_peers && config.catalog_key.is_none() {
+    if config.catalog.is_none() && signer.is_none() {
         return Ok(None);
     }
     let pinned = signer.map(|signer| Pinned {

@@ -47,9 +47,22 @@ impl Peer {
         self.belief(None, None)
     }
 
-    /// Asks the peers for the game and chooses the validated ones.
+    /// Asks the peers for the game and chooses the validated ones by the manifest that is here now, if there is one.
     pub(crate) async fn choose(
         &self,
+        game: &GameId,
+        options: &OperationOptions,
+        cancel: &CancellationToken,
+    ) -> Result<Selection, PeerError> {
+        let manifest = self.trusted_manifest(game).await?;
+        self.choose_by(manifest, game, options, cancel).await
+    }
+
+    /// The same by a manifest that the caller has. What arrives must be checked against the manifest by which its source
+    /// was chosen: if the catalog changed between the two, honest sources would be taken for liars.
+    pub(super) async fn choose_by(
+        &self,
+        manifest: Option<Arc<ManifestFile>>,
         game: &GameId,
         options: &OperationOptions,
         cancel: &CancellationToken,
@@ -58,8 +71,8 @@ impl Peer {
         let mut ours = self.endpoint();
         let (rules, by_operation) = (Arc::clone(&self.inner.rules), options.admission.clone());
         ours.introduction.admission = Admission::of(move |id| rules.admits_to(&by_operation, id));
-        let wanted = self.wanted_version(game);
-        let manifest = self.trusted_manifest(game).await?;
+        let listed = manifest.as_ref().map(|manifest| manifest.manifest().version.clone());
+        let wanted = listed.or_else(|| self.wanted_version(game));
         let belief = self.belief(wanted.clone(), manifest);
         let mut search = Search::for_game(options.discovery, self.inner.discovery_port);
         if self.knows_its_neighbours() {

@@ -30,7 +30,7 @@ use crate::report::event::PeerEvent;
 use crate::report::failure::AttemptFailure;
 use crate::report::operation::OperationOptions;
 use crate::report::source_share::SourceShare;
-use crate::trust::select::{PeerOffer, Selection};
+use crate::trust::select::Selection;
 
 /// A prepared download: which files it fetches, from which sources, and where to.
 struct Prepared {
@@ -121,14 +121,12 @@ impl Peer {
             refuse_downloaded(&locked, &wanted).await?;
         }
         self.obtain_manifest(context).await?;
-        let listed = self.trusted_manifest(game).await?.map(ListedChunks::new);
+        let manifest = self.trusted_manifest(game).await?;
+        let listed = manifest.clone().map(ListedChunks::new);
         permit(&locked, listed.clone(), context.options.accept_unverified).await?;
-        let mut selection = self.choose(game, &context.options, &context.cancel).await?;
+        let mut selection = self.choose_by(manifest, game, &context.options, &context.cancel).await?;
         keep_archives(game, &mut selection)?;
         refuse_downloaded(&locked, &selection.version).await?;
-        if let Some(listed) = &listed {
-            keep_listed(game, &mut selection, listed)?;
-        }
         let files = root_files::accept(&selection.sources[0].files, context.options.names)
             .map_err(|error| refused_by_all(game, &selection, &error))?;
         let prepared = prepare_download(context, locked, selection, files, listed).await?;
@@ -228,19 +226,6 @@ fn keep_archives(game: &GameId, selection: &mut Selection) -> Result<(), PeerErr
     let error = ContentError::RootFiles("it has installed files only, which can be streamed".to_owned());
     let refused = refused_by_all(game, selection, &error);
     selection.sources.retain(|source| source.entries.is_none());
-    if selection.sources.is_empty() { Err(refused) } else { Ok(()) }
-}
-
-/// Keeps the sources that have the files that the manifest lists, and no others.
-fn keep_listed(game: &GameId, selection: &mut Selection, listed: &ListedChunks) -> Result<(), PeerError> {
-    let has_listed = |source: &PeerOffer| {
-        let mut files = source.files.clone();
-        files.sort();
-        source.version == *listed.version() && files == listed.files()
-    };
-    let error = ContentError::RootFiles("it is not the one that the catalog lists".to_owned());
-    let refused = refused_by_all(game, selection, &error);
-    selection.sources.retain(has_listed);
     if selection.sources.is_empty() { Err(refused) } else { Ok(()) }
 }
 

@@ -211,14 +211,7 @@ impl Peer {
             Some(manifest) => Some(manifest),
             None => self.trusted_manifest(game).await?,
         };
-        let selection = self.choose(game, options, cancel).await?;
-        if let Some(manifest) = &manifest
-            && manifest.manifest().version != selection.version
-        {
-            let (version, listed) = (&selection.version, &manifest.manifest().version);
-            let what = format!("{game} was chosen in version {version}, and its manifest is of {listed}");
-            return Err(PeerError::Internal(what));
-        }
+        let selection = self.choose_by(manifest.clone(), game, options, cancel).await?;
         let trust = if manifest.is_some() { InstallTrust::Verified } else { InstallTrust::Unverified };
         events.report(PeerEvent::StreamInstallBegin {
             game: game.clone(),

@@ -125,10 +125,28 @@ fn offence_in_content(error: &ContentError) -> Option<Offence> {
 mod tests {
     use std::io;
 
-    use lanspread_types::checksum::Checksum;
+    use lanspread_trust::manifest::Deviation;
+    use lanspread_types::checksum::{Checksum, ContentDigest};
     use lanspread_types::fault::LocalError;
 
     use super::*;
+    use crate::receive::chunk_source::OtherBytes;
+
+    /// In a stream and in a download alike.
+    #[test]
+    fn other_bytes_than_the_manifest_lists_are_a_lie() {
+        let (expected, got) = (ContentDigest::of(b"a"), ContentDigest::of(b"b"));
+        let path = "a".to_owned();
+        let deviation = Deviation {
+            path: Some(path.clone()),
+            position: None,
+            expected: expected.to_string(),
+            got: got.to_string(),
+        };
+        assert_eq!(offence_of_attempt(&AttemptError::Lied(Box::new(deviation))), Some(Offence::Lied));
+        let other = OtherBytes { path, position: 0, expected, got };
+        assert_eq!(offence_of_fetch(&other.into()), Some(Offence::Lied));
+    }
 
     #[test]
     fn a_source_is_penalised_for_what_it_says_and_not_for_being_gone() {

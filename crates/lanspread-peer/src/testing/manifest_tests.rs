@@ -11,6 +11,7 @@ use lanspread_testing::lying_source::{Listening, LyingSource};
 use lanspread_testing::machine::{Machine, tree};
 use lanspread_testing::{lies, small_game};
 use lanspread_types::content::{InstallTrust, RootFile};
+use lanspread_types::ids::PeerId;
 use lanspread_types::limits;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -20,9 +21,10 @@ use crate::catalog_build::observer::BuildObserver;
 use crate::peer::core::Peer;
 use crate::peer::error::PeerError;
 use crate::peer::stream_install::StreamInstallReport;
+use crate::report::answer::Answer;
 use crate::report::channel::PeerEvents;
 use crate::report::event::PeerEvent;
-use crate::report::offender::ProvedLie;
+use crate::report::offender::{Offence, PenalisedPeer, ProvedLie};
 use crate::report::operation::{OperationKind, OperationOptions, OperationRequest};
 use crate::testing::machine::PeerOf;
 
@@ -122,8 +124,19 @@ async fn trust(peer: &Peer) -> Option<InstallTrust> {
     peer.local_games().await.unwrap().into_iter().find(|game| game.installed).unwrap().installed_trust
 }
 
-/// Every lie, also those that are found without a manifest: nothing is left, and the liar is named if the manifest is what
-/// found it out.
+/// Peers that were penalised for lying, with the time in ms.
+fn penalised_liars(events: &[PeerEvent]) -> Vec<(PeerId, u64)> {
+    let penalised = events.iter().filter_map(|event| match event {
+        PeerEvent::PeerPenalised(PenalisedPeer { peer, offence: Offence::Lied, length_ms, .. }) => {
+            Some((*peer, *length_ms))
+        }
+        _ => None,
+    });
+    penalised.collect()
+}
+
+/// Every lie, also those that are found without a manifest: nothing is left, and the liar is named and penalised for lying
+/// if the manifest is what found it out.
 #[tokio::test]
 async fn every_lie_about_listed_content_is_refused_and_named() {
     let organiser = Organiser::new();
@@ -156,7 +169,15 @@ async fn every_lie_about_listed_content_is_refused_and_named() {
         } else {
             assert_eq!(codes.len(), 1, "{}: {error}", lie.name);
         }
-        assert_eq!(liars(&events).len(), codes.iter().filter(|code| **code == "not-as-listed").count());
+        let found_by_manifest = codes == ["not-as-listed"];
+        assert_eq!(liars(&events).len(), usize::from(found_by_manifest));
+        let penalised = if found_by_manifest { vec![(id, 600_000)] } else { Vec::new() };
+        assert_eq!(penalised_liars(&events), penalised, "{}", lie.name);
+        if found_by_manifest {
+            let again = peer.penalties(None).await.unwrap();
+            let is_remembered = |answer: &Answer| matches!(answer, Answer::Penalty { peer, offence: Offence::Lied, .. } if *peer == Some(id));
+            assert!(again.iter().any(is_remembered), "{}: {again:?}", lie.name);
+        }
         assert!(machine.everything().is_empty(), "{}", lie.name);
         assert_eq!(peer.running_tasks(), 0, "{}", lie.name);
     }

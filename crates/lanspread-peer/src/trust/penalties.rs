@@ -120,13 +120,13 @@ impl PenaltyList {
         length_s
     }
 
-    /// The longest of the penalties of a peer and of its address.
+    /// The longest of the penalties of a peer and of its address; of those for a lie, if there are such.
     pub(crate) fn of(&self, peer: &PeerId, address: IpAddr, now: SystemTime) -> Option<&Penalty> {
         let (peer, address) = (Offender::Peer(*peer), Offender::Address(address.into()));
         let running = self.penalties.iter().filter(|penalty| penalty.left(now).is_some());
         running
             .filter(|penalty| penalty.offender == peer || penalty.offender == address)
-            .max_by_key(|penalty| penalty.left(now))
+            .max_by_key(|penalty| (penalty.offence == Offence::Lied, penalty.left(now)))
     }
 
     /// How long nothing is to be tried at an address.

@@ -19,7 +19,9 @@
 //!
 //! Peers that offer installed files are sources only with a trusted manifest, after those that have the archives.
 //!
-//! A penalised peer has no vote and is no source. Only if there is a manifest is it tried, after all others.
+//! A penalised peer has no vote and is tried after all others. Without a manifest, one that lied is no source, and those
+//! that broke the protocol have a vote if no other peer has the game: that may have been a fault of a program or a link,
+//! and a user who tries again at once must not be told that no peer has the game.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -34,7 +36,7 @@ use crate::report::failure::PeerAnswer;
 mod offer;
 mod votes;
 
-pub(crate) use self::offer::{Load, PeerOffer};
+pub(crate) use self::offer::{Disbelief, Load, PeerOffer};
 use self::offer::{fits, sorted};
 use self::votes::winning_manifest;
 pub(crate) use self::votes::{Vote, settled};
@@ -156,13 +158,18 @@ fn of_majority(
     wanted: Option<&GameVersion>,
     ranks: &Ranks,
 ) -> Result<Selection, SelectError> {
-    let (penalised, offers): (Vec<_>, Vec<_>) = offers.into_iter().partition(|offer| offer.penalty.is_some());
-    let (penalised, of_penalised) = one_per_identity(penalised);
-    let mut dropped: Vec<PeerAnswer> = penalised
-        .iter()
-        .chain(&of_penalised)
-        .map(|offer| dropped_because(offer, offer.penalty.clone().unwrap_or_default()))
-        .collect();
+    let (liars, offers): (Vec<_>, Vec<_>) = offers.into_iter().partition(PeerOffer::is_of_liar);
+    let (liars, of_liars) = one_per_identity(liars);
+    let why = |offer: &PeerOffer| offer.penalty.clone().map_or_else(String::new, |penalty| penalty.reason);
+    let mut dropped: Vec<PeerAnswer> =
+        liars.iter().chain(&of_liars).map(|offer| dropped_because(offer, why(offer))).collect();
+    let is_candidate =
+        |offer: &PeerOffer| offer.penalty.is_none() && wanted.is_none_or(|version| offer.version == *version);
+    let has_others = offers.iter().any(is_candidate);
+    let (penalised, offers): (Vec<_>, Vec<_>) =
+        offers.into_iter().partition(|offer| has_others && offer.penalty.is_some());
+    let (penalised, more_of_them) = one_per_identity(penalised);
+    dropped.extend(report_copies(&penalised, &more_of_them));
     let (voters, copies) = one_per_identity(offers);
     if voters.is_empty() {
         return Err(SelectError::NotOffered(dropped));
@@ -188,6 +195,7 @@ fn of_majority(
     let reported = report_copies(&voters, &copies);
     let voters = keep(voters, "", &other_version);
     let copies = keep(copies, ALSO_SAME_IDENTITY, &other_version);
+    let penalised = keep(penalised, "", &other_version);
     if voters.is_empty() {
         return Err(SelectError::NotOffered(dropped));
     }
@@ -197,11 +205,13 @@ fn of_majority(
     };
     let voters = keep(voters, "", &other_files);
     let copies = keep(copies, ALSO_SAME_IDENTITY, &other_files);
+    let penalised = keep(penalised, "", &other_files);
     let manifests = voters.iter().map(|offer| (offer.manifest, offer.name.as_str()));
     let winner = winning_manifest(manifests.collect()).map_err(SelectError::Ambiguous)?;
     let other_manifest = |offer: &PeerOffer| winner.excludes(offer.manifest.as_ref()).map(str::to_owned);
     let mut sources = in_order(keep(voters, "", &other_manifest), ranks);
     sources.extend(in_order(keep(copies, ALSO_SAME_IDENTITY, &other_manifest), ranks));
+    sources.extend(in_order(keep(penalised, "", &other_manifest), ranks));
     Ok(Selection { version, sources, dropped, copies: reported })
 }
 

@@ -64,12 +64,8 @@ impl Story {
         for entry in &entries {
             more = more.checked_add(accounted_for(entry)).unwrap();
         }
-        let begins =
-            |step: &Step| matches!(step, Step::Say(StreamItem::Control(StreamMessage::ArchiveBegin(_))));
-        // Of the archive that holds the file: a game may have several.
-        let archive = self.steps[..file.begin].iter().rposition(begins).unwrap();
         self.changed(|steps| {
-            for at in [0, archive] {
+            for at in [0, self.archive_of(file)] {
                 if let Step::Say(StreamItem::Control(
                     StreamMessage::Begin { totals, .. }
                     | StreamMessage::ArchiveBegin(ArchiveSummary { totals, .. }),
@@ -82,6 +78,13 @@ impl Story {
             }
             steps.splice(file.begin..=file.end(), entries);
         })
+    }
+
+    /// Index of the frame that begins the archive of a file.
+    fn archive_of(&self, file: &FilePlace) -> usize {
+        let begins =
+            |step: &Step| matches!(step, Step::Say(StreamItem::Control(StreamMessage::ArchiveBegin(_))));
+        self.steps[..file.begin].iter().rposition(begins).unwrap()
     }
 
     /// With another header of a file, which has no checksum then.
@@ -107,5 +110,54 @@ impl Story {
         let checksum = Checksum::of(&other.content(file));
         other.steps[file.end()] = say(StreamMessage::FileEnd { checksum });
         other.steps
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lanspread_types::content::ArchiveFormat;
+
+    use super::*;
+
+    fn archive(entries: Vec<Step>) -> Vec<Step> {
+        let totals = entries
+            .iter()
+            .fold(Totals::default(), |sum, entry| sum.checked_add(accounted_for(entry)).unwrap());
+        let name = "a.eti".to_owned();
+        let summary = ArchiveSummary { name, format: ArchiveFormat::Rar5, solid: false, totals };
+        let mut steps = vec![say(StreamMessage::ArchiveBegin(summary))];
+        steps.extend(entries);
+        steps.push(say(StreamMessage::ArchiveEnd));
+        steps
+    }
+
+    fn bytes_said(steps: &[Step]) -> Vec<u64> {
+        let said = steps.iter().filter_map(|step| match step {
+            Step::Say(StreamItem::Control(
+                StreamMessage::Begin { totals, .. }
+                | StreamMessage::ArchiveBegin(ArchiveSummary { totals, .. }),
+            )) => Some(totals.bytes),
+            _ => None,
+        });
+        said.collect()
+    }
+
+    /// The file in question is larger than the whole last archive.
+    #[test]
+    fn the_sums_of_the_archive_that_holds_the_file_follow_the_lie() {
+        let mut steps = vec![say(StreamMessage::Begin {
+            archives: 2,
+            totals: Totals { files: 2, directories: 1, bytes: 12 },
+        })];
+        let mut entries = vec![say(StreamMessage::Directory { path: "d".to_owned() })];
+        entries.extend(named("d/a", b"0123456789"));
+        steps.extend(archive(entries));
+        steps.extend(archive(named("b", b"01")));
+        steps.push(say(StreamMessage::Complete));
+        let lies = against_a_manifest(&Story::of(steps).unwrap());
+        let said = |name| bytes_said(&lies.iter().find(|lie| lie.name == name).unwrap().stream);
+        assert_eq!(said("listed-other-byte"), [12, 10, 2]);
+        assert_eq!(said("listed-other-size"), [13, 11, 2]);
+        assert_eq!(said("listed-missing-file"), [10, 10, 0]);
     }
 }

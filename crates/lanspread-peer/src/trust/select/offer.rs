@@ -7,6 +7,8 @@ use lanspread_types::checksum::ContentDigest;
 use lanspread_types::content::RootFile;
 use lanspread_types::ids::{GameVersion, PeerId, PeerName};
 
+use crate::report::offender::Offence;
+
 /// One peer's answer about one game.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PeerOffer {
@@ -27,10 +29,19 @@ pub(crate) struct PeerOffer {
     /// How busy it is, if it said so.
     pub(crate) load: Option<Load>,
     /// Why it is penalised, if it is.
-    pub(crate) penalty: Option<String>,
+    pub(crate) penalty: Option<Disbelief>,
     /// The manifest whose installed files it offers, if it has no archives. Nothing else is offered then, and its root
     /// files are those of the manifest.
     pub(crate) entries: Option<ContentDigest>,
+}
+
+/// Why a peer is penalised.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Disbelief {
+    /// The offence of its penalty.
+    pub(crate) offence: Offence,
+    /// In one line.
+    pub(crate) reason: String,
 }
 
 /// How busy a source says that it is; less is smaller.
@@ -40,6 +51,13 @@ pub(crate) struct Load {
     pub(crate) is_full: bool,
     /// Streams and downloads that it is sending.
     pub(crate) transfers: u64,
+}
+
+impl PeerOffer {
+    /// Whether it lied. Without a manifest nothing can prove that it does not do so again.
+    pub(super) fn is_of_liar(&self) -> bool {
+        self.penalty.as_ref().is_some_and(|penalty| penalty.offence == Offence::Lied)
+    }
 }
 
 /// Whether an offer is of exactly the version and the root files that a manifest lists.

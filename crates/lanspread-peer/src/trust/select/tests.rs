@@ -5,6 +5,9 @@ use lanspread_types::checksum::ContentDigest;
 use proptest::prelude::*;
 
 use super::*;
+use crate::report::offender::Offence;
+
+mod penalised;
 
 fn offer(name: &str, version: &str, sizes: &[u64]) -> PeerOffer {
     let files =
@@ -85,7 +88,12 @@ fn installed_files_do_not_end_a_search() {
 }
 
 fn penalised(offer: PeerOffer) -> PeerOffer {
-    PeerOffer { penalty: Some("it is not believed for 9 minutes".to_owned()), ..offer }
+    after(Offence::Lied, offer)
+}
+
+fn after(offence: Offence, offer: PeerOffer) -> PeerOffer {
+    let reason = "it is not believed for 9 minutes".to_owned();
+    PeerOffer { penalty: Some(Disbelief { offence, reason }), ..offer }
 }
 
 fn sorted_names(selection: &Selection) -> Vec<&str> {
@@ -125,26 +133,6 @@ fn with_a_manifest_two_runs_of_one_identity_are_used_and_reported() {
     let lying = copy_of(&one, "other", &[6]);
     let selection = by_manifest(vec![lying, one], &[5]).unwrap();
     assert_eq!((names(&selection), selection.copies.len()), (vec!["one"], 1), "the first one lies");
-}
-
-#[test]
-fn a_penalised_peer_is_tried_last_and_only_with_a_manifest() {
-    let offers =
-        vec![penalised(offer("a", "1", &[5])), offer("b", "1", &[5]), penalised(offer("c", "1", &[5]))];
-    let selection = by_manifest(offers.clone(), &[5]).unwrap();
-    assert_eq!((names(&selection)[0], selection.sources.len()), ("b", 3));
-    assert_eq!(selection.at_once().len(), 1, "not beside others");
-    let alone = by_manifest(vec![offers[0].clone(), offers[2].clone()], &[5]).unwrap();
-    assert_eq!(alone.at_once().len(), 2, "there are no others");
-    let selection = select(offers.clone(), None).unwrap();
-    assert_eq!((names(&selection), selection.dropped.len()), (vec!["b"], 2));
-    assert!(selection.dropped[0].reason.contains("9 minutes"));
-    let lying = vec![penalised(offer("a", "1", &[6])), penalised(offer("c", "1", &[6])), offers[1].clone()];
-    assert_eq!(names(&select(lying, None).unwrap()), ["b"], "they have no vote");
-    match select(vec![offers[0].clone(), offers[0].clone()], None) {
-        Err(SelectError::NotOffered(dropped)) => assert_eq!(dropped.len(), 1),
-        other => panic!("{other:?}"),
-    }
 }
 
 #[test]

@@ -5,9 +5,11 @@ use std::path::PathBuf;
 
 use lanspread_testing::listed::manifest_bytes;
 use lanspread_types::checksum::ContentDigest;
+use lanspread_types::ids::PeerId;
 
 use super::*;
-use crate::report::offender::ProvedLie;
+use crate::report::answer::Answer;
+use crate::report::offender::{Offence, PenalisedPeer, ProvedLie};
 
 /// A catalog whose manifest lists the downloaded game of this machine, in a folder of its own.
 fn catalog_of(machine: &Machine) -> (tempfile::TempDir, PathBuf) {
@@ -49,6 +51,23 @@ fn liars(heard: &[PeerEvent]) -> Vec<String> {
     lied.collect()
 }
 
+fn penalised(heard: &[PeerEvent]) -> Vec<(String, Offence, u64)> {
+    let punished = heard.iter().filter_map(|event| match event {
+        PeerEvent::PeerPenalised(PenalisedPeer { name, offence, length_ms, .. }) => {
+            Some((name.to_string(), *offence, *length_ms))
+        }
+        _ => None,
+    });
+    punished.collect()
+}
+
+fn penalised_for_a_lie(answer: &Answer) -> Option<PeerId> {
+    match answer {
+        Answer::Penalty { peer, offence: Offence::Lied, .. } => *peer,
+        _ => None,
+    }
+}
+
 /// However many sources agree on other bytes, the one that has the listed ones decides.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_majority_with_another_build_of_equal_sizes_changes_nothing() {
@@ -69,9 +88,20 @@ async fn a_majority_with_another_build_of_equal_sizes_changes_nothing() {
         }
         other => panic!("{other:?}"),
     }
-    let mut named = liars(&drain(&mut events));
+    let heard = drain(&mut events);
+    let mut named = liars(&heard);
     named.sort();
     assert_eq!(named, ["one", "three", "two"], "each once");
+    let mut punished = penalised(&heard);
+    punished.sort();
+    let ten_minutes = |name: &str| (name.to_owned(), Offence::Lied, 600_000);
+    assert_eq!(punished, ["one", "three", "two"].map(ten_minutes));
+    let answers = receiver.penalties(None).await.unwrap();
+    let mut remembered: Vec<PeerId> = answers.iter().filter_map(penalised_for_a_lie).collect();
+    remembered.sort();
+    let mut expected: Vec<PeerId> = liars_of.iter().map(|liar| liar.1.id()).collect();
+    expected.sort();
+    assert_eq!(remembered, expected);
     assert!(!machine.games_dir().join("small/small.eti").exists());
 
     let all: Vec<SocketAddr> = only_liars.into_iter().chain([honest]).collect();
@@ -104,9 +134,8 @@ async fn a_list_of_files_that_is_not_the_listed_one_is_refused() {
         let machine = Machine::new();
         let receiver = machine.describe("receiver").catalog(&catalog).build().unwrap();
         match download(&receiver, &[address]).await {
-            Err(PeerError::AllSourcesFailed { attempts, .. }) => {
-                assert_eq!(attempts[0].code, "root-files-refused");
-                assert!(attempts[0].message.ends_with("it is not the one that the catalog lists"));
+            Err(PeerError::NotOffered { peers, .. }) => {
+                assert_eq!(peers[0].reason, "its files differ from those of the catalog's manifest");
             }
             other => panic!("{other:?}"),
         }
