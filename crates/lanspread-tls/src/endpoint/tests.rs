@@ -107,7 +107,7 @@ async fn only_one_kind_of_connection_is_made_and_none_is_resumed() {
             assert_eq!(session.alpn_protocol(), Some(APPLICATION_PROTOCOL));
             assert_eq!(session.handshake_kind(), Some(HandshakeKind::Full));
             assert_eq!(
-                session.negotiated_key_exchange_group().map(|group| group.name()),
+                session.negotiated_key_exchange_group().map(rustls::crypto::SupportedKxGroup::name),
                 Some(rustls::NamedGroup::X25519)
             );
         }
@@ -322,7 +322,7 @@ async fn bytes_arrive_as_they_were_sent() {
             near.flush().await.unwrap();
         };
         let mut arrived = vec![0; content.len()];
-        let (_, read) = tokio::join!(sending, far.read_exact(&mut arrived));
+        let ((), read) = tokio::join!(sending, far.read_exact(&mut arrived));
         read.unwrap();
         assert!(arrived == content, "{pipe}, {piece}");
     }
