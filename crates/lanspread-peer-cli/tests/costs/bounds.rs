@@ -58,7 +58,7 @@ pub(crate) const STREAM_SOURCE_PER_FILE: Bounds = Bounds {
 pub(crate) const STREAM_RECEIVER_PER_MIB: Bounds = Bounds {
     named: &[
         // A frame of 256 KiB arrives in two buffers of that size, and each part is written.
-        (WRITES, 10.5),
+        (WRITES, 9.2),
         // A record of TLS at a time, 16 KiB.
         (RECEIVES, 80.0),
         WAITS_PER_MIB,

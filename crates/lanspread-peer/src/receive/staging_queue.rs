@@ -42,7 +42,16 @@ impl StagingBatch {
         &mut self.bytes
     }
 
+    /// Adds a step. Content that continues the step before it joins that step: the pieces in which it arrives depend on the
+    /// network, and each step is a write.
     pub(crate) fn push(&mut self, step: StagingStep) {
+        if let StagingStep::Entry(EntryStep::Data(more)) = &step
+            && let Some(StagingStep::Entry(EntryStep::Data(last))) = self.steps.last_mut()
+            && last.end == more.start
+        {
+            last.end = more.end;
+            return;
+        }
         self.steps.push(step);
     }
 
@@ -247,6 +256,30 @@ mod tests {
         sender.closed().await;
         drop(sender);
         assert!(checking.await.unwrap().is_ok());
+    }
+
+    #[test]
+    fn content_that_continues_is_one_step() {
+        let mut batch = StagingBatch::default();
+        let data = |place| StagingStep::Entry(EntryStep::Data(place));
+        for place in [0..3, 3..9, 14..20, 20..21] {
+            batch.push(data(place));
+        }
+        batch.push(folder("a"));
+        batch.push(data(21..22));
+        let places: Vec<_> = batch
+            .steps
+            .iter()
+            .filter_map(|step| match step {
+                StagingStep::Entry(EntryStep::Data(place)) => Some(place.clone()),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(
+            places,
+            [0..9, 14..21, 21..22],
+            "a frame begins behind its header, and an entry ends a file"
+        );
     }
 
     #[tokio::test]
