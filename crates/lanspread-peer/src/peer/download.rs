@@ -120,8 +120,7 @@ impl Peer {
         if let Some(wanted) = self.wanted_version(game) {
             refuse_downloaded(&locked, &wanted).await?;
         }
-        self.obtain_manifest(context).await?;
-        let manifest = self.trusted_manifest(game).await?;
+        let manifest = self.obtain_manifest(context).await?;
         let listed = manifest.clone().map(ListedChunks::new);
         permit(&locked, listed.clone(), context.options.accept_unverified).await?;
         let mut selection = self.choose_by(manifest, game, &context.options, &context.cancel).await?;

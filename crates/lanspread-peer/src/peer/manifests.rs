@@ -62,18 +62,21 @@ impl Peer {
         self.blocking("manifest", open).await
     }
 
-    /// Fetches the manifest of the operation's game from peers, if the catalog names one that is not here. If no peer
+    /// The manifest that the catalog names for the operation's game. Fetches it from peers if it is not here. If no peer
     /// hands it on, that is reported, and the operation continues without it.
     ///
     /// # Errors
     /// [`PeerError::Cancelled`]; [`PeerError::Local`]; [`TrustError::Manifest`] if what is here is refused and no peer
     /// hands on the right one.
-    pub(super) async fn obtain_manifest(&self, operation: &OperationContext) -> Result<(), PeerError> {
+    pub(super) async fn obtain_manifest(
+        &self,
+        operation: &OperationContext,
+    ) -> Result<Option<Arc<ManifestFile>>, PeerError> {
         let game = &operation.game;
-        let Some(catalog) = self.catalog() else { return Ok(()) };
-        let Some(reference) = catalog.game(game).and_then(|known| known.manifest) else { return Ok(()) };
+        let Some(catalog) = self.catalog() else { return Ok(None) };
+        let Some(reference) = catalog.game(game).and_then(|known| known.manifest) else { return Ok(None) };
         let refused = match self.trusted_manifest(game).await {
-            Ok(Some(_)) => return Ok(()),
+            Ok(Some(manifest)) => return Ok(Some(manifest)),
             Ok(None) => None,
             Err(error) => Some(error),
         };
@@ -84,7 +87,7 @@ impl Peer {
         let message = match operation.cancel.run_until_cancelled(fetching).await {
             None => return Err(PeerError::Cancelled),
             // A manifest that is right and contradicts its catalog is its author's fault.
-            Some(Ok(())) => return self.trusted_manifest(game).await.map(drop),
+            Some(Ok(())) => return self.trusted_manifest(game).await,
             Some(Err(NotFetched::Ours(error))) => return Err(error),
             Some(Err(NotFetched::Wrong(message) | NotFetched::Failed(message))) => message,
         };
@@ -94,7 +97,7 @@ impl Peer {
         let digest = reference.digest;
         tracing::warn!("the manifest {digest} of {game} is not here: {message}");
         operation.events.report(PeerEvent::ManifestMissing { game: game.clone(), manifest: digest, message });
-        Ok(())
+        Ok(None)
     }
 
     async fn fetch_manifest(

@@ -206,11 +206,9 @@ impl Peer {
         let over_verified = options.accept_unverified || manifest.is_some();
         let replace = Replace { allowed: replace, force: options.force, over_verified };
         let (locked, replaces) = self.prepare(operation, replace).await?;
-        self.obtain_manifest(operation).await?;
-        // It may have arrived only now.
         let manifest = match manifest {
             Some(manifest) => Some(manifest),
-            None => self.trusted_manifest(game).await?,
+            None => self.obtain_manifest(operation).await?,
         };
         let selection = self.choose_by(manifest.clone(), game, options, cancel).await?;
         let trust = if manifest.is_some() { InstallTrust::Verified } else { InstallTrust::Unverified };
