@@ -5,6 +5,7 @@ mod entries_tests;
 mod liars_tests;
 pub(crate) mod machine;
 mod manifest_tests;
+mod organiser;
 
 use lanspread_proto::WireError;
 use lanspread_proto::connection::Connection;

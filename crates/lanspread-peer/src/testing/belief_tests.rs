@@ -2,18 +2,13 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use lanspread_archive::provider::ProviderChoice;
 use lanspread_testing::lying_source::{Listening, LyingSource};
 use lanspread_testing::machine::Machine;
 use lanspread_testing::small_game;
-use lanspread_types::ids::{GameId, PeerId};
-use lanspread_types::limits;
+use lanspread_types::ids::PeerId;
 use tokio_util::sync::CancellationToken;
 
-use crate::catalog_build::CatalogBuild;
-use crate::catalog_build::observer::BuildObserver;
 use crate::peer::core::Peer;
 use crate::peer::error::PeerError;
 use crate::report::channel::PeerEvents;
@@ -21,17 +16,9 @@ use crate::report::event::PeerEvent;
 use crate::report::offender::{Offence, PenalisedPeer};
 use crate::report::operation::{AdmissionRules, OperationOptions};
 use crate::testing::machine::PeerOf;
+use crate::testing::organiser::build_catalog;
 use crate::trust::penalties::ClearedPenalties;
 use crate::trust::select::Selection;
-
-struct Silent;
-
-impl BuildObserver for Silent {
-    fn event(&self, _: PeerEvent) {}
-    fn failed(&self, game: &GameId, error: &PeerError) {
-        panic!("{game}: {error}");
-    }
-}
 
 /// A machine that serves the small game, and a catalog with its manifest.
 struct Honest {
@@ -48,17 +35,7 @@ impl Honest {
         let machine = Machine::new();
         small_game::download(&machine.games_dir());
         let catalog_folder = tempfile::tempdir().unwrap();
-        let build = CatalogBuild {
-            games_dir: machine.games_dir(),
-            out: catalog_folder.path().to_owned(),
-            name: None,
-            games: Vec::new(),
-            jobs: 1,
-            provider: ProviderChoice::Native,
-            dictionary_bytes_max: limits::DICTIONARY_BYTES_DEFAULT,
-        };
-        let observer: Arc<dyn BuildObserver> = Arc::new(Silent);
-        let catalog = build.run(&observer, &CancellationToken::new()).unwrap().catalog;
+        let catalog = build_catalog(&machine, catalog_folder.path());
         let peer = machine.peer("honest");
         let address = peer.serve(([127, 0, 0, 1], 0).into()).await.unwrap();
         Self { id: peer.id(), machine, _peer: peer, address, catalog, catalog_folder }

@@ -3,33 +3,19 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use lanspread_archive::provider::ProviderChoice;
 use lanspread_store::state::game_state::GameState;
 use lanspread_testing::machine::{Machine, tree};
 use lanspread_testing::small_game;
 use lanspread_types::content::{Availability, InstallTrust};
-use lanspread_types::limits;
 use tokio_util::sync::CancellationToken;
 
-use crate::catalog_build::CatalogBuild;
-use crate::catalog_build::observer::BuildObserver;
 use crate::peer::core::Peer;
 use crate::peer::error::PeerError;
 use crate::peer::stream_install::StreamInstallReport;
-use crate::report::event::PeerEvent;
 use crate::report::operation::OperationOptions;
 use crate::testing::machine::PeerOf;
-
-struct Deaf;
-
-impl BuildObserver for Deaf {
-    fn event(&self, _event: PeerEvent) {}
-    fn failed(&self, game: &lanspread_types::ids::GameId, error: &PeerError) {
-        panic!("{game}: {error}");
-    }
-}
+use crate::testing::organiser::build_catalog;
 
 /// The machine of an organiser, which has the archives, and the catalog.
 struct Party {
@@ -85,17 +71,7 @@ impl Party {
     fn new() -> Self {
         let organiser = Machine::new();
         small_game::download(&organiser.games_dir());
-        let build = CatalogBuild {
-            games_dir: organiser.games_dir(),
-            out: organiser.state_dir(),
-            name: None,
-            games: Vec::new(),
-            jobs: 1,
-            provider: ProviderChoice::Native,
-            dictionary_bytes_max: limits::DICTIONARY_BYTES_DEFAULT,
-        };
-        let observer: Arc<dyn BuildObserver> = Arc::new(Deaf);
-        build.run(&observer, &CancellationToken::new()).unwrap();
+        build_catalog(&organiser, &organiser.state_dir());
         Self { organiser }
     }
 

@@ -2,9 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use lanspread_archive::provider::ProviderChoice;
 use lanspread_store::error::StoreError;
 use lanspread_testing::lies::Lie;
 use lanspread_testing::lying_source::{Listening, LyingSource};
@@ -12,12 +10,9 @@ use lanspread_testing::machine::{Machine, tree};
 use lanspread_testing::{lies, small_game};
 use lanspread_types::content::{InstallTrust, RootFile};
 use lanspread_types::ids::PeerId;
-use lanspread_types::limits;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use crate::catalog_build::CatalogBuild;
-use crate::catalog_build::observer::BuildObserver;
 use crate::peer::core::Peer;
 use crate::peer::error::PeerError;
 use crate::peer::stream_install::StreamInstallReport;
@@ -27,15 +22,7 @@ use crate::report::event::PeerEvent;
 use crate::report::offender::{Offence, PenalisedPeer, ProvedLie};
 use crate::report::operation::{OperationKind, OperationOptions, OperationRequest};
 use crate::testing::machine::PeerOf;
-
-struct Deaf;
-
-impl BuildObserver for Deaf {
-    fn event(&self, _event: PeerEvent) {}
-    fn failed(&self, game: &lanspread_types::ids::GameId, error: &PeerError) {
-        panic!("{game}: {error}");
-    }
-}
+use crate::testing::organiser::build_catalog;
 
 /// A machine with the downloaded game, and what its organiser made of it.
 struct Organiser {
@@ -47,17 +34,7 @@ impl Organiser {
     fn new() -> Self {
         let machine = Machine::new();
         small_game::download(&machine.games_dir());
-        let built = CatalogBuild {
-            games_dir: machine.games_dir(),
-            out: machine.state_dir(),
-            name: None,
-            games: Vec::new(),
-            jobs: 1,
-            provider: ProviderChoice::Native,
-            dictionary_bytes_max: limits::DICTIONARY_BYTES_DEFAULT,
-        };
-        let observer: Arc<dyn BuildObserver> = Arc::new(Deaf);
-        built.run(&observer, &CancellationToken::new()).unwrap();
+        build_catalog(&machine, &machine.state_dir());
         let files = small_game::root_files(&machine.games_dir());
         Self { machine, files }
     }
