@@ -19,7 +19,7 @@ use tokio::io::{
 
 use crate::error::{WireError, within};
 use crate::frame::{Frame, HEADER_BYTES};
-use crate::message::Refusal;
+use crate::refusal::Refusal;
 use crate::{codec, frame};
 
 /// Requests bytes of one file.
@@ -45,14 +45,17 @@ pub enum ChunkMessage {
     KeepAlive,
 }
 
-/// What a source sends in a download.
+/// What arrives while chunks are sent: raw bytes, and control messages between them.
 #[derive(Debug)]
-pub enum ChunkItem {
+pub enum Received<M> {
     /// The next bytes of the chunk that is due.
     Data(BytesMut),
-    /// Its end, a failure, or a keep-alive.
-    Control(ChunkMessage),
+    /// Its end, a failure, or a sign of life.
+    Control(M),
 }
+
+/// What a source sends in a download.
+pub type ChunkItem = Received<ChunkMessage>;
 
 /// Buffers that wait for their next use. Reused memory is neither requested from the system nor cleared again.
 #[derive(Debug, Default)]
@@ -109,7 +112,10 @@ impl<'c, S: AsyncRead> Incoming<'c, S> {
 
     /// Receives the next item of a chunk; data goes into `buffer`. The item must begin within the idle timeout of the connection, and then end
     /// within [`limits::FRAME_DEADLINE`].
-    pub async fn item(&mut self, mut buffer: BytesMut) -> Result<ChunkItem, WireError> {
+    pub async fn item<M: DeserializeOwned>(
+        &mut self,
+        mut buffer: BytesMut,
+    ) -> Result<Received<M>, WireError> {
         let mut header = [0; HEADER_BYTES];
         let idle_timeout = self.idle_timeout;
         let first = async { self.read(&mut header).await };
@@ -123,9 +129,9 @@ impl<'c, S: AsyncRead> Incoming<'c, S> {
             buffer.reserve(header.length());
             self.payload(&mut buffer, header.length()).await?;
             Ok(if header.is_control() {
-                ChunkItem::Control(codec::decode(&buffer)?)
+                Received::Control(codec::decode(&buffer)?)
             } else {
-                ChunkItem::Data(buffer)
+                Received::Data(buffer)
             })
         };
         within(limits::FRAME_DEADLINE, "rest of a frame", rest).await

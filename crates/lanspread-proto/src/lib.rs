@@ -5,10 +5,11 @@
 //!
 //! - [`handshake`]: the proofs of the party
 //! - [`connection`]: proofs, hellos, messages with deadlines
-//! - [`message`]: requests, replies, and the messages of a stream
+//! - [`message`]: requests, replies, and the messages of a stream; [`refusal`]: why not
 //! - [`entry`]: the content of archives as messages, and back
 //! - [`grammar`]: which message of a stream may follow which
 //! - [`chunk`]: the chunks of a download
+//! - [`packed`]: archives as they are, from sources and relays
 //! - [`frame`], [`codec`]: how a message becomes bytes
 //! - [`batch`], [`inflow`]: many frames of a stream in one buffer, as they are sent and as they arrive
 //! - [`error`]: what can go wrong
@@ -17,7 +18,8 @@
 //! Not goals: compatibility with other versions (only the current one exists), encryption (the layer below has it).
 //!
 //! ```text
-//! connection  = preamble proof  hello  (request reply)*  [ stream-install stream | download download-ready+ chunks ]
+//! connection  = preamble proof  hello  (request reply)*  [ stream-install stream | download download-ready+ chunks |
+//!                                                     follow following packed ]
 //!                                                                                 each side sends preamble, proof, hello
 //! preamble    = "LANSPRD\n"  u16 protocol version                                 outside the codec, so that an error
 //!                                                                                 can name both versions
@@ -28,6 +30,8 @@
 //!               with keep-alive between any two frames, and failed instead of any control frame
 //! chunks      = receiver: chunk-request*, sent ahead          source, in their order: (data+ end)*
 //!               with keep-alive between any two frames of the source, and failed, the last one, instead of end
+//! packed      = receiver: ask* (resume ask*)* done            upstream, in the order of what counts: (data | gone)*
+//!               with alive between any two frames of the upstream, and leave or failed, the last one, instead of an answer
 //! ```
 //!
 //! A connection carries one request at a time. After a stream the source closes the connection; a download continues
@@ -44,5 +48,7 @@ pub mod grammar;
 pub mod handshake;
 pub mod inflow;
 pub mod message;
+pub mod packed;
+pub mod refusal;
 
 pub use error::WireError;

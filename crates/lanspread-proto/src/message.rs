@@ -3,17 +3,18 @@
 //! Enums are append-only, because bincode numbers their variants. Words with a checked type are checked while they are
 //! decoded. Entry paths are text here, because the receiver's policy decides which are accepted.
 
-use std::fmt;
-
 use lanspread_types::checksum::{Checksum, ContentDigest};
 use lanspread_types::content::{ArchiveSummary, GameOffer, RootFile, Totals, UnixSeconds};
-use lanspread_types::ids::{GameId, GameVersion, PeerName};
+use lanspread_types::ids::{GameId, GameVersion, PeerId, PeerName};
+#[cfg(doc)]
 use lanspread_types::limits;
-use lanspread_types::text::printable;
 use serde::{Deserialize, Serialize};
 
+use crate::packed::{Follow, Join, Placement};
+pub use crate::refusal::{Refusal, RefusalCode};
+
 /// Version of the protocol. Only the current one exists.
-pub const PROTOCOL_VERSION: u16 = 2;
+pub const PROTOCOL_VERSION: u16 = 3;
 
 /// Introduces a peer; the first message of each side. Which peer it is, the handshake has proved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,6 +65,14 @@ pub enum Request {
     /// first archive of the manifest has all entries, in the order of the manifest, and the others are empty; then the
     /// connection ends.
     StreamEntries { game: GameId, version: GameVersion, manifest: ContentDigest, from_path: Option<String> },
+    /// A place in a wave of receivers of a packed stream. Answer: [`Reply::Queued`] while there is none, then
+    /// [`Reply::Placed`]. See [`crate::packed`].
+    Join(Join),
+    /// The chunks of a packed stream. Answer: [`Reply::Following`]; then the connection carries chunks until the receiver
+    /// closes it.
+    Follow(Follow),
+    /// A relay that the source named cannot be reached. Answer: [`Reply::Noted`].
+    CannotReach { wave: u64, relay: PeerId },
 }
 
 /// The files of a signed catalog.
@@ -101,6 +110,15 @@ pub enum Reply {
     /// The game is offered by entries only: its archives are not here, its installed files are those of this manifest.
     /// Answer to [`Request::Details`], in one part.
     EntriesOffered { version: GameVersion, manifest: ContentDigest },
+    /// A place in a wave.
+    Placed(Placement),
+    /// There is no place now. The connection waits in a queue behind `ahead` others; the source knows in how many
+    /// milliseconds its turn may come, or not. Sent again at intervals.
+    Queued { ahead: u32, in_ms: Option<u32> },
+    /// The chunks may be asked for. Those from `lo` on and before `hi` are here now.
+    Following { lo: u64, hi: u64 },
+    /// It was heard.
+    Noted,
 }
 
 /// A file whose chunks a receiver may request.
@@ -123,85 +141,6 @@ pub struct SourceStatus {
     pub streams_max: u64,
     /// Connections open to it, including the one of this request.
     pub connections: u64,
-}
-
-/// Why a source refuses or fails: one of a short list of codes, and a text without local paths.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "RawRefusal")]
-pub struct Refusal {
-    /// The reason, for programs.
-    pub code: RefusalCode,
-    /// The reason, for people: one line, safe to print.
-    pub message: String,
-}
-
-/// A refusal as it arrives.
-#[derive(Deserialize)]
-struct RawRefusal {
-    code: RefusalCode,
-    message: String,
-}
-
-impl From<RawRefusal> for Refusal {
-    fn from(raw: RawRefusal) -> Self {
-        Self::new(raw.code, &raw.message)
-    }
-}
-
-impl Refusal {
-    /// A refusal with this text, made printable and cut to its limit.
-    pub fn new(code: RefusalCode, message: &str) -> Self {
-        Self { code, message: printable(message, limits::MESSAGE_BYTES_MAX / 4) }
-    }
-}
-
-/// Why a source refuses or fails.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum RefusalCode {
-    /// The source does not offer the game.
-    NotOffered,
-    /// The source offers the game in another version.
-    OtherVersion,
-    /// The source already serves as many streams as it may.
-    Busy,
-    /// An archive is damaged or incomplete.
-    ArchiveDamaged,
-    /// An archive holds something that must not be installed.
-    ArchiveRefused,
-    /// The source cannot decode: its decoder cannot be run.
-    DecoderUnavailable,
-    /// The source is stopping.
-    Stopping,
-    /// The request breaks the protocol.
-    BadRequest,
-    /// Anything else; the cause is in the source's log.
-    Internal,
-    /// A file changed while it was being sent.
-    Changed,
-}
-
-impl RefusalCode {
-    /// Stable kebab-case code.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::NotOffered => "not-offered",
-            Self::OtherVersion => "other-version",
-            Self::Busy => "busy",
-            Self::ArchiveDamaged => "archive-damaged",
-            Self::ArchiveRefused => "archive-refused",
-            Self::DecoderUnavailable => "decoder-unavailable",
-            Self::Stopping => "source-stopping",
-            Self::BadRequest => "bad-request",
-            Self::Internal => "source-internal",
-            Self::Changed => "source-changed",
-        }
-    }
-}
-
-impl fmt::Display for RefusalCode {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.as_str())
-    }
 }
 
 /// Control frames of a stream; data frames are sent between [`Self::FileBegin`] and [`Self::FileEnd`].

@@ -227,7 +227,11 @@ impl LyingSource {
                     streams_max: 1,
                     connections: 1,
                 }),
-                Request::Manifest { .. } | Request::Catalog { .. } => {
+                Request::Manifest { .. }
+                | Request::Catalog { .. }
+                | Request::Join(_)
+                | Request::Follow(_)
+                | Request::CannotReach { .. } => {
                     Reply::Refused(Refusal::new(RefusalCode::NotOffered, "it hands nothing on"))
                 }
                 // The tests of downloads have lying sources of their own.

@@ -5,8 +5,10 @@
 
 use std::time::Duration;
 
+pub use self::packed::*;
 pub use self::trust::*;
 
+mod packed;
 mod trust;
 
 // ---- Wire ------------------------------------------------------------------------------------------------------------

@@ -301,7 +301,10 @@ fn answer_blocking(source: &Source, request: Request) -> Result<Vec<Reply>, Refu
         Request::Totals { .. }
         | Request::StreamInstall { .. }
         | Request::StreamEntries { .. }
-        | Request::Download { .. } => Err(Refusal::new(RefusalCode::BadRequest, "it is no quick answer")),
+        | Request::Download { .. }
+        | Request::Join(_)
+        | Request::Follow(_)
+        | Request::CannotReach { .. } => Err(Refusal::new(RefusalCode::BadRequest, "it is no quick answer")),
     }
 }
 

@@ -153,6 +153,9 @@ impl HostileHost {
                 Request::Status
                 | Request::Download { .. }
                 | Request::Manifest { .. }
+                | Request::Join(_)
+                | Request::Follow(_)
+                | Request::CannotReach { .. }
                 | Request::Catalog { .. }
                 | Request::StreamEntries { .. } => return std::future::pending().await,
             }

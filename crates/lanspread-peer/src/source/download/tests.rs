@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use lanspread_archive::provider::ProviderChoice;
-use lanspread_proto::chunk::ChunkItem;
+use lanspread_proto::chunk::{ChunkItem, ChunkMessage};
 use lanspread_proto::message::Request;
 use lanspread_testing::machine::Machine;
 use lanspread_types::checksum::Checksum;
@@ -252,7 +252,7 @@ async fn a_receiver_that_disappears_leaves_nothing_running() {
         let (mut connection, served, _) = serving.begin(1000).await;
         ask(&mut connection, 0, 0, 1_000_000).await;
         for _ in 0..frames {
-            connection.halves().0.item(BytesMut::new()).await.unwrap();
+            connection.halves().0.item::<ChunkMessage>(BytesMut::new()).await.unwrap();
         }
         connection.gone().await;
         drop(connection);
@@ -276,7 +276,7 @@ async fn bytes_that_are_not_a_request_end_the_download() {
         connection.send(&Request::Games { known: None }).await.unwrap();
         connection
     };
-    assert!(near.halves().0.item(BytesMut::new()).await.is_err());
+    assert!(near.halves().0.item::<ChunkMessage>(BytesMut::new()).await.is_err());
     serving.assert_over(served, "protocol-violation", events).await;
 }
 
@@ -330,7 +330,7 @@ async fn a_receiver_that_does_not_read_holds_up_a_stopping_source_only_briefly()
     drop(events);
     // Half a frame may be all that arrived; nothing follows it.
     let (mut incoming, mut rest) = (connection.halves().0, 0);
-    while incoming.item(BytesMut::new()).await.is_ok() {
+    while incoming.item::<ChunkMessage>(BytesMut::new()).await.is_ok() {
         rest += 1;
     }
     assert!(rest <= 1);

@@ -1,0 +1,202 @@
+//! A packed stream: the archives of a game as they are, in chunks, from a source or from a relay.
+//!
+//! A receiver asks the source of a game for a place with [`Join`], and then each upstream that it uses with [`Follow`].
+//! What follows [`crate::message::Reply::Following`] on such a connection is this:
+//!
+//! - The receiver sends [`FollowMessage`]s. It asks ahead, at most [`limits::PACKED_ASKED_MAX`] chunks.
+//! - The upstream answers what was asked, in that order: with one data frame, which is the whole chunk, or with
+//!   [`UpstreamMessage::Gone`]. After that, everything asked before [`FollowMessage::Resume`] is void.
+//! - Between two answers, the upstream says at intervals that it is alive and how far it is.
+//! - The receiver says [`FollowMessage::Done`] when it has the last chunk, and only then may a relay go.
+//!
+//! Chunks are the listed chunks of the archives in the manifest that both sides named, counted through from 0 in the order
+//! of the archives and their volumes. A chunk proves itself by its digest there, so it does not matter who sends it.
+
+use std::net::SocketAddr;
+
+use lanspread_types::checksum::ContentDigest;
+use lanspread_types::ids::{GameId, GameVersion, PeerId, PeerName};
+#[cfg(doc)]
+use lanspread_types::limits;
+use serde::{Deserialize, Serialize};
+
+use crate::refusal::Refusal;
+
+/// Which bytes a packed stream is about.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct PackedGame {
+    /// The game.
+    pub game: GameId,
+    /// Its version.
+    pub version: GameVersion,
+    /// The manifest that lists its chunks.
+    pub manifest: ContentDigest,
+}
+
+/// Asks a source for a place in a wave of receivers of one game.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Join {
+    /// What is wanted.
+    pub packed: PackedGame,
+    /// Port on which the receiver answers followers; `None` if it does not relay. Its address is that of the connection.
+    pub relay_port: Option<u16>,
+}
+
+/// A place in a wave. A receiver only ever follows peers of its own wave with smaller positions, and sources, so that
+/// followers never form a circle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Place {
+    /// The wave: a random number of the source that formed it.
+    pub wave: u64,
+    /// Position in the wave, from 0.
+    pub position: u32,
+}
+
+/// Where a receiver stands, and whom it may follow.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Placement {
+    /// Its place.
+    pub place: Place,
+    /// When the wave begins.
+    pub starts_in_ms: u32,
+    /// Relays before it in the wave, the nearest first; at most [`limits::PACKED_RELAYS_NAMED_MAX`]. After them come sources.
+    pub relays: Vec<RelayOffer>,
+}
+
+/// A relay of a wave.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RelayOffer {
+    /// Who it is.
+    pub peer: PeerId,
+    /// Its name, for people.
+    pub name: PeerName,
+    /// Where it answers.
+    pub address: SocketAddr,
+    /// Its position.
+    pub position: u32,
+}
+
+/// Asks an upstream, a source or a relay, for the chunks of a packed stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Follow {
+    /// What is wanted.
+    pub packed: PackedGame,
+    /// The first chunk that is wanted.
+    pub at: u64,
+    /// The follower's place. A relay takes only followers of its own wave that stand behind it.
+    pub place: Place,
+    /// The follower of this relay that the new one could not go on with, and replaces.
+    pub instead_of: Option<PeerId>,
+}
+
+/// What a receiver tells an upstream that it follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "a variant's text names its fields")]
+pub enum FollowMessage {
+    /// The chunk is wanted.
+    Ask { chunk: u64 },
+    /// It has heard that a chunk is gone. What it asked before is void; what it asks from now on counts.
+    Resume,
+    /// It has everything.
+    Done,
+}
+
+/// What an upstream tells a receiver between chunks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "a variant's text names its fields")]
+pub enum UpstreamMessage {
+    /// It is alive, and has the chunks before `hi`.
+    Alive { hi: u64 },
+    /// What is asked is no longer here; `lo` is the oldest chunk that is, and it stays for a while.
+    Gone { lo: u64 },
+    /// The follower should find another upstream: this one is too slow for it, ends, or has another follower.
+    Leave { why: LeaveReason },
+    /// The upstream cannot go on.
+    Failed(Refusal),
+}
+
+/// Why an upstream sends a follower away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LeaveReason {
+    /// Its own decoder or disk holds the follower up.
+    Slow,
+    /// Another receiver took this follower's place.
+    Replaced,
+    /// It is cancelled or has failed.
+    Ending,
+    /// It has another place in the wave now, perhaps behind the follower.
+    Moved,
+}
+
+impl LeaveReason {
+    /// Stable kebab-case code.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Slow => "relay-slow",
+            Self::Replaced => "replaced",
+            Self::Ending => "relay-ending",
+            Self::Moved => "relay-moved",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec;
+    use crate::message::{Reply, Request};
+
+    fn packed() -> PackedGame {
+        PackedGame {
+            game: "g".parse().unwrap(),
+            version: "1".parse().unwrap(),
+            manifest: ContentDigest([9; 32]),
+        }
+    }
+
+    const PLACE: Place = Place { wave: 5, position: 3 };
+
+    /// Golden bytes of what asks for a packed stream.
+    #[test]
+    fn requests_have_fixed_bytes() {
+        let of_game = [&[1, b'g', 1, b'1'][..], &[9; 32]].concat();
+        let join = Request::Join(Join { packed: packed(), relay_port: Some(7) });
+        assert_eq!(codec::encode(&join).unwrap(), [&[9][..], &of_game, &[1, 7]].concat());
+        let follow = Request::Follow(Follow { packed: packed(), at: 300, place: PLACE, instead_of: None });
+        let tail = [251, 44, 1, 5, 3, 0];
+        assert_eq!(codec::encode(&follow).unwrap(), [&[10][..], &of_game, &tail].concat());
+        let cannot_reach = Request::CannotReach { wave: 5, relay: PeerId::of_key(&[1; 32]) };
+        assert_eq!(codec::encode(&cannot_reach).unwrap()[..2], [11, 5]);
+    }
+
+    #[test]
+    fn answers_have_fixed_bytes() {
+        let relay = RelayOffer {
+            peer: PeerId::of_key(&[1; 32]),
+            name: "a".parse().unwrap(),
+            address: ([10, 0, 0, 1], 300).into(),
+            position: 2,
+        };
+        let id = codec::encode(&relay.peer).unwrap();
+        let placement = Placement { place: PLACE, starts_in_ms: 0, relays: vec![relay] };
+        let expected = [&[9, 5, 3, 0, 1][..], &id, &[1, b'a'], &[0, 10, 0, 0, 1, 251, 44, 1], &[2]].concat();
+        assert_eq!(codec::encode(&Reply::Placed(placement)).unwrap(), expected);
+        assert_eq!(codec::encode(&Reply::Queued { ahead: 2, in_ms: Some(3) }).unwrap(), [10, 2, 1, 3]);
+        assert_eq!(codec::encode(&Reply::Following { lo: 1, hi: 2 }).unwrap(), [11, 1, 2]);
+        assert_eq!(codec::encode(&Reply::Noted).unwrap(), [12]);
+    }
+
+    #[test]
+    fn messages_between_chunks_have_fixed_bytes() {
+        let encoded = |message: FollowMessage| codec::encode(&message).unwrap();
+        assert_eq!(encoded(FollowMessage::Ask { chunk: 300 }), [0, 251, 44, 1]);
+        assert_eq!(encoded(FollowMessage::Resume), [1]);
+        assert_eq!(encoded(FollowMessage::Done), [2]);
+        let encoded = |message: UpstreamMessage| codec::encode(&message).unwrap();
+        assert_eq!(encoded(UpstreamMessage::Alive { hi: 1 }), [0, 1]);
+        assert_eq!(encoded(UpstreamMessage::Gone { lo: 2 }), [1, 2]);
+        assert_eq!(encoded(UpstreamMessage::Leave { why: LeaveReason::Ending }), [2, 2]);
+        let refusal = Refusal::new(crate::refusal::RefusalCode::Stopping, "x");
+        assert_eq!(encoded(UpstreamMessage::Failed(refusal)), [3, 6, 1, b'x']);
+    }
+}

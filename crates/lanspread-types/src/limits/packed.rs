@@ -1,0 +1,47 @@
+//! Bounds of packed streams: windows, relays, waves.
+
+use std::time::Duration;
+
+/// Chunks that a receiver asks one upstream for ahead of those that have arrived: 4 MiB covers 10 Gbit/s and 3 ms.
+pub const PACKED_AHEAD: usize = 4;
+/// Chunks that an upstream lets be asked ahead, and no more.
+pub const PACKED_ASKED_MAX: usize = 2 * PACKED_AHEAD;
+/// Verified chunks that a receiver holds in memory, to decode and to pass on, in bytes.
+pub const PACKED_WINDOW_BYTES: u64 = 64 * 1024 * 1024;
+/// The smallest window that a user may set: several requests of several upstreams.
+pub const PACKED_WINDOW_BYTES_MIN: u64 = 16 * 1024 * 1024;
+/// The largest one.
+pub const PACKED_WINDOW_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+/// An upstream says at least this often that it is alive.
+pub const PACKED_ALIVE_INTERVAL: Duration = Duration::from_secs(1);
+/// An upstream that sends nothing for this long is left: three signs of life are missing.
+pub const PACKED_IDLE: Duration = Duration::from_secs(3);
+/// A receiver gives a relay this long to answer a first connection: it is on the same network.
+pub const RELAY_CONNECT_DEADLINE: Duration = Duration::from_millis(1500);
+/// A relay whose follower vanished keeps what it has for the next one, for so long.
+pub const TAKEOVER_WAIT: Duration = Duration::from_secs(4);
+/// A relay waits for a follower that takes nothing while the window is full, so long in all: longer than [`PACKED_IDLE`],
+/// after which a receiver that takes over must still find its chunks.
+pub const FOLLOWER_PATIENCE: Duration = Duration::from_secs(9);
+/// A follower that made no progress for so long may be replaced by one that comes instead of it.
+pub const FOLLOWER_STUCK: Duration = Duration::from_millis(1500);
+/// A relay that holds its follower up for this long sends it away.
+pub const RELAY_SLOW_SPAN: Duration = Duration::from_secs(5);
+/// A receiver that has everything waits for its follower, at most so long.
+pub const RELAY_LINGER_MAX: Duration = Duration::from_secs(30);
+/// A receiver that has lost all its upstreams keeps what it has and tries them again, for so long.
+pub const ALL_GONE_WAIT: Duration = Duration::from_secs(30);
+/// Relays that a placement names: several deaths in a row.
+pub const PACKED_RELAYS_NAMED_MAX: usize = 4;
+/// Upstreams that a receiver takes chunks from at once.
+pub const PACKED_UPSTREAMS_MAX: usize = 4;
+/// Receivers that one source sends a packed stream to at once: the heads of waves, and gaps.
+pub const PACKED_HEADS_MAX: usize = 16;
+/// Receivers that one wave has room for.
+pub const WAVE_RECEIVERS_MAX: usize = 4096;
+/// Waves that a source remembers.
+pub const WAVES_MAX: usize = 256;
+/// A wave of a game that does not fit into a window begins so long after its first receiver came, so that others may join.
+pub const WAVE_GATHER: Duration = Duration::from_secs(1);
+/// A source forgets a receiver of which it has heard nothing for so long.
+pub const WAVE_MEMORY: Duration = Duration::from_mins(10);
