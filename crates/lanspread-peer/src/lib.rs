@@ -34,6 +34,7 @@ mod discovery;
 mod guests;
 mod locked_game;
 mod operations;
+mod packed;
 mod peer;
 mod receive;
 mod report;
@@ -63,6 +64,9 @@ pub use report::failure::{AttemptFailure, Code, ErrorCategory, OperationFailure,
 pub use report::offender::{NoAddress, Offence, Offender, PenalisedPeer, PenaltyAddress, ProvedLie};
 pub use report::operation::{
     AdmissionRules, AskOptions, DiscoveryMode, OperationKind, OperationOptions, OperationRequest,
+};
+pub use report::packed_stream::{
+    GapFilled, PackedPlaced, RelayBegin, RelayEnd, UpstreamBegin, UpstreamEnd, UpstreamKind,
 };
 pub use report::passed_over::PassedOverFolder;
 pub use report::reported_event::ReportedEvent;

@@ -9,6 +9,7 @@ pub(crate) mod failure;
 pub(crate) mod history;
 pub(crate) mod offender;
 pub(crate) mod operation;
+pub(crate) mod packed_stream;
 pub(crate) mod passed_over;
 pub(crate) mod reported_event;
 #[cfg(test)]

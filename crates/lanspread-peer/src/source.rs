@@ -17,6 +17,7 @@ mod handed_on;
 pub(crate) mod handler;
 pub(crate) mod library_index;
 mod pace;
+mod packed;
 mod parts;
 mod poll;
 pub(crate) mod readers;
@@ -49,6 +50,7 @@ use lanspread_types::content::{GameOffer, RootFile};
 use lanspread_types::fault::LocalError;
 use lanspread_types::ids::{GameId, GameVersion};
 use lanspread_types::limits;
+use packed::PackedStreams;
 use parts::LastList;
 use readers::Readers;
 use running::transfer_shares;
@@ -80,6 +82,9 @@ pub(crate) struct Source {
     pub(crate) tasks: Tasks,
     /// Places of streams and downloads.
     transfers: Places,
+    /// Places of packed streams, which cost no decoder.
+    packed_heads: Places,
+    pub(crate) packed: PackedStreams,
     dictionaries: Dictionaries,
     /// Turns at listing archives.
     inspections: RequestTurns,
@@ -118,6 +123,8 @@ impl Source {
             events,
             tasks,
             transfers: Places::new(transfer_shares(streams_max)),
+            packed_heads: Places::new(transfer_shares(limits::PACKED_HEADS_MAX)),
+            packed: PackedStreams::default(),
             dictionaries: Dictionaries::new(machine_bytes()),
             inspections: RequestTurns::new(limits::INSPECTIONS_MAX),
             quick_answers: RequestTurns::new(limits::QUICK_ANSWERS_MAX),
@@ -170,6 +177,19 @@ impl Source {
     fn manifest_of(&self, game: &GameId, version: &GameVersion, files: &[RootFile]) -> Option<ContentDigest> {
         let catalog = self.catalog.as_ref().map(|catalog| catalog.current()).transpose().ok()?;
         self.manifests.as_ref()?.fitting(catalog.as_deref(), game, version, files)
+    }
+
+    /// Looks at the disk on a blocking thread.
+    async fn look<T: Send + 'static>(
+        self: &Arc<Self>,
+        look: impl FnOnce(&Self) -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let worker = Arc::clone(self);
+        let looked = self.tasks.spawn_blocking("look", move || look(&worker)).await;
+        looked.unwrap_or_else(|error| {
+            tracing::error!("a look at the games directory ended abnormally: {error}");
+            Err(Refusal::new(RefusalCode::Internal, "the source failed"))
+        })
     }
 
     fn judge(

@@ -40,6 +40,8 @@ pub struct Join {
     pub packed: PackedGame,
     /// Port on which the receiver answers followers; `None` if it does not relay. Its address is that of the connection.
     pub relay_port: Option<u16>,
+    /// Chunks that its window has room for.
+    pub window: u64,
 }
 
 /// A place in a wave. A receiver only ever follows peers of its own wave with smaller positions, and sources, so that
@@ -74,6 +76,8 @@ pub struct RelayOffer {
     pub address: SocketAddr,
     /// Its position.
     pub position: u32,
+    /// A follower that it has, which relays nothing and lets others go before it.
+    pub instead_of: Option<PeerId>,
 }
 
 /// Asks an upstream, a source or a relay, for the chunks of a packed stream.
@@ -105,11 +109,11 @@ pub enum FollowMessage {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "a variant's text names its fields")]
 pub enum UpstreamMessage {
-    /// It is alive, and has the chunks before `hi`.
-    Alive { hi: u64 },
+    /// It is alive, and has the chunks before `hi`. If its window is full, its own decoder is what holds it up.
+    Alive { hi: u64, full: bool },
     /// What is asked is no longer here; `lo` is the oldest chunk that is, and it stays for a while.
     Gone { lo: u64 },
-    /// The follower should find another upstream: this one is too slow for it, ends, or has another follower.
+    /// The follower should find another upstream: this one ends, or has another follower.
     Leave { why: LeaveReason },
     /// The upstream cannot go on.
     Failed(Refusal),
@@ -118,24 +122,18 @@ pub enum UpstreamMessage {
 /// Why an upstream sends a follower away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LeaveReason {
-    /// Its own decoder or disk holds the follower up.
-    Slow,
     /// Another receiver took this follower's place.
     Replaced,
     /// It is cancelled or has failed.
     Ending,
-    /// It has another place in the wave now, perhaps behind the follower.
-    Moved,
 }
 
 impl LeaveReason {
     /// Stable kebab-case code.
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Slow => "relay-slow",
             Self::Replaced => "replaced",
             Self::Ending => "relay-ending",
-            Self::Moved => "relay-moved",
         }
     }
 }
@@ -160,8 +158,8 @@ mod tests {
     #[test]
     fn requests_have_fixed_bytes() {
         let of_game = [&[1, b'g', 1, b'1'][..], &[9; 32]].concat();
-        let join = Request::Join(Join { packed: packed(), relay_port: Some(7) });
-        assert_eq!(codec::encode(&join).unwrap(), [&[9][..], &of_game, &[1, 7]].concat());
+        let join = Request::Join(Join { packed: packed(), relay_port: Some(7), window: 64 });
+        assert_eq!(codec::encode(&join).unwrap(), [&[9][..], &of_game, &[1, 7, 64]].concat());
         let follow = Request::Follow(Follow { packed: packed(), at: 300, place: PLACE, instead_of: None });
         let tail = [251, 44, 1, 5, 3, 0];
         assert_eq!(codec::encode(&follow).unwrap(), [&[10][..], &of_game, &tail].concat());
@@ -176,10 +174,12 @@ mod tests {
             name: "a".parse().unwrap(),
             address: ([10, 0, 0, 1], 300).into(),
             position: 2,
+            instead_of: None,
         };
         let id = codec::encode(&relay.peer).unwrap();
         let placement = Placement { place: PLACE, starts_in_ms: 0, relays: vec![relay] };
-        let expected = [&[9, 5, 3, 0, 1][..], &id, &[1, b'a'], &[0, 10, 0, 0, 1, 251, 44, 1], &[2]].concat();
+        let expected =
+            [&[9, 5, 3, 0, 1][..], &id, &[1, b'a'], &[0, 10, 0, 0, 1, 251, 44, 1], &[2, 0]].concat();
         assert_eq!(codec::encode(&Reply::Placed(placement)).unwrap(), expected);
         assert_eq!(codec::encode(&Reply::Queued { ahead: 2, in_ms: Some(3) }).unwrap(), [10, 2, 1, 3]);
         assert_eq!(codec::encode(&Reply::Following { lo: 1, hi: 2 }).unwrap(), [11, 1, 2]);
@@ -193,9 +193,9 @@ mod tests {
         assert_eq!(encoded(FollowMessage::Resume), [1]);
         assert_eq!(encoded(FollowMessage::Done), [2]);
         let encoded = |message: UpstreamMessage| codec::encode(&message).unwrap();
-        assert_eq!(encoded(UpstreamMessage::Alive { hi: 1 }), [0, 1]);
+        assert_eq!(encoded(UpstreamMessage::Alive { hi: 1, full: true }), [0, 1, 1]);
         assert_eq!(encoded(UpstreamMessage::Gone { lo: 2 }), [1, 2]);
-        assert_eq!(encoded(UpstreamMessage::Leave { why: LeaveReason::Ending }), [2, 2]);
+        assert_eq!(encoded(UpstreamMessage::Leave { why: LeaveReason::Ending }), [2, 1]);
         let refusal = Refusal::new(crate::refusal::RefusalCode::Stopping, "x");
         assert_eq!(encoded(UpstreamMessage::Failed(refusal)), [3, 6, 1, b'x']);
     }

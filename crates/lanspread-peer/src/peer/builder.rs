@@ -331,7 +331,6 @@ fn check_count(what: &str, got: usize, limit: usize) -> Result<(), PeerError> {
     Ok(())
 }
 
-/// What a peer with this state directory is and shows of itself: its identity, which is read or made, its name, by default
 /// A peer with this state directory: its end of connections, and what its party says.
 pub(super) struct Member {
     pub(super) endpoint: Endpoint,

@@ -14,6 +14,9 @@ use crate::report::built_manifest::BuiltManifest;
 use crate::report::failure::{AttemptFailure, Code};
 use crate::report::offender::{PenalisedPeer, ProvedLie};
 use crate::report::operation::OperationKind;
+use crate::report::packed_stream::{
+    GapFilled, PackedPlaced, RelayBegin, RelayEnd, UpstreamBegin, UpstreamEnd,
+};
 use crate::report::passed_over::PassedOverFolder;
 use crate::report::source_share::SourceShare;
 
@@ -112,6 +115,14 @@ pub enum PeerEvent {
     /// A source sent something else than the manifest lists. Its attempt has failed, and it is not asked again in this
     /// operation.
     PeerLied(ProvedLie),
+    /// A receiver has a place in a wave.
+    PackedPlaced(PackedPlaced),
+    /// An upstream begins to bring chunks.
+    UpstreamBegin(UpstreamBegin),
+    /// An upstream brings no more chunks.
+    UpstreamEnd(UpstreamEnd),
+    /// What a relay no longer had was brought by a source.
+    GapFilled(GapFilled),
     /// The game is installed.
     StreamInstallFinished {
         /// Which game.
@@ -484,6 +495,10 @@ pub enum PeerEvent {
         /// Bytes sent: unpacked bytes of a stream, file bytes of a download.
         bytes: u64,
     },
+    /// A follower begins to be fed from the window of an install.
+    RelayBegin(RelayBegin),
+    /// A follower is no longer fed.
+    RelayEnd(RelayEnd),
     /// The subscriber was too slow and lost events.
     EventsLost {
         /// How many.

@@ -17,6 +17,9 @@ use crate::report::event::PeerEvent;
 use crate::report::failure::{AttemptFailure, PeerAnswer};
 use crate::report::offender::{Offence, PenalisedPeer, ProvedLie};
 use crate::report::operation::OperationKind;
+use crate::report::packed_stream::{
+    GapFilled, PackedPlaced, RelayBegin, RelayEnd, UpstreamBegin, UpstreamEnd, UpstreamKind,
+};
 use crate::report::passed_over::PassedOverFolder;
 use crate::report::source_share::SourceShare;
 
@@ -131,6 +134,38 @@ fn events() -> Vec<PeerEvent> {
             bytes: 1,
         },
         E::StreamProgress { game: game.clone(), peer: peer.clone(), bytes: 1, bytes_total: 2 },
+        E::PackedPlaced(PackedPlaced {
+            game: game.clone(),
+            peer: peer.clone(),
+            position: 1,
+            relays: vec![name()],
+            starts_in_ms: 0,
+        }),
+        E::UpstreamBegin(UpstreamBegin {
+            game: game.clone(),
+            upstream: "pc".to_owned(),
+            kind: UpstreamKind::Relay,
+            chunk: 0,
+        }),
+        E::UpstreamEnd(UpstreamEnd {
+            game: game.clone(),
+            upstream: "pc".to_owned(),
+            kind: UpstreamKind::Source,
+            chunk: 1,
+            chunks: 1,
+            bytes: 1,
+            code: "complete".into(),
+            message: String::new(),
+        }),
+        E::GapFilled(GapFilled { game: game.clone(), chunk: 1, chunks: 1 }),
+        E::RelayBegin(RelayBegin { game: game.clone(), follower: name(), chunk: 0 }),
+        E::RelayEnd(RelayEnd {
+            game: game.clone(),
+            follower: name(),
+            chunks: 1,
+            bytes: 1,
+            outcome: "complete".into(),
+        }),
         E::StreamAttemptFailed {
             game: game.clone(),
             attempt: 1,

@@ -52,7 +52,8 @@ impl Source {
         judge: impl FnOnce(&Self) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<Admitted<'_, T>, Refusal> {
         // The place is taken before the gate is asked: a transfer beyond the limit costs no look at the disk.
-        let place = self.transfers.take(*guest);
+        let places = if kind == TransferKind::Packed { &self.packed_heads } else { &self.transfers };
+        let place = places.take(*guest);
         let place = place.ok_or_else(|| self.busy(guest))?;
         // Registering also precedes the gate: an operation that takes the game's files away waits for this transfer, or
         // keeps it from registering, or has left an intent, which the gate sees.

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::admission::Receiver;
 use super::running::TransferKind;
-use super::{Source, download, entries, handed_on, poll, stream};
+use super::{Source, download, entries, handed_on, packed, poll, stream};
 use crate::guests::guest::Guest;
 use crate::guests::turns::RequestTurn;
 use crate::source::parts::{FILES_PER_MESSAGE, in_parts, offers_in_parts};
@@ -165,6 +165,19 @@ async fn converse<S: AsyncRead + AsyncWrite>(
             Request::Download { game, version } => {
                 seat.transfers();
                 return download::serve(source, &mut connection, &guest, game, version, stop).await;
+            }
+            Request::Join(wanted) => {
+                // It waits in a queue, perhaps for long.
+                seat.answers();
+                packed::join(source, &mut connection, seat.guest.address, wanted, stop).await?;
+            }
+            Request::Follow(wanted) => {
+                seat.transfers();
+                return packed::follow(source, &mut connection, &guest, wanted, stop).await;
+            }
+            Request::CannotReach { wave, relay } => {
+                let reply = packed::cannot_reach(source, wave, relay, connection.peer);
+                connection.send(&reply).await?;
             }
             listing => {
                 seat.answers();

@@ -15,13 +15,15 @@ use crate::guests::shares::{Loss, Shares};
 pub(super) enum TransferKind {
     Stream,
     Download,
+    /// Archives as they are, to a decoder: it goes on from another upstream where it stopped.
+    Packed,
 }
 
 impl TransferKind {
     /// What is lost if the transfer ends after so many bytes.
     fn loss(self, bytes: u64) -> Loss {
         match self {
-            Self::Download => Loss::small(bytes),
+            Self::Download | Self::Packed => Loss::small(bytes),
             Self::Stream => Loss::large(bytes),
         }
     }

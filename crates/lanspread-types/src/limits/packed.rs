@@ -25,12 +25,16 @@ pub const TAKEOVER_WAIT: Duration = Duration::from_secs(4);
 pub const FOLLOWER_PATIENCE: Duration = Duration::from_secs(9);
 /// A follower that made no progress for so long may be replaced by one that comes instead of it.
 pub const FOLLOWER_STUCK: Duration = Duration::from_millis(1500);
-/// A relay that holds its follower up for this long sends it away.
-pub const RELAY_SLOW_SPAN: Duration = Duration::from_secs(5);
+/// How much longer than a third of the time a relay may hold its follower up before it is left, in all: at half the pace
+/// that is eight seconds.
+pub const RELAY_SLOW_SPAN: Duration = Duration::from_secs(2);
 /// A receiver that has everything waits for its follower, at most so long.
 pub const RELAY_LINGER_MAX: Duration = Duration::from_secs(30);
-/// A receiver that has lost all its upstreams keeps what it has and tries them again, for so long.
-pub const ALL_GONE_WAIT: Duration = Duration::from_secs(30);
+/// How often in a row an upstream of a stream that has begun may fail, half a second to eight between two tries: what is
+/// here is kept for half a minute although all upstreams are gone.
+pub const UPSTREAM_TRIES: u32 = 8;
+/// The same for a stream that has not begun: nothing is lost.
+pub const UPSTREAM_TRIES_AT_FIRST: u32 = 2;
 /// Relays that a placement names: several deaths in a row.
 pub const PACKED_RELAYS_NAMED_MAX: usize = 4;
 /// Upstreams that a receiver takes chunks from at once.
@@ -45,3 +49,7 @@ pub const WAVES_MAX: usize = 256;
 pub const WAVE_GATHER: Duration = Duration::from_secs(1);
 /// A source forgets a receiver of which it has heard nothing for so long.
 pub const WAVE_MEMORY: Duration = Duration::from_mins(10);
+/// A wave that the source does not feed for this long is not waited for: its head turned elsewhere, or is gone.
+pub const WAVE_UNFED: Duration = Duration::from_secs(10);
+/// Over this span a source looks whether its uplink can carry another stream.
+pub const UPLINK_SPAN: Duration = Duration::from_secs(5);

@@ -8,6 +8,9 @@ use lanspread_types::text::printable;
 use crate::report::built_manifest::BuiltManifest;
 use crate::report::event::PeerEvent;
 use crate::report::offender::{PenalisedPeer, ProvedLie};
+use crate::report::packed_stream::{
+    GapFilled, PackedPlaced, RelayBegin, RelayEnd, UpstreamBegin, UpstreamEnd,
+};
 
 impl PeerEvent {
     /// An archive begins to arrive from `peer`.
@@ -38,6 +41,12 @@ impl PeerEvent {
             | Self::DownloadProgress { game, .. }
             | Self::DownloadSourceFailed { game, .. }
             | Self::PeerLied(ProvedLie { game, .. })
+            | Self::PackedPlaced(PackedPlaced { game, .. })
+            | Self::UpstreamBegin(UpstreamBegin { game, .. })
+            | Self::UpstreamEnd(UpstreamEnd { game, .. })
+            | Self::GapFilled(GapFilled { game, .. })
+            | Self::RelayBegin(RelayBegin { game, .. })
+            | Self::RelayEnd(RelayEnd { game, .. })
             | Self::DownloadFinished { game, .. }
             | Self::DownloadFailed { game, .. }
             | Self::Finishing { game, .. }

@@ -1,0 +1,127 @@
+//! One upstream that is a peer: asks for chunks ahead, and passes on what it says. The same for sources and relays.
+//!
+//! Runs over any connection. What is not an answer to a request ends it: a chunk that was not asked for, silence.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bytes::BytesMut;
+use lanspread_proto::WireError;
+use lanspread_proto::chunk::{Incoming, Outgoing, Received};
+use lanspread_proto::connection::Connection;
+use lanspread_proto::message::{Reply, Request};
+use lanspread_proto::packed::{Follow, FollowMessage, UpstreamMessage};
+use lanspread_types::limits;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::mpsc;
+
+use crate::packed::feed::{Order, Said};
+use crate::packed::upstream_error::UpstreamError;
+
+/// What was asked and not answered.
+#[derive(Debug, Default)]
+struct Asked {
+    chunks: VecDeque<u64>,
+    /// Whether something is gone, and what is asked does not count before the upstream was told to resume.
+    is_void: bool,
+}
+
+/// Follows a peer until the orders end.
+pub(crate) async fn follow<S: AsyncRead + AsyncWrite>(
+    connection: &mut Connection<S>,
+    follow: Follow,
+    mut orders: mpsc::Receiver<Order>,
+    says: mpsc::Sender<Said>,
+) -> Result<(), UpstreamError> {
+    connection.send(&Request::Follow(follow)).await?;
+    let lo = loop {
+        match connection.receive("reply", limits::PACKED_IDLE).await?.ok_or(WireError::Closed)? {
+            Reply::Following { lo, .. } => break lo,
+            Reply::Queued { ahead, in_ms } => {
+                if says.send(Said::Queued { ahead, in_ms }).await.is_err() {
+                    return Ok(());
+                }
+            }
+            Reply::Refused(refusal) => return Err(WireError::Refused(refusal).into()),
+            _ => return Err(unexpected("following", "another reply").into()),
+        }
+    };
+    if says.send(Said::Opened { lo }).await.is_err() {
+        return Ok(());
+    }
+    connection.set_idle_timeout(limits::PACKED_IDLE);
+    let asked = Mutex::new(Asked::default());
+    let (mut incoming, mut outgoing) = connection.halves();
+    tokio::select! {
+        biased;
+        ended = ask(&mut outgoing, &mut orders, &asked) => ended,
+        ended = take(&mut incoming, &says, &asked) => ended,
+    }
+}
+
+fn lock(asked: &Mutex<Asked>) -> MutexGuard<'_, Asked> {
+    asked.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn unexpected(expected: &'static str, got: &'static str) -> WireError {
+    WireError::Unexpected { expected, got }
+}
+
+async fn ask<S: AsyncWrite>(
+    outgoing: &mut Outgoing<'_, S>,
+    orders: &mut mpsc::Receiver<Order>,
+    asked: &Mutex<Asked>,
+) -> Result<(), UpstreamError> {
+    while let Some(order) = orders.recv().await {
+        let message = match order {
+            Order::Ask(chunk) => {
+                let mut asked = lock(asked);
+                // What was ordered before the loop heard that something is gone.
+                if asked.is_void {
+                    continue;
+                }
+                // It must be expected before it can come.
+                asked.chunks.push_back(chunk);
+                FollowMessage::Ask { chunk }
+            }
+            Order::Resume => {
+                lock(asked).is_void = false;
+                FollowMessage::Resume
+            }
+            Order::Done => FollowMessage::Done,
+        };
+        outgoing.message(&message).await?;
+        outgoing.flush().await?;
+    }
+    Ok(())
+}
+
+async fn take<S: AsyncRead>(
+    incoming: &mut Incoming<'_, S>,
+    says: &mpsc::Sender<Said>,
+    asked: &Mutex<Asked>,
+) -> Result<(), UpstreamError> {
+    loop {
+        let said = match incoming.item(BytesMut::new()).await? {
+            Received::Data(bytes) => {
+                let chunk = lock(asked).chunks.pop_front();
+                let chunk = chunk.ok_or_else(|| unexpected("nothing", "a chunk that was not asked for"))?;
+                Said::Chunk(chunk, bytes.freeze())
+            }
+            Received::Control(UpstreamMessage::Alive { full, .. }) => Said::Alive { full },
+            Received::Control(UpstreamMessage::Gone { lo }) => {
+                let mut asked = lock(asked);
+                asked.chunks.clear();
+                asked.is_void = true;
+                Said::Gone { lo }
+            }
+            Received::Control(UpstreamMessage::Leave { why }) => return Err(UpstreamError::SentAway(why)),
+            Received::Control(UpstreamMessage::Failed(refusal)) => {
+                return Err(WireError::Refused(refusal).into());
+            }
+        };
+        if says.send(said).await.is_err() {
+            return Ok(());
+        }
+    }
+}

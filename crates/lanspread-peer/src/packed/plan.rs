@@ -1,0 +1,474 @@
+//! Which upstream a receiver uses, and which chunk it asks from it. Pure: events in, decisions out; the time is given.
+//!
+//! - Relays come before sources, and peers before HTTP servers. A receiver uses one relay at a time, and several sources at
+//!   once if it has no relay.
+//! - An upstream that fails is left at once, and what it owes is asked from the next one. One that is alive and has nothing
+//!   is not left for a long time: it waits as we do, and what is before it mends that.
+//! - A relay that has lost what is needed next keeps what it has while a source fills the gap.
+//! - A relay whose own decoder holds this one up is left for the relay before it.
+//! - A chunk that everything waits for is asked from a second upstream. Nothing is asked from a third one.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use lanspread_types::limits;
+use tokio::time::Instant;
+
+/// An upstream, by its place in the list of the receiver.
+pub(crate) type UpstreamId = usize;
+
+/// What kind of upstream it is, the preferred kind first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Tier {
+    Relay,
+    Source,
+    Http,
+}
+
+/// How an upstream ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// The plan closed it.
+    Asked,
+    /// It may be tried again.
+    MayPass,
+    /// It must not be tried again: it lied, or does not have the game.
+    Final,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Resting,
+    Opening,
+    Open,
+    /// Asked to end.
+    Closing,
+    /// Failed; tried again at this time.
+    Waiting(Instant),
+    /// Tried again only if nothing else is left.
+    Left,
+    Never,
+}
+
+#[derive(Debug, Clone)]
+struct Upstream {
+    tier: Tier,
+    phase: Phase,
+    /// The chunks it owes, in the order in which they were asked, and since when.
+    asked: VecDeque<(u64, Instant)>,
+    /// It has no chunk before this one.
+    lo: u64,
+    gaps: u32,
+    failures: u32,
+    /// Whether its window is full, as it says.
+    full: bool,
+    /// When its last chunk came, or it was opened.
+    progressed_at: Instant,
+    /// Time per chunk while it owed some, once one has come.
+    per_chunk: Option<Duration>,
+    /// Chunks that may be asked ahead: fewer if another upstream had to bring what it owed.
+    ahead: usize,
+    /// How long it has held this receiver up lately.
+    slow_for: Duration,
+}
+
+/// The plan of one packed stream.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    upstreams: Vec<Upstream>,
+    /// Which upstreams owe a chunk: one, or two.
+    owed: BTreeMap<u64, Vec<UpstreamId>>,
+    /// The relay that was left last, which the next relay may still think its follower.
+    left: Option<UpstreamId>,
+    /// When the plan was last told the time, and for how long the decoder had waited then.
+    ticked: Option<(Instant, Duration)>,
+    /// Chunks that were asked twice.
+    asked_twice: u64,
+    /// Whether a chunk has come.
+    has_begun: bool,
+}
+
+/// Where the receiver is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Progress {
+    /// All chunks before it are here.
+    pub(crate) next: u64,
+    /// No chunk from it on may be asked.
+    pub(crate) horizon: u64,
+    /// For how long the decoder has waited for chunks in all.
+    pub(crate) starved: Duration,
+    pub(crate) now: Instant,
+}
+
+impl Plan {
+    /// A plan for upstreams, the preferred ones of each tier first.
+    pub(crate) fn new(tiers: impl IntoIterator<Item = Tier>, now: Instant) -> Self {
+        let upstream = |tier| Upstream {
+            tier,
+            phase: Phase::Resting,
+            asked: VecDeque::new(),
+            lo: 0,
+            gaps: 0,
+            failures: 0,
+            full: false,
+            progressed_at: now,
+            per_chunk: None,
+            ahead: limits::PACKED_AHEAD,
+            slow_for: Duration::ZERO,
+        };
+        Self {
+            upstreams: tiers.into_iter().map(upstream).collect(),
+            owed: BTreeMap::new(),
+            left: None,
+            ticked: None,
+            asked_twice: 0,
+            has_begun: false,
+        }
+    }
+
+    /// The next upstream to open, and the relay that it may still have for its follower.
+    pub(crate) fn open_next(&mut self, progress: Progress) -> Option<(UpstreamId, Option<UpstreamId>)> {
+        let id = self.wanted(progress)?;
+        self.upstreams[id].phase = Phase::Opening;
+        self.upstreams[id].progressed_at = progress.now;
+        let instead_of = (self.upstreams[id].tier == Tier::Relay).then_some(self.left).flatten();
+        Some((id, instead_of))
+    }
+
+    fn wanted(&self, progress: Progress) -> Option<UpstreamId> {
+        let resting = |tier| self.of(tier).find(|id| self.upstreams[*id].phase == Phase::Resting);
+        let in_use = |tier| self.of(tier).filter(|id| self.upstreams[*id].is_in_use()).count();
+        if in_use(Tier::Relay) == 0
+            && let Some(relay) = resting(Tier::Relay)
+        {
+            return Some(relay);
+        }
+        let relay = self.of(Tier::Relay).find(|id| self.upstreams[*id].is_in_use());
+        let most = match relay {
+            None => limits::PACKED_UPSTREAMS_MAX,
+            // One source fills a gap.
+            Some(relay) if self.upstreams[relay].lo > progress.next => 1,
+            Some(_) => return None,
+        };
+        for tier in [Tier::Source, Tier::Http] {
+            if in_use(tier) < most
+                && let Some(next) = resting(tier)
+            {
+                return Some(next);
+            }
+            if in_use(tier) > 0 {
+                return None;
+            }
+        }
+        None
+    }
+
+    fn of(&self, tier: Tier) -> impl Iterator<Item = UpstreamId> + '_ {
+        (0..self.upstreams.len()).filter(move |id| self.upstreams[*id].tier == tier)
+    }
+
+    /// One open upstream that is no longer needed; it is asked to end.
+    pub(crate) fn close_next(&mut self, progress: Progress) -> Option<UpstreamId> {
+        let relay = self.open_ids().find(|id| self.upstreams[*id].tier == Tier::Relay)?;
+        if self.upstreams[relay].lo > progress.next {
+            return None;
+        }
+        let done = self.open_ids().find(|id| {
+            let upstream = &self.upstreams[*id];
+            upstream.tier > Tier::Relay && upstream.asked.is_empty()
+        })?;
+        self.upstreams[done].phase = Phase::Closing;
+        Some(done)
+    }
+
+    fn open_ids(&self) -> impl Iterator<Item = UpstreamId> + '_ {
+        (0..self.upstreams.len()).filter(|id| self.upstreams[*id].phase == Phase::Open)
+    }
+
+    /// The next chunk to ask, and the upstream to ask it from. `is_missing` says whether a chunk is not here.
+    pub(crate) fn ask_next(
+        &mut self,
+        progress: Progress,
+        is_missing: impl Fn(u64) -> bool,
+    ) -> Option<(UpstreamId, u64)> {
+        let mut free: Vec<UpstreamId> = self
+            .open_ids()
+            .filter(|id| self.upstreams[*id].asked.len() < self.upstreams[*id].ahead)
+            .collect();
+        free.sort_by_key(|id| {
+            let upstream = &self.upstreams[*id];
+            (upstream.tier, upstream.asked.len(), upstream.per_chunk, *id)
+        });
+        for &id in &free {
+            let (from, to) = self.range_of(id, progress);
+            let next = (from..to).find(|chunk| !self.owed.contains_key(chunk) && is_missing(*chunk));
+            if let Some(chunk) = next {
+                self.ask(id, chunk, progress.now);
+                return Some((id, chunk));
+            }
+        }
+        let (id, chunk) = self.rescue(&free, progress)?;
+        self.asked_twice += 1;
+        self.ask(id, chunk, progress.now);
+        Some((id, chunk))
+    }
+
+    fn ask(&mut self, id: UpstreamId, chunk: u64, now: Instant) {
+        let upstream = &mut self.upstreams[id];
+        if upstream.asked.is_empty() {
+            upstream.progressed_at = now;
+        }
+        upstream.asked.push_back((chunk, now));
+        self.owed.entry(chunk).or_default().push(id);
+    }
+
+    /// The chunks that may be asked from an upstream.
+    fn range_of(&self, id: UpstreamId, progress: Progress) -> (u64, u64) {
+        let upstream = &self.upstreams[id];
+        let from = progress.next.max(upstream.lo);
+        if upstream.tier == Tier::Relay {
+            return (from, progress.horizon);
+        }
+        // What a relay has, it brings.
+        let relay = self.open_ids().find(|id| self.upstreams[*id].tier == Tier::Relay);
+        let to = relay.map_or(progress.horizon, |relay| self.upstreams[relay].lo.min(progress.horizon));
+        let fastest =
+            self.open_ids().filter(|other| *other != id && self.upstreams[*other].tier > Tier::Relay);
+        let fastest = fastest.filter_map(|other| self.upstreams[other].per_chunk).min();
+        let (Some(theirs), Some(fastest)) = (upstream.per_chunk, fastest) else { return (from, to) };
+        if theirs < fastest * 2 {
+            return (from, to);
+        }
+        // A slow one brings what the others would not reach before it does.
+        let done_after = theirs.as_micros() * (upstream.asked.len() as u128 + 1);
+        let ahead = done_after.div_ceil(fastest.as_micros().max(1));
+        (from.saturating_add(u64::try_from(ahead).unwrap_or(u64::MAX)), to)
+    }
+
+    /// What everything waits for, if an upstream that has room would bring it sooner than the one that owes it.
+    fn rescue(&self, free: &[UpstreamId], progress: Progress) -> Option<(UpstreamId, u64)> {
+        let chunk = *self.owed.range(progress.next..).next()?.0;
+        let [by] = self.owed[&chunk][..] else { return None };
+        if chunk != progress.next {
+            return None;
+        }
+        let (_, since) = *self.upstreams[by].asked.iter().find(|(asked, _)| *asked == chunk)?;
+        let waited = progress.now.saturating_duration_since(since);
+        let other = *free.iter().find(|id| **id != by && self.upstreams[**id].lo <= chunk)?;
+        let usual = self.upstreams[other].per_chunk?;
+        let worth = usual * (2 + u32::try_from(self.upstreams[other].asked.len()).unwrap_or(u32::MAX));
+        (waited > worth.max(RESCUE_MIN)).then_some((other, chunk))
+    }
+
+    /// An upstream is open and has the chunks from `lo` on.
+    pub(crate) fn opened(&mut self, id: UpstreamId, lo: u64, now: Instant) {
+        let upstream = &mut self.upstreams[id];
+        if upstream.phase == Phase::Opening {
+            upstream.phase = Phase::Open;
+        }
+        upstream.lo = lo;
+        upstream.progressed_at = now;
+    }
+
+    /// A chunk came. Returns false if this upstream did not owe it next.
+    pub(crate) fn brought(&mut self, id: UpstreamId, chunk: u64, now: Instant) -> bool {
+        let upstream = &mut self.upstreams[id];
+        let Some((first, asked_at)) = upstream.asked.front().copied() else { return false };
+        if first != chunk {
+            return false;
+        }
+        upstream.asked.pop_front();
+        let took = now.saturating_duration_since(upstream.progressed_at.max(asked_at));
+        upstream.per_chunk = Some(upstream.per_chunk.map_or(took, |usual| (usual * 3 + took) / 4));
+        upstream.progressed_at = now;
+        upstream.failures = 0;
+        self.has_begun = true;
+        let by = self.owed.get(&chunk).map_or(&[][..], |by| by);
+        if let [first, _] = by[..]
+            && first != id
+        {
+            // It had to be brought by another one.
+            self.upstreams[first].ahead = 1;
+        } else if by.len() == 1 {
+            let upstream = &mut self.upstreams[id];
+            upstream.ahead = (upstream.ahead + 1).min(limits::PACKED_AHEAD);
+        }
+        self.forget(id, chunk);
+        true
+    }
+
+    fn forget(&mut self, id: UpstreamId, chunk: u64) {
+        if let Some(by) = self.owed.get_mut(&chunk) {
+            by.retain(|owes| *owes != id);
+            if by.is_empty() {
+                self.owed.remove(&chunk);
+            }
+        }
+    }
+
+    fn forget_all(&mut self, id: UpstreamId) {
+        for (chunk, _) in std::mem::take(&mut self.upstreams[id].asked) {
+            self.forget(id, chunk);
+        }
+    }
+
+    /// An upstream says how it is.
+    pub(crate) fn alive(&mut self, id: UpstreamId, full: bool) {
+        self.upstreams[id].full = full;
+    }
+
+    /// What was asked is no longer at a relay; it has the chunks from `lo` on. What it owed is asked again. Returns false
+    /// if that cannot be true: a source has everything.
+    pub(crate) fn gone(&mut self, id: UpstreamId, lo: u64, now: Instant) -> bool {
+        let upstream = &mut self.upstreams[id];
+        let asked = upstream.asked.front().map(|(chunk, _)| *chunk);
+        if upstream.tier != Tier::Relay || asked.is_none_or(|asked| lo <= asked) {
+            return false;
+        }
+        upstream.lo = lo;
+        upstream.gaps += 1;
+        upstream.progressed_at = now;
+        self.forget_all(id);
+        true
+    }
+
+    /// Whether a relay that lost something is still worth waiting for: the gap fits between here and the horizon.
+    pub(crate) fn is_worth_filling(&self, id: UpstreamId, progress: Progress) -> bool {
+        let upstream = &self.upstreams[id];
+        upstream.lo < progress.horizon && upstream.gaps <= GAPS_MAX
+    }
+
+    /// An upstream ended. What it owes is asked again.
+    pub(crate) fn ended(&mut self, id: UpstreamId, ending: Ending, now: Instant) {
+        self.forget_all(id);
+        let upstream = &mut self.upstreams[id];
+        let asked = ending == Ending::Asked || upstream.phase == Phase::Closing;
+        upstream.full = false;
+        upstream.slow_for = Duration::ZERO;
+        if upstream.tier == Tier::Relay {
+            self.left = Some(id);
+        }
+        let upstream = &mut self.upstreams[id];
+        upstream.failures += u32::from(ending == Ending::MayPass && !asked);
+        upstream.phase = match ending {
+            Ending::Final => Phase::Never,
+            _ if asked && upstream.tier != Tier::Relay => Phase::Resting,
+            _ if upstream.tier == Tier::Relay => Phase::Left,
+            _ => {
+                let doubled = 2_u32.pow(upstream.failures.clamp(1, RETRY_DOUBLINGS_MAX) - 1);
+                Phase::Waiting(now + RETRY_INTERVAL * doubled)
+            }
+        };
+    }
+
+    /// Time passes. Returns an upstream that must be left now, and why; the caller ends it.
+    pub(crate) fn tick(&mut self, progress: Progress) -> Option<(UpstreamId, Left)> {
+        let Progress { now, starved, .. } = progress;
+        let (then, starved_then) = self.ticked.replace((now, starved)).unwrap_or((now, starved));
+        let passed = now.saturating_duration_since(then);
+        let starved = starved.saturating_sub(starved_then).min(passed);
+        let tries = self.tries();
+        for upstream in &mut self.upstreams {
+            if matches!(upstream.phase, Phase::Waiting(until) if until <= now) && upstream.failures < tries {
+                upstream.phase = Phase::Resting;
+            }
+        }
+        self.try_left_ones_again(now);
+        for id in 0..self.upstreams.len() {
+            let has_another = (0..self.upstreams.len()).any(|other| {
+                other != id && matches!(self.upstreams[other].phase, Phase::Resting | Phase::Open)
+            });
+            let upstream = &mut self.upstreams[id];
+            if upstream.phase != Phase::Open {
+                continue;
+            }
+            // More than a third of the time makes it grow: slower than two thirds of the pace is slow.
+            let held_up =
+                if upstream.tier == Tier::Relay && upstream.full { starved } else { Duration::ZERO };
+            upstream.slow_for = (upstream.slow_for + held_up).saturating_sub((passed - held_up) / 2);
+            let stalled = !upstream.asked.is_empty()
+                && now.saturating_duration_since(upstream.progressed_at) >= limits::STREAM_STALL_DEADLINE;
+            if stalled {
+                return Some((id, Left::Stalled));
+            }
+            if has_another && upstream.slow_for >= limits::RELAY_SLOW_SPAN {
+                return Some((id, Left::Slow));
+            }
+        }
+        None
+    }
+
+    /// How often an upstream may fail in a row. Nothing is lost if a stream ends that has not begun.
+    fn tries(&self) -> u32 {
+        if self.has_begun { limits::UPSTREAM_TRIES } else { limits::UPSTREAM_TRIES_AT_FIRST }
+    }
+
+    /// Relays that were left are tried again if there is nothing else to try.
+    fn try_left_ones_again(&mut self, now: Instant) {
+        let tries = self.tries();
+        let may_help = |upstream: &Upstream| match upstream.phase {
+            Phase::Waiting(_) => upstream.failures < tries,
+            Phase::Left | Phase::Never => false,
+            _ => true,
+        };
+        if self.upstreams.iter().any(may_help) {
+            return;
+        }
+        let left = |upstream: &&mut Upstream| upstream.phase == Phase::Left && upstream.failures < tries;
+        for upstream in self.upstreams.iter_mut().filter(left) {
+            upstream.phase = Phase::Waiting(now + RETRY_INTERVAL);
+        }
+    }
+
+    /// Whether no upstream can bring what is missing: each has failed too often, or must not be tried again. Pure.
+    pub(crate) fn is_hopeless(&self) -> bool {
+        let tries = self.tries();
+        self.upstreams.iter().all(|upstream| match upstream.phase {
+            Phase::Never => true,
+            Phase::Waiting(_) | Phase::Left => upstream.failures >= tries,
+            _ => false,
+        })
+    }
+
+    /// Chunks that were asked a second time although the first upstream might still have brought them.
+    pub(crate) fn asked_twice(&self) -> u64 {
+        self.asked_twice
+    }
+
+    /// Whether an upstream is open.
+    pub(crate) fn is_open(&self, id: UpstreamId) -> bool {
+        self.upstreams[id].phase == Phase::Open
+    }
+
+    /// The chunks that an upstream owes, in their order.
+    #[cfg(test)]
+    pub(crate) fn owes(&self, id: UpstreamId) -> Vec<u64> {
+        self.upstreams[id].asked.iter().map(|(chunk, _)| *chunk).collect()
+    }
+}
+
+/// Why the plan leaves an upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// It is alive and brings nothing.
+    Stalled,
+    /// Its own decoder holds this receiver up.
+    Slow,
+}
+
+impl Upstream {
+    fn is_in_use(&self) -> bool {
+        matches!(self.phase, Phase::Opening | Phase::Open | Phase::Closing)
+    }
+}
+
+/// A chunk is not asked a second time before this: an upstream may have to read its disk.
+const RESCUE_MIN: Duration = Duration::from_millis(300);
+/// A relay that lost what was needed this often does not keep up with its memory.
+const GAPS_MAX: u32 = 3;
+/// Wait before a failed source is tried again; doubled with each failure in a row.
+const RETRY_INTERVAL: Duration = Duration::from_millis(500);
+const RETRY_DOUBLINGS_MAX: u32 = 5;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,209 @@
+//! The windows of this process that other receivers may follow: one for each packed stream that it is installing.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use lanspread_proto::WireError;
+use lanspread_proto::connection::Connection;
+use lanspread_proto::message::{Refusal, RefusalCode, Reply};
+use lanspread_proto::packed::{Follow, LeaveReason, PackedGame, Place};
+use lanspread_types::ids::PeerId;
+use lanspread_types::limits;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use crate::packed::ring::Session;
+use crate::packed::serve::{Answer, ServeChunks, Served, serve};
+use crate::packed::window::{Chunk, Window};
+
+/// One window that may be followed.
+#[derive(Debug)]
+pub(crate) struct Relay {
+    window: Arc<Window>,
+    place: Place,
+    begun_at: Instant,
+}
+
+/// All of them.
+#[derive(Debug, Default)]
+pub(crate) struct Relays(Mutex<HashMap<PackedGame, Arc<Relay>>>);
+
+/// Keeps a window open to followers until it is dropped.
+#[derive(Debug)]
+pub(crate) struct OpenRelay {
+    relays: Arc<Relays>,
+    packed: PackedGame,
+    relay: Arc<Relay>,
+}
+
+/// How a follower was fed.
+#[derive(Debug)]
+pub(crate) struct RelayEnd {
+    /// Whether it was taken as a follower at all.
+    pub(crate) was_fed: bool,
+    pub(crate) served: Served,
+    pub(crate) chunks: u64,
+    pub(crate) bytes: u64,
+}
+
+impl Relays {
+    fn map(&self) -> MutexGuard<'_, HashMap<PackedGame, Arc<Relay>>> {
+        // Each change of the map is whole.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Opens a window to followers that stand behind a place.
+    pub(crate) fn open(self: &Arc<Self>, packed: PackedGame, window: Arc<Window>, place: Place) -> OpenRelay {
+        let relay = Arc::new(Relay { window, place, begun_at: Instant::now() });
+        self.map().insert(packed.clone(), Arc::clone(&relay));
+        OpenRelay { relays: Arc::clone(self), packed, relay }
+    }
+
+    /// The window of a packed stream, if this process is installing it.
+    pub(crate) fn find(&self, packed: &PackedGame) -> Option<Arc<Relay>> {
+        self.map().get(packed).cloned()
+    }
+}
+
+impl OpenRelay {
+    /// Waits until the follower has everything, or none comes any more: at most [`limits::RELAY_LINGER_MAX`].
+    pub(crate) async fn linger(&self) {
+        let until = Instant::now() + limits::RELAY_LINGER_MAX;
+        let mut changes = self.relay.window.changes();
+        loop {
+            changes.borrow_and_update();
+            let now = Instant::now();
+            let (is_needed, next) =
+                self.relay.window.look(|ring| (ring.is_needed(now), ring.next_change(now)));
+            if !is_needed || now >= until {
+                return;
+            }
+            tokio::select! {
+                biased;
+                changed = changes.changed() => if changed.is_err() { return },
+                () = sleep_until(next.map_or(until, |next| next.min(until))) => {}
+            }
+        }
+    }
+
+    /// Whom this window feeds now, and up to which chunk.
+    pub(crate) fn feeds(&self) -> Option<(PeerId, u64)> {
+        self.relay.window.look(|ring| ring.feeds())
+    }
+}
+
+impl Drop for OpenRelay {
+    fn drop(&mut self) {
+        let mut map = self.relays.map();
+        if map.get(&self.packed).is_some_and(|relay| Arc::ptr_eq(relay, &self.relay)) {
+            map.remove(&self.packed);
+        }
+    }
+}
+
+impl Relay {
+    /// Answers a follower to its end. `begun` hears when it begins.
+    pub(crate) async fn serve<S: AsyncRead + AsyncWrite>(
+        &self,
+        connection: &mut Connection<S>,
+        follow: &Follow,
+        stop: &CancellationToken,
+        begun: impl FnOnce(u64),
+    ) -> Result<RelayEnd, WireError> {
+        let session = match self.admit(connection, follow) {
+            Ok(session) => session,
+            Err(refusal) => {
+                connection.send(&Reply::Refused(refusal.clone())).await?;
+                // A connection that is closed with unread requests would take the refusal with it.
+                let idle = limits::PACKED_IDLE;
+                let _ = connection.receive::<lanspread_proto::message::Request>("end", idle).await;
+                return Ok(RelayEnd { was_fed: false, served: Served::Failed(refusal), chunks: 0, bytes: 0 });
+            }
+        };
+        let mut ends = Ends { window: &self.window, session, has_everything: false };
+        let (lo, hi) = self.window.look(|ring| (ring.lo(), ring.hi()));
+        connection.send(&Reply::Following { lo, hi }).await?;
+        begun(lo);
+        let chunks = FromWindow { relay: self, session, sent: Mutex::default() };
+        let served = serve(connection, &chunks, stop).await;
+        let (count, bytes) = *chunks.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        ends.has_everything = matches!(served, Served::Done);
+        Ok(RelayEnd { was_fed: true, served, chunks: count, bytes })
+    }
+
+    fn admit<S>(&self, connection: &Connection<S>, follow: &Follow) -> Result<Session, Refusal> {
+        let refuse = |code, message| Err(Refusal::new(code, message));
+        if follow.place.wave != self.place.wave || follow.place.position <= self.place.position {
+            return refuse(RefusalCode::NotOffered, "it feeds only receivers behind it in its own wave");
+        }
+        if self.window.is_closed() {
+            return refuse(RefusalCode::Stopping, "its install has ended");
+        }
+        let begun = self.window.begin(connection.peer, follow.at, follow.instead_of);
+        begun.or_else(|_| refuse(RefusalCode::Busy, "it feeds another receiver"))
+    }
+}
+
+/// Ends a session however its task ends.
+struct Ends<'w> {
+    window: &'w Window,
+    session: Session,
+    has_everything: bool,
+}
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        let (session, has_everything) = (self.session, self.has_everything);
+        self.window.change(|ring| ring.end(session, has_everything, Instant::now()));
+    }
+}
+
+/// The chunks of a window for one follower.
+struct FromWindow<'r> {
+    relay: &'r Relay,
+    session: Session,
+    sent: Mutex<(u64, u64)>,
+}
+
+impl ServeChunks for FromWindow<'_> {
+    async fn chunk(&self, chunk: u64) -> Answer {
+        match self.relay.window.chunk_for(self.session, chunk).await {
+            Chunk::Here(bytes) => Answer::Chunk(bytes),
+            Chunk::Gone(lo) => {
+                self.relay.pin(self.session, lo.saturating_sub(chunk));
+                Answer::Gone(lo)
+            }
+            Chunk::Ended { replaced: true } => Answer::Leave(LeaveReason::Replaced),
+            Chunk::Ended { replaced: false } => Answer::Leave(LeaveReason::Ending),
+        }
+    }
+
+    fn took(&self, chunk: u64, bytes: Bytes, _: Duration) {
+        let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        *sent = (sent.0 + 1, sent.1 + bytes.len() as u64);
+        self.relay.window.change(|ring| ring.took(self.session, chunk, Instant::now()));
+    }
+
+    fn alive(&self) -> (u64, bool) {
+        self.relay.window.look(|ring| (ring.hi(), ring.is_full()))
+    }
+}
+
+impl Relay {
+    /// Keeps what is here until a follower has fetched so many chunks elsewhere, at the pace of this stream.
+    fn pin(&self, session: Session, missing: u64) {
+        let now = Instant::now();
+        let hi = self.window.look(|ring| ring.hi()).max(1);
+        let per_chunk = now.saturating_duration_since(self.begun_at).as_secs_f64() / hi as f64;
+        let fetching = Duration::try_from_secs_f64(per_chunk * missing as f64).unwrap_or(PIN_MAX);
+        self.window.change(|ring| ring.pin(session, (fetching + PIN_MARGIN).min(PIN_MAX), now));
+    }
+}
+
+/// Room for the way to the source and back.
+const PIN_MARGIN: Duration = Duration::from_secs(2);
+/// A follower that needs longer for a gap does not catch up.
+const PIN_MAX: Duration = Duration::from_secs(20);

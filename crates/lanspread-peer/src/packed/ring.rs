@@ -1,0 +1,325 @@
+//! What a window holds and for how long: the chunks that the decoder still needs, and those that a follower has not taken.
+//! Pure: the time is given.
+//!
+//! A chunk leaves only when a newer one needs its room, so a follower that comes late or takes over finds as much as
+//! possible. How far may be asked ([`Ring::horizon`]) follows from what must stay, so nothing that must stay is ever in the
+//! way of something that was asked for.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use lanspread_types::ids::PeerId;
+use lanspread_types::limits;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// The chunks that are here, and who still needs them.
+#[derive(Debug)]
+pub(crate) struct Ring {
+    /// Chunks that there is room for.
+    capacity: u64,
+    /// Chunks of the whole stream.
+    total: u64,
+    /// The first chunk that may be here.
+    lo: u64,
+    /// From `lo` on.
+    held: VecDeque<Option<Bytes>>,
+    /// All chunks before this one are here or were.
+    hi: u64,
+    /// All chunks before this one were asked for, and may still come.
+    asked: u64,
+    /// The decoder needs no chunk before this one.
+    used: u64,
+    follower: Follower,
+    /// The number of the last session of a follower.
+    sessions: u64,
+    pin: Option<Pin>,
+}
+
+/// Who is fed from this window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Follower {
+    Nobody,
+    Following(Following),
+    /// It ended without saying that it has everything. Another one may take over.
+    Vanished {
+        taken: u64,
+        until: Instant,
+    },
+    /// It has everything.
+    Done,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Following {
+    session: Session,
+    peer: PeerId,
+    /// It has the chunks before this one.
+    taken: u64,
+    progressed_at: Instant,
+    /// For how long it kept this window from going on, and since when it does.
+    held_up: Duration,
+    holds_up_since: Option<Instant>,
+}
+
+/// A follower asked for something older, and fetches what is between elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Pin {
+    lo: u64,
+    until: Instant,
+}
+
+/// One follower's time at a window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Session(u64);
+
+/// A window has another follower, which takes what it is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct HasFollower;
+
+/// What is known of a chunk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Held {
+    Here(Bytes),
+    NotYet,
+    /// It was here; the oldest one that is has this number.
+    Gone(u64),
+}
+
+impl Ring {
+    /// An empty ring with room for `capacity` of `total` chunks.
+    pub(crate) fn new(capacity: u64, total: u64) -> Self {
+        Self {
+            capacity: capacity.max(1),
+            total,
+            lo: 0,
+            held: VecDeque::new(),
+            hi: 0,
+            asked: 0,
+            used: 0,
+            follower: Follower::Nobody,
+            sessions: 0,
+            pin: None,
+        }
+    }
+
+    /// The oldest chunk that stays at least until a follower that begins now has taken it.
+    pub(crate) fn lo(&self) -> u64 {
+        // What was asked for will need room.
+        self.lo.max(self.asked.saturating_sub(self.capacity))
+    }
+
+    /// All chunks before this one are here or were.
+    pub(crate) fn hi(&self) -> u64 {
+        self.hi
+    }
+
+    /// The decoder needs no chunk before this one.
+    pub(crate) fn used(&self) -> u64 {
+        self.used
+    }
+
+    /// How many chunks are here.
+    pub(crate) fn len(&self) -> usize {
+        self.held.iter().flatten().count()
+    }
+
+    /// Whether everything is here or was.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.hi == self.total
+    }
+
+    /// Whether the decoder needs nothing more.
+    pub(crate) fn is_used(&self) -> bool {
+        self.used == self.total
+    }
+
+    /// Whether nothing can be asked because the decoder needs what is here.
+    pub(crate) fn is_full(&self) -> bool {
+        self.asked < self.total && self.asked >= self.used + self.capacity
+    }
+
+    pub(crate) fn get(&self, chunk: u64) -> Held {
+        let Some(place) = chunk.checked_sub(self.lo) else { return Held::Gone(self.lo()) };
+        let place = usize::try_from(place).unwrap_or(usize::MAX);
+        match self.held.get(place) {
+            Some(Some(bytes)) => Held::Here(bytes.clone()),
+            _ => Held::NotYet,
+        }
+    }
+
+    /// Chunks before this one may be asked for: there is room for them, or there will be.
+    pub(crate) fn horizon(&mut self, now: Instant) -> u64 {
+        let mut stays = self.used;
+        if let Some(pin) = self.pin.filter(|pin| pin.until > now) {
+            stays = stays.min(pin.lo);
+        }
+        if let Follower::Vanished { taken, until } = self.follower
+            && until > now
+        {
+            stays = stays.min(taken);
+        }
+        let (without, capacity, total) = (stays.max(self.lo) + self.capacity, self.capacity, self.total);
+        let Follower::Following(following) = &mut self.follower else { return without.min(total) };
+        let with = following.taken.min(stays).max(self.lo) + capacity;
+        let holds_up = with < without && self.asked >= with && self.asked < total;
+        following.count(holds_up, now);
+        let patience_is_spent = following.held_up(now) >= limits::FOLLOWER_PATIENCE;
+        if patience_is_spent { without.min(total) } else { with.min(total) }
+    }
+
+    /// When [`Self::horizon`] may move although nothing else happens.
+    pub(crate) fn next_change(&self, now: Instant) -> Option<Instant> {
+        let pin = self.pin.map(|pin| pin.until);
+        let follower = match self.follower {
+            Follower::Vanished { until, .. } => Some(until),
+            Follower::Following(following) => following
+                .holds_up_since
+                .map(|since| since + limits::FOLLOWER_PATIENCE.saturating_sub(following.held_up)),
+            Follower::Nobody | Follower::Done => None,
+        };
+        [pin, follower].into_iter().flatten().filter(|at| *at > now).min()
+    }
+
+    /// Counts a chunk below the horizon as asked for.
+    pub(crate) fn ask(&mut self, chunk: u64) {
+        self.asked = self.asked.max(chunk + 1);
+    }
+
+    /// Whether a chunk is wanted: it was not here yet.
+    pub(crate) fn wants(&self, chunk: u64) -> bool {
+        chunk < self.total && chunk >= self.lo && matches!(self.get(chunk), Held::NotYet) && chunk >= self.hi
+    }
+
+    /// Takes a chunk that was asked for. Returns whether it is new.
+    pub(crate) fn push(&mut self, chunk: u64, bytes: Bytes) -> bool {
+        if !self.wants(chunk) {
+            return false;
+        }
+        self.ask(chunk);
+        // Only what nobody needs is in the way: the chunk was below the horizon when it was asked for.
+        while chunk >= self.lo + self.capacity {
+            self.held.pop_front();
+            self.lo += 1;
+        }
+        let place = usize::try_from(chunk - self.lo).unwrap_or(usize::MAX);
+        if self.held.len() <= place {
+            self.held.resize(place + 1, None);
+        }
+        self.held[place] = Some(bytes);
+        self.hi = self.hi.max(self.lo);
+        while matches!(self.get(self.hi), Held::Here(_)) {
+            self.hi += 1;
+        }
+        true
+    }
+
+    /// The decoder needs no chunk before this one any more.
+    pub(crate) fn use_up_to(&mut self, chunk: u64) {
+        self.used = self.used.max(chunk.min(self.total));
+    }
+
+    /// Begins to feed a follower that wants the chunks from `at` on.
+    pub(crate) fn begin(
+        &mut self,
+        peer: PeerId,
+        at: u64,
+        instead_of: Option<PeerId>,
+        now: Instant,
+    ) -> Result<Session, HasFollower> {
+        if let Follower::Following(current) = &self.follower {
+            let idles = now.saturating_duration_since(current.progressed_at);
+            let is_stuck = current.taken < self.hi && idles >= limits::FOLLOWER_STUCK;
+            if current.peer != peer && instead_of != Some(current.peer) && !is_stuck {
+                return Err(HasFollower);
+            }
+        }
+        self.sessions += 1;
+        let session = Session(self.sessions);
+        let taken = at.max(self.lo());
+        self.follower = Follower::Following(Following {
+            session,
+            peer,
+            taken,
+            progressed_at: now,
+            held_up: Duration::ZERO,
+            holds_up_since: None,
+        });
+        Ok(session)
+    }
+
+    /// Whether a session still is the one that is fed.
+    pub(crate) fn is_current(&self, session: Session) -> bool {
+        matches!(&self.follower, Follower::Following(following) if following.session == session)
+    }
+
+    /// A follower has got a chunk.
+    pub(crate) fn took(&mut self, session: Session, chunk: u64, now: Instant) {
+        if let Follower::Following(following) = &mut self.follower
+            && following.session == session
+        {
+            following.count(false, now);
+            following.taken = following.taken.max(chunk + 1);
+            following.progressed_at = now;
+        }
+    }
+
+    /// A follower asked for a chunk that is gone. What is here stays until it comes back: for as long as it takes to fetch
+    /// what is between at the pace of this stream, and a little.
+    pub(crate) fn pin(&mut self, session: Session, missing: Duration, now: Instant) {
+        if self.is_current(session) {
+            self.pin = Some(Pin { lo: self.lo(), until: now + missing });
+        }
+    }
+
+    /// A follower ended: it has everything, or another one may take over.
+    pub(crate) fn end(&mut self, session: Session, has_everything: bool, now: Instant) {
+        if let Follower::Following(following) = self.follower
+            && following.session == session
+        {
+            self.follower = if has_everything {
+                Follower::Done
+            } else {
+                Follower::Vanished { taken: following.taken, until: now + limits::TAKEOVER_WAIT }
+            };
+        }
+    }
+
+    /// Whether a follower may still want something that is here.
+    pub(crate) fn is_needed(&self, now: Instant) -> bool {
+        match self.follower {
+            Follower::Following(_) => true,
+            Follower::Vanished { until, .. } => until > now,
+            Follower::Nobody | Follower::Done => false,
+        }
+    }
+
+    /// Whom this window feeds, and up to which chunk.
+    pub(crate) fn feeds(&self) -> Option<(PeerId, u64)> {
+        match self.follower {
+            Follower::Following(following) => Some((following.peer, following.taken)),
+            _ => None,
+        }
+    }
+}
+
+impl Following {
+    fn held_up(&self, now: Instant) -> Duration {
+        let running = self.holds_up_since.map(|since| now.saturating_duration_since(since));
+        self.held_up + running.unwrap_or_default()
+    }
+
+    fn count(&mut self, holds_up: bool, now: Instant) {
+        match (self.holds_up_since, holds_up) {
+            (None, true) => self.holds_up_since = Some(now),
+            (Some(_), false) => {
+                self.held_up = self.held_up(now);
+                self.holds_up_since = None;
+            }
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,165 @@
+use super::*;
+
+fn packed() -> PackedGame {
+    let manifest = lanspread_types::checksum::ContentDigest([1; 32]);
+    PackedGame { game: "g".parse().unwrap(), version: "1".parse().unwrap(), manifest }
+}
+
+fn peer(number: u8) -> PeerId {
+    PeerId::of_key(&[number; 32])
+}
+
+fn newcomer(number: u8) -> Newcomer {
+    Newcomer {
+        peer: peer(number),
+        name: format!("seat-{number}").parse().unwrap(),
+        ip: [10, 0, 0, number].into(),
+        relay_port: Some(4107),
+        window: 16,
+    }
+}
+
+struct Room {
+    roster: Roster,
+    now: Instant,
+    waves: u64,
+    total: u64,
+}
+
+impl Room {
+    fn new(total: u64) -> Self {
+        Self { roster: Roster::default(), now: Instant::now(), waves: 0, total }
+    }
+
+    fn join(&mut self, newcomer: Newcomer, has_room: bool) -> Joined {
+        self.waves += 1;
+        self.roster.join(&packed(), newcomer, self.total, has_room, self.waves, self.now)
+    }
+
+    fn placed(&mut self, newcomer: Newcomer) -> Placement {
+        match self.join(newcomer, true) {
+            Joined::Placed(placement) => placement,
+            wait @ Joined::Wait { .. } => panic!("{wait:?}"),
+        }
+    }
+}
+
+fn positions(placement: &Placement) -> Vec<u32> {
+    placement.relays.iter().map(|relay| relay.position).collect()
+}
+
+#[test]
+fn receivers_that_come_together_form_a_chain() {
+    let mut room = Room::new(100);
+    let first = room.placed(newcomer(1));
+    assert_eq!((first.place.position, first.relays.len()), (0, 0));
+    assert_eq!(first.starts_in_ms, 1000, "others may come");
+    let second = room.placed(newcomer(2));
+    assert_eq!((second.place, positions(&second)), (Place { position: 1, ..first.place }, vec![0]));
+    for number in 3..9 {
+        room.placed(newcomer(number));
+    }
+    let ninth = room.placed(newcomer(9));
+    assert_eq!(positions(&ninth), [7, 6, 5, 4], "the nearest first, and not all");
+    assert_eq!(ninth.relays[0].address, "10.0.0.8:4107".parse().unwrap());
+}
+
+#[test]
+fn a_game_that_fits_into_the_windows_does_not_wait_for_others() {
+    let mut room = Room::new(16);
+    let first = room.placed(newcomer(1));
+    assert_eq!(first.starts_in_ms, 0);
+    room.roster.reached(&packed(), first.place.wave, 15, room.now);
+    let late = room.placed(newcomer(2));
+    assert_eq!(late.place, Place { position: 1, ..first.place }, "everybody still has everything");
+}
+
+#[test]
+fn a_latecomer_begins_a_wave_of_its_own_or_waits() {
+    let mut room = Room::new(100);
+    let first = room.placed(newcomer(1));
+    room.roster.begins_fed(&packed(), first.place.wave);
+    room.roster.reached(&packed(), first.place.wave, 8, room.now);
+    assert_eq!(room.placed(newcomer(2)).place.wave, first.place.wave, "the first chunk is still there");
+    room.now += Duration::from_secs(11);
+    room.roster.reached(&packed(), first.place.wave, 50, room.now);
+    let Joined::Wait { in_time } = room.join(newcomer(3), false) else { panic!() };
+    assert_eq!(in_time.unwrap().as_secs(), 10, "at the pace of the head");
+    let own = room.placed(newcomer(3));
+    assert_eq!((own.place.position, own.relays.len()), (0, 0));
+    assert_ne!(own.place.wave, first.place.wave);
+    let with_it = room.placed(newcomer(4));
+    assert_eq!(with_it.place, Place { position: 1, ..own.place }, "the newest wave is joined");
+    room.roster.is_over(&packed(), own.place.wave);
+    room.roster.is_over(&packed(), first.place.wave);
+    let Joined::Placed(next) = room.join(newcomer(5), false) else { panic!("nothing is under way") };
+    assert_eq!(next.place.position, 0);
+}
+
+#[test]
+fn a_receiver_that_relays_nothing_stands_last() {
+    let mut room = Room::new(100);
+    room.placed(newcomer(1));
+    let tail = room.placed(Newcomer { relay_port: None, ..newcomer(2) });
+    assert_eq!(positions(&tail), [0]);
+    let third = room.placed(newcomer(3));
+    assert_eq!(positions(&third), [0]);
+    assert_eq!(
+        third.relays[0].instead_of,
+        Some(peer(2)),
+        "it takes the place of the one that relays nothing"
+    );
+    let again = room.placed(Newcomer { relay_port: None, ..newcomer(2) });
+    assert_eq!(positions(&again), [2, 0], "which then follows it");
+    assert_eq!(again.relays[0].instead_of, None);
+}
+
+#[test]
+fn nobody_is_given_a_relay_behind_itself() {
+    let mut room = Room::new(100);
+    for number in 1..5 {
+        room.placed(newcomer(number));
+    }
+    let moved = room.placed(newcomer(2));
+    assert_eq!((moved.place.position, positions(&moved)), (4, vec![3, 2, 0]), "its old place is nobody's");
+    assert!(moved.relays.iter().all(|relay| relay.position < moved.place.position));
+}
+
+#[test]
+fn a_relay_that_cannot_be_reached_is_not_given_again() {
+    let mut room = Room::new(100);
+    let place = room.placed(newcomer(1)).place;
+    room.placed(newcomer(2));
+    room.placed(newcomer(3));
+    room.roster.cannot_reach(place.wave, peer(2), peer(3));
+    assert_eq!(positions(&room.placed(newcomer(4))), [2, 0]);
+    room.roster.cannot_reach(place.wave, peer(3), peer(1));
+    room.roster.cannot_reach(place.wave, peer(3), peer(9));
+    assert_eq!(positions(&room.placed(newcomer(5))), [3, 2, 0], "only receivers behind it can say so");
+}
+
+/// Its head may have turned to another source, or everybody may be gone.
+#[test]
+fn a_wave_that_is_not_fed_for_a_while_is_not_waited_for() {
+    let mut room = Room::new(100);
+    let first = room.placed(newcomer(1));
+    room.roster.begins_fed(&packed(), first.place.wave);
+    room.now += Duration::from_secs(60);
+    room.roster.reached(&packed(), first.place.wave, 50, room.now);
+    assert!(matches!(room.join(newcomer(2), false), Joined::Wait { .. }));
+    room.roster.ends_fed(&packed(), first.place.wave, room.now);
+    assert!(matches!(room.join(newcomer(2), false), Joined::Wait { .. }), "the next one may take over");
+    room.now += limits::WAVE_UNFED;
+    let Joined::Placed(next) = room.join(newcomer(2), false) else { panic!() };
+    assert_ne!(next.place.wave, first.place.wave);
+}
+
+#[test]
+fn what_was_silent_for_long_is_forgotten() {
+    let mut room = Room::new(100);
+    let first = room.placed(newcomer(1));
+    room.now += limits::WAVE_MEMORY;
+    let second = room.placed(newcomer(2));
+    assert_ne!(first.place.wave, second.place.wave);
+    assert_eq!(room.roster.under_way().count(), 1);
+}

@@ -1,0 +1,543 @@
+//! The machines of a room, the pipes between them, and what must hold at the end.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use lanspread_proto::WireError;
+use lanspread_proto::connection::Connection;
+use lanspread_proto::handshake::{Channel, Introduction};
+use lanspread_proto::message::{Refusal, RefusalCode, Reply, Request};
+use lanspread_proto::packed::{Follow, PackedGame, Place};
+use lanspread_types::checksum::ContentDigest;
+use lanspread_types::ids::PeerId;
+use lanspread_types::limits;
+use tokio::io::duplex;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::faults::{FaultKind, Random};
+use super::gate::{Gate, Gated, Uplink};
+use super::room::Room;
+use crate::packed::feed::{Begin, FeedError, FeedEvent, Order, Said, Upstreams, feed};
+use crate::packed::follow::follow;
+use crate::packed::plan::{Tier, UpstreamId};
+use crate::packed::relays::Relays;
+use crate::packed::roster::{Joined, Newcomer, Roster};
+use crate::packed::serve::{Answer, ServeChunks, Served, serve};
+use crate::packed::upstream_error::{OtherChunk, UpstreamError};
+use crate::packed::window::Window;
+use crate::task::Tasks;
+use crate::testing::hello;
+
+/// Bytes of a chunk here. What it takes to send one, its uplink says.
+pub(super) const CHUNK_BYTES: usize = 64;
+/// The time after which a room counts as waiting for ever.
+const FOR_EVER: Duration = Duration::from_mins(20);
+
+/// How a room ended.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    pub(super) problems: Vec<String>,
+    /// Until the last receiver ended.
+    pub(super) took: Duration,
+    pub(super) ended_at: Vec<Option<Duration>>,
+    pub(super) story: Vec<String>,
+    pub(super) sent_by_sources: u64,
+    pub(super) chunks_twice: u64,
+}
+
+impl Outcome {
+    /// Until the last receiver but one ended.
+    pub(super) fn others_took(&self, but: usize) -> Duration {
+        let others = self.ended_at.iter().enumerate().filter(|(seat, _)| *seat != but);
+        others.filter_map(|(_, at)| *at).max().unwrap_or_default()
+    }
+}
+
+/// One machine: a source, or the receiver at a seat.
+struct Node {
+    peer: PeerId,
+    key: [u8; 32],
+    gate: Arc<Gate>,
+    uplink: Arc<Uplink>,
+    decode: AtomicU32,
+    is_dead: CancellationToken,
+    leaves: CancellationToken,
+    says_gone: AtomicBool,
+    relays: Arc<Relays>,
+    roster: Mutex<Roster>,
+    tasks: Tasks,
+    is_source: bool,
+    is_reachable: bool,
+}
+
+struct World {
+    room: Room,
+    nodes: Vec<Node>,
+    begun: Instant,
+    packed: PackedGame,
+    /// Whom each receiver follows now.
+    follows: Mutex<BTreeMap<usize, Vec<usize>>>,
+    problems: Mutex<Vec<String>>,
+    story: Mutex<Vec<String>>,
+    waves: AtomicU64,
+    sent_by_sources: AtomicU64,
+    bytes_twice: AtomicU64,
+    has_room: bool,
+}
+
+/// The bytes of a chunk.
+fn content(seed: u64, chunk: u64) -> Bytes {
+    let mut random = Random(seed ^ (chunk << 20));
+    (0..CHUNK_BYTES).map(|_| u8::try_from(random.within(0..256)).unwrap()).collect()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How a receiver ended.
+#[derive(Debug, PartialEq)]
+enum End {
+    Installed,
+    Failed(String),
+    Gone,
+}
+
+pub(super) async fn run(room: Room) -> Outcome {
+    let world = Arc::new(World::new(room));
+    let faults = tokio::spawn(happen(Arc::clone(&world)));
+    let seats: Vec<_> = (0..world.room.seats.len())
+        .map(|seat| {
+            let world = Arc::clone(&world);
+            tokio::spawn(async move {
+                let node = world.room.sources.len() + seat;
+                let is_dead = world.nodes[node].is_dead.clone();
+                let end = timeout(FOR_EVER, is_dead.run_until_cancelled(install(&world, seat))).await;
+                let end = match end {
+                    Ok(Some(end)) => end,
+                    Ok(None) => End::Gone,
+                    Err(_) => {
+                        world.problem(format!("seat {seat} waits for ever"));
+                        End::Gone
+                    }
+                };
+                world.tell(node, &format!("{end:?}"));
+                (end, world.begun.elapsed())
+            })
+        })
+        .collect();
+    let mut ends = Vec::new();
+    for seat in seats {
+        ends.push(seat.await);
+    }
+    faults.abort();
+    world.finish(ends).await
+}
+
+impl World {
+    fn new(room: Room) -> Self {
+        let uplinks = room.sources.iter().copied().chain(room.seats.iter().map(|seat| seat.uplink_ms));
+        let nodes = uplinks.enumerate().map(|(number, uplink_ms)| {
+            let key = [u8::try_from(number % 250 + 1).unwrap(); 32];
+            let mut key = key;
+            key[0] = u8::try_from(number / 250).unwrap();
+            let seat = number.checked_sub(room.sources.len()).map(|seat| &room.seats[seat]);
+            Node {
+                peer: PeerId::of_key(&key),
+                key,
+                gate: Arc::default(),
+                uplink: Arc::new(Uplink::new(uplink_ms)),
+                decode: AtomicU32::new(seat.map_or(1, |seat| u32::try_from(seat.decode_ms).unwrap())),
+                is_dead: CancellationToken::new(),
+                leaves: CancellationToken::new(),
+                says_gone: AtomicBool::new(false),
+                relays: Arc::default(),
+                roster: Mutex::default(),
+                tasks: Tasks::default(),
+                is_source: seat.is_none(),
+                is_reachable: seat.is_none_or(|seat| seat.is_reachable),
+            }
+        });
+        let manifest = ContentDigest([7; 32]);
+        Self {
+            nodes: nodes.collect(),
+            begun: Instant::now(),
+            packed: PackedGame { game: "g".parse().unwrap(), version: "1".parse().unwrap(), manifest },
+            follows: Mutex::default(),
+            problems: Mutex::default(),
+            story: Mutex::default(),
+            waves: AtomicU64::new(1),
+            sent_by_sources: AtomicU64::new(0),
+            bytes_twice: AtomicU64::new(0),
+            has_room: room.seed.is_multiple_of(2),
+            room,
+        }
+    }
+
+    fn problem(&self, problem: String) {
+        lock(&self.problems).push(problem);
+    }
+
+    fn tell(&self, node: usize, what: &str) {
+        let at = self.begun.elapsed().as_millis();
+        lock(&self.story).push(format!("{at:>7} ms  node {node}: {what}"));
+    }
+
+    /// What must hold in every room.
+    async fn finish(&self, ends: Vec<Result<(End, Duration), tokio::task::JoinError>>) -> Outcome {
+        let mut ended_at = Vec::new();
+        for (seat, ended) in ends.into_iter().enumerate() {
+            let Ok((end, at)) = ended else {
+                self.problem(format!("the task of seat {seat} panicked"));
+                continue;
+            };
+            ended_at.push((end == End::Installed).then_some(at));
+            let must = self.room.has_good_source() && self.room.must_end_well(seat);
+            if must && end != End::Installed {
+                self.problem(format!(
+                    "seat {seat} did not install although a good source was there: {end:?}"
+                ));
+            }
+            if matches!(&end, End::Failed(why) if why.is_empty()) {
+                self.problem(format!("seat {seat} does not say why it failed"));
+            }
+        }
+        for (number, node) in self.nodes.iter().enumerate() {
+            node.is_dead.cancel();
+            // What is paused cannot end.
+            while node.gate.is_closed() {
+                node.gate.open();
+            }
+            let left = node.tasks.stop(Duration::from_mins(5)).await;
+            if left > 0 {
+                self.problem(format!("{left} tasks of node {number} have not ended"));
+            }
+        }
+        let story = lock(&self.story).clone();
+        let mut problems = lock(&self.problems).clone();
+        if !problems.is_empty() {
+            problems.extend(story.iter().cloned());
+        }
+        Outcome {
+            problems,
+            took: ended_at.iter().flatten().max().copied().unwrap_or_default(),
+            ended_at,
+            story,
+            sent_by_sources: self.sent_by_sources.load(Ordering::Relaxed),
+            chunks_twice: self.bytes_twice.load(Ordering::Relaxed) / CHUNK_BYTES as u64,
+        }
+    }
+
+    /// Connects two machines, and serves the connection at the other one.
+    async fn connect(self: &Arc<Self>, from: usize, to: usize) -> Result<Connection<Gated>, WireError> {
+        let target = &self.nodes[to];
+        if target.is_dead.is_cancelled() {
+            return Err(WireError::Connect(std::io::ErrorKind::ConnectionRefused.into()));
+        }
+        let gates = [Arc::clone(&self.nodes[from].gate), Arc::clone(&target.gate)];
+        if !target.is_reachable || gates.iter().any(|gate| gate.is_closed()) {
+            sleep(limits::RELAY_CONNECT_DEADLINE).await;
+            return Err(WireError::Connect(std::io::ErrorKind::TimedOut.into()));
+        }
+        let (near, far) = duplex(4 * CHUNK_BYTES);
+        let (dialled, answered) = Channel::of_pipe(self.nodes[from].key, target.key);
+        let far = Gated::new(far, gates.clone(), Arc::clone(&target.uplink));
+        let near = Gated::new(near, gates, Arc::clone(&self.nodes[from].uplink));
+        let (world, is_dead) = (Arc::clone(self), target.is_dead.clone());
+        target.tasks.spawn_contained("connection", async move {
+            let introduction = Introduction::open(hello(&format!("node-{to}")));
+            let serving = async {
+                let opened = Connection::open(far, &answered, &introduction).await;
+                if let Ok(mut connection) = opened
+                    && let Err(error) = world.answer(to, &mut connection).await
+                {
+                    world.tell(to, &format!("a connection of node {from} ended: {error}"));
+                }
+            };
+            is_dead.run_until_cancelled(serving).await;
+        });
+        let introduction = Introduction::open(hello(&format!("node-{from}")));
+        timeout(limits::RELAY_CONNECT_DEADLINE, Connection::open(near, &dialled, &introduction))
+            .await
+            .unwrap_or_else(|_| Err(WireError::Connect(std::io::ErrorKind::TimedOut.into())))
+    }
+
+    async fn answer(&self, node: usize, connection: &mut Connection<Gated>) -> Result<(), WireError> {
+        let request = connection.receive("request", limits::REQUEST_IDLE_DEADLINE).await?;
+        let Some(Request::Follow(wanted)) = request else { return Ok(()) };
+        let at = &self.nodes[node];
+        if let Some(relay) = at.relays.find(&wanted.packed) {
+            let end = relay.serve(connection, &wanted, &at.leaves, |_| {}).await?;
+            self.tell(node, &format!("fed {} chunks: {}", end.chunks, end.served.code()));
+            return Ok(());
+        }
+        if !at.is_source {
+            let refusal = Refusal::new(RefusalCode::NotOffered, "nothing is installed here");
+            return connection.send(&Reply::Refused(refusal)).await;
+        }
+        connection.send(&Reply::Following { lo: 0, hi: self.room.chunks }).await?;
+        let source = Source { world: self, node, place: wanted.place };
+        lock(&at.roster).begins_fed(&wanted.packed, wanted.place.wave);
+        let served = serve(connection, &source, &at.leaves).await;
+        self.tell(node, &format!("served as a source: {}", served.code()));
+        lock(&at.roster).ends_fed(&wanted.packed, wanted.place.wave, Instant::now());
+        Ok(())
+    }
+
+    fn follow(&self, node: usize, upstream: usize) {
+        let mut follows = lock(&self.follows);
+        follows.entry(node).or_default().push(upstream);
+        let mut on_the_way = vec![upstream];
+        let mut seen = Vec::new();
+        while let Some(next) = on_the_way.pop() {
+            if next == node {
+                self.problem(format!("node {node} follows itself: {follows:?}"));
+                return;
+            }
+            if !seen.contains(&next) {
+                seen.push(next);
+                on_the_way.extend(follows.get(&next).into_iter().flatten());
+            }
+        }
+    }
+
+    fn unfollow(&self, node: usize, upstream: usize) {
+        if let Some(follows) = lock(&self.follows).get_mut(&node)
+            && let Some(place) = follows.iter().position(|follows| *follows == upstream)
+        {
+            follows.remove(place);
+        }
+    }
+}
+
+/// The faults, in their order.
+async fn happen(world: Arc<World>) {
+    for fault in world.room.faults.clone() {
+        tokio::time::sleep_until(world.begun + fault.at).await;
+        let node = &world.nodes[fault.node];
+        world.tell(fault.node, &format!("{:?}", fault.kind));
+        match fault.kind {
+            FaultKind::Kill => node.is_dead.cancel(),
+            FaultKind::Cut => node.gate.close(),
+            FaultKind::Pause(time) => {
+                node.gate.close();
+                let gate = Arc::clone(&node.gate);
+                node.tasks.spawn_contained("pause", async move {
+                    sleep(time).await;
+                    gate.open();
+                });
+            }
+            FaultKind::Slow(times) => {
+                node.uplink.slow_down(times);
+                let decode = node.decode.load(Ordering::Relaxed);
+                node.decode.store(decode.saturating_mul(times).min(1000), Ordering::Relaxed);
+            }
+            FaultKind::Lie => node.uplink.lie(),
+            FaultKind::LieGone if node.is_source => node.says_gone.store(true, Ordering::Relaxed),
+            FaultKind::LieGone => node.uplink.lie(),
+            FaultKind::Leave => node.leaves.cancel(),
+        }
+    }
+}
+
+/// A receiver from its command to its end.
+async fn install(world: &Arc<World>, seat: usize) -> End {
+    let (node, this) = (world.room.sources.len() + seat, &world.room.seats[seat]);
+    sleep(this.joins_at).await;
+    let me = &world.nodes[node];
+    let sources: Vec<usize> =
+        (0..world.room.sources.len()).map(|n| (n + seat) % world.room.sources.len()).collect();
+    let Some((place, relays)) = join(world, seat, &sources).await else {
+        return End::Failed("no source gives it a place".to_owned());
+    };
+    let window = Arc::new(Window::new(world.room.window, world.room.chunks));
+    let relay = this.relays.then(|| me.relays.open(world.packed.clone(), Arc::clone(&window), place));
+    let relays = relays.into_iter().map(|(node, instead_of)| Target { node, tier: Tier::Relay, instead_of });
+    let sources = sources.iter().map(|node| Target { node: *node, tier: Tier::Source, instead_of: None });
+    let targets = relays.chain(sources).collect();
+    let upstreams = Arc::new(Neighbours { world: Arc::clone(world), node, place, targets });
+    let feeding = async {
+        let fed = feed(upstreams, Arc::clone(&window), me.tasks.clone(), &me.leaves).await;
+        if fed.is_err() {
+            window.close();
+        }
+        fed
+    };
+    let decoding = async {
+        for chunk in 0..world.room.chunks {
+            let Some(bytes) = window.take(chunk).await else { return false };
+            if bytes != content(world.room.seed, chunk) {
+                world.problem(format!("seat {seat} decodes wrong bytes in chunk {chunk}"));
+            }
+            let held = window.look(|ring| ring.len()) as u64;
+            if held > world.room.window {
+                world.problem(format!("the window of seat {seat} holds {held} chunks"));
+            }
+            sleep(Duration::from_millis(me.decode.load(Ordering::Relaxed).into())).await;
+        }
+        window.decoded();
+        true
+    };
+    let (fed, decoded) = tokio::join!(feeding, decoding);
+    match fed {
+        Ok(fed) if decoded => {
+            world.bytes_twice.fetch_add(fed.bytes_twice, Ordering::Relaxed);
+            world.tell(node, &format!("has everything, {} changes of upstream", fed.changes));
+        }
+        Ok(_) => return End::Failed("the window was closed".to_owned()),
+        Err(FeedError::Cancelled) => return End::Gone,
+        Err(FeedError::AllGone(last)) => {
+            return End::Failed(format!(
+                "all upstreams are gone: {}",
+                last.map_or("none".to_owned(), |e| e.to_string())
+            ));
+        }
+        Err(FeedError::Local(error)) => return End::Failed(error.to_string()),
+    }
+    if let Some(relay) = relay {
+        me.leaves.run_until_cancelled(relay.linger()).await;
+    }
+    window.close();
+    End::Installed
+}
+
+/// Asks the first source that answers for a place, and waits if there is none.
+async fn join(
+    world: &Arc<World>,
+    seat: usize,
+    sources: &[usize],
+) -> Option<(Place, Vec<(usize, Option<PeerId>)>)> {
+    let node = world.room.sources.len() + seat;
+    let me = &world.nodes[node];
+    loop {
+        let answers = |source: &&usize| {
+            let source = &world.nodes[**source];
+            !source.is_dead.is_cancelled() && !source.gate.is_closed()
+        };
+        let source = sources.iter().find(answers)?;
+        let newcomer = Newcomer {
+            peer: me.peer,
+            name: format!("seat-{seat}").parse().unwrap(),
+            ip: [10, 0, 0, 1].into(),
+            relay_port: world.room.seats[seat].relays.then_some(1),
+            window: world.room.window,
+        };
+        let (number, now) = (world.waves.fetch_add(1, Ordering::Relaxed), Instant::now());
+        let (total, has_room) = (world.room.chunks, world.has_room);
+        let joined =
+            lock(&world.nodes[*source].roster).join(&world.packed, newcomer, total, has_room, number, now);
+        match joined {
+            Joined::Placed(placement) => {
+                world.tell(node, &format!("placed by node {source}: {:?}", placement.place));
+                let of_peer = |peer| world.nodes.iter().position(|node| node.peer == peer).unwrap();
+                let relays = placement.relays.iter().map(|relay| (of_peer(relay.peer), relay.instead_of));
+                let relays = relays.collect();
+                sleep(Duration::from_millis(placement.starts_in_ms.into())).await;
+                return Some((placement.place, relays));
+            }
+            Joined::Wait { .. } => sleep(Duration::from_millis(200)).await,
+        }
+        if me.leaves.is_cancelled() {
+            return None;
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Target {
+    node: usize,
+    tier: Tier,
+    instead_of: Option<PeerId>,
+}
+
+/// The upstreams of one receiver.
+struct Neighbours {
+    world: Arc<World>,
+    node: usize,
+    place: Place,
+    targets: Vec<Target>,
+}
+
+impl Upstreams for Neighbours {
+    fn tiers(&self) -> Vec<Tier> {
+        self.targets.iter().map(|target| target.tier).collect()
+    }
+
+    async fn run(
+        self: Arc<Self>,
+        id: UpstreamId,
+        begin: Begin,
+        orders: mpsc::Receiver<Order>,
+        says: mpsc::Sender<Said>,
+    ) -> Result<(), UpstreamError> {
+        let target = self.targets[id];
+        let mut connection = self.world.connect(self.node, target.node).await?;
+        let left = begin.instead_of.map(|left| self.world.nodes[self.targets[left].node].peer);
+        let wanted = Follow {
+            packed: self.world.packed.clone(),
+            at: begin.at,
+            place: self.place,
+            instead_of: left.or(target.instead_of),
+        };
+        follow(&mut connection, wanted, orders, says).await
+    }
+
+    async fn prove(self: Arc<Self>, chunk: u64, bytes: Bytes) -> Result<Bytes, UpstreamError> {
+        if bytes == content(self.world.room.seed, chunk) {
+            return Ok(bytes);
+        }
+        let (expected, got) = (ContentDigest([1; 32]), ContentDigest([2; 32]));
+        Err(OtherChunk { chunk, path: "a".to_owned(), position: 0, expected, got }.into())
+    }
+
+    fn hear(&self, event: FeedEvent<'_>) {
+        match event {
+            FeedEvent::Begin { upstream, chunk } => {
+                let upstream = self.targets[upstream].node;
+                self.world.tell(self.node, &format!("follows node {upstream} from chunk {chunk}"));
+                self.world.follow(self.node, upstream);
+            }
+            FeedEvent::End { upstream, chunk, error, .. } => {
+                let upstream = self.targets[upstream].node;
+                let why = error.map_or("done".to_owned(), ToString::to_string);
+                self.world.tell(self.node, &format!("leaves node {upstream} at chunk {chunk}: {why}"));
+                self.world.unfollow(self.node, upstream);
+            }
+            FeedEvent::GapFilled { from, to } => {
+                self.world.tell(self.node, &format!("filled the gap from {from} to {to}"));
+            }
+            FeedEvent::Queued { .. } => {}
+        }
+    }
+}
+
+/// A source of the whole game.
+struct Source<'w> {
+    world: &'w World,
+    node: usize,
+    place: Place,
+}
+
+impl ServeChunks for Source<'_> {
+    async fn chunk(&self, chunk: u64) -> Answer {
+        if self.world.nodes[self.node].says_gone.load(Ordering::Relaxed) {
+            return Answer::Gone(chunk + 1);
+        }
+        Answer::Chunk(content(self.world.room.seed, chunk))
+    }
+
+    fn took(&self, chunk: u64, _: Bytes, _: Duration) {
+        self.world.sent_by_sources.fetch_add(1, Ordering::Relaxed);
+        let mut roster = lock(&self.world.nodes[self.node].roster);
+        roster.reached(&self.world.packed, self.place.wave, chunk, Instant::now());
+    }
+
+    fn alive(&self) -> (u64, bool) {
+        (self.world.room.chunks, false)
+    }
+}

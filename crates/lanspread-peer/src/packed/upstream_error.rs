@@ -1,0 +1,96 @@
+//! Why an upstream of a packed stream ended, and whether it is used again.
+
+use lanspread_proto::WireError;
+use lanspread_proto::message::RefusalCode;
+use lanspread_proto::packed::LeaveReason;
+use lanspread_types::checksum::ContentDigest;
+use lanspread_types::fault::LocalError;
+use lanspread_types::limits;
+
+/// A chunk came that is not as the manifest lists it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "chunk {chunk} (`{path}` from byte {position}) is not as listed: SHA-256 {expected} expected, got {got}"
+)]
+pub(crate) struct OtherChunk {
+    pub(crate) chunk: u64,
+    /// Name of the file, safe to print.
+    pub(crate) path: String,
+    pub(crate) position: u64,
+    pub(crate) expected: ContentDigest,
+    pub(crate) got: ContentDigest,
+}
+
+/// Why an upstream ended before it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum UpstreamError {
+    /// The connection, the protocol, or a refusal.
+    #[error(transparent)]
+    Wire(#[from] WireError),
+    /// It sent this receiver away.
+    #[error("{}", match .0 {
+        LeaveReason::Replaced => "it feeds another receiver instead",
+        LeaveReason::Ending => "its own install ends",
+    })]
+    SentAway(LeaveReason),
+    /// It sent other bytes than the manifest lists.
+    #[error(transparent)]
+    OtherChunk(#[from] OtherChunk),
+    /// It was left because its own decoder held this receiver up.
+    #[error("its own decoder is slower than this one")]
+    Slow,
+    /// It was left because it brought nothing although it was alive.
+    #[error("it is alive, and brought nothing for {} s", limits::STREAM_STALL_DEADLINE.as_secs())]
+    Stalled,
+    /// It was left because it no longer has what is needed, and is too far ahead.
+    #[error("it no longer has what is needed next, and is too far ahead")]
+    TooFarAhead,
+    /// It brought something that was not asked for, or says of something that it is gone which it has.
+    #[error("it answered what was not asked")]
+    Unasked,
+    /// This machine failed.
+    #[error(transparent)]
+    Local(LocalError),
+    /// Its task panicked.
+    #[error("internal fault: the task of this upstream ended abnormally")]
+    Panicked,
+}
+
+impl UpstreamError {
+    /// Stable kebab-case code.
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            Self::Wire(error) => error.code(),
+            Self::SentAway(why) => why.as_str(),
+            Self::OtherChunk(_) => "not-as-listed",
+            Self::Slow => "relay-slow",
+            Self::Stalled => "stalled",
+            Self::TooFarAhead => "too-far-ahead",
+            Self::Unasked => "protocol",
+            Self::Local(error) => error.code(),
+            Self::Panicked => "internal",
+        }
+    }
+
+    /// Whether it may be used again in this operation. Pure.
+    pub(crate) fn may_pass(&self) -> bool {
+        use RefusalCode::{Busy, Changed, Internal, Stopping};
+        match self {
+            Self::Wire(
+                WireError::Connect(_)
+                | WireError::Io(_)
+                | WireError::Closed
+                | WireError::TurnedAway { .. }
+                | WireError::Timeout { .. },
+            )
+            | Self::SentAway(_)
+            | Self::Slow
+            | Self::Stalled
+            | Self::TooFarAhead => true,
+            Self::Wire(WireError::Refused(refusal)) => {
+                matches!(refusal.code, Busy | Changed | Internal | Stopping)
+            }
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! What happens in packed streams, as data: who brings the chunks, and to whom they are passed on.
+
+use lanspread_types::ids::{GameId, PeerName};
+use serde::{Deserialize, Serialize};
+
+use crate::report::failure::Code;
+
+/// What kind of upstream brings chunks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UpstreamKind {
+    /// A receiver of the same wave that stands before this one.
+    Relay,
+    /// A peer that has the archives.
+    Source,
+    /// An HTTP server that has them.
+    Http,
+}
+
+/// The place of a receiver in its wave.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackedPlaced {
+    /// Which game.
+    pub game: GameId,
+    /// Name of the source that gave the place.
+    pub peer: PeerName,
+    /// Position in the wave, from 0.
+    pub position: u32,
+    /// Names of the relays before it that it may follow, the nearest first.
+    pub relays: Vec<PeerName>,
+    /// Milliseconds until the wave begins.
+    pub starts_in_ms: u32,
+}
+
+/// An upstream begins to bring chunks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpstreamBegin {
+    /// Which game.
+    pub game: GameId,
+    /// Name of the peer, or the address of the server.
+    pub upstream: String,
+    /// What kind it is.
+    pub kind: UpstreamKind,
+    /// The first chunk that is wanted.
+    pub chunk: u64,
+}
+
+/// An upstream brings no more chunks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpstreamEnd {
+    /// Which game.
+    pub game: GameId,
+    /// Name of the peer, or the address of the server.
+    pub upstream: String,
+    /// What kind it is.
+    pub kind: UpstreamKind,
+    /// The chunk that is wanted next.
+    pub chunk: u64,
+    /// Chunks that it brought.
+    pub chunks: u64,
+    /// Bytes of these chunks.
+    pub bytes: u64,
+    /// `complete` if it was no longer needed, or the stable code of what ended it.
+    pub code: Code,
+    /// Why, in one line; empty if it was no longer needed.
+    pub message: String,
+}
+
+/// A follower begins to be fed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RelayBegin {
+    /// Which game.
+    pub game: GameId,
+    /// Name of the follower.
+    pub follower: PeerName,
+    /// The oldest chunk that is here.
+    pub chunk: u64,
+}
+
+/// A follower is no longer fed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RelayEnd {
+    /// Which game.
+    pub game: GameId,
+    /// Name of the follower.
+    pub follower: PeerName,
+    /// Chunks that were passed on to it.
+    pub chunks: u64,
+    /// Bytes of these chunks.
+    pub bytes: u64,
+    /// `complete`, or the stable code of what ended it.
+    pub outcome: Code,
+}
+
+/// What a relay no longer had was brought by a source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GapFilled {
+    /// Which game.
+    pub game: GameId,
+    /// The first chunk of the gap.
+    pub chunk: u64,
+    /// How many chunks it had.
+    pub chunks: u64,
+}

@@ -1,0 +1,370 @@
+//! Packed streams at their source: places in waves, and chunks from the disk.
+//!
+//! The source need not have the manifest that a receiver names: which chunks there are follows from the root files alone,
+//! and what they hold is judged by the receiver. Reading and sending is all the work that a packed stream is here.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use lanspread_archive::set::ArchiveSet;
+use lanspread_proto::WireError;
+use lanspread_proto::chunk::Buffers;
+use lanspread_proto::connection::Connection;
+use lanspread_proto::message::{Refusal, RefusalCode, Reply};
+use lanspread_proto::packed::{Follow, Join, PackedGame, Place};
+use lanspread_store::state::game_state::GameState;
+use lanspread_trust::manifest::chunk_bytes;
+use lanspread_types::ids::{GameId, GameVersion, PeerId};
+use lanspread_types::limits;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::Source;
+use super::admission::Receiver;
+use super::running::{Running, StreamEnd, TransferKind};
+use crate::guests::guest::Guest;
+use crate::packed::layout::Layout;
+use crate::packed::relays::{Relay, Relays};
+use crate::packed::roster::{Joined, Newcomer, Roster};
+use crate::packed::serve::{Answer, ServeChunks, Served, serve};
+use crate::report::event::PeerEvent;
+use crate::report::packed_stream::{RelayBegin, RelayEnd};
+use crate::source::served_chunks::{FilesOnDisk, ServedChunks, changed};
+use crate::task::Tasks;
+
+/// What a source and its relays know of packed streams.
+#[derive(Debug, Default)]
+pub(crate) struct PackedStreams {
+    roster: Mutex<Roster>,
+    /// Counts the waves that ended.
+    waves_ended: watch::Sender<u64>,
+    uplink: Uplink,
+    /// The windows of this peer that can be followed.
+    pub(crate) relays: Arc<Relays>,
+}
+
+/// How much of the time in which receivers waited for chunks went into sending them.
+#[derive(Debug, Default)]
+struct Uplink(Mutex<Option<Load>>);
+
+#[derive(Debug, Clone, Copy)]
+struct Load {
+    since: Instant,
+    busy: Duration,
+}
+
+impl PackedStreams {
+    fn roster(&self) -> MutexGuard<'_, Roster> {
+        // Each change of the roster is whole.
+        self.roster.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wave_ended(&self) {
+        self.waves_ended.send_modify(|ended| *ended = ended.wrapping_add(1));
+    }
+
+    /// Receivers of each wave that is under way, and how far its head is.
+    pub(crate) fn waves(&self) -> Vec<(PackedGame, usize, u64)> {
+        self.roster().under_way().map(|(packed, members, at)| (packed.clone(), members, at)).collect()
+    }
+}
+
+impl Uplink {
+    /// Sending took so long.
+    fn sent(&self, taken: Duration) {
+        let mut load = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let current = load.get_or_insert(Load { since: now, busy: Duration::ZERO });
+        let span = now.saturating_duration_since(current.since);
+        if span > limits::UPLINK_SPAN {
+            // Half of the last span still counts.
+            *current = Load { since: now - span.min(limits::UPLINK_SPAN) / 2, busy: current.busy / 2 };
+        }
+        current.busy += taken;
+    }
+
+    /// Whether another stream could be sent without slowing those that are.
+    fn has_room(&self) -> bool {
+        let load = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        load.is_none_or(|Load { since, busy }| {
+            let span = since.elapsed();
+            span > 2 * limits::UPLINK_SPAN || busy < span / 2
+        })
+    }
+}
+
+/// Gives a receiver a place, and keeps it waiting while there is none.
+pub(super) async fn join<S: AsyncRead + AsyncWrite>(
+    source: &Arc<Source>,
+    connection: &mut Connection<S>,
+    from: IpAddr,
+    wanted: Join,
+    stop: &CancellationToken,
+) -> Result<(), WireError> {
+    let Join { packed, relay_port, window } = wanted;
+    let asked = packed.clone();
+    let looked = source.look(move |source| {
+        let state = source.offered(&asked.game, Some(&asked.version))?;
+        Ok(layout(&state)?.chunks())
+    });
+    let total = match looked.await {
+        Ok(total) => total,
+        Err(refusal) => return connection.send(&Reply::Refused(refusal)).await,
+    };
+    let newcomer = Newcomer {
+        peer: connection.peer,
+        name: connection.theirs.name.clone(),
+        ip: from,
+        relay_port,
+        window: window.max(1),
+    };
+    let mut ended = source.packed.waves_ended.subscribe();
+    loop {
+        ended.borrow_and_update();
+        let (has_room, now) = (source.packed.uplink.has_room(), Instant::now());
+        let number = random_number();
+        let joined = source.packed.roster().join(&packed, newcomer.clone(), total, has_room, number, now);
+        let in_time = match joined {
+            Joined::Placed(placement) => return connection.send(&Reply::Placed(placement)).await,
+            Joined::Wait { in_time } => in_time,
+        };
+        let in_ms = in_time.map(|time| u32::try_from(time.as_millis()).unwrap_or(u32::MAX));
+        connection.send(&Reply::Queued { ahead: 0, in_ms }).await?;
+        tokio::select! {
+            () = stop.cancelled() => {
+                let refusal = Refusal::new(RefusalCode::Stopping, "the source is stopping");
+                return connection.send(&Reply::Refused(refusal)).await;
+            }
+            () = connection.gone() => return Ok(()),
+            _ = timeout(limits::KEEP_ALIVE_INTERVAL, ended.changed()) => {}
+        }
+    }
+}
+
+/// The number of a new wave. Receivers compare it with the one they were given, and nobody gains by guessing it.
+fn random_number() -> u64 {
+    let mut bytes = [0; 8];
+    match getrandom::fill(&mut bytes) {
+        Ok(()) => u64::from_be_bytes(bytes),
+        Err(error) => {
+            tracing::warn!("a wave has no random number: {error}");
+            0
+        }
+    }
+}
+
+/// A receiver cannot reach a relay.
+pub(super) fn cannot_reach(source: &Source, wave: u64, relay: PeerId, by: PeerId) -> Reply {
+    source.packed.roster().cannot_reach(wave, relay, by);
+    Reply::Noted
+}
+
+/// Feeds a follower, from a window if this peer is installing the game, or from its archives.
+pub(super) async fn follow<S: AsyncRead + AsyncWrite>(
+    source: &Arc<Source>,
+    connection: &mut Connection<S>,
+    guest: &Guest,
+    wanted: Follow,
+    stop: &CancellationToken,
+) -> Result<(), WireError> {
+    if let Some(relay) = source.packed.relays.find(&wanted.packed) {
+        return relay_to(source, connection, &relay, &wanted, stop).await;
+    }
+    let PackedGame { game, version, .. } = wanted.packed.clone();
+    let admitted = source.admit(guest, TransferKind::Packed, game, version, FilesOfGame::survey).await;
+    let admitted = match admitted {
+        Ok(admitted) => admitted,
+        Err(refusal) => return connection.send(&Reply::Refused(refusal)).await,
+    };
+    let total = admitted.what.layout.chunks();
+    connection.send(&Reply::Following { lo: 0, hi: total }).await?;
+    let to = Receiver::of(connection);
+    admitted
+        .run(to, stop, async |files, running| send(source, connection, files, &wanted, running).await)
+        .await;
+    Ok(())
+}
+
+async fn relay_to<S: AsyncRead + AsyncWrite>(
+    source: &Arc<Source>,
+    connection: &mut Connection<S>,
+    relay: &Relay,
+    wanted: &Follow,
+    stop: &CancellationToken,
+) -> Result<(), WireError> {
+    let game = wanted.packed.game.clone();
+    let follower = connection.theirs.name.clone();
+    let begun = |chunk| {
+        let (game, follower) = (game.clone(), follower.clone());
+        source.events.report(PeerEvent::RelayBegin(RelayBegin { game, follower, chunk }));
+    };
+    let end = relay.serve(connection, wanted, stop, begun).await?;
+    if end.was_fed {
+        let (chunks, bytes, outcome) = (end.chunks, end.bytes, end.served.code().into());
+        source.events.report(PeerEvent::RelayEnd(RelayEnd { game, follower, chunks, bytes, outcome }));
+    }
+    Ok(())
+}
+
+async fn send<S: AsyncRead + AsyncWrite>(
+    source: &Arc<Source>,
+    connection: &mut Connection<S>,
+    files: FilesOfGame,
+    wanted: &Follow,
+    running: &Running<'_>,
+) -> StreamEnd {
+    let (packed, wave) = (&wanted.packed, wanted.place.wave);
+    source.packed.roster().begins_fed(packed, wave);
+    let _feeds = FeedsWave { source, packed, wave };
+    let total = files.layout.chunks();
+    let chunks = FromDisk {
+        source,
+        files: Arc::new(files),
+        packed,
+        place: wanted.place,
+        running,
+        sent: Mutex::default(),
+        buffers: Arc::default(),
+        tasks: &source.tasks,
+    };
+    let ending = CancellationToken::new();
+    let served = tokio::select! {
+        served = serve(connection, &chunks, &ending) => served,
+        () = async {
+            running.must_end().await;
+            ending.cancel();
+            std::future::pending().await
+        } => Served::Stopped,
+    };
+    let Sent { bytes, last } = *chunks.sent.lock().unwrap_or_else(PoisonError::into_inner);
+    if matches!(served, Served::Done) && last.is_some_and(|last| last + 1 == total) {
+        source.packed.roster().is_over(packed, wave);
+        source.packed.wave_ended();
+    }
+    if let Served::Wire(error) = &served {
+        tracing::info!("the packed stream to {} ended: {error}", connection.theirs.name);
+    }
+    StreamEnd { outcome: served.code(), bytes }
+}
+
+/// A wave is fed by this source until it is dropped.
+struct FeedsWave<'s> {
+    source: &'s Source,
+    packed: &'s PackedGame,
+    wave: u64,
+}
+
+impl Drop for FeedsWave<'_> {
+    fn drop(&mut self) {
+        self.source.packed.roster().ends_fed(self.packed, self.wave, Instant::now());
+    }
+}
+
+/// The archives of a game, and where its chunks are in them.
+struct FilesOfGame {
+    layout: Layout,
+    files: Mutex<FilesOnDisk>,
+}
+
+impl FilesOfGame {
+    fn survey(state: &GameState) -> Result<Self, Refusal> {
+        Ok(Self { layout: layout(state)?, files: Mutex::new(FilesOnDisk::survey(state)?) })
+    }
+
+    /// Reads a chunk, if its file was the announced one before and after.
+    fn read(&self, chunk: u64, buffer: &mut BytesMut) -> Result<(), Refusal> {
+        let Some(place) = self.layout.chunk(chunk) else {
+            let message = format!("it has {} chunks, but no chunk {chunk}", self.layout.chunks());
+            return Err(Refusal::new(RefusalCode::BadRequest, &message));
+        };
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        files.check_unchanged(place.file)?;
+        buffer.resize(usize::try_from(place.length).unwrap_or(0), 0);
+        let mut filled = 0;
+        while filled < buffer.len() {
+            let read = files.read_at(place.file, place.offset + filled as u64, &mut buffer[filled..])?;
+            if read == 0 {
+                return Err(changed(&files.files()[place.file].file));
+            }
+            filled += read;
+        }
+        files.check_unchanged(place.file)
+    }
+}
+
+/// Which chunks the archives of a game have, as its manifest would list them.
+fn layout(state: &GameState) -> Result<Layout, Refusal> {
+    let archives =
+        state.archives().map_err(|gap| Refusal::new(RefusalCode::ArchiveDamaged, &gap.to_string()))?;
+    if archives.is_empty() {
+        return Err(Refusal::new(RefusalCode::NotOffered, &format!("it has no archive of {}", state.game)));
+    }
+    let place = |path: std::path::PathBuf| {
+        let name = path.file_name();
+        let is_it = |file: &lanspread_types::content::RootFile| {
+            name.is_some_and(|name| name == std::ffi::OsStr::new(&file.name))
+        };
+        let file = state.root_files.iter().position(is_it)?;
+        Some((file, state.root_files[file].size))
+    };
+    let volumes: Option<Vec<(usize, u64)>> = archives.iter().flat_map(ArchiveSet::paths).map(place).collect();
+    let volumes =
+        volumes.ok_or_else(|| Refusal::new(RefusalCode::Internal, "a volume is not a root file"))?;
+    Ok(Layout::new(chunk_bytes(state.root_bytes()).into(), volumes))
+}
+
+/// The chunks of a game for one follower.
+struct FromDisk<'s> {
+    source: &'s Source,
+    files: Arc<FilesOfGame>,
+    packed: &'s PackedGame,
+    place: Place,
+    running: &'s Running<'s>,
+    sent: Mutex<Sent>,
+    buffers: Arc<Buffers>,
+    tasks: &'s Tasks,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Sent {
+    bytes: u64,
+    last: Option<u64>,
+}
+
+impl ServeChunks for FromDisk<'_> {
+    async fn chunk(&self, chunk: u64) -> Answer {
+        let (files, mut buffer) = (Arc::clone(&self.files), self.buffers.take());
+        let reading = self.tasks.spawn_blocking("chunk-reader", move || {
+            let read = files.read(chunk, &mut buffer);
+            read.map(|()| buffer.freeze())
+        });
+        match reading.await {
+            Ok(Ok(bytes)) => Answer::Chunk(bytes),
+            Ok(Err(refusal)) => Answer::Failed(refusal),
+            Err(error) => {
+                tracing::error!("the reader of a packed stream ended abnormally: {error}");
+                Answer::Failed(Refusal::new(RefusalCode::Internal, "the source failed"))
+            }
+        }
+    }
+
+    fn took(&self, chunk: u64, bytes: Bytes, taken: Duration) {
+        let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        sent.bytes += bytes.len() as u64;
+        sent.last = sent.last.max(Some(chunk));
+        self.running.sent(sent.bytes);
+        self.source.packed.uplink.sent(taken);
+        self.source.packed.roster().reached(self.packed, self.place.wave, chunk, Instant::now());
+        if let Ok(buffer) = bytes.try_into_mut() {
+            self.buffers.give(buffer);
+        }
+    }
+
+    fn alive(&self) -> (u64, bool) {
+        (self.files.layout.chunks(), false)
+    }
+}
