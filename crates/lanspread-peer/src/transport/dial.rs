@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use lanspread_proto::WireError;
 use lanspread_proto::connection::Connection;
@@ -47,7 +48,7 @@ pub(crate) async fn dial_any(
     let none = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     let mut failure = WireError::Connect(none);
     for &address in addresses {
-        match dial_one(address, ours, expected).await {
+        match dial_one(address, ours, expected, limits::CONNECT_DEADLINE).await {
             Ok(dialled) => return Ok(dialled),
             Err(error) => failure = error,
         }
@@ -55,12 +56,22 @@ pub(crate) async fn dial_any(
     Err(failure)
 }
 
+/// Connects to a relay, which is on the same network and answers soon, or cannot be reached.
+pub(crate) async fn dial_relay(
+    address: SocketAddr,
+    ours: &Endpoint,
+    expected: PeerId,
+) -> Result<Dialled, WireError> {
+    dial_one(address, ours, Some(expected), limits::RELAY_CONNECT_DEADLINE).await
+}
+
 async fn dial_one(
     address: SocketAddr,
     ours: &Endpoint,
     expected: Option<PeerId>,
+    connect_deadline: Duration,
 ) -> Result<Dialled, WireError> {
-    let connected = timeout(limits::CONNECT_DEADLINE, connect(address)).await;
+    let connected = timeout(connect_deadline, connect(address)).await;
     let no_answer = || io::Error::new(io::ErrorKind::TimedOut, "no answer");
     let socket = connected.unwrap_or_else(|_| Err(no_answer())).map_err(WireError::Connect)?;
     // Boxed, because the handshake is by far the largest part of every operation that dials.

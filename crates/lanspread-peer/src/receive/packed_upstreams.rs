@@ -1,0 +1,224 @@
+//! The upstreams of one packed stream: relays and sources, dialled; chunks, proved on blocking threads.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use lanspread_archive::packed::PackedBytes;
+use lanspread_proto::WireError;
+use lanspread_proto::message::{Reply, Request};
+use lanspread_proto::packed::{Follow, PackedGame, Place};
+use lanspread_tls::endpoint::Endpoint;
+use lanspread_trust::manifest::ManifestFile;
+use lanspread_types::checksum::ContentDigest;
+use lanspread_types::fault::LocalError;
+use lanspread_types::ids::{PeerId, PeerName};
+use lanspread_types::limits;
+use lanspread_types::text::printable;
+use tokio::sync::mpsc;
+
+use crate::packed::feed::{Begin, FeedEvent, Order, Said, Upstreams};
+use crate::packed::follow::follow;
+use crate::packed::layout::Layout;
+use crate::packed::plan::{Tier, UpstreamId};
+use crate::packed::upstream_error::{OtherChunk, UpstreamError};
+use crate::packed::window::Window;
+use crate::receive::offences::OffenceRecorder;
+use crate::report::channel::EventSender;
+use crate::report::event::PeerEvent;
+use crate::report::offender::ProvedLie;
+use crate::report::packed_stream::{GapFilled, UpstreamBegin, UpstreamEnd, UpstreamKind};
+use crate::task::Tasks;
+use crate::transport::dial::{dial, dial_relay};
+
+/// One upstream.
+#[derive(Debug, Clone)]
+pub(crate) struct PackedUpstream {
+    pub(crate) kind: UpstreamKind,
+    pub(crate) peer: PeerId,
+    pub(crate) name: PeerName,
+    pub(crate) address: SocketAddr,
+    /// A follower of it that lets others go before it.
+    pub(crate) instead_of: Option<PeerId>,
+}
+
+/// All upstreams of a stream.
+pub(crate) struct PackedUpstreams {
+    pub(crate) ours: Endpoint,
+    pub(crate) packed: PackedGame,
+    pub(crate) place: Place,
+    /// The source that gave the place.
+    pub(crate) placed_by: Option<SocketAddr>,
+    pub(crate) upstreams: Vec<PackedUpstream>,
+    pub(crate) chunks: ListedChunks,
+    pub(crate) events: EventSender,
+    /// Remembers lies, if the manifest is trusted: what only peers say proves no lie.
+    pub(crate) offences: Option<OffenceRecorder>,
+    pub(crate) tasks: Tasks,
+}
+
+/// What a manifest lists of the chunks of a stream.
+#[derive(Debug, Clone)]
+pub(crate) struct ListedChunks {
+    pub(crate) layout: Arc<Layout>,
+    pub(crate) manifest: Arc<ManifestFile>,
+}
+
+impl ListedChunks {
+    pub(crate) fn of(manifest: Arc<ManifestFile>) -> Self {
+        Self { layout: Arc::new(Layout::of(manifest.manifest())), manifest }
+    }
+
+    /// Compares a chunk with what is listed. Blocks: digests are read from a file.
+    fn prove(&self, chunk: u64, bytes: &[u8]) -> Result<(), UpstreamError> {
+        let place = self.layout.chunk(chunk).ok_or(UpstreamError::Unasked)?;
+        let unreadable = |error| UpstreamError::Local(LocalError::io("read", "the manifest")(error));
+        let expected = self.manifest.chunk(place.file, place.in_file).map_err(unreadable)?;
+        let got = ContentDigest::of(bytes);
+        if got == expected {
+            return Ok(());
+        }
+        let name = self.manifest.manifest().root_files.get(place.file).map_or("", |file| &file.name);
+        let path = printable(name, limits::COMPONENT_BYTES_MAX);
+        Err(OtherChunk { chunk, path, position: place.offset, expected, got }.into())
+    }
+}
+
+impl Upstreams for PackedUpstreams {
+    fn tiers(&self) -> Vec<Tier> {
+        let tier = |upstream: &PackedUpstream| match upstream.kind {
+            UpstreamKind::Relay => Tier::Relay,
+            UpstreamKind::Source => Tier::Source,
+            UpstreamKind::Http => Tier::Http,
+        };
+        self.upstreams.iter().map(tier).collect()
+    }
+
+    async fn run(
+        self: Arc<Self>,
+        id: UpstreamId,
+        begin: Begin,
+        orders: mpsc::Receiver<Order>,
+        says: mpsc::Sender<Said>,
+    ) -> Result<(), UpstreamError> {
+        let upstream = &self.upstreams[id];
+        let dialled = match upstream.kind {
+            UpstreamKind::Relay => dial_relay(upstream.address, &self.ours, upstream.peer).await,
+            _ => dial(&upstream.address.into(), &self.ours, Some(upstream.peer)).await,
+        };
+        let mut connection = match dialled {
+            Ok(dialled) => dialled.connection,
+            Err(error) => {
+                if upstream.kind == UpstreamKind::Relay {
+                    self.report_unreachable(upstream.peer);
+                }
+                return Err(error.into());
+            }
+        };
+        let left = begin.instead_of.map(|left| self.upstreams[left].peer);
+        let wanted = Follow {
+            packed: self.packed.clone(),
+            at: begin.at,
+            place: self.place,
+            instead_of: left.or(upstream.instead_of),
+        };
+        follow(&mut connection, wanted, orders, says).await
+    }
+
+    async fn prove(self: Arc<Self>, chunk: u64, bytes: Bytes) -> Result<Bytes, UpstreamError> {
+        let chunks = self.chunks.clone();
+        let proving = self.tasks.spawn_blocking("prove", move || chunks.prove(chunk, &bytes).map(|()| bytes));
+        proving.await.unwrap_or(Err(UpstreamError::Panicked))
+    }
+
+    fn hear(&self, event: FeedEvent<'_>) {
+        let game = self.packed.game.clone();
+        let event = match event {
+            FeedEvent::Begin { upstream, chunk } => {
+                let PackedUpstream { kind, name, .. } = &self.upstreams[upstream];
+                let upstream = name.to_string();
+                PeerEvent::UpstreamBegin(UpstreamBegin { game, upstream, kind: *kind, chunk })
+            }
+            FeedEvent::End { upstream, chunk, chunks, bytes, error } => {
+                let upstream = &self.upstreams[upstream];
+                if let Some(error) = error {
+                    self.failed(upstream, error);
+                }
+                PeerEvent::UpstreamEnd(UpstreamEnd {
+                    game,
+                    upstream: upstream.name.to_string(),
+                    kind: upstream.kind,
+                    chunk,
+                    chunks,
+                    bytes,
+                    code: error.map_or("complete", UpstreamError::code).into(),
+                    message: error.map(ToString::to_string).unwrap_or_default(),
+                })
+            }
+            FeedEvent::GapFilled { from, to } => {
+                PeerEvent::GapFilled(GapFilled { game, chunk: from, chunks: to - from })
+            }
+            FeedEvent::Queued { .. } => return,
+        };
+        self.events.report(event);
+    }
+}
+
+impl PackedUpstreams {
+    /// Names a liar, and remembers offences.
+    fn failed(&self, upstream: &PackedUpstream, error: &UpstreamError) {
+        let Some(offences) = &self.offences else { return };
+        if let UpstreamError::OtherChunk(other) = error {
+            self.events.report(PeerEvent::PeerLied(ProvedLie {
+                peer: upstream.name.clone(),
+                id: upstream.peer,
+                game: self.packed.game.clone(),
+                path: Some(other.path.clone()),
+                position: Some(other.position),
+                expected: other.expected.to_string(),
+                got: other.got.to_string(),
+            }));
+        }
+        // The peer waits for all its tasks when it stops.
+        let _ = offences.after_upstream(upstream.peer, &upstream.name, upstream.address, error);
+    }
+
+    /// Tells the source that gave the place, so that it does not name this relay again.
+    fn report_unreachable(&self, relay: PeerId) {
+        let Some(address) = self.placed_by else { return };
+        let (ours, wave) = (self.ours.clone(), self.place.wave);
+        self.tasks.spawn_contained("cannot-reach", async move {
+            let telling = async {
+                let mut dialled = dial(&address.into(), &ours, None).await?;
+                dialled.connection.send(&Request::CannotReach { wave, relay }).await?;
+                dialled.connection.receive::<Reply>("reply", limits::PACKED_IDLE).await
+            };
+            if let Err(error) = telling.await {
+                tracing::debug!("{address} is not told that a relay cannot be reached: {error}");
+            }
+        });
+    }
+}
+
+/// The bytes of a window, for the decoder.
+pub(crate) struct WindowBytes {
+    pub(crate) window: Arc<Window>,
+    pub(crate) layout: Arc<Layout>,
+}
+
+impl PackedBytes for WindowBytes {
+    fn read_at(&self, volume: usize, offset: u64, out: &mut [u8]) -> io::Result<usize> {
+        let Some((chunk, within)) = self.layout.at(volume, offset) else { return Ok(0) };
+        let bytes = self.window.read(chunk)?;
+        // A proved chunk is as long as its place.
+        let from = usize::try_from(within).unwrap_or(usize::MAX).min(bytes.len());
+        let count = out.len().min(bytes.len() - from);
+        out[..count].copy_from_slice(&bytes[from..from + count]);
+        Ok(count)
+    }
+
+    fn close(&self) {
+        self.window.close();
+    }
+}
