@@ -26,6 +26,8 @@ mod verify;
 #[cfg(test)]
 mod attempt_tests;
 #[cfg(test)]
+mod disturbed_tests;
+#[cfg(test)]
 mod dropped_tests;
 #[cfg(test)]
 mod handshake_tests;
