@@ -1,24 +1,25 @@
 #!/usr/bin/env bash
 # Builds the fuzz targets of the crates with the stable toolchain and runs them.
 #
-#   scripts/fuzz.sh                              every target for 2 s
+#   scripts/fuzz.sh                              every target for 1 s
 #   scripts/fuzz.sh --seconds 600 codec frame    these two for 10 minutes each, optimised
 #   scripts/fuzz.sh --list                       names the targets
-#   scripts/fuzz.sh --update-locks               after a change of dependencies: the same versions for the fuzz targets
+#   scripts/fuzz.sh --update-lock                after a change of dependencies: the same versions for the fuzz targets
 #
 # New inputs are kept in target/fuzz/corpus, and inputs that fail in target/fuzz/artifacts. docs/testing.md says more.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 fail() { echo "fuzz.sh: $1" >&2; exit 1; }
-usage() { echo "usage: scripts/fuzz.sh [--seconds N | --list | --update-locks] [TARGET...]; $1" >&2; exit 2; }
+usage() { echo "usage: scripts/fuzz.sh [--seconds N | --list | --update-lock] [TARGET...]; $1" >&2; exit 2; }
 
 # A run of this many seconds is worth an optimised build.
 optimised_from_seconds=60
 # An input that takes longer is a finding: every parser here is bounded.
 input_timeout_seconds=10
 
-seconds=2
+# Every seed is run, however short the time; the rest of it is for new inputs.
+seconds=1
 action=run
 while [ $# -gt 0 ]; do
     case "$1" in
@@ -28,7 +29,7 @@ while [ $# -gt 0 ]; do
             shift
             ;;
         --list) action=list ;;
-        --update-locks) action=update_locks ;;
+        --update-lock) action=update_lock ;;
         -*) usage "$1 is not an option" ;;
         *) break ;;
     esac
@@ -44,13 +45,10 @@ for file in crates/*/fuzz/fuzz_targets/*.rs; do
 done
 mapfile -t all < <(printf '%s\n' "${!folder_of[@]}" | sort)
 
-update_locks() {
-    local folder
-    for folder in crates/*/fuzz; do
-        cp Cargo.lock "$folder/Cargo.lock"
-        # Removes what the targets do not need and adds the fuzzer.
-        cargo update --quiet --workspace --manifest-path "$folder/Cargo.toml"
-    done
+update_lock() {
+    cp Cargo.lock fuzz/Cargo.lock
+    # Removes what the targets do not need and adds the fuzzer.
+    cargo update --quiet --workspace --manifest-path fuzz/Cargo.toml
 }
 
 case $action in
@@ -58,8 +56,8 @@ case $action in
         printf '%s\n' "${all[@]}"
         exit
         ;;
-    update_locks)
-        update_locks
+    update_lock)
+        update_lock
         exit
         ;;
 esac
@@ -71,7 +69,7 @@ for target in "${targets[@]}"; do
 done
 
 # What is fuzzed is what is built: a crate of both lock files has the same versions in both.
-python3 - <<'PY' || fail "run scripts/fuzz.sh --update-locks"
+python3 - <<'PY' || fail "run scripts/fuzz.sh --update-lock"
 import pathlib, sys, tomllib
 
 def versions(path):
@@ -82,9 +80,8 @@ def versions(path):
 
 ours = versions(pathlib.Path("Cargo.lock"))
 other = [
-    f"fuzz.sh: {path} has {name} {', '.join(sorted(got))}, Cargo.lock has {', '.join(sorted(ours[name]))}"
-    for path in sorted(pathlib.Path().glob("crates/*/fuzz/Cargo.lock"))
-    for name, got in versions(path).items()
+    f"fuzz.sh: fuzz/Cargo.lock has {name} {', '.join(sorted(got))}, Cargo.lock has {', '.join(sorted(ours[name]))}"
+    for name, got in versions(pathlib.Path("fuzz/Cargo.lock")).items()
     if name in ours and not got <= ours[name]
 ]
 sys.exit("\n".join(other) or 0)
@@ -108,12 +105,11 @@ triple=$(rustc -vV | sed -n 's/^host: //p')
 profile=(debug)
 [ "$seconds" -lt "$optimised_from_seconds" ] || profile=(release --release)
 
-mapfile -t folders < <(for target in "${targets[@]}"; do echo "${folder_of[$target]}"; done | sort -u)
-for folder in "${folders[@]}"; do
-    # One folder for all of them, so that what they share is built once.
-    CARGO_TARGET_DIR=$build CARGO_ENCODED_RUSTFLAGS=$(IFS=$'\x1f'; echo "${flags[*]}") \
-        cargo build --quiet --locked --target "$triple" --manifest-path "$folder/Cargo.toml" "${profile[@]:1}"
-done
+# All of them with the features of all, also where only some are wanted, so that nothing is built twice.
+chosen=(--workspace)
+for target in "${targets[@]}"; do chosen+=(--bin "$target"); done
+CARGO_TARGET_DIR=$build CARGO_ENCODED_RUSTFLAGS=$(IFS=$'\x1f'; echo "${flags[*]}") \
+    cargo build --quiet --locked --target "$triple" --manifest-path fuzz/Cargo.toml "${chosen[@]}" "${profile[@]:1}"
 
 # In memory where that is possible: targets that read files write one for each input. Kept short for socket paths.
 scratch=$(mktemp -d "$([ -w /dev/shm ] && echo /dev/shm || echo /tmp)/lanspread-fuzz.XXXXXX")
