@@ -140,6 +140,14 @@ pub enum ArchiveError {
         /// File name of the archive.
         archive: String,
     },
+    /// The header map of an archive whose bytes are not on the disk is not that of these bytes, or of no archive.
+    #[error("the header map of {archive} is wrong: {reason}")]
+    HeaderMap {
+        /// File name of the archive.
+        archive: String,
+        /// What is wrong, and where.
+        reason: String,
+    },
     /// The external decoder cannot be run.
     #[error("cannot run the archive program {}: {source}", program.display())]
     ProgramMissing {
@@ -214,6 +222,7 @@ impl ArchiveError {
             | Self::Clash { .. }
             | Self::Dictionary { .. }
             | Self::Limit { .. } => "archive-refused",
+            Self::HeaderMap { .. } => "header-map-wrong",
             Self::ProgramMissing { .. } | Self::ProgramFailed { .. } => "decoder-unavailable",
             Self::Cancelled => "cancelled",
             Self::Sink(SinkError::Closed) => "internal",

@@ -20,16 +20,34 @@ use crate::set::{ArchiveSet, Volume};
 
 /// The header map of one archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HeaderMap {
+pub struct HeaderMap(Arc<Map>);
+
+#[derive(Debug, PartialEq, Eq)]
+struct Map {
+    /// Ascending, and none overlaps another.
     ranges: Vec<HeaderRange>,
-    bytes: Arc<[u8]>,
+    /// Where the bytes of each range begin.
+    begins: Vec<usize>,
+    bytes: Vec<u8>,
 }
 
 impl HeaderMap {
-    /// A map of ranges and their bytes, one after the other. `None` if the bytes are not as many as the ranges have.
+    /// A map of ranges and their bytes, one after the other. `None` if the ranges do not ascend, overlap or are empty, or
+    /// if the bytes are not as many as the ranges have.
     pub fn new(ranges: Vec<HeaderRange>, bytes: Vec<u8>) -> Option<Self> {
-        let length = ranges.iter().try_fold(0_u64, |sum, range| sum.checked_add(range.length));
-        (length == Some(bytes.len() as u64)).then(|| Self { ranges, bytes: bytes.into() })
+        let mut begins = Vec::with_capacity(ranges.len());
+        let (mut begin, mut before) = (0_usize, None);
+        for range in &ranges {
+            let end = range.offset.checked_add(range.length)?;
+            let is_next = before.is_none_or(|before| before <= (range.volume, range.offset));
+            if range.length == 0 || !is_next {
+                return None;
+            }
+            begins.push(begin);
+            begin = begin.checked_add(usize::try_from(range.length).ok()?)?;
+            before = Some((range.volume, end));
+        }
+        (begin == bytes.len()).then(|| Self(Arc::new(Map { ranges, begins, bytes })))
     }
 
     /// Reads the headers of all volumes. The map has at most `bytes_max` bytes.
@@ -59,17 +77,18 @@ impl HeaderMap {
                 return Err(ArchiveError::Limit { archive, what: "header bytes", limit: bytes_max, got });
             }
         }
-        Ok(Self { ranges, bytes: bytes.into() })
+        Self::new(ranges, bytes)
+            .ok_or_else(|| ArchiveError::corrupt(archive.name(), "one of its headers is inside another"))
     }
 
-    /// Where the headers are: ascending, not touching.
+    /// Where the headers are, in ascending order.
     pub fn ranges(&self) -> &[HeaderRange] {
-        &self.ranges
+        &self.0.ranges
     }
 
     /// The bytes of all ranges.
     pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+        &self.0.bytes
     }
 
     /// Lists an archive of which nothing is here but this map. `archive` has the names of the volumes, and `sizes` their
@@ -90,22 +109,41 @@ impl HeaderMap {
                 let reason = format!("the size of volume {} is not known", number + 1);
                 return Err(ArchiveError::VolumeMissing { archive: archive.name().to_owned(), reason });
             };
-            Ok(Box::new(self.volume(number, *size)) as Box<dyn Volume>)
+            Ok(Box::new(MapVolume::new(self, number, *size)) as Box<dyn Volume>)
         };
         native::list(archive, &open, cancel, dictionary_bytes_max)
     }
 
-    fn volume(&self, number: usize, size: u64) -> MapVolume {
-        let (mut parts, mut at) = (Vec::new(), 0);
-        for range in &self.ranges {
-            // Not longer than the bytes, which are in memory.
-            let length = usize::try_from(range.length).unwrap_or(usize::MAX);
-            if range.volume == number {
-                parts.push(Part { offset: range.offset, at, length });
+    /// Whether all ranges are inside of volumes of these sizes.
+    pub(super) fn fits(&self, sizes: &[u64]) -> bool {
+        let is_inside = |range: &HeaderRange| {
+            // Whether the sum overflows was checked before.
+            sizes.get(range.volume).is_some_and(|size| range.offset + range.length <= *size)
+        };
+        self.0.ranges.iter().all(is_inside)
+    }
+
+    /// The bytes of a range; none if there is no such range.
+    pub(super) fn bytes_of(&self, range: usize) -> &[u8] {
+        let Some(begin) = self.0.begins.get(range) else { return &[] };
+        let end = self.0.begins.get(range + 1).copied().unwrap_or(self.0.bytes.len());
+        &self.0.bytes[*begin..end]
+    }
+
+    /// The bytes from this place to the end of its range, if it is in one. Otherwise how many bytes there are to the next
+    /// range of the volume, if there is one.
+    pub(super) fn at(&self, volume: usize, position: u64) -> Result<&[u8], Option<u64>> {
+        let ranges = &self.0.ranges;
+        let after = ranges.partition_point(|range| (range.volume, range.offset) <= (volume, position));
+        if let Some(before) = after.checked_sub(1)
+            && ranges[before].volume == volume
+        {
+            let from = usize::try_from(position - ranges[before].offset).unwrap_or(usize::MAX);
+            if let Some(rest) = self.bytes_of(before).get(from..).filter(|rest| !rest.is_empty()) {
+                return Ok(rest);
             }
-            at += length;
         }
-        MapVolume { parts, bytes: Arc::clone(&self.bytes), size, position: 0 }
+        Err(ranges.get(after).filter(|next| next.volume == volume).map(|next| next.offset - position))
     }
 }
 
@@ -113,35 +151,30 @@ impl HeaderMap {
 static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
 
 /// A volume of which only the headers are here.
-struct MapVolume {
-    /// In the order of their offsets.
-    parts: Vec<Part>,
-    bytes: Arc<[u8]>,
+pub(super) struct MapVolume {
+    map: HeaderMap,
+    number: usize,
     size: u64,
     position: u64,
 }
 
-struct Part {
-    offset: u64,
-    /// Where its bytes begin in the map.
-    at: usize,
-    length: usize,
-}
-
 impl MapVolume {
-    /// The next bytes: those of a part, or zeros up to the next part.
+    /// This volume of the archive, which has so many bytes.
+    pub(super) fn new(map: &HeaderMap, number: usize, size: u64) -> Self {
+        Self { map: map.clone(), number, size, position: 0 }
+    }
+
+    /// Where the next read begins.
+    pub(super) fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// The next bytes: those of a range alone, or zeros up to the next one.
     fn here(&self) -> &[u8] {
-        let after = self.parts.partition_point(|part| part.offset <= self.position);
-        if let Some(part) = after.checked_sub(1).and_then(|before| self.parts.get(before)) {
-            let bytes = self.bytes.get(part.at..part.at + part.length).unwrap_or_default();
-            let from = usize::try_from(self.position - part.offset).unwrap_or(usize::MAX);
-            if let Some(rest) = bytes.get(from..).filter(|rest| !rest.is_empty()) {
-                return rest;
-            }
-        }
-        let end = self.parts.get(after).map_or(self.size, |next| next.offset);
-        let zeros = usize::try_from(end.saturating_sub(self.position)).unwrap_or(usize::MAX);
-        &ZEROS[..zeros.min(ZEROS.len())]
+        self.map.at(self.number, self.position).unwrap_or_else(|next| {
+            let zeros = next.unwrap_or_else(|| self.size.saturating_sub(self.position));
+            &ZEROS[..usize::try_from(zeros).unwrap_or(usize::MAX).min(ZEROS.len())]
+        })
     }
 }
 

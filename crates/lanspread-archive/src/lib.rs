@@ -8,6 +8,7 @@
 //! - [`set`]: which files form which archive
 //! - [`list`]: lists several archives and sums them up
 //! - [`header_map`]: the headers of an archive, with which it can be listed before its bytes arrive
+//! - [`packed`]: archives whose bytes are not on the disk but arrive in their order
 //! - [`names`]: whether the names of several archives fit together
 //! - [`error`]: what can go wrong
 
@@ -18,6 +19,7 @@ mod listing;
 mod listing_guard;
 pub mod names;
 mod native;
+pub mod packed;
 pub mod provider;
 pub mod set;
 mod time;

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::ArchiveError;
 use crate::native::reader::{OpenVolume, VolumeHeaders, open_volume};
-use crate::native::threads::DecoderThreads;
+pub(super) use crate::native::threads::DecoderThreads;
 use crate::provider::{ArchiveListing, ArchiveProvider, OpenArchive};
 use crate::set::ArchiveSet;
 
@@ -26,7 +26,7 @@ pub(super) struct NativeProvider {
 
 impl NativeProvider {
     pub(super) fn new(dictionary_bytes_max: u64) -> Self {
-        Self { dictionary_bytes_max, threads: Arc::new(DecoderThreads::of_this_machine()) }
+        Self { dictionary_bytes_max, threads: DecoderThreads::of_this_machine() }
     }
 }
 
@@ -36,17 +36,30 @@ impl ArchiveProvider for NativeProvider {
         archive: &ArchiveSet,
         cancel: &CancellationToken,
     ) -> Result<Box<dyn OpenArchive>, ArchiveError> {
-        let open = |number| open_volume(archive, number);
-        let opened = rar5::open(archive, &open, cancel, self.dictionary_bytes_max, &self.threads);
-        let opened = match opened {
-            Ok(Some(rar5)) => Ok(Box::new(rar5) as Box<dyn OpenArchive>),
-            Ok(None) => rar4::open(archive, &open, cancel, self.dictionary_bytes_max)
-                .map(|rar4| Box::new(rar4) as Box<dyn OpenArchive>),
-            Err(error) => Err(error),
-        };
-        // A cancelled reader fails, and the decoders take that for a fault of the disk.
-        if cancel.is_cancelled() { Err(ArchiveError::Cancelled) } else { opened }
+        let open_volume = |number| open_volume(archive, number);
+        open(archive, &open_volume, cancel, self.dictionary_bytes_max, &self.threads)
     }
+}
+
+/// Opens and lists the archive whose volumes `open_volume` opens. `archive` has their names, and its files are left alone.
+///
+/// The volumes are read twice. While the archive is listed, anything but the signature and the headers may be zeros, if
+/// one read gives either of them and not both. Later on, all of them are read forward.
+pub(super) fn open(
+    archive: &ArchiveSet,
+    open_volume: &OpenVolume<'_>,
+    cancel: &CancellationToken,
+    dictionary_bytes_max: u64,
+    threads: &Arc<DecoderThreads>,
+) -> Result<Box<dyn OpenArchive>, ArchiveError> {
+    let opened = match rar5::open(archive, open_volume, cancel, dictionary_bytes_max, threads) {
+        Ok(Some(rar5)) => Ok(Box::new(rar5) as Box<dyn OpenArchive>),
+        Ok(None) => rar4::open(archive, open_volume, cancel, dictionary_bytes_max)
+            .map(|rar4| Box::new(rar4) as Box<dyn OpenArchive>),
+        Err(error) => Err(error),
+    };
+    // A cancelled reader fails, and the decoders take that for a fault of the disk.
+    if cancel.is_cancelled() { Err(ArchiveError::Cancelled) } else { opened }
 }
 
 /// Lists the archive whose volumes `open` opens. `archive` has their names, and its files are left alone.

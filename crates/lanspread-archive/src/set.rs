@@ -47,6 +47,11 @@ impl ArchiveSet {
         &self.files[0]
     }
 
+    /// Names of the files, first volume first.
+    pub fn files(&self) -> &[String] {
+        &self.files
+    }
+
     /// How many volumes there are, at least one.
     pub fn volumes(&self) -> usize {
         self.files.len()

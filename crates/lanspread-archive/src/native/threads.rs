@@ -5,14 +5,14 @@
 //! scheduler of the system shares those. A decoder without a further thread is complete: its caller does all the work.
 
 use std::num::NonZero;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::thread;
 
 use lanspread_types::limits::DECODER_THREADS_MAX;
 
 /// The cores of this machine, and the decoders that share them.
-pub(super) struct DecoderThreads {
+pub(crate) struct DecoderThreads {
     cores: usize,
     running: AtomicUsize,
 }
@@ -25,9 +25,13 @@ pub(super) struct RunningDecoder {
 }
 
 impl DecoderThreads {
-    pub(super) fn of_this_machine() -> Self {
-        let cores = thread::available_parallelism().map_or(1, NonZero::get);
-        Self { cores, running: AtomicUsize::new(0) }
+    /// The decoders of all providers of this process: they have the same cores.
+    pub(crate) fn of_this_machine() -> Arc<Self> {
+        static OF_THIS_MACHINE: LazyLock<Arc<DecoderThreads>> = LazyLock::new(|| {
+            let cores = thread::available_parallelism().map_or(1, NonZero::get);
+            Arc::new(DecoderThreads { cores, running: AtomicUsize::new(0) })
+        });
+        Arc::clone(&OF_THIS_MACHINE)
     }
 
     /// Counts a decoder that begins, and gives it its threads.

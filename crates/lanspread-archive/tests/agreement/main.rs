@@ -1,5 +1,6 @@
 //! Both providers make the same of an archive, and of one that `unrar x` unpacks, the same tree as `unrar x`: every
-//! fixture, and archives that are written here byte by byte, good, odd and damaged. The header map of each lists the same.
+//! fixture, and archives that are written here byte by byte, good, odd and damaged. The header map of each lists the same, and so it is
+//! unpacked from a stream.
 
 // Tests may.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
@@ -11,16 +12,19 @@ mod writer;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::rc::Rc;
+use std::sync::{Arc, Mutex};
 
 use lanspread_archive::header_map::HeaderMap;
+use lanspread_archive::packed::{PackedArchive, PackedArchives, PackedBytes};
 use lanspread_archive::provider::{ArchiveListing, EntrySink, ProviderChoice};
 use lanspread_archive::set::ArchiveSet;
 use lanspread_archive::{ArchiveError, SinkError, provider_with_dictionary};
 use lanspread_testing::programs;
-use lanspread_types::content::EntryStep;
+use lanspread_types::content::{EntryStep, RootFile};
 use lanspread_types::layout::is_archive_name;
 use lanspread_types::limits::DICTIONARY_BYTES_DEFAULT;
 use tokio_util::sync::CancellationToken;
@@ -95,6 +99,7 @@ fn agreed(label: &str, archive: &ArchiveSet) -> Result<Unpacked, &'static str> {
             assert_eq!(native.listing, unrar.listing, "{label}");
             assert!(native.steps == unrar.steps, "{label}: the steps differ");
             assert_eq!(listed_from_its_map(archive), native.listing, "{label}");
+            assert!(from_its_stream(archive) == native, "{label}: from its stream");
             Ok(native)
         }
         (Err(native), Err(unrar)) => {
@@ -122,6 +127,37 @@ fn listed_from_its_map(archive: &ArchiveSet) -> ArchiveListing {
     let elsewhere =
         ArchiveSet::group(Path::new("/nowhere"), names.iter().map(String::as_str)).unwrap().remove(0);
     ArchiveListing::clone(&map.list(&elsewhere, &sizes, DICTIONARY_BYTES_DEFAULT, &cancel).unwrap())
+}
+
+/// The bytes of the volumes, which are only read forward.
+struct Forward(Vec<Vec<u8>>, Mutex<(usize, u64)>);
+
+impl PackedBytes for Forward {
+    fn read_at(&self, volume: usize, offset: u64, out: &mut [u8]) -> io::Result<usize> {
+        let mut next = self.1.lock().unwrap();
+        assert!((volume, offset) >= *next, "{volume}, {offset} after {next:?}");
+        let count = (&self.0[volume][usize::try_from(offset).unwrap()..]).read(out)?;
+        *next = (volume, offset + count as u64);
+        Ok(count)
+    }
+}
+
+/// What an archive is whose bytes are not on the disk but arrive in their order.
+fn from_its_stream(archive: &ArchiveSet) -> Unpacked {
+    let cancel = CancellationToken::new();
+    let bytes: Vec<Vec<u8>> = archive.paths().map(|path| fs::read(path).unwrap()).collect();
+    let headers = HeaderMap::read(archive, 1 << 20, &cancel).unwrap();
+    let file = |(name, bytes): (&String, &Vec<u8>)| RootFile { name: name.clone(), size: bytes.len() as u64 };
+    let volumes = archive.files().iter().zip(&bytes).map(file).collect();
+    let stream = Arc::new(Forward(bytes, Mutex::default()));
+    let packed =
+        PackedArchives::new(vec![PackedArchive { volumes, headers }], stream, DICTIONARY_BYTES_DEFAULT)
+            .unwrap();
+    let open = packed.list(&cancel).unwrap().0.remove(0);
+    let listing = open.listing().clone();
+    let sink = Rc::new(RefCell::new(Recorder::default()));
+    open.extract(&packed, sink.clone(), &cancel).unwrap();
+    Unpacked { listing, steps: sink.take().0 }
 }
 
 /// The files that the program itself extracts, and whether it has no complaint.

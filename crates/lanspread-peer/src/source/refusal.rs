@@ -17,6 +17,7 @@ pub(super) fn of_archive(error: &ArchiveError) -> Refusal {
         | ArchiveError::Size { .. }
         | ArchiveError::DanglingCopy { .. }
         | ArchiveError::Empty { .. }
+        | ArchiveError::HeaderMap { .. }
         | ArchiveError::VolumeMissing { .. } => (RefusalCode::ArchiveDamaged, error.to_string()),
         ArchiveError::Encrypted { .. }
         | ArchiveError::UnsupportedEntry { .. }

@@ -71,22 +71,22 @@ impl VolumeReader {
     }
 }
 
-/// Fills `out` from position `wanted` as far as there are bytes. Seeks only if the volume is at another position.
+/// Reads once at position `wanted`: what two reads give must not be mixed, see [`crate::native::open`]. Seeks only if the
+/// volume is at another position.
 fn read_at(volume: &mut dyn Volume, position: &mut u64, wanted: u64, out: &mut [u8]) -> io::Result<usize> {
     if *position != wanted {
         *position = volume.seek(SeekFrom::Start(wanted))?;
     }
-    let mut filled = 0;
-    while filled < out.len() {
-        match volume.read(&mut out[filled..]) {
-            Ok(0) => break,
-            Ok(count) => filled += count,
+    loop {
+        match volume.read(out) {
+            Ok(count) => {
+                *position = wanted + count as u64;
+                return Ok(count);
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
-        *position = wanted + filled as u64;
     }
-    Ok(filled)
 }
 
 impl Read for VolumeReader {
