@@ -27,6 +27,7 @@ pub(crate) use self::catalog::{
 };
 pub(crate) use self::options::{
     CatalogFile, DaemonGamesDir, Decoder, DiscoveryChoice, GamesDirOption, PeerList, PeerRulesOptions,
+    WaitOptions,
 };
 pub(crate) use self::party::{PartyArguments, PartyCommand, PartyJoin, PartyNew, PartyShow};
 pub(crate) use self::peers::{DecidePeers, ForgottenPeer, Peers, PeersCommand, PeersPenalties};
@@ -193,7 +194,7 @@ pub(crate) struct Serve {
     pub(crate) catalog: CatalogFile,
     #[command(flatten)]
     pub(crate) decoder: Decoder,
-    /// Streams and downloads served at once; further receivers are refused as busy
+    /// Streams and downloads served at once; further receivers wait for their turn
     #[arg(long, env = "LANSPREAD_MAX_STREAMS", value_hint = ValueHint::Other, value_name = "N", default_value_t = STREAMS_MAX_DEFAULT as u64,
         value_parser = clap::value_parser!(u64).range(1..=STREAMS_MAX as u64))]
     pub(crate) max_streams: u64,
@@ -240,6 +241,8 @@ pub(crate) struct Operate {
     pub(crate) rules: PeerRulesOptions,
     #[command(flatten)]
     pub(crate) discovery: DiscoveryChoice,
+    #[command(flatten)]
+    pub(crate) waiting: WaitOptions,
     #[command(flatten)]
     pub(crate) unverified: AcceptUnverified,
 }

@@ -48,6 +48,7 @@ fn status(category: ErrorCategory) -> u8 {
         ErrorCategory::Refused => 5,
         ErrorCategory::Content => 6,
         ErrorCategory::Local => 7,
+        ErrorCategory::NoPlace => 8,
         ErrorCategory::Interrupted => 130,
     }
 }

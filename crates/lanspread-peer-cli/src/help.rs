@@ -26,6 +26,7 @@ Exit status:
   3 no peer offers it, or the peer asked does not answer
   4 every source failed                   5 refused: already installed, in progress, not in the catalog, ambiguous
   6 content did not match                 7 local disk: space, permission
+  8 no source has a place, and the command waits no longer
   130 interrupted";
 
 /// The help below `party` and `catalog`: all that a party with a signed catalog needs.

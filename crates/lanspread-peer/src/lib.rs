@@ -63,12 +63,13 @@ pub use report::event::PeerEvent;
 pub use report::failure::{AttemptFailure, Code, ErrorCategory, OperationFailure, PeerAnswer};
 pub use report::offender::{NoAddress, Offence, Offender, PenalisedPeer, PenaltyAddress, ProvedLie};
 pub use report::operation::{
-    AdmissionRules, AskOptions, DiscoveryMode, OperationKind, OperationOptions, OperationRequest,
+    AdmissionRules, AskOptions, DiscoveryMode, OperationKind, OperationOptions, OperationRequest, Wait,
 };
 pub use report::packed_stream::{
     GapFilled, PackedPlaced, RelayBegin, RelayEnd, UpstreamBegin, UpstreamEnd, UpstreamKind,
 };
 pub use report::passed_over::PassedOverFolder;
+pub use report::queued::QueuedAt;
 pub use report::reported_event::ReportedEvent;
 pub use report::source_share::SourceShare;
 

@@ -11,6 +11,7 @@ pub(crate) mod offender;
 pub(crate) mod operation;
 pub(crate) mod packed_stream;
 pub(crate) mod passed_over;
+pub(crate) mod queued;
 pub(crate) mod reported_event;
 #[cfg(test)]
 mod schema_tests;

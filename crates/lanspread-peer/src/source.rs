@@ -28,6 +28,7 @@ mod sink;
 pub(crate) mod stream;
 mod totals;
 pub(crate) mod visitor;
+mod waiting;
 pub(crate) mod watch;
 
 use std::ffi::OsStr;
@@ -53,13 +54,14 @@ use lanspread_types::limits;
 use packed::PackedStreams;
 use parts::LastList;
 use readers::Readers;
-use running::transfer_shares;
+use running::{QUEUE_BOUNDS, transfer_shares};
 use tokio::sync::mpsc;
 use totals::TotalsMemory;
 
 use crate::guests::places::Places;
 use crate::guests::shares::Shares;
 use crate::guests::turns::RequestTurns;
+use crate::guests::waiting::QueuedPlaces;
 use crate::report::answer::ReceivingAddress;
 use crate::report::channel::EventSender;
 use crate::report::event::PeerEvent;
@@ -80,10 +82,10 @@ pub(crate) struct Source {
     pub(crate) provider: Arc<dyn ArchiveProvider>,
     pub(crate) events: EventSender,
     pub(crate) tasks: Tasks,
-    /// Places of streams and downloads.
-    transfers: Places,
-    /// Places of packed streams, which cost no decoder.
-    packed_heads: Places,
+    /// Places of streams and downloads, and who waits for one.
+    transfers: QueuedPlaces,
+    /// Places of packed streams, which cost no decoder, and who waits for one.
+    packed_heads: QueuedPlaces,
     pub(crate) packed: PackedStreams,
     dictionaries: Dictionaries,
     /// Turns at listing archives.
@@ -122,8 +124,8 @@ impl Source {
             provider,
             events,
             tasks,
-            transfers: Places::new(transfer_shares(streams_max)),
-            packed_heads: Places::new(transfer_shares(limits::PACKED_HEADS_MAX)),
+            transfers: QueuedPlaces::new(Places::new(transfer_shares(streams_max)), QUEUE_BOUNDS),
+            packed_heads: QueuedPlaces::new(Places::new(transfer_shares(limits::PACKED_HEADS_MAX)), QUEUE_BOUNDS),
             packed: PackedStreams::default(),
             dictionaries: Dictionaries::new(machine_bytes()),
             inspections: RequestTurns::new(limits::INSPECTIONS_MAX),
@@ -152,17 +154,22 @@ impl Source {
 
     /// Transfers that may run at once.
     pub(crate) fn streams_max(&self) -> usize {
-        self.transfers.total()
+        self.transfers.places.total()
     }
 
     /// Transfers that are running.
     pub(crate) fn active_transfers(&self) -> usize {
-        self.transfers.held()
+        self.transfers.places.held()
+    }
+
+    /// Receivers that wait for a place.
+    pub(crate) fn waiting_transfers(&self) -> usize {
+        self.transfers.waiting()
     }
 
     /// Transfers that are running, by the address that receives them.
     pub(crate) fn receivers(&self) -> Vec<ReceivingAddress> {
-        let by_address = self.transfers.by_address().into_iter();
+        let by_address = self.transfers.places.by_address().into_iter();
         by_address.map(|(addr, transfers)| ReceivingAddress { addr, transfers: transfers as u64 }).collect()
     }
 
@@ -260,6 +267,7 @@ impl Source {
             active_outbound_transfers: self.active_transfers() as u64,
             streams_max: self.streams_max() as u64,
             connections: self.connections.load(Ordering::Relaxed),
+            waiting: self.waiting_transfers() as u64,
         })
     }
 }

@@ -34,7 +34,7 @@ impl From<EntryStep<Bytes>> for StreamItem {
 pub enum Sorted<D> {
     /// Content of an archive. It is never [`EntryStep::Data`], which no message carries.
     Entry(EntryStep<D>),
-    /// `begin`, `complete`, `failed` or `keep-alive`.
+    /// `begin`, `complete`, `failed`, `keep-alive` or `queued`.
     Stream(StreamMessage),
 }
 
@@ -62,7 +62,8 @@ pub fn sort<D>(message: StreamMessage, policy: NamePolicy) -> Result<Sorted<D>, 
         about_stream @ (StreamMessage::Begin { .. }
         | StreamMessage::Complete
         | StreamMessage::Failed(_)
-        | StreamMessage::KeepAlive) => return Ok(Sorted::Stream(about_stream)),
+        | StreamMessage::KeepAlive
+        | StreamMessage::Queued(_)) => return Ok(Sorted::Stream(about_stream)),
     }))
 }
 

@@ -64,6 +64,7 @@ impl StreamGrammar {
             (State::Ended, _) => return Err(self.unexpected(message.name())),
             (state, StreamMessage::KeepAlive) => state,
             (_, StreamMessage::Failed(_)) => State::Ended,
+            (State::Start, StreamMessage::Queued(_)) => State::Start,
             (State::Start, StreamMessage::Begin { archives, totals }) => self.begin(*archives, *totals)?,
             (State::Between, StreamMessage::ArchiveBegin(summary)) => self.archive_begin(summary)?,
             (State::Archive { left }, StreamMessage::Directory { .. }) => {
@@ -205,6 +206,7 @@ mod tests {
 
     use super::*;
     use crate::message::{Refusal, RefusalCode};
+    use crate::queued::QueuePosition;
 
     #[derive(Debug, Clone)]
     enum Step {
@@ -261,6 +263,10 @@ mod tests {
         Control(StreamMessage::Complete)
     }
 
+    fn queued() -> Step {
+        Control(StreamMessage::Queued(QueuePosition { ahead: 1, in_ms: None }))
+    }
+
     /// Index of the first refused step.
     fn refused_at(steps: &[Step]) -> Option<usize> {
         refused_of(&["a.eti"], steps)
@@ -302,6 +308,8 @@ mod tests {
         let with_keep_alives: Vec<Step> =
             good().into_iter().flat_map(|step| [Control(StreamMessage::KeepAlive), step]).collect();
         assert_eq!(refused_at(&with_keep_alives), None);
+        let after_a_queue: Vec<Step> = vec![queued(); 9].into_iter().chain(good()).collect();
+        assert_eq!(refused_at(&after_a_queue), None);
     }
 
     /// A good stream with any frame left out or repeated is refused by its end at the latest.
@@ -368,6 +376,7 @@ mod tests {
             ),
             (vec![begin(1, totals(u64::MAX, 0, 0))], 0, "totals beyond the limits"),
             (vec![begin(1, totals(1, 0, 0)), begin(1, totals(1, 0, 0))], 1, "a second begin"),
+            (vec![begin(1, totals(1, 0, 0)), queued()], 1, "a queue after the begin"),
             (vec![begin(0, totals(0, 0, 0)), complete()], 0, "nothing at all"),
             (vec![begin(1, totals(0, 1, 0))], 0, "a game of folders"),
             (vec![begin(1, totals(1, 0, 1)), archive_named("b.eti", totals(1, 0, 1))], 1, "another archive"),

@@ -49,6 +49,7 @@ pub mod handshake;
 pub mod inflow;
 pub mod message;
 pub mod packed;
+pub mod queued;
 pub mod refusal;
 
 pub use error::WireError;

@@ -11,6 +11,7 @@ use lanspread_types::limits;
 use serde::{Deserialize, Serialize};
 
 use crate::packed::{Follow, Join, Placement};
+use crate::queued::QueuePosition;
 pub use crate::refusal::{Refusal, RefusalCode};
 
 /// Version of the protocol. Only the current one exists.
@@ -112,9 +113,8 @@ pub enum Reply {
     EntriesOffered { version: GameVersion, manifest: ContentDigest },
     /// A place in a wave.
     Placed(Placement),
-    /// There is no place now. The connection waits in a queue behind `ahead` others; the source knows in how many
-    /// milliseconds its turn may come, or not. Sent again at intervals.
-    Queued { ahead: u32, in_ms: Option<u32> },
+    /// There is no place now, and the connection waits in a queue. Sent again at intervals.
+    Queued(QueuePosition),
     /// The chunks may be asked for. Those from `lo` on and before `hi` are here now.
     Following { lo: u64, hi: u64 },
     /// It was heard.
@@ -141,6 +141,8 @@ pub struct SourceStatus {
     pub streams_max: u64,
     /// Connections open to it, including the one of this request.
     pub connections: u64,
+    /// Receivers that wait for a place.
+    pub waiting: u64,
 }
 
 /// Control frames of a stream; data frames are sent between [`Self::FileBegin`] and [`Self::FileEnd`].
@@ -173,6 +175,8 @@ pub enum StreamMessage {
     Failed(Refusal),
     /// The source is alive but has nothing to send yet.
     KeepAlive,
+    /// There is no place now, as in [`Reply::Queued`]. Sent only before [`Self::Begin`].
+    Queued(QueuePosition),
 }
 
 impl StreamMessage {
@@ -189,6 +193,7 @@ impl StreamMessage {
             Self::Complete => "complete",
             Self::Failed(_) => "failed",
             Self::KeepAlive => "keep-alive",
+            Self::Queued(_) => "queued",
         }
     }
 }
@@ -220,6 +225,16 @@ mod tests {
         assert_eq!(codec::encode(&Request::Games { known: Some(7) }).unwrap(), [0, 1, 7]);
         assert_eq!(codec::encode(&Reply::Unchanged).unwrap(), [6]);
         assert_eq!(codec::encode(&StreamMessage::KeepAlive).unwrap(), [9]);
+        let queued = StreamMessage::Queued(QueuePosition { ahead: 3, in_ms: None });
+        assert_eq!(codec::encode(&queued).unwrap(), [10, 3, 0]);
+        let status = SourceStatus {
+            games: 1,
+            active_outbound_transfers: 2,
+            streams_max: 3,
+            connections: 4,
+            waiting: 5,
+        };
+        assert_eq!(codec::encode(&Reply::Status(status)).unwrap(), [3, 1, 2, 3, 4, 5]);
         assert_eq!(
             codec::encode(&StreamMessage::FileEnd { checksum: Checksum::from_crc32(0x0102_0304) }).unwrap(),
             [4, 252, 4, 3, 2, 1]

@@ -143,6 +143,7 @@ mod tests {
     use super::*;
     use crate::codec;
     use crate::message::{Reply, Request};
+    use crate::queued::QueuePosition;
 
     fn packed() -> PackedGame {
         PackedGame {
@@ -181,7 +182,10 @@ mod tests {
         let expected =
             [&[9, 5, 3, 0, 1][..], &id, &[1, b'a'], &[0, 10, 0, 0, 1, 251, 44, 1], &[2, 0]].concat();
         assert_eq!(codec::encode(&Reply::Placed(placement)).unwrap(), expected);
-        assert_eq!(codec::encode(&Reply::Queued { ahead: 2, in_ms: Some(3) }).unwrap(), [10, 2, 1, 3]);
+        assert_eq!(
+            codec::encode(&Reply::Queued(QueuePosition { ahead: 2, in_ms: Some(3) })).unwrap(),
+            [10, 2, 1, 3]
+        );
         assert_eq!(codec::encode(&Reply::Following { lo: 1, hi: 2 }).unwrap(), [11, 1, 2]);
         assert_eq!(codec::encode(&Reply::Noted).unwrap(), [12]);
     }

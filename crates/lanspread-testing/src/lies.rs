@@ -5,6 +5,7 @@
 
 use lanspread_proto::codec;
 use lanspread_proto::message::{Refusal, RefusalCode, StreamItem, StreamMessage};
+use lanspread_proto::queued::QueuePosition;
 use lanspread_types::checksum::Checksum;
 use lanspread_types::content::{ArchiveSummary, Totals};
 use lanspread_types::limits::{
@@ -388,8 +389,11 @@ fn about_copies(story: &Story) -> Vec<Lie> {
 
 fn refusals(story: &Story) -> Vec<Lie> {
     let failed = |code| say(StreamMessage::Failed(Refusal::new(code, "no")));
+    let queued = say(StreamMessage::Queued(QueuePosition { ahead: 1, in_ms: None }));
     vec![
         lie("busy", "busy", vec![failed(RefusalCode::Busy)]),
+        lie("queued-without-pause", PROTOCOL, vec![queued.clone(); 1000]),
+        lie("queued-in-the-middle", PROTOCOL, story.after(story.last.end(), queued)),
         lie("not-offered-any-more", "not-offered", vec![failed(RefusalCode::NotOffered)]),
         lie("damaged-in-the-middle", "archive-damaged", {
             story.after(story.last.end(), failed(RefusalCode::ArchiveDamaged))

@@ -226,6 +226,7 @@ impl LyingSource {
                     active_outbound_transfers: 0,
                     streams_max: 1,
                     connections: 1,
+                    waiting: 0,
                 }),
                 Request::Manifest { .. }
                 | Request::Catalog { .. }

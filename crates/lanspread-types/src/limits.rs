@@ -6,9 +6,11 @@
 use std::time::Duration;
 
 pub use self::packed::*;
+pub use self::queue::*;
 pub use self::trust::*;
 
 mod packed;
+mod queue;
 mod trust;
 
 // ---- Wire ------------------------------------------------------------------------------------------------------------

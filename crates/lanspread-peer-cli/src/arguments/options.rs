@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, ValueHint};
 use lanspread_peer::limits::DISCOVERY_TIMEOUT_MAX;
-use lanspread_peer::{AdmissionRules, DiscoveryMode, PeerAddress, PeerId};
+use lanspread_peer::{AdmissionRules, DiscoveryMode, PeerAddress, PeerId, Wait};
 
-use crate::arguments::values::DictionaryBytes;
+use crate::arguments::values::{DictionaryBytes, WaitTime};
 
 /// The games directory.
 #[derive(Debug, Args)]
@@ -99,5 +99,26 @@ pub(crate) struct DiscoveryChoice {
 impl From<&DiscoveryChoice> for DiscoveryMode {
     fn from(choice: &DiscoveryChoice) -> Self {
         if choice.no_discovery { Self::Off } else { Self::On { timeout_ms: choice.discover_timeout * 1000 } }
+    }
+}
+
+/// Waiting for a place.
+#[derive(Debug, Args)]
+pub(crate) struct WaitOptions {
+    /// Give up at once if no source has a place, with exit status 8
+    #[arg(long, env = "LANSPREAD_NO_WAIT", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+    pub(crate) no_wait: bool,
+    /// Wait no longer than this while no source has a place: 90s, 5m, 2h [default: until its turn comes]
+    #[arg(long, env = "LANSPREAD_WAIT", value_hint = ValueHint::Other, value_name = "DURATION", conflicts_with = "no_wait")]
+    pub(crate) wait: Option<WaitTime>,
+}
+
+impl From<&WaitOptions> for Wait {
+    fn from(options: &WaitOptions) -> Self {
+        match options.wait {
+            _ if options.no_wait => Self::For { wait_ms: 0 },
+            Some(WaitTime(wait_ms)) => Self::For { wait_ms },
+            None => Self::Always,
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use clap::ValueEnum;
 use lanspread_peer::NamePolicy;
-use lanspread_peer::limits::{DICTIONARY_BYTES_MAX, DICTIONARY_BYTES_MIN};
+use lanspread_peer::limits::{DICTIONARY_BYTES_MAX, DICTIONARY_BYTES_MIN, WAIT_MAX};
 
 /// The size of a dictionary in bytes, written as `4GiB`, `4G` or `1536m`. A type of its own, because the config file then
 /// takes it as a text.
@@ -31,6 +31,30 @@ impl FromStr for DictionaryBytes {
     }
 }
 
+/// A time to wait, written as `90s`, `5m` or `2h`, in milliseconds. A type of its own for the same reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct WaitTime(pub(crate) u64);
+
+impl FromStr for WaitTime {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let unit_at = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
+        let (number, unit) = text.split_at(unit_at);
+        let unit_ms = match unit {
+            "s" => Some(1_000),
+            "m" => Some(60_000),
+            "h" => Some(3_600_000),
+            _ => None,
+        };
+        let time =
+            number.parse::<u64>().ok().zip(unit_ms).and_then(|(number, unit_ms)| number.checked_mul(unit_ms));
+        let time = time.ok_or("a time is a number with a unit, such as 90s, 5m or 2h")?;
+        let fits = u128::from(time) <= WAIT_MAX.as_millis();
+        fits.then_some(Self(time)).ok_or_else(|| "the longest wait with a bound is 168h".to_owned())
+    }
+}
+
 /// Which file names are accepted.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum Names {
@@ -54,11 +78,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dictionary_sizes_have_a_unit_and_bounds() {
+    fn sizes_and_times_have_a_unit_and_bounds() {
         for (text, bytes) in
             [("1GiB", 1 << 30), ("64g", 64 << 30), ("128K", 128 << 10), ("1536MiB", 1536 << 20)]
         {
             assert_eq!(text.parse(), Ok(DictionaryBytes(bytes)), "{text}");
+        }
+        for (text, wait_ms) in [("0s", 0), ("90s", 90_000), ("5m", 300_000), ("168h", 604_800_000)] {
+            assert_eq!(text.parse(), Ok(WaitTime(wait_ms)), "{text}");
+        }
+        for bad in ["", "4", "s", "4 s", "-4s", "169h", "1.5m", "1d", "4S", "99999999999999999999s"] {
+            assert!(bad.parse::<WaitTime>().is_err(), "{bad}");
         }
         for bad in ["", "4", "g", "4 GiB", "-4g", "65g", "127k", "4t", "1.5g", "99999999999999999999g"] {
             assert!(bad.parse::<DictionaryBytes>().is_err(), "{bad}");

@@ -71,6 +71,7 @@ fn options(operate: &Operate) -> OperationOptions {
         .with_peers(operate.peers.peers.clone())
         .with_discovery((&operate.discovery).into())
         .with_admission((&operate.rules).into())
+        .with_wait((&operate.waiting).into())
         .with_accept_unverified(operate.unverified.accept_unverified)
 }
 

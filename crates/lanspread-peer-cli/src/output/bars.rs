@@ -4,12 +4,13 @@ use std::ffi::OsStr;
 use std::io::{self, Stderr};
 use std::time::{Duration, Instant};
 
-use lanspread_peer::GameId;
+use lanspread_peer::{GameId, QueuedAt};
 use tracing::level_filters::LevelFilter;
 
 use super::lines::{is_live_terminal, print_message};
 use super::progress::{Look, Progress, Tracked};
 use super::screen::{Screen, Size};
+use super::words;
 
 /// Without a terminal, a game gets at most one line in this time.
 const LINE_INTERVAL: Duration = Duration::from_secs(15);
@@ -56,7 +57,24 @@ impl Bars {
 
     /// Remembers the number of a game's attempt, to show it beside the bar.
     pub(super) fn attempt(&mut self, game: &GameId, attempt: usize) {
-        self.tracked(game).attempt = Some(attempt);
+        self.tracked(game).begins(attempt);
+    }
+
+    /// Shows where a game waits for its turn: the first time at once, also where lines are rare.
+    pub(super) fn wait(&mut self, queued: &QueuedAt, now: Instant) {
+        let game = &queued.game;
+        let text = words::waiting(queued);
+        if !self.tracked(game).wait(text.clone(), now) {
+            return;
+        }
+        let Place::Lines { due } = &mut self.place else { return self.redraw(now) };
+        let next = now + LINE_INTERVAL;
+        match due.iter_mut().find(|(known, _)| known == game) {
+            Some((_, at)) if *at > now => return,
+            Some((_, at)) => *at = next,
+            None => due.push((game.clone(), next)),
+        }
+        print_message(&text);
     }
 
     /// Shows the next progress of a game at once, also where lines are rare: the user does not know how far it is.

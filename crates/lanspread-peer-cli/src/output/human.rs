@@ -30,6 +30,10 @@ impl Reporter for OperationsReporter {
             self.bars.show(&progress, now);
             return Ok(());
         }
+        if let PeerEvent::Queued(queued) = event {
+            self.bars.wait(queued, now);
+            return Ok(());
+        }
         if let PeerEvent::StreamAttemptBegin { game, attempt, .. } = event {
             self.bars.attempt(game, *attempt);
         }

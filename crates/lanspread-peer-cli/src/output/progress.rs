@@ -87,6 +87,8 @@ pub(super) struct Tracked {
     bytes: u64,
     bytes_total: u64,
     what: String,
+    /// Where it waits for its turn, while nothing arrives.
+    waiting: Option<String>,
     /// From 1; nothing if the operation has no attempts.
     pub(super) attempt: Option<usize>,
     meter: Meter,
@@ -94,17 +96,32 @@ pub(super) struct Tracked {
 
 impl Tracked {
     pub(super) fn new() -> Self {
-        Self { bytes: 0, bytes_total: 0, what: String::new(), attempt: None, meter: Meter::default() }
+        let (what, meter) = (String::new(), Meter::default());
+        Self { bytes: 0, bytes_total: 0, what, waiting: None, attempt: None, meter }
     }
 
     /// Whether anything has been reported of which a bar can be drawn.
     pub(super) fn has_begun(&self) -> bool {
-        !self.what.is_empty()
+        !self.what.is_empty() || self.waiting.is_some()
+    }
+
+    /// It waits for its turn, unless something arrives from another source. Returns whether it waits.
+    pub(super) fn wait(&mut self, text: String, now: Instant) -> bool {
+        let nothing_arrives = self.what.is_empty() || self.meter.per_second(now) == Some(0);
+        self.waiting = nothing_arrives.then_some(text);
+        nothing_arrives
+    }
+
+    /// Another attempt begins.
+    pub(super) fn begins(&mut self, attempt: usize) {
+        self.attempt = Some(attempt);
+        self.waiting = None;
     }
 
     pub(super) fn update(&mut self, progress: &Progress<'_>, now: Instant) {
         self.bytes = progress.bytes;
         self.bytes_total = progress.bytes_total;
+        self.waiting = None;
         progress.what.clone_into(&mut self.what);
         self.meter.sample(now, progress.bytes);
     }
@@ -146,6 +163,9 @@ impl Tracked {
     /// least until it fits, and never fills the last columns.
     pub(super) fn bar(&self, game: &GameId, columns: usize, now: Instant, look: Look) -> String {
         let room = columns.saturating_sub(COLUMNS_FREE);
+        if let Some(waiting) = &self.waiting {
+            return cut(waiting, room);
+        }
         let name = game.to_string();
         let sizes = format!("{:>10} of {}", bytes(self.bytes), bytes(self.bytes_total));
         let percent = format!("{:>3} %", percent(self.bytes, self.bytes_total));

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 
 use lanspread_peer::{
     Answer, GameId, GameVersion, InstallTrust, PartyLineShown, PassedOverFolder, PeerEvent, PeerName,
-    ProvedLie, ReceivingAddress, SourceShare,
+    ProvedLie, QueuedAt, ReceivingAddress, SourceShare,
 };
 
 use super::catalog_words;
@@ -83,6 +83,7 @@ pub(super) fn event(event: &PeerEvent) -> Option<String> {
         PeerEvent::AlreadyCurrent { game, version } => {
             format!("{game} is already at version {version}")
         }
+        PeerEvent::Queued(queued) => waiting(queued),
         PeerEvent::UninstallFinished { game } => format!("{game} is uninstalled"),
         PeerEvent::RemoveFinished { game, files, bytes: count } => {
             format!("{game}: {} removed, {} freed", counted(*files, "downloaded file"), bytes(*count))
@@ -141,6 +142,13 @@ pub(super) fn is_about_operations(event: &PeerEvent) -> bool {
         event,
         PeerEvent::OperationQueued { .. } | PeerEvent::OperationBegin { .. } | PeerEvent::OperationEnd { .. }
     )
+}
+
+/// Where an operation waits for its turn.
+pub(super) fn waiting(queued: &QueuedAt) -> String {
+    let QueuedAt { game, peer, ahead, in_ms } = queued;
+    let about = in_ms.map(|in_ms| format!(", about {}", duration(in_ms.into()))).unwrap_or_default();
+    format!("{game}: waiting for {peer}: {ahead} before you{about}")
 }
 
 /// Why nothing more comes from a source, and what follows. A user who cancels is not the fault of the source.
@@ -321,14 +329,16 @@ pub(super) fn report(report: &Answer) -> String {
             active_outbound_transfers,
             streams_max,
             connections,
+            waiting,
             receivers,
             ..
         } => {
             let to = |receiver: &ReceivingAddress| format!("{} to {}", receiver.transfers, receiver.addr);
             let to: Vec<String> = receivers.iter().map(to).collect();
             let to = if to.is_empty() { String::new() } else { format!(" ({})", to.join(", ")) };
+            let waiting = if *waiting == 0 { String::new() } else { format!(", {waiting} waiting") };
             format!(
-                "{name} at {}: {}, {active_outbound_transfers} of {}{to}, {}",
+                "{name} at {}: {}, {active_outbound_transfers} of {}{to}{waiting}, {}",
                 listening(*addr),
                 counted(games.len() as u64, "game"),
                 counted(*streams_max, "stream"),

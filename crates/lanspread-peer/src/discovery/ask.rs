@@ -139,6 +139,7 @@ async fn load_of(dialled: &mut Dialled) -> Option<Load> {
     let status = timeout(limits::LOAD_ANSWER_DEADLINE, dialled.status()).await.ok()?.ok()?;
     Some(Load {
         is_full: status.active_outbound_transfers >= status.streams_max,
+        waiting: status.waiting,
         transfers: status.active_outbound_transfers,
     })
 }

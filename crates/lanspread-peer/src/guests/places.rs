@@ -6,12 +6,15 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use lanspread_types::limits::GUEST_MEMORY;
+use lanspread_types::limits::{ESTIMATE_AFTER, GUEST_MEMORY};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::guests::guest::Guest;
+use crate::guests::queue::Progress;
 use crate::guests::shares::{Held, Loss, Shares, Verdict, decide};
 
 /// The places of one kind. Clones share them.
@@ -19,6 +22,8 @@ use crate::guests::shares::{Held, Loss, Shares, Verdict, decide};
 pub(crate) struct Places {
     shares: Shares,
     table: Arc<Mutex<Table>>,
+    /// Notified when a place may have become free.
+    freed: Arc<Notify>,
 }
 
 #[derive(Debug)]
@@ -36,12 +41,17 @@ struct Holder {
     guest: Guest,
     loss: Loss,
     taken: CancellationToken,
+    begun: Instant,
+    /// Bytes that were sent, of so many if that is known.
+    sent: u64,
+    expected: Option<u64>,
 }
 
 /// One place, held until it is dropped or taken back.
 #[derive(Debug)]
 pub(crate) struct HeldPlace {
     table: Arc<Mutex<Table>>,
+    freed: Arc<Notify>,
     number: u64,
     /// Cancelled when the place has been taken back.
     pub(crate) taken: CancellationToken,
@@ -50,7 +60,7 @@ pub(crate) struct HeldPlace {
 impl Places {
     pub(crate) fn new(shares: Shares) -> Self {
         let table = Table { begun: Instant::now(), next: 0, held: BTreeMap::new(), asked: [None; 2] };
-        Self { shares, table: Arc::new(Mutex::new(table)) }
+        Self { shares, table: Arc::new(Mutex::new(table)), freed: Arc::default() }
     }
 
     /// A place for a guest, if there is one for it now. It is idle at first.
@@ -66,8 +76,11 @@ impl Places {
         }
         let (number, taken) = (table.next, CancellationToken::new());
         table.next += 1;
-        table.held.insert(number, Holder { guest, loss: Loss::idle_since(now_ms), taken: taken.clone() });
-        Some(HeldPlace { table: Arc::clone(&self.table), number, taken })
+        let loss = Loss::idle_since(now_ms);
+        let (begun, taken_back) = (Instant::now(), taken.clone());
+        let holder = Holder { guest, loss, taken: taken_back, begun, sent: 0, expected: None };
+        table.held.insert(number, holder);
+        Some(HeldPlace { table: Arc::clone(&self.table), freed: Arc::clone(&self.freed), number, taken })
     }
 
     /// Takes back the place that is idle longest, if it has been for long.
@@ -84,6 +97,16 @@ impl Places {
     /// Places in all.
     pub(crate) fn total(&self) -> usize {
         self.shares.places
+    }
+
+    /// Notified when a place may have become free.
+    pub(crate) fn freed(&self) -> &Notify {
+        &self.freed
+    }
+
+    /// How far the holders are.
+    pub(crate) fn progress(&self) -> Vec<Progress> {
+        lock(&self.table).held.values().map(Holder::progress).collect()
     }
 
     /// Places that are held.
@@ -131,7 +154,32 @@ impl Table {
     }
 }
 
+impl Holder {
+    fn progress(&self) -> Progress {
+        let taken = self.begun.elapsed();
+        let known = self.expected.filter(|_| self.sent > 0 && taken >= ESTIMATE_AFTER);
+        let left = known.map(|expected| {
+            let rest = u128::from(expected.saturating_sub(self.sent));
+            let millis = taken.as_millis() * rest / u128::from(self.sent);
+            Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
+        });
+        Progress { taken, left }
+    }
+}
+
 impl HeldPlace {
+    /// Notes how many bytes were sent.
+    pub(crate) fn sent(&self, bytes: u64) {
+        if let Some(holder) = lock(&self.table).held.get_mut(&self.number) {
+            holder.sent = bytes;
+        }
+    }
+
+    /// How many bytes will be sent in all, to be noted by a thread of the transfer.
+    pub(crate) fn expected(&self) -> ExpectedBytes {
+        ExpectedBytes { table: Arc::clone(&self.table), number: self.number }
+    }
+
     /// Sets what it would cost to take the place back.
     pub(crate) fn set_loss(&self, loss: Loss) {
         if let Some(holder) = lock(&self.table).held.get_mut(&self.number) {
@@ -149,9 +197,25 @@ impl HeldPlace {
     }
 }
 
+/// Says how many bytes the holder of a place will send.
+#[derive(Debug)]
+pub(crate) struct ExpectedBytes {
+    table: Arc<Mutex<Table>>,
+    number: u64,
+}
+
+impl ExpectedBytes {
+    pub(crate) fn are(&self, bytes: u64) {
+        if let Some(holder) = lock(&self.table).held.get_mut(&self.number) {
+            holder.expected = Some(bytes);
+        }
+    }
+}
+
 impl Drop for HeldPlace {
     fn drop(&mut self) {
         lock(&self.table).held.remove(&self.number);
+        self.freed.notify_waiters();
     }
 }
 

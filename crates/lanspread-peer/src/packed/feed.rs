@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use lanspread_proto::queued::QueuePosition;
 use lanspread_types::fault::LocalError;
 use lanspread_types::limits;
 use tokio::sync::{mpsc, watch};
@@ -328,8 +329,8 @@ impl<U: Upstreams> Feed<U> {
                 }
             }
             News::Said(Said::Alive { full }) => self.plan.alive(id, full),
-            News::Said(Said::Queued { ahead, in_ms }) => {
-                self.upstreams.hear(FeedEvent::Queued { upstream: id, ahead, in_ms });
+            News::Said(Said::Queued(position)) => {
+                self.upstreams.hear(FeedEvent::Queued { upstream: id, position });
             }
             News::Said(Said::Gone { lo }) => {
                 if !self.plan.gone(id, lo, now) {

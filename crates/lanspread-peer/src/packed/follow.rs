@@ -11,9 +11,11 @@ use lanspread_proto::chunk::{Incoming, Outgoing, Received};
 use lanspread_proto::connection::Connection;
 use lanspread_proto::message::{Reply, Request};
 use lanspread_proto::packed::{Follow, FollowMessage, UpstreamMessage};
+use lanspread_proto::queued::QueuedPace;
 use lanspread_types::limits;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use crate::packed::feed::{Order, Said};
 use crate::packed::upstream_error::UpstreamError;
@@ -34,11 +36,13 @@ pub(crate) async fn follow<S: AsyncRead + AsyncWrite>(
     says: mpsc::Sender<Said>,
 ) -> Result<(), UpstreamError> {
     connection.send(&Request::Follow(follow)).await?;
+    let mut pace = QueuedPace::default();
     let lo = loop {
         match connection.receive("reply", limits::PACKED_IDLE).await?.ok_or(WireError::Closed)? {
             Reply::Following { lo, .. } => break lo,
-            Reply::Queued { ahead, in_ms } => {
-                if says.send(Said::Queued { ahead, in_ms }).await.is_err() {
+            Reply::Queued(position) => {
+                pace.said(Instant::now())?;
+                if says.send(Said::Queued(position)).await.is_err() {
                     return Ok(());
                 }
             }

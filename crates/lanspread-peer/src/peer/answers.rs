@@ -174,6 +174,7 @@ impl From<PeerStatus> for Answer {
             active_outbound_transfers: status.active_outbound_transfers,
             streams_max: status.streams_max,
             connections: status.connections,
+            waiting: status.waiting,
             receivers: Vec::new(),
         }
     }

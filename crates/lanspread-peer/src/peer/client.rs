@@ -115,6 +115,8 @@ pub struct PeerStatus {
     pub streams_max: u64,
     /// Open connections to it, including this one.
     pub connections: u64,
+    /// Receivers that wait for a place.
+    pub waiting: u64,
 }
 
 /// Asks other peers on behalf of one identity.
@@ -249,6 +251,7 @@ impl PeerClient {
                 active_outbound_transfers: status.active_outbound_transfers,
                 streams_max: status.streams_max,
                 connections: status.connections,
+                waiting: status.waiting,
             })
         };
         ask.await.map_err(|source| PeerError::Peer { peer: peer.to_string(), source })

@@ -135,6 +135,7 @@ impl Peer {
             active_outbound_transfers: source.active_transfers() as u64,
             streams_max: source.streams_max() as u64,
             connections: source.connections.load(std::sync::atomic::Ordering::Relaxed),
+            waiting: source.waiting_transfers() as u64,
             receivers: source.receivers(),
         })
     }

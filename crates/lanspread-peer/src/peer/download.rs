@@ -25,7 +25,9 @@ use crate::peer::error::PeerError;
 use crate::peer::outcome::{milliseconds, reported};
 use crate::receive::chunk_writer::DownloadTarget;
 use crate::receive::fetch::Dialling;
-use crate::receive::transfer::{TransferContext, transfer};
+use crate::receive::patience::Patience;
+use crate::receive::session::TransferContext;
+use crate::receive::transfer::transfer;
 use crate::report::event::PeerEvent;
 use crate::report::failure::AttemptFailure;
 use crate::report::operation::OperationOptions;
@@ -158,6 +160,7 @@ impl Peer {
                 idle_timeout: self.inner.idle_timeout,
                 offences: self.offences(game, &context.events),
             },
+            patience: Patience::new(context.options.wait),
             events: context.events.clone(),
             tasks: self.inner.tasks.clone(),
             cancel: context.cancel.clone(),

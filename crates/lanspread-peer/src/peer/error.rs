@@ -16,7 +16,7 @@ use crate::control::error::ControlError;
 use crate::discovery::search_outcome::{DiscoverySearch, SearchOutcome};
 use crate::locked_game::ThreadEnded;
 use crate::operations::OperationsError;
-use crate::receive::error::ReceiveError;
+use crate::receive::error::{NO_PLACE, ReceiveError};
 use crate::report::failure::{AttemptFailure, Code, ErrorCategory, OperationFailure, PeerAnswer};
 use crate::trust::error::TrustError;
 use crate::trust::saved_peers::SavedPeersError;
@@ -75,6 +75,14 @@ pub enum PeerError {
         /// The game asked for.
         game: GameId,
         /// One failure per attempt, in order.
+        attempts: Vec<AttemptFailure>,
+    },
+    /// No source has a place, and the operation waits no longer.
+    #[error("no source of {game} has a place{}", attempts_list(attempts))]
+    NoPlace {
+        /// The game asked for.
+        game: GameId,
+        /// Each source that has none, with its queue, and those that failed.
         attempts: Vec<AttemptFailure>,
     },
     /// This machine's disk failed or is full.
@@ -157,6 +165,7 @@ impl From<ReceiveError> for PeerError {
     fn from(error: ReceiveError) -> Self {
         match error {
             ReceiveError::AllSourcesFailed { game, attempts } => Self::AllSourcesFailed { game, attempts },
+            ReceiveError::NoPlace { game, attempts } => Self::NoPlace { game, attempts },
             ReceiveError::Store(error) => error.into(),
             ReceiveError::Cancelled => Self::Cancelled,
             ReceiveError::Internal(what) => Self::Internal(what),
@@ -200,6 +209,7 @@ impl PeerError {
             Self::NotOffered { .. } => "not-offered",
             Self::Ambiguous { .. } => "ambiguous-metadata",
             Self::AllSourcesFailed { .. } => "all-sources-failed",
+            Self::NoPlace { .. } => NO_PLACE,
             Self::Local(error) => error.code(),
             Self::Peer { source, .. } => source.code(),
             Self::Listen { .. } => "cannot-listen",
@@ -239,6 +249,7 @@ impl PeerError {
                 ErrorCategory::NotOffered
             }
             Self::AllSourcesFailed { .. } => ErrorCategory::SourcesFailed,
+            Self::NoPlace { .. } => ErrorCategory::NoPlace,
             Self::Local(_) | Self::NoGamesDir { .. } => ErrorCategory::Local,
             Self::Trust(error) => error.category(),
             Self::SavedPeers(error) => error.category(),

@@ -35,6 +35,7 @@ const FORCE: OperationOptions = OperationOptions {
     force: true,
     accept_unverified: false,
     admission: AdmissionRules { allow: BTreeSet::new(), deny: BTreeSet::new(), only_trusted: false },
+    wait: crate::report::operation::Wait::Always,
 };
 
 fn polite() -> OperationOptions {

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use lanspread_proto::queued::QueuePosition;
 use lanspread_store::install::replace::{Replace, permit};
 use lanspread_store::state::booking;
 use lanspread_store::state::booking::Estimate;
@@ -20,8 +21,9 @@ use crate::peer::core::Peer;
 use crate::peer::error::PeerError;
 use crate::peer::outcome::{milliseconds, reported};
 use crate::receive::attempt::{AttemptContext, attempt};
-use crate::receive::attempt_order::AttemptOrder;
+use crate::receive::attempt_order::{AttemptOrder, NextAttempt};
 use crate::receive::error::AttemptError;
+use crate::receive::patience::Patience;
 use crate::report::event::PeerEvent;
 use crate::report::failure::{AttemptFailure, PeerAnswer};
 use crate::report::offender::ProvedLie;
@@ -66,6 +68,9 @@ pub struct StreamInstallReport {
 struct Attempts {
     begun: Option<Instant>,
     failures: Vec<AttemptFailure>,
+    /// The sources that had no place, with their queues.
+    queued: Vec<AttemptFailure>,
+    count: usize,
 }
 
 /// How one attempt ended, if that does not end the install.
@@ -74,6 +79,8 @@ enum Attempted {
     Failed,
     /// It is left for another source, and may have another turn.
     Slow,
+    /// It has no place, and this is its queue.
+    NoPlace(QueuePosition),
     /// What it announced or sent does not fit on this machine.
     Unfit(LocalError),
 }
@@ -226,6 +233,7 @@ impl Peer {
             force: options.force,
             ours: self.endpoint(),
             idle_timeout: self.inner.idle_timeout,
+            patience: Patience::new(options.wait),
             events: events.clone(),
             cancel: cancel.clone(),
         };
@@ -234,14 +242,20 @@ impl Peer {
         let mut order = AttemptOrder::new(selection.sources.len());
         while let Some(next) = order.next() {
             let source = &selection.sources[next.source];
-            match self.attempt(&context, source, next.another_waits, &mut attempts.failures).await? {
+            match self.attempt(&context, source, next, attempts).await? {
                 Attempted::Installed(totals) => {
                     return Ok((context.version, source.into(), totals, trust));
                 }
                 Attempted::Failed => {}
                 Attempted::Slow => order.left(next.source),
+                Attempted::NoPlace(_) if context.patience.is_over() => {}
+                Attempted::NoPlace(position) => order.queued(next.source, position),
                 Attempted::Unfit(error) => unfit.push(error),
             }
+        }
+        if !attempts.queued.is_empty() {
+            let attempts = [&attempts.queued[..], &attempts.failures].concat();
+            return Err(PeerError::NoPlace { game: game.clone(), attempts });
         }
         // If nothing else went wrong, it is this machine that needs attention.
         let only_unfit = unfit.len() == attempts.failures.len();
@@ -256,17 +270,18 @@ impl Peer {
         &self,
         context: &AttemptContext,
         source: &PeerOffer,
-        another_waits: bool,
-        failures: &mut Vec<AttemptFailure>,
+        next: NextAttempt,
+        attempts: &mut Attempts,
     ) -> Result<Attempted, PeerError> {
-        let number = failures.len() + 1;
+        attempts.count += 1;
+        let number = attempts.count;
         context.events.report(PeerEvent::StreamAttemptBegin {
             game: context.locked.game().clone(),
             attempt: number,
             peer: source.name.clone(),
             addr: source.address,
         });
-        let error = match attempt(context, source, another_waits).await {
+        let error = match attempt(context, source, next).await {
             Ok(totals) => return Ok(Attempted::Installed(totals)),
             Err(error) => error,
         };
@@ -275,7 +290,12 @@ impl Peer {
             cause: error.cause().map(Into::into),
             ..AttemptFailure::new(&source.name, error.code(), error.to_string())
         };
+        attempts.queued.retain(|queued| queued.peer != source.name);
         let attempted = match error {
+            AttemptError::NoPlace(position) => {
+                attempts.queued.push(failure);
+                return Ok(Attempted::NoPlace(position));
+            }
             AttemptError::Local(error) => return Err(error.into()),
             AttemptError::Refused(error) => return Err(error.into()),
             AttemptError::Cancelled => return Err(PeerError::Cancelled),
@@ -295,7 +315,7 @@ impl Peer {
             code: failure.code.clone(),
             message: failure.message.clone(),
         });
-        failures.push(failure);
+        attempts.failures.push(failure);
         Ok(attempted)
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use lanspread_archive::SinkError;
 use lanspread_archive::set::ArchiveSet;
 use lanspread_proto::grammar::StreamGrammar;
+use lanspread_proto::queued::QueuePosition;
 use lanspread_store::install::replace::refuse_user_files;
 use lanspread_store::install::staging::StagingSink;
 use lanspread_store::install::transaction::{InstallOrigin, Transaction};
@@ -24,12 +25,15 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::locked_game::LockedGame;
+use crate::receive::attempt_order::NextAttempt;
 use crate::receive::blame::{Blame, blame};
 use crate::receive::error::AttemptError;
+use crate::receive::patience::{Patience, QueueReports};
 use crate::receive::staging_queue::{StagingSender, check, stage, staging_queue};
 use crate::receive::stream::{StreamObserver, receive};
 use crate::report::channel::EventSender;
 use crate::report::event::PeerEvent;
+use crate::report::queued::QueuedAt;
 use crate::transport::dial::dial;
 use crate::trust::select::PeerOffer;
 
@@ -47,19 +51,21 @@ pub(crate) struct AttemptContext {
     pub(crate) ours: Endpoint,
     /// How long a source may send nothing before it is given up.
     pub(crate) idle_timeout: Duration,
+    /// How long the install waits for a place.
+    pub(crate) patience: Patience,
     pub(crate) events: EventSender,
     pub(crate) cancel: CancellationToken,
 }
 
-/// Tries one source. On success the game is installed; on failure nothing of the attempt is left. If `another_waits`,
-/// the source is left if it is too slow.
+/// Tries one source. On success the game is installed; on failure nothing of the attempt is left. `next` says when the
+/// source is left for another one.
 pub(crate) async fn attempt(
     context: &AttemptContext,
     source: &PeerOffer,
-    another_waits: bool,
+    next: NextAttempt,
 ) -> Result<Totals, AttemptError> {
     let (transaction, sink) = begin(context, source).await?;
-    let received = transfer(context, source, another_waits, sink).await;
+    let received = transfer(context, source, next, sink).await;
     if let Ok(totals) = &received {
         let (game, bytes) = (context.locked.game().clone(), totals.bytes);
         context.events.report(PeerEvent::Finishing { game, bytes });
@@ -105,15 +111,15 @@ async fn begin(
 async fn transfer(
     context: &AttemptContext,
     source: &PeerOffer,
-    another_waits: bool,
+    next: NextAttempt,
     sink: StagingSink,
 ) -> Result<Totals, AttemptError> {
     let (steps, stage_of_check, queue) = staging_queue(context.manifest.is_some());
-    let mut progress = AttemptProgress::new(context, source);
+    let mut progress = AttemptProgress::new(context, source, next);
     let receiving = async {
         // Both branches drop the sender of the channel, so the staging thread ends too.
         let received = tokio::select! {
-            received = request(context, source, another_waits, steps, &mut progress) => received,
+            received = request(context, source, next, steps, &mut progress) => received,
             () = context.cancel.cancelled() => Err(AttemptError::Cancelled),
         };
         progress.finish();
@@ -162,7 +168,7 @@ fn lie(checked: Result<Option<ManifestCheck>, Deviation>, is_complete: bool) -> 
 async fn request(
     context: &AttemptContext,
     source: &PeerOffer,
-    another_waits: bool,
+    next: NextAttempt,
     steps: StagingSender,
     progress: &mut AttemptProgress<'_>,
 ) -> Result<(), AttemptError> {
@@ -181,7 +187,7 @@ async fn request(
         }
     }
     let grammar = StreamGrammar::of_archives(archives(&source.files)?);
-    receive(&mut dialled.connection, grammar, context.policy, another_waits, steps, progress).await
+    receive(&mut dialled.connection, grammar, context.policy, next.another_waits, steps, progress).await
 }
 
 /// The names of the archives that a validated list of files is about.
@@ -196,14 +202,17 @@ fn archives(files: &[RootFile]) -> Result<Vec<String>, AttemptError> {
 struct AttemptProgress<'a> {
     context: &'a AttemptContext,
     source: &'a PeerOffer,
+    next: NextAttempt,
+    queue_reports: QueueReports,
     bytes: u64,
     bytes_total: u64,
     reported: Option<(Instant, u64)>,
 }
 
 impl<'a> AttemptProgress<'a> {
-    fn new(context: &'a AttemptContext, source: &'a PeerOffer) -> Self {
-        Self { context, source, bytes: 0, bytes_total: 0, reported: None }
+    fn new(context: &'a AttemptContext, source: &'a PeerOffer, next: NextAttempt) -> Self {
+        let queue_reports = QueueReports::default();
+        Self { context, source, next, queue_reports, bytes: 0, bytes_total: 0, reported: None }
     }
 
     fn report(&mut self) {
@@ -225,6 +234,24 @@ impl<'a> AttemptProgress<'a> {
 }
 
 impl StreamObserver for AttemptProgress<'_> {
+    fn queued(&mut self, position: QueuePosition) -> Result<Option<Instant>, AttemptError> {
+        let is_first = self.queue_reports.is_first();
+        if self.queue_reports.is_due(position, Instant::now()) {
+            self.context.events.report(PeerEvent::Queued(QueuedAt {
+                game: self.context.locked.game().clone(),
+                peer: self.source.name.clone(),
+                ahead: position.ahead,
+                in_ms: position.in_ms,
+            }));
+        }
+        // One that has begun to wait stays: it would begin again elsewhere.
+        let leaves = is_first && self.next.leaves_queue(position);
+        if leaves || self.context.patience.is_over() {
+            return Err(AttemptError::NoPlace(position));
+        }
+        Ok(self.context.patience.until())
+    }
+
     fn announced(&mut self, totals: Totals) {
         self.bytes_total = totals.bytes;
     }

@@ -4,6 +4,7 @@
 use lanspread_proto::WireError;
 use lanspread_proto::chunk::Buffers;
 use lanspread_proto::message::RefusalCode;
+use lanspread_proto::queued::QueuePosition;
 use lanspread_store::state::chunks::Chunk;
 use lanspread_types::checksum::ContentDigest;
 use lanspread_types::content::RootFile;
@@ -29,11 +30,13 @@ pub(crate) struct Wanted<'a> {
 pub(crate) trait OpenSource: Send + Sync + 'static {
     type Source: ChunkSource;
 
-    /// Opens a source that has exactly these files.
+    /// Opens a source that has exactly these files. If it has no place now, it waits in its queue, and `queued` hears where
+    /// it stands, from time to time.
     fn open(
         &self,
         source: &PeerOffer,
         wanted: Wanted<'_>,
+        queued: impl FnMut(QueuePosition) + Send,
     ) -> impl Future<Output = Result<Self::Source, WireError>> + Send;
 
     /// Hears why a source ended before it was asked to. If something remains to be done about it, the transfer waits for

@@ -1,6 +1,7 @@
 //! The errors of an attempt and of a whole download.
 
 use lanspread_proto::WireError;
+use lanspread_proto::queued::QueuePosition;
 use lanspread_store::StoreError;
 use lanspread_trust::manifest::Deviation;
 use lanspread_types::fault::{ContentError, LocalError};
@@ -36,6 +37,9 @@ pub(crate) enum AttemptError {
         limits::SLOW_SOURCE_SPAN.as_secs()
     )]
     TooSlow,
+    /// The source has no place, and another one may have, or the operation waits no longer.
+    #[error("{}", no_place(*.0))]
+    NoPlace(QueuePosition),
     /// The operation was cancelled.
     #[error("cancelled")]
     Cancelled,
@@ -73,10 +77,25 @@ impl AttemptError {
             Self::Local(error) | Self::Unfit(error) => error.code().into(),
             Self::Lied(_) => "not-as-listed".into(),
             Self::TooSlow => "too-slow".into(),
+            Self::NoPlace(_) => NO_PLACE.into(),
             Self::Refused(error) => error.code().into(),
             Self::Cancelled => "cancelled".into(),
             Self::StagingStopped => "internal".into(),
         }
+    }
+}
+
+/// The code of a source that has no place.
+pub(crate) const NO_PLACE: &str = "no-place";
+
+/// The queue of a source that has no place.
+pub(crate) fn no_place(position: QueuePosition) -> String {
+    let ahead = position.ahead;
+    match position.in_ms {
+        Some(in_ms) => {
+            format!("it has no place now; {ahead} wait before this machine, for about {} s", in_ms / 1000)
+        }
+        None => format!("it has no place now; {ahead} wait before this machine"),
     }
 }
 
@@ -102,6 +121,14 @@ pub enum ReceiveError {
         /// The game asked for.
         game: GameId,
         /// One failure per attempt, in order.
+        attempts: Vec<AttemptFailure>,
+    },
+    /// No source has a place, and the operation waits no longer.
+    #[error("no source of {game} has a place")]
+    NoPlace {
+        /// The game asked for.
+        game: GameId,
+        /// Each source that has none, with its queue, and those that failed.
         attempts: Vec<AttemptFailure>,
     },
     /// The state on this machine's disk, or the disk itself.

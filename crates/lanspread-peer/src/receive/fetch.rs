@@ -10,17 +10,16 @@ use std::time::Duration;
 use lanspread_proto::WireError;
 use lanspread_proto::chunk::{Buffers, ChunkItem, ChunkMessage, ChunkRequest, Incoming, Outgoing};
 use lanspread_proto::connection::Connection;
-use lanspread_proto::error::within;
 use lanspread_proto::message::{Reply, Request};
+use lanspread_proto::queued::{QueuePosition, QueuedPace};
 use lanspread_store::state::chunks::Chunk;
 use lanspread_tls::endpoint::Endpoint;
 use lanspread_types::content::RootFile;
-use lanspread_types::ids::{GameId, GameVersion};
 use lanspread_types::limits;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use crate::receive::arrivals::Arrivals;
 use crate::receive::chunk_source::{ChunkSource, FetchError, OpenSource, Wanted};
@@ -42,10 +41,15 @@ pub(crate) struct Dialling {
 impl OpenSource for Dialling {
     type Source = PeerChunks<Socket>;
 
-    async fn open(&self, source: &PeerOffer, wanted: Wanted<'_>) -> Result<Self::Source, WireError> {
+    async fn open(
+        &self,
+        source: &PeerOffer,
+        wanted: Wanted<'_>,
+        queued: impl FnMut(QueuePosition) + Send,
+    ) -> Result<Self::Source, WireError> {
         let mut connection = dial(&source.address.into(), &self.ours, Some(source.id)).await?.connection;
         connection.set_idle_timeout(self.idle_timeout);
-        PeerChunks::agree(connection, wanted).await
+        PeerChunks::agree(connection, wanted, queued).await
     }
 
     fn failed(&self, source: &PeerOffer, error: &FetchError) -> Option<JoinHandle<()>> {
@@ -60,11 +64,20 @@ pub(crate) struct PeerChunks<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite> PeerChunks<S> {
-    /// Checks that the peer's files are the wanted ones.
-    pub(crate) async fn agree(mut connection: Connection<S>, wanted: Wanted<'_>) -> Result<Self, WireError> {
-        let agreeing = agree(&mut connection, wanted.game, wanted.version, wanted.files);
+    /// Waits for the turn, and checks that the peer's files are the wanted ones.
+    pub(crate) async fn agree(
+        mut connection: Connection<S>,
+        wanted: Wanted<'_>,
+        queued: impl FnMut(QueuePosition),
+    ) -> Result<Self, WireError> {
+        let Wanted { game, version, files } = wanted;
+        connection.send(&Request::Download { game: game.clone(), version: version.clone() }).await?;
+        let (first, turn) = first_reply(&mut connection, queued).await?;
         // One deadline for all parts of the list: a part in time does not give the next one more time.
-        let agreement = within(limits::REPLY_DEADLINE, "whole list of files", agreeing).await?;
+        let after = limits::REPLY_DEADLINE;
+        let agreeing = timeout_at(turn + after, agree(&mut connection, first, files));
+        let late = |_| WireError::Timeout { what: "whole list of files", after };
+        let agreement = agreeing.await.map_err(late)??;
         Ok(Self { connection, agreement })
     }
 }
@@ -94,18 +107,35 @@ pub(crate) struct Agreement {
     pub(crate) fingerprints: Vec<u64>,
 }
 
-/// Asks for the list of files and compares it with the files of the download. If they differ by now, the peer is
-/// refused as a source.
+/// The first reply that does not only say that there is no place yet, and since when it was due.
+async fn first_reply<S: AsyncRead + AsyncWrite>(
+    connection: &mut Connection<S>,
+    mut queued: impl FnMut(QueuePosition),
+) -> Result<(Reply, Instant), WireError> {
+    let mut pace = QueuedPace::default();
+    let mut turn = Instant::now();
+    loop {
+        match connection.receive("reply", limits::REPLY_DEADLINE).await?.ok_or(WireError::Closed)? {
+            Reply::Queued(position) => {
+                turn = Instant::now();
+                pace.said(turn)?;
+                queued(position);
+            }
+            reply => return Ok((reply, turn)),
+        }
+    }
+}
+
+/// Takes the list of files, which begins with the `first` reply, and compares it with the files of the download. If they
+/// differ by now, the peer is refused as a source.
 async fn agree<S: AsyncRead + AsyncWrite>(
     connection: &mut Connection<S>,
-    game: &GameId,
-    version: &GameVersion,
+    first: Reply,
     files: &[RootFile],
 ) -> Result<Agreement, WireError> {
-    connection.send(&Request::Download { game: game.clone(), version: version.clone() }).await?;
     let mut theirs = BTreeMap::new();
     let mut count: u32 = 0;
-    listing::parts(connection, None, limits::REPLY_DEADLINE, |reply| {
+    listing::parts(connection, Some(first), limits::REPLY_DEADLINE, |reply| {
         let Reply::DownloadReady { files: part, more } = reply else {
             return Err(listing::other("download ready"));
         };

@@ -82,6 +82,7 @@ fn offence_of_attempt(error: &AttemptError) -> Option<Offence> {
         AttemptError::Local(_)
         | AttemptError::Unfit(_)
         | AttemptError::TooSlow
+        | AttemptError::NoPlace(_)
         | AttemptError::Cancelled
         | AttemptError::Refused(_)
         | AttemptError::StagingStopped => None,

@@ -6,7 +6,8 @@
 //! - The source that owes the fewest chunks gets the first waiting one. No source owes more than
 //!   [`limits::CHUNKS_AHEAD`] chunks. While a source opens for the first time, no source takes more than its share, so
 //!   that the first one to answer does not take everything. A source that is late is no longer waited for, and another
-//!   one is opened in its place.
+//!   one is opened in its place. One that has no place is late at once, and stays in its queue until it has one or the
+//!   download is complete. Only if all that are left are such does the download wait.
 //! - An open source for which there is no more work is closed, which frees its place for other receivers.
 //! - When no chunk is waiting, a slow source is interrupted if an idle one could fetch all chunks that it owes, from
 //!   their beginning, in less than half the time. Each chunk is taken over at most once, and does not return to the
@@ -49,6 +50,8 @@ struct Source {
     known: bool,
     /// Whether it has been opening for too long.
     late: bool,
+    /// Whether it is opening and has no place.
+    queued: bool,
     /// The chunks that it owes, in the order of the requests.
     owed: VecDeque<usize>,
     /// Number of chunks that it was given, without those that returned.
@@ -116,6 +119,7 @@ impl Plan {
             phase: Phase::Resting,
             known: false,
             late: false,
+            queued: false,
             owed: VecDeque::new(),
             taken: 0,
             failures: 0,
@@ -211,6 +215,32 @@ impl Plan {
         }
         opened.known = true;
         opened.late = false;
+        opened.queued = false;
+    }
+
+    /// A source that is opening has no place: the others may take its share, and its place in this download.
+    pub(crate) fn queued(&mut self, source: SourceId) {
+        self.late(source);
+        if self.sources[source].phase == Phase::Opening {
+            self.sources[source].queued = true;
+        }
+    }
+
+    /// Whether nothing is left to do but to wait for a place, once [`Self::open_next`] has nothing more: some source has
+    /// none, and no other one is open, opening, or tried again later.
+    pub(crate) fn only_waits(&self) -> bool {
+        let queued = self.count(|source| source.queued);
+        let others = self.count(|source| {
+            let is_busy =
+                matches!(source.phase, Phase::Opening | Phase::Open | Phase::Closing | Phase::Waiting);
+            is_busy && !source.queued
+        });
+        queued > 0 && others == 0 && !self.is_complete()
+    }
+
+    /// Whether a source has no place and waits for one.
+    pub(crate) fn is_queued(&self, source: SourceId) -> bool {
+        self.sources[source].queued
     }
 
     /// A source takes too long to open: the others may take its share, and its place.
@@ -286,6 +316,7 @@ impl Plan {
         ended.taken -= owed.len();
         ended.arrived = 0;
         ended.late = false;
+        ended.queued = false;
         // If the source was asked to end, a failure in the meantime does not count against it.
         let asked = ending == Ending::Asked || ended.phase == Phase::Closing;
         ended.phase = match ending {

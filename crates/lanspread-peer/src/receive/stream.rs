@@ -10,6 +10,7 @@ use lanspread_proto::entry::{Sorted, sort};
 use lanspread_proto::grammar::StreamGrammar;
 use lanspread_proto::inflow::{Inflow, Taken};
 use lanspread_proto::message::StreamMessage;
+use lanspread_proto::queued::{QueuePosition, QueuedPace};
 use lanspread_types::content::{ArchiveSummary, EntryStep, Totals};
 use lanspread_types::entry_path::NamePolicy;
 use lanspread_types::limits;
@@ -22,6 +23,11 @@ use crate::receive::staging_queue::{StagingBatch, StagingSender, StagingStep};
 
 /// Observes a stream while it runs.
 pub(crate) trait StreamObserver {
+    /// The source has no place now, and one waits in its queue. Returns until when; none if there is no bound.
+    ///
+    /// # Errors
+    /// [`AttemptError::NoPlace`] if one does not wait.
+    fn queued(&mut self, position: QueuePosition) -> Result<Option<Instant>, AttemptError>;
     /// The totals are known.
     fn announced(&mut self, totals: Totals);
     /// An archive begins.
@@ -53,6 +59,8 @@ pub(crate) async fn receive<S: AsyncRead + AsyncWrite>(
         batch_begun: Instant::now(),
         last_advance: Instant::now(),
         waited: Duration::ZERO,
+        queued: None,
+        pace: QueuedPace::default(),
     };
     let received = receiving.receive(connection, another_waits, observer).await;
     // What was accepted before a failure may be the reason for it: the staging thread looks at it too.
@@ -71,8 +79,11 @@ struct Receiving {
     /// When its first step was accepted.
     batch_begun: Instant,
     last_advance: Instant,
-    /// How long the stream has waited for the disk.
+    /// How long the stream has waited for the disk, and for its turn.
     waited: Duration,
+    /// Where it waits for its turn, and until when at most.
+    queued: Option<(QueuePosition, Option<Instant>)>,
+    pace: QueuedPace,
 }
 
 impl Receiving {
@@ -92,6 +103,7 @@ impl Receiving {
                 // The staging thread may refuse the announced totals while the source is silent.
                 () = self.steps.closed() => return Err(AttemptError::StagingStopped),
                 error = too_slow(&mut check, arrived, self.waited) => return Err(error),
+                error = waited_enough(self.queued) => return Err(error),
                 read = connection.read_inflow(&mut self.inflow, self.batch.buffer()) => read?,
                 // Nothing more has arrived.
                 () = std::future::ready(()), if is_due => self.hand_on().await?,
@@ -123,6 +135,11 @@ impl Receiving {
                 Taken::Control(message) => message,
             };
             self.grammar.control(&message)?;
+            if let StreamMessage::Queued(position) = message {
+                self.queue(position, observer)?;
+                continue;
+            }
+            self.queued = None;
             match sort(message, self.policy).map_err(|error| AttemptError::Content(error.into()))? {
                 Sorted::Stream(StreamMessage::KeepAlive) => {
                     let after = limits::STREAM_STALL_DEADLINE;
@@ -158,6 +175,20 @@ impl Receiving {
         Ok(false)
     }
 
+    /// The source has no place yet. It is neither slow nor stalled.
+    fn queue(
+        &mut self,
+        position: QueuePosition,
+        observer: &mut impl StreamObserver,
+    ) -> Result<(), AttemptError> {
+        let now = Instant::now();
+        self.pace.said(now)?;
+        self.waited += now - self.last_advance;
+        self.last_advance = now;
+        self.queued = Some((position, observer.queued(position)?));
+        Ok(())
+    }
+
     async fn push(&mut self, step: StagingStep) -> Result<(), AttemptError> {
         self.last_advance = Instant::now();
         if self.batch.is_empty() {
@@ -189,6 +220,17 @@ impl Receiving {
 /// that thousands of empty files are not taken for silence.
 fn advance_bytes(received: Totals) -> u64 {
     received.bytes.saturating_add(received.entries().saturating_mul(limits::SPACE_PER_ENTRY_BYTES))
+}
+
+/// Returns when the wait for a turn takes too long; never if none is waited for. Cancel safe.
+async fn waited_enough(queued: Option<(QueuePosition, Option<Instant>)>) -> AttemptError {
+    match queued {
+        Some((position, Some(until))) => {
+            sleep_until(until).await;
+            AttemptError::NoPlace(position)
+        }
+        _ => std::future::pending().await,
+    }
 }
 
 /// Returns when the source was too slow in a whole span; never if it is not measured. Cancel safe.

@@ -4,12 +4,8 @@
 //! plan after the last byte that it could write. All tasks have ended when [`transfer`] returns. If its future is
 //! dropped, the tasks are interrupted and end on their own.
 
-use lanspread_archive::SinkError;
-use lanspread_proto::chunk::Buffers;
+use lanspread_proto::queued::QueuePosition;
 use lanspread_store::state::chunks::Chunk;
-use lanspread_store::state::listed_chunks::ListedChunks;
-use lanspread_types::content::RootFile;
-use lanspread_types::ids::{GameId, GameVersion};
 use lanspread_types::limits;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,49 +14,19 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::locked_game::LockedGame;
 use crate::receive::arrivals::Arrivals;
-use crate::receive::chunk_check::check;
-use crate::receive::chunk_source::{ChunkSource, FetchError, OpenSource, Wanted};
-use crate::receive::chunk_writer::{ChunkOrigin, ChunkWrite, DownloadTarget, write};
-use crate::receive::error::ReceiveError;
+use crate::receive::chunk_source::{FetchError, OpenSource};
+use crate::receive::error::{NO_PLACE, ReceiveError, no_place};
 use crate::receive::floor_check::FloorCheck;
+use crate::receive::patience::QueueReports;
 use crate::receive::plan::{Ending, Plan, SourceId};
-use crate::report::channel::EventSender;
+use crate::receive::session::{SourceNews, TransferContext, run_session};
 use crate::report::event::PeerEvent;
 use crate::report::failure::AttemptFailure;
 use crate::report::offender::ProvedLie;
+use crate::report::queued::QueuedAt;
 use crate::report::source_share::SourceShare;
-use crate::task::contained::contained;
-use crate::task::{Tasks, Working};
 use crate::trust::select::PeerOffer;
-
-/// What all tasks of one transfer share.
-pub(crate) struct TransferContext<C> {
-    pub(crate) game: GameId,
-    pub(crate) version: GameVersion,
-    pub(crate) files: Vec<RootFile>,
-    /// The validated peers.
-    pub(crate) sources: Vec<PeerOffer>,
-    pub(crate) target: Arc<DownloadTarget>,
-    /// What a manifest lists about these files, if there is one.
-    pub(crate) listed: Option<ListedChunks>,
-    /// Held by every writer, so that no other operation begins on this game while one still writes.
-    pub(crate) locked: Option<LockedGame>,
-    pub(crate) connect: C,
-    pub(crate) events: EventSender,
-    pub(crate) tasks: Tasks,
-    pub(crate) cancel: CancellationToken,
-}
-
-/// What the task of a source reports.
-enum SourceNews {
-    /// It is connected and agrees on the files; the chunks that it delivered from files that have changed since.
-    Opened(SourceId, Vec<usize>),
-    Done(SourceId, Chunk),
-    /// It has ended, its writer included.
-    Ended(SourceId, Result<(), FetchError>),
-}
 
 /// A running task of a source.
 struct Session {
@@ -84,6 +50,9 @@ struct SourceState {
     opened_at: Option<Instant>,
     retry_at: Option<Instant>,
     last_failure: Option<AttemptFailure>,
+    /// Where it last stood in the queue of the source, and what was reported of that.
+    position: Option<QueuePosition>,
+    queue_reports: QueueReports,
 }
 
 struct Transfer<C> {
@@ -144,8 +113,13 @@ impl<C: OpenSource> Transfer<C> {
                 let attempts = self.sources.iter().filter_map(|source| source.last_failure.clone()).collect();
                 return Err(ReceiveError::AllSourcesFailed { game: self.context.game.clone(), attempts });
             }
+            let waits_until = if self.plan.only_waits() { self.context.patience.until() } else { None };
+            if waits_until.is_some_and(|until| until <= Instant::now()) {
+                return Err(self.no_place());
+            }
             let retry_at = self.sources.iter().filter_map(|source| source.retry_at).min();
             let tick_at = ticked + limits::PROGRESS_INTERVAL;
+            let wake_at = [retry_at, waits_until, Some(tick_at)].into_iter().flatten().min();
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => return Err(ReceiveError::Cancelled),
@@ -153,7 +127,7 @@ impl<C: OpenSource> Transfer<C> {
                     Some(news) => self.hear(news)?,
                     None => return Err(ReceiveError::Internal("the channel of a download closed".to_owned())),
                 },
-                () = sleep_until(retry_at.map_or(tick_at, |at| at.min(tick_at))) => {}
+                () = sleep_until(wake_at.unwrap_or(tick_at)) => {}
             }
             self.wake_due();
             if ticked.elapsed() >= limits::PROGRESS_INTERVAL {
@@ -234,6 +208,7 @@ impl<C: OpenSource> Transfer<C> {
 
     fn hear(&mut self, news: SourceNews) -> Result<(), ReceiveError> {
         match news {
+            SourceNews::Queued(source, position) => self.queued(source, position),
             SourceNews::Opened(source, dropped) => self.plan.opened(source, &dropped),
             SourceNews::Done(source, chunk) => {
                 self.tell_arrived(source);
@@ -259,6 +234,31 @@ impl<C: OpenSource> Transfer<C> {
             }
         }
         Ok(())
+    }
+
+    fn queued(&mut self, id: SourceId, position: QueuePosition) {
+        self.plan.queued(id);
+        let source = &mut self.sources[id];
+        source.position = Some(position);
+        if source.queue_reports.is_due(position, Instant::now()) {
+            self.context.events.report(PeerEvent::Queued(QueuedAt {
+                game: self.context.game.clone(),
+                peer: self.context.sources[id].name.clone(),
+                ahead: position.ahead,
+                in_ms: position.in_ms,
+            }));
+        }
+    }
+
+    /// No source has a place, and the download waits no longer.
+    fn no_place(&self) -> ReceiveError {
+        let queued = self.sources.iter().enumerate().filter(|(id, _)| self.plan.is_queued(*id));
+        let queued = queued.filter_map(|(id, source)| {
+            let message = no_place(source.position?);
+            Some(AttemptFailure::new(&self.context.sources[id].name, NO_PLACE, message))
+        });
+        let failed = self.sources.iter().filter_map(|source| source.last_failure.clone());
+        ReceiveError::NoPlace { game: self.context.game.clone(), attempts: queued.chain(failed).collect() }
     }
 
     fn failed(&mut self, id: SourceId, error: &FetchError) {
@@ -381,112 +381,6 @@ impl<C: OpenSource> Transfer<C> {
         });
         shares.filter(|share| share.chunks > 0).collect()
     }
-}
-
-/// The task of one source.
-async fn run_session<C: OpenSource>(
-    context: Arc<TransferContext<C>>,
-    id: SourceId,
-    orders: mpsc::Receiver<Chunk>,
-    arrivals: Arc<Arrivals>,
-    cancel: CancellationToken,
-    news: mpsc::Sender<SourceNews>,
-) {
-    // If it panicked without reporting an end, its chunks would never return to the plan.
-    let ended = contained(converse(&context, id, orders, &arrivals, &cancel, &news)).await;
-    let ended = ended.unwrap_or(Err(FetchError::Panicked));
-    // This fails only if the transfer has already ended.
-    let _ = news.send(SourceNews::Ended(id, ended)).await;
-}
-
-async fn converse<C: OpenSource>(
-    context: &Arc<TransferContext<C>>,
-    id: SourceId,
-    mut orders: mpsc::Receiver<Chunk>,
-    arrivals: &Arrivals,
-    cancel: &CancellationToken,
-    news: &mpsc::Sender<SourceNews>,
-) -> Result<(), FetchError> {
-    let source = &context.sources[id];
-    let wanted = Wanted { game: &context.game, version: &context.version, files: &context.files };
-    let opening = context.connect.open(source, wanted);
-    let Some(opened) = cancel.run_until_cancelled(opening).await else { return Ok(()) };
-    let mut chunks = opened?;
-
-    let origin = ChunkOrigin {
-        peer: source.name.clone(),
-        peer_id: source.id,
-        fingerprints: chunks.fingerprints().to_vec(),
-    };
-    let places =
-        if context.listed.is_some() { limits::CHECKED_QUEUE_ITEMS } else { limits::CHUNK_QUEUE_ITEMS };
-    let (writes, queue) = mpsc::channel(places);
-    let (opened, released) = tokio::sync::oneshot::channel();
-    let buffers = Arc::new(Buffers::default());
-    let writing = {
-        let (context, buffers, news) = (Arc::clone(context), Arc::clone(&buffers), news.clone());
-        context.tasks.clone().spawn_blocking("chunk-writer", move || {
-            // The lock in the context keeps the game locked until the last byte is written.
-            let _locked = context.locked.as_ref();
-            let dropped = match &context.listed {
-                // What is here was proved, whatever its source has by now.
-                Some(_) => Vec::new(),
-                None => context.target.journal().drop_changed(origin.peer_id, &origin.fingerprints)?,
-            };
-            // Both fail only if the session or the transfer has already ended.
-            let _ = news.blocking_send(SourceNews::Opened(id, dropped));
-            let _ = opened.send(());
-            write(&context.target, &origin, queue, &buffers, |chunk| {
-                let _ = news.blocking_send(SourceNews::Done(id, chunk));
-            })
-        })
-    };
-    let (writes, checking) = checked(context, writes, &buffers);
-    let fetching = async {
-        // No chunk is requested before the writer has dropped the chunks of changed files.
-        if released.await.is_err() {
-            return Err(FetchError::WriterStopped);
-        }
-        chunks.fetch(&mut orders, writes, &buffers, arrivals).await
-    };
-    // The writer is joined even if this panics: until then the source owes its chunks.
-    let fetched = contained(cancel.run_until_cancelled(fetching)).await;
-    let fetched = fetched.map_or(Err(FetchError::Panicked), |fetched| fetched.unwrap_or(Ok(())));
-    // The sender of the queue was dropped with the future, so the check and the writer do what is queued and end.
-    let checked = match checking {
-        Some(checking) => checking.await.unwrap_or_else(|error| {
-            tracing::error!("the check of a source ended abnormally: {error}");
-            Err(FetchError::Panicked)
-        }),
-        None => Ok(()),
-    };
-    let written = writing.await.map_err(|error| {
-        tracing::error!("the writer of a source ended abnormally: {error}");
-        // If it was recording a chunk, it is not known what the record says now.
-        let is_recording = context.target.journal.is_poisoned();
-        if is_recording { FetchError::WriterStopped } else { FetchError::Panicked }
-    })?;
-    // If one of the three ends, the others end because of it: the cause is the one that is furthest from the network.
-    match (written, checked, fetched) {
-        (Err(SinkError::Local(error)), ..) => Err(FetchError::Local(error)),
-        (Err(SinkError::Content(error)), ..) => Err(FetchError::Content(error)),
-        (_, Err(error), _) => Err(error),
-        (Err(SinkError::Closed), _, Ok(())) => Err(FetchError::WriterStopped),
-        (_, _, fetched) => fetched,
-    }
-}
-
-/// Puts a check in front of a writer, if a manifest lists the files.
-fn checked<C: OpenSource>(
-    context: &Arc<TransferContext<C>>,
-    writes: mpsc::Sender<ChunkWrite>,
-    buffers: &Arc<Buffers>,
-) -> (mpsc::Sender<ChunkWrite>, Option<Working<Result<(), FetchError>>>) {
-    let Some(listed) = context.listed.clone() else { return (writes, None) };
-    let (arrived, queue) = mpsc::channel(limits::CHECKED_QUEUE_ITEMS);
-    let buffers = Arc::clone(buffers);
-    let check = move || check(&listed, queue, &writes, &buffers);
-    (arrived, Some(context.tasks.spawn_blocking("chunk-check", check)))
 }
 
 #[cfg(test)]

@@ -152,7 +152,9 @@ pub enum Answer {
         streams_max: u64,
         /// Open connections to it, including the one that asks.
         connections: u64,
-        /// Where these go. Only a daemon says so of itself; empty for another peer.
+        /// Receivers that wait for a place.
+        waiting: u64,
+        /// Where the transfers go. Only a daemon says so of itself; empty for another peer.
         receivers: Vec<ReceivingAddress>,
     },
     /// An operation that runs or waits.

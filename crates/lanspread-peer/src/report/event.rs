@@ -18,6 +18,7 @@ use crate::report::packed_stream::{
     GapFilled, PackedPlaced, RelayBegin, RelayEnd, UpstreamBegin, UpstreamEnd,
 };
 use crate::report::passed_over::PassedOverFolder;
+use crate::report::queued::QueuedAt;
 use crate::report::source_share::SourceShare;
 
 mod about;
@@ -70,6 +71,9 @@ pub enum PeerEvent {
         /// Its address.
         addr: SocketAddr,
     },
+    /// The source has no place now, and the operation is in its queue. Reported at once, when its place has changed, and at
+    /// intervals.
+    Queued(QueuedAt),
     /// An archive begins to arrive.
     ArchiveBegin {
         /// Which game.

@@ -28,6 +28,8 @@ pub enum ErrorCategory {
     Refused,
     /// Content on this machine is not as expected.
     Content,
+    /// Every source has as many receivers as it serves at once, and the wait is over.
+    NoPlace,
     /// The disk of this machine.
     Local,
     /// Cancelled by the user.

@@ -74,6 +74,33 @@ pub struct OperationOptions {
     pub accept_unverified: bool,
     /// Which peers may be sources, beside the rules of the peer that does it.
     pub admission: AdmissionRules,
+    /// How long to wait while no source has a place.
+    pub wait: Wait,
+}
+
+/// How long an operation waits while no source has a place for it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[non_exhaustive]
+pub enum Wait {
+    /// Until its turn comes.
+    #[default]
+    Always,
+    /// For this long in all.
+    For {
+        /// Milliseconds; none means that it does not wait.
+        wait_ms: u64,
+    },
+}
+
+impl Wait {
+    /// The longest wait, at most [`limits::WAIT_MAX`]; none if there is no bound.
+    pub fn limit(self) -> Option<Duration> {
+        match self {
+            Self::Always => None,
+            Self::For { wait_ms } => Some(Duration::from_millis(wait_ms).min(limits::WAIT_MAX)),
+        }
+    }
 }
 
 /// Which other peers are let in and asked. What the user has decided in the state directory counts too.
@@ -152,6 +179,13 @@ impl OperationOptions {
     #[must_use]
     pub fn with_admission(mut self, admission: AdmissionRules) -> Self {
         self.admission = admission;
+        self
+    }
+
+    /// The same, with this bound of the wait for a place.
+    #[must_use]
+    pub fn with_wait(mut self, wait: Wait) -> Self {
+        self.wait = wait;
         self
     }
 

@@ -365,6 +365,7 @@ fn reports() -> Vec<Answer> {
             active_outbound_transfers: 0,
             streams_max: 1,
             connections: 1,
+            waiting: 1,
             receivers: vec![ReceivingAddress { addr: addr().ip(), transfers: 1 }],
         },
         R::Operation { operation: 1, kind: OperationKind::Verify, game: game(), running: true, followers: 1 },

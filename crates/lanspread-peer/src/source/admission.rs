@@ -1,5 +1,5 @@
-//! Turns a request for bytes into a running transfer, for streams and downloads alike: a place, a reader, the gate, and
-//! the events around it.
+//! Turns a request for bytes that has a place into a running transfer, for streams and downloads alike: a reader, the gate,
+//! and the events around it. How it comes to its place: [`super::waiting`].
 
 use std::sync::Arc;
 
@@ -12,7 +12,6 @@ use tokio_util::sync::CancellationToken;
 use super::readers::Reader;
 use super::running::{Running, StreamEnd, TransferKind};
 use super::{Source, gate};
-use crate::guests::guest::Guest;
 use crate::guests::places::HeldPlace;
 use crate::report::event::PeerEvent;
 
@@ -28,11 +27,11 @@ pub(super) struct Admitted<'s, T> {
 }
 
 impl Source {
-    /// Admits a transfer of one version of a game. `look` turns the game's state into what will be sent, on a blocking
-    /// thread.
+    /// Admits a transfer of one version of a game that has a place. `look` turns the game's state into what will be sent,
+    /// on a blocking thread.
     pub(super) async fn admit<T: Send + 'static>(
         self: &Arc<Self>,
-        guest: &Guest,
+        place: HeldPlace,
         kind: TransferKind,
         game: GameId,
         version: GameVersion,
@@ -40,23 +39,19 @@ impl Source {
     ) -> Result<Admitted<'_, T>, Refusal> {
         let wanted = game.clone();
         let judge = move |source: &Self| look(&source.offered(&wanted, Some(&version))?);
-        self.admit_after(guest, kind, game, judge).await
+        self.admit_after(place, kind, game, judge).await
     }
 
-    /// Admits a transfer of a game if `judge` lets it, on a blocking thread.
+    /// Admits a transfer of a game that has a place if `judge` lets it, on a blocking thread.
     pub(super) async fn admit_after<T: Send + 'static>(
         self: &Arc<Self>,
-        guest: &Guest,
+        place: HeldPlace,
         kind: TransferKind,
         game: GameId,
         judge: impl FnOnce(&Self) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<Admitted<'_, T>, Refusal> {
-        // The place is taken before the gate is asked: a transfer beyond the limit costs no look at the disk.
-        let places = if kind == TransferKind::Packed { &self.packed_heads } else { &self.transfers };
-        let place = places.take(*guest);
-        let place = place.ok_or_else(|| self.busy(guest))?;
-        // Registering also precedes the gate: an operation that takes the game's files away waits for this transfer, or
-        // keeps it from registering, or has left an intent, which the gate sees.
+        // Registering precedes the gate: an operation that takes the game's files away waits for this transfer, or keeps
+        // it from registering, or has left an intent, which the gate sees.
         let reader = self.readers.register(&game).ok_or_else(|| gate::in_progress(&game))?;
         let worker = Arc::clone(self);
         let judged = self.tasks.spawn_blocking("gate", move || judge(&worker)).await;
@@ -65,20 +60,6 @@ impl Source {
             Err(Refusal::new(RefusalCode::Internal, "the source failed"))
         })?;
         Ok(Admitted { source: self, game, kind, place, reader, what })
-    }
-
-    fn busy(&self, guest: &Guest) -> Refusal {
-        let (total, theirs) = (self.transfers.total(), self.transfers.held_by(guest));
-        let message = match theirs {
-            0 => format!("it already serves {total} streams, its limit"),
-            _ if self.transfers.held() < total => {
-                format!(
-                    "it already serves {theirs} streams to this address and keeps the rest for other peers"
-                )
-            }
-            _ => format!("it already serves {total} streams, its limit, {theirs} of them to this address"),
-        };
-        Refusal::new(RefusalCode::Busy, &message)
     }
 }
 

@@ -22,13 +22,12 @@ use lanspread_types::limits;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
-use tokio_util::sync::CancellationToken;
 
-use super::Source;
 use super::admission::Receiver;
 use super::pace::Pace;
 use super::running::{EarlyEnd, Running, StreamEnd, TransferKind};
-use crate::guests::guest::Guest;
+use super::waiting::Asking;
+use super::{Source, waiting};
 use crate::source::parts::{FILES_PER_MESSAGE, in_parts};
 use crate::source::served_chunks::{FilesOnDisk, ServedChunks, changed};
 use crate::task::Tasks;
@@ -37,12 +36,13 @@ use crate::task::Tasks;
 pub(super) async fn serve<S: AsyncRead + AsyncWrite>(
     source: &Arc<Source>,
     connection: &mut Connection<S>,
-    guest: &Guest,
+    asking: Asking<'_>,
     game: GameId,
     version: GameVersion,
-    stop: &CancellationToken,
 ) -> Result<(), WireError> {
-    let admitted = source.admit(guest, TransferKind::Download, game, version, FilesOnDisk::survey).await;
+    let place = waiting::place::<Reply, _>(&source.transfers, connection, asking).await?;
+    let Some(place) = place else { return Ok(()) };
+    let admitted = source.admit(place, TransferKind::Download, game, version, FilesOnDisk::survey).await;
     let admitted = match admitted {
         Ok(admitted) => admitted,
         Err(refusal) => return connection.send(&Reply::Refused(refusal)).await,
@@ -55,7 +55,7 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite>(
     }
     let to = Receiver::of(connection);
     admitted
-        .run(to, stop, async |chunks, running| send(connection, chunks, &source.tasks, running).await)
+        .run(to, asking.stop, async |chunks, running| send(connection, chunks, &source.tasks, running).await)
         .await;
     Ok(())
 }
@@ -85,6 +85,8 @@ async fn send<S: AsyncRead + AsyncWrite>(
 ) -> StreamEnd {
     let (requests, wanted) = mpsc::channel(limits::CHUNK_REQUESTS_MAX);
     let (items, mut queue) = mpsc::channel(limits::CHUNK_QUEUE_ITEMS);
+    // At most: it may fetch a part of it, or the rest from others.
+    running.expected().are(chunks.files().iter().map(|file| file.file.size).sum());
     let buffers = Arc::new(Buffers::default());
     let reader = Reader { chunks, items, buffers: Arc::clone(&buffers) };
     let reading = tasks.spawn_blocking("chunk-reader", move || reader.run(wanted));

@@ -103,6 +103,7 @@ pub(super) async fn send<S: AsyncRead + AsyncWrite>(
     tasks: &Tasks,
     running: &Running<'_>,
 ) -> StreamEnd {
+    running.expected().are(tree.totals(from_path.as_deref()).bytes);
     let push = move |frames: FrameSender, cancel: &CancellationToken| {
         push_all(&tree, from_path.as_deref(), frames, cancel).map_err(|error| refusal(&error))
     };

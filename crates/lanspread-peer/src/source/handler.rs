@@ -22,7 +22,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::admission::Receiver;
 use super::running::TransferKind;
-use super::{Source, download, entries, handed_on, packed, poll, stream};
+use super::waiting::Asking;
+use super::{Source, download, entries, handed_on, packed, poll, stream, waiting};
 use crate::guests::guest::Guest;
 use crate::guests::turns::RequestTurn;
 use crate::source::parts::{FILES_PER_MESSAGE, in_parts, offers_in_parts};
@@ -154,17 +155,17 @@ async fn converse<S: AsyncRead + AsyncWrite>(
         tracing::debug!("{} sent the request {request:?}", connection.theirs.name);
         match request {
             Request::StreamInstall { game, version } => {
-                seat.transfers();
-                return stream_install(source, &mut connection, &guest, game, version, stop).await;
+                let asking = Asking { guest: &guest, seat, stop };
+                return stream_install(source, &mut connection, asking, game, version).await;
             }
             Request::StreamEntries { game, version, manifest, from_path } => {
-                seat.transfers();
                 let wanted = WantedEntries { game, version, manifest, from_path };
-                return stream_entries(source, &mut connection, &guest, wanted, stop).await;
+                let asking = Asking { guest: &guest, seat, stop };
+                return stream_entries(source, &mut connection, asking, wanted).await;
             }
             Request::Download { game, version } => {
-                seat.transfers();
-                return download::serve(source, &mut connection, &guest, game, version, stop).await;
+                let asking = Asking { guest: &guest, seat, stop };
+                return download::serve(source, &mut connection, asking, game, version).await;
             }
             Request::Join(wanted) => {
                 // It waits in a queue, perhaps for long.
@@ -172,8 +173,8 @@ async fn converse<S: AsyncRead + AsyncWrite>(
                 packed::join(source, &mut connection, seat.guest.address, wanted, stop).await?;
             }
             Request::Follow(wanted) => {
-                seat.transfers();
-                return packed::follow(source, &mut connection, &guest, wanted, stop).await;
+                let asking = Asking { guest: &guest, seat, stop };
+                return packed::follow(source, &mut connection, asking, wanted).await;
             }
             Request::CannotReach { wave, relay } => {
                 let reply = packed::cannot_reach(source, wave, relay, connection.peer);
@@ -338,20 +339,21 @@ fn archives(state: &GameState) -> Result<Vec<ArchiveSet>, Refusal> {
 async fn stream_install<S: AsyncRead + AsyncWrite>(
     source: &Arc<Source>,
     connection: &mut Connection<S>,
-    guest: &Guest,
+    asking: Asking<'_>,
     game: GameId,
     version: GameVersion,
-    stop: &CancellationToken,
 ) -> Result<(), WireError> {
-    let admitted = match source.admit(guest, TransferKind::Stream, game, version, archives).await {
+    let place = waiting::place::<StreamMessage, _>(&source.transfers, connection, asking).await?;
+    let Some(place) = place else { return Ok(()) };
+    let admitted = match source.admit(place, TransferKind::Stream, game, version, archives).await {
         Ok(admitted) => admitted,
         Err(refusal) => return connection.send(&StreamMessage::Failed(refusal)).await,
     };
     let to = Receiver::of(connection);
     let provider = Arc::clone(&source.provider);
     admitted
-        .run(to, stop, async |archives, running| {
-            let memory = (source.dictionaries.clone(), *guest);
+        .run(to, asking.stop, async |archives, running| {
+            let memory = (source.dictionaries.clone(), *asking.guest);
             stream::send(connection, provider, archives, memory, &source.tasks, running).await
         })
         .await;
@@ -369,10 +371,11 @@ struct WantedEntries {
 async fn stream_entries<S: AsyncRead + AsyncWrite>(
     source: &Arc<Source>,
     connection: &mut Connection<S>,
-    guest: &Guest,
+    asking: Asking<'_>,
     wanted: WantedEntries,
-    stop: &CancellationToken,
 ) -> Result<(), WireError> {
+    let place = waiting::place::<StreamMessage, _>(&source.transfers, connection, asking).await?;
+    let Some(place) = place else { return Ok(()) };
     let WantedEntries { game, version, manifest, from_path } = wanted;
     let asked = game.clone();
     let judge = move |source: &Source| {
@@ -382,13 +385,13 @@ async fn stream_entries<S: AsyncRead + AsyncWrite>(
         }
         Ok((tree, from_path))
     };
-    let admitted = match source.admit_after(guest, TransferKind::Stream, game, judge).await {
+    let admitted = match source.admit_after(place, TransferKind::Stream, game, judge).await {
         Ok(admitted) => admitted,
         Err(refusal) => return connection.send(&StreamMessage::Failed(refusal)).await,
     };
     let to = Receiver::of(connection);
     admitted
-        .run(to, stop, async |(tree, from_path), running| {
+        .run(to, asking.stop, async |(tree, from_path), running| {
             entries::send(connection, tree, from_path, &source.tasks, running).await
         })
         .await;

@@ -14,9 +14,10 @@ use lanspread_proto::chunk::Buffers;
 use lanspread_proto::connection::Connection;
 use lanspread_proto::message::{Refusal, RefusalCode, Reply};
 use lanspread_proto::packed::{Follow, Join, PackedGame, Place};
+use lanspread_proto::queued::QueuePosition;
 use lanspread_store::state::game_state::GameState;
 use lanspread_trust::manifest::chunk_bytes;
-use lanspread_types::ids::{GameId, GameVersion, PeerId};
+use lanspread_types::ids::PeerId;
 use lanspread_types::limits;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
@@ -26,7 +27,8 @@ use tokio_util::sync::CancellationToken;
 use super::Source;
 use super::admission::Receiver;
 use super::running::{Running, StreamEnd, TransferKind};
-use crate::guests::guest::Guest;
+use super::waiting;
+use super::waiting::Asking;
 use crate::packed::layout::Layout;
 use crate::packed::relays::{Relay, Relays};
 use crate::packed::roster::{Joined, Newcomer, Roster};
@@ -133,7 +135,7 @@ pub(super) async fn join<S: AsyncRead + AsyncWrite>(
             Joined::Wait { in_time } => in_time,
         };
         let in_ms = in_time.map(|time| u32::try_from(time.as_millis()).unwrap_or(u32::MAX));
-        connection.send(&Reply::Queued { ahead: 0, in_ms }).await?;
+        connection.send(&Reply::Queued(QueuePosition { ahead: 0, in_ms })).await?;
         tokio::select! {
             () = stop.cancelled() => {
                 let refusal = Refusal::new(RefusalCode::Stopping, "the source is stopping");
@@ -167,15 +169,17 @@ pub(super) fn cannot_reach(source: &Source, wave: u64, relay: PeerId, by: PeerId
 pub(super) async fn follow<S: AsyncRead + AsyncWrite>(
     source: &Arc<Source>,
     connection: &mut Connection<S>,
-    guest: &Guest,
+    asking: Asking<'_>,
     wanted: Follow,
-    stop: &CancellationToken,
 ) -> Result<(), WireError> {
     if let Some(relay) = source.packed.relays.find(&wanted.packed) {
-        return relay_to(source, connection, &relay, &wanted, stop).await;
+        asking.seat.transfers();
+        return relay_to(source, connection, &relay, &wanted, asking.stop).await;
     }
+    let place = waiting::place::<Reply, _>(&source.packed_heads, connection, asking).await?;
+    let Some(place) = place else { return Ok(()) };
     let PackedGame { game, version, .. } = wanted.packed.clone();
-    let admitted = source.admit(guest, TransferKind::Packed, game, version, FilesOfGame::survey).await;
+    let admitted = source.admit(place, TransferKind::Packed, game, version, FilesOfGame::survey).await;
     let admitted = match admitted {
         Ok(admitted) => admitted,
         Err(refusal) => return connection.send(&Reply::Refused(refusal)).await,

@@ -1,12 +1,11 @@
 //! A transfer that runs: what it may cost to end it, why it ends before it is complete, and how it ended.
 
-use std::time::Duration;
-
 use lanspread_proto::message::{Refusal, RefusalCode};
 use lanspread_types::limits;
 use tokio_util::sync::CancellationToken;
 
-use crate::guests::places::HeldPlace;
+use crate::guests::places::{ExpectedBytes, HeldPlace};
+use crate::guests::queue::QueueBounds;
 use crate::guests::shares::{Loss, Shares};
 
 /// What a transfer sends. It decides which one gives way: a download continues later where it stopped, a stream begins
@@ -38,9 +37,13 @@ pub(super) fn transfer_shares(streams_max: usize) -> Shares {
         kept: part,
         most: streams_max,
         // A receiver that has more to fetch asks ahead, and continues later where it stopped.
-        idle_max: Duration::ZERO,
+        idle_max: limits::TRANSFER_IDLE_MIN,
     }
 }
+
+/// How many receivers may wait for a place of one kind.
+pub(super) const QUEUE_BOUNDS: QueueBounds =
+    QueueBounds { total: limits::QUEUE_MAX, per_guest: limits::QUEUE_PER_GUEST_MAX };
 
 /// How a transfer ended.
 #[derive(Debug)]
@@ -112,6 +115,12 @@ impl<'r> Running<'r> {
     /// Notes how many bytes were sent so far, or are about to be.
     pub(super) fn sent(&self, bytes: u64) {
         self.place.set_loss(self.kind.loss(bytes));
+        self.place.sent(bytes);
+    }
+
+    /// How many bytes will be sent in all, to be noted as soon as it is known.
+    pub(super) fn expected(&self) -> ExpectedBytes {
+        self.place.expected()
     }
 }
 

@@ -26,6 +26,7 @@ use super::refusal;
 use super::running::{Running, StreamEnd};
 use super::sink::WireSink;
 use crate::guests::guest::Guest;
+use crate::guests::places::ExpectedBytes;
 use crate::task::Tasks;
 
 /// Streams the archives over the connection.
@@ -38,8 +39,9 @@ pub(super) async fn send<S: AsyncRead + AsyncWrite>(
     running: &Running<'_>,
 ) -> StreamEnd {
     let memory = move |bytes| dictionaries.take(&guest, bytes);
+    let expected = running.expected();
     let work = move |frames, cancel: &CancellationToken| {
-        decode(provider.as_ref(), &archives, frames, memory, cancel)
+        decode(provider.as_ref(), &archives, frames, (memory, expected), cancel)
     };
     send_frames(connection, tasks, running, "decoder", work).await
 }
@@ -108,7 +110,7 @@ fn decode(
     provider: &dyn ArchiveProvider,
     archives: &[ArchiveSet],
     frames: FrameSender,
-    memory: impl FnOnce(u64) -> Result<DictionaryMemory, Refusal>,
+    (memory, expected): (impl FnOnce(u64) -> Result<DictionaryMemory, Refusal>, ExpectedBytes),
     cancel: &CancellationToken,
 ) -> Result<(), Refusal> {
     let failed = |error: ArchiveError| {
@@ -117,6 +119,7 @@ fn decode(
     };
     let (listed, totals) = list(provider, archives, cancel).map_err(failed)?;
     let _memory = memory(dictionary_bytes(&listed))?;
+    expected.are(totals.bytes);
     push_all(provider, listed, totals, frames, cancel).map_err(failed)
 }
 

@@ -33,6 +33,7 @@ use crate::transport::dial::dial;
 
 mod guests;
 mod programs;
+mod queue;
 mod quiet;
 mod requests;
 mod streams;

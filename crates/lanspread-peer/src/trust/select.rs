@@ -97,8 +97,8 @@ impl SourceOrder<'_> {
         let named = index < self.named;
         let text = format!("{} {} {}", self.ours, offer.id, self.game);
         let spread = if named { [0; 32] } else { Sha256::digest(text).into() };
-        let load = offer.load.unwrap_or(Load { is_full: true, transfers: u64::MAX });
-        let load = if named { Load { is_full: false, transfers: 0 } } else { load };
+        let load = offer.load.unwrap_or(Load { is_full: true, waiting: u64::MAX, transfers: u64::MAX });
+        let load = if named { Load { is_full: false, waiting: 0, transfers: 0 } } else { load };
         (!named, named.then(|| offer.name.clone()), load, spread, offer.id)
     }
 }

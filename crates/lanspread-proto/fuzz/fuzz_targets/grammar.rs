@@ -3,6 +3,7 @@
 
 use lanspread_proto::grammar::StreamGrammar;
 use lanspread_proto::message::{Refusal, RefusalCode, StreamMessage};
+use lanspread_proto::queued::QueuePosition;
 use lanspread_types::checksum::Checksum;
 use lanspread_types::content::{ArchiveFormat, ArchiveSummary, Totals};
 use lanspread_types::limits;
@@ -56,7 +57,7 @@ fn fuzz(input: &[u8]) -> Option<()> {
     let mut passed = Passed::default();
     loop {
         let (path, original) = ("a".to_owned(), "b".to_owned());
-        let message = match input.byte()? % 11 {
+        let message = match input.byte()? % 12 {
             0 => StreamMessage::Begin { archives: input.number()?, totals: input.totals()? },
             1 => StreamMessage::ArchiveBegin(ArchiveSummary {
                 name: path,
@@ -81,6 +82,7 @@ fn fuzz(input: &[u8]) -> Option<()> {
             7 => StreamMessage::Complete,
             8 => StreamMessage::Failed(Refusal::new(RefusalCode::Busy, "busy")),
             9 => StreamMessage::KeepAlive,
+            10 => StreamMessage::Queued(QueuePosition { ahead: 3, in_ms: None }),
             _ => {
                 // Frames of data are never empty.
                 let length = usize::from(input.byte()?) + 1;
@@ -138,6 +140,7 @@ impl Passed {
             }
             StreamMessage::Failed(_) => self.ended = true,
             StreamMessage::KeepAlive => {}
+            StreamMessage::Queued(_) => assert!(self.announced.is_none(), "queued after the begin"),
         }
     }
 

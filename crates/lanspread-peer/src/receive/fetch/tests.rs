@@ -208,6 +208,7 @@ async fn a_source_whose_files_have_changed_is_refused() {
     let offered = |file: &RootFile, fingerprint| DownloadFile { file: file.clone(), fingerprint };
     let (a, sentinel) = (offered(&ours[0], 10), offered(&ours[1], 20));
     let other = offered(&file("a.eti", 4), 10);
+    let queued = Reply::Queued(QueuePosition { ahead: 3, in_ms: None });
     let ready = |files: Vec<DownloadFile>, more| Reply::DownloadReady { files, more };
     let table: Vec<Agreeing> = vec![
         (vec![ready(vec![a.clone(), sentinel.clone()], false)], Ok((vec![0, 1], vec![10, 20]))),
@@ -229,15 +230,26 @@ async fn a_source_whose_files_have_changed_is_refused() {
         (vec![Reply::Games { revision: 1, games: Vec::new(), more: false }], Err("protocol-violation")),
         (vec![Reply::Refused(Refusal::new(RefusalCode::Busy, ""))], Err("busy")),
         (vec![], Err("connection-lost")),
+        (
+            [vec![queued.clone(); 3], vec![ready(vec![a, sentinel], false)]].concat(),
+            Ok((vec![0, 1], vec![10, 20])),
+        ),
+        (
+            [vec![queued.clone(); 3], vec![Reply::Refused(Refusal::new(RefusalCode::Busy, ""))]].concat(),
+            Err("busy"),
+        ),
+        (vec![queued; 1000], Err("protocol-violation")),
     ];
     for (replies, expected) in table {
-        let (mut connection, mut far) = connected().await;
+        let (connection, mut far) = connected().await;
         for reply in &replies {
             far.write_all(&control_frame(&codec::encode(reply).unwrap())).await.unwrap();
         }
         far.shutdown().await.unwrap();
-        let agreed = agree(&mut connection, &"g".parse().unwrap(), &"1".parse().unwrap(), &ours).await;
-        let agreed = agreed.map(|agreed| (agreed.numbers, agreed.fingerprints));
+        let (game, version) = ("g".parse().unwrap(), "1".parse().unwrap());
+        let wanted = Wanted { game: &game, version: &version, files: &ours };
+        let agreed = PeerChunks::agree(connection, wanted, |_| {}).await;
+        let agreed = agreed.map(|open| (open.agreement.numbers, open.agreement.fingerprints));
         assert_eq!(
             agreed.as_ref().map_err(WireError::code),
             expected.as_ref().map_err(|code| *code),
@@ -265,7 +277,7 @@ async fn a_list_that_does_not_end_is_given_up_at_one_deadline() {
     let wanted = Wanted { game: &game, version: &version, files: &files };
     let begun = Instant::now();
     let agreed = tokio::select! {
-        agreed = PeerChunks::agree(connection, wanted) => agreed,
+        agreed = PeerChunks::agree(connection, wanted, |_| {}) => agreed,
         () = telling => unreachable!(),
     };
     assert_eq!(agreed.err().map(|error| error.code()), Some("timeout"));
@@ -297,5 +309,37 @@ fn a_source_is_tried_again_after_passing_faults_but_not_after_lies() {
         refused(RefusalCode::BadRequest),
     ] {
         assert!(!error.may_pass(), "{error:?}");
+    }
+}
+
+/// A turn may come after hours, and each word about it is handed on. Between two words the source must not be silent.
+#[tokio::test(start_paused = true)]
+async fn a_source_of_chunks_is_waited_for_as_long_as_it_says_so() {
+    let files = [file("a.eti", 3)];
+    let (game, version) = ("g".parse().unwrap(), "1".parse().unwrap());
+    let wanted = Wanted { game: &game, version: &version, files: &files };
+    for is_silent in [false, true] {
+        let (connection, mut far) = connected().await;
+        let telling = async {
+            for ahead in (0..1800).rev() {
+                let word = Reply::Queued(QueuePosition { ahead, in_ms: None });
+                far.write_all(&control_frame(&codec::encode(&word).unwrap())).await.unwrap();
+                tokio::time::sleep(limits::KEEP_ALIVE_INTERVAL).await;
+            }
+            if is_silent {
+                std::future::pending::<()>().await;
+            }
+            let list = vec![DownloadFile { file: files[0].clone(), fingerprint: 1 }];
+            let list = Reply::DownloadReady { files: list, more: false };
+            far.write_all(&control_frame(&codec::encode(&list).unwrap())).await.unwrap();
+            std::future::pending::<()>().await;
+        };
+        let mut heard = Vec::new();
+        let agreed = tokio::select! {
+            agreed = PeerChunks::agree(connection, wanted, |position| heard.push(position.ahead)) => agreed,
+            () = telling => unreachable!(),
+        };
+        assert_eq!(agreed.err().map(|error| error.code()), is_silent.then_some("timeout"));
+        assert!(heard.len() == 1800 && heard.ends_with(&[1, 0]));
     }
 }

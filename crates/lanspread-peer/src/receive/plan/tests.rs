@@ -380,3 +380,30 @@ fn a_slow_source_continues_unless_a_better_one_is_idle() {
     assert_eq!(assign_all(&mut plan), [(0, 0)]);
     assert!(!plan.judged(0, Speed::TooSlow));
 }
+
+/// A source without a place keeps neither work nor a place of this download from another one. Only if no other source is
+/// left, or will be tried again, does the download wait.
+#[test]
+fn a_source_without_a_place_is_waited_for_only_if_no_other_is_left() {
+    let mut plan = Plan::new(&chunks(4), |_| false, 3, 1);
+    assert_eq!((plan.open_next(), plan.open_next()), (Some(0), None));
+    plan.queued(0);
+    assert_eq!(plan.open_next(), Some(1), "in its place");
+    assert!(!plan.only_waits(), "it may have a place");
+    plan.queued(1);
+    assert_eq!(plan.open_next(), Some(2));
+    plan.ended(2, Ending::Failed);
+    assert!(!plan.only_waits(), "it is tried again");
+    plan.wake(2);
+    assert_eq!(plan.open_next(), Some(2));
+    plan.opened(2, &[]);
+    assert!(!plan.only_waits());
+    assert_eq!(assign_all(&mut plan).len(), limits::CHUNKS_AHEAD);
+    plan.ended(2, Ending::Hopeless);
+    assert!(plan.only_waits() && !plan.is_hopeless());
+    plan.opened(0, &[]);
+    assert!(!plan.only_waits() && plan.is_queued(1) && !plan.is_queued(0));
+    plan.ended(0, Ending::Hopeless);
+    plan.ended(1, Ending::Hopeless);
+    assert!(!plan.only_waits() && plan.is_hopeless());
+}

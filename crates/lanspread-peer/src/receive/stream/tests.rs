@@ -21,9 +21,16 @@ use crate::testing::{dialled, hello, pipe};
 #[derive(Default)]
 struct Watching {
     bytes: u64,
+    queued: u32,
+    /// How long it waits for its turn.
+    patience: Option<Duration>,
 }
 
 impl StreamObserver for Watching {
+    fn queued(&mut self, _: QueuePosition) -> Result<Option<Instant>, AttemptError> {
+        self.queued += 1;
+        Ok(self.patience.map(|patience| Instant::now() + patience))
+    }
     fn announced(&mut self, _: Totals) {}
     fn archive(&mut self, _: &ArchiveSummary) {}
     fn progress(&mut self, bytes: u64) {
@@ -301,6 +308,9 @@ async fn the_stream_ends_when_the_staging_thread_has_ended() {
 struct Counting(Rc<Cell<u64>>);
 
 impl StreamObserver for Counting {
+    fn queued(&mut self, _: QueuePosition) -> Result<Option<Instant>, AttemptError> {
+        Ok(None)
+    }
     fn announced(&mut self, _: Totals) {}
     fn archive(&mut self, _: &ArchiveSummary) {}
     fn progress(&mut self, bytes: u64) {
@@ -377,5 +387,69 @@ async fn what_came_before_a_cut_is_handed_on() {
         let ended = receive_from(stream, Fault::None, Duration::ZERO).await;
         assert!(ended.result.is_err(), "after {frames} frames: {ended:?}");
         assert_eq!(ended.steps, frames, "after {frames} frames: {ended:?}");
+    }
+}
+
+/// Words about the queue as often as an honest source has them, for this long.
+fn queued_for(time: Duration) -> Vec<Step> {
+    let word = say(StreamMessage::Queued(QueuePosition { ahead: 1, in_ms: None }));
+    let pause = Step::Wait(limits::KEEP_ALIVE_INTERVAL - Duration::from_millis(1));
+    let words = time.as_secs() / limits::KEEP_ALIVE_INTERVAL.as_secs();
+    (0..words).flat_map(|_| [word.clone(), pause.clone()]).collect()
+}
+
+/// Its turn may come after hours: a source that says so is neither silent nor stalled nor slow. Once it has a place, it
+/// has to get on.
+#[tokio::test(start_paused = true)]
+async fn a_source_is_waited_for_as_long_as_it_says_so() {
+    for another_waits in [false, true] {
+        let stream = [queued_for(Duration::from_hours(1)), small_game::stream()].concat();
+        let ended = receive_with(another_waits, stream, Fault::None, Duration::ZERO).await;
+        assert!(ended.result.is_ok(), "{ended:?}");
+        assert!(ended.after >= Duration::from_mins(59), "{ended:?}");
+    }
+    let stream = [queued_for(Duration::from_hours(1)), vec![Step::Silence]].concat();
+    let ended = receive_from(stream, Fault::None, Duration::ZERO).await;
+    assert_eq!(ended.timeout(), Some(("frame", limits::STREAM_IDLE_DEADLINE)), "{ended:?}");
+    let stream = [queued_for(Duration::from_hours(1)), vec![Step::KeepAlives]].concat();
+    let ended = receive_from(stream, Fault::None, Duration::ZERO).await;
+    assert_eq!(ended.timeout(), Some(("progress", limits::STREAM_STALL_DEADLINE)), "{ended:?}");
+}
+
+/// The wait ends when patience does, also between two words of the source, and not once the stream has begun.
+#[tokio::test(start_paused = true)]
+async fn patience_ends_a_wait_and_not_a_stream() {
+    let patience = Duration::from_millis(500);
+    for (begins, expected) in [(false, true), (true, false)] {
+        let word = say(StreamMessage::Queued(QueuePosition { ahead: 7, in_ms: Some(9) }));
+        let mut stream = vec![word];
+        if begins {
+            stream.push(say(StreamMessage::KeepAlive));
+        }
+        stream.push(Step::Wait(Duration::from_millis(1500)));
+        stream.extend(small_game::stream());
+        let source = LyingSource::new("source", Vec::new(), stream);
+        let (near, far) = duplex(4096);
+        let (steps, _, mut queue) = staging_queue(false);
+        let receiving = async {
+            let mut connection = asked(near).await;
+            let mut watching = Watching { patience: Some(patience), ..Watching::default() };
+            let begun = Instant::now();
+            let policy = NamePolicy::Portable;
+            let ended = receive(&mut connection, grammar(), policy, false, steps, &mut watching).await;
+            (ended, begun.elapsed(), watching.queued)
+        };
+        let staging = async { while queue.take().await.is_some() {} };
+        let speaking = async {
+            let _ = source.speak(far, pipe().1, Greeting::Honest).await;
+            std::future::pending::<()>().await;
+        };
+        let ((ended, after, queued), ()) = tokio::select! {
+            () = speaking => unreachable!(),
+            ended = async { tokio::join!(receiving, staging) } => ended,
+        };
+        let gave_up = matches!(ended, Err(AttemptError::NoPlace(QueuePosition { ahead: 7, in_ms: Some(9) })));
+        assert_eq!((gave_up, ended.is_ok(), queued), (expected, !expected, 1), "{ended:?}");
+        assert!(!gave_up || after <= patience + Duration::from_millis(2), "{after:?}");
     }
 }

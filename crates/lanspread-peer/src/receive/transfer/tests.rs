@@ -7,24 +7,32 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use lanspread_archive::provider::ProviderChoice;
+use lanspread_proto::chunk::Buffers;
 use lanspread_proto::error::WireError;
 use lanspread_proto::message::Hello;
 use lanspread_store::download::partials;
 use lanspread_store::state::game_state::GameState;
 use lanspread_store::state::games_dir::GamesDir;
+use lanspread_store::state::listed_chunks::ListedChunks;
 use lanspread_testing::fault_pipe::{Fault, FaultPipe};
 use lanspread_testing::machine::Machine;
 use lanspread_testing::manifests::of_root_files;
 use lanspread_trust::manifest::ManifestFile;
-use lanspread_types::ids::PeerId;
+use lanspread_types::content::RootFile;
+use lanspread_types::ids::{GameId, GameVersion, PeerId};
 use lanspread_types::limits::CHUNK_BYTES;
 use tokio::io::{DuplexStream, duplex};
 
 use super::*;
-use crate::receive::chunk_source::{OpenSource, Wanted};
+use crate::receive::arrivals::Arrivals;
+use crate::receive::chunk_source::{ChunkSource, OpenSource, Wanted};
+use crate::receive::chunk_writer::DownloadTarget;
 use crate::receive::fetch::PeerChunks;
-use crate::report::channel::PeerEvents;
+use crate::receive::patience::Patience;
+use crate::report::channel::{EventSender, PeerEvents};
+use crate::report::operation::Wait;
 use crate::source::{Source, handler};
+use crate::task::Tasks;
 use crate::testing::{dialled, hello};
 
 mod listed;
@@ -74,7 +82,12 @@ struct Pipes(Vec<Arc<Served>>);
 impl OpenSource for Pipes {
     type Source = PeerChunks<FaultPipe<DuplexStream>>;
 
-    async fn open(&self, source: &PeerOffer, wanted: Wanted<'_>) -> Result<Self::Source, WireError> {
+    async fn open(
+        &self,
+        source: &PeerOffer,
+        wanted: Wanted<'_>,
+        queued: impl FnMut(QueuePosition) + Send,
+    ) -> Result<Self::Source, WireError> {
         let served = self.0.iter().find(|served| served.hello.name == source.name).unwrap();
         let left = served.connections_left.load(Ordering::Relaxed);
         if left == 0 {
@@ -91,7 +104,7 @@ impl OpenSource for Pipes {
             handler::serve(&source, far, &hello, &CancellationToken::new()).await;
         });
         let connection = dialled(FaultPipe::on_reads(near, fault), &served.hello).await?;
-        PeerChunks::agree(connection, wanted).await
+        PeerChunks::agree(connection, wanted, queued).await
     }
 }
 
@@ -172,6 +185,7 @@ impl Receiver {
             listed,
             locked: None,
             connect: Pipes(sources.iter().map(|served| Arc::clone(served)).collect()),
+            patience: Patience::new(Wait::Always),
             events: self.events.clone(),
             tasks: self.tasks.clone(),
             cancel: self.cancel.clone(),

@@ -11,6 +11,7 @@ use crate::report::offender::{PenalisedPeer, ProvedLie};
 use crate::report::packed_stream::{
     GapFilled, PackedPlaced, RelayBegin, RelayEnd, UpstreamBegin, UpstreamEnd,
 };
+use crate::report::queued::QueuedAt;
 
 impl PeerEvent {
     /// An archive begins to arrive from `peer`.
@@ -47,6 +48,7 @@ impl PeerEvent {
             | Self::GapFilled(GapFilled { game, .. })
             | Self::RelayBegin(RelayBegin { game, .. })
             | Self::RelayEnd(RelayEnd { game, .. })
+            | Self::Queued(QueuedAt { game, .. })
             | Self::DownloadFinished { game, .. }
             | Self::DownloadFailed { game, .. }
             | Self::Finishing { game, .. }
@@ -90,6 +92,7 @@ impl PeerEvent {
         matches!(
             self,
             Self::StreamProgress { .. }
+                | Self::Queued(_)
                 | Self::DownloadProgress { .. }
                 | Self::Finishing { .. }
                 | Self::InstallProgress { .. }

@@ -14,6 +14,7 @@ use lanspread_types::checksum::Checksum;
 use lanspread_types::content::RootFile;
 use tokio::io::{DuplexStream, duplex};
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use super::super::handler;
 use super::*;
@@ -178,7 +179,7 @@ async fn what_may_not_be_served_is_refused_and_places_are_bounded() {
     ask(&mut held, 0, 0, 1_000_000).await;
     held.gone().await;
     let (mut second, _) = serving.request("1", 64 * 1024).await;
-    assert!(matches!(reply(&mut second).await, Reply::Refused(refusal) if refusal.code == RefusalCode::Busy));
+    assert!(matches!(reply(&mut second).await, Reply::Queued(position) if position.ahead == 0));
     let serving = Serving::new(1);
     let (mut other, _) = serving.request("2", 64 * 1024).await;
     assert!(

@@ -273,30 +273,3 @@ async fn what_is_not_whole_cannot_be_streamed() {
         }
     }
 }
-
-/// Beyond the limit, a stream is refused as busy at once. A place that is given back can be taken again.
-#[tokio::test]
-async fn beyond_the_stream_limit_the_answer_is_busy() {
-    let (orders, provider) = told();
-    let serving = Serving::with(provider, None, 1);
-    for round in 0..3 {
-        let (mut first, first_served) = serving.small_stream(4096).await;
-        read_until_file(&mut first).await;
-        assert_eq!(serving.source.active_transfers(), 1, "round {round}");
-        let (mut second, second_served) = serving.small_stream(4096).await;
-        match second.receive_item().await.unwrap() {
-            StreamItem::Control(StreamMessage::Failed(refusal)) => {
-                assert_eq!(refusal.code, RefusalCode::Busy);
-            }
-            other => panic!("{other:?}"),
-        }
-        serving.assert_ends(second_served, "busy").await;
-        // The first stream is not affected.
-        orders.send(Order::Push(10)).unwrap();
-        orders.send(Order::Push(limits::DATA_CHUNK_BYTES)).unwrap();
-        read_until_data(&mut first).await;
-        drop(first);
-        serving.assert_ends(first_served, "the first stream").await;
-        serving.assert_quiet("busy");
-    }
-}

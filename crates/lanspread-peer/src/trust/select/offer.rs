@@ -49,6 +49,8 @@ pub(crate) struct Disbelief {
 pub(crate) struct Load {
     /// Whether all its places are taken.
     pub(crate) is_full: bool,
+    /// Receivers that wait for a place.
+    pub(crate) waiting: u64,
     /// Streams and downloads that it is sending.
     pub(crate) transfers: u64,
 }

@@ -303,7 +303,7 @@ fn receivers_spread_over_the_sources() {
 fn the_less_busy_source_is_tried_first() {
     let game: GameId = "g".parse().unwrap();
     let busy = |name: &str, load: Option<(bool, u64)>| PeerOffer {
-        load: load.map(|(is_full, transfers)| Load { is_full, transfers }),
+        load: load.map(|(is_full, transfers)| Load { is_full, waiting: 0, transfers }),
         ..offer(name, "1", &[1])
     };
     let offers = [

@@ -28,6 +28,8 @@ enum Act {
     Refuse(RefusalCode),
     /// Its task panics when it is opened.
     PanicAtOnce,
+    /// It has no place, says so this often, and then has one.
+    Queue(u32),
 }
 
 /// A source and its script. The last act is repeated.
@@ -76,7 +78,12 @@ struct Playing {
 impl OpenSource for Scripts {
     type Source = Playing;
 
-    async fn open(&self, source: &PeerOffer, wanted: Wanted<'_>) -> Result<Playing, WireError> {
+    async fn open(
+        &self,
+        source: &PeerOffer,
+        wanted: Wanted<'_>,
+        mut queued: impl FnMut(QueuePosition) + Send,
+    ) -> Result<Playing, WireError> {
         let actor = self.0.iter().find(|actor| actor.offer.id == source.id).unwrap();
         actor.opened.fetch_add(1, Ordering::Relaxed);
         let first = actor.acts.lock().unwrap()[0];
@@ -86,6 +93,14 @@ impl OpenSource for Scripts {
                 Err(WireError::Refused(Refusal::new(code, "no")))
             }
             Act::PanicAtOnce => panic!("this panic is part of a test"),
+            Act::Queue(words) => {
+                actor.next_act();
+                for ahead in (0..words).rev() {
+                    queued(QueuePosition { ahead, in_ms: None });
+                    tokio::time::sleep(limits::KEEP_ALIVE_INTERVAL).await;
+                }
+                Ok(Playing { actor: Arc::clone(actor), fingerprints: vec![1; wanted.files.len()] })
+            }
             _ => Ok(Playing { actor: Arc::clone(actor), fingerprints: vec![1; wanted.files.len()] }),
         }
     }
@@ -120,7 +135,7 @@ impl ChunkSource for Playing {
                 }
                 Act::Panic => panic!("this panic is part of a test"),
                 Act::Refuse(code) => return Err(WireError::Refused(Refusal::new(code, "no")).into()),
-                Act::PanicAtOnce => unreachable!("it was not opened"),
+                Act::PanicAtOnce | Act::Queue(_) => unreachable!("it was not opened"),
             }
         }
         Ok(())
@@ -136,6 +151,7 @@ struct Stage {
     events: EventSender,
     heard: PeerEvents,
     tasks: Tasks,
+    wait: Wait,
 }
 
 impl Stage {
@@ -160,6 +176,7 @@ impl Stage {
             heard: events.subscribe(),
             events,
             tasks: Tasks::default(),
+            wait: Wait::Always,
         }
     }
 
@@ -173,6 +190,7 @@ impl Stage {
             listed: None,
             locked: None,
             connect: Scripts(self.actors.clone()),
+            patience: Patience::new(self.wait),
             events: self.events.clone(),
             tasks: self.tasks.clone(),
             cancel: CancellationToken::new(),
@@ -434,4 +452,48 @@ async fn a_busy_source_is_tried_again_after_the_reported_waits() {
     let mut stage = Stage::new(2, &[("one", &[busy])]);
     assert!(transfer(stage.context()).await.is_err());
     assert_eq!(stage.failures(), [failure(Some(1000)), failure(Some(2000)), failure(None)]);
+}
+
+/// The positions that were reported.
+fn positions(stage: &mut Stage) -> Vec<(String, u32)> {
+    let heard = std::iter::from_fn(|| stage.heard.try_next());
+    let queued = heard.filter_map(|event| match event {
+        PeerEvent::Queued(queued) => Some((queued.peer.to_string(), queued.ahead)),
+        _ => None,
+    });
+    queued.collect()
+}
+
+/// A source without a place holds up no other one, and is no failure. Alone, it is waited for.
+#[tokio::test(start_paused = true)]
+async fn a_download_waits_only_for_a_source_alone() {
+    let (full, good) = (("full", &[Act::Queue(u32::MAX), Act::Send][..]), ("good", &[Act::Send][..]));
+    let mut stage = Stage::new(6, &[full, good]);
+    let shares = transfer(stage.context()).await.unwrap();
+    assert_eq!(shares.iter().map(|share| share.chunks).collect::<Vec<_>>(), [6]);
+    assert_eq!((stage.failures(), stage.tasks.running()), (vec![], 0), "it left the queue");
+
+    let mut stage = Stage::new(3, &[("den", &[Act::Queue(4), Act::Send])]);
+    transfer(stage.context()).await.unwrap();
+    let den = |ahead| ("den".to_owned(), ahead);
+    assert_eq!(positions(&mut stage), [den(3), den(2), den(1), den(0)]);
+}
+
+/// A download that waits no longer says of each source where it stood, or why it failed.
+#[tokio::test(start_paused = true)]
+async fn a_download_that_waits_no_longer_names_each_queue() {
+    for (wait_ms, refused) in [(0, false), (3000, false), (3000, true)] {
+        let gone = if refused { Act::Refuse(RefusalCode::NotOffered) } else { Act::Queue(900) };
+        let mut stage = Stage::new(2, &[("a", &[Act::Queue(1000), Act::Send]), ("b", &[gone, Act::Send])]);
+        stage.wait = Wait::For { wait_ms };
+        let begun = Instant::now();
+        let Err(ReceiveError::NoPlace { attempts, .. }) = transfer(stage.context()).await else {
+            panic!("it has a place")
+        };
+        let of: Vec<_> = attempts.iter().map(|one| (one.peer.as_str(), one.code.as_ref())).collect();
+        assert_eq!(of, [("a", "no-place"), ("b", if refused { "not-offered" } else { "no-place" })]);
+        assert!(attempts[0].message.contains("wait before this machine"), "{attempts:?}");
+        let late = begun.elapsed().saturating_sub(Duration::from_millis(wait_ms));
+        assert!(late <= Duration::from_millis(2) && stage.tasks.running() == 0, "{late:?}");
+    }
 }

@@ -1,0 +1,17 @@
+//! Waiting for a place, as it is reported.
+
+use lanspread_types::ids::{GameId, PeerName};
+use serde::{Deserialize, Serialize};
+
+/// Where an operation waits for a place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueuedAt {
+    /// Which game.
+    pub game: GameId,
+    /// Name of the source.
+    pub peer: PeerName,
+    /// How many have their turn before it.
+    pub ahead: u32,
+    /// In how many milliseconds its turn may come, if the source can tell.
+    pub in_ms: Option<u32>,
+}

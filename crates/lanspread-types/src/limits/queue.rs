@@ -1,0 +1,30 @@
+//! Bounds of waiting for a place at a source.
+
+use std::time::Duration;
+
+use super::KEEP_ALIVE_INTERVAL;
+
+/// Receivers that wait for a place of one kind. Each of them costs a connection; the other half of
+/// [`super::CONNECTIONS_MAX`] is for transfers and questions.
+pub const QUEUE_MAX: usize = 128;
+/// The same of one guest: many seats may be behind one address, and the other half of
+/// [`super::CONNECTIONS_PER_ADDRESS_MAX`] is for their transfers and questions.
+pub const QUEUE_PER_GUEST_MAX: usize = 32;
+/// A source says to one that waits at most this often where it stands, on average. It should do so every
+/// [`KEEP_ALIVE_INTERVAL`]; the rest is for clocks.
+pub const QUEUED_INTERVAL_MIN: Duration = Duration::from_millis(500);
+/// So many words about a queue may come at once beyond that.
+pub const QUEUED_BURST: u32 = 8;
+/// A download that has owed nothing for this long gives way to one that waits. A receiver asks ahead; this is for the
+/// first request after a place, which the disk of the receiver may delay.
+pub const TRANSFER_IDLE_MIN: Duration = Duration::from_secs(5);
+/// A transfer must have run for this long before its rate says when it ends.
+pub const ESTIMATE_AFTER: Duration = Duration::from_secs(2);
+/// A command says at least this often that it still waits, although its place has not changed.
+pub const QUEUED_REPORT_INTERVAL: Duration = Duration::from_secs(10);
+/// The longest wait that can be asked for; to wait without bound is something else.
+pub const WAIT_MAX: Duration = Duration::from_hours(7 * 24);
+
+const _: () = assert!(QUEUED_INTERVAL_MIN.as_millis() * 2 <= KEEP_ALIVE_INTERVAL.as_millis());
+const _: () = assert!(QUEUE_MAX <= super::CONNECTIONS_MAX / 2);
+const _: () = assert!(QUEUE_PER_GUEST_MAX <= super::CONNECTIONS_PER_ADDRESS_MAX / 2);
