@@ -99,10 +99,7 @@ const HINTS: &[Row] = &[
     row_of_cause(NO_SOURCE, "other-peer", SET_UP_AGAIN),
     row(&["not-offered"], "`lanspread-peer-cli list` shows what is offered"),
     row(&["ambiguous-metadata"], "name the peers you trust: --no-discovery --peer HOST:PORT"),
-    row(
-        &["no-place"],
-        "try again later; without --no-wait and --wait, the command waits for its turn",
-    ),
+    row(&["no-place"], "try again later; without --no-wait and --wait, the command waits for its turn"),
     // Asking one peer.
     row(
         &["unreachable", "timeout", "connection-lost", "not-lanspread"],

@@ -26,6 +26,7 @@ from . import (
     neighbour,
     organiser,
     party,
+    places,
     retries,
     selection,
     serve_gate,
@@ -61,6 +62,7 @@ _GROUPS = (
     organiser,
     catalogs,
     entries,
+    places,
 )
 
 # In this order on every page.

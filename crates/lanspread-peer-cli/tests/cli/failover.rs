@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::support::{
-    BIG_BYTES, Receiver, Running, Source, Tree, big_games, eventually, finish, fixtures, unrar_tree,
+    BIG_BYTES, Receiver, Running, Source, Tree, big_games, eventually, finish, fixtures, peer, unrar_tree,
 };
 
 /// The first source fails before its first byte. It is reported, and the next source delivers the whole game.
@@ -189,22 +189,63 @@ fn a_closed_stdout_does_not_stop_an_install() {
     assert_eq!(Tree::read(&receiver.local("cnctw")), unrar_tree(&fixtures("fixture-solid/cnctw")));
 }
 
-/// A source with no place for another stream refuses the receiver as busy, and the receiver tries the next source.
+/// A source with no place for another stream is left for the next one without a failure. Alone it is waited for, and its
+/// receiver has its turn; one that does not wait gives up with a status of its own.
 #[test]
-fn the_next_source_replaces_a_busy_one() {
+fn a_source_without_a_place_is_left_or_waited_for() {
     let games = big_games();
-    let busy = Source::start_with("a-busy", &games, ["--max-streams", "1"]);
+    let full = Source::start_with("a-full", &games, ["--max-streams", "1"]);
     let other = Source::start("b-other", &games);
-    let (first, second, third) = (Receiver::new(), Receiver::new(), Receiver::new());
-    let mut holding = Running::start(&mut first.install("big", &[&busy]));
+    let (first, second, third, fourth) = (Receiver::new(), Receiver::new(), Receiver::new(), Receiver::new());
+    let mut holding = Running::start(&mut first.install("big", &[&full]));
     holding.wait_for("stream-progress");
     holding.signal("STOP");
-    let done = second.run("big", &[&busy, &other]);
-    let failed = done.succeeded().one("stream-attempt-failed");
-    assert_eq!((&failed["peer"], &failed["code"]), (&"a-busy".into(), &"busy".into()));
+
+    let done = second.run("big", &[&full, &other]);
+    let queued = done.succeeded().one("queued");
+    assert_eq!((&queued["peer"], &queued["ahead"]), (&"a-full".into(), &0.into()));
+    assert_eq!(done.named("stream-attempt-failed").len(), 0);
     assert_eq!(done.one("stream-install-finished")["peer"], "b-other");
-    third.run("big", &[&busy]).failed(4, &["a-busy", "busy"]);
-    third.assert_untouched();
+
+    for options in [&["--no-wait"][..], &["--wait", "1s"]] {
+        let given_up = finish(third.install("big", &[&full]).args(options));
+        given_up.failed(8, &["a-full", "no source of big has a place", "0 wait before this machine"]);
+        assert_eq!(given_up.one("error")["code"], "no-place");
+        third.assert_untouched();
+    }
+
+    let mut waiting = Running::start(&mut fourth.install("big", &[&full]));
+    waiting.wait_for("queued");
+    assert_eq!(full.status()["waiting"], 1);
     holding.signal("CONT");
     holding.finish().succeeded();
+    waiting.finish().succeeded();
+    assert_eq!(Tree::read(&fourth.local("big")), unrar_tree(&games.join("big")));
+    full.assert_idle();
+}
+
+/// A download is waited for in the same way.
+#[test]
+fn a_download_waits_for_its_turn_or_gives_up() {
+    let games = big_games();
+    let full = Source::start_with("full", &games, ["--max-streams", "1"]);
+    let (first, second) = (Receiver::new(), Receiver::new());
+    let mut holding = Running::start(&mut first.install("big", &[&full]));
+    holding.wait_for("stream-progress");
+    holding.signal("STOP");
+    let download = || {
+        let mut command = peer();
+        command
+            .args(["download", "--json", "big", "--peer", &full.address, "--games-dir"])
+            .arg(second.games());
+        command.arg("--state-dir").arg(second.state());
+        command
+    };
+    let given_up = finish(download().arg("--no-wait"));
+    given_up.failed(8, &["full", "no source of big has a place"]);
+    let mut waiting = Running::start(&mut download());
+    waiting.wait_for("queued");
+    holding.signal("CONT");
+    holding.finish().succeeded();
+    waiting.finish().succeeded();
 }

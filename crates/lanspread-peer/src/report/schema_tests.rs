@@ -21,6 +21,7 @@ use crate::report::packed_stream::{
     GapFilled, PackedPlaced, RelayBegin, RelayEnd, UpstreamBegin, UpstreamEnd, UpstreamKind,
 };
 use crate::report::passed_over::PassedOverFolder;
+use crate::report::queued::QueuedAt;
 use crate::report::source_share::SourceShare;
 
 /// Event name → the objects of that kind that are known, without `event`.
@@ -190,6 +191,7 @@ fn events() -> Vec<PeerEvent> {
             attempts: vec![failure()],
         },
         E::Finishing { game: game.clone(), bytes: 1 },
+        E::Queued(QueuedAt { game: game.clone(), peer: name(), ahead: 1, in_ms: Some(1) }),
         E::DownloadFailed { game: game.clone(), code: "busy".into(), message: String::new(), bytes_kept: 0 },
         E::InstallBegin { game: game.clone(), version: version.clone(), bytes_total: 1, replaces: false },
         E::InstallProgress { game: game.clone(), bytes: 1, bytes_total: 2 },

@@ -1,0 +1,83 @@
+"""More receivers than a source serves at once: each waits for its turn and is served."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .. import checks
+from ..contract import scenario
+from ..events import named
+from ..expectations import expect, expect_equal
+from ..games import SLOW_GAME, SlowGame, make_slow_game
+from ..peer import Peer
+from ..stage import Stage
+
+# What a source serves at once by default.
+PLACES = 8
+RECEIVERS = 12
+
+# At the rate of a slowed source, eight streams of this game take long enough for the others to come meanwhile.
+GAME_BYTES = 12_000_000
+
+
+@scenario(
+    "S89",
+    "Ninth receiver",
+    claim="No receiver is refused for coming ninth: all receivers of one source end 0, those that found no place were told "
+    "how many are before them, and the source says how many wait. So it is with one place, where every receiver but "
+    "one waits, and for downloads.",
+    conditions=f"A slowed source with {PLACES} places and {RECEIVERS} receivers; then one with one place and three streamed "
+    "installs and two downloads. One more gives up at once, with exit status 8.",
+    time_limit_s=240,
+)
+def ninth_receiver(stage: Stage) -> None:
+    game = make_slow_game(stage, "many", "one", size=GAME_BYTES)
+    many = game.start(stage, "many", slow=True)
+    receivers = [_install(stage, game, many, f"receiver-{number}") for number in range(1, RECEIVERS + 1)]
+    waited = _finish(stage, game, many, receivers)
+    expect(len(waited) >= RECEIVERS - PLACES, f"only {waited} waited, of {RECEIVERS} receivers at {PLACES} places")
+    many.kill()
+
+    one = game.start(stage, "one", slow=True, options=("--max-streams", "1"))
+    installs = [_install(stage, game, one, f"single-{number}") for number in (1, 2, 3)]
+    folders = [stage.games_dir(f"download-{number}") for number in (1, 2)]
+    downloads = [
+        stage.start_operation(["download", SLOW_GAME], folder, [one], name=folder.name, catalog=game.catalog)
+        for folder in folders
+    ]
+    last = downloads[-1]
+    last.wait_for_event(named("queued", peer=one.name), stage.deadline, "a download that waits")
+    status = stage.status_of(one)
+    expect(status["waiting"] >= 1, f"the source says that none waits: {status}")
+    impatient = _install(stage, game, one, "impatient", "--no-wait")[0]
+    stage.finish(impatient, 8, "the install that does not wait")
+    expect_equal(impatient.events.all(named("error"))[0]["code"], "no-place", "code of the install that does not wait")
+
+    for download in downloads:
+        stage.finish(download, 0, f"the download {download.name}")
+    waited = _finish(stage, game, one, installs)
+    for folder, download in zip(folders, downloads, strict=True):
+        for name in (f"{SLOW_GAME}.eti", "zz-marker.eti"):
+            expect_equal((folder / SLOW_GAME / name).read_bytes(), (game.roots["one"] / name).read_bytes(), name)
+        waited += [download.name] if download.events.all(named("queued")) else []
+    expect(len(waited) >= len(installs) + len(downloads) - 1, f"only {waited} waited for the one place")
+    checks.sender_is_clean(stage, one)
+
+
+def _install(stage: Stage, game: SlowGame, source: Peer, name: str, *options: str) -> tuple[Peer, Path]:
+    folder = stage.games_dir(name)
+    return stage.start_install(SLOW_GAME, folder, [source], name=name, catalog=game.catalog, options=options), folder
+
+
+def _finish(stage: Stage, game: SlowGame, source: Peer, receivers: list[tuple[Peer, Path]]) -> list[str]:
+    """Waits for all of them. Returns the names of those that had to wait for a place."""
+    reference = game.reference(stage, source.name)
+    for receiver, _ in receivers:
+        stage.finish(receiver, 0, f"the install {receiver.name}")
+    waited = []
+    for receiver, folder in receivers:
+        checks.streamed_install_is_whole(stage, receiver, folder, SLOW_GAME, source, reference)
+        expect_equal(checks.attempts(receiver), [source.name], f"attempts of {receiver.name}")
+        if receiver.events.all(named("queued", peer=source.name)):
+            waited.append(receiver.name)
+    return waited
