@@ -12,8 +12,10 @@
 //! - [`limits`]: every bound, with its reason
 //! - [`fault`]: errors by whose fault they are: the source's content or this machine
 //! - [`regular_file`]: the one way to open a file whose name lanspread knows
+//! - [`source_url`]: servers that have games, as URLs with places for the names of a game and a file
 //! - [`text`]: text from outside, made safe to show
 //! - [`text_form`]: bytes as words that people copy, with check characters
+//! - [`web_url`]: URLs of HTTP servers
 
 pub mod checksum;
 pub mod content;
@@ -23,5 +25,7 @@ pub mod ids;
 pub mod layout;
 pub mod limits;
 pub mod regular_file;
+pub mod source_url;
 pub mod text;
 pub mod text_form;
+pub mod web_url;

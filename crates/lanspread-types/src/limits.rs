@@ -5,10 +5,12 @@
 
 use std::time::Duration;
 
+pub use self::http::*;
 pub use self::packed::*;
 pub use self::queue::*;
 pub use self::trust::*;
 
+mod http;
 mod packed;
 mod queue;
 mod trust;

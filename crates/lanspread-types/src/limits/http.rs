@@ -1,0 +1,27 @@
+//! Bounds of HTTP servers as sources.
+
+use std::time::Duration;
+
+/// Length of the URL of a source, with its placeholders, in bytes: presigned URLs have about 1,000.
+pub const URL_BYTES_MAX: usize = 2048;
+/// Length of a URL that is requested, in bytes: what most servers take. The longest names of a game and a file make a URL
+/// longer than its source.
+pub const REQUEST_URL_BYTES_MAX: usize = 8 * 1024;
+/// Servers that one list of sources names: a mirror on the network and some elsewhere.
+pub const SERVERS_MAX: usize = 16;
+/// Bytes of an answer's head, which is also the largest piece of a body that is read at once.
+pub const HTTP_HEAD_BYTES_MAX: usize = 128 * 1024;
+/// Header fields of an answer: content delivery networks send about 30.
+pub const HTTP_FIELDS_MAX: usize = 100;
+/// Redirects that one request follows: from a name to a mirror and from there to its storage, and some more.
+pub const HTTP_REDIRECTS_MAX: usize = 5;
+/// Connections that one client keeps open for its next requests: those of [`super::PACKED_AHEAD`] chunks.
+pub const HTTP_IDLE_CONNECTIONS_MAX: usize = super::PACKED_AHEAD;
+/// A server must send [`HTTP_PROGRESS_BYTES_MIN`] in this much time in which it was waited for.
+pub const HTTP_PROGRESS_SPAN: Duration = Duration::from_mins(1);
+/// The same as a peer must send: one frame of [`super::DATA_CHUNK_BYTES`].
+pub const HTTP_PROGRESS_BYTES_MIN: u64 = super::DATA_CHUNK_BYTES as u64;
+/// A server that asks for a pause gets one of at most this length. If it wants a longer one, it is asked again too early.
+pub const HTTP_RETRY_AFTER_MAX: Duration = Duration::from_mins(1);
+/// For a whole manifest from a server, with [`super::HANDED_ON_BYTES_PER_SECOND_MIN`] added for its length.
+pub const HTTP_MANIFEST_DEADLINE: Duration = Duration::from_secs(20);
