@@ -18,7 +18,7 @@
 //!
 //! The modules, from the top down: `catalog_build` (what an organiser makes of a games directory), `daemon` (serves commands over a socket), `peer` (the public interface, one file per
 //! operation), `discovery` (which peers there are), `receive` (streams and chunks from other peers), `source` (answers
-//! other peers), `control` (the protocol of the commands), `operations` (which one runs when), `transport` (sockets),
+//! other peers), `control` (the protocol of the commands), `operations` (which one runs when), `http` (servers that have games), `transport` (sockets),
 //! `trust` (identity, catalog, which peers to believe), `report` (events, answers and failures as data), `locked_game`
 //! (the one way to work on the files of a locked game), `task` (every task has an owner and an end). Below this crate are
 //! `lanspread-store` (disk), `lanspread-proto` (wire), `lanspread-archive` (RAR), `lanspread-trust` (what an
@@ -32,6 +32,7 @@ mod control;
 mod daemon;
 mod discovery;
 mod guests;
+mod http;
 mod locked_game;
 mod operations;
 mod packed;

@@ -8,9 +8,12 @@
 //! - [`socket`]: the byte stream inside TLS
 //! - `first_bytes`: what programs of another version send, which is not TLS
 //! - `verifier`: which keys are accepted
+//! - `web`: the other kind of TLS, for HTTPS servers: certificates, checked against the authorities of this machine
 
 pub mod endpoint;
 mod first_bytes;
 pub mod identity;
 pub mod socket;
 mod verifier;
+#[cfg(feature = "web")]
+pub mod web;

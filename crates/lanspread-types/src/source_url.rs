@@ -32,7 +32,9 @@ impl SourceUrl {
     /// If long names make it too long.
     pub fn of_file(&self, game: &GameId, file: &str) -> Result<WebUrl, WordError> {
         let template = template(&self.0);
-        WebUrl::parse(&template.replace(GAME, &percent_encoded(game.as_str())).replace(FILE, &percent_encoded(file)))
+        WebUrl::parse(
+            &template.replace(GAME, &percent_encoded(game.as_str())).replace(FILE, &percent_encoded(file)),
+        )
     }
 }
 
@@ -62,8 +64,11 @@ impl TryFrom<String> for SourceUrl {
         if !text.contains(FILE) && text.contains('?') {
             return Err(fail("a URL with a query must say where {file} belongs"));
         }
-        let url = WebUrl::parse(&without)
-            .map_err(|WordError { rule, .. }| WordError { what: "URL of a source", value: shown_of_text(&text), rule })?;
+        let url = WebUrl::parse(&without).map_err(|WordError { rule, .. }| WordError {
+            what: "URL of a source",
+            value: shown_of_text(&text),
+            rule,
+        })?;
         // Neither name may choose the server.
         let (start, _) = text.split_once("://").unwrap_or_default();
         let rest = &text[start.len() + 3..];
@@ -132,8 +137,19 @@ mod tests {
     #[test]
     fn a_source_is_checked_once_and_shows_no_credentials() {
         for bad in [
-            "", "h", "ftp://h/", "http://{game}/", "http://u{file}@h/{game}", "http://h/{games}", "http://h/{", "http://h/}",
-            "http://h/?q", "http://h/#x", "http://h/{file}#", "http://h/\u{1b}", "http://h/a b",
+            "",
+            "h",
+            "ftp://h/",
+            "http://{game}/",
+            "http://u{file}@h/{game}",
+            "http://h/{games}",
+            "http://h/{",
+            "http://h/}",
+            "http://h/?q",
+            "http://h/#x",
+            "http://h/{file}#",
+            "http://h/\u{1b}",
+            "http://h/a b",
             &format!("http://h/{}", "x".repeat(2048)),
         ] {
             assert!(bad.parse::<SourceUrl>().is_err(), "{bad}");
@@ -142,7 +158,10 @@ mod tests {
         for shown in [source.to_string(), format!("{source:?}")] {
             assert_eq!(shown, "https://h:8/g/{file}?…");
         }
-        assert_eq!(serde_json::from_str::<SourceUrl>(&serde_json::to_string(&source).unwrap()).unwrap(), source);
+        assert_eq!(
+            serde_json::from_str::<SourceUrl>(&serde_json::to_string(&source).unwrap()).unwrap(),
+            source
+        );
         let refused = "https://user:secret@h/{x}?secret".parse::<SourceUrl>().unwrap_err();
         assert!(!format!("{refused:?}").contains("secret"), "{refused:?}");
     }

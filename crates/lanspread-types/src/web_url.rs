@@ -154,7 +154,8 @@ pub(crate) fn shown_of_text(text: &str) -> String {
     let path = rest.find(['/', '?']).unwrap_or(rest.len());
     let place = rest[..path].rsplit('@').next().unwrap_or_default();
     let path = rest[path..].split('?').next().unwrap_or_default();
-    let shown = if scheme.is_empty() { format!("{place}{path}") } else { format!("{scheme}://{place}{path}") };
+    let shown =
+        if scheme.is_empty() { format!("{place}{path}") } else { format!("{scheme}://{place}{path}") };
     crate::text::printable(&shown, 80)
 }
 
@@ -255,9 +256,23 @@ mod tests {
             assert_eq!((url.origin().as_str(), url.target()), (origin, target), "{text}");
         }
         for bad in [
-            "", "a", "ftp://a/", "http://", "http:///x", "http://a:0/", "http://a:65536/", "http://a:+1/",
-            "http://a:/", "http://[::1/", "http://[x]/", "http://a b/", "http://a/\u{e4}", "http://a/\n",
-            "http://a\\b/", "http://a<b>/", &format!("http://a/{}", "x".repeat(9000)),
+            "",
+            "a",
+            "ftp://a/",
+            "http://",
+            "http:///x",
+            "http://a:0/",
+            "http://a:65536/",
+            "http://a:+1/",
+            "http://a:/",
+            "http://[::1/",
+            "http://[x]/",
+            "http://a b/",
+            "http://a/\u{e4}",
+            "http://a/\n",
+            "http://a\\b/",
+            "http://a<b>/",
+            &format!("http://a/{}", "x".repeat(9000)),
         ] {
             assert!(WebUrl::parse(bad).is_err(), "{bad}");
         }

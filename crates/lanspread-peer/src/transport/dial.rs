@@ -17,6 +17,8 @@ use tokio::time::timeout;
 
 use crate::transport::listing;
 use crate::transport::listing::{ReportedDetails, other};
+#[cfg(feature = "http")]
+use crate::transport::socket::RawSocket;
 use crate::transport::socket::{Socket, connect};
 
 /// A connection to a peer, and the address that answered.
@@ -63,6 +65,24 @@ pub(crate) async fn dial_relay(
     expected: PeerId,
 ) -> Result<Dialled, WireError> {
     dial_one(address, ours, Some(expected), limits::RELAY_CONNECT_DEADLINE).await
+}
+
+/// Connects to the first address of a host that answers.
+#[cfg(feature = "http")]
+pub(crate) async fn connect_by_name(host: &str, port: u16) -> io::Result<RawSocket> {
+    let late = |_| io::Error::new(io::ErrorKind::TimedOut, "no answer");
+    let resolved = timeout(limits::CONNECT_DEADLINE, tokio::net::lookup_host((host, port))).await;
+    let mut failure = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for address in resolved.map_err(late)?? {
+        match timeout(limits::CONNECT_DEADLINE, connect(address))
+            .await
+            .unwrap_or_else(|error| Err(late(error)))
+        {
+            Ok(socket) => return Ok(socket),
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
 }
 
 async fn dial_one(

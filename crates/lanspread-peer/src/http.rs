@@ -1,0 +1,29 @@
+//! HTTP servers that have the files of games: a client that asks for ranges and believes nothing.
+//!
+//! A server is any program that answers ranges: nginx, an object store, a cache in between. It is no peer: it has no
+//! identity, takes no part in any vote, and what it sends counts only if a manifest lists it.
+//!
+//! - `client`: connections, proxies, encryption; the one file that names the HTTP library
+//! - [`get`]: one request, with the redirects that it follows
+//! - [`head`]: whether an answer is the range that was asked for (pure)
+//! - [`server`]: one server of one game: ranges of its files
+//! - [`upstream`]: chunks of a packed stream, asked for ahead, answered in order
+//! - [`manifest`]: the manifest beside the files
+//!
+//! Invariants: at most [`HTTP_HEAD_BYTES_MAX`](lanspread_types::limits::HTTP_HEAD_BYTES_MAX) more than a range are taken
+//! from the network. Every wait has a deadline. No text that is made here has credentials in it.
+
+#[cfg(feature = "http")]
+pub(crate) mod client;
+#[cfg(not(feature = "http"))]
+#[path = "http/no_client.rs"]
+pub(crate) mod client;
+pub(crate) mod error;
+mod get;
+mod head;
+pub(crate) mod manifest;
+pub(crate) mod server;
+pub(crate) mod upstream;
+
+#[cfg(all(test, feature = "http"))]
+mod tests;

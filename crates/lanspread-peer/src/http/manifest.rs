@@ -1,0 +1,132 @@
+//! The manifest beside the files of a server. Nobody vouches for it, unless a catalog names its digest.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+
+use lanspread_trust::draft_file::DraftFile;
+use lanspread_trust::manifest::{ManifestFile, ManifestProblem};
+use lanspread_types::checksum::ContentDigest;
+use lanspread_types::fault::LocalError;
+use lanspread_types::ids::GameId;
+use lanspread_types::limits;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::error::{HttpError, HttpProblem};
+use super::get::get;
+use super::server::HttpServer;
+use crate::task::{NoResult, Tasks};
+
+/// The name of a manifest beside the files of its game.
+pub(crate) const MANIFEST_NAME: &str = "manifest.lsm";
+
+/// Why a server has no manifest of a game.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NoManifest {
+    /// The request failed.
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    /// What came is no manifest, or not the one that was asked for.
+    #[error("{url}: {problem}")]
+    Refused {
+        /// Where it came from.
+        url: String,
+        /// What is wrong with it.
+        problem: ManifestProblem,
+    },
+    /// It is about something else.
+    #[error("{url}: it is the manifest of {got}, not of {expected}")]
+    OtherGame {
+        /// Where it came from.
+        url: String,
+        /// The game that was asked for.
+        expected: GameId,
+        /// The game that it is about.
+        got: GameId,
+    },
+    /// This machine.
+    #[error(transparent)]
+    Local(#[from] LocalError),
+    /// This machine.
+    #[error("the thread of a manifest has no result: {0}")]
+    Thread(#[from] NoResult),
+}
+
+/// Fetches the manifest of a game from a server: any manifest of it, or the `expected` one. While it is checked, it is in a
+/// file without a name, in this folder.
+///
+/// # Errors
+/// [`NoManifest`].
+pub(crate) async fn manifest_of(
+    server: &HttpServer,
+    game: &GameId,
+    expected: Option<ContentDigest>,
+    folder: &Path,
+    tasks: &Tasks,
+) -> Result<ManifestFile, NoManifest> {
+    let url = server.url_of(MANIFEST_NAME)?;
+    let mut response = get(server.client(), &url, &[]).await?;
+    let failed = |problem| HttpError::new(&url, problem);
+    if response.head().status != 200 {
+        return Err(failed(response.head().refusal()).into());
+    }
+    response.head().check_plain().map_err(failed)?;
+    let too_long = |got| NoManifest::Refused {
+        url: url.to_string(),
+        problem: ManifestProblem::Limit { what: "bytes", limit: limits::MANIFEST_BYTES_MAX, got },
+    };
+    let announced: Option<u64> =
+        response.head().field("content-length").and_then(|length| length.parse().ok());
+    if let Some(got) = announced.filter(|bytes| *bytes > limits::MANIFEST_BYTES_MAX) {
+        return Err(too_long(got));
+    }
+    let (parts, mut arriving) = mpsc::channel::<bytes::Bytes>(limits::PARTS_AHEAD);
+    let path = folder.join(format!("{game}-{MANIFEST_NAME}"));
+    let writing = tasks.spawn_blocking("server-manifest", move || {
+        let mut file = nameless(&path)?;
+        while let Some(part) = arriving.blocking_recv() {
+            file.write_all(&part).map_err(LocalError::io("write", &path))?;
+        }
+        Ok::<_, LocalError>(file)
+    });
+    let bytes_max = announced.unwrap_or(limits::MANIFEST_BYTES_MAX);
+    let more_time = bytes_max / limits::HANDED_ON_BYTES_PER_SECOND_MIN;
+    let after = limits::HTTP_MANIFEST_DEADLINE + std::time::Duration::from_secs(more_time);
+    let fetching = async {
+        let mut bytes = 0;
+        while let Some(part) = response.next().await? {
+            bytes += part.len() as u64;
+            if bytes > limits::MANIFEST_BYTES_MAX {
+                return Err(too_long(bytes));
+            }
+            // If the writer has gone, it says why.
+            if parts.send(part).await.is_err() {
+                break;
+            }
+        }
+        Ok(bytes)
+    };
+    let what = "whole manifest";
+    let fetched = timeout(after, fetching).await;
+    let fetched = fetched.unwrap_or_else(|_| Err(failed(HttpProblem::Timeout { what, after }).into()));
+    drop(parts);
+    let file = writing.await??;
+    let bytes = fetched?;
+    let checking =
+        tasks.spawn_blocking("server-manifest", move || ManifestFile::check(file, bytes, expected.as_ref()));
+    let checked = checking.await?;
+    let url = url.to_string();
+    let manifest = checked.map_err(|problem| NoManifest::Refused { url: url.clone(), problem })?;
+    if manifest.manifest().game != *game {
+        let got = manifest.manifest().game.clone();
+        return Err(NoManifest::OtherGame { url, expected: game.clone(), got });
+    }
+    Ok(manifest)
+}
+
+/// A file that no other process finds, and that is gone when it is closed.
+fn nameless(path: &Path) -> Result<File, LocalError> {
+    let mut draft = DraftFile::create(path, 0o600)?;
+    draft.file().try_clone().map_err(LocalError::io("open", path))
+}

@@ -1,0 +1,45 @@
+//! The client of a program that was built without HTTP: every request fails.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use lanspread_types::web_url::WebUrl;
+
+use super::error::{HttpError, HttpProblem};
+use super::head::Head;
+use crate::task::Tasks;
+
+/// Asks HTTP servers.
+#[derive(Clone)]
+pub(crate) struct HttpClient;
+
+impl HttpClient {
+    pub(crate) fn new(_: &Tasks, _: Duration) -> Self {
+        Self
+    }
+
+    pub(super) async fn send(
+        &self,
+        url: &WebUrl,
+        _: &[(&'static str, String)],
+    ) -> Result<Response, HttpError> {
+        Err(HttpError::new(url, HttpProblem::NotBuilt))
+    }
+}
+
+/// The answer to a request, which there is not.
+pub(super) enum Response {}
+
+impl Response {
+    pub(super) fn url(&self) -> &WebUrl {
+        match *self {}
+    }
+
+    pub(super) fn head(&self) -> &Head {
+        match *self {}
+    }
+
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, HttpError> {
+        match *self {}
+    }
+}
