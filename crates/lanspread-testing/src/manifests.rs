@@ -51,8 +51,8 @@ pub fn of_tree(game: &GameId, version: &GameVersion, tree: &Tree, folders: &[&st
     stored(&Manifest { game: game.clone(), version: version.clone(), root_files, archives, entries })
 }
 
-/// The manifest of the root files in this folder, as an organiser makes it. Each archive is one file, and no entries are
-/// listed.
+/// The manifest of the root files in this folder, as an organiser makes it. Each archive is one file, and one folder is
+/// installed.
 pub fn of_root_files(root: &Path, game: &str, version: &str) -> Arc<ManifestFile> {
     Arc::new(opened(&bytes_of_root_files(root, game, version)))
 }
@@ -68,7 +68,9 @@ pub fn bytes_of_root_files(root: &Path, game: &str, version: &str) -> Vec<u8> {
     let sized = names.into_iter().zip(&contents);
     let root_files = sized.map(|(name, content)| RootFile { name, size: content.len() as u64 }).collect();
     let (game, version) = (game.parse().unwrap(), version.parse().unwrap());
-    let manifest = Manifest { game, version, root_files, archives, entries: ManifestEntries::default() };
+    let mut entries = ManifestEntries::default();
+    entries.push(&EntryPath::parse("data", NamePolicy::Portable).unwrap(), EntryContent::Folder).unwrap();
+    let manifest = Manifest { game, version, root_files, archives, entries };
     let chunk = usize::try_from(chunk_bytes(manifest.root_bytes())).unwrap();
     encoded(
         &manifest,

@@ -1,4 +1,4 @@
-//! Manifests: what the organiser of a catalog has seen in one version of a game, byte for byte.
+//! Manifests: what the organiser of a catalog, or a source, has seen in one version of a game, byte for byte.
 //!
 //! Invariants:
 //!
@@ -10,13 +10,15 @@
 //!   places of the headers, and about 100 bytes for each entry.
 //! - A manifest that decodes can be installed: its paths are safe and portable and do not collide, its sums are right, its
 //!   root files are those of one game.
+//! - A manifest without entries is a packing list. It has the headers of every archive, so that the same files have one
+//!   packing list, be it made from them or from a manifest with a tree.
 //!
 //! ```text
 //! manifest  = "LSPMANI\n" format:u16=1 hash:u8=1 game:text version:text chunk:u32
 //!             count (name:text size)*             root files, sorted by name
 //!             digest*                             of each chunk of each root file, in this order
 //!             count archive*                      in the order of their first files
-//!             count entry*                        sorted by path
+//!             count entry*                        sorted by path; none in a packing list
 //!             files folders bytes                 totals of the entries
 //! archive   = count file* format:u8 solid:u8 dictionary count (volume offset length)* byte*
 //! entry     = path:text kind:u8 [size digest part*]      kind: 0 folder, 1 file, 2 executable file

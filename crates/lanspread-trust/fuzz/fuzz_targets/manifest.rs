@@ -39,6 +39,13 @@ fn fuzz(input: &[u8]) {
         chunks += of_file;
     }
     assert_eq!(chunks, manifest.chunks());
+    assert!(manifest.has_tree() || manifest.archives.iter().all(|archive| !archive.headers.is_empty()));
+    let mut list = Vec::new();
+    if read.write_packing_list(&mut list).expect("memory takes everything") {
+        let listed = ManifestFile::check(&list[..], list.len() as u64, None).expect("what we derive can be read");
+        assert_eq!(Some(listed.manifest()), manifest.packing_list().as_ref());
+        assert_eq!(listed.digest() == read.digest(), !manifest.has_tree(), "one list of the same files");
+    }
     // A part of it is never a whole one.
     let half = &input[..input.len() / 2];
     assert!(ManifestFile::check(half, half.len() as u64, None).is_err());

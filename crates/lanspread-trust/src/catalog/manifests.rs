@@ -25,6 +25,9 @@ pub fn open_manifest(
         Err(error) if error.is_absent() => return Ok(None),
         opened => opened?,
     };
+    if !opened.manifest().has_tree() {
+        return Err(ManifestError::Refused { path, problem: ManifestProblem::NoTree });
+    }
     match disagreement(game, known, opened.manifest()) {
         Some(what) => Err(ManifestError::Refused { path, problem: ManifestProblem::Rule(what) }),
         None => Ok(Some(opened)),

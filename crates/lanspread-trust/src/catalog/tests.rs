@@ -1,7 +1,15 @@
+use std::io::{self, Write};
+
 use lanspread_types::checksum::ContentDigest;
+use lanspread_types::content::{ArchiveFormat, HeaderRange, RootFile};
+use lanspread_types::entry_path::{EntryPath, NamePolicy};
 use proptest::prelude::*;
 
 use super::*;
+use crate::manifest::{
+    Blocks, EntryContent, Manifest, ManifestArchive, ManifestEntries, ManifestError, ManifestProblem, encode,
+    file_name,
+};
 
 const DIGEST: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
@@ -68,6 +76,58 @@ fn a_broken_catalog_is_refused_with_its_line() {
         assert!(reason.contains(expected), "{text:?}: {reason}");
         assert!(!reason.contains('\n'));
     }
+}
+
+/// The digests and the header byte of a game of two bytes.
+struct OneByteEach;
+
+impl Blocks for OneByteEach {
+    fn write_chunks(&self, out: &mut dyn Write) -> io::Result<()> {
+        out.write_all(&[7; 64])
+    }
+
+    fn write_headers(&self, _: usize, out: &mut dyn Write) -> io::Result<()> {
+        out.write_all(b"R")
+    }
+}
+
+/// Its digest says nothing about what is installed, and that is what a catalog is believed for.
+#[test]
+fn a_packing_list_is_no_manifest_of_a_catalog() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| RootFile { name: name.to_owned(), size: 1 };
+    let archive = ManifestArchive {
+        files: vec![0],
+        format: ArchiveFormat::Rar5,
+        solid: false,
+        dictionary_bytes: 0,
+        headers: vec![HeaderRange { volume: 0, offset: 0, length: 1 }],
+    };
+    let (game, version): (GameId, GameVersion) = ("g".parse().unwrap(), "1".parse().unwrap());
+    let mut manifest = Manifest {
+        game: game.clone(),
+        version: version.clone(),
+        root_files: vec![file("g.eti"), file("version.ini")],
+        archives: vec![archive],
+        entries: ManifestEntries::default(),
+    };
+    let opened = |manifest: &Manifest| {
+        let mut bytes = Vec::new();
+        encode(manifest, &OneByteEach, &mut bytes).unwrap();
+        let digest = ContentDigest::of(&bytes);
+        let manifests = folder.path().join(MANIFESTS_DIR);
+        std::fs::create_dir_all(&manifests).unwrap();
+        std::fs::write(manifests.join(file_name(&digest)), &bytes).unwrap();
+        let reference = Some(ManifestReference { digest, bytes: bytes.len() as u64 });
+        let (name, version) = (String::new(), version.clone());
+        let known = CatalogGame { name, version, manifest: reference, bytes: None, unpacked_bytes: None };
+        open_manifest(folder.path(), &game, &known)
+    };
+    let refused = opened(&manifest).unwrap_err();
+    assert!(matches!(refused, ManifestError::Refused { problem: ManifestProblem::NoTree, .. }), "{refused}");
+    let path = EntryPath::parse("data", NamePolicy::Portable).unwrap();
+    manifest.entries.push(&path, EntryContent::Folder).unwrap();
+    assert!(opened(&manifest).unwrap().is_some());
 }
 
 fn times() -> impl Strategy<Value = Option<CatalogTime>> {

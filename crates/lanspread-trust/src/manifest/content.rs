@@ -6,7 +6,8 @@ use lanspread_types::entry_path::EntryPath;
 use lanspread_types::ids::{GameId, GameVersion};
 use lanspread_types::limits;
 
-/// What a manifest says, without the digests of chunks and the header bytes.
+/// What a manifest says, without the digests of chunks and the header bytes. One without an installed tree is a packing
+/// list: what a source can make by reading alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Manifest {
     /// Which game.
@@ -17,7 +18,7 @@ pub struct Manifest {
     pub root_files: Vec<RootFile>,
     /// The archives, in the order of their first files.
     pub archives: Vec<ManifestArchive>,
-    /// The installed tree.
+    /// The installed tree; empty in a packing list only, because no game installs nothing.
     pub entries: ManifestEntries,
 }
 
@@ -46,6 +47,30 @@ pub fn chunk_bytes(root_bytes: u64) -> u32 {
 }
 
 impl Manifest {
+    /// Whether it lists the installed tree; a packing list does not.
+    pub fn has_tree(&self) -> bool {
+        !self.entries.is_empty()
+    }
+
+    /// The packing list of the same root files. `None` if the headers of an archive were not recorded:
+    /// only the archives themselves have them then.
+    pub fn packing_list(&self) -> Option<Self> {
+        let Self { game, version, root_files, archives, entries: _ } = self;
+        self.archive_without_headers().is_none().then(|| Self {
+            game: game.clone(),
+            version: version.clone(),
+            root_files: root_files.clone(),
+            archives: archives.clone(),
+            entries: ManifestEntries::default(),
+        })
+    }
+
+    /// The first file of an archive whose headers were not recorded.
+    pub(super) fn archive_without_headers(&self) -> Option<&RootFile> {
+        let archive = self.archives.iter().find(|archive| archive.headers.is_empty())?;
+        self.root_files.get(*archive.files.first()?)
+    }
+
     /// Bytes of all root files.
     pub fn root_bytes(&self) -> u64 {
         self.root_files.iter().map(|file| file.size).sum()

@@ -48,6 +48,10 @@ pub(super) fn decode<S: Stored + ?Sized>(
     let mut places = Places { chunks, headers: Vec::new() };
     archives(&mut input, &mut manifest, &mut places)?;
     manifest.entries = entries(&mut input)?;
+    if let Some(file) = manifest.archive_without_headers().filter(|_| !manifest.has_tree()) {
+        // Else there would be two packing lists of the same files.
+        return rule(format!("it lists neither an installed tree nor the headers of {}", file.name));
+    }
     let totals = Totals { files: input.number()?, directories: input.number()?, bytes: input.number()? };
     let sums = manifest.entries.totals();
     if totals != sums {

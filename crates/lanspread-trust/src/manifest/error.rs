@@ -71,6 +71,9 @@ pub enum ManifestProblem {
     /// A rule about what belongs together is broken.
     #[error("{0}")]
     Rule(String),
+    /// It is a packing list, where the installed tree is needed.
+    #[error("it is a packing list: it does not list the installed files")]
+    NoTree,
     /// It decodes, but another manifest would be made of the same content.
     #[error("it is not in its one form")]
     NotCanonical,

@@ -85,6 +85,17 @@ impl<S: Stored> ManifestFile<S> {
         Arc::clone(&self.manifest)
     }
 
+    /// Writes the packing list of the same root files. `false` if there is none: see [`Manifest::packing_list`].
+    ///
+    /// # Errors
+    /// Those of the system and of the writer.
+    pub fn write_packing_list(&self, out: &mut dyn Write) -> io::Result<bool> {
+        let Some(list) = self.manifest.packing_list() else { return Ok(false) };
+        // The same root files and archives have the same digests of chunks and the same headers.
+        encode(&list, self, out)?;
+        Ok(true)
+    }
+
     /// SHA-256 of all its bytes: its name.
     pub fn digest(&self) -> ContentDigest {
         self.digest

@@ -171,6 +171,9 @@ fn what_could_not_be_installed_is_refused() {
     row("not inside", &|manifest| manifest.archives[0].headers[1].length = 2);
     row("not inside", &|manifest| manifest.archives[0].headers[1].offset = u64::MAX);
     row("not inside", &|manifest| manifest.archives[0].headers[0].length = 0);
+    row("neither an installed tree nor the headers of b.part1.eti", &|manifest| {
+        manifest.entries = ManifestEntries::default();
+    });
     row("touch", &|manifest| manifest.archives[0].headers.swap(0, 1));
     row("touch", &|manifest| {
         manifest.archives[0].headers[1] = HeaderRange { volume: 0, offset: 3, length: 1 }
@@ -295,7 +298,7 @@ fn a_file_is_believed_for_its_digest_and_length_only() {
 fn manifests() -> impl Strategy<Value = Manifest> {
     let sizes = prop::collection::vec(0_u64..2_000_000, 1..5);
     let file = (0_u64..200, any::<bool>(), any::<[u8; 32]>(), any::<bool>());
-    let tree = prop::collection::btree_map("[a-c]{1,2}(/[a-c]{1,2}){0,2}", file, 0..12);
+    let tree = prop::collection::btree_map("[a-c]{1,2}(/[a-c]{1,2}){0,2}", file, 1..12);
     let archive = (any::<bool>(), 0..=limits::DICTIONARY_BYTES_MAX, any::<bool>());
     (sizes, tree, archive).prop_map(|(sizes, tree, (solid, dictionary_bytes, is_one_set))| {
         let mut root_files: Vec<RootFile> = (1..)
@@ -336,7 +339,43 @@ fn manifests() -> impl Strategy<Value = Manifest> {
     })
 }
 
+/// The bytes of a packing list.
+fn packing_list_of(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut list = Vec::new();
+    check(bytes).unwrap().write_packing_list(&mut list).unwrap().then_some(list)
+}
+
+#[test]
+fn a_packing_list_is_a_manifest_without_a_tree() {
+    let mut manifest = example();
+    assert_eq!(manifest.packing_list(), None, "the headers of the second archive are not known");
+    assert_eq!(packing_list_of(&bytes_of(&manifest)), None);
+    manifest.archives[1].headers = vec![HeaderRange { volume: 0, offset: 0, length: 5 }];
+    let list = packing_list_of(&bytes_of(&manifest)).unwrap();
+    assert!(
+        list.ends_with(b"\x00\x00\x05\x07\x07\x07\x07\x07\x00\x00\x00\x00"),
+        "no entry, and totals of nothing"
+    );
+    let read = check(&list).unwrap();
+    assert!(!read.manifest().has_tree() && manifest.has_tree());
+    assert_eq!(Some(read.manifest()), manifest.packing_list().as_ref());
+    assert_eq!(read.chunk(0, 1).unwrap(), ContentDigest::of(&1_u64.to_le_bytes()));
+}
+
 proptest! {
+    /// A source that has a catalog, one that read the files itself and one that got the list name the same digest.
+    #[test]
+    fn the_same_files_have_one_packing_list(manifest in manifests(), other_tree in manifests()) {
+        let derived = packing_list_of(&bytes_of(&manifest));
+        let made = manifest.packing_list().map(|list| bytes_of(&list));
+        prop_assert_eq!(&derived, &made);
+        let of_another_tree = Manifest { entries: other_tree.entries, ..manifest };
+        prop_assert_eq!(&packing_list_of(&bytes_of(&of_another_tree)), &made);
+        if let Some(made) = made {
+            prop_assert_eq!(packing_list_of(&made), Some(made));
+        }
+    }
+
     #[test]
     fn a_manifest_reads_as_it_was_written(manifest in manifests()) {
         let bytes = bytes_of(&manifest);
