@@ -7,6 +7,7 @@
 //! - [`state`]: the games directory, locks, records, bookings, and the state of each game
 //! - [`install`]: from entries or archives to an installed tree, and the disk steps of every operation
 //! - [`download`]: from chunks to the files of a game root
+//! - [`packing`]: what a manifest says about root files
 //! - [`verify`]: compares games with their records
 //! - [`remove`]: removes the downloaded files of a game
 //! - [`recover`]: repairs what interrupted operations left
@@ -16,6 +17,7 @@
 pub mod download;
 pub mod error;
 pub mod install;
+pub mod packing;
 pub mod recover;
 pub mod remove;
 pub mod share;

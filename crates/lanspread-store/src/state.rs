@@ -3,6 +3,7 @@
 pub mod booking;
 pub mod chunks;
 pub(crate) mod disk_calls;
+pub mod file_stamps;
 pub mod game_state;
 pub mod games_dir;
 pub mod intent;

@@ -1,81 +1,23 @@
 //! Which files were read for which manifest, so that they need not be read again.
 //!
-//! A file is the same if its device, inode, size, and times of modification and change are the same. Times have a grain: a
-//! file that was changed just before it was read could be changed again within the same grain. It is remembered only if its
-//! time of change was some seconds ago. What is in the cache is never believed: a manifest is opened and checked. A cache
-//! that cannot be read is passed over.
+//! A file is the same if its stamp is. What is in the cache is never believed: a manifest is opened and checked. A cache that
+//! cannot be read is passed over.
 
 use std::collections::BTreeMap;
-use std::fs::{File, Metadata};
-use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use lanspread_store::state::file_stamps::FileStamps;
 use lanspread_trust::draft_file;
 use lanspread_types::checksum::ContentDigest;
-use lanspread_types::content::RootFile;
 use lanspread_types::fault::LocalError;
 use lanspread_types::ids::GameId;
 use lanspread_types::limits;
-use lanspread_types::regular_file::{open_of_user, read_of_user};
+use lanspread_types::regular_file::read_of_user;
 use serde::{Deserialize, Serialize};
 
 const CACHE_FILE: &str = ".catalog-build.json";
 /// Changes with what the cache means, or with what a manifest would hold of the same files.
 const CACHE_FORMAT: u32 = 2;
-/// Seconds after which a time of change tells the next change apart on every file system; FAT has grains of two.
-const SETTLED_SECONDS: i64 = 3;
-
-/// Tells one content of a file from the next.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct FileStamp {
-    name: String,
-    device: u64,
-    inode: u64,
-    bytes: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
-
-/// The files of one game root, sorted by name.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct FileStamps(Vec<FileStamp>);
-
-impl FileStamps {
-    /// Looks at the root files.
-    pub(super) fn read(root: &Path, files: &[RootFile]) -> Result<Self, LocalError> {
-        let stamps = files.iter().map(|file| {
-            let path = root.join(&file.name);
-            let metadata = open_of_user(&path).map_err(io::Error::from).and_then(|file| file.metadata());
-            Ok(FileStamp::of(&file.name, &metadata.map_err(LocalError::io("read", &path))?))
-        });
-        stamps.collect::<Result<_, LocalError>>().map(Self)
-    }
-
-    /// Whether an open file is the one of this name.
-    pub(super) fn is_of(&self, name: &str, file: &File) -> bool {
-        let now = file.metadata().ok().map(|metadata| FileStamp::of(name, &metadata));
-        self.0.iter().any(|stamp| now.as_ref() == Some(stamp))
-    }
-
-    /// Whether the next change of any of them will show.
-    fn is_settled(&self, now_seconds: i64) -> bool {
-        self.0.iter().all(|stamp| stamp.changed.0 + SETTLED_SECONDS < now_seconds)
-    }
-}
-
-impl FileStamp {
-    fn of(name: &str, metadata: &Metadata) -> Self {
-        Self {
-            name: name.to_owned(),
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            bytes: metadata.len(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-        }
-    }
-}
 
 /// The cache of one folder of catalogs.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -148,40 +90,37 @@ impl Cache {
 
 #[cfg(test)]
 mod tests {
+    use lanspread_store::state::file_stamps::now_seconds;
+    use lanspread_types::content::RootFile;
+
     use super::*;
 
-    fn stamps(changed: i64) -> FileStamps {
-        let (name, times) = ("a.eti".to_owned(), (changed, 0));
-        FileStamps(vec![FileStamp { name, device: 1, inode: 2, bytes: 3, modified: times, changed: times }])
+    /// The stamp of an empty file that was changed just now, and that time.
+    fn stamps(folder: &Path) -> (FileStamps, i64) {
+        let name = "a.eti".to_owned();
+        std::fs::write(folder.join(&name), b"").unwrap();
+        (FileStamps::read(folder, &[RootFile { name, size: 0 }]).unwrap(), now_seconds())
     }
 
     #[test]
-    fn a_game_is_known_by_all_of_its_stamp_once_it_has_settled() {
+    fn a_game_is_known_by_its_stamps_once_they_have_settled() {
         let folder = tempfile::tempdir().unwrap();
+        let (stamps, now) = stamps(folder.path());
         let game: GameId = "g".parse().unwrap();
         let manifest = ContentDigest([1; 32]);
         let mut cache = Cache::load(folder.path());
-        cache.remember(&game, stamps(100), manifest, 101);
-        assert_eq!(cache.manifest_of(&game, &stamps(100)), None, "it could change again in the same grain");
-        cache.remember(&game, stamps(100), manifest, 104);
+        cache.remember(&game, stamps.clone(), manifest, now);
+        assert_eq!(cache.manifest_of(&game, &stamps), None, "it could change again in the same grain");
+        cache.remember(&game, stamps.clone(), manifest, now + 60);
         cache.will_write(manifest);
         cache.save(folder.path()).unwrap();
         let cache = Cache::load(folder.path());
-        assert_eq!(cache.manifest_of(&game, &stamps(100)), Some(manifest));
+        assert_eq!(cache.manifest_of(&game, &stamps), Some(manifest));
         assert!(cache.wrote(&manifest) && !cache.wrote(&ContentDigest([2; 32])));
-        let changes: [fn(&mut FileStamp); 6] = [
-            |stamp| stamp.name.push('x'),
-            |stamp| stamp.device = 0,
-            |stamp| stamp.inode = 0,
-            |stamp| stamp.bytes = 0,
-            |stamp| stamp.modified.1 = 1,
-            |stamp| stamp.changed.1 = 1,
-        ];
-        for change in changes {
-            let mut other = stamps(100);
-            change(&mut other.0[0]);
-            assert_eq!(cache.manifest_of(&game, &other), None, "{other:?}");
-        }
+        std::fs::write(folder.path().join("a.eti"), b"x").unwrap();
+        let other =
+            FileStamps::read(folder.path(), &[RootFile { name: "a.eti".to_owned(), size: 1 }]).unwrap();
+        assert_eq!(cache.manifest_of(&game, &other), None);
     }
 
     /// Its manifests are other ones than this program makes of the same files.
@@ -190,7 +129,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let game: GameId = "g".parse().unwrap();
         let mut cache = Cache::load(folder.path());
-        cache.remember(&game, stamps(100), ContentDigest([1; 32]), 104);
+        let (stamps, now) = stamps(folder.path());
+        cache.remember(&game, stamps.clone(), ContentDigest([1; 32]), now + 60);
         cache.save(folder.path()).unwrap();
         let path = folder.path().join(CACHE_FILE);
         let text = std::fs::read_to_string(&path).unwrap();
@@ -198,7 +138,7 @@ mod tests {
         for (number, is_read) in [(CACHE_FORMAT - 1, false), (CACHE_FORMAT, true), (CACHE_FORMAT + 1, false)]
         {
             std::fs::write(&path, text.replace(&format(CACHE_FORMAT), &format(number))).unwrap();
-            let known = Cache::load(folder.path()).manifest_of(&game, &stamps(100));
+            let known = Cache::load(folder.path()).manifest_of(&game, &stamps);
             assert_eq!(known.is_some(), is_read, "{number}");
         }
     }

@@ -1,33 +1,27 @@
 //! One game: from its files to its manifest.
 
 use std::cell::RefCell;
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use lanspread_archive::header_map::HeaderMap;
-use lanspread_archive::list::{ListedArchive, dictionary_bytes, list, listings};
+use lanspread_archive::list::dictionary_bytes;
 use lanspread_archive::provider::ArchiveProvider;
-use lanspread_archive::set::ArchiveSet;
-use lanspread_archive::{ArchiveError, SinkError, names};
 use lanspread_store::StoreError;
+use lanspread_store::packing::{ListedGame, PackedFiles, changed, of_archive};
+use lanspread_store::state::file_stamps::{FileStamps, now_seconds};
 use lanspread_store::state::game_state::GameState;
 use lanspread_trust::catalog::{CatalogContent, CatalogGame, ManifestReference, disagreement};
 use lanspread_trust::draft_file::DraftFile;
-use lanspread_trust::manifest::{
-    Blocks, Manifest, ManifestArchive, ManifestFile, chunk_bytes, encode, file_name,
-};
+use lanspread_trust::manifest::{Manifest, ManifestFile, encode, file_name};
 use lanspread_types::checksum::{ContentDigest, ContentHasher};
-use lanspread_types::entry_path::NamePolicy;
 use lanspread_types::fault::LocalError;
 use lanspread_types::ids::{GameId, GameVersion};
-use lanspread_types::limits;
-use lanspread_types::regular_file::open_of_user;
 use tokio_util::sync::CancellationToken;
 
-use crate::catalog_build::cache::{Cache, FileStamps};
+use crate::catalog_build::cache::Cache;
 use crate::catalog_build::digests::DigestSink;
 use crate::catalog_build::observer::BuildObserver;
 use crate::catalog_build::progress::Progress;
@@ -100,8 +94,7 @@ impl BuildGame<'_> {
             None => self.read(&state, &version, &stamps, observer, cancel)?,
         };
         if !is_known {
-            let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime).tv_sec;
-            lock(cache).remember(game, stamps, opened.digest(), now);
+            lock(cache).remember(game, stamps, opened.digest(), now_seconds());
         }
         let before = self.before.and_then(|before| before.games.get(game));
         let manifest = opened.manifest();
@@ -150,44 +143,33 @@ impl BuildGame<'_> {
         observer: &Arc<dyn BuildObserver>,
         cancel: &CancellationToken,
     ) -> Result<ManifestFile, PeerError> {
-        let game = &state.game;
-        let failed = |error| of_archive(game, error, cancel);
-        let sets = state.archives().map_err(|gap| {
-            let archive = gap.found.first().unwrap_or(&gap.set).clone();
-            failed(ArchiveError::VolumeMissing { archive, reason: gap.to_string() })
-        })?;
-        let (listed, totals) = list(self.provider, &sets, cancel).map_err(failed)?;
-        if totals.files == 0 {
-            return Err(StoreError::NoFiles { game: game.clone(), path: state.root.clone() }.into());
-        }
         // What a receiver would refuse is refused before anything is read.
-        names::check(&listings(&listed), NamePolicy::Portable).map_err(failed)?;
-        let Some(_memory) = self.memory.take(dictionary_bytes(&listed), cancel) else {
+        let listed = ListedGame::read(state, self.provider, cancel)?;
+        let Some(_memory) = self.memory.take(dictionary_bytes(&listed.archives), cancel) else {
             return Err(PeerError::Cancelled);
         };
-        let bytes_total = state.root_bytes().saturating_add(totals.bytes);
-        let progress = Progress::new(game, bytes_total, observer);
-        let chunks = Chunks::read(state, stamps, &progress, cancel)?;
-        let headers = header_maps(&sets, cancel).map_err(failed)?;
-        let archives = archives_of(state, &sets, &listed, &headers)?;
+        let bytes_total = state.root_bytes().saturating_add(listed.totals.bytes);
+        let progress = Progress::new(&state.game, bytes_total, observer);
+        let packed = PackedFiles::read(state, &listed, stamps, &mut |bytes| progress.add(bytes), cancel)?;
         let sink = Rc::new(RefCell::new(DigestSink::new(progress)));
-        for archive in listed {
-            archive.extract(self.provider, sink.clone(), cancel).map_err(failed)?;
+        for archive in listed.archives {
+            let extracted = archive.extract(self.provider, sink.clone(), cancel);
+            extracted.map_err(|error| of_archive(&state.game, error, cancel))?;
         }
         let entries = sink.borrow().entries();
         let entries =
             entries.ok_or_else(|| PeerError::Internal("the sums of a listing overflow".to_owned()))?;
         if FileStamps::read(&state.root, &state.root_files)? != *stamps {
-            return Err(changed(state));
+            return Err(changed(state).into());
         }
-        let (game, version) = (game.clone(), version.clone());
-        let root_files = state.root_files.clone();
+        let (game, version) = (state.game.clone(), version.clone());
+        let (root_files, archives) = (state.root_files.clone(), packed.archives());
         let manifest = Manifest { game, version, root_files, archives, entries };
-        self.store(&manifest, &BlocksOfGame { chunks, headers })
+        self.store(&manifest, &packed)
     }
 
     /// Writes the manifest, and reads it back as every other program will.
-    fn store(&self, manifest: &Manifest, blocks: &BlocksOfGame) -> Result<ManifestFile, PeerError> {
+    fn store(&self, manifest: &Manifest, blocks: &PackedFiles) -> Result<ManifestFile, PeerError> {
         let mut hasher = DigestWriter::default();
         let written = encode(manifest, blocks, &mut hasher);
         let DigestWriter { digest, bytes } = hasher;
@@ -207,121 +189,6 @@ impl BuildGame<'_> {
         draft.finish()?;
         Ok(checked)
     }
-}
-
-/// The digests of all chunks of a game.
-struct Chunks(Vec<ContentDigest>);
-
-impl Chunks {
-    /// Reads all root files, from the first byte to the last.
-    fn read(
-        state: &GameState,
-        stamps: &FileStamps,
-        progress: &Progress,
-        cancel: &CancellationToken,
-    ) -> Result<Self, PeerError> {
-        let chunk = chunk_bytes(state.root_bytes());
-        if state.root_bytes() / u64::from(chunk) * 32 > limits::MANIFEST_BYTES_MAX {
-            let (got, limit) = (state.root_bytes(), limits::MANIFEST_BYTES_MAX / 32 * u64::from(chunk));
-            let (archive, what) = (state.game.to_string(), "bytes of root files, for one manifest");
-            let source = ArchiveError::Limit { archive, what, limit, got };
-            return Err(StoreError::Archive { game: state.game.clone(), source }.into());
-        }
-        let mut buffer = vec![0; usize::try_from(chunk).unwrap_or(usize::MAX)];
-        let mut digests = Vec::new();
-        for file in &state.root_files {
-            let path = state.root.join(&file.name);
-            let failed = |error| LocalError::io("read", &path)(error);
-            let mut opened = open_of_user(&path).map_err(|error| failed(error.into()))?;
-            if !stamps.is_of(&file.name, &opened) {
-                return Err(changed(state));
-            }
-            let mut left = file.size;
-            while left > 0 {
-                if cancel.is_cancelled() {
-                    return Err(PeerError::Cancelled);
-                }
-                let take = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
-                match opened.read_exact(&mut buffer[..take]) {
-                    Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(changed(state)),
-                    read => read.map_err(failed)?,
-                }
-                digests.push(ContentDigest::of(&buffer[..take]));
-                left -= take as u64;
-                progress.add(take as u64);
-            }
-        }
-        Ok(Self(digests))
-    }
-}
-
-/// What a manifest has besides what is in memory once it was read.
-struct BlocksOfGame {
-    chunks: Chunks,
-    headers: Vec<HeaderMap>,
-}
-
-impl Blocks for BlocksOfGame {
-    fn write_chunks(&self, out: &mut dyn Write) -> io::Result<()> {
-        self.chunks.0.iter().try_for_each(|digest| out.write_all(&digest.0))
-    }
-
-    fn write_headers(&self, archive: usize, out: &mut dyn Write) -> io::Result<()> {
-        self.headers.get(archive).map_or(Ok(()), |headers| out.write_all(headers.bytes()))
-    }
-}
-
-/// The headers of all archives of a game, of no more bytes than one manifest carries.
-fn header_maps(sets: &[ArchiveSet], cancel: &CancellationToken) -> Result<Vec<HeaderMap>, ArchiveError> {
-    let mut left = limits::MANIFEST_HEADER_BYTES_MAX;
-    let maps = sets.iter().map(|set| {
-        let map = HeaderMap::read(set, left, cancel)?;
-        left -= map.bytes().len() as u64;
-        Ok(map)
-    });
-    maps.collect()
-}
-
-/// The archives of a game as the manifest has them.
-fn archives_of(
-    state: &GameState,
-    sets: &[ArchiveSet],
-    listed: &[ListedArchive],
-    headers: &[HeaderMap],
-) -> Result<Vec<ManifestArchive>, PeerError> {
-    let place = |path: &Path| {
-        let name = path.file_name().and_then(|name| name.to_str());
-        state.root_files.iter().position(|file| Some(file.name.as_str()) == name)
-    };
-    let archives = sets.iter().zip(listed).zip(headers).map(|((set, listed), headers)| {
-        let files: Option<Vec<usize>> = set.paths().map(|path| place(&path)).collect();
-        let listing = listed.listing();
-        Some(ManifestArchive {
-            files: files?,
-            format: listing.summary.format,
-            solid: listing.summary.solid,
-            dictionary_bytes: listing.dictionary_bytes,
-            headers: headers.ranges().to_vec(),
-        })
-    });
-    let archives: Option<Vec<ManifestArchive>> = archives.collect();
-    archives.ok_or_else(|| PeerError::Internal("an archive is no root file of its game".to_owned()))
-}
-
-/// Tells faults of the archive from those of this machine's disk and from a cancellation.
-fn of_archive(game: &GameId, error: ArchiveError, cancel: &CancellationToken) -> PeerError {
-    match error {
-        _ if cancel.is_cancelled() => PeerError::Cancelled,
-        ArchiveError::Cancelled => PeerError::Cancelled,
-        ArchiveError::Sink(SinkError::Local(error)) => error.into(),
-        source => StoreError::Archive { game: game.clone(), source }.into(),
-    }
-}
-
-fn changed(state: &GameState) -> PeerError {
-    let path = state.root.clone();
-    let error = io::Error::new(io::ErrorKind::InvalidData, "its files changed while they were read");
-    LocalError::io("read", path)(error).into()
 }
 
 fn lock<T>(shared: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

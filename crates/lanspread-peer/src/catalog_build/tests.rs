@@ -5,8 +5,10 @@ use lanspread_archive::ArchiveError;
 use lanspread_archive::header_map::HeaderMap;
 use lanspread_archive::provider::OpenArchive;
 use lanspread_archive::set::ArchiveSet;
+use lanspread_store::packing::packing_list;
+use lanspread_store::state::file_stamps::FileStamps;
 use lanspread_trust::catalog::open_manifest;
-use lanspread_trust::manifest::{Blocks, EntryContent};
+use lanspread_trust::manifest::{Blocks, EntryContent, encode};
 
 use super::*;
 use crate::report::built_manifest::BuiltManifest;
@@ -180,12 +182,54 @@ fn archives_can_be_listed_from_the_manifest_before_they_arrive() {
     assert_eq!(archives, 10);
 }
 
-/// What the real `unrar` unpacks.
-fn unpacked_by_unrar(root: &Path) -> BTreeMap<String, (u64, ContentDigest)> {
+/// So a source with the catalog and one without it name the same digest, whichever decoder the organiser had.
+#[test]
+fn a_packing_list_that_is_made_by_reading_is_that_of_the_manifest() {
+    let cancel = CancellationToken::new();
+    let mut lists = 0;
+    for fixture in ["fixture-multi", "fixture-volumes", "fixture-edge", "fixture-rar4", "fixture-references"]
+    {
+        for provider in [ProviderChoice::Native, ProviderChoice::Unrar(unrar())] {
+            let (games, out) = (fixtures(fixture), tempfile::tempdir().unwrap());
+            let request = CatalogBuild {
+                games_dir: games.clone(),
+                out: out.path().to_owned(),
+                name: None,
+                games: Vec::new(),
+                jobs: 2,
+                provider,
+                dictionary_bytes_max: limits::DICTIONARY_BYTES_DEFAULT,
+            };
+            let observer: Arc<dyn BuildObserver> = Arc::new(Heard::default());
+            request.run(&observer, &cancel).unwrap();
+            for (game, known) in catalog(out.path()).games {
+                let state = GameState::read(&games, &game).unwrap().unwrap();
+                let stamps = FileStamps::read(&state.root, &state.root_files).unwrap();
+                let (list, packed) = packing_list(&state, &stamps, &mut |_| (), &cancel).unwrap();
+                let (mut made, mut derived) = (Vec::new(), Vec::new());
+                encode(&list, &packed, &mut made).unwrap();
+                let opened = open_manifest(out.path(), &game, &known).unwrap().unwrap();
+                assert!(opened.write_packing_list(&mut derived).unwrap());
+                assert!(made == derived, "{game}, {:?}", request.provider);
+                lists += 1;
+            }
+        }
+    }
+    assert_eq!(lists, 18);
+}
+
+/// The real `unrar`.
+fn unrar() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target"), PathBuf::from);
     let unrar = target.join("tools/bin/unrar");
     assert!(unrar.is_file(), "{} is missing: run scripts/fetch_tools.sh", unrar.display());
+    unrar
+}
+
+/// What the real `unrar` unpacks.
+fn unpacked_by_unrar(root: &Path) -> BTreeMap<String, (u64, ContentDigest)> {
+    let unrar = unrar();
     let folder = tempfile::tempdir().unwrap();
     for file in std::fs::read_dir(root).unwrap() {
         let path = file.unwrap().path();

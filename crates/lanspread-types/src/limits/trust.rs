@@ -61,6 +61,9 @@ pub const CATALOG_SEEN_BYTES_MAX: u64 = 64 * 1024;
 pub const CATALOG_JOBS_MAX: usize = 256;
 /// Size of the cache of `catalog build`: the stamps of the root files of `GAMES_MAX` games, at about 120 bytes a file.
 pub const CATALOG_BUILD_CACHE_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// Seconds after which the time of change of a file tells its next change apart on every file system; FAT has grains of
+/// two.
+pub const FILE_TIMES_SETTLED_SECONDS: i64 = 3;
 /// Characters of a title from a catalog that are shown: more would break the line that shows it.
 pub const CATALOG_TITLE_CHARS_SHOWN_MAX: usize = 80;
 /// How often a serving peer looks whether another version of its signed catalog is in force, to say so to the others.
