@@ -10,6 +10,7 @@ pub mod intent;
 pub mod listed_chunks;
 pub mod lock;
 pub mod lock_file;
+pub mod packing_lists;
 pub mod passed_over;
 pub mod receipt;
 pub mod receipt_reader;

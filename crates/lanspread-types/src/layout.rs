@@ -9,7 +9,7 @@
 //!     .local.backup/                  the old local/ during an update or uninstall; ours
 //!     .downloading/                   root files that are not complete yet; ours
 //! <games-dir>/.lanspread.remove.<id>  an intent on a full disk; also .lanspread.uninstall.<id>; ours
-//! <games-dir>/.lanspread/             locks, intents, receipts, download records, bookings; ours
+//! <games-dir>/.lanspread/             locks, intents, receipts, download records, bookings, packing lists; ours
 //! ```
 
 /// The sentinel. Its presence means *downloaded*; its first line, trimmed, is the version.
@@ -37,6 +37,8 @@ pub const RECEIPTS_DIR: &str = "receipts";
 pub const DOWNLOADS_DIR: &str = "downloads";
 /// Disk space that running operations have booked, one file per game, below [`STATE_DIR`].
 pub const BOOKINGS_DIR: &str = "bookings";
+/// The packing lists of games that are served, below [`STATE_DIR`]; a cache.
+pub const PACKING_DIR: &str = "packing";
 /// Extension of a root archive, without the dot; ASCII case is ignored.
 pub const ARCHIVE_EXTENSION: &str = "eti";
 /// Names the daemon that owns a games directory, below [`STATE_DIR`], and the one that uses a peer's state directory.

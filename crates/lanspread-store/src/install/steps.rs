@@ -19,7 +19,7 @@ use crate::state::disk_calls::rename_new;
 use crate::state::games_dir::{GamesDir, open_root, sync_folder};
 use crate::state::record::RecordKind;
 use crate::state::standing::{Standing, standing};
-use crate::state::{intent, receipt, record};
+use crate::state::{intent, packing_lists, receipt, record};
 
 /// One change to a locked game.
 pub(crate) type DiskStep = fn(&GamesDir, &GameId) -> Result<(), LocalError>;
@@ -201,7 +201,9 @@ pub(crate) fn remove_partials(games: &GamesDir, game: &GameId) -> Result<(), Loc
 /// Removes the records of a download whose files are gone.
 pub(crate) fn forget_download(games: &GamesDir, game: &GameId) -> Result<(), LocalError> {
     record::remove(games, game, RecordKind::Journal)?;
-    record::remove(games, game, RecordKind::Receipt)
+    record::remove(games, game, RecordKind::Receipt)?;
+    packing_lists::forget(games, game);
+    Ok(())
 }
 
 /// The archives of a game root, with the bytes that each one takes there: 0 for a link.

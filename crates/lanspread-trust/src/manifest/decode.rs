@@ -122,7 +122,7 @@ fn archives<S: Stored + ?Sized>(
     places: &mut Places,
 ) -> Result<(), ManifestProblem> {
     let mut is_used: Vec<bool> = manifest.root_files.iter().map(|file| file.name == SENTINEL_FILE).collect();
-    let mut header_bytes = 0_u64;
+    let mut header_sums = HeaderSums::default();
     for _ in 0..input.count("archives", manifest.root_files.len())? {
         let mut files = Vec::new();
         for _ in 0..input.count("volumes", manifest.root_files.len())? {
@@ -152,7 +152,7 @@ fn archives<S: Stored + ?Sized>(
         };
         let dictionary_bytes = input.at_most("bytes of a dictionary", limits::DICTIONARY_BYTES_MAX)?;
         let sizes: Vec<u64> = files.iter().map(|file| manifest.root_files[*file].size).collect();
-        let headers = headers(input, &sizes, &mut header_bytes)?;
+        let headers = headers(input, &sizes, &mut header_sums)?;
         places.headers.push(input.position());
         input.skip(headers.iter().map(|range| range.length).sum())?;
         manifest.archives.push(ManifestArchive { files, format, solid, dictionary_bytes, headers });
@@ -163,15 +163,27 @@ fn archives<S: Stored + ?Sized>(
     }
 }
 
-/// The ranges of one archive, whose volumes have these sizes. `bytes` counts those of all archives.
+/// Ranges and bytes of the headers of all archives so far.
+#[derive(Default)]
+struct HeaderSums {
+    ranges: u64,
+    bytes: u64,
+}
+
+/// The ranges of one archive, whose volumes have these sizes.
 fn headers<S: Stored + ?Sized>(
     input: &mut Input<'_, S>,
     sizes: &[u64],
-    bytes: &mut u64,
+    sums: &mut HeaderSums,
 ) -> Result<Vec<HeaderRange>, ManifestProblem> {
     // Each has three numbers and a byte of its own, so a false count ends with the input.
     let count = input.at_most("ranges of headers", input.left() / 4)?;
     let mut ranges = Vec::<HeaderRange>::new();
+    sums.ranges = sums.ranges.saturating_add(count);
+    if sums.ranges > limits::MANIFEST_HEADER_RANGES_MAX {
+        let limit = limits::MANIFEST_HEADER_RANGES_MAX;
+        return Err(ManifestProblem::Limit { what: "ranges of headers", limit, got: sums.ranges });
+    }
     for _ in 0..count {
         let volume = input.count("volumes before a range of headers", sizes.len() - 1)?;
         let (offset, length) = (input.number()?, input.number()?);
@@ -185,10 +197,10 @@ fn headers<S: Stored + ?Sized>(
                 return rule("its ranges of headers are not sorted, or touch".to_owned());
             }
         }
-        *bytes = bytes.saturating_add(length);
-        if *bytes > limits::MANIFEST_HEADER_BYTES_MAX {
+        sums.bytes = sums.bytes.saturating_add(length);
+        if sums.bytes > limits::MANIFEST_HEADER_BYTES_MAX {
             let limit = limits::MANIFEST_HEADER_BYTES_MAX;
-            return Err(ManifestProblem::Limit { what: "bytes of headers", limit, got: *bytes });
+            return Err(ManifestProblem::Limit { what: "bytes of headers", limit, got: sums.bytes });
         }
         ranges.push(HeaderRange { volume, offset, length });
     }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use lanspread_types::checksum::{ContentDigest, ContentHasher};
 use lanspread_types::limits;
 use lanspread_types::regular_file::open_of_user;
+use rustix::fs::{MemfdFlags, memfd_create};
 
 use crate::manifest::content::Manifest;
 use crate::manifest::decode::{Places, decode};
@@ -49,6 +50,28 @@ impl ManifestFile {
             Self::check(stored, got, Some(digest))
         });
         checked.map_err(|problem| ManifestError::Refused { path: path.to_owned(), problem })
+    }
+}
+
+impl ManifestFile {
+    /// Checks bytes and holds them in a file without a name, in memory: nothing of them is left when it is dropped, or when
+    /// the process is killed.
+    ///
+    /// # Errors
+    /// [`ManifestProblem`].
+    pub fn in_memory(bytes: &[u8], expected: Option<&ContentDigest>) -> Result<Self, ManifestProblem> {
+        let memory = memfd_create("manifest", MemfdFlags::CLOEXEC).map_err(io::Error::from)?;
+        let mut file = File::from(memory);
+        file.write_all(bytes)?;
+        Self::check(file, bytes.len() as u64, expected)
+    }
+
+    /// A second handle to its bytes.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn file(&self) -> io::Result<File> {
+        self.stored.try_clone()
     }
 }
 

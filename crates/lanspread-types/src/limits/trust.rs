@@ -86,6 +86,20 @@ pub const MANIFEST_SMALL_GAME_BYTES: u64 = 256 * 1024 * 1024;
 /// An extracted file larger than this has a digest for each part of this size beside its own, so that a fault is found
 /// before the whole file has arrived.
 pub const MANIFEST_PART_BYTES: u64 = 64 * 1024 * 1024;
+/// Ranges of headers of one game: the data of each entry separates two of them, and some entries have data of their own
+/// for a service. A reader keeps 24 bytes of each.
+pub const MANIFEST_HEADER_RANGES_MAX: u64 = 2_000_000;
+/// Size of a packing list. Any peer may hand one on, and a receiver holds it in memory: a game of 500 GB in 100,000 files
+/// has half of it.
+pub const PACKING_LIST_BYTES_MAX: u64 = 48 * 1024 * 1024;
+/// Size of the record of a packing list: the stamps of `ROOT_FILES_MAX` files, at about 250 bytes with a long name.
+pub const PACKING_RECORD_BYTES_MAX: u64 = 2 * 1024 * 1024;
+/// What a source holds in memory of packing lists that its disk does not take, in bytes.
+pub const PACKING_LISTS_IN_MEMORY_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// A packing list is made at this rate until one was made: of a disk of 200 MB/s.
+pub const PACKING_RATE_ASSUMED: u64 = 200_000_000;
+/// While transfers are running, a packing list that no peer waits for is made with this share of the time, one in so many.
+pub const PACKING_SHARE_BESIDE_TRANSFERS: u32 = 4;
 /// Manifests in the state directory, in bytes: those of a library of several TB. The oldest are removed.
 pub const MANIFESTS_KEPT_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
 /// Threads that read an installed tree to compare it with a manifest: one keeps up with most disks where the processor
