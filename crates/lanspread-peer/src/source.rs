@@ -125,7 +125,10 @@ impl Source {
             events,
             tasks,
             transfers: QueuedPlaces::new(Places::new(transfer_shares(streams_max)), QUEUE_BOUNDS),
-            packed_heads: QueuedPlaces::new(Places::new(transfer_shares(limits::PACKED_HEADS_MAX)), QUEUE_BOUNDS),
+            packed_heads: QueuedPlaces::new(
+                Places::new(transfer_shares(limits::PACKED_HEADS_MAX)),
+                QUEUE_BOUNDS,
+            ),
             packed: PackedStreams::default(),
             dictionaries: Dictionaries::new(machine_bytes()),
             inspections: RequestTurns::new(limits::INSPECTIONS_MAX),

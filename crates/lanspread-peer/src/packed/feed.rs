@@ -46,10 +46,7 @@ pub(crate) enum Said {
     /// The bytes of a chunk that was asked for. Nothing is known of them yet.
     Chunk(u64, Bytes),
     /// It has no place now.
-    Queued {
-        ahead: u32,
-        in_ms: Option<u32>,
-    },
+    Queued(QueuePosition),
 }
 
 /// How to begin with an upstream.
@@ -94,8 +91,7 @@ pub(crate) enum FeedEvent<'e> {
     },
     Queued {
         upstream: UpstreamId,
-        ahead: u32,
-        in_ms: Option<u32>,
+        position: QueuePosition,
     },
     /// An upstream ended; with an error if it was not asked to.
     End {

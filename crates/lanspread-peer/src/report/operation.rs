@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use lanspread_types::entry_path::NamePolicy;
@@ -76,6 +77,45 @@ pub struct OperationOptions {
     pub admission: AdmissionRules,
     /// How long to wait while no source has a place.
     pub wait: Wait,
+    /// Where a streamed install is decoded.
+    pub decode_at: DecodeAt,
+    /// Whether a streamed install passes on what it receives.
+    pub relay: RelayChoice,
+    /// Memory for packed bytes of a streamed install that is decoded here; none for the usual amount.
+    pub window_mib: Option<u32>,
+}
+
+/// Where a streamed install is decoded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum DecodeAt {
+    /// At the receiver, if the sources say what their archives are made of; otherwise at the source.
+    #[default]
+    Receiver,
+    /// At the source.
+    Source,
+}
+
+/// Whether a streamed install passes on what it receives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[non_exhaustive]
+pub enum RelayChoice {
+    /// It does not.
+    Off,
+    /// To one receiver that stands behind this one.
+    On {
+        /// Where a peer that does not serve is followed; none for a free port of every address.
+        #[serde(default)]
+        listen: Option<SocketAddr>,
+    },
+}
+
+impl Default for RelayChoice {
+    fn default() -> Self {
+        Self::On { listen: None }
+    }
 }
 
 /// How long an operation waits while no source has a place for it.
@@ -187,6 +227,33 @@ impl OperationOptions {
     pub fn with_wait(mut self, wait: Wait) -> Self {
         self.wait = wait;
         self
+    }
+
+    /// The same, decoded there.
+    #[must_use]
+    pub fn with_decode_at(mut self, decode_at: DecodeAt) -> Self {
+        self.decode_at = decode_at;
+        self
+    }
+
+    /// The same, with what is received passed on or not.
+    #[must_use]
+    pub fn with_relay(mut self, relay: RelayChoice) -> Self {
+        self.relay = relay;
+        self
+    }
+
+    /// The same, with so much memory for packed bytes.
+    #[must_use]
+    pub fn with_window_mib(mut self, window_mib: Option<u32>) -> Self {
+        self.window_mib = window_mib;
+        self
+    }
+
+    /// Memory for packed bytes, within its bounds.
+    pub(crate) fn window_bytes(&self) -> u64 {
+        let wanted = self.window_mib.map_or(limits::PACKED_WINDOW_BYTES, |mib| u64::from(mib) << 20);
+        wanted.clamp(limits::PACKED_WINDOW_BYTES_MIN, limits::PACKED_WINDOW_BYTES_MAX)
     }
 
     /// The same, with the loss of user files permitted or not.

@@ -11,6 +11,7 @@ use lanspread_proto::connection::Connection;
 #[cfg(test)]
 use lanspread_proto::message::Hello;
 use lanspread_proto::message::{CatalogMark, Refusal, RefusalCode, Reply, Request, StreamMessage};
+use lanspread_proto::packed::Follow;
 use lanspread_store::state::game_state::GameState;
 use lanspread_tls::endpoint::Endpoint;
 use lanspread_types::checksum::ContentDigest;
@@ -32,11 +33,37 @@ use crate::transport::handshakes::Handshakes;
 use crate::transport::listener::ServeConnection;
 use crate::transport::seats::Seat;
 
+/// Which requests are answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answers {
+    All,
+    /// Those of receivers that follow an install of this peer, which does not serve.
+    Followers,
+}
+
 /// Serves every connection from an address, until `stop`.
 pub(crate) fn serve_each(
     source: Arc<Source>,
     ours: Endpoint,
     stop: CancellationToken,
+) -> Arc<ServeConnection> {
+    serve_connections(source, ours, stop, Answers::All)
+}
+
+/// Answers receivers that follow an install of this peer, and refuses everything else, until `stop`.
+pub(crate) fn serve_followers(
+    source: Arc<Source>,
+    ours: Endpoint,
+    stop: CancellationToken,
+) -> Arc<ServeConnection> {
+    serve_connections(source, ours, stop, Answers::Followers)
+}
+
+fn serve_connections(
+    source: Arc<Source>,
+    ours: Endpoint,
+    stop: CancellationToken,
+    answers: Answers,
 ) -> Arc<ServeConnection> {
     let (ours, handshakes) = (Arc::new(ours), Handshakes::default());
     Arc::new(move |socket, from, seat| {
@@ -66,7 +93,7 @@ pub(crate) fn serve_each(
                 // If too many peers connect at once, the later ones are noticed at their next connection.
                 let _ = visitors.try_send(Visitor { from, peer, hello });
             }
-            serve_visitor(&source, connection, &seat, &stop).await;
+            serve_visitor(&source, connection, &seat, &stop, answers).await;
         })
     })
 }
@@ -106,7 +133,7 @@ pub(crate) async fn serve_from<S: AsyncRead + AsyncWrite>(
     let seat = seat.unwrap_or_else(|| unreachable!("the first connection has a place"));
     let opening = crate::testing::answered(socket, ours);
     if let Some(Ok(connection)) = stop.run_until_cancelled(opening).await {
-        serve_visitor(source, connection, &seat, stop).await;
+        serve_visitor(source, connection, &seat, stop, Answers::All).await;
     }
 }
 
@@ -116,8 +143,9 @@ async fn serve_visitor<S: AsyncRead + AsyncWrite>(
     connection: Connection<S>,
     seat: &Seat,
     stop: &CancellationToken,
+    answers: Answers,
 ) {
-    if let Err(error) = converse(source, connection, seat, stop).await {
+    if let Err(error) = converse(source, connection, seat, stop, answers).await {
         tracing::debug!("a connection ended: {error}");
     }
 }
@@ -143,6 +171,7 @@ async fn converse<S: AsyncRead + AsyncWrite>(
     mut connection: Connection<S>,
     seat: &Seat,
     stop: &CancellationToken,
+    answers: Answers,
 ) -> Result<(), WireError> {
     let guest = seat.guest.who_is(connection.peer);
     let mut next_list = Instant::now();
@@ -153,6 +182,12 @@ async fn converse<S: AsyncRead + AsyncWrite>(
             return Ok(());
         };
         tracing::debug!("{} sent the request {request:?}", connection.theirs.name);
+        let follows = |follow: &Follow| source.packed.relays.find(&follow.packed).is_some();
+        let is_of_follower = matches!(&request, Request::Follow(follow) if follows(follow));
+        if answers == Answers::Followers && !is_of_follower {
+            let refusal = refused(RefusalCode::NotOffered, "it serves nothing but what it is installing");
+            return connection.send(&refusal).await;
+        }
         match request {
             Request::StreamInstall { game, version } => {
                 let asking = Asking { guest: &guest, seat, stop };

@@ -188,7 +188,7 @@ pub(super) async fn follow<S: AsyncRead + AsyncWrite>(
     connection.send(&Reply::Following { lo: 0, hi: total }).await?;
     let to = Receiver::of(connection);
     admitted
-        .run(to, stop, async |files, running| send(source, connection, files, &wanted, running).await)
+        .run(to, asking.stop, async |files, running| send(source, connection, files, &wanted, running).await)
         .await;
     Ok(())
 }

@@ -1,0 +1,250 @@
+//! A packed stream into an install: a place in a wave, a window, upstreams, and the receiver that follows.
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use lanspread_proto::WireError;
+use lanspread_proto::message::{Reply, Request};
+use lanspread_proto::packed::{Join, PackedGame, Place, Placement};
+use lanspread_proto::queued::QueuedPace;
+use lanspread_trust::manifest::ManifestFile;
+use lanspread_types::content::Totals;
+use lanspread_types::limits;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::operations::OperationContext;
+use crate::packed::feed::{FeedError, feed};
+use crate::packed::relays::OpenRelay;
+use crate::packed::window::Window;
+use crate::peer::core::Peer;
+use crate::peer::stream_install::SourcePeer;
+use crate::receive::error::AttemptError;
+use crate::receive::packed_attempt::packed_attempt;
+use crate::receive::packed_upstreams::{ListedChunks, PackedUpstream, PackedUpstreams, WindowBytes};
+use crate::receive::patience::QueueReports;
+use crate::receive::staged_attempt::AttemptContext;
+use crate::report::event::PeerEvent;
+use crate::report::operation::RelayChoice;
+use crate::report::packed_stream::{PackedPlaced, UpstreamKind};
+use crate::report::queued::QueuedAt;
+use crate::source::handler;
+use crate::transport::dial::dial;
+use crate::transport::listener;
+use crate::transport::socket::Listener;
+use crate::trust::select::{PeerOffer, Selection};
+
+/// A finished packed install.
+pub(super) struct PackedInstalled {
+    pub(super) totals: Totals,
+    /// The source that gave the place.
+    pub(super) source: SourcePeer,
+    /// What is still passed on.
+    pub(super) relay: Option<Relaying>,
+}
+
+/// A window that can still be followed, and where.
+pub(super) struct Relaying {
+    relay: OpenRelay,
+    window: Arc<Window>,
+    _listening: Option<DropGuard>,
+}
+
+impl Relaying {
+    /// Waits until the follower has everything, for a bounded time.
+    pub(super) async fn linger(self) {
+        self.relay.linger().await;
+        self.window.close();
+    }
+}
+
+impl Peer {
+    /// Whether a manifest lists all that a packed stream needs, and a source has the archives.
+    pub(super) fn can_be_packed(selection: &Selection, manifest: &ManifestFile) -> bool {
+        let archives = &manifest.manifest().archives;
+        !archives.is_empty()
+            && archives.iter().all(|archive| !archive.headers.is_empty())
+            && selection.sources.iter().any(|source| source.entries.is_none())
+    }
+
+    /// Installs a game from its packed archives, which are decoded here and never stored.
+    pub(super) async fn install_packed(
+        &self,
+        operation: &OperationContext,
+        context: &AttemptContext,
+        selection: &Selection,
+        manifest: Arc<ManifestFile>,
+    ) -> Result<PackedInstalled, AttemptError> {
+        let sources: Vec<&PeerOffer> =
+            selection.sources.iter().filter(|source| source.entries.is_none()).collect();
+        let Some(first) = sources.first() else { return Err(AttemptError::NoUpstream(None)) };
+        let (game, version) = (context.locked.game().clone(), context.version.clone());
+        let packed = PackedGame { game, version, manifest: manifest.digest() };
+        let chunks = ListedChunks::of(Arc::clone(&manifest));
+        let (room, total) = (operation.options.window_bytes(), chunks.layout.chunks());
+        let window = Arc::new(Window::new(room / chunks.layout.chunk_bytes(), total));
+        let listening = self.relay_port(operation.options.relay).await;
+        let join = Join {
+            packed: packed.clone(),
+            relay_port: listening.as_ref().map(|(port, _)| *port),
+            window: room / chunks.layout.chunk_bytes(),
+        };
+        let cancel = &context.cancel;
+        let joining = self.join_wave(context, &sources, &join);
+        let joined = cancel.run_until_cancelled(joining).await.ok_or(AttemptError::Cancelled)??;
+        // Without a place, a receiver follows sources only.
+        let alone = Placement { place: Place { wave: 0, position: 0 }, starts_in_ms: 0, relays: Vec::new() };
+        let (placement, placed_by) =
+            joined.map_or((alone, *first), |(placement, source)| (placement, source));
+        let relay = listening.map(|(_, listening)| Relaying {
+            relay: self.inner.source.packed.relays.open(packed.clone(), Arc::clone(&window), placement.place),
+            window: Arc::clone(&window),
+            _listening: listening,
+        });
+        let starts_in = Duration::from_millis(placement.starts_in_ms.into()).min(limits::WAVE_GATHER);
+        cancel.run_until_cancelled(sleep(starts_in)).await.ok_or(AttemptError::Cancelled)?;
+        let relays = placement.relays.into_iter().map(|relay| PackedUpstream {
+            kind: UpstreamKind::Relay,
+            peer: relay.peer,
+            name: relay.name,
+            address: relay.address,
+            instead_of: relay.instead_of,
+        });
+        let of_source = |source: &PeerOffer| PackedUpstream {
+            kind: UpstreamKind::Source,
+            peer: source.id,
+            name: source.name.clone(),
+            address: source.address,
+            instead_of: None,
+        };
+        // The one that gave the place comes first, so that receivers of one source are its own.
+        let others = sources.iter().filter(|source| !std::ptr::eq(**source, placed_by));
+        let in_order = std::iter::once(placed_by).chain(others.copied()).map(of_source);
+        let trusted = context.manifest.is_some();
+        let upstreams = Arc::new(PackedUpstreams {
+            ours: self.endpoint(),
+            packed,
+            place: placement.place,
+            placed_by: Some(placed_by.address),
+            upstreams: relays.chain(in_order).collect(),
+            chunks: chunks.clone(),
+            events: context.events.clone(),
+            offences: trusted.then(|| self.offences(context.locked.game(), &context.events)),
+            tasks: self.inner.tasks.clone(),
+        });
+        let feeding = async {
+            match feed(upstreams, Arc::clone(&window), self.inner.tasks.clone(), cancel).await {
+                Ok(_) => Ok(()),
+                Err(FeedError::Cancelled) => Err(AttemptError::Cancelled),
+                Err(FeedError::AllGone(last)) => Err(AttemptError::NoUpstream(last.map(Box::new))),
+                Err(FeedError::Local(error)) => Err(AttemptError::Local(error)),
+            }
+        };
+        let bytes = WindowBytes { window: Arc::clone(&window), layout: Arc::clone(&chunks.layout) };
+        let totals = packed_attempt(context, placed_by, manifest, Arc::new(bytes), feeding).await?;
+        window.decoded();
+        Ok(PackedInstalled { totals, source: placed_by.into(), relay })
+    }
+
+    /// Asks the sources in their order for a place in a wave, and waits if there is none.
+    async fn join_wave<'s>(
+        &self,
+        context: &AttemptContext,
+        sources: &[&'s PeerOffer],
+        join: &Join,
+    ) -> Result<Option<(Placement, &'s PeerOffer)>, AttemptError> {
+        for source in sources.iter().copied() {
+            match self.join_at(context, source, join).await {
+                Ok(placement) => {
+                    context.events.report(PeerEvent::PackedPlaced(PackedPlaced {
+                        game: join.packed.game.clone(),
+                        peer: source.name.clone(),
+                        position: placement.place.position,
+                        relays: placement.relays.iter().map(|relay| relay.name.clone()).collect(),
+                        starts_in_ms: placement.starts_in_ms,
+                    }));
+                    return Ok(Some((placement, source)));
+                }
+                Err(AttemptError::NoPlace(position)) => return Err(AttemptError::NoPlace(position)),
+                Err(error) => tracing::info!("{} gives no place: {error}", source.name),
+            }
+        }
+        Ok(None)
+    }
+
+    async fn join_at(
+        &self,
+        context: &AttemptContext,
+        source: &PeerOffer,
+        join: &Join,
+    ) -> Result<Placement, AttemptError> {
+        let mut connection =
+            dial(&source.address.into(), &self.endpoint(), Some(source.id)).await?.connection;
+        connection.send(&Request::Join(join.clone())).await?;
+        let (mut pace, mut reports) = (QueuedPace::default(), QueueReports::default());
+        loop {
+            let reply = connection.receive("a place", limits::REPLY_DEADLINE).await?;
+            match reply.ok_or(WireError::Closed)? {
+                Reply::Placed(placement) => return checked(placement),
+                Reply::Queued(position) => {
+                    pace.said(Instant::now())?;
+                    if context.patience.is_over() {
+                        return Err(AttemptError::NoPlace(position));
+                    }
+                    if reports.is_due(position, Instant::now()) {
+                        let (game, peer) = (join.packed.game.clone(), source.name.clone());
+                        let (ahead, in_ms) = (position.ahead, position.in_ms);
+                        context.events.report(PeerEvent::Queued(QueuedAt { game, peer, ahead, in_ms }));
+                    }
+                }
+                Reply::Refused(refusal) => return Err(WireError::Refused(refusal).into()),
+                _ => return Err(WireError::Unexpected { expected: "a place", got: "another reply" }.into()),
+            }
+        }
+    }
+
+    /// The port on which this peer answers followers; none if it does not. One that serves does so where it serves.
+    async fn relay_port(&self, choice: RelayChoice) -> Option<(u16, Option<DropGuard>)> {
+        let RelayChoice::On { listen } = choice else { return None };
+        let serving = *self.inner.listening.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(address) = serving {
+            return Some((address.port(), None));
+        }
+        let anywhere: [SocketAddr; 2] =
+            [(Ipv6Addr::UNSPECIFIED, 0).into(), (Ipv4Addr::UNSPECIFIED, 0).into()];
+        let addresses = listen.map_or(anywhere.to_vec(), |address| vec![address]);
+        for address in addresses {
+            match Listener::bind(address).await {
+                Ok(listening) => {
+                    let port = listening.local_addr().ok()?.port();
+                    return Some((port, Some(self.answer_followers(listening))));
+                }
+                Err(error) => tracing::info!("nobody can follow this install at {address}: {error}"),
+            }
+        }
+        None
+    }
+
+    /// Answers followers and nothing else, until the guard is dropped.
+    fn answer_followers(&self, listening: Listener) -> DropGuard {
+        let stop: CancellationToken = self.inner.tasks.cancel_token();
+        let source = Arc::clone(&self.inner.source);
+        let serve = handler::serve_followers(source, self.endpoint(), stop.clone());
+        let accepting = listener::accept(listening, self.inner.tasks.clone(), serve, stop.clone());
+        self.inner.tasks.spawn("followers", accepting);
+        stop.drop_guard()
+    }
+}
+
+/// A placement within its bounds: nobody is given more relays than it may be, and none behind itself.
+fn checked(placement: Placement) -> Result<Placement, AttemptError> {
+    let position = placement.place.position;
+    let fits = placement.relays.len() <= limits::PACKED_RELAYS_NAMED_MAX
+        && placement.relays.iter().all(|relay| relay.position < position);
+    if fits {
+        return Ok(placement);
+    }
+    let reason = "a place with too many relays, or with one behind it".to_owned();
+    Err(WireError::Malformed(reason).into())
+}
