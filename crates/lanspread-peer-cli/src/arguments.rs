@@ -27,7 +27,7 @@ pub(crate) use self::catalog::{
 };
 pub(crate) use self::options::{
     CatalogFile, DaemonGamesDir, Decoder, DiscoveryChoice, GamesDirOption, PeerList, PeerRulesOptions,
-    WaitOptions,
+    StreamOptions, WaitOptions,
 };
 pub(crate) use self::party::{PartyArguments, PartyCommand, PartyJoin, PartyNew, PartyShow};
 pub(crate) use self::peers::{DecidePeers, ForgottenPeer, Peers, PeersCommand, PeersPenalties};
@@ -216,7 +216,7 @@ pub(crate) struct Serve {
 /// `install`
 #[derive(Debug, Args)]
 pub(crate) struct Install {
-    /// Stream the game: the source decodes the archive, and this machine never stores it
+    /// Stream the game: its archive is decoded while it arrives, and this machine never stores it
     #[arg(long, env = "LANSPREAD_STREAM", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub(crate) stream: bool,
     #[command(flatten)]
@@ -225,6 +225,8 @@ pub(crate) struct Install {
     pub(crate) names: NamesAccepted,
     #[command(flatten)]
     pub(crate) decoder: Decoder,
+    #[command(flatten)]
+    pub(crate) streaming: StreamOptions,
     /// Show what would happen and change nothing; needs --stream
     #[arg(long, env = "LANSPREAD_DRY_RUN", action = ArgAction::SetTrue, requires = "stream", value_parser = BoolishValueParser::new())]
     pub(crate) dry_run: bool,
@@ -256,6 +258,8 @@ pub(crate) struct Update {
     pub(crate) names: NamesAccepted,
     #[command(flatten)]
     pub(crate) decoder: Decoder,
+    #[command(flatten)]
+    pub(crate) streaming: StreamOptions,
     #[command(flatten)]
     pub(crate) force: Force,
 }

@@ -7,6 +7,7 @@ mod catalog_words;
 mod human;
 mod json;
 mod lines;
+mod packed_words;
 mod peer_words;
 mod progress;
 mod qr;

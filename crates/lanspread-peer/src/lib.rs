@@ -64,7 +64,8 @@ pub use report::event::PeerEvent;
 pub use report::failure::{AttemptFailure, Code, ErrorCategory, OperationFailure, PeerAnswer};
 pub use report::offender::{NoAddress, Offence, Offender, PenalisedPeer, PenaltyAddress, ProvedLie};
 pub use report::operation::{
-    AdmissionRules, AskOptions, DiscoveryMode, OperationKind, OperationOptions, OperationRequest, Wait,
+    AdmissionRules, AskOptions, DecodeAt, DiscoveryMode, OperationKind, OperationOptions, OperationRequest,
+    RelayChoice, Wait,
 };
 pub use report::packed_stream::{
     GapFilled, PackedPlaced, RelayBegin, RelayEnd, UpstreamBegin, UpstreamEnd, UpstreamKind,

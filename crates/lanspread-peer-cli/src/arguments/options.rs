@@ -1,13 +1,16 @@
 //! Options of several commands.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, ValueHint};
 use lanspread_peer::limits::DISCOVERY_TIMEOUT_MAX;
-use lanspread_peer::{AdmissionRules, DiscoveryMode, PeerAddress, PeerId, Wait};
+use lanspread_peer::{
+    AdmissionRules, DiscoveryMode, OperationOptions, PeerAddress, PeerId, RelayChoice, Wait,
+};
 
-use crate::arguments::values::{DictionaryBytes, WaitTime};
+use crate::arguments::values::{DecodePlace, DictionaryBytes, WaitTime};
 
 /// The games directory.
 #[derive(Debug, Args)]
@@ -120,5 +123,30 @@ impl From<&WaitOptions> for Wait {
             Some(WaitTime(wait_ms)) => Self::For { wait_ms },
             None => Self::Always,
         }
+    }
+}
+
+/// Streamed installs.
+#[derive(Debug, Args)]
+pub(crate) struct StreamOptions {
+    /// Where a streamed game is decoded: here, or at the source, for a machine with a slow processor
+    #[arg(long, env = "LANSPREAD_DECODE_AT", value_enum, default_value_t, value_name = "PLACE")]
+    pub(crate) decode_at: DecodePlace,
+    /// Pass on nothing of what is streamed to other machines that install the same game
+    #[arg(long, env = "LANSPREAD_NO_RELAY", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+    pub(crate) no_relay: bool,
+    /// Address on which what is streamed is passed on, if no daemon runs [default: a free port of every address]
+    #[arg(long, env = "LANSPREAD_LISTEN", value_hint = ValueHint::Other, value_name = "ADDRESS:PORT", conflicts_with = "no_relay")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Memory for what is streamed, in MiB: 16 to 1024 [default: 64]
+    #[arg(long, env = "LANSPREAD_WINDOW", value_name = "MIB", value_parser = clap::value_parser!(u32).range(16..=1024))]
+    pub(crate) window: Option<u32>,
+}
+
+impl StreamOptions {
+    /// The options of an operation that streams like this.
+    pub(crate) fn apply(&self, options: OperationOptions) -> OperationOptions {
+        let relay = if self.no_relay { RelayChoice::Off } else { RelayChoice::On { listen: self.listen } };
+        options.with_decode_at(self.decode_at.into()).with_relay(relay).with_window_mib(self.window)
     }
 }

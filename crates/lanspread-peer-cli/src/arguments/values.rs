@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use clap::ValueEnum;
-use lanspread_peer::NamePolicy;
+use lanspread_peer::{DecodeAt, NamePolicy};
 use lanspread_peer::limits::{DICTIONARY_BYTES_MAX, DICTIONARY_BYTES_MIN, WAIT_MAX};
 
 /// The size of a dictionary in bytes, written as `4GiB`, `4G` or `1536m`. A type of its own, because the config file then
@@ -92,6 +92,25 @@ mod tests {
         }
         for bad in ["", "4", "g", "4 GiB", "-4g", "65g", "127k", "4t", "1.5g", "99999999999999999999g"] {
             assert!(bad.parse::<DictionaryBytes>().is_err(), "{bad}");
+        }
+    }
+}
+
+/// Where a streamed game is decoded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DecodePlace {
+    /// On this machine, from the packed archive, which is never stored
+    #[default]
+    Here,
+    /// At the source
+    Source,
+}
+
+impl From<DecodePlace> for DecodeAt {
+    fn from(place: DecodePlace) -> Self {
+        match place {
+            DecodePlace::Here => Self::Receiver,
+            DecodePlace::Source => Self::Source,
         }
     }
 }

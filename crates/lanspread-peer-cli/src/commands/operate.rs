@@ -25,8 +25,8 @@ use crate::signals::cancel_on_signal_or_panic;
 const TICK: Duration = Duration::from_secs(1);
 
 pub(crate) async fn install(global: &Global, output: Output, install: Install) -> CommandResult {
-    let Install { stream, operate, names, decoder, dry_run } = install;
-    let options = options(&operate).with_names(names.names.into());
+    let Install { stream, operate, names, decoder, streaming, dry_run } = install;
+    let options = streaming.apply(options(&operate).with_names(names.names.into()));
     let kind = if stream { OperationKind::StreamInstall } else { OperationKind::Install };
     if dry_run {
         let plan = |game| ControlRequest::Plan { game, options: options.clone() };
@@ -40,8 +40,9 @@ pub(crate) async fn download(global: &Global, output: Output, operate: Operate) 
 }
 
 pub(crate) async fn update(global: &Global, output: Output, update: Update) -> CommandResult {
-    let Update { operate, names, decoder, force } = update;
+    let Update { operate, names, decoder, streaming, force } = update;
     let options = options(&operate).with_names(names.names.into()).with_force(force.force);
+    let options = streaming.apply(options);
     perform(global, output, &operate.local, Some(&decoder), OperationKind::Update, &options).await
 }
 

@@ -11,6 +11,7 @@ use lanspread_peer::{
 };
 
 use super::catalog_words;
+use super::packed_words;
 use super::peer_words;
 use super::quantities::{bytes, count as counted, duration, rate};
 use crate::exit::Summary;
@@ -58,6 +59,12 @@ pub(super) fn event(event: &PeerEvent) -> Option<String> {
         PeerEvent::DownloadSourceFailed { game, peer, code, message, retry_ms, sources_left } => {
             source_ended(game, peer, code, message, &what_follows(*retry_ms, *sources_left))
         }
+        PeerEvent::PackedPlaced(_)
+        | PeerEvent::UpstreamBegin(_)
+        | PeerEvent::UpstreamEnd(_)
+        | PeerEvent::GapFilled(_)
+        | PeerEvent::RelayBegin(_)
+        | PeerEvent::RelayEnd(_) => return packed_words::event(event),
         PeerEvent::StreamInstallFinished { .. } | PeerEvent::DownloadFinished { .. } => arrived(event),
         PeerEvent::DownloadBegin { game, version, sources, files, bytes_total, bytes_kept } => {
             let kept = if *bytes_kept > 0 {
