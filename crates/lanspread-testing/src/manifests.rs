@@ -6,6 +6,9 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
+use lanspread_archive::header_map::HeaderMap;
+use lanspread_archive::provider::ProviderChoice;
+use lanspread_store::state::game_state::GameState;
 use lanspread_trust::manifest::{
     Blocks, EntryContent, Manifest, ManifestArchive, ManifestEntries, ManifestFile, chunk_bytes, encode,
 };
@@ -15,12 +18,24 @@ use lanspread_types::entry_path::{EntryPath, NamePolicy};
 use lanspread_types::ids::{GameId, GameVersion};
 use lanspread_types::layout::{SENTINEL_FILE, is_archive_name};
 use lanspread_types::limits;
+use tokio_util::sync::CancellationToken;
 
 use crate::machine::{Node, Tree};
 
 /// The manifest of a game with this installed tree, whose one archive is named after the game. Of its folders only those
 /// in `folders` are entries.
 pub fn of_tree(game: &GameId, version: &GameVersion, tree: &Tree, folders: &[&str]) -> ManifestFile {
+    let entries = entries_of(tree, folders);
+    let size = version.as_str().len() as u64;
+    let root_files = vec![
+        RootFile { name: format!("{game}.eti"), size: 1 },
+        RootFile { name: SENTINEL_FILE.to_owned(), size },
+    ];
+    let archives = vec![archive_of(0)];
+    stored(&Manifest { game: game.clone(), version: version.clone(), root_files, archives, entries })
+}
+
+fn entries_of(tree: &Tree, folders: &[&str]) -> ManifestEntries {
     let part = usize::try_from(limits::MANIFEST_PART_BYTES).unwrap_or(usize::MAX);
     let mut entries = ManifestEntries::default();
     let sorted: BTreeMap<&str, &Node> = tree.iter().map(|(path, node)| (path.as_str(), node)).collect();
@@ -42,13 +57,45 @@ pub fn of_tree(game: &GameId, version: &GameVersion, tree: &Tree, folders: &[&st
             _ => {}
         }
     }
-    let size = version.as_str().len() as u64;
-    let root_files = vec![
-        RootFile { name: format!("{game}.eti"), size: 1 },
-        RootFile { name: SENTINEL_FILE.to_owned(), size },
-    ];
-    let archives = vec![archive_of(0)];
-    stored(&Manifest { game: game.clone(), version: version.clone(), root_files, archives, entries })
+    entries
+}
+
+/// The manifest of the root files in this folder, as an organiser makes it, header bytes included. What is installed is this
+/// tree; of its folders only those in `folders` are entries. Without a tree, no entries are listed.
+pub fn of_archives(
+    root: &Path,
+    game: &GameId,
+    version: &GameVersion,
+    tree: Option<&Tree>,
+    folders: &[&str],
+) -> Arc<ManifestFile> {
+    let state = GameState::read(root.parent().unwrap(), game).unwrap().unwrap();
+    let (root_files, mut archives, mut headers) = (state.root_files.clone(), Vec::new(), Vec::new());
+    let (provider, cancel) = (lanspread_archive::provider(&ProviderChoice::Native), CancellationToken::new());
+    for set in state.archives().unwrap() {
+        let map = HeaderMap::read(&set, limits::MANIFEST_HEADER_BYTES_MAX, &cancel).unwrap();
+        let open = provider.open(&set, &cancel).unwrap();
+        let listing = open.listing();
+        let place = |name: &String| root_files.iter().position(|file| file.name == *name).unwrap();
+        archives.push(ManifestArchive {
+            files: set.files().iter().map(place).collect(),
+            format: listing.summary.format,
+            solid: listing.summary.solid,
+            dictionary_bytes: listing.dictionary_bytes,
+            headers: map.ranges().to_vec(),
+        });
+        headers.push(map.bytes().to_vec());
+    }
+    let contents: Vec<Vec<u8>> =
+        root_files.iter().map(|file| fs::read(root.join(&file.name)).unwrap()).collect();
+    let entries = tree.map(|tree| entries_of(tree, folders)).unwrap_or_default();
+    let (game, version) = (game.clone(), version.clone());
+    let manifest = Manifest { game, version, root_files, archives, entries };
+    let chunk = usize::try_from(manifest.chunk_bytes()).unwrap();
+    let chunks = contents.iter().flat_map(|content| content.chunks(chunk)).map(ContentDigest::of).collect();
+    let mut bytes = Vec::new();
+    encode(&manifest, &Stored { chunks, headers }, &mut bytes).unwrap();
+    Arc::new(opened(&bytes))
 }
 
 /// The manifest of the root files in this folder, as an organiser makes it. Each archive is one file, and one folder is
@@ -96,7 +143,7 @@ fn archive_of(file: usize) -> ManifestArchive {
 
 fn encoded(manifest: &Manifest, chunks: Vec<ContentDigest>) -> Vec<u8> {
     let mut bytes = Vec::new();
-    encode(manifest, &Digests(chunks), &mut bytes).unwrap();
+    encode(manifest, &Stored { chunks, headers: Vec::new() }, &mut bytes).unwrap();
     bytes
 }
 
@@ -106,15 +153,18 @@ fn opened(bytes: &[u8]) -> ManifestFile {
     ManifestFile::check(file, bytes.len() as u64, None).unwrap()
 }
 
-/// The digests of all chunks of all root files.
-struct Digests(Vec<ContentDigest>);
+/// The digests of all chunks of all root files, and the header bytes of each archive.
+struct Stored {
+    chunks: Vec<ContentDigest>,
+    headers: Vec<Vec<u8>>,
+}
 
-impl Blocks for Digests {
+impl Blocks for Stored {
     fn write_chunks(&self, out: &mut dyn Write) -> io::Result<()> {
-        self.0.iter().try_for_each(|digest| out.write_all(&digest.0))
+        self.chunks.iter().try_for_each(|digest| out.write_all(&digest.0))
     }
 
-    fn write_headers(&self, _archive: usize, _out: &mut dyn Write) -> io::Result<()> {
-        Ok(())
+    fn write_headers(&self, archive: usize, out: &mut dyn Write) -> io::Result<()> {
+        self.headers.get(archive).map_or(Ok(()), |bytes| out.write_all(bytes))
     }
 }

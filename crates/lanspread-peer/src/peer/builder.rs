@@ -292,6 +292,7 @@ impl Peer {
             discovery: config.discovery,
             discovery_port: config.discovery_port,
             idle_timeout: config.idle_timeout,
+            dictionary_bytes_max: config.dictionary_bytes_max,
             peers: config.peers,
             rules,
             saved_peers,

@@ -58,6 +58,7 @@ pub(super) struct Inner {
     pub(super) discovery_port: u16,
     /// How long a source may send nothing before it is given up.
     pub(super) idle_timeout: Duration,
+    pub(super) dictionary_bytes_max: u64,
     /// Peers from its configuration.
     pub(super) peers: Vec<PeerAddress>,
     pub(super) saved_peers: SavedPeers,

@@ -234,6 +234,7 @@ impl Peer {
             ours: self.endpoint(),
             idle_timeout: self.inner.idle_timeout,
             patience: Patience::new(options.wait),
+            dictionary_bytes_max: self.inner.dictionary_bytes_max,
             events: events.clone(),
             cancel: cancel.clone(),
         };
@@ -304,7 +305,7 @@ impl Peer {
                 context.events.report(lied(context.locked.game(), source, *deviation));
                 Attempted::Failed
             }
-            AttemptError::Wire(_) | AttemptError::Content(_) => Attempted::Failed,
+            AttemptError::Wire(_) | AttemptError::Content(_) | AttemptError::Archive(_) => Attempted::Failed,
             AttemptError::TooSlow => Attempted::Slow,
             AttemptError::Unfit(error) => Attempted::Unfit(error),
         };

@@ -1,5 +1,6 @@
 //! The errors of an attempt and of a whole download.
 
+use lanspread_archive::ArchiveError;
 use lanspread_proto::WireError;
 use lanspread_proto::queued::QueuePosition;
 use lanspread_store::StoreError;
@@ -24,6 +25,10 @@ pub(crate) enum AttemptError {
     /// What the source sent is not what the manifest lists: it lies, or it has something else.
     #[error("{0}; it is not asked again")]
     Lied(Box<Deviation>),
+    /// An archive that is decoded here cannot be installed, or is not what its manifest says. Each of its bytes is what
+    /// the manifest lists, so no other source of it can help.
+    #[error(transparent)]
+    Archive(Box<ArchiveError>),
     /// This machine's disk failed or is full: no other source can help.
     #[error(transparent)]
     Local(#[from] LocalError),
@@ -66,6 +71,7 @@ impl AttemptError {
             Self::Content(ContentError::Name(error)) if error.problem.is_about_other_systems() => {
                 Some("not-portable")
             }
+            Self::Archive(error) => error.cause(),
             _ => None,
         }
     }
@@ -74,6 +80,7 @@ impl AttemptError {
         match self {
             Self::Wire(error) => error.code().into(),
             Self::Content(error) => error.code().into(),
+            Self::Archive(error) => error.code().into(),
             Self::Local(error) | Self::Unfit(error) => error.code().into(),
             Self::Lied(_) => "not-as-listed".into(),
             Self::TooSlow => "too-slow".into(),

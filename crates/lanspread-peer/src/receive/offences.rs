@@ -79,7 +79,9 @@ fn offence_of_attempt(error: &AttemptError) -> Option<Offence> {
         AttemptError::Wire(error) => offence_on_the_wire(error),
         AttemptError::Lied(_) => Some(Offence::Lied),
         AttemptError::Content(error) => offence_in_content(error),
-        AttemptError::Local(_)
+        // Each of its bytes is what the manifest lists.
+        AttemptError::Archive(_)
+        | AttemptError::Local(_)
         | AttemptError::Unfit(_)
         | AttemptError::TooSlow
         | AttemptError::NoPlace(_)

@@ -79,7 +79,7 @@ pub(crate) fn staging_queue(compares: bool) -> (StagingSender, Option<CheckingSt
     let ended = CancellationToken::new();
     let (full, checking) = if compares {
         let (checked, staged) = mpsc::channel(limits::STREAM_BATCHES);
-        (staged, Some(CheckingStage { full, checked }))
+        (staged, Some(CheckingStage { full, checked, _ended: ended.clone().drop_guard() }))
     } else {
         (full, None)
     };
@@ -100,7 +100,7 @@ pub(crate) struct StagingSender {
     free: mpsc::Receiver<StagingBatch>,
     /// Free ones that were taken out of the channel.
     spare: Vec<StagingBatch>,
-    /// Cancelled when the staging thread has ended.
+    /// Cancelled when one of the threads has ended.
     ended: CancellationToken,
 }
 
@@ -111,6 +111,19 @@ impl StagingSender {
             Some(batch) => Some(batch),
             None => self.free.recv().await,
         }
+    }
+
+    /// [`Self::free`] for a thread that may block.
+    pub(crate) fn free_blocking(&mut self) -> Option<StagingBatch> {
+        self.spare.pop().or_else(|| self.free.blocking_recv())
+    }
+
+    /// [`Self::applied`] for a thread that may block.
+    pub(crate) fn applied_blocking(&mut self) -> Option<()> {
+        while self.spare.len() + 1 < limits::STREAM_BATCHES {
+            self.spare.push(self.free.blocking_recv()?);
+        }
+        Some(())
     }
 
     /// Waits until everything that was handed on has been applied: all batches are free again but the one that the caller
@@ -129,20 +142,32 @@ impl StagingSender {
         }
     }
 
+    /// Keeps the queue open after this end is gone, until it is dropped.
+    pub(crate) fn held_open(&self) -> HeldOpen {
+        HeldOpen { _full: self.full.clone() }
+    }
+
     /// Waits until one of the threads has ended. Cancel safe.
     pub(crate) async fn closed(&self) {
-        tokio::select! {
-            () = self.full.closed() => {}
-            // The thread that compares may be waiting for a batch, and hear nothing of it.
-            () = self.ended.cancelled() => {}
-        }
+        self.ended.cancelled().await;
     }
+
+    /// Cancelled when one of the threads has ended.
+    pub(crate) fn ended(&self) -> CancellationToken {
+        self.ended.clone()
+    }
+}
+
+/// A queue that does not close before this is dropped.
+pub(crate) struct HeldOpen {
+    _full: mpsc::Sender<StagingBatch>,
 }
 
 /// The two ends of the thread that compares.
 pub(crate) struct CheckingStage {
     full: mpsc::Receiver<StagingBatch>,
     checked: mpsc::Sender<StagingBatch>,
+    _ended: DropGuard,
 }
 
 /// The thread that compares: passes batches on until the queue closes or something is not as listed. Of a batch in which

@@ -129,6 +129,24 @@ impl<S: Stored> ManifestFile<S> {
         self.bytes
     }
 
+    /// The header bytes of an archive, counted from 0: those of its [`headers`], one after the other, and none if they were
+    /// not recorded. They are at most [`limits::MANIFEST_HEADER_BYTES_MAX`].
+    ///
+    /// [`headers`]: crate::manifest::ManifestArchive::headers
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::InvalidInput`] if there is no such archive; those of the system.
+    pub fn headers(&self, archive: usize) -> io::Result<Vec<u8>> {
+        let Some(listed) = self.manifest.archives.get(archive) else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
+        // Bounded when the manifest was decoded.
+        let length: u64 = listed.headers.iter().map(|range| range.length).sum();
+        let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
+        self.stored.read_at(&mut bytes, self.places.headers[archive])?;
+        Ok(bytes)
+    }
+
     /// The digest of a chunk of a root file; both count from 0.
     ///
     /// # Errors

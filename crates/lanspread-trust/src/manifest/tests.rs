@@ -95,6 +95,15 @@ fn example() -> Manifest {
     }
 }
 
+#[test]
+fn the_header_bytes_of_each_archive_are_read_by_their_place() {
+    let bytes = bytes_of(&example());
+    let manifest = check(&bytes).unwrap();
+    assert_eq!(manifest.headers(0).unwrap(), [7; 4]);
+    assert_eq!(manifest.headers(1).unwrap(), [0; 0], "not recorded");
+    assert_eq!(manifest.headers(2).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+}
+
 /// Other programs read these bytes: they change with the number of the format only.
 #[test]
 fn a_manifest_has_known_bytes() {

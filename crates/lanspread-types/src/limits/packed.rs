@@ -53,3 +53,5 @@ pub const WAVE_MEMORY: Duration = Duration::from_mins(10);
 pub const WAVE_UNFED: Duration = Duration::from_secs(10);
 /// Over this span a source looks whether its uplink can carry another stream.
 pub const UPLINK_SPAN: Duration = Duration::from_secs(5);
+/// What brings a packed stream has this long to end after its last byte was decoded, or to say why it failed.
+pub const PACKED_FEEDING_END_WAIT: Duration = Duration::from_secs(1);
