@@ -51,7 +51,8 @@ pub use peer::builder::{PeerBuilder, PeerConfig};
 pub use peer::client::{DiscoveredPeers, FailedPeer, OfferedGame, PeerClient, PeerOffers, PeerStatus};
 pub use peer::core::Peer;
 pub use peer::error::PeerError;
-pub use peer::stream_install::{SourcePeer, StreamInstallPlan, StreamInstallReport};
+pub use peer::stream_install::{SourcePeer, StreamInstallReport};
+pub use peer::stream_plan::StreamInstallPlan;
 /// Cancels an operation.
 pub use tokio_util::sync::CancellationToken;
 

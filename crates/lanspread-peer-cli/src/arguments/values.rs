@@ -3,8 +3,8 @@
 use std::str::FromStr;
 
 use clap::ValueEnum;
-use lanspread_peer::{DecodeAt, NamePolicy};
 use lanspread_peer::limits::{DICTIONARY_BYTES_MAX, DICTIONARY_BYTES_MIN, WAIT_MAX};
+use lanspread_peer::{DecodeAt, NamePolicy};
 
 /// The size of a dictionary in bytes, written as `4GiB`, `4G` or `1536m`. A type of its own, because the config file then
 /// takes it as a text.

@@ -1,6 +1,8 @@
 //! Packed streams in words: where the bytes come from, and to whom they go.
 
-use lanspread_peer::{PackedPlaced, PeerEvent, RelayBegin, RelayEnd, UpstreamBegin, UpstreamEnd, UpstreamKind};
+use lanspread_peer::{
+    PackedPlaced, PeerEvent, RelayBegin, RelayEnd, UpstreamBegin, UpstreamEnd, UpstreamKind,
+};
 
 use super::quantities::{bytes, count as counted};
 
@@ -8,7 +10,9 @@ use super::quantities::{bytes, count as counted};
 pub(super) fn event(event: &PeerEvent) -> Option<String> {
     Some(match event {
         PeerEvent::PackedPlaced(PackedPlaced { game, peer, position, relays, .. }) => match relays.first() {
-            Some(before) => format!("{game}: number {} in the chain of {peer}, behind {before}", position + 1),
+            Some(before) => {
+                format!("{game}: number {} in the chain of {peer}, behind {before}", position + 1)
+            }
             None => format!("{game}: first in the chain of {peer}"),
         },
         PeerEvent::UpstreamBegin(UpstreamBegin { game, upstream, kind, .. }) => {

@@ -199,6 +199,11 @@ impl Peer {
         self.inner.neighbours.get()
     }
 
+    /// Whether it serves.
+    pub(super) fn serves(&self) -> bool {
+        self.inner.listening.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
     /// This peer's end of a new connection.
     pub(super) fn endpoint(&self) -> Endpoint {
         let listening = *self.inner.listening.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,15 +1,12 @@
 //! `install --stream`: all steps from the request to the report, in order.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lanspread_proto::queued::QueuePosition;
 use lanspread_store::install::replace::{Replace, permit};
-use lanspread_store::state::booking;
-use lanspread_store::state::booking::Estimate;
-use lanspread_store::state::games_dir::GamesDir;
-use lanspread_trust::manifest::Deviation;
+use lanspread_trust::manifest::{Deviation, ManifestFile};
 use lanspread_types::content::{InstallTrust, Totals};
 use lanspread_types::fault::LocalError;
 use lanspread_types::ids::{GameId, GameVersion, PeerId, PeerName};
@@ -20,15 +17,16 @@ use crate::operations::OperationContext;
 use crate::peer::core::Peer;
 use crate::peer::error::PeerError;
 use crate::peer::outcome::{milliseconds, reported};
-use crate::receive::attempt::{AttemptContext, attempt};
+use crate::peer::packed_install::{PackedInstalled, Relaying};
+use crate::receive::attempt::attempt;
 use crate::receive::attempt_order::{AttemptOrder, NextAttempt};
 use crate::receive::error::AttemptError;
 use crate::receive::patience::Patience;
+use crate::receive::staged_attempt::AttemptContext;
 use crate::report::event::PeerEvent;
-use crate::report::failure::{AttemptFailure, PeerAnswer};
+use crate::report::failure::AttemptFailure;
 use crate::report::offender::ProvedLie;
-use crate::report::operation::OperationOptions;
-use crate::transport::dial::dial;
+use crate::report::operation::{DecodeAt, OperationOptions};
 use crate::trust::select::{PeerOffer, Selection};
 
 /// The source of an installed game.
@@ -71,6 +69,8 @@ struct Attempts {
     /// The sources that had no place, with their queues.
     queued: Vec<AttemptFailure>,
     count: usize,
+    /// What a finished install still passes on.
+    relay: Option<Relaying>,
 }
 
 /// How one attempt ended, if that does not end the install.
@@ -85,29 +85,10 @@ enum Attempted {
     Unfit(LocalError),
 }
 
-/// What a streamed install would do.
-#[derive(Debug, Clone)]
-pub struct StreamInstallPlan {
-    /// Which game.
-    pub game: GameId,
-    /// In which version.
-    pub version: GameVersion,
-    /// The validated peers, in the order in which they would be tried.
-    pub sources: Vec<SourcePeer>,
-    /// The other peers, and why they are not sources.
-    pub dropped: Vec<PeerAnswer>,
-    /// What the first source that answers would stream.
-    pub totals: Totals,
-    /// Bytes that the install needs, with room for names and a margin.
-    pub needed_bytes: u64,
-    /// Bytes that may still be written below the games directory.
-    pub free_bytes: u64,
-    /// Files and folders that the install needs, with a margin.
-    pub needed_inodes: u64,
-    /// Files and folders that may still be created there; `None` if the file system does not say.
-    pub free_inodes: Option<u64>,
-    /// The games directory.
-    pub games_dir: PathBuf,
+/// How the attempt at a packed stream ended.
+enum PackedAttempted {
+    Installed(SourcePeer, Totals),
+    Not(Attempted),
 }
 
 /// The event that names a source whose content is not what the manifest lists.
@@ -115,19 +96,6 @@ fn lied(game: &GameId, source: &PeerOffer, deviation: Deviation) -> PeerEvent {
     let Deviation { path, position, expected, got } = deviation;
     let (peer, id, game) = (source.name.clone(), source.id, game.clone());
     PeerEvent::PeerLied(ProvedLie { peer, id, game, path, position, expected, got })
-}
-
-impl StreamInstallPlan {
-    /// The error with which the install would end, if it does not fit.
-    pub(crate) fn missing_space(&self) -> Option<LocalError> {
-        let path = self.games_dir.clone();
-        let Self { needed_bytes, free_bytes, needed_inodes, free_inodes, .. } = *self;
-        if free_bytes < needed_bytes {
-            return Some(LocalError::NotEnoughSpace { path, needed_bytes, free_bytes, booked_bytes: 0 });
-        }
-        let free_inodes = free_inodes.filter(|free_inodes| *free_inodes < needed_inodes)?;
-        Some(LocalError::NotEnoughInodes { path, needed_inodes, free_inodes, booked_inodes: 0 })
-    }
 }
 
 impl From<&PeerOffer> for SourcePeer {
@@ -195,6 +163,9 @@ impl Peer {
                 attempts: failures,
             },
         )?;
+        if let Some(relay) = attempts.relay.take() {
+            self.linger(relay, &context.cancel).await;
+        }
         let attempts = attempts.failures;
         let game = game.clone();
         Ok(StreamInstallReport { game, version, source, attempts, totals, trust, waited, duration })
@@ -226,7 +197,7 @@ impl Peer {
         });
         let context = AttemptContext {
             locked,
-            version: selection.version,
+            version: selection.version.clone(),
             policy: options.names,
             manifest,
             replaces,
@@ -240,6 +211,16 @@ impl Peer {
         };
         attempts.begun = Some(Instant::now());
         let mut unfit = Vec::new();
+        if let Some(listed) = self.listed_archives(operation, &context, &selection).await? {
+            match self.attempt_packed(operation, &context, &selection, listed, attempts).await? {
+                PackedAttempted::Installed(source, totals) => {
+                    return Ok((context.version, source, totals, trust));
+                }
+                PackedAttempted::Not(Attempted::Unfit(error)) => unfit.push(error),
+                PackedAttempted::Not(_) => {}
+            }
+        }
+        // What could not be decoded here, or whose upstreams are all gone, is tried as a whole from each source.
         let mut order = AttemptOrder::new(selection.sources.len());
         while let Some(next) = order.next() {
             let source = &selection.sources[next.source];
@@ -274,18 +255,78 @@ impl Peer {
         next: NextAttempt,
         attempts: &mut Attempts,
     ) -> Result<Attempted, PeerError> {
+        let number = self.attempt_begins(context, source, attempts);
+        match attempt(context, source, next).await {
+            Ok(totals) => Ok(Attempted::Installed(totals)),
+            Err(error) => self.attempt_failed(context, source, error, number, attempts).await,
+        }
+    }
+
+    /// The manifest by which a packed stream is decoded here, if it can be.
+    async fn listed_archives(
+        &self,
+        operation: &OperationContext,
+        context: &AttemptContext,
+        selection: &Selection,
+    ) -> Result<Option<Arc<ManifestFile>>, PeerError> {
+        if operation.options.decode_at == DecodeAt::Source {
+            return Ok(None);
+        }
+        let listed = match &context.manifest {
+            Some(manifest) => Some(Arc::clone(manifest)),
+            None => None,
+        };
+        Ok(listed.filter(|listed| Self::can_be_packed(selection, listed)))
+    }
+
+    /// Makes the attempt at a packed stream, which spans all its upstreams.
+    async fn attempt_packed(
+        &self,
+        operation: &OperationContext,
+        context: &AttemptContext,
+        selection: &Selection,
+        listed: Arc<ManifestFile>,
+        attempts: &mut Attempts,
+    ) -> Result<PackedAttempted, PeerError> {
+        let has_archives = |source: &&PeerOffer| source.entries.is_none();
+        let Some(source) = selection.sources.iter().find(has_archives) else {
+            return Ok(PackedAttempted::Not(Attempted::Failed));
+        };
+        let number = self.attempt_begins(context, source, attempts);
+        // Boxed, because it is large, and most of the time waits.
+        match Box::pin(self.install_packed(operation, context, selection, listed)).await {
+            Ok(PackedInstalled { totals, source, relay }) => {
+                attempts.relay = relay;
+                Ok(PackedAttempted::Installed(source, totals))
+            }
+            Err(error) => {
+                let attempted = self.attempt_failed(context, source, error, number, attempts).await?;
+                Ok(PackedAttempted::Not(attempted))
+            }
+        }
+    }
+
+    /// Reports an attempt, and returns its number.
+    fn attempt_begins(&self, context: &AttemptContext, source: &PeerOffer, attempts: &mut Attempts) -> usize {
         attempts.count += 1;
-        let number = attempts.count;
         context.events.report(PeerEvent::StreamAttemptBegin {
             game: context.locked.game().clone(),
-            attempt: number,
+            attempt: attempts.count,
             peer: source.name.clone(),
             addr: source.address,
         });
-        let error = match attempt(context, source, next).await {
-            Ok(totals) => return Ok(Attempted::Installed(totals)),
-            Err(error) => error,
-        };
+        attempts.count
+    }
+
+    /// Reports a failed attempt. Cancelling and faults of this machine end the install.
+    async fn attempt_failed(
+        &self,
+        context: &AttemptContext,
+        source: &PeerOffer,
+        error: AttemptError,
+        number: usize,
+        attempts: &mut Attempts,
+    ) -> Result<Attempted, PeerError> {
         self.offences(context.locked.game(), &context.events).after_attempt(source, &error).await;
         let failure = AttemptFailure {
             cause: error.cause().map(Into::into),
@@ -305,7 +346,10 @@ impl Peer {
                 context.events.report(lied(context.locked.game(), source, *deviation));
                 Attempted::Failed
             }
-            AttemptError::Wire(_) | AttemptError::Content(_) | AttemptError::Archive(_) => Attempted::Failed,
+            AttemptError::Wire(_)
+            | AttemptError::NoUpstream(_)
+            | AttemptError::Content(_)
+            | AttemptError::Archive(_) => Attempted::Failed,
             AttemptError::TooSlow => Attempted::Slow,
             AttemptError::Unfit(error) => Attempted::Unfit(error),
         };
@@ -334,64 +378,15 @@ impl Peer {
         Ok((locked, replaces))
     }
 
-    /// Returns what [`Self::stream_install_game`] would do, and changes nothing.
-    ///
-    /// # Errors
-    /// As for the install itself, except that too little space is not an error but shows in the plan.
-    pub async fn plan_stream_install(
-        &self,
-        game: &GameId,
-        options: &OperationOptions,
-        cancel: &CancellationToken,
-    ) -> Result<StreamInstallPlan, PeerError> {
-        self.check_in_catalog(game)?;
-        let (games_dir, wanted) = (self.inner.games_dir.clone(), game.clone());
-        let games = self
-            .blocking("plan", move || {
-                let games = GamesDir::open(&games_dir)?;
-                let new = Replace { allowed: false, force: false, over_verified: false };
-                permit(&games, &wanted, new)?;
-                Ok(games)
-            })
-            .await?;
-        let selection = self.choose(game, options, cancel).await?;
-        let totals = self.totals(game, &selection).await?;
-        let Estimate { needed_bytes, free_bytes, needed_inodes, free_inodes } =
-            booking::estimate(&games, totals)?;
-        Ok(StreamInstallPlan {
-            game: game.clone(),
-            version: selection.version,
-            sources: selection.sources.iter().map(SourcePeer::from).collect(),
-            dropped: selection.dropped,
-            totals,
-            needed_bytes,
-            free_bytes,
-            needed_inodes,
-            free_inodes,
-            games_dir: self.inner.games_dir.clone(),
-        })
-    }
-
-    /// Asks the validated peers in order until one answers with the totals of its stream.
-    async fn totals(&self, game: &GameId, selection: &Selection) -> Result<Totals, PeerError> {
-        let mut attempts = Vec::new();
-        let listed = self.trusted_manifest(game).await?;
-        for source in &selection.sources {
-            // What they are is known without asking.
-            if let Some(listed) = listed.as_ref().filter(|listed| source.entries == Some(listed.digest())) {
-                return Ok(listed.manifest().entries.totals());
-            }
-            let ask = async {
-                let mut dialled = dial(&source.address.into(), &self.endpoint(), Some(source.id)).await?;
-                dialled.totals(game, &selection.version).await
-            };
-            match ask.await {
-                Ok((_archives, totals)) => return Ok(totals),
-                Err(error) => {
-                    attempts.push(AttemptFailure::new(&source.name, error.code(), error.to_string()));
-                }
-            }
+    /// Passes on what a finished install still has, for a bounded time. A peer that serves does so beside its next work.
+    async fn linger(&self, relay: Relaying, cancel: &CancellationToken) {
+        if self.serves() {
+            let stop = self.inner.tasks.cancel_token();
+            self.inner.tasks.spawn_contained("linger", async move {
+                stop.run_until_cancelled(relay.linger()).await;
+            });
+        } else {
+            cancel.run_until_cancelled(relay.linger()).await;
         }
-        Err(PeerError::AllSourcesFailed { game: game.clone(), attempts })
     }
 }

@@ -10,6 +10,7 @@ use lanspread_types::ids::GameId;
 use lanspread_types::limits;
 
 use crate::locked_game::ThreadEnded;
+use crate::packed::upstream_error::UpstreamError;
 use crate::receive::blame::{Blame, blame};
 use crate::report::failure::{AttemptFailure, Code};
 
@@ -29,6 +30,9 @@ pub(crate) enum AttemptError {
     /// the manifest lists, so no other source of it can help.
     #[error(transparent)]
     Archive(Box<ArchiveError>),
+    /// No upstream of a packed stream is left; why the last one ended.
+    #[error("no peer is left to go on from{}", .0.as_ref().map(|last| format!("; the last one: {last}")).unwrap_or_default())]
+    NoUpstream(Option<Box<UpstreamError>>),
     /// This machine's disk failed or is full: no other source can help.
     #[error(transparent)]
     Local(#[from] LocalError),
@@ -83,6 +87,7 @@ impl AttemptError {
             Self::Archive(error) => error.code().into(),
             Self::Local(error) | Self::Unfit(error) => error.code().into(),
             Self::Lied(_) => "not-as-listed".into(),
+            Self::NoUpstream(last) => last.as_ref().map_or("no-upstream", |last| last.code()).into(),
             Self::TooSlow => "too-slow".into(),
             Self::NoPlace(_) => NO_PLACE.into(),
             Self::Refused(error) => error.code().into(),

@@ -1,12 +1,14 @@
 //! What is an offence of a source (pure), and how it is remembered: on a thread that may write, with an event.
 
+use std::net::SocketAddr;
 use std::time::SystemTime;
 
 use lanspread_proto::WireError;
 use lanspread_types::fault::ContentError;
-use lanspread_types::ids::GameId;
+use lanspread_types::ids::{GameId, PeerId, PeerName};
 use tokio::task::JoinHandle;
 
+use crate::packed::upstream_error::UpstreamError;
 use crate::receive::chunk_source::FetchError;
 use crate::receive::error::AttemptError;
 use crate::report::channel::EventSender;
@@ -42,9 +44,31 @@ impl OffenceRecorder {
         Some(self.remember(source, offence, error.to_string()))
     }
 
+    /// Remembers why an upstream of a packed stream ended, if that is an offence.
+    pub(crate) fn after_upstream(
+        &self,
+        peer: PeerId,
+        name: &PeerName,
+        address: SocketAddr,
+        error: &UpstreamError,
+    ) -> Option<JoinHandle<()>> {
+        let offence = offence_of_upstream(error)?;
+        Some(self.remember_of(peer, name.clone(), address, offence, error.to_string()))
+    }
+
     fn remember(&self, source: &PeerOffer, offence: Offence, message: String) -> JoinHandle<()> {
+        self.remember_of(source.id, source.name.clone(), source.address, offence, message)
+    }
+
+    fn remember_of(
+        &self,
+        peer: PeerId,
+        name: PeerName,
+        addr: SocketAddr,
+        offence: Offence,
+        message: String,
+    ) -> JoinHandle<()> {
         let Self { game, penalties, events, tasks } = self.clone();
-        let (peer, name, addr) = (source.id, source.name.clone(), source.address);
         let remembering = tasks.spawn_blocking("penalties", move || {
             let penalty_s = match penalties.punish(peer, addr, offence, &message) {
                 Ok(penalty_s) => penalty_s,
@@ -81,6 +105,7 @@ fn offence_of_attempt(error: &AttemptError) -> Option<Offence> {
         AttemptError::Content(error) => offence_in_content(error),
         // Each of its bytes is what the manifest lists.
         AttemptError::Archive(_)
+        | AttemptError::NoUpstream(_)
         | AttemptError::Local(_)
         | AttemptError::Unfit(_)
         | AttemptError::TooSlow
@@ -98,6 +123,21 @@ fn offence_of_fetch(error: &FetchError) -> Option<Offence> {
         FetchError::OtherBytes(_) => Some(Offence::Lied),
         FetchError::Content(error) => offence_in_content(error),
         FetchError::Local(_) | FetchError::WriterStopped | FetchError::Panicked => None,
+    }
+}
+
+/// What an upstream of a packed stream is penalised for that ended like this.
+fn offence_of_upstream(error: &UpstreamError) -> Option<Offence> {
+    match error {
+        UpstreamError::Wire(error) => offence_on_the_wire(error),
+        UpstreamError::OtherChunk(_) => Some(Offence::Lied),
+        UpstreamError::Unasked => Some(Offence::BrokeProtocol),
+        UpstreamError::SentAway(_)
+        | UpstreamError::Slow
+        | UpstreamError::Stalled
+        | UpstreamError::TooFarAhead
+        | UpstreamError::Local(_)
+        | UpstreamError::Panicked => None,
     }
 }
 

@@ -38,7 +38,6 @@ use crate::trust::select::PeerOffer;
 /// # Errors
 /// What `feeding` fails with; [`AttemptError::Archive`] if an archive is not what the manifest says or cannot be installed;
 /// otherwise like an attempt at a stream of entries.
-#[allow(dead_code, reason = "the road of a packed install comes next")]
 pub(crate) async fn packed_attempt(
     context: &AttemptContext,
     source: &PeerOffer,

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use lanspread_archive::packed::PackedBytes;
-use lanspread_proto::WireError;
 use lanspread_proto::message::{Reply, Request};
 use lanspread_proto::packed::{Follow, PackedGame, Place};
 use lanspread_tls::endpoint::Endpoint;

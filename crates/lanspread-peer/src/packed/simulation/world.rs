@@ -27,7 +27,7 @@ use crate::packed::follow::follow;
 use crate::packed::plan::{Tier, UpstreamId};
 use crate::packed::relays::Relays;
 use crate::packed::roster::{Joined, Newcomer, Roster};
-use crate::packed::serve::{Answer, ServeChunks, Served, serve};
+use crate::packed::serve::{Answer, ServeChunks, serve};
 use crate::packed::upstream_error::{OtherChunk, UpstreamError};
 use crate::packed::window::Window;
 use crate::task::Tasks;
