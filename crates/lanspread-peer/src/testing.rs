@@ -6,6 +6,7 @@ mod liars_tests;
 pub(crate) mod machine;
 mod manifest_tests;
 mod organiser;
+mod packed_tests;
 
 use lanspread_proto::WireError;
 use lanspread_proto::connection::Connection;

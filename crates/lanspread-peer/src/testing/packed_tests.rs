@@ -1,0 +1,158 @@
+//! Packed installs of real peers on sockets: one receiver, a receiver behind it, and sources that lie.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use lanspread_archive::ArchiveError;
+use lanspread_archive::provider::{ArchiveProvider, OpenArchive};
+use lanspread_archive::set::ArchiveSet;
+use lanspread_testing::machine::{Machine, tree};
+use lanspread_testing::small_game;
+use lanspread_types::content::InstallTrust;
+use tokio_util::sync::CancellationToken;
+
+use crate::peer::core::Peer;
+use crate::peer::error::PeerError;
+use crate::peer::stream_install::StreamInstallReport;
+use crate::report::channel::PeerEvents;
+use crate::report::event::PeerEvent;
+use crate::report::operation::{DecodeAt, OperationOptions, RelayChoice};
+use crate::report::packed_stream::{RelayBegin, UpstreamBegin, UpstreamEnd, UpstreamKind};
+use crate::testing::machine::PeerOf;
+use crate::testing::organiser::build_catalog;
+
+/// A machine that has the archives, its peer, and the catalog of its games.
+struct Den {
+    machine: Machine,
+    peer: Peer,
+    address: SocketAddr,
+}
+
+impl Den {
+    async fn new() -> Self {
+        let machine = Machine::new();
+        small_game::download(&machine.games_dir());
+        build_catalog(&machine, &machine.state_dir());
+        let peer = machine.describe("den").catalog(machine.state_dir().join("catalog.toml")).build().unwrap();
+        let address = peer.serve(([127, 0, 0, 1], 0).into()).await.unwrap();
+        Self { machine, peer, address }
+    }
+
+    fn catalog(&self) -> PathBuf {
+        self.machine.state_dir().join("catalog.toml")
+    }
+
+    /// A peer of another machine with this catalog.
+    fn receiver(&self, machine: &Machine, name: &str) -> Peer {
+        machine.describe(name).catalog(self.catalog()).build().unwrap()
+    }
+}
+
+async fn install(
+    peer: &Peer,
+    from: &[SocketAddr],
+    options: OperationOptions,
+) -> Result<StreamInstallReport, PeerError> {
+    let options = options.with_peers(from.iter().map(|address| (*address).into()).collect());
+    peer.stream_install_game(&small_game::game(), &options, CancellationToken::new()).await
+}
+
+fn all_events(events: &mut PeerEvents) -> Vec<PeerEvent> {
+    std::iter::from_fn(|| events.try_next()).collect()
+}
+
+fn upstreams(events: &[PeerEvent]) -> Vec<(String, UpstreamKind)> {
+    let begun = events.iter().filter_map(|event| match event {
+        PeerEvent::UpstreamBegin(UpstreamBegin { upstream, kind, .. }) => Some((upstream.clone(), *kind)),
+        _ => None,
+    });
+    begun.collect()
+}
+
+fn assert_installed(machine: &Machine) {
+    assert_eq!(tree(&machine.games_dir().join("small/local")), small_game::tree());
+    let packed = tree(&machine.games_dir()).into_keys().find(|path| path.ends_with(".eti"));
+    assert_eq!(packed, None, "the archive is never stored");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_game_is_decoded_where_it_is_installed() {
+    let (den, machine) = (Den::new().await, Machine::new());
+    let receiver = den.receiver(&machine, "seat");
+    let (mut events, mut served) = (receiver.events(), den.peer.events());
+    let report = install(&receiver, &[den.address], OperationOptions::default()).await.unwrap();
+    assert_eq!((report.source.name.as_str(), report.trust), ("den", InstallTrust::Verified));
+    assert_installed(&machine);
+    let events = all_events(&mut events);
+    assert_eq!(upstreams(&events), [("den".to_owned(), UpstreamKind::Source)]);
+    let archive = std::fs::metadata(den.machine.games_dir().join("small/small.eti")).unwrap().len();
+    let brought = events.iter().find_map(|event| match event {
+        PeerEvent::UpstreamEnd(UpstreamEnd { bytes, code, .. }) => Some((*bytes, code.to_string())),
+        _ => None,
+    });
+    assert_eq!(brought, Some((archive, "complete".to_owned())), "packed bytes, and each once");
+    den.peer.shutdown().await.unwrap();
+    let sent = all_events(&mut served).into_iter().find_map(|event| match event {
+        PeerEvent::TransferEnd { bytes, outcome, .. } => Some((bytes, outcome.to_string())),
+        _ => None,
+    });
+    assert_eq!(sent, Some((archive, "complete".to_owned())));
+    receiver.shutdown().await.unwrap();
+    assert_eq!((den.peer.running_tasks(), receiver.running_tasks()), (0, 0));
+}
+
+/// Refuses to decode: a source of packed streams need not.
+struct NoDecoder;
+
+impl ArchiveProvider for NoDecoder {
+    fn open(&self, set: &ArchiveSet, _: &CancellationToken) -> Result<Box<dyn OpenArchive>, ArchiveError> {
+        panic!("{} was opened at the source", set.name())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn at_the_source_it_is_decoded_only_if_that_is_asked_for() {
+    let (den, machine) = (Den::new().await, Machine::new());
+    let receiver = den.receiver(&machine, "seat");
+    let mut events = receiver.events();
+    let options = OperationOptions::default().with_decode_at(DecodeAt::Source);
+    install(&receiver, &[den.address], options).await.unwrap();
+    assert_installed(&machine);
+    assert_eq!(upstreams(&all_events(&mut events)), []);
+    let _ = NoDecoder;
+}
+
+/// The second receiver comes while the first one lingers or runs: everything is still in its window.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_that_comes_later_is_fed_by_the_one_before_it() {
+    let (den, first, second) = (Den::new().await, Machine::new(), Machine::new());
+    let (one, other) = (den.receiver(&first, "seat-1"), den.receiver(&second, "seat-2"));
+    let (mut of_one, mut of_other) = (one.events(), other.events());
+    let address = one.serve(([127, 0, 0, 1], 0).into()).await.unwrap();
+    install(&one, &[den.address], OperationOptions::default()).await.unwrap();
+    install(&other, &[den.address], OperationOptions::default()).await.unwrap();
+    assert_installed(&first);
+    assert_installed(&second);
+    let _ = address;
+    let relayed = all_events(&mut of_one).into_iter().find_map(|event| match event {
+        PeerEvent::RelayBegin(RelayBegin { follower, .. }) => Some(follower.to_string()),
+        _ => None,
+    });
+    let begun = upstreams(&all_events(&mut of_other));
+    // The wave may be over before the second one comes; then it begins a wave of its own.
+    match relayed {
+        Some(follower) => {
+            assert_eq!((follower.as_str(), &begun[0]), ("seat-2", &("seat-1".to_owned(), UpstreamKind::Relay)));
+        }
+        None => assert_eq!(begun.last(), Some(&("den".to_owned(), UpstreamKind::Source))),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_that_relays_nothing_opens_no_port() {
+    let (den, machine) = (Den::new().await, Machine::new());
+    let receiver = den.receiver(&machine, "seat");
+    let options = OperationOptions::default().with_relay(RelayChoice::Off);
+    install(&receiver, &[den.address], options).await.unwrap();
+    assert_installed(&machine);
+}
