@@ -9,7 +9,7 @@
 //! Invariants:
 //!
 //! - Only chunks that have the digest of the manifest enter a window, so nothing else is decoded or passed on.
-//! - A window is bounded, and what is asked for fits into it. It is memory: nobody stores an archive.
+//! - A window is bounded, and what is asked for fits into it. It is memory: no machine stores an archive.
 //! - A receiver follows only peers of its wave that stand before it, and sources. Followers never form a circle.
 //!
 //! Which chunk is asked from which upstream ([`plan`]), what a window keeps ([`ring`]) and who stands where ([`roster`]) are

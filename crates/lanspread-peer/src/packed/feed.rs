@@ -15,9 +15,9 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::packed::plan::{Ending, Left, Plan, Progress, Tier, UpstreamId};
+use crate::packed::plan::{UpstreamEnding, Left, FeedPlan, FeedProgress, Tier, UpstreamId};
 use crate::packed::upstream_error::UpstreamError;
-use crate::packed::window::Window;
+use crate::packed::window::PackedWindow;
 use crate::task::Tasks;
 
 /// What an upstream is told.
@@ -148,9 +148,9 @@ enum News {
 
 struct Feed<U: Upstreams> {
     upstreams: Arc<U>,
-    window: Arc<Window>,
+    window: Arc<PackedWindow>,
     tasks: Tasks,
-    plan: Plan,
+    plan: FeedPlan,
     sessions: Vec<Option<Session>>,
     numbers: u64,
     news: mpsc::Sender<(UpstreamId, u64, News)>,
@@ -166,7 +166,7 @@ struct Feed<U: Upstreams> {
 /// Brings all chunks into the window, or as many as the decoder wants.
 pub(crate) async fn feed<U: Upstreams>(
     upstreams: Arc<U>,
-    window: Arc<Window>,
+    window: Arc<PackedWindow>,
     tasks: Tasks,
     cancel: &CancellationToken,
 ) -> Result<Fed, FeedError> {
@@ -174,7 +174,7 @@ pub(crate) async fn feed<U: Upstreams>(
     let tiers = upstreams.tiers();
     let count = tiers.len();
     let mut feed = Feed {
-        plan: Plan::new(tiers, Instant::now()),
+        plan: FeedPlan::new(tiers, Instant::now()),
         sessions: (0..count).map(|_| None).collect(),
         bytes: vec![0; count],
         upstreams,
@@ -229,10 +229,10 @@ impl<U: Upstreams> Feed<U> {
         }
     }
 
-    fn progress(&self, now: Instant) -> Progress {
+    fn progress(&self, now: Instant) -> FeedProgress {
         let horizon = self.window.horizon(now);
         let next = self.window.look(|ring| ring.hi());
-        Progress { next, horizon, starved: self.window.starved(now), now }
+        FeedProgress { next, horizon, starved: self.window.starved(now), now }
     }
 
     /// Carries out what the plan decides until there is nothing left to do.
@@ -243,7 +243,7 @@ impl<U: Upstreams> Feed<U> {
                 Left::Slow => UpstreamError::Slow,
                 Left::Stalled => UpstreamError::Stalled,
             };
-            self.leave(id, &why, Ending::MayPass, now);
+            self.leave(id, &why, UpstreamEnding::MayPass, now);
         }
         while let Some((id, instead_of)) = self.plan.open_next(progress) {
             self.open(id, Begin { at: progress.next, instead_of });
@@ -330,7 +330,7 @@ impl<U: Upstreams> Feed<U> {
             }
             News::Said(Said::Gone { lo }) => {
                 if !self.plan.gone(id, lo, now) {
-                    self.leave(id, &UpstreamError::Unasked, Ending::Final, now);
+                    self.leave(id, &UpstreamError::Unasked, UpstreamEnding::Final, now);
                 } else if self.lost_something(id, lo, now) {
                     self.order(id, Order::Resume);
                 }
@@ -343,14 +343,14 @@ impl<U: Upstreams> Feed<U> {
                 session.bytes += length;
                 self.bytes[id] += length;
                 if !self.plan.brought(id, chunk, now) {
-                    self.leave(id, &UpstreamError::Unasked, Ending::Final, now);
+                    self.leave(id, &UpstreamError::Unasked, UpstreamEnding::Final, now);
                 } else if !self.window.change(|ring| ring.push(chunk, bytes)) {
                     self.bytes_twice += length;
                 }
             }
-            News::Ended(Ok(())) => self.forget(id, None, Ending::Asked, now),
+            News::Ended(Ok(())) => self.forget(id, None, UpstreamEnding::Asked, now),
             News::Ended(Err(error)) => {
-                let ending = if error.may_pass() { Ending::MayPass } else { Ending::Final };
+                let ending = if error.may_pass() { UpstreamEnding::MayPass } else { UpstreamEnding::Final };
                 self.forget(id, Some(&error), ending, now);
                 match error {
                     UpstreamError::Local(error) => return Err(FeedError::Local(error)),
@@ -368,16 +368,16 @@ impl<U: Upstreams> Feed<U> {
             self.gap = Some((progress.next, lo));
             return true;
         }
-        self.leave(id, &UpstreamError::TooFarAhead, Ending::MayPass, now);
+        self.leave(id, &UpstreamError::TooFarAhead, UpstreamEnding::MayPass, now);
         false
     }
 
     /// Ends an upstream that did not end by itself.
-    fn leave(&mut self, id: UpstreamId, error: &UpstreamError, ending: Ending, now: Instant) {
+    fn leave(&mut self, id: UpstreamId, error: &UpstreamError, ending: UpstreamEnding, now: Instant) {
         self.forget(id, Some(error), ending, now);
     }
 
-    fn forget(&mut self, id: UpstreamId, error: Option<&UpstreamError>, ending: Ending, now: Instant) {
+    fn forget(&mut self, id: UpstreamId, error: Option<&UpstreamError>, ending: UpstreamEnding, now: Instant) {
         self.plan.ended(id, ending, now);
         // Dropping it interrupts its task.
         let Some(session) = self.sessions[id].take() else { return };
@@ -457,7 +457,7 @@ struct Ended {
 impl Ended {
     async fn say(mut self, result: Result<(), UpstreamError>) {
         self.result = Some(());
-        // Nobody listens if the stream has ended.
+        // It is not heard if the stream has ended.
         let _ = self.news.send((self.id, self.number, News::Ended(result))).await;
     }
 }

@@ -27,7 +27,7 @@ pub(crate) enum Tier {
 
 /// How an upstream ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ending {
+pub(crate) enum UpstreamEnding {
     /// The plan closed it.
     Asked,
     /// It may be tried again.
@@ -74,7 +74,7 @@ struct Upstream {
 
 /// The plan of one packed stream.
 #[derive(Debug, Clone)]
-pub(crate) struct Plan {
+pub(crate) struct FeedPlan {
     upstreams: Vec<Upstream>,
     /// Which upstreams owe a chunk: one, or two.
     owed: BTreeMap<u64, Vec<UpstreamId>>,
@@ -90,7 +90,7 @@ pub(crate) struct Plan {
 
 /// Where the receiver is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Progress {
+pub(crate) struct FeedProgress {
     /// All chunks before it are here.
     pub(crate) next: u64,
     /// No chunk from it on may be asked.
@@ -100,7 +100,7 @@ pub(crate) struct Progress {
     pub(crate) now: Instant,
 }
 
-impl Plan {
+impl FeedPlan {
     /// A plan for upstreams, the preferred ones of each tier first.
     pub(crate) fn new(tiers: impl IntoIterator<Item = Tier>, now: Instant) -> Self {
         let upstream = |tier| Upstream {
@@ -127,7 +127,7 @@ impl Plan {
     }
 
     /// The next upstream to open, and the relay that it may still have for its follower.
-    pub(crate) fn open_next(&mut self, progress: Progress) -> Option<(UpstreamId, Option<UpstreamId>)> {
+    pub(crate) fn open_next(&mut self, progress: FeedProgress) -> Option<(UpstreamId, Option<UpstreamId>)> {
         let id = self.wanted(progress)?;
         self.upstreams[id].phase = Phase::Opening;
         self.upstreams[id].progressed_at = progress.now;
@@ -135,7 +135,7 @@ impl Plan {
         Some((id, instead_of))
     }
 
-    fn wanted(&self, progress: Progress) -> Option<UpstreamId> {
+    fn wanted(&self, progress: FeedProgress) -> Option<UpstreamId> {
         let resting = |tier| self.of(tier).find(|id| self.upstreams[*id].phase == Phase::Resting);
         let in_use = |tier| self.of(tier).filter(|id| self.upstreams[*id].is_in_use()).count();
         if in_use(Tier::Relay) == 0
@@ -168,7 +168,7 @@ impl Plan {
     }
 
     /// One open upstream that is no longer needed; it is asked to end.
-    pub(crate) fn close_next(&mut self, progress: Progress) -> Option<UpstreamId> {
+    pub(crate) fn close_next(&mut self, progress: FeedProgress) -> Option<UpstreamId> {
         let relay = self.open_ids().find(|id| self.upstreams[*id].tier == Tier::Relay)?;
         if self.upstreams[relay].lo > progress.next {
             return None;
@@ -188,7 +188,7 @@ impl Plan {
     /// The next chunk to ask, and the upstream to ask it from. `is_missing` says whether a chunk is not here.
     pub(crate) fn ask_next(
         &mut self,
-        progress: Progress,
+        progress: FeedProgress,
         is_missing: impl Fn(u64) -> bool,
     ) -> Option<(UpstreamId, u64)> {
         let mut free: Vec<UpstreamId> = self
@@ -223,7 +223,7 @@ impl Plan {
     }
 
     /// The chunks that may be asked from an upstream.
-    fn range_of(&self, id: UpstreamId, progress: Progress) -> (u64, u64) {
+    fn range_of(&self, id: UpstreamId, progress: FeedProgress) -> (u64, u64) {
         let upstream = &self.upstreams[id];
         let from = progress.next.max(upstream.lo);
         if upstream.tier == Tier::Relay {
@@ -246,7 +246,7 @@ impl Plan {
     }
 
     /// What everything waits for, if an upstream that has room would bring it sooner than the one that owes it.
-    fn rescue(&self, free: &[UpstreamId], progress: Progress) -> Option<(UpstreamId, u64)> {
+    fn rescue(&self, free: &[UpstreamId], progress: FeedProgress) -> Option<(UpstreamId, u64)> {
         let chunk = *self.owed.range(progress.next..).next()?.0;
         let [by] = self.owed[&chunk][..] else { return None };
         if chunk != progress.next {
@@ -333,25 +333,25 @@ impl Plan {
     }
 
     /// Whether a relay that lost something is still worth waiting for: the gap fits between here and the horizon.
-    pub(crate) fn is_worth_filling(&self, id: UpstreamId, progress: Progress) -> bool {
+    pub(crate) fn is_worth_filling(&self, id: UpstreamId, progress: FeedProgress) -> bool {
         let upstream = &self.upstreams[id];
         upstream.lo < progress.horizon && upstream.gaps <= GAPS_MAX
     }
 
     /// An upstream ended. What it owes is asked again.
-    pub(crate) fn ended(&mut self, id: UpstreamId, ending: Ending, now: Instant) {
+    pub(crate) fn ended(&mut self, id: UpstreamId, ending: UpstreamEnding, now: Instant) {
         self.forget_all(id);
         let upstream = &mut self.upstreams[id];
-        let asked = ending == Ending::Asked || upstream.phase == Phase::Closing;
+        let asked = ending == UpstreamEnding::Asked || upstream.phase == Phase::Closing;
         upstream.full = false;
         upstream.slow_for = Duration::ZERO;
         if upstream.tier == Tier::Relay {
             self.left = Some(id);
         }
         let upstream = &mut self.upstreams[id];
-        upstream.failures += u32::from(ending == Ending::MayPass && !asked);
+        upstream.failures += u32::from(ending == UpstreamEnding::MayPass && !asked);
         upstream.phase = match ending {
-            Ending::Final => Phase::Never,
+            UpstreamEnding::Final => Phase::Never,
             _ if asked && upstream.tier != Tier::Relay => Phase::Resting,
             _ if upstream.tier == Tier::Relay => Phase::Left,
             _ => {
@@ -362,8 +362,8 @@ impl Plan {
     }
 
     /// Time passes. Returns an upstream that must be left now, and why; the caller ends it.
-    pub(crate) fn tick(&mut self, progress: Progress) -> Option<(UpstreamId, Left)> {
-        let Progress { now, starved, .. } = progress;
+    pub(crate) fn tick(&mut self, progress: FeedProgress) -> Option<(UpstreamId, Left)> {
+        let FeedProgress { now, starved, .. } = progress;
         let (then, starved_then) = self.ticked.replace((now, starved)).unwrap_or((now, starved));
         let passed = now.saturating_duration_since(then);
         let starved = starved.saturating_sub(starved_then).min(passed);

@@ -16,13 +16,13 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::packed::ring::Session;
-use crate::packed::serve::{Answer, ServeChunks, Served, serve};
-use crate::packed::window::{Chunk, Window};
+use crate::packed::serve::{ChunkAnswer, ServeChunks, Served, serve};
+use crate::packed::window::{WindowChunk, PackedWindow};
 
 /// One window that may be followed.
 #[derive(Debug)]
 pub(crate) struct Relay {
-    window: Arc<Window>,
+    window: Arc<PackedWindow>,
     place: Place,
     begun_at: Instant,
 }
@@ -41,7 +41,7 @@ pub(crate) struct OpenRelay {
 
 /// How a follower was fed.
 #[derive(Debug)]
-pub(crate) struct RelayEnd {
+pub(crate) struct FollowerEnd {
     /// Whether it was taken as a follower at all.
     pub(crate) was_fed: bool,
     pub(crate) served: Served,
@@ -56,7 +56,7 @@ impl Relays {
     }
 
     /// Opens a window to followers that stand behind a place.
-    pub(crate) fn open(self: &Arc<Self>, packed: PackedGame, window: Arc<Window>, place: Place) -> OpenRelay {
+    pub(crate) fn open(self: &Arc<Self>, packed: PackedGame, window: Arc<PackedWindow>, place: Place) -> OpenRelay {
         let relay = Arc::new(Relay { window, place, begun_at: Instant::now() });
         self.map().insert(packed.clone(), Arc::clone(&relay));
         OpenRelay { relays: Arc::clone(self), packed, relay }
@@ -112,7 +112,7 @@ impl Relay {
         follow: &Follow,
         stop: &CancellationToken,
         begun: impl FnOnce(u64),
-    ) -> Result<RelayEnd, WireError> {
+    ) -> Result<FollowerEnd, WireError> {
         let session = match self.admit(connection, follow) {
             Ok(session) => session,
             Err(refusal) => {
@@ -120,7 +120,7 @@ impl Relay {
                 // A connection that is closed with unread requests would take the refusal with it.
                 let idle = limits::PACKED_IDLE;
                 let _ = connection.receive::<lanspread_proto::message::Request>("end", idle).await;
-                return Ok(RelayEnd { was_fed: false, served: Served::Failed(refusal), chunks: 0, bytes: 0 });
+                return Ok(FollowerEnd { was_fed: false, served: Served::Failed(refusal), chunks: 0, bytes: 0 });
             }
         };
         let mut ends = Ends { window: &self.window, session, has_everything: false };
@@ -131,7 +131,7 @@ impl Relay {
         let served = serve(connection, &chunks, stop).await;
         let (count, bytes) = *chunks.sent.lock().unwrap_or_else(PoisonError::into_inner);
         ends.has_everything = matches!(served, Served::Done);
-        Ok(RelayEnd { was_fed: true, served, chunks: count, bytes })
+        Ok(FollowerEnd { was_fed: true, served, chunks: count, bytes })
     }
 
     fn admit<S>(&self, connection: &Connection<S>, follow: &Follow) -> Result<Session, Refusal> {
@@ -149,7 +149,7 @@ impl Relay {
 
 /// Ends a session however its task ends.
 struct Ends<'w> {
-    window: &'w Window,
+    window: &'w PackedWindow,
     session: Session,
     has_everything: bool,
 }
@@ -169,15 +169,15 @@ struct FromWindow<'r> {
 }
 
 impl ServeChunks for FromWindow<'_> {
-    async fn chunk(&self, chunk: u64) -> Answer {
+    async fn chunk(&self, chunk: u64) -> ChunkAnswer {
         match self.relay.window.chunk_for(self.session, chunk).await {
-            Chunk::Here(bytes) => Answer::Chunk(bytes),
-            Chunk::Gone(lo) => {
+            WindowChunk::Here(bytes) => ChunkAnswer::Chunk(bytes),
+            WindowChunk::Gone(lo) => {
                 self.relay.pin(self.session, lo.saturating_sub(chunk));
-                Answer::Gone(lo)
+                ChunkAnswer::Gone(lo)
             }
-            Chunk::Ended { replaced: true } => Answer::Leave(LeaveReason::Replaced),
-            Chunk::Ended { replaced: false } => Answer::Leave(LeaveReason::Ending),
+            WindowChunk::Ended { replaced: true } => ChunkAnswer::Leave(LeaveReason::Replaced),
+            WindowChunk::Ended { replaced: false } => ChunkAnswer::Leave(LeaveReason::Ending),
         }
     }
 

@@ -39,7 +39,7 @@ pub(crate) struct Ring {
 /// Who is fed from this window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Follower {
-    Nobody,
+    NoFollower,
     Following(Following),
     /// It ended without saying that it has everything. Another one may take over.
     Vanished {
@@ -79,7 +79,7 @@ pub(crate) struct HasFollower;
 
 /// What is known of a chunk.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Held {
+pub(crate) enum HeldChunk {
     Here(Bytes),
     NotYet,
     /// It was here; the oldest one that is has this number.
@@ -97,7 +97,7 @@ impl Ring {
             hi: 0,
             asked: 0,
             used: 0,
-            follower: Follower::Nobody,
+            follower: Follower::NoFollower,
             sessions: 0,
             pin: None,
         }
@@ -139,12 +139,12 @@ impl Ring {
         self.asked < self.total && self.asked >= self.used + self.capacity
     }
 
-    pub(crate) fn get(&self, chunk: u64) -> Held {
-        let Some(place) = chunk.checked_sub(self.lo) else { return Held::Gone(self.lo()) };
+    pub(crate) fn get(&self, chunk: u64) -> HeldChunk {
+        let Some(place) = chunk.checked_sub(self.lo) else { return HeldChunk::Gone(self.lo()) };
         let place = usize::try_from(place).unwrap_or(usize::MAX);
         match self.held.get(place) {
-            Some(Some(bytes)) => Held::Here(bytes.clone()),
-            _ => Held::NotYet,
+            Some(Some(bytes)) => HeldChunk::Here(bytes.clone()),
+            _ => HeldChunk::NotYet,
         }
     }
 
@@ -176,7 +176,7 @@ impl Ring {
             Follower::Following(following) => following
                 .holds_up_since
                 .map(|since| since + limits::FOLLOWER_PATIENCE.saturating_sub(following.held_up)),
-            Follower::Nobody | Follower::Done => None,
+            Follower::NoFollower | Follower::Done => None,
         };
         [pin, follower].into_iter().flatten().filter(|at| *at > now).min()
     }
@@ -188,7 +188,7 @@ impl Ring {
 
     /// Whether a chunk is wanted: it was not here yet.
     pub(crate) fn wants(&self, chunk: u64) -> bool {
-        chunk < self.total && chunk >= self.lo && matches!(self.get(chunk), Held::NotYet) && chunk >= self.hi
+        chunk < self.total && chunk >= self.lo && matches!(self.get(chunk), HeldChunk::NotYet) && chunk >= self.hi
     }
 
     /// Takes a chunk that was asked for. Returns whether it is new.
@@ -197,7 +197,7 @@ impl Ring {
             return false;
         }
         self.ask(chunk);
-        // Only what nobody needs is in the way: the chunk was below the horizon when it was asked for.
+        // Only what is no longer needed is in the way: the chunk was below the horizon when it was asked for.
         while chunk >= self.lo + self.capacity {
             self.held.pop_front();
             self.lo += 1;
@@ -208,7 +208,7 @@ impl Ring {
         }
         self.held[place] = Some(bytes);
         self.hi = self.hi.max(self.lo);
-        while matches!(self.get(self.hi), Held::Here(_)) {
+        while matches!(self.get(self.hi), HeldChunk::Here(_)) {
             self.hi += 1;
         }
         true
@@ -290,7 +290,7 @@ impl Ring {
         match self.follower {
             Follower::Following(_) => true,
             Follower::Vanished { until, .. } => until > now,
-            Follower::Nobody | Follower::Done => false,
+            Follower::NoFollower | Follower::Done => false,
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! - A receiver joins the wave that is under way if everybody in it still has the first chunk. Otherwise it begins a wave
 //!   of its own if the source can send another stream, or waits for the next one.
-//! - Positions only grow, and nobody is given a relay with a larger one.
+//! - Positions only grow, and no receiver is given a relay with a larger one.
 //! - The roster is memory of what was said: if the source is gone, everybody knows whom to turn to.
 
 use std::collections::HashMap;
@@ -28,7 +28,7 @@ pub(crate) struct Newcomer {
 
 /// What a newcomer is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Joined {
+pub(crate) enum JoinOutcome {
     Placed(Placement),
     /// For the next wave; how long the one under way will take, if that can be said.
     Wait {
@@ -80,7 +80,7 @@ impl Roster {
         has_room: bool,
         number: u64,
         now: Instant,
-    ) -> Joined {
+    ) -> JoinOutcome {
         self.forget_old(now);
         let waves = self.games.entry(packed.clone()).or_default();
         let under_way = waves.iter().rposition(|wave| !wave.is_over);
@@ -88,7 +88,7 @@ impl Roster {
         let wave = match (joins, under_way) {
             (Some(wave), _) => wave,
             (None, Some(wave)) if !has_room || waves.len() >= WAVES_AT_ONCE_MAX => {
-                return Joined::Wait { in_time: waves[wave].left(total, now) };
+                return JoinOutcome::Wait { in_time: waves[wave].left(total, now) };
             }
             _ => {
                 let gather = if total > newcomer.window { limits::WAVE_GATHER } else { Duration::ZERO };
@@ -107,7 +107,7 @@ impl Roster {
                 waves.len() - 1
             }
         };
-        Joined::Placed(waves[wave].place(newcomer, now))
+        JoinOutcome::Placed(waves[wave].place(newcomer, now))
     }
 
     /// The head of a wave has asked for a chunk.
@@ -134,7 +134,7 @@ impl Roster {
         }
     }
 
-    /// The last chunk of a wave was sent: nobody can join it any more.
+    /// The last chunk of a wave was sent: no receiver can join it any more.
     pub(crate) fn is_over(&mut self, packed: &PackedGame, wave: u64) {
         if let Some(wave) = self.wave(packed, wave) {
             wave.is_over = true;
@@ -207,7 +207,7 @@ impl Wave {
     }
 
     fn place(&mut self, newcomer: Newcomer, now: Instant) -> Placement {
-        // It has another place now; at the old one nobody may follow it.
+        // It has another place now; at the old one it may not be followed.
         self.members.retain(|member| member.peer != newcomer.peer);
         let Newcomer { peer, name, ip, relay_port, window } = newcomer;
         let mut relays: Vec<RelayOffer> = Vec::new();

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 /// What a follower is answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Answer {
+pub(crate) enum ChunkAnswer {
     Chunk(Bytes),
     /// It is no longer here; the oldest chunk that is has this number.
     Gone(u64),
@@ -29,7 +29,7 @@ pub(crate) enum Answer {
 /// Where the chunks of a packed stream come from.
 pub(crate) trait ServeChunks: Send + Sync {
     /// A chunk, as soon as it is here.
-    fn chunk(&self, chunk: u64) -> impl Future<Output = Answer> + Send;
+    fn chunk(&self, chunk: u64) -> impl Future<Output = ChunkAnswer> + Send;
 
     /// The follower has it, as far as can be known here; sending it took so long.
     fn took(&self, _chunk: u64, _bytes: Bytes, _taken: Duration) {}
@@ -116,7 +116,7 @@ async fn hear<S: AsyncRead>(incoming: &mut Incoming<'_, S>, wants: mpsc::Sender<
 async fn read(
     chunks: &impl ServeChunks,
     mut wanted: mpsc::Receiver<Wanted>,
-    answers: mpsc::Sender<(u64, Answer)>,
+    answers: mpsc::Sender<(u64, ChunkAnswer)>,
 ) {
     let mut is_void = false;
     while let Some(wants) = wanted.recv().await {
@@ -125,7 +125,7 @@ async fn read(
             Wanted::Chunk(_) if is_void => {}
             Wanted::Chunk(chunk) => {
                 let answer = chunks.chunk(chunk).await;
-                is_void = matches!(answer, Answer::Gone(_));
+                is_void = matches!(answer, ChunkAnswer::Gone(_));
                 if answers.send((chunk, answer)).await.is_err() {
                     return;
                 }
@@ -137,7 +137,7 @@ async fn read(
 async fn say<S: AsyncWrite>(
     chunks: &impl ServeChunks,
     outgoing: &mut Outgoing<'_, S>,
-    mut answers: mpsc::Receiver<(u64, Answer)>,
+    mut answers: mpsc::Receiver<(u64, ChunkAnswer)>,
     stop: &CancellationToken,
 ) -> Served {
     let mut alive_at = Instant::now() + limits::PACKED_ALIVE_INTERVAL;
@@ -160,7 +160,7 @@ async fn say<S: AsyncWrite>(
                 let (hi, full) = chunks.alive();
                 (UpstreamMessage::Alive { hi, full }, None)
             }
-            Some((chunk, Answer::Chunk(bytes))) => {
+            Some((chunk, ChunkAnswer::Chunk(bytes))) => {
                 let begun = Instant::now();
                 // Nothing can be said in the middle of a frame.
                 let sent = tokio::select! {
@@ -173,9 +173,9 @@ async fn say<S: AsyncWrite>(
                 chunks.took(chunk, bytes, begun.elapsed());
                 continue;
             }
-            Some((_, Answer::Gone(lo))) => (UpstreamMessage::Gone { lo }, None),
-            Some((_, Answer::Leave(why))) => (UpstreamMessage::Leave { why }, Some(Served::Left(why))),
-            Some((_, Answer::Failed(refusal))) => {
+            Some((_, ChunkAnswer::Gone(lo))) => (UpstreamMessage::Gone { lo }, None),
+            Some((_, ChunkAnswer::Leave(why))) => (UpstreamMessage::Leave { why }, Some(Served::Left(why))),
+            Some((_, ChunkAnswer::Failed(refusal))) => {
                 (UpstreamMessage::Failed(refusal.clone()), Some(Served::Failed(refusal)))
             }
         };

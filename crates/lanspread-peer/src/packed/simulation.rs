@@ -1,5 +1,5 @@
 //! Whole rooms in one process: sources, relays and receivers that run the real loops over pipes, by one clock that stands
-//! still while anybody works. Everything that happens follows from one number, the seed, so a failure can be replayed:
+//! still while one of them works. Everything that happens follows from one number, the seed, so a failure can be replayed:
 //!
 //! ```sh
 //! LANSPREAD_ROOM_SEED=17 cargo test -p lanspread-peer --lib rooms_with_faults -- --nocapture

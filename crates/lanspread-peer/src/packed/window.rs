@@ -12,11 +12,11 @@ use lanspread_types::ids::PeerId;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::packed::ring::{HasFollower, Held, Ring, Session};
+use crate::packed::ring::{HasFollower, HeldChunk, Ring, Session};
 
 /// A window.
 #[derive(Debug)]
-pub(crate) struct Window {
+pub(crate) struct PackedWindow {
     state: Mutex<State>,
     /// Counts changes, for tasks that wait.
     changes: watch::Sender<u64>,
@@ -36,7 +36,7 @@ struct State {
 
 /// What a follower gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Chunk {
+pub(crate) enum WindowChunk {
     Here(Bytes),
     /// It is no longer here; the oldest one has this number.
     Gone(u64),
@@ -46,7 +46,7 @@ pub(crate) enum Chunk {
     },
 }
 
-impl Window {
+impl PackedWindow {
     /// A window with room for `capacity` of `total` chunks.
     pub(crate) fn new(capacity: u64, total: u64) -> Self {
         let state = State {
@@ -128,12 +128,12 @@ impl Window {
                 return Err(io::Error::other("the stream ended"));
             }
             match state.ring.get(chunk) {
-                Held::Here(bytes) => {
+                HeldChunk::Here(bytes) => {
                     state.fed();
                     return Ok(bytes);
                 }
-                Held::Gone(_) => return Err(io::Error::other("a decoder went back in a stream")),
-                Held::NotYet => {
+                HeldChunk::Gone(_) => return Err(io::Error::other("a decoder went back in a stream")),
+                HeldChunk::NotYet => {
                     state.starves();
                     state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
                 }
@@ -153,7 +153,7 @@ impl Window {
                 if state.is_closed {
                     return None;
                 }
-                if let Held::Here(bytes) = state.ring.get(chunk) {
+                if let HeldChunk::Here(bytes) = state.ring.get(chunk) {
                     state.fed();
                     return Some(bytes);
                 }
@@ -184,24 +184,24 @@ impl Window {
     }
 
     /// A chunk for a follower, as soon as it is here. Cancel safe.
-    pub(crate) async fn chunk_for(&self, session: Session, chunk: u64) -> Chunk {
+    pub(crate) async fn chunk_for(&self, session: Session, chunk: u64) -> WindowChunk {
         let mut changes = self.changes();
         loop {
             changes.borrow_and_update();
             {
                 let state = self.state();
                 if !state.ring.is_current(session) {
-                    return Chunk::Ended { replaced: true };
+                    return WindowChunk::Ended { replaced: true };
                 }
                 match state.ring.get(chunk) {
-                    Held::Here(bytes) => return Chunk::Here(bytes),
-                    Held::Gone(lo) => return Chunk::Gone(lo),
-                    Held::NotYet if state.is_closed => return Chunk::Ended { replaced: false },
-                    Held::NotYet => {}
+                    HeldChunk::Here(bytes) => return WindowChunk::Here(bytes),
+                    HeldChunk::Gone(lo) => return WindowChunk::Gone(lo),
+                    HeldChunk::NotYet if state.is_closed => return WindowChunk::Ended { replaced: false },
+                    HeldChunk::NotYet => {}
                 }
             }
             if changes.changed().await.is_err() {
-                return Chunk::Ended { replaced: false };
+                return WindowChunk::Ended { replaced: false };
             }
         }
     }

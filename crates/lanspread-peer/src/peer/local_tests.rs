@@ -25,7 +25,7 @@ use crate::peer::error::PeerError;
 use crate::report::channel::PeerEvents;
 use crate::report::event::PeerEvent;
 use crate::report::failure::ErrorCategory;
-use crate::report::operation::{AdmissionRules, OperationOptions};
+use crate::report::operation::{AdmissionRules, DecodeAt, OperationOptions, RelayChoice};
 use crate::testing::machine::PeerOf;
 
 const FORCE: OperationOptions = OperationOptions {
@@ -36,6 +36,9 @@ const FORCE: OperationOptions = OperationOptions {
     accept_unverified: false,
     admission: AdmissionRules { allow: BTreeSet::new(), deny: BTreeSet::new(), only_trusted: false },
     wait: crate::report::operation::Wait::Always,
+    decode_at: DecodeAt::Receiver,
+    relay: RelayChoice::Off,
+    window_mib: None,
 };
 
 fn polite() -> OperationOptions {

@@ -17,12 +17,12 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::operations::OperationContext;
 use crate::packed::feed::{FeedError, feed};
 use crate::packed::relays::OpenRelay;
-use crate::packed::window::Window;
+use crate::packed::window::PackedWindow;
 use crate::peer::core::Peer;
 use crate::peer::stream_install::SourcePeer;
 use crate::receive::error::AttemptError;
 use crate::receive::packed_attempt::packed_attempt;
-use crate::receive::packed_upstreams::{ListedChunks, PackedUpstream, PackedUpstreams, WindowBytes};
+use crate::receive::packed_upstreams::{PackedDigests, PackedUpstream, PackedUpstreams, WindowBytes};
 use crate::receive::patience::QueueReports;
 use crate::receive::staged_attempt::AttemptContext;
 use crate::report::event::PeerEvent;
@@ -47,7 +47,7 @@ pub(super) struct PackedInstalled {
 /// A window that can still be followed, and where.
 pub(super) struct Relaying {
     relay: OpenRelay,
-    window: Arc<Window>,
+    window: Arc<PackedWindow>,
     _listening: Option<DropGuard>,
 }
 
@@ -81,9 +81,9 @@ impl Peer {
         let Some(first) = sources.first() else { return Err(AttemptError::NoUpstream(None)) };
         let (game, version) = (context.locked.game().clone(), context.version.clone());
         let packed = PackedGame { game, version, manifest: manifest.digest() };
-        let chunks = ListedChunks::of(Arc::clone(&manifest));
+        let chunks = PackedDigests::of(Arc::clone(&manifest));
         let (room, total) = (operation.options.window_bytes(), chunks.layout.chunks());
-        let window = Arc::new(Window::new(room / chunks.layout.chunk_bytes(), total));
+        let window = Arc::new(PackedWindow::new(room / chunks.layout.chunk_bytes(), total));
         let listening = self.relay_port(operation.options.relay).await;
         let join = Join {
             packed: packed.clone(),
@@ -220,7 +220,7 @@ impl Peer {
                     let port = listening.local_addr().ok()?.port();
                     return Some((port, Some(self.answer_followers(listening))));
                 }
-                Err(error) => tracing::info!("nobody can follow this install at {address}: {error}"),
+                Err(error) => tracing::info!("this install cannot be followed at {address}: {error}"),
             }
         }
         None
@@ -237,7 +237,7 @@ impl Peer {
     }
 }
 
-/// A placement within its bounds: nobody is given more relays than it may be, and none behind itself.
+/// A placement within its bounds: no receiver is given more relays than it may be, or one behind itself.
 fn checked(placement: Placement) -> Result<Placement, AttemptError> {
     let position = placement.place.position;
     let fits = placement.relays.len() <= limits::PACKED_RELAYS_NAMED_MAX

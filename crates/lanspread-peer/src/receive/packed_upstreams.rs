@@ -22,7 +22,7 @@ use crate::packed::follow::follow;
 use crate::packed::layout::Layout;
 use crate::packed::plan::{Tier, UpstreamId};
 use crate::packed::upstream_error::{OtherChunk, UpstreamError};
-use crate::packed::window::Window;
+use crate::packed::window::PackedWindow;
 use crate::receive::offences::OffenceRecorder;
 use crate::report::channel::EventSender;
 use crate::report::event::PeerEvent;
@@ -50,7 +50,7 @@ pub(crate) struct PackedUpstreams {
     /// The source that gave the place.
     pub(crate) placed_by: Option<SocketAddr>,
     pub(crate) upstreams: Vec<PackedUpstream>,
-    pub(crate) chunks: ListedChunks,
+    pub(crate) chunks: PackedDigests,
     pub(crate) events: EventSender,
     /// Remembers lies, if the manifest is trusted: what only peers say proves no lie.
     pub(crate) offences: Option<OffenceRecorder>,
@@ -59,12 +59,12 @@ pub(crate) struct PackedUpstreams {
 
 /// What a manifest lists of the chunks of a stream.
 #[derive(Debug, Clone)]
-pub(crate) struct ListedChunks {
+pub(crate) struct PackedDigests {
     pub(crate) layout: Arc<Layout>,
     pub(crate) manifest: Arc<ManifestFile>,
 }
 
-impl ListedChunks {
+impl PackedDigests {
     pub(crate) fn of(manifest: Arc<ManifestFile>) -> Self {
         Self { layout: Arc::new(Layout::of(manifest.manifest())), manifest }
     }
@@ -202,7 +202,7 @@ impl PackedUpstreams {
 
 /// The bytes of a window, for the decoder.
 pub(crate) struct WindowBytes {
-    pub(crate) window: Arc<Window>,
+    pub(crate) window: Arc<PackedWindow>,
     pub(crate) layout: Arc<Layout>,
 }
 

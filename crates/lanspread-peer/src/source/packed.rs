@@ -31,8 +31,8 @@ use super::waiting;
 use super::waiting::Asking;
 use crate::packed::layout::Layout;
 use crate::packed::relays::{Relay, Relays};
-use crate::packed::roster::{Joined, Newcomer, Roster};
-use crate::packed::serve::{Answer, ServeChunks, Served, serve};
+use crate::packed::roster::{JoinOutcome, Newcomer, Roster};
+use crate::packed::serve::{ChunkAnswer, ServeChunks, Served, serve};
 use crate::report::event::PeerEvent;
 use crate::report::packed_stream::{RelayBegin, RelayEnd};
 use crate::source::served_chunks::{FilesOnDisk, ServedChunks, changed};
@@ -131,8 +131,8 @@ pub(super) async fn join<S: AsyncRead + AsyncWrite>(
         let number = random_number();
         let joined = source.packed.roster().join(&packed, newcomer.clone(), total, has_room, number, now);
         let in_time = match joined {
-            Joined::Placed(placement) => return connection.send(&Reply::Placed(placement)).await,
-            Joined::Wait { in_time } => in_time,
+            JoinOutcome::Placed(placement) => return connection.send(&Reply::Placed(placement)).await,
+            JoinOutcome::Wait { in_time } => in_time,
         };
         let in_ms = in_time.map(|time| u32::try_from(time.as_millis()).unwrap_or(u32::MAX));
         connection.send(&Reply::Queued(QueuePosition { ahead: 0, in_ms })).await?;
@@ -147,7 +147,7 @@ pub(super) async fn join<S: AsyncRead + AsyncWrite>(
     }
 }
 
-/// The number of a new wave. Receivers compare it with the one they were given, and nobody gains by guessing it.
+/// The number of a new wave. Receivers compare it with the one they were given, and no peer gains by guessing it.
 fn random_number() -> u64 {
     let mut bytes = [0; 8];
     match getrandom::fill(&mut bytes) {
@@ -340,18 +340,18 @@ struct Sent {
 }
 
 impl ServeChunks for FromDisk<'_> {
-    async fn chunk(&self, chunk: u64) -> Answer {
+    async fn chunk(&self, chunk: u64) -> ChunkAnswer {
         let (files, mut buffer) = (Arc::clone(&self.files), self.buffers.take());
         let reading = self.tasks.spawn_blocking("chunk-reader", move || {
             let read = files.read(chunk, &mut buffer);
             read.map(|()| buffer.freeze())
         });
         match reading.await {
-            Ok(Ok(bytes)) => Answer::Chunk(bytes),
-            Ok(Err(refusal)) => Answer::Failed(refusal),
+            Ok(Ok(bytes)) => ChunkAnswer::Chunk(bytes),
+            Ok(Err(refusal)) => ChunkAnswer::Failed(refusal),
             Err(error) => {
                 tracing::error!("the reader of a packed stream ended abnormally: {error}");
-                Answer::Failed(Refusal::new(RefusalCode::Internal, "the source failed"))
+                ChunkAnswer::Failed(Refusal::new(RefusalCode::Internal, "the source failed"))
             }
         }
     }

@@ -142,7 +142,10 @@ async fn a_receiver_that_comes_later_is_fed_by_the_one_before_it() {
     // The wave may be over before the second one comes; then it begins a wave of its own.
     match relayed {
         Some(follower) => {
-            assert_eq!((follower.as_str(), &begun[0]), ("seat-2", &("seat-1".to_owned(), UpstreamKind::Relay)));
+            assert_eq!(
+                (follower.as_str(), &begun[0]),
+                ("seat-2", &("seat-1".to_owned(), UpstreamKind::Relay))
+            );
         }
         None => assert_eq!(begun.last(), Some(&("den".to_owned(), UpstreamKind::Source))),
     }

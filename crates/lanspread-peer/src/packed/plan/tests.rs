@@ -1,7 +1,7 @@
 use super::*;
 
 struct Receiver {
-    plan: Plan,
+    plan: FeedPlan,
     here: std::collections::BTreeSet<u64>,
     horizon: u64,
     /// Whether the decoder waits, and for how long it has.
@@ -13,7 +13,7 @@ struct Receiver {
 impl Receiver {
     fn new(tiers: &[Tier]) -> Self {
         let now = Instant::now();
-        let plan = Plan::new(tiers.iter().copied(), now);
+        let plan = FeedPlan::new(tiers.iter().copied(), now);
         Self {
             plan,
             here: std::collections::BTreeSet::new(),
@@ -24,9 +24,9 @@ impl Receiver {
         }
     }
 
-    fn progress(&self) -> Progress {
+    fn progress(&self) -> FeedProgress {
         let next = (0..).find(|chunk| !self.here.contains(chunk)).unwrap_or(0);
-        Progress { next, horizon: self.horizon, starved: self.starved, now: self.now }
+        FeedProgress { next, horizon: self.horizon, starved: self.starved, now: self.now }
     }
 
     /// Opens what the plan wants to open, and returns it.
@@ -88,11 +88,11 @@ fn what_a_lost_upstream_owed_is_asked_from_the_next_one_at_once() {
     receiver.open();
     receiver.ask();
     receiver.bring(0, 0);
-    receiver.plan.ended(0, Ending::MayPass, receiver.now);
+    receiver.plan.ended(0, UpstreamEnding::MayPass, receiver.now);
     assert_eq!(receiver.plan.open_next(receiver.progress()), Some((1, Some(0))), "instead of the lost one");
     receiver.plan.opened(1, 0, receiver.now);
     assert_eq!(receiver.ask(), [(1, 1), (1, 2), (1, 3), (1, 4)]);
-    receiver.plan.ended(1, Ending::Final, receiver.now);
+    receiver.plan.ended(1, UpstreamEnding::Final, receiver.now);
     assert_eq!(receiver.plan.open_next(receiver.progress()), Some((2, None)));
     receiver.plan.opened(2, 0, receiver.now);
     assert_eq!(receiver.ask()[0], (2, 1));
@@ -106,8 +106,8 @@ fn without_a_relay_several_sources_share_the_chunks() {
     assert_eq!(asked.len(), 2 * limits::PACKED_AHEAD);
     let chunks: std::collections::BTreeSet<u64> = asked.iter().map(|(_, chunk)| *chunk).collect();
     assert_eq!(chunks, (0..8).collect(), "each chunk from one of them");
-    receiver.plan.ended(0, Ending::Final, receiver.now);
-    receiver.plan.ended(1, Ending::Final, receiver.now);
+    receiver.plan.ended(0, UpstreamEnding::Final, receiver.now);
+    receiver.plan.ended(1, UpstreamEnding::Final, receiver.now);
     assert_eq!(receiver.open(), [2]);
 }
 
@@ -160,7 +160,7 @@ fn a_gap_is_filled_by_a_source_while_the_relay_waits() {
     receiver.bring(2, 4);
     receiver.bring(2, 5);
     assert_eq!(receiver.plan.close_next(receiver.progress()), Some(2), "the source is no longer needed");
-    receiver.plan.ended(2, Ending::Asked, receiver.now);
+    receiver.plan.ended(2, UpstreamEnding::Asked, receiver.now);
     assert_eq!(receiver.open(), [] as [UpstreamId; 0]);
 }
 
@@ -229,11 +229,11 @@ fn a_source_that_failed_is_tried_again_later_and_a_liar_never() {
     receiver.open();
     receiver.ask();
     receiver.bring(0, 0);
-    receiver.plan.ended(0, Ending::MayPass, receiver.now);
+    receiver.plan.ended(0, UpstreamEnding::MayPass, receiver.now);
     assert_eq!(receiver.open(), [] as [UpstreamId; 0]);
     assert_eq!(receiver.tick_for(Duration::from_secs(1)), None);
     assert_eq!(receiver.open(), [0]);
-    receiver.plan.ended(0, Ending::Final, receiver.now);
+    receiver.plan.ended(0, UpstreamEnding::Final, receiver.now);
     assert!(receiver.plan.is_hopeless());
 }
 
@@ -243,14 +243,14 @@ fn a_stream_that_has_begun_is_kept_for_a_while_although_all_upstreams_are_gone()
     receiver.open();
     receiver.ask();
     receiver.bring(0, 0);
-    receiver.plan.ended(0, Ending::MayPass, receiver.now);
+    receiver.plan.ended(0, UpstreamEnding::MayPass, receiver.now);
     let mut tried = [0; 3];
     let begun_at = receiver.now;
     while !receiver.plan.is_hopeless() {
         receiver.tick_for(Duration::from_millis(100));
         while let Some((id, _)) = receiver.plan.open_next(receiver.progress()) {
             tried[id] += 1;
-            receiver.plan.ended(id, Ending::MayPass, receiver.now);
+            receiver.plan.ended(id, UpstreamEnding::MayPass, receiver.now);
         }
     }
     let waited = receiver.now - begun_at;
@@ -266,7 +266,7 @@ fn a_stream_that_has_not_begun_ends_after_two_tries() {
         receiver.tick_for(Duration::from_millis(100));
         while let Some((id, _)) = receiver.plan.open_next(receiver.progress()) {
             tried += 1;
-            receiver.plan.ended(id, Ending::MayPass, receiver.now);
+            receiver.plan.ended(id, UpstreamEnding::MayPass, receiver.now);
         }
     }
     assert_eq!(tried, 2);

@@ -38,10 +38,10 @@ async fn no_more_is_asked_than_there_is_room_for_beside_what_the_decoder_needs()
     assert_eq!((ring.horizon(now), ring.is_full()), (4, true));
     ring.use_up_to(2);
     assert_eq!((ring.horizon(now), ring.is_full()), (6, false));
-    assert_eq!(ring.get(0), Held::Here(chunk(0)), "what is used stays until its room is needed");
+    assert_eq!(ring.get(0), HeldChunk::Here(chunk(0)), "what is used stays until its room is needed");
     ring.ask(4);
     ring.push(4, chunk(4));
-    assert_eq!((ring.get(0), ring.len()), (Held::Gone(1), 4));
+    assert_eq!((ring.get(0), ring.len()), (HeldChunk::Gone(1), 4));
 }
 
 #[tokio::test(start_paused = true)]
@@ -50,7 +50,7 @@ async fn chunks_may_come_in_any_order_and_only_once() {
     let mut ring = Ring::new(4, 20);
     assert_eq!(ring.horizon(now), 4);
     assert!(ring.push(2, chunk(2)) && ring.push(0, chunk(0)));
-    assert_eq!((ring.hi(), ring.get(1)), (1, Held::NotYet));
+    assert_eq!((ring.hi(), ring.get(1)), (1, HeldChunk::NotYet));
     assert!(!ring.push(2, chunk(2)), "twice");
     assert!(ring.push(1, chunk(1)));
     assert_eq!(ring.hi(), 3);
@@ -125,7 +125,7 @@ async fn a_window_feeds_one_follower_unless_it_vanished_is_stuck_or_was_left() {
     let mut ring = fed(4, now);
     let first = ring.begin(peer(1), 0, None, now).unwrap();
     assert_eq!(ring.begin(peer(2), 0, None, now), Err(HasFollower));
-    assert_eq!(ring.begin(peer(2), 0, Some(peer(3)), now), Err(HasFollower), "instead of somebody else");
+    assert_eq!(ring.begin(peer(2), 0, Some(peer(3)), now), Err(HasFollower), "instead of another one");
     let second = ring.begin(peer(2), 0, Some(peer(1)), now).unwrap();
     assert!(ring.is_current(second) && !ring.is_current(first));
     ring.took(first, 3, now);
@@ -149,12 +149,12 @@ async fn a_new_follower_is_promised_only_what_will_stay() {
         assert!(number < ring.horizon(now));
         ring.ask(number);
     }
-    assert_eq!((ring.lo(), ring.get(0)), (3, Held::Here(chunk(0))));
+    assert_eq!((ring.lo(), ring.get(0)), (3, HeldChunk::Here(chunk(0))));
     ring.begin(peer(1), 0, None, now).unwrap();
     for number in 4..7 {
         assert!(ring.push(number, chunk(number)));
     }
-    assert_eq!((ring.get(2), ring.get(3)), (Held::Gone(3), Held::Here(chunk(3))));
+    assert_eq!((ring.get(2), ring.get(3)), (HeldChunk::Gone(3), HeldChunk::Here(chunk(3))));
 }
 
 #[tokio::test(start_paused = true)]
@@ -240,9 +240,9 @@ proptest! {
             }
             prop_assert!(ring.len() as u64 <= capacity);
             for number in ring.used()..ring.hi() {
-                prop_assert_eq!(ring.get(number), Held::Here(chunk(number)));
+                prop_assert_eq!(ring.get(number), HeldChunk::Here(chunk(number)));
             }
-            prop_assert!(here.iter().all(|number| *number < ring.hi() || ring.get(*number) == Held::Here(chunk(*number))));
+            prop_assert!(here.iter().all(|number| *number < ring.hi() || ring.get(*number) == HeldChunk::Here(chunk(*number))));
         }
     }
 }

@@ -31,15 +31,15 @@ impl Room {
         Self { roster: Roster::default(), now: Instant::now(), waves: 0, total }
     }
 
-    fn join(&mut self, newcomer: Newcomer, has_room: bool) -> Joined {
+    fn join(&mut self, newcomer: Newcomer, has_room: bool) -> JoinOutcome {
         self.waves += 1;
         self.roster.join(&packed(), newcomer, self.total, has_room, self.waves, self.now)
     }
 
     fn placed(&mut self, newcomer: Newcomer) -> Placement {
         match self.join(newcomer, true) {
-            Joined::Placed(placement) => placement,
-            wait @ Joined::Wait { .. } => panic!("{wait:?}"),
+            JoinOutcome::Placed(placement) => placement,
+            wait @ JoinOutcome::Wait { .. } => panic!("{wait:?}"),
         }
     }
 }
@@ -83,7 +83,7 @@ fn a_latecomer_begins_a_wave_of_its_own_or_waits() {
     assert_eq!(room.placed(newcomer(2)).place.wave, first.place.wave, "the first chunk is still there");
     room.now += Duration::from_secs(11);
     room.roster.reached(&packed(), first.place.wave, 50, room.now);
-    let Joined::Wait { in_time } = room.join(newcomer(3), false) else { panic!() };
+    let JoinOutcome::Wait { in_time } = room.join(newcomer(3), false) else { panic!() };
     assert_eq!(in_time.unwrap().as_secs(), 10, "at the pace of the head");
     let own = room.placed(newcomer(3));
     assert_eq!((own.place.position, own.relays.len()), (0, 0));
@@ -92,7 +92,7 @@ fn a_latecomer_begins_a_wave_of_its_own_or_waits() {
     assert_eq!(with_it.place, Place { position: 1, ..own.place }, "the newest wave is joined");
     room.roster.is_over(&packed(), own.place.wave);
     room.roster.is_over(&packed(), first.place.wave);
-    let Joined::Placed(next) = room.join(newcomer(5), false) else { panic!("nothing is under way") };
+    let JoinOutcome::Placed(next) = room.join(newcomer(5), false) else { panic!("nothing is under way") };
     assert_eq!(next.place.position, 0);
 }
 
@@ -115,13 +115,13 @@ fn a_receiver_that_relays_nothing_stands_last() {
 }
 
 #[test]
-fn nobody_is_given_a_relay_behind_itself() {
+fn no_receiver_is_given_a_relay_behind_itself() {
     let mut room = Room::new(100);
     for number in 1..5 {
         room.placed(newcomer(number));
     }
     let moved = room.placed(newcomer(2));
-    assert_eq!((moved.place.position, positions(&moved)), (4, vec![3, 2, 0]), "its old place is nobody's");
+    assert_eq!((moved.place.position, positions(&moved)), (4, vec![3, 2, 0]), "its old place is not given again");
     assert!(moved.relays.iter().all(|relay| relay.position < moved.place.position));
 }
 
@@ -146,11 +146,11 @@ fn a_wave_that_is_not_fed_for_a_while_is_not_waited_for() {
     room.roster.begins_fed(&packed(), first.place.wave);
     room.now += Duration::from_secs(60);
     room.roster.reached(&packed(), first.place.wave, 50, room.now);
-    assert!(matches!(room.join(newcomer(2), false), Joined::Wait { .. }));
+    assert!(matches!(room.join(newcomer(2), false), JoinOutcome::Wait { .. }));
     room.roster.ends_fed(&packed(), first.place.wave, room.now);
-    assert!(matches!(room.join(newcomer(2), false), Joined::Wait { .. }), "the next one may take over");
+    assert!(matches!(room.join(newcomer(2), false), JoinOutcome::Wait { .. }), "the next one may take over");
     room.now += limits::WAVE_UNFED;
-    let Joined::Placed(next) = room.join(newcomer(2), false) else { panic!() };
+    let JoinOutcome::Placed(next) = room.join(newcomer(2), false) else { panic!() };
     assert_ne!(next.place.wave, first.place.wave);
 }
 

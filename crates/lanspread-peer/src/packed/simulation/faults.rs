@@ -15,7 +15,7 @@ pub(super) struct Fault {
 pub(super) enum FaultKind {
     /// The process dies: its connections are reset.
     Kill,
-    /// The machine is gone, and nobody is told.
+    /// The machine is gone, and no other machine is told.
     Cut,
     /// The machine stands still for a while.
     Pause(Duration),

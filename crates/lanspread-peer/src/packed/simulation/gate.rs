@@ -1,4 +1,4 @@
-//! A pipe that can be paused: nothing comes through, and nobody is told.
+//! A pipe that can be paused: nothing comes through, and no other machine is told.
 
 use std::io;
 use std::pin::Pin;

@@ -107,7 +107,7 @@ impl Room {
         let node = self.sources.len() + seat;
         !self.faults.iter().any(|fault| {
             let harms = matches!(fault.kind, FaultKind::Kill | FaultKind::Cut | FaultKind::Leave);
-            // One that stands still for longer than others wait for it may find nobody, and says so.
+            // One that stands still for longer than others wait for it may find no upstream, and says so.
             let stops = matches!(fault.kind, FaultKind::Pause(_));
             fault.node == node && (harms || stops)
         })

@@ -26,10 +26,10 @@ use crate::packed::feed::{Begin, FeedError, FeedEvent, Order, Said, Upstreams, f
 use crate::packed::follow::follow;
 use crate::packed::plan::{Tier, UpstreamId};
 use crate::packed::relays::Relays;
-use crate::packed::roster::{Joined, Newcomer, Roster};
-use crate::packed::serve::{Answer, ServeChunks, serve};
+use crate::packed::roster::{JoinOutcome, Newcomer, Roster};
+use crate::packed::serve::{ChunkAnswer, ServeChunks, serve};
 use crate::packed::upstream_error::{OtherChunk, UpstreamError};
-use crate::packed::window::Window;
+use crate::packed::window::PackedWindow;
 use crate::task::Tasks;
 use crate::testing::hello;
 
@@ -355,7 +355,7 @@ async fn install(world: &Arc<World>, seat: usize) -> End {
     let Some((place, relays)) = join(world, seat, &sources).await else {
         return End::Failed("no source gives it a place".to_owned());
     };
-    let window = Arc::new(Window::new(world.room.window, world.room.chunks));
+    let window = Arc::new(PackedWindow::new(world.room.window, world.room.chunks));
     let relay = this.relays.then(|| me.relays.open(world.packed.clone(), Arc::clone(&window), place));
     let relays = relays.into_iter().map(|(node, instead_of)| Target { node, tier: Tier::Relay, instead_of });
     let sources = sources.iter().map(|node| Target { node: *node, tier: Tier::Source, instead_of: None });
@@ -432,7 +432,7 @@ async fn join(
         let joined =
             lock(&world.nodes[*source].roster).join(&world.packed, newcomer, total, has_room, number, now);
         match joined {
-            Joined::Placed(placement) => {
+            JoinOutcome::Placed(placement) => {
                 world.tell(node, &format!("placed by node {source}: {:?}", placement.place));
                 let of_peer = |peer| world.nodes.iter().position(|node| node.peer == peer).unwrap();
                 let relays = placement.relays.iter().map(|relay| (of_peer(relay.peer), relay.instead_of));
@@ -440,7 +440,7 @@ async fn join(
                 sleep(Duration::from_millis(placement.starts_in_ms.into())).await;
                 return Some((placement.place, relays));
             }
-            Joined::Wait { .. } => sleep(Duration::from_millis(200)).await,
+            JoinOutcome::Wait { .. } => sleep(Duration::from_millis(200)).await,
         }
         if me.leaves.is_cancelled() {
             return None;
@@ -524,11 +524,11 @@ struct Source<'w> {
 }
 
 impl ServeChunks for Source<'_> {
-    async fn chunk(&self, chunk: u64) -> Answer {
+    async fn chunk(&self, chunk: u64) -> ChunkAnswer {
         if self.world.nodes[self.node].says_gone.load(Ordering::Relaxed) {
-            return Answer::Gone(chunk + 1);
+            return ChunkAnswer::Gone(chunk + 1);
         }
-        Answer::Chunk(content(self.world.room.seed, chunk))
+        ChunkAnswer::Chunk(content(self.world.room.seed, chunk))
     }
 
     fn took(&self, chunk: u64, _: Bytes, _: Duration) {
