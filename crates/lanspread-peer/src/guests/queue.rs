@@ -23,7 +23,7 @@ pub(crate) struct QueueBounds {
 
 /// Those that wait.
 #[derive(Debug, Clone)]
-pub(crate) struct Queue {
+pub(crate) struct PlaceQueue {
     bounds: QueueBounds,
     next: Ticket,
     /// The round of the last turn.
@@ -49,7 +49,7 @@ pub(crate) enum Joined {
     Full,
 }
 
-impl Queue {
+impl PlaceQueue {
     pub(crate) fn new(bounds: QueueBounds) -> Self {
         Self { bounds, next: 0, round: 0, networks: BTreeMap::new() }
     }

@@ -1,6 +1,6 @@
 //! Waiting for a place: who waits where ([`crate::guests::queue`] decides), and who is woken.
 //!
-//! Whoever waits looks after the whole queue: when a place becomes free, it gives the places that are free to those whose
+//! Each one that waits looks after the whole queue: when a place becomes free, it gives the places that are free to those whose
 //! turn it is. One that leaves drops its [`Waiter`], which leaves the queue at once; a place that it was given and has not
 //! taken goes to the next.
 
@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use crate::guests::guest::Guest;
 use crate::guests::places::{HeldPlace, Places};
-use crate::guests::queue::{Joined, Queue, QueueBounds, Ticket, estimate};
+use crate::guests::queue::{Joined, PlaceQueue, QueueBounds, Ticket, estimate};
 
 /// Places of one kind, and the queue for them. Clones share both.
 #[derive(Debug, Clone)]
@@ -23,7 +23,7 @@ pub(crate) struct QueuedPlaces {
 
 #[derive(Debug)]
 struct Line {
-    queue: Queue,
+    queue: PlaceQueue,
     /// None is sent to one that has to go.
     wake: BTreeMap<Ticket, oneshot::Sender<Option<HeldPlace>>>,
 }
@@ -47,7 +47,7 @@ pub(crate) enum Turn {
 
 impl QueuedPlaces {
     pub(crate) fn new(places: Places, bounds: QueueBounds) -> Self {
-        let line = Line { queue: Queue::new(bounds), wake: BTreeMap::new() };
+        let line = Line { queue: PlaceQueue::new(bounds), wake: BTreeMap::new() };
         Self { places, line: Arc::new(Mutex::new(line)) }
     }
 

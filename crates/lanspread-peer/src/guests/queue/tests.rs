@@ -6,12 +6,12 @@ fn guest(last: u8) -> Guest {
     Guest::at(IpAddr::from([10, 0, 0, last]))
 }
 
-fn queue(total: usize, per_guest: usize) -> Queue {
-    Queue::new(QueueBounds { total, per_guest })
+fn queue(total: usize, per_guest: usize) -> PlaceQueue {
+    PlaceQueue::new(QueueBounds { total, per_guest })
 }
 
 /// Joins from these addresses; each gets the number of its arrival as its ticket.
-fn joined(total: usize, per_guest: usize, guests: &[u8]) -> Queue {
+fn joined(total: usize, per_guest: usize, guests: &[u8]) -> PlaceQueue {
     let mut queue = queue(total, per_guest);
     for last in guests {
         assert!(matches!(queue.join(guest(*last)), Joined::Waits(_)), "{last}");
@@ -19,7 +19,7 @@ fn joined(total: usize, per_guest: usize, guests: &[u8]) -> Queue {
     queue
 }
 
-fn tickets(queue: &Queue) -> Vec<Ticket> {
+fn tickets(queue: &PlaceQueue) -> Vec<Ticket> {
     queue.order().into_iter().map(|(ticket, _)| ticket).collect()
 }
 
@@ -71,7 +71,7 @@ fn the_queue_is_bounded_and_a_crowd_makes_room() {
     assert_eq!(queue.join(guest(1)), Joined::Full, "it has its part");
     assert_eq!(queue.join(guest(3)), Joined::Waits(4));
     assert_eq!(queue.join(guest(4)), Joined::InsteadOf { ticket: 5, displaced: 2 }, "the last of the crowd");
-    assert_eq!(queue.join(guest(4)), Joined::Full, "nobody has two more than it");
+    assert_eq!(queue.join(guest(4)), Joined::Full, "no guest has two more than it");
     assert_eq!(queue.len(), 5);
 }
 
@@ -114,12 +114,12 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 proptest! {
-    /// Whatever comes and goes: the bounds hold, nobody waits twice, who came first of a network is before the others of
+    /// Whatever comes and goes: the bounds hold, none waits twice, who came first of a network is before the others of
     /// it, and between two turns of one network each other one that waits all the time has at most two.
     #[test]
     fn turns_are_fair(steps in steps()) {
         let bounds = QueueBounds { total: 12, per_guest: 4 };
-        let mut queue = Queue::new(bounds);
+        let mut queue = PlaceQueue::new(bounds);
         let mut overtaken: BTreeMap<IpAddr, BTreeMap<IpAddr, usize>> = BTreeMap::new();
         for step in steps {
             match step {

@@ -1,4 +1,4 @@
-//! Nobody is refused for coming ninth: those that find no place wait, in a fair order, and hear where they stand.
+//! No receiver is refused for coming ninth: those that find no place wait, in a fair order, and hear where they stand.
 
 use std::collections::VecDeque;
 
@@ -234,6 +234,6 @@ async fn one_that_waits_holds_no_reader() {
     drop(next.connection);
     let game = small_game::game();
     let quiet = serving.source.readers.quiesce(&game, Duration::from_hours(1));
-    let quiet = timeout(Duration::from_secs(20), quiet).await.expect("it waits for nobody");
+    let quiet = timeout(Duration::from_secs(20), quiet).await.expect("it waits for no transfer");
     drop(quiet);
 }
