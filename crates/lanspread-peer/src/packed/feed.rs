@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::packed::plan::{UpstreamEnding, Left, FeedPlan, FeedProgress, Tier, UpstreamId};
+use crate::packed::plan::{FeedPlan, FeedProgress, Left, Tier, UpstreamEnding, UpstreamId};
 use crate::packed::upstream_error::UpstreamError;
 use crate::packed::window::PackedWindow;
 use crate::task::Tasks;
@@ -377,7 +377,13 @@ impl<U: Upstreams> Feed<U> {
         self.forget(id, Some(error), ending, now);
     }
 
-    fn forget(&mut self, id: UpstreamId, error: Option<&UpstreamError>, ending: UpstreamEnding, now: Instant) {
+    fn forget(
+        &mut self,
+        id: UpstreamId,
+        error: Option<&UpstreamError>,
+        ending: UpstreamEnding,
+        now: Instant,
+    ) {
         self.plan.ended(id, ending, now);
         // Dropping it interrupts its task.
         let Some(session) = self.sessions[id].take() else { return };

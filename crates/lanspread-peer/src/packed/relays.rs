@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::packed::ring::Session;
 use crate::packed::serve::{ChunkAnswer, ServeChunks, Served, serve};
-use crate::packed::window::{WindowChunk, PackedWindow};
+use crate::packed::window::{PackedWindow, WindowChunk};
 
 /// One window that may be followed.
 #[derive(Debug)]
@@ -56,7 +56,12 @@ impl Relays {
     }
 
     /// Opens a window to followers that stand behind a place.
-    pub(crate) fn open(self: &Arc<Self>, packed: PackedGame, window: Arc<PackedWindow>, place: Place) -> OpenRelay {
+    pub(crate) fn open(
+        self: &Arc<Self>,
+        packed: PackedGame,
+        window: Arc<PackedWindow>,
+        place: Place,
+    ) -> OpenRelay {
         let relay = Arc::new(Relay { window, place, begun_at: Instant::now() });
         self.map().insert(packed.clone(), Arc::clone(&relay));
         OpenRelay { relays: Arc::clone(self), packed, relay }
@@ -120,7 +125,12 @@ impl Relay {
                 // A connection that is closed with unread requests would take the refusal with it.
                 let idle = limits::PACKED_IDLE;
                 let _ = connection.receive::<lanspread_proto::message::Request>("end", idle).await;
-                return Ok(FollowerEnd { was_fed: false, served: Served::Failed(refusal), chunks: 0, bytes: 0 });
+                return Ok(FollowerEnd {
+                    was_fed: false,
+                    served: Served::Failed(refusal),
+                    chunks: 0,
+                    bytes: 0,
+                });
             }
         };
         let mut ends = Ends { window: &self.window, session, has_everything: false };

@@ -188,7 +188,10 @@ impl Ring {
 
     /// Whether a chunk is wanted: it was not here yet.
     pub(crate) fn wants(&self, chunk: u64) -> bool {
-        chunk < self.total && chunk >= self.lo && matches!(self.get(chunk), HeldChunk::NotYet) && chunk >= self.hi
+        chunk < self.total
+            && chunk >= self.lo
+            && matches!(self.get(chunk), HeldChunk::NotYet)
+            && chunk >= self.hi
     }
 
     /// Takes a chunk that was asked for. Returns whether it is new.

@@ -1,9 +1,9 @@
 //! Who is placed behind whom: the waves of receivers that a source forms. Pure: the time is given.
 //!
-//! - A receiver joins the wave that is under way if everybody in it still has the first chunk. Otherwise it begins a wave
+//! - A receiver joins the wave that is under way if all of it still has the first chunk. Otherwise it begins a wave
 //!   of its own if the source can send another stream, or waits for the next one.
 //! - Positions only grow, and no receiver is given a relay with a larger one.
-//! - The roster is memory of what was said: if the source is gone, everybody knows whom to turn to.
+//! - The roster is memory of what was said: if the source is gone, every receiver knows whom to turn to.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -190,7 +190,7 @@ impl Roster {
 }
 
 impl Wave {
-    /// Whether everybody in it still has the first chunk, and will until a newcomer asks for it.
+    /// Whether all of it still have the first chunk, and will until a newcomer asks for it.
     fn is_joinable(&self, window: u64, total: u64) -> bool {
         let window = self.window.min(window);
         let keeps_everything = total <= window;

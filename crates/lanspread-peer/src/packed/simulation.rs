@@ -11,6 +11,7 @@
 
 mod faults;
 mod gate;
+mod neighbours;
 mod room;
 mod world;
 

@@ -19,7 +19,6 @@ use crate::packed::feed::{FeedError, feed};
 use crate::packed::relays::OpenRelay;
 use crate::packed::window::PackedWindow;
 use crate::peer::core::Peer;
-use crate::peer::stream_install::SourcePeer;
 use crate::receive::error::AttemptError;
 use crate::receive::packed_attempt::packed_attempt;
 use crate::receive::packed_upstreams::{PackedDigests, PackedUpstream, PackedUpstreams, WindowBytes};
@@ -39,7 +38,7 @@ use crate::trust::select::{PeerOffer, Selection};
 pub(super) struct PackedInstalled {
     pub(super) totals: Totals,
     /// The source that gave the place.
-    pub(super) source: SourcePeer,
+    pub(super) source: PeerOffer,
     /// What is still passed on.
     pub(super) relay: Option<Relaying>,
 }
@@ -144,7 +143,7 @@ impl Peer {
         let bytes = WindowBytes { window: Arc::clone(&window), layout: Arc::clone(&chunks.layout) };
         let totals = packed_attempt(context, placed_by, manifest, Arc::new(bytes), feeding).await?;
         window.decoded();
-        Ok(PackedInstalled { totals, source: placed_by.into(), relay })
+        Ok(PackedInstalled { totals, source: placed_by.clone(), relay })
     }
 
     /// Asks the sources in their order for a place in a wave, and waits if there is none.

@@ -297,7 +297,7 @@ impl Peer {
         match Box::pin(self.install_packed(operation, context, selection, listed)).await {
             Ok(PackedInstalled { totals, source, relay }) => {
                 attempts.relay = relay;
-                Ok(PackedAttempted::Installed(source, totals))
+                Ok(PackedAttempted::Installed((&source).into(), totals))
             }
             Err(error) => {
                 let attempted = self.attempt_failed(context, source, error, number, attempts).await?;

@@ -4,7 +4,7 @@
 //! and what they hold is judged by the receiver. Reading and sending is all the work that a packed stream is here.
 
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -20,7 +20,6 @@ use lanspread_trust::manifest::chunk_bytes;
 use lanspread_types::ids::PeerId;
 use lanspread_types::limits;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -30,74 +29,13 @@ use super::running::{Running, StreamEnd, TransferKind};
 use super::waiting;
 use super::waiting::Asking;
 use crate::packed::layout::Layout;
-use crate::packed::relays::{Relay, Relays};
-use crate::packed::roster::{JoinOutcome, Newcomer, Roster};
+use crate::packed::relays::Relay;
+use crate::packed::roster::{JoinOutcome, Newcomer};
 use crate::packed::serve::{ChunkAnswer, ServeChunks, Served, serve};
 use crate::report::event::PeerEvent;
 use crate::report::packed_stream::{RelayBegin, RelayEnd};
 use crate::source::served_chunks::{FilesOnDisk, ServedChunks, changed};
 use crate::task::Tasks;
-
-/// What a source and its relays know of packed streams.
-#[derive(Debug, Default)]
-pub(crate) struct PackedStreams {
-    roster: Mutex<Roster>,
-    /// Counts the waves that ended.
-    waves_ended: watch::Sender<u64>,
-    uplink: Uplink,
-    /// The windows of this peer that can be followed.
-    pub(crate) relays: Arc<Relays>,
-}
-
-/// How much of the time in which receivers waited for chunks went into sending them.
-#[derive(Debug, Default)]
-struct Uplink(Mutex<Option<Load>>);
-
-#[derive(Debug, Clone, Copy)]
-struct Load {
-    since: Instant,
-    busy: Duration,
-}
-
-impl PackedStreams {
-    fn roster(&self) -> MutexGuard<'_, Roster> {
-        // Each change of the roster is whole.
-        self.roster.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn wave_ended(&self) {
-        self.waves_ended.send_modify(|ended| *ended = ended.wrapping_add(1));
-    }
-
-    /// Receivers of each wave that is under way, and how far its head is.
-    pub(crate) fn waves(&self) -> Vec<(PackedGame, usize, u64)> {
-        self.roster().under_way().map(|(packed, members, at)| (packed.clone(), members, at)).collect()
-    }
-}
-
-impl Uplink {
-    /// Sending took so long.
-    fn sent(&self, taken: Duration) {
-        let mut load = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        let current = load.get_or_insert(Load { since: now, busy: Duration::ZERO });
-        let span = now.saturating_duration_since(current.since);
-        if span > limits::UPLINK_SPAN {
-            // Half of the last span still counts.
-            *current = Load { since: now - span.min(limits::UPLINK_SPAN) / 2, busy: current.busy / 2 };
-        }
-        current.busy += taken;
-    }
-
-    /// Whether another stream could be sent without slowing those that are.
-    fn has_room(&self) -> bool {
-        let load = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        load.is_none_or(|Load { since, busy }| {
-            let span = since.elapsed();
-            span > 2 * limits::UPLINK_SPAN || busy < span / 2
-        })
-    }
-}
 
 /// Gives a receiver a place, and keeps it waiting while there is none.
 pub(super) async fn join<S: AsyncRead + AsyncWrite>(

@@ -71,7 +71,7 @@ fn a_game_that_fits_into_the_windows_does_not_wait_for_others() {
     assert_eq!(first.starts_in_ms, 0);
     room.roster.reached(&packed(), first.place.wave, 15, room.now);
     let late = room.placed(newcomer(2));
-    assert_eq!(late.place, Place { position: 1, ..first.place }, "everybody still has everything");
+    assert_eq!(late.place, Place { position: 1, ..first.place }, "all of them still have everything");
 }
 
 #[test]
@@ -121,7 +121,11 @@ fn no_receiver_is_given_a_relay_behind_itself() {
         room.placed(newcomer(number));
     }
     let moved = room.placed(newcomer(2));
-    assert_eq!((moved.place.position, positions(&moved)), (4, vec![3, 2, 0]), "its old place is not given again");
+    assert_eq!(
+        (moved.place.position, positions(&moved)),
+        (4, vec![3, 2, 0]),
+        "its old place is not given again"
+    );
     assert!(moved.relays.iter().all(|relay| relay.position < moved.place.position));
 }
 
@@ -138,7 +142,7 @@ fn a_relay_that_cannot_be_reached_is_not_given_again() {
     assert_eq!(positions(&room.placed(newcomer(5))), [3, 2, 0], "only receivers behind it can say so");
 }
 
-/// Its head may have turned to another source, or everybody may be gone.
+/// Its head may have turned to another source, or all of it may be gone.
 #[test]
 fn a_wave_that_is_not_fed_for_a_while_is_not_waited_for() {
     let mut room = Room::new(100);

@@ -10,25 +10,23 @@ use lanspread_proto::WireError;
 use lanspread_proto::connection::Connection;
 use lanspread_proto::handshake::{Channel, Introduction};
 use lanspread_proto::message::{Refusal, RefusalCode, Reply, Request};
-use lanspread_proto::packed::{Follow, PackedGame, Place};
+use lanspread_proto::packed::{PackedGame, Place};
 use lanspread_types::checksum::ContentDigest;
 use lanspread_types::ids::PeerId;
 use lanspread_types::limits;
 use tokio::io::duplex;
-use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::faults::{FaultKind, Random};
 use super::gate::{Gate, Gated, Uplink};
+use super::neighbours::{Neighbours, Source, Target};
 use super::room::Room;
-use crate::packed::feed::{Begin, FeedError, FeedEvent, Order, Said, Upstreams, feed};
-use crate::packed::follow::follow;
-use crate::packed::plan::{Tier, UpstreamId};
+use crate::packed::feed::{FeedError, feed};
+use crate::packed::plan::Tier;
 use crate::packed::relays::Relays;
 use crate::packed::roster::{JoinOutcome, Newcomer, Roster};
-use crate::packed::serve::{ChunkAnswer, ServeChunks, serve};
-use crate::packed::upstream_error::{OtherChunk, UpstreamError};
+use crate::packed::serve::serve;
 use crate::packed::window::PackedWindow;
 use crate::task::Tasks;
 use crate::testing::hello;
@@ -59,44 +57,44 @@ impl Outcome {
 }
 
 /// One machine: a source, or the receiver at a seat.
-struct Node {
-    peer: PeerId,
+pub(super) struct Node {
+    pub(super) peer: PeerId,
     key: [u8; 32],
     gate: Arc<Gate>,
     uplink: Arc<Uplink>,
     decode: AtomicU32,
     is_dead: CancellationToken,
     leaves: CancellationToken,
-    says_gone: AtomicBool,
+    pub(super) says_gone: AtomicBool,
     relays: Arc<Relays>,
-    roster: Mutex<Roster>,
+    pub(super) roster: Mutex<Roster>,
     tasks: Tasks,
     is_source: bool,
     is_reachable: bool,
 }
 
-struct World {
-    room: Room,
-    nodes: Vec<Node>,
+pub(super) struct World {
+    pub(super) room: Room,
+    pub(super) nodes: Vec<Node>,
     begun: Instant,
-    packed: PackedGame,
+    pub(super) packed: PackedGame,
     /// Whom each receiver follows now.
     follows: Mutex<BTreeMap<usize, Vec<usize>>>,
     problems: Mutex<Vec<String>>,
     story: Mutex<Vec<String>>,
     waves: AtomicU64,
-    sent_by_sources: AtomicU64,
+    pub(super) sent_by_sources: AtomicU64,
     bytes_twice: AtomicU64,
     has_room: bool,
 }
 
 /// The bytes of a chunk.
-fn content(seed: u64, chunk: u64) -> Bytes {
+pub(super) fn content(seed: u64, chunk: u64) -> Bytes {
     let mut random = Random(seed ^ (chunk << 20));
     (0..CHUNK_BYTES).map(|_| u8::try_from(random.within(0..256)).unwrap()).collect()
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -183,7 +181,7 @@ impl World {
         lock(&self.problems).push(problem);
     }
 
-    fn tell(&self, node: usize, what: &str) {
+    pub(super) fn tell(&self, node: usize, what: &str) {
         let at = self.begun.elapsed().as_millis();
         lock(&self.story).push(format!("{at:>7} ms  node {node}: {what}"));
     }
@@ -234,7 +232,11 @@ impl World {
     }
 
     /// Connects two machines, and serves the connection at the other one.
-    async fn connect(self: &Arc<Self>, from: usize, to: usize) -> Result<Connection<Gated>, WireError> {
+    pub(super) async fn connect(
+        self: &Arc<Self>,
+        from: usize,
+        to: usize,
+    ) -> Result<Connection<Gated>, WireError> {
         let target = &self.nodes[to];
         if target.is_dead.is_cancelled() {
             return Err(WireError::Connect(std::io::ErrorKind::ConnectionRefused.into()));
@@ -289,7 +291,7 @@ impl World {
         Ok(())
     }
 
-    fn follow(&self, node: usize, upstream: usize) {
+    pub(super) fn follow(&self, node: usize, upstream: usize) {
         let mut follows = lock(&self.follows);
         follows.entry(node).or_default().push(upstream);
         let mut on_the_way = vec![upstream];
@@ -306,7 +308,7 @@ impl World {
         }
     }
 
-    fn unfollow(&self, node: usize, upstream: usize) {
+    pub(super) fn unfollow(&self, node: usize, upstream: usize) {
         if let Some(follows) = lock(&self.follows).get_mut(&node)
             && let Some(place) = follows.iter().position(|follows| *follows == upstream)
         {
@@ -445,99 +447,5 @@ async fn join(
         if me.leaves.is_cancelled() {
             return None;
         }
-    }
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Target {
-    node: usize,
-    tier: Tier,
-    instead_of: Option<PeerId>,
-}
-
-/// The upstreams of one receiver.
-struct Neighbours {
-    world: Arc<World>,
-    node: usize,
-    place: Place,
-    targets: Vec<Target>,
-}
-
-impl Upstreams for Neighbours {
-    fn tiers(&self) -> Vec<Tier> {
-        self.targets.iter().map(|target| target.tier).collect()
-    }
-
-    async fn run(
-        self: Arc<Self>,
-        id: UpstreamId,
-        begin: Begin,
-        orders: mpsc::Receiver<Order>,
-        says: mpsc::Sender<Said>,
-    ) -> Result<(), UpstreamError> {
-        let target = self.targets[id];
-        let mut connection = self.world.connect(self.node, target.node).await?;
-        let left = begin.instead_of.map(|left| self.world.nodes[self.targets[left].node].peer);
-        let wanted = Follow {
-            packed: self.world.packed.clone(),
-            at: begin.at,
-            place: self.place,
-            instead_of: left.or(target.instead_of),
-        };
-        follow(&mut connection, wanted, orders, says).await
-    }
-
-    async fn prove(self: Arc<Self>, chunk: u64, bytes: Bytes) -> Result<Bytes, UpstreamError> {
-        if bytes == content(self.world.room.seed, chunk) {
-            return Ok(bytes);
-        }
-        let (expected, got) = (ContentDigest([1; 32]), ContentDigest([2; 32]));
-        Err(OtherChunk { chunk, path: "a".to_owned(), position: 0, expected, got }.into())
-    }
-
-    fn hear(&self, event: FeedEvent<'_>) {
-        match event {
-            FeedEvent::Begin { upstream, chunk } => {
-                let upstream = self.targets[upstream].node;
-                self.world.tell(self.node, &format!("follows node {upstream} from chunk {chunk}"));
-                self.world.follow(self.node, upstream);
-            }
-            FeedEvent::End { upstream, chunk, error, .. } => {
-                let upstream = self.targets[upstream].node;
-                let why = error.map_or("done".to_owned(), ToString::to_string);
-                self.world.tell(self.node, &format!("leaves node {upstream} at chunk {chunk}: {why}"));
-                self.world.unfollow(self.node, upstream);
-            }
-            FeedEvent::GapFilled { from, to } => {
-                self.world.tell(self.node, &format!("filled the gap from {from} to {to}"));
-            }
-            FeedEvent::Queued { .. } => {}
-        }
-    }
-}
-
-/// A source of the whole game.
-struct Source<'w> {
-    world: &'w World,
-    node: usize,
-    place: Place,
-}
-
-impl ServeChunks for Source<'_> {
-    async fn chunk(&self, chunk: u64) -> ChunkAnswer {
-        if self.world.nodes[self.node].says_gone.load(Ordering::Relaxed) {
-            return ChunkAnswer::Gone(chunk + 1);
-        }
-        ChunkAnswer::Chunk(content(self.world.room.seed, chunk))
-    }
-
-    fn took(&self, chunk: u64, _: Bytes, _: Duration) {
-        self.world.sent_by_sources.fetch_add(1, Ordering::Relaxed);
-        let mut roster = lock(&self.world.nodes[self.node].roster);
-        roster.reached(&self.world.packed, self.place.wave, chunk, Instant::now());
-    }
-
-    fn alive(&self) -> (u64, bool) {
-        (self.world.room.chunks, false)
     }
 }

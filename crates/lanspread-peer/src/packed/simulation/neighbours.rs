@@ -1,0 +1,113 @@
+//! What a machine of a room asks and answers.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use lanspread_proto::packed::{Follow, Place};
+use lanspread_types::checksum::ContentDigest;
+use lanspread_types::ids::PeerId;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::world::{World, content, lock};
+use crate::packed::feed::{Begin, FeedEvent, Order, Said, Upstreams};
+use crate::packed::follow::follow;
+use crate::packed::plan::{Tier, UpstreamId};
+use crate::packed::serve::{ChunkAnswer, ServeChunks};
+use crate::packed::upstream_error::{OtherChunk, UpstreamError};
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Target {
+    pub(super) node: usize,
+    pub(super) tier: Tier,
+    pub(super) instead_of: Option<PeerId>,
+}
+
+/// The upstreams of one receiver.
+pub(super) struct Neighbours {
+    pub(super) world: Arc<World>,
+    pub(super) node: usize,
+    pub(super) place: Place,
+    pub(super) targets: Vec<Target>,
+}
+
+impl Upstreams for Neighbours {
+    fn tiers(&self) -> Vec<Tier> {
+        self.targets.iter().map(|target| target.tier).collect()
+    }
+
+    async fn run(
+        self: Arc<Self>,
+        id: UpstreamId,
+        begin: Begin,
+        orders: mpsc::Receiver<Order>,
+        says: mpsc::Sender<Said>,
+    ) -> Result<(), UpstreamError> {
+        let target = self.targets[id];
+        let mut connection = self.world.connect(self.node, target.node).await?;
+        let left = begin.instead_of.map(|left| self.world.nodes[self.targets[left].node].peer);
+        let wanted = Follow {
+            packed: self.world.packed.clone(),
+            at: begin.at,
+            place: self.place,
+            instead_of: left.or(target.instead_of),
+        };
+        follow(&mut connection, wanted, orders, says).await
+    }
+
+    async fn prove(self: Arc<Self>, chunk: u64, bytes: Bytes) -> Result<Bytes, UpstreamError> {
+        if bytes == content(self.world.room.seed, chunk) {
+            return Ok(bytes);
+        }
+        let (expected, got) = (ContentDigest([1; 32]), ContentDigest([2; 32]));
+        Err(OtherChunk { chunk, path: "a".to_owned(), position: 0, expected, got }.into())
+    }
+
+    fn hear(&self, event: FeedEvent<'_>) {
+        match event {
+            FeedEvent::Begin { upstream, chunk } => {
+                let upstream = self.targets[upstream].node;
+                self.world.tell(self.node, &format!("follows node {upstream} from chunk {chunk}"));
+                self.world.follow(self.node, upstream);
+            }
+            FeedEvent::End { upstream, chunk, error, .. } => {
+                let upstream = self.targets[upstream].node;
+                let why = error.map_or("done".to_owned(), ToString::to_string);
+                self.world.tell(self.node, &format!("leaves node {upstream} at chunk {chunk}: {why}"));
+                self.world.unfollow(self.node, upstream);
+            }
+            FeedEvent::GapFilled { from, to } => {
+                self.world.tell(self.node, &format!("filled the gap from {from} to {to}"));
+            }
+            FeedEvent::Queued { .. } => {}
+        }
+    }
+}
+
+/// A source of the whole game.
+pub(super) struct Source<'w> {
+    pub(super) world: &'w World,
+    pub(super) node: usize,
+    pub(super) place: Place,
+}
+
+impl ServeChunks for Source<'_> {
+    async fn chunk(&self, chunk: u64) -> ChunkAnswer {
+        if self.world.nodes[self.node].says_gone.load(Ordering::Relaxed) {
+            return ChunkAnswer::Gone(chunk + 1);
+        }
+        ChunkAnswer::Chunk(content(self.world.room.seed, chunk))
+    }
+
+    fn took(&self, chunk: u64, _: Bytes, _: Duration) {
+        self.world.sent_by_sources.fetch_add(1, Ordering::Relaxed);
+        let mut roster = lock(&self.world.nodes[self.node].roster);
+        roster.reached(&self.world.packed, self.place.wave, chunk, Instant::now());
+    }
+
+    fn alive(&self) -> (u64, bool) {
+        (self.world.room.chunks, false)
+    }
+}

@@ -1,0 +1,73 @@
+//! What a source remembers of packed streams: its waves, what its uplink carries, and the windows that can be followed.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use lanspread_proto::packed::PackedGame;
+use lanspread_types::limits;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::packed::relays::Relays;
+use crate::packed::roster::Roster;
+
+/// What a source and its relays know of packed streams.
+#[derive(Debug, Default)]
+pub(crate) struct PackedStreams {
+    roster: Mutex<Roster>,
+    /// Counts the waves that ended.
+    pub(super) waves_ended: watch::Sender<u64>,
+    pub(super) uplink: Uplink,
+    /// The windows of this peer that can be followed.
+    pub(crate) relays: Arc<Relays>,
+}
+
+/// How much of the time in which receivers waited for chunks went into sending them.
+#[derive(Debug, Default)]
+pub(super) struct Uplink(Mutex<Option<Load>>);
+
+#[derive(Debug, Clone, Copy)]
+struct Load {
+    since: Instant,
+    busy: Duration,
+}
+
+impl PackedStreams {
+    pub(super) fn roster(&self) -> MutexGuard<'_, Roster> {
+        // Each change of the roster is whole.
+        self.roster.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn wave_ended(&self) {
+        self.waves_ended.send_modify(|ended| *ended = ended.wrapping_add(1));
+    }
+
+    /// Receivers of each wave that is under way, and how far its head is.
+    pub(crate) fn waves(&self) -> Vec<(PackedGame, usize, u64)> {
+        self.roster().under_way().map(|(packed, members, at)| (packed.clone(), members, at)).collect()
+    }
+}
+
+impl Uplink {
+    /// Sending took so long.
+    pub(super) fn sent(&self, taken: Duration) {
+        let mut load = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let current = load.get_or_insert(Load { since: now, busy: Duration::ZERO });
+        let span = now.saturating_duration_since(current.since);
+        if span > limits::UPLINK_SPAN {
+            // Half of the last span still counts.
+            *current = Load { since: now - span.min(limits::UPLINK_SPAN) / 2, busy: current.busy / 2 };
+        }
+        current.busy += taken;
+    }
+
+    /// Whether another stream could be sent without slowing those that are.
+    pub(super) fn has_room(&self) -> bool {
+        let load = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        load.is_none_or(|Load { since, busy }| {
+            let span = since.elapsed();
+            span > 2 * limits::UPLINK_SPAN || busy < span / 2
+        })
+    }
+}
