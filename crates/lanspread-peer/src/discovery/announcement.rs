@@ -275,7 +275,7 @@ mod tests {
     }
 
     fn announcement() -> Announcement {
-        let text = [("proto", "2"), ("id", ID), ("inst", "2a"), ("name", "pc 7"), ("rev", "3")];
+        let text = [("proto", "3"), ("id", ID), ("inst", "2a"), ("name", "pc 7"), ("rev", "3")];
         Announcement {
             port: 4000,
             addresses: vec![heard("10.0.0.7")],

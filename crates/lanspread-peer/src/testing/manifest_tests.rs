@@ -20,7 +20,7 @@ use crate::report::answer::Answer;
 use crate::report::channel::PeerEvents;
 use crate::report::event::PeerEvent;
 use crate::report::offender::{Offence, PenalisedPeer, ProvedLie};
-use crate::report::operation::{OperationKind, OperationOptions, OperationRequest};
+use crate::report::operation::{DecodeAt, OperationKind, OperationOptions, OperationRequest};
 use crate::testing::machine::PeerOf;
 use crate::testing::organiser::build_catalog;
 
@@ -61,7 +61,9 @@ impl Organiser {
 
 async fn install(peer: &Peer, addresses: &[SocketAddr]) -> Result<StreamInstallReport, PeerError> {
     let peers = addresses.iter().map(|address| (*address).into()).collect();
-    let options = OperationOptions { peers, ..OperationOptions::default() };
+    // The lies are those of sources that decode.
+    let decode_at = DecodeAt::Source;
+    let options = OperationOptions { peers, decode_at, ..OperationOptions::default() };
     peer.stream_install_game(&small_game::game(), &options, CancellationToken::new()).await
 }
 
