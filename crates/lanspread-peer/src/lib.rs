@@ -71,6 +71,7 @@ pub use report::operation::{
 pub use report::packed_stream::{
     GapFilled, PackedPlaced, RelayBegin, RelayEnd, UpstreamBegin, UpstreamEnd, UpstreamKind,
 };
+pub use report::packing_list::{AwaitedPackingList, MadePackingList};
 pub use report::passed_over::PassedOverFolder;
 pub use report::queued::QueuedAt;
 pub use report::reported_event::ReportedEvent;

@@ -10,6 +10,7 @@ pub(crate) mod history;
 pub(crate) mod offender;
 pub(crate) mod operation;
 pub(crate) mod packed_stream;
+pub(crate) mod packing_list;
 pub(crate) mod passed_over;
 pub(crate) mod queued;
 pub(crate) mod reported_event;

@@ -10,15 +10,18 @@ mod admission;
 mod dictionaries;
 pub(crate) mod download;
 mod entries;
+mod follow_packing_lists;
 mod forward;
 mod frame_queue;
 pub(crate) mod gate;
 mod handed_on;
 pub(crate) mod handler;
 pub(crate) mod library_index;
+mod make_packing_lists;
 mod pace;
 mod packed;
 mod packed_streams;
+mod packing_lists;
 mod parts;
 mod poll;
 pub(crate) mod readers;
@@ -48,11 +51,12 @@ use lanspread_store::state::intent;
 use lanspread_store::state::passed_over::PassedOver;
 use lanspread_store::state::scan::{ScannedFolder, scan, scan_folder};
 use lanspread_types::checksum::ContentDigest;
-use lanspread_types::content::{GameOffer, RootFile};
+use lanspread_types::content::GameOffer;
 use lanspread_types::fault::LocalError;
 use lanspread_types::ids::{GameId, GameVersion};
 use lanspread_types::limits;
 use packed_streams::PackedStreams;
+use packing_lists::PackingLists;
 use parts::LastList;
 use readers::Readers;
 use running::{QUEUE_BOUNDS, transfer_shares};
@@ -94,6 +98,7 @@ pub(crate) struct Source {
     /// Turns at answers that cost next to nothing.
     quick_answers: RequestTurns,
     totals: TotalsMemory,
+    packing_lists: PackingLists,
     /// Which transfers read which game.
     pub(crate) readers: Readers,
     /// Connections that may wait for the library to change.
@@ -135,6 +140,7 @@ impl Source {
             inspections: RequestTurns::new(limits::INSPECTIONS_MAX),
             quick_answers: RequestTurns::new(limits::QUICK_ANSWERS_MAX),
             totals: TotalsMemory::default(),
+            packing_lists: PackingLists::default(),
             readers: Readers::default(),
             polls: Places::new(POLL_SHARES),
             last_list: LastList::default(),
@@ -184,10 +190,11 @@ impl Source {
         state.ok_or_else(|| Refusal::new(RefusalCode::NotOffered, &format!("it does not have {game}")))
     }
 
-    /// The manifest that is here for exactly these root files.
-    fn manifest_of(&self, game: &GameId, version: &GameVersion, files: &[RootFile]) -> Option<ContentDigest> {
-        let catalog = self.catalog.as_ref().map(|catalog| catalog.current()).transpose().ok()?;
-        self.manifests.as_ref()?.fitting(catalog.as_deref(), game, version, files)
+    /// The manifest that the catalog names for a game in this version.
+    fn named_manifest(&self, game: &GameId, version: &GameVersion) -> Option<ContentDigest> {
+        let catalog = self.catalog.as_ref()?.current().ok()?;
+        let known = catalog.game(game).filter(|known| known.version == *version)?;
+        known.manifest.map(|reference| reference.digest)
     }
 
     /// Looks at the disk on a blocking thread.

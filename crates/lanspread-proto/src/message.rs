@@ -91,9 +91,15 @@ pub enum CatalogPart {
 pub enum Reply {
     /// Some of the games that one revision of the library offers; `more` if another part follows.
     Games { revision: u64, games: Vec<GameOffer>, more: bool },
-    /// Some of the root files of a game; `more` if another part follows. All parts name the manifest of exactly these
-    /// files that the source has, if it has one.
-    Details { version: GameVersion, files: Vec<RootFile>, more: bool, manifest: Option<ContentDigest> },
+    /// Some of the root files of a game; `more` if another part follows. All parts name the packing list of exactly these
+    /// files, if the source has it. If it is being made, they say in how many milliseconds it may be ready.
+    Details {
+        version: GameVersion,
+        files: Vec<RootFile>,
+        more: bool,
+        manifest: Option<ContentDigest>,
+        manifest_in_ms: Option<u32>,
+    },
     /// The totals of a stream.
     Totals { archives: u64, totals: Totals },
     /// What the peer is doing.
@@ -278,14 +284,16 @@ mod tests {
         assert_eq!(codec::encode(&request).unwrap(), [&[7][..], &[7; 32], &[5, 1, 0]].concat());
         let part = Reply::Part { total: 300, bytes: vec![1, 2] };
         assert_eq!(codec::encode(&part).unwrap(), [7, 251, 44, 1, 2, 1, 2]);
-        let details = |manifest| {
-            let file = RootFile { name: "a".to_owned(), size: 3 };
+        let details = |manifest, manifest_in_ms| {
+            let files = vec![RootFile { name: "a".to_owned(), size: 3 }];
             let version = "1".parse().unwrap();
-            codec::encode(&Reply::Details { version, files: vec![file], more: false, manifest }).unwrap()
+            let details = Reply::Details { version, files, more: false, manifest, manifest_in_ms };
+            codec::encode(&details).unwrap()
         };
-        assert_eq!(details(None), [1, 1, b'1', 1, 1, b'a', 3, 0, 0]);
-        let with_one = [&[1, 1, b'1', 1, 1, b'a', 3, 0, 1][..], &[9; 32]].concat();
-        assert_eq!(details(Some(ContentDigest([9; 32]))), with_one);
+        assert_eq!(details(None, None), [1, 1, b'1', 1, 1, b'a', 3, 0, 0, 0]);
+        assert_eq!(details(None, Some(300)), [1, 1, b'1', 1, 1, b'a', 3, 0, 0, 1, 251, 44, 1]);
+        let with_one = [&[1, 1, b'1', 1, 1, b'a', 3, 0, 1][..], &[9; 32], &[0]].concat();
+        assert_eq!(details(Some(ContentDigest([9; 32])), None), with_one);
         for message in [vec![7; 3], vec![6, 9]] {
             assert!(codec::decode::<Request>(&message).is_err(), "a cut request");
         }

@@ -216,7 +216,7 @@ impl LyingSource {
                 Request::Games { .. } => Reply::Games { revision: 1, games: vec![self.offer()], more: false },
                 Request::Details { .. } => {
                     let Offered { version, files, .. } = self.offered.clone();
-                    Reply::Details { version, files, more: false, manifest: None }
+                    Reply::Details { version, files, more: false, manifest: None, manifest_in_ms: None }
                 }
                 Request::Totals { .. } => {
                     Reply::Totals { archives: self.offered.archives, totals: self.offered.totals }

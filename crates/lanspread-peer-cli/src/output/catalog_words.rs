@@ -1,6 +1,9 @@
 //! Answers about catalogs in words. Nothing here does I/O.
 
-use lanspread_peer::{Answer, BuiltManifest, GameId, GameVersion, PeerEvent, PeerName, printable};
+use lanspread_peer::{
+    Answer, AwaitedPackingList, BuiltManifest, GameId, GameVersion, MadePackingList, PeerEvent, PeerName,
+    printable,
+};
 
 use super::quantities::{bytes, count as counted, duration};
 
@@ -82,6 +85,18 @@ pub(super) fn news(event: &PeerEvent) -> Option<String> {
         }
         PeerEvent::ManifestMissing { game, message, .. } => {
             format!("{game}: the manifest that the catalog names is missing: {message}")
+        }
+        PeerEvent::PackingListMade(MadePackingList {
+            game, version, read_bytes: count, duration_ms, ..
+        }) => {
+            let read = if *count > 0 { format!("{} read", bytes(*count)) } else { "nothing read".to_owned() };
+            format!(
+                "{game}: the packing list of version {version} was made, {read} in {}",
+                duration(*duration_ms)
+            )
+        }
+        PeerEvent::PackingListAwaited(AwaitedPackingList { game, in_ms }) => {
+            format!("{game}: the sources make its packing list, which takes about {}", duration(*in_ms))
         }
         _ => return None,
     })

@@ -118,7 +118,9 @@ pub(super) fn event(event: &PeerEvent) -> Option<String> {
         PeerEvent::CatalogUpdated { .. }
         | PeerEvent::CatalogRefused { .. }
         | PeerEvent::ManifestArrived { .. }
-        | PeerEvent::ManifestMissing { .. } => return catalog_words::news(event),
+        | PeerEvent::ManifestMissing { .. }
+        | PeerEvent::PackingListMade(_)
+        | PeerEvent::PackingListAwaited(_) => return catalog_words::news(event),
         PeerEvent::FolderPassedOver(passed) => passed_over(passed),
         PeerEvent::LibraryChanged { revision, games, .. } => {
             format!("{} offered (revision {revision})", counted(*games, "game"))

@@ -86,7 +86,7 @@ pub(crate) async fn details(
                     let answer = PeerAnswer { peer: name.to_string(), reason: reason.to_owned() };
                     Err(Declined { answer, without_it: None })
                 }
-                Ok(ReportedDetails { version, files, manifest, is_entries }) => {
+                Ok(ReportedDetails { version, files, manifest, manifest_in_ms, is_entries }) => {
                     let listed = belief.manifest().filter(|_| is_entries);
                     let files = listed.map_or(files, |listed| listed.root_files.clone());
                     let entries = manifest.filter(|_| is_entries);
@@ -99,6 +99,7 @@ pub(crate) async fn details(
                         version,
                         files,
                         manifest,
+                        manifest_in_ms,
                         load,
                         penalty,
                         entries,

@@ -57,6 +57,8 @@ impl Peer {
         });
         watcher.publish();
         inner.tasks.spawn("library", watcher.follow(inner.tasks.cancel_token()));
+        let lists = Arc::clone(&inner.source).follow_packing_lists(inner.tasks.cancel_token());
+        inner.tasks.spawn("packing lists", lists);
         let (visits, visitors) = mpsc::channel(limits::HINT_QUEUE_ITEMS);
         let _ = inner.source.visitors.set(visits);
         let (source, ours, stop) = (Arc::clone(&inner.source), self.endpoint(), inner.tasks.cancel_token());

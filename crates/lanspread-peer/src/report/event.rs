@@ -17,6 +17,7 @@ use crate::report::operation::OperationKind;
 use crate::report::packed_stream::{
     GapFilled, PackedPlaced, RelayBegin, RelayEnd, UpstreamBegin, UpstreamEnd,
 };
+use crate::report::packing_list::{AwaitedPackingList, MadePackingList};
 use crate::report::passed_over::PassedOverFolder;
 use crate::report::queued::QueuedAt;
 use crate::report::source_share::SourceShare;
@@ -357,6 +358,10 @@ pub enum PeerEvent {
         /// Why, in one line.
         message: String,
     },
+    /// The packing list of a game that this peer serves was made.
+    PackingListMade(MadePackingList),
+    /// An operation waits until the sources of a game have made its packing list.
+    PackingListAwaited(AwaitedPackingList),
     /// Files are being compared.
     VerifyProgress {
         /// Which game.

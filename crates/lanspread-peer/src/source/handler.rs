@@ -332,15 +332,16 @@ fn answer_blocking(source: &Source, request: Request) -> Result<Vec<Reply>, Refu
                     return Ok(vec![Reply::EntriesOffered { version, manifest }]);
                 }
             };
-            let Some(version) = state.version else {
+            let Some(version) = state.version.clone() else {
                 return Ok(vec![refused(RefusalCode::NotOffered, "no version")]);
             };
-            let manifest = source.manifest_of(&game, &version, &state.root_files);
+            let offered = source.packing_list_offered(&state, &version);
             Ok(in_parts(&state.root_files, FILES_PER_MESSAGE, |files, more| Reply::Details {
                 version: version.clone(),
                 files: files.to_vec(),
                 more,
-                manifest,
+                manifest: offered.manifest,
+                manifest_in_ms: offered.in_ms,
             }))
         }
         Request::Manifest { digest, from } => Ok(vec![handed_on::manifest(source, &digest, from)?]),

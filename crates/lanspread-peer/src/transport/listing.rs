@@ -64,8 +64,10 @@ pub(crate) async fn library<S: AsyncRead + AsyncWrite>(
 pub(crate) struct ReportedDetails {
     pub(crate) version: GameVersion,
     pub(crate) files: Vec<RootFile>,
-    /// The manifest of exactly these files that it has.
+    /// The packing list of exactly these files, or the manifest whose installed files it offers.
     pub(crate) manifest: Option<ContentDigest>,
+    /// In how many milliseconds it may have a packing list that it is making.
+    pub(crate) manifest_in_ms: Option<u32>,
     /// Whether it has no root files, and offers the installed files of the manifest.
     pub(crate) is_entries: bool,
 }
@@ -78,10 +80,14 @@ pub(crate) async fn details<S: AsyncRead + AsyncWrite>(
     connection.send(&Request::Details { game: game.clone() }).await?;
     let mut all = Vec::new();
     let mut told: Option<(GameVersion, Option<ContentDigest>)> = None;
-    let mut is_entries = false;
+    let (mut is_entries, mut in_ms) = (false, None);
     in_parts(connection, None, |reply| {
         let (version, files, more, manifest) = match reply {
-            Reply::Details { version, files, more, manifest } => (version, files, more, manifest),
+            Reply::Details { version, files, more, manifest, manifest_in_ms } => {
+                // It passes with time, so the last part says it best.
+                in_ms = manifest_in_ms.filter(|_| manifest.is_none());
+                (version, files, more, manifest)
+            }
             Reply::EntriesOffered { version, manifest } if told.is_none() => {
                 is_entries = true;
                 (version, Vec::new(), false, Some(manifest))
@@ -98,7 +104,7 @@ pub(crate) async fn details<S: AsyncRead + AsyncWrite>(
     })
     .await?;
     let (version, manifest) = told.ok_or(WireError::Closed)?;
-    Ok(ReportedDetails { version, files: all, manifest, is_entries })
+    Ok(ReportedDetails { version, files: all, manifest, manifest_in_ms: in_ms, is_entries })
 }
 
 /// Gives every part of a list to `take`, as [`parts`] does, within the deadline for whole lists.

@@ -5,21 +5,19 @@
 //! and digest are checked before it has its name. What no catalog names any more is removed when another one is stored,
 //! and all of them together have a bound.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs::{DirBuilder, File};
 use std::io::Write;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use lanspread_trust::catalog::{CatalogGame, MANIFESTS_DIR, ManifestReference, open_manifest};
 use lanspread_trust::draft_file::DraftFile;
 use lanspread_trust::manifest::{MANIFEST_EXTENSION, ManifestError, ManifestFile, file_name};
 use lanspread_types::checksum::{ContentDigest, ContentHasher};
-use lanspread_types::content::RootFile;
 use lanspread_types::fault::LocalError;
-use lanspread_types::ids::{GameId, GameVersion};
+use lanspread_types::ids::GameId;
 use lanspread_types::limits;
 use lanspread_types::regular_file::{FileError, if_present, open_folder_of_user, open_of_user, open_ours};
 
@@ -29,35 +27,11 @@ use crate::trust::catalog::Catalog;
 #[derive(Debug)]
 pub(crate) struct ManifestStore {
     state_dir: PathBuf,
-    /// What the manifests that were opened are about; none for one that is refused.
-    known: Mutex<BTreeMap<ContentDigest, Option<About>>>,
-}
-
-/// What a manifest is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct About {
-    game: GameId,
-    version: GameVersion,
-    root_files: ContentDigest,
-}
-
-impl About {
-    fn of(game: &GameId, version: &GameVersion, root_files: &[RootFile]) -> Self {
-        let mut files: Vec<&RootFile> = root_files.iter().collect();
-        files.sort_by(|one, other| one.name.cmp(&other.name));
-        let mut hasher = ContentHasher::default();
-        for RootFile { name, size } in files {
-            hasher.update(&(name.len() as u64).to_le_bytes());
-            hasher.update(name.as_bytes());
-            hasher.update(&size.to_le_bytes());
-        }
-        Self { game: game.clone(), version: version.clone(), root_files: hasher.finish() }
-    }
 }
 
 impl ManifestStore {
     pub(crate) fn of(state_dir: &Path) -> Self {
-        Self { state_dir: state_dir.to_owned(), known: Mutex::default() }
+        Self { state_dir: state_dir.to_owned() }
     }
 
     /// The manifest that a catalog names for a game, if it is here. A damaged file is as good as none if there is a
@@ -102,49 +76,6 @@ impl ManifestStore {
         }
     }
 
-    /// The manifest that is here for exactly these root files: the one that the catalog names, or without a catalog any
-    /// that fits.
-    pub(crate) fn fitting(
-        &self,
-        catalog: Option<&Catalog>,
-        game: &GameId,
-        version: &GameVersion,
-        root_files: &[RootFile],
-    ) -> Option<ContentDigest> {
-        let wanted = About::of(game, version, root_files);
-        let candidates = match catalog {
-            Some(catalog) => vec![catalog.game(game)?.manifest?.digest],
-            None => self.stored().into_iter().map(|stored| stored.digest).collect(),
-        };
-        let fits = |digest: &ContentDigest| self.about(catalog, digest).as_ref() == Some(&wanted);
-        candidates.into_iter().find(fits)
-    }
-
-    /// What a manifest is about. Each one is opened once.
-    fn about(&self, catalog: Option<&Catalog>, digest: &ContentDigest) -> Option<About> {
-        // It may have been removed since.
-        let file = self.file(catalog, digest).ok()??;
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(about) = known.get(digest) {
-            return about.clone();
-        }
-        let bytes = file.metadata().ok()?.len();
-        let about = match ManifestFile::check(file, bytes, Some(digest)) {
-            Ok(opened) => {
-                let manifest = opened.manifest();
-                Some(About::of(&manifest.game, &manifest.version, &manifest.root_files))
-            }
-            Err(problem) => {
-                tracing::warn!("the manifest {digest} is passed over: {problem}");
-                None
-            }
-        };
-        if known.len() < limits::MANIFESTS_KEPT_MAX {
-            known.insert(*digest, about.clone());
-        }
-        about
-    }
-
     /// Begins to store a manifest. Makes room for it first: those that `catalog` does not name are removed.
     ///
     /// # Errors
@@ -165,8 +96,6 @@ impl ManifestStore {
             std::fs::remove_file(&path).map_err(LocalError::io("remove", &path))?;
         }
         let draft = DraftFile::create(&folder.join(file_name(&reference.digest)), 0o644)?;
-        // One that was damaged is read again.
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(&reference.digest);
         Ok(ArrivingManifest { draft, reference, bytes: 0, hasher: ContentHasher::default() })
     }
 

@@ -63,17 +63,25 @@ pub fn find(games: &GamesDir, game: &GameId, made_of: &MadeOf) -> Result<Option<
     let Some(record) = record.filter(|record| record.schema == SCHEMA && record.made_of == *made_of) else {
         return Ok(None);
     };
-    let name = format!("{game}{LIST}");
-    let shown = games.state_path(PACKING_DIR, &name);
-    let opened = if_present(open_ours(&folder, &name)).map_err(|error| error.of_ours("open", &shown))?;
-    let Some(file) = opened else { return Ok(None) };
+    let Some(file) = open(games, game)? else { return Ok(None) };
     match ManifestFile::check(file, record.bytes, Some(&record.list)) {
         Ok(list) => Ok(Some(list)),
         Err(problem) => {
-            tracing::info!("{} is made again: {problem}", shown.display());
+            tracing::info!("the packing list of {game} is made again: {problem}");
             Ok(None)
         }
     }
+}
+
+/// The file of the list of a game, as it is.
+///
+/// # Errors
+/// [`LocalError`], also if something is there that is not ours.
+pub fn open(games: &GamesDir, game: &GameId) -> Result<Option<File>, LocalError> {
+    let Some(folder) = games.existing_state_folder(PACKING_DIR)? else { return Ok(None) };
+    let name = format!("{game}{LIST}");
+    if_present(open_ours(&folder, &name))
+        .map_err(|error| error.of_ours("open", games.state_path(PACKING_DIR, &name)))
 }
 
 /// Keeps a list, whose digest is `list`.

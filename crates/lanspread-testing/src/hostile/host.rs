@@ -137,12 +137,26 @@ impl HostileHost {
                         loop {
                             let (version, files) = (version.clone(), Vec::new());
                             connection
-                                .send(&Reply::Details { version, files, more: true, manifest: None })
+                                .send(&Reply::Details {
+                                    version,
+                                    files,
+                                    more: true,
+                                    manifest: None,
+                                    manifest_in_ms: None,
+                                })
                                 .await?;
                             sleep(PART_INTERVAL).await;
                         }
                     }
-                    connection.send(&Reply::Details { version, files, more: false, manifest: None }).await?;
+                    connection
+                        .send(&Reply::Details {
+                            version,
+                            files,
+                            more: false,
+                            manifest: None,
+                            manifest_in_ms: None,
+                        })
+                        .await?;
                 }
                 Request::Totals { .. } => {
                     let Offered { archives, totals, .. } = self.offered;

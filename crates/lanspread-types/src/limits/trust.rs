@@ -100,6 +100,8 @@ pub const PACKING_LISTS_IN_MEMORY_BYTES_MAX: u64 = 16 * 1024 * 1024;
 pub const PACKING_RATE_ASSUMED: u64 = 200_000_000;
 /// While transfers are running, a packing list that no peer waits for is made with this share of the time, one in so many.
 pub const PACKING_SHARE_BESIDE_TRANSFERS: u32 = 4;
+/// The longest such pause, after which a cancelled peer ends.
+pub const PACKING_PAUSE_MAX: Duration = Duration::from_millis(500);
 /// Manifests in the state directory, in bytes: those of a library of several TB. The oldest are removed.
 pub const MANIFESTS_KEPT_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
 /// Threads that read an installed tree to compare it with a manifest: one keeps up with most disks where the processor

@@ -146,6 +146,7 @@ impl Receiver {
             files: state.root_files,
             load: None,
             manifest: None,
+            manifest_in_ms: None,
             penalty: None,
             entries: None,
         }

@@ -11,6 +11,7 @@ use crate::report::offender::{PenalisedPeer, ProvedLie};
 use crate::report::packed_stream::{
     GapFilled, PackedPlaced, RelayBegin, RelayEnd, UpstreamBegin, UpstreamEnd,
 };
+use crate::report::packing_list::{AwaitedPackingList, MadePackingList};
 use crate::report::queued::QueuedAt;
 
 impl PeerEvent {
@@ -63,6 +64,8 @@ impl PeerEvent {
             | Self::CatalogGameBuilt(BuiltManifest { game, .. })
             | Self::ManifestArrived { game, .. }
             | Self::ManifestMissing { game, .. }
+            | Self::PackingListMade(MadePackingList { game, .. })
+            | Self::PackingListAwaited(AwaitedPackingList { game, .. })
             | Self::VerifyProgress { game, .. }
             | Self::VerifyDifference { game, .. }
             | Self::VerifyFinished { game, .. }

@@ -5,6 +5,7 @@ use lanspread_types::checksum::ContentDigest;
 use crate::report::answer::{Answer, PartyLineShown};
 use crate::report::built_manifest::BuiltManifest;
 use crate::report::event::PeerEvent;
+use crate::report::packing_list::{AwaitedPackingList, MadePackingList};
 
 pub(super) fn answers() -> Vec<Answer> {
     use Answer as R;
@@ -125,6 +126,14 @@ pub(super) fn events() -> Vec<PeerEvent> {
             bytes: 1,
         },
         PeerEvent::ManifestMissing { game: super::game(), manifest: digest, message: "x".to_owned() },
+        PeerEvent::PackingListMade(MadePackingList {
+            game: super::game(),
+            version: super::version(),
+            manifest: digest,
+            read_bytes: 1,
+            duration_ms: 1,
+        }),
+        PeerEvent::PackingListAwaited(AwaitedPackingList { game: super::game(), in_ms: 1 }),
         PeerEvent::CatalogBuildProgress { game: super::game(), bytes: 1, bytes_total: 2 },
         PeerEvent::CatalogGameBuilt(BuiltManifest {
             game: super::game(),

@@ -21,6 +21,7 @@ fn files(from: usize, count: usize, more: bool) -> Reply {
         files: (from..from + count).map(file).collect(),
         more,
         manifest: None,
+        manifest_in_ms: None,
     }
 }
 
@@ -123,8 +124,13 @@ async fn a_list_is_bounded_and_of_one_revision_or_version() {
     assert!(is_malformed(&ask_library(None, Duration::ZERO, too_long).await.0));
     let (answer, _) = ask_library(None, Duration::ZERO, [games(1, 1, true), games(1, 2, false)]).await;
     assert!(is_malformed(&answer));
-    let other =
-        Reply::Details { version: "2".parse().unwrap(), files: Vec::new(), more: false, manifest: None };
+    let other = Reply::Details {
+        version: "2".parse().unwrap(),
+        files: Vec::new(),
+        more: false,
+        manifest: None,
+        manifest_in_ms: None,
+    };
     assert!(is_malformed(&ask_details(Duration::ZERO, [files(0, 1, true), other]).await.0));
     let refusal = || Reply::Refused(Refusal::new(RefusalCode::NotOffered, "no"));
     let (answer, _) = ask_details(Duration::ZERO, [files(0, 1, true), refusal()]).await;

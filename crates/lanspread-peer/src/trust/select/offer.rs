@@ -24,8 +24,11 @@ pub(crate) struct PeerOffer {
     pub(crate) version: GameVersion,
     /// Its root files.
     pub(crate) files: Vec<RootFile>,
-    /// The manifest of the game that it offers. It is the peer's word, as its files are.
+    /// The packing list of its files, or the manifest whose installed files it offers. It is the peer's word, as its files
+    /// are.
     pub(crate) manifest: Option<ContentDigest>,
+    /// In how many milliseconds it may have a packing list that it is making; none if it has one, or will have none.
+    pub(crate) manifest_in_ms: Option<u32>,
     /// How busy it is, if it said so.
     pub(crate) load: Option<Load>,
     /// Why it is penalised, if it is.

@@ -20,6 +20,7 @@ fn offer(name: &str, version: &str, sizes: &[u64]) -> PeerOffer {
         version: version.parse().unwrap(),
         files: files.collect(),
         manifest: None,
+        manifest_in_ms: None,
         load: None,
         penalty: None,
         entries: None,

@@ -51,6 +51,7 @@ impl Actor {
             files: files.to_vec(),
             load: None,
             manifest: None,
+            manifest_in_ms: None,
             penalty: None,
             entries: None,
         };
