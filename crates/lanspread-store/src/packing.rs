@@ -16,6 +16,7 @@ use lanspread_types::content::{RootFile, Totals};
 use lanspread_types::entry_path::NamePolicy;
 use lanspread_types::fault::LocalError;
 use lanspread_types::ids::GameId;
+use lanspread_types::layout::is_archive_name;
 use lanspread_types::limits;
 use lanspread_types::regular_file::open_of_user;
 use tokio_util::sync::CancellationToken;
@@ -198,6 +199,14 @@ fn archives_of(
         })
     });
     archives.collect()
+}
+
+/// The volumes of each archive of these root files, by their places among them, as [`GameState::archives`] groups them.
+/// `None` if they do not form whole archives.
+pub fn volumes(root_files: &[RootFile]) -> Option<Vec<Vec<usize>>> {
+    let names = root_files.iter().map(|file| file.name.as_str()).filter(|name| is_archive_name(name));
+    let sets = ArchiveSet::group(Path::new(""), names).ok()?;
+    sets.iter().map(|set| volumes_of(set, root_files)).collect()
 }
 
 /// The volumes of an archive by their places among the root files.

@@ -52,8 +52,8 @@ impl Source {
     }
 
     /// The packing list of this digest, if a game of this source has it. Blocking.
-    #[cfg_attr(not(test), allow(dead_code, reason = "packed streams will be served by it"))]
-    pub(crate) fn packing_list(&self, digest: &ContentDigest) -> Option<ManifestFile> {
+    #[cfg(test)]
+    fn packing_list(&self, digest: &ContentDigest) -> Option<ManifestFile> {
         let opened = match self.kept_list(digest)? {
             ListBytes::OnDisk(file) => {
                 let bytes = file.metadata().ok()?.len();

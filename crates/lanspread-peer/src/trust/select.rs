@@ -11,8 +11,9 @@
 //! that had it first, nor keep it from being a source. A copy that reports the same files is tried after all other
 //! sources.
 //!
-//! Peers of the largest group may offer a manifest each. It is not trusted, but two of them contradict each other: one
-//! list of files has one manifest only. Their digests are voted on in the same way; see [`votes`].
+//! Peers of the largest group may name a packing list each. It is not trusted, but two of them contradict each other: the
+//! same files have one list only. Their digests are voted on in the same way; see [`votes`]. A peer that has not made its
+//! list yet contradicts no other, and the list counts as agreed only if such peers could not turn the vote.
 //!
 //! With a trusted manifest no peer has a vote. Those that report exactly its version and its root files are sources,
 //! however few they are; two runs of one identity are both used, because what arrives proves itself.
@@ -38,8 +39,8 @@ mod votes;
 
 pub(crate) use self::offer::{Disbelief, Load, PeerOffer};
 use self::offer::{fits, sorted};
-use self::votes::winning_manifest;
-pub(crate) use self::votes::{Vote, settled};
+pub(crate) use self::votes::{AgreedList, Vote, settled};
+use self::votes::{agreed_list, winning_manifest};
 
 /// The validated peers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +53,8 @@ pub(crate) struct Selection {
     pub(crate) dropped: Vec<PeerAnswer>,
     /// Peers that have the identity of a peer that was asked before them.
     pub(crate) copies: Vec<PeerAnswer>,
+    /// The packing list on which they agree, without a trusted manifest. The sources that have it name it.
+    pub(crate) list: AgreedList,
 }
 
 /// Why no peer is validated.
@@ -150,7 +153,8 @@ fn of_manifest(offers: Vec<PeerOffer>, manifest: &Manifest, ranks: &Ranks) -> Re
     let mut sources = in_order(archives, ranks);
     sources.extend(in_order(entries, ranks));
     sources.extend(in_order(penalised, ranks));
-    Ok(Selection { version: version.clone(), sources, dropped, copies: reported })
+    let list = AgreedList::None;
+    Ok(Selection { version: version.clone(), sources, dropped, copies: reported, list })
 }
 
 fn of_majority(
@@ -206,13 +210,15 @@ fn of_majority(
     let voters = keep(voters, "", &other_files);
     let copies = keep(copies, ALSO_SAME_IDENTITY, &other_files);
     let penalised = keep(penalised, "", &other_files);
+    let said: Vec<_> = voters.iter().map(|offer| (offer.manifest, offer.manifest_in_ms)).collect();
+    let list = agreed_list(&said);
     let manifests = voters.iter().map(|offer| (offer.manifest, offer.name.as_str()));
     let winner = winning_manifest(manifests.collect()).map_err(SelectError::Ambiguous)?;
     let other_manifest = |offer: &PeerOffer| winner.excludes(offer.manifest.as_ref()).map(str::to_owned);
     let mut sources = in_order(keep(voters, "", &other_manifest), ranks);
     sources.extend(in_order(keep(copies, ALSO_SAME_IDENTITY, &other_manifest), ranks));
     sources.extend(in_order(keep(penalised, "", &other_manifest), ranks));
-    Ok(Selection { version, sources, dropped, copies: reported })
+    Ok(Selection { version, sources, dropped, copies: reported, list })
 }
 
 /// The order in which peers are tried.

@@ -38,6 +38,9 @@ fn a_packing_list_reads_each_byte_once_and_reads_as_a_manifest() {
     encode(&list, &packed, &mut bytes).unwrap();
     let opened = ManifestFile::check(&bytes[..], bytes.len() as u64, None).unwrap();
     assert_eq!(opened.manifest(), &list);
+    let files: Vec<_> = list.archives.iter().map(|archive| archive.files.clone()).collect();
+    assert_eq!(volumes(&list.root_files), Some(files));
+    assert_eq!(volumes(&list.root_files[1..]), None, "the first volume is missing");
     assert!(!list.has_tree() && list.archives.iter().all(|archive| !archive.headers.is_empty()));
     for (index, file) in list.root_files.iter().enumerate() {
         let content = std::fs::read(state.root.join(&file.name)).unwrap();

@@ -119,6 +119,15 @@ impl<S: Stored> ManifestFile<S> {
         Ok(true)
     }
 
+    /// The digest of the packing list of the same root files; `None` if there is none.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn packing_list_digest(&self) -> io::Result<Option<ContentDigest>> {
+        let mut hasher = HashWriter::default();
+        Ok(self.write_packing_list(&mut hasher)?.then(|| hasher.0.finish()))
+    }
+
     /// SHA-256 of all its bytes: its name.
     pub fn digest(&self) -> ContentDigest {
         self.digest

@@ -378,9 +378,12 @@ proptest! {
         let derived = packing_list_of(&bytes_of(&manifest));
         let made = manifest.packing_list().map(|list| bytes_of(&list));
         prop_assert_eq!(&derived, &made);
+        let manifest_with_list = manifest.clone();
         let of_another_tree = Manifest { entries: other_tree.entries, ..manifest };
         prop_assert_eq!(&packing_list_of(&bytes_of(&of_another_tree)), &made);
         if let Some(made) = made {
+            let digest = check(&bytes_of(&manifest_with_list)).unwrap().packing_list_digest().unwrap();
+            prop_assert_eq!(digest, Some(ContentDigest::of(&made)));
             prop_assert_eq!(packing_list_of(&made), Some(made));
         }
     }

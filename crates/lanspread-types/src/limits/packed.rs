@@ -37,6 +37,17 @@ pub const UPSTREAM_TRIES: u32 = 8;
 pub const UPSTREAM_TRIES_AT_FIRST: u32 = 2;
 /// Relays that a placement names: several deaths in a row.
 pub const PACKED_RELAYS_NAMED_MAX: usize = 4;
+/// A packed stream brings so many bytes of archives in a second, as long as nothing is known: what one core decodes.
+pub const PACKED_RATE_ASSUMED: u64 = 85_000_000;
+/// A decoded stream brings what so many bytes of archives in a second hold: a link of 1 Gbit/s, and unpacked bytes are three
+/// times as many.
+pub const DECODED_RATE_ASSUMED: u64 = 40_000_000;
+/// The longest wait for a packing list: a source that promises one again and again must not hold a receiver up.
+pub const PACKING_LIST_WAIT_MAX: Duration = Duration::from_mins(10);
+/// How often the sources are asked whether they have it.
+pub const PACKING_LIST_ASK_INTERVAL: Duration = Duration::from_secs(2);
+/// A wait of this length is reported.
+pub const PACKING_LIST_WAIT_REPORTED: Duration = Duration::from_secs(1);
 /// Upstreams that a receiver takes chunks from at once.
 pub const PACKED_UPSTREAMS_MAX: usize = 4;
 /// Receivers that one source sends a packed stream to at once: the heads of waves, and gaps.

@@ -250,6 +250,7 @@ fn offer(context: &AttemptContext) -> PeerOffer {
         files: Vec::new(),
         load: None,
         manifest: None,
+        manifest_in_ms: None,
         penalty: None,
         entries: None,
     }

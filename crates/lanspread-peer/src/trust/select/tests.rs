@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::report::offender::Offence;
 
+mod lists;
 mod penalised;
 
 fn offer(name: &str, version: &str, sizes: &[u64]) -> PeerOffer {

@@ -61,6 +61,40 @@ pub(super) fn winning_manifest(
     }
 }
 
+/// What the validated peers come to about the packing list of the game.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AgreedList {
+    /// None: no peer names one, or those that do contradict each other.
+    None,
+    /// More peers name this one than name another one or may still do so.
+    Agreed(ContentDigest),
+    /// Peers are making theirs. In so many milliseconds enough of them may have it.
+    InMaking { in_ms: u32 },
+}
+
+/// Judges what each peer says about its packing list: the digest, or in how many milliseconds it may have one. A peer that
+/// has none and makes none says nothing. One that is the first to be ready must not decide alone, or a liar would: those
+/// that are making theirs could all name another one.
+pub(super) fn agreed_list(said: &[(Option<ContentDigest>, Option<u32>)]) -> AgreedList {
+    let mut counts: BTreeMap<ContentDigest, usize> = BTreeMap::new();
+    for digest in said.iter().filter_map(|(digest, _)| *digest) {
+        *counts.entry(digest).or_default() += 1;
+    }
+    let mut ranking: Vec<(usize, ContentDigest)> =
+        counts.into_iter().map(|(digest, count)| (count, digest)).collect();
+    ranking.sort_by_key(|(count, _)| std::cmp::Reverse(*count));
+    let leading = ranking.first().map_or(0, |(count, _)| *count);
+    let second = ranking.get(1).map_or(0, |(count, _)| *count);
+    let in_making = said.iter().filter(|(digest, _)| digest.is_none()).filter_map(|(_, in_ms)| *in_ms);
+    let mut in_making: Vec<u32> = in_making.collect();
+    in_making.sort_unstable();
+    if let Some((_, digest)) = ranking.first().filter(|(count, _)| *count > second + in_making.len()) {
+        return AgreedList::Agreed(*digest);
+    }
+    let enough = (1..).zip(&in_making).find(|(ready, _)| leading + ready > second + in_making.len() - ready);
+    enough.map_or(AgreedList::None, |(_, in_ms)| AgreedList::InMaking { in_ms: *in_ms })
+}
+
 /// What one offer says, as far as it counts in a choice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Vote {
