@@ -392,7 +392,6 @@ fn refusals(story: &Story) -> Vec<Lie> {
     let queued = say(StreamMessage::Queued(QueuePosition { ahead: 1, in_ms: None }));
     vec![
         lie("busy", "busy", vec![failed(RefusalCode::Busy)]),
-        lie("queued-without-pause", PROTOCOL, vec![queued.clone(); 1000]),
         lie("queued-in-the-middle", PROTOCOL, story.after(story.last.end(), queued)),
         lie("not-offered-any-more", "not-offered", vec![failed(RefusalCode::NotOffered)]),
         lie("damaged-in-the-middle", "archive-damaged", {

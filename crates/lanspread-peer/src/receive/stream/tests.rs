@@ -453,3 +453,13 @@ async fn patience_ends_a_wait_and_not_a_stream() {
         assert!(!gave_up || after <= patience + Duration::from_millis(2), "{after:?}");
     }
 }
+
+/// A source that repeats without pause that there is no place breaks the protocol.
+#[tokio::test(start_paused = true)]
+async fn a_flood_of_words_about_the_queue_is_refused() {
+    let word = StreamItem::Control(StreamMessage::Queued(QueuePosition { ahead: 1, in_ms: None }));
+    let ended = receive_from(vec![Step::Flood(word)], Fault::None, Duration::ZERO).await;
+    let refused =
+        matches!(ended.result, Err(AttemptError::Wire(WireError::Unexpected { got: "queued", .. })));
+    assert!(refused && ended.after < limits::KEEP_ALIVE_INTERVAL, "{ended:?}");
+}
