@@ -192,6 +192,7 @@ fn events() -> Vec<PeerEvent> {
         },
         E::Finishing { game: game.clone(), bytes: 1 },
         E::Queued(QueuedAt { game: game.clone(), peer: name(), ahead: 1, in_ms: Some(1) }),
+        E::Queued(QueuedAt { game: game.clone(), peer: name(), ahead: 1, in_ms: None }),
         E::DownloadFailed { game: game.clone(), code: "busy".into(), message: String::new(), bytes_kept: 0 },
         E::InstallBegin { game: game.clone(), version: version.clone(), bytes_total: 1, replaces: false },
         E::InstallProgress { game: game.clone(), bytes: 1, bytes_total: 2 },
