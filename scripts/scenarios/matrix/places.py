@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 from .. import checks
 from ..contract import scenario
 from ..events import named
 from ..expectations import expect, expect_equal
-from ..games import SLOW_GAME, SlowGame, make_slow_game
+from ..games import SLOW_GAME, STREAM_RATE_BYTES_PER_SECOND, SlowGame, make_slow_game
 from ..peer import Peer
 from ..stage import Stage
 
@@ -16,8 +17,9 @@ from ..stage import Stage
 PLACES = 8
 RECEIVERS = 12
 
-# At the rate of a slowed source, eight streams of this game take long enough for the others to come meanwhile.
+# So slow is a source until all its receivers have come that none of them is done by then.
 GAME_BYTES = 12_000_000
+GATHERING_BYTES_PER_SECOND = STREAM_RATE_BYTES_PER_SECOND // 8
 
 
 @scenario(
@@ -33,24 +35,26 @@ GAME_BYTES = 12_000_000
 def ninth_receiver(stage: Stage) -> None:
     game = make_slow_game(stage, "many", "one", size=GAME_BYTES)
     many = game.start(stage, "many", slow=True)
+    many.limit_sending(GATHERING_BYTES_PER_SECOND)
     receivers = [_install(stage, game, many, f"receiver-{number}") for number in range(1, RECEIVERS + 1)]
+    _wait_until_waiting(stage, many, RECEIVERS - PLACES)
+    many.limit_sending(4 * STREAM_RATE_BYTES_PER_SECOND)
     waited = _finish(stage, game, many, receivers)
-    expect(len(waited) >= RECEIVERS - PLACES, f"only {waited} waited, of {RECEIVERS} receivers at {PLACES} places")
+    expect_equal(len(waited), RECEIVERS - PLACES, f"receivers that waited, of {RECEIVERS} at {PLACES} places: {waited}")
     many.kill()
 
     one = game.start(stage, "one", slow=True, options=("--max-streams", "1"))
+    one.limit_sending(GATHERING_BYTES_PER_SECOND)
     installs = [_install(stage, game, one, f"single-{number}") for number in (1, 2, 3)]
     folders = [stage.games_dir(f"download-{number}") for number in (1, 2)]
     downloads = [
         stage.start_operation(["download", SLOW_GAME], folder, [one], name=folder.name, catalog=game.catalog)
         for folder in folders
     ]
-    last = downloads[-1]
-    last.wait_for_event(named("queued", peer=one.name), stage.deadline, "a download that waits")
-    status = stage.status_of(one)
-    expect(status["waiting"] >= 1, f"the source says that none waits: {status}")
+    _wait_until_waiting(stage, one, len(installs) + len(downloads) - 1)
     impatient = _install(stage, game, one, "impatient", "--no-wait")[0]
     stage.finish(impatient, 8, "the install that does not wait")
+    one.limit_sending(4 * STREAM_RATE_BYTES_PER_SECOND)
     expect_equal(impatient.events.all(named("error"))[0]["code"], "no-place", "code of the install that does not wait")
 
     for download in downloads:
@@ -60,8 +64,15 @@ def ninth_receiver(stage: Stage) -> None:
         for name in (f"{SLOW_GAME}.eti", "zz-marker.eti"):
             expect_equal((folder / SLOW_GAME / name).read_bytes(), (game.roots["one"] / name).read_bytes(), name)
         waited += [download.name] if download.events.all(named("queued")) else []
-    expect(len(waited) >= len(installs) + len(downloads) - 1, f"only {waited} waited for the one place")
+    expect_equal(len(waited), len(installs) + len(downloads) - 1, f"those that waited for the one place: {waited}")
     checks.sender_is_clean(stage, one)
+
+
+def _wait_until_waiting(stage: Stage, source: Peer, count: int) -> None:
+    """Waits until the source says that so many wait for a place."""
+    while (waiting := stage.status_of(source)["waiting"]) < count:
+        stage.deadline.check(f"{count} receivers that wait, not {waiting}")
+        time.sleep(0.5)
 
 
 def _install(stage: Stage, game: SlowGame, source: Peer, name: str, *options: str) -> tuple[Peer, Path]:
