@@ -1,8 +1,8 @@
 //! lanspread as a library: serve games to a LAN, and stream, download, install, update, verify and remove them.
 //!
-//! In a streamed install, the source decodes the archive and streams its entries. The receiver checks and stages them,
-//! and promotes the whole tree to `local/` in one rename. The archive itself is never stored. If a source fails, the
-//! whole install is retried from the next validated peer.
+//! In a streamed install, the packed bytes of the archive arrive in their order, are checked, decoded and passed on to the
+//! next receiver, and the whole tree is promoted to `local/` in one rename. The archive itself is never stored. Without a
+//! manifest, or if that is asked for, the source decodes the archive and streams its entries.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), lanspread_peer::PeerError> {
@@ -18,7 +18,7 @@
 //!
 //! The modules, from the top down: `catalog_build` (what an organiser makes of a games directory), `daemon` (serves commands over a socket), `peer` (the public interface, one file per
 //! operation), `discovery` (which peers there are), `receive` (streams and chunks from other peers), `source` (answers
-//! other peers), `control` (the protocol of the commands), `operations` (which one runs when), `http` (servers that have games), `transport` (sockets),
+//! other peers), `control` (the protocol of the commands), `operations` (which one runs when), `packed` (streams of packed archives), `http` (servers that have games), `transport` (sockets),
 //! `trust` (identity, catalog, which peers to believe), `report` (events, answers and failures as data), `locked_game`
 //! (the one way to work on the files of a locked game), `task` (every task has an owner and an end). Below this crate are
 //! `lanspread-store` (disk), `lanspread-proto` (wire), `lanspread-archive` (RAR), `lanspread-trust` (what an
