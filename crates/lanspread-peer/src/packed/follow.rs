@@ -38,7 +38,7 @@ pub(crate) async fn follow<S: AsyncRead + AsyncWrite>(
     connection.send(&Request::Follow(follow)).await?;
     let mut pace = QueuedPace::default();
     let lo = loop {
-        match connection.receive("reply", limits::PACKED_IDLE).await?.ok_or(WireError::Closed)? {
+        match connection.receive("reply", limits::LISTING_DEADLINE).await?.ok_or(WireError::Closed)? {
             Reply::Following { lo, .. } => break lo,
             Reply::Queued(position) => {
                 pace.said(Instant::now())?;

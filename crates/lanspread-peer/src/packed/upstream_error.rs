@@ -66,7 +66,7 @@ impl UpstreamError {
             Self::Slow => "relay-slow",
             Self::Stalled => "stalled",
             Self::TooFarAhead => "too-far-ahead",
-            Self::Unasked => "protocol",
+            Self::Unasked => "protocol-violation",
             Self::Local(error) => error.code(),
             Self::Panicked => "internal",
         }

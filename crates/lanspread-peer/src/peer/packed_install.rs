@@ -10,6 +10,7 @@ use lanspread_proto::packed::{Join, PackedGame, Place, Placement};
 use lanspread_proto::queued::QueuedPace;
 use lanspread_trust::manifest::ManifestFile;
 use lanspread_types::content::Totals;
+use lanspread_types::fault::LocalError;
 use lanspread_types::limits;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -79,7 +80,14 @@ impl Peer {
             selection.sources.iter().filter(|source| source.entries.is_none()).collect();
         let Some(first) = sources.first() else { return Err(AttemptError::NoUpstream(None)) };
         let (game, version) = (context.locked.game().clone(), context.version.clone());
-        let packed = PackedGame { game, version, manifest: manifest.digest() };
+        // Receivers with a manifest of a catalog and those without one are of one wave: what both have is the same list.
+        let list = Arc::clone(&manifest);
+        let digest =
+            self.inner.tasks.spawn_blocking("packing list", move || list.packing_list_digest()).await;
+        let unreadable = |error| AttemptError::Local(LocalError::io("read", "the manifest")(error));
+        let digest = digest.map_err(|_| AttemptError::StagingStopped)?.map_err(unreadable)?;
+        let Some(digest) = digest else { return Err(AttemptError::NoUpstream(None)) };
+        let packed = PackedGame { game, version, manifest: digest };
         let chunks = PackedDigests::of(Arc::clone(&manifest));
         let (room, total) = (operation.options.window_bytes(), chunks.layout.chunks());
         let window = Arc::new(PackedWindow::new(room / chunks.layout.chunk_bytes(), total));

@@ -188,7 +188,10 @@ impl Peer {
             Some(manifest) => Some(manifest),
             None => self.obtain_manifest(operation).await?,
         };
-        let selection = self.choose_by(manifest.clone(), game, options, cancel).await?;
+        let mut selection = self.choose_by(manifest.clone(), game, options, cancel).await?;
+        if manifest.is_none() && options.decode_at == DecodeAt::Receiver {
+            selection = self.await_packing_list(operation, selection).await?;
+        }
         let trust = if manifest.is_some() { InstallTrust::Verified } else { InstallTrust::Unverified };
         events.report(PeerEvent::StreamInstallBegin {
             game: game.clone(),
@@ -274,7 +277,7 @@ impl Peer {
         }
         let listed = match &context.manifest {
             Some(manifest) => Some(Arc::clone(manifest)),
-            None => None,
+            None => self.packing_list(operation, selection).await?,
         };
         Ok(listed.filter(|listed| Self::can_be_packed(selection, listed)))
     }

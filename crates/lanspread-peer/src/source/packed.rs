@@ -49,6 +49,11 @@ pub(super) async fn join<S: AsyncRead + AsyncWrite>(
     let asked = packed.clone();
     let looked = source.look(move |source| {
         let state = source.offered(&asked.game, Some(&asked.version))?;
+        // Waves of lists that no archive here has would only take the place of others.
+        let listed = source.packing_list_offered(&state, &asked.version).manifest;
+        if listed.is_some_and(|listed| listed != asked.manifest) {
+            return Err(Refusal::new(RefusalCode::NotOffered, "its archives have another packing list"));
+        }
         Ok(layout(&state)?.chunks())
     });
     let total = match looked.await {
