@@ -20,7 +20,7 @@ use crate::peer::error::PeerError;
 use crate::peer::stream_install::StreamInstallReport;
 use crate::report::event::PeerEvent;
 use crate::report::offender::PenalisedPeer;
-use crate::report::operation::OperationOptions;
+use crate::report::operation::{DecodeAt, OperationOptions};
 use crate::testing::machine::PeerOf;
 
 /// Installs the small game from these sources.
@@ -29,7 +29,7 @@ pub(super) async fn install(
     addresses: &[std::net::SocketAddr],
 ) -> Result<StreamInstallReport, PeerError> {
     let peers = addresses.iter().map(|address| (*address).into()).collect();
-    let options = OperationOptions { peers, ..OperationOptions::default() };
+    let options = OperationOptions { peers, decode_at: DecodeAt::Source, ..OperationOptions::default() };
     peer.stream_install_game(&small_game::game(), &options, CancellationToken::new()).await
 }
 

@@ -18,7 +18,7 @@ use crate::peer::attempt_tests::{assert_installed, install, installed, listening
 use crate::peer::error::PeerError;
 use crate::report::channel::PeerEvents;
 use crate::report::event::PeerEvent;
-use crate::report::operation::OperationOptions;
+use crate::report::operation::{DecodeAt, OperationOptions};
 use crate::testing::machine::PeerOf;
 
 /// A source that pauses in the middle of the stream, when the staging folder exists and holds the first file.
@@ -222,6 +222,7 @@ async fn cancelling_leaves_nothing() {
     let cancel = CancellationToken::new();
     let options = OperationOptions {
         peers: vec![first.address.into(), second.address.into()],
+        decode_at: DecodeAt::Source,
         ..OperationOptions::default()
     };
     let game = small_game::game();

@@ -17,7 +17,7 @@ use crate::peer::core::Peer;
 use crate::peer::error::PeerError;
 use crate::report::channel::PeerEvents;
 use crate::report::event::PeerEvent;
-use crate::report::operation::OperationOptions;
+use crate::report::operation::{DecodeAt, OperationOptions};
 use crate::testing::machine::PeerOf;
 
 /// A peer that serves the small game, and options that name it.
@@ -29,7 +29,11 @@ async fn honest(machine: &Machine) -> (Peer, OperationOptions) {
 }
 
 fn from(address: std::net::SocketAddr) -> OperationOptions {
-    OperationOptions { peers: vec![address.into()], ..OperationOptions::default() }
+    OperationOptions {
+        peers: vec![address.into()],
+        decode_at: DecodeAt::Source,
+        ..OperationOptions::default()
+    }
 }
 
 fn told(events: &mut PeerEvents) -> Vec<PeerEvent> {
