@@ -26,6 +26,15 @@ pub(crate) struct Newcomer {
     pub(crate) window: u64,
 }
 
+/// What a source knows when a receiver comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SourceState {
+    /// Whether it could send another stream.
+    pub(crate) has_room: bool,
+    /// Whether others have just asked about the game and may come too.
+    pub(crate) expects_others: bool,
+}
+
 /// What a newcomer is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum JoinOutcome {
@@ -70,14 +79,13 @@ struct Member {
 }
 
 impl Roster {
-    /// Places a receiver of a game of `total` chunks. `has_room` says whether the source could send another stream;
-    /// `number` is a random one for a new wave.
+    /// Places a receiver of a game of `total` chunks. `number` is a random one for a new wave.
     pub(crate) fn join(
         &mut self,
         packed: &PackedGame,
         newcomer: Newcomer,
         total: u64,
-        has_room: bool,
+        source: SourceState,
         number: u64,
         now: Instant,
     ) -> JoinOutcome {
@@ -87,11 +95,12 @@ impl Roster {
         let joins = under_way.filter(|wave| waves[*wave].is_joinable(newcomer.window, total));
         let wave = match (joins, under_way) {
             (Some(wave), _) => wave,
-            (None, Some(wave)) if !has_room || waves.len() >= WAVES_AT_ONCE_MAX => {
+            (None, Some(wave)) if !source.has_room || waves.len() >= WAVES_AT_ONCE_MAX => {
                 return JoinOutcome::Wait { in_time: waves[wave].left(total, now) };
             }
             _ => {
-                let gather = if total > newcomer.window { limits::WAVE_GATHER } else { Duration::ZERO };
+                let gathers = source.expects_others && total > newcomer.window;
+                let gather = if gathers { limits::WAVE_GATHER } else { Duration::ZERO };
                 waves.push(Wave {
                     id: number,
                     begins_at: now + gather,

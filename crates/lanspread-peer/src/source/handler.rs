@@ -217,6 +217,9 @@ async fn converse<S: AsyncRead + AsyncWrite>(
             }
             listing => {
                 seat.answers();
+                if let Request::Details { game } = &listing {
+                    source.packed.asked(game, connection.peer);
+                }
                 let answering = async {
                     if let Request::Games { known } = listing {
                         // A peer that asks again at once waits, however often the library changes.

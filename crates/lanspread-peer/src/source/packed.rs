@@ -30,7 +30,7 @@ use super::waiting;
 use super::waiting::Asking;
 use crate::packed::layout::Layout;
 use crate::packed::relays::Relay;
-use crate::packed::roster::{JoinOutcome, Newcomer};
+use crate::packed::roster::{JoinOutcome, Newcomer, SourceState};
 use crate::packed::serve::{ChunkAnswer, ServeChunks, Served, serve};
 use crate::report::event::PeerEvent;
 use crate::report::packed_stream::{RelayBegin, RelayEnd};
@@ -67,12 +67,14 @@ pub(super) async fn join<S: AsyncRead + AsyncWrite>(
         relay_port,
         window: window.max(1),
     };
+    let expects_others = source.packed.expects_others(&packed.game, newcomer.peer);
     let mut ended = source.packed.waves_ended.subscribe();
     loop {
         ended.borrow_and_update();
-        let (has_room, now) = (source.packed.uplink.has_room(), Instant::now());
+        let source_state = SourceState { has_room: source.packed.uplink.has_room(), expects_others };
+        let now = Instant::now();
         let number = random_number();
-        let joined = source.packed.roster().join(&packed, newcomer.clone(), total, has_room, number, now);
+        let joined = source.packed.roster().join(&packed, newcomer.clone(), total, source_state, number, now);
         let in_time = match joined {
             JoinOutcome::Placed(placement) => return connection.send(&Reply::Placed(placement)).await,
             JoinOutcome::Wait { in_time } => in_time,

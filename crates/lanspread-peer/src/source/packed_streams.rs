@@ -1,9 +1,11 @@
 //! What a source remembers of packed streams: its waves, what its uplink carries, and the windows that can be followed.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use lanspread_proto::packed::PackedGame;
+use lanspread_types::ids::{GameId, PeerId};
 use lanspread_types::limits;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -18,6 +20,7 @@ pub(crate) struct PackedStreams {
     /// Counts the waves that ended.
     pub(super) waves_ended: watch::Sender<u64>,
     pub(super) uplink: Uplink,
+    interest: Mutex<VecDeque<Interest>>,
     /// The windows of this peer that can be followed.
     pub(crate) relays: Arc<Relays>,
 }
@@ -32,7 +35,39 @@ struct Load {
     busy: Duration,
 }
 
+/// A peer has asked about a game, and may come for it.
+#[derive(Debug)]
+struct Interest {
+    game: GameId,
+    peer: PeerId,
+    at: Instant,
+}
+
 impl PackedStreams {
+    fn interest(&self) -> MutexGuard<'_, VecDeque<Interest>> {
+        // Each change of the list is whole.
+        self.interest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A peer asks what the game is made of.
+    pub(super) fn asked(&self, game: &GameId, peer: PeerId) {
+        let (mut interest, at) = (self.interest(), Instant::now());
+        interest.retain(|other| other.peer != peer || other.game != *game);
+        if interest.len() >= limits::INTEREST_MAX {
+            interest.pop_front();
+        }
+        interest.push_back(Interest { game: game.clone(), peer, at });
+    }
+
+    /// Whether other peers have just asked about a game, so that they may come too. The one that comes has come.
+    pub(super) fn expects_others(&self, game: &GameId, comes: PeerId) -> bool {
+        let mut interest = self.interest();
+        interest.retain(|one| {
+            one.at.elapsed() < limits::INTEREST_SPAN && (one.peer != comes || one.game != *game)
+        });
+        interest.iter().any(|one| one.game == *game)
+    }
+
     pub(super) fn roster(&self) -> MutexGuard<'_, Roster> {
         // Each change of the roster is whole.
         self.roster.lock().unwrap_or_else(PoisonError::into_inner)

@@ -56,7 +56,8 @@ pub const PACKED_HEADS_MAX: usize = 16;
 pub const WAVE_RECEIVERS_MAX: usize = 4096;
 /// Waves that a source remembers.
 pub const WAVES_MAX: usize = 256;
-/// A wave of a game that does not fit into a window begins so long after its first receiver came, so that others may join.
+/// A wave of a game that does not fit into a window begins so long after its first receiver came, if others have just asked
+/// about the game and may join.
 pub const WAVE_GATHER: Duration = Duration::from_secs(1);
 /// A source forgets a receiver of which it has heard nothing for so long.
 pub const WAVE_MEMORY: Duration = Duration::from_mins(10);
@@ -66,3 +67,7 @@ pub const WAVE_UNFED: Duration = Duration::from_secs(10);
 pub const UPLINK_SPAN: Duration = Duration::from_secs(5);
 /// What brings a packed stream has this long to end after its last byte was decoded, or to say why it failed.
 pub const PACKED_FEEDING_END_WAIT: Duration = Duration::from_secs(1);
+/// A peer that asked about a game so lately may come for it.
+pub const INTEREST_SPAN: Duration = Duration::from_secs(3);
+/// Peers of which a source remembers that they asked about a game.
+pub const INTEREST_MAX: usize = 256;

@@ -24,16 +24,18 @@ struct Room {
     now: Instant,
     waves: u64,
     total: u64,
+    expects_others: bool,
 }
 
 impl Room {
     fn new(total: u64) -> Self {
-        Self { roster: Roster::default(), now: Instant::now(), waves: 0, total }
+        Self { roster: Roster::default(), now: Instant::now(), waves: 0, total, expects_others: true }
     }
 
     fn join(&mut self, newcomer: Newcomer, has_room: bool) -> JoinOutcome {
         self.waves += 1;
-        self.roster.join(&packed(), newcomer, self.total, has_room, self.waves, self.now)
+        let source = SourceState { has_room, expects_others: self.expects_others };
+        self.roster.join(&packed(), newcomer, self.total, source, self.waves, self.now)
     }
 
     fn placed(&mut self, newcomer: Newcomer) -> Placement {
@@ -72,6 +74,12 @@ fn a_game_that_fits_into_the_windows_does_not_wait_for_others() {
     room.roster.reached(&packed(), first.place.wave, 15, room.now);
     let late = room.placed(newcomer(2));
     assert_eq!(late.place, Place { position: 1, ..first.place }, "all of them still have everything");
+}
+
+#[test]
+fn a_receiver_of_which_no_other_one_is_heard_does_not_wait() {
+    let mut room = Room { expects_others: false, ..Room::new(100) };
+    assert_eq!(room.placed(newcomer(1)).starts_in_ms, 0);
 }
 
 #[test]

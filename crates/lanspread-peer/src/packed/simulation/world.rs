@@ -25,7 +25,7 @@ use super::room::Room;
 use crate::packed::feed::{FeedError, feed};
 use crate::packed::plan::Tier;
 use crate::packed::relays::Relays;
-use crate::packed::roster::{JoinOutcome, Newcomer, Roster};
+use crate::packed::roster::{JoinOutcome, Newcomer, Roster, SourceState};
 use crate::packed::serve::serve;
 use crate::packed::window::PackedWindow;
 use crate::task::Tasks;
@@ -430,9 +430,17 @@ async fn join(
             window: world.room.window,
         };
         let (number, now) = (world.waves.fetch_add(1, Ordering::Relaxed), Instant::now());
-        let (total, has_room) = (world.room.chunks, world.has_room);
-        let joined =
-            lock(&world.nodes[*source].roster).join(&world.packed, newcomer, total, has_room, number, now);
+        let source_state =
+            SourceState { has_room: world.has_room, expects_others: world.room.seats.len() > 1 };
+        let total = world.room.chunks;
+        let joined = lock(&world.nodes[*source].roster).join(
+            &world.packed,
+            newcomer,
+            total,
+            source_state,
+            number,
+            now,
+        );
         match joined {
             JoinOutcome::Placed(placement) => {
                 world.tell(node, &format!("placed by node {source}: {:?}", placement.place));
