@@ -141,6 +141,9 @@ step_unit() {
     need valgrind valgrind "the counts of copies"
     need minisign minisign "the signatures of catalogs"
     need gnutls-cli gnutls-bin "the handshake with another implementation of TLS"
+    # Real servers as sources.
+    need nginx nginx-light "HTTP servers as sources"
+    need openssl openssl "the certificate of an HTTPS server"
     need strace strace "the counts of system calls"
     local without=()
     if ! strace -f -o /dev/null true 2> /dev/null; then

@@ -27,10 +27,11 @@ pub(crate) use self::catalog::{
 };
 pub(crate) use self::options::{
     CatalogFile, DaemonGamesDir, Decoder, DiscoveryChoice, GamesDirOption, PeerList, PeerRulesOptions,
-    StreamOptions, WaitOptions,
+    ServerList, StreamOptions, WaitOptions,
 };
 pub(crate) use self::party::{PartyArguments, PartyCommand, PartyJoin, PartyNew, PartyShow};
 pub(crate) use self::peers::{DecidePeers, ForgottenPeer, Peers, PeersCommand, PeersPenalties};
+pub(crate) use self::values::GivenUrl;
 use self::values::Names;
 use crate::help::{CATALOG_OF_A_PARTY, FIRST_STEPS_AND_EXIT_STATUS};
 
@@ -240,6 +241,8 @@ pub(crate) struct Operate {
     #[command(flatten)]
     pub(crate) peers: PeerList,
     #[command(flatten)]
+    pub(crate) servers: ServerList,
+    #[command(flatten)]
     pub(crate) rules: PeerRulesOptions,
     #[command(flatten)]
     pub(crate) discovery: DiscoveryChoice,
@@ -429,7 +432,7 @@ mod tests {
     /// Scripts rely on this.
     #[test]
     fn every_option_has_a_variable_that_is_not_for_one_call() {
-        const FOR_ONE_CALL: [&str; 11] = [
+        const FOR_ONE_CALL: [&str; 12] = [
             "accept_unverified",
             "clear",
             "help",
@@ -439,6 +442,7 @@ mod tests {
             "qr",
             "reason",
             "replace",
+            "sources",
             "version",
             "with_catalog_key",
         ];

@@ -12,9 +12,13 @@ pub(crate) mod serve;
 use std::path::Path;
 use std::time::Duration;
 
-use lanspread_peer::{Peer, PeerBuilder, PeerError, ProviderChoice, TrustError, key_file};
+use lanspread_peer::limits::SERVERS_MAX;
+use lanspread_peer::{
+    ErrorCategory, Peer, PeerBuilder, PeerError, ProviderChoice, SourceUrl, TrustError, WordError, key_file,
+};
 
-use crate::arguments::{CatalogFile, Decoder, Global};
+use crate::arguments::{CatalogFile, Decoder, GivenUrl, Global};
+use crate::exit::Failure;
 
 /// A peer of a games directory, with the settings that all commands have in common.
 fn describe(
@@ -66,4 +70,16 @@ fn idle_timeout_of_tests() -> Option<Duration> {
             None
         }
     }
+}
+
+/// The URLs of sources, checked.
+fn servers(given: &[GivenUrl]) -> Result<Vec<SourceUrl>, Failure> {
+    let checked =
+        given.iter().map(|url| url.0.parse().map_err(|error: WordError| PeerError::from(error).into()));
+    let checked: Vec<SourceUrl> = checked.collect::<Result<_, Failure>>()?;
+    if checked.len() > SERVERS_MAX {
+        let message = format!("{} servers are named, the limit is {SERVERS_MAX}", checked.len());
+        return Err(Failure::new("usage", None, message, ErrorCategory::Usage));
+    }
+    Ok(checked)
 }

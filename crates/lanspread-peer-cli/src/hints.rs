@@ -98,6 +98,11 @@ const HINTS: &[Row] = &[
     row_of_cause(NO_SOURCE, "party", JOIN_PARTY),
     row_of_cause(NO_SOURCE, "other-peer", SET_UP_AGAIN),
     row(&["not-offered"], "`lanspread-peer-cli list` shows what is offered"),
+    row(
+        &["no-server-manifest"],
+        "check the URL; put manifest.lsm beside the files (`lanspread-peer-cli manifest GAME` writes it), or use a catalog \
+         that lists them",
+    ),
     row(&["ambiguous-metadata"], "name the peers you trust: --no-discovery --peer HOST:PORT"),
     row(&["no-place"], "try again later; without --no-wait and --wait, the command waits for its turn"),
     // Asking one peer.

@@ -40,6 +40,7 @@ use lanspread_types::fault::LocalError;
 use lanspread_types::ids::{CatalogName, GameId};
 use lanspread_types::limits;
 use lanspread_types::regular_file::{if_present, open_folder_of_user, open_of_user, read_whole};
+use lanspread_types::source_url::SourceUrl;
 use rustix::fs::FlockOperation;
 use tokio_util::sync::CancellationToken;
 
@@ -65,6 +66,8 @@ pub struct CatalogBuild {
     pub out: PathBuf,
     /// Name of the catalog; without one, it keeps its name.
     pub name: Option<CatalogName>,
+    /// HTTP servers that have the games; without one, it keeps those that it names.
+    pub sources: Vec<SourceUrl>,
     /// The games to read; all downloaded ones if empty. Others keep their entries then.
     pub games: Vec<GameId>,
     /// How many games are read at once, at least 1.
@@ -245,8 +248,15 @@ impl CatalogBuild {
         let known = before.map(|before| before.catalog.content());
         // A catalog that a user edited is another one, even if nothing else has changed.
         let is_edited = before.is_some_and(|before| !cache.wrote(&before.digest));
-        let merged =
-            merge(known, entries, &failed_games, self.games.is_empty(), self.name.as_ref(), is_edited);
+        let merged = merge(
+            known,
+            entries,
+            &failed_games,
+            self.games.is_empty(),
+            self.name.as_ref(),
+            &self.sources,
+            is_edited,
+        );
         let Merged { content, version, removed, is_new } =
             merged.map_err(|reason| not_written(&catalog, reason))?;
         let games = content.games.len() as u64;

@@ -15,15 +15,19 @@
 
 #[cfg(feature = "http")]
 pub(crate) mod client;
-#[cfg(not(feature = "http"))]
-#[path = "http/no_client.rs"]
-pub(crate) mod client;
 pub(crate) mod error;
 mod get;
 mod head;
 pub(crate) mod manifest;
+#[cfg(not(feature = "http"))]
+mod no_client;
 pub(crate) mod server;
+#[allow(dead_code, reason = "packed streams are built upon it")]
 pub(crate) mod upstream;
 
-#[cfg(all(test, feature = "http"))]
+#[cfg(not(feature = "http"))]
+pub(crate) use self::no_client as client;
+
+#[cfg(test)]
+#[cfg(feature = "http")]
 mod tests;

@@ -63,7 +63,9 @@ pub use report::built_manifest::BuiltManifest;
 pub use report::channel::PeerEvents;
 pub use report::event::PeerEvent;
 pub use report::failure::{AttemptFailure, Code, ErrorCategory, OperationFailure, PeerAnswer};
-pub use report::offender::{NoAddress, Offence, Offender, PenalisedPeer, PenaltyAddress, ProvedLie};
+pub use report::offender::{
+    NoAddress, Offence, Offender, PenalisedPeer, PenaltyAddress, ProvedLie, ServerLie,
+};
 pub use report::operation::{
     AdmissionRules, AskOptions, DecodeAt, DiscoveryMode, OperationKind, OperationOptions, OperationRequest,
     RelayChoice, Wait,
@@ -128,4 +130,5 @@ pub use lanspread_types::fault::{ContentError, ForeignState, LocalError};
 pub use lanspread_types::ids::{CatalogName, GameId, GameVersion, PeerAddress, PeerId, PeerName, WordError};
 pub use lanspread_types::limits;
 pub use lanspread_types::regular_file;
+pub use lanspread_types::source_url::SourceUrl;
 pub use lanspread_types::text::printable;

@@ -21,6 +21,7 @@ mod packing_lists;
 mod perform;
 mod remove;
 mod serve;
+mod servers;
 pub(crate) mod stream_install;
 pub(crate) mod stream_plan;
 mod uninstall;

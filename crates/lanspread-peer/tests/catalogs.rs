@@ -66,6 +66,7 @@ impl Party {
             games_dir: workspace().join("fixtures/fixture-alpha"),
             out: self.path("built"),
             name: None,
+            sources: Vec::new(),
             games: vec![GAME.parse().unwrap()],
             jobs: 1,
             provider: ProviderChoice::Native,

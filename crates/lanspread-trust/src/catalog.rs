@@ -6,6 +6,7 @@
 //! name = "Summer party"                # optional, as are the two times
 //! made = 2026-07-01T18:00:00Z
 //! expires = 2026-07-05T00:00:00Z       # a warning only
+//! sources = ["http://games.lan/{game}/{file}"]  # optional: HTTP servers that have the files
 //!
 //! [games.cnctw]
 //! name = "A title for people"
@@ -28,6 +29,7 @@ use std::time::SystemTime;
 use lanspread_types::checksum::ContentDigest;
 use lanspread_types::ids::{CatalogName, GameId, GameVersion};
 use lanspread_types::limits;
+use lanspread_types::source_url::SourceUrl;
 use serde::Deserialize;
 use toml::value::Datetime;
 
@@ -53,6 +55,8 @@ pub struct CatalogHead {
     pub made: Option<CatalogTime>,
     /// Until when its author vouches for it.
     pub expires: Option<CatalogTime>,
+    /// HTTP servers that have its games; at most [`limits::SERVERS_MAX`].
+    pub sources: Vec<SourceUrl>,
 }
 
 /// A moment in a catalog, to the second: RFC 3339, UTC.
@@ -137,6 +141,8 @@ struct FileOfSchema2 {
     made: Option<Datetime>,
     expires: Option<Datetime>,
     #[serde(default)]
+    sources: Vec<SourceUrl>,
+    #[serde(default)]
     games: BTreeMap<GameId, GameOfSchema2>,
 }
 
@@ -173,14 +179,18 @@ pub fn parse(text: &str) -> Result<CatalogContent, String> {
 }
 
 fn of_schema_2(file: FileOfSchema2) -> Result<CatalogContent, String> {
-    let FileOfSchema2 { version, name, made, expires, games, .. } = file;
+    let FileOfSchema2 { version, name, made, expires, sources, games, .. } = file;
     if !(1..=limits::CATALOG_VERSION_MAX).contains(&version) {
         return Err(format!(
             "its version is {version}, from 1 to {} is allowed",
             limits::CATALOG_VERSION_MAX
         ));
     }
-    let head = CatalogHead { version, name, made: time("made", made)?, expires: time("expires", expires)? };
+    if sources.len() > limits::SERVERS_MAX {
+        return Err(format!("it names {} sources, the limit is {}", sources.len(), limits::SERVERS_MAX));
+    }
+    let (made, expires) = (time("made", made)?, time("expires", expires)?);
+    let head = CatalogHead { version, name, made, expires, sources };
     let games = games.into_iter().map(|(game, known)| {
         let known = game_of_schema_2(&game, known)?;
         Ok((game, known))
@@ -250,7 +260,7 @@ impl CatalogContent {
         let mut text = String::new();
         match &self.head {
             None => text.push_str("schema = 1\n"),
-            Some(CatalogHead { version, name, made, expires }) => {
+            Some(CatalogHead { version, name, made, expires, sources }) => {
                 text.push_str(&format!("schema = 2\nversion = {version}\n"));
                 if let Some(name) = name {
                     text.push_str(&format!("name = {}\n", quoted(name.as_str())));
@@ -259,6 +269,10 @@ impl CatalogContent {
                     if let Some(time) = time {
                         text.push_str(&format!("{key} = {time}\n"));
                     }
+                }
+                if !sources.is_empty() {
+                    let urls: Vec<String> = sources.iter().map(|url| quoted(url.secret_text())).collect();
+                    text.push_str(&format!("sources = [{}]\n", urls.join(", ")));
                 }
             }
         }

@@ -173,13 +173,11 @@ fn split_port(place: &str) -> Option<(&str, Option<u16>)> {
 
 fn is_host(host: &str) -> bool {
     let inside = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-    match inside {
-        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
-        None => {
-            let is_plain = host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
-            !host.is_empty() && host.len() <= 255 && is_plain
-        }
+    if let Some(address) = inside {
+        return address.parse::<std::net::Ipv6Addr>().is_ok();
     }
+    let is_plain = host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+    !host.is_empty() && host.len() <= 255 && is_plain
 }
 
 /// Removes `.` and `..` from the path of a target (RFC 3986, section 5.2.4).
@@ -221,16 +219,9 @@ fn percent_decoded(text: &str) -> Vec<u8> {
         let digits = if *first == b'%' { others.get(..2) } else { None };
         let digits = digits.and_then(|digits| std::str::from_utf8(digits).ok());
         let digits = digits.filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
-        match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(byte) => {
-                decoded.push(byte);
-                rest = &others[2..];
-            }
-            None => {
-                decoded.push(*first);
-                rest = others;
-            }
-        }
+        let byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        decoded.push(byte.unwrap_or(*first));
+        rest = if byte.is_some() { &others[2..] } else { others };
     }
     decoded
 }

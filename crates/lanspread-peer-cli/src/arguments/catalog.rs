@@ -7,6 +7,7 @@ use lanspread_peer::limits::CATALOG_JOBS_MAX;
 use lanspread_peer::{CatalogName, GameId};
 
 use crate::arguments::options::{Decoder, GamesDirOption};
+use crate::arguments::values::GivenUrl;
 
 /// `catalog`
 #[derive(Debug, Args)]
@@ -140,6 +141,10 @@ pub(crate) struct CatalogBuildArguments {
     /// Name of the catalog, for people [default: the name that it has]
     #[arg(long, env = "LANSPREAD_CATALOG_NAME", value_hint = ValueHint::Other, value_name = "TEXT")]
     pub(crate) catalog_name: Option<CatalogName>,
+    /// HTTP server that has the games, which receivers may use; may be given several times; others have to read it, so
+    /// give no password [default: those that the catalog names]
+    #[arg(long = "source", value_hint = ValueHint::Url, value_name = "URL")]
+    pub(crate) sources: Vec<GivenUrl>,
     /// Games that are read at once [default: the number of cores]
     #[arg(long, env = "LANSPREAD_JOBS", value_hint = ValueHint::Other, value_name = "N",
         value_parser = clap::value_parser!(u64).range(1..=CATALOG_JOBS_MAX as u64))]

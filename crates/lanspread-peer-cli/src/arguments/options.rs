@@ -10,7 +10,7 @@ use lanspread_peer::{
     AdmissionRules, DiscoveryMode, OperationOptions, PeerAddress, PeerId, RelayChoice, Wait,
 };
 
-use crate::arguments::values::{DecodePlace, DictionaryBytes, WaitTime};
+use crate::arguments::values::{DecodePlace, DictionaryBytes, GivenUrl, WaitTime};
 
 /// The games directory.
 #[derive(Debug, Args)]
@@ -85,6 +85,15 @@ pub(crate) struct PeerList {
     /// Peer to ask; may be given several times [variable: separated by commas]
     #[arg(long = "peer", env = "LANSPREAD_PEER", value_hint = ValueHint::Other, value_name = "HOST:PORT", value_delimiter = ',')]
     pub(crate) peers: Vec<PeerAddress>,
+}
+
+/// The HTTP servers to fetch from.
+#[derive(Debug, Args)]
+pub(crate) struct ServerList {
+    /// HTTP server that may have the game too, with {game} and {file} in the place of the names, or as a folder of games; may
+    /// be given several times [variable: separated by commas] [config file: sources]
+    #[arg(long = "from", env = "LANSPREAD_FROM", value_hint = ValueHint::Url, value_name = "URL", value_delimiter = ',')]
+    pub(crate) servers: Vec<GivenUrl>,
 }
 
 /// Finding peers.

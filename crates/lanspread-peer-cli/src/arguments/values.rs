@@ -55,6 +55,25 @@ impl FromStr for WaitTime {
     }
 }
 
+/// The URL of a source as it was given. It is checked later, because the parser of the command line would print a wrong
+/// one with its credentials.
+#[derive(Clone)]
+pub(crate) struct GivenUrl(pub(crate) String);
+
+impl std::fmt::Debug for GivenUrl {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("…")
+    }
+}
+
+impl FromStr for GivenUrl {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self(text.to_owned()))
+    }
+}
+
 /// Which file names are accepted.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum Names {

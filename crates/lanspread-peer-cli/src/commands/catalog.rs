@@ -187,6 +187,7 @@ fn show(output: Output, arguments: &CatalogShow) -> CommandResult {
         expires: expires.map(|time| time.to_string()),
         expired: expires.is_some_and(lanspread_peer::CatalogTime::has_passed),
         signed_by: said_signer(path),
+        sources: head.map(|head| head.sources.iter().map(ToString::to_string).collect()).unwrap_or_default(),
         games: content.games.len() as u64,
     })?;
     for (game, known) in &content.games {

@@ -10,6 +10,7 @@ use lanspread_peer::{
     ProviderChoice, ReportedEvent,
 };
 
+use super::servers;
 use crate::arguments::{CatalogBuildArguments, Global};
 use crate::exit::{CommandResult, Failure};
 use crate::games_dir::ChosenGamesDir;
@@ -65,6 +66,7 @@ pub(super) fn run(global: &Global, output: Output, arguments: CatalogBuildArgume
         games_dir: games_dir.path,
         out: arguments.out,
         name: arguments.catalog_name,
+        sources: servers(&arguments.sources)?,
         games: arguments.games_wanted,
         jobs: arguments.jobs.map_or(cores, |jobs| usize::try_from(jobs).unwrap_or(cores)),
         provider: arguments.decoder.unrar.map_or(ProviderChoice::Native, ProviderChoice::Unrar),

@@ -12,7 +12,7 @@ use lanspread_peer::{ControlReply, ControlRequest};
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
-use super::describe;
+use super::{describe, servers};
 use crate::arguments::{Cancel, Decoder, Global, Install, Local, Operate, Uninstall, Update};
 use crate::backend::Backend;
 use crate::exit::{CommandResult, Failure, Summary};
@@ -26,7 +26,7 @@ const TICK: Duration = Duration::from_secs(1);
 
 pub(crate) async fn install(global: &Global, output: Output, install: Install) -> CommandResult {
     let Install { stream, operate, names, decoder, streaming, dry_run } = install;
-    let options = streaming.apply(options(&operate).with_names(names.names.into()));
+    let options = streaming.apply(options(&operate)?.with_names(names.names.into()));
     let kind = if stream { OperationKind::StreamInstall } else { OperationKind::Install };
     if dry_run {
         let plan = |game| ControlRequest::Plan { game, options: options.clone() };
@@ -36,12 +36,12 @@ pub(crate) async fn install(global: &Global, output: Output, install: Install) -
 }
 
 pub(crate) async fn download(global: &Global, output: Output, operate: Operate) -> CommandResult {
-    perform(global, output, &operate.local, None, OperationKind::Download, &options(&operate)).await
+    perform(global, output, &operate.local, None, OperationKind::Download, &options(&operate)?).await
 }
 
 pub(crate) async fn update(global: &Global, output: Output, update: Update) -> CommandResult {
     let Update { operate, names, decoder, streaming, force } = update;
-    let options = options(&operate).with_names(names.names.into()).with_force(force.force);
+    let options = options(&operate)?.with_names(names.names.into()).with_force(force.force);
     let options = streaming.apply(options);
     perform(global, output, &operate.local, Some(&decoder), OperationKind::Update, &options).await
 }
@@ -67,13 +67,15 @@ pub(crate) async fn cancel(global: &Global, output: Output, cancel: Cancel) -> C
     follow(&backend, output, &cancel.games_wanted, request, &CancellationToken::new()).await
 }
 
-fn options(operate: &Operate) -> OperationOptions {
-    OperationOptions::default()
+fn options(operate: &Operate) -> Result<OperationOptions, Failure> {
+    let options = OperationOptions::default()
         .with_peers(operate.peers.peers.clone())
+        .with_servers(servers(&operate.servers.servers)?)
         .with_discovery((&operate.discovery).into())
         .with_admission((&operate.rules).into())
         .with_wait((&operate.waiting).into())
-        .with_accept_unverified(operate.unverified.accept_unverified)
+        .with_accept_unverified(operate.unverified.accept_unverified);
+    Ok(options)
 }
 
 async fn perform(

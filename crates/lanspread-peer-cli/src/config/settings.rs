@@ -13,6 +13,8 @@ use crate::exit::Failure;
 
 /// Options that choose the file cannot be in it.
 const NOT_IN_THE_FILE: [&str; 1] = ["config"];
+/// Options that have another name in the file, where they are no part of a sentence.
+const OTHER_KEYS: [(&str, &str); 1] = [("from", "sources")];
 
 /// Every key of a config file with its value; each fits at least one option.
 #[derive(Debug, Default)]
@@ -157,7 +159,8 @@ fn key_of(option: &Arg) -> Option<&str> {
         ArgAction::Set | ArgAction::Append | ArgAction::SetTrue | ArgAction::SetFalse | ArgAction::Count
     );
     let is_setting = is_setting && option.get_env().is_some();
-    option.get_long().filter(|long| is_setting && !NOT_IN_THE_FILE.contains(long))
+    let long = option.get_long().filter(|long| is_setting && !NOT_IN_THE_FILE.contains(long))?;
+    Some(OTHER_KEYS.iter().find(|(option, _)| *option == long).map_or(long, |(_, key)| key))
 }
 
 /// Whether an option of that name, of any command, is for the command line only.

@@ -190,7 +190,8 @@ fn expiry(expires: Option<&str>, has_passed: bool) -> String {
 }
 
 fn about(report: &Answer) -> String {
-    let Answer::Catalog { catalog, schema, version, name, made, expires, expired, signed_by, games } = report
+    let Answer::Catalog { catalog, schema, version, name, made, expires, expired, signed_by, sources, games } =
+        report
     else {
         return String::new();
     };
@@ -208,6 +209,9 @@ fn about(report: &Answer) -> String {
     match signed_by {
         Some(key_id) => text += &format!("\n  signature of key {key_id}, not checked"),
         None => text += "\n  without a signature",
+    }
+    for source in sources {
+        text += &format!("\n  source: {source}");
     }
     text + &expiry(expires.as_deref(), *expired)
 }

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 
 use lanspread_peer::{
     Answer, GameId, GameVersion, InstallTrust, PartyLineShown, PassedOverFolder, PeerEvent, PeerName,
-    ProvedLie, QueuedAt, ReceivingAddress, SourceShare,
+    ProvedLie, QueuedAt, ReceivingAddress, ServerLie, SourceShare,
 };
 
 use super::catalog_words;
@@ -105,6 +105,7 @@ pub(super) fn event(event: &PeerEvent) -> Option<String> {
                 "{game}: {peer} ({id}) sent something else than the catalog lists{place}: {expected} expected, got {got}"
             )
         }
+        PeerEvent::ServerLied(lie) => server_lied(lie),
         PeerEvent::VerifyFinished { game, files, bytes: count, differences, added, trust } => {
             let added = if *added > 0 { format!(", {added} added by you") } else { String::new() };
             let found = match differences {
@@ -158,6 +159,13 @@ pub(super) fn waiting(queued: &QueuedAt) -> String {
     let QueuedAt { game, peer, ahead, in_ms } = queued;
     let about = in_ms.map(|in_ms| format!(", about {}", duration(in_ms.into()))).unwrap_or_default();
     format!("{game}: waiting for {peer}: {ahead} before you{about}")
+}
+
+fn server_lied(lie: &ServerLie) -> String {
+    let ServerLie { server, game, path, position, expected, got } = lie;
+    format!(
+        "{game}: {server} sent something else than the manifest lists for {path} from byte {position}: {expected} expected, got {got}"
+    )
 }
 
 /// Why nothing more comes from a source, and what follows. A user who cancels is not the fault of the source.

@@ -24,5 +24,6 @@ mod process;
 mod progress;
 mod refusals;
 mod repair;
+mod servers;
 mod several;
 mod streamed;

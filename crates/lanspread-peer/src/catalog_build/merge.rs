@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use lanspread_trust::catalog::{CatalogContent, CatalogGame, CatalogHead, CatalogTime};
 use lanspread_types::ids::{CatalogName, GameId};
 use lanspread_types::limits::CATALOG_VERSION_MAX;
+use lanspread_types::source_url::SourceUrl;
 
 /// The next catalog.
 pub(super) struct Merged {
@@ -24,6 +25,7 @@ pub(super) fn merge(
     failed: &[&GameId],
     all: bool,
     name: Option<&CatalogName>,
+    sources: &[SourceUrl],
     is_edited: bool,
 ) -> Result<Merged, String> {
     let known = before.map(|before| before.games.clone()).unwrap_or_default();
@@ -33,8 +35,13 @@ pub(super) fn merge(
     games.extend(built);
     let head = before.and_then(|before| before.head.as_ref());
     let name = name.or(head.and_then(|head| head.name.as_ref())).cloned();
-    let is_same =
-        |head: &CatalogHead| head.name == name && before.is_some_and(|before| before.games == games);
+    let sources = match sources {
+        [] => head.map(|head| head.sources.clone()).unwrap_or_default(),
+        sources => sources.to_vec(),
+    };
+    let is_same = |head: &CatalogHead| {
+        head.name == name && head.sources == sources && before.is_some_and(|before| before.games == games)
+    };
     if let Some(head) = head.filter(|head| !is_edited && is_same(head)) {
         let (version, content) = (head.version, CatalogContent { head: Some(head.clone()), games });
         return Ok(Merged { content, version, removed, is_new: false });
@@ -44,7 +51,7 @@ pub(super) fn merge(
         return Err(format!("its version {CATALOG_VERSION_MAX} is the last one there can be"));
     }
     let expires = head.and_then(|head| head.expires);
-    let head = CatalogHead { version, name, made: Some(CatalogTime::now()), expires };
+    let head = CatalogHead { version, name, made: Some(CatalogTime::now()), expires, sources };
     Ok(Merged { content: CatalogContent { head: Some(head), games }, version, removed, is_new: true })
 }
 
@@ -62,7 +69,7 @@ mod tests {
     }
 
     fn catalog(version: u64, list: &[(&str, &str)]) -> CatalogContent {
-        let head = CatalogHead { version, name: None, made: None, expires: None };
+        let head = CatalogHead { version, name: None, made: None, expires: None, sources: Vec::new() };
         CatalogContent { head: Some(head), games: games(list) }
     }
 
@@ -74,7 +81,7 @@ mod tests {
     ) -> (u64, bool, Vec<String>, Vec<String>) {
         let failed: Vec<GameId> = failed.iter().map(|game| game.parse().unwrap()).collect();
         let failed: Vec<&GameId> = failed.iter().collect();
-        let merged = merge(before, games(built), &failed, all, None, false).unwrap();
+        let merged = merge(before, games(built), &failed, all, None, &[], false).unwrap();
         let words = |ids: Vec<&GameId>| ids.into_iter().map(ToString::to_string).collect();
         let removed = words(merged.removed.iter().collect());
         (merged.version, merged.is_new, words(merged.content.games.keys().collect()), removed)
@@ -100,15 +107,22 @@ mod tests {
     #[test]
     fn an_edited_catalog_and_one_of_schema_1_get_a_version_of_their_own() {
         let before = catalog(7, &[("a", "1")]);
-        let edited = merge(Some(&before), games(&[("a", "1")]), &[], true, None, true).unwrap();
+        let edited = merge(Some(&before), games(&[("a", "1")]), &[], true, None, &[], true).unwrap();
         assert_eq!((edited.version, edited.is_new), (8, true));
         let name: CatalogName = "Summer".parse().unwrap();
-        let named = merge(Some(&before), games(&[("a", "1")]), &[], true, Some(&name), false).unwrap();
+        let named = merge(Some(&before), games(&[("a", "1")]), &[], true, Some(&name), &[], false).unwrap();
         assert_eq!((named.version, named.content.head.unwrap().name), (8, Some(name)));
+        let sources: Vec<SourceUrl> = vec!["http://games.lan/".parse().unwrap()];
+        let with_sources =
+            merge(Some(&before), games(&[("a", "1")]), &[], true, None, &sources, false).unwrap();
+        assert_eq!((with_sources.version, with_sources.is_new), (8, true));
+        let kept =
+            merge(Some(&with_sources.content), games(&[("a", "1")]), &[], true, None, &[], false).unwrap();
+        assert_eq!((kept.version, kept.content.head.unwrap().sources), (8, sources));
         let old = CatalogContent { head: None, games: games(&[("a", "1")]) };
-        let first = merge(Some(&old), games(&[("a", "1")]), &[], true, None, false).unwrap();
+        let first = merge(Some(&old), games(&[("a", "1")]), &[], true, None, &[], false).unwrap();
         assert_eq!((first.version, first.is_new), (1, true));
         let last = catalog(CATALOG_VERSION_MAX, &[]);
-        assert!(merge(Some(&last), games(&[("a", "1")]), &[], true, None, false).is_err());
+        assert!(merge(Some(&last), games(&[("a", "1")]), &[], true, None, &[], false).is_err());
     }
 }

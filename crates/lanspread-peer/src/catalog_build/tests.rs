@@ -63,6 +63,7 @@ fn run(
         games_dir: games_dir.to_owned(),
         out: out.to_owned(),
         name: None,
+        sources: Vec::new(),
         games: Vec::new(),
         jobs: 3,
         provider: ProviderChoice::Native,
@@ -194,6 +195,7 @@ fn a_packing_list_that_is_made_by_reading_is_that_of_the_manifest() {
             let request = CatalogBuild {
                 games_dir: games.clone(),
                 out: out.path().to_owned(),
+                sources: Vec::new(),
                 name: None,
                 games: Vec::new(),
                 jobs: 2,

@@ -158,9 +158,8 @@ impl HttpClient {
         let cancel = self.0.tasks.cancel_token();
         // It ends when the link and the answer that uses it are dropped.
         self.0.tasks.spawn_contained("http-connection", async move {
-            match cancel.run_until_cancelled(connection).await {
-                Some(Err(error)) => tracing::debug!("a connection to a server ended: {error}"),
-                Some(Ok(())) | None => {}
+            if let Some(Err(error)) = cancel.run_until_cancelled(connection).await {
+                tracing::debug!("a connection to a server ended: {error}");
             }
         });
         Ok(Link { origin: url.origin(), sender })

@@ -14,7 +14,8 @@ pub(super) async fn get(
 ) -> Result<Response, HttpError> {
     let mut at = url.clone();
     for _ in 0..=limits::HTTP_REDIRECTS_MAX {
-        let response = client.send(&at, fields).await?;
+        // Boxed, because connecting is by far the largest part of every operation that asks servers.
+        let response = Box::pin(client.send(&at, fields)).await?;
         let Some(location) = response.head().redirect() else { return Ok(response) };
         let to = at.join(location);
         let to =

@@ -1,4 +1,4 @@
-//! The manifest beside the files of a server. Nobody vouches for it, unless a catalog names its digest.
+//! The manifest beside the files of a server. It is no more trusted than the server, unless a catalog names its digest.
 
 use std::fs::File;
 use std::io::Write;
@@ -51,6 +51,18 @@ pub(crate) enum NoManifest {
     /// This machine.
     #[error("the thread of a manifest has no result: {0}")]
     Thread(#[from] NoResult),
+}
+
+impl NoManifest {
+    /// What is wrong, without the server, which the reader knows.
+    pub(crate) fn reason(&self) -> String {
+        match self {
+            Self::Http(HttpError { problem, .. }) => format!("{MANIFEST_NAME}: {problem}"),
+            Self::Refused { problem, .. } => format!("{MANIFEST_NAME}: {problem}"),
+            Self::OtherGame { got, .. } => format!("{MANIFEST_NAME} is that of {got}"),
+            Self::Local(_) | Self::Thread(_) => self.to_string(),
+        }
+    }
 }
 
 /// Fetches the manifest of a game from a server: any manifest of it, or the `expected` one. While it is checked, it is in a

@@ -11,9 +11,9 @@ use crate::task::Tasks;
 
 /// Asks HTTP servers.
 #[derive(Clone)]
-pub(crate) struct HttpClient;
+pub(crate) struct NoHttp;
 
-impl HttpClient {
+impl NoHttp {
     pub(crate) fn new(_: &Tasks, _: Duration) -> Self {
         Self
     }
@@ -26,6 +26,8 @@ impl HttpClient {
         Err(HttpError::new(url, HttpProblem::NotBuilt))
     }
 }
+
+pub(crate) use self::NoHttp as HttpClient;
 
 /// The answer to a request, which there is not.
 pub(super) enum Response {}

@@ -49,7 +49,7 @@ impl HttpServer {
         &self.name
     }
 
-    /// What records call it, where a peer has its identity. Nobody can prove it, and nothing is decided by it.
+    /// What records call it, where a peer has its identity. It proves nothing, and nothing is decided by it.
     pub(crate) fn record_id(&self) -> PeerId {
         PeerId::of_key(&Sha256::digest(format!("server {}", self.url)).into())
     }

@@ -13,11 +13,12 @@ use lanspread_store::state::listed_chunks::ListedChunks;
 use lanspread_store::state::sentinel::read_sentinel;
 use lanspread_types::content::{InstallTrust, RootFile, Totals};
 use lanspread_types::fault::ContentError;
-use lanspread_types::ids::{GameId, GameVersion};
+use lanspread_types::ids::{GameId, GameVersion, PeerName};
 use lanspread_types::layout::SENTINEL_FILE;
 use lanspread_types::limits;
 use tokio_util::sync::CancellationToken;
 
+use crate::http::server::HttpServer;
 use crate::locked_game::LockedGame;
 use crate::operations::OperationContext;
 use crate::peer::core::Peer;
@@ -28,6 +29,7 @@ use crate::receive::fetch::Dialling;
 use crate::receive::patience::Patience;
 use crate::receive::session::TransferContext;
 use crate::receive::transfer::transfer;
+use crate::receive::transfer_source::TransferSource;
 use crate::report::event::PeerEvent;
 use crate::report::failure::AttemptFailure;
 use crate::report::operation::OperationOptions;
@@ -37,7 +39,9 @@ use crate::trust::select::Selection;
 /// A prepared download: which files it fetches, from which sources, and where to.
 struct Prepared {
     locked: LockedGame,
-    selection: Selection,
+    version: GameVersion,
+    /// The peers to use at once, and the servers after them.
+    sources: Vec<TransferSource>,
     files: Vec<RootFile>,
     /// What the manifest lists about these files, if there is one.
     listed: Option<ListedChunks>,
@@ -122,23 +126,52 @@ impl Peer {
         if let Some(wanted) = self.wanted_version(game) {
             refuse_downloaded(&locked, &wanted).await?;
         }
-        let manifest = self.obtain_manifest(context).await?;
+        let servers = self.servers(context);
+        let manifest = self.obtain_manifest(context, &servers).await?;
         let listed = manifest.clone().map(ListedChunks::new);
         permit(&locked, listed.clone(), context.options.accept_unverified).await?;
-        let mut selection = self.choose_by(manifest, game, &context.options, &context.cancel).await?;
-        keep_archives(game, &mut selection)?;
-        refuse_downloaded(&locked, &selection.version).await?;
-        let files = root_files::accept(&selection.sources[0].files, context.options.names)
-            .map_err(|error| refused_by_all(game, &selection, &error))?;
-        let prepared = prepare_download(context, locked, selection, files, listed).await?;
+        let mut chosen = self.choose_by(manifest, game, &context.options, &context.cancel).await;
+        if let Ok(selection) = &mut chosen
+            && let Err(no_peer) = keep_archives(game, selection)
+        {
+            chosen = Err(no_peer);
+        }
+        let (peers, listed) = match (chosen, listed) {
+            (Ok(selection), listed) => (Some(selection), listed),
+            (Err(no_peer), Some(listed)) if is_without_peers(&no_peer) && !servers.is_empty() => {
+                tracing::info!("{game}: only servers have it: {no_peer}");
+                (None, Some(listed))
+            }
+            (Err(error), Some(_)) => return Err(error),
+            (Err(no_peer), None) => {
+                let unsigned = self.unsigned_manifest(context, &servers, no_peer).await?;
+                (None, Some(ListedChunks::unsigned(unsigned)))
+            }
+        };
+        if listed.is_none() && !servers.is_empty() {
+            tracing::warn!(
+                "{game}: servers are not used: the catalog names no manifest, and peers have the game"
+            );
+        }
+        let sources = sources(peers.as_ref(), if listed.is_some() { &servers } else { &[] });
+        let (version, files) = match (&peers, &listed) {
+            (Some(selection), _) => (selection.version.clone(), selection.sources[0].files.as_slice()),
+            (None, Some(listed)) => (listed.version().clone(), listed.files()),
+            (None, None) => return Err(PeerError::Internal("a download without a list of files".to_owned())),
+        };
+        refuse_downloaded(&locked, &version).await?;
+        let files = root_files::accept(files, context.options.names)
+            .map_err(|error| refused_by_all(game, sources.iter().map(TransferSource::name), &error))?;
+        let prepared = prepare_download(context, locked, version, sources, files, listed).await?;
         course.begun = Some(Instant::now());
         let ended = self.transfer_and_commit(context, &prepared).await;
         if ended.is_err() {
             course.bytes_kept = keep_or_discard(&prepared).await;
         }
-        let Prepared { selection, files, listed, .. } = prepared;
-        let trust = if listed.is_some() { InstallTrust::Verified } else { InstallTrust::Unverified };
-        ended.map(|sources| (selection.version, files, trust, sources))
+        let Prepared { version, files, listed, .. } = prepared;
+        let is_verified = listed.is_some_and(|listed| listed.is_trusted());
+        let trust = if is_verified { InstallTrust::Verified } else { InstallTrust::Unverified };
+        ended.map(|sources| (version, files, trust, sources))
     }
 
     async fn transfer_and_commit(
@@ -149,9 +182,9 @@ impl Peer {
         let game = &context.game;
         let shares = transfer(TransferContext {
             game: game.clone(),
-            version: prepared.selection.version.clone(),
+            version: prepared.version.clone(),
             files: prepared.files.clone(),
-            sources: prepared.selection.at_once(),
+            sources: prepared.sources.clone(),
             target: Arc::clone(&prepared.target),
             listed: prepared.listed.clone(),
             locked: Some(prepared.locked.clone()),
@@ -168,7 +201,7 @@ impl Peer {
         .await?;
         let bytes: u64 = prepared.files.iter().map(|file| file.size).sum();
         context.events.report(PeerEvent::Finishing { game: game.clone(), bytes });
-        let version = prepared.selection.version.clone();
+        let version = prepared.version.clone();
         prepared
             .on_disk("check", move |games, game, target| check_sentinel(games, game, target, &version))
             .await?;
@@ -226,7 +259,7 @@ async fn permit(
 /// Keeps the sources that have archives. Those that only have installed files can stream them.
 fn keep_archives(game: &GameId, selection: &mut Selection) -> Result<(), PeerError> {
     let error = ContentError::RootFiles("it has installed files only, which can be streamed".to_owned());
-    let refused = refused_by_all(game, selection, &error);
+    let refused = refused_by_all(game, selection.sources.iter().map(|source| &source.name), &error);
     selection.sources.retain(|source| source.entries.is_none());
     if selection.sources.is_empty() { Err(refused) } else { Ok(()) }
 }
@@ -235,13 +268,15 @@ fn keep_archives(game: &GameId, selection: &mut Selection) -> Result<(), PeerErr
 async fn prepare_download(
     context: &OperationContext,
     locked: LockedGame,
-    selection: Selection,
+    version: GameVersion,
+    sources: Vec<TransferSource>,
     files: Vec<RootFile>,
     listed: Option<ListedChunks>,
 ) -> Result<Prepared, PeerError> {
-    let (version, wanted, chunks) = (selection.version.clone(), files.clone(), listed.clone());
+    let (wanted_version, wanted, chunks) = (version.clone(), files.clone(), listed.clone());
     let preparing = locked.run("prepare", move |games, game, cancel| {
-        let (partials, journal) = partials::prepare(games, game, &version, &wanted, chunks.as_ref(), cancel)?;
+        let (partials, journal) =
+            partials::prepare(games, game, &wanted_version, &wanted, chunks.as_ref(), cancel)?;
         let bytes_kept = journal.record.here_bytes();
         let bytes: u64 = wanted.iter().map(|file| file.size).sum();
         let missing = Totals { files: wanted.len() as u64, directories: 1, bytes: bytes - bytes_kept };
@@ -260,13 +295,13 @@ async fn prepare_download(
     let (target, bytes_kept) = preparing.await?;
     context.events.report(PeerEvent::DownloadBegin {
         game: context.game.clone(),
-        version: selection.version.clone(),
-        sources: selection.sources.iter().map(|source| source.name.clone()).collect(),
+        version: version.clone(),
+        sources: sources.iter().map(|source| source.name().clone()).collect(),
         files: files.len() as u64,
         bytes_total: files.iter().map(|file| file.size).sum(),
         bytes_kept,
     });
-    Ok(Prepared { locked, selection, files, listed, target, bytes_kept })
+    Ok(Prepared { locked, version, sources, files, listed, target, bytes_kept })
 }
 
 impl Prepared {
@@ -298,12 +333,28 @@ async fn keep_or_discard(prepared: &Prepared) -> u64 {
     })
 }
 
-/// All validated peers report the same list, so every one of them is at fault.
-fn refused_by_all(game: &GameId, selection: &Selection, error: &ContentError) -> PeerError {
-    let attempts = selection
-        .sources
-        .iter()
-        .map(|source| AttemptFailure::new(&source.name, error.code(), error.to_string()));
+/// Whether no peer can be asked for the archives of a game.
+fn is_without_peers(error: &PeerError) -> bool {
+    matches!(
+        error,
+        PeerError::NoPeers { .. } | PeerError::NotOffered { .. } | PeerError::AllSourcesFailed { .. }
+    )
+}
+
+/// The peers that are used at once, and the servers after them.
+fn sources(peers: Option<&Selection>, servers: &[Arc<HttpServer>]) -> Vec<TransferSource> {
+    let peers = peers.map(Selection::at_once).unwrap_or_default();
+    let servers = servers.iter().cloned().map(TransferSource::Server);
+    peers.into_iter().map(|peer| TransferSource::Peer(Box::new(peer))).chain(servers).collect()
+}
+
+/// All validated sources report the same list, so every one of them is at fault.
+fn refused_by_all<'n>(
+    game: &GameId,
+    names: impl Iterator<Item = &'n PeerName>,
+    error: &ContentError,
+) -> PeerError {
+    let attempts = names.map(|name| AttemptFailure::new(name, error.code(), error.to_string()));
     PeerError::AllSourcesFailed { game: game.clone(), attempts: attempts.collect() }
 }
 

@@ -69,6 +69,16 @@ pub enum PeerError {
         /// The sides: what each says, and which peers say it.
         groups: Vec<String>,
     },
+    /// No peer offers the game, and no manifest says what the files of the servers must be.
+    #[error("{no_peer}; and no manifest lists the files of {game} on a server{}", answers(servers))]
+    NoManifest {
+        /// The game asked for.
+        game: GameId,
+        /// The servers, and why each has no manifest that can be used.
+        servers: Vec<PeerAnswer>,
+        /// Why no peer is a source.
+        no_peer: String,
+    },
     /// Every validated source failed.
     #[error("every source of {game} failed{}", attempts_list(attempts))]
     AllSourcesFailed {
@@ -207,6 +217,7 @@ impl PeerError {
             Self::Foreign(_) => "foreign-state",
             Self::NoPeers { .. } => "no-peers",
             Self::NotOffered { .. } => "not-offered",
+            Self::NoManifest { .. } => "no-server-manifest",
             Self::Ambiguous { .. } => "ambiguous-metadata",
             Self::AllSourcesFailed { .. } => "all-sources-failed",
             Self::NoPlace { .. } => NO_PLACE,
@@ -245,9 +256,11 @@ impl PeerError {
             Self::NotInCatalog { .. } | Self::Foreign(_) | Self::Store(_) | Self::Ambiguous { .. } => {
                 ErrorCategory::Refused
             }
-            Self::NoPeers { .. } | Self::NotOffered { .. } | Self::Peer { .. } | Self::NotServing { .. } => {
-                ErrorCategory::NotOffered
-            }
+            Self::NoPeers { .. }
+            | Self::NotOffered { .. }
+            | Self::NoManifest { .. }
+            | Self::Peer { .. }
+            | Self::NotServing { .. } => ErrorCategory::NotOffered,
             Self::AllSourcesFailed { .. } => ErrorCategory::SourcesFailed,
             Self::NoPlace { .. } => ErrorCategory::NoPlace,
             Self::Local(_) | Self::NoGamesDir { .. } => ErrorCategory::Local,

@@ -30,6 +30,7 @@ use crate::testing::machine::PeerOf;
 
 const FORCE: OperationOptions = OperationOptions {
     peers: Vec::new(),
+    servers: Vec::new(),
     discovery: crate::report::operation::DiscoveryMode::Off,
     names: NamePolicy::Portable,
     force: true,

@@ -14,6 +14,7 @@ use lanspread_types::limits;
 use tokio::sync::mpsc;
 
 use crate::discovery::search::{Judge, Search, find};
+use crate::http::server::HttpServer;
 use crate::operations::OperationContext;
 use crate::peer::core::Peer;
 use crate::peer::error::PeerError;
@@ -62,8 +63,8 @@ impl Peer {
         self.blocking("manifest", open).await
     }
 
-    /// The manifest that the catalog names for the operation's game. Fetches it from peers if it is not here. If no peer
-    /// hands it on, that is reported, and the operation continues without it.
+    /// The manifest that the catalog names for the operation's game. Fetches it from servers and peers if it is not here. If it cannot be
+    /// had, that is reported, and the operation continues without it.
     ///
     /// # Errors
     /// [`PeerError::Cancelled`]; [`PeerError::Local`]; [`TrustError::Manifest`] if what is here is refused and no peer
@@ -71,6 +72,7 @@ impl Peer {
     pub(super) async fn obtain_manifest(
         &self,
         operation: &OperationContext,
+        servers: &[Arc<HttpServer>],
     ) -> Result<Option<Arc<ManifestFile>>, PeerError> {
         let game = &operation.game;
         let Some(catalog) = self.catalog() else { return Ok(None) };
@@ -80,6 +82,10 @@ impl Peer {
             Ok(None) => None,
             Err(error) => Some(error),
         };
+        // They answer at once, and the digest proves what they have.
+        if self.manifest_from_servers(operation, servers, &catalog, reference).await? {
+            return self.trusted_manifest(game).await;
+        }
         if let Some(error) = &refused {
             tracing::warn!("{game}: peers are asked for the manifest: {error}");
         }

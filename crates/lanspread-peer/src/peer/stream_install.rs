@@ -186,7 +186,7 @@ impl Peer {
         let (locked, replaces) = self.prepare(operation, replace).await?;
         let manifest = match manifest {
             Some(manifest) => Some(manifest),
-            None => self.obtain_manifest(operation).await?,
+            None => self.obtain_manifest(operation, &self.servers(operation)).await?,
         };
         let mut selection = self.choose_by(manifest.clone(), game, options, cancel).await?;
         if manifest.is_none() && options.decode_at == DecodeAt::Receiver {

@@ -15,8 +15,9 @@ use lanspread_types::limits;
 use lanspread_types::text::printable;
 use tokio::sync::mpsc;
 
-use crate::receive::chunk_source::{FetchError, OtherBytes};
+use crate::receive::chunk_source::FetchError;
 use crate::receive::chunk_writer::ChunkWrite;
+use crate::receive::other_bytes::OtherBytes;
 
 /// Checks until the queue ends or its writer does.
 ///

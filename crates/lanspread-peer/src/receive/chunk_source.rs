@@ -1,21 +1,24 @@
 //! The sources from which a transfer fetches chunks. A peer is one kind of source. Other kinds can be added without
 //! changes to the transfer.
 
+use std::time::Duration;
+
 use lanspread_proto::WireError;
 use lanspread_proto::chunk::Buffers;
 use lanspread_proto::message::RefusalCode;
 use lanspread_proto::queued::QueuePosition;
 use lanspread_store::state::chunks::Chunk;
-use lanspread_types::checksum::ContentDigest;
 use lanspread_types::content::RootFile;
 use lanspread_types::fault::{ContentError, LocalError};
 use lanspread_types::ids::{GameId, GameVersion};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use crate::http::error::HttpError;
 use crate::receive::arrivals::{Arrivals, QueueClosed};
 use crate::receive::chunk_writer::ChunkWrite;
-use crate::trust::select::PeerOffer;
+use crate::receive::other_bytes::OtherBytes;
+use crate::receive::transfer_source::TransferSource;
 
 /// The files whose chunks are wanted.
 #[derive(Debug, Clone, Copy)]
@@ -34,14 +37,14 @@ pub(crate) trait OpenSource: Send + Sync + 'static {
     /// it stands, from time to time.
     fn open(
         &self,
-        source: &PeerOffer,
+        source: &TransferSource,
         wanted: Wanted<'_>,
         queued: impl FnMut(QueuePosition) + Send,
     ) -> impl Future<Output = Result<Self::Source, WireError>> + Send;
 
     /// Hears why a source ended before it was asked to. If something remains to be done about it, the transfer waits for
     /// that before it ends.
-    fn failed(&self, _source: &PeerOffer, _error: &FetchError) -> Option<JoinHandle<()>> {
+    fn failed(&self, _source: &TransferSource, _error: &FetchError) -> Option<JoinHandle<()>> {
         None
     }
 }
@@ -66,28 +69,15 @@ pub(crate) trait ChunkSource: Send + 'static {
     ) -> impl Future<Output = Result<(), FetchError>> + Send;
 }
 
-/// A source sent other bytes than the manifest lists.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "`{path}` from byte {position} is not as the catalog lists it: SHA-256 {expected} expected, got {got}"
-)]
-pub(crate) struct OtherBytes {
-    /// Name of the file, safe to print.
-    pub(crate) path: String,
-    /// Where the listed chunk begins.
-    pub(crate) position: u64,
-    /// SHA-256 of the listed chunk.
-    pub(crate) expected: ContentDigest,
-    /// SHA-256 of what came.
-    pub(crate) got: ContentDigest,
-}
-
 /// Why a source ended before it was asked to.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FetchError {
     /// The connection, the protocol, or the source's own refusal.
     #[error(transparent)]
     Wire(#[from] WireError),
+    /// What an HTTP server answered, or did not.
+    #[error(transparent)]
+    Http(#[from] HttpError),
     /// What it sent does not match its checksum or breaks another rule.
     #[error(transparent)]
     Content(ContentError),
@@ -115,10 +105,19 @@ impl FetchError {
     pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::Wire(error) => error.code(),
+            Self::Http(error) => error.code(),
             Self::Content(error) => error.code(),
             Self::OtherBytes(_) => "not-as-listed",
             Self::Local(error) => error.code(),
             Self::WriterStopped | Self::Panicked => "internal",
+        }
+    }
+
+    /// The pause that the source asks for before another try.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Http(error) => error.retry_after(),
+            _ => None,
         }
     }
 
@@ -136,6 +135,7 @@ impl FetchError {
             Self::Wire(WireError::Refused(refusal)) => {
                 matches!(refusal.code, Busy | Changed | Internal | Stopping)
             }
+            Self::Http(error) => error.may_pass(),
             _ => false,
         }
     }

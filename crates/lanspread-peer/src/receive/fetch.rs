@@ -5,6 +5,7 @@
 //! more or fewer bytes, data that was not requested, silence, and keep-alives without progress.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use lanspread_proto::WireError;
@@ -25,12 +26,13 @@ use crate::receive::arrivals::Arrivals;
 use crate::receive::chunk_source::{ChunkSource, FetchError, OpenSource, Wanted};
 use crate::receive::chunk_writer::ChunkWrite;
 use crate::receive::offences::OffenceRecorder;
+use crate::receive::server_chunks::ServerChunks;
+use crate::receive::transfer_source::TransferSource;
 use crate::transport::dial::dial;
 use crate::transport::listing;
 use crate::transport::socket::Socket;
-use crate::trust::select::PeerOffer;
 
-/// Opens peers as sources of chunks.
+/// Opens peers and servers as sources of chunks.
 pub(crate) struct Dialling {
     pub(crate) ours: Endpoint,
     /// How long a peer may send nothing before it is given up.
@@ -39,21 +41,60 @@ pub(crate) struct Dialling {
 }
 
 impl OpenSource for Dialling {
-    type Source = PeerChunks<Socket>;
+    type Source = OpenedSource;
 
     async fn open(
         &self,
-        source: &PeerOffer,
+        source: &TransferSource,
         wanted: Wanted<'_>,
         queued: impl FnMut(QueuePosition) + Send,
-    ) -> Result<Self::Source, WireError> {
-        let mut connection = dial(&source.address.into(), &self.ours, Some(source.id)).await?.connection;
-        connection.set_idle_timeout(self.idle_timeout);
-        PeerChunks::agree(connection, wanted, queued).await
+    ) -> Result<OpenedSource, WireError> {
+        match source {
+            TransferSource::Peer(peer) => {
+                let mut connection = dial(&peer.address.into(), &self.ours, Some(peer.id)).await?.connection;
+                connection.set_idle_timeout(self.idle_timeout);
+                Ok(OpenedSource::Peer(Box::new(PeerChunks::agree(connection, wanted, queued).await?)))
+            }
+            // It says nothing about files before it is asked for one.
+            TransferSource::Server(server) => {
+                Ok(OpenedSource::Server(ServerChunks::new(Arc::clone(server), wanted.files)))
+            }
+        }
     }
 
-    fn failed(&self, source: &PeerOffer, error: &FetchError) -> Option<JoinHandle<()>> {
-        self.offences.after_fetch(source, error)
+    fn failed(&self, source: &TransferSource, error: &FetchError) -> Option<JoinHandle<()>> {
+        match source {
+            TransferSource::Peer(peer) => self.offences.after_fetch(peer, error),
+            TransferSource::Server(_) => None,
+        }
+    }
+}
+
+/// An open source of either kind.
+pub(crate) enum OpenedSource {
+    Peer(Box<PeerChunks<Socket>>),
+    Server(ServerChunks),
+}
+
+impl ChunkSource for OpenedSource {
+    fn fingerprints(&self) -> &[u64] {
+        match self {
+            Self::Peer(peer) => peer.fingerprints(),
+            Self::Server(server) => server.fingerprints(),
+        }
+    }
+
+    async fn fetch(
+        &mut self,
+        orders: &mut mpsc::Receiver<Chunk>,
+        writes: mpsc::Sender<ChunkWrite>,
+        buffers: &Buffers,
+        arrivals: &Arrivals,
+    ) -> Result<(), FetchError> {
+        match self {
+            Self::Peer(peer) => peer.fetch(orders, writes, buffers, arrivals).await,
+            Self::Server(server) => server.fetch(orders, writes, buffers, arrivals).await,
+        }
     }
 }
 

@@ -122,7 +122,8 @@ fn offence_of_fetch(error: &FetchError) -> Option<Offence> {
         FetchError::Wire(error) => offence_on_the_wire(error),
         FetchError::OtherBytes(_) => Some(Offence::Lied),
         FetchError::Content(error) => offence_in_content(error),
-        FetchError::Local(_) | FetchError::WriterStopped | FetchError::Panicked => None,
+        // Servers have no identity that could be penalised.
+        FetchError::Http(_) | FetchError::Local(_) | FetchError::WriterStopped | FetchError::Panicked => None,
     }
 }
 
@@ -173,7 +174,7 @@ mod tests {
     use lanspread_types::fault::LocalError;
 
     use super::*;
-    use crate::receive::chunk_source::OtherBytes;
+    use crate::receive::other_bytes::OtherBytes;
 
     /// In a stream and in a download alike.
     #[test]

@@ -20,18 +20,18 @@ use crate::receive::chunk_source::{ChunkSource, FetchError, OpenSource, Wanted};
 use crate::receive::chunk_writer::{ChunkOrigin, ChunkWrite, DownloadTarget, write};
 use crate::receive::patience::Patience;
 use crate::receive::plan::SourceId;
+use crate::receive::transfer_source::TransferSource;
 use crate::report::channel::EventSender;
 use crate::task::contained::contained;
 use crate::task::{Tasks, Working};
-use crate::trust::select::PeerOffer;
 
 /// What all tasks of one transfer share.
 pub(crate) struct TransferContext<C> {
     pub(crate) game: GameId,
     pub(crate) version: GameVersion,
     pub(crate) files: Vec<RootFile>,
-    /// The validated peers.
-    pub(crate) sources: Vec<PeerOffer>,
+    /// The validated peers, and the servers after them.
+    pub(crate) sources: Vec<TransferSource>,
     pub(crate) target: Arc<DownloadTarget>,
     /// What a manifest lists about these files, if there is one.
     pub(crate) listed: Option<ListedChunks>,
@@ -89,8 +89,8 @@ async fn converse<C: OpenSource>(
     let mut chunks = opened?;
 
     let origin = ChunkOrigin {
-        peer: source.name.clone(),
-        peer_id: source.id,
+        peer: source.name().clone(),
+        peer_id: source.record_id(),
         fingerprints: chunks.fingerprints().to_vec(),
     };
     let places =

@@ -23,10 +23,8 @@ use crate::receive::plan::{Ending, Plan, SourceId};
 use crate::receive::session::{SourceNews, TransferContext, run_session};
 use crate::report::event::PeerEvent;
 use crate::report::failure::AttemptFailure;
-use crate::report::offender::ProvedLie;
 use crate::report::queued::QueuedAt;
 use crate::report::source_share::SourceShare;
-use crate::trust::select::PeerOffer;
 
 /// A running task of a source.
 struct Session {
@@ -154,7 +152,7 @@ impl<C: OpenSource> Transfer<C> {
             let ordered = self.sources[source].session.as_ref().map(|session| session.orders.try_send(chunk));
             if !matches!(ordered, Some(Ok(()))) {
                 // Its task is ending; the chunk returns to the plan when the end is reported.
-                tracing::debug!("{} takes no more orders", self.context.sources[source].name);
+                tracing::debug!("{} takes no more orders", self.context.sources[source].name());
             }
             self.tell_arrived(source);
             let state = &mut self.sources[source];
@@ -174,7 +172,7 @@ impl<C: OpenSource> Transfer<C> {
 
     /// Interrupts a slow source, whose chunks another one takes.
     fn relieve(&mut self, id: SourceId, message: String) {
-        let failure = AttemptFailure::new(&self.context.sources[id].name, "too-slow", message);
+        let failure = AttemptFailure::new(self.context.sources[id].name(), "too-slow", message);
         self.report_failure(id, &failure, None);
         self.interrupt(id);
     }
@@ -243,7 +241,7 @@ impl<C: OpenSource> Transfer<C> {
         if source.queue_reports.is_due(position, Instant::now()) {
             self.context.events.report(PeerEvent::Queued(QueuedAt {
                 game: self.context.game.clone(),
-                peer: self.context.sources[id].name.clone(),
+                peer: self.context.sources[id].name().clone(),
                 ahead: position.ahead,
                 in_ms: position.in_ms,
             }));
@@ -255,7 +253,7 @@ impl<C: OpenSource> Transfer<C> {
         let queued = self.sources.iter().enumerate().filter(|(id, _)| self.plan.is_queued(*id));
         let queued = queued.filter_map(|(id, source)| {
             let message = no_place(source.position?);
-            Some(AttemptFailure::new(&self.context.sources[id].name, NO_PLACE, message))
+            Some(AttemptFailure::new(self.context.sources[id].name(), NO_PLACE, message))
         });
         let failed = self.sources.iter().filter_map(|source| source.last_failure.clone());
         ReceiveError::NoPlace { game: self.context.game.clone(), attempts: queued.chain(failed).collect() }
@@ -264,22 +262,15 @@ impl<C: OpenSource> Transfer<C> {
     fn failed(&mut self, id: SourceId, error: &FetchError) {
         self.tasks.extend(self.context.connect.failed(&self.context.sources[id], error));
         self.plan.ended(id, if error.may_pass() { Ending::Failed } else { Ending::Hopeless });
-        let PeerOffer { name, id: peer_id, .. } = &self.context.sources[id];
+        let source = &self.context.sources[id];
         if let FetchError::OtherBytes(other) = error {
-            self.context.events.report(PeerEvent::PeerLied(ProvedLie {
-                peer: name.clone(),
-                id: *peer_id,
-                game: self.context.game.clone(),
-                path: Some(other.path.clone()),
-                position: Some(other.position),
-                expected: other.expected.to_string(),
-                got: other.got.to_string(),
-            }));
+            self.context.events.report(source.lied(&self.context.game, other));
         }
-        let failure = AttemptFailure::new(name, error.code(), error.to_string());
+        let failure = AttemptFailure::new(source.name(), error.code(), error.to_string());
         let wait = self.plan.is_waiting(id).then(|| {
             let doubled = self.plan.failures(id).saturating_sub(1);
-            limits::SOURCE_RETRY_INTERVAL * 2_u32.pow(doubled)
+            let pause = limits::SOURCE_RETRY_INTERVAL * 2_u32.pow(doubled);
+            error.retry_after().map_or(pause, |asked| asked.max(pause))
         });
         self.report_failure(id, &failure, wait);
         let source = &mut self.sources[id];
@@ -377,7 +368,7 @@ impl<C: OpenSource> Transfer<C> {
     fn shares(&self) -> Vec<SourceShare> {
         let shares = self.context.sources.iter().enumerate().map(|(id, source)| {
             let (chunks, bytes) = self.plan.share(id);
-            SourceShare { peer: source.name.clone(), chunks, bytes }
+            SourceShare { peer: source.name().clone(), chunks, bytes }
         });
         shares.filter(|share| share.chunks > 0).collect()
     }

@@ -303,6 +303,8 @@ pub enum Answer {
         expired: bool,
         /// Number of the key that is said to have signed it. Only verifying it shows whether that is true.
         signed_by: Option<String>,
+        /// The HTTP servers that have its games, without credentials.
+        sources: Vec<String>,
         /// How many games it lists.
         games: u64,
     },

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::report::built_manifest::BuiltManifest;
 use crate::report::failure::{AttemptFailure, Code};
-use crate::report::offender::{PenalisedPeer, ProvedLie};
+use crate::report::offender::{PenalisedPeer, ProvedLie, ServerLie};
 use crate::report::operation::OperationKind;
 use crate::report::packed_stream::{
     GapFilled, PackedPlaced, RelayBegin, RelayEnd, UpstreamBegin, UpstreamEnd,
@@ -128,6 +128,8 @@ pub enum PeerEvent {
     UpstreamEnd(UpstreamEnd),
     /// What a relay no longer had was brought by a source.
     GapFilled(GapFilled),
+    /// An HTTP server sent something else than the manifest lists.
+    ServerLied(ServerLie),
     /// The game is installed.
     StreamInstallFinished {
         /// Which game.

@@ -60,6 +60,23 @@ pub struct ProvedLie {
     pub got: String,
 }
 
+/// What an HTTP server sent instead of what the manifest lists.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerLie {
+    /// The server: its URL without credentials, or as much of it as a name holds.
+    pub server: PeerName,
+    /// Which game.
+    pub game: GameId,
+    /// The file.
+    pub path: String,
+    /// Where in the file the chunk begins that is wrong.
+    pub position: u64,
+    /// What the manifest lists.
+    pub expected: String,
+    /// What came.
+    pub got: String,
+}
+
 /// A source that is not believed for a while, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PenalisedPeer {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use lanspread_types::entry_path::NamePolicy;
 use lanspread_types::ids::{GameId, PeerAddress, PeerId};
 use lanspread_types::limits;
+use lanspread_types::source_url::SourceUrl;
 use serde::{Deserialize, Serialize};
 
 /// What an operation does.
@@ -65,6 +66,8 @@ pub struct OperationRequest {
 pub struct OperationOptions {
     /// Peers to ask in addition to those that are known or found.
     pub peers: Vec<PeerAddress>,
+    /// HTTP servers that may have the game, beside those of the catalog.
+    pub servers: Vec<SourceUrl>,
     /// How peers are found.
     pub discovery: DiscoveryMode,
     /// Which names are accepted.
@@ -194,6 +197,13 @@ pub struct AskOptions {
 }
 
 impl OperationOptions {
+    /// The same, with these HTTP servers to fetch from beside those of the catalog.
+    #[must_use]
+    pub fn with_servers(mut self, servers: Vec<SourceUrl>) -> Self {
+        self.servers = servers;
+        self
+    }
+
     /// The same, with these peers to ask beside those that are known or found.
     #[must_use]
     pub fn with_peers(mut self, peers: Vec<PeerAddress>) -> Self {

@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 use crate::report::answer::{Answer, PeerTrust, PlannedSource, ReceivingAddress};
 use crate::report::event::PeerEvent;
 use crate::report::failure::{AttemptFailure, PeerAnswer};
-use crate::report::offender::{Offence, PenalisedPeer, ProvedLie};
+use crate::report::offender::{Offence, PenalisedPeer, ProvedLie, ServerLie};
 use crate::report::operation::OperationKind;
 use crate::report::packed_stream::{
     GapFilled, PackedPlaced, RelayBegin, RelayEnd, UpstreamBegin, UpstreamEnd, UpstreamKind,
@@ -241,6 +241,14 @@ fn serving_events() -> Vec<PeerEvent> {
         E::PeerFound { peer: id(), name: name(), addr: addr() },
         E::PeerLibraryChanged { peer: id(), name: name(), revision: 1, games: 1 },
         E::PeerLost { peer: id(), name: name(), reason: String::new() },
+        E::ServerLied(ServerLie {
+            server: "http://games.lan/{game}/{file}".parse().unwrap(),
+            game: game.clone(),
+            path: "a.eti".to_owned(),
+            position: 0,
+            expected: "00".repeat(32),
+            got: "11".repeat(32),
+        }),
         E::PeerPenalised(PenalisedPeer {
             game: game.clone(),
             peer: id(),

@@ -29,6 +29,7 @@ pub(crate) fn build_catalog(machine: &Machine, out: &Path) -> PathBuf {
         games_dir: machine.games_dir(),
         out: out.to_owned(),
         name: None,
+        sources: Vec::new(),
         games: Vec::new(),
         jobs: 1,
         provider: ProviderChoice::Native,

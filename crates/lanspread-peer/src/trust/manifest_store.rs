@@ -165,6 +165,12 @@ pub(crate) enum NotTheManifest {
     Local(#[from] LocalError),
 }
 
+impl From<std::io::Error> for NotTheManifest {
+    fn from(error: std::io::Error) -> Self {
+        LocalError::io("read", "a manifest")(error).into()
+    }
+}
+
 impl ArrivingManifest {
     /// Takes the next bytes.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), NotTheManifest> {

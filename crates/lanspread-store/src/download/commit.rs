@@ -122,7 +122,7 @@ pub fn permit(
     listed: Option<&ListedChunks>,
     accept_unverified: bool,
 ) -> Result<(), StoreError> {
-    if listed.is_some() || accept_unverified {
+    if listed.is_some_and(ListedChunks::is_trusted) || accept_unverified {
         return Ok(());
     }
     let here = GameState::read(games.path(), game)?.and_then(|state| state.downloaded_trust);

@@ -151,12 +151,14 @@ pub fn prepare(
     };
     let partials = open_folder(games, game, files)?;
     check_files(&partials, &mut journal)?;
-    let manifest = listed.map(ListedChunks::manifest);
+    let manifest = listed.filter(|listed| listed.is_trusted()).map(ListedChunks::manifest);
+    // What is known to be as one manifest lists it may be otherwise in another one.
+    let is_other_manifest = listed.is_some() && (manifest.is_none() || manifest != journal.record.manifest);
     let is_right = |chunk: &Chunk, expected: Checksum| match listed {
         Some(listed) => partials.is_as_listed(listed, chunk, cancel),
         None => partials.has_checksum(chunk, expected, cancel),
     };
-    if !is_trusted || (manifest.is_some() && manifest != journal.record.manifest) {
+    if !is_trusted || is_other_manifest {
         check_content(&partials, &mut journal, is_right)?;
     }
     if !is_trusted {

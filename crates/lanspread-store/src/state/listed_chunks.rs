@@ -21,27 +21,40 @@ const READ_BYTES: usize = 256 * 1024;
 
 /// What a manifest lists about the root files of a game, in the order in which a download numbers them.
 #[derive(Debug, Clone)]
-pub struct ListedChunks(Arc<ManifestFile>);
+pub struct ListedChunks {
+    file: Arc<ManifestFile>,
+    is_trusted: bool,
+}
 
 impl ListedChunks {
-    /// What this manifest lists.
+    /// What this manifest lists, which the catalog names.
     pub fn new(manifest: Arc<ManifestFile>) -> Self {
-        Self(manifest)
+        Self { file: manifest, is_trusted: true }
+    }
+
+    /// What this manifest lists, for which only its source vouches. What is as it lists is not damaged, and not verified.
+    pub fn unsigned(manifest: Arc<ManifestFile>) -> Self {
+        Self { file: manifest, is_trusted: false }
+    }
+
+    /// Whether what is as it lists is verified.
+    pub fn is_trusted(&self) -> bool {
+        self.is_trusted
     }
 
     /// The root files, sorted by name.
     pub fn files(&self) -> &[RootFile] {
-        &self.0.manifest().root_files
+        &self.file.manifest().root_files
     }
 
     /// The version of the game that it is about.
     pub fn version(&self) -> &GameVersion {
-        &self.0.manifest().version
+        &self.file.manifest().version
     }
 
     /// The name of the manifest.
     pub fn manifest(&self) -> ContentDigest {
-        self.0.digest()
+        self.file.digest()
     }
 
     /// Where the listed chunk ends that has the byte at `position` of a file of `size` bytes.
@@ -54,8 +67,8 @@ impl ListedChunks {
     /// # Errors
     /// If the manifest cannot be read.
     pub fn digest(&self, file: usize, position: u64) -> Result<ContentDigest, LocalError> {
-        let shown = PathBuf::from(file_name(&self.0.digest()));
-        self.0.chunk(file, position / self.listed_bytes()).map_err(LocalError::io("read", shown))
+        let shown = PathBuf::from(file_name(&self.file.digest()));
+        self.file.chunk(file, position / self.listed_bytes()).map_err(LocalError::io("read", shown))
     }
 
     /// Whether a part of a file, which begins and ends where listed chunks do, is as listed. Reads no further than to the
@@ -100,7 +113,7 @@ impl ListedChunks {
     }
 
     fn listed_bytes(&self) -> u64 {
-        u64::from(self.0.manifest().chunk_bytes())
+        u64::from(self.file.manifest().chunk_bytes())
     }
 }
 

@@ -70,6 +70,8 @@ fn a_broken_catalog_is_refused_with_its_line() {
             "64 hexadecimal digits",
         ),
         (format!("schema = 2\nversion = 1\n{game}bytes = 17592186044417\n"), "the limit is 17592186044416"),
+        ("schema = 2\nversion = 1\nsources = ['ftp://h/']\n".to_owned(), "http://"),
+        (format!("schema = 2\nversion = 1\nsources = [{}]\n", "'http://h/',".repeat(17)), "the limit is 16"),
     ];
     for (text, expected) in table {
         let reason = parse(&text).unwrap_err();
@@ -139,12 +141,16 @@ fn times() -> impl Strategy<Value = Option<CatalogTime>> {
 
 fn heads() -> impl Strategy<Value = Option<CatalogHead>> {
     let name = prop::option::of("[ -~é\"\\\\]{0,30}");
-    prop::option::of((1..=limits::CATALOG_VERSION_MAX, name, times(), times()).prop_map(
-        |(version, name, made, expires)| CatalogHead {
+    let source = "[a-z]{1,5}(/[ -~&&[^ #?{}\\\\<>]]{0,9})?(/\\{game\\})?/\\{file\\}";
+    let source = source.prop_filter_map("a URL", |source| format!("https://{source}").parse().ok());
+    let sources = prop::collection::vec(source, 0..3);
+    prop::option::of((1..=limits::CATALOG_VERSION_MAX, name, times(), times(), sources).prop_map(
+        |(version, name, made, expires, sources)| CatalogHead {
             version,
             name: name.and_then(|name| name.parse().ok()),
             made,
             expires,
+            sources,
         },
     ))
 }

@@ -156,6 +156,22 @@ impl<S: Stored> ManifestFile<S> {
         Ok(bytes)
     }
 
+    /// Passes all its bytes on, in pieces.
+    ///
+    /// # Errors
+    /// Those of `take`, and of reading.
+    pub fn copy_to<E: From<io::Error>>(&self, mut take: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+        let (mut position, mut buffer) = (0, vec![0; COPY_BYTES]);
+        while position < self.bytes {
+            let rest = usize::try_from(self.bytes - position).unwrap_or(COPY_BYTES);
+            let piece = &mut buffer[..rest.min(COPY_BYTES)];
+            self.stored.read_at(piece, position)?;
+            take(piece)?;
+            position += piece.len() as u64;
+        }
+        Ok(())
+    }
+
     /// The digest of a chunk of a root file; both count from 0.
     ///
     /// # Errors
@@ -185,8 +201,11 @@ impl<S: Stored> Blocks for ManifestFile<S> {
     }
 }
 
+/// Bytes of a manifest that are read at once.
+const COPY_BYTES: usize = 64 * 1024;
+
 fn copy(stored: &impl Stored, mut position: u64, mut bytes: u64, out: &mut dyn Write) -> io::Result<()> {
-    let mut buffer = vec![0; 64 * 1024];
+    let mut buffer = vec![0; COPY_BYTES];
     while bytes > 0 {
         let take = usize::try_from(bytes).map_or(buffer.len(), |bytes| bytes.min(buffer.len()));
         stored.read_at(&mut buffer[..take], position)?;

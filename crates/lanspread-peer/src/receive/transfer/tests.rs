@@ -29,11 +29,13 @@ use crate::receive::chunk_source::{ChunkSource, OpenSource, Wanted};
 use crate::receive::chunk_writer::DownloadTarget;
 use crate::receive::fetch::PeerChunks;
 use crate::receive::patience::Patience;
+use crate::receive::transfer_source::TransferSource;
 use crate::report::channel::{EventSender, PeerEvents};
 use crate::report::operation::Wait;
 use crate::source::{Source, handler};
 use crate::task::Tasks;
 use crate::testing::{dialled, hello};
+use crate::trust::select::PeerOffer;
 
 mod listed;
 mod scripted;
@@ -84,18 +86,19 @@ impl OpenSource for Pipes {
 
     async fn open(
         &self,
-        source: &PeerOffer,
+        source: &TransferSource,
         wanted: Wanted<'_>,
         queued: impl FnMut(QueuePosition) + Send,
     ) -> Result<Self::Source, WireError> {
-        let served = self.0.iter().find(|served| served.hello.name == source.name).unwrap();
+        let served = self.0.iter().find(|served| served.hello.name == *source.name()).unwrap();
         let left = served.connections_left.load(Ordering::Relaxed);
         if left == 0 {
             return Err(WireError::Connect(std::io::ErrorKind::ConnectionRefused.into()));
         }
         served.connections_left.store(left - 1, Ordering::Relaxed);
-        if source.id != served.id {
-            return Err(WireError::OtherKey { expected: source.id, got: served.id });
+        let expected = source.record_id();
+        if expected != served.id {
+            return Err(WireError::OtherKey { expected, got: served.id });
         }
         let fault = served.faults.lock().unwrap().pop().unwrap_or(Fault::None);
         let (near, far) = duplex(256 * 1024);
@@ -181,7 +184,7 @@ impl Receiver {
             game,
             version,
             files,
-            sources: offers,
+            sources: offers.into_iter().map(|offer| TransferSource::Peer(Box::new(offer))).collect(),
             target,
             listed,
             locked: None,

@@ -7,7 +7,7 @@ use lanspread_types::text::printable;
 
 use crate::report::built_manifest::BuiltManifest;
 use crate::report::event::PeerEvent;
-use crate::report::offender::{PenalisedPeer, ProvedLie};
+use crate::report::offender::{PenalisedPeer, ProvedLie, ServerLie};
 use crate::report::packed_stream::{
     GapFilled, PackedPlaced, RelayBegin, RelayEnd, UpstreamBegin, UpstreamEnd,
 };
@@ -50,6 +50,7 @@ impl PeerEvent {
             | Self::RelayBegin(RelayBegin { game, .. })
             | Self::RelayEnd(RelayEnd { game, .. })
             | Self::Queued(QueuedAt { game, .. })
+            | Self::ServerLied(ServerLie { game, .. })
             | Self::DownloadFinished { game, .. }
             | Self::DownloadFailed { game, .. }
             | Self::Finishing { game, .. }

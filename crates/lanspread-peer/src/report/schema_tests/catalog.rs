@@ -42,6 +42,7 @@ pub(super) fn answers() -> Vec<Answer> {
         expires: version.map(|_| text()),
         expired: false,
         signed_by: version.map(|_| text()),
+        sources: vec![text()],
         games: 1,
     };
     let entry = |bytes: Option<u64>| R::CatalogEntry {

@@ -2,6 +2,7 @@
 //! else is named.
 
 use super::*;
+use crate::report::offender::ProvedLie;
 
 /// Bytes of a listed chunk of these games, which are small.
 const LISTED: u64 = limits::MANIFEST_SMALL_CHUNK_BYTES as u64;

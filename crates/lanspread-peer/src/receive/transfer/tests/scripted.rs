@@ -11,6 +11,8 @@ use lanspread_types::checksum::Checksum;
 
 use super::*;
 use crate::receive::chunk_writer::ChunkWrite;
+use crate::receive::transfer_source::TransferSource;
+use crate::trust::select::PeerOffer;
 
 /// Bytes of each file, which is one chunk.
 const FILE_BYTES: u64 = 10;
@@ -81,11 +83,11 @@ impl OpenSource for Scripts {
 
     async fn open(
         &self,
-        source: &PeerOffer,
+        source: &TransferSource,
         wanted: Wanted<'_>,
         mut queued: impl FnMut(QueuePosition) + Send,
     ) -> Result<Playing, WireError> {
-        let actor = self.0.iter().find(|actor| actor.offer.id == source.id).unwrap();
+        let actor = self.0.iter().find(|actor| actor.offer.id == source.record_id()).unwrap();
         actor.opened.fetch_add(1, Ordering::Relaxed);
         let first = actor.acts.lock().unwrap()[0];
         match first {
@@ -186,7 +188,11 @@ impl Stage {
             game: "g".parse().unwrap(),
             version: "1".parse().unwrap(),
             files: self.files.clone(),
-            sources: self.actors.iter().map(|actor| actor.offer.clone()).collect(),
+            sources: self
+                .actors
+                .iter()
+                .map(|actor| TransferSource::Peer(Box::new(actor.offer.clone())))
+                .collect(),
             target: Arc::clone(&self.target),
             listed: None,
             locked: None,

@@ -1,0 +1,54 @@
+//! What a transfer fetches chunks from.
+
+use std::sync::Arc;
+
+use lanspread_types::ids::{GameId, PeerId, PeerName};
+
+use crate::http::server::HttpServer;
+use crate::receive::other_bytes::OtherBytes;
+use crate::report::event::PeerEvent;
+use crate::report::offender::{ProvedLie, ServerLie};
+use crate::trust::select::PeerOffer;
+
+/// A source of chunks, before it is opened.
+#[derive(Clone)]
+pub(crate) enum TransferSource {
+    /// A validated peer.
+    Peer(Box<PeerOffer>),
+    /// An HTTP server. It is used only with a manifest, which proves what it sends.
+    Server(Arc<HttpServer>),
+}
+
+impl TransferSource {
+    /// The name of the peer, or the URL of the server.
+    pub(crate) fn name(&self) -> &PeerName {
+        match self {
+            Self::Peer(peer) => &peer.name,
+            Self::Server(server) => server.name(),
+        }
+    }
+
+    /// The identity of the peer, or what records have in its place for a server.
+    pub(crate) fn record_id(&self) -> PeerId {
+        match self {
+            Self::Peer(peer) => peer.id,
+            Self::Server(server) => server.record_id(),
+        }
+    }
+
+    /// The event that names this source, because its bytes are not those of the manifest.
+    pub(crate) fn lied(&self, game: &GameId, other: &OtherBytes) -> PeerEvent {
+        let (name, game) = (self.name().clone(), game.clone());
+        let OtherBytes { path, position, expected, got } = other.clone();
+        let (expected, got) = (expected.to_string(), got.to_string());
+        match self {
+            Self::Peer(peer) => {
+                let (path, position, id) = (Some(path), Some(position), peer.id);
+                PeerEvent::PeerLied(ProvedLie { peer: name, id, game, path, position, expected, got })
+            }
+            Self::Server(_) => {
+                PeerEvent::ServerLied(ServerLie { server: name, game, path, position, expected, got })
+            }
+        }
+    }
+}
