@@ -24,6 +24,7 @@ mod serve;
 mod servers;
 pub(crate) mod stream_install;
 pub(crate) mod stream_plan;
+mod stream_sources;
 mod uninstall;
 mod update;
 mod verify;

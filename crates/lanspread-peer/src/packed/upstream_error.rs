@@ -7,6 +7,8 @@ use lanspread_types::checksum::ContentDigest;
 use lanspread_types::fault::LocalError;
 use lanspread_types::limits;
 
+use crate::http::error::HttpError;
+
 /// A chunk came that is not as the manifest lists it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -48,6 +50,9 @@ pub(crate) enum UpstreamError {
     /// It brought something that was not asked for, or says of something that it is gone which it has.
     #[error("it answered what was not asked")]
     Unasked,
+    /// A server failed, or answered something else than was asked.
+    #[error(transparent)]
+    Http(Box<HttpError>),
     /// This machine failed.
     #[error(transparent)]
     Local(LocalError),
@@ -67,6 +72,7 @@ impl UpstreamError {
             Self::Stalled => "stalled",
             Self::TooFarAhead => "too-far-ahead",
             Self::Unasked => "protocol-violation",
+            Self::Http(error) => error.code(),
             Self::Local(error) => error.code(),
             Self::Panicked => "internal",
         }
@@ -90,6 +96,7 @@ impl UpstreamError {
             Self::Wire(WireError::Refused(refusal)) => {
                 matches!(refusal.code, Busy | Changed | Internal | Stopping)
             }
+            Self::Http(error) => error.may_pass(),
             _ => false,
         }
     }

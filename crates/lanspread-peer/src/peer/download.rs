@@ -24,6 +24,7 @@ use crate::operations::OperationContext;
 use crate::peer::core::Peer;
 use crate::peer::error::PeerError;
 use crate::peer::outcome::{milliseconds, reported};
+use crate::peer::servers::is_without_peers;
 use crate::receive::chunk_writer::DownloadTarget;
 use crate::receive::fetch::Dialling;
 use crate::receive::patience::Patience;
@@ -331,14 +332,6 @@ async fn keep_or_discard(prepared: &Prepared) -> u64 {
         tracing::warn!("{game}: the rest of the failed download is left to the next command: {error}");
         prepared.bytes_kept
     })
-}
-
-/// Whether no peer can be asked for the archives of a game.
-fn is_without_peers(error: &PeerError) -> bool {
-    matches!(
-        error,
-        PeerError::NoPeers { .. } | PeerError::NotOffered { .. } | PeerError::AllSourcesFailed { .. }
-    )
 }
 
 /// The peers that are used at once, and the servers after them.

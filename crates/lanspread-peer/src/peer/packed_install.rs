@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use lanspread_proto::WireError;
 use lanspread_proto::message::{Reply, Request};
-use lanspread_proto::packed::{Join, PackedGame, Place, Placement};
+use lanspread_proto::packed::{Join, PackedGame, Place, Placement, RelayOffer};
 use lanspread_proto::queued::QueuedPace;
 use lanspread_trust::manifest::ManifestFile;
 use lanspread_types::content::Totals;
@@ -15,6 +15,7 @@ use lanspread_types::limits;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::http::server::HttpServer;
 use crate::operations::OperationContext;
 use crate::packed::feed::{FeedError, feed};
 use crate::packed::relays::OpenRelay;
@@ -22,18 +23,20 @@ use crate::packed::window::PackedWindow;
 use crate::peer::core::Peer;
 use crate::receive::error::AttemptError;
 use crate::receive::packed_attempt::packed_attempt;
-use crate::receive::packed_upstreams::{PackedDigests, PackedUpstream, PackedUpstreams, WindowBytes};
+use crate::receive::packed_upstreams::{
+    PackedDigests, PackedUpstream, PackedUpstreams, UpstreamPeer, WindowBytes,
+};
 use crate::receive::patience::QueueReports;
 use crate::receive::staged_attempt::AttemptContext;
 use crate::report::event::PeerEvent;
 use crate::report::operation::RelayChoice;
-use crate::report::packed_stream::{PackedPlaced, UpstreamKind};
+use crate::report::packed_stream::PackedPlaced;
 use crate::report::queued::QueuedAt;
 use crate::source::handler;
 use crate::transport::dial::dial;
 use crate::transport::listener;
 use crate::transport::socket::Listener;
-use crate::trust::select::{PeerOffer, Selection};
+use crate::trust::select::PeerOffer;
 
 /// A finished packed install.
 pub(super) struct PackedInstalled {
@@ -59,26 +62,55 @@ impl Relaying {
     }
 }
 
-impl Peer {
-    /// Whether a manifest lists all that a packed stream needs, and a source has the archives.
-    pub(super) fn can_be_packed(selection: &Selection, manifest: &ManifestFile) -> bool {
-        let archives = &manifest.manifest().archives;
-        !archives.is_empty()
-            && archives.iter().all(|archive| !archive.headers.is_empty())
-            && selection.sources.iter().any(|source| source.entries.is_none())
-    }
+/// What a game may be streamed from as it is packed.
+pub(super) struct PackedSources {
+    /// Peers that have the archives, in the order in which they are asked.
+    pub(super) peers: Vec<PeerOffer>,
+    pub(super) servers: Vec<Arc<HttpServer>>,
+}
 
+impl PackedSources {
+    /// Whether they can be used with a manifest: there are some, and it lists all that decoding here takes.
+    pub(super) fn fit(&self, manifest: &ManifestFile) -> bool {
+        let archives = &manifest.manifest().archives;
+        let lists_headers =
+            !archives.is_empty() && archives.iter().all(|archive| !archive.headers.is_empty());
+        lists_headers && (!self.peers.is_empty() || !self.servers.is_empty())
+    }
+}
+
+/// A server as the source of an install.
+pub(super) fn offer_of(server: &HttpServer, context: &AttemptContext) -> PeerOffer {
+    PeerOffer {
+        name: server.name().clone(),
+        id: server.record_id(),
+        instance: 0,
+        address: (Ipv4Addr::UNSPECIFIED, 0).into(),
+        version: context.version.clone(),
+        files: Vec::new(),
+        manifest: None,
+        manifest_in_ms: None,
+        load: None,
+        penalty: None,
+        entries: None,
+    }
+}
+
+impl Peer {
     /// Installs a game from its packed archives, which are decoded here and never stored.
     pub(super) async fn install_packed(
         &self,
         operation: &OperationContext,
         context: &AttemptContext,
-        selection: &Selection,
+        from: &PackedSources,
         manifest: Arc<ManifestFile>,
     ) -> Result<PackedInstalled, AttemptError> {
-        let sources: Vec<&PeerOffer> =
-            selection.sources.iter().filter(|source| source.entries.is_none()).collect();
-        let Some(first) = sources.first() else { return Err(AttemptError::NoUpstream(None)) };
+        let sources: Vec<&PeerOffer> = from.peers.iter().collect();
+        // A server has a name and an identity for the receipt, as a peer has.
+        let of_server = from.servers.first().map(|server| offer_of(server, context));
+        let Some(first) = sources.first().copied().or(of_server.as_ref()) else {
+            return Err(AttemptError::NoUpstream(None));
+        };
         let (game, version) = (context.locked.game().clone(), context.version.clone());
         // Receivers with a manifest of a catalog and those without one are of one wave: what both have is the same list.
         let list = Arc::clone(&manifest);
@@ -102,8 +134,7 @@ impl Peer {
         let joined = cancel.run_until_cancelled(joining).await.ok_or(AttemptError::Cancelled)??;
         // Without a place, a receiver follows sources only.
         let alone = Placement { place: Place { wave: 0, position: 0 }, starts_in_ms: 0, relays: Vec::new() };
-        let (placement, placed_by) =
-            joined.map_or((alone, *first), |(placement, source)| (placement, source));
+        let (placement, placed_by) = joined.map_or((alone, first), |(placement, source)| (placement, source));
         let relay = listening.map(|(_, listening)| Relaying {
             relay: self.inner.source.packed.relays.open(packed.clone(), Arc::clone(&window), placement.place),
             window: Arc::clone(&window),
@@ -111,30 +142,25 @@ impl Peer {
         });
         let starts_in = Duration::from_millis(placement.starts_in_ms.into()).min(limits::WAVE_GATHER);
         cancel.run_until_cancelled(sleep(starts_in)).await.ok_or(AttemptError::Cancelled)?;
-        let relays = placement.relays.into_iter().map(|relay| PackedUpstream {
-            kind: UpstreamKind::Relay,
-            peer: relay.peer,
-            name: relay.name,
-            address: relay.address,
-            instead_of: relay.instead_of,
+        let relays = placement.relays.into_iter().map(|relay| {
+            let RelayOffer { peer: id, name, address, instead_of, .. } = relay;
+            PackedUpstream::Relay(UpstreamPeer { id, name, address, instead_of })
         });
-        let of_source = |source: &PeerOffer| PackedUpstream {
-            kind: UpstreamKind::Source,
-            peer: source.id,
-            name: source.name.clone(),
-            address: source.address,
-            instead_of: None,
-        };
         // The one that gave the place comes first, so that receivers of one source are its own.
-        let others = sources.iter().filter(|source| !std::ptr::eq(**source, placed_by));
-        let in_order = std::iter::once(placed_by).chain(others.copied()).map(of_source);
+        let (before, others): (Vec<&PeerOffer>, Vec<&PeerOffer>) =
+            sources.iter().partition(|source| std::ptr::eq(**source, placed_by));
+        let in_order = before.into_iter().chain(others).map(|source| {
+            let PeerOffer { id, name, address, .. } = source.clone();
+            PackedUpstream::Source(UpstreamPeer { id, name, address, instead_of: None })
+        });
+        let servers = from.servers.iter().cloned().map(PackedUpstream::Server);
         let trusted = context.manifest.is_some();
         let upstreams = Arc::new(PackedUpstreams {
             ours: self.endpoint(),
             packed,
             place: placement.place,
-            placed_by: Some(placed_by.address),
-            upstreams: relays.chain(in_order).collect(),
+            placed_by: sources.first().map(|_| placed_by.address),
+            upstreams: relays.chain(in_order).chain(servers).collect(),
             chunks: chunks.clone(),
             events: context.events.clone(),
             offences: trusted.then(|| self.offences(context.locked.game(), &context.events)),

@@ -138,3 +138,11 @@ impl Peer {
         Err(PeerError::NoManifest { game: game.clone(), servers: answers, no_peer: no_peer.to_string() })
     }
 }
+
+/// Whether no peer can be asked for the archives of a game.
+pub(super) fn is_without_peers(error: &PeerError) -> bool {
+    matches!(
+        error,
+        PeerError::NoPeers { .. } | PeerError::NotOffered { .. } | PeerError::AllSourcesFailed { .. }
+    )
+}

@@ -17,7 +17,7 @@ use crate::operations::OperationContext;
 use crate::peer::core::Peer;
 use crate::peer::error::PeerError;
 use crate::peer::outcome::{milliseconds, reported};
-use crate::peer::packed_install::{PackedInstalled, Relaying};
+use crate::peer::packed_install::{PackedInstalled, PackedSources, Relaying, offer_of};
 use crate::receive::attempt::attempt;
 use crate::receive::attempt_order::{AttemptOrder, NextAttempt};
 use crate::receive::error::AttemptError;
@@ -26,8 +26,8 @@ use crate::receive::staged_attempt::AttemptContext;
 use crate::report::event::PeerEvent;
 use crate::report::failure::AttemptFailure;
 use crate::report::offender::ProvedLie;
-use crate::report::operation::{DecodeAt, OperationOptions};
-use crate::trust::select::{PeerOffer, Selection};
+use crate::report::operation::OperationOptions;
+use crate::trust::select::PeerOffer;
 
 /// The source of an installed game.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -188,19 +188,16 @@ impl Peer {
             Some(manifest) => Some(manifest),
             None => self.obtain_manifest(operation, &self.servers(operation)).await?,
         };
-        let mut selection = self.choose_by(manifest.clone(), game, options, cancel).await?;
-        if manifest.is_none() && options.decode_at == DecodeAt::Receiver {
-            selection = self.await_packing_list(operation, selection).await?;
-        }
+        let sources = self.stream_sources(operation, manifest.as_ref()).await?;
         let trust = if manifest.is_some() { InstallTrust::Verified } else { InstallTrust::Unverified };
         events.report(PeerEvent::StreamInstallBegin {
             game: game.clone(),
-            version: selection.version.clone(),
-            sources: selection.sources.iter().map(|source| source.name.clone()).collect(),
+            version: sources.version.clone(),
+            sources: sources.names(),
         });
         let context = AttemptContext {
             locked,
-            version: selection.version.clone(),
+            version: sources.version.clone(),
             policy: options.names,
             manifest,
             replaces,
@@ -214,8 +211,8 @@ impl Peer {
         };
         attempts.begun = Some(Instant::now());
         let mut unfit = Vec::new();
-        if let Some(listed) = self.listed_archives(operation, &context, &selection).await? {
-            match self.attempt_packed(operation, &context, &selection, listed, attempts).await? {
+        if let Some((packed, listed)) = &sources.packed {
+            match self.attempt_packed(operation, &context, packed, listed, attempts).await? {
                 PackedAttempted::Installed(source, totals) => {
                     return Ok((context.version, source, totals, trust));
                 }
@@ -224,9 +221,9 @@ impl Peer {
             }
         }
         // What could not be decoded here, or whose upstreams are all gone, is tried as a whole from each source.
-        let mut order = AttemptOrder::new(selection.sources.len());
+        let mut order = AttemptOrder::new(sources.peers.len());
         while let Some(next) = order.next() {
-            let source = &selection.sources[next.source];
+            let source = &sources.peers[next.source];
             match self.attempt(&context, source, next, attempts).await? {
                 Attempted::Installed(totals) => {
                     return Ok((context.version, source.into(), totals, trust));
@@ -265,39 +262,22 @@ impl Peer {
         }
     }
 
-    /// The manifest by which a packed stream is decoded here, if it can be.
-    async fn listed_archives(
-        &self,
-        operation: &OperationContext,
-        context: &AttemptContext,
-        selection: &Selection,
-    ) -> Result<Option<Arc<ManifestFile>>, PeerError> {
-        if operation.options.decode_at == DecodeAt::Source {
-            return Ok(None);
-        }
-        let listed = match &context.manifest {
-            Some(manifest) => Some(Arc::clone(manifest)),
-            None => self.packing_list(operation, selection).await?,
-        };
-        Ok(listed.filter(|listed| Self::can_be_packed(selection, listed)))
-    }
-
     /// Makes the attempt at a packed stream, which spans all its upstreams.
     async fn attempt_packed(
         &self,
         operation: &OperationContext,
         context: &AttemptContext,
-        selection: &Selection,
-        listed: Arc<ManifestFile>,
+        sources: &PackedSources,
+        listed: &Arc<ManifestFile>,
         attempts: &mut Attempts,
     ) -> Result<PackedAttempted, PeerError> {
-        let has_archives = |source: &&PeerOffer| source.entries.is_none();
-        let Some(source) = selection.sources.iter().find(has_archives) else {
+        let of_server = sources.servers.first().map(|server| offer_of(server, context));
+        let Some(source) = sources.peers.first().or(of_server.as_ref()) else {
             return Ok(PackedAttempted::Not(Attempted::Failed));
         };
         let number = self.attempt_begins(context, source, attempts);
         // Boxed, because it is large, and most of the time waits.
-        match Box::pin(self.install_packed(operation, context, selection, listed)).await {
+        match Box::pin(self.install_packed(operation, context, sources, Arc::clone(listed))).await {
             Ok(PackedInstalled { totals, source, relay }) => {
                 attempts.relay = relay;
                 Ok(PackedAttempted::Installed((&source).into(), totals))

@@ -17,29 +17,65 @@ use lanspread_types::limits;
 use lanspread_types::text::printable;
 use tokio::sync::mpsc;
 
+use crate::http::server::HttpServer;
+use crate::http::upstream::{ChunkPlace, HttpUpstream};
 use crate::packed::feed::{Begin, FeedEvent, Order, Said, Upstreams};
 use crate::packed::follow::follow;
-use crate::packed::layout::Layout;
+use crate::packed::layout::{Layout, PackedChunk};
 use crate::packed::plan::{Tier, UpstreamId};
 use crate::packed::upstream_error::{OtherChunk, UpstreamError};
 use crate::packed::window::PackedWindow;
 use crate::receive::offences::OffenceRecorder;
 use crate::report::channel::EventSender;
 use crate::report::event::PeerEvent;
-use crate::report::offender::ProvedLie;
+use crate::report::offender::{ProvedLie, ServerLie};
 use crate::report::packed_stream::{GapFilled, UpstreamBegin, UpstreamEnd, UpstreamKind};
 use crate::task::Tasks;
 use crate::transport::dial::{dial, dial_relay};
 
 /// One upstream.
+#[derive(Clone)]
+pub(crate) enum PackedUpstream {
+    /// A receiver of the same wave.
+    Relay(UpstreamPeer),
+    /// A peer that has the archives.
+    Source(UpstreamPeer),
+    /// A server that has them.
+    Server(Arc<HttpServer>),
+}
+
+/// An upstream that is a peer.
 #[derive(Debug, Clone)]
-pub(crate) struct PackedUpstream {
-    pub(crate) kind: UpstreamKind,
-    pub(crate) peer: PeerId,
+pub(crate) struct UpstreamPeer {
+    pub(crate) id: PeerId,
     pub(crate) name: PeerName,
     pub(crate) address: SocketAddr,
     /// A follower of it that lets others go before it.
     pub(crate) instead_of: Option<PeerId>,
+}
+
+impl PackedUpstream {
+    fn kind(&self) -> UpstreamKind {
+        match self {
+            Self::Relay(_) => UpstreamKind::Relay,
+            Self::Source(_) => UpstreamKind::Source,
+            Self::Server(_) => UpstreamKind::Http,
+        }
+    }
+
+    fn name(&self) -> &PeerName {
+        match self {
+            Self::Relay(peer) | Self::Source(peer) => &peer.name,
+            Self::Server(server) => server.name(),
+        }
+    }
+
+    fn peer(&self) -> Option<&UpstreamPeer> {
+        match self {
+            Self::Relay(peer) | Self::Source(peer) => Some(peer),
+            Self::Server(_) => None,
+        }
+    }
 }
 
 /// All upstreams of a stream.
@@ -86,10 +122,10 @@ impl PackedDigests {
 
 impl Upstreams for PackedUpstreams {
     fn tiers(&self) -> Vec<Tier> {
-        let tier = |upstream: &PackedUpstream| match upstream.kind {
-            UpstreamKind::Relay => Tier::Relay,
-            UpstreamKind::Source => Tier::Source,
-            UpstreamKind::Http => Tier::Http,
+        let tier = |upstream: &PackedUpstream| match upstream {
+            PackedUpstream::Relay(_) => Tier::Relay,
+            PackedUpstream::Source(_) => Tier::Source,
+            PackedUpstream::Server(_) => Tier::Http,
         };
         self.upstreams.iter().map(tier).collect()
     }
@@ -101,26 +137,26 @@ impl Upstreams for PackedUpstreams {
         orders: mpsc::Receiver<Order>,
         says: mpsc::Sender<Said>,
     ) -> Result<(), UpstreamError> {
-        let upstream = &self.upstreams[id];
-        let dialled = match upstream.kind {
-            UpstreamKind::Relay => dial_relay(upstream.address, &self.ours, upstream.peer).await,
-            _ => dial(&upstream.address.into(), &self.ours, Some(upstream.peer)).await,
-        };
-        let mut connection = match dialled {
-            Ok(dialled) => dialled.connection,
-            Err(error) => {
-                if upstream.kind == UpstreamKind::Relay {
-                    self.report_unreachable(upstream.peer);
+        let (dialled, peer) = match &self.upstreams[id] {
+            PackedUpstream::Relay(peer) => {
+                let dialled = dial_relay(peer.address, &self.ours, peer.id).await;
+                if dialled.is_err() {
+                    self.report_unreachable(peer.id);
                 }
-                return Err(error.into());
+                (dialled, peer)
             }
+            PackedUpstream::Source(peer) => {
+                (dial(&peer.address.into(), &self.ours, Some(peer.id)).await, peer)
+            }
+            PackedUpstream::Server(server) => return self.from_server(server, orders, says).await,
         };
-        let left = begin.instead_of.map(|left| self.upstreams[left].peer);
+        let mut connection = dialled?.connection;
+        let left = begin.instead_of.and_then(|left| self.upstreams[left].peer()).map(|left| left.id);
         let wanted = Follow {
             packed: self.packed.clone(),
             at: begin.at,
             place: self.place,
-            instead_of: left.or(upstream.instead_of),
+            instead_of: left.or(peer.instead_of),
         };
         follow(&mut connection, wanted, orders, says).await
     }
@@ -135,9 +171,9 @@ impl Upstreams for PackedUpstreams {
         let game = self.packed.game.clone();
         let event = match event {
             FeedEvent::Begin { upstream, chunk } => {
-                let PackedUpstream { kind, name, .. } = &self.upstreams[upstream];
-                let upstream = name.to_string();
-                PeerEvent::UpstreamBegin(UpstreamBegin { game, upstream, kind: *kind, chunk })
+                let begun = &self.upstreams[upstream];
+                let (upstream, kind) = (begun.name().to_string(), begun.kind());
+                PeerEvent::UpstreamBegin(UpstreamBegin { game, upstream, kind, chunk })
             }
             FeedEvent::End { upstream, chunk, chunks, bytes, error } => {
                 let upstream = &self.upstreams[upstream];
@@ -146,8 +182,8 @@ impl Upstreams for PackedUpstreams {
                 }
                 PeerEvent::UpstreamEnd(UpstreamEnd {
                     game,
-                    upstream: upstream.name.to_string(),
-                    kind: upstream.kind,
+                    upstream: upstream.name().to_string(),
+                    kind: upstream.kind(),
                     chunk,
                     chunks,
                     bytes,
@@ -169,18 +205,63 @@ impl PackedUpstreams {
     fn failed(&self, upstream: &PackedUpstream, error: &UpstreamError) {
         let Some(offences) = &self.offences else { return };
         if let UpstreamError::OtherChunk(other) = error {
-            self.events.report(PeerEvent::PeerLied(ProvedLie {
-                peer: upstream.name.clone(),
-                id: upstream.peer,
-                game: self.packed.game.clone(),
-                path: Some(other.path.clone()),
-                position: Some(other.position),
-                expected: other.expected.to_string(),
-                got: other.got.to_string(),
-            }));
+            let game = self.packed.game.clone();
+            let (path, position) = (Some(other.path.clone()), Some(other.position));
+            let (expected, got) = (other.expected.to_string(), other.got.to_string());
+            self.events.report(match upstream {
+                PackedUpstream::Relay(peer) | PackedUpstream::Source(peer) => {
+                    let (peer, id) = (peer.name.clone(), peer.id);
+                    PeerEvent::PeerLied(ProvedLie { peer, id, game, path, position, expected, got })
+                }
+                PackedUpstream::Server(server) => {
+                    let (server, path, position) =
+                        (server.name().clone(), other.path.clone(), other.position);
+                    PeerEvent::ServerLied(ServerLie { server, game, path, position, expected, got })
+                }
+            });
         }
-        // The peer waits for all its tasks when it stops.
-        let _ = offences.after_upstream(upstream.peer, &upstream.name, upstream.address, error);
+        if let Some(peer) = upstream.peer() {
+            // The peer waits for all its tasks when it stops.
+            let _ = offences.after_upstream(peer.id, &peer.name, peer.address, error);
+        }
+    }
+
+    /// Takes chunks from a server until the orders end.
+    async fn from_server(
+        &self,
+        server: &Arc<HttpServer>,
+        mut orders: mpsc::Receiver<Order>,
+        says: mpsc::Sender<Said>,
+    ) -> Result<(), UpstreamError> {
+        let files = self.chunks.manifest.manifest().root_files.as_slice().into();
+        let layout = Arc::clone(&self.chunks.layout);
+        let find = move |chunk| {
+            let PackedChunk { file, offset, length, .. } = layout.chunk(chunk)?;
+            Some(ChunkPlace { file, offset, length })
+        };
+        let mut upstream = HttpUpstream::new(Arc::clone(server), self.tasks.clone(), files, Arc::new(find));
+        let mut next = Some(Said::Opened { lo: 0 });
+        loop {
+            if let Some(said) = next.take()
+                && says.send(said).await.is_err()
+            {
+                return Ok(());
+            }
+            tokio::select! {
+                biased;
+                order = orders.recv() => match order {
+                    Some(Order::Ask(chunk)) => if !upstream.ask(chunk) {
+                        return Err(UpstreamError::Unasked);
+                    },
+                    Some(Order::Resume) => {}
+                    Some(Order::Done) | None => return Ok(()),
+                },
+                brought = upstream.next() => {
+                    let (chunk, bytes) = brought.map_err(|error| UpstreamError::Http(Box::new(error)))?;
+                    next = Some(Said::Chunk(chunk, bytes));
+                }
+            }
+        }
     }
 
     /// Tells the source that gave the place, so that it does not name this relay again.

@@ -1,0 +1,76 @@
+//! What a game is streamed from: peers, servers, and the manifest by which it can be decoded here.
+
+use std::sync::Arc;
+
+use lanspread_trust::manifest::ManifestFile;
+use lanspread_types::ids::{GameVersion, PeerName};
+
+use crate::operations::OperationContext;
+use crate::peer::core::Peer;
+use crate::peer::error::PeerError;
+use crate::peer::packed_install::PackedSources;
+use crate::peer::servers::is_without_peers;
+use crate::report::operation::DecodeAt;
+use crate::trust::select::PeerOffer;
+
+/// The sources of a streamed install.
+pub(super) struct StreamSources {
+    pub(super) version: GameVersion,
+    /// The validated peers, in the order in which they are tried.
+    pub(super) peers: Vec<PeerOffer>,
+    /// What can be decoded here, and from where; none if the peers decode.
+    pub(super) packed: Option<(PackedSources, Arc<ManifestFile>)>,
+}
+
+impl StreamSources {
+    /// Their names, in the order in which they are tried.
+    pub(super) fn names(&self) -> Vec<PeerName> {
+        let servers = self.packed.iter().flat_map(|(sources, _)| &sources.servers);
+        let peers = self.peers.iter().map(|source| source.name.clone());
+        peers.chain(servers.map(|server| server.name().clone())).collect()
+    }
+}
+
+impl Peer {
+    /// Finds what the operation's game is streamed from. `trusted` is the manifest that the catalog names, if it is here.
+    ///
+    /// # Errors
+    /// As [`Self::choose`]; [`PeerError::NoManifest`] if only servers are named and none has a manifest.
+    pub(super) async fn stream_sources(
+        &self,
+        operation: &OperationContext,
+        trusted: Option<&Arc<ManifestFile>>,
+    ) -> Result<StreamSources, PeerError> {
+        let OperationContext { game, options, cancel, .. } = operation;
+        let decodes_here = options.decode_at == DecodeAt::Receiver;
+        let servers = if decodes_here { self.servers(operation) } else { Vec::new() };
+        let chosen = self.choose_by(trusted.cloned(), game, options, cancel).await;
+        let mut selection = match (chosen, trusted) {
+            (Ok(selection), _) => selection,
+            (Err(no_peer), _) if servers.is_empty() || !is_without_peers(&no_peer) => return Err(no_peer),
+            (Err(no_peer), trusted) => {
+                tracing::info!("{game}: only servers have it: {no_peer}");
+                let listed = match trusted {
+                    Some(trusted) => Arc::clone(trusted),
+                    None => self.unsigned_manifest(operation, &servers, no_peer).await?,
+                };
+                let version = listed.manifest().version.clone();
+                let packed = Some((PackedSources { peers: Vec::new(), servers }, listed));
+                return Ok(StreamSources { version, peers: Vec::new(), packed });
+            }
+        };
+        let listed = match trusted {
+            _ if !decodes_here => None,
+            Some(trusted) => Some(Arc::clone(trusted)),
+            None => {
+                selection = self.await_packing_list(operation, selection).await?;
+                self.packing_list(operation, &selection).await?
+            }
+        };
+        let has_archives = |source: &&PeerOffer| source.entries.is_none();
+        let peers = selection.sources.iter().filter(has_archives).cloned().collect();
+        let sources = PackedSources { peers, servers };
+        let packed = listed.filter(|listed| sources.fit(listed)).map(|listed| (sources, listed));
+        Ok(StreamSources { version: selection.version, peers: selection.sources, packed })
+    }
+}
