@@ -22,7 +22,6 @@ pub(crate) mod manifest;
 #[cfg(not(feature = "http"))]
 mod no_client;
 pub(crate) mod server;
-#[allow(dead_code, reason = "packed streams are built upon it")]
 pub(crate) mod upstream;
 
 #[cfg(not(feature = "http"))]

@@ -25,6 +25,7 @@ pub(crate) mod packed_upstreams;
 pub(crate) mod patience;
 pub(crate) mod plan;
 mod server_chunks;
+pub(crate) mod server_upstream;
 pub(crate) mod session;
 pub(crate) mod staged_attempt;
 pub(crate) mod staging_queue;

@@ -61,11 +61,18 @@ pub(crate) enum UpstreamError {
     Panicked,
 }
 
+impl From<HttpError> for UpstreamError {
+    fn from(error: HttpError) -> Self {
+        Self::Http(Box::new(error))
+    }
+}
+
 impl UpstreamError {
     /// Stable kebab-case code.
     pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::Wire(error) => error.code(),
+            Self::Http(error) => error.code(),
             Self::SentAway(why) => why.as_str(),
             Self::OtherChunk(_) => "not-as-listed",
             Self::Slow => "relay-slow",

@@ -5,6 +5,7 @@
 //! no peer offers the game, and what is fetched with it is not verified.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use lanspread_trust::catalog::{ManifestReference, disagreement};
 use lanspread_trust::manifest::ManifestFile;
@@ -25,6 +26,15 @@ use crate::trust::manifest_store::NotTheManifest;
 impl Peer {
     /// The servers that the request names, then those of the catalog; each once.
     pub(super) fn servers(&self, operation: &OperationContext) -> Vec<Arc<HttpServer>> {
+        self.servers_within(operation, self.inner.idle_timeout)
+    }
+
+    /// The same, which are left if they send nothing for so long.
+    pub(super) fn servers_within(
+        &self,
+        operation: &OperationContext,
+        idle_timeout: Duration,
+    ) -> Vec<Arc<HttpServer>> {
         let catalog = self.catalog();
         let of_catalog = catalog.as_ref().and_then(|catalog| catalog.content().head.as_ref());
         let of_catalog = of_catalog.map(|head| head.sources.as_slice()).unwrap_or_default();
@@ -34,7 +44,7 @@ impl Peer {
                 urls.push(url);
             }
         }
-        let client = HttpClient::new(&self.inner.tasks, self.inner.idle_timeout);
+        let client = HttpClient::new(&self.inner.tasks, idle_timeout);
         let server =
             |url: &SourceUrl| Arc::new(HttpServer::new(url.clone(), operation.game.clone(), client.clone()));
         urls.into_iter().map(server).collect()

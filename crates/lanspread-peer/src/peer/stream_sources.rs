@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use lanspread_trust::manifest::ManifestFile;
 use lanspread_types::ids::{GameVersion, PeerName};
+use lanspread_types::limits;
 
 use crate::operations::OperationContext;
 use crate::peer::core::Peer;
@@ -43,7 +44,8 @@ impl Peer {
     ) -> Result<StreamSources, PeerError> {
         let OperationContext { game, options, cancel, .. } = operation;
         let decodes_here = options.decode_at == DecodeAt::Receiver;
-        let servers = if decodes_here { self.servers(operation) } else { Vec::new() };
+        let servers =
+            if decodes_here { self.servers_within(operation, limits::PACKED_IDLE) } else { Vec::new() };
         let chosen = self.choose_by(trusted.cloned(), game, options, cancel).await;
         let mut selection = match (chosen, trusted) {
             (Ok(selection), _) => selection,

@@ -133,7 +133,8 @@ fn offence_of_upstream(error: &UpstreamError) -> Option<Offence> {
         UpstreamError::Wire(error) => offence_on_the_wire(error),
         UpstreamError::OtherChunk(_) => Some(Offence::Lied),
         UpstreamError::Unasked => Some(Offence::BrokeProtocol),
-        UpstreamError::SentAway(_)
+        UpstreamError::Http(_)
+        | UpstreamError::SentAway(_)
         | UpstreamError::Slow
         | UpstreamError::Stalled
         | UpstreamError::TooFarAhead

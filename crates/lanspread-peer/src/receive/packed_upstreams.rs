@@ -18,14 +18,14 @@ use lanspread_types::text::printable;
 use tokio::sync::mpsc;
 
 use crate::http::server::HttpServer;
-use crate::http::upstream::{ChunkPlace, HttpUpstream};
 use crate::packed::feed::{Begin, FeedEvent, Order, Said, Upstreams};
 use crate::packed::follow::follow;
-use crate::packed::layout::{Layout, PackedChunk};
+use crate::packed::layout::Layout;
 use crate::packed::plan::{Tier, UpstreamId};
 use crate::packed::upstream_error::{OtherChunk, UpstreamError};
 use crate::packed::window::PackedWindow;
 use crate::receive::offences::OffenceRecorder;
+use crate::receive::server_upstream::follow_server;
 use crate::report::channel::EventSender;
 use crate::report::event::PeerEvent;
 use crate::report::offender::{ProvedLie, ServerLie};
@@ -148,7 +148,11 @@ impl Upstreams for PackedUpstreams {
             PackedUpstream::Source(peer) => {
                 (dial(&peer.address.into(), &self.ours, Some(peer.id)).await, peer)
             }
-            PackedUpstream::Server(server) => return self.from_server(server, orders, says).await,
+            PackedUpstream::Server(server) => {
+                let PackedDigests { layout, manifest } = &self.chunks;
+                let (server, layout) = (Arc::clone(server), Arc::clone(layout));
+                return follow_server(server, manifest, layout, &self.tasks, orders, says).await;
+            }
         };
         let mut connection = dialled?.connection;
         let left = begin.instead_of.and_then(|left| self.upstreams[left].peer()).map(|left| left.id);
@@ -223,44 +227,6 @@ impl PackedUpstreams {
         if let Some(peer) = upstream.peer() {
             // The peer waits for all its tasks when it stops.
             let _ = offences.after_upstream(peer.id, &peer.name, peer.address, error);
-        }
-    }
-
-    /// Takes chunks from a server until the orders end.
-    async fn from_server(
-        &self,
-        server: &Arc<HttpServer>,
-        mut orders: mpsc::Receiver<Order>,
-        says: mpsc::Sender<Said>,
-    ) -> Result<(), UpstreamError> {
-        let files = self.chunks.manifest.manifest().root_files.as_slice().into();
-        let layout = Arc::clone(&self.chunks.layout);
-        let find = move |chunk| {
-            let PackedChunk { file, offset, length, .. } = layout.chunk(chunk)?;
-            Some(ChunkPlace { file, offset, length })
-        };
-        let mut upstream = HttpUpstream::new(Arc::clone(server), self.tasks.clone(), files, Arc::new(find));
-        let mut next = Some(Said::Opened { lo: 0 });
-        loop {
-            if let Some(said) = next.take()
-                && says.send(said).await.is_err()
-            {
-                return Ok(());
-            }
-            tokio::select! {
-                biased;
-                order = orders.recv() => match order {
-                    Some(Order::Ask(chunk)) => if !upstream.ask(chunk) {
-                        return Err(UpstreamError::Unasked);
-                    },
-                    Some(Order::Resume) => {}
-                    Some(Order::Done) | None => return Ok(()),
-                },
-                brought = upstream.next() => {
-                    let (chunk, bytes) = brought.map_err(|error| UpstreamError::Http(Box::new(error)))?;
-                    next = Some(Said::Chunk(chunk, bytes));
-                }
-            }
         }
     }
 
