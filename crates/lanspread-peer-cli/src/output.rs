@@ -4,16 +4,19 @@
 
 mod bars;
 mod catalog_words;
+mod chain;
 mod human;
 mod json;
 mod lines;
 mod packed_words;
 mod peer_words;
+mod plan_words;
 mod progress;
 mod qr;
 mod quantities;
 mod reporter;
 mod screen;
+mod status_words;
 mod words;
 
 use lanspread_peer::{Answer, PartyText};

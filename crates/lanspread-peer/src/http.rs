@@ -20,7 +20,7 @@ mod get;
 mod head;
 pub(crate) mod manifest;
 #[cfg(not(feature = "http"))]
-mod no_client;
+pub(crate) mod no_client;
 pub(crate) mod server;
 pub(crate) mod upstream;
 

@@ -58,9 +58,12 @@ pub use tokio_util::sync::CancellationToken;
 
 // What a peer reports, and how you request operations.
 pub use operations::{OperationHandle, OperationInfo, OperationOutcome, OperationsError};
-pub use report::answer::{Answer, PartyLineShown, PeerTrust, PlannedSource, ReceivingAddress};
+pub use report::answer::{
+    Answer, PartyLineShown, PeerTrust, PlannedSource, PlannedUpstream, ReceivingAddress,
+};
 pub use report::built_manifest::BuiltManifest;
 pub use report::channel::PeerEvents;
+pub use report::download::{DownloadBegin, DownloadFinished};
 pub use report::event::PeerEvent;
 pub use report::failure::{AttemptFailure, Code, ErrorCategory, OperationFailure, PeerAnswer};
 pub use report::offender::{
@@ -70,8 +73,10 @@ pub use report::operation::{
     AdmissionRules, AskOptions, DecodeAt, DiscoveryMode, OperationKind, OperationOptions, OperationRequest,
     RelayChoice, Wait,
 };
+pub use report::packed_status::{RelayStatus, WaitingReceiver, WaveStatus};
 pub use report::packed_stream::{
-    GapFilled, PackedPlaced, RelayBegin, RelayEnd, UpstreamBegin, UpstreamEnd, UpstreamKind,
+    GapFilled, PackedFinished, PackedPlaced, RelayBegin, RelayEnd, RelayLingers, UpstreamBegin, UpstreamEnd,
+    UpstreamKind, UpstreamShare,
 };
 pub use report::packing_list::{AwaitedPackingList, MadePackingList};
 pub use report::passed_over::PassedOverFolder;

@@ -4,11 +4,13 @@
 pub(crate) mod answer;
 pub(crate) mod built_manifest;
 pub(crate) mod channel;
+pub(crate) mod download;
 pub(crate) mod event;
 pub(crate) mod failure;
 pub(crate) mod history;
 pub(crate) mod offender;
 pub(crate) mod operation;
+pub(crate) mod packed_status;
 pub(crate) mod packed_stream;
 pub(crate) mod packing_list;
 pub(crate) mod passed_over;

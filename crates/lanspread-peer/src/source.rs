@@ -33,6 +33,7 @@ pub(crate) mod stream;
 mod totals;
 pub(crate) mod visitor;
 mod waiting;
+mod waits;
 pub(crate) mod watch;
 
 use std::ffi::OsStr;
@@ -62,6 +63,7 @@ use readers::Readers;
 use running::{QUEUE_BOUNDS, transfer_shares};
 use tokio::sync::mpsc;
 use totals::TotalsMemory;
+use waits::Waits;
 
 use crate::guests::places::Places;
 use crate::guests::shares::Shares;
@@ -70,6 +72,7 @@ use crate::guests::waiting::QueuedPlaces;
 use crate::report::answer::ReceivingAddress;
 use crate::report::channel::EventSender;
 use crate::report::event::PeerEvent;
+use crate::report::packed_status::WaitingReceiver;
 use crate::source::library_index::LibraryIndex;
 use crate::source::visitor::Visitor;
 use crate::task::Tasks;
@@ -92,6 +95,8 @@ pub(crate) struct Source {
     /// Places of packed streams, which cost no decoder, and who waits for one.
     packed_heads: QueuedPlaces,
     pub(crate) packed: PackedStreams,
+    /// Who waits for a place of any kind.
+    waits: Waits,
     dictionaries: Dictionaries,
     /// Turns at listing archives.
     inspections: RequestTurns,
@@ -136,6 +141,7 @@ impl Source {
                 QUEUE_BOUNDS,
             ),
             packed: PackedStreams::default(),
+            waits: Waits::default(),
             dictionaries: Dictionaries::new(machine_bytes()),
             inspections: RequestTurns::new(limits::INSPECTIONS_MAX),
             quick_answers: RequestTurns::new(limits::QUICK_ANSWERS_MAX),
@@ -174,7 +180,12 @@ impl Source {
 
     /// Receivers that wait for a place.
     pub(crate) fn waiting_transfers(&self) -> usize {
-        self.transfers.waiting()
+        self.waits.count()
+    }
+
+    /// Those of them that have waited longest, by name.
+    pub(crate) fn waiting_receivers(&self) -> Vec<WaitingReceiver> {
+        self.waits.named()
     }
 
     /// Transfers that are running, by the address that receives them.

@@ -4,9 +4,10 @@ use std::ffi::OsStr;
 use std::io::{self, Stderr};
 use std::time::{Duration, Instant};
 
-use lanspread_peer::{GameId, QueuedAt};
+use lanspread_peer::{GameId, PeerEvent, QueuedAt};
 use tracing::level_filters::LevelFilter;
 
+use super::chain::Chain;
 use super::lines::{is_live_terminal, print_message};
 use super::progress::{Look, Progress, Tracked};
 use super::screen::{Screen, Size};
@@ -58,6 +59,15 @@ impl Bars {
     /// Remembers the number of a game's attempt, to show it beside the bar.
     pub(super) fn attempt(&mut self, game: &GameId, attempt: usize) {
         self.tracked(game).begins(attempt);
+    }
+
+    /// Remembers what an event reports about the chain of a game, to show it beside the bar.
+    pub(super) fn chain(&mut self, game: &GameId, event: &PeerEvent) {
+        if Chain::begins_with(event) {
+            self.tracked(game).chain.hear(event);
+        } else if let Some((_, tracked)) = self.games.iter_mut().find(|(known, _)| known == game) {
+            tracked.chain.hear(event);
+        }
     }
 
     /// Shows where a game waits for its turn: the first time at once, also where lines are rare.

@@ -34,6 +34,9 @@ impl Reporter for OperationsReporter {
             self.bars.wait(queued, now);
             return Ok(());
         }
+        if let Some(game) = event.game() {
+            self.bars.chain(game, event);
+        }
         if let PeerEvent::StreamAttemptBegin { game, attempt, .. } = event {
             self.bars.attempt(game, *attempt);
         }

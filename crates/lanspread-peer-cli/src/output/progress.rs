@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use lanspread_peer::{GameId, PeerEvent};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
+use super::chain::Chain;
 use super::quantities::{bytes, count, duration, percent};
 
 /// A rate is the average of this time, so that it neither jumps nor lags.
@@ -91,13 +92,15 @@ pub(super) struct Tracked {
     waiting: Option<String>,
     /// From 1; nothing if the operation has no attempts.
     pub(super) attempt: Option<usize>,
+    /// Where the packed bytes come from and go to, if they are decoded here.
+    pub(super) chain: Chain,
     meter: Meter,
 }
 
 impl Tracked {
     pub(super) fn new() -> Self {
-        let (what, meter) = (String::new(), Meter::default());
-        Self { bytes: 0, bytes_total: 0, what, waiting: None, attempt: None, meter }
+        let (what, chain, meter) = (String::new(), Chain::default(), Meter::default());
+        Self { bytes: 0, bytes_total: 0, what, waiting: None, attempt: None, chain, meter }
     }
 
     /// Whether anything has been reported of which a bar can be drawn.
@@ -131,11 +134,14 @@ impl Tracked {
         self.bytes_total > 0 && self.bytes >= self.bytes_total
     }
 
-    fn what(&self) -> String {
-        match self.attempt.filter(|attempt| *attempt > 1) {
-            Some(attempt) => format!("{}, attempt {attempt}", self.what),
-            None => self.what.clone(),
+    /// What is being done, from the most to the least that can be said of it.
+    fn what(&self, separator: &str) -> Vec<String> {
+        let chain = self.chain.words(separator);
+        let mut what = if chain.is_empty() { vec![self.what.clone()] } else { chain };
+        if let Some(attempt) = self.attempt.filter(|attempt| *attempt > 1) {
+            what[0] += &format!(", attempt {attempt}");
         }
+        what
     }
 
     fn eta(&self, per_second: u64) -> Option<String> {
@@ -151,7 +157,7 @@ impl Tracked {
         if self.is_finishing() {
             return line + ", finishing";
         }
-        line += &format!(" {}", self.what());
+        line += &format!(" {}", self.what(", ")[0]);
         if let Some(per_second) = self.meter.per_second(now) {
             line += &format!(", {}/s", bytes(per_second));
             line += &self.eta(per_second).map(|eta| format!(", {eta} left")).unwrap_or_default();
@@ -174,20 +180,26 @@ impl Tracked {
             rate = format!("{}/s", bytes(per_second));
             left = self.eta(per_second).unwrap_or(left);
         }
-        let (short_rate, short_left, what) = (rate.clone(), format!("{left} left"), self.what());
+        let (short_rate, short_left, what) =
+            (rate.clone(), format!("{left} left"), self.what(look.separator()));
         // Padded where there is room, so that the bar does not change its length with every sample.
         let (rate, left) = (format!("{rate:>12}"), format!("{left:>11} left"));
-        let layouts: &[&[&str]] = if self.is_finishing() {
-            &[&[&sizes, "finishing"], &[&percent, "finishing"], &["finishing"]]
+        let mut layouts: Vec<Vec<&str>> = Vec::new();
+        if self.is_finishing() {
+            layouts.extend([vec![&*sizes, "finishing"], vec![&percent, "finishing"], vec!["finishing"]]);
         } else {
-            &[
-                &[&sizes, &rate, &left, &what],
-                &[&sizes, &rate, &left],
-                &[&percent, &short_rate, &short_left],
-                &[&percent, &short_left],
-                &[&percent],
-            ]
-        };
+            layouts.push(vec![&sizes, &rate, &left, &what[0]]);
+            if self.chain.is_known() {
+                // In a chain it says more where the bytes come from and go to than how many there are.
+                layouts.extend(what.iter().map(|what| vec![&*percent, &rate, what]));
+            }
+            layouts.extend([
+                vec![&*sizes, &rate, &left],
+                vec![&percent, &short_rate, &short_left],
+                vec![&percent, &short_left],
+                vec![&percent],
+            ]);
+        }
         for layout in layouts {
             let rest = layout.join("  ");
             // A space before the bar and two after it.
@@ -221,6 +233,14 @@ impl Look {
             Self::Ascii => ["#", "."],
         }
     }
+
+    /// Stands between the parts of one text.
+    fn separator(self) -> &'static str {
+        match self {
+            Self::Blocks => " \u{b7} ",
+            Self::Ascii => ", ",
+        }
+    }
 }
 
 /// The beginning of a text that fits into this many columns.
@@ -235,6 +255,7 @@ pub(super) fn cut(text: &str, columns: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::chain::tests as chain;
     use super::*;
 
     const MIB: u64 = 1 << 20;
@@ -315,6 +336,46 @@ mod tests {
         assert_eq!(line(40), "bigone ###.........   25 %  12 s left");
         let whole = "100.00 MiB of 400.00 MiB   25.00 MiB/s         12 s left  from den, attempt 2";
         assert!(line(120).ends_with(whole), "{}", line(120));
+    }
+
+    #[test]
+    fn in_a_chain_the_line_says_whom_it_is_between_as_soon_as_that_fits() {
+        let (begun, mut tracked) = (Instant::now(), Tracked::new());
+        for event in [chain::placed(6), chain::from("seat-6"), chain::feeding("seat-8")] {
+            tracked.chain.hear(&event);
+        }
+        report(&mut tracked, begun, 0);
+        let now = begun + Duration::from_secs(4);
+        report(&mut tracked, now, 100 * MIB);
+        let line = |columns| tracked.bar(&game(), columns, now, Look::Blocks);
+        for columns in 0..200 {
+            assert!(
+                line(columns).width() <= columns.saturating_sub(COLUMNS_FREE),
+                "{columns}: {}",
+                line(columns)
+            );
+        }
+        let bar = "bigone \u{2588}\u{2588}";
+        assert!(
+            line(80).starts_with(bar)
+                && line(80).ends_with("25 %    25.00 MiB/s  from seat-6 \u{b7} feeding seat-8 \u{b7} 7th"),
+            "{}",
+            line(80)
+        );
+        assert!(
+            line(100).ends_with("from seat-6 \u{b7} feeding seat-8 \u{b7} 7th of the chain"),
+            "{}",
+            line(100)
+        );
+        assert!(line(64).ends_with("25.00 MiB/s  from seat-6"), "{}", line(64));
+        assert!(line(40).ends_with("25 %  12 s left"), "{}", line(40));
+        let ascii = tracked.bar(&game(), 100, now, Look::Ascii);
+        assert!(ascii.ends_with("from seat-6, feeding seat-8, 7th of the chain"), "{ascii}");
+        let sentence = tracked.sentence(&game(), now);
+        assert!(
+            sentence.contains(" from seat-6, feeding seat-8, 7th of the chain, 25.00 MiB/s"),
+            "{sentence}"
+        );
     }
 
     #[test]

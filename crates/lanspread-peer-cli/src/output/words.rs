@@ -6,14 +6,16 @@ mod tests;
 use std::net::SocketAddr;
 
 use lanspread_peer::{
-    Answer, GameId, GameVersion, InstallTrust, PartyLineShown, PassedOverFolder, PeerEvent, PeerName,
-    ProvedLie, QueuedAt, ReceivingAddress, ServerLie, SourceShare,
+    Answer, DownloadBegin, DownloadFinished, GameId, GameVersion, InstallTrust, PartyLineShown,
+    PassedOverFolder, PeerEvent, PeerName, ProvedLie, QueuedAt, ServerLie, SourceShare,
 };
 
 use super::catalog_words;
 use super::packed_words;
 use super::peer_words;
+use super::plan_words;
 use super::quantities::{bytes, count as counted, duration, rate};
+use super::status_words;
 use crate::exit::Summary;
 use crate::hints;
 
@@ -24,7 +26,7 @@ pub(super) fn ends_progress(event: &PeerEvent) -> bool {
         PeerEvent::StreamAttemptFailed { .. }
             | PeerEvent::StreamInstallFinished { .. }
             | PeerEvent::StreamInstallFailed { .. }
-            | PeerEvent::DownloadFinished { .. }
+            | PeerEvent::DownloadFinished(_)
             | PeerEvent::DownloadFailed { .. }
             | PeerEvent::InstallFinished { .. }
             | PeerEvent::InstallFailed { .. }
@@ -63,10 +65,13 @@ pub(super) fn event(event: &PeerEvent) -> Option<String> {
         | PeerEvent::UpstreamBegin(_)
         | PeerEvent::UpstreamEnd(_)
         | PeerEvent::GapFilled(_)
+        | PeerEvent::PackedFinished(_)
         | PeerEvent::RelayBegin(_)
-        | PeerEvent::RelayEnd(_) => return packed_words::event(event),
-        PeerEvent::StreamInstallFinished { .. } | PeerEvent::DownloadFinished { .. } => arrived(event),
-        PeerEvent::DownloadBegin { game, version, sources, files, bytes_total, bytes_kept } => {
+        | PeerEvent::RelayEnd(_)
+        | PeerEvent::RelayLingers(_) => return packed_words::event(event),
+        PeerEvent::StreamInstallFinished { .. } | PeerEvent::DownloadFinished(_) => arrived(event),
+        PeerEvent::DownloadBegin(begin) => {
+            let DownloadBegin { game, version, sources, files, bytes_total, bytes_kept } = begin;
             let kept = if *bytes_kept > 0 {
                 format!(", {} already fetched", bytes(*bytes_kept))
             } else {
@@ -178,7 +183,7 @@ fn source_ended(game: &GameId, peer: &PeerName, code: &str, message: &str, follo
 }
 
 /// An address to listen on. The one that stands for all addresses of the machine is none that a peer can be asked at.
-fn listening(address: SocketAddr) -> String {
+pub(super) fn listening(address: SocketAddr) -> String {
     if address.ip().is_unspecified() {
         format!("port {} of every network interface", address.port())
     } else {
@@ -240,7 +245,7 @@ fn arrived(event: &PeerEvent) -> String {
             let what = format!("{game} {version} installed from {peer}, {trust}: {files}, ");
             (what, bytes, duration_ms, waited_ms, String::new())
         }
-        PeerEvent::DownloadFinished {
+        PeerEvent::DownloadFinished(DownloadFinished {
             game,
             version,
             bytes_fetched,
@@ -249,7 +254,7 @@ fn arrived(event: &PeerEvent) -> String {
             duration_ms,
             trust,
             ..
-        } => {
+        }) => {
             let what = format!("{game} {version} downloaded, {}: ", trust_words(*trust));
             (what, bytes_fetched, duration_ms, waited_ms, format!(" from {}", shares(sources)))
         }
@@ -339,29 +344,7 @@ pub(super) fn report(report: &Answer) -> String {
             format!("{peer}: {}", hints::with_hint(message, hints::of_report(report)))
         }
         Answer::NobodyFound { message, .. } => hints::with_hint(message, hints::of_report(report)),
-        Answer::PeerStatus {
-            name,
-            addr,
-            games,
-            active_outbound_transfers,
-            streams_max,
-            connections,
-            waiting,
-            receivers,
-            ..
-        } => {
-            let to = |receiver: &ReceivingAddress| format!("{} to {}", receiver.transfers, receiver.addr);
-            let to: Vec<String> = receivers.iter().map(to).collect();
-            let to = if to.is_empty() { String::new() } else { format!(" ({})", to.join(", ")) };
-            let waiting = if *waiting == 0 { String::new() } else { format!(", {waiting} waiting") };
-            format!(
-                "{name} at {}: {}, {active_outbound_transfers} of {}{to}{waiting}, {}",
-                listening(*addr),
-                counted(games.len() as u64, "game"),
-                counted(*streams_max, "stream"),
-                counted(*connections, "connection")
-            )
-        }
+        Answer::PeerStatus { .. } => status_words::status(report),
         Answer::Operation { kind, game, running, followers, .. } => {
             let state = if *running { "running" } else { "waiting" };
             format!("{kind} {game}  {state}  {}", counted(*followers, "follower"))
@@ -369,7 +352,7 @@ pub(super) fn report(report: &Answer) -> String {
         Answer::OperationsCancelled { game, count } => {
             format!("{game}: {} cancelled", counted(*count, "operation"))
         }
-        Answer::StreamInstallPlan { .. } => plan(report),
+        Answer::StreamInstallPlan { .. } => plan_words::plan(report),
         Answer::Party { .. } => party(report),
         other => peer_words::report(other)
             .or_else(|| catalog_words::report(other))
@@ -425,38 +408,6 @@ fn party(report: &Answer) -> String {
     for games_dir in daemons_to_restart {
         text +=
             &format!("\n  restart the daemon of {games_dir}: it keeps the party that it was started with");
-    }
-    text
-}
-
-fn plan(report: &Answer) -> String {
-    let Answer::StreamInstallPlan {
-        game,
-        version,
-        sources,
-        dropped,
-        files,
-        bytes: count,
-        needed_bytes,
-        free_bytes,
-        fits,
-    } = report
-    else {
-        return String::new();
-    };
-    let mut text = format!(
-        "{game} {version}: {}, {}; needs {}, {} free{}",
-        counted(*files, "file"),
-        bytes(*count),
-        bytes(*needed_bytes),
-        bytes(*free_bytes),
-        if *fits { "" } else { ": DOES NOT FIT" }
-    );
-    for (number, source) in (1..).zip(sources) {
-        text += &format!("\n  {number}. {} ({})", source.name, source.addr);
-    }
-    for peer in dropped {
-        text += &format!("\n  not a source: {}: {}", peer.peer, peer.reason);
     }
     text
 }

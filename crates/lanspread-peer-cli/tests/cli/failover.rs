@@ -217,6 +217,9 @@ fn a_source_without_a_place_is_left_or_waited_for() {
     let mut waiting = Running::start(&mut fourth.install("big", &[&full]));
     waiting.wait_for("queued");
     assert_eq!(full.status()["waiting"], 1);
+    let asked = finish(peer().args(["status", "--json", "--games-dir"]).arg(full.games()));
+    let named = asked.succeeded().one("peer-status")["waiting_receivers"].clone();
+    assert_eq!((named.as_array().unwrap().len(), &named[0]["game"]), (1, &"big".into()), "{named}");
     holding.signal("CONT");
     holding.finish().succeeded();
     waiting.finish().succeeded();

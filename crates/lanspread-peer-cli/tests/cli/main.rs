@@ -18,6 +18,7 @@ mod games_dir;
 mod generated;
 mod minisign;
 mod packaging;
+mod packed;
 mod parties;
 mod peers;
 mod process;

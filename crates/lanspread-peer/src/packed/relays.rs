@@ -9,15 +9,19 @@ use lanspread_proto::WireError;
 use lanspread_proto::connection::Connection;
 use lanspread_proto::message::{Refusal, RefusalCode, Reply};
 use lanspread_proto::packed::{Follow, LeaveReason, PackedGame, Place};
-use lanspread_types::ids::PeerId;
+use lanspread_types::ids::{PeerId, PeerName};
 use lanspread_types::limits;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::packed::ring::Session;
+use crate::packed::ring::{Ring, Session};
 use crate::packed::serve::{ChunkAnswer, ServeChunks, Served, serve};
 use crate::packed::window::{PackedWindow, WindowChunk};
+use crate::report::channel::EventSender;
+use crate::report::event::PeerEvent;
+use crate::report::packed_status::RelayStatus;
+use crate::report::packed_stream::RelayLingers;
 
 /// One window that may be followed.
 #[derive(Debug)]
@@ -25,6 +29,10 @@ pub(crate) struct Relay {
     window: Arc<PackedWindow>,
     place: Place,
     begun_at: Instant,
+    /// Where it is reported whom it feeds.
+    pub(crate) events: EventSender,
+    /// The follower that was taken last.
+    follower: Mutex<Option<(PeerId, PeerName)>>,
 }
 
 /// All of them.
@@ -61,8 +69,10 @@ impl Relays {
         packed: PackedGame,
         window: Arc<PackedWindow>,
         place: Place,
+        events: EventSender,
     ) -> OpenRelay {
-        let relay = Arc::new(Relay { window, place, begun_at: Instant::now() });
+        let begun_at = Instant::now();
+        let relay = Arc::new(Relay { window, place, begun_at, events, follower: Mutex::default() });
         self.map().insert(packed.clone(), Arc::clone(&relay));
         OpenRelay { relays: Arc::clone(self), packed, relay }
     }
@@ -71,11 +81,35 @@ impl Relays {
     pub(crate) fn find(&self, packed: &PackedGame) -> Option<Arc<Relay>> {
         self.map().get(packed).cloned()
     }
+
+    /// All windows that may be followed, for people.
+    pub(crate) fn status(&self) -> Vec<RelayStatus> {
+        let of_one = |(packed, relay): (&PackedGame, &Arc<Relay>)| {
+            let fed = relay.feeds();
+            RelayStatus {
+                game: packed.game.clone(),
+                version: packed.version.clone(),
+                position: relay.place.position,
+                chunk: fed.as_ref().map_or(0, |(_, taken)| *taken),
+                follower: fed.map(|(follower, _)| follower),
+                chunks: relay.window.look(Ring::total),
+            }
+        };
+        let mut relays: Vec<_> = self.map().iter().map(of_one).collect();
+        relays.sort_by(|one, other| one.game.cmp(&other.game));
+        relays
+    }
 }
 
 impl OpenRelay {
     /// Waits until the follower has everything, or none comes any more: at most [`limits::RELAY_LINGER_MAX`].
     pub(crate) async fn linger(&self) {
+        if let Some((follower, chunk)) = self.relay.feeds() {
+            let (game, chunks) = (self.packed.game.clone(), self.relay.window.look(Ring::total));
+            let most_ms = u64::try_from(limits::RELAY_LINGER_MAX.as_millis()).unwrap_or(u64::MAX);
+            let lingers = RelayLingers { game, follower, chunk, chunks, most_ms };
+            self.relay.events.report(PeerEvent::RelayLingers(lingers));
+        }
         let until = Instant::now() + limits::RELAY_LINGER_MAX;
         let mut changes = self.relay.window.changes();
         loop {
@@ -93,11 +127,6 @@ impl OpenRelay {
             }
         }
     }
-
-    /// Whom this window feeds now, and up to which chunk.
-    pub(crate) fn feeds(&self) -> Option<(PeerId, u64)> {
-        self.relay.window.look(|ring| ring.feeds())
-    }
 }
 
 impl Drop for OpenRelay {
@@ -110,6 +139,14 @@ impl Drop for OpenRelay {
 }
 
 impl Relay {
+    /// Whom this window feeds now, and up to which chunk.
+    pub(crate) fn feeds(&self) -> Option<(PeerName, u64)> {
+        let (peer, taken) = self.window.look(|ring| ring.feeds())?;
+        let follower = self.follower.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        // Another follower may be about to take its place.
+        follower.filter(|(known, _)| *known == peer).map(|(_, name)| (name, taken))
+    }
+
     /// Answers a follower to its end. `begun` hears when it begins.
     pub(crate) async fn serve<S: AsyncRead + AsyncWrite>(
         &self,
@@ -153,7 +190,10 @@ impl Relay {
             return refuse(RefusalCode::Stopping, "its install has ended");
         }
         let begun = self.window.begin(connection.peer, follow.at, follow.instead_of);
-        begun.or_else(|_| refuse(RefusalCode::Busy, "it feeds another receiver"))
+        let Ok(session) = begun else { return refuse(RefusalCode::Busy, "it feeds another receiver") };
+        let follower = (connection.peer, connection.theirs.name.clone());
+        *self.follower.lock().unwrap_or_else(PoisonError::into_inner) = Some(follower);
+        Ok(session)
     }
 }
 

@@ -114,6 +114,11 @@ impl Ring {
         self.hi
     }
 
+    /// Chunks of the whole stream.
+    pub(crate) fn total(&self) -> u64 {
+        self.total
+    }
+
     /// The decoder needs no chunk before this one.
     pub(crate) fn used(&self) -> u64 {
         self.used

@@ -14,6 +14,8 @@ use lanspread_types::ids::{PeerId, PeerName};
 use lanspread_types::limits;
 use tokio::time::Instant;
 
+use crate::report::packed_status::WaveStatus;
+
 /// A receiver that wants a place.
 #[derive(Debug, Clone)]
 pub(crate) struct Newcomer {
@@ -60,6 +62,8 @@ struct Wave {
     next: u32,
     /// Room of the smallest window.
     window: u64,
+    /// Chunks of the game.
+    total: u64,
     /// How far the head is.
     head_at: u64,
     heard_at: Instant,
@@ -107,6 +111,7 @@ impl Roster {
                     members: Vec::new(),
                     next: 0,
                     window: newcomer.window,
+                    total,
                     head_at: 0,
                     heard_at: now,
                     fed: 0,
@@ -187,14 +192,22 @@ impl Roster {
         }
     }
 
-    /// Waves that are under way, with their receivers, for people.
-    pub(crate) fn under_way(&self) -> impl Iterator<Item = (&PackedGame, usize, u64)> {
-        self.games.iter().flat_map(|(packed, waves)| {
-            waves
-                .iter()
-                .filter(|wave| !wave.is_over)
-                .map(move |wave| (packed, wave.members.len(), wave.head_at))
-        })
+    /// Waves that are under way, for people.
+    pub(crate) fn under_way(&self) -> Vec<WaveStatus> {
+        let of_game = |(packed, waves): (&PackedGame, &Vec<Wave>)| {
+            let under_way = waves.iter().filter(|wave| !wave.is_over);
+            let status = |wave: &Wave| WaveStatus {
+                game: packed.game.clone(),
+                version: packed.version.clone(),
+                receivers: wave.members.len() as u64,
+                chunk: wave.head_at,
+                chunks: wave.total,
+            };
+            under_way.map(status).collect::<Vec<_>>()
+        };
+        let mut waves: Vec<_> = self.games.iter().flat_map(of_game).collect();
+        waves.sort_by(|one, other| one.game.cmp(&other.game));
+        waves
     }
 }
 

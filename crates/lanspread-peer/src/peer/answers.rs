@@ -177,6 +177,9 @@ impl From<PeerStatus> for Answer {
             connections: status.connections,
             waiting: status.waiting,
             receivers: Vec::new(),
+            waves: Vec::new(),
+            relays: Vec::new(),
+            waiting_receivers: Vec::new(),
         }
     }
 }
@@ -199,6 +202,9 @@ impl From<StreamInstallPlan> for Answer {
             needed_bytes: plan.needed_bytes,
             free_bytes: plan.free_bytes,
             fits,
+            decode_at: plan.decode_at,
+            upstreams: plan.upstreams,
+            memory_bytes: plan.memory_bytes,
         }
     }
 }

@@ -138,6 +138,9 @@ impl Peer {
             connections: source.connections.load(std::sync::atomic::Ordering::Relaxed),
             waiting: source.waiting_transfers() as u64,
             receivers: source.receivers(),
+            waves: source.packed.waves(),
+            relays: source.packed.relays.status(),
+            waiting_receivers: source.waiting_receivers(),
         })
     }
 
@@ -205,7 +208,7 @@ impl Peer {
     }
 
     /// This peer's end of a new connection.
-    pub(super) fn endpoint(&self) -> Endpoint {
+    pub(crate) fn endpoint(&self) -> Endpoint {
         let listening = *self.inner.listening.lock().unwrap_or_else(PoisonError::into_inner);
         let mut endpoint = self.inner.endpoint.clone();
         endpoint.introduction.hello.listen_port = listening.map(|address| address.port());

@@ -31,6 +31,7 @@ use crate::receive::patience::Patience;
 use crate::receive::session::TransferContext;
 use crate::receive::transfer::transfer;
 use crate::receive::transfer_source::TransferSource;
+use crate::report::download::{DownloadBegin, DownloadFinished};
 use crate::report::event::PeerEvent;
 use crate::report::failure::AttemptFailure;
 use crate::report::operation::OperationOptions;
@@ -96,7 +97,7 @@ impl Peer {
             |(version, files, trust, sources)| {
                 let bytes_fetched = sources.iter().map(|share| share.bytes).sum();
                 let rate = u128::from(bytes_fetched) * 1_000_000 / duration.as_micros().max(1);
-                PeerEvent::DownloadFinished {
+                PeerEvent::DownloadFinished(DownloadFinished {
                     game: game.clone(),
                     version: version.clone(),
                     files: files.len() as u64,
@@ -107,7 +108,7 @@ impl Peer {
                     duration_ms: milliseconds(duration),
                     bytes_per_second: u64::try_from(rate).unwrap_or(u64::MAX),
                     trust: *trust,
-                }
+                })
             },
             |code, message| PeerEvent::DownloadFailed { game: game.clone(), code, message, bytes_kept },
         )
@@ -294,14 +295,14 @@ async fn prepare_download(
         Ok((Arc::new(DownloadTarget { partials, journal, booking, written_bytes }), bytes_kept))
     });
     let (target, bytes_kept) = preparing.await?;
-    context.events.report(PeerEvent::DownloadBegin {
+    context.events.report(PeerEvent::DownloadBegin(DownloadBegin {
         game: context.game.clone(),
         version: version.clone(),
         sources: sources.iter().map(|source| source.name().clone()).collect(),
         files: files.len() as u64,
         bytes_total: files.iter().map(|file| file.size).sum(),
         bytes_kept,
-    });
+    }));
     Ok(Prepared { locked, version, sources, files, listed, target, bytes_kept })
 }
 

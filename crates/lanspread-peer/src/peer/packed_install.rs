@@ -1,7 +1,7 @@
 //! A packed stream into an install: a place in a wave, a window, upstreams, and the receiver that follows.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::Duration;
 
 use lanspread_proto::WireError;
@@ -136,7 +136,12 @@ impl Peer {
         let alone = Placement { place: Place { wave: 0, position: 0 }, starts_in_ms: 0, relays: Vec::new() };
         let (placement, placed_by) = joined.map_or((alone, first), |(placement, source)| (placement, source));
         let relay = listening.map(|(_, listening)| Relaying {
-            relay: self.inner.source.packed.relays.open(packed.clone(), Arc::clone(&window), placement.place),
+            relay: self.inner.source.packed.relays.open(
+                packed.clone(),
+                Arc::clone(&window),
+                placement.place,
+                context.events.clone(),
+            ),
             window: Arc::clone(&window),
             _listening: listening,
         });
@@ -166,9 +171,14 @@ impl Peer {
             offences: trusted.then(|| self.offences(context.locked.game(), &context.events)),
             tasks: self.inner.tasks.clone(),
         });
+        let fed = OnceLock::new();
         let feeding = async {
-            match feed(upstreams, Arc::clone(&window), self.inner.tasks.clone(), cancel).await {
-                Ok(_) => Ok(()),
+            let feeding = feed(Arc::clone(&upstreams), Arc::clone(&window), self.inner.tasks.clone(), cancel);
+            match feeding.await {
+                Ok(how) => {
+                    let _ = fed.set(how);
+                    Ok(())
+                }
                 Err(FeedError::Cancelled) => Err(AttemptError::Cancelled),
                 Err(FeedError::AllGone(last)) => Err(AttemptError::NoUpstream(last.map(Box::new))),
                 Err(FeedError::Local(error)) => Err(AttemptError::Local(error)),
@@ -177,6 +187,9 @@ impl Peer {
         let bytes = WindowBytes { window: Arc::clone(&window), layout: Arc::clone(&chunks.layout) };
         let totals = packed_attempt(context, placed_by, manifest, Arc::new(bytes), feeding).await?;
         window.decoded();
+        if let Some(fed) = fed.get() {
+            context.events.report(upstreams.finished(fed));
+        }
         Ok(PackedInstalled { totals, source: placed_by.clone(), relay })
     }
 

@@ -1,23 +1,28 @@
 //! `install --stream --dry-run`: what a streamed install would do, without doing it.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use lanspread_store::install::replace::{Replace, permit};
 use lanspread_store::state::booking;
 use lanspread_store::state::booking::Estimate;
 use lanspread_store::state::games_dir::GamesDir;
+use lanspread_trust::manifest::{Manifest, ManifestFile};
 use lanspread_types::content::Totals;
 use lanspread_types::fault::LocalError;
 use lanspread_types::ids::{GameId, GameVersion};
+use lanspread_types::limits;
 use tokio_util::sync::CancellationToken;
 
 use crate::peer::core::Peer;
 use crate::peer::error::PeerError;
 use crate::peer::stream_install::SourcePeer;
+use crate::report::answer::PlannedUpstream;
 use crate::report::failure::{AttemptFailure, PeerAnswer};
-use crate::report::operation::OperationOptions;
+use crate::report::operation::{DecodeAt, OperationOptions};
+use crate::report::packed_stream::UpstreamKind;
 use crate::transport::dial::dial;
-use crate::trust::select::Selection;
+use crate::trust::select::{PeerOffer, Selection};
 
 /// What a streamed install would do.
 #[derive(Debug, Clone)]
@@ -30,8 +35,15 @@ pub struct StreamInstallPlan {
     pub sources: Vec<SourcePeer>,
     /// The other peers, and why they are not sources.
     pub dropped: Vec<PeerAnswer>,
-    /// What the first source that answers would stream.
+    /// What would be installed.
     pub totals: Totals,
+    /// Where it would be decoded.
+    pub decode_at: DecodeAt,
+    /// The upstreams of a packed stream that are known before it joins a wave: the sources that have the archives, in the
+    /// order in which they would be tried. Empty if it would be decoded at the source.
+    pub upstreams: Vec<PlannedUpstream>,
+    /// The most memory that it would take on this machine.
+    pub memory_bytes: u64,
     /// Bytes that the install needs, with room for names and a margin.
     pub needed_bytes: u64,
     /// Bytes that may still be written below the games directory.
@@ -79,7 +91,12 @@ impl Peer {
             })
             .await?;
         let selection = self.choose(game, options, cancel).await?;
-        let totals = self.totals(game, &selection).await?;
+        let listed = self.trusted_manifest(game).await?;
+        let packed = listed.as_ref().filter(|listed| self.is_packed(options, &selection, listed));
+        let totals = match packed {
+            Some(packed) => packed.manifest().entries.totals(),
+            None => self.totals(game, &selection, listed.as_ref()).await?,
+        };
         let Estimate { needed_bytes, free_bytes, needed_inodes, free_inodes } =
             booking::estimate(&games, totals)?;
         Ok(StreamInstallPlan {
@@ -88,6 +105,9 @@ impl Peer {
             sources: selection.sources.iter().map(SourcePeer::from).collect(),
             dropped: selection.dropped,
             totals,
+            decode_at: if packed.is_some() { DecodeAt::Receiver } else { DecodeAt::Source },
+            upstreams: packed.map(|_| upstreams(&selection.sources)).unwrap_or_default(),
+            memory_bytes: memory_bytes(options, packed.map(|packed| packed.manifest())),
             needed_bytes,
             free_bytes,
             needed_inodes,
@@ -96,13 +116,22 @@ impl Peer {
         })
     }
 
+    /// Whether an install would be decoded here.
+    fn is_packed(&self, options: &OperationOptions, selection: &Selection, listed: &ManifestFile) -> bool {
+        options.decode_at == DecodeAt::Receiver && Self::can_be_packed(selection, listed)
+    }
+
     /// Asks the validated peers in order until one answers with the totals of its stream.
-    async fn totals(&self, game: &GameId, selection: &Selection) -> Result<Totals, PeerError> {
+    async fn totals(
+        &self,
+        game: &GameId,
+        selection: &Selection,
+        listed: Option<&Arc<ManifestFile>>,
+    ) -> Result<Totals, PeerError> {
         let mut attempts = Vec::new();
-        let listed = self.trusted_manifest(game).await?;
         for source in &selection.sources {
             // What they are is known without asking.
-            if let Some(listed) = listed.as_ref().filter(|listed| source.entries == Some(listed.digest())) {
+            if let Some(listed) = listed.filter(|listed| source.entries == Some(listed.digest())) {
                 return Ok(listed.manifest().entries.totals());
             }
             let ask = async {
@@ -117,5 +146,53 @@ impl Peer {
             }
         }
         Err(PeerError::AllSourcesFailed { game: game.clone(), attempts })
+    }
+}
+
+/// The sources that have the archives.
+fn upstreams(sources: &[PeerOffer]) -> Vec<PlannedUpstream> {
+    let has_archives = |source: &&PeerOffer| source.entries.is_none();
+    let upstream = |source: &PeerOffer| PlannedUpstream {
+        upstream: source.name.to_string(),
+        kind: UpstreamKind::Source,
+    };
+    sources.iter().filter(has_archives).map(upstream).collect()
+}
+
+/// The most memory that an install takes here: of what is decoded here, the window, which never holds more than the
+/// archives are, and one dictionary, because one archive is decoded after the other.
+fn memory_bytes(options: &OperationOptions, packed: Option<&Manifest>) -> u64 {
+    let Some(manifest) = packed else { return limits::STREAM_INSTALL_BYTES_BESIDE };
+    let files = manifest.archives.iter().flat_map(|archive| &archive.files);
+    let packed_bytes = files.filter_map(|file| manifest.root_files.get(*file)).map(|file| file.size).sum();
+    let dictionary = manifest.archives.iter().map(|archive| archive.dictionary_bytes).max().unwrap_or(0);
+    options.window_bytes().min(packed_bytes) + dictionary + limits::STREAM_INSTALL_BYTES_BESIDE
+}
+
+#[cfg(test)]
+mod tests {
+    use lanspread_testing::machine::Machine;
+    use lanspread_testing::{manifests, small_game};
+
+    use super::*;
+
+    #[test]
+    fn the_memory_of_an_install_is_its_window_the_largest_dictionary_and_what_is_beside_them() {
+        let machine = Machine::new();
+        small_game::download(&machine.games_dir());
+        let (game, version) = (small_game::game(), small_game::version());
+        let listed = manifests::of_archives(&machine.games_dir().join("small"), &game, &version, None, &[]);
+        let mut manifest = listed.manifest().clone();
+        let options = |mib| OperationOptions::default().with_window_mib(mib);
+        let beside = limits::STREAM_INSTALL_BYTES_BESIDE;
+        assert_eq!(memory_bytes(&options(None), None), beside, "decoded at the source");
+        manifest.archives[0].dictionary_bytes = 5;
+        let file = manifest.archives[0].files[0];
+        manifest.root_files[file].size = 7;
+        assert_eq!(memory_bytes(&options(None), Some(&manifest)), 7 + 5 + beside, "more is never there");
+        manifest.root_files[file].size = 1 << 40;
+        let usual = limits::PACKED_WINDOW_BYTES;
+        assert_eq!(memory_bytes(&options(None), Some(&manifest)), usual + 5 + beside);
+        assert_eq!(memory_bytes(&options(Some(256)), Some(&manifest)), (256 << 20) + 5 + beside);
     }
 }

@@ -18,7 +18,7 @@ use lanspread_types::text::printable;
 use tokio::sync::mpsc;
 
 use crate::http::server::HttpServer;
-use crate::packed::feed::{Begin, FeedEvent, Order, Said, Upstreams};
+use crate::packed::feed::{Begin, Fed, FeedEvent, Order, Said, Upstreams};
 use crate::packed::follow::follow;
 use crate::packed::layout::Layout;
 use crate::packed::plan::{Tier, UpstreamId};
@@ -29,7 +29,9 @@ use crate::receive::server_upstream::follow_server;
 use crate::report::channel::EventSender;
 use crate::report::event::PeerEvent;
 use crate::report::offender::{ProvedLie, ServerLie};
-use crate::report::packed_stream::{GapFilled, UpstreamBegin, UpstreamEnd, UpstreamKind};
+use crate::report::packed_stream::{
+    GapFilled, PackedFinished, UpstreamBegin, UpstreamEnd, UpstreamKind, UpstreamShare,
+};
 use crate::task::Tasks;
 use crate::transport::dial::{dial, dial_relay};
 
@@ -205,6 +207,22 @@ impl Upstreams for PackedUpstreams {
 }
 
 impl PackedUpstreams {
+    /// Where the bytes of a finished stream came from.
+    pub(crate) fn finished(&self, fed: &Fed) -> PeerEvent {
+        let brought = self.upstreams.iter().zip(&fed.bytes).filter(|(_, bytes)| **bytes > 0);
+        let share = |(upstream, bytes): (&PackedUpstream, &u64)| UpstreamShare {
+            upstream: upstream.name.to_string(),
+            kind: upstream.kind,
+            bytes: *bytes,
+        };
+        PeerEvent::PackedFinished(PackedFinished {
+            game: self.packed.game.clone(),
+            shares: brought.map(share).collect(),
+            changes: fed.changes,
+            bytes_twice: fed.bytes_twice,
+        })
+    }
+
     /// Names a liar, and remembers offences.
     fn failed(&self, upstream: &PackedUpstream, error: &UpstreamError) {
         let Some(offences) = &self.offences else { return };

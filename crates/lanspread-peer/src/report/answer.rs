@@ -13,7 +13,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::report::failure::{Code, PeerAnswer};
 use crate::report::offender::{Offence, PenaltyAddress};
-use crate::report::operation::OperationKind;
+use crate::report::operation::{DecodeAt, OperationKind};
+use crate::report::packed_status::{RelayStatus, WaitingReceiver, WaveStatus};
+use crate::report::packed_stream::UpstreamKind;
 use crate::report::passed_over::PassedOverFolder;
 
 /// One object of an answer.
@@ -156,6 +158,12 @@ pub enum Answer {
         waiting: u64,
         /// Where the transfers go. Only a daemon says so of itself; empty for another peer.
         receivers: Vec<ReceivingAddress>,
+        /// The waves of packed streams that it feeds. Likewise.
+        waves: Vec<WaveStatus>,
+        /// Its own installs whose chunks may be passed on. Likewise.
+        relays: Vec<RelayStatus>,
+        /// The receivers that have waited longest. Likewise.
+        waiting_receivers: Vec<WaitingReceiver>,
     },
     /// An operation that runs or waits.
     Operation {
@@ -197,6 +205,12 @@ pub enum Answer {
         free_bytes: u64,
         /// Whether it fits.
         fits: bool,
+        /// Where it would be decoded.
+        decode_at: DecodeAt,
+        /// The upstreams of a packed stream that are known before it joins a wave, in their order. Relays are known then.
+        upstreams: Vec<PlannedUpstream>,
+        /// The most memory that it would take on this machine.
+        memory_bytes: u64,
     },
     /// The key pair with which this user signs catalogs.
     CatalogKey {
@@ -419,6 +433,15 @@ pub struct PlannedSource {
     pub peer: PeerId,
     /// Its address.
     pub addr: SocketAddr,
+}
+
+/// An upstream of a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedUpstream {
+    /// Name of the peer, or the address of the server.
+    pub upstream: String,
+    /// What kind it is.
+    pub kind: UpstreamKind,
 }
 
 /// An address that receives streams or downloads.

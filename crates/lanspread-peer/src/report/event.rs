@@ -11,16 +11,16 @@ use lanspread_types::ids::{GameId, GameVersion, PeerId, PeerName};
 use serde::{Deserialize, Serialize};
 
 use crate::report::built_manifest::BuiltManifest;
+use crate::report::download::{DownloadBegin, DownloadFinished};
 use crate::report::failure::{AttemptFailure, Code};
 use crate::report::offender::{PenalisedPeer, ProvedLie, ServerLie};
 use crate::report::operation::OperationKind;
 use crate::report::packed_stream::{
-    GapFilled, PackedPlaced, RelayBegin, RelayEnd, UpstreamBegin, UpstreamEnd,
+    GapFilled, PackedFinished, PackedPlaced, RelayBegin, RelayEnd, RelayLingers, UpstreamBegin, UpstreamEnd,
 };
 use crate::report::packing_list::{AwaitedPackingList, MadePackingList};
 use crate::report::passed_over::PassedOverFolder;
 use crate::report::queued::QueuedAt;
-use crate::report::source_share::SourceShare;
 
 mod about;
 
@@ -130,6 +130,8 @@ pub enum PeerEvent {
     GapFilled(GapFilled),
     /// An HTTP server sent something else than the manifest lists.
     ServerLied(ServerLie),
+    /// Where the bytes of a packed stream came from; the game is installed.
+    PackedFinished(PackedFinished),
     /// The game is installed.
     StreamInstallFinished {
         /// Which game.
@@ -161,20 +163,7 @@ pub enum PeerEvent {
         attempts: Vec<AttemptFailure>,
     },
     /// The sources of a download are chosen and its space is booked.
-    DownloadBegin {
-        /// Which game.
-        game: GameId,
-        /// In which version.
-        version: GameVersion,
-        /// Names of the validated peers.
-        sources: Vec<PeerName>,
-        /// Files of the game root.
-        files: u64,
-        /// Bytes of these files.
-        bytes_total: u64,
-        /// Bytes that an earlier download left and that are known to be good.
-        bytes_kept: u64,
-    },
+    DownloadBegin(DownloadBegin),
     /// Bytes arrived.
     DownloadProgress {
         /// Which game.
@@ -202,29 +191,7 @@ pub enum PeerEvent {
         sources_left: u64,
     },
     /// The game is downloaded: its sentinel is written.
-    DownloadFinished {
-        /// Which game.
-        game: GameId,
-        /// In which version.
-        version: GameVersion,
-        /// Files of the game root.
-        files: u64,
-        /// Bytes of these files.
-        bytes: u64,
-        /// Bytes that this run fetched.
-        bytes_fetched: u64,
-        /// What each source sent.
-        sources: Vec<SourceShare>,
-        /// From the command to the first request for chunks: the search for peers, their answers, and the check of what is
-        /// kept from earlier.
-        waited_ms: u64,
-        /// From the first request for chunks to the durable sentinel.
-        duration_ms: u64,
-        /// `bytes_fetched` per second of `duration_ms`.
-        bytes_per_second: u64,
-        /// Whether every byte was compared with the manifest of the catalog.
-        trust: InstallTrust,
-    },
+    DownloadFinished(DownloadFinished),
     /// The game is not downloaded; what has arrived is kept for the next try.
     DownloadFailed {
         /// Which game.
@@ -510,6 +477,8 @@ pub enum PeerEvent {
     RelayBegin(RelayBegin),
     /// A follower is no longer fed.
     RelayEnd(RelayEnd),
+    /// An install is done, and a follower is still fed.
+    RelayLingers(RelayLingers),
     /// The subscriber was too slow and lost events.
     EventsLost {
         /// How many.

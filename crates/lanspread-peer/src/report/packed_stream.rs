@@ -102,3 +102,42 @@ pub struct GapFilled {
     /// How many chunks it had.
     pub chunks: u64,
 }
+
+/// An install is done, and a follower is still fed. The operation ends when it has everything.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RelayLingers {
+    /// Which game.
+    pub game: GameId,
+    /// Name of the follower.
+    pub follower: PeerName,
+    /// It has the chunks before this one.
+    pub chunk: u64,
+    /// How many chunks there are.
+    pub chunks: u64,
+    /// For how long it is fed at most.
+    pub most_ms: u64,
+}
+
+/// A packed stream is installed: where its bytes came from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackedFinished {
+    /// Which game.
+    pub game: GameId,
+    /// The upstreams that brought bytes, in the order in which they were to be tried.
+    pub shares: Vec<UpstreamShare>,
+    /// How often the stream went on from another upstream.
+    pub changes: u64,
+    /// Bytes that came twice.
+    pub bytes_twice: u64,
+}
+
+/// What one upstream brought.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpstreamShare {
+    /// Name of the peer, or the address of the server.
+    pub upstream: String,
+    /// What kind it is.
+    pub kind: UpstreamKind,
+    /// Packed bytes.
+    pub bytes: u64,
+}

@@ -1,28 +1,20 @@
 //! Checks the schema of events and answers against `docs/event-schema.json`, and `docs/events.md` against the schema.
 
+mod answers;
 mod catalog;
+mod events;
+mod packed;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use lanspread_testing::json_schema::Schema;
-use lanspread_types::content::{ArchiveFormat, Availability, InstallTrust};
 use lanspread_types::ids::{GameId, GameVersion, PeerId, PeerName};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-use crate::report::answer::{Answer, PeerTrust, PlannedSource, ReceivingAddress};
-use crate::report::event::PeerEvent;
-use crate::report::failure::{AttemptFailure, PeerAnswer};
-use crate::report::offender::{Offence, PenalisedPeer, ProvedLie, ServerLie};
-use crate::report::operation::OperationKind;
-use crate::report::packed_stream::{
-    GapFilled, PackedPlaced, RelayBegin, RelayEnd, UpstreamBegin, UpstreamEnd, UpstreamKind,
-};
 use crate::report::passed_over::PassedOverFolder;
-use crate::report::queued::QueuedAt;
-use crate::report::source_share::SourceShare;
 
 /// Event name → the objects of that kind that are known, without `event`.
 type Samples = BTreeMap<String, Vec<Map<String, Value>>>;
@@ -43,356 +35,13 @@ fn addr() -> std::net::SocketAddr {
     ([10, 0, 0, 1], 4107).into()
 }
 
+fn id() -> PeerId {
+    PeerId::from([0; 16])
+}
+
 fn passed_over() -> PassedOverFolder {
     let (folder, code) = ("a b".to_owned(), "folder-name".into());
     PassedOverFolder { folder, code, message: String::new(), suggestion: Some(game()) }
-}
-
-fn failure() -> AttemptFailure {
-    AttemptFailure::new(&name(), "busy", String::new())
-}
-
-/// One of each kind of event about downloads.
-fn download_events() -> Vec<PeerEvent> {
-    use PeerEvent as E;
-    let (game, version, peer) = (game(), version(), name());
-    vec![
-        E::DownloadBegin {
-            game: game.clone(),
-            version: version.clone(),
-            sources: vec![name()],
-            files: 1,
-            bytes_total: 1,
-            bytes_kept: 0,
-        },
-        E::DownloadProgress { game: game.clone(), bytes: 1, bytes_total: 2, sources: 1 },
-        E::DownloadSourceFailed {
-            game: game.clone(),
-            peer: peer.clone(),
-            code: "busy".into(),
-            message: String::new(),
-            retry_ms: Some(1),
-            sources_left: 1,
-        },
-        E::DownloadSourceFailed {
-            game: game.clone(),
-            peer: peer.clone(),
-            code: "busy".into(),
-            message: String::new(),
-            retry_ms: None,
-            sources_left: 0,
-        },
-        E::DownloadFinished {
-            game: game.clone(),
-            version: version.clone(),
-            files: 1,
-            bytes: 1,
-            bytes_fetched: 1,
-            sources: vec![SourceShare { peer: peer.clone(), chunks: 1, bytes: 1 }],
-            waited_ms: 1,
-            duration_ms: 1,
-            bytes_per_second: 1,
-            trust: InstallTrust::Verified,
-        },
-        lied(Some("a.eti".to_owned()), Some(1)),
-        lied(None, None),
-    ]
-}
-
-fn lied(path: Option<String>, position: Option<u64>) -> PeerEvent {
-    PeerEvent::PeerLied(ProvedLie {
-        peer: "pc".parse().unwrap(),
-        id: PeerId::from([0; 16]),
-        game: game(),
-        path,
-        position,
-        expected: "00".repeat(32),
-        got: "11".repeat(32),
-    })
-}
-
-/// One of each other kind of event.
-fn events() -> Vec<PeerEvent> {
-    use PeerEvent as E;
-    let (game, version, peer) = (game(), version(), name());
-    let id = || PeerId::from([0; 16]);
-    let operation = 1;
-    let kind = OperationKind::Verify;
-    vec![
-        E::PeerReady { addr: addr(), name: name(), peer: id() },
-        E::NetworkOpen {},
-        E::PartyEntered { party: "k7qf".to_owned() },
-        E::GameRecovered { game: game.clone(), action: "promoted".into() },
-        E::StreamInstallBegin { game: game.clone(), version: version.clone(), sources: vec![name()] },
-        E::StreamAttemptBegin { game: game.clone(), attempt: 1, peer: name(), addr: addr() },
-        E::ArchiveBegin {
-            game: game.clone(),
-            peer: peer.clone(),
-            name: "a.eti".to_owned(),
-            format: ArchiveFormat::Rar5,
-            solid: true,
-            files: 1,
-            bytes: 1,
-        },
-        E::StreamProgress { game: game.clone(), peer: peer.clone(), bytes: 1, bytes_total: 2 },
-        E::PackedPlaced(PackedPlaced {
-            game: game.clone(),
-            peer: peer.clone(),
-            position: 1,
-            relays: vec![name()],
-            starts_in_ms: 0,
-        }),
-        E::UpstreamBegin(UpstreamBegin {
-            game: game.clone(),
-            upstream: "pc".to_owned(),
-            kind: UpstreamKind::Relay,
-            chunk: 0,
-        }),
-        E::UpstreamEnd(UpstreamEnd {
-            game: game.clone(),
-            upstream: "pc".to_owned(),
-            kind: UpstreamKind::Source,
-            chunk: 1,
-            chunks: 1,
-            bytes: 1,
-            code: "complete".into(),
-            message: String::new(),
-        }),
-        E::GapFilled(GapFilled { game: game.clone(), chunk: 1, chunks: 1 }),
-        E::RelayBegin(RelayBegin { game: game.clone(), follower: name(), chunk: 0 }),
-        E::RelayEnd(RelayEnd {
-            game: game.clone(),
-            follower: name(),
-            chunks: 1,
-            bytes: 1,
-            outcome: "complete".into(),
-        }),
-        E::StreamAttemptFailed {
-            game: game.clone(),
-            attempt: 1,
-            peer: peer.clone(),
-            code: "busy".into(),
-            message: String::new(),
-        },
-        E::StreamInstallFinished {
-            game: game.clone(),
-            version: version.clone(),
-            peer: peer.clone(),
-            files: 1,
-            bytes: 1,
-            trust: InstallTrust::Verified,
-            waited_ms: 1,
-            duration_ms: 1,
-        },
-        E::StreamInstallFailed {
-            game: game.clone(),
-            code: "busy".into(),
-            message: String::new(),
-            attempts: vec![failure()],
-        },
-        E::Finishing { game: game.clone(), bytes: 1 },
-        E::Queued(QueuedAt { game: game.clone(), peer: name(), ahead: 1, in_ms: Some(1) }),
-        E::Queued(QueuedAt { game: game.clone(), peer: name(), ahead: 1, in_ms: None }),
-        E::DownloadFailed { game: game.clone(), code: "busy".into(), message: String::new(), bytes_kept: 0 },
-        E::InstallBegin { game: game.clone(), version: version.clone(), bytes_total: 1, replaces: false },
-        E::InstallProgress { game: game.clone(), bytes: 1, bytes_total: 2 },
-        E::InstallFinished {
-            game: game.clone(),
-            version: version.clone(),
-            files: 1,
-            bytes: 1,
-            trust: InstallTrust::Unverified,
-            duration_ms: 1,
-        },
-        E::InstallFailed { game: game.clone(), code: "busy".into(), message: String::new() },
-        E::AlreadyCurrent { game: game.clone(), version },
-        E::UninstallFinished { game: game.clone() },
-        E::RemoveFinished { game: game.clone(), files: 1, bytes: 1 },
-        E::VerifyProgress { game: game.clone(), bytes: 1, bytes_total: 2 },
-        E::VerifyDifference {
-            game: game.clone(),
-            part: "local".into(),
-            path: "a".to_owned(),
-            problem: "size".into(),
-        },
-        E::VerifyFinished {
-            game: game.clone(),
-            files: 1,
-            bytes: 1,
-            differences: 0,
-            added: 0,
-            trust: Some(InstallTrust::Verified),
-        },
-        E::VerifyFinished { game: game.clone(), files: 1, bytes: 1, differences: 0, added: 0, trust: None },
-        E::OperationQueued { operation, kind, game: game.clone() },
-        E::OperationBegin { operation, kind, game: game.clone() },
-        E::OperationEnd { operation, kind, game: game.clone(), outcome: "done".into() },
-    ]
-}
-
-/// The same for the events of a peer that serves.
-fn serving_events() -> Vec<PeerEvent> {
-    use PeerEvent as E;
-    let (game, peer) = (game(), name());
-    let id = || PeerId::from([0; 16]);
-    vec![
-        E::LibraryChanged { revision: 1, games: 1, changed: vec![game.clone()] },
-        E::FolderPassedOver(passed_over()),
-        E::PeerFound { peer: id(), name: name(), addr: addr() },
-        E::PeerLibraryChanged { peer: id(), name: name(), revision: 1, games: 1 },
-        E::PeerLost { peer: id(), name: name(), reason: String::new() },
-        E::ServerLied(ServerLie {
-            server: "http://games.lan/{game}/{file}".parse().unwrap(),
-            game: game.clone(),
-            path: "a.eti".to_owned(),
-            position: 0,
-            expected: "00".repeat(32),
-            got: "11".repeat(32),
-        }),
-        E::PeerPenalised(PenalisedPeer {
-            game: game.clone(),
-            peer: id(),
-            name: name(),
-            addr: addr(),
-            offence: Offence::Lied,
-            length_ms: 1,
-            message: String::new(),
-        }),
-        E::DuplicateIdentity { peer: id(), names: vec![name()], addrs: vec![addr()] },
-        E::TransferBegin { game: game.clone(), peer: peer.clone(), peer_id: id() },
-        E::TransferEnd { game, peer, outcome: "complete".into(), bytes: 1 },
-        E::EventsLost { count: 1 },
-    ]
-}
-
-/// One of each kind of answer.
-#[expect(clippy::too_many_lines, reason = "a list")]
-fn reports() -> Vec<Answer> {
-    use Answer as R;
-    let id = || PeerId::from([0; 16]);
-    vec![
-        R::LocalGame {
-            game: game(),
-            title: Some("A game".to_owned()),
-            version: Some(version()),
-            installed_version: Some(version()),
-            trust: Some(InstallTrust::Verified),
-            state: Availability::Ready,
-            downloaded: true,
-            downloaded_trust: Some(InstallTrust::Unverified),
-            installed: true,
-            bytes: 1,
-            shares_entries: false,
-        },
-        R::LocalGame {
-            game: game(),
-            title: None,
-            version: None,
-            installed_version: None,
-            trust: None,
-            state: Availability::LocalOnly,
-            downloaded: false,
-            downloaded_trust: None,
-            installed: true,
-            bytes: 0,
-            shares_entries: true,
-        },
-        R::FolderPassedOver(passed_over()),
-        R::FolderPassedOver(PassedOverFolder { suggestion: None, ..passed_over() }),
-        R::OfferedGame {
-            game: game(),
-            title: None,
-            version: version(),
-            bytes: 1,
-            peer_count: 1,
-            peers: vec![name()],
-        },
-        R::OfferedGame {
-            game: game(),
-            title: Some("A game".to_owned()),
-            version: version(),
-            bytes: 1,
-            peer_count: 1,
-            peers: vec![name()],
-        },
-        R::Peer {
-            peer: id(),
-            name: name(),
-            addr: addr(),
-            games: 1,
-            trust: PeerTrust::Unknown,
-            name_warning: Some("same-name".into()),
-            offence: Some(Offence::Lied),
-            penalty_left_ms: Some(1),
-        },
-        R::Peer {
-            peer: id(),
-            name: name(),
-            addr: addr(),
-            games: 1,
-            trust: PeerTrust::Trusted,
-            name_warning: None,
-            offence: None,
-            penalty_left_ms: None,
-        },
-        R::DecidedPeer { peer: id(), name: None, trust: PeerTrust::Trusted, reason: None },
-        R::DecidedPeer {
-            peer: id(),
-            name: Some(name()),
-            trust: PeerTrust::Denied,
-            reason: Some(String::new()),
-        },
-        R::Penalty {
-            peer: Some(id()),
-            addr: None,
-            offence: Offence::BrokeProtocol,
-            left_ms: 1,
-            message: String::new(),
-            cleared: false,
-        },
-        R::Penalty {
-            peer: None,
-            addr: Some("2001:db8::/64".parse().unwrap()),
-            offence: Offence::FailedHandshake,
-            left_ms: 1,
-            message: String::new(),
-            cleared: true,
-        },
-        R::PeerUnavailable { peer: "x:1".to_owned(), code: "busy".into(), message: String::new() },
-        R::NobodyFound { message: String::new(), cause: Some("nobody-heard".into()) },
-        R::NobodyFound { message: String::new(), cause: None },
-        R::SavedPeer { peer: "10.0.0.1:4107".parse().unwrap(), saved: true, id: None, name: None },
-        R::SavedPeer {
-            peer: "10.0.0.1:4107".parse().unwrap(),
-            saved: true,
-            id: Some(id()),
-            name: Some(name()),
-        },
-        R::PeerStatus {
-            peer: id(),
-            name: name(),
-            addr: addr(),
-            games: vec![game()],
-            active_outbound_transfers: 0,
-            streams_max: 1,
-            connections: 1,
-            waiting: 1,
-            receivers: vec![ReceivingAddress { addr: addr().ip(), transfers: 1 }],
-        },
-        R::Operation { operation: 1, kind: OperationKind::Verify, game: game(), running: true, followers: 1 },
-        R::OperationsCancelled { game: game(), count: 1 },
-        R::StreamInstallPlan {
-            game: game(),
-            version: version(),
-            sources: vec![PlannedSource { name: name(), peer: id(), addr: addr() }],
-            dropped: vec![PeerAnswer { peer: "pc".to_owned(), reason: String::new() }],
-            files: 1,
-            bytes: 1,
-            needed_bytes: 1,
-            free_bytes: 1,
-            fits: true,
-        },
-    ]
 }
 
 /// What only the command prints; its own tests compare this with what it prints. A field in the second list may be
@@ -409,7 +58,7 @@ fn of_the_command() -> Samples {
 
 /// The schema of one field, from all values that it has.
 fn field_schema(values: &[&Value]) -> Value {
-    let mut types = BTreeSet::new();
+    let (mut types, mut objects) = (BTreeSet::new(), Vec::new());
     let mut schema = Map::new();
     for value in values {
         types.insert(match value {
@@ -424,10 +73,13 @@ fn field_schema(values: &[&Value]) -> Value {
                 "array"
             }
             Value::Object(fields) => {
-                schema.append(&mut object_schema(std::slice::from_ref(fields)));
+                objects.push(fields.clone());
                 "object"
             }
         });
+    }
+    if !objects.is_empty() {
+        schema.append(&mut object_schema(&objects));
     }
     let types: Vec<&str> = types.into_iter().collect();
     let types = if let [one] = types.as_slice() { json!(one) } else { json!(types) };
@@ -467,7 +119,7 @@ fn add<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(
     }
     let unknown = serde_json::from_str::<T>(r#"{"event":"?"}"#).unwrap_err().to_string();
     let known: BTreeSet<String> = unknown.split('`').skip(3).step_by(2).map(str::to_owned).collect();
-    assert_eq!(names, known, "a sample of each kind, in this file");
+    assert_eq!(names, known, "a sample of each kind, in one of these files");
 }
 
 fn docs() -> PathBuf {
@@ -513,8 +165,8 @@ fn schema_of(samples: &Samples) -> Value {
 
 fn all_samples() -> Samples {
     let mut samples = of_the_command();
-    add([events(), serving_events(), download_events(), catalog::events()].concat(), &mut samples);
-    add([reports(), catalog::answers()].concat(), &mut samples);
+    add([events::all(), packed::events(), catalog::events()].concat(), &mut samples);
+    add([answers::all(), catalog::answers()].concat(), &mut samples);
     samples
 }
 

@@ -40,7 +40,9 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite>(
     game: GameId,
     version: GameVersion,
 ) -> Result<(), WireError> {
-    let place = waiting::place::<Reply, _>(&source.transfers, connection, asking).await?;
+    let place =
+        waiting::place::<Reply, _>(&source.transfers, source.waits.for_game(&game), connection, asking)
+            .await?;
     let Some(place) = place else { return Ok(()) };
     let admitted = source.admit(place, TransferKind::Download, game, version, FilesOnDisk::survey).await;
     let admitted = match admitted {

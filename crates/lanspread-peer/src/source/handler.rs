@@ -382,7 +382,13 @@ async fn stream_install<S: AsyncRead + AsyncWrite>(
     game: GameId,
     version: GameVersion,
 ) -> Result<(), WireError> {
-    let place = waiting::place::<StreamMessage, _>(&source.transfers, connection, asking).await?;
+    let place = waiting::place::<StreamMessage, _>(
+        &source.transfers,
+        source.waits.for_game(&game),
+        connection,
+        asking,
+    )
+    .await?;
     let Some(place) = place else { return Ok(()) };
     let admitted = match source.admit(place, TransferKind::Stream, game, version, archives).await {
         Ok(admitted) => admitted,
@@ -413,7 +419,13 @@ async fn stream_entries<S: AsyncRead + AsyncWrite>(
     asking: Asking<'_>,
     wanted: WantedEntries,
 ) -> Result<(), WireError> {
-    let place = waiting::place::<StreamMessage, _>(&source.transfers, connection, asking).await?;
+    let place = waiting::place::<StreamMessage, _>(
+        &source.transfers,
+        source.waits.for_game(&wanted.game),
+        connection,
+        asking,
+    )
+    .await?;
     let Some(place) = place else { return Ok(()) };
     let WantedEntries { game, version, manifest, from_path } = wanted;
     let asked = game.clone();

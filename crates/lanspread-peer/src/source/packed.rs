@@ -69,6 +69,8 @@ pub(super) async fn join<S: AsyncRead + AsyncWrite>(
     };
     let expects_others = source.packed.expects_others(&packed.game, newcomer.peer);
     let mut ended = source.packed.waves_ended.subscribe();
+    // Until this returns.
+    let mut waits = None;
     loop {
         ended.borrow_and_update();
         let source_state = SourceState { has_room: source.packed.uplink.has_room(), expects_others };
@@ -79,6 +81,7 @@ pub(super) async fn join<S: AsyncRead + AsyncWrite>(
             JoinOutcome::Placed(placement) => return connection.send(&Reply::Placed(placement)).await,
             JoinOutcome::Wait { in_time } => in_time,
         };
+        waits.get_or_insert_with(|| source.waits.for_game(&packed.game).add(&connection.theirs.name));
         let in_ms = in_time.map(|time| u32::try_from(time.as_millis()).unwrap_or(u32::MAX));
         connection.send(&Reply::Queued(QueuePosition { ahead: 0, in_ms })).await?;
         tokio::select! {
@@ -119,9 +122,15 @@ pub(super) async fn follow<S: AsyncRead + AsyncWrite>(
 ) -> Result<(), WireError> {
     if let Some(relay) = source.packed.relays.find(&wanted.packed) {
         asking.seat.transfers();
-        return relay_to(source, connection, &relay, &wanted, asking.stop).await;
+        return relay_to(connection, &relay, &wanted, asking.stop).await;
     }
-    let place = waiting::place::<Reply, _>(&source.packed_heads, connection, asking).await?;
+    let place = waiting::place::<Reply, _>(
+        &source.packed_heads,
+        source.waits.for_game(&wanted.packed.game),
+        connection,
+        asking,
+    )
+    .await?;
     let Some(place) = place else { return Ok(()) };
     let PackedGame { game, version, .. } = wanted.packed.clone();
     let admitted = source.admit(place, TransferKind::Packed, game, version, FilesOfGame::survey).await;
@@ -139,7 +148,6 @@ pub(super) async fn follow<S: AsyncRead + AsyncWrite>(
 }
 
 async fn relay_to<S: AsyncRead + AsyncWrite>(
-    source: &Arc<Source>,
     connection: &mut Connection<S>,
     relay: &Relay,
     wanted: &Follow,
@@ -149,12 +157,12 @@ async fn relay_to<S: AsyncRead + AsyncWrite>(
     let follower = connection.theirs.name.clone();
     let begun = |chunk| {
         let (game, follower) = (game.clone(), follower.clone());
-        source.events.report(PeerEvent::RelayBegin(RelayBegin { game, follower, chunk }));
+        relay.events.report(PeerEvent::RelayBegin(RelayBegin { game, follower, chunk }));
     };
     let end = relay.serve(connection, wanted, stop, begun).await?;
     if end.was_fed {
         let (chunks, bytes, outcome) = (end.chunks, end.bytes, end.served.code().into());
-        source.events.report(PeerEvent::RelayEnd(RelayEnd { game, follower, chunks, bytes, outcome }));
+        relay.events.report(PeerEvent::RelayEnd(RelayEnd { game, follower, chunks, bytes, outcome }));
     }
     Ok(())
 }

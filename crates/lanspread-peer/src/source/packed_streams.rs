@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use crate::packed::relays::Relays;
 use crate::packed::roster::Roster;
+use crate::report::packed_status::WaveStatus;
 
 /// What a source and its relays know of packed streams.
 #[derive(Debug, Default)]
@@ -77,9 +78,9 @@ impl PackedStreams {
         self.waves_ended.send_modify(|ended| *ended = ended.wrapping_add(1));
     }
 
-    /// Receivers of each wave that is under way, and how far its head is.
-    pub(crate) fn waves(&self) -> Vec<(PackedGame, usize, u64)> {
-        self.roster().under_way().map(|(packed, members, at)| (packed.clone(), members, at)).collect()
+    /// The waves that are under way, for people.
+    pub(crate) fn waves(&self) -> Vec<WaveStatus> {
+        self.roster().under_way()
     }
 }
 

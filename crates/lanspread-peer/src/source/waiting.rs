@@ -17,6 +17,7 @@ use super::running::EarlyEnd;
 use crate::guests::guest::Guest;
 use crate::guests::places::HeldPlace;
 use crate::guests::waiting::{QueuedPlaces, Turn};
+use crate::source::waits::WaitsFor;
 use crate::transport::seats::Seat;
 
 /// Who asks for a place, and until when.
@@ -56,6 +57,7 @@ impl WaitingMessage for Reply {
 /// A place for the transfer that a connection asks for; none if its receiver was told why not, or is gone.
 pub(super) async fn place<M: WaitingMessage, S: AsyncRead + AsyncWrite>(
     queued: &QueuedPlaces,
+    waits: WaitsFor<'_>,
     connection: &mut Connection<S>,
     asking: Asking<'_>,
 ) -> Result<Option<HeldPlace>, WireError> {
@@ -65,6 +67,7 @@ pub(super) async fn place<M: WaitingMessage, S: AsyncRead + AsyncWrite>(
         return Ok(None);
     };
     let mut turn = waiter.now();
+    let _named = turn.is_none().then(|| waits.add(&connection.theirs.name));
     let mut next_word = Instant::now();
     while turn.is_none() {
         seat.answers();

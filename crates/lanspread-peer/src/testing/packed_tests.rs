@@ -2,24 +2,28 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use lanspread_archive::ArchiveError;
-use lanspread_archive::provider::{ArchiveProvider, OpenArchive};
-use lanspread_archive::set::ArchiveSet;
-use lanspread_testing::machine::{Machine, tree};
-use lanspread_testing::small_game;
+use lanspread_archive::provider::ProviderChoice;
+use lanspread_proto::message::{Reply, Request};
+use lanspread_proto::packed::{Join, PackedGame};
+use lanspread_testing::machine::{Machine, scratch, tree};
+use lanspread_testing::{programs, small_game};
 use lanspread_types::content::InstallTrust;
+use lanspread_types::limits;
 use tokio_util::sync::CancellationToken;
 
+use crate::packed::window::PackedWindow;
 use crate::peer::core::Peer;
 use crate::peer::error::PeerError;
 use crate::peer::stream_install::StreamInstallReport;
 use crate::report::channel::PeerEvents;
 use crate::report::event::PeerEvent;
 use crate::report::operation::{DecodeAt, OperationOptions, RelayChoice};
-use crate::report::packed_stream::{RelayBegin, UpstreamBegin, UpstreamEnd, UpstreamKind};
+use crate::report::packed_stream::{RelayBegin, RelayEnd, UpstreamBegin, UpstreamEnd, UpstreamKind};
 use crate::testing::machine::PeerOf;
 use crate::testing::organiser::build_catalog;
+use crate::transport::dial::dial;
 
 /// A machine that has the archives, its peer, and the catalog of its games.
 struct Den {
@@ -101,54 +105,64 @@ async fn a_game_is_decoded_where_it_is_installed() {
     assert_eq!((den.peer.running_tasks(), receiver.running_tasks()), (0, 0));
 }
 
-/// Refuses to decode: a source of packed streams need not.
-struct NoDecoder;
-
-impl ArchiveProvider for NoDecoder {
-    fn open(&self, set: &ArchiveSet, _: &CancellationToken) -> Result<Box<dyn OpenArchive>, ArchiveError> {
-        panic!("{} was opened at the source", set.name())
-    }
-}
-
+/// The program that decodes for this source leaves a mark when it is asked, and decodes nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn at_the_source_it_is_decoded_only_if_that_is_asked_for() {
-    let (den, machine) = (Den::new().await, Machine::new());
-    let receiver = den.receiver(&machine, "seat");
-    let mut events = receiver.events();
-    let options = OperationOptions::default().with_decode_at(DecodeAt::Source);
-    install(&receiver, &[den.address], options).await.unwrap();
+    let (den, machine, folder) = (Machine::new(), Machine::new(), scratch());
+    small_game::download(&den.games_dir());
+    let catalog = build_catalog(&den, &den.state_dir());
+    let (program, mark) = (folder.path().join("decoder"), folder.path().join("asked"));
+    programs::script(&program, &format!("touch '{}'; exit 9", mark.display()));
+    let source =
+        den.describe("den").provider(ProviderChoice::Unrar(program)).catalog(&catalog).build().unwrap();
+    let address = source.serve(([127, 0, 0, 1], 0).into()).await.unwrap();
+    let receiver = machine.describe("seat").catalog(&catalog).build().unwrap();
+    install(&receiver, &[address], OperationOptions::default()).await.unwrap();
     assert_installed(&machine);
-    assert_eq!(upstreams(&all_events(&mut events)), []);
-    let _ = NoDecoder;
+    assert!(!mark.exists(), "a source of packed bytes opens no archive");
+
+    let other = Machine::new();
+    let receiver = other.describe("seat-2").catalog(&catalog).build().unwrap();
+    let options = OperationOptions::default().with_decode_at(DecodeAt::Source);
+    install(&receiver, &[address], options).await.unwrap_err();
+    assert!(mark.exists());
 }
 
-/// The second receiver comes while the first one lingers or runs: everything is still in its window.
+/// The first receiver has joined the wave and runs until this test ends, so that its window stays open.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_receiver_that_comes_later_is_fed_by_the_one_before_it() {
     let (den, first, second) = (Den::new().await, Machine::new(), Machine::new());
     let (one, other) = (den.receiver(&first, "seat-1"), den.receiver(&second, "seat-2"));
     let (mut of_one, mut of_other) = (one.events(), other.events());
     let address = one.serve(([127, 0, 0, 1], 0).into()).await.unwrap();
-    install(&one, &[den.address], OperationOptions::default()).await.unwrap();
+    let game = small_game::game();
+    let manifest = one.catalog().unwrap().game(&game).unwrap().manifest.as_ref().unwrap().digest;
+    let packed = PackedGame { game, version: small_game::version(), manifest };
+    let archive = std::fs::read(den.machine.games_dir().join("small/small.eti")).unwrap();
+    let window = Arc::new(PackedWindow::new(1, 1));
+    let join = Join { packed: packed.clone(), relay_port: Some(address.port()), window: 1 };
+    let mut joining = dial(&den.address.into(), &one.endpoint(), None).await.unwrap().connection;
+    joining.send(&Request::Join(join)).await.unwrap();
+    let reply = joining.receive("a place", limits::REPLY_DEADLINE).await.unwrap();
+    let Some(Reply::Placed(placed)) = reply else { panic!("{reply:?}") };
+    let relays = &one.source().packed.relays;
+    let relay = relays.open(packed, Arc::clone(&window), placed.place, one.event_sender().clone());
+    assert!(window.change(|ring| ring.push(0, archive.into())));
+
     install(&other, &[den.address], OperationOptions::default()).await.unwrap();
-    assert_installed(&first);
     assert_installed(&second);
-    let _ = address;
-    let relayed = all_events(&mut of_one).into_iter().find_map(|event| match event {
-        PeerEvent::RelayBegin(RelayBegin { follower, .. }) => Some(follower.to_string()),
-        _ => None,
-    });
     let begun = upstreams(&all_events(&mut of_other));
-    // The wave may be over before the second one comes; then it begins a wave of its own.
-    match relayed {
-        Some(follower) => {
-            assert_eq!(
-                (follower.as_str(), &begun[0]),
-                ("seat-2", &("seat-1".to_owned(), UpstreamKind::Relay))
-            );
+    assert_eq!(begun, [("seat-1".to_owned(), UpstreamKind::Relay)], "and the source is not asked for bytes");
+    relay.linger().await;
+    let mut relayed = Vec::new();
+    while relayed.len() < 2 {
+        match of_one.next().await.unwrap() {
+            PeerEvent::RelayBegin(RelayBegin { follower, .. }) => relayed.push(format!("{follower} begins")),
+            PeerEvent::RelayEnd(RelayEnd { outcome, .. }) => relayed.push(outcome.to_string()),
+            _ => {}
         }
-        None => assert_eq!(begun.last(), Some(&("den".to_owned(), UpstreamKind::Source))),
     }
+    assert_eq!(relayed, ["seat-2 begins", "complete"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -71,3 +71,8 @@ pub const PACKED_FEEDING_END_WAIT: Duration = Duration::from_secs(1);
 pub const INTEREST_SPAN: Duration = Duration::from_secs(3);
 /// Peers of which a source remembers that they asked about a game.
 pub const INTEREST_MAX: usize = 256;
+/// Receivers without a place that a status names: the rest are a number in it.
+pub const WAITING_NAMED_MAX: usize = 256;
+/// Memory of a streamed install beside its window and its dictionary: batches that are being written, chunks that are being
+/// proved, the program.
+pub const STREAM_INSTALL_BYTES_BESIDE: u64 = 16 * 1024 * 1024;

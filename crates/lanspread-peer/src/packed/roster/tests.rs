@@ -173,5 +173,18 @@ fn what_was_silent_for_long_is_forgotten() {
     room.now += limits::WAVE_MEMORY;
     let second = room.placed(newcomer(2));
     assert_ne!(first.place.wave, second.place.wave);
-    assert_eq!(room.roster.under_way().count(), 1);
+    assert_eq!(room.roster.under_way().len(), 1);
+}
+
+#[test]
+fn people_see_how_many_receivers_a_wave_has_and_how_far_its_head_is() {
+    let mut room = Room::new(100);
+    let first = room.placed(newcomer(1));
+    room.placed(newcomer(2));
+    room.roster.reached(&packed(), first.place.wave, 7, room.now);
+    let PackedGame { game, version, .. } = packed();
+    let wave = WaveStatus { game, version, receivers: 2, chunk: 7, chunks: 100 };
+    assert_eq!(room.roster.under_way(), [wave]);
+    room.roster.is_over(&packed(), first.place.wave);
+    assert_eq!(room.roster.under_way(), []);
 }

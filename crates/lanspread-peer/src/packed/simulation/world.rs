@@ -28,6 +28,7 @@ use crate::packed::relays::Relays;
 use crate::packed::roster::{JoinOutcome, Newcomer, Roster, SourceState};
 use crate::packed::serve::serve;
 use crate::packed::window::PackedWindow;
+use crate::report::channel::EventSender;
 use crate::task::Tasks;
 use crate::testing::hello;
 
@@ -358,7 +359,9 @@ async fn install(world: &Arc<World>, seat: usize) -> End {
         return End::Failed("no source gives it a place".to_owned());
     };
     let window = Arc::new(PackedWindow::new(world.room.window, world.room.chunks));
-    let relay = this.relays.then(|| me.relays.open(world.packed.clone(), Arc::clone(&window), place));
+    let relay = this
+        .relays
+        .then(|| me.relays.open(world.packed.clone(), Arc::clone(&window), place, EventSender::new()));
     let relays = relays.into_iter().map(|(node, instead_of)| Target { node, tier: Tier::Relay, instead_of });
     let sources = sources.iter().map(|node| Target { node: *node, tier: Tier::Source, instead_of: None });
     let targets = relays.chain(sources).collect();

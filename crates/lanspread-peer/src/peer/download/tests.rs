@@ -65,14 +65,14 @@ async fn a_download_equals_the_source_and_can_be_served_to_others() {
     let heard = drain(&mut events);
     let bytes_total = small_game::root_files(&machine.games_dir()).iter().map(|file| file.size).sum::<u64>();
     let begun = heard.iter().find_map(|event| match event {
-        PeerEvent::DownloadBegin { files, bytes_total, bytes_kept, .. } => {
+        PeerEvent::DownloadBegin(DownloadBegin { files, bytes_total, bytes_kept, .. }) => {
             Some((*files, *bytes_total, *bytes_kept))
         }
         _ => None,
     });
     assert_eq!(begun, Some((2, bytes_total, 0)));
     let finished = heard.iter().find_map(|event| match event {
-        PeerEvent::DownloadFinished { bytes, bytes_fetched, sources, .. } => {
+        PeerEvent::DownloadFinished(DownloadFinished { bytes, bytes_fetched, sources, .. }) => {
             Some((*bytes, *bytes_fetched, sources.len()))
         }
         _ => None,

@@ -6,10 +6,11 @@ use lanspread_types::limits;
 use lanspread_types::text::printable;
 
 use crate::report::built_manifest::BuiltManifest;
+use crate::report::download::{DownloadBegin, DownloadFinished};
 use crate::report::event::PeerEvent;
 use crate::report::offender::{PenalisedPeer, ProvedLie, ServerLie};
 use crate::report::packed_stream::{
-    GapFilled, PackedPlaced, RelayBegin, RelayEnd, UpstreamBegin, UpstreamEnd,
+    GapFilled, PackedFinished, PackedPlaced, RelayBegin, RelayEnd, RelayLingers, UpstreamBegin, UpstreamEnd,
 };
 use crate::report::packing_list::{AwaitedPackingList, MadePackingList};
 use crate::report::queued::QueuedAt;
@@ -39,7 +40,7 @@ impl PeerEvent {
             | Self::StreamAttemptFailed { game, .. }
             | Self::StreamInstallFinished { game, .. }
             | Self::StreamInstallFailed { game, .. }
-            | Self::DownloadBegin { game, .. }
+            | Self::DownloadBegin(DownloadBegin { game, .. })
             | Self::DownloadProgress { game, .. }
             | Self::DownloadSourceFailed { game, .. }
             | Self::PeerLied(ProvedLie { game, .. })
@@ -49,9 +50,11 @@ impl PeerEvent {
             | Self::GapFilled(GapFilled { game, .. })
             | Self::RelayBegin(RelayBegin { game, .. })
             | Self::RelayEnd(RelayEnd { game, .. })
+            | Self::RelayLingers(RelayLingers { game, .. })
+            | Self::PackedFinished(PackedFinished { game, .. })
             | Self::Queued(QueuedAt { game, .. })
             | Self::ServerLied(ServerLie { game, .. })
-            | Self::DownloadFinished { game, .. }
+            | Self::DownloadFinished(DownloadFinished { game, .. })
             | Self::DownloadFailed { game, .. }
             | Self::Finishing { game, .. }
             | Self::InstallBegin { game, .. }

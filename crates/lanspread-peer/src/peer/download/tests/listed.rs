@@ -111,7 +111,7 @@ async fn a_majority_with_another_build_of_equal_sizes_changes_nothing() {
     assert_eq!(trust(&machine), Some(InstallTrust::Verified));
     let heard = drain(&mut events);
     let finished = heard.iter().find_map(|event| match event {
-        PeerEvent::DownloadFinished { trust, .. } => Some(*trust),
+        PeerEvent::DownloadFinished(DownloadFinished { trust, .. }) => Some(*trust),
         _ => None,
     });
     assert_eq!(finished, Some(InstallTrust::Verified));

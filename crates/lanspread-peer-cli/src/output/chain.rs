@@ -1,0 +1,189 @@
+//! Where the packed bytes of one install come from and to whom they are passed on, for the line that shows its progress.
+//! Nothing here does I/O.
+
+use lanspread_peer::{PackedPlaced, PeerEvent, RelayBegin, UpstreamBegin, UpstreamEnd};
+
+/// What is known of the chain in which a game is installed.
+#[derive(Debug, Default)]
+pub(super) struct Chain {
+    /// Those that bring chunks, in the order in which they began.
+    upstreams: Vec<String>,
+    /// The one that ended last although nothing was wrong with it.
+    before: Option<String>,
+    follower: Option<String>,
+    /// From 0.
+    position: Option<u32>,
+    is_known: bool,
+}
+
+impl Chain {
+    /// Whether there is a chain.
+    pub(super) fn is_known(&self) -> bool {
+        self.is_known
+    }
+
+    /// Whether an event makes a chain known.
+    pub(super) fn begins_with(event: &PeerEvent) -> bool {
+        matches!(event, PeerEvent::PackedPlaced(_) | PeerEvent::UpstreamBegin(_))
+    }
+
+    /// Takes what an event reports about the chain.
+    pub(super) fn hear(&mut self, event: &PeerEvent) {
+        self.is_known |= Self::begins_with(event);
+        match event {
+            PeerEvent::PackedPlaced(PackedPlaced { position, .. }) => self.position = Some(*position),
+            PeerEvent::UpstreamBegin(UpstreamBegin { upstream, .. }) => {
+                self.upstreams.retain(|known| known != upstream);
+                self.upstreams.push(upstream.clone());
+            }
+            PeerEvent::UpstreamEnd(UpstreamEnd { upstream, code, .. }) => {
+                self.upstreams.retain(|known| known != upstream);
+                self.before = Some(upstream.clone()).filter(|_| code.as_ref() == "complete");
+            }
+            PeerEvent::RelayBegin(RelayBegin { follower, .. }) => self.follower = Some(follower.to_string()),
+            PeerEvent::RelayEnd(_) => self.follower = None,
+            // What another attempt brings comes another way.
+            PeerEvent::StreamAttemptBegin { .. } => *self = Self::default(),
+            _ => {}
+        }
+    }
+
+    /// What a line can say of it, from the most to the least; nothing if there is no chain.
+    pub(super) fn words(&self, separator: &str) -> Vec<String> {
+        if !self.is_known {
+            return Vec::new();
+        }
+        let from = self.from();
+        let feeding = self.follower.as_ref().map(|follower| format!("feeding {follower}"));
+        // Alone, a receiver needs no number.
+        let number = self.position.filter(|position| *position > 0 || feeding.is_some());
+        let number = number.map(|position| ordinal(position.saturating_add(1)));
+        let place = number.as_ref().map(|number| format!("{number} of the chain"));
+        let join = |parts: [Option<&String>; 3]| {
+            parts.into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join(separator)
+        };
+        let mut words = vec![
+            join([Some(&from), feeding.as_ref(), place.as_ref()]),
+            join([Some(&from), feeding.as_ref(), number.as_ref()]),
+            join([Some(&from), feeding.as_ref(), None]),
+            from.clone(),
+        ];
+        words.dedup();
+        words
+    }
+
+    fn from(&self) -> String {
+        match (self.upstreams.as_slice(), &self.before) {
+            ([], Some(before)) => format!("from {before}"),
+            ([], None) => "waiting for an upstream".to_owned(),
+            ([one, other, rest @ ..], _) if !rest.is_empty() => {
+                format!("from {one}, {other} and {} more", rest.len())
+            }
+            (all, _) => format!("from {}", all.join(", ")),
+        }
+    }
+}
+
+/// A number in a row: `1st`, `2nd`, `11th`.
+fn ordinal(number: u32) -> String {
+    let ending = match (number % 10, number % 100) {
+        (_, 11..=13) => "th",
+        (1, _) => "st",
+        (2, _) => "nd",
+        (3, _) => "rd",
+        _ => "th",
+    };
+    format!("{number}{ending}")
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use lanspread_peer::{RelayEnd, UpstreamKind};
+
+    use super::*;
+
+    pub(in super::super) fn placed(position: u32) -> PeerEvent {
+        PeerEvent::PackedPlaced(PackedPlaced {
+            game: "g".parse().unwrap(),
+            peer: "den".parse().unwrap(),
+            position,
+            relays: Vec::new(),
+            starts_in_ms: 0,
+        })
+    }
+
+    pub(in super::super) fn from(upstream: &str) -> PeerEvent {
+        let (game, upstream) = ("g".parse().unwrap(), upstream.to_owned());
+        PeerEvent::UpstreamBegin(UpstreamBegin { game, upstream, kind: UpstreamKind::Relay, chunk: 0 })
+    }
+
+    fn ended(upstream: &str, code: &'static str) -> PeerEvent {
+        PeerEvent::UpstreamEnd(UpstreamEnd {
+            game: "g".parse().unwrap(),
+            upstream: upstream.to_owned(),
+            kind: UpstreamKind::Relay,
+            chunk: 1,
+            chunks: 1,
+            bytes: 1,
+            code: code.into(),
+            message: String::new(),
+        })
+    }
+
+    pub(in super::super) fn feeding(follower: &str) -> PeerEvent {
+        let (game, follower) = ("g".parse().unwrap(), follower.parse().unwrap());
+        PeerEvent::RelayBegin(RelayBegin { game, follower, chunk: 0 })
+    }
+
+    fn fed(follower: &str) -> PeerEvent {
+        let (game, follower) = ("g".parse().unwrap(), follower.parse().unwrap());
+        PeerEvent::RelayEnd(RelayEnd { game, follower, chunks: 1, bytes: 1, outcome: "complete".into() })
+    }
+
+    #[test]
+    fn a_chain_is_said_with_its_two_neighbours_and_the_place_between_them() {
+        let mut chain = Chain::default();
+        assert_eq!(chain.words(", "), [""; 0], "nothing is known of a stream that is decoded at its source");
+        let mut hear = |events: &[PeerEvent]| {
+            events.iter().for_each(|event| chain.hear(event));
+            chain.words(" · ")
+        };
+        assert_eq!(hear(&[placed(0), from("den")]), ["from den"], "it is alone");
+        assert_eq!(
+            hear(&[feeding("seat-2")]),
+            [
+                "from den · feeding seat-2 · 1st of the chain",
+                "from den · feeding seat-2 · 1st",
+                "from den · feeding seat-2",
+                "from den"
+            ]
+        );
+        assert_eq!(
+            hear(&[fed("seat-2"), placed(6), from("seat-6")])[0],
+            "from den, seat-6 · 7th of the chain"
+        );
+        assert_eq!(hear(&[from("foyer"), from("x")])[3..], ["from den, seat-6 and 2 more"]);
+    }
+
+    #[test]
+    fn an_upstream_that_was_left_is_no_longer_named_and_one_that_has_done_its_part_is() {
+        let mut chain = Chain::default();
+        let mut hear = |event: &PeerEvent| {
+            chain.hear(event);
+            chain.words(" · ").pop()
+        };
+        assert_eq!(hear(&from("seat-6")).unwrap(), "from seat-6");
+        assert_eq!(hear(&ended("seat-6", "timeout")).unwrap(), "waiting for an upstream");
+        assert_eq!(hear(&from("den")).unwrap(), "from den");
+        assert_eq!(hear(&ended("den", "complete")).unwrap(), "from den", "the rest is being decoded");
+    }
+
+    #[test]
+    fn numbers_have_the_endings_of_english() {
+        let numbers = [1, 2, 3, 4, 11, 12, 13, 21, 22, 101, 111].map(ordinal);
+        assert_eq!(
+            numbers,
+            ["1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "22nd", "101st", "111th"]
+        );
+    }
+}

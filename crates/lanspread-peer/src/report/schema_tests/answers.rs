@@ -1,0 +1,145 @@
+//! One of each kind of answer but those about catalogs, and a second one where a field can be missing.
+
+use lanspread_types::content::{Availability, InstallTrust};
+
+use super::{addr, game, id, name, packed, passed_over, version};
+use crate::report::answer::{Answer, PeerTrust, PlannedSource, ReceivingAddress};
+use crate::report::failure::PeerAnswer;
+use crate::report::offender::Offence;
+use crate::report::operation::{DecodeAt, OperationKind};
+use crate::report::passed_over::PassedOverFolder;
+
+/// One of each kind of answer.
+#[expect(clippy::too_many_lines, reason = "a list")]
+pub(super) fn all() -> Vec<Answer> {
+    use Answer as R;
+    vec![
+        R::LocalGame {
+            game: game(),
+            title: Some("A game".to_owned()),
+            version: Some(version()),
+            installed_version: Some(version()),
+            trust: Some(InstallTrust::Verified),
+            state: Availability::Ready,
+            downloaded: true,
+            downloaded_trust: Some(InstallTrust::Unverified),
+            installed: true,
+            bytes: 1,
+            shares_entries: false,
+        },
+        R::LocalGame {
+            game: game(),
+            title: None,
+            version: None,
+            installed_version: None,
+            trust: None,
+            state: Availability::LocalOnly,
+            downloaded: false,
+            downloaded_trust: None,
+            installed: true,
+            bytes: 0,
+            shares_entries: true,
+        },
+        R::FolderPassedOver(passed_over()),
+        R::FolderPassedOver(PassedOverFolder { suggestion: None, ..passed_over() }),
+        R::OfferedGame {
+            game: game(),
+            title: None,
+            version: version(),
+            bytes: 1,
+            peer_count: 1,
+            peers: vec![name()],
+        },
+        R::OfferedGame {
+            game: game(),
+            title: Some("A game".to_owned()),
+            version: version(),
+            bytes: 1,
+            peer_count: 1,
+            peers: vec![name()],
+        },
+        R::Peer {
+            peer: id(),
+            name: name(),
+            addr: addr(),
+            games: 1,
+            trust: PeerTrust::Unknown,
+            name_warning: Some("same-name".into()),
+            offence: Some(Offence::Lied),
+            penalty_left_ms: Some(1),
+        },
+        R::Peer {
+            peer: id(),
+            name: name(),
+            addr: addr(),
+            games: 1,
+            trust: PeerTrust::Trusted,
+            name_warning: None,
+            offence: None,
+            penalty_left_ms: None,
+        },
+        R::DecidedPeer { peer: id(), name: None, trust: PeerTrust::Trusted, reason: None },
+        R::DecidedPeer {
+            peer: id(),
+            name: Some(name()),
+            trust: PeerTrust::Denied,
+            reason: Some(String::new()),
+        },
+        R::Penalty {
+            peer: Some(id()),
+            addr: None,
+            offence: Offence::BrokeProtocol,
+            left_ms: 1,
+            message: String::new(),
+            cleared: false,
+        },
+        R::Penalty {
+            peer: None,
+            addr: Some("2001:db8::/64".parse().unwrap()),
+            offence: Offence::FailedHandshake,
+            left_ms: 1,
+            message: String::new(),
+            cleared: true,
+        },
+        R::PeerUnavailable { peer: "x:1".to_owned(), code: "busy".into(), message: String::new() },
+        R::NobodyFound { message: String::new(), cause: Some("nobody-heard".into()) },
+        R::NobodyFound { message: String::new(), cause: None },
+        R::SavedPeer { peer: "10.0.0.1:4107".parse().unwrap(), saved: true, id: None, name: None },
+        R::SavedPeer {
+            peer: "10.0.0.1:4107".parse().unwrap(),
+            saved: true,
+            id: Some(id()),
+            name: Some(name()),
+        },
+        R::PeerStatus {
+            peer: id(),
+            name: name(),
+            addr: addr(),
+            games: vec![game()],
+            active_outbound_transfers: 0,
+            streams_max: 1,
+            connections: 1,
+            waiting: 1,
+            receivers: vec![ReceivingAddress { addr: addr().ip(), transfers: 1 }],
+            waves: packed::waves(),
+            relays: packed::relays(),
+            waiting_receivers: packed::waiting_receivers(),
+        },
+        R::Operation { operation: 1, kind: OperationKind::Verify, game: game(), running: true, followers: 1 },
+        R::OperationsCancelled { game: game(), count: 1 },
+        R::StreamInstallPlan {
+            game: game(),
+            version: version(),
+            sources: vec![PlannedSource { name: name(), peer: id(), addr: addr() }],
+            dropped: vec![PeerAnswer { peer: "pc".to_owned(), reason: String::new() }],
+            files: 1,
+            bytes: 1,
+            needed_bytes: 1,
+            free_bytes: 1,
+            fits: true,
+            decode_at: DecodeAt::Receiver,
+            upstreams: vec![packed::planned()],
+            memory_bytes: 1,
+        },
+    ]
+}

@@ -1,0 +1,86 @@
+//! One of each kind of event about packed streams.
+
+use super::{game, name, version};
+use crate::report::answer::PlannedUpstream;
+use crate::report::event::PeerEvent;
+use crate::report::packed_status::{RelayStatus, WaitingReceiver, WaveStatus};
+use crate::report::packed_stream::{
+    GapFilled, PackedFinished, PackedPlaced, RelayBegin, RelayEnd, RelayLingers, UpstreamBegin, UpstreamEnd,
+    UpstreamKind, UpstreamShare,
+};
+
+pub(super) fn events() -> Vec<PeerEvent> {
+    use PeerEvent as E;
+    let (game, peer) = (game(), name());
+    vec![
+        E::PackedPlaced(PackedPlaced {
+            game: game.clone(),
+            peer,
+            position: 1,
+            relays: vec![name()],
+            starts_in_ms: 0,
+        }),
+        E::UpstreamBegin(UpstreamBegin {
+            game: game.clone(),
+            upstream: "pc".to_owned(),
+            kind: UpstreamKind::Relay,
+            chunk: 0,
+        }),
+        E::UpstreamEnd(UpstreamEnd {
+            game: game.clone(),
+            upstream: "pc".to_owned(),
+            kind: UpstreamKind::Source,
+            chunk: 1,
+            chunks: 1,
+            bytes: 1,
+            code: "complete".into(),
+            message: String::new(),
+        }),
+        E::PackedFinished(PackedFinished {
+            game: game.clone(),
+            shares: vec![UpstreamShare { upstream: "pc".to_owned(), kind: UpstreamKind::Source, bytes: 1 }],
+            changes: 0,
+            bytes_twice: 0,
+        }),
+        E::RelayLingers(RelayLingers {
+            game: game.clone(),
+            follower: name(),
+            chunk: 1,
+            chunks: 2,
+            most_ms: 1,
+        }),
+        E::GapFilled(GapFilled { game: game.clone(), chunk: 1, chunks: 1 }),
+        E::RelayBegin(RelayBegin { game: game.clone(), follower: name(), chunk: 0 }),
+        E::RelayEnd(RelayEnd {
+            game: game.clone(),
+            follower: name(),
+            chunks: 1,
+            bytes: 1,
+            outcome: "complete".into(),
+        }),
+    ]
+}
+
+pub(super) fn waves() -> Vec<WaveStatus> {
+    vec![WaveStatus { game: game(), version: version(), receivers: 2, chunk: 1, chunks: 2 }]
+}
+
+pub(super) fn relays() -> Vec<RelayStatus> {
+    let relay = RelayStatus {
+        game: game(),
+        version: version(),
+        position: 1,
+        follower: Some(name()),
+        chunk: 1,
+        chunks: 2,
+    };
+    vec![RelayStatus { follower: None, ..relay.clone() }, relay]
+}
+
+pub(super) fn waiting_receivers() -> Vec<WaitingReceiver> {
+    vec![WaitingReceiver { peer: name(), game: game() }]
+}
+
+pub(super) fn planned() -> PlannedUpstream {
+    PlannedUpstream { upstream: "pc".to_owned(), kind: UpstreamKind::Source }
+}
