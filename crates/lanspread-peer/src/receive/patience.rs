@@ -66,7 +66,7 @@ mod tests {
     async fn patience_begins_with_the_first_wait_and_may_be_none_or_without_end() {
         let (always, none) = (Patience::new(Wait::Always), Patience::new(Wait::For { wait_ms: 0 }));
         let some = Patience::new(Wait::For { wait_ms: 5000 });
-        tokio::time::advance(Duration::from_secs(60)).await;
+        tokio::time::advance(Duration::from_mins(1)).await;
         assert!(!some.is_over() && none.is_over() && !always.is_over());
         tokio::time::advance(Duration::from_secs(4)).await;
         assert!(!some.is_over());
@@ -80,7 +80,7 @@ mod tests {
         let reported: Vec<u64> = (0..30)
             .filter(|second| {
                 let ahead = if *second < 3 { 2 } else { 1 };
-                let position = QueuePosition { ahead, in_ms: Some(*second as u32) };
+                let position = QueuePosition { ahead, in_ms: u32::try_from(*second).ok() };
                 reports.is_due(position, begun + Duration::from_secs(*second))
             })
             .collect();

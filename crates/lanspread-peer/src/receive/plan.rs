@@ -43,15 +43,23 @@ enum Phase {
     Gone,
 }
 
+/// How a source opens that is opening.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum OpeningState {
+    InTime,
+    /// It takes too long.
+    Late,
+    /// It has no place now.
+    Queued,
+}
+
 #[derive(Debug, Clone)]
 struct Source {
     phase: Phase,
     /// Whether it was ever open, or is late and no longer waited for.
     known: bool,
-    /// Whether it has been opening for too long.
-    late: bool,
-    /// Whether it is opening and has no place.
-    queued: bool,
+    /// While it is opening.
+    opening: OpeningState,
     /// The chunks that it owes, in the order of the requests.
     owed: VecDeque<usize>,
     /// Number of chunks that it was given, without those that returned.
@@ -118,8 +126,7 @@ impl Plan {
         let source = Source {
             phase: Phase::Resting,
             known: false,
-            late: false,
-            queued: false,
+            opening: OpeningState::InTime,
             owed: VecDeque::new(),
             taken: 0,
             failures: 0,
@@ -182,7 +189,8 @@ impl Plan {
     /// the fastest.
     pub(crate) fn open_next(&mut self) -> Option<SourceId> {
         // A source that does not answer keeps no place that another one could use.
-        let late = self.count(|source| source.phase == Phase::Opening && source.late);
+        let late =
+            self.count(|source| source.phase == Phase::Opening && source.opening != OpeningState::InTime);
         let active = self.count(|source| matches!(source.phase, Phase::Opening | Phase::Open)) - late;
         let is_enough = active >= self.open_max || active >= self.chunks.len() - self.done;
         if is_enough || late >= limits::LATE_SOURCES_MAX {
@@ -214,33 +222,33 @@ impl Plan {
             opened.phase = Phase::Open;
         }
         opened.known = true;
-        opened.late = false;
-        opened.queued = false;
+        opened.opening = OpeningState::InTime;
     }
 
     /// A source that is opening has no place: the others may take its share, and its place in this download.
     pub(crate) fn queued(&mut self, source: SourceId) {
         self.late(source);
         if self.sources[source].phase == Phase::Opening {
-            self.sources[source].queued = true;
+            self.sources[source].opening = OpeningState::Queued;
         }
     }
 
     /// Whether nothing is left to do but to wait for a place, once [`Self::open_next`] has nothing more: some source has
     /// none, and no other one is open, opening, or tried again later.
     pub(crate) fn only_waits(&self) -> bool {
-        let queued = self.count(|source| source.queued);
+        let is_queued = |source: &Source| source.opening == OpeningState::Queued;
+        let queued = self.count(is_queued);
         let others = self.count(|source| {
             let is_busy =
                 matches!(source.phase, Phase::Opening | Phase::Open | Phase::Closing | Phase::Waiting);
-            is_busy && !source.queued
+            is_busy && !is_queued(source)
         });
         queued > 0 && others == 0 && !self.is_complete()
     }
 
     /// Whether a source has no place and waits for one.
     pub(crate) fn is_queued(&self, source: SourceId) -> bool {
-        self.sources[source].queued
+        self.sources[source].opening == OpeningState::Queued
     }
 
     /// A source takes too long to open: the others may take its share, and its place.
@@ -248,7 +256,9 @@ impl Plan {
         let source = &mut self.sources[source];
         if source.phase == Phase::Opening {
             source.known = true;
-            source.late = true;
+            if source.opening == OpeningState::InTime {
+                source.opening = OpeningState::Late;
+            }
         }
     }
 
@@ -315,8 +325,7 @@ impl Plan {
         let owed = std::mem::take(&mut ended.owed);
         ended.taken -= owed.len();
         ended.arrived = 0;
-        ended.late = false;
-        ended.queued = false;
+        ended.opening = OpeningState::InTime;
         // If the source was asked to end, a failure in the meantime does not count against it.
         let asked = ending == Ending::Asked || ended.phase == Phase::Closing;
         ended.phase = match ending {

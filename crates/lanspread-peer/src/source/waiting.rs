@@ -94,18 +94,13 @@ pub(super) async fn place<M: WaitingMessage, S: AsyncRead + AsyncWrite>(
             () = sleep_until(next_word) => None,
         };
     }
-    match turn {
-        Some(Turn::Place(place)) => {
-            seat.transfers();
-            Ok(Some(place))
-        }
-        _ => {
-            let refusal =
-                Refusal::new(RefusalCode::Busy, "its place in the queue went to a peer that had fewer");
-            connection.send(&M::refused(refusal)).await?;
-            Ok(None)
-        }
+    if let Some(Turn::Place(place)) = turn {
+        seat.transfers();
+        return Ok(Some(place));
     }
+    let refusal = Refusal::new(RefusalCode::Busy, "its place in the queue went to a peer that had fewer");
+    connection.send(&M::refused(refusal)).await?;
+    Ok(None)
 }
 
 fn busy(queued: &QueuedPlaces, guest: &Guest) -> Refusal {

@@ -393,7 +393,7 @@ async fn what_came_before_a_cut_is_handed_on() {
 /// Words about the queue as often as an honest source has them, for this long.
 fn queued_for(time: Duration) -> Vec<Step> {
     let word = say(StreamMessage::Queued(QueuePosition { ahead: 1, in_ms: None }));
-    let pause = Step::Wait(limits::KEEP_ALIVE_INTERVAL - Duration::from_millis(1));
+    let pause = Step::Wait(limits::KEEP_ALIVE_INTERVAL.saturating_sub(Duration::from_millis(1)));
     let words = time.as_secs() / limits::KEEP_ALIVE_INTERVAL.as_secs();
     (0..words).flat_map(|_| [word.clone(), pause.clone()]).collect()
 }

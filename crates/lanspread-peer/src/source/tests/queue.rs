@@ -193,10 +193,10 @@ async fn a_crowd_of_one_address_waits_for_itself() {
 #[tokio::test(start_paused = true)]
 async fn an_idle_download_gives_way_to_one_that_waits() {
     let serving = Serving::with(Arc::new(UntouchedProvider), None, 1);
+    let begun = Instant::now();
     let mut idle = Waiting::asks(&serving, 1, false).await;
     let reply = idle.connection.receive::<Reply>("reply", limits::REPLY_DEADLINE).await.unwrap().unwrap();
     assert!(matches!(reply, Reply::DownloadReady { .. }));
-    let begun = Instant::now();
     let mut next = Waiting::asks(&serving, 2, false).await;
     loop {
         let reply = next.connection.receive::<Reply>("reply", limits::REPLY_DEADLINE).await.unwrap().unwrap();
