@@ -125,6 +125,18 @@ class Machine:
         pid = str(self.pid_of(arguments))
         docker("exec", "--user", "0", self.container, "sh", "-c", 'kill -s "$0" "$1"', str(int(number)), pid)
 
+    def limit_sending(self, bytes_per_second: int) -> None:
+        """Slows what the container sends, from now on; it must have been made with the capability for it."""
+        rate = f"{bytes_per_second * 8}bit"
+        queue = ["root", "tbf", "rate", rate, "burst", "128kb", "latency", "200ms"]
+        docker("exec", "--user", "0", self.container, "tc", "qdisc", "replace", "dev", "eth0", *queue)
+
+    def drop_packets(self, chain: str, *match: str) -> None:
+        """Drops the packets of the container that match, from now on: `INPUT` those to it, `OUTPUT` those from it. It
+        must have been made with the capability for it."""
+        rule = ["iptables", "--append", chain, "--protocol", "tcp", *match, "--jump", "DROP"]
+        docker("exec", "--user", "0", self.container, *rule)
+
     def changed_outside_mounts(self) -> list[str]:
         """Paths that processes in it made or changed outside the mounted folders."""
         mounts = docker("inspect", "--format", "{{range .Mounts}}{{.Destination}} {{end}}", self.container).split()
@@ -197,15 +209,12 @@ class Peer(Process):
 
     def limit_sending(self, bytes_per_second: int) -> None:
         """Slows what the container sends, from now on; it must have been started with the capability for it."""
-        rate = f"{bytes_per_second * 8}bit"
-        queue = ["root", "tbf", "rate", rate, "burst", "128kb", "latency", "200ms"]
-        docker("exec", "--user", "0", self.container, "tc", "qdisc", "replace", "dev", "eth0", *queue)
+        self.machine.limit_sending(bytes_per_second)
 
     def drop_packets(self, chain: str, *match: str) -> None:
         """Drops the packets of the container that match, from now on: `INPUT` those to it, `OUTPUT` those from it. It
         must have been started with the capability for it."""
-        rule = ["iptables", "--append", chain, "--protocol", "tcp", *match, "--jump", "DROP"]
-        docker("exec", "--user", "0", self.container, *rule)
+        self.machine.drop_packets(chain, *match)
 
     def dropped_packets(self) -> int:
         """How many packets the rules of `drop_packets` have dropped."""

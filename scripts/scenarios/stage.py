@@ -316,10 +316,16 @@ class Stage:
         return process
 
     def machine(
-        self, name: str, games: Path | Mount, *, catalog: Path = CATALOG, mounts: Sequence[Mount] = ()
+        self,
+        name: str,
+        games: Path | Mount,
+        *,
+        catalog: Path = CATALOG,
+        mounts: Sequence[Mount] = (),
+        capabilities: Sequence[str] = (),
     ) -> Machine:
         """A container for many commands on one games directory: quicker than a new one for each."""
-        return self._idle(self._settings(name, games, catalog, mounts))
+        return self._idle(self._settings(name, games, catalog, mounts, capabilities))
 
     def _settings(
         self,

@@ -1,0 +1,95 @@
+"""A room of receivers: they take the time of one, and the source sends the game once."""
+
+from __future__ import annotations
+
+from ..contract import scenario
+from ..expectations import expect, expect_equal
+from ..rooms import (
+    DICTIONARY_MIB,
+    LINK_BYTES_PER_SECOND,
+    WINDOW_MIB,
+    Room,
+    Sampler,
+    cpu_s,
+    make_room_game,
+    nothing_stored,
+    pid_here,
+    sent_bytes,
+    span_s,
+    start_room_source,
+)
+from ..stage import Stage
+from ..trees import manifest
+
+ARCHIVE_BYTES = 38_000_000
+RECEIVERS = 8
+
+# Against one receiver in the same run.
+TIME_RATIO_MAX = 1.10
+CPU_RATIO_MAX = 1.2
+# Of what the source sends, against the archive: it also sends headers, and some packets twice.
+SENT_RATIO_MAX = 1.05
+
+MEMORY_BYTES_MAX = (WINDOW_MIB + DICTIONARY_MIB + 32) * 1024 * 1024
+
+
+@scenario(
+    "S74",
+    "Room of eight",
+    claim=f"{RECEIVERS} receivers take at most {TIME_RATIO_MAX:g} times as long as one. The source sends the archive "
+    f"once and works at most {CPU_RATIO_MAX:g} times as much. Every receiver but one had an upstream that is a "
+    "receiver. None has the archive on its disk, whole or in part, and each needs no more memory than its window, the "
+    "dictionary and 32 MiB.",
+    conditions=f"One source; every machine sends {LINK_BYTES_PER_SECOND} bytes a second. One receiver first, then "
+    f"{RECEIVERS} that begin together, with a window of {WINDOW_MIB} MiB for an archive of {ARCHIVE_BYTES} bytes. "
+    "Memory and bytes written are sampled every 100 ms.",
+    time_limit_s=180,
+    alone=True,
+)
+def room_of_eight(stage: Stage) -> None:
+    game = make_room_game(stage, ARCHIVE_BYTES)
+    source = start_room_source(stage, "source", game.root.parent, LINK_BYTES_PER_SECOND)
+    source_pid = pid_here(source.machine, ["serve"])
+    room = Room(stage, game)
+    prepared = [room.prepare(f"seat-{number}") for number in range(RECEIVERS + 1)]
+
+    worked, sent = cpu_s(source_pid), sent_bytes(source.machine)
+    one = room.begin(prepared[0], [source])
+    room.finish([one])
+    worked_for_one, sent_to_one = cpu_s(source_pid) - worked, sent_bytes(source.machine) - sent
+
+    worked, sent = cpu_s(source_pid), sent_bytes(source.machine)
+    with Sampler() as sampler:
+        eight = [room.begin(each, [source]) for each in prepared[1:]]
+        for receiver in eight:
+            sampler.watch(receiver)
+        for receiver in eight:
+            stage.finish(receiver.process, 0, f"the install of {receiver.name}")
+    worked_for_eight, sent_to_eight = cpu_s(source_pid) - worked, sent_bytes(source.machine) - sent
+    room.finish(eight)
+
+    times = span_s([one]), span_s(eight)
+    memory = max(sampler.memory_peaks.values())
+    stage.figures.append(
+        f"one {times[0]:.2f} s, {RECEIVERS} {times[1]:.2f} s ({times[1] / times[0]:.2f}); the source sent "
+        f"{sent_to_one / game.archive_bytes:.3f} and {sent_to_eight / game.archive_bytes:.3f} of the archive and worked "
+        f"{worked_for_one:.2f} and {worked_for_eight:.2f} s; memory of a receiver {memory / 2**20:.1f} MiB at most"
+    )
+    tree = manifest(game.reference)
+    expect_equal(sorted(sampler.written), sorted(receiver.name for receiver in eight), "receivers that were watched")
+    for receiver in eight:
+        nothing_stored(receiver, sampler.written[receiver.name], tree)
+    from_relays = [receiver for receiver in eight if any(kind == "relay" for kind, _ in receiver.upstreams())]
+    expect_equal(len(from_relays), RECEIVERS - 1, "receivers with an upstream that is a receiver")
+    expect(memory <= MEMORY_BYTES_MAX, f"a receiver needed {memory} bytes of memory; {MEMORY_BYTES_MAX} are the bound")
+    expect(
+        sent_to_eight <= SENT_RATIO_MAX * game.archive_bytes,
+        f"the source sent {sent_to_eight} bytes; the archive has {game.archive_bytes}",
+    )
+    expect(
+        worked_for_eight <= CPU_RATIO_MAX * worked_for_one + 0.1,
+        f"the source worked {worked_for_eight:.2f} s for {RECEIVERS} and {worked_for_one:.2f} s for one",
+    )
+    expect(
+        times[1] <= TIME_RATIO_MAX * times[0], f"{RECEIVERS} receivers took {times[1]:.2f} s, one {times[0]:.2f} s"
+    )
