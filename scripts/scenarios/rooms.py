@@ -171,17 +171,15 @@ class Room:
         self.receivers.append(receiver)
         return receiver
 
-    def begin_in_order(
-        self, names: Sequence[str], sources: Sequence[Reachable], *, options: Sequence[str] = ()
+    def begin_together(
+        self, count: int, sources: Sequence[Reachable], *, window_mib: int = WINDOW_MIB
     ) -> list[Receiver]:
-        """Receivers whose positions in their wave are those of their names."""
-        prepared = [self.prepare(name) for name in names]
-        begun = []
-        for position, each in enumerate(prepared):
-            receiver = self.begin(each, sources, options=options)
-            expect_equal(wait_until_placed(self.stage, receiver)["position"], position, f"position of {receiver.name}")
-            begun.append(receiver)
-        return begun
+        """Receivers of one wave, in the order of their positions."""
+        prepared = [self.prepare(f"seat-{number}") for number in range(count)]
+        begun = [self.begin(each, sources, window_mib=window_mib) for each in prepared]
+        placed = {wait_until_placed(self.stage, receiver)["position"]: receiver for receiver in begun}
+        expect_equal(sorted(placed), list(range(count)), "positions in the wave")
+        return [placed[position] for position in range(count)]
 
     def finish(self, receivers: Sequence[Receiver] | None = None) -> None:
         """Waits for the end of these receivers, and checks that each has all of the game."""
