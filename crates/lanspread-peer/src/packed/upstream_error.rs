@@ -72,7 +72,6 @@ impl UpstreamError {
     pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::Wire(error) => error.code(),
-            Self::Http(error) => error.code(),
             Self::SentAway(why) => why.as_str(),
             Self::OtherChunk(_) => "not-as-listed",
             Self::Slow => "relay-slow",

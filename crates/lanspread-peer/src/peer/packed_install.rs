@@ -36,7 +36,7 @@ use crate::source::handler;
 use crate::transport::dial::dial;
 use crate::transport::listener;
 use crate::transport::socket::Listener;
-use crate::trust::select::PeerOffer;
+use crate::trust::select::{PeerOffer, Selection};
 
 /// A finished packed install.
 pub(super) struct PackedInstalled {
@@ -70,6 +70,12 @@ pub(super) struct PackedSources {
 }
 
 impl PackedSources {
+    /// The peers of a selection that have the archives.
+    pub(super) fn of(selection: &Selection) -> Self {
+        let peers = selection.sources.iter().filter(|source| source.entries.is_none()).cloned().collect();
+        Self { peers, servers: Vec::new() }
+    }
+
     /// Whether they can be used with a manifest: there are some, and it lists all that decoding here takes.
     pub(super) fn fit(&self, manifest: &ManifestFile) -> bool {
         let archives = &manifest.manifest().archives;

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::peer::core::Peer;
 use crate::peer::error::PeerError;
+use crate::peer::packed_install::PackedSources;
 use crate::peer::stream_install::SourcePeer;
 use crate::report::answer::PlannedUpstream;
 use crate::report::failure::{AttemptFailure, PeerAnswer};
@@ -92,7 +93,9 @@ impl Peer {
             .await?;
         let selection = self.choose(game, options, cancel).await?;
         let listed = self.trusted_manifest(game).await?;
-        let packed = listed.as_ref().filter(|listed| self.is_packed(options, &selection, listed));
+        let packed = listed.as_ref().filter(|listed| {
+            options.decode_at == DecodeAt::Receiver && PackedSources::of(&selection).fit(listed)
+        });
         let totals = match packed {
             Some(packed) => packed.manifest().entries.totals(),
             None => self.totals(game, &selection, listed.as_ref()).await?,
@@ -114,11 +117,6 @@ impl Peer {
             free_inodes,
             games_dir: self.inner.games_dir.clone(),
         })
-    }
-
-    /// Whether an install would be decoded here.
-    fn is_packed(&self, options: &OperationOptions, selection: &Selection, listed: &ManifestFile) -> bool {
-        options.decode_at == DecodeAt::Receiver && Self::can_be_packed(selection, listed)
     }
 
     /// Asks the validated peers in order until one answers with the totals of its stream.

@@ -69,9 +69,7 @@ impl Peer {
                 self.packing_list(operation, &selection).await?
             }
         };
-        let has_archives = |source: &&PeerOffer| source.entries.is_none();
-        let peers = selection.sources.iter().filter(has_archives).cloned().collect();
-        let sources = PackedSources { peers, servers };
+        let sources = PackedSources { servers, ..PackedSources::of(&selection) };
         let packed = listed.filter(|listed| sources.fit(listed)).map(|listed| (sources, listed));
         Ok(StreamSources { version: selection.version, peers: selection.sources, packed })
     }

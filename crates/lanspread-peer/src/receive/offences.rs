@@ -138,7 +138,6 @@ fn offence_of_upstream(error: &UpstreamError) -> Option<Offence> {
         | UpstreamError::Slow
         | UpstreamError::Stalled
         | UpstreamError::TooFarAhead
-        | UpstreamError::Http(_)
         | UpstreamError::Local(_)
         | UpstreamError::Panicked => None,
     }

@@ -211,8 +211,8 @@ impl PackedUpstreams {
     pub(crate) fn finished(&self, fed: &Fed) -> PeerEvent {
         let brought = self.upstreams.iter().zip(&fed.bytes).filter(|(_, bytes)| **bytes > 0);
         let share = |(upstream, bytes): (&PackedUpstream, &u64)| UpstreamShare {
-            upstream: upstream.name.to_string(),
-            kind: upstream.kind,
+            upstream: upstream.name().to_string(),
+            kind: upstream.kind(),
             bytes: *bytes,
         };
         PeerEvent::PackedFinished(PackedFinished {

@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use lanspread_proto::packed::PackedGame;
 use lanspread_types::ids::{GameId, PeerId};
 use lanspread_types::limits;
 use tokio::sync::watch;
