@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::packed::plan::{FeedPlan, FeedProgress, Left, Tier, UpstreamEnding, UpstreamId};
+use crate::packed::ring::Ring;
 use crate::packed::upstream_error::UpstreamError;
 use crate::packed::window::PackedWindow;
 use crate::task::Tasks;
@@ -205,7 +206,7 @@ impl<U: Upstreams> Feed<U> {
         loop {
             changes.borrow_and_update();
             let now = Instant::now();
-            if self.window.look(|ring| ring.is_complete()) || self.window.is_done() {
+            if self.window.look(Ring::is_complete) || self.window.is_done() {
                 return Ok(());
             }
             self.act(now);
@@ -231,7 +232,7 @@ impl<U: Upstreams> Feed<U> {
 
     fn progress(&self, now: Instant) -> FeedProgress {
         let horizon = self.window.horizon(now);
-        let next = self.window.look(|ring| ring.hi());
+        let next = self.window.look(Ring::hi);
         FeedProgress { next, horizon, starved: self.window.starved(now), now }
     }
 
@@ -389,7 +390,7 @@ impl<U: Upstreams> Feed<U> {
         let Some(session) = self.sessions[id].take() else { return };
         self.upstreams.hear(FeedEvent::End {
             upstream: id,
-            chunk: self.window.look(|ring| ring.hi()),
+            chunk: self.window.look(Ring::hi),
             chunks: session.chunks,
             bytes: session.bytes,
             error,
@@ -398,7 +399,7 @@ impl<U: Upstreams> Feed<U> {
 
     /// Ends all tasks and waits for them. If everything is here, each upstream is told so first.
     async fn stop(&mut self, is_complete: bool) {
-        let chunk = self.window.look(|ring| ring.hi());
+        let chunk = self.window.look(Ring::hi);
         let mut interrupts = Vec::new();
         for id in 0..self.sessions.len() {
             if is_complete {

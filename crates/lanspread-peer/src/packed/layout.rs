@@ -1,5 +1,7 @@
 //! Which chunk of a packed stream is where in the archives. Pure.
 
+use std::time::Duration;
+
 use lanspread_trust::manifest::Manifest;
 
 /// The chunks of a packed stream: those of all volumes, counted through from 0 in the order in which they are decoded.
@@ -60,6 +62,7 @@ impl Layout {
     }
 
     /// Bytes of all of them.
+    #[cfg(test)]
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
     }
@@ -88,6 +91,12 @@ impl Layout {
         let volume = self.volumes.get(volume).filter(|volume| offset < volume.bytes)?;
         Some((volume.first_chunk + offset / self.chunk_bytes, offset % self.chunk_bytes))
     }
+}
+
+/// How long `left` chunks take if `done` of them took the time `passed`; `None` if none is done, or too long to say.
+pub(crate) fn at_pace(passed: Duration, done: u64, left: u64) -> Option<Duration> {
+    let all_ms = passed.as_millis().checked_mul(left.into())?.checked_div(done.into())?;
+    u64::try_from(all_ms).ok().map(Duration::from_millis)
 }
 
 #[cfg(test)]

@@ -385,7 +385,8 @@ impl FeedPlan {
             // More than a third of the time makes it grow: slower than two thirds of the pace is slow.
             let held_up =
                 if upstream.tier == Tier::Relay && upstream.full { starved } else { Duration::ZERO };
-            upstream.slow_for = (upstream.slow_for + held_up).saturating_sub((passed - held_up) / 2);
+            upstream.slow_for =
+                (upstream.slow_for + held_up).saturating_sub(passed.saturating_sub(held_up) / 2);
             let stalled = !upstream.asked.is_empty()
                 && now.saturating_duration_since(upstream.progressed_at) >= limits::STREAM_STALL_DEADLINE;
             if stalled {
@@ -431,13 +432,9 @@ impl FeedPlan {
     }
 
     /// Chunks that were asked a second time although the first upstream might still have brought them.
+    #[cfg(test)]
     pub(crate) fn asked_twice(&self) -> u64 {
         self.asked_twice
-    }
-
-    /// Whether an upstream is open.
-    pub(crate) fn is_open(&self, id: UpstreamId) -> bool {
-        self.upstreams[id].phase == Phase::Open
     }
 
     /// The chunks that an upstream owes, in their order.

@@ -15,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use crate::packed::layout::at_pace;
 use crate::packed::ring::{Ring, Session};
 use crate::packed::serve::{ChunkAnswer, ServeChunks, Served, serve};
 use crate::packed::window::{PackedWindow, WindowChunk};
@@ -122,7 +123,7 @@ impl OpenRelay {
             }
             tokio::select! {
                 biased;
-                changed = changes.changed() => if changed.is_err() { return },
+                heard = changes.changed() => if heard.is_err() { return },
                 () = sleep_until(next.map_or(until, |next| next.min(until))) => {}
             }
         }
@@ -141,7 +142,7 @@ impl Drop for OpenRelay {
 impl Relay {
     /// Whom this window feeds now, and up to which chunk.
     pub(crate) fn feeds(&self) -> Option<(PeerName, u64)> {
-        let (peer, taken) = self.window.look(|ring| ring.feeds())?;
+        let (peer, taken) = self.window.look(Ring::feeds)?;
         let follower = self.follower.lock().unwrap_or_else(PoisonError::into_inner).clone();
         // Another follower may be about to take its place.
         follower.filter(|(known, _)| *known == peer).map(|(_, name)| (name, taken))
@@ -246,9 +247,9 @@ impl Relay {
     /// Keeps what is here until a follower has fetched so many chunks elsewhere, at the pace of this stream.
     fn pin(&self, session: Session, missing: u64) {
         let now = Instant::now();
-        let hi = self.window.look(|ring| ring.hi()).max(1);
-        let per_chunk = now.saturating_duration_since(self.begun_at).as_secs_f64() / hi as f64;
-        let fetching = Duration::try_from_secs_f64(per_chunk * missing as f64).unwrap_or(PIN_MAX);
+        let hi = self.window.look(Ring::hi).max(1);
+        let passed = now.saturating_duration_since(self.begun_at);
+        let fetching = at_pace(passed, hi, missing).unwrap_or(PIN_MAX);
         self.window.change(|ring| ring.pin(session, (fetching + PIN_MARGIN).min(PIN_MAX), now));
     }
 }

@@ -39,7 +39,7 @@ pub(crate) struct Ring {
 /// Who is fed from this window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Follower {
-    NoFollower,
+    Absent,
     Following(Following),
     /// It ended without saying that it has everything. Another one may take over.
     Vanished {
@@ -97,7 +97,7 @@ impl Ring {
             hi: 0,
             asked: 0,
             used: 0,
-            follower: Follower::NoFollower,
+            follower: Follower::Absent,
             sessions: 0,
             pin: None,
         }
@@ -125,6 +125,7 @@ impl Ring {
     }
 
     /// How many chunks are here.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.held.iter().flatten().count()
     }
@@ -181,7 +182,7 @@ impl Ring {
             Follower::Following(following) => following
                 .holds_up_since
                 .map(|since| since + limits::FOLLOWER_PATIENCE.saturating_sub(following.held_up)),
-            Follower::NoFollower | Follower::Done => None,
+            Follower::Absent | Follower::Done => None,
         };
         [pin, follower].into_iter().flatten().filter(|at| *at > now).min()
     }
@@ -298,7 +299,7 @@ impl Ring {
         match self.follower {
             Follower::Following(_) => true,
             Follower::Vanished { until, .. } => until > now,
-            Follower::NoFollower | Follower::Done => false,
+            Follower::Absent | Follower::Done => false,
         }
     }
 

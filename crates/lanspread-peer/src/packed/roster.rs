@@ -14,6 +14,8 @@ use lanspread_types::ids::{PeerId, PeerName};
 use lanspread_types::limits;
 use tokio::time::Instant;
 
+use crate::packed::layout::at_pace;
+
 use crate::report::packed_status::WaveStatus;
 
 /// A receiver that wants a place.
@@ -224,8 +226,7 @@ impl Wave {
     fn left(&self, total: u64, now: Instant) -> Option<Duration> {
         let passed = now.checked_duration_since(self.begins_at)?;
         let left = total.saturating_sub(self.head_at);
-        let per_chunk = passed.as_secs_f64() / (self.head_at.max(1) as f64);
-        (self.head_at > 0).then(|| Duration::try_from_secs_f64(per_chunk * left as f64).ok()).flatten()
+        at_pace(passed, self.head_at, left)
     }
 
     fn place(&mut self, newcomer: Newcomer, now: Instant) -> Placement {

@@ -170,7 +170,7 @@ impl PackedWindow {
 
     /// Whether the decoder needs nothing more.
     pub(crate) fn is_done(&self) -> bool {
-        self.look(|ring| ring.is_used())
+        self.look(Ring::is_used)
     }
 
     /// Begins to feed a follower.

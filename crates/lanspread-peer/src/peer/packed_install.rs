@@ -186,7 +186,7 @@ impl Peer {
                     Ok(())
                 }
                 Err(FeedError::Cancelled) => Err(AttemptError::Cancelled),
-                Err(FeedError::AllGone(last)) => Err(AttemptError::NoUpstream(last.map(Box::new))),
+                Err(FeedError::AllGone(why)) => Err(AttemptError::NoUpstream(why.map(Box::new))),
                 Err(FeedError::Local(error)) => Err(AttemptError::Local(error)),
             }
         };

@@ -255,7 +255,7 @@ impl Peer {
         next: NextAttempt,
         attempts: &mut Attempts,
     ) -> Result<Attempted, PeerError> {
-        let number = self.attempt_begins(context, source, attempts);
+        let number = Self::attempt_begins(context, source, attempts);
         match attempt(context, source, next).await {
             Ok(totals) => Ok(Attempted::Installed(totals)),
             Err(error) => self.attempt_failed(context, source, error, number, attempts).await,
@@ -275,7 +275,7 @@ impl Peer {
         let Some(source) = sources.peers.first().or(of_server.as_ref()) else {
             return Ok(PackedAttempted::Not(Attempted::Failed));
         };
-        let number = self.attempt_begins(context, source, attempts);
+        let number = Self::attempt_begins(context, source, attempts);
         // Boxed, because it is large, and most of the time waits.
         match Box::pin(self.install_packed(operation, context, sources, Arc::clone(listed))).await {
             Ok(PackedInstalled { totals, source, relay }) => {
@@ -290,7 +290,7 @@ impl Peer {
     }
 
     /// Reports an attempt, and returns its number.
-    fn attempt_begins(&self, context: &AttemptContext, source: &PeerOffer, attempts: &mut Attempts) -> usize {
+    fn attempt_begins(context: &AttemptContext, source: &PeerOffer, attempts: &mut Attempts) -> usize {
         attempts.count += 1;
         context.events.report(PeerEvent::StreamAttemptBegin {
             game: context.locked.game().clone(),

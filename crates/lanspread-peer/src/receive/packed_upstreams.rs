@@ -32,6 +32,7 @@ use crate::report::offender::{ProvedLie, ServerLie};
 use crate::report::packed_stream::{
     GapFilled, PackedFinished, UpstreamBegin, UpstreamEnd, UpstreamKind, UpstreamShare,
 };
+use crate::report::queued::QueuedAt;
 use crate::task::Tasks;
 use crate::transport::dial::{dial, dial_relay};
 
@@ -200,7 +201,11 @@ impl Upstreams for PackedUpstreams {
             FeedEvent::GapFilled { from, to } => {
                 PeerEvent::GapFilled(GapFilled { game, chunk: from, chunks: to - from })
             }
-            FeedEvent::Queued { .. } => return,
+            FeedEvent::Queued { upstream, position } => {
+                let (peer, ahead, in_ms) =
+                    (self.upstreams[upstream].name().clone(), position.ahead, position.in_ms);
+                PeerEvent::Queued(QueuedAt { game, peer, ahead, in_ms })
+            }
         };
         self.events.report(event);
     }

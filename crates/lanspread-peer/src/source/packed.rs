@@ -194,7 +194,7 @@ async fn send<S: AsyncRead + AsyncWrite>(
         () = async {
             running.must_end().await;
             ending.cancel();
-            std::future::pending().await
+            std::future::pending::<()>().await;
         } => Served::Stopped,
     };
     let Sent { bytes, last } = *chunks.sent.lock().unwrap_or_else(PoisonError::into_inner);

@@ -91,9 +91,9 @@ async fn a_list_about_something_else_is_refused_although_it_has_the_digest() {
         |selection| _ = selection.sources[0].files.pop(),
     ];
     for change in changes {
-        let mut changed = selection.clone();
-        change(&mut changed);
-        assert!(receiver.packing_list(&operation, &changed).await.unwrap().is_none());
+        let mut other = selection.clone();
+        change(&mut other);
+        assert!(receiver.packing_list(&operation, &other).await.unwrap().is_none());
     }
     source.shutdown().await.unwrap();
 }
