@@ -162,7 +162,7 @@ pub(super) mod tests {
             hear(&[fed("seat-2"), placed(6), from("seat-6")])[0],
             "from den, seat-6 · 7th of the chain"
         );
-        assert_eq!(hear(&[from("foyer"), from("x")])[3..], ["from den, seat-6 and 2 more"]);
+        assert_eq!(hear(&[from("foyer"), from("x")]).last().unwrap(), "from den, seat-6 and 2 more");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Answers and events about peers in words. Nothing here does I/O.
 
+use std::net::SocketAddr;
+
 use lanspread_peer::{Answer, PeerEvent, PeerTrust, PenalisedPeer};
 
 use super::quantities::{count as counted, duration};
@@ -39,6 +41,15 @@ pub(super) fn penalised(event: &PeerEvent) -> Option<String> {
     };
     let (short, length) = (peer.short(), duration(*length_ms));
     Some(format!("{name} ({short}) is not believed for {length}: {offence}"))
+}
+
+/// An address to listen on. The one that stands for all addresses of the machine is none that a peer can be asked at.
+pub(super) fn listening(address: SocketAddr) -> String {
+    if address.ip().is_unspecified() {
+        format!("port {} of every network interface", address.port())
+    } else {
+        address.to_string()
+    }
 }
 
 fn peer(report: &Answer) -> String {

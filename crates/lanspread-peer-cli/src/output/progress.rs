@@ -358,7 +358,7 @@ mod tests {
         let bar = "bigone \u{2588}\u{2588}";
         assert!(
             line(80).starts_with(bar)
-                && line(80).ends_with("25 %    25.00 MiB/s  from seat-6 \u{b7} feeding seat-8 \u{b7} 7th"),
+                && line(80).ends_with("25 %   25.00 MiB/s  from seat-6 \u{b7} feeding seat-8 \u{b7} 7th"),
             "{}",
             line(80)
         );

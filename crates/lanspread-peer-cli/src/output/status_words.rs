@@ -2,8 +2,8 @@
 
 use lanspread_peer::{Answer, ReceivingAddress, RelayStatus, WaitingReceiver, WaveStatus};
 
+use super::peer_words::listening;
 use super::quantities::{count as counted, percent};
-use super::words::listening;
 
 /// One line about the peer, and one more for each wave, each relay and the receivers that wait.
 pub(super) fn status(report: &Answer) -> String {

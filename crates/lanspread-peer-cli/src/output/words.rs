@@ -3,8 +3,6 @@
 #[cfg(test)]
 mod tests;
 
-use std::net::SocketAddr;
-
 use lanspread_peer::{
     Answer, DownloadBegin, DownloadFinished, GameId, GameVersion, InstallTrust, PartyLineShown,
     PassedOverFolder, PeerEvent, PeerName, ProvedLie, QueuedAt, ServerLie, SourceShare,
@@ -13,6 +11,7 @@ use lanspread_peer::{
 use super::catalog_words;
 use super::packed_words;
 use super::peer_words;
+use super::peer_words::listening;
 use super::plan_words;
 use super::quantities::{bytes, count as counted, duration, rate};
 use super::status_words;
@@ -179,15 +178,6 @@ fn source_ended(game: &GameId, peer: &PeerName, code: &str, message: &str, follo
         "cancelled" => format!("{game}: receiving from {peer} was cancelled"),
         "busy" => format!("{game}: {peer} is busy: {message}{follows}"),
         _ => format!("{game}: {peer} failed: {message}{follows}"),
-    }
-}
-
-/// An address to listen on. The one that stands for all addresses of the machine is none that a peer can be asked at.
-pub(super) fn listening(address: SocketAddr) -> String {
-    if address.ip().is_unspecified() {
-        format!("port {} of every network interface", address.port())
-    } else {
-        address.to_string()
     }
 }
 

@@ -1,5 +1,6 @@
 //! A source or the receiver is killed, stops or fails during an install.
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::support::{
@@ -189,6 +190,13 @@ fn a_closed_stdout_does_not_stop_an_install() {
     assert_eq!(Tree::read(&receiver.local("cnctw")), unrar_tree(&fixtures("fixture-solid/cnctw")));
 }
 
+/// An install that takes a place for streams, because the source decodes it.
+fn decoded(receiver: &Receiver, sources: &[&Source]) -> Command {
+    let mut command = receiver.install("big", sources);
+    command.args(["--decode-at", "source"]);
+    command
+}
+
 /// A source with no place for another stream is left for the next one without a failure. Alone it is waited for, and its
 /// receiver has its turn; one that does not wait gives up with a status of its own.
 #[test]
@@ -197,24 +205,24 @@ fn a_source_without_a_place_is_left_or_waited_for() {
     let full = Source::start_with("a-full", &games, ["--max-streams", "1"]);
     let other = Source::start("b-other", &games);
     let (first, second, third, fourth) = (Receiver::new(), Receiver::new(), Receiver::new(), Receiver::new());
-    let mut holding = Running::start(&mut first.install("big", &[&full]));
+    let mut holding = Running::start(&mut decoded(&first, &[&full]));
     holding.wait_for("stream-progress");
     holding.signal("STOP");
 
-    let done = second.run("big", &[&full, &other]);
+    let done = finish(&mut decoded(&second, &[&full, &other]));
     let queued = done.succeeded().one("queued");
     assert_eq!((&queued["peer"], &queued["ahead"]), (&"a-full".into(), &0.into()));
     assert_eq!(done.named("stream-attempt-failed").len(), 0);
     assert_eq!(done.one("stream-install-finished")["peer"], "b-other");
 
     for options in [&["--no-wait"][..], &["--wait", "1s"]] {
-        let given_up = finish(third.install("big", &[&full]).args(options));
+        let given_up = finish(decoded(&third, &[&full]).args(options));
         given_up.failed(8, &["a-full", "no source of big has a place", "0 wait before this machine"]);
         assert_eq!(given_up.one("error")["code"], "no-place");
         third.assert_untouched();
     }
 
-    let mut waiting = Running::start(&mut fourth.install("big", &[&full]));
+    let mut waiting = Running::start(&mut decoded(&fourth, &[&full]));
     waiting.wait_for("queued");
     assert_eq!(full.status()["waiting"], 1);
     let asked = finish(peer().args(["status", "--json", "--games-dir"]).arg(full.games()));
@@ -233,7 +241,7 @@ fn a_download_waits_for_its_turn_or_gives_up() {
     let games = big_games();
     let full = Source::start_with("full", &games, ["--max-streams", "1"]);
     let (first, second) = (Receiver::new(), Receiver::new());
-    let mut holding = Running::start(&mut first.install("big", &[&full]));
+    let mut holding = Running::start(&mut decoded(&first, &[&full]));
     holding.wait_for("stream-progress");
     holding.signal("STOP");
     let download = || {

@@ -49,7 +49,7 @@ impl Peer {
     ///
     /// # Errors
     /// [`TrustError::Manifest`] if the file of that name is not that manifest.
-    pub(super) async fn trusted_manifest(
+    pub(crate) async fn trusted_manifest(
         &self,
         game: &GameId,
     ) -> Result<Option<Arc<ManifestFile>>, PeerError> {

@@ -10,20 +10,21 @@ use lanspread_store::state::games_dir::GamesDir;
 use lanspread_trust::manifest::{Manifest, ManifestFile};
 use lanspread_types::content::Totals;
 use lanspread_types::fault::LocalError;
-use lanspread_types::ids::{GameId, GameVersion};
+use lanspread_types::ids::{GameId, GameVersion, PeerName};
 use lanspread_types::limits;
 use tokio_util::sync::CancellationToken;
 
+use crate::operations::OperationContext;
 use crate::peer::core::Peer;
 use crate::peer::error::PeerError;
 use crate::peer::packed_install::PackedSources;
 use crate::peer::stream_install::SourcePeer;
+use crate::peer::stream_sources::StreamSources;
 use crate::report::answer::PlannedUpstream;
 use crate::report::failure::{AttemptFailure, PeerAnswer};
 use crate::report::operation::{DecodeAt, OperationOptions};
 use crate::report::packed_stream::UpstreamKind;
 use crate::transport::dial::dial;
-use crate::trust::select::{PeerOffer, Selection};
 
 /// What a streamed install would do.
 #[derive(Debug, Clone)]
@@ -91,26 +92,30 @@ impl Peer {
                 Ok(games)
             })
             .await?;
-        let selection = self.choose(game, options, cancel).await?;
-        let listed = self.trusted_manifest(game).await?;
-        let packed = listed.as_ref().filter(|listed| {
-            options.decode_at == DecodeAt::Receiver && PackedSources::of(&selection).fit(listed)
-        });
-        let totals = match packed {
-            Some(packed) => packed.manifest().entries.totals(),
-            None => self.totals(game, &selection, listed.as_ref()).await?,
+        let context = OperationContext {
+            game: game.clone(),
+            options: options.clone(),
+            events: self.inner.events.of_operation(),
+            cancel: cancel.clone(),
+        };
+        let trusted = self.trusted_manifest(game).await?;
+        let sources = self.stream_sources(&context, trusted.as_ref()).await?;
+        let listed = sources.packed.as_ref().map(|(_, listed)| listed.manifest());
+        let totals = match listed.filter(|listed| listed.has_tree()) {
+            Some(listed) => listed.entries.totals(),
+            None => self.totals(game, &sources, trusted.as_ref()).await?,
         };
         let Estimate { needed_bytes, free_bytes, needed_inodes, free_inodes } =
             booking::estimate(&games, totals)?;
         Ok(StreamInstallPlan {
             game: game.clone(),
-            version: selection.version,
-            sources: selection.sources.iter().map(SourcePeer::from).collect(),
-            dropped: selection.dropped,
+            sources: sources.peers.iter().map(SourcePeer::from).collect(),
             totals,
-            decode_at: if packed.is_some() { DecodeAt::Receiver } else { DecodeAt::Source },
-            upstreams: packed.map(|_| upstreams(&selection.sources)).unwrap_or_default(),
-            memory_bytes: memory_bytes(options, packed.map(|packed| packed.manifest())),
+            decode_at: if listed.is_some() { DecodeAt::Receiver } else { DecodeAt::Source },
+            upstreams: sources.packed.as_ref().map(|(from, _)| upstreams(from)).unwrap_or_default(),
+            memory_bytes: memory_bytes(options, listed),
+            version: sources.version,
+            dropped: sources.dropped,
             needed_bytes,
             free_bytes,
             needed_inodes,
@@ -123,18 +128,18 @@ impl Peer {
     async fn totals(
         &self,
         game: &GameId,
-        selection: &Selection,
+        sources: &StreamSources,
         listed: Option<&Arc<ManifestFile>>,
     ) -> Result<Totals, PeerError> {
         let mut attempts = Vec::new();
-        for source in &selection.sources {
+        for source in &sources.peers {
             // What they are is known without asking.
             if let Some(listed) = listed.filter(|listed| source.entries == Some(listed.digest())) {
                 return Ok(listed.manifest().entries.totals());
             }
             let ask = async {
                 let mut dialled = dial(&source.address.into(), &self.endpoint(), Some(source.id)).await?;
-                dialled.totals(game, &selection.version).await
+                dialled.totals(game, &sources.version).await
             };
             match ask.await {
                 Ok((_archives, totals)) => return Ok(totals),
@@ -147,14 +152,11 @@ impl Peer {
     }
 }
 
-/// The sources that have the archives.
-fn upstreams(sources: &[PeerOffer]) -> Vec<PlannedUpstream> {
-    let has_archives = |source: &&PeerOffer| source.entries.is_none();
-    let upstream = |source: &PeerOffer| PlannedUpstream {
-        upstream: source.name.to_string(),
-        kind: UpstreamKind::Source,
-    };
-    sources.iter().filter(has_archives).map(upstream).collect()
+/// The peers and servers that have the archives.
+fn upstreams(from: &PackedSources) -> Vec<PlannedUpstream> {
+    let planned = |name: &PeerName, kind| PlannedUpstream { upstream: name.to_string(), kind };
+    let peers = from.peers.iter().map(|peer| planned(&peer.name, UpstreamKind::Source));
+    peers.chain(from.servers.iter().map(|server| planned(server.name(), UpstreamKind::Http))).collect()
 }
 
 /// The most memory that an install takes here: of what is decoded here, the window, which never holds more than the

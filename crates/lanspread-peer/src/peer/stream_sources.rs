@@ -11,8 +11,9 @@ use crate::peer::core::Peer;
 use crate::peer::error::PeerError;
 use crate::peer::packed_install::PackedSources;
 use crate::peer::servers::is_without_peers;
+use crate::report::failure::PeerAnswer;
 use crate::report::operation::DecodeAt;
-use crate::trust::select::PeerOffer;
+use crate::trust::select::{PeerOffer, Selection};
 
 /// The sources of a streamed install.
 pub(super) struct StreamSources {
@@ -21,6 +22,8 @@ pub(super) struct StreamSources {
     pub(super) peers: Vec<PeerOffer>,
     /// What can be decoded here, and from where; none if the peers decode.
     pub(super) packed: Option<(PackedSources, Arc<ManifestFile>)>,
+    /// The other peers, and why they are not sources.
+    pub(super) dropped: Vec<PeerAnswer>,
 }
 
 impl StreamSources {
@@ -58,7 +61,7 @@ impl Peer {
                 };
                 let version = listed.manifest().version.clone();
                 let packed = Some((PackedSources { peers: Vec::new(), servers }, listed));
-                return Ok(StreamSources { version, peers: Vec::new(), packed });
+                return Ok(StreamSources { version, peers: Vec::new(), packed, dropped: Vec::new() });
             }
         };
         let listed = match trusted {
@@ -71,6 +74,7 @@ impl Peer {
         };
         let sources = PackedSources { servers, ..PackedSources::of(&selection) };
         let packed = listed.filter(|listed| sources.fit(listed)).map(|listed| (sources, listed));
-        Ok(StreamSources { version: selection.version, peers: selection.sources, packed })
+        let Selection { version, sources: peers, dropped, .. } = selection;
+        Ok(StreamSources { version, peers, packed, dropped })
     }
 }

@@ -136,7 +136,8 @@ async fn a_receiver_that_comes_later_is_fed_by_the_one_before_it() {
     let (mut of_one, mut of_other) = (one.events(), other.events());
     let address = one.serve(([127, 0, 0, 1], 0).into()).await.unwrap();
     let game = small_game::game();
-    let manifest = one.catalog().unwrap().game(&game).unwrap().manifest.as_ref().unwrap().digest;
+    let listed = one.trusted_manifest(&game).await.unwrap().unwrap();
+    let manifest = listed.packing_list_digest().unwrap().unwrap();
     let packed = PackedGame { game, version: small_game::version(), manifest };
     let archive = std::fs::read(den.machine.games_dir().join("small/small.eti")).unwrap();
     let window = Arc::new(PackedWindow::new(1, 1));
