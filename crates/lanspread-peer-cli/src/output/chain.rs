@@ -145,7 +145,9 @@ pub(super) mod tests {
         let mut chain = Chain::default();
         assert_eq!(chain.words(", "), [""; 0], "nothing is known of a stream that is decoded at its source");
         let mut hear = |events: &[PeerEvent]| {
-            events.iter().for_each(|event| chain.hear(event));
+            for event in events {
+                chain.hear(event);
+            }
             chain.words(" · ")
         };
         assert_eq!(hear(&[placed(0), from("den")]), ["from den"], "it is alone");

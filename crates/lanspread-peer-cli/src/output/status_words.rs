@@ -59,11 +59,11 @@ fn relay(relay: &RelayStatus) -> String {
 
 /// Those that wait, by name.
 fn waits(waiting: u64, named: &[WaitingReceiver]) -> Option<String> {
-    let names: Vec<String> =
+    let receivers: Vec<String> =
         named.iter().map(|receiver| format!("{} ({})", receiver.peer, receiver.game)).collect();
-    let more = waiting.saturating_sub(names.len() as u64);
+    let more = waiting.saturating_sub(receivers.len() as u64);
     let more = if more == 0 { String::new() } else { format!(" and {more} more") };
-    (!names.is_empty()).then(|| format!("waiting: {}{more}", names.join(", ")))
+    (!receivers.is_empty()).then(|| format!("waiting: {}{more}", receivers.join(", ")))
 }
 
 #[cfg(test)]

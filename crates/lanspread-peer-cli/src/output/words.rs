@@ -34,6 +34,14 @@ pub(super) fn ends_progress(event: &PeerEvent) -> bool {
     )
 }
 
+fn download_begins(begin: &DownloadBegin) -> String {
+    let DownloadBegin { game, version, sources, files, bytes_total, bytes_kept } = begin;
+    let kept =
+        if *bytes_kept > 0 { format!(", {} already fetched", bytes(*bytes_kept)) } else { String::new() };
+    let files = counted(*files, "file");
+    format!("{game} {version}: {files}, {}{kept}; from {}", bytes(*bytes_total), names(sources))
+}
+
 /// One line about an event; nothing for an event that people need no line about.
 pub(super) fn event(event: &PeerEvent) -> Option<String> {
     Some(match event {
@@ -60,25 +68,8 @@ pub(super) fn event(event: &PeerEvent) -> Option<String> {
         PeerEvent::DownloadSourceFailed { game, peer, code, message, retry_ms, sources_left } => {
             source_ended(game, peer, code, message, &what_follows(*retry_ms, *sources_left))
         }
-        PeerEvent::PackedPlaced(_)
-        | PeerEvent::UpstreamBegin(_)
-        | PeerEvent::UpstreamEnd(_)
-        | PeerEvent::GapFilled(_)
-        | PeerEvent::PackedFinished(_)
-        | PeerEvent::RelayBegin(_)
-        | PeerEvent::RelayEnd(_)
-        | PeerEvent::RelayLingers(_) => return packed_words::event(event),
         PeerEvent::StreamInstallFinished { .. } | PeerEvent::DownloadFinished(_) => arrived(event),
-        PeerEvent::DownloadBegin(begin) => {
-            let DownloadBegin { game, version, sources, files, bytes_total, bytes_kept } = begin;
-            let kept = if *bytes_kept > 0 {
-                format!(", {} already fetched", bytes(*bytes_kept))
-            } else {
-                String::new()
-            };
-            let files = counted(*files, "file");
-            format!("{game} {version}: {files}, {}{kept}; from {}", bytes(*bytes_total), names(sources))
-        }
+        PeerEvent::DownloadBegin(begin) => download_begins(begin),
         PeerEvent::DownloadFailed { game, bytes_kept, .. } if *bytes_kept > 0 => {
             format!("{game}: {} are kept for the next download", bytes(*bytes_kept))
         }

@@ -75,7 +75,9 @@ fn upstreams(events: &[PeerEvent]) -> Vec<(String, UpstreamKind)> {
 
 fn assert_installed(machine: &Machine) {
     assert_eq!(tree(&machine.games_dir().join("small/local")), small_game::tree());
-    let packed = tree(&machine.games_dir()).into_keys().find(|path| path.ends_with(".eti"));
+    let packed = tree(&machine.games_dir())
+        .into_keys()
+        .find(|path| std::path::Path::new(path).extension() == Some("eti".as_ref()));
     assert_eq!(packed, None, "the archive is never stored");
 }
 

@@ -25,7 +25,7 @@ impl Receiver {
     }
 
     fn progress(&self) -> FeedProgress {
-        let next = (0..).find(|chunk| !self.here.contains(chunk)).unwrap_or(0);
+        let next = (0..=self.horizon).find(|chunk| !self.here.contains(chunk)).unwrap_or(self.horizon);
         FeedProgress { next, horizon: self.horizon, starved: self.starved, now: self.now }
     }
 

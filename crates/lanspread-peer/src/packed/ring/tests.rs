@@ -70,7 +70,7 @@ async fn what_a_follower_has_not_taken_stays_until_its_patience_is_spent() {
         ring.ask(number);
         ring.push(number, chunk(number));
     }
-    let waiting = after(now, limits::FOLLOWER_PATIENCE - Duration::from_millis(1));
+    let waiting = after(now, limits::FOLLOWER_PATIENCE.saturating_sub(Duration::from_millis(1)));
     assert_eq!(ring.horizon(now), 6, "it begins to be waited for");
     assert_eq!(ring.next_change(now), Some(now + limits::FOLLOWER_PATIENCE));
     assert_eq!(ring.horizon(waiting), 6);
@@ -108,7 +108,7 @@ async fn when_a_follower_vanishes_the_next_one_finds_what_it_had_not_taken() {
     ring.took(first, 0, now);
     ring.end(first, false, now);
     ring.use_up_to(4);
-    let later = after(now, limits::TAKEOVER_WAIT - Duration::from_millis(1));
+    let later = after(now, limits::TAKEOVER_WAIT.saturating_sub(Duration::from_millis(1)));
     assert_eq!((ring.horizon(later), ring.is_needed(later)), (5, true));
     assert!(ring.begin(peer(2), 1, None, later).is_ok());
     assert_eq!(ring.horizon(later), 5);

@@ -156,7 +156,7 @@ fn a_wave_that_is_not_fed_for_a_while_is_not_waited_for() {
     let mut room = Room::new(100);
     let first = room.placed(newcomer(1));
     room.roster.begins_fed(&packed(), first.place.wave);
-    room.now += Duration::from_secs(60);
+    room.now += Duration::from_mins(1);
     room.roster.reached(&packed(), first.place.wave, 50, room.now);
     assert!(matches!(room.join(newcomer(2), false), JoinOutcome::Wait { .. }));
     room.roster.ends_fed(&packed(), first.place.wave, room.now);

@@ -29,7 +29,7 @@ pub(super) enum FaultKind {
     Leave,
 }
 
-/// A small generator of random numbers (SplitMix64, public domain, Steele and others 2014).
+/// A small generator of random numbers (`SplitMix64`, public domain, Steele and others 2014).
 #[derive(Debug, Clone)]
 pub(super) struct Random(pub(super) u64);
 

@@ -25,6 +25,7 @@ use super::room::Room;
 use crate::packed::feed::{FeedError, feed};
 use crate::packed::plan::Tier;
 use crate::packed::relays::Relays;
+use crate::packed::ring::Ring;
 use crate::packed::roster::{JoinOutcome, Newcomer, Roster, SourceState};
 use crate::packed::serve::serve;
 use crate::packed::window::PackedWindow;
@@ -340,9 +341,8 @@ async fn happen(world: Arc<World>) {
                 let decode = node.decode.load(Ordering::Relaxed);
                 node.decode.store(decode.saturating_mul(times).min(1000), Ordering::Relaxed);
             }
-            FaultKind::Lie => node.uplink.lie(),
             FaultKind::LieGone if node.is_source => node.says_gone.store(true, Ordering::Relaxed),
-            FaultKind::LieGone => node.uplink.lie(),
+            FaultKind::Lie | FaultKind::LieGone => node.uplink.lie(),
             FaultKind::Leave => node.leaves.cancel(),
         }
     }
@@ -379,7 +379,7 @@ async fn install(world: &Arc<World>, seat: usize) -> End {
             if bytes != content(world.room.seed, chunk) {
                 world.problem(format!("seat {seat} decodes wrong bytes in chunk {chunk}"));
             }
-            let held = window.look(|ring| ring.len()) as u64;
+            let held = window.look(Ring::len) as u64;
             if held > world.room.window {
                 world.problem(format!("the window of seat {seat} holds {held} chunks"));
             }
