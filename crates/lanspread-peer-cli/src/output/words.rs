@@ -137,7 +137,7 @@ pub(super) fn event(event: &PeerEvent) -> Option<String> {
         PeerEvent::EventsLost { count } => {
             format!("{} lost: they arrived too fast", counted(*count, "event"))
         }
-        _ => return None,
+        other => return packed_words::event(other),
     })
 }
 
