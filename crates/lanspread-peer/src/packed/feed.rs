@@ -351,7 +351,7 @@ impl<U: Upstreams> Feed<U> {
             }
             News::Ended(Ok(())) => self.forget(id, None, UpstreamEnding::Asked, now),
             News::Ended(Err(error)) => {
-                let ending = if error.may_pass() { UpstreamEnding::MayPass } else { UpstreamEnding::Final };
+                let ending = error.ending();
                 self.forget(id, Some(&error), ending, now);
                 match error {
                     UpstreamError::Local(error) => return Err(FeedError::Local(error)),

@@ -32,6 +32,8 @@ pub(crate) enum UpstreamEnding {
     Asked,
     /// It may be tried again.
     MayPass,
+    /// It lives, and feeds another receiver. So it is no reason for the next relay to drop its follower.
+    Occupied,
     /// It must not be tried again: it lied, or does not have the game.
     Final,
 }
@@ -345,11 +347,12 @@ impl FeedPlan {
         let asked = ending == UpstreamEnding::Asked || upstream.phase == Phase::Closing;
         upstream.full = false;
         upstream.slow_for = Duration::ZERO;
-        if upstream.tier == Tier::Relay {
+        if upstream.tier == Tier::Relay && ending != UpstreamEnding::Occupied {
             self.left = Some(id);
         }
         let upstream = &mut self.upstreams[id];
-        upstream.failures += u32::from(ending == UpstreamEnding::MayPass && !asked);
+        let may_pass = matches!(ending, UpstreamEnding::MayPass | UpstreamEnding::Occupied);
+        upstream.failures += u32::from(may_pass && !asked);
         upstream.phase = match ending {
             UpstreamEnding::Final => Phase::Never,
             _ if asked && upstream.tier != Tier::Relay => Phase::Resting,

@@ -8,6 +8,7 @@ use lanspread_types::fault::LocalError;
 use lanspread_types::limits;
 
 use crate::http::error::HttpError;
+use crate::packed::plan::UpstreamEnding;
 
 /// A chunk came that is not as the manifest lists it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -81,6 +82,18 @@ impl UpstreamError {
             Self::Http(error) => error.code(),
             Self::Local(error) => error.code(),
             Self::Panicked => "internal",
+        }
+    }
+
+    /// What this says of the upstream. Pure.
+    pub(crate) fn ending(&self) -> UpstreamEnding {
+        match self {
+            Self::SentAway(LeaveReason::Replaced) => UpstreamEnding::Occupied,
+            Self::Wire(WireError::Refused(refusal)) if refusal.code == RefusalCode::Busy => {
+                UpstreamEnding::Occupied
+            }
+            error if error.may_pass() => UpstreamEnding::MayPass,
+            _ => UpstreamEnding::Final,
         }
     }
 

@@ -293,3 +293,16 @@ fn a_chunk_that_everything_waits_for_is_asked_from_a_second_source_and_no_third(
     receiver.wait(Duration::from_secs(5));
     assert!(receiver.ask().is_empty());
 }
+
+/// A relay that feeds another receiver is alive: the relay before it must go on feeding it.
+#[test]
+fn the_next_relay_is_told_to_replace_only_a_relay_that_was_lost() {
+    let mut receiver = Receiver::new(&[Tier::Relay, Tier::Relay, Tier::Relay, Tier::Source]);
+    assert_eq!(receiver.plan.open_next(receiver.progress()), Some((0, None)));
+    receiver.plan.ended(0, UpstreamEnding::Occupied, receiver.now);
+    assert_eq!(receiver.plan.open_next(receiver.progress()), Some((1, None)));
+    receiver.plan.ended(1, UpstreamEnding::MayPass, receiver.now);
+    assert_eq!(receiver.plan.open_next(receiver.progress()), Some((2, Some(1))));
+    receiver.plan.ended(2, UpstreamEnding::Occupied, receiver.now);
+    assert_eq!(receiver.plan.open_next(receiver.progress()), Some((3, None)));
+}
