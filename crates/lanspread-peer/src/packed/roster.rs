@@ -66,13 +66,16 @@ struct Wave {
     window: u64,
     /// Chunks of the game.
     total: u64,
-    /// How far the head is.
+    /// How far the head is, and how far it was when this source first heard of the wave.
     head_at: u64,
+    first_at: u64,
     heard_at: Instant,
     /// Receivers of it that this source feeds, and since when there is none.
     fed: usize,
     unfed_since: Option<Instant>,
     is_over: bool,
+    /// Whether this source places its receivers. If not, another one did, and is gone or also feeds them.
+    is_ours: bool,
 }
 
 #[derive(Debug)]
@@ -115,10 +118,12 @@ impl Roster {
                     window: newcomer.window,
                     total,
                     head_at: 0,
+                    first_at: 0,
                     heard_at: now,
                     fed: 0,
                     unfed_since: Some(now + gather),
                     is_over: false,
+                    is_ours: true,
                 });
                 waves.len() - 1
             }
@@ -134,11 +139,33 @@ impl Roster {
         }
     }
 
-    /// The source begins to feed a receiver of a wave.
-    pub(crate) fn begins_fed(&mut self, packed: &PackedGame, wave: u64) {
+    /// The source begins to feed a receiver of a wave, from a chunk of `total` on. If another source has formed the wave,
+    /// newcomers may have to wait for it too.
+    pub(crate) fn begins_fed(&mut self, packed: &PackedGame, wave: u64, at: u64, total: u64, now: Instant) {
         if let Some(wave) = self.wave(packed, wave) {
             wave.fed += 1;
             wave.unfed_since = None;
+            return;
+        }
+        self.forget_old(now);
+        let waves = self.games.entry(packed.clone()).or_default();
+        // One is enough to wait for, and a receiver can name as many as it likes.
+        if waves.is_empty() {
+            waves.push(Wave {
+                id: wave,
+                begins_at: now,
+                members: Vec::new(),
+                next: 0,
+                window: 0,
+                total,
+                head_at: at,
+                first_at: at,
+                heard_at: now,
+                fed: 1,
+                unfed_since: None,
+                is_over: false,
+                is_ours: false,
+            });
         }
     }
 
@@ -197,7 +224,7 @@ impl Roster {
     /// Waves that are under way, for people.
     pub(crate) fn under_way(&self) -> Vec<WaveStatus> {
         let of_game = |(packed, waves): (&PackedGame, &Vec<Wave>)| {
-            let under_way = waves.iter().filter(|wave| !wave.is_over);
+            let under_way = waves.iter().filter(|wave| wave.is_ours && !wave.is_over);
             let status = |wave: &Wave| WaveStatus {
                 game: packed.game.clone(),
                 version: packed.version.clone(),
@@ -219,14 +246,14 @@ impl Wave {
         let window = self.window.min(window);
         let keeps_everything = total <= window;
         let has_first = self.head_at + limits::PACKED_ASKED_MAX as u64 <= window;
-        self.members.len() < limits::WAVE_RECEIVERS_MAX && (keeps_everything || has_first)
+        self.is_ours && self.members.len() < limits::WAVE_RECEIVERS_MAX && (keeps_everything || has_first)
     }
 
     /// How long the wave will take, at the pace of its head.
     fn left(&self, total: u64, now: Instant) -> Option<Duration> {
         let passed = now.checked_duration_since(self.begins_at)?;
         let left = total.saturating_sub(self.head_at);
-        at_pace(passed, self.head_at, left)
+        at_pace(passed, self.head_at.saturating_sub(self.first_at), left)
     }
 
     fn place(&mut self, newcomer: Newcomer, now: Instant) -> Placement {

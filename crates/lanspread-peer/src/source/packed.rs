@@ -175,9 +175,9 @@ async fn send<S: AsyncRead + AsyncWrite>(
     running: &Running<'_>,
 ) -> StreamEnd {
     let (packed, wave) = (&wanted.packed, wanted.place.wave);
-    source.packed.roster().begins_fed(packed, wave);
-    let _feeds = FeedsWave { source, packed, wave };
     let total = files.layout.chunks();
+    source.packed.roster().begins_fed(packed, wave, wanted.at, total, Instant::now());
+    let _feeds = FeedsWave { source, packed, wave };
     let chunks = FromDisk {
         source,
         files: Arc::new(files),

@@ -86,7 +86,7 @@ fn a_receiver_of_which_no_other_one_is_heard_does_not_wait() {
 fn a_latecomer_begins_a_wave_of_its_own_or_waits() {
     let mut room = Room::new(100);
     let first = room.placed(newcomer(1));
-    room.roster.begins_fed(&packed(), first.place.wave);
+    room.roster.begins_fed(&packed(), first.place.wave, 0, 100, room.now);
     room.roster.reached(&packed(), first.place.wave, 8, room.now);
     assert_eq!(room.placed(newcomer(2)).place.wave, first.place.wave, "the first chunk is still there");
     room.now += Duration::from_secs(11);
@@ -155,7 +155,7 @@ fn a_relay_that_cannot_be_reached_is_not_given_again() {
 fn a_wave_that_is_not_fed_for_a_while_is_not_waited_for() {
     let mut room = Room::new(100);
     let first = room.placed(newcomer(1));
-    room.roster.begins_fed(&packed(), first.place.wave);
+    room.roster.begins_fed(&packed(), first.place.wave, 0, 100, room.now);
     room.now += Duration::from_mins(1);
     room.roster.reached(&packed(), first.place.wave, 50, room.now);
     assert!(matches!(room.join(newcomer(2), false), JoinOutcome::Wait { .. }));
@@ -187,4 +187,18 @@ fn people_see_how_many_receivers_a_wave_has_and_how_far_its_head_is() {
     assert_eq!(room.roster.under_way(), [wave]);
     room.roster.is_over(&packed(), first.place.wave);
     assert_eq!(room.roster.under_way(), []);
+}
+
+/// Its source is gone, and its head has turned to this one.
+#[test]
+fn a_wave_that_another_source_formed_is_waited_for_if_there_is_no_room() {
+    let mut room = Room::new(100);
+    room.roster.begins_fed(&packed(), 7, 40, 100, room.now);
+    room.now += Duration::from_secs(10);
+    room.roster.reached(&packed(), 7, 60, room.now);
+    let wait = room.join(newcomer(1), false);
+    assert_eq!(wait, JoinOutcome::Wait { in_time: Some(Duration::from_secs(20)) });
+    let placed = room.placed(newcomer(1));
+    assert_eq!((placed.place.position, placed.relays.len()), (0, 0), "with room it begins one of its own");
+    assert_ne!(placed.place.wave, 7);
 }

@@ -286,7 +286,13 @@ impl World {
         }
         connection.send(&Reply::Following { lo: 0, hi: self.room.chunks }).await?;
         let source = Source { world: self, node, place: wanted.place };
-        lock(&at.roster).begins_fed(&wanted.packed, wanted.place.wave);
+        lock(&at.roster).begins_fed(
+            &wanted.packed,
+            wanted.place.wave,
+            wanted.at,
+            self.room.chunks,
+            Instant::now(),
+        );
         let served = serve(connection, &source, &at.leaves).await;
         self.tell(node, &format!("served as a source: {}", served.code()));
         lock(&at.roster).ends_fed(&wanted.packed, wanted.place.wave, Instant::now());
