@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use lanspread_tls::socket::TlsSocket;
+use lanspread_types::limits;
 use tokio::net::{TcpListener, TcpStream};
 
 /// What connects two peers before they know each other.
@@ -29,11 +30,23 @@ impl Accept for Listener {
 
     async fn accept(&mut self) -> io::Result<(RawSocket, SocketAddr)> {
         let (socket, address) = Self::accept(self).await?;
-        if let Err(error) = socket.set_nodelay(true) {
+        if let Err(error) = socket.set_nodelay(true).and_then(|()| hold_back(&socket)) {
             tracing::debug!("{address}: {error}");
         }
         Ok((socket, address))
     }
+}
+
+/// Lets a sender wait as soon as a link is busy. Otherwise all that a receiver asks ahead fits into the buffer of the
+/// connection, and a busy link could not be told from an idle one.
+#[cfg(target_os = "linux")]
+fn hold_back(socket: &TcpStream) -> io::Result<()> {
+    socket2::SockRef::from(socket).set_tcp_notsent_lowat(limits::UNSENT_BYTES_MAX)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn hold_back(_: &TcpStream) -> io::Result<()> {
+    Ok(())
 }
 
 /// Connects to an address.

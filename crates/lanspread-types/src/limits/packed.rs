@@ -63,6 +63,9 @@ pub const WAVE_GATHER: Duration = Duration::from_secs(1);
 pub const WAVE_MEMORY: Duration = Duration::from_mins(10);
 /// A wave that the source does not feed for this long is not waited for: its head turned elsewhere, or is gone.
 pub const WAVE_UNFED: Duration = Duration::from_secs(10);
+/// Bytes that the kernel keeps for a connection and has not begun to send: less than what a receiver asks ahead, so that a
+/// source notices that its uplink is busy, and enough that the link is never idle.
+pub const UNSENT_BYTES_MAX: u32 = 128 * 1024;
 /// Over this span a source looks whether its uplink can carry another stream.
 pub const UPLINK_SPAN: Duration = Duration::from_secs(5);
 /// What brings a packed stream has this long to end after its last byte was decoded, or to say why it failed.
