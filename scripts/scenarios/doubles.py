@@ -1,7 +1,6 @@
-"""The programs that stand in for peers, each in a container of its own: sources that lie, a proxy that damages, a
-neighbour that attacks, and an outsider with very many connections. `eavesdropper` reports the packets at a machine, and
-`tls_peer` makes TLS for the harness itself
-(`wire.py`).
+"""The programs that stand in for peers, each in a container of its own: sources and relays that lie, a proxy that
+damages what passes, a neighbour that attacks, and an outsider with very many connections. `eavesdropper` reports the
+packets at a machine, and `tls_peer` makes TLS for the harness itself (`wire.py`).
 
 They are the examples of the crate `lanspread-testing` (`crates/lanspread-testing/examples/`), on the same test doubles
 as the tests of the library. A scenario makes them through its stage:
@@ -23,6 +22,7 @@ from .peer import DOUBLES, PORT, Mount, Peer
 from .tools import PROJECT_DIR, TARGET_DIR, ToolFailed
 
 LYING_SOURCE = "lying_source"
+LYING_RELAY = "lying_relay"
 FAULT_PROXY = "fault_proxy"
 HOSTILE_NEIGHBOUR = "hostile_neighbour"
 OUTSIDER_FLOOD = "outsider_flood"
@@ -41,7 +41,7 @@ def build_programs() -> None:
     """Quick when they are up to date. With the features of the whole workspace, as `cargo test` builds them: with those
     of their own crate alone, a third of the crates that they need would be built once more."""
     command = ["cargo", "build", "--quiet", "--locked", "--workspace", "--all-features"]
-    for program in (LYING_SOURCE, FAULT_PROXY, HOSTILE_NEIGHBOUR, OUTSIDER_FLOOD, EAVESDROPPER, TLS_PEER):
+    for program in (LYING_SOURCE, LYING_RELAY, FAULT_PROXY, HOSTILE_NEIGHBOUR, OUTSIDER_FLOOD, EAVESDROPPER, TLS_PEER):
         command += ["--example", program]
     try:
         status = subprocess.run(command, cwd=PROJECT_DIR, stdin=subprocess.DEVNULL).returncode

@@ -9,6 +9,7 @@
 //! - [`manifests`]: manifests of test games
 //! - [`fault_pipe`]: disturbs the bytes of any stream
 //! - [`lying_source`]: speaks the protocol and sends what a script says
+//! - [`lying_relay`]: takes a place in a wave and lies to its follower
 //! - [`hostile`]: a neighbour that takes all it can get
 //! - [`tls`]: the handshake of a double, honest or not
 //! - [`step`]: the steps of such a script
@@ -31,6 +32,7 @@ pub mod hostile;
 pub mod json_schema;
 pub mod liars;
 pub mod lies;
+pub mod lying_relay;
 pub mod lying_source;
 pub mod machine;
 pub mod manifests;
