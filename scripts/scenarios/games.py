@@ -16,6 +16,7 @@ from .expectations import expect, expect_equal
 from .payload import marked_file
 from .peer import Peer
 from .stage import VERSION, Stage
+from .tools import FIXTURES_DIR
 
 # Retry order is by peer name: these two put the one that must fail first.
 FIRST = "a-first"
@@ -169,3 +170,21 @@ def marked_game(
         # The version is the first line only.
         (roots[name] / SENTINEL).write_text(f"{version}\n{name:-<32}\n")
     return MarkedGame(game, stage.catalog(game, version=version), roots)
+
+
+# --- fixtures ---
+
+# Games that must be refused have their own scenarios (S50, S55).
+_REFUSED_FIXTURES = ("fixture-encrypted", "fixture-hostile")
+
+
+def installable_games() -> dict[str, list[Path]]:
+    """Game roots of all fixtures by game id; the same id in two fixtures is either the same game or another payload."""
+    games: dict[str, list[Path]] = {}
+    for fixture in sorted(FIXTURES_DIR.glob("fixture-*")):
+        if fixture.name in _REFUSED_FIXTURES:
+            continue
+        for game_root in sorted(fixture.iterdir()):
+            if any(game_root.glob("*.eti")):
+                games.setdefault(game_root.name, []).append(game_root)
+    return games

@@ -6,9 +6,11 @@ what is unpacked, and what was written to a disk says whether the archive was am
 
 from __future__ import annotations
 
+import shutil
+import signal
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from . import archives, checks
 from .docker import docker
 from .events import Event, named
 from .expectations import CheckFailed, expect, expect_equal
+from .payload import PayloadTree
 from .peer import GAMES, Machine, Mount, Peer, Reachable
 from .stage import Stage
 from .trees import FILE, Manifest, manifest, total_size
@@ -27,7 +30,7 @@ GAME = "room-game"
 CHUNK_BYTES = 256 * 1024
 
 # With this rate a machine decodes and checks at a fraction of what its processor can do, also with others beside it.
-LINK_BYTES_PER_SECOND = 1_800_000
+LINK_BYTES_PER_SECOND = 1_500_000
 
 # A window that holds a part of the game only, in MiB.
 WINDOW_MIB = 16
@@ -61,31 +64,50 @@ class RoomGame:
         return self.archive_bytes / bytes_per_second
 
     def copy(self, stage: Stage, name: str) -> Path:
-        """Another source's copy, which shares the bytes. Returns its games directory."""
+        """Another source's copy. Returns its games directory. It shares nothing: a further link to a file is a change
+        of it, which a source that serves it would notice."""
         games_dir = stage.games_dir(name)
-        (games_dir / GAME).mkdir()
-        for file in self.root.iterdir():
-            (games_dir / GAME / file.name).hardlink_to(file)
+        shutil.copytree(self.root, games_dir / GAME)
         return games_dir
 
 
+# Making a game takes longer than streaming it.
+_MAKING = threading.Lock()
+
+
 def make_room_game(stage: Stage, archive_bytes: int) -> RoomGame:
-    """Packs the game for a source `source`, and builds the catalog that names its manifest."""
-    tree = stage.payload(GAME)
+    """The game with an archive of about this size, for a source `source`, and the catalog that names its manifest. It
+    is made once in a run."""
+    shared = stage.run.dir / f"{GAME}-{archive_bytes}"
+    with _MAKING:
+        if not (shared / "reference").exists():
+            _make(stage, shared, archive_bytes)
+    made = RoomGame(shared / "games" / GAME, shared / "reference", shared / "catalog.toml",
+                    Mount(shared / "manifests", "/manifests", read_only=True))  # fmt: skip
+    return replace(made, root=made.copy(stage, "source") / GAME)
+
+
+def _make(stage: Stage, shared: Path, archive_bytes: int) -> None:
+    tree = PayloadTree(shared / "payload", seed=GAME)
     files = 12
     for index in range(files):
         name = f"data/map-{index}.txt"
         tree.file(name, tree.random(name).randbytes(archive_bytes // files).hex().encode())
-    switches = ["-m1", "-s", f"-md{DICTIONARY_MIB}m"]
-    root = stage.packed_game(stage.games_dir("source"), GAME, tree, switches=switches)
-    reference = archives.extract(root, stage.dir / "reference")
-    catalog, manifests = build_catalog(stage, root.parent)
-    return RoomGame(root, reference, catalog, manifests)
+    games_dir = shared / "games"
+    games_dir.mkdir()
+    root = stage.packed_game(games_dir, GAME, tree, switches=["-m1", "-s", f"-md{DICTIONARY_MIB}m"])
+    catalog, manifests = build_catalog(stage, games_dir)
+    assert isinstance(manifests.source, Path)  # it was made so
+    catalog.rename(shared / "catalog.toml")
+    manifests.source.rename(shared / "manifests")
+    archives.extract(root, shared / "draft")
+    # Last: if it is there, everything is.
+    (shared / "draft").rename(shared / "reference")
 
 
-def build_catalog(stage: Stage, games_dir: Path) -> tuple[Path, Mount]:
+def build_catalog(stage: Stage, games_dir: Path, name: str = "catalog") -> tuple[Path, Mount]:
     """The catalog that an organiser makes of all games in a folder: its file, and its manifests beside it."""
-    out = stage.dir / "catalog"
+    out = stage.dir / name
     out.mkdir()
     words = ["--json", "catalog", "build", "--games-dir", GAMES, "--out", _CATALOG_DIR]
     builder = stage.start(
@@ -95,9 +117,7 @@ def build_catalog(stage: Stage, games_dir: Path) -> tuple[Path, Mount]:
     return out / "catalog.toml", Mount(out / "manifests", "/manifests", read_only=True)
 
 
-def start_room_source(
-    stage: Stage, name: str, games_dir: Path, rate: int = 0, options: Sequence[str] = ()
-) -> Peer:
+def start_room_source(stage: Stage, name: str, games_dir: Path, rate: int = 0, options: Sequence[str] = ()) -> Peer:
     source = stage.start_source(name, games_dir, catalog=None, options=options, can_be_slowed=True)
     if rate:
         source.limit_sending(rate)
@@ -112,6 +132,13 @@ class Receiver:
     machine: Machine
     games_dir: Path
     process: Peer
+
+    def freeze(self) -> None:
+        """It says and takes nothing any more, and its connections stay."""
+        self.machine.signal(signal.SIGSTOP, self.process.arguments)
+
+    def thaw(self) -> None:
+        self.machine.signal(signal.SIGCONT, self.process.arguments)
 
     @property
     def finished(self) -> Event:
@@ -228,10 +255,9 @@ def time_of(event: Event) -> float:
     return datetime.fromisoformat(event["time"]).timestamp()
 
 
-def span_s(receivers: Sequence[Receiver]) -> float:
-    """From the first attempt of the first of them to the end of the last."""
-    begun = min(time_of(receiver.process.events.all(named("stream-attempt-begin"))[0]) for receiver in receivers)
-    return max(time_of(receiver.finished) for receiver in receivers) - begun
+def longest_s(receivers: Sequence[Receiver]) -> float:
+    """How long the slowest of them took. They begin as the machine starts them, up to two seconds apart."""
+    return max(receiver.duration_s for receiver in receivers)
 
 
 def sent_bytes(machine: Machine) -> int:
@@ -240,6 +266,11 @@ def sent_bytes(machine: Machine) -> int:
 
 
 # --- what processes cost ---
+
+
+def limit_processor(machine: Machine, cores: float) -> None:
+    """What a machine may use of the processor, from now on."""
+    docker("update", "--cpus", f"{max(cores, 0.01):.2f}", machine.container)
 
 
 def pid_here(machine: Machine, words: Sequence[str]) -> int:

@@ -21,7 +21,7 @@ from .docker import DockerError, engine_problem
 from .doubles import build_programs
 from .host_peer import HostPeer, prove_that_it_hears
 from .image import prepare_image, program_path
-from .matrix import MATRIX
+from .matrix import MATRIX, PART_OF
 from .report import RunRecord
 from .stage import Run
 from .tools import TARGET_DIR, ToolFailed, fetch_tools
@@ -121,7 +121,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the results there")
     parser.add_argument("--junit", type=Path, metavar="FILE", help="also write the results there, as JUnit's XML")
     options = parser.parse_args(arguments)
-    options.ids = list(dict.fromkeys(id.upper() for id in options.ids))
+    options.ids = list(dict.fromkeys(PART_OF.get(id.upper(), id.upper()) for id in options.ids))
     unknown = [id for id in options.ids if id not in MATRIX]
     if unknown:
         parser.error(f"not in the matrix: {', '.join(unknown)} (see --list)")

@@ -15,13 +15,27 @@ from scenarios import runner
 from scenarios.cleanup import RunLock, is_dead
 from scenarios.contract import Outcome, Planned, Result, Scenario
 from scenarios.docker import DockerError
-from scenarios.matrix import MATRIX, SERIES
+from scenarios.matrix import MATRIX, PART_OF, SERIES
 from scenarios.tools import PROJECT_DIR, ToolFailed
 
 
 class MatrixTest(unittest.TestCase):
+    # Planned for later, and so not listed.
+    MISSING = (77, 82, 83)
+
     def test_every_number_is_there_once(self) -> None:
-        self.assertEqual([id for id in MATRIX if id[0] == "S"], [f"S{number}" for number in range(1, 70)])
+        written = [id for id in MATRIX if id[0] == "S"]
+        numbers = [f"S{number}" for number in range(1, 90) if number not in self.MISSING]
+        self.assertEqual(written, [id for id in numbers if id not in PART_OF])
+
+    def test_a_scenario_that_is_part_of_another_says_so_there(self) -> None:
+        for id, whole in PART_OF.items():
+            with self.subTest(id):
+                self.assertNotIn(id, MATRIX)
+                row = MATRIX[whole]
+                self.assertIsInstance(row, Scenario)
+                assert isinstance(row, Scenario)
+                self.assertIn(id, row.conditions)
 
     def test_the_series_follow_each_other_and_the_short_ones_have_no_gaps(self) -> None:
         self.assertEqual(list(MATRIX), sorted(MATRIX, key=lambda id: (SERIES.index(id[0]), int(id[1:]))))

@@ -7,26 +7,12 @@ from pathlib import Path
 from .. import archives, checks
 from ..contract import scenario
 from ..expectations import expect, expect_equal
+from ..games import installable_games
 from ..peer import TOOLS, Machine, Mount, Peer
 from ..stage import Stage
 from ..tools import FIXTURES_DIR
 
-# Games that must be refused have their own scenarios (S50, S55).
-_REFUSED_FIXTURES = ("fixture-encrypted", "fixture-hostile")
-
 _ENCRYPTED = ("encrypted-data", "encrypted-headers")
-
-
-def _installable_games() -> dict[str, list[Path]]:
-    """Game roots of all fixtures by game id; the same id in two fixtures is either the same game or another payload."""
-    games: dict[str, list[Path]] = {}
-    for fixture in sorted(FIXTURES_DIR.glob("fixture-*")):
-        if fixture.name in _REFUSED_FIXTURES:
-            continue
-        for game_root in sorted(fixture.iterdir()):
-            if any(game_root.glob("*.eti")):
-                games.setdefault(game_root.name, []).append(game_root)
-    return games
 
 
 @scenario(
@@ -62,7 +48,7 @@ def both_providers_agree(stage: Stage) -> None:
     calls_dir = stage.dir / "unrar-calls"
     calls_dir.mkdir()
     # More than one games directory, because two fixtures have another payload under the same game id.
-    games = _installable_games()
+    games = installable_games()
     shelves: list[list[Path]] = [[] for _ in range(max(len(game_roots) for game_roots in games.values()))]
     for game_roots in games.values():
         for shelf, game_root in zip(shelves, game_roots, strict=False):

@@ -11,17 +11,17 @@ from ..rooms import (
     Room,
     Sampler,
     cpu_s,
+    longest_s,
     make_room_game,
     nothing_stored,
     pid_here,
     sent_bytes,
-    span_s,
     start_room_source,
 )
 from ..stage import Stage
 from ..trees import manifest
 
-ARCHIVE_BYTES = 38_000_000
+ARCHIVE_BYTES = 30_000_000
 RECEIVERS = 8
 
 # Against one receiver in the same run.
@@ -42,7 +42,7 @@ MEMORY_BYTES_MAX = (WINDOW_MIB + DICTIONARY_MIB + 32) * 1024 * 1024
     "dictionary and 32 MiB.",
     conditions=f"One source; every machine sends {LINK_BYTES_PER_SECOND} bytes a second. One receiver first, then "
     f"{RECEIVERS} that begin together, with a window of {WINDOW_MIB} MiB for an archive of {ARCHIVE_BYTES} bytes. "
-    "Memory and bytes written are sampled every 100 ms.",
+    "Memory and bytes written are sampled every 100 ms. This run is also S84, about what is stored.",
     time_limit_s=180,
     alone=True,
 )
@@ -62,18 +62,19 @@ def room_of_eight(stage: Stage) -> None:
     with Sampler() as sampler:
         eight = [room.begin(each, [source]) for each in prepared[1:]]
         for receiver in eight:
+            receiver.process.wait_for_event("stream-install-begin", stage.deadline)
             sampler.watch(receiver)
         for receiver in eight:
             stage.finish(receiver.process, 0, f"the install of {receiver.name}")
     worked_for_eight, sent_to_eight = cpu_s(source_pid) - worked, sent_bytes(source.machine) - sent
     room.finish(eight)
 
-    times = span_s([one]), span_s(eight)
+    times = longest_s([one]), longest_s(eight)
     memory = max(sampler.memory_peaks.values())
     stage.figures.append(
         f"one {times[0]:.2f} s, {RECEIVERS} {times[1]:.2f} s ({times[1] / times[0]:.2f}); the source sent "
-        f"{sent_to_one / game.archive_bytes:.3f} and {sent_to_eight / game.archive_bytes:.3f} of the archive and worked "
-        f"{worked_for_one:.2f} and {worked_for_eight:.2f} s; memory of a receiver {memory / 2**20:.1f} MiB at most"
+        f"{sent_to_one / game.archive_bytes:.3f} and {sent_to_eight / game.archive_bytes:.3f} of the archive and "
+        f"worked {worked_for_one:.2f} and {worked_for_eight:.2f} s; memory of a receiver {memory / 2**20:.1f} MiB"
     )
     tree = manifest(game.reference)
     expect_equal(sorted(sampler.written), sorted(receiver.name for receiver in eight), "receivers that were watched")
@@ -90,6 +91,4 @@ def room_of_eight(stage: Stage) -> None:
         worked_for_eight <= CPU_RATIO_MAX * worked_for_one + 0.1,
         f"the source worked {worked_for_eight:.2f} s for {RECEIVERS} and {worked_for_one:.2f} s for one",
     )
-    expect(
-        times[1] <= TIME_RATIO_MAX * times[0], f"{RECEIVERS} receivers took {times[1]:.2f} s, one {times[0]:.2f} s"
-    )
+    expect(times[1] <= TIME_RATIO_MAX * times[0], f"{RECEIVERS} receivers took {times[1]:.2f} s, one {times[0]:.2f} s")

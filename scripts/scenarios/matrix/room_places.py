@@ -1,0 +1,165 @@
+"""Who is fed by whom in a room: several sources, late machines, and ones that cannot be reached."""
+
+from __future__ import annotations
+
+from ..contract import scenario
+from ..events import named
+from ..expectations import expect, expect_equal
+from ..peer import PORT
+from ..rooms import (
+    WINDOW_MIB,
+    Room,
+    limit_processor,
+    longest_s,
+    make_room_game,
+    start_room_source,
+    time_of,
+    wait_for_progress,
+    wait_until_placed,
+)
+from ..stage import Stage
+
+SOURCE_BYTES_PER_SECOND = 1_500_000
+RECEIVER_BYTES_PER_SECOND = 2 * SOURCE_BYTES_PER_SECOND
+
+# --- S73 ---
+TWO_SOURCES_RATIO_MAX = 0.55
+ROOM_RATIO_MAX = 0.65
+SHARE_MIN = 0.4
+SLOWED_RATIO_MAX = 1.1
+
+
+@scenario(
+    "S73",
+    "Several sources, one stream",
+    claim=f"Two sources feed one stream in at most {TWO_SOURCES_RATIO_MAX:g} of the time of one, each with at least "
+    f"{SHARE_MIN:.0%} of it, and a room of eight in at most {ROOM_RATIO_MAX:g} of that time. A second source with a "
+    f"tenth of the speed makes it at most {SLOWED_RATIO_MAX:g} times as long.",
+    conditions=f"Sources send {SOURCE_BYTES_PER_SECOND} bytes a second, and receivers twice as much. One receiver has "
+    "one source; at the same time another one has one source and a slow one. Then eight receivers have two sources "
+    "(S86).",
+    time_limit_s=180,
+    alone=True,
+)
+def several_sources(stage: Stage) -> None:
+    game = make_room_game(stage, 30_000_000)
+    rates = {name: SOURCE_BYTES_PER_SECOND for name in ("a-one", "b-fast", "d-left", "e-right")}
+    rates["c-slow"] = SOURCE_BYTES_PER_SECOND // 10
+    sources = {name: start_room_source(stage, name, game.copy(stage, name), rate) for name, rate in rates.items()}
+    room = Room(stage, game, rate=RECEIVER_BYTES_PER_SECOND)
+    single, beside = room.prepare("single"), room.prepare("beside-slow")
+    seats = [room.prepare(f"seat-{number}") for number in range(8)]
+
+    single_one = room.begin(single, [sources["a-one"]])
+    beside_slow = room.begin(beside, [sources["b-fast"], sources["c-slow"]])
+    room.finish([single_one, beside_slow])
+    eight = [room.begin(seat, [sources["d-left"], sources["e-right"]]) for seat in seats]
+    room.finish(eight)
+    [head] = [receiver for receiver in eight if wait_until_placed(stage, receiver)["position"] == 0]
+
+    one_s = single_one.duration_s
+    stage.figures.append(
+        f"one source {one_s:.2f} s; with a slow one {beside_slow.duration_s / one_s:.2f} of that; two sources: head "
+        f"{head.duration_s / one_s:.2f}, room of eight {longest_s(eight) / one_s:.2f}"
+    )
+    for source in ("d-left", "e-right"):
+        ended = head.process.events.all(named("upstream-end", upstream=source))
+        share = sum(event["bytes"] for event in ended) / game.archive_bytes
+        expect(share >= SHARE_MIN, f"{source} sent {share:.0%} of the archive")
+    expect(
+        head.duration_s <= TWO_SOURCES_RATIO_MAX * one_s, f"two sources took {head.duration_s:.2f} s, one {one_s:.2f}"
+    )
+    expect(longest_s(eight) <= ROOM_RATIO_MAX * one_s, f"eight took {longest_s(eight):.2f} s with two sources")
+    slowed = beside_slow.duration_s
+    expect(slowed <= SLOWED_RATIO_MAX * one_s, f"with a slow source it took {slowed:.2f} s, without {one_s:.2f}")
+
+
+# --- S78 ---
+LATE_RATIO_MAX = 1.05
+
+
+@scenario(
+    "S78",
+    "Late joiner",
+    claim="A receiver that comes when the first chunk is gone waits for the next wave if the source's link is busy, "
+    "and is told how long; the wave under way takes no longer. If the link has room, it begins a wave of its own at "
+    "once, and takes no longer than its link allows.",
+    conditions=f"Windows of {WINDOW_MIB} MiB. One source that sends no more than its first receiver takes; one whose "
+    "first receiver has so slow a processor that the link is idle most of the time.",
+    time_limit_s=120,
+    alone=True,
+)
+def late_joiner(stage: Stage) -> None:
+    rate = 2_400_000
+    game = make_room_game(stage, 30_000_000)
+    busy = start_room_source(stage, "busy", game.copy(stage, "busy"), rate)
+    idle = start_room_source(stage, "idle", game.copy(stage, "idle"), 2 * rate)
+    room = Room(stage, game, rate=rate)
+    names = ("first", "late", "slow", "other-late")
+    first, late, slow, other_late = (room.prepare(name) for name in names)
+
+    early = room.begin(first, [busy])
+    hindered = room.begin(slow, [idle])
+    wait_for_progress(stage, hindered, 0.05)
+    limit_processor(hindered.machine, 0.02)
+    wait_for_progress(stage, early, 0.7)
+    waiting = room.begin(late, [busy])
+    queued = waiting.process.wait_for_event("queued", stage.deadline)
+    expect(queued["in_ms"] is not None and 0 < queued["in_ms"] < 60_000, f"not told how long: {queued}")
+    alone = room.begin(other_late, [idle])
+    room.finish([early, alone])
+    limit_processor(hindered.machine, 2)
+    room.finish([waiting, hindered])
+    placed = waiting.process.events.all(named("packed-placed"))[0]
+    expect(time_of(placed) >= time_of(early.finished) - 1, "it was placed before the wave under way was over")
+    expect_equal(wait_until_placed(stage, alone)["position"], 0, "position in a wave of its own")
+    expect(not alone.process.events.all(named("queued")), "it had to wait although the link had room")
+    link_s, own_s = game.link_s(rate), game.link_s(2 * rate)
+    stage.figures.append(
+        f"the wave under way {early.duration_s:.1f} s (link {link_s:.1f} s); waited "
+        f"{time_of(placed) - time_of(queued):.1f} s, told {queued['in_ms'] / 1000:.1f}; own wave "
+        f"{alone.duration_s:.1f} s (link {own_s:.1f} s)"
+    )
+    limit_s = LATE_RATIO_MAX * link_s + 2
+    expect(early.duration_s <= limit_s, f"the wave under way took {early.duration_s:.1f} s, not {limit_s:.1f}")
+    expect(alone.duration_s <= link_s + 1, f"a wave of its own took {alone.duration_s:.1f} s, not {link_s + 1:.1f}")
+
+
+# --- S87 ---
+RELAY_PORT = PORT + 1
+REPLACED_WITHIN_S = 2.0
+
+
+@scenario(
+    "S87",
+    "Blocked port",
+    claim="If a receiver cannot be reached, the one behind it gives it up within "
+    f"{REPLACED_WITHIN_S:g} s and goes on elsewhere, and later ones are not sent to it.",
+    conditions="Three receivers, one after the other. Packets to the port at which the first would be followed are "
+    "dropped.",
+    time_limit_s=120,
+)
+def blocked_port(stage: Stage) -> None:
+    game = make_room_game(stage, 12_000_000)
+    source = start_room_source(stage, "source", game.root.parent, 1_000_000)
+    room = Room(stage, game, rate=2_000_000)
+    seats = [room.prepare(f"seat-{number}") for number in range(3)]
+    seats[0][1].drop_packets("INPUT", "--destination-port", str(RELAY_PORT))
+    listen = ["--listen", f"0.0.0.0:{RELAY_PORT}"]
+    blocked = room.begin(seats[0], [source], options=listen)
+    wait_until_placed(stage, blocked)
+    second = room.begin(seats[1], [source], options=listen)
+    placed = wait_until_placed(stage, second)
+    expect_equal(placed["relays"], [blocked.name], "relays of the second receiver")
+    begun = second.process.wait_for_event("upstream-begin", stage.deadline)
+    expect_equal((begun["kind"], begun["upstream"]), ("source", source.name), "upstream of the second receiver")
+    left = second.process.events.all(named("upstream-end"))[0]
+    expect_equal((left["upstream"], left["code"]), (blocked.name, "unreachable"), "upstream that was left")
+    took = time_of(left) - time_of(placed) - placed["starts_in_ms"] / 1000
+    third = room.begin(seats[2], [source], options=listen)
+    expect_equal(wait_until_placed(stage, third)["relays"], [second.name], "relays of the third receiver")
+    room.finish()
+    stage.figures.append(f"the second receiver gave the first up after {took:.2f} s")
+    expect(blocked.process.dropped_packets() > 0, "no packet was dropped: nothing was tested")
+    expect(took <= REPLACED_WITHIN_S, f"it took {took:.2f} s to give it up")
+    expect_equal(third.upstreams()[0], ("relay", second.name), "upstream of the third receiver")
