@@ -39,6 +39,7 @@ from benchmark.room.loopback import Loopback
 from benchmark.room.measure import MODES, REFUSED, RoomMeasurement, RoomOptions
 from benchmark.room.samples import RoomResults
 from scenarios.docker import DockerError
+from scenarios.expectations import CheckFailed
 from scenarios.tools import PROJECT_DIR, ToolFailed, fetch_tools
 
 ROUNDS, QUICK_ROUNDS = 3, 1
@@ -172,7 +173,7 @@ def main() -> int:
     except KeyboardInterrupt:
         # Before anything was measured.
         return 128 + signal.SIGINT
-    except (ToolFailed, DockerError, OSError, ValueError, subprocess.CalledProcessError) as error:
+    except (ToolFailed, DockerError, CheckFailed, OSError, ValueError, subprocess.CalledProcessError) as error:
         print(f"bench_room.py: {error}", file=sys.stderr)
         return 2
     if is_interrupted:

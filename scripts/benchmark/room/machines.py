@@ -29,22 +29,24 @@ GATE = "/gate"
 
 # Arguments: the file that opens the gate, then the command. No program is started for waiting or looking.
 _MEASURED = r"""
-exec {idle}<> <(:)
+exec {idle}<> <(:) 3>&2
 gate=$1; shift
 until [[ -e $gate ]]; do read -rt 0.02 -u $idle; done
 begun=$EPOCHREALTIME
 "$@" & pid=$!
 {
     while :; do
-        while read -r key value _; do [[ $key = VmHWM: ]] && echo "room-peak $value"; done <"/proc/$pid/status" || exit
+        while read -r key value _; do
+            if [[ $key = VmHWM: ]]; then echo "room-peak $value"; fi
+        done <"/proc/$pid/status" || exit
         read -rt 0.25 -u $idle
     done
-} 2>/dev/null 1>&2 3>&1 &
+} 1>&3 2>/dev/null &
 looker=$!
 wait $pid; status=$?
 echo "room-span $begun $EPOCHREALTIME" >&2
 times >&2
-kill $looker
+kill $looker 2>/dev/null
 exit $status
 """
 
@@ -88,7 +90,9 @@ class RoomStage(Stage):
     def start_measured(self, name: str, machine: Machine, arguments: Sequence[str]) -> Peer:
         """Begins a command there once the gate is open."""
         words = ["--json", "--state-dir", inside.STATE, *arguments]
-        shell = ["bash", "-c", _MEASURED, "room", f"{GATE}/open", PROGRAM, *words]
+        # The image names a port for daemons, which contradicts `--no-relay`.
+        program = ["env", "--unset=LANSPREAD_LISTEN", PROGRAM]
+        shell = ["bash", "-c", _MEASURED, "room", f"{GATE}/open", *program, *words]
         return self._begin(name, machine.container, ["exec", machine.container, *shell], words)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import shutil
@@ -10,14 +11,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from scenarios import archives
 from scenarios import peer as inside
 from scenarios.cleanup import RunLock, remove_dead_runs, remove_run
 from scenarios.docker import DockerError, engine_problem
 from scenarios.events import named
 from scenarios.expectations import CheckFailed
 from scenarios.image import prepare_image
+from scenarios.payload import PayloadTree
 from scenarios.peer import Machine, Mount, Peer
-from scenarios.stage import Run
+from scenarios.stage import VERSION, Run
 from scenarios.tools import TARGET_DIR, ToolFailed
 
 from .. import idle
@@ -29,6 +32,8 @@ from .samples import RoomFacts, RoomFailure, RoomSample
 GAME = "room-game"
 DICTIONARY_BYTES = 32 * MIB
 FILES = 16
+# Other bytes for the same size get another number.
+CONTENT_NUMBER = 1
 # What is left for a room beside the time in which its links can carry it.
 SPARE_SECONDS = 180
 ROOMS_DIR = TARGET_DIR / "room"
@@ -130,39 +135,61 @@ class RoomGame:
 
 
 def make_game(run: Run, options: RoomOptions) -> RoomGame:
-    """One solid archive, of which three quarters do not compress, and a catalog with its manifest."""
-    dir = run.dir / "game"
-    dir.mkdir()
-    stage = RoomStage(run, dir, scenario_id="game", time_limit_s=SPARE_SECONDS)
-    try:
-        tree = stage.payload(GAME)
-        noise = options.packed_bytes * 3 // 4
-        # Words of a few syllables are packed to a little less than a quarter.
-        prose = options.packed_bytes
-        for number in range(FILES // 2):
-            tree.noise(f"data/{number}.bin", noise // (FILES // 2))
-            tree.prose(f"texts/{number}.txt", prose // (FILES // 2))
-        unpacked = sum((tree.root / name).stat().st_size for name in tree.names)
-        games_dir = stage.games_dir("organiser")
-        root = stage.packed_game(games_dir, GAME, tree, switches=["-s", "-m3", f"-md{DICTIONARY_BYTES // MIB}m"])
-        out = stage.dir / "catalog"
-        out.mkdir()
-        words = ["--json", "catalog", "build", "--games-dir", inside.GAMES, "--out", machines.CATALOG]
-        mount = Mount(games_dir, inside.GAMES, read_only=True)
-        builder = stage.start("organiser", words, mount, mounts=[Mount(out, machines.CATALOG)])
-        stage.finish(builder, 0, "`catalog build`")
-    finally:
-        stage.remove_containers()
+    """One solid archive, of which three quarters do not compress, and a catalog with its manifest; made once."""
+    folder = ROOMS_DIR / f"game-{options.packed_bytes}-v{CONTENT_NUMBER}"
+    root, record = folder / "games" / GAME, folder / "made.json"
+    if not record.exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        packed = pack_game(run, options.packed_bytes, root)
+        # Last: a game without a record is not complete.
+        record.write_text(json.dumps(packed))
+    packed_bytes, unpacked_bytes = json.loads(record.read_text())
     facts = RoomFacts(
         options.rate_bytes_per_second,
-        (root / f"{GAME}.eti").stat().st_size,
-        unpacked,
+        packed_bytes,
+        unpacked_bytes,
         FILES,
         DICTIONARY_BYTES,
         options.window_mib * MIB,
         options.cpus,
     )
-    return RoomGame(root, Mount(out, machines.CATALOG, read_only=True), facts)
+    # Each run builds the catalog with its own program.
+    return RoomGame(root, build_catalog(run, root), facts)
+
+
+def pack_game(run: Run, size: int, root: Path) -> tuple[int, int]:
+    """Packs the game into its folder; returns the bytes of its archive and of its files."""
+    tree = PayloadTree(run.dir / "payload", seed=GAME)
+    noise = size * 3 // 4
+    for number in range(FILES // 2):
+        tree.noise(f"data/{number}.bin", noise // (FILES // 2))
+        # Words of a few syllables are packed to a little less than a quarter.
+        tree.prose(f"texts/{number}.txt", size // (FILES // 2))
+    unpacked = sum((tree.root / name).stat().st_size for name in tree.names)
+    tree.settle()
+    root.mkdir(parents=True)
+    archive = root / f"{GAME}.eti"
+    archives.pack(archive, tree.root, tree.names, ["-s", "-m3", f"-md{DICTIONARY_BYTES // MIB}m"])
+    shutil.rmtree(tree.root)
+    (root / "version.ini").write_text(f"{VERSION}\n")
+    return archive.stat().st_size, unpacked
+
+
+def build_catalog(run: Run, root: Path) -> Mount:
+    dir = run.dir / "organiser"
+    dir.mkdir()
+    stage = RoomStage(run, dir, scenario_id="organiser", time_limit_s=SPARE_SECONDS)
+    out = dir / "catalog"
+    out.mkdir()
+    try:
+        words = ["--json", "catalog", "build", "--games-dir", inside.GAMES, "--out", machines.CATALOG]
+        mount = Mount(root.parent, inside.GAMES, read_only=True)
+        builder = stage.start("organiser", words, mount, mounts=[Mount(out, machines.CATALOG)])
+        stage.finish(builder, 0, "`catalog build`")
+    finally:
+        stage.abandon()
+        stage.remove_containers()
+    return Mount(out, machines.CATALOG, read_only=True)
 
 
 # ---- One room --------------------------------------------------------------------------------------------------------
