@@ -12,7 +12,8 @@ use lanspread_proto::packed::{Follow, LeaveReason, PackedGame, Place};
 use lanspread_types::ids::{PeerId, PeerName};
 use lanspread_types::limits;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Instant, sleep_until};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::packed::layout::at_pace;
@@ -38,7 +39,11 @@ pub(crate) struct Relay {
 
 /// All of them.
 #[derive(Debug, Default)]
-pub(crate) struct Relays(Mutex<HashMap<PackedGame, Arc<Relay>>>);
+pub(crate) struct Relays {
+    open: Mutex<HashMap<PackedGame, Arc<Relay>>>,
+    /// Counts those that were opened.
+    opened: watch::Sender<u64>,
+}
 
 /// Keeps a window open to followers until it is dropped.
 #[derive(Debug)]
@@ -61,7 +66,7 @@ pub(crate) struct FollowerEnd {
 impl Relays {
     fn map(&self) -> MutexGuard<'_, HashMap<PackedGame, Arc<Relay>>> {
         // Each change of the map is whole.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Opens a window to followers that stand behind a place.
@@ -75,6 +80,7 @@ impl Relays {
         let begun_at = Instant::now();
         let relay = Arc::new(Relay { window, place, begun_at, events, follower: Mutex::default() });
         self.map().insert(packed.clone(), Arc::clone(&relay));
+        self.opened.send_modify(|opened| *opened = opened.wrapping_add(1));
         OpenRelay { relays: Arc::clone(self), packed, relay }
     }
 
@@ -99,6 +105,21 @@ impl Relays {
         let mut relays: Vec<_> = self.map().iter().map(of_one).collect();
         relays.sort_by(|one, other| one.game.cmp(&other.game));
         relays
+    }
+
+    /// The same for a follower that may have heard of this receiver before it heard of its own place.
+    pub(crate) async fn find_soon(&self, packed: &PackedGame) -> Option<Arc<Relay>> {
+        let mut opened = self.opened.subscribe();
+        let opening = async {
+            loop {
+                opened.borrow_and_update();
+                if let Some(relay) = self.find(packed) {
+                    return Some(relay);
+                }
+                opened.changed().await.ok()?;
+            }
+        };
+        timeout(limits::RELAY_OPENS, opening).await.ok().flatten()
     }
 }
 

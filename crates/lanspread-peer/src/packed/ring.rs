@@ -34,6 +34,8 @@ pub(crate) struct Ring {
     /// The number of the last session of a follower.
     sessions: u64,
     pin: Option<Pin>,
+    /// Until then, others may still join the wave of this receiver.
+    gathers_until: Option<Instant>,
 }
 
 /// Who is fed from this window.
@@ -103,7 +105,13 @@ impl Ring {
             follower: Follower::Absent,
             sessions: 0,
             pin: None,
+            gathers_until: None,
         }
+    }
+
+    /// Asks for no more than stays here until then, so that receivers that come later find all of it.
+    pub(crate) fn gather(&mut self, until: Instant) {
+        self.gathers_until = Some(until);
     }
 
     /// The oldest chunk that stays at least until a follower that begins now has taken it.
@@ -159,6 +167,19 @@ impl Ring {
 
     /// Chunks before this one may be asked for: there is room for them, or there will be.
     pub(crate) fn horizon(&mut self, now: Instant) -> u64 {
+        let room = self.room(now);
+        match self.gathers_until {
+            Some(until) if until > now => room.min(Self::gathered(self.capacity)),
+            _ => room,
+        }
+    }
+
+    /// A wave is joined as long as its head has asked for no more than these chunks of a window.
+    fn gathered(capacity: u64) -> u64 {
+        capacity.saturating_sub(limits::PACKED_ASKED_MAX as u64) + 1
+    }
+
+    fn room(&mut self, now: Instant) -> u64 {
         let mut stays = self.used;
         if let Some(pin) = self.pin.filter(|pin| pin.until > now) {
             stays = stays.min(pin.lo);
@@ -187,7 +208,7 @@ impl Ring {
                 .map(|since| since + limits::FOLLOWER_PATIENCE.saturating_sub(following.held_up)),
             Follower::Absent | Follower::Done => None,
         };
-        [pin, follower].into_iter().flatten().filter(|at| *at > now).min()
+        [pin, follower, self.gathers_until].into_iter().flatten().filter(|at| *at > now).min()
     }
 
     /// Counts a chunk below the horizon as asked for.

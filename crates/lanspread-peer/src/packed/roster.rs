@@ -101,7 +101,7 @@ impl Roster {
         self.forget_old(now);
         let waves = self.games.entry(packed.clone()).or_default();
         let under_way = waves.iter().rposition(|wave| !wave.is_over);
-        let joins = under_way.filter(|wave| waves[*wave].is_joinable(newcomer.window, total));
+        let joins = under_way.filter(|wave| waves[*wave].is_joinable(total));
         let wave = match (joins, under_way) {
             (Some(wave), _) => wave,
             (None, Some(wave)) if !source.has_room || waves.len() >= WAVES_AT_ONCE_MAX => {
@@ -242,10 +242,9 @@ impl Roster {
 
 impl Wave {
     /// Whether all of it still have the first chunk, and will until a newcomer asks for it.
-    fn is_joinable(&self, window: u64, total: u64) -> bool {
-        let window = self.window.min(window);
-        let keeps_everything = total <= window;
-        let has_first = self.head_at + limits::PACKED_ASKED_MAX as u64 <= window;
+    fn is_joinable(&self, total: u64) -> bool {
+        let keeps_everything = total <= self.window;
+        let has_first = self.head_at + limits::PACKED_ASKED_MAX as u64 <= self.window;
         self.is_ours && self.members.len() < limits::WAVE_RECEIVERS_MAX && (keeps_everything || has_first)
     }
 

@@ -12,7 +12,7 @@ use lanspread_trust::manifest::ManifestFile;
 use lanspread_types::content::Totals;
 use lanspread_types::fault::LocalError;
 use lanspread_types::limits;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::http::server::HttpServer;
@@ -151,8 +151,9 @@ impl Peer {
             window: Arc::clone(&window),
             _listening: listening,
         });
+        // Others may join until then, and need the first chunks. What stays in the window is fetched meanwhile.
         let starts_in = Duration::from_millis(placement.starts_in_ms.into()).min(limits::WAVE_GATHER);
-        cancel.run_until_cancelled(sleep(starts_in)).await.ok_or(AttemptError::Cancelled)?;
+        window.change(|ring| ring.gather(Instant::now() + starts_in));
         let relays = placement.relays.into_iter().map(|relay| {
             let RelayOffer { peer: id, name, address, instead_of, .. } = relay;
             PackedUpstream::Relay(UpstreamPeer { id, name, address, instead_of })

@@ -182,9 +182,7 @@ async fn converse<S: AsyncRead + AsyncWrite>(
             return Ok(());
         };
         tracing::debug!("{} sent the request {request:?}", connection.theirs.name);
-        let follows = |follow: &Follow| source.packed.relays.find(&follow.packed).is_some();
-        let is_of_follower = matches!(&request, Request::Follow(follow) if follows(follow));
-        if answers == Answers::Followers && !is_of_follower {
+        if answers == Answers::Followers && !is_of_follower(source, &request).await {
             let refusal = refused(RefusalCode::NotOffered, "it serves nothing but what it is installing");
             return connection.send(&refusal).await;
         }
@@ -243,6 +241,14 @@ async fn converse<S: AsyncRead + AsyncWrite>(
                 }
             }
         }
+    }
+}
+
+/// Whether a window of this peer is followed, or will be in a moment.
+async fn is_of_follower(source: &Source, request: &Request) -> bool {
+    match request {
+        Request::Follow(Follow { packed, .. }) => source.packed.relays.find_soon(packed).await.is_some(),
+        _ => false,
     }
 }
 

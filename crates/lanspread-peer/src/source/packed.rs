@@ -136,6 +136,13 @@ pub(super) async fn follow<S: AsyncRead + AsyncWrite>(
     let admitted = source.admit(place, TransferKind::Packed, game, version, FilesOfGame::survey).await;
     let admitted = match admitted {
         Ok(admitted) => admitted,
+        // It does not have the game: it may be about to install it.
+        Err(refusal) if refusal.code == RefusalCode::NotOffered => {
+            let Some(relay) = source.packed.relays.find_soon(&wanted.packed).await else {
+                return connection.send(&Reply::Refused(refusal)).await;
+            };
+            return relay_to(source, connection, &relay, &wanted, asking.stop).await;
+        }
         Err(refusal) => return connection.send(&Reply::Refused(refusal)).await,
     };
     let total = admitted.what.layout.chunks();

@@ -18,6 +18,9 @@ pub const PACKED_ALIVE_INTERVAL: Duration = Duration::from_secs(1);
 pub const PACKED_IDLE: Duration = Duration::from_secs(3);
 /// A receiver gives a relay this long to answer a first connection: it is on the same network.
 pub const RELAY_CONNECT_DEADLINE: Duration = Duration::from_millis(1500);
+/// A receiver that is asked for a stream of which it has no window waits so long for one: its follower may have heard of it
+/// before it heard of its own place. Shorter than [`PACKED_IDLE`], after which a follower gives up.
+pub const RELAY_OPENS: Duration = Duration::from_secs(1);
 /// A relay whose follower vanished keeps what it has for the next one, for so long.
 pub const TAKEOVER_WAIT: Duration = Duration::from_secs(4);
 /// A relay waits for a follower that takes nothing while the window is full, so long in all: longer than [`PACKED_IDLE`],
@@ -56,8 +59,8 @@ pub const PACKED_HEADS_MAX: usize = 16;
 pub const WAVE_RECEIVERS_MAX: usize = 4096;
 /// Waves that a source remembers.
 pub const WAVES_MAX: usize = 256;
-/// A wave of a game that does not fit into a window begins so long after its first receiver came, if others have just asked
-/// about the game and may join.
+/// If others have just asked about a game that does not fit into a window, they may join its wave for so long after the first
+/// receiver came: until then its receivers ask for no more than stays in theirs.
 pub const WAVE_GATHER: Duration = Duration::from_secs(1);
 /// A source forgets a receiver of which it has heard nothing for so long.
 pub const WAVE_MEMORY: Duration = Duration::from_mins(10);

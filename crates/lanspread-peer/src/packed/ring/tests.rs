@@ -44,6 +44,25 @@ async fn no_more_is_asked_than_there_is_room_for_beside_what_the_decoder_needs()
     assert_eq!((ring.get(0), ring.len()), (HeldChunk::Gone(1), 4));
 }
 
+/// So a single receiver loses no time, and those that come a little later find the first chunk.
+#[tokio::test(start_paused = true)]
+async fn while_others_may_come_no_more_is_asked_than_stays() {
+    let now = Instant::now();
+    let mut ring = Ring::new(20, 100);
+    let until = after(now, limits::WAVE_GATHER);
+    ring.gather(until);
+    let asked = 20 - limits::PACKED_ASKED_MAX as u64 + 1;
+    assert_eq!(ring.horizon(now), asked);
+    for number in 0..asked {
+        ring.ask(number);
+        ring.push(number, chunk(number));
+    }
+    ring.use_up_to(asked);
+    assert_eq!(ring.horizon(now), asked, "whatever the decoder needs");
+    assert_eq!((ring.get(0), ring.next_change(now)), (HeldChunk::Here(chunk(0)), Some(until)));
+    assert_eq!(ring.horizon(until), asked + 20);
+}
+
 #[tokio::test(start_paused = true)]
 async fn chunks_may_come_in_any_order_and_only_once() {
     let now = Instant::now();

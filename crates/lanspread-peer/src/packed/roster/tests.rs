@@ -66,6 +66,18 @@ fn receivers_that_come_together_form_a_chain() {
     assert_eq!(ninth.relays[0].address, "10.0.0.8:4107".parse().unwrap());
 }
 
+/// What the head may fetch while it gathers is what `Ring::gather` leaves.
+#[test]
+fn a_wave_is_joined_while_its_head_gathers() {
+    let mut room = Room::new(100);
+    let first = room.placed(newcomer(1));
+    room.roster.begins_fed(&packed(), first.place.wave);
+    room.roster.reached(&packed(), first.place.wave, 16 - limits::PACKED_ASKED_MAX as u64, room.now);
+    let JoinOutcome::Placed(second) = room.join(Newcomer { window: 9, ..newcomer(2) }, false) else { panic!() };
+    assert_eq!(second.place, Place { position: 1, ..first.place }, "a small window of its own does not matter");
+    let JoinOutcome::Wait { .. } = room.join(newcomer(3), false) else { panic!("its followers would be too late") };
+}
+
 #[test]
 fn a_game_that_fits_into_the_windows_does_not_wait_for_others() {
     let mut room = Room::new(16);

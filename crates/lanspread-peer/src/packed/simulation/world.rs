@@ -361,10 +361,11 @@ async fn install(world: &Arc<World>, seat: usize) -> End {
     let me = &world.nodes[node];
     let sources: Vec<usize> =
         (0..world.room.sources.len()).map(|n| (n + seat) % world.room.sources.len()).collect();
-    let Some((place, relays)) = join(world, seat, &sources).await else {
+    let Some((place, relays, gathers_until)) = join(world, seat, &sources).await else {
         return End::Failed("no source gives it a place".to_owned());
     };
     let window = Arc::new(PackedWindow::new(world.room.window, world.room.chunks));
+    window.change(|ring| ring.gather(gathers_until));
     let relay = this
         .relays
         .then(|| me.relays.open(world.packed.clone(), Arc::clone(&window), place, EventSender::new()));
@@ -422,7 +423,7 @@ async fn join(
     world: &Arc<World>,
     seat: usize,
     sources: &[usize],
-) -> Option<(Place, Vec<(usize, Option<PeerId>)>)> {
+) -> Option<(Place, Vec<(usize, Option<PeerId>)>, Instant)> {
     let node = world.room.sources.len() + seat;
     let me = &world.nodes[node];
     loop {
@@ -456,8 +457,8 @@ async fn join(
                 let of_peer = |peer| world.nodes.iter().position(|node| node.peer == peer).unwrap();
                 let relays = placement.relays.iter().map(|relay| (of_peer(relay.peer), relay.instead_of));
                 let relays = relays.collect();
-                sleep(Duration::from_millis(placement.starts_in_ms.into())).await;
-                return Some((placement.place, relays));
+                let gathers_until = Instant::now() + Duration::from_millis(placement.starts_in_ms.into());
+                return Some((placement.place, relays, gathers_until));
             }
             JoinOutcome::Wait { .. } => sleep(Duration::from_millis(200)).await,
         }
