@@ -145,7 +145,7 @@ pub(crate) struct StreamOptions {
     #[arg(long, env = "LANSPREAD_NO_RELAY", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub(crate) no_relay: bool,
     /// Address on which what is streamed is passed on, if no daemon runs [default: a free port of every address]
-    #[arg(long, env = "LANSPREAD_LISTEN", value_hint = ValueHint::Other, value_name = "ADDRESS:PORT", conflicts_with = "no_relay")]
+    #[arg(long, env = "LANSPREAD_LISTEN", value_hint = ValueHint::Other, value_name = "ADDRESS:PORT")]
     pub(crate) listen: Option<SocketAddr>,
     /// Memory for what is streamed, in MiB: 16 to 1024 [default: 64]
     #[arg(long, env = "LANSPREAD_WINDOW", value_name = "MIB", value_parser = clap::value_parser!(u32).range(16..=1024))]
