@@ -11,7 +11,7 @@
 chain    each receiver decodes, and passes on what it receives to the next one (the default of `install --stream`)
 star     each receiver decodes, and takes everything from the source (`--no-relay`)
 decoded  the source decodes for each receiver (`--decode-at source`)
-http     an HTTP server is the only source; refused until streamed installs can take chunks from one
+http     an HTTP server is the only source; refused until the image of the scenarios has one
 
 Source and receivers have equal shares of this machine (--cpus limits each of them), and each can send 16 Mbit/s. The
 window is 16 MiB, so that the game is larger than a window, as games are. Times are from the common start until the last

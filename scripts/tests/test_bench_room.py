@@ -207,7 +207,7 @@ class ArgumentsTest(unittest.TestCase):
         return said.getvalue()
 
     def test_what_cannot_be_measured_is_refused_with_its_reason(self) -> None:
-        self.assertIn("HTTP servers", self.refusal("--modes", f"{CHAIN},{HTTP}"))
+        self.assertIn("has no HTTP server", self.refusal("--modes", f"{CHAIN},{HTTP}"))
         self.assertIn("no mode ring", self.refusal("--modes", "ring"))
         self.assertIn("a room has", self.refusal("--receivers", "0,4"))
 

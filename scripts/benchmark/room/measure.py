@@ -45,8 +45,8 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     DECODED: ("--decode-at", "source"),
 }
 MODES = (*OPTIONS, HTTP)
-# The program streams from no HTTP server yet.
-REFUSED = {HTTP: "a streamed install takes nothing from HTTP servers yet"}
+# An nginx on this machine would have no link of its own.
+REFUSED = {HTTP: "the image of the scenarios has no HTTP server"}
 
 
 @dataclass(frozen=True)
