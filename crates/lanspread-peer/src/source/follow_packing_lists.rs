@@ -52,19 +52,6 @@ impl Source {
         ListOffer { manifest: None, in_ms }
     }
 
-    /// The packing list of this digest, if a game of this source has it. Blocking.
-    #[cfg(test)]
-    fn packing_list(&self, digest: &ContentDigest) -> Option<ManifestFile> {
-        let opened = match self.kept_list(digest)? {
-            ListBytes::OnDisk(file) => {
-                let bytes = file.metadata().ok()?.len();
-                ManifestFile::check(file, bytes, Some(digest))
-            }
-            ListBytes::InMemory(bytes) => ManifestFile::in_memory(&bytes, Some(digest)),
-        };
-        opened.map_err(|problem| tracing::warn!("a packing list cannot be used: {problem}")).ok()
-    }
-
     /// The bytes of a packing list, to hand it on. The receiver compares their digest.
     pub(super) fn kept_list(&self, digest: &ContentDigest) -> Option<ListBytes> {
         let (game, in_memory) = {

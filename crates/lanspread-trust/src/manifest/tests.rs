@@ -201,6 +201,17 @@ fn what_could_not_be_installed_is_refused() {
     }
 }
 
+/// Each takes more memory than it has bytes.
+#[test]
+fn a_header_map_of_more_ranges_than_a_game_has_is_refused() {
+    let bytes = bytes_of(&example());
+    let of_archive = b"\x02\x01\x00\x05\x01\x80\x80\x80\x02\x02";
+    let at = bytes.windows(of_archive.len()).position(|part| part == of_archive).unwrap();
+    let (head, rest) = (&bytes[..at + of_archive.len() - 1], vec![0; 9_000_000]);
+    let refused = check(&[head, b"\x81\x89\x7a", &rest].concat()).map(|_| ()).unwrap_err();
+    assert_eq!(refused.to_string(), "it has 2000001 ranges of headers, the limit is 2000000");
+}
+
 /// A tree with these paths; folders end in `/`.
 fn tree(names: &[&str]) -> Vec<u8> {
     let digest = ContentDigest::of(b"");

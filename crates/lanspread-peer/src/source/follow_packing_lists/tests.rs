@@ -3,6 +3,7 @@ use std::path::{Path, PathBuf};
 
 use lanspread_archive::provider::ProviderChoice;
 use lanspread_proto::message::Reply;
+use lanspread_trust::manifest::ManifestFile;
 use tokio::time::timeout;
 
 use std::time::Duration;
@@ -112,6 +113,18 @@ impl Serving {
         lists.young.insert(state.game.clone(), files);
     }
 
+    /// The packing list of this digest, as it is handed on.
+    fn packing_list(&self, digest: &ContentDigest) -> Option<ManifestFile> {
+        let opened = match self.source.kept_list(digest)? {
+            ListBytes::OnDisk(file) => {
+                let bytes = file.metadata().ok()?.len();
+                ManifestFile::check(file, bytes, Some(digest))
+            }
+            ListBytes::InMemory(bytes) => ManifestFile::in_memory(&bytes, Some(digest)),
+        };
+        opened.map_err(|problem| tracing::warn!("a packing list cannot be used: {problem}")).ok()
+    }
+
     fn kept_names(&self) -> Vec<String> {
         let Ok(folder) = std::fs::read_dir(self.games.path().join(".lanspread/packing")) else {
             return Vec::new();
@@ -139,7 +152,7 @@ fn each_game_is_read_once_also_over_a_restart() {
     assert_eq!(again, offered.map(|digest| ListOffer { manifest: Some(digest), in_ms: None }));
     // What is handed on is what was named, and about what is served.
     for (game, digest) in ["alpha-racer", "volumes-few"].into_iter().zip(offered) {
-        let list = serving.source.packing_list(&digest).unwrap();
+        let list = serving.packing_list(&digest).unwrap();
         assert_eq!((list.digest(), list.manifest().game.as_str()), (digest, game));
         assert_eq!(list.manifest().root_files, serving.state(game).root_files);
         let Ok(Reply::Part { total, bytes }) = handed_on::manifest(&serving.source, &digest, 0) else {
@@ -260,7 +273,7 @@ fn a_disk_that_takes_no_list_leaves_it_in_memory() {
     serving.look();
     assert_eq!(serving.made().len(), 1);
     let digest = serving.offer("alpha-racer").manifest.unwrap();
-    assert_eq!(serving.source.packing_list(&digest).unwrap().digest(), digest);
+    assert_eq!(serving.packing_list(&digest).unwrap().digest(), digest);
     let Ok(Reply::Part { bytes, .. }) = handed_on::manifest(&serving.source, &digest, 0) else { panic!() };
     assert_eq!(ContentDigest::of(&bytes), digest);
     assert_eq!(std::fs::read(serving.games.path().join(".lanspread")).unwrap(), b"of a user");
