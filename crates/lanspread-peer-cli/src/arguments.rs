@@ -23,7 +23,7 @@ use lanspread_peer::{GameId, PeerName};
 
 pub(crate) use self::catalog::{
     CatalogArguments, CatalogBuildArguments, CatalogCommand, CatalogDiff, CatalogForget, CatalogKey,
-    CatalogShow, CatalogSign, CatalogVerify,
+    CatalogShow, CatalogSign, CatalogVerify, ManifestArguments,
 };
 pub(crate) use self::options::{
     CatalogFile, DaemonGamesDir, Decoder, DiscoveryChoice, GamesDirOption, PeerList, PeerRulesOptions,
@@ -159,6 +159,15 @@ and stops; with --force it deletes them.")]
     /// Make and check catalogs, which say what the games of a party are
     #[command(after_help = CATALOG_OF_A_PARTY)]
     Catalog(CatalogArguments),
+    /// Write the manifest of a game on this machine to a file, for an HTTP server
+    #[command(after_help = "\
+Examples:
+  lanspread-peer-cli manifest cnctw
+  lanspread-peer-cli manifest cnctw --output /srv/www/cnctw/manifest.lsm --without-tree
+
+Receivers fetch it as GAME/manifest.lsm from a server that has the files of the game, and compare with it \
+what the server sends. Write it again when the game changes.")]
+    Manifest(ManifestArguments),
     /// Make a closed party, or join one: its members talk to each other and to no other peer
     #[command(after_help = CATALOG_OF_A_PARTY)]
     Party(PartyArguments),

@@ -2,7 +2,7 @@
 
 pub(crate) mod ask;
 pub(crate) mod catalog;
-mod catalog_build;
+pub(crate) mod catalog_build;
 pub(crate) mod generate;
 pub(crate) mod operate;
 pub(crate) mod party;

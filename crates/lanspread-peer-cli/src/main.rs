@@ -121,6 +121,7 @@ async fn run(global: &Global, output: Output, command: Command) -> CommandResult
         Command::Events(events) => commands::ask::events(global, output, events).await,
         Command::Status(status) => commands::ask::status(global, output, status).await,
         Command::Catalog(catalog) => commands::catalog::run(global, output, catalog.command),
+        Command::Manifest(manifest) => commands::catalog_build::manifest(global, output, manifest),
         Command::Party(party) => commands::party::run(global, output, party.command),
         Command::Completions(completions) => commands::generate::completions(&completions),
         Command::Manual(manual) => commands::generate::manual(&manual),

@@ -18,6 +18,7 @@ mod digests;
 mod game;
 mod merge;
 pub(crate) mod observer;
+pub(crate) mod one_manifest;
 mod progress;
 mod shared_memory;
 #[cfg(test)]

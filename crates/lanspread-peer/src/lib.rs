@@ -99,6 +99,7 @@ pub use trust::saved_peers::{
 
 // What an organiser makes: keys, signatures, catalogs, manifests.
 pub use catalog_build::observer::BuildObserver;
+pub use catalog_build::one_manifest::{ManifestBuild, WrittenManifest};
 pub use catalog_build::{CatalogBuild, CatalogBuilt};
 pub use lanspread_trust::catalog::{
     CatalogContent, CatalogGame, CatalogHead, CatalogTime, MANIFESTS_DIR, ManifestReference, open_manifest,
@@ -133,6 +134,7 @@ pub use lanspread_types::content::{ArchiveFormat, Availability, GameOffer, Insta
 pub use lanspread_types::entry_path::NamePolicy;
 pub use lanspread_types::fault::{ContentError, ForeignState, LocalError};
 pub use lanspread_types::ids::{CatalogName, GameId, GameVersion, PeerAddress, PeerId, PeerName, WordError};
+pub use lanspread_types::layout::MANIFEST_NAME;
 pub use lanspread_types::limits;
 pub use lanspread_types::regular_file;
 pub use lanspread_types::source_url::SourceUrl;

@@ -39,6 +39,8 @@ pub const DOWNLOADS_DIR: &str = "downloads";
 pub const BOOKINGS_DIR: &str = "bookings";
 /// The packing lists of games that are served, below [`STATE_DIR`]; a cache.
 pub const PACKING_DIR: &str = "packing";
+/// The manifest of a game beside its files, on an HTTP server.
+pub const MANIFEST_NAME: &str = "manifest.lsm";
 /// Extension of a root archive, without the dot; ASCII case is ignored.
 pub const ARCHIVE_EXTENSION: &str = "eti";
 /// Names the daemon that owns a games directory, below [`STATE_DIR`], and the one that uses a peer's state directory.

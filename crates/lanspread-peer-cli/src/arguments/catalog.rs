@@ -153,6 +153,24 @@ pub(crate) struct CatalogBuildArguments {
     pub(crate) decoder: Decoder,
 }
 
+/// `manifest`
+#[derive(Debug, Args)]
+pub(crate) struct ManifestArguments {
+    /// The game
+    #[arg(value_hint = ValueHint::Other, value_name = "GAME")]
+    pub(crate) game: GameId,
+    #[command(flatten)]
+    pub(crate) games: GamesDirOption,
+    /// The file to write [default: manifest.lsm in the folder of the game]
+    #[arg(long, value_hint = ValueHint::FilePath, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Do not list the installed files: the archives are read and not decoded
+    #[arg(long)]
+    pub(crate) without_tree: bool,
+    #[command(flatten)]
+    pub(crate) decoder: Decoder,
+}
+
 /// `catalog diff`
 #[derive(Debug, Args)]
 pub(crate) struct CatalogDiff {

@@ -1,4 +1,4 @@
-//! `catalog build`: the build runs on threads of its own, and this one shows what they report.
+//! `catalog build` and `manifest`: the build runs on threads of its own, and this one shows what they report.
 
 use std::num::NonZero;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use lanspread_peer::{
-    Answer, BuildObserver, CancellationToken, CatalogBuild, CatalogBuilt, GameId, PeerError, PeerEvent,
-    ProviderChoice, ReportedEvent,
+    Answer, BuildObserver, CancellationToken, CatalogBuild, CatalogBuilt, GameId, MANIFEST_NAME,
+    ManifestBuild, PeerError, PeerEvent, ProviderChoice, ReportedEvent, WrittenManifest,
 };
 
 use super::servers;
-use crate::arguments::{CatalogBuildArguments, Global};
+use crate::arguments::{CatalogBuildArguments, Global, ManifestArguments};
 use crate::exit::{CommandResult, Failure};
 use crate::games_dir::ChosenGamesDir;
 use crate::output::Output;
@@ -72,25 +72,59 @@ pub(super) fn run(global: &Global, output: Output, arguments: CatalogBuildArgume
         provider: arguments.decoder.unrar.map_or(ProviderChoice::Native, ProviderChoice::Unrar),
         dictionary_bytes_max: arguments.decoder.max_dictionary.0,
     };
-    let result = tokio::task::block_in_place(|| follow(&request, output, &cancel))?;
-    report(output, result)
+    report(output, follow(output, &cancel, |observer| request.run(observer, &cancel))?)
 }
 
-fn follow(
-    request: &CatalogBuild,
+/// `manifest`
+pub(crate) fn manifest(global: &Global, output: Output, arguments: ManifestArguments) -> CommandResult {
+    let cancel = CancellationToken::new();
+    cancel_on_signal_or_panic(cancel.clone())?;
+    let games_dir = ChosenGamesDir::to_use(global, arguments.games.games_dir.as_deref())?;
+    games_dir.open(output, false)?;
+    let game = arguments.game;
+    let beside = games_dir.path.join(game.as_str()).join(MANIFEST_NAME);
+    let request = ManifestBuild {
+        games_dir: games_dir.path,
+        game: game.clone(),
+        output: arguments.output.unwrap_or(beside),
+        with_tree: !arguments.without_tree,
+        provider: arguments.decoder.unrar.map_or(ProviderChoice::Native, ProviderChoice::Unrar),
+        dictionary_bytes_max: arguments.decoder.max_dictionary.0,
+    };
+    let written = follow(output, &cancel, |observer| {
+        request.run(observer, &cancel).map_err(|error| failure(&error, &game))
+    })?;
+    let WrittenManifest { version, digest, bytes } = written;
+    let path = request.output.to_string_lossy().into_owned();
+    let tree = request.with_tree;
+    output.report(&Answer::ManifestWritten { path, game, version, manifest: digest, bytes, tree })?;
+    Ok(())
+}
+
+/// Runs a build on a thread of its own, and shows what it reports.
+fn follow<T: Send, E: Into<Failure> + Send>(
     output: Output,
     cancel: &CancellationToken,
-) -> Result<CatalogBuilt, Failure> {
+    build: impl FnOnce(&Arc<dyn BuildObserver>) -> Result<T, E> + Send,
+) -> Result<T, Failure> {
+    tokio::task::block_in_place(|| on_a_thread(output, cancel, build))
+}
+
+fn on_a_thread<T: Send, E: Into<Failure> + Send>(
+    output: Output,
+    cancel: &CancellationToken,
+    build: impl FnOnce(&Arc<dyn BuildObserver>) -> Result<T, E> + Send,
+) -> Result<T, Failure> {
     let (sender, told) = sync_channel(QUEUE_ITEMS);
     let observer: Arc<dyn BuildObserver> = Arc::new(ToThePrinter(Mutex::new(sender)));
     std::thread::scope(|scope| {
         let named = std::thread::Builder::new().name("catalog-build".to_owned());
-        let building = named.spawn_scoped(scope, move || request.run(&observer, cancel));
+        let building = named.spawn_scoped(scope, move || build(&observer));
         let building = building
             .map_err(|error| PeerError::Internal(format!("the build could not start a thread: {error}")))?;
         print(output, &told, cancel);
         match building.join() {
-            Ok(result) => Ok(result?),
+            Ok(result) => result.map_err(Into::into),
             Err(_) => Err(PeerError::Internal("the build panicked".to_owned()).into()),
         }
     })

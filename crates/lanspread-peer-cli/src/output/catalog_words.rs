@@ -26,6 +26,10 @@ pub(super) fn report(report: &Answer) -> Option<String> {
         }
         Answer::CatalogForgotten { key_id, version: None } => format!("key {key_id}: no version was seen"),
         Answer::CatalogVerified { .. } => verified(report),
+        Answer::ManifestWritten { path, game, version, bytes: count, tree, .. } => {
+            let what = if *tree { "manifest" } else { "packing list" };
+            format!("{game}: the {what} of version {version} was written, {}: {path}", bytes(*count))
+        }
         Answer::CatalogBuilt { catalog, version: 0, .. } => {
             format!("{catalog}: not written, because no game could be read")
         }

@@ -8,7 +8,7 @@ use lanspread_peer::ContentDigest;
 use rustix::fs::FlockOperation;
 
 use crate::catalogs::Organiser;
-use crate::support::{Finished, Running, Tree, fixtures};
+use crate::support::{Finished, Running, Tree, finish, fixtures};
 
 /// A games directory with copies of these games of the fixtures.
 pub(crate) fn games(organiser: &Organiser, games: &[(&str, &str)]) -> PathBuf {
@@ -246,4 +246,54 @@ fn an_interrupted_build_leaves_nothing_half_written() {
     assert_eq!(done.status.code(), Some(130), "{}", done.stderr);
     let left: Vec<String> = Tree::read(&organiser.path("party")).0.into_keys().collect();
     assert_eq!(left, [".catalog-build.json", "manifests/"]);
+}
+
+/// `manifest …`, in the folder of the organiser.
+fn write_manifest(organiser: &Organiser, words: &[&str]) -> Finished {
+    let mut command = crate::support::peer();
+    command.arg("manifest").args(words).args(["--games-dir", "games", "--state-dir", "state"]);
+    finish(command.current_dir(organiser.path("")))
+}
+
+/// With a tree it is what `catalog build` makes; without one, it is what a source makes by reading.
+#[test]
+fn a_manifest_is_written_for_an_http_server() {
+    let organiser = Organiser::new();
+    let games_dir = games(&organiser, &[("fixture-solid", "cnctw")]);
+    build(&organiser, &[]).succeeded();
+    let written = |words: &[&str]| {
+        let told = write_manifest(&organiser, &[&["cnctw", "--json"], words].concat());
+        told.succeeded().one("manifest-written")
+    };
+    let beside = games_dir.join("cnctw/manifest.lsm");
+    let told = written(&[]);
+    assert_eq!((&told["tree"], &told["version"]), (&true.into(), &"20250101".into()), "{told}");
+    let content = fs::read(&beside).unwrap();
+    assert_eq!(content, fs::read(manifest(&organiser)).unwrap());
+    assert_eq!(told["manifest"], ContentDigest::of(&content).to_string());
+
+    let list = organiser.path("list");
+    let told = written(&["--without-tree", "--output", "list"]);
+    assert_eq!(told["tree"], false);
+    let shorter = fs::read(&list).unwrap();
+    assert!(shorter.len() < content.len());
+    assert_eq!(told["manifest"], ContentDigest::of(&shorter).to_string());
+    // A list is no manifest of a catalog.
+    organiser.run(&["key"]).succeeded();
+    replace_manifest(&organiser, &shorter);
+    organiser.run(&["verify", "party/catalog.toml"]).failed(6, &["it is a packing list"]);
+}
+
+/// Nothing is written over what is there.
+#[test]
+fn a_game_that_cannot_be_read_leaves_the_file_as_it_was() {
+    let organiser = Organiser::new();
+    games(&organiser, &[("fixture-encrypted", "encrypted-data")]);
+    fs::write(organiser.path("list"), "before").unwrap();
+    for (game, status, part) in
+        [("encrypted-data", 6, "encrypted"), ("absent", 5, "absent is not downloaded: ")]
+    {
+        write_manifest(&organiser, &[game, "--output", "list"]).failed(status, &[part]);
+        assert_eq!(fs::read(organiser.path("list")).unwrap(), b"before", "{game}");
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -91,7 +91,10 @@ impl BuildGame<'_> {
         let is_known = known.is_some();
         let opened = match known {
             Some(known) => known,
-            None => self.read(&state, &version, &stamps, observer, cancel)?,
+            None => {
+                let (manifest, packed) = self.read(&state, &version, &stamps, observer, cancel)?;
+                store(&manifest, &packed, |digest| self.manifests.join(file_name(digest)))?
+            }
         };
         if !is_known {
             lock(cache).remember(game, stamps, opened.digest(), now_seconds());
@@ -135,14 +138,15 @@ impl BuildGame<'_> {
         disagreement(game, &expected, opened.manifest()).is_none().then_some(opened)
     }
 
-    fn read(
+    /// Reads a game twice: its root files, and what its archives install.
+    pub(super) fn read(
         &self,
         state: &GameState,
         version: &GameVersion,
         stamps: &FileStamps,
         observer: &Arc<dyn BuildObserver>,
         cancel: &CancellationToken,
-    ) -> Result<ManifestFile, PeerError> {
+    ) -> Result<(Manifest, PackedFiles), PeerError> {
         // What a receiver would refuse is refused before anything is read.
         let listed = ListedGame::read(state, self.provider, cancel)?;
         let Some(_memory) = self.memory.take(dictionary_bytes(&listed.archives), cancel) else {
@@ -164,31 +168,34 @@ impl BuildGame<'_> {
         }
         let (game, version) = (state.game.clone(), version.clone());
         let (root_files, archives) = (state.root_files.clone(), packed.archives());
-        let manifest = Manifest { game, version, root_files, archives, entries };
-        self.store(&manifest, &packed)
+        Ok((Manifest { game, version, root_files, archives, entries }, packed))
     }
+}
 
-    /// Writes the manifest, and reads it back as every other program will.
-    fn store(&self, manifest: &Manifest, blocks: &PackedFiles) -> Result<ManifestFile, PeerError> {
-        let mut hasher = DigestWriter::default();
-        let written = encode(manifest, blocks, &mut hasher);
-        let DigestWriter { digest, bytes } = hasher;
-        let digest = digest.finish();
-        let path = self.manifests.join(file_name(&digest));
-        let failed = |error| LocalError::io("write", &path)(error);
-        written.map_err(failed)?;
-        let mut draft = DraftFile::create(&path, 0o644)?;
-        let mut writer = BufWriter::new(draft.file());
-        encode(manifest, blocks, &mut writer).and_then(|()| writer.flush()).map_err(failed)?;
-        drop(writer);
-        let copy = draft.file().try_clone().map_err(failed)?;
-        let checked = ManifestFile::check(copy, bytes, Some(&digest));
-        let checked = checked.map_err(|problem| {
-            PeerError::Internal(format!("the manifest of {} cannot be read back: {problem}", manifest.game))
-        })?;
-        draft.finish()?;
-        Ok(checked)
-    }
+/// Writes the manifest, and reads it back as every other program will.
+pub(super) fn store(
+    manifest: &Manifest,
+    blocks: &PackedFiles,
+    place: impl FnOnce(&ContentDigest) -> PathBuf,
+) -> Result<ManifestFile, PeerError> {
+    let mut hasher = DigestWriter::default();
+    let written = encode(manifest, blocks, &mut hasher);
+    let DigestWriter { digest, bytes } = hasher;
+    let digest = digest.finish();
+    let path = place(&digest);
+    let failed = |error| LocalError::io("write", &path)(error);
+    written.map_err(failed)?;
+    let mut draft = DraftFile::create(&path, 0o644)?;
+    let mut writer = BufWriter::new(draft.file());
+    encode(manifest, blocks, &mut writer).and_then(|()| writer.flush()).map_err(failed)?;
+    drop(writer);
+    let copy = draft.file().try_clone().map_err(failed)?;
+    let checked = ManifestFile::check(copy, bytes, Some(&digest));
+    let checked = checked.map_err(|problem| {
+        PeerError::Internal(format!("the manifest of {} cannot be read back: {problem}", manifest.game))
+    })?;
+    draft.finish()?;
+    Ok(checked)
 }
 
 fn lock<T>(shared: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -9,6 +9,7 @@ use lanspread_trust::manifest::{ManifestFile, ManifestProblem};
 use lanspread_types::checksum::ContentDigest;
 use lanspread_types::fault::LocalError;
 use lanspread_types::ids::GameId;
+pub(crate) use lanspread_types::layout::MANIFEST_NAME;
 use lanspread_types::limits;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -17,9 +18,6 @@ use super::error::{HttpError, HttpProblem};
 use super::get::get;
 use super::server::HttpServer;
 use crate::task::{NoResult, Tasks};
-
-/// The name of a manifest beside the files of its game.
-pub(crate) const MANIFEST_NAME: &str = "manifest.lsm";
 
 /// Why a server has no manifest of a game.
 #[derive(Debug, thiserror::Error)]

@@ -277,6 +277,21 @@ pub enum Answer {
         /// Games that are no longer in it.
         removed: Vec<GameId>,
     },
+    /// The manifest of a game was written to a file.
+    ManifestWritten {
+        /// The file.
+        path: String,
+        /// Which game.
+        game: GameId,
+        /// In which version.
+        version: GameVersion,
+        /// SHA-256 of the manifest.
+        manifest: ContentDigest,
+        /// Its bytes.
+        bytes: u64,
+        /// Whether it lists the installed tree.
+        tree: bool,
+    },
     /// A game is not the same in two catalogs.
     CatalogDifference {
         /// Which game.

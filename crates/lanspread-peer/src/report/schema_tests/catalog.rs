@@ -74,6 +74,14 @@ pub(super) fn answers() -> Vec<Answer> {
     vec![
         party(None),
         party(Some("party1…")),
+        R::ManifestWritten {
+            path: text(),
+            game: game(),
+            version: version(),
+            manifest: ContentDigest([0; 32]),
+            bytes: 1,
+            tree: true,
+        },
         R::CatalogBuilt { catalog: text(), version: 1, games: 1, written: true, removed: vec![game()] },
         difference(Some(version()), None),
         difference(None, Some(version())),
