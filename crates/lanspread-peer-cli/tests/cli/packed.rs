@@ -1,21 +1,26 @@
 //! Games that are decoded where they are installed: what a plan, a status and the events of receivers say.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use crate::catalogs::Organiser;
-use crate::support::{
-    Receiver, Running, Source, Tree, big_games, finish, fixtures, link_tree, peer, unrar_tree,
-};
+use crate::support::{Receiver, Running, Source, Tree, big_games, finish, fixtures, peer, unrar_tree};
 
-/// A catalog with the manifests of these games, in a folder that exists as long as its organiser.
-fn catalog_of(organiser: &Organiser, games: &std::path::Path) -> PathBuf {
-    link_tree(games, &organiser.path("games"));
+/// A catalog with the manifests of the game in this folder, which is copied to its organiser: other tests link these files,
+/// which changes them while they are read.
+fn catalog_of(organiser: &Organiser, games: &Path, game: &str) -> PathBuf {
+    let own = organiser.path("games").join(game);
+    fs::create_dir_all(&own).unwrap();
+    for file in fs::read_dir(games.join(game)).unwrap() {
+        let file = file.unwrap();
+        fs::copy(file.path(), own.join(file.file_name())).unwrap();
+    }
     organiser.run(&["build", "--games-dir", "games", "--out", "party"]).succeeded();
     organiser.path("party/catalog.toml")
 }
 
-fn with(catalog: &std::path::Path) -> [OsString; 2] {
+fn with(catalog: &Path) -> [OsString; 2] {
     ["--catalog".into(), catalog.into()]
 }
 
@@ -23,7 +28,8 @@ fn with(catalog: &std::path::Path) -> [OsString; 2] {
 #[test]
 fn a_dry_run_says_where_it_is_decoded_from_whom_and_what_memory_that_takes() {
     let (organiser, games) = (Organiser::new(), fixtures("fixture-solid"));
-    let catalog = catalog_of(&organiser, &games);
+    let catalog = catalog_of(&organiser, &games, "cnctw");
+    let games = organiser.path("games");
     let (b, a) =
         (Source::start_with("b", &games, with(&catalog)), Source::start_with("a", &games, with(&catalog)));
     let receiver = Receiver::new();
@@ -43,7 +49,7 @@ fn a_dry_run_says_where_it_is_decoded_from_whom_and_what_memory_that_takes() {
         (&62.into(), &1_407_710.into()),
         "as the manifest lists them"
     );
-    let archive = std::fs::metadata(games.join("cnctw/cnctw.eti")).unwrap().len();
+    let archive = fs::metadata(games.join("cnctw/cnctw.eti")).unwrap().len();
     let beside = 16 * 1024 * 1024;
     let memory = here["memory_bytes"].as_u64().unwrap();
     assert!(memory > archive + beside && memory < archive + beside + (64 << 20), "{memory}");
@@ -78,7 +84,8 @@ fn status(daemon: &Source) -> serde_json::Value {
 #[test]
 fn a_status_names_the_chain_of_a_source_and_the_follower_of_a_relay() {
     let (organiser, games) = (Organiser::new(), big_games());
-    let catalog = catalog_of(&organiser, &games);
+    let catalog = catalog_of(&organiser, &games, "big");
+    let games = organiser.path("games");
     let source = Source::start_with("den", &games, with(&catalog));
     let nothing = tempfile::tempdir().unwrap();
     let before = Source::start_with("seat-1", nothing.path(), with(&catalog));
