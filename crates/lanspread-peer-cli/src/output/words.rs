@@ -111,12 +111,6 @@ pub(super) fn event(event: &PeerEvent) -> Option<String> {
             format!("{game}: {}, {} compared: {found}{added}", counted(*files, "file"), bytes(*count))
         }
         PeerEvent::CatalogGameBuilt(_) => return catalog_words::built(event),
-        PeerEvent::CatalogUpdated { .. }
-        | PeerEvent::CatalogRefused { .. }
-        | PeerEvent::ManifestArrived { .. }
-        | PeerEvent::ManifestMissing { .. }
-        | PeerEvent::PackingListMade(_)
-        | PeerEvent::PackingListAwaited(_) => return catalog_words::news(event),
         PeerEvent::FolderPassedOver(passed) => passed_over(passed),
         PeerEvent::LibraryChanged { revision, games, .. } => {
             format!("{} offered (revision {revision})", counted(*games, "game"))
@@ -137,7 +131,7 @@ pub(super) fn event(event: &PeerEvent) -> Option<String> {
         PeerEvent::EventsLost { count } => {
             format!("{} lost: they arrived too fast", counted(*count, "event"))
         }
-        other => return packed_words::event(other),
+        _ => return packed_words::event(event).or_else(|| catalog_words::news(event)),
     })
 }
 

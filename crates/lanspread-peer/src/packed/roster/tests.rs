@@ -73,9 +73,17 @@ fn a_wave_is_joined_while_its_head_gathers() {
     let first = room.placed(newcomer(1));
     room.roster.begins_fed(&packed(), first.place.wave);
     room.roster.reached(&packed(), first.place.wave, 16 - limits::PACKED_ASKED_MAX as u64, room.now);
-    let JoinOutcome::Placed(second) = room.join(Newcomer { window: 9, ..newcomer(2) }, false) else { panic!() };
-    assert_eq!(second.place, Place { position: 1, ..first.place }, "a small window of its own does not matter");
-    let JoinOutcome::Wait { .. } = room.join(newcomer(3), false) else { panic!("its followers would be too late") };
+    let JoinOutcome::Placed(second) = room.join(Newcomer { window: 9, ..newcomer(2) }, false) else {
+        panic!()
+    };
+    assert_eq!(
+        second.place,
+        Place { position: 1, ..first.place },
+        "a small window of its own does not matter"
+    );
+    let JoinOutcome::Wait { .. } = room.join(newcomer(3), false) else {
+        panic!("its followers would be too late")
+    };
 }
 
 #[test]
