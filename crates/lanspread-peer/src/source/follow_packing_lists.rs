@@ -19,8 +19,6 @@ use lanspread_store::state::file_stamps::FileStamps;
 use lanspread_store::state::game_state::GameState;
 use lanspread_store::state::games_dir::GamesDir;
 use lanspread_store::state::packing_lists;
-#[cfg(test)]
-use lanspread_trust::manifest::ManifestFile;
 use lanspread_types::checksum::ContentDigest;
 use lanspread_types::ids::GameVersion;
 use tokio::time::sleep_until;

@@ -141,7 +141,7 @@ pub(super) async fn follow<S: AsyncRead + AsyncWrite>(
             let Some(relay) = source.packed.relays.find_soon(&wanted.packed).await else {
                 return connection.send(&Reply::Refused(refusal)).await;
             };
-            return relay_to(source, connection, &relay, &wanted, asking.stop).await;
+            return relay_to(connection, &relay, &wanted, asking.stop).await;
         }
         Err(refusal) => return connection.send(&Reply::Refused(refusal)).await,
     };

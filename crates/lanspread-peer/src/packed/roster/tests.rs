@@ -71,7 +71,7 @@ fn receivers_that_come_together_form_a_chain() {
 fn a_wave_is_joined_while_its_head_gathers() {
     let mut room = Room::new(100);
     let first = room.placed(newcomer(1));
-    room.roster.begins_fed(&packed(), first.place.wave);
+    room.roster.begins_fed(&packed(), first.place.wave, 0, room.total, room.now);
     room.roster.reached(&packed(), first.place.wave, 16 - limits::PACKED_ASKED_MAX as u64, room.now);
     let JoinOutcome::Placed(second) = room.join(Newcomer { window: 9, ..newcomer(2) }, false) else {
         panic!()
