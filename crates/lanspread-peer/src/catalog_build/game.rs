@@ -89,12 +89,11 @@ impl BuildGame<'_> {
         let known = lock(cache).manifest_of(game, &stamps);
         let known = known.and_then(|digest| self.open_known(game, &version, &digest));
         let is_known = known.is_some();
-        let opened = match known {
-            Some(known) => known,
-            None => {
-                let (manifest, packed) = self.read(&state, &version, &stamps, observer, cancel)?;
-                store(&manifest, &packed, |digest| self.manifests.join(file_name(digest)))?
-            }
+        let opened = if let Some(known) = known {
+            known
+        } else {
+            let (manifest, packed) = self.read(&state, &version, &stamps, observer, cancel)?;
+            store(&manifest, &packed, |digest| self.manifests.join(file_name(digest)))?
         };
         if !is_known {
             lock(cache).remember(game, stamps, opened.digest(), now_seconds());

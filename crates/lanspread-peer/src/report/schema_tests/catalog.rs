@@ -7,6 +7,17 @@ use crate::report::built_manifest::BuiltManifest;
 use crate::report::event::PeerEvent;
 use crate::report::packing_list::{AwaitedPackingList, MadePackingList};
 
+fn manifest_written() -> Answer {
+    Answer::ManifestWritten {
+        path: "x".to_owned(),
+        game: super::game(),
+        version: super::version(),
+        manifest: ContentDigest([0; 32]),
+        bytes: 1,
+        tree: true,
+    }
+}
+
 pub(super) fn answers() -> Vec<Answer> {
     use Answer as R;
     let (game, version) = (super::game, super::version);
@@ -74,14 +85,7 @@ pub(super) fn answers() -> Vec<Answer> {
     vec![
         party(None),
         party(Some("party1…")),
-        R::ManifestWritten {
-            path: text(),
-            game: game(),
-            version: version(),
-            manifest: ContentDigest([0; 32]),
-            bytes: 1,
-            tree: true,
-        },
+        manifest_written(),
         R::CatalogBuilt { catalog: text(), version: 1, games: 1, written: true, removed: vec![game()] },
         difference(Some(version()), None),
         difference(None, Some(version())),
