@@ -6,7 +6,6 @@ from ..contract import scenario
 from ..expectations import expect, expect_equal
 from ..rooms import (
     DICTIONARY_MIB,
-    LINK_BYTES_PER_SECOND,
     WINDOW_MIB,
     Room,
     Sampler,
@@ -21,7 +20,8 @@ from ..rooms import (
 from ..stage import Stage
 from ..trees import manifest
 
-ARCHIVE_BYTES = 30_000_000
+ARCHIVE_BYTES = 45_000_000
+LINK_BYTES_PER_SECOND = 2_000_000
 RECEIVERS = 8
 
 # Against one receiver in the same run.
@@ -50,7 +50,7 @@ def room_of_eight(stage: Stage) -> None:
     game = make_room_game(stage, ARCHIVE_BYTES)
     source = start_room_source(stage, "source", game.root.parent, LINK_BYTES_PER_SECOND)
     source_pid = pid_here(source.machine, ["serve"])
-    room = Room(stage, game)
+    room = Room(stage, game, rate=LINK_BYTES_PER_SECOND)
     prepared = [room.prepare(f"seat-{number}") for number in range(RECEIVERS + 1)]
 
     worked, sent = cpu_s(source_pid), sent_bytes(source.machine)
