@@ -369,7 +369,7 @@ impl<U: Upstreams> Feed<U> {
             self.gap = Some((progress.next, lo));
             return true;
         }
-        self.leave(id, &UpstreamError::TooFarAhead, UpstreamEnding::MayPass, now);
+        self.leave(id, &UpstreamError::TooFarAhead, UpstreamEnding::Occupied, now);
         false
     }
 

@@ -32,7 +32,7 @@ pub(crate) enum UpstreamEnding {
     Asked,
     /// It may be tried again.
     MayPass,
-    /// It lives, and feeds another receiver. So it is no reason for the next relay to drop its follower.
+    /// It lives, and cannot feed this receiver. So it is no reason for the next relay to drop its follower.
     Occupied,
     /// It must not be tried again: it lied, or does not have the game.
     Final,

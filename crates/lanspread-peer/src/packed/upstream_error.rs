@@ -88,7 +88,7 @@ impl UpstreamError {
     /// What this says of the upstream. Pure.
     pub(crate) fn ending(&self) -> UpstreamEnding {
         match self {
-            Self::SentAway(LeaveReason::Replaced) => UpstreamEnding::Occupied,
+            Self::SentAway(LeaveReason::Replaced) | Self::TooFarAhead => UpstreamEnding::Occupied,
             Self::Wire(WireError::Refused(refusal)) if refusal.code == RefusalCode::Busy => {
                 UpstreamEnding::Occupied
             }
