@@ -243,10 +243,7 @@ struct FromWindow<'r> {
 impl ServeChunks for FromWindow<'_> {
     async fn chunk(&self, chunk: u64) -> ChunkAnswer {
         match self.relay.window.chunk_for(self.session, chunk).await {
-            WindowChunk::Here(bytes) => {
-                self.relay.window.change(|ring| ring.give(self.session, Instant::now()));
-                ChunkAnswer::Chunk(bytes)
-            }
+            WindowChunk::Here(bytes) => ChunkAnswer::Chunk(bytes),
             WindowChunk::Gone(lo) => {
                 self.relay.pin(self.session, lo.saturating_sub(chunk));
                 ChunkAnswer::Gone(lo)

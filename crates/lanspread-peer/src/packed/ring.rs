@@ -58,10 +58,7 @@ struct Following {
     peer: PeerId,
     /// It has the chunks before this one.
     taken: u64,
-    /// Chunks that it is being given.
-    given: u32,
-    /// Since when it takes nothing of what it is given; none if it has asked for nothing.
-    takes_nothing_since: Option<Instant>,
+    progressed_at: Instant,
     /// For how long it kept this window from going on, and since when it does.
     held_up: Duration,
     holds_up_since: Option<Instant>,
@@ -261,11 +258,8 @@ impl Ring {
         now: Instant,
     ) -> Result<Session, HasFollower> {
         if let Follower::Following(current) = &self.follower {
-            // One that asks for nothing may be held up by a follower of its own.
-            let is_stuck = current.taken < self.hi
-                && current
-                    .takes_nothing_since
-                    .is_some_and(|since| now.saturating_duration_since(since) >= limits::FOLLOWER_STUCK);
+            let idles = now.saturating_duration_since(current.progressed_at);
+            let is_stuck = current.taken < self.hi && idles >= limits::FOLLOWER_STUCK;
             if current.peer != peer && instead_of != Some(current.peer) && !is_stuck {
                 return Err(HasFollower);
             }
@@ -277,8 +271,7 @@ impl Ring {
             session,
             peer,
             taken,
-            given: 0,
-            takes_nothing_since: Some(now),
+            progressed_at: now,
             held_up: Duration::ZERO,
             holds_up_since: None,
         });
@@ -290,16 +283,6 @@ impl Ring {
         matches!(&self.follower, Follower::Following(following) if following.session == session)
     }
 
-    /// A follower is given a chunk that it asked for.
-    pub(crate) fn give(&mut self, session: Session, now: Instant) {
-        if let Follower::Following(following) = &mut self.follower
-            && following.session == session
-        {
-            following.given += 1;
-            following.takes_nothing_since.get_or_insert(now);
-        }
-    }
-
     /// A follower has got a chunk.
     pub(crate) fn took(&mut self, session: Session, chunk: u64, now: Instant) {
         if let Follower::Following(following) = &mut self.follower
@@ -307,8 +290,7 @@ impl Ring {
         {
             following.count(false, now);
             following.taken = following.taken.max(chunk + 1);
-            following.given = following.given.saturating_sub(1);
-            following.takes_nothing_since = (following.given > 0).then_some(now);
+            following.progressed_at = now;
         }
     }
 

@@ -158,21 +158,6 @@ async fn a_window_feeds_one_follower_unless_it_vanished_is_stuck_or_was_left() {
     assert_eq!(ring.begin(peer(5), 0, None, idle), Err(HasFollower), "it waits, and is not stuck");
 }
 
-/// Its own window is full as long as it waits for a follower of its own, and then it asks for nothing.
-#[tokio::test(start_paused = true)]
-async fn a_follower_that_asks_for_nothing_is_not_stuck() {
-    let now = Instant::now();
-    let mut ring = fed(4, now);
-    let session = ring.begin(peer(1), 0, None, now).unwrap();
-    ring.give(session, now);
-    ring.took(session, 0, now);
-    let late = after(now, limits::FOLLOWER_STUCK * 2);
-    assert_eq!(ring.begin(peer(2), 1, None, late), Err(HasFollower));
-    ring.give(session, late);
-    let later = after(late, limits::FOLLOWER_STUCK);
-    assert!(ring.begin(peer(2), 1, None, later).is_ok(), "it asked, and takes nothing");
-}
-
 /// What was asked needs room soon: a chunk that is still here may be gone before a new follower has asked for it.
 #[tokio::test(start_paused = true)]
 async fn a_new_follower_is_promised_only_what_will_stay() {
