@@ -441,7 +441,9 @@ mod tests {
     /// Scripts rely on this.
     #[test]
     fn every_option_has_a_variable_that_is_not_for_one_call() {
-        const FOR_ONE_CALL: [&str; 12] = [
+        const FOR_ONE_CALL: [&str; 14] = [
+            "output",
+            "without_tree",
             "accept_unverified",
             "clear",
             "help",

@@ -148,7 +148,7 @@ pub(crate) struct StreamOptions {
     #[arg(long, env = "LANSPREAD_LISTEN", value_hint = ValueHint::Other, value_name = "ADDRESS:PORT")]
     pub(crate) listen: Option<SocketAddr>,
     /// Memory for what is streamed, in MiB: 16 to 1024 [default: 64]
-    #[arg(long, env = "LANSPREAD_WINDOW", value_name = "MIB", value_parser = clap::value_parser!(u32).range(16..=1024))]
+    #[arg(long, env = "LANSPREAD_WINDOW", value_hint = ValueHint::Other, value_name = "MIB", value_parser = clap::value_parser!(u32).range(16..=1024))]
     pub(crate) window: Option<u32>,
 }
 

@@ -188,6 +188,8 @@ fn every_option_with_a_variable_is_a_key() {
     fn visit(command: &Command, root: &Command) {
         for option in command.get_arguments().filter(|option| !option.is_positional()) {
             let long = option.get_long().expect("a long name");
+            // Its key has another name.
+            let long = if long == "from" { "sources" } else { long };
             let text = match option.get_action() {
                 ArgAction::Help | ArgAction::Version => continue,
                 _ if long == "config" || option.get_env().is_none() => continue,

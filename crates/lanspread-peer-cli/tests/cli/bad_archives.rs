@@ -7,7 +7,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::support::{Finished, Receiver, Source, Tree, finish, fixtures, link_tree, peer, tool};
+use crate::support::{Finished, Receiver, Source, Tree, copy_tree, finish, fixtures, peer, tool};
 
 /// Every hostile fixture, and whether `--names native` accepts it. A name that Windows cannot hold, or cannot tell from
 /// another one, is an ordinary name on Linux. A name that leads out of the tree, or conflicts with another entry, is
@@ -197,7 +197,7 @@ fn a_larger_dictionary_can_be_allowed() {
 
         let downloaded = tempfile::tempdir().unwrap();
         let games = downloaded.path().join("games");
-        link_tree(&fixtures("fixture-hostile"), &games);
+        copy_tree(&fixtures("fixture-hostile"), &games);
         install_here(&games, game, decoder).failed(6, &refused);
         install_here(&games, game, &options).succeeded();
         assert_eq!(Tree::read(&games.join(game).join("local")), Tree::read(&receiver.local(game)));
@@ -239,7 +239,7 @@ fn two_archives_with_the_same_file_are_named() {
 fn a_link_is_named() {
     let downloaded = tempfile::tempdir().unwrap();
     let games = downloaded.path().join("games");
-    link_tree(&fixtures("fixture-hostile"), &games);
+    copy_tree(&fixtures("fixture-hostile"), &games);
     let named = ["hostile-symlink.eti", "the symbolic link `", "without links"];
     install_here(&games, "hostile-symlink", &["--names", "native"]).failed(6, &named);
 }

@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{Running, Source, finish, fixtures, link_tree, peer};
+use crate::support::{Running, Source, copy_tree, finish, fixtures, peer};
 
 /// A user: a home folder, and commands without any option about folders.
 struct User {
@@ -31,7 +31,7 @@ impl User {
 
     /// A running daemon with a copy of a fixture.
     fn serve(&self, fixture: &str, games_dir: &str, state_dir: Option<&str>) -> Daemon {
-        link_tree(&fixtures(fixture), &self.path(games_dir));
+        copy_tree(&fixtures(fixture), &self.path(games_dir));
         let mut command =
             self.command(&["serve", "--json", "--listen", "127.0.0.1:0", "--games-dir", games_dir]);
         if let Some(state_dir) = state_dir {
@@ -92,7 +92,7 @@ fn a_command_without_a_games_directory_uses_the_one_of_the_user() {
 fn the_running_daemon_of_the_user_is_found() {
     let user = User::new();
     let Daemon { running: mut daemon, .. } = user.serve("fixture-solid", "served", None);
-    link_tree(&fixtures("fixture-rar4"), &user.path("other"));
+    copy_tree(&fixtures("fixture-rar4"), &user.path("other"));
     let config = user.path("lanspread.toml");
     fs::write(&config, "games-dir = '~/other'\n").unwrap();
     let config = ["--config", config.to_str().unwrap()];

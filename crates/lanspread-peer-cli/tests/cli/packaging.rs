@@ -5,7 +5,7 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::process::Stdio;
 
-use crate::support::{DEADLINE, Running, finish, fixtures, link_tree, peer, project};
+use crate::support::{DEADLINE, Running, copy_tree, finish, fixtures, peer, project};
 
 fn notified(socket: &UnixDatagram) -> Vec<String> {
     let mut buffer = [0; 4096];
@@ -20,7 +20,7 @@ fn serve_notifies_the_service_manager() {
     let folder = tempfile::tempdir().unwrap();
     // A daemon owns its games directory, and other tests serve the fixtures too.
     let games = folder.path().join("games");
-    link_tree(&fixtures("fixture-solid"), &games);
+    copy_tree(&fixtures("fixture-solid"), &games);
     let path = folder.path().join("notify");
     let name = format!("lanspread-test-{}", std::process::id());
     let abstract_address = SocketAddr::from_abstract_name(&name).unwrap();
@@ -49,7 +49,7 @@ fn serve_notifies_the_service_manager() {
 fn serve_continues_without_its_service_manager() {
     let folder = tempfile::tempdir().unwrap();
     let games = folder.path().join("games");
-    link_tree(&fixtures("fixture-solid"), &games);
+    copy_tree(&fixtures("fixture-solid"), &games);
     let mut command = peer();
     command.args(["serve", "--json", "--listen", "127.0.0.1:0", "--no-discovery", "--games-dir"]);
     command.arg(&games).arg("--state-dir").arg(folder.path().join("state"));

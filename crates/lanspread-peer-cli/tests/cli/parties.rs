@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-use crate::support::{Finished, Running, Source, Tree, finish, fixtures, link_tree, make_pipe, peer};
+use crate::support::{Finished, Running, Source, Tree, copy_tree, finish, fixtures, make_pipe, peer};
 use crate::terminal::Terminal;
 
 /// A machine: its home, with the default state directory.
@@ -325,7 +325,7 @@ fn outsiders_neither_list_nor_install() {
 #[test]
 fn a_newcomer_makes_a_party_with_a_signed_catalog() {
     let (one, two, three) = (Machine::new(), Machine::new(), Machine::new());
-    link_tree(&fixtures("fixture-solid"), &one.home.path().join("games"));
+    copy_tree(&fixtures("fixture-solid"), &one.home.path().join("games"));
     one.run(&["catalog", "build", "--games-dir", "games", "--out", "party"]).succeeded();
     one.run(&["catalog", "key"]).succeeded();
     one.run(&["catalog", "sign", "party/catalog.toml"]).succeeded();

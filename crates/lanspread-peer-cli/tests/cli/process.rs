@@ -7,8 +7,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::support::{
-    Finished, POWERLESS_USER, Receiver, Running, Source, Tree, big_games, finish, fixtures, is_root,
-    link_tree, peer, program_for_all, unrar_tree,
+    Finished, POWERLESS_USER, Receiver, Running, Source, Tree, big_games, copy_tree, finish, fixtures,
+    is_root, peer, program_for_all, unrar_tree,
 };
 
 /// `peer()` under a shell that first runs `setup`.
@@ -29,7 +29,7 @@ fn under_shell(setup: &str, program: &Path, command: &Command) -> Command {
 fn serve(folder: &Path, state_dir: &Path) -> Command {
     let games = folder.join("games");
     if !games.exists() {
-        link_tree(&fixtures("fixture-solid"), &games);
+        copy_tree(&fixtures("fixture-solid"), &games);
     }
     let mut command = peer();
     command.args(["serve", "--json", "--listen", "127.0.0.1:0", "--games-dir"]).arg(games);
@@ -92,7 +92,7 @@ fn a_process_without_threads_or_files_says_so_and_ends() {
         finish(shell.current_dir("/"))
     };
     let games = folder.path().join("games");
-    link_tree(&fixtures("fixture-solid"), &games);
+    copy_tree(&fixtures("fixture-solid"), &games);
     let command = |words: &[&str]| {
         let mut command = peer();
         command

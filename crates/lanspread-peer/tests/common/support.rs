@@ -165,12 +165,31 @@ impl Machine {
 
     /// A peer of this machine over another games directory.
     pub(crate) fn peer_over(&self, name: &str, games_dir: &Path, provider: &ProviderChoice) -> Peer {
-        Peer::builder(games_dir)
+        // One that serves keeps lists in its games directory, which must not be a folder of the repository.
+        let is_fixture = games_dir.starts_with(workspace());
+        let own = self.folder.path().join(format!("{name}-games"));
+        if is_fixture {
+            let _ = std::fs::remove_dir_all(&own);
+            copy_tree(games_dir, &own);
+        }
+        Peer::builder(if is_fixture { &own } else { games_dir })
             .state_dir(self.folder.path().join(name))
             .name(name.parse().unwrap())
             .provider(provider.clone())
             .build()
             .unwrap()
+    }
+}
+
+fn copy_tree(from: &Path, to: &Path) {
+    std::fs::create_dir(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let copy = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_tree(&entry.path(), &copy);
+        } else {
+            std::fs::copy(entry.path(), copy).unwrap();
+        }
     }
 }
 
