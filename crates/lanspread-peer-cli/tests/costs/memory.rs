@@ -30,7 +30,15 @@ fn peers_hold_a_dictionary_and_little_more() {
     let empty = tempfile::tempdir().unwrap();
     let source = Serving::start(None, &games);
     let receiver = Serving::start(None, empty.path());
-    receiver.ask(&["install", "--stream", DICTIONARY.name, "--peer", source.address()]);
+    receiver.ask(&[
+        "install",
+        "--stream",
+        "--decode-at",
+        "source",
+        DICTIONARY.name,
+        "--peer",
+        source.address(),
+    ]);
     let peak = peak_mib(&source);
     assert!(peak > DICTIONARY_MIB, "{peak:.1} MiB: the dictionary of this archive is a smaller one");
     assert_at_most("source", peak, SOURCE_MEMORY_MIB);

@@ -8,7 +8,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use tempfile::TempDir;
 
 use crate::games::Game;
-use crate::support::{finish, link_tree, peer, wait};
+use crate::support::{finish, copy_tree, peer, wait};
 
 /// A program that runs the peer and counts.
 pub(crate) trait Tool {
@@ -59,7 +59,7 @@ impl Serving {
     pub(crate) fn start(tool: Option<(&dyn Tool, &Path)>, games: &Path) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let own_games = folder.path().join("games");
-        link_tree(games, &own_games);
+        copy_tree(games, &own_games);
         let mut command = peer();
         command.args(["serve", "--json", "--listen", "127.0.0.1:0", "--no-discovery", "--name", "peer"]);
         command.arg("--games-dir").arg(&own_games).arg("--state-dir").arg(folder.path());
@@ -165,7 +165,7 @@ fn try_once(operation: Operation, game: &Game, tool: &dyn Tool) -> (Reports, Str
     command.args(["--json", game.name, "--games-dir"]).arg(&receiver_games);
     command.arg("--state-dir").arg(receiver.path().join("state"));
     if operation == Operation::LocalInstall {
-        link_tree(&games, &receiver_games);
+        copy_tree(&games, &receiver_games);
         let failed = run(&command, tool, &reports.receiver());
         return (reports, failed);
     }
@@ -173,7 +173,8 @@ fn try_once(operation: Operation, game: &Game, tool: &dyn Tool) -> (Reports, Str
     let source = Serving::start(Some((tool, &reports.source())), &games);
     command.args(["--peer", source.address()]);
     if operation == Operation::StreamedInstall {
-        command.arg("--stream");
+        // What a source costs that decodes.
+        command.args(["--stream", "--decode-at", "source"]);
     }
     let failed = run(&command, tool, &reports.receiver());
     source.end(tool, &reports.source());

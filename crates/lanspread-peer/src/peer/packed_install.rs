@@ -12,6 +12,7 @@ use lanspread_trust::manifest::ManifestFile;
 use lanspread_types::content::Totals;
 use lanspread_types::fault::LocalError;
 use lanspread_types::limits;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -51,7 +52,26 @@ pub(super) struct PackedInstalled {
 pub(super) struct Relaying {
     relay: OpenRelay,
     window: Arc<PackedWindow>,
-    _listening: Option<DropGuard>,
+    listening: Option<Followers>,
+}
+
+/// A window that was opened to followers.
+type FollowedWindow = (OpenRelay, Arc<PackedWindow>);
+
+/// Answers followers on a port of its own until it is dropped.
+struct Followers {
+    stop: DropGuard,
+    accepting: JoinHandle<()>,
+}
+
+impl Followers {
+    /// Closes the port, and waits until that is done.
+    async fn end(self) {
+        drop(self.stop);
+        if let Err(error) = self.accepting.await {
+            tracing::error!("the listener for followers ended abnormally: {error}");
+        }
+    }
 }
 
 impl Relaying {
@@ -59,6 +79,9 @@ impl Relaying {
     pub(super) async fn linger(self) {
         self.relay.linger().await;
         self.window.close();
+        if let Some(listening) = self.listening {
+            listening.end().await;
+        }
     }
 }
 
@@ -111,6 +134,31 @@ impl Peer {
         from: &PackedSources,
         manifest: Arc<ManifestFile>,
     ) -> Result<PackedInstalled, AttemptError> {
+        let (port, listening) = self.relay_port(operation.options.relay).await.unzip();
+        let listening = listening.flatten();
+        match self.install_through(operation, context, from, manifest, port).await {
+            Ok((totals, source, relay)) => {
+                let relay = relay.map(|(relay, window)| Relaying { relay, window, listening });
+                Ok(PackedInstalled { totals, source, relay })
+            }
+            Err(error) => {
+                if let Some(listening) = listening {
+                    listening.end().await;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// The same. With a port, the window can be followed there.
+    async fn install_through(
+        &self,
+        operation: &OperationContext,
+        context: &AttemptContext,
+        from: &PackedSources,
+        manifest: Arc<ManifestFile>,
+        port: Option<u16>,
+    ) -> Result<(Totals, PeerOffer, Option<FollowedWindow>), AttemptError> {
         let sources: Vec<&PeerOffer> = from.peers.iter().collect();
         // A server has a name and an identity for the receipt, as a peer has.
         let of_server = from.servers.first().map(|server| offer_of(server, context));
@@ -129,27 +177,19 @@ impl Peer {
         let chunks = PackedDigests::of(Arc::clone(&manifest));
         let (room, total) = (operation.options.window_bytes(), chunks.layout.chunks());
         let window = Arc::new(PackedWindow::new(room / chunks.layout.chunk_bytes(), total));
-        let listening = self.relay_port(operation.options.relay).await;
-        let join = Join {
-            packed: packed.clone(),
-            relay_port: listening.as_ref().map(|(port, _)| *port),
-            window: room / chunks.layout.chunk_bytes(),
-        };
+        let join =
+            Join { packed: packed.clone(), relay_port: port, window: room / chunks.layout.chunk_bytes() };
         let cancel = &context.cancel;
         let joining = self.join_wave(context, &sources, &join);
         let joined = cancel.run_until_cancelled(joining).await.ok_or(AttemptError::Cancelled)??;
         // Without a place, a receiver follows sources only.
         let alone = Placement { place: Place { wave: 0, position: 0 }, starts_in_ms: 0, relays: Vec::new() };
         let (placement, placed_by) = joined.map_or((alone, first), |(placement, source)| (placement, source));
-        let relay = listening.map(|(_, listening)| Relaying {
-            relay: self.inner.source.packed.relays.open(
-                packed.clone(),
-                Arc::clone(&window),
-                placement.place,
-                context.events.clone(),
-            ),
-            window: Arc::clone(&window),
-            _listening: listening,
+        let relay = port.map(|_| {
+            let (packed, events) = (packed.clone(), context.events.clone());
+            let relays = &self.inner.source.packed.relays;
+            let relay = relays.open(packed, Arc::clone(&window), placement.place, events);
+            (relay, Arc::clone(&window))
         });
         // Others may join until then, and need the first chunks. What stays in the window is fetched meanwhile.
         let starts_in = Duration::from_millis(placement.starts_in_ms.into()).min(limits::WAVE_GATHER);
@@ -197,7 +237,7 @@ impl Peer {
         if let Some(fed) = fed.get() {
             context.events.report(upstreams.finished(fed));
         }
-        Ok(PackedInstalled { totals, source: placed_by.clone(), relay })
+        Ok((totals, placed_by.clone(), relay))
     }
 
     /// Asks the sources in their order for a place in a wave, and waits if there is none.
@@ -258,7 +298,7 @@ impl Peer {
     }
 
     /// The port on which this peer answers followers; none if it does not. One that serves does so where it serves.
-    async fn relay_port(&self, choice: RelayChoice) -> Option<(u16, Option<DropGuard>)> {
+    async fn relay_port(&self, choice: RelayChoice) -> Option<(u16, Option<Followers>)> {
         let RelayChoice::On { listen } = choice else { return None };
         let serving = *self.inner.listening.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(address) = serving {
@@ -279,14 +319,14 @@ impl Peer {
         None
     }
 
-    /// Answers followers and nothing else, until the guard is dropped.
-    fn answer_followers(&self, listening: Listener) -> DropGuard {
+    /// Answers followers and nothing else.
+    fn answer_followers(&self, listening: Listener) -> Followers {
         let stop: CancellationToken = self.inner.tasks.cancel_token();
         let source = Arc::clone(&self.inner.source);
         let serve = handler::serve_followers(source, self.endpoint(), stop.clone());
         let accepting = listener::accept(listening, self.inner.tasks.clone(), serve, stop.clone());
-        self.inner.tasks.spawn("followers", accepting);
-        stop.drop_guard()
+        let accepting = self.inner.tasks.spawn("followers", accepting);
+        Followers { stop: stop.drop_guard(), accepting }
     }
 }
 
