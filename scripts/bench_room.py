@@ -25,6 +25,8 @@ was interrupted.
 from __future__ import annotations
 
 import argparse
+import hashlib
+import os
 import signal
 import subprocess
 import sys
@@ -38,8 +40,10 @@ from benchmark.room.figures import CHAIN, DECODED, STAR, verdicts
 from benchmark.room.loopback import Loopback
 from benchmark.room.measure import MODES, REFUSED, RoomMeasurement, RoomOptions
 from benchmark.room.samples import RoomResults
+from benchmark.servers import PEER
 from scenarios.docker import DockerError
 from scenarios.expectations import CheckFailed
+from scenarios.image import program_path
 from scenarios.tools import PROJECT_DIR, ToolFailed, fetch_tools
 
 ROUNDS, QUICK_ROUNDS = 3, 1
@@ -144,7 +148,20 @@ def measured(options: argparse.Namespace) -> tuple[RoomResults, bool]:
         is_interrupted = True
         print("bench_room.py: interrupted; what was measured so far is reported", file=sys.stderr)
     facts = run.facts if isinstance(run, RoomMeasurement) else None
-    return RoomResults(machine.facts(), facts, tuple(run.samples), tuple(run.failures)), is_interrupted
+    return RoomResults(
+        machine.facts() | measured_program(PEER if options.loopback else program_path()),
+        facts,
+        tuple(run.samples),
+        tuple(run.failures),
+    ), is_interrupted
+
+
+def measured_program(path: Path) -> dict[str, str]:
+    """Which program it was. It may be older than the checkout, and LANSPREAD_PEER_CLI may name any."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    named = {"lanspread": "named by LANSPREAD_PEER_CLI"} if "LANSPREAD_PEER_CLI" in os.environ else {}
+    return {**named, "program": f"SHA-256 {digest[:16]}"}
 
 
 def write(results: RoomResults, options: argparse.Namespace) -> None:

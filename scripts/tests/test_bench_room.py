@@ -135,11 +135,12 @@ class ReportTest(unittest.TestCase):
             with self.assertRaisesRegex(samples.DocumentError, "^a file "):
                 samples.read(wrong, "a file")
 
-    def test_of_a_room_that_was_measured_twice_the_last_run_counts(self) -> None:
-        later = results(sample(CHAIN, 8, 1, 5.0))
-        both = samples.merged([MEASURED, later])
-        self.assertEqual(both.of(CHAIN, 8), list(later.samples))
-        self.assertEqual(both.of(STAR, 8), MEASURED.of(STAR, 8))
+    def test_no_ratio_mixes_two_runs(self) -> None:
+        first, second = results(sample(CHAIN, 1, 1, 10.0)), results(sample(CHAIN, 8, 1, 5.0))
+        self.assertIsNone(ratio(samples.merged([first, second]), (CHAIN, 8), (CHAIN, 1), seconds))
+        both = samples.merged([MEASURED, first, second])
+        self.assertEqual([one.round for one in both.of(CHAIN, 1)], [1, 2, 3])
+        self.assertEqual([one.round for one in both.of(CHAIN, 8)], [1, 2, 4])
 
     def test_both_tables_have_every_room_and_bar(self) -> None:
         found = results(*MEASURED.samples, failures=(RoomFailure(CHAIN, 4, 1, "it rained"),))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -63,7 +64,9 @@ class Loopback:
 
 def built_catalog(made: Made) -> Path:
     """With the manifest, which a packed stream needs."""
-    out = fresh("catalog")
+    # Not among the folders that are put aside after each install.
+    out = disk.BENCH_DIR / "room-catalog"
+    shutil.rmtree(out, ignore_errors=True)
     command: Command = [PEER, "--quiet", "catalog", "build", "--games-dir", made.games, "--out", out]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
     if done.returncode != 0:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 SCHEMA = 1
@@ -152,19 +152,14 @@ def sample(fields: dict[str, Any]) -> RoomSample:
 
 
 def merged(several: Sequence[RoomResults]) -> RoomResults:
-    """Several runs as one: of a room that was measured twice, the last run counts, and its machine and game."""
-    samples: dict[tuple[str, int], list[RoomSample]] = {}
-    failures: dict[tuple[str, int], list[RoomFailure]] = {}
+    """Several runs as one. The rounds of a run follow those of the run before it, so that no ratio mixes two runs. The
+    machine is the last one, and so is the room."""
+    samples: list[RoomSample] = []
+    failures: list[RoomFailure] = []
+    rounds = 0
     for results in several:
-        rooms = {(one.mode, one.receivers) for one in results.samples}
-        rooms |= {(one.mode, one.receivers) for one in results.failures}
-        for room in rooms:
-            samples[room] = results.of(*room)
-            failures[room] = [one for one in results.failures if (one.mode, one.receivers) == room]
+        samples += [replace(one, round=one.round + rounds) for one in results.samples]
+        failures += [replace(one, round=one.round + rounds) for one in results.failures]
+        rounds = max([rounds, *(one.round for one in samples), *(one.round for one in failures)])
     facts = [results.room for results in several if results.room is not None]
-    return RoomResults(
-        several[-1].machine,
-        facts[-1] if facts else None,
-        tuple(one for found in samples.values() for one in found),
-        tuple(one for found in failures.values() for one in found),
-    )
+    return RoomResults(several[-1].machine, facts[-1] if facts else None, tuple(samples), tuple(failures))

@@ -56,8 +56,9 @@ def page(results: RoomResults) -> str:
 
 
 def page_lines(results: RoomResults) -> Iterator[str]:
-    cores, processor, program = (results.machine.get(key, "?") for key in ("cores", "processor", "lanspread"))
-    yield f"{cores} cores ({processor}), lanspread {program}."
+    keys = ("cores", "processor", "lanspread", "program")
+    cores, processor, lanspread, program = (results.machine.get(key, "?") for key in keys)
+    yield f"{cores} cores ({processor}), lanspread {lanspread} (program: {program})."
     if results.room is not None:
         yield f"The game has {game_words(results)}."
     yield ""
