@@ -8,7 +8,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use tempfile::TempDir;
 
 use crate::games::Game;
-use crate::support::{finish, copy_tree, peer, wait};
+use crate::support::{copy_tree, finish, peer, wait};
 
 /// A program that runs the peer and counts.
 pub(crate) trait Tool {

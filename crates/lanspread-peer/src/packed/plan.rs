@@ -381,9 +381,14 @@ impl FeedPlan {
             let has_another = (0..self.upstreams.len()).any(|other| {
                 other != id && matches!(self.upstreams[other].phase, Phase::Resting | Phase::Open)
             });
+            let fills_gaps =
+                self.upstreams.iter().any(|other| other.tier > Tier::Relay && other.may_help(tries));
             let upstream = &mut self.upstreams[id];
             if upstream.phase != Phase::Open {
                 continue;
+            }
+            if upstream.lo > progress.next && !fills_gaps {
+                return Some((id, Left::Stalled));
             }
             // More than a third of the time makes it grow: slower than two thirds of the pace is slow.
             let held_up =
@@ -410,12 +415,7 @@ impl FeedPlan {
     /// Relays that were left are tried again if there is nothing else to try.
     fn try_left_ones_again(&mut self, now: Instant) {
         let tries = self.tries();
-        let may_help = |upstream: &Upstream| match upstream.phase {
-            Phase::Waiting(_) => upstream.failures < tries,
-            Phase::Left | Phase::Never => false,
-            _ => true,
-        };
-        if self.upstreams.iter().any(may_help) {
+        if self.upstreams.iter().any(|upstream| upstream.may_help(tries)) {
             return;
         }
         let left = |upstream: &&mut Upstream| upstream.phase == Phase::Left && upstream.failures < tries;
@@ -457,6 +457,15 @@ pub(crate) enum Left {
 }
 
 impl Upstream {
+    /// Whether it may bring something, now or after a wait.
+    fn may_help(&self, tries: u32) -> bool {
+        match self.phase {
+            Phase::Waiting(_) => self.failures < tries,
+            Phase::Left | Phase::Never => false,
+            _ => true,
+        }
+    }
+
     fn is_in_use(&self) -> bool {
         matches!(self.phase, Phase::Opening | Phase::Open | Phase::Closing)
     }

@@ -306,3 +306,15 @@ fn the_next_relay_is_told_to_replace_only_a_relay_that_was_lost() {
     receiver.plan.ended(2, UpstreamEnding::Occupied, receiver.now);
     assert_eq!(receiver.plan.open_next(receiver.progress()), Some((3, None)));
 }
+
+/// The gap can never be filled, however long the relay says that it is alive.
+#[test]
+fn a_relay_behind_a_gap_that_no_source_can_fill_is_left() {
+    let mut receiver = Receiver::new(&RELAYED);
+    receiver.open();
+    receiver.ask();
+    assert!(receiver.plan.gone(0, 6, receiver.now));
+    receiver.open();
+    receiver.plan.ended(2, UpstreamEnding::Final, receiver.now);
+    assert_eq!(receiver.tick_for(Duration::from_secs(1)), Some((0, Left::Stalled)));
+}
