@@ -40,7 +40,9 @@ fn a_packing_list_reads_each_byte_once_and_reads_as_a_manifest() {
     assert_eq!(opened.manifest(), &list);
     let files: Vec<_> = list.archives.iter().map(|archive| archive.files.clone()).collect();
     assert_eq!(volumes(&list.root_files), Some(files));
-    assert_eq!(volumes(&list.root_files[1..]), None, "the first volume is missing");
+    let without_first: Vec<_> =
+        list.root_files.iter().filter(|file| !file.name.ends_with(".part1.eti")).cloned().collect();
+    assert_eq!(volumes(&without_first), None, "the first volume is missing");
     assert!(!list.has_tree() && list.archives.iter().all(|archive| !archive.headers.is_empty()));
     for (index, file) in list.root_files.iter().enumerate() {
         let content = std::fs::read(state.root.join(&file.name)).unwrap();
