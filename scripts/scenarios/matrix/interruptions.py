@@ -71,8 +71,8 @@ def second_command(stage: Stage) -> None:
 @scenario(
     "S31",
     "Source without a place",
-    claim="A source that has reached its stream limit lets a receiver wait, and a receiver that knows another source uses "
-    "that one instead. Its look at the first one is no failed attempt.",
+    claim="A source that has reached its stream limit lets a receiver wait, and a receiver that knows another source "
+    "uses that one instead. Its look at the first one is no failed attempt.",
     conditions="Two sources. The first in order is slowed, allows one stream, and is serving it to another receiver.",
     time_limit_s=90,
 )

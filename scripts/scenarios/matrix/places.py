@@ -8,7 +8,7 @@ from pathlib import Path
 from .. import checks
 from ..contract import scenario
 from ..events import named
-from ..expectations import expect, expect_equal
+from ..expectations import expect_equal
 from ..games import SLOW_GAME, STREAM_RATE_BYTES_PER_SECOND, SlowGame, make_slow_game
 from ..peer import Peer
 from ..stage import Stage
@@ -25,11 +25,11 @@ GATHERING_BYTES_PER_SECOND = STREAM_RATE_BYTES_PER_SECOND // 8
 @scenario(
     "S89",
     "Ninth receiver",
-    claim="No receiver is refused for coming ninth: all receivers of one source end 0, those that found no place were told "
-    "how many are before them, and the source says how many wait. So it is with one place, where every receiver but "
-    "one waits, and for downloads.",
-    conditions=f"A slowed source with {PLACES} places and {RECEIVERS} receivers; then one with one place and three streamed "
-    "installs and two downloads. One more gives up at once, with exit status 8.",
+    claim="No receiver is refused for coming ninth: all receivers of one source end 0, those that found no place were "
+    "told how many are before them, and the source says how many wait. So it is with one place, where every receiver "
+    "but one waits, and for downloads.",
+    conditions=f"A slowed source with {PLACES} places and {RECEIVERS} receivers; then one with one place and three "
+    "streamed installs and two downloads. One more gives up at once, with exit status 8.",
     time_limit_s=240,
 )
 def ninth_receiver(stage: Stage) -> None:
