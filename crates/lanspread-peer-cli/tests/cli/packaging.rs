@@ -9,7 +9,14 @@ use crate::support::{DEADLINE, Running, copy_tree, finish, fixtures, peer, proje
 
 fn notified(socket: &UnixDatagram) -> Vec<String> {
     let mut buffer = [0; 4096];
-    let length = socket.recv(&mut buffer).expect("a message before the deadline");
+    // A signal for this process, such as that a child has ended, interrupts the wait.
+    let received = loop {
+        match socket.recv(&mut buffer) {
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            received => break received,
+        }
+    };
+    let length = received.expect("a message before the deadline");
     String::from_utf8(buffer[..length].to_vec()).unwrap().lines().map(str::to_owned).collect()
 }
 
