@@ -33,6 +33,8 @@ class Scenario:
     with_this_machine: bool = False
     """Whether this machine takes part in the scenario's network, because the harness itself opens connections to peers
     or takes some. Peers of such a scenario do without discovery: they would find a peer that serves on this machine."""
+    decodes_at_source: bool = False
+    """Whether streamed installs ask for streams that the source decodes, because the claim is about those."""
 
     def stage(self, run: Run, dir: Path) -> Stage:
         """What one run of it acts on."""
@@ -42,6 +44,7 @@ class Scenario:
             scenario_id=self.id,
             time_limit_s=self.time_limit_s,
             with_this_machine=self.with_this_machine,
+            decodes_at_source=self.decodes_at_source,
         )
 
 
@@ -80,13 +83,16 @@ def scenario(
     time_limit_s: int,
     alone: bool = False,
     with_this_machine: bool = False,
+    decodes_at_source: bool = False,
 ) -> Callable[[Callable[[Stage], None]], Callable[[Stage], None]]:
     """Registers the decorated function as the run-and-check of a scenario."""
 
     def register(run: Callable[[Stage], None]) -> Callable[[Stage], None]:
         if id in SCENARIOS:
             raise ValueError(f"{id} is registered twice")
-        SCENARIOS[id] = Scenario(id, name, claim, conditions, time_limit_s, run, alone, with_this_machine)
+        SCENARIOS[id] = Scenario(
+            id, name, claim, conditions, time_limit_s, run, alone, with_this_machine, decodes_at_source
+        )
         return run
 
     return register

@@ -82,11 +82,19 @@ class Abandoned(BaseException):
 
 class Stage:
     def __init__(
-        self, run: Run, dir: Path, *, scenario_id: str, time_limit_s: int, with_this_machine: bool = False
+        self,
+        run: Run,
+        dir: Path,
+        *,
+        scenario_id: str,
+        time_limit_s: int,
+        with_this_machine: bool = False,
+        decodes_at_source: bool = False,
     ) -> None:
         self.run = run
         self.scenario_id = scenario_id
         self.with_this_machine = with_this_machine
+        self.decodes_at_source = decodes_at_source
         self.deadline = Deadline(time_limit_s)
         self.dir = dir
         self.logs_dir = self.dir / "logs"
@@ -229,7 +237,7 @@ class Stage:
         for source in sources:
             arguments += ["--peer", source.address]
         arguments += settings.get("options", ())
-        environment = {}
+        environment = {"LANSPREAD_DECODE_AT": "source"} if self.decodes_at_source else {}
         if "idle_limit_s" in settings:
             environment[_IDLE_TIMEOUT_MS] = str(settings["idle_limit_s"] * 1000)
         return self.start(

@@ -200,6 +200,7 @@ def _copy_state(source: Path, target: Path) -> None:
     conditions="Six daemons, none of which is given another's address. The one with a game is so slow that the first "
     "receiver cannot end before the last has begun; it may go faster when it counts five transfers.",
     time_limit_s=180,
+    decodes_at_source=True,
 )
 def mesh_of_six(stage: Stage) -> None:
     game = make_slow_game(stage, "source", size=24_000_000)

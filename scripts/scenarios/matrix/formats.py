@@ -43,6 +43,7 @@ def unicode_names(stage: Stage) -> None:
     conditions="Every fixture that can be installed, from two sources: one decodes by itself and has no `unrar`; the "
     "other runs the real `unrar` through a wrapper that records each call.",
     time_limit_s=300,
+    decodes_at_source=True,
 )
 def both_providers_agree(stage: Stage) -> None:
     calls_dir = stage.dir / "unrar-calls"

@@ -115,6 +115,7 @@ def _expect_both_named(receiver: Peer) -> None:
     "themselves. The installed marker says which source served. The manifest is beside the first receiver's "
     "catalog; the second receiver has the same catalog without it.",
     time_limit_s=120,
+    decodes_at_source=True,
 )
 def lying_majority(stage: Stage) -> None:
     root = _copy_of_game(stage, "honest", length=20_000)

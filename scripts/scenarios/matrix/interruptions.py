@@ -75,6 +75,7 @@ def second_command(stage: Stage) -> None:
     "uses that one instead. Its look at the first one is no failed attempt.",
     conditions="Two sources. The first in order is slowed, allows one stream, and is serving it to another receiver.",
     time_limit_s=90,
+    decodes_at_source=True,
 )
 def busy_source(stage: Stage) -> None:
     game = make_slow_game(stage, FIRST, SECOND)
@@ -136,6 +137,7 @@ def graceful_stop(stage: Stage) -> None:
     conditions=f"The source first in order is slowed, and killed (SIGKILL) when the receiver has {FAULT_AT_BYTES} "
     "bytes. A stored marker file differs between the sources.",
     time_limit_s=180,
+    decodes_at_source=True,
 )
 def source_killed(stage: Stage) -> None:
     game = make_slow_game(stage, FIRST, SECOND)
@@ -173,6 +175,7 @@ def source_killed(stage: Stage) -> None:
     "process and no open archive.",
     conditions=f"One slowed source for each decoder. The signal comes when the receiver has {FAULT_AT_BYTES} bytes.",
     time_limit_s=120,
+    decodes_at_source=True,
 )
 def receiver_cancelled(stage: Stage) -> None:
     game = make_slow_game(stage, "native", "unrar")
@@ -282,6 +285,7 @@ def source_stalls(stage: Stage) -> None:
     conditions="A source with its default limits, so slow that the first receiver cannot end before the last has "
     "begun. When every receiver has some bytes, the source counts eight transfers and may go faster.",
     time_limit_s=180,
+    decodes_at_source=True,
 )
 def eight_receivers(stage: Stage) -> None:
     game = make_slow_game(stage, "source", size=SLOW_GAME_BYTES // 2)

@@ -34,6 +34,7 @@ LARGE_PACKET_BYTES = "1000:65535"
     f"from the start all packets over {LARGE_PACKET_BYTES.split(':')[0]} bytes that it sends. The scenario sets the "
     f"idle limit to {IDLE_LIMIT_S} s.",
     time_limit_s=240,
+    decodes_at_source=True,
 )
 def bad_links(stage: Stage) -> None:
     game = make_slow_game(stage, FIRST, SECOND)

@@ -103,6 +103,7 @@ def _expect_all_refused(receiver: Peer, liars: list[LyingSource]) -> list[Event]
     "archives, whose honest source is slow, from one with a flipped byte in each and one of another build. The "
     "penalties are asked for in another container with the same state directory.",
     time_limit_s=120,
+    decodes_at_source=True,
 )
 def one_flipped_byte(stage: Stage) -> None:
     root, larger = _game_to_stream(stage), _game_to_download(stage, "organised")
@@ -172,6 +173,7 @@ def _penalties(stage: Stage, machine: Machine) -> list[Event]:
     conditions="Every such lie from a source of its own whose sums and checksums are right: first without an honest "
     "source, then with one, which is tried last.",
     time_limit_s=90,
+    decodes_at_source=True,
 )
 def extra_missing_other(stage: Stage) -> None:
     root = _game_to_stream(stage)
