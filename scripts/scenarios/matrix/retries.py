@@ -58,6 +58,7 @@ def _second_source_completed(
     "/missing-unrar`, in a second round sends through a proxy that flips one bit, and in a third sends a wrong byte. A "
     "stored marker file differs between them.",
     time_limit_s=60,
+    decodes_at_source=True,
 )
 def retry_fallback(stage: Stage) -> None:
     roots = _two_sources(stage)
