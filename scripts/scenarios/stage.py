@@ -237,7 +237,7 @@ class Stage:
         for source in sources:
             arguments += ["--peer", source.address]
         arguments += settings.get("options", ())
-        environment = {"LANSPREAD_DECODE_AT": "source"} if self.decodes_at_source else {}
+        environment = {}
         if "idle_limit_s" in settings:
             environment[_IDLE_TIMEOUT_MS] = str(settings["idle_limit_s"] * 1000)
         return self.start(
@@ -305,13 +305,13 @@ class Stage:
         """Runs the program with these arguments: on a machine if one is given, otherwise in a container of its own with
         this games directory. A peer of the same name later in the scenario is the same machine again: it finds the same
         state directory."""
+        decoded = {"LANSPREAD_DECODE_AT": "source"} if self.decodes_at_source else {}
+        variables = {**decoded, **(environment or {})}
         if isinstance(games, Machine):
             container = games.container
-            docker_arguments = ["exec", *environment_arguments(environment or {}), container, PROGRAM, *arguments]
+            docker_arguments = ["exec", *environment_arguments(variables), container, PROGRAM, *arguments]
         else:
-            settings = replace(
-                self._settings(name, games, catalog, mounts, capabilities), environment=environment or {}
-            )
+            settings = replace(self._settings(name, games, catalog, mounts, capabilities), environment=variables)
             container = settings.container
             docker_arguments = settings.run_arguments(arguments)
         return self._begin(name, container, docker_arguments, arguments)

@@ -52,6 +52,7 @@ def _story(peer: Peer) -> list[Event]:
     conditions="A slowed source, one receiver without a daemon, and one whose daemon is asked by two commands, the "
     "second when the first has received some bytes.",
     time_limit_s=120,
+    decodes_at_source=True,
 )
 def command_and_daemon(stage: Stage) -> None:
     game = make_slow_game(stage, "source")

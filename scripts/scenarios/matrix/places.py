@@ -31,6 +31,7 @@ GATHERING_BYTES_PER_SECOND = STREAM_RATE_BYTES_PER_SECOND // 8
     conditions=f"A slowed source with {PLACES} places and {RECEIVERS} receivers; then one with one place and three "
     "streamed installs and two downloads. One more gives up at once, with exit status 8.",
     time_limit_s=240,
+    decodes_at_source=True,
 )
 def ninth_receiver(stage: Stage) -> None:
     game = make_slow_game(stage, "many", "one", size=GAME_BYTES)
