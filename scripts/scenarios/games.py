@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import archives, checks
+from . import archives
 from .events import Event, named
 from .expectations import expect, expect_equal
 from .payload import marked_file
@@ -28,26 +28,6 @@ SENTINEL = "version.ini"
 def root_bytes(game_root: Path) -> int:
     """What a peer offers of a game: its archives and its sentinel."""
     return sum(path.stat().st_size for path in [*game_root.glob("*.eti"), game_root / "version.ini"])
-
-
-# --- markers: which source an installed tree came from ---
-
-
-def add_marker(stage: Stage, game_root: Path, name: str) -> None:
-    """Gives a source's copy of a game one more archive, whose only file says which source it came from.
-
-    The file is stored uncompressed and the names are padded, so that all copies have the same names and sizes on disk
-    and the receiver takes the sources for equal.
-    """
-    tree = stage.payload(f"marker-{name}")
-    tree.file("served-by.txt", f"{name:-<64}\n".encode() * 4)
-    tree.settle()
-    archives.pack(game_root / "zz-marker.eti", tree.root, tree.names, ["-m0"])
-
-
-def served_by(games_dir: Path, game: str) -> str:
-    """The source that the marker in an installed tree names."""
-    return (games_dir / game / checks.LOCAL / "served-by.txt").read_text().split("-----")[0]
 
 
 def expect_equal_file_lists(*game_roots: Path) -> None:
@@ -76,7 +56,7 @@ IDLE_LIMIT_S = 8
 
 @dataclass(frozen=True)
 class SlowGame:
-    """One game on several sources, with equal file lists and a marker that differs."""
+    """One game on several sources, with equal bytes: copies that differ are sides that the receiver counts."""
 
     catalog: Path
     roots: dict[str, Path]
@@ -114,8 +94,6 @@ def make_slow_game(stage: Stage, *names: str, size: int = SLOW_GAME_BYTES) -> Sl
             first = next(iter(roots.values()))
             for file in (f"{SLOW_GAME}.eti", "version.ini"):
                 (roots[name] / file).hardlink_to(first / file)
-    for name, root in roots.items():
-        add_marker(stage, root, name)
     expect_equal_file_lists(*roots.values())
     return SlowGame(stage.catalog(SLOW_GAME), roots)
 

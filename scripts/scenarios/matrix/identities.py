@@ -112,7 +112,7 @@ def _expect_both_named(receiver: Peer) -> None:
     claim="With the manifest of the catalog one honest source is used against five that agree on other files, and the "
     "five are named. Without it the majority is believed, and what is installed is called unverified.",
     conditions="Six sources of one game and version. Five have archives of another size, which are equal among "
-    "themselves. The installed marker says which source served. The manifest is beside the first receiver's "
+    "themselves. The manifest is beside the first receiver's "
     "catalog; the second receiver has the same catalog without it.",
     time_limit_s=120,
     decodes_at_source=True,
@@ -124,7 +124,12 @@ def lying_majority(stage: Stage) -> None:
     liars: list[Peer] = []
     for number in range(LIARS):
         name = f"a-liar-{number}"
-        liars.append(stage.start_source(name, _copy_of_game(stage, name, length=20_001).parent, catalog=None))
+        lie = stage.games_dir(name) / GAME
+        if number == 0:
+            lie = _copy_of_game(stage, name, length=20_001)
+        else:
+            shutil.copytree(stage.games_dir("a-liar-0") / GAME, lie)
+        liars.append(stage.start_source(name, lie.parent, catalog=None))
     sources = [honest, *liars]
 
     received = stage.games_dir("receiver")

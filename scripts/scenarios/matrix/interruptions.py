@@ -19,7 +19,6 @@ from ..games import (
     SLOW_GAME_BYTES,
     STREAM_RATE_BYTES_PER_SECOND,
     make_slow_game,
-    served_by,
     wait_for_fault_point,
 )
 from ..peer import TOOLS, Peer
@@ -135,7 +134,7 @@ def graceful_stop(stage: Stage) -> None:
     claim="If the only source is killed, the install exits 4 and leaves nothing. With a second source, the install "
     "completes from that one, byte-exact.",
     conditions=f"The source first in order is slowed, and killed (SIGKILL) when the receiver has {FAULT_AT_BYTES} "
-    "bytes. A stored marker file differs between the sources.",
+    "bytes.",
     time_limit_s=180,
     decodes_at_source=True,
 )
@@ -165,7 +164,6 @@ def source_killed(stage: Stage) -> None:
     expect_equal(checks.attempts(receiver), [killed.name, survivor.name], "sources tried, in order")
     expect_interrupted_stream(receiver, killed)
     checks.streamed_install_is_whole(stage, receiver, received, SLOW_GAME, survivor, game.reference(stage, SECOND))
-    expect_equal(served_by(received, SLOW_GAME), survivor.name, "source named by the installed marker")
 
 
 @scenario(

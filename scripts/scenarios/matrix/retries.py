@@ -11,10 +11,9 @@ from ..contract import scenario
 from ..doubles import LyingSource
 from ..events import named
 from ..expectations import expect, expect_equal
-from ..games import FIRST, IDLE_LIMIT_S, SECOND, add_marker, expect_equal_file_lists, served_by
+from ..games import FIRST, IDLE_LIMIT_S, SECOND, expect_equal_file_lists
 from ..peer import Peer, Reachable
 from ..stage import Stage
-from ..trees import sha256
 
 SOLID_GAME = "cnctw"
 
@@ -23,14 +22,11 @@ FAULT_AT_BYTES = 700_000
 
 
 def _two_sources(stage: Stage) -> dict[str, Path]:
-    """Game roots of two sources of the solid game: equal file lists, and a marker that differs."""
+    """Game roots of two sources of the solid game: equal bytes."""
     roots = {}
     for name in (FIRST, SECOND):
         roots[name] = stage.games_from(name, f"fixture-solid/{SOLID_GAME}") / SOLID_GAME
-        add_marker(stage, roots[name], name)
     expect_equal_file_lists(roots[FIRST], roots[SECOND])
-    markers = [sha256(root / "zz-marker.eti") for root in roots.values()]
-    expect(markers[0] != markers[1], "the sources do not differ")
     return roots
 
 
@@ -42,9 +38,7 @@ def _second_source_completed(
     expect_equal(checks.failed_attempts(receiver), [broken.name], "sources that failed")
     failure = receiver.events.all(named("stream-attempt-failed"))[0]
     expect(failure.get("code") and failure.get("message"), f"the failed attempt has no code or no message: {failure}")
-    tree = checks.streamed_install_is_whole(stage, receiver, received, SOLID_GAME, sound, reference)
-    expect("served-by.txt" in tree, "the marker is not part of the installed tree")
-    expect_equal(served_by(received, SOLID_GAME), sound.name, "source named by the installed marker")
+    checks.streamed_install_is_whole(stage, receiver, received, SOLID_GAME, sound, reference)
 
 
 @scenario(
@@ -54,9 +48,8 @@ def _second_source_completed(
     "progress comes only from the second, no staging is left, and all hashes are those of the second source's "
     "archives. The same holds when the connection of the first source ends because a bit was changed on the way, and "
     "when that source sends a wrong byte, except that it then made progress too.",
-    conditions="Two sources with the solid game and equal file lists. The first in order has `--unrar "
-    "/missing-unrar`, in a second round sends through a proxy that flips one bit, and in a third sends a wrong byte. A "
-    "stored marker file differs between them.",
+    conditions="Two sources with the solid game. The first in order has `--unrar "
+    "/missing-unrar`, in a second round sends through a proxy that flips one bit, and in a third sends a wrong byte.",
     time_limit_s=60,
     decodes_at_source=True,
 )
@@ -157,7 +150,6 @@ def _next_source_completed(
     _expect_found_out(receiver, liars)
     expect_equal(checks.attempts(receiver)[len(liars) :], [sound.name], "sources tried after those that lie")
     checks.streamed_install_is_whole(stage, receiver, received, SOLID_GAME, sound, reference)
-    expect_equal(served_by(received, SOLID_GAME), sound.name, "source named by the installed marker")
 
 
 def _broken_only_source(stage: Stage, breakage: str, damage: Callable[[Path, str], int]) -> None:

@@ -13,7 +13,6 @@ from ..expectations import expect, expect_equal
 from ..games import FIRST, SECOND
 from ..peer import PORT, Peer
 from ..rooms import (
-    CHUNK_BYTES,
     GAME,
     LINK_BYTES_PER_SECOND,
     WINDOW_MIB,
@@ -154,42 +153,6 @@ def source_killed(stage: Stage) -> None:
     for receiver, before in zip(chain[1:], chain, strict=False):
         expect_equal(receiver.upstreams(), [("relay", before.name)], f"upstreams of {receiver.name}")
     stage.figures.append(f"the head took {head.duration_s:.1f} s, {twice >> 10} KiB came twice")
-
-
-@scenario(
-    "S71",
-    "Chunk refused before it is decoded",
-    claim="If a byte of a packed stream is not the listed one, its chunk is refused before it is decoded or passed on. "
-    "The source is named and not asked again, and the stream goes on from the other source in the same attempt.",
-    conditions="One byte in each chunk of the second half of a source's archive is flipped. That source, an honest "
-    "one, and two receivers.",
-    time_limit_s=120,
-)
-def chunk_refused(stage: Stage) -> None:
-    game = make_room_game(stage, 12_000_000)
-    flipped = stage.games_dir(SECOND) / GAME
-    flipped.mkdir()
-    for file in game.root.iterdir():
-        content = bytearray(file.read_bytes())
-        if file.suffix == ".eti":
-            half = len(content) // CHUNK_BYTES // 2
-            for offset in range(half * CHUNK_BYTES + 1000, len(content), CHUNK_BYTES):
-                content[offset] ^= 0x10
-        (flipped / file.name).write_bytes(content)
-    # It gives no places: what it has is another list.
-    liar = start_room_source(stage, SECOND, flipped.parent, LINK_BYTES_PER_SECOND)
-    honest = start_room_source(stage, FIRST, game.copy(stage, FIRST), LINK_BYTES_PER_SECOND)
-    room = Room(stage, game)
-    head, behind = room.begin_together(2, [honest, liar])
-    room.finish()
-    lied = head.process.events.all(named("peer-lied"))
-    expect_equal([event["id"] for event in lied], [liar.identity], "peers that are called liars")
-    expect_equal(lied[0]["position"] % CHUNK_BYTES, 0, "position of the wrong chunk")
-    expect(lied[0]["position"] >= half * CHUNK_BYTES, f"not what is wrong: {lied[0]}")
-    expect_equal([name for _, name in head.upstreams()].count(SECOND), 1, "times that the liar was asked")
-    expect(head.bytes_from("source") >= game.archive_bytes, "the head had another upstream than sources")
-    expect(not behind.process.events.all(named("peer-lied")), "a relay passed on what was wrong")
-    expect_equal(behind.upstreams(), [("relay", head.name)], "upstreams of the second receiver")
 
 
 @scenario(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 from .. import archives, checks
@@ -15,7 +16,7 @@ GAME = "disputed-game"
 
 
 def _copy_of_game(stage: Stage, name: str, *, length: int = 20_000, version: str = VERSION) -> Path:
-    """One source's copy. Copies of equal length have equal file lists and different bytes."""
+    """One source's copy. Copies of two names differ, at equal length in their bytes only."""
     tree = stage.payload(name)
     tree.noise("data.bin", length)
     tree.file("served-by.txt", f"{name:-<64}\n".encode())
@@ -54,12 +55,13 @@ def ambiguous_metadata(stage: Stage) -> None:
     "Majority wins",
     claim="If one of three sources differs, it serves nothing.",
     conditions="Three sources of one game and version. The archive of the first in name order has another size; it "
-    "would be tried first if it were not left out. The installed marker says which source served.",
+    "would be tried first if it were not left out.",
     time_limit_s=60,
 )
 def majority_wins(stage: Stage) -> None:
     odd_root = _copy_of_game(stage, "a-odd", length=20_001)
-    roots = [_copy_of_game(stage, "b-agreeing"), _copy_of_game(stage, "c-agreeing")]
+    roots = [_copy_of_game(stage, "b-agreeing"), stage.games_dir("c-agreeing") / GAME]
+    shutil.copytree(roots[0], roots[1])
     catalog = stage.catalog(GAME)
     odd = stage.start_source("a-odd", odd_root.parent, catalog=catalog)
     agreeing = [stage.start_source(root.parent.name, root.parent, catalog=catalog) for root in roots]
