@@ -103,6 +103,7 @@ def busy_source(stage: Stage) -> None:
     "receiver fails with exit 4, and nothing is left.",
     conditions=f"One slowed source, stopped when the receiver has {FAULT_AT_BYTES} bytes; once for each decoder.",
     time_limit_s=120,
+    decodes_at_source=True,
 )
 def graceful_stop(stage: Stage) -> None:
     game = make_slow_game(stage, "native", "unrar")
@@ -234,6 +235,7 @@ def receiver_killed(stage: Stage) -> None:
     f"source sends {CRAWL_BYTES_PER_SECOND} bytes a second, which takes longer than the idle limit. The scenario sets "
     f"that to {IDLE_LIMIT_S} s.",
     time_limit_s=180,
+    decodes_at_source=True,
 )
 def source_stalls(stage: Stage) -> None:
     game = make_slow_game(stage, FIRST, SECOND)

@@ -42,6 +42,7 @@ def read_only_games_folder(stage: Stage) -> None:
     conditions="The receiver's games directory is a file system of its own: first one that is smaller than the game, "
     "then a larger one that another program fills in the middle of the stream.",
     time_limit_s=120,
+    decodes_at_source=True,
 )
 def disk_too_small(stage: Stage) -> None:
     game = make_slow_game(stage, FIRST, SECOND)

@@ -96,6 +96,7 @@ def retry_fallback(stage: Stage) -> None:
     "list of `lanspread-testing`, with an equal file list: one install meets them all. Each source that falls silent "
     f"is met by a receiver of its own, whose idle limit is {IDLE_LIMIT_S} s.",
     time_limit_s=180,
+    decodes_at_source=True,
 )
 def lying_source(stage: Stage) -> None:
     roots = _two_sources(stage)
