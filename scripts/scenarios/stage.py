@@ -94,7 +94,7 @@ class Stage:
         self.run = run
         self.scenario_id = scenario_id
         self.with_this_machine = with_this_machine
-        self.decodes_at_source = decodes_at_source
+        self.variables = {"LANSPREAD_DECODE_AT": "source"} if decodes_at_source else {}
         self.deadline = Deadline(time_limit_s)
         self.dir = dir
         self.logs_dir = self.dir / "logs"
@@ -203,8 +203,7 @@ class Stage:
         return arguments
 
     def start_command(self, name: str, machine: Machine, *arguments: str) -> Peer:
-        """Begins a command on a machine, with the state directory that is there. Where a peer serves, its own daemon
-        does what is asked."""
+        """Begins a command with the state directory of a machine. If a peer serves there, its daemon does the work."""
         return self.start(name, ["--json", "--state-dir", inside.STATE, *arguments], machine)
 
     def command(self, name: str, machine: Machine, *arguments: str, exit_status: int = 0) -> Peer:
@@ -234,12 +233,10 @@ class Stage:
         arguments += ["--catalog", inside.CATALOG]
         if operation[0] not in _COMMANDS_WITHOUT_PEERS:
             arguments.append("--no-discovery")
-        for source in sources:
-            arguments += ["--peer", source.address]
+        arguments += [word for source in sources for word in ("--peer", source.address)]
         arguments += settings.get("options", ())
-        environment = {}
-        if "idle_limit_s" in settings:
-            environment[_IDLE_TIMEOUT_MS] = str(settings["idle_limit_s"] * 1000)
+        idle_limit_s = settings.get("idle_limit_s")
+        environment = {_IDLE_TIMEOUT_MS: str(idle_limit_s * 1000)} if idle_limit_s else {}
         return self.start(
             settings.get("name", "receiver"),
             arguments,
@@ -302,11 +299,9 @@ class Stage:
         capabilities: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
     ) -> Peer:
-        """Runs the program with these arguments: on a machine if one is given, otherwise in a container of its own with
-        this games directory. A peer of the same name later in the scenario is the same machine again: it finds the same
-        state directory."""
-        decoded = {"LANSPREAD_DECODE_AT": "source"} if self.decodes_at_source else {}
-        variables = {**decoded, **(environment or {})}
+        """Runs the program on a machine if one is given, otherwise in a container of its own with this games directory.
+        A peer of the same name later in the scenario is the same machine again: it finds the same state directory."""
+        variables = {**self.variables, **(environment or {})}
         if isinstance(games, Machine):
             container = games.container
             docker_arguments = ["exec", *environment_arguments(variables), container, PROGRAM, *arguments]

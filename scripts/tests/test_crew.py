@@ -37,7 +37,7 @@ class FakePeer:
 class EmptyStage:
     """A stage without Docker."""
 
-    def __init__(self, run: object, dir: Path, *, scenario_id: str, time_limit_s: int, with_this_machine: bool) -> None:
+    def __init__(self, run: object, dir: Path, *, scenario_id: str, time_limit_s: int, **_: bool) -> None:
         self.scenario_id = scenario_id
         self.deadline = Deadline(time_limit_s)
         self.peers: list[FakePeer] = []
