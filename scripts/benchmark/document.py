@@ -27,6 +27,18 @@ class DocumentError(ValueError):
     pass
 
 
+def document_of_schema(text: str, name: str, expected: int) -> dict[str, Any]:
+    """The JSON object in a text, if it says that it has this schema."""
+    try:
+        document = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise DocumentError(f"{name} is not JSON: {error}") from error
+    schema = document.get("schema") if isinstance(document, dict) else None
+    if schema != expected:
+        raise DocumentError(f"{name} has schema {schema}: expected {expected}")
+    return document
+
+
 def written(results: Results) -> str:
     aims = [{**asdict(verdict), "is_met": verdict.is_met} for verdict in verdicts(results)]
     return json.dumps({"schema": SCHEMA, **asdict(results), "aims": aims}, indent=1) + "\n"
@@ -34,13 +46,7 @@ def written(results: Results) -> str:
 
 def read(text: str, name: str) -> Results:
     """Results from a text; `name` is where it is from, for the message if it is not one of ours."""
-    try:
-        document = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise DocumentError(f"{name} is not JSON: {error}") from error
-    schema = document.get("schema") if isinstance(document, dict) else None
-    if schema != SCHEMA:
-        raise DocumentError(f"{name} has schema {schema}: expected {SCHEMA}")
+    document = document_of_schema(text, name, SCHEMA)
     try:
         return Results(
             machine=dict(document["machine"]),

@@ -7,6 +7,7 @@ import unittest
 import xml.etree.ElementTree as ElementTree
 
 import bench_room
+from benchmark import document
 from benchmark.room import picture, samples, text
 from benchmark.room.figures import (
     CHAIN,
@@ -132,7 +133,7 @@ class ReportTest(unittest.TestCase):
 
     def test_another_document_is_refused_by_name(self) -> None:
         for wrong in ("[]", "no JSON", '{"schema": 1}', '{"schema": 99}'):
-            with self.assertRaisesRegex(samples.DocumentError, "^a file "):
+            with self.assertRaisesRegex(document.DocumentError, "^a file "):
                 samples.read(wrong, "a file")
 
     def test_no_ratio_mixes_two_runs(self) -> None:

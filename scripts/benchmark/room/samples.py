@@ -17,11 +17,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from ..document import DocumentError, document_of_schema
+
 SCHEMA = 1
-
-
-class DocumentError(ValueError):
-    pass
 
 
 @dataclass(frozen=True)
@@ -128,13 +126,7 @@ def written(results: RoomResults, bars: Sequence[dict[str, Any]]) -> str:
 
 def read(text: str, name: str) -> RoomResults:
     """Results from a text; `name` is where it is from, for the message if it is not one of ours."""
-    try:
-        document = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise DocumentError(f"{name} is not JSON: {error}") from error
-    schema = document.get("schema") if isinstance(document, dict) else None
-    if schema != SCHEMA:
-        raise DocumentError(f"{name} has schema {schema}: expected {SCHEMA}")
+    document = document_of_schema(text, name, SCHEMA)
     try:
         room = document["room"]
         return RoomResults(
