@@ -6,6 +6,7 @@ use std::time::Duration;
 use lanspread_types::ids::PeerId;
 use tokio::time::timeout;
 
+use crate::message::RefusalCode;
 use crate::refusal::Refusal;
 
 /// What is wrong with a connection or a message.
@@ -121,6 +122,20 @@ pub enum WireError {
 }
 
 impl WireError {
+    /// Whether another try with the same peer may succeed.
+    pub fn may_pass(&self) -> bool {
+        use RefusalCode::{Busy, Changed, Internal, Stopping};
+        match self {
+            Self::Connect(_)
+            | Self::Io(_)
+            | Self::Closed
+            | Self::TurnedAway { .. }
+            | Self::Timeout { .. } => true,
+            Self::Refused(refusal) => matches!(refusal.code, Busy | Changed | Internal | Stopping),
+            _ => false,
+        }
+    }
+
     /// Stable kebab-case code.
     pub fn code(&self) -> &'static str {
         match self {

@@ -99,22 +99,9 @@ impl UpstreamError {
 
     /// Whether it may be used again in this operation. Pure.
     pub(crate) fn may_pass(&self) -> bool {
-        use RefusalCode::{Busy, Changed, Internal, Stopping};
         match self {
-            Self::Wire(
-                WireError::Connect(_)
-                | WireError::Io(_)
-                | WireError::Closed
-                | WireError::TurnedAway { .. }
-                | WireError::Timeout { .. },
-            )
-            | Self::SentAway(_)
-            | Self::Slow
-            | Self::Stalled
-            | Self::TooFarAhead => true,
-            Self::Wire(WireError::Refused(refusal)) => {
-                matches!(refusal.code, Busy | Changed | Internal | Stopping)
-            }
+            Self::SentAway(_) | Self::Slow | Self::Stalled | Self::TooFarAhead => true,
+            Self::Wire(error) => error.may_pass(),
             Self::Http(error) => error.may_pass(),
             _ => false,
         }

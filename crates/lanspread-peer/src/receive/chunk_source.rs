@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use lanspread_proto::WireError;
 use lanspread_proto::chunk::Buffers;
-use lanspread_proto::message::RefusalCode;
 use lanspread_proto::queued::QueuePosition;
 use lanspread_store::state::chunks::Chunk;
 use lanspread_types::content::RootFile;
@@ -123,18 +122,8 @@ impl FetchError {
 
     /// Whether another try from the same source may succeed. Pure.
     pub(crate) fn may_pass(&self) -> bool {
-        use RefusalCode::{Busy, Changed, Internal, Stopping};
         match self {
-            Self::Wire(
-                WireError::Connect(_)
-                | WireError::Io(_)
-                | WireError::Closed
-                | WireError::TurnedAway { .. }
-                | WireError::Timeout { .. },
-            ) => true,
-            Self::Wire(WireError::Refused(refusal)) => {
-                matches!(refusal.code, Busy | Changed | Internal | Stopping)
-            }
+            Self::Wire(error) => error.may_pass(),
             Self::Http(error) => error.may_pass(),
             _ => false,
         }
