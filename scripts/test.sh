@@ -151,6 +151,10 @@ step_unit() {
         without=(LANSPREAD_TEST_WITHOUT_STRACE=1)
     fi
     env "${without[@]}" cargo test --workspace --all-features --locked
+    # A peer that serves keeps lists in its games directory; the next test would take them for a game.
+    local kept
+    kept=$(find fixtures -name .lanspread)
+    [ -z "$kept" ] || missing "a test has served a folder of the repository itself, not a copy: $kept"
 }
 
 step_docs() {

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::{drain, install, scratch, serve, workspace};
+use common::{copy_tree, drain, install, scratch, serve, workspace};
 use lanspread_peer::{
     BuildObserver, CancellationToken, CatalogBuild, GameId, Peer, PeerBuilder, PeerError, PeerEvent,
     PeerEvents, ProviderChoice, SecretKey, Signature, limits,
@@ -96,12 +96,13 @@ impl Party {
     }
 
     fn machine(&self, name: &str, games: &str) -> PeerBuilder {
-        let games_dir = if games.is_empty() {
-            self.path(name).join("games")
-        } else {
-            workspace().join("fixtures").join(games)
-        };
-        fs::create_dir_all(&games_dir).unwrap();
+        let games_dir = self.path(name).join("games");
+        fs::create_dir_all(self.path(name)).unwrap();
+        if games.is_empty() {
+            fs::create_dir_all(&games_dir).unwrap();
+        } else if !games_dir.exists() {
+            copy_tree(&workspace().join("fixtures").join(games), &games_dir);
+        }
         Peer::builder(games_dir).state_dir(self.path(name).join("state")).name(name.parse().unwrap())
     }
 

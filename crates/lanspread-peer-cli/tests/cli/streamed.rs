@@ -9,7 +9,7 @@ use crate::support::{Receiver, Source, Tree, dead_address, finish, fixtures, pee
 
 fn folders(folder: &Path) -> Vec<PathBuf> {
     let mut found: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    found.retain(|path| path.is_dir());
+    found.retain(|path| path.is_dir() && !path.ends_with(".lanspread"));
     found.sort();
     found
 }
