@@ -96,7 +96,7 @@ impl Party {
     }
 
     fn machine(&self, name: &str, games: &str) -> PeerBuilder {
-        let games_dir = self.path(name).join("games");
+        let games_dir = self.path(name).join(if games.is_empty() { "games" } else { games });
         fs::create_dir_all(self.path(name)).unwrap();
         if games.is_empty() {
             fs::create_dir_all(&games_dir).unwrap();
