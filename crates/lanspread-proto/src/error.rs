@@ -6,8 +6,7 @@ use std::time::Duration;
 use lanspread_types::ids::PeerId;
 use tokio::time::timeout;
 
-use crate::message::RefusalCode;
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, RefusalCode};
 
 /// What is wrong with a connection or a message.
 #[derive(Debug, thiserror::Error)]
