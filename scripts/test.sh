@@ -191,6 +191,7 @@ step_scenarios() {
     need_docker "the scenarios"
     # Where no image can be pulled, docker/make_base.sh makes the base with it.
     need mmdebstrap mmdebstrap "the base image of the scenarios"
+    need nginx nginx-light "HTTP servers as sources"
     mkdir -p target/scenarios
     python3 scripts/run_extended_scenarios.py --build-image --host-peer \
         --json target/scenarios/results.json --junit target/scenarios/junit.xml

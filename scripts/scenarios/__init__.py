@@ -14,6 +14,7 @@
     process.py      one attached process, with its whole event log (events.py)
     peer.py         one process in its container
     host_peer.py    a peer on this machine, from which the scenarios must be isolated
+    nginx.py        an HTTP server that has games, on a machine of its own
     doubles.py      programs that stand in for peers: sources that lie, a proxy that damages what passes
     trees.py        full comparison of what is on disk
     archives.py     archives by the real `rar` and `unrar`; rar_format.py changes single header fields
