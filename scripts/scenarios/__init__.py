@@ -9,6 +9,7 @@
     download_checks.py  what holds of every download, on both sides
     games.py        games that many scenarios use: slow ones to stream, marked ones to download
     rooms.py        receivers of one packed stream, and what holds of them
+    open_files.py   whether a process has something packed in a file
     listings.py     what `list` and `peers` print
     watch.py        what happened in a folder, in its order
     process.py      one attached process, with its whole event log (events.py)

@@ -19,6 +19,7 @@ from . import archives, checks
 from .docker import docker
 from .events import Event, named
 from .expectations import CheckFailed, expect, expect_equal
+from .open_files import PIECE_INTERVAL_BYTES, OpenFiles
 from .payload import PayloadTree
 from .peer import GAMES, Machine, Mount, Peer, Reachable
 from .stage import Stage
@@ -171,11 +172,12 @@ class Room:
     rate: int = LINK_BYTES_PER_SECOND
     receivers: list[Receiver] = field(default_factory=list)
 
-    def prepare(self, name: str, *, rate: int | None = None) -> tuple[str, Machine, Path]:
+    def prepare(self, name: str, *, rate: int | None = None, has_manifests: bool = True) -> tuple[str, Machine, Path]:
         """A machine that is ready to install, with a slowed link unless `rate` is 0."""
         games_dir = self.stage.games_dir(name)
+        mounts = [self.game.manifests] if has_manifests else []
         machine = self.stage.machine(
-            name, games_dir, catalog=self.game.catalog, mounts=[self.game.manifests], capabilities=["NET_ADMIN"]
+            name, games_dir, catalog=self.game.catalog, mounts=mounts, capabilities=["NET_ADMIN"]
         )
         rate = self.rate if rate is None else rate
         if rate:
@@ -199,10 +201,10 @@ class Room:
         return receiver
 
     def begin_together(
-        self, count: int, sources: Sequence[Reachable], *, window_mib: int = WINDOW_MIB
+        self, count: int, sources: Sequence[Reachable], *, window_mib: int = WINDOW_MIB, prefix: str = "seat"
     ) -> list[Receiver]:
         """Receivers of one wave, in the order of their positions."""
-        prepared = [self.prepare(f"seat-{number}") for number in range(count)]
+        prepared = [self.prepare(f"{prefix}-{number}") for number in range(count)]
         begun = [self.begin(each, sources, window_mib=window_mib) for each in prepared]
         placed = {wait_until_placed(self.stage, receiver)["position"]: receiver for receiver in begun}
         expect_equal(sorted(placed), list(range(count)), "positions in the wave")
@@ -288,12 +290,13 @@ def cpu_s(pid: int) -> float:
 
 
 class Sampler:
-    """Looks at processes every tenth of a second, until they have ended: how much memory each had of its own, and how
-    many bytes it has written to a disk."""
+    """Looks at processes every tenth of a second, until they have ended: how much memory each had of its own, how many
+    bytes it has written to a disk, and what is in its files."""
 
     def __init__(self) -> None:
         self.memory_peaks: dict[str, int] = {}
         self.written: dict[str, int] = {}
+        self.files: dict[str, OpenFiles] = {}
         self._pids: dict[str, int] = {}
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._sample, name="sampler", daemon=True)
@@ -307,11 +310,13 @@ class Sampler:
         self._thread.join()
 
     def watch(self, receiver: Receiver) -> None:
+        self.files[receiver.name] = OpenFiles(CHUNK_BYTES)
         self._pids[receiver.name] = pid_here(receiver.machine, ["install", "--stream"])
 
     def _sample(self) -> None:
         while not self._ended.wait(_SAMPLE_INTERVAL_S):
             for name, pid in list(self._pids.items()):
+                self.files[name].look(pid)
                 try:
                     status = _fields(f"/proc/{pid}/status")
                     written = _fields(f"/proc/{pid}/io")["write_bytes"]
@@ -327,13 +332,20 @@ def _fields(file: str) -> dict[str, int]:
     return {key: int(value.split()[0]) for key, _, value in lines if value.split() and value.split()[0].isdigit()}
 
 
-def nothing_stored(receiver: Receiver, written: int, tree: Manifest) -> None:
-    """It has written what it installed and little else, wherever; nothing but the tree is as large as a chunk."""
+def nothing_stored(receiver: Receiver, sampler: Sampler, tree: Manifest) -> None:
+    """It has written what it installed and little else, wherever. No file that it had open had a chunk of the archive
+    in it, and nothing but the tree is as large as a chunk."""
+    written, open_files = sampler.written[receiver.name], sampler.files[receiver.name]
     files = sum(node.kind == FILE for node in tree.values())
     unpacked = total_size(tree)
     expect(written >= unpacked // 2, f"only {written} bytes written by {receiver.name} were seen: nothing was tested")
     most = unpacked + 4096 * files + 16 * 1024 * 1024
     expect(written <= most, f"{receiver.name} wrote {written} bytes; the game has {unpacked}")
+    expect(
+        open_files.pieces * PIECE_INTERVAL_BYTES >= unpacked // 4,
+        f"only {open_files.pieces} pieces of the files of {receiver.name} were seen: nothing was tested",
+    )
+    expect(not open_files.packed, f"{receiver.name} had something packed in {open_files.packed}")
     changed = receiver.machine.changed_outside_mounts()
     expect(not changed, f"{receiver.name} changed {changed}")
     local = receiver.games_dir / GAME / checks.LOCAL
