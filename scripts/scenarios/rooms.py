@@ -36,8 +36,8 @@ LINK_BYTES_PER_SECOND = 1_500_000
 # A window that holds a part of the game only, in MiB.
 WINDOW_MIB = 16
 
-# The dictionary of the archive, in MiB.
-DICTIONARY_MIB = 4
+# The dictionary of the archive, in MiB: more than a source that decodes nothing needs in all.
+DICTIONARY_MIB = 32
 
 _CATALOG_DIR = "/organised"
 _SAMPLE_INTERVAL_S = 0.1
@@ -309,9 +309,9 @@ class Sampler:
         self._ended.set()
         self._thread.join()
 
-    def watch(self, receiver: Receiver) -> None:
-        self.files[receiver.name] = OpenFiles(CHUNK_BYTES)
-        self._pids[receiver.name] = pid_here(receiver.machine, ["install", "--stream"])
+    def watch(self, name: str, pid: int) -> None:
+        self.files[name] = OpenFiles(CHUNK_BYTES)
+        self._pids[name] = pid
 
     def _sample(self) -> None:
         while not self._ended.wait(_SAMPLE_INTERVAL_S):
