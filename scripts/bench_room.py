@@ -1,25 +1,31 @@
 #!/usr/bin/env python3
 """Measures a room: 1, 4, 8 and 16 receivers of one game, each in a container with a link of 16 Mbit/s.
 
-    scripts/bench_room.py                               all modes but http, 3 rounds: about an hour
-    scripts/bench_room.py --quick                       a small game, 1 and 4 receivers, one round: three minutes
+    scripts/bench_room.py                               all modes, 3 rounds: about an hour
+    scripts/bench_room.py --quick                       a small game, 1 and 4 receivers, one round: four minutes
     scripts/bench_room.py --modes chain --receivers 1,8 --rounds 5
     scripts/bench_room.py --loopback --rounds 5         one receiver without a link: packed against decoded stream
+    scripts/bench_room.py --bars                        what every bar needs, one round: about 25 minutes
+    scripts/bench_room.py --bars R3,R13 --plan          says what would be measured, and how long it takes
+    scripts/bench_room.py --bars --modes star,http --receivers 1,4 --json room.json
     scripts/bench_room.py --json room.json --svg docs/room.svg --markdown docs/performance.md
     scripts/bench_room.py --from room.json loop.json    reports what earlier runs have measured, and measures nothing
 
 chain    each receiver decodes, and passes on what it receives to the next one (the default of `install --stream`)
 star     each receiver decodes, and takes everything from the source (`--no-relay`)
 decoded  the source decodes for each receiver (`--decode-at source`)
-http     an HTTP server is the only source; refused until the image of the scenarios has one
+http     an HTTP server (nginx) is the only source: it gives no places, so each receiver takes everything from it
 
 Source and receivers have equal shares of this machine (--cpus limits each of them), and each can send 16 Mbit/s. The
 window is 16 MiB, so that the game is larger than a window, as games are. Times are from the common start until the last
 receiver has installed; a ratio is taken within a round. The image is that of the scenarios: LANSPREAD_PROFILE and
 LANSPREAD_PEER_CLI choose the program, and --build-image builds it first.
 
-Exit status: 0, or 1 if a room failed or --check finds a bar that is not met, or 2 if something is missing, or 130 if it
-was interrupted.
+--bars adds rooms in which something happens: a relay is killed or silent, a source is killed, a relay lies, a machine
+is slow or late. Their time is that of the others. `--bars --plan` lists all of them.
+
+Exit status: 0, or 1 if a room failed or --check finds a bar that is not met or has no figure, or 2 if something is
+missing, or 130 if it was interrupted.
 """
 
 from __future__ import annotations
@@ -30,26 +36,31 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmark import machine
-from benchmark.room import picture, samples, text
-from benchmark.room.figures import CHAIN, DECODED, STAR, verdicts
+from benchmark.room import bars, picture, plan, samples, text
+from benchmark.room.bars import BARS, Room
+from benchmark.room.figures import CHAIN, DECODED, HTTP, STAR
 from benchmark.room.loopback import Loopback
-from benchmark.room.measure import MODES, REFUSED, RoomMeasurement, RoomOptions
-from benchmark.room.samples import RoomResults
+from benchmark.room.measure import RoomMeasurement, RoomOptions
+from benchmark.room.modes import CHOSEN, MODES
+from benchmark.room.samples import Report, RoomResults, Simulated
+from benchmark.room.simulation import simulated
 from benchmark.servers import PEER
 from scenarios.docker import DockerError
 from scenarios.expectations import CheckFailed
 from scenarios.image import program_path
 from scenarios.tools import PROJECT_DIR, ToolFailed, fetch_tools
 
-ROUNDS, QUICK_ROUNDS = 3, 1
+# Rooms of bars are many: one round of them is half an hour.
+ROUNDS, QUICK_ROUNDS, BARS_ROUNDS = 3, 1, 1
 RECEIVERS, QUICK_RECEIVERS = (1, 4, 8, 16), (1, 4)
-DEFAULT_MODES = (CHAIN, STAR, DECODED)
-PACKED_BYTES, QUICK_PACKED_BYTES = 42_000_000, 10_000_000
+DEFAULT_MODES = (CHAIN, STAR, DECODED, HTTP)
+# One receiver takes 21 s for it, and 62 s for the long one.
+PACKED_BYTES, QUICK_PACKED_BYTES, LONG_PACKED_BYTES = 42_000_000, 10_000_000, 125_000_000
 RATE_BYTES_PER_SECOND = 2_000_000
 WINDOW_MIB = 16
 # A star of 16 takes 16 times as long as one receiver, and a decoded one twice that.
@@ -60,10 +71,16 @@ RECEIVERS_MAX = 64
 def modes(given: str) -> tuple[str, ...]:
     wanted = tuple(given.split(","))
     for mode in wanted:
-        if mode not in MODES:
-            raise argparse.ArgumentTypeError(f"no mode {mode}: expected some of {', '.join(MODES)}")
-        if mode in REFUSED:
-            raise argparse.ArgumentTypeError(f"{mode} cannot be measured: {REFUSED[mode]}")
+        if mode not in CHOSEN:
+            raise argparse.ArgumentTypeError(f"no mode {mode}: expected some of {', '.join(CHOSEN)}")
+    return wanted
+
+
+def bar_ids(given: str) -> tuple[str, ...]:
+    wanted = tuple(given.upper().split(","))
+    for id in wanted:
+        if id not in BARS:
+            raise argparse.ArgumentTypeError(f"no bar {id}: expected some of {', '.join(BARS)}")
     return wanted
 
 
@@ -89,11 +106,17 @@ def at_least(least: float) -> Callable[[str], float]:
 
 def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--modes", type=modes, metavar="MODE,MODE", help=f"of {', '.join(MODES)}")
+    parser.add_argument("--modes", type=modes, metavar="MODE,MODE", help=f"of {', '.join(CHOSEN)}")
     parser.add_argument("--receivers", type=numbers, metavar="N,N", help="sizes of rooms (default: 1,4,8,16)")
-    parser.add_argument("--rounds", type=int, metavar="N", help=f"default: {ROUNDS}; with --quick: {QUICK_ROUNDS}")
+    parser.add_argument(
+        "--bars", type=bar_ids, nargs="?", const=tuple(BARS), metavar="R,R", help="what these bars need (all without)"
+    )
+    parser.add_argument("--plan", action="store_true", help="say what would be measured, and how long it takes")
+    rounds = f"default: {ROUNDS}; with --quick or --bars: 1, and {plan.LOOPBACK_ROUNDS} on loopback"
+    parser.add_argument("--rounds", type=int, metavar="N", help=rounds)
     parser.add_argument("--quick", action="store_true", help="a small game, small rooms, one round")
     parser.add_argument("--packed", type=at_least(1), metavar="MB", help="size of the archive, about (default: 42)")
+    parser.add_argument("--long-packed", type=at_least(1), metavar="MB", help="of long rooms, about (default: 125)")
     parser.add_argument("--window", type=int, default=WINDOW_MIB, metavar="MIB", help="of each receiver")
     parser.add_argument("--cpus", type=at_least(0), default=0.0, metavar="X", help="processors of each machine")
     parser.add_argument("--star-max", type=int, default=STAR_MAX, metavar="N", help="largest star (default: 8)")
@@ -111,49 +134,116 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     return options
 
 
-def room_options(options: argparse.Namespace) -> RoomOptions:
+@dataclass(frozen=True)
+class Wanted:
+    """What the options ask for."""
+
+    planned: plan.Plan
+    rounds: int
+    packed_bytes: int
+    long_packed_bytes: int
+
+    def words(self) -> str:
+        rate = RATE_BYTES_PER_SECOND
+        return plan.words(list(plan.steps(self.planned, self.rounds, self.packed_bytes, self.long_packed_bytes, rate)))
+
+
+def wanted(options: argparse.Namespace) -> Wanted:
     quick: bool = options.quick
     packed = options.packed * 1e6 if options.packed else QUICK_PACKED_BYTES if quick else PACKED_BYTES
-    return RoomOptions(
-        modes=options.modes or DEFAULT_MODES,
-        receivers=options.receivers or (QUICK_RECEIVERS if quick else RECEIVERS),
-        rounds=options.rounds or (QUICK_ROUNDS if quick else ROUNDS),
-        packed_bytes=int(packed),
-        rate_bytes_per_second=RATE_BYTES_PER_SECOND,
-        window_mib=options.window,
-        cpus=options.cpus,
-        rebuild=options.build_image,
-        star_max=options.star_max,
-    )
-
-
-def measured(options: argparse.Namespace) -> tuple[RoomResults, bool]:
-    """What was measured, and whether it was interrupted."""
-
-    def say(line: str) -> None:
-        print(line, flush=True)
-
-    fetch_tools()
-    is_interrupted = False
-    run: Loopback | RoomMeasurement
+    long_packed = options.long_packed * 1e6 if options.long_packed else 3 * packed if quick else LONG_PACKED_BYTES
+    few = QUICK_ROUNDS if quick else BARS_ROUNDS if options.bars else ROUNDS
+    ids = options.bars or ()
     if options.loopback:
+        planned = plan.Plan(on_loopback=True)
+    else:
+        planned = plan.plan(ids, rooms(options))
+    return Wanted(planned, options.rounds or few, int(packed), int(long_packed))
+
+
+def rooms(options: argparse.Namespace) -> list[Room]:
+    """The rooms that are asked for by mode and size; large ones only of modes that do not grow with their size."""
+    if options.bars and not options.modes:
+        return []
+    sizes = options.receivers or (QUICK_RECEIVERS if options.quick else RECEIVERS)
+    return [
+        (mode, receivers)
+        for receivers in sizes
+        for mode in options.modes or DEFAULT_MODES
+        if not MODES[mode].grows or receivers <= options.star_max
+    ]
+
+
+class Measurement:
+    """A whole run, part by part: it has what was measured, also if it is interrupted."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.is_interrupted = False
+        self._options, self._wanted = options, wanted(options)
+        self._runs: list[RoomResults] = []
+        self._simulated: tuple[Simulated, ...] = ()
+
+    @property
+    def report(self) -> Report:
+        return Report(tuple(self._runs), self._simulated)
+
+    def run(self) -> None:
+        planned = self._wanted.planned
+        say(f"{self._wanted.words()}\n")
+        fetch_tools()
+        try:
+            if planned.long_rooms:
+                self._rooms(planned.long_rooms, self._wanted.long_packed_bytes)
+            if planned.rooms:
+                self._rooms(planned.rooms, self._wanted.packed_bytes)
+            if planned.on_loopback:
+                self._loopback()
+            if planned.in_simulation:
+                self._simulated = simulated()
+        except KeyboardInterrupt:
+            self.is_interrupted = True
+            print("bench_room.py: interrupted; what was measured so far is reported", file=sys.stderr)
+
+    def _rooms(self, found: tuple[Room, ...], packed_bytes: int) -> None:
+        options = self._options
+        rebuild = options.build_image and not self._runs
+        run = RoomMeasurement(
+            RoomOptions(
+                found,
+                self._wanted.rounds,
+                packed_bytes,
+                RATE_BYTES_PER_SECOND,
+                options.window,
+                options.cpus,
+                rebuild,
+            ),
+            say,
+        )
+        try:
+            run.run()
+        finally:
+            self._keep(run, program_path())
+
+    def _loopback(self) -> None:
         build = ["cargo", "build", "--release", "--locked", "--quiet", "-p", "lanspread-peer-cli"]
         subprocess.run(build, cwd=PROJECT_DIR, check=True)
-        run = Loopback(options.rounds or ROUNDS, options.scale, say)
-    else:
-        run = RoomMeasurement(room_options(options), say)
-    try:
-        run.run()
-    except KeyboardInterrupt:
-        is_interrupted = True
-        print("bench_room.py: interrupted; what was measured so far is reported", file=sys.stderr)
-    facts = run.facts if isinstance(run, RoomMeasurement) else None
-    return RoomResults(
-        machine.facts() | measured_program(PEER if options.loopback else program_path()),
-        facts,
-        tuple(run.samples),
-        tuple(run.failures),
-    ), is_interrupted
+        rounds = self._options.rounds or max(self._wanted.rounds, plan.LOOPBACK_ROUNDS)
+        run = Loopback(rounds, self._options.scale, say)
+        try:
+            run.run()
+        finally:
+            self._keep(run, PEER)
+
+    def _keep(self, run: Loopback | RoomMeasurement, program: Path) -> None:
+        if not run.samples and not run.failures:
+            return
+        facts = run.facts if isinstance(run, RoomMeasurement) else None
+        about = machine.facts() | measured_program(program)
+        self._runs.append(RoomResults(about, facts, tuple(run.samples), tuple(run.failures)))
+
+
+def say(line: str) -> None:
+    print(line, flush=True)
 
 
 def measured_program(path: Path) -> dict[str, str]:
@@ -164,39 +254,56 @@ def measured_program(path: Path) -> dict[str, str]:
     return {**named, "program": f"SHA-256 {digest[:16]}"}
 
 
-def write(results: RoomResults, options: argparse.Namespace) -> None:
+def write(report: Report, options: argparse.Namespace) -> None:
     """The page last: if it has no place for figures, the others are written all the same."""
     if options.json:
-        bars = [{**asdict(verdict), "is_met": verdict.is_met} for verdict in verdicts(results)]
-        options.json.write_text(samples.written(results, bars))
+        found = [{**asdict(verdict), "is_met": verdict.is_met} for verdict in bars.verdicts(report)]
+        options.json.write_text(samples.written(report, found))
     if options.svg:
-        options.svg.write_text(picture.drawn(results))
+        options.svg.write_text(picture.drawn(report))
     if options.markdown:
-        options.markdown.write_text(text.replaced(options.markdown.read_text(), results))
+        options.markdown.write_text(text.replaced(options.markdown.read_text(), report))
+
+
+def is_met(report: Report, ids: Sequence[str]) -> bool:
+    return all(verdict.is_met for verdict in bars.verdicts(report)) and not bars.not_measured(report, ids)
 
 
 def main() -> int:
     options = arguments()
+    if options.plan:
+        say(wanted(options).words())
+        return 0
     # As Ctrl-C: every container is removed.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    measurement = Measurement(options)
+    problem = ""
     try:
         if options.earlier:
-            earlier = [samples.read(file.read_text(), str(file)) for file in options.earlier]
-            results, is_interrupted = samples.merged(earlier), False
+            report = samples.merged([samples.read(file.read_text(), str(file)) for file in options.earlier])
         else:
-            results, is_interrupted = measured(options)
-        print(f"\n{text.report(results)}", end="")
-        write(results, options)
+            try:
+                measurement.run()
+            except (ToolFailed, DockerError, CheckFailed, OSError, subprocess.CalledProcessError) as error:
+                # What was measured before is reported all the same.
+                problem = str(error)
+            report = measurement.report
+        if not problem or report != Report(()):
+            print(f"\n{text.report(report)}", end="")
+            write(report, options)
     except KeyboardInterrupt:
         # Before anything was measured.
         return 128 + signal.SIGINT
-    except (ToolFailed, DockerError, CheckFailed, OSError, ValueError, subprocess.CalledProcessError) as error:
-        print(f"bench_room.py: {error}", file=sys.stderr)
+    except (OSError, ValueError) as error:
+        problem = str(error)
+    if problem:
+        print(f"bench_room.py: {problem}", file=sys.stderr)
         return 2
-    if is_interrupted:
+    if measurement.is_interrupted:
         return 128 + signal.SIGINT
-    is_met = not options.check or all(verdict.is_met for verdict in verdicts(results))
-    return 0 if is_met and not results.failures else 1
+    for id in bars.not_measured(report, options.bars or ()):
+        print(f"bench_room.py: {id} has no figure", file=sys.stderr)
+    return 0 if not report.failures and (not options.check or is_met(report, options.bars or ())) else 1
 
 
 if __name__ == "__main__":

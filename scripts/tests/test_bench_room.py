@@ -3,28 +3,39 @@
 import argparse
 import contextlib
 import io
+import tempfile
 import unittest
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
+from pathlib import Path
 
 import bench_room
 from benchmark import document
-from benchmark.room import picture, samples, text
+from benchmark.room import bars, folders, picture, plan, samples, simulation, text
+from benchmark.room.bars import BARS, Verdict
 from benchmark.room.figures import (
     CHAIN,
     DECODED,
+    FROZEN,
     HTTP,
+    KILLED,
+    LIED,
     LOOP_DECODED,
     LOOP_PACKED,
+    SLOW,
+    SOURCE_KILLED,
     STAR,
-    Verdict,
+    TWO_SOURCES,
+    WIDE,
+    WIDE_LATE,
+    WIDE_SLOW,
     ratio,
     rows,
     seconds,
-    verdicts,
 )
 from benchmark.room.machines import cpu_of, peak_of, span
-from benchmark.room.measure import rooms
-from benchmark.room.samples import RoomFacts, RoomFailure, RoomResults, RoomSample, Used
+from benchmark.room.modes import MODES
+from benchmark.room.samples import Report, RoomFacts, RoomFailure, RoomResults, RoomSample, Simulated, Used
 from benchmark.statistics import Spread
 from scenarios.expectations import CheckFailed
 
@@ -44,6 +55,14 @@ def sample(
             Used(f"seat-{seat}", "receiver", 1.0, peak * MIB, done, done + 1, relayed, 40_000_000 - relayed, 1)
         )
     return RoomSample(mode, receivers, number, sent, tuple(found), 0.25)
+
+
+def report(*found: RoomResults) -> Report:
+    return Report(tuple(found))
+
+
+def verdicts(found: RoomResults) -> list[Verdict]:
+    return bars.verdicts(report(found))
 
 
 def results(*found: RoomSample, failures: tuple[RoomFailure, ...] = ()) -> RoomResults:
@@ -124,60 +143,172 @@ class BarTest(unittest.TestCase):
         self.assertEqual(verdicts(results()), [])
 
 
+class FaultTest(unittest.TestCase):
+    """Rooms in which something happens, against rooms in which nothing does."""
+
+    def room(self, mode: str, receivers: int, took: float, hit: float = 0.0) -> RoomSample:
+        found = sample(mode, receivers, 1, took, source_cpu=0.5)
+        if not hit:
+            return found
+        last = found.processes[-1]
+        return replace(found, processes=(*found.processes[:-1], replace(last, role="hit", installed_seconds=hit)))
+
+    def figures(self, *found: RoomSample) -> dict[tuple[str, float], float]:
+        return {
+            (one.id, one.limit): round(one.got.median, 3) for one in verdicts(results(*found)) if one.unit != " MiB"
+        }
+
+    def test_a_room_takes_as_long_as_those_to_whom_nothing_happened(self) -> None:
+        late = self.room(WIDE_LATE, 5, 20.0, hit=22.5)
+        self.assertEqual((round(late.seconds, 2), late.hit_seconds), (19.99, 22.5))
+
+    def test_each_fault_is_held_to_its_bar(self) -> None:
+        one = self.room(CHAIN, 1, 20.0)
+        found = self.figures(
+            one,
+            self.room(CHAIN, 4, 20.5),
+            self.room(KILLED, 8, 21.5),
+            self.room(FROZEN, 8, 24.0),
+            self.room(SOURCE_KILLED, 3, 23.0),
+            self.room(SLOW, 4, 24.6),
+            self.room(WIDE, 4, 20.0),
+            self.room(WIDE_SLOW, 4, 21.0),
+            self.room(LIED, 2, 21.0),
+            self.room(TWO_SOURCES, 1, 10.0),
+            self.room(HTTP, 1, 20.2),
+        )
+        wanted = {
+            **{("R6", 2): 1.5, ("R6", 5): 4.0, ("R7", 5): 3.0, ("R8", 1.1): 1.05, ("R8", 1.25): 1.2},
+            **{("R10", 1.08): 1.05, ("R12", 0.55): 0.5, ("R13", 1.05): 1.01},
+        }
+        self.assertEqual({at: got for at, got in found.items() if at in wanted}, wanted)
+
+    def test_a_late_receiver_has_a_bar_and_so_have_the_others(self) -> None:
+        found = self.figures(
+            self.room(CHAIN, 1, 20.0), self.room(WIDE, 4, 20.0), self.room(WIDE_LATE, 5, 21.01, hit=20.5)
+        )
+        self.assertEqual(
+            {at: got for at, got in found.items() if at[0] == "R15"}, {("R15", 1): 0.5, ("R15", 1.05): 1.05}
+        )
+
+    def test_what_was_fetched_twice_is_bounded_by_the_worst_receiver(self) -> None:
+        found = self.room(KILLED, 8, 21.0)
+        processes = [
+            replace(one, from_sources_bytes=one.from_sources_bytes + 5 * MIB) if one.name == "seat-3" else one
+            for one in found.processes
+        ]
+        [twice] = [one for one in verdicts(results(replace(found, processes=tuple(processes)))) if "twice" in one.what]
+        self.assertEqual((twice.got.high, twice.is_met), (5.0, False))
+
+    def test_the_disk_may_hold_the_game_and_little_else(self) -> None:
+        whole = self.room(CHAIN, 8, 20.0)
+        for beside, is_met in ((16 * MIB, True), (ROOM.packed_bytes, False)):
+            used = tuple(replace(one, disk_peak_bytes=ROOM.unpacked_bytes + beside) for one in whole.processes)
+            [verdict] = [one for one in verdicts(results(replace(whole, processes=used))) if one.id == "R11"]
+            self.assertEqual(verdict.is_met, is_met)
+
+    def test_the_simulation_says_its_ratio(self) -> None:
+        found = simulation.said("\nrunning 1 test\n200 receivers: 1.312 times one, 1003 chunks from the source\n")
+        self.assertEqual(found, (Simulated(200, 1.312),))
+        [verdict] = bars.verdicts(Report((), found))
+        self.assertEqual((verdict.id, verdict.got.median, verdict.is_met), ("R14", 1.312, True))
+
+    def test_a_bar_without_a_figure_is_not_passed_over(self) -> None:
+        self.assertEqual(bars.not_measured(report(MEASURED), ["R3", "R13", "R14"]), ["R13", "R14"])
+
+    def test_every_room_of_a_bar_can_be_made(self) -> None:
+        for bar in BARS.values():
+            for mode, receivers in (*bar.rooms, *bar.long_rooms):
+                self.assertIn(mode, MODES)
+                self.assertGreater(receivers, 0)
+
+
+class FolderTest(unittest.TestCase):
+    def test_what_is_on_the_disk_counts_also_below(self) -> None:
+        with tempfile.TemporaryDirectory() as name:
+            (Path(name) / "a" / "b").mkdir(parents=True)
+            empty = folders.disk_bytes(Path(name))
+            (Path(name) / "a" / "b" / "file").write_bytes(bytes(100_000))
+            self.assertGreaterEqual(folders.disk_bytes(Path(name)) - empty, 100_000)
+            self.assertEqual(folders.disk_bytes(Path(name) / "gone"), 0)
+
+
 class ReportTest(unittest.TestCase):
     def test_json_is_read_back(self) -> None:
         found = results(*MEASURED.samples, failures=(RoomFailure(CHAIN, 4, 1, "it rained"),))
-        self.assertEqual(samples.read(samples.written(found, []), "a file"), found)
+        self.assertEqual(samples.read(samples.written(report(found), []), "a file"), report(found))
         alone = RoomResults({}, None, (sample(LOOP_PACKED, 1, 1, 2.0),), ())
-        self.assertEqual(samples.read(samples.written(alone, []), "a file"), alone)
+        self.assertEqual(samples.read(samples.written(report(alone), []), "a file"), report(alone))
 
     def test_another_document_is_refused_by_name(self) -> None:
-        for wrong in ("[]", "no JSON", '{"schema": 1}', '{"schema": 99}'):
+        for wrong in ("[]", "no JSON", '{"schema": 2}', '{"schema": 99}'):
             with self.assertRaisesRegex(document.DocumentError, "^a file "):
                 samples.read(wrong, "a file")
 
     def test_no_ratio_mixes_two_runs(self) -> None:
         first, second = results(sample(CHAIN, 1, 1, 10.0)), results(sample(CHAIN, 8, 1, 5.0))
-        self.assertIsNone(ratio(samples.merged([first, second]), (CHAIN, 8), (CHAIN, 1), seconds))
-        both = samples.merged([MEASURED, first, second])
-        self.assertEqual([one.round for one in both.of(CHAIN, 1)], [1, 2, 3])
-        self.assertEqual([one.round for one in both.of(CHAIN, 8)], [1, 2, 4])
+        [both] = samples.merged([report(first), report(second)]).runs
+        self.assertIsNone(ratio(both, (CHAIN, 8), (CHAIN, 1), seconds))
+        [all_three] = samples.merged([report(MEASURED), report(first), report(second)]).runs
+        self.assertEqual([one.round for one in all_three.of(CHAIN, 1)], [1, 2, 3])
+        self.assertEqual([one.round for one in all_three.of(CHAIN, 8)], [1, 2, 4])
+
+    def test_games_are_not_merged_with_each_other(self) -> None:
+        long = RoomResults({}, replace(ROOM, packed_bytes=120_000_000), (sample(CHAIN, 1, 1, 61.0),), ())
+        both = samples.merged([report(MEASURED, long), report(MEASURED)])
+        self.assertEqual([len(run.of(CHAIN, 1)) for run in both.runs], [4, 1])
+        named = [verdict.what for verdict in bars.verdicts(both) if "against the link" in verdict.what]
+        self.assertEqual([what.rpartition("; ")[2] for what in named], ["one takes 25 s", "one takes 61 s"])
 
     def test_both_tables_have_every_room_and_bar(self) -> None:
         found = results(*MEASURED.samples, failures=(RoomFailure(CHAIN, 4, 1, "it rained"),))
-        for report in (text.report(found), text.page(found)):
-            self.assertIn("it rained", report)
-            self.assertIn("25.00 s (20.00 … 30.00)", report)
-            self.assertIn("R5", report)
-        tables = [line.count("|") for line in text.page(found).splitlines() if line.startswith("|")]
+        for page in (text.report(report(found)), text.page(report(found))):
+            self.assertIn("it rained", page)
+            self.assertIn("25.00 s (20.00 … 30.00)", page)
+            self.assertIn("R5", page)
+        tables = [line.count("|") for line in text.page(report(found)).splitlines() if line.startswith("|")]
         self.assertEqual(set(tables), {11, 6})
+
+    def test_a_page_says_in_words_what_was_found(self) -> None:
+        page = text.page(Report((MEASURED,), (Simulated(200, 1.3),)))
+        self.assertIn("One receiver takes 25.0 s for the game of 40 MB.", page)
+        self.assertIn(
+            "A chain of 8 takes 1.02 times as long as one receiver, and the source sends 1.05 archives.", page
+        )
+        self.assertIn("200 receivers take 1.30 times", page)
+        self.assertRegex(page, r"Of \d+ figures, \d+ meet their bar. Not met: R2")
+        self.assertIn("other programs used up to 25% of the machine", page)
+
+    def test_a_quiet_machine_is_not_called_busy(self) -> None:
+        quiet = replace(MEASURED, samples=tuple(replace(one, foreign_share=0.01) for one in MEASURED.samples))
+        self.assertNotIn("provisional", text.page(report(quiet)))
 
     def test_a_page_keeps_what_is_around_the_tables(self) -> None:
         page = f"before\n{text.MARK_BEGIN}\nold\n{text.MARK_END}\nafter\n"
-        new = text.replaced(page, MEASURED)
+        new = text.replaced(page, report(MEASURED))
         self.assertTrue(new.startswith("before\n") and new.endswith("after\n"))
         self.assertNotIn("old\n", new)
-        self.assertEqual(text.replaced(new, MEASURED), new)
+        self.assertEqual(text.replaced(new, report(MEASURED)), new)
         with self.assertRaises(text.PageError):
-            text.replaced("no place", MEASURED)
+            text.replaced("no place", report(MEASURED))
 
 
 class PictureTest(unittest.TestCase):
     def test_the_plot_has_a_line_for_each_mode_that_has_ratios(self) -> None:
-        root = ElementTree.fromstring(picture.drawn(MEASURED))
+        root = ElementTree.fromstring(picture.drawn(report(MEASURED)))
         lines = root.findall("{http://www.w3.org/2000/svg}polyline")
         self.assertEqual(len(lines), 3)
         words = {element.text for element in root.iter("{http://www.w3.org/2000/svg}text")}
         self.assertTrue({"chain", "star, packed", "star, decoded", "receivers"} <= words)
 
     def test_a_room_that_takes_longer_is_higher(self) -> None:
-        root = ElementTree.fromstring(picture.drawn(MEASURED))
+        root = ElementTree.fromstring(picture.drawn(report(MEASURED)))
         chain, star, _ = (line.get("points", "") for line in root.findall("{http://www.w3.org/2000/svg}polyline"))
         height = [float(points.split()[-1].split(",")[1]) for points in (chain, star)]
         self.assertLess(height[1], height[0])
 
     def test_nothing_measured_is_still_a_picture(self) -> None:
-        ElementTree.fromstring(picture.drawn(results()))
+        ElementTree.fromstring(picture.drawn(Report(())))
 
 
 class ProcessTest(unittest.TestCase):
@@ -208,22 +339,43 @@ class ArgumentsTest(unittest.TestCase):
             bench_room.arguments(list(given))
         return said.getvalue()
 
-    def test_what_cannot_be_measured_is_refused_with_its_reason(self) -> None:
-        self.assertIn("has no HTTP server", self.refusal("--modes", f"{CHAIN},{HTTP}"))
+    def test_what_there_is_not_is_refused(self) -> None:
         self.assertIn("no mode ring", self.refusal("--modes", "ring"))
+        self.assertIn("no bar R99", self.refusal("--bars", "R1,R99"))
         self.assertIn("a room has", self.refusal("--receivers", "0,4"))
+        # What happens there is for a bar, which says what it is compared with.
+        self.assertIn(f"no mode {KILLED}", self.refusal("--modes", KILLED))
 
     def test_the_largest_stars_are_left_out(self) -> None:
-        options = self.options("--receivers", "1,16", "--modes", f"{CHAIN},{STAR}")
-        self.assertEqual(rooms(bench_room.room_options(options)), [(CHAIN, 1), (STAR, 1), (CHAIN, 16)])
-        options = self.options("--receivers", "16", "--modes", STAR, "--star-max", "16")
-        self.assertEqual(rooms(bench_room.room_options(options)), [(STAR, 16)])
+        self.assertEqual(
+            self.rooms("--receivers", "1,16", "--modes", f"{STAR},{CHAIN},{HTTP}"),
+            ((CHAIN, 1), (CHAIN, 16), (STAR, 1), (HTTP, 1)),
+        )
+        self.assertEqual(self.rooms("--receivers", "16", "--modes", STAR, "--star-max", "16"), ((STAR, 16),))
 
     def test_quick_is_smaller_and_can_be_changed(self) -> None:
-        quick = bench_room.room_options(self.options("--quick", "--rounds", "2"))
-        full = bench_room.room_options(self.options())
+        quick, full = self.wanted("--quick", "--rounds", "2"), self.wanted()
         self.assertLess(quick.packed_bytes, full.packed_bytes)
-        self.assertEqual((quick.rounds, quick.receivers, full.receivers), (2, (1, 4), (1, 4, 8, 16)))
+        sizes = [{size for _, size in wanted.planned.rooms} for wanted in (quick, full)]
+        self.assertEqual((quick.rounds, *sizes), (2, {1, 4}, {1, 4, 8, 16}))
+
+    def test_a_bar_needs_its_rooms_and_no_others(self) -> None:
+        wanted = self.wanted("--bars", "r13")
+        self.assertEqual(wanted.planned, plan.Plan(rooms=((CHAIN, 1), (HTTP, 1))))
+        self.assertEqual(self.wanted("--bars", "R1").planned, plan.Plan(on_loopback=True))
+        self.assertEqual(self.rooms("--bars", "R13", "--modes", STAR, "--receivers", "4")[1:2], ((STAR, 4),))
+
+    def test_all_bars_take_less_than_half_an_hour(self) -> None:
+        words = self.wanted("--bars").words().splitlines()
+        total = sum(float(line.split()[0]) for line in words[:-1])
+        self.assertLess(total, 1800)
+        self.assertAlmostEqual(total, float(words[-1].split()[0]), delta=len(words))
+
+    def wanted(self, *given: str) -> bench_room.Wanted:
+        return bench_room.wanted(self.options(*given))
+
+    def rooms(self, *given: str) -> tuple[bars.Room, ...]:
+        return self.wanted(*given).planned.rooms
 
     def options(self, *given: str) -> argparse.Namespace:
         return bench_room.arguments(list(given))

@@ -16,8 +16,9 @@ from pathlib import Path
 from scenarios import peer as inside
 from scenarios.docker import docker
 from scenarios.events import named
-from scenarios.expectations import CheckFailed
+from scenarios.expectations import CheckFailed, expect_equal
 from scenarios.image import PROGRAM
+from scenarios.nginx import Nginx
 from scenarios.peer import Machine, Mount, Peer
 from scenarios.stage import Stage
 
@@ -26,6 +27,11 @@ from .samples import Used
 KIB = 1024
 CATALOG = "/catalog"
 GATE = "/gate"
+
+# As the kernel names their processes: by 15 characters.
+PROGRAM_NAME, NGINX_NAME = PROGRAM[:15], "nginx"
+# What waits in the queue of a slowed link at most, as in the scenarios: so many seconds, and one burst.
+QUEUE_SECONDS, BURST_BYTES = 0.2, 128 * KIB
 
 # Arguments: the file that opens the gate, then the command. No program is started for waiting or looking.
 _MEASURED = r"""
@@ -87,12 +93,12 @@ class RoomStage(Stage):
         )
         return self._idle(settings)
 
-    def start_measured(self, name: str, machine: Machine, arguments: Sequence[str]) -> Peer:
-        """Begins a command there once the gate is open."""
+    def start_measured(self, name: str, machine: Machine, arguments: Sequence[str], gate: str) -> Peer:
+        """Begins a command there once this gate is open."""
         words = ["--json", "--state-dir", inside.STATE, *arguments]
         # The image names a port for daemons, which contradicts `--no-relay`.
         program = ["env", "--unset=LANSPREAD_LISTEN", PROGRAM]
-        shell = ["bash", "-c", _MEASURED, "room", f"{GATE}/open", *program, *words]
+        shell = ["bash", "-c", _MEASURED, "room", f"{GATE}/{gate}", *program, *words]
         return self._begin(name, machine.container, ["exec", machine.container, *shell], words)
 
 
@@ -102,17 +108,92 @@ def allow_processors(machine: Machine, cpus: float) -> None:
     docker("update", *limits, machine.container)
 
 
-def sent_bytes(machine: Machine) -> int:
-    return int(docker("exec", machine.container, "cat", "/sys/class/net/eth0/statistics/tx_bytes"))
+def share_link(machine: Machine, receivers: Sequence[Machine], uplinks: int, rate: int) -> None:
+    """Slows what a machine sends to each of these to one rate, and what it sends in all to so many times that rate.
+    Without this, a source with a fast link would send to its first receiver faster than that one's link could."""
+    limit = int(QUEUE_SECONDS * rate) + BURST_BYTES
+    in_all = f"rate {8 * uplinks * rate}bit burst {BURST_BYTES}"
+    lines = [
+        "tc qdisc replace dev eth0 root handle 1: htb",
+        f"tc class add dev eth0 parent 1: classid 1:1 htb {in_all}",
+    ]
+    for number, receiver in enumerate(receivers, start=2):
+        flow = f"1:{number:x}"
+        least = f"rate {8 * uplinks * rate // len(receivers)}bit burst {BURST_BYTES}"
+        most = f"ceil {8 * rate}bit cburst {BURST_BYTES}"
+        to = f"{address(receiver)}/32"
+        lines += [
+            f"tc class add dev eth0 parent 1:1 classid {flow} htb {least} {most}",
+            f"tc qdisc add dev eth0 parent {flow} bfifo limit {limit}",
+            f"tc filter add dev eth0 parent 1: protocol ip u32 match ip dst {to} flowid {flow}",
+        ]
+    docker("exec", "--user", "0", machine.container, "sh", "-ec", "\n".join(lines))
 
 
-def used_by_source(source: Peer) -> Used:
-    """Of a peer that still serves; it is process 1 of its container."""
-    status, stat, ticks = (
-        docker("exec", source.container, *command)
-        for command in (["cat", "/proc/1/status"], ["cat", "/proc/1/stat"], ["getconf", "CLK_TCK"])
+def address(machine: Machine) -> str:
+    template = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
+    return docker("inspect", "--format", template, machine.container).strip()
+
+
+@dataclass(frozen=True)
+class Sender:
+    """What receivers are pointed at: a source, or an HTTP server."""
+
+    name: str
+    machine: Machine
+    peer: Peer | None
+    # How a receiver is told of it.
+    options: tuple[str, ...]
+
+    @classmethod
+    def source(cls, peer: Peer) -> Sender:
+        return cls(peer.name, peer.machine, peer, ("--peer", peer.address))
+
+    @classmethod
+    def server(cls, nginx: Nginx) -> Sender:
+        return cls(nginx.name, nginx.machine, None, ("--from", nginx.url))
+
+    @property
+    def is_running(self) -> bool:
+        return self.peer is None or self.peer.is_running
+
+    def sent_bytes(self) -> int:
+        return int(docker("exec", self.machine.container, "cat", "/sys/class/net/eth0/statistics/tx_bytes"))
+
+    def used(self) -> Used:
+        """So far, of one that still runs."""
+        pid = pid_of_program(self.machine, PROGRAM_NAME if self.peer else NGINX_NAME)
+        status = docker("exec", self.machine.container, "cat", f"/proc/{pid}/status")
+        return Used(self.name, "source", cpu_seconds(self.machine, pid), peak_of(status))
+
+
+# Prints the number of each process of a name.
+_PIDS = r"""
+for each in /proc/[0-9]*; do
+    if read -r name <"$each/comm" && [[ $name = "$0" ]]; then echo "${each#/proc/}"; fi
+done 2>/dev/null; true
+"""
+
+
+def pid_of_program(machine: Machine, name: str = PROGRAM_NAME) -> int:
+    """The process of this name on a machine, by its number there."""
+    pids = docker("exec", machine.container, "bash", "-c", _PIDS, name).split()
+    expect_equal(len(pids), 1, f"processes {name} in {machine.container}")
+    return int(pids[0])
+
+
+def signal_program(machine: Machine, number: int) -> None:
+    pid = str(pid_of_program(machine))
+    docker("exec", "--user", "0", machine.container, "bash", "-c", 'kill -s "$0" "$1"', str(int(number)), pid)
+
+
+def cpu_seconds(machine: Machine, pid: int) -> float:
+    """What a process on a machine has used of its processor."""
+    stat, ticks = (
+        docker("exec", machine.container, *command)
+        for command in (["cat", f"/proc/{pid}/stat"], ["getconf", "CLK_TCK"])
     )
-    return Used(source.name, "source", cpu_of(stat, int(ticks)), peak_of(status))
+    return cpu_of(stat, int(ticks))
 
 
 def cpu_of(stat: str, ticks: int) -> float:
@@ -124,11 +205,11 @@ def cpu_of(stat: str, ticks: int) -> float:
 def peak_of(status: str) -> int:
     found = re.search(r"^VmHWM:\s*(\d+) kB$", status, re.MULTILINE)
     if not found:
-        raise CheckFailed("the source has no VmHWM")
+        raise CheckFailed("a process has no VmHWM")
     return int(found[1]) * KIB
 
 
-def used_by_receiver(receiver: Peer) -> Used:
+def used_by_receiver(receiver: Peer, role: str, disk_peak_bytes: int) -> Used:
     """Of a receiver that has ended."""
     spent = span(receiver.stderr())
     finished = receiver.events.all(named("stream-install-finished"))
@@ -140,7 +221,7 @@ def used_by_receiver(receiver: Peer) -> Used:
         brought[event["kind"]] += event["bytes"]
     return Used(
         receiver.name,
-        "receiver",
+        role,
         spent.cpu_seconds,
         spent.peak_bytes,
         installed_seconds=datetime.fromisoformat(finished[-1]["time"]).timestamp() - spent.begun,
@@ -148,4 +229,5 @@ def used_by_receiver(receiver: Peer) -> Used:
         from_relays_bytes=brought["relay"],
         from_sources_bytes=brought["source"] + brought["http"],
         upstreams=len(ends),
+        disk_peak_bytes=disk_peak_bytes,
     )

@@ -1,8 +1,7 @@
-"""Runs the rooms: in each round every mode with every number of receivers, in turn."""
+"""Runs the rooms: in each round every one of them, in turn."""
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import shutil
@@ -11,68 +10,46 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from scenarios import archives
 from scenarios import peer as inside
 from scenarios.cleanup import RunLock, remove_dead_runs, remove_run
 from scenarios.docker import DockerError, engine_problem
+from scenarios.doubles import build_programs
 from scenarios.events import named
-from scenarios.expectations import CheckFailed
+from scenarios.expectations import CheckFailed, expect_equal
 from scenarios.image import prepare_image
-from scenarios.payload import PayloadTree
+from scenarios.nginx import start_nginx
 from scenarios.peer import Machine, Mount, Peer
-from scenarios.stage import VERSION, Run
-from scenarios.tools import TARGET_DIR, ToolFailed
+from scenarios.rooms import Receiver
+from scenarios.stage import Run
+from scenarios.tools import ToolFailed
 
 from .. import idle
 from . import machines
-from .figures import CHAIN, DECODED, HTTP, MIB, STAR
-from .machines import RoomStage
+from .bars import Room
+from .figures import DECODED, MIB
+from .folders import FolderPeaks
+from .game import DICTIONARY_BYTES, FILES, GAME, ROOMS_DIR, RoomGame, make_game
+from .machines import RoomStage, Sender
+from .modes import MODES, Cast
 from .samples import RoomFacts, RoomFailure, RoomSample
 
-GAME = "room-game"
-DICTIONARY_BYTES = 32 * MIB
-FILES = 16
-# Other bytes for the same size get another number.
-CONTENT_NUMBER = 1
 # What is left for a room beside the time in which its links can carry it.
 SPARE_SECONDS = 180
-ROOMS_DIR = TARGET_DIR / "room"
-
-# What a receiver is told in each mode.
-OPTIONS: dict[str, tuple[str, ...]] = {
-    CHAIN: (),
-    STAR: ("--no-relay",),
-    DECODED: ("--decode-at", "source"),
-}
-MODES = (*OPTIONS, HTTP)
-# An nginx on this machine would have no link of its own.
-REFUSED = {HTTP: "the image of the scenarios has no HTTP server"}
+# The files that open the gate of all, and of one that comes late.
+GATE, LATE_GATE = "open", "late"
 
 
 @dataclass(frozen=True)
 class RoomOptions:
     """What is measured."""
 
-    modes: tuple[str, ...]
-    receivers: tuple[int, ...]
+    rooms: tuple[Room, ...]
     rounds: int
     packed_bytes: int
     rate_bytes_per_second: int
     window_mib: int
     cpus: float
     rebuild: bool
-    # Rooms of a star that would take longer than so many times one receiver are left out.
-    star_max: int
-
-
-def rooms(options: RoomOptions) -> list[tuple[str, int]]:
-    """The rooms of a round, in their order. A star grows with its receivers, and its largest ones are left out."""
-    return [
-        (mode, receivers)
-        for receivers in options.receivers
-        for mode in options.modes
-        if mode not in (STAR, DECODED) or receivers <= options.star_max
-    ]
 
 
 class RoomMeasurement:
@@ -89,6 +66,8 @@ class RoomMeasurement:
         problem = engine_problem()
         if problem:
             raise ToolFailed(problem)
+        if any(MODES[mode].prelude for mode, _ in self.options.rooms):
+            build_programs()
         ROOMS_DIR.mkdir(parents=True, exist_ok=True)
         id = f"room-{time.strftime('%H%M%S')}-{secrets.token_hex(2)}"
         run_dir = ROOMS_DIR / id
@@ -104,168 +83,163 @@ class RoomMeasurement:
             shutil.rmtree(run_dir, ignore_errors=True)
 
     def _rounds(self, run: Run) -> None:
-        game = make_game(run, self.options)
-        self.facts = game.facts
+        game = make_game(run, self.options.packed_bytes)
+        self.facts = RoomFacts(
+            self.options.rate_bytes_per_second,
+            game.packed_bytes,
+            game.unpacked_bytes,
+            FILES,
+            DICTIONARY_BYTES,
+            self.options.window_mib * MIB,
+            self.options.cpus,
+        )
         for number in range(1, self.options.rounds + 1):
-            for mode, receivers in rooms(self.options):
+            for mode, receivers in self.options.rooms:
+                began = time.monotonic()
                 try:
-                    sample = one_room(run, game, self.options, mode, receivers, number)
+                    sample = one_room(run, game, self.options, (mode, receivers), number)
                 except (CheckFailed, DockerError) as failed:
                     self.failures.append(RoomFailure(mode, receivers, number, str(failed)))
                     self._say(f"round {number}, {mode} of {receivers} FAILED: {failed}")
                     continue
                 self.samples.append(sample)
-                sent = sample.source_tx_bytes / game.facts.packed_bytes
+                sent = sample.source_tx_bytes / game.packed_bytes
                 self._say(
                     f"round {number}, {mode} of {receivers}: {sample.seconds:.2f} s, sent {sent:.2f}, "
-                    f"{sample.followers} followers, others used {sample.foreign_share:.0%}"
+                    f"{sample.followers} followers, others used {sample.foreign_share:.0%}; "
+                    f"with its containers {time.monotonic() - began:.0f} s"
                 )
-
-
-# ---- The game --------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class RoomGame:
-    """The game of all rooms, with the catalog of its organiser."""
-
-    root: Path
-    catalog: Mount
-    facts: RoomFacts
-
-
-def make_game(run: Run, options: RoomOptions) -> RoomGame:
-    """One solid archive, of which three quarters do not compress, and a catalog with its manifest; made once."""
-    folder = ROOMS_DIR / f"game-{options.packed_bytes}-v{CONTENT_NUMBER}"
-    root, record = folder / "games" / GAME, folder / "made.json"
-    if not record.exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        packed = pack_game(run, options.packed_bytes, root)
-        # Last: a game without a record is not complete.
-        record.write_text(json.dumps(packed))
-    packed_bytes, unpacked_bytes = json.loads(record.read_text())
-    facts = RoomFacts(
-        options.rate_bytes_per_second,
-        packed_bytes,
-        unpacked_bytes,
-        FILES,
-        DICTIONARY_BYTES,
-        options.window_mib * MIB,
-        options.cpus,
-    )
-    # Each run builds the catalog with its own program.
-    return RoomGame(root, build_catalog(run, root), facts)
-
-
-def pack_game(run: Run, size: int, root: Path) -> tuple[int, int]:
-    """Packs the game into its folder; returns the bytes of its archive and of its files."""
-    tree = PayloadTree(run.dir / "payload", seed=GAME)
-    noise = size * 3 // 4
-    for number in range(FILES // 2):
-        tree.noise(f"data/{number}.bin", noise // (FILES // 2))
-        # Words of a few syllables are packed to a little less than a quarter.
-        tree.prose(f"texts/{number}.txt", size // (FILES // 2))
-    unpacked = sum((tree.root / name).stat().st_size for name in tree.names)
-    tree.settle()
-    root.mkdir(parents=True)
-    archive = root / f"{GAME}.eti"
-    archives.pack(archive, tree.root, tree.names, ["-s", "-m3", f"-md{DICTIONARY_BYTES // MIB}m"])
-    shutil.rmtree(tree.root)
-    (root / "version.ini").write_text(f"{VERSION}\n")
-    return archive.stat().st_size, unpacked
-
-
-def build_catalog(run: Run, root: Path) -> Mount:
-    dir = run.dir / "organiser"
-    dir.mkdir()
-    stage = RoomStage(run, dir, scenario_id="organiser", time_limit_s=SPARE_SECONDS)
-    out = dir / "catalog"
-    out.mkdir()
-    try:
-        words = ["--json", "catalog", "build", "--games-dir", inside.GAMES, "--out", machines.CATALOG]
-        mount = Mount(root.parent, inside.GAMES, read_only=True)
-        builder = stage.start("organiser", words, mount, mounts=[Mount(out, machines.CATALOG)])
-        stage.finish(builder, 0, "`catalog build`")
-    finally:
-        stage.abandon()
-        stage.remove_containers()
-    return Mount(out, machines.CATALOG, read_only=True)
 
 
 # ---- One room --------------------------------------------------------------------------------------------------------
 
 
-def one_room(run: Run, game: RoomGame, options: RoomOptions, mode: str, receivers: int, number: int) -> RoomSample:
-    dir = run.dir / f"{mode}-{receivers}-{number}"
+def one_room(run: Run, game: RoomGame, options: RoomOptions, room: Room, number: int) -> RoomSample:
+    mode, receivers = room
+    id = f"{mode}-{receivers}-{number}"
+    dir = run.dir / id
     dir.mkdir()
-    factor = receivers * game.facts.unpacked_bytes / game.facts.packed_bytes
-    link_seconds = factor * game.facts.packed_bytes / options.rate_bytes_per_second
-    limit = int(SPARE_SECONDS + 2 * link_seconds)
-    stage = RoomStage(run, dir, scenario_id=f"{mode}-{receivers}-{number}", time_limit_s=limit)
+    link_seconds = game.packed_bytes / options.rate_bytes_per_second
+    limit = int(SPARE_SECONDS + 2 * link_seconds * MODES[mode].link_times(receivers))
+    stage = RoomStage(run, dir, scenario_id=id, time_limit_s=limit)
     try:
-        return measured(stage, game, options, mode, receivers, number)
+        return RoomRun(stage, game, options, room, number).sample()
     finally:
         stage.abandon()
         stage.remove_containers()
         shutil.rmtree(dir, ignore_errors=True)
 
 
-def measured(
-    stage: RoomStage, game: RoomGame, options: RoomOptions, mode: str, receivers: int, number: int
-) -> RoomSample:
-    source = start_source(stage, game, options, receivers)
-    gate = stage.dir / "gate"
-    gate.mkdir()
-    members = [start_member(stage, game, options, gate, f"seat-{seat:02}") for seat in range(1, receivers + 1)]
-    command = ["install", "--stream", GAME, "--games-dir", inside.GAMES, "--no-discovery", "--peer", source.address]
-    command += ["--catalog", f"{machines.CATALOG}/catalog.toml", *OPTIONS[mode]]
-    if mode != DECODED:
-        command += ["--window", str(options.window_mib)]
-    commands = [stage.start_measured(name, machine, command) for name, machine in members]
-    # So that all of them wait at the gate, whatever it takes to begin them.
-    time.sleep(1 + 0.2 * receivers)
-    sent, before = machines.sent_bytes(source.machine), idle.now()
-    (gate / "open").touch()
-    for receiver in commands:
-        stage.finish(receiver, 0, f"the install of {receiver.name}")
-    after = idle.now()
-    sent = machines.sent_bytes(source.machine) - sent
-    used = [machines.used_by_source(source), *map(machines.used_by_receiver, commands)]
-    check(game, commands)
-    own = sum(one.cpu_seconds for one in used)
-    share = idle.foreign_share(before, after, own, os.cpu_count() or 1)
-    return RoomSample(mode, receivers, number, sent, tuple(used), share)
+class RoomRun:
+    """One room, from its first machine to its sample."""
+
+    def __init__(self, stage: RoomStage, game: RoomGame, options: RoomOptions, room: Room, number: int) -> None:
+        self._stage, self._game, self._options, self._number = stage, game, options, number
+        self._name, self._receivers = room
+        self._mode = MODES[self._name]
+        self._gates = stage.dir / "gates"
+        self._gates.mkdir()
+
+    def sample(self) -> RoomSample:
+        names = self._sender_names()
+        senders = [self._server(names[0])] if self._mode.is_http else [self._source(name) for name in names]
+        machines_of = {name: self._machine(name) for name in self._seats()}
+        for sender in senders:
+            self._slow_down(sender, list(machines_of.values()))
+        receivers = [self._receiver(name, machine, senders) for name, machine in machines_of.items()]
+        if self._mode.prelude and senders[0].peer:
+            self._mode.prelude(self._stage, senders[0].peer)
+        # So that all of them wait at the gate, whatever it takes to begin them.
+        time.sleep(1 + 0.2 * self._receivers)
+        return self._measured(Cast(self._stage, senders, receivers, self._gates / LATE_GATE))
+
+    def _measured(self, cast: Cast) -> RoomSample:
+        sent, before = {one.name: one.sent_bytes() for one in cast.senders}, idle.now()
+        folders = {one.name: [one.games_dir, self._stage.dir / "state" / one.name] for one in cast.receivers}
+        (self._gates / GATE).touch()
+        with FolderPeaks(folders) as watched:
+            with self._mode.disturbance(cast) as hit:
+                for receiver in cast.receivers:
+                    if receiver.name not in hit:
+                        self._finish(receiver)
+            # To whom something happened is slow or late: nothing is measured of the room meanwhile but that one.
+            done = [one for one in cast.receivers if self._mode.all_install or one.name not in hit]
+            for receiver in done:
+                self._finish(receiver)
+        after = idle.now()
+        running = [one for one in cast.senders if one.is_running]
+        used = [one.used() for one in running]
+        for receiver in done:
+            role = "hit" if receiver.name in hit else "receiver"
+            used.append(machines.used_by_receiver(receiver.process, role, watched.peaks[receiver.name]))
+            check(self._game, receiver.process)
+        share = idle.foreign_share(before, after, sum(one.cpu_seconds for one in used), os.cpu_count() or 1)
+        # What a source sent that has ended is not known.
+        sent_bytes = sum(one.sent_bytes() - sent[one.name] for one in running)
+        return RoomSample(self._name, self._receivers, self._number, sent_bytes, tuple(used), share)
+
+    def _finish(self, receiver: Receiver) -> None:
+        self._stage.finish(receiver.process, 0, f"the install of {receiver.name}")
+
+    def _sender_names(self) -> list[str]:
+        return ["source", *(f"source-{number}" for number in range(2, self._mode.sources + 1))]
+
+    def _seats(self) -> list[str]:
+        return [f"seat-{seat:02}" for seat in range(1, self._receivers + 1)]
+
+    def _games(self, name: str) -> Path:
+        """A folder with the game. It shares nothing with another one: a further link to a file is a change of it."""
+        root = self._stage.games_dir(name) / GAME
+        root.mkdir()
+        for file in (f"{GAME}.eti", "version.ini"):
+            shutil.copy2(self._game.root / file, root / file)
+        return root.parent
+
+    def _source(self, name: str) -> Sender:
+        options = ["--max-streams", str(max(8, self._receivers))]
+        if self._mode.has_catalog:
+            options += ["--catalog", f"{machines.CATALOG}/catalog.toml"]
+        peer = self._stage.start_source(
+            name,
+            self._games(name),
+            catalog=None,
+            options=options,
+            mounts=[self._game.catalog],
+            can_be_slowed=True,
+        )
+        return Sender.source(peer)
+
+    def _server(self, name: str) -> Sender:
+        return Sender.server(start_nginx(self._stage, name, self._games(name)))
+
+    def _machine(self, name: str) -> Machine:
+        gates = Mount(self._gates, machines.GATE, read_only=True)
+        machine = self._stage.member(name, self._stage.games_dir(name), self._game.catalog, gates)
+        machine.limit_sending(self._options.rate_bytes_per_second)
+        machines.allow_processors(machine, self._options.cpus)
+        return machine
+
+    def _slow_down(self, sender: Sender, receivers: Sequence[Machine]) -> None:
+        machines.allow_processors(sender.machine, self._options.cpus)
+        if self._mode.uplinks:
+            machines.share_link(sender.machine, receivers, self._mode.uplinks, self._options.rate_bytes_per_second)
+        else:
+            sender.machine.limit_sending(self._options.rate_bytes_per_second)
+
+    def _receiver(self, name: str, machine: Machine, senders: Sequence[Sender]) -> Receiver:
+        command = ["install", "--stream", GAME, "--games-dir", inside.GAMES, "--no-discovery"]
+        command += [word for sender in senders for word in sender.options]
+        command += ["--catalog", f"{machines.CATALOG}/catalog.toml", *self._mode.options]
+        if self._name != DECODED:
+            command += ["--window", str(self._options.window_mib)]
+        gate = LATE_GATE if self._mode.is_late and name == self._seats()[-1] else GATE
+        process = self._stage.start_measured(name, machine, command, gate)
+        return Receiver(name, machine, self._stage.games_dir(name), process)
 
 
-def start_source(stage: RoomStage, game: RoomGame, options: RoomOptions, receivers: int) -> Peer:
-    root = stage.games_dir("source") / GAME
-    root.mkdir()
-    for file in (f"{GAME}.eti", "version.ini"):
-        (root / file).hardlink_to(game.root / file)
-    source = stage.start_source(
-        "source",
-        root.parent,
-        catalog=None,
-        options=["--catalog", f"{machines.CATALOG}/catalog.toml", "--max-streams", str(max(8, receivers))],
-        mounts=[game.catalog],
-        can_be_slowed=True,
-    )
-    source.limit_sending(options.rate_bytes_per_second)
-    machines.allow_processors(source.machine, options.cpus)
-    return source
-
-
-def start_member(stage: RoomStage, game: RoomGame, options: RoomOptions, gate: Path, name: str) -> tuple[str, Machine]:
-    machine = stage.member(name, stage.games_dir(name), game.catalog, Mount(gate, machines.GATE, read_only=True))
-    machine.limit_sending(options.rate_bytes_per_second)
-    machines.allow_processors(machine, options.cpus)
-    return name, machine
-
-
-def check(game: RoomGame, commands: Sequence[Peer]) -> None:
-    """Each byte was compared with the manifest; here it is only counted what was installed."""
-    wanted = (game.facts.files, game.facts.unpacked_bytes)
-    for receiver in commands:
-        [finished] = receiver.events.all(named("stream-install-finished"))
-        if (finished["files"], finished["bytes"]) != wanted:
-            raise CheckFailed(f"{receiver.name} installed {finished}, and the game has {wanted}")
+def check(game: RoomGame, receiver: Peer) -> None:
+    """Each byte was compared with the manifest. What was installed is only counted, and so are the attempts."""
+    [finished] = receiver.events.all(named("stream-install-finished"))
+    expect_equal((finished["files"], finished["bytes"]), (FILES, game.unpacked_bytes), f"game of {receiver.name}")
+    failed = receiver.events.all(named("stream-attempt-failed"))
+    expect_equal(failed, [], f"failed attempts of {receiver.name}")

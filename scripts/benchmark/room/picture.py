@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from xml.sax.saxutils import escape
 
 from .figures import CHAIN, DECODED, HTTP, STAR, Row, rows
-from .samples import RoomResults
+from .samples import Report, RoomResults
 
 WIDTH, HEIGHT = 720, 420
 LEFT, RIGHT, TOP, BOTTOM = 60, 150, 60, 50
 
-TITLES = {CHAIN: "chain", STAR: "star, packed", DECODED: "star, decoded", HTTP: "HTTP server, chain"}
+TITLES = {CHAIN: "chain", STAR: "star, packed", DECODED: "star, decoded", HTTP: "HTTP server"}
 
 # Colours that can be told apart without red and green, and other shapes of lines; the second set is for dark pages.
 STYLE = """
@@ -28,10 +28,11 @@ STYLE = """
 """
 
 
-def drawn(results: RoomResults) -> str:
-    """Both axes in powers of two: a room that costs as much for each receiver is a straight line."""
-    lines = {mode: points(results, mode) for mode in TITLES}
-    lines = {mode: found for mode, found in lines.items() if found}
+def drawn(report: Report) -> str:
+    """Both axes in powers of two: a room that costs as much for each receiver is a straight line. Of several games, the
+    one with the most kinds of rooms is drawn."""
+    games = [lines_of(results) for results in report.runs]
+    lines = max(games, key=len, default={})
     largest = max([2, *(row.receivers for found in lines.values() for row in found)])
     highest = max([2.0, *(row.to_one.high for found in lines.values() for row in found if row.to_one)])
     scale = Scale(math.ceil(math.log2(largest)), math.ceil(math.log2(highest)))
@@ -39,6 +40,11 @@ def drawn(results: RoomResults) -> str:
     for number, (mode, found) in enumerate(lines.items()):
         parts += _line(mode, f"mode-{list(TITLES).index(mode)}", found, scale, number)
     return "\n".join([*parts, "</svg>"]) + "\n"
+
+
+def lines_of(results: RoomResults) -> dict[str, list[Row]]:
+    lines = {mode: points(results, mode) for mode in TITLES}
+    return {mode: found for mode, found in lines.items() if found}
 
 
 def points(results: RoomResults, mode: str) -> list[Row]:

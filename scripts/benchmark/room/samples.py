@@ -2,10 +2,12 @@
 
     schema    the number below; it changes when a field changes its meaning or goes away
     machine   words, by what they are about
-    room      the links and the game: see `RoomFacts`; `null` if no containers were used
-    samples   one object per room: see `RoomSample`
-    failures  rooms that have no time, with the reason
-    bars      what was aimed at, for what was measured; derived from the samples, and not read back
+    runs      one object per game: see `RoomResults`
+      room      the links and the game: see `RoomFacts`; `null` if no containers were used
+      samples   one object per room: see `RoomSample`
+      failures  rooms that have no time, with the reason
+    simulated rooms in one process: see `Simulated`
+    bars      what was aimed at, for what was measured; derived from the others, and not read back
 
 Seconds and bytes, as the names of the fields say.
 """
@@ -19,7 +21,7 @@ from typing import Any
 
 from ..document import DocumentError, document_of_schema
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,8 @@ class Used:
     """One process of a room."""
 
     name: str
-    # `source` or `receiver`.
+    # `source`, also of an HTTP server; `receiver`; `hit`: a receiver to which something happened, which is not among
+    # those whose time is that of the room.
     role: str
     cpu_seconds: float
     peak_bytes: int
@@ -39,6 +42,8 @@ class Used:
     from_relays_bytes: int = 0
     from_sources_bytes: int = 0
     upstreams: int = 0
+    # The most that its folders had on the disk at one moment.
+    disk_peak_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -54,28 +59,45 @@ class RoomSample:
     # The share of the machine that programs outside of the room used.
     foreign_share: float
 
+    def by_role(self, role: str) -> list[Used]:
+        return [one for one in self.processes if one.role == role]
+
     @property
     def seconds(self) -> float:
         """Until the last receiver had the game."""
-        return max(one.installed_seconds for one in self.processes if one.role == "receiver")
+        return max(one.installed_seconds for one in self.by_role("receiver"))
+
+    @property
+    def hit_seconds(self) -> float:
+        """What the slowest of those took to which something happened."""
+        return max(one.installed_seconds for one in self.by_role("hit"))
 
     @property
     def source_cpu_seconds(self) -> float:
-        return sum(one.cpu_seconds for one in self.processes if one.role == "source")
+        return sum(one.cpu_seconds for one in self.by_role("source"))
 
     def peak_bytes(self, role: str) -> int:
-        return max((one.peak_bytes for one in self.processes if one.role == role), default=0)
+        return max((one.peak_bytes for one in self.by_role(role)), default=0)
+
+    @property
+    def disk_peak_bytes(self) -> int:
+        return max(one.disk_peak_bytes for one in self.by_role("receiver"))
+
+    @property
+    def arrived_bytes(self) -> int:
+        """The most that a receiver took, whether it already had it or not."""
+        return max(one.from_relays_bytes + one.from_sources_bytes for one in self.by_role("receiver"))
 
     @property
     def receiver_cpu_seconds(self) -> float:
         """Of one receiver, on average."""
-        return sum(one.cpu_seconds for one in self.processes if one.role == "receiver") / self.receivers
+        found = self.by_role("receiver")
+        return sum(one.cpu_seconds for one in found) / len(found)
 
     @property
     def followers(self) -> int:
         """Receivers that got most of the game from other receivers."""
-        found = (one for one in self.processes if one.role == "receiver")
-        return sum(one.from_relays_bytes > one.from_sources_bytes for one in found)
+        return sum(one.from_relays_bytes > one.from_sources_bytes for one in self.by_role("receiver"))
 
 
 @dataclass(frozen=True)
@@ -104,7 +126,7 @@ class RoomFacts:
 
 @dataclass(frozen=True)
 class RoomResults:
-    """A whole run."""
+    """All rooms of one game."""
 
     machine: dict[str, str]
     room: RoomFacts | None
@@ -120,38 +142,69 @@ class RoomResults:
         return sorted({(one.mode, one.receivers) for one in self.samples}, key=lambda at: (modes.index(at[0]), at[1]))
 
 
-def written(results: RoomResults, bars: Sequence[dict[str, Any]]) -> str:
-    return json.dumps({"schema": SCHEMA, **asdict(results), "bars": list(bars)}, indent=1) + "\n"
+@dataclass(frozen=True)
+class Simulated:
+    """A room in one process, with a clock that stands still while anything works."""
+
+    receivers: int
+    # Against one receiver.
+    ratio: float
 
 
-def read(text: str, name: str) -> RoomResults:
-    """Results from a text; `name` is where it is from, for the message if it is not one of ours."""
+@dataclass(frozen=True)
+class Report:
+    """What one or more runs of the command have measured."""
+
+    runs: tuple[RoomResults, ...]
+    simulated: tuple[Simulated, ...] = ()
+
+    @property
+    def failures(self) -> list[RoomFailure]:
+        return [failure for results in self.runs for failure in results.failures]
+
+
+def written(report: Report, bars: Sequence[dict[str, Any]]) -> str:
+    return json.dumps({"schema": SCHEMA, **asdict(report), "bars": list(bars)}, indent=1) + "\n"
+
+
+def read(text: str, name: str) -> Report:
+    """A report from a text; `name` is where it is from, for the message if it is not one of ours."""
     document = document_of_schema(text, name, SCHEMA)
     try:
-        room = document["room"]
-        return RoomResults(
-            machine=dict(document["machine"]),
-            room=None if room is None else RoomFacts(**room),
-            samples=tuple(sample(one) for one in document["samples"]),
-            failures=tuple(RoomFailure(**failure) for failure in document["failures"]),
+        return Report(
+            tuple(results(run) for run in document["runs"]),
+            tuple(Simulated(**one) for one in document["simulated"]),
         )
     except (KeyError, TypeError) as error:
         raise DocumentError(f"{name} is not what bench_room.py writes: {error}") from error
+
+
+def results(fields: dict[str, Any]) -> RoomResults:
+    room = fields["room"]
+    return RoomResults(
+        machine=dict(fields["machine"]),
+        room=None if room is None else RoomFacts(**room),
+        samples=tuple(sample(one) for one in fields["samples"]),
+        failures=tuple(RoomFailure(**failure) for failure in fields["failures"]),
+    )
 
 
 def sample(fields: dict[str, Any]) -> RoomSample:
     return RoomSample(**{**fields, "processes": tuple(Used(**process) for process in fields["processes"])})
 
 
-def merged(several: Sequence[RoomResults]) -> RoomResults:
-    """Several runs as one. The rounds of a run follow those of the run before it, so that no ratio mixes two runs. The
-    machine is the last one, and so is the room."""
-    samples: list[RoomSample] = []
-    failures: list[RoomFailure] = []
-    rounds = 0
-    for results in several:
-        samples += [replace(one, round=one.round + rounds) for one in results.samples]
-        failures += [replace(one, round=one.round + rounds) for one in results.failures]
-        rounds = max([rounds, *(one.round for one in samples), *(one.round for one in failures)])
-    facts = [results.room for results in several if results.room is not None]
-    return RoomResults(several[-1].machine, facts[-1] if facts else None, tuple(samples), tuple(failures))
+def merged(several: Sequence[Report]) -> Report:
+    """Several reports as one: the rounds of a game follow each other, so that no ratio mixes two runs."""
+    runs: dict[RoomFacts | None, RoomResults] = {}
+    for results in (run for report in several for run in report.runs):
+        earlier = runs.get(results.room)
+        runs[results.room] = following(earlier, results) if earlier else results
+    return Report(tuple(runs.values()), tuple(one for report in several for one in report.simulated))
+
+
+def following(earlier: RoomResults, later: RoomResults) -> RoomResults:
+    """Both runs as one. The machine is that of the later one."""
+    rounds = max([0, *(one.round for one in earlier.samples), *(one.round for one in earlier.failures)])
+    samples = [replace(one, round=one.round + rounds) for one in later.samples]
+    failures = [replace(one, round=one.round + rounds) for one in later.failures]
+    return replace(later, samples=(*earlier.samples, *samples), failures=(*earlier.failures, *failures))
