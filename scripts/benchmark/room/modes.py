@@ -31,7 +31,6 @@ from .figures import (
     SOURCE_KILLED,
     STAR,
     TWO_SOURCES,
-    WIDE,
     WIDE_LATE,
     WIDE_SLOW,
 )
@@ -176,9 +175,8 @@ MODES: dict[str, Mode] = {
     FROZEN: Mode(links=1.4, all_install=False, disturbance=relay_frozen),
     SOURCE_KILLED: Mode(links=1.3, sources=2, disturbance=source_killed),
     TWO_SOURCES: Mode(links=0.6, sources=2),
-    WIDE: Mode(uplinks=2),
-    WIDE_SLOW: Mode(links=1.8, uplinks=2, disturbance=slow_machine),
-    SLOW: Mode(links=2.2, disturbance=slow_machine),
+    WIDE_SLOW: Mode(links=1.5, uplinks=2, disturbance=slow_machine),
+    SLOW: Mode(links=1.7, disturbance=slow_machine),
     WIDE_LATE: Mode(links=1.6, uplinks=2, is_late=True, disturbance=late_machine),
     # Only a source without a catalog makes the packing list by which the liar is of the same stream.
     LIED: Mode(links=1.2, has_catalog=False, disturbance=lying_relay, prelude=start_liar),
