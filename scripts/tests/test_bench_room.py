@@ -8,10 +8,11 @@ import unittest
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
 import bench_room
 from benchmark import document
-from benchmark.room import bars, folders, picture, plan, samples, simulation, text
+from benchmark.room import bars, folders, machines, picture, plan, samples, simulation, text
 from benchmark.room.bars import BARS, Verdict
 from benchmark.room.figures import (
     CHAIN,
@@ -37,6 +38,7 @@ from benchmark.room.modes import MODES
 from benchmark.room.samples import Report, RoomFacts, RoomFailure, RoomResults, RoomSample, Simulated, Used
 from benchmark.statistics import Spread
 from scenarios.expectations import CheckFailed
+from scenarios.peer import Machine
 
 MIB = 1024 * 1024
 ROOM = RoomFacts(2_000_000, 40_000_000, 80_000_000, 16, 32 * MIB, 16 * MIB, 0.0)
@@ -332,6 +334,19 @@ class ProcessTest(unittest.TestCase):
     def test_a_shell_that_said_nothing_fails_the_room(self) -> None:
         with self.assertRaisesRegex(CheckFailed, "did not say"):
             span("Killed\n")
+
+    def test_a_shared_link_has_one_rate_for_each_and_one_for_all(self) -> None:
+        addresses = iter(["10.0.0.3", "10.0.0.4"])
+        with (
+            mock.patch.object(machines, "docker") as docker,
+            mock.patch.object(machines, "address", side_effect=lambda _: next(addresses)),
+        ):
+            machines.share_link(Machine("source"), [Machine("one"), Machine("two")], 2, 1_000_000)
+        script = docker.call_args.args[-1]
+        self.assertIn("classid 1:1 htb rate 16000000bit", script)
+        self.assertEqual(script.count("ceil 8000000bit"), 2)
+        self.assertIn("ip dst 10.0.0.3/32 flowid 1:2", script)
+        self.assertIn("ip dst 10.0.0.4/32 flowid 1:3", script)
 
     def test_a_name_may_hold_anything(self) -> None:
         stat = "1 (a) b) S " + " ".join(str(number) for number in range(4, 50))
