@@ -25,6 +25,7 @@ from benchmark.room.figures import (
     LOOP_PACKED,
     SLOW,
     SOURCE_KILLED,
+    SOURCE_LIED,
     STAR,
     TWO_SOURCES,
     WIDE_LATE,
@@ -176,6 +177,7 @@ class FaultTest(unittest.TestCase):
             self.room(SLOW, 8, 24.6),
             self.room(WIDE_SLOW, 8, 21.525),
             self.room(LIED, 2, 21.0),
+            self.room(SOURCE_LIED, 1, 18.0),
             self.room(TWO_SOURCES, 1, 10.0),
             self.room(HTTP, 1, 20.2),
         )
@@ -186,7 +188,7 @@ class FaultTest(unittest.TestCase):
             ("R7", 5): [3.0],
             ("R8", 1.1): [1.05],
             ("R8", 1.25): [1.2],
-            ("R10", 1.08): [1.05],
+            ("R10", 1.08): [1.05, 0.9],
             ("R12", 0.55): [0.5],
             ("R13", 1.05): [1.01],
         }

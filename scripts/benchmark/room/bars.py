@@ -18,6 +18,7 @@ from .figures import (
     MIB,
     SLOW,
     SOURCE_KILLED,
+    SOURCE_LIED,
     TWO_SOURCES,
     WIDE_LATE,
     WIDE_SLOW,
@@ -73,7 +74,7 @@ BARS: dict[str, Bar] = {
     # With the long game: its window hides for 17 s that a machine is slow.
     "R8": Bar("a slow machine in the chain", long_rooms=((CHAIN, 8), (SLOW, 8), (WIDE_SLOW, 8))),
     "R9": Bar("memory of a receiver", ((CHAIN, 2), (CHAIN, 8), (CHAIN, 16))),
-    "R10": Bar("a relay lies", (ONE, (LIED, 2))),
+    "R10": Bar("a relay or a source lies", (ONE, (LIED, 2), (SOURCE_LIED, 1))),
     "R11": Bar("what a receiver has on its disk", ((CHAIN, 8),)),
     "R12": Bar("two sources feed one stream", (ONE, (TWO_SOURCES, 1))),
     "R13": Bar("an HTTP server as the only source", (ONE, (HTTP, 1))),
@@ -210,6 +211,8 @@ def _faults(results: RoomResults, room: RoomFacts) -> Iterator[Verdict]:
             yield Verdict("R8", what, got, most)
     if got := ratio(results, (LIED, 2), ONE, seconds):
         yield Verdict("R10", "a relay before them sends wrong bytes: two receivers against one without", got, 1.08)
+    if got := ratio(results, (SOURCE_LIED, 1), ONE, seconds):
+        yield Verdict("R10", "the second of two sources sends wrong bytes: one receiver against one source", got, 1.08)
 
 
 def _links(results: RoomResults) -> Iterator[Verdict]:

@@ -35,6 +35,8 @@ from .samples import RoomFacts, RoomFailure, RoomSample
 
 # What is left for a room beside the time in which its links can carry it.
 SPARE_SECONDS = 180
+# A few chunks of a game of this size.
+DAMAGED_EVERY_BYTES = 3 * MIB
 # The files that open the gate of all, and of one that comes late.
 GATE, LATE_GATE = "open", "late"
 
@@ -142,6 +144,8 @@ class RoomRun:
 
     def sample(self) -> RoomSample:
         names = self._sender_names()
+        if self._mode.last_is_wrong:
+            damage(self._games(names[-1]) / GAME / f"{GAME}.eti")
         senders = [self._server(names[0])] if self._mode.is_http else [self._source(name) for name in names]
         machines_of = {name: self._machine(name) for name in self._seats()}
         for sender in senders:
@@ -190,6 +194,8 @@ class RoomRun:
     def _games(self, name: str) -> Path:
         """A folder with the game. It shares nothing with another one: a further link to a file is a change of it."""
         root = self._stage.games_dir(name) / GAME
+        if root.exists():
+            return root.parent
         root.mkdir()
         for file in (f"{GAME}.eti", "version.ini"):
             shutil.copy2(self._game.root / file, root / file)
@@ -235,6 +241,16 @@ class RoomRun:
         gate = LATE_GATE if self._mode.is_late and name == self._seats()[-1] else GATE
         process = self._stage.start_measured(name, machine, command, gate)
         return Receiver(name, machine, self._stage.games_dir(name), process)
+
+
+def damage(archive: Path) -> None:
+    """Changes a bit in each piece of an archive, so that whoever takes some of it soon has a wrong one."""
+    with archive.open("r+b") as file:
+        for at in range(DAMAGED_EVERY_BYTES, archive.stat().st_size, DAMAGED_EVERY_BYTES):
+            file.seek(at)
+            [byte] = file.read(1)
+            file.seek(at)
+            file.write(bytes([byte ^ 1]))
 
 
 def check(game: RoomGame, receiver: Peer) -> None:

@@ -29,6 +29,7 @@ from .figures import (
     LIED,
     SLOW,
     SOURCE_KILLED,
+    SOURCE_LIED,
     STAR,
     TWO_SOURCES,
     WIDE_LATE,
@@ -135,6 +136,15 @@ def lying_relay(cast: Cast) -> Iterator[set[str]]:
     expect_equal(taken, [0], "bytes that were taken from the liar")
 
 
+@contextmanager
+def lying_source(cast: Cast) -> Iterator[set[str]]:
+    """Its only receiver has found it out."""
+    yield set()
+    [receiver] = cast.receivers
+    lied = {event["peer"] for event in receiver.process.events.all(named("peer-lied"))}
+    expect_equal(lied, {cast.senders[-1].name}, "peers that are called liars")
+
+
 @dataclass(frozen=True)
 class Mode:
     """One kind of room."""
@@ -145,6 +155,8 @@ class Mode:
     # What receivers are told.
     options: tuple[str, ...] = ()
     sources: int = 1
+    # Whether the last of them has an archive of the same size with wrong bytes.
+    last_is_wrong: bool = False
     is_http: bool = False
     # How many receivers at once a source can send to at the rate of a link; it never sends faster to one of them.
     # Without it, its own link is as wide as those of the receivers.
@@ -178,6 +190,7 @@ MODES: dict[str, Mode] = {
     WIDE_SLOW: Mode(links=1.5, uplinks=2, disturbance=slow_machine),
     SLOW: Mode(links=1.7, disturbance=slow_machine),
     WIDE_LATE: Mode(links=1.6, uplinks=2, is_late=True, disturbance=late_machine),
+    SOURCE_LIED: Mode(sources=2, last_is_wrong=True, disturbance=lying_source),
     # Only a source without a catalog makes the packing list by which the liar is of the same stream.
     LIED: Mode(links=1.2, has_catalog=False, disturbance=lying_relay, prelude=start_liar),
 }
