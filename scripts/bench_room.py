@@ -179,6 +179,7 @@ class Measurement:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.is_interrupted = False
+        self.problems: list[str] = []
         self._options, self._wanted = options, wanted(options)
         self._runs: list[RoomResults] = []
         self._simulated: tuple[Simulated, ...] = ()
@@ -188,21 +189,36 @@ class Measurement:
         return Report(tuple(self._runs), self._simulated)
 
     def run(self) -> None:
-        planned = self._wanted.planned
-        say(f"{self._wanted.words()}\n")
-        fetch_tools()
+        planned, wanted = self._wanted.planned, self._wanted
+        say(f"{wanted.words()}\n")
+        parts: list[Callable[[], None]] = [fetch_tools]
+        if planned.long_rooms:
+            parts.append(lambda: self._rooms(planned.long_rooms, wanted.long_packed_bytes))
+        if planned.rooms:
+            parts.append(lambda: self._rooms(planned.rooms, wanted.packed_bytes))
+        if planned.on_loopback:
+            parts.append(self._loopback)
+        if planned.in_simulation:
+            parts.append(self._simulation)
         try:
-            if planned.long_rooms:
-                self._rooms(planned.long_rooms, self._wanted.long_packed_bytes)
-            if planned.rooms:
-                self._rooms(planned.rooms, self._wanted.packed_bytes)
-            if planned.on_loopback:
-                self._loopback()
-            if planned.in_simulation:
-                self._simulated = simulated()
+            for part in parts:
+                self._try(part)
         except KeyboardInterrupt:
             self.is_interrupted = True
             print("bench_room.py: interrupted; what was measured so far is reported", file=sys.stderr)
+
+    def _try(self, part: Callable[[], None]) -> None:
+        """A part that cannot run keeps none of the others from running: a whole run takes half an hour."""
+        try:
+            part()
+        except (ToolFailed, DockerError, CheckFailed, OSError, subprocess.CalledProcessError) as error:
+            self.problems.append(str(error))
+            print(f"bench_room.py: {error}", file=sys.stderr, flush=True)
+
+    def _simulation(self) -> None:
+        self._simulated = simulated()
+        for room in self._simulated:
+            say(f"simulated, {room.receivers} receivers: {room.ratio:.2f} times one")
 
     def _rooms(self, found: tuple[Room, ...], packed_bytes: int) -> None:
         options = self._options
@@ -277,32 +293,24 @@ def main() -> int:
     # As Ctrl-C: every container is removed.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     measurement = Measurement(options)
-    problem = ""
     try:
         if options.earlier:
             report = samples.merged([samples.read(file.read_text(), str(file)) for file in options.earlier])
         else:
-            try:
-                measurement.run()
-            except (ToolFailed, DockerError, CheckFailed, OSError, subprocess.CalledProcessError) as error:
-                # What was measured before is reported all the same.
-                problem = str(error)
+            measurement.run()
             report = measurement.report
-        if not problem or report != Report(()):
+        if report != Report(()):
             print(f"\n{text.report(report)}", end="")
             write(report, options)
-    except KeyboardInterrupt:
-        # Before anything was measured.
-        return 128 + signal.SIGINT
     except (OSError, ValueError) as error:
-        problem = str(error)
-    if problem:
-        print(f"bench_room.py: {problem}", file=sys.stderr)
+        print(f"bench_room.py: {error}", file=sys.stderr)
         return 2
     if measurement.is_interrupted:
         return 128 + signal.SIGINT
     for id in bars.not_measured(report, options.bars or ()):
         print(f"bench_room.py: {id} has no figure", file=sys.stderr)
+    if measurement.problems:
+        return 2
     return 0 if not report.failures and (not options.check or is_met(report, options.bars or ())) else 1
 
 

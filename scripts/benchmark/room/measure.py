@@ -100,7 +100,7 @@ class RoomMeasurement:
                 began = time.monotonic()
                 try:
                     sample = one_room(run, game, self.options, (mode, receivers), number)
-                except (CheckFailed, DockerError) as failed:
+                except (CheckFailed, DockerError, ToolFailed) as failed:
                     self.failures.append(RoomFailure(mode, receivers, number, str(failed)))
                     self._say(f"round {number}, {mode} of {receivers} FAILED: {failed}")
                     continue
