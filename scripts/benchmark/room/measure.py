@@ -244,7 +244,7 @@ class RoomRun:
 
 
 def damage(archive: Path) -> None:
-    """Changes a bit in each piece of an archive, so that whoever takes some of it soon has a wrong one."""
+    """Changes a bit in each piece of an archive, so that a receiver of some of it soon has a wrong one."""
     with archive.open("r+b") as file:
         for at in range(DAMAGED_EVERY_BYTES, archive.stat().st_size, DAMAGED_EVERY_BYTES):
             file.seek(at)

@@ -84,7 +84,7 @@ def page_lines(found: Report) -> Iterator[str]:
     yield from words(found, bars)
     if bars:
         yield ""
-        yield "| bar | measured: what | measured: median (low … high) | bound | met |"
+        yield "| bar | what | measured: median (low … high) | bound | met |"
         yield "|---|---|---|---|---|"
     for verdict in bars:
         word = "yes" if verdict.is_met else "**no**"
@@ -94,9 +94,10 @@ def page_lines(found: Report) -> Iterator[str]:
 
 
 def words(found: Report, bars: list[Verdict]) -> Iterator[str]:
-    """The figures as sentences, one on each line."""
+    """The figures as sentences, one on each line; a paragraph for each game."""
     for results in found.runs:
-        yield from run_words(results)
+        said = list(run_words(results))
+        yield from [*said, ""] if said else []
     for room in found.simulated:
         yield f"In the simulation, {room.receivers} receivers take {room.ratio:.2f} times as long as one."
     if bars:
