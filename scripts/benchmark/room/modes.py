@@ -39,7 +39,7 @@ from .machines import RoomStage, Sender
 
 LATE_SECONDS = 10.0
 # For how long the use of a processor is looked at, before half of it is taken away.
-LOOK_SECONDS = 3.0
+LOOK_SECONDS = 6.0
 # What a machine may use when it has all of its processor back.
 WHOLE_PROCESSOR = 2.0
 LIE = "wrong-bytes"

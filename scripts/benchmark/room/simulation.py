@@ -14,7 +14,7 @@ COMMAND = (
     *("cargo", "test", "--release", "--locked", "--quiet", "-p", "lanspread-peer", "--lib", "large_rooms"),
     *("--", "--ignored", "--nocapture"),
 )
-_SAID = re.compile(r"^(\d+) receivers: ([\d.]+) times one", re.MULTILINE)
+_SAID = re.compile(r"(\d+) receivers: ([\d.]+) times one")
 
 
 def simulated() -> tuple[Simulated, ...]:
