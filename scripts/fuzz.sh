@@ -3,6 +3,7 @@
 #
 #   scripts/fuzz.sh                              every target for 1 s
 #   scripts/fuzz.sh --seconds 600 codec frame    these two for 10 minutes each, optimised
+#   scripts/fuzz.sh --build                      builds what the first line runs, and runs nothing
 #   scripts/fuzz.sh --list                       names the targets
 #   scripts/fuzz.sh --update-lock                after a change of dependencies: the same versions for the fuzz targets
 #
@@ -11,7 +12,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 fail() { echo "fuzz.sh: $1" >&2; exit 1; }
-usage() { echo "usage: scripts/fuzz.sh [--seconds N | --list | --update-lock] [TARGET...]; $1" >&2; exit 2; }
+usage() { echo "usage: scripts/fuzz.sh [--seconds N | --build | --list | --update-lock] [TARGET...]; $1" >&2; exit 2; }
 
 # A run of this many seconds is worth an optimised build.
 optimised_from_seconds=60
@@ -28,6 +29,7 @@ while [ $# -gt 0 ]; do
             seconds=$2
             shift
             ;;
+        --build) action=build ;;
         --list) action=list ;;
         --update-lock) action=update_lock ;;
         -*) usage "$1 is not an option" ;;
@@ -110,6 +112,7 @@ chosen=(--workspace)
 for target in "${targets[@]}"; do chosen+=(--bin "$target"); done
 CARGO_TARGET_DIR=$build CARGO_ENCODED_RUSTFLAGS=$(IFS=$'\x1f'; echo "${flags[*]}") \
     cargo build --quiet --locked --target "$triple" --manifest-path fuzz/Cargo.toml "${chosen[@]}" "${profile[@]:1}"
+[ "$action" = run ] || exit 0
 
 # In memory where that is possible: targets that read files write one for each input. Kept short for socket paths.
 scratch=$(mktemp -d "$([ -w /dev/shm ] && echo /dev/shm || echo /tmp)/lanspread-fuzz.XXXXXX")

@@ -19,6 +19,9 @@
 #   scripts/test.sh --only fmt,clippy       these steps
 #
 # It installs what it can below target/, and names what it cannot install.
+#
+# While clippy and unit run, it builds what later steps need, at the lowest priority: compilers and tests seldom keep all
+# cores busy. Nothing is built any more when system calls are counted and when the scenarios run.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -45,6 +48,10 @@ incremental_mib=1300
 not_checked=()
 # An option of scripts/msrv.sh, once clippy has passed.
 checked=()
+# The process group that builds ahead.
+builder=
+# In the names of tests whose counts depend on what else the machine does.
+undisturbed=system_calls::
 
 missing() { echo "test.sh: $1" >&2; exit 1; }
 usage() { echo "usage: scripts/test.sh [--no-docker] [--only STEP,STEP...]; $1" >&2; exit 2; }
@@ -78,6 +85,32 @@ need_disk() {
     free=$(df --output=avail --block-size=1M target | tail -n 1)
     [ $((there + free)) -ge "$needed" ] || missing "these steps need about $(gib "$needed") GiB in target/, which has \
 $(gib "$there") GiB; $(gib $((needed - there))) GiB must be free on its disk, and $(gib "$free") GiB are"
+}
+
+# Builds the fuzz targets and the program while other steps leave a core idle. A step that needs what is still being built
+# waits for cargo's lock, and one whose build failed here builds it again and says why it fails.
+build_ahead() {
+    local commands=
+    if is_one_of fuzz "${run[@]}"; then commands+='scripts/fuzz.sh --build; '; fi
+    if is_one_of quickstart "${run[@]}" || is_one_of scenarios "${run[@]}" || is_one_of package "${run[@]}"; then
+        commands+='cargo build --release --locked --package lanspread-peer-cli'
+    fi
+    is_one_of unit "${run[@]}" && [ -n "$commands" ] || return 0
+    # A session is a process group, which can be ended with all compilers in it.
+    setsid nice -n 19 bash -c "$commands" < /dev/null > target/ahead.log 2>&1 &
+    builder=$!
+}
+
+# What it could not build is built, and its fault shown, by the step that needs it.
+wait_for_builder() {
+    [ -z "$builder" ] || wait "$builder" || true
+    builder=
+}
+
+at_exit() {
+    local status=$?
+    [ -z "$builder" ] || kill -- "-$builder" 2> /dev/null || true
+    [ "$status" -eq 0 ] || [ -z "$step" ] || echo "test.sh: FAILED: $step" >&2
 }
 
 # MIB
@@ -150,7 +183,10 @@ step_unit() {
         not_checked+=("system calls per MiB and per file (strace may not trace on this machine)")
         without=(LANSPREAD_TEST_WITHOUT_STRACE=1)
     fi
-    env "${without[@]}" cargo test --workspace --all-features --locked
+    # Many tests wait most of the time. What the first command leaves out is what the second one runs.
+    RUST_TEST_THREADS=$((2 * $(nproc))) cargo test --workspace --all-features --locked -- --skip "$undisturbed"
+    wait_for_builder
+    env "${without[@]}" cargo test --quiet --workspace --all-features --locked --tests -- "$undisturbed"
     # A peer that serves keeps lists in its games directory; the next test would take them for a game.
     local kept
     kept=$(find fixtures -name .lanspread)
@@ -259,12 +295,13 @@ done
 need_disk
 
 step=
-trap '[ $? -eq 0 ] || [ -z "$step" ] || echo "test.sh: FAILED: $step" >&2' EXIT
+trap at_exit EXIT
+build_ahead
 for step in "${run[@]}"; do
     printf '\n== %s\n' "$step"
     SECONDS=0
     "step_$step"
-    printf '== %s passed in %d s; target/ has %s\n' "$step" "$SECONDS" "$(du --summarize --human-readable target | cut -f 1)"
+    printf '== %s passed in %d s; target/ has %s\n' "$step" "$SECONDS" "$(du --summarize --human-readable target 2> /dev/null | cut -f 1)"
 done
 step=
 
