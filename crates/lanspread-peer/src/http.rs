@@ -29,4 +29,4 @@ pub(crate) use self::no_client as client;
 
 #[cfg(test)]
 #[cfg(feature = "http")]
-mod tests;
+pub(crate) mod tests;

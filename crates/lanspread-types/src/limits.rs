@@ -87,7 +87,8 @@ pub const MESSAGE_BYTES_MAX: usize = 512;
 /// and requests cost next to nothing, small enough that a source that fails loses little.
 pub const CHUNK_BYTES: u64 = 16 * 1024 * 1024;
 /// Chunks that a receiver requests from one source ahead of what has arrived: while one chunk arrives, the source
-/// already knows the next one.
+/// already knows the next one. Of chunks that are together no longer than one of [`CHUNK_BYTES`], up to
+/// [`CHUNK_REQUESTS_MAX`].
 pub const CHUNKS_AHEAD: usize = 2;
 /// Requests of one receiver that a source queues before it stops reading more.
 pub const CHUNK_REQUESTS_MAX: usize = 8;

@@ -1,8 +1,9 @@
 //! Servers that do everything wrong, over real sockets.
 
-mod hostile;
+pub(crate) mod hostile;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use hyper_util::client::proxy::matcher::Matcher;
@@ -28,7 +29,7 @@ fn client(idle_timeout: Duration, proxies: Matcher) -> HttpClient {
     HttpClient::with_proxies(&Tasks::default(), idle_timeout, proxies)
 }
 
-fn server_at(url: &str, idle_timeout: Duration) -> HttpServer {
+pub(crate) fn server_at(url: &str, idle_timeout: Duration) -> HttpServer {
     let client = client(idle_timeout, Matcher::builder().build());
     HttpServer::new(url.parse().unwrap(), "g".parse().unwrap(), client)
 }
@@ -271,24 +272,28 @@ async fn an_upstream_answers_in_the_order_of_the_questions_over_as_many_connecti
     let hostile = Hostile::honest(content(0..SIZE), "").await;
     let server = Arc::new(server_at(&hostile.url(""), Duration::from_secs(5)));
     let files = [RootFile { name: "a.eti".to_owned(), size: SIZE }].into();
-    let place = |chunk: u64| {
-        let offset = chunk * 50;
-        (offset < SIZE).then_some(ChunkPlace { file: 0, offset, length: 50 })
-    };
-    let mut upstream = HttpUpstream::new(server, Tasks::default(), files, Arc::new(place));
-    assert!(!upstream.ask(SIZE), "there is no such chunk");
+    let place = |chunk: u64| ChunkPlace { file: 0, offset: chunk * 50, length: 50 };
+    let counted = Arc::new(AtomicU64::new(0));
+    let counting = Arc::clone(&counted);
+    let count = Arc::new(move |bytes| {
+        counting.fetch_add(bytes, Ordering::Relaxed);
+    });
+    let mut upstream = HttpUpstream::new(server, Tasks::default(), files, count);
+    assert!(!upstream.ask(0, ChunkPlace { file: 1, ..place(0) }), "there is no such file");
+    assert!(!upstream.ask(0, ChunkPlace { length: 0, ..place(0) }), "there is no such chunk");
     let ahead = limits::PACKED_AHEAD as u64;
     for chunk in 0..ahead {
-        assert!(upstream.ask(chunk));
+        assert!(upstream.ask(chunk, place(chunk)));
     }
     for chunk in 0..20 {
         let (answered, bytes) = upstream.next().await.unwrap();
         assert_eq!((answered, &bytes[..]), (chunk, &content(chunk * 50..chunk * 50 + 50)[..]));
         if chunk + ahead < 20 {
-            assert!(upstream.ask(chunk + ahead));
+            assert!(upstream.ask(chunk + ahead, place(chunk + ahead)));
         }
     }
     assert!(hostile.connections() <= limits::PACKED_AHEAD, "{}", hostile.connections());
+    assert_eq!(counted.load(Ordering::Relaxed), SIZE, "each byte is counted once");
 }
 
 #[tokio::test]
@@ -298,9 +303,8 @@ async fn requests_of_an_upstream_end_with_it() {
     let client = HttpClient::with_proxies(&tasks, Duration::from_mins(1), Matcher::builder().build());
     let server = HttpServer::new(hostile.url("").parse().unwrap(), "g".parse().unwrap(), client);
     let files = [RootFile { name: "a.eti".to_owned(), size: SIZE }].into();
-    let place = |_| Some(ChunkPlace { file: 0, offset: 0, length: 50 });
-    let mut upstream = HttpUpstream::new(Arc::new(server), tasks.clone(), files, Arc::new(place));
-    assert!(upstream.ask(0));
+    let mut upstream = HttpUpstream::new(Arc::new(server), tasks.clone(), files, Arc::new(|_| {}));
+    assert!(upstream.ask((), ChunkPlace { file: 0, offset: 0, length: 50 }));
     hostile.asked().await;
     drop(upstream);
     assert_eq!(tasks.stop(Duration::from_secs(10)).await, 0);

@@ -1,4 +1,4 @@
-//! The chunks of a packed stream from a server: asked for ahead, answered in order.
+//! Chunks from a server: asked for ahead, answered in order.
 //!
 //! Each chunk is one request. Those that are asked for ahead run at the same time, each on a connection of its own, which
 //! the next one uses again: so a server that is far away is never waited for between two chunks.
@@ -24,16 +24,16 @@ pub(crate) struct ChunkPlace {
     pub(crate) length: u64,
 }
 
-/// Finds the place of a chunk; `None` if there is no such chunk.
-pub(crate) type FindChunk = dyn Fn(u64) -> Option<ChunkPlace> + Send + Sync;
+/// Hears of bytes as they arrive, before it is known whether they are right.
+pub(crate) type CountBytes = dyn Fn(u64) + Send + Sync;
 
-/// A server as an upstream of a packed stream.
-pub(crate) struct HttpUpstream {
+/// A server that is asked for chunks, each of which its user calls by a `K`.
+pub(crate) struct HttpUpstream<K> {
     server: Arc<HttpServer>,
     tasks: Tasks,
     files: Arc<[RootFile]>,
-    place: Arc<FindChunk>,
-    asked: VecDeque<(u64, Fetching)>,
+    count: Arc<CountBytes>,
+    asked: VecDeque<(K, Fetching)>,
 }
 
 /// A running request, which ends when it is dropped.
@@ -45,31 +45,30 @@ impl Drop for Fetching {
     }
 }
 
-impl HttpUpstream {
+impl<K: Copy> HttpUpstream<K> {
     pub(crate) fn new(
         server: Arc<HttpServer>,
         tasks: Tasks,
         files: Arc<[RootFile]>,
-        place: Arc<FindChunk>,
+        count: Arc<CountBytes>,
     ) -> Self {
-        Self { server, tasks, files, place, asked: VecDeque::new() }
+        Self { server, tasks, files, count, asked: VecDeque::new() }
     }
 
-    /// Asks for a chunk. Does nothing if so many are asked for already that no more may be.
-    pub(crate) fn ask(&mut self, chunk: u64) -> bool {
-        let place =
-            (self.place)(chunk).filter(|place| place.length <= u64::from(limits::MANIFEST_CHUNK_BYTES));
-        let place = place.and_then(|place| Some((place, self.files.get(place.file)?.clone())));
-        let Some((place, file)) = place.filter(|_| self.asked.len() < limits::PACKED_ASKED_MAX) else {
-            return false;
-        };
-        let server = Arc::clone(&self.server);
+    /// Asks for a chunk. Does nothing and returns false if so many are asked for already that no more may be, or if there
+    /// can be no such chunk.
+    pub(crate) fn ask(&mut self, chunk: K, place: ChunkPlace) -> bool {
+        let fits = (1..=u64::from(limits::MANIFEST_CHUNK_BYTES)).contains(&place.length)
+            && self.asked.len() < limits::PACKED_ASKED_MAX;
+        let Some(file) = self.files.get(place.file).filter(|_| fits).cloned() else { return false };
+        let (server, count) = (Arc::clone(&self.server), Arc::clone(&self.count));
         let fetching = self.tasks.spawn_contained("http-chunk", async move {
             let ChunkPlace { offset, length, .. } = place;
             let mut body =
                 server.part(FilePart { file: &file.name, size: file.size, offset, length }).await?;
             let mut bytes = BytesMut::with_capacity(usize::try_from(length).unwrap_or_default());
             while let Some(piece) = body.next().await? {
+                count(piece.len() as u64);
                 bytes.extend_from_slice(&piece);
             }
             Ok(bytes.freeze())
@@ -78,11 +77,16 @@ impl HttpUpstream {
         true
     }
 
+    /// How many chunks are asked for and not answered yet.
+    pub(crate) fn asked(&self) -> usize {
+        self.asked.len()
+    }
+
     /// The first chunk that was asked for and not answered yet. Waits for ever if none was. Cancel safe.
     ///
     /// # Errors
     /// [`HttpError`]: the upstream is then of no more use.
-    pub(crate) async fn next(&mut self) -> Result<(u64, Bytes), HttpError> {
+    pub(crate) async fn next(&mut self) -> Result<(K, Bytes), HttpError> {
         let Some((chunk, fetching)) = self.asked.front_mut() else { return std::future::pending().await };
         let (chunk, fetched) = (*chunk, (&mut fetching.0).await);
         self.asked.pop_front();

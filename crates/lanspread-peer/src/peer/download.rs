@@ -194,6 +194,7 @@ impl Peer {
                 ours: self.endpoint(),
                 idle_timeout: self.inner.idle_timeout,
                 offences: self.offences(game, &context.events),
+                tasks: self.inner.tasks.clone(),
             },
             patience: Patience::new(context.options.wait),
             events: context.events.clone(),

@@ -1,6 +1,7 @@
 //! The sources from which a transfer fetches chunks. A peer is one kind of source. Other kinds can be added without
 //! changes to the transfer.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use lanspread_proto::WireError;
@@ -64,7 +65,7 @@ pub(crate) trait ChunkSource: Send + 'static {
         orders: &mut mpsc::Receiver<Chunk>,
         writes: mpsc::Sender<ChunkWrite>,
         buffers: &Buffers,
-        arrivals: &Arrivals,
+        arrivals: &Arc<Arrivals>,
     ) -> impl Future<Output = Result<(), FetchError>> + Send;
 }
 

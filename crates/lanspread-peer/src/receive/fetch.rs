@@ -28,6 +28,7 @@ use crate::receive::chunk_writer::ChunkWrite;
 use crate::receive::offences::OffenceRecorder;
 use crate::receive::server_chunks::ServerChunks;
 use crate::receive::transfer_source::TransferSource;
+use crate::task::Tasks;
 use crate::transport::dial::dial;
 use crate::transport::listing;
 use crate::transport::socket::Socket;
@@ -38,6 +39,7 @@ pub(crate) struct Dialling {
     /// How long a peer may send nothing before it is given up.
     pub(crate) idle_timeout: Duration,
     pub(crate) offences: OffenceRecorder,
+    pub(crate) tasks: Tasks,
 }
 
 impl OpenSource for Dialling {
@@ -56,9 +58,11 @@ impl OpenSource for Dialling {
                 Ok(OpenedSource::Peer(Box::new(PeerChunks::agree(connection, wanted, queued).await?)))
             }
             // It says nothing about files before it is asked for one.
-            TransferSource::Server(server) => {
-                Ok(OpenedSource::Server(ServerChunks::new(Arc::clone(server), wanted.files)))
-            }
+            TransferSource::Server(server) => Ok(OpenedSource::Server(ServerChunks::new(
+                Arc::clone(server),
+                self.tasks.clone(),
+                wanted.files,
+            ))),
         }
     }
 
@@ -89,7 +93,7 @@ impl ChunkSource for OpenedSource {
         orders: &mut mpsc::Receiver<Chunk>,
         writes: mpsc::Sender<ChunkWrite>,
         buffers: &Buffers,
-        arrivals: &Arrivals,
+        arrivals: &Arc<Arrivals>,
     ) -> Result<(), FetchError> {
         match self {
             Self::Peer(peer) => peer.fetch(orders, writes, buffers, arrivals).await,
@@ -133,7 +137,7 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> ChunkSource for PeerChunks<S> {
         orders: &mut mpsc::Receiver<Chunk>,
         writes: mpsc::Sender<ChunkWrite>,
         buffers: &Buffers,
-        arrivals: &Arrivals,
+        arrivals: &Arc<Arrivals>,
     ) -> Result<(), FetchError> {
         fetch(&mut self.connection, &self.agreement, orders, writes, buffers, arrivals).await
     }
@@ -211,7 +215,7 @@ async fn fetch<S: AsyncRead + AsyncWrite>(
     arrivals: &Arrivals,
 ) -> Result<(), FetchError> {
     let (mut incoming, mut outgoing) = connection.halves();
-    let (asked, expected) = mpsc::channel(limits::CHUNKS_AHEAD);
+    let (asked, expected) = mpsc::channel(limits::CHUNK_REQUESTS_MAX);
     tokio::try_join!(
         ask(&mut outgoing, &agreement.numbers, orders, asked),
         take(&mut incoming, expected, writes, buffers, arrivals),

@@ -4,7 +4,8 @@
 //! - A chunk is assigned to at most one source at a time, and is fetched once unless its source's file changes. When a
 //!   source ends, the chunks that it owes return to the pool, so one working source is enough to complete the download.
 //! - The source that owes the fewest chunks gets the first waiting one. No source owes more than
-//!   [`limits::CHUNKS_AHEAD`] chunks. While a source opens for the first time, no source takes more than its share, so
+//!   [`limits::CHUNKS_AHEAD`] chunks, or more small ones that are together no longer than a whole one, so that a game of
+//!   small files does not cost the way to the source for each of them. While a source opens for the first time, no source takes more than its share, so
 //!   that the first one to answer does not take everything. A source that is late is no longer waited for, and another
 //!   one is opened in its place. One that has no place is late at once, and stays in its queue until it has one or the
 //!   download is complete. Only if all that are left are such does the download wait.
@@ -99,6 +100,8 @@ pub(crate) enum Ending {
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     chunks: Vec<Chunk>,
+    /// Bytes of a whole one.
+    chunk_bytes: u64,
     states: Vec<State>,
     /// The source from which a chunk was taken because it was too slow.
     taken_from: Vec<Option<SourceId>>,
@@ -118,7 +121,7 @@ impl Plan {
         sources: usize,
         open_max: usize,
     ) -> Self {
-        let chunks = chunks.all().to_vec();
+        let (chunks, chunk_bytes) = (chunks.all().to_vec(), chunks.chunk_bytes());
         let states: Vec<State> =
             chunks.iter().map(|chunk| if is_here(chunk) { State::Done } else { State::Waiting }).collect();
         let waiting: BTreeSet<usize> =
@@ -142,6 +145,7 @@ impl Plan {
             done: chunks.len() - waiting.len(),
             missing_at_first: waiting.len(),
             chunks,
+            chunk_bytes,
             states,
             waiting,
             sources: vec![source; sources],
@@ -270,9 +274,7 @@ impl Plan {
         let mut open: Vec<SourceId> = (0..self.sources.len())
             .filter(|id| {
                 let source = &self.sources[*id];
-                source.phase == Phase::Open
-                    && source.owed.len() < limits::CHUNKS_AHEAD
-                    && source.taken < share
+                source.phase == Phase::Open && source.taken < share
             })
             .collect();
         open.sort_by_key(|id| (self.sources[*id].owed.len(), self.sources[*id].taken, *id));
@@ -280,6 +282,9 @@ impl Plan {
             let Some(chunk) = self.waiting.iter().copied().find(|chunk| self.may_have(id, *chunk)) else {
                 continue;
             };
+            if !self.may_owe(id, chunk) {
+                continue;
+            }
             self.waiting.remove(&chunk);
             self.states[chunk] = State::With(id);
             self.sources[id].owed.push_back(chunk);
@@ -442,6 +447,14 @@ impl Plan {
 
     fn count(&self, which: impl Fn(&Source) -> bool) -> usize {
         self.sources.iter().filter(|source| which(source)).count()
+    }
+
+    /// Whether a source may owe this chunk beside those that it owes.
+    fn may_owe(&self, source: SourceId, chunk: usize) -> bool {
+        let source = &self.sources[source];
+        let together = self.owed_bytes(source) + self.chunks[chunk].length;
+        source.owed.len() < limits::CHUNKS_AHEAD
+            || (source.owed.len() < limits::CHUNK_REQUESTS_MAX && together <= self.chunk_bytes)
     }
 
     /// Whether a source may be given a waiting chunk.

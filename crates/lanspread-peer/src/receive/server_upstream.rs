@@ -25,17 +25,20 @@ pub(crate) async fn follow_server(
     says: mpsc::Sender<Said>,
 ) -> Result<(), UpstreamError> {
     let files = manifest.manifest().root_files.clone();
-    let place = move |chunk| {
-        let place = layout.chunk(chunk)?;
-        Some(ChunkPlace { file: place.file, offset: place.offset, length: place.length })
+    // Whole chunks are counted, once they are proved.
+    let mut upstream = HttpUpstream::new(server, tasks.clone(), files.into(), Arc::new(|_| {}));
+    let ask = |upstream: &mut HttpUpstream<u64>, chunk| {
+        let place = layout.chunk(chunk);
+        let place =
+            place.map(|place| ChunkPlace { file: place.file, offset: place.offset, length: place.length });
+        place.is_some_and(|place| upstream.ask(chunk, place))
     };
-    let mut upstream = HttpUpstream::new(server, tasks.clone(), files.into(), Arc::new(place));
     // If no one listens any more, the orders end too.
     let _ = says.send(Said::Opened { lo: 0 }).await;
     loop {
         let (chunk, bytes) = tokio::select! {
             order = orders.recv() => match order {
-                Some(Order::Ask(chunk)) if upstream.ask(chunk) => continue,
+                Some(Order::Ask(chunk)) if ask(&mut upstream, chunk) => continue,
                 Some(Order::Ask(_)) => return Err(UpstreamError::Unasked),
                 Some(Order::Resume) => continue,
                 Some(Order::Done) | None => return Ok(()),

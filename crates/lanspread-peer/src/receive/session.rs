@@ -76,7 +76,7 @@ async fn converse<C: OpenSource>(
     context: &Arc<TransferContext<C>>,
     id: SourceId,
     mut orders: mpsc::Receiver<Chunk>,
-    arrivals: &Arrivals,
+    arrivals: &Arc<Arrivals>,
     cancel: &CancellationToken,
     news: &mpsc::Sender<SourceNews>,
 ) -> Result<(), FetchError> {

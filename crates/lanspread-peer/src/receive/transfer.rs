@@ -80,7 +80,7 @@ pub(crate) async fn transfer<C: OpenSource>(
 impl<C: OpenSource> Transfer<C> {
     /// A transfer of the chunks that are missing, and what its sources will report to it.
     fn new(context: TransferContext<C>) -> (Self, mpsc::Receiver<SourceNews>) {
-        let (news, heard) = mpsc::channel(limits::CHUNKS_AHEAD * limits::DOWNLOAD_SOURCES_MAX);
+        let (news, heard) = mpsc::channel(limits::CHUNK_REQUESTS_MAX * limits::DOWNLOAD_SOURCES_MAX);
         let plan = {
             let journal = context.target.journal();
             let record = &journal.record;
@@ -178,7 +178,7 @@ impl<C: OpenSource> Transfer<C> {
     }
 
     fn open(&mut self, id: SourceId) {
-        let (orders, ordered) = mpsc::channel(limits::CHUNKS_AHEAD);
+        let (orders, ordered) = mpsc::channel(limits::CHUNK_REQUESTS_MAX);
         let cancel = CancellationToken::new();
         let interrupt = cancel.clone().drop_guard();
         let source = &mut self.sources[id];

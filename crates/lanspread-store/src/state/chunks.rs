@@ -23,6 +23,7 @@ pub struct Chunks {
     list: Vec<Chunk>,
     /// For each file the id of its first chunk, and the number of chunks at the end.
     first: Vec<usize>,
+    chunk_bytes: u64,
 }
 
 impl Chunks {
@@ -39,7 +40,12 @@ impl Chunks {
             }
         }
         first.push(list.len());
-        Self { list, first }
+        Self { list, first, chunk_bytes }
+    }
+
+    /// Bytes of a chunk that is not the last one of its file.
+    pub fn chunk_bytes(&self) -> u64 {
+        self.chunk_bytes
     }
 
     /// All chunks, in the order of their ids.

@@ -15,8 +15,16 @@ pub const HTTP_HEAD_BYTES_MAX: usize = 128 * 1024;
 pub const HTTP_FIELDS_MAX: usize = 100;
 /// Redirects that one request follows: from a name to a mirror and from there to its storage, and some more.
 pub const HTTP_REDIRECTS_MAX: usize = 5;
-/// Connections that one client keeps open for its next requests: those of [`super::PACKED_AHEAD`] chunks.
-pub const HTTP_IDLE_CONNECTIONS_MAX: usize = super::PACKED_AHEAD;
+/// What one request of a download asks a server for, at most: one listed chunk of [`super::MANIFEST_CHUNK_BYTES`]. It is held
+/// until it is whole, and a cache in between keeps as much at once.
+pub const HTTP_PART_BYTES: u64 = super::MANIFEST_CHUNK_BYTES as u64;
+/// Requests of a download that one server answers at the same time: as many small files as it may owe, and of large ones
+/// 8 MiB, which cover 1 Gbit/s and 64 ms. This is also the memory that such a source takes.
+pub const HTTP_PARTS_AHEAD: usize = super::CHUNK_REQUESTS_MAX;
+/// Connections that one client keeps open for its next requests: those of one download.
+pub const HTTP_IDLE_CONNECTIONS_MAX: usize = HTTP_PARTS_AHEAD;
+/// What may be asked for ahead of an upstream is asked for, also if it is a server.
+const _: () = assert!(HTTP_PARTS_AHEAD <= super::PACKED_ASKED_MAX);
 /// A server must send [`HTTP_PROGRESS_BYTES_MIN`] in this much time in which it was waited for.
 pub const HTTP_PROGRESS_SPAN: Duration = Duration::from_mins(1);
 /// The same as a peer must send: one frame of [`super::DATA_CHUNK_BYTES`].

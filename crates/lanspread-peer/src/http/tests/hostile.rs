@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Notify;
+use tokio::sync::{Barrier, Notify};
 use tokio::task::JoinHandle;
 
 /// What the server does after a request.
 #[derive(Debug, Clone)]
-pub(super) enum Step {
+pub(crate) enum Step {
     Send(Vec<u8>),
     /// Sends this again and again.
     Endless(Vec<u8>),
@@ -20,8 +20,25 @@ pub(super) enum Step {
     /// Does nothing for ever.
     Silence,
     Close,
+    /// Waits until as many requests have come as the barrier has room for.
+    Together(Arc<Barrier>),
     /// Takes the next request; this also happens if nothing else is left to do.
     Keep,
+}
+
+/// The right answer to a request for a range, with these header fields.
+pub(crate) fn range_of(content: &[u8], head: &str, fields: &str) -> Vec<Step> {
+    let range = head.split("range: bytes=").nth(1).and_then(|range| range.split("\r\n").next());
+    let Some((first, last)) = range.and_then(|range| range.split_once('-')) else {
+        return vec![Step::Close];
+    };
+    let (first, last): (usize, usize) = (first.parse().unwrap(), last.parse().unwrap());
+    let (total, length) = (content.len(), last + 1 - first);
+    let head = format!(
+        "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes {first}-{last}/{total}\r\n\
+         Content-Length: {length}\r\n{fields}\r\n"
+    );
+    vec![Step::Send([head.as_bytes(), &content[first..=last]].concat()), Step::Keep]
 }
 
 type Script = dyn Fn(&str, usize) -> Vec<Step> + Send + Sync;
@@ -33,7 +50,7 @@ struct Seen {
     asked: Notify,
 }
 
-pub(super) struct Hostile {
+pub(crate) struct Hostile {
     port: u16,
     seen: Arc<Seen>,
     task: JoinHandle<()>,
@@ -47,7 +64,7 @@ impl Drop for Hostile {
 
 impl Hostile {
     /// A server that takes the steps which the script says for the head of a request and its number.
-    pub(super) async fn scripted(script: impl Fn(&str, usize) -> Vec<Step> + Send + Sync + 'static) -> Self {
+    pub(crate) async fn scripted(script: impl Fn(&str, usize) -> Vec<Step> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (seen, script): (Arc<Seen>, Arc<Script>) = (Arc::default(), Arc::new(script));
@@ -63,38 +80,25 @@ impl Hostile {
     }
 
     /// A server that has one file and answers ranges of it.
-    pub(super) async fn honest(content: Vec<u8>, fields: &'static str) -> Self {
-        Self::scripted(move |head, _| {
-            let range = head.split("range: bytes=").nth(1).and_then(|range| range.split("\r\n").next());
-            let Some((first, last)) = range.and_then(|range| range.split_once('-')) else {
-                return vec![Step::Close];
-            };
-            let (first, last): (usize, usize) = (first.parse().unwrap(), last.parse().unwrap());
-            let (total, length) = (content.len(), last + 1 - first);
-            let head = format!(
-                "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes {first}-{last}/{total}\r\n\
-                 Content-Length: {length}\r\n{fields}\r\n"
-            );
-            vec![Step::Send([head.as_bytes(), &content[first..=last]].concat()), Step::Keep]
-        })
-        .await
+    pub(crate) async fn honest(content: Vec<u8>, fields: &'static str) -> Self {
+        Self::scripted(move |head, _| range_of(&content, head, fields)).await
     }
 
     /// Its URL, with these credentials before the host.
-    pub(super) fn url(&self, credentials: &str) -> String {
+    pub(crate) fn url(&self, credentials: &str) -> String {
         format!("http://{credentials}127.0.0.1:{}/", self.port)
     }
 
-    pub(super) fn requests(&self) -> Vec<String> {
+    pub(crate) fn requests(&self) -> Vec<String> {
         self.seen.requests.lock().unwrap().clone()
     }
 
-    pub(super) fn connections(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         self.seen.connections.load(Ordering::SeqCst)
     }
 
     /// Returns when a request has come.
-    pub(super) async fn asked(&self) {
+    pub(crate) async fn asked(&self) {
         self.seen.asked.notified().await;
     }
 }
@@ -135,6 +139,10 @@ async fn answer(mut socket: TcpStream, seen: Arc<Seen>, script: Arc<Script>) {
                     tokio::time::sleep(pause).await;
                 },
                 Step::Silence => std::future::pending().await,
+                Step::Together(barrier) => {
+                    barrier.wait().await;
+                    Ok(())
+                }
                 Step::Close => return,
                 Step::Keep => Ok(()),
             };

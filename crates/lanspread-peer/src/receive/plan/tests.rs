@@ -407,3 +407,18 @@ fn a_source_without_a_place_is_waited_for_only_if_no_other_is_left() {
     plan.ended(1, Ending::Hopeless);
     assert!(!plan.only_waits() && plan.is_hopeless());
 }
+
+/// Small chunks are owed several at a time: as many as may be asked for, and no more bytes than a whole chunk has.
+#[test]
+fn a_source_owes_more_chunks_if_they_are_small() {
+    let sizes = [10, 1, 1, 1, 1, 1, 1, 1, 1, 1, 9, 9];
+    let files: Vec<_> = sizes.iter().map(|size| RootFile { name: String::new(), size: *size }).collect();
+    let mut plan = Plan::new(&Chunks::of(&files, 10), |_| false, 1, 1);
+    open_all(&mut plan);
+    assert_eq!(assign_all(&mut plan), [(0, 0), (0, 1)], "with a whole one, as ever");
+    assert!(plan.finished(0, 0));
+    let more: Vec<_> = (2..=limits::CHUNK_REQUESTS_MAX).map(|chunk| (0, chunk)).collect();
+    assert_eq!(assign_all(&mut plan), more, "no source reads more requests");
+    assert!((1..=limits::CHUNK_REQUESTS_MAX).all(|chunk| plan.finished(0, chunk)));
+    assert_eq!(assign_all(&mut plan), [(0, 9), (0, 10)], "together one whole chunk");
+}

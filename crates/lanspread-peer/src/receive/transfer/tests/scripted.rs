@@ -119,7 +119,7 @@ impl ChunkSource for Playing {
         orders: &mut mpsc::Receiver<Chunk>,
         writes: mpsc::Sender<ChunkWrite>,
         _: &Buffers,
-        arrivals: &Arrivals,
+        arrivals: &Arc<Arrivals>,
     ) -> Result<(), FetchError> {
         self.actor.is_fetching.store(true, Ordering::Relaxed);
         while let Some(chunk) = orders.recv().await {
