@@ -28,7 +28,8 @@ fn files() -> Vec<RootFile> {
 }
 
 fn content(file: usize) -> Vec<u8> {
-    (0..SIZES[file]).map(|place| (place % 251) as u8 ^ file as u8).collect()
+    let number = u8::try_from(file).unwrap();
+    (0..SIZES[file]).map(|place| (place % 251) as u8 ^ number).collect()
 }
 
 /// The number of the file that a request asks for.
