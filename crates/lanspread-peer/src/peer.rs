@@ -2,6 +2,7 @@
 //! knows it.
 
 pub(crate) mod answers;
+mod asking_order;
 pub(crate) mod builder;
 mod catalogs;
 mod choose;
@@ -17,6 +18,7 @@ mod operate;
 mod operations;
 mod outcome;
 mod packed_install;
+mod packed_sources;
 mod packing_lists;
 mod perform;
 mod remove;

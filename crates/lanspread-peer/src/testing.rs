@@ -2,6 +2,7 @@
 
 mod belief_tests;
 mod entries_tests;
+mod late_tests;
 mod liars_tests;
 pub(crate) mod machine;
 mod manifest_tests;

@@ -70,9 +70,7 @@ def hostile_neighbour(stage: Stage) -> None:
     for source in sources:
         source.limit_sending(LATE_RATE_BYTES_PER_SECOND)
     late = stage.machine("late", stage.games_dir("late"), catalog=game.catalog)
-    installed = stage.command(
-        "late", late, "install", "--stream", "--decode-at", "source", SLOW_GAME, "--games-dir", GAMES
-    )
+    installed = stage.command("late", late, "install", "--stream", SLOW_GAME, "--games-dir", GAMES)
     _expect_installed(stage, game, installed, "late")
     for peer in [*sources, *seats]:
         expect(peer.is_running, f"{peer.name} has ended")
@@ -96,7 +94,7 @@ class Round:
 
 def _install_everywhere(stage: Stage, game: SlowGame, seats: list[Peer]) -> Round:
     """All seats install the game at once; how long the last one took."""
-    install = ["install", "--stream", "--decode-at", "source", SLOW_GAME, "--games-dir", GAMES]
+    install = ["install", "--stream", SLOW_GAME, "--games-dir", GAMES]
     begun = time.monotonic()
     commands = [stage.start_command(f"to-{seat.name}", seat.machine, *install) for seat in seats]
     for seat, command in zip(seats, commands, strict=True):

@@ -13,6 +13,7 @@ from ..expectations import expect, expect_equal
 from ..games import FIRST, SECOND
 from ..peer import PORT, Peer
 from ..rooms import (
+    CHUNK_BYTES,
     GAME,
     LINK_BYTES_PER_SECOND,
     WINDOW_MIB,
@@ -34,6 +35,9 @@ TWICE_BYTES_MAX = 4 * 1024 * 1024
 # A source or relay that is gone is noticed at once, and one that is silent after three seconds.
 RESET_S = 2.0
 SILENCE_S = 5.0
+
+# A source that lies, against an install from one that does not.
+LIAR_RATIO_MAX = 1.08
 
 # What several relays that lie may cost: a pause each until the next one is tried.
 LIES_COST_S = 2.0
@@ -107,6 +111,64 @@ def relays_lost(stage: Stage) -> None:
     left = [path for path in cancelled.games_dir.rglob("*") if path.is_file() and checks.OUR_STATE not in path.parts]
     expect(not left and not (cancelled.games_dir / GAME).exists(), f"the cancelled install left {left}")
     checks.no_operation_left(cancelled.games_dir)
+
+
+@scenario(
+    "S71",
+    "Chunk refused before decoding",
+    claim="If one byte of a source's archive is wrong, the chunk with it is refused before it is decoded or passed on, "
+    "and the source is named. The next source goes on from that chunk, in the same attempt, although it answers only "
+    f"when the stream has begun. At most {TWICE_BYTES_MAX >> 20} MiB come twice, and the install takes at most "
+    f"{LIAR_RATIO_MAX:g} times as long as from an honest source. A receiver behind it notices nothing.",
+    conditions=f"Two sources, each of which sends {LINK_BYTES_PER_SECOND} bytes a second. One bit of the first one's "
+    "archive is turned. One receiver installs from the honest source alone. Then two receivers of one wave begin while "
+    "that source is frozen; it is thawed when the other one has lied, and the time until then does not count.",
+    time_limit_s=120,
+)
+def wrong_byte(stage: Stage) -> None:
+    game = make_room_game(stage, 30_000_000)
+    copies = {name: game.copy(stage, name) for name in (FIRST, SECOND)}
+    archive = next((copies[FIRST] / GAME).glob("*.eti"))
+    position = archive.stat().st_size // 8
+    with archive.open("r+b") as file:
+        file.seek(position)
+        (byte,) = file.read(1)
+        file.seek(position)
+        file.write(bytes([byte ^ 1]))
+    liar, honest = (start_room_source(stage, name, copies[name], LINK_BYTES_PER_SECOND) for name in (FIRST, SECOND))
+    room = Room(stage, game)
+    alone = room.begin(room.prepare("alone"), [honest])
+    room.finish([alone])
+
+    honest.pause()
+    head, behind = room.begin_together(2, [liar, honest])
+    lied = head.process.wait_for_event("peer-lied", stage.deadline)
+    honest.unpause()
+    thawed_s = time.time() - time_of(lied)
+    room.finish([head, behind])
+    begun = head.process.events.all(named("stream-install-begin"))
+    expect_equal(begun[0]["sources"], [FIRST], "sources that answered before the choice")
+    expect_equal(head.upstreams(), [("source", FIRST), ("source", SECOND)], "upstreams of the head")
+    expect_equal(behind.upstreams(), [("relay", head.name)], "upstreams of the one behind it")
+    expect(not behind.process.events.all(named("peer-lied")), "a receiver passed on what was wrong")
+
+    wrong = position // CHUNK_BYTES
+    expect_equal((lied["peer"], lied["path"]), (FIRST, archive.name), "peer that is named, and its file")
+    expect_equal(lied["position"], wrong * CHUNK_BYTES, "where the wrong chunk begins")
+    (ended,) = head.process.events.all(named("upstream-end", upstream=FIRST))
+    # Only what was proved is counted, and nothing else is decoded.
+    taken = (ended["code"], ended["chunks"], ended["bytes"])
+    expect_equal(taken, ("not-as-listed", wrong, wrong * CHUNK_BYTES), "what was taken from the liar")
+    (next_one,) = head.process.events.all(named("upstream-begin", upstream=SECOND))
+    expect_equal(next_one["chunk"], wrong, "chunk from which the next source goes on")
+    twice = bytes_twice(game, head)
+    expect(0 <= twice <= TWICE_BYTES_MAX, f"{twice} bytes came twice")
+    ratio = (head.duration_s - thawed_s) / alone.duration_s
+    stage.figures.append(
+        f"alone {alone.duration_s:.1f} s, with a liar {head.duration_s:.1f} s, {thawed_s:.1f} s of it until the other "
+        f"source was thawed ({ratio:.3f})"
+    )
+    expect(ratio <= LIAR_RATIO_MAX, f"an install took {ratio:.3f} times as long because a source lied")
 
 
 @scenario(

@@ -14,7 +14,7 @@ use lanspread_types::limits;
 use tokio::time::timeout;
 
 use crate::discovery::library_memory::LibraryMemory;
-use crate::discovery::search::{AtHand, Found, Judge, Search, find};
+use crate::discovery::search::{AtHand, Found, Judge, LateAnswers, Search, find, find_and_later};
 use crate::discovery::search_outcome::SearchOutcome;
 use crate::discovery::suggestion::similar;
 use crate::report::failure::PeerAnswer;
@@ -59,6 +59,27 @@ pub(crate) struct Answers {
     pub(crate) refusals: Vec<PeerAnswer>,
     /// What the search did.
     pub(crate) searched: SearchOutcome,
+    /// The offers that were not awaited.
+    pub(crate) late: LateOffers,
+}
+
+/// Offers that arrive after a choice was made. Dropping it drops their connections.
+pub(crate) struct LateOffers(LateAnswers<Result<(Vote, PeerOffer), Declined>>);
+
+impl LateOffers {
+    /// None: no peer was asked.
+    pub(crate) fn none() -> Self {
+        Self(LateAnswers::none())
+    }
+
+    /// The next one; none once no peer can make one any more. Cancel safe.
+    pub(crate) async fn next(&mut self) -> Option<PeerOffer> {
+        loop {
+            if let Ok((_, offer)) = self.0.next().await? {
+                return Some(offer);
+            }
+        }
+    }
 }
 
 /// Asks the peers at hand, and those that a search finds, for the details of one game.
@@ -113,7 +134,8 @@ pub(crate) async fn details(
             })
         }
     };
-    let (found, mut searched) = find(at_hand, ours, search, question, OfGame { belief }).await;
+    let finding = find_and_later(at_hand, ours, search, question, OfGame { belief });
+    let (found, mut searched, late) = finding.await;
     let (mut offers, mut named_offers, mut refusals) = (Vec::new(), 0, Vec::new());
     let mut without_it = Vec::new();
     for Found { peer, named, answer } in found {
@@ -132,7 +154,7 @@ pub(crate) async fn details(
     if offers.is_empty() {
         searched.similar = offered_like(&without_it, ours, game).await;
     }
-    Answers { offers, named: named_offers, refusals, searched }
+    Answers { offers, named: named_offers, refusals, searched, late: LateOffers(late) }
 }
 
 /// How busy a peer says that it is. It only orders the sources, so a peer that does not say it soon is not waited for.

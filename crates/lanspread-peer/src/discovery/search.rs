@@ -60,6 +60,28 @@ pub(crate) struct Found<T> {
     pub(crate) answer: Result<T, WireError>,
 }
 
+/// The answers that had not arrived when a search ended. Dropping it drops their connections.
+pub(crate) struct LateAnswers<T>(JoinSet<Asked<T>>);
+
+impl<T: 'static> LateAnswers<T> {
+    /// None: there was no search.
+    pub(crate) fn none() -> Self {
+        Self(JoinSet::new())
+    }
+
+    /// The next one; none once each peer has answered or failed. Cancel safe.
+    pub(crate) async fn next(&mut self) -> Option<T> {
+        while let Some(joined) = self.0.join_next().await {
+            match joined {
+                Ok((_, _, Ok(answer))) => return Some(answer),
+                Ok((_, _, Err(error))) => tracing::debug!("a peer that was not awaited failed: {error}"),
+                Err(error) => tracing::error!("the question to a peer ended abnormally: {error}"),
+            }
+        }
+        None
+    }
+}
+
 /// How the answers to a question are judged while they arrive.
 pub(crate) trait Judge<T> {
     /// Whether this answer offers what is wanted.
@@ -218,6 +240,23 @@ where
     Q: Fn(Dialled) -> A + Clone + Send + 'static,
     A: Future<Output = Result<T, WireError>> + Send,
 {
+    let (found, searched, _) = find_and_later(at_hand, ours, search, question, judge).await;
+    (found, searched)
+}
+
+/// The same. The answers that were not awaited can still be heard.
+pub(crate) async fn find_and_later<T, Q, A>(
+    at_hand: &AtHand,
+    ours: &Endpoint,
+    search: Search,
+    question: Q,
+    judge: impl Judge<T>,
+) -> (Vec<Found<T>>, SearchOutcome, LateAnswers<T>)
+where
+    T: Send + 'static,
+    Q: Fn(Dialled) -> A + Clone + Send + 'static,
+    A: Future<Output = Result<T, WireError>> + Send,
+{
     let begun = Instant::now();
     let (mut state, mut asking) = (Asking::new(ours, question), JoinSet::new());
     let shown: BTreeSet<String> = at_hand.peers.iter().map(ToString::to_string).collect();
@@ -272,14 +311,13 @@ where
             () = sleep_until(wake.unwrap_or(begun)), if wake.is_some() => {}
         }
     }
-    asking.abort_all();
     let answered = arrived.answers.iter().filter(|(_, _, answer)| is_answer(answer)).count();
     let discovery = network.end(begun, state.tried.len()).await;
     log_end(begun, &discovery);
     let all_failed_with = one_failure(arrived.answers.iter().map(|(_, _, answer)| answer));
     let asked = state.whom.len();
     let searched = SearchOutcome { asked, answered, all_failed_with, discovery, similar: None };
-    (sorted(&state.whom, at_hand.named, arrived.answers), searched)
+    (sorted(&state.whom, at_hand.named, arrived.answers), searched, LateAnswers(asking))
 }
 
 fn log_answer<T>(peer: &str, begun: Instant, answer: &Result<T, WireError>, judge: &impl Judge<T>) {

@@ -59,10 +59,15 @@ pub(crate) struct Begin {
     pub(crate) instead_of: Option<UpstreamId>,
 }
 
-/// The upstreams of one stream, in the order of their preference.
+/// The upstreams of one stream, in the order of their preference. More may be added at the end while it is fed.
 pub(crate) trait Upstreams: Send + Sync + 'static {
     /// What kind each of them is.
     fn tiers(&self) -> Vec<Tier>;
+
+    /// Hears that no upstream is left. Returns whether one may still be added.
+    fn awaits_more(&self) -> bool {
+        false
+    }
 
     /// Opens an upstream and asks it for what is ordered, until the orders end. Everything that it says goes to `says`.
     fn run(
@@ -172,12 +177,10 @@ pub(crate) async fn feed<U: Upstreams>(
     cancel: &CancellationToken,
 ) -> Result<Fed, FeedError> {
     let (news, mut heard) = mpsc::channel(NEWS_MAX);
-    let tiers = upstreams.tiers();
-    let count = tiers.len();
     let mut feed = Feed {
-        plan: FeedPlan::new(tiers, Instant::now()),
-        sessions: (0..count).map(|_| None).collect(),
-        bytes: vec![0; count],
+        plan: FeedPlan::new([], Instant::now()),
+        sessions: Vec::new(),
+        bytes: Vec::new(),
         upstreams,
         window,
         tasks,
@@ -209,8 +212,10 @@ impl<U: Upstreams> Feed<U> {
             if self.window.look(Ring::is_complete) || self.window.is_done() {
                 return Ok(());
             }
+            self.take_further(now);
             self.act(now);
-            if self.plan.is_hopeless() {
+            // One that is added while this asks is taken before it counts as missing.
+            if self.plan.is_hopeless() && !self.upstreams.awaits_more() && !self.take_further(now) {
                 return Err(FeedError::AllGone(self.last_failure.take()));
             }
             let tick = now + TICK;
@@ -230,6 +235,17 @@ impl<U: Upstreams> Feed<U> {
         }
     }
 
+    /// Takes the upstreams that were added. Returns whether there are any.
+    fn take_further(&mut self, now: Instant) -> bool {
+        let known = self.sessions.len();
+        for tier in self.upstreams.tiers().into_iter().skip(known) {
+            self.plan.add(tier, now);
+            self.sessions.push(None);
+            self.bytes.push(0);
+        }
+        self.sessions.len() > known
+    }
+
     fn progress(&self, now: Instant) -> FeedProgress {
         let horizon = self.window.horizon(now);
         let next = self.window.look(Ring::hi);
@@ -244,7 +260,7 @@ impl<U: Upstreams> Feed<U> {
                 Left::Slow => UpstreamError::Slow,
                 Left::Stalled => UpstreamError::Stalled,
             };
-            self.leave(id, &why, UpstreamEnding::MayPass, now);
+            self.forget(id, Some(&why), UpstreamEnding::MayPass, now);
         }
         while let Some((id, instead_of)) = self.plan.open_next(progress) {
             self.open(id, Begin { at: progress.next, instead_of });
@@ -331,7 +347,7 @@ impl<U: Upstreams> Feed<U> {
             }
             News::Said(Said::Gone { lo }) => {
                 if !self.plan.gone(id, lo, now) {
-                    self.leave(id, &UpstreamError::Unasked, UpstreamEnding::Final, now);
+                    self.forget(id, Some(&UpstreamError::Unasked), UpstreamEnding::Final, now);
                 } else if self.lost_something(id, lo, now) {
                     self.order(id, Order::Resume);
                 }
@@ -344,7 +360,7 @@ impl<U: Upstreams> Feed<U> {
                 session.bytes += length;
                 self.bytes[id] += length;
                 if !self.plan.brought(id, chunk, now) {
-                    self.leave(id, &UpstreamError::Unasked, UpstreamEnding::Final, now);
+                    self.forget(id, Some(&UpstreamError::Unasked), UpstreamEnding::Final, now);
                 } else if !self.window.change(|ring| ring.push(chunk, bytes)) {
                     self.bytes_twice += length;
                 }
@@ -369,15 +385,11 @@ impl<U: Upstreams> Feed<U> {
             self.gap = Some((progress.next, lo));
             return true;
         }
-        self.leave(id, &UpstreamError::TooFarAhead, UpstreamEnding::Occupied, now);
+        self.forget(id, Some(&UpstreamError::TooFarAhead), UpstreamEnding::Occupied, now);
         false
     }
 
-    /// Ends an upstream that did not end by itself.
-    fn leave(&mut self, id: UpstreamId, error: &UpstreamError, ending: UpstreamEnding, now: Instant) {
-        self.forget(id, Some(error), ending, now);
-    }
-
+    /// An upstream ended, or is ended: with an error if it was not asked to.
     fn forget(
         &mut self,
         id: UpstreamId,

@@ -105,27 +105,19 @@ pub(crate) struct FeedProgress {
 impl FeedPlan {
     /// A plan for upstreams, the preferred ones of each tier first.
     pub(crate) fn new(tiers: impl IntoIterator<Item = Tier>, now: Instant) -> Self {
-        let upstream = |tier| Upstream {
-            tier,
-            phase: Phase::Resting,
-            asked: VecDeque::new(),
-            lo: 0,
-            gaps: 0,
-            failures: 0,
-            full: false,
-            progressed_at: now,
-            per_chunk: None,
-            ahead: limits::PACKED_AHEAD,
-            slow_for: Duration::ZERO,
-        };
         Self {
-            upstreams: tiers.into_iter().map(upstream).collect(),
+            upstreams: tiers.into_iter().map(|tier| Upstream::new(tier, now)).collect(),
             owed: BTreeMap::new(),
             left: None,
             ticked: None,
             asked_twice: 0,
             has_begun: false,
         }
+    }
+
+    /// A further upstream, after all that are known.
+    pub(crate) fn add(&mut self, tier: Tier, now: Instant) {
+        self.upstreams.push(Upstream::new(tier, now));
     }
 
     /// The next upstream to open, and the relay that it may still have for its follower.
@@ -457,6 +449,22 @@ pub(crate) enum Left {
 }
 
 impl Upstream {
+    fn new(tier: Tier, now: Instant) -> Self {
+        Self {
+            tier,
+            phase: Phase::Resting,
+            asked: VecDeque::new(),
+            lo: 0,
+            gaps: 0,
+            failures: 0,
+            full: false,
+            progressed_at: now,
+            per_chunk: None,
+            ahead: limits::PACKED_AHEAD,
+            slow_for: Duration::ZERO,
+        }
+    }
+
     /// Whether it may bring something, now or after a wait.
     fn may_help(&self, tries: u32) -> bool {
         match self.phase {

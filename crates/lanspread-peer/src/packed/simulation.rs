@@ -126,6 +126,37 @@ fn a_dying_relay_costs_the_idle_limit_at_most() {
     }
 }
 
+/// A source or a relay that lies costs what it owed, and the time until the next one answers. A relay that lies is a receiver
+/// too, and loses its place: the source has room for its stream.
+#[test]
+fn a_liar_costs_a_twelfth_of_the_time_at_most() {
+    let lies = |room: Room, node| Room {
+        faults: vec![Fault { at: Duration::from_secs(2), node, kind: FaultKind::Lie }],
+        ..room
+    };
+    let relayed = Room { sources: vec![4], ..chain(3, 2000) };
+    let two_sources = Room { sources: vec![9, 9], ..chain(1, 2000) };
+    for (what, room, alone) in
+        [("relay", lies(relayed.clone(), 2), relayed), ("source", lies(two_sources, 0), chain(1, 2000))]
+    {
+        let (lied, alone) = (run(room), run(alone));
+        assert_eq!(lied.problems, [] as [String; 0]);
+        assert!(lied.story.iter().any(|line| line.contains("is not as listed")), "{what}: {:?}", lied.story);
+        let ratio = seconds(&lied) / seconds(&alone);
+        assert!(ratio <= 1.08, "{what}: {ratio:.3}");
+    }
+}
+
+/// The only source that has answered lies; the other one answers in the middle of the stream.
+#[test]
+fn a_source_that_answers_late_takes_over_from_a_liar() {
+    let late_source = Some((1, Duration::from_secs(6)));
+    let faults = vec![Fault { at: Duration::from_secs(2), node: 0, kind: FaultKind::Lie }];
+    let outcome = run(Room { sources: vec![9, 9], late_source, faults, ..chain(2, 2000) });
+    assert_eq!(outcome.problems, [] as [String; 0]);
+    assert!(outcome.took > Duration::from_secs(6) && outcome.took < Duration::from_secs(24), "{outcome:?}");
+}
+
 /// The source can send two streams: the slow one gets one of its own.
 #[test]
 fn a_slow_machine_does_not_slow_the_others() {

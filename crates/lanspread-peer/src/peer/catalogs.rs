@@ -3,11 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use lanspread_proto::WireError;
 use lanspread_proto::message::{CatalogMark, CatalogPart, Hello, Request};
-use lanspread_types::ids::{PeerAddress, PeerId};
+use lanspread_types::ids::PeerId;
 use lanspread_types::limits;
 use tokio::sync::mpsc;
 use tokio::time::interval;
@@ -15,10 +15,11 @@ use tokio::time::interval;
 use crate::discovery::catalog_news::{OfferedCatalog, is_newer};
 use crate::discovery::search::{Judge, Search, find};
 use crate::operations::OperationContext;
+use crate::peer::asking_order::AskingOrder;
 use crate::peer::core::Peer;
 use crate::peer::error::PeerError;
 use crate::report::event::PeerEvent;
-use crate::transport::dial::{Dialled, dial};
+use crate::transport::dial::{Dialled, dial_soon};
 use crate::transport::handed_on::{Arriving, Expected};
 use crate::trust::live_catalog::LiveCatalog;
 
@@ -65,7 +66,8 @@ impl Peer {
             tokio::select! {
                 () = stop.cancelled() => return,
                 Some(offered) = offers.recv() => {
-                    let taking = Box::pin(self.take_offered(&live, &offered, &mut wrong));
+                    let patience = limits::HANDED_ON_DEADLINE;
+                    let taking = Box::pin(self.take_offered(&live, &offered, &mut wrong, patience));
                     if stop.run_until_cancelled(taking).await.is_none() {
                         return;
                     }
@@ -83,23 +85,27 @@ impl Peer {
         }
     }
 
+    /// Returns whether the peer was silent for too long.
     async fn take_offered(
         &self,
         live: &Arc<LiveCatalog>,
         offered: &OfferedCatalog,
         wrong: &mut WrongAnswers,
-    ) {
+        patience: Duration,
+    ) -> bool {
         if !is_newer(live, &offered.mark) || !wrong.may_ask(offered) {
-            return;
+            return false;
         }
-        match self.take_catalog(live, offered).await {
-            Ok(()) => {}
+        match self.take_catalog(live, offered, patience).await {
+            Ok(()) => false,
             Err(NotTaken::Wire(error)) => {
                 tracing::info!("{} has not handed its catalog on: {error}", offered.name);
+                matches!(error, WireError::Timeout { .. })
             }
             Err(NotTaken::Wrong(error)) => {
                 wrong.count(offered);
                 self.report_refused(offered, &error);
+                false
             }
         }
     }
@@ -115,14 +121,17 @@ impl Peer {
     }
 
     /// Fetches the two files of a catalog, and puts it in force if it counts.
-    async fn take_catalog(&self, live: &Arc<LiveCatalog>, offered: &OfferedCatalog) -> Result<(), NotTaken> {
+    async fn take_catalog(
+        &self,
+        live: &Arc<LiveCatalog>,
+        offered: &OfferedCatalog,
+        patience: Duration,
+    ) -> Result<(), NotTaken> {
         let fetched = async {
-            let mut dialled =
-                dial(&PeerAddress::from(offered.address), &self.endpoint(), Some(offered.peer)).await?;
-            let file =
-                fetch(&mut dialled, offered.mark, CatalogPart::File, limits::CATALOG_BYTES_MAX).await?;
-            let bytes_max = limits::SIGNATURE_BYTES_MAX;
-            let signature = fetch(&mut dialled, offered.mark, CatalogPart::Signature, bytes_max).await?;
+            let peer = Some(offered.peer);
+            let mut dialled = dial_soon(offered.address, &self.endpoint(), peer, patience).await?;
+            let file = fetch(&mut dialled, offered.mark, CatalogPart::File, patience).await?;
+            let signature = fetch(&mut dialled, offered.mark, CatalogPart::Signature, patience).await?;
             Ok((file, signature))
         };
         let (file, signature) = fetched.await.map_err(|error| match error {
@@ -188,8 +197,12 @@ impl Peer {
         // The highest version first; the others, if that does not count.
         offered.sort_by_key(|offered| std::cmp::Reverse(offered.mark.version));
         let mut wrong = WrongAnswers::default();
-        for offered in offered.into_iter().take(limits::MANIFEST_SOURCES_MAX) {
-            self.take_offered(live, &offered, &mut wrong).await;
+        let offered = offered.into_iter().take(limits::MANIFEST_SOURCES_MAX);
+        let mut order = AskingOrder::new(offered, limits::HANDED_ON_DEADLINE);
+        while let Some((offered, patience)) = order.next() {
+            if self.take_offered(live, &offered, &mut wrong, patience).await {
+                order.was_silent(offered, patience);
+            }
         }
         Ok(())
     }
@@ -199,12 +212,16 @@ async fn fetch(
     dialled: &mut Dialled,
     mark: CatalogMark,
     part: CatalogPart,
-    bytes_max: u64,
+    patience: Duration,
 ) -> Result<Vec<u8>, WireError> {
+    let bytes_max = match part {
+        CatalogPart::File => limits::CATALOG_BYTES_MAX,
+        CatalogPart::Signature => limits::SIGNATURE_BYTES_MAX,
+    };
     let CatalogMark { signer, version } = mark;
     let mut all = Vec::new();
     let request = |from| Request::Catalog { signer, version, part, from };
-    let mut arriving = Arriving::new(&mut dialled.connection, Expected::AtMost(bytes_max), request);
+    let mut arriving = Arriving::new(&mut dialled.connection, Expected::AtMost(bytes_max), request, patience);
     while let Some(bytes) = arriving.next().await? {
         all.extend(bytes);
     }

@@ -8,7 +8,7 @@ use lanspread_types::ids::{GameId, GameVersion};
 use tokio_util::sync::CancellationToken;
 
 use crate::discovery::ask;
-use crate::discovery::ask::{Answers, Belief};
+use crate::discovery::ask::{Answers, Belief, LateOffers};
 use crate::discovery::search::Search;
 use crate::peer::core::Peer;
 use crate::peer::error::PeerError;
@@ -67,6 +67,18 @@ impl Peer {
         options: &OperationOptions,
         cancel: &CancellationToken,
     ) -> Result<Selection, PeerError> {
+        let chosen = self.choose_and_later(manifest, game, options, cancel).await;
+        chosen.map(|(selection, _)| selection)
+    }
+
+    /// The same, with the offers that were not awaited.
+    pub(super) async fn choose_and_later(
+        &self,
+        manifest: Option<Arc<ManifestFile>>,
+        game: &GameId,
+        options: &OperationOptions,
+        cancel: &CancellationToken,
+    ) -> Result<(Selection, LateOffers), PeerError> {
         let at_hand = self.peers_at_hand(&options.peers)?;
         let mut ours = self.endpoint();
         let (rules, by_operation) = (Arc::clone(&self.inner.rules), options.admission.clone());
@@ -83,7 +95,7 @@ impl Peer {
         let Some(answers) = cancel.run_until_cancelled(asking).await else {
             return Err(PeerError::Cancelled);
         };
-        let Answers { offers, named, mut refusals, searched } = answers;
+        let Answers { offers, named, mut refusals, searched, late } = answers;
         if searched.asked == 0 {
             return Err(PeerError::NoPeers { searched: Box::new(searched) });
         }
@@ -98,7 +110,7 @@ impl Peer {
                     tracing::warn!("{}: {}", copy.peer, copy.reason);
                 }
                 log_selection(game, &selection, &belief);
-                Ok(selection)
+                Ok((selection, late))
             }
             Err(SelectError::NotOffered(dropped)) => {
                 refusals.extend(dropped);

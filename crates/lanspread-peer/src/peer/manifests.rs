@@ -1,25 +1,26 @@
 //! The manifests of a peer: what the catalog says about the content of a game. If the manifest that it names is not
 //! here, peers hand it on: any peer that has it, because its digest proves it.
 
-use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use lanspread_proto::WireError;
 use lanspread_proto::message::{Hello, Reply, Request};
 use lanspread_trust::catalog::ManifestReference;
 use lanspread_trust::manifest::ManifestFile;
-use lanspread_types::ids::{GameId, PeerAddress, PeerName};
+use lanspread_types::ids::{GameId, PeerName};
 use lanspread_types::limits;
 use tokio::sync::mpsc;
 
 use crate::discovery::search::{Judge, Search, find};
 use crate::http::server::HttpServer;
 use crate::operations::OperationContext;
+use crate::peer::asking_order::AskingOrder;
 use crate::peer::core::Peer;
 use crate::peer::error::PeerError;
 use crate::report::event::PeerEvent;
-use crate::transport::dial::{Dialled, dial};
+use crate::transport::dial::{Dialled, dial_soon};
 use crate::transport::handed_on::{Arriving, Expected};
 use crate::trust::catalog::Catalog;
 use crate::trust::error::TrustError;
@@ -37,6 +38,8 @@ struct Holder {
 enum NotFetched {
     /// It handed on something else.
     Wrong(String),
+    /// It did not hand it on in time.
+    Silent(String),
     /// The connection failed, or it has the manifest no more.
     Failed(String),
     /// This machine.
@@ -95,7 +98,9 @@ impl Peer {
             // A manifest that is right and contradicts its catalog is its author's fault.
             Some(Ok(())) => return self.trusted_manifest(game).await,
             Some(Err(NotFetched::Ours(error))) => return Err(error),
-            Some(Err(NotFetched::Wrong(message) | NotFetched::Failed(message))) => message,
+            Some(Err(
+                NotFetched::Wrong(message) | NotFetched::Silent(message) | NotFetched::Failed(message),
+            )) => message,
         };
         if let Some(refused) = refused {
             return Err(refused);
@@ -113,10 +118,11 @@ impl Peer {
         reference: ManifestReference,
     ) -> Result<(), NotFetched> {
         let game = &operation.game;
-        let mut holders = self.holders(operation, reference).await.map_err(NotFetched::Ours)?;
+        let holders = self.holders(operation, reference).await.map_err(NotFetched::Ours)?;
+        let mut order = AskingOrder::new(holders, limits::HANDED_ON_DEADLINE);
         let mut message = "no peer that answered has it".to_owned();
-        while let Some(mut holder) = holders.pop_front() {
-            match self.fetch_from(&holder, game, catalog, reference).await {
+        while let Some((mut holder, patience)) = order.next() {
+            match self.fetch_from(&holder, game, catalog, reference, patience).await {
                 Ok(()) => {
                     operation.events.report(PeerEvent::ManifestArrived {
                         game: game.clone(),
@@ -131,8 +137,13 @@ impl Peer {
                     message = format!("{reason} from {}", holder.name);
                     holder.wrong_answers += 1;
                     if holder.wrong_answers < limits::WRONG_ANSWERS_MAX {
-                        holders.push_back(holder);
+                        order.again(holder);
                     }
+                }
+                Err(NotFetched::Silent(reason)) => {
+                    tracing::info!("manifest {} of {game} from {}: {reason}", reference.digest, holder.name);
+                    message = format!("{}: {reason}", holder.name);
+                    order.was_silent(holder, patience);
                 }
                 Err(NotFetched::Failed(reason)) => {
                     tracing::info!("manifest {} of {game} from {}: {reason}", reference.digest, holder.name);
@@ -149,7 +160,7 @@ impl Peer {
         &self,
         operation: &OperationContext,
         reference: ManifestReference,
-    ) -> Result<VecDeque<Holder>, PeerError> {
+    ) -> Result<Vec<Holder>, PeerError> {
         let options = &operation.options;
         let at_hand = self.peers_at_hand(&options.peers)?;
         let mut search = Search::for_game(options.discovery, self.inner.discovery_port);
@@ -180,6 +191,7 @@ impl Peer {
         game: &GameId,
         catalog: &Arc<Catalog>,
         reference: ManifestReference,
+        patience: Duration,
     ) -> Result<(), NotFetched> {
         tracing::debug!("the manifest of {game} is fetched from {}", holder.name);
         let (parts, mut arriving) = mpsc::channel::<Vec<u8>>(limits::PARTS_AHEAD);
@@ -194,9 +206,9 @@ impl Peer {
         });
         let request = |from| Request::Manifest { digest: reference.digest, from };
         let fetching = async {
-            let mut dialled = dial(&PeerAddress::from(holder.address), &self.endpoint(), None).await?;
+            let mut dialled = dial_soon(holder.address, &self.endpoint(), None, patience).await?;
             let expected = Expected::Exactly(reference.bytes);
-            let mut file = Arriving::new(&mut dialled.connection, expected, request);
+            let mut file = Arriving::new(&mut dialled.connection, expected, request, patience);
             while let Some(part) = file.next().await? {
                 // If the writer has gone, it says why.
                 parts.send(part).await.map_err(|_| WireError::Closed)?;
@@ -213,6 +225,7 @@ impl Peer {
             (Ok(()), Ok(())) => Ok(()),
             (Ok(()), Err(wrong)) => Err(NotFetched::Wrong(wrong.to_string())),
             (Err(WireError::Malformed(reason)), _) => Err(NotFetched::Wrong(reason)),
+            (Err(error @ WireError::Timeout { .. }), _) => Err(NotFetched::Silent(error.to_string())),
             (Err(error), _) => Err(NotFetched::Failed(error.to_string())),
         }
     }

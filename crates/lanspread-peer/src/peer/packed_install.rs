@@ -21,11 +21,13 @@ use crate::operations::OperationContext;
 use crate::packed::feed::{FeedError, feed};
 use crate::packed::relays::OpenRelay;
 use crate::packed::window::PackedWindow;
+use crate::peer::asking_order::AskingOrder;
 use crate::peer::core::Peer;
+use crate::peer::packed_sources::{Further, PackedSources};
 use crate::receive::error::AttemptError;
 use crate::receive::packed_attempt::packed_attempt;
 use crate::receive::packed_upstreams::{
-    PackedDigests, PackedUpstream, PackedUpstreams, UpstreamPeer, WindowBytes,
+    PackedDigests, PackedUpstream, PackedUpstreams, UpstreamList, UpstreamPeer, WindowBytes,
 };
 use crate::receive::patience::QueueReports;
 use crate::receive::staged_attempt::AttemptContext;
@@ -34,10 +36,10 @@ use crate::report::operation::RelayChoice;
 use crate::report::packed_stream::PackedPlaced;
 use crate::report::queued::QueuedAt;
 use crate::source::handler;
-use crate::transport::dial::dial;
+use crate::transport::dial::dial_soon;
 use crate::transport::listener;
 use crate::transport::socket::Listener;
-use crate::trust::select::{PeerOffer, Selection};
+use crate::trust::select::PeerOffer;
 
 /// A finished packed install.
 pub(super) struct PackedInstalled {
@@ -85,29 +87,6 @@ impl Relaying {
     }
 }
 
-/// What a game may be streamed from as it is packed.
-pub(super) struct PackedSources {
-    /// Peers that have the archives, in the order in which they are asked.
-    pub(super) peers: Vec<PeerOffer>,
-    pub(super) servers: Vec<Arc<HttpServer>>,
-}
-
-impl PackedSources {
-    /// The peers of a selection that have the archives.
-    pub(super) fn of(selection: &Selection) -> Self {
-        let peers = selection.sources.iter().filter(|source| source.entries.is_none()).cloned().collect();
-        Self { peers, servers: Vec::new() }
-    }
-
-    /// Whether they can be used with a manifest: there are some, and it lists all that decoding here takes.
-    pub(super) fn fit(&self, manifest: &ManifestFile) -> bool {
-        let archives = &manifest.manifest().archives;
-        let lists_headers =
-            !archives.is_empty() && archives.iter().all(|archive| !archive.headers.is_empty());
-        lists_headers && (!self.peers.is_empty() || !self.servers.is_empty())
-    }
-}
-
 /// A server as the source of an install.
 pub(super) fn offer_of(server: &HttpServer, context: &AttemptContext) -> PeerOffer {
     PeerOffer {
@@ -131,7 +110,7 @@ impl Peer {
         &self,
         operation: &OperationContext,
         context: &AttemptContext,
-        from: &PackedSources,
+        from: PackedSources,
         manifest: Arc<ManifestFile>,
     ) -> Result<PackedInstalled, AttemptError> {
         let (port, listening) = self.relay_port(operation.options.relay).await.unzip();
@@ -155,13 +134,14 @@ impl Peer {
         &self,
         operation: &OperationContext,
         context: &AttemptContext,
-        from: &PackedSources,
+        from: PackedSources,
         manifest: Arc<ManifestFile>,
         port: Option<u16>,
     ) -> Result<(Totals, PeerOffer, Option<FollowedWindow>), AttemptError> {
-        let sources: Vec<&PeerOffer> = from.peers.iter().collect();
+        let PackedSources { peers, servers, late } = from;
+        let sources: Vec<&PeerOffer> = peers.iter().collect();
         // A server has a name and an identity for the receipt, as a peer has.
-        let of_server = from.servers.first().map(|server| offer_of(server, context));
+        let of_server = servers.first().map(|server| offer_of(server, context));
         let Some(first) = sources.first().copied().or(of_server.as_ref()) else {
             return Err(AttemptError::NoUpstream(None));
         };
@@ -201,27 +181,27 @@ impl Peer {
         // The one that gave the place comes first, so that receivers of one source are its own.
         let (before, others): (Vec<&PeerOffer>, Vec<&PeerOffer>) =
             sources.iter().partition(|source| std::ptr::eq(**source, placed_by));
-        let in_order = before.into_iter().chain(others).map(|source| {
-            let PeerOffer { id, name, address, .. } = source.clone();
-            PackedUpstream::Source(UpstreamPeer { id, name, address, instead_of: None })
-        });
-        let servers = from.servers.iter().cloned().map(PackedUpstream::Server);
+        let in_order = before.into_iter().chain(others).map(PackedUpstream::source);
+        let servers = servers.into_iter().map(PackedUpstream::Server);
         let trusted = context.manifest.is_some();
         let upstreams = Arc::new(PackedUpstreams {
             ours: self.endpoint(),
             packed,
             place: placement.place,
             placed_by: sources.first().map(|_| placed_by.address),
-            upstreams: relays.chain(in_order).chain(servers).collect(),
+            upstreams: UpstreamList::new(relays.chain(in_order).chain(servers)),
             chunks: chunks.clone(),
             events: context.events.clone(),
             offences: trusted.then(|| self.offences(context.locked.game(), &context.events)),
             tasks: self.inner.tasks.clone(),
         });
+        let trusted = context.manifest.as_ref();
+        let further = Further { operation, trusted, listed: &manifest, upstreams: &upstreams };
+        let adding = self.add_further(further, late);
         let fed = OnceLock::new();
         let feeding = async {
             let feeding = feed(Arc::clone(&upstreams), Arc::clone(&window), self.inner.tasks.clone(), cancel);
-            match feeding.await {
+            match beside(feeding, adding).await {
                 Ok(how) => {
                     let _ = fed.set(how);
                     Ok(())
@@ -232,7 +212,8 @@ impl Peer {
             }
         };
         let bytes = WindowBytes { window: Arc::clone(&window), layout: Arc::clone(&chunks.layout) };
-        let totals = packed_attempt(context, placed_by, manifest, Arc::new(bytes), feeding).await?;
+        let totals =
+            packed_attempt(context, placed_by, Arc::clone(&manifest), Arc::new(bytes), feeding).await?;
         window.decoded();
         if let Some(fed) = fed.get() {
             context.events.report(upstreams.finished(fed));
@@ -240,15 +221,16 @@ impl Peer {
         Ok((totals, placed_by.clone(), relay))
     }
 
-    /// Asks the sources in their order for a place in a wave, and waits if there is none.
+    /// Asks the sources in their order for a place in a wave, and waits at the first one that answers if there is none.
     async fn join_wave<'s>(
         &self,
         context: &AttemptContext,
         sources: &[&'s PeerOffer],
         join: &Join,
     ) -> Result<Option<(Placement, &'s PeerOffer)>, AttemptError> {
-        for source in sources.iter().copied() {
-            match self.join_at(context, source, join).await {
+        let mut order = AskingOrder::new(sources.iter().copied(), limits::LISTING_DEADLINE);
+        while let Some((source, patience)) = order.next() {
+            match self.join_at(context, source, join, patience).await {
                 Ok(placement) => {
                     context.events.report(PeerEvent::PackedPlaced(PackedPlaced {
                         game: join.packed.game.clone(),
@@ -260,7 +242,12 @@ impl Peer {
                     return Ok(Some((placement, source)));
                 }
                 Err(AttemptError::NoPlace(position)) => return Err(AttemptError::NoPlace(position)),
-                Err(error) => tracing::info!("{} gives no place: {error}", source.name),
+                Err(error) => {
+                    tracing::info!("{} gives no place: {error}", source.name);
+                    if matches!(error, AttemptError::Wire(WireError::Timeout { .. })) {
+                        order.was_silent(source, patience);
+                    }
+                }
             }
         }
         Ok(None)
@@ -271,13 +258,17 @@ impl Peer {
         context: &AttemptContext,
         source: &PeerOffer,
         join: &Join,
+        patience: Duration,
     ) -> Result<Placement, AttemptError> {
-        let mut connection =
-            dial(&source.address.into(), &self.endpoint(), Some(source.id)).await?.connection;
+        let dialled = dial_soon(source.address, &self.endpoint(), Some(source.id), patience).await?;
+        let mut connection = dialled.connection;
         connection.send(&Request::Join(join.clone())).await?;
         let (mut pace, mut reports) = (QueuedPace::default(), QueueReports::default());
+        // It says at once whether there is a place, and then at each keep-alive interval.
+        let mut silence = patience;
         loop {
-            let reply = connection.receive("a place", limits::REPLY_DEADLINE).await?;
+            let reply = connection.receive("a place", silence).await?;
+            silence = limits::LISTING_DEADLINE;
             match reply.ok_or(WireError::Closed)? {
                 Reply::Placed(placement) => return checked(placement),
                 Reply::Queued(position) => {
@@ -327,6 +318,18 @@ impl Peer {
         let accepting = listener::accept(listening, self.inner.tasks.clone(), serve, stop.clone());
         let accepting = self.inner.tasks.spawn("followers", accepting);
         Followers { stop: stop.drop_guard(), accepting }
+    }
+}
+
+/// Runs `work`, and `other` beside it for as long as it lasts.
+async fn beside<T>(work: impl Future<Output = T>, other: impl Future<Output = ()>) -> T {
+    let other = async {
+        other.await;
+        std::future::pending().await
+    };
+    tokio::select! {
+        done = work => done,
+        never = other => never,
     }
 }
 

@@ -4,7 +4,9 @@
 //! It is a stranger's word, as the list of files is, so it is checked against that list, and nothing of it is stored: it is
 //! held in a file without a name, in memory, and is gone with the operation or with the process.
 
+use std::fmt::Display;
 use std::sync::Arc;
+use std::time::Duration;
 
 use lanspread_proto::WireError;
 use lanspread_proto::message::Request;
@@ -12,23 +14,25 @@ use lanspread_store::packing::volumes;
 use lanspread_trust::manifest::{Manifest, ManifestFile};
 use lanspread_types::checksum::ContentDigest;
 use lanspread_types::content::RootFile;
-use lanspread_types::ids::{GameId, PeerAddress};
+use lanspread_types::ids::GameId;
 use lanspread_types::limits;
 use tokio::time::{Instant, sleep};
 
+use crate::discovery::ask::LateOffers;
 use crate::operations::OperationContext;
+use crate::peer::asking_order::AskingOrder;
 use crate::peer::core::Peer;
 use crate::peer::error::PeerError;
 use crate::peer::list_wait::{ListDecision, ListWait, decide};
 use crate::report::event::PeerEvent;
 use crate::report::packing_list::AwaitedPackingList;
-use crate::transport::dial::dial;
+use crate::transport::dial::dial_soon;
 use crate::transport::handed_on::{Arriving, Expected};
 use crate::trust::select::{AgreedList, PeerOffer, Selection};
 
 impl Peer {
     /// Waits until the sources have made the packing list, if that is sooner done than a decoded stream. Returns the
-    /// selection as it is then.
+    /// selection as it is then, with the offers that were not awaited.
     ///
     /// # Errors
     /// As [`Self::choose`].
@@ -36,7 +40,8 @@ impl Peer {
         &self,
         operation: &OperationContext,
         mut selection: Selection,
-    ) -> Result<Selection, PeerError> {
+        mut late: LateOffers,
+    ) -> Result<(Selection, LateOffers), PeerError> {
         let OperationContext { game, options, events, cancel } = operation;
         let begun = Instant::now();
         let mut is_reported = false;
@@ -61,16 +66,16 @@ impl Peer {
                 events.report(PeerEvent::PackingListAwaited(awaited));
             }
             cancel.run_until_cancelled(sleep(next)).await.ok_or(PeerError::Cancelled)?;
-            selection = self.choose_by(None, game, options, cancel).await?;
+            (selection, late) = self.choose_and_later(None, game, options, cancel).await?;
         }
-        Ok(selection)
+        Ok((selection, late))
     }
 
     /// The packing list on which the sources agree, from one of those that name it. `None` if they agree on none, if none of
     /// them hands it on, or if it is not about what they offer.
     ///
     /// # Errors
-    /// [`PeerError::Cancelled`].
+    /// [`PeerError::Cancelled`]; [`PeerError::Internal`].
     pub(super) async fn packing_list(
         &self,
         operation: &OperationContext,
@@ -79,13 +84,29 @@ impl Peer {
         let AgreedList::Agreed(digest) = selection.list else { return Ok(None) };
         let game = &operation.game;
         let holders = selection.sources.iter().filter(|source| source.manifest == Some(digest));
-        for holder in holders.take(limits::MANIFEST_SOURCES_MAX) {
-            let fetching = Box::pin(self.fetch_list(holder, digest));
+        let holders = holders.take(limits::MANIFEST_SOURCES_MAX);
+        let mut order = AskingOrder::new(holders, limits::HANDED_ON_DEADLINE);
+        while let Some((holder, patience)) = order.next() {
+            let fetching = Box::pin(self.fetch_list(holder, digest, patience));
             let fetched = operation.cancel.run_until_cancelled(fetching).await;
-            let list = match fetched.ok_or(PeerError::Cancelled)? {
+            let refused = |reason: &dyn Display| {
+                tracing::warn!("the packing list of {game} is not taken from {}: {reason}", holder.name);
+            };
+            let bytes = match fetched.ok_or(PeerError::Cancelled)? {
+                Ok(bytes) => bytes,
+                Err(error) => {
+                    refused(&error);
+                    if matches!(error, WireError::Timeout { .. }) {
+                        order.was_silent(holder, patience);
+                    }
+                    continue;
+                }
+            };
+            let open = move || Ok(ManifestFile::in_memory(&bytes, Some(&digest)));
+            let list = match self.blocking("packing list", open).await? {
                 Ok(list) => list,
-                Err(reason) => {
-                    tracing::warn!("the packing list of {game} is not taken from {}: {reason}", holder.name);
+                Err(problem) => {
+                    refused(&problem);
                     continue;
                 }
             };
@@ -100,22 +121,21 @@ impl Peer {
         Ok(None)
     }
 
-    async fn fetch_list(&self, holder: &PeerOffer, digest: ContentDigest) -> Result<ManifestFile, String> {
-        let fetching = async {
-            let mut dialled = dial(&PeerAddress::from(holder.address), &self.endpoint(), None).await?;
-            let expected = Expected::AtMost(limits::PACKING_LIST_BYTES_MAX);
-            let request = |from| Request::Manifest { digest, from };
-            let mut file = Arriving::new(&mut dialled.connection, expected, request);
-            let mut bytes = Vec::new();
-            while let Some(part) = file.next().await? {
-                bytes.extend_from_slice(&part);
-            }
-            Ok::<_, WireError>(bytes)
-        };
-        let bytes = fetching.await.map_err(|error| error.to_string())?;
-        let open = move || Ok(ManifestFile::in_memory(&bytes, Some(&digest)));
-        let opened = self.blocking("packing list", open).await.map_err(|error| error.to_string())?;
-        opened.map_err(|problem| problem.to_string())
+    async fn fetch_list(
+        &self,
+        holder: &PeerOffer,
+        digest: ContentDigest,
+        patience: Duration,
+    ) -> Result<Vec<u8>, WireError> {
+        let mut dialled = dial_soon(holder.address, &self.endpoint(), None, patience).await?;
+        let expected = Expected::AtMost(limits::PACKING_LIST_BYTES_MAX);
+        let request = |from| Request::Manifest { digest, from };
+        let mut file = Arriving::new(&mut dialled.connection, expected, request, patience);
+        let mut bytes = Vec::new();
+        while let Some(part) = file.next().await? {
+            bytes.extend_from_slice(&part);
+        }
+        Ok(bytes)
     }
 }
 

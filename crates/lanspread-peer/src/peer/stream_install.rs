@@ -17,7 +17,8 @@ use crate::operations::OperationContext;
 use crate::peer::core::Peer;
 use crate::peer::error::PeerError;
 use crate::peer::outcome::{milliseconds, reported};
-use crate::peer::packed_install::{PackedInstalled, PackedSources, Relaying, offer_of};
+use crate::peer::packed_install::{PackedInstalled, Relaying, offer_of};
+use crate::peer::packed_sources::PackedSources;
 use crate::receive::attempt::attempt;
 use crate::receive::attempt_order::{AttemptOrder, NextAttempt};
 use crate::receive::error::AttemptError;
@@ -188,7 +189,7 @@ impl Peer {
             Some(manifest) => Some(manifest),
             None => self.obtain_manifest(operation, &self.servers(operation)).await?,
         };
-        let sources = self.stream_sources(operation, manifest.as_ref()).await?;
+        let mut sources = self.stream_sources(operation, manifest.as_ref()).await?;
         let trust = if manifest.is_some() { InstallTrust::Verified } else { InstallTrust::Unverified };
         events.report(PeerEvent::StreamInstallBegin {
             game: game.clone(),
@@ -211,7 +212,7 @@ impl Peer {
         };
         attempts.begun = Some(Instant::now());
         let mut unfit = Vec::new();
-        if let Some((packed, listed)) = &sources.packed {
+        if let Some((packed, listed)) = sources.packed.take() {
             match self.attempt_packed(operation, &context, packed, listed, attempts).await? {
                 PackedAttempted::Installed(source, totals) => {
                     return Ok((context.version, source, totals, trust));
@@ -267,23 +268,23 @@ impl Peer {
         &self,
         operation: &OperationContext,
         context: &AttemptContext,
-        sources: &PackedSources,
-        listed: &Arc<ManifestFile>,
+        sources: PackedSources,
+        listed: Arc<ManifestFile>,
         attempts: &mut Attempts,
     ) -> Result<PackedAttempted, PeerError> {
-        let of_server = sources.servers.first().map(|server| offer_of(server, context));
-        let Some(source) = sources.peers.first().or(of_server.as_ref()) else {
+        let of_server = || sources.servers.first().map(|server| offer_of(server, context));
+        let Some(source) = sources.peers.first().cloned().or_else(of_server) else {
             return Ok(PackedAttempted::Not(Attempted::Failed));
         };
-        let number = Self::attempt_begins(context, source, attempts);
+        let number = Self::attempt_begins(context, &source, attempts);
         // Boxed, because it is large, and most of the time waits.
-        match Box::pin(self.install_packed(operation, context, sources, Arc::clone(listed))).await {
+        match Box::pin(self.install_packed(operation, context, sources, listed)).await {
             Ok(PackedInstalled { totals, source, relay }) => {
                 attempts.relay = relay;
                 Ok(PackedAttempted::Installed((&source).into(), totals))
             }
             Err(error) => {
-                let attempted = self.attempt_failed(context, source, error, number, attempts).await?;
+                let attempted = self.attempt_failed(context, &source, error, number, attempts).await?;
                 Ok(PackedAttempted::Not(attempted))
             }
         }

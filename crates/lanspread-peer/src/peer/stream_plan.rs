@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::operations::OperationContext;
 use crate::peer::core::Peer;
 use crate::peer::error::PeerError;
-use crate::peer::packed_install::PackedSources;
+use crate::peer::packed_sources::PackedSources;
 use crate::peer::stream_install::SourcePeer;
 use crate::peer::stream_sources::StreamSources;
 use crate::report::answer::PlannedUpstream;

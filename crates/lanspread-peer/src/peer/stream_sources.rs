@@ -6,10 +6,11 @@ use lanspread_trust::manifest::ManifestFile;
 use lanspread_types::ids::{GameVersion, PeerName};
 use lanspread_types::limits;
 
+use crate::discovery::ask::LateOffers;
 use crate::operations::OperationContext;
 use crate::peer::core::Peer;
 use crate::peer::error::PeerError;
-use crate::peer::packed_install::PackedSources;
+use crate::peer::packed_sources::{PackedSources, with_archives};
 use crate::peer::servers::is_without_peers;
 use crate::report::failure::PeerAnswer;
 use crate::report::operation::DecodeAt;
@@ -49,9 +50,9 @@ impl Peer {
         let decodes_here = options.decode_at == DecodeAt::Receiver;
         let servers =
             if decodes_here { self.servers_within(operation, limits::PACKED_IDLE) } else { Vec::new() };
-        let chosen = self.choose_by(trusted.cloned(), game, options, cancel).await;
-        let mut selection = match (chosen, trusted) {
-            (Ok(selection), _) => selection,
+        let chosen = self.choose_and_later(trusted.cloned(), game, options, cancel).await;
+        let (mut selection, mut late) = match (chosen, trusted) {
+            (Ok(chosen), _) => chosen,
             (Err(no_peer), _) if servers.is_empty() || !is_without_peers(&no_peer) => return Err(no_peer),
             (Err(no_peer), trusted) => {
                 tracing::info!("{game}: only servers have it: {no_peer}");
@@ -60,7 +61,8 @@ impl Peer {
                     None => self.unsigned_manifest(operation, &servers, no_peer).await?,
                 };
                 let version = listed.manifest().version.clone();
-                let packed = Some((PackedSources { peers: Vec::new(), servers }, listed));
+                let packed =
+                    Some((PackedSources { peers: Vec::new(), servers, late: LateOffers::none() }, listed));
                 return Ok(StreamSources { version, peers: Vec::new(), packed, dropped: Vec::new() });
             }
         };
@@ -68,11 +70,11 @@ impl Peer {
             _ if !decodes_here => None,
             Some(trusted) => Some(Arc::clone(trusted)),
             None => {
-                selection = self.await_packing_list(operation, selection).await?;
+                (selection, late) = self.await_packing_list(operation, selection, late).await?;
                 self.packing_list(operation, &selection).await?
             }
         };
-        let sources = PackedSources { servers, ..PackedSources::of(&selection) };
+        let sources = PackedSources { peers: with_archives(&selection), servers, late };
         let packed = listed.filter(|listed| sources.fit(listed)).map(|listed| (sources, listed));
         let Selection { version, sources: peers, dropped, .. } = selection;
         Ok(StreamSources { version, peers, packed, dropped })

@@ -2,7 +2,8 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use lanspread_archive::packed::PackedBytes;
@@ -15,7 +16,7 @@ use lanspread_types::fault::LocalError;
 use lanspread_types::ids::{PeerId, PeerName};
 use lanspread_types::limits;
 use lanspread_types::text::printable;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use crate::http::server::HttpServer;
 use crate::packed::feed::{Begin, Fed, FeedEvent, Order, Said, Upstreams};
@@ -35,6 +36,7 @@ use crate::report::packed_stream::{
 use crate::report::queued::QueuedAt;
 use crate::task::Tasks;
 use crate::transport::dial::{dial, dial_relay};
+use crate::trust::select::PeerOffer;
 
 /// One upstream.
 #[derive(Clone)]
@@ -58,6 +60,12 @@ pub(crate) struct UpstreamPeer {
 }
 
 impl PackedUpstream {
+    /// A peer that has the archives.
+    pub(crate) fn source(offer: &PeerOffer) -> Self {
+        let PeerOffer { id, name, address, .. } = offer;
+        Self::Source(UpstreamPeer { id: *id, name: name.clone(), address: *address, instead_of: None })
+    }
+
     fn kind(&self) -> UpstreamKind {
         match self {
             Self::Relay(_) => UpstreamKind::Relay,
@@ -88,12 +96,48 @@ pub(crate) struct PackedUpstreams {
     pub(crate) place: Place,
     /// The source that gave the place.
     pub(crate) placed_by: Option<SocketAddr>,
-    pub(crate) upstreams: Vec<PackedUpstream>,
+    pub(crate) upstreams: UpstreamList,
     pub(crate) chunks: PackedDigests,
     pub(crate) events: EventSender,
     /// Remembers lies, if the manifest is trusted: what only peers say proves no lie.
     pub(crate) offences: Option<OffenceRecorder>,
     pub(crate) tasks: Tasks,
+}
+
+/// Upstreams by number, in the order of their preference. More may be added at the end while the stream runs.
+pub(crate) struct UpstreamList {
+    known: Mutex<Vec<PackedUpstream>>,
+    /// Nothing is added any more.
+    is_complete: AtomicBool,
+    /// Wakes what adds: no upstream is left.
+    none_left: Notify,
+}
+
+impl UpstreamList {
+    pub(crate) fn new(upstreams: impl IntoIterator<Item = PackedUpstream>) -> Self {
+        let known = Mutex::new(upstreams.into_iter().collect());
+        Self { known, is_complete: AtomicBool::new(false), none_left: Notify::new() }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Vec<PackedUpstream>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The upstream of a number that the list gave.
+    fn get(&self, id: UpstreamId) -> PackedUpstream {
+        self.known()[id].clone()
+    }
+
+    /// Adds a source, unless it is there or there is no room. A relay that is a source by now is one of each.
+    fn add_source(&self, offer: &PeerOffer) -> bool {
+        let mut known = self.known();
+        let is_there = |upstream: &PackedUpstream| matches!(upstream, PackedUpstream::Source(peer) if peer.id == offer.id);
+        let is_new = known.len() < limits::PEERS_MAX && !known.iter().any(is_there);
+        if is_new {
+            known.push(PackedUpstream::source(offer));
+        }
+        is_new
+    }
 }
 
 /// What a manifest lists of the chunks of a stream.
@@ -130,7 +174,13 @@ impl Upstreams for PackedUpstreams {
             PackedUpstream::Source(_) => Tier::Source,
             PackedUpstream::Server(_) => Tier::Http,
         };
-        self.upstreams.iter().map(tier).collect()
+        self.upstreams.known().iter().map(tier).collect()
+    }
+
+    fn awaits_more(&self) -> bool {
+        let is_complete = self.upstreams.is_complete.load(Ordering::Acquire);
+        self.upstreams.none_left.notify_one();
+        !is_complete
     }
 
     async fn run(
@@ -140,7 +190,8 @@ impl Upstreams for PackedUpstreams {
         orders: mpsc::Receiver<Order>,
         says: mpsc::Sender<Said>,
     ) -> Result<(), UpstreamError> {
-        let (dialled, peer) = match &self.upstreams[id] {
+        let upstream = self.upstreams.get(id);
+        let (dialled, peer) = match &upstream {
             PackedUpstream::Relay(peer) => {
                 let dialled = dial_relay(peer.address, &self.ours, peer.id).await;
                 if dialled.is_err() {
@@ -158,7 +209,8 @@ impl Upstreams for PackedUpstreams {
             }
         };
         let mut connection = dialled?.connection;
-        let left = begin.instead_of.and_then(|left| self.upstreams[left].peer()).map(|left| left.id);
+        let left = begin.instead_of.map(|left| self.upstreams.get(left));
+        let left = left.as_ref().and_then(PackedUpstream::peer).map(|left| left.id);
         let wanted = Follow {
             packed: self.packed.clone(),
             at: begin.at,
@@ -178,14 +230,14 @@ impl Upstreams for PackedUpstreams {
         let game = self.packed.game.clone();
         let event = match event {
             FeedEvent::Begin { upstream, chunk } => {
-                let begun = &self.upstreams[upstream];
+                let begun = self.upstreams.get(upstream);
                 let (upstream, kind) = (begun.name().to_string(), begun.kind());
                 PeerEvent::UpstreamBegin(UpstreamBegin { game, upstream, kind, chunk })
             }
             FeedEvent::End { upstream, chunk, chunks, bytes, error } => {
-                let upstream = &self.upstreams[upstream];
+                let upstream = self.upstreams.get(upstream);
                 if let Some(error) = error {
-                    self.failed(upstream, error);
+                    self.failed(&upstream, error);
                 }
                 PeerEvent::UpstreamEnd(UpstreamEnd {
                     game,
@@ -203,7 +255,7 @@ impl Upstreams for PackedUpstreams {
             }
             FeedEvent::Queued { upstream, position } => {
                 let (peer, ahead, in_ms) =
-                    (self.upstreams[upstream].name().clone(), position.ahead, position.in_ms);
+                    (self.upstreams.get(upstream).name().clone(), position.ahead, position.in_ms);
                 PeerEvent::Queued(QueuedAt { game, peer, ahead, in_ms })
             }
         };
@@ -212,9 +264,25 @@ impl Upstreams for PackedUpstreams {
 }
 
 impl PackedUpstreams {
+    /// Adds a source to a stream that runs. Returns whether it is new.
+    pub(crate) fn add_source(&self, offer: &PeerOffer) -> bool {
+        self.upstreams.add_source(offer)
+    }
+
+    /// Waits until no upstream is left.
+    pub(crate) async fn none_left(&self) {
+        self.upstreams.none_left.notified().await;
+    }
+
+    /// Nothing is added any more.
+    pub(crate) fn complete(&self) {
+        self.upstreams.is_complete.store(true, Ordering::Release);
+    }
+
     /// Where the bytes of a finished stream came from.
     pub(crate) fn finished(&self, fed: &Fed) -> PeerEvent {
-        let brought = self.upstreams.iter().zip(&fed.bytes).filter(|(_, bytes)| **bytes > 0);
+        let known = self.upstreams.known();
+        let brought = known.iter().zip(&fed.bytes).filter(|(_, bytes)| **bytes > 0);
         let share = |(upstream, bytes): (&PackedUpstream, &u64)| UpstreamShare {
             upstream: upstream.name().to_string(),
             kind: upstream.kind(),

@@ -58,6 +58,16 @@ pub(crate) async fn dial_any(
     Err(failure)
 }
 
+/// Connects to a peer, if it takes no longer than this: another peer can be asked instead.
+pub(crate) async fn dial_soon(
+    address: SocketAddr,
+    ours: &Endpoint,
+    expected: Option<PeerId>,
+    patience: Duration,
+) -> Result<Dialled, WireError> {
+    within(patience, "connection", dial_one(address, ours, expected, limits::CONNECT_DEADLINE)).await
+}
+
 /// Connects to a relay, which is on the same network and answers soon, or cannot be reached.
 pub(crate) async fn dial_relay(
     address: SocketAddr,

@@ -1,6 +1,6 @@
 //! A file that a peer hands on, part by part. The length of the whole is fixed by the first part, each part is as long as
-//! the protocol says, and one deadline that depends on the length holds for all of them: no peer can send more than was
-//! asked for, nor drip.
+//! the protocol says, and the whole must keep up with a pace: no peer can send more than was asked for, nor drip, nor win
+//! time by the length that it claims.
 
 use lanspread_proto::WireError;
 use lanspread_proto::connection::Connection;
@@ -27,16 +27,21 @@ pub(crate) struct Arriving<'c, S, R> {
     /// The request for the part that begins here.
     request: R,
     begun: Instant,
-    /// For the whole file; longer once its length is known.
-    deadline: Duration,
+    /// How far it may be behind the slowest pace.
+    patience: Duration,
     from: u64,
     whole: Option<u64>,
 }
 
 impl<'c, S: AsyncRead + AsyncWrite, R: Fn(u64) -> Request> Arriving<'c, S, R> {
-    pub(crate) fn new(connection: &'c mut Connection<S>, expected: Expected, request: R) -> Self {
-        let (begun, deadline) = (Instant::now(), limits::HANDED_ON_DEADLINE);
-        Self { connection, expected, request, begun, deadline, from: 0, whole: None }
+    /// With [`limits::HANDED_ON_DEADLINE`] as `patience`, or less if another peer may have the file too.
+    pub(crate) fn new(
+        connection: &'c mut Connection<S>,
+        expected: Expected,
+        request: R,
+        patience: Duration,
+    ) -> Self {
+        Self { connection, expected, request, begun: Instant::now(), patience, from: 0, whole: None }
     }
 
     /// Asks for the next part; none after the last one.
@@ -47,12 +52,11 @@ impl<'c, S: AsyncRead + AsyncWrite, R: Fn(u64) -> Request> Arriving<'c, S, R> {
         if self.whole.is_some_and(|whole| whole == self.from) {
             return Ok(None);
         }
-        let after = self.deadline;
+        let after = self.patience + due_in(self.from);
         let late = WireError::Timeout { what: "whole file", after };
         let (total, bytes) = timeout_at(self.begun + after, self.part()).await.unwrap_or(Err(late))?;
         if self.whole.is_none() {
             check_total(self.expected, total)?;
-            self.deadline += Duration::from_secs(total / limits::HANDED_ON_BYTES_PER_SECOND_MIN);
         }
         check_part(*self.whole.get_or_insert(total), total, self.from, bytes.len() as u64)?;
         self.from += bytes.len() as u64;
@@ -68,6 +72,11 @@ impl<'c, S: AsyncRead + AsyncWrite, R: Fn(u64) -> Request> Arriving<'c, S, R> {
             _ => Err(other("part of a file")),
         }
     }
+}
+
+/// How long so many bytes take at the slowest pace.
+fn due_in(bytes: u64) -> Duration {
+    Duration::from_millis(bytes.saturating_mul(1000) / limits::HANDED_ON_BYTES_PER_SECOND_MIN)
 }
 
 fn check_total(expected: Expected, total: u64) -> Result<(), WireError> {

@@ -37,7 +37,7 @@ use crate::report::failure::PeerAnswer;
 mod offer;
 mod votes;
 
-pub(crate) use self::offer::{Disbelief, Load, PeerOffer};
+pub(crate) use self::offer::{Disbelief, Load, PeerOffer, is_further};
 use self::offer::{fits, sorted};
 pub(crate) use self::votes::{AgreedList, Vote, settled};
 use self::votes::{agreed_list, winning_manifest};

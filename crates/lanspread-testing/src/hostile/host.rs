@@ -163,6 +163,12 @@ impl HostileHost {
                     connection.send(&Reply::Totals { archives, totals }).await?;
                 }
                 Request::StreamInstall { .. } => return self.trickle(&mut connection).await,
+                // As long as a file may be, so that its length wins as much time as it can.
+                Request::Manifest { .. } if self.manner == Manner::Trickle => {
+                    sleep(TRICKLE_INTERVAL).await;
+                    let (total, bytes) = (limits::PACKING_LIST_BYTES_MAX, vec![0; limits::PART_BYTES]);
+                    connection.send(&Reply::Part { total, bytes }).await?;
+                }
                 // Neither is attacked: a download takes its chunks elsewhere after the same silence.
                 Request::Status
                 | Request::Download { .. }

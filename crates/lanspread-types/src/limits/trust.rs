@@ -119,8 +119,13 @@ pub const PART_BYTES: usize = 48 * 1024;
 pub const PARTS_AHEAD: usize = 8;
 /// Between two parts of a file that is handed on. Longer than the source waits for a turn behind other guests.
 pub const PART_DEADLINE: Duration = Duration::from_secs(10);
-/// For a whole file that is handed on, with [`HANDED_ON_BYTES_PER_SECOND_MIN`] added for its length.
+/// For a whole file that is handed on, with time for what has arrived at [`HANDED_ON_BYTES_PER_SECOND_MIN`]: a length that is
+/// only claimed gives no time.
 pub const HANDED_ON_DEADLINE: Duration = Duration::from_secs(20);
+/// A peer that is asked for what another one may give too gets so long instead, as long as that one has not been asked.
+/// Several trickling peers must not delay an operation by [`HANDED_ON_DEADLINE`] each; an honest one that waits behind other
+/// guests is asked again.
+pub const SILENT_PEER_PATIENCE: Duration = Duration::from_secs(3);
 /// A source that hands a file on more slowly than this is left: 2 Mbit/s, a starved link.
 pub const HANDED_ON_BYTES_PER_SECOND_MIN: u64 = 256 * 1024;
 /// Wrong answers to one request for a manifest or a catalog, after which that peer is not asked for it again: one may be

@@ -23,6 +23,8 @@ pub(super) struct Target {
     pub(super) node: usize,
     pub(super) tier: Tier,
     pub(super) instead_of: Option<PeerId>,
+    /// When this receiver hears of it. Later ones come after earlier ones.
+    pub(super) known_at: Instant,
 }
 
 /// The upstreams of one receiver.
@@ -35,7 +37,13 @@ pub(super) struct Neighbours {
 
 impl Upstreams for Neighbours {
     fn tiers(&self) -> Vec<Tier> {
-        self.targets.iter().map(|target| target.tier).collect()
+        let now = Instant::now();
+        let known = self.targets.iter().take_while(|target| target.known_at <= now);
+        known.map(|target| target.tier).collect()
+    }
+
+    fn awaits_more(&self) -> bool {
+        self.targets.iter().any(|target| target.known_at > Instant::now())
     }
 
     async fn run(

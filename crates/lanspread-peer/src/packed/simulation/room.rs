@@ -11,6 +11,8 @@ pub(super) struct Room {
     pub(super) sources: Vec<u64>,
     pub(super) seats: Vec<Seat>,
     pub(super) faults: Vec<Fault>,
+    /// A source that answers the receivers only after this time, when they have begun.
+    pub(super) late_source: Option<(usize, Duration)>,
     pub(super) chunks: u64,
     /// Chunks that every window has room for.
     pub(super) window: u64,
@@ -47,6 +49,7 @@ impl Default for Room {
             sources: vec![UPLINK_MS],
             seats: Vec::new(),
             faults: Vec::new(),
+            late_source: None,
             chunks: 100,
             window: 64,
             seed: 0,
@@ -89,7 +92,14 @@ impl Room {
             faults.push(Fault { at, node, kind });
         }
         faults.sort_by_key(|fault| fault.at);
-        Self { sources, seats, faults, chunks, window: random.within(8..65), seed }
+        let window = random.within(8..65);
+        // Drawn last, so that the rooms of old seeds are the same but for it.
+        let is_late = sources.len() > 1 && random.once_in(4);
+        let late_source = is_late.then(|| {
+            let source = usize::try_from(random.within(0..sources.len() as u64)).unwrap();
+            (source, Duration::from_millis(random.within(0..8000)))
+        });
+        Self { sources, seats, faults, late_source, chunks, window, seed }
     }
 
     /// Whether a source is there, honest and reachable from the beginning to the end.

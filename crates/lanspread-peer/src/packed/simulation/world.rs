@@ -15,7 +15,7 @@ use lanspread_types::checksum::ContentDigest;
 use lanspread_types::ids::PeerId;
 use lanspread_types::limits;
 use tokio::io::duplex;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::faults::{FaultKind, Random};
@@ -328,7 +328,7 @@ impl World {
 /// The faults, in their order.
 async fn happen(world: Arc<World>) {
     for fault in world.room.faults.clone() {
-        tokio::time::sleep_until(world.begun + fault.at).await;
+        sleep_until(world.begun + fault.at).await;
         let node = &world.nodes[fault.node];
         world.tell(fault.node, &format!("{:?}", fault.kind));
         match fault.kind {
@@ -361,7 +361,17 @@ async fn install(world: &Arc<World>, seat: usize) -> End {
     let me = &world.nodes[node];
     let sources: Vec<usize> =
         (0..world.room.sources.len()).map(|n| (n + seat) % world.room.sources.len()).collect();
-    let Some((place, relays, gathers_until)) = join(world, seat, &sources).await else {
+    let late = world.room.late_source.map(|(source, at)| (source, world.begun + at));
+    let late = late.filter(|(_, at)| *at > Instant::now());
+    let is_late = |node: usize| late.is_some_and(|(source, _)| source == node);
+    let (late_ones, sources): (Vec<usize>, Vec<usize>) = sources.into_iter().partition(|node| is_late(*node));
+    let mut joined = join(world, seat, &sources).await;
+    if let (None, Some((_, at))) = (&joined, late) {
+        // Without an answer there is no choice yet.
+        sleep_until(at).await;
+        joined = join(world, seat, &late_ones).await;
+    }
+    let Some((place, relays, gathers_until)) = joined else {
         return End::Failed("no source gives it a place".to_owned());
     };
     let window = Arc::new(PackedWindow::new(world.room.window, world.room.chunks));
@@ -369,9 +379,13 @@ async fn install(world: &Arc<World>, seat: usize) -> End {
     let relay = this
         .relays
         .then(|| me.relays.open(world.packed.clone(), Arc::clone(&window), place, EventSender::new()));
-    let relays = relays.into_iter().map(|(node, instead_of)| Target { node, tier: Tier::Relay, instead_of });
-    let sources = sources.iter().map(|node| Target { node: *node, tier: Tier::Source, instead_of: None });
-    let targets = relays.chain(sources).collect();
+    let known_at = Instant::now();
+    let relays = relays.into_iter();
+    let relays = relays.map(|(node, instead_of)| Target { node, tier: Tier::Relay, instead_of, known_at });
+    let source = |node, known_at| Target { node, tier: Tier::Source, instead_of: None, known_at };
+    let late_ones = late_ones.into_iter().zip(late).map(|(node, (_, at))| source(node, at));
+    let sources = sources.into_iter().map(|node| source(node, known_at));
+    let targets = relays.chain(sources).chain(late_ones).collect();
     let upstreams = Arc::new(Neighbours { world: Arc::clone(world), node, place, targets });
     let feeding = async {
         let fed = feed(upstreams, Arc::clone(&window), me.tasks.clone(), &me.leaves).await;

@@ -4,8 +4,12 @@ use std::path::Path;
 use lanspread_store::packing::packing_list;
 use lanspread_store::state::file_stamps::FileStamps;
 use lanspread_store::state::game_state::GameState;
+use lanspread_testing::hostile::host::{HostileHost, Manner};
 use lanspread_testing::machine::Machine;
+use lanspread_testing::story;
 use lanspread_types::ids::PeerId;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
@@ -69,6 +73,15 @@ async fn the_list_of_the_majority_is_fetched_and_nothing_is_stored() {
     let mut selection = selection;
     selection.sources[0].address = ([127, 0, 0, 1], 1).into();
     assert!(receiver.packing_list(&operation, &selection).await.unwrap().is_some());
+    // It trickles.
+    let (offered, steps) = story::steps_of_game_root(&one.games_dir().join(GAME)).await.unwrap();
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    selection.sources[0].address = listener.local_addr().unwrap();
+    let mut hostile = JoinSet::new();
+    hostile.spawn(HostileHost::new(Manner::Trickle, offered, steps, 1).serve(listener));
+    let begun = Instant::now();
+    assert!(receiver.packing_list(&operation, &selection).await.unwrap().is_some());
+    assert!(begun.elapsed() < limits::HANDED_ON_DEADLINE / 2, "{:?}", begun.elapsed());
     for source in &mut selection.sources {
         source.manifest = None;
     }
@@ -108,15 +121,16 @@ async fn a_receiver_that_does_not_wait_gets_its_selection_at_once_and_a_cancelle
     // The source has it by now: the first question finds that out.
     selection.sources[0].files[0].size = 1 << 40;
     selection.list = AgreedList::InMaking { in_ms: 0 };
-    let waited = receiver.await_packing_list(&operation, selection.clone()).await.unwrap();
+    let late = LateOffers::none;
+    let (waited, _) = receiver.await_packing_list(&operation, selection.clone(), late()).await.unwrap();
     assert_eq!(waited.list, AgreedList::Agreed(digest));
     selection.list = AgreedList::InMaking { in_ms: u32::MAX };
-    let decoded = receiver.await_packing_list(&operation, selection.clone()).await.unwrap();
+    let (decoded, _) = receiver.await_packing_list(&operation, selection.clone(), late()).await.unwrap();
     assert_eq!(decoded.list, selection.list, "it is streamed decoded");
     selection.list = AgreedList::InMaking { in_ms: 5000 };
     let mut heard = operation.events.subscribe();
     operation.cancel.cancel();
-    let cancelled = receiver.await_packing_list(&operation, selection).await;
+    let cancelled = receiver.await_packing_list(&operation, selection, late()).await;
     assert!(matches!(cancelled, Err(PeerError::Cancelled)));
     assert!(
         matches!(heard.try_next(), Some(PeerEvent::PackingListAwaited(_))),

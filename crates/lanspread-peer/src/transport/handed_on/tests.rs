@@ -39,7 +39,7 @@ async fn fetch(expected: Expected, wait: Duration, reply: impl Fn(u64) -> Reply)
     let (mut near, far) = pair().await;
     let fetching = async {
         let request = |from| Request::Manifest { digest: ContentDigest([9; 32]), from };
-        let mut arriving = Arriving::new(&mut near, expected, request);
+        let mut arriving = Arriving::new(&mut near, expected, request, limits::HANDED_ON_DEADLINE);
         let mut count = 0;
         while let Some(bytes) = arriving.next().await? {
             count += bytes.len() as u64;
@@ -68,6 +68,14 @@ async fn a_file_arrives_in_whole_parts_and_a_rest() {
         let fetched = fetch(Expected::AtMost(total), Duration::ZERO, honest(total)).await;
         assert_eq!(fetched.unwrap(), total);
     }
+}
+
+/// A slow link is no reason to leave a peer: what counts is the pace.
+#[tokio::test(start_paused = true)]
+async fn a_long_file_arrives_at_the_slowest_pace() {
+    let total = 400 * PART;
+    let wait = Duration::from_millis(PART * 1000 / limits::HANDED_ON_BYTES_PER_SECOND_MIN);
+    assert_eq!(fetch(Expected::Exactly(total), wait, honest(total)).await.unwrap(), total);
 }
 
 type Answer = Box<dyn Fn(u64) -> Reply>;
@@ -107,6 +115,12 @@ async fn a_file_that_comes_too_slowly_is_given_up() {
     let most =
         limits::HANDED_ON_DEADLINE + Duration::from_secs(100 * PART / limits::HANDED_ON_BYTES_PER_SECOND_MIN);
     assert!(begun.elapsed() <= most, "{:?}", begun.elapsed());
+    let begun = Instant::now();
+    let claimed = limits::PACKING_LIST_BYTES_MAX;
+    let ended = fetch(Expected::AtMost(claimed), wait, honest(claimed)).await;
+    assert!(matches!(ended, Err(WireError::Timeout { .. })), "{ended:?}");
+    let most = limits::HANDED_ON_DEADLINE + Duration::from_secs(1);
+    assert!(begun.elapsed() <= most, "a length that is claimed gives no time: {:?}", begun.elapsed());
     let ended = fetch(Expected::Exactly(PART), limits::PART_DEADLINE * 2, honest(PART)).await;
     assert!(matches!(ended, Err(WireError::Timeout { .. })), "{ended:?}");
 }

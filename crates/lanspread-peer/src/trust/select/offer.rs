@@ -70,6 +70,13 @@ pub(super) fn fits(offer: &PeerOffer, manifest: &Manifest) -> bool {
     offer.version == manifest.version && sorted(&offer.files) == sorted(&manifest.root_files)
 }
 
+/// Whether a peer that answers after the choice is a further source of the archives that were chosen. `agreed` is the packing
+/// list on which the others agree, without a trusted manifest: this peer must name it. A penalised one is not needed.
+pub(crate) fn is_further(offer: &PeerOffer, listed: &Manifest, agreed: Option<ContentDigest>) -> bool {
+    let names_it = agreed.is_none_or(|digest| offer.manifest == Some(digest));
+    names_it && offer.entries.is_none() && offer.penalty.is_none() && fits(offer, listed)
+}
+
 /// The files in an order that does not depend on the peer.
 pub(super) fn sorted(files: &[RootFile]) -> Vec<RootFile> {
     let mut files = files.to_vec();

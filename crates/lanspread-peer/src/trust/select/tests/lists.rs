@@ -96,3 +96,24 @@ proptest! {
         }
     }
 }
+
+/// Without a trusted manifest, a peer that answers after the choice must name the list on which the others agree.
+#[test]
+fn a_further_source_offers_what_was_chosen_and_names_its_list() {
+    let (listed, agreed) = (manifest(&[5]), Some(ContentDigest([7; 32])));
+    let fitting = with_manifest(7, offer("a", "1", &[5]));
+    assert!(is_further(&fitting, &listed, agreed));
+    let silent = offer("a", "1", &[5]);
+    assert!(is_further(&silent, &listed, None), "what arrives proves itself");
+    let others = [
+        ("another list", with_manifest(8, offer("a", "1", &[5]))),
+        ("no list", silent),
+        ("another version", with_manifest(7, offer("a", "2", &[5]))),
+        ("other files", with_manifest(7, offer("a", "1", &[6]))),
+        ("installed files", by_entries(fitting.clone())),
+        ("a penalised peer", super::penalised(fitting)),
+    ];
+    for (what, other) in others {
+        assert!(!is_further(&other, &listed, agreed), "{what}");
+    }
+}
