@@ -1,5 +1,8 @@
 //! HTTP servers as sources: a real nginx, alone, with peers, behind a password, encrypted, lying, and behind a cache.
 
+mod cached;
+mod streamed;
+
 use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -37,7 +40,7 @@ impl Nginx {
             let temporary = kinds.map(|kind| format!("{kind}_temp_path {here}/{kind};\n")).concat();
             let config = format!(
                 "pid {here}/pid;\nerror_log {here}/error.log;\ndaemon off;\nmaster_process off;\nevents {{}}\nhttp {{\n\
-                 {temporary}access_log {here}/access.log;\nproxy_cache_path {here}/cache keys_zone=games:1m;\n\
+                 {temporary}log_format ranges '$uri $status $http_range';\naccess_log {here}/access.log ranges;\nproxy_cache_path {here}/cache keys_zone=games:1m;\n\
                  server {{\nlisten 127.0.0.1:{port} PROTOCOL;\n{directives}\n}}\n}}\n"
             );
             let protocol = if directives.contains("ssl_certificate") { "ssl" } else { "" };
@@ -257,22 +260,24 @@ fn a_password_is_used_and_never_shown() {
     fair.assert_arrived(&receiver);
 }
 
+/// Makes a certificate for this machine, and its key.
+fn certificate(folder: &Path) {
+    let mut openssl = Command::new("openssl");
+    openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]);
+    openssl.args(["-days", "2", "-subj", "/CN=games", "-addext", "subjectAltName=IP:127.0.0.1"]);
+    // What is an authority is no server.
+    openssl.args(["-addext", "basicConstraints=critical,CA:FALSE", "-keyout"]);
+    openssl.arg(folder.join("key.pem")).arg("-out").arg(folder.join("certificate.pem"));
+    assert!(openssl.stderr(Stdio::null()).status().unwrap().success());
+}
+
+/// The directives that use them.
+const CERTIFICATE: &str = "ssl_certificate @/certificate.pem;\nssl_certificate_key @/key.pem;";
+
 #[test]
 fn an_encrypted_server_must_prove_its_name_to_an_authority_of_this_machine() {
     let fair = Fair::with_manifest_beside("fixture-multi");
-    let directives = format!(
-        "root {};\nssl_certificate @/certificate.pem;\nssl_certificate_key @/key.pem;",
-        fair.games.display()
-    );
-    let nginx = Nginx::start(&directives, |folder| {
-        let mut openssl = Command::new("openssl");
-        openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]);
-        openssl.args(["-days", "2", "-subj", "/CN=games", "-addext", "subjectAltName=IP:127.0.0.1"]);
-        // What is an authority is no server.
-        openssl.args(["-addext", "basicConstraints=critical,CA:FALSE", "-keyout"]);
-        openssl.arg(folder.join("key.pem")).arg("-out").arg(folder.join("certificate.pem"));
-        assert!(openssl.stderr(Stdio::null()).status().unwrap().success());
-    });
+    let nginx = Nginx::start(&format!("root {};\n{CERTIFICATE}", fair.games.display()), certificate);
     let receiver = Receiver::new();
     let url = format!("https://127.0.0.1:{}", nginx.port);
     let refused = download(&receiver, &url);
@@ -284,31 +289,20 @@ fn an_encrypted_server_must_prove_its_name_to_an_authority_of_this_machine() {
     fair.assert_arrived(&receiver);
 }
 
-/// A cache between many machines and one server, as a proxy that the environment names.
 #[test]
-fn a_caching_proxy_is_used_and_asks_the_server_once() {
+fn no_redirect_leads_from_an_encrypted_server_to_one_that_is_not() {
     let fair = Fair::with_manifest_beside("fixture-multi");
-    let nginx = fair.serve();
-    let cache = Nginx::start(
-        "location / {\nproxy_pass http://$http_host$request_uri;\nproxy_cache games;\nproxy_cache_valid 200 206 1h;\n\
-         proxy_cache_lock on;\nproxy_force_ranges on;\n}",
-        |_| (),
-    );
-    let url = format!("http://127.0.0.1:{}", nginx.port);
-    let mut asked = 0;
-    for round in 0..2 {
-        let receiver = Receiver::new();
-        let mut through = command(&receiver, &["download"], &url);
-        through.env("HTTP_PROXY", format!("http://127.0.0.1:{}", cache.port));
-        finish(&mut through).succeeded();
-        fair.assert_arrived(&receiver);
-        let requests = nginx.requests().lines().count();
-        assert!(
-            round == 0 || requests == asked,
-            "the second receiver costs the server nothing: {}",
-            nginx.requests()
-        );
-        asked = requests;
-    }
-    assert!(cache.requests().lines().count() > asked, "{}", cache.requests());
+    let plain = fair.serve();
+    let redirect =
+        format!("location / {{ return 302 http://127.0.0.1:{}$request_uri; }}\n{CERTIFICATE}", plain.port);
+    let nginx = Nginx::start(&redirect, certificate);
+    let receiver = Receiver::new();
+    let url = format!("https://127.0.0.1:{}", nginx.port);
+    let mut trusting = command(&receiver, &["download"], &url);
+    trusting.env("SSL_CERT_FILE", nginx.folder.path().join("certificate.pem"));
+    let refused = finish(&mut trusting);
+    assert_eq!(refused.status.code(), Some(3), "{}", refused.stdout);
+    assert!(refused.stdout.contains("it redirects to http://127.0.0.1"), "{}", refused.stdout);
+    assert!(refused.stdout.contains("which is not encrypted"), "{}", refused.stdout);
+    assert_eq!(plain.requests(), "", "the other server was not asked");
 }
