@@ -9,6 +9,7 @@
 //! - [`server`]: one server of one game: ranges of its files
 //! - [`upstream`]: chunks of a packed stream, asked for ahead, answered in order
 //! - [`manifest`]: the manifest beside the files
+//! - `object_store`: signed URLs of object stores (pure); `store_reason`: why they refuse one (pure)
 //!
 //! Invariants: at most [`HTTP_HEAD_BYTES_MAX`](lanspread_types::limits::HTTP_HEAD_BYTES_MAX) more than a range are taken
 //! from the network. Every wait has a deadline. No text that is made here has credentials in it.
@@ -21,11 +22,18 @@ mod head;
 pub(crate) mod manifest;
 #[cfg(not(feature = "http"))]
 pub(crate) mod no_client;
+#[cfg(not(feature = "s3"))]
+mod no_object_store;
+#[cfg(feature = "s3")]
+mod object_store;
 pub(crate) mod server;
+mod store_reason;
 pub(crate) mod upstream;
 
 #[cfg(not(feature = "http"))]
 pub(crate) use self::no_client as client;
+#[cfg(not(feature = "s3"))]
+use self::no_object_store as object_store;
 
 #[cfg(test)]
 #[cfg(feature = "http")]

@@ -7,6 +7,9 @@ use std::fmt;
 use crate::ids::WordError;
 use crate::limits;
 
+/// The rule that a text of another scheme breaks.
+pub(crate) const NOT_WEB: &str = "it must begin with http:// or https://";
+
 /// A URL that can be requested.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct WebUrl {
@@ -37,7 +40,7 @@ impl WebUrl {
         let is_encrypted = match scheme.to_ascii_lowercase().as_str() {
             "http" => false,
             "https" => true,
-            _ => return Err(fail("it must begin with http:// or https://")),
+            _ => return Err(fail(NOT_WEB)),
         };
         let rest = rest.split('#').next().unwrap_or_default();
         let (authority, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));

@@ -1,6 +1,7 @@
 //! HTTP servers as sources: a real nginx, alone, with peers, behind a password, encrypted, lying, and behind a cache.
 
 mod cached;
+mod object_store;
 mod streamed;
 
 use std::fs;
@@ -115,11 +116,14 @@ impl Fair {
     }
 }
 
-/// A command on a game from this URL, not started. No proxy of the machine that runs the tests is used.
+/// A command on a game from this URL, not started. No proxy and no key of the machine that runs the tests is used.
 fn command(receiver: &Receiver, words: &[&str], url: &str) -> Command {
     let mut command = peer();
     for variable in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
         command.env_remove(variable);
+    }
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("AWS_")) {
+        command.env_remove(name);
     }
     command.args(words).args(["cnctw", "--json", "--from", url, "--games-dir"]).arg(receiver.games());
     command.arg("--state-dir").arg(receiver.state());

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use lanspread_types::ids::WordError;
 
+use super::object_store::SettingsProblem;
+use super::store_reason::StoreReason;
+
 /// A request to a server failed. The text names its URL without credentials.
 #[derive(Debug, thiserror::Error)]
 #[error("{url}: {problem}")]
@@ -21,6 +24,9 @@ pub(crate) enum HttpProblem {
     #[cfg_attr(feature = "http", allow(dead_code, reason = "only a build without it says so"))]
     #[error("this program was built without HTTP")]
     NotBuilt,
+    /// A variable of the environment does not say which object store it is, or who asks.
+    #[error("no object store can be asked: {0}")]
+    Settings(#[from] SettingsProblem),
     /// The names of the game and the file make no URL.
     #[error(transparent)]
     Url(#[from] WordError),
@@ -85,6 +91,14 @@ pub(crate) enum HttpProblem {
         /// The pause that it asks for.
         retry_after: Option<Duration>,
     },
+    /// An object store says why it refuses.
+    #[error("{problem}; the object store says {reason}")]
+    Store {
+        /// What its status means.
+        problem: Box<HttpProblem>,
+        /// What it says.
+        reason: StoreReason,
+    },
     /// Another status.
     #[error("status {status}, 206 expected")]
     Status {
@@ -144,9 +158,36 @@ impl HttpError {
 
     /// Stable kebab-case code.
     pub(crate) fn code(&self) -> &'static str {
+        self.problem.code()
+    }
+
+    /// Whether another request to the same server may succeed. Pure.
+    pub(crate) fn may_pass(&self) -> bool {
+        self.problem.may_pass()
+    }
+
+    /// The pause that the server asks for, bounded.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        self.problem.retry_after()
+    }
+}
+
+impl HttpProblem {
+    /// Whether the server does not send the file at all, and may say why.
+    pub(super) fn is_refusal(&self) -> bool {
         use HttpProblem as P;
-        match &self.problem {
+        matches!(
+            self,
+            P::Denied { .. } | P::Missing { .. } | P::Busy { .. } | P::Status { .. } | P::Redirect(_)
+        )
+    }
+
+    fn code(&self) -> &'static str {
+        use HttpProblem as P;
+        match self {
             P::NotBuilt => "http-not-built",
+            P::Settings(_) => SettingsProblem::CODE,
+            P::Store { problem, .. } => problem.code(),
             P::Url(_) => "http-url",
             P::Connect(_) => "unreachable",
             P::Encryption(_) => "encryption-failed",
@@ -167,10 +208,10 @@ impl HttpError {
         }
     }
 
-    /// Whether another request to the same server may succeed. Pure.
-    pub(crate) fn may_pass(&self) -> bool {
+    fn may_pass(&self) -> bool {
         use HttpProblem as P;
-        match &self.problem {
+        match self {
+            P::Store { problem, .. } => problem.may_pass(),
             P::Connect(_)
             | P::Proxy { .. }
             | P::Lost(_)
@@ -184,10 +225,10 @@ impl HttpError {
         }
     }
 
-    /// The pause that the server asks for, bounded.
-    pub(crate) fn retry_after(&self) -> Option<Duration> {
-        match self.problem {
-            HttpProblem::Busy { retry_after, .. } => retry_after,
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            HttpProblem::Busy { retry_after, .. } => *retry_after,
+            HttpProblem::Store { problem, .. } => problem.retry_after(),
             _ => None,
         }
     }

@@ -59,10 +59,10 @@ impl Head {
             .or_else(|| modified.map(|date| Fingerprint::Modified(date.to_owned())))
     }
 
-    /// Whether it redirects, and where to.
+    /// Where it redirects to, if it says so.
     pub(super) fn redirect(&self) -> Option<&str> {
-        let is_redirect = matches!(self.status, 301 | 302 | 303 | 307 | 308);
-        is_redirect.then(|| self.field("location").unwrap_or_default())
+        let location = self.field("location").filter(|location| !location.is_empty());
+        location.filter(|_| matches!(self.status, 301 | 302 | 303 | 307 | 308))
     }
 
     /// What a status says that is neither 200 nor 206.
@@ -71,6 +71,7 @@ impl Head {
         match status {
             401 | 403 | 407 => HttpProblem::Denied { status },
             404 | 410 => HttpProblem::Missing { status },
+            301 | 302 | 303 | 307 | 308 => HttpProblem::Redirect("without saying where to".to_owned()),
             429 | 503 => HttpProblem::Busy { status, retry_after: self.retry_after() },
             _ => HttpProblem::Status { status },
         }

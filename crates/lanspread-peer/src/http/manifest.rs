@@ -77,10 +77,11 @@ pub(crate) async fn manifest_of(
 ) -> Result<ManifestFile, NoManifest> {
     let url = server.url_of(MANIFEST_NAME)?;
     let mut response = get(server.client(), &url, &[]).await?;
-    let failed = |problem| HttpError::new(&url, problem);
     if response.head().status != 200 {
-        return Err(failed(response.head().refusal()).into());
+        let problem = response.head().refusal();
+        return Err(server.failure(response, problem).await.into());
     }
+    let failed = |problem| HttpError::new(&url, problem);
     response.head().check_plain().map_err(failed)?;
     let too_long = |got| NoManifest::Refused {
         url: url.to_string(),

@@ -1,12 +1,13 @@
 //! One server of one game: ranges of its files.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use lanspread_types::ids::{GameId, PeerId, PeerName};
 use lanspread_types::limits;
-use lanspread_types::source_url::SourceUrl;
+use lanspread_types::source_url::{FileAddress, ObjectAddress, SourceUrl};
 use lanspread_types::web_url::WebUrl;
 use sha2::{Digest, Sha256};
 
@@ -14,6 +15,8 @@ use super::client::{HttpClient, Response};
 use super::error::{HttpError, HttpProblem};
 use super::get::get;
 use super::head::{Fingerprint, Wanted, check_range};
+use super::object_store::ObjectStore;
+use super::store_reason::StoreReason;
 
 /// A server that has the files of a game.
 pub(crate) struct HttpServer {
@@ -21,6 +24,8 @@ pub(crate) struct HttpServer {
     game: GameId,
     name: PeerName,
     client: HttpClient,
+    /// Where the objects are, once one is asked for.
+    store: OnceLock<ObjectStore>,
     /// What names the files that it has sent parts of.
     fingerprints: Mutex<BTreeMap<String, Fingerprint>>,
 }
@@ -41,7 +46,13 @@ pub(crate) struct FilePart<'f> {
 impl HttpServer {
     pub(crate) fn new(url: SourceUrl, game: GameId, client: HttpClient) -> Self {
         let name = name_of(&url);
-        Self { url, game, name, client, fingerprints: Mutex::default() }
+        Self { url, game, name, client, store: OnceLock::new(), fingerprints: Mutex::default() }
+    }
+
+    /// The same, with this object store instead of the one that the environment names.
+    #[cfg(all(test, feature = "s3"))]
+    pub(super) fn with_store(self, store: ObjectStore) -> Self {
+        Self { store: store.into(), ..self }
     }
 
     /// What people call it: as much of its URL as a name holds, without credentials.
@@ -54,9 +65,45 @@ impl HttpServer {
         PeerId::of_key(&Sha256::digest(format!("server {}", self.url)).into())
     }
 
-    /// The URL of a file.
+    /// The URL of a file, now.
     pub(super) fn url_of(&self, file: &str) -> Result<WebUrl, HttpError> {
-        self.url.of_file(&self.game, file).map_err(|error| HttpError::new(&self.url, error))
+        let failed = |problem: HttpProblem| HttpError::new(&self.url, problem);
+        match self.url.of_file(&self.game, file).map_err(|error| failed(error.into()))? {
+            FileAddress::Web(url) => Ok(url),
+            FileAddress::Object(object) => self.url_of_object(&object).map_err(failed),
+        }
+    }
+
+    fn url_of_object(&self, object: &ObjectAddress) -> Result<WebUrl, HttpProblem> {
+        let store = match self.store.get() {
+            Some(store) => store,
+            None => {
+                let store = ObjectStore::of_environment()?;
+                self.store.get_or_init(|| store)
+            }
+        };
+        Ok(store.url_of(object, SystemTime::now())?)
+    }
+
+    /// The failure of a request, with the reason that an object store writes where a page for people is elsewhere.
+    pub(super) async fn failure(&self, mut response: Response, problem: HttpProblem) -> HttpError {
+        let url = response.url().clone();
+        let mut body = Vec::new();
+        while self.url.is_object_store()
+            && problem.is_refusal()
+            && body.len() < limits::HTTP_REFUSAL_BYTES_MAX
+        {
+            let Ok(Some(bytes)) = response.next().await else { break };
+            body.extend_from_slice(&bytes);
+        }
+        body.truncate(limits::HTTP_REFUSAL_BYTES_MAX);
+        HttpError::new(
+            &url,
+            match StoreReason::of(&body) {
+                Some(reason) => HttpProblem::Store { problem: Box::new(problem), reason },
+                None => problem,
+            },
+        )
     }
 
     pub(super) fn client(&self) -> &HttpClient {
@@ -80,8 +127,10 @@ impl HttpServer {
         fields.extend(before.as_ref().map(|before| ("if-range", before.as_str().to_owned())));
         let response = get(&self.client, &url, &fields).await?;
         let wanted = Wanted { offset, length, total: size };
-        let now = check_range(response.head(), wanted, before.as_ref())
-            .map_err(|problem| HttpError::new(response.url(), problem))?;
+        let now = match check_range(response.head(), wanted, before.as_ref()) {
+            Ok(now) => now,
+            Err(problem) => return Err(self.failure(response, problem).await),
+        };
         if let (None, Some(now)) = (before, now) {
             let mut known = self.fingerprints.lock().unwrap_or_else(PoisonError::into_inner);
             known.entry(file.to_owned()).or_insert(now);
