@@ -266,13 +266,15 @@ fn is_unprotected(tree: &Tree) -> bool {
 async fn a_flipped_bit_never_installs_other_content() {
     let source = LyingSource::new("a", Vec::new(), small_game::stream());
     let length = source.stream_connection_bytes().unwrap();
+    // A flip in a length lets the receiver wait for bytes that never come.
+    let idle_timeout = std::time::Duration::from_secs(3);
     let (mut failed, mut harmless, mut unprotected) = (0, 0, Vec::new());
     for at in 0..length {
         // A different bit in each byte, so that over the stream every bit position is tried.
         let fault = Fault::FlipBit { at, bit: u8::try_from(at * 5 % 8).unwrap() };
         let listening = LyingSource { fault, ..source.clone() }.listen().await;
         let machine = Machine::new();
-        let peer = machine.peer("receiver");
+        let peer = machine.describe("receiver").idle_timeout(idle_timeout).build().unwrap();
         if let Err(error) = install(&peer, &[listening.address]).await {
             failed_attempts(&error);
             assert_eq!(machine.everything(), Tree::new(), "{fault:?}: {error}");
