@@ -6,10 +6,10 @@
 #   clippy      lints; a warning is an error
 #   msrv        the oldest Rust that Cargo.toml declares
 #   deny        licences, sources, versions and known faults of the crates that we depend on
-#   unit        unit and integration tests
 #   docs        documentation of the code; a warning is an error
-#   fuzz        every fuzz target for some seconds
 #   harness     lint, types and tests of the Python and shell code
+#   unit        unit and integration tests
+#   fuzz        every fuzz target for some seconds
 #   quickstart  the first steps of the README
 #   scenarios   real peers in Docker containers, and one on this machine from which they must be isolated
 #   package     the Debian package, built and used once in Docker
@@ -20,12 +20,12 @@
 #
 # It installs what it can below target/, and names what it cannot install.
 #
-# While clippy and unit run, it builds what later steps need, at the lowest priority: compilers and tests seldom keep
+# Until unit has run, it builds what later steps need, at the lowest priority: compilers and tests seldom keep
 # all cores busy. Nothing is built any more when system calls are counted and when the scenarios run.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-steps=(fmt tidy clippy msrv deny unit docs fuzz harness quickstart scenarios package)
+steps=(fmt tidy clippy msrv deny docs harness unit fuzz quickstart scenarios package)
 docker_steps=(scenarios package)
 
 ruff='ruff==0.17.6'
