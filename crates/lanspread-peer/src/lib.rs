@@ -75,8 +75,8 @@ pub use report::operation::{
 };
 pub use report::packed_status::{RelayStatus, WaitingReceiver, WaveStatus};
 pub use report::packed_stream::{
-    GapFilled, PackedFinished, PackedPlaced, RelayBegin, RelayEnd, RelayLingers, UpstreamBegin, UpstreamEnd,
-    UpstreamKind, UpstreamShare,
+    BytesByKind, GapFilled, PackedFinished, PackedPlaced, RelayBegin, RelayEnd, RelayLingers,
+    SlowestReceiver, UpstreamBegin, UpstreamEnd, UpstreamKind, UpstreamShare, WaveProgress,
 };
 pub use report::packing_list::{AwaitedPackingList, MadePackingList};
 pub use report::passed_over::PassedOverFolder;

@@ -25,5 +25,8 @@ pub(crate) mod roster;
 pub(crate) mod serve;
 #[cfg(test)]
 mod simulation;
+pub(crate) mod stream_view;
+pub(crate) mod tally;
 pub(crate) mod upstream_error;
+pub(crate) mod wave_view;
 pub(crate) mod window;

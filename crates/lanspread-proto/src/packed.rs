@@ -110,13 +110,31 @@ pub enum FollowMessage {
 #[allow(missing_docs, reason = "a variant's text names its fields")]
 pub enum UpstreamMessage {
     /// It is alive, and has the chunks before `hi`. If its window is full, its own decoder is what holds it up.
-    Alive { hi: u64, full: bool },
+    Alive { hi: u64, full: bool, wave: WaveNews },
     /// What is asked is no longer here; `lo` is the oldest chunk that is, and it stays for a while.
     Gone { lo: u64 },
     /// The follower should find another upstream: this one ends, or has another follower.
     Leave { why: LeaveReason },
     /// The upstream cannot go on.
     Failed(Refusal),
+}
+
+/// What an upstream knows of the wave of its follower. It is for people: nothing is decided by it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaveNews {
+    /// How many places the wave has; 0 if the upstream does not know.
+    pub places: u32,
+    /// The slowest receiver from the head of the wave to this upstream, if one was measured.
+    pub slowest: Option<SlowReceiver>,
+}
+
+/// A receiver, and its pace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SlowReceiver {
+    /// Its name.
+    pub name: PeerName,
+    /// Packed bytes that it gets in a second.
+    pub bytes_per_second: u64,
 }
 
 /// Why an upstream sends a follower away.
@@ -197,7 +215,14 @@ mod tests {
         assert_eq!(encoded(FollowMessage::Resume), [1]);
         assert_eq!(encoded(FollowMessage::Done), [2]);
         let encoded = |message: UpstreamMessage| codec::encode(&message).unwrap();
-        assert_eq!(encoded(UpstreamMessage::Alive { hi: 1, full: true }), [0, 1, 1]);
+        let wave = WaveNews::default();
+        assert_eq!(encoded(UpstreamMessage::Alive { hi: 1, full: true, wave }), [0, 1, 1, 0, 0]);
+        let slowest = Some(SlowReceiver { name: "a".parse().unwrap(), bytes_per_second: 300 });
+        let wave = WaveNews { places: 8, slowest };
+        assert_eq!(
+            encoded(UpstreamMessage::Alive { hi: 1, full: false, wave }),
+            [0, 1, 0, 8, 1, 1, b'a', 251, 44, 1]
+        );
         assert_eq!(encoded(UpstreamMessage::Gone { lo: 2 }), [1, 2]);
         assert_eq!(encoded(UpstreamMessage::Leave { why: LeaveReason::Ending }), [2, 1]);
         let refusal = Refusal::new(crate::refusal::RefusalCode::Stopping, "x");

@@ -86,7 +86,8 @@ impl Schema {
         }
         // After the properties, one of which says what kind of object it is.
         for name in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-            if value.get(name).is_none() {
+            // What may also be null has its fields only if it is an object.
+            if value.is_object() && value.get(name).is_none() {
                 return Err(format!("{path}: it has no `{name}`: {value}"));
             }
         }
@@ -202,6 +203,14 @@ mod tests {
         let object = json!({"event": "b", "time": "", "more": 1});
         assert_eq!(schema().problem(&object), None);
         assert!(schema().problem_strictly(&object).is_some_and(|problem| problem.contains("/more")));
+    }
+
+    #[test]
+    fn what_may_be_null_has_its_fields_only_if_it_is_an_object() {
+        let text = r#"{"type": ["null", "object"], "properties": {"n": {}}, "required": ["n"]}"#;
+        let schema = Schema::parse(text).unwrap();
+        assert_eq!([json!(null), json!({"n": 1})].map(|value| schema.problem(&value)), [None, None]);
+        assert!(schema.problem(&json!({})).is_some_and(|problem| problem.contains("no `n`")));
     }
 
     #[test]

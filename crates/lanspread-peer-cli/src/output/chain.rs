@@ -1,7 +1,11 @@
 //! Where the packed bytes of one install come from and to whom they are passed on, for the line that shows its progress.
 //! Nothing here does I/O.
 
-use lanspread_peer::{PackedPlaced, PeerEvent, RelayBegin, UpstreamBegin, UpstreamEnd};
+use lanspread_peer::{
+    PackedPlaced, PeerEvent, RelayBegin, SlowestReceiver, UpstreamBegin, UpstreamEnd, WaveProgress,
+};
+
+use super::quantities::bytes;
 
 /// What is known of the chain in which a game is installed.
 #[derive(Debug, Default)]
@@ -13,6 +17,11 @@ pub(super) struct Chain {
     follower: Option<String>,
     /// From 0.
     position: Option<u32>,
+    /// How many have a place; 0 if that is not known.
+    places: u32,
+    slowest: Option<SlowestReceiver>,
+    /// Of the whole game.
+    packed_bytes: u64,
     is_known: bool,
 }
 
@@ -32,6 +41,10 @@ impl Chain {
         self.is_known |= Self::begins_with(event);
         match event {
             PeerEvent::PackedPlaced(PackedPlaced { position, .. }) => self.position = Some(*position),
+            PeerEvent::WaveProgress(WaveProgress { places, slowest, packed_bytes, .. }) => {
+                (self.places, self.packed_bytes) = (*places, *packed_bytes);
+                self.slowest.clone_from(slowest);
+            }
             PeerEvent::UpstreamBegin(UpstreamBegin { upstream, .. }) => {
                 self.upstreams.retain(|known| known != upstream);
                 self.upstreams.push(upstream.clone());
@@ -48,8 +61,9 @@ impl Chain {
         }
     }
 
-    /// What a line can say of it, from the most to the least; nothing if there is no chain.
-    pub(super) fn words(&self, separator: &str) -> Vec<String> {
+    /// What a line can say of it, from the most to the least; nothing if there is no chain. The rates beside it are of
+    /// unpacked bytes, of which the game has so many.
+    pub(super) fn words(&self, separator: &str, unpacked_bytes: u64) -> Vec<String> {
         if !self.is_known {
             return Vec::new();
         }
@@ -58,18 +72,34 @@ impl Chain {
         // Alone, a receiver needs no number.
         let number = self.position.filter(|position| *position > 0 || feeding.is_some());
         let number = number.map(|position| ordinal(position.saturating_add(1)));
-        let place = number.as_ref().map(|number| format!("{number} of the chain"));
-        let join = |parts: [Option<&String>; 3]| {
+        let place = number.as_ref().map(|number| match self.places {
+            // A receiver hears of those behind it later than of its own place.
+            places if Some(places) > self.position => format!("{number} of {places}"),
+            _ => format!("{number} of the chain"),
+        });
+        let slowest = self.slowest(unpacked_bytes);
+        let join = |parts: [Option<&String>; 4]| {
             parts.into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join(separator)
         };
+        let (from, feeding) = (Some(&from), feeding.as_ref());
         let mut words = vec![
-            join([Some(&from), feeding.as_ref(), place.as_ref()]),
-            join([Some(&from), feeding.as_ref(), number.as_ref()]),
-            join([Some(&from), feeding.as_ref(), None]),
-            from.clone(),
+            join([from, feeding, place.as_ref(), slowest.as_ref()]),
+            join([from, feeding, place.as_ref(), None]),
+            join([from, feeding, number.as_ref(), None]),
+            join([from, feeding, None, None]),
+            join([from, None, None, None]),
         ];
         words.dedup();
         words
+    }
+
+    /// The slowest receiver ahead, at the rate of unpacked bytes that its packed ones are on average.
+    fn slowest(&self, unpacked_bytes: u64) -> Option<String> {
+        let SlowestReceiver { peer, bytes_per_second } = self.slowest.as_ref()?;
+        let unpacked = u128::from(*bytes_per_second) * u128::from(unpacked_bytes);
+        let unpacked = unpacked.checked_div(self.packed_bytes.into())?;
+        let per_second = bytes(u64::try_from(unpacked).unwrap_or(u64::MAX));
+        Some(format!("slowest ahead {peer} ({per_second}/s)"))
     }
 
     fn from(&self) -> String {
@@ -117,6 +147,15 @@ pub(super) mod tests {
         PeerEvent::UpstreamBegin(UpstreamBegin { game, upstream, kind: UpstreamKind::Relay, chunk: 0 })
     }
 
+    pub(in super::super) fn of(places: u32, slowest: Option<(&str, u64)>) -> PeerEvent {
+        let slowest = slowest.map(|(peer, bytes_per_second)| SlowestReceiver {
+            peer: peer.parse().unwrap(),
+            bytes_per_second,
+        });
+        let game = "g".parse().unwrap();
+        PeerEvent::WaveProgress(WaveProgress { game, places, slowest, packed_bytes: 100 << 20 })
+    }
+
     fn ended(upstream: &str, code: &'static str) -> PeerEvent {
         PeerEvent::UpstreamEnd(UpstreamEnd {
             game: "g".parse().unwrap(),
@@ -143,12 +182,16 @@ pub(super) mod tests {
     #[test]
     fn a_chain_is_said_with_its_two_neighbours_and_the_place_between_them() {
         let mut chain = Chain::default();
-        assert_eq!(chain.words(", "), [""; 0], "nothing is known of a stream that is decoded at its source");
+        assert_eq!(
+            chain.words(", ", 0),
+            [""; 0],
+            "nothing is known of a stream that is decoded at its source"
+        );
         let mut hear = |events: &[PeerEvent]| {
             for event in events {
                 chain.hear(event);
             }
-            chain.words(" · ")
+            chain.words(" · ", 300 << 20)
         };
         assert_eq!(hear(&[placed(0), from("den")]), ["from den"], "it is alone");
         assert_eq!(
@@ -168,11 +211,34 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn a_place_is_said_with_the_number_of_places_and_the_slowest_receiver_ahead_at_unpacked_bytes() {
+        let mut chain = Chain::default();
+        let mut hear = |events: &[PeerEvent]| {
+            for event in events {
+                chain.hear(event);
+            }
+            chain.words(" · ", 300 << 20)
+        };
+        let with_all = hear(&[placed(6), from("seat-6"), of(32, Some(("seat-3", 20 << 20)))]);
+        assert_eq!(
+            with_all,
+            [
+                "from seat-6 · 7th of 32 · slowest ahead seat-3 (60.00 MiB/s)",
+                "from seat-6 · 7th of 32",
+                "from seat-6 · 7th",
+                "from seat-6"
+            ]
+        );
+        assert_eq!(hear(&[of(32, None)])[0], "from seat-6 · 7th of 32");
+        assert_eq!(hear(&[of(6, None)])[0], "from seat-6 · 7th of the chain", "a relay that has heard less");
+    }
+
+    #[test]
     fn an_upstream_that_was_left_is_no_longer_named_and_one_that_has_done_its_part_is() {
         let mut chain = Chain::default();
         let mut hear = |event: &PeerEvent| {
             chain.hear(event);
-            chain.words(" · ").pop()
+            chain.words(" · ", 0).pop()
         };
         assert_eq!(hear(&from("seat-6")).unwrap(), "from seat-6");
         assert_eq!(hear(&ended("seat-6", "timeout")).unwrap(), "waiting for an upstream");

@@ -1,8 +1,8 @@
 //! Packed streams in words: where the bytes come from, and to whom they go.
 
 use lanspread_peer::{
-    PackedFinished, PackedPlaced, PeerEvent, RelayBegin, RelayEnd, RelayLingers, UpstreamBegin, UpstreamEnd,
-    UpstreamKind, UpstreamShare,
+    BytesByKind, PackedFinished, PackedPlaced, PeerEvent, RelayBegin, RelayEnd, RelayLingers, UpstreamBegin,
+    UpstreamEnd, UpstreamKind, UpstreamShare,
 };
 
 use super::quantities::{bytes, count as counted, duration, percent};
@@ -42,16 +42,31 @@ pub(super) fn event(event: &PeerEvent) -> Option<String> {
 
 /// Where the bytes of an install came from. None of them were stored packed.
 fn whence(finished: &PackedFinished) -> String {
-    let PackedFinished { game, shares, changes, bytes_twice } = finished;
+    let PackedFinished { game, shares, brought, changes, change_chunk, chunks, bytes_twice } = finished;
     let all: u64 = shares.iter().map(|share| share.bytes).sum();
     let share = |share: &UpstreamShare| format!("{} {} %", share.upstream, rounded_percent(share.bytes, all));
     let shares: Vec<String> = shares.iter().map(share).collect();
+    let kinds = by_kind(*brought);
+    let kinds = if kinds.len() > 1 { format!(" ({})", kinds.join(", ")) } else { String::new() };
+    let at = match change_chunk.map(|chunk| percent(chunk, *chunks)) {
+        Some(at) if *changes > 1 => format!(", the last at {at} %"),
+        Some(at) => format!(" at {at} %"),
+        None => String::new(),
+    };
     format!(
-        "{game}: from {}; {} of upstream; 0 bytes stored, {} fetched twice",
+        "{game}: from {}{kinds}; {} of upstream{at}; 0 bytes stored, {} fetched twice",
         shares.join(", "),
         counted(*changes, "change"),
         bytes(*bytes_twice)
     )
+}
+
+/// What came from receivers, sources and servers.
+pub(super) fn by_kind(brought: BytesByKind) -> Vec<String> {
+    let BytesByKind { relay_bytes, source_bytes, http_bytes } = brought;
+    let kinds = [("other receivers", relay_bytes), ("sources", source_bytes), ("servers", http_bytes)];
+    let brought = kinds.into_iter().filter(|(_, count)| *count > 0);
+    brought.map(|(kind, count)| format!("{} from {kind}", bytes(count))).collect()
 }
 
 /// A share in percent; one that is there is not said to be 0.
@@ -80,18 +95,35 @@ mod tests {
             kind: UpstreamKind::Relay,
             bytes,
         };
-        let finished = |shares: Vec<UpstreamShare>, changes, bytes_twice| {
-            let game = "g".parse().unwrap();
-            event(&PeerEvent::PackedFinished(PackedFinished { game, shares, changes, bytes_twice })).unwrap()
+        let finished = PackedFinished {
+            game: "g".parse().unwrap(),
+            shares: vec![share("den", 24 << 20), share("seat-6", 976 << 20)],
+            brought: BytesByKind { relay_bytes: 976 << 20, source_bytes: 24 << 20, http_bytes: 0 },
+            changes: 1,
+            change_chunk: Some(410),
+            chunks: 1000,
+            bytes_twice: 1 << 20,
+        };
+        let line = |finished: &PackedFinished| event(&PeerEvent::PackedFinished(finished.clone())).unwrap();
+        assert_eq!(
+            line(&finished),
+            "g: from den 2 %, seat-6 98 % (976.00 MiB from other receivers, 24.00 MiB from sources); \
+             1 change of upstream at 41 %; 0 bytes stored, 1.00 MiB fetched twice"
+        );
+        let alone = PackedFinished {
+            shares: vec![share("den", 1), share("seat-6", 999)],
+            brought: BytesByKind { relay_bytes: 1000, ..BytesByKind::default() },
+            changes: 2,
+            bytes_twice: 0,
+            ..finished.clone()
         };
         assert_eq!(
-            finished(vec![share("den", 24), share("seat-6", 976)], 1, 1 << 20),
-            "g: from den 2 %, seat-6 98 %; 1 change of upstream; 0 bytes stored, 1.00 MiB fetched twice"
+            line(&alone),
+            "g: from den under 1 %, seat-6 100 %; 2 changes of upstream, the last at 41 %; \
+             0 bytes stored, 0 B fetched twice"
         );
-        assert_eq!(
-            finished(vec![share("den", 1), share("seat-6", 999)], 2, 0),
-            "g: from den under 1 %, seat-6 100 %; 2 changes of upstream; 0 bytes stored, 0 B fetched twice"
-        );
+        let even = PackedFinished { changes: 0, change_chunk: None, ..alone };
+        assert!(line(&even).contains("; 0 changes of upstream; "));
         let (game, follower) = ("g".parse().unwrap(), "seat-8".parse().unwrap());
         let lingers = RelayLingers { game, follower, chunk: 83, chunks: 100, most_ms: 30_000 };
         assert_eq!(

@@ -136,7 +136,7 @@ impl Tracked {
 
     /// What is being done, from the most to the least that can be said of it.
     fn what(&self, separator: &str) -> Vec<String> {
-        let chain = self.chain.words(separator);
+        let chain = self.chain.words(separator, self.bytes_total);
         let mut what = if chain.is_empty() { vec![self.what.clone()] } else { chain };
         if let Some(attempt) = self.attempt.filter(|attempt| *attempt > 1) {
             what[0] += &format!(", attempt {attempt}");

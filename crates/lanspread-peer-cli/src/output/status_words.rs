@@ -1,9 +1,10 @@
 //! What a serving peer is doing, in words. Nothing here does I/O.
 
-use lanspread_peer::{Answer, ReceivingAddress, RelayStatus, WaitingReceiver, WaveStatus};
+use lanspread_peer::{Answer, ReceivingAddress, RelayStatus, SlowestReceiver, WaitingReceiver, WaveStatus};
 
+use super::packed_words::by_kind;
 use super::peer_words::listening;
-use super::quantities::{count as counted, percent};
+use super::quantities::{bytes, count as counted, percent};
 
 /// One line about the peer, and one more for each wave, each relay and the receivers that wait.
 pub(super) fn status(report: &Answer) -> String {
@@ -48,13 +49,24 @@ fn wave(wave: &WaveStatus) -> String {
 }
 
 fn relay(relay: &RelayStatus) -> String {
-    let RelayStatus { game, version, position, follower, chunk, chunks } = relay;
-    let place = u64::from(*position) + 1;
+    let RelayStatus { game, version, position, places, slowest, brought, follower, chunk, chunks } = relay;
+    let mut place = (u64::from(*position) + 1).to_string();
+    if places > position {
+        place += &format!(" of {places}");
+    }
     let feeds = match follower {
         Some(follower) => format!("feeding {follower}, which has {} %", percent(*chunk, *chunks)),
         None => "feeding no receiver".to_owned(),
     };
-    format!("{game} {version}: number {place} in its chain, {feeds}")
+    let slowest = slowest.as_ref().map(|SlowestReceiver { peer, bytes_per_second }| {
+        format!("; slowest ahead {peer} ({}/s packed)", bytes(*bytes_per_second))
+    });
+    let mut brought = by_kind(*brought).join(", ");
+    if !brought.is_empty() {
+        brought.insert_str(0, "; ");
+    }
+    let slowest = slowest.unwrap_or_default();
+    format!("{game} {version}: number {place} in its chain, {feeds}{slowest}{brought}")
 }
 
 /// Those that wait, by name.
@@ -68,6 +80,8 @@ fn waits(waiting: u64, named: &[WaitingReceiver]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use lanspread_peer::BytesByKind;
+
     use super::*;
 
     #[test]
@@ -108,16 +122,26 @@ mod tests {
             game: game.clone(),
             version,
             position: 6,
+            places: 32,
+            slowest: Some(SlowestReceiver { peer: "seat-3".parse().unwrap(), bytes_per_second: 61 << 20 }),
+            brought: BytesByKind { relay_bytes: 97 << 20, source_bytes: 3 << 20, http_bytes: 0 },
             follower: Some("seat-8".parse().unwrap()),
             chunk: 100,
             chunks: 491,
         };
-        relays.extend([relay.clone(), RelayStatus { follower: None, ..relay }]);
+        let begins = RelayStatus {
+            places: 0,
+            slowest: None,
+            brought: BytesByKind::default(),
+            follower: None,
+            ..relay.clone()
+        };
+        relays.extend([relay, begins]);
         waiting_receivers.push(WaitingReceiver { peer: "seat-9".parse().unwrap(), game });
         let expected = [
             &format!("{first}, 3 waiting, 3 connections"),
             "g 7: a chain of 8 receivers, whose first is at chunk 137 of 491",
-            "g 7: number 7 in its chain, feeding seat-8, which has 20 %",
+            "g 7: number 7 of 32 in its chain, feeding seat-8, which has 20 %; slowest ahead seat-3 (61.00 MiB/s packed); 97.00 MiB from other receivers, 3.00 MiB from sources",
             "g 7: number 7 in its chain, feeding no receiver",
             "waiting: seat-9 (g) and 2 more",
         ];

@@ -112,10 +112,12 @@ fn a_status_names_the_chain_of_a_source_and_the_follower_of_a_relay() {
     assert!(relays[0]["follower"].is_string() && relays[0]["position"] == 0, "{relays}");
     source.signal("CONT");
     for done in [first.finish(), second.finish()] {
-        let shares = done.succeeded().one("packed-finished")["shares"].clone();
-        let bytes: u64 =
-            shares.as_array().unwrap().iter().map(|share| share["bytes"].as_u64().unwrap()).sum();
-        assert!(bytes > 150 << 20, "{shares}");
+        let finished = done.succeeded().one("packed-finished");
+        let bytes = |share: &serde_json::Value| share["bytes"].as_u64().unwrap();
+        let bytes: u64 = finished["shares"].as_array().unwrap().iter().map(bytes).sum();
+        assert!(bytes > 150 << 20, "{finished}");
+        let by_kind = finished["brought"].as_object().unwrap().values();
+        assert_eq!(by_kind.map(|bytes| bytes.as_u64().unwrap()).sum::<u64>(), bytes, "{finished}");
     }
     assert_eq!(Tree::read(&last.local("big")), unrar_tree(&games.join("big")));
     assert_eq!(status(&before)["relays"], serde_json::json!([]));

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use lanspread_proto::packed::WaveNews;
 use lanspread_proto::queued::QueuePosition;
 use lanspread_types::fault::LocalError;
 use lanspread_types::limits;
@@ -40,6 +41,7 @@ pub(crate) enum Said {
     },
     Alive {
         full: bool,
+        wave: WaveNews,
     },
     Gone {
         lo: u64,
@@ -107,22 +109,19 @@ pub(crate) enum FeedEvent<'e> {
         bytes: u64,
         error: Option<&'e UpstreamError>,
     },
+    /// An upstream brought a chunk of so many bytes.
+    Brought {
+        upstream: UpstreamId,
+        bytes: u64,
+        is_new: bool,
+    },
+    /// An upstream said what it knows of the wave.
+    Wave(UpstreamId, WaveNews),
     /// What a relay had lost was brought by a source.
     GapFilled {
         from: u64,
         to: u64,
     },
-}
-
-/// How a stream was fed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Fed {
-    /// Bytes that each upstream brought.
-    pub(crate) bytes: Vec<u64>,
-    /// Bytes that came twice.
-    pub(crate) bytes_twice: u64,
-    /// How often a stream went on from another upstream.
-    pub(crate) changes: u64,
 }
 
 /// Why a stream was not fed to its end.
@@ -161,9 +160,6 @@ struct Feed<U: Upstreams> {
     numbers: u64,
     news: mpsc::Sender<(UpstreamId, u64, News)>,
     running: Vec<JoinHandle<()>>,
-    bytes: Vec<u64>,
-    bytes_twice: u64,
-    changes: u64,
     /// The gap that a source fills for a relay: from which chunk, and up to which.
     gap: Option<(u64, u64)>,
     last_failure: Option<UpstreamError>,
@@ -175,20 +171,17 @@ pub(crate) async fn feed<U: Upstreams>(
     window: Arc<PackedWindow>,
     tasks: Tasks,
     cancel: &CancellationToken,
-) -> Result<Fed, FeedError> {
+) -> Result<(), FeedError> {
     let (news, mut heard) = mpsc::channel(NEWS_MAX);
     let mut feed = Feed {
         plan: FeedPlan::new([], Instant::now()),
         sessions: Vec::new(),
-        bytes: Vec::new(),
         upstreams,
         window,
         tasks,
         numbers: 0,
         news,
         running: Vec::new(),
-        bytes_twice: 0,
-        changes: 0,
         gap: None,
         last_failure: None,
     };
@@ -196,7 +189,7 @@ pub(crate) async fn feed<U: Upstreams>(
     // Tasks that still report must not wait for room.
     drop(heard);
     feed.stop(ended.is_ok()).await;
-    ended.map(|()| Fed { bytes: feed.bytes, bytes_twice: feed.bytes_twice, changes: feed.changes })
+    ended
 }
 
 impl<U: Upstreams> Feed<U> {
@@ -332,7 +325,6 @@ impl<U: Upstreams> Feed<U> {
         };
         match news {
             News::Said(Said::Opened { lo }) => {
-                self.changes += u64::from(self.bytes.iter().any(|bytes| *bytes > 0));
                 let chunk = session.begun_at;
                 self.plan.opened(id, lo, now);
                 self.upstreams.hear(FeedEvent::Begin { upstream: id, chunk });
@@ -341,7 +333,10 @@ impl<U: Upstreams> Feed<U> {
                     self.lost_something(id, lo, now);
                 }
             }
-            News::Said(Said::Alive { full }) => self.plan.alive(id, full),
+            News::Said(Said::Alive { full, wave }) => {
+                self.plan.alive(id, full);
+                self.upstreams.hear(FeedEvent::Wave(id, wave));
+            }
             News::Said(Said::Queued(position)) => {
                 self.upstreams.hear(FeedEvent::Queued { upstream: id, position });
             }
@@ -358,11 +353,11 @@ impl<U: Upstreams> Feed<U> {
                 let length = bytes.len() as u64;
                 session.chunks += 1;
                 session.bytes += length;
-                self.bytes[id] += length;
-                if !self.plan.brought(id, chunk, now) {
+                if self.plan.brought(id, chunk, now) {
+                    let is_new = self.window.change(|ring| ring.push(chunk, bytes));
+                    self.upstreams.hear(FeedEvent::Brought { upstream: id, bytes: length, is_new });
+                } else {
                     self.forget(id, Some(&UpstreamError::Unasked), UpstreamEnding::Final, now);
-                } else if !self.window.change(|ring| ring.push(chunk, bytes)) {
-                    self.bytes_twice += length;
                 }
             }
             News::Ended(Ok(())) => self.forget(id, None, UpstreamEnding::Asked, now),

@@ -112,7 +112,7 @@ async fn take<S: AsyncRead>(
                 let chunk = chunk.ok_or_else(|| unexpected("nothing", "a chunk that was not asked for"))?;
                 Said::Chunk(chunk, bytes.freeze())
             }
-            Received::Control(UpstreamMessage::Alive { full, .. }) => Said::Alive { full },
+            Received::Control(UpstreamMessage::Alive { full, wave, .. }) => Said::Alive { full, wave },
             Received::Control(UpstreamMessage::Gone { lo }) => {
                 let mut asked = lock(asked);
                 asked.chunks.clear();

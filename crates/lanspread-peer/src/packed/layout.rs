@@ -62,7 +62,6 @@ impl Layout {
     }
 
     /// Bytes of all of them.
-    #[cfg(test)]
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
     }

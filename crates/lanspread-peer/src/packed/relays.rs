@@ -8,7 +8,7 @@ use bytes::Bytes;
 use lanspread_proto::WireError;
 use lanspread_proto::connection::Connection;
 use lanspread_proto::message::{Refusal, RefusalCode, Reply};
-use lanspread_proto::packed::{Follow, LeaveReason, PackedGame, Place};
+use lanspread_proto::packed::{Follow, LeaveReason, PackedGame, Place, WaveNews};
 use lanspread_types::ids::{PeerId, PeerName};
 use lanspread_types::limits;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -19,6 +19,8 @@ use tokio_util::sync::CancellationToken;
 use crate::packed::layout::at_pace;
 use crate::packed::ring::{Ring, Session};
 use crate::packed::serve::{ChunkAnswer, ServeChunks, Served, serve};
+use crate::packed::stream_view::StreamView;
+use crate::packed::wave_view::Arrived;
 use crate::packed::window::{PackedWindow, WindowChunk};
 use crate::report::channel::EventSender;
 use crate::report::event::PeerEvent;
@@ -29,6 +31,7 @@ use crate::report::packed_stream::RelayLingers;
 #[derive(Debug)]
 pub(crate) struct Relay {
     window: Arc<PackedWindow>,
+    view: Arc<StreamView>,
     place: Place,
     begun_at: Instant,
     /// Where it is reported whom it feeds.
@@ -74,11 +77,12 @@ impl Relays {
         self: &Arc<Self>,
         packed: PackedGame,
         window: Arc<PackedWindow>,
+        view: Arc<StreamView>,
         place: Place,
         events: EventSender,
     ) -> OpenRelay {
         let begun_at = Instant::now();
-        let relay = Arc::new(Relay { window, place, begun_at, events, follower: Mutex::default() });
+        let relay = Arc::new(Relay { window, view, place, begun_at, events, follower: Mutex::default() });
         self.map().insert(packed.clone(), Arc::clone(&relay));
         self.opened.send_modify(|opened| *opened = opened.wrapping_add(1));
         OpenRelay { relays: Arc::clone(self), packed, relay }
@@ -93,6 +97,10 @@ impl Relays {
     pub(crate) fn status(&self) -> Vec<RelayStatus> {
         let of_one = |(packed, relay): (&PackedGame, &Arc<Relay>)| {
             let fed = relay.feeds();
+            let (places, slowest) = {
+                let wave = relay.view.wave();
+                (wave.places(), wave.slowest())
+            };
             RelayStatus {
                 game: packed.game.clone(),
                 version: packed.version.clone(),
@@ -100,6 +108,9 @@ impl Relays {
                 chunk: fed.as_ref().map_or(0, |(_, taken)| *taken),
                 follower: fed.map(|(follower, _)| follower),
                 chunks: relay.window.look(Ring::total),
+                places,
+                slowest,
+                brought: relay.view.tally().by_kind(),
             }
         };
         let mut relays: Vec<_> = self.map().iter().map(of_one).collect();
@@ -261,6 +272,15 @@ impl ServeChunks for FromWindow<'_> {
 
     fn alive(&self) -> (u64, bool) {
         self.relay.window.look(|ring| (ring.hi(), ring.is_full()))
+    }
+
+    fn wave(&self) -> WaveNews {
+        let now = Instant::now();
+        let arrived = self.relay.window.look(|ring| {
+            let (chunks, held_up) = (ring.hi(), ring.held_up(now));
+            (!ring.is_complete()).then_some(Arrived { chunks, held_up, now })
+        });
+        self.relay.view.passed_on(arrived)
     }
 }
 

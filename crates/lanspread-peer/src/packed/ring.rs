@@ -324,6 +324,15 @@ impl Ring {
         }
     }
 
+    /// For how long this window has waited for its follower.
+    pub(crate) fn held_up(&self, now: Instant) -> Duration {
+        match &self.follower {
+            // After that, it waits no longer.
+            Follower::Following(following) => following.held_up(now).min(limits::FOLLOWER_PATIENCE),
+            _ => Duration::ZERO,
+        }
+    }
+
     /// Whom this window feeds, and up to which chunk.
     pub(crate) fn feeds(&self) -> Option<(PeerId, u64)> {
         match self.follower {

@@ -177,6 +177,12 @@ impl Roster {
         }
     }
 
+    /// How many places a wave has; 0 if this source did not form it.
+    pub(crate) fn places(&self, packed: &PackedGame, id: u64) -> u32 {
+        let waves = self.games.get(packed).into_iter().flatten();
+        waves.filter(|wave| wave.id == id).map(|wave| wave.next).next().unwrap_or(0)
+    }
+
     /// The last chunk of a wave was sent: no receiver can join it any more.
     pub(crate) fn is_over(&mut self, packed: &PackedGame, wave: u64) {
         if let Some(wave) = self.wave(packed, wave) {

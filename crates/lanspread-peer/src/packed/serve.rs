@@ -9,7 +9,7 @@ use lanspread_proto::WireError;
 use lanspread_proto::chunk::{Incoming, Outgoing};
 use lanspread_proto::connection::Connection;
 use lanspread_proto::message::Refusal;
-use lanspread_proto::packed::{FollowMessage, LeaveReason, UpstreamMessage};
+use lanspread_proto::packed::{FollowMessage, LeaveReason, UpstreamMessage, WaveNews};
 use lanspread_types::limits;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
@@ -36,6 +36,11 @@ pub(crate) trait ServeChunks: Send + Sync {
 
     /// Up to where it is here, and whether the own decoder is what holds it up.
     fn alive(&self) -> (u64, bool);
+
+    /// What is known of the wave.
+    fn wave(&self) -> WaveNews {
+        WaveNews::default()
+    }
 }
 
 /// How the serving of a follower ended.
@@ -158,7 +163,7 @@ async fn say<S: AsyncWrite>(
                 // Between chunks too: it also says what holds the follower up.
                 alive_at = Instant::now() + limits::PACKED_ALIVE_INTERVAL;
                 let (hi, full) = chunks.alive();
-                (UpstreamMessage::Alive { hi, full }, None)
+                (UpstreamMessage::Alive { hi, full, wave: chunks.wave() }, None)
             }
             Some((chunk, ChunkAnswer::Chunk(bytes))) => {
                 let begun = Instant::now();

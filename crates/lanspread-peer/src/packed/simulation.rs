@@ -169,3 +169,16 @@ fn a_slow_machine_does_not_slow_the_others() {
     let others = outcome.others_took(2).as_secs_f64();
     assert!(others <= alone * 1.2, "{others:.1} against {alone:.1}");
 }
+
+/// The fourth is a little too slow, so that all that follow it are, and those ahead of it are held up now and then.
+#[test]
+fn each_receiver_hears_how_many_there_are_and_which_one_ahead_is_the_slowest() {
+    let mut room = Room { window: 32, ..chain(6, 3000) };
+    room.seats[3].decode_ms = 12;
+    let outcome = run(room);
+    assert_eq!(outcome.problems, [] as [String; 0]);
+    // Node 0 is the source. Each saw what was ahead of it, shortly before its relay had everything.
+    let heard: Vec<_> = outcome.heard.iter().map(|(places, slowest)| (*places, slowest.as_str())).collect();
+    let of_receivers = ["", "node-1", "node-1", "node-1", "node-4", "node-4"].map(|slowest| (6, slowest));
+    assert_eq!(heard, of_receivers);
+}

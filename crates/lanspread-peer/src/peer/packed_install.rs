@@ -1,7 +1,7 @@
 //! A packed stream into an install: a place in a wave, a window, upstreams, and the receiver that follows.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::{Arc, OnceLock, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use lanspread_proto::WireError;
@@ -20,6 +20,7 @@ use crate::http::server::HttpServer;
 use crate::operations::OperationContext;
 use crate::packed::feed::{FeedError, feed};
 use crate::packed::relays::OpenRelay;
+use crate::packed::stream_view::StreamView;
 use crate::packed::window::PackedWindow;
 use crate::peer::asking_order::AskingOrder;
 use crate::peer::core::Peer;
@@ -165,11 +166,14 @@ impl Peer {
         // Without a place, a receiver follows sources only.
         let alone = Placement { place: Place { wave: 0, position: 0 }, starts_in_ms: 0, relays: Vec::new() };
         let (placement, placed_by) = joined.map_or((alone, first), |(placement, source)| (placement, source));
+        let (ours, chunk_bytes) = (self.endpoint(), chunks.layout.chunk_bytes());
+        let view = Arc::new(StreamView::new(ours.introduction.hello.name.clone(), chunk_bytes));
         let relay = port.map(|_| {
             let (packed, events) = (packed.clone(), context.events.clone());
             let relays = &self.inner.source.packed.relays;
-            let relay = relays.open(packed, Arc::clone(&window), placement.place, events);
-            (relay, Arc::clone(&window))
+            let (window, view) = (Arc::clone(&window), Arc::clone(&view));
+            let relay = relays.open(packed, Arc::clone(&window), view, placement.place, events);
+            (relay, window)
         });
         // Others may join until then, and need the first chunks. What stays in the window is fetched meanwhile.
         let starts_in = Duration::from_millis(placement.starts_in_ms.into()).min(limits::WAVE_GATHER);
@@ -185,12 +189,13 @@ impl Peer {
         let servers = servers.into_iter().map(PackedUpstream::Server);
         let trusted = context.manifest.is_some();
         let upstreams = Arc::new(PackedUpstreams {
-            ours: self.endpoint(),
+            ours,
             packed,
             place: placement.place,
             placed_by: sources.first().map(|_| placed_by.address),
             upstreams: UpstreamList::new(relays.chain(in_order).chain(servers)),
             chunks: chunks.clone(),
+            view,
             events: context.events.clone(),
             offences: trusted.then(|| self.offences(context.locked.game(), &context.events)),
             tasks: self.inner.tasks.clone(),
@@ -198,26 +203,19 @@ impl Peer {
         let trusted = context.manifest.as_ref();
         let further = Further { operation, trusted, listed: &manifest, upstreams: &upstreams };
         let adding = self.add_further(further, late);
-        let fed = OnceLock::new();
         let feeding = async {
             let feeding = feed(Arc::clone(&upstreams), Arc::clone(&window), self.inner.tasks.clone(), cancel);
-            match beside(feeding, adding).await {
-                Ok(how) => {
-                    let _ = fed.set(how);
-                    Ok(())
-                }
-                Err(FeedError::Cancelled) => Err(AttemptError::Cancelled),
-                Err(FeedError::AllGone(why)) => Err(AttemptError::NoUpstream(why.map(Box::new))),
-                Err(FeedError::Local(error)) => Err(AttemptError::Local(error)),
-            }
+            beside(feeding, adding).await.map_err(|error| match error {
+                FeedError::Cancelled => AttemptError::Cancelled,
+                FeedError::AllGone(why) => AttemptError::NoUpstream(why.map(Box::new)),
+                FeedError::Local(error) => AttemptError::Local(error),
+            })
         };
         let bytes = WindowBytes { window: Arc::clone(&window), layout: Arc::clone(&chunks.layout) };
         let totals =
             packed_attempt(context, placed_by, Arc::clone(&manifest), Arc::new(bytes), feeding).await?;
         window.decoded();
-        if let Some(fed) = fed.get() {
-            context.events.report(upstreams.finished(fed));
-        }
+        context.events.report(upstreams.finished());
         Ok((totals, placed_by.clone(), relay))
     }
 

@@ -19,10 +19,11 @@ use lanspread_types::text::printable;
 use tokio::sync::{Notify, mpsc};
 
 use crate::http::server::HttpServer;
-use crate::packed::feed::{Begin, Fed, FeedEvent, Order, Said, Upstreams};
+use crate::packed::feed::{Begin, FeedEvent, Order, Said, Upstreams};
 use crate::packed::follow::follow;
 use crate::packed::layout::Layout;
 use crate::packed::plan::{Tier, UpstreamId};
+use crate::packed::stream_view::StreamView;
 use crate::packed::upstream_error::{OtherChunk, UpstreamError};
 use crate::packed::window::PackedWindow;
 use crate::receive::offences::OffenceRecorder;
@@ -31,7 +32,7 @@ use crate::report::channel::EventSender;
 use crate::report::event::PeerEvent;
 use crate::report::offender::{ProvedLie, ServerLie};
 use crate::report::packed_stream::{
-    GapFilled, PackedFinished, UpstreamBegin, UpstreamEnd, UpstreamKind, UpstreamShare,
+    GapFilled, PackedFinished, UpstreamBegin, UpstreamEnd, UpstreamKind, UpstreamShare, WaveProgress,
 };
 use crate::report::queued::QueuedAt;
 use crate::task::Tasks;
@@ -98,6 +99,7 @@ pub(crate) struct PackedUpstreams {
     pub(crate) placed_by: Option<SocketAddr>,
     pub(crate) upstreams: UpstreamList,
     pub(crate) chunks: PackedDigests,
+    pub(crate) view: Arc<StreamView>,
     pub(crate) events: EventSender,
     /// Remembers lies, if the manifest is trusted: what only peers say proves no lie.
     pub(crate) offences: Option<OffenceRecorder>,
@@ -230,11 +232,27 @@ impl Upstreams for PackedUpstreams {
         let game = self.packed.game.clone();
         let event = match event {
             FeedEvent::Begin { upstream, chunk } => {
+                self.view.tally().begins(chunk);
                 let begun = self.upstreams.get(upstream);
                 let (upstream, kind) = (begun.name().to_string(), begun.kind());
                 PeerEvent::UpstreamBegin(UpstreamBegin { game, upstream, kind, chunk })
             }
+            FeedEvent::Brought { upstream, bytes, is_new } => {
+                let kind = self.upstreams.get(upstream).kind();
+                return self.view.tally().brought(upstream, kind, bytes, is_new);
+            }
+            FeedEvent::Wave(upstream, news) => {
+                let mut wave = self.view.wave();
+                if !wave.hear(upstream, news) {
+                    return;
+                }
+                let (places, slowest) = (wave.places(), wave.slowest());
+                let packed_bytes = self.chunks.layout.bytes();
+                PeerEvent::WaveProgress(WaveProgress { game, places, slowest, packed_bytes })
+            }
             FeedEvent::End { upstream, chunk, chunks, bytes, error } => {
+                self.view.tally().ended(chunks, error.is_some());
+                self.view.wave().left(upstream);
                 let upstream = self.upstreams.get(upstream);
                 if let Some(error) = error {
                     self.failed(&upstream, error);
@@ -280,19 +298,20 @@ impl PackedUpstreams {
     }
 
     /// Where the bytes of a finished stream came from.
-    pub(crate) fn finished(&self, fed: &Fed) -> PeerEvent {
-        let known = self.upstreams.known();
-        let brought = known.iter().zip(&fed.bytes).filter(|(_, bytes)| **bytes > 0);
-        let share = |(upstream, bytes): (&PackedUpstream, &u64)| UpstreamShare {
-            upstream: upstream.name().to_string(),
-            kind: upstream.kind(),
-            bytes: *bytes,
+    pub(crate) fn finished(&self) -> PeerEvent {
+        let tally = self.view.tally();
+        let share = |(upstream, bytes): (UpstreamId, u64)| {
+            let upstream = self.upstreams.get(upstream);
+            UpstreamShare { upstream: upstream.name().to_string(), kind: upstream.kind(), bytes }
         };
         PeerEvent::PackedFinished(PackedFinished {
             game: self.packed.game.clone(),
-            shares: brought.map(share).collect(),
-            changes: fed.changes,
-            bytes_twice: fed.bytes_twice,
+            shares: tally.by_upstream().map(share).collect(),
+            brought: tally.by_kind(),
+            changes: tally.changes(),
+            change_chunk: tally.changed_at(),
+            chunks: self.chunks.layout.chunks(),
+            bytes_twice: tally.bytes_twice(),
         })
     }
 

@@ -17,6 +17,7 @@ use crate::report::offender::{PenalisedPeer, ProvedLie, ServerLie};
 use crate::report::operation::OperationKind;
 use crate::report::packed_stream::{
     GapFilled, PackedFinished, PackedPlaced, RelayBegin, RelayEnd, RelayLingers, UpstreamBegin, UpstreamEnd,
+    WaveProgress,
 };
 use crate::report::packing_list::{AwaitedPackingList, MadePackingList};
 use crate::report::passed_over::PassedOverFolder;
@@ -122,6 +123,8 @@ pub enum PeerEvent {
     PeerLied(ProvedLie),
     /// A receiver has a place in a wave.
     PackedPlaced(PackedPlaced),
+    /// What a receiver has heard of its wave.
+    WaveProgress(WaveProgress),
     /// An upstream begins to bring chunks.
     UpstreamBegin(UpstreamBegin),
     /// An upstream brings no more chunks.

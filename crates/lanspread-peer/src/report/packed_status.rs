@@ -3,6 +3,8 @@
 use lanspread_types::ids::{GameId, GameVersion, PeerName};
 use serde::{Deserialize, Serialize};
 
+use crate::report::packed_stream::{BytesByKind, SlowestReceiver};
+
 /// A wave of receivers that a source feeds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WaveStatus {
@@ -27,6 +29,12 @@ pub struct RelayStatus {
     pub version: GameVersion,
     /// Position of this peer in its wave, from 0.
     pub position: u32,
+    /// Places that the wave has, as far as this peer has heard; 0 if it has not.
+    pub places: u32,
+    /// The slowest receiver before it in the wave, if one was measured.
+    pub slowest: Option<SlowestReceiver>,
+    /// Packed bytes that arrived so far.
+    pub brought: BytesByKind,
     /// Name of the follower, if there is one now.
     pub follower: Option<PeerName>,
     /// The follower has the chunks before this one.

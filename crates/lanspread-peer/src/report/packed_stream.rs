@@ -32,6 +32,28 @@ pub struct PackedPlaced {
     pub starts_in_ms: u32,
 }
 
+/// The receiver of a wave that gets its chunks most slowly. The relays say so, and one may lie.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SlowestReceiver {
+    /// Its name.
+    pub peer: PeerName,
+    /// Packed bytes that it gets in a second.
+    pub bytes_per_second: u64,
+}
+
+/// What a receiver has heard of its wave.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaveProgress {
+    /// Which game.
+    pub game: GameId,
+    /// Places that the wave has; 0 if that is not known.
+    pub places: u32,
+    /// The slowest receiver before this one, if one was measured.
+    pub slowest: Option<SlowestReceiver>,
+    /// Packed bytes of the whole game, to compare the pace with that of unpacked bytes.
+    pub packed_bytes: u64,
+}
+
 /// An upstream begins to bring chunks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UpstreamBegin {
@@ -125,10 +147,27 @@ pub struct PackedFinished {
     pub game: GameId,
     /// The upstreams that brought bytes, in the order in which they were to be tried.
     pub shares: Vec<UpstreamShare>,
-    /// How often the stream went on from another upstream.
+    /// The same by their kind.
+    pub brought: BytesByKind,
+    /// How often the stream continued from another upstream because one had failed.
     pub changes: u64,
-    /// Bytes that came twice.
+    /// The chunk that was wanted at the last of these changes.
+    pub change_chunk: Option<u64>,
+    /// How many chunks there are.
+    pub chunks: u64,
+    /// Bytes that arrived twice.
     pub bytes_twice: u64,
+}
+
+/// Packed bytes by the kind of the upstreams that brought them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BytesByKind {
+    /// From receivers of the same wave.
+    pub relay_bytes: u64,
+    /// From peers that have the archives.
+    pub source_bytes: u64,
+    /// From HTTP servers.
+    pub http_bytes: u64,
 }
 
 /// What one upstream brought.

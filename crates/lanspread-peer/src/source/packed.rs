@@ -13,7 +13,7 @@ use lanspread_proto::WireError;
 use lanspread_proto::chunk::Buffers;
 use lanspread_proto::connection::Connection;
 use lanspread_proto::message::{Refusal, RefusalCode, Reply};
-use lanspread_proto::packed::{Follow, Join, PackedGame, Place};
+use lanspread_proto::packed::{Follow, Join, PackedGame, Place, WaveNews};
 use lanspread_proto::queued::QueuePosition;
 use lanspread_store::state::game_state::GameState;
 use lanspread_trust::manifest::chunk_bytes;
@@ -330,5 +330,10 @@ impl ServeChunks for FromDisk<'_> {
 
     fn alive(&self) -> (u64, bool) {
         (self.files.layout.chunks(), false)
+    }
+
+    fn wave(&self) -> WaveNews {
+        let places = self.source.packed.roster().places(self.packed, self.place.wave);
+        WaveNews { places, slowest: None }
     }
 }

@@ -13,6 +13,7 @@ use lanspread_types::content::InstallTrust;
 use lanspread_types::limits;
 use tokio_util::sync::CancellationToken;
 
+use crate::packed::stream_view::StreamView;
 use crate::packed::window::PackedWindow;
 use crate::peer::core::Peer;
 use crate::peer::error::PeerError;
@@ -149,7 +150,8 @@ async fn a_receiver_that_comes_later_is_fed_by_the_one_before_it() {
     let reply = joining.receive("a place", limits::REPLY_DEADLINE).await.unwrap();
     let Some(Reply::Placed(placed)) = reply else { panic!("{reply:?}") };
     let relays = &one.source().packed.relays;
-    let relay = relays.open(packed, Arc::clone(&window), placed.place, one.event_sender().clone());
+    let view = Arc::new(StreamView::new("relay".parse().unwrap(), 1 << 20));
+    let relay = relays.open(packed, Arc::clone(&window), view, placed.place, one.event_sender().clone());
     assert!(window.change(|ring| ring.push(0, archive.into())));
 
     install(&other, &[den.address], OperationOptions::default()).await.unwrap();

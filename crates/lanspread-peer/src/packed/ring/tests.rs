@@ -93,7 +93,9 @@ async fn what_a_follower_has_not_taken_stays_until_its_patience_is_spent() {
     assert_eq!(ring.horizon(now), 6, "it begins to be waited for");
     assert_eq!(ring.next_change(now), Some(now + limits::FOLLOWER_PATIENCE));
     assert_eq!(ring.horizon(waiting), 6);
+    assert_eq!(ring.held_up(waiting), waiting - now);
     assert_eq!(ring.horizon(after(now, limits::FOLLOWER_PATIENCE)), 8, "now it is not waited for any more");
+    assert_eq!(ring.held_up(after(now, 2 * limits::FOLLOWER_PATIENCE)), limits::FOLLOWER_PATIENCE);
 }
 
 /// A budget for each chunk would let a follower slow everybody down for ever.

@@ -64,6 +64,10 @@ fn receivers_that_come_together_form_a_chain() {
     let ninth = room.placed(newcomer(9));
     assert_eq!(positions(&ninth), [7, 6, 5, 4], "the nearest first, and not all");
     assert_eq!(ninth.relays[0].address, "10.0.0.8:4107".parse().unwrap());
+    assert_eq!(room.roster.places(&packed(), first.place.wave), 9);
+    room.placed(newcomer(9));
+    assert_eq!(room.roster.places(&packed(), first.place.wave), 10, "a place is given once");
+    assert_eq!(room.roster.places(&packed(), first.place.wave + 1), 0, "the wave of another source");
 }
 
 /// What the head may fetch while it gathers is what `Ring::gather` leaves.

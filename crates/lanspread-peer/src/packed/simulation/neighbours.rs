@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use lanspread_proto::packed::{Follow, Place};
+use lanspread_proto::packed::{Follow, Place, WaveNews};
 use lanspread_types::checksum::ContentDigest;
 use lanspread_types::ids::PeerId;
 use tokio::sync::mpsc;
@@ -89,6 +89,17 @@ impl Upstreams for Neighbours {
             FeedEvent::GapFilled { from, to } => {
                 self.world.tell(self.node, &format!("filled the gap from {from} to {to}"));
             }
+            FeedEvent::Brought { bytes, is_new, .. } => {
+                let twice = if is_new { 0 } else { bytes };
+                self.world.bytes_twice.fetch_add(twice, Ordering::Relaxed);
+            }
+            FeedEvent::Wave(upstream, news) => {
+                let node = &self.world.nodes[self.node];
+                node.view.wave().hear(upstream, news);
+                if let Some(slowest) = node.view.wave().slowest() {
+                    *lock(&node.slowest) = slowest.peer.to_string();
+                }
+            }
             FeedEvent::Queued { .. } => {}
         }
     }
@@ -117,5 +128,10 @@ impl ServeChunks for Source<'_> {
 
     fn alive(&self) -> (u64, bool) {
         (self.world.room.chunks, false)
+    }
+
+    fn wave(&self) -> WaveNews {
+        let roster = lock(&self.world.nodes[self.node].roster);
+        WaveNews { places: roster.places(&self.world.packed, self.place.wave), slowest: None }
     }
 }

@@ -28,6 +28,7 @@ use crate::packed::relays::Relays;
 use crate::packed::ring::Ring;
 use crate::packed::roster::{JoinOutcome, Newcomer, Roster, SourceState};
 use crate::packed::serve::serve;
+use crate::packed::stream_view::StreamView;
 use crate::packed::window::PackedWindow;
 use crate::report::channel::EventSender;
 use crate::task::Tasks;
@@ -48,6 +49,8 @@ pub(super) struct Outcome {
     pub(super) story: Vec<String>,
     pub(super) sent_by_sources: u64,
     pub(super) chunks_twice: u64,
+    /// Places of the wave of each receiver, and the last one that was named to it as the slowest ahead.
+    pub(super) heard: Vec<(u32, String)>,
 }
 
 impl Outcome {
@@ -69,6 +72,9 @@ pub(super) struct Node {
     leaves: CancellationToken,
     pub(super) says_gone: AtomicBool,
     relays: Arc<Relays>,
+    pub(super) view: Arc<StreamView>,
+    /// The receiver that was named last as the slowest ahead.
+    pub(super) slowest: Mutex<String>,
     pub(super) roster: Mutex<Roster>,
     tasks: Tasks,
     is_source: bool,
@@ -86,7 +92,7 @@ pub(super) struct World {
     story: Mutex<Vec<String>>,
     waves: AtomicU64,
     pub(super) sent_by_sources: AtomicU64,
-    bytes_twice: AtomicU64,
+    pub(super) bytes_twice: AtomicU64,
     has_room: bool,
 }
 
@@ -157,6 +163,11 @@ impl World {
                 leaves: CancellationToken::new(),
                 says_gone: AtomicBool::new(false),
                 relays: Arc::default(),
+                view: Arc::new(StreamView::new(
+                    format!("node-{number}").parse().unwrap(),
+                    CHUNK_BYTES as u64,
+                )),
+                slowest: Mutex::default(),
                 roster: Mutex::default(),
                 tasks: Tasks::default(),
                 is_source: seat.is_none(),
@@ -223,12 +234,14 @@ impl World {
         if !problems.is_empty() {
             problems.extend(story.iter().cloned());
         }
+        let receivers = self.nodes.iter().filter(|node| !node.is_source);
         Outcome {
             problems,
             took: ended_at.iter().flatten().max().copied().unwrap_or_default(),
             ended_at,
             story,
             sent_by_sources: self.sent_by_sources.load(Ordering::Relaxed),
+            heard: receivers.map(|node| (node.view.wave().places(), lock(&node.slowest).clone())).collect(),
             chunks_twice: self.bytes_twice.load(Ordering::Relaxed) / CHUNK_BYTES as u64,
         }
     }
@@ -376,9 +389,10 @@ async fn install(world: &Arc<World>, seat: usize) -> End {
     };
     let window = Arc::new(PackedWindow::new(world.room.window, world.room.chunks));
     window.change(|ring| ring.gather(gathers_until));
-    let relay = this
-        .relays
-        .then(|| me.relays.open(world.packed.clone(), Arc::clone(&window), place, EventSender::new()));
+    let relay = this.relays.then(|| {
+        let (window, view) = (Arc::clone(&window), Arc::clone(&me.view));
+        me.relays.open(world.packed.clone(), window, view, place, EventSender::new())
+    });
     let known_at = Instant::now();
     let relays = relays.into_iter();
     let relays = relays.map(|(node, instead_of)| Target { node, tier: Tier::Relay, instead_of, known_at });
@@ -411,11 +425,8 @@ async fn install(world: &Arc<World>, seat: usize) -> End {
     };
     let (fed, decoded) = tokio::join!(feeding, decoding);
     match fed {
-        Ok(fed) if decoded => {
-            world.bytes_twice.fetch_add(fed.bytes_twice, Ordering::Relaxed);
-            world.tell(node, &format!("has everything, {} changes of upstream", fed.changes));
-        }
-        Ok(_) => return End::Failed("the window was closed".to_owned()),
+        Ok(()) if decoded => world.tell(node, "has everything"),
+        Ok(()) => return End::Failed("the window was closed".to_owned()),
         Err(FeedError::Cancelled) => return End::Gone,
         Err(FeedError::AllGone(last)) => {
             return End::Failed(format!(

@@ -11,6 +11,7 @@ use crate::report::event::PeerEvent;
 use crate::report::offender::{PenalisedPeer, ProvedLie, ServerLie};
 use crate::report::packed_stream::{
     GapFilled, PackedFinished, PackedPlaced, RelayBegin, RelayEnd, RelayLingers, UpstreamBegin, UpstreamEnd,
+    WaveProgress,
 };
 use crate::report::packing_list::{AwaitedPackingList, MadePackingList};
 use crate::report::queued::QueuedAt;
@@ -45,6 +46,7 @@ impl PeerEvent {
             | Self::DownloadSourceFailed { game, .. }
             | Self::PeerLied(ProvedLie { game, .. })
             | Self::PackedPlaced(PackedPlaced { game, .. })
+            | Self::WaveProgress(WaveProgress { game, .. })
             | Self::UpstreamBegin(UpstreamBegin { game, .. })
             | Self::UpstreamEnd(UpstreamEnd { game, .. })
             | Self::GapFilled(GapFilled { game, .. })
@@ -100,6 +102,7 @@ impl PeerEvent {
             self,
             Self::StreamProgress { .. }
                 | Self::Queued(_)
+                | Self::WaveProgress(_)
                 | Self::DownloadProgress { .. }
                 | Self::Finishing { .. }
                 | Self::InstallProgress { .. }

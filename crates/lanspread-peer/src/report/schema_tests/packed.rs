@@ -5,13 +5,22 @@ use crate::report::answer::PlannedUpstream;
 use crate::report::event::PeerEvent;
 use crate::report::packed_status::{RelayStatus, WaitingReceiver, WaveStatus};
 use crate::report::packed_stream::{
-    GapFilled, PackedFinished, PackedPlaced, RelayBegin, RelayEnd, RelayLingers, UpstreamBegin, UpstreamEnd,
-    UpstreamKind, UpstreamShare,
+    BytesByKind, GapFilled, PackedFinished, PackedPlaced, RelayBegin, RelayEnd, RelayLingers,
+    SlowestReceiver, UpstreamBegin, UpstreamEnd, UpstreamKind, UpstreamShare, WaveProgress,
 };
 
 pub(super) fn events() -> Vec<PeerEvent> {
     use PeerEvent as E;
     let (game, peer) = (game(), name());
+    let finished = PackedFinished {
+        game: game.clone(),
+        shares: vec![UpstreamShare { upstream: "pc".to_owned(), kind: UpstreamKind::Source, bytes: 1 }],
+        brought: BytesByKind::default(),
+        changes: 1,
+        change_chunk: Some(1),
+        chunks: 2,
+        bytes_twice: 0,
+    };
     vec![
         E::PackedPlaced(PackedPlaced {
             game: game.clone(),
@@ -20,6 +29,8 @@ pub(super) fn events() -> Vec<PeerEvent> {
             relays: vec![name()],
             starts_in_ms: 0,
         }),
+        E::WaveProgress(WaveProgress { game: game.clone(), places: 2, slowest: slowest(), packed_bytes: 1 }),
+        E::WaveProgress(WaveProgress { game: game.clone(), places: 2, slowest: None, packed_bytes: 1 }),
         E::UpstreamBegin(UpstreamBegin {
             game: game.clone(),
             upstream: "pc".to_owned(),
@@ -36,12 +47,8 @@ pub(super) fn events() -> Vec<PeerEvent> {
             code: "complete".into(),
             message: String::new(),
         }),
-        E::PackedFinished(PackedFinished {
-            game: game.clone(),
-            shares: vec![UpstreamShare { upstream: "pc".to_owned(), kind: UpstreamKind::Source, bytes: 1 }],
-            changes: 0,
-            bytes_twice: 0,
-        }),
+        E::PackedFinished(PackedFinished { change_chunk: None, ..finished.clone() }),
+        E::PackedFinished(finished),
         E::RelayLingers(RelayLingers {
             game: game.clone(),
             follower: name(),
@@ -70,11 +77,18 @@ pub(super) fn relays() -> Vec<RelayStatus> {
         game: game(),
         version: version(),
         position: 1,
+        places: 2,
+        slowest: slowest(),
+        brought: BytesByKind::default(),
         follower: Some(name()),
         chunk: 1,
         chunks: 2,
     };
-    vec![RelayStatus { follower: None, ..relay.clone() }, relay]
+    vec![RelayStatus { follower: None, slowest: None, ..relay.clone() }, relay]
+}
+
+fn slowest() -> Option<SlowestReceiver> {
+    Some(SlowestReceiver { peer: name(), bytes_per_second: 1 })
 }
 
 pub(super) fn waiting_receivers() -> Vec<WaitingReceiver> {
