@@ -10,7 +10,7 @@ use lanspread_types::ids::{GameId, GameVersion, PeerId, PeerName};
 use lanspread_types::limits;
 use serde::{Deserialize, Serialize};
 
-use crate::packed::{Follow, Join, Placement};
+use crate::packed::{Follow, Join, NextWave, Placement};
 use crate::queued::QueuePosition;
 pub use crate::refusal::{Refusal, RefusalCode};
 
@@ -66,7 +66,7 @@ pub enum Request {
     /// first archive of the manifest has all entries, in the order of the manifest, and the others are empty; then the
     /// connection ends.
     StreamEntries { game: GameId, version: GameVersion, manifest: ContentDigest, from_path: Option<String> },
-    /// A place in a wave of receivers of a packed stream. Answer: [`Reply::Queued`] while there is none, then
+    /// A place in a wave of receivers of a packed stream. Answer: [`Reply::NextWave`] while there is none, then
     /// [`Reply::Placed`]. See [`crate::packed`].
     Join(Join),
     /// The chunks of a packed stream. Answer: [`Reply::Following`]; then the connection carries chunks until the receiver
@@ -125,6 +125,8 @@ pub enum Reply {
     Following { lo: u64, hi: u64 },
     /// It was heard.
     Noted,
+    /// There is no place in a wave now, and the connection waits for the next one. Sent again at intervals.
+    NextWave(NextWave),
 }
 
 /// A file whose chunks a receiver may request.

@@ -65,6 +65,15 @@ pub struct Placement {
     pub relays: Vec<RelayOffer>,
 }
 
+/// When the next wave may begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NextWave {
+    /// In how many milliseconds, if the source can tell.
+    pub in_ms: Option<u32>,
+    /// How many receivers wait for it, this one included.
+    pub receivers: u32,
+}
+
 /// A relay of a wave.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RelayOffer {
@@ -206,6 +215,8 @@ mod tests {
         );
         assert_eq!(codec::encode(&Reply::Following { lo: 1, hi: 2 }).unwrap(), [11, 1, 2]);
         assert_eq!(codec::encode(&Reply::Noted).unwrap(), [12]);
+        let next = NextWave { in_ms: Some(3), receivers: 6 };
+        assert_eq!(codec::encode(&Reply::NextWave(next)).unwrap(), [13, 1, 3, 6]);
     }
 
     #[test]

@@ -145,9 +145,15 @@ pub(super) fn is_about_operations(event: &PeerEvent) -> bool {
 
 /// Where an operation waits for its turn.
 pub(super) fn waiting(queued: &QueuedAt) -> String {
-    let QueuedAt { game, peer, ahead, in_ms } = queued;
+    let QueuedAt { game, peer, ahead, in_ms, receivers } = queued;
     let about = in_ms.map(|in_ms| format!(", about {}", duration(in_ms.into()))).unwrap_or_default();
-    format!("{game}: waiting for {peer}: {ahead} before you{about}")
+    match receivers {
+        Some(receivers) => {
+            let receivers = counted(u64::from(*receivers), "receiver");
+            format!("{game}: waiting for the next chain of {peer}{about} ({receivers})")
+        }
+        None => format!("{game}: waiting for {peer}: {ahead} before you{about}"),
+    }
 }
 
 fn server_lied(lie: &ServerLie) -> String {

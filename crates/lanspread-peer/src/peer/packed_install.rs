@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use lanspread_proto::WireError;
 use lanspread_proto::message::{Reply, Request};
-use lanspread_proto::packed::{Join, PackedGame, Place, Placement, RelayOffer};
-use lanspread_proto::queued::QueuedPace;
+use lanspread_proto::packed::{Join, NextWave, PackedGame, Place, Placement, RelayOffer};
+use lanspread_proto::queued::{QueuePosition, QueuedPace};
 use lanspread_trust::manifest::ManifestFile;
 use lanspread_types::content::Totals;
 use lanspread_types::fault::LocalError;
@@ -269,15 +269,16 @@ impl Peer {
             silence = limits::LISTING_DEADLINE;
             match reply.ok_or(WireError::Closed)? {
                 Reply::Placed(placement) => return checked(placement),
-                Reply::Queued(position) => {
+                Reply::NextWave(NextWave { in_ms, receivers }) => {
                     pace.said(Instant::now())?;
                     if context.patience.is_over() {
-                        return Err(AttemptError::NoPlace(position));
+                        return Err(AttemptError::NoPlace(QueuePosition { ahead: 0, in_ms }));
                     }
-                    if reports.is_due(position, Instant::now()) {
+                    if reports.is_due_with(receivers, Instant::now()) {
                         let (game, peer) = (join.packed.game.clone(), source.name.clone());
-                        let (ahead, in_ms) = (position.ahead, position.in_ms);
-                        context.events.report(PeerEvent::Queued(QueuedAt { game, peer, ahead, in_ms }));
+                        let (ahead, receivers) = (0, Some(receivers));
+                        let waits = QueuedAt { game, peer, ahead, in_ms, receivers };
+                        context.events.report(PeerEvent::Queued(waits));
                     }
                 }
                 Reply::Refused(refusal) => return Err(WireError::Refused(refusal).into()),

@@ -96,6 +96,7 @@ impl StreamObserver for Observer<'_> {
                 peer: self.source.name.clone(),
                 ahead: position.ahead,
                 in_ms: position.in_ms,
+                receivers: None,
             }));
         }
         // One that has begun to wait stays: it would begin again elsewhere.

@@ -274,7 +274,7 @@ impl Upstreams for PackedUpstreams {
             FeedEvent::Queued { upstream, position } => {
                 let (peer, ahead, in_ms) =
                     (self.upstreams.get(upstream).name().clone(), position.ahead, position.in_ms);
-                PeerEvent::Queued(QueuedAt { game, peer, ahead, in_ms })
+                PeerEvent::Queued(QueuedAt { game, peer, ahead, in_ms, receivers: None })
             }
         };
         self.events.report(event);

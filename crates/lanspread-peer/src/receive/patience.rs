@@ -46,11 +46,16 @@ impl QueueReports {
 
     /// Whether this position is to be reported: the first one, another one, and the same one after a while.
     pub(crate) fn is_due(&mut self, position: QueuePosition, now: Instant) -> bool {
-        let is_due = self.last.is_none_or(|(at, ahead)| {
-            ahead != position.ahead || now.duration_since(at) >= limits::QUEUED_REPORT_INTERVAL
+        self.is_due_with(position.ahead, now)
+    }
+
+    /// The same for any number that says how long the queue is.
+    pub(crate) fn is_due_with(&mut self, number: u32, now: Instant) -> bool {
+        let is_due = self.last.is_none_or(|(at, before)| {
+            before != number || now.duration_since(at) >= limits::QUEUED_REPORT_INTERVAL
         });
         if is_due {
-            self.last = Some((now, position.ahead));
+            self.last = Some((now, number));
         }
         is_due
     }

@@ -244,6 +244,7 @@ impl<C: OpenSource> Transfer<C> {
                 peer: self.context.sources[id].name().clone(),
                 ahead: position.ahead,
                 in_ms: position.in_ms,
+                receivers: None,
             }));
         }
     }

@@ -14,4 +14,6 @@ pub struct QueuedAt {
     pub ahead: u32,
     /// In how many milliseconds its turn may come, if the source can tell.
     pub in_ms: Option<u32>,
+    /// If it waits for the next wave of a packed stream: how many receivers do, this one included.
+    pub receivers: Option<u32>,
 }

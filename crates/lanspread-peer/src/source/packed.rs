@@ -13,8 +13,7 @@ use lanspread_proto::WireError;
 use lanspread_proto::chunk::Buffers;
 use lanspread_proto::connection::Connection;
 use lanspread_proto::message::{Refusal, RefusalCode, Reply};
-use lanspread_proto::packed::{Follow, Join, PackedGame, Place, WaveNews};
-use lanspread_proto::queued::QueuePosition;
+use lanspread_proto::packed::{Follow, Join, NextWave, PackedGame, Place, WaveNews};
 use lanspread_store::state::game_state::GameState;
 use lanspread_trust::manifest::chunk_bytes;
 use lanspread_types::ids::PeerId;
@@ -81,9 +80,11 @@ pub(super) async fn join<S: AsyncRead + AsyncWrite>(
             JoinOutcome::Placed(placement) => return connection.send(&Reply::Placed(placement)).await,
             JoinOutcome::Wait { in_time } => in_time,
         };
-        waits.get_or_insert_with(|| source.waits.for_game(&packed.game).add(&connection.theirs.name));
+        let waiting = source.waits.for_game(&packed.game);
+        waits.get_or_insert_with(|| waiting.add(&connection.theirs.name));
         let in_ms = in_time.map(|time| u32::try_from(time.as_millis()).unwrap_or(u32::MAX));
-        connection.send(&Reply::Queued(QueuePosition { ahead: 0, in_ms })).await?;
+        let receivers = u32::try_from(waiting.count()).unwrap_or(u32::MAX);
+        connection.send(&Reply::NextWave(NextWave { in_ms, receivers })).await?;
         tokio::select! {
             () = stop.cancelled() => {
                 let refusal = Refusal::new(RefusalCode::Stopping, "the source is stopping");

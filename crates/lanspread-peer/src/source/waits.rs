@@ -54,6 +54,11 @@ impl Waits {
 }
 
 impl<'w> WaitsFor<'w> {
+    /// How many of them there are.
+    pub(crate) fn count(self) -> usize {
+        self.waits.known().receivers.values().filter(|receiver| receiver.game == *self.game).count()
+    }
+
     /// A receiver begins to wait.
     pub(crate) fn add(self, peer: &PeerName) -> WaitingGuard<'w> {
         let mut known = self.waits.known();
@@ -79,6 +84,8 @@ mod tests {
         let (waits, game) = (Waits::default(), "g".parse().unwrap());
         let name = |number: usize| format!("seat-{number}").parse::<PeerName>().unwrap();
         let first = waits.for_game(&game).add(&name(1));
+        let other_game = "other".parse().unwrap();
+        assert_eq!((waits.for_game(&game).count(), waits.for_game(&other_game).count()), (1, 0));
         let _others: Vec<_> = (2..=limits::WAITING_NAMED_MAX + 2)
             .map(|number| waits.for_game(&game).add(&name(number)))
             .collect();

@@ -139,3 +139,16 @@ fn a_downloaded_game_shows_whether_its_files_and_its_tree_are_verified() {
     assert_eq!(told(verified, true, unverified), "g  7  downloaded, verified; installed, unverified");
     assert_eq!(told(None, true, verified), "g  7  downloaded; installed, verified");
 }
+
+#[test]
+fn a_receiver_that_waits_is_told_how_long_and_whether_for_its_turn_or_for_the_next_chain() {
+    let waits = |ahead, in_ms, receivers| {
+        let (game, peer) = ("g".parse().unwrap(), "den".parse().unwrap());
+        waiting(&QueuedAt { game, peer, ahead, in_ms, receivers })
+    };
+    let minutes = Some(130_000);
+    assert_eq!(waits(3, minutes, None), "g: waiting for den: 3 before you, about 2 min 10 s");
+    let next = waits(0, minutes, Some(6));
+    assert_eq!(next, "g: waiting for the next chain of den, about 2 min 10 s (6 receivers)");
+    assert_eq!(waits(0, None, Some(1)), "g: waiting for the next chain of den (1 receiver)");
+}
