@@ -54,7 +54,7 @@ pub struct Place {
     pub position: u32,
 }
 
-/// Where a receiver stands, and whom it may follow.
+/// The place of a receiver, and the relays that it may follow.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Placement {
     /// Its place.
@@ -96,13 +96,13 @@ pub struct Follow {
     pub packed: PackedGame,
     /// The first chunk that is wanted.
     pub at: u64,
-    /// The follower's place. A relay takes only followers of its own wave that stand behind it.
+    /// The follower's place. A relay takes only followers of its own wave with later places.
     pub place: Place,
     /// The follower of this relay that the new one could not go on with, and replaces.
     pub instead_of: Option<PeerId>,
 }
 
-/// What a receiver tells an upstream that it follows.
+/// What a follower sends to its upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "a variant's text names its fields")]
 pub enum FollowMessage {
@@ -114,7 +114,7 @@ pub enum FollowMessage {
     Done,
 }
 
-/// What an upstream tells a receiver between chunks.
+/// What an upstream sends to its follower between chunks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "a variant's text names its fields")]
 pub enum UpstreamMessage {

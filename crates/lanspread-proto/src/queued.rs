@@ -1,4 +1,4 @@
-//! Waiting for a place at a source: where one stands, and how often a source may say so. Pure.
+//! Waiting for a place at a source: the position in its queue, and how often the source may send it. Pure.
 
 use lanspread_types::limits;
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! Where the packed bytes of one install come from and to whom they are passed on, for the line that shows its progress.
+//! Where the packed bytes of one install come from, and which follower gets them, for the line that shows its progress.
 //! Nothing here does I/O.
 
 use lanspread_peer::{
@@ -55,7 +55,7 @@ impl Chain {
             }
             PeerEvent::RelayBegin(RelayBegin { follower, .. }) => self.follower = Some(follower.to_string()),
             PeerEvent::RelayEnd(_) => self.follower = None,
-            // What another attempt brings comes another way.
+            // Another attempt has upstreams of its own.
             PeerEvent::StreamAttemptBegin { .. } => *self = Self::default(),
             _ => {}
         }

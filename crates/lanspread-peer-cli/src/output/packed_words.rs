@@ -1,4 +1,4 @@
-//! Packed streams in words: where the bytes come from, and to whom they go.
+//! Packed streams in words: where the bytes come from, and where they go.
 
 use lanspread_peer::{
     BytesByKind, PackedFinished, PackedPlaced, PeerEvent, RelayBegin, RelayEnd, RelayLingers, UpstreamBegin,
@@ -12,7 +12,7 @@ pub(super) fn event(event: &PeerEvent) -> Option<String> {
     Some(match event {
         PeerEvent::PackedPlaced(PackedPlaced { game, peer, position, relays, .. }) => match relays.first() {
             Some(before) => {
-                format!("{game}: number {} in the chain of {peer}, behind {before}", position + 1)
+                format!("{game}: number {} in the chain of {peer}, after {before}", position + 1)
             }
             None => format!("{game}: first in the chain of {peer}"),
         },
@@ -21,7 +21,7 @@ pub(super) fn event(event: &PeerEvent) -> Option<String> {
         }
         PeerEvent::UpstreamEnd(UpstreamEnd { code, .. }) if code.as_ref() == "complete" => return None,
         PeerEvent::UpstreamEnd(UpstreamEnd { game, upstream, message, .. }) => {
-            format!("{game}: {upstream} is left: {message}")
+            format!("{game}: no longer from {upstream}: {message}")
         }
         PeerEvent::RelayBegin(RelayBegin { game, follower, .. }) => format!("{game}: feeding {follower}"),
         PeerEvent::RelayEnd(RelayEnd { game, follower, bytes: count, outcome, .. }) => {

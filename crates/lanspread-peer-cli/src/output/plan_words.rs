@@ -40,7 +40,7 @@ pub(super) fn plan(report: &Answer) -> String {
     text
 }
 
-/// Where it would be decoded, and what brings the bytes for that.
+/// Where it would be decoded, and which upstreams would bring the bytes.
 fn decoded(decode_at: DecodeAt, upstreams: &[PlannedUpstream]) -> String {
     match decode_at {
         DecodeAt::Receiver => {

@@ -1,4 +1,4 @@
-//! Whom a place is counted for.
+//! The guest for which a place is counted.
 
 use std::net::{IpAddr, Ipv6Addr};
 

@@ -91,7 +91,7 @@ impl PlaceQueue {
         displaced.map_or(Joined::Waits(ticket), |displaced| Joined::InsteadOf { ticket, displaced })
     }
 
-    /// One that waited is gone, or has been told to go.
+    /// One that waited has gone, or was sent away.
     pub(crate) fn remove(&mut self, ticket: Ticket) {
         for network in self.networks.values_mut() {
             network.waiting.retain(|(waiting, _)| *waiting != ticket);

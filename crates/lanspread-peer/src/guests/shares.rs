@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::guests::guest::Guest;
 
-/// How many places there are, and for whom.
+/// How many places there are, and how many a guest may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Shares {
     /// Places in all.

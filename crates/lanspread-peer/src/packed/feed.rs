@@ -1,7 +1,7 @@
 //! Brings the chunks of a packed stream into a window: one loop that asks, and a task for each upstream that is open.
 //!
-//! What an upstream brings is compared with the manifest in its own task, beside the next chunk that arrives. Only what was
-//! proved comes to the loop. All tasks have ended when [`feed`] returns; if its future is dropped, they are interrupted.
+//! The task of an upstream compares each chunk with the manifest while the next one arrives. Only chunks that were proved
+//! reach the loop. All tasks have ended when [`feed`] returns; if its future is dropped, they are interrupted.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +22,7 @@ use crate::packed::upstream_error::UpstreamError;
 use crate::packed::window::PackedWindow;
 use crate::task::Tasks;
 
-/// What an upstream is told.
+/// What the loop sends to the task of an upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Order {
     Ask(u64),
@@ -32,7 +32,7 @@ pub(crate) enum Order {
     Done,
 }
 
-/// What an upstream says.
+/// What an upstream answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Said {
     /// It can be asked; it has the chunks from `lo` on.
@@ -404,7 +404,7 @@ impl<U: Upstreams> Feed<U> {
         });
     }
 
-    /// Ends all tasks and waits for them. If everything is here, each upstream is told so first.
+    /// Ends all tasks and waits for them. If all chunks are here, each upstream is sent *done* first.
     async fn stop(&mut self, is_complete: bool) {
         let chunk = self.window.look(Ring::hi);
         let mut interrupts = Vec::new();
@@ -432,7 +432,7 @@ impl<U: Upstreams> Feed<U> {
     }
 }
 
-/// Runs one upstream, and proves what it brings beside what arrives.
+/// Runs one upstream, and proves its chunks while others arrive.
 async fn run<U: Upstreams>(
     upstreams: Arc<U>,
     id: UpstreamId,

@@ -24,7 +24,7 @@ use crate::packed::upstream_error::UpstreamError;
 #[derive(Debug, Default)]
 struct Asked {
     chunks: VecDeque<u64>,
-    /// Whether something is gone, and what is asked does not count before the upstream was told to resume.
+    /// Whether the upstream has said *gone*. Nothing that is asked counts until it is sent *resume*.
     is_void: bool,
 }
 

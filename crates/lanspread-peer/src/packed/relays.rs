@@ -34,7 +34,7 @@ pub(crate) struct Relay {
     view: Arc<StreamView>,
     place: Place,
     begun_at: Instant,
-    /// Where it is reported whom it feeds.
+    /// Receives the events about its followers.
     pub(crate) events: EventSender,
     /// The follower that was taken last.
     follower: Mutex<Option<(PeerId, PeerName)>>,
@@ -72,7 +72,7 @@ impl Relays {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Opens a window to followers that stand behind a place.
+    /// Opens a window to followers with a later place than this one.
     pub(crate) fn open(
         self: &Arc<Self>,
         packed: PackedGame,
@@ -172,7 +172,7 @@ impl Drop for OpenRelay {
 }
 
 impl Relay {
-    /// Whom this window feeds now, and up to which chunk.
+    /// The follower of this window, and the first chunk that it does not have yet.
     pub(crate) fn feeds(&self) -> Option<(PeerName, u64)> {
         let (peer, taken) = self.window.look(Ring::feeds)?;
         let follower = self.follower.lock().unwrap_or_else(PoisonError::into_inner).clone();

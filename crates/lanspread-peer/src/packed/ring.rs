@@ -38,7 +38,7 @@ pub(crate) struct Ring {
     gathers_until: Option<Instant>,
 }
 
-/// Who is fed from this window.
+/// The follower of a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Follower {
     Absent,
@@ -333,7 +333,7 @@ impl Ring {
         }
     }
 
-    /// Whom this window feeds, and up to which chunk.
+    /// The follower of this window, and the first chunk that it does not have yet.
     pub(crate) fn feeds(&self) -> Option<(PeerId, u64)> {
         match self.follower {
             Follower::Following(following) => Some((following.peer, following.taken)),

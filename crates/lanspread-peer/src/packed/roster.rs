@@ -1,9 +1,9 @@
-//! Who is placed behind whom: the waves of receivers that a source forms. Pure: the time is given.
+//! The waves of a source: which receivers it places, and after which others. Pure: the time is given.
 //!
 //! - A receiver joins the wave that is under way if all of it still has the first chunk. Otherwise it begins a wave
 //!   of its own if the source can send another stream, or waits for the next one.
 //! - Positions only grow, and no receiver is given a relay with a larger one.
-//! - The roster is memory of what was said: if the source is gone, every receiver knows whom to turn to.
+//! - The roster only remembers what the source has answered. If the source is gone, every receiver still knows its relays.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -39,7 +39,7 @@ pub(crate) struct SourceState {
     pub(crate) expects_others: bool,
 }
 
-/// What a newcomer is told.
+/// The answer to a receiver that wants a place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum JoinOutcome {
     Placed(Placement),

@@ -1,4 +1,4 @@
-//! What is known of one packed stream, for people: shared by what brings it, what passes it on, and who asks for a status.
+//! What is known of one packed stream, for people: shared by its upstreams, its relay and the status.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -68,7 +68,7 @@ impl PackedWindow {
         look(&self.state().ring)
     }
 
-    /// Changes the ring and wakes whom that concerns.
+    /// Changes the ring, and wakes the tasks and the thread that wait for a change.
     pub(crate) fn change<T>(&self, change: impl FnOnce(&mut Ring) -> T) -> T {
         let changed = change(&mut self.state().ring);
         self.wake();

@@ -1,4 +1,4 @@
-//! Who is penalised, and what for, as data.
+//! Penalised peers and their offences, as data.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -150,7 +150,7 @@ impl From<PenaltyAddress> for String {
     }
 }
 
-/// Who is penalised.
+/// A penalised peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Offender {

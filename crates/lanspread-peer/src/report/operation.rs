@@ -107,7 +107,7 @@ pub enum DecodeAt {
 pub enum RelayChoice {
     /// It does not.
     Off,
-    /// To one receiver that stands behind this one.
+    /// To one receiver with a later place in the wave.
     On {
         /// Where a peer that does not serve is followed; none for a free port of every address.
         #[serde(default)]

@@ -1,4 +1,4 @@
-//! What happens in packed streams, as data: who brings the chunks, and to whom they are passed on.
+//! Events of packed streams, as data: which upstreams bring the chunks, and to which follower they are passed on.
 
 use lanspread_types::ids::{GameId, PeerName};
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ use crate::report::failure::Code;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum UpstreamKind {
-    /// A receiver of the same wave that stands before this one.
+    /// A receiver of the same wave with an earlier place.
     Relay,
     /// A peer that has the archives.
     Source,

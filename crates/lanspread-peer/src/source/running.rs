@@ -73,7 +73,7 @@ pub(super) enum EarlyEnd {
 }
 
 impl EarlyEnd {
-    /// What its receiver is told.
+    /// The refusal that its receiver gets.
     pub(super) fn refusal(self) -> Refusal {
         let kib = limits::RECEIVER_WINDOW_BYTES_MIN / 1024;
         let (code, message) = match self {

@@ -54,7 +54,7 @@ impl WaitingMessage for Reply {
     }
 }
 
-/// A place for the transfer that a connection asks for; none if its receiver was told why not, or is gone.
+/// A place for the transfer that a connection asks for; none if its receiver was refused or has gone.
 pub(super) async fn place<M: WaitingMessage, S: AsyncRead + AsyncWrite>(
     queued: &QueuedPlaces,
     waits: WaitsFor<'_>,

@@ -141,7 +141,7 @@ fn a_downloaded_game_shows_whether_its_files_and_its_tree_are_verified() {
 }
 
 #[test]
-fn a_receiver_that_waits_is_told_how_long_and_whether_for_its_turn_or_for_the_next_chain() {
+fn a_receiver_waits_for_its_turn_or_for_the_next_chain_and_the_line_says_which() {
     let waits = |ahead, in_ms, receivers| {
         let (game, peer) = ("g".parse().unwrap(), "den".parse().unwrap());
         waiting(&QueuedAt { game, peer, ahead, in_ms, receivers })
