@@ -234,7 +234,6 @@ impl<U: Upstreams> Feed<U> {
         for tier in self.upstreams.tiers().into_iter().skip(known) {
             self.plan.add(tier, now);
             self.sessions.push(None);
-            self.bytes.push(0);
         }
         self.sessions.len() > known
     }
