@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import signal
+
+from ..busy_machine import BusyMachine
 from ..contract import scenario
-from ..events import named
+from ..events import Event, named
 from ..expectations import expect, expect_equal
-from ..peer import PORT
+from ..peer import PORT, Peer
 from ..rooms import (
     WINDOW_MIB,
+    Receiver,
     Room,
     limit_processor,
     longest_s,
@@ -167,3 +171,89 @@ def blocked_port(stage: Stage) -> None:
     expect(blocked.process.dropped_packets() > 0, "no packet was dropped: nothing was tested")
     expect(took <= REPLACED_WITHIN_S, f"it took {took:.2f} s to give it up")
     expect_equal(third.upstreams()[0], ("relay", second.name), "upstream of the third receiver")
+
+
+# --- S77 ---
+SLOW_BYTES_PER_SECOND = 2_000_000
+SLOW_RATIO_MAX = 1.1
+SLOW_ROOM = 4
+# It has less than this of the game when the others have all of it.
+SLOW_SHARE_MAX = 0.8
+LOOPS_TRIED = 2
+# What a receiver exits with after SIGINT.
+CANCELLED = 130
+
+
+@scenario(
+    "S77",
+    "Slow machine",
+    claim="If a machine in a room decodes at half the pace of its link, the one behind it goes on from another "
+    f"upstream. The others take at most {SLOW_RATIO_MAX:g} times as long as without a slow one, and the slow one ends "
+    "byte for byte in the same attempt.",
+    conditions=f"{SLOW_ROOM} receivers with windows of {WINDOW_MIB} MiB, first all alike, then with a second whose "
+    "processor has other work, so that it decodes at half the pace; how much that takes is measured before. "
+    f"Receivers send {SLOW_BYTES_PER_SECOND} bytes a second, and the source twice as much. The other work ends when "
+    "the others have ended.",
+    time_limit_s=300,
+    alone=True,
+)
+def slow_machine(stage: Stage) -> None:
+    game = make_room_game(stage, 100_000_000)
+    source = start_room_source(stage, "source", game.root.parent, 2 * SLOW_BYTES_PER_SECOND)
+    room = Room(stage, game, rate=SLOW_BYTES_PER_SECOND)
+    loops = _loops_for(stage, room, source, SLOW_BYTES_PER_SECOND / 2)
+    alike = room.begin_together(SLOW_ROOM, [source], prefix="alike")
+    room.finish(alike)
+
+    chain = room.begin_together(SLOW_ROOM, [source])
+    slow, behind = chain[1:3]
+    others = [receiver for receiver in chain if receiver is not slow]
+    with _busy(slow, loops):
+        for receiver in others:
+            stage.finish(receiver.process, 0, f"the install of {receiver.name}")
+        unpacked, total = _unpacked(slow)
+    room.finish(chain)
+
+    ratio = longest_s(others) / longest_s(alike)
+    left = behind.process.events.all(named("upstream-end", upstream=slow.name))
+    stage.figures.append(
+        f"{longest_s(alike):.1f} s without a slow one, {longest_s(others):.1f} s with one ({ratio:.3f}); it had "
+        f"{unpacked / total:.0%} of the game then; upstreams of it {_names(slow)}, of the one behind it "
+        f"{_names(behind)}"
+    )
+    expect(unpacked <= SLOW_SHARE_MAX * total, f"the slow one had {unpacked} of {total} bytes when the others ended")
+    expect_equal(behind.upstreams()[0], ("relay", slow.name), "first upstream of the one behind the slow one")
+    expect_equal([event["code"] for event in left], ["relay-slow"], "why the slow one was left")
+    expect(ratio <= SLOW_RATIO_MAX, f"with a slow one {longest_s(others):.1f} s, without {longest_s(alike):.1f} s")
+
+
+def _loops_for(stage: Stage, room: Room, source: Peer, bytes_per_second: float) -> int:
+    """Beside how many busy loops a machine decodes so many bytes of the archive a second."""
+    tried = room.begin(room.prepare("tried"), [source])
+    room.receivers.remove(tried)
+    wait_for_progress(stage, tried, 0.01)
+    with _busy(tried, LOOPS_TRIED):
+        begun = tried.process.events.mark()
+        wait_for_progress(stage, tried, 0.1)
+        first, *_, last = tried.process.events.all(named("stream-progress"), begun)
+    tried.machine.signal(signal.SIGINT, tried.process.arguments)
+    stage.finish(tried.process, CANCELLED, "the install that was tried")
+    share = (last["bytes"] - first["bytes"]) / last["bytes_total"]
+    pace = share * room.game.archive_bytes / (time_of(last) - time_of(first))
+    loops = max(1, round(LOOPS_TRIED * pace / bytes_per_second))
+    stage.figures.append(f"{pace / 1e6:.2f} MB/s beside {LOOPS_TRIED} busy loops, so {loops} are taken")
+    return loops
+
+
+def _busy(receiver: Receiver, loops: int) -> BusyMachine:
+    return BusyMachine(receiver.machine, receiver.machine.pid_of(receiver.process.arguments), loops)
+
+
+def _unpacked(receiver: Receiver) -> tuple[int, int]:
+    """How many bytes of the game it has unpacked, and how many there are."""
+    progress: list[Event] = receiver.process.events.all(named("stream-progress"))
+    return progress[-1]["bytes"], progress[-1]["bytes_total"]
+
+
+def _names(receiver: Receiver) -> str:
+    return ", ".join(name for _, name in receiver.upstreams())
