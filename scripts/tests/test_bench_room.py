@@ -290,6 +290,13 @@ class ReportTest(unittest.TestCase):
         self.assertRegex(page, r"Of \d+ figures, \d+ meet their bar. Not met: R2")
         self.assertIn("other programs used up to 25% of the machine", page)
 
+    def test_a_bar_that_is_missed_by_little_does_not_look_met(self) -> None:
+        eight = sample(CHAIN, 8, 1, 20.0)
+        used = tuple(replace(one, peak_bytes=80 * MIB + 300_000) for one in eight.processes)
+        self.assertIn(
+            "| 80.3 MiB (80.3 … 80.3) | ≤ 80 MiB | **no** |", text.page(report(results(replace(eight, processes=used))))
+        )
+
     def test_a_quiet_machine_is_not_called_busy(self) -> None:
         quiet = replace(MEASURED, samples=tuple(replace(one, foreign_share=0.01) for one in MEASURED.samples))
         self.assertNotIn("provisional", text.page(report(quiet)))
