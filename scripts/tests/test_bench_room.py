@@ -23,6 +23,7 @@ from benchmark.room.figures import (
     LIED,
     LOOP_DECODED,
     LOOP_PACKED,
+    OPEN_LATE,
     SLOW,
     SOURCE_KILLED,
     SOURCE_LIED,
@@ -195,12 +196,11 @@ class FaultTest(unittest.TestCase):
         self.assertEqual({at: got for at, got in found.items() if at in wanted}, wanted)
 
     def test_a_late_receiver_has_a_bar_and_so_have_the_others(self) -> None:
-        found = self.figures(
-            self.room(CHAIN, 1, 20.0), self.room(CHAIN, 8, 20.0), self.room(WIDE_LATE, 9, 21.01, hit=20.5)
-        )
-        self.assertEqual(
-            {at: got for at, got in found.items() if at[0] == "R15"}, {("R15", 1): [0.5], ("R15", 1.05): [1.05]}
-        )
+        rooms = (self.room(CHAIN, 1, 20.0), self.room(CHAIN, 8, 20.0))
+        for mode in (WIDE_LATE, OPEN_LATE):
+            found = self.figures(*rooms, self.room(mode, 9, 21.01, hit=20.5))
+            late = {at: got for at, got in found.items() if at[0] == "R15"}
+            self.assertEqual(late, {("R15", 1): [0.5], ("R15", 1.05): [1.05]})
 
     def test_what_was_fetched_twice_is_bounded_by_the_worst_receiver(self) -> None:
         found = self.room(KILLED, 8, 21.0)

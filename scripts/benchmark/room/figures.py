@@ -14,7 +14,7 @@ CHAIN, STAR, DECODED, HTTP = "chain", "star", "decoded", "http"
 # Chains with something that happens, or with other links: see `modes.py`.
 KILLED, FROZEN, SOURCE_KILLED = "relay-killed", "relay-frozen", "source-killed"
 TWO_SOURCES, LIED, SOURCE_LIED, SLOW = "two-sources", "relay-lied", "source-lied", "slow"
-WIDE_SLOW, WIDE_LATE = "wide-slow", "wide-late"
+WIDE_SLOW, WIDE_LATE, OPEN_LATE = "wide-slow", "wide-late", "open-late"
 # One receiver on this machine, without a link.
 LOOP_PACKED, LOOP_DECODED = "loopback-packed", "loopback-decoded"
 

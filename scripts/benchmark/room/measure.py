@@ -227,10 +227,11 @@ class RoomRun:
 
     def _slow_down(self, sender: Sender, receivers: Sequence[Machine]) -> None:
         machines.allow_processors(sender.machine, self._options.cpus)
-        if self._mode.uplinks:
-            machines.share_link(sender.machine, receivers, self._mode.uplinks, self._options.rate_bytes_per_second)
+        uplinks, rate = self._mode.uplinks, self._options.rate_bytes_per_second
+        if self._mode.is_open:
+            sender.machine.limit_sending(uplinks * rate)
         else:
-            sender.machine.limit_sending(self._options.rate_bytes_per_second)
+            machines.share_link(sender.machine, receivers, uplinks, rate)
 
     def _receiver(self, name: str, machine: Machine, senders: Sequence[Sender]) -> Receiver:
         command = ["install", "--stream", GAME, "--games-dir", inside.GAMES, "--no-discovery"]

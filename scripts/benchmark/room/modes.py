@@ -27,6 +27,7 @@ from .figures import (
     HTTP,
     KILLED,
     LIED,
+    OPEN_LATE,
     SLOW,
     SOURCE_KILLED,
     SOURCE_LIED,
@@ -158,9 +159,10 @@ class Mode:
     # Whether the last of them has an archive of the same size with wrong bytes.
     last_is_wrong: bool = False
     is_http: bool = False
-    # How many receivers at once a source can send to at the rate of a link; it never sends faster to one of them.
-    # Without it, its own link is as wide as those of the receivers.
-    uplinks: int = 0
+    # How many receivers at once a source can send to at the rate of a link.
+    uplinks: int = 1
+    # Whether what one receiver takes is limited by nothing but the link of the source. Otherwise it has a link, too.
+    is_open: bool = True
     has_catalog: bool = True
     is_late: bool = False
     # Whether those to whom something happened install the game in the end.
@@ -187,9 +189,10 @@ MODES: dict[str, Mode] = {
     FROZEN: Mode(links=1.4, all_install=False, disturbance=relay_frozen),
     SOURCE_KILLED: Mode(links=1.3, sources=2, disturbance=source_killed),
     TWO_SOURCES: Mode(links=0.6, sources=2),
-    WIDE_SLOW: Mode(links=1.5, uplinks=2, disturbance=slow_machine),
+    WIDE_SLOW: Mode(links=1.5, uplinks=2, is_open=False, disturbance=slow_machine),
     SLOW: Mode(links=1.7, disturbance=slow_machine),
-    WIDE_LATE: Mode(links=1.6, uplinks=2, is_late=True, disturbance=late_machine),
+    WIDE_LATE: Mode(links=2.1, uplinks=2, is_open=False, is_late=True, disturbance=late_machine),
+    OPEN_LATE: Mode(links=1.6, uplinks=2, is_late=True, disturbance=late_machine),
     SOURCE_LIED: Mode(sources=2, last_is_wrong=True, disturbance=lying_source),
     # Only a source without a catalog makes the packing list by which the liar is of the same stream.
     LIED: Mode(links=1.2, has_catalog=False, disturbance=lying_relay, prelude=start_liar),
