@@ -12,8 +12,8 @@
 //! - A window is bounded, and what is asked for fits into it. It is memory: no machine stores an archive.
 //! - A receiver follows only peers of its wave that stand before it, and sources. Followers never form a circle.
 //!
-//! Which chunk is asked from which upstream ([`plan`]), what a window keeps ([`ring`]) and who stands where ([`roster`]) are
-//! pure. The loops run over any connection; `simulation` runs whole rooms of them in one process, by one clock.
+//! Which chunk is asked from which upstream ([`plan`]), what a window keeps ([`ring`]), who stands where ([`roster`]) and whose
+//! chunk a source sends next ([`uplink_order`]) are pure. The loops run over any connection; `simulation` runs whole rooms of them in one process, by one clock.
 
 pub(crate) mod feed;
 pub(crate) mod follow;
@@ -27,6 +27,8 @@ pub(crate) mod serve;
 mod simulation;
 pub(crate) mod stream_view;
 pub(crate) mod tally;
+pub(crate) mod uplink;
+pub(crate) mod uplink_order;
 pub(crate) mod upstream_error;
 pub(crate) mod wave_view;
 pub(crate) mod window;

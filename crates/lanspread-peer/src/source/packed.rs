@@ -31,6 +31,7 @@ use crate::packed::layout::Layout;
 use crate::packed::relays::Relay;
 use crate::packed::roster::{JoinOutcome, Newcomer, SourceState};
 use crate::packed::serve::{ChunkAnswer, ServeChunks, Served, serve};
+use crate::packed::uplink::AtUplink;
 use crate::report::event::PeerEvent;
 use crate::report::packed_stream::{RelayBegin, RelayEnd};
 use crate::source::served_chunks::{FilesOnDisk, ServedChunks, changed};
@@ -72,7 +73,7 @@ pub(super) async fn join<S: AsyncRead + AsyncWrite>(
     let mut waits = None;
     loop {
         ended.borrow_and_update();
-        let source_state = SourceState { has_room: source.packed.uplink.has_room(), expects_others };
+        let source_state = SourceState { has_room: source.packed.load.has_room(), expects_others };
         let now = Instant::now();
         let number = random_number();
         let joined = source.packed.roster().join(&packed, newcomer.clone(), total, source_state, number, now);
@@ -191,6 +192,7 @@ async fn send<S: AsyncRead + AsyncWrite>(
         files: Arc::new(files),
         packed,
         place: wanted.place,
+        uplink: source.packed.uplink.feed(packed.clone(), wanted.at),
         running,
         sent: Mutex::default(),
         buffers: Arc::default(),
@@ -288,6 +290,7 @@ struct FromDisk<'s> {
     files: Arc<FilesOfGame>,
     packed: &'s PackedGame,
     place: Place,
+    uplink: AtUplink,
     running: &'s Running<'s>,
     sent: Mutex<Sent>,
     buffers: Arc<Buffers>,
@@ -302,6 +305,7 @@ struct Sent {
 
 impl ServeChunks for FromDisk<'_> {
     async fn chunk(&self, chunk: u64) -> ChunkAnswer {
+        self.uplink.turn(chunk).await;
         let (files, mut buffer) = (Arc::clone(&self.files), self.buffers.take());
         let reading = self.tasks.spawn_blocking("chunk-reader", move || {
             let read = files.read(chunk, &mut buffer);
@@ -322,7 +326,8 @@ impl ServeChunks for FromDisk<'_> {
         sent.bytes += bytes.len() as u64;
         sent.last = sent.last.max(Some(chunk));
         self.running.sent(sent.bytes);
-        self.source.packed.uplink.sent(taken);
+        self.source.packed.load.sent(taken);
+        self.uplink.sent(taken);
         self.source.packed.roster().reached(self.packed, self.place.wave, chunk, Instant::now());
         if let Ok(buffer) = bytes.try_into_mut() {
             self.buffers.give(buffer);

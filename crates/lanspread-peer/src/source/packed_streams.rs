@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::packed::relays::Relays;
 use crate::packed::roster::Roster;
+use crate::packed::uplink::SourceUplink;
 use crate::report::packed_status::WaveStatus;
 
 /// What a source and its relays know of packed streams.
@@ -19,7 +20,9 @@ pub(crate) struct PackedStreams {
     roster: Mutex<Roster>,
     /// Counts the waves that ended.
     pub(super) waves_ended: watch::Sender<u64>,
-    pub(super) uplink: Uplink,
+    pub(super) load: UplinkLoad,
+    /// Whose chunk is sent next.
+    pub(super) uplink: Arc<SourceUplink>,
     interest: Mutex<VecDeque<Interest>>,
     /// The windows of this peer that can be followed.
     pub(crate) relays: Arc<Relays>,
@@ -27,7 +30,7 @@ pub(crate) struct PackedStreams {
 
 /// How much of the time in which receivers waited for chunks went into sending them.
 #[derive(Debug, Default)]
-pub(super) struct Uplink(Mutex<Option<Load>>);
+pub(super) struct UplinkLoad(Mutex<Option<Load>>);
 
 #[derive(Debug, Clone, Copy)]
 struct Load {
@@ -83,7 +86,7 @@ impl PackedStreams {
     }
 }
 
-impl Uplink {
+impl UplinkLoad {
     /// Sending took so long.
     pub(super) fn sent(&self, taken: Duration) {
         let mut load = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -71,6 +71,15 @@ pub const WAVE_UNFED: Duration = Duration::from_secs(10);
 pub const UNSENT_BYTES_MAX: u32 = 128 * 1024;
 /// Over this span a source looks whether its uplink can carry another stream.
 pub const UPLINK_SPAN: Duration = Duration::from_secs(5);
+/// If its uplink cannot carry all receivers of a game, a source sends so many chunks to the one that is furthest for each chunk
+/// to one behind it: the wave loses an eighth.
+pub const UPLINK_SPARES: u32 = 7;
+/// A receiver that is not the furthest waits no longer for its next chunk: a third of [`super::STREAM_STALL_DEADLINE`], after
+/// which it would leave.
+pub const UPLINK_WAIT_MAX: Duration = Duration::from_mins(1);
+/// A receiver is sent so many chunks without waiting for those that are further: a gap is rarely larger, and a relay keeps
+/// what it has, which can hold up a whole wave, while one is filled.
+pub const UPLINK_FIRST_CHUNKS: u64 = PACKED_ASKED_MAX as u64;
 /// What brings a packed stream has this long to end after its last byte was decoded, or to say why it failed.
 pub const PACKED_FEEDING_END_WAIT: Duration = Duration::from_secs(1);
 /// A peer that asked about a game so lately may come for it.

@@ -16,6 +16,7 @@ use crate::packed::feed::{Begin, FeedEvent, Order, Said, Upstreams};
 use crate::packed::follow::follow;
 use crate::packed::plan::{Tier, UpstreamId};
 use crate::packed::serve::{ChunkAnswer, ServeChunks};
+use crate::packed::uplink::AtUplink;
 use crate::packed::upstream_error::{OtherChunk, UpstreamError};
 
 #[derive(Debug, Clone, Copy)]
@@ -110,6 +111,7 @@ pub(super) struct Source<'w> {
     pub(super) world: &'w World,
     pub(super) node: usize,
     pub(super) place: Place,
+    pub(super) uplink: AtUplink,
 }
 
 impl ServeChunks for Source<'_> {
@@ -117,10 +119,12 @@ impl ServeChunks for Source<'_> {
         if self.world.nodes[self.node].says_gone.load(Ordering::Relaxed) {
             return ChunkAnswer::Gone(chunk + 1);
         }
+        self.uplink.turn(chunk).await;
         ChunkAnswer::Chunk(content(self.world.room.seed, chunk))
     }
 
-    fn took(&self, chunk: u64, _: Bytes, _: Duration) {
+    fn took(&self, chunk: u64, _: Bytes, taken: Duration) {
+        self.uplink.sent(taken);
         self.world.sent_by_sources.fetch_add(1, Ordering::Relaxed);
         let mut roster = lock(&self.world.nodes[self.node].roster);
         roster.reached(&self.world.packed, self.place.wave, chunk, Instant::now());

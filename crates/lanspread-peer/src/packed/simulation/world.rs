@@ -29,6 +29,7 @@ use crate::packed::ring::Ring;
 use crate::packed::roster::{JoinOutcome, Newcomer, Roster, SourceState};
 use crate::packed::serve::serve;
 use crate::packed::stream_view::StreamView;
+use crate::packed::uplink::SourceUplink;
 use crate::packed::window::PackedWindow;
 use crate::report::channel::EventSender;
 use crate::task::Tasks;
@@ -67,6 +68,8 @@ pub(super) struct Node {
     key: [u8; 32],
     gate: Arc<Gate>,
     uplink: Arc<Uplink>,
+    /// Whose chunk it sends next, as a source.
+    sends: Arc<SourceUplink>,
     decode: AtomicU32,
     is_dead: CancellationToken,
     leaves: CancellationToken,
@@ -158,6 +161,7 @@ impl World {
                 key,
                 gate: Arc::default(),
                 uplink: Arc::new(Uplink::new(uplink_ms)),
+                sends: Arc::default(),
                 decode: AtomicU32::new(seat.map_or(1, |seat| u32::try_from(seat.decode_ms).unwrap())),
                 is_dead: CancellationToken::new(),
                 leaves: CancellationToken::new(),
@@ -298,7 +302,8 @@ impl World {
             return connection.send(&Reply::Refused(refusal)).await;
         }
         connection.send(&Reply::Following { lo: 0, hi: self.room.chunks }).await?;
-        let source = Source { world: self, node, place: wanted.place };
+        let uplink = at.sends.feed(wanted.packed.clone(), wanted.at);
+        let source = Source { world: self, node, place: wanted.place, uplink };
         lock(&at.roster).begins_fed(
             &wanted.packed,
             wanted.place.wave,
