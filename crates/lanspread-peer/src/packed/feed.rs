@@ -71,6 +71,9 @@ pub(crate) trait Upstreams: Send + Sync + 'static {
         false
     }
 
+    /// The position of this receiver in its wave.
+    fn position(&self) -> u32;
+
     /// Opens an upstream and asks it for what is ordered, until the orders end. Everything that it says goes to `says`.
     fn run(
         self: Arc<Self>,
@@ -174,7 +177,7 @@ pub(crate) async fn feed<U: Upstreams>(
 ) -> Result<(), FeedError> {
     let (news, mut heard) = mpsc::channel(NEWS_MAX);
     let mut feed = Feed {
-        plan: FeedPlan::new([], Instant::now()),
+        plan: FeedPlan::new([], upstreams.position(), Instant::now()),
         sessions: Vec::new(),
         upstreams,
         window,
@@ -252,7 +255,7 @@ impl<U: Upstreams> Feed<U> {
                 Left::Slow => UpstreamError::Slow,
                 Left::Stalled => UpstreamError::Stalled,
             };
-            self.forget(id, Some(&why), UpstreamEnding::MayPass, now);
+            self.forget(id, Some(&why), why.ending(), now);
         }
         while let Some((id, instead_of)) = self.plan.open_next(progress) {
             self.open(id, Begin { at: progress.next, instead_of });

@@ -3,27 +3,25 @@
 //! - Relays come before sources, and peers before HTTP servers. A receiver uses one relay at a time, and several sources at
 //!   once if it has no relay.
 //! - An upstream that fails is left at once, and what it owes is asked from the next one. One that is alive and has nothing
-//!   is not left for a long time: it waits as we do, and what is before it mends that.
+//!   waits as we do, and what is before it mends that. If that takes long, a source is asked beside it; if the source has what
+//!   the relay still lacks, the relay is left.
 //! - A relay that has lost what is needed next keeps what it has while a source fills the gap.
 //! - A relay whose own decoder holds this one up is left for the relay before it.
 //! - A chunk that everything waits for is asked from a second upstream. Nothing is asked from a third one.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use lanspread_types::limits;
 use tokio::time::Instant;
 
+pub(crate) use self::upstream::Tier;
+use self::upstream::{Phase, Upstream};
+
+mod upstream;
+
 /// An upstream, by its place in the list of the receiver.
 pub(crate) type UpstreamId = usize;
-
-/// What kind of upstream it is, the preferred kind first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Tier {
-    Relay,
-    Source,
-    Http,
-}
 
 /// How an upstream ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,50 +32,18 @@ pub(crate) enum UpstreamEnding {
     MayPass,
     /// It lives, and cannot feed this receiver. So it is no reason for the next relay to drop its follower.
     Occupied,
+    /// It was alive and brought nothing for a long time: that counts as several failures.
+    Stalled,
     /// It must not be tried again: it lied, or does not have the game.
     Final,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    Resting,
-    Opening,
-    Open,
-    /// Asked to end.
-    Closing,
-    /// Failed; tried again at this time.
-    Waiting(Instant),
-    /// Tried again only if nothing else is left.
-    Left,
-    Never,
-}
-
-#[derive(Debug, Clone)]
-struct Upstream {
-    tier: Tier,
-    phase: Phase,
-    /// The chunks it owes, in the order in which they were asked, and since when.
-    asked: VecDeque<(u64, Instant)>,
-    /// It has no chunk before this one.
-    lo: u64,
-    gaps: u32,
-    failures: u32,
-    /// Whether its window is full, as it says.
-    full: bool,
-    /// When its last chunk came, or it was opened.
-    progressed_at: Instant,
-    /// Time per chunk while it owed some, once one has come.
-    per_chunk: Option<Duration>,
-    /// Chunks that may be asked ahead: fewer if another upstream had to bring what it owed.
-    ahead: usize,
-    /// How long it has held this receiver up lately.
-    slow_for: Duration,
 }
 
 /// The plan of one packed stream.
 #[derive(Debug, Clone)]
 pub(crate) struct FeedPlan {
     upstreams: Vec<Upstream>,
+    /// A relay that owes something and brings nothing for so long is doubted.
+    doubts_after: Duration,
     /// Which upstreams owe a chunk: one, or two.
     owed: BTreeMap<u64, Vec<UpstreamId>>,
     /// The relay that was left last, which the next relay may still think its follower.
@@ -103,10 +69,11 @@ pub(crate) struct FeedProgress {
 }
 
 impl FeedPlan {
-    /// A plan for upstreams, the preferred ones of each tier first.
-    pub(crate) fn new(tiers: impl IntoIterator<Item = Tier>, now: Instant) -> Self {
+    /// A plan for upstreams, the preferred ones of each tier first, of the receiver at a position of its wave.
+    pub(crate) fn new(tiers: impl IntoIterator<Item = Tier>, position: u32, now: Instant) -> Self {
         Self {
             upstreams: tiers.into_iter().map(|tier| Upstream::new(tier, now)).collect(),
+            doubts_after: doubts_after(position),
             owed: BTreeMap::new(),
             left: None,
             ticked: None,
@@ -140,8 +107,8 @@ impl FeedPlan {
         let relay = self.of(Tier::Relay).find(|id| self.upstreams[*id].is_in_use());
         let most = match relay {
             None => limits::PACKED_UPSTREAMS_MAX,
-            // One source fills a gap.
-            Some(relay) if self.upstreams[relay].lo > progress.next => 1,
+            // One source fills a gap, or is asked beside a relay that brings nothing.
+            Some(relay) if self.upstreams[relay].lo > progress.next || self.doubts(relay, progress.now) => 1,
             Some(_) => return None,
         };
         for tier in [Tier::Source, Tier::Http] {
@@ -164,7 +131,7 @@ impl FeedPlan {
     /// One open upstream that is no longer needed; it is asked to end.
     pub(crate) fn close_next(&mut self, progress: FeedProgress) -> Option<UpstreamId> {
         let relay = self.open_ids().find(|id| self.upstreams[*id].tier == Tier::Relay)?;
-        if self.upstreams[relay].lo > progress.next {
+        if self.upstreams[relay].lo > progress.next || self.doubts(relay, progress.now) {
             return None;
         }
         let done = self.open_ids().find(|id| {
@@ -193,6 +160,11 @@ impl FeedPlan {
             let upstream = &self.upstreams[*id];
             (upstream.tier, upstream.asked.len(), upstream.per_chunk, *id)
         });
+        // What a doubted relay owes comes before what is needed later.
+        let doubts = self.open_ids().any(|id| self.doubts(id, progress.now));
+        if doubts && let Some(asked) = self.ask_twice(&free, progress) {
+            return Some(asked);
+        }
         for &id in &free {
             let (from, to) = self.range_of(id, progress);
             let next = (from..to).find(|chunk| !self.owed.contains_key(chunk) && is_missing(*chunk));
@@ -201,10 +173,20 @@ impl FeedPlan {
                 return Some((id, chunk));
             }
         }
-        let (id, chunk) = self.rescue(&free, progress)?;
+        self.ask_twice(&free, progress)
+    }
+
+    fn ask_twice(&mut self, free: &[UpstreamId], progress: FeedProgress) -> Option<(UpstreamId, u64)> {
+        let (id, chunk) = self.rescue(free, progress)?;
         self.asked_twice += 1;
         self.ask(id, chunk, progress.now);
         Some((id, chunk))
+    }
+
+    /// Whether a relay is alive, and has brought nothing for a while.
+    fn doubts(&self, id: UpstreamId, now: Instant) -> bool {
+        let upstream = &self.upstreams[id];
+        upstream.tier == Tier::Relay && upstream.idles(now) >= self.doubts_after
     }
 
     fn ask(&mut self, id: UpstreamId, chunk: u64, now: Instant) {
@@ -225,6 +207,7 @@ impl FeedPlan {
         }
         // What a relay has, it brings.
         let relay = self.open_ids().find(|id| self.upstreams[*id].tier == Tier::Relay);
+        let relay = relay.filter(|relay| !self.doubts(*relay, progress.now));
         let to = relay.map_or(progress.horizon, |relay| self.upstreams[relay].lo.min(progress.horizon));
         let fastest =
             self.open_ids().filter(|other| *other != id && self.upstreams[*other].tier > Tier::Relay);
@@ -249,6 +232,9 @@ impl FeedPlan {
         let (_, since) = *self.upstreams[by].asked.iter().find(|(asked, _)| *asked == chunk)?;
         let waited = progress.now.saturating_duration_since(since);
         let other = *free.iter().find(|id| **id != by && self.upstreams[**id].lo <= chunk)?;
+        if self.doubts(by, progress.now) {
+            return Some((other, chunk));
+        }
         let usual = self.upstreams[other].per_chunk?;
         let worth = usual * (2 + u32::try_from(self.upstreams[other].asked.len()).unwrap_or(u32::MAX));
         (waited > worth.max(RESCUE_MIN)).then_some((other, chunk))
@@ -275,6 +261,7 @@ impl FeedPlan {
         let took = now.saturating_duration_since(upstream.progressed_at.max(asked_at));
         upstream.per_chunk = Some(upstream.per_chunk.map_or(took, |usual| (usual * 3 + took) / 4));
         upstream.progressed_at = now;
+        upstream.is_relieved = false;
         upstream.failures = 0;
         self.has_begun = true;
         let by = self.owed.get(&chunk).map_or(&[][..], |by| by);
@@ -283,6 +270,7 @@ impl FeedPlan {
         {
             // It had to be brought by another one.
             self.upstreams[first].ahead = 1;
+            self.upstreams[first].is_relieved = true;
         } else if by.len() == 1 {
             let upstream = &mut self.upstreams[id];
             upstream.ahead = (upstream.ahead + 1).min(limits::PACKED_AHEAD);
@@ -339,12 +327,17 @@ impl FeedPlan {
         let asked = ending == UpstreamEnding::Asked || upstream.phase == Phase::Closing;
         upstream.full = false;
         upstream.slow_for = Duration::ZERO;
+        upstream.is_relieved = false;
         if upstream.tier == Tier::Relay && ending != UpstreamEnding::Occupied {
             self.left = Some(id);
         }
         let upstream = &mut self.upstreams[id];
-        let may_pass = matches!(ending, UpstreamEnding::MayPass | UpstreamEnding::Occupied);
-        upstream.failures += u32::from(may_pass && !asked);
+        upstream.failures += match ending {
+            _ if asked => 0,
+            UpstreamEnding::MayPass | UpstreamEnding::Occupied => 1,
+            UpstreamEnding::Stalled => STALL_FAILURES,
+            UpstreamEnding::Asked | UpstreamEnding::Final => 0,
+        };
         upstream.phase = match ending {
             UpstreamEnding::Final => Phase::Never,
             _ if asked && upstream.tier != Tier::Relay => Phase::Resting,
@@ -387,9 +380,10 @@ impl FeedPlan {
                 if upstream.tier == Tier::Relay && upstream.full { starved } else { Duration::ZERO };
             upstream.slow_for =
                 (upstream.slow_for + held_up).saturating_sub(passed.saturating_sub(held_up) / 2);
-            let stalled = !upstream.asked.is_empty()
-                && now.saturating_duration_since(upstream.progressed_at) >= limits::STREAM_STALL_DEADLINE;
-            if stalled {
+            // What a relay lacks although a source has it does not come from there any more.
+            let waits_as_we_do = upstream.tier > Tier::Relay || !upstream.is_relieved;
+            let patience = if waits_as_we_do { limits::STREAM_STALL_DEADLINE } else { self.doubts_after * 2 };
+            if upstream.idles(now) >= patience {
                 return Some((id, Left::Stalled));
             }
             if has_another && upstream.slow_for >= limits::RELAY_SLOW_SPAN {
@@ -439,6 +433,12 @@ impl FeedPlan {
     }
 }
 
+/// How long a receiver believes a relay that is alive and brings nothing. The first one after a fault asks a source, and then
+/// those after it have what they wait for: they ask later.
+fn doubts_after(position: u32) -> Duration {
+    limits::RELAY_DOUBT + (limits::RELAY_DOUBT_PER_PLACE * position).min(limits::RELAY_DOUBT * 4)
+}
+
 /// Why the plan leaves an upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Left {
@@ -448,41 +448,12 @@ pub(crate) enum Left {
     Slow,
 }
 
-impl Upstream {
-    fn new(tier: Tier, now: Instant) -> Self {
-        Self {
-            tier,
-            phase: Phase::Resting,
-            asked: VecDeque::new(),
-            lo: 0,
-            gaps: 0,
-            failures: 0,
-            full: false,
-            progressed_at: now,
-            per_chunk: None,
-            ahead: limits::PACKED_AHEAD,
-            slow_for: Duration::ZERO,
-        }
-    }
-
-    /// Whether it may bring something, now or after a wait.
-    fn may_help(&self, tries: u32) -> bool {
-        match self.phase {
-            Phase::Waiting(_) => self.failures < tries,
-            Phase::Left | Phase::Never => false,
-            _ => true,
-        }
-    }
-
-    fn is_in_use(&self) -> bool {
-        matches!(self.phase, Phase::Opening | Phase::Open | Phase::Closing)
-    }
-}
-
 /// A chunk is not asked a second time before this: an upstream may have to read its disk.
 const RESCUE_MIN: Duration = Duration::from_millis(300);
 /// A relay that lost what was needed this often does not keep up with its memory.
 const GAPS_MAX: u32 = 3;
+/// One that stalls twice in a row is not tried again: it would cost its receiver minutes each time.
+const STALL_FAILURES: u32 = limits::UPSTREAM_TRIES / 2;
 /// Wait before a failed source is tried again; doubled with each failure in a row.
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 const RETRY_DOUBLINGS_MAX: u32 = 5;

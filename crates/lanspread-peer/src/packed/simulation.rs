@@ -157,6 +157,19 @@ fn a_source_that_answers_late_takes_over_from_a_liar() {
     assert!(outcome.took > Duration::from_secs(6) && outcome.took < Duration::from_secs(24), "{outcome:?}");
 }
 
+/// Its follower asks the source beside it, and leaves it when the source has what the relay lacks.
+#[test]
+fn a_relay_that_is_only_alive_costs_seconds() {
+    let alone = seconds(&run(chain(8, 500)));
+    let mut room = chain(8, 500);
+    let (at, node) = (Duration::ZERO, room.sources.len() + 3);
+    room.faults.push(Fault { at, node, kind: FaultKind::LieAlive });
+    let outcome = run(room);
+    assert_eq!(outcome.problems, [] as [String; 0]);
+    let more = seconds(&outcome) - alone;
+    assert!(more <= 8.0, "{more:.2} s more");
+}
+
 /// One machine decodes at half the pace of the others, and is cut off. If the source can send two streams, that costs the
 /// others a tenth at most, and if it can send one, a quarter: the one that is cut off gets what they leave.
 #[test]
@@ -191,4 +204,21 @@ fn each_receiver_hears_how_many_there_are_and_which_one_ahead_is_the_slowest() {
     let heard: Vec<_> = outcome.heard.iter().map(|(places, slowest)| (*places, slowest.as_str())).collect();
     let of_receivers = ["", "node-1", "node-1", "node-1", "node-4", "node-4"].map(|slowest| (6, slowest));
     assert_eq!(heard, of_receivers);
+}
+
+/// A source that can send two streams sends a second wave beside the first one: that takes the time of one machine and a
+/// second, and costs the others a twentieth at most.
+#[test]
+fn a_late_machine_has_a_wave_of_its_own_if_there_is_room() {
+    let mut room = Room { sources: vec![5], window: 32, ..chain(4, 3000) };
+    room.seats.iter_mut().for_each(|seat| seat.decode_ms = 10);
+    let alone = run(room.clone()).took;
+    let late = Duration::from_secs(10);
+    room.seats.push(Seat { joins_at: late, ..room.seats[0].clone() });
+    let outcome = run(room);
+    assert_eq!(outcome.problems, [] as [String; 0]);
+    let (others, itself) = (outcome.others_took(4), outcome.ended_at[4].unwrap_or_default() - late);
+    println!("the others {others:.1?}, itself {itself:.1?}, without it {alone:.1?}");
+    assert!(others <= alone.mul_f64(1.05), "{others:.1?} against {alone:.1?}");
+    assert!(itself <= alone + Duration::from_secs(1), "{itself:.1?} against {alone:.1?}");
 }

@@ -5,7 +5,6 @@ use lanspread_proto::message::RefusalCode;
 use lanspread_proto::packed::LeaveReason;
 use lanspread_types::checksum::ContentDigest;
 use lanspread_types::fault::LocalError;
-use lanspread_types::limits;
 
 use crate::http::error::HttpError;
 use crate::packed::plan::UpstreamEnding;
@@ -43,7 +42,7 @@ pub(crate) enum UpstreamError {
     #[error("its own decoder is slower than this one")]
     Slow,
     /// It was left because it brought nothing although it was alive.
-    #[error("it is alive, and brought nothing for {} s", limits::STREAM_STALL_DEADLINE.as_secs())]
+    #[error("it is alive, and brought nothing for a long time")]
     Stalled,
     /// It was left because it no longer has what is needed, and is too far ahead.
     #[error("it no longer has what is needed next, and is too far ahead")]
@@ -92,6 +91,7 @@ impl UpstreamError {
             Self::Wire(WireError::Refused(refusal)) if refusal.code == RefusalCode::Busy => {
                 UpstreamEnding::Occupied
             }
+            Self::Stalled => UpstreamEnding::Stalled,
             error if error.may_pass() => UpstreamEnding::MayPass,
             _ => UpstreamEnding::Final,
         }

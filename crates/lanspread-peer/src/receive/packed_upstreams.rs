@@ -185,6 +185,10 @@ impl Upstreams for PackedUpstreams {
         !is_complete
     }
 
+    fn position(&self) -> u32 {
+        self.place.position
+    }
+
     async fn run(
         self: Arc<Self>,
         id: UpstreamId,

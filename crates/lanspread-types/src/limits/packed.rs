@@ -31,6 +31,11 @@ pub const FOLLOWER_STUCK: Duration = Duration::from_millis(1500);
 /// How much longer than a third of the time a relay may hold its follower up before it is left, in all: at half the pace
 /// that is eight seconds.
 pub const RELAY_SLOW_SPAN: Duration = Duration::from_secs(2);
+/// A relay that is alive and brings nothing for so long is doubted: twice [`PACKED_IDLE`], in which a relay notices that what
+/// is before it is gone, and goes on from another upstream.
+pub const RELAY_DOUBT: Duration = Duration::from_secs(6);
+/// So much longer for each place of a wave: the time in which a receiver gets a chunk from a source and passes it on.
+pub const RELAY_DOUBT_PER_PLACE: Duration = Duration::from_millis(250);
 /// A receiver that has everything waits for its follower, at most so long.
 pub const RELAY_LINGER_MAX: Duration = Duration::from_secs(30);
 /// How often in a row an upstream of a stream that has begun may fail, half a second to eight between two tries: what is

@@ -13,7 +13,7 @@ struct Receiver {
 impl Receiver {
     fn new(tiers: &[Tier]) -> Self {
         let now = Instant::now();
-        let plan = FeedPlan::new(tiers.iter().copied(), now);
+        let plan = FeedPlan::new(tiers.iter().copied(), 0, now);
         Self {
             plan,
             here: std::collections::BTreeSet::new(),
@@ -206,6 +206,61 @@ fn a_relay_that_is_alive_is_left_only_if_its_own_decoder_is_slow() {
     receiver.plan.alive(0, true);
     assert_eq!(receiver.tick_for(limits::RELAY_SLOW_SPAN * 3), None, "there is no better one");
     assert_eq!(receiver.tick_for(limits::STREAM_STALL_DEADLINE), Some((0, Left::Stalled)));
+}
+
+/// It may wait for one before it, as its follower does. What a source has and the relay lacks shows that it does not.
+#[test]
+fn a_relay_that_only_says_that_it_is_alive_is_left_once_a_source_has_what_it_owes() {
+    let mut receiver = Receiver::new(&RELAYED);
+    assert_eq!(receiver.open(), [0]);
+    receiver.ask();
+    assert_eq!(receiver.tick_for(limits::RELAY_DOUBT * 9 / 10), None);
+    assert!(receiver.open().is_empty(), "it is believed for a while");
+    assert_eq!(receiver.tick_for(limits::RELAY_DOUBT / 10), None);
+    assert_eq!(receiver.open(), [2], "a source beside it, not the next relay");
+    assert_eq!(
+        receiver.ask(),
+        [(2, 0), (2, 4), (2, 5), (2, 6)],
+        "first what the relay owes, and only the next chunk of it"
+    );
+    for chunk in [0, 4, 5, 6] {
+        receiver.bring(2, chunk);
+    }
+    assert_eq!(receiver.ask()[0], (2, 1));
+    assert_eq!(receiver.tick_for(limits::RELAY_DOUBT), Some((0, Left::Stalled)));
+}
+
+/// What is alive for ever must not hold a receiver up for ever.
+#[test]
+fn a_source_that_stalls_twice_in_a_row_is_given_up() {
+    let mut receiver = Receiver::new(&[Tier::Source]);
+    receiver.open();
+    receiver.ask();
+    receiver.bring(0, 0);
+    for is_hopeless in [false, true] {
+        receiver.ask();
+        assert_eq!(receiver.tick_for(limits::STREAM_STALL_DEADLINE), Some((0, Left::Stalled)));
+        receiver.plan.ended(0, UpstreamEnding::Stalled, receiver.now);
+        assert_eq!(receiver.plan.is_hopeless(), is_hopeless);
+        receiver.tick_for(RETRY_INTERVAL * 16);
+        assert_eq!(receiver.open().is_empty(), is_hopeless);
+    }
+}
+
+#[test]
+fn a_relay_that_goes_on_is_no_longer_doubted() {
+    let mut receiver = Receiver::new(&RELAYED);
+    receiver.open();
+    receiver.ask();
+    receiver.tick_for(limits::RELAY_DOUBT);
+    assert_eq!(receiver.open(), [2]);
+    assert_eq!(receiver.ask()[0], (2, 0));
+    receiver.bring(0, 0);
+    for chunk in receiver.plan.owes(2) {
+        receiver.bring(2, chunk);
+    }
+    assert_eq!(receiver.plan.close_next(receiver.progress()), Some(2), "the source is done");
+    assert_eq!(receiver.tick_for(limits::RELAY_DOUBT), None, "no chunk of it came from elsewhere since");
 }
 
 /// Slower than two thirds of the pace is slow; a pause now and then is not.

@@ -25,6 +25,8 @@ pub(super) enum FaultKind {
     Lie,
     /// It says of everything that it is gone.
     LieGone,
+    /// It says to each new follower that it is alive, and sends nothing.
+    LieAlive,
     /// The user cancels.
     Leave,
 }

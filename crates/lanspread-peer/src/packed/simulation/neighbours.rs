@@ -47,6 +47,10 @@ impl Upstreams for Neighbours {
         self.targets.iter().any(|target| target.known_at > Instant::now())
     }
 
+    fn position(&self) -> u32 {
+        self.place.position
+    }
+
     async fn run(
         self: Arc<Self>,
         id: UpstreamId,
@@ -137,5 +141,18 @@ impl ServeChunks for Source<'_> {
     fn wave(&self) -> WaveNews {
         let roster = lock(&self.world.nodes[self.node].roster);
         WaveNews { places: roster.places(&self.world.packed, self.place.wave), slowest: None }
+    }
+}
+
+/// A peer that is alive for ever, and sends nothing.
+pub(super) struct OnlyAlive;
+
+impl ServeChunks for OnlyAlive {
+    async fn chunk(&self, _: u64) -> ChunkAnswer {
+        std::future::pending().await
+    }
+
+    fn alive(&self) -> (u64, bool) {
+        (u64::MAX, false)
     }
 }

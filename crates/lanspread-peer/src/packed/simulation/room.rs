@@ -80,13 +80,14 @@ impl Room {
             let together = random.once_in(3).then(|| faults.last().map(|fault| fault.at)).flatten();
             let at = together.unwrap_or_else(|| Duration::from_millis(random.within(0..6000)));
             let node = usize::try_from(random.within(0..nodes)).unwrap();
-            let kind = match random.within(0..7) {
+            let kind = match random.within(0..8) {
                 0 => FaultKind::Kill,
                 1 => FaultKind::Cut,
                 2 => FaultKind::Pause(Duration::from_millis(random.within(100..20_000))),
                 3 => FaultKind::Slow(u32::try_from(random.within(2..30)).unwrap()),
                 4 => FaultKind::Lie,
                 5 => FaultKind::LieGone,
+                6 => FaultKind::LieAlive,
                 _ => FaultKind::Leave,
             };
             faults.push(Fault { at, node, kind });

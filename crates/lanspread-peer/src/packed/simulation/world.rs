@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::faults::{FaultKind, Random};
 use super::gate::{Gate, Gated, Uplink};
-use super::neighbours::{Neighbours, Source, Target};
+use super::neighbours::{Neighbours, OnlyAlive, Source, Target};
 use super::room::Room;
 use crate::packed::feed::{FeedError, feed};
 use crate::packed::plan::Tier;
@@ -74,6 +74,7 @@ pub(super) struct Node {
     is_dead: CancellationToken,
     leaves: CancellationToken,
     pub(super) says_gone: AtomicBool,
+    is_only_alive: AtomicBool,
     relays: Arc<Relays>,
     pub(super) view: Arc<StreamView>,
     /// The receiver that was named last as the slowest ahead.
@@ -166,6 +167,7 @@ impl World {
                 is_dead: CancellationToken::new(),
                 leaves: CancellationToken::new(),
                 says_gone: AtomicBool::new(false),
+                is_only_alive: AtomicBool::new(false),
                 relays: Arc::default(),
                 view: Arc::new(StreamView::new(
                     format!("node-{number}").parse().unwrap(),
@@ -292,6 +294,11 @@ impl World {
         let request = connection.receive("request", limits::REQUEST_IDLE_DEADLINE).await?;
         let Some(Request::Follow(wanted)) = request else { return Ok(()) };
         let at = &self.nodes[node];
+        if at.is_only_alive.load(Ordering::Relaxed) {
+            connection.send(&Reply::Following { lo: 0, hi: self.room.chunks }).await?;
+            serve(connection, &OnlyAlive, &at.leaves).await;
+            return Ok(());
+        }
         if let Some(relay) = at.relays.find(&wanted.packed) {
             let end = relay.serve(connection, &wanted, &at.leaves, |_| {}).await?;
             self.tell(node, &format!("fed {} chunks: {}", end.chunks, end.served.code()));
@@ -366,6 +373,7 @@ async fn happen(world: Arc<World>) {
                 node.decode.store(decode.saturating_mul(times).min(1000), Ordering::Relaxed);
             }
             FaultKind::LieGone if node.is_source => node.says_gone.store(true, Ordering::Relaxed),
+            FaultKind::LieAlive => node.is_only_alive.store(true, Ordering::Relaxed),
             FaultKind::Lie | FaultKind::LieGone => node.uplink.lie(),
             FaultKind::Leave => node.leaves.cancel(),
         }

@@ -159,7 +159,7 @@ fn the_first_chunks_wait_for_nothing() {
         order.sent(leader, CHUNK, now);
         assert_eq!(order.turn(leader, 1000, now), UplinkTurn::Now);
     }
-    assert_eq!(order.turn(behind, limits::UPLINK_FIRST_CHUNKS, now), UplinkTurn::Now)
+    assert_eq!(order.turn(behind, limits::UPLINK_FIRST_CHUNKS, now), UplinkTurn::Now);
 }
 
 #[test]
