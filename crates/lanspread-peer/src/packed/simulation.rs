@@ -136,9 +136,10 @@ fn a_liar_costs_a_twelfth_of_the_time_at_most() {
     };
     let relayed = Room { sources: vec![4], ..chain(3, 2000) };
     let two_sources = Room { sources: vec![9, 9], ..chain(1, 2000) };
-    for (what, room, alone) in
-        [("relay", with_a_liar(relayed.clone(), 2), relayed), ("source", with_a_liar(two_sources, 0), chain(1, 2000))]
-    {
+    for (what, room, alone) in [
+        ("relay", with_a_liar(relayed.clone(), 2), relayed),
+        ("source", with_a_liar(two_sources, 0), chain(1, 2000)),
+    ] {
         let (lied, alone) = (run(room), run(alone));
         assert_eq!(lied.problems, [] as [String; 0]);
         assert!(lied.story.iter().any(|line| line.contains("is not as listed")), "{what}: {:?}", lied.story);
