@@ -5,26 +5,27 @@
 //! LANSPREAD_ROOM_SEED=17 cargo test -p lanspread-peer --lib rooms_with_faults -- --nocapture
 //! ```
 //!
-//! What must hold in every room ([`world::World::finish`]): every honest receiver ends with the right bytes, or says why not
+//! What must hold in every room ([`play::run`]): every honest receiver ends with the right bytes, or says why not
 //! if no honest source was left; nothing unproved is decoded or passed on; windows stay within their bounds; followers
 //! form no circle; every task ends.
 
 mod faults;
 mod gate;
 mod neighbours;
+mod play;
 mod room;
 mod world;
 
 use std::time::Duration;
 
 use faults::{Fault, FaultKind};
+use play::Outcome;
 use room::{Room, Seat};
-use world::Outcome;
 
 /// Runs a room by a clock of its own.
 fn run(room: Room) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    runtime.unwrap().block_on(world::run(room))
+    runtime.unwrap().block_on(play::run(room))
 }
 
 fn seconds(outcome: &Outcome) -> f64 {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::world::CHUNK_BYTES;
+use super::room::CHUNK_BYTES;
 
 /// Whether a machine's network works.
 #[derive(Debug, Default)]

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use super::faults::{Fault, FaultKind, Random};
 
+/// Bytes of a chunk here. What it takes to send one, its uplink says.
+pub(super) const CHUNK_BYTES: usize = 64;
+
 /// A room before anything happens.
 #[derive(Debug, Clone)]
 pub(super) struct Room {
