@@ -141,7 +141,7 @@ pub(crate) struct CatalogBuildArguments {
     /// Name of the catalog, for people [default: the name that it has]
     #[arg(long, env = "LANSPREAD_CATALOG_NAME", value_hint = ValueHint::Other, value_name = "TEXT")]
     pub(crate) catalog_name: Option<CatalogName>,
-    /// HTTP server or bucket (s3://BUCKET) that has the games, which receivers may use; may be given several times; others have to read it, so
+    /// HTTP server or S3 bucket that has the games, which receivers may use; may be given several times; others have to read it, so
     /// give no password [default: those that the catalog names]
     #[arg(long = "source", value_hint = ValueHint::Url, value_name = "URL")]
     pub(crate) sources: Vec<GivenUrl>,

@@ -90,7 +90,7 @@ pub(crate) struct PeerList {
 /// The HTTP servers to fetch from.
 #[derive(Debug, Args)]
 pub(crate) struct ServerList {
-    /// HTTP server or bucket (s3://BUCKET) that may have the game too, with {game} and {file} in the place of the names, or as
+    /// HTTP server or S3 bucket that may have the game too, with {game} and {file} in the place of the names, or as
     /// a folder of games; may be given several times [variable: separated by commas] [config file: sources]
     #[arg(long = "from", env = "LANSPREAD_FROM", value_hint = ValueHint::Url, value_name = "URL", value_delimiter = ',')]
     pub(crate) servers: Vec<GivenUrl>,

@@ -5,7 +5,7 @@
 //!
 //! The algorithm: <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html>.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use lanspread_types::ids::WordError;
 use lanspread_types::limits;
@@ -118,18 +118,18 @@ impl ObjectStore {
         Ok(Self { endpoint, region, key_id, secret_key, token: set(TOKEN)?, is_bucket_in_host })
     }
 
-    /// The signed URL of an object. It is the same for the whole span that `now` is in.
+    /// The signed URL of an object. It is the same for the whole hour that `now` is in: so all machines with one key ask for
+    /// the same URL, and a cache between them and the store can tell that it is.
     ///
     /// # Errors
     /// If a long name makes it too long.
     pub(super) fn url_of(&self, object: &ObjectAddress, now: SystemTime) -> Result<WebUrl, WordError> {
-        let seconds = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let span = limits::SIGNED_URL_SPAN.as_secs();
-        let begin = UNIX_EPOCH + Duration::from_secs(seconds / span * span);
-        self.signed(object, begin, limits::SIGNED_URL_LIFE)
+        let time = basic_time(now);
+        let hour = &time[.."00000000T00".len()];
+        self.signed(object, &format!("{hour}0000Z"), limits::SIGNED_URL_LIFE)
     }
 
-    fn signed(&self, object: &ObjectAddress, begin: SystemTime, life: Duration) -> Result<WebUrl, WordError> {
+    fn signed(&self, object: &ObjectAddress, begin: &str, life: Duration) -> Result<WebUrl, WordError> {
         // No certificate for all buckets is one for a name with dots in it.
         let is_in_host =
             self.is_bucket_in_host && !(self.endpoint.is_encrypted() && object.bucket.contains('.'));
@@ -150,9 +150,8 @@ impl ObjectStore {
     }
 
     /// The query that makes a `GET` of this path at this host a signed one.
-    fn signed_query(&self, host: &str, path: &str, begin: SystemTime, life: Duration) -> String {
-        let time = humantime::format_rfc3339_seconds(begin).to_string().replace(['-', ':'], "");
-        let day = &time[..8];
+    fn signed_query(&self, host: &str, path: &str, time: &str, life: Duration) -> String {
+        let day = &time[.."00000000".len()];
         let scope = format!("{day}/{}/s3/aws4_request", self.region);
         let credential = percent_encoded(&format!("{}/{scope}", self.key_id));
         let token = self
@@ -177,8 +176,17 @@ impl ObjectStore {
     }
 }
 
+/// A time in the format of signatures: `20130524T000000Z`.
+fn basic_time(time: SystemTime) -> String {
+    humantime::format_rfc3339_seconds(time).to_string().replace(['-', ':'], "")
+}
+
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        text.push_str(&format!("{byte:02x}"));
+    }
+    text
 }
 
 #[cfg(test)]
@@ -188,6 +196,8 @@ mod tests {
     /// The key of Amazon's own examples.
     const EXAMPLE: [(&str, &str); 2] =
         [(KEY_ID, "AKIAIOSFODNN7EXAMPLE"), (SECRET_KEY, "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")];
+
+    type Variables<'v> = &'v [(&'v str, &'v str)];
 
     fn store(more: &[(&str, &str)]) -> Result<ObjectStore, SettingsProblem> {
         let all = [more, &EXAMPLE].concat();
@@ -209,9 +219,8 @@ mod tests {
     fn the_example_of_the_documentation_is_signed_as_there() {
         let store =
             store(&[("AWS_ENDPOINT_URL", "https://s3.amazonaws.com"), (BUCKET_IN_HOST, "true")]).unwrap();
-        let day = Duration::from_secs(86400);
-        let url =
-            store.signed(&object("examplebucket", "test.txt"), at("2013-05-24T00:00:00Z"), day).unwrap();
+        let day = Duration::from_hours(24);
+        let url = store.signed(&object("examplebucket", "test.txt"), "20130524T000000Z", day).unwrap();
         assert_eq!(url.origin(), "https://examplebucket.s3.amazonaws.com");
         assert_eq!(
             url.target(),
@@ -237,7 +246,7 @@ mod tests {
 
     #[test]
     fn the_bucket_is_in_the_host_at_amazon_and_in_the_path_elsewhere() {
-        let rows: [(&[(&str, &str)], &str, &str); 7] = [
+        let rows: [(Variables, &str, &str); 7] = [
             (&[("AWS_DEFAULT_REGION", "eu-west-3")], "games", "https://games.s3.eu-west-3.amazonaws.com/k"),
             (&[], "my.games", "https://s3.us-east-1.amazonaws.com/my.games/k"),
             (&[("AWS_ENDPOINT_URL", "http://[::1]:9000")], "games", "http://[::1]:9000/games/k"),
@@ -255,7 +264,7 @@ mod tests {
             (&[(BUCKET_IN_HOST, "false")], "games", "https://s3.us-east-1.amazonaws.com/games/k"),
         ];
         for (variables, bucket, expected) in rows {
-            let url = store(variables).unwrap().url_of(&object(bucket, "k"), UNIX_EPOCH).unwrap();
+            let url = store(variables).unwrap().url_of(&object(bucket, "k"), SystemTime::UNIX_EPOCH).unwrap();
             assert_eq!(url.to_string(), format!("{expected}?…"), "{variables:?}");
         }
     }
@@ -283,7 +292,10 @@ mod tests {
 
     #[test]
     fn a_token_is_a_signed_part_of_the_query() {
-        let url = store(&[(TOKEN, "a/b+c=")]).unwrap().url_of(&object("games", "k"), UNIX_EPOCH).unwrap();
+        let url = store(&[(TOKEN, "a/b+c=")])
+            .unwrap()
+            .url_of(&object("games", "k"), SystemTime::UNIX_EPOCH)
+            .unwrap();
         assert!(
             url.target().contains("&X-Amz-Security-Token=a%2Fb%2Bc%3D&X-Amz-SignedHeaders=host&"),
             "{}",

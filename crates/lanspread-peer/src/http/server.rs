@@ -75,12 +75,11 @@ impl HttpServer {
     }
 
     fn url_of_object(&self, object: &ObjectAddress) -> Result<WebUrl, HttpProblem> {
-        let store = match self.store.get() {
-            Some(store) => store,
-            None => {
-                let store = ObjectStore::of_environment()?;
-                self.store.get_or_init(|| store)
-            }
+        let store = if let Some(store) = self.store.get() {
+            store
+        } else {
+            let store = ObjectStore::of_environment()?;
+            self.store.get_or_init(|| store)
         };
         Ok(store.url_of(object, SystemTime::now())?)
     }

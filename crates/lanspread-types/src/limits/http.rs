@@ -35,11 +35,8 @@ pub const HTTP_RETRY_AFTER_MAX: Duration = Duration::from_mins(1);
 pub const HTTP_MANIFEST_DEADLINE: Duration = Duration::from_secs(20);
 /// Bytes that are read of what a server writes about a refusal: an object store names its reason in the first hundred.
 pub const HTTP_REFUSAL_BYTES_MAX: usize = 4 * 1024;
-/// How long the signed URLs of an object store stay the same. So all machines with one key ask for the same URL, and a
-/// cache between them and the store can tell that it is.
-pub const SIGNED_URL_SPAN: Duration = Duration::from_hours(1);
-/// How long a signed URL can be used, from the beginning of its span: two spans, so that one that was made at the end of its
-/// own has a whole one left, and a clock may be late by as much.
+/// How long a signed URL of an object store can be used, from the beginning of the hour in which it is made: two hours, so
+/// that one that was made at the end of its own has a whole one left, and a clock may be late by as much.
 pub const SIGNED_URL_LIFE: Duration = Duration::from_hours(2);
 /// Length of a key or a token of an object store, in bytes: tokens have some hundred, seldom 2,000.
 pub const STORE_SECRET_BYTES_MAX: usize = 4 * 1024;

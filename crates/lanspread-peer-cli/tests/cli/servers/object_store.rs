@@ -1,4 +1,4 @@
-//! Object stores as sources: a real one that checks signatures, SeaweedFS, with one bucket that only a key opens.
+//! Object stores as sources: a real one that checks signatures, `SeaweedFS`, with one bucket that only a key opens.
 //!
 //! `LANSPREAD_TEST_WITHOUT_STORE=1` leaves these tests out, for a machine that cannot have it.
 
