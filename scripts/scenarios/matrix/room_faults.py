@@ -116,13 +116,13 @@ def relays_lost(stage: Stage) -> None:
 @scenario(
     "S71",
     "Chunk refused before decoding",
-    claim="If one byte of a source's archive is wrong, the chunk with it is refused before it is decoded or passed on, "
+    claim="If one byte of a source's archive is wrong, the chunk with it is refused before it is decoded, "
     "and the source is named. The next source goes on from that chunk, in the same attempt, although it answers only "
     f"when the stream has begun. At most {TWICE_BYTES_MAX >> 20} MiB come twice, and the install takes at most "
-    f"{LIAR_RATIO_MAX:g} times as long as from an honest source. A receiver behind it notices nothing.",
+    f"{LIAR_RATIO_MAX:g} times as long as from an honest source.",
     conditions=f"Two sources, each of which sends {LINK_BYTES_PER_SECOND} bytes a second. One bit of the first one's "
-    "archive is turned. One receiver installs from the honest source alone. Then two receivers of one wave begin while "
-    "that source is frozen; it is thawed when the other one has lied, and the time until then does not count.",
+    "archive is turned. One receiver installs from the honest source alone. Then another one begins while that "
+    "source is frozen; it is thawed when the other one has lied, and the time until then does not count.",
     time_limit_s=120,
 )
 def wrong_byte(stage: Stage) -> None:
@@ -141,16 +141,14 @@ def wrong_byte(stage: Stage) -> None:
     room.finish([alone])
 
     honest.pause()
-    head, behind = room.begin_together(2, [liar, honest])
+    head = room.begin(room.prepare("head"), [liar, honest])
     lied = head.process.wait_for_event("peer-lied", stage.deadline)
     honest.unpause()
     thawed_s = time.time() - time_of(lied)
-    room.finish([head, behind])
+    room.finish([head])
     begun = head.process.events.all(named("stream-install-begin"))
     expect_equal(begun[0]["sources"], [FIRST], "sources that answered before the choice")
-    expect_equal(head.upstreams(), [("source", FIRST), ("source", SECOND)], "upstreams of the head")
-    expect_equal(behind.upstreams(), [("relay", head.name)], "upstreams of the one behind it")
-    expect(not behind.process.events.all(named("peer-lied")), "a receiver passed on what was wrong")
+    expect_equal(head.upstreams(), [("source", FIRST), ("source", SECOND)], "upstreams of the receiver")
 
     wrong = position // CHUNK_BYTES
     expect_equal((lied["peer"], lied["path"]), (FIRST, archive.name), "peer that is named, and its file")
