@@ -219,7 +219,7 @@ fn a_late_machine_has_a_wave_of_its_own_if_there_is_room() {
     room.seats.push(Seat { joins_at: late, ..room.seats[0].clone() });
     let outcome = run(room);
     assert_eq!(outcome.problems, [] as [String; 0]);
-    let (others, itself) = (outcome.others_took(4), outcome.ended_at[4].unwrap_or_default() - late);
+    let (others, itself) = (outcome.others_took(4), outcome.ended_at[4].unwrap().saturating_sub(late));
     println!("the others {others:.1?}, itself {itself:.1?}, without it {alone:.1?}");
     assert!(others <= alone.mul_f64(1.05), "{others:.1?} against {alone:.1?}");
     assert!(itself <= alone + Duration::from_secs(1), "{itself:.1?} against {alone:.1?}");

@@ -116,7 +116,7 @@ impl Peer {
     ) -> Result<PackedInstalled, AttemptError> {
         let (port, listening) = self.relay_port(operation.options.relay).await.unzip();
         let listening = listening.flatten();
-        match self.install_through(operation, context, from, manifest, port).await {
+        match Box::pin(self.install_through(operation, context, from, manifest, port)).await {
             Ok((totals, source, relay)) => {
                 let relay = relay.map(|(relay, window)| Relaying { relay, window, listening });
                 Ok(PackedInstalled { totals, source, relay })
@@ -212,8 +212,8 @@ impl Peer {
             })
         };
         let bytes = WindowBytes { window: Arc::clone(&window), layout: Arc::clone(&chunks.layout) };
-        let totals =
-            packed_attempt(context, placed_by, Arc::clone(&manifest), Arc::new(bytes), feeding).await?;
+        let attempt = packed_attempt(context, placed_by, Arc::clone(&manifest), Arc::new(bytes), feeding);
+        let totals = Box::pin(attempt).await?;
         window.decoded();
         context.events.report(upstreams.finished());
         Ok((totals, placed_by.clone(), relay))

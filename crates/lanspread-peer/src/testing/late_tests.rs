@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use lanspread_testing::hostile::host::{HostileHost, Manner};
 use lanspread_testing::machine::{Machine, tree};
 use lanspread_testing::{small_game, story};
+use lanspread_types::ids::PeerName;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
@@ -128,7 +129,7 @@ async fn a_source_that_answers_after_the_choice_is_an_upstream() {
     let opening = async {
         while let Some(event) = seen.next().await {
             if let PeerEvent::StreamInstallBegin { sources, .. } = event {
-                assert_eq!(sources.iter().map(|name| name.as_str()).collect::<Vec<_>>(), ["a-liar"]);
+                assert_eq!(sources.iter().map(PeerName::as_str).collect::<Vec<_>>(), ["a-liar"]);
                 link.opened.notify_one();
                 return;
             }

@@ -29,7 +29,12 @@ pub(super) fn events() -> Vec<PeerEvent> {
             relays: vec![name()],
             starts_in_ms: 0,
         }),
-        E::WaveProgress(WaveProgress { game: game.clone(), places: 2, slowest: slowest(), packed_bytes: 1 }),
+        E::WaveProgress(WaveProgress {
+            game: game.clone(),
+            places: 2,
+            slowest: Some(slowest()),
+            packed_bytes: 1,
+        }),
         E::WaveProgress(WaveProgress { game: game.clone(), places: 2, slowest: None, packed_bytes: 1 }),
         E::UpstreamBegin(UpstreamBegin {
             game: game.clone(),
@@ -78,7 +83,7 @@ pub(super) fn relays() -> Vec<RelayStatus> {
         version: version(),
         position: 1,
         places: 2,
-        slowest: slowest(),
+        slowest: Some(slowest()),
         brought: BytesByKind::default(),
         follower: Some(name()),
         chunk: 1,
@@ -87,8 +92,8 @@ pub(super) fn relays() -> Vec<RelayStatus> {
     vec![RelayStatus { follower: None, slowest: None, ..relay.clone() }, relay]
 }
 
-fn slowest() -> Option<SlowestReceiver> {
-    Some(SlowestReceiver { peer: name(), bytes_per_second: 1 })
+fn slowest() -> SlowestReceiver {
+    SlowestReceiver { peer: name(), bytes_per_second: 1 }
 }
 
 pub(super) fn waiting_receivers() -> Vec<WaitingReceiver> {
