@@ -18,6 +18,7 @@ pub(crate) struct HttpError {
 }
 
 /// What is wrong with a server or its answer.
+#[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only a client finds most of it"))]
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum HttpProblem {
     /// This program cannot do it.
