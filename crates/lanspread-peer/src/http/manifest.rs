@@ -12,12 +12,13 @@ use lanspread_types::ids::GameId;
 pub(crate) use lanspread_types::layout::MANIFEST_NAME;
 use lanspread_types::limits;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::error::{HttpError, HttpProblem};
 use super::get::get;
 use super::server::HttpServer;
 use crate::task::{NoResult, Tasks};
+use crate::transport::handed_on::due_in;
 
 /// Why a server has no manifest of a game.
 #[derive(Debug, thiserror::Error)]
@@ -101,12 +102,14 @@ pub(crate) async fn manifest_of(
         }
         Ok::<_, LocalError>(file)
     });
-    let bytes_max = announced.unwrap_or(limits::MANIFEST_BYTES_MAX);
-    let more_time = bytes_max / limits::HANDED_ON_BYTES_PER_SECOND_MIN;
-    let after = limits::HTTP_MANIFEST_DEADLINE + std::time::Duration::from_secs(more_time);
+    let begun = Instant::now();
     let fetching = async {
         let mut bytes = 0;
-        while let Some(part) = response.next().await? {
+        loop {
+            // As of a peer: a length that is only announced gives no time.
+            let after = limits::HTTP_MANIFEST_DEADLINE + due_in(bytes);
+            let late = |_| failed(HttpProblem::Timeout { what: "whole manifest", after });
+            let Some(part) = timeout_at(begun + after, response.next()).await.map_err(late)?? else { break };
             bytes += part.len() as u64;
             if bytes > limits::MANIFEST_BYTES_MAX {
                 return Err(too_long(bytes));
@@ -118,9 +121,7 @@ pub(crate) async fn manifest_of(
         }
         Ok(bytes)
     };
-    let what = "whole manifest";
-    let fetched = timeout(after, fetching).await;
-    let fetched = fetched.unwrap_or_else(|_| Err(failed(HttpProblem::Timeout { what, after }).into()));
+    let fetched: Result<u64, NoManifest> = fetching.await;
     drop(parts);
     let file = writing.await??;
     let bytes = fetched?;

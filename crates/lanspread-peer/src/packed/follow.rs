@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::packed::feed::{Order, Said};
+use crate::packed::plan::Tier;
 use crate::packed::upstream_error::UpstreamError;
 
 /// What was asked and not answered.
@@ -32,13 +33,14 @@ struct Asked {
 pub(crate) async fn follow<S: AsyncRead + AsyncWrite>(
     connection: &mut Connection<S>,
     follow: Follow,
+    tier: Tier,
     mut orders: mpsc::Receiver<Order>,
     says: mpsc::Sender<Said>,
 ) -> Result<(), UpstreamError> {
     connection.send(&Request::Follow(follow)).await?;
     let mut pace = QueuedPace::default();
     let lo = loop {
-        match connection.receive("reply", limits::LISTING_DEADLINE).await?.ok_or(WireError::Closed)? {
+        match connection.receive("reply", tier.answers_within()).await?.ok_or(WireError::Closed)? {
             Reply::Following { lo, .. } => break lo,
             Reply::Queued(position) => {
                 pace.said(Instant::now())?;

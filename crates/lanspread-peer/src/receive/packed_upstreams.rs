@@ -67,6 +67,14 @@ impl PackedUpstream {
         Self::Source(UpstreamPeer { id: *id, name: name.clone(), address: *address, instead_of: None })
     }
 
+    fn tier(&self) -> Tier {
+        match self {
+            Self::Relay(_) => Tier::Relay,
+            Self::Source(_) => Tier::Source,
+            Self::Server(_) => Tier::Http,
+        }
+    }
+
     fn kind(&self) -> UpstreamKind {
         match self {
             Self::Relay(_) => UpstreamKind::Relay,
@@ -171,12 +179,7 @@ impl PackedDigests {
 
 impl Upstreams for PackedUpstreams {
     fn tiers(&self) -> Vec<Tier> {
-        let tier = |upstream: &PackedUpstream| match upstream {
-            PackedUpstream::Relay(_) => Tier::Relay,
-            PackedUpstream::Source(_) => Tier::Source,
-            PackedUpstream::Server(_) => Tier::Http,
-        };
-        self.upstreams.known().iter().map(tier).collect()
+        self.upstreams.known().iter().map(PackedUpstream::tier).collect()
     }
 
     fn awaits_more(&self) -> bool {
@@ -223,7 +226,7 @@ impl Upstreams for PackedUpstreams {
             place: self.place,
             instead_of: left.or(peer.instead_of),
         };
-        follow(&mut connection, wanted, orders, says).await
+        follow(&mut connection, wanted, upstream.tier(), orders, says).await
     }
 
     async fn prove(self: Arc<Self>, chunk: u64, bytes: Bytes) -> Result<Bytes, UpstreamError> {

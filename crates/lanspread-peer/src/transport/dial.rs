@@ -74,7 +74,8 @@ pub(crate) async fn dial_relay(
     ours: &Endpoint,
     expected: PeerId,
 ) -> Result<Dialled, WireError> {
-    dial_one(address, ours, Some(expected), limits::RELAY_CONNECT_DEADLINE).await
+    let dialling = dial_one(address, ours, Some(expected), limits::RELAY_CONNECT_DEADLINE);
+    within(limits::PACKED_IDLE, "connection", dialling).await
 }
 
 /// Connects to the first address of a host that answers.

@@ -75,7 +75,7 @@ impl<'c, S: AsyncRead + AsyncWrite, R: Fn(u64) -> Request> Arriving<'c, S, R> {
 }
 
 /// How long so many bytes take at the slowest pace.
-fn due_in(bytes: u64) -> Duration {
+pub(crate) fn due_in(bytes: u64) -> Duration {
     Duration::from_millis(bytes.saturating_mul(1000) / limits::HANDED_ON_BYTES_PER_SECOND_MIN)
 }
 

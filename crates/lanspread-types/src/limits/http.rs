@@ -31,7 +31,7 @@ pub const HTTP_PROGRESS_SPAN: Duration = Duration::from_mins(1);
 pub const HTTP_PROGRESS_BYTES_MIN: u64 = super::DATA_CHUNK_BYTES as u64;
 /// A server that asks for a pause gets one of at most this length. If it wants a longer one, it is asked again too early.
 pub const HTTP_RETRY_AFTER_MAX: Duration = Duration::from_mins(1);
-/// For a whole manifest from a server, with [`super::HANDED_ON_BYTES_PER_SECOND_MIN`] added for its length.
+/// For a whole manifest from a server, with time for what has arrived at [`super::HANDED_ON_BYTES_PER_SECOND_MIN`].
 pub const HTTP_MANIFEST_DEADLINE: Duration = Duration::from_secs(20);
 /// Bytes that are read of what a server writes about a refusal: an object store names its reason in the first hundred.
 pub const HTTP_REFUSAL_BYTES_MAX: usize = 4 * 1024;

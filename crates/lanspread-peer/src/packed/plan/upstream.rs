@@ -14,6 +14,17 @@ pub(crate) enum Tier {
     Http,
 }
 
+impl Tier {
+    /// How long an upstream may take until it says whether it can be asked. A relay has its chunks in memory, and the one
+    /// before it may be asked instead; a source looks at its disk.
+    pub(crate) fn answers_within(self) -> Duration {
+        match self {
+            Self::Relay => limits::PACKED_IDLE,
+            Self::Source | Self::Http => limits::LISTING_DEADLINE,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
     Resting,

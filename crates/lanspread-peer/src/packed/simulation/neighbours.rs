@@ -67,7 +67,7 @@ impl Upstreams for Neighbours {
             place: self.place,
             instead_of: left.or(target.instead_of),
         };
-        follow(&mut connection, wanted, orders, says).await
+        follow(&mut connection, wanted, target.tier, orders, says).await
     }
 
     async fn prove(self: Arc<Self>, chunk: u64, bytes: Bytes) -> Result<Bytes, UpstreamError> {
