@@ -28,8 +28,8 @@ pub(crate) type UpstreamId = usize;
 pub(crate) enum UpstreamEnding {
     /// The plan closed it.
     Asked,
-    /// It may be tried again.
-    MayPass,
+    /// It may be tried again, after the time that it asked for.
+    MayPass(Option<Duration>),
     /// It lives, and cannot feed this receiver. So it is no reason for the next relay to drop its follower.
     Occupied,
     /// It was alive and brought nothing for a long time: that counts as several failures.
@@ -334,7 +334,7 @@ impl FeedPlan {
         let upstream = &mut self.upstreams[id];
         upstream.failures += match ending {
             _ if asked => 0,
-            UpstreamEnding::MayPass | UpstreamEnding::Occupied => 1,
+            UpstreamEnding::MayPass(_) | UpstreamEnding::Occupied => 1,
             UpstreamEnding::Stalled => STALL_FAILURES,
             UpstreamEnding::Asked | UpstreamEnding::Final => 0,
         };
@@ -344,7 +344,8 @@ impl FeedPlan {
             _ if upstream.tier == Tier::Relay => Phase::Left,
             _ => {
                 let doubled = 2_u32.pow(upstream.failures.clamp(1, RETRY_DOUBLINGS_MAX) - 1);
-                Phase::Waiting(now + RETRY_INTERVAL * doubled)
+                let asked = if let UpstreamEnding::MayPass(asked) = ending { asked } else { None };
+                Phase::Waiting(now + asked.unwrap_or_default().max(RETRY_INTERVAL * doubled))
             }
         };
     }

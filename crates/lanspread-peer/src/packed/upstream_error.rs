@@ -92,7 +92,8 @@ impl UpstreamError {
                 UpstreamEnding::Occupied
             }
             Self::Stalled => UpstreamEnding::Stalled,
-            error if error.may_pass() => UpstreamEnding::MayPass,
+            Self::Http(error) if error.may_pass() => UpstreamEnding::MayPass(error.retry_after()),
+            error if error.may_pass() => UpstreamEnding::MayPass(None),
             _ => UpstreamEnding::Final,
         }
     }

@@ -88,7 +88,7 @@ fn what_a_lost_upstream_owed_is_asked_from_the_next_one_at_once() {
     receiver.open();
     receiver.ask();
     receiver.bring(0, 0);
-    receiver.plan.ended(0, UpstreamEnding::MayPass, receiver.now);
+    receiver.plan.ended(0, UpstreamEnding::MayPass(None), receiver.now);
     assert_eq!(receiver.plan.open_next(receiver.progress()), Some((1, Some(0))), "instead of the lost one");
     receiver.plan.opened(1, 0, receiver.now);
     assert_eq!(receiver.ask(), [(1, 1), (1, 2), (1, 3), (1, 4)]);
@@ -284,7 +284,7 @@ fn a_source_that_failed_is_tried_again_later_and_a_liar_never() {
     receiver.open();
     receiver.ask();
     receiver.bring(0, 0);
-    receiver.plan.ended(0, UpstreamEnding::MayPass, receiver.now);
+    receiver.plan.ended(0, UpstreamEnding::MayPass(None), receiver.now);
     assert_eq!(receiver.open(), [] as [UpstreamId; 0]);
     assert_eq!(receiver.tick_for(Duration::from_secs(1)), None);
     assert_eq!(receiver.open(), [0]);
@@ -293,19 +293,32 @@ fn a_source_that_failed_is_tried_again_later_and_a_liar_never() {
 }
 
 #[test]
+fn a_server_that_asks_for_time_gets_it() {
+    let mut receiver = Receiver::new(&[Tier::Http]);
+    receiver.open();
+    receiver.ask();
+    receiver.bring(0, 0);
+    receiver.plan.ended(0, UpstreamEnding::MayPass(Some(Duration::from_secs(5))), receiver.now);
+    receiver.tick_for(Duration::from_millis(4900));
+    assert_eq!(receiver.open(), [] as [UpstreamId; 0]);
+    receiver.tick_for(Duration::from_millis(100));
+    assert_eq!(receiver.open(), [0]);
+}
+
+#[test]
 fn a_stream_that_has_begun_is_kept_for_a_while_although_all_upstreams_are_gone() {
     let mut receiver = Receiver::new(&RELAYED);
     receiver.open();
     receiver.ask();
     receiver.bring(0, 0);
-    receiver.plan.ended(0, UpstreamEnding::MayPass, receiver.now);
+    receiver.plan.ended(0, UpstreamEnding::MayPass(None), receiver.now);
     let mut tried = [0; 3];
     let begun_at = receiver.now;
     while !receiver.plan.is_hopeless() {
         receiver.tick_for(Duration::from_millis(100));
         while let Some((id, _)) = receiver.plan.open_next(receiver.progress()) {
             tried[id] += 1;
-            receiver.plan.ended(id, UpstreamEnding::MayPass, receiver.now);
+            receiver.plan.ended(id, UpstreamEnding::MayPass(None), receiver.now);
         }
     }
     let waited = receiver.now - begun_at;
@@ -321,7 +334,7 @@ fn a_stream_that_has_not_begun_ends_after_two_tries() {
         receiver.tick_for(Duration::from_millis(100));
         while let Some((id, _)) = receiver.plan.open_next(receiver.progress()) {
             tried += 1;
-            receiver.plan.ended(id, UpstreamEnding::MayPass, receiver.now);
+            receiver.plan.ended(id, UpstreamEnding::MayPass(None), receiver.now);
         }
     }
     assert_eq!(tried, 2);
@@ -356,7 +369,7 @@ fn the_next_relay_is_told_to_replace_only_a_relay_that_was_lost() {
     assert_eq!(receiver.plan.open_next(receiver.progress()), Some((0, None)));
     receiver.plan.ended(0, UpstreamEnding::Occupied, receiver.now);
     assert_eq!(receiver.plan.open_next(receiver.progress()), Some((1, None)));
-    receiver.plan.ended(1, UpstreamEnding::MayPass, receiver.now);
+    receiver.plan.ended(1, UpstreamEnding::MayPass(None), receiver.now);
     assert_eq!(receiver.plan.open_next(receiver.progress()), Some((2, Some(1))));
     receiver.plan.ended(2, UpstreamEnding::Occupied, receiver.now);
     assert_eq!(receiver.plan.open_next(receiver.progress()), Some((3, None)));
