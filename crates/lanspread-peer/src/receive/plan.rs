@@ -4,8 +4,9 @@
 //! - A chunk is assigned to at most one source at a time, and is fetched once unless its source's file changes. When a
 //!   source ends, the chunks that it owes return to the pool, so one working source is enough to complete the download.
 //! - The source that owes the fewest chunks gets the first waiting one. No source owes more than
-//!   [`limits::CHUNKS_AHEAD`] chunks, or more small ones that are together no longer than a whole one, so that a game of
-//!   small files does not cost the way to the source for each of them. While a source opens for the first time, no source takes more than its share, so
+//!   [`limits::CHUNKS_AHEAD`] chunks. Of small ones, which together are no longer than a whole one, it may owe more, so that
+//!   a game of small files does not cost the way to the source for each of them; but not what the others could bring.
+//! - While a source opens for the first time, no source takes more than its share, so
 //!   that the first one to answer does not take everything. A source that is late is no longer waited for, and another
 //!   one is opened in its place. One that has no place is late at once, and stays in its queue until it has one or the
 //!   download is complete. Only if all that are left are such does the download wait.
@@ -282,7 +283,7 @@ impl Plan {
             let Some(chunk) = self.waiting.iter().copied().find(|chunk| self.may_have(id, *chunk)) else {
                 continue;
             };
-            if !self.may_owe(id, chunk) {
+            if !self.may_owe(id, chunk, active) {
                 continue;
             }
             self.waiting.remove(&chunk);
@@ -449,12 +450,16 @@ impl Plan {
         self.sources.iter().filter(|source| which(source)).count()
     }
 
-    /// Whether a source may owe this chunk beside those that it owes.
-    fn may_owe(&self, source: SourceId, chunk: usize) -> bool {
+    /// Whether a source may owe this chunk beside those that it owes. Of so many active ones, each of the others finds as
+    /// much as it may always ask for.
+    fn may_owe(&self, source: SourceId, chunk: usize, active: usize) -> bool {
         let source = &self.sources[source];
+        if source.owed.len() < limits::CHUNKS_AHEAD {
+            return true;
+        }
         let together = self.owed_bytes(source) + self.chunks[chunk].length;
-        source.owed.len() < limits::CHUNKS_AHEAD
-            || (source.owed.len() < limits::CHUNK_REQUESTS_MAX && together <= self.chunk_bytes)
+        let is_enough_for_others = self.waiting.len() > active.saturating_sub(1) * limits::CHUNKS_AHEAD;
+        source.owed.len() < limits::CHUNK_REQUESTS_MAX && together <= self.chunk_bytes && is_enough_for_others
     }
 
     /// Whether a source may be given a waiting chunk.

@@ -422,3 +422,14 @@ fn a_source_owes_more_chunks_if_they_are_small() {
     assert!((1..=limits::CHUNK_REQUESTS_MAX).all(|chunk| plan.finished(0, chunk)));
     assert_eq!(assign_all(&mut plan), [(0, 9), (0, 10)], "together one whole chunk");
 }
+
+/// A slow source does not take what an idle one could bring.
+#[test]
+fn small_chunks_that_others_could_bring_are_left_to_them() {
+    let files = vec![RootFile { name: String::new(), size: 1 }; 6];
+    let mut plan = Plan::new(&Chunks::of(&files, 10), |_| false, 2, 2);
+    open_all(&mut plan);
+    assert_eq!(assign_all(&mut plan), [(0, 0), (1, 1), (0, 2), (1, 3)]);
+    assert!(plan.finished(1, 1) && plan.finished(1, 3));
+    assert_eq!(assign_all(&mut plan), [(1, 4), (1, 5)]);
+}
