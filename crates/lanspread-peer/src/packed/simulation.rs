@@ -12,6 +12,7 @@
 mod faults;
 mod gate;
 mod neighbours;
+mod pipes;
 mod play;
 mod room;
 mod world;

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use bytes::Bytes;
-use lanspread_proto::packed::{Follow, Place, WaveNews};
+use lanspread_proto::packed::{Follow, Place};
 use lanspread_types::checksum::ContentDigest;
 use lanspread_types::ids::PeerId;
 use tokio::sync::mpsc;
@@ -15,8 +14,6 @@ use super::world::{World, content, lock};
 use crate::packed::feed::{Begin, FeedEvent, Order, Said, Upstreams};
 use crate::packed::follow::follow;
 use crate::packed::plan::{Tier, UpstreamId};
-use crate::packed::serve::{ChunkAnswer, ServeChunks};
-use crate::packed::uplink::AtUplink;
 use crate::packed::upstream_error::{OtherChunk, UpstreamError};
 
 #[derive(Debug, Clone, Copy)]
@@ -107,52 +104,5 @@ impl Upstreams for Neighbours {
             }
             FeedEvent::Queued { .. } => {}
         }
-    }
-}
-
-/// A source of the whole game.
-pub(super) struct Source<'w> {
-    pub(super) world: &'w World,
-    pub(super) node: usize,
-    pub(super) place: Place,
-    pub(super) uplink: AtUplink,
-}
-
-impl ServeChunks for Source<'_> {
-    async fn chunk(&self, chunk: u64) -> ChunkAnswer {
-        if self.world.nodes[self.node].says_gone.load(Ordering::Relaxed) {
-            return ChunkAnswer::Gone(chunk + 1);
-        }
-        self.uplink.turn(chunk).await;
-        ChunkAnswer::Chunk(content(self.world.room.seed, chunk))
-    }
-
-    fn took(&self, chunk: u64, _: Bytes, taken: Duration) {
-        self.uplink.sent(taken);
-        self.world.sent_by_sources.fetch_add(1, Ordering::Relaxed);
-        let mut roster = lock(&self.world.nodes[self.node].roster);
-        roster.reached(&self.world.packed, self.place.wave, chunk, Instant::now());
-    }
-
-    fn alive(&self) -> (u64, bool) {
-        (self.world.room.chunks, false)
-    }
-
-    fn wave(&self) -> WaveNews {
-        let roster = lock(&self.world.nodes[self.node].roster);
-        WaveNews { places: roster.places(&self.world.packed, self.place.wave), slowest: None }
-    }
-}
-
-/// A peer that is alive for ever, and sends nothing.
-pub(super) struct OnlyAlive;
-
-impl ServeChunks for OnlyAlive {
-    async fn chunk(&self, _: u64) -> ChunkAnswer {
-        std::future::pending().await
-    }
-
-    fn alive(&self) -> (u64, bool) {
-        (u64::MAX, false)
     }
 }

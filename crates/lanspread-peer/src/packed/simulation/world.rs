@@ -1,38 +1,29 @@
-//! The machines of a room and the pipes between them.
+//! The machines of a room, and who follows whom.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use lanspread_proto::WireError;
-use lanspread_proto::connection::Connection;
-use lanspread_proto::handshake::{Channel, Introduction};
-use lanspread_proto::message::{Refusal, RefusalCode, Reply, Request};
 use lanspread_proto::packed::PackedGame;
 use lanspread_types::checksum::ContentDigest;
 use lanspread_types::ids::PeerId;
-use lanspread_types::limits;
-use tokio::io::duplex;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::faults::Random;
-use super::gate::{Gate, Gated, Uplink};
-use super::neighbours::{OnlyAlive, Source};
+use super::gate::{Gate, Uplink};
 use super::room::{CHUNK_BYTES, Room};
 use crate::packed::relays::Relays;
 use crate::packed::roster::Roster;
-use crate::packed::serve::serve;
 use crate::packed::stream_view::StreamView;
 use crate::packed::uplink::SourceUplink;
 use crate::task::Tasks;
-use crate::testing::hello;
 
 /// One machine: a source, or the receiver at a seat.
 pub(super) struct Node {
     pub(super) peer: PeerId,
-    key: [u8; 32],
+    pub(super) key: [u8; 32],
     pub(super) gate: Arc<Gate>,
     pub(super) uplink: Arc<Uplink>,
     /// Whose chunk it sends next, as a source.
@@ -131,78 +122,6 @@ impl World {
     pub(super) fn tell(&self, node: usize, what: &str) {
         let at = self.begun.elapsed().as_millis();
         lock(&self.story).push(format!("{at:>7} ms  node {node}: {what}"));
-    }
-
-    /// Connects two machines, and serves the connection at the other one.
-    pub(super) async fn connect(
-        self: &Arc<Self>,
-        from: usize,
-        to: usize,
-    ) -> Result<Connection<Gated>, WireError> {
-        let target = &self.nodes[to];
-        if target.is_dead.is_cancelled() {
-            return Err(WireError::Connect(std::io::ErrorKind::ConnectionRefused.into()));
-        }
-        let gates = [Arc::clone(&self.nodes[from].gate), Arc::clone(&target.gate)];
-        if !target.is_reachable || gates.iter().any(|gate| gate.is_closed()) {
-            sleep(limits::RELAY_CONNECT_DEADLINE).await;
-            return Err(WireError::Connect(std::io::ErrorKind::TimedOut.into()));
-        }
-        let (near, far) = duplex(4 * CHUNK_BYTES);
-        let (dialled, answered) = Channel::of_pipe(self.nodes[from].key, target.key);
-        let far = Gated::new(far, gates.clone(), Arc::clone(&target.uplink));
-        let near = Gated::new(near, gates, Arc::clone(&self.nodes[from].uplink));
-        let (world, is_dead) = (Arc::clone(self), target.is_dead.clone());
-        target.tasks.spawn_contained("connection", async move {
-            let introduction = Introduction::open(hello(&format!("node-{to}")));
-            let serving = async {
-                let opened = Connection::open(far, &answered, &introduction).await;
-                if let Ok(mut connection) = opened
-                    && let Err(error) = world.answer(to, &mut connection).await
-                {
-                    world.tell(to, &format!("a connection of node {from} ended: {error}"));
-                }
-            };
-            is_dead.run_until_cancelled(serving).await;
-        });
-        let introduction = Introduction::open(hello(&format!("node-{from}")));
-        timeout(limits::RELAY_CONNECT_DEADLINE, Connection::open(near, &dialled, &introduction))
-            .await
-            .unwrap_or_else(|_| Err(WireError::Connect(std::io::ErrorKind::TimedOut.into())))
-    }
-
-    async fn answer(&self, node: usize, connection: &mut Connection<Gated>) -> Result<(), WireError> {
-        let request = connection.receive("request", limits::REQUEST_IDLE_DEADLINE).await?;
-        let Some(Request::Follow(wanted)) = request else { return Ok(()) };
-        let at = &self.nodes[node];
-        if at.is_only_alive.load(Ordering::Relaxed) {
-            connection.send(&Reply::Following { lo: 0, hi: self.room.chunks }).await?;
-            serve(connection, &OnlyAlive, &at.leaves).await;
-            return Ok(());
-        }
-        if let Some(relay) = at.relays.find(&wanted.packed) {
-            let end = relay.serve(connection, &wanted, &at.leaves, |_| {}).await?;
-            self.tell(node, &format!("fed {} chunks: {}", end.chunks, end.served.code()));
-            return Ok(());
-        }
-        if !at.is_source {
-            let refusal = Refusal::new(RefusalCode::NotOffered, "nothing is installed here");
-            return connection.send(&Reply::Refused(refusal)).await;
-        }
-        connection.send(&Reply::Following { lo: 0, hi: self.room.chunks }).await?;
-        let uplink = at.sends.feed(wanted.packed.clone(), wanted.at);
-        let source = Source { world: self, node, place: wanted.place, uplink };
-        lock(&at.roster).begins_fed(
-            &wanted.packed,
-            wanted.place.wave,
-            wanted.at,
-            self.room.chunks,
-            Instant::now(),
-        );
-        let served = serve(connection, &source, &at.leaves).await;
-        self.tell(node, &format!("served as a source: {}", served.code()));
-        lock(&at.roster).ends_fed(&wanted.packed, wanted.place.wave, Instant::now());
-        Ok(())
     }
 
     pub(super) fn follow(&self, node: usize, upstream: usize) {
