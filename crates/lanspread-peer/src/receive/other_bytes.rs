@@ -1,6 +1,10 @@
 //! What a source sent instead of what the manifest lists.
 
 use lanspread_types::checksum::ContentDigest;
+use lanspread_types::ids::{GameId, PeerId, PeerName};
+
+use crate::report::event::PeerEvent;
+use crate::report::offender::{ProvedLie, ServerLie};
 
 /// A source sent other bytes than the manifest lists.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -16,4 +20,19 @@ pub(crate) struct OtherBytes {
     pub(crate) expected: ContentDigest,
     /// SHA-256 of what came.
     pub(crate) got: ContentDigest,
+}
+
+impl OtherBytes {
+    /// The event that names who sent them: a peer, or without an identity the URL of a server.
+    pub(crate) fn lie(self, game: GameId, name: PeerName, id: Option<PeerId>) -> PeerEvent {
+        let Self { path, position, expected, got } = self;
+        let (expected, got) = (expected.to_string(), got.to_string());
+        match id {
+            Some(id) => {
+                let (path, position) = (Some(path), Some(position));
+                PeerEvent::PeerLied(ProvedLie { peer: name, id, game, path, position, expected, got })
+            }
+            None => PeerEvent::ServerLied(ServerLie { server: name, game, path, position, expected, got }),
+        }
+    }
 }

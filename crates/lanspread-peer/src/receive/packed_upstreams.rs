@@ -27,10 +27,10 @@ use crate::packed::stream_view::StreamView;
 use crate::packed::upstream_error::{OtherChunk, UpstreamError};
 use crate::packed::window::PackedWindow;
 use crate::receive::offences::OffenceRecorder;
+use crate::receive::other_bytes::OtherBytes;
 use crate::receive::server_upstream::follow_server;
 use crate::report::channel::EventSender;
 use crate::report::event::PeerEvent;
-use crate::report::offender::{ProvedLie, ServerLie};
 use crate::report::packed_stream::{
     GapFilled, PackedFinished, UpstreamBegin, UpstreamEnd, UpstreamKind, UpstreamShare, WaveProgress,
 };
@@ -326,20 +326,10 @@ impl PackedUpstreams {
     fn failed(&self, upstream: &PackedUpstream, error: &UpstreamError) {
         let Some(offences) = &self.offences else { return };
         if let UpstreamError::OtherChunk(other) = error {
-            let game = self.packed.game.clone();
-            let (path, position) = (Some(other.path.clone()), Some(other.position));
-            let (expected, got) = (other.expected.to_string(), other.got.to_string());
-            self.events.report(match upstream {
-                PackedUpstream::Relay(peer) | PackedUpstream::Source(peer) => {
-                    let (peer, id) = (peer.name.clone(), peer.id);
-                    PeerEvent::PeerLied(ProvedLie { peer, id, game, path, position, expected, got })
-                }
-                PackedUpstream::Server(server) => {
-                    let (server, path, position) =
-                        (server.name().clone(), other.path.clone(), other.position);
-                    PeerEvent::ServerLied(ServerLie { server, game, path, position, expected, got })
-                }
-            });
+            let OtherChunk { path, position, expected, got, .. } = other.clone();
+            let id = upstream.peer().map(|peer| peer.id);
+            let lie = OtherBytes { path, position, expected, got };
+            self.events.report(lie.lie(self.packed.game.clone(), upstream.name().clone(), id));
         }
         if let Some(peer) = upstream.peer() {
             // The peer waits for all its tasks when it stops.

@@ -7,7 +7,6 @@ use lanspread_types::ids::{GameId, PeerId, PeerName};
 use crate::http::server::HttpServer;
 use crate::receive::other_bytes::OtherBytes;
 use crate::report::event::PeerEvent;
-use crate::report::offender::{ProvedLie, ServerLie};
 use crate::trust::select::PeerOffer;
 
 /// A source of chunks, before it is opened.
@@ -38,17 +37,10 @@ impl TransferSource {
 
     /// The event that names this source, because its bytes are not those of the manifest.
     pub(crate) fn lied(&self, game: &GameId, other: &OtherBytes) -> PeerEvent {
-        let (name, game) = (self.name().clone(), game.clone());
-        let OtherBytes { path, position, expected, got } = other.clone();
-        let (expected, got) = (expected.to_string(), got.to_string());
-        match self {
-            Self::Peer(peer) => {
-                let (path, position, id) = (Some(path), Some(position), peer.id);
-                PeerEvent::PeerLied(ProvedLie { peer: name, id, game, path, position, expected, got })
-            }
-            Self::Server(_) => {
-                PeerEvent::ServerLied(ServerLie { server: name, game, path, position, expected, got })
-            }
-        }
+        let id = match self {
+            Self::Peer(peer) => Some(peer.id),
+            Self::Server(_) => None,
+        };
+        other.clone().lie(game.clone(), self.name().clone(), id)
     }
 }
