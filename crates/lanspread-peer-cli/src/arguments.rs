@@ -27,7 +27,7 @@ pub(crate) use self::catalog::{
 };
 pub(crate) use self::options::{
     CatalogFile, DaemonGamesDir, Decoder, DiscoveryChoice, GamesDirOption, PeerList, PeerRulesOptions,
-    ServerList, StreamOptions, WaitOptions,
+    RelayOptions, ServerList, StreamOptions, WaitOptions,
 };
 pub(crate) use self::party::{PartyArguments, PartyCommand, PartyJoin, PartyNew, PartyShow};
 pub(crate) use self::peers::{DecidePeers, ForgottenPeer, Peers, PeersCommand, PeersPenalties};
@@ -131,8 +131,9 @@ machine, so the game cannot be shared on.")]
 Example:
   lanspread-peer-cli download cnctw
 
-Several peers send parts at the same time. An interrupted download resumes where it stopped.")]
-    Download(Operate),
+Several peers send parts at the same time, and machines that download the same game pass it on to each \
+other. An interrupted download resumes where it stopped.")]
+    Download(Download),
     /// Replace games with the version in the catalog or, without a catalog, the version that most peers have
     #[command(after_help = "\
 Example:
@@ -242,7 +243,16 @@ pub(crate) struct Install {
     pub(crate) dry_run: bool,
 }
 
-/// `download`, and the options that `install` and `update` share with it
+/// `download`
+#[derive(Debug, Args)]
+pub(crate) struct Download {
+    #[command(flatten)]
+    pub(crate) operate: Operate,
+    #[command(flatten)]
+    pub(crate) relaying: RelayOptions,
+}
+
+/// The options that `download`, `install` and `update` share
 #[derive(Debug, Args)]
 pub(crate) struct Operate {
     #[command(flatten)]

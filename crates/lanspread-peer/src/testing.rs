@@ -6,7 +6,7 @@ mod late_tests;
 mod liars_tests;
 pub(crate) mod machine;
 mod manifest_tests;
-mod organiser;
+pub(crate) mod organiser;
 mod packed_tests;
 
 use lanspread_proto::WireError;

@@ -141,21 +141,35 @@ pub(crate) struct StreamOptions {
     /// Where a streamed game is decoded: here, or at the source, for a machine with a slow processor
     #[arg(long, env = "LANSPREAD_DECODE_AT", value_enum, default_value_t, value_name = "PLACE")]
     pub(crate) decode_at: DecodePlace,
-    /// Pass on nothing of what is streamed to other machines that install the same game
-    #[arg(long, env = "LANSPREAD_NO_RELAY", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
-    pub(crate) no_relay: bool,
-    /// Address on which what is streamed is passed on, if no daemon runs [default: a free port of every address]
-    #[arg(long, env = "LANSPREAD_LISTEN", value_hint = ValueHint::Other, value_name = "ADDRESS:PORT")]
-    pub(crate) listen: Option<SocketAddr>,
-    /// Memory for what is streamed, in MiB: 16 to 1024 [default: 64]
-    #[arg(long, env = "LANSPREAD_WINDOW", value_hint = ValueHint::Other, value_name = "MIB", value_parser = clap::value_parser!(u32).range(16..=1024))]
-    pub(crate) window: Option<u32>,
+    #[command(flatten)]
+    pub(crate) relaying: RelayOptions,
 }
 
 impl StreamOptions {
     /// The options of an operation that streams like this.
     pub(crate) fn apply(&self, options: OperationOptions) -> OperationOptions {
+        self.relaying.apply(options.with_decode_at(self.decode_at.into()))
+    }
+}
+
+/// What is passed on to other machines that fetch the same game.
+#[derive(Debug, Args)]
+pub(crate) struct RelayOptions {
+    /// Pass nothing on to other machines that fetch the same game
+    #[arg(long, env = "LANSPREAD_NO_RELAY", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+    pub(crate) no_relay: bool,
+    /// Address on which what arrives is passed on, if no daemon runs [default: a free port of every address]
+    #[arg(long, env = "LANSPREAD_LISTEN", value_hint = ValueHint::Other, value_name = "ADDRESS:PORT")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Memory for what arrives and is passed on, in MiB: 16 to 1024 [default: 64]
+    #[arg(long, env = "LANSPREAD_WINDOW", value_hint = ValueHint::Other, value_name = "MIB", value_parser = clap::value_parser!(u32).range(16..=1024))]
+    pub(crate) window: Option<u32>,
+}
+
+impl RelayOptions {
+    /// The options of an operation that passes on like this.
+    pub(crate) fn apply(&self, options: OperationOptions) -> OperationOptions {
         let relay = if self.no_relay { RelayChoice::Off } else { RelayChoice::On { listen: self.listen } };
-        options.with_decode_at(self.decode_at.into()).with_relay(relay).with_window_mib(self.window)
+        options.with_relay(relay).with_window_mib(self.window)
     }
 }

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
 use super::{describe, servers};
-use crate::arguments::{Cancel, Decoder, Global, Install, Local, Operate, Uninstall, Update};
+use crate::arguments::{Cancel, Decoder, Download, Global, Install, Local, Operate, Uninstall, Update};
 use crate::backend::Backend;
 use crate::exit::{CommandResult, Failure, Summary};
 use crate::games_dir::ChosenGamesDir;
@@ -35,8 +35,10 @@ pub(crate) async fn install(global: &Global, output: Output, install: Install) -
     perform(global, output, &operate.local, Some(&decoder), kind, &options).await
 }
 
-pub(crate) async fn download(global: &Global, output: Output, operate: Operate) -> CommandResult {
-    perform(global, output, &operate.local, None, OperationKind::Download, &options(&operate)?).await
+pub(crate) async fn download(global: &Global, output: Output, download: Download) -> CommandResult {
+    let Download { operate, relaying } = download;
+    let options = relaying.apply(options(&operate)?);
+    perform(global, output, &operate.local, None, OperationKind::Download, &options).await
 }
 
 pub(crate) async fn update(global: &Global, output: Output, update: Update) -> CommandResult {

@@ -1,4 +1,4 @@
-//! The windows of this process that other receivers may follow: one for each packed stream that it is installing.
+//! The windows of this process that other receivers may follow: one for each packed stream that it receives.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -88,7 +88,7 @@ impl Relays {
         OpenRelay { relays: Arc::clone(self), packed, relay }
     }
 
-    /// The window of a packed stream, if this process is installing it.
+    /// The window of a packed stream, if this process receives it.
     pub(crate) fn find(&self, packed: &PackedGame) -> Option<Arc<Relay>> {
         self.map().get(packed).cloned()
     }

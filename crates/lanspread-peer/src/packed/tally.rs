@@ -13,6 +13,7 @@ pub(crate) struct Tally {
     bytes_twice: u64,
     changes: u64,
     changed_at: Option<u64>,
+    open: u64,
     /// Whether an upstream has failed after it had brought chunks, and no other one has begun since.
     has_lost_one: bool,
 }
@@ -20,6 +21,7 @@ pub(crate) struct Tally {
 impl Tally {
     /// An upstream begins, and `chunk` is wanted.
     pub(crate) fn begins(&mut self, chunk: u64) {
+        self.open += 1;
         if std::mem::take(&mut self.has_lost_one) {
             self.changes += 1;
             self.changed_at = Some(chunk);
@@ -42,7 +44,13 @@ impl Tally {
 
     /// An upstream ended, which had brought so many chunks since it began.
     pub(crate) fn ended(&mut self, chunks: u64, has_failed: bool) {
+        self.open = self.open.saturating_sub(1);
         self.has_lost_one |= has_failed && chunks > 0;
+    }
+
+    /// How many upstreams bring chunks now.
+    pub(crate) fn open(&self) -> u64 {
+        self.open
     }
 
     /// Bytes that each upstream brought, in the order of the upstreams.
@@ -97,7 +105,7 @@ mod tests {
         tally.begins(3);
         tally.ended(2, false);
         tally.begins(5);
-        assert_eq!((tally.changes(), tally.changed_at()), (0, None));
+        assert_eq!((tally.changes(), tally.changed_at(), tally.open()), (0, None, 2));
         tally.ended(7, true);
         assert_eq!(tally.changes(), 0, "nothing was found to continue from");
         tally.begins(12);

@@ -164,7 +164,7 @@ impl PackedWindow {
     }
 
     /// The decoder needs nothing more.
-    pub(crate) fn decoded(&self) {
+    pub(crate) fn use_all(&self) {
         self.change(|ring| ring.use_up_to(u64::MAX));
     }
 

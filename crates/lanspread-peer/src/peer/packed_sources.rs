@@ -21,12 +21,17 @@ pub(super) struct PackedSources {
 }
 
 impl PackedSources {
-    /// Whether they can be used with a manifest: there are some, and it lists all that decoding here takes.
+    /// Whether they can be decoded here with a manifest: there are some, and it lists all that decoding takes.
     pub(super) fn fit(&self, manifest: &ManifestFile) -> bool {
         let archives = &manifest.manifest().archives;
         let lists_headers =
             !archives.is_empty() && archives.iter().all(|archive| !archive.headers.is_empty());
         lists_headers && (!self.peers.is_empty() || !self.servers.is_empty())
+    }
+
+    /// Whether a receiver may get a place in a wave of the archives that a manifest lists.
+    pub(super) fn may_place(&self, manifest: &ManifestFile) -> bool {
+        !manifest.manifest().archives.is_empty() && !self.peers.is_empty()
     }
 }
 

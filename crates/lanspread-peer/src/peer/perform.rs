@@ -20,7 +20,7 @@ impl Peer {
     ) -> Result<(), PeerError> {
         match kind {
             OperationKind::StreamInstall => self.stream_install(context, false).await.map(|_| ()),
-            OperationKind::Download => self.download(context).await,
+            OperationKind::Download => self.download_alone(context).await,
             OperationKind::Install => self.install(context).await,
             OperationKind::Update => self.update(context).await,
             OperationKind::Uninstall => self.uninstall(context).await,
@@ -39,10 +39,10 @@ impl Peer {
         self.permit_install(context, Replace { allowed: false, force: false, over_verified: false }).await?;
         let downloaded = self.game_state(game).await?.and_then(|state| state.version);
         let is_wanted = |version| self.wanted_version(game).is_none_or(|wanted| wanted == version);
-        if !downloaded.is_some_and(is_wanted) {
-            self.download(context).await?;
-        }
-        self.install_from_archives(context, false).await
+        let relay = if downloaded.is_some_and(is_wanted) { None } else { self.download(context).await? };
+        let installed = self.install_from_archives(context, false).await;
+        self.linger(relay, &context.cancel).await;
+        installed
     }
 
     /// Refuses an install that may not replace the installed tree.

@@ -17,8 +17,10 @@ use crate::operations::OperationContext;
 use crate::peer::core::Peer;
 use crate::peer::error::PeerError;
 use crate::peer::outcome::{milliseconds, reported};
-use crate::peer::packed_install::{PackedInstalled, Relaying, offer_of};
+use crate::peer::packed_install::PackedInstalled;
 use crate::peer::packed_sources::PackedSources;
+use crate::peer::packed_stream::offer_of;
+use crate::peer::relaying::Relaying;
 use crate::receive::attempt::attempt;
 use crate::receive::attempt_order::{AttemptOrder, NextAttempt};
 use crate::receive::error::AttemptError;
@@ -164,9 +166,7 @@ impl Peer {
                 attempts: failures,
             },
         )?;
-        if let Some(relay) = attempts.relay.take() {
-            self.linger(relay, &context.cancel).await;
-        }
+        self.linger(attempts.relay.take(), &context.cancel).await;
         let attempts = attempts.failures;
         let game = game.clone();
         Ok(StreamInstallReport { game, version, source, attempts, totals, trust, waited, duration })
@@ -272,7 +272,7 @@ impl Peer {
         listed: Arc<ManifestFile>,
         attempts: &mut Attempts,
     ) -> Result<PackedAttempted, PeerError> {
-        let of_server = || sources.servers.first().map(|server| offer_of(server, context));
+        let of_server = || sources.servers.first().map(|server| offer_of(server, &context.version));
         let Some(source) = sources.peers.first().cloned().or_else(of_server) else {
             return Ok(PackedAttempted::Not(Attempted::Failed));
         };
@@ -325,7 +325,7 @@ impl Peer {
             AttemptError::Local(error) => return Err(error.into()),
             AttemptError::Refused(error) => return Err(error.into()),
             AttemptError::Cancelled => return Err(PeerError::Cancelled),
-            AttemptError::StagingStopped => return Err(PeerError::Internal(error.to_string())),
+            AttemptError::ThreadStopped => return Err(PeerError::Internal(error.to_string())),
             AttemptError::Lied(deviation) => {
                 context.events.report(lied(context.locked.game(), source, *deviation));
                 Attempted::Failed
@@ -360,17 +360,5 @@ impl Peer {
             locked.run("prepare", move |games, game, _| Ok::<_, PeerError>(permit(games, game, replace)?));
         let replaces = permitted.await?;
         Ok((locked, replaces))
-    }
-
-    /// Passes on what a finished install still has, for a bounded time. A peer that serves does so beside its next work.
-    async fn linger(&self, relay: Relaying, cancel: &CancellationToken) {
-        if self.serves() {
-            let stop = self.inner.tasks.cancel_token();
-            self.inner.tasks.spawn_contained("linger", async move {
-                stop.run_until_cancelled(relay.linger()).await;
-            });
-        } else {
-            cancel.run_until_cancelled(relay.linger()).await;
-        }
     }
 }

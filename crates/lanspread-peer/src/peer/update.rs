@@ -93,11 +93,13 @@ impl Peer {
                 Ok(())
             }
             UpdatePlan::Stream => self.stream_install(context, true).await.map(|_| ()),
-            UpdatePlan::Download => self.download(context).await,
+            UpdatePlan::Download => self.download_alone(context).await,
             UpdatePlan::Install => self.install_from_archives(context, true).await,
             UpdatePlan::DownloadAndInstall => {
-                self.download(context).await?;
-                self.install_from_archives(context, true).await
+                let relay = self.download(context).await?;
+                let installed = self.install_from_archives(context, true).await;
+                self.linger(relay, cancel).await;
+                installed
             }
         }
     }

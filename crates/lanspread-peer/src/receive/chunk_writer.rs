@@ -54,6 +54,56 @@ impl DownloadTarget {
     }
 }
 
+/// Puts the bytes of chunks in their places, and records whole chunks. The bytes of one chunk come in their order.
+pub(crate) struct ChunkWriter<'w> {
+    target: &'w DownloadTarget,
+    origin: &'w ChunkOrigin,
+    /// The file that was written last, by its number.
+    open: Option<(usize, File)>,
+    /// Of what was written since the last chunk ended.
+    hasher: ChecksumHasher,
+}
+
+impl<'w> ChunkWriter<'w> {
+    pub(crate) fn new(target: &'w DownloadTarget, origin: &'w ChunkOrigin) -> Self {
+        Self { target, origin, open: None, hasher: ChecksumHasher::default() }
+    }
+
+    /// Writes the next bytes of a chunk, at their offset in its file.
+    pub(crate) fn write(&mut self, file: usize, offset: u64, data: &[u8]) -> Result<(), LocalError> {
+        let opened = match self.open.take() {
+            Some((number, opened)) if number == file => opened,
+            _ => self.target.partials.open(file)?,
+        };
+        let written = opened.write_all_at(data, offset);
+        written.map_err(LocalError::io("write", self.target.partials.path(file)))?;
+        self.open = Some((file, opened));
+        self.hasher.update(data);
+        let bytes = data.len() as u64;
+        let written_bytes = self.target.written_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        if let Some(booking) = &self.target.booking {
+            booking.note_written(written_bytes);
+        }
+        Ok(())
+    }
+
+    /// The CRC-32 of the chunk that was written whole.
+    pub(crate) fn end(&mut self) -> Checksum {
+        std::mem::take(&mut self.hasher).finish()
+    }
+
+    /// Records a chunk that was written whole and is right.
+    pub(crate) fn record(&mut self, chunk: Chunk, checksum: Checksum) -> Result<(), LocalError> {
+        if let Some((file, opened)) = &self.open {
+            self.target.partials.begin_write_back(*file, opened, chunk.offset, chunk.length);
+        }
+        let ChunkOrigin { peer, peer_id, fingerprints } = self.origin;
+        let fingerprint = fingerprints.get(chunk.file).copied().unwrap_or_default();
+        let recorded = Recorded { checksum, peer: peer.clone(), peer_id: *peer_id, fingerprint };
+        self.target.journal().chunk(chunk.id, recorded)
+    }
+}
+
 /// Writes until the queue ends. Calls `done` for every chunk that it has recorded.
 pub(crate) fn write(
     target: &DownloadTarget,
@@ -62,41 +112,22 @@ pub(crate) fn write(
     buffers: &Buffers,
     done: impl Fn(Chunk),
 ) -> Result<(), SinkError> {
-    let mut open: Option<(usize, File)> = None;
-    let mut hasher = ChecksumHasher::default();
+    let mut writer = ChunkWriter::new(target, origin);
     while let Some(step) = queue.blocking_recv() {
         match step {
             ChunkWrite::Data { chunk, offset, data } => {
-                let file = match open.take() {
-                    Some((number, file)) if number == chunk.file => file,
-                    _ => target.partials.open(chunk.file)?,
-                };
-                let written = file.write_all_at(&data, offset);
-                written.map_err(LocalError::io("write", target.partials.path(chunk.file)))?;
-                open = Some((chunk.file, file));
-                hasher.update(&data);
-                let bytes = data.len() as u64;
+                writer.write(chunk.file, offset, &data)?;
                 buffers.give(data);
-                let written_bytes = target.written_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
-                if let Some(booking) = &target.booking {
-                    booking.note_written(written_bytes);
-                }
             }
             ChunkWrite::End { chunk, checksum } => {
-                let got = std::mem::take(&mut hasher).finish();
+                let got = writer.end();
                 if got != checksum {
                     let shown = target.partials.path(chunk.file);
                     let name = shown.file_name().unwrap_or_default().to_string_lossy();
                     let path = printable(&name, limits::COMPONENT_BYTES_MAX);
                     return Err(ContentError::Checksum { path, expected: checksum, got }.into());
                 }
-                if let Some((file, opened)) = &open {
-                    target.partials.begin_write_back(*file, opened, chunk.offset, chunk.length);
-                }
-                let ChunkOrigin { peer, peer_id, fingerprints } = origin;
-                let fingerprint = fingerprints.get(chunk.file).copied().unwrap_or_default();
-                let recorded = Recorded { checksum, peer: peer.clone(), peer_id: *peer_id, fingerprint };
-                target.journal().chunk(chunk.id, recorded)?;
+                writer.record(chunk, got)?;
                 done(chunk);
             }
         }

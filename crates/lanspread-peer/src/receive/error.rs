@@ -55,9 +55,9 @@ pub(crate) enum AttemptError {
     /// The install would lose files of the user, or a foreign file is in the way: no other source can help.
     #[error(transparent)]
     Refused(StoreError),
-    /// The staging thread ended early; if its own error is known, that error takes precedence.
-    #[error("the staging thread stopped")]
-    StagingStopped,
+    /// A thread of the attempt ended early; if its own error is known, that error takes precedence.
+    #[error("a thread of the attempt stopped")]
+    ThreadStopped,
 }
 
 impl AttemptError {
@@ -92,7 +92,7 @@ impl AttemptError {
             Self::NoPlace(_) => NO_PLACE.into(),
             Self::Refused(error) => error.code().into(),
             Self::Cancelled => "cancelled".into(),
-            Self::StagingStopped => "internal".into(),
+            Self::ThreadStopped => "internal".into(),
         }
     }
 }
@@ -119,7 +119,7 @@ impl From<ContentError> for AttemptError {
 
 impl From<ThreadEnded> for AttemptError {
     fn from(_: ThreadEnded) -> Self {
-        Self::StagingStopped
+        Self::ThreadStopped
     }
 }
 

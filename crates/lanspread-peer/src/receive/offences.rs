@@ -112,7 +112,7 @@ fn offence_of_attempt(error: &AttemptError) -> Option<Offence> {
         | AttemptError::NoPlace(_)
         | AttemptError::Cancelled
         | AttemptError::Refused(_)
-        | AttemptError::StagingStopped => None,
+        | AttemptError::ThreadStopped => None,
     }
 }
 

@@ -27,6 +27,7 @@ use crate::receive::attempt_progress::AttemptProgress;
 use crate::receive::error::AttemptError;
 use crate::receive::staged_attempt::{AttemptContext, staged_attempt};
 use crate::receive::staging_queue::{StagingBatch, StagingSender, StagingStep};
+use crate::receive::unread::Unread;
 use crate::trust::select::PeerOffer;
 
 /// Installs what `bytes` has: the archives of `manifest`, in its order. On success the game is installed; on failure
@@ -54,26 +55,8 @@ pub(crate) async fn packed_attempt(
         is_compared: context.manifest.is_some(),
         progress: AttemptProgress::new(context, source),
     };
-    let filling = fill(context, decoding, Unread(Some(bytes)), steps, feeding);
+    let filling = fill(context, decoding, Unread::new(bytes), steps, feeding);
     staged_attempt(context, source, queue, filling).await
-}
-
-/// Closes the bytes when it is dropped, so that a thread that waits for some ends.
-struct Unread(Option<Arc<dyn PackedBytes>>);
-
-impl Unread {
-    /// All of them were decoded, and others may still want them.
-    fn keep(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Unread {
-    fn drop(&mut self) {
-        if let Some(bytes) = &self.0 {
-            bytes.close();
-        }
-    }
 }
 
 /// Decodes while the bytes come, and ends when the decoding thread has ended.
@@ -118,7 +101,7 @@ async fn fill(
                 Ok(()) => is_fed = true,
                 Err(failure) => break failure,
             },
-            () = queue_ended.cancelled() => break AttemptError::StagingStopped,
+            () = queue_ended.cancelled() => break AttemptError::ThreadStopped,
             () = context.cancel.cancelled() => break AttemptError::Cancelled,
         }
     };
@@ -132,7 +115,7 @@ fn of_archive(error: ArchiveError) -> AttemptError {
     match error {
         ArchiveError::Cancelled => AttemptError::Cancelled,
         // The threads that take from the queue have the reason.
-        ArchiveError::Sink(_) => AttemptError::StagingStopped,
+        ArchiveError::Sink(_) => AttemptError::ThreadStopped,
         error => AttemptError::Archive(Box::new(error)),
     }
 }

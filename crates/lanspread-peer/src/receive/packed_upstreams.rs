@@ -35,6 +35,7 @@ use crate::report::packed_stream::{
     GapFilled, PackedFinished, UpstreamBegin, UpstreamEnd, UpstreamKind, UpstreamShare, WaveProgress,
 };
 use crate::report::queued::QueuedAt;
+use crate::report::source_share::SourceShare;
 use crate::task::Tasks;
 use crate::transport::dial::{dial, dial_relay};
 use crate::trust::select::PeerOffer;
@@ -304,16 +305,32 @@ impl PackedUpstreams {
         self.upstreams.is_complete.store(true, Ordering::Release);
     }
 
-    /// Where the bytes of a finished stream came from.
-    pub(crate) fn finished(&self) -> PeerEvent {
-        let tally = self.view.tally();
+    /// What each upstream has brought.
+    pub(crate) fn shares(&self) -> Vec<UpstreamShare> {
         let share = |(upstream, bytes): (UpstreamId, u64)| {
             let upstream = self.upstreams.get(upstream);
             UpstreamShare { upstream: upstream.name().to_string(), kind: upstream.kind(), bytes }
         };
+        self.view.tally().by_upstream().map(share).collect()
+    }
+
+    /// The same as shares of a download.
+    pub(crate) fn source_shares(&self) -> Vec<SourceShare> {
+        let share = |(upstream, bytes): (UpstreamId, u64)| SourceShare {
+            peer: self.upstreams.get(upstream).name().clone(),
+            chunks: 0,
+            bytes,
+        };
+        self.view.tally().by_upstream().map(share).collect()
+    }
+
+    /// Where the bytes of a finished stream came from.
+    pub(crate) fn finished(&self) -> PeerEvent {
+        let shares = self.shares();
+        let tally = self.view.tally();
         PeerEvent::PackedFinished(PackedFinished {
             game: self.packed.game.clone(),
-            shares: tally.by_upstream().map(share).collect(),
+            shares,
             brought: tally.by_kind(),
             changes: tally.changes(),
             change_chunk: tally.changed_at(),

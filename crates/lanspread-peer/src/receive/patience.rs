@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::report::operation::Wait;
 
 /// The wait of one operation, at whichever sources.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Patience {
     wait: Wait,
     since: OnceLock<Instant>,

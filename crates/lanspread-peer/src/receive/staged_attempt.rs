@@ -147,7 +147,7 @@ async fn transfer(
         (Ok(sink), Ok(())) => context.locked.run("receipt", move |_, _, _| Ok(sink.complete()?)).await,
         (Err(SinkError::Content(error)), _) => Err(AttemptError::Content(error)),
         (Err(SinkError::Local(error)), _) => Err(AttemptError::of_staging(error)),
-        (Err(SinkError::Closed), Ok(())) => Err(AttemptError::StagingStopped),
+        (Err(SinkError::Closed), Ok(())) => Err(AttemptError::ThreadStopped),
         (Ok(_) | Err(SinkError::Closed), Err(error)) => Err(error),
     }
 }

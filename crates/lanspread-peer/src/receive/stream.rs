@@ -40,7 +40,7 @@ pub(crate) trait StreamObserver {
 /// knows which archives it may announce. If `another_waits`, the source is left if it is too slow.
 ///
 /// # Errors
-/// [`AttemptError::StagingStopped`] if the staging thread has ended; its own result is the reason.
+/// [`AttemptError::ThreadStopped`] if the staging thread has ended; its own result is the reason.
 pub(crate) async fn receive<S: AsyncRead + AsyncWrite>(
     connection: &mut Connection<S>,
     grammar: StreamGrammar,
@@ -49,7 +49,7 @@ pub(crate) async fn receive<S: AsyncRead + AsyncWrite>(
     mut steps: StagingSender,
     observer: &mut impl StreamObserver,
 ) -> Result<(), AttemptError> {
-    let batch = steps.free().await.ok_or(AttemptError::StagingStopped)?;
+    let batch = steps.free().await.ok_or(AttemptError::ThreadStopped)?;
     let mut receiving = Receiving {
         inflow: Inflow::default(),
         grammar,
@@ -101,7 +101,7 @@ impl Receiving {
             tokio::select! {
                 biased;
                 // The staging thread may refuse the announced totals while the source is silent.
-                () = self.steps.closed() => return Err(AttemptError::StagingStopped),
+                () = self.steps.closed() => return Err(AttemptError::ThreadStopped),
                 error = too_slow(&mut check, arrived, self.waited) => return Err(error),
                 error = waited_enough(self.queued) => return Err(error),
                 read = connection.read_inflow(&mut self.inflow, self.batch.buffer()) => read?,
@@ -157,7 +157,7 @@ impl Receiving {
                     // The disk may have no room for it: then nothing of it is accepted.
                     self.hand_on().await?;
                     let waits_since = Instant::now();
-                    self.steps.applied().await.ok_or(AttemptError::StagingStopped)?;
+                    self.steps.applied().await.ok_or(AttemptError::ThreadStopped)?;
                     self.excuse(waits_since.elapsed());
                 }
                 Sorted::Stream(message) => {
@@ -201,7 +201,7 @@ impl Receiving {
     /// Hands the batch on and goes on in another one, once there is one.
     async fn hand_on(&mut self) -> Result<(), AttemptError> {
         let waits_since = Instant::now();
-        let mut next = self.steps.free().await.ok_or(AttemptError::StagingStopped)?;
+        let mut next = self.steps.free().await.ok_or(AttemptError::ThreadStopped)?;
         self.excuse(waits_since.elapsed());
         self.inflow.go_on(self.batch.buffer(), next.buffer());
         self.steps.hand_on(std::mem::replace(&mut self.batch, next));

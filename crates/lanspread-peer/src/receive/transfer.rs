@@ -6,6 +6,7 @@
 
 use lanspread_proto::queued::QueuePosition;
 use lanspread_store::state::chunks::Chunk;
+use lanspread_store::state::listed_chunks::ListedChunks;
 use lanspread_types::limits;
 use std::sync::Arc;
 use std::time::Duration;
@@ -264,7 +265,8 @@ impl<C: OpenSource> Transfer<C> {
         self.tasks.extend(self.context.connect.failed(&self.context.sources[id], error));
         self.plan.ended(id, if error.may_pass() { Ending::Failed } else { Ending::Hopeless });
         let source = &self.context.sources[id];
-        if let FetchError::OtherBytes(other) = error {
+        let proves_lies = self.context.listed.as_ref().is_some_and(ListedChunks::is_trusted);
+        if let (FetchError::OtherBytes(other), true) = (error, proves_lies) {
             self.context.events.report(source.lied(&self.context.game, other));
         }
         let failure = AttemptFailure::new(source.name(), error.code(), error.to_string());

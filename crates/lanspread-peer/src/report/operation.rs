@@ -82,9 +82,9 @@ pub struct OperationOptions {
     pub wait: Wait,
     /// Where a streamed install is decoded.
     pub decode_at: DecodeAt,
-    /// Whether a streamed install passes on what it receives.
+    /// Whether a streamed install or a download passes on what it receives.
     pub relay: RelayChoice,
-    /// Memory for packed bytes of a streamed install that is decoded here; none for the usual amount.
+    /// Memory for packed bytes of a streamed install that is decoded here, or of a download; none for the usual amount.
     pub window_mib: Option<u32>,
 }
 
@@ -100,7 +100,7 @@ pub enum DecodeAt {
     Source,
 }
 
-/// Whether a streamed install passes on what it receives.
+/// Whether a streamed install or a download passes on what it receives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 #[non_exhaustive]

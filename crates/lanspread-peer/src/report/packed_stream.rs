@@ -125,7 +125,7 @@ pub struct GapFilled {
     pub chunks: u64,
 }
 
-/// An install is done, and a follower is still fed. The operation ends when it has everything.
+/// A packed stream is done with here, and a follower is still fed. The operation ends when it has everything.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RelayLingers {
     /// Which game.
@@ -140,7 +140,7 @@ pub struct RelayLingers {
     pub most_ms: u64,
 }
 
-/// A packed stream is installed: where its bytes came from.
+/// A packed stream was decoded or written to the disk whole: where its bytes came from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PackedFinished {
     /// Which game.

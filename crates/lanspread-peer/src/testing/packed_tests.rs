@@ -13,12 +13,14 @@ use lanspread_types::content::InstallTrust;
 use lanspread_types::limits;
 use tokio_util::sync::CancellationToken;
 
+use crate::packed::relays::OpenRelay;
 use crate::packed::stream_view::StreamView;
 use crate::packed::window::PackedWindow;
 use crate::peer::core::Peer;
 use crate::peer::error::PeerError;
 use crate::peer::stream_install::StreamInstallReport;
 use crate::report::channel::PeerEvents;
+use crate::report::download::DownloadFinished;
 use crate::report::event::PeerEvent;
 use crate::report::operation::{DecodeAt, OperationOptions, RelayChoice};
 use crate::report::packed_stream::{RelayBegin, RelayEnd, UpstreamBegin, UpstreamEnd, UpstreamKind};
@@ -131,34 +133,47 @@ async fn at_the_source_it_is_decoded_only_if_that_is_asked_for() {
     assert!(mark.exists());
 }
 
-/// The first receiver has joined the wave and runs until this test ends, so that its window stays open.
+/// A receiver that has joined the wave of a den, has everything, and can be followed.
+struct Before {
+    peer: Peer,
+    relay: OpenRelay,
+}
+
+impl Before {
+    async fn new(den: &Den, machine: &Machine) -> Self {
+        let peer = den.receiver(machine, "seat-1");
+        let address = peer.serve(([127, 0, 0, 1], 0).into()).await.unwrap();
+        let game = small_game::game();
+        let listed = peer.trusted_manifest(&game).await.unwrap().unwrap();
+        let manifest = listed.packing_list_digest().unwrap().unwrap();
+        let packed = PackedGame { game, version: small_game::version(), manifest };
+        let archive = std::fs::read(den.machine.games_dir().join("small/small.eti")).unwrap();
+        let window = Arc::new(PackedWindow::new(1, 1));
+        let join = Join { packed: packed.clone(), relay_port: Some(address.port()), window: 1 };
+        let mut joining = dial(&den.address.into(), &peer.endpoint(), None).await.unwrap().connection;
+        joining.send(&Request::Join(join)).await.unwrap();
+        let reply = joining.receive("a place", limits::REPLY_DEADLINE).await.unwrap();
+        let Some(Reply::Placed(placed)) = reply else { panic!("{reply:?}") };
+        let relays = &peer.source().packed.relays;
+        let view = Arc::new(StreamView::new("relay".parse().unwrap(), 1 << 20));
+        let events = peer.event_sender().clone();
+        let relay = relays.open(packed, Arc::clone(&window), view, placed.place, events);
+        assert!(window.change(|ring| ring.push(0, archive.into())));
+        Self { peer, relay }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_receiver_that_comes_later_is_fed_by_the_one_before_it() {
     let (den, first, second) = (Den::new().await, Machine::new(), Machine::new());
-    let (one, other) = (den.receiver(&first, "seat-1"), den.receiver(&second, "seat-2"));
-    let (mut of_one, mut of_other) = (one.events(), other.events());
-    let address = one.serve(([127, 0, 0, 1], 0).into()).await.unwrap();
-    let game = small_game::game();
-    let listed = one.trusted_manifest(&game).await.unwrap().unwrap();
-    let manifest = listed.packing_list_digest().unwrap().unwrap();
-    let packed = PackedGame { game, version: small_game::version(), manifest };
-    let archive = std::fs::read(den.machine.games_dir().join("small/small.eti")).unwrap();
-    let window = Arc::new(PackedWindow::new(1, 1));
-    let join = Join { packed: packed.clone(), relay_port: Some(address.port()), window: 1 };
-    let mut joining = dial(&den.address.into(), &one.endpoint(), None).await.unwrap().connection;
-    joining.send(&Request::Join(join)).await.unwrap();
-    let reply = joining.receive("a place", limits::REPLY_DEADLINE).await.unwrap();
-    let Some(Reply::Placed(placed)) = reply else { panic!("{reply:?}") };
-    let relays = &one.source().packed.relays;
-    let view = Arc::new(StreamView::new("relay".parse().unwrap(), 1 << 20));
-    let relay = relays.open(packed, Arc::clone(&window), view, placed.place, one.event_sender().clone());
-    assert!(window.change(|ring| ring.push(0, archive.into())));
-
+    let before = Before::new(&den, &first).await;
+    let other = den.receiver(&second, "seat-2");
+    let (mut of_one, mut of_other) = (before.peer.events(), other.events());
     install(&other, &[den.address], OperationOptions::default()).await.unwrap();
     assert_installed(&second);
     let begun = upstreams(&all_events(&mut of_other));
     assert_eq!(begun, [("seat-1".to_owned(), UpstreamKind::Relay)], "and the source is not asked for bytes");
-    relay.linger().await;
+    before.relay.linger().await;
     let mut relayed = Vec::new();
     while relayed.len() < 2 {
         match of_one.next().await.unwrap() {
@@ -168,6 +183,30 @@ async fn a_receiver_that_comes_later_is_fed_by_the_one_before_it() {
         }
     }
     assert_eq!(relayed, ["seat-2 begins", "complete"]);
+}
+
+/// Receivers that download and receivers that install are of one wave: what they want is the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_download_takes_the_archives_from_the_receiver_before_it() {
+    let (den, first, second) = (Den::new().await, Machine::new(), Machine::new());
+    let before = Before::new(&den, &first).await;
+    let other = den.receiver(&second, "seat-2");
+    let mut events = other.events();
+    let options = OperationOptions::default().with_peers(vec![den.address.into()]);
+    other.download_game(&small_game::game(), &options, CancellationToken::new()).await.unwrap();
+    let (of_den, here) = (den.machine.games_dir().join("small"), second.games_dir().join("small"));
+    assert_eq!(tree(&here), tree(&of_den));
+    before.relay.linger().await;
+    let heard = all_events(&mut events);
+    assert_eq!(upstreams(&heard), [("seat-1".to_owned(), UpstreamKind::Relay)]);
+    let finished = heard.iter().find_map(|event| match event {
+        PeerEvent::DownloadFinished(DownloadFinished { sources, .. }) => Some(sources),
+        _ => None,
+    });
+    let shares: Vec<(&str, u64)> =
+        finished.unwrap().iter().map(|share| (share.peer.as_str(), share.bytes)).collect();
+    let size = |name: &str| std::fs::metadata(of_den.join(name)).unwrap().len();
+    assert_eq!(shares, [("seat-1", size("small.eti")), ("den", size("version.ini"))]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

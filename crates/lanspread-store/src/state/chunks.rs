@@ -61,6 +61,11 @@ impl Chunks {
         }
     }
 
+    /// The chunk that has the byte at `offset` of a file, if there is one.
+    pub fn containing(&self, file: usize, offset: u64) -> Option<Chunk> {
+        self.at(file, offset / self.chunk_bytes)
+    }
+
     /// The chunk with this index in a file, if there is one.
     pub(crate) fn at(&self, file: usize, index: u64) -> Option<Chunk> {
         self.of_file(file).get(usize::try_from(index).ok()?).copied()
@@ -86,9 +91,12 @@ mod tests {
                     prop_assert!(chunk.length >= 1 && chunk.length <= chunk_bytes);
                     prop_assert_eq!(chunks.at(number, index as u64), Some(*chunk));
                     prop_assert_eq!(chunks.all()[chunk.id], *chunk);
+                    prop_assert_eq!(chunks.containing(number, chunk.offset), Some(*chunk));
+                    prop_assert_eq!(chunks.containing(number, chunk.offset + chunk.length - 1), Some(*chunk));
                     end += chunk.length;
                 }
                 prop_assert_eq!(end, file.size);
+                prop_assert_eq!(chunks.containing(number, file.size.next_multiple_of(chunk_bytes)), None);
             }
             prop_assert_eq!(chunks.at(files.len(), 0), None);
         }

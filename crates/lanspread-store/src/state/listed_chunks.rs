@@ -37,6 +37,11 @@ impl ListedChunks {
         Self { file: manifest, is_trusted: false }
     }
 
+    /// The manifest itself.
+    pub fn list(&self) -> &Arc<ManifestFile> {
+        &self.file
+    }
+
     /// Whether what is as it lists is verified.
     pub fn is_trusted(&self) -> bool {
         self.is_trusted

@@ -59,7 +59,7 @@ pub(crate) struct RecordHead {
 pub struct Recorded {
     /// Checksum of its bytes.
     pub checksum: Checksum,
-    /// Name of the peer that sent it.
+    /// Name of the peer that sent it; of a chunk that came through a wave, of the source that gave the place.
     pub peer: PeerName,
     /// Identity of that peer.
     pub peer_id: PeerId,

@@ -215,7 +215,7 @@ async fn install(world: &Arc<World>, seat: usize) -> End {
             }
             sleep(Duration::from_millis(me.decode.load(Ordering::Relaxed).into())).await;
         }
-        window.decoded();
+        window.use_all();
         true
     };
     let (fed, decoded) = tokio::join!(feeding, decoding);

@@ -9,9 +9,11 @@ use lanspread_testing::small_game;
 
 use super::*;
 use crate::report::channel::PeerEvents;
+use crate::report::download::DownloadBegin;
 use crate::testing::machine::PeerOf;
 
 mod listed;
+mod waves;
 
 async fn source(name: &str) -> (Machine, Peer, SocketAddr) {
     let machine = Machine::new();

@@ -299,7 +299,7 @@ async fn the_stream_ends_when_the_staging_thread_has_ended() {
     };
     tokio::select! {
         _ = source.speak(far, pipe().1, Greeting::Honest) => unreachable!("it sends keep-alives for ever"),
-        result = receiving => assert!(matches!(result, Err(AttemptError::StagingStopped)), "{result:?}"),
+        result = receiving => assert!(matches!(result, Err(AttemptError::ThreadStopped)), "{result:?}"),
     }
 }
 
@@ -335,7 +335,7 @@ async fn nothing_is_accepted_before_the_announcement_is() {
         drop(queue);
     };
     let (_, result, ()) = tokio::join!(source.speak(far, pipe().1, Greeting::Honest), receiving, refusing);
-    assert!(matches!(result, Err(AttemptError::StagingStopped)), "{result:?}");
+    assert!(matches!(result, Err(AttemptError::ThreadStopped)), "{result:?}");
     assert_eq!(counting.0.get(), 0);
 }
 
