@@ -40,9 +40,10 @@ pub(super) fn event(event: &PeerEvent) -> Option<String> {
     })
 }
 
-/// Where the bytes of an install came from. None of them were stored packed.
+/// Where the bytes of a packed stream came from.
 fn whence(finished: &PackedFinished) -> String {
-    let PackedFinished { game, shares, brought, changes, change_chunk, chunks, bytes_twice } = finished;
+    let PackedFinished { game, shares, brought, changes, change_chunk, chunks, bytes_stored, bytes_twice } =
+        finished;
     let all: u64 = shares.iter().map(|share| share.bytes).sum();
     let share = |share: &UpstreamShare| format!("{} {} %", share.upstream, rounded_percent(share.bytes, all));
     let shares: Vec<String> = shares.iter().map(share).collect();
@@ -54,9 +55,10 @@ fn whence(finished: &PackedFinished) -> String {
         None => String::new(),
     };
     format!(
-        "{game}: from {}{kinds}; {} of upstream{at}; 0 bytes stored, {} fetched twice",
+        "{game}: from {}{kinds}; {} of upstream{at}; {} stored, {} fetched twice",
         shares.join(", "),
         counted(*changes, "change"),
+        if *bytes_stored == 0 { "0 bytes".to_owned() } else { bytes(*bytes_stored) },
         bytes(*bytes_twice)
     )
 }
@@ -78,7 +80,7 @@ fn rounded_percent(share: u64, all: u64) -> String {
 
 fn kind_words(kind: UpstreamKind) -> &'static str {
     match kind {
-        UpstreamKind::Relay => ", which installs it too",
+        UpstreamKind::Relay => ", which fetches it too",
         UpstreamKind::Source => "",
         UpstreamKind::Http => " (HTTP)",
     }
@@ -102,6 +104,7 @@ mod tests {
             changes: 1,
             change_chunk: Some(410),
             chunks: 1000,
+            bytes_stored: 0,
             bytes_twice: 1 << 20,
         };
         let line = |finished: &PackedFinished| event(&PeerEvent::PackedFinished(finished.clone())).unwrap();
@@ -114,13 +117,14 @@ mod tests {
             shares: vec![share("den", 1), share("seat-6", 999)],
             brought: BytesByKind { relay_bytes: 1000, ..BytesByKind::default() },
             changes: 2,
+            bytes_stored: 1000 << 20,
             bytes_twice: 0,
             ..finished.clone()
         };
         assert_eq!(
             line(&alone),
             "g: from den under 1 %, seat-6 100 %; 2 changes of upstream, the last at 41 %; \
-             0 bytes stored, 0 B fetched twice"
+             1000.00 MiB stored, 0 B fetched twice"
         );
         let even = PackedFinished { changes: 0, change_chunk: None, ..alone };
         assert!(line(&even).contains("; 0 changes of upstream; "));

@@ -69,7 +69,10 @@ impl Peer {
         let received = Box::pin(write_packed(write, stream.feed(self, request), written)).await;
         let shares = upstreams.source_shares();
         match received {
-            Ok(()) => Ok(ThroughWave { shares, relay: stream.finish() }),
+            Ok(()) => {
+                let bytes_stored = upstreams.chunks.layout.bytes();
+                Ok(ThroughWave { shares, relay: stream.finish(bytes_stored) })
+            }
             Err(error) => {
                 stream.close().await;
                 left_to_transfer(operation, error, shares)

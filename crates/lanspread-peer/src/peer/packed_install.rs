@@ -39,7 +39,7 @@ impl Peer {
         let (source, bytes) = (stream.source().clone(), Arc::new(stream.bytes()));
         let feeding = stream.feed(self, request);
         match Box::pin(packed_attempt(context, &source, manifest, bytes, feeding)).await {
-            Ok(totals) => Ok(PackedInstalled { totals, source, relay: stream.finish() }),
+            Ok(totals) => Ok(PackedInstalled { totals, source, relay: stream.finish(0) }),
             Err(error) => {
                 stream.close().await;
                 Err(error)

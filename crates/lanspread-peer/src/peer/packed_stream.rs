@@ -188,11 +188,12 @@ impl PackedStream {
         })
     }
 
-    /// Everything was used here. Reports where it came from, and returns what may still be passed on.
-    pub(super) fn finish(self) -> Option<Relaying> {
+    /// Everything was used here, and `bytes_stored` of the archives are on the disk. Reports where it came from, and returns
+    /// what may still be passed on.
+    pub(super) fn finish(self, bytes_stored: u64) -> Option<Relaying> {
         let Self { window, upstreams, relay, followers, .. } = self;
         window.use_all();
-        upstreams.events.report(upstreams.finished());
+        upstreams.events.report(upstreams.finished(bytes_stored));
         relay.map(|relay| Relaying { relay, window, followers })
     }
 

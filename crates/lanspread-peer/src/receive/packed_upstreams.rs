@@ -325,7 +325,8 @@ impl PackedUpstreams {
     }
 
     /// Where the bytes of a finished stream came from.
-    pub(crate) fn finished(&self) -> PeerEvent {
+    /// `bytes_stored` of the archives were written to the disk.
+    pub(crate) fn finished(&self, bytes_stored: u64) -> PeerEvent {
         let shares = self.shares();
         let tally = self.view.tally();
         PeerEvent::PackedFinished(PackedFinished {
@@ -335,6 +336,7 @@ impl PackedUpstreams {
             changes: tally.changes(),
             change_chunk: tally.changed_at(),
             chunks: self.chunks.layout.chunks(),
+            bytes_stored,
             bytes_twice: tally.bytes_twice(),
         })
     }

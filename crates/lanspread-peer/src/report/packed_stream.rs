@@ -155,6 +155,8 @@ pub struct PackedFinished {
     pub change_chunk: Option<u64>,
     /// How many chunks there are.
     pub chunks: u64,
+    /// Bytes of the archives that were written to the disk: all of a download, and none of an install.
+    pub bytes_stored: u64,
     /// Bytes that arrived twice.
     pub bytes_twice: u64,
 }

@@ -19,6 +19,7 @@ pub(super) fn events() -> Vec<PeerEvent> {
         changes: 1,
         change_chunk: Some(1),
         chunks: 2,
+        bytes_stored: 0,
         bytes_twice: 0,
     };
     vec![
