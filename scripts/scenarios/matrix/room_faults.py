@@ -174,8 +174,8 @@ def wrong_byte(stage: Stage) -> None:
     "Source killed in the middle of a packed stream",
     claim="If the source that formed a wave is killed, its head goes on from another source in the same attempt. What "
     f"both sent is the whole archive, at most {TWICE_BYTES_MAX >> 20} MiB of it come twice, and no file is written a "
-    "second time. The receivers behind the head notice nothing. A newcomer waits at the source that is left until the "
-    "wave is over, and gets its place there.",
+    "second time. The receivers behind the head notice nothing. A newcomer gets its place at the source that is left "
+    "at once, in a wave of its own, and ends after them.",
     conditions=f"Two sources and three receivers; every machine sends {LINK_BYTES_PER_SECOND} bytes a second. The "
     "source is killed (SIGKILL) when the head has a third of the game; the newcomer comes then (S79).",
     time_limit_s=120,
@@ -195,12 +195,15 @@ def source_killed(stage: Stage) -> None:
         wait_for_progress(stage, head, 0.33)
         sources[former].kill()
         newcomer = room.begin(room.prepare("newcomer"), list(sources.values()))
-        queued = newcomer.process.wait_for_event("queued", stage.deadline)
-        expect_equal(queued["peer"], other, "source at which the newcomer waits")
+        placed = wait_until_placed(stage, newcomer)
+        expect_equal((placed["peer"], placed["position"]), (other, 0), "source and position of the newcomer")
         room.finish(chain)
         changes = watch.changes()
-    expect_equal(wait_until_placed(stage, newcomer)["peer"], other, "source that places the newcomer")
     room.finish([newcomer])
+    expect(
+        time_of(newcomer.finished) > max(time_of(receiver.finished) for receiver in chain),
+        "the newcomer took the link of the source from those that were there",
+    )
     expect_equal(changes.count(Change(checks.LOCAL, "appears")), 1, "trees that appeared")
     staged = [change for change in changes if change.name == checks.STAGING and change.kind == "appears"]
     expect(len(staged) <= 1, f"the staging folder appeared {len(staged)} times")

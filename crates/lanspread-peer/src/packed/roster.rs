@@ -1,7 +1,7 @@
 //! The waves of a source: which receivers it places, and after which others. Pure: the time is given.
 //!
 //! - A receiver joins the wave that is under way if all of it still has the first chunk. Otherwise it begins a wave
-//!   of its own if the source can send another stream, or waits for the next one.
+//!   of its own, or waits for the next one if that is known to slow down the wave under way.
 //! - Positions only grow, and no receiver is given a relay with a larger one.
 //! - The roster only remembers what the source has answered. If the source is gone, every receiver still knows its relays.
 
@@ -33,8 +33,8 @@ pub(crate) struct Newcomer {
 /// What a source knows when a receiver comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SourceState {
-    /// Whether it could send another stream.
-    pub(crate) has_room: bool,
+    /// Whether its uplink may have room for another wave: it is not known to be full.
+    pub(crate) may_have_room: bool,
     /// Whether others have just asked about the game and may come too.
     pub(crate) expects_others: bool,
 }
@@ -43,7 +43,7 @@ pub(crate) struct SourceState {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum JoinOutcome {
     Placed(Placement),
-    /// For the next wave; how long the one under way will take, if that can be said.
+    /// For the next wave; how long the first of those under way will take, if that can be said.
     Wait {
         in_time: Option<Duration>,
     },
@@ -104,8 +104,10 @@ impl Roster {
         let joins = under_way.filter(|wave| waves[*wave].is_joinable(total));
         let wave = match (joins, under_way) {
             (Some(wave), _) => wave,
-            (None, Some(wave)) if !source.has_room || waves.len() >= WAVES_AT_ONCE_MAX => {
-                return JoinOutcome::Wait { in_time: waves[wave].left(total, now) };
+            (None, Some(_)) if !source.may_have_room || waves.len() >= WAVES_AT_ONCE_MAX => {
+                // One that is sent little, because it came late, does not tell.
+                let in_time = waves.iter().filter_map(|wave| wave.left(total, now)).min();
+                return JoinOutcome::Wait { in_time };
             }
             _ => {
                 let gathers = source.expects_others && total > newcomer.window;

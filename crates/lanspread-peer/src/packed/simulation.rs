@@ -11,6 +11,7 @@
 
 mod faults;
 mod gate;
+mod late;
 mod neighbours;
 mod pipes;
 mod play;

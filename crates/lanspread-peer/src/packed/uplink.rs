@@ -36,10 +36,15 @@ impl SourceUplink {
         self.changes.send_modify(|changes| *changes = changes.wrapping_add(1));
     }
 
-    /// Begins to feed a receiver from a chunk on.
-    pub(crate) fn feed(self: &Arc<Self>, packed: PackedGame, at: u64) -> AtUplink {
-        let id = self.order().begins(packed, at);
+    /// Begins to feed a receiver of a wave from a chunk on.
+    pub(crate) fn feed(self: &Arc<Self>, packed: PackedGame, wave: u64, at: u64) -> AtUplink {
+        let id = self.order().begins(packed, wave, at);
         AtUplink { uplink: Arc::clone(self), id }
+    }
+
+    /// Whether another wave of a game may begin.
+    pub(crate) fn may_have_room(&self, packed: &PackedGame) -> bool {
+        self.order().may_have_room(packed, Instant::now())
     }
 }
 

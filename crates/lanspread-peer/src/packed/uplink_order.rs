@@ -1,14 +1,20 @@
 //! Whose chunk a source sends next, if its uplink cannot carry all of them. Pure: the time is given.
 //!
-//! Of the receivers of one game, the one that is furthest leads: most others are fed through it. One that is behind it was
-//! cut off because it is slow, fetches a gap, or came late. What it takes of the uplink, all that follow the leader pay for.
+//! Of the receivers of one game, the one that is furthest leads: most others are fed through it. One of its wave that is behind
+//! it was cut off because it is slow, or fetches a gap. One of another wave came late. What they take of the uplink, all that
+//! follow the leader pay for.
 //!
 //! - The leader never waits.
-//! - A receiver behind it sends as it likes while the leader needs nothing, or is not slower for it: then the uplink has room.
+//! - A receiver behind it is sent what it likes while the leader needs nothing, or is not slower for it: then the uplink has
+//!   room.
 //! - Otherwise those behind it are sent one chunk after so many for the leader. That is little, and never nothing: a leader that
 //!   takes long for them is not waited for.
-//! - The first chunks of each receiver wait for nothing: a gap is small, and a relay waits while it is filled.
+//! - Those of another wave are sent still less, only enough to notice when there is room: until the leader has everything, they
+//!   end no sooner for what they get.
+//! - The first chunks of each receiver wait for nothing: a gap is small, and a relay waits while it is filled. Those of another
+//!   wave wait as soon as they are known to slow the leader down.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -21,10 +27,27 @@ use tokio::time::Instant;
 pub(crate) struct UplinkOrder {
     fed: BTreeMap<FedId, Fed>,
     ids: u64,
-    /// Chunks that leaders were sent since the last one for a receiver behind.
-    spared: u32,
+    /// Of receivers in the wave of the leader, and of those in others.
+    behind: Spares,
+    late: Spares,
+}
+
+/// When the uplink was last spared for receivers that a leader goes before.
+#[derive(Debug, Default)]
+struct Spares {
+    /// Chunks that leaders were sent since the last one for such a receiver.
+    sent: u32,
     /// Until when that may take.
-    spares_until: Option<Instant>,
+    until: Option<Instant>,
+}
+
+/// Why a leader goes before a receiver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rank {
+    /// Both are of one wave.
+    Behind,
+    /// They are not.
+    Late,
 }
 
 /// One receiver that is fed, in the order in which they came.
@@ -42,6 +65,7 @@ pub(crate) enum UplinkTurn {
 #[derive(Debug)]
 struct Fed {
     packed: PackedGame,
+    wave: u64,
     /// The chunk that it is sent or waits for.
     at: u64,
     /// Chunks that were sent.
@@ -49,28 +73,62 @@ struct Fed {
     /// Chunks that are being read and sent.
     on_the_way: u32,
     waits_since: Option<Instant>,
+    /// As of its last turn: none if no leader went before it.
+    rank: Option<Rank>,
     pace: Pace,
 }
 
 /// How long a chunk takes to be sent, with and without chunks for receivers behind beside it.
 #[derive(Debug, Clone, Copy, Default)]
 struct Pace {
-    alone: Option<Duration>,
-    beside: Option<Duration>,
+    alone: Usual,
+    beside: Usual,
+    beside_at: Option<Instant>,
     beside_in_a_row: u32,
     /// Since when a chunk for one behind is on the way, and for how long some were since the last chunk.
     shares_since: Option<Instant>,
     shared: Duration,
 }
 
+/// What a chunk usually takes.
+#[derive(Debug, Clone, Copy, Default)]
+struct Usual {
+    taken: Duration,
+    chunks: u32,
+}
+
+/// What chunks for receivers behind it do to a leader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum BesideOthers {
+    AsFast,
+    Slower,
+    /// Not known, or no longer.
+    Unknown,
+}
+
 impl UplinkOrder {
-    /// A receiver is fed from a chunk on.
-    pub(crate) fn begins(&mut self, packed: PackedGame, at: u64) -> FedId {
+    /// A receiver of a wave is fed from a chunk on.
+    pub(crate) fn begins(&mut self, packed: PackedGame, wave: u64, at: u64) -> FedId {
         self.ids += 1;
         let id = FedId(self.ids);
-        let fed = Fed { packed, at, sent: 0, on_the_way: 0, waits_since: None, pace: Pace::default() };
+        let fed = Fed {
+            packed,
+            wave,
+            at,
+            sent: 0,
+            on_the_way: 0,
+            waits_since: None,
+            rank: None,
+            pace: Pace::default(),
+        };
         self.fed.insert(id, fed);
         id
+    }
+
+    /// Whether another wave of a game may begin: it is not known that this would slow down those that are sent the game.
+    pub(crate) fn may_have_room(&self, packed: &PackedGame, now: Instant) -> bool {
+        let mut fed = self.fed.values().filter(|fed| fed.packed == *packed);
+        fed.all(|fed| fed.pace.beside_others(now) != BesideOthers::Slower)
     }
 
     /// A receiver is no longer fed.
@@ -84,15 +142,21 @@ impl UplinkOrder {
         let Some(fed) = self.fed.get_mut(&id) else { return UplinkTurn::Now };
         fed.at = chunk;
         fed.waits_since.get_or_insert(now);
-        let is_free = fed.sent + u64::from(fed.on_the_way) < limits::UPLINK_FIRST_CHUNKS;
+        let is_first = fed.sent + u64::from(fed.on_the_way) < limits::UPLINK_FIRST_CHUNKS;
         let waits_until = fed.waits_since.unwrap_or(now) + limits::UPLINK_WAIT_MAX;
-        if !is_free && waits_until > now && self.holds_up(id) {
-            let turn = self.spare_turn(id, waits_until, now);
+        let held_up = self.held_up(id, now);
+        if let Some((rank, by)) = held_up.filter(|_| waits_until > now)
+            && !(is_first && (rank == Rank::Behind || by == BesideOthers::Unknown))
+        {
+            let turn = self.spare_turn(id, rank, waits_until, now);
             if turn != UplinkTurn::Now {
                 return turn;
             }
         }
+        let idle_leader = || self.leader(id, |_| true).map(|leader| self.rank(id, leader));
+        let rank = held_up.map(|(rank, _)| rank).or_else(idle_leader);
         if let Some(fed) = self.fed.get_mut(&id) {
+            fed.rank = rank;
             fed.waits_since = None;
             fed.on_the_way += 1;
         }
@@ -100,17 +164,22 @@ impl UplinkOrder {
         UplinkTurn::Now
     }
 
-    /// The turn of a receiver behind others that are slower for it: one chunk at a time, and the one that waits longest.
-    fn spare_turn(&self, id: FedId, waits_until: Instant, now: Instant) -> UplinkTurn {
-        let behind = self.fed.iter().filter(|(other, _)| self.holds_up(**other));
-        let mut behind: Vec<(FedId, &Fed)> = behind.map(|(other, fed)| (*other, fed)).collect();
-        if behind.iter().any(|(_, fed)| fed.on_the_way > 0) {
+    /// The turn of a receiver that slows a leader down: of those of its rank one chunk at a time, and the one that waits longest.
+    fn spare_turn(&self, id: FedId, rank: Rank, waits_until: Instant, now: Instant) -> UplinkTurn {
+        let is_alike =
+            |other: &FedId| self.held_up(*other, now).is_some_and(|(their_rank, _)| their_rank == rank);
+        let alike = self.fed.iter().filter(|(other, _)| is_alike(other));
+        let mut alike: Vec<(FedId, &Fed)> = alike.map(|(other, fed)| (*other, fed)).collect();
+        if alike.iter().any(|(_, fed)| fed.on_the_way > 0) {
             return UplinkTurn::At(waits_until);
         }
-        behind.retain(|(_, fed)| fed.waits_since.is_some());
-        let longest = behind.iter().min_by_key(|(other, fed)| (fed.waits_since, *other));
-        let spares_until = self.spares_until.filter(|_| self.spared < limits::UPLINK_SPARES);
-        match spares_until.filter(|until| *until > now) {
+        alike.retain(|(_, fed)| fed.waits_since.is_some());
+        let longest = alike.iter().min_by_key(|(other, fed)| (fed.waits_since, *other));
+        let (spares, after) = match rank {
+            Rank::Behind => (&self.behind, limits::UPLINK_SPARES),
+            Rank::Late => (&self.late, limits::UPLINK_LATE_SPARES),
+        };
+        match spares.until.filter(|until| spares.sent < after && *until > now) {
             Some(until) => UplinkTurn::At(until.min(waits_until)),
             None if longest.is_none_or(|(longest, _)| *longest == id) => UplinkTurn::Now,
             None => UplinkTurn::At(waits_until),
@@ -119,13 +188,18 @@ impl UplinkOrder {
 
     /// A chunk was sent to a receiver; sending took so long.
     pub(crate) fn sent(&mut self, id: FedId, taken: Duration, now: Instant) {
-        if self.fed.keys().any(|other| self.is_before(*other, id)) {
-            self.spared = 0;
-            self.spares_until = Some(now + taken * limits::UPLINK_SPARES * 2);
-        } else {
-            self.spared = self.spared.saturating_add(1);
-        }
         let Some(fed) = self.fed.get_mut(&id) else { return };
+        match fed.rank {
+            Some(Rank::Behind) => self.behind.begin(now + taken * limits::UPLINK_SPARES * 2),
+            Some(Rank::Late) => {
+                let usual = taken * limits::UPLINK_LATE_SPARES * 2;
+                self.late.begin(now + usual.min(limits::UPLINK_LATE_WAIT_MAX));
+            }
+            None => {
+                self.behind.sent = self.behind.sent.saturating_add(1);
+                self.late.sent = self.late.sent.saturating_add(1);
+            }
+        }
         fed.pace.took(taken, now);
         fed.sent += 1;
         fed.on_the_way = fed.on_the_way.saturating_sub(1);
@@ -152,17 +226,42 @@ impl UplinkOrder {
         this.packed == behind.packed && is_further
     }
 
-    /// Whether one that is further is slower if this one is sent something beside it, as far as is known.
-    fn holds_up(&self, id: FedId) -> bool {
-        let mut others =
-            self.fed.iter().filter(|(_, fed)| fed.is_busy() && fed.pace.is_slower_beside_others());
-        others.any(|(other, _)| self.is_before(*other, id))
+    /// The furthest of those that are further than a receiver and for which something holds.
+    fn leader(&self, id: FedId, holds: impl Fn(&Fed) -> bool) -> Option<FedId> {
+        let before = self.fed.iter().filter(|(other, fed)| self.is_before(**other, id) && holds(fed));
+        before.max_by_key(|(other, fed)| (fed.at, Reverse(**other))).map(|(leader, _)| *leader)
+    }
+
+    fn rank(&self, id: FedId, leader: FedId) -> Rank {
+        let wave = |id| self.fed.get(&id).map(|fed| fed.wave);
+        if wave(id) == wave(leader) { Rank::Behind } else { Rank::Late }
+    }
+
+    /// Whether a receiver waits for the furthest one that is slower, as far as is known, if this one is sent something beside
+    /// it. Says how much is known.
+    fn held_up(&self, id: FedId, now: Instant) -> Option<(Rank, BesideOthers)> {
+        let is_slower = |fed: &Fed| fed.is_busy() && fed.pace.beside_others(now) != BesideOthers::AsFast;
+        let leader = self.leader(id, is_slower)?;
+        Some((self.rank(id, leader), self.fed.get(&leader)?.pace.beside_others(now)))
+    }
+}
+
+impl Spares {
+    fn begin(&mut self, until: Instant) {
+        *self = Self { sent: 0, until: Some(until) };
     }
 }
 
 impl Fed {
     fn is_busy(&self) -> bool {
         self.on_the_way > 0 || self.waits_since.is_some()
+    }
+}
+
+impl Usual {
+    fn took(&mut self, taken: Duration) {
+        self.chunks = (self.chunks + 1).min(USUAL_CHUNKS);
+        self.taken = (self.taken * (self.chunks - 1) + taken) / self.chunks;
     }
 }
 
@@ -178,25 +277,35 @@ impl Pace {
         self.shares(self.shares_since.is_some(), now);
         let shared = std::mem::take(&mut self.shared);
         // A chunk that was sent partly beside others says little.
-        let usual = if shared <= taken / 8 {
+        if shared <= taken / 8 {
             self.beside_in_a_row = 0;
-            &mut self.alone
+            self.alone.took(taken);
         } else if shared >= taken / 2 {
             self.beside_in_a_row += 1;
-            &mut self.beside
-        } else {
-            return;
-        };
-        *usual = Some(usual.map_or(taken, |usual| (usual * 7 + taken) / 8));
+            self.beside_at = Some(now);
+            self.beside.took(taken);
+        }
     }
 
-    /// As long as it is not known, and now and then when that was long ago, it counts as slower.
-    fn is_slower_beside_others(&self) -> bool {
-        let (Some(alone), Some(beside)) = (self.alone, self.beside) else { return true };
-        self.beside_in_a_row >= ALONE_AGAIN_AFTER || beside > alone + alone / 4
+    /// Now and then it is not known any more: it may have changed.
+    fn beside_others(&self, now: Instant) -> BesideOthers {
+        let Self { alone, beside, .. } = self;
+        let is_known = alone.chunks > 0 && beside.chunks >= BESIDE_CHUNKS_MIN;
+        if !is_known || self.beside_in_a_row >= ALONE_AGAIN_AFTER {
+            return BesideOthers::Unknown;
+        }
+        if beside.taken <= alone.taken + alone.taken / 4 {
+            return BesideOthers::AsFast;
+        }
+        let is_old = self.beside_at.is_none_or(|at| now.saturating_duration_since(at) > limits::UPLINK_SPAN);
+        if is_old { BesideOthers::Unknown } else { BesideOthers::Slower }
     }
 }
 
+/// Of so many chunks is known what they usually take.
+const USUAL_CHUNKS: u32 = 8;
+/// So many chunks beside others say something: one may have been slow for another reason.
+const BESIDE_CHUNKS_MIN: u32 = 3;
 /// After so many chunks beside others, a leader is sent one alone: what that takes may have changed.
 const ALONE_AGAIN_AFTER: u32 = 32;
 

@@ -73,7 +73,8 @@ pub(super) async fn join<S: AsyncRead + AsyncWrite>(
     let mut waits = None;
     loop {
         ended.borrow_and_update();
-        let source_state = SourceState { has_room: source.packed.load.has_room(), expects_others };
+        let may_have_room = source.packed.uplink.may_have_room(&packed);
+        let source_state = SourceState { may_have_room, expects_others };
         let now = Instant::now();
         let number = random_number();
         let joined = source.packed.roster().join(&packed, newcomer.clone(), total, source_state, number, now);
@@ -192,7 +193,7 @@ async fn send<S: AsyncRead + AsyncWrite>(
         files: Arc::new(files),
         packed,
         place: wanted.place,
-        uplink: source.packed.uplink.feed(packed.clone(), wanted.at),
+        uplink: source.packed.uplink.feed(packed.clone(), wave, wanted.at),
         running,
         sent: Mutex::default(),
         buffers: Arc::default(),
@@ -326,7 +327,6 @@ impl ServeChunks for FromDisk<'_> {
         sent.bytes += bytes.len() as u64;
         sent.last = sent.last.max(Some(chunk));
         self.running.sent(sent.bytes);
-        self.source.packed.load.sent(taken);
         self.uplink.sent(taken);
         self.source.packed.roster().reached(self.packed, self.place.wave, chunk, Instant::now());
         if let Ok(buffer) = bytes.try_into_mut() {

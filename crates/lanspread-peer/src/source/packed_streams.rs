@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use lanspread_types::ids::{GameId, PeerId};
 use lanspread_types::limits;
@@ -20,22 +19,11 @@ pub(crate) struct PackedStreams {
     roster: Mutex<Roster>,
     /// Counts the waves that ended.
     pub(super) waves_ended: watch::Sender<u64>,
-    pub(super) load: UplinkLoad,
-    /// Whose chunk is sent next.
+    /// Whose chunk is sent next, and whether there may be room for another wave.
     pub(super) uplink: Arc<SourceUplink>,
     interest: Mutex<VecDeque<Interest>>,
     /// The windows of this peer that can be followed.
     pub(crate) relays: Arc<Relays>,
-}
-
-/// How much of the time in which receivers waited for chunks went into sending them.
-#[derive(Debug, Default)]
-pub(super) struct UplinkLoad(Mutex<Option<Load>>);
-
-#[derive(Debug, Clone, Copy)]
-struct Load {
-    since: Instant,
-    busy: Duration,
 }
 
 /// A peer has asked about a game, and may come for it.
@@ -83,29 +71,5 @@ impl PackedStreams {
     /// The waves that are under way, for people.
     pub(crate) fn waves(&self) -> Vec<WaveStatus> {
         self.roster().under_way()
-    }
-}
-
-impl UplinkLoad {
-    /// Sending took so long.
-    pub(super) fn sent(&self, taken: Duration) {
-        let mut load = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        let current = load.get_or_insert(Load { since: now, busy: Duration::ZERO });
-        let span = now.saturating_duration_since(current.since);
-        if span > limits::UPLINK_SPAN {
-            // Half of the last span still counts.
-            *current = Load { since: now - span.min(limits::UPLINK_SPAN) / 2, busy: current.busy / 2 };
-        }
-        current.busy += taken;
-    }
-
-    /// Whether another stream could be sent without slowing those that are.
-    pub(super) fn has_room(&self) -> bool {
-        let load = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        load.is_none_or(|Load { since, busy }| {
-            let span = since.elapsed();
-            span > 2 * limits::UPLINK_SPAN || busy < span / 2
-        })
     }
 }

@@ -74,16 +74,24 @@ pub const WAVE_UNFED: Duration = Duration::from_secs(10);
 /// Bytes that the kernel keeps for a connection and has not begun to send: less than what a receiver asks ahead, so that a
 /// source notices that its uplink is busy, and enough that the link is never idle.
 pub const UNSENT_BYTES_MAX: u32 = 128 * 1024;
-/// Over this span a source looks whether its uplink can carry another stream.
-pub const UPLINK_SPAN: Duration = Duration::from_secs(5);
+/// That another stream slows down the one that is sent first, as a source has measured, says nothing after this time: several
+/// times [`UPLINK_LATE_WAIT_MAX`], after which it is measured again.
+pub const UPLINK_SPAN: Duration = Duration::from_secs(15);
 /// If its uplink cannot carry all receivers of a game, a source sends so many chunks to the one that is furthest for each chunk
 /// to one behind it: the wave loses an eighth.
 pub const UPLINK_SPARES: u32 = 7;
+/// The same for a chunk to one of another wave, which came late. It ends no sooner for it, as the uplink has as much to send in
+/// any order. So this is only enough to notice when there is room, and the wave under way loses a thirtieth.
+pub const UPLINK_LATE_SPARES: u32 = 31;
+/// A chunk is sent to another wave after this time at the latest: sooner than a receiver of that wave doubts the relay before it
+/// ([`RELAY_DOUBT`]).
+pub const UPLINK_LATE_WAIT_MAX: Duration = Duration::from_secs(4);
 /// A receiver that is not the furthest waits no longer for its next chunk: a third of [`super::STREAM_STALL_DEADLINE`], after
 /// which it would leave.
 pub const UPLINK_WAIT_MAX: Duration = Duration::from_mins(1);
 /// A receiver is sent so many chunks without waiting for those that are further: a gap is rarely larger, and a relay keeps
-/// what it has, which can hold up a whole wave, while one is filled.
+/// what it has, which can hold up a whole wave, while one is filled. One of another wave is sent so many at most while it is
+/// not known whether that slows down those that are further.
 pub const UPLINK_FIRST_CHUNKS: u64 = PACKED_ASKED_MAX as u64;
 /// What brings a packed stream has this long to end after its last byte was decoded, or to say why it failed.
 pub const PACKED_FEEDING_END_WAIT: Duration = Duration::from_secs(1);

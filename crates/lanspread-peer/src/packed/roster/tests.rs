@@ -32,9 +32,9 @@ impl Room {
         Self { roster: Roster::default(), now: Instant::now(), waves: 0, total, expects_others: true }
     }
 
-    fn join(&mut self, newcomer: Newcomer, has_room: bool) -> JoinOutcome {
+    fn join(&mut self, newcomer: Newcomer, may_have_room: bool) -> JoinOutcome {
         self.waves += 1;
-        let source = SourceState { has_room, expects_others: self.expects_others };
+        let source = SourceState { may_have_room, expects_others: self.expects_others };
         self.roster.join(&packed(), newcomer, self.total, source, self.waves, self.now)
     }
 
@@ -118,6 +118,7 @@ fn a_latecomer_begins_a_wave_of_its_own_or_waits() {
     let JoinOutcome::Wait { in_time } = room.join(newcomer(3), false) else { panic!() };
     assert_eq!(in_time.unwrap().as_secs(), 10, "at the pace of the head");
     let own = room.placed(newcomer(3));
+    assert_eq!(own.starts_in_ms, 1000, "others may come late too");
     assert_eq!((own.place.position, own.relays.len()), (0, 0));
     assert_ne!(own.place.wave, first.place.wave);
     let with_it = room.placed(newcomer(4));
@@ -211,6 +212,21 @@ fn people_see_how_many_receivers_a_wave_has_and_how_far_its_head_is() {
     assert_eq!(room.roster.under_way(), [wave]);
     room.roster.is_over(&packed(), first.place.wave);
     assert_eq!(room.roster.under_way(), []);
+}
+
+/// The second wave is sent little while the first one is under way, so its own pace tells nothing.
+#[test]
+fn one_that_waits_is_told_when_the_first_of_the_waves_under_way_may_end() {
+    let mut room = Room::new(100);
+    for (number, reached) in [(1, 50), (2, 9)] {
+        let wave = room.placed(newcomer(number)).place.wave;
+        room.roster.begins_fed(&packed(), wave, 0, 100, room.now);
+        room.now += Duration::from_secs(11);
+        room.roster.reached(&packed(), wave, reached, room.now);
+    }
+    let wait = room.join(newcomer(3), false);
+    // The first one had half of it, eleven seconds and those of the second one after a second in which it gathered.
+    assert_eq!(wait, JoinOutcome::Wait { in_time: Some(Duration::from_secs(21)) });
 }
 
 /// Its source is gone, and its head has turned to this one.

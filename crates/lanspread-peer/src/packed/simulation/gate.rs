@@ -48,9 +48,9 @@ impl Gate {
     }
 }
 
-/// What a machine can send: one chunk after the other, over all its connections.
+/// What a machine can send, or receive: one chunk after the other, over all its connections.
 #[derive(Debug)]
-pub(super) struct Uplink(Mutex<Line>);
+pub(super) struct Link(Mutex<Line>);
 
 #[derive(Debug)]
 struct Line {
@@ -59,7 +59,7 @@ struct Line {
     lies: bool,
 }
 
-impl Uplink {
+impl Link {
     pub(super) fn new(chunk_ms: u64) -> Self {
         Self(Mutex::new(Line { per_chunk: Duration::from_millis(chunk_ms), free_at: None, lies: false }))
     }
@@ -77,7 +77,7 @@ impl Uplink {
         self.line().lies = true;
     }
 
-    /// When the next chunk will have been sent.
+    /// When the next chunk will have passed it.
     fn reserve(&self) -> Instant {
         let mut line = self.line();
         let now = Instant::now();
@@ -91,14 +91,15 @@ impl Uplink {
 pub(super) struct Gated {
     stream: DuplexStream,
     gates: [Arc<Gate>; 2],
-    uplink: Arc<Uplink>,
+    /// The uplink of the machine at this end, and the downlink of the one at the other end.
+    links: [Arc<Link>; 2],
     /// The chunk that is being sent.
     sending: Option<Pin<Box<Sleep>>>,
 }
 
 impl Gated {
-    pub(super) fn new(stream: DuplexStream, gates: [Arc<Gate>; 2], uplink: Arc<Uplink>) -> Self {
-        Self { stream, gates, uplink, sending: None }
+    pub(super) fn new(stream: DuplexStream, gates: [Arc<Gate>; 2], links: [Arc<Link>; 2]) -> Self {
+        Self { stream, gates, links, sending: None }
     }
 
     fn poll_open(&self, context: &Context<'_>) -> Poll<()> {
@@ -133,8 +134,11 @@ impl AsyncWrite for Gated {
         if bytes.len() < CHUNK_BYTES {
             return Pin::new(&mut self.stream).poll_write(context, bytes);
         }
-        let uplink = Arc::clone(&self.uplink);
-        let sending = self.sending.get_or_insert_with(|| Box::pin(sleep_until(uplink.reserve())));
+        let [uplink, downlink] = self.links.clone();
+        let sending = self.sending.get_or_insert_with(|| {
+            // Bytes pass the one while others pass the other.
+            Box::pin(sleep_until(uplink.reserve().max(downlink.reserve())))
+        });
         std::task::ready!(sending.as_mut().poll(context));
         let mut bytes = bytes.to_vec();
         if uplink.line().lies {

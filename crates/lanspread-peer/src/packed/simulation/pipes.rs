@@ -39,8 +39,11 @@ impl World {
         }
         let (near, far) = duplex(4 * CHUNK_BYTES);
         let (dialled, answered) = Channel::of_pipe(self.nodes[from].key, target.key);
-        let far = Gated::new(far, gates.clone(), Arc::clone(&target.uplink));
-        let near = Gated::new(near, gates, Arc::clone(&self.nodes[from].uplink));
+        let links = |from: usize, to: usize| {
+            [Arc::clone(&self.nodes[from].uplink), Arc::clone(&self.nodes[to].downlink)]
+        };
+        let far = Gated::new(far, gates.clone(), links(to, from));
+        let near = Gated::new(near, gates, links(from, to));
         let (world, is_dead) = (Arc::clone(self), target.is_dead.clone());
         target.tasks.spawn_contained("connection", async move {
             let introduction = Introduction::open(hello(&format!("node-{to}")));
@@ -79,7 +82,7 @@ impl World {
             return connection.send(&Reply::Refused(refusal)).await;
         }
         connection.send(&Reply::Following { lo: 0, hi: self.room.chunks }).await?;
-        let uplink = at.sends.feed(wanted.packed.clone(), wanted.at);
+        let uplink = at.sends.feed(wanted.packed.clone(), wanted.place.wave, wanted.at);
         let source = Source { world: self, node, place: wanted.place, uplink };
         lock(&at.roster).begins_fed(
             &wanted.packed,

@@ -260,8 +260,8 @@ async fn join(
             window: world.room.window,
         };
         let (number, now) = (world.waves.fetch_add(1, Ordering::Relaxed), Instant::now());
-        let source_state =
-            SourceState { has_room: world.has_room, expects_others: world.room.seats.len() > 1 };
+        let may_have_room = world.is_hopeful && world.nodes[*source].sends.may_have_room(&world.packed);
+        let source_state = SourceState { may_have_room, expects_others: world.room.seats.len() > 1 };
         let total = world.room.chunks;
         let joined = lock(&world.nodes[*source].roster).join(
             &world.packed,

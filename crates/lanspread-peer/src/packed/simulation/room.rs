@@ -28,6 +28,8 @@ pub(super) struct Seat {
     pub(super) joins_at: Duration,
     /// Milliseconds that its uplink takes for a chunk.
     pub(super) uplink_ms: u64,
+    /// Milliseconds that its link takes for a chunk that it receives.
+    pub(super) downlink_ms: u64,
     /// Milliseconds that its decoder takes for a chunk.
     pub(super) decode_ms: u64,
     pub(super) relays: bool,
@@ -41,8 +43,14 @@ const DECODE_MS: u64 = 8;
 
 impl Default for Seat {
     fn default() -> Self {
-        let (uplink_ms, decode_ms) = (UPLINK_MS, DECODE_MS);
-        Self { joins_at: Duration::ZERO, uplink_ms, decode_ms, relays: true, is_reachable: true }
+        Self {
+            joins_at: Duration::ZERO,
+            uplink_ms: UPLINK_MS,
+            downlink_ms: 0,
+            decode_ms: DECODE_MS,
+            relays: true,
+            is_reachable: true,
+        }
     }
 }
 
@@ -70,6 +78,7 @@ impl Room {
             Seat {
                 joins_at: Duration::from_millis(late),
                 uplink_ms: random.within(5..40),
+                downlink_ms: 0,
                 decode_ms: if random.once_in(6) { random.within(60..200) } else { random.within(1..30) },
                 relays: !random.once_in(8),
                 is_reachable: !random.once_in(10),

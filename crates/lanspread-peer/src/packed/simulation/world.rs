@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::faults::Random;
-use super::gate::{Gate, Uplink};
+use super::gate::{Gate, Link};
 use super::room::{CHUNK_BYTES, Room};
 use crate::packed::relays::Relays;
 use crate::packed::roster::Roster;
@@ -25,7 +25,8 @@ pub(super) struct Node {
     pub(super) peer: PeerId,
     pub(super) key: [u8; 32],
     pub(super) gate: Arc<Gate>,
-    pub(super) uplink: Arc<Uplink>,
+    pub(super) uplink: Arc<Link>,
+    pub(super) downlink: Arc<Link>,
     /// Whose chunk it sends next, as a source.
     pub(super) sends: Arc<SourceUplink>,
     pub(super) decode: AtomicU32,
@@ -55,7 +56,8 @@ pub(super) struct World {
     pub(super) waves: AtomicU64,
     pub(super) sent_by_sources: AtomicU64,
     pub(super) bytes_twice: AtomicU64,
-    pub(super) has_room: bool,
+    /// Whether sources believe that their uplinks have room until they have measured it.
+    pub(super) is_hopeful: bool,
 }
 
 /// The bytes of a chunk.
@@ -80,7 +82,8 @@ impl World {
                 peer: PeerId::of_key(&key),
                 key,
                 gate: Arc::default(),
-                uplink: Arc::new(Uplink::new(uplink_ms)),
+                uplink: Arc::new(Link::new(uplink_ms)),
+                downlink: Arc::new(Link::new(seat.map_or(0, |seat| seat.downlink_ms))),
                 sends: Arc::default(),
                 decode: AtomicU32::new(seat.map_or(1, |seat| u32::try_from(seat.decode_ms).unwrap())),
                 is_dead: CancellationToken::new(),
@@ -110,7 +113,7 @@ impl World {
             waves: AtomicU64::new(1),
             sent_by_sources: AtomicU64::new(0),
             bytes_twice: AtomicU64::new(0),
-            has_room: room.seed.is_multiple_of(2),
+            is_hopeful: room.seed.is_multiple_of(2),
             room,
         }
     }

@@ -35,7 +35,11 @@ impl Sending {
     }
 
     fn add(&mut self, name: &str, at: u64) -> usize {
-        let id = self.order.begins(game(name), at);
+        self.add_to(1, name, at)
+    }
+
+    fn add_to(&mut self, wave: u64, name: &str, at: u64) -> usize {
+        let id = self.order.begins(game(name), wave, at);
         self.receivers.push(Receiver { id, next: at, is_ahead: false, sending: None, sent: 0 });
         self.receivers.len() - 1
     }
@@ -103,12 +107,90 @@ fn those_behind_take_turns() {
     assert!(most - least <= limits::UPLINK_FIRST_CHUNKS, "{got:?}");
 }
 
+/// It would end no sooner for more.
+#[test]
+fn another_wave_costs_a_full_uplink_a_thirtieth() {
+    let mut sending = Sending::new(CHUNK, Duration::ZERO);
+    sending.add_to(1, "g", 1000);
+    sending.run(CHUNK * 100);
+    sending.add_to(2, "g", 0);
+    let first = sending.run(CHUNK * 100);
+    assert!(first[0] >= 100 - 9, "what it takes until it is known that there is no room: {first:?}");
+    let got = sending.run(MINUTE);
+    assert!(got[0] * 100 >= 6000 * 96, "{got:?}");
+    assert!(got[1] * 100 >= 6000 * 2, "it would notice if there were room: {got:?}");
+    sending.per_chunk = CHUNK / 4;
+    sending.slowest = CHUNK;
+    sending.run(Duration::from_secs(10));
+    let got = sending.run(Duration::from_secs(10));
+    assert!(got[1] * 100 >= 1000 * 90, "now there is: {got:?}");
+}
+
+#[test]
+fn another_wave_has_what_it_likes_at_once_if_the_uplink_has_room() {
+    let mut sending = Sending::new(CHUNK, CHUNK * 2);
+    sending.add_to(1, "g", 1000);
+    sending.run(CHUNK * 200);
+    sending.add_to(2, "g", 0);
+    let got = sending.run(CHUNK * 200);
+    assert!(got[0] >= 98 && got[1] >= 96, "both at their pace: {got:?}");
+}
+
+/// The slow one of the first wave needs its part for as long as it decodes.
+#[test]
+fn another_wave_takes_nothing_from_one_that_was_cut_off() {
+    let mut sending = Sending::new(CHUNK, Duration::ZERO);
+    for (wave, at) in [(1, 1000), (1, 500), (2, 0), (2, 1)] {
+        sending.add_to(wave, "g", at);
+    }
+    sending.run(CHUNK * 100);
+    let got = sending.run(MINUTE);
+    assert!(got[0] * 100 >= 6000 * 82, "the leader loses an eighth and a thirtieth: {got:?}");
+    assert!(got[1] * 100 >= 6000 * 10, "{got:?}");
+    assert!((100..=250).contains(&(got[2] + got[3])), "both share their part: {got:?}");
+}
+
+/// One that comes late waits only if it is known that it would slow down the others.
+#[test]
+fn an_uplink_may_have_room_until_it_is_measured_that_it_has_none() {
+    let mut sending = Sending::new(CHUNK, Duration::ZERO);
+    let may_have_room = |sending: &Sending| sending.order.may_have_room(&game("g"), sending.now);
+    assert!(may_have_room(&sending), "nothing is sent");
+    sending.add_to(1, "g", 1000);
+    sending.run(CHUNK * 100);
+    assert!(may_have_room(&sending), "all of it is used by one, whose own link may be what is full");
+    sending.add_to(2, "g", 0);
+    sending.run(CHUNK * 100);
+    assert!(!may_have_room(&sending), "one is slower beside the other");
+    assert!(sending.order.may_have_room(&game("h"), sending.now), "another game");
+    let late = sending.receivers.pop().unwrap();
+    sending.order.ends(late.id, sending.now);
+    sending.run(limits::UPLINK_SPAN * 14 / 15);
+    assert!(!may_have_room(&sending), "it was so lately");
+    sending.run(limits::UPLINK_SPAN * 2 / 15);
+    assert!(may_have_room(&sending), "it was so long ago");
+}
+
+/// On a slow link, so many chunks would take longer than the receivers of the other wave believe their relays.
+#[test]
+fn another_wave_is_sent_something_before_its_receivers_doubt_their_relays() {
+    let mut sending = Sending::new(CHUNK * 50, Duration::ZERO);
+    sending.add_to(1, "g", 1000);
+    sending.run(MINUTE);
+    sending.add_to(2, "g", 0);
+    sending.run(MINUTE);
+    for _ in 0..10 {
+        let got = sending.run(limits::RELAY_DOUBT);
+        assert!(got[1] > 0, "{got:?}");
+    }
+}
+
 #[test]
 fn nothing_waits_longer_than_it_may() {
     // A chunk a minute, and many that are behind.
     let (mut order, now) = (UplinkOrder::default(), Instant::now());
-    let leader = order.begins(game("g"), 1000);
-    let behind = [order.begins(game("g"), 0), order.begins(game("g"), 1)];
+    let leader = order.begins(game("g"), 1, 1000);
+    let behind = [order.begins(game("g"), 1, 0), order.begins(game("g"), 1, 1)];
     for id in behind {
         for chunk in 0..limits::UPLINK_FIRST_CHUNKS {
             order.turn(id, chunk, now);
@@ -147,7 +229,7 @@ fn an_uplink_with_room_is_used() {
 #[test]
 fn the_first_chunks_wait_for_nothing() {
     let (mut order, now) = (UplinkOrder::default(), Instant::now());
-    let (leader, behind) = (order.begins(game("g"), 1000), order.begins(game("g"), 0));
+    let (leader, behind) = (order.begins(game("g"), 1, 1000), order.begins(game("g"), 1, 0));
     assert_eq!(order.turn(leader, 1000, now), UplinkTurn::Now);
     for chunk in 0..limits::UPLINK_FIRST_CHUNKS {
         assert_eq!(order.turn(behind, chunk, now), UplinkTurn::Now);
@@ -165,8 +247,8 @@ fn the_first_chunks_wait_for_nothing() {
 #[test]
 fn nothing_waits_for_one_that_needs_nothing_ended_or_has_another_game() {
     let (mut order, now) = (UplinkOrder::default(), Instant::now());
-    let (leader, behind) = (order.begins(game("g"), 1000), order.begins(game("g"), 0));
-    let other = order.begins(game("h"), 0);
+    let (leader, behind) = (order.begins(game("g"), 1, 1000), order.begins(game("g"), 1, 0));
+    let other = order.begins(game("h"), 1, 0);
     let many = || (0..).map(|chunk| (chunk, now + CHUNK * chunk)).take(50);
     let all_at_once = |order: &mut UplinkOrder, id| {
         many().all(|(chunk, now)| {
