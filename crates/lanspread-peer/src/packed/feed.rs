@@ -340,6 +340,7 @@ impl<U: Upstreams> Feed<U> {
                 self.upstreams.hear(FeedEvent::Wave(id, wave));
             }
             News::Said(Said::Queued(position)) => {
+                self.plan.queued(id);
                 self.upstreams.hear(FeedEvent::Queued { upstream: id, position });
             }
             News::Said(Said::Gone { lo }) => {

@@ -7,6 +7,7 @@
 //!   the relay still lacks, the relay is left.
 //! - A relay that has lost what is needed next keeps what it has while a source fills the gap.
 //! - A relay whose own decoder holds this one up is left for the relay before it.
+//! - An upstream that has no place counts for nothing until it has one: it may say so for ever.
 //! - A chunk that everything waits for is asked from a second upstream. Nothing is asked from a third one.
 
 use std::collections::BTreeMap;
@@ -240,10 +241,18 @@ impl FeedPlan {
         (waited > worth.max(RESCUE_MIN)).then_some((other, chunk))
     }
 
+    /// An upstream that is opening has no place now.
+    pub(crate) fn queued(&mut self, id: UpstreamId) {
+        let upstream = &mut self.upstreams[id];
+        if upstream.phase == Phase::Opening {
+            upstream.phase = Phase::Queued;
+        }
+    }
+
     /// An upstream is open and has the chunks from `lo` on.
     pub(crate) fn opened(&mut self, id: UpstreamId, lo: u64, now: Instant) {
         let upstream = &mut self.upstreams[id];
-        if upstream.phase == Phase::Opening {
+        if matches!(upstream.phase, Phase::Opening | Phase::Queued) {
             upstream.phase = Phase::Open;
         }
         upstream.lo = lo;

@@ -15,6 +15,7 @@ mod late;
 mod neighbours;
 mod pipes;
 mod play;
+mod queues;
 mod room;
 mod world;
 

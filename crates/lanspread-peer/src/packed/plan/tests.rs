@@ -111,6 +111,37 @@ fn without_a_relay_several_sources_share_the_chunks() {
     assert_eq!(receiver.open(), [2]);
 }
 
+/// It may say so for ever. What else there is, is used meanwhile, also in its place.
+#[test]
+fn a_source_that_has_no_place_keeps_no_other_one_from_being_used() {
+    let mut receiver = Receiver::new(&[Tier::Source, Tier::Source, Tier::Source, Tier::Http]);
+    let says_queued = |receiver: &mut Receiver, expected| {
+        let (id, _) = receiver.plan.open_next(receiver.progress()).unwrap();
+        assert_eq!(id, expected);
+        receiver.plan.queued(id);
+    };
+    (0..3).for_each(|id| says_queued(&mut receiver, id));
+    assert_eq!(receiver.open(), [3], "a server, if no peer has a place");
+    assert_eq!(receiver.ask().len(), limits::PACKED_AHEAD);
+    receiver.plan.opened(1, 0, receiver.now);
+    assert!(receiver.ask().iter().all(|(id, _)| *id == 1), "it has a place now");
+    receiver.plan.ended(3, UpstreamEnding::Final, receiver.now);
+    receiver.plan.ended(1, UpstreamEnding::Final, receiver.now);
+    assert!(!receiver.plan.is_hopeless(), "its turn in the queues of the others may come");
+}
+
+/// Relays that were left, and a gap, do not wait for the turn of a source.
+#[test]
+fn a_queue_is_not_what_a_receiver_waits_for_if_a_relay_is_left() {
+    let mut receiver = Receiver::new(&[Tier::Relay, Tier::Source]);
+    assert_eq!(receiver.open(), [0]);
+    receiver.plan.ended(0, UpstreamEnding::MayPass(None), receiver.now);
+    assert_eq!(receiver.plan.open_next(receiver.progress()), Some((1, None)));
+    receiver.plan.queued(1);
+    assert_eq!(receiver.tick_for(Duration::from_secs(1)), None);
+    assert_eq!(receiver.open(), [0], "the relay is tried again");
+}
+
 #[test]
 fn a_source_at_a_tenth_of_the_pace_holds_nothing_up() {
     let mut receiver = Receiver::new(&[Tier::Source, Tier::Source]);

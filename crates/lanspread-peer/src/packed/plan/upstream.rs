@@ -29,6 +29,8 @@ impl Tier {
 pub(super) enum Phase {
     Resting,
     Opening,
+    /// It has no place, and this receiver is in its queue. As long as that is so, it is as if it were not there.
+    Queued,
     Open,
     /// Asked to end.
     Closing,
@@ -91,7 +93,7 @@ impl Upstream {
     pub(super) fn may_help(&self, tries: u32) -> bool {
         match self.phase {
             Phase::Waiting(_) => self.failures < tries,
-            Phase::Left | Phase::Never => false,
+            Phase::Queued | Phase::Left | Phase::Never => false,
             _ => true,
         }
     }

@@ -27,6 +27,8 @@ pub(super) enum FaultKind {
     LieGone,
     /// It says to each new follower that it is alive, and sends nothing.
     LieAlive,
+    /// It says to each new follower that it has no place, for ever.
+    LieQueued,
     /// The user cancels.
     Leave,
 }

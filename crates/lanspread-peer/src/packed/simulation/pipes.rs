@@ -10,6 +10,7 @@ use lanspread_proto::connection::Connection;
 use lanspread_proto::handshake::{Channel, Introduction};
 use lanspread_proto::message::{Refusal, RefusalCode, Reply, Request};
 use lanspread_proto::packed::{Place, WaveNews};
+use lanspread_proto::queued::QueuePosition;
 use lanspread_types::limits;
 use tokio::io::duplex;
 use tokio::time::{Instant, sleep, timeout};
@@ -71,6 +72,10 @@ impl World {
             connection.send(&Reply::Following { lo: 0, hi: self.room.chunks }).await?;
             serve(connection, &OnlyAlive, &at.leaves).await;
             return Ok(());
+        }
+        while at.has_no_place.load(Ordering::Relaxed) {
+            connection.send(&Reply::Queued(QueuePosition { ahead: 0, in_ms: None })).await?;
+            sleep(limits::KEEP_ALIVE_INTERVAL).await;
         }
         if let Some(relay) = at.relays.find(&wanted.packed) {
             let end = relay.serve(connection, &wanted, &at.leaves, |_| {}).await?;

@@ -156,6 +156,7 @@ async fn happen(world: Arc<World>) {
             }
             FaultKind::LieGone if node.is_source => node.says_gone.store(true, Ordering::Relaxed),
             FaultKind::LieAlive => node.is_only_alive.store(true, Ordering::Relaxed),
+            FaultKind::LieQueued => node.has_no_place.store(true, Ordering::Relaxed),
             FaultKind::Lie | FaultKind::LieGone => node.uplink.lie(),
             FaultKind::Leave => node.leaves.cancel(),
         }

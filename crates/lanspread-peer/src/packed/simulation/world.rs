@@ -34,6 +34,7 @@ pub(super) struct Node {
     pub(super) leaves: CancellationToken,
     pub(super) says_gone: AtomicBool,
     pub(super) is_only_alive: AtomicBool,
+    pub(super) has_no_place: AtomicBool,
     pub(super) relays: Arc<Relays>,
     pub(super) view: Arc<StreamView>,
     /// The receiver that was named last as the slowest ahead.
@@ -90,6 +91,7 @@ impl World {
                 leaves: CancellationToken::new(),
                 says_gone: AtomicBool::new(false),
                 is_only_alive: AtomicBool::new(false),
+                has_no_place: AtomicBool::new(false),
                 relays: Arc::default(),
                 view: Arc::new(StreamView::new(
                     format!("node-{number}").parse().unwrap(),
