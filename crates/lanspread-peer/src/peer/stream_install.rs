@@ -232,7 +232,7 @@ impl Peer {
                 Attempted::Failed => {}
                 Attempted::Slow => order.left(next.source),
                 Attempted::NoPlace(_) if context.patience.is_over() => {}
-                Attempted::NoPlace(position) => order.queued(next.source, position),
+                Attempted::NoPlace(position) => order.queued(next, position),
                 Attempted::Unfit(error) => unfit.push(error),
             }
         }

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::receive::attempt_order::NextAttempt;
 use crate::receive::attempt_progress::AttemptProgress;
 use crate::receive::error::AttemptError;
-use crate::receive::patience::QueueReports;
+use crate::receive::patience::{QueueMoves, QueueReports};
 pub(crate) use crate::receive::staged_attempt::AttemptContext;
 use crate::receive::staged_attempt::staged_attempt;
 use crate::receive::staging_queue::StagingSender;
@@ -32,7 +32,9 @@ pub(crate) async fn attempt(
 ) -> Result<Totals, AttemptError> {
     let (steps, queue) = context.queue();
     let progress = AttemptProgress::new(context, source);
-    let mut observer = Observer { context, source, next, queue_reports: QueueReports::default(), progress };
+    let queue_reports = QueueReports::default();
+    let mut observer =
+        Observer { context, source, next, queue_reports, moves: QueueMoves::default(), progress };
     let receiving = async {
         // Both branches drop the sender of the queue, so the staging thread ends too.
         let received = tokio::select! {
@@ -84,13 +86,14 @@ struct Observer<'a> {
     source: &'a PeerOffer,
     next: NextAttempt,
     queue_reports: QueueReports,
+    moves: QueueMoves,
     progress: AttemptProgress,
 }
 
 impl StreamObserver for Observer<'_> {
     fn queued(&mut self, position: QueuePosition) -> Result<Option<Instant>, AttemptError> {
-        let is_first = self.queue_reports.is_first();
-        if self.queue_reports.is_due(position, Instant::now()) {
+        let (is_first, now) = (self.queue_reports.is_first(), Instant::now());
+        if self.queue_reports.is_due(position, now) {
             self.context.events.report(PeerEvent::Queued(QueuedAt {
                 game: self.context.locked.game().clone(),
                 peer: self.source.name.clone(),
@@ -99,12 +102,13 @@ impl StreamObserver for Observer<'_> {
                 receivers: None,
             }));
         }
-        // One that has begun to wait stays: it would begin again elsewhere.
+        // One that has begun to wait stays as long as the queue moves: it would begin again elsewhere.
         let leaves = is_first && self.next.leaves_queue(position);
         if leaves || self.context.patience.is_over() {
             return Err(AttemptError::NoPlace(position));
         }
-        Ok(self.context.patience.until())
+        let until = self.next.stays.map(|stays| self.moves.until(position, stays, now));
+        Ok([self.context.patience.until(), until].into_iter().flatten().min())
     }
 
     fn announced(&mut self, totals: Totals) {

@@ -1,6 +1,7 @@
 //! How long an operation waits for a place, and how often it says so.
 
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use lanspread_proto::queued::QueuePosition;
 use lanspread_types::limits;
@@ -29,6 +30,25 @@ impl Patience {
     /// Whether it may not wait any longer.
     pub(crate) fn is_over(&self) -> bool {
         self.until().is_some_and(|until| until <= Instant::now())
+    }
+}
+
+/// Whether one queue moves.
+#[derive(Debug, Default)]
+pub(crate) struct QueueMoves {
+    /// How many were before this receiver at least, and since when.
+    least: Option<(u32, Instant)>,
+}
+
+impl QueueMoves {
+    /// Until when the queue may stand still, if it may do so for `stays`.
+    pub(crate) fn until(&mut self, position: QueuePosition, stays: Duration, now: Instant) -> Instant {
+        let (ahead, since) = match self.least {
+            Some((ahead, since)) if ahead <= position.ahead => (ahead, since),
+            _ => (position.ahead, now),
+        };
+        self.least = Some((ahead, since));
+        since + stays
     }
 }
 
@@ -63,8 +83,6 @@ impl QueueReports {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[tokio::test(start_paused = true)]
@@ -90,5 +108,20 @@ mod tests {
             })
             .collect();
         assert_eq!(reported, [0, 3, 13, 23]);
+    }
+
+    /// A source may let others in before this receiver for ever.
+    #[tokio::test(start_paused = true)]
+    async fn a_queue_moves_only_if_fewer_are_ahead_than_ever() {
+        let (mut moves, begun) = (QueueMoves::default(), Instant::now());
+        let said = [3, 3, 2, 3, 2, 1, 1].into_iter().enumerate();
+        let until: Vec<u64> = said
+            .map(|(minute, ahead)| {
+                let now = begun + Duration::from_mins(minute as u64);
+                let position = QueuePosition { ahead, in_ms: None };
+                (moves.until(position, Duration::from_mins(10), now) - begun).as_secs() / 60
+            })
+            .collect();
+        assert_eq!(until, [10, 10, 12, 12, 12, 15, 15]);
     }
 }

@@ -22,6 +22,10 @@ pub const TRANSFER_IDLE_MIN: Duration = Duration::from_secs(5);
 pub const ESTIMATE_AFTER: Duration = Duration::from_secs(2);
 /// A command says at least this often that it still waits, although its place has not changed.
 pub const QUEUED_REPORT_INTERVAL: Duration = Duration::from_secs(10);
+/// If there is another source, a queue in which nothing moves for so long is left for it: a decoded stream of 50 GB takes 7
+/// minutes at 1 Gbit/s, and a source may say for ever that it has no place. Each time doubled, because a place in a queue is
+/// lost.
+pub const QUEUE_STILL_MAX: Duration = Duration::from_mins(10);
 /// The longest wait that can be asked for; to wait without bound is something else.
 pub const WAIT_MAX: Duration = Duration::from_hours(7 * 24);
 
