@@ -12,6 +12,7 @@ mod download;
 mod download_sources;
 pub(crate) mod error;
 mod install;
+mod join_order;
 mod join_wave;
 mod leftovers;
 mod list_wait;

@@ -34,6 +34,11 @@ impl<T> AskingOrder<T> {
         self.silent.pop_front().map(|peer| (peer, self.patience))
     }
 
+    /// Whether no peer is left to ask.
+    pub(super) fn is_empty(&self) -> bool {
+        self.unasked.is_empty() && self.silent.is_empty()
+    }
+
     /// This peer was silent for `patience`, which [`Self::next`] gave it.
     pub(super) fn was_silent(&mut self, peer: T, patience: Duration) {
         if patience < self.patience {

@@ -1,7 +1,5 @@
 //! A place in a wave: asked of the sources in their order.
 
-use std::time::Duration;
-
 use lanspread_proto::WireError;
 use lanspread_proto::message::{Reply, Request};
 use lanspread_proto::packed::{Join, NextWave, Placement};
@@ -9,8 +7,8 @@ use lanspread_proto::queued::{QueuePosition, QueuedPace};
 use lanspread_types::limits;
 use tokio::time::Instant;
 
-use crate::peer::asking_order::AskingOrder;
 use crate::peer::core::Peer;
+use crate::peer::join_order::{JoinOrder, NextJoin};
 use crate::peer::packed_stream::PackedRequest;
 use crate::receive::error::AttemptError;
 use crate::receive::patience::QueueReports;
@@ -21,16 +19,17 @@ use crate::transport::dial::dial_soon;
 use crate::trust::select::PeerOffer;
 
 impl Peer {
-    /// Asks the sources in their order for a place in a wave, and waits at the first one that answers if there is none.
+    /// Asks the sources in their order for a place in a wave, and waits at them in turn if there is none.
     pub(super) async fn join_wave<'s>(
         &self,
         request: &PackedRequest<'_>,
         sources: &'s [PeerOffer],
         join: &Join,
     ) -> Result<Option<(Placement, &'s PeerOffer)>, AttemptError> {
-        let mut order = AskingOrder::new(sources.iter(), limits::LISTING_DEADLINE);
-        while let Some((source, patience)) = order.next() {
-            match self.join_at(request, source, join, patience).await {
+        let mut order = JoinOrder::new(sources.iter());
+        while let Some(next) = order.next() {
+            let NextJoin { source, patience, .. } = next;
+            match self.join_at(request, next, join).await {
                 Ok(placement) => {
                     request.operation.events.report(PeerEvent::PackedPlaced(PackedPlaced {
                         game: join.packed.game.clone(),
@@ -40,6 +39,9 @@ impl Peer {
                         starts_in_ms: placement.starts_in_ms,
                     }));
                     return Ok(Some((placement, source)));
+                }
+                Err(AttemptError::NoPlace(_)) if order.has_unasked() || !request.patience.is_over() => {
+                    order.has_no_place(source);
                 }
                 Err(AttemptError::NoPlace(position)) => return Err(AttemptError::NoPlace(position)),
                 Err(error) => {
@@ -56,14 +58,15 @@ impl Peer {
     async fn join_at(
         &self,
         request: &PackedRequest<'_>,
-        source: &PeerOffer,
+        next: NextJoin<&PeerOffer>,
         join: &Join,
-        patience: Duration,
     ) -> Result<Placement, AttemptError> {
+        let NextJoin { source, patience, stays } = next;
         let dialled = dial_soon(source.address, &self.endpoint(), Some(source.id), patience).await?;
         let mut connection = dialled.connection;
         connection.send(&Request::Join(join.clone())).await?;
         let (mut pace, mut reports) = (QueuedPace::default(), QueueReports::default());
+        let mut until = None;
         // It says at once whether there is a place, and then at each keep-alive interval.
         let mut silence = patience;
         loop {
@@ -73,10 +76,12 @@ impl Peer {
                 Reply::Placed(placement) => return checked(placement),
                 Reply::NextWave(NextWave { in_ms, receivers }) => {
                     pace.said(Instant::now())?;
-                    if request.patience.is_over() {
+                    let now = Instant::now();
+                    let until = *until.get_or_insert_with(|| stays.map(|stays| now + stays));
+                    if request.patience.is_over() || until.is_some_and(|until| until <= now) {
                         return Err(AttemptError::NoPlace(QueuePosition { ahead: 0, in_ms }));
                     }
-                    if reports.is_due_with(receivers, Instant::now()) {
+                    if reports.is_due_with(receivers, now) {
                         let (game, peer) = (join.packed.game.clone(), source.name.clone());
                         let (ahead, receivers) = (0, Some(receivers));
                         let waits = QueuedAt { game, peer, ahead, in_ms, receivers };

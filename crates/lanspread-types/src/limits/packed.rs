@@ -71,6 +71,8 @@ pub const WAVE_GATHER: Duration = Duration::from_secs(1);
 pub const WAVE_MEMORY: Duration = Duration::from_mins(10);
 /// A wave that the source does not feed for this long is not waited for: its head turned elsewhere, or is gone.
 pub const WAVE_UNFED: Duration = Duration::from_secs(10);
+/// A receiver waits for the next wave of one source for so long, and then of another one, if there is one.
+pub const NEXT_WAVE_STAY: Duration = Duration::from_mins(1);
 /// Bytes that the kernel keeps for a connection and has not begun to send: less than what a receiver asks ahead, so that a
 /// source notices that its uplink is busy, and enough that the link is never idle.
 pub const UNSENT_BYTES_MAX: u32 = 128 * 1024;
