@@ -21,6 +21,10 @@ use tracing::Instrument;
 
 pub(crate) mod contained;
 
+/// A future of which only its result is known. If a function returns one and is not `async` itself, all that it awaits is
+/// compiled once. The body of an `async` function is compiled again in each crate and test program that polls it.
+pub(crate) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
 /// The tasks of one owner.
 #[derive(Debug, Clone)]
 pub(crate) struct Tasks {
@@ -114,6 +118,8 @@ impl Tasks {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
+        // The machinery of a task is then compiled once for each kind of result, and not for each future.
+        let future: Boxed<'static, F::Output> = Box::pin(future);
         self.tracker.spawn(future.instrument(tracing::debug_span!("task", name)))
     }
 
@@ -125,7 +131,6 @@ impl Tasks {
         T: Send + 'static,
     {
         let (ends, end) = oneshot::channel();
-        let (starts, mut started) = oneshot::channel::<()>();
         let (span, token) = (tracing::debug_span!("blocking", name), self.tracker.token());
         let work = move || {
             let counted = token;
@@ -135,6 +140,12 @@ impl Tasks {
             // Fails if the handle is gone, which is fine.
             let _ = ends.send(done);
         };
+        Working { end, has_begun: self.start_thread(name, Box::new(work)) }
+    }
+
+    /// Returns whether the work has begun or may still begin.
+    fn start_thread(&self, name: &'static str, work: Box<dyn FnOnce() + Send>) -> Arc<AtomicBool> {
+        let (starts, mut started) = oneshot::channel::<()>();
         // The thread takes the work out to do it, or the task below to drop it.
         let waiting = Arc::new(Mutex::new(Some(work)));
         let at_thread = Arc::clone(&waiting);
@@ -164,7 +175,7 @@ impl Tasks {
                 return;
             }
         });
-        Working { end, has_begun }
+        has_begun
     }
 
     /// Tasks that have not ended.

@@ -22,6 +22,7 @@ use crate::peer::core::Peer;
 use crate::peer::error::PeerError;
 use crate::report::answer::Answer;
 use crate::report::operation::{AdmissionRules, AskOptions, DiscoveryMode};
+use crate::task::Boxed;
 use crate::transport::dial::{Dialled, dial};
 use crate::trust::identity;
 use crate::trust::peer_rules::PeerRules;
@@ -159,7 +160,15 @@ impl PeerClient {
         self.discover_at(discovery, &at_hand).await
     }
 
-    async fn discover_at(
+    fn discover_at<'a>(
+        &'a self,
+        discovery: DiscoveryMode,
+        at_hand: &'a AtHand,
+    ) -> Boxed<'a, Result<DiscoveredPeers, PeerError>> {
+        Box::pin(self.ask_all(discovery, at_hand))
+    }
+
+    async fn ask_all(
         &self,
         discovery: DiscoveryMode,
         at_hand: &AtHand,
@@ -237,7 +246,11 @@ impl PeerClient {
     ///
     /// # Errors
     /// [`PeerError::Peer`] if it cannot be asked.
-    pub async fn status(&self, peer: &PeerAddress) -> Result<PeerStatus, PeerError> {
+    pub fn status<'a>(&'a self, peer: &'a PeerAddress) -> Boxed<'a, Result<PeerStatus, PeerError>> {
+        Box::pin(self.ask_status(peer))
+    }
+
+    async fn ask_status(&self, peer: &PeerAddress) -> Result<PeerStatus, PeerError> {
         let ask = async {
             let mut dialled = dial(peer, &self.ours, None).await?;
             let status = dialled.status().await?;

@@ -16,6 +16,7 @@ use crate::peer::error::PeerError;
 use crate::report::event::PeerEvent;
 use crate::source::handler;
 use crate::source::watch::LibraryWatcher;
+use crate::task::Boxed;
 use crate::transport::listener;
 use crate::transport::socket::Listener;
 
@@ -27,7 +28,11 @@ impl Peer {
     /// # Errors
     /// [`PeerError::Listen`] if the address cannot be used, [`PeerError::Local`] if the games directory cannot be read,
     /// [`PeerError::SavedPeers`] if the saved peers cannot be read, [`PeerError::Config`] if the peer already serves.
-    pub async fn serve(&self, address: SocketAddr) -> Result<SocketAddr, PeerError> {
+    pub fn serve(&self, address: SocketAddr) -> Boxed<'_, Result<SocketAddr, PeerError>> {
+        Box::pin(self.begin_to_serve(address))
+    }
+
+    async fn begin_to_serve(&self, address: SocketAddr) -> Result<SocketAddr, PeerError> {
         let inner = &self.inner;
         let saved = inner.saved_peers.load()?;
         let listen = |source| PeerError::Listen { address: address.to_string(), source };
