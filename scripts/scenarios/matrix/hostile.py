@@ -40,7 +40,8 @@ def hostile_archives(stage: Stage) -> None:
         machine = stage.machine(f"to-{decoder}", received)
         for game in games:
             receiver = stage.install(game, machine, [source], name=f"to-{decoder}", exit_status=4)
-            expect_equal(checks.failed_attempts(receiver), [source.name], f"{game}: sources that failed")
+            # Twice if the first attempt is a packed stream and only decoding shows what is wrong.
+            expect_equal(set(checks.failed_attempts(receiver)), {source.name}, f"{game}: sources that failed")
             expect(not receiver.events.all(named("stream-install-finished")), f"{game} reported success")
             expect(receiver.stderr().strip(), f"{game}: nothing on standard error says why it was refused")
             checks.games_dir_as_before(before, received)

@@ -73,6 +73,7 @@ def receiver_is_no_source(stage: Stage) -> None:
     "does. Before the sound install, the same stream comes through a proxy that flips one bit in its second half, and "
     "then from a source that sends a wrong byte.",
     time_limit_s=60,
+    decodes_at_source=True,
 )
 def solid_archive(stage: Stage) -> None:
     served = stage.games_from("source", "fixture-solid")
