@@ -47,6 +47,7 @@ programs=(
     "fuzz c++ g++ libFuzzer"
     "scenarios mmdebstrap mmdebstrap the base image of the scenarios"
     "scenarios nginx nginx-light HTTP servers as sources"
+    "scenarios strace strace a machine that unpacks slowly"
     "package dpkg-shlibdeps dpkg-dev the Debian package"
     "package strip binutils the Debian package"
     "package lintian lintian the Debian package"

@@ -9,7 +9,8 @@
     download_checks.py  what holds of every download, on both sides
     games.py        games that many scenarios use: slow ones to stream, marked ones to download
     rooms.py        receivers of one packed stream, and what holds of them
-    busy_machine.py a machine whose processor has other work
+    slow_machine.py a machine that unpacks at a given pace
+    taken_along.py  programs of this machine that containers run
     open_files.py   whether a process has something packed in a file
     listings.py     what `list` and `peers` print
     watch.py        what happened in a folder, in its order

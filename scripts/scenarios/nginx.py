@@ -1,29 +1,22 @@
 """nginx on a machine of its own: an HTTP server that has games, and is no peer.
 
-It is the program of this machine, with the libraries that it needs beside it. So no image is made for it, and the
-machine has all that others have, such as a link that can be slowed.
+It is the program of this machine, so the machine has all that others have, such as a link that can be slowed.
 """
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 
 from .docker import DockerError, docker
 from .expectations import Deadline
 from .peer import GAMES, PORT, STATE, Machine, Mount
-from .stage import Run, Stage
-from .tools import ToolFailed
+from .stage import Stage
+from .taken_along import taken_along
 
 _PROGRAM_DIR = "/opt/nginx"
 _ACCESS_LOG = "access.log"
 _START_LIMIT_S = 20
-
-# Those of the C library are in every image, and must be of one version with each other.
-_OF_THE_C_LIBRARY = ("ld-linux", "libc.", "libdl.", "libm.", "libpthread.", "librt.")
 
 _CONFIGURATION = f"""
 daemon off;
@@ -44,9 +37,6 @@ http {{
     server {{ listen {PORT}; root {GAMES}; }}
 }}
 """
-
-# Copying takes longer than starting.
-_COPYING = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -84,7 +74,7 @@ def start_nginx(stage: Stage, name: str, games_dir: Path, rate: int = 0) -> Ngin
     machine = stage.machine(
         name,
         Mount(games_dir, GAMES, read_only=True),
-        mounts=[Mount(_program(stage.run), _PROGRAM_DIR, read_only=True)],
+        mounts=[Mount(taken_along(stage.run, "nginx", "nginx-light"), _PROGRAM_DIR, read_only=True)],
         capabilities=["NET_ADMIN"],
     )
     if rate:
@@ -105,34 +95,3 @@ def _wait_until_it_answers(machine: Machine, deadline: Deadline, error_log: Path
         except DockerError:
             said = error_log.read_text().strip() if error_log.exists() else ""
             deadline.check(f"nginx, which says {said!r}")
-
-
-def _program(run: Run) -> Path:
-    """The folder with the program and its libraries; it is made once in a run."""
-    folder = run.dir / "nginx"
-    with _COPYING:
-        if not folder.exists():
-            draft = run.dir / "nginx-draft"
-            draft.mkdir()
-            program = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
-            if program is None:
-                raise ToolFailed("nginx is not here: apt-get install nginx-light")
-            for file in (program, *libraries(program)):
-                shutil.copy2(file, draft)
-            draft.rename(folder)
-    return folder
-
-
-def libraries(program: str) -> list[str]:
-    """The files of the libraries that a program needs beside the C library."""
-    done = subprocess.run(["ldd", program], stdin=subprocess.DEVNULL, capture_output=True, text=True)
-    if done.returncode != 0:
-        raise ToolFailed(f"ldd {program}: {done.stderr.strip()}")
-    return named_libraries(done.stdout)
-
-
-def named_libraries(said: str) -> list[str]:
-    """The files in what `ldd` says. One that is missing has no file, and the program says so when it starts."""
-    found = [line.split(" => ") for line in said.splitlines() if " => /" in line]
-    named = [(name.strip(), rest.split(" (")[0]) for name, rest in found]
-    return [file for name, file in named if not name.startswith(_OF_THE_C_LIBRARY)]

@@ -22,6 +22,7 @@ from .expectations import CheckFailed, expect, expect_equal
 from .open_files import PIECE_INTERVAL_BYTES, OpenFiles
 from .payload import PayloadTree
 from .peer import GAMES, Machine, Mount, Peer, Reachable
+from .slow_machine import CAPABILITY, tracing
 from .stage import Stage
 from .trees import FILE, Manifest, manifest, total_size
 
@@ -172,12 +173,18 @@ class Room:
     rate: int = LINK_BYTES_PER_SECOND
     receivers: list[Receiver] = field(default_factory=list)
 
-    def prepare(self, name: str, *, rate: int | None = None, has_manifests: bool = True) -> tuple[str, Machine, Path]:
+    def prepare(
+        self, name: str, *, rate: int | None = None, has_manifests: bool = True, can_be_traced: bool = False
+    ) -> tuple[str, Machine, Path]:
         """A machine that is ready to install, with a slowed link unless `rate` is 0."""
         games_dir = self.stage.games_dir(name)
         mounts = [self.game.manifests] if has_manifests else []
+        capabilities = ["NET_ADMIN"]
+        if can_be_traced:
+            mounts.append(tracing(self.stage.run))
+            capabilities.append(CAPABILITY)
         machine = self.stage.machine(
-            name, games_dir, catalog=self.game.catalog, mounts=mounts, capabilities=["NET_ADMIN"]
+            name, games_dir, catalog=self.game.catalog, mounts=mounts, capabilities=capabilities
         )
         rate = self.rate if rate is None else rate
         if rate:
@@ -201,10 +208,16 @@ class Room:
         return receiver
 
     def begin_together(
-        self, count: int, sources: Sequence[Reachable], *, window_mib: int = WINDOW_MIB, prefix: str = "seat"
+        self,
+        count: int,
+        sources: Sequence[Reachable],
+        *,
+        window_mib: int = WINDOW_MIB,
+        prefix: str = "seat",
+        can_be_traced: bool = False,
     ) -> list[Receiver]:
         """Receivers of one wave, in the order of their positions."""
-        prepared = [self.prepare(f"{prefix}-{number}") for number in range(count)]
+        prepared = [self.prepare(f"{prefix}-{number}", can_be_traced=can_be_traced) for number in range(count)]
         begun = [self.begin(each, sources, window_mib=window_mib) for each in prepared]
         placed = {wait_until_placed(self.stage, receiver)["position"]: receiver for receiver in begun}
         expect_equal(sorted(placed), list(range(count)), "positions in the wave")

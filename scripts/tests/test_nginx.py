@@ -4,8 +4,9 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from scenarios.nginx import Answer, Nginx, named_libraries
+from scenarios.nginx import Answer, Nginx
 from scenarios.peer import Machine
+from scenarios.taken_along import named_libraries
 
 
 class NginxTest(unittest.TestCase):

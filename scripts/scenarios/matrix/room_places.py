@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import math
-import signal
-
-from ..busy_machine import BusyMachine
 from ..contract import scenario
 from ..events import Event, named
 from ..expectations import expect, expect_equal
-from ..peer import PORT, Peer
+from ..peer import PORT
 from ..rooms import (
     WINDOW_MIB,
     Receiver,
@@ -22,6 +18,7 @@ from ..rooms import (
     wait_for_progress,
     wait_until_placed,
 )
+from ..slow_machine import SlowMachine
 from ..stage import Stage
 
 SOURCE_BYTES_PER_SECOND = 1_500_000
@@ -184,40 +181,39 @@ SLOW_RATIO_MAX = 1.1
 SLOW_ROOM = 4
 # It has less than this of the game when the others have all of it.
 SLOW_SHARE_MAX = 0.9
-LOOPS_TRIED = 2
-# What a receiver exits with after SIGINT.
-CANCELLED = 130
 
 
 @scenario(
     "S77",
     "Slow machine",
-    claim="If a machine in a room decodes at half the pace of its link, the one behind it goes on from another "
+    claim="If a machine in a room unpacks at half the pace of its link, the one behind it goes on from another "
     f"upstream. The others take at most {SLOW_RATIO_MAX:g} times as long as without a slow one, and the slow one ends "
     "byte for byte in the same attempt.",
-    conditions=f"{SLOW_ROOM} receivers with windows of {WINDOW_MIB} MiB, first all alike, then with a second whose "
-    "processor has other work, so that it decodes at half the pace or less; how much that takes is measured before. "
-    f"Receivers send {SLOW_BYTES_PER_SECOND} bytes a second, and the source twice as much. The other work ends when "
-    "the others have ended.",
-    time_limit_s=300,
+    conditions=f"Two rooms at the same time, each with a source and {SLOW_ROOM} receivers with windows of {WINDOW_MIB} "
+    "MiB. In one of them, each write of the second receiver waits, so that it unpacks at half the pace, until the "
+    f"others have ended. Receivers send {SLOW_BYTES_PER_SECOND} bytes a second, and sources twice as much.",
+    time_limit_s=240,
     alone=True,
 )
 def slow_machine(stage: Stage) -> None:
     game = make_room_game(stage, 100_000_000)
-    source = start_room_source(stage, "source", game.root.parent, 2 * SLOW_BYTES_PER_SECOND)
+    rate = 2 * SLOW_BYTES_PER_SECOND
+    source = start_room_source(stage, "source", game.root.parent, rate)
+    source_of_alike = start_room_source(stage, "of-alike", game.copy(stage, "of-alike"), rate)
     room = Room(stage, game, rate=SLOW_BYTES_PER_SECOND)
-    loops = _loops_for(stage, room, source, SLOW_BYTES_PER_SECOND / 2)
-    alike = room.begin_together(SLOW_ROOM, [source], prefix="alike")
-    room.finish(alike)
-
-    chain = room.begin_together(SLOW_ROOM, [source])
+    alike = room.begin_together(SLOW_ROOM, [source_of_alike], prefix="alike")
+    chain = room.begin_together(SLOW_ROOM, [source], can_be_traced=True)
     slow, behind = chain[1:3]
     others = [receiver for receiver in chain if receiver is not slow]
-    with _busy(slow, loops):
+    wait_for_progress(stage, slow, 0.02)
+    pid = slow.machine.pid_of(slow.process.arguments)
+    half = SLOW_BYTES_PER_SECOND / 2
+    # Content is twice as large as its archive.
+    with SlowMachine(slow.machine, pid, 2 * half):
         for receiver in others:
             stage.finish(receiver.process, 0, f"the install of {receiver.name}")
         unpacked, total = _unpacked(slow)
-    room.finish(chain)
+    room.finish()
 
     ratio = longest_s(others) / longest_s(alike)
     left = behind.process.events.all(named("upstream-end", upstream=slow.name))
@@ -230,29 +226,6 @@ def slow_machine(stage: Stage) -> None:
     expect_equal(behind.upstreams()[0], ("relay", slow.name), "first upstream of the one behind the slow one")
     expect_equal([event["code"] for event in left], ["relay-slow"], "why the slow one was left")
     expect(ratio <= SLOW_RATIO_MAX, f"with a slow one {longest_s(others):.1f} s, without {longest_s(alike):.1f} s")
-
-
-def _loops_for(stage: Stage, room: Room, source: Peer, bytes_per_second: float) -> int:
-    """Beside how many busy loops a machine decodes so many bytes of the archive a second."""
-    tried = room.begin(room.prepare("tried"), [source])
-    room.receivers.remove(tried)
-    wait_for_progress(stage, tried, 0.01)
-    with _busy(tried, LOOPS_TRIED):
-        begun = tried.process.events.mark()
-        wait_for_progress(stage, tried, 0.1)
-        first, *_, last = tried.process.events.all(named("stream-progress"), begun)
-    tried.machine.signal(signal.SIGINT, tried.process.arguments)
-    stage.finish(tried.process, CANCELLED, "the install that was tried")
-    share = (last["bytes"] - first["bytes"]) / last["bytes_total"]
-    pace = share * room.game.archive_bytes / (time_of(last) - time_of(first))
-    # Rounded up: a machine that is hardly slow shows nothing.
-    loops = max(1, math.ceil(LOOPS_TRIED * pace / bytes_per_second))
-    stage.figures.append(f"{pace / 1e6:.2f} MB/s beside {LOOPS_TRIED} busy loops, so {loops} are taken")
-    return loops
-
-
-def _busy(receiver: Receiver, loops: int) -> BusyMachine:
-    return BusyMachine(receiver.machine, receiver.machine.pid_of(receiver.process.arguments), loops)
 
 
 def _unpacked(receiver: Receiver) -> tuple[int, int]:
