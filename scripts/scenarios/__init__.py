@@ -24,13 +24,14 @@
     archives.py     archives by the real `rar` and `unrar`; rar_format.py changes single header fields
     payload.py      synthetic content, the same on every run
     image.py        the image with the program in it
-    crew.py         runs them side by side, those that need the machine for themselves alone
+    crew.py         runs them side by side, in pairs or alone, as each of them needs
     report.py       results on the terminal, as JSON and as JUnit's XML; the matrix as docs/scenarios.md
     docker.py, cleanup.py, runner.py, tools.py   the machinery around them
 
 To add a scenario, write one decorated function in a module of `matrix/`, remove its number from `planned.py`, and
 generate docs/scenarios.md again. Its claim is a sentence or two. It asserts the result, and also that the mechanism
-under test was at work. Scenarios run side by side: one that measures time, or needs the whole machine, says
-`alone=True`. One in which the harness itself connects to peers says `with_this_machine=True`: otherwise this machine
+under test was at work. Scenarios run side by side, and times that only slowed links decide are the same then. One that
+measures other times, or needs the whole machine, says `most_at_once=ALONE`, and one with many machines that measures
+time `IN_PAIRS`. One in which the harness itself connects to peers says `with_this_machine=True`: otherwise this machine
 has no address on its network.
 """

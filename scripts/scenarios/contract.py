@@ -18,6 +18,12 @@ class Outcome(enum.Enum):
     UNSUPPORTED = "unsupported"
 
 
+# One that needs the whole machine, or measures what else depends on the processor.
+ALONE = 1
+# One with so many machines behind slowed links that several of its kind would fill the processor.
+IN_PAIRS = 2
+
+
 @dataclass(frozen=True)
 class Scenario:
     """One row of the matrix. `run` drives the peers and checks; it raises `CheckFailed` with the evidence."""
@@ -28,8 +34,9 @@ class Scenario:
     conditions: str
     time_limit_s: int
     run: Callable[[Stage], None]
-    alone: bool = False
-    """Whether no other scenario may run at the same time, because it measures time or needs the whole machine."""
+    most_at_once: int | None = None
+    """How many scenarios may run at the same time while this one does, if that is less than others may: `ALONE` or
+    `IN_PAIRS`."""
     with_this_machine: bool = False
     """Whether this machine takes part in the scenario's network, because the harness itself opens connections to peers
     or takes some. Peers of such a scenario do without discovery: they would find a peer that serves on this machine."""
@@ -81,7 +88,7 @@ def scenario(
     claim: str,
     conditions: str,
     time_limit_s: int,
-    alone: bool = False,
+    most_at_once: int | None = None,
     with_this_machine: bool = False,
     decodes_at_source: bool = False,
 ) -> Callable[[Callable[[Stage], None]], Callable[[Stage], None]]:
@@ -91,7 +98,7 @@ def scenario(
         if id in SCENARIOS:
             raise ValueError(f"{id} is registered twice")
         SCENARIOS[id] = Scenario(
-            id, name, claim, conditions, time_limit_s, run, alone, with_this_machine, decodes_at_source
+            id, name, claim, conditions, time_limit_s, run, most_at_once, with_this_machine, decodes_at_source
         )
         return run
 

@@ -1,7 +1,7 @@
 """Runs scenarios side by side: a few workers, each result as it comes, and an end after which none is at work.
 
 Scenarios share nothing but the image and the fixtures, which are only read: each has its own network, its own folder
-and names of its own in Docker. What they do share is the machine, so those that measure time run alone.
+and names of its own in Docker. What they do share is the machine, so some that measure time run in pairs or alone.
 """
 
 from __future__ import annotations
@@ -28,14 +28,15 @@ _STOP_LIMIT_S = 15
 
 
 def in_rounds(scenarios: Iterable[Scenario], jobs: int) -> list[tuple[int, list[Scenario]]]:
-    """Which scenarios run together, and how many at once: those that can share the machine, then the others.
+    """Which scenarios run together, and how many at once: first those that can share the machine with most others.
 
     Within a round the longest come first, so that no long one begins when all others are done.
     """
     longest_first = sorted(scenarios, key=lambda scenario: -scenario.time_limit_s)
-    together = [scenario for scenario in longest_first if not scenario.alone]
-    alone = [scenario for scenario in longest_first if scenario.alone]
-    return [(number, each) for number, each in ((jobs, together), (1, alone)) if each]
+    rounds: dict[int, list[Scenario]] = {}
+    for scenario in longest_first:
+        rounds.setdefault(min(jobs, scenario.most_at_once or jobs), []).append(scenario)
+    return sorted(rounds.items(), reverse=True)
 
 
 class Crew:

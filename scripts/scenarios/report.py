@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .contract import Outcome, Planned, Result, Scenario
+from .contract import ALONE, IN_PAIRS, Outcome, Planned, Result, Scenario
 
 # XML 1.0 has no way to write these, escaped or not; what a program printed may hold any of them.
 _NO_XML_CHARACTER = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -28,9 +28,15 @@ def show_matrix(rows: Sequence[Planned | Scenario]) -> None:
         print(textwrap.indent(textwrap.fill(row.claim, 110), "       "))
         if isinstance(row, Scenario):
             print(textwrap.indent(textwrap.fill(f"Conditions: {row.conditions}", 110), "       "))
-            print(f"       Time limit: {row.time_limit_s} s{', runs alone' if row.alone else ''}")
+            print(f"       Time limit: {row.time_limit_s} s{_company(row)}")
     count = _implemented(rows)
     print(f"{len(rows)} scenarios, {count} implemented, {len(rows) - count} planned")
+
+
+def _company(row: Scenario) -> str:
+    """With how many others it runs, if that is less than most may."""
+    words = {None: "", IN_PAIRS: ", runs in a pair", ALONE: ", runs alone"}
+    return words[row.most_at_once]
 
 
 def matrix_page(rows: Sequence[Planned | Scenario]) -> str:
@@ -43,15 +49,15 @@ def matrix_page(rows: Sequence[Planned | Scenario]) -> str:
         "that users have. `scripts/run_extended_scenarios.py` runs them. A planned scenario never counts as passed. "
         "This page is generated: `scripts/run_extended_scenarios.py --markdown > docs/scenarios.md`.",
         "",
-        f"{len(rows)} scenarios: {count} implemented, {len(rows) - count} planned. A scenario that runs alone measures "
-        "time or needs the whole machine.",
+        f"{len(rows)} scenarios: {count} implemented, {len(rows) - count} planned. A scenario that runs alone "
+        "measures time or needs the whole machine; one that runs in a pair measures time and has many machines.",
         "",
         "| Id | Name | Claim | Conditions | Time limit | State |",
         "|---|---|---|---|---|---|",
     ]
     for row in rows:
         if isinstance(row, Scenario):
-            state = "implemented, runs alone" if row.alone else "implemented"
+            state = f"implemented{_company(row)}"
             cells = [row.id, row.name, row.claim, row.conditions, f"{row.time_limit_s} s", state]
         else:
             cells = [row.id, row.name, row.claim, "", "", "planned"]

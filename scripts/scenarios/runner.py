@@ -103,7 +103,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         type=_jobs,
         default=default_jobs(),
         metavar="N",
-        help="scenarios that run at the same time (%(default)s on this machine); some always run alone",
+        help="scenarios that run at the same time (%(default)s on this machine); some always run in pairs or alone",
     )
     parser.add_argument("--list", action="store_true", help="show the matrix and run nothing")
     parser.add_argument("--markdown", action="store_true", help="show the matrix as Markdown and run nothing")
@@ -129,8 +129,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def default_jobs() -> int:
-    """Twice as many as the machine has cores: most scenarios wait for slowed links most of the time."""
-    return 2 * (os.cpu_count() or 1)
+    """Three times as many as the machine has cores: most scenarios wait for slowed links or Docker most of the time."""
+    return 3 * (os.cpu_count() or 1)
 
 
 def _jobs(text: str) -> int:

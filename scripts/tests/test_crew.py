@@ -1,17 +1,17 @@
-"""Scenarios run side by side, those that ask for it alone, and an interruption loses nothing that was known."""
+"""Scenarios run side by side, in pairs or alone as each asks, and an interruption loses nothing that was known."""
 
 import contextlib
 import tempfile
 import threading
 import unittest
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 from unittest import mock
 
 from scenarios import crew
-from scenarios.contract import Outcome, Result, Scenario
+from scenarios.contract import ALONE, IN_PAIRS, Outcome, Result, Scenario
 from scenarios.events import EventLog
 from scenarios.expectations import CheckFailed, Deadline, expect
 from scenarios.stage import Abandoned, Run, Stage
@@ -54,8 +54,10 @@ class EmptyStage:
         pass
 
 
-def scenario(id: str, run: Callable[[EmptyStage], object], *, time_limit_s: int = 30, alone: bool = False) -> Scenario:
-    return Scenario(id, id, "Claim.", "Conditions.", time_limit_s, cast(Callable[[Stage], None], run), alone)
+def scenario(
+    id: str, run: Callable[[EmptyStage], object], *, time_limit_s: int = 30, most_at_once: int | None = None
+) -> Scenario:
+    return Scenario(id, id, "Claim.", "Conditions.", time_limit_s, cast(Callable[[Stage], None], run), most_at_once)
 
 
 def pass_at_once(stage: EmptyStage) -> None:
@@ -63,15 +65,20 @@ def pass_at_once(stage: EmptyStage) -> None:
 
 
 class OrderTest(unittest.TestCase):
-    def test_the_longest_come_first_and_those_that_run_alone_last(self) -> None:
+    def test_the_longest_come_first_and_those_that_run_in_pairs_or_alone_last(self) -> None:
         given = [
             scenario("S1", pass_at_once, time_limit_s=10),
-            scenario("S2", pass_at_once, time_limit_s=300, alone=True),
+            scenario("S2", pass_at_once, time_limit_s=300, most_at_once=ALONE),
             scenario("S3", pass_at_once, time_limit_s=90),
-            scenario("S4", pass_at_once, time_limit_s=20, alone=True),
+            scenario("S4", pass_at_once, time_limit_s=20, most_at_once=ALONE),
+            scenario("S5", pass_at_once, time_limit_s=60, most_at_once=IN_PAIRS),
         ]
         rounds = [(jobs, [each.id for each in together]) for jobs, together in crew.in_rounds(given, 3)]
-        self.assertEqual(rounds, [(3, ["S3", "S1"]), (1, ["S2", "S4"])])
+        self.assertEqual(rounds, [(3, ["S3", "S1"]), (2, ["S5"]), (1, ["S2", "S4"])])
+
+    def test_one_job_is_one_round(self) -> None:
+        given = [scenario("S1", pass_at_once, most_at_once=IN_PAIRS), scenario("S2", pass_at_once, most_at_once=ALONE)]
+        self.assertEqual(crew.in_rounds(given, 1), [(1, given)])
 
     def test_a_round_without_scenarios_is_no_round(self) -> None:
         self.assertEqual(crew.in_rounds([], 3), [])
@@ -95,13 +102,14 @@ class CrewTest(unittest.TestCase):
         self.assertEqual(set(self.outcomes(scenarios, 3).values()), {Outcome.PASSED})
 
     def test_no_more_run_at_once_than_there_are_jobs(self) -> None:
-        most = self.most_at_once([False] * 8, jobs=2)
+        most = self.most_at_once([None] * 8, jobs=2)
         self.assertLessEqual(most, 2)
 
-    def test_a_scenario_that_runs_alone_does(self) -> None:
-        self.assertEqual(self.most_at_once([True] * 4, jobs=4), 1)
+    def test_scenarios_that_run_alone_or_in_pairs_do(self) -> None:
+        self.assertEqual(self.most_at_once([ALONE] * 4, jobs=4), 1)
+        self.assertLessEqual(self.most_at_once([IN_PAIRS] * 4, jobs=4), 2)
 
-    def most_at_once(self, alone: list[bool], jobs: int) -> int:
+    def most_at_once(self, limits: Sequence[int | None], jobs: int) -> int:
         running: set[str] = set()
         counts = []
 
@@ -112,7 +120,7 @@ class CrewTest(unittest.TestCase):
                 threading.Event().wait(0.0001)  # lets the others in
             running.remove(stage.scenario_id)
 
-        scenarios = [scenario(f"S{number}", run, alone=each) for number, each in enumerate(alone)]
+        scenarios = [scenario(f"S{number}", run, most_at_once=each) for number, each in enumerate(limits)]
         self.assertEqual(set(self.outcomes(scenarios, jobs).values()), {Outcome.PASSED})
         return max(counts)
 

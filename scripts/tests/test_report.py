@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 from scenarios import report
-from scenarios.contract import Outcome, Planned, Result, Scenario
+from scenarios.contract import ALONE, IN_PAIRS, Outcome, Planned, Result, Scenario
 from scenarios.report import RunRecord
 
 RESULTS = (
@@ -84,7 +84,8 @@ class PageTest(unittest.TestCase):
         rows = (
             Planned("S1", "Later", "Not yet."),
             Scenario("S2", "Now", "A | B.", "Always.", 30, lambda stage: None),
-            Scenario("S3", "Quiet", "C.", "Alone.", 60, lambda stage: None, alone=True),
+            Scenario("S3", "Quiet", "C.", "Alone.", 60, lambda stage: None, ALONE),
+            Scenario("S4", "Links", "D.", "Slowed.", 60, lambda stage: None, IN_PAIRS),
         )
         table = [line for line in report.matrix_page(rows).splitlines() if line.startswith("| S")]
         self.assertEqual(
@@ -93,6 +94,7 @@ class PageTest(unittest.TestCase):
                 "| S1 | Later | Not yet. |  |  | planned |",
                 "| S2 | Now | A \\| B. | Always. | 30 s | implemented |",
                 "| S3 | Quiet | C. | Alone. | 60 s | implemented, runs alone |",
+                "| S4 | Links | D. | Slowed. | 60 s | implemented, runs in a pair |",
             ],
         )
 

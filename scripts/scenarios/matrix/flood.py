@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from .. import checks
-from ..contract import scenario
+from ..contract import ALONE, scenario
 from ..docker import docker
 from ..doubles import OUTSIDER_FLOOD
 from ..events import Event, named
@@ -42,7 +42,7 @@ ANSWER_LIMIT_S = 3.0
     conditions=f"A slowed source in a party. {CONNECTIONS_PER_SECOND} connections a second from one address, the three "
     "manners in turn, from before the install to after it. The source's memory is its peak, before and after.",
     time_limit_s=180,
-    alone=True,
+    most_at_once=ALONE,
 )
 def outsider_flood(stage: Stage) -> None:
     game = make_slow_game(stage, "source")

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from .. import checks
-from ..contract import scenario
+from ..contract import ALONE, scenario
 from ..doubles import HOSTILE_NEIGHBOUR
 from ..events import named
 from ..expectations import expect, expect_equal
@@ -41,7 +41,7 @@ LATE_RATE_BYTES_PER_SECOND = 10 * SOURCE_RATE_BYTES_PER_SECOND
     conditions="A room of six: two slowed sources and four seats whose daemons find them by themselves and install "
     "at the same time, beside the hostile neighbour. A machine that comes late, without a daemon, installs too.",
     time_limit_s=240,
-    alone=True,
+    most_at_once=ALONE,
 )
 def hostile_neighbour(stage: Stage) -> None:
     game = make_slow_game(stage, *SOURCES)

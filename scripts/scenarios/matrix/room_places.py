@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..contract import scenario
+from ..contract import IN_PAIRS, scenario
 from ..events import Event, named
 from ..expectations import expect, expect_equal
 from ..peer import PORT
@@ -41,7 +41,7 @@ SLOWED_RATIO_MAX = 1.1
     "one source; at the same time another one has one source and a slow one. Then eight receivers have two sources "
     "(S86).",
     time_limit_s=180,
-    alone=True,
+    most_at_once=IN_PAIRS,
 )
 def several_sources(stage: Stage) -> None:
     game = make_room_game(stage, 30_000_000)
@@ -94,7 +94,6 @@ LATE_SHARE_MAX = 0.15
     "receiver takes; and one with twice the link, whose first receiver has so slow a processor that the link is idle "
     "most of the time.",
     time_limit_s=180,
-    alone=True,
 )
 def late_joiner(stage: Stage) -> None:
     rate = 2_400_000
@@ -193,7 +192,6 @@ SLOW_SHARE_MAX = 0.9
     "MiB. In one of them, each write of the second receiver waits, so that it unpacks at half the pace, until the "
     f"others have ended. Receivers send {SLOW_BYTES_PER_SECOND} bytes a second, and sources twice as much.",
     time_limit_s=240,
-    alone=True,
 )
 def slow_machine(stage: Stage) -> None:
     game = make_room_game(stage, 100_000_000)

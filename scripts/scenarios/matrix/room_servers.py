@@ -32,7 +32,6 @@ NO_SOURCE = 3
     conditions=f"A peer and nginx, each on a machine that sends {LINK_BYTES_PER_SECOND} bytes a second. One receiver "
     "of each at the same time, of which the one of nginx has only the catalog.",
     time_limit_s=120,
-    alone=True,
 )
 def server_alone(stage: Stage) -> None:
     game = make_room_game(stage, 30_000_000)

@@ -8,7 +8,7 @@ import time
 from datetime import datetime
 from pathlib import Path
 
-from ..contract import scenario
+from ..contract import ALONE, scenario
 from ..docker import docker
 from ..download_checks import CHUNK_BYTES, download_is_whole, start_download
 from ..events import Event, named
@@ -46,7 +46,7 @@ echo done >&3
     "every 64 KiB, and written to the receiver's disk in full. The raw copy is of the same file, over the same "
     "network, to the same disk, and is synced as the download is.",
     time_limit_s=240,
-    alone=True,
+    most_at_once=ALONE,
     with_this_machine=True,
 )
 def throughput(stage: Stage) -> None:
