@@ -9,9 +9,9 @@
 #   docs        documentation of the code; a warning is an error
 #   harness     lint, types and tests of the Python and shell code
 #   unit        unit and integration tests
-#   fuzz        every fuzz target for some seconds
 #   quickstart  the first steps of the README
 #   scenarios   real peers in Docker containers, and one on this machine from which they must be isolated
+#   fuzz        every fuzz target for some seconds
 #   package     the Debian package, built and used once in Docker
 #
 #   scripts/test.sh                         all steps; fails if Docker cannot be used
@@ -20,12 +20,12 @@
 #
 # It installs what it can below target/, and names what it cannot install.
 #
-# Until unit has run, it builds what later steps need, at the lowest priority: compilers and tests seldom keep
-# all cores busy. Nothing is built any more when system calls are counted and when the scenarios run.
+# It builds what later steps need at the lowest priority, because few steps keep all cores busy: until unit has run, the
+# program; beside the scenarios, the fuzz targets. Nothing is built when system calls are counted.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-steps=(fmt tidy clippy msrv deny docs harness unit fuzz quickstart scenarios package)
+steps=(fmt tidy clippy msrv deny docs harness unit quickstart scenarios fuzz package)
 docker_steps=(scenarios package)
 
 ruff='ruff==0.17.6'
@@ -134,20 +134,26 @@ need_disk() {
 $(gib "$there") GiB; $(gib $((needed - there))) GiB must be free on its disk, and $(gib "$free") GiB are"
 }
 
-# Builds the program, the fuzz targets and the base image while other steps leave a core idle. A step that needs what is
-# still being built waits for cargo's lock, and one whose build failed here builds it again and says why it fails.
+# Builds the program and the base image while other steps leave a core idle. A step that needs what is still being built
+# waits for cargo's lock, and one whose build failed here builds it again and says why it fails.
 build_ahead() {
     local commands=
     if is_one_of quickstart "${run[@]}" || is_one_of scenarios "${run[@]}" || is_one_of package "${run[@]}"; then
         commands+='cargo build --release --locked --package lanspread-peer-cli; '
     fi
-    if is_one_of fuzz "${run[@]}"; then commands+='scripts/fuzz.sh --build; '; fi
     if is_one_of scenarios "${run[@]}"; then
         commands+='PYTHONPATH=scripts python3 -c "from scenarios.image import base_image; base_image()"; '
+    elif is_one_of fuzz "${run[@]}"; then
+        commands+='scripts/fuzz.sh --build; '
     fi
     is_one_of unit "${run[@]}" && [ -n "$commands" ] || return 0
+    start_builder "$commands"
+}
+
+# COMMANDS
+start_builder() {
     # A session is a process group, which can be ended with all compilers in it.
-    setsid nice -n 19 bash -c "$commands" < /dev/null > target/ahead.log 2>&1 &
+    setsid nice -n 19 bash -c "$1" < /dev/null > target/ahead.log 2>&1 &
     builder=$!
 }
 
@@ -248,6 +254,7 @@ step_docs() {
 
 step_fuzz() {
     need_programs fuzz
+    wait_for_builder
     scripts/fuzz.sh
 }
 
@@ -276,6 +283,9 @@ step_scenarios() {
     need_docker "the scenarios"
     need_programs scenarios
     mkdir -p target/scenarios
+    wait_for_builder
+    # Containers wait for slowed links and for Docker most of the time.
+    if is_one_of fuzz "${run[@]}"; then start_builder 'scripts/fuzz.sh --build'; fi
     python3 scripts/run_extended_scenarios.py --build-image --host-peer \
         --json target/scenarios/results.json --junit target/scenarios/junit.xml
 }
