@@ -19,6 +19,8 @@ PACK_SWITCHES = ("-cfg-", "-idq", "-y", "-mt1", "-r-", "-scfl", "-tsm")
 # No questions, no password prompt, no progress; existing files are never met, the target is fresh.
 _UNRAR_SWITCHES = ("-idq", "-y", "-p-", "-cfg-")
 
+_DICTIONARY = re.compile(r"-md=(\d+)([KMG])")
+_KIB = {"K": 1, "M": 1024, "G": 1024**2}
 _VOLUME = re.compile(r"\.part0*(\d+)\.eti$", re.IGNORECASE)
 
 
@@ -58,6 +60,12 @@ def pack(archive: Path, root: Path, names: Sequence[str], switches: Iterable[str
     temporary = archive.with_name(f"{archive.name}.rar")
     pack_rar(temporary, root, names, switches)
     os.replace(temporary, archive)
+
+
+def dictionary_kib(archive: Path) -> int:
+    """The largest dictionary that an entry needs."""
+    text = run_tool(UNRAR, "lt", *_UNRAR_SWITCHES[2:], archive)
+    return max((int(size) * _KIB[unit] for size, unit in _DICTIONARY.findall(text)), default=0)
 
 
 def listing(archive: Path) -> Listing:

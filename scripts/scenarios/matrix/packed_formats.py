@@ -17,16 +17,21 @@ from ..rooms import CHUNK_BYTES, build_catalog, cpu_s, pid_here
 from ..stage import Stage
 from ..tools import CATALOG
 
+# The smallest that can be allowed.
+SOURCE_DICTIONARY_KIB = 128
+
 
 @scenario(
     "S70",
     "Packed equals decoded",
     claim="Every fixture that can be installed is streamed packed and decoded at the receiver, and its tree is that of "
     "`unrar x`: with the manifest of a catalog, and with the packing list of the source. The source sends no more than "
-    "its archives have.",
+    "its archives have, and decodes none that needs more than the smallest dictionary: it may not, and refuses to "
+    "stream their entries.",
     conditions="RAR 4, volumes, references, BLAKE2, tables at the end, solid and stored archives, from one source for "
-    "each way. Machines with a catalog that lists manifests, and machines with one that lists none.",
-    time_limit_s=240,
+    f"each way, with `--max-dictionary {SOURCE_DICTIONARY_KIB}KiB`. Machines with a catalog that lists manifests, and machines "
+    "with one that lists none.",
+    time_limit_s=300,
 )
 def packed_equals_decoded(stage: Stage) -> None:
     games = installable_games()
@@ -37,7 +42,8 @@ def packed_equals_decoded(stage: Stage) -> None:
     for number, shelf in enumerate(shelves):
         names = [f"{game_root.parent.name}/{game_root.name}" for game_root in shelf]
         served = stage.games_from(f"source-{number}", *names)
-        source = stage.start_source(f"source-{number}", served)
+        options = ["--max-dictionary", f"{SOURCE_DICTIONARY_KIB}KiB"]
+        source = stage.start_source(f"source-{number}", served, options=options)
         for _ in shelf:
             made = {event["game"] for event in source.events.all(named("packing-list-made"))}
             missing = sorted({game_root.name for game_root in shelf} - made)
@@ -54,7 +60,14 @@ def packed_equals_decoded(stage: Stage) -> None:
             for way, machine in zip((f"listed-{number}", f"unlisted-{number}"), machines, strict=True):
                 _install_packed(stage, way, machine, source, game_root, reference)
         worked = cpu_s(pid_here(source.machine, ["serve"])) - worked
-        stage.figures.append(f"{len(shelf)} games twice: the source worked {worked:.2f} s")
+        decoded = stage.machine(f"decoded-{number}", stage.games_dir(f"decoded-{number}"))
+        refused = [game_root.name for game_root in shelf if _needs_more(game_root)]
+        expect(refused, f"source-{number} may decode all of its games")
+        for game in refused:
+            _refuses_to_decode(stage, f"decoded-{number}", decoded, source, game)
+        stage.figures.append(
+            f"{len(shelf)} games twice: the source worked {worked:.2f} s, and may not decode {', '.join(refused)}"
+        )
 
 
 def _install_packed(stage: Stage, way: str, machine: Machine, source: Peer, game_root: Path, reference: Path) -> None:
@@ -69,6 +82,17 @@ def _install_packed(stage: Stage, way: str, machine: Machine, source: Peer, game
     sent = sum(event["bytes"] for event in source.events.all(named("transfer-end", game=game), mark))
     packed = sum(path.stat().st_size for path in game_root.iterdir() if path.name != SENTINEL)
     expect(0 < sent <= packed, f"the source sent {sent} bytes of {game}; its archives have {packed}")
+
+
+def _needs_more(game_root: Path) -> bool:
+    return any(archives.dictionary_kib(path) > SOURCE_DICTIONARY_KIB for path in game_root.glob("*.eti"))
+
+
+def _refuses_to_decode(stage: Stage, name: str, machine: Machine, source: Peer, game: str) -> None:
+    """So it cannot have decoded this game when it was streamed packed."""
+    receiver = stage.install(game, machine, [source], name=name, options=["--decode-at", "source"], exit_status=4)
+    [failed] = receiver.events.all(named("stream-attempt-failed", game=game))
+    expect_equal(failed["code"], "archive-refused", f"why {game} is not decoded by its source")
 
 
 LISTED_GAME = "listed"

@@ -262,7 +262,8 @@ def _told_everything(relay: Receiver, follower: Receiver) -> None:
     claim="A relay that sends wrong chunks, short ones or some that were not asked for, that says that everything "
     "is gone, that is another peer than was announced, or that refuses everybody, is left. What is wrong is neither "
     "decoded nor passed on, and its relay is named. After all of them the receiver goes on from the source within "
-    f"{LIES_COST_S:g} s, in the same attempt, and the receiver behind it notices nothing.",
+    f"{LIES_COST_S:g} s, in the same attempt. The source brings each chunk once, and the receiver behind the first "
+    "notices nothing.",
     conditions="Two waves of three or four liars, each with its own lie, and after them two honest receivers. Every "
     f"honest machine sends {LINK_BYTES_PER_SECOND} bytes a second.",
     time_limit_s=120,
@@ -295,6 +296,10 @@ def lying_relays(stage: Stage) -> None:
         )
         begun = first.process.events.all(named("upstream-begin", kind="source", upstream=source.name))
         expect_equal(len(begun), 1, "times that the first receiver began with the source")
+        [finished] = first.process.events.all(named("packed-finished"))
+        shares = {share["upstream"]: share["bytes"] for share in finished["shares"]}
+        expect_equal(shares, {source.name: game.archive_bytes}, "who brought how much to the first receiver")
+        expect_equal(finished["bytes_twice"], 0, "bytes that the first receiver fetched twice")
         lost_s = time_of(begun[0]) - time_of(placed) - placed["starts_in_ms"] / 1000
         expect(lost_s <= LIES_COST_S, f"it went on from the source after {lost_s:.1f} s")
         expect_equal(behind.upstreams(), [("relay", first.name)], "upstreams of the second receiver")
