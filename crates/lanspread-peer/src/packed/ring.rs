@@ -34,8 +34,17 @@ pub(crate) struct Ring {
     /// The number of the last session of a follower.
     sessions: u64,
     pin: Option<Pin>,
+    /// How long it has waited for followers, whichever and for whatever reason.
+    waited: Waiting,
     /// Until then, others may still join the wave of this receiver.
     gathers_until: Option<Instant>,
+}
+
+/// How long something was waited for in all, and since when it is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Waiting {
+    before: Duration,
+    since: Option<Instant>,
 }
 
 /// The follower of a window.
@@ -59,9 +68,8 @@ struct Following {
     /// It has the chunks before this one.
     taken: u64,
     progressed_at: Instant,
-    /// For how long it kept this window from going on, and since when it does.
-    held_up: Duration,
-    holds_up_since: Option<Instant>,
+    /// How long it kept this window from going on.
+    held_up: Waiting,
 }
 
 /// A follower asked for something older, and fetches what is between elsewhere.
@@ -102,6 +110,7 @@ impl Ring {
             follower: Follower::Absent,
             sessions: 0,
             pin: None,
+            waited: Waiting::default(),
             gathers_until: None,
         }
     }
@@ -177,6 +186,18 @@ impl Ring {
     }
 
     fn room(&mut self, now: Instant) -> u64 {
+        let of_followers = self.room_beside_followers(now);
+        let of_decoder = (self.used.max(self.lo) + self.capacity).min(self.total);
+        self.waited.count(self.is_short_of(of_followers, of_decoder), now);
+        if self.waited.total(now) >= limits::FOLLOWERS_PATIENCE { of_decoder } else { of_followers }
+    }
+
+    /// Whether only what others may want keeps this window from going on.
+    fn is_short_of(&self, room: u64, without: u64) -> bool {
+        room < without && self.asked >= room && self.asked < self.total
+    }
+
+    fn room_beside_followers(&mut self, now: Instant) -> u64 {
         let mut stays = self.used;
         if let Some(pin) = self.pin.filter(|pin| pin.until > now) {
             stays = stays.min(pin.lo);
@@ -186,13 +207,15 @@ impl Ring {
         {
             stays = stays.min(taken);
         }
-        let (without, capacity, total) = (stays.max(self.lo) + self.capacity, self.capacity, self.total);
-        let Follower::Following(following) = &mut self.follower else { return without.min(total) };
-        let with = following.taken.min(stays).max(self.lo) + capacity;
-        let holds_up = with < without && self.asked >= with && self.asked < total;
-        following.count(holds_up, now);
-        let patience_is_spent = following.held_up(now) >= limits::FOLLOWER_PATIENCE;
-        if patience_is_spent { without.min(total) } else { with.min(total) }
+        let without = stays.max(self.lo) + self.capacity;
+        let Follower::Following(following) = self.follower else { return without.min(self.total) };
+        let with = following.taken.min(stays).max(self.lo) + self.capacity;
+        let holds_up = self.is_short_of(with, without);
+        if let Follower::Following(following) = &mut self.follower {
+            following.held_up.count(holds_up, now);
+        }
+        let patience_is_spent = following.held_up.total(now) >= limits::FOLLOWER_PATIENCE;
+        if patience_is_spent { without.min(self.total) } else { with.min(self.total) }
     }
 
     /// When [`Self::horizon`] may move although nothing else happens.
@@ -200,12 +223,11 @@ impl Ring {
         let pin = self.pin.map(|pin| pin.until);
         let follower = match self.follower {
             Follower::Vanished { until, .. } => Some(until),
-            Follower::Following(following) => following
-                .holds_up_since
-                .map(|since| since + limits::FOLLOWER_PATIENCE.saturating_sub(following.held_up)),
+            Follower::Following(following) => following.held_up.reaches(limits::FOLLOWER_PATIENCE),
             Follower::Absent | Follower::Done => None,
         };
-        [pin, follower, self.gathers_until].into_iter().flatten().filter(|at| *at > now).min()
+        let all = self.waited.reaches(limits::FOLLOWERS_PATIENCE);
+        [pin, follower, all, self.gathers_until].into_iter().flatten().filter(|at| *at > now).min()
     }
 
     /// Counts a chunk below the horizon as asked for.
@@ -259,21 +281,21 @@ impl Ring {
     ) -> Result<Session, HasFollower> {
         if let Follower::Following(current) = &self.follower {
             let idles = now.saturating_duration_since(current.progressed_at);
-            let is_stuck = current.taken < self.hi && idles >= limits::FOLLOWER_STUCK;
+            // One that says it has more than this window needs nothing from it now.
+            let is_stuck = current.taken != self.hi && idles >= limits::FOLLOWER_STUCK;
             if current.peer != peer && instead_of != Some(current.peer) && !is_stuck {
                 return Err(HasFollower);
             }
         }
         self.sessions += 1;
         let session = Session(self.sessions);
-        let taken = at.max(self.lo());
+        let taken = at.min(self.total).max(self.lo());
         self.follower = Follower::Following(Following {
             session,
             peer,
             taken,
             progressed_at: now,
-            held_up: Duration::ZERO,
-            holds_up_since: None,
+            held_up: Waiting::default(),
         });
         Ok(session)
     }
@@ -288,7 +310,7 @@ impl Ring {
         if let Follower::Following(following) = &mut self.follower
             && following.session == session
         {
-            following.count(false, now);
+            following.held_up.count(false, now);
             following.taken = following.taken.max(chunk + 1);
             following.progressed_at = now;
         }
@@ -328,7 +350,7 @@ impl Ring {
     pub(crate) fn held_up(&self, now: Instant) -> Duration {
         match &self.follower {
             // After that, it waits no longer.
-            Follower::Following(following) => following.held_up(now).min(limits::FOLLOWER_PATIENCE),
+            Follower::Following(following) => following.held_up.total(now).min(limits::FOLLOWER_PATIENCE),
             _ => Duration::ZERO,
         }
     }
@@ -342,19 +364,22 @@ impl Ring {
     }
 }
 
-impl Following {
-    fn held_up(&self, now: Instant) -> Duration {
-        let running = self.holds_up_since.map(|since| now.saturating_duration_since(since));
-        self.held_up + running.unwrap_or_default()
+impl Waiting {
+    fn total(&self, now: Instant) -> Duration {
+        let running = self.since.map(|since| now.saturating_duration_since(since));
+        self.before + running.unwrap_or_default()
     }
 
-    fn count(&mut self, holds_up: bool, now: Instant) {
-        match (self.holds_up_since, holds_up) {
-            (None, true) => self.holds_up_since = Some(now),
-            (Some(_), false) => {
-                self.held_up = self.held_up(now);
-                self.holds_up_since = None;
-            }
+    /// When the total will be so much, if it goes on.
+    fn reaches(&self, most: Duration) -> Option<Instant> {
+        self.since.map(|since| since + most.saturating_sub(self.before))
+    }
+
+    /// From now on, it is waited for or not.
+    fn count(&mut self, waits: bool, now: Instant) {
+        match (self.since, waits) {
+            (None, true) => self.since = Some(now),
+            (Some(_), false) => *self = Self { before: self.total(now), since: None },
             _ => {}
         }
     }

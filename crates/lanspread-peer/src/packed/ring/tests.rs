@@ -121,6 +121,60 @@ async fn patience_is_a_budget_of_the_follower_not_of_a_chunk() {
     assert!(waited >= limits::FOLLOWER_PATIENCE);
 }
 
+/// A follower that comes again and again, as itself or as another one, that vanishes, or that says each time that it fetches
+/// what is gone: no peer can keep a window from going on for ever.
+#[tokio::test(start_paused = true)]
+async fn followers_hold_a_window_up_for_a_bounded_time_in_all() {
+    type Holds = fn(&mut Ring, u8, Instant);
+    let comes_again: Holds = |ring, _, now| {
+        ring.begin(peer(1), 0, None, now).unwrap();
+    };
+    let comes_as_another: Holds = |ring, number, now| {
+        ring.begin(peer(number + 1), 0, Some(peer(number)), now).unwrap();
+    };
+    let vanishes: Holds = |ring, number, now| {
+        let session = ring.begin(peer(number), 0, None, now).unwrap();
+        ring.end(session, false, now);
+    };
+    let fetches_a_gap: Holds = |ring, _, now| {
+        let session = ring.begin(peer(1), 20, None, now).unwrap();
+        ring.pin(session, Duration::from_secs(20), now);
+    };
+    let rows = [
+        ("comes again", comes_again),
+        ("comes as another", comes_as_another),
+        ("vanishes", vanishes),
+        ("fetches a gap", fetches_a_gap),
+    ];
+    for (what, holds) in rows {
+        let begun = Instant::now();
+        let mut ring = fed(4, begun);
+        ring.use_up_to(4);
+        let mut now = begun;
+        for number in 0..u8::MAX {
+            holds(&mut ring, number, now);
+            if ring.horizon(now) > 4 {
+                break;
+            }
+            let next = ring.next_change(now).unwrap();
+            now = next.min(after(now, Duration::from_secs(1)));
+        }
+        assert_eq!(now - begun, limits::FOLLOWERS_PATIENCE, "{what}");
+        assert_eq!(ring.horizon(now), 8, "{what}");
+    }
+}
+
+/// It would keep the place of a follower from one that needs it.
+#[tokio::test(start_paused = true)]
+async fn a_follower_that_says_it_has_more_than_the_window_gives_way() {
+    let now = Instant::now();
+    let mut ring = fed(4, now);
+    ring.begin(peer(1), u64::MAX, None, now).unwrap();
+    assert_eq!(ring.feeds(), Some((peer(1), 20)), "there are no more than 20 chunks");
+    assert!(ring.begin(peer(2), 3, None, now).is_err());
+    assert!(ring.begin(peer(2), 3, None, after(now, limits::FOLLOWER_STUCK)).is_ok());
+}
+
 #[tokio::test(start_paused = true)]
 async fn when_a_follower_vanishes_the_next_one_finds_what_it_had_not_taken() {
     let now = Instant::now();
