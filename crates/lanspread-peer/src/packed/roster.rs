@@ -160,8 +160,9 @@ impl Roster {
                 next: 0,
                 window: 0,
                 total,
-                head_at: at,
-                first_at: at,
+                // What a receiver says may be anything.
+                head_at: at.min(total),
+                first_at: at.min(total),
                 heard_at: now,
                 fed: 1,
                 unfed_since: None,

@@ -54,10 +54,11 @@ pub(super) async fn join<S: AsyncRead + AsyncWrite>(
         if listed.is_some_and(|listed| listed != asked.manifest) {
             return Err(Refusal::new(RefusalCode::NotOffered, "its archives have another packing list"));
         }
-        Ok(layout(&state)?.chunks())
+        let layout = layout(&state)?;
+        Ok((layout.chunks(), limits::PACKED_WINDOW_BYTES_MIN / layout.chunk_bytes()))
     });
-    let total = match looked.await {
-        Ok(total) => total,
+    let (total, least_window) = match looked.await {
+        Ok(known) => known,
         Err(refusal) => return connection.send(&Reply::Refused(refusal)).await,
     };
     let newcomer = Newcomer {
@@ -65,7 +66,8 @@ pub(super) async fn join<S: AsyncRead + AsyncWrite>(
         name: connection.theirs.name.clone(),
         ip: from,
         relay_port,
-        window: window.max(1),
+        // No receiver has a smaller one, and none could join the wave of one that says so.
+        window: window.max(least_window),
     };
     let expects_others = source.packed.expects_others(&packed.game, newcomer.peer);
     let mut ended = source.packed.waves_ended.subscribe();

@@ -9,6 +9,7 @@ use lanspread_proto::message::{Reply, Request};
 use lanspread_proto::packed::{Join, PackedGame};
 use lanspread_testing::machine::{Machine, scratch, tree};
 use lanspread_testing::{programs, small_game};
+use lanspread_types::checksum::ContentDigest;
 use lanspread_types::content::InstallTrust;
 use lanspread_types::limits;
 use tokio_util::sync::CancellationToken;
@@ -24,6 +25,7 @@ use crate::report::download::DownloadFinished;
 use crate::report::event::PeerEvent;
 use crate::report::operation::{DecodeAt, OperationOptions, RelayChoice};
 use crate::report::packed_stream::{RelayBegin, RelayEnd, UpstreamBegin, UpstreamEnd, UpstreamKind};
+use crate::testing::endpoint;
 use crate::testing::machine::PeerOf;
 use crate::testing::organiser::build_catalog;
 use crate::transport::dial::dial;
@@ -207,6 +209,31 @@ async fn a_download_takes_the_archives_from_the_receiver_before_it() {
         finished.unwrap().iter().map(|share| (share.peer.as_str(), share.bytes)).collect();
     let size = |name: &str| std::fs::metadata(of_den.join(name)).unwrap().len();
     assert_eq!(shares, [("seat-1", size("small.eti")), ("den", size("version.ini"))]);
+}
+
+/// Otherwise no other receiver could join its wave, and with a full uplink all would wait.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_that_says_it_holds_nothing_closes_no_wave() {
+    let machine = Machine::new();
+    small_game::download(&machine.games_dir());
+    // More chunks than the smallest window holds. Places depend on sizes alone.
+    let archive = machine.games_dir().join("small/small.eti");
+    std::fs::File::options().write(true).open(archive).unwrap().set_len(64 << 20).unwrap();
+    let source = machine.describe("den").build().unwrap();
+    let address = source.serve(([127, 0, 0, 1], 0).into()).await.unwrap();
+    let manifest = ContentDigest([1; 32]);
+    let packed = PackedGame { game: small_game::game(), version: small_game::version(), manifest };
+    let mut places = Vec::new();
+    for window in [0, 64] {
+        let mut joining = dial(&address.into(), &endpoint("seat"), None).await.unwrap().connection;
+        let join = Join { packed: packed.clone(), relay_port: Some(1), window };
+        joining.send(&Request::Join(join)).await.unwrap();
+        let reply = joining.receive("a place", limits::REPLY_DEADLINE).await.unwrap();
+        let Some(Reply::Placed(placed)) = reply else { panic!("{reply:?}") };
+        places.push(placed.place);
+    }
+    assert_eq!((places[0].wave, places[1].position), (places[1].wave, 1));
+    source.shutdown().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -242,3 +242,13 @@ fn a_wave_that_another_source_formed_is_waited_for_if_there_is_no_room() {
     assert_eq!((placed.place.position, placed.relays.len()), (0, 0), "with room it begins one of its own");
     assert_ne!(placed.place.wave, 7);
 }
+
+/// How far a receiver is, is a claim.
+#[test]
+fn a_receiver_that_says_it_wants_what_is_not_there_does_not_break_its_wave() {
+    let mut room = Room::new(100);
+    room.roster.begins_fed(&packed(), 7, u64::MAX, 100, room.now);
+    assert!(matches!(room.join(newcomer(1), false), JoinOutcome::Wait { .. }));
+    room.roster.reached(&packed(), 7, 3, room.now);
+    assert_eq!(room.placed(newcomer(1)).place.position, 0);
+}
