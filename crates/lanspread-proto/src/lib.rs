@@ -10,6 +10,7 @@
 //! - [`grammar`]: which message of a stream may follow which
 //! - [`chunk`]: the chunks of a download
 //! - [`packed`]: archives as they are, from sources and relays
+//! - [`queued`]: waiting for a place; [`pace`]: how often a peer may repeat a word
 //! - [`frame`], [`codec`]: how a message becomes bytes
 //! - [`batch`], [`inflow`]: many frames of a stream in one buffer, as they are sent and as they arrive
 //! - [`error`]: what can go wrong
@@ -48,6 +49,7 @@ pub mod grammar;
 pub mod handshake;
 pub mod inflow;
 pub mod message;
+pub mod pace;
 pub mod packed;
 pub mod queued;
 pub mod refusal;

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::error::WireError;
+use crate::pace::Pace;
 
 /// A position in the queue of a source. A smaller one is the better one to wait in: fewer before it, then sooner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,10 +36,7 @@ impl Ord for QueuePosition {
 
 /// How often a source has said that its receiver waits. It may do so for hours, but not without end in no time.
 #[derive(Debug, Default)]
-pub struct QueuedPace {
-    begun: Option<Instant>,
-    said: u32,
-}
+pub struct QueuedPace(Pace);
 
 impl QueuedPace {
     /// The source has said it at this moment.
@@ -46,10 +44,7 @@ impl QueuedPace {
     /// # Errors
     /// If it has said it much more often than it should have.
     pub fn said(&mut self, now: Instant) -> Result<(), WireError> {
-        let begun = *self.begun.get_or_insert(now);
-        self.said = self.said.saturating_add(1);
-        let due = now.duration_since(begun).as_millis() / limits::QUEUED_INTERVAL_MIN.as_millis();
-        if u128::from(self.said) <= due + u128::from(limits::QUEUED_BURST) {
+        if self.0.keeps(limits::QUEUED_INTERVAL_MIN, now) {
             return Ok(());
         }
         Err(WireError::Unexpected { expected: "a turn, or a later word about it", got: "queued" })
@@ -84,6 +79,6 @@ mod tests {
         late.said(begun).unwrap();
         assert!((0..5).all(|_| late.said(begun + 5 * limits::KEEP_ALIVE_INTERVAL).is_ok()));
         let refused = (0..100).find(|_| flood.said(begun).is_err());
-        assert_eq!(refused, Some(limits::QUEUED_BURST));
+        assert_eq!(refused, Some(limits::WORDS_BURST));
     }
 }

@@ -7,7 +7,7 @@ use lanspread_proto::WireError;
 use lanspread_proto::connection::Connection;
 use lanspread_proto::handshake::Introduction;
 use lanspread_proto::message::{Hello, Refusal, RefusalCode, Reply, Request};
-use lanspread_proto::packed::{FollowMessage, Join, PackedGame, Place, UpstreamMessage};
+use lanspread_proto::packed::{FollowMessage, Join, PackedGame, Place, UpstreamMessage, WaveNews};
 use lanspread_types::ids::PeerName;
 use lanspread_types::limits;
 use tokio::net::{TcpListener, TcpStream};
@@ -24,6 +24,8 @@ pub enum RelayLie {
     Short,
     /// A chunk before any was asked for.
     Unasked,
+    /// It says again and again that it is alive, and sends nothing.
+    FloodsAlive,
     /// Whatever is asked for is gone, and the next chunk is the oldest that is here.
     Gone,
     /// What is gone is behind the end of the archive.
@@ -35,10 +37,11 @@ pub enum RelayLie {
 }
 
 impl RelayLie {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::WrongBytes,
         Self::Short,
         Self::Unasked,
+        Self::FloodsAlive,
         Self::Gone,
         Self::GoneForEver,
         Self::AnotherPeer,
@@ -50,6 +53,7 @@ impl RelayLie {
             Self::WrongBytes => "wrong-bytes",
             Self::Short => "short",
             Self::Unasked => "unasked",
+            Self::FloodsAlive => "floods-alive",
             Self::Gone => "gone",
             Self::GoneForEver => "gone-for-ever",
             Self::AnotherPeer => "another-peer",
@@ -138,6 +142,13 @@ impl LyingRelay {
         if self.lie == RelayLie::Unasked {
             outgoing.data(&vec![0; CHUNK]).await?;
             outgoing.flush().await?;
+        }
+        if self.lie == RelayLie::FloodsAlive {
+            for places in 1.. {
+                let wave = WaveNews { places, slowest: None };
+                outgoing.message(&UpstreamMessage::Alive { hi: WINDOW, full: false, wave }).await?;
+                outgoing.flush().await?;
+            }
         }
         let mut is_void = false;
         while incoming.begins().await? {

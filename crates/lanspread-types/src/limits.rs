@@ -61,6 +61,8 @@ pub const REPLY_DEADLINE: Duration = Duration::from_mins(1);
 pub const LISTING_DEADLINE: Duration = Duration::from_secs(10);
 /// A source that has nothing to send sends a keep-alive this often.
 pub const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(2);
+/// So many words that are said at intervals may come at once, such as after a link was down.
+pub const WORDS_BURST: u32 = 8;
 /// A receiver gives up on a source after this long without a single byte: ten keep-alives in a row are missing. On a
 /// crowded link TCP itself can be silent for over ten seconds before it retransmits a lost segment.
 pub const STREAM_IDLE_DEADLINE: Duration = Duration::from_secs(20);

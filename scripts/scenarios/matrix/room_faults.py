@@ -41,7 +41,7 @@ LIAR_RATIO_MAX = 1.08
 
 # What several relays that lie may cost: a pause each until the next one is tried.
 LIES_COST_S = 2.0
-LIES = (("busy", "wrong-bytes", "gone", "short"), ("another-peer", "gone-for-ever", "unasked"))
+LIES = (("busy", "wrong-bytes", "gone", "short"), ("another-peer", "gone-for-ever", "unasked", "floods-alive"))
 
 # What a receiver exits with after SIGINT.
 CANCELLED = 130
@@ -260,11 +260,12 @@ def _told_everything(relay: Receiver, follower: Receiver) -> None:
     "S80",
     "Lying relays",
     claim="A relay that sends wrong chunks, short ones or some that were not asked for, that says that everything "
-    "is gone, that is another peer than was announced, or that refuses everybody, is left. What is wrong is neither "
+    "is gone or without a pause that it is alive, that is another peer than was announced, or that refuses everybody, "
+    "is left. What is wrong is neither "
     "decoded nor passed on, and its relay is named. After all of them the receiver goes on from the source within "
     f"{LIES_COST_S:g} s, in the same attempt. The source brings each chunk once, and the receiver behind the first "
     "notices nothing.",
-    conditions="Two waves of three or four liars, each with its own lie, and after them two honest receivers. Every "
+    conditions="Two waves of four liars, each with its own lie, and after them two honest receivers. Every "
     f"honest machine sends {LINK_BYTES_PER_SECOND} bytes a second.",
     time_limit_s=120,
 )

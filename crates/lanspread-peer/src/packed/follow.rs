@@ -10,6 +10,7 @@ use lanspread_proto::WireError;
 use lanspread_proto::chunk::{Incoming, Outgoing, Received};
 use lanspread_proto::connection::Connection;
 use lanspread_proto::message::{Reply, Request};
+use lanspread_proto::pace::AlivePace;
 use lanspread_proto::packed::{Follow, FollowMessage, UpstreamMessage};
 use lanspread_proto::queued::QueuedPace;
 use lanspread_types::limits;
@@ -107,6 +108,7 @@ async fn take<S: AsyncRead>(
     says: &mpsc::Sender<Said>,
     asked: &Mutex<Asked>,
 ) -> Result<(), UpstreamError> {
+    let mut pace = AlivePace::default();
     loop {
         let said = match incoming.item(BytesMut::new()).await? {
             Received::Data(bytes) => {
@@ -114,7 +116,10 @@ async fn take<S: AsyncRead>(
                 let chunk = chunk.ok_or_else(|| unexpected("nothing", "a chunk that was not asked for"))?;
                 Said::Chunk(chunk, bytes.freeze())
             }
-            Received::Control(UpstreamMessage::Alive { full, wave, .. }) => Said::Alive { full, wave },
+            Received::Control(UpstreamMessage::Alive { full, wave, .. }) => {
+                pace.said(Instant::now())?;
+                Said::Alive { full, wave }
+            }
             Received::Control(UpstreamMessage::Gone { lo }) => {
                 let mut asked = lock(asked);
                 asked.chunks.clear();
@@ -131,3 +136,6 @@ async fn take<S: AsyncRead>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,6 +14,8 @@ pub const PACKED_WINDOW_BYTES_MIN: u64 = 16 * 1024 * 1024;
 pub const PACKED_WINDOW_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 /// An upstream says at least this often that it is alive.
 pub const PACKED_ALIVE_INTERVAL: Duration = Duration::from_secs(1);
+/// It says so at most this often, on average; the rest is for clocks. Each word costs its follower work.
+pub const PACKED_ALIVE_INTERVAL_MIN: Duration = Duration::from_millis(500);
 /// An upstream that sends nothing for this long is left: three signs of life are missing.
 pub const PACKED_IDLE: Duration = Duration::from_secs(3);
 /// A receiver gives a relay this long to answer a first connection: it is on the same network.

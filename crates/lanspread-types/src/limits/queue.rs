@@ -13,8 +13,6 @@ pub const QUEUE_PER_GUEST_MAX: usize = 32;
 /// A source says to one that waits at most this often where it stands, on average. It should do so every
 /// [`KEEP_ALIVE_INTERVAL`]; the rest is for clocks.
 pub const QUEUED_INTERVAL_MIN: Duration = Duration::from_millis(500);
-/// So many words about a queue may come at once beyond that.
-pub const QUEUED_BURST: u32 = 8;
 /// A download that has owed nothing for this long gives way to one that waits. A receiver asks ahead; this is for the
 /// first request after a place, which the disk of the receiver may delay.
 pub const TRANSFER_IDLE_MIN: Duration = Duration::from_secs(5);
