@@ -34,7 +34,9 @@ pub(super) fn decide(wait: &ListWait) -> ListDecision {
         return ListDecision::Decoded("its sources need too long for its packing list");
     }
     let packed = in_time + at_rate(packed_bytes, limits::PACKED_RATE_ASSUMED);
-    let decoded = at_rate(packed_bytes, limits::DECODED_RATE_ASSUMED / transfers.saturating_add(1));
+    // Others of a room ask in the same moment, and cannot be seen yet. They share a packed stream, and nothing else.
+    let receivers = transfers.saturating_add(1).max(limits::ROOM_ASSUMED);
+    let decoded = at_rate(packed_bytes, limits::DECODED_RATE_ASSUMED / receivers);
     if packed > decoded {
         return ListDecision::Decoded(
             "that ends sooner than a packed stream, which waits for its packing list",
@@ -66,10 +68,11 @@ mod tests {
 
     #[test]
     fn the_way_that_ends_first_is_taken() {
-        assert!(waits(wait(5000, GB)), "5 and 12 s against 25 s");
-        assert!(!waits(wait(15_000, GB)), "15 and 12 s against 25 s");
-        assert!(!waits(wait(4000, GB / 20)), "a small game is there before its list");
-        assert!(waits(ListWait { transfers: 8, ..wait(5000, GB / 20) }), "not beside eight other streams");
+        assert!(waits(wait(5000, GB)), "5 and 12 s against 200 s in a room");
+        assert!(!waits(wait(190_000, GB)), "190 and 12 s against 200 s");
+        assert!(waits(wait(4000, GB / 40)), "4 s against 5 s in a room");
+        assert!(!waits(wait(4000, GB / 100)), "a small game is there before its list");
+        assert!(waits(ListWait { transfers: 31, ..wait(4000, GB / 100) }), "not beside 31 other streams");
     }
 
     #[test]

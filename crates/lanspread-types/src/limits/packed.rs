@@ -55,6 +55,8 @@ pub const PACKED_RATE_ASSUMED: u64 = 85_000_000;
 /// A decoded stream brings what so many bytes of archives in a second hold: a link of 1 Gbit/s, and unpacked bytes are three
 /// times as many.
 pub const DECODED_RATE_ASSUMED: u64 = 40_000_000;
+/// Receivers that may come at once, as long as nothing is known: a source decodes for each of them, and shares its link.
+pub const ROOM_ASSUMED: u64 = 8;
 /// The longest wait for a packing list: a source that promises one again and again must not hold a receiver up.
 pub const PACKING_LIST_WAIT_MAX: Duration = Duration::from_mins(10);
 /// How often the sources are asked whether they have it.
