@@ -163,10 +163,12 @@ fn server_lied(lie: &ServerLie) -> String {
     )
 }
 
-/// Why nothing more comes from a source, and what follows. A user who cancels is not the fault of the source.
+/// Why nothing more comes from a source, and what follows. A user who cancels, and a full disk, are not
+/// the fault of the source.
 fn source_ended(game: &GameId, peer: &PeerName, code: &str, message: &str, follows: &str) -> String {
     match code {
         "cancelled" => format!("{game}: receiving from {peer} was cancelled"),
+        "not-enough-space" => format!("{game}: what {peer} has does not fit: {message}{follows}"),
         "busy" => format!("{game}: {peer} is busy: {message}{follows}"),
         _ => format!("{game}: {peer} failed: {message}{follows}"),
     }

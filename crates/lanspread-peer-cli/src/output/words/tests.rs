@@ -1,10 +1,11 @@
 use super::*;
 
 #[test]
-fn a_user_who_cancels_is_not_the_fault_of_a_source() {
+fn what_is_not_the_fault_of_a_source_does_not_read_as_if_it_was() {
     let (game, peer) = ("g".parse().unwrap(), "den".parse().unwrap());
     let told = |code| source_ended(&game, &peer, code, "why", "; more");
     assert_eq!(told("cancelled"), "g: receiving from den was cancelled");
+    assert_eq!(told("not-enough-space"), "g: what den has does not fit: why; more");
     assert_eq!(told("busy"), "g: den is busy: why; more");
     assert_eq!(told("source-stopping"), "g: den failed: why; more");
 }
