@@ -81,6 +81,9 @@ impl Relays {
         place: Place,
         events: EventSender,
     ) -> OpenRelay {
+        if place.position == 0 {
+            window.change(Ring::lead);
+        }
         let begun_at = Instant::now();
         let relay = Arc::new(Relay { window, view, place, begun_at, events, follower: Mutex::default() });
         self.map().insert(packed.clone(), Arc::clone(&relay));

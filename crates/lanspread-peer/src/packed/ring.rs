@@ -13,6 +13,10 @@ use lanspread_types::limits;
 use std::time::Duration;
 use tokio::time::Instant;
 
+use self::patience::{Hold, Patience};
+
+mod patience;
+
 /// The chunks that are here, and who still needs them.
 #[derive(Debug)]
 pub(crate) struct Ring {
@@ -34,17 +38,12 @@ pub(crate) struct Ring {
     /// The number of the last session of a follower.
     sessions: u64,
     pin: Option<Pin>,
-    /// How long it has waited for followers, whichever and for whatever reason.
-    waited: Waiting,
+    /// For all followers together, whatever they do: each new one has a patience of its own, and anyone can be a new one.
+    patience: Patience,
     /// Until then, others may still join the wave of this receiver.
     gathers_until: Option<Instant>,
-}
-
-/// How long something was waited for in all, and since when it is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Waiting {
-    before: Duration,
-    since: Option<Instant>,
+    /// Whether this is the window of the head of a wave.
+    leads: bool,
 }
 
 /// The follower of a window.
@@ -67,9 +66,10 @@ struct Following {
     peer: PeerId,
     /// It has the chunks before this one.
     taken: u64,
+    /// It has asked for the chunks before this one.
+    wanted: u64,
     progressed_at: Instant,
-    /// How long it kept this window from going on.
-    held_up: Waiting,
+    patience: Patience,
 }
 
 /// A follower asked for something older, and fetches what is between elsewhere.
@@ -110,14 +110,20 @@ impl Ring {
             follower: Follower::Absent,
             sessions: 0,
             pin: None,
-            waited: Waiting::default(),
+            patience: Patience::of(limits::FOLLOWERS_PATIENCE),
             gathers_until: None,
+            leads: false,
         }
     }
 
     /// Asks for no more than stays here until then, so that receivers that come later find all of it.
     pub(crate) fn gather(&mut self, until: Instant) {
         self.gathers_until = Some(until);
+    }
+
+    /// This is the window of the head of a wave: what feeds it may be faster than every link of the wave.
+    pub(crate) fn lead(&mut self) {
+        self.leads = true;
     }
 
     /// The oldest chunk that stays at least until a follower that begins now has taken it.
@@ -186,10 +192,11 @@ impl Ring {
     }
 
     fn room(&mut self, now: Instant) -> u64 {
-        let of_followers = self.room_beside_followers(now);
         let of_decoder = (self.used.max(self.lo) + self.capacity).min(self.total);
-        self.waited.count(self.is_short_of(of_followers, of_decoder), now);
-        if self.waited.total(now) >= limits::FOLLOWERS_PATIENCE { of_decoder } else { of_followers }
+        let (of_followers, hold) = self.room_beside_followers(now);
+        let hold = if self.is_short_of(of_followers, of_decoder) { hold } else { Hold::None };
+        self.patience.count(hold, now);
+        if self.patience.is_spent(now) { of_decoder } else { of_followers }
     }
 
     /// Whether only what others may want keeps this window from going on.
@@ -197,7 +204,8 @@ impl Ring {
         room < without && self.asked >= room && self.asked < self.total
     }
 
-    fn room_beside_followers(&mut self, now: Instant) -> u64 {
+    /// The room beside what followers may want, and how they hold this window up if that is short.
+    fn room_beside_followers(&mut self, now: Instant) -> (u64, Hold) {
         let mut stays = self.used;
         if let Some(pin) = self.pin.filter(|pin| pin.until > now) {
             stays = stays.min(pin.lo);
@@ -208,14 +216,28 @@ impl Ring {
             stays = stays.min(taken);
         }
         let without = stays.max(self.lo) + self.capacity;
-        let Follower::Following(following) = self.follower else { return without.min(self.total) };
+        let Follower::Following(following) = self.follower else {
+            return (without.min(self.total), Hold::Idle);
+        };
         let with = following.taken.min(stays).max(self.lo) + self.capacity;
-        let holds_up = self.is_short_of(with, without);
+        let is_sent = following.wanted > following.taken;
+        let hold = if !self.is_short_of(with, without) {
+            Hold::None
+        } else if !(self.leads && is_sent) {
+            Hold::Idle
+        } else if self.hi >= with {
+            Hold::Busy
+        } else {
+            // What was asked is on its way meanwhile.
+            Hold::None
+        };
         if let Follower::Following(following) = &mut self.follower {
-            following.held_up.count(holds_up, now);
+            following.patience.count(hold, now);
         }
-        let patience_is_spent = following.held_up.total(now) >= limits::FOLLOWER_PATIENCE;
-        if patience_is_spent { without.min(self.total) } else { with.min(self.total) }
+        let is_spent = following.patience.is_spent(now);
+        let is_held_by_it = with < without && !is_spent;
+        let room = if is_held_by_it { with } else { without };
+        (room.min(self.total), if is_held_by_it { hold } else { Hold::Idle })
     }
 
     /// When [`Self::horizon`] may move although nothing else happens.
@@ -223,10 +245,10 @@ impl Ring {
         let pin = self.pin.map(|pin| pin.until);
         let follower = match self.follower {
             Follower::Vanished { until, .. } => Some(until),
-            Follower::Following(following) => following.held_up.reaches(limits::FOLLOWER_PATIENCE),
+            Follower::Following(following) => following.patience.ends_at(),
             Follower::Absent | Follower::Done => None,
         };
-        let all = self.waited.reaches(limits::FOLLOWERS_PATIENCE);
+        let all = self.patience.ends_at();
         [pin, follower, all, self.gathers_until].into_iter().flatten().filter(|at| *at > now).min()
     }
 
@@ -294,8 +316,9 @@ impl Ring {
             session,
             peer,
             taken,
+            wanted: taken,
             progressed_at: now,
-            held_up: Waiting::default(),
+            patience: Patience::of(limits::FOLLOWER_PATIENCE),
         });
         Ok(session)
     }
@@ -305,12 +328,21 @@ impl Ring {
         matches!(&self.follower, Follower::Following(following) if following.session == session)
     }
 
+    /// A follower asks for a chunk.
+    pub(crate) fn wanted(&mut self, session: Session, chunk: u64) {
+        if let Follower::Following(following) = &mut self.follower
+            && following.session == session
+        {
+            following.wanted = following.wanted.max(chunk + 1);
+        }
+    }
+
     /// A follower has got a chunk.
     pub(crate) fn took(&mut self, session: Session, chunk: u64, now: Instant) {
         if let Follower::Following(following) = &mut self.follower
             && following.session == session
         {
-            following.held_up.count(false, now);
+            following.patience.count(Hold::None, now);
             following.taken = following.taken.max(chunk + 1);
             following.progressed_at = now;
         }
@@ -349,8 +381,7 @@ impl Ring {
     /// For how long this window has waited for its follower.
     pub(crate) fn held_up(&self, now: Instant) -> Duration {
         match &self.follower {
-            // After that, it waits no longer.
-            Follower::Following(following) => following.held_up.total(now).min(limits::FOLLOWER_PATIENCE),
+            Follower::Following(following) => following.patience.held_up(now),
             _ => Duration::ZERO,
         }
     }
@@ -360,27 +391,6 @@ impl Ring {
         match self.follower {
             Follower::Following(following) => Some((following.peer, following.taken)),
             _ => None,
-        }
-    }
-}
-
-impl Waiting {
-    fn total(&self, now: Instant) -> Duration {
-        let running = self.since.map(|since| now.saturating_duration_since(since));
-        self.before + running.unwrap_or_default()
-    }
-
-    /// When the total will be so much, if it goes on.
-    fn reaches(&self, most: Duration) -> Option<Instant> {
-        self.since.map(|since| since + most.saturating_sub(self.before))
-    }
-
-    /// From now on, it is waited for or not.
-    fn count(&mut self, waits: bool, now: Instant) {
-        match (self.since, waits) {
-            (None, true) => self.since = Some(now),
-            (Some(_), false) => *self = Self { before: self.total(now), since: None },
-            _ => {}
         }
     }
 }

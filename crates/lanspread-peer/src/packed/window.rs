@@ -186,6 +186,7 @@ impl PackedWindow {
     /// A chunk for a follower, as soon as it is here. Cancel safe.
     pub(crate) async fn chunk_for(&self, session: Session, chunk: u64) -> WindowChunk {
         let mut changes = self.changes();
+        self.state().ring.wanted(session, chunk);
         loop {
             changes.borrow_and_update();
             {

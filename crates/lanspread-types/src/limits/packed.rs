@@ -28,8 +28,8 @@ pub const TAKEOVER_WAIT: Duration = Duration::from_secs(4);
 /// A relay waits for a follower that takes nothing while the window is full, so long in all: longer than [`PACKED_IDLE`],
 /// after which a receiver that takes over must still find its chunks.
 pub const FOLLOWER_PATIENCE: Duration = Duration::from_secs(9);
-/// A window waits for followers so long in all, whichever they are and whatever they do: for three that are slow or vanish. Each
-/// new one has a patience of its own, and anyone can be a new one.
+/// A window waits for followers so long in all, whichever they are: for three that are slow or vanish. Each new one has a
+/// patience of its own, and anyone can be a new one.
 pub const FOLLOWERS_PATIENCE: Duration = Duration::from_secs(30);
 /// A follower that made no progress for so long may be replaced by one that comes instead of it.
 pub const FOLLOWER_STUCK: Duration = Duration::from_millis(1500);

@@ -175,6 +175,43 @@ async fn a_follower_that_says_it_has_more_than_the_window_gives_way() {
     assert!(ring.begin(peer(2), 3, None, after(now, limits::FOLLOWER_STUCK)).is_ok());
 }
 
+/// A source sends the head of a wave more than the link to its follower carries. What the follower does not take in time, the
+/// source would have to send twice.
+#[tokio::test(start_paused = true)]
+async fn a_head_waits_for_a_follower_that_takes_what_it_is_sent_and_others_do_not() {
+    for (leads, asks, is_waited_for) in [(true, true, true), (true, false, false), (false, true, false)] {
+        let mut now = Instant::now();
+        let mut ring = Ring::new(4, 100);
+        if leads {
+            ring.lead();
+        }
+        let session = ring.begin(peer(1), 0, None, now).unwrap();
+        let mut is_behind = false;
+        // A chunk takes half a second to the head, and a second to its follower.
+        let half = Duration::from_millis(500);
+        for number in 0..60 {
+            let new = ring.hi()..ring.horizon(now);
+            new.clone().for_each(|next| ring.ask(next));
+            ring.horizon(now);
+            now += half;
+            for next in new {
+                ring.push(next, chunk(next));
+                ring.use_up_to(next);
+            }
+            ring.horizon(now);
+            now += half;
+            if asks {
+                ring.wanted(session, number + 2);
+            } else {
+                ring.wanted(session, number);
+            }
+            is_behind |= matches!(ring.get(number), HeldChunk::Gone(_));
+            ring.took(session, number, now);
+        }
+        assert_eq!(!is_behind, is_waited_for, "leads {leads}, asks {asks}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn when_a_follower_vanishes_the_next_one_finds_what_it_had_not_taken() {
     let now = Instant::now();
