@@ -15,6 +15,7 @@
 //! Which chunk is asked from which upstream ([`plan`]), what a window keeps ([`ring`]), who stands where ([`roster`]) and whose
 //! chunk a source sends next ([`uplink_order`]) are pure. The loops run over any connection; `simulation` runs whole rooms of them in one process, by one clock.
 
+pub(crate) mod backlog;
 pub(crate) mod feed;
 pub(crate) mod follow;
 pub(crate) mod layout;

@@ -118,7 +118,8 @@ pub enum FollowMessage {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "a variant's text names its fields")]
 pub enum UpstreamMessage {
-    /// It is alive, and has the chunks before `hi`. If its window is full, its own decoder is what holds it up.
+    /// It is alive, and has the chunks before `hi`. `full`: its own machine is what holds it up: its window is full, or what it
+    /// was sent lies unread.
     Alive { hi: u64, full: bool, wave: WaveNews },
     /// What is asked is no longer here; `lo` is the oldest chunk that is, and it stays for a while.
     Gone { lo: u64 },

@@ -7,8 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use lanspread_proto::packed::WaveNews;
-use lanspread_proto::queued::QueuePosition;
 use lanspread_types::fault::LocalError;
 use lanspread_types::limits;
 use tokio::sync::{mpsc, watch};
@@ -16,116 +14,14 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::packed::plan::{FeedPlan, FeedProgress, Left, Tier, UpstreamEnding, UpstreamId};
+pub(crate) use self::upstreams::{Begin, FeedEvent, Order, Said, Upstreams};
+use crate::packed::plan::{FeedPlan, FeedProgress, Left, UpstreamEnding, UpstreamId};
 use crate::packed::ring::Ring;
 use crate::packed::upstream_error::UpstreamError;
 use crate::packed::window::PackedWindow;
 use crate::task::Tasks;
 
-/// What the loop sends to the task of an upstream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Order {
-    Ask(u64),
-    /// It said that something is gone; what is ordered from here on counts.
-    Resume,
-    /// Everything is here.
-    Done,
-}
-
-/// What an upstream answers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Said {
-    /// It can be asked; it has the chunks from `lo` on.
-    Opened {
-        lo: u64,
-    },
-    Alive {
-        full: bool,
-        wave: WaveNews,
-    },
-    Gone {
-        lo: u64,
-    },
-    /// The bytes of a chunk that was asked for. Nothing is known of them yet.
-    Chunk(u64, Bytes),
-    /// It has no place now.
-    Queued(QueuePosition),
-}
-
-/// How to begin with an upstream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Begin {
-    /// The first chunk that is wanted.
-    pub(crate) at: u64,
-    /// The upstream that was left, which a relay may still feed.
-    pub(crate) instead_of: Option<UpstreamId>,
-}
-
-/// The upstreams of one stream, in the order of their preference. More may be added at the end while it is fed.
-pub(crate) trait Upstreams: Send + Sync + 'static {
-    /// What kind each of them is.
-    fn tiers(&self) -> Vec<Tier>;
-
-    /// Hears that no upstream is left. Returns whether one may still be added.
-    fn awaits_more(&self) -> bool {
-        false
-    }
-
-    /// The position of this receiver in its wave.
-    fn position(&self) -> u32;
-
-    /// Opens an upstream and asks it for what is ordered, until the orders end. Everything that it says goes to `says`.
-    fn run(
-        self: Arc<Self>,
-        id: UpstreamId,
-        begin: Begin,
-        orders: mpsc::Receiver<Order>,
-        says: mpsc::Sender<Said>,
-    ) -> impl Future<Output = Result<(), UpstreamError>> + Send;
-
-    /// Compares a chunk with the manifest.
-    fn prove(
-        self: Arc<Self>,
-        chunk: u64,
-        bytes: Bytes,
-    ) -> impl Future<Output = Result<Bytes, UpstreamError>> + Send;
-
-    /// Hears what happens.
-    fn hear(&self, event: FeedEvent<'_>);
-}
-
-/// What happens while a stream is fed.
-pub(crate) enum FeedEvent<'e> {
-    Begin {
-        upstream: UpstreamId,
-        chunk: u64,
-    },
-    Queued {
-        upstream: UpstreamId,
-        position: QueuePosition,
-    },
-    /// An upstream ended; with an error if it was not asked to.
-    End {
-        upstream: UpstreamId,
-        chunk: u64,
-        chunks: u64,
-        bytes: u64,
-        error: Option<&'e UpstreamError>,
-    },
-    /// An upstream brought a chunk of so many bytes.
-    Brought {
-        upstream: UpstreamId,
-        bytes: u64,
-        is_new: bool,
-    },
-    /// An upstream said what it knows of the wave.
-    Wave(UpstreamId, WaveNews),
-    /// What a relay had lost was brought by a source.
-    GapFilled {
-        from: u64,
-        to: u64,
-    },
-}
+mod upstreams;
 
 /// Why a stream was not fed to its end.
 #[derive(Debug)]
@@ -144,6 +40,8 @@ struct Session {
     begun_at: u64,
     chunks: u64,
     bytes: u64,
+    /// Whether what it sends arrives faster than it is taken.
+    is_behind: bool,
     interrupt: DropGuard,
 }
 
@@ -316,6 +214,7 @@ impl<U: Upstreams> Feed<U> {
             begun_at: begin.at,
             chunks: 0,
             bytes: 0,
+            is_behind: false,
             interrupt,
         });
     }
@@ -342,6 +241,10 @@ impl<U: Upstreams> Feed<U> {
             News::Said(Said::Queued(position)) => {
                 self.plan.queued(id);
                 self.upstreams.hear(FeedEvent::Queued { upstream: id, position });
+            }
+            News::Said(Said::Behind(is_behind)) => {
+                session.is_behind = is_behind;
+                self.note_backlog();
             }
             News::Said(Said::Gone { lo }) => {
                 if !self.plan.gone(id, lo, now) {
@@ -376,6 +279,12 @@ impl<U: Upstreams> Feed<U> {
         Ok(())
     }
 
+    /// Followers hear what holds this receiver up.
+    fn note_backlog(&self) {
+        let is_behind = self.sessions.iter().flatten().any(|session| session.is_behind);
+        self.window.change(|ring| ring.note_backlog(is_behind));
+    }
+
     /// A relay has lost what is needed next. Returns whether a source fills the gap; if that cannot help, it is left.
     fn lost_something(&mut self, id: UpstreamId, lo: u64, now: Instant) -> bool {
         let progress = self.progress(now);
@@ -398,6 +307,7 @@ impl<U: Upstreams> Feed<U> {
         self.plan.ended(id, ending, now);
         // Dropping it interrupts its task.
         let Some(session) = self.sessions[id].take() else { return };
+        self.note_backlog();
         self.upstreams.hear(FeedEvent::End {
             upstream: id,
             chunk: self.window.look(Ring::hi),

@@ -3,7 +3,9 @@
 //! Runs over any connection. What is not an answer to a request ends it: a chunk that was not asked for, silence.
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::BytesMut;
 use lanspread_proto::WireError;
@@ -16,8 +18,9 @@ use lanspread_proto::queued::QueuedPace;
 use lanspread_types::limits;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
+use crate::packed::backlog::Backlog;
 use crate::packed::feed::{Order, Said};
 use crate::packed::plan::Tier;
 use crate::packed::upstream_error::UpstreamError;
@@ -35,6 +38,7 @@ pub(crate) async fn follow<S: AsyncRead + AsyncWrite>(
     connection: &mut Connection<S>,
     follow: Follow,
     tier: Tier,
+    backlog: Backlog<impl Fn() -> io::Result<u64>>,
     mut orders: mpsc::Receiver<Order>,
     says: mpsc::Sender<Said>,
 ) -> Result<(), UpstreamError> {
@@ -63,6 +67,7 @@ pub(crate) async fn follow<S: AsyncRead + AsyncWrite>(
         biased;
         ended = ask(&mut outgoing, &mut orders, &asked) => ended,
         ended = take(&mut incoming, &says, &asked) => ended,
+        ended = watch(backlog, &says) => ended,
     }
 }
 
@@ -136,6 +141,27 @@ async fn take<S: AsyncRead>(
         }
     }
 }
+
+/// Says when this receiver begins to be behind what arrives, and when it no longer is.
+async fn watch(
+    mut backlog: Backlog<impl Fn() -> io::Result<u64>>,
+    says: &mpsc::Sender<Said>,
+) -> Result<(), UpstreamError> {
+    let mut was_behind = false;
+    loop {
+        sleep(LOOK_INTERVAL).await;
+        // A chunk that is proved at once waits nowhere.
+        let waits = says.capacity() < says.max_capacity();
+        let is_behind = backlog.look(waits).map_err(WireError::from)?;
+        if is_behind != was_behind && says.send(Said::Behind(is_behind)).await.is_err() {
+            return Ok(());
+        }
+        was_behind = is_behind;
+    }
+}
+
+/// The time between two looks at what lies unread. Six of the last sixteen decide: less than a second.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,7 @@
 //!   waits as we do, and what is before it mends that. If that takes long, a source is asked beside it; if the source has what
 //!   the relay still lacks, the relay is left.
 //! - A relay that has lost what is needed next keeps what it has while a source fills the gap.
-//! - A relay whose own decoder holds this one up is left for the relay before it.
+//! - A relay whose own machine holds this one up is left for the relay before it.
 //! - An upstream that has no place counts for nothing until it has one: it may say so for ever.
 //! - A chunk that everything waits for is asked from a second upstream. Nothing is asked from a third one.
 
@@ -454,7 +454,7 @@ fn doubts_after(position: u32) -> Duration {
 pub(crate) enum Left {
     /// It is alive and brings nothing.
     Stalled,
-    /// Its own decoder holds this receiver up.
+    /// Its own machine holds this receiver up.
     Slow,
 }
 

@@ -274,7 +274,7 @@ impl ServeChunks for FromWindow<'_> {
     }
 
     fn alive(&self) -> (u64, bool) {
-        self.relay.window.look(|ring| (ring.hi(), ring.is_full()))
+        self.relay.window.look(|ring| (ring.hi(), ring.is_slow()))
     }
 
     fn wave(&self) -> WaveNews {

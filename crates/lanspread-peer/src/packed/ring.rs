@@ -34,6 +34,8 @@ pub(crate) struct Ring {
     asked: u64,
     /// The decoder needs no chunk before this one.
     used: u64,
+    /// Whether chunks arrive faster than this machine takes them from the network.
+    is_behind: bool,
     follower: Follower,
     /// The number of the last session of a follower.
     sessions: u64,
@@ -107,6 +109,7 @@ impl Ring {
             hi: 0,
             asked: 0,
             used: 0,
+            is_behind: false,
             follower: Follower::Absent,
             sessions: 0,
             pin: None,
@@ -163,9 +166,15 @@ impl Ring {
         self.used == self.total
     }
 
-    /// Whether nothing can be asked because the decoder needs what is here.
-    pub(crate) fn is_full(&self) -> bool {
-        self.asked < self.total && self.asked >= self.used + self.capacity
+    /// Whether this machine is what holds its follower up: nothing can be asked because its decoder needs what is here, or
+    /// what was asked has arrived and it has not taken it.
+    pub(crate) fn is_slow(&self) -> bool {
+        self.asked < self.total && (self.is_behind || self.asked >= self.used + self.capacity)
+    }
+
+    /// Notes whether chunks arrive faster than this machine takes them from the network.
+    pub(crate) fn note_backlog(&mut self, is_behind: bool) {
+        self.is_behind = is_behind;
     }
 
     pub(crate) fn get(&self, chunk: u64) -> HeldChunk {

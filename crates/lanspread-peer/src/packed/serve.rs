@@ -34,7 +34,7 @@ pub(crate) trait ServeChunks: Send + Sync {
     /// The follower has it, as far as can be known here; sending it took so long.
     fn took(&self, _chunk: u64, _bytes: Bytes, _taken: Duration) {}
 
-    /// Up to where it is here, and whether the own decoder is what holds it up.
+    /// Up to where it is here, and whether this machine is what holds its follower up.
     fn alive(&self) -> (u64, bool);
 
     /// What is known of the wave.

@@ -219,6 +219,38 @@ fn a_source_with_a_wide_uplink_sends_the_game_once() {
     assert!(seconds(&outcome) <= 1.05 * alone, "{:.1} s against {alone:.1} s", seconds(&outcome));
 }
 
+/// One machine takes its chunks from the network at half the pace of the others, so its window is empty. It is still known
+/// that it is what is slow.
+#[test]
+fn a_machine_that_receives_slowly_does_not_slow_the_others() {
+    let room = |uplink_ms, take_ms| {
+        let mut room = Room { sources: vec![uplink_ms], window: 32, ..chain(5, 5000) };
+        room.seats.iter_mut().for_each(|seat| seat.decode_ms = 3);
+        room.seats[2].take_ms = take_ms;
+        room
+    };
+    let alone = seconds(&run(room(9, 0)));
+    for (uplink_ms, most) in [(5, 1.1), (9, 1.25)] {
+        let outcome = run(room(uplink_ms, 18));
+        assert_eq!(outcome.problems, [] as [String; 0]);
+        let others = outcome.others_took(2).as_secs_f64() / alone;
+        println!("uplink {uplink_ms} ms: the others {others:.3} times {alone:.1} s");
+        assert!(others <= most, "uplink {uplink_ms} ms: {others:.3}");
+    }
+}
+
+/// What is slow there is the link, and another upstream would be no better. A decoder that is fast waits for it as long.
+#[test]
+fn a_relay_behind_a_slow_link_is_not_called_slow() {
+    let mut room = Room { window: 32, ..chain(5, 1000) };
+    room.seats.iter_mut().for_each(|seat| seat.decode_ms = 3);
+    room.seats[1].uplink_ms = 18;
+    let outcome = run(room);
+    assert_eq!(outcome.problems, [] as [String; 0]);
+    let left: Vec<_> = outcome.story.iter().filter(|line| line.contains("slow")).collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
 /// The fourth is a little too slow, so that all that follow it are, and those ahead of it are held up now and then.
 #[test]
 fn each_receiver_hears_how_many_there_are_and_which_one_ahead_is_the_slowest() {

@@ -38,8 +38,8 @@ pub(crate) enum UpstreamError {
     /// It sent other bytes than the manifest lists.
     #[error(transparent)]
     OtherChunk(#[from] OtherChunk),
-    /// It was left because its own decoder held this receiver up.
-    #[error("its own decoder is slower than this one")]
+    /// It was left because its machine held this receiver up.
+    #[error("its machine is slower than this one")]
     Slow,
     /// It was left because it brought nothing although it was alive.
     #[error("it is alive, and brought nothing for a long time")]

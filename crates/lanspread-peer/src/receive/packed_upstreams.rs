@@ -19,6 +19,7 @@ use lanspread_types::text::printable;
 use tokio::sync::{Notify, mpsc};
 
 use crate::http::server::HttpServer;
+use crate::packed::backlog::Backlog;
 use crate::packed::feed::{Begin, FeedEvent, Order, Said, Upstreams};
 use crate::packed::follow::follow;
 use crate::packed::layout::Layout;
@@ -37,7 +38,7 @@ use crate::report::packed_stream::{
 use crate::report::queued::QueuedAt;
 use crate::report::source_share::SourceShare;
 use crate::task::Tasks;
-use crate::transport::dial::{dial, dial_relay};
+use crate::transport::dial::{DialledUpstream, dial, dial_relay, dial_source};
 use crate::trust::select::PeerOffer;
 
 /// One upstream.
@@ -209,16 +210,15 @@ impl Upstreams for PackedUpstreams {
                 }
                 (dialled, peer)
             }
-            PackedUpstream::Source(peer) => {
-                (dial(&peer.address.into(), &self.ours, Some(peer.id)).await, peer)
-            }
+            PackedUpstream::Source(peer) => (dial_source(peer.address, &self.ours, peer.id).await, peer),
             PackedUpstream::Server(server) => {
                 let PackedDigests { layout, manifest } = &self.chunks;
                 let (server, layout) = (Arc::clone(server), Arc::clone(layout));
                 return follow_server(server, manifest, layout, &self.tasks, orders, says).await;
             }
         };
-        let mut connection = dialled?.connection;
+        let DialledUpstream { mut connection, unread } = dialled?;
+        let backlog = Backlog::new(self.chunks.layout.chunk_bytes(), || unread.bytes());
         let left = begin.instead_of.map(|left| self.upstreams.get(left));
         let left = left.as_ref().and_then(PackedUpstream::peer).map(|left| left.id);
         let wanted = Follow {
@@ -227,7 +227,7 @@ impl Upstreams for PackedUpstreams {
             place: self.place,
             instead_of: left.or(peer.instead_of),
         };
-        follow(&mut connection, wanted, upstream.tier(), orders, says).await
+        follow(&mut connection, wanted, upstream.tier(), backlog, orders, says).await
     }
 
     async fn prove(self: Arc<Self>, chunk: u64, bytes: Bytes) -> Result<Bytes, UpstreamError> {

@@ -17,9 +17,8 @@ use tokio::time::timeout;
 
 use crate::transport::listing;
 use crate::transport::listing::{ReportedDetails, other};
-#[cfg(feature = "http")]
 use crate::transport::socket::RawSocket;
-use crate::transport::socket::{Socket, connect};
+use crate::transport::socket::{Socket, Unread, connect};
 
 /// A connection to a peer, and the address that answered.
 pub(crate) struct Dialled<S = Socket> {
@@ -68,14 +67,41 @@ pub(crate) async fn dial_soon(
     within(patience, "connection", dial_one(address, ours, expected, limits::CONNECT_DEADLINE)).await
 }
 
+/// A connection to an upstream of a packed stream, and what lies unread on it.
+pub(crate) struct DialledUpstream {
+    pub(crate) connection: Connection<Socket>,
+    pub(crate) unread: Unread,
+}
+
 /// Connects to a relay, which is on the same network and answers soon, or cannot be reached.
 pub(crate) async fn dial_relay(
     address: SocketAddr,
     ours: &Endpoint,
     expected: PeerId,
-) -> Result<Dialled, WireError> {
-    let dialling = dial_one(address, ours, Some(expected), limits::RELAY_CONNECT_DEADLINE);
+) -> Result<DialledUpstream, WireError> {
+    let dialling = dial_upstream(address, ours, expected, limits::RELAY_CONNECT_DEADLINE);
     within(limits::PACKED_IDLE, "connection", dialling).await
+}
+
+/// Connects to a source of a packed stream.
+pub(crate) async fn dial_source(
+    address: SocketAddr,
+    ours: &Endpoint,
+    expected: PeerId,
+) -> Result<DialledUpstream, WireError> {
+    dial_upstream(address, ours, expected, limits::CONNECT_DEADLINE).await
+}
+
+async fn dial_upstream(
+    address: SocketAddr,
+    ours: &Endpoint,
+    expected: PeerId,
+    connect_deadline: Duration,
+) -> Result<DialledUpstream, WireError> {
+    let socket = connect_within(address, connect_deadline).await?;
+    let unread = Unread::of(&socket).map_err(WireError::Connect)?;
+    let connection = Box::pin(ours.dial(socket, Some(expected))).await?;
+    Ok(DialledUpstream { connection, unread })
 }
 
 /// Connects to the first address of a host that answers.
@@ -102,12 +128,16 @@ async fn dial_one(
     expected: Option<PeerId>,
     connect_deadline: Duration,
 ) -> Result<Dialled, WireError> {
-    let connected = timeout(connect_deadline, connect(address)).await;
-    let no_answer = || io::Error::new(io::ErrorKind::TimedOut, "no answer");
-    let socket = connected.unwrap_or_else(|_| Err(no_answer())).map_err(WireError::Connect)?;
+    let socket = connect_within(address, connect_deadline).await?;
     // Boxed, because the handshake is by far the largest part of every operation that dials.
     let connection = Box::pin(ours.dial(socket, expected)).await?;
     Ok(Dialled { connection, address })
+}
+
+async fn connect_within(address: SocketAddr, deadline: Duration) -> Result<RawSocket, WireError> {
+    let connected = timeout(deadline, connect(address)).await;
+    let no_answer = || io::Error::new(io::ErrorKind::TimedOut, "no answer");
+    connected.unwrap_or_else(|_| Err(no_answer())).map_err(WireError::Connect)
 }
 
 /// What a stream of a game would carry.

@@ -51,7 +51,7 @@ pub(super) struct Upstream {
     pub(super) lo: u64,
     pub(super) gaps: u32,
     pub(super) failures: u32,
-    /// Whether its window is full, as it says.
+    /// Whether its own machine is what holds it up, as it says.
     pub(super) full: bool,
     /// When its last chunk came, or it was opened.
     pub(super) progressed_at: Instant,

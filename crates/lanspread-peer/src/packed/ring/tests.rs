@@ -35,13 +35,29 @@ async fn no_more_is_asked_than_there_is_room_for_beside_what_the_decoder_needs()
         ring.ask(number);
         ring.push(number, chunk(number));
     }
-    assert_eq!((ring.horizon(now), ring.is_full()), (4, true));
+    assert_eq!((ring.horizon(now), ring.is_slow()), (4, true));
     ring.use_up_to(2);
-    assert_eq!((ring.horizon(now), ring.is_full()), (6, false));
+    assert_eq!((ring.horizon(now), ring.is_slow()), (6, false));
     assert_eq!(ring.get(0), HeldChunk::Here(chunk(0)), "what is used stays until its room is needed");
     ring.ask(4);
     ring.push(4, chunk(4));
     assert_eq!((ring.get(0), ring.len()), (HeldChunk::Gone(1), 4));
+}
+
+/// Then its window is empty, because it receives as slowly as it decodes.
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_takes_chunks_more_slowly_than_they_arrive_is_slow_until_all_are_asked() {
+    let now = Instant::now();
+    let mut ring = fed(4, now);
+    ring.use_up_to(4);
+    assert!(!ring.is_slow());
+    ring.note_backlog(true);
+    assert!(ring.is_slow());
+    ring.note_backlog(false);
+    assert!(!ring.is_slow());
+    ring.note_backlog(true);
+    ring.ask(19);
+    assert!(!ring.is_slow(), "what is left is on its way");
 }
 
 /// So a single receiver loses no time, and those that come a little later find the first chunk.

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -87,19 +88,47 @@ impl Link {
     }
 }
 
+/// Bytes that one end of a pipe has sent and the other one has not read, in both directions.
+#[derive(Debug, Clone, Default)]
+pub(super) struct OnTheWay {
+    pub(super) here: Arc<AtomicU64>,
+    pub(super) there: Arc<AtomicU64>,
+}
+
+impl OnTheWay {
+    /// The same, seen from the other end.
+    pub(super) fn other_end(&self) -> Self {
+        Self { here: Arc::clone(&self.there), there: Arc::clone(&self.here) }
+    }
+}
+
 /// One end of a pipe between two machines.
 pub(super) struct Gated {
     stream: DuplexStream,
     gates: [Arc<Gate>; 2],
     /// The uplink of the machine at this end, and the downlink of the one at the other end.
     links: [Arc<Link>; 2],
+    on_the_way: OnTheWay,
     /// The chunk that is being sent.
     sending: Option<Pin<Box<Sleep>>>,
 }
 
 impl Gated {
-    pub(super) fn new(stream: DuplexStream, gates: [Arc<Gate>; 2], links: [Arc<Link>; 2]) -> Self {
-        Self { stream, gates, links, sending: None }
+    pub(super) fn new(
+        stream: DuplexStream,
+        gates: [Arc<Gate>; 2],
+        links: [Arc<Link>; 2],
+        on_the_way: OnTheWay,
+    ) -> Self {
+        Self { stream, gates, links, on_the_way, sending: None }
+    }
+
+    fn poll_send(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = std::task::ready!(Pin::new(&mut self.stream).poll_write(context, bytes));
+        if let Ok(count) = written {
+            self.on_the_way.there.fetch_add(count as u64, Ordering::Relaxed);
+        }
+        Poll::Ready(written)
     }
 
     fn poll_open(&self, context: &Context<'_>) -> Poll<()> {
@@ -119,7 +148,10 @@ impl AsyncRead for Gated {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         std::task::ready!(self.poll_open(context));
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        let before = buffer.filled().len();
+        let read = std::task::ready!(Pin::new(&mut self.stream).poll_read(context, buffer));
+        self.on_the_way.here.fetch_sub((buffer.filled().len() - before) as u64, Ordering::Relaxed);
+        Poll::Ready(read)
     }
 }
 
@@ -132,7 +164,7 @@ impl AsyncWrite for Gated {
         std::task::ready!(self.poll_open(context));
         // Everything else is small.
         if bytes.len() < CHUNK_BYTES {
-            return Pin::new(&mut self.stream).poll_write(context, bytes);
+            return self.poll_send(context, bytes);
         }
         let [uplink, downlink] = self.links.clone();
         let sending = self.sending.get_or_insert_with(|| {
@@ -144,7 +176,7 @@ impl AsyncWrite for Gated {
         if uplink.line().lies {
             bytes.iter_mut().last().into_iter().for_each(|byte| *byte ^= 1);
         }
-        let written = std::task::ready!(Pin::new(&mut self.stream).poll_write(context, &bytes));
+        let written = std::task::ready!(self.poll_send(context, &bytes));
         self.sending = None;
         Poll::Ready(written)
     }

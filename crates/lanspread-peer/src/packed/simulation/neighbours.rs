@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use bytes::Bytes;
 use lanspread_proto::packed::{Follow, Place};
 use lanspread_types::checksum::ContentDigest;
 use lanspread_types::ids::PeerId;
 use tokio::sync::mpsc;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
+use super::room::CHUNK_BYTES;
 use super::world::{World, content, lock};
+use crate::packed::backlog::Backlog;
 use crate::packed::feed::{Begin, FeedEvent, Order, Said, Upstreams};
 use crate::packed::follow::follow;
 use crate::packed::plan::{Tier, UpstreamId};
@@ -30,6 +33,8 @@ pub(super) struct Neighbours {
     pub(super) world: Arc<World>,
     pub(super) node: usize,
     pub(super) place: Place,
+    /// How long its machine takes to get a chunk from the network.
+    pub(super) takes: Duration,
     pub(super) targets: Vec<Target>,
 }
 
@@ -56,7 +61,7 @@ impl Upstreams for Neighbours {
         says: mpsc::Sender<Said>,
     ) -> Result<(), UpstreamError> {
         let target = self.targets[id];
-        let mut connection = self.world.connect(self.node, target.node).await?;
+        let (mut connection, on_the_way) = self.world.connect(self.node, target.node).await?;
         let left = begin.instead_of.map(|left| self.world.nodes[self.targets[left].node].peer);
         let wanted = Follow {
             packed: self.world.packed.clone(),
@@ -64,10 +69,14 @@ impl Upstreams for Neighbours {
             place: self.place,
             instead_of: left.or(target.instead_of),
         };
-        follow(&mut connection, wanted, target.tier, orders, says).await
+        let backlog = Backlog::new(CHUNK_BYTES as u64, || Ok(on_the_way.here.load(Ordering::Relaxed)));
+        follow(&mut connection, wanted, target.tier, backlog, orders, says).await
     }
 
     async fn prove(self: Arc<Self>, chunk: u64, bytes: Bytes) -> Result<Bytes, UpstreamError> {
+        if !self.takes.is_zero() {
+            sleep(self.takes).await;
+        }
         if bytes == content(self.world.room.seed, chunk) {
             return Ok(bytes);
         }

@@ -15,7 +15,7 @@ use lanspread_types::limits;
 use tokio::io::duplex;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::gate::Gated;
+use super::gate::{Gated, OnTheWay};
 use super::room::CHUNK_BYTES;
 use super::world::{World, content, lock};
 use crate::packed::serve::{ChunkAnswer, ServeChunks, serve};
@@ -23,12 +23,12 @@ use crate::packed::uplink::AtUplink;
 use crate::testing::hello;
 
 impl World {
-    /// Connects two machines, and serves the connection at the other one.
+    /// Connects two machines, and serves the connection at the other one. Returns also what is on the way in the pipe.
     pub(super) async fn connect(
         self: &Arc<Self>,
         from: usize,
         to: usize,
-    ) -> Result<Connection<Gated>, WireError> {
+    ) -> Result<(Connection<Gated>, OnTheWay), WireError> {
         let target = &self.nodes[to];
         if target.is_dead.is_cancelled() {
             return Err(WireError::Connect(std::io::ErrorKind::ConnectionRefused.into()));
@@ -43,8 +43,9 @@ impl World {
         let links = |from: usize, to: usize| {
             [Arc::clone(&self.nodes[from].uplink), Arc::clone(&self.nodes[to].downlink)]
         };
-        let far = Gated::new(far, gates.clone(), links(to, from));
-        let near = Gated::new(near, gates, links(from, to));
+        let on_the_way = OnTheWay::default();
+        let far = Gated::new(far, gates.clone(), links(to, from), on_the_way.other_end());
+        let near = Gated::new(near, gates, links(from, to), on_the_way.clone());
         let (world, is_dead) = (Arc::clone(self), target.is_dead.clone());
         target.tasks.spawn_contained("connection", async move {
             let introduction = Introduction::open(hello(&format!("node-{to}")));
@@ -59,9 +60,10 @@ impl World {
             is_dead.run_until_cancelled(serving).await;
         });
         let introduction = Introduction::open(hello(&format!("node-{from}")));
-        timeout(limits::RELAY_CONNECT_DEADLINE, Connection::open(near, &dialled, &introduction))
-            .await
-            .unwrap_or_else(|_| Err(WireError::Connect(std::io::ErrorKind::TimedOut.into())))
+        let opened =
+            timeout(limits::RELAY_CONNECT_DEADLINE, Connection::open(near, &dialled, &introduction)).await;
+        let late = |_| Err(WireError::Connect(std::io::ErrorKind::TimedOut.into()));
+        Ok((opened.unwrap_or_else(late)?, on_the_way))
     }
 
     async fn answer(&self, node: usize, connection: &mut Connection<Gated>) -> Result<(), WireError> {

@@ -196,7 +196,8 @@ async fn install(world: &Arc<World>, seat: usize) -> End {
     let late_ones = late_ones.into_iter().zip(late).map(|(node, (_, at))| source(node, at));
     let sources = sources.into_iter().map(|node| source(node, known_at));
     let targets = relays.chain(sources).chain(late_ones).collect();
-    let upstreams = Arc::new(Neighbours { world: Arc::clone(world), node, place, targets });
+    let takes = Duration::from_millis(this.take_ms);
+    let upstreams = Arc::new(Neighbours { world: Arc::clone(world), node, place, takes, targets });
     let feeding = async {
         let fed = feed(upstreams, Arc::clone(&window), me.tasks.clone(), &me.leaves).await;
         if fed.is_err() {

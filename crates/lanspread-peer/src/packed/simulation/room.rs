@@ -32,6 +32,8 @@ pub(super) struct Seat {
     pub(super) downlink_ms: u64,
     /// Milliseconds that its decoder takes for a chunk.
     pub(super) decode_ms: u64,
+    /// Milliseconds that it takes to get a chunk from the network.
+    pub(super) take_ms: u64,
     pub(super) relays: bool,
     /// Whether others can reach it.
     pub(super) is_reachable: bool,
@@ -48,6 +50,7 @@ impl Default for Seat {
             uplink_ms: UPLINK_MS,
             downlink_ms: 0,
             decode_ms: DECODE_MS,
+            take_ms: 0,
             relays: true,
             is_reachable: true,
         }
@@ -80,6 +83,7 @@ impl Room {
                 uplink_ms: random.within(5..40),
                 downlink_ms: 0,
                 decode_ms: if random.once_in(6) { random.within(60..200) } else { random.within(1..30) },
+                take_ms: 0,
                 relays: !random.once_in(8),
                 is_reachable: !random.once_in(10),
             }

@@ -9,6 +9,7 @@ use lanspread_types::ids::PeerId;
 use tokio::sync::mpsc;
 
 use super::*;
+use crate::packed::backlog::Backlog;
 use crate::packed::feed::{Order, Said};
 use crate::packed::follow::follow;
 use crate::packed::plan::Tier;
@@ -77,8 +78,10 @@ async fn a_download_passes_the_archives_on() {
             drop(orders);
             (opened, chunk)
         };
-        let (followed, asked) =
-            tokio::join!(follow(&mut connection, wanted, Tier::Relay, ordered, says), asking);
+        let (followed, asked) = tokio::join!(
+            follow(&mut connection, wanted, Tier::Relay, Backlog::new(1, || Ok(0)), ordered, says),
+            asking
+        );
         followed.unwrap();
         peer.linger(relay, &context.cancel).await;
         Ok(asked)
