@@ -4,10 +4,10 @@
 //! file by its place in the list that the source has just sent, so nothing else can be requested. Both directions are
 //! used at the same time, and data bypasses our own buffers: it is copied once from the socket and once to it.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use lanspread_types::checksum::Checksum;
 use lanspread_types::limits;
 use serde::de::DeserializeOwned;
@@ -73,6 +73,28 @@ impl Buffers {
         if waiting.len() < limits::CHUNK_BUFFERS_MAX {
             waiting.push(buffer);
         }
+    }
+
+    /// The content of a buffer. The buffer comes back when the last reference to its content is dropped.
+    pub fn lend(self: &Arc<Self>, buffer: BytesMut) -> Bytes {
+        Bytes::from_owner(Lent { buffer, owner: Arc::clone(self) })
+    }
+}
+
+struct Lent {
+    buffer: BytesMut,
+    owner: Arc<Buffers>,
+}
+
+impl AsRef<[u8]> for Lent {
+    fn as_ref(&self) -> &[u8] {
+        &self.buffer
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        self.owner.give(std::mem::take(&mut self.buffer));
     }
 }
 
@@ -200,6 +222,21 @@ mod tests {
     use crate::connection::Connection;
     use crate::handshake::{Channel, Introduction};
     use crate::message::{Hello, RefusalCode};
+
+    /// A buffer is used again as soon as nothing refers to its content, and not before.
+    #[test]
+    fn a_lent_buffer_comes_back_after_its_last_reader() {
+        let buffers = Arc::new(Buffers::default());
+        let buffer = BytesMut::from(&b"content"[..]);
+        let place = buffer.as_ptr();
+        let content = buffers.lend(buffer);
+        let end = content.slice(4..);
+        drop(content);
+        assert_eq!(buffers.take().capacity(), 0, "it was given away while it is read");
+        assert_eq!(end, &b"ent"[..]);
+        drop(end);
+        assert_eq!(buffers.take().as_ptr(), place);
+    }
 
     /// Golden bytes: a change of these is a change of the protocol.
     #[test]

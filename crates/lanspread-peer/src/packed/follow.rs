@@ -4,12 +4,11 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::BytesMut;
 use lanspread_proto::WireError;
-use lanspread_proto::chunk::{Incoming, Outgoing, Received};
+use lanspread_proto::chunk::{Buffers, Incoming, Outgoing, Received};
 use lanspread_proto::connection::Connection;
 use lanspread_proto::message::{Reply, Request};
 use lanspread_proto::pace::AlivePace;
@@ -33,12 +32,14 @@ struct Asked {
     is_void: bool,
 }
 
-/// Follows a peer until the orders end.
+/// Follows a peer until the orders end. Chunks are in `buffers`, and these are used again when the window has dropped a
+/// chunk: memory that comes and goes in such pieces would leave holes that the allocator cannot fill.
 pub(crate) async fn follow<S: AsyncRead + AsyncWrite>(
     connection: &mut Connection<S>,
     follow: Follow,
     tier: Tier,
     backlog: Backlog<impl Fn() -> io::Result<u64>>,
+    buffers: &Arc<Buffers>,
     mut orders: mpsc::Receiver<Order>,
     says: mpsc::Sender<Said>,
 ) -> Result<(), UpstreamError> {
@@ -66,7 +67,7 @@ pub(crate) async fn follow<S: AsyncRead + AsyncWrite>(
     tokio::select! {
         biased;
         ended = ask(&mut outgoing, &mut orders, &asked) => ended,
-        ended = take(&mut incoming, &says, &asked) => ended,
+        ended = take(&mut incoming, &says, &asked, buffers) => ended,
         ended = watch(backlog, &says) => ended,
     }
 }
@@ -112,14 +113,15 @@ async fn take<S: AsyncRead>(
     incoming: &mut Incoming<'_, S>,
     says: &mpsc::Sender<Said>,
     asked: &Mutex<Asked>,
+    buffers: &Arc<Buffers>,
 ) -> Result<(), UpstreamError> {
     let mut pace = AlivePace::default();
     loop {
-        let said = match incoming.item(BytesMut::new()).await? {
+        let said = match incoming.item(buffers.take()).await? {
             Received::Data(bytes) => {
                 let chunk = lock(asked).chunks.pop_front();
                 let chunk = chunk.ok_or_else(|| unexpected("nothing", "a chunk that was not asked for"))?;
-                Said::Chunk(chunk, bytes.freeze())
+                Said::Chunk(chunk, buffers.lend(bytes))
             }
             Received::Control(UpstreamMessage::Alive { full, wave, .. }) => {
                 pace.said(Instant::now())?;

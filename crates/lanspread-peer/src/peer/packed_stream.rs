@@ -144,6 +144,7 @@ impl Peer {
             placed_by: (!peers.is_empty()).then_some(source.address),
             upstreams: UpstreamList::new(relays.chain(in_order).chain(servers)),
             chunks,
+            buffers: Arc::default(),
             view,
             events: events.clone(),
             offences: trusted.is_some().then(|| self.offences(game, events)),

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use lanspread_archive::packed::PackedBytes;
+use lanspread_proto::chunk::Buffers;
 use lanspread_proto::message::{Reply, Request};
 use lanspread_proto::packed::{Follow, PackedGame, Place};
 use lanspread_tls::endpoint::Endpoint;
@@ -109,6 +110,8 @@ pub(crate) struct PackedUpstreams {
     pub(crate) placed_by: Option<SocketAddr>,
     pub(crate) upstreams: UpstreamList,
     pub(crate) chunks: PackedDigests,
+    /// The memory of the chunks that peers bring.
+    pub(crate) buffers: Arc<Buffers>,
     pub(crate) view: Arc<StreamView>,
     pub(crate) events: EventSender,
     /// Remembers lies, if the manifest is trusted: what only peers say proves no lie.
@@ -227,7 +230,7 @@ impl Upstreams for PackedUpstreams {
             place: self.place,
             instead_of: left.or(peer.instead_of),
         };
-        follow(&mut connection, wanted, upstream.tier(), backlog, orders, says).await
+        follow(&mut connection, wanted, upstream.tier(), backlog, &self.buffers, orders, says).await
     }
 
     async fn prove(self: Arc<Self>, chunk: u64, bytes: Bytes) -> Result<Bytes, UpstreamError> {

@@ -310,9 +310,10 @@ impl ServeChunks for FromDisk<'_> {
     async fn chunk(&self, chunk: u64) -> ChunkAnswer {
         self.uplink.turn(chunk).await;
         let (files, mut buffer) = (Arc::clone(&self.files), self.buffers.take());
+        let buffers = Arc::clone(&self.buffers);
         let reading = self.tasks.spawn_blocking("chunk-reader", move || {
             let read = files.read(chunk, &mut buffer);
-            read.map(|()| buffer.freeze())
+            read.map(|()| buffers.lend(buffer))
         });
         match reading.await {
             Ok(Ok(bytes)) => ChunkAnswer::Chunk(bytes),
@@ -331,9 +332,6 @@ impl ServeChunks for FromDisk<'_> {
         self.running.sent(sent.bytes);
         self.uplink.sent(taken);
         self.source.packed.roster().reached(self.packed, self.place.wave, chunk, Instant::now());
-        if let Ok(buffer) = bytes.try_into_mut() {
-            self.buffers.give(buffer);
-        }
     }
 
     fn alive(&self) -> (u64, bool) {

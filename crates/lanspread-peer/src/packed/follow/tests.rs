@@ -102,8 +102,9 @@ async fn an_upstream_that_lies_is_left_in_time_with_a_code() {
         orders.send(Order::Ask(0)).await.unwrap();
         let begun = Instant::now();
         let listening = async { while said.recv().await.is_some() {} };
+        let buffers = Arc::default();
         let following =
-            follow(&mut near, follow_of(0), Tier::Relay, Backlog::new(1, || Ok(0)), ordered, says);
+            follow(&mut near, follow_of(0), Tier::Relay, Backlog::new(1, || Ok(0)), &buffers, ordered, says);
         let (ended, ()) = tokio::join!(following, listening);
         let error = ended.unwrap_err();
         assert_eq!(error.code(), code, "{lie:?}: {error}");

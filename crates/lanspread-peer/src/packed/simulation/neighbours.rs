@@ -70,7 +70,7 @@ impl Upstreams for Neighbours {
             instead_of: left.or(target.instead_of),
         };
         let backlog = Backlog::new(CHUNK_BYTES as u64, || Ok(on_the_way.here.load(Ordering::Relaxed)));
-        follow(&mut connection, wanted, target.tier, backlog, orders, says).await
+        follow(&mut connection, wanted, target.tier, backlog, &Arc::default(), orders, says).await
     }
 
     async fn prove(self: Arc<Self>, chunk: u64, bytes: Bytes) -> Result<Bytes, UpstreamError> {

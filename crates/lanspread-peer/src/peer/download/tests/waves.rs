@@ -78,8 +78,9 @@ async fn a_download_passes_the_archives_on() {
             drop(orders);
             (opened, chunk)
         };
+        let buffers = Arc::default();
         let (followed, asked) = tokio::join!(
-            follow(&mut connection, wanted, Tier::Relay, Backlog::new(1, || Ok(0)), ordered, says),
+            follow(&mut connection, wanted, Tier::Relay, Backlog::new(1, || Ok(0)), &buffers, ordered, says),
             asking
         );
         followed.unwrap();
