@@ -12,13 +12,16 @@ use crate::report::reported_event::ReportedEvent;
 
 /// A subscription to a peer's events, from the moment it was made.
 #[derive(Debug)]
-pub struct PeerEvents(broadcast::Receiver<PeerEvent>);
+pub struct PeerEvents(broadcast::Receiver<SharedEvent>);
+
+/// A channel has room for [`limits::EVENT_QUEUE_ITEMS`] from its beginning, so what is in it is small.
+type SharedEvent = Arc<PeerEvent>;
 
 impl PeerEvents {
     /// The next event; none when the peer is gone.
     pub async fn next(&mut self) -> Option<PeerEvent> {
         match self.0.recv().await {
-            Ok(event) => Some(event),
+            Ok(event) => Some(Arc::unwrap_or_clone(event)),
             Err(RecvError::Lagged(count)) => Some(PeerEvent::EventsLost { count }),
             Err(RecvError::Closed) => None,
         }
@@ -27,7 +30,7 @@ impl PeerEvents {
     /// An event that has already happened, if there is one.
     pub fn try_next(&mut self) -> Option<PeerEvent> {
         match self.0.try_recv() {
-            Ok(event) => Some(event),
+            Ok(event) => Some(Arc::unwrap_or_clone(event)),
             Err(broadcast::error::TryRecvError::Lagged(count)) => Some(PeerEvent::EventsLost { count }),
             Err(_) => None,
         }
@@ -37,11 +40,11 @@ impl PeerEvents {
 /// Where the parts of a peer report events.
 #[derive(Debug, Clone)]
 pub(crate) struct EventSender {
-    peer: broadcast::Sender<PeerEvent>,
+    peer: broadcast::Sender<SharedEvent>,
     /// The newest events of the peer, without progress.
     history: Arc<Mutex<EventHistory>>,
     /// The followers of one operation, which receive only its events.
-    operation: Option<broadcast::Sender<PeerEvent>>,
+    operation: Option<broadcast::Sender<SharedEvent>>,
 }
 
 impl EventSender {
@@ -69,12 +72,13 @@ impl EventSender {
     }
 
     pub(crate) fn report(&self, event: PeerEvent) {
+        let event = Arc::new(event);
         // No subscriber is fine: events are optional.
         if let Some(operation) = &self.operation {
-            let _ = operation.send(event.clone());
+            let _ = operation.send(Arc::clone(&event));
         }
         let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
-        history.push(ReportedEvent::now(event.clone()));
+        history.push(ReportedEvent::now(PeerEvent::clone(&event)));
         // Still under the lock, so that history and rest meet without a gap.
         let _ = self.peer.send(event);
     }
