@@ -1,8 +1,8 @@
 //! How often content is copied in memory on its way.
 
 use crate::bounds::{
-    COPIES_DOWNLOAD_RECEIVER, COPIES_DOWNLOAD_SOURCE, COPIES_LOCAL_INSTALL, COPIES_STREAM_RECEIVER,
-    COPIES_STREAM_SOURCE,
+    COPIES_DOWNLOAD_RECEIVER, COPIES_DOWNLOAD_SOURCE, COPIES_LOCAL_INSTALL, COPIES_PACKED_RECEIVER,
+    COPIES_PACKED_SOURCE, COPIES_RELAY, COPIES_STREAM_RECEIVER, COPIES_STREAM_SOURCE,
 };
 use crate::copied::{Copies, Dhat};
 use crate::games::{Game, MORE_BYTES, PACKED};
@@ -26,6 +26,20 @@ fn a_streamed_install_copies_content_rarely() {
     let [source, receiver] = [reports.source(), reports.receiver()].map(|report| Copies::read(&report));
     assert_at_most("source of a stream", &PACKED, &source, COPIES_STREAM_SOURCE);
     assert_at_most("receiver of a stream", &PACKED, &receiver, COPIES_STREAM_RECEIVER);
+}
+
+#[test]
+fn a_packed_stream_copies_content_rarely() {
+    let reports = carry_out(Operation::PackedInstall, &MORE_BYTES, &Dhat::find());
+    let [source, receiver] = [reports.source(), reports.receiver()].map(|report| Copies::read(&report));
+    assert_at_most("source of a packed stream", &MORE_BYTES, &source, COPIES_PACKED_SOURCE);
+    assert_at_most("receiver of a packed stream", &MORE_BYTES, &receiver, COPIES_PACKED_RECEIVER);
+}
+
+#[test]
+fn a_relay_copies_content_rarely() {
+    let reports = carry_out(Operation::RelayedInstall, &MORE_BYTES, &Dhat::find());
+    assert_at_most("relay of a packed stream", &MORE_BYTES, &Copies::read(&reports.receiver()), COPIES_RELAY);
 }
 
 #[test]

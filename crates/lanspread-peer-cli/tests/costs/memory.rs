@@ -5,9 +5,12 @@
 
 use std::fs;
 
-use crate::bounds::{DICTIONARY_MIB, LOCAL_INSTALL_MEMORY_MIB, RECEIVER_MEMORY_MIB, SOURCE_MEMORY_MIB};
+use crate::bounds::{
+    DICTIONARY_MIB, LOCAL_INSTALL_MEMORY_MIB, PACKED_RECEIVER_MEMORY_MIB, PACKED_SOURCE_MEMORY_MIB,
+    RECEIVER_MEMORY_MIB, SOURCE_MEMORY_MIB, WINDOW_MIB,
+};
 use crate::games::{DICTIONARY, bytes_to_mib};
-use crate::operations::Serving;
+use crate::operations::{Catalog, Serving};
 
 fn peak_mib(process: &Serving) -> f64 {
     let status = fs::read_to_string(format!("/proc/{}/status", process.pid())).unwrap();
@@ -28,8 +31,8 @@ fn assert_at_most(what: &str, got: f64, bound: f64) {
 fn peers_hold_a_dictionary_and_little_more() {
     let games = DICTIONARY.games_dir();
     let empty = tempfile::tempdir().unwrap();
-    let source = Serving::start(None, &games);
-    let receiver = Serving::start(None, empty.path());
+    let source = Serving::start(None, &games, None);
+    let receiver = Serving::start(None, empty.path(), None);
     receiver.ask(&[
         "install",
         "--stream",
@@ -44,7 +47,24 @@ fn peers_hold_a_dictionary_and_little_more() {
     assert_at_most("source", peak, SOURCE_MEMORY_MIB);
     assert_at_most("receiver", peak_mib(&receiver), RECEIVER_MEMORY_MIB);
 
-    let owner = Serving::start(None, &games);
+    let owner = Serving::start(None, &games, None);
     owner.ask(&["install", DICTIONARY.name]);
     assert_at_most("peer that installs from archives", peak_mib(&owner), LOCAL_INSTALL_MEMORY_MIB);
+}
+
+/// Twice as many chunks pass through the window as it holds.
+#[test]
+fn a_packed_stream_takes_the_window_and_the_dictionary_and_little_more() {
+    let games = DICTIONARY.games_dir();
+    let catalog = Catalog::of(&DICTIONARY);
+    let empty = tempfile::tempdir().unwrap();
+    let source = Serving::start(None, &games, Some(&catalog));
+    let receiver = Serving::start(None, empty.path(), Some(&catalog));
+    let window = WINDOW_MIB.to_string();
+    receiver.ask(&["install", "--stream", "--window", &window, DICTIONARY.name, "--peer", source.address()]);
+    let peak = peak_mib(&receiver);
+    assert!(peak > DICTIONARY_MIB + WINDOW_MIB, "{peak:.1} MiB: the window was not filled");
+    assert_at_most("receiver of a packed stream", peak, PACKED_RECEIVER_MEMORY_MIB);
+    // A source without a dictionary has decoded nothing.
+    assert_at_most("source of a packed stream", peak_mib(&source), PACKED_SOURCE_MEMORY_MIB);
 }

@@ -8,7 +8,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use tempfile::TempDir;
 
 use crate::games::Game;
-use crate::support::{copy_tree, finish, peer, wait};
+use crate::support::{Finished, Running, copy_tree, finish, peer, wait};
 
 /// A program that runs the peer and counts.
 pub(crate) trait Tool {
@@ -56,13 +56,16 @@ pub(crate) struct Serving {
 }
 
 impl Serving {
-    pub(crate) fn start(tool: Option<(&dyn Tool, &Path)>, games: &Path) -> Self {
+    pub(crate) fn start(tool: Option<(&dyn Tool, &Path)>, games: &Path, catalog: Option<&Catalog>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let own_games = folder.path().join("games");
         copy_tree(games, &own_games);
         let mut command = peer();
         command.args(["serve", "--json", "--listen", "127.0.0.1:0", "--no-discovery", "--name", "peer"]);
         command.arg("--games-dir").arg(&own_games).arg("--state-dir").arg(folder.path());
+        if let Some(catalog) = catalog {
+            catalog.names(&mut command);
+        }
         let mut command = under(tool, &command);
         let log = fs::File::create(folder.path().join("stderr")).unwrap();
         let mut process = command.stderr(log).spawn().unwrap();
@@ -110,9 +113,41 @@ impl Drop for Serving {
     }
 }
 
+/// The catalog of an organiser, with the manifest of one game.
+pub(crate) struct Catalog(TempDir);
+
+impl Catalog {
+    pub(crate) fn of(game: &Game) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        copy_tree(&game.games_dir(), &folder.path().join("games"));
+        let mut command = peer();
+        command.args([
+            "catalog",
+            "build",
+            "--games-dir",
+            "games",
+            "--out",
+            "catalog",
+            "--state-dir",
+            "state",
+        ]);
+        finish(command.current_dir(folder.path())).succeeded();
+        Self(folder)
+    }
+
+    fn names(&self, command: &mut Command) {
+        command.arg("--catalog").arg(self.0.path().join("catalog/catalog.toml"));
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Operation {
+    /// The source decodes.
     StreamedInstall,
+    /// The receiver decodes.
+    PackedInstall,
+    /// The same, by a receiver that passes everything on to another one, which is not counted.
+    RelayedInstall,
     LocalInstall,
     Download,
 }
@@ -170,30 +205,81 @@ fn try_once(operation: Operation, game: &Game, tool: &dyn Tool) -> (Reports, Str
         return (reports, failed);
     }
     fs::create_dir(&receiver_games).unwrap();
-    let source = Serving::start(Some((tool, &reports.source())), &games);
+    let is_packed = matches!(operation, Operation::PackedInstall | Operation::RelayedInstall);
+    let catalog = is_packed.then(|| Catalog::of(game));
+    let source = Serving::start(Some((tool, &reports.source())), &games, catalog.as_ref());
     command.args(["--peer", source.address()]);
+    if let Some(catalog) = &catalog {
+        command.args(["--stream", "--listen", "127.0.0.1:0"]);
+        catalog.names(&mut command);
+    }
     if operation == Operation::StreamedInstall {
-        // What a source costs that decodes.
         command.args(["--stream", "--decode-at", "source"]);
     }
-    let failed = run(&command, tool, &reports.receiver());
+    let failed = match &catalog {
+        Some(catalog) if operation == Operation::RelayedInstall => {
+            let last = Last { game, source: &source, catalog };
+            relayed(&command, tool, &reports.receiver(), &last)
+        }
+        _ => run(&command, tool, &reports.receiver()),
+    };
     source.end(tool, &reports.source());
     (reports, failed)
 }
 
-/// Returns the lines in which the command reports that a source failed.
-fn run(command: &Command, tool: &dyn Tool, report: &Path) -> String {
-    let mut process = under(Some((tool, report)), command).spawn().unwrap();
-    let pid = process.id();
-    let mut stdout = String::new();
-    std::io::Read::read_to_string(&mut process.stdout.take().unwrap(), &mut stdout).unwrap();
-    let mut stderr = String::new();
-    std::io::Read::read_to_string(&mut process.stderr.take().unwrap(), &mut stderr).unwrap();
-    let status = wait(&mut process);
-    assert!(status.success(), "{status}\n{stdout}{stderr}");
+/// A receiver that takes everything from the one before it.
+struct Last<'a> {
+    game: &'a Game,
+    source: &'a Serving,
+    catalog: &'a Catalog,
+}
+
+impl Last<'_> {
+    fn start(&self, folder: &Path) -> Running {
+        let mut command = peer();
+        command.args(["install", "--stream", "--json", self.game.name, "--peer", self.source.address()]);
+        command.arg("--games-dir").arg(folder).arg("--state-dir").arg(folder.join("state"));
+        self.catalog.names(&mut command);
+        Running::start(&mut command)
+    }
+}
+
+/// Runs a command that installs and relays. It is stopped from its place in the wave until the other receiver has the
+/// next one.
+fn relayed(command: &Command, tool: &dyn Tool, report: &Path, last: &Last<'_>) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let mut relay = Running::start(&mut under(Some((tool, report)), command));
+    let pid = relay.pid();
+    relay.wait_for("packed-placed");
+    relay.signal("STOP");
+    let mut last = last.start(folder.path());
+    last.wait_for("packed-placed");
+    relay.signal("CONT");
+    let (relay, last) = (relay.finish(), last.finish());
     tool.complete(report, pid);
+    let brought = &last.succeeded().one("packed-finished")["brought"];
+    let mut failed = failures(relay.succeeded());
+    if brought["source_bytes"] != 0 {
+        // The relay was too fast to be stopped, or too slow to answer in time.
+        failed += &format!("the last receiver was not fed by the relay alone: {brought}");
+    }
+    failed
+}
+
+/// The lines in which a command reports that a source failed.
+fn failures(done: &Finished) -> String {
     let is_failure = |line: &&str| {
         line.contains(r#""download-source-failed""#) || line.contains(r#""stream-attempt-failed""#)
     };
-    stdout.lines().filter(is_failure).collect::<Vec<_>>().join("\n")
+    done.stdout.lines().filter(is_failure).collect::<Vec<_>>().join("\n")
+}
+
+/// Returns the lines in which the command reports that a source failed.
+fn run(command: &Command, tool: &dyn Tool, report: &Path) -> String {
+    let running = Running::start(&mut under(Some((tool, report)), command));
+    let pid = running.pid();
+    let done = running.finish();
+    done.succeeded();
+    tool.complete(report, pid);
+    failures(&done)
 }

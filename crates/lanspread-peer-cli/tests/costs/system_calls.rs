@@ -62,6 +62,31 @@ fn a_streamed_install_makes_few_system_calls() {
 }
 
 #[test]
+fn a_packed_stream_makes_few_system_calls() {
+    let Some(strace) = Strace::find() else { return };
+    let [base, more] = [BASE, MORE_BYTES].map(|game| carry_out(Operation::PackedInstall, &game, &strace));
+    let mut findings = Findings::default();
+    let sources = [base.source(), more.source()];
+    findings.check("source of a packed stream", sources, mib(), &bounds::PACKED_SOURCE_PER_MIB);
+    let receivers = [base.receiver(), more.receiver()];
+    findings.check("receiver of a packed stream", receivers, mib(), &bounds::PACKED_RECEIVER_PER_MIB);
+    findings.assert_none();
+}
+
+#[test]
+fn a_relay_makes_few_system_calls() {
+    let Some(strace) = Strace::find() else { return };
+    let [base, more] = [BASE, MORE_BYTES].map(|game| carry_out(Operation::RelayedInstall, &game, &strace));
+    let mut findings = Findings::default();
+    // However many follow one another, it feeds one of them.
+    let sources = [base.source(), more.source()];
+    findings.check("source of a relay", sources, mib(), &bounds::PACKED_SOURCE_PER_MIB);
+    let relays = [base.receiver(), more.receiver()];
+    findings.check("relay of a packed stream", relays, mib(), &bounds::RELAY_PER_MIB);
+    findings.assert_none();
+}
+
+#[test]
 fn an_install_from_archives_makes_few_system_calls() {
     let Some(strace) = Strace::find() else { return };
     let [base, more_bytes, more_files] =
