@@ -7,22 +7,23 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from scenarios import archives
 from scenarios import peer as inside
-from scenarios.payload import PayloadTree
 from scenarios.peer import Mount
 from scenarios.stage import VERSION, Run
-from scenarios.tools import TARGET_DIR
+from scenarios.tools import RAR, TARGET_DIR, run_tool
 
+from ..making import count, make_tree
+from ..works import Tree
 from . import machines
 from .figures import MIB
 from .machines import RoomStage
 
 GAME = "room-game"
 DICTIONARY_BYTES = 32 * MIB
-FILES = 16
+# What a byte of an archive of such content unpacks to, about.
+UNPACKED_RATIO = 2.2
 # Other bytes for the same size get another number.
-CONTENT_NUMBER = 1
+CONTENT_NUMBER = 2
 # Reading and hashing an archive, also on a busy machine.
 CATALOG_SECONDS = 180
 ROOMS_DIR = TARGET_DIR / "room"
@@ -36,10 +37,12 @@ class RoomGame:
     catalog: Mount
     packed_bytes: int
     unpacked_bytes: int
+    files: int
 
 
 def make_game(run: Run, size: int) -> RoomGame:
-    """One solid archive, of which three quarters do not compress, and a catalog with its manifest; made once."""
+    """One solid archive of about this size and a catalog with its manifest; made once. Its content is the game-like mix
+    of bench.py: what a source saves that decodes nothing depends on what there is to decode."""
     folder = ROOMS_DIR / f"game-{size}-v{CONTENT_NUMBER}"
     root, record = folder / "games" / GAME, folder / "made.json"
     if not record.exists():
@@ -47,27 +50,24 @@ def make_game(run: Run, size: int) -> RoomGame:
         packed = pack_game(run, size, root)
         # Last: a game without a record is not complete.
         record.write_text(json.dumps(packed))
-    packed_bytes, unpacked_bytes = json.loads(record.read_text())
+    packed_bytes, unpacked_bytes, files = json.loads(record.read_text())
     # Each run builds the catalog with its own program.
-    return RoomGame(root, build_catalog(run, root), packed_bytes, unpacked_bytes)
+    return RoomGame(root, build_catalog(run, root), packed_bytes, unpacked_bytes, files)
 
 
-def pack_game(run: Run, size: int, root: Path) -> tuple[int, int]:
-    """Packs the game into its folder; returns the bytes of its archive and of its files."""
-    tree = PayloadTree(run.dir / "payload", seed=GAME)
-    noise = size * 3 // 4
-    for number in range(FILES // 2):
-        tree.noise(f"data/{number}.bin", noise // (FILES // 2))
-        # Words of a few syllables are packed to a little less than a quarter.
-        tree.prose(f"texts/{number}.txt", size // (FILES // 2))
-    unpacked = sum((tree.root / name).stat().st_size for name in tree.names)
-    tree.settle()
+def pack_game(run: Run, size: int, root: Path) -> tuple[int, int, int]:
+    """Packs the game into its folder; returns the bytes of its archive and of its files, and the number of files."""
+    tree = run.dir / "payload"
+    make_tree(Tree("mix", int(size * UNPACKED_RATIO)), tree)
+    files, unpacked = count(tree)
     root.mkdir(parents=True)
-    archive = root / f"{GAME}.eti"
-    archives.pack(archive, tree.root, tree.names, ["-s", "-m3", f"-md{DICTIONARY_BYTES // MIB}m"])
-    shutil.rmtree(tree.root)
+    packed, archive = root / f"{GAME}.rar", root / f"{GAME}.eti"
+    switches = ["-cfg-", "-idq", "-y", "-r", "-s", "-m3", f"-md{DICTIONARY_BYTES // MIB}m"]
+    run_tool(RAR, "a", *switches, packed, ".", cwd=tree)
+    packed.rename(archive)
+    shutil.rmtree(tree)
     (root / "version.ini").write_text(f"{VERSION}\n")
-    return archive.stat().st_size, unpacked
+    return archive.stat().st_size, unpacked, files
 
 
 def build_catalog(run: Run, root: Path) -> Mount:

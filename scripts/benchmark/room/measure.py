@@ -7,7 +7,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from scenarios import peer as inside
@@ -28,10 +28,10 @@ from . import machines
 from .bars import Room
 from .figures import DECODED, MIB
 from .folders import FolderPeaks
-from .game import DICTIONARY_BYTES, FILES, GAME, ROOMS_DIR, RoomGame, make_game
+from .game import DICTIONARY_BYTES, GAME, ROOMS_DIR, RoomGame, make_game
 from .machines import RoomStage, Sender
 from .modes import MODES, Cast
-from .samples import RoomFacts, RoomFailure, RoomSample
+from .samples import RoomFacts, RoomFailure, RoomSample, Used
 
 # What is left for a room beside the time in which its links can carry it.
 SPARE_SECONDS = 180
@@ -90,7 +90,7 @@ class RoomMeasurement:
             self.options.rate_bytes_per_second,
             game.packed_bytes,
             game.unpacked_bytes,
-            FILES,
+            game.files,
             DICTIONARY_BYTES,
             self.options.window_mib * MIB,
             self.options.cpus,
@@ -159,6 +159,8 @@ class RoomRun:
 
     def _measured(self, cast: Cast) -> RoomSample:
         sent, before = {one.name: one.sent_bytes() for one in cast.senders}, idle.now()
+        # Starting up is not part of the room.
+        worked = {one.name: one.used().cpu_seconds for one in cast.senders}
         folders = {one.name: [one.games_dir, self._stage.dir / "state" / one.name] for one in cast.receivers}
         (self._gates / GATE).touch()
         with FolderPeaks(folders) as watched:
@@ -172,7 +174,7 @@ class RoomRun:
                 self._finish(receiver)
         after = idle.now()
         running = [one for one in cast.senders if one.is_running]
-        used = [one.used() for one in running]
+        used = [_since(one.used(), worked[one.name]) for one in running]
         for receiver in done:
             role = "hit" if receiver.name in hit else "receiver"
             used.append(machines.used_by_receiver(receiver.process, role, watched.peaks[receiver.name]))
@@ -244,6 +246,10 @@ class RoomRun:
         return Receiver(name, machine, self._stage.games_dir(name), process)
 
 
+def _since(used: Used, cpu_seconds: float) -> Used:
+    return replace(used, cpu_seconds=used.cpu_seconds - cpu_seconds)
+
+
 def damage(archive: Path) -> None:
     """Changes a bit in each piece of an archive, so that a receiver of some of it soon has a wrong one."""
     with archive.open("r+b") as file:
@@ -257,6 +263,6 @@ def damage(archive: Path) -> None:
 def check(game: RoomGame, receiver: Peer) -> None:
     """Each byte was compared with the manifest. What was installed is only counted, and so are the attempts."""
     [finished] = receiver.events.all(named("stream-install-finished"))
-    expect_equal((finished["files"], finished["bytes"]), (FILES, game.unpacked_bytes), f"game of {receiver.name}")
+    expect_equal((finished["files"], finished["bytes"]), (game.files, game.unpacked_bytes), f"game of {receiver.name}")
     failed = receiver.events.all(named("stream-attempt-failed"))
     expect_equal(failed, [], f"failed attempts of {receiver.name}")
