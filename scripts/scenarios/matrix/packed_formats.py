@@ -29,8 +29,8 @@ SOURCE_DICTIONARY_KIB = 128
     "its archives have, and decodes none that needs more than the smallest dictionary: it may not, and refuses to "
     "stream their entries.",
     conditions="RAR 4, volumes, references, BLAKE2, tables at the end, solid and stored archives, from one source for "
-    f"each way, with `--max-dictionary {SOURCE_DICTIONARY_KIB}KiB`. Machines with a catalog that lists manifests, and machines "
-    "with one that lists none.",
+    f"each way, with `--max-dictionary {SOURCE_DICTIONARY_KIB}KiB`. Machines with a catalog that lists manifests, "
+    "and machines with one that lists none.",
     time_limit_s=300,
 )
 def packed_equals_decoded(stage: Stage) -> None:

@@ -243,8 +243,8 @@ impl Ring {
         if let Follower::Following(following) = &mut self.follower {
             following.patience.count(hold, now);
         }
-        let is_spent = following.patience.is_spent(now);
-        let is_held_by_it = with < without && !is_spent;
+        let waits_no_longer = following.patience.is_spent(now);
+        let is_held_by_it = with < without && !waits_no_longer;
         let room = if is_held_by_it { with } else { without };
         (room.min(self.total), if is_held_by_it { hold } else { Hold::Idle })
     }

@@ -229,8 +229,8 @@ async fn a_receiver_that_says_it_holds_nothing_closes_no_wave() {
         let join = Join { packed: packed.clone(), relay_port: Some(1), window };
         joining.send(&Request::Join(join)).await.unwrap();
         let reply = joining.receive("a place", limits::REPLY_DEADLINE).await.unwrap();
-        let Some(Reply::Placed(placed)) = reply else { panic!("{reply:?}") };
-        places.push(placed.place);
+        let Some(Reply::Placed(placement)) = reply else { panic!("{reply:?}") };
+        places.push(placement.place);
     }
     assert_eq!((places[0].wave, places[1].position), (places[1].wave, 1));
     source.shutdown().await.unwrap();
