@@ -162,8 +162,9 @@ async fn watch(
     }
 }
 
-/// The time between two looks at what lies unread. Six of the last sixteen decide: less than a second.
-const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+/// The time between two looks at what lies unread. Six of the last sixteen decide: less than a second. It is a prime number, so
+/// that looks do not fall together with chunks that arrive at a steady pace.
+const LOOK_INTERVAL: Duration = Duration::from_millis(97);
 
 #[cfg(test)]
 mod tests;
