@@ -167,9 +167,18 @@ impl Ring {
     }
 
     /// Whether this machine is what holds its follower up: nothing can be asked because its decoder needs what is here, or
-    /// what was asked has arrived and it has not taken it.
+    /// what the follower waits for has arrived and it has not taken it.
     pub(crate) fn is_slow(&self) -> bool {
-        self.asked < self.total && (self.is_behind || self.asked >= self.used + self.capacity)
+        let is_full = self.asked >= self.used + self.capacity;
+        self.asked < self.total && (is_full || self.is_behind && self.lacks_what_is_wanted())
+    }
+
+    /// Whether a follower has got what is here. If not, its link is what is slow.
+    fn lacks_what_is_wanted(&self) -> bool {
+        match &self.follower {
+            Follower::Following(following) => following.wanted > self.hi,
+            _ => true,
+        }
     }
 
     /// Notes whether chunks arrive faster than this machine takes them from the network.

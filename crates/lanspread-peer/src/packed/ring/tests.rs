@@ -56,6 +56,11 @@ async fn a_machine_that_takes_chunks_more_slowly_than_they_arrive_is_slow_until_
     ring.note_backlog(false);
     assert!(!ring.is_slow());
     ring.note_backlog(true);
+    let session = ring.begin(peer(1), 0, None, now).unwrap();
+    ring.wanted(session, 3);
+    assert!(!ring.is_slow(), "what its follower waits for is here");
+    ring.wanted(session, 4);
+    assert!(ring.is_slow());
     ring.ask(19);
     assert!(!ring.is_slow(), "what is left is on its way");
 }
