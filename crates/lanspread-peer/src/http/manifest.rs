@@ -12,7 +12,7 @@ use lanspread_types::ids::GameId;
 pub(crate) use lanspread_types::layout::MANIFEST_NAME;
 use lanspread_types::limits;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Duration, Instant, timeout_at};
 
 use super::error::{HttpError, HttpProblem};
 use super::get::get;
@@ -64,12 +64,33 @@ impl NoManifest {
     }
 }
 
+/// What a server may take of this machine for one manifest.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds {
+    pub(super) bytes_max: u64,
+    /// For the whole manifest. What has arrived adds to it.
+    pub(super) deadline: Duration,
+}
+
 /// Fetches the manifest of a game from a server: any manifest of it, or the `expected` one. While it is checked, it is in a
 /// file without a name, in this folder.
 ///
 /// # Errors
 /// [`NoManifest`].
 pub(crate) async fn manifest_of(
+    server: &HttpServer,
+    game: &GameId,
+    expected: Option<ContentDigest>,
+    folder: &Path,
+    tasks: &Tasks,
+) -> Result<ManifestFile, NoManifest> {
+    let bounds = Bounds { bytes_max: limits::MANIFEST_BYTES_MAX, deadline: limits::HTTP_MANIFEST_DEADLINE };
+    manifest_within(bounds, server, game, expected, folder, tasks).await
+}
+
+/// The same, within other bounds.
+pub(super) async fn manifest_within(
+    bounds: Bounds,
     server: &HttpServer,
     game: &GameId,
     expected: Option<ContentDigest>,
@@ -86,11 +107,11 @@ pub(crate) async fn manifest_of(
     response.head().check_plain().map_err(failed)?;
     let too_long = |got| NoManifest::Refused {
         url: url.to_string(),
-        problem: ManifestProblem::Limit { what: "bytes", limit: limits::MANIFEST_BYTES_MAX, got },
+        problem: ManifestProblem::Limit { what: "bytes", limit: bounds.bytes_max, got },
     };
     let announced: Option<u64> =
         response.head().field("content-length").and_then(|length| length.parse().ok());
-    if let Some(got) = announced.filter(|bytes| *bytes > limits::MANIFEST_BYTES_MAX) {
+    if let Some(got) = announced.filter(|bytes| *bytes > bounds.bytes_max) {
         return Err(too_long(got));
     }
     let (parts, mut arriving) = mpsc::channel::<bytes::Bytes>(limits::PARTS_AHEAD);
@@ -107,11 +128,11 @@ pub(crate) async fn manifest_of(
         let mut bytes = 0;
         loop {
             // As of a peer: a length that is only announced gives no time.
-            let after = limits::HTTP_MANIFEST_DEADLINE + due_in(bytes);
+            let after = bounds.deadline + due_in(bytes);
             let late = |_| failed(HttpProblem::Timeout { what: "whole manifest", after });
             let Some(part) = timeout_at(begun + after, response.next()).await.map_err(late)?? else { break };
             bytes += part.len() as u64;
-            if bytes > limits::MANIFEST_BYTES_MAX {
+            if bytes > bounds.bytes_max {
                 return Err(too_long(bytes));
             }
             // If the writer has gone, it says why.

@@ -1,6 +1,7 @@
 //! Servers that do everything wrong, over real sockets.
 
 pub(crate) mod hostile;
+mod manifests;
 #[cfg(feature = "s3")]
 mod objects;
 
