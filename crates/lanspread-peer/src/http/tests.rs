@@ -103,6 +103,21 @@ async fn every_wrong_answer_has_its_own_error() {
             "http-range",
             "/1001",
         ),
+        (
+            "a byte later",
+            vec![Step::Send(right("Content-Range: bytes 101-150/1000\n", &body))],
+            "http-range",
+            "bytes 101-150/1000",
+        ),
+        (
+            "several parts",
+            vec![Step::Send(right(
+                "Content-Range: none\nContent-Type: multipart/byteranges; boundary=x\n",
+                &body,
+            ))],
+            "http-range",
+            "Content-Range is none",
+        ),
         ("other length", vec![Step::Send(right("Content-Length: 51\n", &body))], "http-range", "51"),
         ("packed", vec![Step::Send(right("Content-Encoding: gzip\n", &body))], "http-range", "gzip"),
         ("cut off", cut(), "connection-lost", "20 bytes came, 50 expected"),
@@ -131,6 +146,12 @@ async fn every_wrong_answer_has_its_own_error() {
             "http-redirect",
             "nowhere",
         ),
+        (
+            "a longer and longer way",
+            vec![Step::Redirect],
+            "http-redirect",
+            "more than 5 times, at last to http://127.0.0.1",
+        ),
         ("a loop", vec![Step::Send(status("302 x\r\nLocation: /g/a.eti"))], "http-redirect", "5 times"),
     ];
     for (kind, steps, code, message) in rows {
@@ -144,6 +165,7 @@ async fn every_wrong_answer_has_its_own_error() {
             !shown.contains("secret") && hostile.requests()[0].contains("authorization: Basic"),
             "{kind}: {shown}"
         );
+        assert!(hostile.requests().len() <= 1 + limits::HTTP_REDIRECTS_MAX, "{kind}: it is asked again");
     }
 }
 
@@ -160,18 +182,25 @@ fn shorten(step: Step) -> Step {
 }
 
 #[tokio::test]
-async fn silence_is_left_after_the_idle_time_wherever_it_begins() {
+async fn an_answer_that_brings_nothing_is_left_after_the_idle_time_wherever_it_stops() {
     let idle = Duration::from_millis(200);
     for steps in [
         vec![Step::Silence],
         vec![Step::Send(b"HTTP/1.1 206 x\r\nContent-".to_vec()), Step::Silence],
+        vec![Step::Send(b"HTTP/1.1 206 x\r\nX-A: ".to_vec()), Step::Trickle(idle / 10)],
+        vec![Step::Endless(b"HTTP/1.1 100 Continue\r\n\r\n".to_vec())],
+        vec![Step::Send(right("Transfer-Encoding: chunked\n", b"")), Step::Endless(b"0".repeat(1000))],
         vec![Step::Send(right("Content-Length: 50\n", &[1; 20])), Step::Silence],
     ] {
+        let is_sending = !matches!(steps.last(), Some(Step::Silence));
         let hostile = Hostile::scripted(move |_, _| steps.clone()).await;
         let began = Instant::now();
         let refused = whole(&server_at(&hostile.url(""), idle), PART).await.unwrap_err();
         assert_eq!(refused.code(), "timeout", "{refused}");
         assert!(began.elapsed() >= idle && began.elapsed() < 20 * idle, "{:?}", began.elapsed());
+        if is_sending {
+            hostile.left().await;
+        }
     }
 }
 
@@ -214,6 +243,35 @@ async fn a_connection_that_the_server_closed_meanwhile_is_made_again() {
         assert_eq!(whole(&server, PART).await.unwrap(), content(100..150));
     }
     assert_eq!(hostile.connections(), 3);
+}
+
+/// What comes before it was asked for is no answer to the next request.
+#[tokio::test]
+async fn an_answer_that_was_not_asked_for_is_not_taken() {
+    let (first, other) = (content(100..150), vec![0; 50]);
+    let hostile = Hostile::scripted(move |_, _| {
+        let (right, unasked) = (right("", &first), right("", &other));
+        vec![Step::Send([right, unasked].concat()), Step::Keep]
+    })
+    .await;
+    let server = server_at(&hostile.url(""), Duration::from_secs(5));
+    for _ in 0..3 {
+        assert_eq!(whole(&server, PART).await.unwrap(), content(100..150));
+    }
+    assert_eq!(hostile.connections(), 3, "such a connection is not used again");
+}
+
+/// A server of HTTP/1.0 ends the body by closing the connection.
+#[tokio::test]
+async fn a_body_may_end_with_the_connection() {
+    let body = content(100..150);
+    let hostile = Hostile::scripted(move |_, _| {
+        let head = b"HTTP/1.0 206 x\r\nContent-Range: bytes 100-149/1000\r\n\r\n";
+        vec![Step::Send([&head[..], &body].concat()), Step::Close]
+    })
+    .await;
+    let server = server_at(&hostile.url(""), Duration::from_secs(5));
+    assert_eq!(whole(&server, PART).await.unwrap(), content(100..150));
 }
 
 #[tokio::test]

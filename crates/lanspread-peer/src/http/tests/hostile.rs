@@ -15,6 +15,8 @@ pub(crate) enum Step {
     Send(Vec<u8>),
     /// Sends this again and again.
     Endless(Vec<u8>),
+    /// Redirects to a place that is a little longer.
+    Redirect,
     /// Sends one byte, waits, and so on.
     Trickle(Duration),
     /// Does nothing for ever.
@@ -48,6 +50,7 @@ struct Seen {
     requests: Mutex<Vec<String>>,
     connections: AtomicUsize,
     asked: Notify,
+    left: Notify,
 }
 
 pub(crate) struct Hostile {
@@ -101,6 +104,11 @@ impl Hostile {
     pub(crate) async fn asked(&self) {
         self.seen.asked.notified().await;
     }
+
+    /// Returns when a client has closed a connection on which the server was sending.
+    pub(crate) async fn left(&self) {
+        self.seen.left.notified().await;
+    }
 }
 
 async fn answer(mut socket: TcpStream, seen: Arc<Seen>, script: Arc<Script>) {
@@ -132,6 +140,11 @@ async fn answer(mut socket: TcpStream, seen: Arc<Seen>, script: Arc<Script>) {
                         break Err(error);
                     }
                 },
+                Step::Redirect => {
+                    let at = head.split(' ').nth(1).unwrap_or_default();
+                    let head = format!("HTTP/1.1 302 x\r\nLocation: {at}/on\r\nContent-Length: 0\r\n\r\n");
+                    socket.write_all(head.as_bytes()).await
+                }
                 Step::Trickle(pause) => loop {
                     if let Err(error) = socket.write_all(b"x").await {
                         break Err(error);
@@ -148,6 +161,7 @@ async fn answer(mut socket: TcpStream, seen: Arc<Seen>, script: Arc<Script>) {
             };
             // The client had enough.
             if done.is_err() {
+                seen.left.notify_one();
                 return;
             }
         }
