@@ -8,8 +8,8 @@ use std::os::unix::net::UnixStream;
 use std::process::Command;
 
 use crate::support::{
-    BIG_BYTES, Finished, Receiver, Running, Source, Tree, big_games, eventually, finish, fixtures, peer,
-    unrar_tree,
+    BIG_BYTES, Finished, Receiver, Running, Source, Tree, big_games, decoded_at_source, eventually, finish,
+    fixtures, peer, unrar_tree,
 };
 
 /// A daemon without games, and commands that use it.
@@ -70,9 +70,9 @@ fn two_commands_share_one_operation_and_one_of_them_can_leave() {
     let mut source = Source::start("only", &big_games());
     let daemon = Daemon::start();
     let install = ["install", "--stream", "big", "--peer", &source.address];
-    let mut first = Running::start(&mut daemon.command(&install));
+    let mut first = Running::start(decoded_at_source(&mut daemon.command(&install)));
     first.wait_for("stream-progress");
-    let mut second = Running::start(&mut daemon.command(&install));
+    let mut second = Running::start(decoded_at_source(&mut daemon.command(&install)));
     second.wait_for("stream-progress");
     let listed = daemon.ask(&["operations"]).succeeded().one("operation");
     assert_eq!((&listed["kind"], &listed["followers"]), (&"stream-install".into(), &2.into()));

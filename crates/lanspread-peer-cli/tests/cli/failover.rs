@@ -4,7 +4,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::support::{
-    BIG_BYTES, Receiver, Running, Source, Tree, big_games, eventually, finish, fixtures, peer, unrar_tree,
+    BIG_BYTES, Receiver, Running, Source, Tree, big_games, decoded_at_source, eventually, finish, fixtures,
+    peer, unrar_tree,
 };
 
 /// The first source fails before its first byte. It is reported, and the next source delivers the whole game.
@@ -107,7 +108,7 @@ fn the_next_source_replaces_a_killed_one() {
     let mut first = Source::start("a-first", &games);
     let second = Source::start("b-second", &games);
     let receiver = Receiver::new();
-    let mut install = Running::start(&mut receiver.install("big", &[&first, &second]));
+    let mut install = Running::start(decoded_at_source(&mut receiver.install("big", &[&first, &second])));
     assert_eq!(install.wait_for("stream-progress")["peer"], "a-first");
     first.signal("KILL");
     first.wait();
@@ -128,7 +129,7 @@ fn a_stopping_source_informs_its_receiver_and_exits() {
     let mut first = Source::start("a-first", &games);
     let second = Source::start("b-second", &games);
     let receiver = Receiver::new();
-    let mut install = Running::start(&mut receiver.install("big", &[&first, &second]));
+    let mut install = Running::start(decoded_at_source(&mut receiver.install("big", &[&first, &second])));
     install.wait_for("stream-progress");
     let begun = Instant::now();
     first.signal("TERM");
@@ -167,7 +168,7 @@ fn a_source_is_idle_after_its_receiver_was_killed() {
     for options in [vec![], vec!["--unrar".as_ref(), unrar.as_os_str()]] {
         let source = Source::start_with("only", &big_games(), &options);
         let receiver = Receiver::new();
-        let mut install = Running::start(&mut receiver.install("big", &[&source]));
+        let mut install = Running::start(decoded_at_source(&mut receiver.install("big", &[&source])));
         install.wait_for("stream-progress");
         install.signal("STOP");
         eventually("the stream is counted", || source.status()["active_outbound_transfers"] == 1);

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::support::{
-    Finished, POWERLESS_USER, Receiver, Running, Source, Tree, big_games, copy_tree, finish, fixtures,
-    is_root, peer, program_for_all, unrar_tree,
+    Finished, POWERLESS_USER, Receiver, Running, Source, Tree, big_games, copy_tree, decoded_at_source,
+    finish, fixtures, is_root, peer, program_for_all, unrar_tree,
 };
 
 /// `peer()` under a shell that first runs `setup`.
@@ -47,7 +47,7 @@ fn a_hang_up_ends_a_command_after_clean_up() {
     let source = Source::start("only", &big_games());
     let receiver = Receiver::new();
     for (signal, status) in [("HUP", 129), ("TERM", 130)] {
-        let mut command = Running::start(&mut receiver.install("big", &[&source]));
+        let mut command = Running::start(decoded_at_source(&mut receiver.install("big", &[&source])));
         command.wait_for("stream-progress");
         command.signal(signal);
         let done = command.finish();

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::Command;
 
-use crate::support::{DEADLINE, Receiver, Source, big_games, fixtures, peer};
+use crate::support::{DEADLINE, Receiver, Source, big_games, decoded_at_source, fixtures, peer};
 use crate::terminal::Terminal;
 
 /// A source that stops sending in the middle of the stream of `big`, and continues when it is told to.
@@ -11,7 +11,8 @@ fn install(receiver: &Receiver, source: &Source, game: &str) -> Command {
     let mut command = peer();
     command.args(["install", "--stream", game, "--peer", &source.address, "--games-dir"]);
     command.arg(receiver.games()).arg("--state-dir").arg(receiver.state());
-    // The source is stopped for as long as the test looks at the screen.
+    // The source is stopped for as long as the test looks at the screen. A packed stream would look for another one.
+    decoded_at_source(&mut command);
     command.env("LANSPREAD_TEST_IDLE_TIMEOUT_MS", (2 * DEADLINE.as_millis()).to_string());
     command
 }

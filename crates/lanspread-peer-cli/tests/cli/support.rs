@@ -497,6 +497,11 @@ pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
+/// A command whose game is streamed decoded, whether the source has made its packing list or not.
+pub(crate) fn decoded_at_source(command: &mut Command) -> &mut Command {
+    command.env("LANSPREAD_DECODE_AT", "source")
+}
+
 /// A games directory with one game of incompressible files in a stored archive, large enough that a test can act in
 /// the middle of its stream. Made once per target folder.
 pub(crate) fn big_games() -> PathBuf {
