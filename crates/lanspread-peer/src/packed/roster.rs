@@ -186,6 +186,11 @@ impl Roster {
         waves.filter(|wave| wave.id == id).map(|wave| wave.next).next().unwrap_or(0)
     }
 
+    /// Whether this source places the receivers of a wave.
+    pub(crate) fn is_ours(&self, packed: &PackedGame, id: u64) -> bool {
+        self.places(packed, id) > 0
+    }
+
     /// The last chunk of a wave was sent: no receiver can join it any more.
     pub(crate) fn is_over(&mut self, packed: &PackedGame, wave: u64) {
         if let Some(wave) = self.wave(packed, wave) {

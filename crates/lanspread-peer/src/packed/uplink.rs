@@ -9,7 +9,7 @@ use lanspread_proto::packed::PackedGame;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use crate::packed::uplink_order::{FedId, UplinkOrder, UplinkTurn};
+use crate::packed::uplink_order::{FedId, FedWave, UplinkOrder, UplinkTurn};
 
 /// The uplink of one source.
 #[derive(Debug, Default)]
@@ -37,7 +37,7 @@ impl SourceUplink {
     }
 
     /// Begins to feed a receiver of a wave from a chunk on.
-    pub(crate) fn feed(self: &Arc<Self>, packed: PackedGame, wave: u64, at: u64) -> AtUplink {
+    pub(crate) fn feed(self: &Arc<Self>, packed: PackedGame, wave: FedWave, at: u64) -> AtUplink {
         let id = self.order().begins(packed, wave, at);
         AtUplink { uplink: Arc::clone(self), id }
     }

@@ -2,7 +2,7 @@
 //!
 //! Of the receivers of one game, the one that is furthest leads: most others are fed through it. One of its wave that is behind
 //! it was cut off because it is slow, or fetches a gap. One of another wave came late. What they take of the uplink, all that
-//! follow the leader pay for.
+//! follow the leader pay for. Waves of other sources did not come late: they and those of this source are sent what they like.
 //!
 //! - The leader never waits.
 //! - A receiver behind it is sent what it likes while the leader needs nothing, or is not slower for it: then the uplink has
@@ -50,6 +50,14 @@ enum Rank {
     Late,
 }
 
+/// The wave of a receiver that is fed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FedWave {
+    pub(crate) id: u64,
+    /// Whether this source places its receivers.
+    pub(crate) is_ours: bool,
+}
+
 /// One receiver that is fed, in the order in which they came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct FedId(u64);
@@ -65,7 +73,7 @@ pub(crate) enum UplinkTurn {
 #[derive(Debug)]
 struct Fed {
     packed: PackedGame,
-    wave: u64,
+    wave: FedWave,
     /// The chunk that it is sent or waits for.
     at: u64,
     /// Chunks that were sent.
@@ -108,7 +116,7 @@ enum BesideOthers {
 
 impl UplinkOrder {
     /// A receiver of a wave is fed from a chunk on.
-    pub(crate) fn begins(&mut self, packed: PackedGame, wave: u64, at: u64) -> FedId {
+    pub(crate) fn begins(&mut self, packed: PackedGame, wave: FedWave, at: u64) -> FedId {
         self.ids += 1;
         let id = FedId(self.ids);
         let fed = Fed {
@@ -219,11 +227,13 @@ impl UplinkOrder {
         }
     }
 
-    /// Whether a receiver is further than another one of its game. Of two that are equally far, the first one is.
+    /// Whether a receiver goes before another one of its game: it is further, and both are of one wave or one of them came late.
+    /// Of two that are equally far, the first one is further.
     fn is_before(&self, id: FedId, other: FedId) -> bool {
         let (Some(this), Some(behind)) = (self.fed.get(&id), self.fed.get(&other)) else { return false };
         let is_further = this.at > behind.at || (this.at == behind.at && id < other);
-        this.packed == behind.packed && is_further
+        let is_ordered = this.wave == behind.wave || (this.wave.is_ours && behind.wave.is_ours);
+        this.packed == behind.packed && is_ordered && is_further
     }
 
     /// The furthest of those that are further than a receiver and for which something holds.

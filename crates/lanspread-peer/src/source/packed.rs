@@ -32,6 +32,7 @@ use crate::packed::relays::Relay;
 use crate::packed::roster::{JoinOutcome, Newcomer, SourceState};
 use crate::packed::serve::{ChunkAnswer, ServeChunks, Served, serve};
 use crate::packed::uplink::AtUplink;
+use crate::packed::uplink_order::FedWave;
 use crate::report::event::PeerEvent;
 use crate::report::packed_stream::{RelayBegin, RelayEnd};
 use crate::source::served_chunks::{FilesOnDisk, ServedChunks, changed};
@@ -188,14 +189,18 @@ async fn send<S: AsyncRead + AsyncWrite>(
 ) -> StreamEnd {
     let (packed, wave) = (&wanted.packed, wanted.place.wave);
     let total = files.layout.chunks();
-    source.packed.roster().begins_fed(packed, wave, wanted.at, total, Instant::now());
+    let fed_wave = {
+        let mut roster = source.packed.roster();
+        roster.begins_fed(packed, wave, wanted.at, total, Instant::now());
+        FedWave { id: wave, is_ours: roster.is_ours(packed, wave) }
+    };
     let _feeds = FeedsWave { source, packed, wave };
     let chunks = FromDisk {
         source,
         files: Arc::new(files),
         packed,
         place: wanted.place,
-        uplink: source.packed.uplink.feed(packed.clone(), wave, wanted.at),
+        uplink: source.packed.uplink.feed(packed.clone(), fed_wave, wanted.at),
         running,
         sent: Mutex::default(),
         buffers: Arc::default(),

@@ -20,6 +20,7 @@ use super::room::CHUNK_BYTES;
 use super::world::{World, content, lock};
 use crate::packed::serve::{ChunkAnswer, ServeChunks, serve};
 use crate::packed::uplink::AtUplink;
+use crate::packed::uplink_order::FedWave;
 use crate::testing::hello;
 
 impl World {
@@ -89,7 +90,9 @@ impl World {
             return connection.send(&Reply::Refused(refusal)).await;
         }
         connection.send(&Reply::Following { lo: 0, hi: self.room.chunks }).await?;
-        let uplink = at.sends.feed(wanted.packed.clone(), wanted.place.wave, wanted.at);
+        let id = wanted.place.wave;
+        let wave = FedWave { id, is_ours: lock(&at.roster).is_ours(&wanted.packed, id) };
+        let uplink = at.sends.feed(wanted.packed.clone(), wave, wanted.at);
         let source = Source { world: self, node, place: wanted.place, uplink };
         lock(&at.roster).begins_fed(
             &wanted.packed,
