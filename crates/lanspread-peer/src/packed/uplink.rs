@@ -38,7 +38,7 @@ impl SourceUplink {
 
     /// Begins to feed a receiver of a wave from a chunk on.
     pub(crate) fn feed(self: &Arc<Self>, packed: PackedGame, wave: FedWave, at: u64) -> AtUplink {
-        let id = self.order().begins(packed, wave, at);
+        let id = self.order().begins(packed, wave, at, Instant::now());
         AtUplink { uplink: Arc::clone(self), id }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Of the receivers of one game, the one that is furthest leads: most others are fed through it. One of its wave that is behind
 //! it was cut off because it is slow, or fetches a gap. One of another wave came late. What they take of the uplink, all that
-//! follow the leader pay for. Waves of other sources did not come late: they and those of this source are sent what they like.
+//! follow the leader pay for. Waves that began together, one of them at another source, are sent what they like.
 //!
 //! - The leader never waits.
 //! - A receiver behind it is sent what it likes while the leader needs nothing, or is not slower for it: then the uplink has
@@ -74,6 +74,8 @@ pub(crate) enum UplinkTurn {
 struct Fed {
     packed: PackedGame,
     wave: FedWave,
+    /// When this source began to feed the wave, if that was with its first chunks.
+    wave_began: Option<Instant>,
     /// The chunk that it is sent or waits for.
     at: u64,
     /// Chunks that were sent.
@@ -116,12 +118,16 @@ enum BesideOthers {
 
 impl UplinkOrder {
     /// A receiver of a wave is fed from a chunk on.
-    pub(crate) fn begins(&mut self, packed: PackedGame, wave: FedWave, at: u64) -> FedId {
+    pub(crate) fn begins(&mut self, packed: PackedGame, wave: FedWave, at: u64, now: Instant) -> FedId {
         self.ids += 1;
         let id = FedId(self.ids);
+        let known = self.fed.values().find(|fed| fed.packed == packed && fed.wave == wave);
+        let begins_here = (at < limits::UPLINK_FIRST_CHUNKS).then_some(now);
+        let wave_began = known.map_or(begins_here, |fed| fed.wave_began);
         let fed = Fed {
             packed,
             wave,
+            wave_began,
             at,
             sent: 0,
             on_the_way: 0,
@@ -227,13 +233,12 @@ impl UplinkOrder {
         }
     }
 
-    /// Whether a receiver goes before another one of its game: it is further, and both are of one wave or one of them came late.
-    /// Of two that are equally far, the first one is further.
+    /// Whether a receiver goes before another one of its game: it is further, and their waves did not begin together. Of two that
+    /// are equally far, the first one is further.
     fn is_before(&self, id: FedId, other: FedId) -> bool {
         let (Some(this), Some(behind)) = (self.fed.get(&id), self.fed.get(&other)) else { return false };
         let is_further = this.at > behind.at || (this.at == behind.at && id < other);
-        let is_ordered = this.wave == behind.wave || (this.wave.is_ours && behind.wave.is_ours);
-        this.packed == behind.packed && is_ordered && is_further
+        this.packed == behind.packed && is_further && !this.began_with(behind)
     }
 
     /// The furthest of those that are further than a receiver and for which something holds.
@@ -263,6 +268,15 @@ impl Spares {
 }
 
 impl Fed {
+    /// Whether the waves of two receivers began at the same time, one of them at another source: neither came late. Of waves of
+    /// one source, the second one did.
+    fn began_with(&self, other: &Self) -> bool {
+        let Some((this, other_began)) = self.wave_began.zip(other.wave_began) else { return false };
+        let apart = this.max(other_began) - this.min(other_began);
+        let is_of_one_source = self.wave.is_ours && other.wave.is_ours;
+        self.wave != other.wave && !is_of_one_source && apart <= BEGAN_TOGETHER
+    }
+
     fn is_busy(&self) -> bool {
         self.on_the_way > 0 || self.waits_since.is_some()
     }
@@ -312,6 +326,8 @@ impl Pace {
     }
 }
 
+/// Receivers of one room that are started together find their sources within this time.
+const BEGAN_TOGETHER: Duration = Duration::from_secs(5);
 /// Of so many chunks is known what they usually take.
 const USUAL_CHUNKS: u32 = 8;
 /// So many chunks beside others say something: one may have been slow for another reason.

@@ -43,7 +43,7 @@ impl Sending {
     }
 
     fn add_to(&mut self, wave: u64, name: &str, at: u64) -> usize {
-        let id = self.order.begins(game(name), ours(wave), at);
+        let id = self.order.begins(game(name), ours(wave), at, self.now);
         self.receivers.push(Receiver { id, next: at, is_ahead: false, sending: None, sent: 0 });
         self.receivers.len() - 1
     }
@@ -193,8 +193,8 @@ fn another_wave_is_sent_something_before_its_receivers_doubt_their_relays() {
 fn nothing_waits_longer_than_it_may() {
     // A chunk a minute, and many that are behind.
     let (mut order, now) = (UplinkOrder::default(), Instant::now());
-    let leader = order.begins(game("g"), ours(1), 1000);
-    let behind = [order.begins(game("g"), ours(1), 0), order.begins(game("g"), ours(1), 1)];
+    let leader = order.begins(game("g"), ours(1), 1000, now);
+    let behind = [order.begins(game("g"), ours(1), 0, now), order.begins(game("g"), ours(1), 1, now)];
     for id in behind {
         for chunk in 0..limits::UPLINK_FIRST_CHUNKS {
             order.turn(id, chunk, now);
@@ -233,7 +233,8 @@ fn an_uplink_with_room_is_used() {
 #[test]
 fn the_first_chunks_wait_for_nothing() {
     let (mut order, now) = (UplinkOrder::default(), Instant::now());
-    let (leader, behind) = (order.begins(game("g"), ours(1), 1000), order.begins(game("g"), ours(1), 0));
+    let (leader, behind) =
+        (order.begins(game("g"), ours(1), 1000, now), order.begins(game("g"), ours(1), 0, now));
     assert_eq!(order.turn(leader, 1000, now), UplinkTurn::Now);
     for chunk in 0..limits::UPLINK_FIRST_CHUNKS {
         assert_eq!(order.turn(behind, chunk, now), UplinkTurn::Now);
@@ -251,8 +252,9 @@ fn the_first_chunks_wait_for_nothing() {
 #[test]
 fn nothing_waits_for_one_that_needs_nothing_ended_or_has_another_game() {
     let (mut order, now) = (UplinkOrder::default(), Instant::now());
-    let (leader, behind) = (order.begins(game("g"), ours(1), 1000), order.begins(game("g"), ours(1), 0));
-    let other = order.begins(game("h"), ours(1), 0);
+    let (leader, behind) =
+        (order.begins(game("g"), ours(1), 1000, now), order.begins(game("g"), ours(1), 0, now));
+    let other = order.begins(game("h"), ours(1), 0, now);
     let many = || (0..).map(|chunk| (chunk, now + CHUNK * chunk)).take(50);
     let all_at_once = |order: &mut UplinkOrder, id| {
         many().all(|(chunk, now)| {
@@ -269,13 +271,17 @@ fn nothing_waits_for_one_that_needs_nothing_ended_or_has_another_game() {
     assert!(all_at_once(&mut order, behind), "the leader ended");
 }
 
-/// It began when this one did, at a source that has the game too, and its receivers wait for it as those of this one do.
+/// Its receivers wait for it as those of this source do for theirs. If it began earlier, or comes from a source that is gone, the
+/// one that is further goes first.
 #[test]
-fn a_wave_of_another_source_shares_the_uplink() {
-    let mut sending = Sending::new(CHUNK, CHUNK);
-    sending.add_to(1, "g", 1000);
-    let id = sending.order.begins(game("g"), FedWave { id: 2, is_ours: false }, 0);
-    sending.receivers.push(Receiver { id, next: 0, is_ahead: false, sending: None, sent: 0 });
-    let sent = sending.run(CHUNK * 1000);
-    assert!(sent[0].abs_diff(sent[1]) < 20, "{sent:?}");
+fn a_wave_of_another_source_that_began_together_with_one_of_this_shares_the_uplink() {
+    for (later, at, shares) in [(1, 0, true), (10, 0, false), (1, 500, false)] {
+        let mut sending = Sending::new(CHUNK, CHUNK);
+        let id = sending.order.begins(game("g"), FedWave { id: 2, is_ours: false }, at, sending.now);
+        sending.receivers.push(Receiver { id, next: at, is_ahead: false, sending: None, sent: 0 });
+        sending.run(Duration::from_secs(later));
+        sending.add_to(1, "g", 0);
+        let sent = sending.run(CHUNK * 1000);
+        assert_eq!(sent[0].abs_diff(sent[1]) < 20, shares, "{later} s later, from chunk {at}: {sent:?}");
+    }
 }
