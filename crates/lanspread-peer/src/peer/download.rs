@@ -22,6 +22,7 @@ use crate::peer::core::Peer;
 use crate::peer::download_sources::{DownloadSources, refused_by_all};
 use crate::peer::error::PeerError;
 use crate::peer::outcome::{milliseconds, reported};
+use crate::peer::packed_download::ThroughWave;
 use crate::peer::packed_sources::PackedSources;
 use crate::peer::prepared_download::{Prepared, keep_or_discard, prepare_download};
 use crate::peer::relaying::Relaying;
@@ -157,13 +158,13 @@ impl Peer {
     ) -> Result<Vec<SourceShare>, PeerError> {
         let game = &context.game;
         let patience = Patience::new(context.options.wait);
-        let mut shares = Vec::new();
-        if let Some((wave, listed)) = wave.zip(prepared.without_archives()) {
-            let received = self.download_through_wave(context, prepared, wave, listed, &patience);
-            let through_wave = Box::pin(received).await?;
-            shares = through_wave.shares;
-            *relay = through_wave.relay;
-        }
+        let through_wave = match wave.zip(prepared.without_archives()) {
+            Some((wave, listed)) => {
+                Box::pin(self.download_through_wave(context, prepared, wave, listed, &patience)).await?
+            }
+            None => ThroughWave::default(),
+        };
+        *relay = through_wave.relay;
         let fetched = transfer(TransferContext {
             game: game.clone(),
             version: prepared.version.clone(),
@@ -176,7 +177,6 @@ impl Peer {
                 ours: self.endpoint(),
                 idle_timeout: self.inner.idle_timeout,
                 offences: self.offences(game, &context.events),
-                proves_lies: prepared.listed.as_ref().is_some_and(ListedChunks::is_trusted),
                 tasks: self.inner.tasks.clone(),
             },
             patience,
@@ -211,7 +211,7 @@ impl Peer {
         prepared
             .on_disk("finish", |games, game, target| Ok(commit::finish(games, game, &mut target.journal())?))
             .await?;
-        Ok(SourceShare::sum(shares, fetched))
+        Ok(SourceShare::sum(through_wave.shares, fetched))
     }
 }
 

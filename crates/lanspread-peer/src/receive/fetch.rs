@@ -40,8 +40,6 @@ pub(crate) struct Dialling {
     pub(crate) idle_timeout: Duration,
     /// Remembers what sources do wrong.
     pub(crate) offences: OffenceRecorder,
-    /// Whether bytes that are not as listed prove that their source lies: only a list that the catalog names does.
-    pub(crate) proves_lies: bool,
     pub(crate) tasks: Tasks,
 }
 
@@ -71,9 +69,6 @@ impl OpenSource for Dialling {
 
     fn failed(&self, source: &TransferSource, error: &FetchError) -> Option<JoinHandle<()>> {
         match source {
-            TransferSource::Peer(_) if !self.proves_lies && matches!(error, FetchError::OtherBytes(_)) => {
-                None
-            }
             TransferSource::Peer(peer) => self.offences.after_fetch(peer, error),
             TransferSource::Server(_) => None,
         }

@@ -308,29 +308,31 @@ impl PackedUpstreams {
         self.upstreams.is_complete.store(true, Ordering::Release);
     }
 
-    /// What each upstream has brought.
-    pub(crate) fn shares(&self) -> Vec<UpstreamShare> {
-        let share = |(upstream, bytes): (UpstreamId, u64)| {
-            let upstream = self.upstreams.get(upstream);
-            UpstreamShare { upstream: upstream.name().to_string(), kind: upstream.kind(), bytes }
-        };
-        self.view.tally().by_upstream().map(share).collect()
+    /// Bytes that each upstream has brought.
+    fn brought(&self) -> Vec<(PackedUpstream, u64)> {
+        let tally = self.view.tally();
+        tally.by_upstream().map(|(upstream, bytes)| (self.upstreams.get(upstream), bytes)).collect()
     }
 
     /// The same as shares of a download.
     pub(crate) fn source_shares(&self) -> Vec<SourceShare> {
-        let share = |(upstream, bytes): (UpstreamId, u64)| SourceShare {
-            peer: self.upstreams.get(upstream).name().clone(),
+        let share = |(upstream, bytes): (PackedUpstream, u64)| SourceShare {
+            peer: upstream.name().clone(),
             chunks: 0,
             bytes,
         };
-        self.view.tally().by_upstream().map(share).collect()
+        self.brought().into_iter().map(share).collect()
     }
 
     /// Where the bytes of a finished stream came from.
     /// `bytes_stored` of the archives were written to the disk.
     pub(crate) fn finished(&self, bytes_stored: u64) -> PeerEvent {
-        let shares = self.shares();
+        let share = |(upstream, bytes): (PackedUpstream, u64)| UpstreamShare {
+            upstream: upstream.name().to_string(),
+            kind: upstream.kind(),
+            bytes,
+        };
+        let shares = self.brought().into_iter().map(share).collect();
         let tally = self.view.tally();
         PeerEvent::PackedFinished(PackedFinished {
             game: self.packed.game.clone(),

@@ -262,11 +262,15 @@ impl<C: OpenSource> Transfer<C> {
     }
 
     fn failed(&mut self, id: SourceId, error: &FetchError) {
-        self.tasks.extend(self.context.connect.failed(&self.context.sources[id], error));
+        // Only a list that the catalog names proves that a source lies.
+        let is_trusted = self.context.listed.as_ref().is_some_and(ListedChunks::is_trusted);
+        let lie = if let FetchError::OtherBytes(other) = error { Some(other) } else { None };
+        if is_trusted || lie.is_none() {
+            self.tasks.extend(self.context.connect.failed(&self.context.sources[id], error));
+        }
         self.plan.ended(id, if error.may_pass() { Ending::Failed } else { Ending::Hopeless });
         let source = &self.context.sources[id];
-        let proves_lies = self.context.listed.as_ref().is_some_and(ListedChunks::is_trusted);
-        if let (FetchError::OtherBytes(other), true) = (error, proves_lies) {
+        if let Some(other) = lie.filter(|_| is_trusted) {
             self.context.events.report(source.lied(&self.context.game, other));
         }
         let failure = AttemptFailure::new(source.name(), error.code(), error.to_string());
