@@ -8,6 +8,8 @@ mod catalog;
 mod options;
 mod party;
 mod peers;
+#[cfg(test)]
+mod tests;
 mod values;
 
 use std::net::SocketAddr;
@@ -33,6 +35,7 @@ pub(crate) use self::party::{PartyArguments, PartyCommand, PartyJoin, PartyNew, 
 pub(crate) use self::peers::{DecidePeers, ForgottenPeer, Peers, PeersCommand, PeersPenalties};
 pub(crate) use self::values::GivenUrl;
 use self::values::Names;
+use crate::help::heading::{OUTPUT, SERVING, SOURCES, THIS_MACHINE, TRUST};
 use crate::help::{CATALOG_OF_A_PARTY, FIRST_STEPS_AND_EXIT_STATUS};
 
 /// Streamed game installs from peer to peer on a LAN.
@@ -49,26 +52,26 @@ pub(crate) struct Arguments {
 #[derive(Debug, Args)]
 pub(crate) struct Global {
     /// Print one JSON object per line on stdout
-    #[arg(long, global = true, env = "LANSPREAD_JSON", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+    #[arg(long, global = true, help_heading = OUTPUT, env = "LANSPREAD_JSON", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub(crate) json: bool,
     /// Log what is decided and why (-v), and each connection and request (-vv)
-    #[arg(short, long, global = true, env = "LANSPREAD_VERBOSE", action = ArgAction::Count)]
+    #[arg(short, long, global = true, help_heading = OUTPUT, env = "LANSPREAD_VERBOSE", action = ArgAction::Count)]
     pub(crate) verbose: u8,
     /// Log errors only, and show no progress
-    #[arg(short, long, global = true, env = "LANSPREAD_QUIET", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+    #[arg(short, long, global = true, help_heading = OUTPUT, env = "LANSPREAD_QUIET", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub(crate) quiet: bool,
     /// Folder for this peer's identity and saved peers [default: ~/.local/state/lanspread]
-    #[arg(long, global = true, env = "LANSPREAD_STATE_DIR", value_hint = ValueHint::DirPath, value_name = "DIR")]
+    #[arg(long, global = true, help_heading = THIS_MACHINE, env = "LANSPREAD_STATE_DIR", value_hint = ValueHint::DirPath, value_name = "DIR")]
     pub(crate) state_dir: Option<PathBuf>,
     /// File with the line of the party of this machine [default: the party that `party join` stored]
-    #[arg(long, global = true, env = "LANSPREAD_PARTY_FILE", value_hint = ValueHint::FilePath, value_name = "FILE")]
+    #[arg(long, global = true, help_heading = TRUST, env = "LANSPREAD_PARTY_FILE", value_hint = ValueHint::FilePath, value_name = "FILE")]
     pub(crate) party_file: Option<PathBuf>,
     /// Do not use the daemon of the games directory: work beside it
-    #[arg(long, global = true, env = "LANSPREAD_NO_DAEMON", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+    #[arg(long, global = true, help_heading = THIS_MACHINE, env = "LANSPREAD_NO_DAEMON", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub(crate) no_daemon: bool,
     /// TOML file with defaults for the options, under their long names [default: ~/.config/lanspread/lanspread.toml, or else
     /// /etc/lanspread/lanspread.toml]
-    #[arg(long, global = true, env = "LANSPREAD_CONFIG", value_hint = ValueHint::FilePath, value_name = "FILE")]
+    #[arg(long, global = true, help_heading = THIS_MACHINE, env = "LANSPREAD_CONFIG", value_hint = ValueHint::FilePath, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Where the games directory is written.
     #[arg(skip)]
@@ -196,17 +199,17 @@ pub(crate) struct Serve {
     #[command(flatten)]
     pub(crate) games: ServedGamesDir,
     /// Address and port to listen on; port 0 chooses a free one
-    #[arg(long, env = "LANSPREAD_LISTEN", value_hint = ValueHint::Other, value_name = "ADDR:PORT", default_value = "0.0.0.0:4107")]
+    #[arg(long, help_heading = SERVING, env = "LANSPREAD_LISTEN", value_hint = ValueHint::Other, value_name = "ADDR:PORT", default_value = "0.0.0.0:4107")]
     pub(crate) listen: SocketAddr,
     /// Name of this peer, for people [default: the host's name]
-    #[arg(long, env = "LANSPREAD_NAME", value_hint = ValueHint::Other, value_name = "NAME")]
+    #[arg(long, help_heading = SERVING, env = "LANSPREAD_NAME", value_hint = ValueHint::Other, value_name = "NAME")]
     pub(crate) name: Option<PeerName>,
     #[command(flatten)]
     pub(crate) catalog: CatalogFile,
     #[command(flatten)]
     pub(crate) decoder: Decoder,
     /// Streams and downloads served at once; further receivers wait for their turn
-    #[arg(long, env = "LANSPREAD_MAX_STREAMS", value_hint = ValueHint::Other, value_name = "N", default_value_t = STREAMS_MAX_DEFAULT as u64,
+    #[arg(long, help_heading = SERVING, env = "LANSPREAD_MAX_STREAMS", value_hint = ValueHint::Other, value_name = "N", default_value_t = STREAMS_MAX_DEFAULT as u64,
         value_parser = clap::value_parser!(u64).range(1..=STREAMS_MAX as u64))]
     pub(crate) max_streams: u64,
     #[command(flatten)]
@@ -216,11 +219,11 @@ pub(crate) struct Serve {
     #[command(flatten)]
     pub(crate) rules: PeerRulesOptions,
     /// Do not look for other peers and do not announce this one
-    #[arg(long, env = "LANSPREAD_NO_DISCOVERY", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+    #[arg(long, help_heading = SOURCES, env = "LANSPREAD_NO_DISCOVERY", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub(crate) no_discovery: bool,
     /// Offer installed games whose archives are not here too, file by file: only what is verified, and only files that
     /// are as they were then
-    #[arg(long, env = "LANSPREAD_SHARE_INSTALLED", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+    #[arg(long, help_heading = SERVING, env = "LANSPREAD_SHARE_INSTALLED", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub(crate) share_installed: bool,
 }
 
@@ -378,7 +381,7 @@ pub(crate) struct Manual {
 #[derive(Debug, Args)]
 pub(crate) struct ServedGamesDir {
     /// Folder that holds one folder per game [default: ~/.local/share/lanspread/games]
-    #[arg(long, env = "LANSPREAD_GAMES_DIR", value_hint = ValueHint::DirPath, value_name = "DIR")]
+    #[arg(long, help_heading = THIS_MACHINE, env = "LANSPREAD_GAMES_DIR", value_hint = ValueHint::DirPath, value_name = "DIR")]
     pub(crate) games_dir: Option<PathBuf>,
 }
 
@@ -386,7 +389,7 @@ pub(crate) struct ServedGamesDir {
 #[derive(Debug, Args)]
 pub(crate) struct Parallel {
     /// Operations that run at once; the others wait
-    #[arg(long, env = "LANSPREAD_MAX_OPERATIONS", value_hint = ValueHint::Other, value_name = "N", default_value_t = OPERATIONS_RUNNING_DEFAULT as u64,
+    #[arg(long, help_heading = THIS_MACHINE, env = "LANSPREAD_MAX_OPERATIONS", value_hint = ValueHint::Other, value_name = "N", default_value_t = OPERATIONS_RUNNING_DEFAULT as u64,
         value_parser = clap::value_parser!(u64).range(1..=OPERATIONS_RUNNING_MAX as u64))]
     pub(crate) max_operations: u64,
 }
@@ -403,7 +406,7 @@ pub(crate) struct Force {
 #[derive(Debug, Args)]
 pub(crate) struct AcceptUnverified {
     /// Replace verified files also by files that no manifest can verify
-    #[arg(long)]
+    #[arg(long, help_heading = TRUST)]
     pub(crate) accept_unverified: bool,
 }
 
@@ -411,74 +414,6 @@ pub(crate) struct AcceptUnverified {
 #[derive(Debug, Args)]
 pub(crate) struct NamesAccepted {
     /// File names to accept: those every system can hold, or those this system can hold
-    #[arg(long, env = "LANSPREAD_NAMES", value_enum, default_value_t = Names::Portable)]
+    #[arg(long, help_heading = THIS_MACHINE, env = "LANSPREAD_NAMES", value_enum, default_value_t = Names::Portable)]
     pub(crate) names: Names,
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    use super::*;
-
-    #[test]
-    fn the_arguments_are_consistent() {
-        Arguments::command().debug_assert();
-    }
-
-    #[test]
-    fn the_default_dictionary_is_that_of_the_library() {
-        let words = ["lanspread-peer-cli", "serve", "--games-dir", "x"];
-        let Command::Serve(serve) = Arguments::try_parse_from(words).unwrap().command else { panic!() };
-        assert_eq!(serve.decoder.max_dictionary.0, lanspread_peer::limits::DICTIONARY_BYTES_DEFAULT);
-    }
-
-    /// Without a hint, shells offer the names of files for everything.
-    #[test]
-    fn every_value_says_how_a_shell_completes_it() {
-        let root = Arguments::command();
-        let mut waiting = vec![&root];
-        while let Some(command) = waiting.pop() {
-            waiting.extend(command.get_subcommands());
-            for argument in command.get_arguments().filter(|argument| argument.get_action().takes_values()) {
-                let is_known = argument.get_value_hint() != ValueHint::Unknown;
-                let has_values = !argument.get_possible_values().is_empty();
-                assert!(is_known || has_values, "{} {}", command.get_name(), argument.get_id());
-            }
-        }
-    }
-
-    /// Scripts rely on this.
-    #[test]
-    fn every_option_has_a_variable_that_is_not_for_one_call() {
-        const FOR_ONE_CALL: [&str; 14] = [
-            "output",
-            "without_tree",
-            "accept_unverified",
-            "clear",
-            "help",
-            "key",
-            "out",
-            "print",
-            "qr",
-            "reason",
-            "replace",
-            "sources",
-            "version",
-            "with_catalog_key",
-        ];
-        let root = Arguments::command();
-        let mut waiting = vec![&root];
-        while let Some(command) = waiting.pop() {
-            waiting.extend(command.get_subcommands());
-            for option in command.get_arguments().filter(|argument| !argument.is_positional()) {
-                let (name, variable) = (option.get_id().as_str(), option.get_env());
-                let is_for_one_call =
-                    FOR_ONE_CALL.contains(&name) || (command.get_name(), name) == ("trust", "name");
-                assert_eq!(variable.is_none(), is_for_one_call, "{} {name}", command.get_name());
-                let variable = variable.and_then(|name| name.to_str());
-                assert!(variable.is_none_or(|name| name.starts_with("LANSPREAD_")), "{variable:?}");
-            }
-        }
-    }
 }

@@ -1,5 +1,18 @@
 //! The help below the list of commands: what to type first, and what the exit statuses mean.
 
+/// The headings of the options in `--help`. What one command alone can do has none: clap calls those *Options*.
+pub(crate) mod heading {
+    pub(crate) const OUTPUT: &str = "Output";
+    pub(crate) const SERVING: &str = "Serving";
+    pub(crate) const SOURCES: &str = "Sources";
+    pub(crate) const THIS_MACHINE: &str = "This machine";
+    pub(crate) const TRANSFER: &str = "Transfer";
+    pub(crate) const TRUST: &str = "Trust";
+
+    #[cfg(test)]
+    pub(crate) const ALL: [&str; 6] = [OUTPUT, SERVING, SOURCES, THIS_MACHINE, TRANSFER, TRUST];
+}
+
 /// The help below the list of commands, in the order of what a new user wants to do.
 pub(crate) const FIRST_STEPS_AND_EXIT_STATUS: &str = "\
 First steps:

@@ -11,13 +11,14 @@ use lanspread_peer::{
 };
 
 use crate::arguments::values::{DecodePlace, DictionaryBytes, GivenUrl, WaitTime};
+use crate::help::heading::{SOURCES, THIS_MACHINE, TRANSFER, TRUST};
 
 /// The games directory.
 #[derive(Debug, Args)]
 pub(crate) struct GamesDirOption {
     /// Folder that holds one folder per game [default: that of your running daemon, or else
     /// ~/.local/share/lanspread/games]
-    #[arg(long, env = "LANSPREAD_GAMES_DIR", value_hint = ValueHint::DirPath, value_name = "DIR")]
+    #[arg(long, help_heading = THIS_MACHINE, env = "LANSPREAD_GAMES_DIR", value_hint = ValueHint::DirPath, value_name = "DIR")]
     pub(crate) games_dir: Option<PathBuf>,
 }
 
@@ -25,14 +26,14 @@ pub(crate) struct GamesDirOption {
 #[derive(Debug, Args)]
 pub(crate) struct CatalogFile {
     /// Catalog of known games and their versions (TOML)
-    #[arg(long, env = "LANSPREAD_CATALOG", value_hint = ValueHint::FilePath, value_name = "FILE")]
+    #[arg(long, help_heading = TRUST, env = "LANSPREAD_CATALOG", value_hint = ValueHint::FilePath, value_name = "FILE")]
     pub(crate) catalog: Option<PathBuf>,
     /// Take only catalogs that this public key has signed, and never an older one: its file, or its line in base64
     /// [default: the key that the party line names, if it does]
-    #[arg(long, env = "LANSPREAD_CATALOG_KEY", value_hint = ValueHint::FilePath, value_name = "FILE|BASE64")]
+    #[arg(long, help_heading = TRUST, env = "LANSPREAD_CATALOG_KEY", value_hint = ValueHint::FilePath, value_name = "FILE|BASE64")]
     pub(crate) catalog_key: Option<PathBuf>,
     /// Take the catalog of that key, and each newer one, from other peers
-    #[arg(long, env = "LANSPREAD_CATALOG_FROM_PEERS", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+    #[arg(long, help_heading = TRUST, env = "LANSPREAD_CATALOG_FROM_PEERS", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub(crate) catalog_from_peers: bool,
 }
 
@@ -40,10 +41,10 @@ pub(crate) struct CatalogFile {
 #[derive(Debug, Args)]
 pub(crate) struct Decoder {
     /// Decode with this unrar program (a path, or a name on PATH) instead of the built-in decoder
-    #[arg(long, env = "LANSPREAD_UNRAR", value_hint = ValueHint::ExecutablePath, value_name = "PATH")]
+    #[arg(long, help_heading = THIS_MACHINE, env = "LANSPREAD_UNRAR", value_hint = ValueHint::ExecutablePath, value_name = "PATH")]
     pub(crate) unrar: Option<PathBuf>,
     /// Largest dictionary that an archive may need, up to 64GiB; decoding it takes that much memory, for each stream
-    #[arg(long, env = "LANSPREAD_MAX_DICTIONARY", value_hint = ValueHint::Other, value_name = "SIZE", default_value = "1GiB")]
+    #[arg(long, help_heading = THIS_MACHINE, env = "LANSPREAD_MAX_DICTIONARY", value_hint = ValueHint::Other, value_name = "SIZE", default_value = "1GiB")]
     pub(crate) max_dictionary: DictionaryBytes,
 }
 
@@ -51,13 +52,13 @@ pub(crate) struct Decoder {
 #[derive(Debug, Args)]
 pub(crate) struct PeerRulesOptions {
     /// Have to do with this peer only; may be given several times [variable: separated by commas]
-    #[arg(long = "allow-peer", env = "LANSPREAD_ALLOW_PEER", value_hint = ValueHint::Other, value_name = "ID", value_delimiter = ',')]
+    #[arg(long = "allow-peer", help_heading = TRUST, env = "LANSPREAD_ALLOW_PEER", value_hint = ValueHint::Other, value_name = "ID", value_delimiter = ',')]
     pub(crate) allow_peers: Vec<PeerId>,
     /// Neither let this peer in nor ask it, even if it is allowed; may be given several times
-    #[arg(long = "deny-peer", env = "LANSPREAD_DENY_PEER", value_hint = ValueHint::Other, value_name = "ID", value_delimiter = ',')]
+    #[arg(long = "deny-peer", help_heading = TRUST, env = "LANSPREAD_DENY_PEER", value_hint = ValueHint::Other, value_name = "ID", value_delimiter = ',')]
     pub(crate) deny_peers: Vec<PeerId>,
     /// Have to do only with peers of `peers trust` and --allow-peer
-    #[arg(long, env = "LANSPREAD_ONLY_TRUSTED", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+    #[arg(long, help_heading = TRUST, env = "LANSPREAD_ONLY_TRUSTED", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub(crate) only_trusted: bool,
 }
 
@@ -75,7 +76,7 @@ impl From<&PeerRulesOptions> for AdmissionRules {
 #[derive(Debug, Args)]
 pub(crate) struct DaemonGamesDir {
     /// Games directory whose daemon answers [default: that of your running daemon]
-    #[arg(long, env = "LANSPREAD_GAMES_DIR", value_hint = ValueHint::DirPath, value_name = "DIR")]
+    #[arg(long, help_heading = THIS_MACHINE, env = "LANSPREAD_GAMES_DIR", value_hint = ValueHint::DirPath, value_name = "DIR")]
     pub(crate) games_dir: Option<PathBuf>,
 }
 
@@ -83,7 +84,7 @@ pub(crate) struct DaemonGamesDir {
 #[derive(Debug, Args)]
 pub(crate) struct PeerList {
     /// Peer to ask; may be given several times [variable: separated by commas]
-    #[arg(long = "peer", env = "LANSPREAD_PEER", value_hint = ValueHint::Other, value_name = "HOST:PORT", value_delimiter = ',')]
+    #[arg(long = "peer", help_heading = SOURCES, env = "LANSPREAD_PEER", value_hint = ValueHint::Other, value_name = "HOST:PORT", value_delimiter = ',')]
     pub(crate) peers: Vec<PeerAddress>,
 }
 
@@ -92,7 +93,7 @@ pub(crate) struct PeerList {
 pub(crate) struct ServerList {
     /// HTTP server or S3 bucket that may have the game too, with {game} and {file} in the place of the names, or as
     /// a folder of games; may be given several times [variable: separated by commas] [config file: sources]
-    #[arg(long = "from", env = "LANSPREAD_FROM", value_hint = ValueHint::Url, value_name = "URL", value_delimiter = ',')]
+    #[arg(long = "from", help_heading = SOURCES, env = "LANSPREAD_FROM", value_hint = ValueHint::Url, value_name = "URL", value_delimiter = ',')]
     pub(crate) servers: Vec<GivenUrl>,
 }
 
@@ -100,10 +101,10 @@ pub(crate) struct ServerList {
 #[derive(Debug, Args)]
 pub(crate) struct DiscoveryChoice {
     /// Ask only the peers named with --peer and those saved with `peers add`
-    #[arg(long, env = "LANSPREAD_NO_DISCOVERY", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+    #[arg(long, help_heading = SOURCES, env = "LANSPREAD_NO_DISCOVERY", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub(crate) no_discovery: bool,
     /// Longest time to look for peers; the search ends sooner if it has found enough peers to decide
-    #[arg(long, env = "LANSPREAD_DISCOVER_TIMEOUT", value_hint = ValueHint::Other, value_name = "SECONDS", default_value_t = 3,
+    #[arg(long, help_heading = SOURCES, env = "LANSPREAD_DISCOVER_TIMEOUT", value_hint = ValueHint::Other, value_name = "SECONDS", default_value_t = 3,
         value_parser = clap::value_parser!(u64).range(1..=DISCOVERY_TIMEOUT_MAX.as_secs()))]
     pub(crate) discover_timeout: u64,
 }
@@ -118,10 +119,10 @@ impl From<&DiscoveryChoice> for DiscoveryMode {
 #[derive(Debug, Args)]
 pub(crate) struct WaitOptions {
     /// Give up at once if no source has a place, with exit status 8
-    #[arg(long, env = "LANSPREAD_NO_WAIT", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+    #[arg(long, help_heading = SOURCES, env = "LANSPREAD_NO_WAIT", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub(crate) no_wait: bool,
     /// Wait no longer than this while no source has a place: 90s, 5m, 2h [default: until its turn comes]
-    #[arg(long, env = "LANSPREAD_WAIT", value_hint = ValueHint::Other, value_name = "DURATION", conflicts_with = "no_wait")]
+    #[arg(long, help_heading = SOURCES, env = "LANSPREAD_WAIT", value_hint = ValueHint::Other, value_name = "DURATION", conflicts_with = "no_wait")]
     pub(crate) wait: Option<WaitTime>,
 }
 
@@ -139,7 +140,7 @@ impl From<&WaitOptions> for Wait {
 #[derive(Debug, Args)]
 pub(crate) struct StreamOptions {
     /// Where a streamed game is decoded: here, or at the source, for a machine with a slow processor
-    #[arg(long, env = "LANSPREAD_DECODE_AT", value_enum, default_value_t, value_name = "PLACE")]
+    #[arg(long, help_heading = TRANSFER, env = "LANSPREAD_DECODE_AT", value_enum, default_value_t, value_name = "PLACE")]
     pub(crate) decode_at: DecodePlace,
     #[command(flatten)]
     pub(crate) relaying: RelayOptions,
@@ -156,13 +157,13 @@ impl StreamOptions {
 #[derive(Debug, Args)]
 pub(crate) struct RelayOptions {
     /// Pass nothing on to other machines that fetch the same game
-    #[arg(long, env = "LANSPREAD_NO_RELAY", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+    #[arg(long, help_heading = TRANSFER, env = "LANSPREAD_NO_RELAY", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub(crate) no_relay: bool,
     /// Address on which what arrives is passed on, if no daemon runs [default: a free port of every address]
-    #[arg(long, env = "LANSPREAD_LISTEN", value_hint = ValueHint::Other, value_name = "ADDRESS:PORT")]
+    #[arg(long, help_heading = TRANSFER, env = "LANSPREAD_LISTEN", value_hint = ValueHint::Other, value_name = "ADDRESS:PORT")]
     pub(crate) listen: Option<SocketAddr>,
     /// Memory for what arrives and is passed on, in MiB: 16 to 1024 [default: 64]
-    #[arg(long, env = "LANSPREAD_WINDOW", value_hint = ValueHint::Other, value_name = "MIB", value_parser = clap::value_parser!(u32).range(16..=1024))]
+    #[arg(long, help_heading = TRANSFER, env = "LANSPREAD_WINDOW", value_hint = ValueHint::Other, value_name = "MIB", value_parser = clap::value_parser!(u32).range(16..=1024))]
     pub(crate) window: Option<u32>,
 }
 
