@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
 use super::{describe, servers};
-use crate::arguments::{Cancel, Decoder, Download, Global, Install, Local, Operate, Uninstall, Update};
+use crate::arguments::{Cancel, Decoder, Download, Fetching, Global, Install, Local, Uninstall, Update};
 use crate::backend::Backend;
 use crate::exit::{CommandResult, Failure, Summary};
 use crate::games_dir::ChosenGamesDir;
@@ -26,7 +26,7 @@ const TICK: Duration = Duration::from_secs(1);
 
 pub(crate) async fn install(global: &Global, output: Output, install: Install) -> CommandResult {
     let Install { stream, operate, names, decoder, streaming, dry_run } = install;
-    let options = streaming.apply(options(&operate)?.with_names(names.names.into()));
+    let options = streaming.apply(options(&operate.fetching)?.with_names(names.names.into()));
     let kind = if stream { OperationKind::StreamInstall } else { OperationKind::Install };
     if dry_run {
         let plan = |game| ControlRequest::Plan { game, options: options.clone() };
@@ -37,13 +37,13 @@ pub(crate) async fn install(global: &Global, output: Output, install: Install) -
 
 pub(crate) async fn download(global: &Global, output: Output, download: Download) -> CommandResult {
     let Download { operate, relaying } = download;
-    let options = relaying.apply(options(&operate)?);
+    let options = relaying.apply(options(&operate.fetching)?);
     perform(global, output, &operate.local, None, OperationKind::Download, &options).await
 }
 
 pub(crate) async fn update(global: &Global, output: Output, update: Update) -> CommandResult {
     let Update { operate, names, decoder, streaming, force } = update;
-    let options = options(&operate)?.with_names(names.names.into()).with_force(force.force);
+    let options = options(&operate.fetching)?.with_names(names.names.into()).with_force(force.force);
     let options = streaming.apply(options);
     perform(global, output, &operate.local, Some(&decoder), OperationKind::Update, &options).await
 }
@@ -69,14 +69,14 @@ pub(crate) async fn cancel(global: &Global, output: Output, cancel: Cancel) -> C
     follow(&backend, output, &cancel.games_wanted, request, &CancellationToken::new()).await
 }
 
-fn options(operate: &Operate) -> Result<OperationOptions, Failure> {
+fn options(fetching: &Fetching) -> Result<OperationOptions, Failure> {
     let options = OperationOptions::default()
-        .with_peers(operate.peers.peers.clone())
-        .with_servers(servers(&operate.servers.servers)?)
-        .with_discovery((&operate.discovery).into())
-        .with_admission((&operate.rules).into())
-        .with_wait((&operate.waiting).into())
-        .with_accept_unverified(operate.unverified.accept_unverified);
+        .with_peers(fetching.peers.peers.clone())
+        .with_servers(servers(&fetching.servers.servers)?)
+        .with_discovery((&fetching.discovery).into())
+        .with_admission((&fetching.rules).into())
+        .with_wait((&fetching.waiting).into())
+        .with_accept_unverified(fetching.unverified.accept_unverified);
     Ok(options)
 }
 
@@ -106,7 +106,7 @@ async fn run(
 ) -> CommandResult {
     let cancel = CancellationToken::new();
     cancel_on_signal_or_panic(cancel.clone())?;
-    let games_dir = ChosenGamesDir::to_use(global, local.games.games_dir.as_deref())?;
+    let games_dir = ChosenGamesDir::to_use(global, local.place.games.games_dir.as_deref())?;
     let created = games_dir.open(output, fills)?;
     let done = run_in(&games_dir.path, global, output, local, decoder, request, &cancel).await;
     if created && done.is_err() {
@@ -124,9 +124,9 @@ async fn run_in(
     request: impl Fn(GameId) -> ControlRequest,
     cancel: &CancellationToken,
 ) -> CommandResult {
-    let operations_max = usize::try_from(local.parallel.max_operations).unwrap_or(usize::MAX);
+    let operations_max = usize::try_from(local.place.parallel.max_operations).unwrap_or(usize::MAX);
     let build =
-        || describe(global, games_dir, &local.catalog, decoder)?.operations_max(operations_max).build();
+        || describe(global, games_dir, &local.place.catalog, decoder)?.operations_max(operations_max).build();
     let backend = Backend::open(games_dir, global.no_daemon, build)?;
     let outcome = follow(&backend, output, &local.games_wanted, request, cancel).await;
     let stopped = backend.close().await;

@@ -1,0 +1,145 @@
+//! The arguments of operations on games: `install`, `download`, `update`, `uninstall`, `remove`, `verify`.
+
+use clap::builder::BoolishValueParser;
+use clap::{ArgAction, Args, ValueHint};
+use lanspread_peer::GameId;
+use lanspread_peer::limits::{OPERATIONS_RUNNING_DEFAULT, OPERATIONS_RUNNING_MAX};
+
+use crate::arguments::options::{
+    CatalogFile, Decoder, DiscoveryChoice, GamesDirOption, PeerList, PeerRulesOptions, RelayOptions,
+    ServerList, StreamOptions, WaitOptions,
+};
+use crate::arguments::values::Names;
+use crate::help::heading::{THIS_MACHINE, TRUST};
+
+/// `install`
+#[derive(Debug, Args)]
+pub(crate) struct Install {
+    /// Stream the game: its archive is decoded while it arrives, and this machine never stores it
+    #[arg(long, env = "LANSPREAD_STREAM", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+    pub(crate) stream: bool,
+    #[command(flatten)]
+    pub(crate) operate: Operate,
+    #[command(flatten)]
+    pub(crate) names: NamesAccepted,
+    #[command(flatten)]
+    pub(crate) decoder: Decoder,
+    #[command(flatten)]
+    pub(crate) streaming: StreamOptions,
+    /// Show what would happen and change nothing; needs --stream
+    #[arg(long, env = "LANSPREAD_DRY_RUN", action = ArgAction::SetTrue, requires = "stream", value_parser = BoolishValueParser::new())]
+    pub(crate) dry_run: bool,
+}
+
+/// `download`
+#[derive(Debug, Args)]
+pub(crate) struct Download {
+    #[command(flatten)]
+    pub(crate) operate: Operate,
+    #[command(flatten)]
+    pub(crate) relaying: RelayOptions,
+}
+
+/// What `download`, `install` and `update` are asked for
+#[derive(Debug, Args)]
+pub(crate) struct Operate {
+    #[command(flatten)]
+    pub(crate) local: Local,
+    #[command(flatten)]
+    pub(crate) fetching: Fetching,
+}
+
+/// Where games are fetched from
+#[derive(Debug, Args)]
+pub(crate) struct Fetching {
+    #[command(flatten)]
+    pub(crate) peers: PeerList,
+    #[command(flatten)]
+    pub(crate) servers: ServerList,
+    #[command(flatten)]
+    pub(crate) rules: PeerRulesOptions,
+    #[command(flatten)]
+    pub(crate) discovery: DiscoveryChoice,
+    #[command(flatten)]
+    pub(crate) waiting: WaitOptions,
+    #[command(flatten)]
+    pub(crate) unverified: AcceptUnverified,
+}
+
+/// `update`
+#[derive(Debug, Args)]
+pub(crate) struct Update {
+    #[command(flatten)]
+    pub(crate) operate: Operate,
+    #[command(flatten)]
+    pub(crate) names: NamesAccepted,
+    #[command(flatten)]
+    pub(crate) decoder: Decoder,
+    #[command(flatten)]
+    pub(crate) streaming: StreamOptions,
+    #[command(flatten)]
+    pub(crate) force: Force,
+}
+
+/// `uninstall`
+#[derive(Debug, Args)]
+pub(crate) struct Uninstall {
+    #[command(flatten)]
+    pub(crate) local: Local,
+    #[command(flatten)]
+    pub(crate) force: Force,
+}
+
+/// Games, and the folder that holds them
+#[derive(Debug, Args)]
+pub(crate) struct Local {
+    /// Ids of the games
+    #[arg(required = true, value_hint = ValueHint::Other, value_name = "GAME")]
+    pub(crate) games_wanted: Vec<GameId>,
+    #[command(flatten)]
+    pub(crate) place: GamesPlace,
+}
+
+/// The folder that holds the games, and what is known of them
+#[derive(Debug, Args)]
+pub(crate) struct GamesPlace {
+    #[command(flatten)]
+    pub(crate) games: GamesDirOption,
+    #[command(flatten)]
+    pub(crate) catalog: CatalogFile,
+    #[command(flatten)]
+    pub(crate) parallel: Parallel,
+}
+
+/// How many operations run at once.
+#[derive(Debug, Args)]
+pub(crate) struct Parallel {
+    /// Operations that run at once; the others wait
+    #[arg(long, help_heading = THIS_MACHINE, env = "LANSPREAD_MAX_OPERATIONS", value_hint = ValueHint::Other, value_name = "N", default_value_t = OPERATIONS_RUNNING_DEFAULT as u64,
+        value_parser = clap::value_parser!(u64).range(1..=OPERATIONS_RUNNING_MAX as u64))]
+    pub(crate) max_operations: u64,
+}
+
+/// Consent to the loss of files.
+#[derive(Debug, Args)]
+pub(crate) struct Force {
+    /// Go ahead even if files that you added to the installed tree are lost
+    #[arg(long, env = "LANSPREAD_FORCE", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+    pub(crate) force: bool,
+}
+
+/// Consent to the loss of certainty.
+#[derive(Debug, Args)]
+pub(crate) struct AcceptUnverified {
+    /// Replace verified files also by files that no manifest can verify
+    #[arg(long, help_heading = TRUST)]
+    pub(crate) accept_unverified: bool,
+}
+
+/// File names.
+#[derive(Debug, Args)]
+pub(crate) struct NamesAccepted {
+    /// File names to accept: those every system can hold, or those this system can hold
+    #[arg(long, help_heading = THIS_MACHINE, env = "LANSPREAD_NAMES", value_enum, default_value_t = Names::Portable)]
+    pub(crate) names: Names,
+}
