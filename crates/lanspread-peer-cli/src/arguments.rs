@@ -6,6 +6,7 @@
 
 mod catalog;
 mod games;
+mod logging;
 mod options;
 mod party;
 mod peers;
@@ -27,6 +28,7 @@ pub(crate) use self::catalog::{
     CatalogShow, CatalogSign, CatalogVerify, ManifestArguments,
 };
 pub(crate) use self::games::{Download, Fetching, Install, Local, Parallel, Uninstall, Update};
+pub(crate) use self::logging::{LogFormat, Logging};
 pub(crate) use self::options::{
     CatalogFile, DaemonGamesDir, Decoder, DiscoveryChoice, GamesDirOption, PeerList, PeerRulesOptions,
 };
@@ -58,6 +60,8 @@ pub(crate) struct Global {
     /// Log errors only, and show no progress
     #[arg(short, long, global = true, help_heading = OUTPUT, env = "LANSPREAD_QUIET", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub(crate) quiet: bool,
+    #[command(flatten)]
+    pub(crate) logging: Logging,
     /// Folder for this peer's identity and saved peers [default: ~/.local/state/lanspread]
     #[arg(long, global = true, help_heading = THIS_MACHINE, env = "LANSPREAD_STATE_DIR", value_hint = ValueHint::DirPath, value_name = "DIR")]
     pub(crate) state_dir: Option<PathBuf>,

@@ -15,6 +15,7 @@ mod exit;
 mod games_dir;
 mod help;
 mod hints;
+mod logging;
 mod notify;
 mod output;
 mod panics;
@@ -30,7 +31,6 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use lanspread_peer::OperationKind;
 use tokio::runtime::Runtime;
-use tracing_subscriber::EnvFilter;
 
 use crate::arguments::{Arguments, Command, Global};
 use crate::commands::operate;
@@ -58,7 +58,7 @@ fn main() -> ExitCode {
             return failure.exit_code();
         }
     };
-    start_log(&global);
+    logging::start(&global.logging, global.quiet, global.verbose, output::in_colour);
     if let Some(path) = config_file {
         tracing::info!("config file {}: it gives the defaults", path.display());
     }
@@ -128,20 +128,4 @@ async fn run(global: &Global, output: Output, command: Command) -> CommandResult
         Command::Schema => commands::generate::schema(),
         Command::Reference => commands::generate::reference(),
     }
-}
-
-/// Starts the log on stderr; `-v` and `-q` choose its level.
-fn start_log(global: &Global) {
-    let level = match (global.quiet, global.verbose) {
-        (true, _) => "error",
-        (false, 0) => "warn",
-        (false, 1) => "info",
-        (false, _) => "debug",
-    };
-    tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new(level))
-        .with_writer(std::io::stderr)
-        .with_ansi(output::in_colour())
-        .with_target(false)
-        .init();
 }

@@ -16,6 +16,7 @@ mod qr;
 mod quantities;
 mod reporter;
 mod screen;
+mod severity;
 mod status_words;
 mod words;
 
@@ -96,7 +97,7 @@ impl Output {
         if self.json {
             json::print_failure(failure);
         }
-        lines::print_message(&lines::error_line(&failure.line()));
+        lines::print_error(&failure.line());
     }
 
     /// Prints what became of a request for several games.

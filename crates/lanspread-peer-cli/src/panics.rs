@@ -5,7 +5,6 @@
 //! guards release what a panicking task held.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
-use std::io::Write;
 use std::panic::PanicHookInfo;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{LazyLock, OnceLock};
@@ -14,6 +13,7 @@ use std::thread;
 use lanspread_peer::{CancellationToken, ErrorCategory};
 
 use crate::exit::Failure;
+use crate::logging::{self, Severity};
 use crate::process_limits;
 
 /// The first panic, in words.
@@ -35,8 +35,7 @@ pub(crate) fn report_in_one_line() {
         if backtrace.status() == BacktraceStatus::Captured {
             line += &format!("\n{backtrace}");
         }
-        // If stderr is closed, there is no reader to report that to.
-        let _ = writeln!(std::io::stderr().lock(), "{line}");
+        logging::write(Severity::Critical, &line);
         let _ = FIRST.set(what);
         SEEN.cancel();
     }));

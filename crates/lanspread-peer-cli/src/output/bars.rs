@@ -8,7 +8,7 @@ use lanspread_peer::{GameId, PeerEvent, QueuedAt};
 use tracing::level_filters::LevelFilter;
 
 use super::chain::Chain;
-use super::lines::{is_live_terminal, print_message};
+use super::lines::{error_line, is_live_terminal, print_error, print_message};
 use super::progress::{Look, Progress, Tracked};
 use super::screen::{Screen, Size};
 use super::words;
@@ -53,6 +53,14 @@ impl Bars {
                 let _ = screen.print_above(text, &bars, size);
             }
             Place::Lines { .. } => print_message(text),
+        }
+    }
+
+    /// Prints the one line of a failure above the bars.
+    pub(super) fn error(&mut self, text: &str, now: Instant) {
+        match &self.place {
+            Place::Terminal { .. } => self.line(&error_line(text), now),
+            Place::Lines { .. } => print_error(text),
         }
     }
 

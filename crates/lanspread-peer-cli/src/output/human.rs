@@ -6,11 +6,13 @@ use std::time::Instant;
 use lanspread_peer::{GameId, OperationKind, PeerEvent, ReportedEvent};
 
 use super::bars::Bars;
-use super::lines::{error_line, print, print_message};
+use super::lines::{print, print_error};
 use super::progress::Progress;
 use super::reporter::Reporter;
+use super::severity::severity;
 use super::words;
 use crate::exit::Failure;
+use crate::logging;
 
 /// Shows the operations of this command on stderr: events as lines, and progress as bars on a terminal.
 pub(super) struct OperationsReporter {
@@ -63,7 +65,7 @@ impl Reporter for OperationsReporter {
         if let Some(game) = &failure.game {
             self.bars.end(game, now);
         }
-        self.bars.line(&error_line(&failure.line_of_game()), now);
+        self.bars.error(&failure.line_of_game(), now);
     }
 
     fn tick(&mut self) {
@@ -83,7 +85,7 @@ impl Reporter for ListenReporter {
         match line {
             Some(line) if self.are_data => print(&line),
             Some(line) => {
-                print_message(&line);
+                logging::write(severity(&reported.event), &line);
                 Ok(())
             }
             None => Ok(()),
@@ -91,6 +93,6 @@ impl Reporter for ListenReporter {
     }
 
     fn failure(&mut self, failure: &Failure) {
-        print_message(&error_line(&failure.line_of_game()));
+        print_error(&failure.line_of_game());
     }
 }

@@ -110,7 +110,7 @@ impl Reporter for JsonReporter {
 
     fn failure(&mut self, failure: &Failure) {
         print_failure(failure);
-        super::lines::print_message(&super::lines::error_line(&failure.line_of_game()));
+        super::lines::print_error(&failure.line_of_game());
     }
 }
 

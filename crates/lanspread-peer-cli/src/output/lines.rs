@@ -3,6 +3,8 @@
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal, Write};
 
+use crate::logging::{self, Severity};
+
 /// Prints a line of data.
 pub(super) fn print(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
@@ -12,8 +14,12 @@ pub(super) fn print(text: &str) -> io::Result<()> {
 
 /// Prints a line that is not data.
 pub(super) fn print_message(line: &str) {
-    // If even stderr is closed, there is no reader to report that to.
-    let _ = writeln!(io::stderr().lock(), "{line}");
+    logging::write(Severity::Info, line);
+}
+
+/// Prints the one line of a failed command.
+pub(super) fn print_error(line: &str) {
+    logging::write(Severity::Error, &error_line(line));
 }
 
 /// The one line of a failed command, with its first word in red where stderr may be coloured.
@@ -39,7 +45,7 @@ pub(super) fn stdout_in_colour() -> bool {
 
 /// Whether stderr is a terminal whose cursor can be moved, so that a line can change in place.
 pub(super) fn is_live_terminal() -> bool {
-    io::stderr().is_terminal() && moves_its_cursor(std::env::var_os("TERM").as_deref())
+    logging::is_plain() && io::stderr().is_terminal() && moves_its_cursor(std::env::var_os("TERM").as_deref())
 }
 
 fn moves_its_cursor(term: Option<&OsStr>) -> bool {

@@ -40,6 +40,6 @@ impl Reporter for Silence {
     }
 
     fn failure(&mut self, failure: &Failure) {
-        super::lines::print_message(&super::lines::error_line(&failure.line_of_game()));
+        super::lines::print_error(&failure.line_of_game());
     }
 }

@@ -16,6 +16,7 @@ mod daemon;
 mod failover;
 mod games_dir;
 mod generated;
+mod logs;
 mod minisign;
 mod packaging;
 mod packed;
