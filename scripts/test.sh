@@ -45,6 +45,8 @@ programs=(
     "unit openssl openssl the certificate of an HTTPS server"
     "unit strace strace the counts of system calls"
     "fuzz c++ g++ libFuzzer"
+    "harness chromium chromium the room page in a browser"
+    "harness chromedriver chromium-driver the room page in a browser"
     "scenarios mmdebstrap mmdebstrap the base image of the scenarios"
     "scenarios nginx nginx-light HTTP servers as sources"
     "scenarios strace strace a machine that unpacks slowly"
@@ -260,6 +262,7 @@ step_fuzz() {
 
 step_harness() {
     need_rar
+    need_programs harness
     local tools=target/tools/python
     # The file says what is installed, so that another version is installed when one is named above.
     if [ "$(cat "$tools/installed" 2> /dev/null)" != "$ruff $mypy $shellcheck" ]; then

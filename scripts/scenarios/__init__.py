@@ -19,6 +19,9 @@
     host_peer.py    a peer on this machine, from which the scenarios must be isolated
     nginx.py        an HTTP server that has games, on a machine of its own
     bad_servers.py  an HTTP server of the harness itself that answers wrongly
+    webdriver.py    a browser of this machine, driven over WebDriver
+    page_checks.py  what holds of every view of the room page
+    web_room.py     made-up rooms for the page; web_server.py answers with one as a daemon does
     doubles.py      programs that stand in for peers: sources that lie, a proxy that damages what passes
     trees.py        full comparison of what is on disk
     archives.py     archives by the real `rar` and `unrar`; rar_format.py changes single header fields
