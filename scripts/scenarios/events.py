@@ -1,4 +1,4 @@
-"""The whole event log of one process, and waiting on it.
+"""The whole event log of one process, checked against the schema, and waiting on it.
 
 Nothing is ever consumed: a wait looks at everything from its start on, so an event that arrived before the wait began
 is found, and a later check sees what an earlier wait saw.
@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from . import event_schema
 from .expectations import CheckFailed, Deadline
 
 Event = dict[str, Any]
@@ -39,17 +40,18 @@ class EventLog:
     def add_line(self, line: str) -> None:
         """Takes one line of standard output, which holds events and nothing else."""
         complaint = None
-        event: Event = {}
+        event: Event | None = None
         try:
             event = json.loads(line)
-            if not isinstance(event, dict) or not isinstance(event.get("event"), str) or "time" not in event:
-                complaint = f"without `event` and `time`: {line!r}"
         except ValueError:
             complaint = f"not JSON: {line!r}"
+        if complaint is None and (wrong := event_schema.problem(event)):
+            complaint = f"not as docs/event-schema.json says: {wrong}: {line!r}"
         with self._changed:
             if complaint:
                 self._complaints.append(complaint)
-            else:
+            # What has an unknown field can still be waited for.
+            if isinstance(event, dict) and isinstance(event.get("event"), str) and "time" in event:
                 self._events.append(event)
             self._changed.notify_all()
 

@@ -59,6 +59,26 @@ class EventLogTest(unittest.TestCase):
         self.assertEqual(len(self.log.complaints()), 5)
         self.assertEqual(self.log.window(), [])
 
+    def test_events_that_are_not_as_the_schema_says_are_complaints(self) -> None:
+        begin = {"operation": 1, "kind": "verify", "game": "g", "v": 1, "seq": 4}
+        self.log.add_line(line("operation-begin", **begin))
+        self.assertEqual(self.log.complaints(), [])
+        wrong: list[tuple[str, dict[str, object]]] = [
+            ("expected 1, got 2", {**begin, "v": 2}),
+            ("expected integer", {**begin, "operation": "1"}),
+            ("expected integer", {**begin, "seq": True}),
+            ("/more is not described", {**begin, "more": 1}),
+            ("no `game`", {key: value for key, value in begin.items() if key != "game"}),
+        ]
+        for _, fields in wrong:
+            self.log.add_line(line("operation-begin", **fields))
+        self.log.add_line(line("no-such-event", v=1))
+        complaints = self.log.complaints()
+        self.assertEqual(len(complaints), len(wrong) + 1)
+        for (expected, _), complaint in zip(wrong, complaints, strict=False):
+            self.assertIn(expected, complaint)
+        self.assertIn("no-such-event", complaints[-1])
+
 
 class DeadlineTest(unittest.TestCase):
     def test_a_sooner_deadline_never_lies_behind_the_first(self) -> None:

@@ -8,6 +8,7 @@ mod chain;
 mod human;
 mod json;
 mod lines;
+mod operation_words;
 mod packed_words;
 mod peer_words;
 mod plan_words;

@@ -58,6 +58,7 @@ pub use tokio_util::sync::CancellationToken;
 
 // What a peer reports, and how you request operations.
 pub use operations::{OperationHandle, OperationInfo, OperationOutcome, OperationsError};
+pub use report::EVENTS_VERSION;
 pub use report::answer::{
     Answer, PartyLineShown, PeerTrust, PlannedSource, PlannedUpstream, ReceivingAddress,
 };
@@ -73,6 +74,8 @@ pub use report::operation::{
     AdmissionRules, AskOptions, DecodeAt, DiscoveryMode, OperationKind, OperationOptions, OperationRequest,
     RelayChoice, Wait,
 };
+pub use report::operation_outcome::EndedOperation;
+pub use report::operation_progress::{OperationProgress, OperationStep};
 pub use report::packed_status::{RelayStatus, WaitingReceiver, WaveStatus};
 pub use report::packed_stream::{
     BytesByKind, GapFilled, PackedFinished, PackedPlaced, RelayBegin, RelayEnd, RelayLingers,

@@ -5,6 +5,7 @@
 //! `queue` decides, this module runs. Every operation is one task of the peer, and its followers share its events and
 //! its outcome. When a follower leaves, the operation keeps running; only the last follower can give it up.
 
+mod outcomes;
 mod queue;
 
 use std::collections::HashMap;
@@ -17,11 +18,15 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use self::outcomes::Outcomes;
 use self::queue::{Entry, Full, OperationId, Queue, Submitted};
 use crate::report::channel::{EventSender, PeerEvents};
 use crate::report::event::PeerEvent;
 use crate::report::failure::{ErrorCategory, OperationFailure};
 use crate::report::operation::{OperationKind, OperationOptions, OperationRequest};
+use crate::report::operation_outcome::EndedOperation;
+use crate::report::operation_progress::OperationProgress;
+use crate::report::reported_event::ReportedEvent;
 use crate::task::Tasks;
 
 /// What a running operation works on, where it reports, and how it is stopped.
@@ -104,6 +109,8 @@ pub struct OperationInfo {
     pub running: bool,
     /// How many followers it has.
     pub followers: usize,
+    /// How far it is.
+    pub progress: OperationProgress,
 }
 
 /// All operations of a peer.
@@ -118,6 +125,8 @@ struct State {
     closed: bool,
     queue: Queue,
     live: HashMap<OperationId, Live>,
+    /// How the newest operation on each game ended.
+    outcomes: Outcomes,
 }
 
 /// What the followers of one operation share.
@@ -132,7 +141,8 @@ struct Live {
 impl Operations {
     pub(crate) fn new(running_max: usize, events: EventSender, tasks: Tasks) -> Arc<Self> {
         let queue = Queue::new(running_max, limits::OPERATIONS_WAITING_MAX);
-        let state = Mutex::new(State { closed: false, queue, live: HashMap::new() });
+        let state =
+            Mutex::new(State { closed: false, queue, live: HashMap::new(), outcomes: Outcomes::default() });
         Arc::new(Self { events, tasks, state })
     }
 
@@ -156,7 +166,9 @@ impl State {
     }
 
     fn end(&mut self, id: OperationId, outcome: OperationOutcome) {
-        self.queue.remove(id);
+        if let Some(Entry { request, .. }) = self.queue.remove(id) {
+            self.outcomes.ended(EndedOperation::now(id, request.kind, request.game, outcome.as_ref().err()));
+        }
         if let Some(live) = self.live.remove(&id) {
             live.outcome.send_replace(Some(outcome));
         }
@@ -185,11 +197,16 @@ impl OperationHandle {
 
     /// The next event of the operation; nothing when it has ended and every event was returned.
     pub async fn next_event(&mut self) -> Option<PeerEvent> {
+        self.next_reported().await.map(|reported| reported.event)
+    }
+
+    /// The same with its time and number.
+    pub async fn next_reported(&mut self) -> Option<ReportedEvent> {
         tokio::select! {
             biased;
-            event = self.events.next() => event,
+            event = self.events.next_reported() => event,
             // A thread that is about to end may still hold a sender of these events.
-            _ = self.outcome.wait_for(Option::is_some) => self.events.try_next(),
+            _ = self.outcome.wait_for(Option::is_some) => self.events.try_next_reported(),
         }
     }
 
@@ -254,7 +271,7 @@ impl Operations {
         };
         let live = state.live.entry(id).or_insert_with(|| Live {
             performer,
-            events: self.events.of_operation(),
+            events: self.events.of_operation(Some(id)),
             cancel: CancellationToken::new(),
             outcome: watch::Sender::new(None),
             followers: 0,
@@ -284,8 +301,14 @@ impl Operations {
             game: entry.request.game.clone(),
             running: entry.running,
             followers: state.live.get(&entry.id).map_or(0, |live| live.followers),
+            progress: state.live.get(&entry.id).map(|live| live.events.progress()).unwrap_or_default(),
         };
         state.queue.entries().iter().map(info).collect()
+    }
+
+    /// How the newest operation on each game has ended, as far as that is remembered.
+    pub(crate) fn ended(&self) -> Vec<EndedOperation> {
+        self.state().outcomes.all()
     }
 
     /// Cancels every operation on a game, no matter which client requested it. Returns how many there were.

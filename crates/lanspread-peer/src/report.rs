@@ -10,6 +10,8 @@ pub(crate) mod failure;
 pub(crate) mod history;
 pub(crate) mod offender;
 pub(crate) mod operation;
+pub(crate) mod operation_outcome;
+pub(crate) mod operation_progress;
 pub(crate) mod packed_status;
 pub(crate) mod packed_stream;
 pub(crate) mod packing_list;
@@ -19,3 +21,7 @@ pub(crate) mod reported_event;
 #[cfg(test)]
 mod schema_tests;
 pub(crate) mod source_share;
+
+/// Version of the objects that a peer reports, as a program reads them. It changes if an object loses a field or a field its
+/// meaning; what is added does not change it.
+pub const EVENTS_VERSION: u64 = 1;

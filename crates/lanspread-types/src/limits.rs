@@ -446,6 +446,10 @@ pub const RECEIPT_LINE_BYTES_MAX: usize = 16 * 1024;
 pub const USER_FILES_SHOWN: usize = 5;
 /// The longest that discovery can be configured to wait.
 pub const DISCOVERY_TIMEOUT_MAX: Duration = Duration::from_mins(1);
+/// Games of which a peer remembers how their newest operation ended. What was asked for longest ago is forgotten first.
+pub const OUTCOMES_MAX: usize = 1024;
+/// A rate is averaged over this long: long enough to be steady for a person, and short enough to show a stall.
+pub const RATE_SPAN: Duration = Duration::from_secs(2);
 /// Events that a slow subscriber may lag behind before it loses some, which is reported to it.
 pub const EVENT_QUEUE_ITEMS: usize = 4096;
 

@@ -136,6 +136,7 @@ pub(super) mod tests {
         PeerEvent::PackedPlaced(PackedPlaced {
             game: "g".parse().unwrap(),
             peer: "den".parse().unwrap(),
+            peer_id: [7; 16].into(),
             position,
             relays: Vec::new(),
             starts_in_ms: 0,
@@ -144,7 +145,13 @@ pub(super) mod tests {
 
     pub(in super::super) fn from(upstream: &str) -> PeerEvent {
         let (game, upstream) = ("g".parse().unwrap(), upstream.to_owned());
-        PeerEvent::UpstreamBegin(UpstreamBegin { game, upstream, kind: UpstreamKind::Relay, chunk: 0 })
+        PeerEvent::UpstreamBegin(UpstreamBegin {
+            game,
+            upstream,
+            peer_id: None,
+            kind: UpstreamKind::Relay,
+            chunk: 0,
+        })
     }
 
     pub(in super::super) fn of(places: u32, slowest: Option<(&str, u64)>) -> PeerEvent {

@@ -3,20 +3,33 @@
 use std::io::{self, Write};
 use std::time::SystemTime;
 
-use lanspread_peer::{Answer, GameId, ReportedEvent};
+use lanspread_peer::{Answer, EVENTS_VERSION, GameId, PeerEvent, ReportedEvent};
 use serde::Serialize;
 
 use super::reporter::Reporter;
 use crate::exit::{Failure, Summary};
 use crate::hints;
 
-/// An object with the time at which it is printed.
+/// An object with what every object has.
 #[derive(Serialize)]
 struct Stamped<'a, T> {
+    v: u64,
     #[serde(flatten)]
     object: &'a T,
-    /// RFC 3339, UTC, milliseconds.
+    /// RFC 3339, UTC, milliseconds: when the event happened, or the object was printed.
     time: String,
+}
+
+/// An event with its place in the run of its peer.
+#[derive(Serialize)]
+struct Numbered<'a> {
+    #[serde(flatten)]
+    event: &'a PeerEvent,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seq: Option<u64>,
+    /// Unless the event names it itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    operation: Option<u64>,
 }
 
 /// An answer with the hint that the command adds to it.
@@ -52,7 +65,7 @@ struct SummaryObject<'a> {
 /// One object as one line.
 fn line(object: &impl Serialize, at: SystemTime) -> io::Result<Vec<u8>> {
     let time = humantime::format_rfc3339_millis(at).to_string();
-    let mut line = serde_json::to_vec(&Stamped { object, time })?;
+    let mut line = serde_json::to_vec(&Stamped { v: EVENTS_VERSION, object, time })?;
     line.push(b'\n');
     Ok(line)
 }
@@ -100,12 +113,17 @@ fn summary_object(summary: &Summary) -> SummaryObject<'_> {
     SummaryObject { done: &summary.done, failed: &summary.failed, exit_status: summary.status }
 }
 
+fn numbered(reported: &ReportedEvent) -> Numbered<'_> {
+    let ReportedEvent { event, seq, operation, .. } = reported;
+    Numbered { event, seq: *seq, operation: operation.filter(|_| event.operation().is_none()) }
+}
+
 /// Prints every event.
 pub(super) struct JsonReporter;
 
 impl Reporter for JsonReporter {
-    fn event(&mut self, event: &ReportedEvent) -> io::Result<()> {
-        print(&event.event, event.at)
+    fn event(&mut self, reported: &ReportedEvent) -> io::Result<()> {
+        print(&numbered(reported), reported.at)
     }
 
     fn failure(&mut self, failure: &Failure) {
@@ -118,7 +136,7 @@ impl Reporter for JsonReporter {
 mod tests {
     use std::collections::BTreeSet;
 
-    use lanspread_peer::ErrorCategory;
+    use lanspread_peer::{ErrorCategory, OperationKind};
     use lanspread_testing::json_schema::Schema;
     use serde_json::Value;
 
@@ -157,6 +175,16 @@ mod tests {
             printed(&Hinted { answer: &nobody, hint: None }),
         ];
         for object in objects {
+            assert_eq!(schema().problem_strictly(&object), None, "{object}");
+        }
+        let queued =
+            PeerEvent::OperationQueued { operation: 7, kind: OperationKind::Verify, game: game.clone() };
+        let progress = PeerEvent::InstallProgress { game, bytes: 1, bytes_total: 2 };
+        for event in [queued, progress] {
+            let reported = ReportedEvent { seq: Some(3), operation: Some(7), ..ReportedEvent::now(event) };
+            let text = String::from_utf8(line(&numbered(&reported), reported.at).unwrap()).unwrap();
+            assert_eq!(text.matches("\"operation\":7").count(), 1, "{text}");
+            let object = serde_json::from_str(&text).unwrap();
             assert_eq!(schema().problem_strictly(&object), None, "{object}");
         }
         let names: BTreeSet<&str> = ["error", "summary"].into();

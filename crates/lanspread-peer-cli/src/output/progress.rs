@@ -34,7 +34,7 @@ impl<'e> Progress<'e> {
             PeerEvent::StreamProgress { game, peer, bytes, bytes_total } => {
                 (game, bytes, bytes_total, format!("from {peer}"))
             }
-            PeerEvent::DownloadProgress { game, bytes, bytes_total, sources } => {
+            PeerEvent::DownloadProgress { game, bytes, bytes_total, sources, .. } => {
                 (game, bytes, bytes_total, format!("from {}", count(*sources, "peer")))
             }
             PeerEvent::Finishing { game, bytes } => (game, bytes, bytes, "finishing".to_owned()),

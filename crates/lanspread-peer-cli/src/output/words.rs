@@ -9,6 +9,7 @@ use lanspread_peer::{
 };
 
 use super::catalog_words;
+use super::operation_words;
 use super::packed_words;
 use super::peer_words;
 use super::peer_words::listening;
@@ -59,7 +60,7 @@ pub(super) fn event(event: &PeerEvent) -> Option<String> {
         PeerEvent::StreamInstallBegin { game, version, sources } => {
             format!("{game} {version}: sources in order: {}", names(sources))
         }
-        PeerEvent::StreamAttemptBegin { game, peer, addr, attempt } => {
+        PeerEvent::StreamAttemptBegin { game, peer, addr, attempt, .. } => {
             format!("{game}: attempt {attempt} from {peer} ({addr})")
         }
         PeerEvent::StreamAttemptFailed { game, peer, code, message, .. } => {
@@ -145,7 +146,7 @@ pub(super) fn is_about_operations(event: &PeerEvent) -> bool {
 
 /// Where an operation waits for its turn.
 pub(super) fn waiting(queued: &QueuedAt) -> String {
-    let QueuedAt { game, peer, ahead, in_ms, receivers } = queued;
+    let QueuedAt { game, peer, ahead, in_ms, receivers, .. } = queued;
     let about = in_ms.map(|in_ms| format!(", about {}", duration(in_ms.into()))).unwrap_or_default();
     match receivers {
         Some(receivers) => {
@@ -328,9 +329,9 @@ pub(super) fn report(report: &Answer) -> String {
         }
         Answer::NobodyFound { message, .. } => hints::with_hint(message, hints::of_report(report)),
         Answer::PeerStatus { .. } => status_words::status(report),
-        Answer::Operation { kind, game, running, followers, .. } => {
-            let state = if *running { "running" } else { "waiting" };
-            format!("{kind} {game}  {state}  {}", counted(*followers, "follower"))
+        Answer::Operation { operation, kind, game, running, followers, progress } => {
+            let state = operation_words::state(*kind, *running, progress);
+            format!("{operation}  {kind} {game}  {state}  {}", counted(*followers, "follower"))
         }
         Answer::OperationsCancelled { game, count } => {
             format!("{game}: {} cancelled", counted(*count, "operation"))

@@ -122,7 +122,7 @@ mod tests {
         };
         for reply in [
             ControlReply::Accepted { operation: 1, joined: false },
-            ControlReply::Event(ReportedEvent { at, event }),
+            ControlReply::Event(ReportedEvent { at, seq: Some(7), operation: Some(1), event }),
             ControlReply::Report {
                 report: Answer::OperationsCancelled { game: "g".parse().unwrap(), count: 1 },
             },

@@ -12,7 +12,6 @@ use crate::peer::error::PeerError;
 use crate::report::answer::Answer;
 use crate::report::failure::{ErrorCategory, OperationFailure};
 use crate::report::operation::{AskOptions, OperationKind, OperationOptions, OperationRequest};
-use crate::report::reported_event::ReportedEvent;
 
 /// The replies to one request. Dropping it ends the answer, but no operation.
 pub struct ReplyStream {
@@ -161,8 +160,8 @@ impl Answering {
         let mut waiting = true;
         loop {
             tokio::select! {
-                event = operation.next_event() => match event {
-                    Some(event) => replies.say(ControlReply::Event(ReportedEvent::now(event))).await?,
+                event = operation.next_reported() => match event {
+                    Some(event) => replies.say(ControlReply::Event(event)).await?,
                     None => break,
                 },
                 () = give_up.cancelled(), if waiting => {
@@ -201,11 +200,11 @@ impl Answering {
         }
         loop {
             let next = tokio::select! {
-                next = events.next() => next,
+                next = events.next_reported() => next,
                 () = replies.0.closed() => return Err(AnswerEnd::Unheard),
             };
             let Some(event) = next else { return Ok(()) };
-            replies.say(ControlReply::Event(ReportedEvent::now(event))).await?;
+            replies.say(ControlReply::Event(event)).await?;
         }
     }
 

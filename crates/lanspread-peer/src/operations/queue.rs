@@ -76,9 +76,10 @@ impl Queue {
         started
     }
 
-    /// Removes an operation that has ended or was cancelled.
-    pub(crate) fn remove(&mut self, id: OperationId) {
-        self.entries.retain(|entry| entry.id != id);
+    /// Removes an operation that has ended or was cancelled, and returns it.
+    pub(crate) fn remove(&mut self, id: OperationId) -> Option<Entry> {
+        let place = self.entries.iter().position(|entry| entry.id == id)?;
+        Some(self.entries.remove(place))
     }
 
     /// All running and waiting operations.

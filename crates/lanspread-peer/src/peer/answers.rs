@@ -217,6 +217,7 @@ impl From<OperationInfo> for Answer {
             game: info.game,
             running: info.running,
             followers: info.followers as u64,
+            progress: info.progress,
         }
     }
 }

@@ -34,6 +34,7 @@ impl Peer {
                     request.operation.events.report(PeerEvent::PackedPlaced(PackedPlaced {
                         game: join.packed.game.clone(),
                         peer: source.name.clone(),
+                        peer_id: source.id,
                         position: placement.place.position,
                         relays: placement.relays.iter().map(|relay| relay.name.clone()).collect(),
                         starts_in_ms: placement.starts_in_ms,
@@ -83,8 +84,8 @@ impl Peer {
                     }
                     if reports.is_due_with(receivers, now) {
                         let (game, peer) = (join.packed.game.clone(), source.name.clone());
-                        let (ahead, receivers) = (0, Some(receivers));
-                        let waits = QueuedAt { game, peer, ahead, in_ms, receivers };
+                        let (peer_id, ahead, receivers) = (Some(source.id), 0, Some(receivers));
+                        let waits = QueuedAt { game, peer, peer_id, ahead, in_ms, receivers };
                         request.operation.events.report(PeerEvent::Queued(waits));
                     }
                 }

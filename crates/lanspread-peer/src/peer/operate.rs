@@ -37,7 +37,7 @@ impl Peer {
         let context = OperationContext {
             game: game.clone(),
             options: options.clone(),
-            events: self.inner.events.of_operation(),
+            events: self.inner.events.of_operation(None),
             cancel: cancel.clone(),
         };
         let (caller, ending) = self.inner.leftovers.operation(game, cancel.clone());

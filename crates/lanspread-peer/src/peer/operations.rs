@@ -10,6 +10,7 @@ use crate::operations::{
 use crate::peer::core::Peer;
 use crate::report::failure::OperationFailure;
 use crate::report::operation::{OperationKind, OperationRequest};
+use crate::report::operation_outcome::EndedOperation;
 
 impl Perform for Peer {
     fn perform(&self, kind: OperationKind, context: OperationContext) -> Performing<'_> {
@@ -30,6 +31,12 @@ impl Peer {
     /// The running and waiting operations, in the order of their requests.
     pub fn running_operations(&self) -> Vec<OperationInfo> {
         self.inner.operations.running()
+    }
+
+    /// How the newest operation on each game has ended in this run of the peer, as far as it is remembered: of at most
+    /// [`limits::OUTCOMES_MAX`](lanspread_types::limits::OUTCOMES_MAX) games.
+    pub fn ended_operations(&self) -> Vec<EndedOperation> {
+        self.inner.operations.ended()
     }
 
     /// Cancels every operation on a game, no matter which client requested it. Returns how many there were.

@@ -64,6 +64,9 @@ impl Peer {
                 bytes: prepared.bytes_kept + written_bytes,
                 bytes_total,
                 sources: upstreams.view.tally().open(),
+                // Each upstream is reported when it begins.
+                source: None,
+                source_id: None,
             });
         };
         let received = Box::pin(write_packed(write, stream.feed(self, request), written)).await;

@@ -297,6 +297,7 @@ impl Peer {
             game: context.locked.game().clone(),
             attempt: attempts.count,
             peer: source.name.clone(),
+            peer_id: source.id,
             addr: source.address,
         });
         attempts.count

@@ -95,7 +95,7 @@ impl Peer {
         let context = OperationContext {
             game: game.clone(),
             options: options.clone(),
-            events: self.inner.events.of_operation(),
+            events: self.inner.events.of_operation(None),
             cancel: cancel.clone(),
         };
         let trusted = self.trusted_manifest(game).await?;

@@ -97,6 +97,7 @@ impl StreamObserver for Observer<'_> {
             self.context.events.report(PeerEvent::Queued(QueuedAt {
                 game: self.context.locked.game().clone(),
                 peer: self.source.name.clone(),
+                peer_id: Some(self.source.id),
                 ahead: position.ahead,
                 in_ms: position.in_ms,
                 receivers: None,

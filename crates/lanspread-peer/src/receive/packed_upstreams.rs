@@ -246,7 +246,8 @@ impl Upstreams for PackedUpstreams {
                 self.view.tally().begins(chunk);
                 let begun = self.upstreams.get(upstream);
                 let (upstream, kind) = (begun.name().to_string(), begun.kind());
-                PeerEvent::UpstreamBegin(UpstreamBegin { game, upstream, kind, chunk })
+                let peer_id = begun.peer().map(|peer| peer.id);
+                PeerEvent::UpstreamBegin(UpstreamBegin { game, upstream, peer_id, kind, chunk })
             }
             FeedEvent::Brought { upstream, bytes, is_new } => {
                 let kind = self.upstreams.get(upstream).kind();
@@ -283,9 +284,15 @@ impl Upstreams for PackedUpstreams {
                 PeerEvent::GapFilled(GapFilled { game, chunk: from, chunks: to - from })
             }
             FeedEvent::Queued { upstream, position } => {
-                let (peer, ahead, in_ms) =
-                    (self.upstreams.get(upstream).name().clone(), position.ahead, position.in_ms);
-                PeerEvent::Queued(QueuedAt { game, peer, ahead, in_ms, receivers: None })
+                let waits_at = self.upstreams.get(upstream);
+                PeerEvent::Queued(QueuedAt {
+                    game,
+                    peer: waits_at.name().clone(),
+                    peer_id: waits_at.peer().map(|peer| peer.id),
+                    ahead: position.ahead,
+                    in_ms: position.in_ms,
+                    receivers: None,
+                })
             }
         };
         self.events.report(event);

@@ -22,6 +22,7 @@ use crate::receive::floor_check::FloorCheck;
 use crate::receive::patience::QueueReports;
 use crate::receive::plan::{Ending, Plan, SourceId};
 use crate::receive::session::{SourceNews, TransferContext, run_session};
+use crate::receive::transfer_source::TransferSource;
 use crate::report::event::PeerEvent;
 use crate::report::failure::AttemptFailure;
 use crate::report::queued::QueuedAt;
@@ -243,6 +244,7 @@ impl<C: OpenSource> Transfer<C> {
             self.context.events.report(PeerEvent::Queued(QueuedAt {
                 game: self.context.game.clone(),
                 peer: self.context.sources[id].name().clone(),
+                peer_id: self.context.sources[id].peer_id(),
                 ahead: position.ahead,
                 in_ms: position.in_ms,
                 receivers: None,
@@ -352,11 +354,16 @@ impl<C: OpenSource> Transfer<C> {
             return;
         }
         self.reported_bytes = Some(bytes);
+        let sent = |id: &SourceId| self.plan.share(*id).1;
+        let most = (0..self.context.sources.len()).filter(|id| sent(id) > 0).max_by_key(sent);
+        let most = most.map(|id| &self.context.sources[id]);
         self.context.events.report(PeerEvent::DownloadProgress {
             game: self.context.game.clone(),
             bytes,
             bytes_total: self.bytes_total,
             sources: self.plan.sending() as u64,
+            source: most.map(|source| source.name().to_string()),
+            source_id: most.and_then(TransferSource::peer_id),
         });
     }
 

@@ -27,6 +27,14 @@ impl TransferSource {
         }
     }
 
+    /// The identity of the peer; a server has none.
+    pub(crate) fn peer_id(&self) -> Option<PeerId> {
+        match self {
+            Self::Peer(peer) => Some(peer.id),
+            Self::Server(_) => None,
+        }
+    }
+
     /// The identity of the peer, or what records have in its place for a server.
     pub(crate) fn record_id(&self) -> PeerId {
         match self {
@@ -37,10 +45,6 @@ impl TransferSource {
 
     /// The event that names this source, because its bytes are not those of the manifest.
     pub(crate) fn lied(&self, game: &GameId, other: &OtherBytes) -> PeerEvent {
-        let id = match self {
-            Self::Peer(peer) => Some(peer.id),
-            Self::Server(_) => None,
-        };
-        other.clone().lie(game.clone(), self.name().clone(), id)
+        other.clone().lie(game.clone(), self.name().clone(), self.peer_id())
     }
 }

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::report::failure::{Code, PeerAnswer};
 use crate::report::offender::{Offence, PenaltyAddress};
 use crate::report::operation::{DecodeAt, OperationKind};
+use crate::report::operation_progress::OperationProgress;
 use crate::report::packed_status::{RelayStatus, WaitingReceiver, WaveStatus};
 use crate::report::packed_stream::UpstreamKind;
 use crate::report::passed_over::PassedOverFolder;
@@ -177,6 +178,9 @@ pub enum Answer {
         running: bool,
         /// How many clients follow it.
         followers: u64,
+        /// How far it is.
+        #[serde(flatten)]
+        progress: OperationProgress,
     },
     /// Operations were cancelled.
     OperationsCancelled {

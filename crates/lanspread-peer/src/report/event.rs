@@ -70,6 +70,8 @@ pub enum PeerEvent {
         attempt: usize,
         /// Name of the source.
         peer: PeerName,
+        /// Its identity.
+        peer_id: PeerId,
         /// Its address.
         addr: SocketAddr,
     },
@@ -177,6 +179,10 @@ pub enum PeerEvent {
         bytes_total: u64,
         /// Sources that are sending.
         sources: u64,
+        /// Name of the one that has sent most; none until one has sent something.
+        source: Option<String>,
+        /// Its identity, if it is a peer.
+        source_id: Option<PeerId>,
     },
     /// A source failed or is too slow; other sources, if there are any, take over what it had not sent.
     DownloadSourceFailed {

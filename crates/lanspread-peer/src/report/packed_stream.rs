@@ -1,6 +1,6 @@
 //! Events of packed streams, as data: which upstreams bring the chunks, and to which follower they are passed on.
 
-use lanspread_types::ids::{GameId, PeerName};
+use lanspread_types::ids::{GameId, PeerId, PeerName};
 use serde::{Deserialize, Serialize};
 
 use crate::report::failure::Code;
@@ -24,6 +24,8 @@ pub struct PackedPlaced {
     pub game: GameId,
     /// Name of the source that gave the place.
     pub peer: PeerName,
+    /// Its identity.
+    pub peer_id: PeerId,
     /// Position in the wave, from 0.
     pub position: u32,
     /// Names of the relays before it that it may follow, the nearest first.
@@ -61,6 +63,8 @@ pub struct UpstreamBegin {
     pub game: GameId,
     /// Name of the peer, or the address of the server.
     pub upstream: String,
+    /// Identity of the peer.
+    pub peer_id: Option<PeerId>,
     /// What kind it is.
     pub kind: UpstreamKind,
     /// The first chunk that is wanted.

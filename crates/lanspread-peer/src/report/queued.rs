@@ -1,6 +1,6 @@
 //! Waiting for a place, as it is reported.
 
-use lanspread_types::ids::{GameId, PeerName};
+use lanspread_types::ids::{GameId, PeerId, PeerName};
 use serde::{Deserialize, Serialize};
 
 /// Where an operation waits for a place.
@@ -10,6 +10,8 @@ pub struct QueuedAt {
     pub game: GameId,
     /// Name of the source.
     pub peer: PeerName,
+    /// Its identity.
+    pub peer_id: Option<PeerId>,
     /// How many have their turn before it.
     pub ahead: u32,
     /// In how many milliseconds its turn may come, if the source can tell.

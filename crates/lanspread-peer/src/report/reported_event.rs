@@ -1,4 +1,4 @@
-//! An event with the time at which it was reported, as followers receive it.
+//! An event with its place in the run of the peer, as followers receive it.
 
 use std::time::SystemTime;
 
@@ -6,20 +6,27 @@ use serde::{Deserialize, Serialize};
 
 use crate::report::event::PeerEvent;
 
-/// An event with the time at which it was reported.
+/// An event with its place in the run of the peer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ReportedEvent {
-    /// When.
+    /// When it was reported.
     #[serde(with = "milliseconds")]
     pub at: SystemTime,
-    /// What.
+    /// Counts the events of this run of the peer from 1. None for what only one follower is told, such as how many events
+    /// it has lost.
+    #[serde(default)]
+    pub seq: Option<u64>,
+    /// The operation that reported it, if one did.
+    #[serde(default)]
+    pub operation: Option<u64>,
+    /// What happened.
     pub event: PeerEvent,
 }
 
 impl ReportedEvent {
-    /// An event that happens now.
+    /// An event that happens now, and is told to one follower only.
     pub fn now(event: PeerEvent) -> Self {
-        Self { at: SystemTime::now(), event }
+        Self { at: SystemTime::now(), seq: None, operation: None, event }
     }
 }
 

@@ -126,6 +126,18 @@ fn docs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs")
 }
 
+/// What every object has beside its own fields.
+fn envelope() -> Map<String, Value> {
+    let envelope = json!({"v": {"const": crate::report::EVENTS_VERSION}, "time": {"$ref": "#/$defs/time"}});
+    envelope.as_object().unwrap().clone()
+}
+
+/// Whether a kind of object is an event of a peer, and no answer.
+fn is_event(kind: &str) -> bool {
+    let unknown = serde_json::from_str::<crate::report::event::PeerEvent>(r#"{"event":"?"}"#).unwrap_err();
+    unknown.to_string().split('`').skip(3).step_by(2).any(|known| known == kind)
+}
+
 /// JSON Schema 2020-12 of everything that a command prints with `--json`.
 fn schema_of(samples: &Samples) -> Value {
     let mut definitions = Map::new();
@@ -136,7 +148,15 @@ fn schema_of(samples: &Samples) -> Value {
             _ => Map::new(),
         };
         properties.insert("event".to_owned(), json!({"const": event}));
-        properties.insert("time".to_owned(), json!({"$ref": "#/$defs/time"}));
+        for (field, schema) in envelope() {
+            properties.insert(field, schema);
+        }
+        if is_event(event) {
+            let number = |text: &str| json!({"type": "integer", "description": text});
+            let seq = "counts the events of one run of the peer; missing if only this reader is told";
+            properties.insert("seq".to_owned(), number(seq));
+            properties.insert("operation".to_owned(), number("the operation that reported it"));
+        }
         // The command adds it, to tell a user what to do.
         if event == "nobody-found" {
             properties.insert("hint".to_owned(), json!({"type": ["null", "string"]}));
@@ -151,13 +171,15 @@ fn schema_of(samples: &Samples) -> Value {
         "time".to_owned(),
         json!({"type": "string", "format": "date-time", "description": "RFC 3339, UTC, with milliseconds"}),
     );
+    let mut top = envelope();
+    top.insert("event".to_owned(), json!({"type": "string"}));
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "An object that lanspread-peer-cli prints with --json",
         "description": "docs/events.md describes the events. Fields may be added.",
         "type": "object",
-        "required": ["event", "time"],
-        "properties": {"event": {"type": "string"}, "time": {"$ref": "#/$defs/time"}},
+        "required": ["event", "time", "v"],
+        "properties": top,
         "oneOf": kinds,
         "$defs": definitions,
     })
@@ -189,6 +211,8 @@ fn events_and_answers_have_the_documented_schema() {
             object.insert("event".to_owned(), json!(event));
             assert!(schema.problem(&object.clone().into()).is_some_and(|problem| problem.contains("`time`")));
             object.insert("time".to_owned(), json!("2026-01-01T00:00:00.000Z"));
+            assert!(schema.problem(&object.clone().into()).is_some_and(|problem| problem.contains("`v`")));
+            object.insert("v".to_owned(), json!(crate::report::EVENTS_VERSION));
             assert_eq!(schema.problem_strictly(&object.clone().into()), None);
             let required = schema_of(&samples)["$defs"][event]["required"].clone();
             for field in required.as_array().unwrap().iter().filter_map(Value::as_str) {

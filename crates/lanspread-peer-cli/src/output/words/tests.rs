@@ -145,7 +145,7 @@ fn a_downloaded_game_shows_whether_its_files_and_its_tree_are_verified() {
 fn a_receiver_waits_for_its_turn_or_for_the_next_chain_and_the_line_says_which() {
     let waits = |ahead, in_ms, receivers| {
         let (game, peer) = ("g".parse().unwrap(), "den".parse().unwrap());
-        waiting(&QueuedAt { game, peer, ahead, in_ms, receivers })
+        waiting(&QueuedAt { game, peer, peer_id: None, ahead, in_ms, receivers })
     };
     let minutes = Some(130_000);
     assert_eq!(waits(3, minutes, None), "g: waiting for den: 3 before you, about 2 min 10 s");

@@ -96,6 +96,16 @@ impl PeerEvent {
         }
     }
 
+    /// The operation that the event itself names.
+    pub fn operation(&self) -> Option<u64> {
+        match self {
+            Self::OperationQueued { operation, .. }
+            | Self::OperationBegin { operation, .. }
+            | Self::OperationEnd { operation, .. } => Some(*operation),
+            _ => None,
+        }
+    }
+
     /// Whether the event only reports progress, so that another one follows soon.
     pub fn is_progress(&self) -> bool {
         matches!(

@@ -7,7 +7,13 @@ use crate::report::answer::{Answer, PeerTrust, PlannedSource, ReceivingAddress};
 use crate::report::failure::PeerAnswer;
 use crate::report::offender::Offence;
 use crate::report::operation::{DecodeAt, OperationKind};
+use crate::report::operation_progress::{OperationProgress, OperationStep};
 use crate::report::passed_over::PassedOverFolder;
+
+fn operation(progress: OperationProgress) -> Answer {
+    let kind = OperationKind::Verify;
+    Answer::Operation { operation: 1, kind, game: game(), running: true, followers: 1, progress }
+}
 
 /// One of each kind of answer.
 #[expect(clippy::too_many_lines, reason = "a list")]
@@ -125,7 +131,23 @@ pub(super) fn all() -> Vec<Answer> {
             relays: packed::relays(),
             waiting_receivers: packed::waiting_receivers(),
         },
-        R::Operation { operation: 1, kind: OperationKind::Verify, game: game(), running: true, followers: 1 },
+        operation(OperationProgress::default()),
+        operation(OperationProgress {
+            step: OperationStep::Streaming,
+            version: Some(version()),
+            bytes: Some(1),
+            bytes_total: Some(2),
+            bytes_per_second: Some(1),
+            source: Some("pc".to_owned()),
+            source_id: Some(id()),
+            position: Some(1),
+            places: Some(2),
+            attempt: Some(1),
+            waiting_for: Some(name()),
+            waiting_for_id: Some(id()),
+            ahead: Some(1),
+            in_ms: Some(1),
+        }),
         R::OperationsCancelled { game: game(), count: 1 },
         R::StreamInstallPlan {
             game: game(),

@@ -1,6 +1,6 @@
 //! One of each kind of event about packed streams.
 
-use super::{game, name, version};
+use super::{game, id, name, version};
 use crate::report::answer::PlannedUpstream;
 use crate::report::event::PeerEvent;
 use crate::report::packed_status::{RelayStatus, WaitingReceiver, WaveStatus};
@@ -26,6 +26,7 @@ pub(super) fn events() -> Vec<PeerEvent> {
         E::PackedPlaced(PackedPlaced {
             game: game.clone(),
             peer,
+            peer_id: id(),
             position: 1,
             relays: vec![name()],
             starts_in_ms: 0,
@@ -40,7 +41,15 @@ pub(super) fn events() -> Vec<PeerEvent> {
         E::UpstreamBegin(UpstreamBegin {
             game: game.clone(),
             upstream: "pc".to_owned(),
+            peer_id: Some(id()),
             kind: UpstreamKind::Relay,
+            chunk: 0,
+        }),
+        E::UpstreamBegin(UpstreamBegin {
+            game: game.clone(),
+            upstream: "192.0.2.1".to_owned(),
+            peer_id: None,
+            kind: UpstreamKind::Http,
             chunk: 0,
         }),
         E::UpstreamEnd(UpstreamEnd {
