@@ -166,8 +166,8 @@ class Room:
         }
 
     def snapshot(self) -> Json:
-        lists: dict[str, Json] = {"peers": self.peers, "games": self.games, "cells": self.cells}
-        return {**self.facts, "time": now(), **{name: list(each.values()) for name, each in lists.items()}}
+        peers, games, cells = (list(each.values()) for each in (self.peers, self.games, self.cells))
+        return {**self.facts, "time": now(), "peers": peers, "games": games, "cells": cells}
 
     def delta(self, cells: list[Json]) -> Json:
         """The next delta: these cells, and all that is counted from them."""
