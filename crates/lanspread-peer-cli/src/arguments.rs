@@ -10,6 +10,7 @@ mod logging;
 mod options;
 mod party;
 mod peers;
+mod setup;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -31,9 +32,11 @@ pub(crate) use self::games::{Download, Fetching, Install, Local, Parallel, Unins
 pub(crate) use self::logging::{LogFormat, Logging};
 pub(crate) use self::options::{
     CatalogFile, DaemonGamesDir, Decoder, DiscoveryChoice, GamesDirOption, PeerList, PeerRulesOptions,
+    ServedGamesDir,
 };
-pub(crate) use self::party::{PartyArguments, PartyCommand, PartyJoin, PartyNew, PartyShow};
+pub(crate) use self::party::{PartyArguments, PartyCommand, PartyJoin, PartyNew, PartyShow, Replacing};
 pub(crate) use self::peers::{DecidePeers, ForgottenPeer, Peers, PeersCommand, PeersPenalties};
+pub(crate) use self::setup::{ConfigArguments, ConfigCommand, Init};
 pub(crate) use self::values::GivenUrl;
 use crate::help::heading::{OUTPUT, SERVING, SOURCES, THIS_MACHINE, TRUST};
 use crate::help::{CATALOG_OF_A_PARTY, FIRST_STEPS_AND_EXIT_STATUS};
@@ -93,6 +96,17 @@ pub(crate) enum WrittenIn {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Set this machine up: ask for the games folder, the name and the party, and write the config file
+    #[command(after_help = "\
+Examples:
+  lanspread-peer-cli init                             ask; the program alone on a terminal does the same
+  lanspread-peer-cli init --yes                       take all defaults
+  lanspread-peer-cli init --yes --games-dir /srv/games --name den --party new
+  lanspread-peer-cli init --yes --party - < line      join the party whose line is in a file
+
+It writes ~/.config/lanspread/lanspread.toml, or the file that --config names, and creates the games folder. \
+A file that is there is replaced only if you agree, and a copy of it stays beside it.")]
+    Init(Init),
     /// Serve the games of a folder and run the operations that other commands request, until SIGINT or SIGTERM
     #[command(after_help = "\
 Examples:
@@ -177,6 +191,8 @@ what the server sends. Write it again when the game changes.")]
     /// Make a closed party, or join one: its members talk to each other and to no other peer
     #[command(after_help = CATALOG_OF_A_PARTY)]
     Party(PartyArguments),
+    /// Show the settings of this machine and where they come from
+    Config(ConfigArguments),
     /// Print the completion script of a shell
     #[command(after_help = "\
 Examples:
@@ -292,12 +308,4 @@ pub(crate) struct Manual {
     /// Folder for the pages; created if it does not exist
     #[arg(long, env = "LANSPREAD_OUT_DIR", value_hint = ValueHint::DirPath, value_name = "DIR")]
     pub(crate) out_dir: PathBuf,
-}
-
-/// The games directory of `serve`.
-#[derive(Debug, Args)]
-pub(crate) struct ServedGamesDir {
-    /// Folder that holds one folder per game [default: ~/.local/share/lanspread/games]
-    #[arg(long, help_heading = THIS_MACHINE, env = "LANSPREAD_GAMES_DIR", value_hint = ValueHint::DirPath, value_name = "DIR")]
-    pub(crate) games_dir: Option<PathBuf>,
 }

@@ -3,7 +3,9 @@
 pub(crate) mod ask;
 pub(crate) mod catalog;
 pub(crate) mod catalog_build;
+pub(crate) mod config;
 pub(crate) mod generate;
+pub(crate) mod init;
 pub(crate) mod operate;
 pub(crate) mod party;
 pub(crate) mod saved;

@@ -71,6 +71,17 @@ impl ChosenGamesDir {
         }
     }
 
+    /// Creates the games directory that a user has chosen for this machine, and what is missing above it. Returns whether
+    /// it was created.
+    pub(crate) fn set_up(path: &Path) -> Result<bool, Failure> {
+        let created = create(path, |path| fs::create_dir_all(path)).map_err(PeerError::from)?;
+        if !path.is_dir() {
+            let error = LocalError::io("use as games directory", path)(ErrorKind::NotADirectory.into());
+            return Err(PeerError::from(error).into());
+        }
+        Ok(created)
+    }
+
     fn built_in() -> Result<Self, Failure> {
         let variable = |name| std::env::var_os(name).map(PathBuf::from);
         let path = below_data_dir(variable("XDG_DATA_HOME"), variable("HOME")).ok_or_else(|| {

@@ -23,6 +23,9 @@ const fn row_of_cause(codes: &'static [&'static str], cause: &'static str, hint:
 /// The config file is readable, but a key or value in it is not one of an option.
 pub(crate) const WRONG_SETTING: &str = "wrong-setting";
 
+/// There is no folder for the files of a user.
+pub(crate) const NO_HOME: &str = "no-home";
+
 const NO_SOURCE: &[&str] = &["no-peers", "not-offered"];
 const SAME_PARTY: &str =
     "all machines must join with the same line: `lanspread-peer-cli party show` prints it";
@@ -34,6 +37,9 @@ const HINTS: &[Row] = &[
     // The request.
     row(&["usage"], "see --help"),
     row_of_cause(&["config-file"], WRONG_SETTING, "its keys are the long names of the options; see --help"),
+    row_of_cause(&["config-file"], NO_HOME, "name the file with --config FILE"),
+    row(&["config-exists"], "edit it, or give --replace: a copy of it stays beside it"),
+    row(&["no-answers"], "give --yes, and an option for each answer that is not the default"),
     row(&["not-in-catalog"], "check the spelling, or add the game to the catalog"),
     row(&["not-saved"], "`lanspread-peer-cli peers list` shows what is known"),
     row(&["not-one-peer"], "give the whole id, which `lanspread-peer-cli peers` shows"),

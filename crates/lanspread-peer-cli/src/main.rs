@@ -34,7 +34,7 @@ use tokio::runtime::Runtime;
 
 use crate::arguments::{Arguments, Command, Global};
 use crate::commands::operate;
-use crate::config::{ArgumentsError, Asked};
+use crate::config::{ArgumentsError, Asked, Given};
 use crate::exit::{CommandResult, Failure};
 use crate::output::Output;
 
@@ -43,8 +43,11 @@ const RUNTIME_SHUTDOWN: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     panics::report_in_one_line();
-    let words: Vec<OsString> = std::env::args_os().collect();
-    let Asked { arguments: Arguments { global, command }, config_file } = match config::ask(&words) {
+    let mut words: Vec<OsString> = std::env::args_os().collect();
+    if words.len() == 1 && commands::init::is_wanted_by_newcomer() {
+        words.push("init".into());
+    }
+    let Asked { arguments: Arguments { global, command }, given } = match config::ask(&words) {
         Ok(asked) => asked,
         Err(ArgumentsError::Usage(error)) if is_help(&error) => error.exit(),
         Err(error) => {
@@ -59,13 +62,13 @@ fn main() -> ExitCode {
         }
     };
     logging::start(&global.logging, global.quiet, global.verbose, output::in_colour);
-    if let Some(path) = config_file {
+    if let Some(path) = given.config_file() {
         tracing::info!("config file {}: it gives the defaults", path.display());
     }
     let output = Output { json: global.json, quiet: global.quiet };
     let serves = matches!(command, Command::Serve(_));
     let ended = start().and_then(|runtime| {
-        let running = AssertUnwindSafe(|| runtime.block_on(run(&global, output, command)));
+        let running = AssertUnwindSafe(|| runtime.block_on(run(&global, output, command, &given)));
         let ended = std::panic::catch_unwind(running);
         runtime.shutdown_timeout(RUNTIME_SHUTDOWN);
         // In the daemon, what panicked may have been one connection; it says itself whether it can go on.
@@ -101,8 +104,10 @@ fn is_help(error: &clap::Error) -> bool {
     !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
 }
 
-async fn run(global: &Global, output: Output, command: Command) -> CommandResult {
+async fn run(global: &Global, output: Output, command: Command, given: &Given) -> CommandResult {
     match command {
+        Command::Init(init) => commands::init::run(global, output, init, given),
+        Command::Config(config) => commands::config::run(global, output, &config.command, given),
         Command::Serve(serve) => commands::serve::run(global, output, serve).await,
         Command::Peers(peers) => commands::ask::peers(global, output, peers).await,
         Command::List(list) => commands::ask::list(global, output, list).await,

@@ -17,11 +17,13 @@ mod qr;
 mod quantities;
 mod reporter;
 mod screen;
+mod setup_words;
 mod severity;
 mod status_words;
+mod table;
 mod words;
 
-use lanspread_peer::{Answer, PartyText};
+use lanspread_peer::{Answer, OptionSetting, PartyText};
 
 use crate::exit::{Failure, Summary};
 
@@ -81,6 +83,15 @@ impl Output {
         } else {
             lines::print(&words::report(report))
         }
+    }
+
+    /// Prints settings: as JSON lines, or as a table for people.
+    pub(crate) fn settings(self, settings: &[OptionSetting]) -> std::io::Result<()> {
+        if self.json {
+            let mut answers = settings.iter().cloned().map(Answer::OptionSetting);
+            return answers.try_for_each(|answer| json::print_answer(&answer));
+        }
+        setup_words::settings(settings).iter().try_for_each(|line| lines::print(line))
     }
 
     /// Prints a line for people that is no data.

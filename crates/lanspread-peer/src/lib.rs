@@ -67,6 +67,7 @@ pub use report::channel::PeerEvents;
 pub use report::download::{DownloadBegin, DownloadFinished};
 pub use report::event::PeerEvent;
 pub use report::failure::{AttemptFailure, Code, ErrorCategory, OperationFailure, PeerAnswer};
+pub use report::machine_settings::{ConfigFilePath, MachineSetUp, OptionSetting};
 pub use report::offender::{
     NoAddress, Offence, Offender, PenalisedPeer, PenaltyAddress, ProvedLie, ServerLie,
 };

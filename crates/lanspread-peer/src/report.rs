@@ -8,6 +8,7 @@ pub(crate) mod download;
 pub(crate) mod event;
 pub(crate) mod failure;
 pub(crate) mod history;
+pub(crate) mod machine_settings;
 pub(crate) mod offender;
 pub(crate) mod operation;
 pub(crate) mod operation_outcome;

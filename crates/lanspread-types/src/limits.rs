@@ -303,6 +303,8 @@ pub const GAMES_MAX: usize = 20_000;
 pub const MANIFESTS_KEPT_MAX: usize = GAMES_MAX;
 /// Size of a config file: enough for every option a hundred times.
 pub const CONFIG_FILE_BYTES_MAX: u64 = 64 * 1024;
+/// One answer of a person to a question of a command: the longest path that Linux takes has half of it.
+pub const ANSWER_BYTES_MAX: u64 = 8 * 1024;
 /// How much of a sentinel is read for its first line.
 pub const SENTINEL_BYTES_MAX: u64 = 4096;
 /// Folders of a games directory that are reported as passed over; of further ones only the number. A wrong games

@@ -22,6 +22,14 @@ pub(crate) struct GamesDirOption {
     pub(crate) games_dir: Option<PathBuf>,
 }
 
+/// The games directory of `serve`.
+#[derive(Debug, Args)]
+pub(crate) struct ServedGamesDir {
+    /// Folder that holds one folder per game [default: ~/.local/share/lanspread/games]
+    #[arg(long, help_heading = THIS_MACHINE, env = "LANSPREAD_GAMES_DIR", value_hint = ValueHint::DirPath, value_name = "DIR")]
+    pub(crate) games_dir: Option<PathBuf>,
+}
+
 /// The catalog.
 #[derive(Debug, Args)]
 pub(crate) struct CatalogFile {

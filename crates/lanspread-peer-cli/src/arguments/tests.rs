@@ -35,7 +35,7 @@ fn every_value_says_how_a_shell_completes_it() {
 /// Scripts rely on this.
 #[test]
 fn every_option_has_a_variable_that_is_not_for_one_call() {
-    const FOR_ONE_CALL: [&str; 14] = [
+    const FOR_ONE_CALL: [&str; 16] = [
         "output",
         "without_tree",
         "accept_unverified",
@@ -50,6 +50,8 @@ fn every_option_has_a_variable_that_is_not_for_one_call() {
         "sources",
         "version",
         "with_catalog_key",
+        "party",
+        "yes",
     ];
     let root = Arguments::command();
     let mut waiting = vec![&root];

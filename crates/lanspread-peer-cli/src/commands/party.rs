@@ -120,7 +120,7 @@ fn answer(
 }
 
 /// Reads one line from standard input.
-fn read_line(output: Output) -> Result<String, Failure> {
+pub(super) fn read_line(output: Output) -> Result<String, Failure> {
     let input = std::io::stdin();
     if input.is_terminal() {
         output.note("the party line:");
@@ -144,7 +144,7 @@ fn is_for_people(output: Output) -> bool {
 }
 
 /// The state directory whose party is to be changed. A party that comes from a file that was named is changed there.
-fn changeable(global: &Global) -> Result<PathBuf, Failure> {
+pub(super) fn changeable(global: &Global) -> Result<PathBuf, Failure> {
     match &global.party_file {
         None => state_dir(global),
         Some(file) => {
@@ -154,7 +154,7 @@ fn changeable(global: &Global) -> Result<PathBuf, Failure> {
     }
 }
 
-fn state_dir(global: &Global) -> Result<PathBuf, Failure> {
+pub(super) fn state_dir(global: &Global) -> Result<PathBuf, Failure> {
     let chosen = global.state_dir.clone().or_else(default_state_dir);
     chosen.ok_or_else(|| PeerError::from(TrustError::NoStateDir).into())
 }

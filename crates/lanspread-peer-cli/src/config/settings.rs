@@ -18,7 +18,14 @@ const OTHER_KEYS: [(&str, &str); 1] = [("from", "sources")];
 
 /// Every key of a config file with its value; each fits at least one option.
 #[derive(Debug, Default)]
-pub(super) struct Settings(BTreeMap<String, Value>);
+pub(super) struct Settings(BTreeMap<String, Setting>);
+
+/// A value, and the line of its key.
+#[derive(Debug)]
+struct Setting {
+    value: Value,
+    line: usize,
+}
 
 #[derive(Debug, Clone, PartialEq)]
 enum Value {
@@ -76,7 +83,7 @@ impl Settings {
             let key = key.into_inner().into_owned();
             let value = check(command, &key, &value, &span, home)
                 .map_err(|(span, reason)| at_line(text, &span, &reason))?;
-            settings.insert(key, value);
+            settings.insert(key, Setting { value, line: line_of(text, &span) });
         }
         Ok(Self(settings))
     }
@@ -89,12 +96,22 @@ impl Settings {
     }
 
     fn with_default(&self, option: Arg) -> Arg {
-        let Some(value) = key_of(&option).and_then(|key| self.0.get(key)) else { return option };
+        let Some(value) = key_of(&option).and_then(|key| Some(&self.0.get(key)?.value)) else {
+            return option;
+        };
         let Some(texts) = texts(&option, value) else { return option };
         // An empty list gives no value, and a flag that is off counts as not given.
         let is_given = !texts.is_empty() && *value != Value::One(Scalar::Flag(false));
         let is_required = option.is_required_set() && !is_given;
         option.default_values(texts).required(is_required)
+    }
+}
+
+impl Settings {
+    /// The values that the file gives an option, and the line of their key.
+    pub(super) fn of(&self, option: &Arg) -> Option<(Vec<String>, usize)> {
+        let setting = self.0.get(key_of(option)?)?;
+        Some((texts(option, &setting.value)?, setting.line))
     }
 }
 
@@ -153,7 +170,7 @@ fn scalar(value: &Spanned<DeValue<'_>>) -> Result<Scalar, Range<usize>> {
 }
 
 /// The key of an option in a config file, if it has one. An option without a variable is for one call only.
-fn key_of(option: &Arg) -> Option<&str> {
+pub(super) fn key_of(option: &Arg) -> Option<&str> {
     let is_setting = matches!(
         option.get_action(),
         ArgAction::Set | ArgAction::Append | ArgAction::SetTrue | ArgAction::SetFalse | ArgAction::Count
@@ -221,7 +238,7 @@ fn texts(option: &Arg, value: &Value) -> Option<Vec<String>> {
 }
 
 /// Lets the option's own parser judge a value, on a command line with nothing else.
-fn accept(option: &Arg, text: &str) -> Result<(), String> {
+pub(super) fn accept(option: &Arg, text: &str) -> Result<(), String> {
     if kind(option) == Kind::Flag {
         return Ok(());
     }
@@ -274,6 +291,10 @@ fn unknown(command: &Command, key: &str) -> String {
 }
 
 fn at_line(text: &str, span: &Range<usize>, reason: &str) -> String {
-    let before = text.get(..span.start).unwrap_or_default();
-    format!("line {}: {reason}", before.matches('\n').count() + 1)
+    format!("line {}: {reason}", line_of(text, span))
+}
+
+/// The line of a place, from 1.
+fn line_of(text: &str, span: &Range<usize>) -> usize {
+    text.get(..span.start).unwrap_or_default().matches('\n').count() + 1
 }

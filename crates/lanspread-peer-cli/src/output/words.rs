@@ -15,6 +15,7 @@ use super::peer_words;
 use super::peer_words::listening;
 use super::plan_words;
 use super::quantities::{bytes, count as counted, duration, rate};
+use super::setup_words;
 use super::status_words;
 use crate::exit::Summary;
 use crate::hints;
@@ -339,6 +340,7 @@ pub(super) fn report(report: &Answer) -> String {
         Answer::StreamInstallPlan { .. } => plan_words::plan(report),
         Answer::Party { .. } => party(report),
         other => peer_words::report(other)
+            .or_else(|| setup_words::report(other))
             .or_else(|| catalog_words::report(other))
             .unwrap_or_else(|| format!("{other:?}")),
     }

@@ -27,5 +27,6 @@ mod progress;
 mod refusals;
 mod repair;
 mod servers;
+mod setup;
 mod several;
 mod streamed;

@@ -12,6 +12,7 @@ use lanspread_types::ids::{CatalogName, GameId, GameVersion, PeerAddress, PeerId
 use serde::{Deserialize, Serialize};
 
 use crate::report::failure::{Code, PeerAnswer};
+use crate::report::machine_settings::{ConfigFilePath, MachineSetUp, OptionSetting};
 use crate::report::offender::{Offence, PenaltyAddress};
 use crate::report::operation::{DecodeAt, OperationKind};
 use crate::report::operation_progress::OperationProgress;
@@ -398,6 +399,12 @@ pub enum Answer {
         /// The games directories of daemons that run with this state directory and were started before the change.
         daemons_to_restart: Vec<String>,
     },
+    /// This machine was set up.
+    MachineSetUp(MachineSetUp),
+    /// An option has this value.
+    OptionSetting(OptionSetting),
+    /// Where the config file is.
+    ConfigFile(ConfigFilePath),
     /// A root file that a manifest lists.
     CatalogRootFile {
         /// Its name.

@@ -3,6 +3,7 @@
 mod answers;
 mod catalog;
 mod events;
+mod machine;
 mod packed;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -188,7 +189,7 @@ fn schema_of(samples: &Samples) -> Value {
 fn all_samples() -> Samples {
     let mut samples = of_the_command();
     add([events::all(), packed::events(), catalog::events()].concat(), &mut samples);
-    add([answers::all(), catalog::answers()].concat(), &mut samples);
+    add([answers::all(), catalog::answers(), machine::answers()].concat(), &mut samples);
     samples
 }
 
