@@ -145,6 +145,9 @@ def check_contents(box: Container) -> None:
     copyright_file = (PROJECT_DIR / "packaging" / "copyright").read_text()
     expect_equal(box.run("cat", f"/usr/share/doc/{PACKAGE}/copyright"), copyright_file, "copyright file")
     check_completion(box)
+    for section in ("SYNOPSIS", "EXIT STATUS", "ENVIRONMENT", "FILES", "SEE ALSO"):
+        page = box.run("zcat", f"/usr/share/man/man1/{PROGRAM}-install.1.gz")
+        expect(f'\n.SH "{section}"\n' in page, f"the manual page of install has no section {section}")
     expect_equal(box.run("stat", "--format", "%U %a", GAMES, STATE).split(), [USER, "2775", USER, "700"], "folders")
 
 

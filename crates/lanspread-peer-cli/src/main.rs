@@ -16,6 +16,7 @@ mod games_dir;
 mod help;
 mod hints;
 mod logging;
+mod manual;
 mod notify;
 mod output;
 mod panics;

@@ -9,6 +9,7 @@ use lanspread_peer::ErrorCategory;
 
 use crate::arguments::{Arguments, Completions, Manual};
 use crate::exit::{CommandResult, Failure};
+use crate::manual::pages;
 use crate::{completion, reference};
 
 /// The JSON Schema of everything that `--json` prints.
@@ -24,8 +25,10 @@ pub(crate) fn schema() -> CommandResult {
 }
 
 pub(crate) fn manual(manual: &Manual) -> CommandResult {
-    let written = fs::create_dir_all(&manual.out_dir)
-        .and_then(|()| clap_mangen::generate_to(Arguments::command(), &manual.out_dir));
+    let pages = pages(Arguments::command(), env!("CARGO_PKG_VERSION"));
+    let written = fs::create_dir_all(&manual.out_dir).and_then(|()| {
+        pages.iter().try_for_each(|page| fs::write(manual.out_dir.join(&page.file_name), &page.text))
+    });
     written.map_err(|error| {
         let message = format!("cannot write the pages to {}: {error}", manual.out_dir.display());
         Failure::new("local-io", None, message, ErrorCategory::Local)

@@ -1,6 +1,7 @@
 //! The pages and scripts that are generated from the arguments: completions, manual, reference.
 
 use std::fs;
+use std::process::Command;
 
 use crate::support::{finish, peer, project};
 
@@ -63,4 +64,38 @@ fn the_manual_has_a_page_for_every_command() {
     let serve = fs::read_to_string(pages.join("lanspread-peer-cli-serve.1")).unwrap();
     assert!(serve.contains("games\\-dir") && serve.contains("LANSPREAD_GAMES_DIR"), "{serve}");
     finish(peer().args(["manual", "--out-dir", "/proc/nowhere"])).failed(7, &["/proc/nowhere"]);
+}
+
+/// Every page can be shown, has the sections that people look for, and names only pages that exist.
+#[test]
+fn the_pages_are_what_man_expects() {
+    let folder = tempfile::tempdir().unwrap();
+    finish(peer().args(["manual", "--out-dir"]).arg(folder.path())).succeeded();
+    let has_groff = Command::new("groff").arg("--version").output().is_ok();
+    if !has_groff {
+        println!("groff is not installed: the manual pages are NOT shown");
+    }
+    let paths: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(paths.len() > 30, "{}", paths.len());
+    for path in paths {
+        let page = fs::read_to_string(&path).unwrap();
+        for section in
+            ["NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "EXIT STATUS", "ENVIRONMENT", "FILES", "SEE ALSO"]
+        {
+            let heading = format!("\n.SH \"{section}\"\n");
+            assert_eq!(page.matches(&heading).count(), 1, "{section} in {}", path.display());
+        }
+        let (_, see_also) = page.split_once("\n.SH \"SEE ALSO\"\n").unwrap();
+        for name in see_also.lines().next().unwrap().split(", ") {
+            let name = name.trim_start_matches("\\fB").trim_end_matches("\\fR(1)").replace('\\', "");
+            assert!(folder.path().join(format!("{name}.1")).is_file(), "{name} in {}", path.display());
+        }
+        if has_groff {
+            // With all warnings; `-z` shows nothing else.
+            let shown = finish(Command::new("groff").args(["-man", "-ww", "-Tutf8", "-z"]).arg(&path));
+            assert_eq!(shown.succeeded().stderr, "", "{}", path.display());
+        }
+    }
+    let install = fs::read_to_string(folder.path().join("lanspread-peer-cli-install.1")).unwrap();
+    assert!(install.contains("[\\fB\\-\\-stream\\fR]") && install.contains("\\fIGAME\\fR...\n"), "{install}");
 }
