@@ -70,7 +70,7 @@ class Room:
     def peer(self, name: str, **facts: object) -> str:
         """Adds a peer and gives its identity. The first one is the daemon that answers."""
         index = len(self.peers)
-        identity = hashlib.sha256(f"{index} {name}".encode()).hexdigest()
+        identity = "peer1" + hashlib.sha256(f"{index} {name}".encode()).hexdigest()[:32]
         self.peers[identity] = {
             "peer": identity,
             "name": name,

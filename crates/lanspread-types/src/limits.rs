@@ -9,11 +9,13 @@ pub use self::http::*;
 pub use self::packed::*;
 pub use self::queue::*;
 pub use self::trust::*;
+pub use self::web::*;
 
 mod http;
 mod packed;
 mod queue;
 mod trust;
+mod web;
 
 // ---- Wire ------------------------------------------------------------------------------------------------------------
 

@@ -68,10 +68,12 @@ const cellAt = (peer, game) => ofPeer(peer).get(game) || { peer, game, state: 'a
 
 const alike = text => text.normalize('NFKC').toLowerCase();
 const mixed = text => /\p{sc=Latin}/u.test(text) && /[\p{sc=Cyrillic}\p{sc=Greek}\p{sc=Armenian}\p{sc=Cherokee}]/u.test(text);
+// All identities begin alike.
+const digits = id => shown(id, 64).replace(/^peer1/, '');
 function nameOf(peer) {
   const name = shown(peer.name, 28);
   const doubtful = !name || /^\(|\ufffd/.test(name) || mixed(name) || twice.has('peer ' + alike(name));
-  return doubtful ? `${name || '(no name)'} ·${String(peer.peer).slice(0, 4)}` : name;
+  return doubtful ? `${name || '(no name)'} ·${digits(peer.peer).slice(0, 4)}` : name;
 }
 function titleOf(game) {
   const title = shown(game.title || game.game, 40), id = shown(game.game, 40);
@@ -652,7 +654,7 @@ function seatDetail(peer) {
   const flow = (speed, word, list) => speed ? `${rate(speed)}, ${bits(speed)}${list ? ` ${word} ${list}` : ''}` : '–';
   return [facts([peer.seat && ['Ready', `${peer.games_ready} of ${peer.games_wanted} games`], peer.state !== 'here' && ['No word', 'for ' + left((peer.silent_ms ?? 0) / 1000)], ['Free disk', bytes(peer.free_bytes)],
     ['Receives', flow(peer.receive_bytes_per_second, 'from', ends('to', 'from'))], ['Sends', flow(peer.send_bytes_per_second, 'to', ends('from', 'to'))], ['Program', shown(peer.version, 20) || '–'],
-    ['Identity', make('code', shown(peer.peer, 64).slice(0, 16))], ['Commands', peer.peer === room.self ? 'this machine' : peer.accepts ? 'accepts installs from here' : 'does not accept installs from here']]), warningsOf(peer.peer),
+    ['Identity', make('code', shown(peer.peer, 64))], ['Commands', peer.peer === room.self ? 'this machine' : peer.accepts ? 'accepts installs from here' : 'does not accept installs from here']]), warningsOf(peer.peer),
   make('h3', 'Games'), make('ul.lines', gamesInOrder().map(game => cellAt(peer.peer, game.game)).filter(cell => cell.state !== 'absent' || games.get(cell.game).wanted).map(cell => make('li', linkTo(title(cell.game), peer.peer, cell.game), pill(cell)))),
   peer.peer === room.self ? offered(peer) : ''];
 }

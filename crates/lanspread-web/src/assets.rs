@@ -2,15 +2,15 @@
 
 /// One file of the page.
 #[derive(Clone, Copy, Debug)]
-pub struct Asset {
+pub(crate) struct Asset {
     /// Where a browser asks for it.
-    pub path: &'static str,
-    pub content_type: &'static str,
-    pub content: &'static str,
+    pub(crate) path: &'static str,
+    pub(crate) content_type: &'static str,
+    pub(crate) content: &'static str,
 }
 
 /// Everything that the page consists of.
-pub const ASSETS: [Asset; 3] = [
+pub(crate) const ASSETS: [Asset; 3] = [
     Asset {
         path: "/",
         content_type: "text/html; charset=utf-8",
@@ -30,7 +30,7 @@ pub const ASSETS: [Asset; 3] = [
 
 /// What goes with every answer, of a file or of the interface. With this policy a browser parses no text as markup at
 /// all, runs no script but the file above, and asks no other host.
-pub const HEADERS: [(&str, &str); 6] = [
+pub(crate) const HEADERS: [(&str, &str); 6] = [
     (
         "content-security-policy",
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; \

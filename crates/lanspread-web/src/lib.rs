@@ -1,8 +1,22 @@
 //! The page of the room: what a daemon shows in a browser.
 //!
 //! Three files are part of the program. They ask no other machine for anything, and nothing makes them at build time:
-//! what is in `assets/` is what a browser gets.
+//! what is in `assets/` is what a browser gets. `routes.rs` says which request is answered how, `guard.rs` which one is
+//! answered at all, and `server.rs` how many there may be.
 
 mod assets;
+mod changes;
+mod daemon;
+mod guard;
+mod live;
+mod refusal;
+mod routes;
+mod server;
+mod stall;
+mod tickets;
+mod token;
 
-pub use assets::{ASSETS, Asset, HEADERS};
+pub use daemon::{ActionsAsked, Answering, Daemon, Log, Start};
+pub use refusal::Refusal;
+pub use server::{WebConfig, WebServer};
+pub use token::{TokenError, token_of_file, token_of_state};

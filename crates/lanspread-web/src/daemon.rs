@@ -1,0 +1,148 @@
+//! What the page needs of a daemon. Tests answer in its place.
+
+use std::pin::Pin;
+
+use lanspread_peer::{GameId, OperationKind, PeerId};
+use lanspread_types::limits;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::refusal::Refusal;
+
+/// An answer that is being made.
+pub type Answering<'a, T> = Pin<Box<dyn Future<Output = Result<T, Refusal>> + Send + 'a>>;
+
+/// What is asked about one game on some peers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ActionsAsked {
+    /// Which game.
+    pub game: GameId,
+    /// On which peers; at least one.
+    pub peers: Vec<PeerId>,
+}
+
+/// What is to be started.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Start {
+    /// What to do.
+    pub kind: OperationKind,
+    /// With which game.
+    pub game: GameId,
+    /// On which peers; at least one.
+    pub peers: Vec<PeerId>,
+}
+
+/// The daemon whose room is shown.
+pub trait Daemon: Send + Sync + 'static {
+    /// The room as it is now.
+    fn room(&self) -> Answering<'_, Map<String, Value>>;
+    /// What is possible, what it needs, and why not.
+    fn actions(&self, asked: ActionsAsked) -> Answering<'_, Value>;
+    /// Starts an operation on each of the peers, and gives their numbers.
+    fn start(&self, asked: Start) -> Answering<'_, Vec<u64>>;
+    /// Cancels an operation of this daemon.
+    fn cancel(&self, operation: u64) -> Answering<'_, ()>;
+    /// The metrics, in the format of Prometheus.
+    fn metrics(&self) -> Answering<'_, String>;
+    /// What has happened, and what happens from now on.
+    fn log(&self) -> Box<dyn Log>;
+}
+
+/// Events, in their order.
+pub trait Log: Send {
+    /// The next one; none after the last. Cancel-safe.
+    fn next(&mut self) -> Pin<Box<dyn Future<Output = Option<Value>> + Send + '_>>;
+}
+
+impl Start {
+    /// Refuses what the page has no button for, and too many peers.
+    pub(crate) fn check(self) -> Result<Self, Refusal> {
+        if matches!(self.kind, OperationKind::Uninstall | OperationKind::Remove) {
+            let message = format!("the page does not {}: a command does", self.kind);
+            return Err(Refusal::new(422, "not-from-here", message));
+        }
+        check_count(&self.peers)?;
+        Ok(self)
+    }
+}
+
+impl ActionsAsked {
+    /// Reads the query: `game` once, `peer` once or several times.
+    pub(crate) fn read(query: &str) -> Result<Self, Refusal> {
+        let (mut game, mut peers) = (None, Vec::new());
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            let wrong = |problem: String| Refusal::new(400, "bad-request", format!("{name}: {problem}"));
+            match &*name {
+                "game" if game.is_none() => {
+                    game = Some(
+                        value.parse().map_err(|error: lanspread_peer::WordError| wrong(error.to_string()))?,
+                    );
+                }
+                "peer" if peers.len() <= limits::WEB_PEERS_MAX => {
+                    peers.push(
+                        value.parse().map_err(|error: lanspread_peer::WordError| wrong(error.to_string()))?,
+                    );
+                }
+                _ => {
+                    return Err(Refusal::new(
+                        400,
+                        "bad-request",
+                        "expected game once, and peer up to 256 times",
+                    ));
+                }
+            }
+        }
+        check_count(&peers)?;
+        let game = game.ok_or_else(|| Refusal::new(400, "bad-request", "expected a game"))?;
+        Ok(Self { game, peers })
+    }
+}
+
+fn check_count(peers: &[PeerId]) -> Result<(), Refusal> {
+    if (1..=limits::WEB_PEERS_MAX).contains(&peers.len()) {
+        return Ok(());
+    }
+    let message = format!("expected 1 to {} peers, got {}", limits::WEB_PEERS_MAX, peers.len());
+    Err(Refusal::new(400, "bad-request", message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_names_one_game_and_some_peers() {
+        let (one, other) = (PeerId::random().unwrap(), PeerId::random().unwrap());
+        let asked = ActionsAsked::read(&format!("game=alpha%2Dracer&peer={one}&peer={other}")).unwrap();
+        assert_eq!(asked, ActionsAsked { game: "alpha-racer".parse().unwrap(), peers: vec![one, other] });
+        for wrong in [
+            String::new(),
+            "game=g".to_owned(),
+            format!("peer={one}"),
+            format!("game=..%2Fx&peer={one}"),
+            "game=g&peer=peer1".to_owned(),
+            format!("game=g&game=h&peer={one}"),
+            format!("game=g&peer={one}&else=1"),
+            format!("game=g{}", format!("&peer={one}").repeat(limits::WEB_PEERS_MAX + 1)),
+        ] {
+            assert_eq!(ActionsAsked::read(&wrong).unwrap_err().code, "bad-request", "{wrong:.60}");
+        }
+    }
+
+    #[test]
+    fn the_page_removes_nothing() {
+        let start = |kind: &str| {
+            let peer = PeerId::random().unwrap();
+            let text = format!(r#"{{"kind":"{kind}","game":"g","peers":["{peer}"]}}"#);
+            serde_json::from_str::<Start>(&text)
+                .unwrap()
+                .check()
+                .map(|start| start.kind)
+                .map_err(|refusal| refusal.code)
+        };
+        assert_eq!(start("stream-install"), Ok(OperationKind::StreamInstall));
+        assert_eq!(start("uninstall"), Err("not-from-here".to_owned()));
+        assert_eq!(start("remove"), Err("not-from-here".to_owned()));
+    }
+}

@@ -1,0 +1,170 @@
+//! The stream of changes: `snapshot`, then `delta`, `log` and `time`, as server-sent events.
+//!
+//! The readers drive it: while there is none, nothing is looked at. Each of them counts its change from the picture that
+//! it was sent last, so a slow one costs the memory of one room and never a backlog.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use lanspread_types::limits;
+use serde_json::{Map, Value, json};
+use tokio::sync::{Mutex, OwnedSemaphorePermit};
+use tokio::time::{Instant, Interval, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+
+use crate::changes::Picture;
+use crate::daemon::{Daemon, Log};
+use crate::refusal::Refusal;
+
+/// A picture with its number.
+pub(crate) struct Numbered {
+    pub(crate) seq: u64,
+    picture: Picture,
+    /// What came before it, and the event that says what changed since then.
+    since_previous: Option<(u64, Bytes)>,
+}
+
+impl Numbered {
+    /// The whole room, with the number of its last change.
+    pub(crate) fn snapshot(&self) -> Map<String, Value> {
+        self.stamped(self.picture.snapshot())
+    }
+
+    fn stamped(&self, mut object: Map<String, Value>) -> Map<String, Value> {
+        object.insert("v".to_owned(), json!(1));
+        object.insert("seq".to_owned(), json!(self.seq));
+        object.insert("time".to_owned(), json!(now()));
+        object
+    }
+
+    /// The event for a reader that has seen `before`.
+    fn event_since(&self, before: &Self) -> Bytes {
+        match &self.since_previous {
+            Some((seq, event)) if *seq == before.seq => event.clone(),
+            _ => self.counted_since(before),
+        }
+    }
+
+    fn counted_since(&self, before: &Self) -> Bytes {
+        match self.picture.since(&before.picture) {
+            Some(change) => event("delta", Some(self.seq), &Value::Object(self.stamped(change))),
+            None => self.whole_event(),
+        }
+    }
+
+    fn whole_event(&self) -> Bytes {
+        event("snapshot", Some(self.seq), &Value::Object(self.snapshot()))
+    }
+}
+
+/// One event of the stream. JSON has no line breaks of its own, so it is one line.
+fn event(name: &str, id: Option<u64>, data: &Value) -> Bytes {
+    let id = id.map(|id| format!("id: {id}\n")).unwrap_or_default();
+    Bytes::from(format!("event: {name}\n{id}data: {data}\n\n"))
+}
+
+/// RFC 3339, UTC, milliseconds.
+#[expect(clippy::disallowed_methods, reason = "a time for people, which nothing waits for")]
+fn now() -> String {
+    humantime::format_rfc3339_millis(std::time::SystemTime::now()).to_string()
+}
+
+/// The newest picture, for all readers.
+#[derive(Default)]
+pub(crate) struct Live {
+    newest: Mutex<Option<(Arc<Numbered>, Instant)>>,
+}
+
+impl Live {
+    /// The room as it was at most [`limits::WEB_ROOM_INTERVAL`] ago. Cancel-safe.
+    pub(crate) async fn picture(&self, daemon: &dyn Daemon) -> Result<Arc<Numbered>, Refusal> {
+        let mut newest = self.newest.lock().await;
+        if let Some((picture, seen)) = &*newest
+            && seen.elapsed() < limits::WEB_ROOM_INTERVAL
+        {
+            return Ok(Arc::clone(picture));
+        }
+        let picture = Picture::of(daemon.room().await?);
+        let numbered = match newest.take() {
+            Some((before, _)) if before.picture == picture => before,
+            Some((before, _)) => {
+                let mut now = Numbered { seq: before.seq + 1, picture, since_previous: None };
+                now.since_previous = Some((before.seq, now.counted_since(&before)));
+                Arc::new(now)
+            }
+            None => Arc::new(Numbered { seq: 1, picture, since_previous: None }),
+        };
+        *newest = Some((Arc::clone(&numbered), Instant::now()));
+        Ok(numbered)
+    }
+}
+
+/// One page that is told what changes.
+pub(crate) struct Reader {
+    live: Arc<Live>,
+    daemon: Arc<dyn Daemon>,
+    stop: CancellationToken,
+    log: Option<Box<dyn Log>>,
+    seen: Option<Arc<Numbered>>,
+    looks: Interval,
+    said: Instant,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Reader {
+    pub(crate) fn new(
+        live: Arc<Live>,
+        daemon: Arc<dyn Daemon>,
+        stop: CancellationToken,
+        place: OwnedSemaphorePermit,
+    ) -> Self {
+        let mut looks = tokio::time::interval(limits::WEB_ROOM_INTERVAL);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let log = Some(daemon.log());
+        Self { live, daemon, stop, log, seen: None, looks, said: Instant::now(), _place: place }
+    }
+
+    /// The next event; none when the daemon stops or can no longer say what its room is.
+    pub(crate) async fn next(&mut self) -> Option<Bytes> {
+        let stop = self.stop.clone();
+        let next = stop.run_until_cancelled(self.something()).await??;
+        self.said = Instant::now();
+        Some(next)
+    }
+
+    async fn something(&mut self) -> Option<Bytes> {
+        loop {
+            let logged = async {
+                match &mut self.log {
+                    // After the room, which says who the events are about.
+                    Some(log) if self.seen.is_some() => log.next().await,
+                    _ => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                logged = logged => match logged {
+                    Some(entry) => return Some(event("log", None, &json!([entry]))),
+                    None => self.log = None,
+                },
+                _ = self.looks.tick() => {
+                    let now = match self.live.picture(&*self.daemon).await {
+                        Ok(now) => now,
+                        Err(refusal) => {
+                            tracing::warn!("the room page cannot be told what changes: {refusal}");
+                            return None;
+                        }
+                    };
+                    let before = self.seen.replace(Arc::clone(&now));
+                    match before {
+                        None => return Some(now.whole_event()),
+                        Some(before) if before.seq != now.seq => return Some(now.event_since(&before)),
+                        Some(_) if self.said.elapsed() >= limits::WEB_SIGN_OF_LIFE_INTERVAL => {
+                            return Some(event("time", None, &Value::Object(now.stamped(Map::new()))));
+                        }
+                        Some(_) => {}
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Which request is answered how. Thin: each answer is a file of the page or what the daemon says.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Path, RawQuery, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, get, post};
+use axum::{Json, Router};
+use lanspread_types::limits;
+use serde_json::json;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::assets::{ASSETS, HEADERS};
+use crate::daemon::{ActionsAsked, Daemon, Start};
+use crate::guard::Guard;
+use crate::live::{Live, Reader};
+use crate::refusal::Refusal;
+use crate::tickets::Tickets;
+
+/// Where the stream of changes is.
+pub(crate) const LIVE: &str = "/api/v1/live";
+
+/// What all requests have in common.
+pub(crate) struct Site {
+    daemon: Arc<dyn Daemon>,
+    guard: Guard,
+    tickets: Tickets,
+    live: Arc<Live>,
+    readers: Arc<Semaphore>,
+    stop: CancellationToken,
+}
+
+type Here = State<Arc<Site>>;
+
+impl Site {
+    pub(crate) fn new(daemon: Arc<dyn Daemon>, guard: Guard, stop: CancellationToken) -> Self {
+        let readers = Arc::new(Semaphore::new(limits::WEB_READERS_MAX));
+        Self { daemon, guard, tickets: Tickets::default(), live: Arc::default(), readers, stop }
+    }
+}
+
+/// All routes, behind the checks of each request.
+pub(crate) fn routes(site: Site) -> Router {
+    let site = Arc::new(site);
+    let mut router = Router::new();
+    for asset in ASSETS {
+        let answer = ([(header::CONTENT_TYPE, asset.content_type)], asset.content);
+        router = router.route(asset.path, get(async move || answer));
+    }
+    router
+        .route("/api/v1/room", get(room))
+        .route(LIVE, get(live))
+        .route("/api/v1/actions", get(actions))
+        .route("/api/v1/ticket", post(ticket))
+        .route("/api/v1/operations", post(start))
+        .route("/api/v1/operations/{operation}", delete(cancel))
+        .route("/metrics", get(metrics))
+        .fallback(async || Refusal::new(404, "not-found", "there is nothing at this address"))
+        .method_not_allowed_fallback(async || Refusal::new(405, "method", "this address has no such method"))
+        .layer(middleware::from_fn_with_state(Arc::clone(&site), checked))
+        .with_state(site)
+}
+
+async fn checked(State(site): Here, request: Request, next: Next) -> Response {
+    let mut response = match site.guard.check(request.method(), request.uri(), request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(refusal) => refusal.into_response(),
+    };
+    for (name, value) in HEADERS {
+        response.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    response
+}
+
+async fn room(State(site): Here) -> Result<Response, Refusal> {
+    let picture = site.live.picture(&*site.daemon).await?;
+    Ok(Json(picture.snapshot()).into_response())
+}
+
+async fn live(State(site): Here, RawQuery(query): RawQuery, headers: HeaderMap) -> Result<Response, Refusal> {
+    let query = query.unwrap_or_default();
+    let ticket = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "ticket");
+    if !ticket.is_some_and(|(_, ticket)| site.tickets.take(&ticket)) {
+        site.guard.check_token(&headers)?;
+    }
+    let place = Arc::clone(&site.readers).try_acquire_owned().map_err(|_| {
+        let message = format!("{} pages are open already", limits::WEB_READERS_MAX);
+        Refusal::new(503, "busy", message).with_hint(Some("close one of them".to_owned()))
+    })?;
+    let reader = Reader::new(Arc::clone(&site.live), Arc::clone(&site.daemon), site.stop.clone(), place);
+    let events = futures_util::stream::unfold(reader, |mut reader| async {
+        reader.next().await.map(|event| (Ok::<_, Infallible>(event), reader))
+    });
+    Ok(([(header::CONTENT_TYPE, "text/event-stream")], Body::from_stream(events)).into_response())
+}
+
+async fn actions(State(site): Here, RawQuery(query): RawQuery) -> Result<Response, Refusal> {
+    let asked = ActionsAsked::read(&query.unwrap_or_default())?;
+    let actions = site.daemon.actions(asked).await?;
+    Ok(Json(json!({ "v": 1, "actions": actions })).into_response())
+}
+
+async fn ticket(State(site): Here, request: Request) -> Result<Response, Refusal> {
+    body(request).await?;
+    Ok(Json(json!({ "ticket": site.tickets.give()? })).into_response())
+}
+
+async fn start(State(site): Here, request: Request) -> Result<Response, Refusal> {
+    let body = body(request).await?;
+    let asked: Start = serde_json::from_slice(&body)
+        .map_err(|error| Refusal::new(400, "bad-request", format!("this is no request: {error}")))?;
+    let operations = site.daemon.start(asked.check()?).await?;
+    Ok((StatusCode::ACCEPTED, Json(json!({ "operations": operations }))).into_response())
+}
+
+async fn cancel(State(site): Here, Path(operation): Path<String>) -> Result<Response, Refusal> {
+    let operation = operation
+        .parse()
+        .map_err(|_| Refusal::new(400, "bad-request", "the number of an operation is expected"))?;
+    site.daemon.cancel(operation).await?;
+    Ok(Json(json!({})).into_response())
+}
+
+async fn metrics(State(site): Here) -> Result<Response, Refusal> {
+    let text = site.daemon.metrics().await?;
+    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
+}
+
+/// The whole body of a request, within its bounds.
+async fn body(request: Request) -> Result<bytes::Bytes, Refusal> {
+    let reading = axum::body::to_bytes(request.into_body(), limits::WEB_BODY_BYTES_MAX);
+    match timeout(limits::WEB_BODY_DEADLINE, reading).await {
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(_)) => {
+            let message = format!("the body is longer than {} bytes, or broken", limits::WEB_BODY_BYTES_MAX);
+            Err(Refusal::new(413, "too-long", message))
+        }
+        Err(_) => Err(Refusal::new(408, "too-slow", "the body did not arrive in time")),
+    }
+}
+
+#[cfg(test)]
+mod tests;
