@@ -77,7 +77,7 @@ impl Picture {
         }
         for (list, keys) in before.objects.keys().filter(|key| !self.objects.contains_key(key)) {
             let [peer, game] = keys.as_slice() else { return None };
-            // A cell that is no longer listed: the game is not there any more, and nobody wants it there.
+            // A cell that is no longer listed: the game is not there any more, and is not wanted there.
             add(*list, serde_json::json!({ "peer": peer, "game": game, "state": "absent" }));
         }
         for (name, value) in &self.whole {
@@ -100,7 +100,7 @@ mod tests {
         Picture::of(room)
     }
 
-    fn room(cells: Value) -> Value {
+    fn room(cells: &Value) -> Value {
         json!({
             "v": 1, "seq": 7, "time": "now", "self": "a", "party": "p", "links": [], "operations": [], "warnings": [],
             "summary": { "ready": 1 }, "peers": [{ "peer": "a" }, { "peer": "b" }], "games": [{ "game": "g" }], "cells": cells,
@@ -110,20 +110,20 @@ mod tests {
     #[test]
     fn a_snapshot_is_the_room_without_what_passes() {
         let cells = json!([{ "peer": "a", "game": "g", "state": "installed" }]);
-        let mut expected = room(cells.clone());
+        let mut expected = room(&cells);
         let fields = expected.as_object_mut().unwrap();
         fields.remove("seq");
         fields.remove("time");
         fields.insert("looking".to_owned(), Value::Null);
-        assert_eq!(Value::Object(picture(room(cells)).snapshot()), expected);
+        assert_eq!(Value::Object(picture(room(&cells)).snapshot()), expected);
     }
 
     #[test]
     fn only_what_differs_is_part_of_a_change() {
         let cell = |state: &str| json!({ "peer": "a", "game": "g", "state": state });
         let other = json!({ "peer": "b", "game": "g", "state": "installed" });
-        let before = picture(room(json!([cell("streaming"), other])));
-        let mut now = room(json!([cell("installed"), other]));
+        let before = picture(room(&json!([cell("streaming"), other])));
+        let mut now = room(&json!([cell("installed"), other]));
         now["seq"] = json!(8);
         now["summary"] = json!({ "ready": 2 });
         let change = picture(now).since(&before).unwrap();
@@ -133,15 +133,15 @@ mod tests {
 
     #[test]
     fn a_cell_that_is_gone_is_absent_and_a_peer_that_is_gone_needs_a_snapshot() {
-        let before = picture(room(json!([{ "peer": "b", "game": "g", "state": "installed" }])));
-        let change = picture(room(json!([]))).since(&before).unwrap();
+        let before = picture(room(&json!([{ "peer": "b", "game": "g", "state": "installed" }])));
+        let change = picture(room(&json!([]))).since(&before).unwrap();
         assert_eq!(change["cells"], json!([{ "peer": "b", "game": "g", "state": "absent" }]));
         for list in ["peers", "games"] {
-            let mut fewer = room(json!([{ "peer": "b", "game": "g", "state": "installed" }]));
+            let mut fewer = room(&json!([{ "peer": "b", "game": "g", "state": "installed" }]));
             fewer[list].as_array_mut().unwrap().pop();
             assert_eq!(picture(fewer).since(&before), None, "{list}");
         }
-        let mut other = room(json!([]));
+        let mut other = room(&json!([]));
         other["party"] = json!("another");
         assert_eq!(picture(other).since(&before), None);
     }
@@ -149,7 +149,7 @@ mod tests {
     #[test]
     fn changes_that_a_slow_reader_missed_are_one_change() {
         let at = |bytes: u64| {
-            picture(room(json!([{ "peer": "a", "game": "g", "state": "streaming", "bytes": bytes }])))
+            picture(room(&json!([{ "peer": "a", "game": "g", "state": "streaming", "bytes": bytes }])))
         };
         let change = at(900).since(&at(1)).unwrap();
         assert_eq!(change["cells"].as_array().unwrap().len(), 1);

@@ -7,10 +7,10 @@ use lanspread_types::limits;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::refusal::Refusal;
+use crate::refusal::WebRefusal;
 
 /// An answer that is being made.
-pub type Answering<'a, T> = Pin<Box<dyn Future<Output = Result<T, Refusal>> + Send + 'a>>;
+pub type Answering<'a, T> = Pin<Box<dyn Future<Output = Result<T, WebRefusal>> + Send + 'a>>;
 
 /// What is asked about one game on some peers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub struct Start {
 }
 
 /// The daemon whose room is shown.
-pub trait Daemon: Send + Sync + 'static {
+pub trait RoomDaemon: Send + Sync + 'static {
     /// The room as it is now.
     fn room(&self) -> Answering<'_, Map<String, Value>>;
     /// What is possible, what it needs, and why not.
@@ -57,10 +57,10 @@ pub trait Log: Send {
 
 impl Start {
     /// Refuses what the page has no button for, and too many peers.
-    pub(crate) fn check(self) -> Result<Self, Refusal> {
+    pub(crate) fn check(self) -> Result<Self, WebRefusal> {
         if matches!(self.kind, OperationKind::Uninstall | OperationKind::Remove) {
             let message = format!("the page does not {}: a command does", self.kind);
-            return Err(Refusal::new(422, "not-from-here", message));
+            return Err(WebRefusal::new(422, "not-from-here", message));
         }
         check_count(&self.peers)?;
         Ok(self)
@@ -69,10 +69,10 @@ impl Start {
 
 impl ActionsAsked {
     /// Reads the query: `game` once, `peer` once or several times.
-    pub(crate) fn read(query: &str) -> Result<Self, Refusal> {
+    pub(crate) fn read(query: &str) -> Result<Self, WebRefusal> {
         let (mut game, mut peers) = (None, Vec::new());
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-            let wrong = |problem: String| Refusal::new(400, "bad-request", format!("{name}: {problem}"));
+            let wrong = |problem: String| WebRefusal::new(400, "bad-request", format!("{name}: {problem}"));
             match &*name {
                 "game" if game.is_none() => {
                     game = Some(
@@ -85,7 +85,7 @@ impl ActionsAsked {
                     );
                 }
                 _ => {
-                    return Err(Refusal::new(
+                    return Err(WebRefusal::new(
                         400,
                         "bad-request",
                         "expected game once, and peer up to 256 times",
@@ -94,17 +94,17 @@ impl ActionsAsked {
             }
         }
         check_count(&peers)?;
-        let game = game.ok_or_else(|| Refusal::new(400, "bad-request", "expected a game"))?;
+        let game = game.ok_or_else(|| WebRefusal::new(400, "bad-request", "expected a game"))?;
         Ok(Self { game, peers })
     }
 }
 
-fn check_count(peers: &[PeerId]) -> Result<(), Refusal> {
+fn check_count(peers: &[PeerId]) -> Result<(), WebRefusal> {
     if (1..=limits::WEB_PEERS_MAX).contains(&peers.len()) {
         return Ok(());
     }
     let message = format!("expected 1 to {} peers, got {}", limits::WEB_PEERS_MAX, peers.len());
-    Err(Refusal::new(400, "bad-request", message))
+    Err(WebRefusal::new(400, "bad-request", message))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use axum::http::{HeaderMap, HeaderName, Method, Uri, header};
 use sha2::{Digest, Sha256};
 
-use crate::refusal::Refusal;
+use crate::refusal::WebRefusal;
 
 /// The digest of a token: comparing digests tells nothing about how much of a guess is right.
 #[derive(Clone, PartialEq, Eq)]
@@ -21,6 +21,9 @@ impl TokenDigest {
     }
 }
 
+/// Where the stream of changes is. A ticket opens it too, which is checked there.
+pub(crate) const LIVE: &str = "/api/v1/live";
+
 /// What a request must have.
 pub(crate) struct Guard {
     /// Names of this machine that a host may have, in lower case.
@@ -30,8 +33,8 @@ pub(crate) struct Guard {
 }
 
 impl Guard {
-    /// Checks the head of a request. The stream of changes may also be opened with a ticket, which is checked there.
-    pub(crate) fn check(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
+    /// Checks the head of a request.
+    pub(crate) fn check(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), WebRefusal> {
         let host = one(headers, &header::HOST).ok_or_else(|| foreign_host(""))?;
         if !self.is_ours(host) {
             return Err(foreign_host(host));
@@ -41,17 +44,17 @@ impl Guard {
             check_type(headers)?;
         }
         let path = uri.path();
-        let is_open = !(path.starts_with("/api/") || path == "/metrics") || path == crate::routes::LIVE;
+        let is_open = !(path.starts_with("/api/") || path == "/metrics") || path == LIVE;
         if is_open { Ok(()) } else { self.check_token(headers) }
     }
 
-    pub(crate) fn check_token(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+    pub(crate) fn check_token(&self, headers: &HeaderMap) -> Result<(), WebRefusal> {
         let Some(token) = &self.token else { return Ok(()) };
         let shown = one(headers, &header::AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
         match shown {
             Some(shown) if TokenDigest::of(shown) == *token => Ok(()),
-            Some(_) => Err(Refusal::new(401, "wrong-token", "this is not the token of the page")),
-            None => Err(Refusal::new(401, "token-needed", "a token is needed")),
+            Some(_) => Err(WebRefusal::new(401, "wrong-token", "this is not the token of the page")),
+            None => Err(WebRefusal::new(401, "token-needed", "a token is needed")),
         }
     }
 
@@ -59,7 +62,7 @@ impl Guard {
     fn is_ours(&self, host: &str) -> bool {
         let Some(name) = name_of(host) else { return false };
         let is_address = name.parse::<IpAddr>().is_ok();
-        is_address || name == "localhost" || self.names.iter().any(|ours| *ours == name)
+        is_address || name == "localhost" || self.names.contains(&name)
     }
 }
 
@@ -89,7 +92,7 @@ fn name_of(host: &str) -> Option<String> {
     (!name.is_empty() && port.is_none_or(is_port)).then(|| name.to_ascii_lowercase())
 }
 
-fn check_origin(headers: &HeaderMap, host: &str) -> Result<(), Refusal> {
+fn check_origin(headers: &HeaderMap, host: &str) -> Result<(), WebRefusal> {
     let origin = one(headers, &header::ORIGIN);
     let authority = origin.and_then(|it| it.strip_prefix("http://").or_else(|| it.strip_prefix("https://")));
     if authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host)) {
@@ -99,23 +102,23 @@ fn check_origin(headers: &HeaderMap, host: &str) -> Result<(), Refusal> {
         Some(_) => "the request comes from a page of another host",
         None => "the request does not say from which page it comes (Origin)",
     };
-    Err(Refusal::new(403, "foreign-origin", message))
+    Err(WebRefusal::new(403, "foreign-origin", message))
 }
 
 /// A form can send other types to another host without asking it first, and this one it cannot.
-fn check_type(headers: &HeaderMap) -> Result<(), Refusal> {
+fn check_type(headers: &HeaderMap) -> Result<(), WebRefusal> {
     let value = one(headers, &header::CONTENT_TYPE).unwrap_or_default();
     let essence = value.split(';').next().unwrap_or_default().trim();
     if essence.eq_ignore_ascii_case("application/json") {
         return Ok(());
     }
-    Err(Refusal::new(415, "content-type", "the request must have the type application/json"))
+    Err(WebRefusal::new(415, "content-type", "the request must have the type application/json"))
 }
 
-fn foreign_host(host: &str) -> Refusal {
+fn foreign_host(host: &str) -> WebRefusal {
     let host = lanspread_types::text::printable(host, 80);
     let message = format!("`{host}` is no address and no name of this machine");
-    Refusal::new(403, "foreign-host", message)
+    WebRefusal::new(403, "foreign-host", message)
         .with_hint(Some("use its address, or name it with `--web-name`".to_owned()))
 }
 
@@ -133,8 +136,8 @@ mod tests {
         Guard { names: vec!["den.local".to_owned()], token: token.map(TokenDigest::of) }
     }
 
-    fn code(guard: &Guard, method: Method, path: &str, pairs: &[(&str, &str)]) -> String {
-        match guard.check(&method, &path.parse().unwrap(), &headers(pairs)) {
+    fn code(guard: &Guard, method: &Method, path: &str, pairs: &[(&str, &str)]) -> String {
+        match guard.check(method, &path.parse().unwrap(), &headers(pairs)) {
             Ok(()) => "ok".to_owned(),
             Err(refusal) => refusal.code,
         }
@@ -142,7 +145,7 @@ mod tests {
 
     #[test]
     fn a_host_is_an_address_localhost_or_a_name_that_was_configured() {
-        let get = |host| code(&guard(None), Method::GET, "/", &[("host", host)]);
+        let get = |host| code(&guard(None), &Method::GET, "/", &[("host", host)]);
         for ours in [
             "127.0.0.1:8080",
             "192.168.7.10",
@@ -172,19 +175,20 @@ mod tests {
         ] {
             assert_eq!(get(foreign), "foreign-host", "{foreign}");
         }
-        assert_eq!(code(&guard(None), Method::GET, "/", &[]), "foreign-host");
+        assert_eq!(code(&guard(None), &Method::GET, "/", &[]), "foreign-host");
         let two = [("host", "127.0.0.1"), ("host", "evil.example")];
-        assert_eq!(code(&guard(None), Method::GET, "/", &two), "foreign-host");
+        assert_eq!(code(&guard(None), &Method::GET, "/", &two), "foreign-host");
     }
 
     #[test]
     fn what_changes_something_comes_from_a_page_of_the_same_host_as_json() {
         let (host, json) = (("host", "127.0.0.1:80"), ("content-type", "application/json"));
-        let ask = |method, pairs: &[(&str, &str)]| code(&guard(None), method, "/api/v1/operations", pairs);
+        let ask =
+            |method: &Method, pairs: &[(&str, &str)]| code(&guard(None), method, "/api/v1/operations", pairs);
         for method in [Method::POST, Method::DELETE, Method::PUT, Method::PATCH, Method::OPTIONS] {
             let own = ("origin", "http://127.0.0.1:80");
-            assert_eq!(ask(method.clone(), &[host, json, own]), "ok");
-            assert_eq!(ask(method.clone(), &[host, json]), "foreign-origin");
+            assert_eq!(ask(&method, &[host, json, own]), "ok");
+            assert_eq!(ask(&method, &[host, json]), "foreign-origin");
             for foreign in [
                 "http://evil.example",
                 "http://127.0.0.1",
@@ -195,11 +199,7 @@ mod tests {
                 "http://127.0.0.1:80.evil.example",
                 "",
             ] {
-                assert_eq!(
-                    ask(method.clone(), &[host, json, ("origin", foreign)]),
-                    "foreign-origin",
-                    "{foreign}"
-                );
+                assert_eq!(ask(&method, &[host, json, ("origin", foreign)]), "foreign-origin", "{foreign}");
             }
             for other in [
                 "text/plain",
@@ -208,14 +208,10 @@ mod tests {
                 "",
                 "application/jsonp",
             ] {
-                assert_eq!(
-                    ask(method.clone(), &[host, own, ("content-type", other)]),
-                    "content-type",
-                    "{other}"
-                );
+                assert_eq!(ask(&method, &[host, own, ("content-type", other)]), "content-type", "{other}");
             }
             let with_charset = ("content-type", "Application/JSON; charset=utf-8");
-            assert_eq!(ask(method.clone(), &[host, own, with_charset]), "ok");
+            assert_eq!(ask(&method, &[host, own, with_charset]), "ok");
         }
     }
 
@@ -225,7 +221,7 @@ mod tests {
         let ask = |path: &str, value: Option<&str>| {
             let mut pairs = vec![("host", "127.0.0.1")];
             pairs.extend(value.map(|value| ("authorization", value)));
-            code(&guarded, Method::GET, path, &pairs)
+            code(&guarded, &Method::GET, path, &pairs)
         };
         for path in ["/api/v1/room", "/api/v1/actions?game=g", "/metrics", "/api/v2/else"] {
             assert_eq!(ask(path, None), "token-needed", "{path}");

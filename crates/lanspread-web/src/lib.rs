@@ -16,7 +16,7 @@ mod stall;
 mod tickets;
 mod token;
 
-pub use daemon::{ActionsAsked, Answering, Daemon, Log, Start};
-pub use refusal::Refusal;
+pub use daemon::{ActionsAsked, Answering, Log, RoomDaemon, Start};
+pub use refusal::WebRefusal;
 pub use server::{WebConfig, WebServer};
 pub use token::{TokenError, token_of_file, token_of_state};

@@ -13,8 +13,8 @@ use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::changes::Picture;
-use crate::daemon::{Daemon, Log};
-use crate::refusal::Refusal;
+use crate::daemon::{Log, RoomDaemon};
+use crate::refusal::WebRefusal;
 
 /// A picture with its number.
 pub(crate) struct Numbered {
@@ -64,7 +64,6 @@ fn event(name: &str, id: Option<u64>, data: &Value) -> Bytes {
 }
 
 /// RFC 3339, UTC, milliseconds.
-#[expect(clippy::disallowed_methods, reason = "a time for people, which nothing waits for")]
 fn now() -> String {
     humantime::format_rfc3339_millis(std::time::SystemTime::now()).to_string()
 }
@@ -77,7 +76,7 @@ pub(crate) struct Live {
 
 impl Live {
     /// The room as it was at most [`limits::WEB_ROOM_INTERVAL`] ago. Cancel-safe.
-    pub(crate) async fn picture(&self, daemon: &dyn Daemon) -> Result<Arc<Numbered>, Refusal> {
+    pub(crate) async fn picture(&self, daemon: &dyn RoomDaemon) -> Result<Arc<Numbered>, WebRefusal> {
         let mut newest = self.newest.lock().await;
         if let Some((picture, seen)) = &*newest
             && seen.elapsed() < limits::WEB_ROOM_INTERVAL
@@ -100,9 +99,9 @@ impl Live {
 }
 
 /// One page that is told what changes.
-pub(crate) struct Reader {
+pub(crate) struct PageReader {
     live: Arc<Live>,
-    daemon: Arc<dyn Daemon>,
+    daemon: Arc<dyn RoomDaemon>,
     stop: CancellationToken,
     log: Option<Box<dyn Log>>,
     seen: Option<Arc<Numbered>>,
@@ -111,10 +110,10 @@ pub(crate) struct Reader {
     _place: OwnedSemaphorePermit,
 }
 
-impl Reader {
+impl PageReader {
     pub(crate) fn new(
         live: Arc<Live>,
-        daemon: Arc<dyn Daemon>,
+        daemon: Arc<dyn RoomDaemon>,
         stop: CancellationToken,
         place: OwnedSemaphorePermit,
     ) -> Self {

@@ -8,7 +8,7 @@ use serde::Serialize;
 /// A refusal: nothing has been started.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
 #[error("{message}")]
-pub struct Refusal {
+pub struct WebRefusal {
     #[serde(skip)]
     status: StatusCode,
     /// Stable kebab-case code.
@@ -20,7 +20,7 @@ pub struct Refusal {
     pub hint: Option<String>,
 }
 
-impl Refusal {
+impl WebRefusal {
     /// A refusal with a status of HTTP.
     pub fn new(status: u16, code: impl Into<String>, message: impl Into<String>) -> Self {
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -39,7 +39,7 @@ impl Refusal {
     }
 }
 
-impl IntoResponse for Refusal {
+impl IntoResponse for WebRefusal {
     fn into_response(self) -> Response {
         let mut response = (self.status, Json(&self)).into_response();
         if self.status == StatusCode::UNAUTHORIZED {

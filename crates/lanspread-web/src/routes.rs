@@ -17,18 +17,15 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::assets::{ASSETS, HEADERS};
-use crate::daemon::{ActionsAsked, Daemon, Start};
-use crate::guard::Guard;
-use crate::live::{Live, Reader};
-use crate::refusal::Refusal;
+use crate::daemon::{ActionsAsked, RoomDaemon, Start};
+use crate::guard::{Guard, LIVE};
+use crate::live::{Live, PageReader};
+use crate::refusal::WebRefusal;
 use crate::tickets::Tickets;
-
-/// Where the stream of changes is.
-pub(crate) const LIVE: &str = "/api/v1/live";
 
 /// What all requests have in common.
 pub(crate) struct Site {
-    daemon: Arc<dyn Daemon>,
+    daemon: Arc<dyn RoomDaemon>,
     guard: Guard,
     tickets: Tickets,
     live: Arc<Live>,
@@ -39,7 +36,7 @@ pub(crate) struct Site {
 type Here = State<Arc<Site>>;
 
 impl Site {
-    pub(crate) fn new(daemon: Arc<dyn Daemon>, guard: Guard, stop: CancellationToken) -> Self {
+    pub(crate) fn new(daemon: Arc<dyn RoomDaemon>, guard: Guard, stop: CancellationToken) -> Self {
         let readers = Arc::new(Semaphore::new(limits::WEB_READERS_MAX));
         Self { daemon, guard, tickets: Tickets::default(), live: Arc::default(), readers, stop }
     }
@@ -61,8 +58,10 @@ pub(crate) fn routes(site: Site) -> Router {
         .route("/api/v1/operations", post(start))
         .route("/api/v1/operations/{operation}", delete(cancel))
         .route("/metrics", get(metrics))
-        .fallback(async || Refusal::new(404, "not-found", "there is nothing at this address"))
-        .method_not_allowed_fallback(async || Refusal::new(405, "method", "this address has no such method"))
+        .fallback(async || WebRefusal::new(404, "not-found", "there is nothing at this address"))
+        .method_not_allowed_fallback(async || {
+            WebRefusal::new(405, "method", "this address has no such method")
+        })
         .layer(middleware::from_fn_with_state(Arc::clone(&site), checked))
         .with_state(site)
 }
@@ -78,12 +77,16 @@ async fn checked(State(site): Here, request: Request, next: Next) -> Response {
     response
 }
 
-async fn room(State(site): Here) -> Result<Response, Refusal> {
+async fn room(State(site): Here) -> Result<Response, WebRefusal> {
     let picture = site.live.picture(&*site.daemon).await?;
     Ok(Json(picture.snapshot()).into_response())
 }
 
-async fn live(State(site): Here, RawQuery(query): RawQuery, headers: HeaderMap) -> Result<Response, Refusal> {
+async fn live(
+    State(site): Here,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, WebRefusal> {
     let query = query.unwrap_or_default();
     let ticket = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "ticket");
     if !ticket.is_some_and(|(_, ticket)| site.tickets.take(&ticket)) {
@@ -91,57 +94,57 @@ async fn live(State(site): Here, RawQuery(query): RawQuery, headers: HeaderMap) 
     }
     let place = Arc::clone(&site.readers).try_acquire_owned().map_err(|_| {
         let message = format!("{} pages are open already", limits::WEB_READERS_MAX);
-        Refusal::new(503, "busy", message).with_hint(Some("close one of them".to_owned()))
+        WebRefusal::new(503, "busy", message).with_hint(Some("close one of them".to_owned()))
     })?;
-    let reader = Reader::new(Arc::clone(&site.live), Arc::clone(&site.daemon), site.stop.clone(), place);
+    let reader = PageReader::new(Arc::clone(&site.live), Arc::clone(&site.daemon), site.stop.clone(), place);
     let events = futures_util::stream::unfold(reader, |mut reader| async {
         reader.next().await.map(|event| (Ok::<_, Infallible>(event), reader))
     });
     Ok(([(header::CONTENT_TYPE, "text/event-stream")], Body::from_stream(events)).into_response())
 }
 
-async fn actions(State(site): Here, RawQuery(query): RawQuery) -> Result<Response, Refusal> {
+async fn actions(State(site): Here, RawQuery(query): RawQuery) -> Result<Response, WebRefusal> {
     let asked = ActionsAsked::read(&query.unwrap_or_default())?;
     let actions = site.daemon.actions(asked).await?;
     Ok(Json(json!({ "v": 1, "actions": actions })).into_response())
 }
 
-async fn ticket(State(site): Here, request: Request) -> Result<Response, Refusal> {
+async fn ticket(State(site): Here, request: Request) -> Result<Response, WebRefusal> {
     body(request).await?;
     Ok(Json(json!({ "ticket": site.tickets.give()? })).into_response())
 }
 
-async fn start(State(site): Here, request: Request) -> Result<Response, Refusal> {
+async fn start(State(site): Here, request: Request) -> Result<Response, WebRefusal> {
     let body = body(request).await?;
     let asked: Start = serde_json::from_slice(&body)
-        .map_err(|error| Refusal::new(400, "bad-request", format!("this is no request: {error}")))?;
+        .map_err(|error| WebRefusal::new(400, "bad-request", format!("this is no request: {error}")))?;
     let operations = site.daemon.start(asked.check()?).await?;
     Ok((StatusCode::ACCEPTED, Json(json!({ "operations": operations }))).into_response())
 }
 
-async fn cancel(State(site): Here, Path(operation): Path<String>) -> Result<Response, Refusal> {
+async fn cancel(State(site): Here, Path(operation): Path<String>) -> Result<Response, WebRefusal> {
     let operation = operation
         .parse()
-        .map_err(|_| Refusal::new(400, "bad-request", "the number of an operation is expected"))?;
+        .map_err(|_| WebRefusal::new(400, "bad-request", "the number of an operation is expected"))?;
     site.daemon.cancel(operation).await?;
     Ok(Json(json!({})).into_response())
 }
 
-async fn metrics(State(site): Here) -> Result<Response, Refusal> {
+async fn metrics(State(site): Here) -> Result<Response, WebRefusal> {
     let text = site.daemon.metrics().await?;
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
 }
 
 /// The whole body of a request, within its bounds.
-async fn body(request: Request) -> Result<bytes::Bytes, Refusal> {
+async fn body(request: Request) -> Result<bytes::Bytes, WebRefusal> {
     let reading = axum::body::to_bytes(request.into_body(), limits::WEB_BODY_BYTES_MAX);
     match timeout(limits::WEB_BODY_DEADLINE, reading).await {
         Ok(Ok(body)) => Ok(body),
         Ok(Err(_)) => {
             let message = format!("the body is longer than {} bytes, or broken", limits::WEB_BODY_BYTES_MAX);
-            Err(Refusal::new(413, "too-long", message))
+            Err(WebRefusal::new(413, "too-long", message))
         }
-        Err(_) => Err(Refusal::new(408, "too-slow", "the body did not arrive in time")),
+        Err(_) => Err(WebRefusal::new(408, "too-slow", "the body did not arrive in time")),
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::daemon::Daemon;
+use crate::daemon::RoomDaemon;
 use crate::guard::{Guard, TokenDigest};
 use crate::routes::{self, Site};
 use crate::stall::StallLimited;
@@ -41,7 +41,7 @@ impl WebServer {
     ///
     /// # Errors
     /// If the socket cannot be opened.
-    pub async fn start(config: WebConfig, daemon: Arc<dyn Daemon>) -> std::io::Result<Self> {
+    pub async fn start(config: WebConfig, daemon: Arc<dyn RoomDaemon>) -> std::io::Result<Self> {
         let listener = TcpListener::bind(config.listen).await?;
         let address = listener.local_addr()?;
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());

@@ -7,19 +7,19 @@ use std::sync::{Mutex, PoisonError};
 use lanspread_types::limits;
 use tokio::time::Instant;
 
-use crate::refusal::Refusal;
+use crate::refusal::WebRefusal;
 
 /// The tickets that were given and not used.
 #[derive(Default)]
 pub(crate) struct Tickets(Mutex<VecDeque<(String, Instant)>>);
 
 impl Tickets {
-    /// A new ticket. Of very many that nobody uses, the oldest end.
-    pub(crate) fn give(&self) -> Result<String, Refusal> {
+    /// A new ticket. Of very many that are not used, the oldest end.
+    pub(crate) fn give(&self) -> Result<String, WebRefusal> {
         let mut random = [0; 16];
         getrandom::fill(&mut random)
-            .map_err(|error| Refusal::new(500, "no-random", format!("no random numbers: {error}")))?;
-        let ticket: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+            .map_err(|error| WebRefusal::new(500, "no-random", format!("no random numbers: {error}")))?;
+        let ticket = format!("{:032x}", u128::from_ne_bytes(random));
         let mut given = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if given.len() == limits::WEB_TICKETS_MAX {
             given.pop_front();

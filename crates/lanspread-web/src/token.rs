@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use lanspread_peer::LocalError;
-use lanspread_trust::made_once;
+use lanspread_trust::made_once::{make, read};
 use lanspread_types::limits;
 use lanspread_types::regular_file::{self, FileError};
 
@@ -55,19 +55,16 @@ pub fn token_of_file(path: &Path) -> Result<String, TokenError> {
 /// [`TokenError`] if it cannot be read or made.
 pub fn token_of_state(state_dir: &Path) -> Result<(String, PathBuf), TokenError> {
     let path = state_dir.join(TOKEN_FILE);
-    let read = || {
-        made_once::read(state_dir, TOKEN_FILE, |file| {
-            regular_file::read_whole(file, limits::WEB_TOKEN_BYTES_MAX as u64)
-        })
+    let there = || {
+        read(state_dir, TOKEN_FILE, |file| regular_file::read_whole(file, limits::WEB_TOKEN_BYTES_MAX as u64))
     };
-    let bytes = match read()? {
-        Some(bytes) => bytes,
-        None => {
-            let (token, unique) = (random_word::<32>()?, random_word::<8>()?);
-            made_once::make(state_dir, TOKEN_FILE, &unique, format!("{token}\n").as_bytes())?;
-            // If another program was faster, its token is the one that counts.
-            read()?.ok_or_else(|| LocalError::io("read", &path)(io::ErrorKind::NotFound.into()))?
-        }
+    let bytes = if let Some(bytes) = there()? {
+        bytes
+    } else {
+        let (token, unique) = (random_word()?, random_word()?);
+        make(state_dir, TOKEN_FILE, &unique, format!("{token}\n").as_bytes())?;
+        // If another program was faster, its token is the one that counts.
+        there()?.ok_or_else(|| LocalError::io("read", &path)(io::ErrorKind::NotFound.into()))?
     };
     match checked(&bytes) {
         Some(token) => Ok((token, path)),
@@ -75,7 +72,7 @@ pub fn token_of_state(state_dir: &Path) -> Result<(String, PathBuf), TokenError>
     }
 }
 
-/// The only line of a file, if a header can carry it and nobody guesses it.
+/// The only line of a file, if a header can carry it and it is long enough not to be guessed.
 fn checked(bytes: &[u8]) -> Option<String> {
     let line = std::str::from_utf8(bytes).ok()?.trim_ascii_end();
     let is_token =
@@ -83,10 +80,10 @@ fn checked(bytes: &[u8]) -> Option<String> {
     is_token.then(|| line.to_owned())
 }
 
-fn random_word<const BYTES: usize>() -> Result<String, TokenError> {
-    let mut random = [0; BYTES];
+fn random_word() -> Result<String, TokenError> {
+    let mut random = [0; 16];
     getrandom::fill(&mut random).map_err(TokenError::NoRandomNumbers)?;
-    Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(format!("{:032x}", u128::from_ne_bytes(random)))
 }
 
 #[cfg(test)]
@@ -101,7 +98,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let state = folder.path().join("state");
         let (token, path) = token_of_state(&state).unwrap();
-        assert_eq!(token.len(), 64);
+        assert_eq!(token.len(), 32);
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(token_of_state(&state).unwrap(), (token.clone(), path.clone()));
         assert_eq!(token_of_file(&path).unwrap(), token);

@@ -27,7 +27,7 @@ struct Said {
 
 struct MadeUp(Arc<Said>);
 
-impl Daemon for MadeUp {
+impl RoomDaemon for MadeUp {
     fn room(&self) -> Answering<'_, Map<String, Value>> {
         *self.0.looked_at.lock().unwrap() += 1;
         let room = self.0.room.lock().unwrap().clone();

@@ -9,7 +9,7 @@ use crate::daemon::{ActionsAsked, Answering, Log, Start};
 
 struct Still;
 
-impl Daemon for Still {
+impl RoomDaemon for Still {
     fn room(&self) -> Answering<'_, Map<String, Value>> {
         Box::pin(async { Ok(Map::new()) })
     }
