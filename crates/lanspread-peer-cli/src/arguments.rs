@@ -5,6 +5,7 @@
 //! a protection, and a file that was written long ago must not do that.
 
 mod catalog;
+mod ensure;
 mod games;
 mod logging;
 mod options;
@@ -28,7 +29,8 @@ pub(crate) use self::catalog::{
     CatalogArguments, CatalogBuildArguments, CatalogCommand, CatalogDiff, CatalogForget, CatalogKey,
     CatalogShow, CatalogSign, CatalogVerify, ManifestArguments,
 };
-pub(crate) use self::games::{Download, Fetching, Install, Local, Parallel, Uninstall, Update};
+pub(crate) use self::ensure::{Absent, Ensure, WantedGame};
+pub(crate) use self::games::{Download, Fetching, GamesPlace, Install, Local, Parallel, Uninstall, Update};
 pub(crate) use self::logging::{LogFormat, Logging};
 pub(crate) use self::options::{
     CatalogFile, DaemonGamesDir, Decoder, DiscoveryChoice, GamesDirOption, PeerList, PeerRulesOptions,
@@ -168,6 +170,20 @@ and stops; with --force it deletes them.")]
     Remove(Local),
     /// Compare games with the records of what was installed and downloaded
     Verify(Local),
+    /// Bring games to a state: install, update or repair them, or do nothing
+    #[command(after_help = "\
+Examples:
+  lanspread-peer-cli ensure cnctw                       installed, in the current version
+  lanspread-peer-cli ensure cnctw@20250101 q3a@any      in this version; in whatever version is here
+  lanspread-peer-cli ensure cnctw --archives            with its archives, so that it is shared
+  lanspread-peer-cli ensure --file room.toml            everything that a room file says
+
+Run it as often as you like. For each game it prints what it did, and with --json an object `ensured` with \
+`changed`. If everything is right, it changes nothing and, with a catalog or a version, asks no peer. It \
+never deletes files that you added or changed, unless --force is given.")]
+    Ensure(Box<Ensure>),
+    /// Uninstall games and remove their downloaded files, or do nothing
+    Absent(Absent),
     /// Cancel the operations of a daemon on games
     Cancel(Cancel),
     /// Show the operations of a daemon: those that run and those that wait

@@ -4,10 +4,12 @@ pub(crate) mod ask;
 pub(crate) mod catalog;
 pub(crate) mod catalog_build;
 pub(crate) mod config;
+pub(crate) mod ensure;
 pub(crate) mod generate;
 pub(crate) mod init;
 pub(crate) mod operate;
 pub(crate) mod party;
+mod requests;
 pub(crate) mod saved;
 pub(crate) mod serve;
 

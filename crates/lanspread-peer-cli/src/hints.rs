@@ -41,6 +41,7 @@ const HINTS: &[Row] = &[
     row(&["config-exists"], "edit it, or give --replace: a copy of it stays beside it"),
     row(&["no-answers"], "give --yes, and an option for each answer that is not the default"),
     row(&["not-in-catalog"], "check the spelling, or add the game to the catalog"),
+    row(&["room-file"], "docs/room-file.md describes its format"),
     row(&["not-saved"], "`lanspread-peer-cli peers list` shows what is known"),
     row(&["not-one-peer"], "give the whole id, which `lanspread-peer-cli peers` shows"),
     row(&["not-penalised"], "`lanspread-peer-cli peers penalties` shows who is"),
@@ -104,6 +105,10 @@ const HINTS: &[Row] = &[
     row_of_cause(NO_SOURCE, "party", JOIN_PARTY),
     row_of_cause(NO_SOURCE, "other-peer", SET_UP_AGAIN),
     row(&["not-offered"], "`lanspread-peer-cli list` shows what is offered"),
+    row(
+        &["version-not-offered"],
+        "`lanspread-peer-cli list` shows what is offered; GAME@any is content with the version that is here",
+    ),
     row(
         &["no-server-manifest"],
         "check the URL; put manifest.lsm beside the files (`lanspread-peer-cli manifest GAME` writes it), or use a catalog \

@@ -122,6 +122,8 @@ async fn run(global: &Global, output: Output, command: Command, given: &Given) -
         Command::Verify(local) => {
             operate::on_this_machine(global, output, local, OperationKind::Verify).await
         }
+        Command::Ensure(ensure) => commands::ensure::ensure(global, output, *ensure).await,
+        Command::Absent(absent) => commands::ensure::absent(global, output, absent).await,
         Command::Cancel(cancel) => operate::cancel(global, output, cancel).await,
         Command::Operations(of) => commands::ask::operations(global, output, of).await,
         Command::Events(events) => commands::ask::events(global, output, events).await,

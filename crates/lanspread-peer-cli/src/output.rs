@@ -5,6 +5,7 @@
 mod bars;
 mod catalog_words;
 mod chain;
+mod ensure_words;
 mod human;
 mod json;
 mod lines;

@@ -39,6 +39,7 @@ mod packed;
 mod peer;
 mod receive;
 mod report;
+mod room_file;
 mod source;
 mod task;
 #[cfg(test)]
@@ -65,6 +66,7 @@ pub use report::answer::{
 pub use report::built_manifest::BuiltManifest;
 pub use report::channel::PeerEvents;
 pub use report::download::{DownloadBegin, DownloadFinished};
+pub use report::ensured::{EnsureAction, Ensured};
 pub use report::event::PeerEvent;
 pub use report::failure::{AttemptFailure, Code, ErrorCategory, OperationFailure, PeerAnswer};
 pub use report::machine_settings::{ConfigFilePath, MachineSetUp, OptionSetting};
@@ -87,6 +89,7 @@ pub use report::passed_over::PassedOverFolder;
 pub use report::queued::QueuedAt;
 pub use report::reported_event::ReportedEvent;
 pub use report::source_share::SourceShare;
+pub use report::wanted::{GameForm, WantedVersion};
 
 // The peers around it, and what it trusts.
 pub use discovery::directory::{HowKnown, KnownPeer};
@@ -117,6 +120,9 @@ pub use lanspread_trust::party::{PartyKey, PartyLine, PartyLineError, PartyText}
 pub use lanspread_trust::party_file::{PartyFileError, PartyStored};
 pub use lanspread_trust::{draft_file, key_file, manifest, party_file};
 
+// What a room wants.
+pub use room_file::{RoomFile, RoomFileError, RoomGame};
+
 // Commands for a daemon.
 pub use control::client::ControlClient;
 pub use control::error::ControlError;
@@ -137,7 +143,9 @@ pub use lanspread_types::checksum::{Checksum, ContentDigest};
 pub use lanspread_types::content::{ArchiveFormat, Availability, GameOffer, InstallTrust, RootFile, Totals};
 pub use lanspread_types::entry_path::NamePolicy;
 pub use lanspread_types::fault::{ContentError, ForeignState, LocalError};
-pub use lanspread_types::ids::{CatalogName, GameId, GameVersion, PeerAddress, PeerId, PeerName, WordError};
+pub use lanspread_types::ids::{
+    CatalogName, GameId, GameVersion, PeerAddress, PeerId, PeerName, RoomName, WordError,
+};
 pub use lanspread_types::layout::MANIFEST_NAME;
 pub use lanspread_types::limits;
 pub use lanspread_types::regular_file;

@@ -1,6 +1,7 @@
 //! The public interface of a peer, one file per operation. It joins the other rooms, and none of them but `daemon`
 //! knows it.
 
+mod absent;
 pub(crate) mod answers;
 mod asking_order;
 pub(crate) mod builder;
@@ -10,6 +11,8 @@ pub(crate) mod client;
 pub(crate) mod core;
 mod download;
 mod download_sources;
+mod ensure;
+mod ensure_plan;
 pub(crate) mod error;
 mod install;
 mod join_order;

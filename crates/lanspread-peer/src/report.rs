@@ -5,6 +5,7 @@ pub(crate) mod answer;
 pub(crate) mod built_manifest;
 pub(crate) mod channel;
 pub(crate) mod download;
+pub(crate) mod ensured;
 pub(crate) mod event;
 pub(crate) mod failure;
 pub(crate) mod history;
@@ -22,6 +23,7 @@ pub(crate) mod reported_event;
 #[cfg(test)]
 mod schema_tests;
 pub(crate) mod source_share;
+pub(crate) mod wanted;
 
 /// Version of the objects that a peer reports, as a program reads them. It changes if an object loses a field or a field its
 /// meaning; what is added does not change it.

@@ -4,6 +4,7 @@ pub mod comparison;
 mod downloaded;
 mod installed;
 mod listed;
+pub mod whole;
 
 use std::sync::Arc;
 

@@ -89,6 +89,11 @@ checked_word! {
     CatalogName
 }
 
+checked_word! {
+    /// The name of a room, for people: one trimmed line of at most 64 bytes.
+    RoomName
+}
+
 impl GameId {
     fn check(value: &str) -> Result<(), WordError> {
         let fail = |rule| Err(WordError::new("game id", value, rule));
@@ -151,6 +156,12 @@ impl PeerName {
 impl CatalogName {
     fn check(value: &str) -> Result<(), WordError> {
         check_label("catalog name", value)
+    }
+}
+
+impl RoomName {
+    fn check(value: &str) -> Result<(), WordError> {
+        check_label("room name", value)
     }
 }
 

@@ -9,6 +9,7 @@ use lanspread_peer::{
 };
 
 use super::catalog_words;
+use super::ensure_words;
 use super::operation_words;
 use super::packed_words;
 use super::peer_words;
@@ -87,6 +88,7 @@ pub(super) fn event(event: &PeerEvent) -> Option<String> {
         PeerEvent::AlreadyCurrent { game, version } => {
             format!("{game} is already at version {version}")
         }
+        PeerEvent::Ensured(ensured) => ensure_words::ensured(ensured),
         PeerEvent::Queued(queued) => waiting(queued),
         PeerEvent::UninstallFinished { game } => format!("{game} is uninstalled"),
         PeerEvent::RemoveFinished { game, files, bytes: count } => {

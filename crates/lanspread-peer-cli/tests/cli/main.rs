@@ -13,6 +13,7 @@ mod catalogs;
 mod completions;
 mod config;
 mod daemon;
+mod ensure;
 mod failover;
 mod games_dir;
 mod generated;

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::discovery::ask;
 use crate::discovery::ask::{Answers, Belief, LateOffers};
 use crate::discovery::search::Search;
+use crate::operations::OperationContext;
 use crate::peer::core::Peer;
 use crate::peer::error::PeerError;
 use crate::report::operation::OperationOptions;
@@ -35,6 +36,21 @@ impl Peer {
     /// The catalog as it is now, if there is one.
     pub(crate) fn catalog(&self) -> Option<Arc<Catalog>> {
         self.inner.catalog.as_deref()?.current().ok()
+    }
+
+    /// The version that most peers have or, if none offers the game, the one of the manifest that a server has beside it.
+    pub(super) async fn version_of_peers(
+        &self,
+        context: &OperationContext,
+    ) -> Result<GameVersion, PeerError> {
+        let OperationContext { game, options, cancel, .. } = context;
+        match self.choose(game, options, cancel).await {
+            Ok(selection) => Ok(selection.version),
+            Err(no_peer) => {
+                let listed = self.unsigned_manifest(context, &self.servers(context), no_peer).await?;
+                Ok(listed.manifest().version.clone())
+            }
+        }
     }
 
     fn belief(&self, version: Option<GameVersion>, manifest: Option<Arc<ManifestFile>>) -> Belief {
@@ -84,7 +100,8 @@ impl Peer {
         let (rules, by_operation) = (Arc::clone(&self.inner.rules), options.admission.clone());
         ours.introduction.admission = Admission::of(move |id| rules.admits_to(&by_operation, id));
         let listed = manifest.as_ref().map(|manifest| manifest.manifest().version.clone());
-        let wanted = listed.or_else(|| self.wanted_version(game));
+        let asked_for = options.version.exactly().cloned();
+        let wanted = asked_for.or(listed).or_else(|| self.wanted_version(game));
         let belief = self.belief(wanted.clone(), manifest);
         let mut search = Search::for_game(options.discovery, self.inner.discovery_port);
         if self.knows_its_neighbours() {

@@ -10,7 +10,7 @@ use lanspread_archive::ArchiveError;
 use lanspread_proto::WireError;
 use lanspread_store::StoreError;
 use lanspread_types::fault::{ForeignState, LocalError};
-use lanspread_types::ids::{GameId, WordError};
+use lanspread_types::ids::{GameId, GameVersion, WordError};
 
 use crate::control::error::ControlError;
 use crate::discovery::search_outcome::{DiscoverySearch, SearchOutcome};
@@ -60,6 +60,16 @@ pub enum PeerError {
         peers: Vec<PeerAnswer>,
         /// How and where peers were searched for.
         searched: Box<SearchOutcome>,
+    },
+    /// Neither the catalog nor a source has the version that was asked for.
+    #[error("version {version} of {game} is not to be had: {why}")]
+    VersionNotOffered {
+        /// The game asked for.
+        game: GameId,
+        /// The version asked for.
+        version: GameVersion,
+        /// What the catalog or the sources have.
+        why: String,
     },
     /// The peers contradict each other and no side is larger than the others.
     #[error("the peers disagree about {game} and no side is larger: {}", groups.join(" against "))]
@@ -217,6 +227,7 @@ impl PeerError {
             Self::Foreign(_) => "foreign-state",
             Self::NoPeers { .. } => "no-peers",
             Self::NotOffered { .. } => "not-offered",
+            Self::VersionNotOffered { .. } => "version-not-offered",
             Self::NoManifest { .. } => "no-server-manifest",
             Self::Ambiguous { .. } => "ambiguous-metadata",
             Self::AllSourcesFailed { .. } => "all-sources-failed",
@@ -258,6 +269,7 @@ impl PeerError {
             }
             Self::NoPeers { .. }
             | Self::NotOffered { .. }
+            | Self::VersionNotOffered { .. }
             | Self::NoManifest { .. }
             | Self::Peer { .. }
             | Self::NotServing { .. } => ErrorCategory::NotOffered,

@@ -26,6 +26,7 @@ use crate::report::channel::PeerEvents;
 use crate::report::event::PeerEvent;
 use crate::report::failure::ErrorCategory;
 use crate::report::operation::{AdmissionRules, DecodeAt, OperationOptions, RelayChoice};
+use crate::report::wanted::{GameForm, WantedVersion};
 use crate::testing::machine::PeerOf;
 
 const FORCE: OperationOptions = OperationOptions {
@@ -40,6 +41,9 @@ const FORCE: OperationOptions = OperationOptions {
     decode_at: DecodeAt::Receiver,
     relay: RelayChoice::Off,
     window_mib: None,
+    version: WantedVersion::Current,
+    form: GameForm::AsHere,
+    verify: false,
 };
 
 fn polite() -> OperationOptions {

@@ -26,6 +26,8 @@ impl Peer {
             OperationKind::Uninstall => self.uninstall(context).await,
             OperationKind::Remove => self.remove(context).await,
             OperationKind::Verify => self.verify(context).await,
+            OperationKind::Ensure => self.ensure(context).await.map(drop),
+            OperationKind::Absent => self.absent(context).await.map(drop),
         }
     }
 

@@ -127,6 +127,7 @@ impl Peer {
         let game = &operation.game;
         let catalog = self.catalog();
         let known = catalog.as_ref().and_then(|catalog| catalog.game(game));
+        let asked_for = operation.options.version.exactly();
         let mut answers = Vec::new();
         for server in servers {
             let fetching = manifest_of(server, game, None, &self.inner.state_dir, &self.inner.tasks);
@@ -135,7 +136,10 @@ impl Peer {
             };
             let reason = match fetched {
                 Ok(manifest) => {
+                    let version = &manifest.manifest().version;
+                    let is_other = asked_for.filter(|asked_for| *asked_for != version);
                     match known.and_then(|known| disagreement(game, known, manifest.manifest())) {
+                        None if is_other.is_some() => format!("it has version {version}"),
                         None => return Ok(Arc::new(manifest)),
                         Some(what) => format!("its {MANIFEST_NAME} is not of this game: {what}"),
                     }

@@ -72,13 +72,7 @@ impl Peer {
         };
         let wanted = match self.wanted_version(game) {
             Some(version) => version,
-            None => match self.choose(game, options, cancel).await {
-                Ok(selection) => selection.version,
-                Err(no_peer) => {
-                    let listed = self.unsigned_manifest(context, &self.servers(context), no_peer).await?;
-                    listed.manifest().version.clone()
-                }
-            },
+            None => self.version_of_peers(context).await?,
         };
         let step = decide(here, &wanted).ok_or_else(nothing_here)?;
         if matches!(step, UpdatePlan::Stream | UpdatePlan::Install | UpdatePlan::DownloadAndInstall) {

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::report::built_manifest::BuiltManifest;
 use crate::report::download::{DownloadBegin, DownloadFinished};
+use crate::report::ensured::Ensured;
 use crate::report::failure::{AttemptFailure, Code};
 use crate::report::offender::{PenalisedPeer, ProvedLie, ServerLie};
 use crate::report::operation::OperationKind;
@@ -273,6 +274,8 @@ pub enum PeerEvent {
         /// The version that is wanted and already on this machine.
         version: GameVersion,
     },
+    /// An *ensure* or an *absent* is done.
+    Ensured(Ensured),
     /// `local/` is gone.
     UninstallFinished {
         /// Which game.

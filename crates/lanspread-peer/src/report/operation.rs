@@ -11,6 +11,8 @@ use lanspread_types::limits;
 use lanspread_types::source_url::SourceUrl;
 use serde::{Deserialize, Serialize};
 
+use crate::report::wanted::{GameForm, WantedVersion};
+
 /// What an operation does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -30,6 +32,10 @@ pub enum OperationKind {
     Remove,
     /// Compares the files on disk with what was installed and downloaded.
     Verify,
+    /// Brings a game to the wanted state, from whatever is here.
+    Ensure,
+    /// Removes the installed tree and the downloaded files, if there are any.
+    Absent,
 }
 
 impl fmt::Display for OperationKind {
@@ -42,6 +48,8 @@ impl fmt::Display for OperationKind {
             Self::Uninstall => "uninstall",
             Self::Remove => "remove",
             Self::Verify => "verify",
+            Self::Ensure => "ensure",
+            Self::Absent => "absent",
         })
     }
 }
@@ -86,6 +94,12 @@ pub struct OperationOptions {
     pub relay: RelayChoice,
     /// Memory for packed bytes of a streamed install that is decoded here, or of a download; none for the usual amount.
     pub window_mib: Option<u32>,
+    /// Which version is wanted.
+    pub version: WantedVersion,
+    /// What an *ensure* keeps of a game.
+    pub form: GameForm,
+    /// An *ensure* reads all bytes of what is here, and not only names and sizes.
+    pub verify: bool,
 }
 
 /// Where a streamed install is decoded.
@@ -257,6 +271,27 @@ impl OperationOptions {
     #[must_use]
     pub fn with_window_mib(mut self, window_mib: Option<u32>) -> Self {
         self.window_mib = window_mib;
+        self
+    }
+
+    /// The same, with this version wanted.
+    #[must_use]
+    pub fn with_version(mut self, version: WantedVersion) -> Self {
+        self.version = version;
+        self
+    }
+
+    /// The same, with this kept of a game.
+    #[must_use]
+    pub fn with_form(mut self, form: GameForm) -> Self {
+        self.form = form;
+        self
+    }
+
+    /// The same, with all bytes of what is here read or not.
+    #[must_use]
+    pub fn with_verify(mut self, verify: bool) -> Self {
+        self.verify = verify;
         self
     }
 

@@ -86,6 +86,16 @@ impl DownloadedFiles {
         }
     }
 
+    /// Whether each file is there with its size. Nothing is read.
+    pub(crate) fn have_their_sizes(&self) -> Result<bool, LocalError> {
+        for file in self.files() {
+            if self.open(&file.name)?.is_none_or(|(_, size)| size != file.size) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     fn judge(&self, file: usize, comparison: &mut Comparison<'_>) -> Result<Option<Problem>, StoreError> {
         let expected = &self.files()[file];
         let (mut content, size) = match self.open(&expected.name)? {

@@ -47,6 +47,8 @@ pub const FAILED_HANDSHAKE_PENALTY_MAX: Duration = Duration::from_mins(5);
 
 /// Size of a catalog file: `GAMES_MAX` entries of about 240 bytes, with room for long titles.
 pub const CATALOG_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// Size of a room file: `GAMES_MAX` entries of about 100 bytes.
+pub const ROOM_FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// The highest version of a catalog: every integer up to it is exact in each language that may read it.
 pub const CATALOG_VERSION_MAX: u64 = 1 << 53;
 /// A version this much higher than the last one is taken and warned about: its author may run out of versions.

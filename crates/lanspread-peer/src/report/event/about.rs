@@ -7,6 +7,7 @@ use lanspread_types::text::printable;
 
 use crate::report::built_manifest::BuiltManifest;
 use crate::report::download::{DownloadBegin, DownloadFinished};
+use crate::report::ensured::Ensured;
 use crate::report::event::PeerEvent;
 use crate::report::offender::{PenalisedPeer, ProvedLie, ServerLie};
 use crate::report::packed_stream::{
@@ -64,6 +65,7 @@ impl PeerEvent {
             | Self::InstallFinished { game, .. }
             | Self::InstallFailed { game, .. }
             | Self::AlreadyCurrent { game, .. }
+            | Self::Ensured(Ensured { game, .. })
             | Self::UninstallFinished { game }
             | Self::RemoveFinished { game, .. }
             | Self::CatalogBuildProgress { game, .. }

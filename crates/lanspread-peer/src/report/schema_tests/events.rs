@@ -4,6 +4,7 @@ use lanspread_types::content::{ArchiveFormat, InstallTrust};
 
 use super::{addr, game, id, name, passed_over, version};
 use crate::report::download::{DownloadBegin, DownloadFinished};
+use crate::report::ensured::{EnsureAction, Ensured};
 use crate::report::event::PeerEvent;
 use crate::report::failure::AttemptFailure;
 use crate::report::offender::{Offence, PenalisedPeer, ProvedLie, ServerLie};
@@ -16,7 +17,14 @@ fn failure() -> AttemptFailure {
 }
 
 pub(super) fn all() -> Vec<PeerEvent> {
-    [events(), serving_events(), download_events()].concat()
+    [events(), ensured_events(), serving_events(), download_events()].concat()
+}
+
+/// What an *ensure* and an *absent* say.
+fn ensured_events() -> Vec<PeerEvent> {
+    let kept = Ensured::present(&game(), Some(version()), EnsureAction::None);
+    let kept = Ensured { note: Some("no-peers".into()), ..kept };
+    vec![PeerEvent::Ensured(kept), PeerEvent::Ensured(Ensured::absent(&game(), true))]
 }
 
 /// One of each kind of event about downloads.

@@ -1,0 +1,193 @@
+//! Requests about games: sent all at once to the daemon or to a peer of this process, and followed together.
+//!
+//! The daemon, or the peer of this process, runs as many of them together as its limit allows. If one fails, the others
+//! still run, and a summary says which are done.
+
+use std::path::Path;
+use std::time::Duration;
+
+use lanspread_peer::{CancellationToken, ControlReply, ControlRequest, GameId, OperationKind};
+use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
+
+use super::describe;
+use crate::arguments::{Decoder, GamesPlace, Global};
+use crate::backend::Backend;
+use crate::exit::{CommandResult, Failure, Summary};
+use crate::games_dir::ChosenGamesDir;
+use crate::output::Output;
+use crate::panics;
+use crate::signals::cancel_on_signal_or_panic;
+
+/// How often progress is drawn again while nothing happens.
+const TICK: Duration = Duration::from_secs(1);
+
+/// What is asked about one game.
+pub(super) struct Requested {
+    pub(super) game: GameId,
+    pub(super) request: ControlRequest,
+}
+
+/// On which games directory a command works, and how.
+#[derive(Clone, Copy)]
+pub(super) struct Work<'c> {
+    pub(super) global: &'c Global,
+    pub(super) output: Output,
+    pub(super) place: &'c GamesPlace,
+    pub(super) decoder: Option<&'c Decoder>,
+    /// The command fills the games directory, so that it need not exist.
+    pub(super) fills: bool,
+}
+
+impl Work<'_> {
+    /// Sends the requests that `choose` makes, to the daemon or to a peer of this process.
+    pub(super) async fn run(
+        self,
+        choose: impl AsyncFnOnce(&Backend<'_>) -> Result<Vec<Requested>, Failure>,
+    ) -> CommandResult {
+        let cancel = CancellationToken::new();
+        cancel_on_signal_or_panic(cancel.clone())?;
+        let games_dir = ChosenGamesDir::to_use(self.global, self.place.games.games_dir.as_deref())?;
+        let created = games_dir.open(self.output, self.fills)?;
+        let done = self.run_in(&games_dir.path, choose, &cancel).await;
+        if created && done.is_err() {
+            games_dir.remove_if_empty();
+        }
+        done
+    }
+
+    async fn run_in(
+        self,
+        games_dir: &Path,
+        choose: impl AsyncFnOnce(&Backend<'_>) -> Result<Vec<Requested>, Failure>,
+        cancel: &CancellationToken,
+    ) -> CommandResult {
+        let Self { global, output, place, decoder, .. } = self;
+        let operations_max = usize::try_from(place.parallel.max_operations).unwrap_or(usize::MAX);
+        let build =
+            || describe(global, games_dir, &place.catalog, decoder)?.operations_max(operations_max).build();
+        let backend = Backend::open(games_dir, global.no_daemon, build)?;
+        let outcome = match choose(&backend).await {
+            Ok(requests) => follow(&backend, output, &requests, cancel).await,
+            Err(failure) => Err(failure),
+        };
+        let stopped = backend.close().await;
+        outcome?;
+        Ok(stopped?)
+    }
+}
+
+/// What the requests of all games have to print.
+enum Printed {
+    /// The request joined an operation that was there.
+    Joined(OperationKind, GameId),
+    Reply(ControlReply),
+    Failed(Failure),
+}
+
+/// Follows the requests of all games together. The first failure, in the order of the games, decides the exit status.
+pub(super) async fn follow(
+    backend: &Backend<'_>,
+    output: Output,
+    requests: &[Requested],
+    cancel: &CancellationToken,
+) -> CommandResult {
+    let (replies, mut queue) = mpsc::channel::<Printed>(1);
+    let asking = requests.iter().map(|Requested { game, request }| {
+        let (replies, request) = (replies.clone(), request.clone());
+        let kind = match &request {
+            ControlRequest::Operate(request) => Some(request.kind),
+            _ => None,
+        };
+        async move {
+            let asked = async {
+                let answered = backend.ask(request).await?;
+                answered
+                    .each(cancel, async |reply| {
+                        let printed = match (&reply, kind) {
+                            (ControlReply::Accepted { joined: true, .. }, Some(kind)) => {
+                                Printed::Joined(kind, game.clone())
+                            }
+                            _ => Printed::Reply(reply),
+                        };
+                        // The printer below receives until the last of these senders is dropped.
+                        let _ = replies.send(printed).await;
+                        Ok(())
+                    })
+                    .await
+            };
+            let failure = match asked.await {
+                Ok(()) => return Ok(()),
+                Err(failure) => Failure::of_game(failure, game),
+            };
+            if requests.len() == 1 {
+                return Err(failure);
+            }
+            // The others may take long, so this failure is printed when it happens.
+            let _ = replies.send(Printed::Failed(failure.clone())).await;
+            Err(failure.reported())
+        }
+    });
+    let asking = futures_util::future::join_all(asking);
+    let printing = print(output, &mut queue);
+    let asking = async {
+        let results = asking.await;
+        drop(replies);
+        results
+    };
+    let (results, printed) = tokio::join!(asking, printing);
+    printed?;
+    summarise(output, requests, results)
+}
+
+/// Prints what the requests of all games report, up to the end of the last one.
+async fn print(output: Output, queue: &mut mpsc::Receiver<Printed>) -> std::io::Result<()> {
+    let mut reporter = output.reporter();
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let printed = tokio::select! {
+            printed = queue.recv() => printed,
+            _ = ticks.tick() => {
+                reporter.tick();
+                continue;
+            }
+        };
+        match printed {
+            None => return Ok(()),
+            Some(Printed::Failed(failure)) => reporter.failure(&failure),
+            Some(Printed::Joined(kind, game)) => reporter.joined(kind, &game),
+            Some(Printed::Reply(ControlReply::Event(event))) => {
+                if event.event.is_progress() {
+                    panics::if_a_test_wants("progress");
+                }
+                // A reader that has gone must not stop an install midway.
+                if let Err(error) = reporter.event(&event) {
+                    tracing::debug!("stdout: {error}");
+                }
+            }
+            Some(Printed::Reply(ControlReply::Report { report })) => output.report(&report)?,
+            Some(Printed::Reply(..)) => {}
+        }
+    }
+}
+
+/// The result of a command from those of its games. Several games get a summary.
+fn summarise(output: Output, requests: &[Requested], results: Vec<CommandResult>) -> CommandResult {
+    let (mut done, mut failed, mut first, mut is_interrupted) = (Vec::new(), Vec::new(), None, false);
+    for (Requested { game, .. }, result) in requests.iter().zip(results) {
+        match result {
+            Ok(()) => done.push(game.clone()),
+            Err(failure) => {
+                failed.push(game.clone());
+                is_interrupted |= failure.is_interruption();
+                first.get_or_insert(failure);
+            }
+        }
+    }
+    if requests.len() > 1 {
+        let status = first.as_ref().map_or(0, |failure| failure.status);
+        output.summary(&Summary { done, failed, status, is_interrupted });
+    }
+    first.map_or(Ok(()), Err)
+}
