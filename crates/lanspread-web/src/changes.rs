@@ -11,13 +11,19 @@ use serde_json::{Map, Value};
 /// The lists, and what tells their objects apart.
 const KEYED: [(&str, &[&str]); 3] =
     [("peers", &["peer"]), ("games", &["game"]), ("cells", &["peer", "game"])];
+/// Where the games are in that table.
+const GAMES: usize = 1;
 /// What is sent as a whole when any of it changes.
 const WHOLE: [&str; 5] = ["links", "operations", "warnings", "summary", "looking"];
 /// What differs in every picture, and is no change.
 const PASSING: [&str; 3] = ["seq", "time", "uptime_ms"];
 
+fn key_of(object: &Value, keys: &[&str]) -> Vec<String> {
+    keys.iter().map(|key| object.get(*key).and_then(Value::as_str).unwrap_or_default().to_owned()).collect()
+}
+
 /// One picture of a room.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Picture {
     /// Its objects by list and key.
     objects: BTreeMap<(usize, Vec<String>), Value>,
@@ -32,9 +38,7 @@ impl Picture {
         for (list, (name, keys)) in KEYED.into_iter().enumerate() {
             let Some(Value::Array(objects)) = room.remove(name) else { continue };
             for object in objects {
-                let key =
-                    |key: &&str| object.get(*key).and_then(Value::as_str).unwrap_or_default().to_owned();
-                picture.objects.insert((list, keys.iter().map(key).collect()), object);
+                picture.objects.insert((list, key_of(&object, keys)), object);
             }
         }
         for name in WHOLE {
@@ -45,6 +49,33 @@ impl Picture {
         }
         picture.head = room;
         picture
+    }
+
+    /// Puts objects and lists in the place of those that they replace.
+    pub(crate) fn replace(&mut self, mut changes: Map<String, Value>) {
+        for (list, (name, keys)) in KEYED.into_iter().enumerate() {
+            let Some(Value::Array(objects)) = changes.remove(name) else { continue };
+            for object in objects {
+                let key = (list, key_of(&object, keys));
+                if self.says_nothing(&object) {
+                    self.objects.remove(&key);
+                } else {
+                    self.objects.insert(key, object);
+                }
+            }
+        }
+        for (name, value) in changes {
+            if let Some(place) = WHOLE.into_iter().find(|whole| *whole == name) {
+                self.whole.insert(place, value);
+            }
+        }
+    }
+
+    /// Whether an object is a cell of which a snapshot says nothing: the game is neither there nor wanted.
+    fn says_nothing(&self, object: &Value) -> bool {
+        let game = || key_of(object, &["game"]);
+        object.get("state").is_some_and(|state| state == "absent")
+            && self.objects.get(&(GAMES, game())).is_none_or(|game| game["wanted"] != true)
     }
 
     /// The whole room, as it is sent first.
@@ -144,6 +175,24 @@ mod tests {
         let mut other = room(&json!([]));
         other["party"] = json!("another");
         assert_eq!(picture(other).since(&before), None);
+    }
+
+    #[test]
+    fn changes_of_the_daemon_make_the_same_picture_as_its_whole_room() {
+        let cell = |game: &str, state: &str| json!({ "peer": "a", "game": game, "state": state });
+        let mut before = picture(room(&json!([cell("g", "installed"), cell("h", "installed")])));
+        let Value::Object(changes) = json!({
+            "seq": 9, "summary": { "ready": 2 },
+            "games": [{ "game": "w", "wanted": true }],
+            "cells": [cell("g", "streaming"), cell("h", "absent"), cell("w", "absent")],
+        }) else {
+            unreachable!()
+        };
+        before.replace(changes);
+        let mut now = room(&json!([cell("g", "streaming"), cell("w", "absent")]));
+        now["summary"] = json!({ "ready": 2 });
+        now["games"].as_array_mut().unwrap().push(json!({ "game": "w", "wanted": true }));
+        assert_eq!(before, picture(now));
     }
 
     #[test]

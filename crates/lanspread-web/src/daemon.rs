@@ -4,7 +4,7 @@ use std::pin::Pin;
 
 use lanspread_peer::{GameId, OperationKind, PeerId};
 use lanspread_types::limits;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::refusal::WebRefusal;
@@ -14,11 +14,11 @@ pub type Answering<'a, T> = Pin<Box<dyn Future<Output = Result<T, WebRefusal>> +
 
 /// What is asked about one game on some peers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ActionsAsked {
+pub(crate) struct ActionsAsked {
     /// Which game.
-    pub game: GameId,
+    pub(crate) game: GameId,
     /// On which peers; at least one.
-    pub peers: Vec<PeerId>,
+    pub(crate) peers: Vec<PeerId>,
 }
 
 /// What is to be started.
@@ -33,14 +33,33 @@ pub struct Start {
     pub peers: Vec<PeerId>,
 }
 
+/// What became of a request to start something.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Started {
+    /// The number of each operation, at the peer where it runs.
+    pub operations: Vec<u64>,
+    /// The peers where nothing was started.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<RefusedAt>,
+}
+
+/// A peer where nothing was started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RefusedAt {
+    /// Which peer.
+    pub peer: PeerId,
+    /// Stable kebab-case code.
+    pub code: String,
+    /// Why, in one line.
+    pub message: String,
+}
+
 /// The daemon whose room is shown.
 pub trait RoomDaemon: Send + Sync + 'static {
-    /// The room as it is now.
-    fn room(&self) -> Answering<'_, Map<String, Value>>;
-    /// What is possible, what it needs, and why not.
-    fn actions(&self, asked: ActionsAsked) -> Answering<'_, Value>;
-    /// Starts an operation on each of the peers, and gives their numbers.
-    fn start(&self, asked: Start) -> Answering<'_, Vec<u64>>;
+    /// Its room from now on.
+    fn room(&self) -> Box<dyn RoomFeed>;
+    /// Starts an operation on each of the peers. A refusal if it starts on none.
+    fn start(&self, asked: Start) -> Answering<'_, Started>;
     /// Cancels an operation of this daemon.
     fn cancel(&self, operation: u64) -> Answering<'_, ()>;
     /// The metrics, in the format of Prometheus.
@@ -49,10 +68,28 @@ pub trait RoomDaemon: Send + Sync + 'static {
     fn log(&self) -> Box<dyn Log>;
 }
 
+/// Something that is still to come; none after the last.
+pub type Coming<'a, T> = Pin<Box<dyn Future<Output = Option<T>> + Send + 'a>>;
+
+/// What a daemon tells of its room.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RoomNews {
+    /// All of it: an object with the lists `peers`, `games` and `cells`, and what else there is. The first news are this.
+    Whole(Map<String, Value>),
+    /// Objects that replace those of the same key, and lists that replace theirs.
+    Changes(Map<String, Value>),
+}
+
+/// A room that is followed.
+pub trait RoomFeed: Send {
+    /// The next news. Cancel-safe.
+    fn next(&mut self) -> Coming<'_, RoomNews>;
+}
+
 /// Events, in their order.
 pub trait Log: Send {
-    /// The next one; none after the last. Cancel-safe.
-    fn next(&mut self) -> Pin<Box<dyn Future<Output = Option<Value>> + Send + '_>>;
+    /// The next one. Cancel-safe.
+    fn next(&mut self) -> Coming<'_, Value>;
 }
 
 impl Start {

@@ -4,6 +4,7 @@
 //! what is in `assets/` is what a browser gets. `routes.rs` says which request is answered how, `guard.rs` which one is
 //! answered at all, and `server.rs` how many there may be.
 
+mod actions;
 mod assets;
 mod changes;
 mod daemon;
@@ -16,7 +17,7 @@ mod stall;
 mod tickets;
 mod token;
 
-pub use daemon::{ActionsAsked, Answering, Log, RoomDaemon, Start};
+pub use daemon::{Answering, Coming, Log, RefusedAt, RoomDaemon, RoomFeed, RoomNews, Start, Started};
 pub use refusal::WebRefusal;
 pub use server::{WebConfig, WebServer};
 pub use token::{TokenError, token_of_file, token_of_state};

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use lanspread_types::limits;
 use serde_json::{Map, Value, json};
 use tokio::sync::{Mutex, OwnedSemaphorePermit};
@@ -13,7 +14,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::changes::Picture;
-use crate::daemon::{Log, RoomDaemon};
+use crate::daemon::{Log, RoomDaemon, RoomFeed, RoomNews};
 use crate::refusal::WebRefusal;
 
 /// A picture with its number.
@@ -70,31 +71,77 @@ fn now() -> String {
 
 /// The newest picture, for all readers.
 #[derive(Default)]
-pub(crate) struct Live {
-    newest: Mutex<Option<(Arc<Numbered>, Instant)>>,
+pub(crate) struct Live(Mutex<Now>);
+
+#[derive(Default)]
+struct Now {
+    /// None while no page is open.
+    followed: Option<Followed>,
+    newest: Option<(Arc<Numbered>, Instant)>,
+}
+
+/// The room of the daemon, and what it has told of it so far.
+struct Followed {
+    feed: Box<dyn RoomFeed>,
+    picture: Picture,
+}
+
+impl Followed {
+    async fn begin(daemon: &dyn RoomDaemon) -> Option<Self> {
+        let mut feed = daemon.room();
+        match feed.next().await? {
+            RoomNews::Whole(room) => Some(Self { feed, picture: Picture::of(room) }),
+            RoomNews::Changes(_) => None,
+        }
+    }
+
+    /// Takes everything that was told meanwhile; none if nothing will be told any more.
+    fn catch_up(&mut self) -> Option<()> {
+        while let Some(news) = self.feed.next().now_or_never() {
+            match news? {
+                RoomNews::Whole(room) => self.picture = Picture::of(room),
+                RoomNews::Changes(changes) => self.picture.replace(changes),
+            }
+        }
+        Some(())
+    }
 }
 
 impl Live {
     /// The room as it was at most [`limits::WEB_ROOM_INTERVAL`] ago. Cancel-safe.
     pub(crate) async fn picture(&self, daemon: &dyn RoomDaemon) -> Result<Arc<Numbered>, WebRefusal> {
-        let mut newest = self.newest.lock().await;
-        if let Some((picture, seen)) = &*newest
+        let mut now = self.0.lock().await;
+        if let (Some((picture, seen)), true) = (&now.newest, now.followed.is_some())
             && seen.elapsed() < limits::WEB_ROOM_INTERVAL
         {
             return Ok(Arc::clone(picture));
         }
-        let picture = Picture::of(daemon.room().await?);
-        let numbered = match newest.take() {
+        let no_room = || WebRefusal::new(503, "no-room", "this daemon has no room to show now");
+        let mut followed = match now.followed.take() {
+            Some(followed) => followed,
+            None => Followed::begin(daemon).await.ok_or_else(no_room)?,
+        };
+        followed.catch_up().ok_or_else(no_room)?;
+        let picture = followed.picture.clone();
+        let numbered = match now.newest.take() {
             Some((before, _)) if before.picture == picture => before,
             Some((before, _)) => {
-                let mut now = Numbered { seq: before.seq + 1, picture, since_previous: None };
-                now.since_previous = Some((before.seq, now.counted_since(&before)));
-                Arc::new(now)
+                let mut numbered = Numbered { seq: before.seq + 1, picture, since_previous: None };
+                numbered.since_previous = Some((before.seq, numbered.counted_since(&before)));
+                Arc::new(numbered)
             }
             None => Arc::new(Numbered { seq: 1, picture, since_previous: None }),
         };
-        *newest = Some((Arc::clone(&numbered), Instant::now()));
+        *now = Now { followed: Some(followed), newest: Some((Arc::clone(&numbered), Instant::now())) };
         Ok(numbered)
+    }
+
+    /// Follows the room no longer, until it is asked for again.
+    pub(crate) fn rest(&self) {
+        // If it is being asked for at this moment, it is not at rest.
+        if let Ok(mut now) = self.0.try_lock() {
+            now.followed = None;
+        }
     }
 }
 
@@ -107,7 +154,7 @@ pub(crate) struct PageReader {
     seen: Option<Arc<Numbered>>,
     looks: Interval,
     said: Instant,
-    _place: OwnedSemaphorePermit,
+    place: OwnedSemaphorePermit,
 }
 
 impl PageReader {
@@ -120,7 +167,7 @@ impl PageReader {
         let mut looks = tokio::time::interval(limits::WEB_ROOM_INTERVAL);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let log = Some(daemon.log());
-        Self { live, daemon, stop, log, seen: None, looks, said: Instant::now(), _place: place }
+        Self { live, daemon, stop, log, seen: None, looks, said: Instant::now(), place }
     }
 
     /// The next event; none when the daemon stops or can no longer say what its room is.
@@ -164,6 +211,15 @@ impl PageReader {
                     }
                 }
             }
+        }
+    }
+}
+
+impl Drop for PageReader {
+    fn drop(&mut self) {
+        let others = limits::WEB_READERS_MAX - 1 - self.place.semaphore().available_permits();
+        if others == 0 {
+            self.live.rest();
         }
     }
 }

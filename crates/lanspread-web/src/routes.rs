@@ -11,15 +11,16 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use lanspread_types::limits;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::actions;
 use crate::assets::{ASSETS, HEADERS};
 use crate::daemon::{ActionsAsked, RoomDaemon, Start};
 use crate::guard::{Guard, LIVE};
-use crate::live::{Live, PageReader};
+use crate::live::{Live, Numbered, PageReader};
 use crate::refusal::WebRefusal;
 use crate::tickets::Tickets;
 
@@ -39,6 +40,15 @@ impl Site {
     pub(crate) fn new(daemon: Arc<dyn RoomDaemon>, guard: Guard, stop: CancellationToken) -> Self {
         let readers = Arc::new(Semaphore::new(limits::WEB_READERS_MAX));
         Self { daemon, guard, tickets: Tickets::default(), live: Arc::default(), readers, stop }
+    }
+
+    /// The room, for one request.
+    async fn picture(&self) -> Result<Arc<Numbered>, WebRefusal> {
+        let picture = self.live.picture(&*self.daemon).await;
+        if self.readers.available_permits() == limits::WEB_READERS_MAX {
+            self.live.rest();
+        }
+        picture
     }
 }
 
@@ -78,8 +88,7 @@ async fn checked(State(site): Here, request: Request, next: Next) -> Response {
 }
 
 async fn room(State(site): Here) -> Result<Response, WebRefusal> {
-    let picture = site.live.picture(&*site.daemon).await?;
-    Ok(Json(picture.snapshot()).into_response())
+    Ok(Json(site.picture().await?.snapshot()).into_response())
 }
 
 async fn live(
@@ -105,7 +114,9 @@ async fn live(
 
 async fn actions(State(site): Here, RawQuery(query): RawQuery) -> Result<Response, WebRefusal> {
     let asked = ActionsAsked::read(&query.unwrap_or_default())?;
-    let actions = site.daemon.actions(asked).await?;
+    let room = serde_json::from_value(Value::Object(site.picture().await?.snapshot()))
+        .map_err(|error| WebRefusal::new(500, "internal", format!("the room is not readable: {error}")))?;
+    let actions = actions::actions(&room, &asked);
     Ok(Json(json!({ "v": 1, "actions": actions })).into_response())
 }
 
@@ -118,8 +129,8 @@ async fn start(State(site): Here, request: Request) -> Result<Response, WebRefus
     let body = body(request).await?;
     let asked: Start = serde_json::from_slice(&body)
         .map_err(|error| WebRefusal::new(400, "bad-request", format!("this is no request: {error}")))?;
-    let operations = site.daemon.start(asked.check()?).await?;
-    Ok((StatusCode::ACCEPTED, Json(json!({ "operations": operations }))).into_response())
+    let started = site.daemon.start(asked.check()?).await?;
+    Ok((StatusCode::ACCEPTED, Json(started)).into_response())
 }
 
 async fn cancel(State(site): Here, Path(operation): Path<String>) -> Result<Response, WebRefusal> {

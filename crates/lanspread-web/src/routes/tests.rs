@@ -1,6 +1,5 @@
 //! The routes without sockets: a daemon that is made up answers.
 
-use std::pin::Pin;
 use std::sync::Mutex;
 
 use futures_util::StreamExt;
@@ -10,7 +9,7 @@ use tokio::sync::mpsc;
 use tower::ServiceExt;
 
 use super::*;
-use crate::daemon::{Answering, Log};
+use crate::daemon::{Answering, Coming, Log, RoomFeed, RoomNews, Started};
 use crate::guard::TokenDigest;
 
 const HOST: &str = "127.0.0.1:8080";
@@ -19,6 +18,8 @@ const HOST: &str = "127.0.0.1:8080";
 #[derive(Default)]
 struct Said {
     room: Mutex<Map<String, Value>>,
+    /// How often somebody began to follow the room, and how often news of it were asked for.
+    followed: Mutex<usize>,
     looked_at: Mutex<usize>,
     started: Mutex<Vec<Start>>,
     cancelled: Mutex<Vec<u64>>,
@@ -28,19 +29,14 @@ struct Said {
 struct MadeUp(Arc<Said>);
 
 impl RoomDaemon for MadeUp {
-    fn room(&self) -> Answering<'_, Map<String, Value>> {
-        *self.0.looked_at.lock().unwrap() += 1;
-        let room = self.0.room.lock().unwrap().clone();
-        Box::pin(async { Ok(room) })
+    fn room(&self) -> Box<dyn RoomFeed> {
+        *self.0.followed.lock().unwrap() += 1;
+        Box::new(Told { said: Arc::clone(&self.0), told: None })
     }
 
-    fn actions(&self, asked: ActionsAsked) -> Answering<'_, Value> {
-        Box::pin(async move { Ok(json!([{ "kind": "verify", "message": asked.game, "reason": null }])) })
-    }
-
-    fn start(&self, asked: Start) -> Answering<'_, Vec<u64>> {
+    fn start(&self, asked: Start) -> Answering<'_, Started> {
         self.0.started.lock().unwrap().push(asked);
-        Box::pin(async { Ok(vec![7]) })
+        Box::pin(async { Ok(Started { operations: vec![7], refused: Vec::new() }) })
     }
 
     fn cancel(&self, operation: u64) -> Answering<'_, ()> {
@@ -59,10 +55,28 @@ impl RoomDaemon for MadeUp {
     }
 }
 
+/// Tells the room whenever it is another one than was told last.
+struct Told {
+    said: Arc<Said>,
+    told: Option<Map<String, Value>>,
+}
+
+impl RoomFeed for Told {
+    fn next(&mut self) -> Coming<'_, RoomNews> {
+        *self.said.looked_at.lock().unwrap() += 1;
+        let room = self.said.room.lock().unwrap().clone();
+        if self.told.as_ref() == Some(&room) {
+            return Box::pin(std::future::pending());
+        }
+        self.told = Some(room.clone());
+        Box::pin(async { Some(RoomNews::Whole(room)) })
+    }
+}
+
 struct Lines(mpsc::UnboundedReceiver<Value>);
 
 impl Log for Lines {
-    fn next(&mut self) -> Pin<Box<dyn Future<Output = Option<Value>> + Send + '_>> {
+    fn next(&mut self) -> Coming<'_, Value> {
         Box::pin(self.0.recv())
     }
 }
@@ -222,11 +236,20 @@ async fn cancelling_names_an_operation() {
 }
 
 #[tokio::test]
-async fn what_is_possible_is_asked_of_the_daemon() {
+async fn what_is_possible_follows_from_the_room() {
     let page = page(None);
-    let path = format!("/api/v1/actions?game=g&peer={}", PeerId::random().unwrap());
-    let (status, answer) = page.json(get_request(&path)).await;
-    assert_eq!((status, &answer["actions"][0]["kind"]), (200, &json!("verify")));
+    let (here, source) = (PeerId::random().unwrap(), PeerId::random().unwrap());
+    let peer = |peer| json!({ "peer": peer, "name": "pc", "state": "here", "accepts": false });
+    set_room(
+        &page.said,
+        json!({
+            "self": here, "peers": [peer(here), peer(source)], "games": [{ "game": "g", "peers": [source] }], "cells": [],
+        }),
+    );
+    let (status, answer) = page.json(get_request(&format!("/api/v1/actions?game=g&peer={here}"))).await;
+    assert_eq!((status, &answer["v"]), (200, &json!(1)));
+    assert_eq!(answer["actions"][0]["kind"], "stream-install");
+    assert_eq!(answer["actions"][0]["reason"], Value::Null);
     assert_eq!(page.json(get_request("/api/v1/actions?game=g")).await.0, 400);
 }
 
@@ -295,7 +318,8 @@ async fn however_many_pages_look_the_room_is_looked_at_twice_a_second() {
     futures_util::future::join_all(readers.iter_mut().map(Events::next)).await;
     let looks = *page.said.looked_at.lock().unwrap() - before;
     let most = start.elapsed().as_millis() / limits::WEB_ROOM_INTERVAL.as_millis() + 1;
-    assert!(looks as u128 <= most, "{looks} looks in {:?}", start.elapsed());
+    // One look finds what is new, a second one that there is no more.
+    assert!(looks as u128 <= 2 * most, "{looks} looks in {:?}", start.elapsed());
 
     let refused = page.ask(get_request(&format!("{LIVE}?ticket={}", page.ticket().await))).await;
     assert_eq!(refused.status(), 503, "one page too many");
@@ -328,4 +352,25 @@ async fn the_end_of_the_daemon_ends_the_stream() {
     events.next().await.unwrap();
     page.stop.cancel();
     assert!(events.next().await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_room_is_followed_only_while_a_page_is_open() {
+    let page = page(None);
+    let followed = || *page.said.followed.lock().unwrap();
+    let (mut one, mut other) = (page.live().await, page.live().await);
+    assert_eq!(followed(), 0, "nothing was read yet");
+    for events in [&mut one, &mut other] {
+        events.next().await.unwrap();
+    }
+    assert_eq!(followed(), 1, "once for both");
+    drop(one);
+    other.next().await.unwrap();
+    assert_eq!(followed(), 1);
+    drop(other);
+    page.live().await.next().await.unwrap();
+    assert_eq!(followed(), 2, "it was given up when the last page was closed");
+    page.json(get_request("/api/v1/room")).await;
+    page.json(get_request("/api/v1/room")).await;
+    assert_eq!(followed(), 4, "a single request follows nothing");
 }

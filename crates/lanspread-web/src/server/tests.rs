@@ -1,25 +1,21 @@
 //! The limits of connections, on real sockets of the loopback interface.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Duration, Instant};
 
 use super::*;
-use crate::daemon::{ActionsAsked, Answering, Log, Start};
+use crate::daemon::{Answering, Coming, Log, RoomFeed, RoomNews, Start, Started};
 
 struct Still;
 
 impl RoomDaemon for Still {
-    fn room(&self) -> Answering<'_, Map<String, Value>> {
-        Box::pin(async { Ok(Map::new()) })
+    fn room(&self) -> Box<dyn RoomFeed> {
+        Box::new(Nothing(false))
     }
 
-    fn actions(&self, _: ActionsAsked) -> Answering<'_, Value> {
-        Box::pin(async { Ok(json!([])) })
-    }
-
-    fn start(&self, _: Start) -> Answering<'_, Vec<u64>> {
-        Box::pin(async { Ok(Vec::new()) })
+    fn start(&self, _: Start) -> Answering<'_, Started> {
+        Box::pin(async { Ok(Started::default()) })
     }
 
     fn cancel(&self, _: u64) -> Answering<'_, ()> {
@@ -31,14 +27,24 @@ impl RoomDaemon for Still {
     }
 
     fn log(&self) -> Box<dyn Log> {
-        Box::new(Silent)
+        Box::new(Nothing(true))
     }
 }
 
-struct Silent;
+/// A room that is told once, and nothing else.
+struct Nothing(bool);
 
-impl Log for Silent {
-    fn next(&mut self) -> std::pin::Pin<Box<dyn Future<Output = Option<Value>> + Send + '_>> {
+impl RoomFeed for Nothing {
+    fn next(&mut self) -> Coming<'_, RoomNews> {
+        if std::mem::replace(&mut self.0, true) {
+            return Box::pin(std::future::pending());
+        }
+        Box::pin(async { Some(RoomNews::Whole(Map::new())) })
+    }
+}
+
+impl Log for Nothing {
+    fn next(&mut self) -> Coming<'_, Value> {
         Box::pin(std::future::pending())
     }
 }

@@ -1,0 +1,312 @@
+//! What is possible with a game on some peers, what it needs, and why not. Pure, from the room.
+
+use lanspread_peer::{GameId, OperationKind, PeerId};
+use serde::{Deserialize, Serialize};
+
+use crate::daemon::ActionsAsked;
+
+/// What this has to know of a room.
+#[derive(Debug, Deserialize)]
+pub(crate) struct SeenRoom {
+    #[serde(rename = "self")]
+    own: PeerId,
+    peers: Vec<SeenPeer>,
+    games: Vec<SeenGame>,
+    cells: Vec<SeenCell>,
+}
+
+#[derive(Debug, Deserialize)]
+struct SeenPeer {
+    peer: PeerId,
+    name: String,
+    state: String,
+    #[serde(default)]
+    free_bytes: Option<u64>,
+    accepts: bool,
+}
+
+#[derive(Debug, Deserialize)]
+struct SeenGame {
+    game: GameId,
+    #[serde(default)]
+    version: Option<String>,
+    #[serde(default)]
+    bytes: Option<u64>,
+    #[serde(default)]
+    unpacked_bytes: Option<u64>,
+    peers: Vec<PeerId>,
+}
+
+#[derive(Debug, Deserialize)]
+struct SeenCell {
+    peer: PeerId,
+    game: GameId,
+    state: String,
+    #[serde(default)]
+    version: Option<String>,
+    #[serde(default)]
+    shareable: bool,
+    #[serde(default)]
+    operation: Option<u64>,
+}
+
+/// One thing that can be done, or why it cannot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Action {
+    kind: &'static str,
+    /// What it does, in one line.
+    message: String,
+    /// Why not; none if it is possible.
+    reason: Option<String>,
+    /// Disk that it takes on each of the peers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    needed_bytes: Option<u64>,
+    /// Disk that is free where the least is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    free_bytes: Option<u64>,
+}
+
+/// A game on one peer.
+struct Place<'a> {
+    peer: &'a SeenPeer,
+    game: &'a SeenGame,
+    cell: Option<&'a SeenCell>,
+    is_own: bool,
+}
+
+impl Place<'_> {
+    fn state(&self) -> &str {
+        self.cell.map_or("absent", |cell| &cell.state)
+    }
+
+    fn is_installed(&self) -> bool {
+        matches!(self.state(), "installed" | "outdated" | "damaged")
+    }
+
+    fn has_archive(&self) -> bool {
+        self.cell.is_some_and(|cell| cell.shareable)
+    }
+
+    fn is_busy(&self) -> bool {
+        const BUSY: [&str; 7] =
+            ["waiting", "streaming", "downloading", "installing", "updating", "verifying", "repairing"];
+        BUSY.contains(&self.state())
+    }
+
+    fn sources(&self) -> usize {
+        self.game.peers.iter().filter(|source| **source != self.peer.peer).count()
+    }
+
+    /// Why nothing at all can be started here.
+    fn closed(&self) -> Option<String> {
+        if self.peer.state != "here" {
+            Some("it does not answer".to_owned())
+        } else if !self.is_own && !self.peer.accepts {
+            Some("it does not accept installs from this daemon".to_owned())
+        } else if self.is_busy() {
+            Some("it is busy with this game".to_owned())
+        } else {
+            None
+        }
+    }
+
+    fn lacks(&self, needed: Option<u64>) -> Option<String> {
+        let (needed, free) = (needed?, self.peer.free_bytes?);
+        let missing = needed.checked_sub(free).filter(|missing| *missing > 0)?;
+        Some(format!("{} more disk is needed", size(missing)))
+    }
+
+    fn without_source(&self) -> Option<String> {
+        (self.sources() == 0).then(|| "no other peer offers it".to_owned())
+    }
+
+    /// Why this cannot be done here; none if it can.
+    fn reason(&self, kind: &str) -> Option<String> {
+        let no = |is_so: bool, reason: &str| is_so.then(|| reason.to_owned());
+        if kind == "cancel" {
+            let is_running = self.is_busy() && self.cell.is_some_and(|cell| cell.operation.is_some());
+            return no(!is_running, "nothing runs")
+                .or_else(|| no(!self.is_own, "only that machine can cancel it"));
+        }
+        self.closed().or_else(|| match kind {
+            "stream-install" => no(self.is_installed(), "it is installed")
+                .or_else(|| no(self.has_archive(), "its archive is here: unpack it"))
+                .or_else(|| self.without_source())
+                .or_else(|| self.lacks(self.game.unpacked_bytes)),
+            "download" => no(self.has_archive(), "its archive is here")
+                .or_else(|| self.without_source())
+                .or_else(|| self.lacks(self.game.bytes)),
+            "install" => no(self.is_installed(), "it is installed")
+                .or_else(|| no(!self.has_archive(), "its archive is not here"))
+                .or_else(|| self.lacks(self.game.unpacked_bytes)),
+            "update" => no(self.state() != "outdated" && !self.is_installed(), "it is not installed")
+                .or_else(|| no(self.state() != "outdated", "no newer version is wanted"))
+                .or_else(|| self.without_source()),
+            "verify" => no(!self.is_installed() && !self.has_archive(), "it is not here"),
+            _ => no(self.state() != "damaged", "no damage is known: verify it first"),
+        })
+    }
+}
+
+/// The actions of the page, the ones that bring a game first.
+pub(crate) fn actions(room: &SeenRoom, asked: &ActionsAsked) -> Vec<Action> {
+    let Some(game) = room.games.iter().find(|game| game.game == asked.game) else { return Vec::new() };
+    let places: Vec<_> = asked.peers.iter().filter_map(|peer| place(room, game, *peer)).collect();
+    let Some(first) = places.first() else { return Vec::new() };
+    let (packed, unpacked) = (game.bytes, game.unpacked_bytes);
+    let old = first.cell.and_then(|cell| cell.version.as_deref());
+    let new = game.version.as_deref().unwrap_or("the newest one");
+    let mut offered = vec![
+        (
+            "stream-install",
+            format!("Writes {}. The archive is not kept, so it cannot be shared.", size_or(unpacked)),
+            unpacked,
+        ),
+        (
+            "download",
+            format!("Fetches the archive ({}) from {}, and shares it.", size_or(packed), sources(first)),
+            packed,
+        ),
+        ("install", format!("Unpacks the archive that is here, {}.", size_or(unpacked)), unpacked),
+        ("update", format!("Replaces version {} by {new}.", old.unwrap_or("that is there")), None),
+        ("verify", "Reads every file and compares it with what was installed.".to_owned(), None),
+    ];
+    // Offered as soon as a daemon can do it.
+    if serde_json::from_value::<OperationKind>("repair".into()).is_ok() {
+        offered.push(("repair", "Fetches what differs, and nothing else.".to_owned(), None));
+    }
+    offered.push(("cancel", "Ends what runs.".to_owned(), None));
+    let free = places.iter().filter_map(|place| place.peer.free_bytes).min();
+    let action = |(kind, message, needed_bytes): (&'static str, String, Option<u64>)| {
+        let stopped = places.iter().find_map(|place| Some((place, place.reason(kind)?)));
+        let reason = stopped.map(|(place, reason)| match places.len() {
+            1 => reason,
+            _ => format!("{}: {reason}", lanspread_types::text::printable(&place.peer.name, 40)),
+        });
+        Action { kind, message, reason, needed_bytes, free_bytes: needed_bytes.and(free) }
+    };
+    offered.into_iter().map(action).collect()
+}
+
+fn place<'a>(room: &'a SeenRoom, game: &'a SeenGame, peer: PeerId) -> Option<Place<'a>> {
+    let cell = room.cells.iter().find(|cell| cell.peer == peer && cell.game == game.game);
+    let is_own = peer == room.own;
+    room.peers.iter().find(|known| known.peer == peer).map(|peer| Place { peer, game, cell, is_own })
+}
+
+fn sources(place: &Place<'_>) -> String {
+    match place.sources() {
+        1 => "1 source".to_owned(),
+        count => format!("{count} sources"),
+    }
+}
+
+fn size_or(bytes: Option<u64>) -> String {
+    bytes.map_or_else(|| "its files".to_owned(), size)
+}
+
+/// Bytes for people, as the page writes them.
+#[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+fn size(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let (mut amount, mut unit) = (bytes as f64, 0);
+    while amount >= 1000.0 && unit + 1 < UNITS.len() {
+        amount /= 1024.0;
+        unit += 1;
+    }
+    let digits = usize::from((unit > 1 && amount < 10.0) || (unit > 2 && amount < 100.0));
+    format!("{amount:.digits$} {}", UNITS[unit])
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const GIB: u64 = 1024 * 1024 * 1024;
+
+    fn id(number: u8) -> PeerId {
+        PeerId::from([number; 16])
+    }
+
+    /// A room of this machine, a source and another seat, with one game.
+    fn room(own_cell: Value, seat: Value) -> SeenRoom {
+        let mut other = json!({ "peer": id(3), "name": "seat-3", "state": "here", "accepts": true, "free_bytes": 99 * GIB });
+        other.as_object_mut().unwrap().extend(seat.as_object().unwrap().clone());
+        let mut cell = json!({ "peer": id(1), "game": "g" });
+        cell.as_object_mut().unwrap().extend(own_cell.as_object().unwrap().clone());
+        serde_json::from_value(json!({
+            "self": id(1),
+            "peers": [
+                { "peer": id(1), "name": "here", "state": "here", "accepts": false, "free_bytes": 20 * GIB },
+                { "peer": id(2), "name": "den", "state": "here", "accepts": false },
+                other,
+            ],
+            "games": [{ "game": "g", "version": "2", "bytes": 5 * GIB, "unpacked_bytes": 13 * GIB, "peers": [id(2)] }],
+            "cells": [cell],
+        }))
+        .unwrap()
+    }
+
+    fn reasons(room: &SeenRoom, peers: &[u8]) -> Vec<(&'static str, Option<String>)> {
+        let asked =
+            ActionsAsked { game: "g".parse().unwrap(), peers: peers.iter().copied().map(id).collect() };
+        actions(room, &asked).into_iter().map(|action| (action.kind, action.reason)).collect()
+    }
+
+    fn possible(room: &SeenRoom, peers: &[u8]) -> Vec<&'static str> {
+        reasons(room, peers)
+            .into_iter()
+            .filter(|(_, reason)| reason.is_none())
+            .map(|(kind, _)| kind)
+            .collect()
+    }
+
+    fn reason(room: &SeenRoom, peers: &[u8], kind: &str) -> String {
+        let found = reasons(room, peers).into_iter().find(|(of, _)| *of == kind);
+        found.unwrap().1.unwrap_or_default()
+    }
+
+    #[test]
+    fn what_is_only_offered_can_be_streamed_first() {
+        let offered = room(json!({ "state": "absent" }), json!({}));
+        assert_eq!(possible(&offered, &[1]), ["stream-install", "download"]);
+        assert_eq!(reason(&offered, &[1], "verify"), "it is not here");
+        assert_eq!(reason(&offered, &[1], "cancel"), "nothing runs");
+    }
+
+    #[test]
+    fn each_state_has_its_actions() {
+        for (cell, expected) in [
+            (json!({ "state": "installed" }), vec!["download", "verify"]),
+            (json!({ "state": "installed", "shareable": true }), vec!["verify"]),
+            (json!({ "state": "downloaded", "shareable": true }), vec!["install", "verify"]),
+            (json!({ "state": "outdated", "version": "1" }), vec!["download", "update", "verify"]),
+            (json!({ "state": "failed" }), vec!["stream-install", "download"]),
+            (json!({ "state": "streaming", "operation": 7 }), vec!["cancel"]),
+            (json!({ "state": "waiting", "operation": 7 }), vec!["cancel"]),
+        ] {
+            assert_eq!(possible(&room(cell.clone(), json!({})), &[1]), expected, "{cell}");
+        }
+    }
+
+    #[test]
+    fn a_reason_says_how_much_disk_is_missing() {
+        let full = room(json!({ "state": "absent" }), json!({ "free_bytes": GIB }));
+        assert_eq!(reason(&full, &[3], "stream-install"), "12.0 GiB more disk is needed");
+        assert_eq!(reason(&full, &[3], "download"), "4.0 GiB more disk is needed");
+        assert_eq!(reason(&full, &[1, 3], "stream-install"), "seat-3: 12.0 GiB more disk is needed");
+    }
+
+    #[test]
+    fn other_machines_are_commanded_only_if_they_accept_and_answer() {
+        let of = |seat| room(json!({ "state": "absent" }), seat);
+        assert_eq!(possible(&of(json!({})), &[3]), ["stream-install", "download"]);
+        let closed = of(json!({ "accepts": false }));
+        assert_eq!(reason(&closed, &[3], "download"), "it does not accept installs from this daemon");
+        assert!(possible(&closed, &[3]).is_empty());
+        assert_eq!(reason(&of(json!({ "state": "silent" })), &[3], "download"), "it does not answer");
+        assert!(reasons(&of(json!({})), &[9]).is_empty(), "a peer that is not of the room");
+    }
+}
