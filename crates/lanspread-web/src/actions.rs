@@ -231,7 +231,7 @@ mod tests {
     }
 
     /// A room of this machine, a source and another seat, with one game.
-    fn room(own_cell: Value, seat: Value) -> SeenRoom {
+    fn room(own_cell: &Value, seat: &Value) -> SeenRoom {
         let mut other = json!({ "peer": id(3), "name": "seat-3", "state": "here", "accepts": true, "free_bytes": 99 * GIB });
         other.as_object_mut().unwrap().extend(seat.as_object().unwrap().clone());
         let mut cell = json!({ "peer": id(1), "game": "g" });
@@ -270,7 +270,7 @@ mod tests {
 
     #[test]
     fn what_is_only_offered_can_be_streamed_first() {
-        let offered = room(json!({ "state": "absent" }), json!({}));
+        let offered = room(&json!({ "state": "absent" }), &json!({}));
         assert_eq!(possible(&offered, &[1]), ["stream-install", "download"]);
         assert_eq!(reason(&offered, &[1], "verify"), "it is not here");
         assert_eq!(reason(&offered, &[1], "cancel"), "nothing runs");
@@ -287,13 +287,13 @@ mod tests {
             (json!({ "state": "streaming", "operation": 7 }), vec!["cancel"]),
             (json!({ "state": "waiting", "operation": 7 }), vec!["cancel"]),
         ] {
-            assert_eq!(possible(&room(cell.clone(), json!({})), &[1]), expected, "{cell}");
+            assert_eq!(possible(&room(&cell, &json!({})), &[1]), expected, "{cell}");
         }
     }
 
     #[test]
     fn a_reason_says_how_much_disk_is_missing() {
-        let full = room(json!({ "state": "absent" }), json!({ "free_bytes": GIB }));
+        let full = room(&json!({ "state": "absent" }), &json!({ "free_bytes": GIB }));
         assert_eq!(reason(&full, &[3], "stream-install"), "12.0 GiB more disk is needed");
         assert_eq!(reason(&full, &[3], "download"), "4.0 GiB more disk is needed");
         assert_eq!(reason(&full, &[1, 3], "stream-install"), "seat-3: 12.0 GiB more disk is needed");
@@ -301,7 +301,7 @@ mod tests {
 
     #[test]
     fn other_machines_are_commanded_only_if_they_accept_and_answer() {
-        let of = |seat| room(json!({ "state": "absent" }), seat);
+        let of = |seat: Value| room(&json!({ "state": "absent" }), &seat);
         assert_eq!(possible(&of(json!({})), &[3]), ["stream-install", "download"]);
         let closed = of(json!({ "accepts": false }));
         assert_eq!(reason(&closed, &[3], "download"), "it does not accept installs from this daemon");

@@ -18,7 +18,7 @@ const HOST: &str = "127.0.0.1:8080";
 #[derive(Default)]
 struct Said {
     room: Mutex<Map<String, Value>>,
-    /// How often somebody began to follow the room, and how often news of it were asked for.
+    /// How often the room began to be followed, and how often news of it were asked for.
     followed: Mutex<usize>,
     looked_at: Mutex<usize>,
     started: Mutex<Vec<Start>>,
