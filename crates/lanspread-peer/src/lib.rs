@@ -90,6 +90,7 @@ pub use report::queued::QueuedAt;
 pub use report::reported_event::ReportedEvent;
 pub use report::source_share::SourceShare;
 pub use report::wanted::{GameForm, WantedVersion};
+pub use report::wanted_operation::{DroppedOperation, QueuedOperation, RetriedOperation, WantedOperation};
 
 // The peers around it, and what it trusts.
 pub use discovery::directory::{HowKnown, KnownPeer};

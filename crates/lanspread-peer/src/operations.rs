@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use lanspread_types::ids::GameId;
 use lanspread_types::limits;
 use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use self::outcomes::Outcomes;
@@ -27,6 +27,7 @@ use crate::report::operation::{OperationKind, OperationOptions, OperationRequest
 use crate::report::operation_outcome::EndedOperation;
 use crate::report::operation_progress::OperationProgress;
 use crate::report::reported_event::ReportedEvent;
+use crate::report::wanted_operation::QueuedOperation;
 use crate::task::Tasks;
 
 /// What a running operation works on, where it reports, and how it is stopped.
@@ -111,6 +112,28 @@ pub struct OperationInfo {
     pub followers: usize,
     /// How far it is.
     pub progress: OperationProgress,
+    /// Whether an earlier run of the daemon was asked for it.
+    #[serde(default)]
+    pub resumed: bool,
+}
+
+/// An operation on its way into the queue.
+pub(crate) struct Submission {
+    pub(crate) request: OperationRequest,
+    pub(crate) performer: Arc<dyn Perform>,
+    /// Whether an earlier run of the daemon was asked for it.
+    pub(crate) resumed: bool,
+    /// Hears how it ended, unless the request joins another operation.
+    pub(crate) ended: Option<oneshot::Sender<OperationEnding>>,
+}
+
+/// Why an operation is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OperationEnding {
+    /// It is done, has failed, or was cancelled by a client.
+    Over,
+    /// This peer stops, and the operation has not got to its end.
+    Stopped,
 }
 
 /// All operations of a peer.
@@ -136,6 +159,10 @@ struct Live {
     cancel: CancellationToken,
     outcome: watch::Sender<Option<OperationOutcome>>,
     followers: usize,
+    resumed: bool,
+    /// Whether a client has cancelled it.
+    is_cancelled: bool,
+    ended: Option<oneshot::Sender<OperationEnding>>,
 }
 
 impl Operations {
@@ -154,7 +181,9 @@ impl Operations {
 impl State {
     /// Ends an operation that waits, and cancels one that runs.
     fn cancel(&mut self, entry: &Entry) {
-        let Some(live) = self.live.get(&entry.id) else { return };
+        let is_closed = self.closed;
+        let Some(live) = self.live.get_mut(&entry.id) else { return };
+        live.is_cancelled |= !is_closed;
         live.cancel.cancel();
         if !entry.running {
             let OperationRequest { kind, game, .. } = entry.request.clone();
@@ -170,6 +199,11 @@ impl State {
             self.outcomes.ended(EndedOperation::now(id, request.kind, request.game, outcome.as_ref().err()));
         }
         if let Some(live) = self.live.remove(&id) {
+            let is_stopped = self.closed && !live.is_cancelled && outcome.is_err();
+            if let Some(ended) = live.ended {
+                // If what keeps it has gone, it is kept.
+                let _ = ended.send(if is_stopped { OperationEnding::Stopped } else { OperationEnding::Over });
+            }
             live.outcome.send_replace(Some(outcome));
         }
     }
@@ -259,6 +293,15 @@ impl Operations {
         request: OperationRequest,
         performer: Arc<dyn Perform>,
     ) -> Result<OperationHandle, OperationsError> {
+        self.submit_as(Submission { request, performer, resumed: false, ended: None })
+    }
+
+    /// The same for one that may outlive this peer.
+    pub(crate) fn submit_as(
+        self: &Arc<Self>,
+        submission: Submission,
+    ) -> Result<OperationHandle, OperationsError> {
+        let Submission { request, performer, resumed, ended } = submission;
         let mut state = self.state();
         if state.closed {
             return Err(OperationsError::Closed);
@@ -275,6 +318,9 @@ impl Operations {
             cancel: CancellationToken::new(),
             outcome: watch::Sender::new(None),
             followers: 0,
+            resumed,
+            is_cancelled: false,
+            ended,
         });
         live.followers += 1;
         let handle = OperationHandle {
@@ -286,7 +332,12 @@ impl Operations {
         };
         if !joined {
             let OperationRequest { kind, game, .. } = request;
-            live.events.report(PeerEvent::OperationQueued { operation: id, kind, game });
+            live.events.report(PeerEvent::OperationQueued(QueuedOperation {
+                operation: id,
+                kind,
+                game,
+                resumed,
+            }));
         }
         self.start(&mut state);
         Ok(handle)
@@ -302,6 +353,7 @@ impl Operations {
             running: entry.running,
             followers: state.live.get(&entry.id).map_or(0, |live| live.followers),
             progress: state.live.get(&entry.id).map(|live| live.events.progress()).unwrap_or_default(),
+            resumed: state.live.get(&entry.id).is_some_and(|live| live.resumed),
         };
         state.queue.entries().iter().map(info).collect()
     }
@@ -326,6 +378,11 @@ impl Operations {
         }
         self.start(&mut state);
         Ok(entries.len())
+    }
+
+    /// Whether no more operations begin.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.state().closed
     }
 
     /// Cancels all operations. No more operations begin.

@@ -40,6 +40,8 @@ mod stream_sources;
 mod uninstall;
 mod update;
 mod verify;
+mod wanted;
+mod wanted_files;
 
 #[cfg(test)]
 mod attempt_tests;
@@ -55,3 +57,5 @@ mod local_tests;
 mod operations_tests;
 #[cfg(test)]
 mod search_tests;
+#[cfg(test)]
+mod wanted_tests;

@@ -24,6 +24,7 @@ pub(crate) mod reported_event;
 mod schema_tests;
 pub(crate) mod source_share;
 pub(crate) mod wanted;
+pub(crate) mod wanted_operation;
 
 /// Version of the objects that a peer reports, as a program reads them. It changes if an object loses a field or a field its
 /// meaning; what is added does not change it.

@@ -19,3 +19,4 @@ pub mod scan;
 pub mod sentinel;
 pub mod standing;
 pub mod tree;
+pub mod wanted;

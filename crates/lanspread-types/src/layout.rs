@@ -9,7 +9,8 @@
 //!     .local.backup/                  the old local/ during an update or uninstall; ours
 //!     .downloading/                   root files that are not complete yet; ours
 //! <games-dir>/.lanspread.remove.<id>  an intent on a full disk; also .lanspread.uninstall.<id>; ours
-//! <games-dir>/.lanspread/             locks, intents, receipts, download records, bookings, packing lists; ours
+//! <games-dir>/.lanspread/             locks, intents, receipts, download records, bookings, packing lists,
+//!                                     wanted operations; ours
 //! ```
 
 /// The sentinel. Its presence means *downloaded*; its first line, trimmed, is the version.
@@ -39,6 +40,8 @@ pub const DOWNLOADS_DIR: &str = "downloads";
 pub const BOOKINGS_DIR: &str = "bookings";
 /// The packing lists of games that are served, below [`STATE_DIR`]; a cache.
 pub const PACKING_DIR: &str = "packing";
+/// Operations that a daemon was asked for and has not ended, one file each, below [`STATE_DIR`].
+pub const WANTED_DIR: &str = "wanted";
 /// The manifest of a game beside its files, on an HTTP server.
 pub const MANIFEST_NAME: &str = "manifest.lsm";
 /// Extension of a root archive, without the dot; ASCII case is ignored.

@@ -5,12 +5,14 @@
 
 use std::time::Duration;
 
+pub use self::daemon::*;
 pub use self::http::*;
 pub use self::packed::*;
 pub use self::queue::*;
 pub use self::trust::*;
 pub use self::web::*;
 
+mod daemon;
 mod http;
 mod packed;
 mod queue;

@@ -177,10 +177,10 @@ mod tests {
         for object in objects {
             assert_eq!(schema().problem_strictly(&object), None, "{object}");
         }
-        let queued =
-            PeerEvent::OperationQueued { operation: 7, kind: OperationKind::Verify, game: game.clone() };
+        let begun =
+            PeerEvent::OperationBegin { operation: 7, kind: OperationKind::Verify, game: game.clone() };
         let progress = PeerEvent::InstallProgress { game, bytes: 1, bytes_total: 2 };
-        for event in [queued, progress] {
+        for event in [begun, progress] {
             let reported = ReportedEvent { seq: Some(3), operation: Some(7), ..ReportedEvent::now(event) };
             let text = String::from_utf8(line(&numbered(&reported), reported.at).unwrap()).unwrap();
             assert_eq!(text.matches("\"operation\":7").count(), 1, "{text}");

@@ -20,6 +20,8 @@ pub(super) fn severity(event: &PeerEvent) -> Severity {
         | PeerEvent::DownloadFailed { .. }
         | PeerEvent::InstallFailed { .. }
         | PeerEvent::VerifyDifference { .. }
+        | PeerEvent::OperationRetry(_)
+        | PeerEvent::OperationDropped(_)
         | PeerEvent::EventsLost { .. } => Severity::Warning,
         // What a person cancelled is no fault.
         PeerEvent::OperationEnd { outcome, .. } if outcome != "done" && outcome != "cancelled" => {

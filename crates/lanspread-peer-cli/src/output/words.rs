@@ -4,8 +4,9 @@
 mod tests;
 
 use lanspread_peer::{
-    Answer, DownloadBegin, DownloadFinished, GameId, GameVersion, InstallTrust, PartyLineShown,
-    PassedOverFolder, PeerEvent, PeerName, ProvedLie, QueuedAt, ServerLie, SourceShare,
+    Answer, DownloadBegin, DownloadFinished, DroppedOperation, GameId, GameVersion, InstallTrust,
+    PartyLineShown, PassedOverFolder, PeerEvent, PeerName, ProvedLie, QueuedAt, RetriedOperation, ServerLie,
+    SourceShare,
 };
 
 use super::catalog_words;
@@ -132,6 +133,12 @@ pub(super) fn event(event: &PeerEvent) -> Option<String> {
         }
         PeerEvent::OperationBegin { kind, game, .. } => format!("{kind} {game} begins"),
         PeerEvent::OperationEnd { kind, game, outcome, .. } => format!("{kind} {game}: {outcome}"),
+        PeerEvent::OperationRetry(RetriedOperation { kind, game, message, retry_ms, .. }) => {
+            format!("{kind} {game}: {message}; tried again in {}", duration(*retry_ms))
+        }
+        PeerEvent::OperationDropped(DroppedOperation { kind, game, starts }) => {
+            format!("{kind} {game} is given up: this daemon ended {starts} times while it ran")
+        }
         PeerEvent::EventsLost { count } => {
             format!("{} lost: they arrived too fast", counted(*count, "event"))
         }
@@ -143,7 +150,7 @@ pub(super) fn event(event: &PeerEvent) -> Option<String> {
 pub(super) fn is_about_operations(event: &PeerEvent) -> bool {
     matches!(
         event,
-        PeerEvent::OperationQueued { .. } | PeerEvent::OperationBegin { .. } | PeerEvent::OperationEnd { .. }
+        PeerEvent::OperationQueued(_) | PeerEvent::OperationBegin { .. } | PeerEvent::OperationEnd { .. }
     )
 }
 
@@ -332,9 +339,10 @@ pub(super) fn report(report: &Answer) -> String {
         }
         Answer::NobodyFound { message, .. } => hints::with_hint(message, hints::of_report(report)),
         Answer::PeerStatus { .. } => status_words::status(report),
-        Answer::Operation { operation, kind, game, running, followers, progress } => {
+        Answer::Operation { operation, kind, game, running, followers, progress, resumed } => {
             let state = operation_words::state(*kind, *running, progress);
-            format!("{operation}  {kind} {game}  {state}  {}", counted(*followers, "follower"))
+            let resumed = if *resumed { "  from before the restart" } else { "" };
+            format!("{operation}  {kind} {game}  {state}  {}{resumed}", counted(*followers, "follower"))
         }
         Answer::OperationsCancelled { game, count } => {
             format!("{game}: {} cancelled", counted(*count, "operation"))

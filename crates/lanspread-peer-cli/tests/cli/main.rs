@@ -27,6 +27,7 @@ mod process;
 mod progress;
 mod refusals;
 mod repair;
+mod restarts;
 mod servers;
 mod setup;
 mod several;

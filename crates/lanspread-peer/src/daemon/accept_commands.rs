@@ -45,6 +45,7 @@ pub async fn accept_commands(peer: &Peer) -> Result<(), PeerError> {
         })
         .await?;
     let Some((ownership, socket)) = taken else { return Ok(()) };
+    peer.keep_operations().await?;
     server::serve(peer, &socket, peer.tasks().cancel_token())?;
     if !ownership.is_complete() {
         let games_dir = peer.games_dir().display();

@@ -153,7 +153,7 @@ impl Answering {
         give_up: &CancellationToken,
     ) -> Result<(), AnswerEnd> {
         let (kind, game) = (request.kind, request.game.clone());
-        let mut operation = self.0.submit(request)?;
+        let mut operation = self.0.submit_wanted(request).await?;
         replies
             .say(ControlReply::Accepted { operation: operation.operation(), joined: operation.joined() })
             .await?;

@@ -218,6 +218,7 @@ impl From<OperationInfo> for Answer {
             running: info.running,
             followers: info.followers as u64,
             progress: info.progress,
+            resumed: info.resumed,
         }
     }
 }

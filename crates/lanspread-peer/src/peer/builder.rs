@@ -286,6 +286,7 @@ impl Peer {
             source: Arc::new(source),
             operations,
             leftovers: Leftovers::default(),
+            wanted: OnceLock::new(),
             state_dir: state_dir.clone(),
             held: Mutex::default(),
             listening: Mutex::new(None),

@@ -15,6 +15,7 @@ use crate::discovery::neighbours::Neighbours;
 use crate::operations::Operations;
 use crate::peer::error::PeerError;
 use crate::peer::leftovers::Leftovers;
+use crate::peer::wanted_files::WantedOperations;
 use crate::receive::offences::OffenceRecorder;
 use crate::report::answer::Answer;
 use crate::report::channel::{EventSender, PeerEvents};
@@ -47,6 +48,8 @@ pub(super) struct Inner {
     pub(super) source: Arc<Source>,
     pub(super) operations: Arc<Operations>,
     pub(super) leftovers: Leftovers,
+    /// The operations that outlive this peer, if it is a daemon.
+    pub(super) wanted: OnceLock<WantedOperations>,
     /// The peer's state directory.
     pub(super) state_dir: PathBuf,
     /// Released when the peer has stopped.

@@ -99,6 +99,7 @@ impl Peer {
         for peer in saved.into_iter().filter(|peer| !inner.peers.contains(&peer.address)) {
             neighbours.keep(peer.address, HowKnown::Saved, peer.id);
         }
+        self.resume_operations().await;
         Ok(address)
     }
 

@@ -182,6 +182,8 @@ pub enum Answer {
         /// How far it is.
         #[serde(flatten)]
         progress: OperationProgress,
+        /// Whether an earlier run of the daemon was asked for it.
+        resumed: bool,
     },
     /// Operations were cancelled.
     OperationsCancelled {

@@ -23,6 +23,7 @@ use crate::report::packed_stream::{
 use crate::report::packing_list::{AwaitedPackingList, MadePackingList};
 use crate::report::passed_over::PassedOverFolder;
 use crate::report::queued::QueuedAt;
+use crate::report::wanted_operation::{DroppedOperation, QueuedOperation, RetriedOperation};
 
 mod about;
 
@@ -382,14 +383,7 @@ pub enum PeerEvent {
 
     // ---- Operations ----
     /// An operation waits for its turn.
-    OperationQueued {
-        /// Its number, in this run of the peer.
-        operation: u64,
-        /// What it does.
-        kind: OperationKind,
-        /// With which game.
-        game: GameId,
-    },
+    OperationQueued(QueuedOperation),
     /// An operation begins.
     OperationBegin {
         /// Its number, in this run of the peer.
@@ -410,6 +404,11 @@ pub enum PeerEvent {
         /// `done`, or the stable code of what ended it.
         outcome: Code,
     },
+
+    /// An operation of an earlier run of the daemon is tried again.
+    OperationRetry(RetriedOperation),
+    /// An operation of an earlier run of the daemon is given up.
+    OperationDropped(DroppedOperation),
 
     // ---- Library and peers ----
     /// The games that this peer offers have changed, or were read for the first time.

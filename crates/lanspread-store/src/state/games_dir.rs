@@ -166,6 +166,7 @@ impl GamesDir {
             layout::DOWNLOADS_DIR,
             layout::BOOKINGS_DIR,
             layout::PACKING_DIR,
+            layout::WANTED_DIR,
         ] {
             // It fails if the folder is not empty or does not exist; both are fine.
             let _ = self.dir.remove_dir(Path::new(layout::STATE_DIR).join(folder));

@@ -16,6 +16,7 @@ use crate::report::packed_stream::{
 };
 use crate::report::packing_list::{AwaitedPackingList, MadePackingList};
 use crate::report::queued::QueuedAt;
+use crate::report::wanted_operation::{DroppedOperation, QueuedOperation, RetriedOperation};
 
 impl PeerEvent {
     /// An archive begins to arrive from `peer`.
@@ -78,7 +79,9 @@ impl PeerEvent {
             | Self::VerifyDifference { game, .. }
             | Self::VerifyFinished { game, .. }
             | Self::PeerPenalised(PenalisedPeer { game, .. })
-            | Self::OperationQueued { game, .. }
+            | Self::OperationQueued(QueuedOperation { game, .. })
+            | Self::OperationRetry(RetriedOperation { game, .. })
+            | Self::OperationDropped(DroppedOperation { game, .. })
             | Self::OperationBegin { game, .. }
             | Self::OperationEnd { game, .. }
             | Self::TransferBegin { game, .. }
@@ -101,7 +104,7 @@ impl PeerEvent {
     /// The operation that the event itself names.
     pub fn operation(&self) -> Option<u64> {
         match self {
-            Self::OperationQueued { operation, .. }
+            Self::OperationQueued(QueuedOperation { operation, .. })
             | Self::OperationBegin { operation, .. }
             | Self::OperationEnd { operation, .. } => Some(*operation),
             _ => None,

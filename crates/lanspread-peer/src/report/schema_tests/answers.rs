@@ -12,7 +12,15 @@ use crate::report::passed_over::PassedOverFolder;
 
 fn operation(progress: OperationProgress) -> Answer {
     let kind = OperationKind::Verify;
-    Answer::Operation { operation: 1, kind, game: game(), running: true, followers: 1, progress }
+    Answer::Operation {
+        operation: 1,
+        kind,
+        game: game(),
+        running: true,
+        followers: 1,
+        progress,
+        resumed: true,
+    }
 }
 
 /// One of each kind of answer.

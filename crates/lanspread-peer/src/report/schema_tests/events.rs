@@ -11,6 +11,7 @@ use crate::report::offender::{Offence, PenalisedPeer, ProvedLie, ServerLie};
 use crate::report::operation::OperationKind;
 use crate::report::queued::QueuedAt;
 use crate::report::source_share::SourceShare;
+use crate::report::wanted_operation::{DroppedOperation, QueuedOperation, RetriedOperation};
 
 fn failure() -> AttemptFailure {
     AttemptFailure::new(&name(), "busy", String::new())
@@ -102,6 +103,7 @@ fn lied(path: Option<String>, position: Option<u64>) -> PeerEvent {
 }
 
 /// One of each other kind of event.
+#[expect(clippy::too_many_lines, reason = "a list")]
 fn events() -> Vec<PeerEvent> {
     use PeerEvent as E;
     let (game, version, peer) = (game(), version(), name());
@@ -195,7 +197,15 @@ fn events() -> Vec<PeerEvent> {
             trust: Some(InstallTrust::Verified),
         },
         E::VerifyFinished { game: game.clone(), files: 1, bytes: 1, differences: 0, added: 0, trust: None },
-        E::OperationQueued { operation, kind, game: game.clone() },
+        E::OperationQueued(QueuedOperation { operation, kind, game: game.clone(), resumed: false }),
+        E::OperationRetry(RetriedOperation {
+            kind,
+            game: game.clone(),
+            code: "nobody-found".into(),
+            message: String::new(),
+            retry_ms: 1,
+        }),
+        E::OperationDropped(DroppedOperation { kind, game: game.clone(), starts: 3 }),
         E::OperationBegin { operation, kind, game: game.clone() },
         E::OperationEnd { operation, kind, game: game.clone(), outcome: "done".into() },
     ]

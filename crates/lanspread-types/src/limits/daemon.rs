@@ -1,0 +1,19 @@
+//! Bounds of a daemon: what survives it, and how it stops and starts.
+
+use std::time::Duration;
+
+use super::{OPERATIONS_RUNNING_MAX, OPERATIONS_WAITING_MAX};
+
+/// Operations that a daemon does again after a restart: all that can run and wait.
+pub const WANTED_OPERATIONS_MAX: usize = OPERATIONS_RUNNING_MAX + OPERATIONS_WAITING_MAX;
+/// Size of the file of one of them. A request that names [`super::PEERS_MAX`] peers and as many rules has half of it; a
+/// larger one does not survive the daemon. Times [`WANTED_OPERATIONS_MAX`] it is what a start may read.
+pub const WANTED_BYTES_MAX: u64 = 64 * 1024;
+/// An operation that began so often without an end, because the daemon was killed or the machine failed, is dropped: it may
+/// be the reason.
+pub const WANTED_STARTS_MAX: u32 = 3;
+/// After a start, a daemon tries operations again for so long that fail because no source is there. If the power was gone, all
+/// machines start together, and some take minutes.
+pub const RESUME_PATIENCE: Duration = Duration::from_mins(5);
+/// The time between two of these tries: short beside the start of a machine, and long beside a search for peers.
+pub const RESUME_RETRY_INTERVAL: Duration = Duration::from_secs(10);
