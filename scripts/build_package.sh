@@ -47,6 +47,8 @@ install_files() {
     local documents=usr/share/doc/lanspread-peer completions=usr/share
     put 755 usr/bin "$program"
     strip --strip-unneeded "$tree/usr/bin/lanspread-peer-cli"
+    # A second, shorter name of the program. Scripts rely on the first one.
+    ln --symbolic lanspread-peer-cli "$tree/usr/bin/lanspread"
     put 644 etc/lanspread packaging/lanspread.toml
     put 644 usr/lib/systemd/system packaging/lanspread-peer.service
     put 644 "$documents" packaging/copyright LICENSE-MIT LICENSE-APACHE README.md
@@ -58,6 +60,10 @@ install_files() {
     "$program" completions fish >"$tree/$completions/fish/vendor_completions.d/lanspread-peer-cli.fish"
     "$program" manual --out-dir "$tree/usr/share/man/man1"
     gzip --best --no-name "$tree"/usr/share/man/man1/*.1
+    # The zsh script names both programs by itself.
+    ln --symbolic lanspread-peer-cli "$tree/$completions/bash-completion/completions/lanspread"
+    ln --symbolic lanspread-peer-cli.fish "$tree/$completions/fish/vendor_completions.d/lanspread.fish"
+    ln --symbolic lanspread-peer-cli.1.gz "$tree/usr/share/man/man1/lanspread.1.gz"
 
     # What changed, under the name that Debian expects, and in the format that its tools read.
     gzip --best --no-name <CHANGELOG.md >"$tree/$documents/changelog.gz"

@@ -25,6 +25,7 @@ from scenarios.image import PROGRAM, prepare_image
 from scenarios.tools import FIXTURES_DIR, PROJECT_DIR, TARGET_DIR, ToolFailed
 
 PACKAGE = "lanspread-peer"
+SHORT_NAME = "lanspread"
 USER = "lanspread"
 UNIT = "/usr/lib/systemd/system/lanspread-peer.service"
 CONFIG = "/etc/lanspread/lanspread.toml"
@@ -44,6 +45,10 @@ DPKG = ("dpkg", "--path-include=/usr/share/*")
 
 SHIPPED = (
     f"/usr/bin/{PROGRAM}",
+    f"/usr/bin/{SHORT_NAME}",
+    f"/usr/share/bash-completion/completions/{SHORT_NAME}",
+    f"/usr/share/fish/vendor_completions.d/{SHORT_NAME}.fish",
+    f"/usr/share/man/man1/{SHORT_NAME}.1.gz",
     UNIT,
     CONFIG,
     f"/usr/share/bash-completion/completions/{PROGRAM}",
@@ -142,6 +147,7 @@ def check_contents(box: Container) -> None:
     expect(CONFIG in box.run("dpkg-query", "--show", "--showformat", "${Conffiles}", PACKAGE), f"{CONFIG} no conffile")
     version = tomllib.loads((PROJECT_DIR / "Cargo.toml").read_text())["workspace"]["package"]["version"]
     expect_equal(box.run(PROGRAM, "--version").strip(), f"{PROGRAM} {version}", "--version")
+    expect_equal(box.run(SHORT_NAME, "--version"), box.run(PROGRAM, "--version"), f"--version of {SHORT_NAME}")
     copyright_file = (PROJECT_DIR / "packaging" / "copyright").read_text()
     expect_equal(box.run("cat", f"/usr/share/doc/{PACKAGE}/copyright"), copyright_file, "copyright file")
     check_completion(box)

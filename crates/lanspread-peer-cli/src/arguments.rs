@@ -38,7 +38,7 @@ pub(crate) use self::options::{
 };
 pub(crate) use self::party::{PartyArguments, PartyCommand, PartyJoin, PartyNew, PartyShow, Replacing};
 pub(crate) use self::peers::{DecidePeers, ForgottenPeer, Peers, PeersCommand, PeersPenalties};
-pub(crate) use self::setup::{ConfigArguments, ConfigCommand, Init};
+pub(crate) use self::setup::{Candidates, ConfigArguments, ConfigCommand, Init};
 pub(crate) use self::values::GivenUrl;
 use crate::help::heading::{OUTPUT, SERVING, SOURCES, THIS_MACHINE, TRUST};
 use crate::help::{CATALOG_OF_A_PARTY, first_steps_and_exit_status};
@@ -209,6 +209,9 @@ what the server sends. Write it again when the game changes.")]
     Party(PartyArguments),
     /// Show the settings of this machine and where they come from
     Config(ConfigArguments),
+    /// Print the words that a shell can offer at the end of a command line
+    #[command(hide = true)]
+    Candidates(Candidates),
     /// Print the completion script of a shell
     #[command(after_help = "\
 Examples:

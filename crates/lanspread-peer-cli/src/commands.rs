@@ -1,6 +1,7 @@
 //! One file for each kind of command: it turns arguments into requests, and replies into output.
 
 pub(crate) mod ask;
+pub(crate) mod candidates;
 pub(crate) mod catalog;
 pub(crate) mod catalog_build;
 pub(crate) mod config;

@@ -131,6 +131,7 @@ async fn run(global: &Global, output: Output, command: Command, given: &Given) -
         Command::Catalog(catalog) => commands::catalog::run(global, output, catalog.command),
         Command::Manifest(manifest) => commands::catalog_build::manifest(global, output, manifest),
         Command::Party(party) => commands::party::run(global, output, party.command),
+        Command::Candidates(candidates) => commands::candidates::run(global, candidates).await,
         Command::Completions(completions) => commands::generate::completions(&completions),
         Command::Manual(manual) => commands::generate::manual(&manual),
         Command::Schema => commands::generate::schema(),

@@ -307,6 +307,8 @@ pub const GAMES_MAX: usize = 20_000;
 pub const MANIFESTS_KEPT_MAX: usize = GAMES_MAX;
 /// Size of a config file: enough for every option a hundred times.
 pub const CONFIG_FILE_BYTES_MAX: u64 = 64 * 1024;
+/// How long a shell waits for the words that it can offer: a person notices a second, and a daemon needs milliseconds.
+pub const CANDIDATES_DEADLINE: Duration = Duration::from_millis(700);
 /// One answer of a person to a question of a command: the longest path that Linux takes has half of it.
 pub const ANSWER_BYTES_MAX: u64 = 8 * 1024;
 /// How much of a sentinel is read for its first line.

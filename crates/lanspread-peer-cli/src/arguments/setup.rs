@@ -1,9 +1,9 @@
-//! `init` and `config`.
+//! `init`, `config`, and what the completion scripts run.
 
 use clap::{Args, Subcommand, ValueHint};
 use lanspread_peer::PeerName;
 
-use crate::arguments::options::ServedGamesDir;
+use crate::arguments::options::{CatalogFile, GamesDirOption, ServedGamesDir};
 use crate::help::heading::SERVING;
 
 /// `init`
@@ -24,6 +24,18 @@ pub(crate) struct Init {
     /// Go ahead even if there is a config file: a copy of it stays beside it
     #[arg(long)]
     pub(crate) replace: bool,
+}
+
+/// `candidates`
+#[derive(Debug, Args)]
+pub(crate) struct Candidates {
+    #[command(flatten)]
+    pub(crate) games: GamesDirOption,
+    #[command(flatten)]
+    pub(crate) catalog: CatalogFile,
+    /// The line up to the word that is completed, without the name of the program
+    #[arg(last = true, required = true, value_hint = ValueHint::Other, value_name = "WORD")]
+    pub(crate) words: Vec<String>,
 }
 
 /// `config`

@@ -16,7 +16,7 @@ use crate::{completion, reference};
 pub(crate) const EVENT_SCHEMA: &str = include_str!("../../../../docs/event-schema.json");
 
 pub(crate) fn completions(completions: &Completions) -> CommandResult {
-    let script = completion::script(completions.shell, Arguments::command());
+    let script = completion::script(completions.shell, &Arguments::command());
     print(script.as_bytes())
 }
 

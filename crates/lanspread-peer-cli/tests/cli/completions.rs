@@ -8,7 +8,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::support::{finish, peer};
+use crate::support::{Running, Source, copy_tree, finish, fixtures, peer};
 use crate::terminal::Terminal;
 
 const PROGRAM: &str = "lanspread-peer-cli";
@@ -41,6 +41,53 @@ impl Shell {
         command.env("HOME", self.folder.path()).env("XDG_CONFIG_HOME", self.folder.path());
         command.env_remove("ZDOTDIR").current_dir(self.folder.path());
         command
+    }
+}
+
+/// A machine whose shells can run the program: two games, a saved peer, and a daemon that knows a third game.
+struct Machine {
+    home: TempDir,
+    source: Source,
+    daemon: Option<Running>,
+}
+
+impl Machine {
+    fn new() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let source = Source::start("den", &fixtures("fixture-solid"));
+        copy_tree(&fixtures("fixture-alpha"), &home.path().join("games"));
+        std::fs::create_dir(home.path().join("bin")).unwrap();
+        for name in [PROGRAM, "lanspread"] {
+            let program = env!("CARGO_BIN_EXE_lanspread-peer-cli");
+            std::os::unix::fs::symlink(program, home.path().join("bin").join(name)).unwrap();
+        }
+        let machine = Self { home, source, daemon: None };
+        finish(machine.settle(&mut peer()).args(["peers", "add", &machine.source.address])).succeeded();
+        machine
+    }
+
+    fn settle<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        let path = std::env::var("PATH").unwrap();
+        let path = format!("{}:{path}", self.home.path().join("bin").display());
+        command.env("PATH", path).env("LANSPREAD_GAMES_DIR", self.home.path().join("games"));
+        command
+            .env("LANSPREAD_STATE_DIR", self.home.path().join("state"))
+            .env("LANSPREAD_CONFIG", "/dev/null");
+        command.env("LANSPREAD_NO_DISCOVERY", "1")
+    }
+
+    fn serve(&mut self) {
+        let mut command = peer();
+        self.settle(&mut command).args(["serve", "--json", "--listen", "127.0.0.1:0"]);
+        let mut daemon = Running::start(&mut command);
+        daemon.wait_for("peer-ready");
+        self.daemon = Some(daemon);
+    }
+
+    /// What the program offers after these words.
+    fn candidates(&self, words: &[&str]) -> Vec<String> {
+        let done = finish(self.settle(&mut peer()).args(["candidates", "--"]).args(words));
+        done.succeeded().stdout.lines().map(|line| line.split('\t').next().unwrap().to_owned()).collect()
     }
 }
 
@@ -151,6 +198,112 @@ fn bash_completes_values_and_what_follows_options() {
             assert_eq!(offered, expected, "{words:?}");
         }
     }
+}
+
+/// The program offers what is on the disk, and with a daemon what its peers have. It creates nothing.
+#[test]
+fn games_and_peers_are_offered_where_they_are_wanted() {
+    let mut machine = Machine::new();
+    let address = machine.source.address.clone();
+    let alpha = ["alpha-arena", "alpha-racer", "common-quest"];
+    assert_eq!(machine.candidates(&["install", ""]), alpha);
+    assert_eq!(machine.candidates(&["update", "alpha-arena", ""]), ["alpha-racer", "common-quest"]);
+    assert_eq!(machine.candidates(&["install", "--peer", ""]), std::slice::from_ref(&address));
+    assert_eq!(machine.candidates(&["peers", "remove", ""]), std::slice::from_ref(&address));
+    assert_eq!(
+        machine.candidates(&["serve", "--deny-peer", ""]),
+        [machine.source.ready["peer"].as_str().unwrap()]
+    );
+    assert_eq!(machine.candidates(&["cancel", ""]), [""; 0]);
+    assert_eq!(machine.candidates(&["install", "--games-dir", "/nowhere", ""]), [""; 0]);
+    assert_eq!(machine.candidates(&["install", "--st"]), [""; 0]);
+    let catalog = machine.home.path().join("catalog.toml");
+    std::fs::write(&catalog, "schema = 1\n[games.of-the-party]\nname = \"A title\"\nversion = \"1\"\n")
+        .unwrap();
+    let catalog = catalog.to_str().unwrap();
+    assert!(machine.candidates(&["install", "--catalog", catalog, ""]).contains(&"of-the-party".to_owned()));
+    machine.serve();
+    assert_eq!(machine.candidates(&["install", ""]), ["alpha-arena", "alpha-racer", "cnctw", "common-quest"]);
+    assert_eq!(machine.candidates(&["verify", ""]), alpha);
+    assert_eq!(machine.candidates(&["install", "--peer", ""]), [address]);
+}
+
+#[test]
+fn bash_completes_games_and_peers() {
+    let Some(shell) = Shell::find("bash") else { return };
+    let machine = Machine::new();
+    let address = machine.source.address.clone();
+    let (host, port) = address.split_once(':').unwrap();
+    let mut command = shell.command();
+    machine.settle(command.args(["--norc", "--noprofile", "-i"]).env("PS1", "ready> "));
+    let mut terminal = Terminal::start(&command, 120, 40);
+    terminal.press(&format!("source '{}'\n", shell.script().display()));
+    for (typed, completed) in [
+        ("lanspread-peer-cli install --stream alpha-r", "lanspread-peer-cli install --stream alpha-racer"),
+        ("lanspread verify alpha-a", "lanspread verify alpha-arena"),
+        // Bash sees three words here.
+        (
+            &format!("lanspread install --peer {host}:{}", &port[..2]),
+            &format!("lanspread install --peer {address}"),
+        ),
+        ("lanspread peers remove 127", &format!("lanspread peers remove {address}")),
+        ("lanspread install --nam", "lanspread install --names"),
+    ] {
+        terminal.press(&format!("{typed}\t"));
+        terminal.wait_for(completed, |screen| screen.contains(completed));
+        terminal.press("\u{15}");
+    }
+    terminal.press("exit\n");
+    terminal.finish();
+}
+
+#[test]
+fn fish_completes_games_and_peers() {
+    let Some(shell) = Shell::find("fish") else { return };
+    let machine = Machine::new();
+    let lines = ["verify alpha-", "install --peer ", "peers remove "];
+    let lines = lines.map(|line| format!("{PROGRAM} {line}"));
+    let mut command = shell.command();
+    machine.settle(&mut command).args([
+        "--no-config",
+        "--command",
+        "source $argv[1]; for line in $argv[2..]; complete -C $line; echo; end",
+    ]);
+    let done = finish(command.arg("--").arg(shell.script()).args(&lines));
+    let answers: Vec<&str> = done.succeeded().stdout.split("\n\n").collect();
+    assert_eq!(answers[0], "alpha-arena\tdownloaded\nalpha-racer\tdownloaded");
+    let peer = format!("{}\tden", machine.source.address);
+    assert!(answers[1..3].iter().all(|answer| answer.trim_end() == peer), "{answers:?}");
+}
+
+#[test]
+fn zsh_completes_games_and_peers() {
+    let Some(shell) = Shell::find("zsh") else { return };
+    std::fs::rename(shell.script(), shell.folder.path().join(format!("_{PROGRAM}"))).unwrap();
+    let machine = Machine::new();
+    let address = &machine.source.address;
+    let mut command = shell.command();
+    machine.settle(command.args(["-f", "-i"]).env("PS1", "ready> ").env("LISTMAX", "0"));
+    let mut terminal = Terminal::start(&command, 200, 60);
+    let folder = shell.folder.path().display();
+    terminal.press(&format!(
+        "fpath=('{folder}' $fpath); autoload -Uz compinit && compinit -u -D && echo load''ed\n"
+    ));
+    terminal.wait_for("zsh is ready", |screen| screen.contains("loaded"));
+    for (typed, completed) in [
+        ("lanspread-peer-cli install --stream alpha-r", "lanspread-peer-cli install --stream alpha-racer"),
+        ("lanspread verify alpha-a", "lanspread verify alpha-arena"),
+        ("lanspread peers remove 127", &format!("lanspread peers remove {address}")),
+        ("lanspread install --peer ", &format!("lanspread install --peer {address}")),
+        ("lanspread verify alpha-", "alpha-racer  -- downloaded"),
+    ] {
+        terminal.press(&format!("\u{c}{typed}\t"));
+        let screen = terminal.wait_for(completed, |screen| screen.contains(completed));
+        assert!(!screen.contains("not found"), "{screen}");
+        terminal.press("\u{15}");
+    }
+    terminal.press("exit\n");
+    terminal.finish();
 }
 
 /// The same in a bash that a person uses: keys and all, and file names where a folder is wanted.
