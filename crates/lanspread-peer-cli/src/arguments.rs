@@ -23,7 +23,7 @@ use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 use lanspread_peer::limits::{STREAMS_MAX, STREAMS_MAX_DEFAULT};
-use lanspread_peer::{GameId, PeerName};
+use lanspread_peer::{GameId, PeerName, RateLimit};
 
 pub(crate) use self::catalog::{
     CatalogArguments, CatalogBuildArguments, CatalogCommand, CatalogDiff, CatalogForget, CatalogKey,
@@ -33,8 +33,8 @@ pub(crate) use self::ensure::{Absent, Ensure, WantedGame};
 pub(crate) use self::games::{Download, Fetching, GamesPlace, Install, Local, Parallel, Uninstall, Update};
 pub(crate) use self::logging::{LogFormat, Logging};
 pub(crate) use self::options::{
-    CatalogFile, DaemonGamesDir, Decoder, DiscoveryChoice, GamesDirOption, PeerList, PeerRulesOptions,
-    ServedGamesDir,
+    CatalogFile, DaemonGamesDir, Decoder, DiscoveryChoice, GamesDirOption, LimitOptions, PeerList,
+    PeerRulesOptions, ServedGamesDir,
 };
 pub(crate) use self::party::{PartyArguments, PartyCommand, PartyJoin, PartyNew, PartyShow, Replacing};
 pub(crate) use self::peers::{DecidePeers, ForgottenPeer, Peers, PeersCommand, PeersPenalties};
@@ -192,6 +192,15 @@ never deletes files that you added or changed, unless --force is given.")]
     Events(Events),
     /// Show the status of the peers named with --peer, or else of the daemon of the games directory
     Status(Status),
+    /// Show the limits of a daemon for what it sends and receives of games, or change them while it runs
+    #[command(after_help = "\
+Examples:
+  lanspread-peer-cli limits                              show them
+  lanspread-peer-cli limits --up 20MiB/s --down none     change them, until the daemon ends
+
+Receivers have their turns: each of them gets the same part of the limit, however many transfers it has. \
+`serve --limit-up` and --limit-down, or these keys of the config file, set the limits with which a daemon begins.")]
+    Limits(LimitsArguments),
     /// Make and check catalogs, which say what the games of a party are
     #[command(after_help = CATALOG_OF_A_PARTY)]
     Catalog(CatalogArguments),
@@ -252,6 +261,8 @@ pub(crate) struct Serve {
     #[command(flatten)]
     pub(crate) parallel: Parallel,
     #[command(flatten)]
+    pub(crate) limits: LimitOptions,
+    #[command(flatten)]
     pub(crate) peers: PeerList,
     #[command(flatten)]
     pub(crate) rules: PeerRulesOptions,
@@ -282,6 +293,19 @@ pub(crate) struct List {
 pub(crate) struct Status {
     #[command(flatten)]
     pub(crate) named: PeerList,
+    #[command(flatten)]
+    pub(crate) games: DaemonGamesDir,
+}
+
+/// `limits`
+#[derive(Debug, Args)]
+pub(crate) struct LimitsArguments {
+    /// Send no more of games than this from now on: 20MiB/s, 100Mbit/s, none
+    #[arg(long, value_hint = ValueHint::Other, value_name = "RATE")]
+    pub(crate) up: Option<RateLimit>,
+    /// Receive no more of games than this from now on
+    #[arg(long, value_hint = ValueHint::Other, value_name = "RATE")]
+    pub(crate) down: Option<RateLimit>,
     #[command(flatten)]
     pub(crate) games: DaemonGamesDir,
 }

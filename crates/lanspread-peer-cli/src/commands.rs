@@ -22,15 +22,22 @@ use lanspread_peer::{
     ErrorCategory, Peer, PeerBuilder, PeerError, ProviderChoice, SourceUrl, TrustError, WordError, key_file,
 };
 
-use crate::arguments::{CatalogFile, Decoder, GivenUrl, Global};
+use crate::arguments::{CatalogFile, Decoder, GivenUrl, Global, LimitOptions};
 use crate::exit::Failure;
+
+/// The settings of a peer that only matter if no daemon does the work. What is not given is not used.
+#[derive(Debug, Clone, Copy, Default)]
+struct OwnPeer<'a> {
+    decoder: Option<&'a Decoder>,
+    limits: Option<&'a LimitOptions>,
+}
 
 /// A peer of a games directory, with the settings that all commands have in common.
 fn describe(
     global: &Global,
     games_dir: &Path,
     catalog: &CatalogFile,
-    decoder: Option<&Decoder>,
+    own: OwnPeer<'_>,
 ) -> Result<PeerBuilder, PeerError> {
     let mut builder = Peer::builder(games_dir);
     if let Some(state_dir) = &global.state_dir {
@@ -40,7 +47,10 @@ fn describe(
     if let Some(party_file) = &global.party_file {
         builder = builder.party_file(party_file);
     }
-    if let Some(Decoder { unrar, max_dictionary }) = decoder {
+    if let Some(limits) = own.limits {
+        builder = builder.limits(limits.into());
+    }
+    if let Some(Decoder { unrar, max_dictionary }) = own.decoder {
         builder = builder.dictionary_bytes_max(max_dictionary.0);
         if let Some(unrar) = unrar {
             builder = builder.provider(ProviderChoice::Unrar(unrar.clone()));

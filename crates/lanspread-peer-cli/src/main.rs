@@ -127,6 +127,7 @@ async fn run(global: &Global, output: Output, command: Command, given: &Given) -
         Command::Cancel(cancel) => operate::cancel(global, output, cancel).await,
         Command::Operations(of) => commands::ask::operations(global, output, of).await,
         Command::Events(events) => commands::ask::events(global, output, events).await,
+        Command::Limits(limits) => commands::ask::limits(global, output, limits).await,
         Command::Status(status) => commands::ask::status(global, output, status).await,
         Command::Catalog(catalog) => commands::catalog::run(global, output, catalog.command),
         Command::Manifest(manifest) => commands::catalog_build::manifest(global, output, manifest),

@@ -19,7 +19,7 @@
 //! The modules, from the top down: `catalog_build` (what an organiser makes of a games directory), `daemon` (serves commands over a socket), `peer` (the public interface, one file per
 //! operation), `discovery` (which peers there are), `receive` (streams and chunks from other peers), `source` (answers
 //! other peers), `control` (the protocol of the commands), `operations` (which one runs when), `packed` (streams of packed archives), `http` (servers that have games), `transport` (sockets),
-//! `trust` (identity, catalog, which peers to believe), `report` (events, answers and failures as data), `locked_game`
+//! `traffic` (what is sent and received, counted and limited), `trust` (identity, catalog, which peers to believe), `report` (events, answers and failures as data), `locked_game`
 //! (the one way to work on the files of a locked game), `task` (every task has an owner and an end). Below this crate are
 //! `lanspread-store` (disk), `lanspread-proto` (wire), `lanspread-archive` (RAR), `lanspread-trust` (what an
 //! organiser signs) and `lanspread-types` (terms and limits). `ARCHITECTURE.md` in the repository follows one request
@@ -44,6 +44,7 @@ mod source;
 mod task;
 #[cfg(test)]
 mod testing;
+mod traffic;
 mod transport;
 mod trust;
 
@@ -56,6 +57,7 @@ pub use peer::stream_install::{SourcePeer, StreamInstallReport};
 pub use peer::stream_plan::StreamInstallPlan;
 /// Cancels an operation.
 pub use tokio_util::sync::CancellationToken;
+pub use traffic::TrafficLimits;
 
 // What a peer reports, and how you request operations.
 pub use operations::{OperationHandle, OperationInfo, OperationOutcome, OperationsError};
@@ -149,6 +151,7 @@ pub use lanspread_types::ids::{
 };
 pub use lanspread_types::layout::MANIFEST_NAME;
 pub use lanspread_types::limits;
+pub use lanspread_types::rate_limit::{RateLimit, RateLimitError};
 pub use lanspread_types::regular_file;
 pub use lanspread_types::source_url::SourceUrl;
 pub use lanspread_types::text::printable;

@@ -76,6 +76,7 @@ use crate::report::packed_status::WaitingReceiver;
 use crate::source::library_index::LibraryIndex;
 use crate::source::visitor::Visitor;
 use crate::task::Tasks;
+use crate::traffic::Traffic;
 use crate::trust::live_catalog::LiveCatalog;
 use crate::trust::manifest_store::ManifestStore;
 
@@ -90,6 +91,8 @@ pub(crate) struct Source {
     pub(crate) provider: Arc<dyn ArchiveProvider>,
     pub(crate) events: EventSender,
     pub(crate) tasks: Tasks,
+    /// What this peer sends and receives, and its limits.
+    pub(crate) traffic: Arc<Traffic>,
     /// Places of streams and downloads, and who waits for one.
     transfers: QueuedPlaces,
     /// Places of packed streams, which cost no decoder, and who waits for one.
@@ -135,6 +138,7 @@ impl Source {
             provider,
             events,
             tasks,
+            traffic: Arc::default(),
             transfers: QueuedPlaces::new(Places::new(transfer_shares(streams_max)), QUEUE_BOUNDS),
             packed_heads: QueuedPlaces::new(
                 Places::new(transfer_shares(limits::PACKED_HEADS_MAX)),

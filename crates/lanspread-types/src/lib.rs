@@ -11,6 +11,7 @@
 //! - [`layout`]: names of files and folders in a games directory
 //! - [`limits`]: every bound, with its reason
 //! - [`fault`]: errors by whose fault they are: the source's content or this machine
+//! - [`rate_limit`]: a limit for bytes per second, as users write it
 //! - [`regular_file`]: the one way to open a file whose name lanspread knows
 //! - [`source_url`]: servers that have games, as URLs with places for the names of a game and a file
 //! - [`text`]: text from outside, made safe to show
@@ -24,6 +25,7 @@ pub mod fault;
 pub mod ids;
 pub mod layout;
 pub mod limits;
+pub mod rate_limit;
 pub mod regular_file;
 pub mod source_url;
 pub mod text;

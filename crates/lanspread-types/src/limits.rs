@@ -9,6 +9,7 @@ pub use self::daemon::*;
 pub use self::http::*;
 pub use self::packed::*;
 pub use self::queue::*;
+pub use self::traffic::*;
 pub use self::trust::*;
 pub use self::web::*;
 
@@ -16,6 +17,7 @@ mod daemon;
 mod http;
 mod packed;
 mod queue;
+mod traffic;
 mod trust;
 mod web;
 

@@ -6,8 +6,8 @@ use lanspread_peer::GameId;
 use lanspread_peer::limits::{OPERATIONS_RUNNING_DEFAULT, OPERATIONS_RUNNING_MAX};
 
 use crate::arguments::options::{
-    CatalogFile, Decoder, DiscoveryChoice, GamesDirOption, PeerList, PeerRulesOptions, RelayOptions,
-    ServerList, StreamOptions, WaitOptions,
+    CatalogFile, Decoder, DiscoveryChoice, GamesDirOption, LimitOptions, PeerList, PeerRulesOptions,
+    RelayOptions, ServerList, StreamOptions, WaitOptions,
 };
 use crate::arguments::values::Names;
 use crate::help::heading::{THIS_MACHINE, TRUST};
@@ -64,6 +64,8 @@ pub(crate) struct Fetching {
     pub(crate) waiting: WaitOptions,
     #[command(flatten)]
     pub(crate) unverified: AcceptUnverified,
+    #[command(flatten)]
+    pub(crate) limits: LimitOptions,
 }
 
 /// `update`

@@ -7,7 +7,8 @@ use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, ValueHint};
 use lanspread_peer::limits::DISCOVERY_TIMEOUT_MAX;
 use lanspread_peer::{
-    AdmissionRules, DiscoveryMode, OperationOptions, PeerAddress, PeerId, RelayChoice, Wait,
+    AdmissionRules, DiscoveryMode, OperationOptions, PeerAddress, PeerId, RateLimit, RelayChoice,
+    TrafficLimits, Wait,
 };
 
 use crate::arguments::values::{DecodePlace, DictionaryBytes, GivenUrl, WaitTime};
@@ -54,6 +55,24 @@ pub(crate) struct Decoder {
     /// Largest dictionary that an archive may need, up to 64GiB; decoding it takes that much memory, for each stream
     #[arg(long, help_heading = THIS_MACHINE, env = "LANSPREAD_MAX_DICTIONARY", value_hint = ValueHint::Other, value_name = "SIZE", default_value = "1GiB")]
     pub(crate) max_dictionary: DictionaryBytes,
+}
+
+/// Limits for what is sent and received.
+#[derive(Debug, Args)]
+pub(crate) struct LimitOptions {
+    /// Send no more of games than this: 20MiB/s, 100Mbit/s, none; without effect if a daemon does the work, which has limits of
+    /// its own
+    #[arg(long, help_heading = TRANSFER, env = "LANSPREAD_LIMIT_UP", value_hint = ValueHint::Other, value_name = "RATE", default_value_t)]
+    pub(crate) limit_up: RateLimit,
+    /// Receive no more of games than this, in the same way
+    #[arg(long, help_heading = TRANSFER, env = "LANSPREAD_LIMIT_DOWN", value_hint = ValueHint::Other, value_name = "RATE", default_value_t)]
+    pub(crate) limit_down: RateLimit,
+}
+
+impl From<&LimitOptions> for TrafficLimits {
+    fn from(options: &LimitOptions) -> Self {
+        Self::default().with_up(options.limit_up).with_down(options.limit_down)
+    }
 }
 
 /// Which peers to have to do with.

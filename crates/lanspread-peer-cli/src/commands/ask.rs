@@ -1,4 +1,4 @@
-//! Questions: `list`, `peers`, `status`, `operations`, `events`.
+//! Questions: `list`, `peers`, `status`, `limits`, `operations`, `events`.
 
 use std::path::Path;
 
@@ -7,8 +7,8 @@ use lanspread_peer::{CancellationToken, Peer, PeerAddress, PeerClient, PeerError
 
 use super::saved;
 use crate::arguments::{
-    CatalogFile, DiscoveryChoice, Events, Global, List, OfDaemon, PeerList, Peers, PeersCommand,
-    PeersPenalties, Status,
+    CatalogFile, DiscoveryChoice, Events, Global, LimitsArguments, List, OfDaemon, PeerList, Peers,
+    PeersCommand, PeersPenalties, Status,
 };
 use crate::backend::Backend;
 use crate::exit::{CommandResult, Failure};
@@ -88,6 +88,12 @@ async fn status_of_peers(global: &Global, output: Output, peers: &[PeerAddress])
         None => Ok(()),
         Some(first) => Err(Failure { message, hint: None, ..first }),
     }
+}
+
+pub(crate) async fn limits(global: &Global, output: Output, limits: LimitsArguments) -> CommandResult {
+    let LimitsArguments { up, down, games } = limits;
+    let games_dir = ChosenGamesDir::of_daemon(global, games.games_dir.as_deref())?;
+    answer(Backend::daemon(&games_dir.path)?, output, ControlRequest::Limits { up, down }).await
 }
 
 pub(crate) async fn operations(global: &Global, output: Output, of: OfDaemon) -> CommandResult {

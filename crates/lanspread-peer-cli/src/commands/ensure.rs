@@ -6,6 +6,7 @@ use lanspread_peer::{
     ControlRequest, GameForm, GameId, OperationKind, OperationOptions, OperationRequest, RoomFile, RoomGame,
 };
 
+use super::OwnPeer;
 use super::operate::options;
 use super::requests::{Requested, Work};
 use crate::arguments::{Absent, Ensure, Global, WantedGame};
@@ -29,7 +30,8 @@ pub(crate) async fn ensure(global: &Global, output: Output, ensure: Ensure) -> C
     let wishes = Wishes::of(room.as_ref(), &games_wanted, form.form());
     let options = options(&fetching)?.with_names(names.names.into()).with_force(force.force);
     let options = streaming.apply(options).with_verify(verify);
-    let work = Work { global, output, place: &place, decoder: Some(&decoder), fills: true };
+    let own = OwnPeer { decoder: Some(&decoder), limits: Some(&fetching.limits) };
+    let work = Work { global, output, place: &place, own, fills: true };
     work.run(async |_| Ok(wishes.requests(&options))).await
 }
 
@@ -37,7 +39,7 @@ pub(crate) async fn absent(global: &Global, output: Output, absent: Absent) -> C
     let Absent { games_wanted, place, force } = absent;
     let wishes = Wishes(games_wanted.into_iter().map(|game| (game, Wish::Absent)).collect());
     let options = OperationOptions::default().with_force(force.force);
-    let work = Work { global, output, place: &place, decoder: None, fills: false };
+    let work = Work { global, output, place: &place, own: OwnPeer::default(), fills: false };
     work.run(async |_| Ok(wishes.requests(&options))).await
 }
 

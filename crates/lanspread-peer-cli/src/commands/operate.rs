@@ -5,8 +5,8 @@ use lanspread_peer::{
 };
 
 use super::requests::{Requested, Work, follow};
-use super::servers;
-use crate::arguments::{Cancel, Decoder, Download, Fetching, Global, Install, Local, Uninstall, Update};
+use super::{OwnPeer, servers};
+use crate::arguments::{Cancel, Download, Fetching, Global, Install, Local, Uninstall, Update};
 use crate::backend::Backend;
 use crate::exit::{CommandResult, Failure};
 use crate::games_dir::ChosenGamesDir;
@@ -16,31 +16,34 @@ pub(crate) async fn install(global: &Global, output: Output, install: Install) -
     let Install { stream, operate, names, decoder, streaming, dry_run } = install;
     let options = streaming.apply(options(&operate.fetching)?.with_names(names.names.into()));
     let kind = if stream { OperationKind::StreamInstall } else { OperationKind::Install };
+    let own = OwnPeer { decoder: Some(&decoder), limits: Some(&operate.fetching.limits) };
     if dry_run {
         let place = &operate.local.place;
-        let work = Work { global, output, place, decoder: Some(&decoder), fills: false };
+        let work = Work { global, output, place, own, fills: false };
         let plan = |game| ControlRequest::Plan { game, options: options.clone() };
         return work.run(async |_| Ok(each(&operate.local.games_wanted, plan))).await;
     }
-    perform(global, output, &operate.local, Some(&decoder), kind, &options).await
+    perform(global, output, &operate.local, own, kind, &options).await
 }
 
 pub(crate) async fn download(global: &Global, output: Output, download: Download) -> CommandResult {
     let Download { operate, relaying } = download;
     let options = relaying.apply(options(&operate.fetching)?);
-    perform(global, output, &operate.local, None, OperationKind::Download, &options).await
+    let own = OwnPeer { limits: Some(&operate.fetching.limits), ..OwnPeer::default() };
+    perform(global, output, &operate.local, own, OperationKind::Download, &options).await
 }
 
 pub(crate) async fn update(global: &Global, output: Output, update: Update) -> CommandResult {
     let Update { operate, names, decoder, streaming, force } = update;
     let options = options(&operate.fetching)?.with_names(names.names.into()).with_force(force.force);
     let options = streaming.apply(options);
-    perform(global, output, &operate.local, Some(&decoder), OperationKind::Update, &options).await
+    let own = OwnPeer { decoder: Some(&decoder), limits: Some(&operate.fetching.limits) };
+    perform(global, output, &operate.local, own, OperationKind::Update, &options).await
 }
 
 pub(crate) async fn uninstall(global: &Global, output: Output, uninstall: Uninstall) -> CommandResult {
     let options = OperationOptions::default().with_force(uninstall.force.force);
-    perform(global, output, &uninstall.local, None, OperationKind::Uninstall, &options).await
+    perform(global, output, &uninstall.local, OwnPeer::default(), OperationKind::Uninstall, &options).await
 }
 
 pub(crate) async fn on_this_machine(
@@ -49,7 +52,7 @@ pub(crate) async fn on_this_machine(
     local: Local,
     kind: OperationKind,
 ) -> CommandResult {
-    perform(global, output, &local, None, kind, &OperationOptions::default()).await
+    perform(global, output, &local, OwnPeer::default(), kind, &OperationOptions::default()).await
 }
 
 pub(crate) async fn cancel(global: &Global, output: Output, cancel: Cancel) -> CommandResult {
@@ -80,13 +83,13 @@ async fn perform(
     global: &Global,
     output: Output,
     local: &Local,
-    decoder: Option<&Decoder>,
+    own: OwnPeer<'_>,
     kind: OperationKind,
     options: &OperationOptions,
 ) -> CommandResult {
     let fills =
         matches!(kind, OperationKind::StreamInstall | OperationKind::Install | OperationKind::Download);
-    let work = Work { global, output, place: &local.place, decoder, fills };
+    let work = Work { global, output, place: &local.place, own, fills };
     let request = |game| ControlRequest::Operate(OperationRequest { kind, game, options: options.clone() });
     work.run(async |_| Ok(each(&local.games_wanted, request))).await
 }

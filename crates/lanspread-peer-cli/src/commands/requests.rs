@@ -10,8 +10,8 @@ use lanspread_peer::{CancellationToken, ControlReply, ControlRequest, GameId, Op
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
-use super::describe;
-use crate::arguments::{Decoder, GamesPlace, Global};
+use super::{OwnPeer, describe};
+use crate::arguments::{GamesPlace, Global};
 use crate::backend::Backend;
 use crate::exit::{CommandResult, Failure, Summary};
 use crate::games_dir::ChosenGamesDir;
@@ -34,7 +34,7 @@ pub(super) struct Work<'c> {
     pub(super) global: &'c Global,
     pub(super) output: Output,
     pub(super) place: &'c GamesPlace,
-    pub(super) decoder: Option<&'c Decoder>,
+    pub(super) own: OwnPeer<'c>,
     /// The command fills the games directory, so that it need not exist.
     pub(super) fills: bool,
 }
@@ -62,10 +62,10 @@ impl Work<'_> {
         choose: impl AsyncFnOnce(&Backend<'_>) -> Result<Vec<Requested>, Failure>,
         cancel: &CancellationToken,
     ) -> CommandResult {
-        let Self { global, output, place, decoder, .. } = self;
+        let Self { global, output, place, own, .. } = self;
         let operations_max = usize::try_from(place.parallel.max_operations).unwrap_or(usize::MAX);
         let build =
-            || describe(global, games_dir, &place.catalog, decoder)?.operations_max(operations_max).build();
+            || describe(global, games_dir, &place.catalog, own)?.operations_max(operations_max).build();
         let backend = Backend::open(games_dir, global.no_daemon, build)?;
         let outcome = match choose(&backend).await {
             Ok(requests) => follow(&backend, output, &requests, cancel).await,

@@ -7,7 +7,7 @@ use lanspread_peer::{
     list_as_running,
 };
 
-use super::describe;
+use super::{OwnPeer, describe};
 use crate::arguments::{Global, Serve};
 use crate::exit::{CommandResult, Failure};
 use crate::games_dir::ChosenGamesDir;
@@ -73,7 +73,8 @@ fn happened(reporter: &mut dyn Reporter, event: PeerEvent) {
 }
 
 fn build(global: &Global, games_dir: &Path, serve: &Serve) -> Result<Peer, PeerError> {
-    let mut builder = describe(global, games_dir, &serve.catalog, Some(&serve.decoder))?;
+    let own = OwnPeer { decoder: Some(&serve.decoder), limits: Some(&serve.limits) };
+    let mut builder = describe(global, games_dir, &serve.catalog, own)?;
     if let Some(name) = &serve.name {
         builder = builder.name(name.clone());
     }

@@ -37,6 +37,20 @@ pub(super) fn rate(count: u64, milliseconds: u64) -> String {
     format!("{}/s", bytes(u64::try_from(per_second).unwrap_or(u64::MAX)))
 }
 
+/// A limit, in bytes and bits: `20.00 MiB/s (167.77 Mbit/s)`.
+pub(super) fn limit(bytes_per_second: Option<u64>) -> String {
+    bytes_per_second
+        .map_or_else(|| "no limit".to_owned(), |count| format!("{} ({})", rate(count, 1000), bits(count)))
+}
+
+/// A rate in bits per second, in the units of networks, each of which is 1000 times the one before it.
+fn bits(bytes_per_second: u64) -> String {
+    let bits = u128::from(bytes_per_second) * 8;
+    let units = [("Gbit/s", 1_000_000_000), ("Mbit/s", 1_000_000), ("kbit/s", 1_000)];
+    let (name, unit) = units.into_iter().find(|(_, unit)| bits >= *unit).unwrap_or(("kbit/s", 1_000));
+    format!("{}.{:02} {name}", bits / unit, bits % unit * 100 / unit)
+}
+
 /// A number of things: `1 file`, `2 files`.
 pub(super) fn count(number: u64, thing: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
@@ -68,6 +82,13 @@ mod tests {
         }
         assert_eq!(rate(10 << 20, 2_000), "5.00 MiB/s");
         assert_eq!(rate(0, 0), "0 B/s");
+    }
+
+    #[test]
+    fn a_limit_is_shown_in_bytes_and_bits() {
+        assert_eq!(limit(None), "no limit");
+        assert_eq!(limit(Some(20 << 20)), "20.00 MiB/s (167.77 Mbit/s)");
+        assert_eq!(limit(Some(125_000_000)), "119.20 MiB/s (1.00 Gbit/s)");
     }
 
     #[test]

@@ -16,7 +16,7 @@ use super::packed_words;
 use super::peer_words;
 use super::peer_words::listening;
 use super::plan_words;
-use super::quantities::{bytes, count as counted, duration, rate};
+use super::quantities::{bytes, count as counted, duration, limit, rate};
 use super::setup_words;
 use super::status_words;
 use crate::exit::Summary;
@@ -338,6 +338,9 @@ pub(super) fn report(report: &Answer) -> String {
             format!("{peer}: {}", hints::with_hint(message, hints::of_report(report)))
         }
         Answer::NobodyFound { message, .. } => hints::with_hint(message, hints::of_report(report)),
+        Answer::Limits { up_bytes_per_second: up, down_bytes_per_second: down } => {
+            format!("up: {}, down: {}", limit(*up), limit(*down))
+        }
         Answer::PeerStatus { .. } => status_words::status(report),
         Answer::Operation { operation, kind, game, running, followers, progress, resumed } => {
             let state = operation_words::state(*kind, *running, progress);

@@ -1,6 +1,7 @@
 //! The messages of the control socket.
 
 use lanspread_types::ids::GameId;
+use lanspread_types::rate_limit::RateLimit;
 use serde::{Deserialize, Serialize};
 
 use crate::report::answer::Answer;
@@ -46,6 +47,15 @@ pub enum ControlRequest {
     },
     /// Reports what this peer is doing.
     Status,
+    /// Changes the limits of this peer that are given, for as long as it runs, and reports those in force.
+    Limits {
+        /// For what it sends.
+        #[serde(default)]
+        up: Option<RateLimit>,
+        /// For what it receives.
+        #[serde(default)]
+        down: Option<RateLimit>,
+    },
     /// After an `operate` on the same connection: cancels the operation unless another client follows it.
     GiveUp,
 }
@@ -103,11 +113,22 @@ mod tests {
             r#"{"request":"operate","kind":"destroy","game":"g"}"#,
             r#"{"request":"operate","kind":"verify","game":"g","options":{"froce":true}}"#,
             r#"{"request":"list","paers":[]}"#,
+            r#"{"request":"limits","up":"1KiB/s"}"#,
             r#"{"request":"no-such"}"#,
             "[]",
         ] {
             assert!(serde_json::from_str::<ControlRequest>(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn limits_are_text_and_may_be_left_out() {
+        let request = r#"{"request":"limits","up":"20 MiB/s"}"#;
+        let up = Some("20MiB/s".parse().unwrap());
+        assert_eq!(
+            serde_json::from_str::<ControlRequest>(request).unwrap(),
+            ControlRequest::Limits { up, down: None }
+        );
     }
 
     #[test]

@@ -134,6 +134,15 @@ impl Answering {
                     replies.report_all(self.0.penalties(clear).await?).await
                 }
                 ControlRequest::Status => replies.report(self.0.status().await?).await,
+                ControlRequest::Limits { up, down } => {
+                    let mut limits = self.0.limits();
+                    limits.up = up.unwrap_or(limits.up);
+                    limits.down = down.unwrap_or(limits.down);
+                    if up.is_some() || down.is_some() {
+                        self.0.set_limits(limits);
+                    }
+                    replies.report(limits).await
+                }
                 ControlRequest::Operate(_) | ControlRequest::GiveUp => {
                     Err(ControlError::Broken("there is nothing to give up".to_owned()).into())
                 }

@@ -53,6 +53,8 @@ pub(crate) struct HeldPlace {
     table: Arc<Mutex<Table>>,
     freed: Arc<Notify>,
     number: u64,
+    /// Who has it.
+    pub(crate) guest: Guest,
     /// Cancelled when the place has been taken back.
     pub(crate) taken: CancellationToken,
 }
@@ -80,7 +82,13 @@ impl Places {
         let (begun, taken_back) = (Instant::now(), taken.clone());
         let holder = Holder { guest, loss, taken: taken_back, begun, sent: 0, expected: None };
         table.held.insert(number, holder);
-        Some(HeldPlace { table: Arc::clone(&self.table), freed: Arc::clone(&self.freed), number, taken })
+        Some(HeldPlace {
+            table: Arc::clone(&self.table),
+            freed: Arc::clone(&self.freed),
+            number,
+            guest,
+            taken,
+        })
     }
 
     /// Takes back the place that is idle longest, if it has been for long.

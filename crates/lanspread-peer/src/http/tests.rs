@@ -19,6 +19,7 @@ use super::error::{HttpError, HttpProblem};
 use super::server::{FilePart, HttpServer};
 use super::upstream::{ChunkPlace, HttpUpstream};
 use crate::task::Tasks;
+use crate::traffic::Meter;
 
 /// The file that honest answers are of.
 const SIZE: u64 = 1000;
@@ -339,7 +340,7 @@ async fn an_upstream_answers_in_the_order_of_the_questions_over_as_many_connecti
     let count = Arc::new(move |bytes| {
         counting.fetch_add(bytes, Ordering::Relaxed);
     });
-    let mut upstream = HttpUpstream::new(server, Tasks::default(), files, count);
+    let mut upstream = HttpUpstream::new(server, Tasks::default(), files, Meter::unlimited(), count);
     assert!(!upstream.ask(0, ChunkPlace { file: 1, ..place(0) }), "there is no such file");
     assert!(!upstream.ask(0, ChunkPlace { length: 0, ..place(0) }), "there is no such chunk");
     let ahead = limits::PACKED_AHEAD as u64;
@@ -364,7 +365,8 @@ async fn requests_of_an_upstream_end_with_it() {
     let client = HttpClient::with_proxies(&tasks, Duration::from_mins(1), Matcher::builder().build());
     let server = HttpServer::new(hostile.url("").parse().unwrap(), "g".parse().unwrap(), client);
     let files = [RootFile { name: "a.eti".to_owned(), size: SIZE }].into();
-    let mut upstream = HttpUpstream::new(Arc::new(server), tasks.clone(), files, Arc::new(|_| {}));
+    let mut upstream =
+        HttpUpstream::new(Arc::new(server), tasks.clone(), files, Meter::unlimited(), Arc::new(|_| {}));
     assert!(upstream.ask((), ChunkPlace { file: 0, offset: 0, length: 50 }));
     hostile.asked().await;
     drop(upstream);

@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use super::error::{HttpError, HttpProblem};
 use super::server::{FilePart, HttpServer};
 use crate::task::Tasks;
+use crate::traffic::Meter;
 
 /// Where a chunk is: in which file of the manifest, and where in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,15 +25,28 @@ pub(crate) struct ChunkPlace {
     pub(crate) length: u64,
 }
 
-/// Hears of bytes as they arrive, before it is known whether they are right.
-pub(crate) type CountBytes = dyn Fn(u64) + Send + Sync;
+/// Hears of what arrives, before it is known whether it is right.
+pub(crate) trait HearArrivals: Send + Sync {
+    /// So many bytes have come.
+    fn count(&self, bytes: u64);
+
+    /// One of the requests begins to wait for this peer, or no longer does: that is not the server's time.
+    fn waits(&self, _begins: bool) {}
+}
+
+impl<F: Fn(u64) + Send + Sync> HearArrivals for F {
+    fn count(&self, bytes: u64) {
+        self(bytes);
+    }
+}
 
 /// A server that is asked for chunks, each of which its user calls by a `K`.
 pub(crate) struct HttpUpstream<K> {
     server: Arc<HttpServer>,
     tasks: Tasks,
     files: Arc<[RootFile]>,
-    count: Arc<CountBytes>,
+    meter: Meter,
+    hears: Arc<dyn HearArrivals>,
     asked: VecDeque<(K, Fetching)>,
 }
 
@@ -45,14 +59,31 @@ impl Drop for Fetching {
     }
 }
 
+/// A request waits for this peer, until it is dropped.
+struct Waits<'h>(&'h dyn HearArrivals);
+
+impl<'h> Waits<'h> {
+    fn begin(hears: &'h dyn HearArrivals) -> Self {
+        hears.waits(true);
+        Self(hears)
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.waits(false);
+    }
+}
+
 impl<K: Copy> HttpUpstream<K> {
     pub(crate) fn new(
         server: Arc<HttpServer>,
         tasks: Tasks,
         files: Arc<[RootFile]>,
-        count: Arc<CountBytes>,
+        meter: Meter,
+        hears: Arc<dyn HearArrivals>,
     ) -> Self {
-        Self { server, tasks, files, count, asked: VecDeque::new() }
+        Self { server, tasks, files, meter, hears, asked: VecDeque::new() }
     }
 
     /// Asks for a chunk. Does nothing and returns false if so many are asked for already that no more may be, or if there
@@ -61,14 +92,20 @@ impl<K: Copy> HttpUpstream<K> {
         let fits = (1..=u64::from(limits::MANIFEST_CHUNK_BYTES)).contains(&place.length)
             && self.asked.len() < limits::PACKED_ASKED_MAX;
         let Some(file) = self.files.get(place.file).filter(|_| fits).cloned() else { return false };
-        let (server, count) = (Arc::clone(&self.server), Arc::clone(&self.count));
+        let (server, meter, hears) = (Arc::clone(&self.server), self.meter.clone(), Arc::clone(&self.hears));
         let fetching = self.tasks.spawn_contained("http-chunk", async move {
             let ChunkPlace { offset, length, .. } = place;
             let mut body =
                 server.part(FilePart { file: &file.name, size: file.size, offset, length }).await?;
             let mut bytes = BytesMut::with_capacity(usize::try_from(length).unwrap_or_default());
             while let Some(piece) = body.next().await? {
-                count(piece.len() as u64);
+                let length = piece.len() as u64;
+                hears.count(length);
+                meter.count(length);
+                if meter.is_limited() {
+                    let _waits = Waits::begin(hears.as_ref());
+                    meter.pass(length).await;
+                }
                 bytes.extend_from_slice(&piece);
             }
             Ok(bytes.freeze())

@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ use crate::packed::backlog::Backlog;
 use crate::packed::feed::{Order, Said};
 use crate::packed::plan::Tier;
 use crate::packed::upstream_error::UpstreamError;
+use crate::traffic::Meter;
 
 /// What was asked and not answered.
 #[derive(Debug, Default)]
@@ -39,7 +41,7 @@ pub(crate) async fn follow<S: AsyncRead + AsyncWrite>(
     follow: Follow,
     tier: Tier,
     backlog: Backlog<impl Fn() -> io::Result<u64>>,
-    buffers: &Arc<Buffers>,
+    (buffers, meter): (&Arc<Buffers>, Meter),
     mut orders: mpsc::Receiver<Order>,
     says: mpsc::Sender<Said>,
 ) -> Result<(), UpstreamError> {
@@ -62,13 +64,13 @@ pub(crate) async fn follow<S: AsyncRead + AsyncWrite>(
         return Ok(());
     }
     connection.set_idle_timeout(limits::PACKED_IDLE);
-    let asked = Mutex::new(Asked::default());
+    let (asked, is_held_up) = (Mutex::new(Asked::default()), AtomicBool::new(false));
     let (mut incoming, mut outgoing) = connection.halves();
     tokio::select! {
         biased;
         ended = ask(&mut outgoing, &mut orders, &asked) => ended,
-        ended = take(&mut incoming, &says, &asked, buffers) => ended,
-        ended = watch(backlog, &says) => ended,
+        ended = take(&mut incoming, &says, &asked, buffers, (&meter, &is_held_up)) => ended,
+        ended = watch(backlog, &says, &is_held_up) => ended,
     }
 }
 
@@ -114,6 +116,7 @@ async fn take<S: AsyncRead>(
     says: &mpsc::Sender<Said>,
     asked: &Mutex<Asked>,
     buffers: &Arc<Buffers>,
+    (meter, is_held_up): (&Meter, &AtomicBool),
 ) -> Result<(), UpstreamError> {
     let mut pace = AlivePace::default();
     loop {
@@ -121,6 +124,13 @@ async fn take<S: AsyncRead>(
             Received::Data(bytes) => {
                 let chunk = lock(asked).chunks.pop_front();
                 let chunk = chunk.ok_or_else(|| unexpected("nothing", "a chunk that was not asked for"))?;
+                let length = bytes.len() as u64;
+                meter.count(length);
+                if meter.is_limited() {
+                    is_held_up.store(true, Ordering::Relaxed);
+                    meter.pass(length).await;
+                    is_held_up.store(false, Ordering::Relaxed);
+                }
                 Said::Chunk(chunk, buffers.lend(bytes))
             }
             Received::Control(UpstreamMessage::Alive { full, wave, .. }) => {
@@ -148,12 +158,13 @@ async fn take<S: AsyncRead>(
 async fn watch(
     mut backlog: Backlog<impl Fn() -> io::Result<u64>>,
     says: &mpsc::Sender<Said>,
+    is_held_up: &AtomicBool,
 ) -> Result<(), UpstreamError> {
     let mut was_behind = false;
     loop {
         sleep(LOOK_INTERVAL).await;
-        // A chunk that is proved at once waits nowhere.
-        let waits = says.capacity() < says.max_capacity();
+        // A chunk that is proved at once waits nowhere, except for the limit of this receiver.
+        let waits = says.capacity() < says.max_capacity() || is_held_up.load(Ordering::Relaxed);
         let is_behind = backlog.look(waits).map_err(WireError::from)?;
         if is_behind != was_behind && says.send(Said::Behind(is_behind)).await.is_err() {
             return Ok(());

@@ -26,6 +26,7 @@ use crate::report::channel::EventSender;
 use crate::report::event::PeerEvent;
 use crate::report::packed_status::RelayStatus;
 use crate::report::packed_stream::RelayLingers;
+use crate::traffic::Meter;
 
 /// One window that may be followed.
 #[derive(Debug)]
@@ -188,6 +189,7 @@ impl Relay {
         &self,
         connection: &mut Connection<S>,
         follow: &Follow,
+        meter: Meter,
         stop: &CancellationToken,
         begun: impl FnOnce(u64),
     ) -> Result<FollowerEnd, WireError> {
@@ -210,7 +212,7 @@ impl Relay {
         let (lo, hi) = self.window.look(|ring| (ring.lo(), ring.hi()));
         connection.send(&Reply::Following { lo, hi }).await?;
         begun(lo);
-        let chunks = FromWindow { relay: self, session, sent: Mutex::default() };
+        let chunks = FromWindow { relay: self, session, meter, sent: Mutex::default() };
         let served = serve(connection, &chunks, stop).await;
         let (count, bytes) = *chunks.sent.lock().unwrap_or_else(PoisonError::into_inner);
         ends.has_everything = matches!(served, Served::Done);
@@ -251,6 +253,7 @@ impl Drop for Ends<'_> {
 struct FromWindow<'r> {
     relay: &'r Relay,
     session: Session,
+    meter: Meter,
     sent: Mutex<(u64, u64)>,
 }
 
@@ -265,6 +268,10 @@ impl ServeChunks for FromWindow<'_> {
             WindowChunk::Ended { replaced: true } => ChunkAnswer::Leave(LeaveReason::Replaced),
             WindowChunk::Ended { replaced: false } => ChunkAnswer::Leave(LeaveReason::Ending),
         }
+    }
+
+    fn meter(&self) -> &Meter {
+        &self.meter
     }
 
     fn took(&self, chunk: u64, bytes: Bytes, _: Duration) {

@@ -16,6 +16,8 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::traffic::Meter;
+
 /// What a follower is answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ChunkAnswer {
@@ -30,6 +32,9 @@ pub(crate) enum ChunkAnswer {
 pub(crate) trait ServeChunks: Send + Sync {
     /// A chunk, as soon as it is here.
     fn chunk(&self, chunk: u64) -> impl Future<Output = ChunkAnswer> + Send;
+
+    /// Counts and limits what is sent.
+    fn meter(&self) -> &Meter;
 
     /// The follower has it, as far as can be known here; sending it took so long.
     fn took(&self, _chunk: u64, _bytes: Bytes, _taken: Duration) {}
@@ -149,12 +154,7 @@ async fn say<S: AsyncWrite>(
     loop {
         let next = tokio::select! {
             biased;
-            () = stop.cancelled() => {
-                let (why, ended) = (LeaveReason::Ending, Served::Stopped);
-                let telling = tell(outgoing, UpstreamMessage::Leave { why });
-                let _ = timeout(limits::FAREWELL_DEADLINE, telling).await;
-                return ended;
-            }
+            () = stop.cancelled() => return farewell(outgoing).await,
             () = sleep_until(alive_at) => None,
             Some(next) = answers.recv() => Some(next),
         };
@@ -162,11 +162,13 @@ async fn say<S: AsyncWrite>(
             None => {
                 // Between chunks too: it also says what holds the follower up.
                 alive_at = Instant::now() + limits::PACKED_ALIVE_INTERVAL;
-                let (hi, full) = chunks.alive();
-                (UpstreamMessage::Alive { hi, full, wave: chunks.wave() }, None)
+                (alive(chunks, false), None)
             }
             Some((chunk, ChunkAnswer::Chunk(bytes))) => {
                 let begun = Instant::now();
+                if let Some(ended) = pass(chunks, outgoing, bytes.len() as u64, &mut alive_at, stop).await {
+                    return ended;
+                }
                 // Nothing can be said in the middle of a frame.
                 let sent = tokio::select! {
                     sent = send(outgoing, &bytes) => sent,
@@ -175,6 +177,7 @@ async fn say<S: AsyncWrite>(
                 if let Err(error) = sent {
                     return Served::Wire(error);
                 }
+                chunks.meter().count(bytes.len() as u64);
                 chunks.took(chunk, bytes, begun.elapsed());
                 continue;
             }
@@ -191,6 +194,46 @@ async fn say<S: AsyncWrite>(
             return ended;
         }
     }
+}
+
+fn alive(chunks: &impl ServeChunks, is_held_up: bool) -> UpstreamMessage {
+    let (hi, full) = chunks.alive();
+    UpstreamMessage::Alive { hi, full: full || is_held_up, wave: chunks.wave() }
+}
+
+/// Waits until so many bytes may be sent, and says meanwhile that this is what holds the follower up: another relay may have
+/// more. Returns how the serving ended, if it did.
+async fn pass<S: AsyncWrite>(
+    chunks: &impl ServeChunks,
+    outgoing: &mut Outgoing<'_, S>,
+    bytes: u64,
+    alive_at: &mut Instant,
+    stop: &CancellationToken,
+) -> Option<Served> {
+    if !chunks.meter().is_limited() {
+        return None;
+    }
+    let mut passing = std::pin::pin!(chunks.meter().pass(bytes));
+    loop {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return Some(farewell(outgoing).await),
+            () = &mut passing => return None,
+            () = sleep_until(*alive_at) => {
+                *alive_at = Instant::now() + limits::PACKED_ALIVE_INTERVAL;
+                if let Err(error) = tell(outgoing, alive(chunks, true)).await {
+                    return Some(Served::Wire(error));
+                }
+            }
+        }
+    }
+}
+
+async fn farewell<S: AsyncWrite>(outgoing: &mut Outgoing<'_, S>) -> Served {
+    let telling = tell(outgoing, UpstreamMessage::Leave { why: LeaveReason::Ending });
+    // Whether or not it still listens.
+    let _ = timeout(limits::FAREWELL_DEADLINE, telling).await;
+    Served::Stopped
 }
 
 /// The time for a farewell is over.
@@ -214,3 +257,6 @@ async fn send<S: AsyncWrite>(outgoing: &mut Outgoing<'_, S>, bytes: &[u8]) -> Re
 
 /// Chunks that are read before they are sent.
 const READ_AHEAD: usize = 1;
+
+#[cfg(test)]
+mod tests;

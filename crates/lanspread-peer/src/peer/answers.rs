@@ -1,10 +1,12 @@
 //! Converts what this peer knows to the answers that report it.
 
+use std::num::NonZeroU64;
 use std::time::SystemTime;
 
 use lanspread_store::state::game_state::GameState;
 use lanspread_store::state::passed_over::PassedOver;
 use lanspread_types::limits;
+use lanspread_types::rate_limit::RateLimit;
 use lanspread_types::text::printable;
 
 use crate::operations::OperationInfo;
@@ -16,6 +18,7 @@ use crate::report::answer::{Answer, PlannedSource};
 use crate::report::failure::Code;
 use crate::report::offender::Offender;
 use crate::source::library_index::reported;
+use crate::traffic::TrafficLimits;
 use crate::trust::catalog::Catalog;
 use crate::trust::peer_rules::of_short_id;
 use crate::trust::penalties::{ClearedPenalties, Penalties, Penalty, PenaltyList};
@@ -134,6 +137,13 @@ impl From<&GameState> for Answer {
             bytes: state.root_bytes(),
             shares_entries: false,
         }
+    }
+}
+
+impl From<TrafficLimits> for Answer {
+    fn from(limits: TrafficLimits) -> Self {
+        let bytes = |limit: RateLimit| limit.bytes_per_second().map(NonZeroU64::get);
+        Self::Limits { up_bytes_per_second: bytes(limits.up), down_bytes_per_second: bytes(limits.down) }
     }
 }
 

@@ -24,6 +24,7 @@ use crate::report::channel::EventSender;
 use crate::report::operation::AdmissionRules;
 use crate::source::Source;
 use crate::task::Tasks;
+use crate::traffic::TrafficLimits;
 use crate::trust::catalog_store::CatalogStore;
 use crate::trust::live_catalog::{LiveCatalog, Pinned};
 use crate::trust::manifest_store::ManifestStore;
@@ -61,6 +62,8 @@ pub struct PeerConfig {
     pub streams_max: usize,
     /// Most operations that run at once, 1 to [`limits::OPERATIONS_RUNNING_MAX`].
     pub operations_max: usize,
+    /// The limits for what it sends and receives of games; [`Peer::set_limits`] changes them while it runs.
+    pub limits: TrafficLimits,
     /// Whether a serving peer announces itself on the network and discovers others there.
     pub discovery: bool,
     /// Peers to which a serving peer keeps a connection, in addition to those that are saved or discovered.
@@ -96,6 +99,7 @@ impl PeerBuilder {
                 dictionary_bytes_max: limits::DICTIONARY_BYTES_DEFAULT,
                 streams_max: limits::STREAMS_MAX_DEFAULT,
                 operations_max: limits::OPERATIONS_RUNNING_DEFAULT,
+                limits: TrafficLimits::default(),
                 discovery: false,
                 peers: Vec::new(),
                 admission: AdmissionRules::default(),
@@ -189,6 +193,13 @@ impl PeerBuilder {
         self
     }
 
+    /// Sets the limits for what it sends and receives of games.
+    #[must_use]
+    pub fn limits(mut self, limits: TrafficLimits) -> Self {
+        self.config.limits = limits;
+        self
+    }
+
     /// Sets peers to which a serving peer keeps a connection, in addition to those that are saved or discovered.
     #[must_use]
     pub fn peers(mut self, peers: Vec<PeerAddress>) -> Self {
@@ -273,6 +284,7 @@ impl Peer {
         )
         .with_manifests(Arc::clone(&manifests))
         .sharing_installed(config.share_installed);
+        source.traffic.set_limits(config.limits);
         let operations = Operations::new(config.operations_max, events.clone(), tasks.clone());
         let inner = Inner {
             endpoint: member.endpoint,

@@ -21,6 +21,7 @@ use crate::report::answer::Answer;
 use crate::report::channel::{EventSender, PeerEvents};
 use crate::source::Source;
 use crate::task::Tasks;
+use crate::traffic::TrafficLimits;
 use crate::trust::live_catalog::LiveCatalog;
 use crate::trust::manifest_store::ManifestStore;
 use crate::trust::peer_rules::PeerRules;
@@ -118,6 +119,17 @@ impl Peer {
     /// Number of tasks and threads of this peer that have not ended.
     pub fn running_tasks(&self) -> usize {
         self.inner.tasks.running()
+    }
+
+    /// The limits for what it sends and receives of games.
+    pub fn limits(&self) -> TrafficLimits {
+        self.inner.source.traffic.limits()
+    }
+
+    /// Sets limits, for transfers that are under way too.
+    pub fn set_limits(&self, limits: TrafficLimits) {
+        tracing::info!("limits: {} up, {} down", limits.up, limits.down);
+        self.inner.source.traffic.set_limits(limits);
     }
 
     /// What this peer is doing, as it reports it to other peers.

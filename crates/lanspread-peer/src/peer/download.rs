@@ -177,6 +177,7 @@ impl Peer {
                 ours: self.endpoint(),
                 idle_timeout: self.inner.idle_timeout,
                 offences: self.offences(game, &context.events),
+                downlink: self.inner.source.traffic.downlink(),
                 tasks: self.inner.tasks.clone(),
             },
             patience,

@@ -148,6 +148,7 @@ impl Peer {
             view,
             events: events.clone(),
             offences: trusted.is_some().then(|| self.offences(game, events)),
+            downlink: self.inner.source.traffic.downlink(),
             tasks: self.inner.tasks.clone(),
         });
         let source = source.clone();

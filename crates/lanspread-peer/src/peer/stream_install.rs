@@ -206,6 +206,7 @@ impl Peer {
             ours: self.endpoint(),
             idle_timeout: self.inner.idle_timeout,
             patience: Patience::new(options.wait),
+            downlink: self.inner.source.traffic.downlink(),
             dictionary_bytes_max: self.inner.dictionary_bytes_max,
             events: events.clone(),
             cancel: cancel.clone(),

@@ -1,4 +1,4 @@
-//! What has arrived from one source of a download, and how long it waited for the disk of this machine.
+//! What has arrived from one source of a download, and how long it waited for this machine: its disk, or its limit.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,7 +8,9 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::Instant;
 
+use crate::http::upstream::HearArrivals;
 use crate::receive::chunk_writer::ChunkWrite;
+use crate::traffic::Meter;
 
 /// Counted by the task of the source, read by the transfer.
 #[derive(Debug, Default)]
@@ -21,6 +23,8 @@ pub(crate) struct Arrivals {
 struct Wait {
     ended: Duration,
     since: Option<Instant>,
+    /// What waits now: the requests of a server wait at the same time.
+    waiting: u32,
 }
 
 /// The writer has ended.
@@ -58,10 +62,19 @@ impl Arrivals {
             Err(TrySendError::Closed(_)) => return Err(QueueClosed),
             Err(TrySendError::Full(write)) => write,
         };
-        self.wait().since = Some(Instant::now());
         // Also ends the wait if the future is dropped.
-        let _waiting = Waiting(self);
+        let _waiting = Waiting::begin(self);
         writes.send(write).await.map_err(|_| QueueClosed)
+    }
+
+    /// Counts bytes that have come, and waits until the limit of this peer lets the next ones come. That is not the source's
+    /// time.
+    pub(crate) async fn pass(&self, meter: &Meter, bytes: u64) {
+        meter.count(bytes);
+        if meter.is_limited() {
+            let _waiting = Waiting::begin(self);
+            meter.pass(bytes).await;
+        }
     }
 
     fn wait(&self) -> MutexGuard<'_, Wait> {
@@ -69,14 +82,39 @@ impl Arrivals {
     }
 }
 
+impl HearArrivals for Arrivals {
+    fn count(&self, bytes: u64) {
+        Self::count(self, bytes);
+    }
+
+    fn waits(&self, begins: bool) {
+        let mut wait = self.wait();
+        if begins {
+            wait.waiting += 1;
+            wait.since.get_or_insert_with(Instant::now);
+            return;
+        }
+        wait.waiting = wait.waiting.saturating_sub(1);
+        if wait.waiting == 0
+            && let Some(since) = wait.since.take()
+        {
+            wait.ended += since.elapsed();
+        }
+    }
+}
+
 struct Waiting<'a>(&'a Arrivals);
+
+impl<'a> Waiting<'a> {
+    fn begin(arrivals: &'a Arrivals) -> Self {
+        arrivals.waits(true);
+        Self(arrivals)
+    }
+}
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        let mut wait = self.0.wait();
-        if let Some(since) = wait.since.take() {
-            wait.ended += since.elapsed();
-        }
+        self.0.waits(false);
     }
 }
 
@@ -87,6 +125,7 @@ mod tests {
     use lanspread_types::content::RootFile;
 
     use super::*;
+    use crate::traffic::{Traffic, TrafficKind};
 
     fn write() -> ChunkWrite {
         let chunk = Chunks::of(&[RootFile { name: "a.eti".to_owned(), size: 1 }], 1).all()[0];
@@ -125,5 +164,19 @@ mod tests {
         drop(queue);
         let delivered = arrivals.deliver(&writes, write()).await;
         assert!(matches!(delivered, Err(QueueClosed)));
+    }
+
+    /// The requests of a server wait at the same time: what each of them waits is not added up.
+    #[tokio::test(start_paused = true)]
+    async fn waiting_for_the_limit_is_no_time_of_the_source() {
+        let (arrivals, second) = (Arrivals::default(), Duration::from_secs(1));
+        arrivals.pass(&Meter::unlimited(), u64::MAX).await;
+        assert_eq!(arrivals.waited(Instant::now()), Duration::ZERO, "there is no limit");
+        let meter = Traffic::occupied(10 * second).downlink().meter(TrafficKind::Download);
+        tokio::join!(arrivals.pass(&meter, 1), arrivals.pass(&meter, 1), arrivals.pass(&meter, 1));
+        let waited = arrivals.waited(Instant::now());
+        assert!(waited.abs_diff(10 * second) < second / 10, "{waited:?}");
+        tokio::time::advance(second).await;
+        assert_eq!(arrivals.waited(Instant::now()), waited);
     }
 }

@@ -20,6 +20,7 @@ use crate::receive::staging_queue::StagingSender;
 use crate::receive::stream::{StreamObserver, receive};
 use crate::report::event::PeerEvent;
 use crate::report::queued::QueuedAt;
+use crate::traffic::TrafficKind;
 use crate::transport::dial::dial;
 use crate::trust::select::PeerOffer;
 
@@ -69,7 +70,8 @@ async fn request(
         }
     }
     let grammar = StreamGrammar::of_archives(archives(&source.files)?);
-    receive(&mut dialled.connection, grammar, context.policy, next.another_waits, steps, observer).await
+    let (waits, meter) = (next.another_waits, context.downlink.meter(TrafficKind::Stream));
+    receive(&mut dialled.connection, grammar, context.policy, waits, steps, meter, observer).await
 }
 
 /// The names of the archives that a validated list of files is about.

@@ -29,6 +29,7 @@ use crate::receive::offences::OffenceRecorder;
 use crate::receive::server_chunks::ServerChunks;
 use crate::receive::transfer_source::TransferSource;
 use crate::task::Tasks;
+use crate::traffic::{Downlink, Meter, TrafficKind};
 use crate::transport::dial::dial;
 use crate::transport::listing;
 use crate::transport::socket::Socket;
@@ -40,6 +41,8 @@ pub(crate) struct Dialling {
     pub(crate) idle_timeout: Duration,
     /// Remembers what sources do wrong.
     pub(crate) offences: OffenceRecorder,
+    /// Counts and limits what they send.
+    pub(crate) downlink: Downlink,
     pub(crate) tasks: Tasks,
 }
 
@@ -56,12 +59,16 @@ impl OpenSource for Dialling {
             TransferSource::Peer(peer) => {
                 let mut connection = dial(&peer.address.into(), &self.ours, Some(peer.id)).await?.connection;
                 connection.set_idle_timeout(self.idle_timeout);
-                Ok(OpenedSource::Peer(Box::new(PeerChunks::agree(connection, wanted, queued).await?)))
+                Ok(OpenedSource::Peer(Box::new(
+                    PeerChunks::agree(connection, self.downlink.meter(TrafficKind::Download), wanted, queued)
+                        .await?,
+                )))
             }
             // It says nothing about files before it is asked for one.
             TransferSource::Server(server) => Ok(OpenedSource::Server(ServerChunks::new(
                 Arc::clone(server),
                 self.tasks.clone(),
+                self.downlink.meter(TrafficKind::Http),
                 wanted.files,
             ))),
         }
@@ -106,6 +113,7 @@ impl ChunkSource for OpenedSource {
 /// A peer that has agreed to send chunks.
 pub(crate) struct PeerChunks<S> {
     connection: Connection<S>,
+    meter: Meter,
     agreement: Agreement,
 }
 
@@ -113,6 +121,7 @@ impl<S: AsyncRead + AsyncWrite> PeerChunks<S> {
     /// Waits for the turn, and checks that the peer's files are the wanted ones.
     pub(crate) async fn agree(
         mut connection: Connection<S>,
+        meter: Meter,
         wanted: Wanted<'_>,
         queued: impl FnMut(QueuePosition),
     ) -> Result<Self, WireError> {
@@ -124,7 +133,7 @@ impl<S: AsyncRead + AsyncWrite> PeerChunks<S> {
         let agreeing = timeout_at(turn + after, agree(&mut connection, first, files));
         let late = |_| WireError::Timeout { what: "whole list of files", after };
         let agreement = agreeing.await.map_err(late)??;
-        Ok(Self { connection, agreement })
+        Ok(Self { connection, meter, agreement })
     }
 }
 
@@ -140,7 +149,8 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> ChunkSource for PeerChunks<S> {
         buffers: &Buffers,
         arrivals: &Arc<Arrivals>,
     ) -> Result<(), FetchError> {
-        fetch(&mut self.connection, &self.agreement, orders, writes, buffers, arrivals).await
+        let arriving = (arrivals.as_ref(), &self.meter);
+        fetch(&mut self.connection, &self.agreement, orders, writes, buffers, arriving).await
     }
 }
 
@@ -213,13 +223,13 @@ async fn fetch<S: AsyncRead + AsyncWrite>(
     orders: &mut mpsc::Receiver<Chunk>,
     writes: mpsc::Sender<ChunkWrite>,
     buffers: &Buffers,
-    arrivals: &Arrivals,
+    arriving: (&Arrivals, &Meter),
 ) -> Result<(), FetchError> {
     let (mut incoming, mut outgoing) = connection.halves();
     let (asked, expected) = mpsc::channel(limits::CHUNK_REQUESTS_MAX);
     tokio::try_join!(
         ask(&mut outgoing, &agreement.numbers, orders, asked),
-        take(&mut incoming, expected, writes, buffers, arrivals),
+        take(&mut incoming, expected, writes, buffers, arriving),
     )?;
     Ok(())
 }
@@ -247,7 +257,7 @@ async fn take<S: AsyncRead>(
     mut expected: mpsc::Receiver<Chunk>,
     writes: mpsc::Sender<ChunkWrite>,
     buffers: &Buffers,
-    arrivals: &Arrivals,
+    arriving: (&Arrivals, &Meter),
 ) -> Result<(), FetchError> {
     loop {
         let chunk = tokio::select! {
@@ -268,7 +278,7 @@ async fn take<S: AsyncRead>(
                 .into());
             }
         };
-        take_chunk(incoming, chunk, &writes, buffers, arrivals).await?;
+        take_chunk(incoming, chunk, &writes, buffers, arriving).await?;
     }
 }
 
@@ -277,7 +287,7 @@ async fn take_chunk<S: AsyncRead>(
     chunk: Chunk,
     writes: &mpsc::Sender<ChunkWrite>,
     buffers: &Buffers,
-    arrivals: &Arrivals,
+    (arrivals, meter): (&Arrivals, &Meter),
 ) -> Result<(), FetchError> {
     let wrong = |got| WireError::Totals { what: "bytes of a chunk", expected: chunk.length, got };
     let mut received = 0;
@@ -291,6 +301,7 @@ async fn take_chunk<S: AsyncRead>(
                     return Err(wrong(received).into());
                 }
                 arrivals.count(data.len() as u64);
+                arrivals.pass(meter, data.len() as u64).await;
                 ChunkWrite::Data { chunk, offset, data }
             }
             ChunkItem::Control(ChunkMessage::End { checksum }) if received == chunk.length => {

@@ -39,6 +39,7 @@ use crate::report::packed_stream::{
 use crate::report::queued::QueuedAt;
 use crate::report::source_share::SourceShare;
 use crate::task::Tasks;
+use crate::traffic::{Downlink, TrafficKind};
 use crate::transport::dial::{DialledUpstream, dial, dial_relay, dial_source};
 use crate::trust::select::PeerOffer;
 
@@ -116,6 +117,8 @@ pub(crate) struct PackedUpstreams {
     pub(crate) events: EventSender,
     /// Remembers lies, if the manifest is trusted: what only peers say proves no lie.
     pub(crate) offences: Option<OffenceRecorder>,
+    /// Counts and limits what they bring.
+    pub(crate) downlink: Downlink,
     pub(crate) tasks: Tasks,
 }
 
@@ -217,11 +220,13 @@ impl Upstreams for PackedUpstreams {
             PackedUpstream::Server(server) => {
                 let PackedDigests { layout, manifest } = &self.chunks;
                 let (server, layout) = (Arc::clone(server), Arc::clone(layout));
-                return follow_server(server, manifest, layout, &self.tasks, orders, says).await;
+                let meter = self.downlink.meter(TrafficKind::Http);
+                return follow_server(server, manifest, layout, (&self.tasks, meter), orders, says).await;
             }
         };
         let DialledUpstream { mut connection, unread } = dialled?;
         let backlog = Backlog::new(self.chunks.layout.chunk_bytes(), || unread.bytes());
+        let memory = (&self.buffers, self.downlink.meter(TrafficKind::Packed));
         let left = begin.instead_of.map(|left| self.upstreams.get(left));
         let left = left.as_ref().and_then(PackedUpstream::peer).map(|left| left.id);
         let wanted = Follow {
@@ -230,7 +235,7 @@ impl Upstreams for PackedUpstreams {
             place: self.place,
             instead_of: left.or(peer.instead_of),
         };
-        follow(&mut connection, wanted, upstream.tier(), backlog, &self.buffers, orders, says).await
+        follow(&mut connection, wanted, upstream.tier(), backlog, memory, orders, says).await
     }
 
     async fn prove(self: Arc<Self>, chunk: u64, bytes: Bytes) -> Result<Bytes, UpstreamError> {

@@ -19,11 +19,13 @@ use crate::receive::arrivals::{Arrivals, QueueClosed};
 use crate::receive::chunk_source::{ChunkSource, FetchError};
 use crate::receive::chunk_writer::ChunkWrite;
 use crate::task::Tasks;
+use crate::traffic::Meter;
 
 /// A server that is asked for chunks.
 pub(crate) struct ServerChunks {
     server: Arc<HttpServer>,
     tasks: Tasks,
+    meter: Meter,
     files: Arc<[RootFile]>,
     /// Without meaning: chunks of a server are always proved.
     fingerprints: Vec<u64>,
@@ -47,10 +49,10 @@ fn parts_of(chunk: Chunk) -> impl Iterator<Item = ChunkPart> {
 }
 
 impl ServerChunks {
-    pub(crate) fn new(server: Arc<HttpServer>, tasks: Tasks, files: &[RootFile]) -> Self {
+    pub(crate) fn new(server: Arc<HttpServer>, tasks: Tasks, meter: Meter, files: &[RootFile]) -> Self {
         // Whatever its files were when it was asked before.
         server.forget();
-        Self { server, tasks, files: files.into(), fingerprints: vec![0; files.len()] }
+        Self { server, tasks, meter, files: files.into(), fingerprints: vec![0; files.len()] }
     }
 }
 
@@ -95,10 +97,9 @@ impl ChunkSource for ServerChunks {
         buffers: &Buffers,
         arrivals: &Arc<Arrivals>,
     ) -> Result<(), FetchError> {
-        let counting = Arc::clone(arrivals);
-        let count = Arc::new(move |bytes| counting.count(bytes));
-        let mut server =
-            HttpUpstream::new(Arc::clone(&self.server), self.tasks.clone(), Arc::clone(&self.files), count);
+        let arriving: Arc<Arrivals> = Arc::clone(arrivals);
+        let (server, files) = (Arc::clone(&self.server), Arc::clone(&self.files));
+        let mut server = HttpUpstream::new(server, self.tasks.clone(), files, self.meter.clone(), arriving);
         let mut passing = Passing { writes: &writes, buffers, arrivals, hasher: ChecksumHasher::default() };
         let (mut parts, mut is_ordering) = (VecDeque::new(), true);
         loop {

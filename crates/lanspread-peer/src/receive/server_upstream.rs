@@ -11,6 +11,7 @@ use crate::packed::feed::{Order, Said};
 use crate::packed::layout::Layout;
 use crate::packed::upstream_error::UpstreamError;
 use crate::task::Tasks;
+use crate::traffic::Meter;
 
 /// Asks a server for what is ordered, until the orders end.
 ///
@@ -20,13 +21,13 @@ pub(crate) async fn follow_server(
     server: Arc<HttpServer>,
     manifest: &ManifestFile,
     layout: Arc<Layout>,
-    tasks: &Tasks,
+    (tasks, meter): (&Tasks, Meter),
     mut orders: mpsc::Receiver<Order>,
     says: mpsc::Sender<Said>,
 ) -> Result<(), UpstreamError> {
     let files = manifest.manifest().root_files.clone();
     // Whole chunks are counted, once they are proved.
-    let mut upstream = HttpUpstream::new(server, tasks.clone(), files.into(), Arc::new(|_| {}));
+    let mut upstream = HttpUpstream::new(server, tasks.clone(), files.into(), meter, Arc::new(|_| {}));
     let ask = |upstream: &mut HttpUpstream<u64>, chunk| {
         let place = layout.chunk(chunk);
         let place =

@@ -25,6 +25,7 @@ use crate::receive::staging_queue::{
 };
 use crate::report::channel::EventSender;
 use crate::report::event::PeerEvent;
+use crate::traffic::Downlink;
 use crate::trust::select::PeerOffer;
 
 /// What all attempts of one install share.
@@ -43,6 +44,8 @@ pub(crate) struct AttemptContext {
     pub(crate) idle_timeout: Duration,
     /// How long the install waits for a place.
     pub(crate) patience: Patience,
+    /// Counts and limits what it receives.
+    pub(crate) downlink: Downlink,
     /// The largest dictionary that an archive may need that is decoded here.
     pub(crate) dictionary_bytes_max: u64,
     pub(crate) events: EventSender,

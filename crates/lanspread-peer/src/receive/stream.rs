@@ -20,6 +20,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::receive::error::AttemptError;
 use crate::receive::floor_check::{FloorCheck, Speed};
 use crate::receive::staging_queue::{StagingBatch, StagingSender, StagingStep};
+use crate::traffic::Meter;
 
 /// Observes a stream while it runs.
 pub(crate) trait StreamObserver {
@@ -47,6 +48,7 @@ pub(crate) async fn receive<S: AsyncRead + AsyncWrite>(
     policy: NamePolicy,
     another_waits: bool,
     mut steps: StagingSender,
+    meter: Meter,
     observer: &mut impl StreamObserver,
 ) -> Result<(), AttemptError> {
     let batch = steps.free().await.ok_or(AttemptError::ThreadStopped)?;
@@ -61,6 +63,7 @@ pub(crate) async fn receive<S: AsyncRead + AsyncWrite>(
         waited: Duration::ZERO,
         queued: None,
         pace: QueuedPace::default(),
+        meter,
     };
     let received = receiving.receive(connection, another_waits, observer).await;
     // What was accepted before a failure may be the reason for it: the staging thread looks at it too.
@@ -84,6 +87,7 @@ struct Receiving {
     /// Where it waits for its turn, and until when at most.
     queued: Option<(QueuePosition, Option<Instant>)>,
     pace: QueuedPace,
+    meter: Meter,
 }
 
 impl Receiving {
@@ -96,6 +100,7 @@ impl Receiving {
         let mut check = another_waits.then(|| FloorCheck::new(Instant::now(), 0, self.waited));
         loop {
             let arrived = advance_bytes(self.grammar.received());
+            let before = self.grammar.received().bytes;
             // Until then more may arrive that can go to the disk at the same time.
             let is_due = !self.batch.is_empty() && self.batch_begun.elapsed() >= limits::STREAM_BATCH_WAIT;
             tokio::select! {
@@ -109,7 +114,12 @@ impl Receiving {
                 () = std::future::ready(()), if is_due => self.hand_on().await?,
             }
             let is_complete = self.accept(observer).await?;
-            observer.progress(self.grammar.received().bytes);
+            let bytes = self.grammar.received().bytes;
+            observer.progress(bytes);
+            self.meter.count(bytes - before);
+            if self.meter.is_limited() {
+                self.pass(bytes - before).await?;
+            }
             if is_complete {
                 return Ok(());
             }
@@ -173,6 +183,18 @@ impl Receiving {
             }
         }
         Ok(false)
+    }
+
+    /// Waits until so many bytes could have come, which have come. The source is not slow for that.
+    async fn pass(&mut self, bytes: u64) -> Result<(), AttemptError> {
+        let waits_since = Instant::now();
+        tokio::select! {
+            biased;
+            () = self.steps.closed() => return Err(AttemptError::ThreadStopped),
+            () = self.meter.pass(bytes) => {}
+        }
+        self.excuse(waits_since.elapsed());
+        Ok(())
     }
 
     /// The source has no place yet. It is neither slow nor stalled.

@@ -140,6 +140,13 @@ pub enum Answer {
         /// Whether it is over now, because it was cleared.
         cleared: bool,
     },
+    /// The limits for what a peer sends and receives of games; none if there is no limit.
+    Limits {
+        /// To all peers together.
+        up_bytes_per_second: Option<u64>,
+        /// From all peers and servers together.
+        down_bytes_per_second: Option<u64>,
+    },
     /// What a serving peer is doing.
     PeerStatus {
         /// Its identity.

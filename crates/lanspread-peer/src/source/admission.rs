@@ -93,7 +93,8 @@ impl<T> Admitted<'_, T> {
             peer_id: to.id,
         });
         let stop = stop.child_token();
-        let running = Running::new(&stop, &place, kind);
+        let meter = source.traffic.sent_to(place.guest.network, kind.traffic());
+        let running = Running::new(&stop, &place, kind, meter);
         let end = reader.run(&stop, send(what, &running)).await;
         source.events.report(PeerEvent::TransferEnd {
             game,

@@ -237,7 +237,11 @@ async fn send_items<S: AsyncWrite>(
         match &item {
             Item::Data { length, .. } => {
                 taken = *length as u64;
+                if let Err(end) = pass(outgoing, running, taken, &mut last_sent).await {
+                    return end;
+                }
                 *bytes += taken;
+                running.meter().count(taken);
                 running.sent(*bytes);
             }
             Item::Control(ChunkMessage::End { .. }) => chunk_ends = true,
@@ -274,6 +278,37 @@ async fn send_items<S: AsyncWrite>(
                 if chunk_ends && owed.chunks() == 0 {
                     running.idles();
                 }
+            }
+        }
+    }
+}
+
+/// Waits until so many bytes may be sent. The receiver has everything that was sent before, and hears that this source is
+/// alive.
+async fn pass<S: AsyncWrite>(
+    outgoing: &mut Outgoing<'_, S>,
+    running: &Running<'_>,
+    bytes: u64,
+    last_sent: &mut Instant,
+) -> Result<(), DownloadEnd> {
+    if !running.meter().is_limited() {
+        return Ok(());
+    }
+    let mut passing = std::pin::pin!(running.meter().pass(bytes));
+    let mut is_flushed = false;
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut passing => return Ok(()),
+            end = running.must_end() => return Err(DownloadEnd::MustEnd(end)),
+            flushed = outgoing.flush(), if !is_flushed => {
+                flushed.map_err(DownloadEnd::Wire)?;
+                is_flushed = true;
+            }
+            () = sleep_until(*last_sent + limits::KEEP_ALIVE_INTERVAL) => {
+                *last_sent = Instant::now();
+                outgoing.message(&ChunkMessage::KeepAlive).await.map_err(DownloadEnd::Wire)?;
+                is_flushed = false;
             }
         }
     }

@@ -12,7 +12,7 @@ use lanspread_proto::error::within;
 use lanspread_proto::message::StreamMessage;
 use lanspread_types::limits;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use super::frame_queue::FrameReceiver;
 use super::pace::Pace;
@@ -64,6 +64,7 @@ impl<'f, S: AsyncRead + AsyncWrite> Forwarding<'f, S> {
                     None => continue,
                 },
             };
+            self.pass(batch.content_bytes()).await?;
             self.running.sent(self.bytes + batch.content_bytes());
             self.write(&batch, limits::RECEIVER_STEP_BYTES_MIN).await?;
             // After the last frame the receiver may close the connection at once, which is not a failure.
@@ -72,6 +73,31 @@ impl<'f, S: AsyncRead + AsyncWrite> Forwarding<'f, S> {
             }
             queue.give_back(batch);
         }
+    }
+
+    /// Waits until so many bytes of content may be sent. The receiver hears meanwhile that this source is alive.
+    async fn pass(&mut self, bytes: u64) -> Result<(), Interruption> {
+        let running = self.running;
+        if bytes == 0 || !running.meter().is_limited() {
+            return Ok(());
+        }
+        let mut passing = std::pin::pin!(running.meter().pass(bytes));
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut passing => return Ok(()),
+                () = self.connection.gone() => return Err(Interruption::ReceiverGone),
+                end = running.must_end() => return Err(Interruption::MustEnd(end)),
+                () = sleep_until(self.last_sent + limits::KEEP_ALIVE_INTERVAL) => self.say_alive().await?,
+            }
+        }
+    }
+
+    async fn say_alive(&mut self) -> Result<(), Interruption> {
+        let mut alive = FrameBatch::default();
+        alive.control(&StreamMessage::KeepAlive).map_err(Interruption::Wire)?;
+        // It is no work for the receiver.
+        self.write(&alive, 0).await
     }
 
     /// The clock of a stream, which is looked at seldom and not set for each batch. If nothing was sent lately, what the
@@ -89,10 +115,7 @@ impl<'f, S: AsyncRead + AsyncWrite> Forwarding<'f, S> {
         }
         let batch = queue.take_unfilled();
         if batch.is_none() && self.last_sent + limits::KEEP_ALIVE_INTERVAL <= now {
-            let mut alive = FrameBatch::default();
-            alive.control(&StreamMessage::KeepAlive).map_err(Interruption::Wire)?;
-            // It is no work for the receiver.
-            self.write(&alive, 0).await?;
+            self.say_alive().await?;
         }
         Ok(batch)
     }
@@ -114,6 +137,7 @@ impl<'f, S: AsyncRead + AsyncWrite> Forwarding<'f, S> {
                 frame_begun = Instant::now();
             }
             self.bytes += written.content_bytes;
+            self.running.meter().count(written.content_bytes);
             let taken = written.content_bytes + written.control_frames * message_bytes;
             if !self.pace.keeps_up(begun.elapsed(), taken) {
                 return Err(self.leave(&cursor, EarlyEnd::ReceiverSlow).await);

@@ -37,6 +37,7 @@ use crate::report::event::PeerEvent;
 use crate::report::packed_stream::{RelayBegin, RelayEnd};
 use crate::source::served_chunks::{FilesOnDisk, ServedChunks, changed};
 use crate::task::Tasks;
+use crate::traffic::{Meter, TrafficKind};
 
 /// Gives a receiver a place, and keeps it waiting while there is none.
 pub(super) async fn join<S: AsyncRead + AsyncWrite>(
@@ -128,7 +129,7 @@ pub(super) async fn follow<S: AsyncRead + AsyncWrite>(
 ) -> Result<(), WireError> {
     if let Some(relay) = source.packed.relays.find(&wanted.packed) {
         asking.seat.transfers();
-        return relay_to(connection, &relay, &wanted, asking.stop).await;
+        return relay_to(source, connection, &relay, &wanted, asking).await;
     }
     let place = waiting::place::<Reply, _>(
         &source.packed_heads,
@@ -147,7 +148,7 @@ pub(super) async fn follow<S: AsyncRead + AsyncWrite>(
             let Some(relay) = source.packed.relays.find_soon(&wanted.packed).await else {
                 return connection.send(&Reply::Refused(refusal)).await;
             };
-            return relay_to(connection, &relay, &wanted, asking.stop).await;
+            return relay_to(source, connection, &relay, &wanted, asking).await;
         }
         Err(refusal) => return connection.send(&Reply::Refused(refusal)).await,
     };
@@ -161,10 +162,11 @@ pub(super) async fn follow<S: AsyncRead + AsyncWrite>(
 }
 
 async fn relay_to<S: AsyncRead + AsyncWrite>(
+    source: &Source,
     connection: &mut Connection<S>,
     relay: &Relay,
     wanted: &Follow,
-    stop: &CancellationToken,
+    asking: Asking<'_>,
 ) -> Result<(), WireError> {
     let game = wanted.packed.game.clone();
     let follower = connection.theirs.name.clone();
@@ -172,7 +174,8 @@ async fn relay_to<S: AsyncRead + AsyncWrite>(
         let (game, follower) = (game.clone(), follower.clone());
         relay.events.report(PeerEvent::RelayBegin(RelayBegin { game, follower, chunk }));
     };
-    let end = relay.serve(connection, wanted, stop, begun).await?;
+    let meter = source.traffic.sent_to(asking.guest.network, TrafficKind::Packed);
+    let end = relay.serve(connection, wanted, meter, asking.stop, begun).await?;
     if end.was_fed {
         let (chunks, bytes, outcome) = (end.chunks, end.bytes, end.served.code().into());
         relay.events.report(PeerEvent::RelayEnd(RelayEnd { game, follower, chunks, bytes, outcome }));
@@ -328,6 +331,10 @@ impl ServeChunks for FromDisk<'_> {
                 ChunkAnswer::Failed(Refusal::new(RefusalCode::Internal, "the source failed"))
             }
         }
+    }
+
+    fn meter(&self) -> &Meter {
+        self.running.meter()
     }
 
     fn took(&self, chunk: u64, bytes: Bytes, taken: Duration) {

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use crate::guests::places::{ExpectedBytes, HeldPlace};
 use crate::guests::queue::QueueBounds;
 use crate::guests::shares::{Loss, Shares};
+use crate::traffic::{Meter, TrafficKind};
 
 /// What a transfer sends. It decides which one gives way: a download continues later where it stopped, a stream begins
 /// again.
@@ -19,6 +20,15 @@ pub(super) enum TransferKind {
 }
 
 impl TransferKind {
+    /// What it counts as.
+    pub(super) fn traffic(self) -> TrafficKind {
+        match self {
+            Self::Stream => TrafficKind::Stream,
+            Self::Download => TrafficKind::Download,
+            Self::Packed => TrafficKind::Packed,
+        }
+    }
+
     /// What is lost if the transfer ends after so many bytes.
     fn loss(self, bytes: u64) -> Loss {
         match self {
@@ -59,6 +69,7 @@ pub(super) struct Running<'r> {
     stop: &'r CancellationToken,
     place: &'r HeldPlace,
     kind: TransferKind,
+    meter: Meter,
 }
 
 /// Why a source ends a transfer before it is complete, although nothing failed.
@@ -95,8 +106,18 @@ impl EarlyEnd {
 }
 
 impl<'r> Running<'r> {
-    pub(super) fn new(stop: &'r CancellationToken, place: &'r HeldPlace, kind: TransferKind) -> Self {
-        Self { stop, place, kind }
+    pub(super) fn new(
+        stop: &'r CancellationToken,
+        place: &'r HeldPlace,
+        kind: TransferKind,
+        meter: Meter,
+    ) -> Self {
+        Self { stop, place, kind, meter }
+    }
+
+    /// Counts and limits what it sends.
+    pub(super) fn meter(&self) -> &Meter {
+        &self.meter
     }
 
     /// Waits until the transfer must end.

@@ -104,3 +104,24 @@ async fn an_answer_that_panics_is_no_cancellation() {
     let ControlReply::Failed(failure) = broken.next().await else { panic!() };
     assert_eq!(failure.code, "cancelled");
 }
+
+/// What is not given stays as it is.
+#[tokio::test]
+async fn limits_are_changed_one_by_one_and_shown() {
+    let machine = Machine::new();
+    let peer = machine.peer("daemon");
+    let limit = |text: &str| Some(text.parse().unwrap());
+    let mebibyte = 1024 * 1024;
+    for (up, down, up_bytes_per_second, down_bytes_per_second) in [
+        (None, None, None, None),
+        (limit("20MiB/s"), None, Some(20 * mebibyte), None),
+        (None, limit("8Mbit/s"), Some(20 * mebibyte), Some(1_000_000)),
+        (limit("none"), None, None, Some(1_000_000)),
+    ] {
+        let answered = replies(&peer, ControlRequest::Limits { up, down }).await;
+        let report = Answer::Limits { up_bytes_per_second, down_bytes_per_second };
+        assert_eq!(answered, [ControlReply::Report { report }, ControlReply::Done], "{up:?} {down:?}");
+    }
+    assert_eq!(peer.limits().down.to_string(), "8Mbit/s");
+    peer.shutdown().await.unwrap();
+}

@@ -9,6 +9,7 @@ use tokio::io::{DuplexStream, duplex};
 
 use super::*;
 use crate::testing::hello;
+use crate::traffic::Meter;
 
 /// What an upstream does once it was asked for the first chunk.
 #[derive(Debug, Clone, Copy)]
@@ -103,8 +104,15 @@ async fn an_upstream_that_lies_is_left_in_time_with_a_code() {
         let begun = Instant::now();
         let listening = async { while said.recv().await.is_some() {} };
         let buffers = Arc::default();
-        let following =
-            follow(&mut near, follow_of(0), Tier::Relay, Backlog::new(1, || Ok(0)), &buffers, ordered, says);
+        let following = follow(
+            &mut near,
+            follow_of(0),
+            Tier::Relay,
+            Backlog::new(1, || Ok(0)),
+            (&buffers, Meter::unlimited()),
+            ordered,
+            says,
+        );
         let (ended, ()) = tokio::join!(following, listening);
         let error = ended.unwrap_err();
         assert_eq!(error.code(), code, "{lie:?}: {error}");

@@ -18,6 +18,7 @@ use crate::packed::feed::{Begin, FeedEvent, Order, Said, Upstreams};
 use crate::packed::follow::follow;
 use crate::packed::plan::{Tier, UpstreamId};
 use crate::packed::upstream_error::{OtherChunk, UpstreamError};
+use crate::traffic::Meter;
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Target {
@@ -70,7 +71,16 @@ impl Upstreams for Neighbours {
             instead_of: left.or(target.instead_of),
         };
         let backlog = Backlog::new(CHUNK_BYTES as u64, || Ok(on_the_way.here.load(Ordering::Relaxed)));
-        follow(&mut connection, wanted, target.tier, backlog, &Arc::default(), orders, says).await
+        follow(
+            &mut connection,
+            wanted,
+            target.tier,
+            backlog,
+            (&Arc::default(), Meter::unlimited()),
+            orders,
+            says,
+        )
+        .await
     }
 
     async fn prove(self: Arc<Self>, chunk: u64, bytes: Bytes) -> Result<Bytes, UpstreamError> {

@@ -22,6 +22,7 @@ use crate::packed::serve::{ChunkAnswer, ServeChunks, serve};
 use crate::packed::uplink::AtUplink;
 use crate::packed::uplink_order::FedWave;
 use crate::testing::hello;
+use crate::traffic::Meter;
 
 impl World {
     /// Connects two machines, and serves the connection at the other one. Returns also what is on the way in the pipe.
@@ -73,7 +74,7 @@ impl World {
         let at = &self.nodes[node];
         if at.is_only_alive.load(Ordering::Relaxed) {
             connection.send(&Reply::Following { lo: 0, hi: self.room.chunks }).await?;
-            serve(connection, &OnlyAlive, &at.leaves).await;
+            serve(connection, &OnlyAlive(Meter::unlimited()), &at.leaves).await;
             return Ok(());
         }
         while at.has_no_place.load(Ordering::Relaxed) {
@@ -81,7 +82,7 @@ impl World {
             sleep(limits::KEEP_ALIVE_INTERVAL).await;
         }
         if let Some(relay) = at.relays.find(&wanted.packed) {
-            let end = relay.serve(connection, &wanted, &at.leaves, |_| {}).await?;
+            let end = relay.serve(connection, &wanted, Meter::unlimited(), &at.leaves, |_| {}).await?;
             self.tell(node, &format!("fed {} chunks: {}", end.chunks, end.served.code()));
             return Ok(());
         }
@@ -93,7 +94,7 @@ impl World {
         let id = wanted.place.wave;
         let wave = FedWave { id, is_ours: lock(&at.roster).is_ours(&wanted.packed, id) };
         let uplink = at.sends.feed(wanted.packed.clone(), wave, wanted.at);
-        let source = Source { world: self, node, place: wanted.place, uplink };
+        let source = Source { world: self, node, place: wanted.place, uplink, meter: Meter::unlimited() };
         lock(&at.roster).begins_fed(
             &wanted.packed,
             wanted.place.wave,
@@ -114,6 +115,7 @@ struct Source<'w> {
     node: usize,
     place: Place,
     uplink: AtUplink,
+    meter: Meter,
 }
 
 impl ServeChunks for Source<'_> {
@@ -132,6 +134,10 @@ impl ServeChunks for Source<'_> {
         roster.reached(&self.world.packed, self.place.wave, chunk, Instant::now());
     }
 
+    fn meter(&self) -> &Meter {
+        &self.meter
+    }
+
     fn alive(&self) -> (u64, bool) {
         (self.world.room.chunks, false)
     }
@@ -143,11 +149,15 @@ impl ServeChunks for Source<'_> {
 }
 
 /// A peer that is alive for ever, and sends nothing.
-struct OnlyAlive;
+struct OnlyAlive(Meter);
 
 impl ServeChunks for OnlyAlive {
     async fn chunk(&self, _: u64) -> ChunkAnswer {
         std::future::pending().await
+    }
+
+    fn meter(&self) -> &Meter {
+        &self.0
     }
 
     fn alive(&self) -> (u64, bool) {

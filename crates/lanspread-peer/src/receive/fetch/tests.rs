@@ -15,6 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use super::*;
 use crate::receive::chunk_source::FetchError;
 use crate::testing::{dialled, greeting, hello, pipe};
+use crate::traffic::Meter;
 
 fn file(name: &str, size: u64) -> RootFile {
     RootFile { name: name.to_owned(), size }
@@ -49,8 +50,8 @@ async fn fetched(said: Vec<u8>, closes: bool) -> (Result<(), FetchError>, Vec<u8
     chunks.all().iter().for_each(|chunk| orders.try_send(*chunk).unwrap());
     drop(orders);
     let (steps, mut queue) = mpsc::channel(100);
-    let (buffers, arrivals) = (Buffers::default(), Arrivals::default());
-    let fetching = fetch(&mut connection, &agreement, &mut ordered, steps, &buffers, &arrivals);
+    let (buffers, arrivals, meter) = (Buffers::default(), Arrivals::default(), Meter::unlimited());
+    let fetching = fetch(&mut connection, &agreement, &mut ordered, steps, &buffers, (&arrivals, &meter));
     let saying = async {
         far.write_all(&said).await.unwrap();
         if closes {
@@ -139,8 +140,8 @@ async fn data_that_was_not_requested_ends_the_source() {
         let agreement = Agreement { numbers: Vec::new(), fingerprints: Vec::new() };
         far.write_all(&said).await.unwrap();
         far.shutdown().await.unwrap();
-        let (buffers, arrivals) = (Buffers::default(), Arrivals::default());
-        let fetching = fetch(&mut connection, &agreement, &mut ordered, steps, &buffers, &arrivals);
+        let (buffers, arrivals, meter) = (Buffers::default(), Arrivals::default(), Meter::unlimited());
+        let fetching = fetch(&mut connection, &agreement, &mut ordered, steps, &buffers, (&arrivals, &meter));
         assert_eq!(fetching.await.unwrap_err().code(), code);
     }
 }
@@ -153,8 +154,8 @@ async fn a_source_ends_with_its_writer() {
     let (steps, queue) = mpsc::channel(2);
     drop(queue);
     let agreement = Agreement { numbers: Vec::new(), fingerprints: Vec::new() };
-    let (buffers, arrivals) = (Buffers::default(), Arrivals::default());
-    let fetching = fetch(&mut connection, &agreement, &mut ordered, steps, &buffers, &arrivals);
+    let (buffers, arrivals, meter) = (Buffers::default(), Arrivals::default(), Meter::unlimited());
+    let fetching = fetch(&mut connection, &agreement, &mut ordered, steps, &buffers, (&arrivals, &meter));
     assert!(matches!(fetching.await, Err(FetchError::WriterStopped)));
 }
 
@@ -188,10 +189,10 @@ async fn keep_alives_without_progress_end_in_time() {
             far.write_all(&say(&ChunkMessage::KeepAlive)).await.unwrap();
         }
     };
-    let (buffers, arrivals) = (Buffers::default(), Arrivals::default());
+    let (buffers, arrivals, meter) = (Buffers::default(), Arrivals::default(), Meter::unlimited());
     let begun = Instant::now();
     let result = tokio::select! {
-        result = fetch(&mut connection, &agreement, &mut ordered, steps, &buffers, &arrivals) => result,
+        result = fetch(&mut connection, &agreement, &mut ordered, steps, &buffers, (&arrivals, &meter)) => result,
         () = keeping_alive => unreachable!(),
     };
     assert_eq!(result.unwrap_err().code(), "timeout");
@@ -248,7 +249,7 @@ async fn a_source_whose_files_have_changed_is_refused() {
         far.shutdown().await.unwrap();
         let (game, version) = ("g".parse().unwrap(), "1".parse().unwrap());
         let wanted = Wanted { game: &game, version: &version, files: &ours };
-        let agreed = PeerChunks::agree(connection, wanted, |_| {}).await;
+        let agreed = PeerChunks::agree(connection, Meter::unlimited(), wanted, |_| {}).await;
         let agreed = agreed.map(|open| (open.agreement.numbers, open.agreement.fingerprints));
         assert_eq!(
             agreed.as_ref().map_err(WireError::code),
@@ -277,7 +278,7 @@ async fn a_list_that_does_not_end_is_given_up_at_one_deadline() {
     let wanted = Wanted { game: &game, version: &version, files: &files };
     let begun = Instant::now();
     let agreed = tokio::select! {
-        agreed = PeerChunks::agree(connection, wanted, |_| {}) => agreed,
+        agreed = PeerChunks::agree(connection, Meter::unlimited(), wanted, |_| {}) => agreed,
         () = telling => unreachable!(),
     };
     assert_eq!(agreed.err().map(|error| error.code()), Some("timeout"));
@@ -336,7 +337,7 @@ async fn a_source_of_chunks_is_waited_for_as_long_as_it_says_so() {
         };
         let mut heard = Vec::new();
         let agreed = tokio::select! {
-            agreed = PeerChunks::agree(connection, wanted, |position| heard.push(position.ahead)) => agreed,
+            agreed = PeerChunks::agree(connection, Meter::unlimited(), wanted, |position| heard.push(position.ahead)) => agreed,
             () = telling => unreachable!(),
         };
         assert_eq!(agreed.err().map(|error| error.code()), is_silent.then_some("timeout"));

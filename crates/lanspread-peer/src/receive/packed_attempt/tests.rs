@@ -196,6 +196,7 @@ impl Receiver {
             ours: endpoint("receiver"),
             idle_timeout: limits::STREAM_IDLE_DEADLINE,
             patience: Patience::new(Wait::Always),
+            downlink: Arc::<crate::traffic::Traffic>::default().downlink(),
             dictionary_bytes_max: limits::DICTIONARY_BYTES_DEFAULT,
             events,
             cancel: cancel.clone(),

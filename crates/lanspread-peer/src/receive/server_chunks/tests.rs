@@ -9,6 +9,7 @@ use tokio::sync::Barrier;
 use super::*;
 use crate::http::tests::hostile::{Hostile, Step, range_of};
 use crate::http::tests::server_at;
+use crate::traffic::Meter;
 
 /// More than all tests pass on.
 const WRITES: usize = 64;
@@ -41,7 +42,7 @@ fn file_of(head: &str) -> usize {
 /// Asks a server for all chunks; returns what it passed on.
 async fn fetched(server: &Hostile) -> (Result<(), FetchError>, Vec<ChunkWrite>, u64) {
     let client = server_at(&server.url(""), Duration::from_secs(5));
-    let mut source = ServerChunks::new(Arc::new(client), Tasks::default(), &files());
+    let mut source = ServerChunks::new(Arc::new(client), Tasks::default(), Meter::unlimited(), &files());
     let (orders, mut ordered) = mpsc::channel(SIZES.len());
     for chunk in Chunks::of(&files(), limits::CHUNK_BYTES).all() {
         orders.try_send(*chunk).unwrap();
@@ -109,7 +110,7 @@ async fn a_part_that_fails_ends_the_source_at_its_place() {
 async fn a_server_is_left_when_the_writer_has_ended() {
     let server = Hostile::scripted(|_, _| vec![Step::Silence]).await;
     let client = server_at(&server.url(""), Duration::from_mins(1));
-    let mut source = ServerChunks::new(Arc::new(client), Tasks::default(), &files());
+    let mut source = ServerChunks::new(Arc::new(client), Tasks::default(), Meter::unlimited(), &files());
     let (orders, mut ordered) = mpsc::channel(1);
     orders.try_send(Chunks::of(&files(), limits::CHUNK_BYTES).all()[0]).unwrap();
     let (writes, queue) = mpsc::channel(WRITES);

@@ -16,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite, duplex};
 use super::*;
 use crate::receive::staging_queue::staging_queue;
 use crate::testing::{dialled, hello, pipe};
+use crate::traffic::{Meter, Traffic, TrafficKind};
 
 /// An observer that keeps the number of received bytes.
 #[derive(Default)]
@@ -75,7 +76,22 @@ async fn receive_from(stream: Vec<Step>, fault: Fault, disk_busy: Duration) -> E
     receive_with(false, stream, fault, disk_busy).await
 }
 
+/// The same, by a receiver that is left a limit.
+async fn receive_limited(meter: Meter, stream: Vec<Step>) -> Ended {
+    receive_metered(true, stream, Fault::None, Duration::ZERO, meter).await
+}
+
 async fn receive_with(another_waits: bool, stream: Vec<Step>, fault: Fault, disk_busy: Duration) -> Ended {
+    receive_metered(another_waits, stream, fault, disk_busy, Meter::unlimited()).await
+}
+
+async fn receive_metered(
+    another_waits: bool,
+    stream: Vec<Step>,
+    fault: Fault,
+    disk_busy: Duration,
+    meter: Meter,
+) -> Ended {
     let source = LyingSource::new("source", Vec::new(), stream);
     let said_before = LyingSource { stream: Vec::new(), ..source.clone() }.stream_connection_bytes().unwrap();
     let fault = match fault {
@@ -89,9 +105,16 @@ async fn receive_with(another_waits: bool, stream: Vec<Step>, fault: Fault, disk
         let mut connection = asked(near).await;
         let mut watching = Watching::default();
         let begun = Instant::now();
-        let result =
-            receive(&mut connection, grammar(), NamePolicy::Portable, another_waits, steps, &mut watching)
-                .await;
+        let result = receive(
+            &mut connection,
+            grammar(),
+            NamePolicy::Portable,
+            another_waits,
+            steps,
+            meter,
+            &mut watching,
+        )
+        .await;
         Ended { result, after: begun.elapsed(), bytes: watching.bytes, steps: 0 }
     };
     let staging = async {
@@ -294,8 +317,16 @@ async fn the_stream_ends_when_the_staging_thread_has_ended() {
     drop(queue);
     let receiving = async {
         let mut connection = asked(near).await;
-        receive(&mut connection, grammar(), NamePolicy::Portable, false, steps, &mut Watching::default())
-            .await
+        receive(
+            &mut connection,
+            grammar(),
+            NamePolicy::Portable,
+            false,
+            steps,
+            Meter::unlimited(),
+            &mut Watching::default(),
+        )
+        .await
     };
     tokio::select! {
         _ = source.speak(far, pipe().1, Greeting::Honest) => unreachable!("it sends keep-alives for ever"),
@@ -328,7 +359,16 @@ async fn nothing_is_accepted_before_the_announcement_is() {
     let receiving = async {
         let mut connection = asked(near).await;
         let mut observer = counting.clone();
-        receive(&mut connection, grammar(), NamePolicy::Portable, false, steps, &mut observer).await
+        receive(
+            &mut connection,
+            grammar(),
+            NamePolicy::Portable,
+            false,
+            steps,
+            Meter::unlimited(),
+            &mut observer,
+        )
+        .await
     };
     let refusing = async {
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -353,7 +393,16 @@ async fn a_disk_that_is_behind_bounds_what_is_read() {
         let receiving = async {
             let mut connection = asked(near).await;
             let mut observer = counting.clone();
-            receive(&mut connection, grammar(), NamePolicy::Portable, false, steps, &mut observer).await
+            receive(
+                &mut connection,
+                grammar(),
+                NamePolicy::Portable,
+                false,
+                steps,
+                Meter::unlimited(),
+                &mut observer,
+            )
+            .await
         };
         let staging = async {
             assert_eq!(queue.take().await, Some(1), "the announcement");
@@ -436,7 +485,9 @@ async fn patience_ends_a_wait_and_not_a_stream() {
             let mut watching = Watching { patience: Some(patience), ..Watching::default() };
             let begun = Instant::now();
             let policy = NamePolicy::Portable;
-            let ended = receive(&mut connection, grammar(), policy, false, steps, &mut watching).await;
+            let ended =
+                receive(&mut connection, grammar(), policy, false, steps, Meter::unlimited(), &mut watching)
+                    .await;
             (ended, begun.elapsed(), watching.queued)
         };
         let staging = async { while queue.take().await.is_some() {} };
@@ -462,4 +513,16 @@ async fn a_flood_of_words_about_the_queue_is_refused() {
     let refused =
         matches!(ended.result, Err(AttemptError::Wire(WireError::Unexpected { got: "queued", .. })));
     assert!(refused && ended.after < limits::KEEP_ALIVE_INTERVAL, "{ended:?}");
+}
+
+/// What arrives waits for the limit of the receiver for longer than a source may be slow, or silent, or without progress.
+#[tokio::test(start_paused = true)]
+async fn a_limited_receiver_does_not_take_its_source_for_a_slow_one() {
+    let waiting = 2 * limits::STREAM_STALL_DEADLINE;
+    let meter = Traffic::occupied(waiting).downlink().meter(TrafficKind::Stream);
+    let bytes = 4 * 1024 * 1024;
+    let ended = receive_limited(meter, large_file(bytes, 64 * 1024)).await;
+    assert!(ended.result.is_ok(), "{ended:?}");
+    let expected = waiting + Duration::from_secs(bytes as u64 / limits::LIMIT_RATE_MIN);
+    assert!(ended.after.abs_diff(expected) < Duration::from_secs(2), "{:?}, not {expected:?}", ended.after);
 }

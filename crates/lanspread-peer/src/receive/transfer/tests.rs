@@ -35,6 +35,7 @@ use crate::report::operation::Wait;
 use crate::source::{Source, handler};
 use crate::task::Tasks;
 use crate::testing::{dialled, hello};
+use crate::traffic::Meter;
 use crate::trust::select::PeerOffer;
 
 mod listed;
@@ -107,7 +108,7 @@ impl OpenSource for Pipes {
             handler::serve(&source, far, &hello, &CancellationToken::new()).await;
         });
         let connection = dialled(FaultPipe::on_reads(near, fault), &served.hello).await?;
-        PeerChunks::agree(connection, wanted, queued).await
+        PeerChunks::agree(connection, Meter::unlimited(), wanted, queued).await
     }
 }
 

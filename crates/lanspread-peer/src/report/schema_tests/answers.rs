@@ -115,6 +115,8 @@ pub(super) fn all() -> Vec<Answer> {
             message: String::new(),
             cleared: true,
         },
+        R::Limits { up_bytes_per_second: Some(1), down_bytes_per_second: Some(1) },
+        R::Limits { up_bytes_per_second: None, down_bytes_per_second: None },
         R::PeerUnavailable { peer: "x:1".to_owned(), code: "busy".into(), message: String::new() },
         R::NobodyFound { message: String::new(), cause: Some("nobody-heard".into()) },
         R::NobodyFound { message: String::new(), cause: None },

@@ -15,6 +15,7 @@ use crate::guests::shares::Shares;
 use crate::source::frame_queue::{FrameSender, frame_queue};
 use crate::source::running::TransferKind;
 use crate::testing::{answered, greeting, hello, pipe};
+use crate::traffic::{Meter, Traffic, TrafficKind};
 
 /// A connection to a receiver whose end of the pipe is raw, and has nothing but our greeting to read.
 async fn connected(pipe_bytes: usize) -> (Connection<DuplexStream>, DuplexStream) {
@@ -53,9 +54,19 @@ async fn forwarded(
     queue: &FrameReceiver,
     stop: &CancellationToken,
 ) -> Option<Result<(), Interruption>> {
+    forwarded_by(Meter::unlimited(), connection, queue, stop).await
+}
+
+/// The same, with a meter.
+async fn forwarded_by(
+    meter: Meter,
+    connection: &mut Connection<DuplexStream>,
+    queue: &FrameReceiver,
+    stop: &CancellationToken,
+) -> Option<Result<(), Interruption>> {
     let shares = Shares { places: 1, share: 1, kept: 0, most: 1, idle_max: Duration::ZERO };
     let place = Places::new(shares).take(Guest::at([10, 0, 0, 1].into())).unwrap();
-    let running = Running::new(stop, &place, TransferKind::Stream);
+    let running = Running::new(stop, &place, TransferKind::Stream, meter);
     let mut forwarding = Forwarding::begin(connection, &running);
     timeout(Duration::from_hours(1), forwarding.forward(queue)).await.ok()
 }
@@ -196,4 +207,44 @@ async fn a_batch_that_does_not_become_full_is_sent() {
     let between = last.saturating_sub(first);
     let late = between.saturating_sub(2 * limits::KEEP_ALIVE_INTERVAL);
     assert!(between >= 2 * limits::KEEP_ALIVE_INTERVAL && late <= 4 * limits::STREAM_BATCH_WAIT, "{late:?}");
+}
+
+/// A stream that waits for the limit of its source for longer than its receiver waits for a byte, and can be ended meanwhile.
+#[tokio::test(start_paused = true)]
+async fn keep_alives_do_not_wait_for_the_limit_and_the_end_does_not_either() {
+    for is_stopped in [false, true] {
+        let waiting = 2 * limits::STREAM_IDLE_DEADLINE;
+        let traffic = Traffic::occupied(waiting);
+        let meter = traffic.sent_to([10, 0, 0, 1].into(), TrafficKind::Stream);
+        let (mut connection, mut near) = connected(64 * 1024).await;
+        let (frames, queue) = frame_queue();
+        frames.content(&[7; 1000]).unwrap();
+        drop(frames);
+        let (begun, stop) = (Instant::now(), CancellationToken::new());
+        let receiving = async {
+            let alive = control_frame(&codec::encode(&StreamMessage::KeepAlive).unwrap());
+            let (mut frame, mut count) = (vec![0; alive.len()], 0);
+            loop {
+                timeout(limits::STREAM_IDLE_DEADLINE, near.read_exact(&mut frame)).await.unwrap().unwrap();
+                if frame != alive {
+                    return count;
+                }
+                count += 1;
+                if is_stopped && count == 3 {
+                    stop.cancel();
+                    return count;
+                }
+            }
+        };
+        let (end, alive) = tokio::join!(forwarded_by(meter, &mut connection, &queue, &stop), receiving);
+        if is_stopped {
+            assert!(matches!(end, Some(Err(Interruption::MustEnd(EarlyEnd::Stopping)))), "another end");
+            assert!(begun.elapsed() < waiting / 2, "{:?}", begun.elapsed());
+        } else {
+            assert!(matches!(end, Some(Ok(()))), "another end");
+            assert!(begun.elapsed() + Duration::from_millis(100) >= waiting, "{:?}", begun.elapsed());
+            let expected = waiting.as_secs() / limits::KEEP_ALIVE_INTERVAL.as_secs();
+            assert!(expected.abs_diff(alive) <= 1, "{alive} keep-alives, not {expected}");
+        }
+    }
 }

@@ -16,6 +16,7 @@ use crate::packed::plan::Tier;
 use crate::report::operation::RelayChoice;
 use crate::report::packed_stream::{UpstreamBegin, UpstreamKind};
 use crate::testing::organiser::build_catalog;
+use crate::traffic::Meter;
 use crate::transport::dial::dial;
 
 /// A source with a catalog, and receivers that know it.
@@ -80,7 +81,15 @@ async fn a_download_passes_the_archives_on() {
         };
         let buffers = Arc::default();
         let (followed, asked) = tokio::join!(
-            follow(&mut connection, wanted, Tier::Relay, Backlog::new(1, || Ok(0)), &buffers, ordered, says),
+            follow(
+                &mut connection,
+                wanted,
+                Tier::Relay,
+                Backlog::new(1, || Ok(0)),
+                (&buffers, Meter::unlimited()),
+                ordered,
+                says
+            ),
             asking
         );
         followed.unwrap();
