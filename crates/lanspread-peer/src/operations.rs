@@ -64,6 +64,12 @@ pub enum OperationsError {
         /// The game asked for.
         game: GameId,
     },
+    /// There is no operation of this number, or it has ended.
+    #[error("no operation of number {operation} is running or waiting")]
+    NoSuchOperation {
+        /// The number asked for.
+        operation: u64,
+    },
     /// The peer is stopping.
     #[error("cancelled")]
     Closed,
@@ -74,7 +80,7 @@ impl OperationsError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::QueueFull { .. } => "queue-full",
-            Self::NoOperation { .. } => "no-operation",
+            Self::NoOperation { .. } | Self::NoSuchOperation { .. } => "no-operation",
             Self::Closed => "cancelled",
         }
     }
@@ -82,7 +88,9 @@ impl OperationsError {
     /// Category of the failure.
     pub fn category(&self) -> ErrorCategory {
         match self {
-            Self::QueueFull { .. } | Self::NoOperation { .. } => ErrorCategory::Refused,
+            Self::QueueFull { .. } | Self::NoOperation { .. } | Self::NoSuchOperation { .. } => {
+                ErrorCategory::Refused
+            }
             Self::Closed => ErrorCategory::Interrupted,
         }
     }
@@ -385,6 +393,19 @@ impl Operations {
         self.state().closed
     }
 
+    /// Cancels one operation, no matter which client requested it. Returns its game.
+    ///
+    /// # Errors
+    /// [`OperationsError::NoSuchOperation`] if it has ended, or never was.
+    pub(crate) fn cancel_one(self: &Arc<Self>, operation: u64) -> Result<GameId, OperationsError> {
+        let mut state = self.state();
+        let entry = state.queue.entries().iter().find(|entry| entry.id == operation).cloned();
+        let entry = entry.ok_or(OperationsError::NoSuchOperation { operation })?;
+        state.cancel(&entry);
+        self.start(&mut state);
+        Ok(entry.request.game)
+    }
+
     /// Cancels all operations. No more operations begin.
     pub(crate) fn close(&self) {
         let mut state = self.state();
@@ -484,5 +505,39 @@ mod tests {
         assert_eq!(second.outcome().await, Ok(()));
         assert_eq!(operations.running(), []);
         assert!(!tasks.broken().is_cancelled(), "the peer goes on");
+    }
+
+    /// Runs until it is cancelled.
+    struct Waits;
+
+    impl Perform for Waits {
+        fn perform(&self, _kind: OperationKind, context: OperationContext) -> Performing<'_> {
+            Box::pin(async move {
+                context.cancel.cancelled().await;
+                Err(OperationFailure::new("cancelled", ErrorCategory::Interrupted, "cancelled"))
+            })
+        }
+    }
+
+    #[tokio::test]
+    async fn one_operation_is_cancelled_by_its_number_and_the_others_on_its_game_are_not() {
+        let operations = Operations::new(1, EventSender::new(), Tasks::default());
+        let request = |kind| OperationRequest {
+            kind,
+            game: "g".parse().unwrap(),
+            options: OperationOptions::default(),
+        };
+        let mut handles = Vec::new();
+        for kind in [OperationKind::Verify, OperationKind::Remove, OperationKind::Uninstall] {
+            handles.push(operations.submit(request(kind), Arc::new(Waits)).unwrap());
+        }
+        let waiting = handles[1].operation();
+        assert_eq!(operations.cancel_one(waiting).unwrap().as_str(), "g");
+        assert_eq!(handles[1].outcome().await.unwrap_err().code, "cancelled");
+        let left: Vec<u64> = operations.running().iter().map(|info| info.operation).collect();
+        assert_eq!(left, [handles[0].operation(), handles[2].operation()]);
+        assert_eq!(operations.cancel_one(waiting).unwrap_err().code(), "no-operation", "it has ended");
+        operations.cancel_one(handles[0].operation()).unwrap();
+        assert_eq!(handles[0].outcome().await.unwrap_err().code, "cancelled");
     }
 }

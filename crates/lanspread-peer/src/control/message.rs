@@ -28,6 +28,11 @@ pub enum ControlRequest {
         /// Which game.
         game: GameId,
     },
+    /// Cancels one operation.
+    CancelOperation {
+        /// Its number.
+        operation: u64,
+    },
     /// Lists the operations that run or wait.
     Operations,
     /// Reports the newest events.

@@ -121,6 +121,10 @@ impl Answering {
                     let count = self.0.cancel_operations(&game)? as u64;
                     replies.report(Answer::OperationsCancelled { game, count }).await
                 }
+                ControlRequest::CancelOperation { operation } => {
+                    let game = self.0.cancel_operation(operation)?;
+                    replies.report(Answer::OperationsCancelled { game, count: 1 }).await
+                }
                 ControlRequest::Operations => {
                     for info in self.0.running_operations() {
                         replies.report(info).await?;

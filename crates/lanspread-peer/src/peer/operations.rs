@@ -46,4 +46,12 @@ impl Peer {
     pub fn cancel_operations(&self, game: &GameId) -> Result<usize, OperationsError> {
         self.inner.operations.cancel(game)
     }
+
+    /// Cancels one operation by its number, no matter which client requested it. Returns its game.
+    ///
+    /// # Errors
+    /// [`OperationsError::NoSuchOperation`] if it has ended, or never was.
+    pub fn cancel_operation(&self, operation: u64) -> Result<GameId, OperationsError> {
+        self.inner.operations.cancel_one(operation)
+    }
 }
