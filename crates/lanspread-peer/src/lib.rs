@@ -39,6 +39,7 @@ mod packed;
 mod peer;
 mod receive;
 mod report;
+mod room;
 mod room_file;
 mod source;
 mod task;
@@ -53,6 +54,7 @@ pub use peer::builder::{PeerBuilder, PeerConfig};
 pub use peer::client::{DiscoveredPeers, FailedPeer, OfferedGame, PeerClient, PeerOffers, PeerStatus};
 pub use peer::core::Peer;
 pub use peer::error::PeerError;
+pub use peer::room::{RoomFollower, RoomUpdate};
 pub use peer::stream_install::{SourcePeer, StreamInstallReport};
 pub use peer::stream_plan::StreamInstallPlan;
 /// Cancels an operation.
@@ -62,9 +64,7 @@ pub use traffic::TrafficLimits;
 // What a peer reports, and how you request operations.
 pub use operations::{OperationHandle, OperationInfo, OperationOutcome, OperationsError};
 pub use report::EVENTS_VERSION;
-pub use report::answer::{
-    Answer, PartyLineShown, PeerTrust, PlannedSource, PlannedUpstream, ReceivingAddress,
-};
+pub use report::answer::{Answer, PeerTrust, PlannedSource, PlannedUpstream, ReceivingAddress};
 pub use report::built_manifest::BuiltManifest;
 pub use report::channel::PeerEvents;
 pub use report::download::{DownloadBegin, DownloadFinished};
@@ -87,9 +87,14 @@ pub use report::packed_stream::{
     SlowestReceiver, UpstreamBegin, UpstreamEnd, UpstreamKind, UpstreamShare, WaveProgress,
 };
 pub use report::packing_list::{AwaitedPackingList, MadePackingList};
+pub use report::party_line::PartyLineShown;
 pub use report::passed_over::PassedOverFolder;
 pub use report::queued::QueuedAt;
 pub use report::reported_event::ReportedEvent;
+pub use report::room::{
+    CellState, LinkKind, Room, RoomCell, RoomChanges, RoomGame, RoomLink, RoomLooking, RoomOperation,
+    RoomSeat, RoomSummary, RoomWarning, SeatState,
+};
 pub use report::source_share::SourceShare;
 pub use report::wanted::{GameForm, WantedVersion};
 pub use report::wanted_operation::{DroppedOperation, QueuedOperation, RetriedOperation, WantedOperation};
@@ -124,7 +129,7 @@ pub use lanspread_trust::party_file::{PartyFileError, PartyStored};
 pub use lanspread_trust::{draft_file, key_file, manifest, party_file};
 
 // What a room wants.
-pub use room_file::{RoomFile, RoomFileError, RoomGame};
+pub use room_file::{RoomFile, RoomFileError, RoomFileGame};
 
 // Commands for a daemon.
 pub use control::client::ControlClient;

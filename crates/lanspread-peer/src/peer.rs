@@ -2,6 +2,7 @@
 //! knows it.
 
 mod absent;
+mod activity;
 pub(crate) mod answers;
 mod asking_order;
 pub(crate) mod builder;
@@ -21,6 +22,7 @@ mod leftovers;
 mod list_wait;
 mod manifests;
 mod operate;
+mod operate_at;
 mod operations;
 mod outcome;
 mod packed_download;
@@ -32,6 +34,7 @@ mod perform;
 mod prepared_download;
 mod relaying;
 mod remove;
+pub(crate) mod room;
 mod serve;
 mod servers;
 pub(crate) mod stream_install;

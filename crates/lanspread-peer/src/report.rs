@@ -17,9 +17,11 @@ pub(crate) mod operation_progress;
 pub(crate) mod packed_status;
 pub(crate) mod packed_stream;
 pub(crate) mod packing_list;
+pub(crate) mod party_line;
 pub(crate) mod passed_over;
 pub(crate) mod queued;
 pub(crate) mod reported_event;
+pub(crate) mod room;
 #[cfg(test)]
 mod schema_tests;
 pub(crate) mod source_share;

@@ -32,13 +32,13 @@ use crate::report::wanted::{GameForm, WantedVersion};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RoomFile {
     name: Option<RoomName>,
-    games: BTreeMap<GameId, RoomGame>,
+    games: BTreeMap<GameId, RoomFileGame>,
     absent: BTreeSet<GameId>,
 }
 
 /// What a room wants of one game.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RoomGame {
+pub struct RoomFileGame {
     /// In which version.
     pub version: WantedVersion,
     /// What of it is to be there.
@@ -102,7 +102,7 @@ impl RoomFile {
     }
 
     /// The games that are to be there, and what is wanted of each.
-    pub fn games(&self) -> &BTreeMap<GameId, RoomGame> {
+    pub fn games(&self) -> &BTreeMap<GameId, RoomFileGame> {
         &self.games
     }
 
@@ -128,7 +128,7 @@ fn one_line(error: &toml::de::Error, text: &str) -> String {
 struct RoomToml {
     name: Option<RoomName>,
     #[serde(default)]
-    games: BTreeMap<GameId, RoomGame>,
+    games: BTreeMap<GameId, RoomFileGame>,
     #[serde(default)]
     absent: Vec<GameId>,
 }
@@ -176,26 +176,26 @@ impl From<FormWord> for GameForm {
 struct RoomGameVisitor;
 
 impl<'de> Visitor<'de> for RoomGameVisitor {
-    type Value = RoomGame;
+    type Value = RoomFileGame;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("a version in quotes, \"any\", \"current\", or a table with `version` and `as`")
     }
 
-    fn visit_str<E: Error>(self, word: &str) -> Result<RoomGame, E> {
-        Ok(RoomGame { version: VersionWord::of(word)?, form: GameForm::default() })
+    fn visit_str<E: Error>(self, word: &str) -> Result<RoomFileGame, E> {
+        Ok(RoomFileGame { version: VersionWord::of(word)?, form: GameForm::default() })
     }
 
-    fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<RoomGame, M::Error> {
+    fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<RoomFileGame, M::Error> {
         let GameTable { version, form } = GameTable::deserialize(MapAccessDeserializer::new(map))?;
-        Ok(RoomGame {
+        Ok(RoomFileGame {
             version: version.map_or(WantedVersion::Current, |VersionWord(version)| version),
             form: form.map_or(GameForm::default(), GameForm::from),
         })
     }
 }
 
-impl<'de> Deserialize<'de> for RoomGame {
+impl<'de> Deserialize<'de> for RoomFileGame {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(RoomGameVisitor)
     }
@@ -236,9 +236,9 @@ mod tests {
             ("q3a", exactly("1.32"), GameForm::Archives),
             ("ut", WantedVersion::Any, default),
         ];
-        let expected: BTreeMap<GameId, RoomGame> = expected
+        let expected: BTreeMap<GameId, RoomFileGame> = expected
             .into_iter()
-            .map(|(game, version, form)| (game.parse().unwrap(), RoomGame { version, form }))
+            .map(|(game, version, form)| (game.parse().unwrap(), RoomFileGame { version, form }))
             .collect();
         assert_eq!(*room.games(), expected);
         assert_eq!(room.name().unwrap().as_str(), "Friday");

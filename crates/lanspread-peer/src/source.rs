@@ -7,6 +7,7 @@
 //! `local/`, only files that a manifest lists are served, and only if the user allows it ([`entries`]).
 
 mod admission;
+mod asked;
 mod dictionaries;
 pub(crate) mod download;
 mod entries;
@@ -41,6 +42,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use asked::AskedByPeers;
 use dictionaries::Dictionaries;
 use gate::{CatalogSays, GateInput};
 use lanspread_archive::provider::ArchiveProvider;
@@ -54,7 +56,7 @@ use lanspread_store::state::scan::{ScannedFolder, scan, scan_folder};
 use lanspread_types::checksum::ContentDigest;
 use lanspread_types::content::GameOffer;
 use lanspread_types::fault::LocalError;
-use lanspread_types::ids::{GameId, GameVersion};
+use lanspread_types::ids::{GameId, GameVersion, PeerId};
 use lanspread_types::limits;
 use packed_streams::PackedStreams;
 use packing_lists::PackingLists;
@@ -73,6 +75,8 @@ use crate::report::answer::ReceivingAddress;
 use crate::report::channel::EventSender;
 use crate::report::event::PeerEvent;
 use crate::report::packed_status::WaitingReceiver;
+use crate::room::board::Board;
+use crate::room::here::GamesHere;
 use crate::source::library_index::LibraryIndex;
 use crate::source::visitor::Visitor;
 use crate::task::Tasks;
@@ -114,6 +118,12 @@ pub(crate) struct Source {
     last_list: LastList,
     /// What is offered, once the peer serves.
     pub(crate) library: LibraryIndex,
+    /// Which games are on the disk.
+    pub(crate) here: GamesHere,
+    /// What others are told about what this peer is doing, once it serves.
+    pub(crate) board: Board,
+    /// What other peers may have done here.
+    pub(crate) asked: AskedByPeers,
     /// Receives each peer that connects, once this peer serves.
     pub(crate) visitors: OnceLock<mpsc::Sender<Visitor>>,
     /// Connections that are open.
@@ -155,6 +165,9 @@ impl Source {
             polls: Places::new(POLL_SHARES),
             last_list: LastList::default(),
             library,
+            here: GamesHere::default(),
+            board: Board::default(),
+            asked: AskedByPeers::default(),
             visitors: OnceLock::new(),
             connections: AtomicU64::new(0),
         }
@@ -170,6 +183,11 @@ impl Source {
     pub(crate) fn sharing_installed(mut self, shares_installed: bool) -> Self {
         self.shares_installed = shares_installed;
         self
+    }
+
+    /// Whether a peer may have something done here.
+    pub(crate) fn accepts_from(&self, peer: &PeerId) -> bool {
+        self.asked.accepts_from(peer)
     }
 
     /// Transfers that may run at once.
@@ -266,13 +284,19 @@ impl Source {
     /// Reads from the disk which games may be served, and which folders are passed over.
     pub(crate) fn scan_library(&self) -> Result<(Vec<GameOffer>, Vec<PassedOver>), LocalError> {
         let found = scan(&self.games_dir)?;
+        self.here.replace(&found.games);
         let offers = found.games.into_iter().filter_map(|state| self.offer(state)).collect();
         Ok((offers, found.passed_over))
     }
 
     /// Reads from the disk whether one folder may be served, or is passed over.
     pub(crate) fn scan_folder(&self, name: &str) -> (Option<GameOffer>, Option<PassedOver>) {
-        match scan_folder(&self.games_dir, OsStr::new(name)) {
+        let found = scan_folder(&self.games_dir, OsStr::new(name));
+        if let Ok(game) = name.parse() {
+            let state = if let ScannedFolder::Game(state, _) = &found { Some(&**state) } else { None };
+            self.here.replace_game(&game, state);
+        }
+        match found {
             ScannedFolder::Game(state, passed_over) => (self.offer(*state), passed_over),
             ScannedFolder::PassedOver(passed_over) => (None, Some(passed_over)),
             ScannedFolder::Nothing => (None, None),

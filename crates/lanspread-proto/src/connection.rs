@@ -267,10 +267,10 @@ mod tests {
     #[tokio::test]
     async fn closing_between_messages_is_the_end_and_data_is_not_a_message() {
         let (mut left, mut right) = pair().await;
-        right.send(&Request::Games { known: None }).await.unwrap();
+        right.send(&Request::News { library: None, activity: None }).await.unwrap();
         assert_eq!(
             left.receive("request", Duration::from_secs(1)).await.unwrap(),
-            Some(Request::Games { known: None })
+            Some(Request::News { library: None, activity: None })
         );
         right.write_item(StreamItem::Data(bytes::Bytes::from_static(b"x"))).await.unwrap();
         right.flush().await.unwrap();

@@ -10,6 +10,7 @@
 //! - [`grammar`]: which message of a stream may follow which
 //! - [`chunk`]: the chunks of a download
 //! - [`packed`]: archives as they are, from sources and relays
+//! - [`activity`]: what a peer tells others about what it is doing
 //! - [`queued`]: waiting for a place; [`pace`]: how often a peer may repeat a word
 //! - [`frame`], [`codec`]: how a message becomes bytes
 //! - [`batch`], [`inflow`]: many frames of a stream in one buffer, as they are sent and as they arrive
@@ -38,6 +39,7 @@
 //! A connection carries one request at a time. After a stream the source closes the connection; a download continues
 //! until the receiver closes it.
 
+pub mod activity;
 pub mod batch;
 pub mod chunk;
 pub mod codec;

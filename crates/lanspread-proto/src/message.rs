@@ -10,12 +10,13 @@ use lanspread_types::ids::{GameId, GameVersion, PeerId, PeerName};
 use lanspread_types::limits;
 use serde::{Deserialize, Serialize};
 
+use crate::activity::{ActivityHead, GameActivity, WorkKind};
 use crate::packed::{Follow, Join, NextWave, Placement};
 use crate::queued::QueuePosition;
 pub use crate::refusal::{Refusal, RefusalCode};
 
 /// Version of the protocol. Only the current one exists.
-pub const PROTOCOL_VERSION: u16 = 3;
+pub const PROTOCOL_VERSION: u16 = 4;
 
 /// Introduces a peer; the first message of each side. Which peer it is, the handshake has proved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,9 +45,10 @@ pub struct CatalogMark {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "a variant's text names its fields")]
 pub enum Request {
-    /// All games that are offered. Answer: [`Reply::Games`], in parts. If the revision is the `known` one, the source
-    /// waits until it changes, and answers [`Reply::Unchanged`] if it does not change for a while.
-    Games { known: Option<u64> },
+    /// The games that are offered, or what the peer is doing, as soon as one of them has another revision than is known here:
+    /// first the games. Answer: [`Reply::Games`] or [`Reply::Activity`], in parts; [`Reply::Unchanged`] if nothing changes for
+    /// a while. See [`crate::activity`].
+    News { library: Option<u64>, activity: Option<u64> },
     /// The root files of one game. Answer: [`Reply::Details`], in parts.
     Details { game: GameId },
     /// The totals of a stream of the game. Answer: [`Reply::Totals`].
@@ -74,6 +76,8 @@ pub enum Request {
     Follow(Follow),
     /// A relay that the source named cannot be reached. Answer: [`Reply::Noted`].
     CannotReach { wave: u64, relay: PeerId },
+    /// An operation that the peer is to do itself. Answer: [`Reply::Accepted`], if the user there allows it to this peer.
+    Operate { kind: WorkKind, game: GameId },
 }
 
 /// The files of a signed catalog.
@@ -127,6 +131,18 @@ pub enum Reply {
     Noted,
     /// There is no place in a wave now, and the connection waits for the next one. Sent again at intervals.
     NextWave(NextWave),
+    /// What the peer is doing, at one revision; `more` if another part follows. `is_whole` says that games which no part names
+    /// are gone; otherwise they are as before. `accepts` says whether the peer that asks may have it do something.
+    Activity {
+        revision: u64,
+        is_whole: bool,
+        accepts: bool,
+        head: ActivityHead,
+        games: Vec<GameActivity>,
+        more: bool,
+    },
+    /// It will be done; the number of the operation there.
+    Accepted { operation: u64 },
 }
 
 /// A file whose chunks a receiver may request.
@@ -229,8 +245,7 @@ mod tests {
         let version: GameVersion = "1".parse().unwrap();
         let request = Request::StreamInstall { game, version };
         assert_eq!(codec::encode(&request).unwrap(), [4, 1, b'g', 1, b'1']);
-        assert_eq!(codec::encode(&Request::Games { known: None }).unwrap(), [0, 0]);
-        assert_eq!(codec::encode(&Request::Games { known: Some(7) }).unwrap(), [0, 1, 7]);
+        assert_eq!(codec::encode(&Request::News { library: None, activity: None }).unwrap(), [0, 0, 0]);
         assert_eq!(codec::encode(&Reply::Unchanged).unwrap(), [6]);
         assert_eq!(codec::encode(&StreamMessage::KeepAlive).unwrap(), [9]);
         let queued = StreamMessage::Queued(QueuePosition { ahead: 3, in_ms: None });
@@ -315,6 +330,20 @@ mod tests {
         assert_eq!(codec::encode(&offered).unwrap(), [&[8, 1, b'1'][..], &[9; 32]].concat());
         let offer = GameOffer { game, version, bytes: 3, entries: true };
         assert_eq!(codec::encode(&offer).unwrap(), [1, b'g', 1, b'1', 3, 1]);
+    }
+
+    #[test]
+    fn news_and_operations_are_asked_for_in_fixed_bytes() {
+        let news = Request::News { library: None, activity: Some(300) };
+        assert_eq!(codec::encode(&news).unwrap(), [0, 0, 1, 251, 44, 1]);
+        let operate = Request::Operate { kind: WorkKind::Download, game: "g".parse().unwrap() };
+        assert_eq!(codec::encode(&operate).unwrap(), [12, 1, 1, b'g']);
+        assert_eq!(codec::encode(&Reply::Accepted { operation: 7 }).unwrap(), [15, 7]);
+        let (head, games) = (ActivityHead::default(), Vec::new());
+        let activity =
+            Reply::Activity { revision: 7, is_whole: true, accepts: false, head, games, more: false };
+        assert_eq!(codec::encode(&activity).unwrap(), [14, 7, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(codec::encode(&RefusalCode::NotPermitted).unwrap(), [10]);
     }
 
     #[test]

@@ -59,6 +59,8 @@ pub enum RefusalCode {
     Internal,
     /// A file changed while it was being sent.
     Changed,
+    /// The user there does not allow this peer to have something done.
+    NotPermitted,
 }
 
 impl RefusalCode {
@@ -75,6 +77,7 @@ impl RefusalCode {
             Self::BadRequest => "bad-request",
             Self::Internal => "source-internal",
             Self::Changed => "source-changed",
+            Self::NotPermitted => "not-permitted",
         }
     }
 }

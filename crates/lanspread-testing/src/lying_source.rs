@@ -213,7 +213,7 @@ impl LyingSource {
         read_control::<Hello>(&mut stream).await?;
         while let Some(request) = read_control::<Request>(&mut stream).await? {
             let reply = match request {
-                Request::Games { .. } => Reply::Games { revision: 1, games: vec![self.offer()], more: false },
+                Request::News { .. } => Reply::Games { revision: 1, games: vec![self.offer()], more: false },
                 Request::Details { .. } => {
                     let Offered { version, files, .. } = self.offered.clone();
                     Reply::Details { version, files, more: false, manifest: None, manifest_in_ms: None }
@@ -232,7 +232,8 @@ impl LyingSource {
                 | Request::Catalog { .. }
                 | Request::Join(_)
                 | Request::Follow(_)
-                | Request::CannotReach { .. } => {
+                | Request::CannotReach { .. }
+                | Request::Operate { .. } => {
                     Reply::Refused(Refusal::new(RefusalCode::NotOffered, "it hands nothing on"))
                 }
                 // The tests of downloads have lying sources of their own.

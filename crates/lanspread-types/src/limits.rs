@@ -9,6 +9,7 @@ pub use self::daemon::*;
 pub use self::http::*;
 pub use self::packed::*;
 pub use self::queue::*;
+pub use self::room::*;
 pub use self::traffic::*;
 pub use self::trust::*;
 pub use self::web::*;
@@ -17,6 +18,7 @@ mod daemon;
 mod http;
 mod packed;
 mod queue;
+mod room;
 mod traffic;
 mod trust;
 mod web;
@@ -190,7 +192,7 @@ pub const QUIESCE_DEADLINE: Duration = Duration::from_mins(1);
 
 // ---- Library and peers -----------------------------------------------------------------------------------------------
 
-/// A peer that was asked to report a change of its library answers after this long that it has not changed. Well below
+/// A peer that has no place for another one that waits for changes is asked again after this long. Well below
 /// [`REPLY_DEADLINE`] and [`REQUEST_IDLE_DEADLINE`], so that a waiting connection is never taken for a dead one.
 pub const LIBRARY_WAIT: Duration = Duration::from_secs(20);
 /// A peer that waits for another one's library to change gives up after this long: an answer this late means that the
@@ -212,7 +214,7 @@ pub const LIBRARY_QUIET: Duration = Duration::from_millis(300);
 pub const LIBRARY_RESTLESS_INTERVAL: Duration = Duration::from_secs(3);
 /// Wait between two questions to one neighbour about its library, after the first [`LIBRARY_POLLS_AT_ONCE`]. An honest
 /// neighbour answers when its library changes; one that answers always at once must not keep this peer busy.
-pub const LIBRARY_POLL_INTERVAL: Duration = Duration::from_secs(2);
+pub const LIBRARY_POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// Questions that may follow each other without that wait, so that a few quick changes are noticed at once.
 pub const LIBRARY_POLLS_AT_ONCE: u32 = 4;
 /// Peers to which a serving peer keeps a connection: half of [`CONNECTIONS_MAX`], because each side keeps one. A LAN

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use lanspread_peer::{
-    ControlRequest, GameForm, GameId, OperationKind, OperationOptions, OperationRequest, RoomFile, RoomGame,
+    ControlRequest, GameForm, GameId, OperationKind, OperationOptions, OperationRequest, RoomFile,
+    RoomFileGame,
 };
 
 use super::OwnPeer;
@@ -19,7 +20,7 @@ struct Wishes(BTreeMap<GameId, Wish>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Wish {
-    Present(RoomGame),
+    Present(RoomFileGame),
     Absent,
 }
 
@@ -47,8 +48,8 @@ impl Wishes {
     /// What the room file and the command line say. A game of the command line is as the command line says it, and its
     /// options are for every game of which the room file says nothing else.
     fn of(room: Option<&RoomFile>, named: &[WantedGame], form: GameForm) -> Self {
-        let with_form = |wanted: RoomGame| match wanted.form {
-            GameForm::AsHere => RoomGame { form, ..wanted },
+        let with_form = |wanted: RoomFileGame| match wanted.form {
+            GameForm::AsHere => RoomFileGame { form, ..wanted },
             _ => wanted,
         };
         let mut wishes = BTreeMap::new();
@@ -59,7 +60,7 @@ impl Wishes {
             wishes.extend(present.chain(absent).map(|(game, wish)| (game.clone(), wish)));
         }
         let named = named.iter().map(|WantedGame { game, version }| {
-            (game.clone(), Wish::Present(RoomGame { version: version.clone(), form }))
+            (game.clone(), Wish::Present(RoomFileGame { version: version.clone(), form }))
         });
         wishes.extend(named);
         Self(wishes)
@@ -68,7 +69,7 @@ impl Wishes {
     fn requests(self, options: &OperationOptions) -> Vec<Requested> {
         let request = |(game, wish): (GameId, Wish)| {
             let (kind, options) = match wish {
-                Wish::Present(RoomGame { version, form }) => {
+                Wish::Present(RoomFileGame { version, form }) => {
                     (OperationKind::Ensure, options.clone().with_version(version).with_form(form))
                 }
                 Wish::Absent => {
@@ -101,7 +102,7 @@ mod tests {
         let named: Vec<WantedGame> = ["c@4", "d", "x"].iter().map(|game| game.parse().unwrap()).collect();
         let wishes = Wishes::of(Some(&room), &named, GameForm::Archives);
         let exactly = |version: &str| WantedVersion::Exactly { version: version.parse().unwrap() };
-        let present = |version, form| Wish::Present(RoomGame { version, form });
+        let present = |version, form| Wish::Present(RoomFileGame { version, form });
         let expected = [
             ("a", present(exactly("1"), GameForm::Archives)),
             ("b", present(WantedVersion::Any, GameForm::Streamed)),

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::report::answer::Answer;
 use crate::report::failure::OperationFailure;
-use crate::report::operation::{AskOptions, OperationOptions, OperationRequest};
+use crate::report::operation::{AskOptions, OperationKind, OperationOptions, OperationRequest};
 use crate::report::reported_event::ReportedEvent;
 
 /// A request to a peer. Every request ends by itself, except `events` with `follow`.
@@ -35,6 +35,22 @@ pub enum ControlRequest {
     },
     /// Lists the operations that run or wait.
     Operations,
+    /// Reports the room of a serving peer.
+    Room {
+        /// Continues with what changes.
+        #[serde(default)]
+        follow: bool,
+    },
+    /// Has other peers do something with a game, of those that allow it to this one.
+    OperateAt {
+        /// What they are to do.
+        kind: OperationKind,
+        /// With which game.
+        game: GameId,
+        /// Names or identities of the peers; none for all that accept.
+        #[serde(default)]
+        seats: Vec<String>,
+    },
     /// Reports the newest events.
     Events {
         /// Continues with the events that follow.
@@ -99,7 +115,6 @@ mod tests {
     use super::*;
     use crate::report::event::PeerEvent;
     use crate::report::failure::ErrorCategory;
-    use crate::report::operation::OperationKind;
 
     #[test]
     fn requests_read_as_documented() {

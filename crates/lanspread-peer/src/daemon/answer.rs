@@ -9,6 +9,7 @@ use crate::control::error::ControlError;
 use crate::control::message::{ControlReply, ControlRequest};
 use crate::peer::core::Peer;
 use crate::peer::error::PeerError;
+use crate::peer::room::RoomUpdate;
 use crate::report::answer::Answer;
 use crate::report::failure::{ErrorCategory, OperationFailure};
 use crate::report::operation::{AskOptions, OperationKind, OperationOptions, OperationRequest};
@@ -131,6 +132,10 @@ impl Answering {
                     }
                     Ok(())
                 }
+                ControlRequest::Room { follow } => self.reply_room(follow, replies).await,
+                ControlRequest::OperateAt { kind, game, seats } => {
+                    replies.report_all(self.0.operate_at(kind, &game, &seats).await?).await
+                }
                 ControlRequest::Events { follow } => self.reply_events(follow, replies).await,
                 ControlRequest::List(options) => self.reply_list(&options, replies).await,
                 ControlRequest::Peers(options) => replies.report_all(self.0.peers(&options).await?).await,
@@ -218,6 +223,24 @@ impl Answering {
             };
             let Some(event) = next else { return Ok(()) };
             replies.say(ControlReply::Event(event)).await?;
+        }
+    }
+
+    async fn reply_room(&self, follow: bool, replies: &ReplySender) -> Result<(), AnswerEnd> {
+        let mut room = self.0.room()?;
+        loop {
+            let news = tokio::select! {
+                news = room.next() => news,
+                () = replies.0.closed() => return Err(AnswerEnd::Unheard),
+            };
+            match news {
+                RoomUpdate::Room(room) => replies.report(Answer::Room(room)).await?,
+                RoomUpdate::Changes(changes) => replies.report(Answer::RoomChanged(changes)).await?,
+                RoomUpdate::Unchanged => {}
+            }
+            if !follow {
+                return Ok(());
+            }
         }
     }
 

@@ -239,6 +239,11 @@ impl Directory {
         self.entries.get(&key).map(|entry| entry.peer.addresses.clone()).unwrap_or_default()
     }
 
+    /// Whether the table has an entry of this identity.
+    pub(crate) fn answers_as(&self, id: PeerId) -> bool {
+        self.entries.keys().any(|key| key.id == id)
+    }
+
     /// Whether the table has an entry for a peer.
     pub(crate) fn holds(&self, key: PeerKey) -> bool {
         self.entries.contains_key(&key)

@@ -5,6 +5,7 @@
 //! broken connection. An announcement, or the port that a visitor claims, is only a hint: it says which address to ask,
 //! and nothing else.
 
+mod following;
 mod hellos;
 
 use std::collections::BTreeSet;
@@ -13,11 +14,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use lanspread_proto::WireError;
-use lanspread_proto::message::RefusalCode;
 use lanspread_tls::endpoint::Endpoint;
 use lanspread_types::ids::{PeerAddress, PeerId, PeerName};
 use lanspread_types::limits;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -26,13 +25,13 @@ use crate::discovery::catalog_news::CatalogNews;
 use crate::discovery::directory::{Claim, Directory, HowKnown, KnownPeer, PeerKey};
 use crate::discovery::library_memory::LibraryMemory;
 use crate::discovery::neighbour_table::{Handle, NeighbourPlace, NeighbourTable};
-use crate::discovery::pace::{Allowance, Dials, pause};
+use crate::discovery::pace::{Dials, pause};
 use crate::report::channel::EventSender;
 use crate::report::event::PeerEvent;
+use crate::room::memory::RoomMemory;
 use crate::source::visitor::Visitor;
 use crate::task::Tasks;
 use crate::transport::dial::{Dialled, dial, dial_any};
-use crate::transport::listing::{ReportedLibrary, library};
 use crate::trust::penalties::Penalties;
 
 /// Something heard about a peer.
@@ -70,6 +69,8 @@ pub(crate) struct Neighbours {
     dials: Mutex<Dials>,
     penalties: Penalties,
     libraries: LibraryMemory,
+    /// What they tell about what they are doing.
+    room: RoomMemory,
     since: Instant,
 }
 
@@ -83,8 +84,25 @@ impl Neighbours {
     ) -> Arc<Self> {
         let (directory, heard) = (Mutex::default(), Mutex::default());
         let dials = Mutex::default();
-        let (libraries, since) = (LibraryMemory::default(), Instant::now());
-        Arc::new(Self { ours, news, events, tasks, directory, heard, dials, penalties, libraries, since })
+        let (libraries, room, since) = (LibraryMemory::default(), RoomMemory::default(), Instant::now());
+        Arc::new(Self {
+            ours,
+            news,
+            events,
+            tasks,
+            directory,
+            heard,
+            dials,
+            penalties,
+            libraries,
+            room,
+            since,
+        })
+    }
+
+    /// What they tell about what they are doing.
+    pub(crate) fn room(&self) -> &RoomMemory {
+        &self.room
     }
 
     /// When it began to look after peers.
@@ -395,46 +413,13 @@ impl Neighbours {
     /// Follows a peer's library until the connection breaks or the peer has moved.
     async fn follow(&self, key: PeerKey, mut dialled: Dialled, poke: &Notify) -> ConnectionEnd {
         let address = dialled.address;
+        self.room.answers(key.id, &dialled.connection.theirs.name, address, Instant::now());
         tokio::select! {
             error = self.poll(key, &mut dialled) => ConnectionEnd::Broken(error.to_string()),
             moved = self.moved(key, address, poke) => match moved {
                 Some(dialled) => ConnectionEnd::Moved(Box::new(dialled)),
                 None => ConnectionEnd::Broken("another run of it answers elsewhere".to_owned()),
             },
-        }
-    }
-
-    async fn poll<S: AsyncRead + AsyncWrite>(&self, key: PeerKey, dialled: &mut Dialled<S>) -> WireError {
-        let name = dialled.connection.theirs.name.clone();
-        let mut known = None;
-        let mut allowance = Allowance::new(limits::LIBRARY_POLLS_AT_ONCE, limits::LIBRARY_POLL_INTERVAL);
-        loop {
-            sleep(allowance.wait(Instant::now())).await;
-            allowance.take(Instant::now());
-            let mut share = self.libraries.share(dialled.address.ip());
-            let told = library(&mut dialled.connection, known, |games| share.take(games)).await;
-            let wait = match told {
-                Ok(Some(ReportedLibrary { revision, games })) => {
-                    let count = games.as_ref().map_or(0, Vec::len) as u64;
-                    known = Some(revision);
-                    let games = games.map(|games| (games, share));
-                    if self.directory().library_reported(key, revision, games, SystemTime::now()) {
-                        self.events.report(PeerEvent::PeerLibraryChanged {
-                            peer: key.id,
-                            name: name.clone(),
-                            revision,
-                            games: count,
-                        });
-                    }
-                    Duration::ZERO
-                }
-                Ok(None) => Duration::ZERO,
-                Err(WireError::Refused(refusal)) if refusal.code == RefusalCode::Busy => limits::LIBRARY_WAIT,
-                Err(error) => return error,
-            };
-            self.directory().seen(key, SystemTime::now());
-            self.heard().answered(key, dialled.address, Instant::now());
-            sleep(wait).await;
         }
     }
 
@@ -474,6 +459,9 @@ impl Neighbours {
     fn lost(&self, key: PeerKey, reason: &str) {
         let removed = self.directory().remove(key);
         if let Some(name) = removed {
+            if !self.directory().answers_as(key.id) {
+                self.room.lost(key.id);
+            }
             let (peer, reason) = (key.id, reason.to_owned());
             self.events.report(PeerEvent::PeerLost { peer, name, reason });
         }

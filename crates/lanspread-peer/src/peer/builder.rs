@@ -1,5 +1,6 @@
 //! The configuration of a peer, and how to build one from it.
 
+use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -70,6 +71,8 @@ pub struct PeerConfig {
     pub peers: Vec<PeerAddress>,
     /// Which peers it lets in and asks.
     pub admission: AdmissionRules,
+    /// Peers that may have games installed, updated and checked here while it serves, by their proved identities.
+    pub accept_from: BTreeSet<PeerId>,
     /// How long a source may send nothing before it is given up; [`limits::STREAM_IDLE_DEADLINE`] unless a test cannot
     /// wait that long.
     pub idle_timeout: Duration,
@@ -103,6 +106,7 @@ impl PeerBuilder {
                 discovery: false,
                 peers: Vec::new(),
                 admission: AdmissionRules::default(),
+                accept_from: BTreeSet::new(),
                 idle_timeout: limits::STREAM_IDLE_DEADLINE,
                 discovery_port: search::PORT,
             },
@@ -214,6 +218,13 @@ impl PeerBuilder {
         self
     }
 
+    /// Sets which peers may have games installed, updated and checked here while it serves.
+    #[must_use]
+    pub fn accept_from(mut self, accept_from: BTreeSet<PeerId>) -> Self {
+        self.config.accept_from = accept_from;
+        self
+    }
+
     /// How long a source may send nothing before it is given up.
     #[must_use]
     pub fn idle_timeout(mut self, idle_timeout: Duration) -> Self {
@@ -311,6 +322,7 @@ impl Peer {
             saved_peers,
             penalties: Penalties::new(state_dir, member.is_open),
             neighbours: OnceLock::new(),
+            accept_from: config.accept_from,
         };
         Ok(Self { inner: Arc::new(inner) })
     }

@@ -1,5 +1,6 @@
 //! One peer: its parts, its status and its shutdown.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -71,6 +72,8 @@ pub(super) struct Inner {
     pub(super) penalties: Penalties,
     /// The peers around it, once it serves.
     pub(super) neighbours: OnceLock<Arc<Neighbours>>,
+    /// Peers that may have something done here.
+    pub(super) accept_from: BTreeSet<PeerId>,
 }
 
 impl Peer {

@@ -142,6 +142,21 @@ pub enum PeerError {
     /// The saved peers are not usable.
     #[error(transparent)]
     SavedPeers(#[from] SavedPeersError),
+    /// No peer of this name or identity answers.
+    #[error("no peer answers as `{seat}`")]
+    NoSuchSeat {
+        /// The name or identity.
+        seat: String,
+    },
+    /// Several peers that answer have this name.
+    #[error("several peers answer as `{seat}`")]
+    AmbiguousSeat {
+        /// The name.
+        seat: String,
+    },
+    /// No peer accepts operations from this one.
+    #[error("no peer that answers accepts operations from this machine")]
+    NoSeats,
     /// There is no penalty to clear.
     #[error("{offender} is not penalised")]
     NotPenalised {
@@ -240,6 +255,9 @@ impl PeerError {
             Self::Trust(error) => error.code(),
             Self::SavedPeers(error) => error.code(),
             Self::NotPenalised { .. } => "not-penalised",
+            Self::NoSuchSeat { .. } => "no-such-seat",
+            Self::AmbiguousSeat { .. } => "not-one-peer",
+            Self::NoSeats => "no-seats",
             Self::Operations(error) => error.code(),
             Self::Control(error) => error.code(),
             Self::Cancelled => "cancelled",
@@ -278,7 +296,8 @@ impl PeerError {
             Self::Local(_) | Self::NoGamesDir { .. } => ErrorCategory::Local,
             Self::Trust(error) => error.category(),
             Self::SavedPeers(error) => error.category(),
-            Self::NotPenalised { .. } => ErrorCategory::Refused,
+            Self::NotPenalised { .. } | Self::AmbiguousSeat { .. } => ErrorCategory::Refused,
+            Self::NoSuchSeat { .. } | Self::NoSeats => ErrorCategory::NotOffered,
             Self::Operations(error) => error.category(),
             Self::Control(error) => error.category(),
             Self::Cancelled => ErrorCategory::Interrupted,

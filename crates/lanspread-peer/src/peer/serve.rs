@@ -61,6 +61,8 @@ impl Peer {
             PeerEvent::PartyEntered { party: party.name() }
         });
         watcher.publish();
+        self.accept_operations();
+        inner.tasks.spawn("board", self.clone().write_board());
         inner.tasks.spawn("library", watcher.follow(inner.tasks.cancel_token()));
         let lists = Arc::clone(&inner.source).follow_packing_lists(inner.tasks.cancel_token());
         inner.tasks.spawn("packing lists", lists);

@@ -3,7 +3,6 @@
 //! Like events, they are printed as one JSON object a line, with a stable kebab-case `event` name, and are sent over
 //! the control socket unchanged.
 
-use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use lanspread_types::checksum::ContentDigest;
@@ -18,7 +17,9 @@ use crate::report::operation::{DecodeAt, OperationKind};
 use crate::report::operation_progress::OperationProgress;
 use crate::report::packed_status::{RelayStatus, WaitingReceiver, WaveStatus};
 use crate::report::packed_stream::UpstreamKind;
+use crate::report::party_line::PartyLineShown;
 use crate::report::passed_over::PassedOverFolder;
+use crate::report::room::{Room, RoomChanges};
 
 /// One object of an answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -191,6 +192,36 @@ pub enum Answer {
         progress: OperationProgress,
         /// Whether an earlier run of the daemon was asked for it.
         resumed: bool,
+    },
+    /// The room: which seat is not ready, and why.
+    Room(Box<Room>),
+    /// What has changed in the room since it was told.
+    RoomChanged(Box<RoomChanges>),
+    /// A peer will do what it was asked for.
+    SeatAccepted {
+        /// Its identity.
+        peer: PeerId,
+        /// Its name.
+        name: PeerName,
+        /// With which game.
+        game: GameId,
+        /// What it will do.
+        kind: OperationKind,
+        /// The number of the operation there.
+        operation: u64,
+    },
+    /// A peer will not do what it was asked for.
+    SeatRefused {
+        /// Its identity.
+        peer: PeerId,
+        /// Its name.
+        name: PeerName,
+        /// With which game.
+        game: GameId,
+        /// Stable kebab-case code.
+        code: Code,
+        /// Why, in one line.
+        message: String,
     },
     /// Operations were cancelled.
     OperationsCancelled {
@@ -432,17 +463,6 @@ pub enum Answer {
         /// SHA-256 of its bytes.
         sha256: Option<ContentDigest>,
     },
-}
-
-/// A party line in an answer of a command to its user. Nothing but that output holds it.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct PartyLineShown(pub String);
-
-impl fmt::Debug for PartyLineShown {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("PartyLineShown")
-    }
 }
 
 /// What the user has decided about a peer.

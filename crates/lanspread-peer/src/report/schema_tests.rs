@@ -5,6 +5,7 @@ mod catalog;
 mod events;
 mod machine;
 mod packed;
+mod room;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -22,9 +22,10 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::admission::Receiver;
+use super::poll::Known;
 use super::running::TransferKind;
 use super::waiting::Asking;
-use super::{Source, download, entries, handed_on, packed, poll, stream, waiting};
+use super::{Source, asked, download, entries, handed_on, packed, poll, stream, waiting};
 use crate::guests::guest::Guest;
 use crate::guests::turns::RequestTurn;
 use crate::source::parts::{FILES_PER_MESSAGE, in_parts, offers_in_parts};
@@ -209,6 +210,10 @@ async fn converse<S: AsyncRead + AsyncWrite>(
                 let asking = Asking { guest: &guest, seat, stop };
                 return packed::follow(source, &mut connection, asking, wanted).await;
             }
+            Request::Operate { kind, game } => {
+                let reply = asked::operate(&source.asked, &connection, kind, game);
+                connection.send(&reply).await?;
+            }
             Request::CannotReach { wave, relay } => {
                 let reply = packed::cannot_reach(source, wave, relay, connection.peer);
                 connection.send(&reply).await?;
@@ -219,10 +224,11 @@ async fn converse<S: AsyncRead + AsyncWrite>(
                     source.packed.asked(game, connection.peer);
                 }
                 let answering = async {
-                    if let Request::Games { known } = listing {
-                        // A peer that asks again at once waits, however often the library changes.
+                    if let Request::News { library, activity } = listing {
+                        // A peer that asks again at once waits, however often something changes.
                         sleep_until(next_list).await;
-                        let replies = poll::games(source, &mut connection, &guest, known).await;
+                        let known = Known { library, activity };
+                        let replies = poll::news(source, &mut connection, &guest, known).await;
                         next_list = Instant::now() + limits::LIBRARY_ANSWER_INTERVAL;
                         if let Some(replies) = replies {
                             return replies;
@@ -330,7 +336,7 @@ fn answer_blocking(source: &Source, request: Request) -> Result<Vec<Reply>, Refu
     };
     match request {
         // Only while the index has not been read.
-        Request::Games { .. } => Ok(offers_in_parts(0, &source.offers().map_err(failed)?)),
+        Request::News { .. } => Ok(offers_in_parts(0, &source.offers().map_err(failed)?)),
         Request::Status => Ok(vec![Reply::Status(source.status().map_err(failed)?)]),
         Request::Details { game } => {
             let state = match source.offered(&game, None) {
@@ -363,7 +369,8 @@ fn answer_blocking(source: &Source, request: Request) -> Result<Vec<Reply>, Refu
         | Request::Download { .. }
         | Request::Join(_)
         | Request::Follow(_)
-        | Request::CannotReach { .. } => Err(Refusal::new(RefusalCode::BadRequest, "it is no quick answer")),
+        | Request::CannotReach { .. }
+        | Request::Operate { .. } => Err(Refusal::new(RefusalCode::BadRequest, "it is no quick answer")),
     }
 }
 

@@ -164,8 +164,8 @@ impl Dialled {
         &mut self,
         has_room: impl FnMut(&[GameOffer]) -> bool,
     ) -> Result<Vec<GameOffer>, WireError> {
-        let library = listing::library(&mut self.connection, None, has_room).await?;
-        library.and_then(|library| library.games).ok_or(WireError::NoRoom { what: "its list of games" })
+        let library = listing::library(&mut self.connection, has_room).await?;
+        library.games.ok_or(WireError::NoRoom { what: "its list of games" })
     }
 
     /// Version, root files and manifest of one game.

@@ -13,6 +13,8 @@ use lanspread_types::ids::{GameId, GameVersion};
 use lanspread_types::limits;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::room::told::ToldActivity;
+
 /// A library that a peer has reported.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ReportedLibrary {
@@ -21,24 +23,46 @@ pub(crate) struct ReportedLibrary {
     pub(crate) games: Option<Vec<GameOffer>>,
 }
 
-/// Asks for the library of a peer, as soon as its revision differs from the known one; none if it has not changed for a
-/// while. Every part is kept only if `has_room` for it.
+/// Asks for the library of a peer. Every part is kept only if `has_room` for it.
 pub(crate) async fn library<S: AsyncRead + AsyncWrite>(
     connection: &mut Connection<S>,
-    known: Option<u64>,
-    mut has_room: impl FnMut(&[GameOffer]) -> bool,
-) -> Result<Option<ReportedLibrary>, WireError> {
-    connection.send(&Request::Games { known }).await?;
-    // If the peer waits for its library to change, the list begins only then.
-    let mut first = None;
-    if known.is_some() {
-        let begin = limits::LIBRARY_REPLY_DEADLINE;
-        let reply = connection.receive("answer about its library", begin).await?;
-        match reply.ok_or(WireError::Closed)? {
-            Reply::Unchanged => return Ok(None),
-            part => first = Some(part),
-        }
+    has_room: impl FnMut(&[GameOffer]) -> bool,
+) -> Result<ReportedLibrary, WireError> {
+    connection.send(&Request::News { library: None, activity: None }).await?;
+    take_library(connection, None, has_room).await
+}
+
+/// What a peer has said since it was asked last.
+#[derive(Debug)]
+pub(crate) enum News {
+    Library(ReportedLibrary),
+    Activity(ToldActivity),
+    Unchanged,
+}
+
+/// Asks for the library of a peer and for what it is doing, as soon as one of them differs from what is known. Every part of a
+/// library is kept only if `has_room` for it.
+pub(crate) async fn news<S: AsyncRead + AsyncWrite>(
+    connection: &mut Connection<S>,
+    library: Option<u64>,
+    activity: Option<u64>,
+    has_room: impl FnMut(&[GameOffer]) -> bool,
+) -> Result<News, WireError> {
+    connection.send(&Request::News { library, activity }).await?;
+    // The peer waits for something to change, so the answer begins only then.
+    let reply = connection.receive("answer about what is new", limits::LIBRARY_REPLY_DEADLINE).await?;
+    match reply.ok_or(WireError::Closed)? {
+        Reply::Unchanged if library.is_some() => Ok(News::Unchanged),
+        part @ Reply::Activity { .. } => Ok(News::Activity(take_activity(connection, part).await?)),
+        part => Ok(News::Library(take_library(connection, Some(part), has_room).await?)),
     }
+}
+
+async fn take_library<S: AsyncRead + AsyncWrite>(
+    connection: &mut Connection<S>,
+    first: Option<Reply>,
+    mut has_room: impl FnMut(&[GameOffer]) -> bool,
+) -> Result<ReportedLibrary, WireError> {
     let mut library: Option<ReportedLibrary> = None;
     let mut count = 0;
     in_parts(connection, first, |reply| {
@@ -56,7 +80,28 @@ pub(crate) async fn library<S: AsyncRead + AsyncWrite>(
         Ok(more)
     })
     .await?;
-    Ok(library)
+    library.ok_or(WireError::Closed)
+}
+
+async fn take_activity<S: AsyncRead + AsyncWrite>(
+    connection: &mut Connection<S>,
+    first: Reply,
+) -> Result<ToldActivity, WireError> {
+    let mut told: Option<ToldActivity> = None;
+    in_parts(connection, Some(first), |reply| {
+        let Reply::Activity { revision, is_whole, accepts, head, games, more } = reply else {
+            return Err(other("what it is doing"));
+        };
+        check_adds("games with which something happens", games.len(), more)?;
+        let part = ToldActivity { revision, is_whole, accepts, head, games };
+        match &mut told {
+            Some(told) => told.add(part)?,
+            None => told = Some(part),
+        }
+        Ok(more)
+    })
+    .await?;
+    told.ok_or(WireError::Closed)
 }
 
 /// What a peer has reported about one game.

@@ -34,6 +34,13 @@ fn fuzz(input: &[u8]) {
                 games.iter().for_each(|offer| check_words(&offer.game, Some(&offer.version)));
                 decoded::<Reply>(payload);
             }
+            Ok(Reply::Activity { games, .. }) => games.iter().for_each(|game| {
+                check_words(&game.game, game.installed_version.as_ref());
+                if let Some(failure) = &game.failure {
+                    assert!(!failure.message.contains(is_display_hazard), "{failure:?}");
+                    assert!(failure.code.len() <= limits::CODE_BYTES_MAX, "{failure:?}");
+                }
+            }),
             _ => drop(decoded::<Reply>(payload)),
         },
         4 => match decode(payload) {

@@ -37,7 +37,7 @@ const TRIES: usize = 64;
 
 /// Space on a file system: bytes, and files and folders.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Room {
+pub(crate) struct DiskRoom {
     pub(crate) bytes: u64,
     pub(crate) inodes: u64,
 }
@@ -51,8 +51,8 @@ pub(crate) struct Written {
 }
 
 impl Written {
-    fn room(self, entry_bytes: u64) -> Room {
-        Room {
+    fn room(self, entry_bytes: u64) -> DiskRoom {
+        DiskRoom {
             bytes: self.bytes.saturating_add(self.folders.saturating_mul(entry_bytes)),
             inodes: self.files.saturating_add(self.folders),
         }
@@ -61,7 +61,7 @@ impl Written {
 
 /// How much of the margin an operation leaves to everything else on the disk. The rest is for what it cannot know
 /// beforehand: its receipt, and some folders on the way to its files.
-const SLACK: Room = Room { bytes: SPACE_MARGIN_BYTES / 2, inodes: SPACE_MARGIN_INODES / 2 };
+const SLACK: DiskRoom = DiskRoom { bytes: SPACE_MARGIN_BYTES / 2, inodes: SPACE_MARGIN_INODES / 2 };
 
 /// The space that an ordinary user may still use.
 #[derive(Debug, Clone, Copy)]
@@ -98,9 +98,9 @@ fn entry_bytes(block_bytes: u64) -> u64 {
 }
 
 /// Space that an operation of these totals takes, with a margin. Pure.
-fn needed(totals: Totals, entry_bytes: u64) -> Room {
+fn needed(totals: Totals, entry_bytes: u64) -> DiskRoom {
     let entries = totals.entries();
-    Room {
+    DiskRoom {
         bytes: totals
             .bytes
             .saturating_add(entries.saturating_mul(entry_bytes))
@@ -151,7 +151,7 @@ struct Booked {
 }
 
 impl Booked {
-    fn new(needed: Room, written: Room) -> Self {
+    fn new(needed: DiskRoom, written: DiskRoom) -> Self {
         Self {
             needed_bytes: needed.bytes,
             written_bytes: written.bytes,
@@ -161,8 +161,8 @@ impl Booked {
     }
 
     /// What the operation will still use.
-    fn open(self) -> Room {
-        Room {
+    fn open(self) -> DiskRoom {
+        DiskRoom {
             bytes: self.needed_bytes.saturating_sub(self.written_bytes),
             inodes: self.needed_inodes.saturating_sub(self.written_inodes),
         }
@@ -177,8 +177,8 @@ enum TooLittle {
 }
 
 /// Whether an operation fits beside what the others will still use. Pure.
-fn fits(free: Free, needed: Room, others: impl Iterator<Item = Booked>) -> Result<(), TooLittle> {
-    let booked = others.map(Booked::open).fold(Room::default(), |sum, other| Room {
+fn fits(free: Free, needed: DiskRoom, others: impl Iterator<Item = Booked>) -> Result<(), TooLittle> {
+    let booked = others.map(Booked::open).fold(DiskRoom::default(), |sum, other| DiskRoom {
         bytes: sum.bytes.saturating_add(other.bytes),
         inodes: sum.inodes.saturating_add(other.inodes),
     });
@@ -211,7 +211,7 @@ struct BookingState {
     file: File,
     /// When it was last written.
     renewed: Instant,
-    needed: Room,
+    needed: DiskRoom,
 }
 
 impl Booking {
@@ -228,7 +228,7 @@ impl Booking {
     fn take_room(
         games: &Arc<GamesDir>,
         game: &GameId,
-        needed: Room,
+        needed: DiskRoom,
         free_of: FreeOf,
     ) -> Result<Self, LocalError> {
         let name = format!("{game}.json");
@@ -256,7 +256,7 @@ impl Booking {
                 Err(error) => return Err(error.of_ours("create", &shown)),
             };
             file.lock().map_err(LocalError::io("lock", &shown))?;
-            let written = write(&file, Booked::new(needed, Room::default()));
+            let written = write(&file, Booked::new(needed, DiskRoom::default()));
             let state = Mutex::new(BookingState { file, renewed: Instant::now(), needed });
             // If writing failed, the booking is dropped, which removes the file.
             let (games, entry_bytes) = (Arc::clone(games), free.entry_bytes);
@@ -268,7 +268,7 @@ impl Booking {
 
     /// Records how many bytes of the content of files have been written, at most every [`PROGRESS_INTERVAL`].
     pub fn note_written(&self, written_bytes: u64) {
-        self.renew(Room { bytes: written_bytes, inodes: 0 });
+        self.renew(DiskRoom { bytes: written_bytes, inodes: 0 });
     }
 
     /// Space that a file of this length takes on the disk beyond its bytes: the rest of its last block.
@@ -283,7 +283,7 @@ impl Booking {
     /// [`LocalError::NotEnoughSpace`] or [`LocalError::NotEnoughInodes`]; other failures of this machine's disk.
     pub(crate) fn cover(&self, counted: Written, waiting: Written) -> Result<(), LocalError> {
         let (counted, waiting) = (counted.room(self.entry_bytes), waiting.room(self.entry_bytes));
-        let written = Room {
+        let written = DiskRoom {
             bytes: counted.bytes.saturating_sub(waiting.bytes),
             inodes: counted.inodes.saturating_sub(waiting.inodes),
         };
@@ -297,11 +297,11 @@ impl Booking {
         Ok(())
     }
 
-    fn extend(&self, counted: Room, written: Room) -> Result<(), LocalError> {
+    fn extend(&self, counted: DiskRoom, written: DiskRoom) -> Result<(), LocalError> {
         let shown = self.games.state_path(BOOKINGS_DIR, &self.name);
         let mut state = self.state();
         let _all = lock_folder(&self.bookings).map_err(LocalError::io("lock", &shown))?;
-        let needed = Room {
+        let needed = DiskRoom {
             bytes: counted.bytes.saturating_add(SLACK.bytes + BOOKING_STEP_BYTES).max(state.needed.bytes),
             inodes: counted
                 .inodes
@@ -319,7 +319,7 @@ impl Booking {
 
     /// Writes the booking again, at most every [`PROGRESS_INTERVAL`]: written bytes are no longer free, and must not
     /// count twice.
-    fn renew(&self, written: Room) {
+    fn renew(&self, written: DiskRoom) {
         let mut state = self.state();
         if state.renewed.elapsed() < PROGRESS_INTERVAL {
             return;
@@ -337,7 +337,7 @@ impl Booking {
     }
 }
 
-fn refusal(games: &GamesDir, free: Free, needed: Room, too_little: TooLittle) -> LocalError {
+fn refusal(games: &GamesDir, free: Free, needed: DiskRoom, too_little: TooLittle) -> LocalError {
     let path = games.path().to_owned();
     match too_little {
         TooLittle::Bytes { booked } => LocalError::NotEnoughSpace {

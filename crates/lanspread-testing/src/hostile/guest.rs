@@ -88,12 +88,12 @@ impl Target {
             },
             Attack::Poll => {
                 let Reply::Games { revision, .. } =
-                    ask(&mut connection, Request::Games { known: None }).await?
+                    ask(&mut connection, Request::News { library: None, activity: None }).await?
                 else {
                     return Ok(());
                 };
                 loop {
-                    ask(&mut connection, Request::Games { known: Some(revision) }).await?;
+                    ask(&mut connection, Request::News { library: Some(revision), activity: None }).await?;
                 }
             }
             Attack::DrippingDownload => {

@@ -117,10 +117,10 @@ impl HostileHost {
         let mut revision = 1;
         while let Some(request) = connection.receive("request", limits::REQUEST_IDLE_DEADLINE).await? {
             match request {
-                Request::Games { .. } if self.manner == Manner::EndlessGames => {
+                Request::News { .. } if self.manner == Manner::EndlessGames => {
                     return self.endless_games(&mut connection).await;
                 }
-                Request::Games { known } => {
+                Request::News { library: known, .. } => {
                     if known.is_some() && self.manner != Manner::RestlessLibrary {
                         sleep(limits::LIBRARY_WAIT).await;
                         connection.send(&Reply::Unchanged).await?;
@@ -176,6 +176,7 @@ impl HostileHost {
                 | Request::Join(_)
                 | Request::Follow(_)
                 | Request::CannotReach { .. }
+                | Request::Operate { .. }
                 | Request::Catalog { .. }
                 | Request::StreamEntries { .. } => return std::future::pending().await,
             }

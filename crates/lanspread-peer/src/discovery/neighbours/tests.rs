@@ -242,7 +242,7 @@ async fn a_neighbour_that_always_answers_at_once_is_asked_at_a_bounded_pace() {
                 asked += 1;
                 assert!(asked < 10_000, "it is asked without any pause");
                 let reply = match request {
-                    Request::Games { known: Some(_) } if !changes => Reply::Unchanged,
+                    Request::News { library: Some(_), .. } if !changes => Reply::Unchanged,
                     _ => Reply::Games { revision: asked, games: Vec::new(), more: false },
                 };
                 far.send(&reply).await.unwrap();
@@ -473,7 +473,7 @@ impl Played {
                 tokio::spawn(async move {
                     let mut connection = theirs.answer(socket).await?;
                     while let Some(request) = connection.receive::<Request>("request", DEADLINE).await? {
-                        if request == (Request::Games { known: None }) {
+                        if request == (Request::News { library: None, activity: None }) {
                             let games = Reply::Games { revision: 1, games: Vec::new(), more: false };
                             connection.send(&games).await?;
                         }

@@ -2,7 +2,7 @@
 
 use lanspread_types::content::{Availability, InstallTrust};
 
-use super::{addr, game, id, name, packed, passed_over, version};
+use super::{addr, game, id, name, packed, passed_over, room, version};
 use crate::report::answer::{Answer, PeerTrust, PlannedSource, ReceivingAddress};
 use crate::report::failure::PeerAnswer;
 use crate::report::offender::Offence;
@@ -158,6 +158,24 @@ pub(super) fn all() -> Vec<Answer> {
             ahead: Some(1),
             in_ms: Some(1),
         }),
+        R::Room(Box::new(room::whole())),
+        R::Room(Box::new(room::bare())),
+        R::RoomChanged(Box::new(room::changes())),
+        R::RoomChanged(Box::default()),
+        R::SeatAccepted {
+            peer: id(),
+            name: name(),
+            game: game(),
+            kind: OperationKind::Download,
+            operation: 1,
+        },
+        R::SeatRefused {
+            peer: id(),
+            name: name(),
+            game: game(),
+            code: "not-permitted".into(),
+            message: String::new(),
+        },
         R::OperationsCancelled { game: game(), count: 1 },
         R::StreamInstallPlan {
             game: game(),

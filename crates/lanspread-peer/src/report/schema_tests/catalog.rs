@@ -2,10 +2,11 @@
 
 use lanspread_types::checksum::ContentDigest;
 
-use crate::report::answer::{Answer, PartyLineShown};
+use crate::report::answer::Answer;
 use crate::report::built_manifest::BuiltManifest;
 use crate::report::event::PeerEvent;
 use crate::report::packing_list::{AwaitedPackingList, MadePackingList};
+use crate::report::party_line::PartyLineShown;
 
 fn manifest_written() -> Answer {
     Answer::ManifestWritten {

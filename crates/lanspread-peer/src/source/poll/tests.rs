@@ -43,7 +43,7 @@ async fn until_waiting(source: &Source, count: usize) {
 }
 
 async fn ask(connection: &mut Connection<DuplexStream>, known: Option<u64>) {
-    connection.send(&Request::Games { known }).await.unwrap();
+    connection.send(&Request::News { library: known, activity: None }).await.unwrap();
 }
 
 async fn answer(connection: &mut Connection<DuplexStream>) -> Reply {
@@ -69,7 +69,7 @@ async fn a_change_is_reported_at_once_and_no_change_after_the_wait() {
     let begun = Instant::now();
     ask(&mut connection, Some(1)).await;
     assert_eq!(answer(&mut connection).await, Reply::Unchanged);
-    assert_eq!(begun.elapsed().as_secs(), limits::LIBRARY_WAIT.as_secs());
+    assert_eq!(begun.elapsed().as_secs(), limits::ACTIVITY_WAIT.as_secs());
     tokio::time::advance(limits::LIBRARY_ANSWER_INTERVAL).await;
     ask(&mut connection, Some(1)).await;
     // The request is waiting when the library changes.

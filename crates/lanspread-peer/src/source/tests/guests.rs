@@ -217,9 +217,11 @@ async fn listings_delay_only_their_sender() {
         flood.push((guest, served));
     }
     for last in [66, 1] {
-        for request in
-            [Request::Details { game: small_game::game() }, Request::Status, Request::Games { known: None }]
-        {
+        for request in [
+            Request::Details { game: small_game::game() },
+            Request::Status,
+            Request::News { library: None, activity: None },
+        ] {
             let (mut guest, _served) = serving.guest(last).await;
             guest.send(&request).await.unwrap();
             let reply = guest.receive::<Reply>("reply", limits::REPLY_DEADLINE).await.unwrap().unwrap();

@@ -197,7 +197,7 @@ async fn what_may_not_be_served_is_refused_by_every_request() {
             other => panic!("{name}: {other:?}"),
         }
         serving.assert_ends(served, name).await;
-        match serving.ask(&Request::Games { known: None }).await.unwrap() {
+        match serving.ask(&Request::News { library: None, activity: None }).await.unwrap() {
             Reply::Games { games, more: false, .. } => {
                 assert!(games.iter().all(|offer| offer.game.as_str() != game), "{name}: {games:?}");
             }
@@ -238,7 +238,7 @@ async fn no_files_of_the_user_or_of_our_state_are_ever_offered() {
         std::fs::write(games.join(folder).join("version.ini"), "1").unwrap();
         std::fs::write(games.join(folder).join("x.eti"), "1").unwrap();
     }
-    match serving.ask(&Request::Games { known: None }).await.unwrap() {
+    match serving.ask(&Request::News { library: None, activity: None }).await.unwrap() {
         Reply::Games { games, .. } => {
             let names: Vec<&str> = games.iter().map(|offer| offer.game.as_str()).collect();
             assert_eq!(names, ["small"]);

@@ -194,7 +194,7 @@ async fn a_peer_that_does_not_read_its_answer_cannot_hold_up_a_stop() {
         std::fs::write(root.join("version.ini"), "a-version-of-some-length").unwrap();
     }
     let (mut near, served) = serving.connect(256);
-    let question = control_frame(&codec::encode(&Request::Games { known: None }).unwrap());
+    let question = control_frame(&codec::encode(&Request::News { library: None, activity: None }).unwrap());
     near.write_all(&[introduction(), question].concat()).await.unwrap();
     // Its hello is as long as ours. One more byte means that the answer is being sent.
     near.read_exact(&mut vec![0; introduction().len() + 1]).await.unwrap();

@@ -14,16 +14,16 @@ fn id(name: &str) -> GameId {
     name.parse().unwrap()
 }
 
-fn bytes(bytes: u64) -> Room {
-    Room { bytes, inodes: 0 }
+fn bytes(bytes: u64) -> DiskRoom {
+    DiskRoom { bytes, inodes: 0 }
 }
 
 /// Books room on a file system that has plenty.
-fn book(games: &Arc<GamesDir>, game: &str, needed: Room) -> Result<Booking, LocalError> {
+fn book(games: &Arc<GamesDir>, game: &str, needed: DiskRoom) -> Result<Booking, LocalError> {
     Booking::take_room(games, &id(game), needed, plenty)
 }
 
-fn free_room(free: Room) -> Free {
+fn free_room(free: DiskRoom) -> Free {
     Free { bytes: free.bytes, inodes: Some(free.inodes), entry_bytes: SPACE_PER_ENTRY_BYTES }
 }
 
@@ -32,7 +32,7 @@ fn plenty(_: &GamesDir) -> Result<Free, LocalError> {
     Ok(free_room(PLENTY))
 }
 
-const PLENTY: Room = Room { bytes: 1 << 40, inodes: 1 << 20 };
+const PLENTY: DiskRoom = DiskRoom { bytes: 1 << 40, inodes: 1 << 20 };
 
 #[test]
 fn small_files_count_with_their_blocks_and_sums_never_wrap() {
@@ -41,7 +41,7 @@ fn small_files_count_with_their_blocks_and_sums_never_wrap() {
     assert_eq!(needed_room.bytes, 100 + 12 * 4096 + SPACE_MARGIN_BYTES);
     assert_eq!(needed_room.inodes, 12 + SPACE_MARGIN_INODES);
     let absurd = Totals { files: u64::MAX, directories: u64::MAX, bytes: u64::MAX };
-    assert_eq!(needed(absurd, 4096), Room { bytes: u64::MAX, inodes: u64::MAX });
+    assert_eq!(needed(absurd, 4096), DiskRoom { bytes: u64::MAX, inodes: u64::MAX });
 }
 
 /// FAT and exFAT have large blocks; a network file system says how much it transfers at once.
@@ -71,8 +71,8 @@ fn what_can_never_fit_is_refused_with_all_numbers() {
 #[test]
 fn files_that_the_file_system_cannot_hold_are_refused_with_all_numbers() {
     let (folder, games) = games();
-    let needed = Room { bytes: 1, inodes: 100 };
-    let too_few: FreeOf = |_| Ok(free_room(Room { inodes: 99, ..PLENTY }));
+    let needed = DiskRoom { bytes: 1, inodes: 100 };
+    let too_few: FreeOf = |_| Ok(free_room(DiskRoom { inodes: 99, ..PLENTY }));
     match Booking::take_room(&games, &id("a"), needed, too_few).unwrap_err() {
         error @ LocalError::NotEnoughInodes {
             needed_inodes: 100, free_inodes: 99, booked_inodes: 0, ..
@@ -82,7 +82,7 @@ fn files_that_the_file_system_cannot_hold_are_refused_with_all_numbers() {
         error => panic!("{error}"),
     }
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left");
-    let enough: FreeOf = |_| Ok(free_room(Room { inodes: 100, ..PLENTY }));
+    let enough: FreeOf = |_| Ok(free_room(DiskRoom { inodes: 100, ..PLENTY }));
     drop(Booking::take_room(&games, &id("a"), needed, enough).unwrap());
     let silent: FreeOf = |_| Ok(Free { inodes: None, ..free_room(PLENTY) });
     assert!(Booking::take_room(&games, &id("a"), needed, silent).is_ok(), "it does not tell");
@@ -92,7 +92,7 @@ fn files_that_the_file_system_cannot_hold_are_refused_with_all_numbers() {
 #[test]
 fn what_another_operation_has_booked_is_not_free() {
     let (folder, games) = games();
-    let most = Room { bytes: PLENTY.bytes / 10 * 9, inodes: PLENTY.inodes / 10 * 9 };
+    let most = DiskRoom { bytes: PLENTY.bytes / 10 * 9, inodes: PLENTY.inodes / 10 * 9 };
     let first = book(&games, "a", most).unwrap();
     // Another process has another handle.
     let theirs = Arc::new(GamesDir::open(folder.path()).unwrap());
@@ -102,7 +102,7 @@ fn what_another_operation_has_booked_is_not_free() {
         "{error}"
     );
     assert!(error.to_string().contains("booked"), "{error}");
-    let error = book(&theirs, "b", Room { bytes: 1, ..most }).unwrap_err();
+    let error = book(&theirs, "b", DiskRoom { bytes: 1, ..most }).unwrap_err();
     assert!(
         matches!(error, LocalError::NotEnoughInodes { booked_inodes, .. } if booked_inodes == most.inodes),
         "{error}"
@@ -162,7 +162,7 @@ fn read_back(games: &GamesDir) -> Vec<Booked> {
 #[test]
 fn what_is_written_does_not_count_twice() {
     let (_folder, games) = games();
-    let most = Room { bytes: PLENTY.bytes / 10 * 9, inodes: 0 };
+    let most = DiskRoom { bytes: PLENTY.bytes / 10 * 9, inodes: 0 };
     let first = book(&games, "a", most).unwrap();
     // A shorter number after a longer one, and twice: what is read back is always the newest.
     for written_bytes in [most.bytes - 7, 5, most.bytes] {
@@ -218,7 +218,7 @@ fn an_operation_that_outgrows_its_booking_books_more_at_once() {
     assert_eq!((booking.rest_of_block(0), booking.rest_of_block(1)), (0, entry_bytes - 1));
     drop(booking);
     // With room for what was announced and for nothing else.
-    let little: FreeOf = |_| Ok(free_room(Room { inodes: 3 + SPACE_MARGIN_INODES, ..PLENTY }));
+    let little: FreeOf = |_| Ok(free_room(DiskRoom { inodes: 3 + SPACE_MARGIN_INODES, ..PLENTY }));
     let booking = Booking::take_room(&games, &id("a"), needed(totals, entry_bytes), little).unwrap();
     let booked = read_back(&games)[0];
     let error = booking.cover(Written { bytes: 10, files: 2, folders }, NOTHING).unwrap_err();
@@ -295,13 +295,13 @@ proptest! {
         let in_bytes = others
             .iter()
             .map(|(needed, written)| Booked::new(bytes(*needed), bytes(*written)));
-        let room = free_room(Room { bytes: free, inodes: 0 });
+        let room = free_room(DiskRoom { bytes: free, inodes: 0 });
         prop_assert_eq!(fits(room, bytes(needed), in_bytes).is_ok(), expected);
-        let inodes = |inodes| Room { bytes: 0, inodes };
+        let inodes = |inodes| DiskRoom { bytes: 0, inodes };
         let in_inodes = others
             .iter()
             .map(|(needed, written)| Booked::new(inodes(*needed), inodes(*written)));
-        let room = free_room(Room { bytes: 0, inodes: free });
+        let room = free_room(DiskRoom { bytes: 0, inodes: free });
         prop_assert_eq!(fits(room, inodes(needed), in_inodes).is_ok(), expected);
     }
 }

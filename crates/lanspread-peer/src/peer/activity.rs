@@ -1,0 +1,127 @@
+//! Writes on the board what this peer is doing, for others to read, and takes what others want done.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use lanspread_proto::activity::{ActivityHead, GameActivity, WorkKind};
+use lanspread_proto::message::{Refusal, RefusalCode};
+use lanspread_store::state::booking::estimate;
+use lanspread_store::state::games_dir::GamesDir;
+use lanspread_types::content::Totals;
+use lanspread_types::ids::{GameId, PeerId};
+use lanspread_types::limits;
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use crate::peer::core::Peer;
+use crate::report::operation::{DiscoveryMode, OperationOptions, OperationRequest};
+use crate::room::here::GameHere;
+use crate::room::words;
+
+impl Peer {
+    /// Keeps the board true while this peer serves.
+    pub(super) async fn write_board(self) {
+        let stop = self.tasks().cancel_token();
+        let mut events = self.events();
+        loop {
+            let activity = self.look_at_games().await;
+            self.inner.source.board.write(activity.0, activity.1);
+            let (now, source) = (Instant::now(), &self.inner.source);
+            let changed = async {
+                tokio::select! {
+                    event = events.next() => drop(event),
+                    () = source.here.changed() => {}
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = timeout_at(now + limits::ACTIVITY_LOOK_INTERVAL, changed) => {}
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = sleep_until(now + limits::ACTIVITY_INTERVAL) => {}
+            }
+            // One look is enough for all of them.
+            while events.try_next().is_some() {}
+        }
+    }
+
+    /// What is told about this peer now.
+    async fn look_at_games(&self) -> (ActivityHead, Vec<GameActivity>) {
+        let games_dir = self.inner.games_dir.clone();
+        let look = move || Ok(estimate(&GamesDir::open(&games_dir)?, Totals::default())?.free_bytes);
+        let free_bytes = self.blocking("space", look).await;
+        let source = &self.inner.source;
+        let small = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        let head = ActivityHead {
+            program: env!("CARGO_PKG_VERSION").to_owned(),
+            free_bytes: free_bytes.ok(),
+            transfers: small(source.active_transfers()),
+            transfers_max: small(source.streams_max()),
+            waiting: small(source.waiting_transfers()),
+        };
+        (head, self.games_told())
+    }
+
+    /// What is told about the games.
+    fn games_told(&self) -> Vec<GameActivity> {
+        let mut games: BTreeMap<GameId, GameActivity> = BTreeMap::new();
+        for (id, here) in self.inner.source.here.all() {
+            let GameHere { installed, installed_version, downloaded_version } = here;
+            let nothing = GameActivity::gone(id.clone());
+            games.insert(id, GameActivity { installed, installed_version, downloaded_version, ..nothing });
+        }
+        let mut of_game = |game: &GameId, tell: &mut dyn FnMut(&mut GameActivity)| {
+            tell(games.entry(game.clone()).or_insert_with(|| GameActivity::gone(game.clone())));
+        };
+        for ended in self.ended_operations() {
+            of_game(&ended.game, &mut |game| game.failure = words::failure(&ended));
+        }
+        // The first one on a game is the one that runs.
+        for info in self.running_operations().iter().rev() {
+            let work = words::work(info.operation, info.kind, info.running, &info.progress);
+            of_game(&info.game, &mut |game| {
+                game.work = Some(work.clone());
+                // What failed before is being done again.
+                game.failure = None;
+            });
+        }
+        games.into_values().collect()
+    }
+
+    /// Begins what another peer asks for, as a command of this machine would.
+    pub(super) fn begin_asked(&self, kind: WorkKind, game: GameId, from: PeerId) -> Result<u64, Refusal> {
+        let Some(kind) = words::kind_meant(kind) else {
+            return Err(Refusal::new(RefusalCode::BadRequest, "it does not know this kind of operation"));
+        };
+        let discovery = if self.inner.discovery {
+            DiscoveryMode::On { timeout_ms: limits::DISCOVERY_ASKED_MS }
+        } else {
+            DiscoveryMode::Off
+        };
+        let options = OperationOptions::default().with_discovery(discovery);
+        let name = self.known_peers().into_iter().find(|peer| peer.id == from).map(|peer| peer.name);
+        let asked_by = name.map_or_else(|| from.to_string(), |name| name.to_string());
+        match self.submit(OperationRequest { kind, game: game.clone(), options }) {
+            Ok(handle) => {
+                tracing::info!("{asked_by} asked for {kind} {game}: operation {}", handle.operation());
+                Ok(handle.operation())
+            }
+            Err(error) => Err(Refusal::new(RefusalCode::Busy, &error.to_string())),
+        }
+    }
+
+    /// Lets the peers that the user has named have something done here.
+    pub(super) fn accept_operations(&self) {
+        let peers = self.inner.accept_from.clone();
+        if peers.is_empty() {
+            return;
+        }
+        // The source is a part of the peer and must not keep it alive.
+        let inner = Arc::downgrade(&self.inner);
+        let begin = Arc::new(move |kind, game, from| match inner.upgrade() {
+            Some(inner) => Self { inner }.begin_asked(kind, game, from),
+            None => Err(Refusal::new(RefusalCode::Stopping, "it is stopping")),
+        });
+        self.inner.source.asked.accept(peers, begin);
+    }
+}

@@ -1,0 +1,107 @@
+//! Has other peers do something, over connections on which both identities are proved.
+
+use lanspread_proto::WireError;
+use lanspread_proto::message::{Reply, Request};
+use lanspread_types::ids::{GameId, PeerId, PeerName};
+use lanspread_types::limits;
+use tokio::task::JoinSet;
+
+use crate::discovery::directory::KnownPeer;
+use crate::peer::core::Peer;
+use crate::peer::error::PeerError;
+use crate::report::answer::Answer;
+use crate::report::operation::OperationKind;
+use crate::room::words::kind_told;
+use crate::transport::dial::dial_any;
+use crate::trust::peer_rules::of_short_id;
+
+impl Peer {
+    /// Asks peers to do something with a game, all at once: those that are named, or else all that accept it from this peer.
+    /// One answer for each of them.
+    ///
+    /// # Errors
+    /// [`PeerError::NotServing`] if this peer does not serve: it knows no others then. [`PeerError::NoSuchSeat`] if a peer of
+    /// that name does not answer; [`PeerError::NoSeats`] if no peer accepts operations from this one. Nothing is asked then.
+    pub async fn operate_at(
+        &self,
+        kind: OperationKind,
+        game: &GameId,
+        seats: &[String],
+    ) -> Result<Vec<Answer>, PeerError> {
+        let Some(neighbours) = self.inner.neighbours.get() else {
+            return Err(PeerError::NotServing { games_dir: self.inner.games_dir.clone() });
+        };
+        let known = neighbours.known();
+        let chosen = if seats.is_empty() {
+            let accepting = neighbours.room().all();
+            let accepts = |peer: &KnownPeer| accepting.get(&peer.id).is_some_and(|told| told.accepts);
+            known.into_iter().filter(accepts).collect()
+        } else {
+            named(&known, seats)?
+        };
+        if chosen.is_empty() {
+            return Err(PeerError::NoSeats);
+        }
+        let mut asking = JoinSet::new();
+        for peer in chosen {
+            let (ours, game) = (self.endpoint(), game.clone());
+            asking.spawn(async move {
+                let asked = async {
+                    let dialled = dial_any(&peer.addresses, &ours, Some(peer.id)).await?;
+                    let mut connection = dialled.connection;
+                    connection.send(&Request::Operate { kind: kind_told(kind), game: game.clone() }).await?;
+                    let reply = connection.receive("answer", limits::LISTING_DEADLINE).await?;
+                    match reply.ok_or(WireError::Closed)? {
+                        Reply::Accepted { operation } => Ok(operation),
+                        Reply::Refused(refusal) => Err(WireError::Refused(refusal)),
+                        _ => Err(WireError::Unexpected { expected: "accepted", got: "another reply" }),
+                    }
+                };
+                answer(asked.await, (peer.id, peer.name), game, kind)
+            });
+        }
+        let mut answers = Vec::new();
+        while let Some(asked) = asking.join_next().await {
+            answers.push(asked.map_err(|error| PeerError::Internal(format!("asking a peer: {error}")))?);
+        }
+        answers.sort_by_key(|(name, _)| name.clone());
+        Ok(answers.into_iter().map(|(_, answer)| answer).collect())
+    }
+}
+
+fn answer(
+    asked: Result<u64, WireError>,
+    (peer, name): (PeerId, PeerName),
+    game: GameId,
+    kind: OperationKind,
+) -> (PeerName, Answer) {
+    let sorted_by = name.clone();
+    let answer = match asked {
+        Ok(operation) => Answer::SeatAccepted { peer, name, game, kind, operation },
+        Err(error) => {
+            let (code, message) = (error.code().into(), error.to_string());
+            Answer::SeatRefused { peer, name, game, code, message }
+        }
+    };
+    (sorted_by, answer)
+}
+
+/// The peers of these names, identities, or first characters of identities.
+fn named(known: &[KnownPeer], seats: &[String]) -> Result<Vec<KnownPeer>, PeerError> {
+    let mut chosen: Vec<KnownPeer> = Vec::new();
+    for seat in seats {
+        let mut of_name: Vec<&KnownPeer> = known.iter().filter(|peer| peer.name.as_str() == seat).collect();
+        if of_name.is_empty() {
+            let id = of_short_id(seat, known.iter().map(|peer| peer.id)).ok();
+            of_name.extend(known.iter().filter(|peer| Some(peer.id) == id));
+        }
+        match of_name[..] {
+            [peer] if chosen.iter().any(|other| other.id == peer.id) => {}
+            [peer] => chosen.push(peer.clone()),
+            [] => return Err(PeerError::NoSuchSeat { seat: seat.clone() }),
+            // A name proves nothing: which of them is meant, the user has to say by its identity.
+            _ => return Err(PeerError::AmbiguousSeat { seat: seat.clone() }),
+        }
+    }
+    Ok(chosen)
+}
