@@ -11,6 +11,7 @@ mod logging;
 mod options;
 mod party;
 mod peers;
+mod room;
 mod setup;
 #[cfg(test)]
 mod tests;
@@ -23,7 +24,7 @@ use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 use lanspread_peer::limits::{STREAMS_MAX, STREAMS_MAX_DEFAULT};
-use lanspread_peer::{GameId, PeerName, RateLimit};
+use lanspread_peer::{GameId, PeerId, PeerName, RateLimit};
 
 pub(crate) use self::catalog::{
     CatalogArguments, CatalogBuildArguments, CatalogCommand, CatalogDiff, CatalogForget, CatalogKey,
@@ -38,6 +39,7 @@ pub(crate) use self::options::{
 };
 pub(crate) use self::party::{PartyArguments, PartyCommand, PartyJoin, PartyNew, PartyShow, Replacing};
 pub(crate) use self::peers::{DecidePeers, ForgottenPeer, Peers, PeersCommand, PeersPenalties};
+pub(crate) use self::room::{RoomArguments, RoomCommand, RoomInstall, RoomShow};
 pub(crate) use self::setup::{Candidates, ConfigArguments, ConfigCommand, Init};
 pub(crate) use self::values::GivenUrl;
 use crate::help::heading::{OUTPUT, SERVING, SOURCES, THIS_MACHINE, TRUST};
@@ -186,6 +188,15 @@ never deletes files that you added or changed, unless --force is given.")]
     Absent(Absent),
     /// Cancel the operations of a daemon on games
     Cancel(Cancel),
+    /// Show the room: which machine is not ready, and why; or have other machines install a game
+    #[command(after_help = "\
+Examples:
+  lanspread-peer-cli room                          a table that changes, until you press Ctrl-C
+  lanspread-peer-cli room --json                   the same once, as one object
+  lanspread-peer-cli room install cnctw --on all   have it installed on every machine that lets this one do so
+
+A machine lets another one do so if its daemon runs with `--accept-from ID`.")]
+    Room(RoomArguments),
     /// Show the operations of a daemon: those that run and those that wait
     Operations(OfDaemon),
     /// Show the newest events of a daemon
@@ -266,6 +277,12 @@ pub(crate) struct Serve {
     pub(crate) peers: PeerList,
     #[command(flatten)]
     pub(crate) rules: PeerRulesOptions,
+    /// Peer that may have games installed, updated, repaired and checked here, by its id; may be given several times
+    #[arg(long, help_heading = TRUST, env = "LANSPREAD_ACCEPT_FROM", value_hint = ValueHint::Other, value_name = "ID", value_delimiter = ',')]
+    pub(crate) accept_from: Vec<PeerId>,
+    /// File with the games that the room wants, as for `ensure --file`: a machine is ready when it has them
+    #[arg(long, help_heading = SERVING, env = "LANSPREAD_ROOM", value_hint = ValueHint::FilePath, value_name = "FILE")]
+    pub(crate) room: Option<PathBuf>,
     /// Do not look for other peers and do not announce this one
     #[arg(long, help_heading = SOURCES, env = "LANSPREAD_NO_DISCOVERY", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub(crate) no_discovery: bool,

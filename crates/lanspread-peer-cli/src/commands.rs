@@ -11,6 +11,7 @@ pub(crate) mod init;
 pub(crate) mod operate;
 pub(crate) mod party;
 mod requests;
+pub(crate) mod room;
 pub(crate) mod saved;
 pub(crate) mod serve;
 

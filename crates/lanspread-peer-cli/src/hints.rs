@@ -44,6 +44,15 @@ const HINTS: &[Row] = &[
     row(&["room-file"], "docs/room-file.md describes its format"),
     row(&["not-saved"], "`lanspread-peer-cli peers list` shows what is known"),
     row(&["not-one-peer"], "give the whole id, which `lanspread-peer-cli peers` shows"),
+    row(&["no-such-seat"], "`lanspread-peer-cli room` shows the machines that answer"),
+    row(
+        &["no-seats"],
+        "a machine accepts if its daemon runs with `--accept-from ID`, and ID is the id of this one",
+    ),
+    row(
+        &["not-permitted"],
+        "its daemon has to run with `--accept-from ID`, and ID is the id of this machine",
+    ),
     row(&["not-penalised"], "`lanspread-peer-cli peers penalties` shows who is"),
     // Catalogs.
     row(

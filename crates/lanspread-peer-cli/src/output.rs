@@ -17,6 +17,8 @@ mod progress;
 mod qr;
 mod quantities;
 mod reporter;
+mod room_screen;
+mod room_table;
 mod screen;
 mod setup_words;
 mod severity;
@@ -30,6 +32,7 @@ use crate::exit::{Failure, Summary};
 
 pub(crate) use lines::in_colour;
 pub(crate) use reporter::Reporter;
+pub(crate) use room_screen::RoomScreen;
 
 /// How this run prints.
 #[derive(Debug, Clone, Copy)]

@@ -64,7 +64,7 @@ pub use traffic::TrafficLimits;
 // What a peer reports, and how you request operations.
 pub use operations::{OperationHandle, OperationInfo, OperationOutcome, OperationsError};
 pub use report::EVENTS_VERSION;
-pub use report::answer::{Answer, PeerTrust, PlannedSource, PlannedUpstream, ReceivingAddress};
+pub use report::answer::{Answer, PeerTrust, ReceivingAddress};
 pub use report::built_manifest::BuiltManifest;
 pub use report::channel::PeerEvents;
 pub use report::download::{DownloadBegin, DownloadFinished};
@@ -89,6 +89,7 @@ pub use report::packed_stream::{
 pub use report::packing_list::{AwaitedPackingList, MadePackingList};
 pub use report::party_line::PartyLineShown;
 pub use report::passed_over::PassedOverFolder;
+pub use report::planned::{PlannedSource, PlannedUpstream};
 pub use report::queued::QueuedAt;
 pub use report::reported_event::ReportedEvent;
 pub use report::room::{

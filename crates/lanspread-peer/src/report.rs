@@ -19,6 +19,7 @@ pub(crate) mod packed_stream;
 pub(crate) mod packing_list;
 pub(crate) mod party_line;
 pub(crate) mod passed_over;
+pub(crate) mod planned;
 pub(crate) mod queued;
 pub(crate) mod reported_event;
 pub(crate) mod room;

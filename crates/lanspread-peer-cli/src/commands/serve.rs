@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use lanspread_peer::{
-    CancellationToken, ErrorCategory, Peer, PeerError, PeerEvent, accept_commands, default_state_dir,
-    list_as_running,
+    CancellationToken, ErrorCategory, Peer, PeerError, PeerEvent, RoomFile, RoomFileGame, accept_commands,
+    default_state_dir, list_as_running,
 };
 
 use super::{OwnPeer, describe};
@@ -21,7 +21,8 @@ pub(crate) async fn run(global: &Global, output: Output, serve: Serve) -> Comman
     cancel_on_signal(stop.clone())?;
     let games_dir = ChosenGamesDir::to_serve(serve.games.games_dir.as_deref())?;
     games_dir.open(output, true)?;
-    let peer = build(global, &games_dir.path, &serve)?;
+    let room = serve.room.as_deref().map(RoomFile::load).transpose()?;
+    let peer = build(global, &games_dir.path, &serve, room.as_ref())?;
     let mut events = peer.events();
     let mut reporter = output.listener();
     let manager = ServiceManager::from_environment();
@@ -72,14 +73,25 @@ fn happened(reporter: &mut dyn Reporter, event: PeerEvent) {
     }
 }
 
-fn build(global: &Global, games_dir: &Path, serve: &Serve) -> Result<Peer, PeerError> {
+fn build(
+    global: &Global,
+    games_dir: &Path,
+    serve: &Serve,
+    room: Option<&RoomFile>,
+) -> Result<Peer, PeerError> {
     let own = OwnPeer { decoder: Some(&serve.decoder), limits: Some(&serve.limits) };
     let mut builder = describe(global, games_dir, &serve.catalog, own)?;
     if let Some(name) = &serve.name {
         builder = builder.name(name.clone());
     }
     let count = |count| usize::try_from(count).unwrap_or(usize::MAX);
+    if let Some(room) = room {
+        let version = |game: &RoomFileGame| game.version.exactly().cloned();
+        let wanted = room.games().iter().map(|(id, game)| (id.clone(), version(game)));
+        builder = builder.games_wanted(wanted.collect());
+    }
     builder
+        .accept_from(serve.accept_from.iter().copied().collect())
         .discovery(!serve.no_discovery)
         .share_installed(serve.share_installed)
         .peers(serve.peers.peers.clone())

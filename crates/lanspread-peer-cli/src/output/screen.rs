@@ -16,7 +16,15 @@ pub(super) struct Size {
 impl Size {
     /// The size of the terminal that stderr is, or that of a classic terminal if it does not say.
     pub(super) fn of_stderr() -> Self {
-        let size = rustix::termios::tcgetwinsize(io::stderr()).ok();
+        Self::of(rustix::termios::tcgetwinsize(io::stderr()).ok())
+    }
+
+    /// The same of the terminal that stdout is.
+    pub(super) fn of_stdout() -> Self {
+        Self::of(rustix::termios::tcgetwinsize(io::stdout()).ok())
+    }
+
+    fn of(size: Option<rustix::termios::Winsize>) -> Self {
         let known = size.filter(|size| size.ws_col > 0 && size.ws_row > 0);
         known.map_or(Self { columns: 80, rows: 24 }, |size| Self {
             columns: usize::from(size.ws_col),

@@ -347,6 +347,10 @@ pub(super) fn report(report: &Answer) -> String {
             let resumed = if *resumed { "  from before the restart" } else { "" };
             format!("{operation}  {kind} {game}  {state}  {}{resumed}", counted(*followers, "follower"))
         }
+        Answer::SeatAccepted { name, kind, game, operation, .. } => {
+            format!("{name}: {kind} {game} is operation {operation} there")
+        }
+        Answer::SeatRefused { name, game, message, .. } => format!("{name}: {game}: {message}"),
         Answer::OperationsCancelled { game, count } => {
             format!("{game}: {} cancelled", counted(*count, "operation"))
         }

@@ -29,6 +29,7 @@ mod progress;
 mod refusals;
 mod repair;
 mod restarts;
+mod room;
 mod servers;
 mod setup;
 mod several;

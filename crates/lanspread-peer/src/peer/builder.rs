@@ -1,6 +1,6 @@
 //! The configuration of a peer, and how to build one from it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -13,7 +13,7 @@ use lanspread_tls::endpoint::Endpoint;
 use lanspread_trust::minisign::Signer;
 use lanspread_trust::party::PartyKey;
 use lanspread_types::fault::LocalError;
-use lanspread_types::ids::{PeerAddress, PeerId, PeerName};
+use lanspread_types::ids::{GameId, GameVersion, PeerAddress, PeerId, PeerName};
 use lanspread_types::limits;
 
 use crate::discovery::search;
@@ -73,6 +73,8 @@ pub struct PeerConfig {
     pub admission: AdmissionRules,
     /// Peers that may have games installed, updated and checked here while it serves, by their proved identities.
     pub accept_from: BTreeSet<PeerId>,
+    /// The games that the room wants, in a version if it has to be this one; none if no list says which.
+    pub games_wanted: Option<BTreeMap<GameId, Option<GameVersion>>>,
     /// How long a source may send nothing before it is given up; [`limits::STREAM_IDLE_DEADLINE`] unless a test cannot
     /// wait that long.
     pub idle_timeout: Duration,
@@ -107,6 +109,7 @@ impl PeerBuilder {
                 peers: Vec::new(),
                 admission: AdmissionRules::default(),
                 accept_from: BTreeSet::new(),
+                games_wanted: None,
                 idle_timeout: limits::STREAM_IDLE_DEADLINE,
                 discovery_port: search::PORT,
             },
@@ -218,6 +221,14 @@ impl PeerBuilder {
         self
     }
 
+    /// Sets which games the room wants, in a version if it has to be this one. Without a list, every game is wanted that a
+    /// seat has or works on.
+    #[must_use]
+    pub fn games_wanted(mut self, games_wanted: BTreeMap<GameId, Option<GameVersion>>) -> Self {
+        self.config.games_wanted = Some(games_wanted);
+        self
+    }
+
     /// Sets which peers may have games installed, updated and checked here while it serves.
     #[must_use]
     pub fn accept_from(mut self, accept_from: BTreeSet<PeerId>) -> Self {
@@ -323,6 +334,7 @@ impl Peer {
             penalties: Penalties::new(state_dir, member.is_open),
             neighbours: OnceLock::new(),
             accept_from: config.accept_from,
+            games_wanted: config.games_wanted,
         };
         Ok(Self { inner: Arc::new(inner) })
     }

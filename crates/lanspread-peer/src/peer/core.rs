@@ -1,6 +1,6 @@
 //! One peer: its parts, its status and its shutdown.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use lanspread_store::state::game_state::GameState;
 use lanspread_store::state::scan::{Scan, scan};
 use lanspread_tls::endpoint::Endpoint;
-use lanspread_types::ids::{GameId, PeerAddress, PeerId, PeerName};
+use lanspread_types::ids::{GameId, GameVersion, PeerAddress, PeerId, PeerName};
 use lanspread_types::limits;
 
 use crate::discovery::neighbours::Neighbours;
@@ -74,6 +74,8 @@ pub(super) struct Inner {
     pub(super) neighbours: OnceLock<Arc<Neighbours>>,
     /// Peers that may have something done here.
     pub(super) accept_from: BTreeSet<PeerId>,
+    /// The games that the room wants.
+    pub(super) games_wanted: Option<BTreeMap<GameId, Option<GameVersion>>>,
 }
 
 impl Peer {

@@ -128,7 +128,7 @@ impl RoomFollower {
             }
         }
         let (others, catalog) = (self.neighbours.room().all(), self.catalog());
-        Known { ours, others, offers, catalog, wanted: None, duplicates }
+        Known { ours, others, offers, catalog, wanted: inner.games_wanted.clone(), duplicates }
     }
 
     fn catalog(&self) -> BTreeMap<GameId, KnownGame> {

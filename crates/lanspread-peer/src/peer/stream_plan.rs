@@ -20,10 +20,10 @@ use crate::peer::error::PeerError;
 use crate::peer::packed_sources::PackedSources;
 use crate::peer::stream_install::SourcePeer;
 use crate::peer::stream_sources::StreamSources;
-use crate::report::answer::PlannedUpstream;
 use crate::report::failure::{AttemptFailure, PeerAnswer};
 use crate::report::operation::{DecodeAt, OperationOptions};
 use crate::report::packed_stream::UpstreamKind;
+use crate::report::planned::PlannedUpstream;
 use crate::transport::dial::dial;
 
 /// What a streamed install would do.

@@ -16,9 +16,9 @@ use crate::report::offender::{Offence, PenaltyAddress};
 use crate::report::operation::{DecodeAt, OperationKind};
 use crate::report::operation_progress::OperationProgress;
 use crate::report::packed_status::{RelayStatus, WaitingReceiver, WaveStatus};
-use crate::report::packed_stream::UpstreamKind;
 use crate::report::party_line::PartyLineShown;
 use crate::report::passed_over::PassedOverFolder;
+use crate::report::planned::{PlannedSource, PlannedUpstream};
 use crate::report::room::{Room, RoomChanges};
 
 /// One object of an answer.
@@ -477,26 +477,6 @@ pub enum PeerTrust {
     Unknown,
     /// It is neither let in nor asked.
     Denied,
-}
-
-/// A source of a plan.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PlannedSource {
-    /// Its name.
-    pub name: PeerName,
-    /// Its identity.
-    pub peer: PeerId,
-    /// Its address.
-    pub addr: SocketAddr,
-}
-
-/// An upstream of a plan.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PlannedUpstream {
-    /// Name of the peer, or the address of the server.
-    pub upstream: String,
-    /// What kind it is.
-    pub kind: UpstreamKind,
 }
 
 /// An address that receives streams or downloads.

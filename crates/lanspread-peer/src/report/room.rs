@@ -72,6 +72,35 @@ pub struct RoomChanges {
     pub summary: Option<RoomSummary>,
 }
 
+impl Room {
+    /// The room after these changes.
+    pub fn apply(&mut self, changes: RoomChanges) {
+        let RoomChanges { seq, peers, games, cells, links, operations, warnings, summary } = changes;
+        self.seq = seq;
+        for peer in peers {
+            put(&mut self.peers, peer, |peer| peer.peer);
+        }
+        for game in games {
+            put(&mut self.games, game, |game| game.game.clone());
+        }
+        for cell in cells {
+            put(&mut self.cells, cell, |cell| (cell.peer, cell.game.clone()));
+        }
+        self.links = links.unwrap_or_else(|| std::mem::take(&mut self.links));
+        self.operations = operations.unwrap_or_else(|| std::mem::take(&mut self.operations));
+        self.warnings = warnings.unwrap_or_else(|| std::mem::take(&mut self.warnings));
+        self.summary = summary.unwrap_or(self.summary);
+    }
+}
+
+/// Puts an object in the place of the one with the same key, or at the end.
+fn put<T, K: PartialEq>(all: &mut Vec<T>, new: T, key: impl Fn(&T) -> K) {
+    match all.iter_mut().find(|known| key(known) == key(&new)) {
+        Some(known) => *known = new,
+        None => all.push(new),
+    }
+}
+
 /// Whether a peer is heard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

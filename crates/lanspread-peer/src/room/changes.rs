@@ -6,8 +6,8 @@ use lanspread_types::ids::{GameId, PeerId};
 
 use crate::report::room::{Room, RoomCell, RoomChanges};
 
-/// What a reader that knows `before` has to be told to know `after`; none if nothing has changed. Peers are never gone: one
-/// that is lost stays. If one was forgotten, or a game is gone, the reader has to be told everything.
+/// What a reader that knows `before` has to be told to know `after`. If a peer or a game has come or gone, it is told
+/// everything, so that it need not know their order.
 pub(crate) enum RoomDifference {
     None,
     Changes(Box<RoomChanges>),
@@ -18,11 +18,10 @@ pub(crate) enum RoomDifference {
 pub(crate) fn difference(before: &Room, after: &Room) -> RoomDifference {
     let peers = |room: &Room| room.peers.iter().map(|peer| peer.peer).collect::<Vec<_>>();
     let games = |room: &Room| room.games.iter().map(|game| game.game.clone()).collect::<Vec<_>>();
-    let (peers_now, games_now) = (peers(after), games(after));
-    let is_gone = peers(before).iter().any(|peer| !peers_now.contains(peer))
-        || games(before).iter().any(|game| !games_now.contains(game))
-        || before.looking.is_some() != after.looking.is_some();
-    if is_gone {
+    if peers(before) != peers(after)
+        || games(before) != games(after)
+        || before.looking.is_some() != after.looking.is_some()
+    {
         return RoomDifference::Everything;
     }
     let new = |is_same: bool| !is_same;

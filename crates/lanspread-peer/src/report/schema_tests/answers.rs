@@ -3,12 +3,13 @@
 use lanspread_types::content::{Availability, InstallTrust};
 
 use super::{addr, game, id, name, packed, passed_over, room, version};
-use crate::report::answer::{Answer, PeerTrust, PlannedSource, ReceivingAddress};
+use crate::report::answer::{Answer, PeerTrust, ReceivingAddress};
 use crate::report::failure::PeerAnswer;
 use crate::report::offender::Offence;
 use crate::report::operation::{DecodeAt, OperationKind};
 use crate::report::operation_progress::{OperationProgress, OperationStep};
 use crate::report::passed_over::PassedOverFolder;
+use crate::report::planned::PlannedSource;
 
 fn operation(progress: OperationProgress) -> Answer {
     let kind = OperationKind::Verify;
@@ -160,6 +161,7 @@ pub(super) fn all() -> Vec<Answer> {
         }),
         R::Room(Box::new(room::whole())),
         R::Room(Box::new(room::bare())),
+        R::Room(Box::new(room::alone())),
         R::RoomChanged(Box::new(room::changes())),
         R::RoomChanged(Box::default()),
         R::SeatAccepted {

@@ -1,13 +1,13 @@
 //! One of each kind of event about packed streams.
 
 use super::{game, id, name, version};
-use crate::report::answer::PlannedUpstream;
 use crate::report::event::PeerEvent;
 use crate::report::packed_status::{RelayStatus, WaitingReceiver, WaveStatus};
 use crate::report::packed_stream::{
     BytesByKind, GapFilled, PackedFinished, PackedPlaced, RelayBegin, RelayEnd, RelayLingers,
     SlowestReceiver, UpstreamBegin, UpstreamEnd, UpstreamKind, UpstreamShare, WaveProgress,
 };
+use crate::report::planned::PlannedUpstream;
 
 pub(super) fn events() -> Vec<PeerEvent> {
     use PeerEvent as E;

@@ -29,6 +29,10 @@ pub(super) fn bare() -> Room {
     Room { summary: RoomSummary::default(), looking: None, ..whole() }
 }
 
+pub(super) fn alone() -> Room {
+    Room { looking: Some(looking(None)), ..whole() }
+}
+
 pub(super) fn changes() -> RoomChanges {
     RoomChanges {
         seq: 2,

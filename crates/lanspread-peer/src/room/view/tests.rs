@@ -178,6 +178,9 @@ fn a_reader_is_told_what_has_changed_and_everything_if_something_is_gone() {
     assert_eq!(told, (1, 2, 0), "the seat is ready, and the den sends nothing any more");
     assert_eq!(changes.links, Some(Vec::new()));
     assert_eq!(changes.warnings, None);
+    let mut read = before.clone();
+    read.apply(*changes);
+    assert_eq!(read, after);
     let alone = of(&room(Vec::new()), now);
     assert!(matches!(difference(&before, &alone), RoomDifference::Everything));
 }
