@@ -35,19 +35,45 @@ pub(super) fn operate<S>(
     kind: WorkKind,
     game: GameId,
 ) -> Reply {
-    let Some((_, begin)) = asked.0.get().filter(|(peers, _)| peers.contains(&connection.peer)) else {
-        let name = &connection.theirs.name;
-        tracing::info!("{name} ({}) asked for an operation on {game}, and may not", connection.peer);
-        let message = "it does not accept operations from this peer";
-        return Reply::Refused(Refusal::new(RefusalCode::NotPermitted, message));
-    };
-    // What takes something away is for the user of that machine.
-    if matches!(kind, WorkKind::Uninstall | WorkKind::Remove | WorkKind::Absent) {
-        let message = "it accepts operations that bring or check games, and no others";
-        return Reply::Refused(Refusal::new(RefusalCode::NotPermitted, message));
+    asked.answer(connection.peer, connection.theirs.name.as_str(), kind, game)
+}
+
+impl AskedByPeers {
+    fn answer(&self, peer: PeerId, name: &str, kind: WorkKind, game: GameId) -> Reply {
+        let refused = |message| Reply::Refused(Refusal::new(RefusalCode::NotPermitted, message));
+        let Some((_, begin)) = self.0.get().filter(|(peers, _)| peers.contains(&peer)) else {
+            tracing::info!("{name} ({peer}) asked for an operation on {game}, and may not");
+            return refused("it does not accept operations from this peer");
+        };
+        // What takes something away is for the user of that machine.
+        if matches!(kind, WorkKind::Uninstall | WorkKind::Remove | WorkKind::Absent) {
+            return refused("it accepts operations that bring or check games, and no others");
+        }
+        match begin(kind, game, peer) {
+            Ok(operation) => Reply::Accepted { operation },
+            Err(refusal) => Reply::Refused(refusal),
+        }
     }
-    match begin(kind, game, connection.peer) {
-        Ok(operation) => Reply::Accepted { operation },
-        Err(refusal) => Reply::Refused(refusal),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_named_identities_may_ask_and_never_for_a_removal() {
+        let (named, other) = (PeerId::from([1; 16]), PeerId::from([2; 16]));
+        let asked = AskedByPeers::default();
+        let asks = |asked: &AskedByPeers, peer, kind| asked.answer(peer, "pc", kind, "g".parse().unwrap());
+        let is_refused = |reply: &Reply| matches!(reply, Reply::Refused(refusal) if refusal.code == RefusalCode::NotPermitted);
+        assert!(is_refused(&asks(&asked, named, WorkKind::Verify)), "no peer was named");
+        asked.accept([named].into(), Arc::new(|_, _, _| Ok(7)));
+        for kind in [WorkKind::StreamInstall, WorkKind::Update, WorkKind::Repair, WorkKind::Ensure] {
+            assert_eq!(asks(&asked, named, kind), Reply::Accepted { operation: 7 });
+            assert!(is_refused(&asks(&asked, other, kind)));
+        }
+        for kind in [WorkKind::Uninstall, WorkKind::Remove, WorkKind::Absent] {
+            assert!(is_refused(&asks(&asked, named, kind)), "{kind:?}");
+        }
     }
 }

@@ -63,3 +63,6 @@ impl Neighbours {
         }
     }
 }
+
+#[cfg(test)]
+mod following_tests;
