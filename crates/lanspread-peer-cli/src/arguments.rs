@@ -5,6 +5,7 @@
 //! a protection, and a file that was written long ago must not do that.
 
 mod catalog;
+mod daemon;
 mod ensure;
 mod games;
 mod logging;
@@ -30,6 +31,7 @@ pub(crate) use self::catalog::{
     CatalogArguments, CatalogBuildArguments, CatalogCommand, CatalogDiff, CatalogForget, CatalogKey,
     CatalogShow, CatalogSign, CatalogVerify, ManifestArguments,
 };
+pub(crate) use self::daemon::StopOptions;
 pub(crate) use self::ensure::{Absent, Ensure, WantedGame};
 pub(crate) use self::games::{Download, Fetching, GamesPlace, Install, Local, Parallel, Uninstall, Update};
 pub(crate) use self::logging::{LogFormat, Logging};
@@ -290,6 +292,8 @@ pub(crate) struct Serve {
     /// are as they were then
     #[arg(long, help_heading = SERVING, env = "LANSPREAD_SHARE_INSTALLED", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub(crate) share_installed: bool,
+    #[command(flatten)]
+    pub(crate) stopping: StopOptions,
 }
 
 /// `list`

@@ -32,20 +32,61 @@ pub(crate) fn taken() {
 /// Cancels the token on the first signal. The next one, once the command has taken the first, ends the process at once
 /// and leaves the clean-up to the next command.
 pub(crate) fn cancel_on_signal(cancel: CancellationToken) -> std::io::Result<()> {
-    let mut signals = Signals::new()?;
-    tokio::spawn(async move {
-        let status = signals.next().await;
-        FIRST.store(status, Ordering::Relaxed);
-        let first_at = Instant::now();
-        cancel.cancel();
-        loop {
-            signals.next().await;
-            if counts(TAKEN.load(Ordering::Relaxed), first_at.elapsed()) {
-                std::process::exit(status.into());
-            }
-        }
-    });
+    let signals = Signals::new(true)?;
+    tokio::spawn(cancel_in_turn(signals, cancel, None));
     Ok(())
+}
+
+/// The signals of a daemon: the first one cancels `stop`, and the next one that counts cancels `hurry`, after which it ends
+/// as after the first one of a command. Under a service manager SIGHUP is no reason to end, but to read settings again.
+pub(crate) fn of_daemon(
+    stop: CancellationToken,
+    hurry: CancellationToken,
+    is_service: bool,
+) -> std::io::Result<Reloads> {
+    let signals = Signals::new(!is_service)?;
+    tokio::spawn(cancel_in_turn(signals, stop, Some(hurry)));
+    Ok(Reloads(if is_service { Some(signal(SignalKind::hangup())?) } else { None }))
+}
+
+/// The requests to read settings again.
+pub(crate) struct Reloads(Option<Signal>);
+
+impl Reloads {
+    /// Waits for the next one. Cancel-safe.
+    pub(crate) async fn next(&mut self) {
+        let told = match &mut self.0 {
+            Some(signal) => signal.recv().await,
+            None => None,
+        };
+        if told.is_none() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+async fn cancel_in_turn(
+    mut signals: Signals,
+    first: CancellationToken,
+    mut second: Option<CancellationToken>,
+) {
+    let status = signals.next().await;
+    FIRST.store(status, Ordering::Relaxed);
+    let mut since = Instant::now();
+    first.cancel();
+    loop {
+        signals.next().await;
+        if !counts(TAKEN.load(Ordering::Relaxed), since.elapsed()) {
+            continue;
+        }
+        match second.take() {
+            Some(second) => second.cancel(),
+            None => std::process::exit(status.into()),
+        }
+        // The next one may be the same wish again.
+        TAKEN.store(false, Ordering::Relaxed);
+        since = Instant::now();
+    }
 }
 
 /// Cancels the token on the first signal, as [`cancel_on_signal`] does, and when anything in this process panics.
@@ -72,11 +113,16 @@ struct Signals {
 }
 
 impl Signals {
-    fn new() -> std::io::Result<Self> {
+    /// With SIGHUP if that ends this process.
+    fn new(hang_up: bool) -> std::io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
-            hang_up: if is_hang_up_ignored() { None } else { Some(signal(SignalKind::hangup())?) },
+            hang_up: if !hang_up || is_hang_up_ignored() {
+                None
+            } else {
+                Some(signal(SignalKind::hangup())?)
+            },
         })
     }
 

@@ -65,7 +65,7 @@ pub use traffic::TrafficLimits;
 pub use operations::{OperationHandle, OperationInfo, OperationOutcome, OperationsError};
 pub use report::EVENTS_VERSION;
 pub use report::answer::{Answer, PeerTrust, ReceivingAddress};
-pub use report::built_manifest::BuiltManifest;
+pub use report::built_manifest::{ArrivedManifest, BuiltManifest};
 pub use report::channel::PeerEvents;
 pub use report::download::{DownloadBegin, DownloadFinished};
 pub use report::ensured::{EnsureAction, Ensured};
@@ -98,7 +98,9 @@ pub use report::room::{
 };
 pub use report::source_share::SourceShare;
 pub use report::wanted::{GameForm, WantedVersion};
-pub use report::wanted_operation::{DroppedOperation, QueuedOperation, RetriedOperation, WantedOperation};
+pub use report::wanted_operation::{
+    AwaitedSource, Draining, DroppedOperation, QueuedOperation, RetriedOperation, WantedOperation,
+};
 
 // The peers around it, and what it trusts.
 pub use discovery::directory::{HowKnown, KnownPeer};

@@ -5,6 +5,7 @@
 //! `queue` decides, this module runs. Every operation is one task of the peer, and its followers share its events and
 //! its outcome. When a follower leaves, the operation keeps running; only the last follower can give it up.
 
+mod error;
 mod outcomes;
 mod queue;
 
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+pub use self::error::OperationsError;
 use self::outcomes::Outcomes;
 use self::queue::{Entry, Full, OperationId, Queue, Submitted};
 use crate::report::channel::{EventSender, PeerEvents};
@@ -47,60 +49,6 @@ pub(crate) trait Perform: Send + Sync {
 
 /// A running operation.
 pub(crate) type Performing<'a> = Pin<Box<dyn Future<Output = Result<(), OperationFailure>> + Send + 'a>>;
-
-/// Why an operation was not accepted, or not cancelled.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum OperationsError {
-    /// Too many operations are waiting.
-    #[error("{waiting} operations are already waiting, the limit")]
-    QueueFull {
-        /// How many are waiting.
-        waiting: usize,
-    },
-    /// There is nothing to cancel.
-    #[error("no operation on {game} is running or waiting")]
-    NoOperation {
-        /// The game asked for.
-        game: GameId,
-    },
-    /// There is no operation of this number, or it has ended.
-    #[error("no operation of number {operation} is running or waiting")]
-    NoSuchOperation {
-        /// The number asked for.
-        operation: u64,
-    },
-    /// The peer is stopping.
-    #[error("cancelled")]
-    Closed,
-}
-
-impl OperationsError {
-    /// Stable kebab-case code.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::QueueFull { .. } => "queue-full",
-            Self::NoOperation { .. } | Self::NoSuchOperation { .. } => "no-operation",
-            Self::Closed => "cancelled",
-        }
-    }
-
-    /// Category of the failure.
-    pub fn category(&self) -> ErrorCategory {
-        match self {
-            Self::QueueFull { .. } | Self::NoOperation { .. } | Self::NoSuchOperation { .. } => {
-                ErrorCategory::Refused
-            }
-            Self::Closed => ErrorCategory::Interrupted,
-        }
-    }
-}
-
-impl From<OperationsError> for OperationFailure {
-    fn from(error: OperationsError) -> Self {
-        Self::new(error.code(), error.category(), &error.to_string())
-    }
-}
 
 /// How an operation ended.
 pub type OperationOutcome = Result<(), OperationFailure>;
@@ -152,8 +100,10 @@ pub(crate) struct Operations {
 }
 
 struct State {
-    /// No more operations begin.
+    /// No more operations begin, and those that run are cancelled.
     closed: bool,
+    /// No more operations begin.
+    draining: bool,
     queue: Queue,
     live: HashMap<OperationId, Live>,
     /// How the newest operation on each game ended.
@@ -176,8 +126,13 @@ struct Live {
 impl Operations {
     pub(crate) fn new(running_max: usize, events: EventSender, tasks: Tasks) -> Arc<Self> {
         let queue = Queue::new(running_max, limits::OPERATIONS_WAITING_MAX);
-        let state =
-            Mutex::new(State { closed: false, queue, live: HashMap::new(), outcomes: Outcomes::default() });
+        let state = Mutex::new(State {
+            closed: false,
+            draining: false,
+            queue,
+            live: HashMap::new(),
+            outcomes: Outcomes::default(),
+        });
         Arc::new(Self { events, tasks, state })
     }
 
@@ -314,6 +269,9 @@ impl Operations {
         if state.closed {
             return Err(OperationsError::Closed);
         }
+        if state.draining {
+            return Err(OperationsError::Draining);
+        }
         let submitted =
             state.queue.submit(&request).map_err(|Full(waiting)| OperationsError::QueueFull { waiting })?;
         let (id, joined) = match submitted {
@@ -388,7 +346,12 @@ impl Operations {
         Ok(entries.len())
     }
 
-    /// Whether no more operations begin.
+    /// From now on no operation begins. Those that wait go on waiting.
+    pub(crate) fn drain(&self) {
+        self.state().draining = true;
+    }
+
+    /// Whether no more operations begin, and those that run are cancelled.
     pub(crate) fn is_closed(&self) -> bool {
         self.state().closed
     }
@@ -416,6 +379,9 @@ impl Operations {
     }
 
     fn start(self: &Arc<Self>, state: &mut State) {
+        if state.draining {
+            return;
+        }
         for id in state.queue.start() {
             let request =
                 state.queue.entries().iter().find(|entry| entry.id == id).map(|entry| &entry.request);

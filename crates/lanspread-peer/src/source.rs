@@ -64,6 +64,7 @@ use parts::LastList;
 use readers::Readers;
 use running::{QUEUE_BOUNDS, transfer_shares};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 use totals::TotalsMemory;
 use waits::Waits;
 
@@ -97,6 +98,8 @@ pub(crate) struct Source {
     pub(crate) tasks: Tasks,
     /// What this peer sends and receives, and its limits.
     pub(crate) traffic: Arc<Traffic>,
+    /// Cancelled when this peer begins no more transfers, because it is about to stop.
+    draining: CancellationToken,
     /// Places of streams and downloads, and who waits for one.
     transfers: QueuedPlaces,
     /// Places of packed streams, which cost no decoder, and who waits for one.
@@ -149,6 +152,7 @@ impl Source {
             events,
             tasks,
             traffic: Arc::default(),
+            draining: CancellationToken::new(),
             transfers: QueuedPlaces::new(Places::new(transfer_shares(streams_max)), QUEUE_BOUNDS),
             packed_heads: QueuedPlaces::new(
                 Places::new(transfer_shares(limits::PACKED_HEADS_MAX)),
@@ -188,6 +192,17 @@ impl Source {
     /// Whether a peer may have something done here.
     pub(crate) fn accepts_from(&self, peer: &PeerId) -> bool {
         self.asked.accepts_from(peer)
+    }
+
+    /// From now on no transfer begins: receivers that ask for one or wait for one hear that this source is stopping. What a
+    /// packed stream still needs that has begun is sent.
+    pub(crate) fn drain(&self) {
+        self.draining.cancel();
+    }
+
+    /// Transfers of any kind that are running.
+    pub(crate) fn all_transfers(&self) -> usize {
+        self.transfers.places.held() + self.packed_heads.places.held()
     }
 
     /// Transfers that may run at once.

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use common::{copy_tree, drain, install, scratch, serve, workspace};
 use lanspread_peer::{
-    BuildObserver, CancellationToken, CatalogBuild, GameId, Peer, PeerBuilder, PeerError, PeerEvent,
-    PeerEvents, ProviderChoice, SecretKey, Signature, limits,
+    ArrivedManifest, BuildObserver, CancellationToken, CatalogBuild, GameId, Peer, PeerBuilder, PeerError,
+    PeerEvent, PeerEvents, ProviderChoice, SecretKey, Signature, limits,
 };
 use tempfile::TempDir;
 use tokio::time::timeout;
@@ -191,7 +191,7 @@ async fn manifests(party: &Party, receiver: &str, sources: &[SocketAddr]) -> Vec
     let mut events = receiver.events();
     install(&receiver, GAME, sources).await.unwrap();
     let told = drain(&mut events).into_iter().filter_map(|event| match event {
-        PeerEvent::ManifestArrived { peer, .. } => Some(format!("from {peer}")),
+        PeerEvent::ManifestArrived(ArrivedManifest { peer, .. }) => Some(format!("from {peer}")),
         PeerEvent::ManifestMissing { message, .. } => Some(message),
         _ => None,
     });

@@ -87,7 +87,7 @@ def solid_archive(stage: Stage) -> None:
     received = stage.games_dir("receiver")
     before = checks.user_tree(received)
     proxy = stage.fault_proxy(source, f"flip={unpacked // 2}:0")
-    deceived = stage.install(SOLID_GAME, received, [proxy], exit_status=4)
+    deceived = stage.install(SOLID_GAME, received, [proxy], options=["--no-wait"], exit_status=4)
     proxy.expect_felt()
     expect_equal(checks.failed_attempts(deceived), [source.name], "sources that failed")
     _expect_failed_with(deceived, "connection-lost")

@@ -1,8 +1,8 @@
 //! Answers about catalogs in words. Nothing here does I/O.
 
 use lanspread_peer::{
-    Answer, AwaitedPackingList, BuiltManifest, GameId, GameVersion, MadePackingList, PeerEvent, PeerName,
-    printable,
+    Answer, ArrivedManifest, AwaitedPackingList, BuiltManifest, GameId, GameVersion, MadePackingList,
+    PeerEvent, PeerName, printable,
 };
 
 use super::quantities::{bytes, count as counted, duration};
@@ -84,7 +84,7 @@ pub(super) fn news(event: &PeerEvent) -> Option<String> {
         PeerEvent::CatalogRefused { from, message, .. } => {
             format!("a catalog{} is refused: {message}", by(from))
         }
-        PeerEvent::ManifestArrived { game, peer, bytes: count, .. } => {
+        PeerEvent::ManifestArrived(ArrivedManifest { game, peer, bytes: count, .. }) => {
             format!("{game}: the manifest came from {peer}, {}", bytes(*count))
         }
         PeerEvent::ManifestMissing { game, message, .. } => {

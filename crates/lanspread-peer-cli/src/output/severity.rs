@@ -20,6 +20,7 @@ pub(super) fn severity(event: &PeerEvent) -> Severity {
         | PeerEvent::DownloadFailed { .. }
         | PeerEvent::InstallFailed { .. }
         | PeerEvent::VerifyDifference { .. }
+        | PeerEvent::SourceAwaited(_)
         | PeerEvent::OperationRetry(_)
         | PeerEvent::OperationDropped(_)
         | PeerEvent::EventsLost { .. } => Severity::Warning,
@@ -27,7 +28,9 @@ pub(super) fn severity(event: &PeerEvent) -> Severity {
         PeerEvent::OperationEnd { outcome, .. } if outcome != "done" && outcome != "cancelled" => {
             Severity::Warning
         }
-        PeerEvent::NetworkOpen {} | PeerEvent::GameRecovered { .. } => Severity::Notice,
+        PeerEvent::NetworkOpen {} | PeerEvent::GameRecovered { .. } | PeerEvent::PeerDraining(_) => {
+            Severity::Notice
+        }
         _ => Severity::Info,
     }
 }

@@ -4,9 +4,9 @@
 mod tests;
 
 use lanspread_peer::{
-    Answer, DownloadBegin, DownloadFinished, DroppedOperation, GameId, GameVersion, InstallTrust,
-    PartyLineShown, PassedOverFolder, PeerEvent, PeerName, ProvedLie, QueuedAt, RetriedOperation, ServerLie,
-    SourceShare,
+    Answer, AwaitedSource, DownloadBegin, DownloadFinished, Draining, DroppedOperation, GameId, GameVersion,
+    InstallTrust, PartyLineShown, PassedOverFolder, PeerEvent, PeerName, ProvedLie, QueuedAt,
+    RetriedOperation, ServerLie, SourceShare,
 };
 
 use super::catalog_words;
@@ -136,6 +136,17 @@ pub(super) fn event(event: &PeerEvent) -> Option<String> {
         PeerEvent::OperationRetry(RetriedOperation { kind, game, message, retry_ms, .. }) => {
             format!("{kind} {game}: {message}; tried again in {}", duration(*retry_ms))
         }
+        PeerEvent::PeerDraining(Draining { transfers, operations, drain_ms }) => format!(
+            "this daemon stops in {} at most: {} and {} end first",
+            duration(*drain_ms),
+            counted(*transfers, "transfer"),
+            counted(*operations, "operation")
+        ),
+        PeerEvent::SourceAwaited(AwaitedSource { game, peer, retry_ms, wait_ms, .. }) => format!(
+            "{game}: waiting for {peer} to come back, asked again in {}, for {} at most",
+            duration(*retry_ms),
+            duration(*wait_ms)
+        ),
         PeerEvent::OperationDropped(DroppedOperation { kind, game, starts }) => {
             format!("{kind} {game} is given up: this daemon ended {starts} times while it ran")
         }

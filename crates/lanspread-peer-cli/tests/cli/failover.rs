@@ -93,7 +93,7 @@ fn a_killed_receiver_is_recovered_by_the_next_command() {
 fn a_killed_source_without_another_fails_the_install() {
     let mut source = Source::start("only", &big_games());
     let receiver = Receiver::new();
-    let mut install = Running::start(&mut receiver.install("big", &[&source]));
+    let mut install = Running::start(receiver.install("big", &[&source]).arg("--no-wait"));
     install.wait_for("stream-progress");
     source.signal("KILL");
     source.wait();

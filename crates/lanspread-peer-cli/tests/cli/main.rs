@@ -33,4 +33,5 @@ mod room;
 mod servers;
 mod setup;
 mod several;
+mod stopping;
 mod streamed;

@@ -164,8 +164,16 @@ impl Receiver {
 
     /// `install --json --stream GAME` from these sources, not started.
     pub(crate) fn install(&self, game: &str, sources: &[&Source]) -> Command {
+        let mut command = self.command("install", game, sources);
+        command.arg("--stream");
+        command
+    }
+
+    /// `COMMAND --json GAME` from these sources, not started.
+    pub(crate) fn command(&self, command: &str, game: &str, sources: &[&Source]) -> Command {
+        let name = command;
         let mut command = peer();
-        command.args(["install", "--json", "--stream", game, "--games-dir"]).arg(self.games());
+        command.args([name, "--json", game, "--games-dir"]).arg(self.games());
         command.arg("--state-dir").arg(self.state());
         for source in sources {
             command.args(["--peer", &source.address]);

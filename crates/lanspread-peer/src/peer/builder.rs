@@ -331,6 +331,7 @@ impl Peer {
             peers: config.peers,
             rules,
             saved_peers,
+            kept_peers: Mutex::default(),
             penalties: Penalties::new(state_dir, member.is_open),
             neighbours: OnceLock::new(),
             accept_from: config.accept_from,

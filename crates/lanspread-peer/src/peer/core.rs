@@ -67,6 +67,8 @@ pub(super) struct Inner {
     /// Peers from its configuration.
     pub(super) peers: Vec<PeerAddress>,
     pub(super) saved_peers: SavedPeers,
+    /// The peers, named and saved, to which it keeps connections once it serves.
+    pub(super) kept_peers: Mutex<BTreeSet<PeerAddress>>,
     /// Which peers it lets in and asks.
     pub(super) rules: Arc<PeerRules>,
     pub(super) penalties: Penalties,

@@ -1,7 +1,7 @@
 //! A place in a wave: asked of the sources in their order.
 
 use lanspread_proto::WireError;
-use lanspread_proto::message::{Reply, Request};
+use lanspread_proto::message::{RefusalCode, Reply, Request};
 use lanspread_proto::packed::{Join, NextWave, Placement};
 use lanspread_proto::queued::{QueuePosition, QueuedPace};
 use lanspread_types::limits;
@@ -27,6 +27,7 @@ impl Peer {
         join: &Join,
     ) -> Result<Option<(Placement, &'s PeerOffer)>, AttemptError> {
         let mut order = JoinOrder::new(sources.iter());
+        let (mut stopping, mut others) = (None, false);
         while let Some(next) = order.next() {
             let NextJoin { source, patience, .. } = next;
             match self.join_at(request, next, join).await {
@@ -47,13 +48,22 @@ impl Peer {
                 Err(AttemptError::NoPlace(position)) => return Err(AttemptError::NoPlace(position)),
                 Err(error) => {
                     tracing::info!("{} gives no place: {error}", source.name);
+                    if is_stopping(&error) {
+                        stopping = Some(error);
+                        continue;
+                    }
+                    others = true;
                     if matches!(error, AttemptError::Wire(WireError::Timeout { .. })) {
                         order.was_silent(source, patience);
                     }
                 }
             }
         }
-        Ok(None)
+        match stopping {
+            // None of them begins anything: they are asked again when they are back.
+            Some(error) if !others => Err(error),
+            _ => Ok(None),
+        }
     }
 
     async fn join_at(
@@ -94,6 +104,10 @@ impl Peer {
             }
         }
     }
+}
+
+fn is_stopping(error: &AttemptError) -> bool {
+    matches!(error, AttemptError::Wire(WireError::Refused(refusal)) if refusal.code == RefusalCode::Stopping)
 }
 
 /// A placement within its bounds: no receiver is given more relays than it may be, or one behind itself.

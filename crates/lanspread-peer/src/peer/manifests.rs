@@ -19,6 +19,7 @@ use crate::operations::OperationContext;
 use crate::peer::asking_order::AskingOrder;
 use crate::peer::core::Peer;
 use crate::peer::error::PeerError;
+use crate::report::built_manifest::ArrivedManifest;
 use crate::report::event::PeerEvent;
 use crate::transport::dial::{Dialled, dial_soon};
 use crate::transport::handed_on::{Arriving, Expected};
@@ -124,12 +125,12 @@ impl Peer {
         while let Some((mut holder, patience)) = order.next() {
             match self.fetch_from(&holder, game, catalog, reference, patience).await {
                 Ok(()) => {
-                    operation.events.report(PeerEvent::ManifestArrived {
+                    operation.events.report(PeerEvent::ManifestArrived(ArrivedManifest {
                         game: game.clone(),
                         peer: holder.name,
                         manifest: reference.digest,
                         bytes: reference.bytes,
-                    });
+                    }));
                     return Ok(());
                 }
                 Err(NotFetched::Wrong(reason)) => {

@@ -14,7 +14,7 @@ use crate::report::operation_outcome::EndedOperation;
 
 impl Perform for Peer {
     fn perform(&self, kind: OperationKind, context: OperationContext) -> Performing<'_> {
-        Box::pin(async move { self.perform_kind(kind, &context).await.map_err(OperationFailure::from) })
+        Box::pin(async move { self.perform_until_back(kind, &context).await.map_err(OperationFailure::from) })
     }
 }
 

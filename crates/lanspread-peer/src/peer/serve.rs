@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError};
 
+use lanspread_types::ids::{PeerAddress, PeerId};
 use lanspread_types::limits;
 use tokio::sync::mpsc;
 
@@ -96,13 +97,23 @@ impl Peer {
             self.find_others(address, hints);
         }
         for peer in &inner.peers {
-            neighbours.keep(peer.clone(), HowKnown::Named, None);
+            self.keep(peer.clone(), HowKnown::Named, None);
         }
-        for peer in saved.into_iter().filter(|peer| !inner.peers.contains(&peer.address)) {
-            neighbours.keep(peer.address, HowKnown::Saved, peer.id);
+        for peer in saved {
+            self.keep(peer.address, HowKnown::Saved, peer.id);
         }
         self.resume_operations().await;
         Ok(address)
+    }
+
+    /// Keeps a connection to a peer from now on, unless this one does already.
+    pub(super) fn keep(&self, peer: PeerAddress, how: HowKnown, id: Option<PeerId>) {
+        let Some(neighbours) = self.inner.neighbours.get() else { return };
+        let is_new =
+            self.inner.kept_peers.lock().unwrap_or_else(PoisonError::into_inner).insert(peer.clone());
+        if is_new {
+            neighbours.keep(peer, how, id);
+        }
     }
 
     /// The peers around this one that answer, sorted by name; empty if this peer does not serve.

@@ -18,6 +18,7 @@ use crate::http::server::HttpServer;
 use crate::operations::OperationContext;
 use crate::peer::core::Peer;
 use crate::peer::error::PeerError;
+use crate::report::built_manifest::ArrivedManifest;
 use crate::report::event::PeerEvent;
 use crate::report::failure::PeerAnswer;
 use crate::trust::catalog::Catalog;
@@ -72,12 +73,12 @@ impl Peer {
             match fetched {
                 Ok(manifest) => {
                     self.store_manifest(manifest, catalog, reference).await?;
-                    operation.events.report(PeerEvent::ManifestArrived {
+                    operation.events.report(PeerEvent::ManifestArrived(ArrivedManifest {
                         game: game.clone(),
                         peer: server.name().clone(),
                         manifest: reference.digest,
                         bytes: reference.bytes,
-                    });
+                    }));
                     return Ok(true);
                 }
                 Err(NoManifest::Local(error)) => return Err(error.into()),

@@ -1,7 +1,7 @@
 //! The manifest of one game of a new catalog, as an event reports it.
 
 use lanspread_types::checksum::ContentDigest;
-use lanspread_types::ids::{GameId, GameVersion};
+use lanspread_types::ids::{GameId, GameVersion, PeerName};
 use serde::{Deserialize, Serialize};
 
 use crate::report::failure::Code;
@@ -29,4 +29,17 @@ pub struct BuiltManifest {
     pub files: u64,
     /// How long it took.
     pub duration_ms: u64,
+}
+
+/// The manifest of a game that has arrived from a peer and is what the catalog names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArrivedManifest {
+    /// Which game.
+    pub game: GameId,
+    /// Name of the peer that handed it on.
+    pub peer: PeerName,
+    /// SHA-256 of the manifest.
+    pub manifest: ContentDigest,
+    /// Its bytes.
+    pub bytes: u64,
 }

@@ -10,7 +10,7 @@ use lanspread_types::content::{ArchiveFormat, InstallTrust};
 use lanspread_types::ids::{GameId, GameVersion, PeerId, PeerName};
 use serde::{Deserialize, Serialize};
 
-use crate::report::built_manifest::BuiltManifest;
+use crate::report::built_manifest::{ArrivedManifest, BuiltManifest};
 use crate::report::download::{DownloadBegin, DownloadFinished};
 use crate::report::ensured::Ensured;
 use crate::report::failure::{AttemptFailure, Code};
@@ -23,7 +23,9 @@ use crate::report::packed_stream::{
 use crate::report::packing_list::{AwaitedPackingList, MadePackingList};
 use crate::report::passed_over::PassedOverFolder;
 use crate::report::queued::QueuedAt;
-use crate::report::wanted_operation::{DroppedOperation, QueuedOperation, RetriedOperation};
+use crate::report::wanted_operation::{
+    AwaitedSource, Draining, DroppedOperation, QueuedOperation, RetriedOperation,
+};
 
 mod about;
 
@@ -321,16 +323,7 @@ pub enum PeerEvent {
         message: String,
     },
     /// The manifest of a game has arrived from a peer and is what the catalog names.
-    ManifestArrived {
-        /// Which game.
-        game: GameId,
-        /// Name of the peer that handed it on.
-        peer: PeerName,
-        /// SHA-256 of the manifest.
-        manifest: ContentDigest,
-        /// Its bytes.
-        bytes: u64,
-    },
+    ManifestArrived(ArrivedManifest),
     /// The manifest that the catalog names for a game is not here, and no peer that was asked handed it on.
     ManifestMissing {
         /// Which game.
@@ -409,6 +402,10 @@ pub enum PeerEvent {
     OperationRetry(RetriedOperation),
     /// An operation of an earlier run of the daemon is given up.
     OperationDropped(DroppedOperation),
+    /// This peer ends what runs, and then stops.
+    PeerDraining(Draining),
+    /// A source stopped, and the operation waits for it to come back.
+    SourceAwaited(AwaitedSource),
 
     // ---- Library and peers ----
     /// The games that this peer offers have changed, or were read for the first time.

@@ -1,6 +1,6 @@
-//! Operations that outlive the daemon which was asked for them.
+//! Operations that outlive the daemon which was asked for them, and daemons and sources that stop and come back.
 
-use lanspread_types::ids::GameId;
+use lanspread_types::ids::{GameId, PeerName};
 use serde::{Deserialize, Serialize};
 
 use crate::report::failure::Code;
@@ -43,6 +43,32 @@ pub struct DroppedOperation {
     pub game: GameId,
     /// How often it has begun.
     pub starts: u32,
+}
+
+/// This peer ends what runs, and then stops.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Draining {
+    /// Transfers to other peers that run.
+    pub transfers: u64,
+    /// Operations that run.
+    pub operations: u64,
+    /// After so long it stops although some run.
+    pub drain_ms: u64,
+}
+
+/// An operation waits for a source to come back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AwaitedSource {
+    /// Which game.
+    pub game: GameId,
+    /// Name of the source that stopped, or whose connection broke.
+    pub peer: PeerName,
+    /// Stable kebab-case code of what ended it.
+    pub code: Code,
+    /// When it is asked again.
+    pub retry_ms: u64,
+    /// After so long it is waited for no longer.
+    pub wait_ms: u64,
 }
 
 /// The one schema that exists.

@@ -189,16 +189,16 @@ async fn converse<S: AsyncRead + AsyncWrite>(
         }
         match request {
             Request::StreamInstall { game, version } => {
-                let asking = Asking { guest: &guest, seat, stop };
+                let asking = Asking { guest: &guest, seat, stop, draining: Some(&source.draining) };
                 return stream_install(source, &mut connection, asking, game, version).await;
             }
             Request::StreamEntries { game, version, manifest, from_path } => {
                 let wanted = WantedEntries { game, version, manifest, from_path };
-                let asking = Asking { guest: &guest, seat, stop };
+                let asking = Asking { guest: &guest, seat, stop, draining: Some(&source.draining) };
                 return stream_entries(source, &mut connection, asking, wanted).await;
             }
             Request::Download { game, version } => {
-                let asking = Asking { guest: &guest, seat, stop };
+                let asking = Asking { guest: &guest, seat, stop, draining: Some(&source.draining) };
                 return download::serve(source, &mut connection, asking, game, version).await;
             }
             Request::Join(wanted) => {
@@ -207,7 +207,7 @@ async fn converse<S: AsyncRead + AsyncWrite>(
                 packed::join(source, &mut connection, seat.guest.address, wanted, stop).await?;
             }
             Request::Follow(wanted) => {
-                let asking = Asking { guest: &guest, seat, stop };
+                let asking = Asking { guest: &guest, seat, stop, draining: None };
                 return packed::follow(source, &mut connection, asking, wanted).await;
             }
             Request::Operate { kind, game } => {

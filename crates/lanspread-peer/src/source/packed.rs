@@ -72,6 +72,9 @@ pub(super) async fn join<S: AsyncRead + AsyncWrite>(
         window: window.max(least_window),
     };
     let expects_others = source.packed.expects_others(&packed.game, newcomer.peer);
+    if source.draining.is_cancelled() {
+        return connection.send(&stopping()).await;
+    }
     let mut ended = source.packed.waves_ended.subscribe();
     // Until this returns.
     let mut waits = None;
@@ -92,14 +95,16 @@ pub(super) async fn join<S: AsyncRead + AsyncWrite>(
         let receivers = u32::try_from(waiting.count()).unwrap_or(u32::MAX);
         connection.send(&Reply::NextWave(NextWave { in_ms, receivers })).await?;
         tokio::select! {
-            () = stop.cancelled() => {
-                let refusal = Refusal::new(RefusalCode::Stopping, "the source is stopping");
-                return connection.send(&Reply::Refused(refusal)).await;
-            }
+            () = stop.cancelled() => return connection.send(&stopping()).await,
+            () = source.draining.cancelled() => return connection.send(&stopping()).await,
             () = connection.gone() => return Ok(()),
             _ = timeout(limits::KEEP_ALIVE_INTERVAL, ended.changed()) => {}
         }
     }
+}
+
+fn stopping() -> Reply {
+    Reply::Refused(Refusal::new(RefusalCode::Stopping, "the source is stopping"))
 }
 
 /// The number of a new wave. Receivers compare it with the one they were given, and no peer gains by guessing it.

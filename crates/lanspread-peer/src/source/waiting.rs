@@ -26,6 +26,29 @@ pub(super) struct Asking<'a> {
     pub(super) guest: &'a Guest,
     pub(super) seat: &'a Seat,
     pub(super) stop: &'a CancellationToken,
+    /// If the source begins no more such transfers once this is cancelled.
+    pub(super) draining: Option<&'a CancellationToken>,
+}
+
+impl Asking<'_> {
+    /// Whether no such transfer begins.
+    fn is_late(&self) -> bool {
+        self.draining.is_some_and(CancellationToken::is_cancelled)
+    }
+
+    /// Waits until no such transfer begins.
+    async fn late(&self) {
+        let draining = async {
+            match self.draining {
+                Some(draining) => draining.cancelled().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = self.stop.cancelled() => {}
+            () = draining => {}
+        }
+    }
 }
 
 /// The messages of one kind of transfer.
@@ -61,7 +84,11 @@ pub(super) async fn place<M: WaitingMessage, S: AsyncRead + AsyncWrite>(
     connection: &mut Connection<S>,
     asking: Asking<'_>,
 ) -> Result<Option<HeldPlace>, WireError> {
-    let Asking { guest, seat, stop } = asking;
+    let Asking { guest, seat, stop, .. } = asking;
+    if asking.is_late() {
+        connection.send(&M::refused(EarlyEnd::Stopping.refusal())).await?;
+        return Ok(None);
+    }
     let Some(mut waiter) = queued.join(*guest) else {
         connection.send(&M::refused(busy(queued, guest))).await?;
         return Ok(None);
@@ -83,7 +110,7 @@ pub(super) async fn place<M: WaitingMessage, S: AsyncRead + AsyncWrite>(
         }
         turn = tokio::select! {
             biased;
-            () = stop.cancelled() => {
+            () = asking.late() => {
                 let farewell = M::refused(EarlyEnd::Stopping.refusal());
                 // Whether or not it still listens.
                 let _ = timeout(limits::FAREWELL_DEADLINE, connection.send(&farewell)).await;

@@ -12,6 +12,17 @@ pub const WANTED_BYTES_MAX: u64 = 64 * 1024;
 /// An operation that began so often without an end, because the daemon was killed or the machine failed, is dropped: it may
 /// be the reason.
 pub const WANTED_STARTS_MAX: u32 = 3;
+/// A daemon that drains looks so often whether everything has ended.
+pub const DRAIN_LOOK_INTERVAL: Duration = Duration::from_millis(200);
+/// The longest time to drain: a decoded stream of 50 GB to a receiver in a slow network, and no whole night.
+pub const DRAIN_MAX: Duration = Duration::from_hours(6);
+/// An operation waits for so long for a source to come back that stopped or whose connection broke: the restart of a machine.
+pub const RETURN_PATIENCE: Duration = Duration::from_mins(2);
+/// The first pause before such a source is asked again; a restarted daemon is back within it. Doubled up to
+/// [`RETURN_RETRY_INTERVAL_MAX`].
+pub const RETURN_RETRY_INTERVAL: Duration = Duration::from_secs(1);
+/// The longest of these pauses.
+pub const RETURN_RETRY_INTERVAL_MAX: Duration = Duration::from_secs(8);
 /// After a start, a daemon tries operations again for so long that fail because no source is there. If the power was gone, all
 /// machines start together, and some take minutes.
 pub const RESUME_PATIENCE: Duration = Duration::from_mins(5);

@@ -5,7 +5,7 @@ use lanspread_types::ids::{GameId, PeerName};
 use lanspread_types::limits;
 use lanspread_types::text::printable;
 
-use crate::report::built_manifest::BuiltManifest;
+use crate::report::built_manifest::{ArrivedManifest, BuiltManifest};
 use crate::report::download::{DownloadBegin, DownloadFinished};
 use crate::report::ensured::Ensured;
 use crate::report::event::PeerEvent;
@@ -16,7 +16,7 @@ use crate::report::packed_stream::{
 };
 use crate::report::packing_list::{AwaitedPackingList, MadePackingList};
 use crate::report::queued::QueuedAt;
-use crate::report::wanted_operation::{DroppedOperation, QueuedOperation, RetriedOperation};
+use crate::report::wanted_operation::{AwaitedSource, DroppedOperation, QueuedOperation, RetriedOperation};
 
 impl PeerEvent {
     /// An archive begins to arrive from `peer`.
@@ -71,7 +71,7 @@ impl PeerEvent {
             | Self::RemoveFinished { game, .. }
             | Self::CatalogBuildProgress { game, .. }
             | Self::CatalogGameBuilt(BuiltManifest { game, .. })
-            | Self::ManifestArrived { game, .. }
+            | Self::ManifestArrived(ArrivedManifest { game, .. })
             | Self::ManifestMissing { game, .. }
             | Self::PackingListMade(MadePackingList { game, .. })
             | Self::PackingListAwaited(AwaitedPackingList { game, .. })
@@ -82,12 +82,14 @@ impl PeerEvent {
             | Self::OperationQueued(QueuedOperation { game, .. })
             | Self::OperationRetry(RetriedOperation { game, .. })
             | Self::OperationDropped(DroppedOperation { game, .. })
+            | Self::SourceAwaited(AwaitedSource { game, .. })
             | Self::OperationBegin { game, .. }
             | Self::OperationEnd { game, .. }
             | Self::TransferBegin { game, .. }
             | Self::TransferEnd { game, .. } => Some(game),
             Self::PeerReady { .. }
             | Self::NetworkOpen {}
+            | Self::PeerDraining(_)
             | Self::PartyEntered { .. }
             | Self::LibraryChanged { .. }
             | Self::FolderPassedOver(_)

@@ -3,7 +3,7 @@
 use lanspread_types::checksum::ContentDigest;
 
 use crate::report::answer::Answer;
-use crate::report::built_manifest::BuiltManifest;
+use crate::report::built_manifest::{ArrivedManifest, BuiltManifest};
 use crate::report::event::PeerEvent;
 use crate::report::packing_list::{AwaitedPackingList, MadePackingList};
 use crate::report::party_line::PartyLineShown;
@@ -133,12 +133,12 @@ pub(super) fn events() -> Vec<PeerEvent> {
             message: "x".to_owned(),
         },
         PeerEvent::CatalogRefused { from: None, code: "x".into(), message: "x".to_owned() },
-        PeerEvent::ManifestArrived {
+        PeerEvent::ManifestArrived(ArrivedManifest {
             game: super::game(),
             peer: "n".parse().unwrap(),
             manifest: digest,
             bytes: 1,
-        },
+        }),
         PeerEvent::ManifestMissing { game: super::game(), manifest: digest, message: "x".to_owned() },
         PeerEvent::PackingListMade(MadePackingList {
             game: super::game(),

@@ -11,7 +11,9 @@ use crate::report::offender::{Offence, PenalisedPeer, ProvedLie, ServerLie};
 use crate::report::operation::OperationKind;
 use crate::report::queued::QueuedAt;
 use crate::report::source_share::SourceShare;
-use crate::report::wanted_operation::{DroppedOperation, QueuedOperation, RetriedOperation};
+use crate::report::wanted_operation::{
+    AwaitedSource, Draining, DroppedOperation, QueuedOperation, RetriedOperation,
+};
 
 fn failure() -> AttemptFailure {
     AttemptFailure::new(&name(), "busy", String::new())
@@ -204,6 +206,14 @@ fn events() -> Vec<PeerEvent> {
             code: "nobody-found".into(),
             message: String::new(),
             retry_ms: 1,
+        }),
+        E::PeerDraining(Draining { transfers: 1, operations: 1, drain_ms: 1 }),
+        E::SourceAwaited(AwaitedSource {
+            game: game.clone(),
+            peer: name(),
+            code: "source-stopping".into(),
+            retry_ms: 1,
+            wait_ms: 1,
         }),
         E::OperationDropped(DroppedOperation { kind, game: game.clone(), starts: 3 }),
         E::OperationBegin { operation, kind, game: game.clone() },
