@@ -121,8 +121,8 @@ fn row(room: &Room, peer: &RoomSeat, games: &[RoomGame]) -> String {
     let ready = match peer.state {
         SeatState::Silent => "silent".to_owned(),
         SeatState::Lost => "lost".to_owned(),
-        _ if !peer.seat => "source".to_owned(),
-        _ => format!("{}/{}", peer.games_ready, peer.games_wanted),
+        SeatState::Here if !peer.seat => "source".to_owned(),
+        SeatState::Here => format!("{}/{}", peer.games_ready, peer.games_wanted),
     };
     row += &padded(&ready, 8);
     for game in games {

@@ -89,7 +89,7 @@ impl Peer {
     }
 
     /// Begins what another peer asks for, as a command of this machine would.
-    pub(super) fn begin_asked(&self, kind: WorkKind, game: GameId, from: PeerId) -> Result<u64, Refusal> {
+    pub(super) fn begin_asked(&self, kind: WorkKind, game: &GameId, from: PeerId) -> Result<u64, Refusal> {
         let Some(kind) = words::kind_meant(kind) else {
             return Err(Refusal::new(RefusalCode::BadRequest, "it does not know this kind of operation"));
         };
@@ -119,7 +119,7 @@ impl Peer {
         // The source is a part of the peer and must not keep it alive.
         let inner = Arc::downgrade(&self.inner);
         let begin = Arc::new(move |kind, game, from| match inner.upgrade() {
-            Some(inner) => Self { inner }.begin_asked(kind, game, from),
+            Some(inner) => Self { inner }.begin_asked(kind, &game, from),
             None => Err(Refusal::new(RefusalCode::Stopping, "it is stopping")),
         });
         self.inner.source.asked.accept(peers, begin);

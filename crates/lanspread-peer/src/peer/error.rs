@@ -286,6 +286,8 @@ impl PeerError {
                 ErrorCategory::Refused
             }
             Self::NoPeers { .. }
+            | Self::NoSuchSeat { .. }
+            | Self::NoSeats
             | Self::NotOffered { .. }
             | Self::VersionNotOffered { .. }
             | Self::NoManifest { .. }
@@ -297,7 +299,6 @@ impl PeerError {
             Self::Trust(error) => error.category(),
             Self::SavedPeers(error) => error.category(),
             Self::NotPenalised { .. } | Self::AmbiguousSeat { .. } => ErrorCategory::Refused,
-            Self::NoSuchSeat { .. } | Self::NoSeats => ErrorCategory::NotOffered,
             Self::Operations(error) => error.category(),
             Self::Control(error) => error.category(),
             Self::Cancelled => ErrorCategory::Interrupted,

@@ -80,7 +80,7 @@ impl RoomFollower {
             match difference(&before, &room) {
                 RoomDifference::None if waited == Ok(false) && Instant::now() < latest => {}
                 RoomDifference::None => return RoomUpdate::Unchanged,
-                RoomDifference::Changes(changes) => return RoomUpdate::Changes(changes),
+                RoomDifference::Changes(told) => return RoomUpdate::Changes(told),
                 RoomDifference::Everything => return RoomUpdate::Room(Box::new(room)),
             }
             sleep_until((Instant::now() + limits::ROOM_INTERVAL).min(latest)).await;

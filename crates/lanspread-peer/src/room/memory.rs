@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn a_lost_peer_stays_with_what_it_told_until_its_place_is_needed() {
         let (memory, begin) = (RoomMemory::default(), Instant::now());
-        for number in 0..limits::ROOM_PEERS_MAX as u16 {
+        for number in 0..u16::try_from(limits::ROOM_PEERS_MAX).unwrap() {
             answers(&memory, number, begin + Duration::from_secs(number.into()));
         }
         memory.told(id(7), told(vec![game("a")], true), begin);

@@ -38,7 +38,7 @@ pub(crate) fn view(known: &Known, slow: &mut SlowLinks, now: Instant) -> Room {
         let own: Vec<RoomCell> = games.iter().filter_map(of).collect();
         let is_working = |cell: &RoomCell| is_work(cell.state);
         let wants = |cell: &&RoomCell| wanted.iter().any(|game| game.game == cell.game);
-        seat.seat = is_seat(&own);
+        seat.seat = is_seat(&told);
         seat.games_wanted = wanted.len() as u64;
         seat.games_ready = own.iter().filter(wants).filter(|cell| is_ready(cell)).count() as u64;
         seat.ready = seat.state == SeatState::Here && seat.games_ready == seat.games_wanted;
@@ -66,15 +66,11 @@ pub(crate) fn view(known: &Known, slow: &mut SlowLinks, now: Instant) -> Room {
     Room { self_peer: Some(known.ours.id), peers, games, cells, links, warnings, summary, ..Room::default() }
 }
 
-/// Whether a peer is a seat: it has something installed, works on it or has failed, or it has nothing at all. One that
-/// only has archives is a source.
-fn is_seat(cells: &[RoomCell]) -> bool {
-    let has_archives = cells.iter().any(|cell| cell.shareable);
-    let plays = |cell: &RoomCell| {
-        !matches!(cell.state, CellState::Absent | CellState::Downloaded | CellState::Unknown)
-            && !(cell.state == CellState::Outdated && cell.shareable)
-    };
-    cells.iter().any(plays) || !has_archives
+/// Whether a peer is a seat: it has something installed, works on it or has failed, or it has nothing at all. One that only has
+/// archives is a source.
+fn is_seat(games: &BTreeMap<&GameId, &GameActivity>) -> bool {
+    let plays = |game: &&GameActivity| game.installed || game.work.is_some() || game.failure.is_some();
+    games.values().any(plays) || !games.values().any(|game| game.downloaded_version.is_some())
 }
 
 fn seats(known: &Known, now: Instant) -> Vec<Seat<'_>> {

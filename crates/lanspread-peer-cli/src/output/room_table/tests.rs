@@ -1,3 +1,5 @@
+#![expect(clippy::needless_pass_by_value, reason = "what `json!` makes is passed on as it is")]
+
 use serde_json::{Value, json};
 
 use super::*;
@@ -38,7 +40,7 @@ fn three_seats() -> Room {
             {"peer": id(2), "game": "cnctw", "state": "failed", "code": "disk-full", "message": "the disk is full"},
             {"peer": id(3), "game": "cnctw", "state": "unknown"},
         ]),
-        json!({"ready": 0, "seats": 2, "problems": 2, "seconds_left": 75, "slowest": id(2), "bytes_per_second": 1048576}),
+        json!({"ready": 0, "seats": 2, "problems": 2, "seconds_left": 75, "slowest": id(2), "bytes_per_second": 1_048_576}),
     )));
     hinted(&mut answer);
     let Answer::Room(room) = answer else { panic!() };
