@@ -11,6 +11,7 @@ mod games;
 mod logging;
 mod options;
 mod party;
+mod patience;
 mod peers;
 mod room;
 mod setup;
@@ -33,17 +34,20 @@ pub(crate) use self::catalog::{
 };
 pub(crate) use self::daemon::StopOptions;
 pub(crate) use self::ensure::{Absent, Ensure, WantedGame};
-pub(crate) use self::games::{Download, Fetching, GamesPlace, Install, Local, Parallel, Uninstall, Update};
+pub(crate) use self::games::{
+    Download, Fetching, GamesPlace, GamesWanted, Install, Local, Parallel, Uninstall, Update,
+};
 pub(crate) use self::logging::{LogFormat, Logging};
 pub(crate) use self::options::{
     CatalogFile, DaemonGamesDir, Decoder, DiscoveryChoice, GamesDirOption, LimitOptions, PeerList,
     PeerRulesOptions, ServedGamesDir,
 };
 pub(crate) use self::party::{PartyArguments, PartyCommand, PartyJoin, PartyNew, PartyShow, Replacing};
+pub(crate) use self::patience::{PatienceOptions, WaitArguments};
 pub(crate) use self::peers::{DecidePeers, ForgottenPeer, Peers, PeersCommand, PeersPenalties};
 pub(crate) use self::room::{RoomArguments, RoomCommand, RoomInstall, RoomShow};
 pub(crate) use self::setup::{Candidates, ConfigArguments, ConfigCommand, Init};
-pub(crate) use self::values::GivenUrl;
+pub(crate) use self::values::{GivenPeer, GivenUrl, WaitTime};
 use crate::help::heading::{OUTPUT, SERVING, SOURCES, THIS_MACHINE, TRUST};
 use crate::help::{CATALOG_OF_A_PARTY, first_steps_and_exit_status};
 
@@ -163,6 +167,8 @@ other. An interrupted download resumes where it stopped.")]
     #[command(after_help = "\
 Example:
   lanspread-peer-cli update cnctw --catalog catalog.toml
+  lanspread-peer-cli update --all
+  lanspread-peer-cli update             show what would change; exit status 10 if anything would
 
 A downloaded game is downloaded again, and an installed game is installed again. The old tree stays \
 until the new one is complete. If files that you added to it would be lost, the command names them \
@@ -199,6 +205,16 @@ Examples:
 
 A machine lets another one do so if its daemon runs with `--accept-from ID`.")]
     Room(RoomArguments),
+    /// Wait for an operation of a daemon, and end as it ends
+    #[command(after_help = "\
+Examples:
+  lanspread-peer-cli install cnctw --detach
+  lanspread-peer-cli wait cnctw
+  lanspread-peer-cli wait 3 --timeout 5m
+
+The exit status is that of the operation. If it has ended already, that is remembered until another operation \
+on the game ends. Ctrl-C ends the waiting, and not the operation.")]
+    Wait(WaitArguments),
     /// Show the operations of a daemon: those that run and those that wait
     Operations(OfDaemon),
     /// Show the newest events of a daemon
@@ -299,6 +315,9 @@ pub(crate) struct Serve {
 /// `list`
 #[derive(Debug, Args)]
 pub(crate) struct List {
+    /// Show only the games on this machine that an update would change, with both versions
+    #[arg(long)]
+    pub(crate) updates: bool,
     #[command(flatten)]
     pub(crate) games: GamesDirOption,
     #[command(flatten)]

@@ -8,7 +8,7 @@ use lanspread_peer::{
     ReplyStream, answer, find_daemon,
 };
 
-use crate::exit::CommandResult;
+use crate::exit::{CommandResult, Failure};
 use crate::signals;
 
 /// The peer that answers a command.
@@ -56,6 +56,23 @@ impl<'a> Backend<'a> {
                 Replies::Daemon(ControlClient::ask(daemon, games_dir, &request).await?)
             }
         })
+    }
+
+    /// Whether it is a daemon.
+    pub(crate) fn is_daemon(&self) -> bool {
+        matches!(self, Self::Daemon { .. })
+    }
+
+    /// Starts an operation and leaves it. Returns its number, and whether it was there already.
+    pub(crate) async fn start(&self, request: ControlRequest) -> Result<(u64, bool), Failure> {
+        let mut replies = self.ask(request).await?;
+        loop {
+            match replies.next().await? {
+                ControlReply::Accepted { operation, joined } => return Ok((operation, joined)),
+                ControlReply::Failed(failure) => return Err(failure.into()),
+                _ => {}
+            }
+        }
     }
 
     /// Shuts down the peer of this process, if there is one.

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::io;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use lanspread_peer::{
@@ -34,6 +35,24 @@ pub(crate) struct Summary {
     /// The user ended it.
     pub(crate) is_interrupted: bool,
 }
+
+/// A failed request that is tried again.
+#[derive(Debug)]
+pub(crate) struct Retry {
+    pub(crate) game: GameId,
+    pub(crate) failure: Failure,
+    /// Counts from 1.
+    pub(crate) number: u64,
+    /// How many further tries there are in all.
+    pub(crate) retries: u64,
+    /// Until then.
+    pub(crate) delay: Duration,
+}
+
+/// The exit status of a check that found something to update.
+pub(crate) const OUTDATED: u8 = 10;
+/// The exit status of a command whose time has passed, as `timeout` has it.
+pub(crate) const TIMED_OUT: u8 = 124;
 
 /// The result of every command.
 pub(crate) type CommandResult = Result<(), Failure>;
@@ -89,6 +108,15 @@ impl Failure {
             Some(game) => Self { message: format!("{game}: {}", self.message), ..self.clone() }.line(),
             None => self.line(),
         }
+    }
+
+    /// Whether the same request may succeed later, although no user has done anything about the failure.
+    pub(crate) fn may_pass(&self) -> bool {
+        let is_about_sources =
+            [ErrorCategory::NotOffered, ErrorCategory::SourcesFailed, ErrorCategory::NoPlace]
+                .into_iter()
+                .any(|category| self.status == status(category));
+        is_about_sources || matches!(&*self.code, "in-progress" | "queue-full" | "freeing-space")
     }
 
     pub(crate) fn is_interruption(&self) -> bool {
@@ -215,7 +243,8 @@ mod tests {
             E::NoPlace,
             E::Interrupted,
         ];
-        let used: Vec<u8> = [0].into_iter().chain(categories.map(status)).collect();
+        let mut used: Vec<u8> = [0, OUTDATED, TIMED_OUT].into_iter().chain(categories.map(status)).collect();
+        used.sort_unstable();
         let described: Vec<u8> = crate::help::EXIT_STATUS.iter().map(|(status, _)| *status).collect();
         assert_eq!(described, used);
     }

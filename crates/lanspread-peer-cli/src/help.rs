@@ -24,6 +24,8 @@ pub(crate) const EXIT_STATUS: &[(u8, &str)] = &[
     (6, "content did not match"),
     (7, "local disk: space, permission"),
     (8, "no source has a place, and the command waits no longer"),
+    (10, "games can be updated: of `update` without games and of `update --check`"),
+    (124, "not done within the time of --timeout"),
     (130, "interrupted"),
 ];
 

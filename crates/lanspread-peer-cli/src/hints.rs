@@ -114,6 +114,8 @@ const HINTS: &[Row] = &[
     row_of_cause(NO_SOURCE, "party", JOIN_PARTY),
     row_of_cause(NO_SOURCE, "other-peer", SET_UP_AGAIN),
     row(&["not-offered"], "`lanspread-peer-cli list` shows what is offered"),
+    row(&["no-game"], "`lanspread-peer-cli list` shows the games here and those that are offered"),
+    row(&["no-such-peer"], "`lanspread-peer-cli peers` shows the peers that answer"),
     row(
         &["version-not-offered"],
         "`lanspread-peer-cli list` shows what is offered; GAME@any is content with the version that is here",

@@ -126,6 +126,7 @@ async fn run(global: &Global, output: Output, command: Command, given: &Given) -
         Command::Absent(absent) => commands::ensure::absent(global, output, absent).await,
         Command::Cancel(cancel) => operate::cancel(global, output, cancel).await,
         Command::Room(room) => commands::room::run(global, output, room).await,
+        Command::Wait(wait) => commands::wait::run(global, output, wait).await,
         Command::Operations(of) => commands::ask::operations(global, output, of).await,
         Command::Events(events) => commands::ask::events(global, output, events).await,
         Command::Limits(limits) => commands::ask::limits(global, output, limits).await,

@@ -64,13 +64,14 @@ pub use traffic::TrafficLimits;
 // What a peer reports, and how you request operations.
 pub use operations::{OperationHandle, OperationInfo, OperationOutcome, OperationsError};
 pub use report::EVENTS_VERSION;
-pub use report::answer::{Answer, PeerTrust, ReceivingAddress};
+pub use report::answer::Answer;
 pub use report::built_manifest::{ArrivedManifest, BuiltManifest};
 pub use report::channel::PeerEvents;
 pub use report::download::{DownloadBegin, DownloadFinished};
 pub use report::ensured::{EnsureAction, Ensured};
 pub use report::event::PeerEvent;
 pub use report::failure::{AttemptFailure, Code, ErrorCategory, OperationFailure, PeerAnswer};
+pub use report::game_pattern::{GamePattern, GamesAmong};
 pub use report::machine_settings::{ConfigFilePath, MachineSetUp, OptionSetting};
 pub use report::offender::{
     NoAddress, Offence, Offender, PenalisedPeer, PenaltyAddress, ProvedLie, ServerLie,
@@ -81,6 +82,7 @@ pub use report::operation::{
 };
 pub use report::operation_outcome::EndedOperation;
 pub use report::operation_progress::{OperationProgress, OperationStep};
+pub use report::packed_status::ReceivingAddress;
 pub use report::packed_status::{RelayStatus, WaitingReceiver, WaveStatus};
 pub use report::packed_stream::{
     BytesByKind, GapFilled, PackedFinished, PackedPlaced, RelayBegin, RelayEnd, RelayLingers,
@@ -89,6 +91,7 @@ pub use report::packed_stream::{
 pub use report::packing_list::{AwaitedPackingList, MadePackingList};
 pub use report::party_line::PartyLineShown;
 pub use report::passed_over::PassedOverFolder;
+pub use report::peer_trust::PeerTrust;
 pub use report::planned::{PlannedSource, PlannedUpstream};
 pub use report::queued::QueuedAt;
 pub use report::reported_event::ReportedEvent;
@@ -96,6 +99,7 @@ pub use report::room::{
     CellState, LinkKind, Room, RoomCell, RoomChanges, RoomGame, RoomLink, RoomLooking, RoomOperation,
     RoomSeat, RoomSummary, RoomWarning, SeatState,
 };
+pub use report::script_answers::{AwaitedOperation, DetachedOperation, GameUpdate, MatchedGame};
 pub use report::source_share::SourceShare;
 pub use report::wanted::{GameForm, WantedVersion};
 pub use report::wanted_operation::{

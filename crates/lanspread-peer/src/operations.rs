@@ -6,6 +6,7 @@
 //! its outcome. When a follower leaves, the operation keeps running; only the last follower can give it up.
 
 mod error;
+mod follow;
 mod outcomes;
 mod queue;
 
@@ -20,6 +21,7 @@ use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 pub use self::error::OperationsError;
+pub(crate) use self::follow::Followed;
 use self::outcomes::Outcomes;
 use self::queue::{Entry, Full, OperationId, Queue, Submitted};
 use crate::report::channel::{EventSender, PeerEvents};
@@ -288,14 +290,7 @@ impl Operations {
             is_cancelled: false,
             ended,
         });
-        live.followers += 1;
-        let handle = OperationHandle {
-            operations: Arc::clone(self),
-            id,
-            joined,
-            events: live.events.subscribe(),
-            outcome: live.outcome.subscribe(),
-        };
+        let handle = live.follow(self, id, joined);
         if !joined {
             let OperationRequest { kind, game, .. } = request;
             live.events.report(PeerEvent::OperationQueued(QueuedOperation {

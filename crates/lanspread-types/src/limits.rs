@@ -305,6 +305,8 @@ pub const HELPER_STOP_DEADLINE: Duration = Duration::from_secs(1);
 
 /// Length of a game id in bytes.
 pub const GAME_ID_BYTES_MAX: usize = 64;
+/// The port on which a peer listens unless another one is chosen.
+pub const PORT_DEFAULT: u16 = 4107;
 /// Games that one peer offers or a catalog lists.
 pub const GAMES_MAX: usize = 20_000;
 /// Manifests in the state directory: one for each game that a catalog lists.

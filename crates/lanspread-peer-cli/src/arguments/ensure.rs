@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, ValueHint};
-use lanspread_peer::{GameForm, GameId, WantedVersion, WordError};
+use lanspread_peer::{GameForm, GamePattern, WantedVersion, WordError};
 
 use crate::arguments::games::{Fetching, Force, GamesPlace, NamesAccepted};
 use crate::arguments::options::{Decoder, StreamOptions};
@@ -12,10 +12,13 @@ use crate::arguments::options::{Decoder, StreamOptions};
 /// `ensure`
 #[derive(Debug, Args)]
 pub(crate) struct Ensure {
-    /// Ids of the games, each with the version that is wanted: a version, `any` for whatever is here, or nothing for the
-    /// one of the catalog or, without a catalog, the one that most peers have
-    #[arg(required_unless_present = "file", value_hint = ValueHint::Other, value_name = "GAME[@VERSION]")]
+    /// Ids of the games or patterns in quotes, such as 'cnc*', each with the version that is wanted: a version, `any` for
+    /// whatever is here, or nothing for the one of the catalog or, without a catalog, the one that most peers have
+    #[arg(required_unless_present_any = ["file", "all"], value_hint = ValueHint::Other, value_name = "GAME[@VERSION]")]
     pub(crate) games_wanted: Vec<WantedGame>,
+    /// All games of the catalog
+    #[arg(long)]
+    pub(crate) all: bool,
     /// Room file that says which games are wanted and which are not (TOML)
     #[arg(long, value_hint = ValueHint::FilePath, value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
@@ -62,9 +65,12 @@ impl FormChoice {
 /// `absent`
 #[derive(Debug, Args)]
 pub(crate) struct Absent {
-    /// Ids of the games
-    #[arg(required = true, value_hint = ValueHint::Other, value_name = "GAME")]
-    pub(crate) games_wanted: Vec<GameId>,
+    /// Ids of the games, or patterns in quotes, such as 'cnc*'
+    #[arg(required_unless_present = "all", value_hint = ValueHint::Other, value_name = "GAME")]
+    pub(crate) games_wanted: Vec<GamePattern>,
+    /// All games on this machine
+    #[arg(long, conflicts_with = "games_wanted")]
+    pub(crate) all: bool,
     #[command(flatten)]
     pub(crate) place: GamesPlace,
     #[command(flatten)]
@@ -74,7 +80,7 @@ pub(crate) struct Absent {
 /// A game and the version that is wanted, as `GAME@VERSION`. No game id holds an `@`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct WantedGame {
-    pub(crate) game: GameId,
+    pub(crate) game: GamePattern,
     pub(crate) version: WantedVersion,
 }
 

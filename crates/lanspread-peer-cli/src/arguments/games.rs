@@ -2,13 +2,14 @@
 
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, ValueHint};
-use lanspread_peer::GameId;
+use lanspread_peer::GamePattern;
 use lanspread_peer::limits::{OPERATIONS_RUNNING_DEFAULT, OPERATIONS_RUNNING_MAX};
 
 use crate::arguments::options::{
-    CatalogFile, Decoder, DiscoveryChoice, GamesDirOption, LimitOptions, PeerList, PeerRulesOptions,
-    RelayOptions, ServerList, StreamOptions, WaitOptions,
+    CatalogFile, Decoder, DiscoveryChoice, GamesDirOption, LimitOptions, OnlyFrom, PeerList,
+    PeerRulesOptions, RelayOptions, ServerList, StreamOptions, WaitOptions,
 };
+use crate::arguments::patience::PatienceOptions;
 use crate::arguments::values::Names;
 use crate::help::heading::{THIS_MACHINE, TRUST};
 
@@ -40,7 +41,7 @@ pub(crate) struct Download {
     pub(crate) relaying: RelayOptions,
 }
 
-/// What `download`, `install` and `update` are asked for
+/// What `download` and `install` are asked for
 #[derive(Debug, Args)]
 pub(crate) struct Operate {
     #[command(flatten)]
@@ -54,6 +55,8 @@ pub(crate) struct Operate {
 pub(crate) struct Fetching {
     #[command(flatten)]
     pub(crate) peers: PeerList,
+    #[command(flatten)]
+    pub(crate) only_from: OnlyFrom,
     #[command(flatten)]
     pub(crate) servers: ServerList,
     #[command(flatten)]
@@ -71,8 +74,20 @@ pub(crate) struct Fetching {
 /// `update`
 #[derive(Debug, Args)]
 pub(crate) struct Update {
+    /// Ids of the games, or patterns in quotes, such as 'cnc*'; without any, show what an update of all games on this machine
+    /// would change
+    #[arg(value_hint = ValueHint::Other, value_name = "GAME")]
+    pub(crate) games_wanted: Vec<GamePattern>,
+    /// Update all games on this machine
+    #[arg(long, conflicts_with = "games_wanted")]
+    pub(crate) all: bool,
+    /// Show what would change, with exit status 10 if anything would, and change nothing
+    #[arg(long)]
+    pub(crate) check: bool,
     #[command(flatten)]
-    pub(crate) operate: Operate,
+    pub(crate) place: GamesPlace,
+    #[command(flatten)]
+    pub(crate) fetching: Fetching,
     #[command(flatten)]
     pub(crate) names: NamesAccepted,
     #[command(flatten)]
@@ -95,11 +110,21 @@ pub(crate) struct Uninstall {
 /// Games, and the folder that holds them
 #[derive(Debug, Args)]
 pub(crate) struct Local {
-    /// Ids of the games
-    #[arg(required = true, value_hint = ValueHint::Other, value_name = "GAME")]
-    pub(crate) games_wanted: Vec<GameId>,
+    #[command(flatten)]
+    pub(crate) wanted: GamesWanted,
     #[command(flatten)]
     pub(crate) place: GamesPlace,
+}
+
+/// Games that are named together
+#[derive(Debug, Args)]
+pub(crate) struct GamesWanted {
+    /// Ids of the games, or patterns in quotes, such as 'cnc*'
+    #[arg(required_unless_present = "all", value_hint = ValueHint::Other, value_name = "GAME")]
+    pub(crate) games_wanted: Vec<GamePattern>,
+    /// All games: those of the catalog to install and to download, otherwise those on this machine
+    #[arg(long, conflicts_with = "games_wanted")]
+    pub(crate) all: bool,
 }
 
 /// The folder that holds the games, and what is known of them
@@ -111,6 +136,8 @@ pub(crate) struct GamesPlace {
     pub(crate) catalog: CatalogFile,
     #[command(flatten)]
     pub(crate) parallel: Parallel,
+    #[command(flatten)]
+    pub(crate) patience: PatienceOptions,
 }
 
 /// How many operations run at once.

@@ -7,11 +7,10 @@ use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, ValueHint};
 use lanspread_peer::limits::DISCOVERY_TIMEOUT_MAX;
 use lanspread_peer::{
-    AdmissionRules, DiscoveryMode, OperationOptions, PeerAddress, PeerId, RateLimit, RelayChoice,
-    TrafficLimits, Wait,
+    AdmissionRules, DiscoveryMode, OperationOptions, PeerId, RateLimit, RelayChoice, TrafficLimits, Wait,
 };
 
-use crate::arguments::values::{DecodePlace, DictionaryBytes, GivenUrl, WaitTime};
+use crate::arguments::values::{DecodePlace, DictionaryBytes, GivenPeer, GivenUrl, WaitTime};
 use crate::help::heading::{SOURCES, THIS_MACHINE, TRANSFER, TRUST};
 
 /// The games directory.
@@ -110,9 +109,19 @@ pub(crate) struct DaemonGamesDir {
 /// The peers to ask.
 #[derive(Debug, Args)]
 pub(crate) struct PeerList {
-    /// Peer to ask; may be given several times [variable: separated by commas]
-    #[arg(long = "peer", help_heading = SOURCES, env = "LANSPREAD_PEER", value_hint = ValueHint::Other, value_name = "HOST:PORT", value_delimiter = ',')]
-    pub(crate) peers: Vec<PeerAddress>,
+    /// Peer to ask, by address (the port is 4107 unless it is given), name or id; may be given several times [variable:
+    /// separated by commas]
+    #[arg(long = "peer", help_heading = SOURCES, env = "LANSPREAD_PEER", value_hint = ValueHint::Other, value_name = "PEER", value_delimiter = ',')]
+    pub(crate) peers: Vec<GivenPeer>,
+}
+
+/// The peers that alone are sources.
+#[derive(Debug, Args)]
+pub(crate) struct OnlyFrom {
+    /// Fetch from this peer only, by address, name, id or the beginning of its id; may be given several times. Of the HTTP
+    /// servers, only those of --from are used
+    #[arg(long = "only-from", help_heading = SOURCES, env = "LANSPREAD_ONLY_FROM", value_hint = ValueHint::Other, value_name = "PEER", value_delimiter = ',')]
+    pub(crate) only_from: Vec<GivenPeer>,
 }
 
 /// The HTTP servers to fetch from.

@@ -36,6 +36,11 @@ fn every_value_says_how_a_shell_completes_it() {
 #[test]
 fn every_option_has_a_variable_that_is_not_for_one_call() {
     const FOR_ONE_CALL: &[&str] = &[
+        "all",
+        "check",
+        "detach",
+        "game",
+        "updates",
         "archives",
         "file",
         "streamed",

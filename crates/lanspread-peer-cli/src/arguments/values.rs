@@ -1,10 +1,12 @@
 //! Values of options that are no words of the library.
 
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 use clap::ValueEnum;
-use lanspread_peer::limits::{DICTIONARY_BYTES_MAX, DICTIONARY_BYTES_MIN, WAIT_MAX};
-use lanspread_peer::{DecodeAt, NamePolicy};
+use lanspread_peer::limits::{DICTIONARY_BYTES_MAX, DICTIONARY_BYTES_MIN, PORT_DEFAULT, WAIT_MAX};
+use lanspread_peer::{DecodeAt, NamePolicy, PeerAddress, PeerId, PeerName, WordError};
 
 /// The size of a dictionary in bytes, written as `4GiB`, `4G` or `1536m`. A type of its own, because the config file then
 /// takes it as a text.
@@ -71,6 +73,68 @@ impl FromStr for GivenUrl {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Ok(Self(text.to_owned()))
+    }
+}
+
+/// A peer as a user names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum GivenPeer {
+    Address(PeerAddress),
+    Id(PeerId),
+    /// Its name, the beginning of its id, or the name of its machine.
+    Named(String),
+}
+
+impl GivenPeer {
+    /// Its address, if that was given.
+    pub(crate) fn address(&self) -> Option<PeerAddress> {
+        match self {
+            Self::Address(address) => Some(address.clone()),
+            Self::Id(_) | Self::Named(_) => None,
+        }
+    }
+
+    /// Whether its address has to be looked up.
+    pub(crate) fn is_looked_up(&self) -> bool {
+        !matches!(self, Self::Address(_))
+    }
+
+    /// Its address, if what was given is the name of a machine.
+    pub(crate) fn as_host(&self) -> Option<PeerAddress> {
+        match self {
+            Self::Address(address) => Some(address.clone()),
+            Self::Named(host) => format!("{host}:{PORT_DEFAULT}").parse().ok(),
+            Self::Id(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for GivenPeer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(formatter),
+            Self::Id(id) => id.fmt(formatter),
+            Self::Named(name) => formatter.write_str(name),
+        }
+    }
+}
+
+impl FromStr for GivenPeer {
+    type Err = WordError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+        if let Ok(address) = bare.parse::<IpAddr>() {
+            return Ok(Self::Address(SocketAddr::from((address, PORT_DEFAULT)).into()));
+        }
+        if text.contains(':') {
+            return text.parse().map(Self::Address);
+        }
+        match text.parse() {
+            Ok(id) => Ok(Self::Id(id)),
+            // Every word that a peer may have as its name.
+            Err(_) => text.parse::<PeerName>().map(|name| Self::Named(name.to_string())),
+        }
     }
 }
 

@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use lanspread_peer::{Answer, AskOptions, ControlReply, ControlRequest};
-use lanspread_peer::{CancellationToken, Peer, PeerAddress, PeerClient, PeerError};
+use lanspread_peer::{CancellationToken, DiscoveryMode, Peer, PeerClient, PeerError};
 
-use super::saved;
+use super::{given_peers, saved, updates};
 use crate::arguments::{
-    CatalogFile, DiscoveryChoice, Events, Global, LimitsArguments, List, OfDaemon, PeerList, Peers,
-    PeersCommand, PeersPenalties, Status,
+    CatalogFile, DiscoveryChoice, Events, GivenPeer, Global, LimitsArguments, List, OfDaemon, PeerList,
+    Peers, PeersCommand, PeersPenalties, Status,
 };
 use crate::backend::Backend;
 use crate::exit::{CommandResult, Failure};
@@ -17,10 +17,13 @@ use crate::output::Output;
 use crate::signals::cancel_on_signal_or_panic;
 
 pub(crate) async fn list(global: &Global, output: Output, list: List) -> CommandResult {
-    let options = options(&list.peers, &list.discovery);
     let games_dir = ChosenGamesDir::to_use(global, list.games.games_dir.as_deref())?;
     games_dir.open(output, false)?;
     let backend = backend(global, &games_dir.path, Some(&list.catalog))?;
+    let options = options(&backend, &list.peers, &list.discovery).await?;
+    if list.updates {
+        return outdated(backend, output, options).await;
+    }
     answer(backend, output, ControlRequest::List(options)).await
 }
 
@@ -31,11 +34,15 @@ pub(crate) async fn peers(global: &Global, output: Output, peers: Peers) -> Comm
         Some(PeersCommand::Penalties(penalties)) => return penalised(global, output, penalties).await,
         Some(PeersCommand::Decide(command)) => return saved::run(global, output, command).await,
     };
-    let options = options(&show.named, &show.discovery);
     if let Some(games_dir) = ChosenGamesDir::known(global, show.games.games_dir.as_deref()) {
-        return answer(backend(global, &games_dir.path, None)?, output, ControlRequest::Peers(options)).await;
+        let backend = backend(global, &games_dir.path, None)?;
+        let options = options(&backend, &show.named, &show.discovery).await?;
+        return answer(backend, output, ControlRequest::Peers(options)).await;
     }
     let client = PeerClient::new(global.state_dir.clone(), global.party_file.as_deref())?;
+    let discovery = (&show.discovery).into();
+    let named = given_peers::addresses_of(&client, &show.named.peers, discovery).await?;
+    let options = AskOptions::default().with_peers(named).with_discovery(discovery);
     for report in client.peers(&options).await? {
         output.report(&report)?;
     }
@@ -66,8 +73,10 @@ pub(crate) async fn status(global: &Global, output: Output, status: Status) -> C
 }
 
 /// Asks the named peers at once, and reports each when it is its turn.
-async fn status_of_peers(global: &Global, output: Output, peers: &[PeerAddress]) -> CommandResult {
+async fn status_of_peers(global: &Global, output: Output, named: &[GivenPeer]) -> CommandResult {
     let client = PeerClient::new(global.state_dir.clone(), global.party_file.as_deref())?;
+    let peers =
+        given_peers::addresses_of(&client, named, DiscoveryMode::On { timeout_ms: LOOK_UP_MS }).await?;
     let answers = futures_util::future::join_all(peers.iter().map(|peer| client.status(peer))).await;
     let mut failures = Vec::new();
     for (peer, answer) in peers.iter().zip(answers) {
@@ -111,8 +120,26 @@ pub(crate) async fn events(global: &Global, output: Output, events: Events) -> C
     }
 }
 
-fn options(peers: &PeerList, discovery: &DiscoveryChoice) -> AskOptions {
-    AskOptions::default().with_peers(peers.peers.clone()).with_discovery(discovery.into())
+/// How long `status` looks for a peer that was named and not addressed.
+const LOOK_UP_MS: u64 = 3_000;
+
+/// The games on this machine that an update would change.
+async fn outdated(backend: Backend<'_>, output: Output, options: AskOptions) -> CommandResult {
+    let cancel = CancellationToken::new();
+    cancel_on_signal_or_panic(cancel.clone())?;
+    let shown = updates::show(&backend, output, Vec::new(), options, true, &cancel).await;
+    let closed = backend.close().await;
+    shown?;
+    Ok(closed?)
+}
+
+async fn options(
+    backend: &Backend<'_>,
+    peers: &PeerList,
+    discovery: &DiscoveryChoice,
+) -> Result<AskOptions, Failure> {
+    let named = given_peers::addresses_for(backend, &peers.peers, discovery.into()).await?;
+    Ok(AskOptions::default().with_peers(named).with_discovery(discovery.into()))
 }
 
 /// The daemon of the games directory, or else a peer of this process that only asks.

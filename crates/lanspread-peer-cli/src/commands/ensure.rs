@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 
 use lanspread_peer::{
-    ControlRequest, GameForm, GameId, OperationKind, OperationOptions, OperationRequest, RoomFile,
-    RoomFileGame,
+    ControlRequest, GameForm, GameId, GamePattern, GamesAmong, OperationKind, OperationOptions,
+    OperationRequest, RoomFile, RoomFileGame, WantedVersion,
 };
 
-use super::OwnPeer;
-use super::operate::options;
+use super::operate::{ask, options};
 use super::requests::{Requested, Work};
+use super::selected::Selection;
+use super::{OwnPeer, given_peers};
 use crate::arguments::{Absent, Ensure, Global, WantedGame};
+use crate::backend::Backend;
 use crate::exit::{CommandResult, Failure};
 use crate::output::Output;
 
@@ -25,29 +27,70 @@ enum Wish {
 }
 
 pub(crate) async fn ensure(global: &Global, output: Output, ensure: Ensure) -> CommandResult {
-    let Ensure { games_wanted, file, form, verify, place, fetching, names, decoder, streaming, force } =
+    let Ensure { games_wanted, all, file, form, verify, place, fetching, names, decoder, streaming, force } =
         ensure;
     let room = file.as_deref().map(RoomFile::load).transpose()?;
-    let wishes = Wishes::of(room.as_ref(), &games_wanted, form.form());
     let options = options(&fetching)?.with_names(names.names.into()).with_force(force.force);
     let options = streaming.apply(options).with_verify(verify);
     let own = OwnPeer { decoder: Some(&decoder), limits: Some(&fetching.limits) };
     let work = Work { global, output, place: &place, own, fills: true };
-    work.run(async |_| Ok(wishes.requests(&options))).await
+    work.run(async |backend| {
+        let options = given_peers::apply(backend, &fetching, options).await?;
+        let named = named(backend, &games_wanted, all, &options).await?;
+        Ok(Wishes::of(room.as_ref(), named, form.form()).requests(&options))
+    })
+    .await
 }
 
 pub(crate) async fn absent(global: &Global, output: Output, absent: Absent) -> CommandResult {
-    let Absent { games_wanted, place, force } = absent;
-    let wishes = Wishes(games_wanted.into_iter().map(|game| (game, Wish::Absent)).collect());
+    let Absent { games_wanted, all, place, force } = absent;
     let options = OperationOptions::default().with_force(force.force);
     let work = Work { global, output, place: &place, own: OwnPeer::default(), fills: false };
-    work.run(async |_| Ok(wishes.requests(&options))).await
+    work.run(async |backend| {
+        let selection = Selection {
+            wanted: &games_wanted,
+            all: all.then_some(GamesAmong::Here),
+            among: GamesAmong::Here,
+            // What fits no game is absent.
+            must_match: false,
+            ask: ask(&options),
+        };
+        let games = selection.games(backend).await?;
+        Ok(Wishes(games.into_iter().map(|game| (game, Wish::Absent)).collect()).requests(&options))
+    })
+    .await
+}
+
+/// The games that the command line names, and the version that is wanted of each. What names a game by its id counts more
+/// than a pattern, and a later word more than an earlier one.
+async fn named(
+    backend: &Backend<'_>,
+    games_wanted: &[WantedGame],
+    all: bool,
+    options: &OperationOptions,
+) -> Result<BTreeMap<GameId, WantedVersion>, Failure> {
+    let mut named = BTreeMap::new();
+    let select = async |wanted: &[GamePattern], all: Option<GamesAmong>| {
+        let (among, ask) = (GamesAmong::Known, ask(options));
+        Selection { wanted, all, among, must_match: true, ask }.games(backend).await
+    };
+    if all {
+        let games = select(&[], Some(GamesAmong::Catalog)).await?;
+        named.extend(games.into_iter().map(|game| (game, WantedVersion::Current)));
+    }
+    let (ids, patterns): (Vec<&WantedGame>, Vec<&WantedGame>) =
+        games_wanted.iter().partition(|wanted| matches!(wanted.game, GamePattern::One(_)));
+    for WantedGame { game, version } in patterns.into_iter().chain(ids) {
+        let games = select(std::slice::from_ref(game), None).await?;
+        named.extend(games.into_iter().map(|game| (game, version.clone())));
+    }
+    Ok(named)
 }
 
 impl Wishes {
     /// What the room file and the command line say. A game of the command line is as the command line says it, and its
     /// options are for every game of which the room file says nothing else.
-    fn of(room: Option<&RoomFile>, named: &[WantedGame], form: GameForm) -> Self {
+    fn of(room: Option<&RoomFile>, named: BTreeMap<GameId, WantedVersion>, form: GameForm) -> Self {
         let with_form = |wanted: RoomFileGame| match wanted.form {
             GameForm::AsHere => RoomFileGame { form, ..wanted },
             _ => wanted,
@@ -59,9 +102,8 @@ impl Wishes {
             let absent = room.absent().iter().map(|game| (game, Wish::Absent));
             wishes.extend(present.chain(absent).map(|(game, wish)| (game.clone(), wish)));
         }
-        let named = named.iter().map(|WantedGame { game, version }| {
-            (game.clone(), Wish::Present(RoomFileGame { version: version.clone(), form }))
-        });
+        let named =
+            named.into_iter().map(|(game, version)| (game, Wish::Present(RoomFileGame { version, form })));
         wishes.extend(named);
         Self(wishes)
     }
@@ -91,17 +133,16 @@ impl From<lanspread_peer::RoomFileError> for Failure {
 
 #[cfg(test)]
 mod tests {
-    use lanspread_peer::WantedVersion;
-
     use super::*;
 
     #[test]
     fn the_command_line_wins_over_the_room_file_and_its_form_fills_the_gaps() {
         let room = "absent = ['x']\n[games]\na = '1'\nb = { version = 'any', as = 'streamed' }\nc = '3'";
         let room = RoomFile::parse(room).unwrap();
-        let named: Vec<WantedGame> = ["c@4", "d", "x"].iter().map(|game| game.parse().unwrap()).collect();
-        let wishes = Wishes::of(Some(&room), &named, GameForm::Archives);
         let exactly = |version: &str| WantedVersion::Exactly { version: version.parse().unwrap() };
+        let named = [("c", exactly("4")), ("d", WantedVersion::Current), ("x", WantedVersion::Current)];
+        let named = named.into_iter().map(|(game, version)| (game.parse().unwrap(), version)).collect();
+        let wishes = Wishes::of(Some(&room), named, GameForm::Archives);
         let present = |version, form| Wish::Present(RoomFileGame { version, form });
         let expected = [
             ("a", present(exactly("1"), GameForm::Archives)),

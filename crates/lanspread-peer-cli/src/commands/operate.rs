@@ -1,12 +1,14 @@
 //! Operations on games: `install`, `download`, `update`, `uninstall`, `remove`, `verify`; and `cancel`.
 
 use lanspread_peer::{
-    CancellationToken, ControlRequest, GameId, OperationKind, OperationOptions, OperationRequest,
+    AskOptions, CancellationToken, ControlRequest, GameId, GamesAmong, OperationKind, OperationOptions,
+    OperationRequest,
 };
 
-use super::requests::{Requested, Work, follow};
-use super::{OwnPeer, servers};
-use crate::arguments::{Cancel, Download, Fetching, Global, Install, Local, Uninstall, Update};
+use super::requests::{Following, Requested, Work, follow};
+use super::selected::Selection;
+use super::{OwnPeer, given_peers, servers, updates};
+use crate::arguments::{Cancel, Download, Fetching, GamesWanted, Global, Install, Local, Uninstall, Update};
 use crate::backend::Backend;
 use crate::exit::{CommandResult, Failure};
 use crate::games_dir::ChosenGamesDir;
@@ -17,33 +19,52 @@ pub(crate) async fn install(global: &Global, output: Output, install: Install) -
     let options = streaming.apply(options(&operate.fetching)?.with_names(names.names.into()));
     let kind = if stream { OperationKind::StreamInstall } else { OperationKind::Install };
     let own = OwnPeer { decoder: Some(&decoder), limits: Some(&operate.fetching.limits) };
+    let order = Order {
+        wanted: &operate.local.wanted,
+        fetching: Some(&operate.fetching),
+        among: GamesAmong::Offered,
+        options,
+    };
+    let place = &operate.local.place;
+    let work = Work { global, output, place, own, fills: !dry_run };
     if dry_run {
-        let place = &operate.local.place;
-        let work = Work { global, output, place, own, fills: false };
-        let plan = |game| ControlRequest::Plan { game, options: options.clone() };
-        return work.run(async |_| Ok(each(&operate.local.games_wanted, plan))).await;
+        return work
+            .run(async |backend| {
+                order.requests(backend, |game, options| ControlRequest::Plan { game, options }).await
+            })
+            .await;
     }
-    perform(global, output, &operate.local, own, kind, &options).await
+    order.perform(work, kind).await
 }
 
 pub(crate) async fn download(global: &Global, output: Output, download: Download) -> CommandResult {
     let Download { operate, relaying } = download;
     let options = relaying.apply(options(&operate.fetching)?);
     let own = OwnPeer { limits: Some(&operate.fetching.limits), ..OwnPeer::default() };
-    perform(global, output, &operate.local, own, OperationKind::Download, &options).await
+    let (wanted, fetching) = (&operate.local.wanted, Some(&operate.fetching));
+    let order = Order { wanted, fetching, among: GamesAmong::Offered, options };
+    let work = Work { global, output, place: &operate.local.place, own, fills: true };
+    order.perform(work, OperationKind::Download).await
 }
 
 pub(crate) async fn update(global: &Global, output: Output, update: Update) -> CommandResult {
-    let Update { operate, names, decoder, streaming, force } = update;
-    let options = options(&operate.fetching)?.with_names(names.names.into()).with_force(force.force);
+    let Update { games_wanted, all, check, place, fetching, names, decoder, streaming, force } = update;
+    let is_check = check || (games_wanted.is_empty() && !all);
+    let options = options(&fetching)?.with_names(names.names.into()).with_force(force.force);
     let options = streaming.apply(options);
-    let own = OwnPeer { decoder: Some(&decoder), limits: Some(&operate.fetching.limits) };
-    perform(global, output, &operate.local, own, OperationKind::Update, &options).await
+    let own = OwnPeer { decoder: Some(&decoder), limits: Some(&fetching.limits) };
+    let wanted = GamesWanted { all: all || games_wanted.is_empty(), games_wanted };
+    let order = Order { wanted: &wanted, fetching: Some(&fetching), among: GamesAmong::Here, options };
+    let work = Work { global, output, place: &place, own, fills: false };
+    if is_check {
+        return work.ask(async |backend, cancel| order.check(backend, output, cancel).await).await;
+    }
+    order.perform(work, OperationKind::Update).await
 }
 
 pub(crate) async fn uninstall(global: &Global, output: Output, uninstall: Uninstall) -> CommandResult {
     let options = OperationOptions::default().with_force(uninstall.force.force);
-    perform(global, output, &uninstall.local, OwnPeer::default(), OperationKind::Uninstall, &options).await
+    on_games_here(global, output, &uninstall.local, OperationKind::Uninstall, options).await
 }
 
 pub(crate) async fn on_this_machine(
@@ -52,20 +73,35 @@ pub(crate) async fn on_this_machine(
     local: Local,
     kind: OperationKind,
 ) -> CommandResult {
-    perform(global, output, &local, OwnPeer::default(), kind, &OperationOptions::default()).await
+    on_games_here(global, output, &local, kind, OperationOptions::default()).await
+}
+
+async fn on_games_here(
+    global: &Global,
+    output: Output,
+    local: &Local,
+    kind: OperationKind,
+    options: OperationOptions,
+) -> CommandResult {
+    let order = Order { wanted: &local.wanted, fetching: None, among: GamesAmong::Here, options };
+    let work = Work { global, output, place: &local.place, own: OwnPeer::default(), fills: false };
+    order.perform(work, kind).await
 }
 
 pub(crate) async fn cancel(global: &Global, output: Output, cancel: Cancel) -> CommandResult {
     let games_dir = ChosenGamesDir::of_daemon(global, cancel.games.games_dir.as_deref())?;
     let backend = Backend::daemon(&games_dir.path)?;
-    let requests = each(&cancel.games_wanted, |game| ControlRequest::Cancel { game });
-    follow(&backend, output, &requests, &CancellationToken::new()).await
+    let request = |game: &GameId| Requested {
+        game: game.clone(),
+        request: ControlRequest::Cancel { game: game.clone() },
+    };
+    let requests: Vec<Requested> = cancel.games_wanted.iter().map(request).collect();
+    follow(&backend, output, &requests, &Following::to_the_end()).await
 }
 
-/// The options of an operation that fetches like this.
+/// The options of an operation that fetches like this, without its peers, which may have to be looked up.
 pub(super) fn options(fetching: &Fetching) -> Result<OperationOptions, Failure> {
     let options = OperationOptions::default()
-        .with_peers(fetching.peers.peers.clone())
         .with_servers(servers(&fetching.servers.servers)?)
         .with_discovery((&fetching.discovery).into())
         .with_admission((&fetching.rules).into())
@@ -74,22 +110,68 @@ pub(super) fn options(fetching: &Fetching) -> Result<OperationOptions, Failure> 
     Ok(options)
 }
 
-/// The same request about each game.
-fn each(games: &[GameId], request: impl Fn(GameId) -> ControlRequest) -> Vec<Requested> {
-    games.iter().map(|game| Requested { game: game.clone(), request: request(game.clone()) }).collect()
+/// What is asked for some games.
+struct Order<'c> {
+    wanted: &'c GamesWanted,
+    /// Nothing if nothing is fetched.
+    fetching: Option<&'c Fetching>,
+    /// Among which games a pattern is looked for.
+    among: GamesAmong,
+    options: OperationOptions,
 }
 
-async fn perform(
-    global: &Global,
-    output: Output,
-    local: &Local,
-    own: OwnPeer<'_>,
-    kind: OperationKind,
-    options: &OperationOptions,
-) -> CommandResult {
-    let fills =
-        matches!(kind, OperationKind::StreamInstall | OperationKind::Install | OperationKind::Download);
-    let work = Work { global, output, place: &local.place, own, fills };
-    let request = |game| ControlRequest::Operate(OperationRequest { kind, game, options: options.clone() });
-    work.run(async |_| Ok(each(&local.games_wanted, request))).await
+impl Order<'_> {
+    async fn perform(&self, work: Work<'_>, kind: OperationKind) -> CommandResult {
+        let request = |game, options| ControlRequest::Operate(OperationRequest { kind, game, options });
+        work.run(async |backend| self.requests(backend, request).await).await
+    }
+
+    /// The same request about each game.
+    async fn requests(
+        &self,
+        backend: &Backend<'_>,
+        request: impl Fn(GameId, OperationOptions) -> ControlRequest,
+    ) -> Result<Vec<Requested>, Failure> {
+        let options = match self.fetching {
+            Some(fetching) => given_peers::apply(backend, fetching, self.options.clone()).await?,
+            None => self.options.clone(),
+        };
+        let games = self.selection(ask(&options)).games(backend).await?;
+        let requested = |game: GameId| Requested { request: request(game.clone(), options.clone()), game };
+        Ok(games.into_iter().map(requested).collect())
+    }
+
+    fn selection(&self, ask: AskOptions) -> Selection<'_> {
+        let GamesWanted { games_wanted, all } = self.wanted;
+        let all_among = if self.among == GamesAmong::Here { GamesAmong::Here } else { GamesAmong::Catalog };
+        Selection {
+            wanted: games_wanted,
+            all: all.then_some(all_among),
+            among: self.among,
+            must_match: true,
+            ask,
+        }
+    }
+
+    /// Shows what an update would change.
+    async fn check(
+        &self,
+        backend: &Backend<'_>,
+        output: Output,
+        cancel: &CancellationToken,
+    ) -> CommandResult {
+        let options = match self.fetching {
+            Some(fetching) => given_peers::apply(backend, fetching, self.options.clone()).await?,
+            None => self.options.clone(),
+        };
+        let ask = ask(&options);
+        let is_all = self.wanted.all;
+        let games = if is_all { Vec::new() } else { self.selection(ask.clone()).games(backend).await? };
+        updates::checked(updates::show(backend, output, games, ask, false, cancel).await?)
+    }
+}
+
+/// The peers that the options name, and how others are found.
+pub(super) fn ask(options: &OperationOptions) -> AskOptions {
+    AskOptions::default().with_peers(options.peers.clone()).with_discovery(options.discovery)
 }

@@ -6,14 +6,18 @@
 use std::path::Path;
 use std::time::Duration;
 
-use lanspread_peer::{CancellationToken, ControlReply, ControlRequest, GameId, OperationKind};
+use lanspread_peer::{
+    Answer, CancellationToken, ControlError, ControlReply, ControlRequest, DetachedOperation, ErrorCategory,
+    GameId, OperationKind, PeerError,
+};
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
+use super::deadline::Deadline;
 use super::{OwnPeer, describe};
-use crate::arguments::{GamesPlace, Global};
+use crate::arguments::{GamesPlace, Global, PatienceOptions, WaitTime};
 use crate::backend::Backend;
-use crate::exit::{CommandResult, Failure, Summary};
+use crate::exit::{CommandResult, Failure, Retry, Summary};
 use crate::games_dir::ChosenGamesDir;
 use crate::output::Output;
 use crate::panics;
@@ -56,6 +60,24 @@ impl Work<'_> {
         done
     }
 
+    /// Asks without an operation.
+    pub(super) async fn ask(
+        self,
+        asking: impl AsyncFnOnce(&Backend<'_>, &CancellationToken) -> CommandResult,
+    ) -> CommandResult {
+        let cancel = CancellationToken::new();
+        cancel_on_signal_or_panic(cancel.clone())?;
+        let games_dir = ChosenGamesDir::to_use(self.global, self.place.games.games_dir.as_deref())?;
+        games_dir.open(self.output, false)?;
+        let Self { global, place, own, .. } = self;
+        let build = || describe(global, &games_dir.path, &place.catalog, own)?.build();
+        let backend = Backend::open(&games_dir.path, global.no_daemon, build)?;
+        let outcome = asking(&backend, &cancel).await;
+        let stopped = backend.close().await;
+        outcome?;
+        Ok(stopped?)
+    }
+
     async fn run_in(
         self,
         games_dir: &Path,
@@ -68,7 +90,11 @@ impl Work<'_> {
             || describe(global, games_dir, &place.catalog, own)?.operations_max(operations_max).build();
         let backend = Backend::open(games_dir, global.no_daemon, build)?;
         let outcome = match choose(&backend).await {
-            Ok(requests) => follow(&backend, output, &requests, cancel).await,
+            Ok(requests) if place.patience.detach => detach(&backend, output, games_dir, &requests).await,
+            Ok(requests) => {
+                let following = Following::new(&place.patience, cancel);
+                follow(&backend, output, &requests, &following).await
+            }
             Err(failure) => Err(failure),
         };
         let stopped = backend.close().await;
@@ -77,11 +103,38 @@ impl Work<'_> {
     }
 }
 
+/// How requests are followed.
+pub(super) struct Following {
+    cancel: CancellationToken,
+    deadline: Deadline,
+    retries: u64,
+    retry_delay: Duration,
+}
+
+impl Following {
+    fn new(patience: &PatienceOptions, cancel: &CancellationToken) -> Self {
+        let WaitTime(delay_ms) = patience.retry_delay;
+        Self {
+            cancel: cancel.clone(),
+            deadline: Deadline::new(patience.timeout),
+            retries: patience.retries.unwrap_or(0),
+            retry_delay: Duration::from_millis(delay_ms),
+        }
+    }
+
+    /// To their end, however long that takes.
+    pub(super) fn to_the_end() -> Self {
+        let (cancel, deadline) = (CancellationToken::new(), Deadline::new(None));
+        Self { cancel, deadline, retries: 0, retry_delay: Duration::ZERO }
+    }
+}
+
 /// What the requests of all games have to print.
 enum Printed {
     /// The request joined an operation that was there.
     Joined(OperationKind, GameId),
     Reply(ControlReply),
+    Retry(Retry),
     Failed(Failure),
 }
 
@@ -90,35 +143,15 @@ pub(super) async fn follow(
     backend: &Backend<'_>,
     output: Output,
     requests: &[Requested],
-    cancel: &CancellationToken,
+    following: &Following,
 ) -> CommandResult {
     let (replies, mut queue) = mpsc::channel::<Printed>(1);
-    let asking = requests.iter().map(|Requested { game, request }| {
-        let (replies, request) = (replies.clone(), request.clone());
-        let kind = match &request {
-            ControlRequest::Operate(request) => Some(request.kind),
-            _ => None,
-        };
+    let asking = requests.iter().map(|requested| {
+        let replies = replies.clone();
         async move {
-            let asked = async {
-                let answered = backend.ask(request).await?;
-                answered
-                    .each(cancel, async |reply| {
-                        let printed = match (&reply, kind) {
-                            (ControlReply::Accepted { joined: true, .. }, Some(kind)) => {
-                                Printed::Joined(kind, game.clone())
-                            }
-                            _ => Printed::Reply(reply),
-                        };
-                        // The printer below receives until the last of these senders is dropped.
-                        let _ = replies.send(printed).await;
-                        Ok(())
-                    })
-                    .await
-            };
-            let failure = match asked.await {
+            let failure = match ask_patiently(backend, requested, following, &replies).await {
                 Ok(()) => return Ok(()),
-                Err(failure) => Failure::of_game(failure, game),
+                Err(failure) => following.deadline.explain(failure).of_game(&requested.game),
             };
             if requests.len() == 1 {
                 return Err(failure);
@@ -135,8 +168,94 @@ pub(super) async fn follow(
         drop(replies);
         results
     };
-    let (results, printed) = tokio::join!(asking, printing);
+    let work = async { tokio::join!(asking, printing) };
+    let (results, printed) = following.deadline.cancels(&following.cancel, work).await;
     printed?;
+    summarise(output, requests, results)
+}
+
+/// Asks about one game, and again if that may help.
+async fn ask_patiently(
+    backend: &Backend<'_>,
+    requested: &Requested,
+    following: &Following,
+    replies: &mpsc::Sender<Printed>,
+) -> CommandResult {
+    let Following { cancel, retries, retry_delay, .. } = following;
+    for number in 1..=*retries {
+        let failure = match ask_once(backend, requested, cancel, replies).await {
+            Err(failure) if failure.may_pass() => failure,
+            asked => return asked,
+        };
+        let (game, delay) = (requested.game.clone(), *retry_delay);
+        let retry = Retry { game, failure, number, retries: *retries, delay };
+        let _ = replies.send(Printed::Retry(retry)).await;
+        let waiting = cancel.run_until_cancelled(tokio::time::sleep(delay));
+        waiting.await.ok_or(PeerError::Cancelled)?;
+    }
+    ask_once(backend, requested, cancel, replies).await
+}
+
+async fn ask_once(
+    backend: &Backend<'_>,
+    Requested { game, request }: &Requested,
+    cancel: &CancellationToken,
+    replies: &mpsc::Sender<Printed>,
+) -> CommandResult {
+    let kind = kind(request);
+    let answered = backend.ask(request.clone()).await?;
+    let taking = answered.each(cancel, async |reply| {
+        let printed = match (&reply, kind) {
+            (ControlReply::Accepted { joined: true, .. }, Some(kind)) => Printed::Joined(kind, game.clone()),
+            _ => Printed::Reply(reply),
+        };
+        // The printer receives until the last of these senders is dropped.
+        let _ = replies.send(printed).await;
+        Ok(())
+    });
+    taking.await
+}
+
+fn kind(request: &ControlRequest) -> Option<OperationKind> {
+    match request {
+        ControlRequest::Operate(request) => Some(request.kind),
+        _ => None,
+    }
+}
+
+/// Starts the operations in the daemon, prints their numbers, and leaves them to it.
+async fn detach(
+    backend: &Backend<'_>,
+    output: Output,
+    games_dir: &Path,
+    requests: &[Requested],
+) -> CommandResult {
+    if !backend.is_daemon() {
+        let games_dir = games_dir.to_owned();
+        return Err(ControlError::NoDaemon { games_dir }.into());
+    }
+    let mut results = Vec::new();
+    for Requested { game, request } in requests {
+        let Some(kind) = kind(request) else {
+            let message = "--detach is for operations, and this only asks".to_owned();
+            return Err(Failure::new("usage", None, message, ErrorCategory::Usage));
+        };
+        let result = match backend.start(request.clone()).await {
+            Ok((operation, joined)) => {
+                let started = DetachedOperation { operation, kind, game: game.clone(), joined };
+                output.report(&Answer::DetachedOperation(started))?;
+                Ok(())
+            }
+            Err(failure) => {
+                let failure = failure.of_game(game);
+                if requests.len() > 1 {
+                    output.failure(&failure);
+                }
+                Err(if requests.len() > 1 { failure.reported() } else { failure })
+            }
+        };
+        results.push(result);
+    }
     summarise(output, requests, results)
 }
 
@@ -156,6 +275,7 @@ async fn print(output: Output, queue: &mut mpsc::Receiver<Printed>) -> std::io::
         match printed {
             None => return Ok(()),
             Some(Printed::Failed(failure)) => reporter.failure(&failure),
+            Some(Printed::Retry(retry)) => reporter.retry(&retry),
             Some(Printed::Joined(kind, game)) => reporter.joined(kind, &game),
             Some(Printed::Reply(ControlReply::Event(event))) => {
                 if event.event.is_progress() {

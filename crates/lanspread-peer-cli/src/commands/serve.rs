@@ -4,13 +4,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use lanspread_peer::{
-    CancellationToken, ErrorCategory, Peer, PeerError, PeerEvent, RoomFile, RoomFileGame, accept_commands,
+    CancellationToken, ErrorCategory, Peer, PeerEvent, RoomFile, RoomFileGame, accept_commands,
     default_state_dir, list_as_running,
 };
 
 use tokio::time::Interval;
 
-use super::{OwnPeer, describe};
+use super::{OwnPeer, describe, given_peers};
 use crate::arguments::{Arguments, Command, Global, Serve};
 use crate::config::{self, ArgumentsError, Asked};
 use crate::exit::{CommandResult, Failure};
@@ -151,12 +151,7 @@ fn happened(reporter: &mut dyn Reporter, event: PeerEvent) {
     }
 }
 
-fn build(
-    global: &Global,
-    games_dir: &Path,
-    serve: &Serve,
-    room: Option<&RoomFile>,
-) -> Result<Peer, PeerError> {
+fn build(global: &Global, games_dir: &Path, serve: &Serve, room: Option<&RoomFile>) -> Result<Peer, Failure> {
     let own = OwnPeer { decoder: Some(&serve.decoder), limits: Some(&serve.limits) };
     let mut builder = describe(global, games_dir, &serve.catalog, own)?;
     if let Some(name) = &serve.name {
@@ -168,13 +163,14 @@ fn build(
         let wanted = room.games().iter().map(|(id, game)| (id.clone(), version(game)));
         builder = builder.games_wanted(wanted.collect());
     }
-    builder
+    let peer = builder
         .accept_from(serve.accept_from.iter().copied().collect())
         .discovery(!serve.no_discovery)
         .share_installed(serve.share_installed)
-        .peers(serve.peers.peers.clone())
+        .peers(given_peers::hosts(&serve.peers.peers)?)
         .admission((&serve.rules).into())
         .streams_max(count(serve.max_streams))
         .operations_max(count(serve.parallel.max_operations))
-        .build()
+        .build()?;
+    Ok(peer)
 }

@@ -122,9 +122,9 @@ fn a_wrong_file_is_refused_with_its_first_wrong_line() {
 
 #[test]
 fn a_bad_element_is_named_with_its_own_line() {
-    let text = "peer = [\n  '10.0.0.5:4107',\n  'nonsense',\n]\n";
+    let text = "peer = [\n  '10.0.0.5:4107',\n  'nonsense:0',\n]\n";
     let reason = Settings::parse(text, &Arguments::command(), None).unwrap_err();
-    assert!(reason.starts_with("line 3: invalid value 'nonsense' for '--peer <HOST:PORT>'"), "{reason}");
+    assert!(reason.starts_with("line 3: invalid value 'nonsense:0' for '--peer <PEER>'"), "{reason}");
 }
 
 /// A size is a number to the program, and a text to the person who writes it.

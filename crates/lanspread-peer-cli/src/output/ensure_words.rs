@@ -1,6 +1,8 @@
 //! What an *ensure* or an *absent* did, in words. Nothing here does I/O.
 
-use lanspread_peer::{EnsureAction, Ensured};
+use lanspread_peer::{DetachedOperation, EnsureAction, Ensured, GameUpdate};
+
+use crate::exit::Retry;
 
 pub(super) fn ensured(ensured: &Ensured) -> String {
     let Ensured { game, present, version, action, note, .. } = ensured;
@@ -26,6 +28,41 @@ fn note_words(note: &str) -> String {
         "ambiguous-metadata" => "version not compared: the peers disagree".to_owned(),
         other => format!("version not compared: {other}"),
     }
+}
+
+/// A request that failed and is made again.
+pub(super) fn retry(retry: &Retry) -> String {
+    let Retry { game, failure, number, retries, delay } = retry;
+    let delay = humantime::format_duration(*delay);
+    format!("{game}: {}; try {number} of {retries} follows in {delay}", failure.message)
+}
+
+/// What an update would do.
+pub(super) fn update(update: &GameUpdate) -> String {
+    let GameUpdate { game, title, version, installed_version, wanted, outdated, note } = update;
+    let here = match (version, installed_version) {
+        (Some(version), Some(installed)) if version != installed => {
+            format!("{version} downloaded, {installed} installed")
+        }
+        (version, installed) => {
+            version.as_ref().or(installed.as_ref()).map_or("-".to_owned(), ToString::to_string)
+        }
+    };
+    let what = match (wanted, outdated, note.as_deref()) {
+        (Some(wanted), true, _) => format!("update to {wanted}"),
+        (Some(_), false, _) => "current".to_owned(),
+        (None, _, Some("not-in-catalog")) => "not in the catalog".to_owned(),
+        (None, _, Some(note)) => note_words(note),
+        (None, _, None) => "version not compared".to_owned(),
+    };
+    format!("{game}  {here}  {what}{}", title.as_ref().map(|title| format!("  {title}")).unwrap_or_default())
+}
+
+/// An operation that the daemon does on its own.
+pub(super) fn detached(started: &DetachedOperation) -> String {
+    let DetachedOperation { operation, kind, game, joined } = started;
+    let joined = if *joined { ", which was requested before" } else { "" };
+    format!("operation {operation}: {kind} {game}{joined}")
 }
 
 #[cfg(test)]

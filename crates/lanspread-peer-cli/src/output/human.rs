@@ -6,12 +6,13 @@ use std::time::Instant;
 use lanspread_peer::{GameId, OperationKind, PeerEvent, ReportedEvent};
 
 use super::bars::Bars;
+use super::ensure_words;
 use super::lines::{print, print_error};
 use super::progress::Progress;
 use super::reporter::Reporter;
 use super::severity::severity;
 use super::words;
-use crate::exit::Failure;
+use crate::exit::{Failure, Retry};
 use crate::logging;
 
 /// Shows the operations of this command on stderr: events as lines, and progress as bars on a terminal.
@@ -66,6 +67,12 @@ impl Reporter for OperationsReporter {
             self.bars.end(game, now);
         }
         self.bars.error(&failure.line_of_game(), now);
+    }
+
+    fn retry(&mut self, retry: &Retry) {
+        let now = Instant::now();
+        self.bars.end(&retry.game, now);
+        self.bars.line(&ensure_words::retry(retry), now);
     }
 
     fn tick(&mut self) {

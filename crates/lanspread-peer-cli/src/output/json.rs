@@ -7,7 +7,7 @@ use lanspread_peer::{Answer, EVENTS_VERSION, GameId, PeerEvent, ReportedEvent};
 use serde::Serialize;
 
 use super::reporter::Reporter;
-use crate::exit::{Failure, Summary};
+use crate::exit::{Failure, Retry, Summary};
 use crate::hints;
 
 /// An object with what every object has.
@@ -60,6 +60,29 @@ struct SummaryObject<'a> {
     done: &'a [GameId],
     failed: &'a [GameId],
     exit_status: u8,
+}
+
+/// A request that failed and is made again.
+#[derive(Serialize)]
+#[serde(tag = "event", rename = "retry")]
+struct RetryObject<'a> {
+    game: &'a GameId,
+    code: &'a str,
+    message: &'a str,
+    retry: u64,
+    retries: u64,
+    delay_ms: u64,
+}
+
+fn retry_object(retry: &Retry) -> RetryObject<'_> {
+    RetryObject {
+        game: &retry.game,
+        code: &retry.failure.code,
+        message: &retry.failure.message,
+        retry: retry.number,
+        retries: retry.retries,
+        delay_ms: u64::try_from(retry.delay.as_millis()).unwrap_or(u64::MAX),
+    }
 }
 
 /// One object as one line.
@@ -126,6 +149,12 @@ impl Reporter for JsonReporter {
         print(&numbered(reported), reported.at)
     }
 
+    fn retry(&mut self, retry: &Retry) {
+        if let Err(error) = print(&retry_object(retry), SystemTime::now()) {
+            tracing::debug!("stdout: {error}");
+        }
+    }
+
     fn failure(&mut self, failure: &Failure) {
         print_failure(failure);
         super::lines::print_error(&failure.line_of_game());
@@ -171,6 +200,13 @@ mod tests {
             printed(&failure_object(&plain)),
             printed(&failure_object(&full)),
             printed(&summary_object(&summary)),
+            printed(&retry_object(&Retry {
+                game: game.clone(),
+                failure: plain.clone(),
+                number: 1,
+                retries: 2,
+                delay: std::time::Duration::from_secs(3),
+            })),
             printed(&hinted),
             printed(&Hinted { answer: &nobody, hint: None }),
         ];

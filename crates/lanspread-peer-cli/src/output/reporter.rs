@@ -4,7 +4,7 @@ use std::io;
 
 use lanspread_peer::{GameId, OperationKind, PeerEvent, ReportedEvent};
 
-use crate::exit::Failure;
+use crate::exit::{Failure, Retry};
 
 /// Shows events, and what happens to the requests of this command.
 pub(crate) trait Reporter {
@@ -19,6 +19,9 @@ pub(crate) trait Reporter {
 
     /// The request for one of several games failed.
     fn failure(&mut self, failure: &Failure);
+
+    /// The request for a game failed, and is made again.
+    fn retry(&mut self, _retry: &Retry) {}
 
     /// Time has passed without an event.
     fn tick(&mut self) {}

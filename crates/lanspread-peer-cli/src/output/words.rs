@@ -336,6 +336,9 @@ pub(super) fn report(report: &Answer) -> String {
             };
             format!("{game}  {version}  {state}{}", titled(title.as_deref()))
         }
+        Answer::GameUpdate(update) => ensure_words::update(update),
+        Answer::DetachedOperation(started) => ensure_words::detached(started),
+        Answer::MatchedGame(matched) => matched.game.to_string(),
         Answer::FolderPassedOver(passed) => passed_over(passed),
         Answer::OfferedGame { game, title, version, bytes: count, peers, .. } => {
             format!(

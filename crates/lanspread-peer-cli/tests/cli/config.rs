@@ -96,7 +96,7 @@ fn a_wrong_file_is_refused_with_file_and_line() {
     let table = [
         ("games-dir = '/'\nfrobnicate = 1\n", ["line 2", "frobnicate"]),
         ("max-streams = 'many'\n", ["line 1", "max-streams"]),
-        ("\npeer = ['nonsense']\n", ["line 2", "--peer <HOST:PORT>"]),
+        ("\npeer = ['nonsense:0']\n", ["line 2", "--peer <PEER>"]),
         ("listen = '10.0.0.1'\n", ["line 1", "--listen <ADDR:PORT>"]),
         ("games-dir\n", ["line 1", "config file"]),
         (&large, ["larger than", "65536"]),

@@ -30,6 +30,7 @@ mod refusals;
 mod repair;
 mod restarts;
 mod room;
+mod scripts;
 mod servers;
 mod setup;
 mod several;

@@ -6,8 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::report::answer::Answer;
 use crate::report::failure::OperationFailure;
+use crate::report::game_pattern::{GamePattern, GamesAmong};
 use crate::report::operation::{AskOptions, OperationKind, OperationOptions, OperationRequest};
 use crate::report::reported_event::ReportedEvent;
+use crate::report::script_answers::AwaitedOperation;
 
 /// A request to a peer. Every request ends by itself, except `events` with `follow`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +24,32 @@ pub enum ControlRequest {
         game: GameId,
         /// How.
         options: OperationOptions,
+    },
+    /// Reports an operation to its end, or how it ended. The client that asks cannot give it up.
+    Wait {
+        /// Which one.
+        awaited: AwaitedOperation,
+    },
+    /// Names the games that fit patterns.
+    Games {
+        /// The patterns.
+        patterns: Vec<GamePattern>,
+        /// Among which games.
+        among: GamesAmong,
+        /// Whether each pattern has to fit a game.
+        must_match: bool,
+        /// Which peers are asked, if it is about what they offer.
+        #[serde(default)]
+        ask: AskOptions,
+    },
+    /// Compares games with the version that an update would bring.
+    Updates {
+        /// Which ones; none for all on this machine.
+        #[serde(default)]
+        games: Vec<GameId>,
+        /// Which peers are asked, if there is no catalog.
+        #[serde(default)]
+        ask: AskOptions,
     },
     /// Cancels every operation on a game.
     Cancel {

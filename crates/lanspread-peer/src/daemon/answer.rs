@@ -118,6 +118,11 @@ impl Answering {
                 ControlRequest::Plan { game, options } => {
                     self.reply_plan(&game, &options, replies, give_up).await
                 }
+                ControlRequest::Wait { awaited } => self.reply_wait(&awaited, replies, give_up).await,
+                ControlRequest::Games { patterns, among, must_match, ask } => {
+                    self.reply_games(&patterns, among, must_match, &ask, replies).await
+                }
+                ControlRequest::Updates { games, ask } => self.reply_updates(&games, &ask, replies).await,
                 ControlRequest::Cancel { game } => {
                     let count = self.0.cancel_operations(&game)? as u64;
                     replies.report(Answer::OperationsCancelled { game, count }).await
@@ -269,5 +274,6 @@ impl Answering {
     }
 }
 
+mod scripts;
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use lanspread_proto::handshake::Admission;
 use lanspread_trust::manifest::ManifestFile;
-use lanspread_types::ids::{GameId, GameVersion};
+use lanspread_types::ids::{GameId, GameVersion, PeerId};
 use tokio_util::sync::CancellationToken;
 
 use crate::discovery::ask;
@@ -15,6 +15,7 @@ use crate::peer::core::Peer;
 use crate::peer::error::PeerError;
 use crate::report::operation::OperationOptions;
 use crate::trust::catalog::Catalog;
+use crate::trust::peer_rules::PeerRules;
 use crate::trust::select::{PeerOffer, SelectError, Selection, SourceOrder, select};
 
 impl Peer {
@@ -51,6 +52,11 @@ impl Peer {
                 Ok(listed.manifest().version.clone())
             }
         }
+    }
+
+    /// Whether a peer may send what an operation fetches.
+    pub(super) fn may_be_source(&self, options: &OperationOptions, id: &PeerId) -> bool {
+        may_be_source(&self.inner.rules, options, id)
     }
 
     fn belief(&self, version: Option<GameVersion>, manifest: Option<Arc<ManifestFile>>) -> Belief {
@@ -97,8 +103,8 @@ impl Peer {
     ) -> Result<(Selection, LateOffers), PeerError> {
         let at_hand = self.peers_at_hand(&options.peers)?;
         let mut ours = self.endpoint();
-        let (rules, by_operation) = (Arc::clone(&self.inner.rules), options.admission.clone());
-        ours.introduction.admission = Admission::of(move |id| rules.admits_to(&by_operation, id));
+        let (rules, by_operation) = (Arc::clone(&self.inner.rules), options.clone());
+        ours.introduction.admission = Admission::of(move |id| may_be_source(&rules, &by_operation, id));
         let listed = manifest.as_ref().map(|manifest| manifest.manifest().version.clone());
         let asked_for = options.version.exactly().cloned();
         let wanted = asked_for.or(listed).or_else(|| self.wanted_version(game));
@@ -137,6 +143,11 @@ impl Peer {
             Err(SelectError::Ambiguous(groups)) => Err(PeerError::Ambiguous { game: game.clone(), groups }),
         }
     }
+}
+
+fn may_be_source(rules: &PeerRules, options: &OperationOptions, id: &PeerId) -> bool {
+    let is_named = options.only_from.is_empty() || options.only_from.contains(id);
+    is_named && rules.admits_to(&options.admission, id)
 }
 
 fn log_selection(game: &GameId, selection: &Selection, belief: &Belief) {

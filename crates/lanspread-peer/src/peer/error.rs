@@ -61,6 +61,12 @@ pub enum PeerError {
         /// How and where peers were searched for.
         searched: Box<SearchOutcome>,
     },
+    /// No game of those that were asked about has this id or fits this pattern.
+    #[error("no game fits {what}")]
+    NoGame {
+        /// The id or pattern.
+        what: String,
+    },
     /// Neither the catalog nor a source has the version that was asked for.
     #[error("version {version} of {game} is not to be had: {why}")]
     VersionNotOffered {
@@ -243,6 +249,7 @@ impl PeerError {
             Self::NoPeers { .. } => "no-peers",
             Self::NotOffered { .. } => "not-offered",
             Self::VersionNotOffered { .. } => "version-not-offered",
+            Self::NoGame { .. } => "no-game",
             Self::NoManifest { .. } => "no-server-manifest",
             Self::Ambiguous { .. } => "ambiguous-metadata",
             Self::AllSourcesFailed { .. } => "all-sources-failed",
@@ -290,6 +297,7 @@ impl PeerError {
             | Self::NoSeats
             | Self::NotOffered { .. }
             | Self::VersionNotOffered { .. }
+            | Self::NoGame { .. }
             | Self::NoManifest { .. }
             | Self::Peer { .. }
             | Self::NotServing { .. } => ErrorCategory::NotOffered,

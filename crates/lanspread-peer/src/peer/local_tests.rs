@@ -37,6 +37,7 @@ const FORCE: OperationOptions = OperationOptions {
     force: true,
     accept_unverified: false,
     admission: AdmissionRules { allow: BTreeSet::new(), deny: BTreeSet::new(), only_trusted: false },
+    only_from: BTreeSet::new(),
     wait: crate::report::operation::Wait::Always,
     decode_at: DecodeAt::Receiver,
     relay: RelayChoice::Off,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use lanspread_types::ids::GameId;
 
+use crate::operations::Followed;
 use crate::operations::{
     OperationContext, OperationHandle, OperationInfo, OperationsError, Perform, Performing,
 };
@@ -11,6 +12,13 @@ use crate::peer::core::Peer;
 use crate::report::failure::OperationFailure;
 use crate::report::operation::{OperationKind, OperationRequest};
 use crate::report::operation_outcome::EndedOperation;
+use crate::report::script_answers::AwaitedOperation;
+
+/// An operation that a client waits for, as it is now.
+pub(crate) enum AwaitedNow {
+    Running(OperationHandle),
+    Ended(EndedOperation),
+}
 
 impl Perform for Peer {
     fn perform(&self, kind: OperationKind, context: OperationContext) -> Performing<'_> {
@@ -26,6 +34,14 @@ impl Peer {
     /// [`OperationsError::QueueFull`]; [`OperationsError::Closed`] if the peer is stopping.
     pub fn submit(&self, request: OperationRequest) -> Result<OperationHandle, OperationsError> {
         self.inner.operations.submit(request, Arc::new(self.clone()))
+    }
+
+    /// Follows an operation that another client requested, or says how it ended.
+    pub(crate) fn follow_operation(&self, awaited: &AwaitedOperation) -> Result<AwaitedNow, OperationsError> {
+        Ok(match self.inner.operations.follow(awaited)? {
+            Followed::Running(operation) => AwaitedNow::Running(operation),
+            Followed::Ended(ended) => AwaitedNow::Ended(ended),
+        })
     }
 
     /// The running and waiting operations, in the order of their requests.

@@ -128,7 +128,9 @@ impl Peer {
         // Others may join until then, and need the first chunks. What stays in the window is fetched meanwhile.
         let starts_in = Duration::from_millis(placement.starts_in_ms.into()).min(limits::WAVE_GATHER);
         window.change(|ring| ring.gather(Instant::now() + starts_in));
-        let relays = placement.relays.into_iter().map(|relay| {
+        // If only some peers may be sources, nothing comes through others.
+        let relays = placement.relays.into_iter().filter(|relay| self.may_be_source(options, &relay.peer));
+        let relays = relays.map(|relay| {
             let RelayOffer { peer: id, name, address, instead_of, .. } = relay;
             PackedUpstream::Relay(UpstreamPeer { id, name, address, instead_of })
         });

@@ -38,6 +38,7 @@ impl Peer {
     ) -> Vec<Arc<HttpServer>> {
         let catalog = self.catalog();
         let of_catalog = catalog.as_ref().and_then(|catalog| catalog.content().head.as_ref());
+        let of_catalog = of_catalog.filter(|_| operation.options.only_from.is_empty());
         let of_catalog = of_catalog.map(|head| head.sources.as_slice()).unwrap_or_default();
         let mut urls = Vec::new();
         for url in operation.options.servers.iter().chain(of_catalog) {

@@ -2,6 +2,7 @@
 
 use lanspread_store::error::StoreError;
 use lanspread_store::install::replace::Replace;
+use lanspread_store::state::game_state::GameState;
 use lanspread_types::ids::GameVersion;
 use lanspread_types::layout::LOCAL_DIR;
 
@@ -53,6 +54,22 @@ fn decide(here: Here<'_>, wanted: &GameVersion) -> Option<UpdatePlan> {
     }
 }
 
+/// Whether an update to this version would change anything.
+pub(super) fn is_outdated(state: &GameState, wanted: &GameVersion) -> bool {
+    let here = Here::of(state);
+    decide(here, wanted).is_some_and(|plan| plan != UpdatePlan::Nothing)
+}
+
+impl<'a> Here<'a> {
+    fn of(state: &'a GameState) -> Self {
+        Self {
+            downloaded: state.version.as_ref(),
+            installed: state.installed,
+            installed_version: state.installed_version.as_ref(),
+        }
+    }
+}
+
 impl Peer {
     /// Updates the game to the version that the catalog expects, or without a catalog to the one that most peers have.
     pub(super) async fn update(&self, context: &OperationContext) -> Result<(), PeerError> {
@@ -65,11 +82,7 @@ impl Peer {
             path: self.inner.games_dir.join(game.as_str()).join(LOCAL_DIR),
         };
         let state = state.ok_or_else(nothing_here)?;
-        let here = Here {
-            downloaded: state.version.as_ref(),
-            installed: state.installed,
-            installed_version: state.installed_version.as_ref(),
-        };
+        let here = Here::of(&state);
         let wanted = match self.wanted_version(game) {
             Some(version) => version,
             None => self.version_of_peers(context).await?,

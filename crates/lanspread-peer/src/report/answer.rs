@@ -3,7 +3,7 @@
 //! Like events, they are printed as one JSON object a line, with a stable kebab-case `event` name, and are sent over
 //! the control socket unchanged.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use lanspread_types::checksum::ContentDigest;
 use lanspread_types::content::{Availability, InstallTrust};
@@ -15,11 +15,13 @@ use crate::report::machine_settings::{ConfigFilePath, MachineSetUp, OptionSettin
 use crate::report::offender::{Offence, PenaltyAddress};
 use crate::report::operation::{DecodeAt, OperationKind};
 use crate::report::operation_progress::OperationProgress;
-use crate::report::packed_status::{RelayStatus, WaitingReceiver, WaveStatus};
+use crate::report::packed_status::{ReceivingAddress, RelayStatus, WaitingReceiver, WaveStatus};
 use crate::report::party_line::PartyLineShown;
 use crate::report::passed_over::PassedOverFolder;
+use crate::report::peer_trust::PeerTrust;
 use crate::report::planned::{PlannedSource, PlannedUpstream};
 use crate::report::room::{Room, RoomChanges};
+use crate::report::script_answers::{DetachedOperation, GameUpdate, MatchedGame};
 
 /// One object of an answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -230,6 +232,12 @@ pub enum Answer {
         /// How many.
         count: u64,
     },
+    /// A game that a pattern fits.
+    MatchedGame(MatchedGame),
+    /// What an update would do.
+    GameUpdate(GameUpdate),
+    /// An operation that the command does not follow.
+    DetachedOperation(DetachedOperation),
     /// What a streamed install would do.
     StreamInstallPlan {
         /// Which game.
@@ -463,27 +471,4 @@ pub enum Answer {
         /// SHA-256 of its bytes.
         sha256: Option<ContentDigest>,
     },
-}
-
-/// What the user has decided about a peer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum PeerTrust {
-    /// It is let in where only trusted peers are.
-    Trusted,
-    /// It was saved with its identity.
-    Saved,
-    /// Nothing.
-    Unknown,
-    /// It is neither let in nor asked.
-    Denied,
-}
-
-/// An address that receives streams or downloads.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ReceivingAddress {
-    /// The address.
-    pub addr: IpAddr,
-    /// How many it receives.
-    pub transfers: u64,
 }

@@ -86,6 +86,8 @@ pub struct OperationOptions {
     pub accept_unverified: bool,
     /// Which peers may be sources, beside the rules of the peer that does it.
     pub admission: AdmissionRules,
+    /// Only these peers are sources, if there are any; and of the servers, only those that the request names.
+    pub only_from: BTreeSet<PeerId>,
     /// How long to wait while no source has a place.
     pub wait: Wait,
     /// Where a streamed install is decoded.
@@ -243,6 +245,13 @@ impl OperationOptions {
     #[must_use]
     pub fn with_admission(mut self, admission: AdmissionRules) -> Self {
         self.admission = admission;
+        self
+    }
+
+    /// The same, with only these peers as sources, if there are any.
+    #[must_use]
+    pub fn with_only_from(mut self, only_from: BTreeSet<PeerId>) -> Self {
+        self.only_from = only_from;
         self
     }
 

@@ -1,5 +1,7 @@
 //! What a peer does with packed streams now, as data.
 
+use std::net::IpAddr;
+
 use lanspread_types::ids::{GameId, GameVersion, PeerName};
 use serde::{Deserialize, Serialize};
 
@@ -50,4 +52,13 @@ pub struct WaitingReceiver {
     pub peer: PeerName,
     /// Which game it wants.
     pub game: GameId,
+}
+
+/// An address that receives streams or downloads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReceivingAddress {
+    /// The address.
+    pub addr: IpAddr,
+    /// How many it receives.
+    pub transfers: u64,
 }

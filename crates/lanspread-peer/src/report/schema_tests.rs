@@ -53,9 +53,15 @@ fn of_the_command() -> Samples {
     let (game, games) = (game(), vec![game()]);
     let error = object(json!({"code": "busy", "message": "", "exit_status": 1}));
     let mut full = error.clone();
-    full.append(&mut object(json!({"hint": "", "game": game})));
+    full.append(&mut object(json!({"hint": "", "game": &game})));
     let summary = object(json!({"done": games, "failed": games, "exit_status": 1}));
-    [("error".to_owned(), vec![error, full]), ("summary".to_owned(), vec![summary])].into()
+    let retry = json!({"game": game, "code": "busy", "message": "", "retry": 1, "retries": 2, "delay_ms": 3});
+    [
+        ("error".to_owned(), vec![error, full]),
+        ("retry".to_owned(), vec![object(retry)]),
+        ("summary".to_owned(), vec![summary]),
+    ]
+    .into()
 }
 
 /// The schema of one field, from all values that it has.

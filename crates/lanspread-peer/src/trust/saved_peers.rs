@@ -37,8 +37,8 @@ use lanspread_types::text::printable;
 use serde::Deserialize;
 use toml::value::Datetime;
 
-use crate::report::answer::PeerTrust;
 use crate::report::failure::ErrorCategory;
+use crate::report::peer_trust::PeerTrust;
 use crate::trust::error::TrustError;
 use crate::trust::identity;
 

@@ -26,6 +26,8 @@ pub const QUEUED_REPORT_INTERVAL: Duration = Duration::from_secs(10);
 pub const QUEUE_STILL_MAX: Duration = Duration::from_mins(10);
 /// The longest wait that can be asked for; to wait without bound is something else.
 pub const WAIT_MAX: Duration = Duration::from_hours(7 * 24);
+/// Further tries of an operation that can be asked for: with the usual delay more than two days.
+pub const RETRIES_MAX: u64 = 20_000;
 
 const _: () = assert!(QUEUED_INTERVAL_MIN.as_millis() * 2 <= KEEP_ALIVE_INTERVAL.as_millis());
 const _: () = assert!(QUEUE_MAX <= super::CONNECTIONS_MAX / 2);

@@ -3,13 +3,16 @@
 use lanspread_types::content::{Availability, InstallTrust};
 
 use super::{addr, game, id, name, packed, passed_over, room, version};
-use crate::report::answer::{Answer, PeerTrust, ReceivingAddress};
+use crate::report::answer::Answer;
 use crate::report::failure::PeerAnswer;
 use crate::report::offender::Offence;
 use crate::report::operation::{DecodeAt, OperationKind};
 use crate::report::operation_progress::{OperationProgress, OperationStep};
+use crate::report::packed_status::ReceivingAddress;
 use crate::report::passed_over::PassedOverFolder;
+use crate::report::peer_trust::PeerTrust;
 use crate::report::planned::PlannedSource;
+use crate::report::script_answers::{DetachedOperation, GameUpdate, MatchedGame};
 
 fn operation(progress: OperationProgress) -> Answer {
     let kind = OperationKind::Verify;
@@ -55,6 +58,31 @@ pub(super) fn all() -> Vec<Answer> {
             bytes: 0,
             shares_entries: true,
         },
+        R::MatchedGame(MatchedGame { game: game() }),
+        R::GameUpdate(GameUpdate {
+            game: game(),
+            title: Some("A game".to_owned()),
+            version: Some(version()),
+            installed_version: Some(version()),
+            wanted: Some(version()),
+            outdated: true,
+            note: None,
+        }),
+        R::GameUpdate(GameUpdate {
+            game: game(),
+            title: None,
+            version: None,
+            installed_version: None,
+            wanted: None,
+            outdated: false,
+            note: Some("not-offered".into()),
+        }),
+        R::DetachedOperation(DetachedOperation {
+            operation: 1,
+            kind: OperationKind::Verify,
+            game: game(),
+            joined: false,
+        }),
         R::FolderPassedOver(passed_over()),
         R::FolderPassedOver(PassedOverFolder { suggestion: None, ..passed_over() }),
         R::OfferedGame {
