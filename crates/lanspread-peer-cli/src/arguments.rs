@@ -298,7 +298,7 @@ pub(crate) struct Serve {
     /// Peer that may have games installed, updated, repaired and checked here, by its id; may be given several times
     #[arg(long, help_heading = TRUST, env = "LANSPREAD_ACCEPT_FROM", value_hint = ValueHint::Other, value_name = "ID", value_delimiter = ',')]
     pub(crate) accept_from: Vec<PeerId>,
-    /// File with the games that the room wants, as for `ensure --file`: a machine is ready when it has them
+    /// Room file, which says what games the room wants: a machine is ready when it has them
     #[arg(long, help_heading = SERVING, env = "LANSPREAD_ROOM", value_hint = ValueHint::FilePath, value_name = "FILE")]
     pub(crate) room: Option<PathBuf>,
     /// Do not look for other peers and do not announce this one

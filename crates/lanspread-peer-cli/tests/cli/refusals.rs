@@ -186,7 +186,7 @@ fn bad_words_are_usage_errors() {
     for game in ["..", ".", "a/b", "a b", "", &"x".repeat(65)] {
         install_with(&receiver, game, &["--peer", peer]).failed(2, &["GAME"]);
     }
-    for address in ["10.0.0.1", "10.0.0.1:", "10.0.0.1:99999", ":4107", "a b:1"] {
+    for address in ["10.0.0.1:", "10.0.0.1:99999", ":4107", "a b:1"] {
         install_with(&receiver, "cnctw", &["--peer", address]).failed(2, &["--peer"]);
     }
     install_with(&receiver, "cnctw", &["--peer", peer, "--frobnicate"]).failed(2, &["--frobnicate"]);
