@@ -18,6 +18,8 @@ mod setup;
 #[cfg(test)]
 mod tests;
 mod values;
+#[cfg(feature = "web")]
+mod web;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -48,6 +50,8 @@ pub(crate) use self::peers::{DecidePeers, ForgottenPeer, Peers, PeersCommand, Pe
 pub(crate) use self::room::{RoomArguments, RoomCommand, RoomInstall, RoomShow};
 pub(crate) use self::setup::{Candidates, ConfigArguments, ConfigCommand, Init};
 pub(crate) use self::values::{GivenPeer, GivenUrl, WaitTime};
+#[cfg(feature = "web")]
+pub(crate) use self::web::WebOptions;
 use crate::help::heading::{OUTPUT, SERVING, SOURCES, THIS_MACHINE, TRUST};
 use crate::help::{CATALOG_OF_A_PARTY, first_steps_and_exit_status};
 
@@ -310,6 +314,9 @@ pub(crate) struct Serve {
     pub(crate) share_installed: bool,
     #[command(flatten)]
     pub(crate) stopping: StopOptions,
+    #[cfg(feature = "web")]
+    #[command(flatten)]
+    pub(crate) web: WebOptions,
 }
 
 /// `list`

@@ -41,6 +41,8 @@ const HINTS: &[Row] = &[
     row(&["config-exists"], "edit it, or give --replace: a copy of it stays beside it"),
     row(&["no-answers"], "give --yes, and an option for each answer that is not the default"),
     row(&["not-in-catalog"], "check the spelling, or add the game to the catalog"),
+    row(&["web-token"], "write one line of at least 16 characters into it, or leave --web-token-file out"),
+    row(&["web-page"], "choose another address with --web"),
     row(&["room-file"], "docs/room-file.md describes its format"),
     row(&["not-saved"], "`lanspread-peer-cli peers list` shows what is known"),
     row(&["not-one-peer"], "give the whole id, which `lanspread-peer-cli peers` shows"),

@@ -19,6 +19,8 @@ mod logging;
 mod manual;
 mod notify;
 mod output;
+#[cfg(feature = "web")]
+mod page;
 mod panics;
 mod process_limits;
 mod reference;

@@ -26,6 +26,8 @@ mod status_words;
 mod table;
 mod words;
 
+#[cfg(feature = "web")]
+use lanspread_peer::PeerEvent;
 use lanspread_peer::{Answer, OptionSetting, PartyText};
 
 use crate::exit::{Failure, Summary};
@@ -89,6 +91,16 @@ impl Output {
         }
     }
 
+    /// Prints one object about this process, as a JSON line or as a message for people.
+    #[cfg(feature = "web")]
+    pub(crate) fn announce(self, report: &Answer) -> std::io::Result<()> {
+        if self.json {
+            return json::print_answer(report);
+        }
+        self.note(&words::report(report));
+        Ok(())
+    }
+
     /// Prints settings: as JSON lines, or as a table for people.
     pub(crate) fn settings(self, settings: &[OptionSetting]) -> std::io::Result<()> {
         if self.json {
@@ -124,6 +136,12 @@ impl Output {
             lines::print_message(&words::summary(summary));
         }
     }
+}
+
+/// One line about an event; nothing for an event that people need no line about.
+#[cfg(feature = "web")]
+pub(crate) fn words_of(event: &PeerEvent) -> Option<String> {
+    words::event(event)
 }
 
 /// Prints a secret that the user asked for, and nothing else.

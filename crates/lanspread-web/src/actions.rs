@@ -202,7 +202,7 @@ fn sources(place: &Place<'_>) -> String {
 }
 
 fn size_or(bytes: Option<u64>) -> String {
-    bytes.map_or_else(|| "its files".to_owned(), size)
+    bytes.map_or_else(|| "a size that is not known".to_owned(), size)
 }
 
 /// Bytes for people, as the page writes them.

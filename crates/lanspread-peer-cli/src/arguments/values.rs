@@ -8,6 +8,19 @@ use clap::ValueEnum;
 use lanspread_peer::limits::{DICTIONARY_BYTES_MAX, DICTIONARY_BYTES_MIN, PORT_DEFAULT, WAIT_MAX};
 use lanspread_peer::{DecodeAt, NamePolicy, PeerAddress, PeerId, PeerName, WordError};
 
+/// A name under which a browser asks for a page, in lower case.
+#[cfg(feature = "web")]
+pub(crate) fn web_name(text: &str) -> Result<String, String> {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+    };
+    let is_name = text.len() <= 253 && text.split('.').all(is_label);
+    is_name
+        .then(|| text.to_ascii_lowercase())
+        .ok_or_else(|| "a name is such as den.local, without a port".to_owned())
+}
+
 /// The size of a dictionary in bytes, written as `4GiB`, `4G` or `1536m`. A type of its own, because the config file then
 /// takes it as a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -17,6 +17,8 @@ use crate::exit::{CommandResult, Failure};
 use crate::games_dir::ChosenGamesDir;
 use crate::notify::ServiceManager;
 use crate::output::{Output, Reporter};
+#[cfg(feature = "web")]
+use crate::page;
 use crate::panics;
 use crate::signals;
 
@@ -43,6 +45,18 @@ pub(crate) async fn run(global: &Global, output: Output, serve: Serve) -> Comman
             // Undoes what has begun. The first error is the one to report.
             let _ = peer.shutdown().await;
             return Err(error.into());
+        }
+    };
+    // What has happened until now is told before where the page is.
+    while let Some(event) = events.try_next() {
+        happened(reporter.as_mut(), event);
+    }
+    #[cfg(feature = "web")]
+    let page = match page::serve(global, output, &serve.web, &peer).await {
+        Ok(page) => page,
+        Err(failure) => {
+            let _ = peer.shutdown().await;
+            return Err(failure);
         }
     };
     let status = format!("Serving {} on {address}", games_dir.path.display());
@@ -88,6 +102,10 @@ pub(crate) async fn run(global: &Global, output: Output, serve: Serve) -> Comman
             }
         }
         signals::taken();
+    }
+    #[cfg(feature = "web")]
+    if let Some(page) = page {
+        page.stop().await;
     }
     let stopped = peer.shutdown().await;
     while let Some(event) = events.try_next() {

@@ -365,6 +365,10 @@ pub(super) fn report(report: &Answer) -> String {
             format!("{name}: {kind} {game} is operation {operation} there")
         }
         Answer::SeatRefused { name, game, message, .. } => format!("{name}: {game}: {message}"),
+        Answer::PageReady { url, token_file: None } => format!("the room page is at {url}"),
+        Answer::PageReady { url, token_file: Some(file) } => {
+            format!("the room page is at {url}, and its token in {file}")
+        }
         Answer::OperationsCancelled { game, count } => {
             format!("{game}: {} cancelled", counted(*count, "operation"))
         }

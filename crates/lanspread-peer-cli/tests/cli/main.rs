@@ -22,6 +22,8 @@ mod logs;
 mod minisign;
 mod packaging;
 mod packed;
+#[cfg(feature = "web")]
+mod page;
 mod parties;
 mod peers;
 mod process;

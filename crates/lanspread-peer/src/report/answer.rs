@@ -225,6 +225,13 @@ pub enum Answer {
         /// Why, in one line.
         message: String,
     },
+    /// The room page is served.
+    PageReady {
+        /// Its address, for a browser.
+        url: String,
+        /// The file with its token; none if it asks for none.
+        token_file: Option<String>,
+    },
     /// Operations were cancelled.
     OperationsCancelled {
         /// On which game.

@@ -31,8 +31,6 @@ pub const WEB_TICKETS_MAX: usize = 64;
 pub const WEB_TOKEN_CHARS_MIN: usize = 16;
 /// A file that is longer is no file of a token.
 pub const WEB_TOKEN_BYTES_MAX: usize = 256;
-/// Names under which the page may be asked for, beside addresses and `localhost`.
-pub const WEB_NAMES_MAX: usize = 16;
 /// For the connections to end when the daemon does.
 pub const WEB_FAREWELL_DEADLINE: Duration = Duration::from_secs(2);
 

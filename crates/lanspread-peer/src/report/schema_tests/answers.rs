@@ -207,6 +207,11 @@ pub(super) fn all() -> Vec<Answer> {
             message: String::new(),
         },
         R::OperationsCancelled { game: game(), count: 1 },
+        R::PageReady {
+            url: "http://127.0.0.1:8080/".to_owned(),
+            token_file: Some("/state/web-token".to_owned()),
+        },
+        R::PageReady { url: "http://127.0.0.1:8080/".to_owned(), token_file: None },
         R::StreamInstallPlan {
             game: game(),
             version: version(),

@@ -1,0 +1,279 @@
+//! The room page: what `lanspread-web` asks, answered by the peer of this process, as it answers the control socket.
+
+use std::sync::Arc;
+
+use lanspread_peer::{
+    Answer, ControlReply, ControlRequest, ErrorCategory, OperationFailure, OperationOptions,
+    OperationRequest, Peer, PeerId, ReplyStream, ReportedEvent, Room, RoomCell, RoomChanges, RoomWarning,
+    answer, default_state_dir,
+};
+use lanspread_web::{
+    Answering, Coming, Log, RefusedAt, RoomDaemon, RoomFeed, RoomNews, Start, Started, TokenError, WebConfig,
+    WebRefusal, WebServer, token_of_file, token_of_state,
+};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use crate::arguments::{Global, WebOptions};
+use crate::exit::Failure;
+use crate::hints;
+use crate::output::{self, Output};
+
+/// Serves the page, if that is asked for, and says where it is.
+pub(crate) async fn serve(
+    global: &Global,
+    output: Output,
+    options: &WebOptions,
+    peer: &Peer,
+) -> Result<Option<WebServer>, Failure> {
+    let Some(listen) = options.web else { return Ok(None) };
+    let (token, token_file) = match (&options.web_token_file, listen.ip().is_loopback()) {
+        (Some(file), _) => (Some(token_of_file(file)?), Some(file.clone())),
+        (None, true) => (None, None),
+        (None, false) => {
+            let state_dir = global.state_dir.clone().or_else(default_state_dir);
+            let state_dir =
+                state_dir.ok_or_else(|| no_page("no folder is known for the token".to_owned()))?;
+            let (token, file) = token_of_state(&state_dir)?;
+            (Some(token), Some(file))
+        }
+    };
+    let config = WebConfig { listen, names: options.web_names.clone(), token };
+    let server = WebServer::start(config, Arc::new(ServedRoom(peer.clone())))
+        .await
+        .map_err(|error| no_page(format!("cannot serve the page on {listen}: {error}")))?;
+    let url = format!("http://{}/", server.address());
+    let ready = Answer::PageReady { url, token_file: token_file.map(|file| file.display().to_string()) };
+    // A reader that has gone must not stop the peer.
+    if let Err(error) = output.announce(&ready) {
+        tracing::debug!("stdout: {error}");
+    }
+    Ok(Some(server))
+}
+
+fn no_page(message: String) -> Failure {
+    Failure::new("web-page", None, message, ErrorCategory::Local)
+}
+
+impl From<TokenError> for Failure {
+    fn from(error: TokenError) -> Self {
+        Self::new("web-token", None, error.to_string(), ErrorCategory::Local)
+    }
+}
+
+/// The daemon of this process.
+struct ServedRoom(Peer);
+
+impl ServedRoom {
+    /// Starts an operation of this peer. It continues although its events are not followed.
+    async fn start_here(&self, request: OperationRequest) -> Result<u64, OperationFailure> {
+        let mut replies = answer(&self.0, ControlRequest::Operate(request));
+        loop {
+            match replies.next().await {
+                ControlReply::Accepted { operation, .. } => return Ok(operation),
+                ControlReply::Failed(failure) => return Err(failure),
+                _ => {}
+            }
+        }
+    }
+
+    async fn start_at(
+        &self,
+        asked: &Start,
+        seats: Vec<PeerId>,
+        started: &mut Started,
+    ) -> Result<(), WebRefusal> {
+        let seats = seats.iter().map(PeerId::to_string).collect();
+        let request = ControlRequest::OperateAt { kind: asked.kind, game: asked.game.clone(), seats };
+        let mut replies = answer(&self.0, request);
+        loop {
+            match replies.next().await {
+                ControlReply::Report { report: Answer::SeatAccepted { operation, .. } } => {
+                    started.operations.push(operation);
+                }
+                ControlReply::Report { report: Answer::SeatRefused { peer, code, message, .. } } => {
+                    started.refused.push(RefusedAt { peer, code: code.to_string(), message });
+                }
+                ControlReply::Failed(failure) => return Err(refusal(&failure)),
+                ControlReply::Done => return Ok(()),
+                _ => {}
+            }
+        }
+    }
+
+    async fn start_all(&self, asked: Start) -> Result<Started, WebRefusal> {
+        let mut started = Started::default();
+        let (here, others): (Vec<_>, Vec<_>) =
+            asked.peers.iter().copied().partition(|peer| *peer == self.0.id());
+        if !here.is_empty() {
+            let (kind, game) = (asked.kind, asked.game.clone());
+            let request = OperationRequest { kind, game, options: OperationOptions::default() };
+            match self.start_here(request).await {
+                Ok(operation) => started.operations.push(operation),
+                Err(failure) if others.is_empty() => return Err(refusal(&failure)),
+                Err(OperationFailure { code, message, .. }) => {
+                    started.refused.push(RefusedAt { peer: self.0.id(), code: code.to_string(), message });
+                }
+            }
+        }
+        if !others.is_empty() {
+            self.start_at(&asked, others, &mut started).await?;
+        }
+        match started.refused.first() {
+            Some(first) if started.operations.is_empty() => {
+                let hint = hints::hint(&first.code, None).map(|hint| hints::for_game(hint, &asked.game));
+                Err(WebRefusal::new(409, &*first.code, &*first.message).with_hint(hint))
+            }
+            _ => Ok(started),
+        }
+    }
+
+    /// Waits for the end of a request of which the replies say nothing more.
+    async fn done(&self, request: ControlRequest) -> Result<(), WebRefusal> {
+        let mut replies = answer(&self.0, request);
+        loop {
+            match replies.next().await {
+                ControlReply::Done => return Ok(()),
+                ControlReply::Failed(failure) => return Err(refusal(&failure)),
+                _ => {}
+            }
+        }
+    }
+}
+
+fn refusal(failure: &OperationFailure) -> WebRefusal {
+    let hint = hints::hint(&failure.code, failure.cause.as_deref()).map(str::to_owned);
+    WebRefusal::new(409, &*failure.code, &*failure.message).with_hint(hint)
+}
+
+impl RoomDaemon for ServedRoom {
+    fn room(&self) -> Box<dyn RoomFeed> {
+        Box::new(RoomReplies(answer(&self.0, ControlRequest::Room { follow: true })))
+    }
+
+    fn start(&self, asked: Start) -> Answering<'_, Started> {
+        Box::pin(self.start_all(asked))
+    }
+
+    fn cancel(&self, operation: u64) -> Answering<'_, ()> {
+        Box::pin(self.done(ControlRequest::CancelOperation { operation }))
+    }
+
+    fn metrics(&self) -> Answering<'_, String> {
+        Box::pin(async { Err(WebRefusal::new(404, "not-found", "this daemon has no metrics")) })
+    }
+
+    fn log(&self) -> Box<dyn Log> {
+        let events = answer(&self.0, ControlRequest::Events { follow: true });
+        Box::new(EventLog { events, name: self.0.name().to_string() })
+    }
+}
+
+struct RoomReplies(ReplyStream);
+
+impl RoomFeed for RoomReplies {
+    fn next(&mut self) -> Coming<'_, RoomNews> {
+        Box::pin(async {
+            loop {
+                match self.0.next().await {
+                    ControlReply::Report { report: Answer::Room(room) } => return whole(*room),
+                    ControlReply::Report { report: Answer::RoomChanged(changes) } => {
+                        return changed(*changes);
+                    }
+                    ControlReply::Done | ControlReply::Failed(_) => return None,
+                    _ => {}
+                }
+            }
+        })
+    }
+}
+
+fn whole(mut room: Room) -> Option<RoomNews> {
+    add_hints(&mut room.cells, &mut room.warnings);
+    let mut object = object(&room)?;
+    // Every command of the page is allowed to everyone who may use it. Whether another machine accepts it is its own choice.
+    object.insert("commands".to_owned(), json!("room"));
+    Some(RoomNews::Whole(object))
+}
+
+fn changed(mut changes: RoomChanges) -> Option<RoomNews> {
+    add_hints(&mut changes.cells, changes.warnings.as_deref_mut().unwrap_or_default());
+    Some(RoomNews::Changes(object(&changes)?))
+}
+
+/// What to do, which the library does not say.
+fn add_hints(cells: &mut [RoomCell], warnings: &mut [RoomWarning]) {
+    for cell in cells {
+        let hint = cell.code.as_deref().and_then(|code| hints::hint(code, cell.cause.as_deref()));
+        cell.hint = hint.map(|hint| hints::for_game(hint, &cell.game));
+    }
+    for warning in warnings {
+        warning.hint = hints::hint(&warning.code, None).map(str::to_owned);
+    }
+}
+
+fn object(data: &impl Serialize) -> Option<Map<String, Value>> {
+    match serde_json::to_value(data) {
+        Ok(Value::Object(object)) => Some(object),
+        other => {
+            tracing::error!("the room cannot be told: {other:?}");
+            None
+        }
+    }
+}
+
+struct EventLog {
+    events: ReplyStream,
+    /// Of the peer whose events these are.
+    name: String,
+}
+
+impl Log for EventLog {
+    fn next(&mut self) -> Coming<'_, Value> {
+        Box::pin(async {
+            loop {
+                match self.events.next().await {
+                    ControlReply::Event(event) => {
+                        if let Some(entry) = entry(&event, &self.name) {
+                            return Some(entry);
+                        }
+                    }
+                    ControlReply::Done | ControlReply::Failed(_) => return None,
+                    _ => {}
+                }
+            }
+        })
+    }
+}
+
+/// An event in the log: what people need a line about.
+fn entry(event: &ReportedEvent, own_name: &str) -> Option<Value> {
+    let message = output::words_of(&event.event)?;
+    let fields = object(&event.event)?;
+    let field = |name: &str| fields.get(name).cloned().unwrap_or_default();
+    let name = fields.get("name").and_then(Value::as_str).unwrap_or(own_name);
+    let time = humantime::format_rfc3339_millis(event.at).to_string();
+    Some(
+        json!({ "event": field("event"), "time": time, "name": name, "game": field("game"), "message": message }),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use lanspread_peer::PeerEvent;
+
+    use super::*;
+
+    #[test]
+    fn an_entry_of_the_log_says_when_what_happened_with_which_game() {
+        let event = PeerEvent::GameRecovered { game: "alpha".parse().unwrap(), action: "rolled-back".into() };
+        let at = UNIX_EPOCH + Duration::from_millis(1_700_000_000_123);
+        let entry = entry(&ReportedEvent { at, seq: Some(1), operation: None, event }, "den").unwrap();
+        assert_eq!(entry["event"], "game-recovered");
+        assert_eq!(entry["time"], "2023-11-14T22:13:20.123Z");
+        assert_eq!((&entry["name"], &entry["game"]), (&json!("den"), &json!("alpha")));
+        assert!(entry["message"].as_str().unwrap().contains("rolled-back"));
+    }
+}
