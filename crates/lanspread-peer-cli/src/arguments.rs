@@ -225,6 +225,11 @@ on the game ends. Ctrl-C ends the waiting, and not the operation.")]
     Events(Events),
     /// Show the status of the peers named with --peer, or else of the daemon of the games directory
     Status(Status),
+    /// Print what a daemon counts and measures, in the text format of Prometheus
+    #[command(after_help = "\
+Example, for the textfile collector of node_exporter, as a job that runs every minute:
+  lanspread-peer-cli metrics > lanspread.new && mv lanspread.new /var/lib/node_exporter/lanspread.prom")]
+    Metrics(OfDaemon),
     /// Show the limits of a daemon for what it sends and receives of games, or change them while it runs
     #[command(after_help = "\
 Examples:

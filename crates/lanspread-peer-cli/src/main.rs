@@ -131,6 +131,7 @@ async fn run(global: &Global, output: Output, command: Command, given: &Given) -
         Command::Wait(wait) => commands::wait::run(global, output, wait).await,
         Command::Operations(of) => commands::ask::operations(global, output, of).await,
         Command::Events(events) => commands::ask::events(global, output, events).await,
+        Command::Metrics(of) => commands::ask::metrics(global, output, of).await,
         Command::Limits(limits) => commands::ask::limits(global, output, limits).await,
         Command::Status(status) => commands::ask::status(global, output, status).await,
         Command::Catalog(catalog) => commands::catalog::run(global, output, catalog.command),

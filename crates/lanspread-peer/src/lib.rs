@@ -73,6 +73,7 @@ pub use report::event::PeerEvent;
 pub use report::failure::{AttemptFailure, Code, ErrorCategory, OperationFailure, PeerAnswer};
 pub use report::game_pattern::{GamePattern, GamesAmong};
 pub use report::machine_settings::{ConfigFilePath, MachineSetUp, OptionSetting};
+pub use report::metrics::{MetricFamily, MetricKind, MetricSample, Metrics};
 pub use report::offender::{
     NoAddress, Offence, Offender, PenalisedPeer, PenaltyAddress, ProvedLie, ServerLie,
 };

@@ -7,6 +7,7 @@
 
 mod error;
 mod follow;
+mod outcome_counts;
 mod outcomes;
 mod queue;
 
@@ -22,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::error::OperationsError;
 pub(crate) use self::follow::Followed;
+use self::outcome_counts::OutcomeCounts;
 use self::outcomes::Outcomes;
 use self::queue::{Entry, Full, OperationId, Queue, Submitted};
 use crate::report::channel::{EventSender, PeerEvents};
@@ -110,6 +112,7 @@ struct State {
     live: HashMap<OperationId, Live>,
     /// How the newest operation on each game ended.
     outcomes: Outcomes,
+    counts: OutcomeCounts,
 }
 
 /// What the followers of one operation share.
@@ -134,6 +137,7 @@ impl Operations {
             queue,
             live: HashMap::new(),
             outcomes: Outcomes::default(),
+            counts: OutcomeCounts::default(),
         });
         Arc::new(Self { events, tasks, state })
     }
@@ -161,6 +165,7 @@ impl State {
 
     fn end(&mut self, id: OperationId, outcome: OperationOutcome) {
         if let Some(Entry { request, .. }) = self.queue.remove(id) {
+            self.counts.add(request.kind, outcome.as_ref().err());
             self.outcomes.ended(EndedOperation::now(id, request.kind, request.game, outcome.as_ref().err()));
         }
         if let Some(live) = self.live.remove(&id) {
@@ -317,6 +322,11 @@ impl Operations {
             resumed: state.live.get(&entry.id).is_some_and(|live| live.resumed),
         };
         state.queue.entries().iter().map(info).collect()
+    }
+
+    /// How many operations of each kind have ended in which way.
+    pub(crate) fn counts(&self) -> Vec<(OperationKind, &'static str, u64)> {
+        self.state().counts.all()
     }
 
     /// How the newest operation on each game has ended, as far as that is remembered.

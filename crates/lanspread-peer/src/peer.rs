@@ -23,6 +23,7 @@ mod leftovers;
 mod list_wait;
 mod manifests;
 mod matching;
+mod metrics;
 mod operate;
 mod operate_at;
 pub(crate) mod operations;

@@ -11,6 +11,7 @@ pub(crate) mod failure;
 pub(crate) mod game_pattern;
 pub(crate) mod history;
 pub(crate) mod machine_settings;
+pub(crate) mod metrics;
 pub(crate) mod offender;
 pub(crate) mod operation;
 pub(crate) mod operation_outcome;

@@ -17,6 +17,7 @@ mod frame_queue;
 pub(crate) mod gate;
 mod handed_on;
 pub(crate) mod handler;
+pub(crate) mod handshake_counts;
 pub(crate) mod library_index;
 mod make_packing_lists;
 mod pace;
@@ -45,6 +46,7 @@ use std::sync::{Arc, OnceLock};
 use asked::AskedByPeers;
 use dictionaries::Dictionaries;
 use gate::{CatalogSays, GateInput};
+use handshake_counts::HandshakeCounts;
 use lanspread_archive::provider::ArchiveProvider;
 use lanspread_proto::message::{Refusal, RefusalCode, SourceStatus};
 use lanspread_store::error::StoreError;
@@ -129,6 +131,8 @@ pub(crate) struct Source {
     pub(crate) asked: AskedByPeers,
     /// Receives each peer that connects, once this peer serves.
     pub(crate) visitors: OnceLock<mpsc::Sender<Visitor>>,
+    /// How the handshakes of those that connected ended.
+    pub(crate) handshakes: HandshakeCounts,
     /// Connections that are open.
     pub(crate) connections: AtomicU64,
 }
@@ -173,6 +177,7 @@ impl Source {
             board: Board::default(),
             asked: AskedByPeers::default(),
             visitors: OnceLock::new(),
+            handshakes: HandshakeCounts::default(),
             connections: AtomicU64::new(0),
         }
     }

@@ -119,6 +119,37 @@ impl Traffic {
     }
 }
 
+impl Traffic {
+    /// Bytes that were sent, by kind.
+    pub(crate) fn sent(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        // Nothing is sent as an HTTP server.
+        self.up.counted().filter(|(kind, _)| *kind != TrafficKind::Http.code())
+    }
+
+    /// Bytes that were received, by kind.
+    pub(crate) fn received(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.down.counted()
+    }
+}
+
+impl Direction {
+    fn counted(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        KINDS.iter().map(|kind| (kind.code(), self.bytes[*kind as usize].load(Ordering::Relaxed)))
+    }
+}
+
+impl TrafficKind {
+    /// Its word in metrics.
+    fn code(self) -> &'static str {
+        match self {
+            Self::Stream => "stream",
+            Self::Download => "download",
+            Self::Packed => "packed",
+            Self::Http => "http",
+        }
+    }
+}
+
 impl Downlink {
     /// The meter of one kind.
     pub(crate) fn meter(&self, kind: TrafficKind) -> Meter {

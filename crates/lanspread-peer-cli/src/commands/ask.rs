@@ -1,4 +1,4 @@
-//! Questions: `list`, `peers`, `status`, `limits`, `operations`, `events`.
+//! Questions: `list`, `peers`, `status`, `metrics`, `limits`, `operations`, `events`.
 
 use std::path::Path;
 
@@ -103,6 +103,11 @@ pub(crate) async fn limits(global: &Global, output: Output, limits: LimitsArgume
     let LimitsArguments { up, down, games } = limits;
     let games_dir = ChosenGamesDir::of_daemon(global, games.games_dir.as_deref())?;
     answer(Backend::daemon(&games_dir.path)?, output, ControlRequest::Limits { up, down }).await
+}
+
+pub(crate) async fn metrics(global: &Global, output: Output, of: OfDaemon) -> CommandResult {
+    let games_dir = ChosenGamesDir::of_daemon(global, of.games.games_dir.as_deref())?;
+    answer(Backend::daemon(&games_dir.path)?, output, ControlRequest::Metrics).await
 }
 
 pub(crate) async fn operations(global: &Global, output: Output, of: OfDaemon) -> CommandResult {

@@ -352,6 +352,8 @@ pub(super) fn report(report: &Answer) -> String {
             format!("{peer}: {}", hints::with_hint(message, hints::of_report(report)))
         }
         Answer::NobodyFound { message, .. } => hints::with_hint(message, hints::of_report(report)),
+        // The output ends each object with a new line.
+        Answer::Metrics { text } => text.trim_end().to_owned(),
         Answer::Limits { up_bytes_per_second: up, down_bytes_per_second: down } => {
             format!("up: {}, down: {}", limit(*up), limit(*down))
         }

@@ -1,4 +1,4 @@
-//! Limits for what is sent and received: they hold, and are changed while a game is on its way.
+//! Limits for what is sent and received: they hold, and are changed while a game is on its way; and what is counted.
 
 use std::process::Command;
 use std::time::Instant;
@@ -64,6 +64,26 @@ fn a_receiver_takes_no_more_than_its_limit() {
     install_and_take_the_limit_away(&source, decoded_at_source(&mut install), || {
         assert_eq!(shown(&limits(&seat, &["--down", "0"])), (Value::Null, Value::Null));
     });
+}
+
+/// What the command prints is what a scraper reads, and it is there before anything has happened.
+#[test]
+fn metrics_are_printed_as_text() {
+    let source = Source::start("only", &fixtures("fixture-solid"));
+    let mut command = peer();
+    command.arg("metrics").arg("--games-dir").arg(source.games());
+    let text = finish(&mut command).succeeded().stdout.clone();
+    for line in [
+        "# TYPE lanspread_sent_bytes_total counter",
+        "lanspread_sent_bytes_total{kind=\"packed\"} 0",
+        "lanspread_games{state=\"ready\"} 1",
+        "lanspread_limit_bytes_per_second{direction=\"up\"} 0",
+    ] {
+        assert!(text.lines().any(|printed| printed == line), "{line} is not in:\n{text}");
+    }
+    assert!(text.ends_with('\n') && !text.ends_with("\n\n") && text.lines().all(|line| !line.is_empty()));
+    let as_json = finish(command.arg("--json")).succeeded().one("metrics");
+    assert!(as_json["text"].as_str().unwrap().contains("lanspread_build_info{version="));
 }
 
 #[test]

@@ -96,6 +96,8 @@ pub enum ControlRequest {
     },
     /// Reports what this peer is doing.
     Status,
+    /// Reports what this peer counts and measures.
+    Metrics,
     /// Changes the limits of this peer that are given, for as long as it runs, and reports those in force.
     Limits {
         /// For what it sends.

@@ -148,6 +148,10 @@ impl Answering {
                     replies.report_all(self.0.penalties(clear).await?).await
                 }
                 ControlRequest::Status => replies.report(self.0.status().await?).await,
+                ControlRequest::Metrics => {
+                    let text = self.0.metrics().await?.render();
+                    replies.report(Answer::Metrics { text }).await
+                }
                 ControlRequest::Limits { up, down } => {
                     let mut limits = self.0.limits();
                     limits.up = up.unwrap_or(limits.up);

@@ -21,6 +21,7 @@ use crate::operations::Operations;
 use crate::peer::core::{Inner, Peer};
 use crate::peer::error::PeerError;
 use crate::peer::leftovers::Leftovers;
+use crate::peer::metrics;
 use crate::report::channel::EventSender;
 use crate::report::operation::AdmissionRules;
 use crate::source::Source;
@@ -309,6 +310,7 @@ impl Peer {
         source.traffic.set_limits(config.limits);
         let operations = Operations::new(config.operations_max, events.clone(), tasks.clone());
         let inner = Inner {
+            started_s: metrics::now_s(),
             endpoint: member.endpoint,
             games_dir: config.games_dir,
             catalog,

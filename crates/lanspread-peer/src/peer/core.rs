@@ -36,6 +36,8 @@ pub struct Peer {
 }
 
 pub(super) struct Inner {
+    /// When it was made, in seconds since 1970.
+    pub(super) started_s: u64,
     /// Its identity, and what it shows of itself while it does not serve.
     pub(super) endpoint: Endpoint,
     pub(super) games_dir: PathBuf,

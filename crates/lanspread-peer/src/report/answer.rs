@@ -143,6 +143,11 @@ pub enum Answer {
         /// Whether it is over now, because it was cleared.
         cleared: bool,
     },
+    /// What a peer counts and measures.
+    Metrics {
+        /// In the text format of Prometheus.
+        text: String,
+    },
     /// The limits for what a peer sends and receives of games; none if there is no limit.
     Limits {
         /// To all peers together.

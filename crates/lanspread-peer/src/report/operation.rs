@@ -38,6 +38,36 @@ pub enum OperationKind {
     Absent,
 }
 
+impl OperationKind {
+    /// Every kind.
+    pub(crate) const ALL: [Self; 9] = [
+        Self::StreamInstall,
+        Self::Download,
+        Self::Install,
+        Self::Update,
+        Self::Uninstall,
+        Self::Remove,
+        Self::Verify,
+        Self::Ensure,
+        Self::Absent,
+    ];
+
+    /// Its word in requests, events and metrics.
+    pub(crate) fn code(self) -> &'static str {
+        match self {
+            Self::StreamInstall => "stream-install",
+            Self::Download => "download",
+            Self::Install => "install",
+            Self::Update => "update",
+            Self::Uninstall => "uninstall",
+            Self::Remove => "remove",
+            Self::Verify => "verify",
+            Self::Ensure => "ensure",
+            Self::Absent => "absent",
+        }
+    }
+}
+
 impl fmt::Display for OperationKind {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {

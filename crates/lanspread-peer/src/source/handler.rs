@@ -22,6 +22,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::admission::Receiver;
+use super::handshake_counts::HandshakeEnd;
 use super::poll::Known;
 use super::running::TransferKind;
 use super::waiting::Asking;
@@ -78,6 +79,7 @@ fn serve_connections(
             let opened = tokio::select! {
                 () = stop.cancelled() => return,
                 () = handshake.gave_way() => {
+                    source.handshakes.add(HandshakeEnd::GaveWay);
                     tracing::debug!("a handshake with {from} gave way to another one");
                     return;
                 }
@@ -86,8 +88,12 @@ fn serve_connections(
             drop(handshake);
             let connection = match opened {
                 Ok(connection) => connection,
-                Err(error) => return log_handshake(from, &error),
+                Err(error) => {
+                    source.handshakes.add(HandshakeEnd::of(&error));
+                    return log_handshake(from, &error);
+                }
             };
+            source.handshakes.add(HandshakeEnd::Done);
             tracing::debug!("{} connected from {from}", connection.theirs.name);
             if let Some(visitors) = source.visitors.get() {
                 let (peer, hello) = (connection.peer, connection.theirs.clone());
@@ -101,11 +107,10 @@ fn serve_connections(
 
 /// What a user may have to do something about is more than a detail.
 fn log_handshake(from: SocketAddr, error: &WireError) {
-    match error {
-        WireError::OtherParty { .. } | WireError::NotAdmitted { .. } | WireError::Version { .. } => {
-            tracing::info!("a connection from {from} is refused: {error}");
-        }
-        error => tracing::debug!("a connection from {from} was not made: {error}"),
+    if HandshakeEnd::of(error) == HandshakeEnd::Refused {
+        tracing::info!("a connection from {from} is refused: {error}");
+    } else {
+        tracing::debug!("a connection from {from} was not made: {error}");
     }
 }
 

@@ -144,6 +144,7 @@ pub(super) fn all() -> Vec<Answer> {
             message: String::new(),
             cleared: true,
         },
+        R::Metrics { text: String::new() },
         R::Limits { up_bytes_per_second: Some(1), down_bytes_per_second: Some(1) },
         R::Limits { up_bytes_per_second: None, down_bytes_per_second: None },
         R::PeerUnavailable { peer: "x:1".to_owned(), code: "busy".into(), message: String::new() },

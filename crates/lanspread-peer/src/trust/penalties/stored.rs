@@ -40,6 +40,8 @@ struct Known {
     list: PenaltyList,
     /// Failed handshakes by address.
     handshakes: PenaltyList,
+    /// Offences in this process, in the order of their type.
+    given: [u64; 3],
 }
 
 /// Identifies one state of the file.
@@ -77,6 +79,7 @@ impl Penalties {
         what: &str,
     ) -> Result<u64, LocalError> {
         let ip = address.ip().to_canonical();
+        self.known().given[offence as usize] += 1;
         let by_address = offence == Offence::Lied && self.is_open && !ip.is_loopback();
         self.change(|list, now| {
             let length_s = list.punish(Offender::Peer(peer), offence, what, now);
@@ -98,10 +101,16 @@ impl Penalties {
                 known.handshakes.clear(ClearedPenalties::Of(offender), now);
             }
             Some(error @ (Encryption(_) | NotLanspread | OtherParty { .. } | Version { .. })) => {
+                known.given[Offence::FailedHandshake as usize] += 1;
                 known.handshakes.punish(offender, Offence::FailedHandshake, &error.to_string(), now);
             }
             Some(_) => {}
         }
+    }
+
+    /// How many offences of a kind there were in this process.
+    pub(crate) fn given(&self, offence: Offence) -> u64 {
+        self.known().given[offence as usize]
     }
 
     /// How long peers that were only heard of are not to be dialled at this address.
