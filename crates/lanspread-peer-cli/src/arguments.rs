@@ -145,8 +145,12 @@ Examples:
     Peers(Peers),
     /// List the games on this machine and the games that peers offer
     #[command(after_help = "\
-Example:
-  lanspread-peer-cli list")]
+Examples:
+  lanspread-peer-cli list         one row for each game
+  lanspread-peer-cli list cnctw   all that is known of one
+
+A row says what is here and what is happening to it, whether there is an update, the size of the archives and \
+of the installed tree (if the catalog says it), and which peers have the version that `install` would take.")]
     List(List),
     /// Install games
     #[command(after_help = "\
@@ -327,8 +331,11 @@ pub(crate) struct Serve {
 /// `list`
 #[derive(Debug, Args)]
 pub(crate) struct List {
+    /// Ids of games: show all that is known of them [default: all games, one row each]
+    #[arg(value_hint = ValueHint::Other, value_name = "GAME")]
+    pub(crate) games_wanted: Vec<GameId>,
     /// Show only the games on this machine that an update would change, with both versions
-    #[arg(long)]
+    #[arg(long, conflicts_with = "games_wanted")]
     pub(crate) updates: bool,
     #[command(flatten)]
     pub(crate) games: GamesDirOption,

@@ -10,6 +10,7 @@ pub(crate) mod ensure;
 pub(crate) mod generate;
 mod given_peers;
 pub(crate) mod init;
+mod listing;
 pub(crate) mod operate;
 pub(crate) mod party;
 mod requests;

@@ -6,6 +6,7 @@ mod bars;
 mod catalog_words;
 mod chain;
 mod ensure_words;
+mod game_words;
 mod human;
 mod json;
 mod lines;
@@ -31,6 +32,8 @@ use lanspread_peer::PeerEvent;
 use lanspread_peer::{Answer, OptionSetting, PartyText};
 
 use crate::exit::{Failure, Summary};
+
+use progress::cut;
 
 pub(crate) use lines::in_colour;
 pub(crate) use reporter::Reporter;
@@ -99,6 +102,26 @@ impl Output {
         }
         self.note(&words::report(report));
         Ok(())
+    }
+
+    /// Whether an object of an answer is kept for [`Output::games`].
+    pub(crate) fn is_for_the_table(self, report: &Answer) -> bool {
+        !self.json && game_words::is_of_a_game(report)
+    }
+
+    /// Prints a table of games for people or, of games that were named, all that is known.
+    pub(crate) fn games(self, reports: &[Answer], in_detail: bool) -> std::io::Result<()> {
+        // As objects they were printed one by one.
+        if self.json || reports.is_empty() {
+            return Ok(());
+        }
+        let (columns, is_terminal) = lines::stdout_columns();
+        let rows =
+            if in_detail { game_words::details(reports) } else { game_words::table(reports, is_terminal) };
+        // A row that is broken in two is no row of a table.
+        let shown =
+            |row: &String| columns.filter(|_| !in_detail).map_or(row.clone(), |columns| cut(row, columns));
+        rows.iter().try_for_each(|row| lines::print(&shown(row)))
     }
 
     /// Prints settings: as JSON lines, or as a table for people.

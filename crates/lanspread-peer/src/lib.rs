@@ -66,6 +66,7 @@ pub use operations::{OperationHandle, OperationInfo, OperationOutcome, Operation
 pub use report::EVENTS_VERSION;
 pub use report::answer::Answer;
 pub use report::built_manifest::{ArrivedManifest, BuiltManifest};
+pub use report::catalog_listing::CatalogListing;
 pub use report::channel::PeerEvents;
 pub use report::download::{DownloadBegin, DownloadFinished};
 pub use report::ensured::{EnsureAction, Ensured};

@@ -3,6 +3,7 @@
 
 pub(crate) mod answer;
 pub(crate) mod built_manifest;
+pub(crate) mod catalog_listing;
 pub(crate) mod channel;
 pub(crate) mod download;
 pub(crate) mod ensured;

@@ -5,7 +5,7 @@ use std::path::Path;
 use lanspread_peer::{Answer, AskOptions, ControlReply, ControlRequest};
 use lanspread_peer::{CancellationToken, DiscoveryMode, Peer, PeerClient, PeerError};
 
-use super::{given_peers, saved, updates};
+use super::{given_peers, listing, saved, updates};
 use crate::arguments::{
     CatalogFile, DiscoveryChoice, Events, GivenPeer, Global, LimitsArguments, List, OfDaemon, PeerList,
     Peers, PeersCommand, PeersPenalties, Status,
@@ -24,7 +24,7 @@ pub(crate) async fn list(global: &Global, output: Output, list: List) -> Command
     if list.updates {
         return outdated(backend, output, options).await;
     }
-    answer(backend, output, ControlRequest::List(options)).await
+    listing::show(backend, output, options, &list.games_wanted).await
 }
 
 pub(crate) async fn peers(global: &Global, output: Output, peers: Peers) -> CommandResult {

@@ -37,6 +37,13 @@ pub(crate) fn in_colour() -> bool {
     !refused && is_live_terminal()
 }
 
+/// The columns of the terminal that stdout is, if it says so, and whether it is one.
+pub(super) fn stdout_columns() -> (Option<usize>, bool) {
+    let stdout = io::stdout();
+    let size = rustix::termios::tcgetwinsize(&stdout).ok().filter(|size| size.ws_col > 0);
+    (size.map(|size| usize::from(size.ws_col)), stdout.is_terminal())
+}
+
 /// The same for stdout.
 pub(super) fn stdout_in_colour() -> bool {
     let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());

@@ -37,6 +37,12 @@ pub(super) fn rate(count: u64, milliseconds: u64) -> String {
     format!("{}/s", bytes(u64::try_from(per_second).unwrap_or(u64::MAX)))
 }
 
+/// A rate in bytes, which disks have, and in bits, which networks have: `117.00 MiB/s, 0.98 Gbit/s`.
+pub(super) fn rate_in_both(count: u64, milliseconds: u64) -> String {
+    let per_second = u128::from(count) * 1000 / u128::from(milliseconds.max(1));
+    format!("{}, {}", rate(count, milliseconds), bits(u64::try_from(per_second).unwrap_or(u64::MAX)))
+}
+
 /// A limit, in bytes and bits: `20.00 MiB/s (167.77 Mbit/s)`.
 pub(super) fn limit(bytes_per_second: Option<u64>) -> String {
     bytes_per_second
@@ -82,6 +88,7 @@ mod tests {
         }
         assert_eq!(rate(10 << 20, 2_000), "5.00 MiB/s");
         assert_eq!(rate(0, 0), "0 B/s");
+        assert_eq!(rate_in_both(117 << 20, 1_000), "117.00 MiB/s, 981.46 Mbit/s");
     }
 
     #[test]

@@ -4,19 +4,20 @@
 mod tests;
 
 use lanspread_peer::{
-    Answer, AwaitedSource, DownloadBegin, DownloadFinished, Draining, DroppedOperation, GameId, GameVersion,
-    InstallTrust, PartyLineShown, PassedOverFolder, PeerEvent, PeerName, ProvedLie, QueuedAt,
-    RetriedOperation, ServerLie, SourceShare,
+    Answer, AwaitedSource, DownloadBegin, DownloadFinished, Draining, DroppedOperation, GameId, InstallTrust,
+    PartyLineShown, PassedOverFolder, PeerEvent, PeerName, ProvedLie, QueuedAt, RetriedOperation, ServerLie,
+    SourceShare,
 };
 
 use super::catalog_words;
 use super::ensure_words;
+use super::game_words::{self, trust_words};
 use super::operation_words;
 use super::packed_words;
 use super::peer_words;
 use super::peer_words::listening;
 use super::plan_words;
-use super::quantities::{bytes, count as counted, duration, limit, rate};
+use super::quantities::{bytes, count as counted, duration, limit, rate_in_both};
 use super::setup_words;
 use super::status_words;
 use crate::exit::Summary;
@@ -265,15 +266,8 @@ fn arrived(event: &PeerEvent) -> String {
         }
         _ => return String::new(),
     };
-    let (time, rate) = (duration(*duration_ms), rate(*count, *duration_ms));
+    let (time, rate) = (duration(*duration_ms), rate_in_both(*count, *duration_ms));
     format!("{what}{} in {time} ({rate}){after}{}", bytes(*count), waited(*waited_ms))
-}
-
-fn trust_words(trust: InstallTrust) -> &'static str {
-    match trust {
-        InstallTrust::Verified => "verified",
-        InstallTrust::Unverified => "unverified",
-    }
 }
 
 /// What follows the failure of one source of a download; nothing if it was the last one.
@@ -309,45 +303,10 @@ fn problem_words(problem: &str) -> &str {
 /// A report in words.
 pub(super) fn report(report: &Answer) -> String {
     match report {
-        Answer::LocalGame {
-            game,
-            title,
-            version,
-            installed_version,
-            trust,
-            downloaded,
-            downloaded_trust,
-            installed,
-            shares_entries,
-            ..
-        } => {
-            let version = version.as_ref().or(installed_version.as_ref()).map_or("-", GameVersion::as_str);
-            let state = match (*downloaded, *installed) {
-                (true, true) if downloaded_trust == trust => trusted("downloaded and installed", *trust),
-                (true, true) => {
-                    let (files, tree) =
-                        (trusted("downloaded", *downloaded_trust), trusted("installed", *trust));
-                    format!("{files}; {tree}")
-                }
-                (true, false) => trusted("downloaded", *downloaded_trust),
-                (false, true) if *shares_entries => trusted("installed, shareable by entries", *trust),
-                (false, true) => trusted("installed, not shareable", *trust),
-                (false, false) => "incomplete".to_owned(),
-            };
-            format!("{game}  {version}  {state}{}", titled(title.as_deref()))
-        }
         Answer::GameUpdate(update) => ensure_words::update(update),
         Answer::DetachedOperation(started) => ensure_words::detached(started),
         Answer::MatchedGame(matched) => matched.game.to_string(),
         Answer::FolderPassedOver(passed) => passed_over(passed),
-        Answer::OfferedGame { game, title, version, bytes: count, peers, .. } => {
-            format!(
-                "{game}  {version}  offered by {}  {}{}",
-                names(peers),
-                bytes(*count),
-                titled(title.as_deref())
-            )
-        }
         Answer::PeerUnavailable { peer, message, .. } => {
             format!("{peer}: {}", hints::with_hint(message, hints::of_report(report)))
         }
@@ -377,15 +336,11 @@ pub(super) fn report(report: &Answer) -> String {
         Answer::StreamInstallPlan { .. } => plan_words::plan(report),
         Answer::Party { .. } => party(report),
         other => peer_words::report(other)
+            .or_else(|| game_words::report(other))
             .or_else(|| setup_words::report(other))
             .or_else(|| catalog_words::report(other))
             .unwrap_or_else(|| format!("{other:?}")),
     }
-}
-
-/// The title of a game, to stand after everything else.
-fn titled(title: Option<&str>) -> String {
-    title.map(|title| format!("  {title}")).unwrap_or_default()
 }
 
 /// A folder that is not served although it looks like a game, why, and what to do.
@@ -394,14 +349,6 @@ fn passed_over(passed: &PassedOverFolder) -> String {
     let rename = suggestion.as_ref().map(|id| format!("rename it, for example to {id}"));
     let hint = rename.as_deref().or_else(|| hints::hint(code, None));
     format!("{folder} is passed over: {}", hints::with_hint(message, hint))
-}
-
-/// What is here, and whether it is verified, if anything is recorded about that.
-fn trusted(state: &str, trust: Option<InstallTrust>) -> String {
-    match trust {
-        Some(trust) => format!("{state}, {}", trust_words(trust)),
-        None => state.to_owned(),
-    }
 }
 
 fn party(report: &Answer) -> String {

@@ -77,6 +77,20 @@ fn list_shows_local_and_offered_games() {
     let text = list(&[]).succeeded().stdout.clone();
     assert!(text.contains("installed, not shareable"), "{text}");
 
+    // For people: one row for each game, wherever it is, and nothing but rows.
+    let text = list(&["--peer", &source.address]).succeeded().stdout.clone();
+    let games: Vec<_> = text.lines().filter_map(|row| row.split_whitespace().next()).collect();
+    assert_eq!(games, ["alpha-arena", "alpha-racer", "common-quest"], "{text}");
+    assert!(text.lines().all(|row| row.ends_with("only")), "{text}");
+    // All that is known of one, and of one that is nowhere.
+    let text = list(&["--peer", &source.address, "alpha-arena"]).succeeded().stdout.clone();
+    assert!(text.starts_with("alpha-arena\n") && text.contains("by only\n"), "{text}");
+    assert!(!text.contains("alpha-racer"), "{text}");
+    let done = list(&["--json", "--peer", &source.address, "alpha-racer", "nowhere"]);
+    done.failed(3, &["nowhere is not here"]);
+    assert_eq!((done.named("offered-game").len(), done.named("local-game").len()), (1, 0));
+    assert_eq!(done.one("error")["code"], "not-offered");
+
     // A game that is installed but not downloaded is not offered.
     let relay = Source::start("relay", &receiver.games());
     assert_eq!(relay.status()["games"], serde_json::json!([]));
@@ -299,7 +313,7 @@ fn list_shows_the_titles_of_the_catalog() {
     let titles: Vec<_> = done.named("offered-game").iter().map(|game| game["title"].clone()).collect();
     assert_eq!(titles, [serde_json::json!(shown), serde_json::Value::Null, serde_json::Value::Null]);
     let text = list(false).succeeded().stdout.clone();
-    assert_eq!(text.matches(shown).count(), 2, "{text}");
+    assert_eq!(text.matches(shown).count(), 1, "{text}");
 
     // A daemon shows the titles of its own catalog.
     let mut options = vec![OsString::from("--catalog")];

@@ -258,7 +258,7 @@ impl Answering {
         let found = self.0.scan_games().await?;
         for state in &found.games {
             let is_shared = self.0.shares_entries(state);
-            let answer = Answer::from(state).with_title(catalog.as_deref()).sharing_entries(is_shared);
+            let answer = Answer::from(state).listed_in(catalog.as_deref()).sharing_entries(is_shared);
             replies.report(answer).await?;
         }
         for passed_over in &found.passed_over {
@@ -272,7 +272,7 @@ impl Answering {
             Err(error) => return Err(error.into()),
         };
         for report in reports {
-            replies.report(report.with_title(catalog.as_deref())).await?;
+            replies.report(report.listed_in(catalog.as_deref())).await?;
         }
         Ok(())
     }

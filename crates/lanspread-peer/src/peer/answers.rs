@@ -15,6 +15,7 @@ use crate::peer::error::PeerError;
 use crate::peer::stream_install::SourcePeer;
 use crate::peer::stream_plan::StreamInstallPlan;
 use crate::report::answer::Answer;
+use crate::report::catalog_listing::CatalogListing;
 use crate::report::failure::Code;
 use crate::report::offender::Offender;
 use crate::report::planned::PlannedSource;
@@ -26,13 +27,18 @@ use crate::trust::penalties::{ClearedPenalties, Penalties, Penalty, PenaltyList}
 use crate::trust::saved_peers::PeerDecisions;
 
 impl Answer {
-    /// The same answer with the title that the catalog has for its game.
-    pub(crate) fn with_title(mut self, catalog: Option<&Catalog>) -> Self {
-        if let Self::LocalGame { game, title, .. } | Self::OfferedGame { game, title, .. } = &mut self {
-            *title = catalog.and_then(|catalog| catalog.game(game)).map(|known| {
-                // A terminal must show the text of a file as text.
-                printable(&known.name, limits::CATALOG_TITLE_CHARS_SHOWN_MAX)
-            });
+    /// The same answer with what the catalog says of its game.
+    pub(crate) fn listed_in(mut self, catalog: Option<&Catalog>) -> Self {
+        let (Self::LocalGame { game, title, listed, .. } | Self::OfferedGame { game, title, listed, .. }) =
+            &mut self
+        else {
+            return self;
+        };
+        if let Some(known) = catalog.and_then(|catalog| catalog.game(game)) {
+            // A terminal must show the text of a file as text.
+            *title = Some(printable(&known.name, limits::CATALOG_TITLE_CHARS_SHOWN_MAX));
+            listed.listed_version = Some(known.version.clone());
+            listed.unpacked_bytes = known.unpacked_bytes;
         }
         self
     }
@@ -54,6 +60,7 @@ impl Answer {
             bytes: offered.bytes,
             peer_count: offered.peers.len() as u64,
             peers: offered.peers,
+            listed: CatalogListing::default(),
         };
         Self::unavailable(found).chain(found.games().into_iter().map(report)).collect()
     }
@@ -137,6 +144,7 @@ impl From<&GameState> for Answer {
             installed: state.installed,
             bytes: state.root_bytes(),
             shares_entries: false,
+            listed: CatalogListing::default(),
         }
     }
 }

@@ -10,6 +10,7 @@ use lanspread_types::content::{Availability, InstallTrust};
 use lanspread_types::ids::{CatalogName, GameId, GameVersion, PeerAddress, PeerId, PeerName};
 use serde::{Deserialize, Serialize};
 
+use crate::report::catalog_listing::CatalogListing;
 use crate::report::failure::{Code, PeerAnswer};
 use crate::report::machine_settings::{ConfigFilePath, MachineSetUp, OptionSetting};
 use crate::report::offender::{Offence, PenaltyAddress};
@@ -52,6 +53,9 @@ pub enum Answer {
         bytes: u64,
         /// Whether its installed files are offered to other peers, because its archives are not here.
         shares_entries: bool,
+        /// What the catalog says of it.
+        #[serde(flatten)]
+        listed: CatalogListing,
     },
     /// A folder of the games directory looks like a game and is not served.
     FolderPassedOver(PassedOverFolder),
@@ -69,6 +73,9 @@ pub enum Answer {
         peer_count: u64,
         /// Their names.
         peers: Vec<PeerName>,
+        /// What the catalog says of it.
+        #[serde(flatten)]
+        listed: CatalogListing,
     },
     /// Another peer that answers.
     Peer {

@@ -65,7 +65,7 @@ fn waiting_for_peers_is_told_apart_if_it_was_noticed() {
         })
         .unwrap()
     };
-    let text = "g 1 installed from den, verified: 2 files, 10.00 MiB in 2.0 s (5.00 MiB/s)";
+    let text = "g 1 installed from den, verified: 2 files, 10.00 MiB in 2.0 s (5.00 MiB/s, 41.94 Mbit/s)";
     assert_eq!(finished(20), text);
     assert_eq!(finished(1500), format!("{text}, found after 1.5 s"));
 }
@@ -103,6 +103,7 @@ fn a_streamed_game_shows_the_version_of_its_receipt() {
         installed: true,
         bytes: 0,
         shares_entries: false,
+        listed: lanspread_peer::CatalogListing::default(),
     };
     assert_eq!(report(&game), "g  7  installed, not shareable");
     let Answer::LocalGame { title, .. } = &mut game else { panic!("{game:?}") };
@@ -131,6 +132,7 @@ fn a_downloaded_game_shows_whether_its_files_and_its_tree_are_verified() {
             installed,
             bytes: 1,
             shares_entries: false,
+            listed: lanspread_peer::CatalogListing::default(),
         })
     };
     let (verified, unverified) = (Some(InstallTrust::Verified), Some(InstallTrust::Unverified));

@@ -4,6 +4,7 @@ use lanspread_types::content::{Availability, InstallTrust};
 
 use super::{addr, game, id, name, packed, passed_over, room, version};
 use crate::report::answer::Answer;
+use crate::report::catalog_listing::CatalogListing;
 use crate::report::failure::PeerAnswer;
 use crate::report::offender::Offence;
 use crate::report::operation::{DecodeAt, OperationKind};
@@ -27,6 +28,10 @@ fn operation(progress: OperationProgress) -> Answer {
     }
 }
 
+fn listed() -> CatalogListing {
+    CatalogListing { listed_version: Some(version()), unpacked_bytes: Some(1) }
+}
+
 /// One of each kind of answer.
 #[expect(clippy::too_many_lines, reason = "a list")]
 pub(super) fn all() -> Vec<Answer> {
@@ -44,6 +49,7 @@ pub(super) fn all() -> Vec<Answer> {
             installed: true,
             bytes: 1,
             shares_entries: false,
+            listed: listed(),
         },
         R::LocalGame {
             game: game(),
@@ -57,6 +63,7 @@ pub(super) fn all() -> Vec<Answer> {
             installed: true,
             bytes: 0,
             shares_entries: true,
+            listed: CatalogListing::default(),
         },
         R::MatchedGame(MatchedGame { game: game() }),
         R::GameUpdate(GameUpdate {
@@ -92,6 +99,7 @@ pub(super) fn all() -> Vec<Answer> {
             bytes: 1,
             peer_count: 1,
             peers: vec![name()],
+            listed: listed(),
         },
         R::OfferedGame {
             game: game(),
@@ -100,6 +108,7 @@ pub(super) fn all() -> Vec<Answer> {
             bytes: 1,
             peer_count: 1,
             peers: vec![name()],
+            listed: CatalogListing::default(),
         },
         R::Peer {
             peer: id(),
