@@ -128,6 +128,18 @@ impl ServedRoom {
         }
     }
 
+    async fn counted(&self) -> Result<String, WebRefusal> {
+        let mut replies = answer(&self.0, ControlRequest::Metrics);
+        loop {
+            match replies.next().await {
+                ControlReply::Report { report: Answer::Metrics { text } } => return Ok(text),
+                ControlReply::Failed(failure) => return Err(refusal(&failure)),
+                ControlReply::Done => return Err(WebRefusal::new(500, "internal", "nothing was counted")),
+                _ => {}
+            }
+        }
+    }
+
     /// Waits for the end of a request of which the replies say nothing more.
     async fn done(&self, request: ControlRequest) -> Result<(), WebRefusal> {
         let mut replies = answer(&self.0, request);
@@ -160,7 +172,7 @@ impl RoomDaemon for ServedRoom {
     }
 
     fn metrics(&self) -> Answering<'_, String> {
-        Box::pin(async { Err(WebRefusal::new(404, "not-found", "this daemon has no metrics")) })
+        Box::pin(self.counted())
     }
 
     fn log(&self) -> Box<dyn Log> {

@@ -104,6 +104,7 @@ fn low_disk_install_from_the_page_of_a_machine_without_games() {
     let (status, refused) = page.as_page("POST", "/api/v1/operations", None, &start);
     // An operation that begins is accepted, and the room says how it ended; one that cannot begin is refused.
     assert!(status == 202 || refused["code"] == "already-installed", "{refused}");
+    assert_eq!(page.as_page("GET", "/metrics", None, "").0, 200);
     let (status, refused) = page.as_page("DELETE", "/api/v1/operations/999", None, "");
     assert_eq!((status, &refused["code"]), (409, &json!("no-operation")));
 }
