@@ -10,12 +10,12 @@
 use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::Arc;
 
-use lanspread_types::content::HeaderRange;
+use lanspread_types::content::{DataRange, HeaderRange};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::ArchiveError;
 use crate::native;
-use crate::provider::ArchiveListing;
+use crate::provider::{ArchiveListing, WantedEntries};
 use crate::set::{ArchiveSet, Volume};
 
 /// The header map of one archive.
@@ -104,14 +104,42 @@ impl HeaderMap {
         dictionary_bytes_max: u64,
         cancel: &CancellationToken,
     ) -> Result<Arc<ArchiveListing>, ArchiveError> {
-        let open = |number: usize| {
-            let Some(size) = sizes.get(number) else {
-                let reason = format!("the size of volume {} is not known", number + 1);
-                return Err(ArchiveError::VolumeMissing { archive: archive.name().to_owned(), reason });
-            };
-            Ok(Box::new(MapVolume::new(self, number, *size)) as Box<dyn Volume>)
+        native::list(archive, &|number| self.volume(archive, sizes, number), cancel, dictionary_bytes_max)
+    }
+
+    /// Where the data is that must be there to decode the entries that are wanted: theirs, or in a solid archive everything
+    /// up to the last of them. `None` if the format does not say it. The arguments are those of [`Self::list`].
+    ///
+    /// # Errors
+    /// As [`Self::list`].
+    pub fn places(
+        &self,
+        archive: &ArchiveSet,
+        sizes: &[u64],
+        wanted: &WantedEntries,
+        dictionary_bytes_max: u64,
+        cancel: &CancellationToken,
+    ) -> Result<Option<Vec<DataRange>>, ArchiveError> {
+        let open = |number| self.volume(archive, sizes, number);
+        native::places(archive, &open, wanted, dictionary_bytes_max, cancel)
+    }
+
+    fn volume(
+        &self,
+        archive: &ArchiveSet,
+        sizes: &[u64],
+        number: usize,
+    ) -> Result<Box<dyn Volume>, ArchiveError> {
+        let Some(size) = sizes.get(number) else {
+            let reason = format!("the size of volume {} is not known", number + 1);
+            return Err(ArchiveError::VolumeMissing { archive: archive.name().to_owned(), reason });
         };
-        native::list(archive, &open, cancel, dictionary_bytes_max)
+        Ok(Box::new(MapVolume::new(self, number, *size)))
+    }
+
+    /// The bytes of every range, with its place.
+    pub fn parts(&self) -> impl Iterator<Item = (HeaderRange, &[u8])> {
+        self.0.ranges.iter().enumerate().map(|(number, range)| (*range, self.bytes_of(number)))
     }
 
     /// Whether all ranges are inside of volumes of these sizes.

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::ArchiveError;
 use crate::names;
-use crate::provider::{ArchiveListing, ArchiveProvider, OpenArchive, SharedSink};
+use crate::provider::{ArchiveListing, ArchiveProvider, OpenArchive, SharedSink, WantedEntries};
 use crate::set::ArchiveSet;
 
 /// An archive that is listed. It stays open unless too many volumes are open already.
@@ -86,6 +86,28 @@ impl ListedArchive {
         sink: SharedSink,
         cancel: &CancellationToken,
     ) -> Result<(), ArchiveError> {
+        self.opened(provider, cancel)?.extract(sink, cancel)
+    }
+
+    /// Decodes the archive and pushes only the entries that are `wanted` into `sink`.
+    ///
+    /// # Errors
+    /// As [`Self::extract`].
+    pub fn extract_some(
+        self,
+        provider: &dyn ArchiveProvider,
+        wanted: &WantedEntries,
+        sink: SharedSink,
+        cancel: &CancellationToken,
+    ) -> Result<(), ArchiveError> {
+        self.opened(provider, cancel)?.extract_some(wanted, sink, cancel)
+    }
+
+    fn opened(
+        self,
+        provider: &dyn ArchiveProvider,
+        cancel: &CancellationToken,
+    ) -> Result<Box<dyn OpenArchive>, ArchiveError> {
         let open = match self.open {
             Some(open) => open,
             None => provider.open(&self.set, cancel)?,
@@ -93,6 +115,6 @@ impl ListedArchive {
         if *open.listing() != self.listing {
             return Err(ArchiveError::changed(self.set.name()));
         }
-        open.extract(sink, cancel)
+        Ok(open)
     }
 }

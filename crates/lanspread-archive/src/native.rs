@@ -10,12 +10,13 @@ mod threads;
 
 use std::sync::Arc;
 
+use lanspread_types::content::DataRange;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::ArchiveError;
 use crate::native::reader::{OpenVolume, VolumeHeaders, open_volume};
 pub(super) use crate::native::threads::DecoderThreads;
-use crate::provider::{ArchiveListing, ArchiveProvider, OpenArchive};
+use crate::provider::{ArchiveListing, ArchiveProvider, OpenArchive, WantedEntries};
 use crate::set::ArchiveSet;
 
 /// Decodes in this process.
@@ -73,6 +74,17 @@ pub(super) fn list(
         Some(listed) => Ok(listed.listing),
         None => Ok(Arc::clone(rar4::open(archive, open, cancel, dictionary_bytes_max)?.listing())),
     }
+}
+
+/// Where the data is that is read to decode the entries that are wanted; `None` if the format does not say it.
+pub(super) fn places(
+    archive: &ArchiveSet,
+    open: &OpenVolume<'_>,
+    wanted: &WantedEntries,
+    dictionary_bytes_max: u64,
+    cancel: &CancellationToken,
+) -> Result<Option<Vec<DataRange>>, ArchiveError> {
+    rar5::places(archive, open, wanted, dictionary_bytes_max, cancel)
 }
 
 /// The signature and the headers of one volume, each with its offset, of at most so many bytes.

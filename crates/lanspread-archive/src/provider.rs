@@ -16,6 +16,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use lanspread_types::content::{ArchiveSummary, CopyEntry, DirectoryEntry, EntryStep, FileEntry};
+use lanspread_types::entry_path::EntryPath;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{ArchiveError, SinkError};
@@ -46,6 +47,48 @@ pub trait OpenArchive {
     /// [`ArchiveError::Sink`] if the sink refused an entry, [`ArchiveError::Cancelled`] if the call was cancelled, and
     /// any other variant if the archive or the decoder is at fault.
     fn extract(self: Box<Self>, sink: SharedSink, cancel: &CancellationToken) -> Result<(), ArchiveError>;
+
+    /// Decodes the archive and pushes only the entries that `wanted` chooses into `sink`. An archive whose members do not
+    /// depend on each other may have anything in the place of the others.
+    ///
+    /// # Errors
+    /// As [`Self::extract`], of the entries that are wanted.
+    fn extract_some(
+        self: Box<Self>,
+        wanted: &WantedEntries,
+        sink: SharedSink,
+        cancel: &CancellationToken,
+    ) -> Result<(), ArchiveError> {
+        let wanted = Arc::clone(wanted);
+        self.extract(Rc::new(RefCell::new(ChosenEntries { wanted, sink, is_passed: false })), cancel)
+    }
+}
+
+/// Chooses entries by their paths.
+pub type WantedEntries = Arc<dyn Fn(&EntryPath) -> bool + Send + Sync>;
+
+/// Passes on the entries that are wanted.
+struct ChosenEntries {
+    wanted: WantedEntries,
+    sink: SharedSink,
+    /// Whether the open file is wanted.
+    is_passed: bool,
+}
+
+impl EntrySink for ChosenEntries {
+    fn take(&mut self, step: EntryStep<&[u8]>) -> Result<(), SinkError> {
+        let is_passed = match &step {
+            EntryStep::ArchiveBegin(_) | EntryStep::ArchiveEnd => true,
+            EntryStep::Directory(directory) => (self.wanted)(&directory.path),
+            EntryStep::Copy(copy) => (self.wanted)(&copy.path),
+            EntryStep::FileBegin(file) => {
+                self.is_passed = (self.wanted)(&file.path);
+                self.is_passed
+            }
+            EntryStep::Data(_) | EntryStep::FileEnd(_) => self.is_passed,
+        };
+        if is_passed { self.sink.borrow_mut().take(step) } else { Ok(()) }
+    }
 }
 
 /// A sink that its owner and the decoder share on one thread: decoders keep their writers longer than a borrow lasts.
@@ -81,6 +124,17 @@ pub struct ArchiveListing {
     /// The largest dictionary of its compressed files, in bytes; 0 if all are stored. Decoding takes this much memory,
     /// and a few MiB.
     pub dictionary_bytes: u64,
+}
+
+impl ArchiveListing {
+    /// Whether one of its entries is wanted.
+    pub fn has_any(&self, wanted: &WantedEntries) -> bool {
+        self.entries.iter().any(|entry| match entry {
+            ListedEntry::Directory(directory) => wanted(&directory.path),
+            ListedEntry::File(file) => wanted(&file.path),
+            ListedEntry::Copy(copy) => wanted(&copy.path),
+        })
+    }
 }
 
 /// Which provider decodes.

@@ -37,7 +37,7 @@ pub(crate) use self::catalog::{
 pub(crate) use self::daemon::StopOptions;
 pub(crate) use self::ensure::{Absent, Ensure, WantedGame};
 pub(crate) use self::games::{
-    Download, Fetching, GamesPlace, GamesWanted, Install, Local, Parallel, Uninstall, Update,
+    Download, Fetching, GamesPlace, GamesWanted, Install, Local, Parallel, Repair, Uninstall, Update, Verify,
 };
 pub(crate) use self::logging::{LogFormat, Logging};
 pub(crate) use self::options::{
@@ -187,7 +187,16 @@ and stops; with --force it deletes them.")]
     /// Remove the downloaded files of games and keep their installed tree
     Remove(Local),
     /// Compare games with the records of what was installed and downloaded
-    Verify(Local),
+    Verify(Verify),
+    /// Compare games with those records, and fetch and replace what differs
+    #[command(after_help = "\
+Examples:
+  lanspread-peer-cli repair cnctw
+  lanspread-peer-cli verify --repair cnctw   the same
+
+Only what differs is fetched. Files of the game that are missing or that you changed become what they were; \
+files that you added stay. Each of them is named. If nothing differs, nothing is fetched.")]
+    Repair(Repair),
     /// Bring games to a state: install, update or repair them, or do nothing
     #[command(after_help = "\
 Examples:

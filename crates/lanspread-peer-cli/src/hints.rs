@@ -159,30 +159,12 @@ const HINTS: &[Row] = &[
          `lanspread-peer-cli install GAME`; if they are right, its author builds it again with `catalog build`",
     ),
     row(&["user-files"], "move them elsewhere, or pass --force to lose them"),
-    row_of_cause(
-        &["differences"],
-        "streamed",
-        "to repair it: `lanspread-peer-cli uninstall --force GAME`, then `lanspread-peer-cli install --stream GAME`; \
-         files that you added are lost",
+    row(&["differences"], "to repair it: `lanspread-peer-cli repair GAME`"),
+    row(
+        &["other-files-offered"],
+        "if theirs are right, fetch them all: `lanspread-peer-cli remove GAME`, then `lanspread-peer-cli download GAME`",
     ),
-    row_of_cause(
-        &["differences"],
-        "installed-from-archives",
-        "to repair it: `lanspread-peer-cli uninstall --force GAME`, then `lanspread-peer-cli install GAME`; files that \
-         you added are lost",
-    ),
-    row_of_cause(
-        &["differences"],
-        "downloaded",
-        "to repair it: `lanspread-peer-cli remove GAME`, then `lanspread-peer-cli download GAME`",
-    ),
-    row_of_cause(&["differences"], "download-incomplete", "to repair it: `lanspread-peer-cli download GAME`"),
-    row_of_cause(
-        &["differences"],
-        "downloaded-and-installed",
-        "to repair it: `lanspread-peer-cli uninstall --force GAME`, `lanspread-peer-cli remove GAME`, then \
-         `lanspread-peer-cli install GAME`; files that you added are lost",
-    ),
+    row(&["in-the-way"], "move them elsewhere"),
     row(&["no-games-dir"], "create it with mkdir -p, or choose another one with --games-dir"),
     row_of_cause(&["no-games-dir"], "no-home", "give --games-dir DIR"),
     row(&["in-progress"], "wait for it to end, or stop that process"),
@@ -304,10 +286,8 @@ mod tests {
             ("self-connect", None, "--state-dir"),
             ("other-peer", None, "peers add HOST:PORT"),
             ("other-party", None, "same party"),
-            ("differences", Some("streamed"), "install --stream GAME"),
-            ("differences", Some("installed-from-archives"), "then `lanspread-peer-cli install GAME`"),
-            ("differences", Some("downloaded"), "download GAME"),
-            ("differences", Some("downloaded-and-installed"), "remove GAME"),
+            ("differences", Some("streamed"), "repair GAME"),
+            ("differences", Some("downloaded-and-installed"), "repair GAME"),
             ("cancelled", Some("others-follow"), "cancel GAME"),
         ] {
             let hint = hint(code, cause);
@@ -324,7 +304,6 @@ mod tests {
             ("all-sources-failed", None),
             ("archive-refused", Some("no-answer")),
             ("config-file", None),
-            ("differences", Some("a-cause-of-a-newer-daemon")),
         ] {
             assert_eq!(hint(code, cause), None, "{code} {cause:?}");
         }

@@ -121,9 +121,8 @@ async fn run(global: &Global, output: Output, command: Command, given: &Given) -
         Command::Remove(local) => {
             operate::on_this_machine(global, output, local, OperationKind::Remove).await
         }
-        Command::Verify(local) => {
-            operate::on_this_machine(global, output, local, OperationKind::Verify).await
-        }
+        Command::Verify(verify) => operate::verify(global, output, verify).await,
+        Command::Repair(repair) => operate::repair(global, output, repair).await,
         Command::Ensure(ensure) => commands::ensure::ensure(global, output, *ensure).await,
         Command::Absent(absent) => commands::ensure::absent(global, output, absent).await,
         Command::Cancel(cancel) => operate::cancel(global, output, cancel).await,

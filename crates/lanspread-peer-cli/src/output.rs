@@ -17,6 +17,7 @@ mod plan_words;
 mod progress;
 mod qr;
 mod quantities;
+mod repair_words;
 mod reporter;
 mod room_screen;
 mod room_table;

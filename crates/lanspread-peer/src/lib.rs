@@ -96,6 +96,7 @@ pub use report::passed_over::PassedOverFolder;
 pub use report::peer_trust::PeerTrust;
 pub use report::planned::{PlannedSource, PlannedUpstream};
 pub use report::queued::QueuedAt;
+pub use report::repair::{RepairBegin, RepairFailed, RepairFinished, VerifyFinished};
 pub use report::reported_event::ReportedEvent;
 pub use report::room::{
     CellState, LinkKind, Room, RoomCell, RoomChanges, RoomGame, RoomLink, RoomLooking, RoomOperation,

@@ -37,6 +37,8 @@ mod perform;
 mod prepared_download;
 mod relaying;
 mod remove;
+mod repair;
+mod repair_parts;
 mod return_wait;
 pub(crate) mod room;
 mod serve;

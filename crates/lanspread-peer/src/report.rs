@@ -25,6 +25,7 @@ pub(crate) mod passed_over;
 pub(crate) mod peer_trust;
 pub(crate) mod planned;
 pub(crate) mod queued;
+pub(crate) mod repair;
 pub(crate) mod reported_event;
 pub(crate) mod room;
 #[cfg(test)]

@@ -36,13 +36,26 @@ impl ArchiveDecoder {
     ///
     /// Like [`ArchiveDecoder::new`], of the first volume.
     pub fn with_volumes(volumes: impl Volumes + 'static, limits: Limits, threads: usize) -> Result<Self> {
+        Self::of_members(volumes, limits, threads, |_| true)
+    }
+
+    /// Decodes only the members that `keeps` chooses. The data of the others is left out without a look at it, so anything
+    /// may be in its place. In a solid archive nothing is left out: each member needs those before it.
+    ///
+    /// # Errors
+    ///
+    /// Like [`ArchiveDecoder::with_volumes`].
+    pub fn of_members(
+        volumes: impl Volumes + 'static,
+        limits: Limits,
+        threads: usize,
+        keeps: impl Fn(&FileHeader) -> bool + Send + 'static,
+    ) -> Result<Self> {
         let member_bytes = limits.member_bytes;
         let archive = Archive::open(Box::new(volumes), limits)?;
         let main = archive.main();
-        Ok(Self {
-            engine: Engine::new(PackedSource::new(archive), threads.saturating_sub(1), member_bytes),
-            main,
-        })
+        let source = PackedSource::of_members(archive, Box::new(keeps));
+        Ok(Self { engine: Engine::new(source, threads.saturating_sub(1), member_bytes), main })
     }
 
     /// The main header of the first volume.

@@ -173,9 +173,14 @@ impl PackedBlock {
     }
 }
 
+/// Chooses members by their headers.
+pub(crate) type Keeps = Box<dyn Fn(&FileHeader) -> bool + Send>;
+
 /// Reads an archive's packed data, block by block.
 pub(crate) struct PackedSource {
     archive: Archive,
+    /// Which members are read, if they do not need each other.
+    keeps: Keeps,
     place: Place,
     /// Tables of the last block that had any, of this member or a solid one's predecessors.
     tables: Option<Arc<Tables>>,
@@ -198,9 +203,10 @@ enum Place {
 }
 
 impl PackedSource {
-    pub(crate) fn new(archive: Archive) -> Self {
+    pub(crate) fn of_members(archive: Archive, keeps: Keeps) -> Self {
         Self {
             archive,
+            keeps,
             place: Place::BeforeMember,
             tables: None,
             used_tables: Vec::new(),
@@ -232,7 +238,7 @@ impl PackedSource {
     /// Adds to the job. `false` if what comes next is a job of its own.
     fn step(&mut self, job: &mut Job) -> Result<bool> {
         match std::mem::replace(&mut self.place, Place::AtEnd) {
-            Place::BeforeMember => match self.archive.next_member()? {
+            Place::BeforeMember => match self.next_member()? {
                 Some(file) => {
                     // Checked first: the consumer of the item allocates what the header asks for.
                     self.place = self.begin(file.clone())?;
@@ -265,6 +271,17 @@ impl PackedSource {
             Place::AtEnd => {}
         }
         Ok(true)
+    }
+
+    /// The next member that is read.
+    fn next_member(&mut self) -> Result<Option<Box<FileHeader>>> {
+        let is_solid = self.archive.main().is_solid;
+        loop {
+            match self.archive.next_member()? {
+                Some(file) if !is_solid && !(self.keeps)(&file) => {}
+                next => return Ok(next),
+            }
+        }
     }
 
     fn begin(&mut self, file: Box<FileHeader>) -> Result<Place> {

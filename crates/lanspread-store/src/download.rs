@@ -3,4 +3,5 @@
 
 pub mod commit;
 pub mod partials;
+mod patch;
 pub mod root_files;

@@ -62,6 +62,18 @@ pub enum StoreError {
         /// The first of them.
         files: Vec<String>,
     },
+    /// Something of the user is where a folder or a file of the game belongs.
+    #[error("{count} things in {} are where files of {game} belong: {}", path.display(), first_of(files, *count))]
+    InTheWay {
+        /// The game asked for.
+        game: GameId,
+        /// The installed tree.
+        path: PathBuf,
+        /// Number of these things.
+        count: u64,
+        /// The first of them.
+        files: Vec<String>,
+    },
     /// There is no receipt of the installed tree, so every file in it may be the user's.
     #[error("nothing records how {game} was installed: all {count} files in {} would be lost", path.display())]
     NoReceipt {
@@ -108,6 +120,14 @@ pub enum StoreError {
         differences: u64,
         /// What a repair has to fetch.
         damage: Damage,
+    },
+    /// What its sources have is not what was downloaded, although they say so.
+    #[error("what the sources of {game} have of {file} is not what was downloaded")]
+    OtherBytes {
+        /// The game that was repaired.
+        game: GameId,
+        /// The first file that would be another one.
+        file: String,
     },
     /// There is no record to compare with.
     #[error("{game} cannot be verified: {reason}")]
@@ -157,8 +177,10 @@ impl StoreError {
             Self::VerifiedHere { .. } => "verified-here",
             Self::NotAsListed { .. } => "not-as-listed",
             Self::UserFiles { .. } | Self::NoReceipt { .. } => "user-files",
+            Self::InTheWay { .. } => "in-the-way",
             Self::Archive { source, .. } => source.code(),
             Self::Differences { .. } => "differences",
+            Self::OtherBytes { .. } => "other-files-offered",
             Self::NotVerifiable { .. } => "not-verifiable",
             Self::InProgress { .. } | Self::FreeingSpace { .. } => "in-progress",
             Self::Foreign(_) => "foreign-state",

@@ -10,6 +10,7 @@
 //! - [`packing`]: what a manifest says about root files
 //! - [`verify`]: compares games with their records
 //! - [`remove`]: removes the downloaded files of a game
+//! - [`repair`]: what of a game differs from its records, and what is needed to make it right again
 //! - [`recover`]: repairs what interrupted operations left
 //! - [`share`]: reads the files of an installed tree for other peers, as long as they are those that were verified
 //! - [`error`]: what can go wrong
@@ -20,6 +21,7 @@ pub mod install;
 pub mod packing;
 pub mod recover;
 pub mod remove;
+pub mod repair;
 pub mod share;
 pub mod state;
 pub mod verify;

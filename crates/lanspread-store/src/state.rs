@@ -15,6 +15,7 @@ pub mod passed_over;
 pub mod receipt;
 pub mod receipt_reader;
 pub mod record;
+pub(crate) mod repair_kind;
 pub mod scan;
 pub mod sentinel;
 pub mod standing;

@@ -1,9 +1,9 @@
 //! Compares a game with what was recorded when it was installed or downloaded.
 
 pub mod comparison;
-mod downloaded;
-mod installed;
-mod listed;
+pub(crate) mod downloaded;
+pub(crate) mod installed;
+pub(crate) mod listed;
 pub mod whole;
 
 use std::sync::Arc;

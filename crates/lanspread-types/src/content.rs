@@ -50,6 +50,17 @@ pub struct HeaderRange {
     pub length: u64,
 }
 
+/// A part of an archive that is packed data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DataRange {
+    /// Which volume of the archive, from 0.
+    pub volume: usize,
+    /// Where it begins in the volume.
+    pub offset: u64,
+    /// How long it is; at least 1.
+    pub length: u64,
+}
+
 /// Counts and bytes of entries.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Totals {

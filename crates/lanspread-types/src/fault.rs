@@ -164,6 +164,14 @@ pub enum ContentError {
     /// A list of root files that cannot be those of one game.
     #[error("its list of files cannot be downloaded: {0}")]
     RootFiles(String),
+    /// Content that is not what a repair needs.
+    #[error("`{path}` is not what was installed: {what}")]
+    NotInstalled {
+        /// Path of the entry.
+        path: String,
+        /// What is different.
+        what: String,
+    },
     /// A sentinel whose version is not the offered one.
     #[error("its version.ini does not say version {expected}")]
     Sentinel {
@@ -181,6 +189,7 @@ impl ContentError {
             Self::UnknownOriginal { .. } => "copy-without-original",
             Self::TooManyFolders { .. } => "too-many-folders",
             Self::RootFiles(_) => "root-files-refused",
+            Self::NotInstalled { .. } => "not-what-was-installed",
             Self::Sentinel { .. } => "sentinel-mismatch",
         }
     }

@@ -96,6 +96,9 @@ pub const MESSAGE_BYTES_MAX: usize = 512;
 /// Most bytes that one chunk request asks for and that a source sends for it: large enough that a record stays small
 /// and requests cost next to nothing, small enough that a source that fails loses little.
 pub const CHUNK_BYTES: u64 = 16 * 1024 * 1024;
+/// Chunks into which a repair cuts the files of a game at most: it fetches listed chunks alone, or several together of a game
+/// of more than 1 TiB, so that its record stays as small as that of a download.
+pub const REPAIR_CHUNKS_MAX: u64 = 1024 * 1024;
 /// Chunks that a receiver requests from one source ahead of what has arrived: while one chunk arrives, the source
 /// already knows the next one. Of chunks that are together no longer than one of [`CHUNK_BYTES`], up to
 /// [`CHUNK_REQUESTS_MAX`].

@@ -6,19 +6,22 @@
 
 mod failure;
 mod list;
+mod places;
 
 use std::io::{self, SeekFrom};
 use std::sync::Arc;
 
-use lanspread_rar::{ArchiveDecoder, Headers, Limits, Member, VolumeReader};
+use lanspread_rar::{ArchiveDecoder, FileHeader, Headers, Limits, Member, VolumeReader};
+use lanspread_types::entry_path::{EntryPath, NamePolicy};
 use lanspread_types::limits;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::ArchiveError;
 use crate::listing_guard::ListingGuard;
+pub(super) use crate::native::rar5::places::places;
 use crate::native::reader::{Cancellable, OpenVolume, VolumeHeaders, open_volume};
 use crate::native::threads::DecoderThreads;
-use crate::provider::{ArchiveListing, OpenArchive, SharedSink};
+use crate::provider::{ArchiveListing, ListedEntry, OpenArchive, SharedSink, WantedEntries};
 use crate::set::{ArchiveSet, Volume};
 
 /// An archive whose headers were read and whose volumes are open.
@@ -131,6 +134,65 @@ impl OpenArchive for Rar5Archive {
         decoded?;
         guard.finish()
     }
+
+    /// Of an archive that is not solid, only the data of the entries that are wanted is decoded.
+    fn extract_some(
+        self: Box<Self>,
+        wanted: &WantedEntries,
+        sink: SharedSink,
+        cancel: &CancellationToken,
+    ) -> Result<(), ArchiveError> {
+        let Self { set, volumes, listing, limits, threads } = *self;
+        let limits = limits_of_volumes(limits, volumes.len());
+        let running = threads.begin();
+        let mut guard = ListingGuard::begin(Arc::new(chosen(&listing, wanted)), sink)?;
+        let wanted = Arc::clone(wanted);
+        let keeps = move |header: &FileHeader| {
+            let path = EntryPath::parse(list::name_of(header), NamePolicy::Native);
+            !list::is_left_out(header) && path.is_ok_and(|path| wanted(&path))
+        };
+        let decoded = ArchiveDecoder::of_members(one_by_one(volumes, cancel), limits, running.threads, keeps)
+            .map_err(|error| failure::of(&set, error))
+            .and_then(|mut decoder| decode_some(&set, &mut decoder, &mut guard, cancel));
+        if cancel.is_cancelled() {
+            return Err(ArchiveError::Cancelled);
+        }
+        decoded?;
+        guard.finish()
+    }
+}
+
+/// The listing with only the entries that are wanted.
+fn chosen(listing: &ArchiveListing, wanted: &WantedEntries) -> ArchiveListing {
+    let path = |entry: &ListedEntry| match entry {
+        ListedEntry::Directory(directory) => wanted(&directory.path),
+        ListedEntry::File(file) => wanted(&file.path),
+        ListedEntry::Copy(copy) => wanted(&copy.path),
+    };
+    ArchiveListing {
+        entries: listing.entries.iter().filter(|entry| path(entry)).cloned().collect(),
+        ..listing.clone()
+    }
+}
+
+/// Decodes up to the last entry that the guard expects. What it does not expect is left out.
+fn decode_some(
+    set: &ArchiveSet,
+    decoder: &mut ArchiveDecoder,
+    guard: &mut ListingGuard,
+    cancel: &CancellationToken,
+) -> Result<(), ArchiveError> {
+    let failed = |error| failure::of(set, error);
+    while guard.expected().is_some()
+        && let Some(member) = decoder.next_member().map_err(failed)?
+    {
+        let header = member.header();
+        let is_file = !list::is_left_out(header) && !header.is_directory && header.redirection.is_none();
+        if is_file && guard.expects(list::name_of(header)) {
+            push(set, member, guard, cancel)?;
+        }
+    }
+    Ok(())
 }
 
 /// Gives the decoder each volume from its beginning.

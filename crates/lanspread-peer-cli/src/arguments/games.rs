@@ -1,4 +1,4 @@
-//! The arguments of operations on games: `install`, `download`, `update`, `uninstall`, `remove`, `verify`.
+//! The arguments of operations on games: `install`, `download`, `update`, `uninstall`, `remove`, `verify`, `repair`.
 
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, ValueHint};
@@ -96,6 +96,27 @@ pub(crate) struct Update {
     pub(crate) streaming: StreamOptions,
     #[command(flatten)]
     pub(crate) force: Force,
+}
+
+/// `verify`
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    /// Fetch and replace what differs, as `repair` does; what says where to fetch from counts only then
+    #[arg(long)]
+    pub(crate) repair: bool,
+    #[command(flatten)]
+    pub(crate) repairing: Repair,
+}
+
+/// `repair`
+#[derive(Debug, Args)]
+pub(crate) struct Repair {
+    #[command(flatten)]
+    pub(crate) operate: Operate,
+    #[command(flatten)]
+    pub(crate) decoder: Decoder,
+    #[command(flatten)]
+    pub(crate) streaming: StreamOptions,
 }
 
 /// `uninstall`

@@ -56,6 +56,7 @@ fn every_option_has_a_variable_that_is_not_for_one_call() {
         "print",
         "qr",
         "reason",
+        "repair",
         "replace",
         "sources",
         "up",

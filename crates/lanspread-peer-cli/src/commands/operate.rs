@@ -1,4 +1,4 @@
-//! Operations on games: `install`, `download`, `update`, `uninstall`, `remove`, `verify`; and `cancel`.
+//! Operations on games: `install`, `download`, `update`, `uninstall`, `remove`, `verify`, `repair`; and `cancel`.
 
 use lanspread_peer::{
     AskOptions, CancellationToken, ControlRequest, GameId, GamesAmong, OperationKind, OperationOptions,
@@ -8,7 +8,9 @@ use lanspread_peer::{
 use super::requests::{Following, Requested, Work, follow};
 use super::selected::Selection;
 use super::{OwnPeer, given_peers, servers, updates};
-use crate::arguments::{Cancel, Download, Fetching, GamesWanted, Global, Install, Local, Uninstall, Update};
+use crate::arguments::{
+    Cancel, Download, Fetching, GamesWanted, Global, Install, Local, Repair, Uninstall, Update, Verify,
+};
 use crate::backend::Backend;
 use crate::exit::{CommandResult, Failure};
 use crate::games_dir::ChosenGamesDir;
@@ -65,6 +67,23 @@ pub(crate) async fn update(global: &Global, output: Output, update: Update) -> C
 pub(crate) async fn uninstall(global: &Global, output: Output, uninstall: Uninstall) -> CommandResult {
     let options = OperationOptions::default().with_force(uninstall.force.force);
     on_games_here(global, output, &uninstall.local, OperationKind::Uninstall, options).await
+}
+
+pub(crate) async fn verify(global: &Global, output: Output, verify: Verify) -> CommandResult {
+    if verify.repair {
+        return repair(global, output, verify.repairing).await;
+    }
+    on_this_machine(global, output, verify.repairing.operate.local, OperationKind::Verify).await
+}
+
+pub(crate) async fn repair(global: &Global, output: Output, repair: Repair) -> CommandResult {
+    let Repair { operate, decoder, streaming } = repair;
+    let options = streaming.apply(options(&operate.fetching)?);
+    let own = OwnPeer { decoder: Some(&decoder), limits: Some(&operate.fetching.limits) };
+    let (wanted, fetching) = (&operate.local.wanted, Some(&operate.fetching));
+    let order = Order { wanted, fetching, among: GamesAmong::Here, options };
+    let work = Work { global, output, place: &operate.local.place, own, fills: false };
+    order.perform(work, OperationKind::Repair).await
 }
 
 pub(crate) async fn on_this_machine(

@@ -19,6 +19,7 @@ pub(super) fn severity(event: &PeerEvent) -> Severity {
         | PeerEvent::StreamInstallFailed { .. }
         | PeerEvent::DownloadFailed { .. }
         | PeerEvent::InstallFailed { .. }
+        | PeerEvent::RepairFailed(_)
         | PeerEvent::VerifyDifference { .. }
         | PeerEvent::SourceAwaited(_)
         | PeerEvent::OperationRetry(_)

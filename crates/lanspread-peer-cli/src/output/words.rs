@@ -4,7 +4,7 @@
 mod tests;
 
 use lanspread_peer::{
-    Answer, AwaitedSource, DownloadBegin, DownloadFinished, Draining, DroppedOperation, GameId, InstallTrust,
+    Answer, AwaitedSource, DownloadBegin, DownloadFinished, Draining, DroppedOperation, GameId,
     PartyLineShown, PassedOverFolder, PeerEvent, PeerName, ProvedLie, QueuedAt, RetriedOperation, ServerLie,
     SourceShare,
 };
@@ -18,6 +18,7 @@ use super::peer_words;
 use super::peer_words::listening;
 use super::plan_words;
 use super::quantities::{bytes, count as counted, duration, limit, rate_in_both};
+use super::repair_words;
 use super::setup_words;
 use super::status_words;
 use crate::exit::Summary;
@@ -34,7 +35,10 @@ pub(super) fn ends_progress(event: &PeerEvent) -> bool {
             | PeerEvent::DownloadFailed { .. }
             | PeerEvent::InstallFinished { .. }
             | PeerEvent::InstallFailed { .. }
-            | PeerEvent::VerifyFinished { .. }
+            | PeerEvent::VerifyFinished(_)
+            | PeerEvent::RepairBegin(_)
+            | PeerEvent::RepairFinished(_)
+            | PeerEvent::RepairFailed(_)
             | PeerEvent::CatalogGameBuilt(_)
     )
 }
@@ -87,10 +91,17 @@ pub(super) fn event(event: &PeerEvent) -> Option<String> {
                 duration(*duration_ms)
             )
         }
-        PeerEvent::AlreadyCurrent { game, version } => {
+        PeerEvent::AlreadyCurrent { game, version, differences: 0 } => {
             format!("{game} is already at version {version}")
         }
         PeerEvent::Ensured(ensured) => ensure_words::ensured(ensured),
+        PeerEvent::AlreadyCurrent { game, version, differences } => {
+            let files = counted(*differences, "file");
+            format!(
+                "{game} is already at version {version}, but {files} missing or of another size: \
+                 `verify {game}` names them, `repair {game}` brings them back"
+            )
+        }
         PeerEvent::Queued(queued) => waiting(queued),
         PeerEvent::UninstallFinished { game } => format!("{game} is uninstalled"),
         PeerEvent::RemoveFinished { game, files, bytes: count } => {
@@ -107,14 +118,8 @@ pub(super) fn event(event: &PeerEvent) -> Option<String> {
             )
         }
         PeerEvent::ServerLied(lie) => server_lied(lie),
-        PeerEvent::VerifyFinished { game, files, bytes: count, differences, added, trust } => {
-            let added = if *added > 0 { format!(", {added} added by you") } else { String::new() };
-            let found = match differences {
-                0 if *trust == Some(InstallTrust::Verified) => "no differences, verified".to_owned(),
-                0 => "no differences".to_owned(),
-                _ => counted(*differences, "difference"),
-            };
-            format!("{game}: {}, {} compared: {found}{added}", counted(*files, "file"), bytes(*count))
+        PeerEvent::VerifyFinished(_) | PeerEvent::RepairBegin(_) | PeerEvent::RepairFinished(_) => {
+            return repair_words::repair(event);
         }
         PeerEvent::CatalogGameBuilt(_) => return catalog_words::built(event),
         PeerEvent::FolderPassedOver(passed) => passed_over(passed),

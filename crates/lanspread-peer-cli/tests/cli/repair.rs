@@ -60,24 +60,23 @@ fn damage_archive(receiver: &Receiver) {
     fs::write(archive, "nothing of it is left").unwrap();
 }
 
+const REPAIR: &[&[&str]] = &[&["repair", GAME]];
+
 #[test]
 fn a_streamed_tree_is_repaired() {
-    let expected: [&[&str]; 2] = [&["uninstall", "--force", GAME], &["install", "--stream", GAME]];
-    repaired(&[&["install", "--stream", GAME]], damage_tree, &expected);
+    repaired(&[&["install", "--stream", GAME]], damage_tree, REPAIR);
 }
 
 #[test]
 fn a_tree_from_archives_is_repaired() {
-    let expected: [&[&str]; 2] = [&["uninstall", "--force", GAME], &["install", GAME]];
-    repaired(&[&["install", GAME]], damage_tree, &expected);
+    repaired(&[&["install", GAME]], damage_tree, REPAIR);
 }
 
 #[test]
 fn downloaded_files_are_repaired() {
-    let expected: [&[&str]; 2] = [&["remove", GAME], &["download", GAME]];
-    repaired(&[&["download", GAME]], damage_archive, &expected);
+    repaired(&[&["download", GAME]], damage_archive, REPAIR);
     // The tree beside them stays.
-    repaired(&[&["install", GAME]], damage_archive, &expected);
+    repaired(&[&["install", GAME]], damage_archive, REPAIR);
 }
 
 #[test]
@@ -86,16 +85,15 @@ fn both_are_repaired() {
         damage_tree(receiver);
         damage_archive(receiver);
     };
-    let expected: [&[&str]; 3] = [&["uninstall", "--force", GAME], &["remove", GAME], &["install", GAME]];
-    repaired(&[&["install", GAME]], damage, &expected);
+    repaired(&[&["install", GAME]], damage, REPAIR);
 }
 
-/// Without `version.ini`, the game does not count as downloaded, so there is nothing to remove.
+/// Without `version.ini`, the game does not count as downloaded.
 #[test]
 fn a_lost_sentinel_is_repaired() {
     let damage =
         |receiver: &Receiver| fs::remove_file(receiver.games().join(GAME).join("version.ini")).unwrap();
-    repaired(&[&["download", GAME]], damage, &[&["download", GAME]]);
+    repaired(&[&["download", GAME]], damage, REPAIR);
 }
 
 /// An update of a version that is here repairs nothing, and does not claim to.
@@ -106,5 +104,10 @@ fn an_update_says_that_it_did_nothing() {
     let run = |words: &[&str]| finish(&mut with_options(&receiver, &source, words));
     run(&["install", "--stream", GAME]).succeeded();
     let done = run(&["update", "--force", GAME]);
-    assert!(done.succeeded().stderr.contains("is already at version"), "{}", done.stderr);
+    let said = done.succeeded().stderr.clone();
+    assert!(said.contains("is already at version") && !said.contains("repair"), "{said}");
+    damage_tree(&receiver);
+    let said = run(&["update", "--force", GAME]).succeeded().stderr.clone();
+    assert!(said.contains("2 files missing or of another size"), "{said}");
+    assert!(said.contains(&format!("`repair {GAME}`")), "{said}");
 }

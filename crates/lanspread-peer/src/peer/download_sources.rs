@@ -42,9 +42,35 @@ impl Peer {
         servers: Vec<Arc<HttpServer>>,
         trusted: Option<ListedChunks>,
     ) -> Result<DownloadSources, PeerError> {
+        self.find_download_sources(operation, servers, trusted, false).await
+    }
+
+    /// The same, but waits for the packing list of a game that no manifest is about, if its sources are making it.
+    pub(super) async fn download_sources_with_list(
+        &self,
+        operation: &OperationContext,
+        servers: Vec<Arc<HttpServer>>,
+        trusted: Option<ListedChunks>,
+    ) -> Result<DownloadSources, PeerError> {
+        self.find_download_sources(operation, servers, trusted, true).await
+    }
+
+    async fn find_download_sources(
+        &self,
+        operation: &OperationContext,
+        servers: Vec<Arc<HttpServer>>,
+        trusted: Option<ListedChunks>,
+        awaits_list: bool,
+    ) -> Result<DownloadSources, PeerError> {
         let OperationContext { game, options, cancel, .. } = operation;
         let manifest = trusted.as_ref().map(|listed| Arc::clone(listed.list()));
         let chosen = self.choose_and_later(manifest, game, options, cancel).await;
+        let chosen = match chosen {
+            Ok((selection, late)) if awaits_list && trusted.is_none() => {
+                self.await_packing_list(operation, selection, late).await
+            }
+            chosen => chosen,
+        };
         let chosen = chosen.and_then(|(selection, late)| Ok((keep_archives(game, selection)?, late)));
         let (selection, late) = match (chosen, trusted.clone()) {
             (Ok(chosen), _) => chosen,

@@ -287,6 +287,7 @@ impl PeerError {
                 StoreError::Archive { .. }
                 | StoreError::NoFiles { .. }
                 | StoreError::NotAsListed { .. }
+                | StoreError::OtherBytes { .. }
                 | StoreError::Differences { .. },
             ) => ErrorCategory::Content,
             Self::NotInCatalog { .. } | Self::Foreign(_) | Self::Store(_) | Self::Ambiguous { .. } => {

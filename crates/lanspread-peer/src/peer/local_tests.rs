@@ -26,6 +26,7 @@ use crate::report::channel::PeerEvents;
 use crate::report::event::PeerEvent;
 use crate::report::failure::ErrorCategory;
 use crate::report::operation::{AdmissionRules, DecodeAt, OperationOptions, RelayChoice};
+use crate::report::repair::VerifyFinished;
 use crate::report::wanted::{GameForm, WantedVersion};
 use crate::testing::machine::PeerOf;
 
@@ -133,7 +134,7 @@ impl Told {
                 PeerEvent::UninstallFinished { .. } => "uninstalled".to_owned(),
                 PeerEvent::RemoveFinished { files, bytes, .. } => format!("removed {files} {bytes}"),
                 PeerEvent::VerifyDifference { part, path, problem, .. } => format!("{part} {path} {problem}"),
-                PeerEvent::VerifyFinished { files, bytes, differences, added, .. } => {
+                PeerEvent::VerifyFinished(VerifyFinished { files, bytes, differences, added, .. }) => {
                     format!("compared {files} {bytes} {differences} {added}")
                 }
                 other => format!("{other:?}"),

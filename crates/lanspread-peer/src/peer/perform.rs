@@ -26,6 +26,7 @@ impl Peer {
             OperationKind::Uninstall => self.uninstall(context).await,
             OperationKind::Remove => self.remove(context).await,
             OperationKind::Verify => self.verify(context).await,
+            OperationKind::Repair => self.repair(context).await,
             OperationKind::Ensure => self.ensure(context).await.map(drop),
             OperationKind::Absent => self.absent(context).await.map(drop),
         }

@@ -2,14 +2,18 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use lanspread_proto::queued::QueuePosition;
 use lanspread_store::install::replace::{Replace, permit};
+use lanspread_store::install::tree_repair::TreeRepair;
 use lanspread_trust::manifest::{Deviation, ManifestFile};
 use lanspread_types::content::{InstallTrust, Totals};
+use lanspread_types::entry_path::NamePolicy;
 use lanspread_types::fault::LocalError;
 use lanspread_types::ids::{GameId, GameVersion, PeerId, PeerName};
+use lanspread_types::limits;
 use tokio_util::sync::CancellationToken;
 
 use crate::locked_game::LockedGame;
@@ -21,11 +25,13 @@ use crate::peer::packed_install::PackedInstalled;
 use crate::peer::packed_sources::PackedSources;
 use crate::peer::packed_stream::offer_of;
 use crate::peer::relaying::Relaying;
+use crate::peer::repair::{not_offered, of_version, same_version};
+use crate::peer::stream_sources::StreamSources;
 use crate::receive::attempt::attempt;
 use crate::receive::attempt_order::{AttemptOrder, NextAttempt};
 use crate::receive::error::AttemptError;
 use crate::receive::patience::Patience;
-use crate::receive::staged_attempt::AttemptContext;
+use crate::receive::staged_attempt::{AttemptContext, TreeInRepair};
 use crate::report::event::PeerEvent;
 use crate::report::failure::AttemptFailure;
 use crate::report::offender::ProvedLie;
@@ -203,6 +209,7 @@ impl Peer {
             manifest,
             replaces,
             force: options.force,
+            repair: None,
             ours: self.endpoint(),
             idle_timeout: self.inner.idle_timeout,
             patience: Patience::new(options.wait),
@@ -212,12 +219,65 @@ impl Peer {
             cancel: cancel.clone(),
         };
         attempts.begun = Some(Instant::now());
+        let (source, totals) = self.attempt_all(operation, &context, &mut sources, attempts).await?;
+        Ok((context.version, source, totals, trust))
+    }
+
+    /// Repairs an installed tree from a stream of the whole game, of which only what is wanted is written. Returns what was
+    /// written, and how many bytes of content came.
+    pub(super) async fn stream_repair(
+        &self,
+        operation: &OperationContext,
+        locked: &LockedGame,
+        tree: &Arc<TreeRepair>,
+    ) -> Result<(Totals, u64), PeerError> {
+        let operation = &of_version(operation, tree.version());
+        let OperationContext { game, options, events, cancel } = operation;
+        let manifest = self.obtain_manifest(operation, &self.servers(operation)).await?;
+        let manifest = manifest.filter(|manifest| manifest.manifest().version == *tree.version());
+        let sources = self.stream_sources(operation, manifest.as_ref()).await;
+        let mut sources = sources.map_err(|error| not_offered(error, game, tree.version()))?;
+        same_version(game, tree.version(), &sources.version)?;
+        let came_bytes = Arc::new(AtomicU64::new(0));
+        // Peers may be reading the installed files.
+        let quiesce = self.inner.source.readers.quiesce(game, limits::QUIESCE_DEADLINE);
+        let _quiet = cancel.run_until_cancelled(quiesce).await.ok_or(PeerError::Cancelled)?;
+        let context = AttemptContext {
+            locked: locked.clone(),
+            version: sources.version.clone(),
+            policy: NamePolicy::Native,
+            manifest,
+            replaces: false,
+            force: true,
+            repair: Some(TreeInRepair { tree: Arc::clone(tree), came_bytes: Arc::clone(&came_bytes) }),
+            ours: self.endpoint(),
+            idle_timeout: self.inner.idle_timeout,
+            downlink: self.inner.source.traffic.downlink(),
+            patience: Patience::new(options.wait),
+            dictionary_bytes_max: self.inner.dictionary_bytes_max,
+            events: events.clone(),
+            cancel: cancel.clone(),
+        };
+        let mut attempts = Attempts::default();
+        let streaming = Box::pin(self.attempt_all(operation, &context, &mut sources, &mut attempts));
+        let (_, totals) = streaming.await?;
+        self.linger(attempts.relay.take(), cancel).await;
+        Ok((totals, came_bytes.load(Ordering::Relaxed)))
+    }
+
+    /// Tries the packed stream, and then each source, until one attempt succeeds.
+    async fn attempt_all(
+        &self,
+        operation: &OperationContext,
+        context: &AttemptContext,
+        sources: &mut StreamSources,
+        attempts: &mut Attempts,
+    ) -> Result<(SourcePeer, Totals), PeerError> {
+        let game = &operation.game;
         let mut unfit = Vec::new();
         if let Some((packed, listed)) = sources.packed.take() {
-            match self.attempt_packed(operation, &context, packed, listed, attempts).await? {
-                PackedAttempted::Installed(source, totals) => {
-                    return Ok((context.version, source, totals, trust));
-                }
+            match self.attempt_packed(operation, context, packed, listed, attempts).await? {
+                PackedAttempted::Installed(source, totals) => return Ok((source, totals)),
                 PackedAttempted::Not(Attempted::Unfit(error)) => unfit.push(error),
                 PackedAttempted::Not(_) => {}
             }
@@ -226,10 +286,8 @@ impl Peer {
         let mut order = AttemptOrder::new(sources.peers.len());
         while let Some(next) = order.next() {
             let source = &sources.peers[next.source];
-            match self.attempt(&context, source, next, attempts).await? {
-                Attempted::Installed(totals) => {
-                    return Ok((context.version, source.into(), totals, trust));
-                }
+            match self.attempt(context, source, next, attempts).await? {
+                Attempted::Installed(totals) => return Ok((source.into(), totals)),
                 Attempted::Failed => {}
                 Attempted::Slow => order.left(next.source),
                 Attempted::NoPlace(_) if context.patience.is_over() => {}

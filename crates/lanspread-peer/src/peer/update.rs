@@ -1,9 +1,13 @@
 //! `update`: decides from the state on this machine and the wanted version what to do, and does it.
 
+use std::sync::Arc;
+
 use lanspread_store::error::StoreError;
 use lanspread_store::install::replace::Replace;
+use lanspread_store::repair::plain_differences;
 use lanspread_store::state::game_state::GameState;
-use lanspread_types::ids::GameVersion;
+use lanspread_store::state::games_dir::GamesDir;
+use lanspread_types::ids::{GameId, GameVersion};
 use lanspread_types::layout::LOCAL_DIR;
 
 use crate::operations::OperationContext;
@@ -96,7 +100,8 @@ impl Peer {
         }
         match step {
             UpdatePlan::Nothing => {
-                events.report(PeerEvent::AlreadyCurrent { game: game.clone(), version: wanted });
+                let differences = self.plain_differences(game).await?;
+                events.report(PeerEvent::AlreadyCurrent { game: game.clone(), version: wanted, differences });
                 Ok(())
             }
             UpdatePlan::Stream => self.stream_install(context, true).await.map(|_| ()),
@@ -109,6 +114,18 @@ impl Peer {
                 installed
             }
         }
+    }
+}
+
+impl Peer {
+    /// How many files of a game are obviously not as they were installed or downloaded.
+    async fn plain_differences(&self, game: &GameId) -> Result<u64, PeerError> {
+        let (games_dir, game) = (self.inner.games_dir.clone(), game.clone());
+        self.blocking("look", move || {
+            let games = Arc::new(GamesDir::open(&games_dir)?);
+            Ok(plain_differences(&games, &game)?)
+        })
+        .await
     }
 }
 

@@ -13,6 +13,7 @@ use crate::peer::error::PeerError;
 use crate::report::channel::EventSender;
 use crate::report::event::PeerEvent;
 use crate::report::operation::OperationOptions;
+use crate::report::repair::VerifyFinished;
 
 impl Peer {
     /// Compares a game with what was recorded when it was downloaded or installed. If the catalog names a manifest of the
@@ -51,14 +52,14 @@ impl Peer {
         });
         let (counts, damage, trust) = comparing.await?;
         let game = context.game.clone();
-        context.events.report(PeerEvent::VerifyFinished {
+        context.events.report(PeerEvent::VerifyFinished(VerifyFinished {
             game: game.clone(),
             files: counts.files,
             bytes: counts.bytes,
             differences: counts.differences,
             added: counts.added,
             trust,
-        });
+        }));
         match counts.differences {
             0 => Ok(()),
             differences => Err(StoreError::Differences { game, differences, damage }.into()),

@@ -69,6 +69,15 @@ impl AttemptError {
         }
     }
 
+    /// A failure to begin on this machine.
+    pub(crate) fn of_store(error: StoreError) -> Self {
+        match error {
+            StoreError::Local(error) => Self::Local(error),
+            StoreError::Cancelled => Self::Cancelled,
+            error => Self::Refused(error),
+        }
+    }
+
     /// Detail beyond the code; see `PeerError::cause`.
     pub(crate) fn cause(&self) -> Option<&'static str> {
         match self {

@@ -162,7 +162,11 @@ fn offence_in_content(error: &ContentError) -> Option<Offence> {
         | ContentError::UnknownOriginal { .. }
         | ContentError::TooManyFolders { .. } => Some(Offence::BrokeProtocol),
         // An honest source has a game with names that are not for this machine, or one that just changes.
-        ContentError::Name(_) | ContentError::RootFiles(_) | ContentError::Sentinel { .. } => None,
+        // Without a manifest, it may have other files of the same version.
+        ContentError::Name(_)
+        | ContentError::RootFiles(_)
+        | ContentError::Sentinel { .. }
+        | ContentError::NotInstalled { .. } => None,
     }
 }
 

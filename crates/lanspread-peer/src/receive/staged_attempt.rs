@@ -2,12 +2,14 @@
 //! and commits, or rolls everything back.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use lanspread_archive::SinkError;
 use lanspread_store::install::replace::refuse_user_files;
 use lanspread_store::install::staging::StagingSink;
 use lanspread_store::install::transaction::{InstallOrigin, Transaction};
+use lanspread_store::install::tree_repair::TreeRepair;
 use lanspread_store::state::booking::Booking;
 use lanspread_tls::endpoint::Endpoint;
 use lanspread_trust::manifest::{Deviation, ManifestCheck, ManifestFile};
@@ -39,6 +41,8 @@ pub(crate) struct AttemptContext {
     pub(crate) replaces: bool,
     /// Whether files of the user in the installed tree may be lost.
     pub(crate) force: bool,
+    /// What is wrong with the installed tree, if nothing else is taken.
+    pub(crate) repair: Option<TreeInRepair>,
     pub(crate) ours: Endpoint,
     /// How long a source may send nothing before it is given up.
     pub(crate) idle_timeout: Duration,
@@ -50,6 +54,13 @@ pub(crate) struct AttemptContext {
     pub(crate) dictionary_bytes_max: u64,
     pub(crate) events: EventSender,
     pub(crate) cancel: CancellationToken,
+}
+
+/// A tree that is repaired from a stream of the whole game.
+pub(crate) struct TreeInRepair {
+    pub(crate) tree: Arc<TreeRepair>,
+    /// Bytes of content that came in all attempts.
+    pub(crate) came_bytes: Arc<AtomicU64>,
 }
 
 /// The ends of the queue that the threads of an attempt take from.
@@ -111,9 +122,13 @@ async fn begin(
         manifest: context.manifest.clone(),
     };
     let (policy, replaces) = (context.policy, context.replaces);
-    let begin = context
-        .locked
-        .run("begin", move |games, game, _| Ok(Transaction::begin(games, game, &origin, policy, replaces)?));
+    let repair = context.repair.as_ref().map(|repair| Arc::clone(&repair.tree));
+    let begin = context.locked.run("begin", move |games, game, _| match repair {
+        None => Ok(Transaction::begin(games, game, &origin, policy, replaces)?),
+        Some(repair) => {
+            Transaction::begin_repair(games, game, &repair, policy).map_err(AttemptError::of_store)
+        }
+    });
     begin.await
 }
 
@@ -125,9 +140,14 @@ async fn transfer(
     sink: StagingSink,
 ) -> Result<Totals, AttemptError> {
     let QueueEnds { checking, staging } = queue;
+    let wanted = context.repair.as_ref().map(|repair| repair.tree.staged());
     let staged = context.locked.run("staging", move |games, game, _| {
-        let book = |totals| Booking::take(games, game, totals);
+        let book = |totals| Booking::take(games, game, wanted.unwrap_or(totals));
         let staged = stage(sink, staging, book).and_then(|mut sink| {
+            if wanted.is_some() {
+                sink.stage_own()?;
+                sink.make_folders()?;
+            }
             // Files that wait may still fail; and what is left of the sink may be dropped on any thread.
             sink.settle()?;
             Ok(sink)
@@ -142,11 +162,17 @@ async fn transfer(
     };
     let (staged, checked, received) = tokio::join!(staged, checked, filling);
     let (staged, checked) = (staged?, checked?);
+    if let (Some(repair), Ok(sink)) = (&context.repair, &staged) {
+        repair.came_bytes.fetch_add(sink.came_bytes(), Ordering::Relaxed);
+    }
     // If it is this machine that failed, no other source can help, whatever this one sent.
     if !matches!(&staged, Err(SinkError::Local(error)) if blame(error) == Blame::Machine) {
         lie(checked, received.is_ok())?;
     }
     match (staged, received) {
+        (Ok(sink), Ok(())) if sink.missing().is_some() => {
+            Err(sink.missing().map_or(AttemptError::ThreadStopped, AttemptError::Content))
+        }
         (Ok(sink), Ok(())) => context.locked.run("receipt", move |_, _, _| Ok(sink.complete()?)).await,
         (Err(SinkError::Content(error)), _) => Err(AttemptError::Content(error)),
         (Err(SinkError::Local(error)), _) => Err(AttemptError::of_staging(error)),

@@ -86,7 +86,7 @@ impl<C: OpenSource> Transfer<C> {
         let plan = {
             let journal = context.target.journal();
             let record = &journal.record;
-            let is_here = |chunk: &Chunk| record.here[chunk.id].is_some();
+            let is_here = |chunk: &Chunk| !record.is_missing(chunk.id);
             Plan::new(&record.chunks, is_here, context.sources.len(), limits::DOWNLOAD_SOURCES_MAX)
         };
         let transfer = Self {

@@ -23,6 +23,7 @@ use crate::report::packed_stream::{
 use crate::report::packing_list::{AwaitedPackingList, MadePackingList};
 use crate::report::passed_over::PassedOverFolder;
 use crate::report::queued::QueuedAt;
+use crate::report::repair::{RepairBegin, RepairFailed, RepairFinished, VerifyFinished};
 use crate::report::wanted_operation::{
     AwaitedSource, Draining, DroppedOperation, QueuedOperation, RetriedOperation,
 };
@@ -276,6 +277,9 @@ pub enum PeerEvent {
         game: GameId,
         /// The version that is wanted and already on this machine.
         version: GameVersion,
+        /// Files that are missing or have another size. `verify` reads all of them, and `repair` brings them back.
+        #[serde(default)]
+        differences: u64,
     },
     /// An *ensure* or an *absent* is done.
     Ensured(Ensured),
@@ -359,20 +363,13 @@ pub enum PeerEvent {
         problem: Code,
     },
     /// Everything was compared.
-    VerifyFinished {
-        /// Which game.
-        game: GameId,
-        /// Files compared.
-        files: u64,
-        /// Bytes compared.
-        bytes: u64,
-        /// Files that are missing or differ.
-        differences: u64,
-        /// Files in `local/` that no install put there.
-        added: u64,
-        /// Whether the installed tree is verified; none if no tree was compared.
-        trust: Option<InstallTrust>,
-    },
+    VerifyFinished(VerifyFinished),
+    /// Something differs, and is fetched and replaced.
+    RepairBegin(RepairBegin),
+    /// Nothing differs any more.
+    RepairFinished(RepairFinished),
+    /// The game could not be repaired. What was replaced before stays, and is right.
+    RepairFailed(RepairFailed),
 
     // ---- Operations ----
     /// An operation waits for its turn.

@@ -32,6 +32,8 @@ pub enum OperationKind {
     Remove,
     /// Compares the files on disk with what was installed and downloaded.
     Verify,
+    /// Compares them, and fetches and replaces what differs.
+    Repair,
     /// Brings a game to the wanted state, from whatever is here.
     Ensure,
     /// Removes the installed tree and the downloaded files, if there are any.
@@ -40,7 +42,7 @@ pub enum OperationKind {
 
 impl OperationKind {
     /// Every kind.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::StreamInstall,
         Self::Download,
         Self::Install,
@@ -48,6 +50,7 @@ impl OperationKind {
         Self::Uninstall,
         Self::Remove,
         Self::Verify,
+        Self::Repair,
         Self::Ensure,
         Self::Absent,
     ];
@@ -62,6 +65,7 @@ impl OperationKind {
             Self::Uninstall => "uninstall",
             Self::Remove => "remove",
             Self::Verify => "verify",
+            Self::Repair => "repair",
             Self::Ensure => "ensure",
             Self::Absent => "absent",
         }
@@ -78,6 +82,7 @@ impl fmt::Display for OperationKind {
             Self::Uninstall => "uninstall",
             Self::Remove => "remove",
             Self::Verify => "verify",
+            Self::Repair => "repair",
             Self::Ensure => "ensure",
             Self::Absent => "absent",
         })

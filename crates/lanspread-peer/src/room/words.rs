@@ -44,12 +44,14 @@ pub(crate) fn kind_told(kind: OperationKind) -> WorkKind {
         OperationKind::Uninstall => WorkKind::Uninstall,
         OperationKind::Remove => WorkKind::Remove,
         OperationKind::Verify => WorkKind::Verify,
+        OperationKind::Repair => WorkKind::Repair,
         OperationKind::Ensure => WorkKind::Ensure,
         OperationKind::Absent => WorkKind::Absent,
     }
 }
 
 /// The kind of an operation that another peer does or asks for; none if this program cannot do it.
+#[expect(clippy::unnecessary_wraps, reason = "a kind may come to the wire before a program can do it")]
 pub(crate) fn kind_meant(kind: WorkKind) -> Option<OperationKind> {
     Some(match kind {
         WorkKind::StreamInstall => OperationKind::StreamInstall,
@@ -61,7 +63,7 @@ pub(crate) fn kind_meant(kind: WorkKind) -> Option<OperationKind> {
         WorkKind::Verify => OperationKind::Verify,
         WorkKind::Ensure => OperationKind::Ensure,
         WorkKind::Absent => OperationKind::Absent,
-        WorkKind::Repair => return None,
+        WorkKind::Repair => OperationKind::Repair,
     })
 }
 

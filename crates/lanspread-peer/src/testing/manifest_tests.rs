@@ -21,6 +21,7 @@ use crate::report::channel::PeerEvents;
 use crate::report::event::PeerEvent;
 use crate::report::offender::{Offence, PenalisedPeer, ProvedLie};
 use crate::report::operation::{DecodeAt, OperationKind, OperationOptions, OperationRequest};
+use crate::report::repair::VerifyFinished;
 use crate::testing::machine::PeerOf;
 use crate::testing::organiser::build_catalog;
 
@@ -240,7 +241,14 @@ async fn verify_lifts_an_unverified_install() {
     perform(&peer, OperationKind::Verify, &OperationOptions::default()).await.unwrap();
     assert_eq!(trust(&peer).await, Some(InstallTrust::Verified));
     let lifted = |event: &PeerEvent| {
-        matches!(event, PeerEvent::VerifyFinished { trust: Some(InstallTrust::Verified), differences: 0, .. })
+        matches!(
+            event,
+            PeerEvent::VerifyFinished(VerifyFinished {
+                trust: Some(InstallTrust::Verified),
+                differences: 0,
+                ..
+            })
+        )
     };
     assert!(all_events(&mut events).iter().any(lifted));
 }

@@ -23,6 +23,9 @@
 //! | promoting | any          | some are gone  | crash, then the user removed some              | discard  |
 //! | complete  | any          |                | crash in step 6                                | finish   |
 //! | any       | no folder    |                | not ours                                       | report   |
+//!
+//! A repair of downloaded files has the same record and the same rows, with two differences: what is in `.downloading/`
+//! are parts of files, and step 4 puts them into the files that are there (`patch.rs`); and step 3 is left out.
 
 use std::io;
 
@@ -32,7 +35,7 @@ use lanspread_types::fault::{ForeignState, LocalError};
 use lanspread_types::ids::GameId;
 use lanspread_types::layout::{DOWNLOADING_DIR, SENTINEL_FILE, is_archive_name};
 
-use crate::download::partials;
+use crate::download::{partials, patch};
 use crate::error::StoreError;
 use crate::state::disk_calls::rename_over;
 use crate::state::game_state::GameState;
@@ -103,6 +106,9 @@ pub(crate) fn recover(games: &GamesDir, game: &GameId) -> Result<Option<&'static
 fn all_are_here(games: &GamesDir, game: &GameId, record: &Record) -> Result<bool, LocalError> {
     let Some(root) = open_root(games, game)? else { return Ok(false) };
     let downloading = open_downloading(games, game, &root)?;
+    if record.head.repair.is_some() {
+        return Ok(patch::can_be_put(downloading.as_ref(), &root, record));
+    }
     Ok(record.head.files.iter().all(|file| {
         let is_in = |folder: &Dir| {
             folder.symlink_metadata(&file.name).is_ok_and(|found| found.is_file() && found.len() == file.size)
@@ -174,6 +180,12 @@ fn place_files(games: &GamesDir, game: &GameId, record: &Record) -> Result<(), L
     let shown = games.root_path(game);
     let vanished = || LocalError::io("open", &shown)(io::ErrorKind::NotFound.into());
     let root = open_root(games, game)?.ok_or_else(vanished)?;
+    if record.head.repair.is_some() {
+        if let Some(downloading) = open_downloading(games, game, &root)? {
+            patch::put(&downloading, &root, &shown, record)?;
+        }
+        return Ok(());
+    }
     remove_other_archives(&root, games, game, record)?;
     if let Some(downloading) = open_downloading(games, game, &root)? {
         let place = |name: &str| match rename_over((&downloading, name), (&root, name), &shown.join(name)) {
@@ -215,7 +227,14 @@ fn remove_other_archives(
 /// # Errors
 /// [`LocalError::Unfinished`].
 pub fn finish(games: &GamesDir, game: &GameId, journal: &mut Journal) -> Result<(), LocalError> {
-    remove_downloading(games, game).and_then(|()| journal.complete()).map_err(unfinished(games, game))
+    let finished = remove_downloading(games, game).and_then(|()| {
+        if journal.record.head.repair.is_some() {
+            patch::record(games, game, &journal.record)
+        } else {
+            journal.complete()
+        }
+    });
+    finished.map_err(unfinished(games, game))
 }
 
 fn remove_downloading(games: &GamesDir, game: &GameId) -> Result<(), LocalError> {

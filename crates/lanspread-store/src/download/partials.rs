@@ -19,12 +19,13 @@ use lanspread_types::regular_file::{create_ours, open_ours_to_write};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::StoreError;
-use crate::state::chunks::Chunk;
+use crate::state::chunks::{Chunk, Chunks};
 use crate::state::disk_calls::begin_write_back;
 use crate::state::games_dir::{FILE_PERMISSIONS, GamesDir};
 use crate::state::listed_chunks::ListedChunks;
 use crate::state::record;
 use crate::state::record::{Journal, Record, RecordHead, RecordKind};
+pub use crate::state::repair_kind::RepairKind;
 use crate::state::standing::{Standing, standing};
 
 /// Bytes read at once when chunks are read again.
@@ -100,6 +101,31 @@ impl Partials {
         listed.are_in(chunk.file, &mut content, &shown, part, |_| go_on(cancel))
     }
 
+    /// Removes a file that a repair does not need any more.
+    fn remove(&self, file: usize) -> Result<(), LocalError> {
+        match self.folder.remove_file(&self.files[file].name) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(LocalError::io("remove", self.path(file))(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes bytes that are known to their place in a file.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn put(&self, file: usize, offset: u64, bytes: &[u8]) -> Result<(), LocalError> {
+        let opened = self.open(file)?;
+        let written = std::os::unix::fs::FileExt::write_all_at(&opened, bytes, offset);
+        written.map_err(LocalError::io("write", self.path(file)))
+    }
+
+    /// The folder of the files.
+    pub fn folder(&self) -> &Path {
+        &self.shown
+    }
+
     /// Creates a file in its full length, without content. An old one is removed.
     fn make(&self, file: usize) -> Result<(), LocalError> {
         let RootFile { name, size } = &self.files[file];
@@ -126,6 +152,61 @@ pub fn prepare(
     cancel: &CancellationToken,
 ) -> Result<(Partials, Journal), StoreError> {
     let head = |games: &GamesDir| RecordHead::new(game, version, files, !games.dir().exists(game.as_str()));
+    prepare_as(games, game, head, listed, None, cancel)
+}
+
+/// What a repair fetches of the files of a game root.
+#[derive(Debug)]
+pub struct RepairParts {
+    /// The version of the files.
+    pub version: GameVersion,
+    /// All files, sorted by name.
+    pub files: Vec<RootFile>,
+    /// Bytes of a chunk.
+    pub chunk_bytes: u64,
+    /// Which chunks are fetched, by their ids.
+    pub is_needed: Vec<bool>,
+    /// Which files are made, by their numbers: those with such chunks, and empty ones that are missing.
+    pub is_made: Vec<bool>,
+    /// What becomes of them.
+    pub kind: RepairKind,
+}
+
+impl RepairParts {
+    /// Bytes that are fetched.
+    pub fn bytes(&self) -> u64 {
+        let chunks = Chunks::of(&self.files, self.chunk_bytes);
+        let needed = chunks.all().iter().filter(|chunk| self.is_needed[chunk.id]);
+        needed.map(|chunk| chunk.length).sum()
+    }
+}
+
+/// Continues an earlier repair of the same parts, or begins a new one, as [`prepare`] does for a download. What an
+/// unfinished download of something else has left is removed.
+///
+/// # Errors
+/// As [`prepare`].
+pub fn prepare_repair(
+    games: &GamesDir,
+    game: &GameId,
+    parts: &RepairParts,
+    listed: Option<&ListedChunks>,
+    cancel: &CancellationToken,
+) -> Result<(Partials, Journal), StoreError> {
+    let RepairParts { version, files, chunk_bytes, kind, .. } = parts;
+    let head = |_: &GamesDir| RecordHead::of_repair(game, version, files, *chunk_bytes, *kind);
+    prepare_as(games, game, head, listed, Some(parts), cancel)
+}
+
+fn prepare_as(
+    games: &GamesDir,
+    game: &GameId,
+    head: impl Fn(&GamesDir) -> RecordHead,
+    listed: Option<&ListedChunks>,
+    parts: Option<&RepairParts>,
+    cancel: &CancellationToken,
+) -> Result<(Partials, Journal), StoreError> {
+    let files = &head(games).files;
     let earlier =
         match (Record::read(games, game, RecordKind::Journal)?, standing(games, game, DOWNLOADING_DIR)?) {
             (_, Standing::Other) => return Err(foreign(games, game, "is not a folder made by lanspread")),
@@ -150,7 +231,12 @@ pub fn prepare(
         None => Journal::create(games, &head(games))?,
     };
     let partials = open_folder(games, game, files)?;
-    check_files(&partials, &mut journal)?;
+    if let Some(parts) = parts {
+        journal.record.unneeded = parts.is_needed.iter().map(|is_needed| !is_needed).collect();
+        drop_unneeded(&mut journal)?;
+    }
+    let is_made = |file: usize| parts.is_none_or(|parts| parts.is_made[file]);
+    check_files(&partials, &mut journal, is_made)?;
     let manifest = listed.filter(|listed| listed.is_trusted()).map(ListedChunks::manifest);
     // What is known to be as one manifest lists it may be otherwise in another one.
     let is_other_manifest = listed.is_some() && (manifest.is_none() || manifest != journal.record.manifest);
@@ -185,8 +271,16 @@ fn open_folder(games: &GamesDir, game: &GameId, files: &[RootFile]) -> Result<Pa
 }
 
 /// Creates every file that is missing or has another length; its recorded chunks must be fetched again.
-fn check_files(partials: &Partials, journal: &mut Journal) -> Result<(), LocalError> {
+fn check_files(
+    partials: &Partials,
+    journal: &mut Journal,
+    is_made: impl Fn(usize) -> bool,
+) -> Result<(), LocalError> {
     for file in 0..partials.files.len() {
+        if !is_made(file) {
+            partials.remove(file)?;
+            continue;
+        }
         if partials.is_there(file) {
             continue;
         }
@@ -196,6 +290,16 @@ fn check_files(partials: &Partials, journal: &mut Journal) -> Result<(), LocalEr
             }
         }
         partials.make(file)?;
+    }
+    Ok(())
+}
+
+/// Drops what an earlier run of a repair fetched and this one does not need.
+fn drop_unneeded(journal: &mut Journal) -> Result<(), LocalError> {
+    for id in 0..journal.record.here.len() {
+        if journal.record.unneeded[id] && journal.record.here[id].is_some() {
+            journal.drop_chunk(id)?;
+        }
     }
     Ok(())
 }

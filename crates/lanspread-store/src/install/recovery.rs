@@ -33,6 +33,10 @@
 //! | uninstall in place | none | any      | exists | nothing is set aside                              | report       |
 //! | remove          | none    | any      | none   | the sentinel exists: crash before its removal     | abandon      |
 //! | remove          | none    | any      | none   | the sentinel is gone                              | remove       |
+//! | repair begin    | any     | any      | none   | crash while entries were staged                   | roll back    |
+//! | repair promote  | any     | exists   | none   | crash while entries were put in their places      | put them there |
+//! | repair promote  | any     | no folder | none  | the user removed the tree meanwhile               | roll back    |
+//! | repair begin, promote | any | any    | exists | nothing is set aside                              | report       |
 //! | uninstall, remove | staging exists, or (remove) backup || neither creates them                      | report       |
 
 use lanspread_types::fault::ForeignState;
@@ -78,6 +82,8 @@ pub(crate) enum RecoveryAction {
     UninstallInPlace,
     /// Remove the archives, what an unfinished download left, the records of downloads, an empty game root, the intent.
     Remove,
+    /// Put the staged entries in their places in `local/`, publish the receipt, remove staging, the intent.
+    Mend,
     /// Clear the intent: nothing was changed.
     Abandon,
     /// No crash of lanspread leaves this; touch nothing.
@@ -124,7 +130,12 @@ pub(crate) fn decide(step: Option<IntentStep>, found: Standings) -> RecoveryActi
             (Nothing, _, _) => backup_is("is the tree from before an update, and the updated tree is gone"),
             _ => staging_is("exists beside an installed tree from elsewhere"),
         },
-        IntentStep::UpdateInPlace | IntentStep::UninstallInPlace if backup == Folder => {
+        IntentStep::UpdateInPlace
+        | IntentStep::UninstallInPlace
+        | IntentStep::RepairBegin
+        | IntentStep::RepairPromote
+            if backup == Folder =>
+        {
             backup_is(sets_nothing_aside)
         }
         IntentStep::UpdateInPlace => match (staging, local) {
@@ -144,6 +155,8 @@ pub(crate) fn decide(step: Option<IntentStep>, found: Standings) -> RecoveryActi
             (_, Nothing) => RecoveryAction::Abandon,
             _ => backup_is("was being removed, and there is an installed tree from elsewhere"),
         },
+        IntentStep::RepairPromote if local == Folder => RecoveryAction::Mend,
+        IntentStep::RepairBegin | IntentStep::RepairPromote => RecoveryAction::RollBack,
         IntentStep::Remove if backup == Folder => backup_is(sets_nothing_aside),
         IntentStep::Remove if sentinel => RecoveryAction::Abandon,
         IntentStep::Remove => RecoveryAction::Remove,
@@ -166,6 +179,7 @@ fn doing(action: RecoveryAction, intent: &Intent) -> (&'static str, &'static [Di
         RecoveryAction::Uninstall => ("uninstalled", &steps::UNINSTALL[1..]),
         RecoveryAction::UninstallInPlace => ("uninstalled", steps::UNINSTALL_IN_PLACE),
         RecoveryAction::Remove => ("removed", &steps::REMOVE[1..]),
+        RecoveryAction::Mend => ("repaired", steps::REPAIR),
         RecoveryAction::Abandon => ("abandoned", steps::ABANDON),
     }
 }
@@ -202,7 +216,7 @@ pub(crate) fn recover(games: &GamesDir, game: &GameId) -> Result<Option<&'static
 mod tests {
     use super::*;
 
-    const STEPS: [Option<IntentStep>; 9] = [
+    const STEPS: [Option<IntentStep>; 11] = [
         None,
         Some(IntentStep::InstallBegin),
         Some(IntentStep::InstallPromote),
@@ -212,6 +226,8 @@ mod tests {
         Some(IntentStep::Uninstall),
         Some(IntentStep::UninstallInPlace),
         Some(IntentStep::Remove),
+        Some(IntentStep::RepairBegin),
+        Some(IntentStep::RepairPromote),
     ];
 
     fn every_state() -> impl Iterator<Item = (Option<IntentStep>, Standings)> {
@@ -280,6 +296,10 @@ mod tests {
                     assert_eq!((staging, local, backup), (Nothing, Folder, Nothing), "{why}");
                 }
                 RecoveryAction::Remove => assert!(step == Some(IntentStep::Remove) && !sentinel, "{why}"),
+                RecoveryAction::Mend => {
+                    assert_eq!(step, Some(IntentStep::RepairPromote), "{why}");
+                    assert_eq!((local, backup), (Folder, Nothing), "{why}");
+                }
                 RecoveryAction::Abandon => {
                     let untouched = match step {
                         Some(IntentStep::Uninstall) => local != Nothing,
@@ -302,8 +322,8 @@ mod tests {
     #[test]
     fn what_no_crash_leaves_is_reported() {
         use IntentStep::{
-            InstallBegin, InstallPromote, Remove, Uninstall, UninstallInPlace, UpdateBegin, UpdateInPlace,
-            UpdatePromote,
+            InstallBegin, InstallPromote, Remove, RepairBegin, RepairPromote, Uninstall, UninstallInPlace,
+            UpdateBegin, UpdateInPlace, UpdatePromote,
         };
         use Standing::{Folder, Nothing};
         let mut reported = 0;
@@ -311,7 +331,7 @@ mod tests {
             let Standings { staging, local, backup, .. } = found;
             let Some(step) = step else { continue };
             let must_report = match step {
-                InstallBegin | UpdateBegin => backup != Nothing,
+                InstallBegin | UpdateBegin | RepairBegin | RepairPromote => backup != Nothing,
                 InstallPromote => backup != Nothing || (staging == Folder && local != Nothing),
                 UpdatePromote => {
                     (staging == Folder && local == Folder && backup == Folder)

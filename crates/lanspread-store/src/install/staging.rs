@@ -12,6 +12,7 @@
 //! was announced, and within what is booked.
 
 mod files;
+mod picking;
 mod shared_receipt;
 mod small_files;
 
@@ -31,8 +32,10 @@ use lanspread_types::fault::{ContentError, LocalError};
 use lanspread_types::limits::{DATA_CHUNK_BYTES, FOLDERS_ON_THE_WAY_MIN, SMALL_FILE_BYTES_MAX};
 
 use crate::install::staging::files::{StagingFiles, TimesRefused};
-use crate::install::staging::shared_receipt::SharedReceipt;
+use crate::install::staging::picking::{Picking, StagePicked};
+use crate::install::staging::shared_receipt::{SharedReceipt, StagedDigests};
 use crate::install::staging::small_files::SmallFiles;
+use crate::install::tree_repair::TreeRepair;
 use crate::state::booking::{Booking, Written};
 use crate::state::receipt::ReceiptDraft;
 
@@ -48,6 +51,8 @@ pub struct StagingSink {
     totals: Totals,
     budget: Budget,
     times_refused: TimesRefused,
+    /// What is taken of the whole, if it repairs a tree.
+    picking: Option<Picking>,
 }
 
 /// What may be created, and what has been.
@@ -89,8 +94,33 @@ impl StagingSink {
         receipt: ReceiptDraft,
         manifest: Option<Arc<Manifest>>,
     ) -> Self {
+        let digests = manifest.map_or(StagedDigests::Unknown, StagedDigests::Listed);
+        Self::with_digests(staging, shown, policy, receipt, digests)
+    }
+
+    /// Takes of a whole game only what this repair of `local` wants. The receipt has everything else already.
+    pub(crate) fn for_repair(
+        staging: Dir,
+        shown: PathBuf,
+        policy: NamePolicy,
+        receipt: ReceiptDraft,
+        repair: &Arc<TreeRepair>,
+        local: Dir,
+    ) -> Self {
+        let digests = StagedDigests::Wanted(Arc::clone(repair));
+        let sink = Self::with_digests(staging, shown, policy, receipt, digests);
+        Self { picking: Some(Picking::new(Arc::clone(repair), local)), ..sink }
+    }
+
+    fn with_digests(
+        staging: Dir,
+        shown: PathBuf,
+        policy: NamePolicy,
+        receipt: ReceiptDraft,
+        digests: StagedDigests,
+    ) -> Self {
         let files = Arc::new(StagingFiles::new(staging, shown));
-        let receipt = Arc::new(SharedReceipt::new(receipt, manifest));
+        let receipt = Arc::new(SharedReceipt::new(receipt, digests));
         Self {
             small: SmallFiles::new(Arc::clone(&files), Arc::clone(&receipt)),
             files,
@@ -100,7 +130,44 @@ impl StagingSink {
             totals: Totals::default(),
             budget: Budget::new(Totals::default(), None),
             times_refused: TimesRefused::default(),
+            picking: None,
         }
+    }
+
+    /// Stages what a repair needs and the tree itself has: files of which only the mode is wrong.
+    ///
+    /// # Errors
+    /// If such a file has changed meanwhile, or cannot be written.
+    pub fn stage_own(&mut self) -> Result<(), SinkError> {
+        self.picked(Picking::stage_own)
+    }
+
+    /// Makes the folders that a repair wants. They have no content, so no source is asked for them.
+    ///
+    /// # Errors
+    /// If a folder cannot be made.
+    pub fn make_folders(&mut self) -> Result<(), SinkError> {
+        self.picked(Picking::make_folders)
+    }
+
+    /// What a repair wants and has not come.
+    pub fn missing(&self) -> Option<ContentError> {
+        self.picking.as_ref().and_then(Picking::missing)
+    }
+
+    /// Bytes of content that came to a repair, wanted or not.
+    pub fn came_bytes(&self) -> u64 {
+        self.picking.as_ref().map_or(self.totals.bytes, Picking::bytes)
+    }
+
+    fn picked<T: Default>(
+        &mut self,
+        pick: impl FnOnce(&mut Picking, &mut Self) -> Result<T, SinkError>,
+    ) -> Result<T, SinkError> {
+        let Some(mut picking) = self.picking.take() else { return Ok(T::default()) };
+        let picked = pick(&mut picking, self);
+        self.picking = Some(picking);
+        picked
     }
 
     /// Says what will be written, for which this space is booked. It comes before the first entry.
@@ -130,7 +197,8 @@ impl StagingSink {
                 self.times_refused.count
             );
         }
-        self.receipt.complete(self.totals)?;
+        let of_tree = self.picking.as_ref().map_or(self.totals, |picking| picking.repair().totals());
+        self.receipt.complete(of_tree)?;
         Ok(self.totals)
     }
 
@@ -175,6 +243,27 @@ impl StagingSink {
 
 impl EntrySink for StagingSink {
     fn take(&mut self, step: EntryStep<&[u8]>) -> Result<(), SinkError> {
+        if self.picking.is_none() {
+            return self.stage_step(step);
+        }
+        self.picked(|picking, sink| picking.pick(sink, step))
+    }
+}
+
+impl StagePicked for StagingSink {
+    fn stage(&mut self, step: EntryStep<&[u8]>) -> Result<(), SinkError> {
+        self.stage_step(step)
+    }
+
+    fn open_staged(&mut self, path: &EntryPath) -> Result<File, LocalError> {
+        self.settle()?;
+        self.files.open(path).map_err(self.files.io("open", path))
+    }
+}
+
+impl StagingSink {
+    /// Takes a step of what is staged.
+    fn stage_step(&mut self, step: EntryStep<&[u8]>) -> Result<(), SinkError> {
         match step {
             EntryStep::ArchiveBegin(_) | EntryStep::ArchiveEnd => Ok(()),
             EntryStep::Directory(directory) => self.directory(&directory),
@@ -184,9 +273,7 @@ impl EntrySink for StagingSink {
             EntryStep::Copy(copy) => self.copy(&copy),
         }
     }
-}
 
-impl StagingSink {
     fn directory(&mut self, directory: &DirectoryEntry) -> Result<(), SinkError> {
         self.place(&directory.path, EntryKind::Directory)?;
         self.totals.directories += 1;

@@ -15,6 +15,7 @@ use lanspread_types::layout::{
     BACKUP_DIR, DOWNLOADING_DIR, LOCAL_DIR, SENTINEL_FILE, STAGING_DIR, is_archive_name,
 };
 
+use crate::install::mend;
 use crate::state::disk_calls::rename_new;
 use crate::state::games_dir::{GamesDir, open_root, sync_folder};
 use crate::state::record::RecordKind;
@@ -59,6 +60,19 @@ pub const REMOVE: &[DiskStep] = &[
     remove_empty_root,
     intent::clear,
 ];
+/// From durable staged entries to a repaired tree. Until the receipt is the new one, what was put in its place may stay
+/// there: it is what the old one says too.
+pub(crate) const REPAIR: &[DiskStep] = &[
+    mend::place,
+    mend::remove_unlisted,
+    mend::stamp,
+    receipt::publish,
+    remove_staging,
+    sync_root,
+    intent::clear,
+];
+/// How many of the first steps of [`REPAIR`] can fail without a consequence.
+pub(crate) const REPAIR_RENAMES: usize = 1;
 /// Removes everything that an install created.
 pub(crate) const ROLL_BACK: &[DiskStep] = &[remove_staging, receipt::discard, intent::clear];
 /// The same for an install that also created the game root.

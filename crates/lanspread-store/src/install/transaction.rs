@@ -22,14 +22,17 @@ use lanspread_types::fault::LocalError;
 use lanspread_types::ids::{GameId, GameVersion, PeerId, PeerName};
 use lanspread_types::layout::{BACKUP_DIR, LOCAL_DIR, STAGING_DIR};
 
+use crate::error::StoreError;
 use crate::install::staging::StagingSink;
 use crate::install::steps;
 use crate::install::steps::DiskStep;
+use crate::install::tree_repair::TreeRepair;
 use crate::state::games_dir::{GamesDir, create_folder, open_root, sync_file_system};
 use crate::state::intent;
 use crate::state::intent::{Intent, IntentStep};
 use crate::state::receipt::{ReceiptDraft, ReceiptHead};
 use crate::state::standing::{Standing, standing};
+use crate::state::tree::open_local;
 
 /// An install that has begun on disk. It ends with [`Self::commit`] or [`Self::roll_back_or_log`]. If it is only dropped, the
 /// next recovery rolls it back.
@@ -93,6 +96,35 @@ impl Transaction {
         }
     }
 
+    /// Records the intent of a repair of the installed tree, and creates the staging folder. The sink takes only what the
+    /// repair wants. On an error, everything is rolled back.
+    ///
+    /// # Errors
+    /// [`StoreError::NotInstalled`] if the tree is gone; [`StoreError::Foreign`]; failures of this machine's disk.
+    pub fn begin_repair(
+        games: &Arc<GamesDir>,
+        game: &GameId,
+        repair: &Arc<TreeRepair>,
+        policy: NamePolicy,
+    ) -> Result<(Self, StagingSink), StoreError> {
+        let shown = games.root_path(game).join(STAGING_DIR);
+        if standing(games, game, STAGING_DIR)? != Standing::Nothing {
+            return Err(LocalError::io("create", shown)(io::ErrorKind::AlreadyExists.into()).into());
+        }
+        let path = games.root_path(game).join(LOCAL_DIR);
+        let gone = || StoreError::NotInstalled { game: game.clone(), path };
+        let local = open_local(games, game)?.ok_or_else(gone)?;
+        let intent = Intent::new(IntentStep::RepairBegin);
+        intent::write(games, game, &intent).inspect_err(|_| clear_quietly(games, game))?;
+        let transaction = Self { games: Arc::clone(games), game: game.clone(), intent };
+        let staging = transaction.create_staging().inspect_err(|_| {
+            // What is in the place of staging is not ours.
+            transaction.run_or_log(transaction.abandoning());
+        })?;
+        let draft = repair.draft(games, game).inspect_err(|_| transaction.roll_back_or_log())?;
+        Ok((transaction, StagingSink::for_repair(staging, shown, policy, draft, repair, local)))
+    }
+
     fn create_staging(&self) -> Result<Dir, LocalError> {
         let (games, game) = (&self.games, &self.game);
         let shown = games.root_path(game);
@@ -135,16 +167,20 @@ impl Transaction {
                 Withdrawn::LeftToRecovery => error.after(tree, "being replaced"),
             });
         }
-        let done = if self.replaces() { "updated" } else { "installed" };
+        let done = match self.intent.step {
+            IntentStep::RepairBegin => "repaired",
+            IntentStep::UpdateBegin => "updated",
+            _ => "installed",
+        };
         steps::run(behind, &self.games, &self.game).map_err(|error| error.after(tree, done))
     }
 
     /// The steps that can be undone, and those after them.
     fn promotion(&self) -> (&'static [DiskStep], &'static [DiskStep]) {
-        if self.replaces() {
-            steps::UPDATE.split_at(steps::UPDATE_RENAMES)
-        } else {
-            steps::INSTALL.split_at(steps::INSTALL_RENAMES)
+        match self.intent.step {
+            IntentStep::RepairBegin => steps::REPAIR.split_at(steps::REPAIR_RENAMES),
+            IntentStep::UpdateBegin => steps::UPDATE.split_at(steps::UPDATE_RENAMES),
+            _ => steps::INSTALL.split_at(steps::INSTALL_RENAMES),
         }
     }
 
@@ -198,8 +234,21 @@ impl Transaction {
     }
 
     fn record_promotion(&self) -> Result<(), LocalError> {
-        let step = if self.replaces() { IntentStep::UpdatePromote } else { IntentStep::InstallPromote };
+        let step = match self.intent.step {
+            IntentStep::RepairBegin => IntentStep::RepairPromote,
+            IntentStep::UpdateBegin => IntentStep::UpdatePromote,
+            _ => IntentStep::InstallPromote,
+        };
         intent::write(&self.games, &self.game, &self.intent.at(step))
+    }
+
+    /// Goes no further than a process that is killed before or after the promotion is recorded.
+    #[cfg(test)]
+    pub(crate) fn stop_before_promotion(&self, records: bool) {
+        self.sync_content().unwrap();
+        if records {
+            self.record_promotion().unwrap();
+        }
     }
 
     /// Removes everything that this install created.

@@ -61,6 +61,10 @@ pub enum IntentStep {
     UninstallInPlace,
     /// The sentinel is being removed, then the archives.
     Remove,
+    /// Staging may exist and may hold anything; `local/` is the tree that is repaired.
+    RepairBegin,
+    /// Staging has whole, verified and durable entries, which are being renamed to their places in `local/`.
+    RepairPromote,
 }
 
 impl IntentStep {
@@ -74,7 +78,9 @@ impl IntentStep {
             | Self::InstallPromote
             | Self::UpdateBegin
             | Self::UpdatePromote
-            | Self::UpdateInPlace => None,
+            | Self::UpdateInPlace
+            | Self::RepairBegin
+            | Self::RepairPromote => None,
         }
     }
 }

@@ -62,6 +62,11 @@ impl ListedChunks {
         self.file.digest()
     }
 
+    /// Bytes of a listed chunk that is not the last one of its file.
+    pub fn chunk_bytes(&self) -> u64 {
+        self.listed_bytes()
+    }
+
     /// Where the listed chunk ends that has the byte at `position` of a file of `size` bytes.
     pub fn end_of(&self, size: u64, position: u64) -> u64 {
         end_of(self.listed_bytes(), size, position)

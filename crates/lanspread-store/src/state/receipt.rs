@@ -36,7 +36,7 @@ pub(super) const SCHEMA: u32 = 2;
 pub(super) const FIRST_SCHEMA: u32 = 1;
 
 /// First line of a receipt.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReceiptHead {
     pub(crate) schema: u32,
@@ -97,6 +97,19 @@ pub(crate) struct FileStamp {
 }
 
 impl FileStamp {
+    /// The stamp of a complete file that will be renamed. The rename changes the last of its numbers, which is 0 until
+    /// [`Self::renamed`] is asked for it.
+    pub(crate) fn before_rename(metadata: &Metadata) -> Self {
+        Self { changed_ns: 0, ..Self::of(metadata) }
+    }
+
+    /// The stamp of a file that was renamed, if this is its stamp from before that. Nothing but a rename came between.
+    pub(crate) fn renamed(self, metadata: &Metadata) -> Self {
+        let now = Self::of(metadata);
+        let is_it = (self.inode, self.modified_ns, self.changed_ns) == (now.inode, now.modified_ns, 0);
+        if is_it { now } else { self }
+    }
+
     /// The stamp of a file, which must be complete.
     pub(crate) fn of(metadata: &Metadata) -> Self {
         let nanoseconds =
@@ -150,8 +163,12 @@ pub(crate) struct ReceiptDraft {
     bytes: u64,
 }
 
-fn draft_name(game: &GameId) -> String {
+pub(super) fn draft_name(game: &GameId) -> String {
     format!("{game}.draft")
+}
+
+fn beside_name(game: &GameId) -> String {
+    format!("{game}.stamped")
 }
 
 pub(super) fn final_name(game: &GameId) -> String {
@@ -160,10 +177,18 @@ pub(super) fn final_name(game: &GameId) -> String {
 
 impl ReceiptDraft {
     pub(crate) fn create(games: &GamesDir, head: &ReceiptHead) -> Result<Self, LocalError> {
-        let name = draft_name(&head.game);
-        let shown = games.state_path(RECEIPTS_DIR, &name);
+        Self::create_as(games, &draft_name(&head.game), head)
+    }
+
+    /// A draft that takes the place of the draft of this game when it is complete and durable: see [`replace_draft`].
+    pub(crate) fn beside(games: &GamesDir, head: &ReceiptHead) -> Result<Self, LocalError> {
+        Self::create_as(games, &beside_name(&head.game), head)
+    }
+
+    fn create_as(games: &GamesDir, name: &str, head: &ReceiptHead) -> Result<Self, LocalError> {
+        let shown = games.state_path(RECEIPTS_DIR, name);
         let receipts = games.state_folder(RECEIPTS_DIR)?;
-        let created = create_ours(&receipts, &name, FILE_PERMISSIONS);
+        let created = create_ours(&receipts, name, FILE_PERMISSIONS);
         let file = BufWriter::new(created.map_err(|error| error.of_ours("create", &shown))?);
         let mut draft = Self { file, shown, bytes: 0 };
         draft.line(head)?;
@@ -205,6 +230,15 @@ impl ReceiptDraft {
     }
 }
 
+/// Puts the draft that was written beside it in the place of the draft.
+pub(crate) fn replace_draft(games: &GamesDir, game: &GameId) -> Result<(), LocalError> {
+    let Some(receipts) = games.existing_state_folder(RECEIPTS_DIR)? else { return Ok(()) };
+    let shown = games.state_path(RECEIPTS_DIR, &draft_name(game));
+    let renamed = receipts.rename(beside_name(game), &receipts, draft_name(game));
+    renamed.map_err(LocalError::io("write", &shown))?;
+    sync_folder(&receipts, &shown)
+}
+
 /// Makes the draft the receipt. There is no draft if an earlier recovery got this far.
 pub(crate) fn publish(games: &GamesDir, game: &GameId) -> Result<(), LocalError> {
     let Some(receipts) = games.existing_state_folder(RECEIPTS_DIR)? else { return Ok(()) };
@@ -219,8 +253,11 @@ pub(crate) fn publish(games: &GamesDir, game: &GameId) -> Result<(), LocalError>
 /// Removes the draft, if there is one.
 pub(crate) fn discard(games: &GamesDir, game: &GameId) -> Result<(), LocalError> {
     let Some(receipts) = games.existing_state_folder(RECEIPTS_DIR)? else { return Ok(()) };
-    remove_file(&receipts, &draft_name(game))
-        .map_err(LocalError::io("remove", games.state_path(RECEIPTS_DIR, &draft_name(game))))
+    for name in [beside_name(game), draft_name(game)] {
+        let removed = remove_file(&receipts, &name);
+        removed.map_err(LocalError::io("remove", games.state_path(RECEIPTS_DIR, &name)))?;
+    }
+    Ok(())
 }
 
 /// Removes the receipt, durably, if there is one.

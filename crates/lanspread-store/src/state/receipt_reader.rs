@@ -19,8 +19,8 @@ use crate::error::StoreError;
 use crate::state::games_dir::GamesDir;
 use crate::state::receipt::ReceiptHead;
 use crate::state::receipt::ReceiptTail;
-use crate::state::receipt::final_name;
 use crate::state::receipt::{FIRST_SCHEMA, FileStamp, SCHEMA};
+use crate::state::receipt::{draft_name, final_name};
 
 /// One file of a receipt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,6 +116,17 @@ pub(crate) fn read_each(
     Ok(Some(head))
 }
 
+/// The same of the draft of a receipt, and its totals.
+pub(crate) fn read_each_of_draft(
+    games: &GamesDir,
+    game: &GameId,
+    take: impl FnMut(&ReceiptHead, ListedFile<'_>) -> Result<(), String>,
+) -> Result<Option<(ReceiptHead, Totals)>, ReceiptError> {
+    let path = games.state_path(RECEIPTS_DIR, &draft_name(game));
+    let Some(file) = open_named(games, &draft_name(game))? else { return Ok(None) };
+    parse_each(BufReader::new(file), &path, game, limits::ENTRIES_MAX, take).map(Some)
+}
+
 /// The first line of the receipt of an installed game, if there is one.
 pub(crate) fn head(games: &GamesDir, game: &GameId) -> Result<Option<ReceiptHead>, ReceiptError> {
     let path = games.state_path(RECEIPTS_DIR, &final_name(game));
@@ -124,9 +135,13 @@ pub(crate) fn head(games: &GamesDir, game: &GameId) -> Result<Option<ReceiptHead
 }
 
 fn open(games: &GamesDir, game: &GameId) -> Result<Option<File>, LocalError> {
+    open_named(games, &final_name(game))
+}
+
+fn open_named(games: &GamesDir, name: &str) -> Result<Option<File>, LocalError> {
     let Some(receipts) = games.existing_state_folder(RECEIPTS_DIR)? else { return Ok(None) };
-    let path = games.state_path(RECEIPTS_DIR, &final_name(game));
-    if_present(open_ours(&receipts, final_name(game))).map_err(|error| error.of_ours("read", &path))
+    let path = games.state_path(RECEIPTS_DIR, name);
+    if_present(open_ours(&receipts, name)).map_err(|error| error.of_ours("read", &path))
 }
 
 fn parse(input: impl BufRead, path: &Path, game: &GameId, files_max: u64) -> Result<Receipt, ReceiptError> {

@@ -32,7 +32,9 @@ use crate::error::StoreError;
 use crate::state::chunks::Chunks;
 use crate::state::disk_calls::{rename_over, sync_file};
 use crate::state::games_dir::{FILE_PERMISSIONS, GamesDir, sync_folder};
+use crate::state::repair_kind::RepairKind;
 
+mod repair;
 pub(crate) mod trust;
 
 /// The schema that this program writes. Records of schema 1 are read too: they name no manifest.
@@ -52,6 +54,9 @@ pub(crate) struct RecordHead {
     pub(crate) created_root: bool,
     /// The boot of this machine in which the download began; `None` if the system does not identify boots.
     boot_id: Option<String>,
+    /// Missing in the record of a download. A repair fetches parts of files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) repair: Option<RepairKind>,
 }
 
 /// A chunk that has arrived.
@@ -132,6 +137,8 @@ pub struct Record {
     /// The manifest that lists every chunk that is here as it is.
     pub(crate) manifest: Option<ContentDigest>,
     pub(crate) progress: RecordProgress,
+    /// Of a running repair: the chunks that it does not fetch.
+    pub(crate) unneeded: Vec<bool>,
     boot_id: Option<String>,
     /// Bytes of its complete lines.
     whole_bytes: u64,
@@ -147,12 +154,14 @@ impl RecordHead {
             chunk_bytes: limits::CHUNK_BYTES,
             created_root,
             boot_id: boot_id(),
+            repair: None,
         }
     }
 
     /// Whether it is about the same files, cut in the same way.
     pub(crate) fn is_same_download(&self, other: &Self) -> bool {
-        (&self.version, &self.files, self.chunk_bytes) == (&other.version, &other.files, other.chunk_bytes)
+        (&self.version, &self.files, self.chunk_bytes, self.repair)
+            == (&other.version, &other.files, other.chunk_bytes, other.repair)
     }
 
     fn check(self, game: &GameId) -> Result<Self, String> {
@@ -193,9 +202,10 @@ impl Record {
     fn new(head: RecordHead) -> Self {
         let chunks = Chunks::of(&head.files, head.chunk_bytes);
         let here = vec![None; chunks.all().len()];
+        let unneeded = vec![false; here.len()];
         let boot_id = head.boot_id.clone();
         let (manifest, progress) = (None, RecordProgress::Fetching);
-        Self { head, chunks, here, manifest, progress, boot_id, whole_bytes: 0 }
+        Self { head, chunks, here, manifest, progress, unneeded, boot_id, whole_bytes: 0 }
     }
 
     /// Reads the record of a game. A record whose first line is torn does not count.
@@ -339,7 +349,7 @@ impl Journal {
         Self::append_to(games, game, RecordKind::Journal, record)
     }
 
-    fn append_to(
+    pub(crate) fn append_to(
         games: &GamesDir,
         game: &GameId,
         kind: RecordKind,
@@ -446,7 +456,7 @@ impl Journal {
         written.map_err(failed)
     }
 
-    fn sync(&self) -> Result<(), LocalError> {
+    pub(crate) fn sync(&self) -> Result<(), LocalError> {
         sync_file(&self.file, &self.shown).map_err(LocalError::io("sync", &self.shown))
     }
 }

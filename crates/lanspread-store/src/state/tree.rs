@@ -2,12 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use cap_std::fs::Dir;
+use std::fs::File;
+use std::io;
+
+use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
 use lanspread_types::fault::{ForeignState, LocalError};
 use lanspread_types::ids::GameId;
 use lanspread_types::layout::LOCAL_DIR;
 use lanspread_types::limits;
 use lanspread_types::text::printable;
+use rustix::fs::OFlags;
 
 use crate::error::StoreError;
 use crate::state::games_dir::{GamesDir, open_root};
@@ -74,6 +78,19 @@ pub(crate) fn walk(
     Ok(())
 }
 
+/// Opens a file below a folder, and says how long it is; `None` if something else is at the path. Opening never waits: a
+/// pipe may have taken the place of a file since it was found.
+///
+/// # Errors
+/// If the system refuses, also if there is nothing at the path.
+pub(crate) fn open_file(folder: &Dir, path: impl AsRef<Path>) -> io::Result<Option<(File, u64)>> {
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default());
+    let file = folder.open_with(path, &options)?.into_std();
+    let metadata = file.metadata()?;
+    Ok(metadata.is_file().then_some((file, metadata.len())))
+}
+
 /// A path, made printable for people.
 pub(crate) fn shown_path(path: &Path) -> String {
     printable(&path.to_string_lossy(), limits::PATH_BYTES_MAX)
@@ -127,5 +144,19 @@ mod tests {
         fs::create_dir(folder.path().join("g")).unwrap();
         symlink("..", folder.path().join("g/local")).unwrap();
         assert!(matches!(open_local(&games, &game), Err(StoreError::Foreign(_))));
+    }
+
+    #[test]
+    fn a_pipe_in_the_place_of_a_file_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        let pipe = folder.path().join("pipe");
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        std::fs::write(folder.path().join("file"), "123").unwrap();
+        let folder = Dir::open_ambient_dir(folder.path(), ambient_authority()).unwrap();
+        assert!(open_file(&folder, "pipe").unwrap().is_none());
+        assert!(open_file(&folder, ".").unwrap().is_none());
+        assert_eq!(open_file(&folder, "file").unwrap().unwrap().1, 3);
+        assert_eq!(open_file(&folder, "absent").unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 }

@@ -1,31 +1,14 @@
 //! Compares a game with its records, part by part. Each part knows what it consists of; this module counts, reports and
 //! stops.
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::Path;
+use std::io::Read;
 use std::time::Instant;
 
 use crate::error::StoreError;
-use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
 use lanspread_types::checksum::{Checksum, ChecksumHasher};
 use lanspread_types::limits;
 use lanspread_types::text::printable;
-use rustix::fs::OFlags;
 use tokio_util::sync::CancellationToken;
-
-/// Opens a file below a folder, and says how long it is; `None` if something else is at the path. Opening never waits: a
-/// pipe may have taken the place of a file since it was found.
-///
-/// # Errors
-/// If the system refuses, also if there is nothing at the path.
-pub(crate) fn open_file(folder: &Dir, path: impl AsRef<Path>) -> io::Result<Option<(File, u64)>> {
-    let mut options = OpenOptions::new();
-    options.read(true).custom_flags(i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default());
-    let file = folder.open_with(path, &options)?.into_std();
-    let metadata = file.metadata()?;
-    Ok(metadata.is_file().then_some((file, metadata.len())))
-}
 
 /// Name of the part that is the installed tree, in events.
 pub const INSTALLED: &str = "local";
@@ -122,20 +105,29 @@ pub fn compare(
     observer: &mut dyn VerifyObserver,
     cancel: &CancellationToken,
 ) -> Result<Counts, StoreError> {
-    let mut comparison = Comparison {
-        observer,
-        cancel: cancel.clone(),
-        bytes_total: parts.iter().fold(0, |sum, part| sum.saturating_add(part.bytes())),
-        counts: Counts::default(),
-        reported: Instant::now(),
-    };
+    let bytes_total = parts.iter().fold(0_u64, |sum, part| sum.saturating_add(part.bytes()));
+    let mut comparison = Comparison::new(bytes_total, observer, cancel);
     for part in parts {
         part.compare(&mut comparison)?;
     }
     Ok(comparison.counts)
 }
 
-impl Comparison<'_> {
+impl<'a> Comparison<'a> {
+    pub(crate) fn new(
+        bytes_total: u64,
+        observer: &'a mut dyn VerifyObserver,
+        cancel: &CancellationToken,
+    ) -> Self {
+        let (counts, reported) = (Counts::default(), Instant::now());
+        Self { observer, cancel: cancel.clone(), bytes_total, counts, reported }
+    }
+
+    /// What it has found so far.
+    pub(crate) fn counts(&self) -> Counts {
+        self.counts
+    }
+
     /// Reads a file to its end, reports the progress, and returns its length and its CRC-32.
     pub(crate) fn read(&mut self, file: impl Read) -> Result<std::io::Result<(u64, Checksum)>, StoreError> {
         let mut checksum = ChecksumHasher::default();
@@ -198,26 +190,5 @@ impl Comparison<'_> {
             let path = printable(path, limits::PATH_BYTES_MAX);
             self.observer.difference(Difference { part, path, problem });
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use cap_std::ambient_authority;
-
-    use super::*;
-
-    #[test]
-    fn a_pipe_in_the_place_of_a_file_is_not_waited_for() {
-        let folder = tempfile::tempdir().unwrap();
-        let mode = rustix::fs::Mode::from_raw_mode(0o600);
-        let pipe = folder.path().join("pipe");
-        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
-        std::fs::write(folder.path().join("file"), "123").unwrap();
-        let folder = Dir::open_ambient_dir(folder.path(), ambient_authority()).unwrap();
-        assert!(open_file(&folder, "pipe").unwrap().is_none());
-        assert!(open_file(&folder, ".").unwrap().is_none());
-        assert_eq!(open_file(&folder, "file").unwrap().unwrap().1, 3);
-        assert_eq!(open_file(&folder, "absent").unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 }

@@ -11,17 +11,20 @@ use cap_std::fs::Dir;
 use lanspread_trust::manifest::ManifestFile;
 use lanspread_types::content::RootFile;
 use lanspread_types::fault::LocalError;
-use lanspread_types::ids::GameId;
+use lanspread_types::ids::{GameId, GameVersion};
+
+use lanspread_types::regular_file::open_ours_to_write;
 
 use crate::state::game_state::GameState;
 use crate::state::games_dir::GamesDir;
 use crate::state::listed_chunks::ListedChunks;
 use crate::state::record;
 use crate::state::record::{Record, RecordKind};
-use crate::verify::comparison::{Comparison, Problem, VerifyPart, open_file};
+use crate::state::tree::open_file;
+use crate::verify::comparison::{Comparison, Problem, VerifyPart};
 
 /// Name of this part in events.
-const PART: &str = "download";
+pub(crate) const PART: &str = "download";
 
 /// The downloaded files of a game, and what they are compared with.
 pub(crate) struct DownloadedFiles {
@@ -30,10 +33,10 @@ pub(crate) struct DownloadedFiles {
     /// `None` if the game root is gone.
     root: Option<Dir>,
     shown: PathBuf,
-    expected: Expected,
+    pub(crate) expected: ExpectedFiles,
 }
 
-enum Expected {
+pub(crate) enum ExpectedFiles {
     /// What was recorded when they arrived.
     Recorded(Record),
     /// What a manifest lists, and the record if there is one.
@@ -57,8 +60,10 @@ impl DownloadedFiles {
         };
         let listed = manifest.filter(|manifest| Some(&manifest.manifest().version) == version.as_ref());
         let expected = match (listed, record) {
-            (Some(manifest), record) => Expected::Listed(ListedChunks::new(Arc::clone(manifest)), record),
-            (None, Some(record)) => Expected::Recorded(record),
+            (Some(manifest), record) => {
+                ExpectedFiles::Listed(ListedChunks::new(Arc::clone(manifest)), record)
+            }
+            (None, Some(record)) => ExpectedFiles::Recorded(record),
             (None, None) => return Ok(None),
         };
         let shown = games.root_path(game);
@@ -71,7 +76,7 @@ impl DownloadedFiles {
     }
 
     /// A regular file of the game root and its length. It may be a link, as when it is served.
-    fn open(&self, name: &str) -> Result<Option<(File, u64)>, LocalError> {
+    pub(crate) fn open(&self, name: &str) -> Result<Option<(File, u64)>, LocalError> {
         let Some(root) = &self.root else { return Ok(None) };
         match open_file(root, name) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -79,10 +84,38 @@ impl DownloadedFiles {
         }
     }
 
-    fn files(&self) -> &[RootFile] {
+    /// Whether a file can be changed where it is: it is no link, has no other name, and may be written to.
+    pub(crate) fn can_be_changed(&self, name: &str) -> bool {
+        self.root.as_ref().is_some_and(|root| open_ours_to_write(root, name).is_ok())
+    }
+
+    /// Path of a file, for messages.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.shown.join(name)
+    }
+
+    /// Records that all files are as the manifest lists them, if there is one and a receipt.
+    pub(crate) fn found_right(&self) -> Result<(), LocalError> {
         match &self.expected {
-            Expected::Recorded(record) => &record.head.files,
-            Expected::Listed(listed, _) => listed.files(),
+            ExpectedFiles::Listed(listed, Some(record)) if listed.is_trusted() => {
+                record::trust::found_as_listed(&self.games, &self.game, record.clone(), listed.manifest())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The version that the files are of.
+    pub(crate) fn version(&self) -> &GameVersion {
+        match &self.expected {
+            ExpectedFiles::Recorded(record) => &record.head.version,
+            ExpectedFiles::Listed(listed, _) => listed.version(),
+        }
+    }
+
+    pub(crate) fn files(&self) -> &[RootFile] {
+        match &self.expected {
+            ExpectedFiles::Recorded(record) => &record.head.files,
+            ExpectedFiles::Listed(listed, _) => listed.files(),
         }
     }
 
@@ -105,8 +138,8 @@ impl DownloadedFiles {
         };
         debug_assert_eq!(size, expected.size);
         let record = match &self.expected {
-            Expected::Recorded(record) => record,
-            Expected::Listed(listed, _) => {
+            ExpectedFiles::Recorded(record) => record,
+            ExpectedFiles::Listed(listed, _) => {
                 let shown = self.shown.join(&expected.name);
                 let read = |bytes| {
                     comparison.advance(bytes);
@@ -142,8 +175,8 @@ impl VerifyPart for DownloadedFiles {
             all_are_right &= problem.is_none();
             comparison.file(PART, &expected.name, problem);
         }
-        if let (true, Expected::Listed(listed, Some(record))) = (all_are_right, &self.expected) {
-            record::trust::found_as_listed(&self.games, &self.game, record.clone(), listed.manifest())?;
+        if all_are_right {
+            self.found_right()?;
         }
         Ok(())
     }

@@ -17,15 +17,16 @@ use crate::state::receipt_reader::Receipt;
 use crate::state::receipt_reader::ReceiptError;
 use crate::state::receipt_reader::{InstalledContent, InstalledFile};
 
+use crate::state::tree::open_file;
 use crate::state::tree::{FoundFile, open_local, shown_path, walk};
-use crate::verify::comparison::{Comparison, INSTALLED, Problem, VerifyPart, open_file};
+use crate::verify::comparison::{Comparison, INSTALLED, Problem, VerifyPart};
 use crate::verify::listed::ListedTree;
 
 /// An installed tree and its receipt.
-struct InstalledTree {
-    local: Dir,
-    shown: std::path::PathBuf,
-    receipt: Receipt,
+pub(crate) struct InstalledTree {
+    pub(crate) local: Dir,
+    pub(crate) shown: std::path::PathBuf,
+    pub(crate) receipt: Receipt,
 }
 
 /// The installed tree of a locked game, to be compared with the manifest if it is of the version that is installed, and
@@ -52,7 +53,7 @@ impl InstalledTree {
     /// # Errors
     /// [`StoreError::NotVerifiable`] for a malformed receipt, [`StoreError::Foreign`] if `local/` is not a folder;
     /// failures of this machine's disk.
-    fn find(games: &GamesDir, game: &GameId) -> Result<Option<Self>, StoreError> {
+    pub(crate) fn find(games: &GamesDir, game: &GameId) -> Result<Option<Self>, StoreError> {
         let Some(local) = open_local(games, game)? else { return Ok(None) };
         let receipt = receipt_reader::read(games, game).map_err(|error| match error {
             ReceiptError::Local(error) => error.into(),

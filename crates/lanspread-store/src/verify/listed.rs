@@ -28,8 +28,9 @@ use crate::state::games_dir::GamesDir;
 use crate::state::receipt;
 use crate::state::receipt::{FileLine, FileStamp, ReceiptDraft};
 use crate::state::receipt_reader::Receipt;
+use crate::state::tree::open_file;
 use crate::state::tree::{FoundFile, shown_path, walk};
-use crate::verify::comparison::{Comparison, INSTALLED, Problem, VerifyPart, open_file};
+use crate::verify::comparison::{Comparison, INSTALLED, Problem, VerifyPart};
 
 /// An installed tree, its receipt, and the manifest of its version.
 pub(crate) struct ListedTree {
@@ -55,7 +56,7 @@ impl VerifyPart for ListedTree {
             Some(ReceiptDraft::create(&self.games, &head)?)
         };
         let is_lifting = draft.is_some();
-        let compared = self.compare_all(comparison, draft);
+        let compared = self.compare_all(comparison, draft, None);
         if is_lifting {
             match &compared {
                 Ok(Some(_)) => receipt::publish(&self.games, game)?,
@@ -68,11 +69,23 @@ impl VerifyPart for ListedTree {
 }
 
 impl ListedTree {
-    /// Compares everything. Returns the draft, complete and durable, if it was given and nothing differs.
+    /// Compares everything, and returns the stamp of each entry that is a file and is as listed.
+    pub(crate) fn stamps(
+        &self,
+        comparison: &mut Comparison<'_>,
+    ) -> Result<Vec<Option<FileStamp>>, StoreError> {
+        let mut stamps = vec![None; self.manifest.manifest().entries.len()];
+        self.compare_all(comparison, None, Some(&mut stamps))?;
+        Ok(stamps)
+    }
+
+    /// Compares everything. Returns the draft, complete and durable, if it was given and nothing differs. `stamps` gets the
+    /// stamp of each file that is as listed.
     fn compare_all(
         &self,
         comparison: &mut Comparison<'_>,
         draft: Option<ReceiptDraft>,
+        stamps: Option<&mut Vec<Option<FileStamp>>>,
     ) -> Result<Option<ReceiptDraft>, StoreError> {
         let manifest = self.manifest.manifest();
         let cancel = comparison.cancel_token();
@@ -105,6 +118,7 @@ impl ListedTree {
                 seen: vec![false; manifest.entries.len()],
                 begun: HashMap::new(),
                 draft,
+                stamps,
                 differs: false,
             };
             let ended = run.run();
@@ -250,6 +264,7 @@ struct Run<'r, 'c> {
     seen: Vec<bool>,
     begun: HashMap<usize, Begun>,
     draft: Option<ReceiptDraft>,
+    stamps: Option<&'r mut Vec<Option<FileStamp>>>,
     differs: bool,
 }
 
@@ -342,6 +357,9 @@ impl Run<'_, '_> {
         }
         let Begun { stamp, problem, .. } = *begun;
         self.begun.remove(&job.entry);
+        if let (None, Some(stamps)) = (problem, &mut self.stamps) {
+            stamps[job.entry] = stamp;
+        }
         if let (None, Some(draft)) = (problem, &mut self.draft) {
             draft.file(&FileLine { path: entry.path, size, crc32: None, sha256: Some(*digest), stamp })?;
         }

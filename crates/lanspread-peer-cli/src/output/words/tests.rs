@@ -1,3 +1,5 @@
+use lanspread_peer::InstallTrust;
+
 use super::*;
 
 #[test]

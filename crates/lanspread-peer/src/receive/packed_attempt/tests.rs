@@ -193,6 +193,7 @@ impl Receiver {
             manifest: None,
             replaces: false,
             force: false,
+            repair: None,
             ours: endpoint("receiver"),
             idle_timeout: limits::STREAM_IDLE_DEADLINE,
             patience: Patience::new(Wait::Always),

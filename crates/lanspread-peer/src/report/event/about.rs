@@ -16,6 +16,7 @@ use crate::report::packed_stream::{
 };
 use crate::report::packing_list::{AwaitedPackingList, MadePackingList};
 use crate::report::queued::QueuedAt;
+use crate::report::repair::{RepairBegin, RepairFailed, RepairFinished, VerifyFinished};
 use crate::report::wanted_operation::{AwaitedSource, DroppedOperation, QueuedOperation, RetriedOperation};
 
 impl PeerEvent {
@@ -77,7 +78,10 @@ impl PeerEvent {
             | Self::PackingListAwaited(AwaitedPackingList { game, .. })
             | Self::VerifyProgress { game, .. }
             | Self::VerifyDifference { game, .. }
-            | Self::VerifyFinished { game, .. }
+            | Self::VerifyFinished(VerifyFinished { game, .. })
+            | Self::RepairBegin(RepairBegin { game, .. })
+            | Self::RepairFinished(RepairFinished { game, .. })
+            | Self::RepairFailed(RepairFailed { game, .. })
             | Self::PeerPenalised(PenalisedPeer { game, .. })
             | Self::OperationQueued(QueuedOperation { game, .. })
             | Self::OperationRetry(RetriedOperation { game, .. })

@@ -10,6 +10,7 @@ use crate::report::failure::AttemptFailure;
 use crate::report::offender::{Offence, PenalisedPeer, ProvedLie, ServerLie};
 use crate::report::operation::OperationKind;
 use crate::report::queued::QueuedAt;
+use crate::report::repair::{RepairBegin, RepairFailed, RepairFinished, VerifyFinished};
 use crate::report::source_share::SourceShare;
 use crate::report::wanted_operation::{
     AwaitedSource, Draining, DroppedOperation, QueuedOperation, RetriedOperation,
@@ -105,7 +106,6 @@ fn lied(path: Option<String>, position: Option<u64>) -> PeerEvent {
 }
 
 /// One of each other kind of event.
-#[expect(clippy::too_many_lines, reason = "a list")]
 fn events() -> Vec<PeerEvent> {
     use PeerEvent as E;
     let (game, version, peer) = (game(), version(), name());
@@ -180,25 +180,10 @@ fn events() -> Vec<PeerEvent> {
             duration_ms: 1,
         },
         E::InstallFailed { game: game.clone(), code: "busy".into(), message: String::new() },
-        E::AlreadyCurrent { game: game.clone(), version },
+        E::AlreadyCurrent { game: game.clone(), version, differences: 1 },
         E::UninstallFinished { game: game.clone() },
         E::RemoveFinished { game: game.clone(), files: 1, bytes: 1 },
         E::VerifyProgress { game: game.clone(), bytes: 1, bytes_total: 2 },
-        E::VerifyDifference {
-            game: game.clone(),
-            part: "local".into(),
-            path: "a".to_owned(),
-            problem: "size".into(),
-        },
-        E::VerifyFinished {
-            game: game.clone(),
-            files: 1,
-            bytes: 1,
-            differences: 0,
-            added: 0,
-            trust: Some(InstallTrust::Verified),
-        },
-        E::VerifyFinished { game: game.clone(), files: 1, bytes: 1, differences: 0, added: 0, trust: None },
         E::OperationQueued(QueuedOperation { operation, kind, game: game.clone(), resumed: false }),
         E::OperationRetry(RetriedOperation {
             kind,
@@ -249,6 +234,47 @@ fn serving_events() -> Vec<PeerEvent> {
             message: String::new(),
         }),
         E::DuplicateIdentity { peer: id(), names: vec![name()], addrs: vec![addr()] },
+        E::VerifyDifference {
+            game: game.clone(),
+            part: "local".into(),
+            path: "a".to_owned(),
+            problem: "size".into(),
+        },
+        E::VerifyFinished(VerifyFinished {
+            game: game.clone(),
+            files: 1,
+            bytes: 1,
+            differences: 0,
+            added: 0,
+            trust: Some(InstallTrust::Verified),
+        }),
+        E::VerifyFinished(VerifyFinished {
+            game: game.clone(),
+            files: 1,
+            bytes: 1,
+            differences: 0,
+            added: 0,
+            trust: None,
+        }),
+        E::RepairBegin(RepairBegin {
+            game: game.clone(),
+            version: version(),
+            entries: 1,
+            bytes: 1,
+            root_files: 1,
+            root_bytes: 1,
+        }),
+        E::RepairFinished(RepairFinished {
+            game: game.clone(),
+            changed: true,
+            files: 1,
+            bytes: 1,
+            bytes_fetched: 1,
+            sources: vec![SourceShare { peer: peer.clone(), chunks: 1, bytes: 1 }],
+            trust: Some(InstallTrust::Verified),
+            duration_ms: 1,
+        }),
+        E::RepairFailed(RepairFailed { game: game.clone(), code: "no-peers".into(), message: String::new() }),
         E::TransferBegin { game: game.clone(), peer: peer.clone(), peer_id: id() },
         E::TransferEnd { game, peer, outcome: "complete".into(), bytes: 1 },
         E::EventsLost { count: 1 },

@@ -13,19 +13,32 @@ use lanspread_types::content::Totals;
 use lanspread_types::entry_path::EntryPath;
 use lanspread_types::fault::LocalError;
 
+use crate::install::tree_repair::TreeRepair;
 use crate::state::receipt::{ChecksumText, FileLine, FileStamp, ReceiptDraft};
+use crate::state::receipt_reader::InstalledContent;
 
 /// A draft and what its files were compared with.
 #[derive(Debug)]
 pub(super) struct SharedReceipt {
     draft: Mutex<ReceiptDraft>,
     bytes: AtomicU64,
-    manifest: Option<Arc<Manifest>>,
+    digests: StagedDigests,
+}
+
+/// Who says which digests the files have.
+#[derive(Debug)]
+pub(super) enum StagedDigests {
+    /// Nothing does.
+    Unknown,
+    /// The manifest with which everything was compared.
+    Listed(Arc<Manifest>),
+    /// What is repaired, which has files that will be renamed once more.
+    Wanted(Arc<TreeRepair>),
 }
 
 impl SharedReceipt {
-    pub(super) fn new(draft: ReceiptDraft, manifest: Option<Arc<Manifest>>) -> Self {
-        Self { bytes: AtomicU64::new(draft.bytes()), draft: Mutex::new(draft), manifest }
+    pub(super) fn new(draft: ReceiptDraft, digests: StagedDigests) -> Self {
+        Self { bytes: AtomicU64::new(draft.bytes()), draft: Mutex::new(draft), digests }
     }
 
     /// Records a file that is complete and has its time.
@@ -41,7 +54,10 @@ impl SharedReceipt {
             FileLine { path: path.as_str(), size, crc32: Some(ChecksumText(checksum)), sha256, stamp: None };
         if sha256.is_some() {
             let metadata = file.metadata().map_err(LocalError::io("read", path.as_str()))?;
-            line.stamp = Some(FileStamp::of(&metadata));
+            line.stamp = Some(match &self.digests {
+                StagedDigests::Wanted(_) => FileStamp::before_rename(&metadata),
+                StagedDigests::Unknown | StagedDigests::Listed(_) => FileStamp::of(&metadata),
+            });
         }
         let mut draft = self.draft.lock().unwrap_or_else(PoisonError::into_inner);
         draft.file(&line)?;
@@ -61,9 +77,16 @@ impl SharedReceipt {
 
     /// The digest that a manifest lists for a file.
     fn digest(&self, path: &EntryPath) -> Option<ContentDigest> {
-        match self.manifest.as_ref()?.entries.find(path.as_str())?.content {
-            EntryContent::File { digest, .. } => Some(*digest),
-            EntryContent::Folder => None,
+        match &self.digests {
+            StagedDigests::Unknown => None,
+            StagedDigests::Listed(manifest) => match manifest.entries.find(path.as_str())?.content {
+                EntryContent::File { digest, .. } => Some(*digest),
+                EntryContent::Folder => None,
+            },
+            StagedDigests::Wanted(repair) => match repair.files.get(path.as_str())?.installed.content {
+                InstalledContent::Digest(digest) => Some(digest),
+                InstalledContent::Checksum(_) => None,
+            },
         }
     }
 }
