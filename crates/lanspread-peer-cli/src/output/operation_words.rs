@@ -1,8 +1,11 @@
 //! What an operation is doing, in words. Nothing here does I/O.
 
-use lanspread_peer::{OperationKind, OperationProgress, OperationStep};
+use lanspread_peer::{
+    AwaitedSource, Draining, DroppedOperation, OperationKind, OperationProgress, OperationStep, PeerEvent,
+    RetriedOperation,
+};
 
-use super::quantities::{bytes, duration, percent};
+use super::quantities::{bytes, count as counted, duration, percent};
 
 /// What it is doing, how far it is, from where, and how long it may still take.
 pub(super) fn state(kind: OperationKind, running: bool, progress: &OperationProgress) -> String {
@@ -53,6 +56,30 @@ pub(super) fn step(kind: OperationKind, progress: &OperationProgress) -> String 
         OperationStep::Finishing => "finishing".to_owned(),
         _ => "preparing".to_owned(),
     }
+}
+
+/// One line about what keeps an operation or this daemon from going on; nothing for other events.
+pub(super) fn event(event: &PeerEvent) -> Option<String> {
+    Some(match event {
+        PeerEvent::OperationRetry(RetriedOperation { kind, game, message, retry_ms, .. }) => {
+            format!("{kind} {game}: {message}; tried again in {}", duration(*retry_ms))
+        }
+        PeerEvent::PeerDraining(Draining { transfers, operations, drain_ms }) => format!(
+            "this daemon stops in {} at most: {} and {} end first",
+            duration(*drain_ms),
+            counted(*transfers, "transfer"),
+            counted(*operations, "operation")
+        ),
+        PeerEvent::SourceAwaited(AwaitedSource { game, peer, retry_ms, wait_ms, .. }) => format!(
+            "{game}: waiting for {peer} to come back, asked again in {}, for {} at most",
+            duration(*retry_ms),
+            duration(*wait_ms)
+        ),
+        PeerEvent::OperationDropped(DroppedOperation { kind, game, starts }) => {
+            format!("{kind} {game} is given up: this daemon ended {starts} times while it ran")
+        }
+        _ => return None,
+    })
 }
 
 /// How long the rest takes at this rate; none if nothing comes.

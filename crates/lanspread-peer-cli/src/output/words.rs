@@ -4,9 +4,8 @@
 mod tests;
 
 use lanspread_peer::{
-    Answer, AwaitedSource, DownloadBegin, DownloadFinished, Draining, DroppedOperation, GameId,
-    PartyLineShown, PassedOverFolder, PeerEvent, PeerName, ProvedLie, QueuedAt, RetriedOperation, ServerLie,
-    SourceShare,
+    Answer, DownloadBegin, DownloadFinished, GameId, PartyLineShown, PassedOverFolder, PeerEvent, PeerName,
+    ProvedLie, QueuedAt, ServerLie, SourceShare,
 };
 
 use super::catalog_words;
@@ -139,27 +138,14 @@ pub(super) fn event(event: &PeerEvent) -> Option<String> {
         }
         PeerEvent::OperationBegin { kind, game, .. } => format!("{kind} {game} begins"),
         PeerEvent::OperationEnd { kind, game, outcome, .. } => format!("{kind} {game}: {outcome}"),
-        PeerEvent::OperationRetry(RetriedOperation { kind, game, message, retry_ms, .. }) => {
-            format!("{kind} {game}: {message}; tried again in {}", duration(*retry_ms))
-        }
-        PeerEvent::PeerDraining(Draining { transfers, operations, drain_ms }) => format!(
-            "this daemon stops in {} at most: {} and {} end first",
-            duration(*drain_ms),
-            counted(*transfers, "transfer"),
-            counted(*operations, "operation")
-        ),
-        PeerEvent::SourceAwaited(AwaitedSource { game, peer, retry_ms, wait_ms, .. }) => format!(
-            "{game}: waiting for {peer} to come back, asked again in {}, for {} at most",
-            duration(*retry_ms),
-            duration(*wait_ms)
-        ),
-        PeerEvent::OperationDropped(DroppedOperation { kind, game, starts }) => {
-            format!("{kind} {game} is given up: this daemon ended {starts} times while it ran")
-        }
         PeerEvent::EventsLost { count } => {
             format!("{} lost: they arrived too fast", counted(*count, "event"))
         }
-        _ => return packed_words::event(event).or_else(|| catalog_words::news(event)),
+        _ => {
+            return packed_words::event(event)
+                .or_else(|| operation_words::event(event))
+                .or_else(|| catalog_words::news(event));
+        }
     })
 }
 
