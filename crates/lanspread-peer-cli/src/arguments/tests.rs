@@ -37,6 +37,8 @@ fn every_value_says_how_a_shell_completes_it() {
 fn every_option_has_a_variable_that_is_not_for_one_call() {
     const FOR_ONE_CALL: &[&str] = &[
         "all",
+        "on",
+        "once",
         "check",
         "detach",
         "game",
