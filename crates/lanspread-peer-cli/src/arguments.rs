@@ -34,7 +34,7 @@ pub(crate) use self::catalog::{
     CatalogArguments, CatalogBuildArguments, CatalogCommand, CatalogDiff, CatalogForget, CatalogKey,
     CatalogShow, CatalogSign, CatalogVerify, ManifestArguments,
 };
-pub(crate) use self::daemon::StopOptions;
+pub(crate) use self::daemon::{SocketOptions, StopOptions};
 pub(crate) use self::ensure::{Absent, Ensure, WantedGame};
 pub(crate) use self::games::{
     Download, Fetching, GamesPlace, GamesWanted, Install, Local, Parallel, Repair, Uninstall, Update, Verify,
@@ -335,6 +335,8 @@ pub(crate) struct Serve {
     #[cfg(feature = "web")]
     #[command(flatten)]
     pub(crate) web: WebOptions,
+    #[command(flatten)]
+    pub(crate) sockets: SocketOptions,
 }
 
 /// `list`

@@ -147,7 +147,7 @@ pub use control::error::ControlError;
 pub use control::message::{ControlReply, ControlRequest};
 pub use control::ownership::{Daemon, find_daemon};
 pub use control::running::{RunningDaemon, running_daemons};
-pub use daemon::accept_commands::{accept_commands, list_as_running};
+pub use daemon::accept_commands::{CommandGroups, accept_commands, accept_commands_of, list_as_running};
 pub use daemon::answer::{ReplyStream, answer};
 
 // What the public interface needs from the layers below.

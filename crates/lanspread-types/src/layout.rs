@@ -50,6 +50,8 @@ pub const ARCHIVE_EXTENSION: &str = "eti";
 pub const DAEMON_FILE: &str = "daemon.json";
 /// The control socket of a daemon, in the peer's state directory.
 pub const CONTROL_SOCKET: &str = "control.sock";
+/// The socket of a daemon on which it can only be asked, in the folder of sockets that a group may open.
+pub const ASKING_SOCKET: &str = "ask.sock";
 
 /// The running daemons of one user, one locked file each, in the user's own state directory.
 pub const DAEMONS_DIR: &str = "daemons";

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use lanspread_peer::{
-    CancellationToken, ErrorCategory, Peer, PeerEvent, RoomFile, RoomFileGame, accept_commands,
+    CancellationToken, ErrorCategory, Peer, PeerEvent, RoomFile, RoomFileGame, accept_commands_of,
     default_state_dir, list_as_running,
 };
 
@@ -33,7 +33,7 @@ pub(crate) async fn run(global: &Global, output: Output, serve: Serve) -> Comman
     let mut events = peer.events();
     let mut reporter = output.listener();
     let begun = async {
-        accept_commands(&peer).await?;
+        accept_commands_of(&peer, (&serve.sockets).into()).await?;
         if let Some(user_state_dir) = default_state_dir() {
             list_as_running(&peer, user_state_dir).await;
         }

@@ -17,6 +17,7 @@ mod ensure;
 mod failover;
 mod games_dir;
 mod generated;
+mod groups;
 mod limits;
 mod logs;
 mod minisign;

@@ -24,7 +24,7 @@ thread_local! {
 
 fn socket() -> Socket {
     let folder = tempfile::tempdir().expect("a folder");
-    let daemon = Daemon { pid: 1, socket: folder.path().join("socket") };
+    let daemon = Daemon { pid: 1, socket: folder.path().join("socket"), asking: None };
     let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
     let listener = runtime.block_on(async { UnixListener::bind(&daemon.socket) }).expect("a socket");
     Socket { _folder: folder, daemon, listener, runtime }

@@ -1,5 +1,6 @@
 //! The client of a daemon.
 
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -31,22 +32,20 @@ impl ControlClient {
         games_dir: &Path,
         request: &ControlRequest,
     ) -> Result<Self, ControlError> {
-        let unreachable = |source| ControlError::DaemonUnreachable {
-            games_dir: games_dir.to_owned(),
-            holder_pid: Some(daemon.pid),
-            socket: daemon.socket.clone(),
-            source,
+        let (stream, socket) = match connect(daemon, games_dir, &daemon.socket).await {
+            Err(ControlError::DaemonUnreachable { source, .. })
+                if source.kind() == ErrorKind::PermissionDenied && daemon.asking.is_some() =>
+            {
+                let asking = daemon.asking.as_ref().filter(|_| request.only_asks());
+                let Some(asking) = asking else {
+                    let user = rustix::process::geteuid().as_raw();
+                    return Err(ControlError::NotPermitted { games_dir: games_dir.to_owned(), user });
+                };
+                (connect(daemon, games_dir, asking).await?, asking)
+            }
+            connected => (connected?, &daemon.socket),
         };
-        // Every user who may write to the games directory could name another socket there. Its file tells who opened it,
-        // the system tells who listens.
-        let opened_by = std::fs::symlink_metadata(&daemon.socket).map_err(unreachable)?.uid();
-        let stream = UnixStream::connect(&daemon.socket).await.map_err(unreachable)?;
-        let listens = stream.peer_cred().map_err(unreachable)?.uid();
-        let user = rustix::process::geteuid().as_raw();
-        if let Some(owner) = [opened_by, listens].into_iter().find(|owner| !is_trusted(*owner, user)) {
-            let (games_dir, socket) = (games_dir.to_owned(), daemon.socket.clone());
-            return Err(ControlError::DaemonUntrusted { games_dir, socket, owner });
-        }
+        check_trust(&stream, daemon, games_dir, socket)?;
         let (reader, mut writer) = stream.into_split();
         lines::write(&mut writer, request).await?;
         let (reader, games_dir) = (LineReader::new(reader), games_dir.to_owned());
@@ -82,10 +81,51 @@ impl ControlClient {
     }
 }
 
-/// Whether a command of `user` does what a program of `owner` says.
-fn is_trusted(owner: u32, user: u32) -> bool {
+async fn connect(daemon: &Daemon, games_dir: &Path, socket: &Path) -> Result<UnixStream, ControlError> {
+    UnixStream::connect(socket).await.map_err(|source| unreachable(daemon, games_dir, socket, source))
+}
+
+fn unreachable(daemon: &Daemon, games_dir: &Path, socket: &Path, source: io::Error) -> ControlError {
+    ControlError::DaemonUnreachable {
+        games_dir: games_dir.to_owned(),
+        holder_pid: Some(daemon.pid),
+        socket: socket.to_owned(),
+        source,
+    }
+}
+
+/// Every user who may write to the games directory could name another socket there. Its file tells who opened it, the
+/// system tells who listens, and the games directory tells who may say what is in it.
+fn check_trust(
+    stream: &UnixStream,
+    daemon: &Daemon,
+    games_dir: &Path,
+    socket: &Path,
+) -> Result<(), ControlError> {
+    let unreachable = |source| unreachable(daemon, games_dir, socket, source);
+    let file = std::fs::symlink_metadata(socket).map_err(unreachable)?;
+    let listens = stream.peer_cred().map_err(unreachable)?.uid();
+    let user = rustix::process::geteuid().as_raw();
+    let shared = file.mode() & GROUP_MAY_WRITE != 0;
+    let games_owner = std::fs::metadata(games_dir).map_err(unreachable)?.uid();
+    let games_owner = Some(games_owner).filter(|_| shared);
+    match [file.uid(), listens].into_iter().find(|owner| !is_trusted(*owner, user, games_owner)) {
+        None => Ok(()),
+        Some(owner) => {
+            let (games_dir, socket) = (games_dir.to_owned(), socket.to_owned());
+            Err(ControlError::DaemonUntrusted { games_dir, socket, owner })
+        }
+    }
+}
+
+/// The system let this user connect, so that it is of the group.
+const GROUP_MAY_WRITE: u32 = 0o020;
+
+/// Whether a command of `user` does what a program of `owner` says. If a daemon shares its socket with a group, the user who
+/// owns the games directory is believed too: that user decides what is in it anyway.
+fn is_trusted(owner: u32, user: u32, games_owner: Option<u32>) -> bool {
     const ROOT: u32 = 0;
-    owner == user || owner == ROOT
+    owner == user || owner == ROOT || games_owner == Some(owner)
 }
 
 #[cfg(test)]
@@ -97,7 +137,7 @@ mod tests {
     /// A program that listens as a daemon would, and a connection of a command to it.
     async fn connected() -> (tempfile::TempDir, UnixStream, ControlClient) {
         let folder = tempfile::tempdir().unwrap();
-        let daemon = Daemon { pid: 7, socket: folder.path().join("control.sock") };
+        let daemon = Daemon { pid: 7, socket: folder.path().join("control.sock"), asking: None };
         let listener = UnixListener::bind(&daemon.socket).unwrap();
         let client = ControlClient::ask(&daemon, folder.path(), &ControlRequest::Status).await.unwrap();
         let (mut stream, _) = listener.accept().await.unwrap();
@@ -107,11 +147,18 @@ mod tests {
     }
 
     #[test]
-    fn only_the_own_user_and_root_are_trusted() {
-        let table =
-            [(1000, 1000, true), (0, 1000, true), (0, 0, true), (1000, 0, false), (65534, 1000, false)];
-        for (owner, user, trusted) in table {
-            assert_eq!(is_trusted(owner, user), trusted, "{owner} {user}");
+    fn only_the_own_user_and_root_are_trusted_and_of_a_shared_socket_the_owner_of_the_games() {
+        for (owner, user, games_owner, trusted) in [
+            (1000, 1000, None, true),
+            (0, 1000, None, true),
+            (0, 0, None, true),
+            (1000, 0, None, false),
+            (65534, 1000, None, false),
+            (995, 1000, Some(995), true),
+            (995, 1000, Some(1001), false),
+            (1001, 1000, Some(995), false),
+        ] {
+            assert_eq!(is_trusted(owner, user, games_owner), trusted, "{owner} {user} {games_owner:?}");
         }
     }
 

@@ -42,6 +42,17 @@ pub enum ControlError {
         /// The number of the user who listens there.
         owner: u32,
     },
+    /// This user may not command the daemon; perhaps it may ask it.
+    #[error("user {user} may not command the daemon of {}", games_dir.display())]
+    NotPermitted {
+        /// The games directory.
+        games_dir: PathBuf,
+        /// The number of this user.
+        user: u32,
+    },
+    /// The request came over the socket on which a daemon can only be asked.
+    #[error("this socket is for questions, and does not take commands")]
+    QuestionsOnly,
     /// The daemon has sent nothing for [`lanspread_types::limits::CONTROL_SILENCE_DEADLINE`].
     #[error("the daemon{} of {} has said nothing for {} s", pid(*holder_pid), games_dir.display(), after.as_secs())]
     DaemonSilent {
@@ -92,6 +103,7 @@ impl ControlError {
             Self::DaemonRunning { .. } => "daemon-running",
             Self::DaemonUnreachable { .. } => "daemon-unreachable",
             Self::DaemonUntrusted { .. } => "daemon-untrusted",
+            Self::NotPermitted { .. } | Self::QuestionsOnly => "not-permitted",
             Self::DaemonSilent { .. } => "daemon-silent",
             Self::DaemonGone { .. } => "daemon-gone",
             Self::NoDaemon { .. } => "no-daemon",
@@ -104,9 +116,11 @@ impl ControlError {
     /// Class of the failure.
     pub fn category(&self) -> ErrorCategory {
         match self {
-            Self::DaemonRunning { .. } | Self::DaemonUntrusted { .. } | Self::Foreign(_) => {
-                ErrorCategory::Refused
-            }
+            Self::DaemonRunning { .. }
+            | Self::DaemonUntrusted { .. }
+            | Self::NotPermitted { .. }
+            | Self::QuestionsOnly
+            | Self::Foreign(_) => ErrorCategory::Refused,
             Self::DaemonUnreachable { .. } | Self::DaemonSilent { .. } | Self::NoDaemon { .. } => {
                 ErrorCategory::NotOffered
             }

@@ -111,6 +111,33 @@ pub enum ControlRequest {
     GiveUp,
 }
 
+impl ControlRequest {
+    /// Whether the request only asks: it changes neither a game nor a setting, here or on another machine.
+    pub fn only_asks(&self) -> bool {
+        match self {
+            Self::Plan { .. }
+            | Self::Wait { .. }
+            | Self::Games { .. }
+            | Self::Updates { .. }
+            | Self::Operations
+            | Self::Room { .. }
+            | Self::Events { .. }
+            | Self::List(_)
+            | Self::Peers(_)
+            | Self::Penalties { clear: None }
+            | Self::Status
+            | Self::Metrics
+            | Self::GiveUp => true,
+            Self::Limits { up, down } => up.is_none() && down.is_none(),
+            Self::Operate(_)
+            | Self::Cancel { .. }
+            | Self::CancelOperation { .. }
+            | Self::OperateAt { .. }
+            | Self::Penalties { clear: Some(_) } => false,
+        }
+    }
+}
+
 /// A reply of a peer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "reply", rename_all = "kebab-case")]

@@ -37,6 +37,9 @@ pub struct Daemon {
     pub pid: u32,
     /// Its control socket.
     pub socket: PathBuf,
+    /// The socket on which it can only be asked, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asking: Option<PathBuf>,
 }
 
 /// Permissions of the file, less the umask: no other user may write to it, whatever the umask.

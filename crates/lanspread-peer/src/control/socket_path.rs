@@ -27,6 +27,48 @@ pub(crate) fn choose(state_dir: &Path) -> Result<PathBuf, ControlError> {
     choose_among(state_dir, elsewhere, user)
 }
 
+/// The folder for sockets that a group may open: that of the service manager (`RuntimeDirectory=`), or one below `/tmp`. Every
+/// user can look into it, and only this one can write to it.
+pub(crate) fn choose_shared(state_dir: &Path) -> Result<SharedSockets, ControlError> {
+    let user = rustix::process::geteuid().as_raw();
+    let of_service = std::env::var_os("RUNTIME_DIRECTORY")
+        .and_then(|folders| std::env::split_paths(&folders).next())
+        .filter(|folder| folder.is_absolute());
+    let metadata = fs::metadata(state_dir).map_err(LocalError::io("read", state_dir))?;
+    let folder = of_service.unwrap_or_else(|| {
+        // One for each state directory, so that two daemons do not meet.
+        format!("/tmp/lanspread-{user}-{:x}-{:x}", metadata.dev(), metadata.ino()).into()
+    });
+    open_shared(&folder, user)?;
+    Ok(SharedSockets {
+        commands: folder.join(layout::CONTROL_SOCKET),
+        questions: folder.join(layout::ASKING_SOCKET),
+    })
+}
+
+/// Where the sockets of a daemon are that a group may open.
+pub(crate) struct SharedSockets {
+    pub(crate) commands: PathBuf,
+    pub(crate) questions: PathBuf,
+}
+
+/// Creates the folder, or checks that the one that is there is a folder of this user to which no other user can write.
+fn open_shared(folder: &Path, user: u32) -> Result<(), ControlError> {
+    match DirBuilder::new().mode(0o755).create(folder) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            return Err(LocalError::io("create", folder)(error).into());
+        }
+        _ => {}
+    }
+    let metadata = fs::symlink_metadata(folder).map_err(LocalError::io("read", folder))?;
+    if metadata.is_dir() && metadata.uid() == user && metadata.mode() & 0o022 == 0 {
+        return Ok(());
+    }
+    let what =
+        "is not a folder of this user to which no other user can write, so no socket can be in it".to_owned();
+    Err(ForeignState { path: folder.to_owned(), what }.into())
+}
+
 fn choose_among(
     state_dir: &Path,
     elsewhere: impl IntoIterator<Item = PathBuf>,
@@ -101,6 +143,25 @@ mod tests {
         assert_eq!(fs::metadata(&elsewhere).unwrap().mode() & 0o777, 0o700);
         std::os::unix::net::UnixListener::bind(&path).unwrap();
         assert_eq!(choose_among(&long, [elsewhere], user()).unwrap(), path, "the same in the next run");
+    }
+
+    #[test]
+    fn a_shared_folder_is_of_this_user_and_nobody_else_writes_to_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (new, open, link) =
+            (folder.path().join("new"), folder.path().join("open"), folder.path().join("link"));
+        open_shared(&new, user()).unwrap();
+        open_shared(&new, user()).unwrap();
+        fs::create_dir(&open).unwrap();
+        fs::set_permissions(&open, fs::Permissions::from_mode(0o775)).unwrap();
+        symlink(&new, &link).unwrap();
+        for (refused, user) in [(open, user()), (link, user()), (new, user() + 1)] {
+            assert!(
+                matches!(open_shared(&refused, user), Err(ControlError::Foreign(_))),
+                "{}",
+                refused.display()
+            );
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Makes a peer a daemon.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use lanspread_types::limits;
 use tokio::time::sleep;
@@ -10,7 +10,7 @@ use crate::control::error::ControlError;
 use crate::control::ownership::{self, Daemon, OwnedFolder, Ownership};
 use crate::control::running::{self, RunningDaemon};
 use crate::control::socket_path;
-use crate::daemon::server;
+use crate::daemon::server::{self, ControlSocket, SocketRight};
 use crate::peer::core::Peer;
 use crate::peer::error::PeerError;
 
@@ -23,12 +23,49 @@ use crate::peer::error::PeerError;
 /// # Errors
 /// [`ControlError::DaemonRunning`] if another daemon owns either directory; [`PeerError::Local`].
 pub async fn accept_commands(peer: &Peer) -> Result<(), PeerError> {
+    accept_commands_of(peer, CommandGroups::default()).await
+}
+
+/// The numbers of the groups that may use a daemon, beside its own user and root.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CommandGroups {
+    /// Its members may command the daemon.
+    pub commanding: Option<u32>,
+    /// Its members may only ask it.
+    pub asking: Option<u32>,
+}
+
+impl CommandGroups {
+    /// The sockets of a daemon with this state directory; the one for commands first.
+    fn sockets(self, state_dir: &Path) -> Result<Vec<ControlSocket>, ControlError> {
+        if self == Self::default() {
+            let path = socket_path::choose(state_dir)?;
+            return Ok(vec![ControlSocket { path, group: None, right: SocketRight::Command }]);
+        }
+        let shared = socket_path::choose_shared(state_dir)?;
+        let commands =
+            ControlSocket { path: shared.commands, group: self.commanding, right: SocketRight::Command };
+        let ask =
+            |group| ControlSocket { path: shared.questions, group: Some(group), right: SocketRight::Ask };
+        Ok([Some(commands), self.asking.map(ask)].into_iter().flatten().collect())
+    }
+}
+
+/// The same, and members of these groups may use it. Then its sockets are in a folder into which every user can look: that of
+/// the service manager, or one below `/tmp`.
+///
+/// # Errors
+/// As [`accept_commands`]; [`PeerError::Local`] if this user cannot give a socket to the group.
+pub async fn accept_commands_of(peer: &Peer, groups: CommandGroups) -> Result<(), PeerError> {
     let owner = peer.clone();
     let taken = peer
         .blocking("own", move || {
             let (state_dir, games_dir) = (owner.state_dir(), owner.games_dir());
-            let socket = socket_path::choose(state_dir)?;
-            let daemon = Daemon { pid: std::process::id(), socket: socket.clone() };
+            let sockets = groups.sockets(state_dir)?;
+            let path_of =
+                |right| sockets.iter().find(|socket| socket.right == right).map(|socket| socket.path.clone());
+            let socket = path_of(SocketRight::Command).unwrap_or_default();
+            let daemon = Daemon { pid: std::process::id(), socket, asking: path_of(SocketRight::Ask) };
             let state = ownership::own(OwnedFolder::StateDir(state_dir), &daemon)?;
             let games = match Ownership::take(games_dir, &daemon) {
                 Ok(games) => Some(games),
@@ -41,12 +78,14 @@ pub async fn accept_commands(peer: &Peer) -> Result<(), PeerError> {
                 Err(error) => return Err(error.into()),
             };
             owner.hold_until_shutdown(Box::new((state, games.clone())));
-            Ok(games.map(|games| (games, socket)))
+            Ok(games.map(|games| (games, sockets)))
         })
         .await?;
-    let Some((ownership, socket)) = taken else { return Ok(()) };
+    let Some((ownership, sockets)) = taken else { return Ok(()) };
     peer.keep_operations().await?;
-    server::serve(peer, &socket, peer.tasks().cancel_token())?;
+    for socket in &sockets {
+        server::serve(peer, socket, peer.tasks().cancel_token())?;
+    }
     if !ownership.is_complete() {
         let games_dir = peer.games_dir().display();
         tracing::warn!("the disk of {games_dir} is full: commands work beside this peer until it has space");

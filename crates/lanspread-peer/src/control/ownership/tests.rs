@@ -3,7 +3,7 @@ use std::os::unix::fs::symlink;
 use super::*;
 
 fn daemon() -> Daemon {
-    Daemon { pid: std::process::id(), socket: "/run/x/control.sock".into() }
+    Daemon { pid: std::process::id(), socket: "/run/x/control.sock".into(), asking: None }
 }
 
 fn own_games(games: &Path) -> Result<Owned, ControlError> {

@@ -5,7 +5,7 @@ use tokio::io::{AsyncWriteExt, duplex};
 
 use super::*;
 use crate::control::lines::{self, LineReader};
-use crate::daemon::server::converse;
+use crate::daemon::server::{SocketRight, converse};
 use crate::report::operation::{DiscoveryMode, OperationKind};
 use crate::testing::machine::PeerOf;
 
@@ -75,7 +75,7 @@ async fn a_daemon_with_nothing_to_say_sends_keep_alives() {
     let (ours, theirs) = duplex(4096);
     let conversing = {
         let peer = peer.clone();
-        tokio::spawn(async move { converse(&peer, theirs).await })
+        tokio::spawn(async move { converse(&peer, theirs, SocketRight::Command).await })
     };
     let (reader, mut writer) = tokio::io::split(ours);
     lines::write(&mut writer, &ControlRequest::Events { follow: true }).await.unwrap();
