@@ -171,10 +171,10 @@ fn patterns_and_all_games_are_those_that_fit_the_command() {
     // All games are those of the catalog.
     run(&receiver, &source, &["ensure", "--all"]).failed(2, &["no catalog"]);
     let catalog = receiver.state().with_file_name("catalog.toml");
-    let text: String = GAMES[..2]
-        .iter()
-        .map(|game| format!("[games.{game}]\nname = \"x\"\nversion = \"{}\"\n", version(game)))
-        .collect();
+    let mut text = String::new();
+    for game in &GAMES[..2] {
+        text += &format!("[games.{game}]\nname = \"x\"\nversion = \"{}\"\n", version(game));
+    }
     fs::write(&catalog, format!("schema = 1\n{text}")).unwrap();
     let words = ["ensure", "--all", "--catalog", catalog.to_str().unwrap()];
     let changed = |done: &Finished| {

@@ -274,7 +274,7 @@ async fn bytes_that_are_not_a_request_end_the_download() {
         let request = Request::Download { game: "g".parse().unwrap(), version: "1".parse().unwrap() };
         connection.send(&request).await.unwrap();
         reply(&mut connection).await;
-        connection.send(&Request::News { library: None, activity: None }).await.unwrap();
+        connection.send(&Request::Status).await.unwrap();
         connection
     };
     assert!(near.halves().0.item::<ChunkMessage>(BytesMut::new()).await.is_err());
