@@ -16,6 +16,92 @@
 //! # }
 //! ```
 //!
+//! Serve a folder of games and find others; nothing runs before [`Peer::serve`], and nothing after [`Peer::shutdown`]:
+//!
+//! ```
+//! # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let (games, state) = (tempfile::tempdir()?, tempfile::tempdir()?);
+//! use lanspread_peer::Peer;
+//!
+//! let peer = Peer::builder(games.path()).state_dir(state.path()).name("den".parse()?).build()?;
+//! let address = peer.serve("127.0.0.1:0".parse()?).await?;
+//! println!("{} serves on {address} and knows {} others", peer.name(), peer.known_peers().len());
+//! peer.shutdown().await?;
+//! assert_eq!(peer.running_tasks(), 0);
+//! # Ok(()) }
+//! ```
+//!
+//! Failures have codes that do not change and categories, so that a program need not read messages:
+//!
+//! ```
+//! # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let (games, state) = (tempfile::tempdir()?, tempfile::tempdir()?);
+//! use lanspread_peer::{ErrorCategory, OperationOptions, Peer};
+//!
+//! let peer = Peer::builder(games.path()).state_dir(state.path()).build()?;
+//! let options = OperationOptions::default();
+//! let failed = peer.stream_install_game(&"cnctw".parse()?, &options, Default::default()).await.unwrap_err();
+//! assert_eq!((failed.code(), failed.category()), ("no-peers", ErrorCategory::Usage));
+//! # Ok(()) }
+//! ```
+//!
+//! An operation is cancelled by its token, and leaves the machine as it was:
+//!
+//! ```
+//! # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let (games, state) = (tempfile::tempdir()?, tempfile::tempdir()?);
+//! use lanspread_peer::{CancellationToken, OperationOptions, Peer};
+//!
+//! let peer = Peer::builder(games.path()).state_dir(state.path()).build()?;
+//! let cancel = CancellationToken::new();
+//! cancel.cancel();
+//! let options = OperationOptions::default().with_peers(vec!["127.0.0.1:9".parse()?]);
+//! let ended = peer.stream_install_game(&"cnctw".parse()?, &options, cancel).await;
+//! assert_eq!(ended.unwrap_err().code(), "cancelled");
+//! # Ok(()) }
+//! ```
+//!
+//! Operations that are submitted queue, can be joined and followed, and say how far they are:
+//!
+//! ```
+//! # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let (games, state) = (tempfile::tempdir()?, tempfile::tempdir()?);
+//! use lanspread_peer::{OperationKind, OperationOptions, OperationRequest, Peer};
+//!
+//! let peer = Peer::builder(games.path()).state_dir(state.path()).build()?;
+//! let (game, options) = ("cnctw".parse()?, OperationOptions::default());
+//! let mut verify = peer.submit(OperationRequest { kind: OperationKind::Verify, game, options })?;
+//! for running in peer.running_operations() {
+//!     println!("{} {}: {:?}", running.kind, running.game, running.progress.step);
+//! }
+//! while let Some(event) = verify.next_event().await {
+//!     println!("{event:?}");
+//! }
+//! assert_eq!(verify.outcome().await.unwrap_err().code, "not-installed");
+//! # Ok(()) }
+//! ```
+//!
+//! Events arrive in the order in which they happened, each with a number that only grows, as a `Stream` too:
+//!
+//! ```
+//! # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let (games, state) = (tempfile::tempdir()?, tempfile::tempdir()?);
+//! use std::future::poll_fn;
+//! use std::pin::Pin;
+//!
+//! use futures_core::Stream;
+//! use lanspread_peer::{Peer, PeerEvent};
+//!
+//! let peer = Peer::builder(games.path()).state_dir(state.path()).build()?;
+//! let mut events = peer.events().into_stream();
+//! peer.serve("127.0.0.1:0".parse()?).await?;
+//! let first = poll_fn(|context| Pin::new(&mut events).poll_next(context)).await.ok_or("the peer is gone")?;
+//! assert!(matches!(first.event, PeerEvent::PeerReady { .. }));
+//! assert_eq!(first.seq, Some(1));
+//! # peer.shutdown().await?;
+//! # Ok(()) }
+//! ```
+//!
 //! The modules, from the top down: `catalog_build` (what an organiser makes of a games directory), `daemon` (serves commands over a socket), `peer` (the public interface, one file per
 //! operation), `discovery` (which peers there are), `receive` (streams and chunks from other peers), `source` (answers
 //! other peers), `control` (the protocol of the commands), `operations` (which one runs when), `packed` (streams of packed archives), `http` (servers that have games), `transport` (sockets),
@@ -67,7 +153,7 @@ pub use report::EVENTS_VERSION;
 pub use report::answer::Answer;
 pub use report::built_manifest::{ArrivedManifest, BuiltManifest};
 pub use report::catalog_listing::CatalogListing;
-pub use report::channel::PeerEvents;
+pub use report::channel::{PeerEventStream, PeerEvents};
 pub use report::download::{DownloadBegin, DownloadFinished};
 pub use report::ensured::{EnsureAction, Ensured};
 pub use report::event::PeerEvent;

@@ -6,6 +6,7 @@ scenarios of the daemon and its commands, O those that follow what a user does w
 
 from ..contract import SCENARIOS, Planned, Scenario
 from . import (
+    automation,
     catalogs,
     connections,
     daemon,
@@ -32,6 +33,7 @@ from . import (
     room,
     room_downloads,
     room_faults,
+    room_page,
     room_places,
     room_servers,
     selection,
@@ -53,6 +55,7 @@ _GROUPS = (
     room,
     room_downloads,
     room_faults,
+    room_page,
     room_places,
     room_servers,
     interruptions,
@@ -72,6 +75,7 @@ _GROUPS = (
     throughput,
     daemon,
     organiser,
+    automation,
     catalogs,
     entries,
     places,

@@ -275,7 +275,8 @@ mod tests {
     }
 
     fn announcement() -> Announcement {
-        let text = [("proto", "3"), ("id", ID), ("inst", "2a"), ("name", "pc 7"), ("rev", "3")];
+        let protocol = PROTOCOL_VERSION.to_string();
+        let text = [("proto", &*protocol), ("id", ID), ("inst", "2a"), ("name", "pc 7"), ("rev", "3")];
         Announcement {
             port: 4000,
             addresses: vec![heard("10.0.0.7")],

@@ -205,8 +205,11 @@ mod tests {
 
     #[test]
     fn every_way_to_find_no_peer_has_its_own_explanation_and_cause() {
-        let other =
-            OtherVersion { name: "pc".to_owned(), address: Some(([10, 0, 0, 1], 4000).into()), protocol: 4 };
+        let other = OtherVersion {
+            name: "pc".to_owned(),
+            address: Some(([10, 0, 0, 1], 4000).into()),
+            protocol: 999,
+        };
         let failed = DiscoverySearch::Failed { reason: "permission denied".to_owned() };
         for (searched, why, cause) in [
             (SearchOutcome::default(), "discovery is off", "nobody-named"),
@@ -222,7 +225,7 @@ mod tests {
             ),
             (
                 SearchOutcome { discovery: done(0, vec![other]), ..SearchOutcome::default() },
-                "pc at 10.0.0.1:4000 (version 4, this program speaks 3)",
+                "pc at 10.0.0.1:4000 (version 999, this program speaks 4)",
                 "other-version",
             ),
             (

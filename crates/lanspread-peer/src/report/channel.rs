@@ -1,11 +1,15 @@
 //! Carries events from the parts of a peer to its subscribers.
 
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
 
+use futures_core::Stream;
 use lanspread_types::limits;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
+use tokio_util::sync::ReusableBoxFuture;
 
 use crate::report::event::PeerEvent;
 use crate::report::history::EventHistory;
@@ -52,6 +56,32 @@ impl PeerEvents {
             }
             Err(_) => None,
         }
+    }
+}
+
+/// The events of a subscription as a [`Stream`], in the order of their numbers; see [`PeerEvents`]. It ends when the peer is
+/// gone.
+pub struct PeerEventStream(ReusableBoxFuture<'static, (Option<ReportedEvent>, PeerEvents)>);
+
+impl PeerEvents {
+    /// The same as a [`Stream`], with the time, number and operation of each event.
+    pub fn into_stream(self) -> PeerEventStream {
+        PeerEventStream(ReusableBoxFuture::new(next_of(self)))
+    }
+}
+
+async fn next_of(mut events: PeerEvents) -> (Option<ReportedEvent>, PeerEvents) {
+    let next = events.next_reported().await;
+    (next, events)
+}
+
+impl Stream for PeerEventStream {
+    type Item = ReportedEvent;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<ReportedEvent>> {
+        let (next, events) = ready!(self.0.poll(context));
+        self.0.set(next_of(events));
+        Poll::Ready(next)
     }
 }
 
@@ -190,5 +220,22 @@ mod tests {
         operation.report(event(2));
         let mut told = || all.try_next_reported().map(|reported| (reported.seq, reported.operation));
         assert_eq!((told(), told(), told()), (Some((Some(1), None)), Some((Some(2), Some(7))), None));
+    }
+
+    async fn next(stream: &mut PeerEventStream) -> Option<ReportedEvent> {
+        std::future::poll_fn(|context| Pin::new(&mut *stream).poll_next(context)).await
+    }
+
+    #[tokio::test]
+    async fn a_stream_has_the_events_in_their_order_and_ends_with_the_peer() {
+        let peer = EventSender::new();
+        let mut stream = peer.subscribe().into_stream();
+        peer.report(event(1));
+        peer.report(event(2));
+        assert_eq!(next(&mut stream).await.map(|reported| reported.event), Some(event(1)));
+        assert_eq!(next(&mut stream).await.and_then(|reported| reported.seq), Some(2));
+        drop(peer);
+        assert_eq!(next(&mut stream).await, None);
+        assert_eq!(next(&mut stream).await, None, "and stays at its end");
     }
 }

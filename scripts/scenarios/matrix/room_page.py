@@ -1,0 +1,156 @@
+"""The page of a room in a real browser: three machines, one of which fails, and what an organiser sees and does."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from typing import Any
+
+from ..contract import scenario
+from ..docker import docker
+from ..events import named
+from ..expectations import expect, expect_equal
+from ..peer import GAMES, STATE, Mount, Peer
+from ..stage import Stage
+from ..tools import PROJECT_DIR
+from ..webdriver import Browser
+
+PORT = 4180
+GAME = "page-game"
+OTHER_GAME = "alpha-arena"
+GAME_BYTES = 24 * 1024 * 1024
+# So that the game takes some seconds, in which the page shows how far it is.
+LIMIT = "3MiB/s"
+# A name that would be an element if it were ever taken for markup.
+HOSTILE_NAME = "<img src=x onerror=alert(1)>"
+# Too small for the game.
+DISK_BYTES = 8 * 1024 * 1024
+
+PICTURES = PROJECT_DIR / "target" / "page"
+_DETAIL = "return document.querySelector('#detail').innerText"
+
+
+def _asked(url: str, token: str, **headers: str) -> int:
+    """Asks for a streamed install, as a page would, and gives the status of the answer."""
+    body = json.dumps({"kind": "stream-install", "game": GAME, "peers": ["peer1l5gs6vqa9urhmc2pfw8enazpky8nndga"]})
+    given = {"Authorization": f"Bearer {token}", "Content-Type": "application/json", **headers}
+    request = urllib.request.Request(f"{url}api/v1/operations", body.encode(), given, method="POST")
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code
+
+
+@scenario(
+    "S96",
+    "A room in a browser",
+    claim="The page of a machine shows the room: a game that only another machine has is installed by a click, and a "
+    "second one by the keyboard alone; the cell goes from streaming with a percentage to installed, not shareable. A "
+    "machine without room for the game shows the reason and what to do; a name that is markup stays text. A request "
+    "from another site starts nothing.",
+    conditions="A source that sends 3 MiB a second, a machine whose page is open in Chromium, and one with a disk of "
+    "8 MiB and a hostile name, on which the install is asked for by a command. The page asks for its token.",
+    time_limit_s=150,
+    with_this_machine=True,
+)
+def room_in_a_browser(stage: Stage) -> None:
+    games_dir = stage.games_from("den", "fixture-alpha/alpha-arena")
+    tree = stage.payload("page")
+    tree.noise("data/content.bin", GAME_BYTES)
+    stage.packed_game(games_dir, GAME, tree)
+    den = stage.start_source("den", games_dir, catalog=None, options=["--limit-up", LIMIT])
+    web = ["--web", f"0.0.0.0:{PORT}", "--peer", den.address]
+    seat = stage.start_source("seat-1", stage.games_dir("seat-1"), catalog=None, options=web)
+    ready = seat.wait_for_event("page-ready", stage.deadline)
+    expect_equal(ready["token_file"], f"{STATE}/web-token", "where the token is")
+    token = docker("exec", seat.machine.container, "cat", ready["token_file"]).strip()
+    url = f"http://{seat.ip_address()}:{PORT}/"
+    poor = _poor_seat(stage, den, seat)
+
+    for headers in ({"Origin": "http://evil.example"}, {"Host": "evil.example", "Origin": "http://evil.example"}):
+        expect_equal(_asked(url, token, **headers), 403, f"answer to a request with {headers}")
+    expect_equal(_asked(url, "wrong", Origin=url.rstrip("/")), 401, "answer to a request with a wrong token")
+    form = {"Origin": url.rstrip("/"), "Content-Type": "text/plain"}
+    expect_equal(_asked(url, token, **form), 415, "answer to a request of another type")
+
+    with Browser() as browser:
+        browser.size(1440, 900)
+        browser.open(url)
+        browser.until_script(
+            "return document.querySelector('form input[type=password]') !== null", "the token is asked"
+        )
+        browser.run("document.querySelector('form input').focus()")
+        browser.type(token)
+        browser.press("Enter")
+        browser.until_script("return daemon.state === 'live'", "the page is live", 20)
+        _installs_by_click(browser, seat)
+        _shows_the_poor_seat(stage, browser, poor)
+        _installs_by_keyboard(browser, seat)
+        pictures = _pictures(browser)
+        expect_equal(browser.console(), [], "complaints of the browser")
+    begun = [event for event in seat.events.all(named("operation-begin")) if event["game"] in (GAME, OTHER_GAME)]
+    expect_equal([event["game"] for event in begun], [GAME, OTHER_GAME], "operations of the machine of the page")
+    stage.figures.append(f"pictures {', '.join(f'{size // 1000} kB' for size in pictures)}")
+
+
+def _poor_seat(stage: Stage, den: Peer, seat: Peer) -> Peer:
+    """A machine with a small disk and a hostile name, whose install fails."""
+    disk = stage.small_disk(DISK_BYTES)
+    arguments = stage.serve_arguments("poor", with_catalog=False)
+    arguments[arguments.index("--name") + 1] = HOSTILE_NAME
+    arguments += ["--peer", den.address, "--peer", seat.address]
+    poor = stage.start("poor", arguments, Mount(disk.mount.source, GAMES))
+    poor.wait_for_event("peer-ready", stage.deadline)
+    install = ["install", "--stream", GAME, "--games-dir", GAMES, "--no-discovery"]
+    stage.command("poor-install", poor.machine, *install, exit_status=7)
+    return poor
+
+
+def _open_cell(browser: Browser, peer: str, game: str) -> None:
+    browser.until_script(f"return games.has('{game}') && peers.has('{peer}')", f"the page knows {game}", 20)
+    browser.run(f"location.hash = '#room/seat/{peer}/game/{game}'")
+
+
+def _installs_by_click(browser: Browser, seat: Peer) -> None:
+    _open_cell(browser, seat.identity, GAME)
+    browser.click(".actions button", "Low-disk install")
+    browser.until(lambda: _matches(browser, r"streaming [1-9]\d? %"), "the cell shows how far it is", 30)
+    browser.until(lambda: _matches(browser, "installed, not shareable"), "the game is installed", 60)
+    expect("the archive was not kept" in browser.run(_DETAIL).replace("\n", " "), "the page does not say why")
+
+
+def _matches(browser: Browser, pattern: str) -> Any:
+    return browser.run("return new RegExp(arguments[0]).test(document.querySelector('#detail').innerText)", pattern)
+
+
+def _shows_the_poor_seat(stage: Stage, browser: Browser, poor: Peer) -> None:
+    browser.run("location.hash = '#room'")
+    browser.until(lambda: HOSTILE_NAME[:10] in browser.text("body"), "the hostile name is shown as text", 20)
+    expect_equal(browser.run("return document.querySelectorAll('img').length"), 0, "elements that a name has made")
+    _open_cell(browser, poor.identity, GAME)
+    browser.until(lambda: _matches(browser, "not enough space|needs .* free|Needs "), "the reason of the failure", 20)
+    browser.run("location.hash = '#room'")
+
+
+def _installs_by_keyboard(browser: Browser, seat: Peer) -> None:
+    _open_cell(browser, seat.identity, OTHER_GAME)
+    browser.until_script("return document.querySelector('.actions button') !== null", "the actions are shown", 20)
+    for _ in range(60):
+        browser.press("Tab")
+        if browser.run("return document.activeElement.textContent") == "Low-disk install":
+            break
+    expect_equal(browser.run("return document.activeElement.textContent"), "Low-disk install", "what has the focus")
+    browser.press("Enter")
+    browser.until(lambda: _matches(browser, "installed, not shareable"), "the second game is installed", 60)
+
+
+def _pictures(browser: Browser) -> list[int]:
+    browser.run("location.hash = '#room'")
+    sizes = []
+    for scheme in ("light", "dark"):
+        browser.prefer(scheme)
+        sizes.append(browser.picture(PICTURES / f"scenario-{scheme}.png"))
+    return sizes
