@@ -251,7 +251,9 @@ class PageTest(unittest.TestCase):
                 self.browser.press("Enter")
                 if token == "wrong":
                     self.browser.until_script("return daemon.locked.includes('not accepted')", "it is refused")
-                    self.browser.run("document.querySelector('form input').value = ''")
+                    # The form is drawn again with the next frame.
+                    emptied = "const field = document.querySelector('form input'); if (field) field.value = '';"
+                    self.browser.until_script(f"{emptied} return !!field", "the field is there again")
             self.browser.until_script("return daemon.state === 'live'", "the page is live")
             self.assertEqual(
                 self.browser.run("return [localStorage.length, sessionStorage.length, document.cookie]"), [0, 0, ""]

@@ -205,7 +205,7 @@ impl Peer {
             self.permit_install(context, replace).await?;
         }
         if plan.repair {
-            self.mend(context, found).await?;
+            self.mend(context).await?;
         }
         let fetching = async {
             let relay = if plan.download { self.download(context).await? } else { None };
@@ -220,19 +220,12 @@ impl Peer {
         fetching.await.map_err(|error| of_version(error, game, wanted.version.as_ref()))
     }
 
-    /// Installs a damaged tree again, unless the user would lose files. Damaged archives are left for the user to decide.
-    async fn mend(&self, context: &OperationContext, found: &Found) -> Result<(), PeerError> {
-        let here = found.here();
-        if here.downloaded.is_some() && !here.download_whole {
-            let damage = Damage::of(!here.tree_whole, true, true);
-            let game = context.game.clone();
-            return Err(StoreError::Differences { game, differences: 1, damage }.into());
-        }
-        if here.downloaded.is_some() && here.downloaded == here.installed_version {
-            self.install_from_archives(context, true).await
-        } else {
-            self.stream_install(context, true).await.map(drop)
-        }
+    /// Repairs what is damaged, unless the user would lose files: a repair brings back files of the game that the user has
+    /// changed.
+    async fn mend(&self, context: &OperationContext) -> Result<(), PeerError> {
+        let replace = Replace { allowed: true, force: context.options.force, over_verified: true };
+        self.permit_install(context, replace).await?;
+        self.repair(context).await
     }
 }
 

@@ -60,14 +60,34 @@ pub(crate) fn warnings(
         if let (Some(needed), Some(free)) = (needed, seat.and_then(|seat| seat.free_bytes))
             && free < needed
         {
-            let message = format!("{} needs {needed} bytes, and {free} are free", cell.game);
+            let message =
+                format!("{} needs {}, and {} are free", cell.game, mebibytes(needed), mebibytes(free));
             warn("low-disk", cell.peer, Some(&cell.game), message);
         }
     }
     for link in links.iter().filter(|link| link.slow) {
         let rate = link.bytes_per_second.unwrap_or_default();
-        let message = format!("it gets {rate} bytes a second, less than half of what reaches its sender");
+        let rate = mebibytes(rate);
+        let message = format!("it gets {rate} a second, less than half of what reaches its sender");
         warn("slow-link", link.to, Some(&link.game), message);
     }
     warnings
+}
+
+/// A size for people, with one decimal.
+fn mebibytes(bytes: u64) -> String {
+    let tenths = u128::from(bytes) * 10 / (1 << 20);
+    format!("{}.{} MiB", tenths / 10, tenths % 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_for_people() {
+        assert_eq!(mebibytes(11_800_000), "11.2 MiB");
+        assert_eq!(mebibytes(0), "0.0 MiB");
+        assert_eq!(mebibytes(u64::MAX), "17592186044415.9 MiB");
+    }
 }
