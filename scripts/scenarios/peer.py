@@ -150,10 +150,17 @@ class Peer(Process):
     """A process of the program in a container, or of a double."""
 
     def __init__(
-        self, name: str, container: str, docker_arguments: Sequence[str], arguments: Sequence[str], logs: Path
+        self,
+        name: str,
+        container: str,
+        docker_arguments: Sequence[str],
+        arguments: Sequence[str],
+        logs: Path,
+        *,
+        of_the_program: bool = True,
     ) -> None:
         """Starts it with `docker_arguments`, which end in `arguments`."""
-        super().__init__(name, ["docker", *docker_arguments], logs)
+        super().__init__(name, ["docker", *docker_arguments], logs, of_the_program=of_the_program)
         self.container = container
         self.arguments = list(arguments)
         self.end_is_wanted = False

@@ -132,8 +132,8 @@ def graceful_stop(stage: Stage) -> None:
 @scenario(
     "S45",
     "Source killed mid-stream",
-    claim="If the only source is killed, the install exits 4 and leaves nothing. With a second source, the install "
-    "completes from that one, byte-exact.",
+    claim="If the only source is killed, an install with `--no-wait` exits 4 and leaves nothing. With a second source, "
+    "the install completes from that one, byte-exact.",
     conditions=f"The source first in order is slowed, and killed (SIGKILL) when the receiver has {FAULT_AT_BYTES} "
     "bytes.",
     time_limit_s=180,
@@ -145,7 +145,14 @@ def source_killed(stage: Stage) -> None:
     nowhere_else = stage.games_dir("alone")
     before = checks.user_tree(nowhere_else)
     receiver = stage.start_install(
-        SLOW_GAME, nowhere_else, [alone], name="alone", catalog=game.catalog, idle_limit_s=IDLE_LIMIT_S
+        SLOW_GAME,
+        nowhere_else,
+        [alone],
+        name="alone",
+        catalog=game.catalog,
+        # It would wait for the source to come back.
+        options=["--no-wait"],
+        idle_limit_s=IDLE_LIMIT_S,
     )
     wait_for_fault_point(stage, receiver, alone)
     alone.kill()

@@ -131,7 +131,7 @@ def _shows_the_poor_seat(stage: Stage, browser: Browser, poor: Peer) -> None:
     browser.until(lambda: HOSTILE_NAME[:10] in browser.text("body"), "the hostile name is shown as text", 20)
     expect_equal(browser.run("return document.querySelectorAll('img').length"), 0, "elements that a name has made")
     _open_cell(browser, poor.identity, GAME)
-    browser.until(lambda: _matches(browser, "not enough space|needs .* free|Needs "), "the reason of the failure", 20)
+    browser.until(lambda: _matches(browser, "bytes free but .* needed"), "the reason of the failure", 20)
     browser.run("location.hash = '#room'")
 
 
