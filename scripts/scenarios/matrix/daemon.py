@@ -15,7 +15,7 @@ from ..stage import Stage
 from ..trees import total_size
 
 # What differs between two runs of the same thing.
-_OF_THIS_RUN = ("time", "waited_ms", "duration_ms")
+_OF_THIS_RUN = ("time", "seq", "operation", "waited_ms", "duration_ms")
 
 # What is written to a socket arrives at once.
 _SOCKET_LIMIT_S = 5.0
