@@ -122,8 +122,8 @@ def source_killed(stage: Stage) -> None:
 @scenario(
     "S19",
     "Every source gone mid-download",
-    claim="With `--no-wait`, the download fails clearly with exit 4 and without a sentinel. The next run continues where "
-    "it stopped.",
+    claim="With `--no-wait`, the download fails clearly with exit 4 and without a sentinel. The next run continues "
+    "where it stopped.",
     conditions=f"Two slowed sources, both killed (SIGKILL) when the receiver has {FAULT_AT_BYTES} bytes. Then one of "
     "them comes back.",
     time_limit_s=120,

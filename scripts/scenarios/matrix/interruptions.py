@@ -100,7 +100,7 @@ def busy_source(stage: Stage) -> None:
     "S34",
     "Graceful stop",
     claim="SIGTERM to a source in the middle of a stream ends the stream cleanly: the source exits 0 within 5 s, the "
-    "receiver fails with exit 4, and nothing is left.",
+    "receiver, which does not wait for it, fails with exit 4, and nothing is left.",
     conditions=f"One slowed source, stopped when the receiver has {FAULT_AT_BYTES} bytes; once for each decoder.",
     time_limit_s=120,
     decodes_at_source=True,
@@ -117,6 +117,8 @@ def graceful_stop(stage: Stage) -> None:
             [source],
             name=f"to-{name}",
             catalog=game.catalog,
+            # It would wait for the source to come back.
+            options=["--no-wait"],
             # The container ends with the source, so the end of the connection may not reach the receiver.
             idle_limit_s=IDLE_LIMIT_S,
         )
