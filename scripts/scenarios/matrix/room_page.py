@@ -104,7 +104,7 @@ def _poor_seat(stage: Stage, den: Peer, seat: Peer) -> Peer:
     arguments += ["--peer", den.address, "--peer", seat.address]
     poor = stage.start("poor", arguments, Mount(disk.mount.source, GAMES))
     poor.wait_for_event("peer-ready", stage.deadline)
-    install = ["install", "--stream", GAME, "--games-dir", GAMES, "--no-discovery"]
+    install = ["install", "--stream", GAME, "--games-dir", GAMES, "--no-discovery", "--peer", den.address]
     stage.command("poor-install", poor.machine, *install, exit_status=7)
     return poor
 
