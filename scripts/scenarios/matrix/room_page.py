@@ -28,6 +28,9 @@ HOSTILE_NAME = "<img src=x onerror=alert(1)>"
 DISK_BYTES = 8 * 1024 * 1024
 
 PICTURES = PROJECT_DIR / "target" / "page"
+# The page is served without TLS, which this header needs off loopback; and it learns by a 401 that a token is needed.
+_KNOWN_COMPLAINTS = ("Cross-Origin-Opener-Policy header has been ignored", "status of 401")
+
 _DETAIL = "return document.querySelector('#detail').innerText"
 
 
@@ -90,7 +93,8 @@ def room_in_a_browser(stage: Stage) -> None:
         _shows_the_poor_seat(stage, browser, poor)
         _installs_by_keyboard(browser, seat)
         pictures = _pictures(browser)
-        expect_equal(browser.console(), [], "complaints of the browser")
+        complaints = [line for line in browser.console() if not any(known in line for known in _KNOWN_COMPLAINTS)]
+        expect_equal(complaints, [], "complaints of the browser")
     begun = [event for event in seat.events.all(named("operation-begin")) if event["game"] in (GAME, OTHER_GAME)]
     expect_equal([event["game"] for event in begun], [GAME, OTHER_GAME], "operations of the machine of the page")
     stage.figures.append(f"pictures {', '.join(f'{size // 1000} kB' for size in pictures)}")
