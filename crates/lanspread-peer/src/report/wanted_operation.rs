@@ -1,6 +1,8 @@
 //! Operations that outlive the daemon which was asked for them, and daemons and sources that stop and come back.
 
 use lanspread_types::ids::{GameId, PeerName};
+use lanspread_types::limits;
+use lanspread_types::text::printable;
 use serde::{Deserialize, Serialize};
 
 use crate::report::failure::Code;
@@ -102,8 +104,10 @@ impl WantedOperation {
     /// # Errors
     /// Why they are not such a file, in one line.
     pub fn parse(bytes: &[u8]) -> Result<Self, String> {
+        // The reason may have words of the file.
+        let shown = |error: serde_json::Error| printable(&error.to_string(), limits::MESSAGE_BYTES_MAX);
         let wanted: Self = serde_json::from_slice(bytes)
-            .map_err(|error| format!("is not a wanted operation of this version ({error})"))?;
+            .map_err(|error| format!("is not a wanted operation of this version ({})", shown(error)))?;
         if wanted.schema != SCHEMA {
             return Err(format!("has schema {}, this program writes schema {SCHEMA}", wanted.schema));
         }
@@ -130,6 +134,9 @@ mod tests {
         let text = String::from_utf8(bytes).unwrap();
         let newer = text.replace("\"schema\":1", "\"schema\":2");
         assert!(WantedOperation::parse(newer.as_bytes()).unwrap_err().contains("schema 2"));
+        let two_lines = text.replace("download", "down\\nload");
+        let reason = WantedOperation::parse(two_lines.as_bytes()).unwrap_err();
+        assert!(reason.contains("down") && !reason.contains('\n'), "{reason:?}");
         for bad in [&text[..text.len() - 1], "", "[]", &text.replace("\"starts\"", "\"start\"")] {
             assert!(
                 WantedOperation::parse(bad.as_bytes()).unwrap_err().starts_with("is not a wanted"),
