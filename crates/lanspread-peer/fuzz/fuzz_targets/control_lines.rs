@@ -2,7 +2,6 @@
 #![no_main]
 
 use std::cell::RefCell;
-use std::path::Path;
 
 use lanspread_peer::{ControlClient, ControlError, ControlReply, ControlRequest, Daemon};
 use libfuzzer_sys::fuzz_target;
@@ -12,7 +11,7 @@ use tokio::runtime::{Builder, Runtime};
 
 /// A false daemon.
 struct Socket {
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
     daemon: Daemon,
     listener: UnixListener,
     runtime: Runtime,
@@ -27,7 +26,7 @@ fn socket() -> Socket {
     let daemon = Daemon { pid: 1, socket: folder.path().join("socket"), asking: None };
     let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
     let listener = runtime.block_on(async { UnixListener::bind(&daemon.socket) }).expect("a socket");
-    Socket { _folder: folder, daemon, listener, runtime }
+    Socket { folder, daemon, listener, runtime }
 }
 
 fn fuzz(input: &[u8]) {
@@ -45,7 +44,8 @@ fn check_request(line: &[u8]) {
 }
 
 async fn check_replies(socket: &Socket, sent: &[u8]) {
-    let games_dir = Path::new("/games");
+    // Its owner is who may say what is in it, so it has to be there.
+    let games_dir = socket.folder.path();
     let asked = ControlClient::ask(&socket.daemon, games_dir, &ControlRequest::Status);
     let (client, accepted) = tokio::join!(asked, socket.listener.accept());
     let (mut client, (mut stream, _)) = (client.expect("a connection"), accepted.expect("a connection"));
