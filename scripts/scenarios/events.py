@@ -30,18 +30,19 @@ def named(name: str, /, **fields: Any) -> Predicate:
 class EventLog:
     """Filled by one reader thread, read by the scenario."""
 
-    def __init__(self, owner: str, *, of_the_program: bool = True) -> None:
-        """Stand-ins for the program print objects of their own, which the schema does not have."""
+    def __init__(self, owner: str) -> None:
         self.owner = owner
-        self._is_held_to_the_schema = of_the_program
+        self.is_of_a_double = False
+        """Stand-ins for the program print objects of their own, which the schema does not have."""
         self._changed = threading.Condition()
         self._events: list[Event] = []
         self._complaints: list[str] = []
+        self._wrong: list[str] = []
         self._closed = False
 
     def add_line(self, line: str) -> None:
         """Takes one line of standard output, which holds events and nothing else."""
-        complaint = None
+        complaint = wrong = None
         event: Event | None = None
         try:
             event = json.loads(line)
@@ -50,11 +51,13 @@ class EventLog:
         is_event = isinstance(event, dict) and isinstance(event.get("event"), str) and "time" in event
         if complaint is None and not is_event:
             complaint = f"without `event` and `time`: {line!r}"
-        elif complaint is None and self._is_held_to_the_schema and (wrong := event_schema.problem(event)):
-            complaint = f"not as docs/event-schema.json says: {wrong}: {line!r}"
+        elif complaint is None and (problem := event_schema.problem(event)):
+            wrong = f"not as docs/event-schema.json says: {problem}: {line!r}"
         with self._changed:
             if complaint:
                 self._complaints.append(complaint)
+            if wrong:
+                self._wrong.append(wrong)
             # What has an unknown field can still be waited for.
             if event is not None and is_event:
                 self._events.append(event)
@@ -79,9 +82,9 @@ class EventLog:
         return [event for event in self.window(start) if predicate(event)]
 
     def complaints(self) -> list[str]:
-        """Lines that were not events."""
+        """Lines that were not events, and of the program those that are not as the schema says."""
         with self._changed:
-            return list(self._complaints)
+            return self._complaints + ([] if self.is_of_a_double else self._wrong)
 
     def wait_for(self, predicate: Predicate, deadline: Deadline, what: str, start: int = 0) -> Event:
         """The first matching event at or after `start`; fails when the process ends without one."""

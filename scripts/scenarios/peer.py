@@ -6,7 +6,7 @@ import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Protocol
+from typing import Protocol, Self
 
 from .docker import RUN_LABEL, DockerError, docker
 from .events import named
@@ -150,17 +150,10 @@ class Peer(Process):
     """A process of the program in a container, or of a double."""
 
     def __init__(
-        self,
-        name: str,
-        container: str,
-        docker_arguments: Sequence[str],
-        arguments: Sequence[str],
-        logs: Path,
-        *,
-        of_the_program: bool = True,
+        self, name: str, container: str, docker_arguments: Sequence[str], arguments: Sequence[str], logs: Path
     ) -> None:
         """Starts it with `docker_arguments`, which end in `arguments`."""
-        super().__init__(name, ["docker", *docker_arguments], logs, of_the_program=of_the_program)
+        super().__init__(name, ["docker", *docker_arguments], logs)
         self.container = container
         self.arguments = list(arguments)
         self.end_is_wanted = False
@@ -172,6 +165,11 @@ class Peer(Process):
             raise DockerError(["run", self.container], status, self.stderr())
         self.end_is_wanted = True
         return status
+
+    def of_a_double(self) -> Self:
+        """The same process, of which is known that it is not of the program."""
+        self.events.is_of_a_double = True
+        return self
 
     def detach(self) -> None:
         """Ends the command that is attached to the container; the container is left to the cleanup."""

@@ -18,10 +18,10 @@ _REST_LIMIT_S = 1.0
 class Process:
     """Its standard output becomes events; standard output and standard error are kept in files."""
 
-    def __init__(self, name: str, command: Sequence[str], logs: Path, *, of_the_program: bool = True) -> None:
+    def __init__(self, name: str, command: Sequence[str], logs: Path) -> None:
         """Starts the command. `logs` is the path of its log files without their endings."""
         self.name = name
-        self.events = EventLog(self.name, of_the_program=of_the_program)
+        self.events = EventLog(self.name)
         self.stdout_file = logs.with_name(f"{logs.name}.stdout.jsonl")
         self.stderr_file = logs.with_name(f"{logs.name}.stderr.log")
         self.status: int | None = None

@@ -311,18 +311,10 @@ class Stage:
             docker_arguments = settings.run_arguments(arguments)
         return self._begin(name, container, docker_arguments, arguments)
 
-    def _begin(
-        self,
-        name: str,
-        container: str,
-        docker_arguments: Sequence[str],
-        arguments: Sequence[str],
-        *,
-        of_the_program: bool = True,
-    ) -> Peer:
+    def _begin(self, name: str, container: str, docker_arguments: Sequence[str], arguments: Sequence[str]) -> Peer:
         with self._making():
             logs = self.logs_dir / f"{len(self.peers) + 1:02}-{name}"
-            process = Peer(name, container, docker_arguments, arguments, logs, of_the_program=of_the_program)
+            process = Peer(name, container, docker_arguments, arguments, logs)
             self.peers.append(process)
         return process
 
@@ -429,15 +421,14 @@ class Stage:
     def eavesdrop(self, name: str, machine: Machine) -> Peer:
         """Begins to report every packet at a machine on which the doubles are mounted."""
         arguments = ["exec", "--user", "0", machine.container, f"{inside.DOUBLES}/{EAVESDROPPER}"]
-        process = self._begin(name, machine.container, arguments, [], of_the_program=False)
+        process = self._begin(name, machine.container, arguments, []).of_a_double()
         process.wait_for_event("eavesdropping", self.deadline)
         return process
 
     def start_double(self, name: str, program: str, arguments: Sequence[str], *mounts: Mount) -> Peer:
         """Runs one of the programs that stand in for peers."""
-        settings = replace(self._container(name, PROGRAMS, *mounts), entrypoint=f"{inside.DOUBLES}/{program}")
-        docker_arguments = settings.run_arguments(arguments)
-        return self._begin(name, settings.container, docker_arguments, arguments, of_the_program=False)
+        double = replace(self._container(name, PROGRAMS, *mounts), entrypoint=f"{inside.DOUBLES}/{program}")
+        return self._begin(name, double.container, double.run_arguments(arguments), arguments).of_a_double()
 
     # --- asking ---
 
