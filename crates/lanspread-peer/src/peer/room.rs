@@ -75,7 +75,7 @@ impl RoomFollower {
             if waited == Ok(true) {
                 sleep_until(latest).await;
             }
-            let before = self.told.take().map(|(room, _)| room).unwrap_or_default();
+            let before = self.told.as_ref().map(|(room, _)| room.clone()).unwrap_or_default();
             let room = self.look();
             match difference(&before, &room) {
                 RoomDifference::None if waited == Ok(false) && Instant::now() < latest => {}
