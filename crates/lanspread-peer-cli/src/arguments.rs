@@ -37,7 +37,8 @@ pub(crate) use self::catalog::{
 pub(crate) use self::daemon::{SocketOptions, StopOptions};
 pub(crate) use self::ensure::{Absent, Ensure, WantedGame};
 pub(crate) use self::games::{
-    Download, Fetching, GamesPlace, GamesWanted, Install, Local, Parallel, Repair, Uninstall, Update, Verify,
+    Download, DryRun, Fetching, GamesPlace, GamesWanted, Install, Local, Parallel, Remove, Repair, Uninstall,
+    Update, Verify,
 };
 pub(crate) use self::logging::{LogFormat, Logging};
 pub(crate) use self::options::{
@@ -185,7 +186,7 @@ and stops; with --force it deletes them.")]
     /// Remove the installed tree of games and keep their archives
     Uninstall(Uninstall),
     /// Remove the downloaded files of games and keep their installed tree
-    Remove(Local),
+    Remove(Remove),
     /// Compare games with the records of what was installed and downloaded
     Verify(Verify),
     /// Compare games with those records, and fetch and replace what differs

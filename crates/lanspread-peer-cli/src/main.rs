@@ -32,7 +32,6 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
-use lanspread_peer::OperationKind;
 use tokio::runtime::Runtime;
 
 use crate::arguments::{Arguments, Command, Global};
@@ -118,9 +117,7 @@ async fn run(global: &Global, output: Output, command: Command, given: &Given) -
         Command::Download(download) => operate::download(global, output, download).await,
         Command::Update(update) => operate::update(global, output, update).await,
         Command::Uninstall(uninstall) => operate::uninstall(global, output, uninstall).await,
-        Command::Remove(local) => {
-            operate::on_this_machine(global, output, local, OperationKind::Remove).await
-        }
+        Command::Remove(remove) => operate::remove(global, output, remove).await,
         Command::Verify(verify) => operate::verify(global, output, verify).await,
         Command::Repair(repair) => operate::repair(global, output, repair).await,
         Command::Ensure(ensure) => commands::ensure::ensure(global, output, *ensure).await,

@@ -142,7 +142,6 @@ pub use peer::core::Peer;
 pub use peer::error::PeerError;
 pub use peer::room::{RoomFollower, RoomUpdate};
 pub use peer::stream_install::{SourcePeer, StreamInstallReport};
-pub use peer::stream_plan::StreamInstallPlan;
 /// Cancels an operation.
 pub use tokio_util::sync::CancellationToken;
 pub use traffic::TrafficLimits;
@@ -180,7 +179,7 @@ pub use report::packing_list::{AwaitedPackingList, MadePackingList};
 pub use report::party_line::PartyLineShown;
 pub use report::passed_over::PassedOverFolder;
 pub use report::peer_trust::PeerTrust;
-pub use report::planned::{PlannedSource, PlannedUpstream};
+pub use report::planned::{OperationPlan, PlannedSource, PlannedStep, PlannedUpstream};
 pub use report::queued::QueuedAt;
 pub use report::repair::{RepairBegin, RepairFailed, RepairFinished, VerifyFinished};
 pub use report::reported_event::ReportedEvent;

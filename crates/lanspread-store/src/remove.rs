@@ -11,7 +11,7 @@ use crate::state::intent::IntentStep;
 use crate::state::record;
 use crate::state::standing::{Standing, standing};
 
-/// What was removed.
+/// What was removed, or would be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Removed {
     /// Number of files in the game root.
@@ -30,9 +30,12 @@ pub fn remove(games: &GamesDir, game: &GameId) -> Result<Removed, StoreError> {
     Ok(removed)
 }
 
-/// What there is to remove: the sentinel, archives with or without it, what an unfinished download has left, and a
+/// What [`remove`] would remove: the sentinel, archives with or without it, what an unfinished download has left, and a
 /// record of files that are gone.
-fn downloaded(games: &GamesDir, game: &GameId) -> Result<Removed, StoreError> {
+///
+/// # Errors
+/// As [`remove`].
+pub fn downloaded(games: &GamesDir, game: &GameId) -> Result<Removed, StoreError> {
     let mut removed = Removed { files: 0, bytes: 0 };
     let mut has_partials = false;
     if standing(games, game, ".")? == Standing::Folder {

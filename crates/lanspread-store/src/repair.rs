@@ -46,6 +46,15 @@ pub struct Findings {
     pub trust: Option<InstallTrust>,
 }
 
+/// Whether a comparison that finds everything right records that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recording {
+    /// It does.
+    On,
+    /// It changes nothing; the game need not be locked.
+    Off,
+}
+
 /// Compares a locked game with its records, as `verify` does, and notes what must be replaced.
 ///
 /// # Errors
@@ -54,6 +63,7 @@ pub fn examine(
     games: &Arc<GamesDir>,
     game: &GameId,
     manifest: Option<&Arc<ManifestFile>>,
+    recording: Recording,
     observer: &mut dyn VerifyObserver,
     cancel: &CancellationToken,
 ) -> Result<Findings, StoreError> {
@@ -72,12 +82,12 @@ pub fn examine(
         None => None,
     };
     let root = match &download {
-        Some(download) => RootRepair::find(download, &mut comparison)?,
+        Some(download) => RootRepair::find(download, recording, &mut comparison)?,
         None => None,
     };
     let counts = comparison.counts();
     let tree = match compared {
-        Some(compared) => compared.repair(games, game, &noted.damaged)?,
+        Some(compared) => compared.repair(games, game, recording, &noted.damaged)?,
         None => None,
     };
     let trust = GameState::read(games.path(), game)?.and_then(|state| state.installed_trust);
@@ -161,6 +171,7 @@ impl ComparedTree {
         self,
         games: &Arc<GamesDir>,
         game: &GameId,
+        recording: Recording,
         damaged: &Damaged,
     ) -> Result<Option<Arc<TreeRepair>>, StoreError> {
         let (repair, is_known) = match &self {
@@ -173,7 +184,7 @@ impl ComparedTree {
         if repair.entries() > 0 {
             return Ok(Some(Arc::new(repair)));
         }
-        if !is_known {
+        if !is_known && recording == Recording::On {
             let mut draft = repair.draft(games, game)?;
             draft.complete(repair.totals())?;
             draft.sync()?;

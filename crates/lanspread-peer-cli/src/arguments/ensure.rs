@@ -6,7 +6,7 @@ use std::str::FromStr;
 use clap::{Args, ValueHint};
 use lanspread_peer::{GameForm, GamePattern, WantedVersion, WordError};
 
-use crate::arguments::games::{Fetching, Force, GamesPlace, NamesAccepted};
+use crate::arguments::games::{DryRun, Fetching, Force, GamesPlace, NamesAccepted};
 use crate::arguments::options::{Decoder, StreamOptions};
 
 /// `ensure`
@@ -39,6 +39,8 @@ pub(crate) struct Ensure {
     pub(crate) streaming: StreamOptions,
     #[command(flatten)]
     pub(crate) force: Force,
+    #[command(flatten)]
+    pub(crate) dry_run: DryRun,
 }
 
 /// What of a game is to be on this machine.
@@ -75,6 +77,8 @@ pub(crate) struct Absent {
     pub(crate) place: GamesPlace,
     #[command(flatten)]
     pub(crate) force: Force,
+    #[command(flatten)]
+    pub(crate) dry_run: DryRun,
 }
 
 /// A game and the version that is wanted, as `GAME@VERSION`. No game id holds an `@`.

@@ -27,9 +27,8 @@ pub(crate) struct Install {
     pub(crate) decoder: Decoder,
     #[command(flatten)]
     pub(crate) streaming: StreamOptions,
-    /// Show what would happen and change nothing; needs --stream
-    #[arg(long, env = "LANSPREAD_DRY_RUN", action = ArgAction::SetTrue, requires = "stream", value_parser = BoolishValueParser::new())]
-    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) dry_run: DryRun,
 }
 
 /// `download`
@@ -39,6 +38,8 @@ pub(crate) struct Download {
     pub(crate) operate: Operate,
     #[command(flatten)]
     pub(crate) relaying: RelayOptions,
+    #[command(flatten)]
+    pub(crate) dry_run: DryRun,
 }
 
 /// What `download` and `install` are asked for
@@ -82,7 +83,7 @@ pub(crate) struct Update {
     #[arg(long, conflicts_with = "games_wanted")]
     pub(crate) all: bool,
     /// Show what would change, with exit status 10 if anything would, and change nothing
-    #[arg(long)]
+    #[arg(long, conflicts_with = "dry_run")]
     pub(crate) check: bool,
     #[command(flatten)]
     pub(crate) place: GamesPlace,
@@ -96,6 +97,8 @@ pub(crate) struct Update {
     pub(crate) streaming: StreamOptions,
     #[command(flatten)]
     pub(crate) force: Force,
+    #[command(flatten)]
+    pub(crate) dry_run: DryRun,
 }
 
 /// `verify`
@@ -117,6 +120,8 @@ pub(crate) struct Repair {
     pub(crate) decoder: Decoder,
     #[command(flatten)]
     pub(crate) streaming: StreamOptions,
+    #[command(flatten)]
+    pub(crate) dry_run: DryRun,
 }
 
 /// `uninstall`
@@ -126,6 +131,17 @@ pub(crate) struct Uninstall {
     pub(crate) local: Local,
     #[command(flatten)]
     pub(crate) force: Force,
+    #[command(flatten)]
+    pub(crate) dry_run: DryRun,
+}
+
+/// `remove`
+#[derive(Debug, Args)]
+pub(crate) struct Remove {
+    #[command(flatten)]
+    pub(crate) local: Local,
+    #[command(flatten)]
+    pub(crate) dry_run: DryRun,
 }
 
 /// Games, and the folder that holds them
@@ -168,6 +184,14 @@ pub(crate) struct Parallel {
     #[arg(long, help_heading = THIS_MACHINE, env = "LANSPREAD_MAX_OPERATIONS", value_hint = ValueHint::Other, value_name = "N", default_value_t = OPERATIONS_RUNNING_DEFAULT as u64,
         value_parser = clap::value_parser!(u64).range(1..=OPERATIONS_RUNNING_MAX as u64))]
     pub(crate) max_operations: u64,
+}
+
+/// Looking before doing.
+#[derive(Debug, Args)]
+pub(crate) struct DryRun {
+    /// Show what would happen, and change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 /// Consent to the loss of files.

@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 
 use lanspread_peer::{
-    ControlRequest, GameForm, GameId, GamePattern, GamesAmong, OperationKind, OperationOptions,
-    OperationRequest, RoomFile, RoomFileGame, WantedVersion,
+    GameForm, GameId, GamePattern, GamesAmong, OperationKind, OperationOptions, OperationRequest, RoomFile,
+    RoomFileGame, WantedVersion,
 };
 
-use super::operate::{ask, options};
+use super::operate::{ask, asked, options};
 use super::requests::{Requested, Work};
 use super::selected::Selection;
 use super::{OwnPeer, given_peers};
-use crate::arguments::{Absent, Ensure, Global, WantedGame};
+use crate::arguments::{Absent, DryRun, Ensure, Global, WantedGame};
 use crate::backend::Backend;
 use crate::exit::{CommandResult, Failure};
 use crate::output::Output;
@@ -27,23 +27,23 @@ enum Wish {
 }
 
 pub(crate) async fn ensure(global: &Global, output: Output, ensure: Ensure) -> CommandResult {
-    let Ensure { games_wanted, all, file, form, verify, place, fetching, names, decoder, streaming, force } =
-        ensure;
+    let Ensure { games_wanted, all, file, form, verify, place, fetching, .. } = ensure;
+    let Ensure { names, decoder, streaming, force, dry_run: DryRun { dry_run }, .. } = ensure;
     let room = file.as_deref().map(RoomFile::load).transpose()?;
     let options = options(&fetching)?.with_names(names.names.into()).with_force(force.force);
     let options = streaming.apply(options).with_verify(verify);
     let own = OwnPeer { decoder: Some(&decoder), limits: Some(&fetching.limits) };
-    let work = Work { global, output, place: &place, own, fills: true };
+    let work = Work { global, output, place: &place, own, fills: !dry_run };
     work.run(async |backend| {
         let options = given_peers::apply(backend, &fetching, options).await?;
         let named = named(backend, &games_wanted, all, &options).await?;
-        Ok(Wishes::of(room.as_ref(), named, form.form()).requests(&options))
+        Ok(Wishes::of(room.as_ref(), named, form.form()).requests(&options, dry_run))
     })
     .await
 }
 
 pub(crate) async fn absent(global: &Global, output: Output, absent: Absent) -> CommandResult {
-    let Absent { games_wanted, all, place, force } = absent;
+    let Absent { games_wanted, all, place, force, dry_run: DryRun { dry_run } } = absent;
     let options = OperationOptions::default().with_force(force.force);
     let work = Work { global, output, place: &place, own: OwnPeer::default(), fills: false };
     work.run(async |backend| {
@@ -56,7 +56,7 @@ pub(crate) async fn absent(global: &Global, output: Output, absent: Absent) -> C
             ask: ask(&options),
         };
         let games = selection.games(backend).await?;
-        Ok(Wishes(games.into_iter().map(|game| (game, Wish::Absent)).collect()).requests(&options))
+        Ok(Wishes(games.into_iter().map(|game| (game, Wish::Absent)).collect()).requests(&options, dry_run))
     })
     .await
 }
@@ -108,7 +108,7 @@ impl Wishes {
         Self(wishes)
     }
 
-    fn requests(self, options: &OperationOptions) -> Vec<Requested> {
+    fn requests(self, options: &OperationOptions, dry_run: bool) -> Vec<Requested> {
         let request = |(game, wish): (GameId, Wish)| {
             let (kind, options) = match wish {
                 Wish::Present(RoomFileGame { version, form }) => {
@@ -119,7 +119,7 @@ impl Wishes {
                 }
             };
             let request = OperationRequest { kind, game: game.clone(), options };
-            Requested { game, request: ControlRequest::Operate(request) }
+            Requested { game, request: asked(request, dry_run) }
         };
         self.0.into_iter().map(request).collect()
     }

@@ -9,7 +9,8 @@ use super::requests::{Following, Requested, Work, follow};
 use super::selected::Selection;
 use super::{OwnPeer, given_peers, servers, updates};
 use crate::arguments::{
-    Cancel, Download, Fetching, GamesWanted, Global, Install, Local, Repair, Uninstall, Update, Verify,
+    Cancel, Download, DryRun, Fetching, GamesWanted, Global, Install, Local, Remove, Repair, Uninstall,
+    Update, Verify,
 };
 use crate::backend::Backend;
 use crate::exit::{CommandResult, Failure};
@@ -17,46 +18,37 @@ use crate::games_dir::ChosenGamesDir;
 use crate::output::Output;
 
 pub(crate) async fn install(global: &Global, output: Output, install: Install) -> CommandResult {
-    let Install { stream, operate, names, decoder, streaming, dry_run } = install;
+    let Install { stream, operate, names, decoder, streaming, dry_run: DryRun { dry_run } } = install;
     let options = streaming.apply(options(&operate.fetching)?.with_names(names.names.into()));
     let kind = if stream { OperationKind::StreamInstall } else { OperationKind::Install };
     let own = OwnPeer { decoder: Some(&decoder), limits: Some(&operate.fetching.limits) };
-    let order = Order {
-        wanted: &operate.local.wanted,
-        fetching: Some(&operate.fetching),
-        among: GamesAmong::Offered,
-        options,
-    };
-    let place = &operate.local.place;
-    let work = Work { global, output, place, own, fills: !dry_run };
-    if dry_run {
-        return work
-            .run(async |backend| {
-                order.requests(backend, |game, options| ControlRequest::Plan { game, options }).await
-            })
-            .await;
-    }
+    let (wanted, fetching) = (&operate.local.wanted, Some(&operate.fetching));
+    let order = Order { wanted, fetching, among: GamesAmong::Offered, options, dry_run };
+    let work = Work { global, output, place: &operate.local.place, own, fills: !dry_run };
     order.perform(work, kind).await
 }
 
 pub(crate) async fn download(global: &Global, output: Output, download: Download) -> CommandResult {
-    let Download { operate, relaying } = download;
+    let Download { operate, relaying, dry_run: DryRun { dry_run } } = download;
     let options = relaying.apply(options(&operate.fetching)?);
     let own = OwnPeer { limits: Some(&operate.fetching.limits), ..OwnPeer::default() };
     let (wanted, fetching) = (&operate.local.wanted, Some(&operate.fetching));
-    let order = Order { wanted, fetching, among: GamesAmong::Offered, options };
-    let work = Work { global, output, place: &operate.local.place, own, fills: true };
+    let order = Order { wanted, fetching, among: GamesAmong::Offered, options, dry_run };
+    let work = Work { global, output, place: &operate.local.place, own, fills: !dry_run };
     order.perform(work, OperationKind::Download).await
 }
 
 pub(crate) async fn update(global: &Global, output: Output, update: Update) -> CommandResult {
-    let Update { games_wanted, all, check, place, fetching, names, decoder, streaming, force } = update;
-    let is_check = check || (games_wanted.is_empty() && !all);
+    let Update { games_wanted, all, check, place, fetching, names, decoder, streaming, force, dry_run } =
+        update;
+    let DryRun { dry_run } = dry_run;
+    let is_check = check || (games_wanted.is_empty() && !all && !dry_run);
     let options = options(&fetching)?.with_names(names.names.into()).with_force(force.force);
     let options = streaming.apply(options);
     let own = OwnPeer { decoder: Some(&decoder), limits: Some(&fetching.limits) };
     let wanted = GamesWanted { all: all || games_wanted.is_empty(), games_wanted };
-    let order = Order { wanted: &wanted, fetching: Some(&fetching), among: GamesAmong::Here, options };
+    let order =
+        Order { wanted: &wanted, fetching: Some(&fetching), among: GamesAmong::Here, options, dry_run };
     let work = Work { global, output, place: &place, own, fills: false };
     if is_check {
         return work.ask(async |backend, cancel| order.check(backend, output, cancel).await).await;
@@ -66,33 +58,33 @@ pub(crate) async fn update(global: &Global, output: Output, update: Update) -> C
 
 pub(crate) async fn uninstall(global: &Global, output: Output, uninstall: Uninstall) -> CommandResult {
     let options = OperationOptions::default().with_force(uninstall.force.force);
-    on_games_here(global, output, &uninstall.local, OperationKind::Uninstall, options).await
+    let Uninstall { local, dry_run: DryRun { dry_run }, .. } = uninstall;
+    on_games_here(global, output, &local, OperationKind::Uninstall, options, dry_run).await
+}
+
+pub(crate) async fn remove(global: &Global, output: Output, remove: Remove) -> CommandResult {
+    let Remove { local, dry_run: DryRun { dry_run } } = remove;
+    let options = OperationOptions::default();
+    on_games_here(global, output, &local, OperationKind::Remove, options, dry_run).await
 }
 
 pub(crate) async fn verify(global: &Global, output: Output, verify: Verify) -> CommandResult {
     if verify.repair {
         return repair(global, output, verify.repairing).await;
     }
-    on_this_machine(global, output, verify.repairing.operate.local, OperationKind::Verify).await
+    let Repair { operate, dry_run: DryRun { dry_run }, .. } = verify.repairing;
+    let options = OperationOptions::default();
+    on_games_here(global, output, &operate.local, OperationKind::Verify, options, dry_run).await
 }
 
 pub(crate) async fn repair(global: &Global, output: Output, repair: Repair) -> CommandResult {
-    let Repair { operate, decoder, streaming } = repair;
+    let Repair { operate, decoder, streaming, dry_run: DryRun { dry_run } } = repair;
     let options = streaming.apply(options(&operate.fetching)?);
     let own = OwnPeer { decoder: Some(&decoder), limits: Some(&operate.fetching.limits) };
     let (wanted, fetching) = (&operate.local.wanted, Some(&operate.fetching));
-    let order = Order { wanted, fetching, among: GamesAmong::Here, options };
+    let order = Order { wanted, fetching, among: GamesAmong::Here, options, dry_run };
     let work = Work { global, output, place: &operate.local.place, own, fills: false };
     order.perform(work, OperationKind::Repair).await
-}
-
-pub(crate) async fn on_this_machine(
-    global: &Global,
-    output: Output,
-    local: Local,
-    kind: OperationKind,
-) -> CommandResult {
-    on_games_here(global, output, &local, kind, OperationOptions::default()).await
 }
 
 async fn on_games_here(
@@ -101,8 +93,9 @@ async fn on_games_here(
     local: &Local,
     kind: OperationKind,
     options: OperationOptions,
+    dry_run: bool,
 ) -> CommandResult {
-    let order = Order { wanted: &local.wanted, fetching: None, among: GamesAmong::Here, options };
+    let order = Order { wanted: &local.wanted, fetching: None, among: GamesAmong::Here, options, dry_run };
     let work = Work { global, output, place: &local.place, own: OwnPeer::default(), fills: false };
     order.perform(work, kind).await
 }
@@ -129,6 +122,11 @@ pub(super) fn options(fetching: &Fetching) -> Result<OperationOptions, Failure> 
     Ok(options)
 }
 
+/// Asks for an operation, or only what it would do.
+pub(super) fn asked(request: OperationRequest, dry_run: bool) -> ControlRequest {
+    if dry_run { ControlRequest::Plan(request) } else { ControlRequest::Operate(request) }
+}
+
 /// What is asked for some games.
 struct Order<'c> {
     wanted: &'c GamesWanted,
@@ -137,26 +135,26 @@ struct Order<'c> {
     /// Among which games a pattern is looked for.
     among: GamesAmong,
     options: OperationOptions,
+    /// It is only said what would be done.
+    dry_run: bool,
 }
 
 impl Order<'_> {
     async fn perform(&self, work: Work<'_>, kind: OperationKind) -> CommandResult {
-        let request = |game, options| ControlRequest::Operate(OperationRequest { kind, game, options });
-        work.run(async |backend| self.requests(backend, request).await).await
+        work.run(async |backend| self.requests(backend, kind).await).await
     }
 
     /// The same request about each game.
-    async fn requests(
-        &self,
-        backend: &Backend<'_>,
-        request: impl Fn(GameId, OperationOptions) -> ControlRequest,
-    ) -> Result<Vec<Requested>, Failure> {
+    async fn requests(&self, backend: &Backend<'_>, kind: OperationKind) -> Result<Vec<Requested>, Failure> {
         let options = match self.fetching {
             Some(fetching) => given_peers::apply(backend, fetching, self.options.clone()).await?,
             None => self.options.clone(),
         };
         let games = self.selection(ask(&options)).games(backend).await?;
-        let requested = |game: GameId| Requested { request: request(game.clone(), options.clone()), game };
+        let requested = |game: GameId| {
+            let request = OperationRequest { kind, game: game.clone(), options: options.clone() };
+            Requested { game, request: asked(request, self.dry_run) }
+        };
         Ok(games.into_iter().map(requested).collect())
     }
 

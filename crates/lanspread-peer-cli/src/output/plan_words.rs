@@ -1,102 +1,164 @@
-//! What a streamed install would do, in words. Nothing here does I/O.
+//! What an operation would do, in words. Nothing here does I/O.
 
-use lanspread_peer::{Answer, DecodeAt, PlannedUpstream};
+use lanspread_peer::{DecodeAt, OperationPlan, PlannedStep, PlannedUpstream};
 
-use super::quantities::{bytes, count as counted};
+use super::quantities::{bytes, count};
 
-pub(super) fn plan(report: &Answer) -> String {
-    let Answer::StreamInstallPlan {
-        game,
-        version,
-        sources,
-        dropped,
-        files,
-        bytes: count,
-        needed_bytes,
-        free_bytes,
-        fits,
-        decode_at,
-        upstreams,
-        memory_bytes,
-    } = report
-    else {
-        return String::new();
-    };
-    let mut text = format!(
-        "{game} {version}: {}, {}; needs {}, {} free{}",
-        counted(*files, "file"),
-        bytes(*count),
-        bytes(*needed_bytes),
-        bytes(*free_bytes),
-        if *fits { "" } else { ": DOES NOT FIT" }
-    );
-    for (number, source) in (1..).zip(sources) {
+pub(super) fn plan(plan: &OperationPlan) -> String {
+    let version = plan.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
+    let mut text = format!("{}{version}: {}", plan.game, done(&plan.steps));
+    for part in amounts(plan) {
+        text += &format!("; {part}");
+    }
+    if plan.lost_files > 0 {
+        let lost = count(plan.lost_files, "file");
+        let names = plan.lost.join(", ");
+        let more = if plan.lost_files > plan.lost.len() as u64 { ", …" } else { "" };
+        text += &format!("\n  would be lost: {lost} that you added or changed: {names}{more}");
+    }
+    for (number, source) in (1..).zip(&plan.sources) {
         text += &format!("\n  {number}. {} ({})", source.name, source.addr);
     }
-    text += &format!("\n  {}, up to {} of memory here", decoded(*decode_at, upstreams), bytes(*memory_bytes));
-    for peer in dropped {
+    match (plan.decode_at, plan.memory_bytes) {
+        (Some(decode_at), Some(memory_bytes)) => {
+            let decoded = decoded(decode_at, &plan.upstreams);
+            text += &format!("\n  {decoded}, up to {} of memory here", bytes(memory_bytes));
+        }
+        _ if !plan.upstreams.is_empty() => text += &format!("\n  servers: {}", names(&plan.upstreams)),
+        _ => {}
+    }
+    for peer in &plan.dropped {
         text += &format!("\n  not a source: {}: {}", peer.peer, peer.reason);
     }
     text
 }
 
+/// The steps, as a sentence.
+fn done(steps: &[PlannedStep]) -> String {
+    let word = |step: &PlannedStep| match step {
+        PlannedStep::Stream => "stream it",
+        PlannedStep::Download => "download its archives",
+        PlannedStep::Unpack => "unpack its archives",
+        PlannedStep::Repair => "repair it",
+        PlannedStep::Uninstall => "remove its installed tree",
+        PlannedStep::Remove => "remove its archives",
+        PlannedStep::Compare => "compare it and change nothing",
+        _ => "do something that this version does not know",
+    };
+    let mut words: Vec<&str> = steps.iter().map(word).collect();
+    // The archives and the tree are repaired one after the other.
+    words.dedup();
+    if words.is_empty() {
+        "nothing would change".to_owned()
+    } else {
+        format!("would {}", words.join(", then "))
+    }
+}
+
+fn amounts(plan: &OperationPlan) -> Vec<String> {
+    let mut parts = Vec::new();
+    match (plan.files, plan.bytes) {
+        (Some(0), _) => {}
+        (Some(files), Some(of_them)) => parts.push(format!("{}, {}", count(files, "file"), bytes(of_them))),
+        _ => parts.push("only its sources know what is in it".to_owned()),
+    }
+    match plan.fetched_bytes {
+        Some(0) | None => {}
+        Some(fetched) => parts.push(format!("fetches {}", bytes(fetched))),
+    }
+    if plan.removed_bytes > 0 {
+        parts.push(format!("removes {}", bytes(plan.removed_bytes)));
+    }
+    if let Some(needed) = plan.needed_bytes.filter(|needed| *needed > 0) {
+        let fits = if plan.fits == Some(false) { ": DOES NOT FIT" } else { "" };
+        parts.push(format!("needs {}, {} free{fits}", bytes(needed), bytes(plan.free_bytes)));
+    }
+    parts
+}
+
 /// Where it would be decoded, and which upstreams would bring the bytes.
 fn decoded(decode_at: DecodeAt, upstreams: &[PlannedUpstream]) -> String {
     match decode_at {
-        DecodeAt::Receiver => {
-            let upstreams: Vec<&str> = upstreams.iter().map(|upstream| upstream.upstream.as_str()).collect();
-            format!(
-                "decoded here, from receivers that are placed before it when it joins, then from {}",
-                upstreams.join(", ")
-            )
-        }
+        DecodeAt::Receiver => format!(
+            "decoded here, from receivers that are placed before it when it joins, then from {}",
+            names(upstreams)
+        ),
         _ => "decoded at the source".to_owned(),
     }
 }
 
+fn names(upstreams: &[PlannedUpstream]) -> String {
+    let names: Vec<&str> = upstreams.iter().map(|upstream| upstream.upstream.as_str()).collect();
+    names.join(", ")
+}
+
 #[cfg(test)]
 mod tests {
-    use lanspread_peer::{PlannedSource, UpstreamKind};
+    use serde_json::{Value, json};
 
     use super::*;
 
+    /// The words of a plan with these fields; of the others, there is nothing.
+    fn words(fields: Value) -> String {
+        let mut object = json!({
+            "kind": "update", "game": "g", "version": "1", "changed": true, "steps": [], "fetched_bytes": 0,
+            "files": 0, "bytes": 0, "removed_bytes": 0, "lost_files": 0, "lost": [], "sources": [],
+            "dropped": [], "needed_bytes": 0, "free_bytes": 3 << 20, "fits": true, "decode_at": null,
+            "upstreams": [], "memory_bytes": null,
+        });
+        let Value::Object(mut fields) = fields else { panic!("no object") };
+        object.as_object_mut().unwrap().append(&mut fields);
+        plan(&serde_json::from_value(object).unwrap())
+    }
+
     #[test]
     fn a_plan_says_where_it_is_decoded_from_whom_and_what_memory_that_takes() {
-        let source = |name: &str| PlannedSource {
-            name: name.parse().unwrap(),
-            peer: lanspread_peer::PeerId::from([0; 16]),
-            addr: ([10, 0, 0, 1], 4107).into(),
+        let source =
+            json!({ "name": "den", "peer": lanspread_peer::PeerId::from([0; 16]), "addr": "10.0.0.1:4107" });
+        let plan_at = |decode_at: &str, upstreams: &[&str]| {
+            let upstream = |name: &&str| json!({ "upstream": name, "kind": "source" });
+            words(json!({
+                "steps": ["stream"], "files": 2, "bytes": 1 << 20, "fetched_bytes": 1 << 19,
+                "needed_bytes": 2 << 20, "sources": [source], "decode_at": decode_at,
+                "upstreams": upstreams.iter().map(upstream).collect::<Vec<_>>(), "memory_bytes": 96 << 20,
+            }))
         };
-        let plan_at = |decode_at, upstreams: &[&str]| {
-            let upstream = |upstream: &&str| PlannedUpstream {
-                upstream: (*upstream).to_owned(),
-                kind: UpstreamKind::Source,
-            };
-            plan(&Answer::StreamInstallPlan {
-                game: "g".parse().unwrap(),
-                version: "1".parse().unwrap(),
-                sources: vec![source("den")],
-                dropped: Vec::new(),
-                files: 2,
-                bytes: 1 << 20,
-                needed_bytes: 2 << 20,
-                free_bytes: 3 << 20,
-                fits: true,
-                decode_at,
-                upstreams: upstreams.iter().map(upstream).collect(),
-                memory_bytes: 96 << 20,
-            })
-        };
-        let first = "g 1: 2 files, 1.00 MiB; needs 2.00 MiB, 3.00 MiB free\n  1. den (10.0.0.1:4107)\n  ";
+        let first = "g 1: would stream it; 2 files, 1.00 MiB; fetches 512.00 KiB; needs 2.00 MiB, 3.00 MiB free\n  1. den (10.0.0.1:4107)\n  ";
         assert_eq!(
-            plan_at(DecodeAt::Receiver, &["den", "foyer"]),
+            plan_at("receiver", &["den", "foyer"]),
             format!(
                 "{first}decoded here, from receivers that are placed before it when it joins, then from den, foyer, up to 96.00 MiB of memory here"
             )
         );
         assert_eq!(
-            plan_at(DecodeAt::Source, &[]),
+            plan_at("source", &[]),
             format!("{first}decoded at the source, up to 96.00 MiB of memory here")
         );
+    }
+
+    #[test]
+    fn a_plan_says_what_changes_what_is_lost_and_whether_it_fits() {
+        let fields = json!({ "steps": [], "changed": false });
+        assert_eq!(words(fields), "g 1: nothing would change");
+        let fields = json!({
+            "steps": ["download", "unpack"], "fetched_bytes": 1 << 20, "removed_bytes": 2048, "files": null,
+            "bytes": null, "needed_bytes": 4 << 20, "fits": false,
+            "upstreams": [{ "upstream": "http://10.0.0.9", "kind": "http" }],
+        });
+        assert_eq!(
+            words(fields),
+            "g 1: would download its archives, then unpack its archives; only its sources know what is in it; fetches 1.00 MiB; removes 2.00 KiB; needs 4.00 MiB, 3.00 MiB free: DOES NOT FIT\n  servers: http://10.0.0.9"
+        );
+        let lost = json!({
+            "version": null, "steps": ["uninstall"], "removed_bytes": 2048, "lost_files": 6,
+            "lost": ["save", "level"],
+        });
+        assert_eq!(
+            words(lost),
+            "g: would remove its installed tree; removes 2.00 KiB\n  would be lost: 6 files that you added or changed: save, level, …"
+        );
+        let repaired =
+            json!({ "steps": ["repair", "repair"], "files": 1, "bytes": 1024, "fetched_bytes": null });
+        assert_eq!(words(repaired), "g 1: would repair it; 1 file, 1.00 KiB");
     }
 }

@@ -324,7 +324,7 @@ pub(super) fn report(report: &Answer) -> String {
         Answer::OperationsCancelled { game, count } => {
             format!("{game}: {} cancelled", counted(*count, "operation"))
         }
-        Answer::StreamInstallPlan { .. } => plan_words::plan(report),
+        Answer::OperationPlan(plan) => plan_words::plan(plan),
         Answer::Party { .. } => party(report),
         other => peer_words::report(other)
             .or_else(|| game_words::report(other))

@@ -16,7 +16,7 @@ fn a_dry_run_shows_what_would_happen() {
     let (b, a) = (Source::start("b", &games), Source::start("a", &games));
     let receiver = Receiver::new();
     let done = finish(receiver.install("cnctw", &[&b, &a]).arg("--dry-run"));
-    let plan = done.succeeded().one("stream-install-plan");
+    let plan = done.succeeded().one("operation-plan");
     assert_eq!((&plan["game"], &plan["version"]), (&"cnctw".into(), &"20250101".into()));
     let names: Vec<_> =
         plan["sources"].as_array().unwrap().iter().map(|source| source["name"].clone()).collect();

@@ -13,6 +13,7 @@ mod catalogs;
 mod completions;
 mod config;
 mod daemon;
+mod dry_run;
 mod ensure;
 mod failover;
 mod games_dir;

@@ -37,7 +37,7 @@ fn a_dry_run_says_where_it_is_decoded_from_whom_and_what_memory_that_takes() {
         let mut command = receiver.install("cnctw", &[&b, &a]);
         finish(command.arg("--dry-run").args(with(&catalog)).args(options))
     };
-    let here = plan(&[]).succeeded().one("stream-install-plan");
+    let here = plan(&[]).succeeded().one("operation-plan");
     assert_eq!(here["decode_at"], "receiver");
     let upstreams = serde_json::json!([
         {"upstream": "a", "kind": "source"},
@@ -54,7 +54,7 @@ fn a_dry_run_says_where_it_is_decoded_from_whom_and_what_memory_that_takes() {
     let memory = here["memory_bytes"].as_u64().unwrap();
     assert!(memory > archive + beside && memory < archive + beside + (64 << 20), "{memory}");
 
-    let there = plan(&["--decode-at", "source"]).succeeded().one("stream-install-plan");
+    let there = plan(&["--decode-at", "source"]).succeeded().one("operation-plan");
     assert_eq!((&there["decode_at"], &there["upstreams"]), (&"source".into(), &serde_json::json!([])));
     assert_eq!(there["memory_bytes"], beside);
     receiver.assert_untouched();

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::report::answer::Answer;
 use crate::report::failure::OperationFailure;
 use crate::report::game_pattern::{GamePattern, GamesAmong};
-use crate::report::operation::{AskOptions, OperationKind, OperationOptions, OperationRequest};
+use crate::report::operation::{AskOptions, OperationKind, OperationRequest};
 use crate::report::reported_event::ReportedEvent;
 use crate::report::script_answers::AwaitedOperation;
 
@@ -18,13 +18,8 @@ use crate::report::script_answers::AwaitedOperation;
 pub enum ControlRequest {
     /// Runs an operation, or joins an equal one; its events follow.
     Operate(OperationRequest),
-    /// Reports what a streamed install would do.
-    Plan {
-        /// Which game.
-        game: GameId,
-        /// How.
-        options: OperationOptions,
-    },
+    /// Reports what an operation would do.
+    Plan(OperationRequest),
     /// Reports an operation to its end, or how it ended. The client that asks cannot give it up.
     Wait {
         /// Which one.
@@ -115,7 +110,7 @@ impl ControlRequest {
     /// Whether the request only asks: it changes neither a game nor a setting, here or on another machine.
     pub fn only_asks(&self) -> bool {
         match self {
-            Self::Plan { .. }
+            Self::Plan(_)
             | Self::Wait { .. }
             | Self::Games { .. }
             | Self::Updates { .. }
@@ -172,6 +167,7 @@ mod tests {
     use super::*;
     use crate::report::event::PeerEvent;
     use crate::report::failure::ErrorCategory;
+    use crate::report::operation::OperationOptions;
 
     #[test]
     fn requests_read_as_documented() {

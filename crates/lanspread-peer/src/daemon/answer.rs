@@ -9,10 +9,11 @@ use crate::control::error::ControlError;
 use crate::control::message::{ControlReply, ControlRequest};
 use crate::peer::core::Peer;
 use crate::peer::error::PeerError;
+use crate::peer::plan::Planned;
 use crate::peer::room::RoomUpdate;
 use crate::report::answer::Answer;
 use crate::report::failure::{ErrorCategory, OperationFailure};
-use crate::report::operation::{AskOptions, OperationKind, OperationOptions, OperationRequest};
+use crate::report::operation::{AskOptions, OperationKind, OperationRequest};
 
 /// The replies to one request. Dropping it ends the answer, but no operation.
 pub struct ReplyStream {
@@ -115,9 +116,7 @@ impl Answering {
         let stop = self.0.tasks().cancel_token();
         let answering = async {
             match request {
-                ControlRequest::Plan { game, options } => {
-                    self.reply_plan(&game, &options, replies, give_up).await
-                }
+                ControlRequest::Plan(request) => self.reply_plan(&request, replies, give_up).await,
                 ControlRequest::Wait { awaited } => self.reply_wait(&awaited, replies, give_up).await,
                 ControlRequest::Games { patterns, among, must_match, ask } => {
                     self.reply_games(&patterns, among, must_match, &ask, replies).await
@@ -206,14 +205,12 @@ impl Answering {
 
     async fn reply_plan(
         &self,
-        game: &GameId,
-        options: &OperationOptions,
+        request: &OperationRequest,
         replies: &ReplySender,
         give_up: &CancellationToken,
     ) -> Result<(), AnswerEnd> {
-        let plan = self.0.plan_stream_install(game, options, give_up).await?;
-        let missing = plan.missing_space();
-        replies.report(plan).await?;
+        let Planned { plan, missing } = self.0.plan_and_lack(request, give_up).await?;
+        replies.report(Answer::OperationPlan(Box::new(plan))).await?;
         missing.map_or(Ok(()), |error| Err(PeerError::from(error).into()))
     }
 

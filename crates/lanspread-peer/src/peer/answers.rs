@@ -12,13 +12,10 @@ use lanspread_types::text::printable;
 use crate::operations::OperationInfo;
 use crate::peer::client::{DiscoveredPeers, OfferedGame, PeerStatus};
 use crate::peer::error::PeerError;
-use crate::peer::stream_install::SourcePeer;
-use crate::peer::stream_plan::StreamInstallPlan;
 use crate::report::answer::Answer;
 use crate::report::catalog_listing::CatalogListing;
 use crate::report::failure::Code;
 use crate::report::offender::Offender;
-use crate::report::planned::PlannedSource;
 use crate::source::library_index::reported;
 use crate::traffic::TrafficLimits;
 use crate::trust::catalog::Catalog;
@@ -199,31 +196,6 @@ impl From<PeerStatus> for Answer {
             waves: Vec::new(),
             relays: Vec::new(),
             waiting_receivers: Vec::new(),
-        }
-    }
-}
-
-impl From<StreamInstallPlan> for Answer {
-    fn from(plan: StreamInstallPlan) -> Self {
-        let planned = |source: &SourcePeer| PlannedSource {
-            name: source.name.clone(),
-            peer: source.id,
-            addr: source.address,
-        };
-        let fits = plan.missing_space().is_none();
-        Self::StreamInstallPlan {
-            game: plan.game,
-            version: plan.version,
-            sources: plan.sources.iter().map(planned).collect(),
-            dropped: plan.dropped,
-            files: plan.totals.files,
-            bytes: plan.totals.bytes,
-            needed_bytes: plan.needed_bytes,
-            free_bytes: plan.free_bytes,
-            fits,
-            decode_at: plan.decode_at,
-            upstreams: plan.upstreams,
-            memory_bytes: plan.memory_bytes,
         }
     }
 }

@@ -132,7 +132,7 @@ impl Peer {
         let manifest = self.obtain_manifest(context, &servers).await?;
         let listed = manifest.map(ListedChunks::new);
         permit(&locked, listed.clone(), context.options.accept_unverified).await?;
-        let DownloadSources { version, files, sources, listed, wave } =
+        let DownloadSources { version, files, sources, listed, wave, .. } =
             self.download_sources(context, servers, listed).await?;
         refuse_downloaded(&locked, &version).await?;
         let files = root_files::accept(&files, context.options.names)
@@ -220,15 +220,22 @@ impl Peer {
 async fn refuse_downloaded(locked: &LockedGame, version: &GameVersion) -> Result<(), PeerError> {
     let version = version.clone();
     let looking = locked.run("look", move |games, game, _| {
-        let state = GameState::read(games.path(), game)?;
-        match state.and_then(|state| state.version) {
-            Some(here) if here == version => {
-                Err(StoreError::AlreadyDownloaded { game: game.clone(), version: here }.into())
-            }
-            _ => Ok(()),
-        }
+        let here = GameState::read(games.path(), game)?.and_then(|state| state.version);
+        refuse_version_here(game, here.as_ref(), &version)
     });
     looking.await
+}
+
+/// The same, of a version that is known to be here.
+pub(super) fn refuse_version_here(
+    game: &GameId,
+    here: Option<&GameVersion>,
+    version: &GameVersion,
+) -> Result<(), PeerError> {
+    if here != Some(version) {
+        return Ok(());
+    }
+    Err(StoreError::AlreadyDownloaded { game: game.clone(), version: version.clone() }.into())
 }
 
 /// Refuses to replace verified files by files that no manifest will verify.

@@ -15,7 +15,7 @@ use crate::peer::error::PeerError;
 use crate::peer::packed_sources::{PackedSources, with_archives};
 use crate::peer::servers::is_without_peers;
 use crate::receive::transfer_source::TransferSource;
-use crate::report::failure::AttemptFailure;
+use crate::report::failure::{AttemptFailure, PeerAnswer};
 use crate::trust::select::Selection;
 
 /// The sources of a download.
@@ -29,6 +29,8 @@ pub(super) struct DownloadSources {
     pub(super) listed: Option<ListedChunks>,
     /// From which the archives may come as a packed stream.
     pub(super) wave: Option<PackedSources>,
+    /// The other peers, and why they are not sources.
+    pub(super) dropped: Vec<PeerAnswer>,
 }
 
 impl Peer {
@@ -104,6 +106,7 @@ impl Peer {
             sources: sources(&selection, proved),
             listed,
             wave: is_possible.then_some(wave),
+            dropped: selection.dropped,
         })
     }
 }
@@ -112,7 +115,7 @@ impl Peer {
 fn from_servers(servers: &[Arc<HttpServer>], listed: ListedChunks) -> DownloadSources {
     let sources = servers.iter().cloned().map(TransferSource::Server).collect();
     let (version, files) = (listed.version().clone(), listed.files().to_vec());
-    DownloadSources { version, files, sources, listed: Some(listed), wave: None }
+    DownloadSources { version, files, sources, listed: Some(listed), wave: None, dropped: Vec::new() }
 }
 
 /// The peers that are used at once, and the servers after them.

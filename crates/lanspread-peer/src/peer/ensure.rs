@@ -1,9 +1,12 @@
 //! `ensure`: looks what is here, decides what is missing, and takes the roads that fetch it. If nothing is missing, it
 //! changes nothing, and as far as the version is known it asks no peer.
 
+use std::sync::Arc;
+
 use lanspread_store::error::{Damage, StoreError};
 use lanspread_store::install::replace::Replace;
 use lanspread_store::state::game_state::GameState;
+use lanspread_store::state::games_dir::GamesDir;
 use lanspread_store::verify::whole::{Whole, whole};
 use lanspread_types::ids::{GameId, GameVersion};
 use tokio_util::sync::CancellationToken;
@@ -22,13 +25,13 @@ use crate::report::wanted::WantedVersion;
 const NEWER_HERE: &str = "newer-here";
 
 /// What was found of a game on this machine.
-struct Found {
+pub(super) struct Found {
     state: Option<GameState>,
     whole: Whole,
 }
 
 /// The version that counts, and what there is to say about it.
-struct Wanted {
+pub(super) struct Wanted {
     /// None if whatever is here counts.
     version: Option<GameVersion>,
     note: Option<Code>,
@@ -45,6 +48,16 @@ impl Found {
             installed_version: state.and_then(|state| state.installed_version.as_ref()),
             tree_whole: whole.tree,
         }
+    }
+
+    pub(super) fn is_installed(&self) -> bool {
+        self.here().installed
+    }
+
+    /// The version that is here.
+    pub(super) fn version(&self) -> Option<GameVersion> {
+        let here = self.here();
+        here.installed_version.or(here.downloaded).cloned()
     }
 
     /// Whether there is anything of which it can be asked whether it is right.
@@ -65,6 +78,23 @@ impl Wanted {
 
     fn counts(&self) -> Counts<'_> {
         self.version.as_ref().map_or(Counts::Any, Counts::This)
+    }
+
+    /// The version; none if whatever is here counts.
+    pub(super) fn exact(&self) -> Option<GameVersion> {
+        self.version.clone()
+    }
+
+    /// If the version was asked for, peers that have another one do not have the game.
+    pub(super) fn explain(&self, error: PeerError, game: &GameId) -> PeerError {
+        match (&self.version, &error) {
+            (Some(version), PeerError::NotOffered { .. }) => PeerError::VersionNotOffered {
+                game: game.clone(),
+                version: version.clone(),
+                why: error.to_string(),
+            },
+            _ => error,
+        }
     }
 }
 
@@ -88,18 +118,54 @@ impl Peer {
 
     /// Runs the road as part of an operation.
     pub(super) async fn ensure(&self, context: &OperationContext) -> Result<Ensured, PeerError> {
-        let OperationContext { game, options, events, .. } = context;
+        let OperationContext { game, events, .. } = context;
         let found = self.find(context).await?;
-        let wanted = self.wanted(context, &found).await?;
-        let plan = decide(found.here(), wanted.counts(), options.form);
+        let (plan, wanted, context) = self.decide_ensure(context, &found).await?;
         tracing::info!("{game}: {plan:?}");
-        self.follow_plan(context, &found, &wanted, plan).await?;
+        self.follow_plan(&context, &found, &wanted, plan).await?;
         let state =
             if plan.action == EnsureAction::None { found.state } else { self.game_state(game).await? };
         let version = state.and_then(|state| state.installed_version.or(state.version));
         let ensured = Ensured { note: wanted.note, ..Ensured::present(game, version, plan.action) };
         events.report(PeerEvent::Ensured(ensured.clone()));
         Ok(ensured)
+    }
+
+    /// What is done, for which version, and the operation for that version: what was decided for one version must not fetch
+    /// another one, whatever peers say in the meantime.
+    pub(super) async fn decide_ensure(
+        &self,
+        context: &OperationContext,
+        found: &Found,
+    ) -> Result<(EnsurePlan, Wanted, OperationContext), PeerError> {
+        let wanted = self.wanted(context, found).await?;
+        let plan = decide(found.here(), wanted.counts(), context.options.form);
+        let version =
+            wanted.exact().map_or(WantedVersion::Current, |version| WantedVersion::Exactly { version });
+        let options = OperationOptions { version, ..context.options.clone() };
+        Ok((plan, wanted, OperationContext { options, ..context.clone() }))
+    }
+
+    /// Compares what is here, as [`Self::find`] does, but takes no lock, repairs nothing and records nothing.
+    pub(super) async fn look(&self, context: &OperationContext) -> Result<Found, PeerError> {
+        let game = &context.game;
+        let manifest = self.trusted_manifest(game).await?;
+        let whole = if context.options.verify {
+            match self.examine_only(context, manifest.as_ref()).await {
+                Ok((found, _)) => Whole { tree: found.tree.is_none(), download: found.root.is_none() },
+                Err(PeerError::Store(StoreError::NotInstalled { .. })) => {
+                    Whole { tree: true, download: true }
+                }
+                Err(error) => return Err(error),
+            }
+        } else {
+            let (games_dir, game) = (self.inner.games_dir.clone(), game.clone());
+            let looking = self.blocking("look", move || {
+                Ok(whole(&Arc::new(GamesDir::open(&games_dir)?), &game, manifest.as_ref())?)
+            });
+            looking.await?
+        };
+        Ok(Found { state: self.game_state(game).await?, whole })
     }
 
     /// Repairs what a crash left, and compares what is here with its records: names and sizes, or all bytes.
@@ -186,26 +252,15 @@ impl Peer {
         wanted: &Wanted,
         plan: EnsurePlan,
     ) -> Result<(), PeerError> {
-        let OperationContext { game, options, cancel, .. } = context;
+        let OperationContext { game, cancel, .. } = context;
         let here = found.here();
-        // What was decided for one version must not fetch another one, whatever peers say in the meantime.
-        let options = OperationOptions {
-            version: wanted
-                .version
-                .clone()
-                .map_or(WantedVersion::Current, |version| WantedVersion::Exactly { version }),
-            ..options.clone()
-        };
-        let context = &OperationContext { options, ..context.clone() };
         if here.installed && plan.tree != TreeFrom::Here {
             // Checked before anything is fetched, because a refusal would make it useless.
-            let over_verified =
-                context.options.accept_unverified || self.trusted_manifest(game).await?.is_some();
-            let replace = Replace { allowed: true, force: context.options.force, over_verified };
-            self.permit_install(context, replace).await?;
+            self.permit_replace(context).await?;
         }
         if plan.repair {
-            self.mend(context).await?;
+            self.permit_mend(context).await?;
+            self.repair(context).await?;
         }
         let fetching = async {
             let relay = if plan.download { self.download(context).await? } else { None };
@@ -217,15 +272,14 @@ impl Peer {
             self.linger(relay, cancel).await;
             installed
         };
-        fetching.await.map_err(|error| of_version(error, game, wanted.version.as_ref()))
+        fetching.await.map_err(|error| wanted.explain(error, game))
     }
 
-    /// Repairs what is damaged, unless the user would lose files: a repair brings back files of the game that the user has
-    /// changed.
-    async fn mend(&self, context: &OperationContext) -> Result<(), PeerError> {
+    /// Refuses to repair what is damaged if the user would lose files: a repair brings back files of the game that the user
+    /// has changed.
+    pub(super) async fn permit_mend(&self, context: &OperationContext) -> Result<(), PeerError> {
         let replace = Replace { allowed: true, force: context.options.force, over_verified: true };
-        self.permit_install(context, replace).await?;
-        self.repair(context).await
+        self.permit_install(context, replace).await
     }
 }
 
@@ -256,17 +310,5 @@ fn not_compared(error: &PeerError) -> &'static str {
     match error {
         PeerError::NotOffered { .. } if error.cause().is_some() => "no-peers",
         error => error.code(),
-    }
-}
-
-/// If the version was asked for, peers that have another one do not have the game.
-fn of_version(error: PeerError, game: &GameId, version: Option<&GameVersion>) -> PeerError {
-    match (version, &error) {
-        (Some(version), PeerError::NotOffered { .. }) => PeerError::VersionNotOffered {
-            game: game.clone(),
-            version: version.clone(),
-            why: error.to_string(),
-        },
-        _ => error,
     }
 }

@@ -39,13 +39,18 @@ impl Peer {
         self.newer_catalog(context).await?;
         self.check_in_catalog(game)?;
         // Checked before the download, because a refusal would make it useless.
-        self.permit_install(context, Replace { allowed: false, force: false, over_verified: false }).await?;
-        let downloaded = self.game_state(game).await?.and_then(|state| state.version);
-        let is_wanted = |version| self.wanted_version(game).is_none_or(|wanted| wanted == version);
-        let relay = if downloaded.is_some_and(is_wanted) { None } else { self.download(context).await? };
+        self.permit_install(context, Replace::NEW).await?;
+        let relay = if self.has_wanted_archives(game).await? { None } else { self.download(context).await? };
         let installed = self.install_from_archives(context, false).await;
         self.linger(relay, &context.cancel).await;
         installed
+    }
+
+    /// Whether the game is downloaded, in the version that the catalog expects if there is a catalog.
+    pub(super) async fn has_wanted_archives(&self, game: &GameId) -> Result<bool, PeerError> {
+        let downloaded = self.game_state(game).await?.and_then(|state| state.version);
+        let is_wanted = |version| self.wanted_version(game).is_none_or(|wanted| wanted == version);
+        Ok(downloaded.is_some_and(is_wanted))
     }
 
     /// Refuses an install that may not replace the installed tree.
@@ -60,6 +65,15 @@ impl Peer {
             Ok(())
         })
         .await
+    }
+
+    /// Refuses to replace an installed tree: the user would lose files, or a verified tree would be replaced by one that no
+    /// manifest verifies.
+    pub(super) async fn permit_replace(&self, context: &OperationContext) -> Result<(), PeerError> {
+        let OperationContext { game, options, .. } = context;
+        let over_verified = options.accept_unverified || self.trusted_manifest(game).await?.is_some();
+        let replace = Replace { allowed: true, force: options.force, over_verified };
+        self.permit_install(context, replace).await
     }
 
     /// The state of a game on this machine.

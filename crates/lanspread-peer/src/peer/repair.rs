@@ -11,15 +11,16 @@ use lanspread_archive::provider::ProviderChoice;
 use lanspread_archive::provider_with_dictionary;
 use lanspread_archive::set::ArchiveSet;
 use lanspread_store::download::partials;
+use lanspread_store::error::StoreError;
 use lanspread_store::repair::{
-    Findings, RootRepair, TreeRepair, UnpackRepair, examine, parts_of_tree, put_headers, refuse_obstacles,
-    unpack,
+    Findings, Recording, RootRepair, TreeRepair, UnpackRepair, examine, parts_of_tree, put_headers,
+    refuse_obstacles, unpack,
 };
 use lanspread_store::state::game_state::GameState;
 use lanspread_store::state::listed_chunks::ListedChunks;
 use lanspread_store::verify::comparison::{Difference, VerifyObserver};
 use lanspread_trust::manifest::ManifestFile;
-use lanspread_types::content::Totals;
+use lanspread_types::content::{RootFile, Totals};
 use lanspread_types::ids::{GameId, GameVersion};
 use tokio_util::sync::CancellationToken;
 
@@ -157,7 +158,7 @@ impl Peer {
         let manifest = manifest.cloned();
         let mut told = Differences { game: context.game.clone(), events: context.events.clone() };
         let examining = locked.run("examine", move |games, game, cancel| {
-            Ok::<_, PeerError>(examine(games, game, manifest.as_ref(), &mut told, cancel)?)
+            Ok::<_, PeerError>(examine(games, game, manifest.as_ref(), Recording::On, &mut told, cancel)?)
         });
         examining.await
     }
@@ -202,7 +203,7 @@ impl Peer {
     }
 
     /// The archives on this machine from which a tree can be repaired; empty if it needs none.
-    async fn archives_of(
+    pub(super) async fn archives_of(
         &self,
         context: &OperationContext,
         tree: &TreeRepair,
@@ -308,6 +309,21 @@ pub(super) fn not_offered(error: PeerError, game: &GameId, version: &GameVersion
             why: error.to_string(),
         },
         error => error,
+    }
+}
+
+/// Refuses sources that have other root files than those that are here.
+pub(super) fn same_files(game: &GameId, root: &RootRepair, offered: &[RootFile]) -> Result<(), PeerError> {
+    let (here, mut offered) = (root.files(), offered.to_vec());
+    offered.sort();
+    let file = if here.len() == offered.len() {
+        here.iter().zip(&offered).find(|(here, offered)| here != offered).map(|(here, _)| here.name.clone())
+    } else {
+        Some(format!("{} root files", here.len()))
+    };
+    match file {
+        None => Ok(()),
+        Some(file) => Err(StoreError::OtherBytes { game: game.clone(), file }.into()),
     }
 }
 

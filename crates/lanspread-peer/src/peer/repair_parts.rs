@@ -15,7 +15,7 @@ use crate::operations::OperationContext;
 use crate::peer::core::Peer;
 use crate::peer::download_sources::DownloadSources;
 use crate::peer::error::PeerError;
-use crate::peer::repair::Repaired;
+use crate::peer::repair::{Repaired, same_files};
 use crate::receive::chunk_writer::DownloadTarget;
 use crate::receive::fetch::Dialling;
 use crate::receive::patience::Patience;
@@ -49,18 +49,7 @@ impl Peer {
             });
             root = refining.await?;
         }
-        let mut files = sources.files.clone();
-        files.sort();
-        if let Some((here, _)) = root.files().iter().zip(&files).find(|(here, there)| here != there)
-            && files.len() == root.files().len()
-        {
-            let (game, file) = (game.clone(), here.name.clone());
-            return Err(lanspread_store::StoreError::OtherBytes { game, file }.into());
-        }
-        if files.len() != root.files().len() {
-            let (game, file) = (game.clone(), format!("{} root files", root.files().len()));
-            return Err(lanspread_store::StoreError::OtherBytes { game, file }.into());
-        }
+        same_files(game, &root, &sources.files)?;
         let parts = Arc::new(root.parts());
         let FetchedParts { target, shares } =
             self.fetch_parts(context, locked, Arc::clone(&parts), sources).await?;

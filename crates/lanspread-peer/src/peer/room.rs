@@ -58,8 +58,12 @@ impl Peer {
 impl RoomFollower {
     /// What is to be told next, at most every [`limits::ROOM_INTERVAL`]. Cancel-safe.
     pub async fn next(&mut self) -> RoomUpdate {
-        let Some((_, at)) = &self.told else { return RoomUpdate::Room(Box::new(self.look())) };
-        let (soonest, latest) = (*at + limits::ROOM_INTERVAL, *at + limits::ROOM_ALIVE_INTERVAL);
+        let Some((before, at)) = self.told.clone() else {
+            let room = self.look(1);
+            self.told = Some((room.clone(), Instant::now()));
+            return RoomUpdate::Room(Box::new(room));
+        };
+        let (soonest, latest) = (at + limits::ROOM_INTERVAL, at + limits::ROOM_ALIVE_INTERVAL);
         sleep_until(soonest).await;
         loop {
             let (board, memory) = (&mut self.board, &mut self.memory);
@@ -75,43 +79,49 @@ impl RoomFollower {
             if waited == Ok(true) {
                 sleep_until(latest).await;
             }
-            let before = self.told.as_ref().map(|(room, _)| room.clone()).unwrap_or_default();
-            let room = self.look();
-            match difference(&before, &room) {
-                RoomDifference::None if waited == Ok(false) && Instant::now() < latest => {}
-                RoomDifference::None => return RoomUpdate::Unchanged,
-                RoomDifference::Changes(told) => return RoomUpdate::Changes(told),
-                RoomDifference::Everything => return RoomUpdate::Room(Box::new(room)),
-            }
-            sleep_until((Instant::now() + limits::ROOM_INTERVAL).min(latest)).await;
+            let room = self.look(before.seq + 1);
+            let now = Instant::now();
+            let update = match difference(&before, &room) {
+                RoomDifference::None if waited == Ok(false) && now < latest => {
+                    sleep_until((now + limits::ROOM_INTERVAL).min(latest)).await;
+                    continue;
+                }
+                RoomDifference::None => {
+                    // It takes no number: a reader that counts has missed nothing.
+                    self.told = Some((before, now));
+                    return RoomUpdate::Unchanged;
+                }
+                RoomDifference::Changes(told) => RoomUpdate::Changes(told),
+                RoomDifference::Everything => RoomUpdate::Room(Box::new(room.clone())),
+            };
+            self.told = Some((room, now));
+            return update;
         }
     }
 
-    /// The room now, which counts as told.
-    fn look(&mut self) -> Room {
+    /// The room now. What has changed until now counts as seen.
+    fn look(&mut self, seq: u64) -> Room {
         self.board.mark_unchanged();
         self.memory.mark_unchanged();
         let now = Instant::now();
         let mut room = view(&self.known(), &mut self.slow, now);
-        room.seq = self.told.as_ref().map_or(0, |(room, _)| room.seq) + 1;
+        room.seq = seq;
         let party = &self.peer.inner.endpoint.introduction.party;
         room.party = if party.is_open_network() { String::new() } else { party.name() };
         let since = now.duration_since(self.neighbours.since());
         room.uptime_ms = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
         room.operations = self.operations();
         room.looking = (room.peers.len() < 2).then(|| self.looking(room.uptime_ms));
-        self.told = Some((room.clone(), now));
         room
     }
 
     fn known(&self) -> Known {
         let (peer, inner) = (&self.peer, &self.peer.inner);
         let activity = Arc::clone(&self.board.borrow());
-        let address = *inner.listening.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let ours = OurSeat {
             id: peer.id(),
             name: peer.name().clone(),
-            address: address.unwrap_or_else(|| ([0, 0, 0, 0], 0).into()),
+            address: peer.listening().unwrap_or_else(|| ([0, 0, 0, 0], 0).into()),
             head: activity.head.clone(),
             games: activity.games().cloned().collect(),
         };
@@ -166,18 +176,69 @@ impl RoomFollower {
     }
 
     fn looking(&self, since_ms: u64) -> RoomLooking {
-        let inner = &self.peer.inner;
-        let address = *inner.listening.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let message = if inner.discovery {
+        let message = if self.peer.inner.discovery {
             "it announces itself and looks for others by multicast DNS"
         } else {
             "it does not look for others by itself: they have to be named"
         };
         RoomLooking {
             since_ms,
-            addrs: address.map(|address| address.to_string()).into_iter().collect(),
+            addrs: self.peer.listening().map(|address| address.to_string()).into_iter().collect(),
             message: message.to_owned(),
             hint: None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use lanspread_testing::machine::Machine;
+
+    use super::*;
+    use crate::testing::machine::PeerOf;
+
+    /// The number of an update, and none of one that only says that nothing has changed.
+    fn number(update: &RoomUpdate) -> Option<u64> {
+        match update {
+            RoomUpdate::Room(room) => Some(room.seq),
+            RoomUpdate::Changes(changes) => Some(changes.seq),
+            RoomUpdate::Unchanged => None,
+        }
+    }
+
+    #[tokio::test]
+    async fn each_change_has_the_next_number_and_silence_has_none() {
+        let machine = Machine::new();
+        let peer = machine.describe("seat").build().unwrap();
+        peer.serve(([127, 0, 0, 1], 0).into()).await.unwrap();
+        let mut follower = peer.room().unwrap();
+        let mut numbers = Vec::new();
+        for game in ["one", "two", "three"] {
+            loop {
+                let update = follower.next().await;
+                numbers.extend(number(&update));
+                let has_game = |room: &Room| room.games.iter().any(|known| known.game.as_str() == game);
+                if follower.told.as_ref().is_some_and(|(room, _)| has_game(room)) {
+                    break;
+                }
+                if !numbers.is_empty() {
+                    let root = machine.games_dir().join(game);
+                    fs::create_dir_all(&root).unwrap();
+                    fs::write(root.join("a.eti"), "archive").unwrap();
+                    fs::write(root.join("version.ini"), "1").unwrap();
+                }
+            }
+        }
+        let last = *numbers.last().unwrap();
+        assert_eq!(numbers, (1..=last).collect::<Vec<_>>());
+        assert!(last >= 4, "the first look and three games: {numbers:?}");
+        tokio::time::pause();
+        while number(&follower.next().await).is_some() {}
+        assert!(matches!(follower.next().await, RoomUpdate::Unchanged));
+        let (room, _) = follower.told.as_ref().unwrap();
+        assert!(room.seq >= last, "{}", room.seq);
+        peer.shutdown().await.unwrap();
     }
 }

@@ -8,7 +8,9 @@ use crate::discovery::ask;
 use crate::discovery::search::{AtHand, Search};
 use crate::peer::client::PeerClient;
 use crate::peer::core::Peer;
-use crate::report::operation::{DiscoveryMode as HowFound, OperationOptions};
+use crate::report::operation::{
+    DiscoveryMode as HowFound, OperationKind, OperationOptions, OperationRequest,
+};
 use crate::testing::endpoint;
 use crate::testing::machine::PeerOf;
 use crate::{DiscoverySearch, PeerError};
@@ -102,7 +104,8 @@ async fn a_search_without_result_is_explained() {
     let game: GameId = "g".parse().unwrap();
     let options = OperationOptions { peers: vec![closed.into()], discovery: short, ..Default::default() };
     let peer = ours.describe("ours").discovery_port(free_port()).build().unwrap();
-    match peer.plan_stream_install(&game, &options, &tokio_util::sync::CancellationToken::new()).await {
+    let request = OperationRequest { kind: OperationKind::StreamInstall, game, options };
+    match peer.plan(&request, &tokio_util::sync::CancellationToken::new()).await {
         Err(error @ PeerError::NotOffered { .. }) => {
             assert!(error.cause() == Some("no-answer"), "{error}");
         }

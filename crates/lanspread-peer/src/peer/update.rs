@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use lanspread_store::error::StoreError;
-use lanspread_store::install::replace::Replace;
 use lanspread_store::repair::plain_differences;
 use lanspread_store::state::game_state::GameState;
 use lanspread_store::state::games_dir::GamesDir;
@@ -17,7 +16,7 @@ use crate::report::event::PeerEvent;
 
 /// What an update does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum UpdatePlan {
+pub(super) enum UpdatePlan {
     /// Everything on this machine has the wanted version, as far as it is recorded.
     Nothing,
     /// Stream the installed tree again, because there are no archives on this machine.
@@ -28,6 +27,13 @@ enum UpdatePlan {
     Install,
     /// Download the archives, then install from them.
     DownloadAndInstall,
+}
+
+impl UpdatePlan {
+    /// Whether the installed tree is replaced.
+    pub(super) fn replaces_tree(self) -> bool {
+        matches!(self, Self::Stream | Self::Install | Self::DownloadAndInstall)
+    }
 }
 
 /// The state of a game on this machine.
@@ -77,28 +83,9 @@ impl<'a> Here<'a> {
 impl Peer {
     /// Updates the game to the version that the catalog expects, or without a catalog to the one that most peers have.
     pub(super) async fn update(&self, context: &OperationContext) -> Result<(), PeerError> {
-        let OperationContext { game, options, events, cancel } = context;
-        self.newer_catalog(context).await?;
-        self.check_in_catalog(game)?;
-        let state = self.game_state(game).await?;
-        let nothing_here = || StoreError::NotInstalled {
-            game: game.clone(),
-            path: self.inner.games_dir.join(game.as_str()).join(LOCAL_DIR),
-        };
-        let state = state.ok_or_else(nothing_here)?;
-        let here = Here::of(&state);
-        let wanted = match self.wanted_version(game) {
-            Some(version) => version,
-            None => self.version_of_peers(context).await?,
-        };
-        let step = decide(here, &wanted).ok_or_else(nothing_here)?;
-        if matches!(step, UpdatePlan::Stream | UpdatePlan::Install | UpdatePlan::DownloadAndInstall) {
-            // Checked before the download, because a refusal would make it useless.
-            let over_verified = options.accept_unverified || self.trusted_manifest(game).await?.is_some();
-            let replace = Replace { allowed: true, force: options.force, over_verified };
-            self.permit_install(context, replace).await?;
-        }
-        match step {
+        let OperationContext { game, events, cancel, .. } = context;
+        let (plan, wanted) = self.decide_update(context).await?;
+        match plan {
             UpdatePlan::Nothing => {
                 let differences = self.plain_differences(game).await?;
                 events.report(PeerEvent::AlreadyCurrent { game: game.clone(), version: wanted, differences });
@@ -115,9 +102,34 @@ impl Peer {
             }
         }
     }
-}
 
-impl Peer {
+    /// What an update does, and to which version. Refuses to replace what must stay.
+    pub(super) async fn decide_update(
+        &self,
+        context: &OperationContext,
+    ) -> Result<(UpdatePlan, GameVersion), PeerError> {
+        let game = &context.game;
+        self.newer_catalog(context).await?;
+        self.check_in_catalog(game)?;
+        let state = self.game_state(game).await?;
+        let nothing_here = || StoreError::NotInstalled {
+            game: game.clone(),
+            path: self.inner.games_dir.join(game.as_str()).join(LOCAL_DIR),
+        };
+        let state = state.ok_or_else(nothing_here)?;
+        let here = Here::of(&state);
+        let wanted = match self.wanted_version(game) {
+            Some(version) => version,
+            None => self.version_of_peers(context).await?,
+        };
+        let plan = decide(here, &wanted).ok_or_else(nothing_here)?;
+        if plan.replaces_tree() {
+            // Checked before the download, because a refusal would make it useless.
+            self.permit_replace(context).await?;
+        }
+        Ok((plan, wanted))
+    }
+
     /// How many files of a game are obviously not as they were installed or downloaded.
     async fn plain_differences(&self, game: &GameId) -> Result<u64, PeerError> {
         let (games_dir, game) = (self.inner.games_dir.clone(), game.clone());

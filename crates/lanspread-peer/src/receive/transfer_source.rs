@@ -27,6 +27,14 @@ impl TransferSource {
         }
     }
 
+    /// The peer; none for a server.
+    pub(crate) fn peer(&self) -> Option<&PeerOffer> {
+        match self {
+            Self::Peer(peer) => Some(peer),
+            Self::Server(_) => None,
+        }
+    }
+
     /// The identity of the peer; a server has none.
     pub(crate) fn peer_id(&self) -> Option<PeerId> {
         match self {

@@ -11,16 +11,16 @@ use lanspread_types::ids::{CatalogName, GameId, GameVersion, PeerAddress, PeerId
 use serde::{Deserialize, Serialize};
 
 use crate::report::catalog_listing::CatalogListing;
-use crate::report::failure::{Code, PeerAnswer};
+use crate::report::failure::Code;
 use crate::report::machine_settings::{ConfigFilePath, MachineSetUp, OptionSetting};
 use crate::report::offender::{Offence, PenaltyAddress};
-use crate::report::operation::{DecodeAt, OperationKind};
+use crate::report::operation::OperationKind;
 use crate::report::operation_progress::OperationProgress;
 use crate::report::packed_status::{ReceivingAddress, RelayStatus, WaitingReceiver, WaveStatus};
 use crate::report::party_line::PartyLineShown;
 use crate::report::passed_over::PassedOverFolder;
 use crate::report::peer_trust::PeerTrust;
-use crate::report::planned::{PlannedSource, PlannedUpstream};
+use crate::report::planned::OperationPlan;
 use crate::report::room::{Room, RoomChanges};
 use crate::report::script_answers::{DetachedOperation, GameUpdate, MatchedGame};
 
@@ -257,33 +257,8 @@ pub enum Answer {
     GameUpdate(GameUpdate),
     /// An operation that the command does not follow.
     DetachedOperation(DetachedOperation),
-    /// What a streamed install would do.
-    StreamInstallPlan {
-        /// Which game.
-        game: GameId,
-        /// In which version.
-        version: GameVersion,
-        /// The sources, in the order in which they would be tried.
-        sources: Vec<PlannedSource>,
-        /// The other peers, and why they are not sources.
-        dropped: Vec<PeerAnswer>,
-        /// Files it would install.
-        files: u64,
-        /// Unpacked bytes.
-        bytes: u64,
-        /// Bytes that it needs, with room for names and a margin.
-        needed_bytes: u64,
-        /// Bytes that are free.
-        free_bytes: u64,
-        /// Whether it fits.
-        fits: bool,
-        /// Where it would be decoded.
-        decode_at: DecodeAt,
-        /// The upstreams of a packed stream that are known before it joins a wave, in their order. Relays are known then.
-        upstreams: Vec<PlannedUpstream>,
-        /// The most memory that it would take on this machine.
-        memory_bytes: u64,
-    },
+    /// What an operation would do.
+    OperationPlan(Box<OperationPlan>),
     /// The key pair with which this user signs catalogs.
     CatalogKey {
         /// Its number, for people.

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::peer::core::Peer;
 use crate::peer::error::PeerError;
 use crate::peer::stream_install::StreamInstallReport;
-use crate::report::operation::OperationOptions;
+use crate::report::operation::{OperationKind, OperationOptions, OperationRequest};
 use crate::testing::machine::PeerOf;
 use crate::testing::organiser::build_catalog;
 
@@ -105,8 +105,11 @@ async fn a_game_is_installed_from_the_installed_files_of_another_peer_alone() {
     assert!(player.peer.shares_entries(&player.state()));
     let guest = party.seat("guest", false);
     let (game, options, cancel) = (small_game::game(), guest.options(&[address]), CancellationToken::new());
-    let plan = guest.peer.plan_stream_install(&game, &options, &cancel).await.unwrap();
-    assert_eq!(plan.totals, small_game::totals());
+    let request =
+        OperationRequest { kind: OperationKind::StreamInstall, game: game.clone(), options: options.clone() };
+    let plan = guest.peer.plan(&request, &cancel).await.unwrap();
+    let totals = small_game::totals();
+    assert_eq!((plan.files, plan.bytes), (Some(totals.files), Some(totals.bytes)));
     let report = guest.install(&[address]).await.unwrap();
     assert_eq!(report.source.name.as_str(), "player");
     assert_eq!((report.trust, report.totals), (InstallTrust::Verified, small_game::totals()));

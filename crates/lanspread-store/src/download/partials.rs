@@ -155,6 +155,22 @@ pub fn prepare(
     prepare_as(games, game, head, listed, None, cancel)
 }
 
+/// How many bytes of an unfinished download of these files are here, by its record: nothing is read, made or removed.
+///
+/// # Errors
+/// [`StoreError::Foreign`] if the record is malformed; failures of this machine's disk.
+pub fn kept_bytes(
+    games: &GamesDir,
+    game: &GameId,
+    version: &GameVersion,
+    files: &[RootFile],
+) -> Result<u64, StoreError> {
+    let wanted = RecordHead::new(game, version, files, !games.dir().exists(game.as_str()));
+    let record = Record::read(games, game, RecordKind::Journal)?;
+    let record = record.filter(|record| record.head.is_same_download(&wanted));
+    Ok(record.map_or(0, |record| record.here_bytes()))
+}
+
 /// What a repair fetches of the files of a game root.
 #[derive(Debug)]
 pub struct RepairParts {

@@ -1,8 +1,6 @@
 //! Decides whether a tree may be installed: if there is none yet, or if replacing the old one loses no file of the
 //! user.
 
-use std::path::PathBuf;
-
 use crate::error::StoreError;
 use lanspread_types::content::InstallTrust;
 use lanspread_types::ids::GameId;
@@ -24,6 +22,11 @@ pub struct Replace {
     pub force: bool,
     /// Whether a verified tree may be replaced: the new one will be verified too, or the user accepts one that is not.
     pub over_verified: bool,
+}
+
+impl Replace {
+    /// It installs only where nothing is installed.
+    pub const NEW: Self = Self { allowed: false, force: false, over_verified: false };
 }
 
 /// Whether there is an installed tree that will be replaced.
@@ -64,49 +67,67 @@ fn refuse_verified(games: &GamesDir, game: &GameId) -> Result<(), StoreError> {
     }
 }
 
-/// Refuses if `local/` holds files that the user added or changed: those that are not in the receipt or have another
-/// size. Without a receipt, every file counts as the user's.
+/// What is in `local/`, and what of it is the user's.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TreeHere {
+    /// Number of files and links.
+    pub files: u64,
+    /// Bytes of the files.
+    pub bytes: u64,
+    /// How many of them the user added or changed.
+    pub user_files: u64,
+    /// The first of these.
+    pub first_user_files: Vec<String>,
+    /// Whether a receipt says what was installed.
+    is_recorded: bool,
+}
+
+/// Looks through `local/`. Files that are not in the receipt or have another size are the user's; without a receipt, every
+/// file is. None if nothing is installed.
 ///
 /// # Errors
-/// [`StoreError::UserFiles`], or [`StoreError::NoReceipt`] if there is no receipt; [`StoreError::Foreign`] for a
-/// receipt that cannot be read; failures of this machine's disk.
-pub fn refuse_user_files(games: &GamesDir, game: &GameId) -> Result<(), StoreError> {
-    let Some(local) = open_local(games, game)? else { return Ok(()) };
+/// [`StoreError::Foreign`] for a receipt that cannot be read; failures of this machine's disk.
+pub fn tree_here(games: &GamesDir, game: &GameId) -> Result<Option<TreeHere>, StoreError> {
+    let Some(local) = open_local(games, game)? else { return Ok(None) };
     let receipt = receipt_reader::read(games, game)?;
-    let path = games.root_path(game).join(LOCAL_DIR);
-    let mut users = UserFiles { count: 0, first: Vec::new() };
-    walk(&local, &path, &mut |file, found| {
+    let mut here = TreeHere { is_recorded: receipt.is_some(), ..TreeHere::default() };
+    walk(&local, &games.root_path(game).join(LOCAL_DIR), &mut |file, found| {
+        here.files += 1;
+        if let FoundFile::File(size) = found {
+            here.bytes += size;
+        }
         if !is_as_installed(receipt.as_ref(), file.to_str(), found) {
-            users.count += 1;
-            if users.first.len() < limits::USER_FILES_SHOWN {
-                users.first.push(shown_path(file));
+            here.user_files += 1;
+            if here.first_user_files.len() < limits::USER_FILES_SHOWN {
+                here.first_user_files.push(shown_path(file));
             }
         }
         Ok(())
     })?;
-    users.refuse(game, path, receipt.is_some())
+    Ok(Some(here))
+}
+
+/// Refuses if `local/` holds files that the user added or changed, as [`tree_here`] finds them.
+///
+/// # Errors
+/// [`StoreError::UserFiles`], or [`StoreError::NoReceipt`] if there is no receipt; and those of [`tree_here`].
+pub fn refuse_user_files(games: &GamesDir, game: &GameId) -> Result<(), StoreError> {
+    let Some(TreeHere { user_files: count, first_user_files: files, is_recorded, .. }) =
+        tree_here(games, game)?
+    else {
+        return Ok(());
+    };
+    let (game, path) = (game.clone(), games.root_path(game).join(LOCAL_DIR));
+    match (count, is_recorded) {
+        (0, _) => Ok(()),
+        (_, true) => Err(StoreError::UserFiles { game, path, count, files }),
+        (_, false) => Err(StoreError::NoReceipt { game, path, count }),
+    }
 }
 
 fn is_as_installed(receipt: Option<&Receipt>, path: Option<&str>, found: FoundFile) -> bool {
     let installed = receipt.zip(path).and_then(|(receipt, path)| receipt.files.get(path));
     matches!((installed, found), (Some(installed), FoundFile::File(size)) if installed.size == size)
-}
-
-struct UserFiles {
-    count: u64,
-    first: Vec<String>,
-}
-
-impl UserFiles {
-    fn refuse(self, game: &GameId, path: PathBuf, recorded: bool) -> Result<(), StoreError> {
-        let Self { count, first: files } = self;
-        let game = game.clone();
-        match (count, recorded) {
-            (0, _) => Ok(()),
-            (_, true) => Err(StoreError::UserFiles { game, path, count, files }),
-            (_, false) => Err(StoreError::NoReceipt { game, path, count }),
-        }
-    }
 }
 
 #[cfg(test)]

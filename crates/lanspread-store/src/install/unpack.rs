@@ -84,22 +84,16 @@ struct Downloaded {
 /// [`permit`] refuses, and failures of this machine's disk. Everything is then as it was.
 pub fn unpack(install: &Unpack, mut observer: impl UnpackObserver + 'static) -> Result<Unpacked, StoreError> {
     let Unpack { games, game, policy, .. } = install;
-    let Downloaded { version, archives } = install.downloaded()?;
+    let Downloaded { version, archives } = downloaded(games, game)?;
     let manifest = install.manifest.clone().filter(|manifest| manifest.manifest().version == version);
     let over_verified = install.replace.over_verified || manifest.is_some();
     let replaces = permit(games, game, Replace { over_verified, ..install.replace })?;
-    let (listed, totals) =
-        list(install.provider.as_ref(), &archives, &install.cancel).map_err(|error| install.failed(error))?;
-    if totals.files == 0 {
-        return Err(StoreError::NoFiles { game: game.clone(), path: games.root_path(game) });
-    }
+    let (listed, totals, needed) =
+        list_all(games, game, &archives, *policy, install.provider.as_ref(), &install.cancel)?;
     let mut check = manifest.as_ref().map(|manifest| ManifestCheck::new(manifest.shared()));
     if let Some(check) = &mut check {
         check.announced(totals).map_err(|deviation| install.not_as_listed(deviation))?;
     }
-    let folders = names::check(&listings(&listed), *policy).map_err(|error| install.failed(error))?;
-    // All folders are known here, those on the way to files included.
-    let needed = Totals { directories: folders, ..totals };
     let booking = Booking::take(games, game, needed)?;
     observer.begun(&version, totals, replaces);
     let trust = if manifest.is_some() { InstallTrust::Verified } else { InstallTrust::Unverified };
@@ -126,21 +120,63 @@ pub fn unpack(install: &Unpack, mut observer: impl UnpackObserver + 'static) -> 
     }
 }
 
-impl Unpack {
-    fn downloaded(&self) -> Result<Downloaded, StoreError> {
-        let not_downloaded =
-            || StoreError::NotDownloaded { game: self.game.clone(), path: self.games.root_path(&self.game) };
-        let state = GameState::read(self.games.path(), &self.game)?.ok_or_else(not_downloaded)?;
-        let archives = state.archives().map_err(|gap| {
-            let archive = gap.found.first().unwrap_or(&gap.set).clone();
-            self.failed(ArchiveError::VolumeMissing { archive, reason: gap.to_string() })
-        })?;
-        match state.version {
-            Some(version) if !archives.is_empty() => Ok(Downloaded { version, archives }),
-            _ => Err(not_downloaded()),
-        }
-    }
+/// The version of the archives on this machine and what they would install. They are listed and not unpacked.
+///
+/// # Errors
+/// [`StoreError::NotDownloaded`], [`StoreError::Archive`] and [`StoreError::NoFiles`]; failures of this machine's disk.
+pub fn would_install(
+    games: &GamesDir,
+    game: &GameId,
+    policy: NamePolicy,
+    provider: &dyn ArchiveProvider,
+    cancel: &CancellationToken,
+) -> Result<(GameVersion, Totals), StoreError> {
+    let Downloaded { version, archives } = downloaded(games, game)?;
+    let (_, _, needed) = list_all(games, game, &archives, policy, provider, cancel)?;
+    Ok((version, needed))
+}
 
+/// Lists archives and checks their names. Returns what they say is in them, and the same with all folders, those on the way
+/// to files included.
+fn list_all(
+    games: &GamesDir,
+    game: &GameId,
+    archives: &[ArchiveSet],
+    policy: NamePolicy,
+    provider: &dyn ArchiveProvider,
+    cancel: &CancellationToken,
+) -> Result<(Vec<ListedArchive>, Totals, Totals), StoreError> {
+    let (listed, totals) = list(provider, archives, cancel).map_err(|error| failed(game, error))?;
+    if totals.files == 0 {
+        return Err(StoreError::NoFiles { game: game.clone(), path: games.root_path(game) });
+    }
+    let folders = names::check(&listings(&listed), policy).map_err(|error| failed(game, error))?;
+    Ok((listed, totals, Totals { directories: folders, ..totals }))
+}
+
+fn downloaded(games: &GamesDir, game: &GameId) -> Result<Downloaded, StoreError> {
+    let not_downloaded = || StoreError::NotDownloaded { game: game.clone(), path: games.root_path(game) };
+    let state = GameState::read(games.path(), game)?.ok_or_else(not_downloaded)?;
+    let archives = state.archives().map_err(|gap| {
+        let archive = gap.found.first().unwrap_or(&gap.set).clone();
+        failed(game, ArchiveError::VolumeMissing { archive, reason: gap.to_string() })
+    })?;
+    match state.version {
+        Some(version) if !archives.is_empty() => Ok(Downloaded { version, archives }),
+        _ => Err(not_downloaded()),
+    }
+}
+
+/// Tells faults of the archive from those of this machine's disk and from a cancellation.
+fn failed(game: &GameId, error: ArchiveError) -> StoreError {
+    match error {
+        ArchiveError::Cancelled => StoreError::Cancelled,
+        ArchiveError::Sink(SinkError::Local(error)) => error.into(),
+        source => StoreError::Archive { game: game.clone(), source },
+    }
+}
+
+impl Unpack {
     /// Decodes every archive into staging. Then checks the user's files once more, as late as possible.
     fn unpack(
         &self,
@@ -155,7 +191,7 @@ impl Unpack {
                 // The sink has stopped the decoder for this reason.
                 match sink.borrow_mut().deviation.take() {
                     Some(deviation) => self.not_as_listed(deviation),
-                    None => self.failed(error),
+                    None => failed(&self.game, error),
                 }
             })?;
         }
@@ -177,15 +213,6 @@ impl Unpack {
 
     fn not_as_listed(&self, deviation: Deviation) -> StoreError {
         StoreError::NotAsListed { game: self.game.clone(), deviation: Box::new(deviation) }
-    }
-
-    /// Tells faults of the archive from those of this machine's disk and from a cancellation.
-    fn failed(&self, error: ArchiveError) -> StoreError {
-        match error {
-            ArchiveError::Cancelled => StoreError::Cancelled,
-            ArchiveError::Sink(SinkError::Local(error)) => error.into(),
-            source => StoreError::Archive { game: self.game.clone(), source },
-        }
     }
 }
 

@@ -91,7 +91,8 @@ impl Fixture {
     fn examine(&self) -> (Findings, Seen) {
         let mut seen = Seen::default();
         let manifest = self.manifest.as_ref();
-        let found = examine(&self.games, &self.game, manifest, &mut seen, &CancellationToken::new());
+        let found =
+            examine(&self.games, &self.game, manifest, Recording::On, &mut seen, &CancellationToken::new());
         (found.unwrap(), seen)
     }
 

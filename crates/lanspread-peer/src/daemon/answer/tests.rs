@@ -6,6 +6,7 @@ use tokio::io::{AsyncWriteExt, duplex};
 use super::*;
 use crate::control::lines::{self, LineReader};
 use crate::daemon::server::{SocketRight, converse};
+use crate::report::operation::OperationOptions;
 use crate::report::operation::{DiscoveryMode, OperationKind};
 use crate::testing::machine::PeerOf;
 

@@ -12,7 +12,7 @@ use crate::report::operation_progress::{OperationProgress, OperationStep};
 use crate::report::packed_status::ReceivingAddress;
 use crate::report::passed_over::PassedOverFolder;
 use crate::report::peer_trust::PeerTrust;
-use crate::report::planned::PlannedSource;
+use crate::report::planned::{OperationPlan, PlannedSource, PlannedStep};
 use crate::report::script_answers::{DetachedOperation, GameUpdate, MatchedGame};
 
 fn operation(progress: OperationProgress) -> Answer {
@@ -222,19 +222,41 @@ pub(super) fn all() -> Vec<Answer> {
             token_file: Some("/state/web-token".to_owned()),
         },
         R::PageReady { url: "http://127.0.0.1:8080/".to_owned(), token_file: None },
-        R::StreamInstallPlan {
-            game: game(),
-            version: version(),
-            sources: vec![PlannedSource { name: name(), peer: id(), addr: addr() }],
-            dropped: vec![PeerAnswer { peer: "pc".to_owned(), reason: String::new() }],
-            files: 1,
-            bytes: 1,
-            needed_bytes: 1,
-            free_bytes: 1,
-            fits: true,
-            decode_at: DecodeAt::Receiver,
-            upstreams: vec![packed::planned()],
-            memory_bytes: 1,
-        },
+        R::OperationPlan(Box::new(plan())),
+        R::OperationPlan(Box::new(OperationPlan {
+            version: None,
+            fetched_bytes: None,
+            files: None,
+            bytes: None,
+            needed_bytes: None,
+            fits: None,
+            decode_at: None,
+            memory_bytes: None,
+            ..plan()
+        })),
     ]
+}
+
+fn plan() -> OperationPlan {
+    OperationPlan {
+        kind: OperationKind::StreamInstall,
+        game: game(),
+        version: Some(version()),
+        changed: true,
+        steps: vec![PlannedStep::Stream],
+        fetched_bytes: Some(1),
+        files: Some(1),
+        bytes: Some(1),
+        removed_bytes: 1,
+        lost_files: 1,
+        lost: vec!["save".to_owned()],
+        sources: vec![PlannedSource { name: name(), peer: id(), addr: addr() }],
+        dropped: vec![PeerAnswer { peer: "pc".to_owned(), reason: String::new() }],
+        needed_bytes: Some(1),
+        free_bytes: 1,
+        fits: Some(true),
+        decode_at: Some(DecodeAt::Receiver),
+        upstreams: vec![packed::planned()],
+        memory_bytes: Some(1),
+    }
 }

@@ -76,7 +76,9 @@ impl Download {
 
     fn examine(&self) -> Option<RootRepair> {
         let (mut seen, cancel) = (Seen::default(), CancellationToken::new());
-        examine(&self.games, &self.game, self.manifest.as_ref(), &mut seen, &cancel).unwrap().root
+        examine(&self.games, &self.game, self.manifest.as_ref(), Recording::On, &mut seen, &cancel)
+            .unwrap()
+            .root
     }
 
     fn listed(&self) -> Option<ListedChunks> {

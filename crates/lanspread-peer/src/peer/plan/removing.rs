@@ -1,0 +1,70 @@
+//! Plans of what takes a game away.
+
+use lanspread_store::error::StoreError;
+use lanspread_store::install::replace::{refuse_user_files, tree_here};
+use lanspread_store::remove;
+use lanspread_store::state::games_dir::GamesDir;
+use lanspread_types::layout::LOCAL_DIR;
+
+use crate::operations::OperationContext;
+use crate::peer::core::Peer;
+use crate::peer::error::PeerError;
+use crate::peer::plan::course::{Course, CourseStep};
+use crate::report::planned::PlannedStep;
+
+impl Peer {
+    pub(super) async fn plan_uninstall(
+        &self,
+        context: &OperationContext,
+        course: &mut Course,
+    ) -> Result<(), PeerError> {
+        let (games_dir, game, force) =
+            (self.inner.games_dir.clone(), context.game.clone(), context.options.force);
+        let looking = self.blocking("look", move || {
+            let games = GamesDir::open(&games_dir)?;
+            if !force {
+                refuse_user_files(&games, &game)?;
+            }
+            let here = tree_here(&games, &game)?;
+            here.ok_or_else(|| {
+                let path = games.root_path(&game).join(LOCAL_DIR);
+                PeerError::from(StoreError::NotInstalled { game, path })
+            })
+        });
+        let here = looking.await?;
+        course.version = self.game_state(&context.game).await?.and_then(|state| state.installed_version);
+        course.lost = (here.user_files, here.first_user_files);
+        course.steps.push(CourseStep::local(PlannedStep::Uninstall, here.bytes));
+        Ok(())
+    }
+
+    pub(super) async fn plan_remove(
+        &self,
+        context: &OperationContext,
+        course: &mut Course,
+    ) -> Result<(), PeerError> {
+        let (games_dir, game) = (self.inner.games_dir.clone(), context.game.clone());
+        let looking =
+            self.blocking("look", move || Ok(remove::downloaded(&GamesDir::open(&games_dir)?, &game)?));
+        let removed = looking.await?;
+        let downloaded = self.game_state(&context.game).await?.and_then(|state| state.version);
+        course.version = course.version.take().or(downloaded);
+        course.steps.push(CourseStep::local(PlannedStep::Remove, removed.bytes));
+        Ok(())
+    }
+
+    pub(super) async fn plan_absent(
+        &self,
+        context: &OperationContext,
+        course: &mut Course,
+    ) -> Result<(), PeerError> {
+        match self.plan_uninstall(context, course).await {
+            Err(PeerError::Store(StoreError::NotInstalled { .. })) => {}
+            planned => planned?,
+        }
+        match self.plan_remove(context, course).await {
+            Err(PeerError::Store(StoreError::NotDownloaded { .. })) => Ok(()),
+            planned => planned,
+        }
+    }
+}

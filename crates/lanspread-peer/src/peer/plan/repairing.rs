@@ -1,0 +1,189 @@
+//! Plans of a repair and of a comparison.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use lanspread_store::repair::{
+    Findings, Recording, RootRepair, TreeRepair, examine, parts_of_tree, refuse_obstacles,
+};
+use lanspread_store::state::games_dir::GamesDir;
+use lanspread_store::verify::comparison::{Difference, Problem, VerifyObserver};
+use lanspread_store::verify::{INSTALLED, parts};
+use lanspread_trust::manifest::ManifestFile;
+use lanspread_types::content::Totals;
+use lanspread_types::limits;
+
+use crate::operations::OperationContext;
+use crate::peer::core::Peer;
+use crate::peer::error::PeerError;
+use crate::peer::plan::course::{Course, CourseStep};
+use crate::peer::repair::same_files;
+use crate::report::planned::PlannedStep;
+
+/// Files of the tree that are here and differ: how many, and the first of them. A repair replaces them.
+#[derive(Debug, Clone, Default)]
+struct Replaced(Arc<Mutex<(u64, Vec<String>)>>);
+
+impl VerifyObserver for Replaced {
+    fn progress(&mut self, _: u64, _: u64) {}
+
+    fn difference(&mut self, Difference { part, path, problem }: Difference) {
+        if part != INSTALLED || matches!(problem, Problem::Missing | Problem::Added | Problem::Executable) {
+            return;
+        }
+        let mut replaced = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        replaced.0 += 1;
+        if replaced.1.len() < limits::USER_FILES_SHOWN {
+            replaced.1.push(path);
+        }
+    }
+}
+
+impl Peer {
+    /// Compares a game without recording what is found.
+    pub(in crate::peer) async fn examine_only(
+        &self,
+        context: &OperationContext,
+        manifest: Option<&Arc<ManifestFile>>,
+    ) -> Result<(Findings, (u64, Vec<String>)), PeerError> {
+        let (games_dir, game) = (self.inner.games_dir.clone(), context.game.clone());
+        let (manifest, cancel) = (manifest.cloned(), context.cancel.clone());
+        let examining = self.blocking("examine", move || {
+            let games = Arc::new(GamesDir::open(&games_dir)?);
+            let mut replaced = Replaced::default();
+            let manifest = manifest.as_ref();
+            let found = examine(&games, &game, manifest, Recording::Off, &mut replaced, &cancel)?;
+            let replaced = std::mem::take(&mut *replaced.0.lock().unwrap_or_else(PoisonError::into_inner));
+            Ok((found, replaced))
+        });
+        examining.await
+    }
+
+    pub(super) async fn plan_verify(
+        &self,
+        context: &OperationContext,
+        course: &mut Course,
+    ) -> Result<(), PeerError> {
+        let manifest = self.trusted_manifest(&context.game).await?;
+        let (games_dir, game) = (self.inner.games_dir.clone(), context.game.clone());
+        // What it refuses: nothing is here, or nothing is recorded about it.
+        let looking = self.blocking("look", move || {
+            Ok(parts(&Arc::new(GamesDir::open(&games_dir)?), &game, manifest.as_ref()).map(drop)?)
+        });
+        looking.await?;
+        let state = self.game_state(&context.game).await?;
+        course.version = state.and_then(|state| state.installed_version.or(state.version));
+        course.steps.push(CourseStep::local(PlannedStep::Compare, 0));
+        Ok(())
+    }
+
+    /// As the repair: the downloaded files first, then the tree.
+    pub(super) async fn plan_repair(
+        &self,
+        context: &OperationContext,
+        course: &mut Course,
+    ) -> Result<(), PeerError> {
+        let manifest = self.trusted_manifest(&context.game).await?;
+        let (mut found, mut replaced) = self.examine_only(context, manifest.as_ref()).await?;
+        if manifest.is_none() && (found.tree.is_some() || found.root.is_some()) {
+            let manifest = self.obtain_manifest(context, &self.servers(context)).await?;
+            if manifest.is_some() {
+                (found, replaced) = self.examine_only(context, manifest.as_ref()).await?;
+            }
+        }
+        let Findings { tree, root, .. } = found;
+        let state = self.game_state(&context.game).await?;
+        course.version = state.and_then(|state| state.installed_version.or(state.version));
+        if let Some(root) = root {
+            self.plan_root_repair(context, root, course).await?;
+        }
+        if let Some(tree) = tree {
+            course.lost = replaced;
+            self.plan_tree_repair(context, tree, course).await?;
+        }
+        Ok(())
+    }
+
+    async fn plan_root_repair(
+        &self,
+        context: &OperationContext,
+        mut root: RootRepair,
+        course: &mut Course,
+    ) -> Result<(), PeerError> {
+        let sources = self.repair_sources(context, root.version()).await?;
+        if let Some(listed) = sources.listed.clone() {
+            let cancel = context.cancel.clone();
+            let refining = self.blocking("refine", move || {
+                root.refine(&listed, &cancel)?;
+                Ok(root)
+            });
+            root = refining.await?;
+        }
+        same_files(&context.game, &root, &sources.files)?;
+        let bytes = root.parts().bytes();
+        course.fetches_from(&sources.sources);
+        course.version = Some(root.version().clone());
+        course.steps.push(CourseStep {
+            step: PlannedStep::Repair,
+            fetched_bytes: Some(bytes),
+            written: Some(Totals { files: root.wrong_files(), directories: 1, bytes }),
+            removed_bytes: 0,
+        });
+        Ok(())
+    }
+
+    async fn plan_tree_repair(
+        &self,
+        context: &OperationContext,
+        tree: Arc<TreeRepair>,
+        course: &mut Course,
+    ) -> Result<(), PeerError> {
+        let (games_dir, game, wanted) =
+            (self.inner.games_dir.clone(), context.game.clone(), Arc::clone(&tree));
+        let looking = self
+            .blocking("look", move || Ok(refuse_obstacles(&GamesDir::open(&games_dir)?, &game, &wanted)?));
+        looking.await?;
+        let fetched_bytes = match self.archives_of(context, &tree).await? {
+            Some(_) => 0,
+            None => self.fetched_for_tree(context, &tree, course).await?,
+        };
+        course.version = Some(tree.version().clone());
+        course.steps.push(CourseStep {
+            step: PlannedStep::Repair,
+            fetched_bytes: Some(fetched_bytes),
+            written: Some(tree.staged()),
+            removed_bytes: 0,
+        });
+        Ok(())
+    }
+
+    /// Bytes of the parts of archives that have what is wrong, or of the whole game, if they cannot be told apart.
+    async fn fetched_for_tree(
+        &self,
+        context: &OperationContext,
+        tree: &Arc<TreeRepair>,
+        course: &mut Course,
+    ) -> Result<u64, PeerError> {
+        match self.repair_sources(context, tree.version()).await {
+            Ok(sources) => {
+                course.fetches_from(&sources.sources);
+                let whole = sources.files.iter().map(|file| file.size).sum();
+                let Some(listed) = sources.listed else { return Ok(whole) };
+                let (game, wanted) = (context.game.clone(), Arc::clone(tree));
+                let (dictionary, cancel) = (self.inner.dictionary_bytes_max, context.cancel.clone());
+                let looking = self.blocking("parts", move || {
+                    Ok(parts_of_tree(&game, &wanted, &listed, dictionary, &cancel)?)
+                });
+                Ok(looking.await?.map_or(whole, |parts| parts.bytes()))
+            }
+            // Peers that have installed files only are asked for these.
+            Err(PeerError::AllSourcesFailed { .. }) => {
+                let mut streamed = Course::default();
+                self.plan_stream(&crate::peer::repair::of_version(context, tree.version()), &mut streamed)
+                    .await?;
+                course.sources.append(&mut streamed.sources);
+                Ok(streamed.steps.iter().filter_map(|step| step.fetched_bytes).sum())
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
