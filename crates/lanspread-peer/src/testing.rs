@@ -4,10 +4,12 @@ mod belief_tests;
 mod entries_tests;
 mod late_tests;
 mod liars_tests;
+mod link;
 pub(crate) mod machine;
 mod manifest_tests;
 pub(crate) mod organiser;
 mod packed_tests;
+mod repair_tests;
 
 use lanspread_proto::WireError;
 use lanspread_proto::connection::Connection;

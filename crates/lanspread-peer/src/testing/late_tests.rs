@@ -2,15 +2,12 @@
 //! found late.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lanspread_testing::hostile::host::{HostileHost, Manner};
 use lanspread_testing::machine::{Machine, tree};
 use lanspread_testing::{small_game, story};
-use tokio::io::copy_bidirectional;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Notify;
+use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -20,49 +17,9 @@ use crate::report::channel::PeerEvents;
 use crate::report::event::PeerEvent;
 use crate::report::operation::OperationOptions;
 use crate::report::packed_stream::UpstreamBegin;
+use crate::testing::link::{Fate, Link};
 use crate::testing::machine::PeerOf;
 use crate::testing::organiser::build_catalog;
-
-/// What happens to the first connection through a link; the others pass.
-#[derive(Clone, Copy)]
-enum First {
-    /// It is held until the link is opened.
-    Held,
-    Refused,
-}
-
-/// The link of a source, with an address of its own.
-struct Link {
-    address: SocketAddr,
-    opened: Arc<Notify>,
-    /// It ends with the link.
-    _running: JoinSet<()>,
-}
-
-impl Link {
-    async fn to(source: SocketAddr, first: First) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let (opened, mut running) = (Arc::new(Notify::new()), JoinSet::new());
-        let open = Arc::clone(&opened);
-        running.spawn(async move {
-            let (mut passing, mut is_first) = (JoinSet::new(), true);
-            while let Ok((mut near, _)) = listener.accept().await {
-                let (open, was_first) = (Arc::clone(&open), std::mem::take(&mut is_first));
-                passing.spawn(async move {
-                    match first {
-                        First::Refused if was_first => return,
-                        First::Held if was_first => open.notified().await,
-                        _ => {}
-                    }
-                    let mut far = TcpStream::connect(source).await.unwrap();
-                    let _ = copy_bidirectional(&mut near, &mut far).await;
-                });
-            }
-        });
-        Self { address, opened, _running: running }
-    }
-}
 
 /// Two sources of the small game, of which the first one has a wrong byte, and a receiver that knows the manifest.
 struct Room {
@@ -123,7 +80,7 @@ fn told(events: &mut PeerEvents) -> (Vec<String>, Vec<String>) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_source_that_answers_after_the_choice_is_an_upstream() {
     let room = Room::new().await;
-    let link = Link::to(room.honest.listening().unwrap(), First::Held).await;
+    let link = Link::to(room.honest.listening().unwrap(), 0, Fate::Held).await;
     let (mut events, mut seen) = (room.receiver.events(), room.receiver.events());
     let opening = async {
         while let Some(event) = seen.next().await {
@@ -149,7 +106,7 @@ async fn a_source_that_answers_after_the_choice_is_an_upstream() {
 #[tokio::test(flavor = "multi_thread")]
 async fn peers_are_asked_once_more_before_a_stream_fails() {
     let room = Room::new().await;
-    let link = Link::to(room.honest.listening().unwrap(), First::Refused).await;
+    let link = Link::to(room.honest.listening().unwrap(), 0, Fate::Refused).await;
     let mut events = room.receiver.events();
     room.install(&[room.liar.listening().unwrap(), link.address]).await;
     let (begun, liars) = told(&mut events);
