@@ -19,8 +19,8 @@ pub use self::parts::{parts_of_tree, put_headers};
 pub use self::root::RootRepair;
 pub use self::unpack::{UnpackRepair, unpack};
 use crate::error::StoreError;
-use crate::install::tree_repair::Damaged;
 pub use crate::install::tree_repair::TreeRepair;
+use crate::install::tree_repair::{Damaged, lists_tree};
 use crate::state::game_state::GameState;
 use crate::state::games_dir::GamesDir;
 use crate::state::receipt;
@@ -151,10 +151,7 @@ fn compare_tree(
     manifest: Option<&Arc<ManifestFile>>,
     comparison: &mut Comparison<'_>,
 ) -> Result<ComparedTree, StoreError> {
-    let version = &tree.receipt.head.version;
-    // A packing list says nothing about a tree.
-    let listed =
-        manifest.filter(|manifest| manifest.manifest().version == *version && manifest.manifest().has_tree());
+    let listed = manifest.filter(|manifest| lists_tree(manifest, &tree.receipt.head.version));
     let Some(manifest) = listed else {
         tree.compare(comparison)?;
         return Ok(ComparedTree::Recorded(tree));

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use lanspread_store::error::{Damage, StoreError};
-use lanspread_store::install::replace::Replace;
+use lanspread_store::install::replace::refuse_changed_files;
 use lanspread_store::state::game_state::GameState;
 use lanspread_store::state::games_dir::GamesDir;
 use lanspread_store::verify::whole::{Whole, whole};
@@ -275,11 +275,19 @@ impl Peer {
         fetching.await.map_err(|error| wanted.explain(error, game))
     }
 
-    /// Refuses to repair what is damaged if the user would lose files: a repair brings back files of the game that the user
-    /// has changed.
+    /// Refuses to repair what is damaged if that would take the place of a file of the game that the user changed. `repair` names
+    /// such files and brings them back, because that is asked for, but an `ensure` may run while no person looks. Files that
+    /// the user added stay in both cases.
     pub(super) async fn permit_mend(&self, context: &OperationContext) -> Result<(), PeerError> {
-        let replace = Replace { allowed: true, force: context.options.force, over_verified: true };
-        self.permit_install(context, replace).await
+        if context.options.force {
+            return Ok(());
+        }
+        let (games_dir, game) = (self.inner.games_dir.clone(), context.game.clone());
+        let manifest = self.trusted_manifest(&game).await?;
+        let looking = self.blocking("look", move || {
+            Ok(refuse_changed_files(&GamesDir::open(&games_dir)?, &game, manifest.as_deref())?)
+        });
+        looking.await
     }
 }
 

@@ -166,7 +166,7 @@ impl Peer {
         let (games_dir, game) = (self.inner.games_dir.clone(), context.game.clone());
         let looking = self.blocking("look", move || Ok(tree_here(&GamesDir::open(&games_dir)?, &game)?));
         if let Some(here) = looking.await? {
-            course.lost = (here.user_files, here.first_user_files);
+            course.lost = here.users;
         }
         Ok(())
     }

@@ -1,9 +1,10 @@
-//! Repairs between real peers on sockets: what they fetch, and which sources they believe.
+//! Repairs between real peers on sockets: what they fetch, which sources they believe, and what they leave to the user.
 
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use lanspread_store::error::StoreError;
 use lanspread_testing::machine::{Machine, Tree};
 use lanspread_types::content::InstallTrust;
 use lanspread_types::ids::GameId;
@@ -13,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::peer::core::Peer;
 use crate::peer::error::PeerError;
 use crate::report::channel::PeerEvents;
+use crate::report::ensured::{EnsureAction, Ensured};
 use crate::report::event::PeerEvent;
 use crate::report::operation::OperationOptions;
 use crate::report::repair::RepairFinished;
@@ -258,4 +260,39 @@ async fn a_source_that_lies_about_a_part_is_named_and_the_next_one_is_asked() {
     let archive = fs::read(archive_of(&room.den)).unwrap();
     flip(&room.installed(FILES[2]), 100);
     room.repairs_in_spite_of_a_liar(place(&archive, 2) + 5, &whole).await;
+}
+
+/// A repair keeps what the user added, so that it needs no consent. What the user changed is replaced only if that was asked
+/// for.
+#[tokio::test(flavor = "multi_thread")]
+async fn ensure_repairs_beside_added_files_and_leaves_changed_ones_to_the_user() {
+    let room = Room::streamed().await;
+    let ensure = async |force: bool| -> Result<Ensured, PeerError> {
+        let options = options(&[room.from]).with_force(force);
+        room.receiver.ensure_game(&game(), &options, never()).await
+    };
+    let whole = tree_of(&room.seat);
+    fs::write(room.installed("data/save.dat"), "mine").unwrap();
+    assert_eq!(ensure(false).await.unwrap().action, EnsureAction::None);
+    fs::remove_file(room.installed(FILES[3])).unwrap();
+    assert_eq!(ensure(false).await.unwrap().action, EnsureAction::Repaired);
+    assert_eq!(fs::read(room.installed("data/save.dat")).unwrap(), b"mine");
+    fs::remove_file(room.installed("data/save.dat")).unwrap();
+    assert_eq!(tree_of(&room.seat), whole);
+
+    fs::write(room.installed("data/save.dat"), "mine").unwrap();
+    fs::write(room.installed(FILES[0]), "my settings").unwrap();
+    fs::remove_file(room.installed(FILES[3])).unwrap();
+    let before = tree_of(&room.seat);
+    match ensure(false).await {
+        Err(PeerError::Store(StoreError::UserFiles { count, files, .. })) => {
+            assert_eq!((count, files), (1, vec![FILES[0].to_owned()]), "the added one is not in danger");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(tree_of(&room.seat), before);
+    assert_eq!(ensure(true).await.unwrap().action, EnsureAction::Repaired);
+    assert_eq!(fs::read(room.installed("data/save.dat")).unwrap(), b"mine", "a repair keeps it also then");
+    fs::remove_file(room.installed("data/save.dat")).unwrap();
+    assert_eq!(tree_of(&room.seat), whole);
 }

@@ -1,12 +1,16 @@
 //! Decides whether a tree may be installed: if there is none yet, or if replacing the old one loses no file of the
 //! user.
 
+use std::path::Path;
+
 use crate::error::StoreError;
+use lanspread_trust::manifest::{EntryContent, ManifestFile};
 use lanspread_types::content::InstallTrust;
 use lanspread_types::ids::GameId;
 use lanspread_types::layout::LOCAL_DIR;
 use lanspread_types::limits;
 
+use crate::install::tree_repair::lists_tree;
 use crate::state::games_dir::GamesDir;
 use crate::state::receipt_reader;
 use crate::state::receipt_reader::{Receipt, ReceiptError};
@@ -67,6 +71,35 @@ fn refuse_verified(games: &GamesDir, game: &GameId) -> Result<(), StoreError> {
     }
 }
 
+/// Files that the user added or changed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UserFiles {
+    /// How many there are.
+    pub count: u64,
+    /// The first of them.
+    pub first: Vec<String>,
+}
+
+impl UserFiles {
+    fn note(&mut self, file: &Path) {
+        self.count += 1;
+        if self.first.len() < limits::USER_FILES_SHOWN {
+            self.first.push(shown_path(file));
+        }
+    }
+
+    /// Refuses if there are any.
+    fn refuse(self, games: &GamesDir, game: &GameId, is_recorded: bool) -> Result<(), StoreError> {
+        let Self { count, first: files } = self;
+        let (game, path) = (game.clone(), games.root_path(game).join(LOCAL_DIR));
+        match (count, is_recorded) {
+            (0, _) => Ok(()),
+            (_, true) => Err(StoreError::UserFiles { game, path, count, files }),
+            (_, false) => Err(StoreError::NoReceipt { game, path, count }),
+        }
+    }
+}
+
 /// What is in `local/`, and what of it is the user's.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TreeHere {
@@ -74,10 +107,8 @@ pub struct TreeHere {
     pub files: u64,
     /// Bytes of the files.
     pub bytes: u64,
-    /// How many of them the user added or changed.
-    pub user_files: u64,
-    /// The first of these.
-    pub first_user_files: Vec<String>,
+    /// Those of them that the user added or changed.
+    pub users: UserFiles,
     /// Whether a receipt says what was installed.
     is_recorded: bool,
 }
@@ -97,10 +128,7 @@ pub fn tree_here(games: &GamesDir, game: &GameId) -> Result<Option<TreeHere>, St
             here.bytes += size;
         }
         if !is_as_installed(receipt.as_ref(), file.to_str(), found) {
-            here.user_files += 1;
-            if here.first_user_files.len() < limits::USER_FILES_SHOWN {
-                here.first_user_files.push(shown_path(file));
-            }
+            here.users.note(file);
         }
         Ok(())
     })?;
@@ -112,17 +140,42 @@ pub fn tree_here(games: &GamesDir, game: &GameId) -> Result<Option<TreeHere>, St
 /// # Errors
 /// [`StoreError::UserFiles`], or [`StoreError::NoReceipt`] if there is no receipt; and those of [`tree_here`].
 pub fn refuse_user_files(games: &GamesDir, game: &GameId) -> Result<(), StoreError> {
-    let Some(TreeHere { user_files: count, first_user_files: files, is_recorded, .. }) =
-        tree_here(games, game)?
-    else {
-        return Ok(());
-    };
-    let (game, path) = (game.clone(), games.root_path(game).join(LOCAL_DIR));
-    match (count, is_recorded) {
-        (0, _) => Ok(()),
-        (_, true) => Err(StoreError::UserFiles { game, path, count, files }),
-        (_, false) => Err(StoreError::NoReceipt { game, path, count }),
-    }
+    let Some(here) = tree_here(games, game)? else { return Ok(()) };
+    here.users.refuse(games, game, here.is_recorded)
+}
+
+/// Refuses if a repair would take the place of a file that the user changed: one of the game, as its receipt or the manifest
+/// names it, that is here in another size. A repair keeps what the user added and loses nothing that is missing, and it does not
+/// touch a tree without a receipt.
+///
+/// # Errors
+/// [`StoreError::UserFiles`]; [`StoreError::Foreign`] for a receipt that cannot be read; failures of this machine's disk.
+pub fn refuse_changed_files(
+    games: &GamesDir,
+    game: &GameId,
+    manifest: Option<&ManifestFile>,
+) -> Result<(), StoreError> {
+    let Some(local) = open_local(games, game)? else { return Ok(()) };
+    let Some(receipt) = receipt_reader::read(games, game)? else { return Ok(()) };
+    let manifest = manifest.filter(|manifest| lists_tree(manifest, &receipt.head.version));
+    let mut users = UserFiles::default();
+    walk(&local, &games.root_path(game).join(LOCAL_DIR), &mut |file, found| {
+        let size = file.to_str().and_then(|name| size_in_game(&receipt, manifest, name));
+        if size.is_some_and(|size| found != FoundFile::File(size)) {
+            users.note(file);
+        }
+        Ok(())
+    })?;
+    users.refuse(games, game, true)
+}
+
+/// The size of a file of the game; none if it is not one.
+fn size_in_game(receipt: &Receipt, manifest: Option<&ManifestFile>, path: &str) -> Option<u64> {
+    let installed = receipt.files.get(path).map(|file| file.size);
+    installed.or_else(|| match manifest?.manifest().entries.find(path)?.content {
+        EntryContent::File { size, .. } => Some(size),
+        EntryContent::Folder => None,
+    })
 }
 
 fn is_as_installed(receipt: Option<&Receipt>, path: Option<&str>, found: FoundFile) -> bool {
@@ -134,8 +187,9 @@ fn is_as_installed(receipt: Option<&Receipt>, path: Option<&str>, found: FoundFi
 mod tests {
     use std::fs;
     use std::os::unix::fs::symlink;
-    use std::path::Path;
 
+    use lanspread_testing::machine::{Node, Tree};
+    use lanspread_testing::manifests;
     use lanspread_types::checksum::{Checksum, ContentDigest};
     use lanspread_types::content::Totals;
     use lanspread_types::ids::PeerId;
@@ -213,6 +267,59 @@ mod tests {
             }
             assert!(permit(&games, &game, Replace { force: true, ..YES }).unwrap());
         }
+    }
+
+    /// A repair keeps what was added, and what is missing cannot be lost.
+    #[test]
+    fn only_changed_files_of_the_game_are_in_the_way_of_a_repair() {
+        type Change = fn(&Path);
+        let table: [(Change, &[&str]); 6] = [
+            (|local| fs::write(local.join("data/save.dat"), "mine").unwrap(), &[]),
+            (|local| symlink("/", local.join("link")).unwrap(), &[]),
+            (|local| fs::remove_file(local.join("two")).unwrap(), &[]),
+            // The same size: whether it was changed or is damaged, `permit` does not see it either.
+            (|local| fs::write(local.join("data/one"), "xyz").unwrap(), &[]),
+            (|local| fs::write(local.join("data/one"), "longer").unwrap(), &["data/one"]),
+            (
+                |local| {
+                    fs::remove_file(local.join("two")).unwrap();
+                    symlink("data/one", local.join("two")).unwrap();
+                },
+                &["two"],
+            ),
+        ];
+        for (number, (change, expected)) in table.into_iter().enumerate() {
+            let (folder, games, game) = installed(true);
+            change(&folder.path().join("g/local"));
+            match (refuse_changed_files(&games, &game, None), expected) {
+                (Ok(()), []) => {}
+                (Err(StoreError::UserFiles { count: 1, files, .. }), [_]) => {
+                    assert_eq!(files, expected, "row {number}");
+                }
+                (other, _) => panic!("row {number}: {other:?}"),
+            }
+        }
+        let (folder, games, game) = installed(false);
+        fs::write(folder.path().join("g/local/two"), "longer").unwrap();
+        refuse_changed_files(&games, &game, None).expect("a tree without a receipt is not repaired");
+        refuse_changed_files(&games, &"other".parse().unwrap(), None).expect("nothing is here");
+    }
+
+    /// A newer manifest may list files that the receipt does not have: a repair would replace them.
+    #[test]
+    fn a_file_that_only_the_manifest_lists_counts_as_one_of_the_game() {
+        let (folder, games, game) = installed(true);
+        let file = |content: &[u8]| Node::File(content.to_vec(), false);
+        let tree = Tree::from([("data/one".to_owned(), file(b"abc")), ("three".to_owned(), file(b"333"))]);
+        let of_version = |version: &str| manifests::of_tree(&game, &version.parse().unwrap(), &tree, &[]);
+        let three = folder.path().join("g/local/three");
+        refuse_changed_files(&games, &game, Some(&of_version("1"))).expect("it is missing");
+        fs::write(&three, "333").unwrap();
+        refuse_changed_files(&games, &game, Some(&of_version("1"))).expect("it is as listed");
+        fs::write(&three, "mine").unwrap();
+        let error = refuse_changed_files(&games, &game, Some(&of_version("1"))).unwrap_err();
+        assert!(matches!(&error, StoreError::UserFiles { files, .. } if files == &["three"]), "{error:?}");
+        refuse_changed_files(&games, &game, Some(&of_version("2"))).expect("of another version");
     }
 
     #[test]

@@ -20,6 +20,12 @@ use crate::state::receipt::{ChecksumText, FileLine, FileStamp, ReceiptDraft, Rec
 use crate::state::receipt_reader;
 use crate::state::receipt_reader::{InstalledContent, InstalledFile, Receipt};
 
+/// Whether a manifest says what belongs to a tree of this version: a packing list says nothing about a tree.
+pub(crate) fn lists_tree(manifest: &ManifestFile, version: &GameVersion) -> bool {
+    let manifest = manifest.manifest();
+    manifest.version == *version && manifest.has_tree()
+}
+
 /// The entries of an installed tree that are not as they should be.
 #[derive(Debug)]
 pub struct TreeRepair {

@@ -1,5 +1,6 @@
 //! What an operation would do, step by step, and how much disk that takes. Pure.
 
+use lanspread_store::install::replace::UserFiles;
 use lanspread_store::state::booking::Estimate;
 use lanspread_types::content::Totals;
 use lanspread_types::fault::LocalError;
@@ -26,8 +27,8 @@ pub(super) struct CourseStep {
 pub(super) struct Course {
     pub(super) steps: Vec<CourseStep>,
     pub(super) version: Option<GameVersion>,
-    /// Files of the user that would be lost: how many, and the first of them.
-    pub(super) lost: (u64, Vec<String>),
+    /// Files of the user that would be lost.
+    pub(super) lost: UserFiles,
     pub(super) sources: Vec<PlannedSource>,
     pub(super) upstreams: Vec<PlannedUpstream>,
     pub(super) dropped: Vec<PeerAnswer>,
@@ -113,8 +114,8 @@ impl Course {
             files: tree.map(|tree| tree.files),
             bytes: tree.map(|tree| tree.bytes),
             removed_bytes: self.steps.iter().map(|step| step.removed_bytes).sum(),
-            lost_files: self.lost.0,
-            lost: self.lost.1,
+            lost_files: self.lost.count,
+            lost: self.lost.first,
             needed_bytes: peak.map(|peak| peak.bytes),
             free_bytes: free.free_bytes,
             fits: peak.map(|peak| lack(peak, free).is_none()),

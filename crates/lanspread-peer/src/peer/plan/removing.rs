@@ -33,7 +33,7 @@ impl Peer {
         });
         let here = looking.await?;
         course.version = self.game_state(&context.game).await?.and_then(|state| state.installed_version);
-        course.lost = (here.user_files, here.first_user_files);
+        course.lost = here.users;
         course.steps.push(CourseStep::local(PlannedStep::Uninstall, here.bytes));
         Ok(())
     }

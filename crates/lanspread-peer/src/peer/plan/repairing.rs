@@ -1,7 +1,8 @@
 //! Plans of a repair and of a comparison.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use lanspread_store::install::replace::UserFiles;
 use lanspread_store::repair::{
     Findings, Recording, RootRepair, TreeRepair, examine, parts_of_tree, refuse_obstacles,
 };
@@ -16,12 +17,12 @@ use crate::operations::OperationContext;
 use crate::peer::core::Peer;
 use crate::peer::error::PeerError;
 use crate::peer::plan::course::{Course, CourseStep};
-use crate::peer::repair::same_files;
+use crate::peer::repair::{of_version, same_files};
 use crate::report::planned::PlannedStep;
 
-/// Files of the tree that are here and differ: how many, and the first of them. A repair replaces them.
-#[derive(Debug, Clone, Default)]
-struct Replaced(Arc<Mutex<(u64, Vec<String>)>>);
+/// Files of the tree that are here and differ. A repair replaces them, whoever changed them.
+#[derive(Debug, Default)]
+struct Replaced(UserFiles);
 
 impl VerifyObserver for Replaced {
     fn progress(&mut self, _: u64, _: u64) {}
@@ -30,10 +31,9 @@ impl VerifyObserver for Replaced {
         if part != INSTALLED || matches!(problem, Problem::Missing | Problem::Added | Problem::Executable) {
             return;
         }
-        let mut replaced = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        replaced.0 += 1;
-        if replaced.1.len() < limits::USER_FILES_SHOWN {
-            replaced.1.push(path);
+        self.0.count += 1;
+        if self.0.first.len() < limits::USER_FILES_SHOWN {
+            self.0.first.push(path);
         }
     }
 }
@@ -44,7 +44,7 @@ impl Peer {
         &self,
         context: &OperationContext,
         manifest: Option<&Arc<ManifestFile>>,
-    ) -> Result<(Findings, (u64, Vec<String>)), PeerError> {
+    ) -> Result<(Findings, UserFiles), PeerError> {
         let (games_dir, game) = (self.inner.games_dir.clone(), context.game.clone());
         let (manifest, cancel) = (manifest.cloned(), context.cancel.clone());
         let examining = self.blocking("examine", move || {
@@ -52,8 +52,7 @@ impl Peer {
             let mut replaced = Replaced::default();
             let manifest = manifest.as_ref();
             let found = examine(&games, &game, manifest, Recording::Off, &mut replaced, &cancel)?;
-            let replaced = std::mem::take(&mut *replaced.0.lock().unwrap_or_else(PoisonError::into_inner));
-            Ok((found, replaced))
+            Ok((found, replaced.0))
         });
         examining.await
     }
@@ -178,8 +177,7 @@ impl Peer {
             // Peers that have installed files only are asked for these.
             Err(PeerError::AllSourcesFailed { .. }) => {
                 let mut streamed = Course::default();
-                self.plan_stream(&crate::peer::repair::of_version(context, tree.version()), &mut streamed)
-                    .await?;
+                self.plan_stream(&of_version(context, tree.version()), &mut streamed).await?;
                 course.sources.append(&mut streamed.sources);
                 Ok(streamed.steps.iter().filter_map(|step| step.fetched_bytes).sum())
             }
