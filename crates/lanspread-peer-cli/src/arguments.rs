@@ -1,8 +1,8 @@
 //! The command line. An option is also a `LANSPREAD_*` variable and a key of the config file. The command line wins over
 //! the variable, and the variable over the file.
 //!
-//! An option without a variable is for one call only, and no key either: where it names one thing, or where it takes away
-//! a protection, and a file that was written long ago must not do that.
+//! An option without a variable is for one call only, and no key either: it names one thing, or says what one command
+//! does, or takes away a protection. A file that was written long ago must not do that.
 
 mod catalog;
 mod daemon;
@@ -25,7 +25,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::builder::BoolishValueParser;
-use clap::{ArgAction, Args, Parser, Subcommand, ValueHint};
+use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 use lanspread_peer::limits::{STREAMS_MAX, STREAMS_MAX_DEFAULT};
 use lanspread_peer::{GameId, PeerId, PeerName, RateLimit};
@@ -96,6 +96,16 @@ pub(crate) struct Global {
     /// Where the games directory is written.
     #[arg(skip)]
     pub(crate) games_dir_from: WrittenIn,
+}
+
+/// The variable of the option that is written like this, in whichever command it has one.
+pub(crate) fn variable_of(option: &str) -> Option<String> {
+    fn find(command: &clap::Command, long: &str) -> Option<String> {
+        let of = |option: &clap::Arg| option.get_env()?.to_str().map(str::to_owned);
+        let own = command.get_arguments().filter(|option| option.get_long() == Some(long)).find_map(of);
+        own.or_else(|| command.get_subcommands().find_map(|below| find(below, long)))
+    }
+    find(&Arguments::command(), option.strip_prefix("--")?)
 }
 
 /// Where the value of an option is written.
@@ -404,7 +414,7 @@ pub(crate) struct Events {
     #[command(flatten)]
     pub(crate) games: DaemonGamesDir,
     /// Keep running and show new events as they happen
-    #[arg(short, long, env = "LANSPREAD_FOLLOW", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+    #[arg(short, long)]
     pub(crate) follow: bool,
 }
 
@@ -420,6 +430,6 @@ pub(crate) struct Completions {
 #[derive(Debug, Args)]
 pub(crate) struct Manual {
     /// Folder for the pages; created if it does not exist
-    #[arg(long, env = "LANSPREAD_OUT_DIR", value_hint = ValueHint::DirPath, value_name = "DIR")]
+    #[arg(long, value_hint = ValueHint::DirPath, value_name = "DIR")]
     pub(crate) out_dir: PathBuf,
 }

@@ -4,6 +4,7 @@
 //! order "command line, variable, file, built-in" is therefore the parser's own, and a new option needs no code here.
 //! An option that *another* option or a group requires must still be given outside the file.
 
+mod one_call;
 mod origins;
 mod settings;
 #[cfg(test)]
@@ -74,8 +75,8 @@ impl Given {
 pub(crate) enum ArgumentsError {
     /// The command line is wrong, or asks for help.
     Usage(clap::Error),
-    /// The config file is wrong.
-    ConfigFile(Failure),
+    /// The config file or a variable is wrong.
+    Setting(Failure),
 }
 
 impl From<clap::Error> for ArgumentsError {
@@ -89,10 +90,12 @@ pub(crate) fn ask(words: &[OsString]) -> Result<Asked, ArgumentsError> {
     // The first pass requires nothing, because the file can give what is missing. Help and misspelt options end here,
     // whatever the file contains.
     let first = relaxed(Arguments::command()).try_get_matches_from(words)?;
+    one_call::refuse(&Arguments::command(), &first, &|name| std::env::var_os(name))
+        .map_err(ArgumentsError::Setting)?;
     let global = Global::from_arg_matches(&first)?;
     let loaded = match use_of_file(&first) {
         UseOfFile::None => None,
-        usage => load(global.config.as_deref(), usage).map_err(ArgumentsError::ConfigFile)?,
+        usage => load(global.config.as_deref(), usage).map_err(ArgumentsError::Setting)?,
     };
     let mut command = Arguments::command();
     if let Some((_, settings)) = &loaded {

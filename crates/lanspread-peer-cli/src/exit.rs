@@ -10,6 +10,7 @@ use lanspread_peer::{
     Code, ControlError, ErrorCategory, GameId, OperationFailure, PeerError, SavedPeersError,
 };
 
+use crate::arguments::variable_of;
 use crate::hints;
 
 /// A failed command, as it is printed.
@@ -164,11 +165,10 @@ impl From<clap::Error> for Failure {
         let message = line.strip_prefix("error: ").unwrap_or(&line).to_owned();
         let failure = Self::new("usage", None, message, ErrorCategory::Usage);
         if let Some(flag) = flag_with_a_value(&error) {
-            let variable = flag.trim_start_matches('-').replace('-', "_").to_ascii_uppercase();
-            let hint = format!(
-                "to switch it off where the config file switches it on, set LANSPREAD_{variable}=false"
-            );
-            return Self { message: format!("{flag} takes no value"), hint: Some(hint.into()), ..failure };
+            let hint = variable_of(flag).map(|variable| {
+                format!("to switch it off where the config file switches it on, set {variable}=false").into()
+            });
+            return Self { message: format!("{flag} takes no value"), hint, ..failure };
         }
         match meant(&error) {
             Some(meant) => Self { hint: Some(format!("did you mean `{meant}`?").into()), ..failure },

@@ -36,7 +36,11 @@ const SAME_RELEASE: &str = "use the same release on all machines";
 const HINTS: &[Row] = &[
     // The request.
     row(&["usage"], "see --help"),
-    row_of_cause(&["config-file"], WRONG_SETTING, "its keys are the long names of the options; see --help"),
+    row_of_cause(
+        &["config-file"],
+        WRONG_SETTING,
+        "correct or remove the line; keys are long names of options, see --help",
+    ),
     row_of_cause(&["config-file"], NO_HOME, "name the file with --config FILE"),
     row(&["config-exists"], "edit it, or give --replace: a copy of it stays beside it"),
     row(&["no-answers"], "give --yes, and an option for each answer that is not the default"),

@@ -55,7 +55,7 @@ fn main() -> ExitCode {
         Err(error) => {
             let failure = match error {
                 ArgumentsError::Usage(error) => Failure::from(error),
-                ArgumentsError::ConfigFile(failure) => failure,
+                ArgumentsError::Setting(failure) => failure,
             };
             // The command line is not parsed yet, but a script that passes --json wants this failure as JSON too.
             let json = words.iter().any(|word| word == "--json");

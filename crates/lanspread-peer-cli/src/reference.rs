@@ -9,8 +9,8 @@ const OPENING: &str = "\
 
 You can give an option on the command line, in the `LANSPREAD_*` variable beside it, or in the config file under its long
 name without the dashes (except `--config`). An option without a variable is for one call: it can only be on the command
-line. The command line wins over the variable, the variable over the file,
-and the file over the built-in default.
+line, and is refused elsewhere. The command line wins over the variable, the variable over the file, and the file over
+the built-in default.
 ";
 
 /// The page for a command and everything below it.

@@ -1,7 +1,6 @@
 //! The arguments of operations on games: `install`, `download`, `update`, `uninstall`, `remove`, `verify`, `repair`.
 
-use clap::builder::BoolishValueParser;
-use clap::{ArgAction, Args, ValueHint};
+use clap::{Args, ValueHint};
 use lanspread_peer::GamePattern;
 use lanspread_peer::limits::{OPERATIONS_RUNNING_DEFAULT, OPERATIONS_RUNNING_MAX};
 
@@ -17,7 +16,7 @@ use crate::help::heading::{THIS_MACHINE, TRUST};
 #[derive(Debug, Args)]
 pub(crate) struct Install {
     /// Stream the game: its archive is decoded while it arrives, and this machine never stores it
-    #[arg(long, env = "LANSPREAD_STREAM", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+    #[arg(long)]
     pub(crate) stream: bool,
     #[command(flatten)]
     pub(crate) operate: Operate,
@@ -198,7 +197,7 @@ pub(crate) struct DryRun {
 #[derive(Debug, Args)]
 pub(crate) struct Force {
     /// Go ahead even if files that you added to the installed tree are lost
-    #[arg(long, env = "LANSPREAD_FORCE", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+    #[arg(long)]
     pub(crate) force: bool,
 }
 

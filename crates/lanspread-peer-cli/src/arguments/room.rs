@@ -1,7 +1,6 @@
 //! The arguments of `room`.
 
-use clap::builder::BoolishValueParser;
-use clap::{ArgAction, Args, Subcommand, ValueHint};
+use clap::{Args, Subcommand, ValueHint};
 use lanspread_peer::GameId;
 
 use crate::arguments::options::DaemonGamesDir;
@@ -37,10 +36,10 @@ pub(crate) struct RoomShow {
     #[command(flatten)]
     pub(crate) games: DaemonGamesDir,
     /// Keep running and show what changes, as a terminal does without being asked
-    #[arg(short, long, env = "LANSPREAD_FOLLOW", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+    #[arg(short, long)]
     pub(crate) follow: bool,
     /// Show the room once, also on a terminal
-    #[arg(long, action = ArgAction::SetTrue, conflicts_with = "follow")]
+    #[arg(long, conflicts_with = "follow")]
     pub(crate) once: bool,
 }
 

@@ -1,7 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use clap::CommandFactory;
-
 use super::*;
 use crate::help::heading;
 
@@ -15,6 +13,15 @@ fn the_default_dictionary_is_that_of_the_library() {
     let words = ["lanspread-peer-cli", "serve", "--games-dir", "x"];
     let Command::Serve(serve) = Arguments::try_parse_from(words).unwrap().command else { panic!() };
     assert_eq!(serve.decoder.max_dictionary.0, lanspread_peer::limits::DICTIONARY_BYTES_DEFAULT);
+}
+
+#[test]
+fn only_an_option_that_is_not_for_one_call_has_a_variable() {
+    assert_eq!(variable_of("--no-discovery").as_deref(), Some("LANSPREAD_NO_DISCOVERY"));
+    assert_eq!(variable_of("--name").as_deref(), Some("LANSPREAD_NAME"));
+    for none in ["--force", "--stream", "no-discovery", "-v"] {
+        assert_eq!(variable_of(none), None, "{none}");
+    }
 }
 
 /// Without a hint, shells offer the names of files for everything.
@@ -41,6 +48,9 @@ fn every_option_has_a_variable_that_is_not_for_one_call() {
         "once",
         "check",
         "detach",
+        "dry_run",
+        "follow",
+        "force",
         "game",
         "updates",
         "archives",
@@ -55,12 +65,14 @@ fn every_option_has_a_variable_that_is_not_for_one_call() {
         "help",
         "key",
         "out",
+        "out_dir",
         "print",
         "qr",
         "reason",
         "repair",
         "replace",
         "sources",
+        "stream",
         "up",
         "version",
         "with_catalog_key",

@@ -152,7 +152,7 @@ async fn reload(peer: &Peer) {
         Err(error) => {
             let failure = match error {
                 ArgumentsError::Usage(error) => Failure::from(error),
-                ArgumentsError::ConfigFile(failure) => failure,
+                ArgumentsError::Setting(failure) => failure,
             };
             tracing::warn!("the settings stay as they were: {}", failure.message);
         }

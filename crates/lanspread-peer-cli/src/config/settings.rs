@@ -9,6 +9,7 @@ use clap::{Arg, ArgAction, Command, value_parser};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::one_call;
 use crate::exit::Failure;
 
 /// Options that choose the file cannot be in it.
@@ -182,8 +183,7 @@ pub(super) fn key_of(option: &Arg) -> Option<&str> {
 
 /// Whether an option of that name, of any command, is for the command line only.
 fn is_for_one_call(command: &Command, key: &str) -> bool {
-    let is_built_in = |option: &Arg| matches!(option.get_action(), ArgAction::Help | ArgAction::Version);
-    let has = |option: &Arg| option.get_long() == Some(key) && !is_built_in(option);
+    let has = |option: &Arg| option.get_long() == Some(key) && one_call::is_for_one_call(option);
     command.get_arguments().any(has)
         || command.get_subcommands().any(|subcommand| is_for_one_call(subcommand, key))
 }
@@ -282,7 +282,7 @@ fn unknown(command: &Command, key: &str) -> String {
     if NOT_IN_THE_FILE.contains(&key) {
         format!("`{key}` chooses the file and cannot be in it")
     } else if is_for_one_call(command, key) {
-        format!("`{key}` is for one call: it can only be on the command line")
+        format!("`{key}` is for one call: give --{key} on the command line")
     } else if with_dashes != key && !options_named(command, &with_dashes).is_empty() {
         format!("there is no option `{key}`; it is `{with_dashes}`")
     } else {

@@ -176,9 +176,27 @@ fn a_setting_is_no_default_of_an_option_for_one_call() {
 /// A file that was written long ago must not take away a protection.
 #[test]
 fn consent_is_given_on_the_command_line_only() {
-    for key in ["replace", "print", "qr", "accept-unverified", "clear", "out", "key"] {
+    for key in [
+        "force",
+        "dry-run",
+        "stream",
+        "follow",
+        "all",
+        "detach",
+        "yes",
+        "repair",
+        "check",
+        "replace",
+        "print",
+        "qr",
+        "accept-unverified",
+        "clear",
+        "out",
+        "out-dir",
+        "key",
+    ] {
         let reason = Settings::parse(&format!("{key} = true"), &Arguments::command(), None).unwrap_err();
-        assert!(reason.contains(&format!("`{key}` is for one call")), "{reason}");
+        assert_eq!(reason, format!("line 1: `{key}` is for one call: give --{key} on the command line"));
     }
 }
 

@@ -112,7 +112,30 @@ fn a_wrong_file_is_refused_with_file_and_line() {
     finish(peer().args(["list", "--config"]).arg(folder.path())).failed(2, &["it is a folder"]);
 }
 
-/// A wrong file hides neither the help nor a mistake on the command line.
+/// A file or a variable that was set long ago must not say what one command does, and says so instead of having no effect.
+#[test]
+fn what_one_call_does_is_said_on_its_command_line_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let table: [(&str, &[&str]); 4] = [
+        ("force", &["uninstall", "x"]),
+        ("dry-run", &["install", "--stream", "x"]),
+        ("stream", &["install", "x"]),
+        ("follow", &["events"]),
+    ];
+    for (option, words) in table {
+        let text = format!("quiet = true\n{option} = true\n");
+        let mut command = peer();
+        command.args(words).arg("--config").arg(file(folder.path(), &text));
+        let given = format!("--{option} on the command line");
+        finish(&mut command).failed(2, &["lanspread.toml", "line 2", &given, "remove the line"]);
+        let variable = format!("LANSPREAD_{}", option.replace('-', "_").to_uppercase());
+        let done = finish(peer().args(words).arg("--json").env(&variable, "true"));
+        done.failed(2, &[&variable, "is for one call", &given]);
+        assert_eq!(done.one("error")["code"], "usage");
+    }
+    finish(peer().args(["install", "--help"]).env("LANSPREAD_STREAM", "1")).succeeded();
+}
+
 /// A link is fine: the user may keep the file elsewhere. What is not a file is named and never waited for.
 #[test]
 fn a_config_file_may_be_a_link_but_not_a_pipe_a_device_or_huge() {
@@ -135,6 +158,7 @@ fn a_config_file_may_be_a_link_but_not_a_pipe_a_device_or_huge() {
     list(&path).failed(2, &["named", "larger than"]);
 }
 
+/// A wrong file hides neither the help nor a mistake on the command line.
 #[test]
 fn help_needs_no_config_file() {
     let folder = tempfile::tempdir().unwrap();

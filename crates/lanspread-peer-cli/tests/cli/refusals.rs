@@ -304,6 +304,8 @@ fn a_typing_error_gets_a_suggestion() {
     ] {
         finish(peer().args(words)).failed(2, parts);
     }
+    let done = finish(peer().args(["install", "--stream=no", "x"]));
+    assert!(!done.failed(2, &["--stream takes no value"]).stderr.contains("LANSPREAD_"), "{}", done.stderr);
 }
 
 /// An organiser with a signed catalog of one game and its manifest.

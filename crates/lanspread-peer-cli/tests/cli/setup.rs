@@ -220,8 +220,8 @@ fn every_setting_says_where_it_comes_from() {
     assert_eq!(row.split_whitespace().collect::<Vec<_>>(), ["max-streams", "2", &format!("{path}:2")]);
     finish(user.command(&["config", "show"]).env("LANSPREAD_MAX_STREAMS", "many"))
         .failed(2, &["LANSPREAD_MAX_STREAMS", "many"]);
-    finish(user.command(&["config", "show"]).env("LANSPREAD_STREAM", "perhaps"))
-        .failed(2, &["LANSPREAD_STREAM", "perhaps"]);
+    finish(user.command(&["config", "show"]).env("LANSPREAD_NO_RELAY", "perhaps"))
+        .failed(2, &["LANSPREAD_NO_RELAY", "perhaps"]);
 }
 
 /// Even a wrong config file is found: its user wants to edit it.

@@ -95,8 +95,7 @@ fn variables_can_replace_options() {
     let source = Source::start("only", &fixtures("fixture-solid"));
     let receiver = Receiver::new();
     let mut command = peer();
-    command.args(["install", "cnctw"]);
-    command.env("LANSPREAD_STREAM", "1").env("LANSPREAD_JSON", "true");
+    command.args(["install", "--stream", "cnctw"]).env("LANSPREAD_JSON", "true");
     command.env("LANSPREAD_GAMES_DIR", receiver.games()).env("LANSPREAD_STATE_DIR", receiver.state());
     command.env("LANSPREAD_PEER", format!("{},{}", dead_address(), source.address));
     finish(&mut command).succeeded().one("stream-install-finished");
