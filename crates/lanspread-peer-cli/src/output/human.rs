@@ -18,11 +18,13 @@ use crate::logging;
 /// Shows the operations of this command on stderr: events as lines, and progress as bars on a terminal.
 pub(super) struct OperationsReporter {
     bars: Bars,
+    /// An upstream that is tried again and again is reported once.
+    last_line: String,
 }
 
 impl OperationsReporter {
     pub(super) fn new() -> Self {
-        Self { bars: Bars::on_stderr() }
+        Self { bars: Bars::on_stderr(), last_line: String::new() }
     }
 }
 
@@ -49,8 +51,9 @@ impl Reporter for OperationsReporter {
         if words::is_about_operations(event) {
             return Ok(());
         }
-        if let Some(line) = words::event(event) {
+        if let Some(line) = words::event(event).filter(|line| *line != self.last_line) {
             self.bars.line(&line, now);
+            self.last_line = line;
         }
         Ok(())
     }

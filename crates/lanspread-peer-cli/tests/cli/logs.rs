@@ -7,7 +7,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::support::{Running, finish, fixtures, peer};
+use crate::support::{Running, Source, finish, fixtures, peer};
 
 /// A command whose stderr is this file, which it is told is the journal. Returns what it wrote there.
 fn to_journal(command: &mut Command, journal: &Path, named: bool) -> Vec<String> {
@@ -78,6 +78,23 @@ fn with_json_each_line_on_stderr_is_an_object() {
     let failed = finish(peer().args(["--log-format=json", "list", "--games-dir", "/no/such/folder"]));
     let error: Value = serde_json::from_str(failed.stderr.lines().last().unwrap()).unwrap();
     assert_eq!(error["level"], "error");
+}
+
+/// A person who looks for the reason of a failure wants to know with whom was talked.
+#[test]
+fn a_verbose_log_names_each_connection_and_request() {
+    let source = Source::start("den", &fixtures("fixture-solid"));
+    let state = tempfile::tempdir().unwrap();
+    let logged = |verbose: &str| {
+        let mut command = peer();
+        command.args([verbose, "status", "--peer", &source.address, "--state-dir"]).arg(state.path());
+        finish(&mut command).succeeded().stderr.clone()
+    };
+    let stderr = logged("-vv");
+    let id = source.ready["peer"].as_str().unwrap();
+    assert!(stderr.contains(&format!("connected to den ({id}) at {}", source.address)), "{stderr}");
+    assert!(stderr.contains("den is sent the request Status"), "{stderr}");
+    assert!(!logged("-v").contains("connected to den"));
 }
 
 #[test]

@@ -32,7 +32,7 @@ pub(crate) enum UpstreamError {
     /// It sent this receiver away.
     #[error("{}", match .0 {
         LeaveReason::Replaced => "it feeds another receiver instead",
-        LeaveReason::Ending => "its own install ends",
+        LeaveReason::Ending => "it passes nothing on any more",
     })]
     SentAway(LeaveReason),
     /// It sent other bytes than the manifest lists.

@@ -101,6 +101,7 @@ async fn dial_upstream(
     let socket = connect_within(address, connect_deadline).await?;
     let unread = Unread::of(&socket).map_err(WireError::Connect)?;
     let connection = Box::pin(ours.dial(socket, Some(expected))).await?;
+    log(address, &connection);
     Ok(DialledUpstream { connection, unread })
 }
 
@@ -131,7 +132,12 @@ async fn dial_one(
     let socket = connect_within(address, connect_deadline).await?;
     // Boxed, because the handshake is by far the largest part of every operation that dials.
     let connection = Box::pin(ours.dial(socket, expected)).await?;
+    log(address, &connection);
     Ok(Dialled { connection, address })
+}
+
+fn log(address: SocketAddr, connection: &Connection<Socket>) {
+    tracing::debug!("connected to {} ({}) at {address}", connection.theirs.name, connection.peer);
 }
 
 async fn connect_within(address: SocketAddr, deadline: Duration) -> Result<RawSocket, WireError> {
@@ -145,6 +151,7 @@ pub(crate) type StreamTotals = (u64, lanspread_types::content::Totals);
 
 impl Dialled {
     async fn ask(&mut self, request: &Request) -> Result<(), WireError> {
+        tracing::debug!("{} is sent the request {request:?}", self.connection.theirs.name);
         self.connection.send(request).await
     }
 
