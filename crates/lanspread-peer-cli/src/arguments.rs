@@ -9,6 +9,7 @@ mod daemon;
 mod ensure;
 mod games;
 mod logging;
+mod looks;
 mod options;
 mod party;
 mod patience;
@@ -41,6 +42,7 @@ pub(crate) use self::games::{
     Update, Verify,
 };
 pub(crate) use self::logging::{LogFormat, Logging};
+pub(crate) use self::looks::{ColorChoice, Looks, RateUnit};
 pub(crate) use self::options::{
     CatalogFile, DaemonGamesDir, Decoder, DiscoveryChoice, GamesDirOption, LimitOptions, PeerList,
     PeerRulesOptions, ServedGamesDir,
@@ -54,11 +56,12 @@ pub(crate) use self::values::{GivenPeer, GivenUrl, WaitTime};
 #[cfg(feature = "web")]
 pub(crate) use self::web::WebOptions;
 use crate::help::heading::{OUTPUT, SERVING, SOURCES, THIS_MACHINE, TRUST};
-use crate::help::{CATALOG_OF_A_PARTY, first_steps_and_exit_status};
+use crate::help::{CATALOG_OF_A_PARTY, STYLES, first_steps_and_exit_status, long_version};
 
 /// Streamed game installs from peer to peer on a LAN.
 #[derive(Debug, Parser)]
-#[command(name = "lanspread-peer-cli", version, after_help = first_steps_and_exit_status(), subcommand_required = true)]
+#[command(name = "lanspread-peer-cli", version, long_version = long_version(), styles = STYLES, after_help = first_steps_and_exit_status(),
+    subcommand_required = true)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -80,6 +83,8 @@ pub(crate) struct Global {
     pub(crate) quiet: bool,
     #[command(flatten)]
     pub(crate) logging: Logging,
+    #[command(flatten)]
+    pub(crate) looks: Looks,
     /// Folder for this peer's identity and saved peers [default: ~/.local/state/lanspread]
     #[arg(long, global = true, help_heading = THIS_MACHINE, env = "LANSPREAD_STATE_DIR", value_hint = ValueHint::DirPath, value_name = "DIR")]
     pub(crate) state_dir: Option<PathBuf>,
@@ -155,13 +160,16 @@ Examples:
   lanspread-peer-cli peers penalties           show the peers that are not believed for a while")]
     Peers(Peers),
     /// List the games on this machine and the games that peers offer
-    #[command(after_help = "\
+    #[command(
+        visible_alias = "ls",
+        after_help = "\
 Examples:
   lanspread-peer-cli list         one row for each game
   lanspread-peer-cli list cnctw   all that is known of one
 
 A row says what is here and what is happening to it, whether there is an update, the size of the archives and \
-of the installed tree (if the catalog says it), and which peers have the version that `install` would take.")]
+of the installed tree (if the catalog says it), and which peers have the version that `install` would take."
+    )]
     List(List),
     /// Install games
     #[command(after_help = "\
@@ -225,13 +233,16 @@ never deletes files that you added or changed, unless --force is given.")]
     /// Cancel the operations of a daemon on games
     Cancel(Cancel),
     /// Show the room: which machine is not ready, and why; or have other machines install a game
-    #[command(after_help = "\
+    #[command(
+        visible_alias = "top",
+        after_help = "\
 Examples:
   lanspread-peer-cli room                          a table that changes, until you press Ctrl-C
   lanspread-peer-cli room --json                   the same once, as one object
   lanspread-peer-cli room install cnctw --on all   have it installed on every machine that lets this one do so
 
-A machine lets another one do so if its daemon runs with `--accept-from ID`.")]
+A machine lets another one do so if its daemon runs with `--accept-from ID`."
+    )]
     Room(RoomArguments),
     /// Wait for an operation of a daemon, and end as it ends
     #[command(after_help = "\
@@ -244,6 +255,7 @@ The exit status is that of the operation. If it has ended already, that is remem
 on the game ends. Ctrl-C ends the waiting, and not the operation.")]
     Wait(WaitArguments),
     /// Show the operations of a daemon: those that run and those that wait
+    #[command(visible_alias = "ops")]
     Operations(OfDaemon),
     /// Show the newest events of a daemon
     Events(Events),

@@ -152,7 +152,8 @@ fn options_with_candidates(command: &Command) -> Vec<String> {
     longs
 }
 
-/// The fish generator knows the values of options only, and not those of arguments.
+/// The fish generator knows the values of options only, and not those of arguments. `path` has the names of each command
+/// above, the aliases included.
 fn values_of_positionals(
     command: &Command,
     name: &str,
@@ -162,7 +163,8 @@ fn values_of_positionals(
 ) {
     let function = format!("__fish_{}_using_subcommand", name.replace('-', "_"));
     for subcommand in command.get_subcommands().filter(|subcommand| !subcommand.is_hide_set()) {
-        let path: Vec<&str> = path.iter().copied().chain([subcommand.get_name()]).collect();
+        let names = subcommand.get_name_and_visible_aliases().join(" ");
+        let path: Vec<&str> = path.iter().copied().chain([&*names]).collect();
         let possible = subcommand.get_positionals().flat_map(Arg::get_possible_values);
         let shown = possible.filter(|value| !value.is_hide_set());
         let mut values: Vec<String> = shown.map(|value| value.get_name().to_owned()).collect();
@@ -172,9 +174,12 @@ fn values_of_positionals(
             values.push(format!("({candidates})"));
         }
         if !values.is_empty() {
-            let seen = path[1..].iter().map(|word| format!("; and __fish_seen_subcommand_from {word}"));
-            let condition = format!("{function} {}{}", path[0], seen.collect::<String>());
-            *script += &format!("complete -c {name} -n \"{condition}\" -f -a \"{}\"\n", values.join(" "));
+            let seen: String =
+                path[1..].iter().map(|words| format!("; and __fish_seen_subcommand_from {words}")).collect();
+            for first in path[0].split(' ') {
+                let condition = format!("{function} {first}{seen}");
+                *script += &format!("complete -c {name} -n \"{condition}\" -f -a \"{}\"\n", values.join(" "));
+            }
         }
         values_of_positionals(subcommand, name, candidates, &path, script);
     }

@@ -22,7 +22,7 @@ use lanspread_peer::{ConfigFilePath, ErrorCategory, OptionSetting, PeerName};
 
 use self::origins::Surroundings;
 use self::settings::Settings;
-use crate::arguments::{Arguments, Global, WrittenIn};
+use crate::arguments::{Arguments, ColorChoice, Global, WrittenIn};
 use crate::exit::Failure;
 use crate::hints;
 
@@ -30,6 +30,12 @@ use crate::hints;
 const FILE_NAME: &str = "lanspread/lanspread.toml";
 /// Folder of the settings for the whole machine.
 const SYSTEM_DIR: &str = "/etc";
+
+/// Whether to colour, as far as a command line that is not parsed yet and the variable say.
+pub(crate) fn color_written(words: &[OsString]) -> Option<ColorChoice> {
+    let words: Vec<String> = words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    ColorChoice::written(&words, std::env::var("LANSPREAD_COLOR").ok().as_deref())
+}
 
 /// The request that the command line, the variables and the config file make together.
 pub(crate) struct Asked {

@@ -1,5 +1,8 @@
 //! The help below the list of commands: what to type first, and what the exit statuses mean.
 
+use clap::builder::styling::{AnsiColor, Effects, Styles};
+use lanspread_peer::PROTOCOL_VERSION;
+
 /// The headings of the options in `--help`. What one command alone can do has none: clap calls those *Options*.
 pub(crate) mod heading {
     pub(crate) const OUTPUT: &str = "Output";
@@ -12,6 +15,13 @@ pub(crate) mod heading {
     #[cfg(test)]
     pub(crate) const ALL: [&str; 6] = [OUTPUT, SERVING, SOURCES, THIS_MACHINE, TRANSFER, TRUST];
 }
+
+/// The colours of the help: those of cargo, which many users know.
+pub(crate) const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::BrightGreen.on_default().effects(Effects::BOLD))
+    .usage(AnsiColor::BrightGreen.on_default().effects(Effects::BOLD))
+    .literal(AnsiColor::BrightCyan.on_default().effects(Effects::BOLD))
+    .placeholder(AnsiColor::Cyan.on_default());
 
 /// The exit statuses that this program has itself; a shell adds those of signals.
 pub(crate) const EXIT_STATUS: &[(u8, &str)] = &[
@@ -58,7 +68,9 @@ pub(crate) const VARIABLES: &[(&str, &str)] = &[
         "XDG_CONFIG_HOME, XDG_DATA_HOME, XDG_STATE_HOME",
         "Folders in place of ~/.config, ~/.local/share and ~/.local/state",
     ),
-    ("NO_COLOR", "If it is not empty, nothing is coloured"),
+    ("NO_COLOR", "If it is not empty, nothing is coloured. --color goes before these three"),
+    ("CLICOLOR_FORCE", "If it is not 0, words are coloured also where stdout and stderr are no terminals"),
+    ("CLICOLOR", "If it is 0, nothing is coloured"),
     (
         "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION, AWS_ENDPOINT_URL",
         "The key for an object store that --from names with `s3://`, and where it is",
@@ -70,6 +82,19 @@ pub(crate) fn first_steps_and_exit_status() -> String {
     let statuses: Vec<String> =
         EXIT_STATUS.iter().map(|(status, meaning)| format!("  {status:<3} {meaning}")).collect();
     format!("{FIRST_STEPS}\n\n{EXIT_STATUS_TITLE}:\n{}", statuses.join("\n"))
+}
+
+/// The version, and what else two programs that do not understand each other can differ in: `0.1.0 (commit 50916ddc2a4f,
+/// protocol 3, with http, s3, web)`. The script that builds the package names the commit.
+pub(crate) fn long_version() -> String {
+    let features =
+        [("http", cfg!(feature = "http")), ("s3", cfg!(feature = "s3")), ("web", cfg!(feature = "web"))];
+    let features: Vec<&str> =
+        features.into_iter().filter(|(_, is_in)| *is_in).map(|(name, _)| name).collect();
+    let with = if features.is_empty() { String::new() } else { format!(", with {}", features.join(", ")) };
+    let commit =
+        option_env!("LANSPREAD_COMMIT").map(|commit| format!("commit {commit}, ")).unwrap_or_default();
+    format!("{} ({commit}protocol {PROTOCOL_VERSION}{with})", env!("CARGO_PKG_VERSION"))
 }
 
 /// What a new user wants to do, in this order.

@@ -49,6 +49,8 @@ fn main() -> ExitCode {
     if words.len() == 1 && commands::init::is_wanted_by_newcomer() {
         words.push("init".into());
     }
+    // What is wrong with the command line, and the help, are coloured or not before it is parsed.
+    output::choose_color(config::color_written(&words));
     let Asked { arguments: Arguments { global, command }, given } = match config::ask(&words) {
         Ok(asked) => asked,
         Err(ArgumentsError::Usage(error)) if is_help(&error) => error.exit(),
@@ -63,6 +65,8 @@ fn main() -> ExitCode {
             return failure.exit_code();
         }
     };
+    output::choose_color(Some(global.looks.color));
+    output::choose_unit(global.looks.units);
     logging::start(&global.logging, global.quiet, global.verbose, output::in_colour);
     if let Some(path) = given.config_file() {
         tracing::info!("config file {}: it gives the defaults", path.display());

@@ -10,6 +10,7 @@ mod game_words;
 mod human;
 mod json;
 mod lines;
+mod looking;
 mod operation_words;
 mod packed_words;
 mod peer_words;
@@ -36,7 +37,9 @@ use crate::exit::{Failure, Summary};
 
 use progress::cut;
 
-pub(crate) use lines::in_colour;
+pub(crate) use lines::{choose_color, in_colour};
+pub(crate) use looking::Looking;
+pub(crate) use quantities::choose_unit;
 pub(crate) use reporter::Reporter;
 pub(crate) use room_screen::RoomScreen;
 
@@ -132,6 +135,11 @@ impl Output {
             return answers.try_for_each(|answer| json::print_answer(&answer));
         }
         setup_words::settings(settings).iter().try_for_each(|line| lines::print(line))
+    }
+
+    /// Says that peers are looked for, until the value is dropped; nothing if that would be no line for people.
+    pub(crate) fn looking(self) -> Option<Looking> {
+        (!self.json && !self.quiet).then(Looking::on_stderr)
     }
 
     /// Prints a line for people that is no data.

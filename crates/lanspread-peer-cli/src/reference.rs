@@ -32,6 +32,10 @@ fn section(page: &mut String, command: &mut Command, is_root: bool) {
     if let Some(about) = command.get_long_about().or(command.get_about()) {
         *page += &format!("\n{}\n", prose(&about.to_string()));
     }
+    let aliases: Vec<String> = command.get_visible_aliases().map(code).collect();
+    if !aliases.is_empty() {
+        *page += &format!("\nShorter: {}.\n", aliases.join(", "));
+    }
     let usage = command.render_usage().to_string();
     *page += &format!("\n```text\n{}\n```\n", usage.trim_start_matches("Usage: ").trim_end());
     let shown = || command.get_arguments().filter(|argument| !argument.is_hide_set());
@@ -151,6 +155,7 @@ mod tests {
             Arg::new("names").long("names").value_parser(["portable", "native"]).default_value("portable");
         let secret = Arg::new("secret").long("secret").hide(true);
         let inner = Command::new("add")
+            .visible_alias("a")
             .about("Adds")
             .arg(Arg::new("GAME").required(true))
             .after_help("Example:\n  add x");
@@ -166,7 +171,7 @@ mod tests {
             "\n## `root peers`\n",
             "| `--peer <HOST:PORT>` | `LANSPREAD_PEER` |  | Ask \\<it> |\n",
             "| `--names <names>` |  | `portable` | . One of `portable`, `native` |\n",
-            "\n## `root peers add`\n\nAdds\n\n```text\nroot peers add [OPTIONS] <GAME>\n```\n",
+            "\n## `root peers add`\n\nAdds\n\nShorter: `a`.\n\n```text\nroot peers add [OPTIONS] <GAME>\n```\n",
             "| `<GAME>` |  | required |  |\n",
             "\n```text\nExample:\n  add x\n```\n",
         ] {

@@ -44,6 +44,7 @@ pub(crate) enum DecidePeers {
     /// Remove saved peers
     Remove(PeerAddresses),
     /// Show the saved, trusted and denied peers
+    #[command(visible_alias = "ls")]
     List,
     /// Trust a peer: --only-trusted lets it in
     Trust(TrustPeer),

@@ -13,7 +13,7 @@ use crate::arguments::{
 use crate::backend::Backend;
 use crate::exit::{CommandResult, Failure};
 use crate::games_dir::ChosenGamesDir;
-use crate::output::Output;
+use crate::output::{Looking, Output};
 use crate::signals::cancel_on_signal_or_panic;
 
 pub(crate) async fn list(global: &Global, output: Output, list: List) -> CommandResult {
@@ -37,13 +37,17 @@ pub(crate) async fn peers(global: &Global, output: Output, peers: Peers) -> Comm
     if let Some(games_dir) = ChosenGamesDir::known(global, show.games.games_dir.as_deref()) {
         let backend = backend(global, &games_dir.path, None)?;
         let options = options(&backend, &show.named, &show.discovery).await?;
-        return answer(backend, output, ControlRequest::Peers(options)).await;
+        let looking = output.looking();
+        return answer_after(looking, backend, output, ControlRequest::Peers(options)).await;
     }
     let client = PeerClient::new(global.state_dir.clone(), global.party_file.as_deref())?;
     let discovery = (&show.discovery).into();
+    let looking = output.looking();
     let named = given_peers::addresses_of(&client, &show.named.peers, discovery).await?;
     let options = AskOptions::default().with_peers(named).with_discovery(discovery);
-    for report in client.peers(&options).await? {
+    let reports = client.peers(&options).await;
+    drop(looking);
+    for report in reports? {
         output.report(&report)?;
     }
     Ok(())
@@ -166,12 +170,23 @@ fn backend<'a>(
 }
 
 async fn answer(backend: Backend<'_>, output: Output, request: ControlRequest) -> CommandResult {
+    answer_after(None, backend, output, request).await
+}
+
+/// What says that the command waits ends with the first reply.
+async fn answer_after(
+    mut waits: Option<Looking>,
+    backend: Backend<'_>,
+    output: Output,
+    request: ControlRequest,
+) -> CommandResult {
     let cancel = CancellationToken::new();
     cancel_on_signal_or_panic(cancel.clone())?;
     let mut reporter = output.answering();
     let replies = backend.ask(request).await?;
     let answered = replies
         .each(&cancel, async |reply| {
+            waits.take();
             match reply {
                 ControlReply::Event(event) => reporter.event(&event)?,
                 ControlReply::Report { report } => output.report(&report)?,

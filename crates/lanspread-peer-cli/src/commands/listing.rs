@@ -20,7 +20,9 @@ pub(super) async fn show(
     let cancel = CancellationToken::new();
     cancel_on_signal_or_panic(cancel.clone())?;
     let mut listing = Listing { output, wanted, found: BTreeSet::new(), rows: Vec::new(), notes: Vec::new() };
+    let looking = output.looking();
     let listed = listing.fill(&backend, ControlRequest::List(options), &cancel).await;
+    drop(looking);
     // Only a daemon has operations beside this command; as objects they are those of `operations`.
     let listed = match &backend {
         Backend::Daemon { .. } if listed.is_ok() && !output.json => {

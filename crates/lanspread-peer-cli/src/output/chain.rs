@@ -5,7 +5,7 @@ use lanspread_peer::{
     PackedPlaced, PeerEvent, RelayBegin, SlowestReceiver, UpstreamBegin, UpstreamEnd, WaveProgress,
 };
 
-use super::quantities::bytes;
+use super::quantities::rate;
 
 /// What is known of the chain in which a game is installed.
 #[derive(Debug, Default)]
@@ -98,8 +98,8 @@ impl Chain {
         let SlowestReceiver { peer, bytes_per_second } = self.slowest.as_ref()?;
         let unpacked = u128::from(*bytes_per_second) * u128::from(unpacked_bytes);
         let unpacked = unpacked.checked_div(self.packed_bytes.into())?;
-        let per_second = bytes(u64::try_from(unpacked).unwrap_or(u64::MAX));
-        Some(format!("slowest ahead {peer} ({per_second}/s)"))
+        let per_second = rate(u64::try_from(unpacked).unwrap_or(u64::MAX));
+        Some(format!("slowest ahead {peer} ({per_second})"))
     }
 
     fn from(&self) -> String {

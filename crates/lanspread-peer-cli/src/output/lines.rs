@@ -3,6 +3,9 @@
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal, Write};
 
+use anstream::{AutoStream, ColorChoice};
+
+use crate::arguments;
 use crate::logging::{self, Severity};
 
 /// Prints a line of data.
@@ -30,11 +33,21 @@ pub(super) fn error_line(line: &str) -> String {
     }
 }
 
-/// Whether stderr may be coloured: it is a terminal that understands more than text, and `NO_COLOR`
-/// (<https://no-color.org>) does not forbid it.
+/// Makes the choice of the user that of this process, the help included.
+pub(crate) fn choose_color(choice: Option<arguments::ColorChoice>) {
+    let choice = match choice.unwrap_or_default() {
+        arguments::ColorChoice::Auto => ColorChoice::Auto,
+        arguments::ColorChoice::Always => ColorChoice::Always,
+        arguments::ColorChoice::Never => ColorChoice::Never,
+    };
+    choice.write_global();
+}
+
+/// Whether stderr is coloured: as the user chose or, without a choice, as `NO_COLOR` (<https://no-color.org>),
+/// `CLICOLOR_FORCE` and `CLICOLOR` (<https://bixense.com/clicolors>) and the terminal say. What reads the journal or objects
+/// wants none.
 pub(crate) fn in_colour() -> bool {
-    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    !refused && is_live_terminal()
+    logging::is_plain() && AutoStream::choice(&io::stderr()) != ColorChoice::Never
 }
 
 /// The columns of the terminal that stdout is, if it says so, and whether it is one.
@@ -46,8 +59,7 @@ pub(super) fn stdout_columns() -> (Option<usize>, bool) {
 
 /// The same for stdout.
 pub(super) fn stdout_in_colour() -> bool {
-    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    !refused && io::stdout().is_terminal() && moves_its_cursor(std::env::var_os("TERM").as_deref())
+    AutoStream::choice(&io::stdout()) != ColorChoice::Never
 }
 
 /// Whether stderr is a terminal whose cursor can be moved, so that a line can change in place.

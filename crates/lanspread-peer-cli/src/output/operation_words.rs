@@ -5,7 +5,7 @@ use lanspread_peer::{
     RetriedOperation,
 };
 
-use super::quantities::{bytes, count as counted, duration, percent};
+use super::quantities::{bytes, count as counted, duration, percent, rate};
 
 /// What it is doing, how far it is, from where, and how long it may still take.
 pub(super) fn state(kind: OperationKind, running: bool, progress: &OperationProgress) -> String {
@@ -18,9 +18,9 @@ pub(super) fn state(kind: OperationKind, running: bool, progress: &OperationProg
     }
     if let (Some(done), Some(total)) = (progress.bytes, progress.bytes_total) {
         words.push(format!("{} of {}", bytes(done), bytes(total)));
-        if let Some(rate) = progress.bytes_per_second {
-            words.push(format!("{}/s", bytes(rate)));
-            if let Some(left) = milliseconds_left(done, total, rate) {
+        if let Some(per_second) = progress.bytes_per_second {
+            words.push(rate(per_second));
+            if let Some(left) = milliseconds_left(done, total, per_second) {
                 words.push(format!("{} left", duration(left)));
             }
         }

@@ -7,7 +7,7 @@ use lanspread_peer::{GameId, PeerEvent};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::chain::Chain;
-use super::quantities::{bytes, count, duration, percent};
+use super::quantities::{self, bytes, count, duration, percent};
 
 /// A rate is the average of this time, so that it neither jumps nor lags.
 const RATE_WINDOW: Duration = Duration::from_secs(10);
@@ -159,7 +159,7 @@ impl Tracked {
         }
         line += &format!(" {}", self.what(", ")[0]);
         if let Some(per_second) = self.meter.per_second(now) {
-            line += &format!(", {}/s", bytes(per_second));
+            line += &format!(", {}", quantities::rate(per_second));
             line += &self.eta(per_second).map(|eta| format!(", {eta} left")).unwrap_or_default();
         }
         line
@@ -177,7 +177,7 @@ impl Tracked {
         let percent = format!("{:>3} %", percent(self.bytes, self.bytes_total));
         let (mut rate, mut left) = ("--".to_owned(), "--".to_owned());
         if let Some(per_second) = self.meter.per_second(now) {
-            rate = format!("{}/s", bytes(per_second));
+            rate = quantities::rate(per_second);
             left = self.eta(per_second).unwrap_or(left);
         }
         let (short_rate, short_left, what) =

@@ -1,5 +1,18 @@
 //! Sizes, durations, rates and counts for people. Nothing here does I/O.
 
+use std::sync::OnceLock;
+
+use crate::arguments::RateUnit;
+
+/// The unit of the user for rates that change.
+static RATE_UNIT: OnceLock<RateUnit> = OnceLock::new();
+
+/// Makes the choice of the user that of this process.
+pub(crate) fn choose_unit(unit: RateUnit) {
+    // It is chosen once, when the command line is known.
+    let _ = RATE_UNIT.set(unit);
+}
+
 /// Each is 1024 times the one before it.
 const UNITS: [&str; 6] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
 
@@ -31,22 +44,30 @@ pub(super) fn duration(milliseconds: u64) -> String {
     }
 }
 
-/// A rate in the largest unit that fits.
-pub(super) fn rate(count: u64, milliseconds: u64) -> String {
-    let per_second = u128::from(count) * 1000 / u128::from(milliseconds.max(1));
-    format!("{}/s", bytes(u64::try_from(per_second).unwrap_or(u64::MAX)))
+/// A rate that changes, in the unit that the user chose.
+pub(super) fn rate(bytes_per_second: u64) -> String {
+    rate_in(RATE_UNIT.get().copied().unwrap_or_default(), bytes_per_second)
 }
 
-/// A rate in bytes, which disks have, and in bits, which networks have: `117.00 MiB/s, 0.98 Gbit/s`.
+/// A rate in the largest unit that fits.
+fn rate_in(unit: RateUnit, bytes_per_second: u64) -> String {
+    match unit {
+        RateUnit::Bytes => format!("{}/s", bytes(bytes_per_second)),
+        RateUnit::Bits => bits(bytes_per_second),
+    }
+}
+
+/// A rate in bytes, which disks have, and in bits, which networks have: `117.00 MiB/s, 981.46 Mbit/s`.
 pub(super) fn rate_in_both(count: u64, milliseconds: u64) -> String {
     let per_second = u128::from(count) * 1000 / u128::from(milliseconds.max(1));
-    format!("{}, {}", rate(count, milliseconds), bits(u64::try_from(per_second).unwrap_or(u64::MAX)))
+    let per_second = u64::try_from(per_second).unwrap_or(u64::MAX);
+    format!("{}, {}", rate_in(RateUnit::Bytes, per_second), bits(per_second))
 }
 
 /// A limit, in bytes and bits: `20.00 MiB/s (167.77 Mbit/s)`.
 pub(super) fn limit(bytes_per_second: Option<u64>) -> String {
     bytes_per_second
-        .map_or_else(|| "no limit".to_owned(), |count| format!("{} ({})", rate(count, 1000), bits(count)))
+        .map_or_else(|| "no limit".to_owned(), |count| format!("{}/s ({})", bytes(count), bits(count)))
 }
 
 /// A rate in bits per second, in the units of networks, each of which is 1000 times the one before it.
@@ -86,8 +107,10 @@ mod tests {
         ] {
             assert_eq!(bytes(count), expected);
         }
-        assert_eq!(rate(10 << 20, 2_000), "5.00 MiB/s");
-        assert_eq!(rate(0, 0), "0 B/s");
+        assert_eq!(rate_in(RateUnit::Bytes, 5 << 20), "5.00 MiB/s");
+        assert_eq!(rate_in(RateUnit::Bits, 5 << 20), "41.94 Mbit/s");
+        assert_eq!(rate_in(RateUnit::Bits, 10), "0.08 kbit/s");
+        assert_eq!(rate_in_both(0, 0), "0 B/s, 0.00 kbit/s");
         assert_eq!(rate_in_both(117 << 20, 1_000), "117.00 MiB/s, 981.46 Mbit/s");
     }
 

@@ -4,7 +4,7 @@ use lanspread_peer::{Answer, CellState, PeerId, Room, RoomCell, RoomGame, RoomSe
 use unicode_width::UnicodeWidthStr;
 
 use super::progress::cut;
-use super::quantities::{bytes, count as counted, duration, percent};
+use super::quantities::{count as counted, duration, percent, rate};
 use super::screen::Size;
 use crate::hints;
 
@@ -66,8 +66,8 @@ fn headline(room: &Room) -> String {
         let slowest = summary.slowest.map(|peer| format!(", the slowest is {}", name(room, peer)));
         words.push(format!("{} left{}", duration(left.saturating_mul(1000)), slowest.unwrap_or_default()));
     }
-    if let Some(rate) = summary.bytes_per_second.filter(|rate| *rate > 0) {
-        words.push(format!("{}/s", bytes(rate)));
+    if let Some(per_second) = summary.bytes_per_second.filter(|rate| *rate > 0) {
+        words.push(rate(per_second));
     }
     if summary.problems > 0 {
         words.push(format!(

@@ -4,9 +4,9 @@ use lanspread_peer::{Answer, ReceivingAddress, RelayStatus, SlowestReceiver, Wai
 
 use super::packed_words::by_kind;
 use super::peer_words::listening;
-use super::quantities::{bytes, count as counted, percent};
+use super::quantities::{count as counted, limit, percent, rate};
 
-/// One line about the peer, and one more for each wave, each relay and the receivers that wait.
+/// One line about the peer, and one more for its limits, each wave, each relay and the receivers that wait.
 pub(super) fn status(report: &Answer) -> String {
     let Answer::PeerStatus {
         name,
@@ -20,6 +20,8 @@ pub(super) fn status(report: &Answer) -> String {
         waves,
         relays,
         waiting_receivers,
+        up_bytes_per_second: up,
+        down_bytes_per_second: down,
         ..
     } = report
     else {
@@ -36,6 +38,9 @@ pub(super) fn status(report: &Answer) -> String {
         counted(*streams_max, "stream"),
         counted(*connections, "connection")
     )];
+    if up.or(*down).is_some() {
+        lines.push(format!("limits: up {}, down {}", limit(*up), limit(*down)));
+    }
     lines.extend(waves.iter().map(wave));
     lines.extend(relays.iter().map(relay));
     lines.extend(waits(*waiting, waiting_receivers));
@@ -59,7 +64,7 @@ fn relay(relay: &RelayStatus) -> String {
         None => "feeding no receiver".to_owned(),
     };
     let slowest = slowest.as_ref().map(|SlowestReceiver { peer, bytes_per_second }| {
-        format!("; slowest ahead {peer} ({}/s packed)", bytes(*bytes_per_second))
+        format!("; slowest ahead {peer} ({} packed)", rate(*bytes_per_second))
     });
     let mut brought = by_kind(*brought).join(", ");
     if !brought.is_empty() {
@@ -85,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_status_names_waves_relays_and_those_that_wait_and_nothing_that_is_not() {
+    fn a_status_names_limits_waves_relays_and_those_that_wait_and_nothing_that_is_not() {
         let mut answer = Answer::PeerStatus {
             peer: lanspread_peer::PeerId::from([0; 16]),
             name: "den".parse().unwrap(),
@@ -99,6 +104,8 @@ mod tests {
             waves: Vec::new(),
             relays: Vec::new(),
             waiting_receivers: Vec::new(),
+            up_bytes_per_second: None,
+            down_bytes_per_second: None,
         };
         let first = "den at 10.0.0.1:4107: 1 game, 1 of 8 streams (1 to 10.0.0.9)";
         assert_eq!(status(&answer), format!("{first}, 3 connections"));
@@ -107,9 +114,12 @@ mod tests {
             "7".parse::<lanspread_peer::GameVersion>(),
         );
         let version = version.unwrap();
-        let Answer::PeerStatus { waiting, waves, relays, waiting_receivers, .. } = &mut answer else {
+        let Answer::PeerStatus { waiting, waves, relays, waiting_receivers, up_bytes_per_second, .. } =
+            &mut answer
+        else {
             panic!("{answer:?}")
         };
+        *up_bytes_per_second = Some(125_000_000);
         *waiting = 3;
         waves.push(WaveStatus {
             game: game.clone(),
@@ -140,6 +150,7 @@ mod tests {
         waiting_receivers.push(WaitingReceiver { peer: "seat-9".parse().unwrap(), game });
         let expected = [
             &format!("{first}, 3 waiting, 3 connections"),
+            "limits: up 119.20 MiB/s (1.00 Gbit/s), down no limit",
             "g 7: a chain of 8 receivers, whose first is at chunk 137 of 491",
             "g 7: number 7 of 32 in its chain, feeding seat-8, which has 20 %; slowest ahead seat-3 (61.00 MiB/s packed); 97.00 MiB from other receivers, 3.00 MiB from sources",
             "g 7: number 7 in its chain, feeding no receiver",

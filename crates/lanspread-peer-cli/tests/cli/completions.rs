@@ -184,6 +184,9 @@ fn bash_completes_values_and_what_follows_options() {
         (&["--json", "peers", ""], &["add", "remove", "list"]),
         (&["peers", "li"], &["list"]),
         (&["completions", "z"], &["zsh"]),
+        (&["ls", "--upd"], &["--updates"]),
+        (&["to"], &["top"]),
+        (&["peers", "l"], &["list", "ls"]),
         (&["help", "inst"], &["install"]),
         (&["install", "--games-dir", "scr"], &[]),
     ] {
@@ -207,6 +210,7 @@ fn games_and_peers_are_offered_where_they_are_wanted() {
     let address = machine.source.address.clone();
     let alpha = ["alpha-arena", "alpha-racer", "common-quest"];
     assert_eq!(machine.candidates(&["install", ""]), alpha);
+    assert_eq!(machine.candidates(&["ls", ""]), alpha);
     assert_eq!(machine.candidates(&["update", "alpha-arena", ""]), ["alpha-racer", "common-quest"]);
     assert_eq!(machine.candidates(&["install", "--peer", ""]), std::slice::from_ref(&address));
     assert_eq!(machine.candidates(&["peers", "remove", ""]), std::slice::from_ref(&address));
@@ -261,7 +265,7 @@ fn bash_completes_games_and_peers() {
 fn fish_completes_games_and_peers() {
     let Some(shell) = Shell::find("fish") else { return };
     let machine = Machine::new();
-    let lines = ["verify alpha-", "install --peer ", "peers remove "];
+    let lines = ["verify alpha-", "install --peer ", "peers remove ", "ls alpha-"];
     let lines = lines.map(|line| format!("{PROGRAM} {line}"));
     let mut command = shell.command();
     machine.settle(&mut command).args([
@@ -273,6 +277,7 @@ fn fish_completes_games_and_peers() {
     let answers: Vec<&str> = done.succeeded().stdout.split("\n\n").collect();
     assert_eq!(answers[0], "alpha-arena\tdownloaded\nalpha-racer\tdownloaded");
     let peer = format!("{}\tden", machine.source.address);
+    assert_eq!(answers[3].trim_end(), answers[0], "an alias");
     assert!(answers[1..3].iter().all(|answer| answer.trim_end() == peer), "{answers:?}");
 }
 
@@ -296,6 +301,7 @@ fn zsh_completes_games_and_peers() {
         ("lanspread peers remove 127", &format!("lanspread peers remove {address}")),
         ("lanspread install --peer ", &format!("lanspread install --peer {address}")),
         ("lanspread verify alpha-", "alpha-racer  -- downloaded"),
+        ("lanspread ls alpha-a", "lanspread ls alpha-arena"),
     ] {
         terminal.press(&format!("\u{c}{typed}\t"));
         let screen = terminal.wait_for(completed, |screen| screen.contains(completed));

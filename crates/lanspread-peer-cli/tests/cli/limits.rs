@@ -45,6 +45,13 @@ fn install_and_take_the_limit_away(source: &Source, receiver: &mut Command, take
 fn a_source_sends_no_more_than_its_limit_until_it_is_taken_away() {
     let source = Source::start_with("only", &big_games(), ["--limit-up", "2MiB/s"]);
     assert_eq!(shown(&limits(&source, &[])), (RATE.into(), Value::Null));
+    let status = |words: &[&str]| {
+        let mut command = peer();
+        finish(command.args(["status", "--games-dir"]).arg(source.games()).args(words))
+    };
+    assert_eq!(status(&["--json"]).succeeded().one("peer-status")["up_bytes_per_second"], RATE);
+    let line = "\n  limits: up 2.00 MiB/s (16.77 Mbit/s), down no limit";
+    assert!(status(&[]).succeeded().stdout.contains(line), "{}", status(&[]).stdout);
     let receiver = Receiver::new();
     let mut install = receiver.install("big", &[&source]);
     install_and_take_the_limit_away(&source, decoded_at_source(&mut install), || {
@@ -52,6 +59,9 @@ fn a_source_sends_no_more_than_its_limit_until_it_is_taken_away() {
         assert_eq!(shown(&changed), (Value::Null, 12_500_000.into()));
     });
     assert_eq!(shown(&limits(&source, &[])), (Value::Null, 12_500_000.into()));
+    assert!(status(&[]).succeeded().stdout.contains("limits: up no limit, down 11.92 MiB/s"));
+    limits(&source, &["--down", "none"]).succeeded();
+    assert!(!status(&[]).succeeded().stdout.contains("limits"), "none is set");
 }
 
 #[test]

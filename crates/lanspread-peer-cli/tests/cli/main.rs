@@ -21,6 +21,7 @@ mod generated;
 mod groups;
 mod limits;
 mod logs;
+mod looks;
 mod minisign;
 mod packaging;
 mod packed;

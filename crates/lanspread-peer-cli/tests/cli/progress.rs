@@ -67,6 +67,21 @@ fn a_bar_follows_the_width_of_its_terminal() {
     source.signal("CONT");
 }
 
+/// A network has bits. The rate is shown once it has been measured for two seconds.
+#[test]
+fn a_bar_has_the_unit_that_the_user_chose() {
+    for (units, unit) in [("bits", "bit/s"), ("bytes", "B/s")] {
+        let (source, receiver) = (Source::start("only", &big_games()), Receiver::new());
+        let mut command = install(&receiver, &source, "big");
+        command.args(["--units", units]);
+        let terminal = Terminal::start(&command, 100, 24);
+        stopped_at_a_bar(&source, &terminal);
+        let screen = terminal.wait_for("a rate", |screen| screen.lines().any(|line| line.contains("/s ")));
+        assert!(screen.lines().any(|line| is_bar(line) && line.contains(unit)), "{screen}");
+        source.signal("CONT");
+    }
+}
+
 /// No escape sequence reaches a terminal that does not understand it; the lines of text do.
 #[test]
 fn a_dumb_terminal_gets_lines() {

@@ -196,6 +196,8 @@ impl From<PeerStatus> for Answer {
             waves: Vec::new(),
             relays: Vec::new(),
             waiting_receivers: Vec::new(),
+            up_bytes_per_second: None,
+            down_bytes_per_second: None,
         }
     }
 }

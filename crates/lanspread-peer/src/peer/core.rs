@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -152,6 +153,7 @@ impl Peer {
         let source = Arc::clone(&self.inner.source);
         let offers = self.blocking("status", move || Ok(source.offers()?)).await?;
         let source = &self.inner.source;
+        let limits = source.traffic.limits();
         Ok(Answer::PeerStatus {
             peer: self.id(),
             name: self.name().clone(),
@@ -165,6 +167,8 @@ impl Peer {
             waves: source.packed.waves(),
             relays: source.packed.relays.status(),
             waiting_receivers: source.waiting_receivers(),
+            up_bytes_per_second: limits.up.bytes_per_second().map(NonZeroU64::get),
+            down_bytes_per_second: limits.down.bytes_per_second().map(NonZeroU64::get),
         })
     }
 

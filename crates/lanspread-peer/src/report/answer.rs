@@ -188,6 +188,10 @@ pub enum Answer {
         relays: Vec<RelayStatus>,
         /// The receivers that have waited longest. Likewise.
         waiting_receivers: Vec<WaitingReceiver>,
+        /// Its limit for what it sends of games; none without a limit, and for another peer.
+        up_bytes_per_second: Option<u64>,
+        /// Its limit for what it receives of games; likewise.
+        down_bytes_per_second: Option<u64>,
     },
     /// An operation that runs or waits.
     Operation {
