@@ -18,6 +18,12 @@ command -v cargo >/dev/null || fail "cargo is missing; install Rust 1.95 or newe
 command -v dpkg-shlibdeps >/dev/null || fail "dpkg-shlibdeps is missing: apt-get install dpkg-dev"
 
 cd "$project_root"
+# `--version` names it. An archive of the sources has none.
+if LANSPREAD_COMMIT=$(git rev-parse --short=12 HEAD 2>/dev/null); then
+    export LANSPREAD_COMMIT
+else
+    unset LANSPREAD_COMMIT
+fi
 cargo build --quiet --release --locked --package lanspread-peer-cli --target-dir "$target_dir"
 program=$target_dir/release/lanspread-peer-cli
 
@@ -30,7 +36,7 @@ export LANSPREAD_CONFIG=/dev/null
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date +%s)}
 export SOURCE_DATE_EPOCH
 
-version=$("$program" --version)
+version=$("$program" -V)
 version=${version##* }-1
 # The project has no address yet, and nothing sent to .invalid reaches anyone. A distributor puts its own into the file.
 maintainer=$(sed -n 's/^Maintainer: //p' packaging/control)
@@ -50,7 +56,7 @@ install_files() {
     # A second, shorter name of the program. Scripts rely on the first one.
     ln --symbolic lanspread-peer-cli "$tree/usr/bin/lanspread"
     put 644 etc/lanspread packaging/lanspread.toml
-    put 644 usr/lib/systemd/system packaging/lanspread-peer.service
+    put 644 usr/lib/systemd/system packaging/lanspread-peer.service packaging/lanspread-peer@.service
     put 644 "$documents" packaging/copyright LICENSE-MIT LICENSE-APACHE README.md
     put 644 "$documents/docs" docs/*.md docs/event-schema.json
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Builds the Debian package and uses it once as an operator would, in a container: install, serve as the service does,
-ask, upgrade, remove, purge. Takes some ten seconds beside the build."""
+"""Builds the Debian package and uses it once as an operator would, in a container: install, serve as the service and an
+instance of its template do, beside each other, ask, upgrade, remove, purge. Takes some ten seconds beside the build."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import time
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from scenarios.cleanup import RunLock, remove_dead_runs, remove_run
@@ -28,11 +29,10 @@ PACKAGE = "lanspread-peer"
 SHORT_NAME = "lanspread"
 USER = "lanspread"
 UNIT = "/usr/lib/systemd/system/lanspread-peer.service"
+TEMPLATE = "/usr/lib/systemd/system/lanspread-peer@.service"
 CONFIG = "/etc/lanspread/lanspread.toml"
 GAMES = "/srv/games"
 STATE = "/var/lib/lanspread"
-# Where the service of the shipped configuration listens, asked from inside the same container.
-ADDRESS = "127.0.0.1:4107"
 
 # The games that the operator puts there.
 FIXTURE = "fixture-alpha"
@@ -50,6 +50,7 @@ SHIPPED = (
     f"/usr/share/fish/vendor_completions.d/{SHORT_NAME}.fish",
     f"/usr/share/man/man1/{SHORT_NAME}.1.gz",
     UNIT,
+    TEMPLATE,
     CONFIG,
     f"/usr/share/bash-completion/completions/{PROGRAM}",
     f"/usr/share/zsh/vendor-completions/_{PROGRAM}",
@@ -66,6 +67,11 @@ SHIPPED = (
     f"/usr/share/doc/{PACKAGE}/docs/event-schema.json",
 )
 
+
+# What of the template is not as in the unit.
+OF_AN_INSTANCE = ("Description", "ExecStart", "StateDirectory", "RuntimeDirectory", "ReadWritePaths")
+# What a unit may expose at most, in tenths, as `systemd-analyze security` judges it.
+EXPOSURE_MAX = 20
 
 # Findings of lintian that the package does not follow, each with the reason.
 LINT_NOT_FOLLOWED = (
@@ -85,6 +91,17 @@ echo "${{COMPREPLY[*]}}"
 
 # As on a machine: nothing of what the image says to its own program.
 ENVIRONMENT = ("env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin")
+
+
+@dataclass
+class Service:
+    """A peer as the service manager starts it."""
+
+    # In the command of the unit, with the name of the instance in it.
+    unit: str
+    state: str
+    games: str
+    port: int
 
 
 class Container:
@@ -125,18 +142,25 @@ def build() -> Path:
     return Path(done.stdout.splitlines()[-1])
 
 
-def check_unit(unit: str) -> None:
-    """Lets systemd read the unit, on a machine that has it; the program that it starts need not be installed there."""
+def settings_of(unit: str) -> list[str]:
+    """The settings of a unit that are the same in its template."""
+    lines = [line for line in unit.splitlines() if line and not line.startswith("#")]
+    return [line for line in lines if line.split("=")[0] not in OF_AN_INSTANCE]
+
+
+def check_unit(name: str, unit: str) -> None:
+    """Lets systemd read a unit, on a machine that has it; the program that it starts need not be installed there."""
     if not shutil.which("systemd-analyze"):
-        print("no systemd-analyze here: the unit is not verified")
+        print(f"no systemd-analyze here: {name} is not verified")
         return
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / Path(UNIT).name
+        file = Path(folder) / name
         file.write_text(unit.replace(f"/usr/bin/{PROGRAM}", "/bin/true"))
-        command = ["systemd-analyze", "--man=no", "verify", str(file)]
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
-        said = [line for line in done.stderr.splitlines() if file.name in line]
-        expect_equal((done.returncode, said), (0, []), "what systemd-analyze verify says")
+        for arguments in (["--man=no", "verify"], ["--offline=true", f"--threshold={EXPOSURE_MAX}", "security"]):
+            command = ["systemd-analyze", *arguments, str(file)]
+            done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+            said = [line for line in done.stderr.splitlines() if file.name in line]
+            expect_equal((done.returncode, said), (0, []), f"what {' '.join(command)} says")
 
 
 def check_contents(box: Container) -> None:
@@ -146,7 +170,7 @@ def check_contents(box: Container) -> None:
         expect(int(box.run("stat", "--format", "%s", path)) > 0, f"{path} is empty")
     expect(CONFIG in box.run("dpkg-query", "--show", "--showformat", "${Conffiles}", PACKAGE), f"{CONFIG} no conffile")
     version = tomllib.loads((PROJECT_DIR / "Cargo.toml").read_text())["workspace"]["package"]["version"]
-    expect_equal(box.run(PROGRAM, "--version").strip(), f"{PROGRAM} {version}", "--version")
+    expect_equal(box.run(PROGRAM, "-V").strip(), f"{PROGRAM} {version}", "-V")
     expect_equal(box.run(SHORT_NAME, "--version"), box.run(PROGRAM, "--version"), f"--version of {SHORT_NAME}")
     copyright_file = (PROJECT_DIR / "packaging" / "copyright").read_text()
     expect_equal(box.run("cat", f"/usr/share/doc/{PACKAGE}/copyright"), copyright_file, "copyright file")
@@ -194,38 +218,57 @@ def messages(manager: socket.socket) -> list[str]:
         raise CheckFailed(f"the service said nothing to its manager for {STEP_TIME_LIMIT_S} s") from error
 
 
-def check_service(box: Container, unit: str, manager: socket.socket, pid_file: Path) -> None:
-    """Starts what the unit starts, as its user; this script is the service manager."""
-    environment = [*ENVIRONMENT, "NOTIFY_SOCKET=/manager/notify", f"STATE_DIRECTORY={STATE}"]
+@contextmanager
+def started(box: Container, service: Service, manager: socket.socket, manager_dir: Path) -> Iterator[None]:
+    """What the unit starts, as its user, and stops; this script is the service manager."""
+    environment = [*ENVIRONMENT, "NOTIFY_SOCKET=/manager/notify", f"STATE_DIRECTORY={service.state}"]
+    pid_file = manager_dir / f"pid-{service.port}"
     # The shell fills in the same variable as systemd would.
-    shell = ["sh", "-c", f"echo $$ > /manager/{pid_file.name}; exec {command_of(unit)}"]
+    shell = ["sh", "-c", f"echo $$ > /manager/{pid_file.name}; exec {command_of(service.unit)}"]
     command = ["docker", "exec", "--user", USER, box.name, *environment, *shell]
-    service = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
     try:
-        ready = ["READY=1", f"STATUS=Serving {GAMES} on 0.0.0.0:4107"]
+        ready = ["READY=1", f"STATUS=Serving {service.games} on 0.0.0.0:{service.port}"]
         expect_equal(messages(manager), ready, "messages to the service manager at the start")
-        # As another user, who reads the same configuration and may not command the daemon.
-        asking = [
-            PROGRAM,
-            "--json",
-            "--state-dir",
-            "/tmp/nobody",
-            "list",
-            "--peer",
-            ADDRESS,
-            "--no-daemon",
-            "--no-discovery",
-        ]
-        listed = [json.loads(line) for line in box.run(*asking, user="nobody").splitlines()]
-        offered = sorted(game["game"] for game in listed if game["event"] == "offered-game")
-        games = sorted(path.name for path in (FIXTURES_DIR / FIXTURE).iterdir())
-        expect_equal(offered, games, "offered games")
+        yield
         box.run("sh", "-c", f"kill -TERM {pid_file.read_text().strip()}")
         expect_equal(messages(manager)[0], "STOPPING=1", "message to the service manager at the end")
-        expect_equal(service.wait(STEP_TIME_LIMIT_S), 0, "exit status of the service after SIGTERM")
+        expect_equal(process.wait(STEP_TIME_LIMIT_S), 0, "exit status of the service after SIGTERM")
     finally:
-        service.kill()
-        service.wait()
+        process.kill()
+        process.wait()
+
+
+def check_offer(box: Container, service: Service, games: list[str]) -> None:
+    """Asks as another user, who reads the same configuration and may not command the daemon."""
+    asking = [PROGRAM, "--json", "--state-dir", "/tmp/nobody", "list", "--no-daemon", "--no-discovery"]
+    asking += ["--peer", f"127.0.0.1:{service.port}"]
+    listed = [json.loads(line) for line in box.run(*asking, user="nobody").splitlines()]
+    offered = sorted(game["game"] for game in listed if game["event"] == "offered-game")
+    expect_equal(offered, games, f"games that are offered at {service.port}")
+
+
+def check_services(box: Container, manager: socket.socket, manager_dir: Path) -> None:
+    """The service, and beside it an instance with games, settings, a state directory and a port of its own."""
+    unit, template = box.run("cat", UNIT), box.run("cat", TEMPLATE)
+    check_unit(Path(UNIT).name, unit)
+    check_unit(Path(TEMPLATE).name.replace("@", "@lan1"), template)
+    expect_equal(settings_of(template), settings_of(unit), "what the template and the unit have in common")
+    games = sorted(path.name for path in (FIXTURES_DIR / FIXTURE).iterdir())
+    service = Service(unit, STATE, GAMES, 4107)
+    box.run("sh", "-c", f"cp -R /fixture/. {GAMES} && chown -R {USER}: {GAMES}")
+    instance = Service(template.replace("%i", "lan1"), f"{STATE}/peers/lan1", "/srv/lanspread/lan1", 4108)
+    # As an operator makes the folder of the games, and systemd that of the state.
+    for folder, mode in ((instance.games, "2775"), (instance.state, "700")):
+        box.run("install", "-d", "-o", USER, "-g", USER, "-m", mode, folder)
+    box.run("cp", "-R", f"/fixture/{games[0]}", instance.games)
+    box.run("chown", "-R", f"{USER}:", instance.games)
+    settings = f'games-dir = "{instance.games}"\nlisten = "0.0.0.0:{instance.port}"\n'
+    box.run("sh", "-c", f"printf %s {shlex.quote(settings)} > /etc/lanspread/lan1.toml")
+    with started(box, service, manager, manager_dir), started(box, instance, manager, manager_dir):
+        check_offer(box, service, games)
+        check_offer(box, instance, games[:1])
+    box.run("rm", "/etc/lanspread/lan1.toml")
 
 
 def check_package(box: Container, manager: socket.socket, manager_dir: Path) -> None:
@@ -233,10 +276,7 @@ def check_package(box: Container, manager: socket.socket, manager_dir: Path) -> 
     box.run("rm", f"/usr/local/bin/{PROGRAM}")
     box.run(*DPKG, "--install", "/package.deb")
     check_contents(box)
-    unit = box.run("cat", UNIT)
-    check_unit(unit)
-    box.run("sh", "-c", f"cp -R /fixture/. {GAMES} && chown -R {USER}: {GAMES}")
-    check_service(box, unit, manager, manager_dir / "pid")
+    check_services(box, manager, manager_dir)
 
     # What the operator has put there survives an upgrade; the games survive everything.
     games = box.digests(GAMES)
