@@ -48,7 +48,7 @@ return [count, low];
 """
 
 _SMALL_TARGETS = """
-return [...document.querySelectorAll('button, a.button, input, summary, #views a, .wall a, .cards a')]
+return [...document.querySelectorAll('button, a.button, input, summary, #views a, .wall a, .list a')]
   .filter(e => e.checkVisibility()).filter(e => Math.min(e.offsetWidth, e.offsetHeight) < 24)
   .map(e => e.textContent || e.placeholder);
 """

@@ -25,7 +25,7 @@ BUSY = {
     "verifying": "verify",
     "repairing": "repair",
 }
-_WRONG = ("failed", "damaged", "unknown")
+_WRONG = ("failed", "damaged")
 _VERSION = "20260101"
 
 # Names that try to be something else: markup, other writing directions, invisible signs, heaps of marks, other scripts.
@@ -60,6 +60,8 @@ class Room:
         self.random = random.Random(seed)
         self.operations_given = 40
         self.facts: Json = {"v": 1, "seq": 1, "time": now(), "self": "", "party": party, "commands": "room"}
+        self.refuses: dict[str, Json] = {}
+        """Why a peer refuses what it is asked to do: `code`, `message` and `hint`."""
         self.facts |= {"uptime_ms": 5_321_000, "links": [], "operations": [], "warnings": [], "looking": None}
         self.peers: dict[str, Json] = {}
         self.games: dict[str, Json] = {}
@@ -110,6 +112,13 @@ class Room:
             cell.setdefault("version", self.games[game]["version"])
         self.cells[peer, game] = cell
         return cell
+
+    def silent(self, peer: str, seconds: int) -> None:
+        """Nothing is heard of a peer any more."""
+        self.peers[peer] |= {"state": "silent", "silent_ms": seconds * 1000, "free_bytes": None}
+        message = "no word from it: what it does now is not known"
+        hint = "look whether it is switched on, at its cable, and whether its daemon runs"
+        self.facts["warnings"].append({"code": "no-word", "peer": peer, "message": message, "hint": hint})
 
     def archive(self, peer: str, game: str) -> None:
         self.cell(peer, game, "downloaded", shareable=True)
@@ -203,50 +212,51 @@ class Room:
 
     def actions(self, game: str, peers: list[str]) -> list[Json]:
         """What is possible with a game on these peers, and why not."""
+        places = {peer: self._reasons(game, peer) for peer in peers}
         facts = self.games[game]
-        states = [self.cells.get((peer, game), {"state": "absent"})["state"] for peer in peers]
-        shareable = all(self.cells.get((peer, game), {}).get("shareable") for peer in peers)
-        here = all(state in ("installed", "outdated", "damaged") for state in states)
-        busy = any(state in BUSY for state in states) and "it is busy"
-        silent = any(self.peers[peer]["state"] != "here" for peer in peers) and "it does not answer"
-        sources = [peer for peer in facts["peers"] if [peer] != peers]
-        no_source = not sources and "no other peer offers it"
-
-        def action(kind: str, message: str, *reasons: str | bool) -> Json:
-            return {"kind": kind, "message": message, "reason": next((r for r in (silent, *reasons) if r), None)}
-
         unpacked, packed = (f"{facts[each] / GIB:.1f} GiB" for each in ("unpacked_bytes", "bytes"))
-        return [
-            action(
-                "stream-install",
-                f"Writes {unpacked}. The archive is not kept, so this seat cannot share it.",
-                here and "it is installed",
-                shareable and "its archive is here",
-                busy,
-                no_source,
-            ),
-            action(
-                "download",
-                f"Fetches the archive ({packed}) from {len(sources)} sources, and shares it.",
-                shareable and "its archive is here",
-                busy,
-                no_source,
-            ),
-            action(
-                "update",
-                f"Brings version {facts['version']}. Settings and saved games stay.",
-                "outdated" not in states and "no newer version is offered",
-            ),
-            action("verify", "Reads every file and compares it.", busy, not (here or shareable) and "it is not here"),
-            action("repair", "Fetches only what differs.", "damaged" not in states and "no damage is known"),
-            action("cancel", "Ends what runs.", not busy and "nothing runs"),
-        ]
+        messages = {
+            "stream-install": f"Writes {unpacked}. The archive is not kept, so this seat cannot share it.",
+            "download": f"Fetches the archive ({packed}) from {len(facts['peers'])} sources, and shares it.",
+            "update": f"Brings version {facts['version']}. Settings and saved games stay.",
+            "verify": "Reads every file and compares it.",
+            "repair": "Fetches only what differs.",
+            "cancel": "Ends what runs.",
+        }
+        found = []
+        for kind, message in messages.items():
+            stopped = [{"peer": peer, "message": why[kind]} for peer, why in places.items() if why[kind]]
+            able = [peer for peer in peers if not places[peer][kind]]
+            reason = None if able else stopped[0]["message"]
+            action = {"kind": kind, "message": message, "reason": reason, "peers": able}
+            found.append(action | ({"refused": stopped} if able and stopped else {}))
+        return found
 
-    def start(self, kind: str, game: str, peers: list[str]) -> tuple[list[int], Json]:
-        """Starts an operation on each peer: their numbers, and the delta that shows it."""
+    def _reasons(self, game: str, peer: str) -> dict[str, str]:
+        """Why each action is not possible there; empty if it is."""
+        cell = self.cells.get((peer, game), {"state": "absent"})
+        here, shareable = cell["state"] in ("installed", "outdated", "damaged"), cell.get("shareable")
+        busy = "it is busy" if cell["state"] in BUSY else ""
+        is_own = peer == self.facts["self"]
+        closed = "it does not answer" if self.peers[peer]["state"] != "here" else busy
+        if not is_own and not self.peers[peer]["accepts"]:
+            closed = "it does not accept installs from this daemon"
+        no_source = "" if [each for each in self.games[game]["peers"] if each != peer] else "no other peer offers it"
+        archive = "its archive is here" if shareable else ""
+        return {
+            "stream-install": closed or ("it is installed" if here else "") or archive or no_source,
+            "download": closed or archive or no_source,
+            "update": closed or ("" if cell["state"] == "outdated" else "no newer version is offered"),
+            "verify": closed or ("" if here or shareable else "it is not here"),
+            "repair": closed or ("" if cell["state"] == "damaged" else "no damage is known"),
+            "cancel": "nothing runs" if not busy else "" if is_own else "only that machine can cancel it",
+        }
+
+    def start(self, kind: str, game: str, peers: list[str]) -> tuple[Json, Json]:
+        """Starts an operation on each peer that does not refuse it: the answer, and the delta that shows it."""
         state = next(state for state, each in BUSY.items() if each == kind)
         cells = []
-        for peer in peers:
+        for peer in [peer for peer in peers if peer not in self.refuses]:
             source = next((each for each in self.games[game]["peers"] if each != peer), None)
             cell = self.work(peer, game, state, 0.0, 110, source)
             if source:
@@ -255,7 +265,9 @@ class Room:
             if peer == self.facts["self"]:
                 own = {key: cell[key] for key in ("operation", "kind", "game", "bytes", "bytes_total")}
                 self.facts["operations"].append({**own, "running": True, "followers": 1})
-        return [cell["operation"] for cell in cells], self.delta(cells)
+        refused = [{"peer": peer, **self.refuses[peer]} for peer in peers if peer in self.refuses]
+        answer = {"operations": [cell["operation"] for cell in cells]} | ({"refused": refused} if refused else {})
+        return answer, self.delta(cells)
 
     def cancel(self, operation: int) -> Json | None:
         """Ends an operation of this daemon, if there is one of this number."""
@@ -327,45 +339,81 @@ def party() -> Room:
             "lunar-outpost",
             "failed",
             "not-enough-space",
-            "Needs 52.9 GiB, 12.9 GiB are free.",
-            "Free 40.0 GiB on seat-4, or uninstall a game there. Then start it again.",
+            "needs 52.9 GiB, and 12.9 GiB are free",
+            "free 40.0 GiB on seat-4, or uninstall a game there, and start it again",
         ),
         (
             11,
             "ironfield",
             "failed",
             "all-sources-failed",
-            "Every source failed. The last was attic: it sent data that does not match the manifest.",
-            "Verify ironfield on attic, whose copy is damaged. Then start it again: den has a free place.",
+            "every source failed; the last was attic: it sent data that does not match the manifest",
+            "verify ironfield on attic, whose copy is damaged, and start it again: den has a free place",
         ),
         (
             14,
             "orbit-duel",
             "damaged",
             None,
-            "3 files differ from the manifest, 1 is missing.",
-            "Repair fetches 12.4 MiB and leaves added files alone.",
-        ),
-        (
-            22,
-            "ironfield",
-            "unknown",
-            None,
-            "No word from seat-22 for 41 s. It was at 36 %.",
-            "Look at its power and its cable. seat-23 continues with seat-21 as its source.",
+            "3 files differ from the manifest, and 1 is missing",
+            "Repair fetches 12.4 MiB and leaves added files alone",
         ),
     ]
     for number, game, state, code, message, hint in trouble:
         room.cell(seats[number - 1], game, state, code=code, message=message, hint=hint)
-    room.cells[seats[10], "ironfield"]["attempts"] = [
-        {"peer": den, "code": "busy", "message": "all 8 places were taken for 60 s"},
-        {"peer": attic, "code": "checksum-mismatch", "message": "data/pak03.bin: the CRC-32 differs"},
-    ]
-    room.peers[seats[21]] |= {"state": "silent", "silent_ms": 41_000, "free_bytes": None}
-    slow = "seat-20 → seat-21 carries 11 MiB/s, and 109 reach seat-20. Four seats after it wait for that."
-    hint = "It looks like a port or cable of 100 Mbit/s. Change the cable."
+    room.cell(seats[21], "ironfield", "unknown")
+    room.silent(seats[21], 41)
+    slow = "it gets 11.0 MiB a second from seat-20, which 109 reach; four seats after it wait for that"
+    hint = "that looks like a port or cable of 100 Mbit/s: change the cable"
     slow_seat = {"code": "slow-link", "peer": seats[20], "game": "ironfield"}
     room.facts["warnings"].append({**slow_seat, "message": slow, "hint": hint})
+    return room
+
+
+def broken() -> Room:
+    """Six seats: three are broken, each in its way, one has lost its source, and the link of one is slow. In the words
+    of the daemon."""
+    room = Room("Three are broken")
+    for game, title in (("alpha-racer", "Alpha Racer"), ("hexwing", "Hexwing")):
+        room.game(game, title, 5.1)
+    den, seats = _filled(room, 6)
+    room.cell(
+        seats[1],
+        "hexwing",
+        "failed",
+        code="not-enough-space",
+        message="5 GiB are free, and 13 GiB are needed",
+        hint="free some space, or choose another --games-dir",
+    )
+    room.cell(
+        seats[2],
+        "alpha-racer",
+        "damaged",
+        code="differences",
+        message="3 files differ, and 1 is missing",
+        hint="Repair fetches what differs, and nothing else",
+    )
+    room.cell(
+        seats[5],
+        "hexwing",
+        "failed",
+        code="all-sources-failed",
+        message="no source could send hexwing",
+        hint="start it again when a source answers",
+    )
+    room.cell(seats[3], "hexwing", "unknown")
+    room.silent(seats[3], 33)
+    room.work(seats[4], "hexwing", "streaming", 0.2, 11, den)
+    room.link("hexwing", den, seats[4], 11, slow=True)
+    room.facts["warnings"].append(
+        {
+            "code": "slow-link",
+            "peer": seats[4],
+            "game": "hexwing",
+            "message": "it gets 11.0 MiB a second, less than half of what reaches its sender",
+            "hint": "11 MiB/s is what a port or cable of 100 Mbit/s carries: change the cable",
+        }
+    )
     return room
 
 
@@ -433,6 +481,7 @@ def newcomer() -> Room:
 
 ROOMS: dict[str, Callable[[], Room]] = {
     "party": party,
+    "broken": broken,
     "big": big,
     "hostile": hostile,
     "alone": alone,

@@ -216,8 +216,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.answer(200, {"ticket": web.give_ticket()})
             return
         web.asked.append(body)
-        operations, delta = web.room.start(body["kind"], body["game"], body["peers"])
-        self.answer(202, {"operations": operations})
+        answer, delta = web.room.start(body["kind"], body["game"], body["peers"])
+        if answer["operations"]:
+            self.answer(202, answer)
+        else:
+            first = answer["refused"][0]
+            self.answer(409, {"code": first["code"], "message": first["message"], "refused": answer["refused"]})
         web.tell("delta", delta)
 
     def do_DELETE(self) -> None:

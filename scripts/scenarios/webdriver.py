@@ -129,11 +129,11 @@ class Browser:
     def type(self, text: str) -> None:
         self.press(*text)
 
-    def click(self, selector: str, text: str | None = None) -> None:
+    def click(self, selector: str, text: str | None = None, limit_s: float = 10) -> None:
         """Clicks with the mouse on the first element of the selector, or on the first with this text."""
         find = """const [selector, text] = arguments;
         return [...document.querySelectorAll(selector)].find(each => !text || each.textContent === text);"""
-        found = self.until(lambda: self.run(find, selector, text), f"{selector} {text or ''}")
+        found = self.until(lambda: self.run(find, selector, text), f"{selector} {text or ''}", limit_s)
         identity = next(iter(found.values()))
         self._ask("POST", f"{self._session}/element/{identity}/click", {})
 

@@ -3,6 +3,8 @@
 Pictures of it are kept in target/page/.
 """
 
+import gzip
+import json
 import re
 import unittest
 from pathlib import Path
@@ -10,12 +12,41 @@ from typing import ClassVar
 
 from scenarios.page_checks import VIEWS, go, low_contrast, roles, shown, small_targets, two_frames, widths, working
 from scenarios.web_room import HOSTILE_NAMES, big, make
-from scenarios.web_server import WebServer
+from scenarios.web_server import ASSETS, WebServer
 from scenarios.webdriver import Browser
 
 PICTURES = Path(__file__).resolve().parents[2] / "target" / "page"
 PICTURE_BYTES_MAX = 300_000
 
+# The design had 40 KiB in mind, and needed 45 KiB for less: it did not name the seats that refuse, and did not say what
+# a visitor may do. The files are sent as people read them: a network of 1 Gbit/s brings them in a millisecond.
+PAGE_BYTES_MAX = 59_500
+_WAITS_S = [1, 2, 4, 8, 15]
+
+# The texts of elements that are wholly inside the window, and of which nothing is cut.
+_LINES_THAT_CAN_BE_SEEN = """
+const isSeen = element => {
+  const { top, bottom, left, right } = element.getBoundingClientRect();
+  return element.checkVisibility() && top >= 0 && bottom <= innerHeight && left >= 0 && right <= innerWidth;
+};
+return [...document.querySelectorAll(arguments[0])].filter(isSeen).map(element => element.innerText);
+"""
+_NO_WAITING = """
+const wait = window.setTimeout;
+window.waits = [];
+window.setTimeout = (then, ms) => { waits.push(ms / 1000); return waits.length < 8 ? wait(then, 0) : 0; };
+"""
+_COUNT_CHANGES = """
+window.repainted = new Set();
+window.added = 0;
+new MutationObserver(changes => {
+  for (const { target, addedNodes } of changes) {
+    const cell = (target.closest ? target : target.parentElement)?.closest('td');
+    if (cell) repainted.add(cell);
+    added += [...addedNodes].filter(node => node.nodeType === 1).length;
+  }
+}).observe(document.querySelector('#grid'), { subtree: true, childList: true, attributes: true, characterData: true });
+"""
 # Elements that a name could make, if it were ever taken for markup.
 MADE = "return document.querySelectorAll('img, svg, iframe, main script, b[onmouseover]').length"
 FOCUS = "const e = document.activeElement; return [e.localName, e.ariaLabel || e.textContent, e.dataset.group || '']"
@@ -93,10 +124,10 @@ class PageTest(unittest.TestCase):
             self.browser.press("Ctrl+Home", "n")
             self.assertEqual(self.browser.run(FOCUS)[2], "bad")
             problem = self.browser.run("return document.activeElement.at")
-            self.assertIn("Needs 52.9 GiB", self.browser.text("#read"))
+            self.assertIn("needs 52.9 GiB", self.browser.text("#read"))
             self.browser.press("Enter")
             self.browser.until_script("return document.activeElement.id === 'about'", "the details have the focus")
-            self.assertIn("Free 40.0 GiB", self.browser.text("#detail"))
+            self.assertIn("free 40.0 GiB", self.browser.text("#detail"))
             # The table is narrower now, and was built again. A delta changes it once more.
             web.advance(0.5)
             self.browser.press("Escape")
@@ -169,6 +200,75 @@ class PageTest(unittest.TestCase):
             self.browser.until(lambda: web.asked, "it arrives")
             self.assertEqual(len(web.asked[0]["peers"]), 27)
 
+    def test_each_seat_that_refuses_is_named_with_its_reason(self) -> None:
+        room = make("party")
+        names = {peer["name"]: peer["peer"] for peer in room.peers.values()}
+        room.peers[names["seat-3"]]["accepts"] = False
+        closed = {"code": "not-permitted", "message": "it accepts nothing from this peer", "hint": "--accept-from"}
+        room.refuses = {
+            names["seat-5"]: closed,
+            names["seat-7"]: {"code": "unreachable", "message": "192.168.7.17:4107: connection refused"},
+        }
+        with shown(self.browser, room) as web:
+            go(self.browser, "room/game/quarry-wars")
+            self.browser.click(".choice button", "On 26 seats without it")
+            self.browser.click(".actions button", "Low-disk install")
+            self.browser.click(".twice button", "Yes, low-disk install")
+            said = "return document.querySelector('#detail [role=status]').innerText"
+            self.browser.until_script(f"{said}.includes('24 of 26 seats accepted it.')", "how many accepted")
+            lines = self.browser.run(said).split("\n")[1:]
+            self.assertEqual("".join(lines).count("seat-"), 2, lines)
+            for part in ("seat-5", closed["message"], "--accept-from", "seat-7", "connection refused"):
+                self.assertIn(part, " ".join(lines))
+            web.asked.clear()
+            room.refuses = dict.fromkeys(room.peers, closed)
+            go(self.browser, "room/game/bunker-siege")
+            self.browser.click(".actions button", "Download")
+            self.browser.click(".twice button", "Yes, download")
+            self.browser.until_script(f"{said}.includes('None of 26 seats accepted it.')", "that none has")
+            self.assertEqual(self.browser.run("return document.querySelectorAll('[role=status] .lines li').length"), 26)
+
+    def test_what_is_possible_on_some_seats_names_the_others(self) -> None:
+        with shown(self.browser, make("party")) as web:
+            web.room.cell(identity(web, "seat-3"), "quarry-wars", "failed", code="disk-full")
+            web.room.peers[identity(web, "seat-3")]["state"] = "silent"
+            go(self.browser, "room/game/quarry-wars")
+            self.browser.click(".choice button", "On 27 seats without it")
+            expected = r"/Not on 1 seat:\s*seat-3\s*it does not answer/"
+            self.browser.until_script(
+                f"return {expected}.test(document.querySelector('.actions').innerText)", "where it is not possible"
+            )
+
+    def test_the_page_offers_only_what_it_may_and_says_why_no_more(self) -> None:
+        why = "Why not more."
+        for commands, on_a_game, on_another_seat in (
+            ("none", [], []),
+            ("own", ["Low-disk install", "Download"], []),
+            ("room", ["On den", "On 27 seats without it", "Verify"], ["Low-disk install", "Download"]),
+        ):
+            room = make("party")
+            room.facts |= {"commands": commands, "commands_reason": None if commands == "room" else why}
+            with self.subTest(commands=commands), shown(self.browser, room) as web:
+                offered = (
+                    "return JSON.stringify([...document.querySelectorAll('#detail button')].map(e => e.textContent))"
+                )
+                if commands == "own":
+                    web.room.facts["self"] = identity(web, "seat-1")
+                    web.tell("snapshot", web.room.snapshot())
+                go(self.browser, "room/game/quarry-wars")
+                self.browser.until_script(
+                    f"{offered} === '{json.dumps(on_a_game, separators=(',', ':'))}'", "the actions"
+                )
+                self.assertEqual(why in self.browser.text("#detail"), commands != "room")
+                if commands == "none":
+                    go(self.browser, "queue")
+                    self.assertNotIn("Cancel", self.browser.text("#view"))
+                go(self.browser, f"room/seat/{identity(web, 'seat-10')}/game/quarry-wars")
+                two_frames(self.browser)
+                if on_another_seat:
+                    expected = json.dumps(on_another_seat, separators=(",", ":"))
+                    self.browser.until_script(f"{offered} === '{expected}'", "the actions")
+
     # ---- to see and to touch ----
 
     def test_contrast_names_and_targets_in_light_and_dark(self) -> None:
@@ -200,7 +300,39 @@ class PageTest(unittest.TestCase):
                         self.assertLessEqual(wide, window)
             self.browser.size(320, 800)
             go(self.browser, "room")
-            self.assertEqual(self.browser.run("return document.querySelectorAll('.cards li').length"), 30)
+            self.assertEqual(self.browser.run("return document.querySelectorAll('.list li').length"), 30)
+
+    def test_an_organiser_who_has_only_the_overview_finds_each_broken_seat_with_reason_and_remedy(self) -> None:
+        with shown(self.browser, make("broken")) as web:
+            broken = {
+                "seat-2": ("5 GiB are free, and 13 GiB are needed", "free some space"),
+                "seat-3": ("3 files differ, and 1 is missing", "Repair"),
+                "seat-4": ("no word from it", "look whether it is switched on, at its cable"),
+                "seat-5": ("it gets 11.0 MiB a second", "change the cable"),
+                "seat-6": ("no source could send hexwing", "when a source answers"),
+            }
+            for width, height in ((1440, 900), (1920, 1080)):
+                self.browser.size(width, height)
+                go(self.browser, "overview")
+                said = self.browser.run(_LINES_THAT_CAN_BE_SEEN, "#needs li")
+                for seat, (reason, remedy) in broken.items():
+                    with self.subTest(seat=seat, width=width):
+                        line = next((line for line in said if seat in line), "")
+                        self.assertIn(reason, line)
+                        self.assertIn(remedy, line)
+                tiles = self.browser.run(_LINES_THAT_CAN_BE_SEEN, ".wall li")
+                wrong = [tile.split("\n")[0] for tile in tiles if not re.search("✓|▸", tile)]
+                self.assertEqual(wrong, ["seat-2", "seat-3", "seat-4", "seat-6"])
+            self.assertEqual(self.browser.run("return document.title"), "1/6 ready · 5 need you – Three are broken")
+            # A click on what is said leads to where it is put right.
+            go(self.browser, "room")
+            self.browser.click("#needs a", "seat-3 Alpha Racer")
+            self.browser.click(".actions button", "Repair")
+            self.browser.until(lambda: web.asked, "the repair is asked for")
+            self.assertEqual(web.asked, [{"kind": "repair", "game": "alpha-racer", "peers": [identity(web, "seat-3")]}])
+            web.advance(100_000)
+            go(self.browser, "overview")
+            self.assertNotIn("seat-3", self.browser.text("#needs"))
 
     def test_empty_rooms_say_what_to_do(self) -> None:
         for kind, text in (("alone", "No other peer is here yet"), ("empty", "8 machines here, no game yet")):
@@ -235,10 +367,28 @@ class PageTest(unittest.TestCase):
             self.assertIn("nothing was started", self.browser.run("return act.said"))
             go(self.browser, "room")
             web.start()
-            self.browser.until_script("return document.body.dataset.live === 'live'", "it is back", 16)
+            self.browser.click("#again button", "Try now")
+            self.browser.until_script("return document.body.dataset.live === 'live'", "it is back")
             two_frames(self.browser)
             self.assertEqual(self.browser.run("return document.querySelectorAll('tbody tr').length"), lines)
             self.assertTrue(self.browser.run("return document.querySelector('#gone').hidden"))
+
+    def test_the_waits_between_two_tries_grow_to_15_s_and_begin_again(self) -> None:
+        # Each wait is noted, and is over at once.
+        self.assertGreater(len(_WAITS_S), 3)
+        with shown(self.browser, make("newcomer")) as web:
+            self.browser.run(_NO_WAITING)
+            web.stop()
+            self.browser.until_script("return waits.length === 8", "eight waits")
+            self.assertEqual(self.browser.run("return waits"), [*_WAITS_S, 15, 15, 15])
+            self.assertRegex(self.browser.text("#again"), r"Next try in 1[45] s\. Try now")
+            web.start()
+            self.browser.click("#again button", "Try now")
+            self.browser.until_script("return document.body.dataset.live === 'live'", "it is back")
+            self.browser.run("waits.length = 0")
+            web.stop()
+            self.browser.until_script("return waits.length > 1", "it tries again")
+            self.assertEqual(self.browser.run("return waits.slice(0, 2)"), _WAITS_S[:2])
 
     def test_a_room_with_a_token_asks_for_it_and_keeps_it_in_memory_only(self) -> None:
         with shown(self.browser, make("party"), token="right"):
@@ -265,6 +415,12 @@ class PageTest(unittest.TestCase):
 
     # ---- size ----
 
+    def test_the_files_of_the_page_stay_as_small_as_they_are(self) -> None:
+        content = [(ASSETS / name).read_bytes() for name in ("index.html", "room.css", "room.js")]
+        plain, packed = sum(map(len, content)), len(gzip.compress(b"".join(content)))
+        print(f"\nthe page: {plain} bytes, {packed} packed with gzip")
+        self.assertLessEqual(plain, PAGE_BYTES_MAX)
+
     def test_a_big_room_is_built_and_kept_up_within_its_budget(self) -> None:
         # Bounds against gross faults, two to three times what was measured; docs/web-page.md has the figures.
         self.browser.size(1920, 1080)
@@ -273,6 +429,9 @@ class PageTest(unittest.TestCase):
             self.browser.until_script("return document.querySelectorAll('td').length === 61 * 100", "all cells")
             two_frames(self.browser)
             start = self.browser.metrics()["TaskDuration"]
+            nodes = self.browser.run("return document.querySelectorAll('*').length")
+            self.assertLess(nodes, 61 * 101 + 1000, "elements: one for each cell, and some more")
+            self.browser.run(_COUNT_CHANGES)
             self.assertLess(start - before, 1, "seconds of the main thread to build 60 × 100")
             self.assertGreater(working(web.room), 80)
             seconds = 3
@@ -280,6 +439,10 @@ class PageTest(unittest.TestCase):
                 web.advance(0.5)
                 self.browser.until_script(f"return room.seq >= {web.room.facts['seq']}", "the delta was taken")
                 two_frames(self.browser)
+            repainted, added = self.browser.run("return [repainted.size, added]")
+            self.assertGreater(repainted, 0)
+            self.assertLessEqual(repainted, 94, "cells that were touched: of those that work")
+            self.assertEqual(added, 0, "elements that were made")
             spent = (self.browser.metrics()["TaskDuration"] - start) / seconds
             self.assertLess(spent, 0.2, "seconds of the main thread per second, with two deltas a second")
             print(

@@ -59,6 +59,20 @@ const HINTS: &[Row] = &[
         &["not-permitted"],
         "its daemon has to run with `--accept-from ID`, and ID is the id of this machine",
     ),
+    row(
+        &["all-sources-failed"],
+        "start it again when a source answers; `lanspread-peer-cli peers penalties` shows which one sent wrong data",
+    ),
+    // What is odd in a room.
+    row(&["no-word"], "look whether it is switched on, at its cable, and whether its daemon runs"),
+    row(
+        &["slow-link"],
+        "11 MiB a second is what a port or cable of 100 Mbit/s carries: change it; at another rate, look what else the \
+         machine does",
+    ),
+    row(&["low-disk"], "free some space there, or uninstall a game"),
+    row(&["other-version"], SAME_RELEASE),
+    row(&["duplicate-identity"], "stop one of the two, delete its state directory, and start it again"),
     row(&["not-penalised"], "`lanspread-peer-cli peers penalties` shows who is"),
     // Catalogs.
     row(
@@ -285,6 +299,7 @@ mod tests {
             ("not-offered", Some("a-cause-of-a-newer-daemon"), "list"),
             ("entry-name-refused", Some("not-portable"), "--names native"),
             ("all-sources-failed", Some("not-portable"), "--names native"),
+            ("all-sources-failed", None, "peers penalties"),
             ("in-progress", Some("anything"), "wait"),
             ("protocol-version", None, "same release"),
             ("self-connect", None, "--state-dir"),
@@ -305,7 +320,6 @@ mod tests {
             ("no-such-code", None),
             ("cancelled", None),
             ("no-peers", None),
-            ("all-sources-failed", None),
             ("archive-refused", Some("no-answer")),
             ("config-file", None),
         ] {

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use lanspread_peer::{
-    Answer, ControlReply, ControlRequest, ErrorCategory, OperationFailure, OperationOptions,
-    OperationRequest, Peer, PeerId, ReplyStream, ReportedEvent, Room, RoomCell, RoomChanges, RoomWarning,
-    answer, default_state_dir,
+    Answer, CellState, ControlReply, ControlRequest, ErrorCategory, GameId, OperationFailure,
+    OperationOptions, OperationRequest, Peer, PeerId, ReplyStream, ReportedEvent, Room, RoomCell,
+    RoomChanges, RoomWarning, answer, default_state_dir,
 };
 use lanspread_web::{
     Answering, Coming, Log, RefusedAt, RoomDaemon, RoomFeed, RoomNews, Start, Started, TokenError, WebConfig,
@@ -38,7 +38,8 @@ pub(crate) async fn serve(
             (Some(token), Some(file))
         }
     };
-    let config = WebConfig { listen, names: options.web_names.clone(), token };
+    let commands = options.web_commands.into();
+    let config = WebConfig { listen, names: options.web_names.clone(), token, commands };
     let server = WebServer::start(config, Arc::new(ServedRoom(peer.clone())))
         .await
         .map_err(|error| no_page(format!("cannot serve the page on {listen}: {error}")))?;
@@ -92,7 +93,7 @@ impl ServedRoom {
                     started.operations.push(operation);
                 }
                 ControlReply::Report { report: Answer::SeatRefused { peer, code, message, .. } } => {
-                    started.refused.push(RefusedAt { peer, code: code.to_string(), message });
+                    started.refused.push(refused_at(peer, &code, None, message, &asked.game));
                 }
                 ControlReply::Failed(failure) => return Err(refusal(&failure)),
                 ControlReply::Done => return Ok(()),
@@ -111,8 +112,9 @@ impl ServedRoom {
             match self.start_here(request).await {
                 Ok(operation) => started.operations.push(operation),
                 Err(failure) if others.is_empty() => return Err(refusal(&failure)),
-                Err(OperationFailure { code, message, .. }) => {
-                    started.refused.push(RefusedAt { peer: self.0.id(), code: code.to_string(), message });
+                Err(OperationFailure { code, cause, message, .. }) => {
+                    let refused = refused_at(self.0.id(), &code, cause.as_deref(), message, &asked.game);
+                    started.refused.push(refused);
                 }
             }
         }
@@ -121,8 +123,9 @@ impl ServedRoom {
         }
         match started.refused.first() {
             Some(first) if started.operations.is_empty() => {
-                let hint = hints::hint(&first.code, None).map(|hint| hints::for_game(hint, &asked.game));
-                Err(WebRefusal::new(409, &*first.code, &*first.message).with_hint(hint))
+                let refusal =
+                    WebRefusal::new(409, &*first.code, &*first.message).with_hint(first.hint.clone());
+                Err(refusal.of_peers(started.refused))
             }
             _ => Ok(started),
         }
@@ -153,12 +156,21 @@ impl ServedRoom {
     }
 }
 
+fn refused_at(peer: PeerId, code: &str, cause: Option<&str>, message: String, game: &GameId) -> RefusedAt {
+    let hint = hints::hint(code, cause).map(|hint| hints::for_game(hint, game));
+    RefusedAt { peer, code: code.to_owned(), message, hint }
+}
+
 fn refusal(failure: &OperationFailure) -> WebRefusal {
     let hint = hints::hint(&failure.code, failure.cause.as_deref()).map(str::to_owned);
     WebRefusal::new(409, &*failure.code, &*failure.message).with_hint(hint)
 }
 
 impl RoomDaemon for ServedRoom {
+    fn own(&self) -> PeerId {
+        self.0.id()
+    }
+
     fn room(&self) -> Box<dyn RoomFeed> {
         Box::new(RoomReplies(answer(&self.0, ControlRequest::Room { follow: true })))
     }
@@ -202,10 +214,10 @@ impl RoomFeed for RoomReplies {
 
 fn whole(mut room: Room) -> Option<RoomNews> {
     add_hints(&mut room.cells, &mut room.warnings);
-    let mut object = object(&room)?;
-    // Every command of the page is allowed to everyone who may use it. Whether another machine accepts it is its own choice.
-    object.insert("commands".to_owned(), json!("room"));
-    Some(RoomNews::Whole(object))
+    if let Some(looking) = &mut room.looking {
+        looking.hint = hints::hint("no-peers", Some("nobody-heard")).map(str::to_owned);
+    }
+    Some(RoomNews::Whole(object(&room)?))
 }
 
 fn changed(mut changes: RoomChanges) -> Option<RoomNews> {
@@ -213,11 +225,17 @@ fn changed(mut changes: RoomChanges) -> Option<RoomNews> {
     Some(RoomNews::Changes(object(&changes)?))
 }
 
+const REPAIR_HINT: &str = "open it and press Repair, which fetches what differs and nothing else";
+
 /// What to do, which the library does not say.
 fn add_hints(cells: &mut [RoomCell], warnings: &mut [RoomWarning]) {
     for cell in cells {
         let hint = cell.code.as_deref().and_then(|code| hints::hint(code, cell.cause.as_deref()));
-        cell.hint = hint.map(|hint| hints::for_game(hint, &cell.game));
+        cell.hint = match cell.state {
+            // What a person who looks at the page can do there.
+            CellState::Damaged => Some(REPAIR_HINT.to_owned()),
+            _ => hint.map(|hint| hints::for_game(hint, &cell.game)),
+        };
     }
     for warning in warnings {
         warning.hint = hints::hint(&warning.code, None).map(str::to_owned);

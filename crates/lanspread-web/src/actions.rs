@@ -3,6 +3,7 @@
 use lanspread_peer::{GameId, OperationKind, PeerId};
 use serde::{Deserialize, Serialize};
 
+use crate::commands::{Commands, OWN_ONLY};
 use crate::daemon::ActionsAsked;
 
 /// What this has to know of a room.
@@ -56,8 +57,13 @@ pub(crate) struct Action {
     kind: &'static str,
     /// What it does, in one line.
     message: String,
-    /// Why not; none if it is possible.
+    /// Why not; none if it is possible on one of the peers at least.
     reason: Option<String>,
+    /// Where it is possible.
+    peers: Vec<PeerId>,
+    /// Where it is not, if it is possible elsewhere.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    refused: Vec<NotThere>,
     /// Disk that it takes on each of the peers.
     #[serde(skip_serializing_if = "Option::is_none")]
     needed_bytes: Option<u64>,
@@ -66,12 +72,21 @@ pub(crate) struct Action {
     free_bytes: Option<u64>,
 }
 
+/// A peer on which something is not possible.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct NotThere {
+    peer: PeerId,
+    /// Why not.
+    message: String,
+}
+
 /// A game on one peer.
 struct Place<'a> {
     peer: &'a SeenPeer,
     game: &'a SeenGame,
     cell: Option<&'a SeenCell>,
     is_own: bool,
+    allowed: Commands,
 }
 
 impl Place<'_> {
@@ -101,6 +116,8 @@ impl Place<'_> {
     fn closed(&self) -> Option<String> {
         if self.peer.state != "here" {
             Some("it does not answer".to_owned())
+        } else if !self.is_own && self.allowed != Commands::Room {
+            Some(OWN_ONLY.to_owned())
         } else if !self.is_own && !self.peer.accepts {
             Some("it does not accept installs from this daemon".to_owned())
         } else if self.is_busy() {
@@ -149,9 +166,9 @@ impl Place<'_> {
 }
 
 /// The actions of the page, the ones that bring a game first.
-pub(crate) fn actions(room: &SeenRoom, asked: &ActionsAsked) -> Vec<Action> {
+pub(crate) fn actions(room: &SeenRoom, asked: &ActionsAsked, allowed: Commands) -> Vec<Action> {
     let Some(game) = room.games.iter().find(|game| game.game == asked.game) else { return Vec::new() };
-    let places: Vec<_> = asked.peers.iter().filter_map(|peer| place(room, game, *peer)).collect();
+    let places: Vec<_> = asked.peers.iter().filter_map(|peer| place(room, game, *peer, allowed)).collect();
     let Some(first) = places.first() else { return Vec::new() };
     let (packed, unpacked) = (game.bytes, game.unpacked_bytes);
     let old = first.cell.and_then(|cell| cell.version.as_deref());
@@ -178,20 +195,28 @@ pub(crate) fn actions(room: &SeenRoom, asked: &ActionsAsked) -> Vec<Action> {
     offered.push(("cancel", "Ends what runs.".to_owned(), None));
     let free = places.iter().filter_map(|place| place.peer.free_bytes).min();
     let action = |(kind, message, needed_bytes): (&'static str, String, Option<u64>)| {
-        let stopped = places.iter().find_map(|place| Some((place, place.reason(kind)?)));
-        let reason = stopped.map(|(place, reason)| match places.len() {
-            1 => reason,
-            _ => format!("{}: {reason}", lanspread_types::text::printable(&place.peer.name, 40)),
+        let not_there =
+            |place: &Place<'_>| Some(NotThere { peer: place.peer.peer, message: place.reason(kind)? });
+        let mut refused: Vec<_> = places.iter().filter_map(not_there).collect();
+        let is_refused = |peer: &PeerId| refused.iter().any(|place| place.peer == *peer);
+        let peers: Vec<_> =
+            places.iter().map(|place| place.peer.peer).filter(|peer| !is_refused(peer)).collect();
+        let reason = refused.first().filter(|_| peers.is_empty()).map(|first| match places.len() {
+            1 => first.message.clone(),
+            _ => format!("{}: {}", lanspread_types::text::printable(&places[0].peer.name, 40), first.message),
         });
-        Action { kind, message, reason, needed_bytes, free_bytes: needed_bytes.and(free) }
+        if reason.is_some() {
+            refused.clear();
+        }
+        Action { kind, message, reason, peers, refused, needed_bytes, free_bytes: needed_bytes.and(free) }
     };
     offered.into_iter().map(action).collect()
 }
 
-fn place<'a>(room: &'a SeenRoom, game: &'a SeenGame, peer: PeerId) -> Option<Place<'a>> {
+fn place<'a>(room: &'a SeenRoom, game: &'a SeenGame, peer: PeerId, allowed: Commands) -> Option<Place<'a>> {
     let cell = room.cells.iter().find(|cell| cell.peer == peer && cell.game == game.game);
     let is_own = peer == room.own;
-    room.peers.iter().find(|known| known.peer == peer).map(|peer| Place { peer, game, cell, is_own })
+    room.peers.iter().find(|known| known.peer == peer).map(|peer| Place { peer, game, cell, is_own, allowed })
 }
 
 fn sources(place: &Place<'_>) -> String {
@@ -252,7 +277,7 @@ mod tests {
     fn reasons(room: &SeenRoom, peers: &[u8]) -> Vec<(&'static str, Option<String>)> {
         let asked =
             ActionsAsked { game: "g".parse().unwrap(), peers: peers.iter().copied().map(id).collect() };
-        actions(room, &asked).into_iter().map(|action| (action.kind, action.reason)).collect()
+        actions(room, &asked, Commands::Room).into_iter().map(|action| (action.kind, action.reason)).collect()
     }
 
     fn possible(room: &SeenRoom, peers: &[u8]) -> Vec<&'static str> {
@@ -296,7 +321,36 @@ mod tests {
         let full = room(&json!({ "state": "absent" }), &json!({ "free_bytes": GIB }));
         assert_eq!(reason(&full, &[3], "stream-install"), "12.0 GiB more disk is needed");
         assert_eq!(reason(&full, &[3], "download"), "4.0 GiB more disk is needed");
-        assert_eq!(reason(&full, &[1, 3], "stream-install"), "seat-3: 12.0 GiB more disk is needed");
+    }
+
+    #[test]
+    fn what_is_possible_on_some_of_the_peers_is_done_there_and_the_others_are_named() {
+        let of = |own: Value, seat: Value| {
+            let asked = ActionsAsked { game: "g".parse().unwrap(), peers: vec![id(1), id(3)] };
+            actions(&room(&own, &seat), &asked, Commands::Room).remove(0)
+        };
+        let full = of(json!({ "state": "absent" }), json!({ "free_bytes": GIB }));
+        assert_eq!((full.kind, full.reason, full.peers), ("stream-install", None, vec![id(1)]));
+        let why = "12.0 GiB more disk is needed".to_owned();
+        assert_eq!(full.refused, [NotThere { peer: id(3), message: why }]);
+        let nowhere = of(json!({ "state": "installed" }), json!({ "free_bytes": GIB }));
+        assert_eq!(nowhere.reason.as_deref(), Some("here: it is installed"));
+        assert!(nowhere.peers.is_empty() && nowhere.refused.is_empty());
+    }
+
+    #[test]
+    fn a_page_for_this_machine_only_names_that_as_the_reason_for_others() {
+        let asked = ActionsAsked { game: "g".parse().unwrap(), peers: vec![id(3)] };
+        let seen = room(&json!({ "state": "absent" }), &json!({}));
+        let found = actions(&seen, &asked, Commands::Own);
+        assert!(
+            found
+                .iter()
+                .filter(|action| action.kind != "cancel")
+                .all(|action| action.reason.as_deref() == Some(OWN_ONLY))
+        );
+        let own = ActionsAsked { peers: vec![id(1)], ..asked };
+        assert_eq!(actions(&seen, &own, Commands::Own)[0].reason, None);
     }
 
     #[test]

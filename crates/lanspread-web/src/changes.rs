@@ -6,15 +6,19 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
+
+use crate::commands::Commands;
 
 /// The lists, and what tells their objects apart.
 const KEYED: [(&str, &[&str]); 3] =
     [("peers", &["peer"]), ("games", &["game"]), ("cells", &["peer", "game"])];
-/// Where the games are in that table.
+/// Where the peers and the games are in that table.
+const PEERS: usize = 0;
 const GAMES: usize = 1;
 /// What is sent as a whole when any of it changes.
-const WHOLE: [&str; 5] = ["links", "operations", "warnings", "summary", "looking"];
+const WHOLE: [&str; 7] =
+    ["links", "operations", "warnings", "summary", "looking", "commands", "commands_reason"];
 /// What differs in every picture, and is no change.
 const PASSING: [&str; 3] = ["seq", "time", "uptime_ms"];
 
@@ -71,6 +75,17 @@ impl Picture {
         }
     }
 
+    /// Says how far the page goes: what it may do at most, and whether another machine accepts anything.
+    pub(crate) fn tell_commands(&mut self, allowed: Commands) {
+        let own = self.head.get("self");
+        let accepts =
+            |peer: &Value| peer.get("peer") != own && peer.get("accepts") == Some(&Value::Bool(true));
+        let others_accept = self.objects.iter().any(|((list, _), peer)| *list == PEERS && accepts(peer));
+        let (commands, reason) = allowed.in_room(others_accept);
+        self.whole.insert("commands", json!(commands));
+        self.whole.insert("commands_reason", json!(reason));
+    }
+
     /// Whether an object is a cell of which a snapshot says nothing: the game is neither there nor wanted.
     fn says_nothing(&self, object: &Value) -> bool {
         let game = || key_of(object, &["game"]);
@@ -122,8 +137,6 @@ impl Picture {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn picture(room: Value) -> Picture {
@@ -145,7 +158,7 @@ mod tests {
         let fields = expected.as_object_mut().unwrap();
         fields.remove("seq");
         fields.remove("time");
-        fields.insert("looking".to_owned(), Value::Null);
+        fields.extend(["looking", "commands", "commands_reason"].map(|name| (name.to_owned(), Value::Null)));
         assert_eq!(Value::Object(picture(room(&cells)).snapshot()), expected);
     }
 
@@ -193,6 +206,20 @@ mod tests {
         now["summary"] = json!({ "ready": 2 });
         now["games"].as_array_mut().unwrap().push(json!({ "game": "w", "wanted": true }));
         assert_eq!(before, picture(now));
+    }
+
+    #[test]
+    fn that_another_machine_accepts_commands_is_a_change() {
+        let with = |accepts: bool| {
+            let mut room = room(&json!([]));
+            room["peers"] = json!([{ "peer": "a", "accepts": true }, { "peer": "b", "accepts": accepts }]);
+            let mut picture = picture(room);
+            picture.tell_commands(Commands::Room);
+            picture
+        };
+        assert_eq!(with(false).snapshot()["commands"], "own", "that it may command itself is not enough");
+        let change = with(true).since(&with(false)).unwrap();
+        assert_eq!((&change["commands"], &change["commands_reason"]), (&json!("room"), &Value::Null));
     }
 
     #[test]

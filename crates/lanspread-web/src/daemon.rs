@@ -7,7 +7,7 @@ use lanspread_types::limits;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::refusal::WebRefusal;
+use crate::refusal::{RefusedAt, WebRefusal};
 
 /// An answer that is being made.
 pub type Answering<'a, T> = Pin<Box<dyn Future<Output = Result<T, WebRefusal>> + Send + 'a>>;
@@ -43,19 +43,10 @@ pub struct Started {
     pub refused: Vec<RefusedAt>,
 }
 
-/// A peer where nothing was started.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct RefusedAt {
-    /// Which peer.
-    pub peer: PeerId,
-    /// Stable kebab-case code.
-    pub code: String,
-    /// Why, in one line.
-    pub message: String,
-}
-
 /// The daemon whose room is shown.
 pub trait RoomDaemon: Send + Sync + 'static {
+    /// The peer that it is.
+    fn own(&self) -> PeerId;
     /// Its room from now on.
     fn room(&self) -> Box<dyn RoomFeed>;
     /// Starts an operation on each of the peers. A refusal if it starts on none.

@@ -7,6 +7,7 @@
 mod actions;
 mod assets;
 mod changes;
+mod commands;
 mod daemon;
 mod guard;
 mod live;
@@ -17,7 +18,8 @@ mod stall;
 mod tickets;
 mod token;
 
-pub use daemon::{Answering, Coming, Log, RefusedAt, RoomDaemon, RoomFeed, RoomNews, Start, Started};
-pub use refusal::WebRefusal;
+pub use commands::Commands;
+pub use daemon::{Answering, Coming, Log, RoomDaemon, RoomFeed, RoomNews, Start, Started};
+pub use refusal::{RefusedAt, WebRefusal};
 pub use server::{WebConfig, WebServer};
 pub use token::{TokenError, token_of_file, token_of_state};

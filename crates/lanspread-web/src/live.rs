@@ -14,6 +14,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::changes::Picture;
+use crate::commands::Commands;
 use crate::daemon::{Log, RoomDaemon, RoomFeed, RoomNews};
 use crate::refusal::WebRefusal;
 
@@ -70,8 +71,11 @@ fn now() -> String {
 }
 
 /// The newest picture, for all readers.
-#[derive(Default)]
-pub(crate) struct Live(Mutex<Now>);
+pub(crate) struct Live {
+    /// What the page may do at most.
+    allowed: Commands,
+    now: Mutex<Now>,
+}
 
 #[derive(Default)]
 struct Now {
@@ -108,9 +112,13 @@ impl Followed {
 }
 
 impl Live {
+    pub(crate) fn new(allowed: Commands) -> Self {
+        Self { allowed, now: Mutex::default() }
+    }
+
     /// The room as it was at most [`limits::WEB_ROOM_INTERVAL`] ago. Cancel-safe.
     pub(crate) async fn picture(&self, daemon: &dyn RoomDaemon) -> Result<Arc<Numbered>, WebRefusal> {
-        let mut now = self.0.lock().await;
+        let mut now = self.now.lock().await;
         if let (Some((picture, seen)), true) = (&now.newest, now.followed.is_some())
             && seen.elapsed() < limits::WEB_ROOM_INTERVAL
         {
@@ -122,7 +130,8 @@ impl Live {
             None => Followed::begin(daemon).await.ok_or_else(no_room)?,
         };
         followed.catch_up().ok_or_else(no_room)?;
-        let picture = followed.picture.clone();
+        let mut picture = followed.picture.clone();
+        picture.tell_commands(self.allowed);
         let numbered = match now.newest.take() {
             Some((before, _)) if before.picture == picture => before,
             Some((before, _)) => {
@@ -139,7 +148,7 @@ impl Live {
     /// Follows the room no longer, until it is asked for again.
     pub(crate) fn rest(&self) {
         // If it is being asked for at this moment, it is not at rest.
-        if let Ok(mut now) = self.0.try_lock() {
+        if let Ok(mut now) = self.now.try_lock() {
             now.followed = None;
         }
     }

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::actions;
 use crate::assets::{ASSETS, HEADERS};
+use crate::commands::Commands;
 use crate::daemon::{ActionsAsked, RoomDaemon, Start};
 use crate::guard::{Guard, LIVE};
 use crate::live::{Live, Numbered, PageReader};
@@ -28,6 +29,7 @@ use crate::tickets::Tickets;
 pub(crate) struct Site {
     daemon: Arc<dyn RoomDaemon>,
     guard: Guard,
+    allowed: Commands,
     tickets: Tickets,
     live: Arc<Live>,
     readers: Arc<Semaphore>,
@@ -37,9 +39,15 @@ pub(crate) struct Site {
 type Here = State<Arc<Site>>;
 
 impl Site {
-    pub(crate) fn new(daemon: Arc<dyn RoomDaemon>, guard: Guard, stop: CancellationToken) -> Self {
-        let readers = Arc::new(Semaphore::new(limits::WEB_READERS_MAX));
-        Self { daemon, guard, tickets: Tickets::default(), live: Arc::default(), readers, stop }
+    pub(crate) fn new(
+        daemon: Arc<dyn RoomDaemon>,
+        guard: Guard,
+        allowed: Commands,
+        stop: CancellationToken,
+    ) -> Self {
+        let (readers, live) =
+            (Arc::new(Semaphore::new(limits::WEB_READERS_MAX)), Arc::new(Live::new(allowed)));
+        Self { daemon, guard, allowed, tickets: Tickets::default(), live, readers, stop }
     }
 
     /// The room, for one request.
@@ -116,7 +124,7 @@ async fn actions(State(site): Here, RawQuery(query): RawQuery) -> Result<Respons
     let asked = ActionsAsked::read(&query.unwrap_or_default())?;
     let room = serde_json::from_value(Value::Object(site.picture().await?.snapshot()))
         .map_err(|error| WebRefusal::new(500, "internal", format!("the room is not readable: {error}")))?;
-    let actions = actions::actions(&room, &asked);
+    let actions = actions::actions(&room, &asked, site.allowed);
     Ok(Json(json!({ "v": 1, "actions": actions })).into_response())
 }
 
@@ -129,7 +137,9 @@ async fn start(State(site): Here, request: Request) -> Result<Response, WebRefus
     let body = body(request).await?;
     let asked: Start = serde_json::from_slice(&body)
         .map_err(|error| WebRefusal::new(400, "bad-request", format!("this is no request: {error}")))?;
-    let started = site.daemon.start(asked.check()?).await?;
+    let asked = asked.check()?;
+    site.allowed.check(site.daemon.own(), &asked.peers)?;
+    let started = site.daemon.start(asked).await?;
     Ok((StatusCode::ACCEPTED, Json(started)).into_response())
 }
 
@@ -137,6 +147,7 @@ async fn cancel(State(site): Here, Path(operation): Path<String>) -> Result<Resp
     let operation = operation
         .parse()
         .map_err(|_| WebRefusal::new(400, "bad-request", "the number of an operation is expected"))?;
+    site.allowed.check(site.daemon.own(), &[])?;
     site.daemon.cancel(operation).await?;
     Ok(Json(json!({})).into_response())
 }

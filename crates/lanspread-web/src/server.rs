@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::commands::Commands;
 use crate::daemon::RoomDaemon;
 use crate::guard::{Guard, TokenDigest};
 use crate::routes::{self, Site};
@@ -27,6 +28,8 @@ pub struct WebConfig {
     pub names: Vec<String>,
     /// What the interface must be shown. None leaves it open to everyone who can reach it.
     pub token: Option<String>,
+    /// What the page may have done at most.
+    pub commands: Commands,
 }
 
 /// The page, served. It ends when it is told to, with all of its connections.
@@ -47,7 +50,7 @@ impl WebServer {
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let names = config.names.iter().map(|name| name.to_ascii_lowercase()).collect();
         let guard = Guard { names, token: config.token.as_deref().map(TokenDigest::of) };
-        let router = routes::routes(Site::new(daemon, guard, stop.clone()));
+        let router = routes::routes(Site::new(daemon, guard, config.commands, stop.clone()));
         let accepting = Accepting { router, tasks: tasks.clone(), stop: stop.clone() };
         tasks.spawn(accepting.run(listener));
         Ok(Self { address, tasks, stop })

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from typing import Any
 
+from .. import checks
 from ..contract import scenario
 from ..docker import docker
 from ..events import named
@@ -65,12 +67,7 @@ def room_in_a_browser(stage: Stage) -> None:
     tree.noise("data/content.bin", GAME_BYTES)
     stage.packed_game(games_dir, GAME, tree)
     den = stage.start_source("den", games_dir, catalog=None, options=["--limit-up", LIMIT])
-    web = ["--web", f"0.0.0.0:{PORT}", "--peer", den.address]
-    seat = stage.start_source("seat-1", stage.games_dir("seat-1"), catalog=None, options=web)
-    ready = seat.wait_for_event("page-ready", stage.deadline)
-    expect_equal(ready["token_file"], f"{STATE}/web-token", "where the token is")
-    token = docker("exec", seat.machine.container, "cat", ready["token_file"]).strip()
-    url = f"http://{seat.ip_address()}:{PORT}/"
+    seat, url, token = _seat_with_page(stage, den)
     poor = _poor_seat(stage, den, seat)
 
     for headers in ({"Origin": "http://evil.example"}, {"Host": "evil.example", "Origin": "http://evil.example"}):
@@ -80,15 +77,7 @@ def room_in_a_browser(stage: Stage) -> None:
     expect_equal(_asked(url, token, **form), 415, "answer to a request of another type")
 
     with Browser() as browser:
-        browser.size(1440, 900)
-        browser.open(url)
-        browser.until_script(
-            "return document.querySelector('form input[type=password]') !== null", "the token is asked"
-        )
-        browser.run("document.querySelector('form input').focus()")
-        browser.type(token)
-        browser.press("Enter")
-        browser.until_script("return daemon.state === 'live'", "the page is live", 20)
+        _open_page(browser, url, token)
         _installs_by_click(browser, seat)
         _shows_the_poor_seat(stage, browser, poor)
         _installs_by_keyboard(browser, seat)
@@ -98,6 +87,28 @@ def room_in_a_browser(stage: Stage) -> None:
     begun = [event for event in seat.events.all(named("operation-begin")) if event["game"] in (GAME, OTHER_GAME)]
     expect_equal([event["game"] for event in begun], [GAME, OTHER_GAME], "operations of the machine of the page")
     stage.figures.append(f"pictures {', '.join(f'{size // 1000} kB' for size in pictures)}")
+
+
+def _seat_with_page(
+    stage: Stage, den: Peer, options: Sequence[str] = (), mounts: Sequence[Mount] = ()
+) -> tuple[Peer, str, str]:
+    """A machine that serves the page, where the page is, and its token."""
+    web = ["--web", f"0.0.0.0:{PORT}", "--peer", den.address, *options]
+    seat = stage.start_source("seat-1", stage.games_dir("seat-1"), catalog=None, options=web, mounts=mounts)
+    ready = seat.wait_for_event("page-ready", stage.deadline)
+    expect_equal(ready["token_file"], f"{STATE}/web-token", "where the token is")
+    token = docker("exec", seat.machine.container, "cat", ready["token_file"]).strip()
+    return seat, f"http://{seat.ip_address()}:{PORT}/", token
+
+
+def _open_page(browser: Browser, url: str, token: str) -> None:
+    browser.size(1440, 900)
+    browser.open(url)
+    browser.until_script("return document.querySelector('form input[type=password]') !== null", "the token is asked")
+    browser.run("document.querySelector('form input').focus()")
+    browser.type(token)
+    browser.press("Enter")
+    browser.until_script("return daemon.state === 'live'", "the page is live", 20)
 
 
 def _poor_seat(stage: Stage, den: Peer, seat: Peer) -> Peer:
@@ -158,3 +169,100 @@ def _pictures(browser: Browser) -> list[int]:
         browser.prefer(scheme)
         sizes.append(browser.picture(PICTURES / f"scenario-{scheme}.png"))
     return sizes
+
+
+# ---- S98 -------------------------------------------------------------------------------------------------------------
+
+# Of its own disk, a filler leaves too little for the game; without it there is room.
+FULL_DISK_BYTES = 64 * 1024 * 1024
+FILLER_MIB = 52
+FULL, DAMAGED, GONE = "seat-2", "seat-3", "seat-4"
+# What stands in the lines of the overview, as a person reads them.
+_LINES = "return [...document.querySelectorAll('#needs li')].map(line => line.innerText)"
+
+
+@scenario(
+    "S98",
+    "An organiser who has only the page",
+    claim="Three machines of a room are broken, each in its way. The overview alone names each of them, with its "
+    "reason and with what to do. What it says is done, on two of the three by a click; then every machine is ready and "
+    "nothing needs the organiser. What was repaired is as it was installed.",
+    conditions="A source, the machine of the organiser with `serve --web --room FILE`, and three machines that accept "
+    "its commands: the disk of one is too full for the wanted game, on one `verify` finds a changed file, and one is "
+    "killed. Chromium shows the overview. Then space is made on the first, its install and the repair of the second "
+    "are clicked, and the third is started again.",
+    time_limit_s=240,
+    with_this_machine=True,
+)
+def organiser_with_only_the_page(stage: Stage) -> None:
+    games_dir = stage.games_dir("den")
+    tree = stage.payload("page")
+    tree.noise("data/content.bin", GAME_BYTES)
+    stage.packed_game(games_dir, GAME, tree)
+    den = stage.start_source("den", games_dir, catalog=None)
+    room_file = stage.dir / "room.toml"
+    room_file.write_text(f'[games]\n{GAME} = "any"\n')
+    options, mounts = ["--room", "/room.toml"], [Mount(room_file, "/room.toml", read_only=True)]
+    organiser, url, token = _seat_with_page(stage, den, options, mounts)
+    _installs(stage, den, organiser)
+    disk = stage.small_disk(FULL_DISK_BYTES)
+    filler = f"{GAMES}/filler"
+    docker("exec", disk.holder, "dd", "if=/dev/zero", f"of={filler}", "bs=1M", f"count={FILLER_MIB}")
+    full = _commanded_seat(stage, FULL, disk.mount, den, organiser)
+    _installs(stage, den, full, exit_status=7)
+    damaged, gone = (
+        _commanded_seat(stage, name, Mount(stage.games_dir(name), GAMES), den, organiser) for name in (DAMAGED, GONE)
+    )
+    for seat in (damaged, gone):
+        _installs(stage, den, seat)
+    file = stage.games_dir(DAMAGED) / GAME / checks.LOCAL / "data/content.bin"
+    whole = file.read_bytes()
+    with file.open("r+b") as opened:
+        opened.seek(GAME_BYTES // 2)
+        opened.write(bytes(64))
+    stage.command("verifies", damaged.machine, "verify", GAME, "--games-dir", GAMES, exit_status=6)
+    gone.kill()
+
+    with Browser() as browser:
+        _open_page(browser, url, token)
+        _names_what_is_broken(browser)
+        docker("exec", disk.holder, "rm", filler)
+        started_again = _commanded_seat(stage, GONE, Mount(stage.games_dir(GONE), GAMES), den, organiser)
+        expect_equal(started_again.identity, gone.identity, "who is started again")
+        for seat, button in ((full, "Low-disk install"), (damaged, "Repair")):
+            _open_cell(browser, seat.identity, GAME)
+            browser.click(".actions button", button, 30)
+            browser.until(lambda: _matches(browser, "installed, not shareable"), f"{seat.name} is right again", 60)
+        browser.run("location.hash = '#overview'")
+        browser.until(lambda: "4 of 4" in browser.text(".lead").replace("\n", " "), "every seat is ready", 30)
+        browser.until_script("return !document.querySelector('#needs li')", "nothing needs the organiser", 30)
+    expect(file.read_bytes() == whole, "what was repaired differs from what was installed")
+
+
+def _commanded_seat(stage: Stage, name: str, games: Mount, den: Peer, organiser: Peer) -> Peer:
+    """A machine that does what the organiser asks."""
+    arguments = [*stage.serve_arguments(name, with_catalog=False), "--peer", den.address]
+    seat = stage.start(name, [*arguments, "--peer", organiser.address, "--accept-from", organiser.identity], games)
+    seat.wait_for_event("peer-ready", stage.deadline)
+    return seat
+
+
+def _installs(stage: Stage, den: Peer, seat: Peer, exit_status: int = 0) -> None:
+    install = ["install", "--stream", GAME, "--games-dir", GAMES, "--no-discovery", "--peer", den.address]
+    stage.command(f"{seat.name}-install", seat.machine, *install, exit_status=exit_status)
+
+
+def _names_what_is_broken(browser: Browser) -> None:
+    browser.run("location.hash = '#overview'")
+    browser.until(lambda: len(browser.run(_LINES)) >= 3, "three lines of what needs the organiser", 40)
+    lines = browser.run(_LINES)
+    for name, reason, remedy in (
+        (FULL, "needed", "free some space"),
+        (DAMAGED, "differ", "press Repair"),
+        (GONE, "no word", "look whether it is switched on"),
+    ):
+        found = [line for line in lines if name in line]
+        expect_equal(len(found), 1, f"lines about {name} among {lines}")
+        expect(reason in found[0] and remedy in found[0], f"{name}: reason and remedy are not in {found[0]!r}")
+    expect("1 of 4" in browser.text(".lead").replace("\n", " "), f"who is ready: {browser.text('.lead')!r}")
+    browser.picture(PICTURES / "organiser.png")

@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, ValueHint};
+use clap::{Args, ValueEnum, ValueHint};
+use lanspread_web::Commands;
 
 use crate::arguments::values;
 use crate::help::heading::SERVING;
@@ -23,4 +24,29 @@ pub(crate) struct WebOptions {
     #[arg(long = "web-name", help_heading = SERVING, env = "LANSPREAD_WEB_NAME", value_hint = ValueHint::Hostname, value_name = "NAME",
         value_delimiter = ',', value_parser = values::web_name)]
     pub(crate) web_names: Vec<String>,
+    /// What the page may have done at most. Another machine also has to accept it (`--accept-from`)
+    #[arg(long, help_heading = SERVING, env = "LANSPREAD_WEB_COMMANDS", value_enum, default_value_t, value_name = "WHERE")]
+    pub(crate) web_commands: WebCommands,
+}
+
+/// How far the page goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum WebCommands {
+    /// Nothing: it only shows the room, for a wall
+    None,
+    /// What is done on the machine of the daemon
+    Own,
+    /// That, and what other machines accept from it
+    #[default]
+    Room,
+}
+
+impl From<WebCommands> for Commands {
+    fn from(commands: WebCommands) -> Self {
+        match commands {
+            WebCommands::None => Self::None,
+            WebCommands::Own => Self::Own,
+            WebCommands::Room => Self::Room,
+        }
+    }
 }

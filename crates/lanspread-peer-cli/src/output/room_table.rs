@@ -88,8 +88,9 @@ fn problems(room: &Room) -> Vec<String> {
     for cell in &room.cells {
         let what = match cell.state {
             CellState::Failed => cell.message.clone().unwrap_or_else(|| code_words(cell)),
-            CellState::Damaged => "not as it was installed".to_owned(),
-            CellState::Unknown => "no word from this machine".to_owned(),
+            CellState::Damaged => {
+                cell.message.clone().unwrap_or_else(|| "not as it was installed".to_owned())
+            }
             _ => continue,
         };
         let hint = cell.hint.as_deref();

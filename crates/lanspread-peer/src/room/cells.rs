@@ -124,9 +124,9 @@ pub(crate) fn is_ready(cell: &RoomCell) -> bool {
     cell.state == CellState::Installed
 }
 
-/// Whether a person has to do something.
+/// Whether a person has to do something about this game. Of a peer that is not heard, a warning tells.
 pub(crate) fn is_problem(state: CellState) -> bool {
-    matches!(state, CellState::Failed | CellState::Damaged | CellState::Unknown)
+    matches!(state, CellState::Failed | CellState::Damaged)
 }
 
 #[cfg(test)]

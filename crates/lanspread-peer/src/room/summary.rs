@@ -38,6 +38,10 @@ pub(crate) fn warnings(
     let mut warn = |code: &'static str, peer: PeerId, game: Option<&GameId>, message: String| {
         warnings.push(RoomWarning { code: code.into(), peer, game: game.cloned(), message, hint: None });
     };
+    // One for each peer, however many games it has: others have to be seen beside them.
+    for peer in peers.iter().filter(|peer| peer.state != SeatState::Here) {
+        warn("no-word", peer.peer, None, "no word from it: what it does now is not known".to_owned());
+    }
     let ours = &known.ours.head.program;
     for peer in peers.iter().filter(|peer| peer.state != SeatState::Lost) {
         if known.duplicates.contains(&peer.peer) {

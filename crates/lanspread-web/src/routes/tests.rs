@@ -28,7 +28,14 @@ struct Said {
 
 struct MadeUp(Arc<Said>);
 
+/// The peer that the made-up daemon is.
+const OWN: [u8; 16] = [1; 16];
+
 impl RoomDaemon for MadeUp {
+    fn own(&self) -> PeerId {
+        OWN.into()
+    }
+
     fn room(&self) -> Box<dyn RoomFeed> {
         *self.0.followed.lock().unwrap() += 1;
         Box::new(Told { said: Arc::clone(&self.0), told: None })
@@ -88,10 +95,14 @@ struct Page {
 }
 
 fn page(token: Option<&str>) -> Page {
+    page_with(token, Commands::Room)
+}
+
+fn page_with(token: Option<&str>, allowed: Commands) -> Page {
     let (said, stop) = (Arc::<Said>::default(), CancellationToken::new());
     set_room(&said, json!({ "self": "a", "peers": [{ "peer": "a" }], "cells": [] }));
     let guard = Guard { names: Vec::new(), token: token.map(TokenDigest::of) };
-    let router = routes(Site::new(Arc::new(MadeUp(Arc::clone(&said))), guard, stop.clone()));
+    let router = routes(Site::new(Arc::new(MadeUp(Arc::clone(&said))), guard, allowed, stop.clone()));
     Page { said, router, stop }
 }
 
@@ -225,6 +236,30 @@ async fn a_forged_request_starts_nothing() {
         assert_eq!(page.json(request).await.0, status);
     }
     assert!(page.said.started.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_page_that_only_shows_or_is_for_one_machine_starts_nothing_else() {
+    let other = PeerId::random().unwrap();
+    let start = |peers: &[PeerId]| {
+        let body = json!({ "kind": "stream-install", "game": "g", "peers": peers });
+        command("POST", "/api/v1/operations", body.to_string())
+    };
+    let shows = page_with(None, Commands::None);
+    assert_eq!(shows.json(start(&[OWN.into()])).await.0, 403);
+    assert_eq!(shows.json(command("DELETE", "/api/v1/operations/41", Body::empty())).await.0, 403);
+    let (_, room) = shows.json(get_request("/api/v1/room")).await;
+    assert_eq!(room["commands"], "none");
+    assert!(room["commands_reason"].as_str().unwrap().contains("--web-commands"));
+    shows.live().await;
+
+    let own = page_with(None, Commands::Own);
+    let (status, refused) = own.json(start(&[OWN.into(), other])).await;
+    assert_eq!((status, &refused["code"]), (403, &json!("not-permitted")));
+    assert_eq!(own.json(start(&[OWN.into()])).await.0, 202);
+    assert_eq!(own.json(command("DELETE", "/api/v1/operations/41", Body::empty())).await.0, 200);
+    assert!(shows.said.started.lock().unwrap().is_empty());
+    assert_eq!(own.said.started.lock().unwrap().len(), 1);
 }
 
 #[tokio::test]

@@ -10,6 +10,10 @@ use crate::daemon::{Answering, Coming, Log, RoomFeed, RoomNews, Start, Started};
 struct Still;
 
 impl RoomDaemon for Still {
+    fn own(&self) -> lanspread_peer::PeerId {
+        [1; 16].into()
+    }
+
     fn room(&self) -> Box<dyn RoomFeed> {
         Box::new(Nothing(false))
     }
@@ -50,7 +54,12 @@ impl Log for Nothing {
 }
 
 async fn start() -> WebServer {
-    let config = WebConfig { listen: "127.0.0.1:0".parse().unwrap(), names: Vec::new(), token: None };
+    let config = WebConfig {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        names: Vec::new(),
+        token: None,
+        commands: Commands::default(),
+    };
     WebServer::start(config, Arc::new(Still)).await.unwrap()
 }
 

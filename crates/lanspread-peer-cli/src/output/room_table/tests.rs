@@ -42,6 +42,10 @@ fn three_seats() -> Room {
         ]),
         json!({"ready": 0, "seats": 2, "problems": 2, "seconds_left": 75, "slowest": id(2), "bytes_per_second": 1_048_576}),
     )));
+    if let Answer::Room(room) = &mut answer {
+        let silent = json!({"code": "no-word", "peer": id(3), "message": "no word from it"});
+        room.warnings = vec![serde_json::from_value(silent).unwrap()];
+    }
     hinted(&mut answer);
     let Answer::Room(room) = answer else { panic!() };
     *room
@@ -54,7 +58,7 @@ fn the_slowest_machine_and_what_needs_a_person_come_first() {
         "0 of 2 machines ready   1 min 15 s left, the slowest is seat-2   1.00 MiB/s   2 things need you";
     assert_eq!(lines[0], expected);
     assert!(lines[2].starts_with("  \u{2715} seat-2  cnctw  the disk is full ("), "{}", lines[2]);
-    assert!(lines[3].contains("seat-3") && lines[3].contains("no word"));
+    assert!(lines[3].contains("seat-3") && lines[3].contains("no word") && lines[3].contains("cable"));
     assert_eq!(lines[5], "                  ready   cnctw");
     assert_eq!(lines[6], "den               source  \u{25a3} archives");
     assert_eq!(lines[7], "seat-2            0/1     \u{2715} disk full");

@@ -139,9 +139,14 @@ fn a_peer_that_is_silent_or_lost_needs_somebody() {
     assert_eq!(silent.peers[1].state, SeatState::Silent);
     assert_eq!((silent.peers[1].silent_ms, silent.peers[1].ready), (Some(11_000), false));
     assert!(!silent.peers[1].accepts);
+    let told = |room: &Room| -> Vec<(String, PeerId)> {
+        room.warnings.iter().map(|warning| (warning.code.to_string(), warning.peer)).collect()
+    };
+    assert_eq!(told(&silent), [("no-word".to_owned(), id(2))]);
     known.others.get_mut(&id(2)).unwrap().is_lost = true;
     let lost = of(&known, begin);
     assert_eq!((lost.summary.problems, lost.cells[1].state), (1, CellState::Unknown));
+    assert_eq!(told(&lost), told(&silent), "once, however many games it has");
 }
 
 #[test]
