@@ -323,6 +323,7 @@ class PageTest(unittest.TestCase):
                 tiles = self.browser.run(_LINES_THAT_CAN_BE_SEEN, ".wall li")
                 wrong = [tile.split("\n")[0] for tile in tiles if not re.search("✓|▸", tile)]
                 self.assertEqual(wrong, ["seat-2", "seat-3", "seat-4", "seat-6"])
+                self.assertIn("seat-3\n! damaged", tiles)
             self.assertEqual(self.browser.run("return document.title"), "1/6 ready · 5 need you – Three are broken")
             # A click on what is said leads to where it is put right.
             go(self.browser, "room")

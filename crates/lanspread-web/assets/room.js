@@ -58,7 +58,7 @@ const of = each => STATES[each.state ?? (each.code === 'no-word' ? 'unknown' : '
 const isBad = cell => /bad|lost/.test(of(cell).group);
 const isBusy = cell => of(cell).group === 'go';
 const percent = part => part.bytes_total ? Math.min(99, Math.floor(part.bytes / part.bytes_total * 100)) : 0;
-const reason = cell => REASONS[cell.code] || shown(cell.code, 20).replaceAll('-', ' ');
+const reason = cell => cell.state === 'failed' && cell.code ? REASONS[cell.code] || shown(cell.code, 20).replaceAll('-', ' ') : of(cell).short;
 
 // ---- The room, as it was last heard of
 let room = null, log = [], twice = new Set(), groups = new Map();
@@ -248,7 +248,7 @@ function words(cell) {
   if (cell.state === 'installed') return word + (cell.shareable ? ', shares it' : ', not shareable');
   if (cell.state === 'downloaded') return word + ', shares it';
   if (cell.state === 'waiting' && cell.waiting_for) return `waiting for ${name(cell.waiting_for)}, ${cell.before ?? '?'} before it`;
-  return cell.state === 'failed' && cell.code ? `failed: ${reason(cell)}` : word;
+  return cell.state === 'failed' && cell.code ? `${word}: ${reason(cell)}` : word;
 }
 // The cell that says most about a seat: what is wrong, else what takes longest, waits, or is not as it is wanted.
 function mainCell(peer) {
@@ -271,7 +271,7 @@ function groupOf(peer) {
 }
 function shortWord(peer) {
   const group = groupOf(peer), main = mainCell(peer);
-  if (group === 'bad') return reason(main) || of(main).short;
+  if (group === 'bad') return reason(main);
   if (group === 'go') return left(main.seconds_left ?? peer.seconds_left);
   return { lost: 'no word', ok: 'ready', no: 'source' }[group] || (main ? of(main).short : 'not started');
 }
@@ -431,7 +431,7 @@ function paint(peer, game) {
   const { glyph, group, short } = of(cell), part = group === 'go' ? percent(cell) : '', wide = grid.density === 'wide';
   let text = glyph;
   if (group === 'go') text = wide ? `${short} ${part} %` : grid.density === 'middle' ? String(part) : '';
-  else if (wide && isBad(cell)) text += ' ' + (reason(cell) || short);
+  else if (wide && isBad(cell)) text += ' ' + reason(cell);
   else if (wide && cell.state === 'outdated') text += ' ' + shown(cell.version, 9);
   else if (wide && cell.state === 'waiting') text += ' waiting';
   else if (wide && cell.state === 'installed' && cell.shareable) text += ' shares';
