@@ -233,7 +233,8 @@ const told = text => shown(text).split('`').map((part, index) => index % 2 ? mak
 const hintOf = each => each.hint ? mute(' – ', told(each.hint)) : '';
 const linkTo = (text, peer, game) => make('a', { href: address(peer, game) }, text);
 const lines = (list, line) => make('ul.lines', list.map(each => make('li', line(each))));
-const pill = cell => make('span.pill', { 'data-group': of(cell).group }, of(cell).glyph + ' ' + words(cell));
+const badge = ({ group, glyph }, text) => make('span.pill', { 'data-group': group }, `${glyph} ${text}`);
+const pill = cell => badge(of(cell), words(cell));
 const facts = rows => make('dl', rows.filter(Boolean).map(([term, ...what]) => [make('dt', term), make('dd', what)]));
 const choice = (label, options, value, choose) => make('div.choice', { role: 'group', 'aria-label': label },
   options.map(([each, text]) => button(text, () => { choose(each); draw(); }, { 'aria-pressed': String(each === value) })));
@@ -384,7 +385,8 @@ function roomView() {
 const tiles = (kind, list, props) => make('ul.' + kind, { key: kind, ...props }, list.map(peer => {
   const group = groupOf(peer), main = mainCell(peer);
   return make('li', { key: peer.peer, 'data-group': group, '--part': group === 'go' ? percent(main) + '%' : null }, make('a', { href: address(peer.peer) },
-    make('span', nameOf(peer)), make('b', (group === 'bad' ? of(main).glyph : GROUPS[group]) + ' ' + shortWord(peer)), make('small', gamesReady(peer), main ? ` · ${title(main.game)} ${words(main)}` : '')));
+    make('span', nameOf(peer)), make('b', (group === 'bad' ? of(main).glyph : GROUPS[group]) + ' ' + shortWord(peer)),
+    make('small', gamesReady(peer), main ? ` · ${title(main.game)} ${words(main)}` : '')));
 }));
 
 // The table is made again when its columns, its rows or its density change. Otherwise a cell is touched only if its picture
@@ -414,7 +416,8 @@ function tableOf(heads) {
   return make('table', { class: grid.density, role: 'grid', 'aria-label': 'Seats and games', 'aria-readonly': 'true', 'aria-rowcount': rows.length + 1, 'aria-colcount': heads.length + 1,
     onkeydown: gridKey, onclick: event => openAt(event.target.closest('td,th')), onpointerover: event => read(event.target.closest('td,th')?.at) },
   make('thead', make('tr', cell('th', ['', ''], { scope: 'col' }, 'Seat'), heads.map(([game, title, version, wanted]) =>
-    cell('th', ['', game], { scope: 'col', class: wanted ? 'wanted' : '', 'aria-label': `${title} ${version}${wanted ? ', wanted' : ''}` }, make('span', title), make('small', version))))),
+    cell('th', ['', game], { scope: 'col', class: wanted ? 'wanted' : '', 'aria-label': `${title} ${version}${wanted ? ', wanted' : ''}` },
+      make('span', title), make('small', version))))),
   make('tbody', rows.map(({ peer }) => make('tr', { key: peer }, cell('th', [peer, ''], { scope: 'row', own: true }), heads.map(([game]) => cell('td', [peer, game], { own: true }))))));
 }
 function show(node, group, label, part, ...texts) {
@@ -480,7 +483,8 @@ function read(where) {
   grid.read = where || grid.read;
   const peer = peers.get(grid.read[0]), game = games.get(grid.read[1]);
   const text = peer && game ? sentence(cellAt(...grid.read)) : peer ? `${nameOf(peer)} · ${shown(peer.addr)} · ${bytes(peer.free_bytes)} free`
-    : game ? `${titleOf(game)} · archive ${bytes(game.bytes)}, installed ${bytes(game.unpacked_bytes)}` : 'Point at a cell, or move to it with Tab and the arrow keys. n: next problem. Enter: details.';
+    : game ? `${titleOf(game)} · archive ${bytes(game.bytes)}, installed ${bytes(game.unpacked_bytes)}`
+      : 'Point at a cell, or move to it with Tab and the arrow keys. n: next problem. Enter: details.';
   if (byId('read').textContent !== text) byId('read').textContent = text;
 }
 const sentence = cell => [
@@ -511,9 +515,13 @@ function flowView() {
     const cell = cellAt(peer, game), part = isSource && !isBusy(cell) ? 100 : percent(cell);
     return make('a.node', { href: address(peer, part === 100 ? '' : game) }, make('b', name(peer)), mute(part === 100 ? 'source' : part + ' %'), make('i', { '--part': part + '%' }));
   };
-  const arrow = link => make('span.arrow', { 'data-slow': link.slow && 'yes' }, make('span', rate(link.bytes_per_second)), link.slow ? make('b', 'slowest link') : make('span.unseen', 'to'));
-  return [...Map.groupBy(room.links, link => link.game)].sort((a, b) => b[1].length - a[1].length || natural(a[0], b[0])).map(([game, links]) => make('section.box', { key: game },
-    make('h2', linkTo(title(game), '', game), ' ', make('small', `${many(new Set(links.map(link => link.to)).size, 'seat')} · ${bothRates(links.reduce((sum, link) => sum + (link.bytes_per_second || 0), 0))}`)),
+  const arrow = link => make('span.arrow', { 'data-slow': link.slow && 'yes' }, make('span', rate(link.bytes_per_second)),
+    link.slow ? make('b', 'slowest link') : make('span.unseen', 'to'));
+  const seatsIn = links => many(new Set(links.map(link => link.to)).size, 'seat');
+  const rateOf = links => bothRates(links.reduce((sum, link) => sum + (link.bytes_per_second || 0), 0));
+  const games = [...Map.groupBy(room.links, link => link.game)].sort((a, b) => b[1].length - a[1].length || natural(a[0], b[0]));
+  return games.map(([game, links]) => make('section.box', { key: game },
+    make('h2', linkTo(title(game), '', game), ' ', make('small', `${seatsIn(links)} · ${rateOf(links)}`)),
     chains(links).map(line => make('div.chain', node(line[0].from, game, true), line.map(link => [arrow(link), node(link.to, game, false)])))));
 }
 
@@ -544,7 +552,8 @@ async function askMetrics() {
   drawSoon();
 }
 function metricsView() {
-  return [make('div.row', { key: 'tools' }, button('Ask again', askMetrics), mute('For Prometheus, at /metrics')), make('pre', { tabindex: '0', 'aria-label': 'Metrics', key: 'text' }, metrics)];
+  return [make('div.row', { key: 'tools' }, button('Ask again', askMetrics), mute('For Prometheus, at /metrics')),
+    make('pre', { tabindex: '0', 'aria-label': 'Metrics', key: 'text' }, metrics)];
 }
 function wallView() {
   const list = byName(seats()), across = Math.max(2, Math.ceil(Math.sqrt(list.length * .55)));
@@ -558,7 +567,8 @@ const detailId = () => at.view !== 'overview' && (peers.has(at.seat) || games.ha
 function drawDetail() {
   const panel = byId('detail'), peer = peers.get(at.seat), game = games.get(at.game), id = detailId();
   panel.hidden = !id;
-  patch(panel, id ? [make('div.top', make('h2', { id: 'about', tabindex: '-1' }, peer ? nameOf(peer) : titleOf(game), make('small', peer && game ? titleOf(game) : shown(peer ? peer.addr : game.game))),
+  patch(panel, id ? [make('div.top', make('h2', { id: 'about', tabindex: '-1' }, peer ? nameOf(peer) : titleOf(game),
+    make('small', peer && game ? titleOf(game) : shown(peer ? peer.addr : game.game))),
     make('a.button', { href: address(), 'aria-label': 'Close the details' }, 'Close')), peer && game ? cellDetail(peer, game) : peer ? seatDetail(peer) : gameDetail(game)] : '');
   if (opened.id === id) return;
   const { from } = opened;
@@ -579,7 +589,8 @@ function cellDetail(peer, game) {
       facts([['Done', `${bytes(cell.bytes)} of ${bytes(cell.bytes_total)}`], ['Rate', bothRates(cell.bytes_per_second)], ['Left', left(cell.seconds_left)],
         cell.source && ['From', linkTo(name(cell.source), cell.source)], cell.attempt > 1 && ['Attempt', cell.attempt]])] : '',
     cell.state === 'installed' && !cell.shareable ? make('details', { open: true }, make('summary', 'Why is it not shareable?'),
-      make('p', `It was streamed from the archive of another machine, and the archive was not kept: that saved ${bytes(game.bytes)} on this seat. Only archives can be passed on. Download it to make this seat a source.`)) : '',
+      make('p', `It was streamed from the archive of another machine, and the archive was not kept: that saved ${bytes(game.bytes)} on this seat.`,
+        ' Only archives can be passed on. Download it to make this seat a source.')) : '',
     actions(game, [peer.peer]), make('p.row', linkTo('All of ' + nameOf(peer), peer.peer), linkTo(titleOf(game) + ' on every seat', '', game.game))];
 }
 function seatDetail(peer) {
@@ -589,19 +600,25 @@ function seatDetail(peer) {
   };
   const isOwn = peer.peer === room.self, isOffered = game => isOwn && game.peers.length;
   const list = gamesInOrder().filter(game => game.wanted || isOffered(game) || cellAt(peer.peer, game.game).state !== 'absent');
-  return [facts([peer.seat && ['Ready', `${gamesReady(peer)} games`], peer.state !== 'here' && ['No word', 'for ' + left((peer.silent_ms ?? 0) / 1000)], ['Free disk', bytes(peer.free_bytes)],
-    ['Receives', flow(peer.receive_bytes_per_second, 'from', 'to', 'from')], ['Sends', flow(peer.send_bytes_per_second, 'to', 'from', 'to')], ['Program', shown(peer.version, 20) || '–'],
-    ['Identity', make('code', shown(peer.peer, 64))], ['Commands', isOwn ? 'this machine' : peer.accepts ? 'accepts installs from here' : 'does not accept installs from here']]), warningsOf(peer.peer),
+  return [facts([peer.seat && ['Ready', `${gamesReady(peer)} games`],
+    peer.state !== 'here' && ['No word', 'for ' + left((peer.silent_ms ?? 0) / 1000)], ['Free disk', bytes(peer.free_bytes)],
+    ['Receives', flow(peer.receive_bytes_per_second, 'from', 'to', 'from')], ['Sends', flow(peer.send_bytes_per_second, 'to', 'from', 'to')],
+    ['Program', shown(peer.version, 20) || '–'], ['Identity', make('code', shown(peer.peer, 64))],
+    ['Commands', isOwn ? 'this machine' : (peer.accepts ? 'accepts' : 'does not accept') + ' installs from here']]), warningsOf(peer.peer),
   make('h3', 'Games'), lines(list, game => [linkTo(titleOf(game), peer.peer, game.game), pill(cellAt(peer.peer, game.game))])];
 }
 let everywhere = false;
 function gameDetail(game) {
-  const without = seats().filter(peer => peer.state === 'here' && (peer.accepts || peer.peer === room.self) && /^(absent|failed|interrupted)$/.test(cellAt(peer.peer, game.game).state)).map(peer => peer.peer);
-  const byState = Object.keys(STATES).map(each => [each, seats().filter(peer => cellAt(peer.peer, game.game).state === each).map(nameOf)]).filter(([, list]) => list.length);
-  return [facts([['Version', shown(game.version, 20) || '–'], ['Archive', bytes(game.bytes)], ['Installed', bytes(game.unpacked_bytes)], ['Offered by', game.peers.map(name).join(', ') || 'no peer now']]),
+  const stateAt = peer => cellAt(peer.peer, game.game).state, commanded = peer => peer.accepts || peer.peer === room.self;
+  const lacks = peer => peer.state === 'here' && commanded(peer) && /^(absent|failed|interrupted)$/.test(stateAt(peer));
+  const without = seats().filter(lacks).map(peer => peer.peer);
+  const byState = Map.groupBy(seats(), stateAt);
+  return [facts([['Version', shown(game.version, 20) || '–'], ['Archive', bytes(game.bytes)], ['Installed', bytes(game.unpacked_bytes)],
+    ['Offered by', game.peers.map(name).join(', ') || 'no peer now']]),
     room.commands === 'room' ? choice('Where', [[false, 'On ' + name(room.self)], [true, `On ${many(without.length, 'seat')} without it`]], everywhere, each => everywhere = each) : '',
     actions(game, everywhere && room.commands === 'room' ? without : [room.self]), room.commands === 'own' ? make('p.mute', told(room.commands_reason)) : '',
-    make('h3', 'Seats'), lines(byState, ([state, list]) => [make('span.pill', { 'data-group': STATES[state].group }, STATES[state].glyph + ' ' + STATES[state].word), mute(list.length < 6 ? list.join(', ') : many(list.length, 'seat'))])];
+    make('h3', 'Seats'), lines([...byState], ([state, list]) => [badge(of({ state }), of({ state }).word),
+      mute(list.length < 6 ? list.map(nameOf).join(', ') : many(list.length, 'seat'))])];
 }
 
 // ---- Actions: the daemon says what is possible, what it needs and why not
@@ -627,8 +644,12 @@ function actions(game, who) {
   if (act.about !== about) Object.assign(act, { about, list: [] });
   if (act.id !== id && daemon.state === 'live') askActions(game, who, id);
   const possible = act.list.filter(each => !each.reason), not = act.list.filter(each => each.reason);
-  const press = (each, isFirst) => each.kind === 'cancel' ? cancel(cellAt(who[0], game.game)) : each.peers.length === 1 ? button(KINDS[each.kind], () => start(each.kind, game, each.peers), { class: isFirst ? 'main' : '' })
-    : twicePressed(KINDS[each.kind], each.kind, `This starts on ${many(each.peers.length, 'seat')}.`, () => start(each.kind, game, each.peers));
+  const press = ({ kind, peers }, isFirst) => {
+    if (kind === 'cancel') return cancel(cellAt(who[0], game.game));
+    const run = () => start(kind, game, peers);
+    return peers.length === 1 ? button(KINDS[kind], run, { class: isFirst ? 'main' : '' })
+      : twicePressed(KINDS[kind], kind, `This starts on ${many(peers.length, 'seat')}.`, run);
+  };
   return [make('h3', 'Do'), make('ul.actions', possible.map((each, index) => make('li', { key: each.kind }, press(each, !index && each.kind !== 'verify'),
     make('div', mute(shown(each.message)), each.refused?.length ? ['Not on ' + many(each.refused.length, 'seat') + ':', refusals(each.refused)] : '')))),
   not.length ? make('p.mute', 'Not now: ' + not.map(each => `${KINDS[each.kind]} (${shown(each.reason, 120)})`).join(', ') + '.') : '',
@@ -637,8 +658,9 @@ function actions(game, who) {
 // What drops data or starts on many seats is pressed twice, at one place. A double click and a held key count once.
 function twicePressed(text, id, consequence, run, label) {
   const asked = act.confirm === id, choose = (confirm, then) => { act.confirm = confirm; then?.(); draw(); };
+  const press = event => { if (event.detail < 2) choose(asked ? '' : id, asked ? run : null); };
   return make('span.twice', asked ? make('small', { key: 'why' }, consequence) : '',
-    button(asked ? `Yes, ${text.toLowerCase()}` : text, event => { if (event.detail < 2) choose(asked ? '' : id, asked ? run : null); }, { key: 'yes', class: asked ? 'danger' : '', 'aria-label': label && (asked ? `Yes, ${label}` : label) }),
+    button(asked ? `Yes, ${text.toLowerCase()}` : text, press, { key: 'yes', class: asked ? 'danger' : '', 'aria-label': label && (asked ? `Yes, ${label}` : label) }),
     asked ? button('No', () => choose(''), { key: 'no' }) : '');
 }
 const cancel = each => twicePressed('Cancel', 'cancel ' + each.operation, each.kind === 'download' ? 'What has arrived is kept for the next time.' : 'What has arrived is dropped.',
