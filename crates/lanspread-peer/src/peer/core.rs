@@ -147,9 +147,9 @@ impl Peer {
     /// # Errors
     /// [`PeerError::NotServing`] if it does not serve; [`PeerError::Local`] if the games directory cannot be read.
     pub async fn status(&self) -> Result<Answer, PeerError> {
-        let address = *self.inner.listening.lock().unwrap_or_else(PoisonError::into_inner);
-        let address =
-            address.ok_or_else(|| PeerError::NotServing { games_dir: self.inner.games_dir.clone() })?;
+        let address = self
+            .listening()
+            .ok_or_else(|| PeerError::NotServing { games_dir: self.inner.games_dir.clone() })?;
         let source = Arc::clone(&self.inner.source);
         let offers = self.blocking("status", move || Ok(source.offers()?)).await?;
         let source = &self.inner.source;
@@ -212,8 +212,7 @@ impl Peer {
         self.inner.tasks.broken().cancelled().await;
     }
 
-    /// The address it listens on.
-    #[cfg(test)]
+    /// The address it listens on; none if it does not serve.
     pub(crate) fn listening(&self) -> Option<SocketAddr> {
         *self.inner.listening.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -91,6 +91,12 @@ pub(super) fn peak(steps: &[DiskUse]) -> Peak {
 }
 
 impl Course {
+    /// None if only the sources of a step know.
+    pub(super) fn fetched_bytes(&self) -> Option<u64> {
+        let mut parts = self.steps.iter().map(|step| step.fetched_bytes);
+        parts.try_fold(0_u64, |sum, part| Some(sum.saturating_add(part?)))
+    }
+
     /// Sums it up. `peak` is none if it cannot be told.
     pub(super) fn plan(
         self,
@@ -98,9 +104,7 @@ impl Course {
         peak: Option<Peak>,
         free: &Estimate,
     ) -> OperationPlan {
-        let sum = |of: fn(&CourseStep) -> Option<u64>| {
-            self.steps.iter().map(of).try_fold(0_u64, |sum, part| Some(sum.saturating_add(part?)))
-        };
+        let fetched_bytes = self.fetched_bytes();
         let of_tree = |step: &CourseStep| step.step != PlannedStep::Download;
         let tree = self.steps.iter().filter(|step| of_tree(step));
         let tree =
@@ -110,7 +114,7 @@ impl Course {
             game: request.game.clone(),
             version: self.version,
             changed: self.steps.iter().any(CourseStep::changes),
-            fetched_bytes: sum(|step| step.fetched_bytes),
+            fetched_bytes,
             files: tree.map(|tree| tree.files),
             bytes: tree.map(|tree| tree.bytes),
             removed_bytes: self.steps.iter().map(|step| step.removed_bytes).sum(),

@@ -15,6 +15,7 @@ use lanspread_types::limits;
 
 use crate::operations::OperationContext;
 use crate::peer::core::Peer;
+use crate::peer::download_sources::DownloadSources;
 use crate::peer::error::PeerError;
 use crate::peer::plan::course::{Course, CourseStep};
 use crate::peer::repair::{of_version, same_files};
@@ -142,46 +143,46 @@ impl Peer {
             .blocking("look", move || Ok(refuse_obstacles(&GamesDir::open(&games_dir)?, &game, &wanted)?));
         looking.await?;
         let fetched_bytes = match self.archives_of(context, &tree).await? {
-            Some(_) => 0,
+            Some(_) => Some(0),
             None => self.fetched_for_tree(context, &tree, course).await?,
         };
         course.version = Some(tree.version().clone());
         course.steps.push(CourseStep {
             step: PlannedStep::Repair,
-            fetched_bytes: Some(fetched_bytes),
+            fetched_bytes,
             written: Some(tree.staged()),
             removed_bytes: 0,
         });
         Ok(())
     }
 
-    /// Bytes of the parts of archives that have what is wrong, or of the whole game, if they cannot be told apart.
+    /// Bytes of the parts of archives that have what is wrong. If they cannot be told apart, the whole game is streamed.
     async fn fetched_for_tree(
         &self,
         context: &OperationContext,
         tree: &Arc<TreeRepair>,
         course: &mut Course,
-    ) -> Result<u64, PeerError> {
-        match self.repair_sources(context, tree.version()).await {
-            Ok(sources) => {
-                course.fetches_from(&sources.sources);
-                let whole = sources.files.iter().map(|file| file.size).sum();
-                let Some(listed) = sources.listed else { return Ok(whole) };
-                let (game, wanted) = (context.game.clone(), Arc::clone(tree));
-                let (dictionary, cancel) = (self.inner.dictionary_bytes_max, context.cancel.clone());
-                let looking = self.blocking("parts", move || {
-                    Ok(parts_of_tree(&game, &wanted, &listed, dictionary, &cancel)?)
-                });
-                Ok(looking.await?.map_or(whole, |parts| parts.bytes()))
-            }
+    ) -> Result<Option<u64>, PeerError> {
+        let sources = match self.repair_sources(context, tree.version()).await {
+            Ok(sources) => Some(sources),
             // Peers that have installed files only are asked for these.
-            Err(PeerError::AllSourcesFailed { .. }) => {
-                let mut streamed = Course::default();
-                self.plan_stream(&of_version(context, tree.version()), &mut streamed).await?;
-                course.sources.append(&mut streamed.sources);
-                Ok(streamed.steps.iter().filter_map(|step| step.fetched_bytes).sum())
+            Err(PeerError::AllSourcesFailed { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        if let Some(DownloadSources { sources, listed: Some(listed), .. }) = sources {
+            let (game, wanted) = (context.game.clone(), Arc::clone(tree));
+            let (dictionary, cancel) = (self.inner.dictionary_bytes_max, context.cancel.clone());
+            let looking = self
+                .blocking("parts", move || Ok(parts_of_tree(&game, &wanted, &listed, dictionary, &cancel)?));
+            if let Some(parts) = looking.await? {
+                course.fetches_from(&sources);
+                return Ok(Some(parts.bytes()));
             }
-            Err(error) => Err(error),
         }
+        let mut streamed = Course::default();
+        self.plan_stream(&of_version(context, tree.version()), &mut streamed).await?;
+        course.sources.append(&mut streamed.sources);
+        course.upstreams.append(&mut streamed.upstreams);
+        Ok(streamed.fetched_bytes())
     }
 }
