@@ -96,8 +96,10 @@ pub(super) fn event(event: &PeerEvent) -> Option<String> {
         PeerEvent::Ensured(ensured) => ensure_words::ensured(ensured),
         PeerEvent::AlreadyCurrent { game, version, differences } => {
             let files = counted(*differences, "file");
+            let what =
+                if *differences == 1 { "is missing or has" } else { "are missing or have" };
             format!(
-                "{game} is already at version {version}, but {files} missing or of another size: \
+                "{game} is already at version {version}, but {files} {what} another size: \
                  `verify {game}` names them, `repair {game}` brings them back"
             )
         }

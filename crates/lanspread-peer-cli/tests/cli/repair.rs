@@ -108,6 +108,6 @@ fn an_update_says_that_it_did_nothing() {
     assert!(said.contains("is already at version") && !said.contains("repair"), "{said}");
     damage_tree(&receiver);
     let said = run(&["update", "--force", GAME]).succeeded().stderr.clone();
-    assert!(said.contains("2 files missing or of another size"), "{said}");
+    assert!(said.contains("2 files are missing or have another size"), "{said}");
     assert!(said.contains(&format!("`repair {GAME}`")), "{said}");
 }
