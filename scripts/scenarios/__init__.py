@@ -13,6 +13,7 @@
     taken_along.py  programs of this machine that containers run
     open_files.py   whether a process has something packed in a file
     listings.py     what `list` and `peers` print
+    metrics.py      what `metrics` prints, as numbers
     watch.py        what happened in a folder, in its order
     process.py      one attached process, with its whole event log (events.py)
     peer.py         one process in its container
