@@ -14,6 +14,7 @@
     open_files.py   whether a process has something packed in a file
     listings.py     what `list` and `peers` print
     metrics.py      what `metrics` prints, as numbers
+    hall.py         very many seats in one container, each with a network of its own
     watch.py        what happened in a folder, in its order
     process.py      one attached process, with its whole event log (events.py)
     peer.py         one process in its container

@@ -43,6 +43,7 @@ from . import (
     room_servers,
     selection,
     serve_gate,
+    sixty_seats,
     streamed_install,
     throughput,
 )
@@ -86,6 +87,7 @@ _GROUPS = (
     resumed,
     drains,
     limits,
+    sixty_seats,
     catalogs,
     entries,
     places,
