@@ -97,15 +97,15 @@ class _Seat:
         return {file.stem: [json.loads(line) for line in file.read_text().splitlines()] for file in said}
 
     def files(self) -> dict[str, tuple[int, int, int]]:
-        """Every file and folder of the games, with what a change of it would change: which it is, and its times. Not
-        what the daemon keeps of its operations while they run."""
-        paths = [path for path in self.games_dir.rglob("*") if "wanted" not in path.parts and "locks" not in path.parts]
-        found = {path.relative_to(self.games_dir).as_posix(): path.lstat() for path in paths}
-        own = (checks.OUR_STATE, f"{checks.OUR_STATE}/bookings", checks.INTENTS)
+        """Every file and folder of the games, and the records of what was installed and downloaded, with what a change
+        of them would change: which it is, and its times. Not what the daemon keeps for itself while operations run, and
+        the packing lists that it makes of what it offers."""
+        records = [f"{checks.OUR_STATE}/receipts/", f"{checks.OUR_STATE}/downloads/"]
+        found = {path.relative_to(self.games_dir).as_posix(): path.lstat() for path in self.games_dir.rglob("*")}
         return {
             name: (status.st_ino, status.st_mtime_ns, status.st_ctime_ns)
             for name, status in found.items()
-            if name not in own
+            if not name.startswith(checks.OUR_STATE) or name.startswith(tuple(records))
         }
 
 

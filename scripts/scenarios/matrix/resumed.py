@@ -15,8 +15,8 @@ from ..stage import Stage
 WANTED = ("game-1", "game-2", "game-3")
 CANCELLED = "game-4"
 GAME_BYTES = 3_000_000
-# The first game takes some seconds, in which the others wait.
-RATE = "1MiB/s"
+# The first game takes 12 seconds, in which the others wait, and the daemon is killed.
+RATE = "256KiB/s"
 STREAMING_BYTES = 300_000
 
 
