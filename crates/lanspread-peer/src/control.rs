@@ -14,10 +14,15 @@
 //! An operation that a client started continues without it. `daemon/answer.rs` is the one place that knows what a
 //! request means: a command without a daemon uses it in its own process, so both ways give the same replies.
 
+#[cfg(feature = "control")]
 pub(crate) mod client;
 pub(crate) mod error;
+#[cfg(feature = "control")]
 pub(crate) mod lines;
 pub(crate) mod message;
+#[cfg(feature = "control")]
 pub(crate) mod ownership;
+#[cfg(feature = "control")]
 pub(crate) mod running;
+#[cfg(feature = "control")]
 pub(crate) mod socket_path;

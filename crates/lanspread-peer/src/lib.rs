@@ -111,6 +111,18 @@
 //! organiser signs) and `lanspread-types` (terms and limits). `ARCHITECTURE.md` in the repository follows one request
 //! through them.
 //!
+//! Features: `discovery` (peers find each other by multicast DNS) and `control` (the socket for commands) are on by default; `http`
+//! (HTTP servers as sources) and `s3` (object stores as such) are off. What was left out is refused when it is asked for: to search
+//! without `discovery` is [`PeerError::DiscoveryNotBuilt`]. Peers that are named, saved or connect are known without it.
+//!
+//! In a debug build, decoding and hashing need optimised code to be as fast as a disk. Profiles of dependencies are those of the program
+//! that embeds them, so its `Cargo.toml` has, for `lanspread-rar`, `crc32fast`, `sha2` and `blake2s_simd` each:
+//!
+//! ```toml
+//! [profile.dev.package.lanspread-rar]
+//! opt-level = 3
+//! ```
+//!
 //! This crate knows no command line: its messages name no options, and it never prints.
 
 mod catalog_build;
@@ -226,14 +238,17 @@ pub use lanspread_trust::{draft_file, key_file, manifest, party_file};
 // What a room wants.
 pub use room_file::{RoomFile, RoomFileError, RoomFileGame};
 
-// Commands for a daemon.
-pub use control::client::ControlClient;
+// What commands ask, and what is answered, in this process or over the socket of a daemon.
 pub use control::error::ControlError;
 pub use control::message::{ControlReply, ControlRequest};
-pub use control::ownership::{Daemon, find_daemon};
-pub use control::running::{RunningDaemon, running_daemons};
-pub use daemon::accept_commands::{CommandGroups, accept_commands, accept_commands_of, list_as_running};
 pub use daemon::answer::{ReplyStream, answer};
+#[cfg(feature = "control")]
+pub use {
+    control::client::ControlClient,
+    control::ownership::{Daemon, find_daemon},
+    control::running::{RunningDaemon, running_daemons},
+    daemon::accept_commands::{CommandGroups, accept_commands, accept_commands_of, list_as_running},
+};
 
 // What the public interface needs from the layers below.
 pub use lanspread_archive::ArchiveError;

@@ -24,6 +24,7 @@ mod list_wait;
 mod manifests;
 mod matching;
 mod metrics;
+mod network_search;
 mod operate;
 mod operate_at;
 pub(crate) mod operations;
@@ -50,7 +51,9 @@ mod uninstall;
 mod update;
 mod updates;
 mod verify;
+#[cfg_attr(not(feature = "control"), allow(dead_code, reason = "only a daemon keeps operations"))]
 mod wanted;
+#[cfg_attr(not(feature = "control"), allow(dead_code, reason = "only a daemon keeps operations"))]
 mod wanted_files;
 
 #[cfg(test)]

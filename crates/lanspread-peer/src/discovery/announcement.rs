@@ -14,6 +14,7 @@ use lanspread_types::ids::{PeerId, PeerName};
 use lanspread_types::limits;
 
 use crate::discovery::directory::{MemberNumber, PeerKey};
+use crate::discovery::heard::PeerHint;
 use crate::discovery::networks::LinkNetwork;
 
 /// An announcement as it was received.
@@ -32,19 +33,6 @@ pub(crate) struct HeardAddress {
     pub(crate) scope_id: u32,
     /// Whether it was heard on the loopback interface, which means from this machine.
     pub(crate) on_loopback: bool,
-}
-
-/// A peer that may answer at these addresses.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct PeerHint {
-    /// Of a member of a party, the key of its number: which peer it is, the handshake says.
-    pub(crate) key: PeerKey,
-    /// None of a member of a party.
-    pub(crate) name: Option<PeerName>,
-    /// Revision of its library; none of a member of a party.
-    pub(crate) revision: Option<u64>,
-    /// At least one, at most [`limits::PEER_ADDRESSES_MAX`]; the most promising first.
-    pub(crate) addresses: Vec<SocketAddr>,
 }
 
 /// Why an announcement is not a hint.

@@ -13,7 +13,6 @@ use std::sync::Arc;
 
 use lanspread_proto::message::PROTOCOL_VERSION;
 use lanspread_trust::party::PartyKey;
-use lanspread_types::ids::PeerName;
 use lanspread_types::limits;
 use lanspread_types::text::printable;
 use mdns_sd::{
@@ -26,9 +25,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::discovery::announcement;
 use crate::discovery::announcement::{
-    Announcement, HeardAddress, PeerHint, Unusable, bytes_of_digits, digits_of_bytes,
+    Announcement, HeardAddress, Unusable, bytes_of_digits, digits_of_bytes,
 };
 use crate::discovery::directory::{MemberNumber, PeerKey};
+use crate::discovery::heard::{Advertised, Heard};
 use crate::discovery::networks;
 use crate::discovery::networks::LinkNetwork;
 use crate::source::library_index::Library;
@@ -36,34 +36,8 @@ use crate::source::library_index::Library;
 const SERVICE: &str = "_lanspread._tcp.local.";
 /// The port of multicast DNS.
 pub(crate) const PORT: u16 = MDNS_PORT;
-
-/// Something heard on the network.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Heard {
-    /// A peer announced itself.
-    Hint(PeerHint),
-    /// A peer of another protocol version announced itself.
-    OtherProtocol {
-        /// Its version.
-        protocol: u16,
-        /// Its name, as far as it can be read.
-        name: String,
-        /// One of its addresses.
-        address: Option<SocketAddr>,
-    },
-    /// A peer announced itself that is not of the party of this machine. The text tells such peers apart.
-    Stranger(String),
-    /// A peer said goodbye, or its announcement expired.
-    Gone(PeerKey),
-}
-
-/// What a serving peer says about itself.
-#[derive(Debug, Clone)]
-pub(crate) struct Advertised {
-    pub(crate) key: PeerKey,
-    pub(crate) name: PeerName,
-    pub(crate) listening: SocketAddr,
-}
+/// Whether this program has it.
+pub(crate) const IS_BUILT: bool = true;
 
 /// Running multicast DNS. Dropping it ends its thread without waiting; [`Self::stop`] says goodbye and waits.
 pub(crate) struct Discovery {

@@ -17,10 +17,10 @@ use tokio::time::{Instant, sleep_until};
 
 use self::asking::{Asked, AskedPeer, Asking};
 use self::progress::{NetworkSearch, SearchProgress, SearchStep, next_step};
-use crate::discovery::announcement::PeerHint;
 use crate::discovery::directory::PeerKey;
+use crate::discovery::heard::{Heard, PeerHint};
 use crate::discovery::multicast;
-use crate::discovery::multicast::{Discovery, Heard};
+use crate::discovery::multicast::Discovery;
 use crate::discovery::search_outcome::{DiscoverySearch, OtherVersion, SearchOutcome};
 use crate::report::operation::DiscoveryMode;
 use crate::transport::dial::Dialled;

@@ -22,6 +22,7 @@ use crate::peer::core::{Inner, Peer};
 use crate::peer::error::PeerError;
 use crate::peer::leftovers::Leftovers;
 use crate::peer::metrics;
+use crate::peer::network_search::check_discovery;
 use crate::report::channel::EventSender;
 use crate::report::operation::AdmissionRules;
 use crate::source::Source;
@@ -254,7 +255,8 @@ impl PeerBuilder {
     /// Makes the peer: reads the catalog, and reads or creates the identity. The peer does not serve yet.
     ///
     /// # Errors
-    /// [`PeerError::Config`], [`PeerError::Trust`] for the catalog or the identity, or [`PeerError::Local`].
+    /// [`PeerError::Config`], [`PeerError::Trust`] for the catalog or the identity, or [`PeerError::Local`];
+    /// [`PeerError::DiscoveryNotBuilt`] for discovery without the feature `discovery`.
     pub fn build(self) -> Result<Peer, PeerError> {
         Peer::from_config(self.config)
     }
@@ -269,11 +271,13 @@ impl Peer {
     /// Makes a peer from its configuration; see [`PeerBuilder::build`].
     ///
     /// # Errors
-    /// [`PeerError::Config`], [`PeerError::Trust`] for the catalog or the identity, or [`PeerError::Local`].
+    /// [`PeerError::Config`], [`PeerError::Trust`] for the catalog or the identity, or [`PeerError::Local`];
+    /// [`PeerError::DiscoveryNotBuilt`] for discovery without the feature `discovery`.
     pub fn from_config(config: PeerConfig) -> Result<Self, PeerError> {
         check_count("streams", config.streams_max, limits::STREAMS_MAX)?;
         check_count("operations", config.operations_max, limits::OPERATIONS_RUNNING_MAX)?;
         check_count("peers", config.peers.len().max(1), limits::PEERS_MAX)?;
+        check_discovery(config.discovery)?;
         if config.dictionary_bytes_max > limits::DICTIONARY_BYTES_MAX {
             let (limit, got) = (limits::DICTIONARY_BYTES_MAX, config.dictionary_bytes_max);
             return Err(PeerError::Config(format!(

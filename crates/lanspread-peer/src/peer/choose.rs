@@ -13,7 +13,8 @@ use crate::discovery::search::Search;
 use crate::operations::OperationContext;
 use crate::peer::core::Peer;
 use crate::peer::error::PeerError;
-use crate::report::operation::OperationOptions;
+use crate::peer::network_search::check_discovery;
+use crate::report::operation::{DiscoveryMode, OperationOptions};
 use crate::trust::catalog::Catalog;
 use crate::trust::peer_rules::PeerRules;
 use crate::trust::select::{PeerOffer, SelectError, Selection, SourceOrder, select};
@@ -101,6 +102,7 @@ impl Peer {
         options: &OperationOptions,
         cancel: &CancellationToken,
     ) -> Result<(Selection, LateOffers), PeerError> {
+        check_discovery(options.discovery != DiscoveryMode::Off)?;
         let at_hand = self.peers_at_hand(&options.peers)?;
         let mut ours = self.endpoint();
         let (rules, by_operation) = (Arc::clone(&self.inner.rules), options.clone());

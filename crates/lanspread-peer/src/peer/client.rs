@@ -20,6 +20,7 @@ use crate::peer::builder;
 use crate::peer::builder::Member;
 use crate::peer::core::Peer;
 use crate::peer::error::PeerError;
+use crate::peer::network_search::check_discovery;
 use crate::report::answer::Answer;
 use crate::report::operation::{AdmissionRules, AskOptions, DiscoveryMode};
 use crate::task::Boxed;
@@ -173,6 +174,7 @@ impl PeerClient {
         discovery: DiscoveryMode,
         at_hand: &AtHand,
     ) -> Result<DiscoveredPeers, PeerError> {
+        check_discovery(discovery != DiscoveryMode::Off)?;
         let search = Search::for_list(discovery, self.discovery_port);
         let memory = LibraryMemory::default();
         let question = move |dialled| offers_of(dialled, memory.clone());

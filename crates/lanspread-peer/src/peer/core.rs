@@ -190,15 +190,18 @@ impl Peer {
         &self.inner.events
     }
 
-    pub(crate) fn state_dir(&self) -> &Path {
+    /// The folder with its identity and what it has saved.
+    pub fn state_dir(&self) -> &Path {
         &self.inner.state_dir
     }
 
-    pub(crate) fn games_dir(&self) -> &Path {
+    /// The folder with one folder for each game.
+    pub fn games_dir(&self) -> &Path {
         &self.inner.games_dir
     }
 
     /// Keeps a value until the peer has stopped, and then drops it.
+    #[cfg(feature = "control")]
     pub(crate) fn hold_until_shutdown(&self, held: Box<dyn Send>) {
         self.inner.held.lock().unwrap_or_else(PoisonError::into_inner).push(held);
     }

@@ -175,6 +175,10 @@ pub enum PeerError {
     /// A daemon, or the connection to it, failed.
     #[error(transparent)]
     Control(#[from] ControlError),
+    /// The network was to be searched, or this peer announced there, by a program that was built without that: its peers are
+    /// named, saved, or connect to it.
+    #[error("this program was built without multicast DNS, so it cannot find peers that it does not know")]
+    DiscoveryNotBuilt,
     /// The caller cancelled, or the peer is stopping.
     #[error("cancelled")]
     Cancelled,
@@ -267,6 +271,7 @@ impl PeerError {
             Self::NoSeats => "no-seats",
             Self::Operations(error) => error.code(),
             Self::Control(error) => error.code(),
+            Self::DiscoveryNotBuilt => "discovery-not-built",
             Self::Cancelled => "cancelled",
             Self::Internal(_) => "internal",
         }
@@ -280,6 +285,7 @@ impl PeerError {
             Self::Word(_)
             | Self::Config(_)
             | Self::Listen { .. }
+            | Self::DiscoveryNotBuilt
             | Self::Store(StoreError::Archive { source: ArchiveError::ProgramMissing { .. }, .. }) => {
                 ErrorCategory::Usage
             }

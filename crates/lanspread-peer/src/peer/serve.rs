@@ -9,8 +9,9 @@ use tokio::sync::mpsc;
 
 use crate::discovery::catalog_news::CatalogNews;
 use crate::discovery::directory::{HowKnown, KnownPeer, PeerKey};
+use crate::discovery::heard::{Advertised, Heard};
 use crate::discovery::multicast;
-use crate::discovery::multicast::{Advertised, Discovery, Heard};
+use crate::discovery::multicast::Discovery;
 use crate::discovery::neighbours::{Hint, Neighbours};
 use crate::peer::core::Peer;
 use crate::peer::error::PeerError;

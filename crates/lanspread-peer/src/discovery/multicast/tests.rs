@@ -5,6 +5,7 @@ use std::time::Duration;
 use lanspread_types::ids::PeerId;
 
 use super::*;
+use crate::discovery::heard::PeerHint;
 use crate::report::channel::EventSender;
 use crate::source::library_index::LibraryIndex;
 use crate::task::Tasks;

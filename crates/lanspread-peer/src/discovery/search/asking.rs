@@ -13,8 +13,8 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::discovery::announcement::PeerHint;
 use crate::discovery::directory::PeerKey;
+use crate::discovery::heard::PeerHint;
 use crate::transport::dial::{Dialled, dial, dial_any};
 
 pub(super) enum AskedPeer {
