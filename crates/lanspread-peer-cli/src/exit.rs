@@ -61,7 +61,6 @@ pub(crate) type CommandResult = Result<(), Failure>;
 /// The exit status of each class of failure.
 fn status(category: ErrorCategory) -> u8 {
     match category {
-        ErrorCategory::Unexpected => 1,
         ErrorCategory::Usage => 2,
         ErrorCategory::NotOffered => 3,
         ErrorCategory::SourcesFailed => 4,
@@ -70,6 +69,8 @@ fn status(category: ErrorCategory) -> u8 {
         ErrorCategory::Local => 7,
         ErrorCategory::NoPlace => 8,
         ErrorCategory::Interrupted => 130,
+        // Also what a newer library calls by a name of its own.
+        _ => 1,
     }
 }
 

@@ -81,6 +81,7 @@ pub struct CatalogBuild {
 
 /// What was built.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct CatalogBuilt {
     /// The catalog.
     pub catalog: PathBuf,

@@ -59,6 +59,7 @@ pub type OperationOutcome = Result<(), OperationFailure>;
 
 /// An operation that is running or waiting.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct OperationInfo {
     /// Its number, in this run of the peer.
     pub operation: u64,

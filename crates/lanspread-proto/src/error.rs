@@ -10,6 +10,7 @@ use crate::refusal::{Refusal, RefusalCode};
 
 /// What is wrong with a connection or a message.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum WireError {
     /// No address of the peer accepted a connection.
     #[error("cannot connect: {0}")]

@@ -9,6 +9,7 @@ use lanspread_types::ids::{GameId, GameVersion};
 
 /// Everything that can go wrong on this machine's disk with one game.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum StoreError {
     /// `local/` already exists.
     #[error("{game} is already installed in {}", path.display())]

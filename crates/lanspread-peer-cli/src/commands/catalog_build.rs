@@ -94,7 +94,7 @@ pub(crate) fn manifest(global: &Global, output: Output, arguments: ManifestArgum
     let written = follow(output, &cancel, |observer| {
         request.run(observer, &cancel).map_err(|error| failure(&error, &game))
     })?;
-    let WrittenManifest { version, digest, bytes } = written;
+    let WrittenManifest { version, digest, bytes, .. } = written;
     let path = request.output.to_string_lossy().into_owned();
     let tree = request.with_tree;
     output.report(&Answer::ManifestWritten { path, game, version, manifest: digest, bytes, tree })?;

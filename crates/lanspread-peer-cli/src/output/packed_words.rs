@@ -81,8 +81,8 @@ fn rounded_percent(share: u64, all: u64) -> String {
 fn kind_words(kind: UpstreamKind) -> &'static str {
     match kind {
         UpstreamKind::Relay => ", which fetches it too",
-        UpstreamKind::Source => "",
         UpstreamKind::Http => " (HTTP)",
+        _ => "",
     }
 }
 

@@ -123,7 +123,7 @@ fn row(room: &Room, peer: &RoomSeat, games: &[RoomGame]) -> String {
         SeatState::Silent => "silent".to_owned(),
         SeatState::Lost => "lost".to_owned(),
         SeatState::Here if !peer.seat => "source".to_owned(),
-        SeatState::Here => format!("{}/{}", peer.games_ready, peer.games_wanted),
+        _ => format!("{}/{}", peer.games_ready, peer.games_wanted),
     };
     row += &padded(&ready, 8);
     for game in games {

@@ -39,6 +39,7 @@ pub struct ManifestBuild {
 
 /// A manifest that was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct WrittenManifest {
     /// The version of the game.
     pub version: GameVersion,

@@ -50,6 +50,7 @@ impl PeerKey {
 /// How a peer became known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum HowKnown {
     /// Named by the user.
     Named,
@@ -63,6 +64,7 @@ pub enum HowKnown {
 
 /// A peer that answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct KnownPeer {
     /// Its identity.
     pub id: PeerId,

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 /// What a search for peers did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct SearchOutcome {
     /// Peers that were asked: named, saved, already known, or heard of.
     pub asked: usize,
@@ -55,6 +56,7 @@ pub enum DiscoverySearch {
 
 /// A peer of another protocol version.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[non_exhaustive]
 pub struct OtherVersion {
     /// Its name, as far as it can be read.
     pub name: String,

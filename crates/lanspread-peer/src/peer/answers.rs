@@ -121,7 +121,7 @@ impl Answer {
     fn unavailable(found: &DiscoveredPeers) -> impl Iterator<Item = Self> {
         found.failed.iter().map(|failed| Self::PeerUnavailable {
             peer: failed.peer.clone(),
-            code: failed.code.into(),
+            code: failed.code.clone(),
             message: failed.reason.clone(),
         })
     }

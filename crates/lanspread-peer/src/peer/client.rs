@@ -22,6 +22,7 @@ use crate::peer::core::Peer;
 use crate::peer::error::PeerError;
 use crate::peer::network_search::check_discovery;
 use crate::report::answer::Answer;
+use crate::report::failure::Code;
 use crate::report::operation::{AdmissionRules, AskOptions, DiscoveryMode};
 use crate::task::Boxed;
 use crate::transport::dial::{Dialled, dial};
@@ -32,6 +33,7 @@ use crate::trust::saved_peers::{SavedPeer, SavedPeers};
 
 /// What one peer offers.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct PeerOffers {
     /// Name of the peer.
     pub name: PeerName,
@@ -47,6 +49,7 @@ pub struct PeerOffers {
 
 /// The peers that were found.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct DiscoveredPeers {
     /// The peers that answered, sorted by name; never this one.
     pub peers: Vec<PeerOffers>,
@@ -58,17 +61,19 @@ pub struct DiscoveredPeers {
 
 /// A peer that could not be asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct FailedPeer {
     /// The address as given, or the announced name and address.
     pub peer: String,
     /// Stable kebab-case code.
-    pub code: &'static str,
+    pub code: Code,
     /// The reason, in one line.
     pub reason: String,
 }
 
 /// A game that at least one peer offers.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct OfferedGame {
     /// Which game.
     pub game: GameId,
@@ -102,6 +107,7 @@ impl DiscoveredPeers {
 
 /// What one peer is doing.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct PeerStatus {
     /// Name of the peer.
     pub name: PeerName,
@@ -198,7 +204,7 @@ impl PeerClient {
         peers.sort_by(|one, other| (&one.name, one.id).cmp(&(&other.name, other.id)));
         let failed = |(peer, error): (String, WireError)| FailedPeer {
             peer,
-            code: error.code(),
+            code: error.code().into(),
             reason: error.to_string(),
         };
         let failed = failures.into_iter().map(failed).collect();

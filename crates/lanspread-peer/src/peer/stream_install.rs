@@ -40,6 +40,7 @@ use crate::trust::select::PeerOffer;
 
 /// The source of an installed game.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SourcePeer {
     /// Its name.
     pub name: PeerName,
@@ -51,6 +52,7 @@ pub struct SourcePeer {
 
 /// A finished install.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct StreamInstallReport {
     /// Which game.
     pub game: GameId,

@@ -15,6 +15,7 @@ pub type Code = Cow<'static, str>;
 /// Class of a failure; the command line program has an exit status for each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum ErrorCategory {
     /// A bug or an unforeseen state.
     Unexpected,
@@ -38,6 +39,7 @@ pub enum ErrorCategory {
 
 /// A peer that was asked and cannot be a source, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct PeerAnswer {
     /// Name of the peer, or its address if its name is not known.
     pub peer: String,

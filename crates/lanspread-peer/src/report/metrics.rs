@@ -36,6 +36,7 @@ pub struct MetricSample {
 
 /// How a metric changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum MetricKind {
     /// It only grows, until the peer starts again.
     Counter,

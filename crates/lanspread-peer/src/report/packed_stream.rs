@@ -8,6 +8,7 @@ use crate::report::failure::Code;
 /// What kind of upstream brings chunks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum UpstreamKind {
     /// A receiver of the same wave with an earlier place.
     Relay,

@@ -104,6 +104,7 @@ fn put<T, K: PartialEq>(all: &mut Vec<T>, new: T, key: impl Fn(&T) -> K) {
 /// Whether a peer is heard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum SeatState {
     /// It was heard within [`SILENT_AFTER`](lanspread_types::limits::SILENT_AFTER).
     Here,
@@ -309,6 +310,7 @@ impl RoomCell {
 /// What a link carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum LinkKind {
     /// A streamed install.
     Stream,

@@ -38,6 +38,7 @@ fn scale(offence: Offence) -> (Duration, u32, Duration) {
 /// The penalty for one kind of offence of one offender.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Penalty {
     /// Who is penalised.
     pub offender: Offender,
