@@ -35,7 +35,7 @@ mod packed_sources;
 mod packed_stream;
 mod packing_lists;
 mod perform;
-pub(crate) mod plan;
+mod plan;
 mod prepared_download;
 mod relaying;
 mod remove;

@@ -103,7 +103,7 @@ mod tests {
         let mut object = json!({
             "kind": "update", "game": "g", "version": "1", "changed": true, "steps": [], "fetched_bytes": 0,
             "files": 0, "bytes": 0, "removed_bytes": 0, "lost_files": 0, "lost": [], "sources": [],
-            "dropped": [], "needed_bytes": 0, "free_bytes": 3 << 20, "fits": true, "decode_at": null,
+            "dropped": [], "needed_bytes": 0, "free_bytes": 3 << 20, "needed_inodes": 0, "free_inodes": null, "fits": true, "decode_at": null,
             "upstreams": [], "memory_bytes": null,
         });
         let Value::Object(mut fields) = fields else { panic!("no object") };

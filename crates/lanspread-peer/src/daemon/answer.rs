@@ -9,7 +9,6 @@ use crate::control::error::ControlError;
 use crate::control::message::{ControlReply, ControlRequest};
 use crate::peer::core::Peer;
 use crate::peer::error::PeerError;
-use crate::peer::plan::Planned;
 use crate::peer::room::RoomUpdate;
 use crate::report::answer::Answer;
 use crate::report::failure::{ErrorCategory, OperationFailure};
@@ -209,7 +208,8 @@ impl Answering {
         replies: &ReplySender,
         give_up: &CancellationToken,
     ) -> Result<(), AnswerEnd> {
-        let Planned { plan, missing } = self.0.plan_and_lack(request, give_up).await?;
+        let plan = self.0.plan(request, give_up).await?;
+        let missing = plan.missing_space(self.0.games_dir());
         replies.report(Answer::OperationPlan(Box::new(plan))).await?;
         missing.map_or(Ok(()), |error| Err(PeerError::from(error).into()))
     }

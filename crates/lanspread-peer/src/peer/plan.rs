@@ -12,10 +12,9 @@ use lanspread_store::install::replace::{Replace, tree_here};
 use lanspread_store::state::booking::estimate;
 use lanspread_store::state::games_dir::GamesDir;
 use lanspread_types::content::Totals;
-use lanspread_types::fault::LocalError;
 use tokio_util::sync::CancellationToken;
 
-use self::course::{Course, lack, peak};
+use self::course::{Course, peak};
 use crate::operations::OperationContext;
 use crate::peer::core::Peer;
 use crate::peer::ensure_plan::TreeFrom;
@@ -24,12 +23,6 @@ use crate::peer::update::UpdatePlan;
 use crate::report::operation::{OperationKind, OperationRequest};
 use crate::report::planned::OperationPlan;
 
-/// A plan, and the error with which the operation would end because the disk is too small.
-pub(crate) struct Planned {
-    pub(crate) plan: OperationPlan,
-    pub(crate) missing: Option<LocalError>,
-}
-
 impl Peer {
     /// Returns what an operation would do, and changes nothing.
     ///
@@ -37,21 +30,13 @@ impl Peer {
     /// or if it is asked to verify.
     ///
     /// # Errors
-    /// As for the operation itself, except that too little space is not an error but shows in the plan.
+    /// As for the operation itself, except that too little space is not an error but shows in the plan
+    /// ([`OperationPlan::missing_space`]).
     pub async fn plan(
         &self,
         request: &OperationRequest,
         cancel: &CancellationToken,
     ) -> Result<OperationPlan, PeerError> {
-        self.plan_and_lack(request, cancel).await.map(|planned| planned.plan)
-    }
-
-    /// The same, with what would be missing.
-    pub(crate) async fn plan_and_lack(
-        &self,
-        request: &OperationRequest,
-        cancel: &CancellationToken,
-    ) -> Result<Planned, PeerError> {
         let context = OperationContext {
             game: request.game.clone(),
             options: request.options.clone(),
@@ -73,9 +58,7 @@ impl Peer {
                 }
             }
             let peak = (steps.len() == course.steps.len()).then(|| peak(&steps));
-            let lacked = peak.and_then(|peak| Some((peak, lack(peak, &free)?)));
-            let missing = lacked.map(|(peak, lack)| lack.error(games_dir, peak, &free));
-            Ok(Planned { plan: course.plan(&request, peak, &free), missing })
+            Ok(course.plan(&request, peak, &free))
         })
         .await
     }

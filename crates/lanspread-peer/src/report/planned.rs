@@ -1,7 +1,9 @@
 //! What an operation would do, and what it would take its bytes from.
 
 use std::net::SocketAddr;
+use std::path::Path;
 
+use lanspread_types::fault::LocalError;
 use lanspread_types::ids::{GameId, GameVersion, PeerId, PeerName};
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +13,7 @@ use crate::report::packed_stream::UpstreamKind;
 
 /// What an operation would do, as far as that can be told beforehand.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct OperationPlan {
     /// Which operation.
     pub kind: OperationKind,
@@ -43,6 +46,10 @@ pub struct OperationPlan {
     pub needed_bytes: Option<u64>,
     /// Bytes that may still be written below the games directory.
     pub free_bytes: u64,
+    /// The same of files and folders; none if only its sources know.
+    pub needed_inodes: Option<u64>,
+    /// Files and folders that may still be made there; none if the file system does not say.
+    pub free_inodes: Option<u64>,
     /// Whether it fits, in bytes and in numbers of files; none if only its sources know.
     pub fits: Option<bool>,
     /// Where a streamed install would be decoded; none for everything else.
@@ -51,6 +58,19 @@ pub struct OperationPlan {
     pub upstreams: Vec<PlannedUpstream>,
     /// The most memory that a streamed install would take on this machine; none for everything else.
     pub memory_bytes: Option<u64>,
+}
+
+impl OperationPlan {
+    /// The error with which the operation would end because this games directory is too small for it.
+    pub fn missing_space(&self, games_dir: &Path) -> Option<LocalError> {
+        let (needed_bytes, needed_inodes) = (self.needed_bytes?, self.needed_inodes?);
+        let (path, free_bytes) = (games_dir.to_owned(), self.free_bytes);
+        if free_bytes < needed_bytes {
+            return Some(LocalError::NotEnoughSpace { path, needed_bytes, free_bytes, booked_bytes: 0 });
+        }
+        let free_inodes = self.free_inodes.filter(|free_inodes| *free_inodes < needed_inodes)?;
+        Some(LocalError::NotEnoughInodes { path, needed_inodes, free_inodes, booked_inodes: 0 })
+    }
 }
 
 /// A step of a plan.

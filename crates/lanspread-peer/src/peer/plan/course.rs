@@ -1,9 +1,10 @@
 //! What an operation would do, step by step, and how much disk that takes. Pure.
 
+use std::path::Path;
+
 use lanspread_store::install::replace::UserFiles;
 use lanspread_store::state::booking::Estimate;
 use lanspread_types::content::Totals;
-use lanspread_types::fault::LocalError;
 use lanspread_types::ids::GameVersion;
 
 use crate::report::failure::PeerAnswer;
@@ -109,7 +110,7 @@ impl Course {
         let tree = self.steps.iter().filter(|step| of_tree(step));
         let tree =
             tree.map(|step| step.written).try_fold(Totals::default(), |sum, part| sum.checked_add(part?));
-        OperationPlan {
+        let plan = OperationPlan {
             kind: request.kind,
             game: request.game.clone(),
             version: self.version,
@@ -122,55 +123,30 @@ impl Course {
             lost: self.lost.first,
             needed_bytes: peak.map(|peak| peak.bytes),
             free_bytes: free.free_bytes,
-            fits: peak.map(|peak| lack(peak, free).is_none()),
+            fits: None,
+            needed_inodes: peak.map(|peak| peak.inodes),
+            free_inodes: free.free_inodes,
             decode_at: self.decoding.map(|(decode_at, _)| decode_at),
             memory_bytes: self.decoding.map(|(_, memory_bytes)| memory_bytes),
             steps: self.steps.iter().map(|step| step.step).collect(),
             sources: self.sources,
             dropped: self.dropped,
             upstreams: self.upstreams,
-        }
-    }
-}
-
-/// What there is too little of; the path is for the caller to fill in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Lack {
-    Bytes,
-    Inodes { free_inodes: u64 },
-}
-
-pub(super) fn lack(peak: Peak, free: &Estimate) -> Option<Lack> {
-    if free.free_bytes < peak.bytes {
-        return Some(Lack::Bytes);
-    }
-    let free_inodes = free.free_inodes.filter(|free_inodes| *free_inodes < peak.inodes)?;
-    Some(Lack::Inodes { free_inodes })
-}
-
-impl Lack {
-    /// The error with which the operation would end.
-    pub(super) fn error(self, path: std::path::PathBuf, peak: Peak, free: &Estimate) -> LocalError {
-        match self {
-            Self::Bytes => LocalError::NotEnoughSpace {
-                path,
-                needed_bytes: peak.bytes,
-                free_bytes: free.free_bytes,
-                booked_bytes: 0,
-            },
-            Self::Inodes { free_inodes } => LocalError::NotEnoughInodes {
-                path,
-                needed_inodes: peak.inodes,
-                free_inodes,
-                booked_inodes: 0,
-            },
-        }
+        };
+        let fits = peak.map(|_| plan.missing_space(Path::new("")).is_none());
+        OperationPlan { fits, ..plan }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::operation::{OperationKind, OperationOptions};
+
+    fn request() -> OperationRequest {
+        let (kind, options) = (OperationKind::Install, OperationOptions::default());
+        OperationRequest { kind, game: "g".parse().unwrap(), options }
+    }
 
     /// Writes that much and has nothing as a margin.
     fn writes(bytes: u64, removed_bytes: u64) -> DiskUse {
@@ -199,27 +175,32 @@ mod tests {
 
     #[test]
     fn too_few_files_are_too_little_space_too() {
-        let free = |free_inodes| Estimate { needed_bytes: 0, free_bytes: 10, needed_inodes: 0, free_inodes };
-        let peak = |bytes| Peak { bytes, inodes: 3 };
-        assert_eq!(lack(peak(10), &free(None)), None);
-        assert_eq!(lack(peak(11), &free(None)), Some(Lack::Bytes));
-        assert_eq!(lack(peak(10), &free(Some(3))), None);
-        assert_eq!(lack(peak(10), &free(Some(2))), Some(Lack::Inodes { free_inodes: 2 }));
+        let fits = |bytes, free_inodes| {
+            let free = Estimate { needed_bytes: 0, free_bytes: 10, needed_inodes: 0, free_inodes };
+            Course::default().plan(&request(), Some(Peak { bytes, inodes: 3 }), &free)
+        };
+        let missing =
+            |plan: &OperationPlan| plan.missing_space(Path::new("games")).map(|error| error.to_string());
+        assert_eq!((fits(10, None).fits, missing(&fits(10, None))), (Some(true), None));
+        assert_eq!(fits(10, Some(3)).fits, Some(true));
+        let bytes = fits(11, None);
+        assert!(bytes.fits == Some(false) && missing(&bytes).unwrap().contains("11"), "{bytes:?}");
+        let inodes = fits(10, Some(2));
+        assert!(
+            inodes.fits == Some(false) && missing(&inodes).unwrap().contains("3 are needed"),
+            "{:?}",
+            missing(&inodes)
+        );
     }
 
     #[test]
     fn one_step_whose_size_nobody_knows_makes_the_sum_unknown() {
-        let request = OperationRequest {
-            kind: crate::report::operation::OperationKind::Install,
-            game: "g".parse().unwrap(),
-            options: crate::report::operation::OperationOptions::default(),
-        };
         let totals = Totals { files: 2, directories: 1, bytes: 9 };
         let step = |step, written| CourseStep { step, fetched_bytes: Some(4), written, removed_bytes: 1 };
         let free = Estimate { needed_bytes: 0, free_bytes: 10, needed_inodes: 0, free_inodes: None };
         let plan = |unpacked| {
             let steps = vec![step(PlannedStep::Download, Some(totals)), step(PlannedStep::Unpack, unpacked)];
-            Course { steps, ..Course::default() }.plan(&request, None, &free)
+            Course { steps, ..Course::default() }.plan(&request(), None, &free)
         };
         let known = plan(Some(totals));
         assert_eq!((known.fetched_bytes, known.files, known.bytes), (Some(8), Some(2), Some(9)), "one tree");
@@ -227,6 +208,6 @@ mod tests {
         assert_eq!((plan(None).files, plan(None).bytes), (None, None));
         let compared =
             Course { steps: vec![CourseStep::local(PlannedStep::Compare, 0)], ..Course::default() };
-        assert!(!compared.plan(&request, None, &free).changed);
+        assert!(!compared.plan(&request(), None, &free).changed);
     }
 }
