@@ -90,8 +90,11 @@ fn answer(
 fn named(known: &[KnownPeer], seats: &[String]) -> Result<Vec<KnownPeer>, PeerError> {
     let mut chosen: Vec<KnownPeer> = Vec::new();
     for seat in seats {
-        let mut of_name: Vec<&KnownPeer> = known.iter().filter(|peer| peer.name.as_str() == seat).collect();
-        if of_name.is_empty() {
+        // A page sends whole identities. They come first: a peer may have that of another one as its name.
+        let whole: Option<PeerId> = seat.parse().ok();
+        let is_meant = |peer: &&KnownPeer| whole.map_or(peer.name.as_str() == seat, |id| peer.id == id);
+        let mut of_name: Vec<&KnownPeer> = known.iter().filter(is_meant).collect();
+        if of_name.is_empty() && whole.is_none() {
             let id = of_short_id(seat, known.iter().map(|peer| peer.id)).ok();
             of_name.extend(known.iter().filter(|peer| Some(peer.id) == id));
         }
@@ -104,4 +107,46 @@ fn named(known: &[KnownPeer], seats: &[String]) -> Result<Vec<KnownPeer>, PeerEr
         }
     }
     Ok(chosen)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+
+    fn peer(number: u8, name: &str) -> KnownPeer {
+        KnownPeer {
+            id: [number; 16].into(),
+            name: name.parse().unwrap(),
+            addresses: Vec::new(),
+            how_known: [].into(),
+            instance: 1,
+            revision: None,
+            games: Vec::new(),
+            last_seen: SystemTime::UNIX_EPOCH,
+            duplicate: false,
+        }
+    }
+
+    #[test]
+    fn a_seat_is_meant_by_its_name_its_identity_or_the_first_characters_of_it() {
+        let known = [peer(1, "seat-1"), peer(2, "seat-2")];
+        let meant = |seat: &str| named(&known, &[seat.to_owned()]).ok().map(|found| found[0].id);
+        let second = known[1].id;
+        for seat in ["seat-2".to_owned(), second.to_string(), second.short()] {
+            assert_eq!(meant(&seat), Some(second), "{seat}");
+        }
+        assert_eq!(meant("seat-3"), None);
+        assert_eq!(meant(&PeerId::from([3; 16]).to_string()), None);
+    }
+
+    #[test]
+    fn a_peer_that_has_the_identity_of_another_one_as_its_name_is_not_meant_by_it() {
+        let victim = peer(1, "seat-1");
+        let name = victim.id.to_string();
+        let found = named(&[victim.clone(), peer(2, &name)], &[name]).unwrap();
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].id, victim.id);
+    }
 }
