@@ -40,7 +40,8 @@ impl RoomScreen {
         if self.live.is_some() {
             return self.redraw();
         }
-        for line in table(&self.room, Size { columns: COLUMNS_OF_A_FILE, rows: usize::MAX }) {
+        let columns = lines::stdout_columns().0.unwrap_or(COLUMNS_OF_A_FILE);
+        for line in table(&self.room, Size { columns, rows: usize::MAX }) {
             lines::print(&line)?;
         }
         Ok(())

@@ -12,8 +12,12 @@ use crate::hints;
 const PROBLEMS_SHOWN: usize = 5;
 /// Columns of a name.
 const NAME_COLUMNS: usize = 18;
+/// Columns of how many games are ready.
+const READY_COLUMNS: usize = 8;
 /// Columns of one game.
 const GAME_COLUMNS: usize = 16;
+/// Columns of the words for games that do not fit, `and 1023 more`, and the last one, in which a terminal writes nothing.
+const MORE_COLUMNS: usize = 14;
 
 /// Adds to an answer what a user can do about each failure and each warning in it.
 pub(super) fn hinted(report: &mut Answer) {
@@ -46,8 +50,7 @@ pub(super) fn table(room: &Room, size: Size) -> Vec<String> {
         lines.push(format!("  and {more} more"));
     }
     lines.push(String::new());
-    let free = size.columns.saturating_sub(NAME_COLUMNS + 10);
-    let shown = (free / GAME_COLUMNS).clamp(1, room.games.len().max(1)).min(room.games.len());
+    let shown = games_shown(room.games.len(), size.columns);
     let games = &room.games[..shown];
     lines.push(head(games, room.games.len() - shown));
     let rows = size.rows.saturating_sub(lines.len() + 2).max(1);
@@ -56,6 +59,15 @@ pub(super) fn table(room: &Room, size: Size) -> Vec<String> {
         lines.push(format!("and {}", counted(more as u64, "more machine")));
     }
     lines
+}
+
+/// How many games have a place in so many columns; the others are counted, at the end of the line.
+fn games_shown(games: usize, columns: usize) -> usize {
+    let free = columns.saturating_sub(NAME_COLUMNS + READY_COLUMNS);
+    if games <= free / GAME_COLUMNS {
+        return games;
+    }
+    (free.saturating_sub(MORE_COLUMNS) / GAME_COLUMNS).max(1).min(games)
 }
 
 /// Who is ready, until when, how fast, and how much needs a person.
@@ -107,7 +119,7 @@ fn problems(room: &Room) -> Vec<String> {
 
 fn head(games: &[RoomGame], more: usize) -> String {
     let mut head = padded("", NAME_COLUMNS);
-    head += &padded("ready", 8);
+    head += &padded("ready", READY_COLUMNS);
     for game in games {
         head += &padded(game.game.as_str(), GAME_COLUMNS);
     }
@@ -125,7 +137,7 @@ fn row(room: &Room, peer: &RoomSeat, games: &[RoomGame]) -> String {
         SeatState::Here if !peer.seat => "source".to_owned(),
         _ => format!("{}/{}", peer.games_ready, peer.games_wanted),
     };
-    row += &padded(&ready, 8);
+    row += &padded(&ready, READY_COLUMNS);
     for game in games {
         let cell = room.cells.iter().find(|cell| cell.peer == peer.peer && cell.game == game.game);
         row += &padded(&cell.map(|cell| words(room, cell)).unwrap_or_default(), GAME_COLUMNS);

@@ -77,6 +77,28 @@ fn what_does_not_fit_is_counted() {
     assert!(!narrow.is_empty());
 }
 
+/// A terminal breaks a line that is wider, and writes nothing into its last column.
+#[test]
+fn no_row_is_wider_than_the_terminal_however_many_games_there_are() {
+    let named = "seat-with-a-name-of-more-columns";
+    let mut room =
+        room(json!([seat(1, named, json!({}))]), json!([]), json!({"ready": 0, "seats": 1, "problems": 0}));
+    let game = room.games[0].clone();
+    for (columns, expected) in [(74, 2), (75, 2), (80, 2), (87, 2), (88, 3), (160, 7)] {
+        room.games = (0..100).map(|_| game.clone()).collect();
+        for (index, game) in room.games.iter_mut().enumerate() {
+            game.game = format!("game-with-a-long-id-{index}").parse().unwrap();
+        }
+        let lines = table(&room, Size { columns, rows: 24 });
+        let widest = lines.iter().map(|line| line.width()).max().unwrap();
+        assert!(widest < columns, "{widest} of {columns}: {lines:#?}");
+        assert!(lines[2].ends_with(&format!("and {} more", 100 - expected)), "{columns}: {}", lines[2]);
+    }
+    room.games.truncate(3);
+    let lines = table(&room, Size { columns: 74, rows: 24 });
+    assert!(!lines[2].contains("more"), "three games fit: {}", lines[2]);
+}
+
 #[test]
 fn an_empty_room_says_what_it_does() {
     let mut room = room(json!([]), json!([]), json!({"ready": 0, "seats": 0, "problems": 0}));
