@@ -1,11 +1,11 @@
 //! A source or the receiver is killed, stops or fails during an install.
 
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::support::{
-    BIG_BYTES, Receiver, Running, Source, Tree, big_games, decoded_at_source, eventually, finish, fixtures,
-    peer, unrar_tree,
+    BIG_BYTES, DEADLINE, Receiver, Running, Source, Tree, big_games, decoded_at_source, eventually, finish,
+    fixtures, peer, unrar_tree,
 };
 
 /// The first source fails before its first byte. It is reported, and the next source delivers the whole game.
@@ -121,8 +121,8 @@ fn the_next_source_replaces_a_killed_one() {
     second.assert_idle();
 }
 
-/// A source that is streaming when SIGTERM arrives exits within its shutdown deadline, with status 0. The receiver tries
-/// the next source.
+/// A source that is streaming when SIGTERM arrives exits with status 0, and long before its stream would end. The receiver
+/// tries the next source. How soon, is a claim of scenario S34: here the machine may be busy.
 #[test]
 fn a_stopping_source_informs_its_receiver_and_exits() {
     let games = big_games();
@@ -134,7 +134,7 @@ fn a_stopping_source_informs_its_receiver_and_exits() {
     let begun = Instant::now();
     first.signal("TERM");
     let status = first.wait();
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < DEADLINE / 2, "{:?}", begun.elapsed());
     assert_eq!(status.code(), Some(0));
     let done = install.finish();
     done.succeeded();
