@@ -174,8 +174,9 @@ fn values_of_positionals(
             values.push(format!("({candidates})"));
         }
         if !values.is_empty() {
-            let seen: String =
-                path[1..].iter().map(|words| format!("; and __fish_seen_subcommand_from {words}")).collect();
+            let seen = path[1..]
+                .iter()
+                .fold(String::new(), |seen, words| seen + "; and __fish_seen_subcommand_from " + words);
             for first in path[0].split(' ') {
                 let condition = format!("{function} {first}{seen}");
                 *script += &format!("complete -c {name} -n \"{condition}\" -f -a \"{}\"\n", values.join(" "));

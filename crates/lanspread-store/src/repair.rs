@@ -27,7 +27,7 @@ use crate::state::receipt;
 use crate::state::receipt_reader::InstalledFile;
 use crate::state::tree::open_local;
 use crate::verify::comparison::{
-    Comparison, Counts, Difference, INSTALLED, Problem, VerifyObserver, VerifyPart,
+    Comparison, Counts, Difference, INSTALLED, Problem, Recording, VerifyObserver, VerifyPart,
 };
 use crate::verify::downloaded::DownloadedFiles;
 use crate::verify::installed::InstalledTree;
@@ -44,15 +44,6 @@ pub struct Findings {
     pub counts: Counts,
     /// Whether the tree is one that was compared with a manifest; none without a tree.
     pub trust: Option<InstallTrust>,
-}
-
-/// Whether a comparison that finds everything right records that.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Recording {
-    /// It does.
-    On,
-    /// It changes nothing; the game need not be locked.
-    Off,
 }
 
 /// Compares a locked game with its records, as `verify` does, and notes what must be replaced.

@@ -7,7 +7,7 @@ use crate::help::heading::OUTPUT;
 /// How what people read looks.
 #[derive(Debug, Args)]
 pub(crate) struct Looks {
-    /// Whether words are coloured; `auto` asks NO_COLOR, CLICOLOR_FORCE, CLICOLOR and the terminal, in this order
+    /// Whether words are coloured; `auto` asks `NO_COLOR`, `CLICOLOR_FORCE`, `CLICOLOR` and the terminal, in this order
     #[arg(long, global = true, help_heading = OUTPUT, env = "LANSPREAD_COLOR", value_enum, default_value_t, value_name = "WHEN")]
     pub(crate) color: ColorChoice,
     /// Unit of rates while something is going on: bytes, as of disks, or bits, as of networks. Limits and the line at the end

@@ -18,21 +18,21 @@ fn fails(folder: &std::path::Path) -> Command {
     command
 }
 
-/// The order is `--color`, its variable, its key, NO_COLOR, CLICOLOR_FORCE, CLICOLOR, the terminal.
+/// The order is `--color`, its variable, its key, `NO_COLOR`, `CLICOLOR_FORCE`, `CLICOLOR`, the terminal.
 #[test]
 fn words_are_coloured_as_the_user_says_and_otherwise_on_a_terminal() {
+    /// Words, variables; whether it is coloured in a pipe, and on a terminal.
+    type Row = (&'static [&'static str], &'static [(&'static str, &'static str)], bool, bool);
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("lanspread.toml");
     std::fs::write(&config, "color = \"always\"\n").unwrap();
     let config = config.to_str().unwrap();
-    let table: [(&[&str], &[(&str, &str)], bool, bool); 12] = [
-        // Words, variables; in a pipe, on a terminal.
+    let table: &[Row] = &[
         (&[], &[], false, true),
         (&["--color", "always"], &[("NO_COLOR", "1")], true, true),
         (&["--color=never"], &[("CLICOLOR_FORCE", "1"), ("LANSPREAD_COLOR", "always")], false, false),
         (&["--color", "auto"], &[("LANSPREAD_COLOR", "always")], false, true),
         (&[], &[("LANSPREAD_COLOR", "always"), ("NO_COLOR", "1")], true, true),
-        (&["--config", config], &[("NO_COLOR", "1")], true, true),
         (&[], &[("NO_COLOR", "1"), ("CLICOLOR_FORCE", "1")], false, false),
         (&[], &[("NO_COLOR", "")], false, true),
         (&[], &[("CLICOLOR_FORCE", "1"), ("CLICOLOR", "0")], true, true),
@@ -40,9 +40,11 @@ fn words_are_coloured_as_the_user_says_and_otherwise_on_a_terminal() {
         (&[], &[("TERM", "dumb")], false, false),
         (&["--color", "always", "--log-format", "json"], &[], false, false),
     ];
-    for (words, variables, in_a_pipe, on_a_terminal) in table {
+    let by_file = (vec!["--config", config], vec![("NO_COLOR", "1")], true, true);
+    let rows = table.iter().map(|row| (row.0.to_vec(), row.1.to_vec(), row.2, row.3)).chain([by_file]);
+    for (words, variables, in_a_pipe, on_a_terminal) in rows {
         let mut command = fails(folder.path());
-        command.args(words).envs(variables.iter().copied());
+        command.args(&words).envs(variables.iter().copied());
         let stderr = finish(&mut command).stderr;
         assert_eq!(stderr.contains(RED), in_a_pipe, "{words:?} {variables:?}: {stderr:?}");
         let mut terminal = Terminal::start(&command, 100, 24);

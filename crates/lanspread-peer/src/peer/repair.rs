@@ -13,12 +13,12 @@ use lanspread_archive::set::ArchiveSet;
 use lanspread_store::download::partials;
 use lanspread_store::error::StoreError;
 use lanspread_store::repair::{
-    Findings, Recording, RootRepair, TreeRepair, UnpackRepair, examine, parts_of_tree, put_headers,
-    refuse_obstacles, unpack,
+    Findings, RootRepair, TreeRepair, UnpackRepair, examine, parts_of_tree, put_headers, refuse_obstacles,
+    unpack,
 };
 use lanspread_store::state::game_state::GameState;
 use lanspread_store::state::listed_chunks::ListedChunks;
-use lanspread_store::verify::comparison::{Difference, VerifyObserver};
+use lanspread_store::verify::comparison::{Difference, Recording, VerifyObserver};
 use lanspread_trust::manifest::ManifestFile;
 use lanspread_types::content::{RootFile, Totals};
 use lanspread_types::ids::{GameId, GameVersion};

@@ -33,7 +33,7 @@ fn game() -> GameId {
 
 /// Bytes that no other file of the game has.
 fn content(number: usize) -> Vec<u8> {
-    let mut state = number as u32 + 1;
+    let mut state = u32::try_from(number).unwrap() + 1;
     let mut next = || {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         state.to_le_bytes()[3]

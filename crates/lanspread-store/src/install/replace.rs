@@ -312,11 +312,11 @@ mod tests {
         let file = |content: &[u8]| Node::File(content.to_vec(), false);
         let tree = Tree::from([("data/one".to_owned(), file(b"abc")), ("three".to_owned(), file(b"333"))]);
         let of_version = |version: &str| manifests::of_tree(&game, &version.parse().unwrap(), &tree, &[]);
-        let three = folder.path().join("g/local/three");
+        let listed = folder.path().join("g/local/three");
         refuse_changed_files(&games, &game, Some(&of_version("1"))).expect("it is missing");
-        fs::write(&three, "333").unwrap();
+        fs::write(&listed, "333").unwrap();
         refuse_changed_files(&games, &game, Some(&of_version("1"))).expect("it is as listed");
-        fs::write(&three, "mine").unwrap();
+        fs::write(&listed, "mine").unwrap();
         let error = refuse_changed_files(&games, &game, Some(&of_version("1"))).unwrap_err();
         assert!(matches!(&error, StoreError::UserFiles { files, .. } if files == &["three"]), "{error:?}");
         refuse_changed_files(&games, &game, Some(&of_version("2"))).expect("of another version");

@@ -13,11 +13,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::download::partials::{Partials, RepairKind, RepairParts};
 use crate::error::StoreError;
-use crate::repair::Recording;
 use crate::state::chunks::{Chunk, Chunks};
 use crate::state::listed_chunks::ListedChunks;
 use crate::state::record::Record;
-use crate::verify::comparison::{Comparison, Problem};
+use crate::verify::comparison::{Comparison, Problem, Recording};
 use crate::verify::downloaded::{DownloadedFiles, ExpectedFiles, PART};
 
 /// The downloaded files that are wrong, chunk by chunk.

@@ -96,6 +96,15 @@ pub struct Counts {
     pub added: u64,
 }
 
+/// Whether a comparison that finds everything right records that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recording {
+    /// It does.
+    On,
+    /// It changes nothing; the game need not be locked.
+    Off,
+}
+
 /// Compares every part, and returns the counts.
 ///
 /// # Errors

@@ -3,11 +3,9 @@
 use std::sync::Arc;
 
 use lanspread_store::install::replace::UserFiles;
-use lanspread_store::repair::{
-    Findings, Recording, RootRepair, TreeRepair, examine, parts_of_tree, refuse_obstacles,
-};
+use lanspread_store::repair::{Findings, RootRepair, TreeRepair, examine, parts_of_tree, refuse_obstacles};
 use lanspread_store::state::games_dir::GamesDir;
-use lanspread_store::verify::comparison::{Difference, Problem, VerifyObserver};
+use lanspread_store::verify::comparison::{Difference, Problem, Recording, VerifyObserver};
 use lanspread_store::verify::{INSTALLED, parts};
 use lanspread_trust::manifest::ManifestFile;
 use lanspread_types::content::Totals;
@@ -21,7 +19,7 @@ use crate::peer::plan::course::{Course, CourseStep};
 use crate::peer::repair::{of_version, same_files};
 use crate::report::planned::PlannedStep;
 
-/// Files of the tree that are here and differ. A repair replaces them, whoever changed them.
+/// Files of the tree that are here and differ. A repair replaces them; nothing says who changed them.
 #[derive(Debug, Default)]
 struct Replaced(UserFiles);
 
