@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use lanspread_peer::{
-    Answer, CellState, ControlReply, ControlRequest, ErrorCategory, GameId, OperationFailure,
-    OperationOptions, OperationRequest, Peer, PeerId, ReplyStream, ReportedEvent, Room, RoomCell,
-    RoomChanges, RoomWarning, answer, default_state_dir,
+    Answer, CellState, ControlReply, ControlRequest, ErrorCategory, GameId, OperationFailure, OperationKind,
+    OperationOptions, OperationPlan, OperationRequest, Peer, PeerId, ReplyStream, ReportedEvent, Room,
+    RoomCell, RoomChanges, RoomWarning, answer, default_state_dir,
 };
 use lanspread_web::{
     Answering, Coming, Log, RefusedAt, RoomDaemon, RoomFeed, RoomNews, Start, Started, TokenError, WebConfig,
@@ -143,6 +143,19 @@ impl ServedRoom {
         }
     }
 
+    /// A plan that does not fit is told as one, and is no refusal.
+    async fn planned(&self, request: OperationRequest) -> Result<OperationPlan, WebRefusal> {
+        let mut replies = answer(&self.0, ControlRequest::Plan(request));
+        loop {
+            match replies.next().await {
+                ControlReply::Report { report: Answer::OperationPlan(plan) } => return Ok(*plan),
+                ControlReply::Failed(failure) => return Err(refusal(&failure)),
+                ControlReply::Done => return Err(WebRefusal::new(500, "internal", "nothing was planned")),
+                _ => {}
+            }
+        }
+    }
+
     /// Waits for the end of a request of which the replies say nothing more.
     async fn done(&self, request: ControlRequest) -> Result<(), WebRefusal> {
         let mut replies = answer(&self.0, request);
@@ -177,6 +190,11 @@ impl RoomDaemon for ServedRoom {
 
     fn start(&self, asked: Start) -> Answering<'_, Started> {
         Box::pin(self.start_all(asked))
+    }
+
+    fn plan(&self, kind: OperationKind, game: &GameId) -> Answering<'_, OperationPlan> {
+        let options = OperationOptions::default();
+        Box::pin(self.planned(OperationRequest { kind, game: game.clone(), options }))
     }
 
     fn cancel(&self, operation: u64) -> Answering<'_, ()> {

@@ -1,10 +1,13 @@
 //! What is possible with a game on some peers, what it needs, and why not. Pure, from the room.
 
-use lanspread_peer::{GameId, OperationKind, PeerId};
+use std::path::Path;
+
+use lanspread_peer::{GameId, OperationKind, OperationPlan, PeerId};
 use serde::{Deserialize, Serialize};
 
 use crate::commands::{Commands, OWN_ONLY};
 use crate::daemon::ActionsAsked;
+use crate::refusal::WebRefusal;
 
 /// What this has to know of a room.
 #[derive(Debug, Deserialize)]
@@ -70,6 +73,45 @@ pub(crate) struct Action {
     /// Disk that is free where the least is.
     #[serde(skip_serializing_if = "Option::is_none")]
     free_bytes: Option<u64>,
+}
+
+impl Action {
+    /// What the daemon can be asked about beforehand, if nothing that the room knows is against it. A comparison and a repair
+    /// would read the whole game for the answer.
+    pub(crate) fn to_plan(&self) -> Option<OperationKind> {
+        match self.kind {
+            _ if self.reason.is_some() => None,
+            "stream-install" => Some(OperationKind::StreamInstall),
+            "download" => Some(OperationKind::Download),
+            "install" => Some(OperationKind::Install),
+            "update" => Some(OperationKind::Update),
+            _ => None,
+        }
+    }
+
+    /// Takes over what the daemon says about it, which counts more than what the room knows.
+    pub(crate) fn planned(&mut self, plan: &Result<OperationPlan, WebRefusal>) {
+        let refused = match plan {
+            Ok(plan) => {
+                self.needed_bytes = plan.needed_bytes.or(self.needed_bytes);
+                self.free_bytes = self.needed_bytes.map(|_| plan.free_bytes);
+                let nothing = (!plan.changed).then(|| "nothing would change".to_owned());
+                nothing.or_else(|| plan.missing_space(Path::new("")).map(|_| too_little(plan)))
+            }
+            Err(refusal) => Some(refusal.message.clone()),
+        };
+        if refused.is_some() {
+            self.reason = refused;
+            self.peers.clear();
+        }
+    }
+}
+
+fn too_little(plan: &OperationPlan) -> String {
+    match plan.needed_bytes.and_then(|needed| needed.checked_sub(plan.free_bytes)) {
+        Some(missing @ 1..) => format!("{} more disk is needed", size(missing)),
+        _ => "the disk has no room for so many files".to_owned(),
+    }
 }
 
 /// A peer on which something is not possible.

@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 
-use lanspread_peer::{GameId, OperationKind, PeerId};
+use lanspread_peer::{GameId, OperationKind, OperationPlan, PeerId};
 use lanspread_types::limits;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -51,6 +51,8 @@ pub trait RoomDaemon: Send + Sync + 'static {
     fn room(&self) -> Box<dyn RoomFeed>;
     /// Starts an operation on each of the peers. A refusal if it starts on none.
     fn start(&self, asked: Start) -> Answering<'_, Started>;
+    /// What an operation of this daemon would do, or why it would be refused.
+    fn plan(&self, kind: OperationKind, game: &GameId) -> Answering<'_, OperationPlan>;
     /// Cancels an operation of this daemon.
     fn cancel(&self, operation: u64) -> Answering<'_, ()>;
     /// The metrics, in the format of Prometheus.

@@ -10,6 +10,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
+use futures_util::future::join_all;
 use lanspread_types::limits;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
@@ -17,6 +18,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::actions;
+use crate::actions::Action;
 use crate::assets::{ASSETS, HEADERS};
 use crate::commands::Commands;
 use crate::daemon::{ActionsAsked, RoomDaemon, Start};
@@ -33,6 +35,8 @@ pub(crate) struct Site {
     tickets: Tickets,
     live: Arc<Live>,
     readers: Arc<Semaphore>,
+    /// One page after the other has the daemon look what is possible, because each look asks other peers.
+    planning: Semaphore,
     stop: CancellationToken,
 }
 
@@ -47,7 +51,8 @@ impl Site {
     ) -> Self {
         let (readers, live) =
             (Arc::new(Semaphore::new(limits::WEB_READERS_MAX)), Arc::new(Live::new(allowed)));
-        Self { daemon, guard, allowed, tickets: Tickets::default(), live, readers, stop }
+        let (tickets, planning) = (Tickets::default(), Semaphore::new(1));
+        Self { daemon, guard, allowed, tickets, live, readers, planning, stop }
     }
 
     /// The room, for one request.
@@ -124,7 +129,18 @@ async fn actions(State(site): Here, RawQuery(query): RawQuery) -> Result<Respons
     let asked = ActionsAsked::read(&query.unwrap_or_default())?;
     let room = serde_json::from_value(Value::Object(site.picture().await?.snapshot()))
         .map_err(|error| WebRefusal::new(500, "internal", format!("the room is not readable: {error}")))?;
-    let actions = actions::actions(&room, &asked, site.allowed);
+    let mut actions = actions::actions(&room, &asked, site.allowed);
+    if asked.peers == [site.daemon.own()] && site.allowed != Commands::None {
+        let _turn = site.planning.acquire().await;
+        let plans = actions.iter().filter_map(Action::to_plan);
+        let plans = plans.map(async |kind| (kind, site.daemon.plan(kind, &asked.game).await));
+        for (kind, plan) in join_all(plans).await {
+            actions
+                .iter_mut()
+                .filter(|action| action.to_plan() == Some(kind))
+                .for_each(|action| action.planned(&plan));
+        }
+    }
     Ok(Json(json!({ "v": 1, "actions": actions })).into_response())
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 
 use futures_util::StreamExt;
-use lanspread_peer::{OperationKind, PeerId};
+use lanspread_peer::{GameId, OperationKind, OperationPlan, PeerId};
 use serde_json::{Map, Value};
 use tokio::sync::mpsc;
 use tower::ServiceExt;
@@ -22,6 +22,8 @@ struct Said {
     followed: Mutex<usize>,
     looked_at: Mutex<usize>,
     started: Mutex<Vec<Start>>,
+    /// What it was asked to plan; what a download needs, and why an update is refused.
+    planned: Mutex<Vec<OperationKind>>,
     cancelled: Mutex<Vec<u64>>,
     log: Mutex<Vec<mpsc::UnboundedSender<Value>>>,
 }
@@ -46,6 +48,15 @@ impl RoomDaemon for MadeUp {
         Box::pin(async { Ok(Started { operations: vec![7], refused: Vec::new() }) })
     }
 
+    fn plan(&self, kind: OperationKind, game: &GameId) -> Answering<'_, OperationPlan> {
+        self.0.planned.lock().unwrap().push(kind);
+        let plan = match kind {
+            OperationKind::StreamInstall => Err(WebRefusal::new(409, "no-peers", "nobody answers")),
+            _ => Ok(plan(kind, game)),
+        };
+        Box::pin(async { plan })
+    }
+
     fn cancel(&self, operation: u64) -> Answering<'_, ()> {
         self.0.cancelled.lock().unwrap().push(operation);
         Box::pin(async { Ok(()) })
@@ -60,6 +71,17 @@ impl RoomDaemon for MadeUp {
         self.0.log.lock().unwrap().push(sender);
         Box::new(Lines(receiver))
     }
+}
+
+/// It needs 5 MiB, and 3 are free.
+fn plan(kind: OperationKind, game: &GameId) -> OperationPlan {
+    let plan = json!({
+        "kind": kind, "game": game, "version": "1", "changed": true, "steps": ["download"], "fetched_bytes": 4 << 20,
+        "files": 0, "bytes": 0, "removed_bytes": 0, "lost_files": 0, "lost": [], "sources": [], "dropped": [],
+        "needed_bytes": 5 << 20, "free_bytes": 3 << 20, "needed_inodes": 1, "free_inodes": null, "fits": false,
+        "decode_at": null, "upstreams": [], "memory_bytes": null,
+    });
+    serde_json::from_value(plan).unwrap()
 }
 
 /// Tells the room whenever it is another one than was told last.
@@ -286,6 +308,38 @@ async fn what_is_possible_follows_from_the_room() {
     assert_eq!(answer["actions"][0]["kind"], "stream-install");
     assert_eq!(answer["actions"][0]["reason"], Value::Null);
     assert_eq!(page.json(get_request("/api/v1/actions?game=g")).await.0, 400);
+}
+
+/// What the daemon would do counts more than what the room knows; it is asked about its own machine, and only about what the
+/// room has nothing against.
+#[tokio::test]
+async fn what_is_possible_on_its_own_machine_is_what_the_daemon_would_do() {
+    let page = page(None);
+    let (own, source): (PeerId, PeerId) = (OWN.into(), PeerId::random().unwrap());
+    let peer = |peer| json!({ "peer": peer, "name": "pc", "state": "here", "accepts": true });
+    set_room(
+        &page.said,
+        json!({
+            "self": own, "peers": [peer(own), peer(source)], "games": [{ "game": "g", "peers": [source] }], "cells": [],
+        }),
+    );
+    let actions = async |of: PeerId| {
+        let (status, answer) = page.json(get_request(&format!("/api/v1/actions?game=g&peer={of}"))).await;
+        assert_eq!(status, 200);
+        let action = |kind: &str| {
+            let actions = answer["actions"].as_array().unwrap();
+            actions.iter().find(|action| action["kind"] == kind).unwrap().clone()
+        };
+        (action("stream-install"), action("download"))
+    };
+    let (stream, download) = actions(own).await;
+    assert_eq!((&stream["reason"], &stream["peers"]), (&json!("nobody answers"), &json!([])));
+    assert_eq!(download["reason"], "2.0 MiB more disk is needed");
+    assert_eq!((&download["needed_bytes"], &download["free_bytes"]), (&json!(5 << 20), &json!(3 << 20)));
+    let asked = [OperationKind::StreamInstall, OperationKind::Download];
+    assert_eq!(*page.said.planned.lock().unwrap(), asked, "to unpack or update it there is nothing here");
+    actions(source).await;
+    assert_eq!(page.said.planned.lock().unwrap().len(), 2, "another machine is not asked");
 }
 
 #[tokio::test]

@@ -5,7 +5,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Duration, Instant};
 
 use super::*;
+use lanspread_peer::{GameId, OperationKind, OperationPlan};
+
 use crate::daemon::{Answering, Coming, Log, RoomFeed, RoomNews, Start, Started};
+use crate::refusal::WebRefusal;
 
 struct Still;
 
@@ -20,6 +23,10 @@ impl RoomDaemon for Still {
 
     fn start(&self, _: Start) -> Answering<'_, Started> {
         Box::pin(async { Ok(Started::default()) })
+    }
+
+    fn plan(&self, _: OperationKind, _: &GameId) -> Answering<'_, OperationPlan> {
+        Box::pin(async { Err(WebRefusal::new(409, "busy", "nothing is planned here")) })
     }
 
     fn cancel(&self, _: u64) -> Answering<'_, ()> {
