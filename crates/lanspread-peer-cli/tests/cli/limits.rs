@@ -51,7 +51,7 @@ fn a_source_sends_no_more_than_its_limit_until_it_is_taken_away() {
         finish(command.args(["status", "--games-dir"]).arg(source.games()).args(words))
     };
     assert_eq!(status(&["--json"]).succeeded().one("peer-status")["up_bytes_per_second"], RATE);
-    let line = "\n  limits: up 2.00 MiB/s (16.77 Mbit/s), down no limit";
+    let line = "\n  limits: up 512.00 KiB/s (4.19 Mbit/s), down no limit";
     assert!(status(&[]).succeeded().stdout.contains(line), "{}", status(&[]).stdout);
     let receiver = Receiver::new();
     let mut install = receiver.install("big", &[&source]);
