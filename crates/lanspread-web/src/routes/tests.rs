@@ -51,7 +51,7 @@ impl RoomDaemon for MadeUp {
     fn plan(&self, kind: OperationKind, game: &GameId) -> Answering<'_, OperationPlan> {
         self.0.planned.lock().unwrap().push(kind);
         let plan = match kind {
-            OperationKind::StreamInstall => Err(WebRefusal::new(409, "no-peers", "nobody answers")),
+            OperationKind::StreamInstall => Err(WebRefusal::new(409, "no-peers", "no peer answers")),
             _ => Ok(plan(kind, game)),
         };
         Box::pin(async { plan })
@@ -333,7 +333,7 @@ async fn what_is_possible_on_its_own_machine_is_what_the_daemon_would_do() {
         (action("stream-install"), action("download"))
     };
     let (stream, download) = actions(own).await;
-    assert_eq!((&stream["reason"], &stream["peers"]), (&json!("nobody answers"), &json!([])));
+    assert_eq!((&stream["reason"], &stream["peers"]), (&json!("no peer answers"), &json!([])));
     assert_eq!(download["reason"], "2.0 MiB more disk is needed");
     assert_eq!((&download["needed_bytes"], &download["free_bytes"]), (&json!(5 << 20), &json!(3 << 20)));
     let asked = [OperationKind::StreamInstall, OperationKind::Download];
