@@ -1,6 +1,6 @@
 //! Why reading or changing a game on disk can fail.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use lanspread_archive::ArchiveError;
 use lanspread_trust::manifest::Deviation;
@@ -52,7 +52,7 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// The installed tree holds files that cannot be fetched again.
-    #[error("{count} files in {} are not part of {game} or were changed and would be lost: {}", path.display(), first_of(files, *count))]
+    #[error("{}", user_files(game, path, *count, files))]
     UserFiles {
         /// The game asked for.
         game: GameId,
@@ -76,7 +76,7 @@ pub enum StoreError {
         files: Vec<String>,
     },
     /// There is no receipt of the installed tree, so every file in it may be the user's.
-    #[error("nothing records how {game} was installed: all {count} files in {} would be lost", path.display())]
+    #[error("nothing records how {game} was installed: {} in {} would be lost", all_of(*count), path.display())]
     NoReceipt {
         /// The game asked for.
         game: GameId,
@@ -253,6 +253,20 @@ fn pid(holder: Option<u32>) -> String {
     holder.map(|pid| format!(" (process {pid})")).unwrap_or_default()
 }
 
+fn user_files(game: &GameId, path: &Path, count: u64, files: &[String]) -> String {
+    let (path, files) = (path.display(), first_of(files, count));
+    match count {
+        1 => format!("1 file in {path} is not part of {game} or was changed and would be lost: {files}"),
+        _ => format!(
+            "{count} files in {path} are not part of {game} or were changed and would be lost: {files}"
+        ),
+    }
+}
+
+fn all_of(count: u64) -> String {
+    if count == 1 { "the only file".to_owned() } else { format!("all {count} files") }
+}
+
 /// Names in one line, with `…` if there are more than these.
 fn first_of(names: &[String], count: u64) -> String {
     let more = if (names.len() as u64) < count { ", …" } else { "" };
@@ -262,6 +276,25 @@ fn first_of(names: &[String], count: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_file_and_several_are_named_in_a_sentence_each() {
+        let game: GameId = "g".parse().unwrap();
+        let path = PathBuf::from("games/g/local");
+        let lost = |count, files: &[&str]| {
+            let files = files.iter().map(|name| (*name).to_owned()).collect();
+            StoreError::UserFiles { game: game.clone(), path: path.clone(), count, files }.to_string()
+        };
+        let one = "1 file in games/g/local is not part of g or was changed and would be lost: save";
+        assert_eq!(lost(1, &["save"]), one);
+        let many = "3 files in games/g/local are not part of g or were changed and would be lost: a, b, …";
+        assert_eq!(lost(3, &["a", "b"]), many);
+        let unrecorded = StoreError::NoReceipt { game, path, count: 1 }.to_string();
+        assert!(
+            unrecorded.contains("installed: the only file in games/g/local would be lost"),
+            "{unrecorded}"
+        );
+    }
 
     #[test]
     fn the_damage_says_what_has_to_be_fetched() {

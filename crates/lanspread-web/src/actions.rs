@@ -95,6 +95,11 @@ impl Action {
             Ok(plan) => {
                 self.needed_bytes = plan.needed_bytes.or(self.needed_bytes);
                 self.free_bytes = self.needed_bytes.map(|_| plan.free_bytes);
+                match self.kind {
+                    "stream-install" => self.message = writes(plan.bytes),
+                    "install" => self.message = unpacks(plan.bytes),
+                    _ => {}
+                }
                 let nothing = (!plan.changed).then(|| "nothing would change".to_owned());
                 nothing.or_else(|| plan.missing_space(Path::new("")).map(|_| too_little(plan)))
             }
@@ -105,6 +110,14 @@ impl Action {
             self.peers.clear();
         }
     }
+}
+
+fn writes(unpacked: Option<u64>) -> String {
+    format!("Writes {}. The archive is not kept, so it cannot be shared.", size_or(unpacked))
+}
+
+fn unpacks(unpacked: Option<u64>) -> String {
+    format!("Unpacks the archive that is here, {}.", size_or(unpacked))
 }
 
 fn too_little(plan: &OperationPlan) -> String {
@@ -216,17 +229,13 @@ pub(crate) fn actions(room: &SeenRoom, asked: &ActionsAsked, allowed: Commands) 
     let old = first.cell.and_then(|cell| cell.version.as_deref());
     let new = game.version.as_deref().unwrap_or("the newest one");
     let mut offered = vec![
-        (
-            "stream-install",
-            format!("Writes {}. The archive is not kept, so it cannot be shared.", size_or(unpacked)),
-            unpacked,
-        ),
+        ("stream-install", writes(unpacked), unpacked),
         (
             "download",
             format!("Fetches the archive ({}) from {}, and shares it.", size_or(packed), sources(first)),
             packed,
         ),
-        ("install", format!("Unpacks the archive that is here, {}.", size_or(unpacked)), unpacked),
+        ("install", unpacks(unpacked), unpacked),
         ("update", format!("Replaces version {} by {new}.", old.unwrap_or("that is there")), None),
         ("verify", "Reads every file and compares it with what was installed.".to_owned(), None),
     ];
@@ -295,6 +304,35 @@ mod tests {
 
     fn id(number: u8) -> PeerId {
         PeerId::from([number; 16])
+    }
+
+    #[test]
+    fn what_the_daemon_would_do_takes_the_place_of_what_the_room_guessed() {
+        let planned = |changed: bool| {
+            let mut action = Action {
+                kind: "stream-install",
+                message: writes(None),
+                reason: None,
+                peers: vec![id(1)],
+                refused: Vec::new(),
+                needed_bytes: None,
+                free_bytes: None,
+            };
+            let plan = json!({
+                "kind": "stream-install", "game": "g", "version": "1", "changed": changed, "steps": ["stream"],
+                "fetched_bytes": GIB, "files": 1, "bytes": 3 * GIB, "removed_bytes": 0, "lost_files": 0, "lost": [],
+                "sources": [], "dropped": [], "needed_bytes": 4 * GIB, "free_bytes": 5 * GIB, "needed_inodes": 1,
+                "free_inodes": null, "fits": true, "decode_at": "source", "upstreams": [], "memory_bytes": 1,
+            });
+            action.planned(&Ok(serde_json::from_value(plan).unwrap()));
+            action
+        };
+        let possible = planned(true);
+        assert_eq!((possible.reason, possible.peers), (None, vec![id(1)]));
+        assert_eq!((possible.needed_bytes, possible.free_bytes), (Some(4 * GIB), Some(5 * GIB)));
+        assert!(possible.message.starts_with("Writes 3.0 GiB."), "{}", possible.message);
+        let needless = planned(false);
+        assert_eq!((needless.reason.as_deref(), needless.peers), (Some("nothing would change"), Vec::new()));
     }
 
     /// A room of this machine, a source and another seat, with one game.
