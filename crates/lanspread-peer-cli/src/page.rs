@@ -143,7 +143,7 @@ impl ServedRoom {
         }
     }
 
-    /// A plan that does not fit is told as one, and is no refusal.
+    /// Returns the plan of an operation, also if the disk is too small for it.
     async fn planned(&self, request: OperationRequest) -> Result<OperationPlan, WebRefusal> {
         let mut replies = answer(&self.0, ControlRequest::Plan(request));
         loop {

@@ -31,7 +31,7 @@ impl Seat {
         finish(command.args(words).args([GAME, "--json"]))
     }
 
-    /// The plan of an operation. The games directory is as it was.
+    /// Returns the plan of an operation, and asserts that it changed nothing in the games directory.
     fn plan(&self, words: &[&str]) -> Value {
         let before = self.receiver.disk();
         let done = self.run(&[words, &["--dry-run"]].concat());

@@ -1,12 +1,9 @@
 //! `ensure`: looks what is here, decides what is missing, and takes the roads that fetch it. If nothing is missing, it
 //! changes nothing, and as far as the version is known it asks no peer.
 
-use std::sync::Arc;
-
 use lanspread_store::error::{Damage, StoreError};
 use lanspread_store::install::replace::refuse_changed_files;
 use lanspread_store::state::game_state::GameState;
-use lanspread_store::state::games_dir::GamesDir;
 use lanspread_store::verify::whole::{Whole, whole};
 use lanspread_types::ids::{GameId, GameVersion};
 use tokio_util::sync::CancellationToken;
@@ -159,10 +156,8 @@ impl Peer {
                 Err(error) => return Err(error),
             }
         } else {
-            let (games_dir, game) = (self.inner.games_dir.clone(), game.clone());
-            let looking = self.blocking("look", move || {
-                Ok(whole(&Arc::new(GamesDir::open(&games_dir)?), &game, manifest.as_ref())?)
-            });
+            let looking =
+                self.look_at("look", game, move |games, game| Ok(whole(games, game, manifest.as_ref())?));
             looking.await?
         };
         Ok(Found { state: self.game_state(game).await?, whole })
@@ -282,10 +277,9 @@ impl Peer {
         if context.options.force {
             return Ok(());
         }
-        let (games_dir, game) = (self.inner.games_dir.clone(), context.game.clone());
-        let manifest = self.trusted_manifest(&game).await?;
-        let looking = self.blocking("look", move || {
-            Ok(refuse_changed_files(&GamesDir::open(&games_dir)?, &game, manifest.as_deref())?)
+        let manifest = self.trusted_manifest(&context.game).await?;
+        let looking = self.look_at("look", &context.game, move |games, game| {
+            Ok(refuse_changed_files(games, game, manifest.as_deref())?)
         });
         looking.await
     }

@@ -80,6 +80,17 @@ impl Peer {
         Err(PeerError::Internal(panicked.to_string()))
     }
 
+    /// Looks at a game on the disk without locking it: what is found may be another thing a moment later.
+    pub(super) async fn look_at<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        game: &GameId,
+        look: impl FnOnce(&Arc<GamesDir>, &GameId) -> Result<T, PeerError> + Send + 'static,
+    ) -> Result<T, PeerError> {
+        let (games_dir, game) = (self.inner.games_dir.clone(), game.clone());
+        self.blocking(name, move || look(&Arc::new(GamesDir::open(&games_dir)?), &game)).await
+    }
+
     /// Locks the game and repairs what an interrupted operation left.
     pub(super) async fn lock_and_recover(
         &self,

@@ -3,7 +3,6 @@
 use lanspread_store::install::replace;
 use lanspread_store::install::replace::Replace;
 use lanspread_store::state::game_state::GameState;
-use lanspread_store::state::games_dir::GamesDir;
 use lanspread_types::ids::GameId;
 
 use crate::operations::OperationContext;
@@ -59,12 +58,11 @@ impl Peer {
         context: &OperationContext,
         replace: Replace,
     ) -> Result<(), PeerError> {
-        let (games_dir, game) = (self.inner.games_dir.clone(), context.game.clone());
-        self.blocking("permit", move || {
-            replace::permit(&GamesDir::open(&games_dir)?, &game, replace)?;
+        let permitting = self.look_at("permit", &context.game, move |games, game| {
+            replace::permit(games, game, replace)?;
             Ok(())
-        })
-        .await
+        });
+        permitting.await
     }
 
     /// Refuses to replace an installed tree: the user would lose files, or a verified tree would be replaced by one that no

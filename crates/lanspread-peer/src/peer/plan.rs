@@ -10,7 +10,6 @@ mod repairing;
 
 use lanspread_store::install::replace::{Replace, tree_here};
 use lanspread_store::state::booking::estimate;
-use lanspread_store::state::games_dir::GamesDir;
 use lanspread_types::content::Totals;
 use tokio_util::sync::CancellationToken;
 
@@ -46,15 +45,13 @@ impl Peer {
         // Boxed, because it is as large as the roads.
         let planning = Box::pin(self.course(request.kind, &context));
         let course = cancel.run_until_cancelled(planning).await.ok_or(PeerError::Cancelled)??;
-        let games_dir = self.inner.games_dir.clone();
         let request = request.clone();
-        self.blocking("plan", move || {
-            let games = GamesDir::open(&games_dir)?;
-            let free = estimate(&games, Totals::default())?;
+        self.look_at("plan", &context.game, move |games, _| {
+            let free = estimate(games, Totals::default())?;
             let mut steps = Vec::new();
             for step in &course.steps {
                 if let Some(written) = step.written {
-                    steps.push(step.disk_use(written, estimate(&games, written)?));
+                    steps.push(step.disk_use(written, estimate(games, written)?));
                 }
             }
             let peak = (steps.len() == course.steps.len()).then(|| peak(&steps));
@@ -146,8 +143,7 @@ impl Peer {
 
     /// Notes which files of the user are lost when the tree is replaced or removed.
     async fn note_lost(&self, context: &OperationContext, course: &mut Course) -> Result<(), PeerError> {
-        let (games_dir, game) = (self.inner.games_dir.clone(), context.game.clone());
-        let looking = self.blocking("look", move || Ok(tree_here(&GamesDir::open(&games_dir)?, &game)?));
+        let looking = self.look_at("look", &context.game, |games, game| Ok(tree_here(games, game)?));
         if let Some(here) = looking.await? {
             course.lost = here.users;
         }

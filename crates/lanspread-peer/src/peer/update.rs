@@ -1,11 +1,8 @@
 //! `update`: decides from the state on this machine and the wanted version what to do, and does it.
 
-use std::sync::Arc;
-
 use lanspread_store::error::StoreError;
 use lanspread_store::repair::plain_differences;
 use lanspread_store::state::game_state::GameState;
-use lanspread_store::state::games_dir::GamesDir;
 use lanspread_types::ids::{GameId, GameVersion};
 use lanspread_types::layout::LOCAL_DIR;
 
@@ -132,12 +129,7 @@ impl Peer {
 
     /// How many files of a game are obviously not as they were installed or downloaded.
     async fn plain_differences(&self, game: &GameId) -> Result<u64, PeerError> {
-        let (games_dir, game) = (self.inner.games_dir.clone(), game.clone());
-        self.blocking("look", move || {
-            let games = Arc::new(GamesDir::open(&games_dir)?);
-            Ok(plain_differences(&games, &game)?)
-        })
-        .await
+        self.look_at("look", game, |games, game| Ok(plain_differences(games, game)?)).await
     }
 }
 

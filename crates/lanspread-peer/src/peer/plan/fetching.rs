@@ -5,7 +5,6 @@ use std::sync::Arc;
 use lanspread_store::download::{commit, partials, root_files};
 use lanspread_store::install::unpack::would_install;
 use lanspread_store::state::game_state::GameState;
-use lanspread_store::state::games_dir::GamesDir;
 use lanspread_store::state::listed_chunks::ListedChunks;
 use lanspread_trust::manifest::{Manifest, ManifestFile};
 use lanspread_types::content::Totals;
@@ -106,11 +105,9 @@ impl Peer {
         refuse_version_here(game, version_here.as_ref(), &version)?;
         let files = root_files::accept(&files, options.names)
             .map_err(|error| refused_by_all(game, sources.iter().map(TransferSource::name), &error))?;
-        let (games_dir, this, wanted, all) =
-            (self.inner.games_dir.clone(), game.clone(), version.clone(), files.clone());
-        let looking = self.blocking("look", move || {
-            Ok(partials::kept_bytes(&GamesDir::open(&games_dir)?, &this, &wanted, &all)?)
-        });
+        let (wanted, all) = (version.clone(), files.clone());
+        let looking = self
+            .look_at("look", game, move |games, game| Ok(partials::kept_bytes(games, game, &wanted, &all)?));
         let bytes_kept = looking.await?;
         let missing = files.iter().map(|file| file.size).sum::<u64>().saturating_sub(bytes_kept);
         course.steps.push(CourseStep {
@@ -136,11 +133,10 @@ impl Peer {
         context: &OperationContext,
         course: &mut Course,
     ) -> Result<(), PeerError> {
-        let (games_dir, game, names) =
-            (self.inner.games_dir.clone(), context.game.clone(), context.options.names);
+        let names = context.options.names;
         let (provider, cancel) = (Arc::clone(&self.inner.source.provider), context.cancel.clone());
-        let listing = self.blocking("list", move || {
-            Ok(would_install(&GamesDir::open(&games_dir)?, &game, names, provider.as_ref(), &cancel)?)
+        let listing = self.look_at("list", &context.game, move |games, game| {
+            Ok(would_install(games, game, names, provider.as_ref(), &cancel)?)
         });
         let (version, totals) = listing.await?;
         course.unpacks(Some(totals));
@@ -154,10 +150,9 @@ impl Peer {
         context: &OperationContext,
         listed: Option<ListedChunks>,
     ) -> Result<(), PeerError> {
-        let (games_dir, game) = (self.inner.games_dir.clone(), context.game.clone());
         let accept_unverified = context.options.accept_unverified;
-        let looking = self.blocking("permit", move || {
-            Ok(commit::permit(&GamesDir::open(&games_dir)?, &game, listed.as_ref(), accept_unverified)?)
+        let looking = self.look_at("permit", &context.game, move |games, game| {
+            Ok(commit::permit(games, game, listed.as_ref(), accept_unverified)?)
         });
         looking.await
     }

@@ -3,7 +3,6 @@
 use lanspread_store::error::StoreError;
 use lanspread_store::install::replace::{refuse_user_files, tree_here};
 use lanspread_store::remove;
-use lanspread_store::state::games_dir::GamesDir;
 use lanspread_types::layout::LOCAL_DIR;
 
 use crate::operations::OperationContext;
@@ -18,17 +17,15 @@ impl Peer {
         context: &OperationContext,
         course: &mut Course,
     ) -> Result<(), PeerError> {
-        let (games_dir, game, force) =
-            (self.inner.games_dir.clone(), context.game.clone(), context.options.force);
-        let looking = self.blocking("look", move || {
-            let games = GamesDir::open(&games_dir)?;
+        let force = context.options.force;
+        let looking = self.look_at("look", &context.game, move |games, game| {
             if !force {
-                refuse_user_files(&games, &game)?;
+                refuse_user_files(games, game)?;
             }
-            let here = tree_here(&games, &game)?;
+            let here = tree_here(games, game)?;
             here.ok_or_else(|| {
-                let path = games.root_path(&game).join(LOCAL_DIR);
-                PeerError::from(StoreError::NotInstalled { game, path })
+                let path = games.root_path(game).join(LOCAL_DIR);
+                PeerError::from(StoreError::NotInstalled { game: game.clone(), path })
             })
         });
         let here = looking.await?;
@@ -43,9 +40,7 @@ impl Peer {
         context: &OperationContext,
         course: &mut Course,
     ) -> Result<(), PeerError> {
-        let (games_dir, game) = (self.inner.games_dir.clone(), context.game.clone());
-        let looking =
-            self.blocking("look", move || Ok(remove::downloaded(&GamesDir::open(&games_dir)?, &game)?));
+        let looking = self.look_at("look", &context.game, |games, game| Ok(remove::downloaded(games, game)?));
         let removed = looking.await?;
         let downloaded = self.game_state(&context.game).await?.and_then(|state| state.version);
         course.version = course.version.take().or(downloaded);

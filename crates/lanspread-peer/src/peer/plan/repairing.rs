@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use lanspread_store::install::replace::UserFiles;
 use lanspread_store::repair::{Findings, RootRepair, TreeRepair, examine, parts_of_tree, refuse_obstacles};
-use lanspread_store::state::games_dir::GamesDir;
 use lanspread_store::verify::comparison::{Difference, Problem, Recording, VerifyObserver};
 use lanspread_store::verify::{INSTALLED, parts};
 use lanspread_trust::manifest::ManifestFile;
@@ -44,13 +43,11 @@ impl Peer {
         context: &OperationContext,
         manifest: Option<&Arc<ManifestFile>>,
     ) -> Result<(Findings, UserFiles), PeerError> {
-        let (games_dir, game) = (self.inner.games_dir.clone(), context.game.clone());
         let (manifest, cancel) = (manifest.cloned(), context.cancel.clone());
-        let examining = self.blocking("examine", move || {
-            let games = Arc::new(GamesDir::open(&games_dir)?);
+        let examining = self.look_at("examine", &context.game, move |games, game| {
             let mut replaced = Replaced::default();
             let manifest = manifest.as_ref();
-            let found = examine(&games, &game, manifest, Recording::Off, &mut replaced, &cancel)?;
+            let found = examine(games, game, manifest, Recording::Off, &mut replaced, &cancel)?;
             Ok((found, replaced.0))
         });
         examining.await
@@ -62,10 +59,9 @@ impl Peer {
         course: &mut Course,
     ) -> Result<(), PeerError> {
         let manifest = self.trusted_manifest(&context.game).await?;
-        let (games_dir, game) = (self.inner.games_dir.clone(), context.game.clone());
         // What it refuses: nothing is here, or nothing is recorded about it.
-        let looking = self.blocking("look", move || {
-            Ok(parts(&Arc::new(GamesDir::open(&games_dir)?), &game, manifest.as_ref()).map(drop)?)
+        let looking = self.look_at("look", &context.game, move |games, game| {
+            Ok(parts(games, game, manifest.as_ref()).map(drop)?)
         });
         looking.await?;
         let state = self.game_state(&context.game).await?;
@@ -135,10 +131,9 @@ impl Peer {
         tree: Arc<TreeRepair>,
         course: &mut Course,
     ) -> Result<(), PeerError> {
-        let (games_dir, game, wanted) =
-            (self.inner.games_dir.clone(), context.game.clone(), Arc::clone(&tree));
+        let wanted = Arc::clone(&tree);
         let looking = self
-            .blocking("look", move || Ok(refuse_obstacles(&GamesDir::open(&games_dir)?, &game, &wanted)?));
+            .look_at("look", &context.game, move |games, game| Ok(refuse_obstacles(games, game, &wanted)?));
         looking.await?;
         let fetched_bytes = match self.archives_of(context, &tree).await? {
             Some(_) => Some(0),

@@ -166,38 +166,8 @@ pub(super) fn all() -> Vec<Answer> {
             id: Some(id()),
             name: Some(name()),
         },
-        R::PeerStatus {
-            peer: id(),
-            name: name(),
-            addr: addr(),
-            games: vec![game()],
-            active_outbound_transfers: 0,
-            streams_max: 1,
-            connections: 1,
-            waiting: 1,
-            receivers: vec![ReceivingAddress { addr: addr().ip(), transfers: 1 }],
-            waves: packed::waves(),
-            relays: packed::relays(),
-            waiting_receivers: packed::waiting_receivers(),
-            up_bytes_per_second: Some(1),
-            down_bytes_per_second: Some(1),
-        },
-        R::PeerStatus {
-            peer: id(),
-            name: name(),
-            addr: addr(),
-            games: vec![game()],
-            active_outbound_transfers: 0,
-            streams_max: 1,
-            connections: 1,
-            waiting: 1,
-            receivers: vec![ReceivingAddress { addr: addr().ip(), transfers: 1 }],
-            waves: packed::waves(),
-            relays: packed::relays(),
-            waiting_receivers: packed::waiting_receivers(),
-            up_bytes_per_second: None,
-            down_bytes_per_second: None,
-        },
+        status(Some(1)),
+        status(None),
         operation(OperationProgress::default()),
         operation(OperationProgress {
             step: OperationStep::Streaming,
@@ -255,6 +225,25 @@ pub(super) fn all() -> Vec<Answer> {
             ..plan()
         })),
     ]
+}
+
+fn status(limit: Option<u64>) -> Answer {
+    Answer::PeerStatus {
+        peer: id(),
+        name: name(),
+        addr: addr(),
+        games: vec![game()],
+        active_outbound_transfers: 0,
+        streams_max: 1,
+        connections: 1,
+        waiting: 1,
+        receivers: vec![ReceivingAddress { addr: addr().ip(), transfers: 1 }],
+        waves: packed::waves(),
+        relays: packed::relays(),
+        waiting_receivers: packed::waiting_receivers(),
+        up_bytes_per_second: limit,
+        down_bytes_per_second: limit,
+    }
 }
 
 fn plan() -> OperationPlan {
