@@ -73,6 +73,8 @@ checked=()
 # The process that installs packages ahead, and the process group that builds ahead.
 installer=
 builder=
+# Three times what the longest command of a step takes.
+hang_after=30m
 # In the names of tests that count, with a tool that slows a program down, what depends on what else the machine does.
 undisturbed=(system_calls:: copies::)
 
@@ -174,6 +176,11 @@ at_exit() {
     [ "$status" -eq 0 ] || [ -z "$step" ] || echo "test.sh: FAILED: $step" >&2
 }
 
+# COMMAND... What hangs where no user can interrupt it is ended after a time that no step takes, and fails.
+bounded() {
+    if [ -t 0 ]; then "$@"; else timeout --kill-after=1m "$hang_after" "$@"; fi
+}
+
 # MIB
 gib() { printf '%d.%d' $(($1 / 1024)) $(($1 % 1024 * 10 / 1024)); }
 
@@ -242,10 +249,10 @@ step_unit() {
         without+=(LANSPREAD_TEST_WITHOUT_STRACE=1)
     fi
     # Many tests wait most of the time. What the first command leaves out is what the second one runs.
-    env "${without[@]}" RUST_TEST_THREADS=$((2 * $(nproc))) cargo test --workspace --all-features --locked -- \
+    bounded env "${without[@]}" RUST_TEST_THREADS=$((2 * $(nproc))) cargo test --workspace --all-features --locked -- \
         "${undisturbed[@]/#/--skip=}"
     wait_for_builder
-    env "${without[@]}" cargo test --quiet --workspace --all-features --locked --tests -- "${undisturbed[@]}"
+    bounded env "${without[@]}" cargo test --quiet --workspace --all-features --locked --tests -- "${undisturbed[@]}"
     # A peer that serves keeps lists in its games directory; the next test would take them for a game.
     local kept
     kept=$(find fixtures -name .lanspread)
@@ -260,7 +267,7 @@ step_docs() {
 step_fuzz() {
     need_programs fuzz
     wait_for_builder
-    scripts/fuzz.sh
+    bounded scripts/fuzz.sh
 }
 
 step_harness() {
@@ -277,12 +284,12 @@ step_harness() {
     "$tools/bin/ruff" format --check --config scripts/ruff.toml scripts fixtures
     "$tools/bin/mypy" --config-file scripts/mypy.ini
     "$tools/bin/shellcheck" scripts/*.sh docker/*.sh packaging/debian/* .ci/run
-    python3 -m unittest discover --start-directory scripts/tests --top-level-directory scripts
+    bounded python3 -m unittest discover --start-directory scripts/tests --top-level-directory scripts
 }
 
 step_quickstart() {
     need_rar
-    scripts/quickstart.sh
+    bounded scripts/quickstart.sh
 }
 
 step_scenarios() {
@@ -292,14 +299,14 @@ step_scenarios() {
     wait_for_builder
     # Containers wait for slowed links and for Docker most of the time.
     if is_one_of fuzz "${run[@]}"; then start_builder 'scripts/fuzz.sh --build'; fi
-    python3 scripts/run_extended_scenarios.py --build-image --host-peer \
+    bounded python3 scripts/run_extended_scenarios.py --build-image --host-peer \
         --json target/scenarios/results.json --junit target/scenarios/junit.xml
 }
 
 step_package() {
     need_docker "the package"
     need_programs package
-    python3 scripts/check_package.py
+    bounded python3 scripts/check_package.py
 }
 
 # ---- what to run -----------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::process::Command;
 
 use crate::support::{
-    Finished, Receiver, Source, dead_address, finish, fixtures, make_pipe, peer, project, wait,
+    Finished, Receiver, Running, Source, dead_address, finish, fixtures, make_pipe, peer, project, wait,
 };
 
 /// It prints sources, sizes and space, and changes nothing.
@@ -206,7 +206,7 @@ fn version_and_help_are_answers() {
 fn unread(command: &mut Command) -> Finished {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
-    finish(command.stdout(writer))
+    Running::start(command.stdout(writer)).finish()
 }
 
 /// As `list | head -1` does: the reader has what it wanted.

@@ -8,8 +8,8 @@ use std::os::unix::net::UnixStream;
 use std::process::Command;
 
 use crate::support::{
-    BIG_BYTES, Finished, Receiver, Running, Source, Tree, big_games, decoded_at_source, eventually, finish,
-    fixtures, peer, unrar_tree,
+    BIG_BYTES, DEADLINE, Finished, Receiver, Running, Source, Tree, big_games, decoded_at_source, eventually,
+    finish, fixtures, peer, unrar_tree,
 };
 
 /// A daemon without games, and commands that use it.
@@ -182,6 +182,7 @@ fn nonsense_and_floods_on_the_socket_do_no_harm() {
         // The daemon may close the connection before it has read everything.
         let _ = control.write_all(words);
         let mut reply = String::new();
+        control.set_read_timeout(Some(DEADLINE)).unwrap();
         BufReader::new(control).read_line(&mut reply).unwrap();
         reply
     };

@@ -185,7 +185,7 @@ fn a_closed_stdout_does_not_stop_an_install() {
     let receiver = Receiver::new();
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
-    let done = finish(receiver.install("cnctw", &[&source]).stdout(writer));
+    let done = Running::start(receiver.install("cnctw", &[&source]).stdout(writer)).finish();
     done.succeeded();
     assert_eq!(done.stderr, "");
     assert_eq!(Tree::read(&receiver.local("cnctw")), unrar_tree(&fixtures("fixture-solid/cnctw")));

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::support::{
-    Finished, POWERLESS_USER, Running, copy_tree, finish, fixtures, is_root, peer, program_for_all,
+    DEADLINE, Finished, POWERLESS_USER, Running, copy_tree, finish, fixtures, is_root, peer, program_for_all,
 };
 
 const COMMANDING: u32 = 44_801;
@@ -106,6 +106,7 @@ fn the_socket_for_questions_takes_no_commands() {
     ] {
         let mut stream = std::os::unix::net::UnixStream::connect(runtime.join("ask.sock")).unwrap();
         stream.write_all(format!("{request}\n").as_bytes()).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
         let mut line = String::new();
         BufReader::new(stream).read_line(&mut line).unwrap();
         assert!(line.contains(reply), "{request}: {line}");

@@ -270,16 +270,12 @@ fn serve_says_whom_it_serves_and_a_running_daemon_keeps_its_party() {
     one.run(&["party", "leave"]).succeeded();
     let mut words = serve.to_vec();
     words.pop();
-    let mut daemon = one.command(&words).spawn().unwrap();
+    let mut daemon = Running::start(&mut one.command(&words));
     let mut open = String::new();
-    let mut stderr = std::io::BufReader::new(daemon.stderr.take().unwrap());
     while !open.starts_with("open: everybody on this network may list and install") {
-        open.clear();
-        assert!(std::io::BufRead::read_line(&mut stderr, &mut open).unwrap() > 0, "it said nothing");
+        open = daemon.next_on_stderr().expect("it said nothing");
     }
     assert!(open.contains("party new"), "{open}");
-    daemon.kill().unwrap();
-    daemon.wait().unwrap();
 }
 
 /// A machine without the line and one with another line learn nothing and get nothing; a member installs.

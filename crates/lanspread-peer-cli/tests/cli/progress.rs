@@ -1,9 +1,8 @@
 //! What a person sees of an operation: bars on a terminal of any width, lines elsewhere.
 
-use std::io::{BufRead, BufReader};
 use std::process::Command;
 
-use crate::support::{DEADLINE, Receiver, Source, big_games, decoded_at_source, fixtures, peer};
+use crate::support::{DEADLINE, Receiver, Running, Source, big_games, decoded_at_source, fixtures, peer};
 use crate::terminal::Terminal;
 
 /// A source that stops sending in the middle of the stream of `big`, and continues when it is told to.
@@ -133,19 +132,14 @@ fn a_client_that_joins_is_told_what_it_joined_and_how_far_it_is() {
         command.arg(daemon.games());
         command
     };
-    let mut first = install().env("LANSPREAD_JSON", "true").spawn().unwrap();
-    let mut progress = BufReader::new(first.stdout.take().unwrap()).lines();
-    while !progress.next().unwrap().unwrap().contains("\"stream-progress\"") {}
+    let mut first = Running::start(install().env("LANSPREAD_JSON", "true"));
+    first.wait_for("stream-progress");
     // It must not be done before the second one joins.
     source.signal("STOP");
-    let mut second = install().spawn().unwrap();
-    let mut told = BufReader::new(second.stderr.take().unwrap()).lines().map(Result::unwrap);
-    assert_eq!(told.next().unwrap(), "big: joined the install --stream that was already requested");
+    let mut second = Running::start(&mut install());
+    let mut told = || second.next_on_stderr().unwrap();
+    assert_eq!(told(), "big: joined the install --stream that was already requested\n");
     source.signal("CONT");
-    let next = told.next().unwrap();
+    let next = told();
     assert!(next.starts_with("big: ") && next.contains(" %, ") && next.contains("of 150.00 MiB"), "{next}");
-    for process in [&mut first, &mut second] {
-        process.kill().unwrap();
-        process.wait().unwrap();
-    }
 }

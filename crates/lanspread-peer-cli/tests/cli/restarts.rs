@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use serde_json::Value;
 
 use crate::support::{
-    Finished, Running, Source, Tree, big_games, copy_tree, eventually, finish, fixtures, peer, unrar_tree,
+    Finished, Running, Source, Tree, big_games, copy_tree, finish, fixtures, peer, unrar_tree,
 };
 
 /// A daemon whose folders outlive it.
@@ -64,9 +64,11 @@ impl Machine {
         Client(command.spawn().unwrap())
     }
 
+    /// The files of operations that outlive the daemon, without drafts.
     fn wanted(&self) -> Vec<String> {
         let Ok(entries) = fs::read_dir(self.games().join(".lanspread/wanted")) else { return Vec::new() };
-        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| !name.ends_with(".new")).collect()
     }
 }
 
@@ -92,7 +94,9 @@ fn what_a_killed_daemon_was_asked_for_is_done_by_the_next_one() {
     let _first = machine.request(&["install", "--stream", "big", "--peer", &big.address]);
     daemon.wait_for("stream-progress");
     let _second = machine.request(&["download", "cnctw", "--peer", &small.address]);
-    eventually("both are written down", || machine.wanted().len() == 2);
+    // What is accepted is written down.
+    assert_eq!(daemon.wait_for("operation-queued")["game"], "cnctw");
+    assert_eq!(machine.wanted().len(), 2);
     daemon.signal("KILL");
     daemon.wait_for_end();
     assert!(!machine.games().join("big/local").exists());

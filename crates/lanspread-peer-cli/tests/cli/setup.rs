@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::support::{Finished, Tree, finish, peer};
+use crate::support::{Finished, Tree, finish, peer, wait};
 use crate::terminal::Terminal;
 
 /// A user on a new machine.
@@ -140,7 +140,7 @@ fn a_script_gives_options_and_is_asked_nothing() {
     let mut command = other.command(&["init", "--json", "--yes", "--party", "-"]);
     let mut running = command.stdin(Stdio::piped()).spawn().unwrap();
     std::io::Write::write_all(&mut running.stdin.take().unwrap(), format!("{line}\n").as_bytes()).unwrap();
-    assert!(running.wait().unwrap().success());
+    assert!(wait(&mut running).success());
     let shown = other.run(&["party", "show", "--json"]).succeeded().one("party");
     assert_eq!(shown["party"], set_up["party"]);
 

@@ -6,15 +6,21 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use lanspread_testing::json_schema::Schema;
 use serde_json::Value;
 use tempfile::TempDir;
+
+use self::lines::Lines;
+
+// Other test programs take this file from here by its path.
+#[path = "lines.rs"]
+pub(crate) mod lines;
 
 /// Generous: only a hang reaches it, however slow the machine is.
 pub(crate) const DEADLINE: Duration = Duration::from_mins(1);
@@ -129,13 +135,9 @@ impl Finished {
     }
 }
 
+#[track_caller]
 pub(crate) fn finish(command: &mut Command) -> Finished {
-    let output = command.output().unwrap();
-    Finished {
-        status: output.status,
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
-    }
+    Running::start(command.stdout(Stdio::piped()).stderr(Stdio::piped())).finish()
 }
 
 /// A receiver: its games directory and its state directory.
@@ -303,7 +305,7 @@ pub(crate) fn copy_tree(from: &Path, to: &Path) {
 /// A running source; killed when dropped.
 pub(crate) struct Source {
     process: Child,
-    stdout: BufReader<ChildStdout>,
+    stdout: Lines,
     pub(crate) address: String,
     pub(crate) ready: Value,
     /// Its state directory, which also holds its stderr.
@@ -329,8 +331,8 @@ impl Source {
         command.arg("--games-dir").arg(&own_games).arg("--state-dir").arg(folder.path()).args(options);
         let log = fs::File::create(folder.path().join("stderr")).unwrap();
         let mut process = command.stderr(log).spawn().unwrap();
-        let mut stdout = BufReader::new(process.stdout.take().unwrap());
-        let ready = next_object(&mut stdout).expect("the source ended before it was ready");
+        let stdout = Lines::of(process.stdout.take().unwrap());
+        let ready = stdout.next().map(|line| object(&line)).expect("the source ended before it was ready");
         assert_eq!(ready["event"], "peer-ready", "{ready}");
         let address = ready["addr"].as_str().unwrap().to_owned();
         Self { process, stdout, address, ready, folder }
@@ -350,14 +352,9 @@ impl Source {
     }
 
     /// Reads its events up to the next one of this name.
+    #[track_caller]
     pub(crate) fn wait_for(&mut self, event: &str) -> Value {
-        loop {
-            let object =
-                next_object(&mut self.stdout).unwrap_or_else(|| panic!("the source ended without {event}"));
-            if object["event"] == event {
-                return object;
-            }
-        }
+        wait_for(event, &self.stdout, &mut String::new())
     }
 
     /// Its `status`.
@@ -408,15 +405,18 @@ impl Drop for Source {
 /// A command that runs while the test acts on it; killed when dropped.
 pub(crate) struct Running {
     process: Child,
-    stdout: BufReader<ChildStdout>,
+    /// None if it does not print into a pipe.
+    stdout: Option<Lines>,
+    stderr: Option<Lines>,
     seen: String,
 }
 
 impl Running {
+    #[track_caller]
     pub(crate) fn start(command: &mut Command) -> Self {
         let mut process = command.spawn().unwrap();
-        let stdout = BufReader::new(process.stdout.take().unwrap());
-        Self { process, stdout, seen: String::new() }
+        let (stdout, stderr) = (process.stdout.take().map(Lines::of), process.stderr.take().map(Lines::of));
+        Self { process, stdout, stderr, seen: String::new() }
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -424,16 +424,15 @@ impl Running {
     }
 
     /// Reads its events up to the next one of this name.
+    #[track_caller]
     pub(crate) fn wait_for(&mut self, event: &str) -> Value {
-        loop {
-            let mut line = String::new();
-            assert!(self.stdout.read_line(&mut line).unwrap() > 0, "no {event} in:\n{}", self.seen);
-            self.seen += &line;
-            let object = object(&line);
-            if object["event"] == event {
-                return object;
-            }
-        }
+        wait_for(event, self.stdout.as_ref().expect("it prints into a pipe"), &mut self.seen)
+    }
+
+    /// The next line on its stderr.
+    #[track_caller]
+    pub(crate) fn next_on_stderr(&mut self) -> Option<String> {
+        self.stderr.as_ref().expect("its stderr is a pipe").next()
     }
 
     pub(crate) fn signal(&self, signal: &str) {
@@ -446,11 +445,11 @@ impl Running {
     }
 
     /// Waits for its end and returns everything it printed.
+    #[track_caller]
     pub(crate) fn finish(mut self) -> Finished {
-        let mut stdout = std::mem::take(&mut self.seen);
-        self.stdout.read_to_string(&mut stdout).unwrap();
-        let mut stderr = String::new();
-        self.process.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+        let seen = std::mem::take(&mut self.seen);
+        let stdout = self.stdout.take().map_or_else(String::new, |lines| lines.rest(seen));
+        let stderr = self.stderr.take().map_or_else(String::new, |lines| lines.rest(String::new()));
         Finished { status: wait(&mut self.process), stdout, stderr }
     }
 }
@@ -462,9 +461,17 @@ impl Drop for Running {
     }
 }
 
-fn next_object(lines: &mut impl BufRead) -> Option<Value> {
-    let mut line = String::new();
-    (lines.read_line(&mut line).unwrap() > 0).then(|| object(&line))
+/// Reads events up to the next one of this name; all of them are added to `seen`.
+#[track_caller]
+fn wait_for(event: &str, lines: &Lines, seen: &mut String) -> Value {
+    loop {
+        let line = lines.next_after(seen).unwrap_or_else(|| panic!("no {event} in:\n{seen}"));
+        *seen += &line;
+        let object = object(&line);
+        if object["event"] == event {
+            return object;
+        }
+    }
 }
 
 /// The object on a line, which must be as `docs/event-schema.json` describes it.

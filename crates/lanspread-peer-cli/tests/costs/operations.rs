@@ -1,13 +1,13 @@
 //! What is counted: one operation on one game, by the program as it is built, each of its processes under a tool.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
 use crate::games::Game;
+use crate::support::lines::Lines;
 use crate::support::{Finished, Running, copy_tree, finish, peer, wait};
 
 /// A program that runs the peer and counts.
@@ -49,8 +49,8 @@ fn under(tool: Option<(&dyn Tool, &Path)>, command: &Command) -> Command {
 /// A peer that serves a games directory of its own; killed when dropped.
 pub(crate) struct Serving {
     process: Child,
-    /// Read to its end only by the kernel: these tests print less than a pipe holds.
-    _stdout: BufReader<ChildStdout>,
+    /// Without its reader, the peer could print nothing more.
+    _stdout: Lines,
     address: String,
     folder: TempDir,
 }
@@ -69,9 +69,8 @@ impl Serving {
         let mut command = under(tool, &command);
         let log = fs::File::create(folder.path().join("stderr")).unwrap();
         let mut process = command.stderr(log).spawn().unwrap();
-        let mut stdout = BufReader::new(process.stdout.take().unwrap());
-        let mut line = String::new();
-        stdout.read_line(&mut line).unwrap();
+        let stdout = Lines::of(process.stdout.take().unwrap());
+        let line = stdout.next().unwrap_or_default();
         let ready: serde_json::Value = serde_json::from_str(&line).unwrap_or_else(|error| {
             let stderr = fs::read_to_string(folder.path().join("stderr")).unwrap_or_default();
             panic!("the peer is not ready: {error}: {line}{stderr}")
