@@ -11,8 +11,7 @@ use lanspread_web::{
     Answering, Coming, Log, RefusedAt, RoomDaemon, RoomFeed, RoomNews, Start, Started, TokenError, WebConfig,
     WebRefusal, WebServer, token_of_file, token_of_state,
 };
-use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::arguments::{Global, WebOptions};
 use crate::exit::Failure;
@@ -218,9 +217,9 @@ impl RoomFeed for RoomReplies {
         Box::pin(async {
             loop {
                 match self.0.next().await {
-                    ControlReply::Report { report: Answer::Room(room) } => return whole(*room),
+                    ControlReply::Report { report: Answer::Room(room) } => return Some(whole(*room)),
                     ControlReply::Report { report: Answer::RoomChanged(changes) } => {
-                        return changed(*changes);
+                        return Some(changed(*changes));
                     }
                     ControlReply::Done | ControlReply::Failed(_) => return None,
                     _ => {}
@@ -230,17 +229,17 @@ impl RoomFeed for RoomReplies {
     }
 }
 
-fn whole(mut room: Room) -> Option<RoomNews> {
+fn whole(mut room: Room) -> RoomNews {
     add_hints(&mut room.cells, &mut room.warnings);
     if let Some(looking) = &mut room.looking {
         looking.hint = hints::hint("no-peers", Some("nobody-heard")).map(str::to_owned);
     }
-    Some(RoomNews::Whole(object(&room)?))
+    RoomNews::Whole(Box::new(room))
 }
 
-fn changed(mut changes: RoomChanges) -> Option<RoomNews> {
+fn changed(mut changes: RoomChanges) -> RoomNews {
     add_hints(&mut changes.cells, changes.warnings.as_deref_mut().unwrap_or_default());
-    Some(RoomNews::Changes(object(&changes)?))
+    RoomNews::Changes(Box::new(changes))
 }
 
 const REPAIR_HINT: &str = "open it and press Repair, which fetches what differs and nothing else";
@@ -257,16 +256,6 @@ fn add_hints(cells: &mut [RoomCell], warnings: &mut [RoomWarning]) {
     }
     for warning in warnings {
         warning.hint = hints::hint(&warning.code, None).map(str::to_owned);
-    }
-}
-
-fn object(data: &impl Serialize) -> Option<Map<String, Value>> {
-    match serde_json::to_value(data) {
-        Ok(Value::Object(object)) => Some(object),
-        other => {
-            tracing::error!("the room cannot be told: {other:?}");
-            None
-        }
     }
 }
 
@@ -297,13 +286,11 @@ impl Log for EventLog {
 /// An event in the log: what people need a line about.
 fn entry(event: &ReportedEvent, own_name: &str) -> Option<Value> {
     let message = output::words_of(&event.event)?;
-    let fields = object(&event.event)?;
-    let field = |name: &str| fields.get(name).cloned().unwrap_or_default();
-    let name = fields.get("name").and_then(Value::as_str).unwrap_or(own_name);
+    let fields = serde_json::to_value(&event.event).unwrap_or_default();
+    let name = fields["name"].as_str().unwrap_or(own_name);
     let time = humantime::format_rfc3339_millis(event.at).to_string();
-    Some(
-        json!({ "event": field("event"), "time": time, "name": name, "game": field("game"), "message": message }),
-    )
+    let (event, game) = (&fields["event"], &fields["game"]);
+    Some(json!({ "event": event, "time": time, "name": name, "game": game, "message": message }))
 }
 
 #[cfg(test)]

@@ -2,57 +2,15 @@
 
 use std::path::Path;
 
-use lanspread_peer::{GameId, OperationKind, OperationPlan, PeerId};
-use serde::{Deserialize, Serialize};
+use lanspread_peer::{
+    CellState, GameVersion, OperationKind, OperationPlan, PeerId, Room, RoomCell, RoomGame, RoomSeat,
+    SeatState,
+};
+use serde::Serialize;
 
 use crate::commands::{Commands, OWN_ONLY};
 use crate::daemon::ActionsAsked;
 use crate::refusal::WebRefusal;
-
-/// What this has to know of a room.
-#[derive(Debug, Deserialize)]
-pub(crate) struct SeenRoom {
-    #[serde(rename = "self")]
-    own: PeerId,
-    peers: Vec<SeenPeer>,
-    games: Vec<SeenGame>,
-    cells: Vec<SeenCell>,
-}
-
-#[derive(Debug, Deserialize)]
-struct SeenPeer {
-    peer: PeerId,
-    name: String,
-    state: String,
-    #[serde(default)]
-    free_bytes: Option<u64>,
-    accepts: bool,
-}
-
-#[derive(Debug, Deserialize)]
-struct SeenGame {
-    game: GameId,
-    #[serde(default)]
-    version: Option<String>,
-    #[serde(default)]
-    bytes: Option<u64>,
-    #[serde(default)]
-    unpacked_bytes: Option<u64>,
-    peers: Vec<PeerId>,
-}
-
-#[derive(Debug, Deserialize)]
-struct SeenCell {
-    peer: PeerId,
-    game: GameId,
-    state: String,
-    #[serde(default)]
-    version: Option<String>,
-    #[serde(default)]
-    shareable: bool,
-    #[serde(default)]
-    operation: Option<u64>,
-}
 
 /// One thing that can be done, or why it cannot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -137,20 +95,20 @@ struct NotThere {
 
 /// A game on one peer.
 struct Place<'a> {
-    peer: &'a SeenPeer,
-    game: &'a SeenGame,
-    cell: Option<&'a SeenCell>,
+    peer: &'a RoomSeat,
+    game: &'a RoomGame,
+    cell: Option<&'a RoomCell>,
     is_own: bool,
     allowed: Commands,
 }
 
 impl Place<'_> {
-    fn state(&self) -> &str {
-        self.cell.map_or("absent", |cell| &cell.state)
+    fn state(&self) -> CellState {
+        self.cell.map_or(CellState::Absent, |cell| cell.state)
     }
 
     fn is_installed(&self) -> bool {
-        matches!(self.state(), "installed" | "outdated" | "damaged")
+        matches!(self.state(), CellState::Installed | CellState::Outdated | CellState::Damaged)
     }
 
     fn has_archive(&self) -> bool {
@@ -158,9 +116,17 @@ impl Place<'_> {
     }
 
     fn is_busy(&self) -> bool {
-        const BUSY: [&str; 7] =
-            ["waiting", "streaming", "downloading", "installing", "updating", "verifying", "repairing"];
-        BUSY.contains(&self.state())
+        use CellState as S;
+        matches!(
+            self.state(),
+            S::Waiting
+                | S::Streaming
+                | S::Downloading
+                | S::Installing
+                | S::Updating
+                | S::Verifying
+                | S::Repairing
+        )
     }
 
     fn sources(&self) -> usize {
@@ -169,7 +135,7 @@ impl Place<'_> {
 
     /// Why nothing at all can be started here.
     fn closed(&self) -> Option<String> {
-        if self.peer.state != "here" {
+        if self.peer.state != SeatState::Here {
             Some("it does not answer".to_owned())
         } else if !self.is_own && self.allowed != Commands::Room {
             Some(OWN_ONLY.to_owned())
@@ -211,24 +177,24 @@ impl Place<'_> {
             "install" => no(self.is_installed(), "it is installed")
                 .or_else(|| no(!self.has_archive(), "its archive is not here"))
                 .or_else(|| self.lacks(self.game.unpacked_bytes)),
-            "update" => no(self.state() != "outdated" && !self.is_installed(), "it is not installed")
-                .or_else(|| no(self.state() != "outdated", "no newer version is wanted"))
+            "update" => no(!self.is_installed(), "it is not installed")
+                .or_else(|| no(self.state() != CellState::Outdated, "no newer version is wanted"))
                 .or_else(|| self.without_source()),
             "verify" => no(!self.is_installed() && !self.has_archive(), "it is not here"),
-            _ => no(self.state() != "damaged", "no damage is known: verify it first"),
+            _ => no(self.state() != CellState::Damaged, "no damage is known: verify it first"),
         })
     }
 }
 
 /// The actions of the page, the ones that bring a game first.
-pub(crate) fn actions(room: &SeenRoom, asked: &ActionsAsked, allowed: Commands) -> Vec<Action> {
+pub(crate) fn actions(room: &Room, asked: &ActionsAsked, allowed: Commands) -> Vec<Action> {
     let Some(game) = room.games.iter().find(|game| game.game == asked.game) else { return Vec::new() };
     let places: Vec<_> = asked.peers.iter().filter_map(|peer| place(room, game, *peer, allowed)).collect();
     let Some(first) = places.first() else { return Vec::new() };
     let (packed, unpacked) = (game.bytes, game.unpacked_bytes);
-    let old = first.cell.and_then(|cell| cell.version.as_deref());
-    let new = game.version.as_deref().unwrap_or("the newest one");
-    let mut offered = vec![
+    let old = first.cell.and_then(|cell| cell.version.as_ref()).map_or("that is there", GameVersion::as_str);
+    let new = game.version.as_ref().map_or("the newest one", GameVersion::as_str);
+    let offered = [
         ("stream-install", writes(unpacked), unpacked),
         (
             "download",
@@ -236,14 +202,11 @@ pub(crate) fn actions(room: &SeenRoom, asked: &ActionsAsked, allowed: Commands) 
             packed,
         ),
         ("install", unpacks(unpacked), unpacked),
-        ("update", format!("Replaces version {} by {new}.", old.unwrap_or("that is there")), None),
+        ("update", format!("Replaces version {old} by {new}."), None),
         ("verify", "Reads every file and compares it with what was installed.".to_owned(), None),
+        ("repair", "Fetches what differs, and nothing else.".to_owned(), None),
+        ("cancel", "Ends what runs.".to_owned(), None),
     ];
-    // Offered as soon as a daemon can do it.
-    if serde_json::from_value::<OperationKind>("repair".into()).is_ok() {
-        offered.push(("repair", "Fetches what differs, and nothing else.".to_owned(), None));
-    }
-    offered.push(("cancel", "Ends what runs.".to_owned(), None));
     let free = places.iter().filter_map(|place| place.peer.free_bytes).min();
     let action = |(kind, message, needed_bytes): (&'static str, String, Option<u64>)| {
         let not_there =
@@ -254,7 +217,7 @@ pub(crate) fn actions(room: &SeenRoom, asked: &ActionsAsked, allowed: Commands) 
             places.iter().map(|place| place.peer.peer).filter(|peer| !is_refused(peer)).collect();
         let reason = refused.first().filter(|_| peers.is_empty()).map(|first| match places.len() {
             1 => first.message.clone(),
-            _ => format!("{}: {}", lanspread_types::text::printable(&places[0].peer.name, 40), first.message),
+            _ => format!("{}: {}", places[0].peer.name, first.message),
         });
         if reason.is_some() {
             refused.clear();
@@ -264,9 +227,9 @@ pub(crate) fn actions(room: &SeenRoom, asked: &ActionsAsked, allowed: Commands) 
     offered.into_iter().map(action).collect()
 }
 
-fn place<'a>(room: &'a SeenRoom, game: &'a SeenGame, peer: PeerId, allowed: Commands) -> Option<Place<'a>> {
+fn place<'a>(room: &'a Room, game: &'a RoomGame, peer: PeerId, allowed: Commands) -> Option<Place<'a>> {
     let cell = room.cells.iter().find(|cell| cell.peer == peer && cell.game == game.game);
-    let is_own = peer == room.own;
+    let is_own = Some(peer) == room.self_peer;
     room.peers.iter().find(|known| known.peer == peer).map(|peer| Place { peer, game, cell, is_own, allowed })
 }
 
@@ -299,12 +262,9 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::testing::{self, id};
 
     const GIB: u64 = 1024 * 1024 * 1024;
-
-    fn id(number: u8) -> PeerId {
-        PeerId::from([number; 16])
-    }
 
     #[test]
     fn what_the_daemon_would_do_takes_the_place_of_what_the_room_guessed() {
@@ -336,31 +296,30 @@ mod tests {
     }
 
     /// A room of this machine, a source and another seat, with one game.
-    fn room(own_cell: &Value, seat: &Value) -> SeenRoom {
-        let mut other = json!({ "peer": id(3), "name": "seat-3", "state": "here", "accepts": true, "free_bytes": 99 * GIB });
+    fn room(own_cell: &Value, seat: &Value) -> Room {
+        let mut other = json!({ "peer": id(3), "name": "seat-3", "accepts": true, "free_bytes": 99 * GIB });
         other.as_object_mut().unwrap().extend(seat.as_object().unwrap().clone());
         let mut cell = json!({ "peer": id(1), "game": "g" });
         cell.as_object_mut().unwrap().extend(own_cell.as_object().unwrap().clone());
-        serde_json::from_value(json!({
+        testing::room(json!({
             "self": id(1),
             "peers": [
-                { "peer": id(1), "name": "here", "state": "here", "accepts": false, "free_bytes": 20 * GIB },
-                { "peer": id(2), "name": "den", "state": "here", "accepts": false },
+                { "peer": id(1), "name": "here", "free_bytes": 20 * GIB },
+                { "peer": id(2), "name": "den" },
                 other,
             ],
             "games": [{ "game": "g", "version": "2", "bytes": 5 * GIB, "unpacked_bytes": 13 * GIB, "peers": [id(2)] }],
             "cells": [cell],
         }))
-        .unwrap()
     }
 
-    fn reasons(room: &SeenRoom, peers: &[u8]) -> Vec<(&'static str, Option<String>)> {
+    fn reasons(room: &Room, peers: &[u8]) -> Vec<(&'static str, Option<String>)> {
         let asked =
             ActionsAsked { game: "g".parse().unwrap(), peers: peers.iter().copied().map(id).collect() };
         actions(room, &asked, Commands::Room).into_iter().map(|action| (action.kind, action.reason)).collect()
     }
 
-    fn possible(room: &SeenRoom, peers: &[u8]) -> Vec<&'static str> {
+    fn possible(room: &Room, peers: &[u8]) -> Vec<&'static str> {
         reasons(room, peers)
             .into_iter()
             .filter(|(_, reason)| reason.is_none())
@@ -368,7 +327,7 @@ mod tests {
             .collect()
     }
 
-    fn reason(room: &SeenRoom, peers: &[u8], kind: &str) -> String {
+    fn reason(room: &Room, peers: &[u8], kind: &str) -> String {
         let found = reasons(room, peers).into_iter().find(|(of, _)| *of == kind);
         found.unwrap().1.unwrap_or_default()
     }

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use lanspread_peer::{Room, RoomSeat};
 use serde_json::{Map, Value, json};
 
 use crate::commands::Commands;
@@ -13,9 +14,6 @@ use crate::commands::Commands;
 /// The lists, and what tells their objects apart.
 const KEYED: [(&str, &[&str]); 3] =
     [("peers", &["peer"]), ("games", &["game"]), ("cells", &["peer", "game"])];
-/// Where the peers and the games are in that table.
-const PEERS: usize = 0;
-const GAMES: usize = 1;
 /// What is sent as a whole when any of it changes.
 const WHOLE: [&str; 7] =
     ["links", "operations", "warnings", "summary", "looking", "commands", "commands_reason"];
@@ -37,60 +35,28 @@ pub(crate) struct Picture {
 }
 
 impl Picture {
-    pub(crate) fn of(mut room: Map<String, Value>) -> Self {
+    /// A room, and how far the page goes in it: what it may do at most, and whether another machine accepts anything.
+    pub(crate) fn of(room: &Room, allowed: Commands) -> serde_json::Result<Self> {
+        let accepts = |peer: &RoomSeat| peer.accepts && Some(peer.peer) != room.self_peer;
+        let (commands, reason) = allowed.in_room(room.peers.iter().any(accepts));
         let mut picture = Self::default();
+        let mut fields: Map<String, Value> = serde_json::from_value(serde_json::to_value(room)?)?;
         for (list, (name, keys)) in KEYED.into_iter().enumerate() {
-            let Some(Value::Array(objects)) = room.remove(name) else { continue };
+            let Some(Value::Array(objects)) = fields.remove(name) else { continue };
             for object in objects {
                 picture.objects.insert((list, key_of(&object, keys)), object);
             }
         }
         for name in WHOLE {
-            picture.whole.insert(name, room.remove(name).unwrap_or(Value::Null));
+            picture.whole.insert(name, fields.remove(name).unwrap_or(Value::Null));
         }
+        picture.whole.insert("commands", json!(commands));
+        picture.whole.insert("commands_reason", json!(reason));
         for name in PASSING {
-            room.remove(name);
+            fields.remove(name);
         }
-        picture.head = room;
-        picture
-    }
-
-    /// Puts objects and lists in the place of those that they replace.
-    pub(crate) fn replace(&mut self, mut changes: Map<String, Value>) {
-        for (list, (name, keys)) in KEYED.into_iter().enumerate() {
-            let Some(Value::Array(objects)) = changes.remove(name) else { continue };
-            for object in objects {
-                let key = (list, key_of(&object, keys));
-                if self.says_nothing(&object) {
-                    self.objects.remove(&key);
-                } else {
-                    self.objects.insert(key, object);
-                }
-            }
-        }
-        for (name, value) in changes {
-            if let Some(place) = WHOLE.into_iter().find(|whole| *whole == name) {
-                self.whole.insert(place, value);
-            }
-        }
-    }
-
-    /// Says how far the page goes: what it may do at most, and whether another machine accepts anything.
-    pub(crate) fn tell_commands(&mut self, allowed: Commands) {
-        let own = self.head.get("self");
-        let accepts =
-            |peer: &Value| peer.get("peer") != own && peer.get("accepts") == Some(&Value::Bool(true));
-        let others_accept = self.objects.iter().any(|((list, _), peer)| *list == PEERS && accepts(peer));
-        let (commands, reason) = allowed.in_room(others_accept);
-        self.whole.insert("commands", json!(commands));
-        self.whole.insert("commands_reason", json!(reason));
-    }
-
-    /// Whether an object is a cell of which a snapshot says nothing: the game is neither there nor wanted.
-    fn says_nothing(&self, object: &Value) -> bool {
-        let game = || key_of(object, &["game"]);
-        object.get("state").is_some_and(|state| state == "absent")
-            && self.objects.get(&(GAMES, game())).is_none_or(|game| game["wanted"] != true)
+        picture.head = fields;
+        Ok(picture)
     }
 
     /// The whole room, as it is sent first.
@@ -138,84 +104,65 @@ impl Picture {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::{id, room};
 
-    fn picture(room: Value) -> Picture {
-        let Value::Object(room) = room else { panic!("a room is an object") };
-        Picture::of(room)
+    fn picture(cells: &Value) -> Picture {
+        picture_of(json!({ "cells": cells }))
     }
 
-    fn room(cells: &Value) -> Value {
-        json!({
-            "v": 1, "seq": 7, "time": "now", "self": "a", "party": "p", "links": [], "operations": [], "warnings": [],
-            "summary": { "ready": 1 }, "peers": [{ "peer": "a" }, { "peer": "b" }], "games": [{ "game": "g" }], "cells": cells,
-        })
+    /// Of a room of two peers and one game.
+    fn picture_of(fields: Value) -> Picture {
+        let mut said = json!({
+            "self": id(1), "party": "p", "peers": [{ "peer": id(1) }, { "peer": id(2) }], "games": [{ "game": "g" }],
+        });
+        let Value::Object(fields) = fields else { panic!("a room is an object") };
+        said.as_object_mut().unwrap().extend(fields);
+        Picture::of(&room(said), Commands::Room).unwrap()
     }
 
     #[test]
     fn a_snapshot_is_the_room_without_what_passes() {
-        let cells = json!([{ "peer": "a", "game": "g", "state": "installed" }]);
-        let mut expected = room(&cells);
-        let fields = expected.as_object_mut().unwrap();
-        fields.remove("seq");
-        fields.remove("time");
-        fields.extend(["looking", "commands", "commands_reason"].map(|name| (name.to_owned(), Value::Null)));
-        assert_eq!(Value::Object(picture(room(&cells)).snapshot()), expected);
+        let snapshot = picture(&json!([{ "peer": id(1), "game": "g", "state": "installed" }])).snapshot();
+        let mut fields: Vec<&str> = snapshot.keys().map(String::as_str).collect();
+        fields.sort_unstable();
+        let expected =
+            "cells commands commands_reason games links looking operations party peers self summary warnings";
+        assert_eq!(fields.join(" "), expected);
+        assert_eq!((snapshot["peers"].as_array().unwrap().len(), &snapshot["looking"]), (2, &Value::Null));
     }
 
     #[test]
     fn only_what_differs_is_part_of_a_change() {
-        let cell = |state: &str| json!({ "peer": "a", "game": "g", "state": state });
-        let other = json!({ "peer": "b", "game": "g", "state": "installed" });
-        let before = picture(room(&json!([cell("streaming"), other])));
-        let mut now = room(&json!([cell("installed"), other]));
-        now["seq"] = json!(8);
-        now["summary"] = json!({ "ready": 2 });
-        let change = picture(now).since(&before).unwrap();
-        assert_eq!(Value::Object(change), json!({ "cells": [cell("installed")], "summary": { "ready": 2 } }));
+        let cell = |peer: u8, state: &str| json!({ "peer": id(peer), "game": "g", "state": state });
+        let before = picture(&json!([cell(1, "streaming"), cell(2, "installed")]));
+        let now = json!({
+            "seq": 8, "uptime_ms": 9, "cells": [cell(1, "installed"), cell(2, "installed")],
+            "summary": { "ready": 2, "seats": 2, "problems": 0 },
+        });
+        let change = picture_of(now).since(&before).unwrap();
+        let summary = json!({ "ready": 2, "seats": 2, "problems": 0 });
+        assert_eq!(Value::Object(change), json!({ "cells": [cell(1, "installed")], "summary": summary }));
         assert_eq!(before.since(&before), Some(Map::new()));
     }
 
     #[test]
     fn a_cell_that_is_gone_is_absent_and_a_peer_that_is_gone_needs_a_snapshot() {
-        let before = picture(room(&json!([{ "peer": "b", "game": "g", "state": "installed" }])));
-        let change = picture(room(&json!([]))).since(&before).unwrap();
-        assert_eq!(change["cells"], json!([{ "peer": "b", "game": "g", "state": "absent" }]));
-        for list in ["peers", "games"] {
-            let mut fewer = room(&json!([{ "peer": "b", "game": "g", "state": "installed" }]));
-            fewer[list].as_array_mut().unwrap().pop();
-            assert_eq!(picture(fewer).since(&before), None, "{list}");
+        let cells = json!([{ "peer": id(2), "game": "g", "state": "installed" }]);
+        let before = picture(&cells);
+        let change = picture(&json!([])).since(&before).unwrap();
+        assert_eq!(change["cells"], json!([{ "peer": id(2), "game": "g", "state": "absent" }]));
+        for fewer in
+            [json!({ "peers": [{ "peer": id(1) }] }), json!({ "games": [] }), json!({ "party": "another" })]
+        {
+            assert_eq!(picture_of(fewer.clone()).since(&before), None, "{fewer}");
         }
-        let mut other = room(&json!([]));
-        other["party"] = json!("another");
-        assert_eq!(picture(other).since(&before), None);
-    }
-
-    #[test]
-    fn changes_of_the_daemon_make_the_same_picture_as_its_whole_room() {
-        let cell = |game: &str, state: &str| json!({ "peer": "a", "game": game, "state": state });
-        let mut before = picture(room(&json!([cell("g", "installed"), cell("h", "installed")])));
-        let Value::Object(changes) = json!({
-            "seq": 9, "summary": { "ready": 2 },
-            "games": [{ "game": "w", "wanted": true }],
-            "cells": [cell("g", "streaming"), cell("h", "absent"), cell("w", "absent")],
-        }) else {
-            unreachable!()
-        };
-        before.replace(changes);
-        let mut now = room(&json!([cell("g", "streaming"), cell("w", "absent")]));
-        now["summary"] = json!({ "ready": 2 });
-        now["games"].as_array_mut().unwrap().push(json!({ "game": "w", "wanted": true }));
-        assert_eq!(before, picture(now));
     }
 
     #[test]
     fn that_another_machine_accepts_commands_is_a_change() {
         let with = |accepts: bool| {
-            let mut room = room(&json!([]));
-            room["peers"] = json!([{ "peer": "a", "accepts": true }, { "peer": "b", "accepts": accepts }]);
-            let mut picture = picture(room);
-            picture.tell_commands(Commands::Room);
-            picture
+            let other = json!({ "peer": id(2), "accepts": accepts });
+            picture_of(json!({ "peers": [{ "peer": id(1), "accepts": true }, other] }))
         };
         assert_eq!(with(false).snapshot()["commands"], "own", "that it may command itself is not enough");
         let change = with(true).since(&with(false)).unwrap();
@@ -225,7 +172,7 @@ mod tests {
     #[test]
     fn changes_that_a_slow_reader_missed_are_one_change() {
         let at = |bytes: u64| {
-            picture(room(&json!([{ "peer": "a", "game": "g", "state": "streaming", "bytes": bytes }])))
+            picture(&json!([{ "peer": id(1), "game": "g", "state": "streaming", "bytes": bytes }]))
         };
         let change = at(900).since(&at(1)).unwrap();
         assert_eq!(change["cells"].as_array().unwrap().len(), 1);

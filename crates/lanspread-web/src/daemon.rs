@@ -2,10 +2,10 @@
 
 use std::pin::Pin;
 
-use lanspread_peer::{GameId, OperationKind, OperationPlan, PeerId};
+use lanspread_peer::{GameId, OperationKind, OperationPlan, PeerId, Room, RoomChanges};
 use lanspread_types::limits;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::refusal::{RefusedAt, WebRefusal};
 
@@ -65,12 +65,12 @@ pub trait RoomDaemon: Send + Sync + 'static {
 pub type Coming<'a, T> = Pin<Box<dyn Future<Output = Option<T>> + Send + 'a>>;
 
 /// What a daemon tells of its room.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RoomNews {
-    /// All of it: an object with the lists `peers`, `games` and `cells`, and what else there is. The first news are this.
-    Whole(Map<String, Value>),
-    /// Objects that replace those of the same key, and lists that replace theirs.
-    Changes(Map<String, Value>),
+    /// All of it. The first news are this.
+    Whole(Box<Room>),
+    /// What has changed.
+    Changes(Box<RoomChanges>),
 }
 
 /// A room that is followed.

@@ -15,6 +15,8 @@ mod refusal;
 mod routes;
 mod server;
 mod stall;
+#[cfg(test)]
+mod testing;
 mod tickets;
 mod token;
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
+use lanspread_peer::Room;
 use lanspread_types::limits;
 use serde_json::{Map, Value, json};
 use tokio::sync::{Mutex, OwnedSemaphorePermit};
@@ -21,12 +22,33 @@ use crate::refusal::WebRefusal;
 /// A picture with its number.
 pub(crate) struct Numbered {
     pub(crate) seq: u64,
+    pub(crate) room: Arc<Room>,
     picture: Picture,
     /// What came before it, and the event that says what changed since then.
     since_previous: Option<(u64, Bytes)>,
 }
 
 impl Numbered {
+    /// The picture of a room; the one before if it shows the same.
+    fn after(
+        before: Option<Arc<Self>>,
+        room: &Arc<Room>,
+        allowed: Commands,
+    ) -> Result<Arc<Self>, WebRefusal> {
+        let picture = Picture::of(room, allowed)
+            .map_err(|error| WebRefusal::new(500, "internal", format!("the room cannot be told: {error}")))?;
+        let room = Arc::clone(room);
+        Ok(match before {
+            Some(before) if before.picture == picture => before,
+            Some(before) => {
+                let mut numbered = Self { seq: before.seq + 1, room, picture, since_previous: None };
+                numbered.since_previous = Some((before.seq, numbered.counted_since(&before)));
+                Arc::new(numbered)
+            }
+            None => Arc::new(Self { seq: 1, room, picture, since_previous: None }),
+        })
+    }
+
     /// The whole room, with the number of its last change.
     pub(crate) fn snapshot(&self) -> Map<String, Value> {
         self.stamped(self.picture.snapshot())
@@ -87,14 +109,16 @@ struct Now {
 /// The room of the daemon, and what it has told of it so far.
 struct Followed {
     feed: Box<dyn RoomFeed>,
-    picture: Picture,
+    room: Arc<Room>,
+    /// Whether something was told of it since the last picture.
+    is_news: bool,
 }
 
 impl Followed {
     async fn begin(daemon: &dyn RoomDaemon) -> Option<Self> {
         let mut feed = daemon.room();
         match feed.next().await? {
-            RoomNews::Whole(room) => Some(Self { feed, picture: Picture::of(room) }),
+            RoomNews::Whole(room) => Some(Self { feed, room: Arc::from(room), is_news: true }),
             RoomNews::Changes(_) => None,
         }
     }
@@ -102,9 +126,10 @@ impl Followed {
     /// Takes everything that was told meanwhile; none if nothing will be told any more.
     fn catch_up(&mut self) -> Option<()> {
         while let Some(news) = self.feed.next().now_or_never() {
+            self.is_news = true;
             match news? {
-                RoomNews::Whole(room) => self.picture = Picture::of(room),
-                RoomNews::Changes(changes) => self.picture.replace(changes),
+                RoomNews::Whole(room) => self.room = Arc::from(room),
+                RoomNews::Changes(changes) => Arc::make_mut(&mut self.room).apply(*changes),
             }
         }
         Some(())
@@ -130,16 +155,11 @@ impl Live {
             None => Followed::begin(daemon).await.ok_or_else(no_room)?,
         };
         followed.catch_up().ok_or_else(no_room)?;
-        let mut picture = followed.picture.clone();
-        picture.tell_commands(self.allowed);
-        let numbered = match now.newest.take() {
-            Some((before, _)) if before.picture == picture => before,
-            Some((before, _)) => {
-                let mut numbered = Numbered { seq: before.seq + 1, picture, since_previous: None };
-                numbered.since_previous = Some((before.seq, numbered.counted_since(&before)));
-                Arc::new(numbered)
-            }
-            None => Arc::new(Numbered { seq: 1, picture, since_previous: None }),
+        let is_news = std::mem::take(&mut followed.is_news);
+        let before = now.newest.take().map(|(before, _)| before);
+        let numbered = match before {
+            Some(before) if !is_news => before,
+            before => Numbered::after(before, &followed.room, self.allowed)?,
         };
         *now = Now { followed: Some(followed), newest: Some((Arc::clone(&numbered), Instant::now())) };
         Ok(numbered)

@@ -12,7 +12,7 @@ use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use futures_util::future::join_all;
 use lanspread_types::limits;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -127,9 +127,7 @@ async fn live(
 
 async fn actions(State(site): Here, RawQuery(query): RawQuery) -> Result<Response, WebRefusal> {
     let asked = ActionsAsked::read(&query.unwrap_or_default())?;
-    let room = serde_json::from_value(Value::Object(site.picture().await?.snapshot()))
-        .map_err(|error| WebRefusal::new(500, "internal", format!("the room is not readable: {error}")))?;
-    let mut actions = actions::actions(&room, &asked, site.allowed);
+    let mut actions = actions::actions(&site.picture().await?.room, &asked, site.allowed);
     if asked.peers == [site.daemon.own()] && site.allowed != Commands::None {
         let _turn = site.planning.acquire().await;
         let plans = actions.iter().filter_map(Action::to_plan);

@@ -68,7 +68,7 @@ impl Machine {
     fn wanted(&self) -> Vec<String> {
         let Ok(entries) = fs::read_dir(self.games().join(".lanspread/wanted")) else { return Vec::new() };
         let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        names.filter(|name| !name.ends_with(".new")).collect()
+        names.filter(|name| name.strip_suffix(".json.new").is_none()).collect()
     }
 }
 

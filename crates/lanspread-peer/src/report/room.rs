@@ -3,6 +3,7 @@
 //! Bytes of streams, installs, updates and verifications are unpacked bytes, those of downloads bytes of root files; rates are
 //! bytes of the same kind per second. What other peers tell is not proved. Fields that are not known are left out.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use lanspread_types::ids::{GameId, GameVersion, PeerId, PeerName};
@@ -78,14 +79,18 @@ impl Room {
         let RoomChanges { seq, peers, games, cells, links, operations, warnings, summary } = changes;
         self.seq = seq;
         for peer in peers {
-            put(&mut self.peers, peer, |peer| peer.peer);
+            put(&mut self.peers, peer, |known, new| known.peer == new.peer);
         }
         for game in games {
-            put(&mut self.games, game, |game| game.game.clone());
+            put(&mut self.games, game, |known, new| known.game == new.game);
         }
         for cell in cells {
-            put(&mut self.cells, cell, |cell| (cell.peer, cell.game.clone()));
+            put(&mut self.cells, cell, |known, new| known.peer == new.peer && known.game == new.game);
         }
+        // A room says nothing of a game that is neither at a peer nor wanted.
+        let wanted: BTreeSet<_> =
+            self.games.iter().filter(|game| game.wanted).map(|game| &game.game).collect();
+        self.cells.retain(|cell| cell.state != CellState::Absent || wanted.contains(&cell.game));
         self.links = links.unwrap_or_else(|| std::mem::take(&mut self.links));
         self.operations = operations.unwrap_or_else(|| std::mem::take(&mut self.operations));
         self.warnings = warnings.unwrap_or_else(|| std::mem::take(&mut self.warnings));
@@ -93,9 +98,9 @@ impl Room {
     }
 }
 
-/// Puts an object in the place of the one with the same key, or at the end.
-fn put<T, K: PartialEq>(all: &mut Vec<T>, new: T, key: impl Fn(&T) -> K) {
-    match all.iter_mut().find(|known| key(known) == key(&new)) {
+/// Puts an object in the place of the one that is the same thing, or at the end.
+fn put<T>(all: &mut Vec<T>, new: T, is_same: impl Fn(&T, &T) -> bool) {
+    match all.iter_mut().find(|known| is_same(known, &new)) {
         Some(known) => *known = new,
         None => all.push(new),
     }

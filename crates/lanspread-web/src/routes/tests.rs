@@ -3,21 +3,22 @@
 use std::sync::Mutex;
 
 use futures_util::StreamExt;
-use lanspread_peer::{GameId, OperationKind, OperationPlan, PeerId};
-use serde_json::{Map, Value};
+use lanspread_peer::{GameId, OperationKind, OperationPlan, PeerId, Room};
+use serde_json::Value;
 use tokio::sync::mpsc;
 use tower::ServiceExt;
 
 use super::*;
 use crate::daemon::{Answering, Coming, Log, RoomFeed, RoomNews, Started};
 use crate::guard::TokenDigest;
+use crate::testing::{self, id};
 
 const HOST: &str = "127.0.0.1:8080";
 
 /// What the daemon was asked, and what it says.
 #[derive(Default)]
 struct Said {
-    room: Mutex<Map<String, Value>>,
+    room: Mutex<Room>,
     /// How often the room began to be followed, and how often news of it were asked for.
     followed: Mutex<usize>,
     looked_at: Mutex<usize>,
@@ -87,7 +88,7 @@ fn plan(kind: OperationKind, game: &GameId) -> OperationPlan {
 /// Tells the room whenever it is another one than was told last.
 struct Told {
     said: Arc<Said>,
-    told: Option<Map<String, Value>>,
+    told: Option<Room>,
 }
 
 impl RoomFeed for Told {
@@ -98,7 +99,7 @@ impl RoomFeed for Told {
             return Box::pin(std::future::pending());
         }
         self.told = Some(room.clone());
-        Box::pin(async { Some(RoomNews::Whole(room)) })
+        Box::pin(async { Some(RoomNews::Whole(Box::new(room))) })
     }
 }
 
@@ -122,15 +123,14 @@ fn page(token: Option<&str>) -> Page {
 
 fn page_with(token: Option<&str>, allowed: Commands) -> Page {
     let (said, stop) = (Arc::<Said>::default(), CancellationToken::new());
-    set_room(&said, json!({ "self": "a", "peers": [{ "peer": "a" }], "cells": [] }));
+    set_room(&said, json!({ "self": id(1), "peers": [{ "peer": id(1) }] }));
     let guard = Guard { names: Vec::new(), token: token.map(TokenDigest::of) };
     let router = routes(Site::new(Arc::new(MadeUp(Arc::clone(&said))), guard, allowed, stop.clone()));
     Page { said, router, stop }
 }
 
 fn set_room(said: &Said, room: Value) {
-    let Value::Object(room) = room else { panic!("a room is an object") };
-    *said.room.lock().unwrap() = room;
+    *said.room.lock().unwrap() = testing::room(room);
 }
 
 fn get_request(path: &str) -> Request {
@@ -209,7 +209,7 @@ async fn the_room_is_answered_with_its_number() {
     let page = page(None);
     let (status, room) = page.json(get_request("/api/v1/room")).await;
     assert_eq!((status, &room["v"], &room["seq"]), (200, &json!(1), &json!(1)));
-    assert_eq!(room["peers"], json!([{ "peer": "a" }]));
+    assert_eq!(room["peers"][0]["peer"], json!(id(1)));
     assert!(room["time"].as_str().unwrap().ends_with('Z'));
 }
 
@@ -296,11 +296,11 @@ async fn cancelling_names_an_operation() {
 async fn what_is_possible_follows_from_the_room() {
     let page = page(None);
     let (here, source) = (PeerId::random().unwrap(), PeerId::random().unwrap());
-    let peer = |peer| json!({ "peer": peer, "name": "pc", "state": "here", "accepts": false });
+    let peer = |peer| json!({ "peer": peer });
     set_room(
         &page.said,
         json!({
-            "self": here, "peers": [peer(here), peer(source)], "games": [{ "game": "g", "peers": [source] }], "cells": [],
+            "self": here, "peers": [peer(here), peer(source)], "games": [{ "game": "g", "peers": [source] }],
         }),
     );
     let (status, answer) = page.json(get_request(&format!("/api/v1/actions?game=g&peer={here}"))).await;
@@ -316,11 +316,11 @@ async fn what_is_possible_follows_from_the_room() {
 async fn what_is_possible_on_its_own_machine_is_what_the_daemon_would_do() {
     let page = page(None);
     let (own, source): (PeerId, PeerId) = (OWN.into(), PeerId::random().unwrap());
-    let peer = |peer| json!({ "peer": peer, "name": "pc", "state": "here", "accepts": true });
+    let peer = |peer| json!({ "peer": peer, "accepts": true });
     set_room(
         &page.said,
         json!({
-            "self": own, "peers": [peer(own), peer(source)], "games": [{ "game": "g", "peers": [source] }], "cells": [],
+            "self": own, "peers": [peer(own), peer(source)], "games": [{ "game": "g", "peers": [source] }],
         }),
     );
     let actions = async |of: PeerId| {
@@ -375,16 +375,14 @@ async fn a_page_gets_the_room_then_what_changes_and_a_sign_of_life() {
     let (name, _) = events.next().await.unwrap();
     assert_eq!(name, "time", "nothing has changed");
 
-    set_room(
-        &page.said,
-        json!({ "self": "a", "peers": [{ "peer": "a" }], "cells": [{ "peer": "a", "game": "g" }] }),
-    );
+    let cell = json!({ "peer": id(1), "game": "g", "state": "installed" });
+    set_room(&page.said, json!({ "self": id(1), "peers": [{ "peer": id(1) }], "cells": [cell] }));
     let (name, change) = events.next().await.unwrap();
     assert_eq!((name.as_str(), &change["seq"]), ("delta", &json!(2)));
-    assert_eq!(change["cells"], json!([{ "peer": "a", "game": "g" }]));
+    assert_eq!(change["cells"], json!([cell]));
     assert!(change.get("peers").is_none());
 
-    set_room(&page.said, json!({ "self": "a", "peers": [], "cells": [] }));
+    set_room(&page.said, json!({ "self": id(1) }));
     assert_eq!(events.next().await.unwrap().0, "snapshot", "a peer that is gone is no delta");
 
     page.said.log.lock().unwrap()[0].send(json!({ "event": "peer-lost" })).unwrap();
@@ -420,7 +418,10 @@ async fn however_many_pages_look_the_room_is_looked_at_twice_a_second() {
 async fn a_page_that_fell_behind_gets_one_change() {
     let page = page(None);
     let (mut slow, mut quick) = (page.live().await, page.live().await);
-    let room = |bytes: u64| json!({ "self": "a", "peers": [{ "peer": "a" }], "cells": [{ "peer": "a", "game": "g", "bytes": bytes }] });
+    let room = |bytes: u64| {
+        let cell = json!({ "peer": id(1), "game": "g", "state": "streaming", "bytes": bytes });
+        json!({ "self": id(1), "peers": [{ "peer": id(1) }], "cells": [cell] })
+    };
     set_room(&page.said, room(0));
     for events in [&mut slow, &mut quick] {
         assert_eq!(events.next().await.unwrap().0, "snapshot");

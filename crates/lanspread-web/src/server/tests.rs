@@ -1,6 +1,6 @@
 //! The limits of connections, on real sockets of the loopback interface.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Duration, Instant};
 
@@ -50,7 +50,7 @@ impl RoomFeed for Nothing {
         if std::mem::replace(&mut self.0, true) {
             return Box::pin(std::future::pending());
         }
-        Box::pin(async { Some(RoomNews::Whole(Map::new())) })
+        Box::pin(async { Some(RoomNews::Whole(Box::default())) })
     }
 }
 

@@ -189,3 +189,22 @@ fn a_reader_is_told_what_has_changed_and_everything_if_something_is_gone() {
     let alone = of(&room(Vec::new()), now);
     assert!(matches!(difference(&before, &alone), RoomDifference::Everything));
 }
+
+#[test]
+fn a_reader_forgets_a_game_that_is_neither_there_nor_wanted_any_more() {
+    let now = Instant::now();
+    let seats = |games| room(vec![(2, other("seat", games, now))]);
+    for is_wanted in [true, false] {
+        let of = |games| {
+            let mut known = seats(games);
+            let wanted = if is_wanted { game() } else { "other".parse().unwrap() };
+            known.wanted = Some([(wanted, None)].into());
+            of(&known, now)
+        };
+        let (mut read, after) = (of(vec![has(Some("2"), None)]), of(Vec::new()));
+        let RoomDifference::Changes(changes) = difference(&read, &after) else { panic!() };
+        assert!(changes.cells.iter().any(|cell| cell.peer == id(2) && cell.state == CellState::Absent));
+        read.apply(*changes);
+        assert_eq!(read, after, "wanted: {is_wanted}");
+    }
+}
