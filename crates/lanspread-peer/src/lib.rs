@@ -191,7 +191,7 @@ pub use report::packing_list::{AwaitedPackingList, MadePackingList};
 pub use report::party_line::PartyLineShown;
 pub use report::passed_over::PassedOverFolder;
 pub use report::peer_trust::PeerTrust;
-pub use report::planned::{OperationPlan, PlannedSource, PlannedStep, PlannedUpstream};
+pub use report::planned::{OperationPlan, PlannedSource, PlannedStep, PlannedUpstream, SeatPlan};
 pub use report::queued::QueuedAt;
 pub use report::repair::{RepairBegin, RepairFailed, RepairFinished, VerifyFinished};
 pub use report::reported_event::ReportedEvent;

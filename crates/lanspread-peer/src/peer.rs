@@ -55,6 +55,7 @@ mod verify;
 mod wanted;
 #[cfg_attr(not(feature = "control"), allow(dead_code, reason = "only a daemon keeps operations"))]
 mod wanted_files;
+mod work_for_peers;
 
 #[cfg(test)]
 mod attempt_tests;

@@ -7,7 +7,7 @@
 //! `local/`, only files that a manifest lists are served, and only if the user allows it ([`entries`]).
 
 mod admission;
-mod asked;
+pub(crate) mod asked;
 mod dictionaries;
 pub(crate) mod download;
 mod entries;

@@ -53,6 +53,7 @@ pub mod inflow;
 pub mod message;
 pub mod pace;
 pub mod packed;
+pub mod planned;
 pub mod queued;
 pub mod refusal;
 

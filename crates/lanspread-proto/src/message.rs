@@ -10,13 +10,14 @@ use lanspread_types::ids::{GameId, GameVersion, PeerId, PeerName};
 use lanspread_types::limits;
 use serde::{Deserialize, Serialize};
 
-use crate::activity::{ActivityHead, GameActivity, WorkKind};
+use crate::activity::{ActivityHead, GameActivity, WorkFailure, WorkKind};
 use crate::packed::{Follow, Join, NextWave, Placement};
+use crate::planned::PlannedWork;
 use crate::queued::QueuePosition;
 pub use crate::refusal::{Refusal, RefusalCode};
 
 /// Version of the protocol. Only the current one exists.
-pub const PROTOCOL_VERSION: u16 = 4;
+pub const PROTOCOL_VERSION: u16 = 5;
 
 /// Introduces a peer; the first message of each side. Which peer it is, the handshake has proved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,6 +79,9 @@ pub enum Request {
     CannotReach { wave: u64, relay: PeerId },
     /// An operation that the peer is to do itself. Answer: [`Reply::Accepted`], if the user there allows it to this peer.
     Operate { kind: WorkKind, game: GameId },
+    /// What such an operation would do, without doing it. Answer: [`Reply::Planned`] or [`Reply::WouldFail`], if the user
+    /// there allows the operation to this peer.
+    Plan { kind: WorkKind, game: GameId },
 }
 
 /// The files of a signed catalog.
@@ -143,6 +147,10 @@ pub enum Reply {
     },
     /// It will be done; the number of the operation there.
     Accepted { operation: u64 },
+    /// What the operation would do.
+    Planned(PlannedWork),
+    /// How the operation would fail.
+    WouldFail(WorkFailure),
 }
 
 /// A file whose chunks a receiver may request.
@@ -344,6 +352,27 @@ mod tests {
             Reply::Activity { revision: 7, is_whole: true, accepts: false, head, games, more: false };
         assert_eq!(codec::encode(&activity).unwrap(), [14, 7, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
         assert_eq!(codec::encode(&RefusalCode::NotPermitted).unwrap(), [10]);
+    }
+
+    #[test]
+    fn a_plan_is_asked_for_and_told_in_fixed_bytes() {
+        let plan = Request::Plan { kind: WorkKind::Ensure, game: "g".parse().unwrap() };
+        assert_eq!(codec::encode(&plan).unwrap(), [13, 8, 1, b'g']);
+        let planned = PlannedWork {
+            version: Some("1".parse().unwrap()),
+            changed: true,
+            fetched_bytes: Some(2),
+            bytes: None,
+            lost_files: 3,
+            needed_bytes: Some(4),
+            free_bytes: 5,
+            fits: Some(true),
+        };
+        let bytes = codec::encode(&Reply::Planned(planned)).unwrap();
+        assert_eq!(bytes, [16, 1, 1, b'1', 1, 1, 2, 0, 3, 1, 4, 5, 1, 1]);
+        let failure = WorkFailure::new(WorkKind::Ensure, "no-peers", None, "m");
+        let bytes = codec::encode(&Reply::WouldFail(failure)).unwrap();
+        assert_eq!(bytes, [&[17, 8, 8][..], b"no-peers", &[0, 1, b'm']].concat());
     }
 
     #[test]

@@ -233,7 +233,8 @@ impl LyingSource {
                 | Request::Join(_)
                 | Request::Follow(_)
                 | Request::CannotReach { .. }
-                | Request::Operate { .. } => {
+                | Request::Operate { .. }
+                | Request::Plan { .. } => {
                     Reply::Refused(Refusal::new(RefusalCode::NotOffered, "it hands nothing on"))
                 }
                 // The tests of downloads have lying sources of their own.

@@ -3,6 +3,7 @@
 use clap::{Args, Subcommand, ValueHint};
 use lanspread_peer::GameId;
 
+use crate::arguments::games::DryRun;
 use crate::arguments::options::DaemonGamesDir;
 
 /// `room`
@@ -25,6 +26,7 @@ pub(crate) enum RoomCommand {
 Examples:
   lanspread-peer-cli room install cnctw --on all
   lanspread-peer-cli room install cnctw --on seat-3,seat-4
+  lanspread-peer-cli room install cnctw --on all --dry-run   # which of them could, and what it would take there
 
 Each machine streams the game unless its archives are there. One that has it already does nothing.")]
     Install(RoomInstall),
@@ -52,6 +54,8 @@ pub(crate) struct RoomInstall {
     /// `all`, or the names or ids of the machines, separated by commas
     #[arg(long, required = true, value_hint = ValueHint::Other, value_name = "SEAT", value_delimiter = ',')]
     pub(crate) on: Vec<String>,
+    #[command(flatten)]
+    pub(crate) looking: DryRun,
     #[command(flatten)]
     pub(crate) games: DaemonGamesDir,
 }

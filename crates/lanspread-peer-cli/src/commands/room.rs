@@ -78,24 +78,43 @@ async fn install(global: &Global, output: Output, install: RoomInstall) -> Comma
     }
     let seats = if is_all { Vec::new() } else { install.on };
     let (kind, game) = (OperationKind::Ensure, install.game);
-    let replies = backend.ask(ControlRequest::OperateAt { kind, game, seats }).await?;
+    let request = if install.looking.dry_run {
+        ControlRequest::PlanAt { kind, game, seats }
+    } else {
+        ControlRequest::OperateAt { kind, game, seats }
+    };
+    let replies = backend.ask(request).await?;
     let cancel = CancellationToken::new();
     cancel_on_signal_or_panic(cancel.clone())?;
-    let (mut accepted, mut refused) = (0_usize, Vec::new());
+    let (mut accepted, mut first_failed) = (0_usize, None);
     replies
         .each(&cancel, async |reply| {
             let ControlReply::Report { report } = reply else { return Ok(()) };
-            match &report {
-                Answer::SeatRefused { name, code, message, .. } => {
-                    refused.push((name.clone(), code.clone(), message.clone()));
+            match failed(&report) {
+                Some(failure) => {
+                    first_failed.get_or_insert(failure);
                 }
-                _ => accepted += 1,
+                None => accepted += 1,
             }
             Ok(output.report(&report)?)
         })
         .await?;
-    let Some((name, code, message)) = refused.into_iter().next() else { return Ok(()) };
+    let Some(failure) = first_failed else { return Ok(()) };
     let others = if accepted == 0 { "" } else { "not on every machine: " };
-    let message = format!("{others}{name}: {message}");
-    Err(OperationFailure::new(code, ErrorCategory::Refused, &message).into())
+    let message = format!("{others}{}", failure.message);
+    Err(OperationFailure::new(failure.code, failure.category, &message).into())
+}
+
+/// Why a machine does not, or could not, do what it was asked for.
+fn failed(report: &Answer) -> Option<OperationFailure> {
+    match report {
+        Answer::SeatRefused { name, code, message, .. } => {
+            Some(OperationFailure::new(code.clone(), ErrorCategory::Refused, &format!("{name}: {message}")))
+        }
+        Answer::SeatPlanned(plan) if plan.fits == Some(false) => {
+            let message = format!("{}: its disk is too small for {}", plan.name, plan.game);
+            Some(OperationFailure::new("not-enough-space", ErrorCategory::Refused, &message))
+        }
+        _ => None,
+    }
 }

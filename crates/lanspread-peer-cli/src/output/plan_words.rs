@@ -1,6 +1,6 @@
 //! What an operation would do, in words. Nothing here does I/O.
 
-use lanspread_peer::{DecodeAt, OperationPlan, PlannedStep, PlannedUpstream};
+use lanspread_peer::{DecodeAt, OperationPlan, PlannedStep, PlannedUpstream, SeatPlan};
 
 use super::quantities::{bytes, count};
 
@@ -31,6 +31,36 @@ pub(super) fn plan(plan: &OperationPlan) -> String {
         text += &format!("\n  not a source: {}: {}", peer.peer, peer.reason);
     }
     text
+}
+
+/// What an operation would do at another machine.
+pub(super) fn seat_plan(plan: &SeatPlan) -> String {
+    let version = plan.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
+    let head = format!("{}: {}{version}", plan.name, plan.game);
+    if !plan.changed {
+        return format!("{head}: nothing would change");
+    }
+    let mut parts = Vec::new();
+    if let Some(of_tree) = plan.bytes.filter(|bytes| *bytes > 0) {
+        parts.push(format!("would write {}", bytes(of_tree)));
+    }
+    if let Some(fetched) = plan.fetched_bytes.filter(|bytes| *bytes > 0) {
+        parts.push(format!("fetches {}", bytes(fetched)));
+    }
+    if plan.needed_bytes.is_none() {
+        parts.push("only its sources know what is in it".to_owned());
+    }
+    if plan.lost_files > 0 {
+        parts.push(format!("{} of the user there would be lost", count(plan.lost_files, "file")));
+    }
+    parts.extend(space(plan.needed_bytes, plan.free_bytes, plan.fits));
+    format!("{head}: {}", parts.join("; "))
+}
+
+fn space(needed: Option<u64>, free: u64, fits: Option<bool>) -> Option<String> {
+    let needed = needed.filter(|needed| *needed > 0)?;
+    let fits = if fits == Some(false) { ": DOES NOT FIT" } else { "" };
+    Some(format!("needs {}, {} free{fits}", bytes(needed), bytes(free)))
 }
 
 /// The steps, as a sentence.
@@ -69,10 +99,7 @@ fn amounts(plan: &OperationPlan) -> Vec<String> {
     if plan.removed_bytes > 0 {
         parts.push(format!("removes {}", bytes(plan.removed_bytes)));
     }
-    if let Some(needed) = plan.needed_bytes.filter(|needed| *needed > 0) {
-        let fits = if plan.fits == Some(false) { ": DOES NOT FIT" } else { "" };
-        parts.push(format!("needs {}, {} free{fits}", bytes(needed), bytes(plan.free_bytes)));
-    }
+    parts.extend(space(plan.needed_bytes, plan.free_bytes, plan.fits));
     parts
 }
 

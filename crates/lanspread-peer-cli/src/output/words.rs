@@ -318,6 +318,7 @@ pub(super) fn report(report: &Answer) -> String {
         Answer::SeatAccepted { name, kind, game, operation, .. } => {
             format!("{name}: {kind} {game} is operation {operation} there")
         }
+        Answer::SeatPlanned(plan) => plan_words::seat_plan(plan),
         Answer::SeatRefused { name, game, message, .. } => format!("{name}: {game}: {message}"),
         Answer::PageReady { url, token_file: None } => format!("the room page is at {url}"),
         Answer::PageReady { url, token_file: Some(file) } => {

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{Finished, Source, eventually, finish, fixtures, peer};
+use crate::support::{Finished, Source, Tree, eventually, finish, fixtures, peer};
 
 /// A command that asks the daemon of a games directory.
 fn at(source: &Source, arguments: &[&str]) -> Finished {
@@ -84,6 +84,42 @@ fn a_game_is_installed_on_a_seat_that_accepts_and_the_room_shows_it() {
     assert!(shown.contains("seat-1            1/1     \u{2713} streamed"), "{shown}");
 }
 
+/// The other machine looks what it would do, and does nothing; then it does just that.
+#[test]
+fn a_dry_run_says_what_each_machine_would_do() {
+    let empty = TempDir::new().unwrap();
+    let (den, seat) = den_and_seat(empty.path());
+    eventually_is(&seat, "den", "alpha-arena", "downloaded");
+    let looked = || at(&den, &["room", "install", "alpha-arena", "--on", "seat-1", "--dry-run", "--json"]);
+    let before = Tree::read(&seat.games());
+    let plan = looked().succeeded().one("seat-planned");
+    assert_eq!(
+        (&plan["name"], &plan["kind"], &plan["game"]),
+        (&json!("seat-1"), &json!("ensure"), &json!("alpha-arena"))
+    );
+    assert_eq!(
+        (&plan["changed"], &plan["fits"], &plan["lost_files"]),
+        (&json!(true), &json!(true), &json!(0))
+    );
+    assert_eq!(Tree::read(&seat.games()), before, "a dry run changes nothing there");
+    let shown =
+        at(&den, &["room", "install", "alpha-arena", "--on", "all", "--dry-run"]).succeeded().stdout.clone();
+    assert!(shown.starts_with("seat-1: alpha-arena ") && shown.contains("; needs "), "{shown}");
+
+    at(&den, &["room", "install", "alpha-arena", "--on", "seat-1"]).succeeded();
+    eventually_is(&den, "seat-1", "alpha-arena", "installed");
+    let tree = Tree::read(&seat.games().join("alpha-arena/local"));
+    let sizes = tree.0.values().filter_map(|file| file.split_once(" bytes ")?.0.parse::<u64>().ok());
+    assert_eq!(plan["bytes"], sizes.sum::<u64>(), "it wrote what it said");
+    assert_eq!(looked().succeeded().one("seat-planned")["changed"], false);
+
+    let missing = at(&den, &["room", "install", "no-such-game", "--on", "seat-1", "--dry-run", "--json"]);
+    let refused = missing.failed(5, &["seat-1: ", "no-such-game"]).one("seat-refused");
+    assert_eq!(refused["code"], "not-offered");
+    at(&seat, &["room", "install", "alpha-arena", "--on", "den", "--dry-run"])
+        .failed(5, &["den: ", "it does not accept operations from this peer"]);
+}
+
 /// Only the identity counts that the user of the machine has named, and only for what brings or checks games.
 #[test]
 fn a_machine_does_nothing_for_others_that_its_user_has_not_named() {
@@ -112,7 +148,12 @@ fn the_room_shows_what_failed_and_who_is_gone() {
     assert_ne!(install.status.code(), Some(0), "{}", install.stdout);
     let failed = eventually_is(&den, "seat-1", "alpha-arena", "failed");
     let cell = cell(&failed, "seat-1", "alpha-arena").unwrap();
-    assert!(cell["code"].is_string() && !cell["message"].as_str().unwrap().is_empty(), "{cell}");
+    let message = cell["message"].as_str().unwrap();
+    assert!(cell["code"].is_string() && message.contains("alpha-arena"), "{cell}");
+    assert!(
+        !message.contains(seat.games().to_str().unwrap()),
+        "where its folders are is told to no other: {cell}"
+    );
     assert_eq!(failed["summary"]["problems"], 1, "{failed}");
     drop(seat);
     eventually("the seat is lost", || {

@@ -74,6 +74,16 @@ pub enum ControlRequest {
         #[serde(default)]
         seats: Vec<String>,
     },
+    /// Reports what other peers would do with a game, of those that allow it to this one.
+    PlanAt {
+        /// What they would be asked to do.
+        kind: OperationKind,
+        /// With which game.
+        game: GameId,
+        /// Names or identities of the peers; none for all that accept.
+        #[serde(default)]
+        seats: Vec<String>,
+    },
     /// Reports the newest events.
     Events {
         /// Continues with the events that follow.
@@ -111,6 +121,7 @@ impl ControlRequest {
     pub fn only_asks(&self) -> bool {
         match self {
             Self::Plan(_)
+            | Self::PlanAt { .. }
             | Self::Wait { .. }
             | Self::Games { .. }
             | Self::Updates { .. }

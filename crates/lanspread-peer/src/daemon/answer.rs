@@ -139,6 +139,9 @@ impl Answering {
                 ControlRequest::OperateAt { kind, game, seats } => {
                     replies.report_all(self.0.operate_at(kind, &game, &seats).await?).await
                 }
+                ControlRequest::PlanAt { kind, game, seats } => {
+                    replies.report_all(self.0.plan_at(kind, &game, &seats).await?).await
+                }
                 ControlRequest::Events { follow } => self.reply_events(follow, replies).await,
                 ControlRequest::List(options) => self.reply_list(&options, replies).await,
                 ControlRequest::Peers(options) => replies.report_all(self.0.peers(&options).await?).await,

@@ -1,21 +1,19 @@
-//! Writes on the board what this peer is doing, for others to read, and takes what others want done.
+//! Writes on the board what this peer is doing, for others to read.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use lanspread_proto::activity::{ActivityHead, GameActivity, WorkKind};
-use lanspread_proto::message::{Refusal, RefusalCode};
+use lanspread_proto::activity::{ActivityHead, GameActivity};
 use lanspread_store::state::booking::estimate;
 use lanspread_store::state::games_dir::GamesDir;
 use lanspread_types::content::Totals;
-use lanspread_types::ids::{GameId, PeerId};
+use lanspread_types::ids::GameId;
 use lanspread_types::limits;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::peer::core::Peer;
-use crate::report::operation::{DiscoveryMode, OperationOptions, OperationRequest};
+use crate::peer::work_for_peers::WorkForPeers;
 use crate::room::here::GameHere;
-use crate::room::words;
+use crate::room::words::{self, OwnPlaces};
 
 impl Peer {
     /// Keeps the board true while this peer serves.
@@ -73,8 +71,10 @@ impl Peer {
         let mut of_game = |game: &GameId, tell: &mut dyn FnMut(&mut GameActivity)| {
             tell(games.entry(game.clone()).or_insert_with(|| GameActivity::gone(game.clone())));
         };
+        let places = self.own_places();
         for ended in self.ended_operations() {
-            of_game(&ended.game, &mut |game| game.failure = words::failure(&ended));
+            let failure = ended.failure.as_ref().map(|failure| words::failure(ended.kind, failure, &places));
+            of_game(&ended.game, &mut |game| game.failure.clone_from(&failure));
         }
         // The first one on a game is the one that runs.
         for info in self.running_operations().iter().rev() {
@@ -88,26 +88,9 @@ impl Peer {
         games.into_values().collect()
     }
 
-    /// Begins what another peer asks for, as a command of this machine would.
-    pub(super) fn begin_asked(&self, kind: WorkKind, game: &GameId, from: PeerId) -> Result<u64, Refusal> {
-        let Some(kind) = words::kind_meant(kind) else {
-            return Err(Refusal::new(RefusalCode::BadRequest, "it does not know this kind of operation"));
-        };
-        let discovery = if self.inner.discovery {
-            DiscoveryMode::On { timeout_ms: limits::DISCOVERY_ASKED_MS }
-        } else {
-            DiscoveryMode::Off
-        };
-        let options = OperationOptions::default().with_discovery(discovery);
-        let name = self.known_peers().into_iter().find(|peer| peer.id == from).map(|peer| peer.name);
-        let asked_by = name.map_or_else(|| from.to_string(), |name| name.to_string());
-        match self.submit(OperationRequest { kind, game: game.clone(), options }) {
-            Ok(handle) => {
-                tracing::info!("{asked_by} asked for {kind} {game}: operation {}", handle.operation());
-                Ok(handle.operation())
-            }
-            Err(error) => Err(Refusal::new(RefusalCode::Busy, &error.to_string())),
-        }
+    /// Where its folders are, which no other peer is told.
+    pub(super) fn own_places(&self) -> OwnPlaces<'_> {
+        OwnPlaces { games_dir: &self.inner.games_dir, state_dir: &self.inner.state_dir }
     }
 
     /// Lets the peers that the user has named have something done here.
@@ -116,12 +99,6 @@ impl Peer {
         if peers.is_empty() {
             return;
         }
-        // The source is a part of the peer and must not keep it alive.
-        let inner = Arc::downgrade(&self.inner);
-        let begin = Arc::new(move |kind, game, from| match inner.upgrade() {
-            Some(inner) => Self { inner }.begin_asked(kind, &game, from),
-            None => Err(Refusal::new(RefusalCode::Stopping, "it is stopping")),
-        });
-        self.inner.source.asked.accept(peers, begin);
+        self.inner.source.asked.accept(peers, Box::new(WorkForPeers::of(self)));
     }
 }

@@ -1,8 +1,10 @@
-//! Has other peers do something, over connections on which both identities are proved.
+//! Has other peers do something, or say what it would do, over connections on which both identities are proved.
+
+use std::time::Duration;
 
 use lanspread_proto::WireError;
 use lanspread_proto::message::{Reply, Request};
-use lanspread_types::ids::{GameId, PeerId, PeerName};
+use lanspread_types::ids::{GameId, PeerId};
 use lanspread_types::limits;
 use tokio::task::JoinSet;
 
@@ -10,7 +12,9 @@ use crate::discovery::directory::KnownPeer;
 use crate::peer::core::Peer;
 use crate::peer::error::PeerError;
 use crate::report::answer::Answer;
+use crate::report::failure::Code;
 use crate::report::operation::OperationKind;
+use crate::report::planned::SeatPlan;
 use crate::room::words::kind_told;
 use crate::transport::dial::dial_any;
 use crate::trust::peer_rules::of_short_id;
@@ -28,6 +32,60 @@ impl Peer {
         game: &GameId,
         seats: &[String],
     ) -> Result<Vec<Answer>, PeerError> {
+        let request = Request::Operate { kind: kind_told(kind), game: game.clone() };
+        let asked = self.ask_seats(seats, &request, limits::LISTING_DEADLINE).await?;
+        let answer = |(peer, reply)| match reply {
+            Ok(Reply::Accepted { operation }) => {
+                let KnownPeer { id: peer, name, .. } = peer;
+                Answer::SeatAccepted { peer, name, game: game.clone(), kind, operation }
+            }
+            other => refused(peer, game, other),
+        };
+        Ok(asked.into_iter().map(answer).collect())
+    }
+
+    /// Asks peers what an operation would do there, as [`Self::operate_at`] asks them to do it. Nothing is changed.
+    ///
+    /// # Errors
+    /// As of [`Self::operate_at`].
+    pub async fn plan_at(
+        &self,
+        kind: OperationKind,
+        game: &GameId,
+        seats: &[String],
+    ) -> Result<Vec<Answer>, PeerError> {
+        let request = Request::Plan { kind: kind_told(kind), game: game.clone() };
+        let asked = self.ask_seats(seats, &request, limits::PLAN_REPLY_DEADLINE).await?;
+        let answer = |(peer, reply)| match reply {
+            Ok(Reply::Planned(plan)) => {
+                let KnownPeer { id: peer, name, .. } = peer;
+                Answer::SeatPlanned(SeatPlan {
+                    peer,
+                    name,
+                    game: game.clone(),
+                    kind,
+                    version: plan.version,
+                    changed: plan.changed,
+                    fetched_bytes: plan.fetched_bytes,
+                    bytes: plan.bytes,
+                    lost_files: plan.lost_files,
+                    needed_bytes: plan.needed_bytes,
+                    free_bytes: plan.free_bytes,
+                    fits: plan.fits,
+                })
+            }
+            other => refused(peer, game, other),
+        };
+        Ok(asked.into_iter().map(answer).collect())
+    }
+
+    /// Sends a request to the seats that are meant, all at once, and returns what each of them says, by name.
+    async fn ask_seats(
+        &self,
+        seats: &[String],
+        request: &Request,
+        deadline: Duration,
+    ) -> Result<Vec<(KnownPeer, Result<Reply, WireError>)>, PeerError> {
         let Some(neighbours) = self.inner.neighbours.get() else {
             return Err(PeerError::NotServing { games_dir: self.inner.games_dir.clone() });
         };
@@ -44,46 +102,41 @@ impl Peer {
         }
         let mut asking = JoinSet::new();
         for peer in chosen {
-            let (ours, game) = (self.endpoint(), game.clone());
+            let (ours, request) = (self.endpoint(), request.clone());
             asking.spawn(async move {
                 let asked = async {
                     let dialled = dial_any(&peer.addresses, &ours, Some(peer.id)).await?;
                     let mut connection = dialled.connection;
-                    connection.send(&Request::Operate { kind: kind_told(kind), game: game.clone() }).await?;
-                    let reply = connection.receive("answer", limits::LISTING_DEADLINE).await?;
-                    match reply.ok_or(WireError::Closed)? {
-                        Reply::Accepted { operation } => Ok(operation),
-                        Reply::Refused(refusal) => Err(WireError::Refused(refusal)),
-                        _ => Err(WireError::Unexpected { expected: "accepted", got: "another reply" }),
-                    }
+                    connection.send(&request).await?;
+                    connection.receive("answer", deadline).await?.ok_or(WireError::Closed)
                 };
-                answer(asked.await, (peer.id, peer.name), game, kind)
+                let reply = asked.await;
+                (peer, reply)
             });
         }
         let mut answers = Vec::new();
         while let Some(asked) = asking.join_next().await {
             answers.push(asked.map_err(|error| PeerError::Internal(format!("asking a peer: {error}")))?);
         }
-        answers.sort_by_key(|(name, _)| name.clone());
-        Ok(answers.into_iter().map(|(_, answer)| answer).collect())
+        answers.sort_by(|(one, _), (other, _)| one.name.cmp(&other.name));
+        Ok(answers)
     }
 }
 
-fn answer(
-    asked: Result<u64, WireError>,
-    (peer, name): (PeerId, PeerName),
-    game: GameId,
-    kind: OperationKind,
-) -> (PeerName, Answer) {
-    let sorted_by = name.clone();
-    let answer = match asked {
-        Ok(operation) => Answer::SeatAccepted { peer, name, game, kind, operation },
-        Err(error) => {
-            let (code, message) = (error.code().into(), error.to_string());
-            Answer::SeatRefused { peer, name, game, code, message }
-        }
+/// What is said of a peer that does not, or would not, do what it was asked for.
+fn refused(peer: KnownPeer, game: &GameId, reply: Result<Reply, WireError>) -> Answer {
+    let (code, message) = match reply {
+        Ok(Reply::WouldFail(failure)) => (failure.code.into(), failure.message),
+        Ok(Reply::Refused(refusal)) => reason(&WireError::Refused(refusal)),
+        Ok(_) => reason(&WireError::Unexpected { expected: "an answer", got: "another reply" }),
+        Err(error) => reason(&error),
     };
-    (sorted_by, answer)
+    let KnownPeer { id: peer, name, .. } = peer;
+    Answer::SeatRefused { peer, name, game: game.clone(), code, message }
+}
+
+fn reason(error: &WireError) -> (Code, String) {
+    (error.code().into(), error.to_string())
 }
 
 /// The peers of these names, identities, or first characters of identities.

@@ -20,7 +20,7 @@ use crate::report::packed_status::{ReceivingAddress, RelayStatus, WaitingReceive
 use crate::report::party_line::PartyLineShown;
 use crate::report::passed_over::PassedOverFolder;
 use crate::report::peer_trust::PeerTrust;
-use crate::report::planned::OperationPlan;
+use crate::report::planned::{OperationPlan, SeatPlan};
 use crate::report::room::{Room, RoomChanges};
 use crate::report::script_answers::{DetachedOperation, GameUpdate, MatchedGame};
 
@@ -228,7 +228,9 @@ pub enum Answer {
         /// The number of the operation there.
         operation: u64,
     },
-    /// A peer will not do what it was asked for.
+    /// What a peer would do.
+    SeatPlanned(SeatPlan),
+    /// A peer will not, or would not, do what it was asked for.
     SeatRefused {
         /// Its identity.
         peer: PeerId,

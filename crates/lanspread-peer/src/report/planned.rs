@@ -73,6 +73,36 @@ impl OperationPlan {
     }
 }
 
+/// What an operation would do at another peer, as that peer says. Amounts are none that only its sources know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct SeatPlan {
+    /// Identity of that peer.
+    pub peer: PeerId,
+    /// Its name.
+    pub name: PeerName,
+    /// With which game.
+    pub game: GameId,
+    /// Which operation.
+    pub kind: OperationKind,
+    /// The version that it is about; none if nothing says it.
+    pub version: Option<GameVersion>,
+    /// Whether it would change anything.
+    pub changed: bool,
+    /// Bytes that it would fetch.
+    pub fetched_bytes: Option<u64>,
+    /// Bytes that it would write to the installed tree, unpacked.
+    pub bytes: Option<u64>,
+    /// How many files that the user there added or changed would be lost.
+    pub lost_files: u64,
+    /// The most disk that it would take there at any time, with a margin.
+    pub needed_bytes: Option<u64>,
+    /// Bytes that may still be written below the games directory there.
+    pub free_bytes: u64,
+    /// Whether it fits, in bytes and in numbers of files.
+    pub fits: Option<bool>,
+}
+
 /// A step of a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -1,9 +1,12 @@
 //! From the operations of this peer to what others are told of them, and back.
 
+use std::cmp::Reverse;
+use std::path::Path;
+
 use lanspread_proto::activity::{GameWork, WorkFailure, WorkKind, WorkStep};
 
+use crate::report::failure::OperationFailure;
 use crate::report::operation::OperationKind;
-use crate::report::operation_outcome::EndedOperation;
 use crate::report::operation_progress::{OperationProgress, OperationStep};
 
 /// What others are told of a running or waiting operation.
@@ -28,10 +31,38 @@ pub(crate) fn work(
     }
 }
 
-/// What others are told of an operation that has failed or was cancelled.
-pub(crate) fn failure(ended: &EndedOperation) -> Option<WorkFailure> {
-    let failure = ended.failure.as_ref()?;
-    Some(WorkFailure::new(kind_told(ended.kind), &failure.code, failure.cause.as_deref(), &failure.message))
+/// What others are told of an operation that has failed, was cancelled or would fail. Where the folders of this machine are
+/// is not for them.
+pub(crate) fn failure(
+    kind: OperationKind,
+    failure: &OperationFailure,
+    places: &OwnPlaces<'_>,
+) -> WorkFailure {
+    let message = places.hidden_in(&failure.message);
+    WorkFailure::new(kind_told(kind), &failure.code, failure.cause.as_deref(), &message)
+}
+
+/// The folders of this peer.
+pub(crate) struct OwnPlaces<'a> {
+    pub(crate) games_dir: &'a Path,
+    pub(crate) state_dir: &'a Path,
+}
+
+impl OwnPlaces<'_> {
+    /// A message with paths that begin in these folders.
+    fn hidden_in(&self, message: &str) -> String {
+        let mut places = [(self.games_dir, "its games directory"), (self.state_dir, "its state directory")];
+        // One may be inside the other.
+        places.sort_by_key(|(place, _)| Reverse(place.as_os_str().len()));
+        places.into_iter().fold(message.to_owned(), |message, (place, name)| {
+            let place = place.display().to_string();
+            if place.is_empty() {
+                message
+            } else {
+                message.replace(&format!("{place}/"), "").replace(&place, name)
+            }
+        })
+    }
 }
 
 /// The kind of an operation, on the wire.
@@ -76,5 +107,28 @@ fn step_told(step: OperationStep) -> WorkStep {
         OperationStep::Unpacking => WorkStep::Unpacking,
         OperationStep::Verifying => WorkStep::Verifying,
         OperationStep::Finishing => WorkStep::Finishing,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_other_peer_learns_where_the_folders_of_this_one_are() {
+        let places =
+            OwnPlaces { games_dir: Path::new("/srv/pc/games"), state_dir: Path::new("/srv/pc/games/.state") };
+        for (message, told) in [
+            ("/srv/pc/games has 5 bytes free", "its games directory has 5 bytes free"),
+            (
+                "cannot create /srv/pc/games/g/local: Permission denied",
+                "cannot create g/local: Permission denied",
+            ),
+            ("cannot read /srv/pc/games/.state/identity.pem", "cannot read identity.pem"),
+            ("/srv/pc/games/.state is full", "its state directory is full"),
+            ("no peer offers g", "no peer offers g"),
+        ] {
+            assert_eq!(places.hidden_in(message), told);
+        }
     }
 }

@@ -26,7 +26,7 @@ use super::handshake_counts::HandshakeEnd;
 use super::poll::Known;
 use super::running::TransferKind;
 use super::waiting::Asking;
-use super::{Source, asked, download, entries, handed_on, packed, poll, stream, waiting};
+use super::{Source, download, entries, handed_on, packed, poll, stream, waiting};
 use crate::guests::guest::Guest;
 use crate::guests::turns::RequestTurn;
 use crate::source::parts::{FILES_PER_MESSAGE, in_parts, offers_in_parts};
@@ -216,7 +216,13 @@ async fn converse<S: AsyncRead + AsyncWrite>(
                 return packed::follow(source, &mut connection, asking, wanted).await;
             }
             Request::Operate { kind, game } => {
-                let reply = asked::operate(&source.asked, &connection, kind, game);
+                let reply = source.asked.operate(&connection, kind, game);
+                connection.send(&reply).await?;
+            }
+            Request::Plan { kind, game } => {
+                seat.answers();
+                let planning = source.asked.plan(&connection, kind, game);
+                let Some(reply) = stop.run_until_cancelled(planning).await else { return Ok(()) };
                 connection.send(&reply).await?;
             }
             Request::CannotReach { wave, relay } => {
@@ -375,7 +381,8 @@ fn answer_blocking(source: &Source, request: Request) -> Result<Vec<Reply>, Refu
         | Request::Join(_)
         | Request::Follow(_)
         | Request::CannotReach { .. }
-        | Request::Operate { .. } => Err(Refusal::new(RefusalCode::BadRequest, "it is no quick answer")),
+        | Request::Operate { .. }
+        | Request::Plan { .. } => Err(Refusal::new(RefusalCode::BadRequest, "it is no quick answer")),
     }
 }
 

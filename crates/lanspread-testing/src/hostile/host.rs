@@ -177,6 +177,7 @@ impl HostileHost {
                 | Request::Follow(_)
                 | Request::CannotReach { .. }
                 | Request::Operate { .. }
+                | Request::Plan { .. }
                 | Request::Catalog { .. }
                 | Request::StreamEntries { .. } => return std::future::pending().await,
             }

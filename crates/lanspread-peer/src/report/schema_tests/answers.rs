@@ -12,7 +12,7 @@ use crate::report::operation_progress::{OperationProgress, OperationStep};
 use crate::report::packed_status::ReceivingAddress;
 use crate::report::passed_over::PassedOverFolder;
 use crate::report::peer_trust::PeerTrust;
-use crate::report::planned::{OperationPlan, PlannedSource, PlannedStep};
+use crate::report::planned::{OperationPlan, PlannedSource, PlannedStep, SeatPlan};
 use crate::report::script_answers::{DetachedOperation, GameUpdate, MatchedGame};
 
 fn operation(progress: OperationProgress) -> Answer {
@@ -197,6 +197,15 @@ pub(super) fn all() -> Vec<Answer> {
             kind: OperationKind::Download,
             operation: 1,
         },
+        R::SeatPlanned(seat_plan()),
+        R::SeatPlanned(SeatPlan {
+            version: None,
+            fetched_bytes: None,
+            bytes: None,
+            needed_bytes: None,
+            fits: None,
+            ..seat_plan()
+        }),
         R::SeatRefused {
             peer: id(),
             name: name(),
@@ -243,6 +252,23 @@ fn status(limit: Option<u64>) -> Answer {
         waiting_receivers: packed::waiting_receivers(),
         up_bytes_per_second: limit,
         down_bytes_per_second: limit,
+    }
+}
+
+fn seat_plan() -> SeatPlan {
+    SeatPlan {
+        peer: id(),
+        name: name(),
+        game: game(),
+        kind: OperationKind::Ensure,
+        version: Some(version()),
+        changed: true,
+        fetched_bytes: Some(1),
+        bytes: Some(1),
+        lost_files: 1,
+        needed_bytes: Some(1),
+        free_bytes: 1,
+        fits: Some(true),
     }
 }
 
