@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use lanspread_peer::{
     Answer, CellState, ControlReply, ControlRequest, ErrorCategory, GameId, OperationFailure, OperationKind,
-    OperationOptions, OperationPlan, OperationRequest, Peer, PeerId, ReplyStream, ReportedEvent, Room,
-    RoomCell, RoomChanges, RoomWarning, answer, default_state_dir,
+    OperationOptions, OperationRequest, Peer, PeerId, ReplyStream, ReportedEvent, Room, RoomCell,
+    RoomChanges, RoomWarning, answer, default_state_dir,
 };
 use lanspread_web::{
-    Answering, Coming, Log, RefusedAt, RoomDaemon, RoomFeed, RoomNews, Start, Started, TokenError, WebConfig,
-    WebRefusal, WebServer, token_of_file, token_of_state,
+    Answering, Coming, Log, Planned, RefusedAt, RoomDaemon, RoomFeed, RoomNews, Start, Started, TokenError,
+    WebConfig, WebRefusal, WebServer, token_of_file, token_of_state,
 };
 use serde_json::{Value, json};
 
@@ -143,11 +143,15 @@ impl ServedRoom {
     }
 
     /// Returns the plan of an operation, also if the disk is too small for it.
-    async fn planned(&self, request: OperationRequest) -> Result<OperationPlan, WebRefusal> {
-        let mut replies = answer(&self.0, ControlRequest::Plan(request));
+    async fn planned(&self, request: ControlRequest) -> Result<Planned, WebRefusal> {
+        let mut replies = answer(&self.0, request);
         loop {
             match replies.next().await {
-                ControlReply::Report { report: Answer::OperationPlan(plan) } => return Ok(*plan),
+                ControlReply::Report { report: Answer::OperationPlan(plan) } => return Ok((*plan).into()),
+                ControlReply::Report { report: Answer::SeatPlanned(plan) } => return Ok(plan.into()),
+                ControlReply::Report { report: Answer::SeatRefused { code, message, .. } } => {
+                    return Err(WebRefusal::new(409, &*code, message));
+                }
                 ControlReply::Failed(failure) => return Err(refusal(&failure)),
                 ControlReply::Done => return Err(WebRefusal::new(500, "internal", "nothing was planned")),
                 _ => {}
@@ -191,9 +195,14 @@ impl RoomDaemon for ServedRoom {
         Box::pin(self.start_all(asked))
     }
 
-    fn plan(&self, kind: OperationKind, game: &GameId) -> Answering<'_, OperationPlan> {
-        let options = OperationOptions::default();
-        Box::pin(self.planned(OperationRequest { kind, game: game.clone(), options }))
+    fn plan(&self, peer: PeerId, kind: OperationKind, game: &GameId) -> Answering<'_, Planned> {
+        let game = game.clone();
+        let request = if peer == self.0.id() {
+            ControlRequest::Plan(OperationRequest { kind, game, options: OperationOptions::default() })
+        } else {
+            ControlRequest::PlanAt { kind, game, seats: vec![peer.to_string()] }
+        };
+        Box::pin(self.planned(request))
     }
 
     fn cancel(&self, operation: u64) -> Answering<'_, ()> {

@@ -457,12 +457,6 @@ pub const OPERATIONS_RUNNING_DEFAULT: usize = 2;
 pub const OPERATIONS_RUNNING_MAX: usize = 64;
 /// Operations that wait for their turn: more than any script requests on purpose.
 pub const OPERATIONS_WAITING_MAX: usize = 1024;
-/// Plans that a peer makes for others at a time: each asks other peers, and some read a whole game.
-pub const PLANS_FOR_PEERS_MAX: usize = 1;
-/// How long a plan for another peer may take, with the time until the one before is made.
-pub const PLAN_FOR_PEER_DEADLINE: Duration = Duration::from_secs(20);
-/// How long the peer that asked waits for it: longer, because the other one may say that it could not look in time.
-pub const PLAN_REPLY_DEADLINE: Duration = Duration::from_secs(30);
 /// Length of one line of a receipt: a path with every byte escaped, and the other fields.
 pub const RECEIPT_LINE_BYTES_MAX: usize = 16 * 1024;
 /// Files that are listed when an operation is refused because the user would lose them.

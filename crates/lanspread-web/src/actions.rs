@@ -1,15 +1,12 @@
 //! What is possible with a game on some peers, what it needs, and why not. Pure, from the room.
 
-use std::path::Path;
-
 use lanspread_peer::{
-    CellState, GameVersion, OperationKind, OperationPlan, PeerId, Room, RoomCell, RoomGame, RoomSeat,
-    SeatState,
+    CellState, GameVersion, OperationKind, PeerId, Room, RoomCell, RoomGame, RoomSeat, SeatState,
 };
 use serde::Serialize;
 
 use crate::commands::{Commands, OWN_ONLY};
-use crate::daemon::ActionsAsked;
+use crate::daemon::{ActionsAsked, Planned};
 use crate::refusal::WebRefusal;
 
 /// One thing that can be done, or why it cannot.
@@ -47,8 +44,8 @@ impl Action {
         }
     }
 
-    /// Takes over what the daemon says about it, which counts more than what the room knows.
-    pub(crate) fn planned(&mut self, plan: &Result<OperationPlan, WebRefusal>) {
+    /// Takes over what the machine says about it that would do it, which counts more than what the room knows.
+    pub(crate) fn planned(&mut self, plan: &Result<Planned, WebRefusal>) {
         let refused = match plan {
             Ok(plan) => {
                 self.needed_bytes = plan.needed_bytes.or(self.needed_bytes);
@@ -59,8 +56,10 @@ impl Action {
                     _ => {}
                 }
                 let nothing = (!plan.changed).then(|| "nothing would change".to_owned());
-                nothing.or_else(|| plan.missing_space(Path::new("")).map(|_| too_little(plan)))
+                nothing.or_else(|| (plan.fits == Some(false)).then(|| too_little(plan)))
             }
+            // It had no time to look, which says nothing.
+            Err(refusal) if refusal.code == "busy" => None,
             Err(refusal) => Some(refusal.message.clone()),
         };
         if refused.is_some() {
@@ -78,7 +77,7 @@ fn unpacks(unpacked: Option<u64>) -> String {
     format!("Unpacks the archive that is here, {}.", size_or(unpacked))
 }
 
-fn too_little(plan: &OperationPlan) -> String {
+fn too_little(plan: &Planned) -> String {
     match plan.needed_bytes.and_then(|needed| needed.checked_sub(plan.free_bytes)) {
         Some(missing @ 1..) => format!("{} more disk is needed", size(missing)),
         _ => "the disk has no room for so many files".to_owned(),
@@ -278,13 +277,14 @@ mod tests {
                 needed_bytes: None,
                 free_bytes: None,
             };
-            let plan = json!({
-                "kind": "stream-install", "game": "g", "version": "1", "changed": changed, "steps": ["stream"],
-                "fetched_bytes": GIB, "files": 1, "bytes": 3 * GIB, "removed_bytes": 0, "lost_files": 0, "lost": [],
-                "sources": [], "dropped": [], "needed_bytes": 4 * GIB, "free_bytes": 5 * GIB, "needed_inodes": 1,
-                "free_inodes": null, "fits": true, "decode_at": "source", "upstreams": [], "memory_bytes": 1,
-            });
-            action.planned(&Ok(serde_json::from_value(plan).unwrap()));
+            let plan = Planned {
+                changed,
+                bytes: Some(3 * GIB),
+                needed_bytes: Some(4 * GIB),
+                free_bytes: 5 * GIB,
+                fits: Some(true),
+            };
+            action.planned(&Ok(plan));
             action
         };
         let possible = planned(true);

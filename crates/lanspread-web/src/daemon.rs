@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 
-use lanspread_peer::{GameId, OperationKind, OperationPlan, PeerId, Room, RoomChanges};
+use lanspread_peer::{GameId, OperationKind, OperationPlan, PeerId, Room, RoomChanges, SeatPlan};
 use lanspread_types::limits;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -43,6 +43,35 @@ pub struct Started {
     pub refused: Vec<RefusedAt>,
 }
 
+/// What an operation would do. Amounts are none that only its sources know.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Planned {
+    /// Whether it would change anything.
+    pub changed: bool,
+    /// Unpacked bytes that it would write to the installed tree.
+    pub bytes: Option<u64>,
+    /// The most disk that it would take at any time, with a margin.
+    pub needed_bytes: Option<u64>,
+    /// Bytes that are free for games there.
+    pub free_bytes: u64,
+    /// Whether it fits, in bytes and in numbers of files.
+    pub fits: Option<bool>,
+}
+
+impl From<OperationPlan> for Planned {
+    fn from(plan: OperationPlan) -> Self {
+        let OperationPlan { changed, bytes, needed_bytes, free_bytes, fits, .. } = plan;
+        Self { changed, bytes, needed_bytes, free_bytes, fits }
+    }
+}
+
+impl From<SeatPlan> for Planned {
+    fn from(plan: SeatPlan) -> Self {
+        let SeatPlan { changed, bytes, needed_bytes, free_bytes, fits, .. } = plan;
+        Self { changed, bytes, needed_bytes, free_bytes, fits }
+    }
+}
+
 /// The daemon whose room is shown.
 pub trait RoomDaemon: Send + Sync + 'static {
     /// The peer that it is.
@@ -51,8 +80,8 @@ pub trait RoomDaemon: Send + Sync + 'static {
     fn room(&self) -> Box<dyn RoomFeed>;
     /// Starts an operation on each of the peers. A refusal if it starts on none.
     fn start(&self, asked: Start) -> Answering<'_, Started>;
-    /// What an operation of this daemon would do, or why it would be refused.
-    fn plan(&self, kind: OperationKind, game: &GameId) -> Answering<'_, OperationPlan>;
+    /// What an operation on one peer would do, or why it would be refused.
+    fn plan(&self, peer: PeerId, kind: OperationKind, game: &GameId) -> Answering<'_, Planned>;
     /// Cancels an operation of this daemon.
     fn cancel(&self, operation: u64) -> Answering<'_, ()>;
     /// The metrics, in the format of Prometheus.

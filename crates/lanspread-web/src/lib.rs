@@ -21,7 +21,7 @@ mod tickets;
 mod token;
 
 pub use commands::Commands;
-pub use daemon::{Answering, Coming, Log, RoomDaemon, RoomFeed, RoomNews, Start, Started};
+pub use daemon::{Answering, Coming, Log, Planned, RoomDaemon, RoomFeed, RoomNews, Start, Started};
 pub use refusal::{RefusedAt, WebRefusal};
 pub use server::{WebConfig, WebServer};
 pub use token::{TokenError, token_of_file, token_of_state};

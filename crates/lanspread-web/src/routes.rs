@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use futures_util::future::join_all;
+use lanspread_peer::{GameId, OperationKind, PeerId};
 use lanspread_types::limits;
 use serde_json::json;
 use tokio::sync::Semaphore;
@@ -21,7 +22,7 @@ use crate::actions;
 use crate::actions::Action;
 use crate::assets::{ASSETS, HEADERS};
 use crate::commands::Commands;
-use crate::daemon::{ActionsAsked, RoomDaemon, Start};
+use crate::daemon::{ActionsAsked, Planned, RoomDaemon, Start};
 use crate::guard::{Guard, LIVE};
 use crate::live::{Live, Numbered, PageReader};
 use crate::refusal::WebRefusal;
@@ -62,6 +63,24 @@ impl Site {
             self.live.rest();
         }
         picture
+    }
+}
+
+impl Site {
+    /// What operations on a game would do on one machine; nothing of what it cannot say soon.
+    async fn plans(
+        &self,
+        peer: PeerId,
+        game: &GameId,
+        kinds: Vec<OperationKind>,
+    ) -> Vec<(OperationKind, Result<Planned, WebRefusal>)> {
+        let plans = kinds.into_iter().map(async |kind| (kind, self.daemon.plan(peer, kind, game).await));
+        if peer == self.daemon.own() {
+            let _turn = self.planning.acquire().await;
+            return join_all(plans).await;
+        }
+        // The other machine makes one after the other by itself, and may be slow on purpose.
+        timeout(limits::WEB_PLAN_DEADLINE, join_all(plans)).await.unwrap_or_default()
     }
 }
 
@@ -128,11 +147,12 @@ async fn live(
 async fn actions(State(site): Here, RawQuery(query): RawQuery) -> Result<Response, WebRefusal> {
     let asked = ActionsAsked::read(&query.unwrap_or_default())?;
     let mut actions = actions::actions(&site.picture().await?.room, &asked, site.allowed);
-    if asked.peers == [site.daemon.own()] && site.allowed != Commands::None {
-        let _turn = site.planning.acquire().await;
-        let plans = actions.iter().filter_map(Action::to_plan);
-        let plans = plans.map(async |kind| (kind, site.daemon.plan(kind, &asked.game).await));
-        for (kind, plan) in join_all(plans).await {
+    // Of one machine, it is asked. To ask many would be a load on all of them.
+    if let [peer] = asked.peers[..]
+        && site.allowed != Commands::None
+    {
+        let kinds: Vec<_> = actions.iter().filter_map(Action::to_plan).collect();
+        for (kind, plan) in site.plans(peer, &asked.game, kinds).await {
             actions
                 .iter_mut()
                 .filter(|action| action.to_plan() == Some(kind))

@@ -37,3 +37,9 @@ pub const ROOM_PEERS_MAX: usize = 256;
 /// Memory for what one peer tells of its games: those of [`ACTIVITY_GAMES_MAX`] with all that may be said of them take less,
 /// unless their texts are as long as they may be. Of all peers of a room together it is 64 MiB.
 pub const ACTIVITY_BYTES_MAX: usize = 256 * 1024;
+/// Plans that a peer makes for others at a time: each asks other peers, and some read a whole game.
+pub const PLANS_FOR_PEERS_MAX: usize = 1;
+/// How long a plan for another peer may take, with the time until the one before is made.
+pub const PLAN_FOR_PEER_DEADLINE: Duration = Duration::from_secs(20);
+/// How long the peer that asked waits for it: longer, because the other one may say that it could not look in time.
+pub const PLAN_REPLY_DEADLINE: Duration = Duration::from_secs(30);

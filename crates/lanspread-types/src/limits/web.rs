@@ -15,6 +15,8 @@ pub const WEB_HEAD_BYTES_MAX: usize = 32 * 1024;
 pub const WEB_BODY_BYTES_MAX: usize = 16 * 1024;
 /// For the body of a request.
 pub const WEB_BODY_DEADLINE: Duration = Duration::from_secs(10);
+/// How long a page waits until another machine has said what it would do. After that it shows what the room knows.
+pub const WEB_PLAN_DEADLINE: Duration = Duration::from_secs(5);
 /// Peers that one request may name: more than the seats of a room.
 pub const WEB_PEERS_MAX: usize = 256;
 /// The room is looked at so often while a page is open, so a page hears of at most two changes a second.

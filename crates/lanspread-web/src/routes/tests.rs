@@ -3,13 +3,13 @@
 use std::sync::Mutex;
 
 use futures_util::StreamExt;
-use lanspread_peer::{GameId, OperationKind, OperationPlan, PeerId, Room};
+use lanspread_peer::{GameId, OperationKind, PeerId, Room};
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tower::ServiceExt;
 
 use super::*;
-use crate::daemon::{Answering, Coming, Log, RoomFeed, RoomNews, Started};
+use crate::daemon::{Answering, Coming, Log, Planned, RoomFeed, RoomNews, Started};
 use crate::guard::TokenDigest;
 use crate::testing::{self, id};
 
@@ -23,8 +23,8 @@ struct Said {
     followed: Mutex<usize>,
     looked_at: Mutex<usize>,
     started: Mutex<Vec<Start>>,
-    /// What it was asked to plan; what a download needs, and why an update is refused.
-    planned: Mutex<Vec<OperationKind>>,
+    /// What it was asked to plan, and where.
+    planned: Mutex<Vec<(PeerId, OperationKind)>>,
     cancelled: Mutex<Vec<u64>>,
     log: Mutex<Vec<mpsc::UnboundedSender<Value>>>,
 }
@@ -33,6 +33,9 @@ struct MadeUp(Arc<Said>);
 
 /// The peer that the made-up daemon is.
 const OWN: [u8; 16] = [1; 16];
+
+/// A seat that never says what it would do.
+const SLOW: u8 = 9;
 
 impl RoomDaemon for MadeUp {
     fn own(&self) -> PeerId {
@@ -49,11 +52,22 @@ impl RoomDaemon for MadeUp {
         Box::pin(async { Ok(Started { operations: vec![7], refused: Vec::new() }) })
     }
 
-    fn plan(&self, kind: OperationKind, game: &GameId) -> Answering<'_, OperationPlan> {
-        self.0.planned.lock().unwrap().push(kind);
-        let plan = match kind {
-            OperationKind::StreamInstall => Err(WebRefusal::new(409, "no-peers", "no peer answers")),
-            _ => Ok(plan(kind, game)),
+    /// A download needs 5 MiB, and 3 are free.
+    fn plan(&self, peer: PeerId, kind: OperationKind, _: &GameId) -> Answering<'_, Planned> {
+        self.0.planned.lock().unwrap().push((peer, kind));
+        if peer == id(SLOW) {
+            return Box::pin(std::future::pending());
+        }
+        let plan = match (kind, peer == OWN.into()) {
+            (OperationKind::StreamInstall, true) => Err(WebRefusal::new(409, "no-peers", "no peer answers")),
+            (OperationKind::StreamInstall, false) => Err(WebRefusal::new(409, "busy", "it has no time")),
+            _ => Ok(Planned {
+                changed: true,
+                needed_bytes: Some(5 << 20),
+                free_bytes: 3 << 20,
+                fits: Some(false),
+                ..Planned::default()
+            }),
         };
         Box::pin(async { plan })
     }
@@ -72,17 +86,6 @@ impl RoomDaemon for MadeUp {
         self.0.log.lock().unwrap().push(sender);
         Box::new(Lines(receiver))
     }
-}
-
-/// It needs 5 MiB, and 3 are free.
-fn plan(kind: OperationKind, game: &GameId) -> OperationPlan {
-    let plan = json!({
-        "kind": kind, "game": game, "version": "1", "changed": true, "steps": ["download"], "fetched_bytes": 4 << 20,
-        "files": 0, "bytes": 0, "removed_bytes": 0, "lost_files": 0, "lost": [], "sources": [], "dropped": [],
-        "needed_bytes": 5 << 20, "free_bytes": 3 << 20, "needed_inodes": 1, "free_inodes": null, "fits": false,
-        "decode_at": null, "upstreams": [], "memory_bytes": null,
-    });
-    serde_json::from_value(plan).unwrap()
 }
 
 /// Tells the room whenever it is another one than was told last.
@@ -310,21 +313,22 @@ async fn what_is_possible_follows_from_the_room() {
     assert_eq!(page.json(get_request("/api/v1/actions?game=g")).await.0, 400);
 }
 
-/// What the daemon would do counts more than what the room knows; it is asked about its own machine, and only about what the
-/// room has nothing against.
+/// What a machine says that it would do counts more than what the room knows. It is asked only about what the room has nothing
+/// against, and only if it is the only one.
 #[tokio::test]
-async fn what_is_possible_on_its_own_machine_is_what_the_daemon_would_do() {
+async fn what_is_possible_on_one_machine_is_what_it_would_do() {
     let page = page(None);
-    let (own, source): (PeerId, PeerId) = (OWN.into(), PeerId::random().unwrap());
+    let (own, seat, source): (PeerId, PeerId, PeerId) = (OWN.into(), id(2), id(3));
     let peer = |peer| json!({ "peer": peer, "accepts": true });
     set_room(
         &page.said,
         json!({
-            "self": own, "peers": [peer(own), peer(source)], "games": [{ "game": "g", "peers": [source] }],
+            "self": own, "peers": [peer(own), peer(seat), peer(source)], "games": [{ "game": "g", "peers": [source] }],
         }),
     );
-    let actions = async |of: PeerId| {
-        let (status, answer) = page.json(get_request(&format!("/api/v1/actions?game=g&peer={of}"))).await;
+    let actions = async |of: &[PeerId]| {
+        let peers = of.iter().map(|peer| format!("&peer={peer}")).collect::<Vec<_>>().concat();
+        let (status, answer) = page.json(get_request(&format!("/api/v1/actions?game=g{peers}"))).await;
         assert_eq!(status, 200);
         let action = |kind: &str| {
             let actions = answer["actions"].as_array().unwrap();
@@ -332,14 +336,37 @@ async fn what_is_possible_on_its_own_machine_is_what_the_daemon_would_do() {
         };
         (action("stream-install"), action("download"))
     };
-    let (stream, download) = actions(own).await;
-    assert_eq!((&stream["reason"], &stream["peers"]), (&json!("no peer answers"), &json!([])));
-    assert_eq!(download["reason"], "2.0 MiB more disk is needed");
-    assert_eq!((&download["needed_bytes"], &download["free_bytes"]), (&json!(5 << 20), &json!(3 << 20)));
-    let asked = [OperationKind::StreamInstall, OperationKind::Download];
-    assert_eq!(*page.said.planned.lock().unwrap(), asked, "to unpack or update it there is nothing here");
-    actions(source).await;
-    assert_eq!(page.said.planned.lock().unwrap().len(), 2, "another machine is not asked");
+    let planned = || std::mem::take(&mut *page.said.planned.lock().unwrap());
+    let both = [OperationKind::StreamInstall, OperationKind::Download];
+    for peer in [own, seat] {
+        let (stream, download) = actions(&[peer]).await;
+        let (reason, peers) =
+            if peer == own { (json!("no peer answers"), json!([])) } else { (Value::Null, json!([seat])) };
+        assert_eq!((&stream["reason"], &stream["peers"]), (&reason, &peers), "no time to look is no reason");
+        assert_eq!(download["reason"], "2.0 MiB more disk is needed");
+        assert_eq!((&download["needed_bytes"], &download["free_bytes"]), (&json!(5 << 20), &json!(3 << 20)));
+        assert_eq!(planned(), both.map(|kind| (peer, kind)), "to unpack or update it there is nothing here");
+    }
+    let (stream, _) = actions(&[own, seat]).await;
+    assert_eq!(stream["peers"], json!([own, seat]));
+    assert_eq!(planned(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_machine_holds_up_no_page() {
+    let page = page(None);
+    let (own, slow): (PeerId, PeerId) = (OWN.into(), id(SLOW));
+    let peers = [own, slow].map(|peer| json!({ "peer": peer, "accepts": true }));
+    set_room(
+        &page.said,
+        json!({ "self": own, "peers": peers, "games": [{ "game": "g", "peers": [id(3)] }] }),
+    );
+    let of = |peer| page.json(get_request(&format!("/api/v1/actions?game=g&peer={peer}")));
+    let mut asked_slow = std::pin::pin!(of(slow));
+    assert!(timeout(limits::WEB_PLAN_DEADLINE / 2, &mut asked_slow).await.is_err());
+    timeout(limits::WEB_PLAN_DEADLINE / 4, of(own)).await.unwrap();
+    let (status, answer) = asked_slow.await;
+    assert_eq!((status, &answer["actions"][0]["peers"]), (200, &json!([slow])), "what the room knows");
 }
 
 #[tokio::test]

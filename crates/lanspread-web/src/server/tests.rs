@@ -5,15 +5,15 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Duration, Instant};
 
 use super::*;
-use lanspread_peer::{GameId, OperationKind, OperationPlan};
+use lanspread_peer::{GameId, OperationKind, PeerId};
 
-use crate::daemon::{Answering, Coming, Log, RoomFeed, RoomNews, Start, Started};
+use crate::daemon::{Answering, Coming, Log, Planned, RoomFeed, RoomNews, Start, Started};
 use crate::refusal::WebRefusal;
 
 struct Still;
 
 impl RoomDaemon for Still {
-    fn own(&self) -> lanspread_peer::PeerId {
+    fn own(&self) -> PeerId {
         [1; 16].into()
     }
 
@@ -25,7 +25,7 @@ impl RoomDaemon for Still {
         Box::pin(async { Ok(Started::default()) })
     }
 
-    fn plan(&self, _: OperationKind, _: &GameId) -> Answering<'_, OperationPlan> {
+    fn plan(&self, _: PeerId, _: OperationKind, _: &GameId) -> Answering<'_, Planned> {
         Box::pin(async { Err(WebRefusal::new(409, "busy", "nothing is planned here")) })
     }
 
