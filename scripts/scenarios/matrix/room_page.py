@@ -185,8 +185,9 @@ _LINES = "return [...document.querySelectorAll('#needs li')].map(line => line.in
     "S98",
     "An organiser who has only the page",
     claim="Three machines of a room are broken, each in its way. The overview alone names each of them, with its "
-    "reason and with what to do. What it says is done, on two of the three by a click; then every machine is ready and "
-    "nothing needs the organiser. What was repaired is as it was installed.",
+    "reason and with what to do. A dry run of the terminal asks the machine with the full disk, which says that it is "
+    "too small, and once there is space that it is not. What the page says is done, on two of the three by a click; "
+    "then every machine is ready and nothing needs the organiser. What was repaired is as it was installed.",
     conditions="A source, the machine of the organiser with `serve --web --room FILE`, and three machines that accept "
     "its commands: the disk of one is too full for the wanted game, on one `verify` finds a changed file, and one is "
     "killed. Chromium shows the overview. Then space is made on the first, its install and the repair of the second "
@@ -226,7 +227,9 @@ def organiser_with_only_the_page(stage: Stage) -> None:
     with Browser() as browser:
         _open_page(browser, url, token)
         _names_what_is_broken(browser)
+        _looks_beforehand(stage, organiser, fits=False)
         docker("exec", disk.holder, "rm", filler)
+        _looks_beforehand(stage, organiser, fits=True)
         started_again = _commanded_seat(stage, GONE, Mount(stage.games_dir(GONE), GAMES), den, organiser)
         expect_equal(started_again.identity, gone.identity, "who is started again")
         for seat, button in ((full, "Low-disk install"), (damaged, "Repair")):
@@ -250,6 +253,15 @@ def _commanded_seat(stage: Stage, name: str, games: Mount, den: Peer, organiser:
 def _installs(stage: Stage, den: Peer, seat: Peer, exit_status: int = 0) -> None:
     install = ["install", "--stream", GAME, "--games-dir", GAMES, "--no-discovery", "--peer", den.address]
     stage.command(f"{seat.name}-install", seat.machine, *install, exit_status=exit_status)
+
+
+def _looks_beforehand(stage: Stage, organiser: Peer, *, fits: bool) -> None:
+    """The machine with the full disk says what an install would do there."""
+    words = ["room", "install", GAME, "--on", FULL, "--dry-run", "--games-dir", GAMES]
+    name = f"looks-{'after' if fits else 'before'}"
+    looked = stage.command(name, organiser.machine, *words, exit_status=0 if fits else 5)
+    plans = [(plan["name"], plan["changed"], plan["fits"]) for plan in looked.events.all(named("seat-planned"))]
+    expect_equal(plans, [(FULL, True, fits)], "what the machine says that it would do")
 
 
 def _names_what_is_broken(browser: Browser) -> None:
