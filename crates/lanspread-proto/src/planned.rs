@@ -18,7 +18,7 @@ pub struct PlannedWork {
     pub lost_files: u64,
     /// The most disk that it would take at any time, with a margin.
     pub needed_bytes: Option<u64>,
-    /// Bytes that are free for games there.
+    /// Bytes that are free for games there, and not booked by other operations.
     pub free_bytes: u64,
     /// Whether it fits, in bytes and in numbers of files.
     pub fits: Option<bool>,

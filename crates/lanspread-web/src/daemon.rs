@@ -52,7 +52,7 @@ pub struct Planned {
     pub bytes: Option<u64>,
     /// The most disk that it would take at any time, with a margin.
     pub needed_bytes: Option<u64>,
-    /// Bytes that are free for games there.
+    /// Bytes that are free for games there, and not booked.
     pub free_bytes: u64,
     /// Whether it fits, in bytes and in numbers of files.
     pub fits: Option<bool>,
@@ -60,7 +60,8 @@ pub struct Planned {
 
 impl From<OperationPlan> for Planned {
     fn from(plan: OperationPlan) -> Self {
-        let OperationPlan { changed, bytes, needed_bytes, free_bytes, fits, .. } = plan;
+        let free_bytes = plan.usable_bytes();
+        let OperationPlan { changed, bytes, needed_bytes, fits, .. } = plan;
         Self { changed, bytes, needed_bytes, free_bytes, fits }
     }
 }

@@ -53,14 +53,18 @@ pub(super) fn seat_plan(plan: &SeatPlan) -> String {
     if plan.lost_files > 0 {
         parts.push(format!("{} of the user there would be lost", count(plan.lost_files, "file")));
     }
-    parts.extend(space(plan.needed_bytes, plan.free_bytes, plan.fits));
+    parts.extend(space(plan.needed_bytes, plan.free_bytes, 0, plan.fits));
     format!("{head}: {}", parts.join("; "))
 }
 
-fn space(needed: Option<u64>, free: u64, fits: Option<bool>) -> Option<String> {
+fn space(needed: Option<u64>, free: u64, booked: u64, fits: Option<bool>) -> Option<String> {
     let needed = needed.filter(|needed| *needed > 0)?;
+    let booked = match booked {
+        0 => String::new(),
+        booked => format!(", of which other operations have booked {}", bytes(booked)),
+    };
     let fits = if fits == Some(false) { ": DOES NOT FIT" } else { "" };
-    Some(format!("needs {}, {} free{fits}", bytes(needed), bytes(free)))
+    Some(format!("needs {}, {} free{booked}{fits}", bytes(needed), bytes(free)))
 }
 
 /// The steps, as a sentence.
@@ -99,7 +103,7 @@ fn amounts(plan: &OperationPlan) -> Vec<String> {
     if plan.removed_bytes > 0 {
         parts.push(format!("removes {}", bytes(plan.removed_bytes)));
     }
-    parts.extend(space(plan.needed_bytes, plan.free_bytes, plan.fits));
+    parts.extend(space(plan.needed_bytes, plan.free_bytes, plan.booked_bytes, plan.fits));
     parts
 }
 
@@ -130,8 +134,8 @@ mod tests {
         let mut object = json!({
             "kind": "update", "game": "g", "version": "1", "changed": true, "steps": [], "fetched_bytes": 0,
             "files": 0, "bytes": 0, "removed_bytes": 0, "lost_files": 0, "lost": [], "sources": [],
-            "dropped": [], "needed_bytes": 0, "free_bytes": 3 << 20, "needed_inodes": 0, "free_inodes": null, "fits": true, "decode_at": null,
-            "upstreams": [], "memory_bytes": null,
+            "dropped": [], "needed_bytes": 0, "free_bytes": 3 << 20, "booked_bytes": 0, "needed_inodes": 0,
+            "free_inodes": null, "booked_inodes": 0, "fits": true, "decode_at": null, "upstreams": [], "memory_bytes": null,
         });
         let Value::Object(mut fields) = fields else { panic!("no object") };
         object.as_object_mut().unwrap().append(&mut fields);
@@ -175,6 +179,12 @@ mod tests {
         assert_eq!(
             words(fields),
             "g 1: would download its archives, then unpack its archives; only its sources know what is in it; fetches 1.00 MiB; removes 2.00 KiB; needs 4.00 MiB, 3.00 MiB free: DOES NOT FIT\n  servers: http://10.0.0.9"
+        );
+        let beside =
+            json!({ "steps": ["unpack"], "needed_bytes": 3 << 20, "booked_bytes": 1 << 20, "fits": false });
+        assert_eq!(
+            words(beside),
+            "g 1: would unpack its archives; needs 3.00 MiB, 3.00 MiB free, of which other operations have booked 1.00 MiB: DOES NOT FIT"
         );
         let lost = json!({
             "version": null, "steps": ["uninstall"], "removed_bytes": 2048, "lost_files": 6,

@@ -207,6 +207,38 @@ fn an_update_says_which_files_of_the_user_would_be_lost() {
     assert_eq!((&plan["files"], &plan["bytes"]), (&done["files"], &done["bytes"]));
 }
 
+/// A plan counts what other operations have booked, as the operation does.
+#[test]
+fn beside_an_operation_that_has_booked_the_disk_a_plan_and_its_operation_are_refused() {
+    let seat = Seat::new();
+    seat.run(&["download"]).succeeded();
+    let bookings = seat.receiver.games().join(".lanspread/bookings");
+    fs::create_dir_all(&bookings).unwrap();
+    let booking = bookings.join("other.json");
+    fs::write(&booking, r#"{"needed_bytes":4611686018427387904,"written_bytes":1}"#).unwrap();
+    // As the operation that has booked, as long as it runs.
+    let running = fs::File::open(&booking).unwrap();
+    running.lock().unwrap();
+    for words in [&["install"][..], &["install", "--stream"], &["ensure"]] {
+        let before = seat.receiver.disk();
+        let planned = seat.run(&[words, &["--dry-run"]].concat());
+        assert!(seat.receiver.disk() == before, "{words:?} changed something");
+        let planned = planned.failed(7, &["of which other operations have booked 4611686018427387903"]);
+        let plan = planned.one("operation-plan");
+        assert_eq!(
+            (&plan["fits"], &plan["booked_bytes"]),
+            (&json!(false), &json!(4_611_686_018_427_387_903_u64))
+        );
+        let parts = [" are needed", "of which other operations have booked 4611686018427387903"];
+        seat.run(words).failed_after_notes(7, &parts);
+    }
+    drop(running);
+    // Its lock is free: it was killed.
+    let plan = seat.plan(&["install"]);
+    assert_eq!((&plan["fits"], &plan["booked_bytes"]), (&json!(true), &json!(0)));
+    seat.run(&["install"]).succeeded();
+}
+
 /// For people.
 #[test]
 fn a_plan_of_several_games_is_a_line_for_each_and_fails_like_the_games_that_cannot_be_done() {

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 
 use lanspread_proto::activity::{ActivityHead, GameActivity};
-use lanspread_store::state::booking::estimate;
+use lanspread_store::state::booking::free_bytes;
 use lanspread_store::state::games_dir::GamesDir;
-use lanspread_types::content::Totals;
 use lanspread_types::ids::GameId;
 use lanspread_types::limits;
 use tokio::time::{Instant, sleep_until, timeout_at};
@@ -46,7 +45,7 @@ impl Peer {
     /// What is told about this peer now.
     async fn look_at_games(&self) -> (ActivityHead, Vec<GameActivity>) {
         let games_dir = self.inner.games_dir.clone();
-        let look = move || Ok(estimate(&GamesDir::open(&games_dir)?, Totals::default())?.free_bytes);
+        let look = move || Ok(free_bytes(&GamesDir::open(&games_dir)?)?);
         let free_bytes = self.blocking("space", look).await;
         let source = &self.inner.source;
         let small = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);

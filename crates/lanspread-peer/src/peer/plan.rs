@@ -46,12 +46,12 @@ impl Peer {
         let planning = Box::pin(self.course(request.kind, &context));
         let course = cancel.run_until_cancelled(planning).await.ok_or(PeerError::Cancelled)??;
         let request = request.clone();
-        self.look_at("plan", &context.game, move |games, _| {
-            let free = estimate(games, Totals::default())?;
+        self.look_at("plan", &context.game, move |games, game| {
+            let free = estimate(games, game, Totals::default())?;
             let mut steps = Vec::new();
             for step in &course.steps {
                 if let Some(written) = step.written {
-                    steps.push(step.disk_use(written, estimate(games, written)?));
+                    steps.push(step.disk_use(written, estimate(games, game, written)?));
                 }
             }
             let peak = (steps.len() == course.steps.len()).then(|| peak(&steps));

@@ -78,13 +78,13 @@ impl AskedWork for WorkForPeers {
 
 fn told(plan: OperationPlan) -> PlannedWork {
     PlannedWork {
+        free_bytes: plan.usable_bytes(),
         version: plan.version,
         changed: plan.changed,
         fetched_bytes: plan.fetched_bytes,
         bytes: plan.bytes,
         lost_files: plan.lost_files,
         needed_bytes: plan.needed_bytes,
-        free_bytes: plan.free_bytes,
         fits: plan.fits,
     }
 }

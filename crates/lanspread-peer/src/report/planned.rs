@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
+use lanspread_store::state::booking::Estimate;
 use lanspread_types::fault::LocalError;
 use lanspread_types::ids::{GameId, GameVersion, PeerId, PeerName};
 use serde::{Deserialize, Serialize};
@@ -46,11 +47,15 @@ pub struct OperationPlan {
     pub needed_bytes: Option<u64>,
     /// Bytes that may still be written below the games directory.
     pub free_bytes: u64,
+    /// Bytes of these that operations on other games have booked and not yet written.
+    pub booked_bytes: u64,
     /// The same of files and folders; none if only its sources know.
     pub needed_inodes: Option<u64>,
     /// Files and folders that may still be made there; none if the file system does not say.
     pub free_inodes: Option<u64>,
-    /// Whether it fits, in bytes and in numbers of files; none if only its sources know.
+    /// Files and folders of these that operations on other games have booked and not yet made.
+    pub booked_inodes: u64,
+    /// Whether it fits beside them, in bytes and in numbers of files; none if only its sources know.
     pub fits: Option<bool>,
     /// Where a streamed install would be decoded; none for everything else.
     pub decode_at: Option<DecodeAt>,
@@ -61,15 +66,22 @@ pub struct OperationPlan {
 }
 
 impl OperationPlan {
+    /// Bytes that are free and that no other operation has booked.
+    pub fn usable_bytes(&self) -> u64 {
+        self.free_bytes.saturating_sub(self.booked_bytes)
+    }
+
     /// The error with which the operation would end because this games directory is too small for it.
     pub fn missing_space(&self, games_dir: &Path) -> Option<LocalError> {
-        let (needed_bytes, needed_inodes) = (self.needed_bytes?, self.needed_inodes?);
-        let (path, free_bytes) = (games_dir.to_owned(), self.free_bytes);
-        if free_bytes < needed_bytes {
-            return Some(LocalError::NotEnoughSpace { path, needed_bytes, free_bytes, booked_bytes: 0 });
-        }
-        let free_inodes = self.free_inodes.filter(|free_inodes| *free_inodes < needed_inodes)?;
-        Some(LocalError::NotEnoughInodes { path, needed_inodes, free_inodes, booked_inodes: 0 })
+        let estimate = Estimate {
+            needed_bytes: self.needed_bytes?,
+            free_bytes: self.free_bytes,
+            booked_bytes: self.booked_bytes,
+            needed_inodes: self.needed_inodes?,
+            free_inodes: self.free_inodes,
+            booked_inodes: self.booked_inodes,
+        };
+        estimate.missing(games_dir)
     }
 }
 
@@ -97,7 +109,7 @@ pub struct SeatPlan {
     pub lost_files: u64,
     /// The most disk that it would take there at any time, with a margin.
     pub needed_bytes: Option<u64>,
-    /// Bytes that may still be written below the games directory there.
+    /// Bytes that may still be written below the games directory there, and that no other operation there has booked.
     pub free_bytes: u64,
     /// Whether it fits, in bytes and in numbers of files.
     pub fits: Option<bool>,

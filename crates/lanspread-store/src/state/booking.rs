@@ -11,6 +11,7 @@ use std::fs::{File, TryLockError};
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -109,33 +110,85 @@ fn needed(totals: Totals, entry_bytes: u64) -> DiskRoom {
     }
 }
 
-/// What an operation needs on the file system of the games directory, with a margin, and what an ordinary user may still
-/// use there.
-#[derive(Debug, Clone, Copy)]
+/// What an operation needs on the file system of the games directory, with a margin, what an ordinary user may still
+/// use there, and what of that the other operations have booked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Estimate {
     /// Bytes that it needs.
     pub needed_bytes: u64,
     /// Bytes that may still be written.
     pub free_bytes: u64,
+    /// Bytes of these that the other operations will still write.
+    pub booked_bytes: u64,
     /// Files and folders that it needs.
     pub needed_inodes: u64,
     /// Files and folders that may still be created; `None` if the file system does not say.
     pub free_inodes: Option<u64>,
+    /// Files and folders of these that the other operations will still create.
+    pub booked_inodes: u64,
 }
 
-/// Estimates whether an operation of these totals would fit, and books nothing.
+impl Estimate {
+    fn new(needed: DiskRoom, free: Free, others: impl Iterator<Item = Booked>) -> Self {
+        let booked = others.map(Booked::open).fold(DiskRoom::default(), |sum, other| DiskRoom {
+            bytes: sum.bytes.saturating_add(other.bytes),
+            inodes: sum.inodes.saturating_add(other.inodes),
+        });
+        Self {
+            needed_bytes: needed.bytes,
+            free_bytes: free.bytes,
+            booked_bytes: booked.bytes,
+            needed_inodes: needed.inodes,
+            free_inodes: free.inodes,
+            booked_inodes: booked.inodes,
+        }
+    }
+
+    /// What is missing, if the operation does not fit beside the others: the error with which it is refused. Pure.
+    pub fn missing(&self, games_dir: &Path) -> Option<LocalError> {
+        let path = games_dir.to_owned();
+        let Self { needed_bytes, free_bytes, booked_bytes, needed_inodes, free_inodes, booked_inodes } =
+            *self;
+        if free_bytes.saturating_sub(booked_bytes) < needed_bytes {
+            return Some(LocalError::NotEnoughSpace { path, needed_bytes, free_bytes, booked_bytes });
+        }
+        let free_inodes =
+            free_inodes.filter(|inodes| inodes.saturating_sub(booked_inodes) < needed_inodes)?;
+        Some(LocalError::NotEnoughInodes { path, needed_inodes, free_inodes, booked_inodes })
+    }
+}
+
+/// Bytes that may still be written, whatever operations have booked of them.
 ///
 /// # Errors
 /// If the system does not report the free space.
-pub fn estimate(games: &GamesDir, totals: Totals) -> Result<Estimate, LocalError> {
-    let free = Free::of(games)?;
-    let needed = needed(totals, free.entry_bytes);
-    Ok(Estimate {
-        needed_bytes: needed.bytes,
-        free_bytes: free.bytes,
-        needed_inodes: needed.inodes,
-        free_inodes: free.inodes,
-    })
+pub fn free_bytes(games: &GamesDir) -> Result<u64, LocalError> {
+    Ok(Free::of(games)?.bytes)
+}
+
+/// Estimates whether an operation of these totals on this game would fit beside the operations on other games. It books
+/// nothing and changes nothing.
+///
+/// # Errors
+/// If the system does not report the free space, or the bookings cannot be read.
+pub fn estimate(games: &GamesDir, game: &GameId, totals: Totals) -> Result<Estimate, LocalError> {
+    let entry_bytes = Free::of(games)?.entry_bytes;
+    estimate_room(games, game, needed(totals, entry_bytes), Free::of)
+}
+
+fn estimate_room(
+    games: &GamesDir,
+    game: &GameId,
+    needed: DiskRoom,
+    free_of: FreeOf,
+) -> Result<Estimate, LocalError> {
+    let Some(bookings) = games.existing_state_folder(BOOKINGS_DIR)? else {
+        return Ok(Estimate::new(needed, free_of(games)?, std::iter::empty()));
+    };
+    let shown = games.state_path(BOOKINGS_DIR, "");
+    let _all = lock_folder(&bookings).map_err(LocalError::io("lock", shown))?;
+    let others = others(games, &bookings, &file_name(game), Dead::Leave)?;
+    Ok(Estimate::new(needed, free_of(games)?, others.into_iter()))
 }
 
 /// What one operation has booked: the content of its file.
@@ -166,30 +219,6 @@ impl Booked {
             bytes: self.needed_bytes.saturating_sub(self.written_bytes),
             inodes: self.needed_inodes.saturating_sub(self.written_inodes),
         }
-    }
-}
-
-/// What does not fit: the sum that the other operations have booked of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum TooLittle {
-    Bytes { booked: u64 },
-    Inodes { free: u64, booked: u64 },
-}
-
-/// Whether an operation fits beside what the others will still use. Pure.
-fn fits(free: Free, needed: DiskRoom, others: impl Iterator<Item = Booked>) -> Result<(), TooLittle> {
-    let booked = others.map(Booked::open).fold(DiskRoom::default(), |sum, other| DiskRoom {
-        bytes: sum.bytes.saturating_add(other.bytes),
-        inodes: sum.inodes.saturating_add(other.inodes),
-    });
-    if free.bytes.saturating_sub(booked.bytes) < needed.bytes {
-        return Err(TooLittle::Bytes { booked: booked.bytes });
-    }
-    match free.inodes {
-        Some(inodes) if inodes.saturating_sub(booked.inodes) < needed.inodes => {
-            Err(TooLittle::Inodes { free: inodes, booked: booked.inodes })
-        }
-        _ => Ok(()),
     }
 }
 
@@ -231,23 +260,23 @@ impl Booking {
         needed: DiskRoom,
         free_of: FreeOf,
     ) -> Result<Self, LocalError> {
-        let name = format!("{game}.json");
+        let name = file_name(game);
         let shown = games.state_path(BOOKINGS_DIR, &name);
         for _ in 0..TRIES {
             let bookings = games.state_folder(BOOKINGS_DIR)?;
             let all = lock_folder(&bookings).map_err(LocalError::io("lock", &shown))?;
             let free = free_of(games)?;
-            let others = others(games, &bookings, &name)?;
+            let others = others(games, &bookings, &name, Dead::Remove)?;
             let booked = others.len();
             tracing::info!(
                 "{game} needs {} bytes; {} are free, and other operations have {booked} bookings",
                 needed.bytes,
                 free.bytes
             );
-            if let Err(too_little) = fits(free, needed, others.into_iter()) {
+            if let Some(missing) = Estimate::new(needed, free, others.into_iter()).missing(games.path()) {
                 drop(all);
                 games.remove_empty_state_folders();
-                return Err(refusal(games, free, needed, too_little));
+                return Err(missing);
             }
             let file = match create_ours(&bookings, &name, FILE_PERMISSIONS) {
                 Ok(file) => file,
@@ -309,9 +338,9 @@ impl Booking {
                 .max(state.needed.inodes),
         };
         let (free, booked) = ((self.free_of)(&self.games)?, Booked::new(needed, written));
-        let others = others(&self.games, &self.bookings, &self.name)?;
-        fits(free, booked.open(), others.into_iter())
-            .map_err(|too_little| refusal(&self.games, free, booked.open(), too_little))?;
+        let others = others(&self.games, &self.bookings, &self.name, Dead::Remove)?;
+        let estimate = Estimate::new(booked.open(), free, others.into_iter());
+        estimate.missing(self.games.path()).map_or(Ok(()), Err)?;
         write(&state.file, booked).map_err(LocalError::io("write", &shown))?;
         (state.needed, state.renewed) = (needed, Instant::now());
         Ok(())
@@ -337,22 +366,15 @@ impl Booking {
     }
 }
 
-fn refusal(games: &GamesDir, free: Free, needed: DiskRoom, too_little: TooLittle) -> LocalError {
-    let path = games.path().to_owned();
-    match too_little {
-        TooLittle::Bytes { booked } => LocalError::NotEnoughSpace {
-            path,
-            needed_bytes: needed.bytes,
-            free_bytes: free.bytes,
-            booked_bytes: booked,
-        },
-        TooLittle::Inodes { free, booked } => LocalError::NotEnoughInodes {
-            path,
-            needed_inodes: needed.inodes,
-            free_inodes: free,
-            booked_inodes: booked,
-        },
-    }
+/// What becomes of the bookings of killed operations when bookings are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Dead {
+    Remove,
+    Leave,
+}
+
+fn file_name(game: &GameId) -> String {
+    format!("{game}.json")
 }
 
 impl Drop for Booking {
@@ -367,7 +389,7 @@ impl Drop for Booking {
 /// Removes what a killed operation has booked for a game. The game is locked, so no other operation has.
 pub(crate) fn remove_dead_of(games: &GamesDir, game: &GameId) -> Result<(), LocalError> {
     let Some(bookings) = games.existing_state_folder(BOOKINGS_DIR)? else { return Ok(()) };
-    let name = format!("{game}.json");
+    let name = file_name(game);
     bookings
         .remove_file(&name)
         .or_else(absent_is_fine)
@@ -381,7 +403,7 @@ pub(crate) fn remove_dead_of(games: &GamesDir, game: &GameId) -> Result<(), Loca
 pub(crate) fn remove_dead(games: &GamesDir) -> Result<(), LocalError> {
     let Some(bookings) = games.existing_state_folder(BOOKINGS_DIR)? else { return Ok(()) };
     let all = lock_folder(&bookings).map_err(LocalError::io("lock", games.state_path(BOOKINGS_DIR, "")))?;
-    others(games, &bookings, "")?;
+    others(games, &bookings, "", Dead::Remove)?;
     drop(all);
     games.remove_empty_state_folders();
     Ok(())
@@ -402,8 +424,8 @@ fn write(file: &File, booked: Booked) -> io::Result<()> {
     file.write_all_at(&bytes, 0)
 }
 
-/// The bookings of other operations that still run. Bookings of killed operations are removed.
-fn others(games: &GamesDir, bookings: &Dir, ours: &str) -> Result<Vec<Booked>, LocalError> {
+/// The bookings of other operations that still run. Those of killed operations do not count.
+fn others(games: &GamesDir, bookings: &Dir, ours: &str, dead: Dead) -> Result<Vec<Booked>, LocalError> {
     let folder = games.state_path(BOOKINGS_DIR, "");
     let mut booked = Vec::new();
     for entry in bookings.entries().map_err(LocalError::io("read", &folder))? {
@@ -424,6 +446,7 @@ fn others(games: &GamesDir, bookings: &Dir, ours: &str) -> Result<Vec<Booked>, L
         match file.try_lock_shared() {
             Err(TryLockError::WouldBlock) => {}
             Err(TryLockError::Error(error)) => return Err(LocalError::io("lock", folder.join(&name))(error)),
+            Ok(()) if dead == Dead::Leave => continue,
             Ok(()) => {
                 tracing::debug!("removing the booking {} of an operation that is gone", name.display());
                 let removed = bookings.remove_file(&name);

@@ -123,9 +123,11 @@ impl Course {
             lost: self.lost.first,
             needed_bytes: peak.map(|peak| peak.bytes),
             free_bytes: free.free_bytes,
+            booked_bytes: free.booked_bytes,
             fits: None,
             needed_inodes: peak.map(|peak| peak.inodes),
             free_inodes: free.free_inodes,
+            booked_inodes: free.booked_inodes,
             decode_at: self.decoding.map(|(decode_at, _)| decode_at),
             memory_bytes: self.decoding.map(|(_, memory_bytes)| memory_bytes),
             steps: self.steps.iter().map(|step| step.step).collect(),
@@ -176,7 +178,7 @@ mod tests {
     #[test]
     fn too_few_files_are_too_little_space_too() {
         let fits = |bytes, free_inodes| {
-            let free = Estimate { needed_bytes: 0, free_bytes: 10, needed_inodes: 0, free_inodes };
+            let free = Estimate { free_bytes: 10, free_inodes, ..Estimate::default() };
             Course::default().plan(&request(), Some(Peak { bytes, inodes: 3 }), &free)
         };
         let missing =
@@ -197,7 +199,7 @@ mod tests {
     fn one_step_whose_size_nobody_knows_makes_the_sum_unknown() {
         let totals = Totals { files: 2, directories: 1, bytes: 9 };
         let step = |step, written| CourseStep { step, fetched_bytes: Some(4), written, removed_bytes: 1 };
-        let free = Estimate { needed_bytes: 0, free_bytes: 10, needed_inodes: 0, free_inodes: None };
+        let free = Estimate { free_bytes: 10, ..Estimate::default() };
         let plan = |unpacked| {
             let steps = vec![step(PlannedStep::Download, Some(totals)), step(PlannedStep::Unpack, unpacked)];
             Course { steps, ..Course::default() }.plan(&request(), None, &free)

@@ -113,6 +113,34 @@ fn what_another_operation_has_booked_is_not_free() {
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left");
 }
 
+/// What is told beforehand and what is refused are the same figures, beside another operation and beside a killed one,
+/// and looking writes nothing.
+#[test]
+fn an_estimate_says_that_it_does_not_fit_exactly_if_the_booking_is_refused() {
+    let (folder, games) = games();
+    let other = DiskRoom { bytes: PLENTY.bytes / 2, inodes: PLENTY.inodes / 2 };
+    let _running = book(&games, "other", other).unwrap();
+    let killed = Booked::new(PLENTY, DiskRoom::default());
+    let leftover = folder.path().join(".lanspread/bookings/killed.json");
+    let (bytes_left, inodes_left) = (PLENTY.bytes - other.bytes, PLENTY.inodes - other.inodes);
+    for (bytes, inodes, fits) in [
+        (bytes_left, inodes_left, true),
+        (bytes_left + 1, inodes_left, false),
+        (bytes_left, inodes_left + 1, false),
+    ] {
+        std::fs::write(&leftover, serde_json::to_vec(&killed).unwrap()).unwrap();
+        let needed = DiskRoom { bytes, inodes };
+        let estimate = estimate_room(&games, &id("g"), needed, plenty).unwrap();
+        assert_eq!((estimate.booked_bytes, estimate.booked_inodes), (other.bytes, other.inodes));
+        assert!(leftover.exists(), "an estimate removes nothing");
+        let told = estimate.missing(games.path()).map(|error| error.to_string());
+        let refused = book(&games, "g", needed).err().map(|error| error.to_string());
+        assert_eq!((told.is_none(), &told), (fits, &refused), "{needed:?}");
+    }
+    let again = estimate_room(&games, &id("other"), other, plenty).unwrap();
+    assert_eq!(again.booked_bytes, 0, "the next operation on a game begins when this one has ended");
+}
+
 /// Operations that begin at the same moment see each other: of those that need more than half, one is accepted. The
 /// free space is asked for while the folder is locked, so that without the lock all of them would be in there together.
 #[test]
@@ -156,7 +184,7 @@ fn wait_for_renewal(booking: &Booking) {
 /// What the other operations of this games directory have booked, as the next one reads it.
 fn read_back(games: &GamesDir) -> Vec<Booked> {
     let bookings = games.existing_state_folder(BOOKINGS_DIR).unwrap().unwrap();
-    others(games, &bookings, "ours.json").unwrap()
+    others(games, &bookings, "ours.json", Dead::Remove).unwrap()
 }
 
 #[test]
@@ -296,12 +324,14 @@ proptest! {
             .iter()
             .map(|(needed, written)| Booked::new(bytes(*needed), bytes(*written)));
         let room = free_room(DiskRoom { bytes: free, inodes: 0 });
-        prop_assert_eq!(fits(room, bytes(needed), in_bytes).is_ok(), expected);
+        let missing = Estimate::new(bytes(needed), room, in_bytes).missing(Path::new("games"));
+        prop_assert_eq!(missing.is_none(), expected);
         let inodes = |inodes| DiskRoom { bytes: 0, inodes };
         let in_inodes = others
             .iter()
             .map(|(needed, written)| Booked::new(inodes(*needed), inodes(*written)));
         let room = free_room(DiskRoom { bytes: 0, inodes: free });
-        prop_assert_eq!(fits(room, inodes(needed), in_inodes).is_ok(), expected);
+        let missing = Estimate::new(inodes(needed), room, in_inodes).missing(Path::new("games"));
+        prop_assert_eq!(missing.is_none(), expected);
     }
 }
