@@ -255,8 +255,16 @@ The exit status is that of the operation. If it has ended already, that is remem
 on the game ends. Ctrl-C ends the waiting, and not the operation.")]
     Wait(WaitArguments),
     /// Show the operations of a daemon: those that run and those that wait
-    #[command(visible_alias = "ops")]
-    Operations(OfDaemon),
+    #[command(
+        visible_alias = "ops",
+        after_help = "\
+Examples:
+  lanspread-peer-cli operations           what it is doing
+  lanspread-peer-cli operations --ended   also what became of what it did
+
+The daemon remembers how the newest operation on each game ended, until it stops."
+    )]
+    Operations(OperationsArguments),
     /// Show the newest events of a daemon
     Events(Events),
     /// Show the status of the peers named with --peer, or else of the daemon of the games directory
@@ -418,6 +426,16 @@ pub(crate) struct Cancel {
 pub(crate) struct OfDaemon {
     #[command(flatten)]
     pub(crate) games: DaemonGamesDir,
+}
+
+/// `operations`
+#[derive(Debug, Args)]
+pub(crate) struct OperationsArguments {
+    #[command(flatten)]
+    pub(crate) games: DaemonGamesDir,
+    /// Show first how the newest operation on each game ended, the newest last
+    #[arg(short, long)]
+    pub(crate) ended: bool,
 }
 
 /// `events`

@@ -2,6 +2,8 @@
 //!
 //! Hints name commands and options, so they belong to the command: a program that embeds the library cannot follow them.
 
+use std::borrow::Cow;
+
 use lanspread_peer::{Answer, GameId};
 
 /// A hint, and the failures that it helps with.
@@ -256,10 +258,13 @@ pub(crate) fn hint(code: &str, cause: Option<&str>) -> Option<&'static str> {
 }
 
 /// The hint for a report that something failed.
-pub(crate) fn of_report(report: &Answer) -> Option<&'static str> {
+pub(crate) fn of_report(report: &Answer) -> Option<Cow<'static, str>> {
     match report {
-        Answer::PeerUnavailable { code, .. } => hint(code, None),
-        Answer::NobodyFound { cause, .. } => hint("no-peers", cause.as_deref()),
+        Answer::PeerUnavailable { code, .. } => hint(code, None).map(Cow::from),
+        Answer::NobodyFound { cause, .. } => hint("no-peers", cause.as_deref()).map(Cow::from),
+        Answer::EndedOperation(ended) => {
+            hint(&ended.outcome, ended.cause.as_deref()).map(|hint| for_game(hint, &ended.game).into())
+        }
         _ => None,
     }
 }

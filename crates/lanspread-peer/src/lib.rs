@@ -179,7 +179,7 @@ pub use report::operation::{
     AdmissionRules, AskOptions, DecodeAt, DiscoveryMode, OperationKind, OperationOptions, OperationRequest,
     RelayChoice, Wait,
 };
-pub use report::operation_outcome::EndedOperation;
+pub use report::operation_outcome::{EndedOperation, EndedReport};
 pub use report::operation_progress::{OperationProgress, OperationStep};
 pub use report::packed_status::ReceivingAddress;
 pub use report::packed_status::{RelayStatus, WaitingReceiver, WaveStatus};

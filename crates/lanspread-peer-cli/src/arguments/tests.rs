@@ -49,6 +49,7 @@ fn every_option_has_a_variable_that_is_not_for_one_call() {
         "check",
         "detach",
         "dry_run",
+        "ended",
         "follow",
         "force",
         "game",

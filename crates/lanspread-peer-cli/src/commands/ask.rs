@@ -7,8 +7,8 @@ use lanspread_peer::{CancellationToken, DiscoveryMode, Peer, PeerClient, PeerErr
 
 use super::{given_peers, listing, saved, updates};
 use crate::arguments::{
-    CatalogFile, DiscoveryChoice, Events, GivenPeer, Global, LimitsArguments, List, OfDaemon, PeerList,
-    Peers, PeersCommand, PeersPenalties, Status,
+    CatalogFile, DiscoveryChoice, Events, GivenPeer, Global, LimitsArguments, List, OfDaemon,
+    OperationsArguments, PeerList, Peers, PeersCommand, PeersPenalties, Status,
 };
 use crate::backend::Backend;
 use crate::exit::{CommandResult, Failure};
@@ -114,9 +114,10 @@ pub(crate) async fn metrics(global: &Global, output: Output, of: OfDaemon) -> Co
     answer(Backend::daemon(&games_dir.path)?, output, ControlRequest::Metrics).await
 }
 
-pub(crate) async fn operations(global: &Global, output: Output, of: OfDaemon) -> CommandResult {
+pub(crate) async fn operations(global: &Global, output: Output, of: OperationsArguments) -> CommandResult {
     let games_dir = ChosenGamesDir::of_daemon(global, of.games.games_dir.as_deref())?;
-    answer(Backend::daemon(&games_dir.path)?, output, ControlRequest::Operations).await
+    let request = ControlRequest::Operations { ended: of.ended };
+    answer(Backend::daemon(&games_dir.path)?, output, request).await
 }
 
 pub(crate) async fn events(global: &Global, output: Output, events: Events) -> CommandResult {

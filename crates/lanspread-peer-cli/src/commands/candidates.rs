@@ -120,7 +120,7 @@ async fn of_daemon(place: &Place, wanted: Completed, offered: &mut Offered) -> C
     let options = AskOptions::default().with_discovery(DiscoveryMode::Off);
     let request = match wanted {
         Completed::AnyGame => ControlRequest::List(options),
-        Completed::BusyGame => ControlRequest::Operations,
+        Completed::BusyGame => ControlRequest::Operations { ended: false },
         Completed::PeerAddress | Completed::PeerId => ControlRequest::Peers(options),
         Completed::LocalGame => return Ok(()),
     };

@@ -26,7 +26,7 @@ pub(super) async fn show(
     // Only a daemon has operations beside this command; as objects they are those of `operations`.
     let listed = match &backend {
         Backend::Daemon { .. } if listed.is_ok() && !output.json => {
-            listing.fill(&backend, ControlRequest::Operations, &cancel).await
+            listing.fill(&backend, ControlRequest::Operations { ended: false }, &cancel).await
         }
         _ => listed,
     };

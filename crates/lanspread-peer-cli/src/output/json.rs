@@ -1,5 +1,6 @@
 //! One JSON object per line: `{"event": …, "time": …, …}`.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 use std::time::SystemTime;
 
@@ -37,7 +38,7 @@ struct Numbered<'a> {
 struct Hinted<'a> {
     #[serde(flatten)]
     answer: &'a Answer,
-    hint: Option<&'static str>,
+    hint: Option<Cow<'static, str>>,
 }
 
 /// A failed command, or what failed of it.
@@ -105,7 +106,9 @@ fn print(object: &impl Serialize, at: SystemTime) -> io::Result<()> {
 pub(super) fn print_answer(answer: &Answer) -> io::Result<()> {
     let now = SystemTime::now();
     match answer {
-        Answer::NobodyFound { .. } => print(&Hinted { answer, hint: hints::of_report(answer) }, now),
+        Answer::NobodyFound { .. } | Answer::EndedOperation(_) => {
+            print(&Hinted { answer, hint: hints::of_report(answer) }, now)
+        }
         _ => print(answer, now),
     }
 }

@@ -1,9 +1,11 @@
 //! What an operation is doing, in words. Nothing here does I/O.
 
 use lanspread_peer::{
-    AwaitedSource, Draining, DroppedOperation, OperationKind, OperationProgress, OperationStep, PeerEvent,
-    RetriedOperation,
+    AwaitedSource, Draining, DroppedOperation, EndedReport, OperationKind, OperationProgress, OperationStep,
+    PeerEvent, RetriedOperation,
 };
+
+use crate::hints;
 
 use super::quantities::{bytes, count as counted, duration, percent, rate};
 
@@ -34,6 +36,18 @@ pub(super) fn state(kind: OperationKind, running: bool, progress: &OperationProg
         words.push(format!("number {place}{of} in its chain"));
     }
     words.join(", ")
+}
+
+/// How it ended, how long ago and, if it failed, why and what to do.
+pub(super) fn ended(ended: &EndedReport, hint: Option<&str>) -> String {
+    let EndedReport { operation, kind, game, ago_ms, outcome, message, .. } = ended;
+    let ago = duration(*ago_ms);
+    let how = match message {
+        None => format!("done {ago} ago"),
+        Some(_) if &**outcome == "cancelled" => format!("cancelled {ago} ago"),
+        Some(message) => format!("failed {ago} ago: {}", hints::with_hint(message, hint)),
+    };
+    format!("{operation}  {kind} {game}  {how}")
 }
 
 /// What it is doing, with how much of it is done.
@@ -97,6 +111,25 @@ mod tests {
         let mut progress = OperationProgress::default();
         progress.step = step;
         progress
+    }
+
+    #[test]
+    fn an_ended_operation_is_told_with_why_it_failed_and_what_to_do() {
+        let words = |outcome: &str, message: Option<&str>, hint| {
+            let (kind, game) = (OperationKind::Verify, "g".parse().unwrap());
+            let message = message.map(str::to_owned);
+            let outcome = outcome.to_owned().into();
+            ended(
+                &EndedReport { operation: 3, kind, game, ago_ms: 75_900, outcome, message, cause: None },
+                hint,
+            )
+        };
+        assert_eq!(words("done", None, None), "3  verify g  done 1 min 15 s ago");
+        assert_eq!(words("cancelled", Some("cancelled"), None), "3  verify g  cancelled 1 min 15 s ago");
+        assert_eq!(
+            words("differences", Some("2 files differ"), Some("repair it")),
+            "3  verify g  failed 1 min 15 s ago: 2 files differ (repair it)"
+        );
     }
 
     #[test]

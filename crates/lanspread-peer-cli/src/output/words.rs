@@ -301,9 +301,9 @@ pub(super) fn report(report: &Answer) -> String {
         Answer::MatchedGame(matched) => matched.game.to_string(),
         Answer::FolderPassedOver(passed) => passed_over(passed),
         Answer::PeerUnavailable { peer, message, .. } => {
-            format!("{peer}: {}", hints::with_hint(message, hints::of_report(report)))
+            format!("{peer}: {}", hints::with_hint(message, hints::of_report(report).as_deref()))
         }
-        Answer::NobodyFound { message, .. } => hints::with_hint(message, hints::of_report(report)),
+        Answer::NobodyFound { message, .. } => hints::with_hint(message, hints::of_report(report).as_deref()),
         // The output ends each object with a new line.
         Answer::Metrics { text } => text.trim_end().to_owned(),
         Answer::Limits { up_bytes_per_second: up, down_bytes_per_second: down } => {
@@ -315,6 +315,7 @@ pub(super) fn report(report: &Answer) -> String {
             let resumed = if *resumed { "  from before the restart" } else { "" };
             format!("{operation}  {kind} {game}  {state}  {}{resumed}", counted(*followers, "follower"))
         }
+        Answer::EndedOperation(ended) => operation_words::ended(ended, hints::of_report(report).as_deref()),
         Answer::SeatAccepted { name, kind, game, operation, .. } => {
             format!("{name}: {kind} {game} is operation {operation} there")
         }

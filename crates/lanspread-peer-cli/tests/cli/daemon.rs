@@ -129,6 +129,31 @@ fn an_interrupt_of_the_command_and_a_cancel_end_the_operation() {
 }
 
 #[test]
+fn the_newest_outcome_of_each_game_is_shown_with_why_and_what_to_do() {
+    const GAME: &str = "alpha-racer";
+    let source = Source::start("only", &fixtures("fixture-alpha"));
+    let daemon = Daemon::start();
+    daemon.ask(&["uninstall", GAME]).failed(5, &["not installed"]);
+    daemon.ask(&["install", "--stream", GAME, "--peer", &source.address]).succeeded();
+    daemon.ask(&["uninstall", "nothing-here"]).failed(5, &["not installed"]);
+    let ended = || daemon.ask(&["operations", "--ended"]).succeeded().named("ended-operation");
+    let told = ended();
+    let fields = |field: &str| told.iter().map(|ended| ended[field].clone()).collect::<Vec<_>>();
+    assert_eq!(fields("game"), [GAME, "nothing-here"], "the newest last, and one of each game");
+    assert_eq!(fields("outcome"), ["done", "not-installed"]);
+    assert_eq!(fields("kind"), ["stream-install", "uninstall"]);
+    assert!(told[0]["message"].is_null() && told[1]["message"].as_str().unwrap().contains("not installed"));
+    let tree = daemon.source.games().join(GAME).join("local");
+    let name = Tree::read(&tree).0.into_keys().find(|path| !path.ends_with('/')).unwrap();
+    fs::remove_file(tree.join(name)).unwrap();
+    assert!(!daemon.ask(&["verify", GAME]).status.success());
+    let newest = ended().pop().unwrap();
+    assert_eq!((&newest["game"], &newest["outcome"]), (&GAME.into(), &"differences".into()));
+    assert_eq!(newest["hint"], "to repair it: `lanspread-peer-cli repair alpha-racer`");
+    assert_eq!(daemon.ask(&["operations"]).succeeded().stdout, "", "nothing runs");
+}
+
+#[test]
 fn a_command_reports_that_its_daemon_is_stopping() {
     let source = Source::start("only", &big_games());
     let mut daemon = Daemon::start();

@@ -85,6 +85,6 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_client_that_does_not_read_is_given_up() {
         let (mut ours, _theirs) = tokio::io::duplex(4);
-        assert!(write(&mut ours, &ControlRequest::Operations).await.is_err());
+        assert!(write(&mut ours, &ControlRequest::Operations { ended: false }).await.is_err());
     }
 }

@@ -57,7 +57,11 @@ pub enum ControlRequest {
         operation: u64,
     },
     /// Lists the operations that run or wait.
-    Operations,
+    Operations {
+        /// First how the newest operation on each game ended.
+        #[serde(default)]
+        ended: bool,
+    },
     /// Reports the room of a serving peer.
     Room {
         /// Continues with what changes.
@@ -125,7 +129,7 @@ impl ControlRequest {
             | Self::Wait { .. }
             | Self::Games { .. }
             | Self::Updates { .. }
-            | Self::Operations
+            | Self::Operations { .. }
             | Self::Room { .. }
             | Self::Events { .. }
             | Self::List(_)

@@ -129,7 +129,10 @@ impl Answering {
                     let game = self.0.cancel_operation(operation)?;
                     replies.report(Answer::OperationsCancelled { game, count: 1 }).await
                 }
-                ControlRequest::Operations => {
+                ControlRequest::Operations { ended } => {
+                    if ended {
+                        self.reply_ended(replies).await?;
+                    }
                     for info in self.0.running_operations() {
                         replies.report(info).await?;
                     }

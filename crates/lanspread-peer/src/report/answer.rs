@@ -15,6 +15,7 @@ use crate::report::failure::Code;
 use crate::report::machine_settings::{ConfigFilePath, MachineSetUp, OptionSetting};
 use crate::report::offender::{Offence, PenaltyAddress};
 use crate::report::operation::OperationKind;
+use crate::report::operation_outcome::EndedReport;
 use crate::report::operation_progress::OperationProgress;
 use crate::report::packed_status::{ReceivingAddress, RelayStatus, WaitingReceiver, WaveStatus};
 use crate::report::party_line::PartyLineShown;
@@ -211,6 +212,8 @@ pub enum Answer {
         /// Whether an earlier run of the daemon was asked for it.
         resumed: bool,
     },
+    /// How the newest operation on a game ended.
+    EndedOperation(EndedReport),
     /// The room: which seat is not ready, and why.
     Room(Box<Room>),
     /// What has changed in the room since it was told.

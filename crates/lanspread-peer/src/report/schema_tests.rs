@@ -166,7 +166,7 @@ fn schema_of(samples: &Samples) -> Value {
             properties.insert("operation".to_owned(), number("the operation that reported it"));
         }
         // The command adds it, to tell a user what to do.
-        if event == "nobody-found" {
+        if ["nobody-found", "ended-operation"].contains(&&**event) {
             properties.insert("hint".to_owned(), json!({"type": ["null", "string"]}));
         }
         definition.insert("properties".to_owned(), properties.into());

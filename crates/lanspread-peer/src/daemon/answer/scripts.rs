@@ -1,5 +1,7 @@
 //! The answers to what scripts ask: which games a pattern means, what an update would change, how an operation ends.
 
+use std::time::SystemTime;
+
 use tokio_util::sync::CancellationToken;
 
 use super::{AnswerEnd, Answering, ReplySender};
@@ -41,6 +43,14 @@ impl Answering {
         Ok(())
     }
 
+    /// Reports how the newest operation on each game ended, the newest last.
+    pub(super) async fn reply_ended(&self, replies: &ReplySender) -> Result<(), AnswerEnd> {
+        for ended in self.0.ended_operations() {
+            replies.report(Answer::EndedOperation(ended.report(SystemTime::now()))).await?;
+        }
+        Ok(())
+    }
+
     /// Reports an operation to its end. A client that leaves ends nothing.
     pub(super) async fn reply_wait(
         &self,
@@ -71,8 +81,8 @@ impl Answering {
 
 /// The event with which an operation ended, of which no more is remembered.
 fn end_event(ended: EndedOperation) -> ReportedEvent {
-    let EndedOperation { operation, kind, game, at, failure } = ended;
-    let outcome = failure.map_or_else(|| "done".into(), |failure| failure.code);
+    let outcome = ended.outcome();
+    let EndedOperation { operation, kind, game, at, .. } = ended;
     let event = PeerEvent::OperationEnd { operation, kind, game, outcome };
     ReportedEvent { at, seq: None, operation: Some(operation), event }
 }

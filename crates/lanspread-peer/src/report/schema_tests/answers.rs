@@ -8,6 +8,7 @@ use crate::report::catalog_listing::CatalogListing;
 use crate::report::failure::PeerAnswer;
 use crate::report::offender::Offence;
 use crate::report::operation::{DecodeAt, OperationKind};
+use crate::report::operation_outcome::EndedReport;
 use crate::report::operation_progress::{OperationProgress, OperationStep};
 use crate::report::packed_status::ReceivingAddress;
 use crate::report::passed_over::PassedOverFolder;
@@ -213,6 +214,8 @@ pub(super) fn all() -> Vec<Answer> {
             code: "not-permitted".into(),
             message: String::new(),
         },
+        R::EndedOperation(ended()),
+        R::EndedOperation(EndedReport { message: None, cause: None, ..ended() }),
         R::OperationsCancelled { game: game(), count: 1 },
         R::PageReady {
             url: "http://127.0.0.1:8080/".to_owned(),
@@ -269,6 +272,18 @@ fn seat_plan() -> SeatPlan {
         needed_bytes: Some(1),
         free_bytes: 1,
         fits: Some(true),
+    }
+}
+
+fn ended() -> EndedReport {
+    EndedReport {
+        operation: 1,
+        kind: OperationKind::StreamInstall,
+        game: game(),
+        ago_ms: 1,
+        outcome: "no-peers".into(),
+        message: Some(String::new()),
+        cause: Some("no-answer".into()),
     }
 }
 
