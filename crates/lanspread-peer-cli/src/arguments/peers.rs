@@ -6,6 +6,7 @@ use clap::{Args, Subcommand, ValueHint};
 use lanspread_peer::{PeerAddress, PeerId, PeerName};
 
 use crate::arguments::options::{DaemonGamesDir, DiscoveryChoice, PeerList};
+use crate::arguments::values::GivenPeer;
 
 /// `peers`
 #[derive(Debug, Args)]
@@ -68,9 +69,15 @@ pub(crate) struct PeersShow {
 /// Peers to save or remove
 #[derive(Debug, Args)]
 pub(crate) struct PeerAddresses {
-    /// Addresses on which the peers listen
-    #[arg(required = true, value_hint = ValueHint::Other, value_name = "HOST:PORT")]
+    /// Addresses on which the peers listen, or names of their machines; the port is 4107 unless it is given
+    #[arg(required = true, value_hint = ValueHint::Other, value_name = "HOST[:PORT]", value_parser = address)]
     pub(crate) addresses: Vec<PeerAddress>,
+}
+
+/// An address as `--peer` takes it. No peer is asked for its name: what is saved is where it listens.
+fn address(text: &str) -> Result<PeerAddress, String> {
+    let peer: GivenPeer = text.parse().map_err(|error: lanspread_peer::WordError| error.to_string())?;
+    peer.as_host().ok_or_else(|| "it is neither an address nor the name of a machine".to_owned())
 }
 
 /// `peers trust`
@@ -134,4 +141,42 @@ pub(crate) struct PeersPenalties {
     pub(crate) clear: Option<String>,
     #[command(flatten)]
     pub(crate) games: DaemonGamesDir,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::arguments::{Arguments, Command};
+
+    #[test]
+    fn a_peer_to_save_needs_no_port_as_for_peer() {
+        for word in ["add", "remove"] {
+            let words = ["den", "10.0.0.9", "fe80::1", "[fe80::2]", "den:5000", "[fe80::3]:5000"];
+            let parsed = Arguments::try_parse_from(["lanspread", "peers", word].into_iter().chain(words));
+            let Command::Peers(peers) = parsed.unwrap().command else { panic!("{word}") };
+            let Some(PeersCommand::Decide(DecidePeers::Add(given) | DecidePeers::Remove(given))) =
+                peers.command
+            else {
+                panic!("{word}")
+            };
+            let given: Vec<String> = given.addresses.iter().map(ToString::to_string).collect();
+            let expected = [
+                "den:4107",
+                "10.0.0.9:4107",
+                "[fe80::1]:4107",
+                "[fe80::2]:4107",
+                "den:5000",
+                "[fe80::3]:5000",
+            ];
+            assert_eq!(given, expected);
+        }
+        let id = PeerId::from([7; 16]).to_string();
+        for (word, why) in [(&*id, "name of a machine"), ("party pc", "name of a machine"), ("den:x", "port")]
+        {
+            let error = Arguments::try_parse_from(["lanspread", "peers", "add", word]).unwrap_err();
+            assert!(error.to_string().contains(why), "{error}");
+        }
+    }
 }
