@@ -33,7 +33,7 @@ pub(crate) async fn ensure(global: &Global, output: Output, ensure: Ensure) -> C
     let options = options(&fetching)?.with_names(names.names.into()).with_force(force.force);
     let options = streaming.apply(options).with_verify(verify);
     let own = OwnPeer { decoder: Some(&decoder), limits: Some(&fetching.limits) };
-    let work = Work { global, output, place: &place, own, fills: !dry_run };
+    let work = Work { global, output, place: &place, own, fills: !dry_run, looks: true };
     work.run(async |backend| {
         let options = given_peers::apply(backend, &fetching, options).await?;
         let named = named(backend, &games_wanted, all, &options).await?;
@@ -45,7 +45,7 @@ pub(crate) async fn ensure(global: &Global, output: Output, ensure: Ensure) -> C
 pub(crate) async fn absent(global: &Global, output: Output, absent: Absent) -> CommandResult {
     let Absent { games_wanted, all, place, force, dry_run: DryRun { dry_run } } = absent;
     let options = OperationOptions::default().with_force(force.force);
-    let work = Work { global, output, place: &place, own: OwnPeer::default(), fills: false };
+    let work = Work { global, output, place: &place, own: OwnPeer::default(), fills: false, looks: false };
     work.run(async |backend| {
         let selection = Selection {
             wanted: &games_wanted,

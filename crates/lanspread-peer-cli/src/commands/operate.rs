@@ -24,7 +24,7 @@ pub(crate) async fn install(global: &Global, output: Output, install: Install) -
     let own = OwnPeer { decoder: Some(&decoder), limits: Some(&operate.fetching.limits) };
     let (wanted, fetching) = (&operate.local.wanted, Some(&operate.fetching));
     let order = Order { wanted, fetching, among: GamesAmong::Offered, options, dry_run };
-    let work = Work { global, output, place: &operate.local.place, own, fills: !dry_run };
+    let work = Work { global, output, place: &operate.local.place, own, fills: !dry_run, looks: true };
     order.perform(work, kind).await
 }
 
@@ -34,7 +34,7 @@ pub(crate) async fn download(global: &Global, output: Output, download: Download
     let own = OwnPeer { limits: Some(&operate.fetching.limits), ..OwnPeer::default() };
     let (wanted, fetching) = (&operate.local.wanted, Some(&operate.fetching));
     let order = Order { wanted, fetching, among: GamesAmong::Offered, options, dry_run };
-    let work = Work { global, output, place: &operate.local.place, own, fills: !dry_run };
+    let work = Work { global, output, place: &operate.local.place, own, fills: !dry_run, looks: true };
     order.perform(work, OperationKind::Download).await
 }
 
@@ -49,7 +49,7 @@ pub(crate) async fn update(global: &Global, output: Output, update: Update) -> C
     let wanted = GamesWanted { all: all || games_wanted.is_empty(), games_wanted };
     let order =
         Order { wanted: &wanted, fetching: Some(&fetching), among: GamesAmong::Here, options, dry_run };
-    let work = Work { global, output, place: &place, own, fills: false };
+    let work = Work { global, output, place: &place, own, fills: false, looks: true };
     if is_check {
         return work.ask(async |backend, cancel| order.check(backend, output, cancel).await).await;
     }
@@ -83,7 +83,7 @@ pub(crate) async fn repair(global: &Global, output: Output, repair: Repair) -> C
     let own = OwnPeer { decoder: Some(&decoder), limits: Some(&operate.fetching.limits) };
     let (wanted, fetching) = (&operate.local.wanted, Some(&operate.fetching));
     let order = Order { wanted, fetching, among: GamesAmong::Here, options, dry_run };
-    let work = Work { global, output, place: &operate.local.place, own, fills: false };
+    let work = Work { global, output, place: &operate.local.place, own, fills: false, looks: false };
     order.perform(work, OperationKind::Repair).await
 }
 
@@ -96,7 +96,8 @@ async fn on_games_here(
     dry_run: bool,
 ) -> CommandResult {
     let order = Order { wanted: &local.wanted, fetching: None, among: GamesAmong::Here, options, dry_run };
-    let work = Work { global, output, place: &local.place, own: OwnPeer::default(), fills: false };
+    let work =
+        Work { global, output, place: &local.place, own: OwnPeer::default(), fills: false, looks: false };
     order.perform(work, kind).await
 }
 
@@ -108,7 +109,7 @@ pub(crate) async fn cancel(global: &Global, output: Output, cancel: Cancel) -> C
         request: ControlRequest::Cancel { game: game.clone() },
     };
     let requests: Vec<Requested> = cancel.games_wanted.iter().map(request).collect();
-    follow(&backend, output, &requests, &Following::to_the_end()).await
+    follow(&backend, output, &requests, &Following::to_the_end(), None).await
 }
 
 /// The options of an operation that fetches like this, without its peers, which may have to be looked up.

@@ -19,7 +19,7 @@ use crate::arguments::{GamesPlace, Global, PatienceOptions, WaitTime};
 use crate::backend::Backend;
 use crate::exit::{CommandResult, Failure, Retry, Summary};
 use crate::games_dir::ChosenGamesDir;
-use crate::output::Output;
+use crate::output::{Looking, Output};
 use crate::panics;
 use crate::signals::cancel_on_signal_or_panic;
 
@@ -41,6 +41,8 @@ pub(super) struct Work<'c> {
     pub(super) own: OwnPeer<'c>,
     /// The command fills the games directory, so that it need not exist.
     pub(super) fills: bool,
+    /// The command looks for peers before anything else can be shown.
+    pub(super) looks: bool,
 }
 
 impl Work<'_> {
@@ -84,16 +86,20 @@ impl Work<'_> {
         choose: impl AsyncFnOnce(&Backend<'_>) -> Result<Vec<Requested>, Failure>,
         cancel: &CancellationToken,
     ) -> CommandResult {
-        let Self { global, output, place, own, .. } = self;
+        let Self { global, output, place, own, looks, .. } = self;
         let operations_max = usize::try_from(place.parallel.max_operations).unwrap_or(usize::MAX);
         let build =
             || describe(global, games_dir, &place.catalog, own)?.operations_max(operations_max).build();
         let backend = Backend::open(games_dir, global.no_daemon, build)?;
+        let looking = if looks { output.looking() } else { None };
         let outcome = match choose(&backend).await {
-            Ok(requests) if place.patience.detach => detach(&backend, output, games_dir, &requests).await,
+            Ok(requests) if place.patience.detach => {
+                drop(looking);
+                detach(&backend, output, games_dir, &requests).await
+            }
             Ok(requests) => {
                 let following = Following::new(&place.patience, cancel);
-                follow(&backend, output, &requests, &following).await
+                follow(&backend, output, &requests, &following, looking).await
             }
             Err(failure) => Err(failure),
         };
@@ -138,12 +144,13 @@ enum Printed {
     Failed(Failure),
 }
 
-/// Follows the requests of all games together. The first failure, in the order of the games, decides the exit status.
+/// Follows the requests of all games together. What says that peers are looked for ends with the first thing to show. The first failure, in the order of the games, decides the exit status.
 pub(super) async fn follow(
     backend: &Backend<'_>,
     output: Output,
     requests: &[Requested],
     following: &Following,
+    looking: Option<Looking>,
 ) -> CommandResult {
     let (replies, mut queue) = mpsc::channel::<Printed>(1);
     let asking = requests.iter().map(|requested| {
@@ -162,7 +169,7 @@ pub(super) async fn follow(
         }
     });
     let asking = futures_util::future::join_all(asking);
-    let printing = print(output, &mut queue);
+    let printing = print(output, &mut queue, looking);
     let asking = async {
         let results = asking.await;
         drop(replies);
@@ -260,8 +267,13 @@ async fn detach(
 }
 
 /// Prints what the requests of all games report, up to the end of the last one.
-async fn print(output: Output, queue: &mut mpsc::Receiver<Printed>) -> std::io::Result<()> {
+async fn print(
+    output: Output,
+    queue: &mut mpsc::Receiver<Printed>,
+    looking: Option<Looking>,
+) -> std::io::Result<()> {
     let mut reporter = output.reporter();
+    reporter.looking(looking);
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -286,7 +298,10 @@ async fn print(output: Output, queue: &mut mpsc::Receiver<Printed>) -> std::io::
                     tracing::debug!("stdout: {error}");
                 }
             }
-            Some(Printed::Reply(ControlReply::Report { report })) => output.report(&report)?,
+            Some(Printed::Reply(ControlReply::Report { report })) => {
+                reporter.looking(None);
+                output.report(&report)?;
+            }
             Some(Printed::Reply(..)) => {}
         }
     }

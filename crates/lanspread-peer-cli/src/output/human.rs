@@ -8,6 +8,7 @@ use lanspread_peer::{GameId, OperationKind, PeerEvent, ReportedEvent};
 use super::bars::Bars;
 use super::ensure_words;
 use super::lines::{print, print_error};
+use super::looking::Looking;
 use super::progress::Progress;
 use super::reporter::Reporter;
 use super::severity::severity;
@@ -20,11 +21,19 @@ pub(super) struct OperationsReporter {
     bars: Bars,
     /// An upstream that is tried again and again is reported once.
     last_line: String,
+    /// Until there is something else to show.
+    looking: Option<Looking>,
 }
 
 impl OperationsReporter {
     pub(super) fn new() -> Self {
-        Self { bars: Bars::on_stderr(), last_line: String::new() }
+        Self { bars: Bars::on_stderr(), last_line: String::new(), looking: None }
+    }
+
+    /// The bars, and what stays above them, in the place of the line that says that peers are looked for.
+    fn bars(&mut self) -> &mut Bars {
+        self.looking = None;
+        &mut self.bars
     }
 }
 
@@ -32,11 +41,11 @@ impl Reporter for OperationsReporter {
     fn event(&mut self, reported: &ReportedEvent) -> io::Result<()> {
         let (event, now) = (&reported.event, Instant::now());
         if let Some(progress) = Progress::of(event) {
-            self.bars.show(&progress, now);
+            self.bars().show(&progress, now);
             return Ok(());
         }
         if let PeerEvent::Queued(queued) = event {
-            self.bars.wait(queued, now);
+            self.bars().wait(queued, now);
             return Ok(());
         }
         if let Some(game) = event.game() {
@@ -46,13 +55,13 @@ impl Reporter for OperationsReporter {
             self.bars.attempt(game, *attempt);
         }
         if let Some(game) = event.game().filter(|_| words::ends_progress(event)) {
-            self.bars.end(game, now);
+            self.bars().end(game, now);
         }
         if words::is_about_operations(event) {
             return Ok(());
         }
         if let Some(line) = words::event(event).filter(|line| *line != self.last_line) {
-            self.bars.line(&line, now);
+            self.bars().line(&line, now);
             self.last_line = line;
         }
         Ok(())
@@ -60,26 +69,32 @@ impl Reporter for OperationsReporter {
 
     fn joined(&mut self, kind: OperationKind, game: &GameId) {
         let now = Instant::now();
-        self.bars.show_next(game, now);
+        self.bars().show_next(game, now);
         self.bars.line(&format!("{game}: joined the {kind} that was already requested"), now);
     }
 
     fn failure(&mut self, failure: &Failure) {
         let now = Instant::now();
         if let Some(game) = &failure.game {
-            self.bars.end(game, now);
+            self.bars().end(game, now);
         }
-        self.bars.error(&failure.line_of_game(), now);
+        self.bars().error(&failure.line_of_game(), now);
     }
 
     fn retry(&mut self, retry: &Retry) {
         let now = Instant::now();
-        self.bars.end(&retry.game, now);
+        self.bars().end(&retry.game, now);
         self.bars.line(&ensure_words::retry(retry), now);
     }
 
+    fn looking(&mut self, looking: Option<Looking>) {
+        self.looking = looking;
+    }
+
     fn tick(&mut self) {
-        self.bars.redraw(Instant::now());
+        if self.looking.is_none() {
+            self.bars.redraw(Instant::now());
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::io;
 
 use lanspread_peer::{GameId, OperationKind, PeerEvent, ReportedEvent};
 
+use super::looking::Looking;
 use crate::exit::{Failure, Retry};
 
 /// Shows events, and what happens to the requests of this command.
@@ -22,6 +23,9 @@ pub(crate) trait Reporter {
 
     /// The request for a game failed, and is made again.
     fn retry(&mut self, _retry: &Retry) {}
+
+    /// Says that the command looks for peers, until there is something else to show.
+    fn looking(&mut self, _looking: Option<Looking>) {}
 
     /// Time has passed without an event.
     fn tick(&mut self) {}

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::support::{Source, finish, fixtures, peer};
+use crate::support::{Receiver, Source, finish, fixtures, peer};
 use crate::terminal::Terminal;
 
 /// The first word of a failure, in red.
@@ -74,6 +74,37 @@ fn a_terminal_says_that_peers_are_looked_for_while_they_are() {
         let screen = terminal.screen();
         assert!(screen.contains("den") && !screen.contains("looking"), "{screen}");
         assert_eq!(finish(&mut command).succeeded().stderr, "", "no terminal");
+    }
+}
+
+/// Also before an operation has a source. What it then shows takes the place of the line.
+#[test]
+fn a_terminal_says_that_an_operation_looks_for_peers() {
+    const GAME: &str = "alpha-racer";
+    let seat = Receiver::new();
+    for (words, last) in [
+        (&["download"][..], "downloaded"),
+        (&["install"], "installed"),
+        (&["update"], "already at version"),
+        (&["ensure"], "unchanged"),
+        (&["install", "--stream", "--dry-run"], "already installed"),
+    ] {
+        let source = Source::start("den", &fixtures("fixture-alpha"));
+        let mut command = peer();
+        command.args(words).args([GAME, "--peer", &source.address, "--games-dir"]).arg(seat.games());
+        command.arg("--state-dir").arg(seat.state());
+        let asks = ["download", "update"].contains(&words[0]);
+        if asks {
+            source.signal("STOP");
+        }
+        let mut terminal = Terminal::start(&command, 100, 24);
+        if asks {
+            terminal.wait_for("the line", |screen| screen == "looking for peers …");
+            source.signal("CONT");
+        }
+        terminal.finish();
+        let screen = terminal.screen();
+        assert!(screen.contains(last) && !screen.contains("looking"), "{words:?}: {screen}");
     }
 }
 
