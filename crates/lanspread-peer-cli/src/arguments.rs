@@ -19,6 +19,7 @@ mod setup;
 #[cfg(test)]
 mod tests;
 mod values;
+mod variables;
 #[cfg(feature = "web")]
 mod web;
 
@@ -26,7 +27,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::builder::BoolishValueParser;
-use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueHint};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 use lanspread_peer::limits::{STREAMS_MAX, STREAMS_MAX_DEFAULT};
 use lanspread_peer::{GameId, PeerId, PeerName, RateLimit};
@@ -53,6 +54,7 @@ pub(crate) use self::peers::{DecidePeers, ForgottenPeer, Peers, PeersCommand, Pe
 pub(crate) use self::room::{RoomArguments, RoomCommand, RoomInstall, RoomShow};
 pub(crate) use self::setup::{Candidates, ConfigArguments, ConfigCommand, Init};
 pub(crate) use self::values::{GivenPeer, GivenUrl, WaitTime};
+pub(crate) use self::variables::{is_variable, spelt_like, variable_of};
 #[cfg(feature = "web")]
 pub(crate) use self::web::WebOptions;
 use crate::help::heading::{OUTPUT, SERVING, SOURCES, THIS_MACHINE, TRUST};
@@ -101,16 +103,6 @@ pub(crate) struct Global {
     /// Where the games directory is written.
     #[arg(skip)]
     pub(crate) games_dir_from: WrittenIn,
-}
-
-/// The variable of the option that is written like this, in whichever command it has one.
-pub(crate) fn variable_of(option: &str) -> Option<String> {
-    fn find(command: &clap::Command, long: &str) -> Option<String> {
-        let of = |option: &clap::Arg| option.get_env()?.to_str().map(str::to_owned);
-        let own = command.get_arguments().filter(|option| option.get_long() == Some(long)).find_map(of);
-        own.or_else(|| command.get_subcommands().find_map(|below| find(below, long)))
-    }
-    find(&Arguments::command(), option.strip_prefix("--")?)
 }
 
 /// Where the value of an option is written.

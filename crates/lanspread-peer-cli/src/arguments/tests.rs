@@ -1,5 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
+use clap::CommandFactory;
+
 use super::*;
 use crate::help::heading;
 
@@ -90,7 +92,11 @@ fn every_option_has_a_variable_that_is_not_for_one_call() {
                 FOR_ONE_CALL.contains(&name) || (command.get_name(), name) == ("trust", "name");
             assert_eq!(variable.is_none(), is_for_one_call, "{} {name}", command.get_name());
             let variable = variable.and_then(|name| name.to_str());
-            assert!(variable.is_none_or(|name| name.starts_with("LANSPREAD_")), "{variable:?}");
+            let spelt = option.get_long().map(spelt_like);
+            assert!(
+                variable.is_none_or(|name| Some(name) == spelt.as_deref()),
+                "{variable:?} is not {spelt:?}"
+            );
         }
     }
 }

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use lanspread_peer::ErrorCategory;
 
+use crate::arguments::{is_variable, spelt_like};
 use crate::exit::Failure;
 
 /// Refuses the variable of an option of the chosen command that is for one call. It would have no effect, and the person
@@ -24,7 +25,7 @@ pub(super) fn refuse(
     }
     for option in command.get_arguments().filter(|option| is_for_one_call(option)) {
         let Some(long) = option.get_long() else { continue };
-        let name = variable_of(long);
+        let name = spelt_like(long);
         let is_set = variable(&name).is_some_and(|value| !value.is_empty());
         if is_set && !is_variable(root, &name) {
             let message = format!("the variable {name}: `--{long}` is for one call");
@@ -43,17 +44,6 @@ pub(super) fn is_for_one_call(option: &Arg) -> bool {
         ArgAction::Help | ArgAction::HelpShort | ArgAction::HelpLong | ArgAction::Version
     );
     !is_built_in && option.get_env().is_none()
-}
-
-/// The variable that an option has, or would have.
-fn variable_of(long: &str) -> String {
-    format!("LANSPREAD_{}", long.replace('-', "_").to_ascii_uppercase())
-}
-
-/// Whether an option of any command has this variable.
-fn is_variable(command: &Command, name: &str) -> bool {
-    command.get_arguments().any(|option| option.get_env().is_some_and(|variable| variable == name))
-        || command.get_subcommands().any(|subcommand| is_variable(subcommand, name))
 }
 
 #[cfg(test)]

@@ -53,8 +53,7 @@ impl Found {
 
     /// The version that is here.
     pub(super) fn version(&self) -> Option<GameVersion> {
-        let here = self.here();
-        here.installed_version.or(here.downloaded).cloned()
+        self.state.as_ref().and_then(GameState::version_here).cloned()
     }
 
     /// Whether there is anything of which it can be asked whether it is right.
@@ -82,15 +81,11 @@ impl Wanted {
         self.version.clone()
     }
 
-    /// If the version was asked for, peers that have another one do not have the game.
+    /// The error, as it is about the version if one was asked for.
     pub(super) fn explain(&self, error: PeerError, game: &GameId) -> PeerError {
-        match (&self.version, &error) {
-            (Some(version), PeerError::NotOffered { .. }) => PeerError::VersionNotOffered {
-                game: game.clone(),
-                version: version.clone(),
-                why: error.to_string(),
-            },
-            _ => error,
+        match &self.version {
+            Some(version) => error.about_version(game, version),
+            None => error,
         }
     }
 }
@@ -122,7 +117,7 @@ impl Peer {
         self.follow_plan(&context, &found, &wanted, plan).await?;
         let state =
             if plan.action == EnsureAction::None { found.state } else { self.game_state(game).await? };
-        let version = state.and_then(|state| state.installed_version.or(state.version));
+        let version = state.as_ref().and_then(GameState::version_here).cloned();
         let ensured = Ensured { note: wanted.note, ..Ensured::present(game, version, plan.action) };
         events.report(PeerEvent::Ensured(ensured.clone()));
         Ok(ensured)
@@ -208,7 +203,7 @@ impl Peer {
         }
         match self.version_of_peers(context).await {
             Ok(version) => {
-                let ours = here.installed_version.or(here.downloaded);
+                let ours = found.version();
                 Ok(match ours.filter(|ours| is_newer(ours, &version)) {
                     Some(_) => Wanted::any(Some(NEWER_HERE)),
                     None => Wanted::version(version),

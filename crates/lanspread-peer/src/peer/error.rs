@@ -242,6 +242,19 @@ impl From<LocalError> for PeerError {
 }
 
 impl PeerError {
+    /// The error of an operation for which only this version will do. Peers that answered and have another one do not have the
+    /// game; if none answered, it stays what it is, with its cause.
+    pub(super) fn about_version(self, game: &GameId, version: &GameVersion) -> Self {
+        match self {
+            Self::NotOffered { .. } if self.cause().is_none() => Self::VersionNotOffered {
+                game: game.clone(),
+                version: version.clone(),
+                why: self.to_string(),
+            },
+            error => error,
+        }
+    }
+
     /// Stable kebab-case code.
     pub fn code(&self) -> &'static str {
         match self {
@@ -365,4 +378,21 @@ fn list(parts: impl ExactSizeIterator<Item = String>) -> String {
         text += &format!("; and {} more", count - SHOWN);
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn peers_that_answered_do_not_have_the_version_and_those_that_did_not_are_still_the_cause() {
+        let about = |answered| {
+            let searched = Box::new(SearchOutcome { asked: 2, answered, ..SearchOutcome::default() });
+            let error = PeerError::NotOffered { game: "g".parse().unwrap(), peers: Vec::new(), searched };
+            let error = error.about_version(&"g".parse().unwrap(), &"7".parse().unwrap());
+            (error.code(), error.cause())
+        };
+        assert_eq!(about(2), ("version-not-offered", None));
+        assert_eq!(about(0), ("not-offered", Some("no-answer")));
+    }
 }

@@ -174,7 +174,7 @@ impl Peer {
         let manifest = manifest.filter(|manifest| manifest.manifest().version == *version);
         let (context, listed) = (of_version(context, version), manifest.map(ListedChunks::new));
         let sources = self.download_sources_with_list(&context, servers, listed).await;
-        let sources = sources.map_err(|error| not_offered(error, &context.game, version))?;
+        let sources = sources.map_err(|error| error.about_version(&context.game, version))?;
         same_version(&context.game, version, &sources.version)?;
         Ok(sources)
     }
@@ -298,18 +298,6 @@ impl Peer {
 pub(super) fn of_version(context: &OperationContext, version: &GameVersion) -> OperationContext {
     let version = WantedVersion::Exactly { version: version.clone() };
     OperationContext { options: OperationOptions { version, ..context.options.clone() }, ..context.clone() }
-}
-
-/// If peers answered and none offers the version that is here, that is what is to be said.
-pub(super) fn not_offered(error: PeerError, game: &GameId, version: &GameVersion) -> PeerError {
-    match error {
-        PeerError::NotOffered { .. } if error.cause().is_none() => PeerError::VersionNotOffered {
-            game: game.clone(),
-            version: version.clone(),
-            why: error.to_string(),
-        },
-        error => error,
-    }
 }
 
 /// Refuses sources that have other root files than those that are here.

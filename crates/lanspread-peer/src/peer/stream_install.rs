@@ -25,7 +25,7 @@ use crate::peer::packed_install::PackedInstalled;
 use crate::peer::packed_sources::PackedSources;
 use crate::peer::packed_stream::offer_of;
 use crate::peer::relaying::Relaying;
-use crate::peer::repair::{not_offered, of_version, same_version};
+use crate::peer::repair::{of_version, same_version};
 use crate::peer::stream_sources::StreamSources;
 use crate::receive::attempt::attempt;
 use crate::receive::attempt_order::{AttemptOrder, NextAttempt};
@@ -238,7 +238,7 @@ impl Peer {
         let manifest = self.obtain_manifest(operation, &self.servers(operation)).await?;
         let manifest = manifest.filter(|manifest| manifest.manifest().version == *tree.version());
         let sources = self.stream_sources(operation, manifest.as_ref()).await;
-        let mut sources = sources.map_err(|error| not_offered(error, game, tree.version()))?;
+        let mut sources = sources.map_err(|error| error.about_version(game, tree.version()))?;
         same_version(game, tree.version(), &sources.version)?;
         let came_bytes = Arc::new(AtomicU64::new(0));
         // Peers may be reading the installed files.

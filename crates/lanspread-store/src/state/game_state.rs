@@ -91,6 +91,11 @@ impl GameState {
         self.version.is_some()
     }
 
+    /// The version of what is here: of the installed tree, or else of the archives.
+    pub fn version_here(&self) -> Option<&GameVersion> {
+        self.installed_version.as_ref().or(self.version.as_ref())
+    }
+
     /// What this machine can do with the game.
     pub fn availability(&self) -> Availability {
         match (self.downloaded(), self.installed) {
@@ -202,6 +207,15 @@ mod tests {
         assert_eq!(names, ["a.ETI", "b.eti", "version.ini"]);
         assert_eq!(state.availability(), Availability::Ready);
         assert_eq!(state.archives().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn the_version_here_is_that_of_the_tree_or_else_of_the_archives() {
+        let here = state(|root| fs::write(root.join("version.ini"), "1").unwrap());
+        assert_eq!(here.version_here().map(GameVersion::as_str), Some("1"));
+        let installed = GameState { installed_version: Some("2".parse().unwrap()), ..here.clone() };
+        assert_eq!(installed.version_here().map(GameVersion::as_str), Some("2"));
+        assert_eq!(GameState { version: None, ..here }.version_here(), None);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use lanspread_store::install::replace::UserFiles;
 use lanspread_store::repair::{Findings, RootRepair, TreeRepair, examine, parts_of_tree, refuse_obstacles};
+use lanspread_store::state::game_state::GameState;
 use lanspread_store::verify::comparison::{Difference, Problem, Recording, VerifyObserver};
 use lanspread_store::verify::{INSTALLED, parts};
 use lanspread_trust::manifest::ManifestFile;
@@ -65,7 +66,7 @@ impl Peer {
         });
         looking.await?;
         let state = self.game_state(&context.game).await?;
-        course.version = state.and_then(|state| state.installed_version.or(state.version));
+        course.version = state.as_ref().and_then(GameState::version_here).cloned();
         course.steps.push(CourseStep::local(PlannedStep::Compare, 0));
         Ok(())
     }
@@ -86,7 +87,7 @@ impl Peer {
         }
         let Findings { tree, root, .. } = found;
         let state = self.game_state(&context.game).await?;
-        course.version = state.and_then(|state| state.installed_version.or(state.version));
+        course.version = state.as_ref().and_then(GameState::version_here).cloned();
         if let Some(root) = root {
             self.plan_root_repair(context, root, course).await?;
         }
