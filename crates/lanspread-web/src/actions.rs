@@ -49,7 +49,7 @@ impl Action {
         let refused = match plan {
             Ok(plan) => {
                 self.needed_bytes = plan.needed_bytes.or(self.needed_bytes);
-                self.free_bytes = self.needed_bytes.map(|_| plan.usable_bytes());
+                self.free_bytes = self.needed_bytes.map(|_| plan.free_bytes);
                 match self.kind {
                     "stream-install" => self.message = writes(plan.bytes),
                     "install" => self.message = unpacks(plan.bytes),

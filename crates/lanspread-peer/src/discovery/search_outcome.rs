@@ -227,7 +227,7 @@ mod tests {
             ),
             (
                 SearchOutcome { discovery: done(0, vec![other]), ..SearchOutcome::default() },
-                "pc at 10.0.0.1:4000 (version 999, this program speaks 4)",
+                &format!("pc at 10.0.0.1:4000 (version 999, this program speaks {PROTOCOL_VERSION})"),
                 "other-version",
             ),
             (

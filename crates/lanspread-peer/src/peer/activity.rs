@@ -51,7 +51,7 @@ impl Peer {
         let small = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         let head = ActivityHead {
             program: env!("CARGO_PKG_VERSION").to_owned(),
-            free_bytes: free_bytes.ok(),
+            free_bytes: free_bytes.ok().map(|free| free - free % limits::FREE_BYTES_STEP),
             transfers: small(source.active_transfers()),
             transfers_max: small(source.streams_max()),
             waiting: small(source.waiting_transfers()),

@@ -60,6 +60,7 @@ impl EndedOperation {
     }
 
     /// What is reported about it at this time.
+    #[expect(clippy::disallowed_methods, reason = "a time for people, which nothing waits for")]
     pub(crate) fn report(self, now: SystemTime) -> EndedReport {
         let outcome = self.outcome();
         let Self { operation, kind, game, at, failure } = self;

@@ -43,3 +43,6 @@ pub const PLANS_FOR_PEERS_MAX: usize = 1;
 pub const PLAN_FOR_PEER_DEADLINE: Duration = Duration::from_secs(20);
 /// How long the peer that asked waits for it: longer, because the other one may say that it could not look in time.
 pub const PLAN_REPLY_DEADLINE: Duration = Duration::from_secs(30);
+/// What a peer tells of its free disk is a multiple of this: any program there changes it all the time, and each change would be
+/// told to everyone.
+pub const FREE_BYTES_STEP: u64 = 16 * 1024 * 1024;
