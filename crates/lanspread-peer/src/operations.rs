@@ -429,8 +429,9 @@ impl Unended {
     fn end(&self, outcome: OperationOutcome) {
         let said = outcome.as_ref().map_or_else(|failure| failure.code.clone(), |()| "done".into());
         let (operation, kind, game) = (self.id, self.kind, self.game.clone());
-        self.events.report(PeerEvent::OperationEnd { operation, kind, game, outcome: said });
+        // Told below the lock: who hears of the end and then asks, finds that the operation has ended.
         let mut state = self.operations.state();
+        self.events.report(PeerEvent::OperationEnd { operation, kind, game, outcome: said });
         state.end(self.id, outcome);
         self.operations.start(&mut state);
     }
@@ -489,6 +490,33 @@ mod tests {
                 Err(OperationFailure::new("cancelled", ErrorCategory::Interrupted, "cancelled"))
             })
         }
+    }
+
+    #[tokio::test]
+    async fn the_end_of_an_operation_is_told_when_it_is_in_no_list() {
+        let events = EventSender::new();
+        let operations = Operations::new(1, events.clone(), Tasks::default());
+        let (kind, game): (_, GameId) = (OperationKind::Verify, "g".parse().unwrap());
+        let request = OperationRequest { kind, game: game.clone(), options: OperationOptions::default() };
+        let handle = operations.submit(request, Arc::new(Waits)).unwrap();
+        let mut heard = events.subscribe();
+        let (id, operations_of_it) = (handle.operation(), Arc::clone(&operations));
+        let unended = Unended { operations: operations_of_it, id, kind, game, events };
+        let listed = operations.state();
+        let (ends, begun) = std::sync::mpsc::channel();
+        let ending = std::thread::spawn(move || {
+            ends.send(()).unwrap();
+            unended.end(Ok(()));
+        });
+        begun.recv().unwrap();
+        for _ in 0..10_000 {
+            assert_eq!(heard.try_next(), None, "it is still listed");
+            std::thread::yield_now();
+        }
+        drop(listed);
+        ending.join().unwrap();
+        assert!(matches!(heard.try_next(), Some(PeerEvent::OperationEnd { .. })));
+        assert_eq!(operations.running(), []);
     }
 
     #[tokio::test]
