@@ -6,7 +6,8 @@ use std::io::{BufRead, BufReader};
 use std::process::Command;
 
 use crate::support::{
-    Finished, Receiver, Running, Source, dead_address, finish, fixtures, make_pipe, peer, project, wait,
+    Finished, Receiver, Running, Source, dead_address, decoded_at_source, finish, fixtures, make_pipe, peer,
+    project, wait,
 };
 
 /// It prints sources, sizes and space, and changes nothing.
@@ -341,7 +342,7 @@ fn verbose_tells_what_is_decided() {
         let mut command = peer();
         command.args(["install", option, "--stream", "alpha-arena", "--games-dir"]).arg(receiver.games());
         command.args(["--peer", &dead, "--peer", &source.address]).arg("--state-dir").arg(receiver.state());
-        finish(&mut command).succeeded().stderr.clone()
+        finish(decoded_at_source(&mut command)).succeeded().stderr.clone()
     };
     let told = install("-v");
     let decisions = [

@@ -7,7 +7,9 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::support::{Finished, Receiver, Source, Tree, copy_tree, finish, fixtures, peer, tool};
+use crate::support::{
+    Finished, Receiver, Source, Tree, copy_tree, decoded_at_source, finish, fixtures, peer, tool,
+};
 
 /// Every hostile fixture, and whether `--names native` accepts it. A name that Windows cannot hold, or cannot tell from
 /// another one, is an ordinary name on Linux. A name that leads out of the tree, or conflicts with another entry, is
@@ -159,7 +161,7 @@ fn a_good_source_replaces_a_damaged_one() {
     let bad = Source::start("a-bad", &games);
     let good = Source::start("b-good", &fixtures("fixture-solid"));
     let receiver = Receiver::new();
-    let done = receiver.run("cnctw", &[&bad, &good]);
+    let done = finish(decoded_at_source(&mut receiver.install("cnctw", &[&bad, &good])));
     done.succeeded();
     let failed = done.one("stream-attempt-failed");
     assert_eq!((&failed["peer"], &failed["code"]), (&"a-bad".into(), &"archive-damaged".into()));

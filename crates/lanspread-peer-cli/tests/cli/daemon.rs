@@ -8,8 +8,8 @@ use std::os::unix::net::UnixStream;
 use std::process::Command;
 
 use crate::support::{
-    BIG_BYTES, DEADLINE, Finished, Receiver, Running, Source, Tree, big_games, decoded_at_source, eventually,
-    finish, fixtures, peer, unrar_tree,
+    BIG_BYTES, DEADLINE, Finished, Receiver, Running, Source, Tree, decoded_at_source, eventually, finish,
+    fixtures, peer, unrar_tree,
 };
 
 /// A daemon without games, and commands that use it.
@@ -52,12 +52,13 @@ fn names(done: &Finished) -> Vec<String> {
 fn a_command_prints_the_same_with_and_without_a_daemon() {
     let source = Source::start("only", &fixtures("fixture-solid"));
     let daemon = Daemon::start();
-    let by_daemon = daemon.ask(&["install", "--stream", "cnctw", "--peer", &source.address]);
-    let by_itself = Receiver::new().run("cnctw", &[&source]);
+    let install = ["install", "--stream", "cnctw", "--peer", &source.address];
+    let by_daemon = finish(decoded_at_source(&mut daemon.command(&install)));
+    let by_itself = finish(decoded_at_source(&mut Receiver::new().install("cnctw", &[&source])));
     assert_eq!(names(by_daemon.succeeded()), names(by_itself.succeeded()));
     let local = daemon.source.games().join("cnctw/local");
     assert_eq!(Tree::read(&local), unrar_tree(&fixtures("fixture-solid").join("cnctw")));
-    let again = daemon.ask(&["install", "--stream", "cnctw", "--peer", &source.address]);
+    let again = daemon.ask(&install);
     again.failed(5, &["already installed"]);
     let listed = daemon.ask(&["list"]);
     assert_eq!(listed.succeeded().one("local-game")["state"], "local-only");
@@ -67,7 +68,7 @@ fn a_command_prints_the_same_with_and_without_a_daemon() {
 
 #[test]
 fn two_commands_share_one_operation_and_one_of_them_can_leave() {
-    let mut source = Source::start("only", &big_games());
+    let mut source = Source::slow("only");
     let daemon = Daemon::start();
     let install = ["install", "--stream", "big", "--peer", &source.address];
     let mut first = Running::start(decoded_at_source(&mut daemon.command(&install)));
@@ -83,6 +84,7 @@ fn two_commands_share_one_operation_and_one_of_them_can_leave() {
         &["left install --stream big", "it continues", "`lanspread-peer-cli cancel big` ends it"],
     );
     assert_eq!(left.one("error")["game"], "big");
+    source.release();
     let done = second.finish();
     assert_eq!(done.succeeded().one("stream-install-finished")["bytes"], BIG_BYTES);
     source.assert_idle();
@@ -96,19 +98,21 @@ fn two_commands_share_one_operation_and_one_of_them_can_leave() {
 
 #[test]
 fn an_operation_survives_a_killed_command() {
-    let source = Source::start("only", &big_games());
-    let daemon = Daemon::start();
+    let source = Source::slow("only");
+    let mut daemon = Daemon::start();
     let mut command =
         Running::start(&mut daemon.command(&["install", "--stream", "big", "--peer", &source.address]));
     command.wait_for("stream-progress");
     command.signal("KILL");
     drop(command);
-    eventually("it is installed", || daemon.source.games().join("big/local").is_dir());
+    source.release();
+    assert_eq!(daemon.source.wait_for("operation-end")["outcome"], "done");
+    assert!(daemon.source.games().join("big/local").is_dir());
 }
 
 #[test]
 fn an_interrupt_of_the_command_and_a_cancel_end_the_operation() {
-    let source = Source::start("only", &big_games());
+    let source = Source::slow("only");
     let daemon = Daemon::start();
     let install = ["install", "--stream", "big", "--peer", &source.address];
     for by_interrupt in [true, false] {
@@ -155,7 +159,7 @@ fn the_newest_outcome_of_each_game_is_shown_with_why_and_what_to_do() {
 
 #[test]
 fn a_command_reports_that_its_daemon_is_stopping() {
-    let source = Source::start("only", &big_games());
+    let source = Source::slow("only");
     let mut daemon = Daemon::start();
     let mut command =
         Running::start(&mut daemon.command(&["install", "--stream", "big", "--peer", &source.address]));
@@ -169,7 +173,7 @@ fn a_command_reports_that_its_daemon_is_stopping() {
 
 #[test]
 fn a_command_reports_that_its_daemon_was_killed() {
-    let source = Source::start("only", &big_games());
+    let source = Source::slow("only");
     let daemon = Daemon::start();
     let mut command =
         Running::start(&mut daemon.command(&["install", "--stream", "big", "--peer", &source.address]));

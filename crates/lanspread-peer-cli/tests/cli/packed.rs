@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::catalogs::Organiser;
-use crate::support::{Receiver, Running, Source, Tree, big_games, finish, fixtures, peer, unrar_tree};
+use crate::support::{Receiver, Running, SLOW, Source, Tree, big_games, finish, fixtures, peer, unrar_tree};
 
 /// A catalog with the manifests of the game in this folder, which is copied to its organiser: other tests link these files,
 /// which changes them while they are read.
@@ -79,14 +79,14 @@ fn status(daemon: &Source) -> serde_json::Value {
         .one("peer-status")
 }
 
-/// Both receivers have joined before any byte is sent: the one before is stopped until the other one has its place, and then
-/// the source is, until everybody was asked.
+/// The source sends so slowly that both receivers are on their way while everybody is asked.
 #[test]
 fn a_status_names_the_chain_of_a_source_and_the_follower_of_a_relay() {
     let (organiser, games) = (Organiser::new(), big_games());
     let catalog = catalog_of(&organiser, &games, "big");
     let games = organiser.path("games");
-    let source = Source::start_with("den", &games, with(&catalog));
+    let source =
+        Source::start_with("den", &games, SLOW.map(OsString::from).into_iter().chain(with(&catalog)));
     let nothing = tempfile::tempdir().unwrap();
     let before = Source::start_with("seat-1", nothing.path(), with(&catalog));
     let last = Receiver::new();
@@ -95,7 +95,6 @@ fn a_status_names_the_chain_of_a_source_and_the_follower_of_a_relay() {
     command.args(["install", "--stream", "big", "--json", "--peer", &source.address, "--games-dir"]);
     let mut first = Running::start(command.arg(before.games()));
     assert_eq!(first.wait_for("packed-placed")["position"], 0);
-    before.signal("STOP");
     let mut second = Running::start(last.install("big", &[&source]).args(with(&catalog)));
     let placed = second.wait_for("packed-placed");
     assert_eq!((&placed["position"], &placed["relays"]), (&1.into(), &serde_json::json!(["seat-1"])));
@@ -103,14 +102,11 @@ fn a_status_names_the_chain_of_a_source_and_the_follower_of_a_relay() {
     assert_eq!((&waves[0]["game"], &waves[0]["receivers"]), (&"big".into(), &2.into()), "{waves}");
     assert!(waves[0]["chunks"].as_u64().unwrap() > 140, "{waves}");
     assert_eq!(source.status()["waves"], serde_json::json!([]), "other peers learn nothing of it");
-    source.signal("STOP");
-    before.signal("CONT");
-
     let begun = second.wait_for("upstream-begin");
     assert_eq!((&begun["upstream"], &begun["kind"]), (&"seat-1".into(), &"relay".into()));
     let relays = status(&before)["relays"].clone();
     assert!(relays[0]["follower"].is_string() && relays[0]["position"] == 0, "{relays}");
-    source.signal("CONT");
+    source.release();
     for done in [first.finish(), second.finish()] {
         let finished = done.succeeded().one("packed-finished");
         let bytes = |share: &serde_json::Value| share["bytes"].as_u64().unwrap();

@@ -4,11 +4,10 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::unix::fs::PermissionsExt;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::{Source, eventually, finish, fixtures, peer};
+use crate::support::{DEADLINE, Source, eventually, finish, fixtures, peer};
 
 /// A daemon with a page, and the address of the page.
 struct Page {
@@ -32,7 +31,7 @@ impl Page {
     fn connect(&self) -> TcpStream {
         // A page on every address is asked on one of them.
         let stream = TcpStream::connect(self.address.replace("0.0.0.0", "127.0.0.1")).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
         stream
     }
 

@@ -44,7 +44,7 @@ fn ask_daemon(folder: &Path, words: &[&str]) -> Finished {
 /// An install that is hung up ends as one that is interrupted, with the status that shells give to a hang-up.
 #[test]
 fn a_hang_up_ends_a_command_after_clean_up() {
-    let source = Source::start("only", &big_games());
+    let source = Source::slow("only");
     let receiver = Receiver::new();
     for (signal, status) in [("HUP", 129), ("TERM", 130)] {
         let mut command = Running::start(decoded_at_source(&mut receiver.install("big", &[&source])));

@@ -7,7 +7,8 @@ use std::process::{Child, Command, Stdio};
 use serde_json::Value;
 
 use crate::support::{
-    Finished, Running, Source, Tree, big_games, copy_tree, finish, fixtures, peer, unrar_tree,
+    Finished, Running, SLOW, Source, Tree, big_games, copy_tree, finish, fixtures, own_address, peer,
+    unrar_tree,
 };
 
 /// A daemon whose folders outlive it.
@@ -38,13 +39,13 @@ impl Machine {
     }
 
     fn start(&self) -> Running {
-        self.start_on("127.0.0.1:0").0
+        self.start_on("127.0.0.1:0", &[]).0
     }
 
     /// Its daemon, and the address on which it serves.
-    fn start_on(&self, listen: &str) -> (Running, String) {
+    fn start_on(&self, listen: &str, options: &[&str]) -> (Running, String) {
         let mut command = peer();
-        command.args(["serve", "--json", "--listen", listen, "--name", "machine"]);
+        command.args(["serve", "--json", "--listen", listen, "--name", "machine"]).args(options);
         self.with_folders(&mut command);
         let mut daemon = Running::start(&mut command);
         let ready = daemon.wait_for("peer-ready");
@@ -87,10 +88,11 @@ fn installed(machine: &Machine, game: &str, from: &Path) -> bool {
 
 #[test]
 fn what_a_killed_daemon_was_asked_for_is_done_by_the_next_one() {
-    let big = Source::start("big", &big_games());
+    let big = Source::slow("big");
     let small = Source::start("small", &fixtures("fixture-solid"));
     let machine = Machine::new();
-    let mut daemon = machine.start();
+    // The second operation waits, and so it has not ended when the daemon is killed.
+    let mut daemon = machine.start_on("127.0.0.1:0", &["--max-operations", "1"]).0;
     let _first = machine.request(&["install", "--stream", "big", "--peer", &big.address]);
     daemon.wait_for("stream-progress");
     let _second = machine.request(&["download", "cnctw", "--peer", &small.address]);
@@ -100,6 +102,7 @@ fn what_a_killed_daemon_was_asked_for_is_done_by_the_next_one() {
     daemon.signal("KILL");
     daemon.wait_for_end();
     assert!(!machine.games().join("big/local").exists());
+    big.release();
 
     let mut daemon = machine.start();
     let resumed = [(); 2].map(|()| daemon.wait_for("operation-queued"));
@@ -125,7 +128,7 @@ fn what_a_killed_daemon_was_asked_for_is_done_by_the_next_one() {
 
 #[test]
 fn what_a_client_cancelled_is_not_done_again() {
-    let source = Source::start("only", &big_games());
+    let source = Source::slow("only");
     let machine = Machine::new();
     let mut daemon = machine.start();
     let mut client = peer();
@@ -144,7 +147,7 @@ fn what_a_client_cancelled_is_not_done_again() {
 #[test]
 fn a_resumed_operation_waits_for_its_source() {
     let sources = Machine::with_games(&big_games());
-    let (mut source, address) = sources.start_on("127.0.0.1:0");
+    let (mut source, address) = sources.start_on(&own_address(), &SLOW);
     let machine = Machine::new();
     let mut daemon = machine.start();
     let _client = machine.request(&["install", "--stream", "big", "--peer", &address]);
@@ -159,7 +162,7 @@ fn a_resumed_operation_waits_for_its_source() {
     assert_eq!((&retry["kind"], &retry["game"]), (&"stream-install".into(), &"big".into()), "{retry}");
     let operation = machine.ask(&["operations"]).succeeded().one("operation");
     assert_eq!((&operation["running"], &operation["resumed"]), (&true.into(), &true.into()));
-    let _again = sources.start_on(&address);
+    let _again = sources.start_on(&address, &[]);
     assert_eq!(daemon.wait_for("operation-end")["outcome"], "done");
     assert!(installed(&machine, "big", &big_games()));
 }

@@ -79,9 +79,12 @@ fn a_game_is_installed_on_a_seat_that_accepts_and_the_room_shows_it() {
             events.last().is_some_and(|ensured| ensured["changed"] == changed)
         });
     }
-    let shown = at(&den, &["room", "--once"]).succeeded().stdout.clone();
-    assert!(shown.starts_with("1 of 1 machine ready"), "{shown}");
-    assert!(shown.contains("seat-1            1/1     \u{2713} streamed"), "{shown}");
+    // The den hears of the end later than the seat itself.
+    eventually("the den shows it", || {
+        let shown = at(&den, &["room", "--once"]).succeeded().stdout.clone();
+        shown.starts_with("1 of 1 machine ready")
+            && shown.contains("seat-1            1/1     \u{2713} streamed")
+    });
 }
 
 /// The other machine looks what it would do, and does nothing; then it does just that.

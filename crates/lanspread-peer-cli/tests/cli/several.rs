@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Finished, Receiver, Running, Source, big_games, finish, fixtures, peer};
+use crate::support::{Finished, Receiver, Running, Source, finish, fixtures, peer};
 
 fn install(receiver: &Receiver, source: &Source, games: &[&str], json: bool) -> std::process::Command {
     let mut command = peer();
@@ -58,7 +58,7 @@ fn several_games_that_are_all_done_have_a_summary_too() {
 /// An interrupt is printed once for each game, with its name.
 #[test]
 fn an_interrupt_of_two_games_names_both() {
-    let source = Source::start("only", &big_games());
+    let source = Source::slow("only");
     let receiver = Receiver::new();
     let mut running = Running::start(&mut install(&receiver, &source, &["big", "other"], true));
     running.wait_for("stream-progress");

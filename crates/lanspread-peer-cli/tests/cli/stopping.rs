@@ -4,27 +4,27 @@ use std::fs;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::Command;
+use std::sync::mpsc;
 
 use serde_json::Value;
 
 use crate::support::{
-    BIG_BYTES, DEADLINE, Receiver, Running, Source, Tree, big_games, copy_tree, decoded_at_source,
-    eventually, finish, fixtures, peer, unrar_tree,
+    BIG_BYTES, DEADLINE, Receiver, Running, SLOW, Source, Tree, big_games, copy_tree, decoded_at_source,
+    finish, fixtures, own_address, peer, unrar_tree,
 };
 
-/// A stream that is held in its middle, because its receiver was stopped.
-fn held_stream(receiver: &Receiver, source: &Source) -> Running {
+/// A stream in its middle.
+fn begun_stream(receiver: &Receiver, source: &Source) -> Running {
     let mut install = Running::start(decoded_at_source(&mut receiver.install("big", &[source])));
     install.wait_for("stream-progress");
-    install.signal("STOP");
     install
 }
 
 #[test]
 fn a_draining_source_ends_its_streams_and_begins_none() {
-    let mut source = Source::start_with("only", &big_games(), ["--drain", "10m"]);
+    let mut source = Source::slow_with("only", ["--drain", "10m"]);
     let receiver = Receiver::new();
-    let install = held_stream(&receiver, &source);
+    let install = begun_stream(&receiver, &source);
     source.signal("TERM");
     let draining = source.wait_for("peer-draining");
     assert_eq!((&draining["transfers"], &draining["drain_ms"]), (&1.into(), &600_000.into()));
@@ -41,7 +41,7 @@ fn a_draining_source_ends_its_streams_and_begins_none() {
     let mut asked = peer();
     asked.args(["verify", "big", "--games-dir"]).arg(source.games());
     finish(&mut asked).failed(5, &["this daemon is stopping"]);
-    install.signal("CONT");
+    source.release();
     let done = install.finish();
     assert_eq!(done.succeeded().one("stream-install-finished")["bytes"], BIG_BYTES);
     assert_eq!(source.wait().code(), Some(0), "it ends when its last stream has ended");
@@ -49,9 +49,9 @@ fn a_draining_source_ends_its_streams_and_begins_none() {
 
 #[test]
 fn a_second_signal_ends_a_drain() {
-    let mut source = Source::start_with("only", &big_games(), ["--drain", "10m"]);
+    let mut source = Source::slow_with("only", ["--drain", "10m"]);
     let receiver = Receiver::new();
-    let install = held_stream(&receiver, &source);
+    let install = begun_stream(&receiver, &source);
     source.signal("TERM");
     source.wait_for("peer-draining");
     source.signal("TERM");
@@ -68,10 +68,11 @@ struct Server {
 }
 
 impl Server {
-    fn start(games: &Path) -> Self {
+    /// One that sends slowly until it is started again.
+    fn slow() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        copy_tree(games, &folder.path().join("games"));
-        let mut daemon = Running::start(&mut Self::serve(folder.path(), "127.0.0.1:0"));
+        copy_tree(&big_games(), &folder.path().join("games"));
+        let mut daemon = Running::start(Self::serve(folder.path(), &own_address()).args(SLOW));
         let address = daemon.wait_for("peer-ready")["addr"].as_str().unwrap().to_owned();
         Self { folder, address, daemon }
     }
@@ -104,7 +105,7 @@ fn install_from(receiver: &Receiver, server: &Server) -> Command {
 #[test]
 fn a_receiver_goes_on_with_the_same_source_after_its_restart() {
     for signal in ["TERM", "KILL"] {
-        let mut server = Server::start(&big_games());
+        let mut server = Server::slow();
         let receiver = Receiver::new();
         let mut install = Running::start(decoded_at_source(&mut install_from(&receiver, &server)));
         install.wait_for("stream-progress");
@@ -120,7 +121,7 @@ fn a_receiver_goes_on_with_the_same_source_after_its_restart() {
 
 #[test]
 fn a_packed_stream_does_not_begin_again_when_its_source_is_back() {
-    let mut server = Server::start(&big_games());
+    let mut server = Server::slow();
     server.daemon.wait_for("packing-list-made");
     let receiver = Receiver::new();
     let mut install = Running::start(&mut install_from(&receiver, &server));
@@ -139,14 +140,25 @@ fn a_packed_stream_does_not_begin_again_when_its_source_is_back() {
     assert_eq!(Tree::read(&receiver.local("big")), unrar_tree(&big_games().join("big")));
 }
 
-fn told(manager: &UnixDatagram) -> String {
-    let mut buffer = [0; 4096];
-    loop {
-        match manager.recv(&mut buffer) {
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            received => return String::from_utf8(buffer[..received.unwrap()].to_vec()).unwrap(),
+/// What a service manager is told. It reads at all times, as a real one does: the system keeps ten messages for one that does
+/// not, and further ones are lost.
+fn told_to(manager: UnixDatagram) -> mpsc::Receiver<String> {
+    let (sender, told) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        loop {
+            match manager.recv(&mut buffer) {
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(_) => return,
+                Ok(length) => {
+                    if sender.send(String::from_utf8(buffer[..length].to_vec()).unwrap()).is_err() {
+                        return;
+                    }
+                }
+            }
         }
-    }
+    });
+    told
 }
 
 /// What a service manager hears of a reload, of the watchdog, and of a stop that takes time.
@@ -155,16 +167,17 @@ fn a_service_reads_its_settings_again_and_asks_for_time_to_stop() {
     let folder = tempfile::tempdir().unwrap();
     copy_tree(&fixtures("fixture-solid"), &folder.path().join("games"));
     let manager = UnixDatagram::bind(folder.path().join("notify")).unwrap();
-    manager.set_read_timeout(Some(DEADLINE)).unwrap();
+    let manager = told_to(manager);
+    let told = || manager.recv_timeout(DEADLINE).expect("it tells its manager something");
     let other = Source::start("other", &fixtures("fixture-solid"));
     let mut command = Server::serve(folder.path(), "127.0.0.1:0");
     command.arg("--drain=1s").env("NOTIFY_SOCKET", folder.path().join("notify"));
     command.env("WATCHDOG_USEC", "400000");
     let mut daemon = Running::start(&mut command);
     daemon.wait_for("peer-ready");
-    assert!(told(&manager).starts_with("READY=1\n"));
+    assert!(told().starts_with("READY=1\n"));
     for _ in 0..3 {
-        assert_eq!(told(&manager), "WATCHDOG=1");
+        assert_eq!(told(), "WATCHDOG=1");
     }
     let mut add = peer();
     add.args(["peers", "add", &other.address, "--state-dir"]).arg(folder.path().join("state"));
@@ -172,7 +185,7 @@ fn a_service_reads_its_settings_again_and_asks_for_time_to_stop() {
     daemon.signal("HUP");
     let mut heard = String::new();
     while !heard.contains("READY=1") {
-        heard = format!("{heard}{}\n", told(&manager));
+        heard = format!("{heard}{}\n", told());
     }
     assert!(heard.contains("RELOADING=1\nMONOTONIC_USEC="), "{heard}");
     assert_eq!(
@@ -182,10 +195,9 @@ fn a_service_reads_its_settings_again_and_asks_for_time_to_stop() {
     );
     daemon.signal("TERM");
     let mut heard = String::new();
-    eventually("it asks for time", || {
-        heard = format!("{heard}{}\n", told(&manager));
-        heard.contains("EXTEND_TIMEOUT_USEC=")
-    });
+    while !heard.contains("EXTEND_TIMEOUT_USEC=") {
+        heard = format!("{heard}{}\n", told());
+    }
     assert!(heard.contains("STOPPING=1"), "{heard}");
     daemon.finish().succeeded();
 }

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::support::{Receiver, Source, Tree, dead_address, finish, fixtures, peer, tool, unrar_tree};
+use crate::support::{
+    Receiver, Source, Tree, dead_address, decoded_at_source, finish, fixtures, peer, tool, unrar_tree,
+};
 
 fn folders(folder: &Path) -> Vec<PathBuf> {
     let mut found: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -122,7 +124,7 @@ fn an_install_for_people_is_reported_on_stderr() {
 #[test]
 fn events_of_an_install_are_complete_and_in_order() {
     let mut source = Source::start("source-one", &fixtures("fixture-solid"));
-    let done = Receiver::new().run("cnctw", &[&source]);
+    let done = finish(decoded_at_source(&mut Receiver::new().install("cnctw", &[&source])));
     let objects = done.succeeded().objects();
     let mut names: Vec<&str> = objects.iter().map(|object| object["event"].as_str().unwrap()).collect();
     names.dedup();

@@ -4,12 +4,14 @@
 //! poll everything else with a deadline.
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::Read;
+use std::net::Ipv4Addr;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use lanspread_testing::json_schema::Schema;
@@ -278,10 +280,23 @@ pub(crate) fn make_pipe(path: &Path) {
     assert!(made.success(), "mkfifo {}", path.display());
 }
 
-/// An address at which no program listens.
+/// An address at which no program listens. Another program could take a port that was free a moment ago, but none of this
+/// machine listens on such an address unless it is told to.
 pub(crate) fn dead_address() -> String {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().to_string()
+    format!("{}:1", own_loopback())
+}
+
+/// An address of this machine that nothing else has, with a port for `--listen`. A peer that is started again at the address
+/// where it was finds it free: on 127.0.0.1, a test beside it could have taken the port.
+pub(crate) fn own_address() -> String {
+    format!("{}:0", own_loopback())
+}
+
+/// Another one for each call and for each process of tests.
+fn own_loopback() -> Ipv4Addr {
+    static TAKEN: AtomicU8 = AtomicU8::new(1);
+    let [.., high, low] = std::process::id().to_be_bytes();
+    Ipv4Addr::new(127, high | 1, low, TAKEN.fetch_add(1, Ordering::Relaxed))
 }
 
 /// The same files again, without copying them where the file system can.
@@ -336,6 +351,24 @@ impl Source {
         assert_eq!(ready["event"], "peer-ready", "{ready}");
         let address = ready["addr"].as_str().unwrap().to_owned();
         Self { process, stdout, address, ready, folder }
+    }
+
+    /// One of [`big_games`] that sends slowly until it is [released](Self::release): the test acts in the middle of the
+    /// stream, however fast the machine is.
+    pub(crate) fn slow(name: &str) -> Self {
+        Self::slow_with(name, [""; 0])
+    }
+
+    pub(crate) fn slow_with(name: &str, options: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
+        let options = options.into_iter().map(|option| option.as_ref().to_owned());
+        Self::start_with(name, &big_games(), SLOW.map(OsString::from).into_iter().chain(options))
+    }
+
+    /// From now on it sends as fast as it can.
+    pub(crate) fn release(&self) {
+        let mut command = peer();
+        command.args(["limits", "--up", "none", "--games-dir"]).arg(self.games());
+        finish(&mut command).succeeded();
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -512,13 +545,18 @@ pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// A command whose game is streamed decoded, whether the source has made its packing list or not.
+/// A command whose game is streamed decoded, whether the source has made its packing list or not. It makes that some seconds
+/// after its start: what a test expects of a decoded stream only, it would not get on a slow machine.
 pub(crate) fn decoded_at_source(command: &mut Command) -> &mut Command {
     command.env("LANSPREAD_DECODE_AT", "source")
 }
 
-/// A games directory with one game of incompressible files in a stored archive, large enough that a test can act in
-/// the middle of its stream. Made once per target folder.
+/// Options of a daemon that sends [`big_games`] slowly: the whole stream takes five minutes, longer than any test waits, and
+/// its first chunk two seconds.
+pub(crate) const SLOW: [&str; 2] = ["--limit-up", "512KiB/s"];
+
+/// A games directory with one game of incompressible files in a stored archive, large enough that the buffers on its way
+/// do not hold its stream. To act in the middle of that, hold it up: [`Source::slow`]. Made once per target folder.
 pub(crate) fn big_games() -> PathBuf {
     static MADE: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
     MADE.get_or_init(make_big_games).clone()
