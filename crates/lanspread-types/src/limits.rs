@@ -243,10 +243,14 @@ pub const NEIGHBOUR_SLOW_RETRY: Duration = Duration::from_secs(15);
 /// A discovered peer that neither answers nor said goodbye is forgotten this long after its last announcement:
 /// multicast DNS keeps the record for as long and does not report it again meanwhile (RFC 6762 section 10).
 pub const HINT_EXPIRY: Duration = Duration::from_mins(75);
-/// A peer that was only heard of, and has not answered this many times, is forgotten.
-pub const HINT_TRIES_MAX: u32 = 3;
-/// The same after this long without an answer, however few tries that were: its place may be needed.
-pub const HINT_UNANSWERED_EXPIRY: Duration = Duration::from_secs(30);
+/// A peer that was only heard of, and has not answered within this, is forgotten. Sixty machines that start at once can
+/// be too busy to answer for minutes, and multicast DNS does not report them again.
+pub const HINT_UNANSWERED_EXPIRY: Duration = Duration::from_mins(5);
+/// Until then the wait between two tries doubles up to this: as many hints as [`NEIGHBOURS_MAX`] then use half of what
+/// [`HINT_DIAL_INTERVAL`] allows.
+pub const HINT_RETRY_PAUSE_MAX: Duration = Duration::from_mins(2);
+/// A try that is not allowed within this, because others were, counts as one without an answer.
+pub const HINT_TURN_DEADLINE: Duration = Duration::from_secs(30);
 /// Connections to peers that were only announced, at once. Beyond them, one more every [`HINT_DIAL_INTERVAL`]: anyone can
 /// announce the address of a machine that has nothing to do with lanspread. A LAN party of fifty is found at once.
 pub const HINT_DIALS_AT_ONCE: u32 = 128;
@@ -263,7 +267,7 @@ pub const HINT_DIAL_ADDRESSES_MAX: usize = 1024;
 pub const HINTS_ASKED_MAX: usize = 256;
 /// The most of them at one machine.
 pub const HINTS_ASKED_PER_ADDRESS_MAX: usize = 16;
-/// Hints that wait to be processed; more are dropped, because they will be announced again.
+/// Hints that wait to be processed; more are dropped. Four for each of 60 machines that start at once.
 pub const HINT_QUEUE_ITEMS: usize = 256;
 /// A changed library is announced to the network at most this often; connected peers are notified immediately.
 pub const ANNOUNCE_INTERVAL: Duration = Duration::from_secs(2);

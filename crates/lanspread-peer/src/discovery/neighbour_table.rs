@@ -180,16 +180,18 @@ impl NeighbourTable {
         self.peers.get(&key).is_some_and(|peer| peer.heard_at.is_none())
     }
 
-    /// Whether there is no more reason to look after a peer, which has not answered that many times in a row.
-    pub(crate) fn is_forgotten(&self, key: PeerKey, tries: u32, now: Instant) -> bool {
+    /// Whether a peer is only heard of: it has never answered.
+    pub(crate) fn never_answered(&self, key: PeerKey) -> bool {
+        self.peers.get(&key).is_some_and(|peer| peer.answered_at.is_none())
+    }
+
+    /// Whether there is no more reason to look after a peer, which does not answer now.
+    pub(crate) fn is_forgotten(&self, key: PeerKey, now: Instant) -> bool {
         let Some(peer) = self.peers.get(&key) else { return true };
         let Some(heard_at) = peer.heard_at else { return true };
         match peer.answered_at {
             Some(_) => now.duration_since(heard_at) >= limits::HINT_EXPIRY,
-            None => {
-                tries >= limits::HINT_TRIES_MAX
-                    || now.duration_since(peer.first_heard_at) >= limits::HINT_UNANSWERED_EXPIRY
-            }
+            None => now.duration_since(peer.first_heard_at) >= limits::HINT_UNANSWERED_EXPIRY,
         }
     }
 

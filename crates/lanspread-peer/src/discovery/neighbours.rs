@@ -25,7 +25,7 @@ use crate::discovery::catalog_news::CatalogNews;
 use crate::discovery::directory::{Claim, Directory, HowKnown, KnownPeer, PeerKey};
 use crate::discovery::library_memory::LibraryMemory;
 use crate::discovery::neighbour_table::{Handle, NeighbourPlace, NeighbourTable};
-use crate::discovery::pace::{Dials, pause};
+use crate::discovery::pace::{Dials, hint_pause, pause};
 use crate::report::channel::EventSender;
 use crate::report::event::PeerEvent;
 use crate::room::memory::RoomMemory;
@@ -217,7 +217,7 @@ impl Neighbours {
                 if let Some(key) = held.take() {
                     self.lost(key, "it said goodbye");
                 }
-                if self.is_forgotten(target, tries) {
+                if self.is_forgotten(target) {
                     return;
                 }
             }
@@ -266,12 +266,12 @@ impl Neighbours {
                     self.lost(key, &reason);
                     *held = None;
                 }
-            } else if self.is_forgotten(target, tries) {
+            } else if self.is_forgotten(target) {
                 return;
             }
             // However often a peer is heard of, it is not dialled more often than this.
             sleep(limits::NEIGHBOUR_RETRY_PAUSE).await;
-            let _ = timeout(pause(tries), poke.notified()).await;
+            let _ = timeout(self.pause(target, tries), poke.notified()).await;
         }
     }
 
@@ -300,7 +300,7 @@ impl Neighbours {
         unproved: impl Fn(SocketAddr) -> bool,
         how: HowKnown,
     ) -> Result<Dialled, WireError> {
-        let given_up_at = Instant::now() + limits::HINT_UNANSWERED_EXPIRY;
+        let given_up_at = Instant::now() + limits::HINT_TURN_DEADLINE;
         let (after, mut failure) = (limits::HINT_ANSWER_DEADLINE, None);
         loop {
             let mut wait = None;
@@ -468,10 +468,17 @@ impl Neighbours {
         self.heard().poke(key);
     }
 
-    fn is_forgotten(&self, target: &Neighbour, tries: u32) -> bool {
+    fn is_forgotten(&self, target: &Neighbour) -> bool {
         match target {
             Neighbour::Address(..) => false,
-            Neighbour::Found(key, _) => self.heard().is_forgotten(*key, tries, Instant::now()),
+            Neighbour::Found(key, _) => self.heard().is_forgotten(*key, Instant::now()),
+        }
+    }
+
+    fn pause(&self, target: &Neighbour, tries: u32) -> Duration {
+        match target {
+            Neighbour::Found(key, _) if self.heard().never_answered(*key) => hint_pause(tries),
+            _ => pause(tries),
         }
     }
 }

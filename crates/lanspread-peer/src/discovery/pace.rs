@@ -114,6 +114,12 @@ pub(crate) fn pause(tries: u32) -> Duration {
     }
 }
 
+/// The same for a peer that was only heard of and has never answered: they double all the way to a bound.
+pub(crate) fn hint_pause(tries: u32) -> Duration {
+    let doubled = 2u32.saturating_pow(tries.saturating_sub(1)) - 1;
+    limits::NEIGHBOUR_RETRY_PAUSE.saturating_mul(doubled).min(limits::HINT_RETRY_PAUSE_MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -177,5 +183,11 @@ mod tests {
         }
         let later = begin + Duration::from_mins(2);
         assert_eq!(pace.take(IpAddr::from([10, 0, 0, 1]), later), Ok(()));
+    }
+    #[test]
+    fn a_hint_without_an_answer_is_tried_ever_more_rarely() {
+        let pauses: Vec<u128> = (0..=10).map(|tries| hint_pause(tries).as_millis()).collect();
+        assert_eq!(pauses, [0, 0, 500, 1500, 3500, 7500, 15_500, 31_500, 63_500, 120_000, 120_000]);
+        assert_eq!(hint_pause(u32::MAX), limits::HINT_RETRY_PAUSE_MAX);
     }
 }

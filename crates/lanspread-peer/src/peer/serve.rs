@@ -153,7 +153,7 @@ impl Peer {
                     return;
                 }
             };
-            // If the queue is full, the hint is dropped: the peer will announce itself again.
+            // The queue is full only in a flood. A hint that is dropped is seldom reported again.
             let _ = hints.try_send(hint);
         };
         let library = inner.source.library.follow();

@@ -158,25 +158,24 @@ fn a_table_of_answering_peers_from_different_machines_stays_as_it_is() {
     assert!(matches!(hear(&mut table, 5, HowKnown::Discovered, later).1, NeighbourPlace::None));
 }
 
-/// A peer that never answered is forgotten in seconds, one that answered is kept as long as its announcement is.
+/// A peer that never answered is forgotten in minutes, one that answered is kept as long as its announcement is.
 #[test]
-fn a_hint_that_never_answers_is_forgotten_in_seconds() {
+fn a_hint_that_never_answers_is_forgotten_in_minutes() {
     let (mut table, now) = (NeighbourTable::default(), Instant::now());
     let (silent, _) = hear(&mut table, 1, HowKnown::Discovered, now);
-    for tries in 0..limits::HINT_TRIES_MAX {
-        assert!(!table.is_forgotten(silent, tries, now));
-    }
-    assert!(table.is_forgotten(silent, limits::HINT_TRIES_MAX, now));
-    assert!(table.is_forgotten(silent, 0, now + limits::HINT_UNANSWERED_EXPIRY));
+    let nearly = now + limits::HINT_UNANSWERED_EXPIRY - Duration::from_secs(1);
+    assert!(!table.is_forgotten(silent, nearly) && table.never_answered(silent));
+    assert!(table.is_forgotten(silent, now + limits::HINT_UNANSWERED_EXPIRY));
     // Hearing of it again and again does not keep it.
-    table.hear(silent, at(1, 4107), HowKnown::Discovered, now + Duration::from_secs(29));
-    assert!(table.is_forgotten(silent, 0, now + limits::HINT_UNANSWERED_EXPIRY));
-    answered(&mut table, silent, now);
-    assert!(!table.is_forgotten(silent, 99, now + Duration::from_mins(70)));
-    assert!(table.is_forgotten(silent, 0, now + limits::HINT_EXPIRY + Duration::from_secs(30)));
+    table.hear(silent, at(1, 4107), HowKnown::Discovered, nearly);
+    assert!(table.is_forgotten(silent, now + limits::HINT_UNANSWERED_EXPIRY));
+    answered(&mut table, silent, nearly);
+    assert!(!table.never_answered(silent));
+    assert!(!table.is_forgotten(silent, now + Duration::from_mins(70)));
+    assert!(table.is_forgotten(silent, nearly + limits::HINT_EXPIRY));
     answered(&mut table, silent, now + Duration::from_mins(70));
-    assert!(!table.is_forgotten(silent, 0, now + limits::HINT_EXPIRY), "answering counts like hearing of it");
-    assert!(table.is_forgotten(key(), 0, now), "a peer without a place");
+    assert!(!table.is_forgotten(silent, nearly + limits::HINT_EXPIRY), "answering counts like hearing of it");
+    assert!(table.is_forgotten(key(), now) && !table.never_answered(key()), "a peer without a place");
 }
 
 #[test]
@@ -184,13 +183,13 @@ fn a_peer_that_said_goodbye_is_forgotten_until_it_is_heard_of_again() {
     let (mut table, now) = (NeighbourTable::default(), Instant::now());
     let (key, _) = hear(&mut table, 1, HowKnown::Discovered, now);
     answered(&mut table, key, now);
-    assert!(!table.said_goodbye(key) && !table.is_forgotten(key, 0, now));
+    assert!(!table.said_goodbye(key) && !table.is_forgotten(key, now));
     table.goodbye(key);
-    assert!(table.said_goodbye(key) && table.is_forgotten(key, 0, now));
+    assert!(table.said_goodbye(key) && table.is_forgotten(key, now));
     answered(&mut table, key, now);
     assert!(table.said_goodbye(key), "what still runs with it does not undo the goodbye");
     assert!(matches!(table.hear(key, at(1, 4107), HowKnown::Discovered, now), NeighbourPlace::Known));
-    assert!(!table.said_goodbye(key) && !table.is_forgotten(key, 0, now));
+    assert!(!table.said_goodbye(key) && !table.is_forgotten(key, now));
     table.goodbye(PeerKey { instance: 2, ..key });
     assert_eq!(table.peers.len(), 1);
 }

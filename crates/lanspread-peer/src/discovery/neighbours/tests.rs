@@ -1,5 +1,7 @@
 //! Whole peers over loopback TCP: which peers know each other, and what they report when.
 
+mod unanswered;
+
 use std::time::Duration;
 
 use lanspread_proto::connection::Connection;
@@ -298,29 +300,6 @@ async fn libraries_that_are_told_half_take_bounded_memory_and_end() {
     assert!(begun.elapsed() < 2 * limits::LISTING_DEADLINE);
 }
 
-async fn ended(neighbours: &Neighbours) {
-    let ended = async {
-        while neighbours.tasks.running() > 0 {
-            sleep(Duration::from_millis(20)).await;
-        }
-    };
-    timeout(DEADLINE, ended).await.expect("the tasks end");
-}
-
-/// An address where another program listens, and how often it was connected to: the machine of a third party.
-async fn third_party() -> (SocketAddr, Arc<std::sync::atomic::AtomicUsize>) {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (address, count) = (listener.local_addr().unwrap(), Arc::<std::sync::atomic::AtomicUsize>::default());
-    let counting = Arc::clone(&count);
-    tokio::spawn(async move {
-        // Every connection is closed at once, as by a program that does not understand what it gets.
-        while listener.accept().await.is_ok() {
-            counting.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        }
-    });
-    (address, count)
-}
-
 /// A peer that does not exist.
 fn made_up() -> PeerKey {
     PeerKey { id: PeerId::random().unwrap(), instance: 1 }
@@ -329,37 +308,6 @@ fn made_up() -> PeerKey {
 fn heard(address: SocketAddr) -> Hint {
     let key = made_up();
     Hint::Found { key, addresses: vec![address], how: HowKnown::Discovered }
-}
-
-/// Announcements of a thousand peers at the address of a machine that has nothing to do with it: few connections, and
-/// nothing remains of them.
-#[tokio::test(start_paused = true)]
-async fn announcements_cause_few_connections_to_a_third_party_and_are_forgotten() {
-    let neighbours = alone();
-    let (address, connections) = third_party().await;
-    for _ in 0..1000 {
-        neighbours.take(heard(address));
-        tokio::task::yield_now().await;
-    }
-    assert!(neighbours.tasks.running() <= limits::NEIGHBOURS_PER_ADDRESS_MAX + 1);
-    let begun = Instant::now();
-    while neighbours.tasks.running() > 0 {
-        sleep(Duration::from_millis(20)).await;
-    }
-    assert!(begun.elapsed() < Duration::from_mins(1), "forgotten after {:?}", begun.elapsed());
-    let count = connections.load(std::sync::atomic::Ordering::Relaxed);
-    assert!((1..40).contains(&count), "{count} connections");
-    assert!(neighbours.known().is_empty());
-}
-
-/// A peer that was only heard of and does not answer is forgotten by itself, within seconds.
-#[tokio::test]
-async fn a_peer_that_never_answers_is_forgotten() {
-    let neighbours = alone();
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    neighbours.take(heard(closed));
-    assert_eq!(neighbours.tasks.running(), 1);
-    ended(&neighbours).await;
 }
 
 /// A host fills the table with made-up identities; a real peer that comes after it is known all the same.
