@@ -6,6 +6,9 @@ seat sends and receives is counted by the hall's end of its cable.
 The kernel has one table of neighbours for all namespaces of a machine, with room for 1024 (`gc_thresh3`), and sixty
 seats that all talk to each other have 3660. Beyond that it drops packets, of other containers too. Entries that are
 permanent do not count, so each seat is given those of all others.
+
+The first seat has no cable: its network is that of the hall, where this machine reaches it too. So a browser here can
+show its page, and what passes to this machine is counted apart from what the seats say to each other.
 """
 
 from __future__ import annotations
@@ -45,22 +48,28 @@ _HALL = f"""set -eu
 mkdir -p {_ROOM}
 exec 9>{_ROOM}/laying
 flock 9
-ip link add hall type bridge
+read -r first address mac options </state/seats
+ip link add hall address "$mac" type bridge
 ip link set hall up
+ip address add "$address/16" dev hall
+sed 's/dev eth0/dev hall/' /state/neighbours | ip -batch -
 while read -r name address mac options; do
+    apart="unshare --net"
+    if [ "$name" = "$first" ]; then apart=""; fi
     mkdir -p "{_ROOM}/$name/games" "{_ROOM}/$name/state"
     if [ -d "{GAMES}/$name" ]; then cp -R "{GAMES}/$name/." "{_ROOM}/$name/games"; fi
-    unshare --net sh /state/seat.sh "$name" $options \\
+    $apart sh /state/seat.sh "$name" $options \\
         >"{_ROOM}/$name/said.jsonl" 2>"{_ROOM}/$name/stderr.log" </dev/null 9>&- &
     echo $! >"{_ROOM}/$name/pid"
 done </state/seats
+tail -n +2 /state/seats >{_ROOM}/cabled
 here=$(readlink /proc/self/ns/net)
 while read -r name address mac options; do
     pid=$(cat "{_ROOM}/$name/pid")
     while [ "$(readlink "/proc/$pid/ns/net")" = "$here" ]; do sleep 0.01; done
     echo "link add $name type veth peer name eth0 address $mac netns $pid"
     echo "link set $name master hall up"
-done </state/seats >{_ROOM}/cables
+done <{_ROOM}/cabled >{_ROOM}/cables
 ip -batch {_ROOM}/cables
 while read -r name address mac options; do
     {{
@@ -69,7 +78,7 @@ while read -r name address mac options; do
         echo "address add $address/16 dev eth0"
         cat /state/neighbours
     }} | nsenter --net="/proc/$(cat "{_ROOM}/$name/pid")/ns/net" ip -batch -
-done </state/seats
+done <{_ROOM}/cabled
 flock --unlock 9
 """
 
@@ -162,9 +171,22 @@ class Hall:
         )
 
     def cables(self) -> dict[str, Cable]:
-        """The counters of each seat. What the hall has received from a cable, the seat has sent."""
+        """The counters of each seat with a cable. What the hall has received from a cable, the seat has sent."""
         rows = [line.split() for line in self.shell(_COUNTERS).splitlines()]
         return {name: Cable(*map(int, counted)) for name, *counted in rows}
+
+    def page(self, port: int, deadline: Deadline) -> tuple[str, str]:
+        """Where this machine finds the page of the first seat, and the token of it."""
+        first = self.seats[0]
+        while not any(event["event"] == "page-ready" for event in self.said(first)):
+            deadline.check("the page of the hall")
+        template = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
+        address = docker("inspect", "--format", template, self.machine.container).strip()
+        return f"http://{address}:{port}/", self.shell(f"cat {_ROOM}/{first}/state/web-token").strip()
+
+    def sent_to_this_machine(self) -> int:
+        """Bytes, with the headers of their packets."""
+        return int(self.shell("cat /sys/class/net/eth0/statistics/tx_bytes"))
 
     def process_status(self, seat: str) -> dict[str, int]:
         """The numbers in `/proc/PID/status` of a seat's daemon; memory in KiB."""

@@ -11,6 +11,7 @@ from ..contract import ALONE, scenario
 from ..expectations import Deadline, expect, expect_equal
 from ..hall import Cable, Hall
 from ..stage import Stage
+from ..webdriver import Browser
 
 SEATS = 60
 SOURCE = "den"
@@ -26,6 +27,12 @@ KILLED = "seat-60"
 # does not answer yet is tried again after 15 s.
 FOUND_LIMIT_S = 150.0
 COLUMNS = 80
+PORT = 4180
+# The names of the rows that say so.
+_SILENT = """return [...document.querySelectorAll('th')].map(head => head.ariaLabel ?? '')
+    .filter(label => label.endsWith('silent')).map(label => label.split(',')[0])"""
+# How many cells say this, to who cannot see them.
+_CELLS = "return [...document.querySelectorAll('td')].filter(cell => cell.ariaLabel.startsWith(arguments[0])).length"
 # What is measured passes in about this time: each seat says at least once in it that it is there.
 SPAN_S = 5.0
 
@@ -36,6 +43,9 @@ QUIET_PACKETS_PER_SECOND = 160
 # The three that install and the source tell everybody about it once a second.
 BUSY_BYTES_PER_SECOND = 24 * 1024
 BUSY_PACKETS_PER_SECOND = 240
+
+# To the page, which hears of the room at most twice a second.
+PAGE_BYTES_PER_SECOND = 8 * 1024
 
 # Of one daemon with 60 neighbours, the pages of its program included.
 MEMORY_KIB = 48 * 1024
@@ -73,7 +83,7 @@ def _measure(hall: Hall, span_s: float) -> tuple[dict[str, Cable], float]:
     time.sleep(span_s)
     after = hall.cables()
     took_s = time.monotonic() - begun
-    return {name: after[name].since(before[name]) for name in hall.seats}, took_s
+    return {name: cable.since(before[name]) for name, cable in after.items()}, took_s
 
 
 def _expect_bounded(
@@ -95,15 +105,18 @@ def _expect_bounded(
     "Sixty seats",
     claim="Of 60 seats and a source, each has all others in its room, with what they do. What a seat sends and "
     "receives for that is bounded, while nothing happens and while three of them install. The table on a terminal of "
-    "80 columns has a row for each and is no wider. One that is killed is shown as lost. A daemon with 60 neighbours "
+    "80 columns has a row for each and is no wider. One that is killed is shown as lost. The page of the source "
+    "shows the same in a browser, which has nothing to complain about. A daemon with 60 neighbours "
     f"needs at most {MEMORY_KIB // 1024} MiB.",
     conditions="61 daemons in one container, each with a network, an address and folders of its own, on one bridge. "
-    "Of two of them, the later one is named the earlier. A seat's traffic is all that passes its cable, with the "
+    "Of two of them, the later one is named the earlier. Chromium on this machine has the page of "
+    "the source open all the time; this part is S99. A seat's traffic is all that passes its cable, with the "
     f"headers: at most {QUIET_BYTES_PER_SECOND} bytes and {QUIET_PACKETS_PER_SECOND} packets a second if nothing "
     f"happens, and {BUSY_BYTES_PER_SECOND} and {BUSY_PACKETS_PER_SECOND} of a seat that does not install while others "
     "do.",
     time_limit_s=400,
     most_at_once=ALONE,
+    with_this_machine=True,
 )
 def sixty_seats(stage: Stage) -> None:
     (stage.games_dir("hall") / SOURCE).mkdir()
@@ -112,23 +125,28 @@ def sixty_seats(stage: Stage) -> None:
     stage.packed_game(stage.games_dir("hall") / SOURCE, GAME, tree, switches=["-m0"])
     names = [f"seat-{number:02}" for number in range(1, SEATS + 1)]
     begun = time.monotonic()
-    hall = Hall(stage, {SOURCE: ["--limit-up", RATE], **{name: [] for name in names}})
+    hall = Hall(stage, {SOURCE: ["--limit-up", RATE, "--web", f"0.0.0.0:{PORT}"], **{name: [] for name in names}})
     hall.wait_until_ready(stage.deadline.sooner(FOUND_LIMIT_S))
-    for seat in (LOOKING, KILLED):
+    for seat in (LOOKING, KILLED, SOURCE):
         _wait_for_room(stage, hall, seat, f"the whole room at {seat}", _all_here, FOUND_LIMIT_S)
     stage.figures.append(f"all found in {time.monotonic() - begun:.1f} s")
     expect_equal(_states(hall.room(LOOKING)), {SOURCE: "downloaded"}, "cells at first")
 
-    counted, took_s = _measure(hall, SPAN_S)
-    _expect_bounded(stage, counted, took_s, names, QUIET_BYTES_PER_SECOND, QUIET_PACKETS_PER_SECOND, "quiet room")
-    _while_three_install(stage, hall, names)
-    _on_a_terminal(hall, names)
-    expect(all(map(hall.is_alive, (SOURCE, LOOKING, *INSTALLING))), "a daemon has ended by itself")
-    hall.kill(KILLED)
-    lost = _wait_for_room(
-        stage, hall, LOOKING, f"{KILLED} is lost", lambda room: _peer(room, KILLED)["state"] == "lost", FOUND_LIMIT_S
-    )
-    expect_equal(len(lost["peers"]), SEATS + 1, "machines in the room when one is lost")
+    with Browser() as browser:
+        _page_is_whole(stage, hall, browser)
+        spent_s, sent = browser.metrics()["TaskDuration"], hall.sent_to_this_machine()
+        counted, took_s = _measure(hall, SPAN_S)
+        _page_at_rest(stage, browser.metrics()["TaskDuration"] - spent_s, hall.sent_to_this_machine() - sent, took_s)
+        _expect_bounded(stage, counted, took_s, names, QUIET_BYTES_PER_SECOND, QUIET_PACKETS_PER_SECOND, "quiet room")
+        _while_three_install(stage, hall, names, browser)
+        _on_a_terminal(hall, names)
+        expect(all(map(hall.is_alive, (SOURCE, LOOKING, *INSTALLING))), "a daemon has ended by itself")
+        hall.kill(KILLED)
+        lost = _wait_for_room(
+            stage, hall, LOOKING, f"{KILLED} is lost", lambda it: _peer(it, KILLED)["state"] == "lost", FOUND_LIMIT_S
+        )
+        expect_equal(len(lost["peers"]), SEATS + 1, "machines in the room when one is lost")
+        _page_shows_the_lost_one(browser, _peer(lost, KILLED)["peer"])
     status = hall.process_status(LOOKING)
     stage.figures.append(f"peak memory {status['VmHWM'] // 1024} MiB")
     expect(status["VmHWM"] <= MEMORY_KIB, f"{LOOKING} needed {status['VmHWM']} KiB, at most {MEMORY_KIB}")
@@ -141,7 +159,36 @@ def _peer(room: dict[str, Any], name: str) -> dict[str, Any]:
     return found[0]
 
 
-def _while_three_install(stage: Stage, hall: Hall, names: list[str]) -> None:
+def _page_is_whole(stage: Stage, hall: Hall, browser: Browser) -> None:
+    browser.tools("Performance.enable", timeDomain="threadTicks")
+    browser.open_with_token(*hall.page(PORT, stage.deadline))
+    browser.run("location.hash = '#room'")
+    browser.until(lambda: browser.run(_CELLS, "not here") == SEATS, "a cell for each seat, without the game", 30)
+    expect_equal(browser.run(_CELLS, "archive here"), 1, "cells of the source")
+    nodes = browser.run("return document.querySelectorAll('*').length")
+    stage.figures.append(f"page of {nodes} elements, built in {browser.metrics()['TaskDuration'] * 1000:.0f} ms")
+
+
+def _page_at_rest(stage: Stage, spent_s: float, sent: int, took_s: float) -> None:
+    bytes_per_second = sent / took_s
+    stage.figures.append(
+        f"page at rest: {bytes_per_second / 1024:.1f} KiB/s, {spent_s / took_s * 1000:.0f} ms of its thread a second"
+    )
+    expect(
+        bytes_per_second <= PAGE_BYTES_PER_SECOND,
+        f"{bytes_per_second:.0f} bytes a second for a page at rest, at most {PAGE_BYTES_PER_SECOND}",
+    )
+
+
+def _page_shows_the_lost_one(browser: Browser, peer: str) -> None:
+    browser.run("location.hash = `#room/seat/${arguments[0]}`", peer)
+    browser.until(lambda: "No word" in browser.text("#detail"), f"the page says that {KILLED} is silent", 30)
+    browser.until(lambda: browser.text("#detail .trouble"), f"the page says why {KILLED} is silent", 30)
+    expect_equal(browser.run(_SILENT), [KILLED], "seats that the table says are silent")
+    expect_equal(browser.complaints(), [], "complaints of the browser")
+
+
+def _while_three_install(stage: Stage, hall: Hall, names: list[str], browser: Browser) -> None:
     for seat in INSTALLING:
         hall.ask(seat, "install", "--stream", GAME, "--detach")
 
@@ -152,6 +199,7 @@ def _while_three_install(stage: Stage, hall: Hall, names: list[str]) -> None:
     room = _wait_for_room(stage, hall, LOOKING, "three seats that stream", three_stream, FOUND_LIMIT_S)
     others = [name for name in names if name not in INSTALLING]
     expect_equal({_states(room)[name] for name in others}, {"absent"}, "cells of the seats that do nothing")
+    browser.until(lambda: browser.run(_CELLS, "streaming") == len(INSTALLING), "three cells that stream")
     counted, took_s = _measure(hall, SPAN_S / 2)
     _expect_bounded(stage, counted, took_s, others, BUSY_BYTES_PER_SECOND, BUSY_PACKETS_PER_SECOND, "three install")
 
@@ -160,6 +208,7 @@ def _while_three_install(stage: Stage, hall: Hall, names: list[str]) -> None:
         return all(states.get(seat) == "installed" for seat in INSTALLING)
 
     room = _wait_for_room(stage, hall, LOOKING, "three seats that are done", three_installed, FOUND_LIMIT_S)
+    browser.until(lambda: browser.run(_CELLS, "installed, not") == len(INSTALLING), "three cells that are installed")
     expect_equal((room["summary"]["ready"], room["summary"]["seats"]), (len(INSTALLING), SEATS), "seats that are ready")
 
 
