@@ -94,7 +94,7 @@ pub(super) fn wanted(command: &Command, argument: &Arg) -> Option<Completed> {
             _ => Completed::LocalGame,
         });
     }
-    if is_named("HOST:PORT") || is_named("PEER") {
+    if is_named("HOST:PORT") || is_named("HOST") || is_named("PEER") {
         return Some(Completed::PeerAddress);
     }
     is_named("ID").then_some(Completed::PeerId)
