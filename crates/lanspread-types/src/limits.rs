@@ -267,6 +267,8 @@ pub const HINT_DIAL_ADDRESSES_MAX: usize = 1024;
 pub const HINTS_ASKED_MAX: usize = 256;
 /// The most of them at one machine.
 pub const HINTS_ASKED_PER_ADDRESS_MAX: usize = 16;
+/// After a flood of announcements that ended the subscription to them, the next one begins after this.
+pub const BROWSE_AGAIN_PAUSE: Duration = Duration::from_secs(1);
 /// Hints that wait to be processed; more are dropped. Four for each of 60 machines that start at once.
 pub const HINT_QUEUE_ITEMS: usize = 256;
 /// A changed library is announced to the network at most this often; connected peers are notified immediately.

@@ -153,7 +153,13 @@ impl Discovery {
     pub(crate) async fn next(&mut self) -> Option<Heard> {
         loop {
             let event = tokio::select! {
-                event = self.browsing.recv_async() => event.ok()?,
+                event = self.browsing.recv_async() => match event {
+                    Ok(event) => event,
+                    Err(_) => {
+                        self.browse_again().await?;
+                        continue;
+                    }
+                },
                 Ok(trouble) = self.troubles.recv_async() => {
                     if let DaemonEvent::Error(error) = trouble {
                         tracing::warn!("multicast DNS: {error}");
@@ -180,6 +186,14 @@ impl Discovery {
                 _ => {}
             }
         }
+    }
+
+    /// Asks for what is heard once more: the crate ends a subscription whose reader was too slow for a flood of announcements.
+    /// It begins with what the crate knows. None if the thread has ended. Cancel-safe.
+    async fn browse_again(&mut self) -> Option<()> {
+        sleep(limits::BROWSE_AGAIN_PAUSE).await;
+        self.browsing = self.daemon.as_ref()?.browse(SERVICE).ok()?;
+        Some(())
     }
 
     /// Says goodbye and waits for the thread to end.

@@ -66,6 +66,25 @@ async fn an_announcement_is_heard_updated_and_withdrawn() {
     listener.stop().await;
 }
 
+/// What a flood does to a slow reader: the crate ends its subscription. Peers that it did not read of then are heard of all
+/// the same, and the end of the thread is still an end.
+#[tokio::test]
+async fn peers_are_heard_of_after_a_subscription_has_ended() {
+    let port = free_port();
+    let ours = advertised("pc 8");
+    let mut listener = Discovery::start(port, open()).unwrap();
+    let mut announcing = Discovery::start(port, open()).unwrap();
+    let daemon = listener.daemon.clone().unwrap();
+    daemon.stop_browse(SERVICE).unwrap();
+    announcing.advertise(&ours, 1).unwrap();
+    let is_ours = |heard: &Heard| matches!(heard, Heard::Hint(hint) if hint.key == ours.key);
+    while !is_ours(&next(&mut listener).await) {}
+    announcing.stop().await;
+    daemon.shutdown().unwrap().recv_async().await.unwrap();
+    let ended = async { while listener.next().await.is_some() {} };
+    timeout(DEADLINE, ended).await.expect("it does not browse for ever");
+}
+
 /// Stopping waits for the thread to end: afterwards it takes no more commands.
 #[tokio::test]
 async fn stopping_ends_the_thread() {
