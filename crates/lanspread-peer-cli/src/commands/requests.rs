@@ -144,7 +144,8 @@ enum Printed {
     Failed(Failure),
 }
 
-/// Follows the requests of all games together. What says that peers are looked for ends with the first thing to show. The first failure, in the order of the games, decides the exit status.
+/// Follows the requests of all games together. What says that peers are looked for ends with the first thing to show. The
+/// first failure, in the order of the games, decides the exit status.
 pub(super) async fn follow(
     backend: &Backend<'_>,
     output: Output,

@@ -153,19 +153,17 @@ impl Discovery {
     pub(crate) async fn next(&mut self) -> Option<Heard> {
         loop {
             let event = tokio::select! {
-                event = self.browsing.recv_async() => match event {
-                    Ok(event) => event,
-                    Err(_) => {
-                        self.browse_again().await?;
-                        continue;
-                    }
-                },
+                event = self.browsing.recv_async() => event,
                 Ok(trouble) = self.troubles.recv_async() => {
                     if let DaemonEvent::Error(error) = trouble {
                         tracing::warn!("multicast DNS: {error}");
                     }
                     continue;
                 }
+            };
+            let Ok(event) = event else {
+                self.browse_again().await?;
+                continue;
             };
             match event {
                 ServiceEvent::SearchStarted(text) => self.interfaces = interfaces(&text),
