@@ -201,9 +201,10 @@ impl Change {
             Self::CopyOf(at, of) => match choose(groups, at, |step| matches!(step, EntryStep::Copy(_))) {
                 Some(EntryStep::Copy(copy)) => {
                     let other = path(&format!("file{:03}", of % 4));
-                    let digest = |path: &EntryPath| match good.manifest.entries.find(path.as_str()) {
-                        Some(entry) => format!("{:?}", entry.content),
-                        None => String::new(),
+                    // The bytes count: whether it is executable, the copy says itself.
+                    let digest = |path: &EntryPath| match good.manifest.entries.find(path.as_str())?.content {
+                        EntryContent::File { digest, .. } => Some(*digest),
+                        EntryContent::Folder => None,
                     };
                     if digest(&other) == digest(&copy.original) {
                         return false;
@@ -245,6 +246,24 @@ proptest! {
             prop_assert!(good.check().is_err());
         }
     }
+}
+
+#[test]
+fn a_copy_may_be_of_another_file_with_the_same_bytes() {
+    let mut good = Good::of(&[(b"x".to_vec(), false), (b"x".to_vec(), true), (b"y".to_vec(), true)]);
+    let mut check_copy_of = |name: &str| {
+        let last_copy = good
+            .groups
+            .iter_mut()
+            .flatten()
+            .rfind(|step| matches!(step, EntryStep::Copy(copy) if copy.path == path("copy001")));
+        let Some(EntryStep::Copy(copy)) = last_copy else { panic!("no copy") };
+        copy.original = path(name);
+        good.check()
+    };
+    assert_eq!(check_copy_of("file000"), Ok(()), "that is not executable, and the copy is");
+    assert!(check_copy_of("folder").is_err());
+    assert!(check_copy_of("file002").is_err());
 }
 
 /// Two archives may name one folder, and one archive may name it twice.
