@@ -22,7 +22,7 @@ from .doubles import PROGRAMS_DIR, TLS_PEER
 from .expectations import Deadline
 
 MAGIC = b"LANSPRD\n"
-VERSION = 4
+VERSION = 5
 CONTROL = 0
 DATA = 1
 

@@ -37,12 +37,13 @@ _CELLS = "return [...document.querySelectorAll('td')].filter(cell => cell.ariaLa
 SPAN_S = 5.0
 
 # Of one seat, in both directions together. Each of 60 neighbours asks every 4 s for news and hears that there are none:
-# 30 questions and answers a second, with the headers of TLS and TCP.
-QUIET_BYTES_PER_SECOND = 16 * 1024
-QUIET_PACKETS_PER_SECOND = 160
-# The three that install and the source tell everybody about it once a second.
-BUSY_BYTES_PER_SECOND = 24 * 1024
-BUSY_PACKETS_PER_SECOND = 240
+# 30 questions and answers a second, with the headers of TLS and TCP. The seats also share one disk: when its free space
+# passes a step of 16 MiB, all tell so within ten seconds, or at once if they have started together.
+QUIET_BYTES_PER_SECOND = 20 * 1024
+QUIET_PACKETS_PER_SECOND = 200
+# The three that install and the source tell everybody about it once a second, and fill that disk.
+BUSY_BYTES_PER_SECOND = 32 * 1024
+BUSY_PACKETS_PER_SECOND = 320
 
 # To the page, which hears of the room at most twice a second.
 PAGE_BYTES_PER_SECOND = 8 * 1024
