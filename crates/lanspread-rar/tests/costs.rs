@@ -41,8 +41,9 @@ const MIB: f64 = (1 << 20) as f64;
 
 /// A block, its bytes, its tables, and what it decodes to go into memory that is used again.
 const ALLOCATIONS_PER_BLOCK: f64 = 0.1;
-/// Far below the 17 KiB of its tables and the packed bytes of a block.
-const ALLOCATED_BYTES_PER_BLOCK: f64 = 256.0;
+/// Far below the 17 KiB of its tables and the packed bytes of a block. On two threads, the longer of the two runs that are
+/// compared may have made three jobs of about 1 MiB more, for its 1000 blocks: that depends on which thread is ahead.
+const ALLOCATED_BYTES_PER_BLOCK: [f64; 2] = [256.0, 3500.0];
 /// Its header with the name, in two copies: one to begin it, one to end it.
 const ALLOCATIONS_PER_MEMBER: f64 = 12.1;
 /// Stored data goes through memory that is used again. How much of it there is depends on which thread is ahead; one
@@ -145,7 +146,7 @@ fn decoding_allocates_little() {
     for threads in [1, 2] {
         let (calls, bytes) = growth(&few_blocks, &many_blocks, threads, 1000);
         findings.at_most("allocations per block", threads, calls, ALLOCATIONS_PER_BLOCK);
-        findings.at_most("allocated bytes per block", threads, bytes, ALLOCATED_BYTES_PER_BLOCK);
+        findings.at_most("allocated bytes per block", threads, bytes, ALLOCATED_BYTES_PER_BLOCK[threads - 1]);
         let (calls, _) = growth(&few_members, &many_members, threads, 2000);
         findings.at_most("allocations per member", threads, calls, ALLOCATIONS_PER_MEMBER);
         let (calls, _) = growth(&little, &much, threads, 16);
