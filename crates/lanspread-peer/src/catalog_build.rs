@@ -25,10 +25,13 @@ mod shared_memory;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Instant;
 
 use lanspread_archive::provider::{ArchiveProvider, ProviderChoice};
 use lanspread_archive::provider_with_dictionary;
@@ -43,6 +46,7 @@ use lanspread_types::limits;
 use lanspread_types::regular_file::{if_present, open_folder_of_user, open_of_user, read_whole};
 use lanspread_types::source_url::SourceUrl;
 use rustix::fs::FlockOperation;
+use rustix::io::Errno;
 use tokio_util::sync::CancellationToken;
 
 use self::cache::Cache;
@@ -124,8 +128,7 @@ impl CatalogBuild {
         std::fs::create_dir_all(&manifests).map_err(LocalError::io("create", &manifests))?;
         // Two builds into one folder would undo each other's catalog.
         let folder = open_folder_of_user(&self.out).map_err(LocalError::io("open", &self.out))?;
-        rustix::fs::flock(&folder, FlockOperation::NonBlockingLockExclusive)
-            .map_err(|error| LocalError::io("lock", &self.out)(error.into()))?;
+        lock_alone(&folder).map_err(|error| LocalError::io("lock", &self.out)(error.into()))?;
         let before = self.read_before()?;
         let cache = Mutex::new(Cache::load(&self.out));
         let building = BuildGame {
@@ -294,5 +297,19 @@ fn checked_text(catalog: &Path, content: &CatalogContent) -> Result<String, Peer
         Ok(read) if read == *content => Ok(text),
         Ok(_) => Err(PeerError::Internal("a catalog reads as another one than was written".to_owned())),
         Err(reason) => Err(not_written(catalog, reason)),
+    }
+}
+
+/// Locks a folder that no other build has locked. A program that is being started holds the descriptors of its parent, and
+/// with them the lock of a build that has ended, until it runs.
+fn lock_alone(folder: &impl AsFd) -> Result<(), Errno> {
+    let begun = Instant::now();
+    loop {
+        match rustix::fs::flock(folder, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) if begun.elapsed() < limits::LOCK_PATIENCE => {
+                thread::sleep(limits::LOCK_RETRY_PAUSE);
+            }
+            locked => return locked,
+        }
     }
 }

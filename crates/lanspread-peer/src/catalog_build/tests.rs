@@ -296,3 +296,16 @@ fn games_that_are_refused_do_not_stop_the_others() {
         assert_eq!(Some(opened.manifest().entries.totals().bytes), known.unpacked_bytes);
     }
 }
+
+/// A program that is being started holds the lock of a build that has ended, until it runs.
+#[test]
+fn a_lock_that_is_free_in_a_moment_is_waited_for_and_another_one_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || std::fs::File::open(folder.path()).unwrap();
+    let (held, ours) = (open(), open());
+    rustix::fs::flock(&held, FlockOperation::LockExclusive).unwrap();
+    assert_eq!(lock_alone(&ours), Err(Errno::WOULDBLOCK));
+    let freed = std::thread::spawn(move || drop(held));
+    assert_eq!(lock_alone(&ours), Ok(()));
+    freed.join().unwrap();
+}

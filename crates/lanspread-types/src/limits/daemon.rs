@@ -28,3 +28,7 @@ pub const RETURN_RETRY_INTERVAL_MAX: Duration = Duration::from_secs(8);
 pub const RESUME_PATIENCE: Duration = Duration::from_mins(5);
 /// The time between two of these tries: short beside the start of a machine, and long beside a search for peers.
 pub const RESUME_RETRY_INTERVAL: Duration = Duration::from_secs(10);
+/// How long a build of a catalog waits for the lock of another one: one that has ended may seem to hold it for a moment.
+pub const LOCK_PATIENCE: Duration = Duration::from_secs(1);
+/// The pause between two tries in that time.
+pub const LOCK_RETRY_PAUSE: Duration = Duration::from_millis(10);
