@@ -155,7 +155,7 @@ fn the_room_shows_what_failed_and_who_is_gone() {
     assert!(cell["code"].is_string() && message.contains("alpha-arena"), "{cell}");
     assert!(
         !message.contains(seat.games().to_str().unwrap()),
-        "where its folders are is told to no other: {cell}"
+        "no other machine learns the paths of its folders: {cell}"
     );
     assert_eq!(failed["summary"]["problems"], 1, "{failed}");
     drop(seat);

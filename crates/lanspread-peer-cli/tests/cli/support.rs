@@ -280,8 +280,8 @@ pub(crate) fn make_pipe(path: &Path) {
     assert!(made.success(), "mkfifo {}", path.display());
 }
 
-/// An address at which no program listens. Another program could take a port that was free a moment ago, but none of this
-/// machine listens on such an address unless it is told to.
+/// An address at which no program listens. Another program could take a port that was free a moment ago, but programs listen
+/// on such an address only if their user names it.
 pub(crate) fn dead_address() -> String {
     format!("{}:1", own_loopback())
 }

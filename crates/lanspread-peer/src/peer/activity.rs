@@ -87,7 +87,7 @@ impl Peer {
         games.into_values().collect()
     }
 
-    /// Where its folders are, which no other peer is told.
+    /// The paths of its folders, which it tells no other peer.
     pub(super) fn own_places(&self) -> OwnPlaces<'_> {
         OwnPlaces { games_dir: &self.inner.games_dir, state_dir: &self.inner.state_dir }
     }

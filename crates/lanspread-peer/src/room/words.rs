@@ -31,8 +31,8 @@ pub(crate) fn work(
     }
 }
 
-/// What others are told of an operation that has failed, was cancelled or would fail. Where the folders of this machine are
-/// is not for them.
+/// What this peer tells others of an operation that has failed, was cancelled or would fail. They do not learn the paths of
+/// its folders.
 pub(crate) fn failure(
     kind: OperationKind,
     failure: &OperationFailure,
@@ -54,15 +54,34 @@ impl OwnPlaces<'_> {
         let mut places = [(self.games_dir, "its games directory"), (self.state_dir, "its state directory")];
         // One may be inside the other.
         places.sort_by_key(|(place, _)| Reverse(place.as_os_str().len()));
-        places.into_iter().fold(message.to_owned(), |message, (place, name)| {
-            let place = place.display().to_string();
-            if place.is_empty() {
-                message
-            } else {
-                message.replace(&format!("{place}/"), "").replace(&place, name)
-            }
-        })
+        places.into_iter().fold(message.to_owned(), |message, (place, name)| hide(&message, place, name))
     }
+}
+
+/// A message in which paths begin inside a folder, and the folder has a name. A relative path says nothing of where it is, and
+/// could be a word of the message.
+fn hide(message: &str, place: &Path, name: &str) -> String {
+    if !place.is_absolute() || place.parent().is_none() {
+        return message.to_owned();
+    }
+    let place = place.display().to_string();
+    let place = place.trim_end_matches('/');
+    let is_of_name = |sign: char| sign.is_alphanumeric() || "-_.".contains(sign);
+    let mut parts = message.split(place);
+    let mut shown = parts.next().unwrap_or_default().to_owned();
+    for rest in parts {
+        // It may be the beginning or the end of another path.
+        if shown.ends_with(is_of_name) || rest.starts_with(is_of_name) {
+            shown += place;
+            shown += rest;
+        } else if let Some(inside) = rest.strip_prefix('/').filter(|inside| inside.starts_with(is_of_name)) {
+            shown += inside;
+        } else {
+            shown += name;
+            shown += rest;
+        }
+    }
+    shown
 }
 
 /// The kind of an operation, on the wire.
@@ -130,5 +149,16 @@ mod tests {
         ] {
             assert_eq!(places.hidden_in(message), told);
         }
+    }
+
+    #[test]
+    fn words_and_other_paths_stay_as_they_are() {
+        let message = "2 games need 1.5 GiB: cannot read /srv/games2/a, /mnt/srv/games/b or /";
+        for games_dir in ["games", ".", "/", "", "/srv/games", "/srv/games/"] {
+            let places = OwnPlaces { games_dir: Path::new(games_dir), state_dir: Path::new("state") };
+            assert_eq!(places.hidden_in(message), message, "{games_dir:?}");
+        }
+        let places = OwnPlaces { games_dir: Path::new("/srv/games/"), state_dir: Path::new("/srv/state") };
+        assert_eq!(places.hidden_in("cannot read /srv/games/g"), "cannot read g");
     }
 }
